@@ -31,9 +31,10 @@ export function wantedDevices(
   functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
 ): WantedDevice[] {
   const { name, disks, nics, rng, balloon, passthrough, devices } = definition;
-  const type = (key: DefinitionKey['key'], value?: string) => table.typeOfKey(key, value);
+  const type = (key: DefinitionKey['key'], value?: string, cdrom?: boolean) =>
+    table.typeOfKey(key, value, cdrom);
   return [
-    ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`, type('disks', disk.bus))),
+    ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`, type('disks', disk.bus, disk.cdrom))),
     ...nics.map((nic, index) => ofNic(nic, name, index, table)),
     ...(rng
       ? [
@@ -76,7 +77,7 @@ function ofDisk(
       path: file,
       ...(addr !== undefined && { addr }),
       ...(format !== undefined && { format }),
-      ...(cdrom ? { cdrom } : readonly && { readonly }),
+      ...(readonly && { readonly }),
       ...(cache !== 'writeback' && { cache }),
       ...(serial !== undefined && { serial }),
       ...(queues > 1 && { queues }),

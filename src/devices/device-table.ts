@@ -82,9 +82,10 @@ export class DeviceTable {
   }
 
   /** The type that a key of definitions stands for; null when there is no such device. */
-  typeOfKey(key: DefinitionKey['key'], value?: string): string | null {
+  typeOfKey(key: DefinitionKey['key'], value?: string, cdrom = false): string | null {
     const row = this.configurable.find(
-      ({ definition }) => definition?.key === key && definition.value === value,
+      ({ definition }) =>
+        definition?.key === key && definition.value === value && (definition.cdrom ?? false) === cdrom,
     );
     return row?.type ?? null;
   }

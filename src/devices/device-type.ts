@@ -1,11 +1,12 @@
 import type * as z from 'zod';
 import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
-import type { DiskLimits } from './backends/disk.ts';
+import type { DiskLimits, DiskOptions } from './backends/disk.ts';
 import type { Cancel, Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
+import type { ScsiDevice } from './scsi/scsi-bus.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { Zod } from './zod.ts';
 
@@ -33,11 +34,25 @@ export interface PowerButton {
 
 /** A disk whose properties can be changed while it is in use. */
 export interface DiskControl {
-  /** What tells its file or block device from every other of the host, whatever its name. */
-  readonly file: string;
+  /** What tells its file or block device from every other of the host, whatever its name; null: the drive is empty. */
+  readonly file: string | null;
   /** The store has this many bytes now, a multiple of 512. */
   resize(bytes: number): void;
   setLimits(limits: DiskLimits): void;
+  /** Absent or null: it stays what it is. */
+  readonly drive?: DriveControl | null;
+}
+
+/** A drive with a medium that can be changed. */
+export interface DriveControl {
+  /**
+   * Puts another medium into the drive; null takes out what is in it. A guest that has locked the drive is asked to release it first,
+   * unless `force` is given.
+   * @throws an error for the user
+   */
+  change(medium: DiskOptions | null, force: boolean): void;
+  /** Calls back when the guest has opened, closed, locked or unlocked it. */
+  onChanged(hook: () => void): Cancel;
 }
 
 /** A device of the host that is passed through. */
@@ -60,6 +75,8 @@ export type BuiltDevice = {
   readonly device: Device;
   /** Functions to plug into the PCI host. */
   readonly pci?: PciFunction;
+  /** What it is to the SCSI bus that it sits on. */
+  readonly scsi?: ScsiDevice;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
   /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
@@ -77,15 +94,32 @@ export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'floppy', 'virtio-serial'] as
 
 export type BusKind = (typeof BUSES)[number];
 
-/** A place on a bus: a PCI slot, or the number of a drive or port. `function`: 0 except on PCI. */
+/**
+ * A place on a bus: a PCI slot and a function, a SCSI target and a logical unit of it, or the number of a drive or port, whose
+ * `function` is 0.
+ */
 export type BusAddress = { readonly unit: number; readonly function: number };
 
 /** A bus that a device provides for others. */
 export interface DeviceBus {
-  /** How devices come and go while the machine runs; absent: they do not. */
+  /** How devices come and go while the machine runs, when the guest is asked to release them; absent: they do not. */
   readonly hotplug?: PciHotplug;
+  /** The same where the guest is told, and not asked. */
+  readonly units?: UnitHotplug;
   /** Connects a device to the bus. @param address null: any that is free. @throws an error for the user */
   attach(built: BuiltDevice, address: BusAddress | null): void;
+  /** Disconnects a device, if there is anything to do for that. */
+  detach?(built: BuiltDevice): void;
+  /** Where a device is on it; null or absent: where it was to be. */
+  addressOf?(built: BuiltDevice): BusAddress | null;
+}
+
+/** How devices come to a bus and leave it while the machine runs, at once. */
+export interface UnitHotplug {
+  /** The first place that is free; null: there is none. */
+  free(): BusAddress | null;
+  /** Tells the guest of a device that has been attached. @returns whether its driver wants to know */
+  announce(built: BuiltDevice): boolean;
 }
 
 /** How QEMU's command line names a device. */
@@ -101,7 +135,7 @@ export type QemuNames = {
 
 /** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
 export type LibvirtNames = {
-  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev';
+  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev' | 'controller';
   readonly models: readonly string[];
 };
 
@@ -110,6 +144,8 @@ export type DefinitionKey = {
   readonly key: 'disks' | 'nics' | 'console' | 'rng' | 'balloon' | 'passthrough';
   /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
   readonly value?: string;
+  /** Of disks: it is for CD-ROMs. */
+  readonly cdrom?: true;
 };
 
 /** A row of the device table: everything about a device model that the rest of the program needs to know. */
@@ -165,9 +201,11 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
 
+const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi']);
+
 /** Whether devices of a row may come and go while their machine runs. */
 export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {
-  return bus === 'pci' && provides === undefined && hotplug !== false;
+  return HOTPLUG_BUSES.has(bus) && provides === undefined && hotplug !== false;
 }
 
 /** A device's name in its machine. */
@@ -195,6 +233,8 @@ export function commonFields(z: Zod) {
     addr: z
       .string('expected an address in quotes, such as "05.0"')
       .optional()
-      .describe('its address on the bus: a PCI slot and function, in hexadecimal, or a unit; any if absent'),
+      .describe(
+        'its address on the bus: a PCI slot and function, in hexadecimal, a SCSI target and unit, such as 3:0, or a unit; any if absent',
+      ),
   };
 }

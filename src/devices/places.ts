@@ -1,5 +1,6 @@
 import type { DeviceConfig, DeviceTable } from './device-table.ts';
 import type { BusAddress, BusKind, DeviceType } from './device-type.ts';
+import { MAX_LUN } from './scsi/scsi-host.ts';
 
 /** Where a device of a configuration is. */
 export type DevicePlace = {
@@ -40,7 +41,8 @@ const ROOTS: readonly NamedBus[] = [
 ];
 
 const PCI_ADDRESS = /^(?:0x)?([0-9a-f]{1,2})(?:\.([0-7]))?$/i;
-const UNIT = /^\d{1,4}$/;
+const SCSI_ADDRESS = /^(\d{1,3})(?::(\d{1,5}))?$/;
+const UNIT = /^(\d{1,4})$/;
 
 /**
  * Where the devices of a configuration are, by their options `bus` and `addr`. Entries of unknown types are passed over.
@@ -76,7 +78,7 @@ export function placeDevices(
   });
   problems.push(
     ...sameName(configs, table.builtinNames(configs)),
-    ...conflicts(configs, places),
+    ...conflicts(configs, places, rows),
     ...circles(configs, places),
   );
   return { places, problems: problems.sort((a, b) => a.index - b.index) };
@@ -98,6 +100,12 @@ export function parsePciAddress(text: string): BusAddress | null {
 /** The same as text: `05.1`. */
 export function pciAddressText({ unit, function: fn }: BusAddress): string {
   return `${unit.toString(16).padStart(2, '0')}.${fn}`;
+}
+
+/** The address of a device on a bus of this kind, as `addr` has it: `05.1`, target and unit `3:0`, or a number. */
+export function addressText(kind: BusKind, address: BusAddress): string {
+  if (kind === 'pci') return pciAddressText(address);
+  return kind === 'scsi' ? `${address.unit}:${address.function}` : String(address.unit);
 }
 
 const NOWHERE: DevicePlace = { bus: '', address: null };
@@ -127,13 +135,10 @@ function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null 
   if (given === undefined) return null;
   const { kind, first, units, names } = bus;
   if (units === 0) return `${kind} devices have no address: remove it`;
-  const match = kind === 'pci' ? PCI_ADDRESS.exec(given) : UNIT.exec(given);
-  if (match === null) {
-    return kind === 'pci'
-      ? `expected a slot, and a function if it is not 0, in hexadecimal, such as 05 or 05.1, not "${given}"`
-      : `expected the number of a unit, such as 0, not "${given}"`;
-  }
-  const unit = kind === 'pci' ? Number.parseInt(match[1]!, 16) : Number(given);
+  const { pattern, expected } = ADDRESSES[kind === 'pci' || kind === 'scsi' ? kind : 'unit'];
+  const match = pattern.exec(given);
+  if (match === null) return `expected ${expected}, not "${given}"`;
+  const unit = Number.parseInt(match[1]!, kind === 'pci' ? 16 : 10);
   if (unit < first || unit >= first + units) {
     if (bus.provider < 0 && unit === 0 && first === 1)
       return `slot 0 of ${names[0]} has the host bridge: choose another`;
@@ -142,8 +147,20 @@ function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null 
       ? `${names[0]} has one place only, ${range[0]}`
       : `${names[0]} has the places ${range.join(' to ')}, not ${unit.toString(kind === 'pci' ? 16 : 10)}`;
   }
-  return { unit, function: Number(match[2] ?? 0) };
+  const fn = Number(match[2] ?? 0);
+  if (kind === 'scsi' && fn > MAX_LUN) return `a target has the units 0 to ${MAX_LUN}, not ${fn}`;
+  return { unit, function: fn };
 }
+
+/** How the addresses of each kind of bus are written. */
+const ADDRESSES = {
+  pci: {
+    pattern: PCI_ADDRESS,
+    expected: 'a slot, and a function if it is not 0, in hexadecimal, such as 05 or 05.1',
+  },
+  scsi: { pattern: SCSI_ADDRESS, expected: 'a target, and a unit if it is not 0, such as 3 or 3:1' },
+  unit: { pattern: UNIT, expected: 'the number of a unit, such as 0' },
+} as const;
 
 function sameName(configs: readonly DeviceConfig[], builtin: readonly string[]): PlaceProblem[] {
   return configs.flatMap(({ name }, index) => {
@@ -157,7 +174,11 @@ function sameName(configs: readonly DeviceConfig[], builtin: readonly string[]):
   });
 }
 
-function conflicts(configs: readonly DeviceConfig[], places: readonly DevicePlace[]): PlaceProblem[] {
+function conflicts(
+  configs: readonly DeviceConfig[],
+  places: readonly DevicePlace[],
+  rows: readonly (DeviceType | undefined)[],
+): PlaceProblem[] {
   const taken = new Map<string, DeviceConfig>();
   const key = (bus: string, unit: number, fn: number) => `${bus} ${unit}.${fn}`;
   const found = places.flatMap(({ bus, address }, index): PlaceProblem[] => {
@@ -171,6 +192,7 @@ function conflicts(configs: readonly DeviceConfig[], places: readonly DevicePlac
   });
   const withoutFirst = places.flatMap(({ bus, address }, index): PlaceProblem[] => {
     if (address === null || address.function === 0 || taken.has(key(bus, address.unit, 0))) return [];
+    if (rows[index]?.bus !== 'pci') return [];
     const slot = address.unit.toString(16).padStart(2, '0');
     const message = `nothing is at ${slot}.0 of ${bus}, and guests look for other functions only if it is there: place a device at ${slot}.0`;
     return [{ index, option: 'addr', message }];

@@ -7,9 +7,11 @@ import { isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
+import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioRng } from './virtio/rng.ts';
+import { virtioScsi } from './virtio/scsi.ts';
 
 export type { DeviceConfig } from './device-table.ts';
 
@@ -24,6 +26,9 @@ export const deviceTable = new DeviceTable([
   debugExit,
   virtioBlk,
   virtioRng,
+  virtioScsi,
+  scsiHd,
+  scsiCd,
   vfioPci,
   isaDebugExit,
   isaSerial,

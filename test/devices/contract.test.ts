@@ -20,6 +20,8 @@ import {
 /** Options without which a row cannot be created. */
 const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'virtio-blk': { path: 'disk.img', queues: 2 },
+  'scsi-hd': { path: 'disk.img', removable: true },
+  'scsi-cd': { path: 'cd.iso' },
   'vfio-pci': { host: '0000:03:00.0' },
 };
 
@@ -34,7 +36,23 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   'acpi-pm': ['timerStart'],
 };
 
-const DRIVERS: Readonly<Record<string, Driver>> = { 'virtio-blk': startVirtio, 'virtio-rng': startVirtio };
+const DRIVERS: Readonly<Record<string, Driver>> = {
+  'virtio-blk': startVirtio,
+  'virtio-rng': startVirtio,
+  'virtio-scsi': startVirtio,
+  'scsi-hd': useDrive,
+  'scsi-cd': useDrive,
+};
+
+/** What commands do to a drive, which its controller carries out. */
+function useDrive({ machine }: DeviceRig, random: Random): void {
+  const flag = () => random.below(2) === 0;
+  machine.scsi.controllers[0]!.units[0]!.drives({
+    attentions: random.below(16),
+    mediaEvent: random.below(4),
+    ...{ writeCache: flag(), descriptorSense: flag(), trayOpen: flag(), locked: flag(), subscribed: flag() },
+  });
+}
 
 /** Negotiates, enables some queues and writes DRIVER_OK. */
 function startVirtio({ machine, built }: DeviceRig, random: Random): void {
@@ -187,7 +205,7 @@ describe.each(ROWS)('$type', row => {
   test('leaves nothing of itself behind', () => {
     const one = rigOf(row);
     one.garbage(new Random(7), ACCESSES);
-    one.device.close?.();
+    one.close();
     const { clock, eventFds, doorbells, vectors, statistics } = one.machine;
     expect([clock.timers, doorbells.size, eventFds.watched, eventFds.counts.size]).toEqual([0, 0, 0, 0]);
     expect(vectors.every(vector => vector.released)).toBe(true);

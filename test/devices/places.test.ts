@@ -116,7 +116,7 @@ describe('devices are placed', () => {
         { type: 'scsi', name: 's' },
         { type: 'scsi-disk', addr: 'a' },
       ],
-      /number of a unit/,
+      /a target, and a unit if it is not 0/,
     ],
   ])('not with %s', (_what, configs, problem) => {
     expect(problems(...configs)[0]).toMatch(problem);

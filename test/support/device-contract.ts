@@ -2,6 +2,7 @@ import * as zod from 'zod';
 import type { AccessSize, DeviceState, StateValue } from '../../src/devices/device.ts';
 import type { AnyConfigurable, DeviceRow } from '../../src/devices/device-table.ts';
 import type { BuiltDevice } from '../../src/devices/device-type.ts';
+import { deviceTable } from '../../src/devices/registry.ts';
 
 import { FakeBlockBackend } from './fake-block-backend.ts';
 import { FakeMachine } from './fake-machine.ts';
@@ -19,6 +20,8 @@ export class DeviceRig {
   readonly machine: FakeMachine;
   readonly disk = new FakeBlockBackend();
   readonly built: BuiltDevice;
+  /** The device whose bus it is on, if that is not of the machine's own; it does not run. */
+  readonly #provider: BuiltDevice | null;
   readonly #driver: Driver | undefined;
 
   /** @param options of a configurable row, beyond its type */
@@ -27,11 +30,16 @@ export class DeviceRig {
     this.machine = new FakeMachine(new FakeMemory(MiB));
     this.machine.disk = this.disk;
     const { services, chipset } = this.machine;
+    const provider = deviceTable.configurable.find(({ provides }) => provides?.kind === row.bus);
+    const isBehind = row.bus !== 'pci' && provider !== undefined;
+    this.#provider = isBehind ? createConfigured(provider, services, { type: provider.type }) : null;
+    if (this.#provider !== null) chipset.attach({ type: provider!, built: this.#provider });
     this.built =
       row.builtin === true
         ? row.create(services)
         : createConfigured(row, services, { ...options, type: row.type });
-    chipset.attach({ type: row, built: this.built });
+    const place = this.#provider && { bus: this.#provider.device.name, address: null };
+    chipset.attach({ type: row, built: this.built, ...(place && { place }) });
     chipset.pci.assign();
   }
 
@@ -51,8 +59,15 @@ export class DeviceRig {
 
   /** As a machine does it. */
   reset(): void {
+    this.#provider?.device.reset();
     this.device.reset();
     this.machine.pci.reset();
+  }
+
+  /** As a machine does it when it ends. */
+  close(): void {
+    this.device.close?.();
+    this.#provider?.device.close?.();
   }
 
   /** The whole state, of its PCI function in its place too. */
@@ -69,7 +84,8 @@ export class DeviceRig {
     for (let i = 0; i < accesses; i++) {
       const size = random.pick(SIZES);
       const place = this.#place(random, size);
-      if (random.below(2) === 0) place.write(garbageValue(random, size));
+      if (place === null) this.#driver?.(this, random);
+      else if (random.below(2) === 0) place.write(garbageValue(random, size));
       else seen.push(checked(place.read(), size));
       if (random.below(100) === 0) this.#driver?.(this, random);
       if (random.below(16) === 0) this.machine.clock.advance(random.below(30));
@@ -84,9 +100,11 @@ export class DeviceRig {
     this.machine.eventFds.turn();
   }
 
-  #place(random: Random, size: AccessSize): { read(): number; write(value: number): void } {
+  /** Null for a device that a guest reaches through another one. */
+  #place(random: Random, size: AccessSize): { read(): number; write(value: number): void } | null {
     const { ports: portBus, memoryBus, pci } = this.machine;
     const { ports = [], pci: fn } = this.built;
+    if (fn === undefined && ports.length === 0) return null;
     const config = fn !== undefined && (ports.length === 0 || random.below(2) === 0);
     if (!config) {
       const range = random.pick(ports);

@@ -14,6 +14,7 @@ export class FakeBlockBackend implements BlockBackend {
   readonly = false;
   blockSize = 4096;
   canDiscard = true;
+  readonly handles = { image: 0, limiter: 0 };
   /** Queues that run now, by index. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BlockQueueOptions }>();
   /** What the next stopped queue says. */

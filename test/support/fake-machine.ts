@@ -16,6 +16,7 @@ import { FakeEntropy } from './fake-entropy.ts';
 import { FakeHostDevices } from './fake-host-device.ts';
 import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
+import { FakeScsiHost } from './fake-scsi.ts';
 
 const MiB = 2 ** 20;
 
@@ -141,6 +142,7 @@ export class FakeMachine {
   readonly memory: FakeMemory;
   readonly eventFds = new FakeEventFds();
   readonly entropy = new FakeEntropy();
+  readonly scsi = new FakeScsiHost();
   readonly clock = new DeviceClock();
   readonly lines = Array.from({ length: 24 }, () => new FakeWire());
   readonly requests: MachineRequest[] = [];
@@ -215,6 +217,7 @@ export class FakeMachine {
         };
       },
       entropy: this.entropy,
+      scsi: this.scsi,
       readFile: path => {
         const bytes = this.files.get(path);
         if (bytes === undefined) throw new Error(`cannot open ${path}: no such file`);

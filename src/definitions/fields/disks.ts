@@ -7,15 +7,15 @@ const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
-  file: hostPath.meta({
-    description: 'The image file or block device on the host.',
+  file: hostPath.optional().meta({
+    description: 'The image file or block device on the host; a CD-ROM drive without one is empty.',
     examples: ['/var/lib/vring/disks/web.img'],
   }),
   bus: z
     .enum(DISK_BUSES)
     .optional()
     .meta({
-      description: 'How the disk is attached; if absent, virtio, or ide for a CD-ROM.',
+      description: 'How the disk is attached; if absent, virtio, or scsi for a CD-ROM.',
       examples: ['scsi'],
     }),
   addr: place.optional().meta({
@@ -62,11 +62,13 @@ const settings = z.strictObject({
 });
 
 const disk = settings.transform((value, context) => {
-  const bus = value.bus ?? (value.cdrom ? 'ide' : 'virtio');
+  const bus = value.bus ?? (value.cdrom ? 'scsi' : 'virtio');
   const problem = (key: string, message: string, input: unknown) => {
     context.addIssue({ code: 'custom', path: [key], message, input });
     return z.NEVER;
   };
+  if (value.file === undefined && !value.cdrom)
+    return problem('file', 'expected the image file or block device: only a CD-ROM drive can be empty', undefined);
   if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM must be on bus ide or scsi', bus);
   if (value.queues > 1 && bus !== 'virtio')
     return problem('queues', `only a disk on bus virtio can have more than one queue`, value.queues);

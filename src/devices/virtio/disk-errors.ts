@@ -7,17 +7,22 @@ export const DISK_ERROR_PERIOD = 60_000_000_000n;
 
 /**
  * Reports a disk's errors to the user: the first of each kind at once, and those that follow as a number at the end of the
- * period, so that a failing disk doesn't flood the log. A period without any ends with null.
+ * period, so that a failing disk doesn't flood the log. A period without any ends with null. The queues may be those of several disks.
  */
 export class DiskErrorReports {
   readonly #clock: Clock;
   readonly #queues: () => readonly BlockQueue[];
-  readonly #report: (text: string | null) => void;
+  readonly #report: (text: string | null, disk: number) => void;
   /** The kinds reported in this period, and what has followed. */
   readonly #kinds = new Map<string, DiskErrors | null>();
   #timer: Cancel | null = null;
 
-  constructor(clock: Clock, queues: () => readonly BlockQueue[], report: (text: string | null) => void) {
+  /** @param report with the number of the disk, as `DiskErrors` has it */
+  constructor(
+    clock: Clock,
+    queues: () => readonly BlockQueue[],
+    report: (text: string | null, disk: number) => void,
+  ) {
     this.#clock = clock;
     this.#queues = queues;
     this.#report = report;
@@ -29,11 +34,11 @@ export class DiskErrorReports {
   }
 
   #add(errors: DiskErrors): void {
-    const key = `${errors.access} ${errors.errno}`;
+    const key = `${errors.disk} ${errors.access} ${errors.errno}`;
     const later = this.#kinds.get(key);
     if (later === undefined) {
       this.#kinds.set(key, null);
-      this.#report(firstText(errors));
+      this.#report(firstText(errors), errors.disk);
     } else {
       this.#kinds.set(key, later === null ? errors : { ...later, count: later.count + errors.count });
     }
@@ -47,13 +52,15 @@ export class DiskErrorReports {
   #endPeriod(): void {
     for (const queue of this.#queues()) for (const errors of queue.diskErrors(true)) this.#add(errors);
     const again = [...this.#kinds].filter(([, errors]) => errors !== null);
+    const disks = new Set([...this.#kinds.keys()].map(key => Number.parseInt(key, 10)));
     this.#kinds.clear();
     for (const [key, errors] of again) {
       this.#kinds.set(key, null);
-      this.#report(laterText(errors!));
+      this.#report(laterText(errors!), errors!.disk);
+      disks.delete(errors!.disk);
     }
     this.#timer = again.length > 0 ? this.#startPeriod() : null;
-    if (again.length === 0) this.#report(null);
+    for (const disk of disks) this.#report(null, disk);
   }
 }
 

@@ -4,6 +4,7 @@ import type { DeviceState } from '../../devices/device.ts';
 import type { DeviceRow } from '../../devices/device-table.ts';
 import {
   type BuiltDevice,
+  type BusAddress,
   type DeviceBus,
   isHotpluggable,
   type MemoryRange,
@@ -16,7 +17,7 @@ import type { PciFunction, PciPlace } from '../../devices/pci/pci-function.ts';
 import { type EcamPlace, PciHost } from '../../devices/pci/pci-host.ts';
 import type { PciHotplug } from '../../devices/pci/pci-hotplug.ts';
 import { FIRST_PORT_SLOT } from '../../devices/pci/placement.ts';
-import { type DevicePlace, pciAddressText } from '../../devices/places.ts';
+import { addressText, type DevicePlace, pciAddressText } from '../../devices/places.ts';
 import { stateOf } from '../../devices/state.ts';
 import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
@@ -131,12 +132,13 @@ export class Chipset {
 
   /** Connects devices: those with an address first, so that no other takes it. @throws an error for the user */
   attach(...parts: readonly ChipsetPart[]): void {
-    this.#parts.push(...parts);
     for (let waiting = parts; waiting.length > 0; ) {
       const ready = waiting.filter(part => this.#buses.has(busOf(part)));
       const [first] = waiting;
       if (ready.length === 0)
         throw new Error(`${first!.built.device.name}: there is no bus "${busOf(first!)}"`);
+      // Those that provide buses come before what is behind them.
+      this.#parts.push(...ready);
       const placed = ready.filter(({ place }) => place?.address);
       for (const part of [...placed, ...ready.filter(part => !placed.includes(part))]) this.#attach(part);
       for (; this.#spareRootPorts > 0; this.#spareRootPorts--) this.pci.addRootPort();
@@ -169,6 +171,7 @@ export class Chipset {
     if (dependent !== undefined)
       throw new Error(`"${dependent.built.device.name}" is on the bus of "${name}": unplug it first`);
     this.#parts.splice(this.#parts.indexOf(part), 1);
+    this.#buses.get(busOf(part))?.detach?.(part.built);
     for (const range of this.#ranges.get(part) ?? []) range.remove();
     this.#ranges.delete(part);
     this.#buses.delete(name);
@@ -231,7 +234,7 @@ export class Chipset {
     return this.#parts.map(part => {
       const { type, title, backend = null } = part.type;
       const { device, facts = [], pci, capabilities } = part.built;
-      const address = pci === undefined ? unitOf(part) : this.pci.addressOf(pci);
+      const address = pci === undefined ? this.#unitOf(part) : this.pci.addressOf(pci);
       const hostDevice = capabilities?.hostDevice?.facts;
       const label = { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
       return { ...label, ...(hostDevice && { hostDevice }) };
@@ -244,11 +247,23 @@ export class Chipset {
       .filter(({ type }) => type.builtin !== true)
       .map(part => {
         const { pci, device } = part.built;
-        const unit = part.place?.address;
-        const addr = pci?.bus ? addressOf(pci) : unit ? String(unit.unit) : null;
+        const address = this.#placeOf(part);
+        const addr = pci?.bus ? addressOf(pci) : address && addressText(part.type.bus, address);
         return { name: device.name, bus: this.busOf(part), addr };
       });
     return { rootPorts: this.pci.ownRootPorts.map(addressOf), devices };
+  }
+
+  /** The address of a device that is not on PCI. */
+  #placeOf(part: ChipsetPart): BusAddress | null {
+    return this.#buses.get(busOf(part))?.addressOf?.(part.built) ?? part.place?.address ?? null;
+  }
+
+  /** The same for screens. */
+  #unitOf(part: ChipsetPart): string | null {
+    const address = this.#placeOf(part);
+    if (address === null) return null;
+    return part.type.bus === 'scsi' ? addressText('scsi', address) : `unit ${address.unit}`;
   }
 
   /** The part of a device; undefined: there is none of this name. */
@@ -345,11 +360,6 @@ export class Chipset {
 
 function busOf({ type, place }: ChipsetPart): string {
   return place?.bus ?? `${type.bus}.0`;
-}
-
-/** The address of a device that is not on PCI, as its options have it. */
-function unitOf({ place }: ChipsetPart): string | null {
-  return place?.address ? `unit ${place.address.unit}` : null;
 }
 
 function addressOf({ place }: PciFunction): string {

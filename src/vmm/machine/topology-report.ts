@@ -17,6 +17,8 @@ export type ReportedDevices = {
   readonly pluggingIn: readonly string[];
 };
 
+type Changing = Pick<HostDeviceControl, 'onChanged'>;
+
 export type TopologyParts = {
   readonly blocks: CounterBlocks;
   readonly consoles: ConsolePorts;
@@ -33,8 +35,8 @@ export class TopologyReport {
   #pinning: readonly number[] = [];
   #hotPlug: ReportedDevices | null = null;
   #isDue = false;
-  /** Host devices whose changes are reported. */
-  readonly #watched = new WeakSet<HostDeviceControl>();
+  /** What changes by itself, and is reported then: host devices, and drives that the guest opens. */
+  readonly #watched = new WeakSet<Changing>();
   #deviceIsDue = false;
 
   constructor(parts: TopologyParts) {
@@ -52,7 +54,10 @@ export class TopologyReport {
   /** A device's size, limits or the like are others now. It is sent with what follows. */
   update(): void {
     const { chipset, vcpus } = this.#machine!;
-    for (const { capabilities } of chipset.devices) this.#watch(capabilities?.hostDevice);
+    for (const { capabilities } of chipset.devices) {
+      this.#watch(capabilities?.hostDevice);
+      this.#watch(capabilities?.disk?.drive);
+    }
     const { blocks, consoles, report } = this.#parts;
     const { labels, pluggingIn } = this.#hotPlug!;
     report.built({
@@ -77,8 +82,8 @@ export class TopologyReport {
   }
 
   /** The guest moves BARs and connects interrupts many times in a row. */
-  #watch(device: HostDeviceControl | undefined): void {
-    if (device === undefined || this.#watched.has(device)) return;
+  #watch(device: Changing | null | undefined): void {
+    if (!device || this.#watched.has(device)) return;
     this.#watched.add(device);
     device.onChanged(() => {
       if (this.#deviceIsDue) return;

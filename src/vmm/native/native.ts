@@ -432,7 +432,13 @@ export class NativeVm implements ResourceOwner {
     );
     return Array.from({ length: count }, (_, index) => {
       const { sector, count, access, errno, disk } = diskErrorsStruct.read(bytes, index * size);
-      return { access: DISK_ACCESSES.get(access)!, errno, sector: Number(sector), count: Number(count), disk };
+      return {
+        access: DISK_ACCESSES.get(access)!,
+        errno,
+        sector: Number(sector),
+        count: Number(count),
+        disk,
+      };
     });
   }
 

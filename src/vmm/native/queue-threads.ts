@@ -1,5 +1,5 @@
-import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import type { ScsiQueueKind } from '../../devices/scsi/scsi-host.ts';
+import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.ts';

@@ -1,4 +1,9 @@
-import type { ScsiAddress, ScsiIdentity, ScsiQueueKind, ScsiUnitState } from '../../devices/scsi/scsi-host.ts';
+import type {
+  ScsiAddress,
+  ScsiIdentity,
+  ScsiQueueKind,
+  ScsiUnitState,
+} from '../../devices/scsi/scsi-host.ts';
 import {
   queueConfigStruct,
   SCSI_QUEUE,

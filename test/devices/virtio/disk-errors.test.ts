@@ -9,7 +9,13 @@ import { GuestDriver, VERSION_1 } from './guest-driver.ts';
 
 const ENOSPC = 28;
 const EIO = 5;
-const full = (sector: number, count = 1): DiskErrors => ({ access: 'write', errno: ENOSPC, sector, count });
+const full = (sector: number, count = 1): DiskErrors => ({
+  access: 'write',
+  errno: ENOSPC,
+  sector,
+  count,
+  disk: 0,
+});
 
 let machine: FakeMachine;
 let backend: FakeBlockBackend;
@@ -40,9 +46,9 @@ function reports(): string[] {
 }
 
 test('the first error of each kind is reported with its place and reason', () => {
-  fail(0, full(123), { access: 'read', errno: EIO, sector: 7, count: 3 });
-  fail(1, { access: 'flush', errno: EIO, sector: 0, count: 1 });
-  fail(1, { access: 'read', errno: 0, sector: 2047, count: 1 });
+  fail(0, full(123), { access: 'read', errno: EIO, sector: 7, count: 3, disk: 0 });
+  fail(1, { access: 'flush', errno: EIO, sector: 0, count: 1, disk: 0 });
+  fail(1, { access: 'read', errno: 0, sector: 2047, count: 1, disk: 0 });
   expect(reports()).toEqual([
     'blk0: write at sector 123 failed: ENOSPC (No space left on device)',
     'blk0: read at sector 7 failed: EIO (I/O error), and 2 more',

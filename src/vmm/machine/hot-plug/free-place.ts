@@ -12,6 +12,8 @@ export type FreePlace = { readonly bus: string; readonly address: BusAddress };
  * @throws an error for the user when that place cannot be had, or there is none
  */
 export function freePlace(chipset: Chipset, table: DeviceTable, config: DeviceConfig): FreePlace {
+  const row = table.find(config.type);
+  if (row !== undefined && row.bus !== 'pci') return placeOfUnit(chipset, table, config);
   if (config.bus === undefined && config.addr === undefined) {
     const place = anyPlace(chipset);
     if (place !== null) return place;
@@ -27,6 +29,17 @@ export function freePlace(chipset: Chipset, table: DeviceTable, config: DeviceCo
   const free = address ?? freeAddress(chipset, bus);
   if (free === null)
     throw new Error(`${bus} has no free slot: unplug a device from it, or choose another bus`);
+  return { bus, address: free };
+}
+
+/** On a bus whose devices come and go at once. */
+function placeOfUnit(chipset: Chipset, table: DeviceTable, config: DeviceConfig): FreePlace {
+  const { bus, address } = namedPlace(chipset, table, config);
+  const units = chipset.bus(bus)?.units;
+  if (units === undefined) throw new Error(`no device can be plugged into ${bus} while the machine runs`);
+  const free = address ?? units.free();
+  if (free === null)
+    throw new Error(`${bus} has no free place: unplug a device from it, or choose another bus`);
   return { bus, address: free };
 }
 
@@ -61,11 +74,13 @@ function namedPlace(chipset: Chipset, table: DeviceTable, config: DeviceConfig) 
     const { type } = chipset.part(name)!.type;
     return { type, name, bus, ...(addr !== null && { addr }) };
   });
-  const address = config.addr === undefined ? null : parsePciAddress(config.addr);
+  const isPci = table.find(config.type)?.bus === 'pci';
+  const address = config.addr === undefined || !isPci ? null : parsePciAddress(config.addr);
   // A guest looks at a slot when its function 0 comes, so that comes last: the others are checked in its place.
   const checked = address === null ? config : { ...config, addr: address.unit.toString(16) };
   const { places, problems } = placeDevices(table, [...present, checked], rootPorts.length);
   const problem = problems.find(({ index }) => index === present.length);
   if (problem !== undefined) throw new Error(`${problem.option}: ${problem.message}`);
-  return { bus: places[present.length]!.bus, address };
+  const place = places[present.length]!;
+  return isPci ? { bus: place.bus, address } : place;
 }

@@ -1,8 +1,13 @@
 import type { Cancel, Device } from '../../../devices/device.ts';
-import { type BuiltDevice, isHotpluggable } from '../../../devices/device-type.ts';
+import {
+  type BuiltDevice,
+  type BusAddress,
+  type DeviceBus,
+  isHotpluggable,
+} from '../../../devices/device-type.ts';
 import type { PciFunction } from '../../../devices/pci/pci-function.ts';
 import type { PciHotplug } from '../../../devices/pci/pci-hotplug.ts';
-import { pciAddressText } from '../../../devices/places.ts';
+import { addressText } from '../../../devices/places.ts';
 import type { GivenWire } from '../../backends/net/given-wires.ts';
 import type { ChipsetPart } from '../../chipset/chipset.ts';
 import { close } from '../../native/libc.ts';
@@ -150,14 +155,12 @@ export class HotPlug {
       const built = this.#create(() => table.create(services, config, name), undo);
       created();
       this.#attach({ type, built, place: { bus, address } }, name);
-      const { hotplug } = chipset.bus(bus)!;
       machine.plugged(built.device);
-      // The guest looks at all functions of a slot when there is function 0.
-      if (address.function === 0) hotplug!.announce(address.unit);
-      const noticed = address.function === 0 && hotplug!.driven(address.unit);
-      this.#options.happened('info', `${name} was plugged in at ${pciAddressText(address)} of ${bus}`);
+      const noticed = announce(chipset.bus(bus)!, built, address);
+      const addr = addressText(type.bus, address);
+      this.#options.happened('info', `${name} was plugged in at ${addr} of ${bus}`);
       this.#options.changed();
-      return { bus, addr: pciAddressText(address), noticed };
+      return { bus, addr, noticed };
     } finally {
       takeBack();
     }
@@ -192,6 +195,14 @@ export class HotPlug {
    */
   unplug(name: string, force: boolean, done: Done): void {
     const { clock } = this.#options.machine.parts;
+    const unit = this.#removableUnit(name);
+    if (unit !== null) {
+      const failure = this.#whyNotNow;
+      if (failure !== null) throw failure;
+      this.#wait(name, done);
+      this.#takeApart(unit, true);
+      return;
+    }
     const { part, hotplug, slot } = this.#removable(name);
     if (force) {
       const failure = this.#whyNotNow;
@@ -214,6 +225,8 @@ export class HotPlug {
 
   /** The guest need not release a device any more. @throws an error for the user when it has not been asked to */
   cancel(name: string): void {
+    if (this.#removableUnit(name) !== null)
+      throw new Error(`the guest has not been asked to release ${name}`);
     const { part, hotplug, slot } = this.#removable(name);
     if (!hotplug.removing(slot)) throw new Error(`the guest has not been asked to release ${name}`);
     hotplug.cancelRemoval(slot);
@@ -302,6 +315,13 @@ export class HotPlug {
     changed();
   }
 
+  /** A device that leaves its bus at once; null: it is another one, or there is none. */
+  #removableUnit(name: string): ChipsetPart | null {
+    const part = this.#chipset.part(name);
+    if (part === undefined || !isHotpluggable(part.type)) return null;
+    return this.#chipset.bus(this.#chipset.busOf(part))?.units === undefined ? null : part;
+  }
+
   /** @throws an error for the user */
   #removable(name: string): { part: ChipsetPart; hotplug: PciHotplug; slot: number } {
     const part = this.#chipset.part(name);
@@ -359,4 +379,13 @@ export class HotPlug {
       this.#options.happened('warning', `device ${device.name} could not be closed: ${why}`);
     }
   }
+}
+
+/** Tells the guest of a device that has been attached to a bus. @returns whether it looks at it now */
+function announce({ hotplug, units }: DeviceBus, built: BuiltDevice, address: BusAddress): boolean {
+  if (units !== undefined) return units.announce(built);
+  // The guest looks at all functions of a slot when there is function 0.
+  if (address.function !== 0) return false;
+  hotplug!.announce(address.unit);
+  return hotplug!.driven(address.unit);
 }

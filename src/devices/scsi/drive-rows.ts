@@ -1,0 +1,255 @@
+import type * as z from 'zod';
+import { type DiskOptions, diskFields, limitsText } from '../backends/disk.ts';
+import {
+  type BuiltDevice,
+  type ConfigurableType,
+  type DeviceFact,
+  deviceFields,
+  type Zod,
+} from '../device-type.ts';
+import type { MachineServices } from '../machine-services.ts';
+import type { BlockBackend } from '../virtio/block-backend.ts';
+import { ScsiDrive } from './drive.ts';
+import type { ScsiIdentity } from './scsi-host.ts';
+
+const VENDOR = 'VRING';
+const REVISION = '1.0';
+/** The most that a disk says its physical blocks have. */
+const MAX_PHYSICAL_BLOCK = 4096;
+const CD_BLOCK = 2048;
+
+const text = (z: Zod, most: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^[\\x20-\\x7e]{1,${most}}$`), `1 to ${most} printable ASCII characters`)
+    .optional();
+
+const naa = (z: Zod) =>
+  z
+    .string()
+    .regex(/^0x[0-9a-f]{1,16}$/i, 'an identifier such as 0x5000c50015ea71ac')
+    .optional();
+
+/** What every unit says of itself. */
+function unitFields(z: Zod) {
+  return {
+    serial: text(z, 36).describe("the serial number that the guest reads; the device's name if absent"),
+    wwn: naa(z).describe('its world-wide name; none if absent'),
+    'port-wwn': naa(z).describe('the world-wide name of its port; none if absent'),
+    vendor: text(z, 8).describe(`its vendor; ${VENDOR} if absent`),
+    product: text(z, 16).describe('its product name; that of the type if absent'),
+    ver: text(z, 4).describe(`its revision; ${REVISION} if absent`),
+  };
+}
+
+type UnitOptions = z.output<z.ZodObject<ReturnType<typeof unitFields>>>;
+
+/** QEMU's properties for them, and for the disk. */
+const PROPERTIES = {
+  drive: 'path',
+  serial: 'serial',
+  wwn: 'wwn',
+  port_wwn: 'port-wwn',
+  vendor: 'vendor',
+  product: 'product',
+  ver: 'ver',
+} as const;
+
+const identityOf = (options: UnitOptions, name: string, product: string) => ({
+  vendor: options.vendor ?? VENDOR,
+  product: options.product ?? product,
+  revision: options.ver ?? REVISION,
+  serial: options.serial ?? name,
+  wwn: BigInt(options.wwn ?? 0),
+  portWwn: BigInt(options['port-wwn'] ?? 0),
+});
+
+const block = (z: Zod) =>
+  z
+    .int()
+    .refine(
+      bytes => [512, 1024, 2048, 4096, 8192, 16384, 32768].includes(bytes),
+      'a power of two from 512 to 32768',
+    );
+
+const diskOptions = (z: Zod) =>
+  z.strictObject({
+    ...deviceFields(z, 'scsi-hd'),
+    ...diskFields(z),
+    ...unitFields(z),
+    'rotation-rate': z
+      .int()
+      .min(0, 'a number from 0 to 65534')
+      .max(65534, 'a number from 0 to 65534')
+      .default(0)
+      .describe('turns per minute; 1 for a disk that does not rotate, 0 for one that does not say'),
+    removable: z.boolean().default(false).describe('its medium can be changed'),
+    dpofua: z.boolean().default(true).describe('it says that it heeds DPO and FUA'),
+    'logical-block-size': block(z).default(512).describe('bytes of a block'),
+    'physical-block-size': block(z)
+      .optional()
+      .describe("bytes of a block of the medium; as the host's disk has them if absent"),
+    'min-io-size': z
+      .int()
+      .min(0, 'at least 0 bytes')
+      .max(2 ** 31, 'at most 2 GiB')
+      .optional()
+      .describe("bytes of the smallest efficient transfer; as the host's disk has them if absent"),
+    'opt-io-size': z
+      .int()
+      .min(0, 'at least 0 bytes')
+      .max(2 ** 31, 'at most 2 GiB')
+      .default(0)
+      .describe('bytes of the best transfer; 0 for not known'),
+  });
+
+type DiskRowOptions = z.output<ReturnType<typeof diskOptions>>;
+
+/** A power of two, between `logical` and what disks have. */
+function physicalBlock(logical: number, disk: BlockBackend | null): number {
+  const ofHost = 2 ** Math.floor(Math.log2(Math.max(1, disk?.blockSize ?? logical)));
+  return Math.max(logical, Math.min(MAX_PHYSICAL_BLOCK, ofHost));
+}
+
+function diskIdentity(options: DiskRowOptions, name: string, disk: BlockBackend | null): ScsiIdentity {
+  const logical = options['logical-block-size'];
+  const physical = options['physical-block-size'] ?? physicalBlock(logical, disk);
+  if (physical < logical)
+    throw new Error(
+      `${name}: a physical block of ${physical} bytes is smaller than a logical one of ${logical}`,
+    );
+  return {
+    kind: 'disk',
+    ...identityOf(options, name, 'VRING HARDDISK'),
+    logicalBlock: logical,
+    physicalBlock: physical,
+    minIo: options['min-io-size'] ?? disk?.blockSize ?? 0,
+    optimalIo: options['opt-io-size'],
+    rotationRate: options['rotation-rate'],
+    removable: options.removable,
+    dpofua: options.dpofua,
+    writeCache: true,
+  };
+}
+
+export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
+  type: 'scsi-hd',
+  title: 'SCSI disk',
+  description: 'a disk on a SCSI controller, backed by a raw file or a block device of the host',
+  bus: 'scsi',
+  backend: 'disk',
+  definition: { key: 'disks', value: 'scsi' },
+  libvirt: { element: 'disk', models: ['scsi'] },
+  prefix: 'sd',
+  qemu: {
+    devices: ['scsi-hd', 'scsi-disk'],
+    properties: {
+      ...PROPERTIES,
+      rotation_rate: 'rotation-rate',
+      removable: 'removable',
+      dpofua: 'dpofua',
+      logical_block_size: 'logical-block-size',
+      physical_block_size: 'physical-block-size',
+      min_io_size: 'min-io-size',
+      opt_io_size: 'opt-io-size',
+    },
+  },
+  config: diskOptions,
+  create(services, options, name) {
+    const { path, format, readonly, cache, limits = {} } = options;
+    const drive = new ScsiDrive({
+      ...hostOf(services, name),
+      identity: disk => diskIdentity(options, name, disk),
+      medium: { path, format, readonly, cache },
+      limits,
+    });
+    return builtDrive(drive);
+  },
+};
+
+const cdOptions = (z: Zod) => {
+  const { path, readonly: _, ...fields } = diskFields(z);
+  return z.strictObject({
+    ...deviceFields(z, 'scsi-cd'),
+    ...fields,
+    path: path.optional().describe('the file or block device on the host; the drive is empty if absent'),
+    readonly: z
+      .literal(true, 'a CD cannot be written')
+      .default(true)
+      .describe('always: the guest cannot write to it'),
+    ...unitFields(z),
+  });
+};
+
+export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
+  type: 'scsi-cd',
+  title: 'SCSI CD drive',
+  description: 'a CD or DVD drive on a SCSI controller, whose medium can be changed while the VM runs',
+  bus: 'scsi',
+  backend: 'disk',
+  definition: { key: 'disks', value: 'scsi', cdrom: true },
+  prefix: 'cd',
+  qemu: { devices: ['scsi-cd'], properties: PROPERTIES },
+  config: cdOptions,
+  create(services, options, name) {
+    const { path, format, cache, limits = {} } = options;
+    const drive = new ScsiDrive({
+      ...hostOf(services, name),
+      identity: () => ({
+        kind: 'cd',
+        ...identityOf(options, name, 'VRING CD-ROM'),
+        logicalBlock: CD_BLOCK,
+        physicalBlock: CD_BLOCK,
+        minIo: 0,
+        optimalIo: 0,
+        rotationRate: 0,
+        removable: true,
+        dpofua: false,
+        writeCache: false,
+      }),
+      medium: path === undefined ? null : { path, format, readonly: true, cache },
+      limits,
+    });
+    return builtDrive(drive);
+  },
+};
+
+function hostOf(services: MachineServices, name: string) {
+  return {
+    name,
+    open: (options: DiskOptions) => services.backends.open('disk', options),
+    reportDiskErrors: (text: string | null) => services.reportDiskErrors(name, text),
+  };
+}
+
+function builtDrive(drive: ScsiDrive): BuiltDevice {
+  return {
+    device: drive,
+    scsi: drive,
+    capabilities: { disk: drive },
+    get facts() {
+      return factsOf(drive);
+    },
+  };
+}
+
+function factsOf(drive: ScsiDrive): DeviceFact[] {
+  const { medium, disk, identity } = drive;
+  const { logicalBlock, serial, removable } = identity;
+  return [
+    { label: 'path', value: medium?.path ?? 'empty' },
+    ...(disk === null || medium === null
+      ? []
+      : [
+          { label: 'size', value: disk.size, unit: 'bytes' } as const,
+          { label: 'format', value: medium.format ?? 'raw' },
+          { label: 'cache', value: medium.cache },
+          { label: 'read-only', value: medium.readonly },
+          { label: 'discard', value: !medium.readonly && disk.canDiscard },
+        ]),
+    ...(removable ? [{ label: 'tray', value: drive.tray }] : []),
+    { label: 'block', value: logicalBlock, unit: 'bytes' },
+    { label: 'serial', value: serial },
+    { label: 'limits', value: limitsText(drive.limits) },
+  ];
+}

@@ -1,0 +1,78 @@
+import type { BuiltDevice, BusAddress, DeviceBus } from '../device-type.ts';
+import { MAX_TARGET, type ScsiAddress, type ScsiController, unitNumber } from './scsi-host.ts';
+
+/** Reasons of VIRTIO_SCSI_T_TRANSPORT_RESET (virtio 1.3 §5.6.6.3). */
+export const TRANSPORT_RESET = { rescan: 1, removed: 2 } as const;
+
+/** What a controller tells its driver of its units, if the driver wants to know. */
+export interface ScsiNews {
+  /** @returns whether it does */
+  transportReset(address: ScsiAddress, reason: number): boolean;
+  /** @param sense additional sense code in the low byte, its qualifier in the next */
+  parametersChanged(address: ScsiAddress, sense: number): void;
+}
+
+/** A device that is a unit of a controller. */
+export interface ScsiDevice {
+  /** @throws an error for the user */
+  connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void;
+  disconnect(): void;
+  /** Reports errors of the host's disk to the user, and with null their end. */
+  reportDiskErrors(text: string | null): void;
+}
+
+/** The bus that a SCSI controller provides. */
+export class ScsiBus implements DeviceBus {
+  readonly #controller: ScsiController;
+  readonly #news: ScsiNews;
+  readonly #places = new Map<BuiltDevice, ScsiAddress>();
+
+  constructor(controller: ScsiController, news: ScsiNews) {
+    this.#controller = controller;
+    this.#news = news;
+  }
+
+  readonly units = {
+    free: (): BusAddress | null => this.#free(),
+    announce: (built: BuiltDevice) =>
+      this.#news.transportReset(this.#places.get(built)!, TRANSPORT_RESET.rescan),
+  };
+
+  attach(built: BuiltDevice, given: BusAddress | null): void {
+    const { device, scsi } = built;
+    if (scsi === undefined) return;
+    const place = given ?? this.#free();
+    if (place === null)
+      throw new Error(`${device.name}: all ${MAX_TARGET + 1} targets of its SCSI bus are taken`);
+    const address = { target: place.unit, lun: place.function };
+    scsi.connect(this.#controller, address, this.#news);
+    this.#places.set(built, address);
+  }
+
+  detach(built: BuiltDevice): void {
+    const address = this.#places.get(built);
+    if (address === undefined) return;
+    this.#places.delete(built);
+    built.scsi!.disconnect();
+    this.#news.transportReset(address, TRANSPORT_RESET.removed);
+  }
+
+  addressOf(built: BuiltDevice): BusAddress | null {
+    const address = this.#places.get(built);
+    return address === undefined ? null : { unit: address.target, function: address.lun };
+  }
+
+  /** The unit with this number; undefined: it is gone. */
+  unit(number: number): ScsiDevice | undefined {
+    for (const [built, address] of this.#places) if (unitNumber(address) === number) return built.scsi;
+    return undefined;
+  }
+
+  /** Unit 0 of the first target without any. */
+  #free(): BusAddress | null {
+    const taken = new Set([...this.#places.values()].map(({ target }) => target));
+    for (let target = 0; target <= MAX_TARGET; target++)
+      if (!taken.has(target)) return { unit: target, function: 0 };
+    return null;
+  }
+}
