@@ -73,7 +73,7 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
   const { file, bus, addr, format, cdrom, readonly, cache, serial, queues, limits, virtio } = disk;
   return given({
     file,
-    bus: bus === (cdrom ? 'ide' : 'virtio') ? undefined : bus,
+    bus: bus === (cdrom ? 'scsi' : 'virtio') ? undefined : bus,
     addr,
     format,
     cdrom: cdrom || undefined,

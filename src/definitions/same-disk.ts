@@ -62,11 +62,9 @@ function sentence({ first, second }: Conflict): string {
 
 function disksOf({ disks, devices }: Disks): DiskUse[] {
   return [
-    ...disks.map(({ file, cdrom, readonly }, index) => ({
-      key: `disks[${index}].file`,
-      file,
-      readonly: cdrom || readonly,
-    })),
+    ...disks.flatMap(({ file, cdrom, readonly }, index) =>
+      file === undefined ? [] : [{ key: `disks[${index}].file`, file, readonly: cdrom || readonly }],
+    ),
     ...devices.flatMap((device, index) => {
       const disk = deviceTable.disk(device);
       return disk === null

@@ -1,5 +1,5 @@
 import type { DeviceTable } from '../devices/device-table.ts';
-import type { DefinitionKey } from '../devices/device-type.ts';
+import type { BusKind, DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { macAddress } from '../engine/networks/mac-address.ts';
 import type { Disk } from './fields/disks.ts';
@@ -33,7 +33,7 @@ export function wantedDevices(
   const { name, disks, nics, rng, balloon, passthrough, devices } = definition;
   const type = (key: DefinitionKey['key'], value?: string, cdrom?: boolean) =>
     table.typeOfKey(key, value, cdrom);
-  return [
+  const wanted: WantedDevice[] = [
     ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`, type('disks', disk.bus, disk.cdrom))),
     ...nics.map((nic, index) => ofNic(nic, name, index, table)),
     ...(rng
@@ -56,6 +56,22 @@ export function wantedDevices(
     })),
     ...devices.map((entry, index) => ({ key: `devices[${index}]`, what: `${entry.type} devices`, entry })),
   ];
+  return [...impliedControllers(wanted, table), ...wanted];
+}
+
+/** Controllers with the buses that devices are to be on, of the kinds that no device of the definition provides. */
+function impliedControllers(wanted: readonly WantedDevice[], table: DeviceTable): WantedDevice[] {
+  const rows = wanted.map(({ entry }) => (entry.type === null ? undefined : table.find(entry.type)));
+  const provided = new Set<BusKind>(['pci', 'isa', ...rows.flatMap(row => row?.provides?.kind ?? [])]);
+  const taken = new Set(wanted.flatMap(({ entry }) => (typeof entry.name === 'string' ? [entry.name] : [])));
+  return rows.flatMap((row, index) => {
+    if (row === undefined || provided.has(row.bus)) return [];
+    provided.add(row.bus);
+    const controller = table.configurable.find(({ provides }) => provides?.kind === row.bus);
+    if (controller === undefined) return [];
+    const { key, what } = wanted[index]!;
+    return [{ key, what, entry: { type: controller.type, name: table.freeName(controller.type, taken) } }];
+  });
 }
 
 /** What the manager does before the machine starts is nothing to the machine. */
@@ -74,7 +90,7 @@ function ofDisk(
     what: `${bus} ${cdrom ? 'CD-ROMs' : 'disks'}`,
     entry: {
       type,
-      path: file,
+      ...(file !== undefined && { path: file }),
       ...(addr !== undefined && { addr }),
       ...(format !== undefined && { format }),
       ...(readonly && { readonly }),

@@ -6,7 +6,7 @@ import type { Cancel, Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
-import type { ScsiDevice } from './scsi/scsi-bus.ts';
+import type { ScsiDevice } from './scsi/scsi-device.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { Zod } from './zod.ts';
 

@@ -59,8 +59,9 @@ export function placeDevices(
     ...ROOTS,
     ...Array.from({ length: rootPorts }, (_, index) => portBus(index + 1)),
   ];
+  const names = namesOf(table, configs);
   rows.forEach((row, provider) => {
-    const { name } = configs[provider]!;
+    const name = names[provider];
     if (row?.provides && name !== undefined) buses.push({ names: [name], ...row.provides, provider });
   });
   const places = configs.map((config, index): DevicePlace => {
@@ -106,6 +107,15 @@ export function pciAddressText({ unit, function: fn }: BusAddress): string {
 export function addressText(kind: BusKind, address: BusAddress): string {
   if (kind === 'pci') return pciAddressText(address);
   return kind === 'scsi' ? `${address.unit}:${address.function}` : String(address.unit);
+}
+
+/** The names of the devices, those by default too unless something is wrong with the others. */
+function namesOf(table: DeviceTable, configs: readonly DeviceConfig[]): readonly (string | undefined)[] {
+  try {
+    return table.names(configs);
+  } catch {
+    return configs.map(({ name }) => name);
+  }
 }
 
 const NOWHERE: DevicePlace = { bus: '', address: null };

@@ -89,7 +89,7 @@ describe('short forms are expanded', () => {
     ['disks: [{file: /a}]', { disks: [{ file: '/a', bus: 'virtio', readonly: false, queues: 1 }] }],
     [
       'disks: [{file: /a, cdrom: true}]',
-      { disks: [{ file: '/a', bus: 'ide', readonly: true, cdrom: true }] },
+      { disks: [{ file: '/a', bus: 'scsi', readonly: true, cdrom: true }] },
     ],
     ['passthrough: [{host: 02:00.0}]', { passthrough: [{ host: '0000:02:00.0' }] }],
     ['passthrough: [{host: 02:00}]', { passthrough: [{ host: '0000:02:00' }] }],
@@ -199,7 +199,7 @@ describe('a problem names its place and what was expected', () => {
     ['disks: {file: /a}', '2:8 disks: expected a list, not a mapping of keys'],
     [
       'disks: [{bus: virtio}]',
-      '2:9 disks[0].file: missing: expected an absolute path, such as /var/lib/vring/disk.img',
+      '2:9 disks[0].file: expected the image file or block device: only a CD-ROM drive can be empty',
     ],
     [
       'disks:\n- file: disk.img',
@@ -282,7 +282,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'devices: [{type: floppy}]',
-      '2:18 devices[0].type: expected virtio-blk, virtio-rng, vfio-pci, isa-debug-exit, isa-serial, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
+      '2:18 devices[0].type: expected virtio-blk, virtio-rng, virtio-scsi, scsi-hd, scsi-cd, vfio-pci, isa-debug-exit, isa-serial, isa-debugcon, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
     ],
     [
       'devices: [{type: virtio-blk, path: /a, pth: /a}]',

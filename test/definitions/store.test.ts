@@ -277,7 +277,10 @@ describe('what prevents a VM from starting', () => {
   const blockers = () => store.list()[0]!.blockers;
 
   test('is every unsupported feature and every missing file', () => {
-    put('a.yaml', 'name: a\nnics: [{}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true}]');
+    put(
+      'a.yaml',
+      'name: a\nnics: [{}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true, bus: ide}]',
+    );
     expect(blockers()).toEqual([
       'this version of vring does not support firmware boot (machine.firmware: bios), ide CD-ROMs (disks[1].bus) and ' +
         'virtio network cards (nics[0].model)',

@@ -160,8 +160,8 @@ describe('what this version does not support is named', () => {
       ['nics[0].model: virtio network cards', 'nics[1].model: e1000 network cards'],
     ],
     [
-      `${kernel}\ndisks: [{file: /a, bus: scsi}, {file: /b, cdrom: true}]`,
-      ['disks[0].bus: scsi disks', 'disks[1].bus: ide CD-ROMs'],
+      `${kernel}\ndisks: [{file: /a, bus: ide}, {file: /b, cdrom: true, bus: ide}]`,
+      ['disks[0].bus: ide disks', 'disks[1].bus: ide CD-ROMs'],
     ],
     [`${kernel}\ndisks: [{file: /a, format: qcow2}]`, ['disks[0]: virtio disks with format qcow2']],
     [kernel, []],

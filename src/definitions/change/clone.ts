@@ -103,11 +103,9 @@ function passedDevices({ devices }: Definition): { readonly index: number; reado
 
 function diskEntries({ disks, devices }: Definition): DiskEntry[] {
   return [
-    ...disks.map(({ file, cdrom, readonly }, index) => ({
-      path: ['disks', index, 'file'],
-      file,
-      writable: !cdrom && !readonly,
-    })),
+    ...disks.flatMap(({ file, cdrom, readonly }, index) =>
+      file === undefined ? [] : [{ path: ['disks', index, 'file'], file, writable: !cdrom && !readonly }],
+    ),
     ...devices.flatMap((device, index) => {
       const disk = deviceTable.disk(device);
       return disk === null

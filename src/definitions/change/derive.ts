@@ -13,8 +13,8 @@ export function derivedText(
   disks: ReadonlyMap<string, string>,
 ): string {
   const changes: KeyChange[] = [];
-  const change = (path: KeyChange['path'], from: string) => {
-    const value = disks.get(from);
+  const change = (path: KeyChange['path'], from: string | undefined) => {
+    const value = from === undefined ? undefined : disks.get(from);
     if (value !== undefined && value !== from) changes.push({ path, value });
   };
   definition.disks.forEach((disk, index) => {

@@ -20,7 +20,7 @@ const settings = z.strictObject({
     }),
   addr: place.optional().meta({
     description:
-      'Its place: a PCI slot, in hexadecimal, or its number on the bus of its controller; the first free one if absent.',
+      'Its place: a PCI slot, in hexadecimal, or its target and unit on the bus of its SCSI controller ("3:0"); the first free one if absent.',
     examples: ['05.0'],
   }),
   format: z
@@ -68,7 +68,11 @@ const disk = settings.transform((value, context) => {
     return z.NEVER;
   };
   if (value.file === undefined && !value.cdrom)
-    return problem('file', 'expected the image file or block device: only a CD-ROM drive can be empty', undefined);
+    return problem(
+      'file',
+      'expected the image file or block device: only a CD-ROM drive can be empty',
+      undefined,
+    );
   if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM must be on bus ide or scsi', bus);
   if (value.queues > 1 && bus !== 'virtio')
     return problem('queues', `only a disk on bus virtio can have more than one queue`, value.queues);

@@ -20,8 +20,8 @@ export const hostPath = z
 
 const PLACE = 'an address in quotes, such as "05.0"';
 
-/** Where a device is on its bus. */
-export const place = z.string(PLACE).regex(/^(0x)?[0-9a-f]{1,4}(\.[0-7])?$/i, PLACE);
+/** Where a device is on its bus: a PCI slot and function, a SCSI target and unit, or a number. */
+export const place = z.string(PLACE).regex(/^((0x)?[0-9a-f]{1,4}(\.[0-7])?|\d{1,3}:\d{1,5})$/i, PLACE);
 
 export const pciPlace = place.optional().meta({
   description:

@@ -25,7 +25,6 @@ export function readDisk(
   if (kind !== 'disk' && kind !== 'cdrom') return leaveOut(`vring has no ${kind} devices`);
   const source = document.child(element, 'source');
   const file = document.attribute(source, type === 'file' ? 'file' : 'dev');
-  if (file === null) return leaveOut('it has no medium');
   document.skip(source, 'index');
 
   const target = document.child(element, 'target');
@@ -33,8 +32,10 @@ export function readDisk(
   document.skip(target, 'dev');
   const bus = libvirtDevice('disk', targetBus)?.definition.value as DiskInput['bus'];
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
+  if (file === null && (kind !== 'cdrom' || bus !== 'scsi')) return leaveOut('it has no medium');
   if (targetBus !== bus) document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
+  const addr = bus === 'scsi' ? readAddress(document, element) : {};
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
   const place = document.attribute(document.child(element, 'boot'), 'order');
   if (place !== null) places.push({ order: Number(place), source: kind });
@@ -42,13 +43,24 @@ export function readDisk(
   document.skip(readonly);
   const serial = document.text(document.child(element, 'serial'));
   return {
-    file,
+    ...(file !== null && { file }),
     bus,
+    ...addr,
     ...readDriver(document, element),
     ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
     ...(serial !== null && { serial: serial.slice(0, 20) }),
     ...readLimits(document, element),
   };
+}
+
+/** Where a SCSI disk of the first controller is; those of others go where there is room. */
+function readAddress(document: DomainDocument, element: XmlElement): Pick<DiskInput, 'addr'> {
+  const address = document.child(element, 'address');
+  if (address === null || document.attribute(address, 'type') !== 'drive') return {};
+  const number = (name: string) => document.attribute(address, name) ?? '0';
+  const [controller, bus, target, unit] = ['controller', 'bus', 'target', 'unit'].map(number);
+  const isFirst = controller === '0' && bus === '0';
+  return isFirst && /^\d{1,3}$/.test(target!) && /^\d{1,5}$/.test(unit!) ? { addr: `${target}:${unit}` } : {};
 }
 
 /** The totals of <iotune>; limits of reads or writes alone, and how long a burst lasts, are left out. */

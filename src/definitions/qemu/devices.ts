@@ -1,7 +1,6 @@
 import { deviceConfig } from '../../devices/device-config.ts';
 import { DEVICE_NAME, type DefinitionKey, type DeviceType } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
-import { virtioNames } from '../../devices/virtio/qemu-names.ts';
 import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
 import { likely } from '../../text/nearest.ts';
 import type { DiskInput } from '../fields/disks.ts';
@@ -18,19 +17,19 @@ import { OptionError } from './error.ts';
 import { leftOutDevice, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
 import { addConsoleDevice } from './ports.ts';
-import type { Settings } from './settings.ts';
+import type { LeftOutSettings, Settings } from './settings.ts';
 
 /** The part of a device table row that -device needs. */
-type QemuRow = Pick<DeviceType, 'type' | 'qemu' | 'libvirt' | 'definition'>;
+type QemuRow = Pick<DeviceType, 'type' | 'qemu' | 'libvirt' | 'definition'> &
+  Partial<Pick<DeviceType, 'bus' | 'provides'>>;
 
-/** Not devices of a definition: the controller of its SCSI disks, and COM1, which every guest has. */
-const SCSI_CONTROLLERS = virtioNames('scsi');
+/** Not a device of a definition: COM1, which every guest has. */
 const COM1 = 'isa-serial';
 
 /** Every name that -device accepts. */
 export function deviceNames(rows: readonly QemuRow[] = deviceTable.rows): string[] {
   const known = [...rows, ...knownDevices(rows)].flatMap(({ qemu }) => qemu?.devices ?? []);
-  return [...new Set([...known, ...SCSI_CONTROLLERS, COM1])];
+  return [...new Set([...known, COM1])];
 }
 
 /** -device. @throws OptionError */
@@ -52,7 +51,8 @@ export function readDevice(
   const id = settings.take('id');
   const addr = takePlace(settings);
   const known = qemuDevice(driver, rows)?.definition;
-  if (SCSI_CONTROLLERS.includes(driver)) readScsiController(draft, settings, place);
+  if (row?.provides?.kind === 'scsi')
+    draft.scsi.add(place, id, { ...rowEntry(draft, settings, row, undefined), ...addr });
   else if (driver === COM1) readConsole(draft, settings, { place, driver });
   else if (known !== undefined) READERS[known.key](draft, settings, { place, driver, id, addr, known, row });
   else if (row !== undefined) draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
@@ -107,9 +107,17 @@ function unknownDevice(driver: string, names: readonly string[]): OptionError {
   return new OptionError(`vring has no device ${shown(driver)} yet: ${which}`);
 }
 
-function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr }: KnownOption): void {
+function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
+  const { place, known, addr, row } = option;
   const bus = known.value as NonNullable<DiskInput['bus']>;
-  const cdromDevice = driver.endsWith('-cd');
+  const cdromDevice = known.cdrom ?? option.driver.endsWith('-cd');
+  const scsi = takeScsiPlace(draft, settings, row);
+  if (scsi.isOwn) {
+    settings.leaveOut({ bootindex: DISK_BOOT, ...withoutOwn(row!) });
+    const entry = rowEntry(draft, settings, row!, option.id);
+    draft.addDevice(place, { ...entry, ...(scsi.bus !== undefined && { bus: scsi.bus }), ...scsi.addr });
+    return;
+  }
   const name = settings.take('drive');
   const bootIndex = takeBootIndex(settings);
   const serial = settings.take('serial');
@@ -119,17 +127,16 @@ function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr
   settings.accept('logical_block_size', '512');
   settings.prefer('physical_block_size', ['512'], 'disks have blocks of 512 bytes');
   settings.leaveOut(DISK_PROPERTIES);
-  if (name === undefined) {
-    if (!cdromDevice) throw new OptionError('drive is missing');
-    settings.leaveOut(ANY_DEVICE);
-    draft.leaveOut(place, 'it has no medium');
-    return;
-  }
-  const { bus: given, disk } = draft.claimDrive(name);
+  if (name === undefined && !cdromDevice) throw new OptionError('drive is missing');
+  const { bus: given, disk } = name === undefined ? { bus: 'none', disk: null } : draft.claimDrive(name);
   if (given !== 'none')
     throw new OptionError(`its drive has if=${given}: a drive for a -device needs if=none`);
   if (disk === null) {
-    draft.leaveOut(place, 'it has no medium');
+    if (bus === 'scsi' && cdromDevice) draft.addDisk(place, { bus, cdrom: true, ...scsi.addr });
+    else {
+      settings.leaveOut(ANY_DEVICE);
+      draft.leaveOut(place, 'it has no medium');
+    }
     return;
   }
   const cdrom = cdromDevice || (disk.cdrom ?? false);
@@ -137,7 +144,7 @@ function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr
   draft.addDisk(place, {
     ...disk,
     bus,
-    ...(bus === 'virtio' && addr),
+    ...(bus === 'virtio' ? addr : scsi.addr),
     cdrom,
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
@@ -145,12 +152,26 @@ function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr
   });
 }
 
+const DISK_BOOT = 'the boot order names disks of the key disks';
+
+/** What a disk has that its row does not know. */
+function withoutOwn({ qemu }: QemuRow): LeftOutSettings {
+  const own = Object.keys(qemu!.properties);
+  return Object.fromEntries(Object.entries(DISK_PROPERTIES).filter(([property]) => !own.includes(property)));
+}
+
 /** @throws OptionError */
 function takeBootIndex(settings: Settings): number | undefined {
-  const value = settings.take('bootindex');
-  if (value === undefined || value === '-1') return undefined;
-  if (/^\d{1,9}$/.test(value)) return Number(value);
-  throw new OptionError(`bootindex takes a whole number, not ${shown(value)}`);
+  if (settings.peek('bootindex') !== '-1') return takeNumber(settings, 'bootindex');
+  settings.take('bootindex');
+  return undefined;
+}
+
+/** @throws OptionError */
+function takeNumber(settings: Settings, key: string): number | undefined {
+  const value = settings.take(key);
+  if (value === undefined || /^\d{1,9}$/.test(value)) return value === undefined ? undefined : Number(value);
+  throw new OptionError(`${key} takes a whole number, not ${shown(value)}`);
 }
 
 /** QEMU accepts more queues than a definition; those beyond have no use. */
@@ -159,9 +180,21 @@ function takeQueues(settings: Settings): number | undefined {
   return queues === undefined ? undefined : Math.min(queues, 16);
 }
 
-function readScsiController(draft: Draft, settings: Settings, place: Place): void {
-  settings.leaveOut(DISK_PROPERTIES);
-  draft.addScsiController(place);
+/** What a disk of a definition has of the properties of a SCSI disk. */
+const SCSI_DISK_KEYS = ['drive', 'serial'];
+
+/** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot say all of it. */
+function takeScsiPlace(draft: Draft, settings: Settings, row: QemuRow | undefined) {
+  if (row?.bus !== 'scsi') return { addr: {}, bus: undefined, isOwn: false };
+  const bus = settings.take('bus');
+  const isFirst = draft.scsi.use(bus);
+  settings.accept('channel', '0');
+  const [target, lun] = [takeNumber(settings, 'scsi-id'), takeNumber(settings, 'lun')];
+  const addr = target === undefined && lun === undefined ? {} : { addr: `${target ?? 0}:${lun ?? 0}` };
+  const more = Object.keys(row.qemu!.properties).filter(property => !SCSI_DISK_KEYS.includes(property));
+  const hasMore = more.some(property => settings.peek(property) !== undefined);
+  const name = isFirst ? undefined : draft.scsi.nameOf(bus!);
+  return { addr, bus: name, isOwn: hasMore || name !== undefined };
 }
 
 /** Of a card without a network there is no link. */
@@ -259,11 +292,12 @@ export function rowEntry(
     if (value === undefined) continue;
     if (property === 'drive') {
       const { disk } = draft.claimDrive(value);
+      if (disk === null && row.definition?.cdrom === true) continue;
       if (disk === null) throw new OptionError(`drive=${value}: it has no medium`);
       Object.assign(entry, {
         [option]: disk.file,
         ...(disk.format !== undefined && { format: disk.format }),
-        readonly: disk.readonly,
+        readonly: disk.readonly === true || row.definition?.cdrom === true,
         cache: disk.cache,
       });
     } else {

@@ -12,6 +12,7 @@ import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import type { QemuHost } from './host.ts';
 import type { LeftOutNote, Place } from './notes.ts';
 import { OWN_BUSES } from './other-devices.ts';
+import { ScsiControllers } from './scsi.ts';
 import { Settings } from './settings.ts';
 
 export type { Place } from './notes.ts';
@@ -31,7 +32,7 @@ export type Drive = {
   /** Its index among the drives of its bus. */
   readonly index?: number | undefined;
   /** Null for a drive without a medium. */
-  readonly disk: Omit<DiskInput, 'bus'> | null;
+  readonly disk: (Omit<DiskInput, 'bus' | 'file'> & { readonly file: string }) | null;
 };
 
 /** A -numa node, whose memory may only be known once its memdev= is read. */
@@ -64,7 +65,7 @@ export class Draft {
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
   readonly buses = new Buses();
   readonly #iommufds = new Map<string, Named<null>>();
-  readonly #scsiControllers: Place[] = [];
+  readonly scsi = new ScsiControllers();
   readonly #bootPlaces: { readonly index: number; readonly source: BootSource }[] = [];
   /** -net's cards and connections, which share hubs. */
   readonly legacyNics: LegacyNet<NicInput>[] = [];
@@ -126,10 +127,6 @@ export class Draft {
 
   addDevice(place: Place, entry: NonNullable<DefinitionInput['devices']>[number]): void {
     this.#devices.push({ ...place, entry });
-  }
-
-  addScsiController(place: Place): void {
-    this.#scsiControllers.push(place);
   }
 
   /** A device's bootindex. */
@@ -202,8 +199,9 @@ export class Draft {
     }
     for (const { place, entry } of this.buses.used()) this.addDevice(place, entry);
     for (const place of this.buses.unused()) this.leaveOut(place, OWN_BUSES);
+    for (const { place, entry } of this.scsi.listed()) this.addDevice(place, entry);
     if (this.disksOn('scsi') > 0) return;
-    for (const place of this.#scsiControllers) this.leaveOut(place, 'it has no disks');
+    for (const place of this.scsi.unused()) this.leaveOut(place, 'it has no disks');
   }
 
   /** The cards, in order; the first of each hub has the networks that are connected to it. */

@@ -3,7 +3,7 @@ import type { Device, DeviceState } from '../device.ts';
 import type { DiskControl, DriveControl } from '../device-type.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
 import type { BlockBackend } from '../virtio/block-backend.ts';
-import type { ScsiDevice, ScsiNews } from './scsi-bus.ts';
+import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiIdentity, ScsiUnit, ScsiUnitState } from './scsi-host.ts';
 
 /** CAPACITY DATA HAS CHANGED (SPC-4 annex F). */

@@ -1,25 +1,9 @@
 import type { BuiltDevice, BusAddress, DeviceBus } from '../device-type.ts';
+import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
 import { MAX_TARGET, type ScsiAddress, type ScsiController, unitNumber } from './scsi-host.ts';
 
 /** Reasons of VIRTIO_SCSI_T_TRANSPORT_RESET (virtio 1.3 §5.6.6.3). */
 export const TRANSPORT_RESET = { rescan: 1, removed: 2 } as const;
-
-/** What a controller tells its driver of its units, if the driver wants to know. */
-export interface ScsiNews {
-  /** @returns whether it does */
-  transportReset(address: ScsiAddress, reason: number): boolean;
-  /** @param sense additional sense code in the low byte, its qualifier in the next */
-  parametersChanged(address: ScsiAddress, sense: number): void;
-}
-
-/** A device that is a unit of a controller. */
-export interface ScsiDevice {
-  /** @throws an error for the user */
-  connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void;
-  disconnect(): void;
-  /** Reports errors of the host's disk to the user, and with null their end. */
-  reportDiskErrors(text: string | null): void;
-}
 
 /** The bus that a SCSI controller provides. */
 export class ScsiBus implements DeviceBus {

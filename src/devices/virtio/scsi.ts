@@ -1,6 +1,7 @@
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
-import { ScsiBus, type ScsiNews } from '../scsi/scsi-bus.ts';
+import { ScsiBus } from '../scsi/scsi-bus.ts';
+import type { ScsiNews } from '../scsi/scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiQueueKind } from '../scsi/scsi-host.ts';
 import { MAX_TARGET } from '../scsi/scsi-host.ts';
 import { booleanOf, DeviceStateError, numberOf } from '../state.ts';

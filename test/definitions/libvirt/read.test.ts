@@ -41,7 +41,7 @@ describe('a domain as written by virsh dumpxml', () => {
           queues: 4,
         },
         { file: '/dev/vg0/data', bus: 'scsi', format: 'raw', readonly: true, limits: { iops: 100 } },
-        { file: '/iso/debian.iso', cdrom: true },
+        { file: '/iso/debian.iso', bus: 'ide', cdrom: true },
       ],
       nics: [
         {

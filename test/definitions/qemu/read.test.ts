@@ -133,7 +133,7 @@ describe('each option', () => {
         disks: [
           { file: '/vms/a.img', bus: 'ide' },
           { file: '/b.img', bus: 'ide' },
-          { file: '/vms/c.iso', cdrom: true },
+          { file: '/vms/c.iso', bus: 'ide', cdrom: true },
         ],
       },
     ],
@@ -150,7 +150,7 @@ describe('each option', () => {
         ],
       },
     ],
-    ['-drive file=c.iso,media=cdrom', { disks: [{ file: '/vms/c.iso', cdrom: true }] }],
+    ['-drive file=c.iso,media=cdrom', { disks: [{ file: '/vms/c.iso', bus: 'ide', cdrom: true }] }],
     ['-drive file=a,if=virtio,aio=io_uring,discard=unmap,cache=writeback', { disks: [{ file: '/vms/a' }] }],
     [
       '-drive if=none,id=a,file=a -drive file=b,if=virtio -device virtio-blk-pci,drive=a,serial=A,num-queues=4,id=first',
@@ -158,7 +158,11 @@ describe('each option', () => {
     ],
     [
       '-device virtio-scsi-pci,id=scsi0 -drive if=none,id=a,file=a -device scsi-cd,drive=a,bus=scsi0.0',
-      { disks: [{ file: '/vms/a', bus: 'scsi', cdrom: true }] },
+      { disks: [{ file: '/vms/a', cdrom: true }] },
+    ],
+    [
+      '-device virtio-scsi-pci,id=scsi0 -device scsi-cd,bus=scsi0.0,scsi-id=1,lun=2',
+      { disks: [{ cdrom: true, addr: '1:2' }] },
     ],
     [
       '-nic user,model=virtio-net-pci,mac=52:54:00:AA:00:01,hostfwd=tcp::2222-:22,hostfwd=udp:127.0.0.1:53-10.0.2.15:5353',

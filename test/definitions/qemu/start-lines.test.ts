@@ -26,7 +26,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'macOS-Simple-KVM': {
     refused: ['-vga qxl', '-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
   },
-  'Proxmox qm showcmd': { missing: ['machine.firmware: bios', 'disks[0].bus', 'nics[0].model', 'balloon'] },
+  'Proxmox qm showcmd': { missing: ['machine.firmware: bios', 'nics[0].model', 'balloon'] },
   'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
   'libvirt with huge pages and one node': { missing: [] },
   'vfio GPU passthrough': {
@@ -82,7 +82,7 @@ test('a command line of Proxmox becomes a CPU model, disks and a network', () =>
   expect(cpus).toMatchObject({ count: 4, model: 'qemu64', enforce: true, topology: { cores: 4 } });
   expect(cpus.features).toEqual(['+aes', '+pni', '+popcnt', '+sse4_1', '+sse4_2', '+ssse3']);
   expect(disks).toMatchObject([
-    { file: '/dev/pve/vm-100-disk-0', bus: 'scsi', format: 'raw', cache: 'none' },
+    { file: '/dev/pve/vm-100-disk-0', bus: 'scsi', addr: '0:0', format: 'raw', cache: 'none' },
   ]);
   expect(nics).toMatchObject([{ network: { type: 'tap', interface: 'tap100i0' }, mac: 'bc:24:11:00:00:01' }]);
   expect(boot).toEqual({ order: ['disk'] });
