@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { readPci } from '../../host/pci/read.ts';
 import { pendingAddresses } from '../../host/pending-writes.ts';
 import { undoAll } from '../../host/plan/apply.ts';
@@ -59,9 +60,12 @@ type HostState = {
   readonly pending: ReadonlySet<string>;
 };
 
+/** The manager answers its clients between the parts. */
 async function readState({ root }: LendingTools): Promise<HostState> {
   const functions = readPci(root);
+  await turn();
   const open = readVfio(root, functions).devices.filter(({ holders }) => holders.length > 0);
+  await turn();
   return {
     openIn: new Map(
       open.map(({ address, holders }) => [address, sentenceList(holders.map(holderAndUser))] as const),

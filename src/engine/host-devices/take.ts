@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { assess } from '../../host/passthrough/assess.ts';
 import type {
   Assessment,
@@ -50,6 +51,7 @@ export async function take(tools: LendingTools, request: TakeRequest): Promise<T
   const absent = wanted.filter(({ address }) => !survey.byAddress.has(address));
   if (absent.length > 0) throw refusal(vm.name, absent.map(absentText));
   const assessment = assess(survey, assessmentOf(request));
+  await turn();
   const settings = wanted.map(each => planOfSettings(survey, each));
   const problems = [...blocksOf(assessment), ...settings.flatMap(({ problem }) => problem ?? [])];
   const plans = [...settings.flatMap(({ plan }) => plan ?? []), assessment.plan].filter(

@@ -52,8 +52,10 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
   const apis = asked.map(fn => chooseApi(survey, fn, request));
   const checks = [...plan.checks, ...readyChecks(survey, boundAlready(survey, asked, plan), DRIVER)]
     .filter(check => !REPLACED.has(check.code) && !(check.code === 'driver' && check.level !== 'warn'))
+    // Of these there is more to say: what the device is called in that VM.
+    .filter(check => !isClaimed(check, heldBy(survey, check), request))
     .map(check =>
-      isOwn(survey, check, request)
+      request.vm !== undefined && heldBy(survey, check) === request.vm.name
         ? ok('held', check.subject, 'the VM has it already')
         : withRepair(survey, check),
     );
@@ -92,12 +94,17 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
   };
 }
 
-/** Whether it is the VM itself that has the device's group open, so that another function of that can be added. */
-function isOwn(survey: HostSurvey, { code, level, subject }: Check, { vm }: PassthroughRequest): boolean {
+/** The VM of vring's that has the device's group open, if a check is about that and nothing else has. It may itself get another function. */
+function heldBy(survey: HostSurvey, { code, level, subject }: Check): string | null {
   const fn = subject === null ? undefined : survey.byAddress.get(subject);
-  if (code !== 'held' || level !== 'block' || fn === undefined || vm === undefined) return false;
+  if (code !== 'held' || level !== 'block' || fn === undefined) return null;
   const holders = vmHolders(survey, fn);
-  return holders.length > 0 && holders.every(holder => isOfVring(holder) && holder.vm === vm.name);
+  const names = new Set(holders.map(holder => (isOfVring(holder) ? holder.vm! : null)));
+  return names.size === 1 ? ([...names][0] ?? null) : null;
+}
+
+function isClaimed({ subject }: Check, vm: string | null, { claims = [] }: PassthroughRequest): boolean {
+  return vm !== null && claims.some(claim => claim.running && claim.vm === vm && claim.address === subject);
 }
 
 function isBlocked(reasons: readonly Reason[]): boolean {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { type IommuGroup, readIommuGroups } from '../iommu/groups.ts';
 import { classTraits } from '../pci/class.ts';
 import type { PciFunction } from '../pci/function.ts';
@@ -19,17 +20,26 @@ export type HostSurvey = {
   readonly use: ReadonlyMap<string, FunctionUse>;
 };
 
+/** Each part takes time on a large host: a manager answers its clients between them. */
 export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
   const functions = readPci(root);
+  await turn();
   const physicalFunctions = await readSriov(root, functions);
+  await turn();
+  const groups = readIommuGroups(root, functions);
+  await turn();
+  const vfio = readVfio(root, functions);
+  await turn();
+  const use = readUse(root, functions);
+  await turn();
   return {
     root,
     functions,
     byAddress: new Map(functions.map(fn => [fn.address, fn])),
-    groups: new Map(readIommuGroups(root, functions).map(group => [group.id, group])),
+    groups: new Map(groups.map(group => [group.id, group])),
     physicalFunctions: new Map(physicalFunctions.map(pf => [pf.address, pf])),
-    vfio: readVfio(root, functions),
-    use: readUse(root, functions),
+    vfio,
+    use,
   };
 }
 

@@ -63,7 +63,8 @@ export function vmCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check |
   if (holders.length === 0) return null;
   const alone = groupMembers(survey, fn).length === 1;
   const what = alone ? 'it' : `its group ${fn.iommuGroup}`;
-  return impossible('held', fn.address, `${holderList(holders)} has ${what} open: stop this VM first`);
+  const [have, these] = holders.length === 1 ? ['has', 'this VM'] : ['have', 'these VMs'];
+  return impossible('held', fn.address, `${holderList(holders)} ${have} ${what} open: stop ${these} first`);
 }
 
 /** Whether a VM or a process has it open. */
