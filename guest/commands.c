@@ -17,6 +17,8 @@ static const struct command commands[] = {
     {"blk", "verify N [disk=N] | flush [disk=N]", "write N 4k blocks, read back, compare", command_blk},
     {"blk", "soak [ROUNDS] [disk=N]", "blk verify again and again, until Ctrl-C; checks that time does not go back",
      command_blk},
+    {"net", "info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [card=N]", "frames through virtio-net",
+     command_net},
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},

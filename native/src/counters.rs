@@ -98,6 +98,8 @@ crate::abi_constants! {
         THROTTLED_NS = 15,
         /// 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns.
         LATENCY = 16,
+        /// Frames of a network card that were not passed on: filtered, refused, or lost on the host.
+        DROPPED = 48,
         WORDS = 64,
     }
 }
@@ -183,8 +185,14 @@ impl Block {
     /// Counts `ns` in the histogram that starts at `first`: word i covers [2^i, 2^(i+1)) ns, the last one everything above.
     #[inline]
     pub fn histogram(&self, first: usize, ns: u64) {
+        self.histogram_of(first, ns, 1);
+    }
+
+    /// The same for `count` requests at once.
+    #[inline]
+    pub fn histogram_of(&self, first: usize, ns: u64, count: u64) {
         let bucket = (ns.max(1).ilog2() as usize).min(HISTOGRAM_WORDS - 1);
-        self.add(first + bucket, 1);
+        self.add(first + bucket, count);
     }
 }
 

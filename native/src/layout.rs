@@ -9,6 +9,7 @@ use crate::event::{Event, kind};
 use crate::image::{Allocation, DiskErrors, access};
 use crate::limiter::RateLimits;
 use crate::memory::Region;
+use crate::net::{FilterConfig, NetConfig, WireConfig, filter_flag};
 use crate::queue_abi::{ImageConfig, image_flag};
 use crate::queue_thread::{QueueConfig, QueueProgress};
 use crate::rng::RngConfig;
@@ -18,7 +19,7 @@ use crate::spawn::request::{SpawnOptions, SpawnReport};
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 13;
+pub const ABI_VERSION: u32 = 15;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -44,6 +45,9 @@ fn text() -> String {
         RngConfig::json(),
         ScsiUnitConfig::json(),
         ScsiUnitState::json(),
+        NetConfig::json(),
+        WireConfig::json(),
+        FilterConfig::json(),
         ImageConfig::json(),
         Allocation::json(),
         RateLimits::json(),
@@ -64,6 +68,7 @@ fn text() -> String {
         scsi_unit_flag::json(),
         scsi_unit_state::json(),
         scsi_queue::json(),
+        filter_flag::json(),
         header::json(),
         vcpu::json(),
         vcpu_state::json(),

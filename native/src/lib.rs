@@ -18,6 +18,8 @@ mod layout;
 mod limiter;
 mod mailbox;
 mod memory;
+mod net;
+mod net_abi;
 mod process_abi;
 mod queue;
 mod queue_abi;

@@ -24,6 +24,12 @@ pub struct QueueFds {
     pub written: [RawFd; 2],
 }
 
+/// The eventfds of a thread that serves a queue by system calls.
+pub struct DirectFds {
+    pub read: [RawFd; 2],
+    pub signaled: Vec<RawFd>,
+}
+
 /// A system call that a worker makes, under all of the conditions.
 #[derive(Clone)]
 pub struct Call {
@@ -35,6 +41,16 @@ impl Call {
     /// getrandom(2), without flags.
     pub fn getrandom() -> Call {
         Call { number: libc::SYS_getrandom, conditions: vec![equal(2, 0)] }
+    }
+
+    /// readv(2) of a file.
+    pub fn readv(file: RawFd) -> Call {
+        Call { number: libc::SYS_readv, conditions: vec![fd(file)] }
+    }
+
+    /// writev(2) to a file.
+    pub fn writev(file: RawFd) -> Call {
+        Call { number: libc::SYS_writev, conditions: vec![fd(file)] }
     }
 
     pub fn read_eventfd(read: RawFd) -> Call {
@@ -73,12 +89,22 @@ impl Filter {
         for written in fds.written {
             list.when(libc::SYS_write, vec![fd(written), eventfd_count()]);
         }
-        for call in calls {
-            match call.conditions.as_slice() {
-                [] => list.always(call.number),
-                conditions => list.when(call.number, conditions.to_vec()),
-            }
+        list.add(calls);
+        list.compile()
+    }
+
+    /// For a thread that serves a queue by system calls: waiting, its eventfds, and what its server calls. The fds must stay open for as
+    /// long as the thread runs.
+    pub fn direct(fds: &DirectFds, calls: &[Call]) -> Result<Filter> {
+        let mut list = AllowList::common();
+        list.always(libc::SYS_ppoll);
+        for read in fds.read {
+            list.when(libc::SYS_read, vec![fd(read), eventfd_count()]);
         }
+        for signaled in &fds.signaled {
+            list.when(libc::SYS_write, vec![fd(*signaled), eventfd_count()]);
+        }
+        list.add(calls);
         list.compile()
     }
 
@@ -153,6 +179,15 @@ impl AllowList {
     fn when(&mut self, call: i64, conditions: Vec<SeccompCondition>) {
         let rule = SeccompRule::new(conditions).expect("a rule with conditions");
         self.0.entry(call).or_default().push(rule);
+    }
+
+    fn add(&mut self, calls: &[Call]) {
+        for call in calls {
+            match call.conditions.as_slice() {
+                [] => self.always(call.number),
+                conditions => self.when(call.number, conditions.to_vec()),
+            }
+        }
     }
 
     fn compile(self) -> Result<Filter> {

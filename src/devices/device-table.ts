@@ -153,13 +153,14 @@ export class DeviceTable {
   }
 
   /** The network of a checked entry; null without one. */
-  network({ type, network, mac, queues }: DeviceConfig): DeviceNetwork | null {
+  network(config: DeviceConfig): DeviceNetwork | null {
+    const { type, network, mac } = config;
     const row = this.find(type);
     if (row?.backend !== 'net') return null;
     return {
       options: (network ?? { type: 'none' }) as NetOptions,
       mac: typeof mac === 'string' ? mac : null,
-      queuePairs: typeof queues === 'number' ? queues : 1,
+      queuePairs: row.queuePairs?.(config) ?? 1,
       header: row.vnetHeader === true,
     };
   }

@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
 import type { DiskLimits, DiskOptions } from './backends/disk.ts';
+import type { NetLimits } from './backends/net-limits.ts';
 import type { Cancel, Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
@@ -55,6 +56,13 @@ export interface DriveControl {
   onChanged(hook: () => void): Cancel;
 }
 
+/** A network card whose properties can be changed while it is in use. */
+export interface NicControl {
+  /** Plugs its cable in, or out. */
+  setLink(up: boolean): void;
+  setLimits(limits: NetLimits): void;
+}
+
 /** A device of the host that is passed through. */
 export interface HostDeviceControl {
   /** What screens show of it now. */
@@ -67,6 +75,7 @@ export interface HostDeviceControl {
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
   readonly disk?: DiskControl;
+  readonly nic?: NicControl;
   readonly hostDevice?: HostDeviceControl;
 };
 
@@ -197,6 +206,8 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   readonly config: (zod: Zod) => Schema;
   /** How many virtqueues a device with these options has; absent for none. */
   queues?(options: z.output<Schema>): number;
+  /** Of one with a network: how many pairs of queues it has; absent for one. */
+  queuePairs?(options: z.output<Schema>): number;
   /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };

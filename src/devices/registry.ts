@@ -10,6 +10,7 @@ import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBlk } from './virtio/blk.ts';
+import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
 import { virtioScsi } from './virtio/scsi.ts';
 
@@ -25,6 +26,7 @@ export const deviceTable = new DeviceTable([
   debugConsole,
   debugExit,
   virtioBlk,
+  virtioNet,
   virtioRng,
   virtioScsi,
   scsiHd,

@@ -1,4 +1,5 @@
 import type { DiskLimits } from '../devices/backends/disk.ts';
+import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
@@ -101,6 +102,10 @@ export interface Engine {
   resizeDisk(id: string, device: string, change: SizeChange): Promise<number>;
   /** Replaces the limits of a disk's rate, until the VM ends. */
   limitDisk(id: string, device: string, limits: DiskLimits): Promise<void>;
+  /** Plugs the cable of a network card in, or out, until the VM ends. @param device its name: `net0` */
+  setLink(id: string, device: string, up: boolean): Promise<void>;
+  /** Replaces the limits of a network card's rates, until the VM ends. */
+  limitNic(id: string, device: string, limits: NetLimits): Promise<void>;
   /**
    * Plugs a device into a VM that runs or is paused. Of a VM that is off, adds it to the definition.
    * @param device an entry of a configuration. @throws with a sentence; nothing of it is left then

@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
+import { type NetLimits, netLimitsText } from '../devices/backends/net-limits.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
@@ -256,6 +257,16 @@ export class LocalEngine implements Engine, CounterSource {
   async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
     await this.#vm(id).command('limit-disk', { device, limits });
     this.note('info', `limits of disk ${device}: ${limitsText(limits)}`, id);
+  }
+
+  async setLink(id: string, device: string, up: boolean): Promise<void> {
+    await this.#vm(id).command('set-link', { device, up });
+    this.note('info', `the link of ${device} is ${up ? 'up' : 'down'}`, id);
+  }
+
+  async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
+    await this.#vm(id).command('limit-nic', { device, limits });
+    this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
   }
 
   async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {

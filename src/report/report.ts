@@ -104,6 +104,7 @@ const QUEUE_RATES = [
   'bytesToGuest',
   'bytesFromGuest',
   'errors',
+  'dropped',
 ] as const;
 
 const CONSOLE_LINES = 10;

@@ -279,11 +279,11 @@ describe('what prevents a VM from starting', () => {
   test('is every unsupported feature and every missing file', () => {
     put(
       'a.yaml',
-      'name: a\nnics: [{}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true, bus: ide}]',
+      'name: a\nnics: [{model: e1000}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true, bus: ide}]',
     );
     expect(blockers()).toEqual([
       'this version of vring does not support firmware boot (machine.firmware: bios), ide CD-ROMs (disks[1].bus) and ' +
-        'virtio network cards (nics[0].model)',
+        'e1000 network cards (nics[0].model)',
       '/no/a.img does not exist (disks[0].file)',
       '/no/cd.iso does not exist (disks[1].file)',
     ]);

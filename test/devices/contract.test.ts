@@ -22,22 +22,28 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'virtio-blk': { path: 'disk.img', queues: 2 },
   'scsi-hd': { path: 'disk.img', removable: true },
   'scsi-cd': { path: 'cd.iso' },
+  'virtio-net': { queues: 2, network: { type: 'tap' } },
   'vfio-pci': { host: '0000:03:00.0' },
 };
 
 /** Devices whose state is in hardware. */
 const UNSAVED: readonly string[] = ['vfio-pci'];
 
-/** What outlives a reset: what a battery keeps, what is on a line, and times since when something counts. */
+/** What outlives a reset: what a battery keeps, what is on a line, what the user sets, and times since when something counts. */
 const KEPT: Readonly<Record<string, readonly string[]>> = {
   serial: ['input', 'received'],
   'isa-serial': ['input', 'received'],
   rtc: ['bytes', 'offsetMs', 'a', 'b'],
   'acpi-pm': ['timerStart'],
 };
+/** The same of what a device has behind its transport. */
+const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
+  'virtio-net': ['link', 'linkUp', 'limits'],
+};
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-blk': startVirtio,
+  'virtio-net': startVirtio,
   'virtio-rng': startVirtio,
   'virtio-scsi': startVirtio,
   'scsi-hd': useDrive,
@@ -79,8 +85,13 @@ const rigOf = (row: DeviceRow) => new DeviceRig(row, OPTIONS[row.type], DRIVERS[
 
 describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row => {
   const rig = () => rigOf(row);
-  const resetState = (state: DeviceState) =>
-    Object.fromEntries(Object.entries(state).filter(([key]) => !KEPT[row.type]?.includes(key)));
+  const without = (state: DeviceState, keys: readonly string[] = []) =>
+    Object.fromEntries(Object.entries(state).filter(([key]) => !keys.includes(key)));
+  const resetState = (state: DeviceState) => {
+    const own = without(state, KEPT[row.type]);
+    const behind = KEPT_BEHIND[row.type];
+    return behind === undefined ? own : { ...own, device: without(own.device as DeviceState, behind) };
+  };
 
   /** A quiesced device after a guest's garbage. */
   const used = (random: Random) => {

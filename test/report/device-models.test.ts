@@ -14,6 +14,9 @@ describe('the device models', () => {
     expect(find('pci-bridge').provides).toEqual({ kind: 'pci', units: 32 });
     expect(backends.map(({ kind, type }) => `${kind} ${type}`)).toEqual([
       'disk raw',
+      'net none',
+      'net tap',
+      'net user',
       'char console',
       'char null',
     ]);

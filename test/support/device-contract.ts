@@ -54,6 +54,7 @@ export class DeviceRig {
       stopped = true;
     });
     this.disk.release();
+    this.machine.network.release();
     if (this.device.quiesce !== undefined && !stopped) throw new Error(`${this.device.name} does not stop`);
   }
 
@@ -97,6 +98,7 @@ export class DeviceRig {
   /** What happens on the host meanwhile: eventfds are read, back ends answer. */
   #turn(): void {
     this.disk.release();
+    this.machine.network.release();
     this.machine.eventFds.turn();
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.ts';
 import type { DiskLimits } from '../../src/devices/backends/disk.ts';
+import type { NetLimits } from '../../src/devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../src/devices/device-table.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 import type {
@@ -266,6 +267,10 @@ export class FakeEngine implements Engine, CounterSource {
     );
     return bytes ?? 2 ** 30;
   };
+  setLink = (id: string, device: string, up: boolean) =>
+    this.#act(`${device} link ${up ? 'up' : 'down'}`, id, () => {});
+  limitNic = (id: string, device: string, limits: NetLimits) =>
+    this.#act(`limit ${device} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits) =>
     this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
   attach = async (id: string, device: DeviceConfig, { persist }: AttachOptions) => {

@@ -16,6 +16,7 @@ import { FakeEntropy } from './fake-entropy.ts';
 import { FakeHostDevices } from './fake-host-device.ts';
 import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
+import { FakeNetBackend } from './fake-net-backend.ts';
 import { FakeScsiHost } from './fake-scsi.ts';
 
 const MiB = 2 ** 20;
@@ -167,6 +168,7 @@ export class FakeMachine {
   readonly hostDevices: FakeHostDevices;
   /** What opening one gives. */
   disk: BlockBackend | null = null;
+  readonly network = new FakeNetBackend();
 
   constructor(memory = new FakeMemory(1 * MiB)) {
     this.memory = memory;
@@ -226,6 +228,7 @@ export class FakeMachine {
       hostDevices: this.hostDevices,
       backends: machineBackends({
         disk: { raw: () => this.disk! },
+        net: () => this.network,
         char: { console: noCharacters, null: noCharacters },
       }),
     };

@@ -80,6 +80,11 @@ export class GuestVm {
     });
   }
 
+  /** Types Ctrl-C, which ends a command that takes long. */
+  interrupt(): void {
+    this.#engine.type(this.id, Uint8Array.of(3));
+  }
+
   /** Resolves when the VM is in `state`. */
   async reached(state: VmState): Promise<VmInfo> {
     return this.#until(() => (this.info.state === state ? this.info : null));

@@ -80,7 +80,7 @@ pub trait Ring<'m>: Sized {
     /// Reads the first chain of `saved`, which was taken in an earlier life of the queue and not given back, and removes it there.
     fn retake(&mut self, saved: &mut &[u8], chain: &mut Chain<'m>) -> Result<()>;
 
-    /// Returns a chain in which the device wrote `len` bytes. The driver sees it after `publish` at the latest.
+    /// Returns a chain in which the device wrote `len` bytes. The driver sees it after `publish`.
     fn give_back(&mut self, chain: &Chain<'m>, len: u32);
 
     /// Publishes the returned chains to the driver. Returns whether there were any.

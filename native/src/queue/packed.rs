@@ -77,6 +77,9 @@ pub struct PackedQueue<'m> {
     /// The next descriptor to take, and the next to fill in. What lies between has been taken and not given back.
     available: Place,
     used: Place,
+    /// The flags of the first descriptor since the last `publish`, and where they go: the driver, which looks at descriptors in their order,
+    /// sees what is given back between two of them at once.
+    first_flags: Option<(usize, u16)>,
     /// `used` as last published, and when an interrupt was last considered: none at first, when what the driver has seen is unknown.
     published: Place,
     considered: Option<Place>,
@@ -115,6 +118,7 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
             event_idx: features & feature::EVENT_IDX != 0,
             available,
             used,
+            first_flags: None,
             published: used,
             considered: None,
             kick_wanted: true,
@@ -197,12 +201,17 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
         entry[..4].copy_from_slice(&len.to_le_bytes());
         entry[4..].copy_from_slice(&chain.id.to_le_bytes());
         self.ring.write_slice(&entry, at + LEN).expect("a descriptor inside the ring");
-        self.ring.store(flags.to_le(), at + FLAGS, Ordering::Release).expect("flags inside the ring");
+        match self.first_flags {
+            None => self.first_flags = Some((at + FLAGS, flags)),
+            Some(_) => self.store_flags(at + FLAGS, flags),
+        }
         self.used = self.used.forward(chain.ring.len() as u16, self.size);
     }
 
-    /// The driver has seen them already.
     fn publish(&mut self) -> bool {
+        if let Some((at, flags)) = self.first_flags.take() {
+            self.store_flags(at, flags);
+        }
         std::mem::replace(&mut self.published, self.used) != self.used
     }
 
@@ -265,6 +274,10 @@ impl<'m> PackedQueue<'m> {
         }
         chain.add(self.ram, descriptor)?;
         Ok(descriptor.flags & NEXT == 0)
+    }
+
+    fn store_flags(&self, at: usize, flags: u16) {
+        self.ring.store(flags.to_le(), at, Ordering::Release).expect("flags inside the ring");
     }
 
     /// Both halves change at once.

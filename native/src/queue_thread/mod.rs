@@ -2,6 +2,7 @@
 //! mean; this is what the rest of the program has of them.
 
 mod config;
+mod direct;
 mod file_table;
 #[cfg(test)]
 mod filter_tests;
@@ -29,10 +30,11 @@ use crate::reactor::Reactor;
 use crate::sync::lock;
 use crate::thread::{Ending, Thread};
 pub use config::{QueueConfig, QueueProgress};
+pub use direct::{Post, Server};
 use file_table::Tenant;
 pub use file_table::{FileTable, Tenure};
 use io_uring::IoUring;
-use kernel::{Fault, Served};
+pub use kernel::{Fault, Served};
 pub use needs::{Needs, file};
 pub use queues::Queues;
 use serve::{Context, End, Loop};
@@ -125,26 +127,51 @@ impl QueueThread {
         }
         let (running, notified) = (shared.clone(), reactor.clone());
         let (config, unfinished) = (*config, unfinished.to_vec());
-        let thread = Thread::spawn(
-            &format!("vring-{}{}", W::NAME, config.counter_slot),
-            None,
-            move || {
-                confined.run(|ring| {
-                    let report = || notified.post_queue();
-                    let context = Context {
-                        worker: &worker,
-                        needs: &needs,
-                        shared: &running,
-                        counters,
-                        report: &report,
-                    };
-                    running.ended(serve(context, ring, config, unfinished.clone()))
-                })
-            },
-            move |_| reactor.post_queue(),
-        )?;
-        let stop_requested = OnceLock::new();
-        Ok(QueueThread { counter_slot: config.counter_slot, shared, thread, stop_requested, _tenant: tenant })
+        let name = format!("vring-{}{}", W::NAME, config.counter_slot);
+        let mut queue = QueueThread::spawn(&name, config.counter_slot, shared, reactor, move || {
+            confined.run(|ring| {
+                let report = || notified.post_queue();
+                let context =
+                    Context { worker: &worker, needs: &needs, shared: &running, counters, report: &report };
+                running.ended(serve(context, ring, config, unfinished.clone()))
+            })
+        })?;
+        queue._tenant = tenant;
+        Ok(queue)
+    }
+
+    /// The same for a queue that is served by system calls.
+    pub fn start_server<S: Server>(
+        config: &QueueConfig,
+        unfinished: &[u8],
+        server: S,
+        surroundings: Surroundings,
+    ) -> Result<QueueThread> {
+        let Surroundings { ram, counters, reactor, seccomp } = surroundings;
+        config.check(&ram, unfinished)?;
+        let shared = Arc::new(Shared::new(config, ram)?);
+        let filter = if seccomp { Some(shared.direct_filter(&server, reactor.wake_fd())?) } else { None };
+        server.add_thread(Arc::downgrade(&shared.control));
+        let running = shared.clone();
+        let (config, unfinished) = (*config, unfinished.to_vec());
+        let name = format!("vring-{}{}", S::NAME, config.counter_slot);
+        QueueThread::spawn(&name, config.counter_slot, shared, reactor, move || {
+            if let Some(filter) = &filter {
+                filter.apply()?;
+            }
+            running.ended(direct::serve(&server, &running, counters, config, &unfinished))
+        })
+    }
+
+    fn spawn(
+        name: &str,
+        counter_slot: u32,
+        shared: Arc<Shared>,
+        reactor: Arc<Reactor>,
+        body: impl Fn() -> Result<()> + Send + Sync + 'static,
+    ) -> Result<QueueThread> {
+        let thread = Thread::spawn(name, None, body, move |_| reactor.post_queue())?;
+        Ok(QueueThread { counter_slot, shared, thread, stop_requested: OnceLock::new(), _tenant: None })
     }
 
     /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the

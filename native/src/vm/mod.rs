@@ -11,7 +11,8 @@ use crate::event::Event;
 use crate::image::Image;
 use crate::limiter::Limiter;
 use crate::memory::GuestRam;
-use crate::queue_thread::{QueueConfig, QueueThread, Queues, Surroundings, Worker};
+use crate::net::{NetConfig, Receiver, Transmitter, Wire};
+use crate::queue_thread::{QueueConfig, QueueThread, Queues, Server, Surroundings, Worker};
 use crate::reactor::{MAX_VCPUS, Reactor};
 use crate::rng::{RngConfig, RngWorker};
 use crate::scsi::abi::scsi_queue;
@@ -40,6 +41,7 @@ pub struct Vm {
     images: Table<Arc<dyn Image>>,
     limiters: Table<Arc<Limiter>>,
     controllers: Table<Arc<Controller>>,
+    wires: Table<Arc<Wire>>,
     memory: Mutex<Arc<GuestRam>>,
     owned: Mutex<Owned>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
@@ -82,6 +84,7 @@ impl Vm {
             images: Table::default(),
             limiters: Table::default(),
             controllers: Table::default(),
+            wires: Table::default(),
             memory: Mutex::default(),
             owned: Mutex::default(),
             ending: Mutex::default(),
@@ -197,6 +200,20 @@ impl Vm {
         &self.controllers
     }
 
+    /// The connections of the VM's network cards.
+    pub fn wires(&self) -> &Table<Arc<Wire>> {
+        &self.wires
+    }
+
+    /// Serves a queue of a network card.
+    pub fn start_net_queue(&self, queue: &QueueConfig, unfinished: &[u8], net: &NetConfig) -> Result<u32> {
+        let (wire, features) = (self.wires.get(net.wire)?, queue.features);
+        match net.transmits {
+            0 => self.start_server(queue, unfinished, Receiver::new(wire, net.pair, features)),
+            _ => self.start_server(queue, unfinished, Transmitter::new(wire, net.pair, features)),
+        }
+    }
+
     /// Serves a virtio-blk queue. `unfinished` as in `QueueProgress`.
     pub fn start_blk_queue(&self, queue: &QueueConfig, unfinished: &[u8], blk: &BlkConfig) -> Result<u32> {
         let (image, limiter) = (self.images.get(blk.image)?, self.limiter(blk.limiter)?);
@@ -226,13 +243,23 @@ impl Vm {
     }
 
     fn start_queue<W: Worker>(&self, queue: &QueueConfig, unfinished: &[u8], worker: W) -> Result<u32> {
-        let surroundings = Surroundings {
+        let surroundings = self.surroundings(queue)?;
+        self.queues.add(queue.counter_slot, || QueueThread::start(queue, unfinished, worker, surroundings))
+    }
+
+    fn start_server<S: Server>(&self, queue: &QueueConfig, unfinished: &[u8], server: S) -> Result<u32> {
+        let surroundings = self.surroundings(queue)?;
+        let start = || QueueThread::start_server(queue, unfinished, server, surroundings);
+        self.queues.add(queue.counter_slot, start)
+    }
+
+    fn surroundings(&self, queue: &QueueConfig) -> Result<Surroundings> {
+        Ok(Surroundings {
             ram: lock(&self.memory).clone(),
             counters: self.counters.queue(queue.counter_slot as usize)?,
             reactor: self.reactor.clone(),
             seccomp: self.seccomp.load(SeqCst),
-        };
-        self.queues.add(queue.counter_slot, || QueueThread::start(queue, unfinished, worker, surroundings))
+        })
     }
 
     /// -1 is none.
@@ -288,6 +315,7 @@ impl Vm {
         let owned = std::mem::take(&mut *lock(&self.owned));
         self.controllers.clear();
         self.images.clear();
+        self.wires.clear();
         let stuck = self.queues.take_stuck();
         if stuck.is_empty() {
             owned.maps.into_iter().for_each(unmap);

@@ -9,6 +9,7 @@ import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import { registerDevices } from './register-devices.ts';
 import { registerDisks } from './register-disks.ts';
+import { registerNics } from './register-nics.ts';
 import { registerSnapshots } from './register-snapshots.ts';
 import type { StatsOptions } from './stats.ts';
 import { VM_FACTS } from './vm-json.ts';
@@ -29,6 +30,7 @@ export function registerVmCommands(program: Command): void {
   registerDefinitions(vm);
   registerChanges(vm);
   registerDisks(vm);
+  registerNics(vm);
   registerDevices(vm);
 }
 

@@ -42,7 +42,7 @@ function reportRateProblem(rate: NetRate, context: z.RefinementCtx): void {
 }
 
 /** What is wrong with a rate whose numbers are in order, or null. */
-function rateProblem(rate: NetRate): { readonly key: keyof NetRate; readonly message: string } | null {
+export function rateProblem(rate: NetRate): { readonly key: keyof NetRate; readonly message: string } | null {
   for (const name of ['pps', 'bps'] as const) {
     const key = `${name}-burst` as const;
     const [limit, burst] = [rate[name], rate[key]];

@@ -161,15 +161,16 @@ export interface NetBackend {
   readonly mtu: number | null;
   /** Pairs of queues that can be served at once. */
   readonly queuePairs: number;
-  /** What frames in either direction may leave to the other side. */
-  readonly carries: NetOffloads;
+  /** What frames that the guest sends may leave to others, and what frames that it receives may leave to it. */
+  readonly takes: NetOffloads;
+  readonly gives: NetOffloads;
   /** Serves a receive queue (virtio 1.3 §5.1.6.3), or a transmit queue (§5.1.6.2), off the machine thread, until it is stopped. */
   startReceive(queue: VirtioQueue, options: NetQueueOptions): RunningQueue;
   startTransmit(queue: VirtioQueue, options: NetQueueOptions): RunningQueue;
-  /** What the guest takes, of what `carries` has. Applies at once. */
+  /** What the guest takes, of what `gives` has. Applies at once. */
   setOffloads(offloads: NetOffloads): void;
   /** How many pairs the guest uses. The others get no frames. */
-  usePairs(count: number): void;
+  setPairs(count: number): void;
   setFilter(filter: ReceiveFilter): void;
   /** Whether the card's cable is plugged in: without, frames are dropped in both directions. */
   setLink(up: boolean): void;

@@ -30,8 +30,8 @@ export class VirtioPciInterrupts {
     this.#queues = queues.map(setup => ({ setup, vector: NO_VECTOR, route: null, cancel: null }));
   }
 
-  /** Uses `msix` from now on; call it when the function is complete. */
-  start(msix: Msix): void {
+  /** Uses `msix` from now on, or the pin only; call it when the function is complete. */
+  start(msix: Msix | null): void {
     this.#msix = msix;
     this.update();
   }

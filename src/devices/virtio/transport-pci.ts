@@ -43,7 +43,8 @@ export class VirtioPci implements Device, IoHandler {
   readonly #device: VirtioDevice;
   readonly #services: VirtioPciServices;
   readonly #bar: Bar;
-  readonly #msix: Msix;
+  /** Null: the device has interrupts by its pin only. */
+  readonly #msix: Msix | null;
   readonly #queues: readonly QueueSetup[];
   readonly #lifecycle: VirtioLifecycle;
   readonly #interrupts: VirtioPciInterrupts;
@@ -86,14 +87,18 @@ export class VirtioPci implements Device, IoHandler {
     addVirtioCapabilities(this.function, layoutOf(device), this);
 
     this.#interrupts = new VirtioPciInterrupts(this.function, services.events, this.#queues);
-    this.#msix = new Msix(this.function, {
-      // One for each queue and one for config changes.
-      vectors: Array.from({ length: this.#queues.length + 1 }, () => services.allocateMsi()),
-      bar: BAR.index,
-      tableOffset: PAGES.msixTable * PAGE,
-      pendingOffset: PAGES.msixPending * PAGE,
-      onEnable: () => this.#interrupts.update(),
-    });
+    // One for each queue and one for config changes.
+    const vectors = device.vectors ?? this.#queues.length + 1;
+    this.#msix =
+      vectors === 0
+        ? null
+        : new Msix(this.function, {
+            vectors: Array.from({ length: vectors }, () => services.allocateMsi()),
+            bar: BAR.index,
+            tableOffset: PAGES.msixTable * PAGE,
+            pendingOffset: PAGES.msixPending * PAGE,
+            onEnable: () => this.#interrupts.update(),
+          });
     this.#interrupts.start(this.#msix);
 
     this.#lifecycle = new VirtioLifecycle(device, this.#queues, services.memory, {
@@ -113,7 +118,7 @@ export class VirtioPci implements Device, IoHandler {
     });
     this.function.onBusReset(() => {
       this.#lifecycle.writeStatus(0);
-      this.#msix.reset();
+      this.#msix?.reset();
     });
     device.onConfigChanged = () => this.#lifecycle.configChanged();
   }
@@ -129,9 +134,9 @@ export class VirtioPci implements Device, IoHandler {
       case PAGES.device:
         return at + size <= this.#device.configSize ? this.#device.readConfig(at, size) : 0;
       case PAGES.msixTable:
-        return this.#msix.readTable(at);
+        return this.#msix?.readTable(at) ?? 0;
       case PAGES.msixPending:
-        return this.#msix.readPending(at, size);
+        return this.#msix?.readPending(at, size) ?? 0;
       default:
         return 0;
     }
@@ -153,7 +158,7 @@ export class VirtioPci implements Device, IoHandler {
         this.#notify(at);
         break;
       case PAGES.msixTable:
-        this.#msix.writeTable(at, size, value);
+        this.#msix?.writeTable(at, size, value);
         break;
     }
   }
@@ -161,7 +166,7 @@ export class VirtioPci implements Device, IoHandler {
   reset(): void {
     this.#lifecycle.reset();
     this.function.reset();
-    this.#msix.reset();
+    this.#msix?.reset();
   }
 
   /** Stops using its queues. What the host doesn't let end delays `done`, for which nothing waits. */
@@ -172,15 +177,16 @@ export class VirtioPci implements Device, IoHandler {
   resume(): void {
     // A saved state doesn't include calls that were signaled and not yet seen; a spurious interrupt is harmless.
     if (this.#loaded) for (const queue of this.#queues) this.#call(queue);
-    this.#loaded = false;
     this.#lifecycle.resume();
+    this.#device.resumed?.(this.#loaded);
+    this.#loaded = false;
   }
 
   save(): DeviceState {
     return {
       version: 1,
       function: this.function.save(),
-      msix: this.#msix.save(),
+      msix: this.#msix?.save() ?? {},
       lifecycle: this.#lifecycle.save(),
       interrupts: this.#interrupts.save(),
       common: this.#common.save(),
@@ -193,7 +199,7 @@ export class VirtioPci implements Device, IoHandler {
     this.#lifecycle.load(stateOf(state, 'lifecycle'));
     this.#device.load(stateOf(state, 'device'));
     this.function.load(stateOf(state, 'function'));
-    this.#msix.load(stateOf(state, 'msix'));
+    this.#msix?.load(stateOf(state, 'msix'));
     this.#interrupts.load(stateOf(state, 'interrupts'));
     this.#common.load(stateOf(state, 'common'));
     this.#loaded = true;
@@ -207,7 +213,7 @@ export class VirtioPci implements Device, IoHandler {
     this.#doorbells.detach();
     this.#interrupts.close();
     this.function.close();
-    this.#msix.release();
+    this.#msix?.release();
     for (const queue of this.#queues) {
       const { kickFd, callFd, counters } = queue.resources;
       this.#services.eventFds.close(kickFd);

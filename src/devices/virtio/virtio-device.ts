@@ -18,6 +18,8 @@ export interface VirtioDevice {
   readonly queueNames: readonly string[];
   /** The largest size of each queue, a power of two. */
   readonly queueSizes: readonly number[];
+  /** Interrupt vectors; absent or null: one for each queue, and one for config changes. */
+  readonly vectors?: number | null;
   /** Device-specific feature bits offered (bits 0-23, 50-127). */
   readonly features: bigint;
   /** Bits of the transport and the rings that the device can serve (`FEATURE`); VERSION_1 is offered by every device. */
@@ -36,6 +38,8 @@ export interface VirtioDevice {
    * checked once without waiting for a kick. @throws when it can't be served; the transport then sets NEEDS_RESET
    */
   startQueue(queue: VirtioQueue, driver: VirtioDriver): RunningQueue;
+  /** It continues after a quiesce. @param wasLoaded a saved state was loaded meanwhile */
+  resumed?(wasLoaded: boolean): void;
   save(): DeviceState;
   load(state: DeviceState): void;
   /** When the machine ends, and the queues have stopped or been left behind: closes the back end. */

@@ -163,6 +163,8 @@ export class ClientSession implements Sink {
     'vm/upgrade': ({ id }) => this.#engine.upgrade(id),
     'vm/resizeDisk': ({ id, device, ...change }) => this.#engine.resizeDisk(id, device, change),
     'vm/limitDisk': ({ id, device, limits }) => this.#engine.limitDisk(id, device, limits).then(done),
+    'vm/setLink': ({ id, device, up }) => this.#engine.setLink(id, device, up).then(done),
+    'vm/limitNic': ({ id, device, limits }) => this.#engine.limitNic(id, device, limits).then(done),
     'vm/attach': ({ id, device, ...options }) => this.#engine.attach(id, device, options),
     'vm/detach': ({ id, device, ...options }) => this.#engine.detach(id, device, options).then(done),
     'vm/cancelDetach': ({ id, device }) => this.#engine.cancelDetach(id, device).then(done),

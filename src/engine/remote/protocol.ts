@@ -1,4 +1,5 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
@@ -94,6 +95,8 @@ export type Requests = {
   'vm/upgrade': [ById, Upgraded];
   'vm/resizeDisk': [ById & { readonly device: string } & SizeChange, number];
   'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
+  'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
+  'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];
   'vm/detach': [ById & { readonly device: string } & DetachOptions, null];
   /** The guest need not release the device any more. */

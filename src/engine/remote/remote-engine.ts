@@ -1,4 +1,5 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import { version } from '../../project-root.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
@@ -39,6 +40,8 @@ type ActionOnOne = Exclude<
   | 'vm/upgrade'
   | 'vm/resizeDisk'
   | 'vm/limitDisk'
+  | 'vm/setLink'
+  | 'vm/limitNic'
   | 'vm/attach'
   | 'vm/detach'
   | 'vm/cancelDetach'
@@ -126,6 +129,14 @@ export class RemoteEngine implements Engine {
 
   async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
     await this.#request('vm/limitDisk', { id, device, limits });
+  }
+
+  async setLink(id: string, device: string, up: boolean): Promise<void> {
+    await this.#request('vm/setLink', { id, device, up });
+  }
+
+  async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
+    await this.#request('vm/limitNic', { id, device, limits });
   }
 
   attach = (id: string, device: DeviceConfig, options: AttachOptions) =>

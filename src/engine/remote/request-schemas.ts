@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { diskLimits } from '../../devices/backends/disk.ts';
+import { netLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
@@ -57,6 +58,8 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/upgrade': byId,
   'vm/resizeDisk': z.strictObject({ id, device, bytes: z.int().min(1).nullable(), shrink: z.boolean() }),
   'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
+  'vm/setLink': z.strictObject({ id, device, up: z.boolean() }),
+  'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z) }),
   // Checked by the engine, like the machine.
   'vm/attach': z.strictObject({
     id,
@@ -119,6 +122,8 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/upgrade',
   'vm/resizeDisk',
   'vm/limitDisk',
+  'vm/setLink',
+  'vm/limitNic',
   'vm/attach',
   'vm/detach',
   'vm/cancelDetach',

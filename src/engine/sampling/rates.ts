@@ -64,6 +64,8 @@ export type QueueRates = {
   readonly bytesToGuest: number;
   readonly bytesFromGuest: number;
   readonly errors: number;
+  /** Frames of a network card that were not passed on: filtered, refused, or lost on the host. */
+  readonly dropped: number;
   /** Requests that failed on the host's disk, since the baseline. */
   readonly diskErrors: number;
   /** Times that a limit of its device's rate made it wait. */
@@ -230,6 +232,7 @@ function queueRates(window: Window, slot: number) {
     bytesToGuest: window.perSecond(base + QUEUE.bytesToGuest),
     bytesFromGuest: window.perSecond(base + QUEUE.bytesFromGuest),
     errors: window.perSecond(base + QUEUE.errors),
+    dropped: window.perSecond(base + QUEUE.dropped),
     diskErrors: window.total(base + QUEUE.diskErrors),
     throttled: window.perSecond(base + QUEUE.throttled),
     throttledShare: window.share(base + QUEUE.throttledNs),

@@ -24,6 +24,11 @@ export const QUEUE_METRICS: readonly Family[] = [
     QUEUE.batches,
   ),
   counter('vring_queue_errors', 'Requests completed with an error.', QUEUE.errors),
+  counter(
+    'vring_queue_dropped',
+    'Frames of a network card that were not passed on: filtered, refused, or lost on the host.',
+    QUEUE.dropped,
+  ),
   counter('vring_queue_disk_errors', "Requests that failed on the host's disk.", QUEUE.diskErrors),
   counter('vring_queue_throttled', 'Times that a rate limit made the queue wait.', QUEUE.throttled),
   {

@@ -70,6 +70,7 @@ function queueFacts(queue: QueueRates): Fact[] {
     fact('To guest', `${bytes(queue.bytesToGuest)}/s`),
     fact('From guest', `${bytes(queue.bytesFromGuest)}/s`),
     fact('Requests', `${rate(queue.requests)}/s, ${count(queue.totalRequests)} in total`),
+    ...(queue.dropped > 0 ? [fact('Dropped', `${rate(queue.dropped)}/s`, 'status.warning')] : []),
     ...throttledFacts(queue),
     fact(
       'Errors',

@@ -2,6 +2,7 @@ import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { Backends, BackendsByKind } from '../../devices/backends/backends.ts';
 import type { CharBackend, CharOptions, CharType } from '../../devices/backends/char.ts';
 import type { DiskFormat, DiskOptions } from '../../devices/backends/disk.ts';
+import type { NetBackend, NetRequest } from '../../devices/backends/net.ts';
 import type { BlockBackend } from '../../devices/virtio/block-backend.ts';
 
 type Opener<Kind extends BackendKind> = (
@@ -11,6 +12,8 @@ type Opener<Kind extends BackendKind> = (
 /** How each type of back end is opened, one line each. */
 export type BackendOpeners = {
   readonly disk: Readonly<Record<DiskFormat, (options: DiskOptions) => BlockBackend>>;
+  /** Of all types: what is open already is a wire. */
+  readonly net: (request: NetRequest) => NetBackend;
   readonly char: { readonly [Type in CharType]: (options: CharOptions & { type: Type }) => CharBackend };
 };
 
@@ -19,9 +22,7 @@ export function machineBackends(openers: BackendOpeners): Backends {
   const open: { readonly [Kind in BackendKind]: Opener<Kind> } = {
     // A disk whose format is not given is only opened if it looks raw.
     disk: options => openers.disk[options.format ?? 'raw'](options),
-    net: () => {
-      throw new Error('this version of vring has no networks');
-    },
+    net: openers.net,
     char: options => (openers.char[options.type] as (options: CharOptions) => CharBackend)(options),
   };
   return { open: (kind, options) => open[kind](options) };

@@ -7,6 +7,7 @@ import type { HotPlug } from './hot-plug/hot-plug.ts';
 import type { InPlaceReset } from './in-place-reset.ts';
 import type { Machine } from './life-cycle.ts';
 import type { CommandName, MachineCommand, MachineCommands, SnapshotArguments } from './messages.ts';
+import { limitNic, setLink } from './nic-commands.ts';
 import type { Reply } from './reply.ts';
 import type { Tell } from './report.ts';
 import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
@@ -54,6 +55,10 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     changeDevice(on, reply, () => resizeDisk(on.machine.parts.chipset.devices, given)),
   'limit-disk': (on, given, reply) =>
     changeDevice(on, reply, () => limitDisk(on.machine.parts.chipset.devices, given)),
+  'set-link': (on, given, reply) =>
+    changeDevice(on, reply, () => setLink(on.machine.parts.chipset.devices, given)),
+  'limit-nic': (on, given, reply) =>
+    changeDevice(on, reply, () => limitNic(on.machine.parts.chipset.devices, given)),
   plug,
   unplug,
   'cancel-unplug': cancelUnplug,

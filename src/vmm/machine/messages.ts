@@ -1,4 +1,5 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { WireFacts } from '../backends/net/wire.ts';
 import type { OpenDisk } from '../backends/open-disk.ts';
@@ -59,6 +60,16 @@ export type MachineCommands = {
   /** Replaces the limits of a disk's rate. */
   'limit-disk': {
     readonly arguments: { readonly device: string; readonly limits: DiskLimits };
+    readonly result: null;
+  };
+  /** Plugs the cable of a network card in, or out. */
+  'set-link': {
+    readonly arguments: { readonly device: string; readonly up: boolean };
+    readonly result: null;
+  };
+  /** Replaces the limits of a network card's rates. */
+  'limit-nic': {
+    readonly arguments: { readonly device: string; readonly limits: NetLimits };
     readonly result: null;
   };
   /**

@@ -4,6 +4,7 @@ import type { HostDevices } from '../../devices/vfio/host-device.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
 import { HostScsi } from '../backends/host-scsi.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
+import { WireBackend } from '../backends/net/wire-backend.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -89,6 +90,10 @@ export function machineServices(
           const { disk, owner } = files.openDisk(options);
           return openRawDisk(disk, options.readonly, { queues, native, owner });
         },
+      },
+      net: ({ device }) => {
+        const { wire, owner } = files.openWire(device);
+        return new WireBackend(wire, { queues, native, owner, events: loop });
       },
       char: { console: ({ name }) => consoles.open(name), null: noCharacters },
     }),

@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 13;
+export const ABI_VERSION = 15;
 
 /** Kinds of events. */
 export const EVENT = {
@@ -67,6 +67,18 @@ export const SCSI_QUEUE = {
   control: 0,
   events: 1,
   requests: 2,
+} as const;
+
+/** Bits of `FilterConfig::flags`. */
+export const FILTER_FLAG = {
+  promiscuous: 1,
+  allMulticast: 2,
+  allUnicast: 4,
+  noMulticast: 8,
+  noUnicast: 16,
+  noBroadcast: 32,
+  /** Frames of VLANs are passed on only if their number's bit is set. */
+  vlans: 64,
 } as const;
 
 /** What comes before the first vCPU block. */
@@ -142,6 +154,8 @@ export const QUEUE = {
   throttledNs: 15,
   /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
   latency: 16,
+  /** Frames of a network card that were not passed on: filtered, refused, or lost on the host. */
+  dropped: 48,
   words: 64,
 } as const;
 
@@ -257,6 +271,36 @@ export const scsiUnitStateStruct = new Struct('ScsiUnitState', {
   mediaEvent: 'u32',
   /** `scsi_unit_state` bits. */
   flags: 'u32',
+});
+
+/** What a queue of a network card serves, as passed by JavaScript. */
+export const netConfigStruct = new Struct('NetConfig', {
+  /** Handle of its wire. */
+  wire: 'u32',
+  /** The number of its queue pair. */
+  pair: 'u32',
+  /** 1: it transmits; 0: it receives. */
+  transmits: 'u32',
+});
+
+/** A wire, as passed by JavaScript; its fds are an array of their own. */
+export const wireConfigStruct = new Struct('WireConfig', {
+  fds: 'u32',
+  /** 1 if frames have a virtio_net_hdr in front; else 0. */
+  header: 'u32',
+  /** The eventfd to signal when nobody is at the other end any more. */
+  noticeFd: 's32',
+});
+
+/** Which frames a card receives, as passed by JavaScript; its addresses are bytes of their own, 6 each, unicast first. */
+export const filterConfigStruct = new Struct('FilterConfig', {
+  /** `filter_flag` bits. */
+  flags: 'u32',
+  unicast: 'u32',
+  multicast: 'u32',
+  reserved: 'u32',
+  /** Bit n % 64 of word n / 64: frames of VLAN n. */
+  vlans: { array: 'u64', length: 64 },
 });
 
 /** A disk image, as passed by JavaScript. */

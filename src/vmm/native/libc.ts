@@ -170,6 +170,18 @@ export function write(fd: number, buffer: Uint8Array): number {
   return checked('write', () => calls.write(fd, buffer, buffer.byteLength));
 }
 
+/** read(2), once: @returns the bytes read, or the negative errno. */
+export function tryRead(fd: number, buffer: Uint8Array): number {
+  const count = Number(calls.read(fd, buffer, buffer.byteLength));
+  return count < 0 ? -koffi.errno() : count;
+}
+
+/** write(2), once: @returns the bytes written, or the negative errno. */
+export function tryWrite(fd: number, buffer: Uint8Array): number {
+  const count = Number(calls.write(fd, buffer, buffer.byteLength));
+  return count < 0 ? -koffi.errno() : count;
+}
+
 /** @returns how many bytes were read at `offset`. */
 export function pread(fd: number, buffer: Uint8Array, offset: number): number {
   return checked('pread', () => calls.pread(fd, buffer, buffer.byteLength, offset));

@@ -120,6 +120,19 @@ function bind(library: Library) {
     vring_scsi_queue_start: library.func(
       'int vring_scsi_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, uint32_t controller, uint32_t kind)',
     ),
+    vring_wire_open: library.func('int vring_wire_open(int vm, void *config, void *fds)'),
+    vring_wire_close: library.func('int vring_wire_close(int vm, uint32_t wire)'),
+    vring_wire_set: library.func('int vring_wire_set(int vm, uint32_t wire, int link, uint32_t pairs)'),
+    vring_wire_connected: library.func('int vring_wire_connected(int vm, uint32_t wire)'),
+    vring_wire_filter: library.func(
+      'int vring_wire_filter(int vm, uint32_t wire, void *config, void *addresses, uint32_t length)',
+    ),
+    vring_wire_limit: library.func(
+      'int vring_wire_limit(int vm, uint32_t wire, int transmits, void *limits)',
+    ),
+    vring_net_queue_start: library.func(
+      'int vring_net_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *net)',
+    ),
     vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
     vring_queue_stop: library.func(
       'int vring_queue_stop(int vm, int queue, uint64_t limit_ns, void *progress, void *unfinished, uint32_t room)',

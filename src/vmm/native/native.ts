@@ -460,7 +460,8 @@ function progressOf(progress: Uint8Array, unfinished: Uint8Array): NativeProgres
   return { lastAvail, usedIndex, unfinished: unfinished.slice(0, unfinishedBytes) };
 }
 
-function encodeLimits({ operations, operationsBurst, bytes, bytesBurst }: RateLimits): Uint8Array {
+/** As the native library reads them. */
+export function encodeLimits({ operations, operationsBurst, bytes, bytesBurst }: RateLimits): Uint8Array {
   return rateLimitsStruct.encode({
     operations: BigInt(operations),
     operationsBurst: BigInt(operationsBurst),

@@ -3,6 +3,7 @@ import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.ts';
+import { type NetQueue, startNetQueue } from './native-wire.ts';
 import type { NativeScsi } from './scsi.ts';
 
 /** What a machine is notified of by a queue thread. */
@@ -53,6 +54,14 @@ export class QueueThreads {
       ...this.#running(handle, queue.size, features, events),
       diskErrors: endPeriod => this.#native.diskErrors(handle, endPeriod),
     };
+  }
+
+  /** The same for a queue of a network card. */
+  startNet(queue: VirtioQueue, features: bigint, net: NetQueue, events: QueueThreadEvents): RunningQueue {
+    const config = configOf(queue, features);
+    const unfinished = unfinishedBytes(queue.progress, features);
+    const handle = startNetQueue(this.#native.handle, config, unfinished, net);
+    return this.#running(handle, queue.size, features, events);
   }
 
   #running(handle: number, size: number, features: bigint, events: QueueThreadEvents): RunningQueue {

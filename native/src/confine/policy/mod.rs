@@ -15,8 +15,8 @@ pub const UNKNOWN_FROM: i64 = 450;
 const IOCTL_TYPES: [u32; 3] = [0xae, 0x3b, 0xaf];
 
 /// Requests of other types: FIONBIO, FIOCLEX, FIONCLEX and FIONREAD, TCGETS (isatty); of taps TUNSETOFFLOAD,
-/// TUNSETVNETHDRSZ and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE, for snapshots.
-const IOCTLS: [u32; 12] = [
+/// TUNSETVNETHDRSZ, TUNSETQUEUE and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE, for snapshots.
+const IOCTLS: [u32; 13] = [
     0x5421,
     0x5451,
     0x5450,
@@ -24,6 +24,7 @@ const IOCTLS: [u32; 12] = [
     0x5401,
     0x4004_54d0,
     0x4004_54d8,
+    0x4004_54d9,
     0x4004_54dc,
     0x8008_1272,
     0x1277,

@@ -97,6 +97,7 @@ fn run(seed: u64, size: u32, features: u64) {
                 }
             }
             5 if random.below(20) == 0 => {
+                queue.publish();
                 let mut saved = Vec::new();
                 taken.iter().for_each(|chain| queue.save(chain, &mut saved));
                 let layout = QueueLayout { position: queue.position(), ..driver.layout };

@@ -1,0 +1,185 @@
+//! Queues that are served by system calls, none of which blocks, in place of an io_uring: those of network cards, whose frames have an
+//! order and come when they come. A server takes as many chains as it can serve at once, and puts back those that it has not served.
+
+use super::kernel::Served;
+use super::{QueueConfig, Shared, pack, unpack};
+use crate::clock::now_ns;
+use crate::counters::{Block, queue as words};
+use crate::epoll;
+use crate::errno::{Errno, Result};
+use crate::memory::GuestRam;
+use crate::queue::{Broken, Chain, PackedQueue, Ring, SplitQueue};
+use crate::seccomp::{Call, DirectFds, Filter};
+use crate::spin::Spin;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+use std::sync::Weak;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// The longest spin for the driver's next chain before sleeping.
+const SPIN_NS: u64 = 50_000;
+
+/// Serves a queue. It is shared with the queue's handle.
+pub trait Server: Send + Sync + 'static {
+    /// The name of its threads, at most 8 characters; the queue's number is added.
+    const NAME: &'static str;
+
+    /// System calls that it makes, besides those of `Post`.
+    fn calls(&self) -> Vec<Call>;
+
+    /// Eventfds of its own that it signals.
+    fn signals(&self) -> Vec<RawFd>;
+
+    /// Has the thread woken through `control` when something that it looks at has changed.
+    fn add_thread(&self, control: Weak<crate::epoll::EventFd>);
+
+    /// Serves the queue until `post.must_leave()`. What it has taken it gives back or puts back.
+    fn serve<'m, R: Ring<'m>>(&self, queue: &mut R, post: &mut Post<'_>) -> Served<()>;
+}
+
+/// Why a thread has stopped waiting. Several may be so at once.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Woken {
+    /// What it waited for of its file.
+    pub file: bool,
+    /// The other end of the file is gone, or its interface.
+    pub hung_up: bool,
+}
+
+/// What the thread of a queue has besides the queue.
+pub struct Post<'r> {
+    shared: &'r Shared,
+    pub counters: Block,
+    spin: Spin,
+}
+
+impl Post<'_> {
+    /// Whether the thread is to end, or to continue with other memory.
+    pub fn must_leave(&self) -> bool {
+        self.shared.stop.load(SeqCst) || self.shared.has_memory_changed()
+    }
+
+    /// Takes the next chain, if there is one. One that the driver may have offered after guest memory has changed is left.
+    pub fn take<'m, R: Ring<'m>>(
+        &self,
+        queue: &mut R,
+        chain: &mut Chain<'m>,
+    ) -> std::result::Result<bool, Broken> {
+        let before = queue.position();
+        let taken = queue.take(chain);
+        if self.shared.has_memory_changed() {
+            queue.put_back(before);
+            return Ok(false);
+        }
+        taken
+    }
+
+    /// Publishes what was given back, and interrupts the driver if it asked for that.
+    pub fn publish<'m, R: Ring<'m>>(&self, queue: &mut R) {
+        self.shared.position.store(pack(queue.position()), Relaxed);
+        if !queue.publish() {
+            return;
+        }
+        if queue.wants_interrupt() {
+            self.counters.add(words::INTERRUPTS, 1);
+            epoll::signal(self.shared.call.as_raw_fd());
+        } else {
+            self.counters.add(words::INTERRUPTS_SUPPRESSED, 1);
+        }
+    }
+
+    /// Spins for the driver's next chain. Returns whether there is one.
+    pub fn spin<'m, R: Ring<'m>>(&mut self, queue: &R) -> bool {
+        let shared = self.shared;
+        self.spin.until(|| queue.has_available() || shared.stop.load(Relaxed)) && !self.must_leave()
+    }
+
+    /// Sleeps until the handle wants something, or until one of these: a kick, with `kick`; an event of a file; a time.
+    pub fn wait(&self, kick: bool, file: Option<(RawFd, i16)>, until: Option<u64>) -> Served<Woken> {
+        let entry = |fd, events| libc::pollfd { fd, events, revents: 0 };
+        let mut fds = [
+            entry(self.shared.control.as_raw_fd(), libc::POLLIN),
+            entry(if kick { self.shared.kick.as_raw_fd() } else { -1 }, libc::POLLIN),
+            file.map_or(entry(-1, 0), |(fd, events)| entry(fd, events)),
+        ];
+        let timeout = until.map(|until| timespec(until.saturating_sub(now_ns())));
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+        let polled = self.shared.gate.in_kernel(|| {
+            // SAFETY: three valid entries, and a timespec that outlives the call.
+            let count = unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as u64, timeout, ptr::null()) };
+            if count < 0 { Err(Errno::last()) } else { Ok(()) }
+        });
+        match polled {
+            None => return Err(super::Fault::Abandoned),
+            Some(Err(Errno(libc::EINTR | libc::EAGAIN))) | Some(Ok(())) => {}
+            Some(Err(errno)) => return Err(errno.into()),
+        }
+        if fds[0].revents != 0 {
+            self.shared.control.drain();
+        }
+        if fds[1].revents != 0 {
+            self.counters.add(words::KICKS, epoll::drain(self.shared.kick.as_raw_fd()));
+        }
+        let events = fds[2].revents;
+        let gone = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+        Ok(Woken { file: events & (libc::POLLIN | libc::POLLOUT) != 0, hung_up: events & gone != 0 })
+    }
+}
+
+/// Serves the queue until it is asked to stop, from the memory that the VM has at each time. Returns the unfinished chains: none.
+pub fn serve<S: Server>(
+    server: &S,
+    shared: &Shared,
+    counters: Block,
+    mut config: QueueConfig,
+    unfinished: &[u8],
+) -> Served<Vec<u8>> {
+    let mut post = Post { shared, counters, spin: Spin::new(SPIN_NS) };
+    let mut unfinished = unfinished;
+    loop {
+        let ram = shared.take_memory();
+        match config.is_packed() {
+            true => serve_from::<PackedQueue, S>(&ram, &config, server, &mut post, unfinished)?,
+            false => serve_from::<SplitQueue, S>(&ram, &config, server, &mut post, unfinished)?,
+        }
+        unfinished = &[];
+        if shared.stop.load(SeqCst) {
+            return Ok(Vec::new());
+        }
+        config.go_on_at(unpack(shared.position.load(Relaxed)));
+    }
+}
+
+fn serve_from<'m, R: Ring<'m>, S: Server>(
+    ram: &'m GuestRam,
+    config: &QueueConfig,
+    server: &S,
+    post: &mut Post<'_>,
+    mut unfinished: &[u8],
+) -> Served<()> {
+    let mut queue = R::new(ram, &config.layout())?;
+    queue.disable_kicks();
+    let mut chain = Chain::default();
+    // Those of another program: no server here leaves any. Their frames are lost, the buffers are not.
+    while !unfinished.is_empty() {
+        queue.retake(&mut unfinished, &mut chain)?;
+        queue.give_back(&chain, 0);
+    }
+    post.publish(&mut queue);
+    let served = server.serve(&mut queue, post);
+    post.publish(&mut queue);
+    served
+}
+
+impl Shared {
+    /// The system calls of a thread that serves the queue directly.
+    pub(super) fn direct_filter<S: Server>(&self, server: &S, wake: RawFd) -> Result<Filter> {
+        let signaled = [vec![self.call.as_raw_fd(), wake], server.signals()].concat();
+        let fds = DirectFds { read: [self.kick.as_raw_fd(), self.control.as_raw_fd()], signaled };
+        Filter::direct(&fds, &server.calls())
+    }
+}
+
+fn timespec(ns: u64) -> libc::timespec {
+    libc::timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
+}

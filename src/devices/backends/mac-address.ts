@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto';
+
+/** QEMU's prefix, by which people and DHCP servers recognize virtual machines. Of addresses of single cards, locally administered. */
+const PREFIX = [0x52, 0x54, 0x00];
+
+/** An address that is always the same for the same text, `52:54:00:ab:cd:ef`. */
+export function macAddressOf(text: string): string {
+  const hash = createHash('sha256').update(text).digest();
+  return [...PREFIX, ...hash.subarray(0, 3)].map(byte => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+/** The bytes of an address in that form. */
+export function macBytes(address: string): Uint8Array {
+  return Uint8Array.from(address.split(':'), byte => Number.parseInt(byte, 16));
+}
+
+export function macText(bytes: Uint8Array): string {
+  return [...bytes].map(byte => byte.toString(16).padStart(2, '0')).join(':');
+}

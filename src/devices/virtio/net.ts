@@ -1,0 +1,152 @@
+import { macAddressOf, macBytes, macText } from '../backends/mac-address.ts';
+import { MAX_QUEUE_PAIRS, netFields } from '../backends/net.ts';
+import { netLimitsText } from '../backends/net-limits.ts';
+import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
+import { NET_FEATURE, netFeatures, SWITCH_PROPERTIES, switchFields } from './net-features.ts';
+import { virtioNames } from './qemu-names.ts';
+import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from './transport-options.ts';
+import { VirtioPci } from './transport-pci.ts';
+import { VirtioNet } from './virtio-net.ts';
+
+/** What IPv4 needs at least, and the most that Linux gives an interface. */
+const MIN_MTU = 68;
+const MAX_MTU = 65_535;
+const DEFAULT_MTU = 1500;
+
+const QUEUE_SIZE = 256;
+const SIZES = [256, 512, 1024] as const;
+
+const options = (z: Zod) => {
+  const size = (what: string) =>
+    z
+      .literal(SIZES, `one of ${SIZES.join(', ')}`)
+      .default(QUEUE_SIZE)
+      .describe(`entries of each ${what} queue`);
+  return z.strictObject({
+    ...deviceFields(z, 'virtio-net'),
+    ...netFields(z),
+    ...transportFields(z),
+    queues: z
+      .int()
+      .min(1, 'at least 1 pair')
+      .max(MAX_QUEUE_PAIRS, `at most ${MAX_QUEUE_PAIRS} pairs`)
+      .optional()
+      .describe("pairs of queues, each queue with its own thread; the network's if absent, or 1"),
+    mtu: z
+      .int()
+      .min(MIN_MTU, `at least ${MIN_MTU}`)
+      .max(MAX_MTU, `at most ${MAX_MTU}`)
+      .optional()
+      .describe("the largest packet, in bytes, that the guest is told; the network's if absent"),
+    vectors: z
+      .int()
+      .min(0)
+      .max(2 * MAX_QUEUE_PAIRS + 2, `at most ${2 * MAX_QUEUE_PAIRS + 2}`)
+      .optional()
+      .describe('interrupt vectors; one for each queue and one more if absent, and 0 for none'),
+    bootindex: z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1)
+      .optional()
+      .describe('its place among the devices that firmware boots from'),
+    speed: z.int().min(0).max(0x7fff_ffff).optional().describe('megabits per second that the guest is told'),
+    duplex: z
+      .enum(['half', 'full'])
+      .optional()
+      .describe('whether it is told that it sends and receives at once'),
+    'rx-queue-size': size('receive'),
+    'tx-queue-size': size('transmit'),
+    ...switchFields(z),
+  });
+};
+
+type Options = ReturnType<ReturnType<typeof options>['parse']>;
+
+/** Pairs of queues of a card with these options. */
+function pairsOf({ queues, mq, network }: Pick<Options, 'queues' | 'mq' | 'network'>): number {
+  if (mq === false) return 1;
+  const own = 'queues' in network ? network.queues : undefined;
+  return queues ?? own ?? 1;
+}
+
+export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
+  type: 'virtio-net',
+  title: 'virtio network card',
+  description: 'a card whose frames native threads carry between the guest and a network of the host',
+  bus: 'pci',
+  backend: 'net',
+  vnetHeader: true,
+  definition: { key: 'nics', value: 'virtio' },
+  libvirt: {
+    element: 'interface',
+    models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
+  },
+  prefix: 'net',
+  qemu: {
+    devices: virtioNames('net'),
+    properties: {
+      netdev: 'network',
+      mac: 'mac',
+      bootindex: 'bootindex',
+      vectors: 'vectors',
+      host_mtu: 'mtu',
+      speed: 'speed',
+      duplex: 'duplex',
+      rx_queue_size: 'rx-queue-size',
+      tx_queue_size: 'tx-queue-size',
+      ...SWITCH_PROPERTIES,
+      ...TRANSPORT_PROPERTIES,
+    },
+  },
+  config: options,
+  queues: given => 2 * pairsOf(given) + 1,
+  queuePairs: pairsOf,
+  create(services, options, name) {
+    const { network, limits = {}, link, speed = null, duplex = null } = options;
+    const backend = services.backends.open('net', { device: name, network });
+    const pairs = Math.min(pairsOf(options), backend.queuePairs);
+    const known = backend.mtu === DEFAULT_MTU ? null : backend.mtu;
+    const mtu = options.mtu ?? known;
+    const mac = macBytes(options.mac ?? macAddressOf(name));
+    const { takes, gives } = backend;
+    const speedDuplex = speed !== null || duplex !== null;
+    const features = netFeatures({ takes, gives, pairs, mtu, speedDuplex, switches: options });
+    const net = new VirtioNet(
+      {
+        ...{ name, features, mac, pairs, mtu, link, limits },
+        mode: { speed, duplex },
+        transportFeatures: withTransportFeatures(options),
+        receiveSize: options['rx-queue-size'],
+        transmitSize: options['tx-queue-size'],
+        vectors: options.vectors ?? null,
+      },
+      backend,
+      services,
+    );
+    const device = new VirtioPci(net, services);
+    return {
+      device,
+      pci: device.function,
+      capabilities: {
+        nic: { setLink: up => net.setLink(up), setLimits: wanted => net.setLimits(wanted) },
+      },
+      get facts() {
+        return [
+          { label: 'network', value: backend.label },
+          ...(backend.interface === null ? [] : [{ label: 'interface', value: backend.interface }]),
+          { label: 'mac', value: macText(net.mac) },
+          {
+            label: 'link',
+            value: !net.link ? 'down' : backend.connected ? 'up' : 'down (nobody at the other end)',
+          },
+          { label: 'mtu', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
+          { label: 'queues', value: pairs },
+          { label: 'checksum offload', value: (features & NET_FEATURE.checksum) !== 0n },
+          { label: 'segmentation offload', value: (features & NET_FEATURE.hostTso4) !== 0n },
+          { label: 'limits', value: netLimitsText(net.limits) },
+        ];
+      },
+    };
+  },
+};

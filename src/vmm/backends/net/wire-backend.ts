@@ -1,0 +1,153 @@
+import {
+  type FramePort,
+  type NetBackend,
+  type NetOffloads,
+  type NetQueueOptions,
+  NO_OFFLOADS,
+  type ReceiveFilter,
+} from '../../../devices/backends/net.ts';
+import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
+import type { Cancel, EventLoop } from '../../../devices/device.ts';
+import type { RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
+import { eventfd, SystemError } from '../../native/libc.ts';
+import type { NativeVm } from '../../native/native.ts';
+import { NativeWire } from '../../native/native-wire.ts';
+import type { QueueThreads } from '../../native/queue-threads.ts';
+import type { ResourceOwner } from '../../native/resource-owner.ts';
+import { setTapOffloads, setTapQueue, tapOffloads } from './tap-offloads.ts';
+import type { Wire } from './wire.ts';
+import { type FdEvents, WirePort } from './wire-port.ts';
+
+/** What the device does itself for a wire without headers. */
+const IN_SOFTWARE: NetOffloads = { ...NO_OFFLOADS, checksum: true, tso4: true, tso6: true, ecn: true };
+
+/** What serves a wire, and what closes its files if nothing else does. */
+export type WireParts = {
+  readonly queues: QueueThreads;
+  readonly native: NativeVm;
+  readonly owner: ResourceOwner;
+  readonly events: EventLoop & FdEvents;
+};
+
+/** The network of a card. Its queues are served by native threads. */
+export class WireBackend implements NetBackend {
+  readonly label: string;
+  readonly interface: string | null;
+  readonly mtu: number | null;
+  readonly queuePairs: number;
+  readonly takes: NetOffloads;
+  readonly gives: NetOffloads;
+  onConnected: ((connected: boolean) => void) | null = null;
+  readonly #wire: Wire;
+  readonly #parts: WireParts;
+  readonly #native: NativeWire;
+  readonly #noticeFd: number;
+  readonly #unwatch: Cancel;
+  #port: WirePort | null = null;
+  #link = true;
+  #pairs = 1;
+
+  constructor(wire: Wire, parts: WireParts) {
+    const { native, owner, events } = parts;
+    for (const fd of wire.fds) owner.ownFd(fd);
+    this.#wire = wire;
+    this.#parts = parts;
+    this.label = wire.label;
+    this.interface = wire.interface ?? null;
+    this.mtu = wire.mtu ?? null;
+    this.queuePairs = Math.max(1, wire.fds.length);
+    const hasHeader = wire.header === 'virtio';
+    this.gives = hasHeader ? tapOffloads(wire.fds[0]!) : NO_OFFLOADS;
+    this.takes = hasHeader ? this.gives : IN_SOFTWARE;
+    this.#noticeFd = native.ownFd(eventfd());
+    this.#native = new NativeWire(native.handle, wire.fds, hasHeader, this.#noticeFd);
+    this.#unwatch = events.watch(this.#noticeFd, () => this.onConnected?.(this.connected));
+    this.setPairs(1);
+  }
+
+  startReceive(queue: VirtioQueue, options: NetQueueOptions): RunningQueue {
+    return this.#start(queue, options, false);
+  }
+
+  startTransmit(queue: VirtioQueue, options: NetQueueOptions): RunningQueue {
+    return this.#start(queue, options, true);
+  }
+
+  setOffloads(offloads: NetOffloads): void {
+    if (this.#wire.header !== 'virtio') return;
+    const { gives } = this;
+    const names = Object.keys(gives) as (keyof NetOffloads)[];
+    const both = Object.fromEntries(names.map(name => [name, gives[name] && offloads[name]]));
+    setTapOffloads(this.#wire.fds[0]!, both as NetOffloads);
+  }
+
+  setPairs(count: number): void {
+    this.#pairs = count;
+    const { fds, interface: name } = this.#wire;
+    if (name !== undefined && fds.length > 1) {
+      for (const [pair, fd] of fds.entries()) setTapQueue(fd, pair < count);
+    }
+    this.#native.set(this.#link, count);
+  }
+
+  setFilter(filter: ReceiveFilter): void {
+    this.#native.setFilter(filter);
+  }
+
+  setLink(up: boolean): void {
+    this.#link = up;
+    this.#native.set(up, this.#pairs);
+    this.#port?.setLink(up);
+  }
+
+  setLimits(limits: NetLimits): void {
+    for (const direction of DIRECTIONS) {
+      const {
+        pps = 0,
+        bps = 0,
+        'pps-burst': ppsBurst = 0,
+        'bps-burst': bpsBurst = 0,
+      } = limits[direction] ?? {};
+      this.#native.limit(direction, {
+        operations: pps,
+        operationsBurst: ppsBurst,
+        bytes: bps,
+        bytesBurst: bpsBurst,
+      });
+    }
+  }
+
+  get connected(): boolean {
+    return this.#native.isConnected && (this.#port?.connected ?? true);
+  }
+
+  openPort(): FramePort {
+    const hungUp = () => this.onConnected?.(false);
+    this.#port = new WirePort(this.#wire, this.#parts.events, hungUp);
+    this.#port.setLink(this.#link);
+    return this.#port;
+  }
+
+  close(): void {
+    const { native, owner } = this.#parts;
+    this.#port?.close();
+    this.#unwatch();
+    this.#native.close();
+    native.closeFd(this.#noticeFd);
+    for (const fd of this.#wire.fds) owner.closeFd(fd);
+  }
+
+  #start(
+    queue: VirtioQueue,
+    { features, pair, onBroken }: NetQueueOptions,
+    transmits: boolean,
+  ): RunningQueue {
+    try {
+      const net = { wire: this.#native, pair, transmits };
+      return this.#parts.queues.startNet(queue, features, net, { onBroken });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      throw new Error(`the thread for a queue of ${this.label} cannot be started: ${error.code}`);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import {
+  type FramePort,
+  type NetBackend,
+  type NetOffloads,
+  type NetQueueOptions,
+  NO_OFFLOADS,
+  type ReceiveFilter,
+} from '../../src/devices/backends/net.ts';
+import type { NetLimits } from '../../src/devices/backends/net-limits.ts';
+import type { QueueProgress, RunningQueue, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
+
+export const ALL_OFFLOADS: NetOffloads = {
+  checksum: true,
+  tso4: true,
+  tso6: true,
+  ecn: true,
+  ufo: true,
+  uso4: true,
+  uso6: true,
+};
+
+type Running = {
+  readonly queue: VirtioQueue;
+  readonly options: NetQueueOptions;
+  readonly transmits: boolean;
+};
+
+/** A network whose queues do nothing but remember how they were started. */
+export class FakeNetBackend implements NetBackend {
+  readonly label = 'fake0';
+  readonly interface = null;
+  mtu: number | null = null;
+  queuePairs = 4;
+  takes = ALL_OFFLOADS;
+  gives = ALL_OFFLOADS;
+  connected = true;
+  onConnected: ((connected: boolean) => void) | null = null;
+  /** Queues that run now, by index. */
+  readonly running = new Map<number, Running>();
+  /** Queues that were asked to stop and have not yet, by index: each stops when it is called. */
+  readonly held = new Map<number, () => void>();
+  progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };
+  offloads = NO_OFFLOADS;
+  pairs = 0;
+  filter: ReceiveFilter | null = null;
+  link = true;
+  limits: NetLimits = {};
+  closed = false;
+
+  startReceive(queue: VirtioQueue, options: NetQueueOptions): RunningQueue {
+    return this.#start(queue, options, false);
+  }
+
+  startTransmit(queue: VirtioQueue, options: NetQueueOptions): RunningQueue {
+    return this.#start(queue, options, true);
+  }
+
+  setOffloads(offloads: NetOffloads): void {
+    this.offloads = offloads;
+  }
+
+  setPairs(count: number): void {
+    this.pairs = count;
+  }
+
+  setFilter(filter: ReceiveFilter): void {
+    this.filter = filter;
+  }
+
+  setLink(up: boolean): void {
+    this.link = up;
+  }
+
+  setLimits(limits: NetLimits): void {
+    this.limits = limits;
+  }
+
+  /** The host ends what holds up the queues. */
+  release(): void {
+    for (const end of [...this.held.values()]) end();
+  }
+
+  openPort(): FramePort {
+    throw new Error('this network has queues');
+  }
+
+  close(): void {
+    if (this.running.size > 0) throw new Error('a queue still uses the network');
+    this.closed = true;
+  }
+
+  #start(queue: VirtioQueue, options: NetQueueOptions, transmits: boolean): RunningQueue {
+    const { index } = queue;
+    if (this.running.has(index)) throw new Error(`queue ${index} runs already`);
+    this.running.set(index, { queue, options, transmits });
+    let stopped = false;
+    return {
+      requestStop: onEnded => {
+        this.held.set(index, () => {
+          this.held.delete(index);
+          stopped = true;
+          onEnded?.();
+        });
+      },
+      stop: () => {
+        if (this.held.delete(index)) stopped = true;
+        if (!stopped) return null;
+        this.running.delete(index);
+        return this.progress;
+      },
+      abandon: () => {
+        this.running.delete(index);
+        return null;
+      },
+    };
+  }
+}
