@@ -2,6 +2,7 @@ import type { DiskOption } from './values.ts';
 
 /** The options of `vring run`. */
 export type RunOptions = {
+  readonly firmware?: string;
   readonly initrd?: string;
   readonly append?: string;
   readonly disk?: readonly DiskOption[];

@@ -27,6 +27,11 @@ export const RUN_WORDS: OptionWords = {
   disk: '--disk',
 };
 
+export const FIRMWARE_WORDS: OptionWords = {
+  ...RUN_WORDS,
+  options: { ...RUN_WORDS.options, boot: '--firmware' },
+};
+
 export const QEMU_WORDS: OptionWords = {
   options: {
     name: '-name',

@@ -11,6 +11,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   initrd: '--initrd: write -initrd',
   append: '--append: write -append',
   disk: '--disk: write -drive file=...,if=virtio',
+  firmware: '--firmware: write -bios',
   cpus: '--cpus: write -smp',
   memory: '--memory: write -m',
   cpuFeatures: '--cpu-features: write -cpu host,-FEATURE',

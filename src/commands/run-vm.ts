@@ -22,7 +22,7 @@ import { openUi } from './open-ui.ts';
 import { reportEnd } from './report-end.ts';
 import { runJoined } from './run-joined.ts';
 import type { RunOptions } from './run-options.ts';
-import { type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
+import { FIRMWARE_WORDS, type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 import { joinConsole } from './terminal-console.ts';
 import { leaving, managerOrNew } from './vm/manager.ts';
 
@@ -72,13 +72,13 @@ async function machineOf(
   given: readonly string[],
 ): Promise<{ config: MachineConfigInput; words: OptionWords }> {
   const [kernel] = words;
-  if (kernel === undefined) throw new UsageError('run needs a kernel or QEMU options; see vring run --help');
+  if (kernel === undefined) return { config: firmwareConfig(options), words: FIRMWARE_WORDS };
   if (words.length === 1 && !kernel.startsWith('-')) {
     if (options.deviceModule !== undefined)
       throw new UsageError(
         `--device-module needs a -device, which goes with QEMU's options: vring run --device-module ${options.deviceModule[0]} -kernel ${printable(kernel)} -device TYPE`,
       );
-    return { config: runConfig(kernel, options), words: RUN_WORDS };
+    return { config: kernelConfig(kernel, options), words: RUN_WORDS };
   }
   if (!words.some(word => word.startsWith('-')))
     throw new UsageError(
@@ -88,21 +88,48 @@ async function machineOf(
   return { config: qemuConfig(words, options, given), words: QEMU_WORDS };
 }
 
+/** The machine of a command line without a kernel. @throws UsageError if there is nothing to boot either */
+function firmwareConfig(options: RunOptions): MachineConfigInput {
+  const { firmware, disk = [] } = options;
+  const [first] = disk;
+  if (firmware === undefined && first === undefined)
+    throw new UsageError('run needs a kernel, a --disk or QEMU options; see vring run --help');
+  for (const option of ['initrd', 'append'] as const)
+    if (options[option] !== undefined) throw new UsageError(`--${option} goes with a kernel: name one`);
+  const boot = { kind: 'firmware', ...(firmware !== undefined && { path: firmware }) } as const;
+  return runConfig(nameOfFile(first?.path ?? firmware!), boot, options);
+}
+
+/** The machine of a command line with a kernel. @throws UsageError */
+function kernelConfig(kernel: string, options: RunOptions): MachineConfigInput {
+  const { initrd, append, firmware } = options;
+  if (firmware !== undefined)
+    throw new UsageError(
+      '--firmware boots from a disk, and a kernel is booted without: leave one of them out',
+    );
+  const boot = {
+    kind: 'kernel',
+    path: kernel,
+    ...(initrd !== undefined && { initrd }),
+    ...(append !== undefined && { append }),
+  } as const;
+  return runConfig(nameOfFile(kernel), boot, options);
+}
+
 /** The machine that the command line asks for. */
-function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
+function runConfig(
+  defaultName: string,
+  boot: MachineConfigInput['boot'],
+  options: RunOptions,
+): MachineConfigInput {
   const { memory, hugepages } = options;
   if (hugepages !== undefined && memory % bytesOf(hugepages)! !== 0)
     throw new UsageError(`--memory ${sizeText(memory)}: expected a multiple of --hugepages ${hugepages}`);
   return {
-    name: options.name ?? nameOfFile(kernel),
+    name: options.name ?? defaultName,
     cpus: options.cpus,
     memory: { bytes: memory, ...(hugepages && { hugepages }) },
-    boot: {
-      kind: 'kernel',
-      path: kernel,
-      ...(options.initrd !== undefined && { initrd: options.initrd }),
-      ...(options.append !== undefined && { append: options.append }),
-    },
+    boot,
     devices: [...(options.disk ?? []), ...(options.rng ? [{ type: 'virtio-rng' as const }] : [])],
     ...(options.cpuFeatures && { cpuFeatures: options.cpuFeatures }),
     hideHypervisor: options.kvm === 'off',

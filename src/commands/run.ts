@@ -11,8 +11,9 @@ export function registerRun(program: Command): void {
     .command('run')
     .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
     .argument('[qemu...]', 'QEMU options instead of a kernel: `-m 1024 -smp 2 -kernel vmlinuz`')
-    .usage('[options] <kernel | qemu options>')
-    .description('Boot a kernel, with its serial port on this terminal')
+    .usage('[options] [kernel | qemu options]')
+    .description('Boot a kernel, or a disk by its firmware, with the serial port on this terminal')
+    .option('--firmware <file>', 'boot from a disk by this firmware (default without a kernel: SeaBIOS)')
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <text>', 'kernel command line')
     .option(
@@ -77,6 +78,10 @@ export function registerRun(program: Command): void {
         command:
           'vring run -m 1024 -smp 2 -drive file=disk.img,if=virtio -kernel vmlinuz -append console=ttyS0',
         does: 'the same with QEMU options',
+      },
+      {
+        command: 'vring run --disk disk.img --memory 1G',
+        does: 'what is installed on a disk, by SeaBIOS',
       },
       {
         command: 'vring run --detach --name build vmlinuz',

@@ -46,7 +46,7 @@ on-crash: restart
 
 An error names the file, the line, the column and what was expected, and suggests a fix for a typo:
 \`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that this version
-does not support, such as firmware or a network card, or name a file that does not exist: it is saved, and the VM is marked with
+does not support, such as UEFI firmware, or name a file that does not exist: it is saved, and the VM is marked with
 \`!\` until it can start; \`vring vm show\` and the details in the UI (\`d\`) give every reason. YAML aliases and tags are not
 allowed, and a file may have at most 256 KiB.
 
@@ -58,7 +58,7 @@ refused until the definition has \`format: raw\`. QEMU fails that write instead.
 that they cannot prevent their own next start.
 
 Sizes are written as \`512M\`, \`1.5G\` or \`64MiB\`; a bare number is in MiB. Paths are absolute. Without \`machine.kernel\`,
-firmware boots the guest; \`boot\` is for the firmware. Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,
+SeaBIOS boots the guest, by its \`boot\`; it is found where the package \`seabios\` has it, or in \`firmware-file\`. Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,
 \`network: user\`.
 
 \`vring vm schema\` prints the JSON Schema. With the YAML language server, an editor checks and completes a definition

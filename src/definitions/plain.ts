@@ -70,7 +70,7 @@ function plainCpus({
 }
 
 function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
-  const { file, bus, addr, format, cdrom, readonly, cache, serial, queues, limits, virtio } = disk;
+  const { file, bus, addr, format, cdrom, readonly, cache, serial, bootindex, queues, limits, virtio } = disk;
   return given({
     file,
     bus: bus === (cdrom ? 'scsi' : 'virtio') ? undefined : bus,
@@ -80,6 +80,7 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
     readonly: (readonly && !cdrom) || undefined,
     cache: cache === 'writeback' ? undefined : cache,
     serial,
+    bootindex,
     queues: queues > 1 ? queues : undefined,
     limits: limits && orNothing(plainLimits(limits)),
     virtio: virtio && orNothing(given(virtio)),

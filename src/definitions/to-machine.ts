@@ -14,7 +14,7 @@ import { andList } from './words.ts';
 export type NotYet = {
   /** The key that asks for it. */
   readonly key: string;
-  /** A mass noun or a plural: `firmware boot`, `e1000 network cards`. */
+  /** A mass noun or a plural: `UEFI firmware`, `e1000 network cards`. */
   readonly what: string;
 };
 
@@ -29,7 +29,7 @@ export class NotYetError extends Error {
   }
 }
 
-/** `this version of vring does not support firmware boot (machine.firmware: bios)`. */
+/** `this version of vring does not support UEFI firmware (machine.firmware: uefi)`. */
 export function unsupported(missing: readonly NotYet[]): string {
   return `this version of vring does not support ${andList(missing.map(({ key, what }) => `${what} (${key})`))}`;
 }
@@ -39,7 +39,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
   const { name, cpus, memory, machine } = definition;
   const { devices } = fromTable(definition, table);
   const missing = notYet(definition, table);
-  if (machine.kernel === undefined || missing.length > 0) throw new NotYetError(name, missing);
+  if (missing.length > 0) throw new NotYetError(name, missing);
   refuseSameDisk(definition);
   return {
     name,
@@ -51,18 +51,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
       ...(memory.hugepages && { hugepages: memory.hugepages }),
       mergeable: memory.mergeable,
     },
-    boot: {
-      kind: 'kernel',
-      path: machine.kernel,
-      ...(machine.initrd !== undefined && { initrd: machine.initrd }),
-      ...(machine.modules && {
-        modules: machine.modules.map(({ file, 'command-line': commandLine = file }) => ({
-          path: file,
-          commandLine,
-        })),
-      }),
-      append: machine.append ?? '',
-    },
+    boot: machine.kernel === undefined ? firmwareBoot(definition) : kernelBoot(machine.kernel, machine),
     devices,
     ...(machine['hotplug-ports'] !== undefined && { rootPorts: { count: machine['hotplug-ports'] } }),
     deviceModules: definition.deviceModules,
@@ -72,6 +61,33 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],
     confine: definition.confine,
+  };
+}
+
+function kernelBoot(path: string, machine: Definition['machine']): MachineConfigInput['boot'] {
+  const { initrd, modules, append = '' } = machine;
+  return {
+    kind: 'kernel',
+    path,
+    ...(initrd !== undefined && { initrd }),
+    ...(modules && {
+      modules: modules.map(({ file, 'command-line': commandLine = file }) => ({ path: file, commandLine })),
+    }),
+    append,
+  };
+}
+
+function firmwareBoot({ machine, boot = {} }: Definition): MachineConfigInput['boot'] {
+  const { 'firmware-file': path } = machine;
+  const { order, once, menu, 'menu-wait': waitMs } = boot;
+  return {
+    kind: 'firmware',
+    ...(path !== undefined && { path }),
+    ...(order && { order }),
+    ...(once && { once }),
+    ...((menu !== undefined || waitMs !== undefined) && {
+      menu: { show: menu ?? false, ...(waitMs !== undefined && { waitMs }) },
+    }),
   };
 }
 
@@ -111,8 +127,8 @@ export function notYet(definition: Definition, table = deviceTable): NotYet[] {
 }
 
 function ofMachine({ machine }: Definition): NotYet[] {
-  if (machine.kernel !== undefined) return [];
-  return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'firmware boot' }];
+  if (machine.firmware !== 'uefi') return [];
+  return [{ key: 'machine.firmware: uefi', what: 'UEFI firmware' }];
 }
 
 /** The entry, if a device module may add its type. */

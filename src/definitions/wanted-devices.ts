@@ -81,7 +81,7 @@ function ofMachine({ keep, mac, vlan, 'unsafe-no-iommu': _, ...device }: Passthr
 
 /** Only what differs from the defaults is passed on, so that a type need not know options that it lacks. */
 function ofDisk(
-  { file, bus, addr, format, cdrom, readonly, cache, serial, queues, limits, virtio }: Disk,
+  { file, bus, addr, format, cdrom, readonly, cache, serial, bootindex, queues, limits, virtio }: Disk,
   key: string,
   type: string | null,
 ): WantedDevice {
@@ -96,6 +96,7 @@ function ofDisk(
       ...(readonly && { readonly }),
       ...(cache !== 'writeback' && { cache }),
       ...(serial !== undefined && { serial }),
+      ...(bootindex !== undefined && { bootindex }),
       ...(queues > 1 && { queues }),
       ...(limits !== undefined && { limits }),
       ...virtio,

@@ -3,6 +3,7 @@ import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
 import type { DiskLimits, DiskOptions } from './backends/disk.ts';
 import type { NetLimits } from './backends/net-limits.ts';
+import type { BootDevice } from './boot-device.ts';
 import type { Cancel, Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
@@ -94,6 +95,8 @@ export type BuiltDevice = {
   readonly capabilities?: DeviceCapabilities;
   /** The bus that it provides. */
   readonly bus?: DeviceBus;
+  /** How firmware boots from it; absent: it does not. */
+  readonly boot?: BootDevice;
   /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];
 };

@@ -292,8 +292,11 @@ describe('a problem names its place and what was expected', () => {
       'devices: [{type: virtio-blk, path: /a, queues: 99}]',
       '2:48 devices[0].queues: at most 16 queues, not 99',
     ],
-    ['boot: {order: [disk, disk]}', '2:15 boot.order: expected each of disk, cdrom and network at most once'],
-    ['boot: {once: []}', '2:14 boot.once: expected at least one of disk, cdrom, network'],
+    [
+      'boot: {order: [disk, disk]}',
+      '2:15 boot.order: expected each of disk, cdrom, network and floppy at most once',
+    ],
+    ['boot: {once: []}', '2:14 boot.once: expected at least one of disk, cdrom, network, floppy'],
     ['autostart: yes', '2:12 autostart: expected true or false, not "yes"'],
     ['on-crash: reboot', '2:11 on-crash: expected keep or restart, not "reboot"'],
     [

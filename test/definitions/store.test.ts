@@ -282,8 +282,7 @@ describe('what prevents a VM from starting', () => {
       'name: a\nnics: [{model: e1000}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true, bus: ide}]',
     );
     expect(blockers()).toEqual([
-      'this version of vring does not support firmware boot (machine.firmware: bios), ide CD-ROMs (disks[1].bus) and ' +
-        'e1000 network cards (nics[0].model)',
+      'this version of vring does not support ide CD-ROMs (disks[1].bus) and e1000 network cards (nics[0].model)',
       '/no/a.img does not exist (disks[0].file)',
       '/no/cd.iso does not exist (disks[1].file)',
     ]);

@@ -146,12 +146,34 @@ on-reboot: stop
   });
 });
 
+describe('without a kernel firmware boots', () => {
+  test.each([
+    ['', { kind: 'firmware' }],
+    [
+      'machine: {firmware-file: /srv/bios.bin}\nboot: {order: [cdrom, disk], once: [network], menu: true, menu-wait: 5000}',
+      {
+        kind: 'firmware',
+        path: '/srv/bios.bin',
+        order: ['cdrom', 'disk'],
+        once: ['network'],
+        menu: { show: true, waitMs: 5000 },
+      },
+    ],
+  ])('%s', (text, boot) => expect(toMachine(read(text)).boot).toEqual(boot));
+
+  test('in the order of indices', () =>
+    expect(toMachine(read('disks: [{file: /a, bootindex: 2}]')).devices).toMatchObject([
+      { bootindex: 2 },
+      {},
+    ]));
+});
+
 test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
 
 describe('what this version does not support is named', () => {
   test.each([
-    ['', ['machine.firmware: bios: firmware boot']],
-    ['machine: {firmware: uefi}', ['machine.firmware: uefi: firmware boot']],
+    ['', []],
+    ['machine: {firmware: uefi}', ['machine.firmware: uefi: UEFI firmware']],
     [`${kernel}\nballoon: true`, ['balloon: memory balloons']],
     [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
     [`${kernel}\npassthrough: [{host: 02:00.0}]`, []],
@@ -167,11 +189,13 @@ describe('what this version does not support is named', () => {
   );
 
   test('all of it in one sentence', () => {
-    const definition = read('nics: [{model: e1000}]\ndisks: [{file: /a, format: qcow2}]');
+    const definition = read(
+      'machine: {firmware: uefi}\nnics: [{model: e1000}]\ndisks: [{file: /a, format: qcow2}]',
+    );
     expect(() => toMachine(definition)).toThrow(new NotYetError('web', notYet(definition)));
     expect(() => toMachine(definition)).toThrow(
-      'web cannot start: this version of vring does not support firmware boot ' +
-        '(machine.firmware: bios), virtio disks with format qcow2 (disks[0]) and e1000 network cards (nics[0].model)',
+      'web cannot start: this version of vring does not support UEFI firmware ' +
+        '(machine.firmware: uefi), virtio disks with format qcow2 (disks[0]) and e1000 network cards (nics[0].model)',
     );
   });
 });

@@ -52,7 +52,7 @@ test('a short error is in the status line alone', async () => {
 
 test('a VM that cannot start is marked, and every reason is in its details', async () => {
   const blockers = [
-    'this version of vring does not support firmware boot (machine.firmware: bios) and virtio network cards (nics[0].model)',
+    'this version of vring does not support UEFI firmware (machine.firmware: uefi) and virtio network cards (nics[0].model)',
     '/var/lib/vring/disks/web.img does not exist (disks[0].file)',
   ];
   engine.add('web', idle, { state: 'off', defined: true, blockers });

@@ -12,7 +12,7 @@ const SAMPLES: Readonly<Record<SourceKind, Omit<DefinitionInput, 'name'>>> = {
   kernel: { machine: { kernel: '/vmlinuz' } },
 };
 
-/** Why a new VM cannot start from a source in this version: `needs firmware boot`; null if it can. */
+/** Why a new VM cannot start from a source in this version: `needs UEFI firmware`; null if it can. */
 export function sourceObstacle(
   kind: SourceKind,
   missingFrom: (definition: Definition) => readonly { readonly what: string }[] = notYet,

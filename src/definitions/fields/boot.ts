@@ -1,15 +1,14 @@
 import * as z from 'zod';
+import { BOOT_KINDS, type BootKind } from '../../devices/boot-device.ts';
 
-const BOOT_SOURCES = ['disk', 'cdrom', 'network'] as const;
-
-export type BootSource = (typeof BOOT_SOURCES)[number];
+export type BootSource = BootKind;
 
 const sources = z
-  .array(z.enum(BOOT_SOURCES))
-  .min(1, 'at least one of disk, cdrom, network')
+  .array(z.enum(BOOT_KINDS))
+  .min(1, 'at least one of disk, cdrom, network, floppy')
   .refine(
     list => new Set(list).size === list.length,
-    'expected each of disk, cdrom and network at most once',
+    'expected each of disk, cdrom, network and floppy at most once',
   );
 
 /** For the firmware; a kernel in the definition boots before any of these. */
@@ -22,6 +21,19 @@ export const boot = z.strictObject({
     description: 'The order for the first boot after a start; reboots use order again.',
     examples: [['cdrom']],
   }),
+  menu: z
+    .boolean()
+    .optional()
+    .meta({
+      description: 'Whether Esc shows a menu of all devices while the firmware starts.',
+      examples: [true],
+    }),
+  'menu-wait': z
+    .int()
+    .min(0, 'at least 0 ms')
+    .max(65_535, 'at most 65535 ms')
+    .optional()
+    .meta({ description: 'How long the menu waits for the key, in milliseconds.', examples: [3000] }),
 });
 
 export type Boot = z.output<typeof boot>;

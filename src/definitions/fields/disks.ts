@@ -48,6 +48,12 @@ const settings = z.strictObject({
     .regex(/^[\x20-\x7e]{1,20}$/, '1 to 20 printable ASCII characters')
     .optional()
     .meta({ description: 'The serial number that the guest sees.', examples: ['WD-1'] }),
+  bootindex: z
+    .int()
+    .min(0, 'at least 0')
+    .max(999_999_999, 'at most 999999999')
+    .optional()
+    .meta({ description: 'Its place among all devices that the firmware boots from.', examples: [1] }),
   queues: z
     .int()
     .min(1, 'at least 1 queue')

@@ -23,6 +23,10 @@ const settings = z
         description: 'The firmware that boots the guest from its disks; bios without a kernel.',
         examples: ['uefi'],
       }),
+    'firmware-file': hostPath.optional().meta({
+      description: 'The file with the firmware; that of the package seabios if absent.',
+      examples: ['/usr/share/seabios/bios-256k.bin'],
+    }),
     kernel: hostPath.optional().meta({
       description:
         'Boot this kernel directly, without firmware: a bzImage, an ELF with a PVH note, or a multiboot ELF.',
@@ -57,8 +61,9 @@ const settings = z
     const problem = (key: string, message: string) =>
       context.addIssue({ code: 'custom', path: [key], message, input: value });
     if (value.kernel !== undefined) {
-      if (value.firmware !== undefined)
-        problem('firmware', 'machine.kernel and machine.firmware exclude each other: remove one');
+      for (const key of ['firmware', 'firmware-file'] as const)
+        if (value[key] !== undefined)
+          problem(key, `machine.kernel and machine.${key} exclude each other: remove one`);
       if (value.initrd !== undefined && value.modules !== undefined)
         problem('modules', 'machine.initrd and machine.modules exclude each other: remove one');
       return;

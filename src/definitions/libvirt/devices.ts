@@ -3,7 +3,7 @@ import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
-import { type BootPlace, readDisk } from './disks.ts';
+import { readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 import { readHostDevice, readHostInterface } from './host-devices.ts';
 import { readInterface } from './interfaces.ts';
@@ -20,20 +20,18 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
   for (const controller of document.children(devices, 'controller')) {
     if (IMPLIED_CONTROLLERS.includes(controller.attributes.type ?? '')) document.skipAll(controller);
   }
-  const places: BootPlace[] = [];
   const each = <Entry>(name: string, read: (element: XmlElement) => Entry | null): Entry[] =>
     document
       .children(devices, name)
       .map(read)
       .filter(entry => entry !== null);
-  const disks = each('disk', element => readDisk(document, element, places));
+  const disks = each('disk', element => readDisk(document, element));
   const controllers = new PciControllers(document, devices);
   const passthrough = readPassthrough(document, devices, controllers);
   const nics = each('interface', element =>
-    element.attributes.type === 'hostdev' ? null : readInterface(document, element, places),
+    element.attributes.type === 'hostdev' ? null : readInterface(document, element),
   );
   const [rng = false] = each('rng', element => readRng(document, element));
-  const order = [...new Set(places.toSorted((a, b) => a.order - b.order).map(({ source }) => source))];
   return {
     disks,
     nics,
@@ -42,7 +40,6 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     balloon: readBalloon(document, devices),
     console: readConsole(document, devices),
     devices: [...readSerialPorts(document, devices), ...controllers.devices()],
-    ...(order.length > 0 && { boot: { order } }),
   };
 }
 

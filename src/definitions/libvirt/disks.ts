@@ -1,19 +1,11 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { sizeText } from '../../text/size.ts';
-import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DomainDocument } from './document.ts';
 
-/** A place in the boot order, from a device's <boot order='1'/>. */
-export type BootPlace = { readonly order: number; readonly source: BootSource };
-
 /** A <disk>; null if it is left out. */
-export function readDisk(
-  document: DomainDocument,
-  element: XmlElement,
-  places: BootPlace[],
-): DiskInput | null {
+export function readDisk(document: DomainDocument, element: XmlElement): DiskInput | null {
   const leaveOut = (reason: string) => {
     document.leaveOut(element, reason);
     return null;
@@ -38,7 +30,6 @@ export function readDisk(
   const addr = bus === 'scsi' ? readAddress(document, element) : {};
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
   const place = document.attribute(document.child(element, 'boot'), 'order');
-  if (place !== null) places.push({ order: Number(place), source: kind });
   const readonly = document.child(element, 'readonly');
   document.skip(readonly);
   const serial = document.text(document.child(element, 'serial'));
@@ -49,6 +40,7 @@ export function readDisk(
     ...readDriver(document, element),
     ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
     ...(serial !== null && { serial: serial.slice(0, 20) }),
+    ...(place !== null && { bootindex: Number(place) }),
     ...readLimits(document, element),
   };
 }

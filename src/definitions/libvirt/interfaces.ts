@@ -3,15 +3,10 @@ import { sizeText } from '../../text/size.ts';
 import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
 import { libvirtDevice } from '../known-devices.ts';
-import type { BootPlace } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 
 /** An <interface>; null if it is left out. @throws LibvirtError */
-export function readInterface(
-  document: DomainDocument,
-  element: XmlElement,
-  places: BootPlace[],
-): NicInput | null {
+export function readInterface(document: DomainDocument, element: XmlElement): NicInput | null {
   const leaveOut = (reason: string) => {
     document.leaveOut(element, reason);
     return null;
@@ -25,7 +20,6 @@ export function readInterface(
   const mac = document.attribute(document.child(element, 'mac'), 'address');
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
   const order = document.attribute(document.child(element, 'boot'), 'order');
-  if (order !== null) places.push({ order: Number(order), source: 'network' });
   const mtu = document.attribute(document.child(element, 'mtu'), 'size');
   const link = document.attribute(document.child(element, 'link'), 'state');
   return {

@@ -1,6 +1,6 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { own } from '../../text/own.ts';
-import type { BootSource } from '../fields/boot.ts';
+import type { Boot, BootSource } from '../fields/boot.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 
@@ -62,13 +62,18 @@ export function readMemory(document: DomainDocument, domain: XmlElement): Memory
   return memory;
 }
 
-const SOURCES: Readonly<Record<string, BootSource>> = { hd: 'disk', cdrom: 'cdrom', network: 'network' };
+const SOURCES: Readonly<Record<string, BootSource>> = {
+  fd: 'floppy',
+  hd: 'disk',
+  cdrom: 'cdrom',
+  network: 'network',
+};
 
 /** @throws LibvirtError unless the domain is a fully virtualized PC */
 export function readOs(
   document: DomainDocument,
   domain: XmlElement,
-): { machine: DefinitionInput['machine']; order: BootSource[] } {
+): { machine: DefinitionInput['machine']; boot?: Boot } {
   const os = document.child(domain, 'os');
   const type = document.child(os, 'type');
   const kind = document.text(type);
@@ -82,31 +87,49 @@ export function readOs(
   }
   const text = (name: string) => document.text(document.child(os, name));
   const [kernel, initrd, append] = [text('kernel'), text('initrd'), text('cmdline')];
-  const order = readOrder(document, os);
+  const boot = readBoot(document, os);
   if (kernel !== null) {
     return {
       machine: { kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
-      order,
+      ...boot,
     };
   }
-  return { machine: isUefi(document, os) ? { firmware: 'uefi' } : {}, order };
+  return { machine: readFirmware(document, os), ...boot };
+}
+
+function readBoot(document: DomainDocument, os: XmlElement | null): { readonly boot?: Boot } {
+  const order = readOrder(document, os);
+  const menu = document.child(os, 'bootmenu');
+  const shows = document.attribute(menu, 'enable') === 'yes';
+  const wait = Number(document.attribute(menu, 'timeout') ?? Number.NaN);
+  const boot = {
+    ...(order.length > 0 && { order }),
+    ...(shows && { menu: true }),
+    ...(shows && wait >= 0 && { 'menu-wait': Math.min(wait, 0xffff) }),
+  };
+  return Object.keys(boot).length === 0 ? {} : { boot };
 }
 
 function readOrder(document: DomainDocument, os: XmlElement | null): BootSource[] {
   const order: BootSource[] = [];
   for (const boot of document.children(os, 'boot')) {
     const source = own(SOURCES, document.attribute(boot, 'dev') ?? '');
-    if (source === undefined) document.leaveOut(boot, 'a guest boots from hd, cdrom or network');
+    if (source === undefined) document.leaveOut(boot, 'a guest boots from fd, hd, cdrom or network');
     else order.push(source);
   }
   return order;
 }
 
-/** vring uses its own firmware: the file and the variables of libvirt's do not matter. */
-function isUefi(document: DomainDocument, os: XmlElement | null): boolean {
+/** The file of a BIOS is kept; vring uses its own UEFI firmware, so that the file and the variables of libvirt's do not matter. */
+function readFirmware(
+  document: DomainDocument,
+  os: XmlElement | null,
+): NonNullable<DefinitionInput['machine']> {
   const loader = document.child(os, 'loader');
-  const isFlash =
-    document.attribute(loader, 'type') === 'pflash' || /OVMF|edk2/i.test(document.text(loader) ?? '');
+  const file = document.text(loader);
+  const isFlash = document.attribute(loader, 'type') === 'pflash' || /OVMF|edk2/i.test(file ?? '');
+  if (document.attribute(os, 'firmware') !== 'efi' && !isFlash)
+    return file === null ? {} : { firmware: 'bios', 'firmware-file': file };
   if (loader !== null) document.leaveOut(loader, 'vring uses its own firmware');
-  return document.attribute(os, 'firmware') === 'efi' || isFlash;
+  return { firmware: 'uefi' };
 }

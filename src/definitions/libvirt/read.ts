@@ -24,9 +24,8 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
   const document = new DomainDocument(xml, file);
   const domain = document.root;
   document.skip(domain, 'type', 'id');
-  const { machine, order } = readOs(document, domain);
+  const { machine, boot } = readOs(document, domain);
   const devices = readDevices(document, domain);
-  const boot = order.length > 0 ? { order } : devices.boot;
   const domainName = document.text(document.child(domain, 'name'));
   const input: DefinitionInput = {
     name: name ?? domainName ?? '',

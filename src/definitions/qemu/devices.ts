@@ -113,7 +113,8 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   const cdromDevice = known.cdrom ?? option.driver.endsWith('-cd');
   const scsi = takeScsiPlace(draft, settings, row);
   if (scsi.isOwn) {
-    settings.leaveOut({ bootindex: DISK_BOOT, ...withoutOwn(row!) });
+    if (settings.peek('bootindex') === '-1') settings.take('bootindex');
+    settings.leaveOut(withoutOwn(row!));
     const entry = rowEntry(draft, settings, row!, option.id);
     draft.addDevice(place, { ...entry, ...(scsi.bus !== undefined && { bus: scsi.bus }), ...scsi.addr });
     return;
@@ -140,19 +141,17 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
     return;
   }
   const cdrom = cdromDevice || (disk.cdrom ?? false);
-  if (bootIndex !== undefined) draft.addBootPlace(bootIndex, cdrom ? 'cdrom' : 'disk');
   draft.addDisk(place, {
     ...disk,
     bus,
     ...(bus === 'virtio' ? addr : scsi.addr),
     cdrom,
     ...(serial !== undefined && { serial }),
+    ...(bootIndex !== undefined && { bootindex: bootIndex }),
     ...(queues !== undefined && { queues }),
     ...(Object.keys(virtio).length > 0 && { virtio }),
   });
 }
-
-const DISK_BOOT = 'the boot order names disks of the key disks';
 
 /** What a disk has that its row does not know. */
 function withoutOwn({ qemu }: QemuRow): LeftOutSettings {
@@ -181,7 +180,7 @@ function takeQueues(settings: Settings): number | undefined {
 }
 
 /** What a disk of a definition has of the properties of a SCSI disk. */
-const SCSI_DISK_KEYS = ['drive', 'serial'];
+const SCSI_DISK_KEYS = ['bootindex', 'drive', 'serial'];
 
 /** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot say all of it. */
 function takeScsiPlace(draft: Draft, settings: Settings, row: QemuRow | undefined) {
@@ -203,7 +202,6 @@ function readNic(draft: Draft, settings: Settings, { place, driver, known, row, 
   const connection = netdev === undefined ? { network: 'none' as const } : draft.claimNetwork(netdev);
   const mac = settings.take('mac');
   const bootindex = takeBootIndex(settings);
-  if (bootindex !== undefined) draft.addBootPlace(bootindex, 'network');
   const vectors = settings.take('vectors');
   const mtu = settings.takeCount('host_mtu');
   const virtio = takeSwitches(settings, row?.qemu?.properties ?? {}, nicFeatures);

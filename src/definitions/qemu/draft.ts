@@ -1,4 +1,3 @@
-import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
@@ -66,7 +65,6 @@ export class Draft {
   readonly buses = new Buses();
   readonly #iommufds = new Map<string, Named<null>>();
   readonly scsi = new ScsiControllers();
-  readonly #bootPlaces: { readonly index: number; readonly source: BootSource }[] = [];
   /** -net's cards and connections, which share hubs. */
   readonly legacyNics: LegacyNet<NicInput>[] = [];
   readonly legacyNetworks: LegacyNet<Connection>[] = [];
@@ -127,11 +125,6 @@ export class Draft {
 
   addDevice(place: Place, entry: NonNullable<DefinitionInput['devices']>[number]): void {
     this.#devices.push({ ...place, entry });
-  }
-
-  /** A device's bootindex. */
-  addBootPlace(index: number, source: BootSource): void {
-    this.#bootPlaces.push({ index, source });
   }
 
   nameDrive({ option }: Place, drive: Drive): void {
@@ -241,11 +234,8 @@ export class Draft {
     const entries = Object.fromEntries(
       Object.entries(lists).map(([key, list]) => [key, list.map(({ entry }) => entry)]),
     );
-    const places = this.#bootPlaces.toSorted((a, b) => a.index - b.index);
-    const order = [...new Set(places.map(({ source }) => source))];
-    const boot = order.length > 0 ? { order, ...this.fields.boot } : this.fields.boot;
     // A QEMU machine only has a random number device if it is given one.
-    const input = { name, rng: false, ...this.fields, ...(boot && { boot }), ...entries };
+    const input = { name, rng: false, ...this.fields, ...entries };
     const parsed = definition.safeParse(input, { reportInput: true });
     if (parsed.success) return parsed.data;
     throw new QemuError(

@@ -15,19 +15,22 @@ function kindOf(file: string): 'bios' | 'uefi' | null {
   return null;
 }
 
-/** -bios, read once it is known whether there is a kernel. @throws OptionError */
+/** -bios, read once it is known whether there is a kernel: the name of a file that QEMU brings along, or the path of one. @throws OptionError */
 export function readBios(draft: Draft, file: string, place: Place): void {
   if (draft.fields.machine?.kernel !== undefined) {
     draft.leaveOut(place, 'a kernel is booted directly, without firmware');
     return;
   }
   const kind = kindOf(file);
-  if (kind === null) {
-    throw new OptionError(
-      `vring uses its own firmware (in a later version: SeaBIOS and OVMF): ${shown(file)} is neither`,
-    );
+  const isPath = file.includes('/');
+  if (kind === null && !isPath)
+    throw new OptionError(`vring does not know the firmware ${shown(file)}: give the path of its file`);
+  if (kind !== 'uefi' && isPath) {
+    const firmwareFile = path.resolve(draft.host.cwd, file);
+    draft.fields.machine = { ...draft.fields.machine, firmware: 'bios', 'firmware-file': firmwareFile };
+    return;
   }
-  setFirmware(draft, kind);
+  setFirmware(draft, kind ?? 'bios');
   draft.leaveOut(place, `${OWN_FIRMWARE}: it becomes machine.firmware: ${kind}`);
 }
 
@@ -67,7 +70,7 @@ export function setFirmware(draft: Draft, firmware: 'bios' | 'uefi'): void {
 export function dropFirmware(draft: Draft, place: Place | undefined): void {
   const { machine } = draft.fields;
   if (machine?.kernel === undefined || machine.firmware === undefined) return;
-  const { firmware, ...others } = machine;
+  const { firmware, 'firmware-file': _, ...others } = machine;
   draft.fields.machine = others;
   draft.leaveOut(
     place ?? { at: Number.POSITIVE_INFINITY, option: '-kernel' },

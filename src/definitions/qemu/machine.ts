@@ -115,6 +115,8 @@ export function readInitrd(draft: Draft, text: string): void {
 }
 
 const SOURCES: Readonly<Record<string, BootSource>> = {
+  a: 'floppy',
+  b: 'floppy',
   c: 'disk',
   d: 'cdrom',
   n: 'network',
@@ -127,33 +129,32 @@ export function readBoot(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'order');
   const order = settings.take('order');
   const once = settings.take('once');
-  settings.prefer('menu', ['off'], 'this version has no boot menu');
+  const menu = settings.takeSwitch('menu');
+  const wait = settings.takeCount('splash-time');
   settings.prefer('strict', ['off', 'on'], 'a guest only boots from its own devices');
   settings.leaveOut({
     splash: 'this version has no display',
-    'splash-time': 'this version has no display',
     'reboot-timeout': 'it only concerns firmware',
   });
   settings.end();
-  const sources = (letters: string | undefined) => letters && bootSources(draft, letters, place);
+  const sources = (letters: string | undefined) => letters && bootSources(letters);
   const [first, then] = [sources(once), sources(order)];
   draft.fields.boot = {
     ...draft.fields.boot,
     ...(then && then.length > 0 && { order: then }),
     ...(first && first.length > 0 && { once: first }),
+    ...(menu !== undefined && { menu }),
+    ...(wait !== undefined && { 'menu-wait': Math.min(wait, 0xffff) }),
   };
 }
 
-function bootSources(draft: Draft, letters: string, place: Place): BootSource[] {
-  const sources = [...letters].flatMap(letter => {
+function bootSources(letters: string): BootSource[] {
+  const sources = [...letters].map(letter => {
     const source = own(SOURCES, letter);
-    if (source !== undefined) return [source];
-    if (!/[ab]/.test(letter))
-      throw new OptionError(
-        `expected some of the letters c (disk), d (CD-ROM) and n (network), not ${shown(letters)}`,
-      );
-    draft.leaveOut(place, 'floppy drives are not supported', letter);
-    return [];
+    if (source !== undefined) return source;
+    throw new OptionError(
+      `expected some of the letters a (floppy), c (disk), d (CD-ROM) and n (network), not ${shown(letters)}`,
+    );
   });
   return [...new Set(sources)];
 }

@@ -171,6 +171,12 @@ export class PciHost implements Device, ConfigSpaces {
     return `${hex(bus)}:${hex(fn.place.slot)}.${fn.place.function}`;
   }
 
+  /** The bridges on the way from bus 0 to a function. */
+  bridgesAbove(fn: PciFunction): readonly PciBridge[] {
+    const bridge = this.#bridges().find(({ secondary }) => secondary === fn.bus);
+    return bridge === undefined ? [] : [...this.bridgesAbove(bridge), bridge];
+  }
+
   /** The memory from `from` on that firmware has given to BARs and bridges: where it begins and ends. Null: none. */
   assignedFrom(from: number): { readonly start: number; readonly end: number } | null {
     const bridges = this.#bridges();

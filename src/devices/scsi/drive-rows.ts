@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { type DiskOptions, diskFields, limitsText } from '../backends/disk.ts';
+import { type BootKind, bootFields } from '../boot-device.ts';
 import {
   type BuiltDevice,
   type ConfigurableType,
@@ -47,6 +48,7 @@ type UnitOptions = z.output<z.ZodObject<ReturnType<typeof unitFields>>>;
 /** QEMU's properties for them, and for the disk. */
 const PROPERTIES = {
   drive: 'path',
+  bootindex: 'bootindex',
   serial: 'serial',
   wwn: 'wwn',
   port_wwn: 'port-wwn',
@@ -76,6 +78,7 @@ const diskOptions = (z: Zod) =>
   z.strictObject({
     ...deviceFields(z, 'scsi-hd'),
     ...diskFields(z),
+    ...bootFields(z),
     ...unitFields(z),
     'rotation-rate': z
       .int()
@@ -163,7 +166,7 @@ export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
       medium: { path, format, readonly, cache },
       limits,
     });
-    return builtDrive(drive);
+    return builtDrive(drive, 'disk', options.bootindex);
   },
 };
 
@@ -172,6 +175,7 @@ const cdOptions = (z: Zod) => {
   return z.strictObject({
     ...deviceFields(z, 'scsi-cd'),
     ...fields,
+    ...bootFields(z),
     path: path.optional().describe('the file or block device on the host; the drive is empty if absent'),
     readonly: z
       .literal(true, 'a CD cannot be written')
@@ -210,7 +214,7 @@ export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
       medium: path === undefined ? null : { path, format, readonly: true, cache },
       limits,
     });
-    return builtDrive(drive);
+    return builtDrive(drive, 'cdrom', options.bootindex);
   },
 };
 
@@ -222,10 +226,15 @@ function hostOf(services: MachineServices, name: string) {
   };
 }
 
-function builtDrive(drive: ScsiDrive): BuiltDevice {
+function builtDrive(drive: ScsiDrive, kind: BootKind, index: number | undefined): BuiltDevice {
   return {
     device: drive,
     scsi: drive,
+    boot: {
+      kind,
+      index,
+      below: ({ unit, function: lun }) => `/channel@0/disk@${unit.toString(16)},${lun.toString(16)}`,
+    },
     capabilities: { disk: drive },
     get facts() {
       return factsOf(drive);

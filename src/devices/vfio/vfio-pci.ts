@@ -35,6 +35,7 @@ export const vfioPci: ConfigurableType<ReturnType<typeof vfioOptions>> = {
         device,
         pci,
         ...vga,
+        boot: { kind: null, index: bootindex, node: 'pci', below: '' },
         capabilities: { hostDevice: device },
         facts: [
           { label: 'host device', value: host.address },

@@ -1,4 +1,5 @@
 import { type DiskLimits, diskFields, limitsOf, limitsText, savedLimits } from '../backends/disk.ts';
+import { bootFields } from '../boot-device.ts';
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import { booleanOf, DeviceStateError, stateOf } from '../state.ts';
@@ -175,6 +176,7 @@ const options = (z: Zod) =>
   z.strictObject({
     ...deviceFields(z, 'virtio-blk'),
     ...diskFields(z),
+    ...bootFields(z),
     ...transportFields(z),
     serial: z
       .string()
@@ -200,7 +202,10 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   prefix: 'blk',
   qemu: {
     devices: virtioNames('blk'),
-    properties: { drive: 'path', serial: 'serial', 'num-queues': 'queues', ...TRANSPORT_PROPERTIES },
+    properties: {
+      ...{ drive: 'path', serial: 'serial', 'num-queues': 'queues', bootindex: 'bootindex' },
+      ...TRANSPORT_PROPERTIES,
+    },
   },
   config: options,
   queues: ({ queues }) => queues,
@@ -218,6 +223,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
     return {
       device,
       pci: device.function,
+      boot: { kind: 'disk', index: options.bootindex, node: 'scsi', below: '/disk@0,0' },
       capabilities: {
         disk: {
           file: backend.file,

@@ -1,11 +1,19 @@
 import { concat } from '../../devices/acpi/aml.ts';
-import { type FwCfgItems, KEY, u16, u32, u64 } from '../../devices/firmware/fw-cfg-items.ts';
+import {
+  type FwCfgContent,
+  type FwCfgItems,
+  KEY,
+  u16,
+  u32,
+  u64,
+} from '../../devices/firmware/fw-cfg-items.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import { addAcpiFiles } from '../chipset/acpi-files.ts';
 import { maxCpus } from '../cpu/cpu-topology.ts';
-import type { MachineConfig } from '../machine/config.ts';
+import type { FirmwareBoot, MachineConfig } from '../machine/config.ts';
 import { KVM_IDENTITY_MAP, PORT } from '../memory/layout.ts';
+import { type BootCandidate, bootOrder } from './boot-order.ts';
 import { KVM_PAGES_SIZE } from './memory-map.ts';
 
 /** Types of ranges (ACPI 6.5 §15). */
@@ -13,12 +21,18 @@ const E820 = { ram: 1, reserved: 2 } as const;
 /** The sleep states by number; bit 7: the guest may enter it. Only running and soft off. */
 const SYSTEM_STATES = Uint8Array.of(0x80, 0, 0, 0, 0, 0x80);
 
-/** What firmware gets to know of its machine by fw_cfg. @param tables the ACPI tables, as the machine is by then */
+/** What firmware is told about its machine, as that is when firmware asks. */
+export type FirmwareFacts = {
+  readonly tables: () => TableFiles;
+  readonly bootCandidates: () => readonly BootCandidate[];
+};
+
+/** What firmware gets to know of its machine by fw_cfg. */
 export function addFirmwareItems(
   items: FwCfgItems,
   config: MachineConfig,
   memory: GuestMemory,
-  tables: () => TableFiles,
+  { tables, bootCandidates }: FirmwareFacts,
 ): void {
   items.set(KEY.ramSize, u64(config.memory.bytes));
   items.set(KEY.noGraphic, u16(1));
@@ -29,6 +43,41 @@ export function addFirmwareItems(
   items.setFile('etc/system-states', SYSTEM_STATES);
   items.setFile('etc/sercon-port', u16(PORT.com1));
   addAcpiFiles(items, tables);
+  if (config.boot.kind === 'firmware') addBootItems(items, config.boot, bootCandidates);
+}
+
+function addBootItems(
+  items: FwCfgItems,
+  { order, once, menu }: FirmwareBoot,
+  candidates: () => readonly BootCandidate[],
+): void {
+  items.set(KEY.bootMenu, u16(menu.show ? 1 : 0));
+  if (menu.waitMs !== undefined) items.setFile('etc/boot-menu-wait', u16(menu.waitMs));
+  items.setFile('bootorder', bootOrderFile(order, once, candidates));
+}
+
+/** Lines, and a NUL at the end. After a reset `once` is over. */
+function bootOrderFile(
+  order: FirmwareBoot['order'],
+  once: FirmwareBoot['once'],
+  candidates: () => readonly BootCandidate[],
+): FwCfgContent {
+  let current = once.length > 0 ? once : order;
+  let bytes: Uint8Array | null = null;
+  const now = () => {
+    bytes ??= Buffer.from(`${bootOrder(candidates(), current).join('\n')}\0`);
+    return bytes;
+  };
+  return {
+    get size() {
+      return now().length;
+    },
+    read: (offset, target) => target.set(now().subarray(offset, offset + target.length)),
+    reset: () => {
+      current = order;
+      bytes = null;
+    },
+  };
 }
 
 function e820({ regions }: GuestMemory): Uint8Array {

@@ -1,3 +1,4 @@
+import { firmwarePath } from '../../devices/boot-device.ts';
 import type { Bus, BusRange, PortBus } from '../../devices/bus.ts';
 import { LPC_PLACE } from '../../devices/chipset/lpc-bridge.ts';
 import type { DeviceState } from '../../devices/device.ts';
@@ -21,6 +22,7 @@ import { addressText, type DevicePlace, pciAddressText } from '../../devices/pla
 import { stateOf } from '../../devices/state.ts';
 import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
+import type { BootCandidate } from '../boot/boot-order.ts';
 import type { DeviceLabel, MachinePlaces } from '../machine/topology.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import * as layout from '../memory/layout.ts';
@@ -296,6 +298,20 @@ export class Chipset {
     const { bus } = part.built.pci ?? {};
     const port = bus && this.pci.ownRootPorts.find(({ secondary }) => secondary === bus);
     return port?.name ?? busOf(part);
+  }
+
+  /** What firmware can boot from, in the order of the devices. */
+  get bootCandidates(): readonly BootCandidate[] {
+    return this.#parts.flatMap(part => {
+      const { boot, pci } = part.built;
+      const controller = pci ?? this.part(this.busOf(part))?.built.pci;
+      if (boot === undefined || controller === undefined) return [];
+      const { kind, index, node = 'scsi', below } = boot;
+      const address = typeof below === 'string' ? null : this.#placeOf(part);
+      const end = typeof below === 'string' ? below : address && below(address);
+      const path = firmwarePath(controller, node, this.pci.bridgesAbove(controller));
+      return end === null ? [] : [{ kind, index, path: path + end }];
+    });
   }
 
   /** Into the state after power-on, after its devices. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { BOOT_KINDS } from '../../devices/boot-device.ts';
 import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/device-config.ts';
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
@@ -30,10 +31,7 @@ const kernelBoot = z.strictObject({
 });
 
 /** What a machine's firmware may boot from, in the order of their places. */
-const bootSources = z
-  .array(z.enum(['floppy', 'disk', 'cdrom', 'network']))
-  .max(4)
-  .default([]);
+const bootSources = z.array(z.enum(BOOT_KINDS)).max(4).default([]);
 
 /** Firmware, which boots the guest from one of its devices. */
 const firmwareBoot = z.strictObject({

@@ -105,7 +105,10 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
 
   mark('devices');
   if (chipset.q35 !== null)
-    addFirmwareItems(chipset.q35.items, config, ram, () => tablesOf(config, ram, chipset));
+    addFirmwareItems(chipset.q35.items, config, ram, {
+      tables: () => tablesOf(config, ram, chipset),
+      bootCandidates: () => chipset.bootCandidates,
+    });
   const boot = () => loadBoot(config, files, space.memory, chipset);
   const entry = origin.kind === 'boot' ? boot() : null;
   mark('kernel');

@@ -42,7 +42,7 @@ test('create prompts for a VM without options, and repeats a prompt after an inv
     ['Name:', 'two words'],
     ['expected a name', 'web'],
     ['Start from', 'i'],
-    ['installer is not available in this version: needs firmware boot', 'k'],
+    ['installer is not available in this version: needs ide CD-ROMs', 'k'],
     ['Kernel (a file)', kernel],
     ['Initial RAM disk', ''],
     ['command line', ''],

@@ -6,8 +6,8 @@ test('every version can start from a kernel', () => {
 });
 
 test('a source is unavailable while its definition needs something unsupported', () => {
-  expect(sourceObstacle('cloud', ({ machine }) => (machine.kernel ? [] : [{ what: 'firmware boot' }]))).toBe(
-    'needs firmware boot',
+  expect(sourceObstacle('cloud', ({ machine }) => (machine.kernel ? [] : [{ what: 'UEFI firmware' }]))).toBe(
+    'needs UEFI firmware',
   );
   const cdroms = ({ disks }: { disks: readonly { cdrom: boolean }[] }) =>
     disks.filter(({ cdrom }) => cdrom).map(() => ({ what: 'CD-ROMs' }));

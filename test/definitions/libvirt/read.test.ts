@@ -151,9 +151,17 @@ describe('elements', () => {
         "<interface type='direct'><source dev='eth0'/><model type='virtio'/><boot order='1'/></interface></devices>",
       {
         ...base,
-        disks: [{ file: '/a' }],
+        disks: [{ file: '/a', bootindex: 2 }],
         nics: [{ network: { type: 'macvtap', interface: 'eth0', mode: 'vepa' }, bootindex: 1 }],
-        boot: { order: ['network', 'disk'] },
+        leftOut: [],
+      },
+    ],
+    [
+      "<os><type>hvm</type><loader type='rom'>/srv/bios.bin</loader><boot dev='fd'/><boot dev='hd'/><bootmenu enable='yes' timeout='3000'/></os>",
+      {
+        ...base,
+        machine: { firmware: 'bios', 'firmware-file': '/srv/bios.bin' },
+        boot: { order: ['floppy', 'disk'], menu: true, 'menu-wait': 3000 },
         leftOut: [],
       },
     ],
@@ -277,7 +285,7 @@ describe('elements', () => {
         "<devices><disk type='file'><source file='/a'/><target bus='constructor'/></disk></devices>",
     );
     expect(found.leftOut).toEqual([
-      '3 domain/os/boot: a guest boots from hd, cdrom or network',
+      '3 domain/os/boot: a guest boots from fd, hd, cdrom or network',
       '3 domain/devices/disk: vring has no constructor disks',
     ]);
   });

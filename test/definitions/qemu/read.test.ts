@@ -254,7 +254,6 @@ describe('each option', () => {
             bootindex: 1,
           },
         ],
-        boot: { order: ['network'] },
       },
     ],
     [
@@ -315,6 +314,11 @@ describe('each option', () => {
     ['-object rng-random,filename=/dev/urandom,id=r0 -device virtio-rng-pci,rng=r0', { rng: undefined }],
     ['-boot dc', { boot: { order: ['cdrom', 'disk'] } }],
     ['-boot once=n', { boot: { once: ['network'] } }],
+    [
+      '-boot order=ac,menu=on,splash-time=3000',
+      { boot: { order: ['floppy', 'disk'], menu: true, 'menu-wait': 3000 } },
+    ],
+    ['-bios /srv/my-bios.bin', { machine: { firmware: 'bios', 'firmware-file': '/srv/my-bios.bin' } }],
     ['-no-reboot', { 'on-reboot': 'stop' }],
     ['-kernel k -initrd i', { machine: { kernel: '/vms/k', initrd: '/vms/i' } }],
   ])('%s', (line, expected) => expect(read(line)).toEqual({ ...base, ...expected }));
@@ -358,8 +362,7 @@ test.each([
   [
     '-blockdev qcow2,node-name=d,file.driver=file,file.filename=a.img,read-only=on -device scsi-hd,drive=d,bootindex=2',
     {
-      disks: [{ file: '/vms/a.img', bus: 'scsi', format: 'qcow2', readonly: true }],
-      boot: { order: ['disk'] },
+      disks: [{ file: '/vms/a.img', bus: 'scsi', format: 'qcow2', readonly: true, bootindex: 2 }],
     },
   ],
   [
@@ -587,13 +590,6 @@ describe('what a guest does not need is left out, and named', () => {
       ['-net dump,file=a.pcap: it only records packets: use tcpdump on the interface'],
     ],
     [
-      '-boot order=ac,menu=on',
-      [
-        'menu=on of -boot order=ac: this version has no boot menu',
-        'a of -boot order=ac: floppy drives are not supported',
-      ],
-    ],
-    [
       '-name a/b',
       [
         '-name a/b: a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit: it becomes a-b',
@@ -774,7 +770,7 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ['-object memory-backend-ram,id=m', '-object memory-backend-ram,id=m: size is missing'],
     [
       '-boot order=x',
-      '-boot order=x: expected some of the letters c (disk), d (CD-ROM) and n (network), not "x"',
+      '-boot order=x: expected some of the letters a (floppy), c (disk), d (CD-ROM) and n (network), not "x"',
     ],
     ['-append x', '-kernel: machine.append: this needs a kernel: set machine.kernel'],
   ])('%s', (line, problem) => expect(problems(line)).toEqual([problem]));

@@ -19,14 +19,14 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'kvm-unit-tests': { missing: [] },
   'buildroot start-qemu.sh': { missing: [] },
   'yocto runqemu': { missing: [] },
-  'cloud image quickstart': { missing: ['machine.firmware: bios', 'disks[0]'] },
+  'cloud image quickstart': { missing: ['disks[0]'] },
   'cloud-init documentation': { refused: ['-smbios type=1,serial=ds=nocloud;s=http://10.0.2.2:8000/'] },
   'OVMF run script': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
   'edk2 -bios': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
   'macOS-Simple-KVM': {
     refused: ['-vga qxl', '-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
   },
-  'Proxmox qm showcmd': { missing: ['machine.firmware: bios', 'nics[0]', 'balloon'] },
+  'Proxmox qm showcmd': { missing: ['nics[0]', 'balloon'] },
   'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
   'libvirt with huge pages and one node': { missing: [] },
   'vfio GPU passthrough': {
@@ -34,13 +34,13 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   },
   'Windows installer': { refused: ['-vga std', '-device intel-hda', '-device hda-duplex'] },
   'Windows 11': { refused: ['-tpmdev emulator,id=tpm0,chardev=chrtpm', '-device tpm-tis,tpmdev=tpm0'] },
-  'Gentoo wiki': { missing: ['machine.firmware: bios', 'disks[1].bus'] },
-  'Arch wiki': { missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus'] },
+  'Gentoo wiki': { missing: ['disks[1].bus'] },
+  'Arch wiki': { missing: ['disks[0].bus', 'disks[1].bus'] },
   'Arch wiki, virtio-fs': { refused: ['-device vhost-user-fs-pci,queue-size=1024,chardev=char0,tag=myfs'] },
   FreeBSD: { missing: ['machine.firmware: uefi'] },
-  OpenBSD: { missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus', 'nics[0].model'] },
+  OpenBSD: { missing: ['disks[0].bus', 'disks[1].bus', 'nics[0].model'] },
   'Debian installer': {
-    missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus'],
+    missing: ['disks[0].bus', 'disks[1].bus'],
   },
   'firecracker-like microvm': { missing: ['console'] },
   'two nodes': { missing: [] },
@@ -74,18 +74,19 @@ test('a command line of libvirt becomes disks, memory and boot order', () => {
   const { memory, disks, boot } = definitionOf('libvirt with huge pages and one node');
   expect(memory).toEqual({ size: 2 ** 30, hugepages: '2M', mergeable: false });
   expect(disks).toMatchObject([{ file: '/dev/vg0/db', bus: 'virtio', format: 'raw', queues: 4 }]);
-  expect(boot).toEqual({ order: ['disk'] });
+  expect(disks[0]!.bootindex).toBe(1);
+  expect(boot).toBeUndefined();
 });
 
 test('a command line of Proxmox becomes a CPU model, disks and a network', () => {
-  const { cpus, disks, nics, boot } = definitionOf('Proxmox qm showcmd');
+  const { cpus, disks, nics } = definitionOf('Proxmox qm showcmd');
   expect(cpus).toMatchObject({ count: 4, model: 'qemu64', enforce: true, topology: { cores: 4 } });
   expect(cpus.features).toEqual(['+aes', '+pni', '+popcnt', '+sse4_1', '+sse4_2', '+ssse3']);
   expect(disks).toMatchObject([
     { file: '/dev/pve/vm-100-disk-0', bus: 'scsi', addr: '0:0', format: 'raw', cache: 'none' },
   ]);
   expect(nics).toMatchObject([{ network: { type: 'tap', interface: 'tap100i0' }, mac: 'bc:24:11:00:00:01' }]);
-  expect(boot).toEqual({ order: ['disk'] });
+  expect(disks[0]!.bootindex).toBe(100);
 });
 
 test('modules of a multiboot kernel have command lines', () => {

@@ -32,8 +32,8 @@ function machineWith(
   return machine;
 }
 
-function diskWith(text: string): string {
-  const path = join(temporaryFolder(), 'disk.img');
+function diskWith(text: string, name = 'disk.img'): string {
+  const path = join(temporaryFolder(), name);
   writeFileSync(path, bootDisk(text));
   return path;
 }
@@ -64,6 +64,33 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).toMatch(/ACPI: parse DSDT at/);
     // The same text by INT 10h: there is no screen, so it is on COM1.
     expect(machine.printed[0]).toContain('READ BY INT 13H');
+  });
+
+  test('boots from the disk that is the first in the order', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const blk = { type: 'virtio-blk', format: 'raw' };
+    const output = run(
+      machineWith([
+        { ...blk, path: first },
+        { ...blk, path: second, bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
+  test('boots from disks of virtio-scsi, by their index', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const disk = { type: 'scsi-hd', format: 'raw' };
+    const output = run(
+      machineWith([
+        { type: 'virtio-scsi' },
+        { ...disk, path: first, addr: '0:0' },
+        { ...disk, path: second, addr: '3:1', bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
   });
 
   test('places PCI devices itself, and RAM of 3 GiB beside them', { timeout: TIMEOUT }, () => {

@@ -1,0 +1,38 @@
+import type { PciFunction } from './pci/pci-function.ts';
+import type { Zod } from './zod.ts';
+
+/** What firmware may boot from, as its menu and `boot order` tell it apart. */
+export const BOOT_KINDS = ['floppy', 'disk', 'cdrom', 'network'] as const;
+
+export type BootKind = (typeof BOOT_KINDS)[number];
+
+/** A device that firmware can boot from. */
+export type BootDevice = {
+  /** Null: it has a place in the order only by its index. */
+  readonly kind: BootKind | null;
+  /** Its place in the order, before those without one. */
+  readonly index?: number | undefined;
+  /** The name of its PCI function, or of its controller's, in an Open Firmware path: `scsi` if absent. */
+  readonly node?: string;
+  /** The path below its PCI function, or below that of its controller, by its address there: `/disk@0,0`. */
+  readonly below: string | ((address: { readonly unit: number; readonly function: number }) => string);
+};
+
+/** The options of a device that firmware can boot from. */
+export function bootFields(z: Zod) {
+  return {
+    bootindex: z
+      .int()
+      .min(0, 'at least 0')
+      .max(999_999_999, 'at most 999999999')
+      .optional()
+      .describe('its place in the order in which firmware boots; after those with one if absent'),
+  };
+}
+
+/** `/pci@i0cf8/scsi@4`, as QEMU writes Open Firmware paths, and SeaBIOS and OVMF read them. */
+export function firmwarePath(fn: PciFunction, node: string, bridges: readonly PciFunction[] = []): string {
+  const at = ({ place: { slot, function: number } }: PciFunction) =>
+    `@${slot.toString(16)}${number === 0 ? '' : `,${number}`}`;
+  return `/pci@i0cf8${bridges.map(bridge => `/pci-bridge${at(bridge)}`).join('')}/${node}${at(fn)}`;
+}
