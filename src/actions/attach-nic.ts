@@ -1,4 +1,4 @@
-import { NETWORKS, parseNic } from '../definitions/create/network-option.ts';
+import { parseNic } from '../definitions/create/network-option.ts';
 import { nicDevice } from '../definitions/nic-device.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { type NetworkChoices, networkObstacle, networkWords } from '../host/use/network-choices.ts';
@@ -30,7 +30,7 @@ export function openNicForm(ui: Ui, vm: VmInfo): void {
       {
         key: 'network',
         label: 'Network',
-        hint: 'Tab completes what there is here; settings follow a comma: user,hostfwd=...',
+        hint: 'Tab completes it; settings of -nic follow a comma: user,hostfwd=...',
         words,
       },
       { key: 'mac', label: 'MAC address', hint: "derived from the VM's name, or one of your own" },
@@ -42,7 +42,7 @@ export function openNicForm(ui: Ui, vm: VmInfo): void {
       if (key !== 'mac' || value === 'derived' || MAC.test(value)) return null;
       return 'expected a MAC address, such as 52:54:00:12:34:56, or derived';
     },
-    note: (_, key) => (key === 'network' ? NETWORKS : null),
+    note: (_, key) => (key === 'network' ? `here: ${words.join(', ')}` : null),
     title: value => `a card for ${value('network')}`,
     device: value => {
       const mac = value('mac');

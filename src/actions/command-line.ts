@@ -40,6 +40,13 @@ const vmNouns: readonly Noun[] = [
     },
   },
   {
+    names: ['networks', 'network', 'net', 'bridges'],
+    go: ({ ui, state }, value) => {
+      openScreen(ui, { kind: 'networks' });
+      if (value !== '') state.setFilter(value.replace(/^\//, ''));
+    },
+  },
+  {
     names: ['sort'],
     values: ({ ui }) => sortCompletions(ui),
     go: ({ ui }, value) => sortByLine(ui, value),

@@ -74,7 +74,12 @@ export async function carryOut(ui: Ui, { ticket, subject }: PlanLayer): Promise<
   try {
     const phase = await carriedOut(ui, ticket, subject);
     show(phase);
-    if (phase.good) ui.store.getState().setMarked(new Set());
+    ui.networks.refresh();
+    if (!phase.good) return;
+    const state = ui.store.getState();
+    state.setMarked(new Set());
+    // The form that it was asked for with has done its part.
+    ui.store.setState({ layers: state.layers.filter(({ kind }) => kind !== 'form') });
   } catch (error) {
     show({ kind: 'done', good: false, steps: [], text: [(error as Error).message] });
   }

@@ -19,6 +19,7 @@ const DESCRIPTIONS = {
   doctor: 'What on this host needs fixing',
   log: 'Log of events',
   queues: 'Virtqueues of all VMs',
+  networks: 'Networks, bridges and TAP interfaces of the host: their leases, VMs and rates',
 } as const;
 
 /** Where number keys open screens: in a VM they open its tabs. */
@@ -79,7 +80,7 @@ const move: readonly Action[] = [
     label: 'back',
     phrase: 'go back',
     description: 'Clear the marks, else the filter, else go back',
-    screens: [...HOST_LISTS, 'overview', 'log', 'queues'],
+    screens: [...HOST_LISTS, 'overview', 'log', 'queues', 'networks'],
     run: ({ ui, state }) => {
       if (shownList(state) !== null && state.marked.size > 0) state.setMarked(new Set());
       else if (shownFilter(state) === '') closeScreen(ui);
@@ -108,8 +109,11 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'refresh',
     description: 'Read the host again now; changes are also noticed automatically',
-    screens: [...HOST_LISTS, 'function'],
-    run: ({ ui }) => ui.host.refresh(),
+    screens: [...HOST_LISTS, 'function', 'networks'],
+    run: ({ ui }) => {
+      ui.host.refresh();
+      ui.networks.refresh();
+    },
   },
 ];
 

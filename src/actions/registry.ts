@@ -10,6 +10,7 @@ import { hostActions } from './host.ts';
 import { hostViewActions } from './host-view.ts';
 import { logActions } from './log.ts';
 import { markActions } from './marks.ts';
+import { networkActions } from './networks.ts';
 import { overviewActions } from './overview.ts';
 import { queueActions } from './queues.ts';
 import { snapshotActions } from './snapshots.ts';
@@ -31,6 +32,7 @@ export const actions: readonly Action[] = [
   ...markActions,
   ...hostViewActions,
   ...hostActions,
+  ...networkActions,
   ...attachActions,
   ...vmActions,
   ...snapshotActions,

@@ -11,6 +11,7 @@ import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
 import { HostFeed } from '../store/host-feed.ts';
 import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/layers.ts';
+import { NetworksFeed } from '../store/networks-feed.ts';
 import { SnapshotFeed } from '../store/snapshot-feed.ts';
 import type { Notice, Size } from '../store/ui-slice.ts';
 import { SampleFeed } from '../store/vm-sample-feed.ts';
@@ -73,6 +74,7 @@ export class Ui {
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
   readonly snapshots: SnapshotFeed;
+  readonly networks: NetworksFeed;
   readonly history = new CommandHistory();
   /** What was typed into the form for a new VM, until one is made of it. */
   newVm: FormValues = {};
@@ -100,6 +102,7 @@ export class Ui {
     this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
     this.snapshots = new SnapshotFeed(engine, this.store, clock);
+    this.networks = new NetworksFeed(() => this.host.connection(), this.store, clock);
   }
 
   quit(): void {
@@ -135,6 +138,7 @@ export class Ui {
     this.samples.close();
     this.consoles.close();
     this.snapshots.close();
+    this.networks.close();
     // What lies over the screen waits for nothing any more.
     this.store.setState({ layers: [] });
     await this.host.close();

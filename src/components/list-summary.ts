@@ -25,6 +25,12 @@ export function useListSummary(screen: TopScreen): string {
           ? `${all} queue${all === 1 ? '' : 's'}${more}`
           : matching(select.visibleQueues(state).length, all) + more;
       }
+      case 'networks': {
+        const all = select.allNetworks(state).length;
+        return filterOf(state, 'networks') === ''
+          ? `${all} network${all === 1 ? '' : 's'}`
+          : matching(select.visibleNetworks(state).length, all);
+      }
       case 'vms': {
         const all = state.order.length;
         if (state.markedVms.size > 0) return `${state.markedVms.size}/${all} marked`;

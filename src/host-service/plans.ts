@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { iommuParameters } from '../host/doctor/iommu.ts';
 import { readCpu } from '../host/doctor/processor.ts';
 import { networkNamed } from '../host/networks/definition.ts';
-import { listNetworks, type NetworkList } from '../host/networks/read.ts';
+import { type HostNetworks, readHostNetworks } from '../host/networks/host-networks.ts';
 import { assess } from '../host/passthrough/assess.ts';
 import type { Assessment, PassthroughRequest } from '../host/passthrough/assessment.ts';
 import type { Outcome, Progress } from '../host/plan/apply.ts';
@@ -81,9 +81,9 @@ export class HostPlans {
     }
   }
 
-  /** The networks of vring on this host, as they are now. */
-  networks(): Promise<NetworkList> {
-    return listNetworks(this.#root);
+  /** What VMs can be connected to on this host, as it is now. */
+  networks(): Promise<HostNetworks> {
+    return readHostNetworks(this.#root);
   }
 
   /** @throws for an unknown address */

@@ -1,5 +1,5 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
-import type { NetworkList } from '../host/networks/read.ts';
+import type { HostNetworks } from '../host/networks/host-networks.ts';
 import type { Assessment, PassthroughRequest } from '../host/passthrough/assessment.ts';
 import type { PciDetails } from '../host/pci/details.ts';
 import type { PciFunction } from '../host/pci/function.ts';
@@ -19,8 +19,8 @@ export type FunctionDetails = PciDetails & Pick<PciFunction, 'regions' | 'capabi
 export type HostCalls = {
   details: { argument: string; result: FunctionDetails | null };
   plan: { argument: PlanRequest; result: Plan };
-  /** The networks of vring, as they are now. */
-  networks: { argument: null; result: NetworkList };
+  /** What VMs can be connected to, as it is now. */
+  networks: { argument: null; result: HostNetworks };
   /** Whether functions can be passed to a VM, and what it takes. */
   assess: { argument: PassthroughRequest; result: Assessment };
   /** Reports its progress. */

@@ -7,6 +7,7 @@ import { PciScreen } from './host/pci.tsx';
 import { SriovScreen } from './host/sriov.tsx';
 import { VfioScreen } from './host/vfio.tsx';
 import { LogScreen } from './log.tsx';
+import { NetworksScreen } from './networks.tsx';
 import { OverviewScreen } from './overview.tsx';
 import { QueuesScreen } from './queues.tsx';
 import { VmScreen } from './vm.tsx';
@@ -35,6 +36,8 @@ export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) 
       return <LogScreen size={size} />;
     case 'queues':
       return <QueuesScreen size={size} />;
+    case 'networks':
+      return <NetworksScreen size={size} />;
     case 'function':
       return <FunctionScreen address={screen.address} size={size} />;
   }

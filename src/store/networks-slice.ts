@@ -1,43 +1,55 @@
-import type { InterfaceTraffic, NetworkList } from '../host/networks/read.ts';
+import type { HostNetworks } from '../host/networks/host-networks.ts';
+import type { InterfaceTraffic } from '../host/networks/read.ts';
+import type { ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 /** Bytes and packets per second between two reads. */
 export type NetworkRates = InterfaceTraffic;
 
 export type NetworksSlice = {
-  /** The networks of vring, as they were read last; null before that. */
-  readonly networks: NetworkList | null;
-  /** By network; absent for one that is down, or was read once. */
+  /** What VMs can be connected to on the host, as it was read last; null before that. */
+  readonly networks: HostNetworks | null;
+  /** By interface of the host; absent for one that is down, or was read once. */
   readonly networkRates: ReadonlyMap<string, NetworkRates>;
   /** When they were read, in milliseconds of a monotonic clock. */
   readonly networksReadAt: number;
+  /** Why they could not be read; null: they were. */
+  readonly networksProblem: string | null;
+  readonly networkCursor: ListCursor | null;
 
-  networksRead(list: NetworkList, at: number): void;
+  networksRead(list: HostNetworks, at: number): void;
+  networksFailed(problem: string): void;
+  setNetworkCursor(cursor: ListCursor): void;
 };
 
 export const createNetworksSlice: SliceCreator<NetworksSlice> = set => ({
   networks: null,
   networkRates: new Map(),
   networksReadAt: 0,
+  networksProblem: null,
+  networkCursor: null,
 
   networksRead: (networks, at) =>
     set(state => ({
       networks,
       networksReadAt: at,
+      networksProblem: null,
       networkRates: ratesBetween(state.networks, networks, (at - state.networksReadAt) / 1000),
     })),
+  networksFailed: networksProblem => set({ networksProblem }),
+  setNetworkCursor: networkCursor => set({ networkCursor }),
 });
 
-/** Counters of a bridge that was made anew start at 0: there is no rate then. */
+/** Counters of an interface that was made anew start at 0: there is no rate then. */
 function ratesBetween(
-  before: NetworkList | null,
-  now: NetworkList,
+  before: HostNetworks | null,
+  now: HostNetworks,
   seconds: number,
 ): Map<string, NetworkRates> {
   const rates = new Map<string, NetworkRates>();
   if (before === null || seconds <= 0) return rates;
-  const earlier = new Map(before.networks.map(({ name, traffic }) => [name, traffic]));
-  for (const { name, traffic } of now.networks) {
+  const earlier = new Map(trafficOf(before));
+  for (const [name, traffic] of trafficOf(now)) {
     const then = earlier.get(name);
     if (traffic === null || then == null || traffic.receivedBytes < then.receivedBytes) continue;
     const rate = (key: keyof InterfaceTraffic) => Math.max(0, traffic[key] - then[key]) / seconds;
@@ -49,4 +61,11 @@ function ratesBetween(
     });
   }
   return rates;
+}
+
+function trafficOf({ networks, interfaces }: HostNetworks): (readonly [string, InterfaceTraffic | null])[] {
+  return [
+    ...networks.map(({ bridge, traffic }) => [bridge, traffic] as const),
+    ...interfaces.map(({ name, traffic }) => [name, traffic] as const),
+  ];
 }

@@ -3,7 +3,7 @@ export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;
 export type HostList = (typeof HOST_LISTS)[number];
 
 export type Screen =
-  | { readonly kind: 'overview' | 'vms' | HostList | 'log' | 'queues' }
+  | { readonly kind: 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks' }
   | { readonly kind: 'vm'; readonly id: string }
   /** One PCI function. */
   | { readonly kind: 'function'; readonly address: string };
@@ -20,8 +20,9 @@ export const TOP_SCREENS = [
   'doctor',
   'log',
   'queues',
+  'networks',
 ] as const satisfies readonly TopScreen[];
-export type TopScreen = 'overview' | 'vms' | HostList | 'log' | 'queues';
+export type TopScreen = 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks';
 
 export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
   overview: 'Overview',
@@ -34,11 +35,12 @@ export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string
   doctor: 'Doctor',
   log: 'Log',
   queues: 'Queues',
+  networks: 'Networks',
   function: 'function',
 };
 
 /** The screens that are one list, which can be filtered. */
-export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues'] as const;
+export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues', 'networks'] as const;
 export type ListName = (typeof LISTS)[number];
 
 /** A row of a list, by its key; the index counts when that row is gone. */

@@ -10,6 +10,7 @@ import { rowFilter, type Searched, searched } from './filter.ts';
 import { fieldNamed } from './list-columns.ts';
 import { createLogSelector } from './log-rows.ts';
 import { memoized } from './memoized.ts';
+import { createNetworkSelectors } from './network-rows.ts';
 import { createOverviewSelectors } from './overview-rows.ts';
 import { createQueueSelectors } from './queue-rows.ts';
 import { VM_COLUMNS, type VmListed } from './vm-columns.ts';
@@ -89,6 +90,7 @@ export function createSelectors() {
     alarms,
     ...createOverviewSelectors(alarms),
     ...createQueueSelectors(),
+    ...createNetworkSelectors(),
   };
 }
 

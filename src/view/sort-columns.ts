@@ -4,13 +4,14 @@ import type { Sort } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { HOST_COLUMNS } from './host-lists.ts';
 import type { ListColumn } from './list-columns.ts';
+import { NETWORK_COLUMNS } from './network-rows.ts';
 import { TOP_COLUMNS, TOP_FIRST } from './overview-rows.ts';
 import { QUEUE_COLUMNS } from './queue-rows.ts';
 import { layoutColumns } from './table-columns.ts';
 import { VM_COLUMNS } from './vm-columns.ts';
 
 /** The screens whose rows can be sorted. */
-export const SORTED_SCREENS = ['overview', 'vms', ...HOST_LISTS, 'queues'] as const;
+export const SORTED_SCREENS = ['overview', 'vms', ...HOST_LISTS, 'queues', 'networks'] as const;
 export type SortedScreen = (typeof SORTED_SCREENS)[number];
 
 export type SortColumn = ListColumn<never>;
@@ -20,6 +21,7 @@ const COLUMNS: Readonly<Record<SortedScreen, readonly SortColumn[]>> = {
   overview: TOP_COLUMNS,
   vms: VM_COLUMNS,
   queues: QUEUE_COLUMNS,
+  networks: NETWORK_COLUMNS,
 };
 
 /** The columns that a screen's rows can be sorted by, in their order. */

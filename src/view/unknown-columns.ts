@@ -4,6 +4,7 @@ import { columnsNamedBy } from './filter.ts';
 import { HOST_FIELDS } from './host-lists.ts';
 import { type Field, fieldNamed } from './list-columns.ts';
 import { LOG_FIELDS } from './log-rows.ts';
+import { NETWORK_COLUMNS } from './network-rows.ts';
 import { QUEUE_COLUMNS } from './queue-rows.ts';
 import { VM_COLUMNS } from './vm-columns.ts';
 
@@ -12,6 +13,7 @@ const FIELDS: Readonly<Record<ListName, readonly Field<never>[]>> = {
   vms: VM_COLUMNS,
   log: LOG_FIELDS,
   queues: QUEUE_COLUMNS,
+  networks: NETWORK_COLUMNS,
 };
 
 /** The first column that a filter names and the list does not have, so that the term is searched as text; null if none. */

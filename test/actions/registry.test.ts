@@ -56,7 +56,7 @@ test('every binding is of an action', () => {
 });
 
 /** They show everything first, or ask for it. */
-const SMALL_CHANGES = new Set(['attach', 'attach-here', 'attach-disk', 'attach-nic', 'undo']);
+const SMALL_CHANGES = new Set(['attach', 'attach-here', 'attach-disk', 'attach-nic', 'new-network', 'undo']);
 
 /** To the end, and to the match before, as everywhere. */
 const PLAIN_CAPITALS = new Set(['G', 'N']);
@@ -114,13 +114,13 @@ test('docs/keys.md lists them (vitest -u writes it)', async () => {
 
 test('a capital letter means one thing, whatever the screen', () => {
   const letters = actions.flatMap(action => keysOf(action).filter(key => /^[A-Z]$/.test(key)));
-  // D takes away what the cursor is on: a snapshot, a device.
-  expect(letters.filter((key, index) => letters.indexOf(key) !== index)).toEqual(['D']);
+  // D takes away what the cursor is on: a snapshot, a device. S, O and X start, end and delete it: a VM, a network.
+  expect(letters.filter((key, index) => letters.indexOf(key) !== index)).toEqual(['S', 'O', 'X', 'D']);
 });
 
 /** What an action can do: a label that is a noun needs a phrase to follow "cannot". */
 const VERBS =
-  /^cannot (apply|attach|bind|cancel|change|clear|clone|copy|create|delete|detach|edit|filter|fold|freeze|go|invert|kill|limit|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resize|restore|resume|reverse|save|search|show|sort|start|suspend|take|type|undo|unfold|upgrade)( [\w-]+)*$/;
+  /^cannot (apply|attach|bind|cancel|change|clear|clone|copy|create|delete|detach|edit|filter|fold|freeze|go|invert|kill|limit|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resize|restore|resume|reverse|save|search|show|sort|start|stop|suspend|take|type|undo|unfold|upgrade)( [\w-]+)*$/;
 
 test.each(actions)('what cannot be done reads as a sentence: $name', action => {
   expect(cannot(action)).toMatch(VERBS);

@@ -17,8 +17,8 @@ const traffic = (receivedBytes: number): InterfaceTraffic => ({
 test('networks have rates from the second read on, and none when their counters start anew', () => {
   const store = createAppStore();
   const read = (info: NetworkInfo, at: number) => {
-    store.getState().networksRead({ networks: [info], problems: [] }, at);
-    return store.getState().networkRates.get('lab');
+    store.getState().networksRead({ networks: [info], interfaces: [], problems: [] }, at);
+    return store.getState().networkRates.get('vr-lab');
   };
   expect(read(network(traffic(1000)), 0)).toBeUndefined();
   expect(read(network(traffic(5000)), 2000)).toMatchObject({ receivedBytes: 2000, receivedPackets: 20 });

@@ -3,6 +3,7 @@ import { LISTS } from '../../src/store/screens.ts';
 import { HOST_COLUMNS } from '../../src/view/host-lists.ts';
 import { fieldNamed, type ListColumn } from '../../src/view/list-columns.ts';
 import { LOG_COLUMNS } from '../../src/view/log-rows.ts';
+import { NETWORK_COLUMNS } from '../../src/view/network-rows.ts';
 import { QUEUE_COLUMNS } from '../../src/view/queue-rows.ts';
 import { CURSOR_CELLS, layoutColumns } from '../../src/view/table-columns.ts';
 import { VM_COLUMNS } from '../../src/view/vm-columns.ts';
@@ -11,6 +12,7 @@ const COLUMNS: Readonly<Record<(typeof LISTS)[number], readonly ListColumn<never
   ...HOST_COLUMNS,
   vms: VM_COLUMNS,
   queues: QUEUE_COLUMNS,
+  networks: NETWORK_COLUMNS,
   log: LOG_COLUMNS,
 };
 

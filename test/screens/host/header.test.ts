@@ -7,7 +7,7 @@ let driver: HostDriver;
 afterEach(() => driver.leave());
 
 test.each([
-  [110, ' vring 0 Overview [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 Doctor 7 Log'],
+  [110, ' 0 Overview [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 Doctor 7 Log'],
   [80, ' 0 Overview [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 7 '],
   [60, ' vring 0 [1 VMs] 2 3 4 5 6 7 '],
 ])('the header has room for many VMs and a read-only session at %i columns', async (columns, tabs) => {

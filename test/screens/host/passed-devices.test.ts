@@ -194,7 +194,7 @@ describe('a device is detached', () => {
 test('from the tab of devices, a goes to where devices are marked for the VM', async () => {
   await start().press(KEY.enter, '7', 'a');
   expect(driver.screen).toContain('Attach what to web?');
-  await driver.press(KEY.tab, KEY.tab, KEY.enter);
+  await driver.press(KEY.tab, KEY.tab, KEY.tab, KEY.enter);
   expect(driver.screen).toContain('[5 vfio]');
   expect(driver.screen).toContain('Space marks devices for web, a attaches them');
 });
