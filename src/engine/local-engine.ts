@@ -38,6 +38,7 @@ import { threadMachines } from './machines/thread-machine.ts';
 import { freeMacAddress } from './networks/mac-address.ts';
 import { takingAtStart } from './networks/open-wires.ts';
 import { type NicOwner, refuseSameMac } from './networks/same-mac.ts';
+import { VmNetworks } from './networks/vm-networks.ts';
 import { vmNics, withMacAddresses } from './networks/vm-nics.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, HostInterruptCounts, ThreadTimes } from './sampling/counter-source.ts';
@@ -98,6 +99,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #restarts = new RestartPolicy();
   readonly #snapshots: VmSnapshots;
   readonly #hostDevices: VmHostDevices;
+  readonly #networks: VmNetworks;
   readonly #devices: VmDevices;
   readonly #unwatch: () => void;
   #warming: NodeJS.Timeout | undefined;
@@ -120,9 +122,14 @@ export class LocalEngine implements Engine, CounterSource {
       vm: name => this.#vms.get(name),
       note: (level, text, vm) => this.note(level, text, vm),
     });
+    this.#networks = new VmNetworks(hostDevices?.lock ?? null, {
+      vms: () => this.#vms.values(),
+      note: (level, text, vm) => this.note(level, text, vm),
+    });
     this.#devices = new VmDevices({
       definitions,
       hostDevices: this.#hostDevices,
+      networks: this.#networks,
       followDefinitions: () => this.#followDefinitions(),
       note: (level, text, vm) => this.note(level, text, vm),
     });
@@ -440,6 +447,7 @@ export class LocalEngine implements Engine, CounterSource {
   async #leave(): Promise<void> {
     clearTimeout(this.#warming);
     this.#hostDevices.close();
+    this.#networks.close();
     await this.#machines.cool();
     process.off('exit', this.#abandonAll);
   }
@@ -448,7 +456,7 @@ export class LocalEngine implements Engine, CounterSource {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
     const config = { ...given, devices: withMacAddresses(vm.name, given.devices) };
     refuseSameMac({ name: vm.name, nics: vmNics(config.devices) }, this.#running());
-    const take = takingAtStart(config, this.#hostDevices.taking(vm, config));
+    const take = takingAtStart(config, this.#hostDevices.taking(vm, config), this.#networks);
     await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);
     this.#warmLater();
   }
@@ -456,6 +464,11 @@ export class LocalEngine implements Engine, CounterSource {
   /** Gives back what earlier processes have taken from the host for VMs that are gone. To be called once those that go on are known. */
   async recoverHostDevices(): Promise<void> {
     await this.#hostDevices.recover();
+  }
+
+  /** Brings the networks of vring up that are to be up. */
+  async bringNetworksUp(): Promise<void> {
+    await this.#networks.bringAllUp();
   }
 
   /** A network card with an address that no other has. @throws when another VM that runs has the one that it is to have */
@@ -508,6 +521,7 @@ export class LocalEngine implements Engine, CounterSource {
     this.#emit({ kind: 'vm', vm: info });
     if (vm.adopting) return;
     this.#hostDevices.giveBackDetached(vm);
+    this.#networks.follow(before, info);
     logChanges(before, info, (level, text) => {
       for (const event of vm.limited({ at: Date.now(), level, text }))
         this.note(event.level, event.text, vm.name);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { explainShortage } from '../vmm/confinement/shortage.ts';
 import { counterShape } from '../vmm/counters/counter-shape.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
@@ -29,6 +30,7 @@ import {
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
+import type { GuestAddresses } from './networks/guest-addresses.ts';
 import { type VmNic, vmNics } from './networks/vm-nics.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
@@ -98,6 +100,8 @@ export class Vm {
   #isReturning = false;
   #hostDevices: readonly VmHostDevice[] = [];
   /** Of a configuration, which is another one after each change. */
+  /** Of its guest, by network card. */
+  #addresses: ReadonlyMap<string, readonly string[]> = new Map();
   #nics: { readonly config: MachineConfig; readonly nics: readonly VmNic[] } | null = null;
   #wasKilled = false;
   #startedAt: number | null = null;
@@ -158,10 +162,17 @@ export class Vm {
       ...(this.#stored.snapshots.length > 0 && { snapshots: this.#stored.snapshots }),
       ...(this.#task !== null && { task: this.#task }),
       ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
-      ...(this.nics.length > 0 && { nics: this.nics }),
+      ...(this.nics.length > 0 && { nics: this.#nicsWithAddresses }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
+  }
+
+  get #nicsWithAddresses(): readonly VmNic[] {
+    return this.nics.map(nic => {
+      const addresses = this.#alive ? this.#addresses.get(nic.device) : undefined;
+      return addresses === undefined ? nic : { ...nic, addresses };
+    });
   }
 
   /** What its machine has, or will have at its next start. */
@@ -188,6 +199,19 @@ export class Vm {
     if (config === null) return [];
     if (this.#nics?.config !== config) this.#nics = { config, nics: vmNics(config.devices) };
     return this.#nics.nics;
+  }
+
+  /** What is known of the addresses of guests has changed. */
+  addressesRead(known: GuestAddresses): void {
+    const own = new Map(
+      this.nics.flatMap(({ device, mac }) => {
+        const addresses = this.#alive && mac !== null ? known.get(mac) : undefined;
+        return addresses === undefined ? [] : [[device, addresses] as const];
+      }),
+    );
+    if (isDeepStrictEqual(own, this.#addresses)) return;
+    this.#addresses = own;
+    this.#listener.changed(this);
   }
 
   /** It has others. */

@@ -228,6 +228,7 @@ async function startVms(engine: LocalEngine, { resume }: LastRun, background: bo
       await engine.start(config).catch(error => engine.note('error', `not resumed: ${error.message}`, name));
   }
   if (background) return;
+  await engine.bringNetworksUp();
   for (const { id } of engine.vms().filter(vm => vm.autostart)) {
     if (engine.ending) return;
     await startIfDown(engine, id);

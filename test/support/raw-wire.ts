@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const LOOK_AGAIN_MS = 2;
 const PATIENCE_MS = 10_000;
 
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
 /** A guest's end of a wire of bare frames: sends them, and waits for those that it is asked for. */
 export class RawWire {
   /** Frames that nobody has asked for yet. */
@@ -19,8 +21,18 @@ export class RawWire {
     this.#fd = fd;
   }
 
+  /** Waits while the other end takes no more. */
   send(frame: Uint8Array): void {
-    writeSync(this.#fd, frame);
+    const until = Date.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        writeSync(this.#fd, frame);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || Date.now() > until) throw error;
+        Atomics.wait(PAUSE, 0, 0, 1);
+      }
+    }
   }
 
   /** Takes what is there. */

@@ -34,10 +34,16 @@ function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
       align: 'right',
       rank: 1,
     },
+    { title: 'ADDRESS', text: addresses, least: 15, rank: 2 },
     { title: 'AUTOSTART', text: vm => (vm.autostart ? 'yes' : ''), rank: 3 },
     { title: 'NOTE', text: note, least: 12, rank: 2 },
   ];
   return tableLines(vms, columns, cells);
+}
+
+/** Of its guest, one for each network card that the host knows one of. */
+function addresses({ nics = [] }: VmInfo): string {
+  return nics.flatMap(({ addresses: [first] = [] }) => first ?? []).join(' ');
 }
 
 /** The most important thing to know about a VM. */

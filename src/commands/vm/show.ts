@@ -1,3 +1,4 @@
+import { networkText, type VmNic } from '../../engine/networks/vm-nics.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { otherVersion, stateWord } from '../../engine/vm-info.ts';
 import { version } from '../../project-root.ts';
@@ -52,6 +53,12 @@ function devices(topology: Topology | null): object | null {
   };
 }
 
+/** `52:54:00:12:34:56 in network default, 192.168.150.10` */
+function nicText({ mac, network, addresses = [] }: VmNic): string {
+  const where = `${mac ?? 'no address yet'} in ${networkText(network)}`;
+  return [where, ...addresses].join(', ');
+}
+
 export function vmLines(vm: VmInfo, cells: number): string[] {
   const fact = (label: string, text: string) =>
     paragraph(printable(text), cells, ' '.repeat(LABEL_CELLS), label.padEnd(LABEL_CELLS));
@@ -75,6 +82,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('Definition', definitionText(vm)),
     ...vm.blockers.flatMap((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),
+    ...(vm.nics ?? []).flatMap(nic => fact(nic.device, nicText(nic))),
     ...(vm.keyboardHolder === null ? [] : fact('Keyboard', vm.keyboardHolder)),
     ...Object.entries(vm.broken).flatMap(([device, reason]) => fact(device, `broken: ${reason}`)),
     ...Object.entries(vm.diskErrors ?? {}).flatMap(([device, text]) => fact(device, text)),

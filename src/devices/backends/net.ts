@@ -25,6 +25,24 @@ export const netBackends = [
     title: 'user-mode network',
     description: "NAT through the host's connections, which takes no privileges: by libslirp",
   },
+  {
+    kind: 'net',
+    type: 'bridge',
+    title: 'bridge',
+    description: 'a new TAP interface, attached to a bridge of the host',
+  },
+  {
+    kind: 'net',
+    type: 'macvtap',
+    title: 'macvtap',
+    description: 'an interface of the host, shared with its other users',
+  },
+  {
+    kind: 'net',
+    type: 'network',
+    title: 'network',
+    description: 'a NAT, routed or isolated network of vring on this host, which it brings up',
+  },
 ] as const satisfies readonly BackendType[];
 
 export type NetType = (typeof netBackends)[number]['type'];
@@ -37,8 +55,8 @@ const INTERFACE = /^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/;
 
 /** The options of each type of network back end. Each is checked before anything is opened. */
 export function netOptions(z: Zod) {
-  const { none, tap } = netArms(z);
-  return z.discriminatedUnion('type', [none, tap, userArm(z)]);
+  const { none, tap, bridge, macvtap, network } = netArms(z);
+  return z.discriminatedUnion('type', [none, tap, userArm(z), bridge, macvtap, network]);
 }
 
 function netArms(z: Zod) {
@@ -70,6 +88,23 @@ function netArms(z: Zod) {
         .describe(
           'open fds of the process that starts the VM, one for each pair of queues, in place of a name',
         ),
+    }),
+    bridge: z.strictObject({ type: z.literal('bridge'), bridge: interfaceName.describe('the bridge') }),
+    macvtap: z.strictObject({
+      type: z.literal('macvtap'),
+      interface: interfaceName.describe('the interface of the host'),
+      mode: z
+        .enum(['bridge', 'vepa', 'private', 'passthru'])
+        .default('bridge')
+        .describe('whom it reaches of the others that share the interface'),
+    }),
+    network: z.strictObject({
+      type: z.literal('network'),
+      name: z
+        .string()
+        .min(1, 'the name of a network')
+        .max(63)
+        .describe('the network, as `vring net list` shows it'),
     }),
   };
 }

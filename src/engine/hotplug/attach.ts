@@ -8,6 +8,7 @@ import type { PluggedIn } from '../../vmm/machine/messages.ts';
 import { allowLocking } from '../host-devices/memlock.ts';
 import { closeWires, hostDevicesOf, type OpenedHostDevice, type OpenedWire } from '../machines/machine.ts';
 import { parsePluggedIn } from '../machines/machine-messages.ts';
+import type { KnownNetworks } from '../networks/open-wire.ts';
 import { openWires } from '../networks/open-wires.ts';
 import type { Vm } from '../vm.ts';
 import type { AttachedDevice } from './hotplug-info.ts';
@@ -33,7 +34,12 @@ export type TakeOfHost = (device: DeviceConfig) => Promise<TakenOfHost>;
  * Plugs a device into a running VM.
  * @param take takes what it has of the host's. @throws an error for the user; nothing of it is left then
  */
-export async function attachDevice(vm: Vm, device: DeviceConfig, take: TakeOfHost): Promise<AttachedDevice> {
+export async function attachDevice(
+  vm: Vm,
+  device: DeviceConfig,
+  take: TakeOfHost,
+  networks: KnownNetworks = null,
+): Promise<AttachedDevice> {
   const { config, info } = vm;
   if (info.state !== 'running' && info.state !== 'paused')
     throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
@@ -49,20 +55,26 @@ export async function attachDevice(vm: Vm, device: DeviceConfig, take: TakeOfHos
   // From here on the name is taken.
   const name = device.name ?? deviceTable.freeName(device.type, namesIn(vm));
   const plugged = await vm.devices!.plug(name, device, () =>
-    openAndPlug(vm, { ...device, name }, name, take),
+    openAndPlug(vm, { ...device, name }, name, take, networks),
   );
   const label = vm.info.topology?.devices.find(other => other.name === name);
   return { name, running: true, ...plugged, address: label?.address ?? null };
 }
 
-async function openAndPlug(vm: Vm, config: DeviceConfig, name: string, take: TakeOfHost): Promise<PluggedIn> {
+async function openAndPlug(
+  vm: Vm,
+  config: DeviceConfig,
+  name: string,
+  take: TakeOfHost,
+  networks: KnownNetworks,
+): Promise<PluggedIn> {
   const options = deviceTable.disk(config);
   const disk = options === null ? null : await openDiskFor(options);
   let wires: readonly OpenedWire[] = [];
   let taken: TakenOfHost | null = null;
   let isAttached = false;
   try {
-    wires = await openWires(vm.name, [{ ...config, name }]);
+    wires = await openWires(vm.name, [{ ...config, name }], networks);
     taken = await take(config);
     const { message, fds } = hostDevicesOf(taken.opened);
     const { pid, memoryBytes } = vm.info;

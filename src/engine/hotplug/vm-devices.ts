@@ -1,6 +1,7 @@
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import type { Definitions } from '../definitions.ts';
 import type { VmHostDevices } from '../host-devices/vm-host-devices.ts';
+import type { KnownNetworks } from '../networks/open-wire.ts';
 import type { Vm } from '../vm.ts';
 import { isAlive } from '../vm-info.ts';
 import { attachDevice, checkedDevice } from './attach.ts';
@@ -11,6 +12,7 @@ import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug-inf
 export type VmDevicesHost = {
   readonly definitions: Definitions;
   readonly hostDevices: VmHostDevices;
+  readonly networks: KnownNetworks;
   /** What is on disk of definitions has changed. */
   followDefinitions(): void;
   note(level: 'info', text: string, vm: string): void;
@@ -26,7 +28,7 @@ export class VmDevices {
 
   /** @throws an error for the user */
   async attach(vm: Vm, input: DeviceConfig, { persist, running }: AttachOptions): Promise<AttachedDevice> {
-    const { definitions, hostDevices } = this.#host;
+    const { definitions, hostDevices, networks } = this.#host;
     const device = checkedDevice(input);
     if (!vm.alive && running === true)
       throw new Error(
@@ -34,7 +36,7 @@ export class VmDevices {
       );
     if (!vm.alive) return this.#attachToDefinition(vm, input);
     if (persist) requireDefinition(vm);
-    const attached = await attachDevice(vm, device, named => hostDevices.takeToAttach(vm, named));
+    const attached = await attachDevice(vm, device, named => hostDevices.takeToAttach(vm, named), networks);
     const { name } = attached;
     if (persist)
       this.#followInDefinition(vm, `${name} is attached`, () =>

@@ -1,12 +1,19 @@
 import type { NetOptions, NetType } from '../../devices/backends/net.ts';
+import { NetworkError } from '../../vmm/backends/net/network-error.ts';
 import { openTap } from '../../vmm/backends/net/tap.ts';
 import type { Wire } from '../../vmm/backends/net/wire.ts';
 import type { WireUser } from '../../vmm/backends/net/wire-user.ts';
+import type { HostNetworks } from './host-networks.ts';
+import { openMacvtap } from './macvtap.ts';
 import { openUserNetwork } from './user/open-user.ts';
+
+/** Who knows the networks of vring; null: they cannot be used. */
+export type KnownNetworks = Pick<HostNetworks, 'bringUp'> | null;
 
 type Opener<Type extends NetType> = (
   options: Extract<NetOptions, { type: Type }>,
   user: WireUser,
+  networks: KnownNetworks,
 ) => Wire | Promise<Wire>;
 
 /** How each type of network back end is opened, one line each, by a process that is in the host's own network. */
@@ -14,9 +21,21 @@ const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
   none: () => ({ fds: [], header: 'none', label: 'none' }),
   tap: openTap,
   user: (options, user) => openUserNetwork(options, { vm: user.vm, largeFrames: user.header }),
+  bridge: ({ bridge }, user) => openTap({ type: 'tap', br: bridge }, user),
+  macvtap: openMacvtap,
+  network: async ({ name }, user, networks) => {
+    if (networks === null) throw new NetworkError(`network ${name} cannot be used: the VM has no manager`);
+    const { bridge } = await networks.bringUp(name);
+    const wire = await openTap({ type: 'tap', br: bridge }, user);
+    return { ...wire, label: `${name} (tap ${wire.interface})` };
+  },
 };
 
 /** Opens a network for a device. The fds are the caller's. @throws NetworkError */
-export async function openWire(options: NetOptions, user: WireUser): Promise<Wire> {
-  return (OPENERS[options.type] as Opener<NetType>)(options as never, user);
+export async function openWire(
+  options: NetOptions,
+  user: WireUser,
+  networks: KnownNetworks = null,
+): Promise<Wire> {
+  return (OPENERS[options.type] as Opener<NetType>)(options as never, user, networks);
 }

@@ -5,7 +5,7 @@ import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { MAX_FDS as MAX_MESSAGE_FDS } from '../../vmm/native/unix-socket.ts';
 import { closeWires, type OpenedWire } from '../machines/machine.ts';
 import type { TakeAtStart, TakeHostDevices } from '../vm.ts';
-import { openWire } from './open-wire.ts';
+import { type KnownNetworks, openWire } from './open-wire.ts';
 
 /** With each message to a machine's process so many fds can come, and there are others. */
 const MAX_FDS = MAX_MESSAGE_FDS - 32;
@@ -14,7 +14,11 @@ const MAX_FDS = MAX_MESSAGE_FDS - 32;
  * Opens the networks of devices, each of which has a name. The fds are the caller's.
  * @throws NetworkError; nothing is open then
  */
-export async function openWires(vm: string, devices: readonly DeviceConfig[]): Promise<OpenedWire[]> {
+export async function openWires(
+  vm: string,
+  devices: readonly DeviceConfig[],
+  networks: KnownNetworks,
+): Promise<OpenedWire[]> {
   const opened: OpenedWire[] = [];
   try {
     for (const config of devices) {
@@ -22,7 +26,7 @@ export async function openWires(vm: string, devices: readonly DeviceConfig[]): P
       if (network === null) continue;
       const { options, mac, queuePairs, header } = network;
       const device = config.name!;
-      const wire = await openWire(options, { vm, device, mac, queuePairs, header });
+      const wire = await openWire(options, { vm, device, mac, queuePairs, header }, networks);
       opened.push({ device, wire });
     }
     const count = opened.flatMap(({ wire }) => wireFds(wire)).length;
@@ -41,11 +45,12 @@ export async function openWires(vm: string, devices: readonly DeviceConfig[]): P
 export function takingAtStart(
   config: MachineConfig,
   takeHostDevices: TakeHostDevices | null,
+  networks: KnownNetworks,
 ): TakeAtStart | null {
   const devices = withNetworks(config);
   if (takeHostDevices === null && devices.length === 0) return null;
   return async signal => {
-    const wires = await openWires(config.name, devices);
+    const wires = await openWires(config.name, devices, networks);
     try {
       return { wires, hostDevices: (await takeHostDevices?.(signal)) ?? [] };
     } catch (error) {

@@ -70,12 +70,17 @@ export function setMtu(name: string, mtu: number): void {
   asked(name, `have an MTU of ${mtu}`, 'SIOCSIFMTU', SIOCSIFMTU, request);
 }
 
+/** The kernel's number of an interface. @throws NetworkError */
+export function indexOf(name: string): number {
+  const request = ifreq(name);
+  asked(name, 'be found', 'SIOCGIFINDEX', SIOCGIFINDEX, request);
+  return ifreqValue(request).getInt32(0, true);
+}
+
 /** Makes an interface a port of a bridge; one that is one already stays it. @throws NetworkError */
 export function attachToBridge(name: string, bridge: string): void {
-  const port = ifreq(name);
-  asked(name, `be attached to the bridge ${bridge}`, 'SIOCGIFINDEX', SIOCGIFINDEX, port);
   const request = ifreq(bridge);
-  ifreqValue(request).setInt32(0, ifreqValue(port).getInt32(0, true), true);
+  ifreqValue(request).setInt32(0, indexOf(name), true);
   try {
     asked(name, `be attached to the bridge ${bridge}`, 'SIOCBRADDIF', SIOCBRADDIF, request);
   } catch (error) {

@@ -82,6 +82,19 @@ export async function runScript(script: string, name: string): Promise<void> {
   }
 }
 
+/** Opens a queue of a macvtap interface, by its device node. @param queues how many it is to have. @throws NetworkError */
+export function openMacvtapQueue(node: string, name: string, header: boolean, queues: number): number {
+  const fd = openNode(node, `macvtap interface ${name}`);
+  try {
+    attach(fd, name, header, queues);
+    if (header) setHeader(fd, name);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
 type OpenTap = Wire & { readonly existed: boolean };
 
 /** @param name null: the kernel chooses one */
@@ -132,15 +145,19 @@ function attach(fd: number, name: string, header: boolean, queues: number): stri
 }
 
 function openTun(name: string): number {
-  const what = name.includes('%') ? 'a TAP interface' : `TAP interface ${name}`;
+  return openNode('/dev/net/tun', name.includes('%') ? 'a TAP interface' : `TAP interface ${name}`);
+}
+
+function openNode(node: string, what: string): number {
   try {
-    return libc.open('/dev/net/tun', libc.O_RDWR | libc.O_NONBLOCK);
+    return libc.open(node, libc.O_RDWR | libc.O_NONBLOCK);
   } catch (error) {
     const { ENOENT, ENODEV } = constants.errno;
+    const isMissing = isErrno(error, ENOENT) || isErrno(error, ENODEV);
     const advice =
-      isErrno(error, ENOENT) || isErrno(error, ENODEV)
+      isMissing && node === '/dev/net/tun'
         ? 'this host has no /dev/net/tun: load it with `modprobe tun`'
-        : `/dev/net/tun: ${(error as libc.SystemError).code}`;
+        : `${node}: ${(error as libc.SystemError).code}`;
     throw new NetworkError(`${what} cannot be opened: ${advice}`, { cause: error });
   }
 }

@@ -302,9 +302,9 @@ describe('a user-mode network', () => {
           }
         }
       }
-      trySend(wire, frame);
+      wire.send(frame);
     }
-    trySend(wire, Buffer.alloc(70_000));
+    wire.send(Buffer.alloc(70_000));
     expect(wire.ended).toBe(false);
     expect((await guest.arp(HOST)).length).toBe(6);
   });
@@ -333,15 +333,6 @@ function commandLine(pid: string): string {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0]!;
   } catch {
     return '';
-  }
-}
-
-/** A full socket drops it, as a full wire does. */
-function trySend(wire: RawWire, frame: Buffer): void {
-  try {
-    wire.send(frame);
-  } catch (error) {
-    expect((error as NodeJS.ErrnoException).code).toMatch(/^(EAGAIN|EMSGSIZE)$/);
   }
 }
 
