@@ -111,8 +111,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
   }, 240_000);
 
   test('a persisted state is restored after a boot, and can be removed', async () => {
-    await vring('vfio bind 05:01.0 --group --persist');
-    await vring('vfio bind 03:00.0 --persist');
+    await vring('vfio bind 05:01.0 03:00.0 --group --persist');
     await vring('sriov set 01:00.0 2 --persist');
     await vring('sriov vf 01:00.0 1 mac=02:00:00:00:00:88 --persist');
     await vring('vfio bind 01:10.2 --persist');
