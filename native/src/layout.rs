@@ -6,7 +6,7 @@ use crate::confine::rlimits::Rlimit;
 use crate::confine::{ConfineOptions, ConfineReport};
 use crate::counters::{header, queue, vcpu, vcpu_state};
 use crate::event::{Event, kind};
-use crate::image::{Allocation, DiskErrors, access};
+use crate::image::{Allocation, ChainFile, DiskErrors, access, error_action};
 use crate::limiter::RateLimits;
 use crate::memory::Region;
 use crate::net::{FilterConfig, NetConfig, WireConfig, filter_flag};
@@ -19,7 +19,7 @@ use crate::spawn::request::{SpawnOptions, SpawnReport};
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 15;
+pub const ABI_VERSION: u32 = 16;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -49,6 +49,7 @@ fn text() -> String {
         WireConfig::json(),
         FilterConfig::json(),
         ImageConfig::json(),
+        ChainFile::json(),
         Allocation::json(),
         RateLimits::json(),
         DiskErrors::json(),
@@ -69,6 +70,7 @@ fn text() -> String {
         scsi_unit_state::json(),
         scsi_queue::json(),
         filter_flag::json(),
+        error_action::json(),
         header::json(),
         vcpu::json(),
         vcpu_state::json(),

@@ -2,7 +2,9 @@
 
 use crate::blk::BlkConfig;
 use crate::errno::{Errno, Result};
-use crate::image::{Allocation, DiskErrors, RawImage};
+use crate::image::{
+    Allocation, ChainFile, DiskErrors, Durability, Image, MAX_LAYERS, Qcow2Image, RawImage, error_action,
+};
 use crate::limiter::{Limiter, RateLimits};
 use crate::queue_thread::{QueueConfig, QueueProgress, Stopped};
 use crate::rng::RngConfig;
@@ -34,6 +36,10 @@ crate::abi_constants! {
         READONLY = 1,
         /// The backing store can deallocate space.
         DISCARD = 2,
+        /// Nothing is made durable.
+        VOLATILE = 4,
+        /// Every write is durable when it completes.
+        WRITE_THROUGH = 8,
     }
 }
 
@@ -69,12 +75,109 @@ pub unsafe extern "C" fn vring_image_open(vm: i32, config: *const ImageConfig) -
     answer(|| {
         // SAFETY: the caller's promise.
         let ImageConfig { capacity, fd, flags } = unsafe { read(config)? };
-        if flags & !(image_flag::READONLY | image_flag::DISCARD) != 0 {
+        let has = image_flags(flags)?;
+        let image = RawImage::open(fd, capacity, has(image_flag::READONLY), has(image_flag::DISCARD))?;
+        add_image(vm, Arc::new(image), flags)
+    })
+}
+
+/// Opens a qcow2 image with the `count` files of its chain, itself first, and returns its handle; its capacity is in its header, and `fd` of
+/// the config is not used. The fds are duplicated. EBADMSG if a file is no image that can be opened: `vring_qcow2_inspect` says why.
+///
+/// # Safety
+/// `config` points to a valid config, and `chain` to `count` valid files.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_image_open_qcow2(
+    vm: i32,
+    config: *const ImageConfig,
+    chain: *const ChainFile,
+    count: u32,
+) -> i32 {
+    answer(|| {
+        // SAFETY: the caller's promise.
+        let ImageConfig { flags, .. } = unsafe { read(config)? };
+        let has = image_flags(flags)?;
+        if count as usize > MAX_LAYERS {
             return Err(Errno(libc::EINVAL));
         }
-        let (readonly, discard) = (flags & image_flag::READONLY != 0, flags & image_flag::DISCARD != 0);
-        let image = RawImage::open(fd, capacity, readonly, discard)?;
-        Ok(handles::get(vm)?.images().add(Arc::new(image))? as i32)
+        // SAFETY: the caller's promise.
+        let at = |index| unsafe { read(chain.wrapping_add(index as usize)) };
+        let files = (0..count).map(at).collect::<Result<Vec<ChainFile>>>()?;
+        let (readonly, discard) = (has(image_flag::READONLY), has(image_flag::DISCARD));
+        let seccomp = handles::get(vm)?.has_seccomp();
+        let image = Qcow2Image::open(&files, readonly, discard, has(image_flag::VOLATILE), seccomp)?;
+        add_image(vm, Arc::new(image), flags)
+    })
+}
+
+fn image_flags(flags: u32) -> Result<impl Fn(u32) -> bool> {
+    use image_flag::*;
+    match flags & !(READONLY | DISCARD | VOLATILE | WRITE_THROUGH) {
+        0 => Ok(move |flag| flags & flag != 0),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+fn add_image(vm: i32, image: Arc<dyn Image>, flags: u32) -> Result<i32> {
+    let durability = match flags & (image_flag::VOLATILE | image_flag::WRITE_THROUGH) {
+        image_flag::VOLATILE => Durability::Never,
+        image_flag::WRITE_THROUGH => Durability::Always,
+        _ => Durability::Asked,
+    };
+    image.state().set_durability(durability);
+    Ok(handles::get(vm)?.images().add(image)? as i32)
+}
+
+/// The bytes of the disk in an image, into `out`.
+///
+/// # Safety
+/// `out` has room for a `u64`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_image_capacity(vm: i32, image: u32, out: *mut u64) -> i32 {
+    on_vm(vm, |vm| {
+        let capacity = vm.images().get(image)?.state().capacity();
+        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+        unsafe { out.write_unaligned(capacity) };
+        Ok(())
+    })
+}
+
+/// What is made of requests that fail, as `error_action`: of reads, and of everything else.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_image_set_policy(vm: i32, image: u32, reads: u32, writes: u32) -> i32 {
+    on_vm(vm, |vm| {
+        if reads > error_action::ENOSPC || writes > error_action::ENOSPC {
+            return Err(Errno(libc::EINVAL));
+        }
+        vm.images().get(image)?.state().policy.set(reads, writes);
+        Ok(())
+    })
+}
+
+/// Writes why nothing is written to an image any more, because its tables are wrong, as `vring_queue_error` writes text; 0 bytes if they are
+/// not known to be.
+///
+/// # Safety
+/// `buffer` has room for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_image_corruption(vm: i32, image: u32, buffer: *mut u8, len: u32) -> i32 {
+    answer(|| {
+        let text = handles::get(vm)?.images().get(image)?.corruption().unwrap_or_default();
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&text, buffer, len) })
+    })
+}
+
+/// Writes what the header of a qcow2 image says, as JSON, into `buffer`. Returns the length of the whole text.
+///
+/// # Safety
+/// `buffer` has room for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_qcow2_inspect(fd: i32, buffer: *mut u8, len: u32) -> i32 {
+    answer(|| {
+        let text = crate::image::inspect(fd)?;
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&text, buffer, len) })
     })
 }
 
@@ -84,10 +187,11 @@ pub extern "C" fn vring_image_close(vm: i32, image: u32) -> i32 {
     on_vm(vm, |vm| vm.images().remove(image).map(drop))
 }
 
-/// Changes the capacity for requests that begin from now on: bytes, a multiple of 512. The file has its new size already.
+/// Changes the capacity for requests that begin from now on: bytes, a multiple of 512. The file of a raw image has its new size already; a
+/// qcow2 image, which can only grow, gets larger tables: that waits for the file system.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_image_resize(vm: i32, image: u32, capacity: u64) -> i32 {
-    on_vm(vm, |vm| vm.images().get(image)?.state().resize(capacity))
+    on_vm(vm, |vm| vm.images().get(image)?.resize(capacity))
 }
 
 /// Whether writes that begin from now on are durable when they complete, for drivers with VIRTIO_BLK_F_CONFIG_WCE.

@@ -123,6 +123,26 @@ impl Filter {
         list.compile()
     }
 
+    /// For a thread that works on an image's tables: reading its files, changing those that can be written, and saying that a task has
+    /// ended.
+    pub fn image(read: &[RawFd], written: &[RawFd], signals: &[RawFd]) -> Result<Filter> {
+        let mut list = AllowList::common();
+        for file in read {
+            list.when(libc::SYS_pread64, vec![fd(*file)]);
+            list.when(libc::SYS_lseek, vec![fd(*file)]);
+        }
+        for file in written {
+            for call in [libc::SYS_pwrite64, libc::SYS_fdatasync, libc::SYS_fallocate, libc::SYS_ftruncate] {
+                list.when(call, vec![fd(*file)]);
+            }
+        }
+        for signal in signals {
+            list.when(libc::SYS_read, vec![fd(*signal), eventfd_count()]);
+            list.when(libc::SYS_write, vec![fd(*signal), eventfd_count()]);
+        }
+        list.compile()
+    }
+
     #[cfg(test)]
     pub fn program(&self) -> &BpfProgram {
         &self.0

@@ -1,4 +1,4 @@
-import { limitsProblem } from '../devices/backends/disk.ts';
+import { diskCaches, diskErrorActions, limitsProblem } from '../devices/backends/disk.ts';
 import { splitCommas } from '../text/commas.ts';
 import { parseCount, parseSize } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
@@ -50,16 +50,21 @@ const LIMITS = /^(iops|bps)(-burst)?$/;
 function diskSetting(disk: string, key: string, value: string | undefined): unknown {
   switch (key) {
     case 'format':
-      if (value === 'raw') return value;
+      if (value === 'raw' || value === 'qcow2') return value;
       throw new UsageError(
-        `--disk ${disk}: format takes raw, not ${value || 'nothing'}; \`qemu-img convert -O raw\` converts other formats`,
+        `--disk ${disk}: format takes raw or qcow2, not ${value || 'nothing'}; \`vring image convert\` converts other formats`,
       );
     case 'serial':
       if (value) return value;
       throw new UsageError(`--disk ${disk}: serial needs a value, as in serial=D1`);
     case 'cache':
-      if (value === 'writeback' || value === 'none') return value;
-      throw new UsageError(`--disk ${disk}: cache takes writeback or none, not ${value ?? 'nothing'}`);
+      return oneOf(disk, key, value, diskCaches);
+    case 'discard':
+      return oneOf(disk, key, value, ['unmap', 'ignore']);
+    case 'rerror':
+      return oneOf(disk, key, value, ['report', 'ignore', 'stop']);
+    case 'werror':
+      return oneOf(disk, key, value, diskErrorActions);
     case 'iops':
     case 'iops-burst':
       return parseCount(value ?? '', `--disk ${disk}: ${key}`, 1, 2 ** 50);
@@ -74,9 +79,14 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       throw new UsageError(`--disk ${disk}: readonly takes on or off, not ${value}`);
     default:
       throw new UsageError(
-        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, cache, serial, queues, iops, iops-burst, bps or bps-burst`,
+        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, cache, discard, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
       );
   }
+}
+
+function oneOf(disk: string, key: string, value: string | undefined, values: readonly string[]): string {
+  if (value !== undefined && values.includes(value)) return value;
+  throw new UsageError(`--disk ${disk}: ${key} takes ${values.join(', ')}, not ${value || 'nothing'}`);
 }
 
 function splitOnce(text: string, separator: string): [string, string?] {

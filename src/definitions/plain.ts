@@ -1,3 +1,4 @@
+import { defaultErrorPolicy } from '../devices/backends/disk.ts';
 import { sizeText } from '../text/size.ts';
 import type { Cpus } from './fields/cpus.ts';
 import type { Disk } from './fields/disks.ts';
@@ -70,7 +71,23 @@ function plainCpus({
 }
 
 function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
-  const { file, bus, addr, format, cdrom, readonly, cache, serial, bootindex, queues, limits, virtio } = disk;
+  const {
+    file,
+    bus,
+    addr,
+    format,
+    cdrom,
+    readonly,
+    cache,
+    discard,
+    rerror,
+    werror,
+    serial,
+    bootindex,
+    queues,
+    limits,
+    virtio,
+  } = disk;
   return given({
     file,
     bus: bus === (cdrom ? 'scsi' : 'virtio') ? undefined : bus,
@@ -79,6 +96,9 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
     cdrom: cdrom || undefined,
     readonly: (readonly && !cdrom) || undefined,
     cache: cache === 'writeback' ? undefined : cache,
+    discard: discard === 'unmap' ? undefined : discard,
+    rerror: rerror === defaultErrorPolicy.rerror ? undefined : rerror,
+    werror: werror === defaultErrorPolicy.werror ? undefined : werror,
     serial,
     bootindex,
     queues: queues > 1 ? queues : undefined,

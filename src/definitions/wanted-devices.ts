@@ -1,3 +1,4 @@
+import { defaultErrorPolicy } from '../devices/backends/disk.ts';
 import type { DeviceTable } from '../devices/device-table.ts';
 import type { BusKind, DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
@@ -81,7 +82,23 @@ function ofMachine({ keep, mac, vlan, 'unsafe-no-iommu': _, ...device }: Passthr
 
 /** Only what differs from the defaults is passed on, so that a type need not know options that it lacks. */
 function ofDisk(
-  { file, bus, addr, format, cdrom, readonly, cache, serial, bootindex, queues, limits, virtio }: Disk,
+  {
+    file,
+    bus,
+    addr,
+    format,
+    cdrom,
+    readonly,
+    cache,
+    discard,
+    rerror,
+    werror,
+    serial,
+    bootindex,
+    queues,
+    limits,
+    virtio,
+  }: Disk,
   key: string,
   type: string | null,
 ): WantedDevice {
@@ -95,6 +112,9 @@ function ofDisk(
       ...(format !== undefined && { format }),
       ...(readonly && { readonly }),
       ...(cache !== 'writeback' && { cache }),
+      ...(discard !== 'unmap' && { discard }),
+      ...(rerror !== defaultErrorPolicy.rerror && { rerror }),
+      ...(werror !== defaultErrorPolicy.werror && { werror }),
       ...(serial !== undefined && { serial }),
       ...(bootindex !== undefined && { bootindex }),
       ...(queues > 1 && { queues }),

@@ -25,6 +25,8 @@ export interface MachineServices {
   warn(text: string): void;
   /** Reports to the user that the host's disk fails requests of device `name`; null: no longer. */
   reportDiskErrors(name: string, text: string | null): void;
+  /** Pauses the machine because the host fails requests of device `name`, which are carried out again when it continues. */
+  pauseForDisk(name: string, reason: string): void;
   /** The host wants back what device `name` has of it: the guest is asked to release the device. @param reason a few words, for the user */
   requestUnplug(name: string, reason: string): void;
   /** Eventfds, which are closed with the machine at the latest. */

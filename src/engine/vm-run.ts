@@ -88,6 +88,7 @@ export class VmRun {
   #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
   #state: RunState = 'starting';
+  #pausedBy: string | null = null;
   #hasRun = false;
   #isOver = false;
   #successor: (Successor & { readonly takenOver: PromiseWithResolvers<TakenOver> }) | null = null;
@@ -142,6 +143,11 @@ export class VmRun {
   /** What the host's disk failed last, by device; empty once the machine is gone. */
   get diskErrors(): Readonly<Record<string, string>> {
     return this.#isOver ? {} : this.#diskErrors;
+  }
+
+  /** Why it is paused, if nobody has asked for that; null: somebody has, or it is not. */
+  get pausedBy(): string | null {
+    return this.#pausedBy;
   }
 
   /** The last state that it has reported. */
@@ -410,6 +416,7 @@ export class VmRun {
       case 'state':
         this.#hasRun = true;
         this.#state = message.state;
+        this.#pausedBy = message.reason ?? null;
         this.#listener.entered(message.state);
         break;
       case 'broken':

@@ -143,7 +143,7 @@ export class Vm {
       name: this.name,
       state: this.#state,
       ...this.#size,
-      reason: this.#stuck ?? this.#end?.reason ?? null,
+      reason: this.#stuck ?? this.#end?.reason ?? (this.#alive ? (run?.pausedBy ?? null) : null),
       detail: this.#end?.detail ?? null,
       exitCode: this.#end?.exitCode ?? null,
       ...(this.#interrupted && { interrupted: true }),

@@ -52,9 +52,9 @@ describe('disks', () => {
   test.each([
     [',readonly', 'expected a path first'],
     ['a.img,aio=native', 'unknown setting "aio"'],
-    ['a.img,cache=unsafe', 'cache takes writeback or none, not unsafe'],
+    ['a.img,cache=fast', 'cache takes writeback, none, writethrough, directsync, unsafe, not fast'],
     ['a.img,readonly=maybe', 'readonly takes on or off'],
-    ['a.img,format=', 'format takes raw, not nothing'],
+    ['a.img,format=', 'format takes raw or qcow2, not nothing'],
     ['a.img,queues=99', 'from 1 to 16'],
     ['a.img,toString=1', 'unknown setting "toString"'],
     ['a.img,serial=a,serial=b', 'serial is given twice'],

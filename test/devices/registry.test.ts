@@ -31,7 +31,7 @@ describe('the registration table', () => {
     ['an unknown type', { type: 'floppy' }],
     ['a built-in type', { type: 'serial' }],
     ['no path', { type: 'virtio-blk' }],
-    ['another format', { type: 'virtio-blk', path: '/disk', format: 'qcow2' }],
+    ['another format', { type: 'virtio-blk', path: '/disk', format: 'qed' }],
     ['no queue', { type: 'virtio-blk', path: '/disk', queues: 0 }],
     ['too many queues', { type: 'virtio-blk', path: '/disk', queues: 17 }],
     ['a serial of 21 characters', { type: 'virtio-blk', path: '/disk', serial: 'x'.repeat(21) }],

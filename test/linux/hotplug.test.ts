@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deviceConfig } from '../../src/devices/device-config.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
-import { openDisk } from '../../src/vmm/backends/open-disk.ts';
+import { fdsOf, openDisk } from '../../src/vmm/backends/open-disk.ts';
 import { HotPlug } from '../../src/vmm/machine/hot-plug/hot-plug.ts';
+import { diskFacts } from '../../src/vmm/machine/messages.ts';
 import { LiveMachine } from '../support/live-machine.ts';
 import { CHUNK, checksum, makeLinux, whyNoLinux } from './linux-guest.ts';
 
@@ -88,16 +89,19 @@ describe.skipIf(missing !== null)('Linux finds a disk that is plugged in, and re
         /** Once the guest looks for a disk, and the last one is closed. */
         const plug = () => {
           if (said.at(-1) !== 'no disk' || !isOut) return;
-          const disk = disks[round];
-          if (disk === undefined) {
+          const next = disks[round];
+          if (next === undefined) {
             live.end('all rounds are over');
             return;
           }
           isOut = false;
-          const config = deviceConfig.parse({ type: 'virtio-blk', path: disk.path, format: 'raw' });
-          const { fd, ...facts } = openDisk(deviceTable.disk(config)!);
-          hotPlug.plug({ config, name: 'blk0', disk: facts }, { disk: fd, hostDevices: [] }, outcome =>
-            places.push(outcome instanceof Error ? outcome.message : outcome.bus),
+          const config = deviceConfig.parse({ type: 'virtio-blk', path: next.path, format: 'raw' });
+          const disk = openDisk(deviceTable.disk(config)!);
+          const facts = diskFacts(disk);
+          hotPlug.plug(
+            { config, name: 'blk0', disk: facts },
+            { disk: fdsOf(disk), hostDevices: [] },
+            outcome => places.push(outcome instanceof Error ? outcome.message : outcome.bus),
           );
         };
         const unplug = () =>

@@ -1,4 +1,4 @@
-import type { DiskLimits } from '../../src/devices/backends/disk.ts';
+import type { DiskFormat, DiskLimits } from '../../src/devices/backends/disk.ts';
 import type {
   BlockBackend,
   BlockQueue,
@@ -15,6 +15,8 @@ export class FakeBlockBackend implements BlockBackend {
   blockSize = 4096;
   canDiscard = true;
   readonly handles = { image: 0, limiter: 0 };
+  format: DiskFormat = 'raw';
+  backing: readonly string[] = [];
   /** Queues that run now, by index. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BlockQueueOptions }>();
   /** What the next stopped queue says. */

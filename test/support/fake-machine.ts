@@ -150,6 +150,8 @@ export class FakeMachine {
   readonly broken: string[] = [];
   /** Devices that the host wants back, each with the reason. */
   readonly unplugs: string[] = [];
+  /** Why a disk has paused it. */
+  readonly pauses: string[] = [];
   readonly diskErrors: string[] = [];
   readonly warnings: string[] = [];
   /** Files of the host, by path. */
@@ -196,6 +198,7 @@ export class FakeMachine {
       reportBroken: (name, reason) => this.broken.push(`${name}: ${reason}`),
       warn: text => this.warnings.push(text),
       reportDiskErrors: (name, text) => this.diskErrors.push(`${name}: ${text}`),
+      pauseForDisk: (name, reason) => this.pauses.push(`${name}: ${reason}`),
       requestUnplug: (name, reason) => this.unplugs.push(`${name}: ${reason}`),
       eventFds: this.eventFds,
       attachDoorbell: (address, fd) => this.#attachDoorbell(address, fd),
@@ -227,7 +230,7 @@ export class FakeMachine {
       },
       hostDevices: this.hostDevices,
       backends: machineBackends({
-        disk: { raw: () => this.disk! },
+        disk: () => this.disk!,
         net: () => this.network,
         char: { console: noCharacters, null: noCharacters },
       }),

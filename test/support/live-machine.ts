@@ -68,6 +68,7 @@ export class LiveMachine {
       },
       reportBroken: (device, reason) => this.end(`${device}: ${reason}`),
       reportDiskErrors: (device, text) => this.requests.push(`${device}: ${text}`),
+      pauseForDisk: (device, reason) => this.requests.push(`${device} pauses it: ${reason}`),
       requestUnplug: (device, reason) => this.requests.push(`${device}: ${reason}`),
       warn: text => this.end(text),
     });

@@ -22,7 +22,7 @@ use crate::image::{BouncePool, Direction, DiskRequest, Image, Step};
 use crate::limiter::Limiter;
 use crate::memory::RamSlice;
 use crate::queue::{Broken, Chain};
-use crate::queue_thread::{Needs, Next, Outcome, Worker};
+use crate::queue_thread::{Needs, Next, Outcome, Parting, Worker};
 use request::{Operation, STATUS_IOERR, STATUS_OK, parse};
 use std::sync::Arc;
 use vm_memory::Bytes;
@@ -125,6 +125,11 @@ impl Worker for BlkWorker {
         Needs { files: self.image.files(), operations: self.image.operations().to_vec(), ..Needs::default() }
     }
 
+    fn part(&self, ends: bool) -> Vec<Parting> {
+        let ticket = self.image.part(ends);
+        ticket.map(|ticket| Parting { ticket, first_file: 0 }).into_iter().collect()
+    }
+
     fn limiter(&self) -> Option<&Limiter> {
         self.limiter.as_deref()
     }
@@ -153,6 +158,7 @@ impl Worker for BlkWorker {
         match request.disk.next(&*self.image, data, self.writes_through(), pool) {
             Step::Submit(entry, cost) => Next::Submit(entry, cost),
             Step::AwaitBounce => Next::Wait,
+            Step::Pause(error) => Next::Pause(error),
             Step::Finished => Next::Finished,
         }
     }

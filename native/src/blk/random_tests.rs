@@ -6,7 +6,7 @@ use super::testing::{LIMITS, memory_file};
 use super::{BlkConfig, BlkWorker, Request, SERIAL_BYTES, feature};
 use crate::errno::Result;
 use crate::image::{
-    Allocation, BouncePool, DiskOperation, Image, ImageState, Location, Range, RawImage, SECTOR,
+    Allocation, BouncePool, DiskOperation, Image, ImageState, Place, Range, RawImage, SECTOR,
 };
 use crate::memory::GuestRam;
 use crate::queue::testing::{Random, ram};
@@ -110,9 +110,9 @@ impl Image for Aligned {
         Some(512)
     }
 
-    fn locate(&self, start: u64, len: u64) -> Location {
+    fn locate(&self, start: u64, len: u64, write: bool) -> Place {
         assert!(len > 0 && start.checked_add(len).unwrap() <= DISK_BYTES);
-        self.0.locate(start, len)
+        self.0.locate(start, len, write)
     }
 
     fn allocation(&self, start: u64) -> Result<Allocation> {

@@ -1,8 +1,11 @@
 //! Disk images: what the requests of any disk controller are carried out on. An image maps them to files; whoever uses it
-//! (`DiskRequest`) carries out the operations on its own io_uring, so that any number of threads can use one image at a time.
+//! (`DiskRequest`) carries out the operations on its own io_uring, so that any number of threads can use one image at a time. What it takes to
+//! know where bytes are is done by another thread (`Port`).
 
 mod bounce;
 mod errors;
+mod policy;
+mod qcow2;
 mod raw;
 mod request;
 
@@ -10,10 +13,12 @@ use crate::errno::{Errno, Result};
 pub use bounce::BouncePool;
 pub use errors::{Access, DiskError, DiskErrors, ErrorLog, access};
 use io_uring::opcode;
+pub use policy::{ErrorPolicy, error_action};
+pub use qcow2::{ChainFile, MAX_LAYERS, Pin, Port, Qcow2Image, Task, Ticket, inspect};
 pub use raw::RawImage;
 pub use request::{Direction, DiskOperation, DiskRequest, Range, Step};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst};
 
 pub const SECTOR: u64 = 512;
 
@@ -35,17 +40,49 @@ pub trait Image: Send + Sync {
     /// The files that operations refer to, by their place in this list.
     fn files(&self) -> Vec<RawFd>;
 
+    /// Who carries out what is not an operation on a file.
+    fn port(&self) -> Option<&Port> {
+        None
+    }
+
+    /// A thread serves no more requests for now: asks for what is to have ended before it goes on. With `ends`, somebody else may use the
+    /// files next.
+    fn part(&self, _ends: bool) -> Option<Ticket> {
+        None
+    }
+
     /// The io_uring operations that `DiskRequest` submits for it (IORING_OP_*).
     fn operations(&self) -> &'static [u8];
 
     /// With O_DIRECT, the required alignment of a buffer's address.
     fn direct_alignment(&self) -> Option<usize>;
 
-    /// Where the `len` bytes from `start` on are, or as many of them as lie together. Inside the image.
-    fn locate(&self, start: u64, len: u64) -> Location;
+    /// Where the `len` bytes from `start` on are, or as many of them as lie together, to be read or written. Inside the image.
+    fn locate(&self, start: u64, len: u64, write: bool) -> Place;
+
+    /// Gives the disk a new size, for requests that begin from now on. Waits for the file system if the image has tables to change.
+    fn resize(&self, capacity: u64) -> Result<()> {
+        self.state().resize(capacity)
+    }
+
+    /// Why nothing is written any more.
+    fn corruption(&self) -> Option<String> {
+        None
+    }
 
     /// Whether the byte at `start` has storage behind it. Waits for the file system.
     fn allocation(&self, start: u64) -> Result<Allocation>;
+}
+
+/// Where bytes of an image are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Bytes(Location),
+    /// Nowhere: so many zeros.
+    Zeros(u64),
+    /// That is known after this task for the image's port, or it has the bytes.
+    Task(Task),
+    Failed(Errno),
 }
 
 /// Bytes of one of an image's files.
@@ -67,10 +104,25 @@ crate::abi_struct! {
     }
 }
 
+/// When what is written is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Durability {
+    /// When the guest asks for it.
+    Asked,
+    /// Before a write completes (cache=writethrough, directsync).
+    Always,
+    /// When the host likes (cache=unsafe).
+    Never,
+}
+
 /// What may change while an image is in use, and what its users must know.
 pub struct ImageState {
     capacity: AtomicU64,
     write_through: AtomicBool,
+    /// What is made of failed requests.
+    pub policy: ErrorPolicy,
+    durability: AtomicU8,
     pub readonly: bool,
     /// The backing store can deallocate space.
     pub can_discard: bool,
@@ -81,6 +133,8 @@ impl ImageState {
         let state = ImageState {
             capacity: AtomicU64::new(0),
             write_through: AtomicBool::new(false),
+            policy: ErrorPolicy::default(),
+            durability: AtomicU8::new(Durability::Asked as u8),
             readonly,
             can_discard,
         };
@@ -100,6 +154,18 @@ impl ImageState {
         }
         self.capacity.store(capacity, SeqCst);
         Ok(())
+    }
+
+    pub fn durability(&self) -> Durability {
+        match self.durability.load(SeqCst) {
+            never if never == Durability::Never as u8 => Durability::Never,
+            always if always == Durability::Always as u8 => Durability::Always,
+            _ => Durability::Asked,
+        }
+    }
+
+    pub fn set_durability(&self, durability: Durability) {
+        self.durability.store(durability as u8, SeqCst);
     }
 
     /// Whether a write is durable when it completes, if the driver can choose that.

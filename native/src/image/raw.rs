@@ -1,6 +1,6 @@
 //! A raw image: a file or a block device whose bytes are the disk's.
 
-use super::{Allocation, Image, ImageState, Location, OPERATIONS, READ_OPERATIONS};
+use super::{Allocation, Image, ImageState, Location, OPERATIONS, Place, READ_OPERATIONS};
 use crate::errno::{Errno, Result, check};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -45,15 +45,15 @@ impl Image for RawImage {
     }
 
     fn operations(&self) -> &'static [u8] {
-        if self.state.readonly { &READ_OPERATIONS } else { &OPERATIONS }
+        operations(self.state.readonly)
     }
 
     fn direct_alignment(&self) -> Option<usize> {
         self.direct_alignment
     }
 
-    fn locate(&self, start: u64, len: u64) -> Location {
-        Location { file: 0, offset: start, len }
+    fn locate(&self, start: u64, len: u64, _write: bool) -> Place {
+        Place::Bytes(Location { file: 0, offset: start, len })
     }
 
     fn allocation(&self, start: u64) -> Result<Allocation> {
@@ -76,8 +76,13 @@ impl Image for RawImage {
     }
 }
 
+/// What `DiskRequest` submits.
+pub fn operations(readonly: bool) -> &'static [u8] {
+    if readonly { &READ_OPERATIONS } else { &OPERATIONS }
+}
+
 /// The alignment of a buffer's address that O_DIRECT on `fd` requires; None if `fd` uses the page cache.
-fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
+pub fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
     // SAFETY: F_GETFL has no argument.
     let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
     if flags & libc::O_DIRECT == 0 {

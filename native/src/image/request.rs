@@ -2,7 +2,9 @@
 
 use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::errors::{Access, DiskError};
-use super::{Image, SECTOR};
+use super::policy::ErrorAction;
+use super::qcow2::Answer;
+use super::{Durability, Image, Location, Pin, Place, Port, SECTOR, Task, Ticket};
 use crate::queue::Buffers;
 use crate::queue_thread;
 use io_uring::{opcode, squeue, types};
@@ -66,6 +68,8 @@ pub enum Step {
     Submit(squeue::Entry, u64),
     /// A bounce buffer, when one is free.
     AwaitBounce,
+    /// The VM is paused because of this error. The request stays as it is until it is carried out again from its beginning.
+    Pause(DiskError),
     Finished,
 }
 
@@ -80,6 +84,12 @@ pub struct DiskRequest {
     iovecs: Vec<libc::iovec>,
     failed: bool,
     error: Option<DiskError>,
+    /// What the image's port is doing for it.
+    ticket: Option<(Ticket, Task)>,
+    /// Keeps what the kernel works on in its place.
+    pin: Option<Pin>,
+    /// The image's files may end before its last cluster does.
+    zeros_past_end: bool,
 }
 
 #[derive(Default)]
@@ -103,6 +113,8 @@ impl DiskRequest {
         self.progress = Progress::default();
         self.failed = false;
         self.error = None;
+        self.ticket = None;
+        self.pin = None;
     }
 
     /// The image's files are those of the ring's worker from this one on: 0 where a worker has one image.
@@ -144,17 +156,54 @@ impl DiskRequest {
 
     /// The next step. With `durable`, what is written must be durable when the request has finished.
     pub fn next(&mut self, image: &dyn Image, data: &Buffers, durable: bool, pool: &mut BouncePool) -> Step {
-        let Some(operation) = self.operation.as_ref().filter(|_| !self.failed) else { return Step::Finished };
-        match operation {
-            DiskOperation::Flush if image.state().readonly => Step::Finished,
+        let durable = match image.state().durability() {
+            Durability::Asked => durable,
+            Durability::Always => true,
+            Durability::Never => false,
+        };
+        loop {
+            if let Some(file) = self.take_answer(data) {
+                let poll = opcode::PollAdd::new(self.file(file), libc::POLLIN as u32);
+                return Step::Submit(poll.build(), 0);
+            }
+            if let Some(error) = self.error.filter(|_| self.failed) {
+                match image.state().policy.action(&error) {
+                    ErrorAction::Report => {}
+                    ErrorAction::Hold => return Step::Pause(error),
+                    ErrorAction::Ignore => self.ignore(data),
+                }
+            }
+            if let Some(step) = self.next_step(image, data, durable, pool) {
+                return step;
+            }
+        }
+    }
+
+    /// None: to be asked again.
+    fn next_step(
+        &mut self,
+        image: &dyn Image,
+        data: &Buffers,
+        durable: bool,
+        pool: &mut BouncePool,
+    ) -> Option<Step> {
+        let Some(operation) = self.operation.as_ref().filter(|_| !self.failed) else {
+            return Some(Step::Finished);
+        };
+        if let Some(port) = image.port() {
+            self.zeros_past_end = true;
+            return self.next_with_port(image, port, data, durable, pool);
+        }
+        Some(match operation {
+            DiskOperation::Flush if !flushes(image) => Step::Finished,
             DiskOperation::Flush => self.next_sync(),
             DiskOperation::Read(start) => {
                 let start = *start;
-                self.next_transfer(start, None, image, data, pool)
+                return self.next_transfer(start, None, image, data, pool);
             }
             DiskOperation::Write(start) => {
                 let start = *start;
-                self.next_transfer(start, Some(durable), image, data, pool)
+                return self.next_transfer(start, Some(durable), image, data, pool);
             }
             DiskOperation::Discard(ranges) | DiskOperation::WriteZeroes(ranges) => {
                 match ranges[self.progress.ranges..].iter().find(|range| range.len > 0).copied() {
@@ -164,11 +213,98 @@ impl DiskRequest {
                     None => Step::Finished,
                 }
             }
+        })
+    }
+
+    /// As `next_step`, for an image whose port does what concerns its tables.
+    fn next_with_port(
+        &mut self,
+        image: &dyn Image,
+        port: &Port,
+        data: &Buffers,
+        durable: bool,
+        pool: &mut BouncePool,
+    ) -> Option<Step> {
+        match self.operation.as_ref()? {
+            DiskOperation::Flush if !flushes(image) || self.progress.synced => return Some(Step::Finished),
+            DiskOperation::Flush => self.ask(port, Task::Flush),
+            DiskOperation::Read(start) => {
+                let start = *start;
+                return self.next_transfer(start, None, image, data, pool);
+            }
+            DiskOperation::Write(start) => {
+                let start = *start;
+                let step = self.next_transfer(start, Some(durable), image, data, pool);
+                // The tables that refer to it must be durable as well.
+                let lacks_tables = durable && !self.progress.synced && port.is_dirty();
+                match step {
+                    Some(Step::Finished) if lacks_tables && !self.failed => self.ask(port, Task::Flush),
+                    step => return step,
+                }
+            }
+            DiskOperation::Discard(ranges) => match ranges.get(self.progress.ranges) {
+                None => return Some(Step::Finished),
+                Some(&Range { start, len, .. }) => self.ask(port, Task::Discard { start, len }),
+            },
+            DiskOperation::WriteZeroes(ranges) => match ranges.get(self.progress.ranges) {
+                None => return Some(Step::Finished),
+                Some(&Range { start, len, unmap }) => {
+                    self.ask(port, Task::WriteZeroes { start, len, unmap, durable });
+                }
+            },
+        }
+        None
+    }
+
+    fn ask(&mut self, port: &Port, task: Task) {
+        self.ticket = Some((port.ask(task), task));
+    }
+
+    /// Goes on with what the port has done. If it has not, returns the file that will be readable.
+    fn take_answer(&mut self, data: &Buffers) -> Option<u16> {
+        let (ticket, task) = self.ticket.as_ref()?;
+        let Some(answer) = ticket.answer() else { return Some(ticket.file()) };
+        let task = *task;
+        self.ticket = None;
+        match (answer, task) {
+            (Err(errno), _) => self.fail(-errno.0),
+            (Ok(Answer::Cluster(cluster)), Task::Expand { start, .. }) => {
+                let within = start as usize & (cluster.len() - 1);
+                let left = (data.len() - self.progress.done).min((cluster.len() - within) as u64);
+                let part = &cluster[within..within + left as usize];
+                self.progress.done += data.copy_from(self.progress.done, part) as u64;
+            }
+            (Ok(_), Task::Discard { .. } | Task::WriteZeroes { .. }) => {
+                self.progress.ranges += 1;
+                self.progress.done = 0;
+            }
+            (Ok(_), Task::Flush) => self.progress.synced = true,
+            (Ok(_), _) => {}
+        }
+        None
+    }
+
+    /// The guest is to see no error.
+    fn ignore(&mut self, data: &Buffers) {
+        self.failed = false;
+        self.error = None;
+        self.progress.synced = true;
+        match &self.operation {
+            Some(DiskOperation::Read(_) | DiskOperation::Write(_)) => self.progress.done = data.len(),
+            Some(DiskOperation::Discard(ranges) | DiskOperation::WriteZeroes(ranges)) => {
+                self.progress.ranges = ranges.len();
+            }
+            _ => {}
         }
     }
 
     /// Handles the completion of the operation from `next`.
     pub fn completed(&mut self, data: &Buffers, result: i32) {
+        self.pin = None;
+        if self.ticket.is_some() {
+            // A poll: the port may have ended its task.
+            return;
+        }
         let reads = matches!(self.operation, Some(DiskOperation::Read(_))) && self.bounce.is_none();
         if reads && result < 0 {
             // The kernel may have come far before it failed.
@@ -182,6 +318,10 @@ impl DiskRequest {
             _ if syncing && result >= 0 => self.progress.synced = true,
             _ if syncing => self.fail(result),
             Some(DiskOperation::Read(_)) if result > 0 => self.received(data, result as u64),
+            Some(DiskOperation::Read(_)) if result == 0 && self.zeros_past_end => {
+                let len = self.iovecs.iter().map(|iovec| iovec.iov_len as u64).sum();
+                self.progress.done += data.zero(self.progress.done, len);
+            }
             Some(DiskOperation::Write(_)) if result > 0 => self.progress.done += result as u64,
             // Discarding is a hint: a store that doesn't support it keeps its bytes.
             Some(DiskOperation::Discard(_)) if result >= 0 || not_supported(result) => self.finish_step(),
@@ -233,18 +373,36 @@ impl DiskRequest {
         image: &dyn Image,
         data: &Buffers,
         pool: &mut BouncePool,
-    ) -> Step {
+    ) -> Option<Step> {
         let done = self.progress.done;
         let left = data.len() - done;
         if left == 0 {
-            return Step::Finished;
+            return Some(Step::Finished);
         }
-        let at = image.locate(start + done, left.min(STEP_BYTES));
+        let pin = image.port().map(Port::pin);
+        let at = match image.locate(start + done, left.min(STEP_BYTES), write.is_some()) {
+            Place::Bytes(at) => at,
+            Place::Zeros(len) => {
+                self.progress.done += data.zero(done, len);
+                return None;
+            }
+            Place::Task(task) => {
+                match image.port() {
+                    Some(port) => self.ask(port, task),
+                    None => self.fail(-libc::EIO),
+                }
+                return None;
+            }
+            Place::Failed(errno) => {
+                self.fail(-errno.0);
+                return None;
+            }
+        };
         let alignment = image.direct_alignment();
         if self.bounce.is_none() && !gather(data, done, at.len, alignment, &mut self.iovecs) {
             self.bounce = pool.take();
             if self.bounce.is_none() {
-                return Step::AwaitBounce;
+                return Some(Step::AwaitBounce);
             }
         }
         if let Some(bounce) = &mut self.bounce {
@@ -259,7 +417,8 @@ impl DiskRequest {
             Some(durable) => self.writev(at.file, at.offset, durable),
             None => self.readv(at.file, at.offset),
         };
-        Step::Submit(entry, self.transfer_cost())
+        self.pin = pin;
+        Some(Step::Submit(entry, self.transfer_cost()))
     }
 
     /// Bytes, and each buffer counts as a page at least: the kernel works on both.
@@ -290,7 +449,7 @@ impl DiskRequest {
         // Steps end at multiples of their size, so that they don't cut a block of the backing store.
         let start = range.start + self.progress.done;
         let step_end = (start / RANGE_STEP_BYTES + 1) * RANGE_STEP_BYTES;
-        let at = image.locate(start, step_end.min(range.start + range.len) - start);
+        let at = raw_location(image, start, step_end.min(range.start + range.len) - start);
         self.progress.step = at.len;
         let entry = opcode::Fallocate::new(self.file(at.file), at.len).offset(at.offset).mode(mode);
         Step::Submit(entry.build(), CALL_COST)
@@ -306,7 +465,7 @@ impl DiskRequest {
             self.bounce = pool.take();
         }
         let Some(bounce) = &mut self.bounce else { return Step::AwaitBounce };
-        let at = image.locate(range.start + self.progress.done, left.min(BOUNCE_BYTES as u64));
+        let at = raw_location(image, range.start + self.progress.done, left.min(BOUNCE_BYTES as u64));
         let len = at.len as usize;
         bounce.bytes()[..len].fill(0);
         self.iovecs.clear();
@@ -355,6 +514,19 @@ impl DiskRequest {
             .offset(offset)
             .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
             .build()
+    }
+}
+
+/// Whether a flush does anything.
+fn flushes(image: &dyn Image) -> bool {
+    !image.state().readonly && image.state().durability() != Durability::Never
+}
+
+/// Where bytes of an image are that has no port.
+fn raw_location(image: &dyn Image, start: u64, len: u64) -> Location {
+    match image.locate(start, len, true) {
+        Place::Bytes(at) => at,
+        _ => Location { file: 0, offset: start, len },
     }
 }
 

@@ -108,6 +108,22 @@ impl<'m> Buffers<'m> {
         copied
     }
 
+    /// Makes `len` bytes from byte `at` on zeros, as far as there are so many. Returns how many.
+    pub fn zero(&self, at: u64, len: u64) -> u64 {
+        const ZEROS: [u8; 16384] = [0; 16384];
+        let mut left = len;
+        for slice in self.from(at) {
+            let mut slice = slice;
+            while left > 0 && !slice.is_empty() {
+                let count = slice.len().min(left as usize).min(ZEROS.len());
+                slice.copy_from(&ZEROS[..count]);
+                slice = slice.offset(count).expect("inside the slice");
+                left -= count as u64;
+            }
+        }
+        len - left
+    }
+
     /// The kernel wrote `len` bytes from byte `at` on: whoever follows changes of RAM must know.
     pub fn written(&self, at: u64, len: u64) {
         let mut left = len;

@@ -8,13 +8,14 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 /// What the kernel may work on at a time, as the sum of the operations' costs. One operation may exceed it.
 const MAX_COST: u64 = 16 << 20;
-/// Entries besides those of requests and of event sources: the polls for kick and control, their removal, and canceling.
-const OTHER_ENTRIES: u32 = 5;
+/// Entries besides those of requests and of event sources: the polls for kick, control and one more file, their removal, and canceling.
+const OTHER_ENTRIES: u32 = 7;
 
 /// `user_data` of the polls and of operations on other operations; for requests it is the slot's number.
 const KICKED: u64 = u64::MAX;
 const CONTROLLED: u64 = u64::MAX - 1;
 const CANCEL: u64 = u64::MAX - 2;
+const FILE: u64 = u64::MAX - 3;
 /// Plus the index of the source.
 const SOURCE: u64 = 1 << 32;
 
@@ -76,6 +77,7 @@ pub struct Kernel<'r> {
     cost: u64,
     kick_armed: bool,
     control_armed: bool,
+    file_armed: bool,
     sources_armed: Vec<bool>,
     canceled: bool,
     abandoned: bool,
@@ -90,6 +92,7 @@ impl<'r> Kernel<'r> {
             cost: 0,
             kick_armed: false,
             control_armed: false,
+            file_armed: false,
             sources_armed: Vec::new(),
             canceled: false,
             abandoned: false,
@@ -117,6 +120,16 @@ impl<'r> Kernel<'r> {
         self.sources_armed.resize(self.sources_armed.len().max(usize::from(index) + 1), false);
         self.sources_armed[usize::from(index)] = true;
         self.enqueue(poll(needs::file(file)).user_data(SOURCE + u64::from(index)));
+    }
+
+    /// Notes when `file` is readable, for a loop that waits for nothing else.
+    pub fn await_file(&mut self, file: types::Fixed) {
+        self.file_armed = true;
+        self.enqueue(poll(file).user_data(FILE));
+    }
+
+    pub fn awaits_file(&self) -> bool {
+        self.file_armed
     }
 
     /// A completion at the next kick.
@@ -169,6 +182,7 @@ impl<'r> Kernel<'r> {
                     to.push(Completion::Control);
                 }
                 CANCEL => {}
+                FILE => self.file_armed = false,
                 source @ SOURCE.. => {
                     let index = (source - SOURCE) as u16;
                     self.sources_armed[usize::from(index)] = false;
@@ -224,7 +238,7 @@ impl<'r> Kernel<'r> {
     /// Waits until it uses neither buffers nor files, touching only what belongs to the thread.
     pub fn drain(&mut self) -> Result<()> {
         self.cancel();
-        let polls = [(self.kick_armed, KICKED), (self.control_armed, CONTROLLED)];
+        let polls = [(self.kick_armed, KICKED), (self.control_armed, CONTROLLED), (self.file_armed, FILE)];
         let sources = (0..).zip(&self.sources_armed).map(|(index, armed)| (*armed, SOURCE + index));
         let armed: Vec<_> = polls.into_iter().chain(sources).filter(|(armed, _)| *armed).collect();
         for (_, user_data) in armed {
@@ -252,7 +266,7 @@ impl<'r> Kernel<'r> {
     }
 
     fn polls(&self) -> bool {
-        self.kick_armed || self.control_armed || self.sources_armed.contains(&true)
+        self.kick_armed || self.control_armed || self.file_armed || self.sources_armed.contains(&true)
     }
 
     /// Whether the thread has been left behind.

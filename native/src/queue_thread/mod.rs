@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqC
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use uring::{Confined, Eventfds};
-pub use worker::{Next, Outcome, Worker};
+pub use worker::{Next, Outcome, Parting, Worker};
 
 /// The most requests taken and not yet returned.
 pub const MAX_IN_FLIGHT: u32 = 256;

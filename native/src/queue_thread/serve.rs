@@ -6,12 +6,13 @@
 //! doesn't allow yet stays in the driver's ring.
 
 use super::kernel::{Completion, Kernel, Served, Waited, slots};
-use super::needs::Needs;
-use super::worker::{Next, Outcome, Worker};
+use super::needs::{self, Needs};
+use super::worker::{Next, Outcome, Parting, Worker};
 use super::{Shared, pack};
 use crate::clock::now_ns;
 use crate::counters::{Block, queue as words};
 use crate::epoll;
+use crate::image::DiskError;
 use crate::queue::{Broken, Chain, Ring};
 use crate::spin::Spin;
 use io_uring::{IoUring, types};
@@ -146,6 +147,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             self.kernel.submit()?;
             if self.stopping && !self.kernel.is_busy() {
                 self.goes_on = !self.context.shared.stop.load(SeqCst);
+                self.part()?;
                 return Ok(End { unfinished: self.unfinished(), goes_on: self.goes_on });
             }
             let can_take = self.can_take();
@@ -153,6 +155,20 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
                 self.sleep(can_take)?;
             }
         }
+    }
+
+    /// Waits until what was begun outside of the ring has ended, too.
+    fn part(&mut self) -> Served<()> {
+        for Parting { ticket, first_file } in self.context.worker.part(!self.goes_on) {
+            while !ticket.has_ended() {
+                self.kernel.await_file(needs::file(first_file + ticket.file()));
+                while self.kernel.awaits_file() {
+                    self.kernel.wait(None)?;
+                    self.kernel.take_completions(&mut Vec::new());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether there soon is something to do.
@@ -384,12 +400,13 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
                 }
                 Next::Wait => self.waiting.push_back(index),
                 Next::Hold(until) => self.hold(index, until),
+                Next::Pause(error) => self.note(error),
             }
         }
     }
 
     fn finish(&mut self, index: u16, now: Option<u64>) {
-        let Context { worker, counters, shared, .. } = self.context;
+        let Context { worker, counters, .. } = self.context;
         let slot = &mut self.slots[usize::from(index)];
         let outcome = worker.end(&slot.chain, &mut slot.request, &mut self.pool);
         let Outcome { written, to_guest, from_guest, failed, error, freed } = outcome;
@@ -402,15 +419,19 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         counters.histogram(words::LATENCY, took);
         counters.add(words::LATENCY_NS, took);
         if let Some(error) = error {
-            counters.add(words::DISK_ERRORS, 1);
-            if shared.errors.note(error) {
-                (self.context.report)();
-            }
+            self.note(error);
         }
         self.free.push(index);
         if freed {
             self.bulky = true;
             self.ready.extend(self.waiting.pop_front());
+        }
+    }
+
+    fn note(&self, error: DiskError) {
+        self.context.counters.add(words::DISK_ERRORS, 1);
+        if self.context.shared.errors.note(error) {
+            (self.context.report)();
         }
     }
 

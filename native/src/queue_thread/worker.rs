@@ -1,7 +1,7 @@
 //! What the requests of one kind of queue mean. The loop (`serve.rs`) does everything that is the same for all of them.
 
 use super::needs::Needs;
-use crate::image::DiskError;
+use crate::image::{DiskError, Ticket};
 use crate::limiter::Limiter;
 use crate::queue::{Broken, Chain};
 use io_uring::squeue;
@@ -36,6 +36,11 @@ pub trait Worker: Send + Sync + 'static {
     /// The next step of a request.
     fn next<'m>(&self, chain: &Chain<'m>, request: &mut Self::Request<'m>, pool: &mut Self::Pool) -> Next;
 
+    /// The thread serves no more requests for now: what is to have ended before it goes on. With `ends`, the thread ends.
+    fn part(&self, _ends: bool) -> Vec<Parting> {
+        Vec::new()
+    }
+
     /// The operation that `next` submitted has completed with `result`.
     fn completed<'m>(&self, chain: &Chain<'m>, request: &mut Self::Request<'m>, result: i32);
 
@@ -49,6 +54,13 @@ pub trait Worker: Send + Sync + 'static {
     fn shrink_pool(&self, pool: &mut Self::Pool);
 }
 
+/// What a thread waits for before it goes on.
+pub struct Parting {
+    pub ticket: Ticket,
+    /// The place of its image's files among the worker's.
+    pub first_file: u16,
+}
+
 /// What a request needs next.
 pub enum Next {
     /// The operation, and what it costs of the queue's budget, in bytes.
@@ -57,6 +69,8 @@ pub enum Next {
     Wait,
     /// This time, in nanoseconds of the monotonic clock, or a change of limits: a limit doesn't allow the request yet.
     Hold(u64),
+    /// Nothing, until the queue is served again: the VM is to be paused because of this error.
+    Pause(DiskError),
     Finished,
 }
 

@@ -3,6 +3,7 @@
 use super::command::{Action, CDB_BYTES, Command, DiskAction, Refusal, Transfer};
 use super::controller::Controller;
 use super::inquiry;
+use super::medium::Medium;
 use super::sense::{self, Sense, key};
 use super::tasks::{Cut, TaskId};
 use super::unit::{Address, Unit};
@@ -12,7 +13,7 @@ use crate::image::{
 };
 use crate::limiter::Limiter;
 use crate::queue::{Broken, Buffers, Chain};
-use crate::queue_thread::{Needs, Next, Outcome, Worker};
+use crate::queue_thread::{Needs, Next, Outcome, Parting, Worker};
 use crate::seccomp::Call;
 use std::sync::Arc;
 
@@ -178,6 +179,15 @@ impl Worker for ScsiWorker {
         }
     }
 
+    fn part(&self, ends: bool) -> Vec<Parting> {
+        let media = self.controller.units(None).into_iter().filter_map(|unit| unit.loaded());
+        let parting = |medium: Arc<Medium>| {
+            let ticket = medium.image.part(ends)?;
+            Some(Parting { ticket, first_file: medium.first_file })
+        };
+        media.filter_map(parting).collect()
+    }
+
     fn limiters(&self) -> Vec<Arc<Limiter>> {
         self.controller.limiters()
     }
@@ -249,6 +259,10 @@ impl Worker for ScsiWorker {
         match self.next_step(chain, request, pool) {
             Step::Submit(entry, cost) => Next::Submit(entry, cost),
             Step::AwaitBounce => Next::Wait,
+            Step::Pause(error) => {
+                let disk = request.task.as_ref().map_or(0, |(unit, _)| unit.number());
+                Next::Pause(DiskError { disk, ..error })
+            }
             Step::Finished => Next::Finished,
         }
     }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { defaultErrorPolicy, diskCaches, diskErrorActions } from '../../devices/backends/disk.ts';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
 import { asSentences, hostPath, place } from './text.ts';
@@ -28,8 +29,8 @@ const settings = z.strictObject({
     .optional()
     .meta({
       description:
-        'The format of the file. If absent, the file is probed, and refused if it looks like anything but a raw disk.',
-      examples: ['raw'],
+        'The format of the file. If absent, the file is probed: one that looks like a raw disk is one, and a qcow2 image is one if it has no backing file; everything else is refused.',
+      examples: ['qcow2'],
     }),
   cdrom: z
     .boolean()
@@ -40,9 +41,33 @@ const settings = z.strictObject({
     .default(false)
     .meta({ description: 'The guest cannot write to it.', examples: [true] }),
   cache: z
-    .enum(['writeback', 'none'])
+    .enum(diskCaches)
     .default('writeback')
-    .meta({ description: "writeback uses the host's page cache; none bypasses it.", examples: ['none'] }),
+    .meta({
+      description:
+        "writeback uses the host's page cache; none bypasses it; writethrough and directsync are the same, with every write durable when it completes; unsafe ignores flushes.",
+      examples: ['none'],
+    }),
+  discard: z
+    .enum(['unmap', 'ignore'])
+    .default('unmap')
+    .meta({ description: 'Whether the space that the guest discards is given back.', examples: ['ignore'] }),
+  rerror: z
+    .enum(['report', 'ignore', 'stop'])
+    .default(defaultErrorPolicy.rerror)
+    .meta({
+      description:
+        'When the host fails to read: the guest gets an error or none, or the VM is paused until it is resumed.',
+      examples: ['stop'],
+    }),
+  werror: z
+    .enum(diskErrorActions)
+    .default(defaultErrorPolicy.werror)
+    .meta({
+      description:
+        'When the host fails to write: the same; enospc pauses the VM when no space is left, and reports other errors.',
+      examples: ['stop'],
+    }),
   serial: z
     .string()
     .regex(/^[\x20-\x7e]{1,20}$/, '1 to 20 printable ASCII characters')

@@ -1,4 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import { diskCaches, diskErrorActions } from '../../devices/backends/disk.ts';
 import { sizeText } from '../../text/size.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { libvirtDevice } from '../known-devices.ts';
@@ -73,10 +74,13 @@ function readLimits(document: DomainDocument, element: XmlElement): Pick<DiskInp
   return Object.keys(limits).length === 0 ? {} : { limits };
 }
 
+/** libvirt's names. */
+const LIBVIRT_ACTIONS = { report: 'report', ignore: 'ignore', stop: 'stop', enospc: 'enospace' } as const;
+
 function readDriver(document: DomainDocument, element: XmlElement): Partial<DiskInput> {
   const driver = document.child(element, 'driver');
   if (driver === null) return {};
-  document.skip(driver, 'name', 'discard', 'io');
+  document.skip(driver, 'name', 'io');
   const format = document.attribute(driver, 'type') ?? undefined;
   const cache = driver.attributes.cache;
   const queues = Number(document.attribute(driver, 'queues') ?? 1);
@@ -86,10 +90,30 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
       `expected a disk of format raw or qcow2, not ${format}: convert it with qemu-img`,
     );
   }
-  if (cache === 'default' || cache === 'writeback' || cache === 'none') document.skip(driver, 'cache');
+  const one = <Value extends string>(name: string, values: readonly Value[]): Value | undefined => {
+    const value = values.find(value => value === driver.attributes[name]);
+    if (value !== undefined) document.skip(driver, name);
+    return value;
+  };
+  if (cache === 'default') document.skip(driver, 'cache');
+  const mode = one('cache', diskCaches);
+  const discard = one('discard', ['unmap', 'ignore']);
+  const werror = one(
+    'error_policy',
+    diskErrorActions.map(action => LIBVIRT_ACTIONS[action]),
+  );
+  const rerror = one('rerror_policy', ['report', 'ignore', 'stop']);
   return {
     ...(format !== undefined && { format }),
-    ...(cache === 'none' && { cache }),
+    ...(mode !== undefined && mode !== 'writeback' && { cache: mode }),
+    ...(discard === 'ignore' && { discard }),
+    ...(werror !== undefined && {
+      werror: diskErrorActions.find(action => LIBVIRT_ACTIONS[action] === werror)!,
+    }),
+    // Without a policy of its own, reads have that of writes, as far as they can.
+    ...((rerror ?? (werror !== 'enospace' ? werror : undefined)) !== undefined && {
+      rerror: rerror ?? (werror as 'report' | 'ignore' | 'stop'),
+    }),
     ...(queues > 1 && { queues: Math.min(16, queues) }),
   };
 }

@@ -1,6 +1,6 @@
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
-import { DRIVE_LEFT_OUT, hostFile, imageFormat, parseCache } from './drives.ts';
+import { DRIVE_LEFT_OUT, hostFile, imageFormat, parseCache, takeDiscard, takeErrorPolicy } from './drives.ts';
 import { OptionError } from './error.ts';
 import type { Settings } from './settings.ts';
 
@@ -14,6 +14,8 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
   const id = settings.require('node-name');
   const readonly = settings.takeSwitch('read-only');
   const cache = parseCache(settings);
+  const errors = takeErrorPolicy(settings);
+  const discard = takeDiscard(settings);
   const below = PROTOCOLS.includes(driver)
     ? {
         file: hostFile(settings.require('filename'), draft.host),
@@ -22,7 +24,6 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
       }
     : fileBelow(draft, driver, settings);
   settings.prefer('aio', ['io_uring'], 'vring chooses how data is transferred');
-  settings.prefer('discard', ['unmap', 'on'], 'blocks that a guest discards are returned to the host');
   settings.leaveOut({ ...DRIVE_LEFT_OUT, 'file.*': 'vring chooses how data is transferred' });
   settings.end({ backing: 'a qcow2 image itself names its backing file' });
   draft.nameDrive(place, {
@@ -33,7 +34,9 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
       // A node without a format is the content of the file.
       format: imageFormat(driver, below.file, draft.host),
       readonly: readonly ?? below.readonly,
-      cache: cache === 'none' ? cache : below.cache,
+      cache: cache === 'writeback' ? below.cache : cache,
+      ...errors,
+      ...discard,
     },
   });
 }

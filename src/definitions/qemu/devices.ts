@@ -297,6 +297,9 @@ export function rowEntry(
         ...(disk.format !== undefined && { format: disk.format }),
         readonly: disk.readonly === true || row.definition?.cdrom === true,
         cache: disk.cache,
+        ...(disk.discard !== undefined && { discard: disk.discard }),
+        ...(disk.rerror !== undefined && { rerror: disk.rerror }),
+        ...(disk.werror !== undefined && { werror: disk.werror }),
       });
     } else {
       entry[option] = property === 'netdev' ? networkEntry(draft.claimNetwork(value)) : value;

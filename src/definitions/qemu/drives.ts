@@ -1,6 +1,5 @@
 import path from 'node:path';
-import { limitsProblem } from '../../devices/backends/disk.ts';
-import { own } from '../../text/own.ts';
+import { type DiskCache, diskCaches, diskErrorActions, limitsProblem } from '../../devices/backends/disk.ts';
 import { sizeText } from '../../text/size.ts';
 import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
@@ -21,21 +20,17 @@ const NO_INTERFACE: Readonly<Record<string, string>> = {
 };
 
 const OWN_QUEUES = 'vring chooses how data is transferred';
-const FLUSHED = 'flushes are always completed, as with writeback';
 const TOTALS = 'limits hold for reads and writes together: use iops-total, bps-total and their -max';
 
 const OWN_LIMITS = 'each disk has limits of its own';
 
 /** Settings of a drive or block node that a guest does not see. */
 export const DRIVE_LEFT_OUT: LeftOutSettings = {
-  werror: 'errors are reported to the guest',
-  rerror: 'errors are reported to the guest',
   'detect-zeroes': 'zeros are written like other data',
   'copy-on-read': 'it only concerns images with a backing file',
   'file.locking': 'disks are always locked against other users',
   locking: 'disks are always locked against other users',
   'file.aio': OWN_QUEUES,
-  'cache.no-flush': FLUSHED,
   'auto-read-only': 'a disk that cannot be written must be marked as read-only',
   'lazy-refcounts': OWN_QUEUES,
   'l2-cache-size': OWN_QUEUES,
@@ -86,10 +81,11 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
       'snapshot=on is not supported: use an overlay (qemu-img create -b) or a copy of the disk',
     );
   const cache = parseCache(settings);
+  const errors = takeErrorPolicy(settings);
+  const discard = takeDiscard(settings);
   const serial = settings.take('serial');
   const limits = takeLimits(settings);
   settings.prefer('aio', ['io_uring'], OWN_QUEUES);
-  settings.prefer('discard', ['unmap', 'on'], 'blocks that a guest discards are returned to the host');
   settings.leaveOut(DRIVE_LEFT_OUT);
   settings.end();
   if (!name) {
@@ -107,6 +103,8 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
       format: imageFormat(format, file, host),
       readonly,
       cache,
+      ...errors,
+      ...discard,
       ...(serial !== undefined && { serial }),
       ...(limits !== null && { limits }),
     },
@@ -185,35 +183,43 @@ export function imageFormat(
     throw new OptionError(`format=${given}: expected raw or qcow2; convert it with qemu-img convert -O raw`);
   }
   // A guest can write any header to its raw disk, so the content must never decide the format. A file that looks raw
-  // now is probed again whenever it is opened.
+  // now is probed again whenever it is opened, and a qcow2 image that is probed has no backing file.
   const seen = look?.(file) ?? null;
-  if (seen === null || seen === 'raw') return undefined;
+  if (seen === null || seen === 'raw' || seen === 'qcow2') return undefined;
   throw new OptionError(
     `${file} looks like ${seen}: ${toRaw(seen, file)}, or, if a guest wrote that header to a raw disk, add format=raw`,
   );
 }
 
-/** QEMU's cache modes; the guest itself flushes what must reach the disk. */
-const CACHES: Readonly<Record<string, { cache: 'writeback' | 'none'; reason?: string }>> = {
-  writeback: { cache: 'writeback' },
-  none: { cache: 'none' },
-  off: { cache: 'none' },
-  writethrough: {
-    cache: 'writeback',
-    reason: 'it becomes writeback: the guest flushes what must reach the disk',
-  },
-  directsync: { cache: 'none', reason: 'it becomes none: the guest flushes what must reach the disk' },
-  unsafe: { cache: 'writeback', reason: 'it becomes writeback: flushes are never ignored' },
-};
-
 /** @throws OptionError */
-export function parseCache(settings: Settings): 'writeback' | 'none' {
+export function parseCache(settings: Settings): DiskCache {
   const direct = settings.takeSwitch('cache.direct') ?? settings.takeSwitch('file.cache.direct');
-  settings.prefer('cache.writeback', ['on', 'true'], 'the guest flushes what must reach the disk');
+  const writeback = settings.takeSwitch('cache.writeback') ?? true;
+  const noFlush = settings.takeSwitch('cache.no-flush') ?? settings.takeSwitch('file.cache.no-flush');
   const name = settings.take('cache');
-  if (name === undefined) return direct ? 'none' : 'writeback';
-  const mode = own(CACHES, name);
-  if (mode === undefined) throw new OptionError(`cache=${name}: expected ${Object.keys(CACHES).join(', ')}`);
-  if (mode.reason !== undefined) settings.prefer('cache', ['writeback', 'none'], mode.reason);
-  return mode.cache;
+  if (name !== undefined) {
+    const mode = diskCaches.find(cache => cache === name) ?? (name === 'off' ? 'none' : undefined);
+    if (mode === undefined) throw new OptionError(`cache=${name}: expected ${diskCaches.join(', ')}`);
+    return mode;
+  }
+  if (noFlush) return 'unsafe';
+  if (direct) return writeback ? 'none' : 'directsync';
+  return writeback ? 'writeback' : 'writethrough';
+}
+
+/** What is made of a disk's errors. @throws OptionError */
+export function takeErrorPolicy(settings: Settings): Pick<DiskInput, 'rerror' | 'werror'> {
+  const rerror = settings.takeOne('rerror', ['report', 'ignore', 'stop', 'auto', 'enospc']);
+  const werror = settings.takeOne('werror', [...diskErrorActions, 'auto']);
+  return {
+    // Reads need no space.
+    ...(rerror !== undefined && rerror !== 'auto' && { rerror: rerror === 'enospc' ? 'report' : rerror }),
+    ...(werror !== undefined && werror !== 'auto' && { werror }),
+  };
+}
+
+/** Whether what is discarded is given back, which QEMU does not do unless it is asked to. @throws OptionError */
+export function takeDiscard(settings: Settings): Pick<DiskInput, 'discard'> {
+  const discard = settings.takeOne('discard', ['unmap', 'on', 'ignore', 'off']);
+  return discard === 'ignore' || discard === 'off' ? { discard: 'ignore' } : {};
 }

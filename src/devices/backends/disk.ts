@@ -13,21 +13,69 @@ export const diskBackends = [
     title: 'raw image',
     description: "a file with the disk's bytes, or a block device of the host",
   },
+  {
+    kind: 'disk',
+    type: 'qcow2',
+    title: 'qcow2 image',
+    description:
+      "QEMU's format: takes the space that its guest has written, and may have backing files, compressed clusters and snapshots",
+  },
 ] as const satisfies readonly BackendType[];
 
 export type DiskFormat = (typeof diskBackends)[number]['type'];
 
 /**
- * As in QEMU: `writeback` uses the host's page cache, which a flush writes out; `none` bypasses it if possible (O_DIRECT).
+ * As in QEMU: `writeback` uses the host's page cache, which a flush writes out; `none` bypasses it if possible (O_DIRECT). `writethrough` and
+ * `directsync` are the same, with every write durable when it completes; `unsafe` is `writeback` without flushes.
  */
-export type DiskCache = 'writeback' | 'none';
+export const diskCaches = ['writeback', 'none', 'writethrough', 'directsync', 'unsafe'] as const;
+export type DiskCache = (typeof diskCaches)[number];
+
+/** Whether requests bypass the host's page cache. */
+export function isUncached(cache: DiskCache): boolean {
+  return cache === 'none' || cache === 'directsync';
+}
+
+/**
+ * What is made of a request that fails on the host, as in QEMU: the guest gets an error or none, or the VM is paused and the request carried out
+ * again when it is resumed; `enospc`: paused if the host has no space left, else an error.
+ */
+export const diskErrorActions = ['report', 'ignore', 'stop', 'enospc'] as const;
+export type DiskErrorAction = (typeof diskErrorActions)[number];
+
+export type DiskErrorPolicy = {
+  readonly rerror: Exclude<DiskErrorAction, 'enospc'>;
+  readonly werror: DiskErrorAction;
+};
+/** Whether requests that failed so wait for the VM to be resumed. `errno`: 0 for a file that has become shorter. */
+export function isHeld({ rerror, werror }: DiskErrorPolicy, access: string, errno: number): boolean {
+  const action = access === 'read' ? rerror : werror;
+  return action === 'stop' || (action === 'enospc' && NO_SPACE.includes(errno));
+}
+
+/** ENOSPC and EDQUOT. */
+const NO_SPACE: readonly number[] = [28, 122];
+
+/** QEMU's. */
+export const defaultErrorPolicy: DiskErrorPolicy = { rerror: 'report', werror: 'enospc' };
+
+/** What options say of it, and the default for the rest. */
+export function errorPolicyOf({
+  rerror,
+  werror,
+}: Partial<{ [Key in keyof DiskErrorPolicy]: DiskErrorPolicy[Key] | undefined }>): DiskErrorPolicy {
+  return { rerror: rerror ?? defaultErrorPolicy.rerror, werror: werror ?? defaultErrorPolicy.werror };
+}
 
 export type DiskOptions = {
   readonly path: string;
-  /** Absent if the user hasn't set it: then the content is probed, and only opened if it looks raw. */
+  /** Absent if the user hasn't set it: then the content is probed. A qcow2 image with a backing file is not opened then. */
   readonly format?: DiskFormat | undefined;
   readonly readonly: boolean;
   readonly cache: DiskCache;
+  /** What the guest discards is kept. */
+  readonly keepsDiscarded?: boolean | undefined;
+  readonly policy?: DiskErrorPolicy | undefined;
 };
 
 /** What a disk's guest gets of it at most, all its requests together. What is absent is not limited. */
@@ -109,14 +157,34 @@ export function diskFields(z: Zod) {
   return {
     path: z.string().min(1, 'the path of the disk is empty').describe('the file or block device on the host'),
     format: z
-      .enum(diskBackends.map(({ type }) => type) as [DiskFormat])
+      .enum(diskBackends.map(({ type }) => type) as [DiskFormat, ...DiskFormat[]])
       .optional()
-      .describe('its format; if absent, the content must look like a raw disk'),
+      .describe(
+        'its format; if absent, the content must look like a raw disk, or like a qcow2 image without a backing file',
+      ),
     readonly: z.boolean().default(false).describe('the guest cannot write to it'),
     cache: z
-      .enum(['writeback', 'none'])
+      .enum(diskCaches)
       .default('writeback')
-      .describe("use the host's page cache, or bypass it"),
+      .describe(
+        "use the host's page cache, or bypass it (none, directsync); make every write durable (writethrough, directsync), or none (unsafe)",
+      ),
+    discard: z
+      .enum(['unmap', 'ignore'])
+      .optional()
+      .describe('give back the space that the guest discards, or keep it; unmap if absent'),
+    rerror: z
+      .enum(['report', 'ignore', 'stop'])
+      .optional()
+      .describe(
+        'when the host fails to read: the guest gets an error or none, or the VM is paused; report if absent',
+      ),
+    werror: z
+      .enum(diskErrorActions)
+      .optional()
+      .describe(
+        'when the host fails to write: the same; enospc pauses the VM when no space is left, and reports other errors; enospc if absent',
+      ),
     limits: diskLimits(z).optional().describe('the most that the guest gets of it, all queues together'),
   };
 }

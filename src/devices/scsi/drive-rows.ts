@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { type DiskOptions, diskFields, limitsText } from '../backends/disk.ts';
+import { type DiskOptions, diskFields, errorPolicyOf, limitsText } from '../backends/disk.ts';
 import { type BootKind, bootFields } from '../boot-device.ts';
 import {
   type BuiltDevice,
@@ -138,7 +138,7 @@ function diskIdentity(options: DiskRowOptions, name: string, disk: BlockBackend 
 export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
   type: 'scsi-hd',
   title: 'SCSI disk',
-  description: 'a disk on a SCSI controller, backed by a raw file or a block device of the host',
+  description: 'a disk on a SCSI controller, backed by an image file or a block device of the host',
   bus: 'scsi',
   backend: 'disk',
   definition: { key: 'disks', value: 'scsi' },
@@ -163,7 +163,7 @@ export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
     const drive = new ScsiDrive({
       ...hostOf(services, name),
       identity: disk => diskIdentity(options, name, disk),
-      medium: { path, format, readonly, cache },
+      medium: { path, format, readonly, cache, ...mediumOf(options) },
       limits,
     });
     return builtDrive(drive, 'disk', options.bootindex);
@@ -211,18 +211,23 @@ export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
         dpofua: false,
         writeCache: false,
       }),
-      medium: path === undefined ? null : { path, format, readonly: true, cache },
+      medium: path === undefined ? null : { path, format, readonly: true, cache, ...mediumOf(options) },
       limits,
     });
     return builtDrive(drive, 'cdrom', options.bootindex);
   },
 };
 
+function mediumOf(options: Pick<DiskRowOptions, 'discard' | 'rerror' | 'werror'>) {
+  return { keepsDiscarded: options.discard === 'ignore', policy: errorPolicyOf(options) };
+}
+
 function hostOf(services: MachineServices, name: string) {
   return {
     name,
     open: (options: DiskOptions) => services.backends.open('disk', options),
     reportDiskErrors: (text: string | null) => services.reportDiskErrors(name, text),
+    pause: (reason: string) => services.pauseForDisk(name, reason),
   };
 }
 
@@ -251,7 +256,8 @@ function factsOf(drive: ScsiDrive): DeviceFact[] {
       ? []
       : [
           { label: 'size', value: disk.size, unit: 'bytes' } as const,
-          { label: 'format', value: medium.format ?? 'raw' },
+          { label: 'format', value: disk.format },
+          ...disk.backing.map(value => ({ label: 'backing file', value })),
           { label: 'cache', value: medium.cache },
           { label: 'read-only', value: medium.readonly },
           { label: 'discard', value: !medium.readonly && disk.canDiscard },

@@ -1,8 +1,8 @@
-import { type DiskLimits, type DiskOptions, limitsOf, savedLimits } from '../backends/disk.ts';
+import { type DiskLimits, type DiskOptions, isHeld, limitsOf, savedLimits } from '../backends/disk.ts';
 import type { Device, DeviceState } from '../device.ts';
 import type { DiskControl, DriveControl } from '../device-type.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
-import type { BlockBackend } from '../virtio/block-backend.ts';
+import type { BlockBackend, DiskErrors } from '../virtio/block-backend.ts';
 import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiIdentity, ScsiUnit, ScsiUnitState } from './scsi-host.ts';
 
@@ -20,12 +20,15 @@ export type ScsiDriveOptions = {
   readonly limits: DiskLimits;
   readonly open: (options: DiskOptions) => BlockBackend;
   readonly reportDiskErrors: (text: string | null) => void;
+  /** Pauses the VM: requests wait for it to be resumed. */
+  readonly pause?: (reason: string) => void;
 };
 
 /** A disk or a CD drive on a SCSI bus. The controller carries out its commands; this is what comes and goes. */
 export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   readonly name: string;
   readonly reportDiskErrors: (text: string | null) => void;
+  readonly #pause: (reason: string) => void;
   readonly #identity: ScsiIdentity;
   readonly #open: (options: DiskOptions) => BlockBackend;
   readonly #changed = new Set<() => void>();
@@ -37,9 +40,10 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   /** What screens were last told of the tray. */
   #shown = '';
 
-  constructor({ name, identity, medium, limits, open, reportDiskErrors }: ScsiDriveOptions) {
+  constructor({ name, identity, medium, limits, open, reportDiskErrors, pause }: ScsiDriveOptions) {
     this.name = name;
     this.reportDiskErrors = reportDiskErrors;
+    this.#pause = pause ?? (() => {});
     this.#open = open;
     this.#medium = medium;
     this.#limits = limits;
@@ -52,6 +56,11 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
       throw error;
     }
     this.#disk?.setLimits(limits);
+  }
+
+  diskFailed({ access, errno }: DiskErrors, text: string): void {
+    const policy = this.#medium?.policy;
+    if (policy !== undefined && isHeld(policy, access, errno)) this.#pause(text);
   }
 
   connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void {

@@ -1,3 +1,4 @@
+import type { DiskErrors } from '../virtio/block-backend.ts';
 import type { ScsiAddress, ScsiController } from './scsi-host.ts';
 
 /** What a controller tells its driver of its units, if the driver wants to know. */
@@ -15,4 +16,6 @@ export interface ScsiDevice {
   disconnect(): void;
   /** Reports errors of the host's disk to the user, and with null their end. */
   reportDiskErrors(text: string | null): void;
+  /** Requests to its medium have failed on the host; `text` says so. */
+  diskFailed(errors: DiskErrors, text: string): void;
 }

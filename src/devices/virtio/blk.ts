@@ -1,4 +1,14 @@
-import { type DiskLimits, diskFields, limitsOf, limitsText, savedLimits } from '../backends/disk.ts';
+import {
+  type DiskErrorPolicy,
+  type DiskLimits,
+  defaultErrorPolicy,
+  diskFields,
+  errorPolicyOf,
+  isHeld,
+  limitsOf,
+  limitsText,
+  savedLimits,
+} from '../backends/disk.ts';
 import { bootFields } from '../boot-device.ts';
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
@@ -38,6 +48,9 @@ export type VirtioBlkOptions = {
   readonly clock: Clock;
   /** Reports errors of the host's disk, and with null their end. */
   readonly reportDiskErrors: (text: string | null) => void;
+  readonly policy?: DiskErrorPolicy;
+  /** Requests wait for the VM, which is to be paused, to be resumed. */
+  readonly paused?: (reason: string) => void;
 };
 
 /**
@@ -69,7 +82,15 @@ class VirtioBlk implements VirtioDevice {
     this.transportFeatures = options.transportFeatures;
     this.#serial = options.serial;
     this.#backend = backend;
-    this.#errors = new DiskErrorReports(options.clock, () => [...this.#queues], options.reportDiskErrors);
+    const { policy = defaultErrorPolicy, paused = () => {} } = options;
+    this.#errors = new DiskErrorReports(
+      options.clock,
+      () => [...this.#queues],
+      options.reportDiskErrors,
+      ({ access, errno }, text) => {
+        if (isHeld(policy, access, errno)) paused(text);
+      },
+    );
     const indices = Array.from({ length: options.queues }, (_, index) => index);
     this.queueNames = indices.map(index => (options.queues === 1 ? 'requests' : `requests ${index}`));
     this.queueSizes = indices.map(() => QUEUE_SIZE);
@@ -194,7 +215,7 @@ const options = (z: Zod) =>
 export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-blk',
   title: 'virtio block device',
-  description: 'a disk backed by a raw file or a block device of the host, served by native threads',
+  description: 'a disk backed by an image file or a block device of the host, served by native threads',
   bus: 'pci',
   backend: 'disk',
   definition: { key: 'disks', value: 'virtio' },
@@ -210,14 +231,33 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   config: options,
   queues: ({ queues }) => queues,
   create(services, options, name) {
-    const { path, format, readonly, cache, serial: given = '', queues } = options;
+    const { path, format, readonly, cache, discard, serial: given = '', queues } = options;
+    const policy = errorPolicyOf(options);
     const serial = given || name;
-    const backend = services.backends.open('disk', { path, format, readonly, cache });
+    const backend = services.backends.open('disk', {
+      path,
+      format,
+      readonly,
+      cache,
+      keepsDiscarded: discard === 'ignore',
+      policy,
+    });
     const reportDiskErrors = (text: string | null) => services.reportDiskErrors(name, text);
     const transportFeatures = withTransportFeatures(options);
     const { limits = {} } = options;
     const { clock } = services;
-    const settings = { name, serial, transportFeatures, queues, limits, clock, reportDiskErrors };
+    const paused = (reason: string) => services.pauseForDisk(name, reason);
+    const settings = {
+      name,
+      serial,
+      transportFeatures,
+      queues,
+      limits,
+      clock,
+      reportDiskErrors,
+      policy,
+      paused,
+    };
     const blk = new VirtioBlk(settings, backend);
     const device = new VirtioPci(blk, services);
     return {
@@ -235,7 +275,8 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
         return [
           { label: 'path', value: path },
           { label: 'size', value: backend.size, unit: 'bytes' },
-          { label: 'format', value: format ?? 'raw' },
+          { label: 'format', value: backend.format },
+          ...backend.backing.map(value => ({ label: 'backing file', value })),
           { label: 'cache', value: cache },
           { label: 'read-only', value: readonly },
           { label: 'discard', value: !readonly && backend.canDiscard },

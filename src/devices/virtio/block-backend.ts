@@ -1,4 +1,4 @@
-import type { DiskLimits } from '../backends/disk.ts';
+import type { DiskFormat, DiskLimits } from '../backends/disk.ts';
 import type { RunningQueue, VirtioQueue } from './virtio-device.ts';
 
 /** The backing store of a disk. It serves the requests of a queue off the machine thread. */
@@ -13,6 +13,9 @@ export interface BlockBackend {
   readonly canDiscard: boolean;
   /** What it is called by the native threads of others than virtio-blk: those of a SCSI controller. */
   readonly handles: DiskHandles;
+  readonly format: DiskFormat;
+  /** Paths of the files that back its image, the next one first. */
+  readonly backing: readonly string[];
   /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until it is stopped. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue;
   /**

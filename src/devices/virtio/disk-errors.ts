@@ -13,16 +13,22 @@ export class DiskErrorReports {
   readonly #clock: Clock;
   readonly #queues: () => readonly BlockQueue[];
   readonly #report: (text: string | null, disk: number) => void;
+  readonly #failed: (errors: DiskErrors, text: string) => void;
   /** The kinds reported in this period, and what has followed. */
   readonly #kinds = new Map<string, DiskErrors | null>();
   #timer: Cancel | null = null;
 
-  /** @param report with the number of the disk, as `DiskErrors` has it */
+  /**
+   * @param report with the number of the disk, as `DiskErrors` has it
+   * @param failed of each kind of errors, when it is known
+   */
   constructor(
     clock: Clock,
     queues: () => readonly BlockQueue[],
     report: (text: string | null, disk: number) => void,
+    failed: (errors: DiskErrors, text: string) => void = () => {},
   ) {
+    this.#failed = failed;
     this.#clock = clock;
     this.#queues = queues;
     this.#report = report;
@@ -43,6 +49,7 @@ export class DiskErrorReports {
       this.#kinds.set(key, later === null ? errors : { ...later, count: later.count + errors.count });
     }
     this.#timer ??= this.#startPeriod();
+    this.#failed(errors, firstText(errors));
   }
 
   #startPeriod(): Cancel {

@@ -71,6 +71,7 @@ class VirtioScsi implements VirtioDevice, ScsiNews {
       clock,
       () => [...this.#queues],
       (text, disk) => this.bus.unit(disk)?.reportDiskErrors(text),
+      (errors, text) => this.bus.unit(errors.disk)?.diskFailed(errors, text),
     );
   }
 

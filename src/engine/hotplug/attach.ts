@@ -85,13 +85,13 @@ async function openAndPlug(
       ...(disk && { disk: disk.facts }),
       ...(opened && { wire: wireFacts(opened.wire) }),
     };
-    const allFds = [...fds, ...(disk === null ? [] : [disk.fd]), ...(opened ? wireFds(opened.wire) : [])];
+    const allFds = [...fds, ...(disk?.fds ?? []), ...(opened ? wireFds(opened.wire) : [])];
     const answer = await vm.commandWithFds('plug', given, allFds);
     const plugged = parsePluggedIn(answer);
     isAttached = true;
     return plugged;
   } finally {
-    if (disk !== null) closeSync(disk.fd);
+    for (const fd of disk?.fds ?? []) closeSync(fd);
     closeWires(wires);
     await taken?.settled(isAttached);
   }

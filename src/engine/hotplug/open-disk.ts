@@ -1,22 +1,22 @@
 import { open, stat } from 'node:fs/promises';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
 import { DiskError } from '../../vmm/backends/disk-error.ts';
-import { openDisk } from '../../vmm/backends/open-disk.ts';
-import type { DiskFacts } from '../../vmm/machine/messages.ts';
+import { fdsOf, openDisk } from '../../vmm/backends/open-disk.ts';
+import { type DiskFacts, diskFacts } from '../../vmm/machine/messages.ts';
 
 /** How long a file system may take to open a file. */
 const OPENS_WITHIN_MS = 5000;
 
 /**
- * Opens and locks a disk for a machine, whose process is confined. The fd is the caller's.
+ * Opens and locks a disk for a machine, whose process is confined. The fds are the caller's.
  * @throws DiskError
  */
 export async function openDiskFor(
   options: DiskOptions,
-): Promise<{ readonly fd: number; readonly facts: DiskFacts }> {
+): Promise<{ readonly fds: readonly number[]; readonly facts: DiskFacts }> {
   await answers(options.path);
-  const { fd, ...facts } = openDisk(options);
-  return { fd, facts };
+  const disk = openDisk(options);
+  return { fds: fdsOf(disk), facts: diskFacts(disk) };
 }
 
 /** This process serves all VMs: it does not wait for a file system that hangs. What else is wrong, `openDisk` finds. @throws DiskError */

@@ -180,7 +180,11 @@ const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('created'), vm: z.int() }),
   z.object({ kind: z.literal('topology'), topology }),
   z.object({ kind: z.literal('confinement'), layers }),
-  z.object({ kind: z.literal('state'), state: z.enum(['starting', 'running', 'paused']) }),
+  z.object({
+    kind: z.literal('state'),
+    state: z.enum(['starting', 'running', 'paused']),
+    reason: z.string().max(1000).optional(),
+  }),
   z.object({ kind: z.literal('broken'), broken: byDevice }),
   z.object({ kind: z.literal('disk-errors'), diskErrors: byDevice }),
   z.object({ kind: z.literal('snapshot'), progress: progress.nullable() }),

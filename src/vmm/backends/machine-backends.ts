@@ -1,7 +1,7 @@
 import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { Backends, BackendsByKind } from '../../devices/backends/backends.ts';
 import type { CharBackend, CharOptions, CharType } from '../../devices/backends/char.ts';
-import type { DiskFormat, DiskOptions } from '../../devices/backends/disk.ts';
+import type { DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetBackend, NetRequest } from '../../devices/backends/net.ts';
 import type { BlockBackend } from '../../devices/virtio/block-backend.ts';
 
@@ -11,7 +11,7 @@ type Opener<Kind extends BackendKind> = (
 
 /** How each type of back end is opened, one line each. */
 export type BackendOpeners = {
-  readonly disk: Readonly<Record<DiskFormat, (options: DiskOptions) => BlockBackend>>;
+  readonly disk: (options: DiskOptions) => BlockBackend;
   /** Of all types: what is open already is a wire. */
   readonly net: (request: NetRequest) => NetBackend;
   readonly char: { readonly [Type in CharType]: (options: CharOptions & { type: Type }) => CharBackend };
@@ -20,8 +20,7 @@ export type BackendOpeners = {
 /** The back ends of one machine. */
 export function machineBackends(openers: BackendOpeners): Backends {
   const open: { readonly [Kind in BackendKind]: Opener<Kind> } = {
-    // A disk whose format is not given is only opened if it looks raw.
-    disk: options => openers.disk[options.format ?? 'raw'](options),
+    disk: openers.disk,
     net: openers.net,
     char: options => (openers.char[options.type] as (options: CharOptions) => CharBackend)(options),
   };

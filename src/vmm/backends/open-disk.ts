@@ -1,11 +1,12 @@
 import { fstatSync, readFileSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { DiskOptions } from '../../devices/backends/disk.ts';
+import { type DiskFormat, type DiskOptions, isUncached } from '../../devices/backends/disk.ts';
 import { shellText } from '../../text/shell.ts';
 import * as libc from '../native/libc.ts';
 import { DiskError } from './disk-error.ts';
 import { lockDisk } from './disk-lock.ts';
 import { deviceNumbers, type FileIdentity, fileIdentity } from './file-identity.ts';
+import { type BackingFile, openChain } from './image-chain.ts';
 import { probeFormat, toRaw } from './image-format.ts';
 
 /** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */
@@ -23,7 +24,10 @@ const PAGE = 4096;
 /** An open disk. Sizes in bytes. */
 export type OpenDisk = {
   readonly fd: number;
-  /** Follows the file while it is in use. */
+  readonly imageFormat: DiskFormat;
+  /** The files that back it, the next one first. */
+  readonly backing: readonly BackingFile[];
+  /** Of the disk. Follows the file while it is in use. */
   size: number;
   readonly isBlockDevice: boolean;
   /** The unit in which the store reads and writes. */
@@ -34,30 +38,67 @@ export type OpenDisk = {
 };
 
 /**
- * Opens a raw image file or a block device, bypassing the page cache with `cache` none where possible, and locks it against
- * other writers (for `readonly`, shares it with other readers). @throws DiskError
+ * Opens an image file or a block device, bypassing the page cache where `cache` says so and it is possible, and locks it against other
+ * writers (for `readonly`, shares it with other readers). The files that back it are opened and locked to be read. @throws DiskError
  */
 export function openDisk(options: DiskOptions): OpenDisk {
-  const { path, readonly } = options;
+  const { path, readonly, format } = options;
   const { fd, isBlockDevice } = openChecked(options);
   try {
     lockDisk(fd, path, readonly);
     const stats = fstatSync(fd, { bigint: true });
-    const size = isBlockDevice ? ioctlU64(fd, 'BLKGETSIZE64', BLKGETSIZE64) : Number(stats.size);
-    if (options.format === undefined) checkRaw(fd, path, size);
-    checkSize(path, size, isBlockDevice);
-    return {
+    const bytes = sizeOfFile(fd, isBlockDevice);
+    const file = fileIdentity(stats);
+    const imageFormat = format ?? checkFormat(fd, path, bytes);
+    const disk = {
       fd,
-      file: fileIdentity(stats),
-      size,
+      file,
       isBlockDevice,
+      imageFormat,
       blockSize: isBlockDevice ? ioctlU64(fd, 'BLKPBSZGET', BLKPBSZGET) : Number(stats.blksize),
-      canDiscard: !readonly && (isBlockDevice ? deviceDiscards(stats.rdev) : fileDiscards(fd, size)),
     };
+    if (imageFormat === 'raw') {
+      checkSize(path, bytes, isBlockDevice);
+      const canDiscard = !readonly && (isBlockDevice ? deviceDiscards(stats.rdev) : fileDiscards(fd, bytes));
+      return { ...disk, size: bytes, canDiscard, backing: [] };
+    }
+    const open = (path: string) => openBackingFile(path, options);
+    const chain = { path, fd, file, readonly, isProbed: format === undefined, open, probe: probeFile };
+    const { size, backing } = openChain(chain, libc.close);
+    if (size === 0) {
+      for (const { fd } of backing) libc.close(fd);
+      throw new DiskError(`disk ${path} is empty: give it a size with \`${resize('10G', path)}\``);
+    }
+    return { ...disk, size, canDiscard: !readonly, backing };
   } catch (error) {
     libc.close(fd);
     throw error;
   }
+}
+
+function openBackingFile(path: string, { cache }: DiskOptions): { fd: number; file: string } {
+  const { fd } = openChecked({ path, readonly: true, cache });
+  try {
+    lockDisk(fd, path, true);
+    return { fd, file: fileIdentity(fstatSync(fd, { bigint: true })) };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** The fds of an open disk: its own, then those of its backing files. */
+export function fdsOf({ fd, backing }: OpenDisk): number[] {
+  return [fd, ...backing.map(({ fd }) => fd)];
+}
+
+function sizeOfFile(fd: number, isBlockDevice: boolean): number {
+  return isBlockDevice ? ioctlU64(fd, 'BLKGETSIZE64', BLKGETSIZE64) : fstatSync(fd).size;
+}
+
+function probeFile(fd: number): string {
+  const size = sizeOfFile(fd, fstatSync(fd).isBlockDevice());
+  return probeFormat((offset, length) => readPages(fd, offset, length), size);
 }
 
 /** Checks what the path leads to, and opens that same file: it can't be swapped between the check and the open. */
@@ -72,7 +113,7 @@ function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean
     }
     const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly ? O_EXCL : 0);
     const again = `/proc/self/fd/${found}`;
-    const open = () => (options.cache === 'none' ? openUncached(again, flags) : libc.open(again, flags));
+    const open = () => (isUncached(options.cache) ? openUncached(again, flags) : libc.open(again, flags));
     return { fd: opened(path, isBlockDevice, open), isBlockDevice };
   } finally {
     libc.close(found);
@@ -100,10 +141,10 @@ function opened(path: string, isBlockDevice: boolean, open: () => number): numbe
   }
 }
 
-/** Refuses an image that looks like another format: as a raw disk, the guest would overwrite its metadata. */
-function checkRaw(fd: number, path: string, size: number): void {
+/** Refuses an image that looks like a format other than these: as a raw disk, the guest would overwrite its metadata. */
+function checkFormat(fd: number, path: string, size: number): DiskFormat {
   const format = probeFormat((offset, length) => readPages(fd, offset, length), size);
-  if (format === 'raw') return;
+  if (format === 'raw' || format === 'qcow2') return format;
   throw new DiskError(
     `disk ${path} looks like ${format}, which would be overwritten as a raw disk: ${toRaw(format, path)}, ` +
       'or set format=raw if it is a raw disk and its guest wrote that',
@@ -171,6 +212,10 @@ function checkSize(path: string, size: number, isBlockDevice: boolean): void {
 
 function truncate(size: string, path: string): string {
   return shellText(['truncate', '-s', size, path]);
+}
+
+function resize(size: string, path: string): string {
+  return shellText(['vring', 'image', 'resize', path, size]);
 }
 
 function openAdvice(path: string, code: string): string {

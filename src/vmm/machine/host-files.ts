@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
 import type { GivenWire } from '../backends/net/given-wires.ts';
 import { type Wire, wireFds } from '../backends/net/wire.ts';
-import { type OpenDisk, openDisk } from '../backends/open-disk.ts';
+import { fdsOf, type OpenDisk, openDisk } from '../backends/open-disk.ts';
 import { firmwareFile } from '../boot/firmware-files.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
 import { close, duplicate } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import type { BootConfig, FirmwareBoot } from './config.ts';
 
-/** A disk that a machine has open; its fd is the machine's. */
+/** A disk that a machine has open; its fds are the machine's. */
 export type HeldDisk = DiskOptions & OpenDisk;
 type HeldImage = { readonly path: string; readonly fd: number };
 
@@ -48,14 +48,14 @@ export class HostFiles {
   }
 
   /**
-   * The next device to be created gets this disk, whose fd is then this object's. @returns closes it unless a device has taken it
+   * The next device to be created gets this disk, whose fds are then this object's. @returns closes it unless a device has taken it
    */
   give(disk: HeldDisk): () => void {
     this.#plugged = disk;
     return () => {
       const left = this.#plugged;
       this.#plugged = null;
-      if (left !== null) close(left.fd);
+      if (left !== null) for (const fd of fdsOf(left)) close(fd);
     };
   }
 
@@ -162,7 +162,7 @@ export class HostFiles {
   checkGiven(): void {
     const left = this.#given?.splice(0) ?? [];
     const wires = this.#givenWires.splice(0);
-    for (const { fd } of left) close(fd);
+    for (const fd of left.flatMap(fdsOf)) close(fd);
     for (const fd of wires.flatMap(({ wire }) => wireFds(wire))) close(fd);
     if (wires.length > 0)
       throw new Error(`the VM has no device "${wires[0]!.device}", for which a network was opened`);

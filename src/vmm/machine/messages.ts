@@ -1,6 +1,7 @@
-import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { DiskFormat, DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { BackingFile } from '../backends/image-chain.ts';
 import type { WireFacts } from '../backends/net/wire.ts';
 import type { OpenDisk } from '../backends/open-disk.ts';
 import type { Layer } from '../confinement/layer.ts';
@@ -73,7 +74,7 @@ export type MachineCommands = {
     readonly result: null;
   };
   /**
-   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then that of `disk`, then those of `wire`. Of one that
+   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then those of `disk`, then those of `wire`. Of one that
    * fails nothing is left.
    */
   plug: { readonly arguments: PlugArguments; readonly result: PluggedIn };
@@ -101,8 +102,29 @@ export type MachineCommands = {
 /** The network of the device with this name, without its fds. */
 export type GivenWireFacts = { readonly device: string; readonly wire: WireFacts };
 
-/** An open disk, without its fd. */
-export type DiskFacts = Omit<OpenDisk, 'fd'>;
+/** An open disk, without its fds. Absent from a version that has raw images only: what concerns others. */
+export type DiskFacts = Omit<OpenDisk, 'fd' | 'backing' | 'imageFormat'> & {
+  readonly imageFormat?: DiskFormat | undefined;
+  readonly backing?: readonly Omit<BackingFile, 'fd'>[] | undefined;
+};
+
+export function diskFacts({ fd: _, backing, ...facts }: OpenDisk): DiskFacts {
+  return { ...facts, backing: backing.map(({ path, format }) => ({ path, format })) };
+}
+
+/** How many fds an open disk has. */
+export function fdCount({ backing = [] }: DiskFacts): number {
+  return 1 + backing.length;
+}
+
+/** @param fds of the disk, as `fdsOf` has them */
+export function diskOfFacts(
+  { backing = [], imageFormat = 'raw', ...facts }: DiskFacts,
+  fds: readonly number[],
+): OpenDisk {
+  const files = backing.map((file, index) => ({ ...file, fd: fds[1 + index]! }));
+  return { ...facts, imageFormat, backing: files, fd: fds[0]! };
+}
 
 export type PlugArguments = {
   /** Checked, but for the options of a device module's type. Without `bus` and `addr` the machine places it. */
@@ -205,7 +227,7 @@ export type FromMachine =
   | { readonly kind: 'topology'; readonly topology: Topology }
   /** What became of each layer of its process's confinement. */
   | { readonly kind: 'confinement'; readonly layers: readonly Layer[] }
-  | { readonly kind: 'state'; readonly state: RunState }
+  | { readonly kind: 'state'; readonly state: RunState; readonly reason?: string | undefined }
   /** Devices that stopped serving their driver, each with the reason; the machine keeps running. */
   | { readonly kind: 'broken'; readonly broken: Readonly<Record<string, string>> }
   /** Devices whose requests the host's disk has failed in the last minute or two, each with what failed last. */

@@ -90,6 +90,7 @@ export class MachineReport {
   #topology: Topology | null = null;
   #layers: readonly Layer[] | null = null;
   #state: RunState = 'starting';
+  #stateReason: string | undefined;
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
   /** Why, by device. */
@@ -114,9 +115,11 @@ export class MachineReport {
     this.#unsent.add('topology');
   }
 
-  entered(state: RunState): void {
-    if (state === this.#state) return;
+  /** @param reason why it is paused, if nobody has asked for it */
+  entered(state: RunState, reason?: string): void {
+    if (state === this.#state && reason === this.#stateReason) return;
     this.#state = state;
+    this.#stateReason = reason;
     this.#unsent.add('state');
   }
 
@@ -311,7 +314,11 @@ export class MachineReport {
       case 'confinement':
         return this.#layers === null ? null : { kind: 'confinement', layers: this.#layers };
       case 'state':
-        return { kind: 'state', state: this.#state };
+        return {
+          kind: 'state',
+          state: this.#state,
+          ...(this.#stateReason !== undefined && { reason: this.#stateReason }),
+        };
       case 'broken':
         return { kind: 'broken', broken: this.#broken };
       case 'disk-errors':

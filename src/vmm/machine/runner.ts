@@ -154,6 +154,7 @@ export class MachineRunner {
       reportBroken: (device, reason) => this.#tell(report => report.broke(device, reason)),
       warn: text => this.#tell(report => report.happened('warning', text)),
       reportDiskErrors: (device, text) => this.#tell(report => report.diskFailed(device, text)),
+      pauseForDisk: (device, reason) => this.#built?.controls.pause.failed(`I/O error: ${device}: ${reason}`),
       requestUnplug: (device, reason) => this.#built?.controls.hotPlug.requested(device, reason),
     });
     const machine = new Machine(parts, () => this.#machineChanged());

@@ -3,9 +3,9 @@ import type { MachineServices } from '../../devices/machine-services.ts';
 import type { HostDevices } from '../../devices/vfio/host-device.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
 import { HostScsi } from '../backends/host-scsi.ts';
+import { openImageDisk } from '../backends/image-disk.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
-import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
@@ -25,6 +25,7 @@ export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly reportDiskErrors: (device: string, text: string | null) => void;
+  readonly pauseForDisk: (device: string, reason: string) => void;
   /** A device is to leave, at its host's request. */
   readonly requestUnplug: (device: string, reason: string) => void;
   /** Tells the user about something that does not stop the machine. */
@@ -65,6 +66,7 @@ export function machineServices(
     reportBroken: base.reportBroken,
     warn: base.warn,
     reportDiskErrors: base.reportDiskErrors,
+    pauseForDisk: base.pauseForDisk,
     requestUnplug: base.requestUnplug,
     eventFds: {
       create: () => native.ownFd(eventfd()),
@@ -85,11 +87,9 @@ export function machineServices(
     readFile: readSmallFile,
     hostDevices,
     backends: machineBackends({
-      disk: {
-        raw: options => {
-          const { disk, owner } = files.openDisk(options);
-          return openRawDisk(disk, options.readonly, { queues, native, owner });
-        },
+      disk: options => {
+        const { disk, owner } = files.openDisk(options);
+        return openImageDisk(disk, options, { queues, native, owner });
       },
       net: ({ device }) => {
         const { wire, owner } = files.openWire(device);

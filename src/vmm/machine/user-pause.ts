@@ -2,11 +2,18 @@ import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
 import type { Tell } from './report.ts';
 
-/** The pause that a machine's user asks for, which lasts until the user ends it, across resets. */
+/** The pause that a machine's user asks for, or that a failing disk makes, which lasts until the user ends it, across resets. */
 export class UserPause {
   readonly #machine: Machine;
   readonly #tell: Tell;
   #release: Release | null = null;
+  /** Because the host fails a disk's requests, which are carried out again when it ends. */
+  #failure: {
+    readonly reason: string;
+    readonly release: Release;
+    isQuiesced: boolean;
+    ends: boolean;
+  } | null = null;
   /** Of those who wait for the vCPUs to stop. */
   readonly #callbacks = new Set<() => void>();
 
@@ -17,7 +24,23 @@ export class UserPause {
 
   /** The user has asked for it, also if vCPUs still run. */
   get isAsked(): boolean {
-    return this.#release !== null;
+    return this.#release !== null || this.#failure !== null;
+  }
+
+  /** Pauses the machine because of a disk error. */
+  failed(reason: string): void {
+    if (this.#failure !== null) return;
+    let isQuiesced = false;
+    const release = this.#machine.hold({
+      quiesced: () => {
+        isQuiesced = true;
+        if (this.#failure === null) return;
+        this.#failure.isQuiesced = true;
+        if (this.#failure.ends) this.#endFailure();
+      },
+    });
+    this.#failure = { reason, release, isQuiesced, ends: false };
+    this.update();
   }
 
   /**
@@ -39,14 +62,28 @@ export class UserPause {
   end(): void {
     this.#release?.();
     this.#release = null;
+    if (this.#failure !== null) {
+      // The request that waits begins again with its queue, which has to stop first.
+      if (this.#failure.isQuiesced) this.#endFailure();
+      else this.#failure.ends = true;
+    }
     this.#callBack();
+    this.update();
+  }
+
+  #endFailure(): void {
+    const { release } = this.#failure!;
+    this.#failure = null;
+    release();
     this.update();
   }
 
   /** The machine begins to run, or has stopped. */
   update(): void {
     const isPaused = this.isAsked && this.#machine.parked;
-    this.#tell(report => report.entered(isPaused ? 'paused' : 'running'));
+    this.#tell(report =>
+      report.entered(isPaused ? 'paused' : 'running', isPaused ? this.#failure?.reason : undefined),
+    );
     // After the state: who waits for the reply looks at it.
     if (isPaused) this.#callBack();
   }

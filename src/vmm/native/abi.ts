@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 15;
+export const ABI_VERSION = 16;
 
 /** Kinds of events. */
 export const EVENT = {
@@ -29,6 +29,10 @@ export const IMAGE_FLAG = {
   readonly: 1,
   /** The backing store can deallocate space. */
   discard: 2,
+  /** Nothing is made durable. */
+  volatile: 4,
+  /** Every write is durable when it completes. */
+  writeThrough: 8,
 } as const;
 
 /** Values of `access` in `DiskErrors`. */
@@ -79,6 +83,18 @@ export const FILTER_FLAG = {
   noBroadcast: 32,
   /** Frames of VLANs are passed on only if their number's bit is set. */
   vlans: 64,
+} as const;
+
+/** What is made of a failed request. */
+export const ERROR_ACTION = {
+  /** The guest gets an error. */
+  report: 0,
+  /** The guest gets no error. */
+  ignore: 1,
+  /** The VM is paused, and the request carried out again when it continues. */
+  stop: 2,
+  /** Stop if the host has no space left, else report. */
+  enospc: 3,
 } as const;
 
 /** What comes before the first vCPU block. */
@@ -310,6 +326,13 @@ export const imageConfigStruct = new Struct('ImageConfig', {
   fd: 's32',
   /** `image_flag` bits. */
   flags: 'u32',
+});
+
+/** A file of an image's chain, as passed by JavaScript. */
+export const chainFileStruct = new Struct('ChainFile', {
+  fd: 's32',
+  /** 1 for qcow2, 0 for raw. */
+  qcow2: 'u32',
 });
 
 /** How the image is allocated from some byte on. */

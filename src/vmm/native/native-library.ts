@@ -68,6 +68,17 @@ function bind(library: Library) {
     vring_vcpu_stop: library.func('int vring_vcpu_stop(int vm, uint32_t index)'),
     vring_vcpu_error: library.func('int vring_vcpu_error(int vm, uint32_t index, void *text, uint32_t size)'),
     vring_image_open: library.func('int vring_image_open(int vm, void *config)'),
+    vring_image_open_qcow2: library.func(
+      'int vring_image_open_qcow2(int vm, void *config, void *chain, uint32_t count)',
+    ),
+    vring_image_capacity: library.func('int vring_image_capacity(int vm, uint32_t image, void *capacity)'),
+    vring_image_set_policy: library.func(
+      'int vring_image_set_policy(int vm, uint32_t image, uint32_t reads, uint32_t writes)',
+    ),
+    vring_image_corruption: library.func(
+      'int vring_image_corruption(int vm, uint32_t image, void *text, uint32_t size)',
+    ),
+    vring_qcow2_inspect: library.func('int vring_qcow2_inspect(int fd, void *text, uint32_t size)'),
     vring_image_close: library.func('int vring_image_close(int vm, uint32_t image)'),
     vring_image_resize: library.func('int vring_image_resize(int vm, uint32_t image, uint64_t capacity)'),
     vring_image_set_write_through: library.func(

@@ -6,6 +6,7 @@ import type { StructValue } from '../kvm/c-struct.ts';
 import {
   allocationStruct,
   blkConfigStruct,
+  chainFileStruct,
   DISK_ACCESS,
   diskErrorsStruct,
   eventStruct,
@@ -34,6 +35,17 @@ export type NativeProgress = {
 
 /** What a virtio-blk queue serves. */
 export type BlkConfig = StructValue<typeof blkConfigStruct.fields>;
+
+/** A file of an image's chain. */
+export type ChainFile = { readonly fd: number; readonly isQcow2: boolean };
+
+export type ImageOptions = {
+  readonly readonly: boolean;
+  /** The space of what is discarded is given back. */
+  readonly canDiscard: boolean;
+  /** When what is written is made durable: when the guest asks for it, before a write completes, or never. */
+  readonly durability: 'asked' | 'always' | 'never';
+};
 
 /** Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth. */
 export type RateLimits = {
@@ -307,10 +319,43 @@ export class NativeVm implements ResourceOwner {
   }
 
   /** Opens a raw image of `size` bytes, a multiple of 512, in the open file of `fd`, which is duplicated. @returns its handle */
-  openImage(fd: number, size: number, readonly: boolean, canDiscard: boolean): number {
-    const flags = (readonly ? IMAGE_FLAG.readonly : 0) | (canDiscard ? IMAGE_FLAG.discard : 0);
-    const config = imageConfigStruct.encode({ capacity: BigInt(size), fd, flags });
+  openImage(fd: number, size: number, options: ImageOptions): number {
+    const config = imageConfigStruct.encode({ capacity: BigInt(size), fd, flags: imageFlags(options) });
     return checked('vring_image_open', this.#calls.vring_image_open(this.handle, config));
+  }
+
+  /**
+   * Opens a qcow2 image whose chain of files is open, itself first; the fds are duplicated. @returns its handle
+   * @throws SystemError EBADMSG for one that cannot be used, as `inspectQcow2` says
+   */
+  openQcow2Image(chain: readonly ChainFile[], options: ImageOptions): number {
+    const config = imageConfigStruct.encode({ capacity: 0n, fd: -1, flags: imageFlags(options) });
+    const files = new Uint8Array(chain.length * chainFileStruct.size);
+    for (const [index, { fd, isQcow2 }] of chain.entries())
+      chainFileStruct.write(files, { fd, qcow2: Number(isQcow2) }, index * chainFileStruct.size);
+    const result = this.#calls.vring_image_open_qcow2(this.handle, config, files, chain.length);
+    return checked('vring_image_open_qcow2', result);
+  }
+
+  /** Bytes of the disk in an image. */
+  imageCapacity(image: number): number {
+    const out = new BigUint64Array(1);
+    const result = this.#calls.vring_image_capacity(this.handle, image, new Uint8Array(out.buffer));
+    checked('vring_image_capacity', result);
+    return Number(out[0]);
+  }
+
+  /** What is made of requests that fail on the host: `ERROR_ACTION`s. */
+  setErrorPolicy(image: number, reads: number, writes: number): void {
+    const result = this.#calls.vring_image_set_policy(this.handle, image, reads, writes);
+    checked('vring_image_set_policy', result);
+  }
+
+  /** Why nothing is written to an image any more, because its tables are wrong; empty if they are not known to be. */
+  imageCorruption(image: number): string {
+    const text = new Uint8Array(MAX_TEXT);
+    const length = this.#calls.vring_image_corruption(this.handle, image, text, text.length);
+    return decode(text, checked('vring_image_corruption', length));
   }
 
   /** The file is closed when no queue uses it any more. */
@@ -448,6 +493,15 @@ export class NativeVm implements ResourceOwner {
     const length = this.#calls.vring_queue_error(this.handle, queue, text, text.length);
     return decode(text, checked('vring_queue_error', length));
   }
+}
+
+function imageFlags({ readonly, canDiscard, durability }: ImageOptions): number {
+  return (
+    (readonly ? IMAGE_FLAG.readonly : 0) |
+    (canDiscard ? IMAGE_FLAG.discard : 0) |
+    (durability === 'never' ? IMAGE_FLAG.volatile : 0) |
+    (durability === 'always' ? IMAGE_FLAG.writeThrough : 0)
+  );
 }
 
 /** For the descriptors of a whole packed ring. */

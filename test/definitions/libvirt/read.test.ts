@@ -40,7 +40,10 @@ describe('a domain as written by virsh dumpxml', () => {
           serial: 'WEB-1',
           queues: 4,
         },
-        { file: '/dev/vg0/data', bus: 'scsi', format: 'raw', readonly: true, limits: { iops: 100 } },
+        {
+          ...{ file: '/dev/vg0/data', bus: 'scsi', format: 'raw', cache: 'writethrough', readonly: true },
+          limits: { iops: 100 },
+        },
         { file: '/iso/debian.iso', bus: 'ide', cdrom: true },
       ],
       nics: [
@@ -74,7 +77,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/features/vmport',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/clock/timer',
-      'domain/devices/disk/driver@cache',
       'domain/devices/disk/iotune/read_bytes_sec',
       'domain/devices/disk/target: sata becomes ide',
       'domain/devices/disk: it has no medium',

@@ -19,7 +19,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'kvm-unit-tests': { missing: [] },
   'buildroot start-qemu.sh': { missing: [] },
   'yocto runqemu': { missing: [] },
-  'cloud image quickstart': { missing: ['disks[0]'] },
+  'cloud image quickstart': { missing: [] },
   'cloud-init documentation': { refused: ['-smbios type=1,serial=ds=nocloud;s=http://10.0.2.2:8000/'] },
   'OVMF run script': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
   'edk2 -bios': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },

@@ -84,6 +84,8 @@ describe('the files of a machine that another process had', () => {
         ...change,
         fd: openSync(options.path, 'r+'),
         size: SIZE,
+        imageFormat: 'raw' as const,
+        backing: [],
         isBlockDevice: false,
         blockSize: 512,
         canDiscard: true,

@@ -92,6 +92,7 @@ function rig() {
     request: never,
     reportBroken: never,
     reportDiskErrors: never,
+    pauseForDisk: never,
     requestUnplug: never,
     warn: never,
     consoles: new ConsolePorts(never),

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { openImageDisk } from '../../../src/vmm/backends/image-disk.ts';
 import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
-import { openRawDisk } from '../../../src/vmm/backends/raw-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { QueueMemory } from '../../../src/vmm/memory/queue-memory.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
@@ -37,9 +37,13 @@ class VmWithDisk {
   constructor(path: string) {
     writeFileSync(path, new Uint8Array(64 * 1024));
     const disk = openDisk({ path, format: 'raw', readonly: false, cache: 'writeback' });
-    const raw = openRawDisk(disk, false, {
-      ...{ queues: new QueueThreads(this.native), native: this.native, owner: this.native },
-    });
+    const raw = openImageDisk(
+      disk,
+      { readonly: false, cache: 'writeback' },
+      {
+        ...{ queues: new QueueThreads(this.native), native: this.native, owner: this.native },
+      },
+    );
     const label = { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 8 };
     const counters = new CounterBlocks(this.counters, SHAPE).queue(label);
     this.native.watchEventFd(this.#callFd, 1);

@@ -1,8 +1,10 @@
 import { version } from '../../../project-root.ts';
 import { wireFacts, wireFds } from '../../backends/net/wire.ts';
+import { fdsOf } from '../../backends/open-disk.ts';
 import { reasonOf } from '../device-modules.ts';
 import type { HostFiles } from '../host-files.ts';
 import type { Machine } from '../life-cycle.ts';
+import { diskFacts } from '../messages.ts';
 import type { MachineReport } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
 import type { GivenMachine } from './giver.ts';
@@ -58,14 +60,14 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
       if (first!.fd === null) copy = parts.copyRam();
       const ram = copy?.fd ?? first!.fd!;
       const disks = files.disks.map(
-        ({ fd: _, path, format, readonly, cache, ...facts }): OfferedDisk => ({
+        ({ path, format, readonly, cache, ...disk }): OfferedDisk => ({
           options: { path, format, readonly, cache },
-          facts,
+          facts: diskFacts(disk),
         }),
       );
       const images = files.images.map(({ path }) => path);
       const wires = files.wires.map(({ device, wire }) => ({ device, wire: wireFacts(wire) }));
-      const fds = [...files.disks, ...files.images].map(({ fd }) => fd);
+      const fds = [...files.disks.flatMap(fdsOf), ...files.images.map(({ fd }) => fd)];
       const wiresFds = files.wires.flatMap(({ wire }) => wireFds(wire));
       return {
         offer: { kind: 'offer', format: FORMAT, version: version(), disks, images, wires },

@@ -11,7 +11,13 @@
  * Until `go`, either side may say `failed` or close the socket, and the old process goes on.
  */
 import * as z from 'zod/mini';
-import type { DiskOptions } from '../../../devices/backends/disk.ts';
+import {
+  type DiskFormat,
+  type DiskOptions,
+  diskBackends,
+  diskCaches,
+} from '../../../devices/backends/disk.ts';
+import { MAX_CHAIN } from '../../backends/image-chain.ts';
 import { MAX_WIRE_FDS } from '../../backends/net/wire.ts';
 import type { DiskFacts, GivenWireFacts } from '../messages.ts';
 
@@ -20,7 +26,10 @@ export const FORMAT = 1;
 
 export type OfferedDisk = { readonly options: DiskOptions; readonly facts: DiskFacts };
 
-/** The fds that come with it: RAM, counters, the lock of the VM's name, then disks, images and wires in the order of their lists. */
+/**
+ * The fds that come with it: RAM, counters, the lock of the VM's name, then disks, each with its backing files, images and wires in the
+ * order of their lists.
+ */
 export type Offer = {
   readonly kind: 'offer';
   readonly format: number;
@@ -49,12 +58,14 @@ const path = text(4096);
 const count = z.int().check(z.minimum(0));
 const failed = z.object({ kind: z.literal('failed'), reason: text(16_384) });
 
+const imageFormat = z.enum(diskBackends.map(({ type }) => type) as [DiskFormat, ...DiskFormat[]]);
+
 const disk: z.ZodMiniType<OfferedDisk> = z.object({
   options: z.object({
     path,
-    format: z.optional(z.literal('raw')),
+    format: z.optional(imageFormat),
     readonly: z.boolean(),
-    cache: z.enum(['writeback', 'none']),
+    cache: z.enum(diskCaches),
   }),
   facts: z.object({
     size: count,
@@ -62,6 +73,8 @@ const disk: z.ZodMiniType<OfferedDisk> = z.object({
     blockSize: count,
     canDiscard: z.boolean(),
     file: text(64),
+    imageFormat: z.optional(imageFormat),
+    backing: z.optional(z.array(z.object({ path, format: imageFormat })).check(z.maxLength(MAX_CHAIN))),
   }),
 });
 

@@ -6,6 +6,7 @@ import type { GivenFiles } from '../host-files.ts';
 import type { Machine } from '../life-cycle.ts';
 import type { MachineOrigin } from '../machine.ts';
 import type { MachineState } from '../machine-state.ts';
+import { diskOfFacts } from '../messages.ts';
 import { MachineReport } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
 import { decodeHandedState, encodeHandedState, type HandedState } from './state.ts';
@@ -46,7 +47,11 @@ export class TakeOver {
 
   get files(): GivenFiles {
     const { disks, images, wires } = this.#given;
-    return { disks: disks.map(({ fd, options, facts }) => ({ ...options, ...facts, fd })), images, wires };
+    return {
+      disks: disks.map(({ fds, options, facts }) => ({ ...options, ...diskOfFacts(facts, fds) })),
+      images,
+      wires,
+    };
   }
 
   /** Of the VM's name. */

@@ -12,7 +12,7 @@ import {
   parseFromGiver,
 } from './messages.ts';
 
-export type GivenDisk = OfferedDisk & { readonly fd: number };
+export type GivenDisk = OfferedDisk & { /** As `fdsOf` has them. */ readonly fds: readonly number[] };
 
 /** What a machine is built of that another process has. The fds are then the caller's. */
 export type Given = {
@@ -105,7 +105,10 @@ export class Taker {
         lock: take(isFile, 'a lock'),
         disks: disks.map(disk => ({
           ...disk,
-          fd: take(fd => isDisk(fd, disk.facts.isBlockDevice), `the disk ${disk.options.path}`),
+          fds: [
+            take(fd => isDisk(fd, disk.facts.isBlockDevice), `the disk ${disk.options.path}`),
+            ...(disk.facts.backing ?? []).map(({ path }) => take(isAnyDisk, `the backing file ${path}`)),
+          ],
         })),
         images: images.map(path => ({ path, fd: take(isFile, `the file ${path}`) })),
         wires: takeGivenWires(
@@ -134,6 +137,10 @@ function isFile(fd: number): boolean {
 function isWire(fd: number): boolean {
   const stats = fstatSync(fd);
   return stats.isSocket() || stats.isCharacterDevice();
+}
+
+function isAnyDisk(fd: number): boolean {
+  return isDisk(fd, true) || isDisk(fd, false);
 }
 
 function isDisk(fd: number, isBlockDevice: boolean): boolean {

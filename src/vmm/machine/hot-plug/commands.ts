@@ -1,7 +1,7 @@
 import { takeGivenWires } from '../../backends/net/given-wires.ts';
 import { close } from '../../native/libc.ts';
 import { takeGivenDevices } from '../../vfio/given-devices.ts';
-import type { MachineCommands, PlugArguments } from '../messages.ts';
+import { fdCount, type MachineCommands, type PlugArguments } from '../messages.ts';
 import type { Reply } from '../reply.ts';
 import type { GivenToPlug, HotPlug } from './hot-plug.ts';
 
@@ -36,16 +36,25 @@ export function plug(
 function takeFds({ takeFd }: Plugged, { name, hostDevices = [], disk, wire }: PlugArguments): GivenToPlug {
   const taken = {
     hostDevices: takeGivenDevices(hostDevices, takeFd, close),
-    disk: disk === undefined ? null : takeFd(),
+    disk: disk === undefined ? null : takeAll(fdCount(disk), takeFd),
   };
   const wires = wire === undefined ? [] : [{ device: name, wire }];
   try {
     return { ...taken, wires: takeGivenWires(wires, takeFd, close) };
   } catch (error) {
-    if (taken.disk !== null) close(taken.disk);
+    for (const fd of taken.disk ?? []) close(fd);
     for (const fd of taken.hostDevices.flatMap(({ fds }) => [...fds.values()])) close(fd);
     throw error;
   }
+}
+
+/** Null: some have not come. */
+function takeAll(count: number, takeFd: () => number | null): readonly number[] | null {
+  const taken = Array.from({ length: count }, takeFd);
+  const fds = taken.filter(fd => fd !== null);
+  if (fds.length === count) return fds;
+  for (const fd of fds) close(fd);
+  return null;
 }
 
 export function unplug(on: Plugged, { device, force }: Arguments<'unplug'>, reply: Reply<null>): void {

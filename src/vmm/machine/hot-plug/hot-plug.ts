@@ -15,7 +15,7 @@ import type { GivenDevice } from '../../vfio/given-devices.ts';
 import { reasonOf } from '../device-modules.ts';
 import type { HostFiles } from '../host-files.ts';
 import type { Machine } from '../life-cycle.ts';
-import type { PlugArguments, PluggedIn } from '../messages.ts';
+import { diskOfFacts, type PlugArguments, type PluggedIn } from '../messages.ts';
 import type { DeviceLabel } from '../topology.ts';
 import { freePlace } from './free-place.ts';
 import { creationServices } from './undo.ts';
@@ -39,7 +39,7 @@ export type HotPlugOptions = {
 /** The fds that come with a device. */
 export type GivenToPlug = {
   /** Of its disk; null: none has come. */
-  readonly disk: number | null;
+  readonly disk: readonly number[] | null;
   readonly hostDevices: readonly GivenDevice[];
   /** Its network, if one has come. */
   readonly wires?: readonly GivenWire[];
@@ -91,7 +91,7 @@ export class HotPlug {
       // Somebody may have begun to take a snapshot meanwhile, or the machine over.
       const failure = unmapped ?? this.#whyNotNow;
       const outcome = failure ?? this.#outcome(() => this.#plug(plugged, given.disk));
-      if (failure !== null && given.disk !== null) close(given.disk);
+      if (failure !== null && given.disk !== null) for (const fd of given.disk) close(fd);
       closeWires();
       // Those that no model has opened.
       hostDevices.release(addresses);
@@ -132,14 +132,14 @@ export class HotPlug {
   }
 
   /** @param disk is then this object's. @throws an error for the user */
-  #plug({ config, name, disk: facts }: PlugArguments, disk: number | null): PluggedIn {
+  #plug({ config, name, disk: facts }: PlugArguments, disk: readonly number[] | null): PluggedIn {
     const { machine, files } = this.#options;
     const { parts } = machine;
     const { table, chipset } = parts;
     const given = table.disk(config);
     const isGiven = given !== null && facts !== undefined && disk !== null;
-    if (disk !== null && !isGiven) close(disk);
-    const takeBack = isGiven ? files.give({ ...given, ...facts, fd: disk }) : () => {};
+    if (disk !== null && !isGiven) for (const fd of disk) close(fd);
+    const takeBack = isGiven ? files.give({ ...given, ...diskOfFacts(facts, disk) }) : () => {};
     const { services, created, undo } = creationServices(parts.services);
     try {
       if (given !== null && !isGiven) throw new Error('the disk did not reach the machine: try again');

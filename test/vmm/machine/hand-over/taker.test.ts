@@ -55,7 +55,8 @@ function taken() {
     given.ram,
     given.counters,
     given.lock,
-    ...[...given.disks, ...given.images].map(({ fd }) => fd),
+    ...given.disks.flatMap(({ fds }) => fds),
+    ...given.images.map(({ fd }) => fd),
   ])
     close(fd);
   return given;
@@ -69,7 +70,7 @@ describe('who takes a machine over', () => {
     const { version, disks, images } = taken();
     expect({ version, disks, images }).toEqual({
       version: '1.0.0',
-      disks: [{ ...DISK, fd: expect.any(Number) }],
+      disks: [{ ...DISK, fds: [expect.any(Number)] }],
       images: [{ path: '/boot/vmlinux', fd: expect.any(Number) }],
     });
     expect(Buffer.from(taker.prepared())).toEqual(STATE);

@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend, BlockQueue, DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
 import type { QueueProgress } from '../../../src/devices/virtio/virtio-device.ts';
+import { type ImageDisk, openImageDisk } from '../../../src/vmm/backends/image-disk.ts';
 import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
-import { openRawDisk, type RawDisk } from '../../../src/vmm/backends/raw-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
@@ -58,7 +58,11 @@ function emptyVm(): NativeVm {
 /** Opens a disk that is closed after the test. */
 function open(path: string, readonly = false, native = emptyVm()): BlockBackend {
   const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
-  return openRawDisk(disk, readonly, { queues: new QueueThreads(native), native, owner: native });
+  return openImageDisk(
+    disk,
+    { readonly, cache: 'none' },
+    { queues: new QueueThreads(native), native, owner: native },
+  );
 }
 
 describe('opening a disk', () => {
@@ -132,7 +136,7 @@ class Driver {
   readonly queues = new QueueThreads(this.native);
   readonly kickFd = this.native.ownFd(libc.eventfd());
   readonly callFd = this.native.ownFd(libc.eventfd());
-  readonly raw: RawDisk;
+  readonly raw: ImageDisk;
   readonly broken: string[] = [];
   readonly diskErrors: DiskErrors[] = [];
   #queue: BlockQueue | null = null;
@@ -143,7 +147,11 @@ class Driver {
     this.native.setMemory(this.ram.regions);
     this.native.watchEventFd(this.callFd, 1);
     const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
-    this.raw = openRawDisk(disk, readonly, { queues: this.queues, native: this.native, owner: this.native });
+    this.raw = openImageDisk(
+      disk,
+      { readonly, cache: 'none' },
+      { queues: this.queues, native: this.native, owner: this.native },
+    );
   }
 
   start(progress: QueueProgress = { lastAvail: 0, usedIndex: 0 }, features = FEATURES): void {

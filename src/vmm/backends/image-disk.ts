@@ -1,4 +1,4 @@
-import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { DiskErrorAction, DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
 import type {
   BlockBackend,
   BlockQueue,
@@ -6,13 +6,14 @@ import type {
   DiskHandles,
 } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { ERROR_ACTION } from '../native/abi.ts';
 import { SystemError } from '../native/libc.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { ImageOptions, NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
 import type { FileIdentity } from './file-identity.ts';
-import type { OpenDisk } from './open-disk.ts';
+import { fdsOf, type OpenDisk } from './open-disk.ts';
 import { queueAdvice } from './queue-advice.ts';
 
 const SERIAL_BYTES = 20;
@@ -25,12 +26,19 @@ type DiskParts = {
   readonly owner: ResourceOwner;
 };
 
-/** A raw image file or a block device. Its queues are served by native threads with io_uring. */
-export class RawDisk implements BlockBackend {
+const ACTIONS: Readonly<Record<DiskErrorAction, number>> = ERROR_ACTION;
+
+/** What a guest's disk is made of, apart from its file. */
+export type ImageDiskOptions = Pick<DiskOptions, 'readonly' | 'cache' | 'keepsDiscarded' | 'policy'>;
+
+/** An image file or a block device. Its queues are served by native threads with io_uring. */
+export class ImageDisk implements BlockBackend {
   readonly file: FileIdentity;
   readonly readonly: boolean;
   readonly blockSize: number;
   readonly canDiscard: boolean;
+  readonly format: DiskFormat;
+  readonly backing: readonly string[];
   readonly #disk: OpenDisk;
   readonly #image: number;
   readonly #limiter: number;
@@ -38,16 +46,20 @@ export class RawDisk implements BlockBackend {
   readonly #native: NativeVm;
   readonly #owner: ResourceOwner;
 
-  constructor(disk: OpenDisk, readonly: boolean, { queues, native, owner }: DiskParts) {
+  constructor(disk: OpenDisk, options: ImageDiskOptions, { queues, native, owner }: DiskParts) {
+    const { readonly, keepsDiscarded = false, policy = { rerror: 'report', werror: 'report' } } = options;
     this.file = disk.file;
     this.readonly = readonly;
     this.blockSize = disk.blockSize;
-    this.canDiscard = disk.canDiscard;
+    this.canDiscard = disk.canDiscard && !keepsDiscarded;
+    this.format = disk.imageFormat;
+    this.backing = disk.backing.map(({ path }) => path);
     this.#disk = disk;
     this.#queues = queues;
     this.#native = native;
     this.#owner = owner;
-    this.#image = native.openImage(disk.fd, disk.size, readonly, disk.canDiscard);
+    this.#image = openImage(disk, this.canDiscard, options, native);
+    native.setErrorPolicy(this.#image, ACTIONS[policy.rerror], ACTIONS[policy.werror]);
     this.#limiter = native.createLimiter(UNLIMITED);
   }
 
@@ -99,12 +111,33 @@ export class RawDisk implements BlockBackend {
   close(): void {
     this.#native.closeImage(this.#image);
     this.#native.destroyLimiter(this.#limiter);
-    this.#owner.closeFd(this.#disk.fd);
+    for (const fd of fdsOf(this.#disk)) this.#owner.closeFd(fd);
   }
 }
 
-/** The backend of an open disk, whose fd the owner takes over. */
-export function openRawDisk(disk: OpenDisk, readonly: boolean, parts: DiskParts): RawDisk {
-  parts.owner.ownFd(disk.fd);
-  return new RawDisk(disk, readonly, parts);
+/** The backend of an open disk, whose fds the owner takes over. */
+export function openImageDisk(disk: OpenDisk, options: ImageDiskOptions, parts: DiskParts): ImageDisk {
+  for (const fd of fdsOf(disk)) parts.owner.ownFd(fd);
+  return new ImageDisk(disk, options, parts);
+}
+
+/** @returns its handle. @throws DiskError */
+function openImage(
+  disk: OpenDisk,
+  canDiscard: boolean,
+  { readonly, cache }: ImageDiskOptions,
+  native: NativeVm,
+): number {
+  const { fd, imageFormat, backing, size } = disk;
+  const isDurable = cache === 'writethrough' || cache === 'directsync';
+  const durability = isDurable ? 'always' : cache === 'unsafe' ? 'never' : 'asked';
+  const options: ImageOptions = { readonly, canDiscard, durability };
+  if (imageFormat === 'raw') return native.openImage(fd, size, options);
+  try {
+    const chain = backing.map(({ fd, format }) => ({ fd, isQcow2: format === 'qcow2' }));
+    return native.openQcow2Image([{ fd, isQcow2: true }, ...chain], options);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new DiskError(`the image cannot be used: ${error.code}`);
+  }
 }

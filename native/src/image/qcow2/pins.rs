@@ -1,0 +1,75 @@
+//! Which requests may still use what they looked up. A cluster that the tables no longer refer to is used again only when no request
+//! can have it from before: requests are counted by the parity of the time at which they began, and time goes on only when those of the
+//! time before have ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+#[derive(Default)]
+pub struct Pins {
+    time: AtomicU64,
+    held: [AtomicU64; 2],
+}
+
+/// Keeps in place what is looked up while there is one.
+pub struct Pin {
+    pins: Arc<Pins>,
+    parity: usize,
+}
+
+impl Pins {
+    pub fn pin(self: &Arc<Pins>) -> Pin {
+        loop {
+            let time = self.time.load(SeqCst);
+            let parity = (time & 1) as usize;
+            self.held[parity].fetch_add(1, SeqCst);
+            if self.time.load(SeqCst) == time {
+                return Pin { pins: self.clone(), parity };
+            }
+            self.held[parity].fetch_sub(1, SeqCst);
+        }
+    }
+
+    pub fn now(&self) -> u64 {
+        self.time.load(SeqCst)
+    }
+
+    /// Lets time go on as far as it can. What was looked up two times ago has no user. For one thread at a time.
+    pub fn advance(&self) -> u64 {
+        for _ in 0..2 {
+            let time = self.now();
+            if self.held[(time + 1) as usize & 1].load(SeqCst) != 0 {
+                break;
+            }
+            self.time.store(time + 1, SeqCst);
+        }
+        self.now()
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.pins.held[self.parity].fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_when_those_of_the_time_before_have_ended() {
+        let pins = Arc::new(Pins::default());
+        let first = pins.pin();
+        let dropped_at = pins.now();
+        // A new time may begin, but not a second one.
+        assert_eq!(pins.advance(), dropped_at + 1);
+        let second = pins.pin();
+        assert_eq!(pins.advance(), dropped_at + 1);
+        drop(first);
+        assert_eq!(pins.advance(), dropped_at + 2);
+        assert_eq!(pins.advance(), dropped_at + 2);
+        drop(second);
+        assert_eq!(pins.advance(), dropped_at + 4);
+    }
+}

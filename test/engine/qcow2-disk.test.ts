@@ -1,0 +1,148 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { isLockedElsewhere } from '../../src/vmm/native/ofd-lock.ts';
+import { GuestVm, resultOf } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { withOwnFolders } from '../support/manager-process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
+
+const MiB = 2 ** 20;
+
+withOwnFolders();
+
+let engine: LocalEngine;
+let folder: string;
+let image: string;
+let guest: GuestVm;
+
+const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8' });
+
+/** Clusters that nothing uses are all that `qemu-img check` may find. */
+function expectSound(path = image): void {
+  const { status, stdout, stderr } = spawnSync('qemu-img', ['check', path], { encoding: 'utf8' });
+  expect([0, 3], stdout + stderr).toContain(status);
+}
+
+function isLocked(): boolean {
+  const fd = openSync(image, 'r');
+  try {
+    return isLockedElsewhere(fd, { start: 0, length: 0 });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function content(path = image): Buffer {
+  qemuImg('convert', '-f', 'qcow2', '-O', 'raw', path, join(folder, 'content.raw'));
+  return readFileSync(join(folder, 'content.raw'));
+}
+
+beforeEach(() => {
+  engine = new LocalEngine({ machines: new ProcessMachines() });
+  folder = temporaryFolder();
+  image = join(folder, 'disk.qcow2');
+});
+afterEach(() => engine.close());
+
+async function start(options = {}): Promise<void> {
+  const disk = { type: 'virtio-blk', path: image, ...options };
+  guest = await GuestVm.start(engine, { devices: [disk] });
+}
+
+/** The guest writes a pattern to so many random places and reads it back. */
+async function verifies(count = 300): Promise<void> {
+  expect(resultOf(await guest.command(`blk verify ${count}`), 'blk-verify')).toMatchObject({
+    errors: 0,
+    bad: 0,
+  });
+}
+
+const facts = (label: string) =>
+  guest.info
+    .topology!.devices.find(({ name }) => name === 'blk0')!
+    .facts.filter(each => each.label === label)
+    .map(({ value }) => value);
+
+describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
+  test.each(['writeback', 'none', 'writethrough', 'directsync', 'unsafe'])(
+    'is written and read by its guest with cache=%s, and right for qemu-img when the VM has ended',
+    async cache => {
+      qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
+      await start({ cache, queues: 2 });
+      expect(await guest.command('info')).toContain('virtio-blk 16 MiB');
+      expect(facts('format')).toEqual(['qcow2']);
+      await verifies();
+      await verifies(1000);
+      await engine.kill(guest.id);
+      expectSound();
+    },
+  );
+
+  test('keeps what its guest has flushed when its process is killed', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', image, '4M');
+    await start();
+    // All of it: no block has zeros then.
+    await verifies(1024);
+    process.kill(guest.info.pid!, 'SIGKILL');
+    await guest.reached('crashed');
+    expectSound();
+    const bytes = content();
+    const blocks = Array.from({ length: 1024 }, (_, block) => bytes.readBigUInt64LE(4096 * block));
+    expect(blocks.filter(word => word === 0n)).toEqual([]);
+  });
+
+  test('is sound when its process is killed between any two requests', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', image, '64M');
+    for (let round = 0; round < 3; round++) {
+      await start();
+      await verifies(100);
+      engine.type(guest.id, Buffer.from('blk write 4k 16 1000000\r'));
+      await guest.printed(/blk write 4k 16 1000000/);
+      process.kill(guest.info.pid!, 'SIGKILL');
+      await guest.reached('crashed');
+      // The kernel keeps the file open until it has finished the last requests.
+      await until(() => !isLocked());
+      expectSound();
+    }
+  });
+
+  test('reads from its backing files, which stay as they are', async () => {
+    const [base, middle] = [join(folder, 'base.raw'), join(folder, 'middle.qcow2')];
+    writeFileSync(base, Buffer.alloc(8 * MiB, 'base'));
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', middle);
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', 'middle.qcow2', '-F', 'qcow2', image, '16M');
+    const before = readFileSync(middle);
+    await start({ format: 'qcow2' });
+    expect(facts('backing file')).toEqual([middle, base]);
+    await verifies();
+    await engine.kill(guest.id);
+    expectSound();
+    expect(readFileSync(middle).equals(before)).toBe(true);
+    const bytes = content();
+    expect(bytes.length).toBe(16 * MiB);
+    const kept = Array.from({ length: 2048 }, (_, block) =>
+      bytes.toString('latin1', 4096 * block, 4096 * block + 4),
+    );
+    expect(kept.filter(word => word === 'base').length).toBeGreaterThan(1000);
+  });
+
+  test('outlives pauses and resets in place', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
+    await start();
+    await verifies();
+    await engine.pause(guest.id);
+    await engine.resume(guest.id);
+    await verifies();
+    await engine.reset(guest.id);
+    await guest.printed(/vring guest.*vring guest.*> $/s);
+    await verifies();
+    expect(guest.info.broken).toEqual({});
+    await engine.kill(guest.id);
+    expectSound();
+  });
+});
