@@ -11,6 +11,7 @@ import { hostViewActions } from './host-view.ts';
 import { logActions } from './log.ts';
 import { markActions } from './marks.ts';
 import { networkActions } from './networks.ts';
+import { nicActions } from './nics.ts';
 import { overviewActions } from './overview.ts';
 import { queueActions } from './queues.ts';
 import { snapshotActions } from './snapshots.ts';
@@ -39,6 +40,7 @@ export const actions: readonly Action[] = [
   startAgain,
   ...vmChangeActions,
   ...diskActions,
+  ...nicActions,
   ...attachDiskActions,
   ...attachNicActions,
   ...detachActions,

@@ -101,6 +101,8 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   clone: ['C'],
   'resize-disk': ['Z'],
   'limit-disk': ['L'],
+  'limit-nic': ['L'],
+  'link-nic': ['I'],
   snapshot: ['W'],
   save: ['J'],
   restore: ['Y'],

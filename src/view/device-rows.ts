@@ -21,6 +21,8 @@ export type DeviceRow = DeviceLabel & {
   readonly bytesFromGuest: number;
   readonly inFlight: number;
   readonly errors: number;
+  /** Frames per second that a network card dropped. */
+  readonly dropped: number;
   /** Times per second that a limit made a queue wait, and the share of wall time of the queue that waited longest. */
   readonly throttled: number;
   readonly throttledShare: number;
@@ -66,6 +68,7 @@ function ratesOf(device: string, rates: VmDetail | null) {
     bytesFromGuest: sum(queues, queue => queue.bytesFromGuest),
     inFlight: sum(queues, queue => queue.inFlight),
     errors: sum(queues, queue => queue.errors),
+    dropped: sum(queues, queue => queue.dropped),
     throttled: sum(queues, queue => queue.throttled),
     throttledShare: Math.max(0, ...queues.map(queue => queue.throttledShare)),
     latency: sumOfHistograms(queues.map(queue => queue.latency)),

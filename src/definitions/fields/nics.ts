@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { reportRateProblem } from '../../devices/backends/net-limits.ts';
+import { switchFields } from '../../devices/virtio/net-features.ts';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { network } from './networks.ts';
 import { bytesPerSecond } from './rates.ts';
@@ -27,51 +29,9 @@ const direction = z
       examples: [20_000],
     }),
   })
-  .superRefine((limits, context) => {
-    for (const key of ['bps', 'pps'] as const) {
-      const burst = `${key}-burst` as const;
-      if (limits[burst] === undefined || limits[burst] >= (limits[key] ?? Number.POSITIVE_INFINITY)) continue;
-      const message =
-        limits[key] === undefined
-          ? `a burst needs a limit: give ${key}, too`
-          : `a burst of less than ${key}: give at least as much`;
-      context.addIssue({ code: 'custom', path: [burst], message, input: limits[burst] });
-    }
-  });
+  .superRefine(reportRateProblem);
 
-/** Features of virtio network cards, by QEMU's names with hyphens. */
-const OFFLOADS = {
-  csum: 'packets without a complete checksum from the guest',
-  gso: 'packets from the guest that the host divides',
-  'host-tso4': 'TCP over IPv4 from the guest, to be divided',
-  'host-tso6': 'TCP over IPv6 from the guest, to be divided',
-  'host-ecn': 'the same with congestion notification',
-  'host-ufo': 'UDP from the guest, to be divided',
-  'guest-csum': 'packets without a complete checksum to the guest',
-  'guest-tso4': 'TCP over IPv4 to the guest, undivided',
-  'guest-tso6': 'TCP over IPv6 to the guest, undivided',
-  'guest-ecn': 'the same with congestion notification',
-  'guest-ufo': 'UDP to the guest, undivided',
-  'mrg-rxbuf': 'packets in several buffers',
-  'ctrl-vq': 'the control queue',
-  'ctrl-rx': 'filters',
-  'ctrl-vlan': 'filters of VLANs',
-  'ctrl-mac-addr': 'another MAC address',
-  rss: 'the choice of queues by hashes of packets',
-  hash: "packets' hashes",
-} as const;
-
-const offloads = Object.fromEntries(
-  Object.entries(OFFLOADS).map(([key, text]) => [
-    key,
-    z
-      .boolean()
-      .optional()
-      .meta({ description: `Offer ${text}; where the network carries it if absent.`, examples: [false] }),
-  ]),
-) as Record<keyof typeof OFFLOADS, z.ZodOptional<z.ZodBoolean>>;
-
-const features = { ...asSentences(transportFields(z)), ...offloads };
+const features = asSentences({ ...transportFields(z), ...switchFields(z) });
 
 /** The keys of `virtio`. */
 export const nicFeatures = Object.keys(features);
@@ -134,7 +94,7 @@ const nic = z.strictObject({
     .strictObject(features)
     .optional()
     .meta({
-      description: `What the device offers to the driver (virtio): as for disks, and ${Object.keys(OFFLOADS).join(', ')}; what is absent is on where the network carries it.`,
+      description: `What the device offers to the driver (virtio): ${Object.keys(features).join(', ')}; what is absent is on where the network carries it.`,
       examples: [{ 'guest-tso4': false }],
     }),
 });

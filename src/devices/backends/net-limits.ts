@@ -34,7 +34,8 @@ export function netLimits(z: Zod) {
   return z.strictObject({ receive: rate, transmit: rate });
 }
 
-function reportRateProblem(rate: NetRate, context: z.RefinementCtx): void {
+/** Reports what is wrong with a rate to its schema. */
+export function reportRateProblem(rate: NetRate, context: z.RefinementCtx): void {
   const problem = rateProblem(rate);
   if (problem === null) return;
   const { key, message } = problem;

@@ -142,8 +142,8 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
           },
           { label: 'mtu', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
           { label: 'queues', value: pairs },
-          { label: 'checksum offload', value: (features & NET_FEATURE.checksum) !== 0n },
-          { label: 'segmentation offload', value: (features & NET_FEATURE.hostTso4) !== 0n },
+          { label: 'csum', value: (features & NET_FEATURE.checksum) !== 0n },
+          { label: 'tso', value: (features & NET_FEATURE.hostTso4) !== 0n },
           { label: 'limits', value: netLimitsText(net.limits) },
         ];
       },

@@ -44,14 +44,17 @@ const DISK_COLUMNS: readonly Column[] = [
 ];
 
 const NETWORK_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'NETWORK', min: 11, ideal: 16, cut: 'middle' },
-  { key: 'type', title: 'TYPE', min: 11 },
-  { key: 'toGuest', title: 'IN/s', min: 7, align: 'right' },
-  { key: 'fromGuest', title: 'OUT/s', min: 7, align: 'right' },
+  { key: 'name', title: 'CARD', min: 8, ideal: 14, cut: 'middle' },
+  { key: 'network', title: 'NETWORK', min: 12, ideal: 20, cut: 'middle', grow: 1 },
+  { key: 'link', title: 'LINK', min: 4 },
+  { key: 'toGuest', title: 'IN/s', min: 6, align: 'right' },
+  { key: 'fromGuest', title: 'OUT/s', min: 6, align: 'right' },
   { key: 'requests', title: 'PKT/s', min: 6, align: 'right' },
-  { key: 'errors', title: 'ERR/s', min: 5, align: 'right', priority: 1 },
-  { key: 'mac', title: 'MAC', min: 17, priority: 2, cut: 'never' },
-  { key: 'title', title: 'DESCRIPTION', min: 11, grow: 1, priority: 3 },
+  { key: 'dropped', title: 'DROP/s', min: 6, align: 'right' },
+  { key: 'errors', title: 'ERR/s', min: 5, align: 'right', priority: 2 },
+  { key: 'pairs', title: 'PAIRS', min: 5, align: 'right', priority: 3 },
+  { key: 'mac', title: 'MAC', min: 17, priority: 1, cut: 'never' },
+  { key: 'type', title: 'TYPE', min: 11, priority: 4 },
 ];
 
 /** All devices; below, the one under the cursor. */
@@ -67,7 +70,13 @@ export function DisksTab(props: PaneProps) {
 
 export function NetworksTab(props: PaneProps) {
   return (
-    <DeviceList {...props} tab="networks" only="net" columns={NETWORK_COLUMNS} empty="No network cards" />
+    <DeviceList
+      {...props}
+      tab="networks"
+      only="net"
+      columns={NETWORK_COLUMNS}
+      empty="No network cards; a attaches one"
+    />
   );
 }
 
@@ -130,6 +139,11 @@ function markedName(
   return diskErrors === null ? name : { text: `${name} !`, token: 'status.error' };
 }
 
+/** Why a link is down is in the details. */
+function linkCell(link: string): Cells[string] {
+  return link.startsWith('down') ? { text: 'down', token: 'status.warning' } : link;
+}
+
 function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
   const known = Object.fromEntries(row.facts.map(({ label, value, unit }) => [label, factText(value, unit)]));
   const latency = percentiles(row.latency);
@@ -152,6 +166,10 @@ function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
     size: known.size ?? '-',
     path: known.path ?? '-',
     mac: known.mac ?? '-',
+    network: known.network ?? '-',
+    link: linkCell(known.link ?? '-'),
+    pairs: known.queues ?? '-',
+    dropped: row.dropped > 0 ? { text: rate(row.dropped), token: 'status.warning' } : ofQueues('0'),
   };
 }
 

@@ -252,6 +252,7 @@ describe('each option', () => {
             vectors: 10,
             mtu: 9000,
             bootindex: 1,
+            virtio: { mq: true },
           },
         ],
       },
