@@ -30,7 +30,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
   'libvirt with huge pages and one node': { missing: [] },
   'vfio GPU passthrough': {
-    missing: ['machine.firmware: uefi', 'disks[1].bus', 'nics[0]'],
+    missing: ['machine.firmware: uefi', 'disks[1].bus'],
   },
   'Windows installer': { refused: ['-vga std', '-device intel-hda', '-device hda-duplex'] },
   'Windows 11': { refused: ['-tpmdev emulator,id=tpm0,chardev=chrtpm', '-device tpm-tis,tpmdev=tpm0'] },
