@@ -24,6 +24,7 @@ packages=(
   zsh # completion
   fish
   iproute2
+  iputils-ping
   socat # docs/api.md is tried with it
   qemu-utils  # new VMs from qcow2 images
   genisoimage # and their cloud-init seeds, by each program that makes some

@@ -2,7 +2,7 @@
 
 use crate::errno::{Errno, Result};
 use crate::limiter::RateLimits;
-use crate::net::{FilterConfig, NetConfig, ReceiveFilter, Wire, WireConfig};
+use crate::net::{FilterConfig, Hub, NetConfig, ReceiveFilter, Wire, WireConfig};
 use crate::queue_abi::{bytes, read};
 use crate::queue_thread::QueueConfig;
 use crate::{answer, handles, on_vm};
@@ -122,4 +122,31 @@ pub unsafe extern "C" fn vring_net_queue_start(
             unsafe { (read(queue)?, bytes(unfinished, unfinished_bytes)?, read(net)?) };
         Ok(handles::get(vm)?.start_net_queue(&queue, unfinished, &net)? as i32)
     })
+}
+
+/// Makes a hub without ports and returns its handle.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_hub_create(vm: i32) -> i32 {
+    answer(|| {
+        let vm = handles::get(vm)?;
+        Ok(vm.hubs().add(Arc::new(Hub::new(vm.has_seccomp())))? as i32)
+    })
+}
+
+/// Frees the handle, and ends the hub.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_hub_destroy(vm: i32, hub: u32) -> i32 {
+    on_vm(vm, |vm| vm.hubs().remove(hub).map(drop))
+}
+
+/// Adds a port on a file of bare frames, which is duplicated, and non-blocking. It counts in the block of a queue. Returns its number.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_hub_add(vm: i32, hub: u32, fd: i32, counter_slot: u32) -> i32 {
+    answer(|| Ok(handles::get(vm)?.add_hub_port(hub, fd, counter_slot)? as i32))
+}
+
+/// Nothing counts in its block any more when this returns.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_hub_remove(vm: i32, hub: u32, port: u32) -> i32 {
+    on_vm(vm, |vm| vm.hubs().get(hub)?.remove(port))
 }

@@ -68,7 +68,7 @@ static long must(const char *what, long result)
 }
 
 /* FNV-1a, 64 bits. */
-static uint64_t checksum(const uint8_t *bytes, unsigned count)
+static inline uint64_t checksum(const uint8_t *bytes, unsigned count)
 {
 	uint64_t hash = 0xcbf29ce484222325;
 
@@ -88,7 +88,7 @@ static inline void fill(uint64_t state)
 	}
 }
 
-static void exact(const char *what, long result)
+static inline void exact(const char *what, long result)
 {
 	if (must(what, result) != CHUNK)
 		must(what, -5); /* EIO */

@@ -2,6 +2,7 @@
 
 mod filter;
 mod header;
+mod hub;
 mod offload;
 mod receive;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod transmit;
 mod wire;
 
 pub use filter::{FilterConfig, ReceiveFilter, flag as filter_flag};
+pub use hub::Hub;
 pub use receive::Receiver;
 pub use transmit::Transmitter;
 pub use wire::Wire;

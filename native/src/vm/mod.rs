@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::image::Image;
 use crate::limiter::Limiter;
 use crate::memory::GuestRam;
-use crate::net::{NetConfig, Receiver, Transmitter, Wire};
+use crate::net::{Hub, NetConfig, Receiver, Transmitter, Wire};
 use crate::queue_thread::{QueueConfig, QueueThread, Queues, Server, Surroundings, Worker};
 use crate::reactor::{MAX_VCPUS, Reactor};
 use crate::rng::{RngConfig, RngWorker};
@@ -42,6 +42,7 @@ pub struct Vm {
     limiters: Table<Arc<Limiter>>,
     controllers: Table<Arc<Controller>>,
     wires: Table<Arc<Wire>>,
+    hubs: Table<Arc<Hub>>,
     memory: Mutex<Arc<GuestRam>>,
     owned: Mutex<Owned>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
@@ -85,6 +86,7 @@ impl Vm {
             limiters: Table::default(),
             controllers: Table::default(),
             wires: Table::default(),
+            hubs: Table::default(),
             memory: Mutex::default(),
             owned: Mutex::default(),
             ending: Mutex::default(),
@@ -205,6 +207,16 @@ impl Vm {
         &self.wires
     }
 
+    /// Its hubs.
+    pub fn hubs(&self) -> &Table<Arc<Hub>> {
+        &self.hubs
+    }
+
+    /// Adds a port to a hub, which counts in the block of a queue. Returns its number.
+    pub fn add_hub_port(&self, hub: u32, fd: RawFd, counter_slot: u32) -> Result<u32> {
+        self.hubs.get(hub)?.add(fd, self.counters.queue(counter_slot as usize)?)
+    }
+
     /// Serves a queue of a network card.
     pub fn start_net_queue(&self, queue: &QueueConfig, unfinished: &[u8], net: &NetConfig) -> Result<u32> {
         let (wire, features) = (self.wires.get(net.wire)?, queue.features);
@@ -306,6 +318,8 @@ impl Vm {
             std::mem::take(&mut jobs.gates)
         };
         gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.close());
+        // Their threads count in memory that is unmapped later.
+        self.hubs.clear();
         self.queues.close();
     }
 

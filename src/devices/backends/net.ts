@@ -21,6 +21,12 @@ export const netBackends = [
   },
   {
     kind: 'net',
+    type: 'hub',
+    title: 'hub',
+    description: 'cards of the VM, and networks of the host, on one wire: each frame goes to all others',
+  },
+  {
+    kind: 'net',
     type: 'user',
     title: 'user-mode network',
     description: "NAT through the host's connections, which takes no privileges: by libslirp",
@@ -50,13 +56,35 @@ export type NetType = (typeof netBackends)[number]['type'];
 /** The most queue pairs of a network card. */
 export const MAX_QUEUE_PAIRS = 16;
 
+const MAX_HUB = 255;
+export const MAX_HUB_NETWORKS = 8;
+
 /** What Linux accepts as the name of a network interface (15 bytes). */
 const INTERFACE = /^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/;
 
 /** The options of each type of network back end. Each is checked before anything is opened. */
 export function netOptions(z: Zod) {
+  const networks = [...single(z)] as const;
+  const hub = z.strictObject({
+    type: z.literal('hub'),
+    hub: z
+      .int()
+      .min(0)
+      .max(MAX_HUB, `at most ${MAX_HUB}`)
+      .describe('its number: cards with the same one are connected'),
+    networks: z
+      .array(z.discriminatedUnion('type', networks))
+      .max(MAX_HUB_NETWORKS, `at most ${MAX_HUB_NETWORKS} networks`)
+      .optional()
+      .describe('what else is connected to it, for as long as this card is there'),
+  });
+  return z.discriminatedUnion('type', [...networks, hub]);
+}
+
+/** The types of which a hub may have several. */
+function single(z: Zod) {
   const { none, tap, bridge, macvtap, network } = netArms(z);
-  return z.discriminatedUnion('type', [none, tap, userArm(z), bridge, macvtap, network]);
+  return [none, tap, userArm(z), bridge, macvtap, network] as const;
 }
 
 function netArms(z: Zod) {

@@ -70,6 +70,11 @@ function pairsOf({ queues, mq, network }: Pick<Options, 'queues' | 'mq' | 'netwo
   return queues ?? own ?? 1;
 }
 
+/** How many ports of a hub come with a card. */
+function hubPorts(network: Options['network']): number {
+  return network.type === 'hub' ? 1 + (network.networks?.length ?? 0) : 0;
+}
+
 export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-net',
   title: 'virtio network card',
@@ -100,7 +105,8 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
     },
   },
   config: options,
-  queues: given => 2 * pairsOf(given) + 1,
+  // Each port of a hub that comes with a card counts like a queue.
+  queues: given => 2 * pairsOf(given) + 1 + hubPorts(given.network),
   queuePairs: pairsOf,
   create(services, options, name) {
     const { network, limits = {}, link, speed = null, duplex = null } = options;

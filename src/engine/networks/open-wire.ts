@@ -5,6 +5,7 @@ import type { Wire } from '../../vmm/backends/net/wire.ts';
 import type { WireUser } from '../../vmm/backends/net/wire-user.ts';
 import type { HostNetworks } from './host-networks.ts';
 import { openMacvtap } from './macvtap.ts';
+import { openHub } from './open-hub.ts';
 import { openUserNetwork } from './user/open-user.ts';
 
 /** Who knows the networks of vring; null: they cannot be used. */
@@ -20,6 +21,8 @@ type Opener<Type extends NetType> = (
 const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
   none: () => ({ fds: [], header: 'none', label: 'none' }),
   tap: openTap,
+  hub: (options, user, networks) =>
+    openHub(options, user, (network, each) => openWire(network, each, networks)),
   user: (options, user) => openUserNetwork(options, { vm: user.vm, largeFrames: user.header }),
   bridge: ({ bridge }, user) => openTap({ type: 'tap', br: bridge }, user),
   macvtap: openMacvtap,

@@ -5,6 +5,7 @@ import { HostEntropy } from '../backends/host-entropy.ts';
 import { HostScsi } from '../backends/host-scsi.ts';
 import { openImageDisk } from '../backends/image-disk.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
+import { MachineHubs } from '../backends/net/machine-hubs.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -54,6 +55,7 @@ export function machineServices(
   { vm, memory, interrupts, queues, clock, hostDevices }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
+  const hubs = new MachineHubs(native.handle, name => counters.queue(name));
   return {
     memory: memory.space.memory,
     allocateMemory: (name, size, kind) => {
@@ -93,7 +95,7 @@ export function machineServices(
       },
       net: ({ device }) => {
         const { wire, owner } = files.openWire(device);
-        return new WireBackend(wire, { queues, native, owner, events: loop });
+        return new WireBackend(device, wire, { queues, native, owner, hubs, events: loop });
       },
       char: { console: ({ name }) => consoles.open(name), null: noCharacters },
     }),

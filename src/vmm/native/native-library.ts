@@ -141,6 +141,10 @@ function bind(library: Library) {
     vring_wire_limit: library.func(
       'int vring_wire_limit(int vm, uint32_t wire, int transmits, void *limits)',
     ),
+    vring_hub_create: library.func('int vring_hub_create(int vm)'),
+    vring_hub_destroy: library.func('int vring_hub_destroy(int vm, uint32_t hub)'),
+    vring_hub_add: library.func('int vring_hub_add(int vm, uint32_t hub, int fd, uint32_t counter_slot)'),
+    vring_hub_remove: library.func('int vring_hub_remove(int vm, uint32_t hub, uint32_t port)'),
     vring_net_queue_start: library.func(
       'int vring_net_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *net)',
     ),

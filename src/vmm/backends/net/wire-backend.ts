@@ -14,8 +14,9 @@ import type { NativeVm } from '../../native/native.ts';
 import { NativeWire } from '../../native/native-wire.ts';
 import type { QueueThreads } from '../../native/queue-threads.ts';
 import type { ResourceOwner } from '../../native/resource-owner.ts';
+import type { MachineHubs } from './machine-hubs.ts';
 import { setTapOffloads, setTapQueue, tapOffloads } from './tap-offloads.ts';
-import type { Wire } from './wire.ts';
+import { type Wire, wireFds } from './wire.ts';
 import { type FdEvents, WirePort } from './wire-port.ts';
 
 /** What the device does itself for a wire without headers. */
@@ -27,6 +28,7 @@ export type WireParts = {
   readonly native: NativeVm;
   readonly owner: ResourceOwner;
   readonly events: EventLoop & FdEvents;
+  readonly hubs: MachineHubs;
 };
 
 /** The network of a card. Its queues are served by native threads. */
@@ -43,13 +45,15 @@ export class WireBackend implements NetBackend {
   readonly #native: NativeWire;
   readonly #noticeFd: number;
   readonly #unwatch: Cancel;
+  readonly #leaveHub: () => void;
   #port: WirePort | null = null;
   #link = true;
   #pairs = 1;
 
-  constructor(wire: Wire, parts: WireParts) {
-    const { native, owner, events } = parts;
-    for (const fd of wire.fds) owner.ownFd(fd);
+  /** @param device the card's name */
+  constructor(device: string, wire: Wire, parts: WireParts) {
+    const { native, owner, events, hubs } = parts;
+    for (const fd of wireFds(wire)) owner.ownFd(fd);
     this.#wire = wire;
     this.#parts = parts;
     this.label = wire.label;
@@ -63,6 +67,7 @@ export class WireBackend implements NetBackend {
     this.#native = new NativeWire(native.handle, wire.fds, hasHeader, this.#noticeFd);
     this.#unwatch = events.watch(this.#noticeFd, () => this.onConnected?.(this.connected));
     this.setPairs(1);
+    this.#leaveHub = wire.hub === undefined ? () => {} : hubs.attach(device, wire.hub);
   }
 
   startReceive(queue: VirtioQueue, options: NetQueueOptions): RunningQueue {
@@ -132,9 +137,10 @@ export class WireBackend implements NetBackend {
     const { native, owner } = this.#parts;
     this.#port?.close();
     this.#unwatch();
+    this.#leaveHub();
     this.#native.close();
     native.closeFd(this.#noticeFd);
-    for (const fd of this.#wire.fds) owner.closeFd(fd);
+    for (const fd of wireFds(this.#wire)) owner.closeFd(fd);
   }
 
   #start(

@@ -13,32 +13,43 @@ export type Wire = {
   readonly label: string;
   /** The interface on the host, whose counters and link the host knows; absent for none. */
   readonly interface?: string | undefined;
+  /** The hub of the machine that is at the other end, with the ports that come with this card, its own first. */
+  readonly hub?: WireHub<HubPort & { readonly fd: number }> | undefined;
 };
 
+export type HubPort = { readonly label: string };
+export type WireHub<Port extends HubPort> = { readonly number: number; readonly ports: readonly Port[] };
+
 /** A wire without its fds: what a message says of one whose fds come with it, in the order of `wireFds`. */
-export type WireFacts = Omit<Wire, 'fds'> & {
+export type WireFacts = Omit<Wire, 'fds' | 'hub'> & {
   /** How many there are. */
   readonly fds: number;
+  readonly hub?: WireHub<HubPort> | undefined;
 };
 
 /** The most fds that a wire may have. */
 export const MAX_WIRE_FDS = 256;
 
 /** All fds of a wire. */
-export function wireFds({ fds }: Wire): readonly number[] {
-  return fds;
+export function wireFds({ fds, hub }: Wire): readonly number[] {
+  return hub === undefined ? fds : [...fds, ...hub.ports.map(({ fd }) => fd)];
 }
 
-export function wireFacts({ fds, ...facts }: Wire): WireFacts {
-  return { ...facts, fds: fds.length };
+export function wireFacts({ fds, hub, ...facts }: Wire): WireFacts {
+  const bare = { ...facts, fds: fds.length };
+  if (hub === undefined) return bare;
+  return { ...bare, hub: { number: hub.number, ports: hub.ports.map(({ label }) => ({ label })) } };
 }
 
 /** How many fds come with it. */
-export function wireFdCount({ fds }: WireFacts): number {
-  return fds;
+export function wireFdCount({ fds, hub }: WireFacts): number {
+  return fds + (hub?.ports.length ?? 0);
 }
 
 /** The wire of these facts. @param fds as many as `wireFdCount` says */
-export function wireOf({ fds: _, ...facts }: WireFacts, fds: readonly number[]): Wire {
-  return { ...facts, fds };
+export function wireOf({ fds: count, hub, ...facts }: WireFacts, fds: readonly number[]): Wire {
+  const wire = { ...facts, fds: fds.slice(0, count) };
+  if (hub === undefined) return wire;
+  const ports = hub.ports.map((port, index) => ({ ...port, fd: fds[count + index]! }));
+  return { ...wire, hub: { number: hub.number, ports } };
 }

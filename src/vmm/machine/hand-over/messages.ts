@@ -86,6 +86,12 @@ const wire: z.ZodMiniType<GivenWireFacts> = z.object({
     mtu: z.optional(count.check(z.maximum(0xffff))),
     label: text(200),
     interface: z.optional(text(64)),
+    hub: z.optional(
+      z.object({
+        number: count,
+        ports: z.array(z.object({ label: text(200) })).check(z.maxLength(MAX_WIRE_FDS)),
+      }),
+    ),
   }),
 });
 
