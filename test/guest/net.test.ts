@@ -5,6 +5,7 @@ import * as libc from '../../src/vmm/native/libc.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { enterOwnNetwork, ip } from '../support/own-network.ts';
+import { until } from '../support/until.ts';
 
 const engines: LocalEngine[] = [];
 
@@ -70,5 +71,42 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
       const result = await ping(a!, b!, 10, ...options);
       expect(result).toMatchObject({ lost: 0, bad: 0, answered: { answered: 10, bad: 0 } });
     }
+  });
+
+  test('through a hub, to which a TAP interface is connected too, while cards come and go', async () => {
+    const engine = new LocalEngine();
+    engines.push(engine);
+    const hub = (more: object = {}) => ({ type: 'hub', hub: 0, ...more });
+    const nic = (number: number, network: object) => ({
+      ...{ type: 'virtio-net', network, name: `net${number}`, mac: `52:54:00:00:00:0${number}` },
+    });
+    const tap = { networks: [{ type: 'tap', ifname: 'tap5' }] };
+    // Both cards of one VM on one wire.
+    const a = await GuestVm.start(engine, {
+      name: 'two',
+      devices: [nic(0, hub(tap)), nic(1, hub())] as never,
+    });
+    const exchange = async () => {
+      expect(await a.command('net send 5 100 card=0')).toContain('frames=5');
+      const received = resultOf(await a.command('net receive 5 card=1'), 'net-receive');
+      expect(received).toMatchObject({ frames: 5, bad: 0, disordered: 0 });
+    };
+    const onTap = () =>
+      Number(
+        /"rx":\{.*?"packets":(\d+)/.exec(ip('-s', '-j', 'link', 'show', 'tap5').replaceAll(/\s/g, ''))![1],
+      );
+    await exchange();
+    await until(() => onTap() === 5);
+    await engine.attach(a.id, { ...nic(2, hub()), name: 'net2' } as never, { persist: false });
+    await exchange();
+    await engine.detach(a.id, 'net2', { force: true, persist: false });
+    await exchange();
+    await until(() => onTap() === 15);
+    expect(a.info.topology?.queues.map(({ queue }) => queue)).toContain('hub port tap5');
+    await engine.setLink(a.id, 'net1', false);
+    expect(await a.command('net send 5 100 card=0')).toContain('frames=5');
+    expect(await a.command('net info card=1')).toContain('link=down');
+    await engine.setLink(a.id, 'net1', true);
+    await exchange();
   });
 });

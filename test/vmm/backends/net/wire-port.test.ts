@@ -1,0 +1,157 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Wire } from '../../../../src/vmm/backends/net/wire.ts';
+import { type FdEvents, WirePort } from '../../../../src/vmm/backends/net/wire-port.ts';
+import * as libc from '../../../../src/vmm/native/libc.ts';
+import { waitForFds } from '../../../../src/vmm/native/unix-socket.ts';
+
+/** A loop that a test turns. */
+class TurnedLoop implements FdEvents {
+  readonly watched = new Map<number, { writable: boolean; onReady: () => void }>();
+
+  watchFd(fd: number, writable: boolean, onReady: () => void): void {
+    this.watched.set(fd, { writable, onReady });
+  }
+
+  unwatchFd(fd: number): void {
+    this.watched.delete(fd);
+  }
+
+  /** @returns whether something was ready */
+  turn(): boolean {
+    const ready = waitForFds(
+      [...this.watched].map(([fd, { writable }]) => ({ fd, writable })),
+      0,
+    );
+    for (const fd of ready) this.watched.get(fd)?.onReady();
+    return ready.length > 0;
+  }
+}
+
+const frame = (length: number, first = 0) => Uint8Array.from({ length }, (_, at) => (first + at) & 0xff);
+
+let loop: TurnedLoop;
+let own: number;
+let peer: number;
+let hungUp = 0;
+
+beforeEach(() => {
+  loop = new TurnedLoop();
+  [own, peer] = libc.socketPair(libc.SOCK_SEQPACKET);
+  for (const fd of [own, peer]) libc.setNonblocking(fd);
+  hungUp = 0;
+});
+afterEach(() => {
+  for (const fd of [own, peer]) if (fd >= 0) libc.close(fd);
+});
+
+function port(header: Wire['header'] = 'none'): { port: WirePort; received: Uint8Array[] } {
+  const port = new WirePort({ fds: [own], header, label: 'test' }, loop, () => hungUp++);
+  const received: Uint8Array[] = [];
+  port.onFrame = bytes => {
+    received.push(bytes.slice());
+    return true;
+  };
+  return { port, received };
+}
+
+function take(): Uint8Array | null {
+  const bytes = new Uint8Array(70_000);
+  const length = libc.tryRead(peer, bytes);
+  return length < 0 ? null : bytes.slice(0, length);
+}
+
+describe.each([
+  ['bare frames', 'none', 0],
+  ['frames with a header', 'virtio', 12],
+] as const)('a wire of %s', (_, header, bytes) => {
+  test('carries frames of all sizes in both directions', () => {
+    const { port: one, received } = port(header);
+    one.resume();
+    for (const length of [14, 60, 1514, 65_553]) {
+      expect(one.send(frame(length))).toBe(true);
+      expect(take()).toEqual(Uint8Array.from([...new Uint8Array(bytes), ...frame(length)]));
+      libc.write(peer, Uint8Array.from([...new Uint8Array(bytes).fill(9), ...frame(length, 7)]));
+      loop.turn();
+      expect(received.pop()).toEqual(frame(length, 7));
+    }
+  });
+});
+
+test('nothing is received before a resume, after a pause, or after it is closed', () => {
+  const { port: one, received } = port();
+  libc.write(peer, frame(60));
+  expect([loop.turn(), received.length]).toEqual([false, 0]);
+  one.resume();
+  expect([loop.turn(), received.length]).toEqual([true, 1]);
+  one.pause();
+  libc.write(peer, frame(60));
+  expect(loop.turn()).toBe(false);
+  one.resume();
+  expect([loop.turn(), received.length]).toEqual([true, 2]);
+  one.close();
+  libc.write(peer, frame(60));
+  expect([loop.turn(), received.length, loop.watched.size]).toEqual([false, 2, 0]);
+});
+
+test('a frame for which the card has no room is kept, and those after it wait', () => {
+  const { port: one } = port();
+  const received: number[] = [];
+  let room = 1;
+  one.onFrame = ({ length }) => {
+    if (room === 0) return false;
+    room--;
+    received.push(length);
+    return true;
+  };
+  one.resume();
+  for (const length of [60, 61, 62]) libc.write(peer, frame(length));
+  loop.turn();
+  expect([received, loop.turn()]).toEqual([[60], false]);
+  room = 1;
+  one.resume();
+  loop.turn();
+  expect(received).toEqual([60, 61]);
+  room = 5;
+  one.resume();
+  loop.turn();
+  expect(received).toEqual([60, 61, 62]);
+});
+
+test('a full wire says so, and when it takes frames again', () => {
+  const { port: one } = port();
+  let ready = 0;
+  one.onReady = () => ready++;
+  let sent = 0;
+  while (one.send(frame(1514))) sent++;
+  expect(sent).toBeGreaterThan(10);
+  expect([loop.turn(), ready]).toEqual([false, 0]);
+  while (take() !== null);
+  expect([loop.turn(), ready]).toEqual([true, 1]);
+  expect(one.send(frame(60))).toBe(true);
+  expect(loop.watched.size).toBe(0);
+});
+
+test('without a link, frames are dropped in both directions', () => {
+  const { port: one, received } = port();
+  one.resume();
+  one.setLink(false);
+  expect(one.send(frame(60))).toBe(true);
+  libc.write(peer, frame(60));
+  loop.turn();
+  expect([take(), received]).toEqual([null, []]);
+  one.setLink(true);
+  libc.write(peer, frame(61));
+  loop.turn();
+  expect(received).toEqual([frame(61)]);
+});
+
+test('it is told once when nobody is at the other end any more', () => {
+  const { port: one } = port();
+  one.resume();
+  libc.close(peer);
+  peer = -1;
+  loop.turn();
+  expect([hungUp, one.connected, loop.turn()]).toEqual([1, false, false]);
+  expect(one.send(frame(60))).toBe(true);
+  expect(hungUp).toBe(1);
+});
