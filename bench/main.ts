@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|snapshot|upgrade|ui|watching|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|net|memory|snapshot|upgrade|ui|watching|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { measureExitCost } from './exit-cost.ts';
 import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
+import { measureNet } from './net.ts';
 import { measurePassthrough } from './passthrough.ts';
 import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
@@ -25,6 +26,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   restart: measureManagerRestart,
   exits: measureExitCost,
   disk: measureDiskReads,
+  net: measureNet,
   memory: measureIdleMemory,
   snapshot: measureSnapshots,
   upgrade: measureUpgrade,

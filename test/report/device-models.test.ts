@@ -16,7 +16,11 @@ describe('the device models', () => {
       'disk raw',
       'net none',
       'net tap',
+      'net hub',
       'net user',
+      'net bridge',
+      'net macvtap',
+      'net network',
       'char console',
       'char null',
     ]);
