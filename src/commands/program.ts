@@ -7,6 +7,7 @@ import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
 import { registerHelp } from './help.ts';
 import { registerHostCommands } from './host/index.ts';
+import { registerImageCommands } from './image/index.ts';
 import { registerManagerCommands } from './manager/index.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerNetCommands } from './net/index.ts';
@@ -29,6 +30,7 @@ const REGISTER = [
   registerMetrics,
   registerDemo,
   registerDevices,
+  registerImageCommands,
   registerNetCommands,
   registerHostCommands,
   registerCompletion,

@@ -365,7 +365,7 @@ describe('a queue of a raw disk', () => {
     // The first is reported at once, those that come before the machine thread looks with it.
     const { ENOSPC } = constants.errno;
     expect(driver.diskErrors).toEqual([
-      { access: 'write', errno: ENOSPC, sector: 8, count: expect.any(Number) },
+      { access: 'write', errno: ENOSPC, sector: 8, disk: 0, count: expect.any(Number) },
     ]);
     const later = driver.errorsOfPeriod();
     expect(later.reduce((sum, { count }) => sum + count, driver.diskErrors[0]!.count)).toBe(3);

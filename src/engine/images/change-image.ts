@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import fsp from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { lockDisk } from '../../vmm/backends/disk-lock.ts';
+import { imageFacts } from './image-info.ts';
+import { ImageError, type QemuImgOptions, qemuImg } from './qemu-img.ts';
+
+/** The formats that images are made in. */
+export const IMAGE_FORMATS = ['raw', 'qcow2', 'vmdk', 'vdi', 'vhd', 'vhdx'] as const;
+export type ImageFormat = (typeof IMAGE_FORMATS)[number];
+
+/** qemu-img's name. */
+const driverOf = (format: string) => (format === 'vhd' ? 'vpc' : format);
+
+export type Backing = { readonly path: string; readonly format: string };
+
+export type NewImage = {
+  readonly path: string;
+  readonly format: ImageFormat;
+  /** Bytes; absent: that of the backing file. */
+  readonly size?: number | undefined;
+  readonly backing?: Backing | undefined;
+  readonly clusterSize?: number | undefined;
+  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full' | undefined;
+};
+
+/** Makes an image, which is there afterwards as a whole or not at all. @throws ImageError */
+export async function createImage(image: NewImage, options: QemuImgOptions = {}): Promise<void> {
+  const { path, format, size, backing, clusterSize, preallocation } = image;
+  if (backing !== undefined && format !== 'qcow2')
+    throw new ImageError(`${path}: only a qcow2 image has a backing file, not one of format ${format}`);
+  if (size === undefined && backing === undefined) throw new ImageError(`${path} needs a size`);
+  await written(path, false, async temporary => {
+    const plain = preallocation === undefined || preallocation === 'off';
+    if (format === 'raw' && plain) {
+      await fsp.truncate(temporary, size!);
+      return;
+    }
+    const settings = [
+      ...(clusterSize === undefined ? [] : [`cluster_size=${clusterSize}`]),
+      ...(plain ? [] : [`preallocation=${preallocation}`]),
+    ];
+    const args = [
+      ...['create', '-q', '-f', driverOf(format)],
+      ...settings.flatMap(setting => ['-o', setting]),
+      ...(backing === undefined ? [] : ['-b', backing.path, '-F', driverOf(backing.format)]),
+      ...[temporary, ...(size === undefined ? [] : [String(size)])],
+    ];
+    await qemuImg(`creating ${path}`, args, options);
+  });
+}
+
+export type Conversion = {
+  readonly from: string;
+  /** Absent: it is probed. */
+  readonly fromFormat?: string | undefined;
+  readonly to: string;
+  readonly format: ImageFormat;
+  readonly compress: boolean;
+  /** Replace a file that is there. */
+  readonly force: boolean;
+};
+
+/** Copies an image into another format. The new file is there afterwards as a whole or not at all. @throws ImageError, DiskError */
+export async function convertImage(conversion: Conversion, options: QemuImgOptions = {}): Promise<void> {
+  const { from, to, format, compress, force } = conversion;
+  const facts = await imageFacts(from, conversion.fromFormat);
+  if (conversion.fromFormat === undefined && facts.backing.length > 0)
+    throw new ImageError(
+      `${from} looks like qcow2 with the backing file ${facts.backing[0]!.path}, which its guest may have written there: give --from-format qcow2 if it is such an image`,
+    );
+  checkUnused(from, true);
+  if (force && existsSync(to)) checkUnused(to, false);
+  await written(to, force, temporary => {
+    const args = [
+      ...['convert', '-p', '-f', driverOf(facts.format), '-O', driverOf(format)],
+      ...(compress ? ['-c'] : []),
+      ...[from, temporary],
+    ];
+    return qemuImg(`converting ${from}`, args, options);
+  });
+}
+
+/** Gives the disk in an image that no VM uses a new size. @throws ImageError, DiskError */
+export async function resizeImage(
+  path: string,
+  { format, size, shrink }: { format?: string | undefined; size: number; shrink: boolean },
+): Promise<void> {
+  const facts = await imageFacts(path, format);
+  if (facts.size !== null && size < facts.size && !shrink)
+    throw new ImageError(
+      `${path} has ${facts.size} bytes: what is beyond ${size} would be lost; shrink its file systems first, then use --shrink`,
+    );
+  checkUnused(path, false);
+  if (facts.format === 'raw' && !facts.isBlockDevice) {
+    await fsp.truncate(path, size);
+    return;
+  }
+  const args = [
+    'resize',
+    '-q',
+    '-f',
+    driverOf(facts.format),
+    ...(shrink ? ['--shrink'] : []),
+    path,
+    String(size),
+  ];
+  await qemuImg(`resizing ${path}`, args);
+}
+
+export type ImageCheck = {
+  readonly errors: number;
+  /** Clusters that nothing uses. */
+  readonly leaks: number;
+  readonly repaired: number;
+};
+
+/** Looks for errors in an image's tables. @throws ImageError, DiskError */
+export async function checkImage(
+  path: string,
+  { format, repair }: { format?: string | undefined; repair: boolean },
+  options: QemuImgOptions = {},
+): Promise<ImageCheck> {
+  const { format: found } = await imageFacts(path, format);
+  if (found === 'raw')
+    throw new ImageError(`${path} is a raw image, which has no tables that could be checked`);
+  checkUnused(path, !repair);
+  const args = ['check', '-f', driverOf(found), '--output=json', ...(repair ? ['-r', 'all'] : []), path];
+  const { stdout } = await qemuImg(`checking ${path}`, args, { ...options, accepted: [2, 3] });
+  const report = JSON.parse(stdout) as Record<string, number | undefined>;
+  const { corruptions = 0, leaks = 0 } = report;
+  const fixed = (report['corruptions-fixed'] ?? 0) + (report['leaks-fixed'] ?? 0);
+  return { errors: corruptions + (report['check-errors'] ?? 0), leaks, repaired: fixed };
+}
+
+/** An action on an internal snapshot of a qcow2 image that no VM uses. @throws ImageError, DiskError */
+export async function changeSnapshot(
+  path: string,
+  action: 'create' | 'apply' | 'delete',
+  name: string,
+): Promise<void> {
+  const { format, snapshots } = await imageFacts(path);
+  if (format !== 'qcow2') throw new ImageError(`${path} is no qcow2 image: only those have snapshots`);
+  const isThere = snapshots.some(snapshot => snapshot.name === name || snapshot.id === name);
+  if (action === 'create' && isThere) throw new ImageError(`${path} has a snapshot named ${name} already`);
+  if (action !== 'create' && !isThere) throw new ImageError(`${path} has no snapshot named ${name}`);
+  checkUnused(path, false);
+  const option = { create: '-c', apply: '-a', delete: '-d' }[action];
+  await qemuImg(`the snapshot ${name} of ${path}`, ['snapshot', option, name, path]);
+}
+
+/** Writes what an overlay has into its backing file, and empties the overlay. @throws ImageError, DiskError */
+export async function commitImage(path: string, options: QemuImgOptions = {}): Promise<string> {
+  const { backing } = await imageFacts(path, 'qcow2');
+  const [below] = backing;
+  if (below === undefined) throw new ImageError(`${path} has no backing file to commit it to`);
+  checkUnused(path, false);
+  checkUnused(below.path, false);
+  await qemuImg(`committing ${path}`, ['commit', '-p', '-f', 'qcow2', path], options);
+  return below.path;
+}
+
+/**
+ * Gives an overlay another backing file; null: none. `unsafe`: only the name changes, and what the guest reads may.
+ * @throws ImageError, DiskError
+ */
+export async function rebaseImage(
+  path: string,
+  { backing, unsafe }: { backing: Backing | null; unsafe: boolean },
+  options: QemuImgOptions = {},
+): Promise<void> {
+  checkUnused(path, false);
+  const below = backing === null ? ['-b', ''] : ['-b', backing.path, '-F', driverOf(backing.format)];
+  await qemuImg(
+    `rebasing ${path}`,
+    ['rebase', '-p', '-f', 'qcow2', ...(unsafe ? ['-u'] : []), ...below, path],
+    options,
+  );
+}
+
+/** Nobody may use a file that is changed, nor write one that is read. @throws DiskError naming who does */
+function checkUnused(path: string, readonly: boolean): void {
+  let fd: number;
+  try {
+    fd = openSync(path, (readonly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NONBLOCK);
+  } catch (error) {
+    throw new ImageError(`${path} cannot be opened: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  try {
+    lockDisk(fd, path, readonly);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Makes a file under another name beside it, which is renamed when all of it is there. */
+async function written(
+  path: string,
+  force: boolean,
+  write: (temporary: string) => Promise<unknown>,
+): Promise<void> {
+  if (!force && existsSync(path))
+    throw new ImageError(`${path} is there already: remove it, or choose another name`);
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.new`);
+  try {
+    await (await fsp.open(temporary, 'wx', 0o600)).close();
+  } catch (error) {
+    throw new ImageError(`${path} cannot be created: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  try {
+    await write(temporary);
+    if (!force && existsSync(path))
+      throw new ImageError(`${path} has been created by somebody else meanwhile`);
+    await fsp.rename(temporary, path);
+  } catch (error) {
+    await fsp.rm(temporary, { force: true });
+    throw error;
+  }
+}
