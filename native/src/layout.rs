@@ -1,6 +1,7 @@
 //! The versions and the layouts that JavaScript and this library must agree on.
 
 use crate::abi::Described;
+use crate::balloon::{BalloonConfig, balloon_role};
 use crate::blk::BlkConfig;
 use crate::confine::rlimits::Rlimit;
 use crate::confine::{ConfineOptions, ConfineReport};
@@ -48,6 +49,7 @@ fn text() -> String {
         NetConfig::json(),
         WireConfig::json(),
         FilterConfig::json(),
+        BalloonConfig::json(),
         ImageConfig::json(),
         ChainFile::json(),
         Allocation::json(),
@@ -64,6 +66,7 @@ fn text() -> String {
     ];
     let constants = [
         kind::json(),
+        balloon_role::json(),
         image_flag::json(),
         access::json(),
         scsi_unit_flag::json(),

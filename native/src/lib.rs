@@ -3,6 +3,7 @@
 //! `src/vmm/native/native.ts` binds it.
 
 mod abi;
+mod balloon;
 mod blk;
 mod clock;
 mod confine;
@@ -103,6 +104,15 @@ pub unsafe extern "C" fn vring_vm_create(
         let counters =
             unsafe { Counters::new(counters, words as usize, max_vcpus as usize, max_queues as usize)? };
         handles::insert(Vm::new(counters, max_vcpus as usize)?)
+    })
+}
+
+/// Whether pages of guest RAM may be given back to the host. Once this has returned, none is that may not.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vm_allow_discards(vm: i32, allowed: i32) -> i32 {
+    on_vm(vm, |vm| {
+        vm.discards().allow(allowed != 0);
+        Ok(())
     })
 }
 

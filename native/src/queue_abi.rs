@@ -1,5 +1,6 @@
 //! The part of the C ABI about virtqueues, and about the images and limits of the disks behind them. `src/vmm/native/` binds it.
 
+use crate::balloon::BalloonConfig;
 use crate::blk::BlkConfig;
 use crate::errno::{Errno, Result};
 use crate::image::{
@@ -295,6 +296,26 @@ pub unsafe extern "C" fn vring_rng_queue_start(
         let (queue, unfinished, rng) =
             unsafe { (read(queue)?, bytes(unfinished, unfinished_bytes)?, read(rng)?) };
         Ok(handles::get(vm)?.start_rng_queue(&queue, unfinished, &rng)? as i32)
+    })
+}
+
+/// The same for a virtio-balloon queue.
+///
+/// # Safety
+/// As for `vring_blk_queue_start`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_balloon_queue_start(
+    vm: i32,
+    queue: *const QueueConfig,
+    unfinished: *const u8,
+    unfinished_bytes: u32,
+    balloon: *const BalloonConfig,
+) -> i32 {
+    answer(|| {
+        // SAFETY: the caller's promises.
+        let (queue, unfinished, balloon) =
+            unsafe { (read(queue)?, bytes(unfinished, unfinished_bytes)?, read(balloon)?) };
+        Ok(handles::get(vm)?.start_balloon_queue(&queue, unfinished, &balloon)? as i32)
     })
 }
 

@@ -53,6 +53,11 @@ impl Call {
         Call { number: libc::SYS_writev, conditions: vec![fd(file)] }
     }
 
+    /// madvise(2) with MADV_REMOVE, which punches holes into the file behind a mapping.
+    pub fn madvise_remove() -> Call {
+        Call { number: libc::SYS_madvise, conditions: vec![equal(2, libc::MADV_REMOVE as u64)] }
+    }
+
     pub fn read_eventfd(read: RawFd) -> Call {
         Call { number: libc::SYS_read, conditions: vec![fd(read), eventfd_count()] }
     }

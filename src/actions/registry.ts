@@ -2,6 +2,7 @@ import { type Action, type ActionContext, existsHere } from './action.ts';
 import { attachActions } from './attach.ts';
 import { attachDiskActions } from './attach-disk.ts';
 import { attachNicActions } from './attach-nic.ts';
+import { balloonActions } from './balloon.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
 import { detachActions } from './detach.ts';
@@ -41,6 +42,7 @@ export const actions: readonly Action[] = [
   ...vmChangeActions,
   ...diskActions,
   ...nicActions,
+  ...balloonActions,
   ...attachDiskActions,
   ...attachNicActions,
   ...detachActions,

@@ -16,14 +16,6 @@ const AWAITED: readonly KnownDevice[] = [
   nic('igb', ['igb']),
   nic('rtl8139', ['rtl8139']),
   nic('vmxnet3', ['vmxnet3']),
-  {
-    definition: { key: 'balloon' },
-    qemu: { devices: virtioNames('balloon'), properties: {} },
-    libvirt: {
-      element: 'memballoon',
-      models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
-    },
-  },
   { definition: { key: 'console', value: 'virtio' }, qemu: { devices: ['virtconsole'], properties: {} } },
 ];
 

@@ -46,7 +46,7 @@ export function passthroughVm(
     hostCpus: cpus.pinning ?? null,
     state,
     hugepageBytes: memory.hugepages === undefined ? null : HUGEPAGE_BYTES[memory.hugepages],
-    balloon,
+    balloon: balloon !== false,
     mergeable: memory.mergeable,
     hideHypervisor: cpus['hide-hypervisor'],
   };

@@ -6,6 +6,7 @@ import {
   unknownType,
 } from '../devices/device-config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { balloon } from './fields/balloon.ts';
 import { boot } from './fields/boot.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';
@@ -45,13 +46,10 @@ const fields = z.strictObject({
     description: 'Random bytes from the host (virtio-rng): whether, or how many at most.',
     examples: [false],
   }),
-  balloon: z
-    .boolean()
-    .default(false)
-    .meta({
-      description: 'A balloon, to reclaim memory from the guest (virtio-balloon).',
-      examples: [true],
-    }),
+  balloon: balloon.meta({
+    description: 'A balloon, to reclaim memory from the guest (virtio-balloon): whether, or how.',
+    examples: [true],
+  }),
   passthrough: passthrough.meta({ description: 'PCI devices of the host to pass through to the guest.' }),
   devices: z
     .array(z.union([deviceConfig, moduleDeviceConfig], 'a device'))

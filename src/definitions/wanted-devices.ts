@@ -3,6 +3,7 @@ import type { DeviceTable } from '../devices/device-table.ts';
 import type { BusKind, DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { macAddress } from '../engine/networks/mac-address.ts';
+import { balloonOptions } from './fields/balloon.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
@@ -46,7 +47,15 @@ export function wantedDevices(
           },
         ]
       : []),
-    ...(balloon ? [{ key: 'balloon', what: 'memory balloons', entry: { type: type('balloon') } }] : []),
+    ...(balloon
+      ? [
+          {
+            key: 'balloon',
+            what: 'memory balloons',
+            entry: { type: type('balloon'), ...balloonOptions(balloon) },
+          },
+        ]
+      : []),
     ...(definition.console === 'virtio'
       ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]
       : []),

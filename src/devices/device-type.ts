@@ -10,6 +10,7 @@ import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { ScsiDevice } from './scsi/scsi-device.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
+import type { BalloonFacts } from './virtio/balloon/facts.ts';
 import type { Zod } from './zod.ts';
 
 export type { Zod } from './zod.ts';
@@ -72,12 +73,23 @@ export interface HostDeviceControl {
   onChanged(hook: () => void): Cancel;
 }
 
+/** A balloon, which takes memory from the guest. */
+export interface BalloonControl {
+  /** What screens show of it now. */
+  readonly facts: BalloonFacts;
+  /** The guest is to keep this many bytes of its memory. @throws an error for the user */
+  setTarget(bytes: number): void;
+  /** Calls back when `facts` may have changed. */
+  onChanged(hook: () => void): Cancel;
+}
+
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
   readonly disk?: DiskControl;
   readonly nic?: NicControl;
   readonly hostDevice?: HostDeviceControl;
+  readonly balloon?: BalloonControl;
 };
 
 /** A new device, and what the machine must connect for it. */

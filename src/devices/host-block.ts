@@ -32,6 +32,10 @@ export type HostBlock = {
   /** All of it. */
   readonly buffer: ArrayBuffer;
   /**
+   * How pages of it go back to the host (madvise(2)): `remove` for those of a file, `dontneed` for private ones. Absent: they do not.
+   */
+  readonly discard?: 'remove' | 'dontneed';
+  /**
    * These are registers of a host device, not memory: device models and queue threads do not reach them, and the kernel may take the
    * pages away while the device is reset. Absent: false.
    */

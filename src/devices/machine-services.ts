@@ -5,6 +5,7 @@ import type { GuestMemory } from './guest-memory.ts';
 import type { ScsiHost } from './scsi/scsi-host.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
 import type { HostDevices } from './vfio/host-device.ts';
+import type { PageDiscards } from './virtio/balloon/page-discards.ts';
 import type { EntropySource } from './virtio/entropy-source.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 
@@ -42,6 +43,7 @@ export interface MachineServices {
   statistic(name: StatisticName): Statistic;
   readonly entropy: EntropySource;
   readonly scsi: ScsiHost;
+  readonly discards: PageDiscards;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
   /** Reads a whole file of the host, before the machine is confined. @param limit bytes @throws an error for the user */

@@ -9,6 +9,7 @@ import { com1 } from './legacy/serial.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
+import { virtioBalloon } from './virtio/balloon/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
@@ -31,6 +32,7 @@ export const deviceTable = new DeviceTable([
   virtioScsi,
   scsiHd,
   scsiCd,
+  virtioBalloon,
   vfioPci,
   isaDebugExit,
   isaSerial,

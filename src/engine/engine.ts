@@ -106,6 +106,8 @@ export interface Engine {
   setLink(id: string, device: string, up: boolean): Promise<void>;
   /** Replaces the limits of a network card's rates, until the VM ends. */
   limitNic(id: string, device: string, limits: NetLimits): Promise<void>;
+  /** Has the guest keep this many bytes of its memory: its balloon takes the rest, as far as the guest gives it. */
+  setBalloon(id: string, bytes: number): Promise<void>;
   /**
    * Plugs a device into a VM that runs or is paused. Of a VM that is off, adds it to the definition.
    * @param device an entry of a configuration. @throws with a sentence; nothing of it is left then

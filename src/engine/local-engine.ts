@@ -276,6 +276,11 @@ export class LocalEngine implements Engine, CounterSource {
     this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
   }
 
+  async setBalloon(id: string, target: number): Promise<void> {
+    await this.#vm(id).command('set-balloon', { bytes: target });
+    this.note('info', `the guest is to keep ${sizeText(target)} of its memory`, id);
+  }
+
   async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {
     const vm = this.#vm(id);
     return await this.#devices.attach(vm, this.#withMac(vm, device), options);

@@ -103,6 +103,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'limit-disk': ['L'],
   'limit-nic': ['L'],
   'link-nic': ['I'],
+  balloon: ['Q'],
   snapshot: ['W'],
   save: ['J'],
   restore: ['Y'],

@@ -1,6 +1,7 @@
-import { isUnsafe, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
+import { isAlive, isUnsafe, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
+import { balloonOf, balloonText } from './balloon-facts.ts';
 import { layerLines, processText } from './confinement-facts.ts';
 import { pinningText, vcpusText } from './vm-facts.ts';
 
@@ -17,6 +18,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     name,
     lines: wrap(text, columns - MARGINS - ABOUT_NAME_CELLS),
   });
+  const balloon = isAlive(vm) ? balloonOf(vm) : null;
   const pinned = pinningText(vm.topology);
   const runsIn = processText(vm);
   const layers = layerLines(vm.confinement).flatMap(line => fact('', line).lines);
@@ -31,6 +33,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     fact('vCPUs', vcpusText(vm)),
     ...(pinned === '' ? [] : [fact('Pinned', pinned)]),
     fact('Memory', bytes(vm.memoryBytes)),
+    ...(balloon === null ? [] : [fact('Balloon', balloonText(balloon))]),
     fact('Definition', definitionText(vm)),
     ...vm.blockers.map((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...(vm.autostart ? [fact('Autostart', 'on: started with vring serve')] : []),

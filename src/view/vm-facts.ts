@@ -3,6 +3,7 @@ import { version } from '../project-root.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
+import { balloonOf, balloonText } from './balloon-facts.ts';
 
 /** A VM in one line: since when it runs or why it does not, its definition, and who has the keyboard. */
 export function summaryFacts({ infos }: AppState, id: string): string[] {
@@ -13,6 +14,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   const other = otherVersion(vm, version());
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
   const definition = !defined ? 'no definition' : autostart ? 'defined, autostart' : 'defined';
+  const balloon = isAlive(vm) ? balloonOf(vm) : null;
   const broken = Object.keys(vm.broken);
   const failing = Object.keys(vm.diskErrors ?? {});
   return [
@@ -22,6 +24,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
     ...(failing.length === 0 ? [] : [`disk errors: ${failing.join(', ')}`]),
     obstacle === null ? definition : `cannot start: ${obstacle}`,
+    ...(balloon === null ? [] : [`memory: ${balloonText(balloon)}`]),
     ...(other === null ? [] : [`runs vring ${other}`]),
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];

@@ -282,7 +282,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'devices: [{type: floppy}]',
-      '2:18 devices[0].type: expected virtio-blk, virtio-net, virtio-rng, virtio-scsi, scsi-hd, scsi-cd, vfio-pci, isa-debug-exit, isa-serial, isa-debugcon, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
+      '2:18 devices[0].type: expected virtio-blk, virtio-net, virtio-rng, virtio-scsi, scsi-hd, scsi-cd, virtio-balloon, vfio-pci, isa-debug-exit, isa-serial, isa-debugcon, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
     ],
     [
       'devices: [{type: virtio-blk, path: /a, pth: /a}]',

@@ -170,11 +170,17 @@ describe('without a kernel firmware boots', () => {
 
 test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
 
+test('a balloon is a device with the options of its key', () => {
+  const { devices } = toMachine(read(`${kernel}\nrng: false\nballoon: {target: 128M, stats: 0}`));
+  expect(devices).toMatchObject([
+    { type: 'virtio-balloon', target: 2 ** 27, 'guest-stats-polling-interval': 0 },
+  ]);
+});
+
 describe('what this version does not support is named', () => {
   test.each([
     ['', []],
     ['machine: {firmware: uefi}', ['machine.firmware: uefi: UEFI firmware']],
-    [`${kernel}\nballoon: true`, ['balloon: memory balloons']],
     [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
     [`${kernel}\npassthrough: [{host: 02:00.0}]`, []],
     [`${kernel}\nnics: [{}, {model: e1000}]`, ['nics[1].model: e1000 network cards']],

@@ -39,12 +39,14 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
 /** The same of what a device has behind its transport. */
 const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
   'virtio-net': ['link', 'linkUp', 'limits'],
+  'virtio-balloon': ['target'],
 };
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-blk': startVirtio,
   'virtio-net': startVirtio,
   'virtio-rng': startVirtio,
+  'virtio-balloon': startVirtio,
   'virtio-scsi': startVirtio,
   'scsi-hd': useDrive,
   'scsi-cd': useDrive,

@@ -273,6 +273,7 @@ export class FakeEngine implements Engine, CounterSource {
     this.#act(`limit ${device} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits) =>
     this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
+  setBalloon = (id: string, bytes: number) => this.#act(`set the balloon to ${bytes} of`, id, () => {});
   attach = async (id: string, device: DeviceConfig, { persist }: AttachOptions) => {
     const { type, name = `${type}0` } = device;
     await this.#act(`attach ${device.name ?? type}${persist ? ' for good' : ''} to`, id, () => {

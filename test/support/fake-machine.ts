@@ -12,6 +12,7 @@ import { DirtyLog } from '../../src/vmm/memory/dirty-log.ts';
 import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
 import { fakeBlock } from './fake-block.ts';
+import { FakeDiscards } from './fake-discards.ts';
 import { FakeEntropy } from './fake-entropy.ts';
 import { FakeHostDevices } from './fake-host-device.ts';
 import { FakeWire } from './fake-line.ts';
@@ -144,6 +145,7 @@ export class FakeMachine {
   readonly eventFds = new FakeEventFds();
   readonly entropy = new FakeEntropy();
   readonly scsi = new FakeScsiHost();
+  readonly discards = new FakeDiscards();
   readonly clock = new DeviceClock();
   readonly lines = Array.from({ length: 24 }, () => new FakeWire());
   readonly requests: MachineRequest[] = [];
@@ -223,6 +225,7 @@ export class FakeMachine {
       },
       entropy: this.entropy,
       scsi: this.scsi,
+      discards: this.discards,
       readFile: path => {
         const bytes = this.files.get(path);
         if (bytes === undefined) throw new Error(`cannot open ${path}: no such file`);

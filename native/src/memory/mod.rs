@@ -1,11 +1,13 @@
 //! Guest RAM as queue threads see it: every access goes through vm-memory, which checks it against these regions.
 
+mod discards;
 mod writes;
 
 use crate::errno::{Errno, Result};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, VolatileSlice};
 
+pub use discards::Discards;
 pub use writes::{Writes, set as set_write_log, take as take_written};
 
 pub type GuestRam = GuestMemoryMmap<Writes>;
@@ -26,6 +28,8 @@ crate::abi_struct! {
         pub offset: u64,
         /// 1 if it can only be read; else 0.
         pub readonly: u64,
+        /// What gives its pages back to the host: MADV_REMOVE or MADV_DONTNEED of madvise(2); 0: nothing does.
+        pub discard: u64,
     }
 }
 
@@ -43,6 +47,11 @@ pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
             // SAFETY: the caller's promise.
             0 => unsafe { Writes::logged(region.log, region.offset, region.size)? },
             _ => Writes::refused(),
+        };
+        let writes = match i32::try_from(region.discard) {
+            Ok(0) => writes,
+            Ok(advice @ (libc::MADV_REMOVE | libc::MADV_DONTNEED)) => writes.discarded(advice),
+            _ => return Err(Errno(libc::EINVAL)),
         };
         let builder = MmapRegionBuilder::new_with_bitmap(size, writes)
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)

@@ -21,6 +21,8 @@ pub struct Writes {
     /// Where the region or part starts in the block, in bytes.
     offset: usize,
     refused: bool,
+    /// The advice of madvise(2) that gives pages back to the host; 0: they are kept.
+    discard: i32,
 }
 
 impl Writes {
@@ -38,7 +40,7 @@ impl Writes {
         if end > (words[PAGES].load(Relaxed)).saturating_mul(PAGE as u64) {
             return Err(Errno(libc::EINVAL));
         }
-        Ok(Writes { words: Some(words), offset: offset as usize, refused: false })
+        Ok(Writes { words: Some(words), offset: offset as usize, ..Writes::default() })
     }
 
     /// To memory that can only be read.
@@ -48,6 +50,16 @@ impl Writes {
 
     pub fn are_refused(&self) -> bool {
         self.refused
+    }
+
+    /// To memory whose pages this advice of madvise(2) gives back to the host.
+    pub fn discarded(self, advice: i32) -> Writes {
+        Writes { discard: advice, ..self }
+    }
+
+    /// None: its pages are not given back.
+    pub fn discarded_by(&self) -> Option<i32> {
+        (self.discard != 0 && !self.refused).then_some(self.discard)
     }
 }
 

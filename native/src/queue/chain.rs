@@ -25,6 +25,8 @@ pub struct Chain<'m> {
     pub ring: Vec<RawDescriptor>,
     /// Descriptors with a buffer.
     pub descriptors: u32,
+    /// What its buffers are in; none without a buffer.
+    pub ram: Option<&'m GuestRam>,
     pub readable: Buffers<'m>,
     pub writable: Buffers<'m>,
 }
@@ -45,6 +47,7 @@ impl<'m> Chain<'m> {
         self.id = 0;
         self.ring.clear();
         self.descriptors = 0;
+        self.ram = None;
         self.readable.clear();
         self.writable.clear();
     }
@@ -60,6 +63,7 @@ impl<'m> Chain<'m> {
     pub fn add(&mut self, ram: &'m GuestRam, descriptor: Descriptor) -> Result<()> {
         let Descriptor { address, len, flags, .. } = descriptor;
         self.descriptors += 1;
+        self.ram = Some(ram);
         let writable = flags & WRITE != 0;
         if !writable && self.writable.len() > 0 {
             return Err(Broken("put a readable descriptor after a writable one".into()));

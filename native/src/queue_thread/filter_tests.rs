@@ -3,6 +3,7 @@
 use super::testing::{CONTROL, KICK, Setting, confine, file};
 use super::uring::LOOP_OPERATIONS;
 use super::{Needs, Worker};
+use crate::balloon::{BalloonConfig, BalloonWorker, balloon_role};
 use crate::blk::testing::{FEATURES, Fixture, READONLY, memory_file};
 use crate::epoll::EventFd;
 use crate::errno::Errno;
@@ -203,6 +204,24 @@ fn a_disk_thread_makes_no_system_call_but_the_loops() {
 #[test]
 fn an_entropy_thread_asks_for_random_bytes_without_flags() {
     filter_allows_just(RngWorker::new(None), &[Call { number: libc::SYS_getrandom, arguments: [0; 6] }]);
+}
+
+fn balloon(role: u32) -> BalloonWorker {
+    BalloonWorker::new(&BalloonConfig { role }, Arc::default()).unwrap()
+}
+
+#[test]
+fn a_balloon_thread_punches_holes_unless_it_deflates() {
+    let remove = [0, 0, libc::MADV_REMOVE as u64, 0, 0, 0];
+    let call = || [Call { number: libc::SYS_madvise, arguments: remove }];
+    filter_allows_just(balloon(balloon_role::INFLATE), &call());
+    filter_allows_just(balloon(balloon_role::REPORT), &call());
+    filter_allows_just(balloon(balloon_role::DEFLATE), &[]);
+}
+
+#[test]
+fn the_ring_of_a_balloon_thread_takes_what_does_nothing() {
+    ring_allows_just(balloon(balloon_role::INFLATE));
 }
 
 #[test]

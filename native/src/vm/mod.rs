@@ -4,13 +4,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use crate::balloon::{BalloonConfig, BalloonWorker};
 use crate::blk::{BlkConfig, BlkWorker};
 use crate::counters::Counters;
 use crate::errno::{Errno, Result};
 use crate::event::Event;
 use crate::image::Image;
 use crate::limiter::Limiter;
-use crate::memory::GuestRam;
+use crate::memory::{Discards, GuestRam};
 use crate::net::{Hub, NetConfig, Receiver, Transmitter, Wire};
 use crate::queue_thread::{QueueConfig, QueueThread, Queues, Server, Surroundings, Worker};
 use crate::reactor::{MAX_VCPUS, Reactor};
@@ -44,6 +45,7 @@ pub struct Vm {
     wires: Table<Arc<Wire>>,
     hubs: Table<Arc<Hub>>,
     memory: Mutex<Arc<GuestRam>>,
+    discards: Arc<Discards>,
     owned: Mutex<Owned>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
     ending: Mutex<()>,
@@ -88,6 +90,7 @@ impl Vm {
             wires: Table::default(),
             hubs: Table::default(),
             memory: Mutex::default(),
+            discards: Arc::default(),
             owned: Mutex::default(),
             ending: Mutex::default(),
         })
@@ -252,6 +255,21 @@ impl Vm {
             scsi_queue::REQUESTS => self.start_queue(queue, unfinished, ScsiWorker::new(controller)),
             _ => Err(Errno(libc::EINVAL)),
         }
+    }
+
+    /// Serves a virtio-balloon queue.
+    pub fn start_balloon_queue(
+        &self,
+        queue: &QueueConfig,
+        unfinished: &[u8],
+        balloon: &BalloonConfig,
+    ) -> Result<u32> {
+        self.start_queue(queue, unfinished, BalloonWorker::new(balloon, self.discards.clone())?)
+    }
+
+    /// Whether pages of its RAM may be given back to the host.
+    pub fn discards(&self) -> &Discards {
+        &self.discards
     }
 
     fn start_queue<W: Worker>(&self, queue: &QueueConfig, unfinished: &[u8], worker: W) -> Result<u32> {

@@ -1,10 +1,11 @@
 import { networkText, type VmNic } from '../../engine/networks/vm-nics.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { otherVersion, stateWord } from '../../engine/vm-info.ts';
+import { isAlive, otherVersion, stateWord } from '../../engine/vm-info.ts';
 import { version } from '../../project-root.ts';
 import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
+import { balloonOf, balloonText } from '../../view/balloon-facts.ts';
 import { layerLines, processText } from '../../view/confinement-facts.ts';
 import { pinningText, vcpusText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
@@ -62,6 +63,7 @@ function nicText({ mac, network, addresses = [] }: VmNic): string {
 export function vmLines(vm: VmInfo, cells: number): string[] {
   const fact = (label: string, text: string) =>
     paragraph(printable(text), cells, ' '.repeat(LABEL_CELLS), label.padEnd(LABEL_CELLS));
+  const balloon = isAlive(vm) ? balloonOf(vm) : null;
   const pinned = pinningText(vm.topology);
   const runsIn = processText(vm);
   const other = otherVersion(vm, version());
@@ -73,6 +75,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('vCPUs', vcpusText(vm)),
     ...(pinned === '' ? [] : fact('Pinned', pinned)),
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
+    ...(balloon === null ? [] : fact('Balloon', balloonText(balloon))),
     ...fact('Started', started),
     ...(runsIn === null ? [] : fact('Process', runsIn)),
     ...(other === null

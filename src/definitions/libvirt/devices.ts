@@ -1,4 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import type { BalloonInput } from '../fields/balloon.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
@@ -7,6 +8,7 @@ import { readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 import { readHostDevice, readHostInterface } from './host-devices.ts';
 import { readInterface } from './interfaces.ts';
+import { readTarget } from './machine.ts';
 import { PciControllers } from './pci-controllers.ts';
 
 /** libvirt's own data, and controllers that vring creates as needed. */
@@ -37,7 +39,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     nics,
     passthrough,
     rng,
-    balloon: readBalloon(document, devices),
+    balloon: readBalloon(document, domain, devices),
     console: readConsole(document, devices),
     devices: [...readSerialPorts(document, devices), ...controllers.devices()],
   };
@@ -83,11 +85,24 @@ function readRng(document: DomainDocument, element: XmlElement): DefinitionInput
   return bytes > 0 && period > 0 ? { 'max-bytes': bytes, period } : true;
 }
 
-function readBalloon(document: DomainDocument, devices: XmlElement | null): boolean {
+function readBalloon(document: DomainDocument, domain: XmlElement, devices: XmlElement | null): BalloonInput {
   const element = document.child(devices, 'memballoon');
-  for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
+  for (const skipped of ['address', 'alias', 'driver']) document.skipAll(document.child(element, skipped));
   const model = document.attribute(element, 'model') ?? 'none';
-  return libvirtDevice('memballoon', model) !== undefined;
+  const onOom = document.attribute(element, 'autodeflate');
+  const reporting = document.attribute(element, 'freePageReporting');
+  // libvirt asks for statistics only where it is told to.
+  const period = Number(document.attribute(document.child(element, 'stats'), 'period') ?? 0);
+  const hasBalloon = libvirtDevice('memballoon', model) !== undefined;
+  const target = readTarget(document, domain, hasBalloon);
+  if (!hasBalloon) return false;
+  const settings = {
+    ...(target !== null && { target }),
+    ...(period > 0 && { stats: period }),
+    ...(onOom !== null && { 'deflate-on-oom': onOom === 'on' }),
+    ...(reporting === 'on' && { 'free-page-reporting': true }),
+  };
+  return Object.keys(settings).length > 0 ? settings : true;
 }
 
 /** The serial ports after the first, which every VM has. */

@@ -32,6 +32,19 @@ export function bytesIn(
   throw document.error(element, `expected a number and a unit such as MiB, not ${text} ${unit ?? ''}`.trim());
 }
 
+/** What the guest is to keep of its memory (<currentMemory>), in MiB as in a definition; null: all. @throws LibvirtError */
+export function readTarget(document: DomainDocument, domain: XmlElement, hasBalloon: boolean): number | null {
+  const memory = document.child(domain, 'memory');
+  const current = document.child(domain, 'currentMemory');
+  if (memory === null || current === null) return null;
+  const bytes = bytesIn(document, memory, document.text(memory), document.attribute(memory, 'unit'));
+  const now = bytesIn(document, current, document.text(current), document.attribute(current, 'unit'));
+  if (now >= bytes) return null;
+  if (hasBalloon) return Math.ceil(now / 2 ** 20);
+  document.leaveOut(current, 'without a balloon the guest has all of its memory');
+  return null;
+}
+
 /** <memory> and <memoryBacking>. @throws LibvirtError */
 export function readMemory(document: DomainDocument, domain: XmlElement): MemorySettings {
   const memory: MemorySettings = {};
@@ -40,11 +53,6 @@ export function readMemory(document: DomainDocument, domain: XmlElement): Memory
     const bytes = bytesIn(document, element, document.text(element), document.attribute(element, 'unit'));
     // Rounded up, as in libvirt and QEMU, whose units are KiB and MiB.
     memory.size = Math.ceil(bytes / 2 ** 20);
-    const current = document.child(domain, 'currentMemory');
-    if (current !== null) {
-      const now = bytesIn(document, current, document.text(current), document.attribute(current, 'unit'));
-      if (now !== bytes) document.leaveOut(current, 'the guest always has all of its memory');
-    }
   }
   const backing = document.child(domain, 'memoryBacking');
   if (backing === null) return memory;

@@ -244,15 +244,26 @@ function readRng(draft: Draft, settings: Settings, { place, row, addr }: KnownOp
   } else draft.fields.rng = limit ?? true;
 }
 
-function readBalloon(draft: Draft, settings: Settings): void {
+/** One with a place, or with properties of its queues, is a device of its own: the key has none. */
+function readBalloon(draft: Draft, settings: Settings, { place, row, id, addr }: KnownOption): void {
   settings.leaveOut({
-    'deflate-on-oom': 'vring chooses the features of its balloon',
-    'free-page-reporting': 'vring chooses the features of its balloon',
-    'free-page-hint': 'vring chooses the features of its balloon',
-    'guest-stats-polling-interval': 'vring chooses the features of its balloon',
+    'free-page-hint': 'it speeds up migration, which this version does not have',
+    iothread: 'each queue has its own thread',
+    'page-hint': 'it speeds up migration, which this version does not have',
   });
-  draft.fields.balloon = true;
+  const { type, name: _, ...options } = rowEntry(draft, settings, row!, id);
+  const { 'guest-stats-polling-interval': stats, ...others } = options as Record<string, never>;
+  const known = Object.keys(others).every(key => key in BALLOON_KEYS);
+  if (addr.addr !== undefined || !known) {
+    draft.addDevice(place, { type, ...addr, ...options });
+    return;
+  }
+  const given = { ...others, ...(stats !== undefined && { stats }) };
+  draft.fields.balloon = Object.keys(given).length > 0 ? given : true;
 }
+
+/** Options that the key has too, by the same name. */
+const BALLOON_KEYS = { 'deflate-on-oom': true, 'free-page-reporting': true };
 
 function readConsole(
   draft: Draft,

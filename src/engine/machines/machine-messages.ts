@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
+import { BALLOON_STATS } from '../../devices/virtio/balloon/facts.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
 import { MAX_ROOT_PORTS } from '../../vmm/machine/config.ts';
@@ -53,6 +54,18 @@ const hostDevice = z.object({
   mappings: z.object({ bytes, count }),
 });
 
+const balloon = z.object({
+  memory: bytes,
+  target: bytes,
+  current: bytes,
+  active: z.boolean(),
+  stats: z
+    .object({ at: z.int().min(0).max(MAX_TIME) })
+    .extend(Object.fromEntries(BALLOON_STATS.map(stat => [stat, bytes.exactOptional()])))
+    .nullable(),
+  obstacle: sentence.nullable(),
+});
+
 /** A name or an address that may go into a configuration. */
 const short = z.string().max(64);
 const places = z.object({
@@ -100,6 +113,7 @@ const topology = z.object({
           )
           .max(100),
         hostDevice: hostDevice.optional(),
+        balloon: balloon.optional(),
         removing: z.int().min(0).max(MAX_TIME).exactOptional(),
       }),
     )

@@ -97,6 +97,7 @@ export type Requests = {
   'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
   'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
   'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
+  'vm/setBalloon': [ById & { readonly bytes: number }, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];
   'vm/detach': [ById & { readonly device: string } & DetachOptions, null];
   /** The guest need not release the device any more. */

@@ -42,6 +42,7 @@ type ActionOnOne = Exclude<
   | 'vm/limitDisk'
   | 'vm/setLink'
   | 'vm/limitNic'
+  | 'vm/setBalloon'
   | 'vm/attach'
   | 'vm/detach'
   | 'vm/cancelDetach'
@@ -137,6 +138,10 @@ export class RemoteEngine implements Engine {
 
   async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
     await this.#request('vm/limitNic', { id, device, limits });
+  }
+
+  async setBalloon(id: string, bytes: number): Promise<void> {
+    await this.#request('vm/setBalloon', { id, bytes });
   }
 
   attach = (id: string, device: DeviceConfig, options: AttachOptions) =>

@@ -60,6 +60,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
   'vm/setLink': z.strictObject({ id, device, up: z.boolean() }),
   'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z) }),
+  'vm/setBalloon': z.strictObject({ id, bytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER) }),
   // Checked by the engine, like the machine.
   'vm/attach': z.strictObject({
     id,
@@ -124,6 +125,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/limitDisk',
   'vm/setLink',
   'vm/limitNic',
+  'vm/setBalloon',
   'vm/attach',
   'vm/detach',
   'vm/cancelDetach',

@@ -1,4 +1,5 @@
 import { ACCESS_METRICS } from './access-metrics.ts';
+import { BALLOON_METRICS } from './balloon-metrics.ts';
 import { HOST_DEVICE_METRICS } from './host-device-metrics.ts';
 import { HOST_METRICS } from './host-metrics.ts';
 import type { Family } from './metric.ts';
@@ -13,5 +14,6 @@ export const METRICS: readonly { readonly title: string; readonly families: read
   { title: 'vCPUs', families: VCPU_METRICS },
   { title: 'Accesses by region and by address, and what devices count', families: ACCESS_METRICS },
   { title: 'Virtqueues', families: QUEUE_METRICS },
+  { title: 'Balloons', families: BALLOON_METRICS },
   { title: 'Devices of the host', families: HOST_DEVICE_METRICS },
 ];

@@ -239,7 +239,8 @@ export class Chipset {
       const address = pci === undefined ? this.#unitOf(part) : this.pci.addressOf(pci);
       const hostDevice = capabilities?.hostDevice?.facts;
       const label = { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
-      return { ...label, ...(hostDevice && { hostDevice }) };
+      const balloon = capabilities?.balloon?.facts;
+      return { ...label, ...(hostDevice && { hostDevice }), ...(balloon && { balloon }) };
     });
   }
 

@@ -1,3 +1,4 @@
+import type { BalloonControl, BuiltDevice } from '../../devices/device-type.ts';
 import { close } from '../native/libc.ts';
 import { limitDisk, resizeDisk } from './disk-commands.ts';
 import type { HandOver } from './hand-over/hand-over.ts';
@@ -59,6 +60,8 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     changeDevice(on, reply, () => setLink(on.machine.parts.chipset.devices, given)),
   'limit-nic': (on, given, reply) =>
     changeDevice(on, reply, () => limitNic(on.machine.parts.chipset.devices, given)),
+  'set-balloon': (on, { bytes }, reply) =>
+    changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
   plug,
   unplug,
   'cancel-unplug': cancelUnplug,
@@ -75,6 +78,13 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     reply.done(null);
   },
 };
+
+/** @throws an error for the user */
+function balloonOf(devices: readonly BuiltDevice[]): BalloonControl {
+  const balloon = devices.find(({ capabilities }) => capabilities?.balloon)?.capabilities?.balloon;
+  if (balloon === undefined) throw new Error('the VM has no balloon: add `balloon: true` to its definition');
+  return balloon;
+}
 
 function changeDevice({ updateTopology }: Commanded, reply: Reply<null>, change: () => void): void {
   try {

@@ -73,6 +73,8 @@ export type MachineCommands = {
     readonly arguments: { readonly device: string; readonly limits: NetLimits };
     readonly result: null;
   };
+  /** The guest is to keep this many bytes of its memory: the balloon takes the rest. */
+  'set-balloon': { readonly arguments: { readonly bytes: number }; readonly result: null };
   /**
    * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then those of `disk`, then those of `wire`. Of one that
    * fails nothing is left.

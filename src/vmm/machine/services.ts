@@ -7,6 +7,7 @@ import { openImageDisk } from '../backends/image-disk.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { MachineHubs } from '../backends/net/machine-hubs.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
+import { RamDiscards } from '../backends/page-discards.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
@@ -86,6 +87,7 @@ export function machineServices(
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
     scsi: new HostScsi({ native, queues, events: loop }),
+    discards: new RamDiscards({ ram: memory.ram, native, queues }),
     readFile: readSmallFile,
     hostDevices,
     backends: machineBackends({

@@ -57,6 +57,7 @@ export class TopologyReport {
     for (const { capabilities } of chipset.devices) {
       this.#watch(capabilities?.hostDevice);
       this.#watch(capabilities?.disk?.drive);
+      this.#watch(capabilities?.balloon);
     }
     const { blocks, consoles, report } = this.#parts;
     const { labels, pluggingIn } = this.#hotPlug!;

@@ -3,6 +3,7 @@ import type { RegionLabel } from '../../devices/bus.ts';
 import type { DeviceFact } from '../../devices/device-type.ts';
 import type { StatisticName } from '../../devices/statistic.ts';
 import type { HostDeviceFacts } from '../../devices/vfio/host-device-facts.ts';
+import type { BalloonFacts } from '../../devices/virtio/balloon/facts.ts';
 import type { QueueName } from '../../devices/virtio/queue-counters.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import type { ConsoleLabel } from './console-ports.ts';
@@ -48,6 +49,8 @@ export type DeviceLabel = {
   readonly facts: readonly DeviceFact[];
   /** Of a device of the host that was passed through; absent for others. */
   readonly hostDevice?: HostDeviceFacts;
+  /** Of a balloon; absent for others. */
+  readonly balloon?: BalloonFacts;
   /** Since when the guest has been asked to release it, in milliseconds since 1970. Absent: it has not been. */
   readonly removing?: number;
 };

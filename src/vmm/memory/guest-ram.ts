@@ -17,8 +17,9 @@ export class GuestRam extends SpanMemory {
   readonly size: number;
   readonly #options: RamOptions;
   #below: number | null;
-  /** Host devices reach it: its pages are emptied where they are, rather than given back to the host. */
-  pinned = false;
+  /** Called when `pinned` has changed. */
+  onPinned: ((pinned: boolean) => void) | null = null;
+  #pinned = false;
 
   /** @throws RamError */
   constructor(owner: ResourceOwner, options: RamOptions, source: RamSource = { kind: 'new' }) {
@@ -37,6 +38,17 @@ export class GuestRam extends SpanMemory {
   /** The file that has the pages of private memory that have not been written; null: they are zero. */
   get below(): number | null {
     return this.#below;
+  }
+
+  /** Host devices reach it: its pages are emptied where they are, rather than given back to the host. */
+  get pinned(): boolean {
+    return this.#pinned;
+  }
+
+  set pinned(pinned: boolean) {
+    if (pinned === this.#pinned) return;
+    this.#pinned = pinned;
+    this.onPinned?.(pinned);
   }
 
   /** Makes all RAM read as zero, and returns it to the host unless it is pinned. vCPUs and queue threads must be stopped. */

@@ -28,6 +28,7 @@ export class QueueMemory implements MapListener, DirtySource {
     const regions = spans.map(({ address, size, block, offset, writable }) => ({
       ...{ address, size, host: block.host + BigInt(offset), offset, readonly: !writable },
       log: writable ? this.#logOf(block).address : 0n,
+      discard: block.discard ?? null,
     }));
     // Threads that run stop for a change.
     if (areSame(regions, this.#regions)) return;

@@ -62,11 +62,13 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
   checkSize(bytes, hugepages);
   if (given !== null) checkFile(given, bytes, source.kind === 'memfd');
   const mapAll = (map: (place: BlockPlace) => bigint, fd: number | null) =>
-    ramLayout(bytes, firmware).map(place => {
+    ramLayout(bytes, firmware).map((place): RamBlock => {
       const host = map(place);
       owner.ownMap(host, place.size);
       advise(host, place.size, mergeable);
-      return { ...place, host, fd, buffer: libc.viewOf(host, place.size) };
+      const block = { ...place, host, fd, buffer: libc.viewOf(host, place.size) };
+      // Huge pages stay reserved: another program could take them.
+      return hugepages === undefined ? { ...block, discard: fd === null ? 'dontneed' : 'remove' } : block;
     });
 
   // KSM merges private memory only.

@@ -24,6 +24,16 @@ export const EVENT = {
   queueEnded: 7,
 } as const;
 
+/** What the buffers of a balloon's queue are. */
+export const BALLOON_ROLE = {
+  /** Numbers of pages that the guest gives to the host. */
+  inflate: 0,
+  /** Numbers of pages that it takes back. */
+  deflate: 1,
+  /** Free pages themselves, which stay the guest's. */
+  report: 2,
+} as const;
+
 /** Bits of `ImageConfig::flags`. */
 export const IMAGE_FLAG = {
   readonly: 1,
@@ -197,6 +207,8 @@ export const regionStruct = new Struct('Region', {
   offset: 'u64',
   /** 1 if it can only be read; else 0. */
   readonly: 'u64',
+  /** What gives its pages back to the host: MADV_REMOVE or MADV_DONTNEED of madvise(2); 0: nothing does. */
+  discard: 'u64',
 });
 
 /** A queue to serve, as passed by JavaScript. */
@@ -317,6 +329,12 @@ export const filterConfigStruct = new Struct('FilterConfig', {
   reserved: 'u32',
   /** Bit n % 64 of word n / 64: frames of VLAN n. */
   vlans: { array: 'u64', length: 64 },
+});
+
+/** What a virtio-balloon queue serves, as passed by JavaScript. */
+export const balloonConfigStruct = new Struct('BalloonConfig', {
+  /** A `balloon_role` value. */
+  role: 'u32',
 });
 
 /** A disk image, as passed by JavaScript. */

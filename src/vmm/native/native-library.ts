@@ -44,6 +44,7 @@ function bind(library: Library) {
     vring_vm_disown_fd: library.func('int vring_vm_disown_fd(int vm, int fd)'),
     vring_vm_own_map: library.func('int vring_vm_own_map(int vm, uint64_t address, uint64_t length)'),
     vring_vm_set_memory: library.func('int vring_vm_set_memory(int vm, void *regions, uint32_t count)'),
+    vring_vm_allow_discards: library.func('int vring_vm_allow_discards(int vm, int allowed)'),
     vring_write_log_set: library.func('int vring_write_log_set(uint64_t log, int on)'),
     vring_write_log_take: library.func('int vring_write_log_take(uint64_t log, void *out, uint32_t words)'),
     vring_vm_set_seccomp: library.func('int vring_vm_set_seccomp(int vm, int on)'),
@@ -147,6 +148,9 @@ function bind(library: Library) {
     vring_hub_remove: library.func('int vring_hub_remove(int vm, uint32_t hub, uint32_t port)'),
     vring_net_queue_start: library.func(
       'int vring_net_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *net)',
+    ),
+    vring_balloon_queue_start: library.func(
+      'int vring_balloon_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *balloon)',
     ),
     vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
     vring_queue_stop: library.func(

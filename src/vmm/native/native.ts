@@ -1,10 +1,14 @@
 import { constants } from 'node:os';
 import type { MemoryRegion } from '../../devices/guest-memory.ts';
+import type { HostBlock } from '../../devices/host-block.ts';
+import type { BalloonQueueOptions } from '../../devices/virtio/balloon/page-discards.ts';
 import type { DiskErrors } from '../../devices/virtio/block-backend.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import type { StructValue } from '../kvm/c-struct.ts';
 import {
   allocationStruct,
+  BALLOON_ROLE,
+  balloonConfigStruct,
   blkConfigStruct,
   chainFileStruct,
   DISK_ACCESS,
@@ -71,7 +75,12 @@ export type QueueRegion = MemoryRegion & {
   readonly offset?: number;
   /** They may not write it; false if absent. */
   readonly readonly?: boolean;
+  /** How its pages go back to the host; null, and absent: they do not. */
+  readonly discard?: HostBlock['discard'] | null;
 };
+
+/** The advice for madvise(2). */
+const DISCARDS = { remove: 9n, dontneed: 4n } as const;
 
 const MAX_EVENTS = 64;
 const EVENT_WORDS = eventStruct.size / 4;
@@ -177,7 +186,8 @@ export class NativeVm implements ResourceOwner {
    */
   setMemory(regions: readonly QueueRegion[]): void {
     const bytes = new Uint8Array(regions.length * regionStruct.size);
-    regions.forEach(({ address, size, host, log = 0n, offset = 0, readonly = false }, index) => {
+    regions.forEach((region, index) => {
+      const { address, size, host, log = 0n, offset = 0, readonly = false, discard = null } = region;
       const value = {
         gpa: BigInt(address),
         size: BigInt(size),
@@ -185,10 +195,16 @@ export class NativeVm implements ResourceOwner {
         log,
         offset: BigInt(offset),
         readonly: readonly ? 1n : 0n,
+        discard: discard === null ? 0n : DISCARDS[discard],
       };
       regionStruct.write(bytes, value, index * regionStruct.size);
     });
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
+  }
+
+  /** Whether pages of guest RAM may be given back to the host. Once this has returned, none is that may not. */
+  allowDiscards(allowed: boolean): void {
+    checked('vring_vm_allow_discards', this.#calls.vring_vm_allow_discards(this.handle, Number(allowed)));
   }
 
   /** Turns the log of a block on or off: what queue threads write after this is noted. @param log its address */
@@ -417,6 +433,16 @@ export class NativeVm implements ResourceOwner {
     return checked(
       'vring_rng_queue_start',
       this.#calls.vring_rng_queue_start(this.handle, config, unfinished, unfinished.length, bytes),
+    );
+  }
+
+  /** The same for a virtio-balloon queue. */
+  startBalloonQueue(queue: QueueConfig, unfinished: Uint8Array, role: BalloonQueueOptions['role']): number {
+    const config = queueConfigStruct.encode(queue);
+    const bytes = balloonConfigStruct.encode({ role: BALLOON_ROLE[role] });
+    return checked(
+      'vring_balloon_queue_start',
+      this.#calls.vring_balloon_queue_start(this.handle, config, unfinished, unfinished.length, bytes),
     );
   }
 

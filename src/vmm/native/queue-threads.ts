@@ -1,4 +1,5 @@
 import type { ScsiQueueKind } from '../../devices/scsi/scsi-host.ts';
+import type { BalloonQueueOptions } from '../../devices/virtio/balloon/page-discards.ts';
 import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
@@ -61,6 +62,18 @@ export class QueueThreads {
     const config = configOf(queue, features);
     const unfinished = unfinishedBytes(queue.progress, features);
     const handle = startNetQueue(this.#native.handle, config, unfinished, net);
+    return this.#running(handle, queue.size, features, events);
+  }
+
+  /** The same for a virtio-balloon queue. */
+  startBalloon(
+    queue: VirtioQueue,
+    features: bigint,
+    role: BalloonQueueOptions['role'],
+    events: QueueThreadEvents,
+  ): RunningQueue {
+    const config = configOf(queue, features);
+    const handle = this.#native.startBalloonQueue(config, unfinishedBytes(queue.progress, features), role);
     return this.#running(handle, queue.size, features, events);
   }
 

@@ -82,6 +82,7 @@ export class MachineHostDevices implements HostDevices {
     try {
       const dmas = new Set(addresses.flatMap(address => this.#connection(address).dma ?? []));
       const waiting = new Set(dmas);
+      if (dmas.size > 0) this.#options.memory.ram.pinned = true;
       for (const dma of dmas) {
         dma.startInSteps(memory.space, later, failure => {
           waiting.delete(dma);
@@ -100,7 +101,10 @@ export class MachineHostDevices implements HostDevices {
       throw new Error(`host device ${address} is another device of the VM already`);
     const connected = this.#connection(address);
     try {
-      if (connected.dma !== null && !connected.dma.active) connected.dma.start(this.#options.memory.space);
+      if (connected.dma !== null && !connected.dma.active) {
+        this.#options.memory.ram.pinned = true;
+        connected.dma.start(this.#options.memory.space);
+      }
       this.#pinned();
       const device = this.#openDevice(connected);
       this.#open.set(address, device);

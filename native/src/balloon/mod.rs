@@ -1,0 +1,181 @@
+//! virtio-balloon queues (virtio 1.3 §5.5): pages that the driver gives to the host, takes back, or says that it does not use.
+//!
+//! A page number is 4 KiB of guest-physical memory, whatever the size of pages on either side. What is no RAM, or RAM that this machine
+//! keeps, is left alone: the driver is free to name it, and gets nothing by it.
+
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use crate::errno::{Errno, Result as ErrnoResult};
+use crate::limiter::Limiter;
+use crate::memory::Discards;
+use crate::queue::{Broken, Chain};
+use crate::queue_thread::{Needs, Next, Outcome, Worker};
+use crate::seccomp::Call;
+use io_uring::opcode;
+use io_uring::squeue::Flags;
+use pages::{PAGE, Runs, discard};
+use std::sync::Arc;
+
+/// Page numbers that a request has between two looks at what else there is to do.
+const STEP_NUMBERS: usize = 1024;
+/// Bytes of a reported range at a time.
+const STEP_BYTES: u64 = 16 << 20;
+const NUMBER_BYTES: usize = 4;
+/// All that a step may cost: nothing else begins meanwhile.
+const STEP_COST: u64 = u64::MAX / 1024;
+
+crate::abi_struct! {
+    /// What a virtio-balloon queue serves, as passed by JavaScript.
+    pub struct BalloonConfig {
+        /// A `balloon_role` value.
+        pub role: u32,
+    }
+}
+
+crate::abi_constants! {
+    /// What the buffers of a balloon's queue are.
+    pub mod balloon_role as BALLOON_ROLE: u32 {
+        /// Numbers of pages that the guest gives to the host.
+        INFLATE = 0,
+        /// Numbers of pages that it takes back.
+        DEFLATE = 1,
+        /// Free pages themselves, which stay the guest's.
+        REPORT = 2,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Inflate,
+    Deflate,
+    Report,
+}
+
+pub struct BalloonWorker {
+    role: Role,
+    discards: Arc<Discards>,
+}
+
+/// How far a request has got.
+#[derive(Default)]
+pub struct Request {
+    /// Bytes of its buffers.
+    done: u64,
+    /// Bytes of memory that were given back to the host, or taken from it.
+    moved: u64,
+}
+
+impl BalloonWorker {
+    pub fn new(config: &BalloonConfig, discards: Arc<Discards>) -> ErrnoResult<BalloonWorker> {
+        let role = match config.role {
+            balloon_role::INFLATE => Role::Inflate,
+            balloon_role::DEFLATE => Role::Deflate,
+            balloon_role::REPORT => Role::Report,
+            _ => return Err(Errno(libc::EINVAL)),
+        };
+        Ok(BalloonWorker { role, discards })
+    }
+
+    /// Bytes of the buffers that are served.
+    fn len(&self, chain: &Chain) -> u64 {
+        match self.role {
+            Role::Report => chain.writable.len(),
+            // An incomplete number at the end is none.
+            _ => chain.readable.len() / NUMBER_BYTES as u64 * NUMBER_BYTES as u64,
+        }
+    }
+
+    /// A step with page numbers: neighbors among them are discarded together.
+    fn step_numbers(&self, chain: &Chain, request: &mut Request) {
+        let mut bytes = [0; STEP_NUMBERS * NUMBER_BYTES];
+        let left = (self.len(chain) - request.done).min(bytes.len() as u64) as usize;
+        let count = chain.readable.copy_to(request.done, &mut bytes[..left]);
+        request.done += count as u64;
+        let mut numbers = [0; STEP_NUMBERS];
+        let numbers = &mut numbers[..count / NUMBER_BYTES];
+        for (number, raw) in numbers.iter_mut().zip(bytes.chunks_exact(NUMBER_BYTES)) {
+            *number = u32::from_le_bytes(raw.try_into().expect("four bytes"));
+        }
+        if self.role == Role::Deflate {
+            request.moved += numbers.len() as u64 * PAGE;
+            return;
+        }
+        let Some(ram) = chain.ram else { return };
+        numbers.sort_unstable();
+        for (first, pages) in Runs::new(numbers) {
+            request.moved += discard(ram, u64::from(first) * PAGE, pages * PAGE, &self.discards);
+        }
+    }
+
+    /// A step with free pages, which the buffers are.
+    fn step_report(&self, chain: &Chain, request: &mut Request) {
+        let mut left = STEP_BYTES;
+        for slice in chain.writable.from(request.done) {
+            let mut len = slice.len() as u64;
+            if len > left {
+                // No page is cut into two.
+                len = left - (slice.ptr_guard().as_ptr() as u64 + left) % PAGE;
+                left = len;
+            }
+            let part = slice.subslice(0, len as usize).expect("a part of the slice");
+            request.moved += pages::discard_slice(&part, &self.discards);
+            request.done += len;
+            left -= len;
+            if left == 0 {
+                break;
+            }
+        }
+    }
+}
+
+impl Worker for BalloonWorker {
+    const NAME: &'static str = "balloon";
+    type Request<'m> = Request;
+    type Pool = ();
+
+    fn needs(&self) -> Needs {
+        let calls = match self.role {
+            Role::Deflate => Vec::new(),
+            // MADV_DONTNEED, for private memory, is every thread's.
+            _ => vec![Call::madvise_remove()],
+        };
+        Needs { calls, operations: vec![opcode::Nop::CODE], ..Needs::default() }
+    }
+
+    fn limiter(&self) -> Option<&Limiter> {
+        None
+    }
+
+    fn begin<'m>(&self, _: &mut Chain<'m>, request: &mut Request) -> Result<u64, Broken> {
+        *request = Request::default();
+        Ok(0)
+    }
+
+    fn next<'m>(&self, chain: &Chain<'m>, request: &mut Request, _: &mut ()) -> Next {
+        match self.role {
+            Role::Report => self.step_report(chain, request),
+            _ => self.step_numbers(chain, request),
+        }
+        if request.done >= self.len(chain) {
+            return Next::Finished;
+        }
+        // Back at once: the loop looks whether it is to stop before it goes on with this.
+        Next::Submit(opcode::Nop::new().build().flags(Flags::FIXED_FILE), STEP_COST)
+    }
+
+    fn completed<'m>(&self, _: &Chain<'m>, _: &mut Request, _: i32) {}
+
+    fn end<'m>(&self, _: &Chain<'m>, request: &mut Request, _: &mut ()) -> Outcome {
+        let (to_guest, from_guest) = match self.role {
+            Role::Deflate => (request.moved, 0),
+            _ => (0, request.moved),
+        };
+        Outcome { to_guest, from_guest, ..Outcome::default() }
+    }
+
+    fn shrink(&self, _: &mut Request) {}
+
+    fn shrink_pool(&self, _: &mut ()) {}
+}

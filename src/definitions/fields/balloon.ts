@@ -1,0 +1,44 @@
+import * as z from 'zod';
+import { size } from './memory.ts';
+
+const settings = z.strictObject({
+  target: size.optional().meta({
+    description: 'The memory that the guest is to keep at first; all if absent.',
+    examples: ['1G'],
+  }),
+  stats: z
+    .int()
+    .min(0, 'seconds, or 0 for never')
+    .max(86_400, 'at most a day')
+    .optional()
+    .meta({
+      description: "Seconds between two questions for the guest's statistics; 0 for never, 10 if absent.",
+      examples: [60],
+    }),
+  'deflate-on-oom': z
+    .boolean()
+    .optional()
+    .meta({
+      description: 'The guest takes memory back before it ends programs for lack of it; true if absent.',
+      examples: [false],
+    }),
+  'free-page-reporting': z
+    .boolean()
+    .optional()
+    .meta({
+      description: 'The guest also gives the host memory that it has free, until it uses that.',
+      examples: [true],
+    }),
+});
+
+export type BalloonInput = boolean | z.input<typeof settings>;
+
+/** Whether the guest has a balloon, or how. */
+export const balloon = z.union([z.boolean(), settings], 'true, false, or settings').default(false);
+
+/** The settings as options of the device. */
+export function balloonOptions(given: boolean | z.output<typeof settings>) {
+  if (typeof given === 'boolean') return {};
+  const { stats, ...others } = given;
+  return { ...others, ...(stats !== undefined && { 'guest-stats-polling-interval': stats }) };
+}

@@ -1,0 +1,56 @@
+import type { Cancel } from '../../devices/device.ts';
+import type { BalloonQueueOptions, PageDiscards } from '../../devices/virtio/balloon/page-discards.ts';
+import type { RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import type { GuestRam } from '../memory/guest-ram.ts';
+import { SystemError } from '../native/libc.ts';
+import type { NativeVm } from '../native/native.ts';
+import type { QueueThreads } from '../native/queue-threads.ts';
+
+type Parts = {
+  readonly ram: GuestRam;
+  readonly native: NativeVm;
+  readonly queues: QueueThreads;
+};
+
+/** Pages of a machine's RAM go back to the host by native threads, unless devices of the host reach them. */
+export class RamDiscards implements PageDiscards {
+  readonly #ram: GuestRam;
+  readonly #queues: QueueThreads;
+  readonly #hooks = new Set<() => void>();
+
+  constructor({ ram, native, queues }: Parts) {
+    this.#ram = ram;
+    this.#queues = queues;
+    ram.onPinned = pinned => {
+      // None is under way when this returns: what the devices reach from now on stays where it is.
+      native.allowDiscards(!pinned);
+      for (const hook of this.#hooks) hook();
+    };
+  }
+
+  get obstacle(): string | null {
+    if (this.#ram.pinned) return 'stays where it is, because devices of the host reach it';
+    if (this.#ram.blocks.every(({ discard }) => discard === undefined)) {
+      return 'has huge pages, which stay reserved for it';
+    }
+    return null;
+  }
+
+  get leavesZeros(): boolean {
+    return this.#ram.below === null;
+  }
+
+  onChanged(hook: () => void): Cancel {
+    this.#hooks.add(hook);
+    return () => this.#hooks.delete(hook);
+  }
+
+  startQueue(queue: VirtioQueue, { features, role, onBroken }: BalloonQueueOptions): RunningQueue {
+    try {
+      return this.#queues.startBalloon(queue, features, role, { onBroken });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      throw new Error(`the thread for the balloon cannot be started: ${error.code}`);
+    }
+  }
+}

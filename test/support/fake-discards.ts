@@ -1,0 +1,27 @@
+import type { Cancel } from '../../src/devices/device.ts';
+import type { BalloonQueueOptions, PageDiscards } from '../../src/devices/virtio/balloon/page-discards.ts';
+import type { RunningQueue, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
+
+/** Discards whose queues do nothing but remember how they were started. */
+export class FakeDiscards implements PageDiscards {
+  obstacle: string | null = null;
+  leavesZeros = true;
+  readonly hooks = new Set<() => void>();
+  /** Queues that run now, by kick eventfd. */
+  readonly running = new Map<number, { queue: VirtioQueue; options: BalloonQueueOptions }>();
+
+  onChanged(hook: () => void): Cancel {
+    this.hooks.add(hook);
+    return () => this.hooks.delete(hook);
+  }
+
+  startQueue(queue: VirtioQueue, options: BalloonQueueOptions): RunningQueue {
+    if (this.running.has(queue.kickFd)) throw new Error('the queue runs already');
+    this.running.set(queue.kickFd, { queue, options });
+    const stop = () => {
+      if (!this.running.delete(queue.kickFd)) throw new Error('the queue does not run');
+      return queue.progress;
+    };
+    return { requestStop: () => {}, stop, abandon: stop };
+  }
+}
