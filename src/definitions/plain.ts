@@ -1,3 +1,5 @@
+import type { CharOptions } from '../devices/backends/char.ts';
+import type { CharInput } from '../devices/backends/char-fields.ts';
 import { defaultErrorPolicy } from '../devices/backends/disk.ts';
 import { sizeText } from '../text/size.ts';
 import type { Cpus } from './fields/cpus.ts';
@@ -22,8 +24,13 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     disks: orNothing(disks.map(plainDisk)),
     nics: orNothing(nics.map(plainNic)),
     console: definition.console === 'serial' ? undefined : definition.console,
+    serial: orNothing(definition.serial.map(plainEnd)),
+    channels: orNothing(
+      definition.channels.map(({ name, chardev }) => ({ name, chardev: plainEnd(chardev) })),
+    ),
+    agent: definition.agent || undefined,
     rng: definition.rng === true ? undefined : definition.rng,
-    balloon: definition.balloon || undefined,
+    balloon: plainBalloon(definition.balloon),
     passthrough: orNothing(passthrough.map(device => given(device))),
     devices: orNothing(devices),
     deviceModules: orNothing(definition.deviceModules),
@@ -33,6 +40,24 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     'on-reboot': definition['on-reboot'] === 'restart' ? undefined : definition['on-reboot'],
     confine: definition.confine === 'default' ? undefined : definition.confine,
   });
+}
+
+function plainBalloon(balloon: Definition['balloon']): DefinitionInput['balloon'] {
+  if (typeof balloon === 'boolean') return balloon || undefined;
+  const { target, ...more } = balloon;
+  return orNothing(given({ target: target && sizeText(target), ...more })) ?? true;
+}
+
+/** What a port is connected to: its type, if that says it all. */
+function plainEnd(end: CharOptions): CharInput {
+  const { type, ...more } = end;
+  const settings = given<Record<string, unknown>>({
+    ...more,
+    server: 'server' in end && end.server ? undefined : more['server' as never],
+    anywhere: 'anywhere' in end && end.anywhere ? true : undefined,
+    append: 'append' in end && end.append ? undefined : more['append' as never],
+  });
+  return Object.keys(settings).length === 0 ? type : { type, ...settings };
 }
 
 function plainMemory({ size, hugepages, mergeable }: Memory): DefinitionInput['memory'] {

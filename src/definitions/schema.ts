@@ -8,6 +8,7 @@ import {
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { balloon } from './fields/balloon.ts';
 import { boot } from './fields/boot.ts';
+import { channels, serial } from './fields/char.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';
 import { machine } from './fields/machine.ts';
@@ -41,6 +42,24 @@ const fields = z.strictObject({
     .meta({
       description: 'The port shown as the console: COM1, which every VM has, or a virtio console.',
       examples: ['virtio'],
+    }),
+  serial: serial.meta({
+    description:
+      'What COM1 to COM4 are connected to: `console`, `null`, `pty`, or settings of type `unix` (path, server, mode), `tcp` (host, port, ' +
+      'server) or `file` (path, append), and with each a `logfile`. COM1 is a console if absent.',
+    examples: [['console', { type: 'unix', path: '/run/web-com2.sock' }]],
+  }),
+  channels: channels.meta({
+    description: 'Named ports for programs of guest and host to talk over (virtio-serial).',
+    examples: [[{ name: 'org.example.backup.0', chardev: { type: 'unix', path: '/run/backup.sock' } }]],
+  }),
+  agent: z
+    .boolean()
+    .default(false)
+    .meta({
+      description:
+        'A channel to the QEMU guest agent, if that runs in the guest: shutdown, addresses, `vring vm exec`, quiet file systems for snapshots.',
+      examples: [true],
     }),
   rng: rng.meta({
     description: 'Random bytes from the host (virtio-rng): whether, or how many at most.',

@@ -1,15 +1,21 @@
+import type { CharOptions } from '../devices/backends/char.ts';
 import { defaultErrorPolicy } from '../devices/backends/disk.ts';
 import type { DeviceTable } from '../devices/device-table.ts';
 import type { BusKind, DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { macAddress } from '../engine/networks/mac-address.ts';
 import { balloonOptions } from './fields/balloon.ts';
+import { AGENT_PORT, type Channel } from './fields/char.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
 import { netOptions } from './net-options.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
+import { serialPort } from './serial-ports.ts';
+
+/** Ports of a controller that nobody has asked for more of. */
+const ROOM_FOR_PORTS = 4;
 
 /** A device that a definition asks for, as an entry of the device table. */
 export type WantedDevice = {
@@ -56,9 +62,16 @@ export function wantedDevices(
           },
         ]
       : []),
+    ...definition.serial.flatMap((chardev, index) => serialEntry(chardev, index)),
+    ...portController(definition, table),
     ...(definition.console === 'virtio'
       ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]
       : []),
+    ...channelsOf(definition).map(({ name: port, chardev }, index) => ({
+      key: `channels[${index}]`,
+      what: 'channels',
+      entry: { type: type('channels'), port, chardev },
+    })),
     ...passedFunctions(passthrough, functionsOfSlot).map(({ index, device }) => ({
       key: `passthrough[${index}]`,
       what: 'PCI passthrough',
@@ -67,6 +80,28 @@ export function wantedDevices(
     ...devices.map((entry, index) => ({ key: `devices[${index}]`, what: `${entry.type} devices`, entry })),
   ];
   return [...impliedControllers(wanted, table), ...wanted];
+}
+
+/** COM1 is a console unless it is to be something else; the others are there if they are listed. */
+function serialEntry(chardev: CharOptions, index: number): WantedDevice[] {
+  const entry = serialPort(index, chardev);
+  return entry === null ? [] : [{ key: `serial[${index}]`, what: 'serial ports', entry }];
+}
+
+/** Those that are listed, and that of the guest agent. */
+function channelsOf({ channels, agent }: Definition): Channel[] {
+  return agent ? [...channels, { name: AGENT_PORT, chardev: { type: 'agent' } }] : channels;
+}
+
+/** The controller of virtio ports has room for as many as there are, where that is more than it has anyway. */
+function portController(definition: Definition, table: DeviceTable): WantedDevice[] {
+  const ports = channelsOf(definition).length + 1;
+  const type = table.typeOfKey('channels');
+  const bus = type === null ? null : table.find(type)!.bus;
+  const controller = table.configurable.find(({ provides }) => provides?.kind === bus);
+  if (ports <= ROOM_FOR_PORTS || controller === undefined) return [];
+  const entry = { type: controller.type, name: 'ports', 'max-ports': ports };
+  return [{ key: 'channels', what: 'channels', entry }];
 }
 
 /** Controllers with the buses that devices are to be on, of the kinds that no device of the definition provides. */

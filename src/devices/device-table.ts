@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import type { CharOptions } from './backends/char.ts';
 import type { DiskOptions } from './backends/disk.ts';
 import type { NetOptions } from './backends/net.ts';
 import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } from './device-type.ts';
@@ -163,6 +164,12 @@ export class DeviceTable {
       queuePairs: row.queuePairs?.(config) ?? 1,
       header: row.vnetHeader === true,
     };
+  }
+
+  /** What an entry's character device is connected to, checked or not; null without one. */
+  chardev({ type, chardev }: DeviceConfig): CharOptions | null {
+    if (this.find(type)?.backend !== 'char' || chardev === undefined) return null;
+    return typeof chardev === 'string' ? ({ type: chardev } as CharOptions) : (chardev as CharOptions);
   }
 
   /** The PCI function of the host that an entry passes through, checked or not; null without one. */

@@ -11,6 +11,7 @@ import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { ScsiDevice } from './scsi/scsi-device.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { BalloonFacts } from './virtio/balloon/facts.ts';
+import type { SerialPort } from './virtio/serial/port.ts';
 import type { Zod } from './zod.ts';
 
 export type { Zod } from './zod.ts';
@@ -105,6 +106,8 @@ export type BuiltDevice = {
   readonly memory?: readonly MemoryRange[];
   readonly acpi?: AcpiParts;
   readonly capabilities?: DeviceCapabilities;
+  /** A port of a virtio-serial device. */
+  readonly serialPort?: SerialPort;
   /** The bus that it provides. */
   readonly bus?: DeviceBus;
   /** How firmware boots from it; absent: it does not. */
@@ -165,7 +168,7 @@ export type LibvirtNames = {
 
 /** A key that definitions have for such devices: `disks` of bus `virtio`, `rng`. */
 export type DefinitionKey = {
-  readonly key: 'disks' | 'nics' | 'console' | 'rng' | 'balloon' | 'passthrough';
+  readonly key: 'disks' | 'nics' | 'console' | 'channels' | 'rng' | 'balloon' | 'passthrough';
   /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
   readonly value?: string;
   /** Of disks: it is for CD-ROMs. */

@@ -3,7 +3,7 @@ import { acpiPm } from './legacy/acpi-pm.ts';
 import { debugConsole, isaDebugcon } from './legacy/debug-console.ts';
 import { debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
 import { i8042 } from './legacy/i8042.ts';
-import { isaSerial } from './legacy/isa-serial.ts';
+import { configuredCom1, isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
@@ -14,6 +14,7 @@ import { virtioBlk } from './virtio/blk.ts';
 import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
 import { virtioScsi } from './virtio/scsi.ts';
+import { virtConsole, virtioSerial, virtSerialPort } from './virtio/serial/rows.ts';
 
 export type { DeviceConfig } from './device-table.ts';
 
@@ -33,10 +34,14 @@ export const deviceTable = new DeviceTable([
   scsiHd,
   scsiCd,
   virtioBalloon,
+  virtioSerial,
+  virtConsole,
+  virtSerialPort,
   vfioPci,
   isaDebugExit,
   isaSerial,
   isaDebugcon,
+  configuredCom1,
   rootPort,
   pciToPciBridge,
   pciePciBridge,

@@ -45,7 +45,7 @@ function printableTopology({
     shape,
     vcpus,
     pinning,
-    consoles: consoles.map(({ port, name }) => ({ port, name: printable(name) })),
+    consoles: consoles.map(label => ({ ...label, name: printable(label.name) })),
     devices: devices.map(device => ({
       ...device,
       name: printable(device.name),

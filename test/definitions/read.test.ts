@@ -29,6 +29,9 @@ describe('short forms are expanded', () => {
       console: 'serial',
       rng: true,
       balloon: false,
+      serial: [],
+      channels: [],
+      agent: false,
       passthrough: [],
       devices: [],
       deviceModules: [],
@@ -282,7 +285,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'devices: [{type: floppy}]',
-      '2:18 devices[0].type: expected virtio-blk, virtio-net, virtio-rng, virtio-scsi, scsi-hd, scsi-cd, virtio-balloon, vfio-pci, isa-debug-exit, isa-serial, isa-debugcon, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
+      '2:18 devices[0].type: expected virtio-blk, virtio-net, virtio-rng, virtio-scsi, scsi-hd, scsi-cd, virtio-balloon, virtio-serial, virtconsole, virtserialport, vfio-pci, isa-debug-exit, isa-serial, isa-debugcon, com1, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
     ],
     [
       'devices: [{type: virtio-blk, path: /a, pth: /a}]',
@@ -305,11 +308,11 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       '"a\\e[2Jb": 1',
-      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
     [
       '__proto__: {}',
-      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 

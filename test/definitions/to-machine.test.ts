@@ -177,11 +177,25 @@ test('a balloon is a device with the options of its key', () => {
   ]);
 });
 
+test('ports have a controller, which has room for all of them', () => {
+  const text = `${kernel}\nrng: false\nconsole: virtio\nagent: true\nserial: [pty, null, stdio]`;
+  expect(toMachine(read(text)).devices).toMatchObject([
+    { type: 'virtio-serial' },
+    { type: 'com1', name: 'com1', chardev: { type: 'pty' } },
+    { type: 'isa-serial', name: 'com2', chardev: { type: 'null' } },
+    { type: 'isa-serial', name: 'com3', chardev: { type: 'console' } },
+    { type: 'virtconsole' },
+    { type: 'virtserialport', port: 'org.qemu.guest_agent.0', chardev: { type: 'agent' } },
+  ]);
+  const channels = Array.from({ length: 9 }, (_, index) => `{name: a${index}, chardev: pty}`);
+  const { devices } = toMachine(read(`${kernel}\nrng: false\nchannels: [${channels}]`));
+  expect(devices![0]).toMatchObject({ type: 'virtio-serial', 'max-ports': 10 });
+});
+
 describe('what this version does not support is named', () => {
   test.each([
     ['', []],
     ['machine: {firmware: uefi}', ['machine.firmware: uefi: UEFI firmware']],
-    [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
     [`${kernel}\npassthrough: [{host: 02:00.0}]`, []],
     [`${kernel}\nnics: [{}, {model: e1000}]`, ['nics[1].model: e1000 network cards']],
     [

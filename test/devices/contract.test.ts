@@ -35,6 +35,9 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   'isa-serial': ['input', 'received'],
   rtc: ['bytes', 'offsetMs', 'a', 'b'],
   'acpi-pm': ['timerStart'],
+  com1: ['input', 'received'],
+  virtconsole: ['input'],
+  virtserialport: ['input'],
 };
 /** The same of what a device has behind its transport. */
 const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
@@ -47,6 +50,7 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-net': startVirtio,
   'virtio-rng': startVirtio,
   'virtio-balloon': startVirtio,
+  'virtio-serial': startVirtio,
   'virtio-scsi': startVirtio,
   'scsi-hd': useDrive,
   'scsi-cd': useDrive,

@@ -23,6 +23,11 @@ describe('the device models', () => {
       'net network',
       'char console',
       'char null',
+      'char agent',
+      'char pty',
+      'char unix',
+      'char tcp',
+      'char file',
     ]);
   });
 

@@ -4,7 +4,8 @@ import type { MachineServices } from '../../src/devices/machine-services.ts';
 import type { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueCount, QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
-import { machineBackends, noCharacters } from '../../src/vmm/backends/machine-backends.ts';
+import { noCharacters } from '../../src/vmm/backends/char/open-chars.ts';
+import { machineBackends } from '../../src/vmm/backends/machine-backends.ts';
 import { Chipset } from '../../src/vmm/chipset/chipset.ts';
 import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 import { DeviceBlock } from '../../src/vmm/memory/device-block.ts';
@@ -235,7 +236,7 @@ export class FakeMachine {
       backends: machineBackends({
         disk: () => this.disk!,
         net: () => this.network,
-        char: { console: noCharacters, null: noCharacters },
+        char: noCharacters,
       }),
     };
     const { ports, memoryBus, services } = this;

@@ -1,4 +1,5 @@
 import { builtFile } from '../../src/project-root.ts';
+import type { GivenWire } from '../../src/vmm/backends/net/given-wires.ts';
 import { CounterBlocks } from '../../src/vmm/counters/counter-blocks.ts';
 import { answerAccess } from '../../src/vmm/machine/answer-exit.ts';
 import { type MachineConfigInput, parseMachineConfig } from '../../src/vmm/machine/config.ts';
@@ -13,7 +14,7 @@ import { NativeVm } from '../../src/vmm/native/native.ts';
 import { allocateCounters } from './counters.ts';
 
 const MiB = 2 ** 20;
-const SHAPE = { vcpus: 4, queues: 8, regions: 64, statistics: 16 };
+const SHAPE = { vcpus: 4, queues: 16, regions: 64, statistics: 16 };
 
 /**
  * The embedded guest in a machine on the test's own thread: its loop runs in `run`. Machines may run inside each other's
@@ -36,8 +37,8 @@ export class LiveMachine {
   /** What its guest has asked for, other than its end. */
   readonly requests: string[] = [];
 
-  /** Builds it, and starts its vCPUs, parked. @param append the guest's command line */
-  constructor(append: string, options: Partial<MachineConfigInput> = {}) {
+  /** Builds it, and starts its vCPUs, parked. @param append the guest's command line. @param wires what its manager would open */
+  constructor(append: string, options: Partial<MachineConfigInput> = {}, wires: readonly GivenWire[] = []) {
     const counters = allocateCounters(SHAPE);
     this.native = new NativeVm(counters, SHAPE);
     this.loop = new MachineLoop(this.native);
@@ -55,6 +56,7 @@ export class LiveMachine {
     };
     this.#consoles = new ConsolePorts(port => new SerialConsole(print(port), this.loop));
     this.files = new HostFiles(this.native);
+    this.files.giveWires(wires);
     const parts = buildMachine(config, {
       native: this.native,
       loop: this.loop,
@@ -78,6 +80,12 @@ export class LiveMachine {
 
   get ram() {
     return this.machine.parts.ram;
+  }
+
+  /** Somebody types into the console of this name. */
+  type(name: string, text: string): void {
+    const label = this.#consoles.labels.find(label => label.name.startsWith(name));
+    this.#consoles.typed(label!.port, Buffer.from(text));
   }
 
   /** Runs its loop until `end`. */

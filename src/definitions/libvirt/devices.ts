@@ -1,9 +1,11 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import type { CharInput } from '../../devices/backends/char-fields.ts';
 import type { BalloonInput } from '../fields/balloon.ts';
+import { AGENT_PORT, type ChannelInput } from '../fields/char.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
-import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
+import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 import { readHostDevice, readHostInterface } from './host-devices.ts';
@@ -34,6 +36,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     element.attributes.type === 'hostdev' ? null : readInterface(document, element),
   );
   const [rng = false] = each('rng', element => readRng(document, element));
+  const serial = readSerialPorts(document, devices);
   return {
     disks,
     nics,
@@ -41,7 +44,9 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     rng,
     balloon: readBalloon(document, domain, devices),
     console: readConsole(document, devices),
-    devices: [...readSerialPorts(document, devices), ...controllers.devices()],
+    ...(serial !== undefined && { serial }),
+    ...readChannels(document, devices),
+    devices: controllers.devices(),
   };
 }
 
@@ -105,17 +110,82 @@ function readBalloon(document: DomainDocument, domain: XmlElement, devices: XmlE
   return Object.keys(settings).length > 0 ? settings : true;
 }
 
-/** The serial ports after the first, which every VM has. */
-function readSerialPorts(document: DomainDocument, devices: XmlElement | null) {
-  return document.children(devices, 'serial').flatMap((element, index) => {
-    const entry = serialPort(index);
-    const isTooMany = index > 0 && entry === null;
-    const isHere = ['pty', 'stdio', 'null'].includes(element.attributes.type ?? 'pty');
-    if (isTooMany) document.leaveOut(element, TOO_MANY_PORTS);
-    else if (isHere) document.skipAll(element);
-    else document.leaveOut(element, shownAs(index));
-    return entry === null ? [] : [entry];
+/** What COM1 to COM4 are connected to. */
+function readSerialPorts(document: DomainDocument, devices: XmlElement | null): CharInput[] | undefined {
+  const ports = document.children(devices, 'serial').flatMap((element, index): CharInput[] => {
+    if (index < MAX_PORTS) return [readEnd(document, element)];
+    document.leaveOut(element, TOO_MANY_PORTS);
+    return [];
   });
+  const isPlain = ports.length === 0 || (ports.length === 1 && ports[0] === 'console');
+  return isPlain ? undefined : ports;
+}
+
+/** What a <serial> or <channel> is connected to. A <pty> is a console: vring has its own way to show one. */
+function readEnd(document: DomainDocument, element: XmlElement): CharInput {
+  const source = document.child(element, 'source');
+  const log = document.attribute(document.child(element, 'log'), 'file');
+  const logged = log === null ? {} : { logfile: log };
+  for (const skipped of ['address', 'alias', 'target', 'protocol']) {
+    const child = document.child(element, skipped);
+    document.skipAll(child);
+  }
+  const isServer = document.attribute(source, 'mode') !== 'connect';
+  switch (document.attribute(element, 'type')) {
+    case 'unix':
+      return { type: 'unix', path: document.attribute(source, 'path') ?? '', server: isServer, ...logged };
+    case 'tcp': {
+      const host = document.attribute(source, 'host') ?? '127.0.0.1';
+      const port = Number(document.attribute(source, 'service'));
+      return {
+        type: 'tcp',
+        host: host === '0.0.0.0' ? '127.0.0.1' : host,
+        port,
+        server: isServer,
+        ...logged,
+      };
+    }
+    case 'file':
+      return {
+        type: 'file',
+        path: document.attribute(source, 'path') ?? '',
+        append: document.attribute(source, 'append') === 'on',
+      };
+    case 'null':
+      return log === null ? 'null' : { type: 'null', ...logged };
+    case 'pty':
+    case 'stdio':
+    case null:
+      document.skipAll(source);
+      return log === null ? 'console' : { type: 'console', ...logged };
+    default:
+      document.leaveOut(element, 'it is a console instead: vring has nothing like it to connect it to');
+      return 'console';
+  }
+}
+
+/** Named ports; the guest agent's is vring's own to use. */
+function readChannels(
+  document: DomainDocument,
+  devices: XmlElement | null,
+): Pick<DefinitionInput, 'channels' | 'agent'> {
+  const channels: ChannelInput[] = [];
+  let agent = false;
+  for (const element of document.children(devices, 'channel')) {
+    const target = document.child(element, 'target');
+    const name = target?.attributes.name;
+    const kind = element.attributes.type ?? '';
+    if (target?.attributes.type !== 'virtio' || name === undefined) {
+      document.leaveOut(element, 'only virtio channels with a name are supported');
+    } else if (name === AGENT_PORT) {
+      document.skipAll(element);
+      agent = true;
+    } else if (['unix', 'tcp', 'file', 'pty'].includes(kind)) {
+      const end = readEnd(document, element);
+      channels.push({ name, chardev: kind === 'pty' && end === 'console' ? 'pty' : end });
+    } else document.leaveOut(element, `vring has no ${kind} to connect it to`);
+  }
+  return { ...(channels.length > 0 && { channels }), ...(agent && { agent }) };
 }
 
 /**

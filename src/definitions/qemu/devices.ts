@@ -16,7 +16,7 @@ import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { leftOutDevice, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
-import { addConsoleDevice } from './ports.ts';
+import { addChannel, addConsoleDevice } from './ports.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
 
 /** The part of a device table row that -device needs. */
@@ -97,6 +97,7 @@ const READERS: Readonly<Record<DefinitionKey['key'], Reader>> = {
   passthrough: (draft, settings, { place, id, addr }) =>
     readPassthrough(draft, settings, { place, id, ...addr }),
   console: readConsole,
+  channels: readChannel,
 };
 
 function unknownDevice(driver: string, names: readonly string[]): OptionError {
@@ -271,14 +272,20 @@ function readConsole(
   { place, driver }: Pick<KnownOption, 'place' | 'driver'>,
 ): void {
   settings.leaveOut({
-    chardev: 'vring vm console shows the console',
     name: 'a guest has one console',
     nr: 'a guest has one console',
     index: 'serial ports are COM1 to COM4, in their order',
     iobase: 'serial ports are COM1 to COM4, in their order',
     irq: 'serial ports are COM1 to COM4, in their order',
   });
-  addConsoleDevice(draft, driver, place);
+  addConsoleDevice(draft, driver, place, settings.take('chardev'));
+}
+
+function readChannel(draft: Draft, settings: Settings, { place }: KnownOption): void {
+  settings.leaveOut({ nr: 'ports are numbered in the order of their options' });
+  const name = settings.take('name');
+  const chardev = settings.take('chardev');
+  addChannel(draft, place, name, chardev === undefined ? null : draft.claimChardev(chardev));
 }
 
 /** A device of a device module, whose options the machine checks. */

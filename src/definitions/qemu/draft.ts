@@ -1,3 +1,4 @@
+import type { CharInput } from '../../devices/backends/char-fields.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
@@ -63,6 +64,7 @@ export class Draft {
   readonly #randomSources = new Map<string, Named<null>>();
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
   readonly buses = new Buses();
+  readonly #chardevs = new Map<string, Named<CharInput | OptionError>>();
   readonly #iommufds = new Map<string, Named<null>>();
   readonly scsi = new ScsiControllers();
   /** -net's cards and connections, which share hubs. */
@@ -161,6 +163,17 @@ export class Draft {
     return claim(this.#drives, id, property, '-drive file=...,if=none,id=');
   }
 
+  nameChardev({ option }: Place, id: string, end: CharInput | OptionError): void {
+    addNamed(this.#chardevs, id, end, option);
+  }
+
+  /** @throws OptionError */
+  claimChardev(id: string): CharInput {
+    const end = claim(this.#chardevs, id, 'chardev', '-chardev socket,path=...,server=on,id=');
+    if (end instanceof OptionError) throw end;
+    return end;
+  }
+
   /** @throws OptionError */
   claimNetwork(id: string): Connection {
     return claim(this.#networks, id, 'netdev', '-netdev user,id=');
@@ -178,7 +191,10 @@ export class Draft {
 
   /** Leaves out what no other option refers to. */
   leaveOutUnused(): void {
-    const all = [this.#drives, this.#networks, this.#randomSources, this.#memoryBackends, this.#iommufds];
+    const all = [
+      ...[this.#drives, this.#networks, this.#randomSources, this.#memoryBackends, this.#iommufds],
+      this.#chardevs,
+    ];
     for (const named of all) {
       for (const [id, { option, used }] of named) {
         if (!used) this.leaveOut({ at: Number.POSITIVE_INFINITY, option }, `no device uses ${id}`);

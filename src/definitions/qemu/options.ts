@@ -2,6 +2,7 @@ import { likely } from '../../text/nearest.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { shown } from '../words.ts';
 import { readBlockdev } from './blockdevs.ts';
+import { readChardev } from './chardevs.ts';
 import { readCpu, readSmp } from './cpus.ts';
 import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
@@ -169,9 +170,15 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     read: readAction,
   },
   rtc: { value: 'base=utc[,clock=host]', becomes: "nothing: a guest's clock shows UTC", read: readRtc },
+  chardev: {
+    value: 'null|stdio|pty|file|socket,id=...',
+    becomes: 'what `serial` and `channels` are connected to',
+    repeats: true,
+    read: readChardev,
+  },
   serial: {
-    value: 'stdio|mon:stdio|...',
-    becomes: 'nothing: COM1 is the console',
+    value: 'stdio|null|pty|file:PATH|unix:PATH|tcp:HOST:PORT|chardev:ID',
+    becomes: 'serial',
     repeats: true,
     read: (draft, value, place) => {
       draft.serialPorts.push({ ...place, value });

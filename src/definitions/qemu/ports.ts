@@ -1,23 +1,27 @@
-import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
+import type { CharInput } from '../../devices/backends/char-fields.ts';
+import { AGENT_PORT } from '../fields/char.ts';
+import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
+import { readSerial } from './chardevs.ts';
 import type { Draft, Place } from './draft.ts';
+import { OptionError } from './error.ts';
 
-/** Values that connect the console to the terminal, where it already is. */
-const HERE = /^(mon:)?(stdio|vc(:.*)?)$/;
-
-/** -serial, -parallel, virtio consoles: the first console of a guest is COM1 or a virtio console; other serial ports have their own. */
-export function placeConsoles(draft: Draft): void {
-  const [com1] = draft.serialPorts;
-  const hasCom1 = com1 === undefined ? !draft.noDefaults : com1.value !== 'none';
-  for (const [index, port] of draft.serialPorts.entries()) {
-    const entry = serialPort(index);
-    if (port.value === 'none') {
-      if (index === 0) draft.leaveOut(port, 'every guest has COM1');
-    } else if (index > 0 && entry === null) draft.leaveOut(port, TOO_MANY_PORTS);
-    else {
-      if (entry !== null) draft.addDevice(port, entry);
-      if (!HERE.test(port.value)) draft.leaveOut(port, shownAs(index));
+/** -serial and virtio consoles: the first console of a guest is COM1 or a virtio console. */
+export function placeConsoles(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
+  const ports: CharInput[] = [];
+  for (const port of draft.serialPorts) {
+    try {
+      const end = readSerial(draft, port.value, port);
+      if (ports.length === MAX_PORTS) draft.leaveOut(port, TOO_MANY_PORTS);
+      else if (end === null && ports.length === 0) draft.leaveOut(port, 'every guest has COM1');
+      else ports.push(end ?? 'null');
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+      problem(port, error);
     }
   }
+  if (ports.length > 1 || (ports.length === 1 && ports[0] !== 'console')) draft.fields.serial = ports;
+  const [com1] = draft.serialPorts;
+  const hasCom1 = com1 === undefined ? !draft.noDefaults : com1.value !== 'none';
   const [first, ...others] = draft.virtioConsoles;
   if (first === undefined) return;
   if (!hasCom1) draft.fields.console = 'virtio';
@@ -27,7 +31,30 @@ export function placeConsoles(draft: Draft): void {
 }
 
 /** A -device that is a port connected to a -chardev. */
-export function addConsoleDevice(draft: Draft, driver: string, place: Place): void {
-  if (driver === 'isa-serial') draft.serialPorts.push({ ...place, value: 'chardev' });
-  else draft.virtioConsoles.push(place);
+export function addConsoleDevice(
+  draft: Draft,
+  driver: string,
+  place: Place,
+  chardev: string | undefined,
+): void {
+  if (driver === 'isa-serial') {
+    draft.serialPorts.push({ ...place, value: chardev === undefined ? 'stdio' : `chardev:${chardev}` });
+    return;
+  }
+  // It is the console, whatever it is connected to.
+  if (chardev !== undefined) draft.claimChardev(chardev);
+  draft.virtioConsoles.push(place);
+}
+
+/** A named port. That of the guest agent is vring's own to use. */
+export function addChannel(
+  draft: Draft,
+  place: Place,
+  name: string | undefined,
+  chardev: CharInput | null,
+): void {
+  if (name === AGENT_PORT) draft.fields.agent = true;
+  else if (name === undefined || chardev === null || chardev === 'null')
+    draft.leaveOut(place, 'nothing would be connected to it');
+  else draft.fields.channels = [...(draft.fields.channels ?? []), { name, chardev }];
 }

@@ -60,7 +60,7 @@ export function readQemuOptions(
   checkAccelerators(draft, problem);
   placeMemory(draft, problem);
   placeNodes(draft, problem);
-  placeConsoles(draft);
+  placeConsoles(draft, problem);
   collect(problems, '-machine', () => placeFlash(draft));
   dropFirmware(draft, given.find(({ name }) => name === 'kernel')?.place);
   collect(problems, '-netdev hubport', () => joinNets(draft));

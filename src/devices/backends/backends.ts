@@ -1,6 +1,6 @@
 import type { BlockBackend } from '../virtio/block-backend.ts';
 import type { BackendKind, BackendType } from './backend-type.ts';
-import { type CharBackend, type CharOptions, charBackends } from './char.ts';
+import { type CharBackend, type CharRequest, charBackends } from './char.ts';
 import { type DiskOptions, diskBackends } from './disk.ts';
 import { type NetBackend, type NetRequest, netBackends } from './net.ts';
 
@@ -8,7 +8,7 @@ import { type NetBackend, type NetRequest, netBackends } from './net.ts';
 export type BackendsByKind = {
   readonly disk: { readonly options: DiskOptions; readonly opened: BlockBackend };
   readonly net: { readonly options: NetRequest; readonly opened: NetBackend };
-  readonly char: { readonly options: CharOptions; readonly opened: CharBackend };
+  readonly char: { readonly options: CharRequest; readonly opened: CharBackend };
 };
 
 /** The host's side of a machine's devices. */

@@ -35,6 +35,24 @@ export class ByteQueue {
     return byte;
   }
 
+  /** Takes the oldest bytes, at most `count`. */
+  take(count: number): Uint8Array {
+    const bytes = new Uint8Array(Math.min(count, this.#length));
+    let done = 0;
+    while (done < bytes.length) {
+      const first = this.#chunks[0]!;
+      const part = first.subarray(this.#taken, this.#taken + bytes.length - done);
+      bytes.set(part, done);
+      done += part.length;
+      this.#taken += part.length;
+      if (this.#taken < first.length) continue;
+      this.#chunks.shift();
+      this.#taken = 0;
+    }
+    this.#length -= bytes.length;
+    return bytes;
+  }
+
   clear(): void {
     this.#chunks.length = 0;
     this.#taken = 0;

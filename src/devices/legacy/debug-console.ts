@@ -1,4 +1,4 @@
-import { type CharType, charBackends } from '../backends/char.ts';
+import { charFields, charText } from '../backends/char-fields.ts';
 import type { Device, DeviceState } from '../device.ts';
 import {
   type BuiltinType,
@@ -50,7 +50,7 @@ export const debugConsole: BuiltinType = {
   builtin: true,
   onlyWithKernel: true,
   create: services => {
-    const console = services.backends.open('char', { type: 'console', name: 'com1' });
+    const console = services.backends.open('char', { options: { type: 'console' }, device: 'com1' });
     const device = new DebugConsole('debug-console', PORT.debugConsole, bytes => console.write(bytes));
     return { device, ports: device.ports };
   },
@@ -65,10 +65,7 @@ const options = (z: Zod) =>
       .max(0xffff, 'a port from 0 to 0xffff')
       .default(0xe9)
       .describe('its port: firmware writes to 0x402'),
-    chardev: z
-      .enum(charBackends.map(({ type }) => type) as [CharType, ...CharType[]])
-      .default('console')
-      .describe('what it is connected to'),
+    ...charFields(z, 'console'),
   });
 
 /** A port for messages of firmware and kernels. Its console has the device's name. */
@@ -82,14 +79,11 @@ export const isaDebugcon: ConfigurableType<ReturnType<typeof options>> = {
   qemu: { devices: ['isa-debugcon'], properties: { iobase: 'iobase' } },
   config: options,
   create(services, { iobase, chardev }, name) {
-    const backend = services.backends.open(
-      'char',
-      chardev === 'console' ? { type: chardev, name } : { type: chardev },
-    );
+    const backend = services.backends.open('char', { options: chardev, device: name });
     const device = new DebugConsole(name, iobase, bytes => backend.write(bytes));
     const facts = [
       { label: 'port', value: `0x${iobase.toString(16)}` },
-      { label: 'connected to', value: chardev },
+      { label: 'connected to', value: backend.label ?? charText(chardev) },
     ];
     return { device, ports: device.ports, facts };
   },

@@ -1,8 +1,8 @@
 import { isaDevice } from '../acpi/acpi-parts.ts';
 import { isaInterrupt, ports } from '../acpi/resources.ts';
-import { type CharType, charBackends } from '../backends/char.ts';
+import { charFields, charText } from '../backends/char-fields.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
-import { SERIAL_PORTS, Serial } from './serial.ts';
+import { buildCom1, com1, SERIAL_PORTS, Serial } from './serial.ts';
 
 /** Where a PC has COM2 to COM4. */
 export const COM_PORTS = [
@@ -27,10 +27,7 @@ const options = (z: Zod) =>
       .max(15, 'an interrupt from 3 to 15')
       .default(3)
       .describe('its ISA interrupt'),
-    chardev: z
-      .enum(charBackends.map(({ type }) => type) as [CharType, ...CharType[]])
-      .default('console')
-      .describe('what it is connected to'),
+    ...charFields(z, 'console'),
   });
 
 /** A serial port beside COM1. Its console has the device's name. */
@@ -45,10 +42,7 @@ export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
   config: options,
   create(services, { iobase, irq, chardev }, name) {
     const line = services.interruptLine(irq);
-    const backend = services.backends.open(
-      'char',
-      chardev === 'console' ? { type: chardev, name } : { type: chardev },
-    );
+    const backend = services.backends.open('char', { options: chardev, device: name });
     const device = new Serial({ name, port: iobase, line, backend });
     const path =
       COM_PORTS.find(port => port.iobase === iobase)?.name.toUpperCase() ??
@@ -57,8 +51,29 @@ export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
     const facts = [
       { label: 'port', value: `0x${iobase.toString(16)}` },
       { label: 'interrupt', value: irq },
-      { label: 'connected to', value: chardev },
+      { label: 'connected to', value: backend.label ?? charText(chardev) },
     ];
     return { device, ports: device.ports, acpi: { systemBus: aml }, facts };
+  },
+};
+
+const com1Options = (z: Zod) => z.strictObject({ ...deviceFields(z, 'com1'), ...charFields(z, 'console') });
+
+/** COM1 as a machine with other wishes than a console has it. */
+export const configuredCom1: ConfigurableType<ReturnType<typeof com1Options>> = {
+  type: 'com1',
+  title: '16550A serial port',
+  description: 'COM1, connected to something else than the console of the VM',
+  bus: 'isa',
+  backend: 'char',
+  replaces: com1.type,
+  prefix: 'com1-',
+  config: com1Options,
+  create(services, { chardev }, name) {
+    const backend = services.backends.open('char', { options: chardev, device: name });
+    return {
+      ...buildCom1(services, backend, name),
+      facts: [{ label: 'connected to', value: backend.label ?? charText(chardev) }],
+    };
   },
 };

@@ -2,7 +2,8 @@ import { isaDevice } from '../acpi/acpi-parts.ts';
 import { isaInterrupt, ports } from '../acpi/resources.ts';
 import type { CharBackend } from '../backends/char.ts';
 import type { Device, DeviceState, InterruptLine } from '../device.ts';
-import type { BuiltinType, PortRange } from '../device-type.ts';
+import type { BuiltDevice, BuiltinType, PortRange } from '../device-type.ts';
+import type { MachineServices } from '../machine-services.ts';
 import { bytesOf, numberOf } from '../state.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { type ByteRegisters, byteWide } from './byte-wide.ts';
@@ -331,6 +332,10 @@ export class Serial implements Device, ByteRegisters {
     this.#line.set(this.#interruptSource() !== IIR_NONE);
   }
 
+  close(): void {
+    this.#backend.close?.();
+  }
+
   save(): DeviceState {
     return {
       received: this.#received.toBytes(),
@@ -372,10 +377,19 @@ export const com1: BuiltinType = {
   builtin: true,
   name: 'com1',
   create: services => {
-    const line = services.interruptLine(IRQ.com1);
-    const backend = services.backends.open('char', { type: 'console', name: 'com1' });
-    const device = new Serial({ name: 'com1', port: PORT.com1, line, backend });
-    const aml = isaDevice('COM1', 'PNP0501', ports(PORT.com1, SERIAL_PORTS), isaInterrupt(IRQ.com1));
-    return { device, ports: device.ports, acpi: { systemBus: aml } };
+    const backend = services.backends.open('char', { options: { type: 'console' }, device: 'com1' });
+    return buildCom1(services, backend, 'com1');
   },
 };
+
+/** COM1 over a back end. */
+export function buildCom1(
+  services: Pick<MachineServices, 'interruptLine'>,
+  backend: CharBackend,
+  name: string,
+): BuiltDevice {
+  const line = services.interruptLine(IRQ.com1);
+  const device = new Serial({ name, port: PORT.com1, line, backend });
+  const aml = isaDevice('COM1', 'PNP0501', ports(PORT.com1, SERIAL_PORTS), isaInterrupt(IRQ.com1));
+  return { device, ports: device.ports, acpi: { systemBus: aml } };
+}

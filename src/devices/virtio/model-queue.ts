@@ -57,7 +57,7 @@ export class ModelQueue implements RunningQueue {
       this.#ownSignals = 0;
       this.work();
     });
-    this.#workSoon();
+    this.workSoon();
   }
 
   /** Has the model take chains, after it has left some in the ring. What it gives back is published at the end. */
@@ -78,7 +78,7 @@ export class ModelQueue implements RunningQueue {
     const retaken = this.#retaken.shift();
     if (retaken !== undefined) return retaken;
     if (this.#budget === 0) {
-      this.#workSoon();
+      this.workSoon();
       return null;
     }
     const chain = this.#guard(
@@ -136,7 +136,8 @@ export class ModelQueue implements RunningQueue {
     return this.#stop();
   }
 
-  #workSoon(): void {
+  /** Has the model take chains again soon, after others have had the thread. */
+  workSoon(): void {
     this.#ownSignals++;
     this.#services.eventFds.signal(this.#queue.kickFd);
   }

@@ -118,7 +118,9 @@ const topology = z.object({
       }),
     )
     .max(MAX_DEVICES),
-  consoles: z.array(z.object({ port: count, name })).max(MAX_CONSOLES),
+  consoles: z
+    .array(z.object({ port: count, name, agent: z.literal(true).exactOptional() }))
+    .max(MAX_CONSOLES),
   vcpus: count,
   pinning: z.array(count).max(64),
   places: places.exactOptional(),

@@ -1,8 +1,11 @@
+import { needsFiles } from '../../devices/backends/char.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { charWire } from '../../vmm/backends/char/opened-char.ts';
 import { NetworkError } from '../../vmm/backends/net/network-error.ts';
 import { wireFds } from '../../vmm/backends/net/wire.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { MAX_FDS as MAX_MESSAGE_FDS } from '../../vmm/native/unix-socket.ts';
+import { openChar } from '../chars/open-char.ts';
 import { closeWires, type OpenedWire } from '../machines/machine.ts';
 import type { TakeAtStart, TakeHostDevices } from '../vm.ts';
 import { type KnownNetworks, openWire } from './open-wire.ts';
@@ -22,6 +25,9 @@ export async function openWires(
   const opened: OpenedWire[] = [];
   try {
     for (const config of devices) {
+      const chardev = deviceTable.chardev(config);
+      const char = chardev === null ? null : openChar(chardev);
+      if (char !== null) opened.push({ device: config.name!, wire: charWire(char) });
       const network = deviceTable.network(config);
       if (network === null) continue;
       const { options, mac, queuePairs, header } = network;
@@ -60,11 +66,14 @@ export function takingAtStart(
   };
 }
 
-/** The devices of a configuration that have a network, by the names that their machine gives them. */
+function needsOpening(device: DeviceConfig): boolean {
+  const chardev = deviceTable.chardev(device);
+  return deviceTable.network(device) !== null || (chardev !== null && needsFiles(chardev));
+}
+
+/** The devices of a configuration that have a network, or a file of the host's to write to, by the names that their machine gives them. */
 function withNetworks({ devices }: MachineConfig): DeviceConfig[] {
   const own = devices.filter(({ type }) => deviceTable.find(type) !== undefined);
   const names = deviceTable.names(own);
-  return own.flatMap((device, index) =>
-    deviceTable.network(device) === null ? [] : [{ ...device, name: names[index]! }],
-  );
+  return own.flatMap((device, index) => (!needsOpening(device) ? [] : [{ ...device, name: names[index]! }]));
 }

@@ -1,6 +1,6 @@
 import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { Backends, BackendsByKind } from '../../devices/backends/backends.ts';
-import type { CharBackend, CharOptions, CharType } from '../../devices/backends/char.ts';
+import type { CharBackend, CharRequest } from '../../devices/backends/char.ts';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetBackend, NetRequest } from '../../devices/backends/net.ts';
 import type { BlockBackend } from '../../devices/virtio/block-backend.ts';
@@ -14,7 +14,7 @@ export type BackendOpeners = {
   readonly disk: (options: DiskOptions) => BlockBackend;
   /** Of all types: what is open already is a wire. */
   readonly net: (request: NetRequest) => NetBackend;
-  readonly char: { readonly [Type in CharType]: (options: CharOptions & { type: Type }) => CharBackend };
+  readonly char: (request: CharRequest) => CharBackend;
 };
 
 /** The back ends of one machine. */
@@ -22,12 +22,7 @@ export function machineBackends(openers: BackendOpeners): Backends {
   const open: { readonly [Kind in BackendKind]: Opener<Kind> } = {
     disk: openers.disk,
     net: openers.net,
-    char: options => (openers.char[options.type] as (options: CharOptions) => CharBackend)(options),
+    char: openers.char,
   };
   return { open: (kind, options) => open[kind](options) };
-}
-
-/** The `null` back end. */
-export function noCharacters(): CharBackend {
-  return { write: () => {}, onInput: null };
 }

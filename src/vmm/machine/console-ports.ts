@@ -2,7 +2,12 @@ import type { CharBackend } from '../../devices/backends/char.ts';
 import type { SerialConsole } from './serial-console.ts';
 
 /** A console of a machine: its port number in messages, and the name of the port. */
-export type ConsoleLabel = { readonly port: number; readonly name: string };
+export type ConsoleLabel = {
+  readonly port: number;
+  readonly name: string;
+  /** The manager's own, to a program in the guest: no screen shows it. */
+  readonly agent?: true;
+};
 
 /** Consoles of one machine. */
 export const MAX_CONSOLES = 16;
@@ -20,20 +25,20 @@ export class ConsolePorts {
   }
 
   /** The console of the port with this name, which several devices may share. @throws an error for the user when there are too many */
-  open(name: string): CharBackend {
+  open(name: string, isAgent = false): CharBackend {
     let port = this.#ports.find(port => port.name === name);
     if (port === undefined) {
       const number = this.#ports.length;
       if (number === MAX_CONSOLES)
         throw new Error(`a VM has at most ${MAX_CONSOLES} consoles: connect ${name} to null instead`);
-      port = { port: number, name, console: this.#create(number) };
+      port = { port: number, name, ...(isAgent && { agent: true }), console: this.#create(number) };
       this.#ports.push(port);
     }
     return port.console;
   }
 
   get labels(): ConsoleLabel[] {
-    return this.#ports.map(({ port, name }) => ({ port, name }));
+    return this.#ports.map(({ console: _, ...label }) => label);
   }
 
   /** Somebody has typed. Bytes for a port that the machine does not have are dropped. */

@@ -1,10 +1,11 @@
 import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import type { HostDevices } from '../../devices/vfio/host-device.ts';
+import { openChar } from '../backends/char/open-chars.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
 import { HostScsi } from '../backends/host-scsi.ts';
 import { openImageDisk } from '../backends/image-disk.ts';
-import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
+import { machineBackends } from '../backends/machine-backends.ts';
 import { MachineHubs } from '../backends/net/machine-hubs.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
 import { RamDiscards } from '../backends/page-discards.ts';
@@ -99,7 +100,14 @@ export function machineServices(
         const { wire, owner } = files.openWire(device);
         return new WireBackend(device, wire, { queues, native, owner, hubs, events: loop });
       },
-      char: { console: ({ name }) => consoles.open(name), null: noCharacters },
+      char: request =>
+        openChar(request, {
+          console: name => consoles.open(name),
+          agent: name => consoles.open(name, true),
+          opened: device => files.openWire(device),
+          loop,
+          warn: base.warn,
+        }),
     }),
   };
 }

@@ -38,6 +38,7 @@ const calls = {
   socketpair: libc.func('int socketpair(int domain, int type, int protocol, void *fds)'),
   bind: libc.func('int bind(int fd, const void *address, unsigned int length)'),
   connect: libc.func('int connect(int fd, const void *address, unsigned int length)'),
+  setsockopt: libc.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)'),
   listen: libc.func('int listen(int fd, int backlog)'),
   accept4: libc.func('int accept4(int fd, void *address, void *length, int flags)'),
   sendmsg: libc.func('int64_t sendmsg(int fd, uint64_t message, int flags)'),
@@ -317,6 +318,15 @@ export function accept(fd: number): number | null {
   const { EAGAIN, EINTR, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } = constants.errno;
   if ([EAGAIN, EINTR, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM].includes(errno)) return null;
   throw new SystemError('accept4', errno);
+}
+
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+
+/** Lets a TCP address be bound again soon after its last user is gone (SO_REUSEADDR). */
+export function reuseAddress(fd: number): void {
+  const on = new Int32Array([1]);
+  checked('setsockopt', () => calls.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, on, on.byteLength));
 }
 
 export function setNonblocking(fd: number): void {

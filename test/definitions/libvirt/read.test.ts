@@ -54,7 +54,8 @@ describe('a domain as written by virsh dumpxml', () => {
         },
         { model: 'e1000e', network: { type: 'network', name: 'default' }, mac: '52:54:00:aa:bb:02' },
       ],
-      balloon: { target: 2 ** 30, stats: 5 },
+      agent: true,
+      balloon: { target: '1G', stats: 5 },
       passthrough: [{ host: '0000:02:1f.1' }],
       boot: { order: ['cdrom', 'disk'] },
       'on-crash': 'restart',
@@ -83,7 +84,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/devices/controller',
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
       'domain/devices/interface: vring has no vhostuser networks',
-      'domain/devices/channel',
       'domain/devices/input',
       'domain/devices/graphics',
       'domain/devices/video',
@@ -228,17 +228,30 @@ describe('elements', () => {
     );
   });
 
-  test('serial ports after the first are devices', () => {
+  test('serial ports and channels are connected as they are there', () => {
     const { definition, leftOut } = readDomain(
-      domain(`<devices>${serial}<serial type='file'/>${serial.repeat(3)}</devices>`),
+      domain(
+        `<devices>${serial}<serial type='file'><source path='/log'/></serial>` +
+          "<serial type='tcp'><source mode='bind' host='0.0.0.0' service='4555'/><protocol type='raw'/></serial>" +
+          `<serial type='unix'><source mode='connect' path='/s'/><log file='/l'/></serial>${serial}` +
+          "<channel type='unix'><source mode='bind' path='/c'/><target type='virtio' name='org.test.0'/></channel>" +
+          "<channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel></devices>",
+      ),
       'web.xml',
     );
-    expect(definition.devices).toMatchObject(
-      ['com2', 'com3', 'com4'].map(name => ({ type: 'isa-serial', name })),
-    );
+    expect(definition).toMatchObject({
+      serial: [
+        { type: 'console' },
+        { type: 'file', path: '/log', append: false },
+        { type: 'tcp', host: '127.0.0.1', port: 4555, server: true },
+        { type: 'unix', path: '/s', server: false, logfile: '/l' },
+      ],
+      channels: [{ name: 'org.test.0', chardev: { type: 'unix', path: '/c', server: true } }],
+      agent: false,
+    });
     expect(leftOut.map(({ reason }) => reason)).toEqual([
-      'COM2 is a console: vring vm console --port com2 shows it',
       'a guest has at most four serial ports',
+      'vring has no spicevmc to connect it to',
     ]);
   });
 

@@ -483,10 +483,6 @@ describe('what a guest does not need is left out, and named', () => {
     ],
     ['-parallel none -serial none', ['-serial none: every guest has COM1']],
     [
-      '-serial stdio -serial file:log',
-      ['-serial file:log: COM2 is a console: vring vm console --port com2 shows it'],
-    ],
-    [
       '-usb -usbdevice tablet -k de -localtime -mem-prealloc',
       [
         '-usb: this version has no USB, and no device is attached to it',
@@ -635,8 +631,7 @@ describe('what a guest does not need is left out, and named', () => {
       '-device virtio-serial -device virtserialport,chardev=a -chardev socket,id=a,path=/a',
       [
         '-device virtio-serial: vring creates bridges and controllers as devices need them',
-        '-device virtserialport,chardev=a: it is a channel to a host program, such as a management agent',
-        '-chardev socket,id=a,path=/a: the guest does not see what a port is connected to',
+        '-device virtserialport,chardev=a: nothing would be connected to it',
       ],
     ],
     ['-device virtconsole', ['-device virtconsole: a guest has one console, which is COM1']],
@@ -799,16 +794,32 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
   });
 });
 
-test('serial ports after the first are devices', () => {
-  const line = '-M q35 -kernel /k -serial stdio -serial none -device isa-serial -serial stdio';
-  const { definition, leftOut } = readQemuOptions(words(line), 'web', host);
-  expect(definition.devices).toMatchObject([
-    { type: 'isa-serial', name: 'com4', iobase: 0x2e8 },
-    { type: 'isa-serial', name: 'com3', iobase: 0x3e8, irq: 4 },
-  ]);
-  expect(leftOut.map(noteText)).toEqual([
-    '-device isa-serial: COM4 is a console: vring vm console --port com4 shows it',
-  ]);
+test('serial ports and channels are connected as they are there', () => {
+  const line =
+    '-M q35 -kernel /k -serial mon:stdio -serial none -device isa-serial,chardev=t -serial unix:/s,server,nowait ' +
+    '-chardev socket,id=t,host=0.0.0.0,port=4555,server=on,wait=off,logfile=/l -device virtio-serial-pci ' +
+    '-chardev socket,id=c,path=/c,server=on -device virtserialport,chardev=c,name=org.test.0 ' +
+    '-chardev socket,id=a,path=/a,server=on -device virtserialport,chardev=a,name=org.qemu.guest_agent.0';
+  const { definition } = readQemuOptions(words(line), 'web', host);
+  expect(definition).toMatchObject({
+    serial: [
+      { type: 'console' },
+      { type: 'null' },
+      { type: 'unix', path: '/s', server: true },
+      { type: 'tcp', host: '127.0.0.1', port: 4555, server: true, logfile: '/l' },
+    ],
+    channels: [{ name: 'org.test.0', chardev: { type: 'unix', path: '/c', server: true } }],
+    agent: true,
+  });
+});
+
+test.each([
+  ['-serial telnet::4444', 'telnet::4444'],
+  ['-serial chardev:none', 'none'],
+  ['-chardev pipe,id=a,path=/p -serial chardev:a', 'pipe'],
+  ['-chardev socket,id=a,path=/p,websocket=on -serial chardev:a', 'websocket'],
+])('%s is refused', (line, what) => {
+  expect(() => readQemuOptions(words(`-kernel /k ${line}`), 'web', host)).toThrow(what);
 });
 
 test('a fifth serial port is left out', () => {
@@ -817,7 +828,7 @@ test('a fifth serial port is left out', () => {
     'web',
     host,
   );
-  expect(definition.devices).toHaveLength(3);
+  expect(definition.serial).toHaveLength(4);
   expect(leftOut.map(noteText)).toEqual(['-serial stdio: a guest has at most four serial ports']);
 });
 

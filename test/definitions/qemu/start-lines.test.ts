@@ -42,7 +42,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'Debian installer': {
     missing: ['disks[0].bus', 'disks[1].bus'],
   },
-  'firecracker-like microvm': { missing: ['console'] },
+  'firecracker-like microvm': { missing: [] },
   'two nodes': { missing: [] },
   'NVMe and 9p': {
     refused: [

@@ -1,3 +1,9 @@
+/** What the first fd of a character back end is. `none`: there is only the log. */
+export const CHAR_FILES = ['none', 'pty', 'listener', 'stream', 'file'] as const;
+
+/** What a character back end has open: its fds, and then that of its log. */
+export type CharFacts = { readonly file: (typeof CHAR_FILES)[number]; readonly log: boolean };
+
 /** An open connection to a network, as each type of network back end gives it. */
 export type Wire = {
   /** One fd for each queue pair; a read gives one frame, a write sends one. Non-blocking. Owned by the machine from here on. */
@@ -15,6 +21,8 @@ export type Wire = {
   readonly interface?: string | undefined;
   /** The hub of the machine that is at the other end, with the ports that come with this card, its own first. */
   readonly hub?: WireHub<HubPort & { readonly fd: number }> | undefined;
+  /** It is no network, but what a character device is connected to. */
+  readonly char?: CharFacts | undefined;
 };
 
 export type HubPort = { readonly label: string };

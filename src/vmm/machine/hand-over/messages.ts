@@ -18,7 +18,7 @@ import {
   diskCaches,
 } from '../../../devices/backends/disk.ts';
 import { MAX_CHAIN } from '../../backends/image-chain.ts';
-import { MAX_WIRE_FDS } from '../../backends/net/wire.ts';
+import { CHAR_FILES, MAX_WIRE_FDS } from '../../backends/net/wire.ts';
 import type { DiskFacts, GivenWireFacts } from '../messages.ts';
 
 /** The version of these messages, and of what is in the state apart from the machine's own. */
@@ -92,6 +92,7 @@ const wire: z.ZodMiniType<GivenWireFacts> = z.object({
         ports: z.array(z.object({ label: text(200) })).check(z.maxLength(MAX_WIRE_FDS)),
       }),
     ),
+    char: z.optional(z.object({ file: z.enum(CHAR_FILES), log: z.boolean() })),
   }),
 });
 

@@ -133,10 +133,10 @@ function isFile(fd: number): boolean {
   return fstatSync(fd).isFile();
 }
 
-/** A socket, or a character device: a TAP interface. */
+/** A socket, or a character device: a TAP interface, a pseudoterminal; or a file that output is added to. */
 function isWire(fd: number): boolean {
   const stats = fstatSync(fd);
-  return stats.isSocket() || stats.isCharacterDevice();
+  return stats.isSocket() || stats.isCharacterDevice() || stats.isFile();
 }
 
 function isAnyDisk(fd: number): boolean {

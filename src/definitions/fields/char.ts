@@ -1,0 +1,39 @@
+import * as z from 'zod';
+import { charSchema } from '../../devices/backends/char-fields.ts';
+
+const MAX_SERIAL_PORTS = 4;
+/** Of a virtio serial controller, beside its console. */
+const MAX_CHANNELS = 30;
+
+/** YAML reads `null` as nothing. */
+const NAMES = new Map<unknown, string>([
+  ['stdio', 'console'],
+  [null, 'null'],
+]);
+
+/** What a serial port or channel is connected to. `stdio` is what a start script says of the console. */
+const end = z.preprocess(value => NAMES.get(value) ?? value, charSchema(z));
+
+export const serial = z.array(end).max(MAX_SERIAL_PORTS, 'a PC has COM1 to COM4').default([]);
+
+const channel = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,200}$/, 'a port name has 1 to 200 printable ASCII characters, and no blanks')
+    .meta({
+      description: 'What the guest finds it by, in /dev/virtio-ports.',
+      examples: ['org.example.backup.0'],
+    }),
+  chardev: end.meta({
+    description: 'What it is connected to on the host, as of `serial`.',
+    examples: [{ type: 'unix', path: '/run/backup.sock' }],
+  }),
+});
+
+export type Channel = z.output<typeof channel>;
+export type ChannelInput = z.input<typeof channel>;
+
+export const channels = z.array(channel).max(MAX_CHANNELS, `at most ${MAX_CHANNELS} channels`).default([]);
+
+/** The port that the guest agent listens at. */
+export const AGENT_PORT = 'org.qemu.guest_agent.0';

@@ -1,0 +1,143 @@
+import type { CharInput } from '../../devices/backends/char-fields.ts';
+import { shown } from '../words.ts';
+import type { Draft, Place } from './draft.ts';
+import { OptionError } from './error.ts';
+import type { Settings } from './settings.ts';
+
+const LOCAL = '127.0.0.1';
+/** Back ends of QEMU that only its own parts have a use for. */
+const NOT_HERE = /^(spicevmc|spiceport|qemu-vdagent|dbus|ringbuf|msmouse|wctablet|braille|testdev|mux|hub)$/;
+
+/** -chardev. What is wrong with one is only said where a device uses it: monitors do not. @throws OptionError */
+export function readChardev(draft: Draft, text: string, place: Place): void {
+  const settings = draft.settings(place, text, 'backend');
+  const backend = settings.require('backend');
+  const id = settings.require('id');
+  let end: CharInput | OptionError;
+  try {
+    end = readEnd(draft, place, backend, settings);
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    end = error;
+  }
+  draft.nameChardev(place, id, end);
+}
+
+function readEnd(draft: Draft, place: Place, backend: string, settings: Settings): CharInput {
+  const logfile = settings.take('logfile');
+  settings.leaveOut({
+    logappend: 'logs are always added to',
+    mux: 'vring has no monitor to share a port with',
+    signal: 'the keys of a console all go to the guest',
+    width: 'a console has the size of its terminal',
+    height: 'a console has the size of its terminal',
+    cols: 'a console has the size of its terminal',
+    rows: 'a console has the size of its terminal',
+  });
+  const end = NOT_HERE.test(backend) ? leaveOut(draft, place, backend) : readBackend(backend, settings);
+  settings.end();
+  return logfile === undefined ? end : withLog(end, logfile);
+}
+
+function leaveOut(draft: Draft, place: Place, backend: string): CharInput {
+  draft.leaveOut(place, `vring has no ${backend}: nothing is connected`);
+  return 'null';
+}
+
+function withLog(end: CharInput, logfile: string): CharInput {
+  return typeof end === 'string' ? { type: end, logfile } : { ...end, logfile };
+}
+
+/** @throws OptionError */
+function readBackend(backend: string, settings: Settings): CharInput {
+  switch (backend) {
+    case 'null':
+      return 'null';
+    case 'stdio':
+    case 'vc':
+    case 'console':
+      return 'console';
+    case 'pty':
+      settings.leaveOut({ path: 'vring vm show has the name of the terminal' });
+      return 'pty';
+    case 'file':
+      settings.leaveOut({ 'input-path': 'there is no input from a file' });
+      return { type: 'file', path: settings.require('path'), append: settings.takeSwitch('append') ?? false };
+    case 'socket':
+      return readSocket(settings);
+    default:
+      throw new OptionError(`${shown(backend)} is not supported: expected null, stdio, pty, file or socket`);
+  }
+}
+
+const RECONNECT = 'a client connects once, when the VM starts';
+
+/** @throws OptionError */
+function readSocket(settings: Settings): CharInput {
+  const server = settings.takeSwitch('server') ?? false;
+  const path = settings.take('path');
+  settings.leaveOut({
+    wait: 'a VM never waits for somebody to connect',
+    nowait: 'a VM never waits for somebody to connect',
+    reconnect: RECONNECT,
+    'reconnect-ms': RECONNECT,
+    nodelay: 'bytes are sent as they come',
+    delay: 'bytes are sent as they come',
+    ipv4: 'the address says that',
+    ipv6: 'the address says that',
+  });
+  for (const setting of ['telnet', 'websocket', 'tls-creds', 'tls-authz', 'abstract', 'fd', 'to']) {
+    if (!/^(off|)$/.test(settings.take(setting) ?? ''))
+      throw new OptionError(`${setting} is not supported: use a plain socket`);
+  }
+  if (path !== undefined) return { type: 'unix', path, server };
+  return tcp(settings.take('host') ?? '', settings.require('port'), server);
+}
+
+/** Where QEMU would listen on all addresses, this host alone can connect. @throws OptionError */
+function tcp(host: string, port: string, server: boolean): CharInput {
+  if (!/^\d{1,5}$/.test(port)) throw new OptionError(`port=${shown(port)}: expected a number`);
+  const isAny = host === '' || host === '0.0.0.0' || host === '::';
+  return { type: 'tcp', host: isAny || host === 'localhost' ? LOCAL : host, port: Number(port), server };
+}
+
+/** A value of -serial: `pty`, `unix:PATH,server=on,wait=off`, `chardev:ID`. Null: none. @throws OptionError */
+export function readSerial(draft: Draft, text: string, place: Place): CharInput | null {
+  const [whole = ''] = text.split(',', 1);
+  const [kind = '', ...rest] = whole.replace(/^mon:/, '').split(':');
+  const to = rest.join(':');
+  switch (kind) {
+    case 'none':
+      return null;
+    case 'null':
+    case 'pty':
+      return kind;
+    case 'stdio':
+    case 'vc':
+    case 'con':
+      return 'console';
+    case 'chardev':
+      return draft.claimChardev(to);
+    case 'file':
+      return { type: 'file', path: to, append: false };
+    case 'unix':
+    case 'tcp': {
+      const settings = draft.settings(place, text.slice(whole.length + 1) || 'server=off');
+      const server = settings.takeSwitch('server') ?? false;
+      settings.leaveOut({
+        wait: 'a VM never waits for somebody to connect',
+        nowait: 'a VM never waits for somebody to connect',
+        nodelay: 'bytes are sent as they come',
+        reconnect: RECONNECT,
+      });
+      settings.end();
+      if (kind === 'unix') return { type: 'unix', path: to, server };
+      const at = to.lastIndexOf(':');
+      return tcp(to.slice(0, Math.max(0, at)), to.slice(at + 1), server);
+    }
+    default:
+      throw new OptionError(
+        `${shown(text)} is not supported: expected stdio, null, pty, file:PATH, unix:PATH, tcp:HOST:PORT or chardev:ID`,
+      );
+  }
+}

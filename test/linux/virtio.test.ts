@@ -1,0 +1,100 @@
+import { fstatSync, mkdtempSync, readSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { charWire } from '../../src/vmm/backends/char/opened-char.ts';
+import { setNonblocking, socketPair } from '../../src/vmm/native/libc.ts';
+import { LiveMachine } from '../support/live-machine.ts';
+import { makeLinux, whyNoLinux } from './linux-guest.ts';
+
+const MiB = 2 ** 20;
+const MEMORY = 160 * MiB;
+
+const missing = whyNoLinux();
+if (missing !== null) console.warn(`skipped: ${missing}`);
+
+describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own drivers", () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vring-linux-'));
+  let files: { readonly kernel: string; readonly initrd: string };
+
+  beforeAll(async () => {
+    files = await makeLinux(directory, 'ports.c');
+  });
+
+  afterAll(() => {
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('uses a virtio console, a named port, random bytes and a balloon', () => {
+    const [ours, theirs] = socketPair();
+    setNonblocking(ours);
+    setNonblocking(theirs);
+    const wire = charWire({ file: 'stream', fd: theirs, log: null, label: 'test' });
+    const append = 'console=ttyS0 quiet rodata=off';
+    const machine = new LiveMachine(
+      '',
+      {
+        memory: { bytes: MEMORY },
+        boot: { kind: 'kernel', path: files.kernel, initrd: files.initrd, append },
+        devices: [
+          { type: 'virtio-balloon', 'guest-stats-polling-interval': 1 },
+          { type: 'virtio-rng', 'max-bytes': 4096, period: 1000 },
+          { type: 'virtio-serial', name: 'ports', 'max-ports': 2 },
+          { type: 'virtconsole', bus: 'ports' },
+          {
+            type: 'virtserialport',
+            bus: 'ports',
+            port: 'org.test.0',
+            chardev: { type: 'unix', path: '/unused' },
+          },
+        ],
+      },
+      [{ device: 'vport0', wire }],
+    );
+    const { devices } = machine.machine.parts.chipset;
+    const balloon = devices.find(({ capabilities }) => capabilities?.balloon)!.capabilities!.balloon!;
+    /** What the machine's memory takes of the host. */
+    const used = () => fstatSync(machine.ram.blocks[0]!.fd!).blocks * 512;
+    const seen: Record<string, number> = {};
+    const typed = new Set<string>();
+    const once = (text: string, then: () => void) => {
+      if (typed.has(text) || !machine.output.includes(text)) return;
+      typed.add(text);
+      then();
+    };
+    machine.onPrinted = () => {
+      once('hvc0 login: ', () => machine.type('hvc0', 'root\n'));
+      once('guest: ready', () => {
+        seen.before = used();
+        balloon.setTarget(96 * MiB);
+      });
+    };
+    let received = '';
+    machine.loop.watchFd(ours, false, () => {
+      const bytes = Buffer.alloc(256);
+      received += bytes.toString('latin1', 0, readSync(ours, bytes));
+      if (received === 'port is open\n') writeSync(ours, 'ping over the port\n');
+    });
+    balloon.onChanged(() => {
+      const { current, target, stats } = balloon.facts;
+      if (seen.before === undefined || current !== target) return;
+      if (seen.inflated === undefined) {
+        if (stats?.free === undefined) return;
+        seen.inflated = used();
+        seen.total = stats.total ?? 0;
+        balloon.setTarget(MEMORY);
+      } else if (target === MEMORY) machine.end('deflated');
+    });
+    machine.machine.run();
+    machine.run();
+    machine.close();
+    expect(machine.output).not.toMatch(/failed|panic/i);
+    expect(machine.output).toMatch(/guest: random (?!0{16})[0-9a-f]{16}/);
+    expect(machine.output).toContain('hvc0 got root');
+    expect(received).toBe('port is open\nport got ping over the port\n');
+    expect(machine.ended).toBe('deflated');
+    // Of what it used and freed, the host has most.
+    expect(seen.before! - seen.inflated!).toBeGreaterThan(40 * MiB);
+    expect(seen.total).toBeGreaterThan(64 * MiB);
+  }, 300_000);
+});
