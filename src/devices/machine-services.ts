@@ -1,4 +1,5 @@
 import type { Backends } from './backends/backends.ts';
+import type { BootKind } from './boot-device.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
 import type { DeviceMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
@@ -41,6 +42,8 @@ export interface MachineServices {
   allocateQueueCounters(name: QueueName): QueueCounters;
   /** A number to count, which screens, `vm stats` and metrics show by its name. */
   statistic(name: StatisticName): Statistic;
+  /** What the machine's firmware is to boot from; null: it has none. */
+  readonly firmware: { readonly bootsFrom: readonly BootKind[] } | null;
   readonly entropy: EntropySource;
   readonly scsi: ScsiHost;
   readonly discards: PageDiscards;

@@ -224,6 +224,7 @@ export class FakeMachine {
           release: () => this.statistics.delete(statistic),
         };
       },
+      firmware: null,
       entropy: this.entropy,
       scsi: this.scsi,
       discards: this.discards,

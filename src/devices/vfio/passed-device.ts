@@ -1,10 +1,11 @@
 import type { Cancel, Device, DeviceState } from '../device.ts';
 import type { MachineServices } from '../machine-services.ts';
+import { checkRom, MAX_ROM, romBarSize, withIds } from '../pci/expansion-rom.ts';
 import type { PciIdentity } from '../pci/pci-function.ts';
 import { COMMAND, HEADER, REG } from '../pci/registers.ts';
 import { DeviceStateError } from '../state.ts';
 import { watchEvents } from './device-events.ts';
-import { checkRom, MAX_ROM, readRom, romBarSize, withIds } from './expansion-rom.ts';
+import { readRom } from './device-rom.ts';
 import { HostConfig } from './host-config.ts';
 import { type HostDevice, REGION } from './host-device.ts';
 import type { HostDeviceBar, HostDeviceFacts } from './host-device-facts.ts';

@@ -1,7 +1,9 @@
 import { macAddressOf, macBytes, macText } from '../backends/mac-address.ts';
 import { MAX_QUEUE_PAIRS, netFields } from '../backends/net.ts';
 import { netLimitsText } from '../backends/net-limits.ts';
+import { bootFields } from '../boot-device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
+import { addNetworkRom, ipxeRom, romFields } from '../pci/option-rom.ts';
 import { NET_FEATURE, netFeatures, SWITCH_PROPERTIES, switchFields } from './net-features.ts';
 import { virtioNames } from './qemu-names.ts';
 import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from './transport-options.ts';
@@ -44,12 +46,8 @@ const options = (z: Zod) => {
       .max(2 * MAX_QUEUE_PAIRS + 2, `at most ${2 * MAX_QUEUE_PAIRS + 2}`)
       .optional()
       .describe('interrupt vectors; one for each queue and one more if absent, and 0 for none'),
-    bootindex: z
-      .int()
-      .min(0)
-      .max(2 ** 31 - 1)
-      .optional()
-      .describe('its place among the devices that firmware boots from'),
+    ...bootFields(z),
+    ...romFields(z),
     speed: z.int().min(0).max(0x7fff_ffff).optional().describe('megabits per second that the guest is told'),
     duplex: z
       .enum(['half', 'full'])
@@ -60,6 +58,9 @@ const options = (z: Zod) => {
     ...switchFields(z),
   });
 };
+
+/** Of a transitional card. */
+const IPXE = ipxeRom('virtio', { vendor: 0x1af4, device: 0x1000 });
 
 type Options = ReturnType<ReturnType<typeof options>['parse']>;
 
@@ -94,6 +95,8 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
       netdev: 'network',
       mac: 'mac',
       bootindex: 'bootindex',
+      romfile: 'romfile',
+      rombar: 'rombar',
       vectors: 'vectors',
       host_mtu: 'mtu',
       speed: 'speed',
@@ -131,9 +134,14 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
       services,
     );
     const device = new VirtioPci(net, services);
+    addNetworkRom(device.function, services, options, IPXE);
     return {
       device,
       pci: device.function,
+      boot: {
+        ...{ kind: 'network', index: options.bootindex },
+        ...{ node: 'ethernet', below: '/ethernet-phy@0' },
+      },
       capabilities: {
         nic: { setLink: up => net.setLink(up), setLimits: wanted => net.setLimits(wanted) },
       },

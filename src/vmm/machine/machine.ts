@@ -87,7 +87,11 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     later: step => base.loop.at(0n, step),
   });
   hostDevices.give(base.hostDevices ?? []);
-  const services = machineServices(base, { vm, memory, interrupts, queues, clock, hostDevices });
+  const services = machineServices(base, {
+    ...{ vm, memory, interrupts, queues, clock, hostDevices },
+    firmware:
+      config.boot.kind === 'firmware' ? { bootsFrom: [...config.boot.order, ...config.boot.once] } : null,
+  });
   const buses: Buses = { ports: new PortBus(bus), memory: space };
   const last = ram.regions.at(-1)!;
   const chipset = new Chipset({

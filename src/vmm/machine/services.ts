@@ -49,12 +49,13 @@ type Parts = {
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
   readonly hostDevices: HostDevices;
+  readonly firmware: MachineServices['firmware'];
 };
 
 /** The services that a machine offers its devices. */
 export function machineServices(
   base: Base,
-  { vm, memory, interrupts, queues, clock, hostDevices }: Parts,
+  { vm, memory, interrupts, queues, clock, hostDevices, firmware }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   const hubs = new MachineHubs(native.handle, name => counters.queue(name));
@@ -90,6 +91,7 @@ export function machineServices(
     scsi: new HostScsi({ native, queues, events: loop }),
     discards: new RamDiscards({ ram: memory.ram, native, queues }),
     readFile: readSmallFile,
+    firmware,
     hostDevices,
     backends: machineBackends({
       disk: options => {

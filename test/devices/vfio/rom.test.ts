@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkRom, withIds } from '../../../src/devices/vfio/expansion-rom.ts';
+import { checkRom, withIds } from '../../../src/devices/pci/expansion-rom.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { PassedRig } from './passed-rig.ts';
 

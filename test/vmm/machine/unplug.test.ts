@@ -103,6 +103,7 @@ function rig() {
     queues: new QueueThreads(native),
     clock: new MachineClock(loop),
     hostDevices: { open: never },
+    firmware: null,
   };
   const services = machineServices(base, parts);
   const ports = new PortBus(bus);

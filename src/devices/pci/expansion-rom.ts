@@ -1,5 +1,4 @@
 import { PAGE } from '../host-block.ts';
-import type { HostRegion } from './host-device.ts';
 
 /** Headers of an image in an expansion ROM (PCI Firmware Specification 3.0 §5.1, PCI Local Bus 3.0 §6.3.1). */
 const HEADER = { signature: 0xaa55, length: 0x02, data: 0x18, unit: 512, least: 0x1a } as const;
@@ -17,21 +16,12 @@ const LAST_IMAGE = 0x80;
 const X86_CODE = 0;
 /** As large as ROMs of devices may be: 16 MiB. */
 export const MAX_ROM = 2 ** 24;
-const CHUNK = 4096;
 
 /** The IDs that firmware compares with those of the function. */
 export type RomIds = { readonly vendor: number; readonly device: number };
 
 /** A ROM that can be shown, and what a user should know about it. */
 export type ExpansionRom = { readonly bytes: Uint8Array; readonly warnings: readonly string[] };
-
-/** Reads the ROM of a device, which must decode memory. @returns null when it has none that anything could run */
-export function readRom(region: HostRegion): Uint8Array | null {
-  if (region.size === 0 || region.size > MAX_ROM) return null;
-  const bytes = new Uint8Array(region.size);
-  for (let at = 0; at < bytes.length; at += CHUNK) region.read(at, bytes.subarray(at, at + CHUNK));
-  return firstImage(bytes) === null ? null : bytes;
-}
 
 /**
  * Checks a file that is to be shown instead of the ROM of a device.
@@ -88,7 +78,8 @@ type Image = RomIds & {
   readonly isLast: boolean;
 };
 
-function firstImage(bytes: Uint8Array): Image | null {
+/** The first image of a ROM; null: it has none that anything could run. */
+export function firstImage(bytes: Uint8Array): Image | null {
   return imageAt(bytes, 0);
 }
 

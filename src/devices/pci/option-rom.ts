@@ -1,0 +1,90 @@
+import type { MachineServices } from '../machine-services.ts';
+import type { Zod } from '../zod.ts';
+import { checkRom, MAX_ROM, type RomIds, romBarSize, withIds } from './expansion-rom.ts';
+import type { PciFunction } from './pci-function.ts';
+import { REG } from './registers.ts';
+
+/** A ROM that firmware can boot from the network by. */
+export type NetworkRom = {
+  /** Where distributions have it. */
+  readonly files: readonly string[];
+  /** The IDs of the card that it was made for. */
+  readonly ids: RomIds;
+};
+
+/** The file name that QEMU has for iPXE's ROM of a card: the folders of Debian and Ubuntu, of Fedora, and of Arch Linux. */
+export function ipxeRom(card: string, ids: RomIds): NetworkRom {
+  const folders = ['/usr/lib/ipxe/qemu', '/usr/share/ipxe/qemu', '/usr/share/qemu'];
+  return { files: folders.map(folder => `${folder}/pxe-${card}.rom`), ids };
+}
+
+/** The options of a network card that firmware can boot from. */
+export function romFields(z: Zod) {
+  return {
+    romfile: z
+      .string()
+      .optional()
+      .describe(
+        "a file with its expansion ROM, empty for none; if absent, iPXE's when firmware is to boot from the network",
+      ),
+    rombar: z.boolean().default(true).describe('whether the guest sees an expansion ROM'),
+  };
+}
+
+type RomOptions = {
+  readonly romfile?: string | undefined;
+  readonly rombar: boolean;
+  readonly bootindex?: number | undefined;
+};
+
+/**
+ * Gives a network card the expansion ROM that its options ask for. Without any, it gets a ROM only where firmware is to boot from
+ * it: running one takes firmware seconds. @throws an error for the user
+ */
+export function addNetworkRom(
+  fn: PciFunction,
+  services: Pick<MachineServices, 'readFile' | 'allocateMemory' | 'warn' | 'firmware'>,
+  { romfile, rombar, bootindex }: RomOptions,
+  standard: NetworkRom,
+): void {
+  if (!rombar || romfile === '') return;
+  const ids = { vendor: fn.config.u16(REG.vendor), device: fn.config.u16(REG.device) };
+  if (romfile !== undefined) {
+    const { bytes, warnings } = checkRom(romfile, services.readFile(romfile, MAX_ROM), ids);
+    for (const warning of warnings) services.warn(`${fn.name}: ${warning}`);
+    showRom(fn, services, bytes);
+    return;
+  }
+  const { firmware } = services;
+  if (firmware === null || (bootindex === undefined && !firmware.bootsFrom.includes('network'))) return;
+  const rom = standardRom(services, standard);
+  if (rom === null) {
+    services.warn(`${fn.name}: no booting from the network: install the package ipxe-qemu, or give romfile`);
+    return;
+  }
+  showRom(fn, services, withIds(rom, standard.ids, ids));
+}
+
+function standardRom(
+  { readFile }: Pick<MachineServices, 'readFile'>,
+  { files }: NetworkRom,
+): Uint8Array | null {
+  for (const file of files) {
+    try {
+      return readFile(file, MAX_ROM);
+    } catch {
+      // Another distribution's.
+    }
+  }
+  return null;
+}
+
+function showRom(
+  fn: PciFunction,
+  services: Pick<MachineServices, 'allocateMemory'>,
+  bytes: Uint8Array,
+): void {
+  const memory = services.allocateMemory(`${fn.name} ROM`, romBarSize(bytes.length), 'rom');
+  memory.writable(0, bytes.length).set(bytes);
+  fn.addRom(memory);
+}
