@@ -1,4 +1,4 @@
-/* virtio-blk (virtio 1.3 §5.2): keeps a number of requests in flight and measures them. */
+/* Disks on virtio-blk (virtio 1.3 §5.2) or virtio-scsi (§5.6): keeps a number of requests in flight and measures them. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,10 +6,12 @@
 
 #include "stats.h"
 
-enum { BLK_SECTOR = 512, BLK_MAX_DEPTH = 256, BLK_MAX_DISKS = 8, BLK_MAX_BLOCK = 1 << 20 };
+enum { BLK_SECTOR = 512, BLK_MAX_DEPTH = 256, BLK_MAX_BLOCK = 1 << 20 };
+/* Disks from here on are unit 0 of the first targets of the first virtio-scsi device. */
+enum { BLK_FIRST_SCSI = 8, BLK_MAX_DISKS = 16 };
 
 struct blk_job {
-    unsigned disk; /* the n-th virtio-blk device */
+    unsigned disk; /* the n-th virtio-blk device, or a SCSI disk */
     bool write;
     bool interrupts;      /* wait for MSI-X instead of polling */
     bool indirect;        /* one descriptor per request, pointing to a table; else chains if the queue has room */

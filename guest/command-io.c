@@ -56,6 +56,8 @@ static bool parse_options(unsigned count, char **words, struct blk_job *job, boo
             job->indirect = true;
         else if (text_starts(words[i], "disk=") && parse_number(words[i] + 5, &disk))
             job->disk = (unsigned)disk;
+        else if (text_starts(words[i], "scsi=") && parse_number(words[i] + 5, &disk))
+            job->disk = BLK_FIRST_SCSI + (unsigned)disk;
         else
             return false;
     }
@@ -71,7 +73,7 @@ static const char *transfer(bool write, unsigned count, char **words)
     if (count < 5 || !parse_number(words[2], &job.block_bytes) || !parse_number(words[3], &depth) ||
         !(parse_time_ms(words[4], &job.ms) || parse_number(words[4], &job.count)) ||
         !parse_options(count - 5, words + 5, &job, &places.sequential))
-        return "usage: blk read|write SIZE DEPTH TIME|COUNT [seq] [irq] [indirect] [disk=N], as in \"blk read 4k 32 5s\"";
+        return "usage: blk read|write SIZE DEPTH TIME|COUNT [seq] [irq] [indirect] [disk=N|scsi=N], as in \"blk read 4k 32 5s\"";
     if (job.block_bytes == 0 || job.block_bytes % BLK_SECTOR || job.block_bytes > BLK_MAX_BLOCK)
         return "the size must be a multiple of 512, at most 1m";
     if (depth == 0 || depth > BLK_MAX_DEPTH)
@@ -168,7 +170,7 @@ static const char *verify(unsigned count, char **words)
     struct pattern pattern = {0};
     struct blk_job job = pattern_job(&pattern);
     if (count < 3 || !parse_number(words[2], &job.count) || !parse_options(count - 3, words + 3, &job, NULL))
-        return "usage: blk verify N [irq] [indirect] [disk=N]";
+        return "usage: blk verify N [irq] [indirect] [disk=N|scsi=N]";
     pattern.blocks = blk_blocks(job.disk, VERIFY_BLOCK);
     if (pattern.blocks < job.count)
         return "no such disk, or it has fewer blocks than that";
@@ -192,7 +194,7 @@ static const char *soak(unsigned count, char **words)
     uint64_t rounds = UINT64_MAX, done = 0, blocks = 0, bad = 0, failed = 0, state = rdtsc();
     unsigned options = count > 2 && parse_number(words[2], &rounds) ? 3 : 2;
     if (!parse_options(count - options, words + options, &job, NULL))
-        return "usage: blk soak [ROUNDS] [disk=N]";
+        return "usage: blk soak [ROUNDS] [disk=N|scsi=N]";
     pattern.blocks = blk_blocks(job.disk, VERIFY_BLOCK);
     if (pattern.blocks < SOAK_MIN + SOAK_MORE)
         return "no such disk, or it has fewer than 64 blocks";

@@ -6,7 +6,7 @@
 
 #include "pci.h"
 
-enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_ENTROPY = 4 };
+enum { VIRTIO_NET = 1, VIRTIO_BLOCK = 2, VIRTIO_ENTROPY = 4, VIRTIO_SCSI = 8 };
 enum { VIRTIO_MAX_DEVICES = 16 };
 
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { type DiskLimits, limitsProblem, limitsText } from '../devices/backends/disk.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
@@ -54,6 +55,22 @@ function parseLimits(text: string): DiskLimits {
   return limits;
 }
 
+/** Nothing: an empty drive. A guest that has locked the drive is asked to release it; `--force` behind the path takes the medium. */
+async function change(ui: Ui, vm: VmInfo, drive: string, text: string): Promise<void> {
+  const force = / ?--force$/.test(text);
+  const file = text.replace(/ ?--force$/, '');
+  const medium = file === '' ? null : ({ path: path.resolve(file), cache: 'writeback' } as const);
+  await ui.engine.changeMedium(vm.id, drive, { medium, force });
+  const now = medium === null ? 'is empty now' : `has ${medium.path} now`;
+  ui.notify('info', `${vm.name}: ${drive} ${now}`);
+}
+
+function noDrive(context: ActionContext): string | null {
+  const disk = diskAtCursor(context);
+  if (typeof disk === 'string') return disk;
+  return factOf(disk, 'tray') === undefined ? `the medium of ${disk.name} cannot be changed` : null;
+}
+
 /** What changes a disk while its VM runs. */
 export const diskActions: readonly Action[] = [
   {
@@ -71,6 +88,27 @@ export const diskActions: readonly Action[] = [
       const size = sizeText(Number(factOf(disk, 'size')));
       askForText(ui, `Size of ${disk.name} (nothing: as its file has it now)`, size, text =>
         resize(ui, vm!, disk.name, text.trim()),
+      );
+    },
+  },
+  {
+    name: 'change-medium',
+    category: 'Virtual machine',
+    label: 'medium',
+    phrase: 'change the medium',
+    description: 'Put another medium into a drive, or take out what is in it',
+    screens: ['vm'],
+    changes: 'vm',
+    unavailable: noDrive,
+    run: context => {
+      const { ui, vm } = context;
+      const drive = diskAtCursor(context) as DeviceLabel;
+      const present = String(factOf(drive, 'path'));
+      ask(
+        ui,
+        `Image file for ${drive.name} (nothing: empty; --force: though the guest has it locked)`,
+        present === 'empty' ? '' : present,
+        text => change(ui, vm!, drive.name, text.trim()),
       );
     },
   },

@@ -3,6 +3,7 @@ import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import type { MediumChange } from './hotplug/change-medium.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
@@ -108,6 +109,12 @@ export interface Engine {
   limitNic(id: string, device: string, limits: NetLimits): Promise<void>;
   /** Has the guest keep this many bytes of its memory: its balloon takes the rest, as far as the guest gives it. */
   setBalloon(id: string, bytes: number): Promise<void>;
+  /**
+   * Puts a medium into a drive of a running VM, or takes out what is in it, until the VM ends. A guest that has locked the drive is
+   * asked to release it, and the change fails unless it is forced.
+   * @param device its name: `cd0`
+   */
+  changeMedium(id: string, device: string, change: MediumChange): Promise<void>;
   /**
    * Plugs a device into a VM that runs or is paused. Of a VM that is off, adds it to the definition.
    * @param device an entry of a configuration. @throws with a sentence; nothing of it is left then

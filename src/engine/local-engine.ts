@@ -25,6 +25,7 @@ import { EventLog } from './event-log.ts';
 import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { VmHostDevices } from './host-devices/vm-host-devices.ts';
+import { changeMedium, type MediumChange } from './hotplug/change-medium.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
 import { VmDevices } from './hotplug/vm-devices.ts';
 import {
@@ -279,6 +280,13 @@ export class LocalEngine implements Engine, CounterSource {
   async setBalloon(id: string, target: number): Promise<void> {
     await this.#vm(id).command('set-balloon', { bytes: target });
     this.note('info', `the guest is to keep ${sizeText(target)} of its memory`, id);
+  }
+
+  async changeMedium(id: string, device: string, change: MediumChange): Promise<void> {
+    await changeMedium(this.#vm(id), device, change);
+    const text =
+      change.medium === null ? `${device} is empty now` : `${device} has ${change.medium.path} now`;
+    this.note('info', text, id);
   }
 
   async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {

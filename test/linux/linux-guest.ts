@@ -7,13 +7,15 @@ import { repository } from '../rig/workspace.ts';
 
 /** Linux for a KVM that emulates the guest's kernel mode. Optional, next to the checkout: too large to be part of it. */
 const KERNEL = join(repository, '../shared/guest/vmlinux-6.12-emul.xz');
+/** The same with many more drivers, which starts later: CD drives are among them. */
+export const DEVICES_KERNEL = join(repository, '../shared/guest/vmlinux-6.12-devices.xz');
 
 /** How much the programs read and write at a time, in bytes. */
 export const CHUNK = 65536;
 
 /** Why there is no Linux guest here; null if there is. */
-export function whyNoLinux(): string | null {
-  if (!existsSync(KERNEL)) return `there is no kernel at ${KERNEL}`;
+export function whyNoLinux(kernel = KERNEL): string | null {
+  if (!existsSync(kernel)) return `there is no kernel at ${kernel}`;
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
     return null;
@@ -26,9 +28,10 @@ export function whyNoLinux(): string | null {
 export async function makeLinux(
   directory: string,
   source: string,
+  from = KERNEL,
 ): Promise<{ readonly kernel: string; readonly initrd: string }> {
   const [kernel, initrd] = [join(directory, 'vmlinux'), join(directory, 'initrd')];
-  await run('xz', ['--decompress', '--stdout', KERNEL], { stdout: { file: kernel } });
+  await run('xz', ['--decompress', '--stdout', from], { stdout: { file: kernel } });
   await writeFile(initrd, await makeInitrd(join(directory, 'init'), join(import.meta.dirname, source)));
   return { kernel, initrd };
 }

@@ -11,6 +11,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../../src/engine/engine.ts';
+import type { MediumChange } from '../../src/engine/hotplug/change-medium.ts';
 import type { AttachOptions, DetachOptions } from '../../src/engine/hotplug/hotplug-info.ts';
 import type {
   CounterSource,
@@ -258,6 +259,13 @@ export class FakeEngine implements Engine, CounterSource {
   powerButton = async (id: string) => {
     await this.#act('powerButton', id, () => {});
     return { noticed: this.noticesButton };
+  };
+  changeMedium = async (id: string, device: string, { medium, force }: MediumChange) => {
+    await this.#act(
+      `change medium of ${device} to ${medium?.path ?? 'none'}${force ? ' by force' : ''} of`,
+      id,
+      () => {},
+    );
   };
   resizeDisk = async (id: string, device: string, { bytes, shrink }: SizeChange) => {
     await this.#act(

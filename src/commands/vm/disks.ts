@@ -1,4 +1,11 @@
-import { type DiskLimits, limitsProblem, limitsText } from '../../devices/backends/disk.ts';
+import path from 'node:path';
+import {
+  type DiskCache,
+  type DiskFormat,
+  type DiskLimits,
+  limitsProblem,
+  limitsText,
+} from '../../devices/backends/disk.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { sizeText } from '../../text/size.ts';
@@ -18,7 +25,40 @@ export type LimitOptions = Json & {
   readonly none?: boolean;
 };
 
-type Disks = Pick<Engine, 'vms' | 'resizeDisk' | 'limitDisk'>;
+export type ChangeOptions = Json & {
+  readonly force?: boolean;
+  readonly format?: DiskFormat;
+  readonly cache?: DiskCache;
+};
+
+export type EjectOptions = Json & { readonly force?: boolean };
+
+type Disks = Pick<Engine, 'vms' | 'resizeDisk' | 'limitDisk' | 'changeMedium'>;
+
+/** @param file relative to this process's folder */
+export async function changeMedium(
+  engine: Disks,
+  name: string,
+  drive: string,
+  file: string,
+  { force = false, format, cache = 'writeback', ...options }: ChangeOptions,
+): Promise<void> {
+  const { id } = findVm(engine.vms(), name);
+  const medium = { path: path.resolve(file), format, cache };
+  await engine.changeMedium(id, drive, { medium, force });
+  print(options, { name, drive, file: medium.path }, () => [`${name}: ${drive} has ${medium.path} now`]);
+}
+
+export async function ejectMedium(
+  engine: Disks,
+  name: string,
+  drive: string,
+  { force = false, ...options }: EjectOptions,
+): Promise<void> {
+  const { id } = findVm(engine.vms(), name);
+  await engine.changeMedium(id, drive, { medium: null, force });
+  print(options, { name, drive, file: null }, () => [`${name}: ${drive} is empty now`]);
+}
 
 export async function resizeDisk(
   engine: Disks,

@@ -1,15 +1,19 @@
 import { type Command, Option } from 'commander';
+import { diskBackends } from '../../devices/backends/disk.ts';
 import { parseCount, parseSize } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
-import type { LimitOptions, ResizeOptions } from './disks.ts';
+import type { ChangeOptions, EjectOptions, LimitOptions, ResizeOptions } from './disks.ts';
 import { leaving, runningManager } from './manager.ts';
 
 const MOST = 2 ** 50;
+const FORMATS = diskBackends.map(({ type }) => type);
 
 /** The commands that change a disk of a running VM. */
 export function registerDisks(vm: Command): void {
   registerResize(vm);
   registerLimit(vm);
+  registerChange(vm);
+  registerEject(vm);
 }
 
 function registerResize(vm: Command): void {
@@ -80,5 +84,72 @@ function registerLimit(vm: Command): void {
       { command: 'vring vm limit web blk0 --bps 50M', does: '50 MiB per second' },
       { command: 'vring vm limit web blk0 --none', does: 'no limits' },
     ],
+  });
+}
+
+const LOCKED =
+  'A guest that has mounted a medium locks the drive: it is then asked to release it, and the command fails, unless --force is given.';
+
+function registerChange(vm: Command): void {
+  const command = vm
+    .command('change')
+    .argument('<vm>', 'a running or paused VM')
+    .argument('<drive>', 'the name of a drive, as in vring vm show: cd0')
+    .argument('<file>', 'the image file or block device')
+    .description('Put another medium into a drive of a running VM')
+    .option('--force', 'take what is in it, even if the guest uses it')
+    .addOption(
+      new Option('--format <format>', 'its format; if absent, the file must look like a raw disk').choices(
+        FORMATS,
+      ),
+    )
+    .addOption(
+      new Option('--cache <mode>', "use the host's page cache, or bypass it").choices(['writeback', 'none']),
+    )
+    .option('--json', 'print JSON')
+    .action(async (name: string, drive: string, file: string, options: ChangeOptions) => {
+      const { changeMedium } = await import('./disks.ts');
+      await leaving(await runningManager(), engine => changeMedium(engine, name, drive, file, options));
+    });
+  withManual(command, {
+    text: [
+      `Opens the file, and notifies the guest. ${LOCKED} The medium stays in the drive while the VM is reset; the definition has what is in it at ` +
+        'the next start.',
+    ],
+    json: [
+      ['name', 'the VM name'],
+      ['drive', "the drive's name"],
+      ['file', 'what is in it now'],
+    ],
+    examples: [
+      { command: 'vring vm change web cd0 /iso/drivers.iso', does: 'another CD' },
+      {
+        command: 'vring vm change web cd0 /iso/drivers.iso --force',
+        does: 'the same, though the guest has mounted the present one',
+      },
+    ],
+  });
+}
+
+function registerEject(vm: Command): void {
+  const command = vm
+    .command('eject')
+    .argument('<vm>', 'a running or paused VM')
+    .argument('<drive>', 'the name of a drive, as in vring vm show: cd0')
+    .description('Take the medium out of a drive of a running VM')
+    .option('--force', 'take it even if the guest uses it')
+    .option('--json', 'print JSON')
+    .action(async (name: string, drive: string, options: EjectOptions) => {
+      const { ejectMedium } = await import('./disks.ts');
+      await leaving(await runningManager(), engine => ejectMedium(engine, name, drive, options));
+    });
+  withManual(command, {
+    text: [`Takes the medium out, and releases its file. ${LOCKED}`],
+    json: [
+      ['name', 'the VM name'],
+      ['drive', "the drive's name"],
+      ['file', 'null'],
+    ],
+    examples: [{ command: 'vring vm eject web cd0', does: 'an empty drive' }],
   });
 }

@@ -152,6 +152,12 @@ export function limitsText(limits: DiskLimits): string {
   return parts.join(', ') || 'none';
 }
 
+/** The options of a medium that is put into a drive. */
+export function mediumFields(z: Zod) {
+  const { path, format, cache } = diskFields(z);
+  return { path, format, cache };
+}
+
 /** The options of a device that concern its disk. */
 export function diskFields(z: Zod) {
   return {

@@ -43,6 +43,17 @@ export class KnownDevices {
     this.#pending.add(name);
   }
 
+  /** The machine has changed a device: its medium. @returns its configuration with that */
+  change(name: string, device: DeviceConfig): MachineConfig {
+    const before = this.#devices.get(name);
+    this.#devices.set(name, device);
+    const devices = this.#config.devices.map(entry =>
+      entry.name === name ? { ...device, name, ...placeOf(entry) } : entry === before ? device : entry,
+    );
+    this.#config = { ...this.#config, devices };
+    return this.#config;
+  }
+
   /** It is in, or is not to be. */
   end(name: string): void {
     this.#pending.delete(name);
@@ -82,6 +93,10 @@ export class KnownDevices {
   #namesIn({ devices }: MachinePlaces): Set<string> {
     return new Set(devices.map(({ name }) => name).filter(name => this.#devices.has(name)));
   }
+}
+
+function placeOf({ bus, addr }: DeviceConfig) {
+  return { ...(bus !== undefined && { bus }), ...(addr !== undefined && { addr }) };
 }
 
 function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

@@ -96,6 +96,13 @@ export class MachineDevices {
     }
   }
 
+  /** A device has another medium. @param device with all of its options */
+  change(name: string, device: DeviceConfig): void {
+    if (this.#known === null) return;
+    this.#config = this.#known.change(name, device);
+    this.#tellOfChange();
+  }
+
   #tellOfChange(): void {
     try {
       this.#tellLater();

@@ -166,6 +166,8 @@ export class ClientSession implements Sink {
     'vm/setLink': ({ id, device, up }) => this.#engine.setLink(id, device, up).then(done),
     'vm/limitNic': ({ id, device, limits }) => this.#engine.limitNic(id, device, limits).then(done),
     'vm/setBalloon': ({ id, bytes }) => this.#engine.setBalloon(id, bytes).then(done),
+    'vm/changeMedium': ({ id, device, ...change }) =>
+      this.#engine.changeMedium(id, device, change).then(done),
     'vm/attach': ({ id, device, ...options }) => this.#engine.attach(id, device, options),
     'vm/detach': ({ id, device, ...options }) => this.#engine.detach(id, device, options).then(done),
     'vm/cancelDetach': ({ id, device }) => this.#engine.cancelDetach(id, device).then(done),

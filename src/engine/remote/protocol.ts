@@ -4,6 +4,7 @@ import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
+import type { MediumChange } from '../hotplug/change-medium.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from '../hotplug/hotplug-info.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/snapshot-info.ts';
@@ -98,6 +99,7 @@ export type Requests = {
   'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
   'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
+  'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];
   'vm/detach': [ById & { readonly device: string } & DetachOptions, null];
   /** The guest need not release the device any more. */

@@ -12,6 +12,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../engine.ts';
+import type { MediumChange } from '../hotplug/change-medium.ts';
 import type { AttachOptions, DetachOptions } from '../hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
@@ -43,6 +44,7 @@ type ActionOnOne = Exclude<
   | 'vm/setLink'
   | 'vm/limitNic'
   | 'vm/setBalloon'
+  | 'vm/changeMedium'
   | 'vm/attach'
   | 'vm/detach'
   | 'vm/cancelDetach'
@@ -127,6 +129,10 @@ export class RemoteEngine implements Engine {
 
   resizeDisk = (id: string, device: string, change: SizeChange) =>
     this.#request('vm/resizeDisk', { id, device, ...change });
+
+  async changeMedium(id: string, device: string, change: MediumChange): Promise<void> {
+    await this.#request('vm/changeMedium', { id, device, ...change });
+  }
 
   async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
     await this.#request('vm/limitDisk', { id, device, limits });

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { diskLimits } from '../../devices/backends/disk.ts';
+import { diskLimits, mediumFields } from '../../devices/backends/disk.ts';
 import { netLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
@@ -61,6 +61,12 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/setLink': z.strictObject({ id, device, up: z.boolean() }),
   'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z) }),
   'vm/setBalloon': z.strictObject({ id, bytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER) }),
+  'vm/changeMedium': z.strictObject({
+    id,
+    device,
+    medium: z.strictObject(mediumFields(z)).nullable(),
+    force: z.boolean(),
+  }),
   // Checked by the engine, like the machine.
   'vm/attach': z.strictObject({
     id,
@@ -126,6 +132,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/setLink',
   'vm/limitNic',
   'vm/setBalloon',
+  'vm/changeMedium',
   'vm/attach',
   'vm/detach',
   'vm/cancelDetach',

@@ -95,6 +95,8 @@ class HostController implements ScsiController {
   }
 
   close(): void {
+    // The machine may close its units after it.
+    for (const unit of this.#units.values()) unit.isGone = true;
     this.#unwatch();
     this.#scsi.destroy();
     this.#native.closeFd(this.#machineFd);
@@ -103,6 +105,8 @@ class HostController implements ScsiController {
 
 class HostUnit implements ScsiUnit {
   onTrayChanged: (() => void) | null = null;
+  /** Its controller is closed, and it with that. */
+  isGone = false;
   readonly #scsi: NativeScsi;
   readonly #address: ScsiAddress;
   readonly #removed: () => void;
@@ -147,6 +151,8 @@ class HostUnit implements ScsiUnit {
   }
 
   remove(): void {
+    if (this.isGone) return;
+    this.isGone = true;
     this.#scsi.removeUnit(this.#address);
     this.#removed();
   }

@@ -1,6 +1,6 @@
 import type { BalloonControl, BuiltDevice } from '../../devices/device-type.ts';
 import { close } from '../native/libc.ts';
-import { limitDisk, resizeDisk } from './disk-commands.ts';
+import { changeMedium, limitDisk, resizeDisk } from './disk-commands.ts';
 import type { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
 import { cancelUnplug, plug, unplug } from './hot-plug/commands.ts';
@@ -62,6 +62,15 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     changeDevice(on, reply, () => limitNic(on.machine.parts.chipset.devices, given)),
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
+  'change-medium': (on, given, reply) => {
+    const { machine, files, handOver, snapshots, takeFd } = on;
+    const fd = given.disk === null ? null : takeFd();
+    const busy = handOver.busy ?? snapshots.busy;
+    if (busy !== null) {
+      if (fd !== null) close(fd);
+      reply.failed(busy);
+    } else changeDevice(on, reply, () => changeMedium(machine.parts.chipset.devices, files, given, fd));
+  },
   plug,
   unplug,
   'cancel-unplug': cancelUnplug,

@@ -1,7 +1,9 @@
 import type { BuiltDevice, DiskControl } from '../../devices/device-type.ts';
+import type { HostFiles } from './host-files.ts';
 import type { MachineCommands } from './messages.ts';
 
-type Arguments<Name extends 'resize-disk' | 'limit-disk'> = MachineCommands[Name]['arguments'];
+type Arguments<Name extends 'resize-disk' | 'limit-disk' | 'change-medium'> =
+  MachineCommands[Name]['arguments'];
 
 /** The disk of a device takes a size that its file has now. @throws an error for the user */
 export function resizeDisk(
@@ -23,6 +25,27 @@ export function limitDisk(
   { device, limits }: Arguments<'limit-disk'>,
 ): void {
   diskOf(devices, device).setLimits(limits);
+}
+
+/**
+ * Changes the medium of a device's drive. @param fd of the disk that comes with it, which is then this function's; null: none has come
+ * @throws an error for the user
+ */
+export function changeMedium(
+  devices: readonly BuiltDevice[],
+  files: HostFiles,
+  { device, force, disk }: Arguments<'change-medium'>,
+  fd: number | null,
+): void {
+  if (disk !== null && fd === null) throw new Error('the medium did not reach the machine: try again');
+  const takeBack = disk === null ? () => {} : files.give({ ...disk.options, ...disk.facts, fd: fd! });
+  try {
+    const { drive } = diskOf(devices, device);
+    if (!drive) throw new Error(`${device} is not a drive: its medium stays`);
+    drive.change(disk?.options ?? null, force);
+  } finally {
+    takeBack();
+  }
 }
 
 function diskOf(devices: readonly BuiltDevice[], name: string): DiskControl {

@@ -1,4 +1,4 @@
-import type { DiskFormat, DiskLimits } from '../../devices/backends/disk.ts';
+import type { DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { BackingFile } from '../backends/image-chain.ts';
@@ -75,6 +75,18 @@ export type MachineCommands = {
   };
   /** The guest is to keep this many bytes of its memory: the balloon takes the rest. */
   'set-balloon': { readonly arguments: { readonly bytes: number }; readonly result: null };
+  /**
+   * Puts a medium into a drive, or takes out what is in it (`disk` null). With it comes the fd of `disk`. A guest that has locked
+   * the drive is asked to release it, and this fails unless `force` is given.
+   */
+  'change-medium': {
+    readonly arguments: {
+      readonly device: string;
+      readonly force: boolean;
+      readonly disk: { readonly options: DiskOptions; readonly facts: DiskFacts } | null;
+    };
+    readonly result: null;
+  };
   /**
    * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then those of `disk`, then those of `wire`. Of one that
    * fails nothing is left.

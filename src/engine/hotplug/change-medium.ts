@@ -1,0 +1,48 @@
+import { closeSync } from 'node:fs';
+import type { DiskOptions } from '../../devices/backends/disk.ts';
+import { deviceTable } from '../../devices/registry.ts';
+import type { Vm } from '../vm.ts';
+import { openDiskFor } from './open-disk.ts';
+
+/** A medium as a user names it. */
+export type Medium = Pick<DiskOptions, 'path' | 'format' | 'cache'>;
+
+export type MediumChange = {
+  /** Null: the drive is to be empty. */
+  readonly medium: Medium | null;
+  /** Take what is in the drive though the guest has locked it. */
+  readonly force: boolean;
+};
+
+/** Puts a medium into a drive of a running VM, or takes out what is in it. @throws an error for the user */
+export async function changeMedium(vm: Vm, device: string, { medium, force }: MediumChange): Promise<void> {
+  const { info, devices } = vm;
+  if (info.state !== 'running' && info.state !== 'paused')
+    throw new Error(`${vm.name} is ${info.state}: change the medium in its definition`);
+  const known = devices?.get(device);
+  if (known === undefined) throw new Error(noDrive(vm, device));
+  // What the drive itself says of its medium stays: whether it can be written.
+  const { path: _, format: __, cache: ___, ...drive } = known;
+  const next = medium === null ? drive : { ...drive, ...given(medium) };
+  const options = deviceTable.disk(next);
+  if (medium !== null && options === null) throw new Error(noDrive(vm, device));
+  const opened = options === null ? null : await openDiskFor(options);
+  try {
+    const disk = opened && { options: options!, facts: opened.facts };
+    await vm.commandWithFds('change-medium', { device, force, disk }, opened === null ? [] : [opened.fd]);
+    devices!.change(device, next);
+  } finally {
+    if (opened !== null) closeSync(opened.fd);
+  }
+}
+
+function given({ path, format, cache }: Medium) {
+  return { path, ...(format !== undefined && { format }), cache };
+}
+
+function noDrive({ name, info }: Vm, device: string): string {
+  const drives =
+    info.topology?.devices.filter(({ facts }) => facts.some(({ label }) => label === 'tray')) ?? [];
+  const choice = drives.length === 0 ? 'it has none' : `it has ${drives.map(drive => drive.name).join(', ')}`;
+  return `${name} has no drive "${device}" whose medium can be changed: ${choice}`;
+}
