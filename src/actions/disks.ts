@@ -104,7 +104,7 @@ export const diskActions: readonly Action[] = [
       const { ui, vm } = context;
       const drive = diskAtCursor(context) as DeviceLabel;
       const present = String(factOf(drive, 'path'));
-      ask(
+      askForText(
         ui,
         `Image file for ${drive.name} (nothing: empty; --force: though the guest has it locked)`,
         present === 'empty' ? '' : present,

@@ -25,8 +25,8 @@ import { EventLog } from './event-log.ts';
 import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { VmHostDevices } from './host-devices/vm-host-devices.ts';
-import { changeMedium, type MediumChange } from './hotplug/change-medium.ts';
-import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
+import { changeMedium } from './hotplug/change-medium.ts';
+import type { AttachedDevice, AttachOptions, DetachOptions, MediumChange } from './hotplug/hotplug-info.ts';
 import { VmDevices } from './hotplug/vm-devices.ts';
 import {
   type FoundMachine,

@@ -11,8 +11,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../../src/engine/engine.ts';
-import type { MediumChange } from '../../src/engine/hotplug/change-medium.ts';
-import type { AttachOptions, DetachOptions } from '../../src/engine/hotplug/hotplug-info.ts';
+import type { AttachOptions, DetachOptions, MediumChange } from '../../src/engine/hotplug/hotplug-info.ts';
 import type {
   CounterSource,
   HostInterruptCounts,

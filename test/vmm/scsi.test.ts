@@ -109,8 +109,10 @@ describe.skipIf(noKvm !== null)(onKvm('a guest that drives a SCSI controller in 
           if (count === 1) {
             const config = deviceConfig.parse({ type: 'scsi-hd', path, format: 'raw' });
             const { fd, ...disk } = openDisk(deviceTable.disk(config)!);
-            hotPlug.plug({ config, name: 'sd1', disk }, { disk: fd, hostDevices: [] } as never, outcome =>
-              outcomes.push(outcome),
+            hotPlug.plug(
+              { config, name: 'sd1', disk },
+              { disk: [fd], hostDevices: [], wires: [] } as never,
+              outcome => outcomes.push(outcome),
             );
           }
           if (count === 2) hotPlug.unplug('sd1', false, error => outcomes.push(error));

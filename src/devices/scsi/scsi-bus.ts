@@ -1,6 +1,6 @@
 import type { BuiltDevice, BusAddress, DeviceBus } from '../device-type.ts';
 import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
-import { MAX_TARGET, type ScsiAddress, type ScsiController, unitNumber } from './scsi-host.ts';
+import { type ScsiAddress, type ScsiController, unitNumber } from './scsi-host.ts';
 
 /** Reasons of VIRTIO_SCSI_T_TRANSPORT_RESET (virtio 1.3 §5.6.6.3). */
 export const TRANSPORT_RESET = { rescan: 1, removed: 2 } as const;
@@ -9,11 +9,13 @@ export const TRANSPORT_RESET = { rescan: 1, removed: 2 } as const;
 export class ScsiBus implements DeviceBus {
   readonly #controller: ScsiController;
   readonly #news: ScsiNews;
+  readonly #maxTarget: number;
   readonly #places = new Map<BuiltDevice, ScsiAddress>();
 
-  constructor(controller: ScsiController, news: ScsiNews) {
+  constructor(controller: ScsiController, news: ScsiNews, maxTarget: number) {
     this.#controller = controller;
     this.#news = news;
+    this.#maxTarget = maxTarget;
   }
 
   readonly units = {
@@ -26,9 +28,12 @@ export class ScsiBus implements DeviceBus {
     const { device, scsi } = built;
     if (scsi === undefined) return;
     const place = given ?? this.#free();
-    if (place === null)
-      throw new Error(`${device.name}: all ${MAX_TARGET + 1} targets of its SCSI bus are taken`);
+    if (place === null) throw new Error(`${device.name}: all targets of its SCSI bus are taken`);
     const address = { target: place.unit, lun: place.function };
+    if (address.target > this.#maxTarget)
+      throw new Error(
+        `${device.name}: its SCSI bus has the targets 0 to ${this.#maxTarget}, not ${address.target}`,
+      );
     scsi.connect(this.#controller, address, this.#news);
     this.#places.set(built, address);
   }
@@ -55,7 +60,7 @@ export class ScsiBus implements DeviceBus {
   /** Unit 0 of the first target without any. */
   #free(): BusAddress | null {
     const taken = new Set([...this.#places.values()].map(({ target }) => target));
-    for (let target = 0; target <= MAX_TARGET; target++)
+    for (let target = 0; target <= this.#maxTarget; target++)
       if (!taken.has(target)) return { unit: target, function: 0 };
     return null;
   }

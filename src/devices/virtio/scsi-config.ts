@@ -1,5 +1,5 @@
 import type { AccessSize } from '../device.ts';
-import { MAX_LUN, MAX_TARGET } from '../scsi/scsi-host.ts';
+import { MAX_LUN } from '../scsi/scsi-host.ts';
 
 /** Feature bits (virtio 1.3 §5.6.3). */
 export const SCSI_FEATURE = {
@@ -32,6 +32,7 @@ export type ScsiConfigOptions = {
   readonly segMax: number;
   readonly maxSectors: number;
   readonly cmdPerLun: number;
+  readonly maxTarget: number;
 };
 
 /** The config space of a virtio SCSI host (§5.6.4). */
@@ -39,7 +40,7 @@ export class ScsiConfig {
   static readonly size = 36;
   readonly #view = new DataView(new ArrayBuffer(ScsiConfig.size));
 
-  constructor({ queues, segMax, maxSectors, cmdPerLun }: ScsiConfigOptions) {
+  constructor({ queues, segMax, maxSectors, cmdPerLun, maxTarget }: ScsiConfigOptions) {
     const view = this.#view;
     view.setUint32(FIELD.numQueues, queues, true);
     view.setUint32(FIELD.segMax, segMax, true);
@@ -47,7 +48,7 @@ export class ScsiConfig {
     view.setUint32(FIELD.cmdPerLun, cmdPerLun, true);
     view.setUint32(FIELD.eventInfoSize, EVENT_BYTES, true);
     view.setUint16(FIELD.maxChannel, 0, true);
-    view.setUint16(FIELD.maxTarget, MAX_TARGET, true);
+    view.setUint16(FIELD.maxTarget, maxTarget, true);
     view.setUint32(FIELD.maxLun, MAX_LUN, true);
     this.reset();
   }

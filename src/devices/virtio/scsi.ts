@@ -60,7 +60,7 @@ class VirtioScsi implements VirtioDevice, ScsiNews {
     this.transportFeatures = options.transportFeatures;
     this.#controller = controller;
     this.#config = new ScsiConfig(options);
-    this.bus = new ScsiBus(controller, this);
+    this.bus = new ScsiBus(controller, this, options.maxTarget);
     const requests = Array.from({ length: queues }, (_, index) =>
       queues === 1 ? 'requests' : `requests ${index}`,
     );
@@ -182,6 +182,12 @@ const options = (z: Zod) =>
       .max(1024, 'at most 1024 commands')
       .default(128)
       .describe('commands of one disk at a time'),
+    'max-target': z
+      .int()
+      .min(0, 'a number from 0 to 255')
+      .max(MAX_TARGET, 'a number from 0 to 255')
+      .default(MAX_TARGET)
+      .describe('the highest target: a guest looks for disks up to there'),
     hotplug: z.boolean().default(true).describe('the driver is told of disks that come and go'),
     'param-change': z.boolean().default(true).describe('the driver is told of disks that change their size'),
   });
@@ -221,6 +227,7 @@ export const virtioScsi: ConfigurableType<ReturnType<typeof options>> = {
       segMax: options['seg-max'] ?? queueSize - 2,
       maxSectors: options['max-sectors'],
       cmdPerLun: options['cmd-per-lun'],
+      maxTarget: options['max-target'],
       clock: services.clock,
     };
     const scsi = new VirtioScsi(settings, services.scsi.createController());

@@ -1,18 +1,8 @@
 import { closeSync } from 'node:fs';
-import type { DiskOptions } from '../../devices/backends/disk.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import type { Vm } from '../vm.ts';
+import type { Medium, MediumChange } from './hotplug-info.ts';
 import { openDiskFor } from './open-disk.ts';
-
-/** A medium as a user names it. */
-export type Medium = Pick<DiskOptions, 'path' | 'format' | 'cache'>;
-
-export type MediumChange = {
-  /** Null: the drive is to be empty. */
-  readonly medium: Medium | null;
-  /** Take what is in the drive though the guest has locked it. */
-  readonly force: boolean;
-};
 
 /** Puts a medium into a drive of a running VM, or takes out what is in it. @throws an error for the user */
 export async function changeMedium(vm: Vm, device: string, { medium, force }: MediumChange): Promise<void> {
@@ -29,10 +19,10 @@ export async function changeMedium(vm: Vm, device: string, { medium, force }: Me
   const opened = options === null ? null : await openDiskFor(options);
   try {
     const disk = opened && { options: options!, facts: opened.facts };
-    await vm.commandWithFds('change-medium', { device, force, disk }, opened === null ? [] : [opened.fd]);
+    await vm.commandWithFds('change-medium', { device, force, disk }, opened?.fds ?? []);
     devices!.change(device, next);
   } finally {
-    if (opened !== null) closeSync(opened.fd);
+    for (const fd of opened?.fds ?? []) closeSync(fd);
   }
 }
 

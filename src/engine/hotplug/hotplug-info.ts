@@ -1,3 +1,5 @@
+import type { DiskOptions } from '../../devices/backends/disk.ts';
+
 /** A device that has been attached to a VM. */
 export type AttachedDevice = {
   readonly name: string;
@@ -24,4 +26,14 @@ export type DetachOptions = {
   readonly force: boolean;
   /** Remove the device from the VM's definition too. */
   readonly persist: boolean;
+};
+
+/** A medium as a user names it. */
+export type Medium = Pick<DiskOptions, 'path' | 'format' | 'cache'>;
+
+export type MediumChange = {
+  /** Null: the drive is to be empty. */
+  readonly medium: Medium | null;
+  /** Take what is in the drive though the guest has locked it. */
+  readonly force: boolean;
 };

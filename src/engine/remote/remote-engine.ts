@@ -12,8 +12,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../engine.ts';
-import type { MediumChange } from '../hotplug/change-medium.ts';
-import type { AttachOptions, DetachOptions } from '../hotplug/hotplug-info.ts';
+import type { AttachOptions, DetachOptions, MediumChange } from '../hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import { COM1, checkConsole } from '../vm-consoles.ts';

@@ -3,11 +3,17 @@ import { close } from '../native/libc.ts';
 import { changeMedium, limitDisk, resizeDisk } from './disk-commands.ts';
 import type { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
-import { cancelUnplug, plug, unplug } from './hot-plug/commands.ts';
+import { cancelUnplug, plug, takeAll, unplug } from './hot-plug/commands.ts';
 import type { HotPlug } from './hot-plug/hot-plug.ts';
 import type { InPlaceReset } from './in-place-reset.ts';
 import type { Machine } from './life-cycle.ts';
-import type { CommandName, MachineCommand, MachineCommands, SnapshotArguments } from './messages.ts';
+import {
+  type CommandName,
+  fdCount,
+  type MachineCommand,
+  type MachineCommands,
+  type SnapshotArguments,
+} from './messages.ts';
 import { limitNic, setLink } from './nic-commands.ts';
 import type { Reply } from './reply.ts';
 import type { Tell } from './report.ts';
@@ -64,12 +70,12 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
   'change-medium': (on, given, reply) => {
     const { machine, files, handOver, snapshots, takeFd } = on;
-    const fd = given.disk === null ? null : takeFd();
+    const fds = given.disk === null ? null : takeAll(fdCount(given.disk.facts), takeFd);
     const busy = handOver.busy ?? snapshots.busy;
     if (busy !== null) {
-      if (fd !== null) close(fd);
+      for (const fd of fds ?? []) close(fd);
       reply.failed(busy);
-    } else changeDevice(on, reply, () => changeMedium(machine.parts.chipset.devices, files, given, fd));
+    } else changeDevice(on, reply, () => changeMedium(machine.parts.chipset.devices, files, given, fds));
   },
   plug,
   unplug,

@@ -1,6 +1,6 @@
 import type { BuiltDevice, DiskControl } from '../../devices/device-type.ts';
 import type { HostFiles } from './host-files.ts';
-import type { MachineCommands } from './messages.ts';
+import { diskOfFacts, type MachineCommands } from './messages.ts';
 
 type Arguments<Name extends 'resize-disk' | 'limit-disk' | 'change-medium'> =
   MachineCommands[Name]['arguments'];
@@ -28,17 +28,18 @@ export function limitDisk(
 }
 
 /**
- * Changes the medium of a device's drive. @param fd of the disk that comes with it, which is then this function's; null: none has come
+ * Changes the medium of a device's drive. @param fds of the disk that comes with it, which are then this function's; null: they have not come
  * @throws an error for the user
  */
 export function changeMedium(
   devices: readonly BuiltDevice[],
   files: HostFiles,
   { device, force, disk }: Arguments<'change-medium'>,
-  fd: number | null,
+  fds: readonly number[] | null,
 ): void {
-  if (disk !== null && fd === null) throw new Error('the medium did not reach the machine: try again');
-  const takeBack = disk === null ? () => {} : files.give({ ...disk.options, ...disk.facts, fd: fd! });
+  if (disk !== null && fds === null) throw new Error('the medium did not reach the machine: try again');
+  const takeBack =
+    disk === null ? () => {} : files.give({ ...disk.options, ...diskOfFacts(disk.facts, fds!) });
   try {
     const { drive } = diskOf(devices, device);
     if (!drive) throw new Error(`${device} is not a drive: its medium stays`);

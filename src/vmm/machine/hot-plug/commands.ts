@@ -49,7 +49,7 @@ function takeFds({ takeFd }: Plugged, { name, hostDevices = [], disk, wire }: Pl
 }
 
 /** Null: some have not come. */
-function takeAll(count: number, takeFd: () => number | null): readonly number[] | null {
+export function takeAll(count: number, takeFd: () => number | null): readonly number[] | null {
   const taken = Array.from({ length: count }, takeFd);
   const fds = taken.filter(fd => fd !== null);
   if (fds.length === count) return fds;
