@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { BACKEND_KINDS, type BackendKind } from '../devices/backends/backend-type.ts';
 import type { DeviceModel, DeviceModels, DeviceOption } from '../report/device-models.ts';
 import { likely } from '../text/nearest.ts';
 import { printData, printLines } from '../text/output.ts';
@@ -10,18 +11,31 @@ export function registerDevices(program: Command): void {
   program
     .command('devices')
     .description('List the device models, or show one with its options')
-    .argument('[type]', 'a device model, such as virtio-blk')
+    .argument(
+      '[type]',
+      'a device model, such as virtio-blk; or disk, net or char: those with such a back end',
+    )
     .option('--json', 'print JSON')
     .action(async (type: string | undefined, options: { json?: boolean }) => {
       const { deviceModels } = await import('../report/device-models.ts');
-      const models = deviceModels();
-      if (type !== undefined) {
+      const all = deviceModels();
+      const kind = BACKEND_KINDS.find(each => each === type);
+      const models = kind === undefined ? all : ofKind(all, kind);
+      if (type !== undefined && kind === undefined) {
         const model = find(models, type);
         if (options.json) printData(model);
         else printLines(...details(model));
       } else if (options.json) printData(models);
       else printLines(...list(models));
     });
+}
+
+/** The models that are connected to a kind of back end, and these back ends. */
+function ofKind({ devices, backends }: DeviceModels, wanted: BackendKind): DeviceModels {
+  return {
+    devices: devices.filter(({ backend }) => backend === wanted),
+    backends: backends.filter(({ kind }) => kind === wanted),
+  };
 }
 
 /** @throws UsageError */

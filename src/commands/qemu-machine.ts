@@ -7,6 +7,7 @@ import type { Definition } from '../definitions/schema.ts';
 import { printError } from '../text/output.ts';
 import { UsageError } from '../text/usage-error.ts';
 import { featuresMissingHere } from '../vmm/cpu/host-cpu.ts';
+import { answerHelp } from './qemu-help.ts';
 
 /** The machine that QEMU options on this command line describe. @throws UsageError */
 export function qemuMachine(
@@ -14,6 +15,7 @@ export function qemuMachine(
   name: string,
   deviceModules: readonly string[] = [],
 ): QemuMachine {
+  answerHelp(words);
   try {
     return readQemuOptions(words, name, thisHost(), deviceModules);
   } catch (error) {

@@ -3,6 +3,7 @@ import { useShallow } from 'zustand/react/shallow';
 import { useAppState, useTheme, useUi } from '../components/contexts.ts';
 import { sparkline } from '../components/sparkline.ts';
 import { Table, TableRow } from '../components/table/table.tsx';
+import { guestAddresses } from '../engine/networks/vm-nics.ts';
 import { filterOf } from '../store/list-slice.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { own } from '../text/own.ts';
@@ -19,7 +20,14 @@ export function VmsScreen({ size }: { size: Size }) {
   const cursor = useAppState(select.cursorRow);
   const filter = useAppState(state => filterOf(state, 'vms'));
   const sort = useAppState(state => state.sorts.vms);
-  const layout = useMemo(() => layoutColumns(VM_COLUMNS, size.columns), [size.columns]);
+  // Without any, there is more room for the rest.
+  const addressed = useAppState(state =>
+    Object.values(state.infos).some(vm => guestAddresses(vm).length > 0),
+  );
+  const layout = useMemo(() => {
+    const shown = addressed ? VM_COLUMNS : VM_COLUMNS.filter(({ key }) => key !== 'address');
+    return layoutColumns(shown, size.columns);
+  }, [size.columns, addressed]);
   return (
     <Table
       layout={layout}

@@ -1,3 +1,4 @@
+import { nicText } from '../engine/networks/vm-nics.ts';
 import { isAlive, isUnsafe, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
@@ -29,6 +30,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     ...(vm.hostDevices ?? []).map(({ device, address }, index) =>
       fact(index === 0 ? 'PCI devices' : '', `${device}: ${address} of the host`),
     ),
+    ...(vm.nics ?? []).map(nic => fact(nic.device, nicText(nic))),
     ...(vm.exitCode === null ? [] : [fact('Exit code', String(vm.exitCode))]),
     fact('vCPUs', vcpusText(vm)),
     ...(pinned === '' ? [] : [fact('Pinned', pinned)]),

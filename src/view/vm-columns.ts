@@ -1,3 +1,4 @@
+import { guestAddresses } from '../engine/networks/vm-nics.ts';
 import type { VmTotals } from '../engine/sampling/rates.ts';
 import { cannotStart, isAlive, isUnsafe, stateWord, type VmInfo, type VmState } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
@@ -182,6 +183,17 @@ export const VM_COLUMNS: readonly VmColumn[] = [
       return ms === null ? '' : uptime(ms);
     },
     value: uptimeOf,
+  },
+  {
+    key: 'address',
+    names: ['ip', 'addr'],
+    title: 'ADDRESS',
+    min: 15,
+    priority: 6,
+    cut: 'never',
+    letter: 'd',
+    cell: ({ vm }) => guestAddresses(vm)[0] ?? '',
+    value: ({ vm }) => guestAddresses(vm)[0] ?? null,
   },
   // Its cell is a graph, which is drawn with the glyphs of the terminal.
   { key: 'history', title: 'CPU 0-100%', min: 24, priority: 8, grow: 1 },

@@ -1,3 +1,4 @@
+import { guestAddresses } from '../engine/networks/vm-nics.ts';
 import { cannotStart, isAlive, isUnsafe, otherVersion, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { version } from '../project-root.ts';
 import type { AppState } from '../store/app-store.ts';
@@ -20,6 +21,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   return [
     ...(isUnsafe(vm) ? [UNSAFE] : []),
     since,
+    ...guestAddresses(vm).slice(0, 2),
     ...(reason === null ? [] : [reason]),
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
     ...(failing.length === 0 ? [] : [`disk errors: ${failing.join(', ')}`]),

@@ -264,3 +264,15 @@ test('a filter sees each column, and the cursor stays on what it found', async (
   driver.type('/cpu>50\r');
   await driver.waitFor(driver => names(driver).join() === 'web');
 });
+
+test('addresses of guests have a column once one is known', async () => {
+  const nic = { device: 'net0', type: 'virtio-net', mac: null, network: { type: 'user', name: null } };
+  engine.add('web', idle, { nics: [nic] });
+  const driver = await start(120, 40);
+  expect(driver.screen).not.toContain('ADDRESS');
+  engine.become('web', 'running', { nics: [{ ...nic, addresses: ['192.168.150.7', 'fe80::1'] }] });
+  await driver.waitFor('192.168.150.7');
+  expect(driver.screen).toContain('ADDRESS');
+  driver.type('d');
+  await driver.waitFor('no address yet in user, 192.168.150.7, fe80::1');
+});

@@ -1,4 +1,4 @@
-import { networkText, type VmNic } from '../../engine/networks/vm-nics.ts';
+import { nicText } from '../../engine/networks/vm-nics.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { isAlive, otherVersion, stateWord } from '../../engine/vm-info.ts';
 import { version } from '../../project-root.ts';
@@ -52,12 +52,6 @@ function devices(topology: Topology | null): object | null {
     queues: queues.map(({ device, type, queue, size }) => ({ device, type, queue, size })),
     regions: regions.map(({ device, space, start, size }) => ({ device, space, start, size })),
   };
-}
-
-/** `52:54:00:12:34:56 in network default, 192.168.150.10` */
-function nicText({ mac, network, addresses = [] }: VmNic): string {
-  const where = `${mac ?? 'no address yet'} in ${networkText(network)}`;
-  return [where, ...addresses].join(', ');
 }
 
 export function vmLines(vm: VmInfo, cells: number): string[] {

@@ -69,3 +69,14 @@ function networkName(options: NetOptions): string | null {
 export function networkText({ type, name }: VmNic['network']): string {
   return name === null ? type : `${type} ${name}`;
 }
+
+/** The addresses of a guest that are known, those of its first card first. */
+export function guestAddresses({ nics = [] }: { readonly nics?: readonly VmNic[] }): string[] {
+  return [...new Set(nics.flatMap(({ addresses = [] }) => addresses))];
+}
+
+/** `52:54:00:12:34:56 in network default, 192.168.150.10` */
+export function nicText({ mac, network, addresses = [] }: VmNic): string {
+  const where = `${mac ?? 'no address yet'} in ${networkText(network)}`;
+  return [where, ...addresses].join(', ');
+}
