@@ -10,11 +10,12 @@ import {
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import { addAcpiFiles } from '../chipset/acpi-files.ts';
-import { maxCpus } from '../cpu/cpu-topology.ts';
+import { coresOnly, maxCpus } from '../cpu/cpu-topology.ts';
 import type { FirmwareBoot, MachineConfig } from '../machine/config.ts';
 import { KVM_IDENTITY_MAP, PORT } from '../memory/layout.ts';
 import { type BootCandidate, bootOrder } from './boot-order.ts';
 import { KVM_PAGES_SIZE } from './memory-map.ts';
+import { smbios } from './smbios.ts';
 
 /** Types of ranges (ACPI 6.5 §15). */
 const E820 = { ram: 1, reserved: 2 } as const;
@@ -43,7 +44,19 @@ export function addFirmwareItems(
   items.setFile('etc/system-states', SYSTEM_STATES);
   items.setFile('etc/sercon-port', u16(PORT.com1));
   addAcpiFiles(items, tables);
+  addSmbios(items, config, memory);
   if (config.boot.kind === 'firmware') addBootItems(items, config.boot, bootCandidates);
+}
+
+function addSmbios(items: FwCfgItems, config: MachineConfig, { regions }: GuestMemory): void {
+  const { name, uuid, memory } = config;
+  const { sockets, cores, threads } = config.topology ?? coresOnly(maxCpus(config));
+  const { anchor, tables } = smbios({
+    ...{ name, uuid, sockets, cores, threads },
+    ...{ memory: memory.bytes, ram: regions },
+  });
+  items.setFile('etc/smbios/smbios-anchor', anchor);
+  items.setFile('etc/smbios/smbios-tables', tables);
 }
 
 function addBootItems(

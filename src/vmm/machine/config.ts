@@ -56,6 +56,8 @@ const fields = z.strictObject({
       VM_NAME.pattern,
       'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
     ),
+  /** What the guest's firmware says who it is; one that follows from the name if absent. */
+  uuid: z.guid('a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301').optional(),
   cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),
   /** vCPUs that the machine has room for, from `cpus` up; `cpus` if absent. Those beyond `cpus` are not there when it starts. */
   maxCpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').optional(),
