@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { sizeText } from '../../text/size.ts';
-import { copyFile, fillDisk } from './fill-disk.ts';
+import { copyFile, createQcow2, fillDisk } from './fill-disk.ts';
 import { CreateError } from './image-info.ts';
 import type { CreateStep, NewVmPlan } from './plan.ts';
 import { makeSeedImage } from './seed-image.ts';
@@ -74,6 +74,8 @@ async function perform(step: CreateStep, { progress, signal }: CarryOutOptions):
   switch (step.kind) {
     case 'disk':
       return fs.truncateSync(step.file, step.size);
+    case 'qcow2':
+      return createQcow2(step.file, step.size, step.backing, signal);
     case 'fill':
       return fillDisk(step.file, step.from, step.size, (done, all) => progress?.(step, done / all), signal);
     case 'copy':

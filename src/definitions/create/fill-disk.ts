@@ -76,6 +76,33 @@ async function copy(
   }
 }
 
+/**
+ * A new qcow2 disk in place of an empty file.
+ * @param backing what it has where nothing was written. @throws CreateError
+ */
+export async function createQcow2(
+  file: string,
+  size: number,
+  backing: Pick<ImageInfo, 'file' | 'format'> | null,
+  signal?: AbortSignal,
+): Promise<void> {
+  const over = backing === null ? [] : ['-b', backing.file, '-F', backing.format];
+  const result = await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, file, String(size)], {
+    stdin: 'ignore',
+    reject: false,
+    ...(signal && { cancelSignal: signal }),
+  });
+  signal?.throwIfAborted();
+  if (result.code === 'ENOENT')
+    throw new CreateError(
+      'qemu-img creates qcow2 disks: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), or use a raw disk',
+    );
+  if (result.failed)
+    throw new CreateError(
+      `qemu-img could not create ${file}: ${lastLine(result.stderr) ?? result.shortMessage}`,
+    );
+}
+
 async function convert(
   from: string,
   to: string,

@@ -22,6 +22,8 @@ export type CreateOptions = {
   readonly memory?: number;
   readonly cpus?: number;
   readonly diskSize?: number;
+  /** Size, in bytes, and format of the disk. */
+  readonly disk?: { readonly size?: number; readonly format?: 'raw' | 'qcow2' };
   readonly network?: NicsInput;
   /** PCI devices to pass through. */
   readonly pci?: readonly string[];
@@ -71,7 +73,8 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
   return {
     name,
     source: sourceOf(options),
-    diskSize: options.diskSize ?? (source === 'iso' ? DEFAULTS.installerDisk : null),
+    diskSize: options.disk?.size ?? options.diskSize ?? (source === 'iso' ? DEFAULTS.installerDisk : null),
+    ...(options.disk?.format !== undefined && { diskFormat: options.disk.format }),
     more: {
       memory: sizeText(memory),
       cpus,

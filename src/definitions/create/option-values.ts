@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { parseSize } from '../../text/option-values.ts';
 import { readLimited } from '../../text/read-limited.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import type { CloudNetwork } from './cloud-seed.ts';
@@ -12,6 +13,19 @@ export type NicsInput = NonNullable<NonNullable<NewVm['more']>['nics']>;
 /** The network cards that `user`, `bridge:br0` and so on stand for. @throws UsageError */
 export function parseNetwork(text: string): NicsInput {
   return text === 'none' ? [] : [parseNic(text, '--network')];
+}
+
+/** `size=20G,format=qcow2`. @throws UsageError */
+export function parseNewDisk(text: string): { size?: number; format?: 'raw' | 'qcow2' } {
+  const wrong = (what: string) => new UsageError(`--disk ${text}: ${what}`);
+  const disk: { size?: number; format?: 'raw' | 'qcow2' } = {};
+  for (const setting of text.split(',')) {
+    const [key, value = ''] = setting.split('=', 2);
+    if (key === 'size') disk.size = parseSize(value, `--disk ${text}: size`);
+    else if (key === 'format' && (value === 'raw' || value === 'qcow2')) disk.format = value;
+    else throw wrong(key === 'format' ? 'format takes raw or qcow2' : 'expected size=20G,format=raw|qcow2');
+  }
+  return disk;
 }
 
 /** @throws UsageError for anything but the address of a PCI function, or of a device */

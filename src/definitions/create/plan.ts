@@ -31,6 +31,8 @@ export type NewVm = {
   readonly source: NewVmSource;
   /** Size of the disk in bytes; null for none, which only a kernel can do without. */
   readonly diskSize: number | null;
+  /** Of the disk; raw if absent. A qcow2 disk from a cloud image is an overlay, which the image stays below. */
+  readonly diskFormat?: 'raw' | 'qcow2';
   /** Other keys of the definition, except those that follow from `source`. */
   readonly more?: Omit<DefinitionInput, 'name' | 'disks' | 'boot'>;
 };
@@ -39,6 +41,13 @@ export type NewVm = {
 export type CreateStep =
   /** A sparse raw disk. */
   | { readonly kind: 'disk'; readonly file: string; readonly size: number }
+  /** A qcow2 disk. `backing`: the image whose content it has where nothing was written; null: none. */
+  | {
+      readonly kind: 'qcow2';
+      readonly file: string;
+      readonly size: number;
+      readonly backing: ImageInfo | null;
+    }
   /** A raw disk with the content of an image, grown to `size`. */
   | { readonly kind: 'fill'; readonly file: string; readonly size: number; readonly from: ImageInfo }
   /** A copy of a file, with its holes, that shares blocks where the file system supports it. */
@@ -74,7 +83,7 @@ export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmP
   if (diskSize !== null && (diskSize < 2 ** 20 || diskSize % 512 !== 0)) {
     throw new CreateError('expected a disk size of at least 1M and a multiple of 512 bytes');
   }
-  const disk = path.join(folder, `${name}.img`);
+  const disk = path.join(folder, `${name}.${vm.diskFormat === 'qcow2' ? 'qcow2' : 'img'}`);
   switch (source.kind) {
     case 'installer':
       return planInstaller(vm, source.image, disk);
@@ -82,15 +91,19 @@ export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmP
       return planCloud(vm, source, disk, path.join(folder, `${name}-seed.iso`), instanceId);
     case 'kernel': {
       const { kind: _, ...machine } = source;
-      const steps: CreateStep[] = diskSize === null ? [] : [{ kind: 'disk', file: disk, size: diskSize }];
-      return finish(vm, { machine, disks: steps.map(({ file }) => newDisk(file)) }, steps);
+      const steps = diskSize === null ? [] : [emptyDisk(vm, disk, diskSize)];
+      return finish(vm, { machine, disks: steps.map(({ file }) => newDisk(file, vm.diskFormat)) }, steps);
     }
   }
 }
 
 /** With an explicit format: what the guest writes must never decide how the disk is read. */
-function newDisk(file: string): DiskInput {
-  return { file, format: 'raw' };
+function newDisk(file: string, format: NewVm['diskFormat'] = 'raw'): DiskInput {
+  return { file, format };
+}
+
+function emptyDisk({ diskFormat }: NewVm, file: string, size: number): CreateStep {
+  return diskFormat === 'qcow2' ? { kind: 'qcow2', file, size, backing: null } : { kind: 'disk', file, size };
 }
 
 function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
@@ -101,8 +114,11 @@ function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
   // The firmware skips a disk without a system, so that the installer boots until it is done.
   return finish(
     vm,
-    { disks: [newDisk(disk), { file: image.file, cdrom: true }], boot: { order: ['disk', 'cdrom'] } },
-    [{ kind: 'disk', file: disk, size: vm.diskSize }],
+    {
+      disks: [newDisk(disk, vm.diskFormat), { file: image.file, cdrom: true }],
+      boot: { order: ['disk', 'cdrom'] },
+    },
+    [emptyDisk(vm, disk, vm.diskSize)],
   );
 }
 
@@ -131,9 +147,14 @@ function planCloud(
   const files = seedFiles({ hostname: vm.name, instanceId, user, network, mac });
   return finish(
     vm,
-    { disks: [newDisk(disk), { ...newDisk(seed), readonly: true }], nics: [{ ...nic, mac }, ...nics] },
+    {
+      disks: [newDisk(disk, vm.diskFormat), { ...newDisk(seed), readonly: true }],
+      nics: [{ ...nic, mac }, ...nics],
+    },
     [
-      { kind: 'fill', file: disk, size, from: image },
+      vm.diskFormat === 'qcow2'
+        ? { kind: 'qcow2', file: disk, size, backing: image }
+        : { kind: 'fill', file: disk, size, from: image },
       { kind: 'seed', file: seed, files },
     ],
   );
@@ -154,6 +175,10 @@ export function describeStep(step: CreateStep): string {
   switch (step.kind) {
     case 'disk':
       return `create the disk ${step.file}, ${sizeText(step.size)} (sparse: it takes space as the guest writes)`;
+    case 'qcow2': {
+      const over = step.backing === null ? '' : `, over ${step.backing.file}, which must stay as it is`;
+      return `create the qcow2 disk ${step.file}, ${sizeText(step.size)}${over}`;
+    }
     case 'fill':
       return `create the disk ${step.file}, ${sizeText(step.size)}, from ${step.from.file}`;
     case 'copy':

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { carryOut, checkPlan } from '../../../src/definitions/create/carry-out.ts';
+import { createQcow2 } from '../../../src/definitions/create/fill-disk.ts';
 import { imageInfo, seenFormat } from '../../../src/definitions/create/image-info.ts';
 import { type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
 import { makeSeedImage, SEED_MAKERS } from '../../../src/definitions/create/seed-image.ts';
@@ -291,4 +292,16 @@ describe('files that are not images', () => {
     fs.writeFileSync(file, header);
     expect(() => imageInfo(file)).toThrow(`the image ${file} is damaged: its header gives a size of 0 bytes`);
   });
+});
+
+test('a qcow2 disk is made by qemu-img, over an image', async () => {
+  const folder = temporaryFolder();
+  const [base, disk] = ['base.img', 'disk.qcow2'].map(name => path.join(folder, name)) as [string, string];
+  fs.writeFileSync(base, Buffer.alloc(2 ** 20, 7));
+  fs.writeFileSync(disk, '');
+  await createQcow2(disk, 2 ** 21, { file: base, format: 'raw' });
+  expect(imageInfo(disk)).toMatchObject({ format: 'qcow2', size: 2 ** 21, needsOthers: true });
+  await expect(createQcow2(disk, 2 ** 21, { file: '/none', format: 'raw' })).rejects.toThrow(
+    `qemu-img could not create ${disk}`,
+  );
 });

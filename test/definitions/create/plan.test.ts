@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CloudNetwork, CloudUser } from '../../../src/definitions/create/cloud-seed.ts';
 import type { ImageInfo } from '../../../src/definitions/create/image-info.ts';
+import { parseNewDisk } from '../../../src/definitions/create/option-values.ts';
 import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
 
@@ -203,4 +204,31 @@ describe('invalid requests', () => {
   ] as [Partial<NewVm> & Pick<NewVm, 'source'>, string][])('%#', (vm, message) =>
     expect(() => plan(vm)).toThrow(message),
   );
+});
+
+test('a qcow2 disk is new, or an overlay of the cloud image', () => {
+  const disk = (source: NewVm['source'], diskSize: number | null) => {
+    const plan = planNewVm({ name: 'web', source, diskSize, diskFormat: 'qcow2' }, '/disks', 'id');
+    expect(plan.definition.disks[0]).toMatchObject({ file: '/disks/web.qcow2', format: 'qcow2' });
+    return plan.steps[0];
+  };
+  expect(disk({ kind: 'kernel', kernel: '/k' }, GiB)).toEqual({
+    ...{ kind: 'qcow2', file: '/disks/web.qcow2', size: GiB },
+    backing: null,
+  });
+  const image = { file: '/debian.qcow2', format: 'qcow2', size: GiB, needsOthers: false } as const;
+  const user = { name: 'ada', sshKeys: ['ssh-ed25519 AAAA'] };
+  const overlay = disk({ kind: 'cloud', image, user, network: { kind: 'dhcp' } }, 2 * GiB);
+  expect(overlay).toMatchObject({ kind: 'qcow2', size: 2 * GiB, backing: image });
+  expect(describeStep(overlay!)).toBe(
+    'create the qcow2 disk /disks/web.qcow2, 2G, over /debian.qcow2, which must stay as it is',
+  );
+});
+
+test('--disk has a size and a format', () => {
+  expect(parseNewDisk('size=20G,format=qcow2')).toEqual({ size: 20 * GiB, format: 'qcow2' });
+  expect(parseNewDisk('size=512M')).toEqual({ size: GiB / 2 });
+  expect(() => parseNewDisk('format=vdi')).toThrow('--disk format=vdi: format takes raw or qcow2');
+  expect(() => parseNewDisk('20G')).toThrow('--disk 20G: expected size=20G,format=raw|qcow2');
+  expect(() => parseNewDisk('size=x')).toThrow('expected a size such as 512M or 2G');
 });

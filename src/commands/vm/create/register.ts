@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CreateOptions } from '../../../definitions/create/new-vm.ts';
 import { parseCount, parseSize } from '../../../text/option-values.ts';
+import { UsageError } from '../../../text/usage-error.ts';
 import { withManual } from '../../manual.ts';
 import type { DefineOptions } from '../define.ts';
 import { DEFINED, withDefineOptions } from '../define-options.ts';
@@ -19,6 +20,7 @@ export function registerCreate(vm: Command): void {
       .usage('[options] <name> [-- qemu options]')
       .description('Create a VM')
       .option('--iso <file>', 'boot this installer ISO image')
+      .option('--cdrom <file>', 'the same as --iso')
       .option('--cloud-image <file>', 'create the disk from this cloud image, configured with cloud-init')
       .option('--kernel <file>', 'boot this kernel')
       .option('--initrd <file>', "the kernel's initial RAM disk")
@@ -31,6 +33,10 @@ export function registerCreate(vm: Command): void {
         '--disk-size <size>',
         "size of its disk (default: 20G; a cloud image's own size; no disk with a kernel)",
         text => parseSize(text, '--disk-size'),
+      )
+      .option(
+        '--disk <settings>',
+        'size=SIZE,format=raw|qcow2: its disk in detail; a qcow2 disk from a cloud image is an overlay of that (default: raw)',
       )
       .option(
         '--network <how>',
@@ -56,13 +62,21 @@ export function registerCreate(vm: Command): void {
     async (
       name: string | undefined,
       qemu: string[],
-      options: CreateOptions & DefineOptions & { network?: string },
+      options: Omit<CreateOptions, 'disk' | 'network'> &
+        DefineOptions & { network?: string; disk?: string; cdrom?: string },
     ) => {
       const { createVm } = await import('./create.ts');
-      const { parseNetwork } = await import('../../../definitions/create/option-values.ts');
-      const { network: text, ...others } = options;
-      const network = text === undefined ? {} : { network: parseNetwork(text) };
-      await withVmList(vmList => createVm(vmList, name, qemu, { ...others, ...network }));
+      const { parseNetwork, parseNewDisk } = await import('../../../definitions/create/option-values.ts');
+      const { network, disk, cdrom, ...others } = options;
+      if (cdrom !== undefined && options.iso !== undefined)
+        throw new UsageError('--cdrom and --iso are the same: use one of them');
+      const given = {
+        ...others,
+        ...(cdrom !== undefined && { iso: cdrom }),
+        ...(network !== undefined && { network: parseNetwork(network) }),
+        ...(disk !== undefined && { disk: parseNewDisk(disk) }),
+      };
+      await withVmList(vmList => createVm(vmList, name, qemu, given));
     },
   );
   withManual(create, {
@@ -85,6 +99,11 @@ export function registerCreate(vm: Command): void {
         command:
           'vring vm create ci --cloud-image debian-12.qcow2 --disk-size 10G --ssh-key ~/.ssh/id_ed25519.pub',
         does: 'a VM that is ready to use after its first boot',
+      },
+      {
+        command:
+          'vring vm create ci --cloud-image debian-12.qcow2 --disk size=10G,format=qcow2 --network user,hostfwd=tcp:127.0.0.1:2222-:22',
+        does: 'the same on an overlay of the image, with SSH at port 2222 of this host',
       },
       {
         command:
