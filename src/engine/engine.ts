@@ -3,6 +3,8 @@ import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import type { GuestProgram, GuestProgramEnd } from './guest-agent/exec.ts';
+import type { GuestFacts } from './guest-agent/guest-facts.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions, MediumChange } from './hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
@@ -106,6 +108,10 @@ export interface Engine {
   setLink(id: string, device: string, up: boolean): Promise<void>;
   /** Replaces the limits of a network card's rates, until the VM ends. */
   limitNic(id: string, device: string, limits: NetLimits): Promise<void>;
+  /** Asks the guest what it says of itself, by its agent. @throws AgentError */
+  guestFacts(id: string): Promise<GuestFacts>;
+  /** Runs a program in the guest by its agent, and waits for its end. @throws AgentError */
+  guestExec(id: string, program: GuestProgram): Promise<GuestProgramEnd>;
   /** Has the guest keep this many bytes of its memory: its balloon takes the rest, as far as the guest gives it. */
   setBalloon(id: string, bytes: number): Promise<void>;
   /**

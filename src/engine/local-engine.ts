@@ -22,6 +22,9 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
+import { execInGuest, type GuestProgram, type GuestProgramEnd } from './guest-agent/exec.ts';
+import { whileFrozen } from './guest-agent/frozen.ts';
+import type { GuestFacts } from './guest-agent/guest-facts.ts';
 import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { VmHostDevices } from './host-devices/vm-host-devices.ts';
@@ -235,6 +238,12 @@ export class LocalEngine implements Engine, CounterSource {
   async powerButton(id: string): Promise<PressedButton> {
     const result = (await this.#vm(id).command('power-button', {})) as Partial<PressedButton> | null;
     const noticed = result?.noticed !== false;
+    const { agent } = this.#vm(id);
+    if (!noticed && agent.facts !== null) {
+      await agent.agent.tell('guest-shutdown', { mode: 'powerdown' });
+      this.note('info', 'the guest does not notice its power button: its agent was told to shut it down', id);
+      return { noticed: true };
+    }
     if (!noticed)
       this.note('warning', 'the power button was pressed, but the guest has not turned it on', id);
     return { noticed };
@@ -275,6 +284,14 @@ export class LocalEngine implements Engine, CounterSource {
   async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
     await this.#vm(id).command('limit-nic', { device, limits });
     this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
+  }
+
+  async guestFacts(id: string): Promise<GuestFacts> {
+    return await this.#vm(id).agent.read();
+  }
+
+  async guestExec(id: string, program: GuestProgram): Promise<GuestProgramEnd> {
+    return await execInGuest(this.#vm(id).agent.agent, program);
   }
 
   async setBalloon(id: string, target: number): Promise<void> {
@@ -343,7 +360,13 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async snapshot(id: string, options: SnapshotOptions): Promise<SnapshotInfo> {
-    return await this.#snapshots.take(this.#vm(id), options);
+    const vm = this.#vm(id);
+    const { quiesce = false, ...rest } = options;
+    if (!quiesce) return await this.#snapshots.take(vm, rest);
+    if (vm.info.state === 'paused')
+      throw new Error(`${id} is paused: its guest cannot hold its file systems still`);
+    const warn = (text: string) => this.note('warning', text, id);
+    return await whileFrozen(vm.agent.agent, warn, () => this.#snapshots.take(vm, rest));
   }
 
   /** @param automatic this process is ending, and the next one is to start it again */

@@ -1,5 +1,6 @@
 import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
+import type { GuestFacts } from './guest-agent/guest-facts.ts';
 import type { VmNic } from './networks/vm-nics.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 
@@ -65,6 +66,8 @@ export type VmInfo = {
   readonly task?: VmTask;
   /** The host's devices that it has while it runs, and takes at its next start while it does not. Absent: none. */
   readonly hostDevices?: readonly VmHostDevice[];
+  /** What its guest says of itself, if its agent has answered since the VM was started. */
+  readonly guest?: GuestFacts;
   /** Its network cards while it runs, or of its next start. Absent: none. */
   readonly nics?: readonly VmNic[];
   /** Who types into its console, as `user@tty`; null when nobody does. */

@@ -13,7 +13,9 @@ import type {
   SnapshotProgress,
   TakenOver,
 } from '../vmm/machine/messages.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
 import type { DefinedVm } from './definitions.ts';
+import { VmAgent } from './guest-agent/vm-agent.ts';
 import { notTaken, wantedHostDevices } from './host-devices/wanted.ts';
 import { MachineDevices, type MachineDevicesOptions } from './hotplug/machine-devices.ts';
 import { handOver } from './machines/hand-over.ts';
@@ -124,6 +126,15 @@ export class Vm {
     });
   }
 
+  /** The guest agent in it. */
+  readonly agent = new VmAgent({
+    transport: port => ({
+      send: bytes => this.type(port, bytes),
+      room: () => this.#run?.room(port) ?? Promise.resolve(),
+    }),
+    changed: () => this.#listener.changed(this),
+  });
+
   get name(): string {
     return this.#name;
   }
@@ -153,7 +164,8 @@ export class Vm {
       broken: run?.broken ?? {},
       ...(Object.keys(diskErrors).length > 0 && { diskErrors }),
       confinement: run?.confinement ?? null,
-      topology: run?.topology ?? null,
+      topology: withoutAgent(run?.topology ?? null),
+      ...(this.#alive && this.agent.facts !== null && { guest: this.agent.facts }),
       defined: this.#defined !== null,
       problem: this.#defined?.problem ?? null,
       blockers: this.#defined?.blockers ?? [],
@@ -532,11 +544,16 @@ export class Vm {
     this.#devices!.forget();
     const run: VmRun = new VmRun(machine, counters, {
       changed: () => {
-        if (this.#run === run) this.#devices!.follow(run.topology);
+        if (this.#run === run) {
+          this.#devices!.follow(run.topology);
+          this.agent.follow(run.topology);
+        }
         this.#listener.changed(this);
       },
       entered: state => this.#entered(state),
-      printed: (port, bytes) => this.consoles.printed(port, bytes),
+      printed: (port, bytes) => {
+        if (!this.agent.received(port, bytes)) this.consoles.printed(port, bytes);
+      },
       happened: event => this.#listener.happened(this, event),
       snapshotting: progress => this.#snapshotting(progress),
       silent: () => {
@@ -547,6 +564,7 @@ export class Vm {
         if (this.#run === run) this.#letGo(run);
       },
       ended: death => {
+        this.agent.end('the VM is off');
         // The one that was silent may have answered, and is another run then.
         if (this.#run === run) this.#exited(run, death);
       },
@@ -658,6 +676,12 @@ async function endsWithin(ended: Promise<void>, ms: number): Promise<boolean> {
   const result = await Promise.race([ended.then(() => true), late]);
   clearTimeout(timer);
   return result;
+}
+
+/** The port of the guest agent is the manager's own. */
+function withoutAgent(topology: Topology | null): Topology | null {
+  if (!topology?.consoles.some(({ agent }) => agent)) return topology;
+  return { ...topology, consoles: topology.consoles.filter(({ agent }) => !agent) };
 }
 
 function closeTaken({ hostDevices, wires }: TakenAtStart): void {

@@ -4,7 +4,7 @@ import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
 import { balloonOf, balloonText } from './balloon-facts.ts';
 import { layerLines, processText } from './confinement-facts.ts';
-import { pinningText, vcpusText } from './vm-facts.ts';
+import { guestText, pinningText, vcpusText } from './vm-facts.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
 
@@ -36,6 +36,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     ...(pinned === '' ? [] : [fact('Pinned', pinned)]),
     fact('Memory', bytes(vm.memoryBytes)),
     ...(balloon === null ? [] : [fact('Balloon', balloonText(balloon))]),
+    ...guestFacts(vm).map((text, index) => fact(index === 0 ? 'Guest' : '', text)),
     fact('Definition', definitionText(vm)),
     ...vm.blockers.map((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...(vm.autostart ? [fact('Autostart', 'on: started with vring serve')] : []),
@@ -44,6 +45,22 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     ...(layers.length === 0 ? [] : [{ name: 'Layers', lines: layers }]),
     ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
     ...Object.entries(vm.diskErrors ?? {}).map(([device, text]) => fact(device, text)),
+  ];
+}
+
+/** What its agent says of the guest. */
+function guestFacts({ guest }: VmInfo): string[] {
+  if (guest === undefined) return [];
+  const { kernel, interfaces, filesystems, users } = guest;
+  return [
+    `${guestText(guest)}${kernel === null ? '' : ` (${kernel})`}`,
+    ...interfaces
+      .filter(({ addresses }) => addresses.length > 0)
+      .map(({ name, addresses }) => `${name}: ${addresses.join(', ')}`),
+    ...filesystems.flatMap(({ mountpoint, total, used }) =>
+      total === null || used === null ? [] : [`${mountpoint}: ${bytes(used)} of ${bytes(total)} used`],
+    ),
+    ...(users.length === 0 ? [] : [`logged in: ${users.join(', ')}`]),
   ];
 }
 

@@ -1,3 +1,4 @@
+import type { GuestFacts } from '../engine/guest-agent/guest-facts.ts';
 import { guestAddresses } from '../engine/networks/vm-nics.ts';
 import { cannotStart, isAlive, isUnsafe, otherVersion, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { version } from '../project-root.ts';
@@ -16,6 +17,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
   const definition = !defined ? 'no definition' : autostart ? 'defined, autostart' : 'defined';
   const balloon = isAlive(vm) ? balloonOf(vm) : null;
+  const { guest } = vm;
   const broken = Object.keys(vm.broken);
   const failing = Object.keys(vm.diskErrors ?? {});
   return [
@@ -26,10 +28,17 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
     ...(failing.length === 0 ? [] : [`disk errors: ${failing.join(', ')}`]),
     obstacle === null ? definition : `cannot start: ${obstacle}`,
+    ...(guest === undefined ? [] : [`guest: ${guestText(guest)}`]),
     ...(balloon === null ? [] : [`memory: ${balloonText(balloon)}`]),
     ...(other === null ? [] : [`runs vring ${other}`]),
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];
+}
+
+/** `web1, Debian GNU/Linux 12 (bookworm), 192.168.122.7`. */
+export function guestText({ hostname, os, interfaces }: GuestFacts): string {
+  const addresses = interfaces.flatMap(each => each.addresses);
+  return [hostname, os, ...addresses.slice(0, 2)].filter(part => part !== null).join(', ');
 }
 
 /** How many vCPUs it has; and how many it has room for, if that is more. */

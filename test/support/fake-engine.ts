@@ -280,6 +280,12 @@ export class FakeEngine implements Engine, CounterSource {
     this.#act(`limit ${device} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits) =>
     this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
+  guestFacts = async (id: string) => {
+    const facts = this.#vm(id).info.guest;
+    if (facts === undefined) throw new Error('the guest agent does not answer');
+    return facts;
+  };
+  guestExec = async () => ({ exitCode: 0, signal: null, stdout: '', stderr: '', truncated: false });
   setBalloon = (id: string, bytes: number) => this.#act(`set the balloon to ${bytes} of`, id, () => {});
   attach = async (id: string, device: DeviceConfig, { persist }: AttachOptions) => {
     const { type, name = `${type}0` } = device;

@@ -5,6 +5,7 @@ import { LEFT_STATUS, withManual } from '../manual.ts';
 import { parseInterval } from '../top/options.ts';
 import type { EventOptions } from './events.ts';
 import { registerActions } from './register-actions.ts';
+import { registerAgent } from './register-agent.ts';
 import { registerBalloon } from './register-balloon.ts';
 import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
@@ -34,6 +35,7 @@ export function registerVmCommands(program: Command): void {
   registerNics(vm);
   registerDevices(vm);
   registerBalloon(vm);
+  registerAgent(vm);
 }
 
 function registerList(vm: Command): void {

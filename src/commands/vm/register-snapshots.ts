@@ -32,6 +32,7 @@ function registerTake(vm: Command): void {
     .argument('[name]', 'the name of the snapshot (default: the date and time)')
     .description('Take a snapshot of a VM')
     .option('--disks', 'copy its writable disks too')
+    .option('--quiesce', 'have the guest agent hold file systems still meanwhile')
     .option('--json', 'print JSON')
     .action(async (name: string, snapshot: string | undefined, options: SnapshotOptions) => {
       const { takeSnapshot } = await import('./snapshots.ts');
@@ -44,7 +45,8 @@ function registerTake(vm: Command): void {
     text: [
       'The VM stands still while its memory is written, without what is zero in it, and then goes on. Ctrl-C cancels. Without --disks the ' +
         'snapshot can only be restored as long as nobody writes to the disks, so for a running VM it is of little use: `vring vm save` keeps a state ' +
-        'and ends the VM. With --disks, disks are copied by reflink where the file system can, else without their holes, while the VM stands still.',
+        'and ends the VM. With --disks, disks are copied by reflink where the file system can, else without their holes, while the VM stands still. With --quiesce the guest has written ' +
+        'all that its programs had, as before it is shut down: the copies of its disks are whole for others to use, too.',
     ],
     json: JSON_KEYS,
     examples: [

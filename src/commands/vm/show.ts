@@ -7,7 +7,7 @@ import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { balloonOf, balloonText } from '../../view/balloon-facts.ts';
 import { layerLines, processText } from '../../view/confinement-facts.ts';
-import { pinningText, vcpusText } from '../../view/vm-facts.ts';
+import { guestText, pinningText, vcpusText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { paragraph } from '../host/paragraph.ts';
@@ -70,6 +70,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...(pinned === '' ? [] : fact('Pinned', pinned)),
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...(balloon === null ? [] : fact('Balloon', balloonText(balloon))),
+    ...(vm.guest === undefined ? [] : fact('Guest', guestText(vm.guest))),
     ...fact('Started', started),
     ...(runsIn === null ? [] : fact('Process', runsIn)),
     ...(other === null

@@ -13,7 +13,7 @@ import { findVm } from './find.ts';
 import { Progress } from './progress.ts';
 
 type JsonOption = { readonly json?: boolean };
-export type SnapshotOptions = JsonOption & { readonly disks?: boolean };
+export type SnapshotOptions = JsonOption & { readonly disks?: boolean; readonly quiesce?: boolean };
 export type SnapshotsOptions = JsonOption & { readonly check?: boolean };
 export type RestoreOptions = JsonOption & { readonly as?: string; readonly force?: boolean };
 export type DeleteSnapshotOptions = JsonOption & { readonly all?: boolean; readonly yes?: boolean };
@@ -25,10 +25,14 @@ export async function takeSnapshot(
   snapshot: string | undefined,
   options: SnapshotOptions,
 ): Promise<number> {
-  const { disks = false } = options;
+  const { disks = false, quiesce = false } = options;
   const vm = findVm(engine.vms(), name);
   const info = await withTask(engine, vm.id, 'taking a snapshot of', () =>
-    engine.snapshot(vm.id, { disks, ...(snapshot !== undefined && { name: snapshot }) }),
+    engine.snapshot(vm.id, {
+      disks,
+      ...(quiesce && { quiesce }),
+      ...(snapshot !== undefined && { name: snapshot }),
+    }),
   );
   print(options, { snapshots: [info] }, () => [
     `${name}: snapshot ${info.name} taken (${bytes(info.bytes)})`,

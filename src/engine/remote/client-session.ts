@@ -165,6 +165,8 @@ export class ClientSession implements Sink {
     'vm/limitDisk': ({ id, device, limits }) => this.#engine.limitDisk(id, device, limits).then(done),
     'vm/setLink': ({ id, device, up }) => this.#engine.setLink(id, device, up).then(done),
     'vm/limitNic': ({ id, device, limits }) => this.#engine.limitNic(id, device, limits).then(done),
+    'vm/guestFacts': ({ id }) => this.#engine.guestFacts(id),
+    'vm/guestExec': ({ id, ...program }) => this.#engine.guestExec(id, program),
     'vm/setBalloon': ({ id, bytes }) => this.#engine.setBalloon(id, bytes).then(done),
     'vm/changeMedium': ({ id, device, ...change }) =>
       this.#engine.changeMedium(id, device, change).then(done),

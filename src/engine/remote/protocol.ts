@@ -4,6 +4,8 @@ import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
+import type { GuestProgram, GuestProgramEnd } from '../guest-agent/exec.ts';
+import type { GuestFacts } from '../guest-agent/guest-facts.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions, MediumChange } from '../hotplug/hotplug-info.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/snapshot-info.ts';
@@ -97,6 +99,8 @@ export type Requests = {
   'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
   'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
   'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
+  'vm/guestFacts': [ById, GuestFacts];
+  'vm/guestExec': [ById & GuestProgram, GuestProgramEnd];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
   'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];

@@ -12,6 +12,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../engine.ts';
+import type { GuestProgram } from '../guest-agent/exec.ts';
 import type { AttachOptions, DetachOptions, MediumChange } from '../hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
@@ -144,6 +145,9 @@ export class RemoteEngine implements Engine {
   async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
     await this.#request('vm/limitNic', { id, device, limits });
   }
+
+  guestFacts = (id: string) => this.#requestOfLater('vm/guestFacts', { id });
+  guestExec = (id: string, program: GuestProgram) => this.#requestOfLater('vm/guestExec', { id, ...program });
 
   async setBalloon(id: string, bytes: number): Promise<void> {
     await this.#request('vm/setBalloon', { id, bytes });

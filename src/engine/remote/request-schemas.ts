@@ -3,6 +3,7 @@ import { diskLimits, mediumFields } from '../../devices/backends/disk.ts';
 import { netLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
+import { MAX_INPUT_BYTES } from '../guest-agent/exec.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
 
 /** Names reach files and messages only after the engine has checked them; here they are bounded. */
@@ -60,6 +61,18 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
   'vm/setLink': z.strictObject({ id, device, up: z.boolean() }),
   'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z) }),
+  'vm/guestFacts': byId,
+  'vm/guestExec': z.strictObject({
+    id,
+    path: z.string().min(1).max(4096),
+    args: z.array(z.string().max(65_536)).max(1000),
+    env: z.array(z.string().max(65_536)).max(1000).exactOptional(),
+    input: z
+      .base64()
+      .max(2 * MAX_INPUT_BYTES)
+      .exactOptional(),
+    timeoutMs: z.int().min(1).max(86_400_000),
+  }),
   'vm/setBalloon': z.strictObject({ id, bytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER) }),
   'vm/changeMedium': z.strictObject({
     id,
@@ -79,7 +92,12 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/kill': byId,
   'vm/remove': byId,
   'vm/rename': z.strictObject({ id, name: id }),
-  'vm/snapshot': z.strictObject({ id, name: id.exactOptional(), disks: z.boolean() }),
+  'vm/snapshot': z.strictObject({
+    id,
+    name: id.exactOptional(),
+    disks: z.boolean(),
+    quiesce: z.boolean().exactOptional(),
+  }),
   'vm/save': byId,
   'vm/cancelTask': byId,
   'snapshot/list': z.strictObject({ vm: id.nullable(), check: z.boolean() }),
@@ -133,6 +151,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/limitNic',
   'vm/setBalloon',
   'vm/changeMedium',
+  'vm/guestExec',
   'vm/attach',
   'vm/detach',
   'vm/cancelDetach',

@@ -53,7 +53,12 @@ export type SavedState = {
   readonly automatic: boolean;
 };
 
-export type SnapshotOptions = { readonly name?: string; readonly disks: boolean };
+export type SnapshotOptions = {
+  readonly name?: string;
+  readonly disks: boolean;
+  /** The guest holds its file systems still meanwhile, by its agent. */
+  readonly quiesce?: boolean;
+};
 export type RestoreOptions = {
   /** The name of a new VM; absent: the VM itself, which loses what it has now. */
   readonly as?: string;

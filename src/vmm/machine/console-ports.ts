@@ -17,24 +17,34 @@ type Port = ConsoleLabel & { readonly console: SerialConsole };
 /** The character ports of a machine that are consoles, numbered in the order in which its devices open them: COM1 is 0. */
 export class ConsolePorts {
   readonly #create: (port: number) => SerialConsole;
+  readonly #wholly: (port: number, console: SerialConsole) => CharBackend;
   readonly #ports: Port[] = [];
 
-  /** @param create makes the console of a port */
-  constructor(create: (port: number) => SerialConsole) {
+  /**
+   * @param create makes the console of a port
+   * @param wholly what a device is given of one whose output the manager reads whole
+   */
+  constructor(
+    create: (port: number) => SerialConsole,
+    wholly: (port: number, console: SerialConsole) => CharBackend = (_, console) => console,
+  ) {
     this.#create = create;
+    this.#wholly = wholly;
   }
 
   /** The console of the port with this name, which several devices may share. @throws an error for the user when there are too many */
   open(name: string, isAgent = false): CharBackend {
     let port = this.#ports.find(port => port.name === name);
     if (port === undefined) {
-      const number = this.#ports.length;
-      if (number === MAX_CONSOLES)
+      // COM1 is 0, whoever else has one: the manager's own are counted from the end.
+      const agents = this.#ports.filter(({ agent }) => agent).length;
+      const number = isAgent ? MAX_CONSOLES - 1 - agents : this.#ports.length - agents;
+      if (this.#ports.length === MAX_CONSOLES)
         throw new Error(`a VM has at most ${MAX_CONSOLES} consoles: connect ${name} to null instead`);
       port = { port: number, name, ...(isAgent && { agent: true }), console: this.#create(number) };
       this.#ports.push(port);
     }
-    return port.console;
+    return isAgent ? this.#wholly(port.port, port.console) : port.console;
   }
 
   get labels(): ConsoleLabel[] {
@@ -43,7 +53,7 @@ export class ConsolePorts {
 
   /** Somebody has typed. Bytes for a port that the machine does not have are dropped. */
   typed(port: number, bytes: Uint8Array): void {
-    this.#ports[port]?.console.onInput?.(bytes);
+    this.#ports.find(each => each.port === port)?.console.onInput?.(bytes);
   }
 
   /** Sends what the ports hold, and says what the guest has read: another process goes on with them. */

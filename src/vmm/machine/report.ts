@@ -207,6 +207,12 @@ export class MachineReport {
     this.#port(port).printed.append(bytes);
   }
 
+  /** Bytes that a port has printed and the manager has not been sent. */
+  unread(port: number): number {
+    const { printed, sent } = this.#port(port);
+    return printed.total - sent;
+  }
+
   inputTaken(port: number, bytes: number): void {
     this.#port(port).taken += bytes;
   }

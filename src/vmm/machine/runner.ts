@@ -21,6 +21,7 @@ import { buildMachine, type MachineOrigin } from './machine.ts';
 import { MachineControls } from './machine-controls.ts';
 import type { ManagerLink } from './manager-link.ts';
 import type { MachineEnd, Restore } from './messages.ts';
+import { PatientConsole } from './patient-console.ts';
 import type { MachineReport, Tell } from './report.ts';
 import { readSaved, type SavedMachine } from './saved-machine.ts';
 import { SerialConsole } from './serial-console.ts';
@@ -114,6 +115,7 @@ export class MachineRunner {
           loop,
           bytes => tell(() => report.inputTaken(port, bytes)),
         ),
+      (port, console) => new PatientConsole({ console, unread: () => report.unread(port), clock: loop }),
     );
     this.#blocks = new CounterBlocks(counters, shape, () => this.#topology.changed());
     this.#topology = new TopologyReport({
