@@ -43,6 +43,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
   refuseSameDisk(definition);
   return {
     name,
+    ...(machine.uuid !== undefined && { uuid: machine.uuid }),
     cpus: cpus.count,
     ...(cpus.maxcpus !== undefined && { maxCpus: cpus.maxcpus }),
     ...(cpus.topology && { topology: cpus.topology }),

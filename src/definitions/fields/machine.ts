@@ -46,6 +46,13 @@ const settings = z
       .regex(/^[^\u0000]*$/, 'text without NUL characters')
       .optional()
       .meta({ description: "The kernel's command line.", examples: ['console=ttyS0 root=/dev/vda1'] }),
+    uuid: z
+      .guid('expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301')
+      .optional()
+      .meta({
+        description: 'What the firmware says who the VM is; a UUID that follows from its name if absent.',
+        examples: ['3f2504e0-4f89-11d3-9a0c-0305e82c3301'],
+      }),
     'hotplug-ports': z
       .int()
       .min(0, 'at least 0')

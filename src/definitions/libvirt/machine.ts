@@ -96,13 +96,19 @@ export function readOs(
   const text = (name: string) => document.text(document.child(os, name));
   const [kernel, initrd, append] = [text('kernel'), text('initrd'), text('cmdline')];
   const boot = readBoot(document, os);
+  const uuid = readUuid(document, domain);
   if (kernel !== null) {
     return {
-      machine: { kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
+      machine: { ...uuid, kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
       ...boot,
     };
   }
-  return { machine: readFirmware(document, os), ...boot };
+  return { machine: { ...readFirmware(document, os), ...uuid }, ...boot };
+}
+
+function readUuid(document: DomainDocument, domain: XmlElement): { readonly uuid?: string } {
+  const uuid = document.text(document.child(domain, 'uuid'));
+  return uuid === null ? {} : { uuid };
 }
 
 function readBoot(document: DomainDocument, os: XmlElement | null): { readonly boot?: Boot } {

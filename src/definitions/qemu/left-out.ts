@@ -36,7 +36,6 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: TAKEN_AS_TOUCHED, alone: 'mem-prealloc', withValue: 'overcommit realtime' },
   { reason: "a guest's clock shows UTC", alone: 'localtime' },
   { reason: 'this version has no USB, and no device is attached to it', alone: 'usb' },
-  { reason: 'this version has no SMBIOS tables, where a guest would read it', withValue: 'uuid' },
   { reason: 'this version has no sound', withValue: 'audio audiodev' },
   { reason: 'a PC has no device tree', withValue: 'dtb' },
   { reason: 'vring finds its own files', withValue: 'L' },

@@ -220,9 +220,10 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
       draft.leaveOut(place, 'this version has no display, and no input devices for one');
     },
   },
+  uuid: { value: 'UUID', becomes: 'machine.uuid', read: readUuid },
   smbios: {
     value: 'type=N,...',
-    becomes: 'nothing: there are no SMBIOS tables; a table that configures the guest is refused',
+    becomes: 'machine.uuid, with type=1,uuid=; other tables that configure the guest are refused',
     repeats: true,
     read: readSmbios,
   },
@@ -355,12 +356,26 @@ function readRtc(draft: Draft, value: string, place: Place): void {
 function readSmbios(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
   const type = settings.take('type');
+  const uuid = type === '1' ? settings.take('uuid') : undefined;
+  if (uuid !== undefined) readUuid(draft, uuid);
   const data = settings.rest().filter(([key]) => key !== 'uuid' && key !== 'base64');
+  if (data.length === 0 && uuid !== undefined) return;
   // Cloud images find their data source in the serial number, and systemd its credentials in strings of type 11.
   const matters = type === '11' || data.some(([, text]) => /^ds=|nocloud|^[A-Za-z0-9+/]{24,}=*$/.test(text));
   if (matters || type === undefined)
-    throw new OptionError('SMBIOS tables are not supported yet: give the guest this data on a disk');
-  draft.leaveOut(place, 'this version has no SMBIOS tables, where a guest would read it');
+    throw new OptionError(
+      'of the SMBIOS tables only the UUID can be chosen: give the guest this data on a disk',
+    );
+  draft.leaveOut(place, 'of the SMBIOS tables only the UUID can be chosen');
+}
+
+/** -uuid. @throws OptionError */
+function readUuid(draft: Draft, value: string): void {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value))
+    throw new OptionError(
+      `expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, not ${shown(value)}`,
+    );
+  draft.fields.machine = { ...draft.fields.machine, uuid: value.toLowerCase() };
 }
 
 /** -global. @throws OptionError */

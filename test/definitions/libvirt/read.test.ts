@@ -31,7 +31,7 @@ describe('a domain as written by virsh dumpxml', () => {
         features: ['-cx16'],
         'hide-hypervisor': true,
       },
-      machine: { firmware: 'uefi' },
+      machine: { firmware: 'uefi', uuid: '9f3c9a1e-7b1a-4a55-9e7f-2f3f0c6f0a11' },
       disks: [
         {
           file: '/var/lib/libvirt/images/web.qcow2',
@@ -68,7 +68,6 @@ describe('a domain as written by virsh dumpxml', () => {
       expect(lines[line - 1]).toContain(`<${where.split('/').at(-1)!.split('@')[0]}`);
     }
     expect(leftOut.map(({ path: where, reason }) => (reason ? `${where}: ${reason}` : where))).toEqual([
-      'domain/uuid',
       'domain/metadata',
       'domain/memoryBacking/locked',
       'domain/cputune/emulatorpin',

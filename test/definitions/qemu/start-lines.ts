@@ -64,7 +64,7 @@ export const START_LINES: Readonly<Record<string, string>> = {
     -cpu Cascadelake-Server,ss=on,vmx=on,pdcm=on,hypervisor=on,tsc-adjust=on,umip=on,pku=on,md-clear=on,stibp=on,arch-capabilities=on,xsaves=on,ibpb=on,ibrs=on,amd-stibp=on,amd-ssbd=on,rdctl-no=on,ibrs-all=on,skip-l1dfl-vmentry=on,mds-no=on,pschange-mc-no=on,tsx-ctrl=on,hle=off,rtm=off
     -m 2048 -object '{"qom-type":"memory-backend-ram","id":"pc.ram","size":2147483648}' -overcommit mem-lock=off
     -smp 1,sockets=1,dies=1,cores=1,threads=1 -uuid 6c3d6a3e-7d0a-4b7e-8f0e-2f1f9d1c2a11
-    -smbios 'type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,version=25.0,serial=6c3d6a3e,uuid=6c3d6a3e,family=Virtual Machine'
+    -smbios 'type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,version=25.0,serial=6c3d6a3e,uuid=6c3d6a3e-7d0a-4b7e-8f0e-2f1f9d1c2a11,family=Virtual Machine'
     -no-user-config -nodefaults -chardev socket,id=charmonitor,fd=35,server=on,wait=off -mon chardev=charmonitor,id=monitor,mode=control
     -rtc base=utc,driftfix=slew -global kvm-pit.lost_tick_policy=delay -no-hpet -no-shutdown -boot strict=on
     -device piix3-usb-uhci,id=usb,bus=pci.0,addr=0x1.0x2
