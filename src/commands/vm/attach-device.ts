@@ -1,3 +1,5 @@
+import type { BusKind } from '../../devices/device-type.ts';
+import { deviceTable } from '../../devices/registry.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { AttachedDevice } from '../../engine/hotplug/hotplug-info.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
@@ -26,7 +28,7 @@ type Devices = Pick<Engine, 'vms' | 'subscribe' | 'attach' | 'detach' | 'cancelD
 
 export async function attachDevice(engine: Devices, name: string, options: AttachOptions): Promise<void> {
   const vm = findVm(engine.vms(), name);
-  const device = deviceOf(options);
+  const device = deviceOf(options, bus => kindOfBus(vm, bus));
   const attached = await engine.attach(vm.id, device, { persist: options.persist ?? false });
   print(options, { vm: name, ...attached }, () => {
     if (!attached.running) return [inDefinition(vm, attached.name)];
@@ -34,6 +36,11 @@ export async function attachDevice(engine: Devices, name: string, options: Attac
     const place = `${name}: ${attached.name} is attached at ${attached.addr} of ${attached.bus}${seen}`;
     return attached.noticed ? [place] : [place, unnoticed(attached)];
   });
+}
+
+function kindOfBus({ topology }: VmInfo, bus: string): BusKind | undefined {
+  const provider = topology?.devices.find(({ name }) => name === bus);
+  return provider && deviceTable.find(provider.type)?.provides?.kind;
 }
 
 function inDefinition({ name, state, saved }: VmInfo, device: string): string {

@@ -3,6 +3,7 @@ import { keyProblems } from '../../definitions/issues.ts';
 import { nicDevice } from '../../definitions/nic-device.ts';
 import { typedEntry } from '../../definitions/qemu/devices.ts';
 import { deviceConfig } from '../../devices/device-config.ts';
+import { BUSES, type BusKind } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { parseAddress, withDomain } from '../../host/pci/address.ts';
 import { splitCommas } from '../../text/commas.ts';
@@ -21,12 +22,28 @@ export type DeviceOptions = {
   readonly addr?: string;
 };
 
-/** The device that the options of a command say. @throws UsageError */
-export function deviceOf(options: DeviceOptions): DeviceConfig {
+/**
+ * The device that the options of a command say. @param kindOf of a bus that a device of the VM provides; undefined for other names
+ * @throws UsageError
+ */
+export function deviceOf(
+  options: DeviceOptions,
+  kindOf: (bus: string) => BusKind | undefined = () => undefined,
+): DeviceConfig {
   const { id, bus, addr } = options;
-  const device = given(options);
-  const own = { ...(id !== undefined && { name: id }), ...(bus !== undefined && { bus }) };
+  // A kind stands for the first bus of it.
+  const kind = BUSES.find(kind => kind === bus);
+  const device = onBus(given(options), options, kind ?? (bus === undefined ? undefined : kindOf(bus)));
+  const own = { ...(id !== undefined && { name: id }), ...(bus !== undefined && !kind && { bus }) };
   return { ...device, ...own, ...(addr !== undefined && { addr }) };
+}
+
+/** A disk is of the type that its bus takes. */
+function onBus(device: DeviceConfig, { disk }: DeviceOptions, kind: BusKind | undefined): DeviceConfig {
+  if (disk === undefined || kind === undefined || kind === 'pci') return device;
+  const type = deviceTable.typeOfKey('disks', kind);
+  if (type === null) throw new UsageError(`--bus: this version of vring has no disks for ${kind} buses`);
+  return { ...device, type };
 }
 
 function given({ disk, pci, net, device }: DeviceOptions): DeviceConfig {

@@ -31,8 +31,14 @@ function registerAttach(vm: Command): void {
       "any other device, as QEMU's device_add: virtio-rng,max-bytes=1024; vring devices lists the types",
     )
     .option('--id <name>', "the device's name in the VM; numbered if absent")
-    .option('--bus <bus>', 'the bus to plug it into: pci.0, root-port.1, or the name of a root port')
-    .option('--addr <address>', 'its slot on the bus, in hexadecimal; the first free one if absent')
+    .option(
+      '--bus <bus>',
+      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi for the first SCSI controller',
+    )
+    .option(
+      '--addr <address>',
+      'its slot on the bus, in hexadecimal, or its SCSI target and unit, such as 3:0; the first free one if absent',
+    )
     .option('--persist', 'add it to the definition too')
     .option('--json', 'print JSON')
     .action(async (name: string, options: AttachOptions) => {
@@ -56,6 +62,7 @@ function registerAttach(vm: Command): void {
     ],
     examples: [
       { command: 'vring vm attach web --disk data.img', does: 'a disk, with the next free name' },
+      { command: 'vring vm attach web --disk data.img --bus scsi', does: 'the same on its SCSI controller' },
       {
         command: 'vring vm attach web --disk /dev/vg0/data,format=raw --id data --persist',
         does: 'a block device, at every start too',

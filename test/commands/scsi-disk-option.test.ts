@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { deviceOf } from '../../src/commands/vm/device-option.ts';
+
+test('a disk for a SCSI bus is a SCSI disk', () => {
+  expect(deviceOf({ disk: 'a.img' })).toMatchObject({ type: 'virtio-blk' });
+  expect(deviceOf({ disk: 'a.img', bus: 'scsi' })).toEqual({ type: 'scsi-hd', path: 'a.img' });
+  expect(deviceOf({ disk: 'a.img', bus: 's1', addr: '2:1' }, () => 'scsi')).toEqual({
+    ...{ type: 'scsi-hd', path: 'a.img', bus: 's1', addr: '2:1' },
+  });
+  expect(deviceOf({ disk: 'a.img', bus: 'pci.0' })).toEqual({
+    type: 'virtio-blk',
+    path: 'a.img',
+    bus: 'pci.0',
+  });
+  expect(() => deviceOf({ disk: 'a.img', bus: 'floppy' })).toThrow(/no disks for floppy buses/);
+});
