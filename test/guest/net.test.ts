@@ -1,3 +1,5 @@
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { NetOptions } from '../../src/devices/backends/net.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
@@ -5,6 +7,7 @@ import * as libc from '../../src/vmm/native/libc.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { enterOwnNetwork, ip } from '../support/own-network.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 
 const engines: LocalEngine[] = [];
@@ -108,5 +111,25 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     expect(await a.command('net info card=1')).toContain('link=down');
     await engine.setLink(a.id, 'net1', true);
     await exchange();
+  });
+
+  test('a script is run before a TAP interface is used, and another when the VM has ended', async () => {
+    const folder = temporaryFolder();
+    const script = (name: string, text: string) => {
+      writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`);
+      chmodSync(join(folder, name), 0o755);
+      return join(folder, name);
+    };
+    const log = join(folder, 'log');
+    const network = {
+      ...{ type: 'tap', ifname: 'tap6' },
+      script: script('up', `echo up $1 >> ${log}; ip link set $1 up`),
+      downscript: script('down', `echo down $1 >> ${log}`),
+    };
+    const a = await guest(0, network);
+    expect(await a.command('net info')).toContain('link=up');
+    expect(readFileSync(log, 'utf8')).toBe('up tap6\n');
+    await engines.at(-1)!.kill(a.id);
+    await until(() => readFileSync(log, 'utf8') === 'up tap6\ndown tap6\n');
   });
 });

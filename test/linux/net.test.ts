@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
 import { GuestVm } from '../support/guest-vm.ts';
@@ -52,14 +52,19 @@ describe.skipIf(missing !== null)('Linux with a virtio network card', () => {
   let kernel: string;
   let initrd: string;
   const engines: LocalEngine[] = [];
+  const servers: Server[] = [];
 
   beforeAll(async () => {
     enterOwnNetwork();
     directory = await mkdtemp(join(tmpdir(), 'vring-linux-'));
     ({ kernel, initrd } = await makeLinux(directory, 'net.c'));
   });
+  afterEach(async () => {
+    await Promise.all(engines.splice(0).map(engine => engine.close()));
+    for (const server of servers.splice(0)) server.close();
+    ip('link', 'del', 'tap9');
+  });
   afterAll(async () => {
-    await Promise.all(engines.map(engine => engine.close()));
     await rm(directory, { recursive: true, force: true });
   });
 
@@ -76,6 +81,7 @@ describe.skipIf(missing !== null)('Linux with a virtio network card', () => {
       ip('addr', 'add', '10.9.0.1/24', 'dev', 'tap9');
       ip('link', 'set', 'tap9', 'up');
       const server = createServer();
+      servers.push(server);
       await new Promise<void>(resolve => server.listen(9000, '10.9.0.1', resolve));
       const forGuest = Buffer.alloc(CHUNKS * CHUNK, 'from the host to the guest ');
       const ping = () => promisify(execFile)('ping', ['-c', '3', '-i', '0.2', '-s', '1400', '10.9.0.2']);
@@ -97,8 +103,6 @@ describe.skipIf(missing !== null)('Linux with a virtio network card', () => {
       expect(pinged).toContain('3 received, 0% packet loss');
       expect(guest.output).toContain(`guest: received ${checksum(forGuest)}`);
       expect((await guest.reached('off')).broken).toEqual({});
-      server.close();
-      ip('link', 'del', 'tap9');
     },
     240_000,
   );

@@ -1,6 +1,6 @@
 //! The filter and the ring of each worker allow what the loop and that worker need, and just that.
 
-use super::testing::{CONTROL, KICK, Setting, confine, file};
+use super::testing::{CONTROL, KICK, Setting, confine, confine_direct, eventfds_of, file};
 use super::uring::LOOP_OPERATIONS;
 use super::{Needs, Worker};
 use crate::balloon::{BalloonConfig, BalloonWorker, balloon_role};
@@ -236,4 +236,46 @@ fn the_ring_of_a_disk_takes_the_operations_of_its_image() {
 #[test]
 fn the_ring_of_an_entropy_thread_takes_only_those_of_the_loop() {
     ring_allows_just(RngWorker::new(None));
+}
+
+/// A thread that moves frames reaches its wire, in one direction, and its eventfds, and nothing else.
+#[test]
+fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
+    use crate::net::{Receiver, Transmitter, Wire};
+    let fixture = Fixture::new(memory_file(), FEATURES, 0);
+    let (wake, notice, files) = (EventFd::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
+    let wire = Arc::new(Wire::new(&[files.as_raw_fd()], false, notice.as_raw_fd()).unwrap());
+    let file = wire.file(0).unwrap() as u64;
+    let [notice] = wire.signals()[..] else { panic!("one eventfd") };
+    let config = fixture.config();
+    let receiver = confine_direct(&config, &Receiver::new(wire.clone(), 0, 0), wake.as_raw_fd());
+    let transmitter = confine_direct(&config, &Transmitter::new(wire, 0, 0), wake.as_raw_fd());
+    for ((filter, shared), own, other) in
+        [(receiver, libc::SYS_readv, libc::SYS_writev), (transmitter, libc::SYS_writev, libc::SYS_readv)]
+    {
+        let allowed = |number, first: u64, third: u64| {
+            allows(filter.program(), &Call { number, arguments: [first, 0, third, 0, 0, 0] })
+        };
+        let [kick, control, call] = eventfds_of(&shared).map(|fd| fd as u64);
+        let wake = wake.as_raw_fd() as u64;
+        assert!(allowed(own, file, 1) && allowed(libc::SYS_ppoll, 0, 0));
+        assert!(!allowed(own, file + 1, 1) && !allowed(other, file, 1));
+        for fd in 0..64 {
+            assert_eq!(allowed(libc::SYS_read, fd, 8), fd == kick || fd == control, "read of {fd}");
+            let signaled = [call, wake, notice as u64].contains(&fd);
+            assert_eq!(allowed(libc::SYS_write, fd, 8), signaled, "write to {fd}");
+            assert!(!allowed(libc::SYS_write, fd, 9));
+        }
+        for number in [
+            libc::SYS_openat,
+            libc::SYS_socket,
+            libc::SYS_sendmsg,
+            libc::SYS_ioctl,
+            libc::SYS_io_uring_enter,
+            libc::SYS_execve,
+            libc::SYS_clone,
+        ] {
+            assert!(!allowed(number, file, 0), "call {number}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::needs;
 use super::uring::Confined;
-use super::{QueueConfig, Shared, Worker};
+use super::{QueueConfig, Server, Shared, Worker};
 use crate::errno::Result;
 use crate::seccomp::Filter;
 use io_uring::IoUring;
@@ -22,6 +22,16 @@ pub fn confine<W: Worker>(config: &QueueConfig, worker: W, wake: RawFd) -> Setti
     let shared = Shared::new(config, Arc::default()).unwrap();
     let confined = shared.confine(config, &worker.needs(), wake, true).unwrap();
     Setting { confined, shared, _worker: worker }
+}
+
+/// The filter of a thread that serves a queue by system calls, and the eventfds that it reads, and the one that interrupts the driver.
+pub(super) fn confine_direct<S: Server>(config: &QueueConfig, server: &S, wake: RawFd) -> (Filter, Shared) {
+    let shared = Shared::new(config, Arc::default()).unwrap();
+    (shared.direct_filter(server, wake).unwrap(), shared)
+}
+
+pub(super) fn eventfds_of(shared: &Shared) -> [RawFd; 3] {
+    [shared.kick.as_raw_fd(), shared.control.as_raw_fd(), shared.call.as_raw_fd()]
 }
 
 impl<W> Setting<W> {

@@ -53,6 +53,12 @@ const options = (z: Zod) => {
       .enum(['half', 'full'])
       .optional()
       .describe('whether it is told that it sends and receives at once'),
+    vhost: z
+      .boolean()
+      .optional()
+      .describe(
+        "with on, a warning: threads of the VM's process carry the frames, not the kernel's vhost-net",
+      ),
     'rx-queue-size': size('receive'),
     'tx-queue-size': size('transmit'),
     ...switchFields(z),
@@ -113,6 +119,10 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
   queuePairs: pairsOf,
   create(services, options, name) {
     const { network, limits = {}, link, speed = null, duplex = null } = options;
+    if (options.vhost === true)
+      services.warn(
+        `${name}: its frames are carried by threads of this VM's process: vring has no vhost-net yet`,
+      );
     const backend = services.backends.open('net', { device: name, network });
     const pairs = Math.min(pairsOf(options), backend.queuePairs);
     const known = backend.mtu === DEFAULT_MTU ? null : backend.mtu;

@@ -1,6 +1,9 @@
+import type { NetOptions } from '../../devices/backends/net.ts';
+import { deviceTable } from '../../devices/registry.ts';
 import type { NetworkDefinition } from '../../host/networks/definition.ts';
 import type { ChangeLock } from '../../host/plan/change-lock.ts';
 import { HostRoot } from '../../host/root.ts';
+import { runScript } from '../../vmm/backends/net/tap.ts';
 import type { Vm } from '../vm.ts';
 import { isAlive, type LogEntry, type VmInfo } from '../vm-info.ts';
 import { readGuestAddresses } from './guest-addresses.ts';
@@ -42,11 +45,28 @@ export class VmNetworks {
     if (before === null || !isAlive(before)) return;
     const has = new Set(isAlive(info) ? (info.nics ?? []).map(({ device }) => device) : []);
     for (const { device, network } of before.nics ?? []) {
-      if (network.type !== 'macvtap' || has.has(device)) continue;
-      removeMacvtap(macvtapName(info.name, device)).catch((error: Error) =>
+      if (has.has(device)) continue;
+      this.#release(before, device, network.type)?.catch((error: Error) =>
         this.#host.note('warning', `${device}: ${error.message}`, info.name),
       );
     }
+  }
+
+  /** Undoes what was done for a card that is gone. @returns null: that is nothing */
+  #release({ name, topology }: VmInfo, device: string, type: string): Promise<void> | null {
+    if (type === 'macvtap') return removeMacvtap(macvtapName(name, device));
+    const network = this.#optionsOf(name, device);
+    if (network?.type !== 'tap' || network.downscript === undefined) return null;
+    const facts = topology?.devices.find(label => label.name === device)?.facts ?? [];
+    const opened = facts.find(({ label }) => label === 'interface')?.value ?? network.ifname;
+    return opened === undefined ? null : runScript(network.downscript, String(opened));
+  }
+
+  /** What a card of a VM was connected to; null: that is not known. */
+  #optionsOf(vm: string, device: string): NetOptions | null {
+    const owner = [...this.#host.vms()].find(({ name }) => name === vm);
+    const config = owner?.devices?.get(device);
+    return config === undefined ? null : (deviceTable.network(config)?.options ?? null);
   }
 
   close(): void {

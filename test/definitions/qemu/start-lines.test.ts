@@ -26,7 +26,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'macOS-Simple-KVM': {
     refused: ['-vga qxl', '-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
   },
-  'Proxmox qm showcmd': { missing: ['nics[0]'] },
+  'Proxmox qm showcmd': { missing: [] },
   'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
   'libvirt with huge pages and one node': { missing: [] },
   'vfio GPU passthrough': {
