@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { NetOptions } from '../../src/devices/backends/net.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
 import * as libc from '../../src/vmm/native/libc.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
@@ -21,8 +22,8 @@ async function guest(
   number: number,
   network: unknown,
   options: Readonly<Record<string, unknown>> = {},
+  engine = new LocalEngine(),
 ): Promise<GuestVm> {
-  const engine = new LocalEngine();
   engines.push(engine);
   const mac = `52:54:00:00:00:0${number}`;
   const device = { type: 'virtio-net', network: network as NetOptions, mac, ...options };
@@ -65,11 +66,15 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     }
   });
 
-  test('through two TAP interfaces and a bridge', async () => {
+  test('through two TAP interfaces and a bridge, of machines in confined processes', async () => {
     // Else a new port carries nothing for 15 s.
     ip('link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0');
     ip('link', 'set', 'br0', 'up');
-    const [a, b] = await Promise.all([0, 1].map(number => guest(number, { type: 'tap', br: 'br0' })));
+    const [a, b] = await Promise.all(
+      [0, 1].map(number =>
+        guest(number, { type: 'tap', br: 'br0' }, {}, new LocalEngine({ machines: new ProcessMachines() })),
+      ),
+    );
     for (const options of [[60], [1514], [1500, 'csum'], [1500, 'csum', 'indirect']]) {
       const result = await ping(a!, b!, 10, ...options);
       expect(result).toMatchObject({ lost: 0, bad: 0, answered: { answered: 10, bad: 0 } });
