@@ -1,4 +1,4 @@
-//! `vring-net-user`: the user-mode network of one network card. libslirp turns what the guest sends into connections of this process
+//! `vring-net-user`: the user-mode network of one network card, or what carries its frames to passt. libslirp turns what the guest sends into connections of this process
 //! to the host's network. It is a process of its own because it parses the guest's packets and has the network, and its machine's has
 //! neither: one end of a pair of SOCK_SEQPACKET sockets is all that it has of the machine. It ends when the other end is closed.
 //!
@@ -31,6 +31,7 @@ mod fragments;
 mod frames;
 mod library;
 mod options;
+mod relay;
 mod root;
 mod stack;
 
@@ -38,6 +39,7 @@ use errno::Errno;
 use fragments::{Fragments, Passed};
 use frames::{Incoming, Received};
 use options::Options;
+use relay::Relay;
 use stack::Stack;
 use std::fs::File;
 use std::io::Write;
@@ -59,13 +61,21 @@ fn main() -> ExitCode {
     };
     // SAFETY: the fd was given to this process for its report, and nothing else uses it.
     let mut report = unsafe { File::from_raw_fd(options.report_fd) };
-    match start(&options) {
+    let started = if options.relay_fd < 0 {
+        start(&options).map(|(stack, missing)| (Some(stack), missing))
+    } else {
+        start_relay(&options).map(|missing| (None, missing))
+    };
+    match started {
         Ok((stack, missing)) => {
             let missing: String =
                 missing.iter().map(|(layer, Errno(errno))| format!(" {layer}:{errno}")).collect();
             let _ = writeln!(report, "ready{missing}");
             drop(report);
-            serve(&stack, options.fd);
+            match stack {
+                Some(stack) => serve(&stack, options.fd),
+                None => Relay::new(options.fd, options.relay_fd).run(),
+            }
             // Without the cleanup of a runtime, whose calls the filter does not know.
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) }
@@ -124,6 +134,19 @@ fn start(options: &Options) -> Result<Started, String> {
     }
     missing.extend(confinement::confine(options));
     Ok((stack, missing))
+}
+
+/// It carries frames, and looks at none. Fails with `root ERRNO`.
+fn start_relay(options: &Options) -> Result<Vec<(&'static str, Errno)>, String> {
+    grow_buffers(options.fd);
+    grow_buffers(options.relay_fd);
+    if !options.confined {
+        return Ok(Vec::new());
+    }
+    let root = root::Root::new(None).and_then(|root| root.enter());
+    let mut missing: Vec<_> = root.err().map(|errno| ("root", errno)).into_iter().collect();
+    missing.extend(confinement::confine(options));
+    Ok(missing)
 }
 
 /// Room for more than a hundred frames, in both directions.

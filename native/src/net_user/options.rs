@@ -12,6 +12,8 @@ pub struct Options {
     pub fd: i32,
     /// Where the outcome of the start is written.
     pub report_fd: i32,
+    /// A stream of frames that they are carried to, in place of a network of libslirp's; -1: none.
+    pub relay_fd: i32,
     pub mtu: usize,
     pub restrict: bool,
     pub ipv4: bool,
@@ -93,6 +95,7 @@ impl Options {
             "vm" => {}
             "fd" => self.fd = number(value)?,
             "report" => self.report_fd = number(value)?,
+            "relay" => self.relay_fd = number(value)?,
             "mtu" => self.mtu = number(value)?,
             "restrict" => self.restrict = flag(value)?,
             "ipv4" => self.ipv4 = flag(value)?,
@@ -165,6 +168,7 @@ impl Default for Options {
         Options {
             fd: -1,
             report_fd: -1,
+            relay_fd: -1,
             mtu: 1500,
             restrict: false,
             ipv4: true,

@@ -7,6 +7,28 @@ const DOMAIN =
   /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/;
 const MAX_FORWARDS = 256;
 
+/** A port of the host whose connections go to the guest. */
+function portForward(z: Zod) {
+  return hostForward(z).options[0];
+}
+
+/** The options of passt(1). */
+export function passtArm(z: Zod) {
+  return z.strictObject({
+    type: z.literal('passt'),
+    interface: z
+      .string()
+      .regex(/^[^\s/]{1,15}$/, 'the name of a network interface')
+      .optional()
+      .describe('whose addresses and routes the guest gets; that of the default route if absent'),
+    address: z
+      .union([z.ipv4(), z.ipv6()], 'an IP address')
+      .optional()
+      .describe("the guest's address; the interface's if absent"),
+    hostfwd: z.array(portForward(z)).max(MAX_FORWARDS).optional().describe('ports of the host for the guest'),
+  });
+}
+
 /** A port of the host, or a socket, whose connections go to the guest. */
 export function hostForward(z: Zod) {
   const port = z.int().min(1, 'a port from 1 to 65535').max(65_535, 'a port from 1 to 65535');

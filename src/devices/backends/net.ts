@@ -3,7 +3,7 @@ import type { RunningQueue, VirtioQueue } from '../virtio/virtio-device.ts';
 import type { Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 import { type NetLimits, netLimits } from './net-limits.ts';
-import { userArm } from './net-user.ts';
+import { passtArm, userArm } from './net-user.ts';
 
 /** What the host's end of a network card may be. */
 export const netBackends = [
@@ -30,6 +30,12 @@ export const netBackends = [
     type: 'user',
     title: 'user-mode network',
     description: "NAT through the host's connections, which takes no privileges: by libslirp",
+  },
+  {
+    kind: 'net',
+    type: 'passt',
+    title: 'passt',
+    description: "the host's own addresses and routes, without NAT or privileges: by passt",
   },
   {
     kind: 'net',
@@ -84,7 +90,7 @@ export function netOptions(z: Zod) {
 /** The types of which a hub may have several. */
 function single(z: Zod) {
   const { none, tap, bridge, macvtap, network } = netArms(z);
-  return [none, tap, userArm(z), bridge, macvtap, network] as const;
+  return [none, tap, userArm(z), passtArm(z), bridge, macvtap, network] as const;
 }
 
 function netArms(z: Zod) {

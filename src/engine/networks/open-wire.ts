@@ -6,6 +6,7 @@ import type { WireUser } from '../../vmm/backends/net/wire-user.ts';
 import type { HostNetworks } from './host-networks.ts';
 import { openMacvtap } from './macvtap.ts';
 import { openHub } from './open-hub.ts';
+import { openPasst } from './passt.ts';
 import { openUserNetwork } from './user/open-user.ts';
 
 /** Who knows the networks of vring; null: they cannot be used. */
@@ -24,6 +25,7 @@ const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
   hub: (options, user, networks) =>
     openHub(options, user, (network, each) => openWire(network, each, networks)),
   user: (options, user) => openUserNetwork(options, { vm: user.vm, largeFrames: user.header }),
+  passt: (options, user) => openPasst(options, { vm: user.vm, largeFrames: user.header }),
   bridge: ({ bridge }, user) => openTap({ type: 'tap', br: bridge }, user),
   macvtap: openMacvtap,
   network: async ({ name }, user, networks) => {

@@ -14,8 +14,8 @@ import { programWords } from './program-words.ts';
  * The payload of frames for a card that takes the MTU from its device (VIRTIO_NET_F_MTU): the most that libslirp's buffers hold. A segment
  * of TCP then has up to 32 KiB. Other cards keep Ethernet's, and TCP's options tell the stack.
  */
-const LARGE_MTU = 65_520;
-const ETHERNET_MTU = 1500;
+export const LARGE_MTU = 65_520;
+export const ETHERNET_MTU = 1500;
 
 /** Each connection of the guest is a socket, whose buffers are up to 256 KiB of the program's memory. */
 const LIMITS = { core: 0, nofile: 4096, fsize: 1 << 20 } as const;
@@ -48,14 +48,8 @@ export async function openUserNetwork(
   const [ours, theirs] = libc.socketPair(libc.SOCK_SEQPACKET);
   try {
     libc.setNonblocking(ours);
-    const words = [
-      `vm=${vm}`,
-      `mtu=${mtu}`,
-      `confine=${confined ? 1 : 0}`,
-      ...(process.geteuid?.() === 0 ? [`uid=${NOBODY}`] : []),
-      ...programWords(options),
-    ];
-    const { status, report } = startProgram(theirs, words, confined);
+    const words = [`vm=${vm}`, `mtu=${mtu}`, ...programWords(options)];
+    const { status, report } = startNetworkProgram([theirs], words, confined);
     const said = await report;
     if (!said.startsWith('ready')) throw userFailure(said.replace(/^failed /, ''), options);
     if (ended !== undefined) void status.then(ended);
@@ -70,14 +64,23 @@ export async function openUserNetwork(
 
 type Program = { readonly status: Promise<ExitStatus>; readonly report: Promise<string> };
 
-function startProgram(fd: number, words: readonly string[], confined: boolean): Program {
+/** Starts vring-net-user. @param fds what it finds at 3, 5, 6, ...; they stay open here. @throws NetworkError */
+export function startNetworkProgram(
+  [frames, ...others]: readonly [number, ...number[]],
+  words: readonly string[],
+  confined: boolean,
+): Program {
   const [read, write] = libc.socketPair();
   try {
     const { pidfd } = spawnConfined({
       path: builtFile('vring-net-user'),
-      args: ['fd=3', 'report=4', ...words],
+      args: [
+        ...['fd=3', 'report=4', `confine=${confined ? 1 : 0}`],
+        ...(process.geteuid?.() === 0 ? [`uid=${NOBODY}`] : []),
+        ...words,
+      ],
       env: {},
-      fds: [fd, write],
+      fds: [frames, write, ...others],
       confinement: { ...(confined ? { off: ['network'] } : UNCONFINED), rlimits: LIMITS },
     });
     const status = watchExit(pidfd, { ref: false });
@@ -86,7 +89,7 @@ function startProgram(fd: number, words: readonly string[], confined: boolean): 
   } catch (error) {
     libc.close(read);
     const { message } = error as Error;
-    throw new NetworkError(`the program of the user-mode network cannot be started: ${message}`, {
+    throw new NetworkError(`the program of the network cannot be started: ${message}`, {
       cause: error,
     });
   } finally {
@@ -95,7 +98,7 @@ function startProgram(fd: number, words: readonly string[], confined: boolean): 
 }
 
 /** What comes from a socket until it is closed; it is closed then. */
-function textFrom(fd: number): Promise<string> {
+export function textFrom(fd: number): Promise<string> {
   const socket = new Socket({ fd, readable: true, writable: false });
   let text = '';
   socket.setEncoding('utf8').on('data', chunk => {

@@ -1,0 +1,110 @@
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { NetOptions } from '../../devices/backends/net.ts';
+import { commandEnvironment } from '../../host/live-facts.ts';
+import { printable } from '../../host/text.ts';
+import { NetworkError } from '../../vmm/backends/net/network-error.ts';
+import type { Wire } from '../../vmm/backends/net/wire.ts';
+import { watchExit } from '../../vmm/confinement/exit-status.ts';
+import { spawnConfined, UNCONFINED } from '../../vmm/confinement/spawn-confined.ts';
+import * as libc from '../../vmm/native/libc.ts';
+import {
+  ETHERNET_MTU,
+  LARGE_MTU,
+  startNetworkProgram,
+  textFrom,
+  type UserNetworkUser,
+} from './user/open-user.ts';
+
+export type PasstOptions = Extract<NetOptions, { type: 'passt' }>;
+
+/** How long passt may take to set itself up, and to say why it does not. */
+const WITHIN_MS = 5000;
+const LOOK_AGAIN_MS = 10;
+
+/**
+ * Starts passt for one card, and the program that carries its frames: passt has a stream of them. Both end with the wire. passt confines
+ * itself. @throws NetworkError
+ */
+export async function openPasst(options: PasstOptions, { vm, largeFrames }: UserNetworkUser): Promise<Wire> {
+  const passt = findPasst();
+  const mtu = largeFrames ? LARGE_MTU : ETHERNET_MTU;
+  const [ours, frames] = libc.socketPair(libc.SOCK_SEQPACKET);
+  const [stream, passts] = libc.socketPair();
+  try {
+    libc.setNonblocking(ours);
+    libc.setNonblocking(stream);
+    await startPasst(passt, passts, passtArguments(options, mtu));
+    const said = await startNetworkProgram([frames, stream], [`vm=${vm}`, 'relay=5'], true).report;
+    if (!said.startsWith('ready'))
+      throw new NetworkError(`the frames of passt cannot be carried: ${said.trim()}`);
+    return { fds: [ours], header: 'none', mtu, label: 'passt' };
+  } catch (error) {
+    libc.close(ours);
+    throw error;
+  } finally {
+    for (const fd of [frames, stream, passts]) libc.close(fd);
+  }
+}
+
+function findPasst(): string {
+  const folders = (commandEnvironment().PATH ?? '').split(delimiter);
+  const found = folders.map(folder => join(folder, 'passt')).find(existsSync);
+  if (found === undefined)
+    throw new NetworkError('passt is not installed: apt-get install passt, or dnf install passt');
+  return found;
+}
+
+function passtArguments({ interface: name, address, hostfwd = [] }: PasstOptions, mtu: number): string[] {
+  const forwards = hostfwd.flatMap(({ protocol, address, host, guest }) => [
+    protocol === 'tcp' ? '--tcp-ports' : '--udp-ports',
+    `${address}/${host}:${guest}`,
+  ]);
+  return [
+    ...['--foreground', '--quiet', '--stderr', '--fd', '3', '--mtu', String(mtu)],
+    ...(name === undefined ? [] : ['--interface', name]),
+    ...(address === undefined ? [] : ['--address', address]),
+    ...forwards,
+  ];
+}
+
+/** It writes its PID file when it serves its socket; what it cannot do, it says before it ends. */
+async function startPasst(path: string, fd: number, words: readonly string[]): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'vring-passt-'));
+  const pidFile = join(folder, 'pid');
+  const [read, write] = libc.socketPair();
+  try {
+    // It becomes nobody before it writes the file.
+    chmodSync(folder, 0o777);
+    const { pidfd } = spawnConfined({
+      path,
+      args: [...words, '--pid', pidFile],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      fds: [fd],
+      stdio: [null, null, write],
+      // It makes namespaces of its own, and a filter of system calls.
+      confinement: { ...UNCONFINED, rlimits: { core: 0 } },
+    });
+    libc.close(write);
+    const said = textFrom(read);
+    const status = watchExit(pidfd, { ref: false });
+    libc.close(pidfd);
+    const ended = status.then(() => 'ended' as const);
+    for (let waited = 0; waited < WITHIN_MS; waited += LOOK_AGAIN_MS) {
+      const late = new Promise<'late'>(resolve => setTimeout(resolve, LOOK_AGAIN_MS, 'late'));
+      if ((await Promise.race([ended, late])) === 'ended')
+        throw new NetworkError(`passt did not start: ${reasonIn(await said)}`);
+      if (existsSync(pidFile)) return;
+    }
+    throw new NetworkError(`passt did not start within ${WITHIN_MS / 1000} s`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Its last line that is not about its log. */
+function reasonIn(text: string): string {
+  const lines = text.split('\n').filter(line => line.trim() !== '' && !line.includes('syslog'));
+  return printable(lines.at(-1) ?? 'it does not say why');
+}
