@@ -11,21 +11,21 @@ const SOFT_OFF = 0x3400;
 
 const u16 = (value: number) => [value & 0xff, value >>> 8];
 
-/** How the boot sector addresses the disk. `chs`: as floppies need it. */
-export type BootRead = { readonly by: 'lba' | 'chs'; readonly sectorSize?: number };
+/** How the boot sector addresses the disk, `chs` as floppies need it, and by LBA which sector it reads. */
+export type BootRead = { readonly by: 'lba'; readonly sector: number } | { readonly by: 'chs' };
 
 /**
- * Code that reads the sector after the first one by INT 13h, prints its text up to a NUL on the debug port and by INT 10h, and turns the
+ * Code that reads a sector by INT 13h, the one after the first if nothing else is said, prints its text up to a NUL on the debug port and by INT 10h, and turns the
  * machine off. When it cannot read it prints `E` and the BIOS's status in hexadecimal.
  */
-export function bootCode({ by, sectorSize = SECTOR }: BootRead = { by: 'lba' }): number[] {
+export function bootCode(from: BootRead = { by: 'lba', sector: 1 }): number[] {
   const setUp = [
     ...[0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0], // cli; xor ax,ax; mov ds/es/ss,ax
     ...[0xbc, ...u16(ORIGIN), 0xfb], // mov sp,0x7c00; sti
   ];
   const packetAt = ORIGIN + 0xa0;
   const read =
-    by === 'lba'
+    from.by === 'lba'
       ? [0xbe, ...u16(packetAt), 0xb4, 0x42, 0xcd, 0x13] // mov si,packet; mov ah,0x42; int 0x13
       : [0xb8, ...u16(0x0201), 0xbb, ...u16(BUFFER), 0xb9, ...u16(0x0002), 0xb6, 0x00, 0xcd, 0x13]; // 1 sector: 0/0/2
   const print = [
@@ -47,15 +47,16 @@ export function bootCode({ by, sectorSize = SECTOR }: BootRead = { by: 'lba' }):
   const jump = [0x72, print.length + off.length]; // jc fail
   const back = [0xeb, -(fail.length + off.length + 2) & 0xff]; // jmp off
   const code = [...setUp, ...read, ...jump, ...print, ...off, ...fail, ...back];
-  const packet = [0x10, 0, 1, 0, ...u16(BUFFER), 0, 0, sectorSize === SECTOR ? 1 : 0, 0, 0, 0, 0, 0, 0, 0];
+  const sector = from.by === 'lba' ? from.sector : 0;
+  const packet = [0x10, 0, 1, 0, ...u16(BUFFER), 0, 0, sector, 0, 0, 0, 0, 0, 0, 0];
   return [...code, ...new Array<number>(0xa0 - code.length).fill(0), ...packet];
 }
 
-/** The image of a disk whose boot sector prints `text` as a line. @param size bytes */
+/** The image of a disk whose boot sector prints `text` as a line, and another: SeaBIOS prints on COM1 what is followed by more. @param size bytes */
 export function bootDisk(text: string, size = 2 ** 20, read?: BootRead): Uint8Array {
   const image = Buffer.alloc(size);
   image.set(bootCode(read));
   image.set([0x55, 0xaa], SECTOR - 2);
-  image.write(`${text}\r\n\0`, SECTOR, 'latin1');
+  image.write(`${text}\r\n--\r\n\0`, SECTOR, 'latin1');
   return image;
 }

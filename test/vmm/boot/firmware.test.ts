@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DeviceConfig } from '../../../src/devices/device-table.ts';
 import type { MachineConfigInput } from '../../../src/vmm/machine/config.ts';
-import { bootDisk } from '../../support/boot-sector.ts';
+import { bootCode, bootDisk } from '../../support/boot-sector.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { LiveMachine } from '../../support/live-machine.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -91,6 +92,31 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     );
     expect(output).toContain('SECOND');
     expect(output).not.toContain('FIRST');
+  });
+
+  test('boots from a CD by El Torito, before a disk', { timeout: TIMEOUT }, () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'cd'));
+    // It prints the volume descriptor in sector 16, as far as the first NUL.
+    writeFileSync(
+      join(folder, 'cd/boot.bin'),
+      Buffer.concat([Uint8Array.from(bootCode({ by: 'lba', sector: 16 }))], 2048),
+    );
+    const path = join(folder, 'cd.iso');
+    const boot = ['-b', 'boot.bin', '-no-emul-boot', '-boot-load-size', '4'];
+    execFileSync('genisoimage', ['-quiet', '-o', path, ...boot, join(folder, 'cd')]);
+    const output = run(
+      machineWith(
+        [
+          { type: 'virtio-blk', path: diskWith('DISK'), format: 'raw' },
+          { type: 'virtio-scsi' },
+          { type: 'scsi-cd', path, format: 'raw' },
+        ],
+        { boot: { kind: 'firmware', order: ['cdrom', 'disk'] } },
+      ),
+    );
+    expect(output).toContain('CD001');
+    expect(output).not.toContain('DISK\r\n');
   });
 
   test('places PCI devices itself, and RAM of 3 GiB beside them', { timeout: TIMEOUT }, () => {

@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+import { FwCfgItems, KEY } from '../../../src/devices/firmware/fw-cfg-items.ts';
+import { addFirmwareItems } from '../../../src/vmm/boot/firmware-items.ts';
+import { type MachineConfigInput, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { FakeMemory } from '../../support/fake-memory.ts';
+
+const MiB = 2 ** 20;
+
+/** The items of a machine with a disk, a CD and a network card; and how many bytes its ACPI tables have. */
+function itemsOf(boot: Omit<Extract<MachineConfigInput['boot'], { kind: 'firmware' }>, 'kind'> = {}) {
+  const items = new FwCfgItems();
+  const tables = { length: 100 };
+  const config = parseMachineConfig({
+    name: 'web',
+    cpus: 2,
+    maxCpus: 4,
+    memory: { bytes: 64 * MiB },
+    boot: { kind: 'firmware', ...boot },
+  });
+  addFirmwareItems(items, config, new FakeMemory(64 * MiB), {
+    bootCandidates: () => [
+      { kind: 'disk', path: '/disk' },
+      { kind: 'cdrom', path: '/cd' },
+      { kind: 'network', path: '/nic' },
+    ],
+    tables: () => ({
+      files: new Map([
+        ['etc/acpi/rsdp', new Uint8Array(36)],
+        ['etc/acpi/tables', new Uint8Array(tables.length).fill(1)],
+      ]),
+      commands: [{ kind: 'allocate', file: 'etc/acpi/rsdp', alignment: 16, zone: 'low' }],
+    }),
+  });
+  const read = (name: string) => {
+    const content = items.file(name);
+    if (content === null) return null;
+    content.select?.();
+    const bytes = Buffer.alloc(content.size);
+    content.read(0, bytes);
+    return bytes;
+  };
+  return { items, tables, read };
+}
+
+describe('firmware is told', () => {
+  test('where RAM is, and what KVM needs of the addresses', () => {
+    const entries = itemsOf().read('etc/e820')!;
+    const at = (index: number) => [
+      entries.readBigUInt64LE(20 * index),
+      entries.readBigUInt64LE(20 * index + 8),
+      entries.readUInt32LE(20 * index + 16),
+    ];
+    expect([at(0), at(1), entries.length]).toEqual([
+      [0xfeff_c000n, 0x4000n, 2],
+      [0n, BigInt(64 * MiB), 1],
+      40,
+    ]);
+  });
+
+  test('how many vCPUs there are, and may be', () => {
+    const { items, read } = itemsOf();
+    const cpus = Buffer.alloc(2);
+    items.at(KEY.cpus)!.read(0, cpus);
+    expect([cpus.readUInt16LE(), read('etc/max-cpus')!.readUInt16LE()]).toEqual([2, 4]);
+  });
+
+  test('what to boot from: once, and from the first reset on', () => {
+    const { items, read } = itemsOf({ order: ['disk'], once: ['network', 'cdrom'] });
+    const lines = () => read('bootorder')!.toString();
+    expect(lines()).toBe('/nic\n/cd\0');
+    items.reset();
+    expect(lines()).toBe('/disk\0');
+    items.reset();
+    expect(lines()).toBe('/disk\0');
+    expect(itemsOf().read('bootorder')!.toString()).toBe('/disk\n/cd\n/nic\0');
+  });
+
+  test('whether to show its menu, and for how long', () => {
+    const shown = (rig: ReturnType<typeof itemsOf>) => {
+      const flag = Buffer.alloc(2);
+      rig.items.at(KEY.bootMenu)!.read(0, flag);
+      return [flag.readUInt16LE(), rig.read('etc/boot-menu-wait')?.readUInt16LE()];
+    };
+    expect(shown(itemsOf())).toEqual([0, undefined]);
+    expect(shown(itemsOf({ menu: { show: true, waitMs: 3000 } }))).toEqual([1, 3000]);
+  });
+
+  test('of ACPI tables that may grow after it has seen their size', () => {
+    const { items, tables, read } = itemsOf();
+    const before = read('etc/acpi/tables')!;
+    expect(before.subarray(0, 101)).toEqual(Buffer.from([...new Array(100).fill(1), 0]));
+    tables.length = 1100;
+    const after = read('etc/acpi/tables')!;
+    expect(after.length).toBe(before.length);
+    expect(after.subarray(0, 1101)).toEqual(Buffer.from([...new Array(1100).fill(1), 0]));
+    tables.length = 5000;
+    expect(() => read('etc/acpi/tables')).toThrow(/outgrown/);
+    items.reset();
+    expect(read('etc/acpi/tables')!.length).toBe(8192);
+    expect(read('etc/acpi/rsdp')!.length).toBe(36);
+  });
+});
