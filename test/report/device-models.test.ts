@@ -14,6 +14,7 @@ describe('the device models', () => {
     expect(find('pci-bridge').provides).toEqual({ kind: 'pci', units: 32 });
     expect(backends.map(({ kind, type }) => `${kind} ${type}`)).toEqual([
       'disk raw',
+      'disk qcow2',
       'net none',
       'net tap',
       'net hub',
@@ -35,7 +36,10 @@ describe('the device models', () => {
     const options = new Map(find('virtio-blk').options.map(option => [option.name, option]));
     expect(options.has('type')).toBe(false);
     expect(options.get('queues')).toMatchObject({ takes: 'number from 1 to 16', default: 1 });
-    expect(options.get('cache')).toMatchObject({ takes: 'writeback|none', default: 'writeback' });
+    expect(options.get('cache')).toMatchObject({
+      takes: 'writeback|none|writethrough|directsync|unsafe',
+      default: 'writeback',
+    });
     expect(options.get('serial')).toMatchObject({ takes: 'text', default: null });
     expect(options.get('path')).not.toHaveProperty('default');
     expect(options.get('readonly')).toMatchObject({ takes: 'true|false', default: false });
