@@ -182,7 +182,8 @@ export class Vm {
 
   get #nicsWithAddresses(): readonly VmNic[] {
     return this.nics.map(nic => {
-      const addresses = this.#alive ? this.#addresses.get(nic.device) : undefined;
+      const told = this.#alive ? this.agent.addressesOf(nic.mac) : [];
+      const addresses = told.length > 0 ? told : this.#alive ? this.#addresses.get(nic.device) : undefined;
       return addresses === undefined ? nic : { ...nic, addresses };
     });
   }

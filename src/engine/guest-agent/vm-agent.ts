@@ -32,6 +32,13 @@ export class VmAgent {
     return this.#facts;
   }
 
+  /** Of the guest's network card with this address, as the guest itself says; empty: it does not. */
+  addressesOf(mac: string | null): readonly string[] {
+    const found =
+      mac === null ? undefined : this.#facts?.interfaces.find(each => each.mac === mac.toLowerCase());
+    return found?.addresses ?? [];
+  }
+
   /** @throws AgentError when the VM has no channel to one */
   get agent(): GuestAgent {
     if (this.#agent !== null) return this.#agent;

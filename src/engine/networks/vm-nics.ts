@@ -13,7 +13,7 @@ export type VmNic = {
   readonly mac: string | null;
   /** What it is connected to: the type of network, and the interface, bridge or network of the host that this names, or null. */
   readonly network: { readonly type: string; readonly name: string | null };
-  /** Addresses of the guest that the host has learned, by DHCP or ARP; absent: none. */
+  /** Addresses of the guest, as its agent says or the host has learned by DHCP or ARP; absent: none. */
   readonly addresses?: readonly string[];
 };
 

@@ -71,6 +71,8 @@ test('a guest is asked until its agent runs, and what it says is kept until its 
     filesystems: [],
     users: [],
   });
+  expect(vm.addressesOf('52:54:00:AA:BB:01')).toEqual(['192.168.122.7']);
+  expect([vm.addressesOf('52:54:00:aa:bb:02'), vm.addressesOf(null)]).toEqual([[], []]);
   // What it says again is no news.
   expect(changes).toBe(1);
   vm.end('the VM is off');
