@@ -2,12 +2,13 @@
 
 use super::testing::{CONTROL, KICK, Setting, confine, confine_direct, eventfds_of, file};
 use super::uring::LOOP_OPERATIONS;
-use super::{Needs, Worker};
+use super::{Needs, Worker, duplicate};
 use crate::balloon::{BalloonConfig, BalloonWorker, balloon_role};
 use crate::blk::testing::{FEATURES, Fixture, READONLY, memory_file};
 use crate::epoll::EventFd;
 use crate::errno::Errno;
 use crate::rng::RngWorker;
+use crate::scsi::{ControlWorker, Controller, EventWorker, ScsiWorker};
 use crate::thread::{Ending, Thread};
 use io_uring::{IoUring, Probe, opcode, squeue};
 use seccompiler::sock_filter;
@@ -278,4 +279,29 @@ fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
             assert!(!allowed(number, file, 0), "call {number}");
         }
     }
+}
+
+fn scsi() -> (Arc<Controller>, EventFd) {
+    let machine = EventFd::new().unwrap();
+    let controller = Controller::new(duplicate(machine.as_raw_fd()).unwrap()).unwrap();
+    (Arc::new(controller), machine)
+}
+
+#[test]
+fn scsi_threads_only_signal_each_other_and_the_machine_thread() {
+    let (controller, _machine) = scsi();
+    let write = |fd: i32| Call { number: libc::SYS_write, arguments: [fd as u64, 0, 8, 0, 0, 0] };
+    let read = |fd: i32| Call { number: libc::SYS_read, arguments: [fd as u64, 0, 8, 0, 0, 0] };
+    let written = controller.written_by_requests().map(write);
+    filter_allows_just(ScsiWorker::new(controller.clone()), &written);
+    let ended = controller.task_ended.as_raw_fd();
+    filter_allows_just(ControlWorker(controller.clone()), &[read(ended), write(controller.machine_fd())]);
+    filter_allows_just(EventWorker(controller.clone()), &[read(controller.events.fd())]);
+}
+
+#[test]
+fn the_ring_of_a_scsi_thread_takes_the_operations_of_images() {
+    let (controller, _machine) = scsi();
+    ring_allows_just(ScsiWorker::new(controller.clone()));
+    ring_allows_just(ControlWorker(controller));
 }

@@ -17,6 +17,8 @@ mod medium;
 mod mmc;
 mod mode;
 mod operations;
+#[cfg(test)]
+mod random_tests;
 mod sense;
 mod tasks;
 #[cfg(test)]
