@@ -20,6 +20,26 @@ export async function measureDiskReads(): Promise<Measurement[]> {
   return [await atDepth(disk, 1), await atDepth(disk, 32)];
 }
 
+/** The same through virtio-scsi. */
+export async function measureScsiReads(): Promise<Measurement[]> {
+  const disk = join(workDirectory, 'scsi.img');
+  await makeCachedFile(disk);
+  return [await scsiAtDepth(disk, 1), await scsiAtDepth(disk, 32)];
+}
+
+async function scsiAtDepth(disk: string, depth: number): Promise<Measurement> {
+  const iops = (vmm: Vmm) => async () => {
+    const commands = `blk read 4k ${depth} ${SECONDS}s scsi=0`;
+    const [result] = await runGuest(vmm, { commands, disk, bus: 'scsi' });
+    return result!.get('iops')!;
+  };
+  const values = await alternate(ROUNDS, { vring: iops('vring'), QEMU: iops('QEMU') });
+  return {
+    ...{ what: `4k random read on virtio-scsi, depth ${depth}`, unit: 'IOPS', values },
+    target: atLeast(1.2, 'x QEMU', values.vring / values.QEMU),
+  };
+}
+
 async function atDepth(disk: string, depth: number): Promise<Measurement> {
   const iops = (vmm: Vmm) => async () => {
     const [result] = await runGuest(vmm, { commands: `blk read 4k ${depth} ${SECONDS}s`, disk });

@@ -35,17 +35,47 @@ export const QEMU_BASE = [
 ].concat(['-display', 'none', '-no-reboot', '-kernel', GUEST]);
 
 /** QEMU's fastest virtio disk: a separate I/O thread, and io_uring. */
-function qemuDisk(file: string): string[] {
+function qemuDisk(file: string, bus: DiskBus): string[] {
+  const device =
+    bus === 'scsi'
+      ? ['virtio-scsi-pci,iothread=io0,disable-legacy=on', 'scsi-hd,drive=disk0,scsi-id=0,lun=0']
+      : ['virtio-blk-pci,drive=disk0,iothread=io0,disable-legacy=on'];
   return [
     ...['-object', 'iothread,id=io0', '-drive', `file=${file},if=none,id=disk0,format=raw,aio=io_uring`],
-    ...['-device', 'virtio-blk-pci,drive=disk0,iothread=io0,disable-legacy=on'],
+    ...device.flatMap(each => ['-device', each]),
   ];
 }
+
+/** With a disk on another controller than its own option gives it, vring is started as QEMU is. */
+function vringArguments(append: string, file: string | undefined, bus: DiskBus): string[] {
+  if (file === undefined || bus === 'virtio') {
+    return ['run', GUEST, '--memory', '64M', '--append', append, ...(file ? ['--disk', file] : [])];
+  }
+  return [
+    ...[
+      'run',
+      '-m',
+      '64',
+      '-kernel',
+      GUEST,
+      '-append',
+      append,
+      '-device',
+      'isa-debug-exit,iobase=0xf4,iosize=1',
+    ],
+    ...['-drive', `file=${file},if=none,id=disk0,format=raw`, '-device', 'virtio-scsi-pci'],
+    ...['-device', 'scsi-hd,drive=disk0'],
+  ];
+}
+
+export type DiskBus = 'virtio' | 'scsi';
 
 export type Job = {
   /** The guest's commands, such as `exits io 1000`; see its `help`. */
   readonly commands: string;
   readonly disk?: string;
+  /** Of the disk: virtio if absent. */
+  readonly bus?: DiskBus;
 };
 
 export type Vmm = 'vring' | 'QEMU' | 'bare loop';
@@ -67,15 +97,15 @@ export async function runGuest(vmm: Vmm, job: Job): Promise<GuestResult[]> {
   return results;
 }
 
-async function commandLine(vmm: Vmm, { commands, disk }: Job): Promise<string[]> {
+async function commandLine(vmm: Vmm, { commands, disk, bus = 'virtio' }: Job): Promise<string[]> {
   const append = `quiet run="${commands}; exit 0"`;
   switch (vmm) {
     case 'vring':
-      return [VRING, 'run', GUEST, '--memory', '64M', '--append', append, ...(disk ? ['--disk', disk] : [])];
+      return [VRING, ...vringArguments(append, disk, bus)];
     case 'QEMU':
       return [
         ...['qemu-system-x86_64', '-machine', 'q35', ...QEMU_BASE, '-append', append, '-serial', 'stdio'],
-        ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', ...(disk ? qemuDisk(disk) : [])],
+        ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', ...(disk ? qemuDisk(disk, bus) : [])],
       ];
     case 'bare loop':
       return [await bareLoop(), GUEST, append];

@@ -1,11 +1,11 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|net|memory|snapshot|upgrade|ui|watching|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|scsi|net|memory|snapshot|upgrade|ui|watching|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
-import { measureDiskReads } from './disk-reads.ts';
+import { measureDiskReads, measureScsiReads } from './disk-reads.ts';
 import { measureExitCost } from './exit-cost.ts';
 import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
@@ -26,6 +26,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   restart: measureManagerRestart,
   exits: measureExitCost,
   disk: measureDiskReads,
+  scsi: measureScsiReads,
   net: measureNet,
   memory: measureIdleMemory,
   snapshot: measureSnapshots,

@@ -27,7 +27,9 @@ export type ScsiDriveOptions = {
 /** A disk or a CD drive on a SCSI bus. The controller carries out its commands; this is what comes and goes. */
 export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   readonly name: string;
-  readonly reportDiskErrors: (text: string | null) => void;
+  readonly #report: (text: string | null) => void;
+  /** The user has been told of errors of the disk, and not of their end. */
+  #failing = false;
   readonly #pause: (reason: string) => void;
   readonly #identity: ScsiIdentity;
   readonly #open: (options: DiskOptions) => BlockBackend;
@@ -42,7 +44,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
 
   constructor({ name, identity, medium, limits, open, reportDiskErrors, pause }: ScsiDriveOptions) {
     this.name = name;
-    this.reportDiskErrors = reportDiskErrors;
+    this.#report = reportDiskErrors;
     this.#pause = pause ?? (() => {});
     this.#open = open;
     this.#medium = medium;
@@ -56,6 +58,11 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
       throw error;
     }
     this.#disk?.setLimits(limits);
+  }
+
+  reportDiskErrors(text: string | null): void {
+    this.#failing = text !== null;
+    this.#report(text);
   }
 
   diskFailed({ access, errno }: DiskErrors, text: string): void {
@@ -205,7 +212,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
 
   close(): void {
     this.disconnect();
-    this.reportDiskErrors(null);
+    if (this.#failing) this.reportDiskErrors(null);
     this.#disk?.close();
     this.#disk = null;
   }
