@@ -1,5 +1,9 @@
+import { stat } from 'node:fs/promises';
 import { deviceTable } from '../devices/registry.ts';
+import { sizeText } from '../text/size.ts';
+import { DiskError } from '../vmm/backends/disk-error.ts';
 import { changeDiskSize, type SizeChange } from '../vmm/backends/disk-size.ts';
+import { fileIdentity } from '../vmm/backends/file-identity.ts';
 import type { Vm } from './vm.ts';
 
 /** Gives a disk of a running VM another size, of which its guest is told. @returns bytes. @throws an error for the user */
@@ -9,9 +13,32 @@ export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Pr
       `${vm.name} is ${vm.info.state}: it finds the size of its disks when it starts, so only resize the file`,
     );
   }
-  return changeDiskSize(diskPath(vm, device), change, async ({ bytes, file }) => {
+  const path = diskPath(vm, device);
+  const label = vm.info.topology?.devices.find(({ name }) => name === device);
+  const fact = (name: string) => label?.facts.find(({ label }) => label === name)?.value;
+  if (fact('format') === 'qcow2') return growQcow2(vm, { device, path, size: Number(fact('size')) }, change);
+  return changeDiskSize(path, change, async ({ bytes, file }) => {
     await vm.command('resize-disk', { device, bytes, file });
   });
+}
+
+/** The machine itself, which has the tables in memory, gives a qcow2 image its new size. @throws an error for the user */
+async function growQcow2(
+  vm: Vm,
+  { device, path, size }: { readonly device: string; readonly path: string; readonly size: number },
+  { bytes }: SizeChange,
+): Promise<number> {
+  if (bytes === null)
+    throw new DiskError(
+      `disk ${path} is a qcow2 image, whose size its VM knows: give the size that it is to have`,
+    );
+  if (bytes < size)
+    throw new DiskError(
+      `disk ${path} has ${sizeText(size)}: a qcow2 image does not shrink while its VM runs; shut it down, then use vring image resize --shrink`,
+    );
+  const file = fileIdentity(await stat(path, { bigint: true }));
+  await vm.command('resize-disk', { device, bytes, file });
+  return bytes;
 }
 
 /** The file of a disk, by the name of its device. @throws an error for the user */

@@ -22,6 +22,12 @@ let guest: GuestVm;
 
 const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8' });
 
+function rawImage(name: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, Buffer.alloc(MiB));
+  return path;
+}
+
 /** Clusters that nothing uses are all that `qemu-img check` may find. */
 function expectSound(path = image): void {
   const { status, stdout, stderr } = spawnSync('qemu-img', ['check', path], { encoding: 'utf8' });
@@ -143,6 +149,35 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     await verifies();
     expect(guest.info.broken).toEqual({});
     await engine.kill(guest.id);
+    expectSound();
+  });
+
+  test('grows while its VM runs, and does not shrink', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=512', image, '1M');
+    await start();
+    await verifies(200);
+    expect(await engine.resizeDisk(guest.id, 'blk0', { bytes: 8 * MiB, shrink: false })).toBe(8 * MiB);
+    expect(await guest.command('info')).toContain('virtio-blk 8 MiB');
+    await verifies(1000);
+    const resize = (bytes: number | null) => engine.resizeDisk(guest.id, 'blk0', { bytes, shrink: true });
+    await expect(resize(MiB)).rejects.toThrow('does not shrink while its VM runs');
+    await expect(resize(null)).rejects.toThrow('give the size');
+    await engine.kill(guest.id);
+    expectSound();
+    expect(content().length).toBe(8 * MiB);
+  });
+
+  test('is attached and detached with the files that back it', async () => {
+    await start({ path: rawImage('first.img') });
+    writeFileSync(join(folder, 'base.raw'), Buffer.alloc(4 * MiB, 'base'));
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', image);
+    const disk = { type: 'virtio-blk', path: image, format: 'qcow2' };
+    expect(await engine.attach(guest.id, disk, { persist: false })).toMatchObject({ name: 'blk1' });
+    const label = guest.info.topology!.devices.find(({ name }) => name === 'blk1')!;
+    expect(label.facts).toContainEqual({ label: 'backing file', value: join(folder, 'base.raw') });
+    expect(isLocked()).toBe(true);
+    await engine.detach(guest.id, 'blk1', { force: true, persist: false });
+    await until(() => !isLocked());
     expectSound();
   });
 });

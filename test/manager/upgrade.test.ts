@@ -20,7 +20,7 @@ const MOST_ROUNDS = 40;
 const UPGRADES = 20;
 
 /** The released manager, and a guest in it. */
-async function inManager(seed: number, options: { cpus?: number; append?: string } = {}) {
+async function inManager(seed: number, options: { cpus?: number; append?: string; qcow2?: boolean } = {}) {
   const folder = join(temporaryFolder(), 'disks');
   mkdirSync(folder, { recursive: true });
   const survival = new Survival(seed);
@@ -38,6 +38,17 @@ async function successor(): Promise<number> {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
+  test('at work on a qcow2 image does not notice it', { timeout: 120_000 }, async () => {
+    const { guest } = await inManager(5, { qcow2: true });
+    guest.work();
+    for (let upgrade = 0; upgrade < 5; upgrade++) {
+      await guest.soon();
+      await guest.upgrade();
+    }
+    await guest.rest();
+    guest.check();
+  });
+
   test.each([1, 2])(
     `at work does not notice ${UPGRADES} of them, with %i vCPUs`,
     { timeout: 120_000 },

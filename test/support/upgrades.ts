@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsoleLink } from '../../src/engine/engine.ts';
@@ -46,13 +47,14 @@ export class UpgradedGuest {
     engine: RemoteEngine,
     folder: string,
     random: Random,
-    { cpus = 1 } = {},
+    { cpus = 1, qcow2 = false } = {},
   ): Promise<UpgradedGuest> {
     const disk = join(folder, 'disk.img');
     writeFileSync(disk, '');
     const fd = openSync(disk, 'r+');
     writeFileSync(fd, Buffer.alloc(DISK_BYTES));
     closeSync(fd);
+    if (qcow2) execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, String(DISK_BYTES)]);
     const devices = [{ type: 'virtio-blk' as const, path: disk }, { type: 'virtio-rng' as const }];
     await engine.start({ ...guest(NAME), cpus, devices });
     const upgraded = new UpgradedGuest(engine, disk, random);

@@ -40,6 +40,11 @@ pub trait Image: Send + Sync {
     /// The files that operations refer to, by their place in this list.
     fn files(&self) -> Vec<RawFd>;
 
+    /// Requests are about to be served.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Who carries out what is not an operation on a file.
     fn port(&self) -> Option<&Port> {
         None

@@ -109,6 +109,12 @@ impl Controller {
         Ok(())
     }
 
+    /// A thread is about to serve requests to the media.
+    pub fn prepare(&self) -> Result<()> {
+        let mut media = self.units(None).into_iter().filter_map(|unit| unit.loaded());
+        media.try_for_each(|medium| medium.image.prepare())
+    }
+
     /// Puts a medium into a drive, in place of the one that it has. With `first` the driver is not told.
     pub fn insert(
         &self,
@@ -119,6 +125,9 @@ impl Controller {
     ) -> Result<()> {
         let _changing = lock(&self.changing);
         let unit = self.unit(address).ok_or(Errno(libc::ENOENT))?;
+        if !self.files.controls().is_empty() {
+            image.prepare()?;
+        }
         let medium = Arc::new(Medium::new(&self.files, image, limiter)?);
         self.discard(if first { unit.start_with(medium) } else { unit.insert(medium) });
         if !first {

@@ -232,6 +232,7 @@ impl Vm {
     /// Serves a virtio-blk queue. `unfinished` as in `QueueProgress`.
     pub fn start_blk_queue(&self, queue: &QueueConfig, unfinished: &[u8], blk: &BlkConfig) -> Result<u32> {
         let (image, limiter) = (self.images.get(blk.image)?, self.limiter(blk.limiter)?);
+        image.prepare()?;
         self.start_queue(queue, unfinished, BlkWorker::new(blk, queue.features, image, limiter))
     }
 
@@ -252,7 +253,10 @@ impl Vm {
         match kind {
             scsi_queue::CONTROL => self.start_queue(queue, unfinished, ControlWorker(controller)),
             scsi_queue::EVENTS => self.start_queue(queue, unfinished, EventWorker(controller)),
-            scsi_queue::REQUESTS => self.start_queue(queue, unfinished, ScsiWorker::new(controller)),
+            scsi_queue::REQUESTS => {
+                controller.prepare()?;
+                self.start_queue(queue, unfinished, ScsiWorker::new(controller))
+            }
             _ => Err(Errno(libc::EINVAL)),
         }
     }

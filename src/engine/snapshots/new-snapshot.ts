@@ -97,8 +97,15 @@ export class NewSnapshot {
   /**
    * Has all of it reach the disk, and looks at what was written.
    * @param cloned for each copy: it shares its blocks, and has no checksums
+   * @param sizes of the copied files when the machine stood still: that of a qcow2 image may have grown until then
    */
-  async finish(stateBytes: number, written: number, cloned: readonly boolean[]): Promise<Finished> {
+  async finish(
+    stateBytes: number,
+    written: number,
+    cloned: readonly boolean[],
+    sizes: readonly number[] = this.#copies.map(({ size }) => size),
+  ): Promise<Finished> {
+    for (const [index, { file }] of this.#copies.entries()) fs.ftruncateSync(this.#fd(file), sizes[index]);
     for (const [index, { sums }] of this.#copies.entries()) if (cloned[index]) this.#drop(sums);
     await Promise.all(Array.from(this.#files.keys(), name => synced(join(this.#temporary, name))));
     if (stateBytes > MAX_STATE_BYTES) throw new Error(UNWRITTEN);
@@ -109,10 +116,10 @@ export class NewSnapshot {
         identity: identify(this.#fd(FILES.ram))!,
         sums: this.#digest(FILES.ramSums, sumsBytes(this.#ramBytes)),
       },
-      copies: this.#copies.map(({ file, sums, size }, index) => ({
+      copies: this.#copies.map(({ file, sums }, index) => ({
         file,
         identity: identify(this.#fd(file))!,
-        sums: cloned[index] ? null : this.#digest(sums, sumsBytes(size)),
+        sums: cloned[index] ? null : this.#digest(sums, sumsBytes(sizes[index]!)),
       })),
     };
   }

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
+import { backingPath } from '../../vmm/backends/image-chain.ts';
+import { inspectQcow2 } from '../../vmm/native/qcow2-header.ts';
 import type { JobPart } from '../../vmm/snapshot/job.ts';
 import type { Manifest } from '../../vmm/snapshot/manifest.ts';
+import { qemuImg } from '../images/qemu-img.ts';
 import { type FileJobOptions, runFileJob } from './file-job.ts';
 import { synced } from './sync.ts';
 
@@ -67,6 +70,7 @@ export async function restoreDisks(
       plans.map(({ to }) => to),
       options,
     );
+    if (target !== null) for (const { temporary, path } of plans) await keepBacking(temporary, path);
     for (const { temporary } of plans) await synced(temporary);
   } catch (error) {
     await discard();
@@ -82,6 +86,30 @@ export async function restoreDisks(
     },
     discard,
   };
+}
+
+/** A copy in another folder has the backing file that its original names from its own folder. */
+async function keepBacking(copy: string, original: string): Promise<void> {
+  const fd = fs.openSync(copy, 'r');
+  let header: ReturnType<typeof inspectQcow2>;
+  try {
+    header = inspectQcow2(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  if ('error' in header || header.backingFile === null || isAbsolute(header.backingFile)) return;
+  const backing = backingPath(original, header.backingFile);
+  const format = header.backingFormat === null ? [] : ['-F', header.backingFormat];
+  await qemuImg(`the backing file of ${original}`, [
+    'rebase',
+    '-u',
+    '-f',
+    'qcow2',
+    '-b',
+    backing,
+    ...format,
+    copy,
+  ]);
 }
 
 /** Nobody may use a disk that is replaced; the new one gets its owner and its mode. */

@@ -42,7 +42,7 @@ export async function takeSnapshot(vm: Vm, store: SnapshotStore, options: TakeOp
   try {
     const answer = await vm.commandWithFds('snapshot', { disks: copied, hold: saves }, files.fds);
     const written = parseWritten(answer);
-    const finished = await finish(vm, files, written);
+    const finished = await finish(vm, files, written, copied);
     signal.throwIfAborted();
     await files.commit(manifestOf(vm, store, { ...options, paused, copied, written, finished, ramBytes }));
   } catch (error) {
@@ -56,9 +56,15 @@ export async function takeSnapshot(vm: Vm, store: SnapshotStore, options: TakeOp
   if (name !== null) store.setCurrent(vm.name, name);
 }
 
-async function finish(vm: Vm, files: NewSnapshot, written: WrittenSnapshot): Promise<Finished> {
+async function finish(
+  vm: Vm,
+  files: NewSnapshot,
+  written: WrittenSnapshot,
+  copied: readonly number[],
+): Promise<Finished> {
   if (vm.task !== null) vm.task = { ...vm.task, phase: 'syncing', waitingFor: [] };
-  return await files.finish(written.stateBytes, written.written, written.cloned);
+  const sizes = copied.map(index => written.disks[index]?.size ?? 0);
+  return await files.finish(written.stateBytes, written.written, written.cloned, sizes);
 }
 
 /** By index. @throws when one of them is no file that could be copied */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -73,6 +74,31 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
   test('with disks brings back what was on them, ten times in the middle of I/O', async () => {
     const { engine, folder } = rig();
     await snapshotRounds(engine, emptyDisk(folder, 'disk.img'), 10);
+  });
+
+  test('of a qcow2 disk, which grows meanwhile, brings back what was on it', async () => {
+    const { engine, folder } = rig();
+    const disk = join(folder, 'disk.qcow2');
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', disk, '64M']);
+    await snapshotRounds(engine, disk, 4);
+    execFileSync('qemu-img', ['check', '-r', 'leaks', disk]);
+  });
+
+  test('of a linked clone becomes another VM on the same backing file', async () => {
+    const { engine, folder } = rig();
+    const disk = join(folder, 'disk.qcow2');
+    writeFileSync(join(folder, 'base.img'), Buffer.alloc(16 * 2 ** 20, 'base'));
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', 'base.img', '-F', 'raw', disk]);
+    const devices = [{ type: 'virtio-blk', path: disk, format: 'qcow2' }];
+    const guest = await GuestVm.start(engine, { devices });
+    expect(resultOf(await guest.command('blk verify 50'), 'blk-verify')).toMatchObject({ errors: 0 });
+    await engine.snapshot(guest.id, { name: 'both', disks: true });
+    expect(await engine.restore(guest.id, 'both', { as: 'twin' })).toBe('twin');
+    for (const each of [guest, GuestVm.of(engine, 'twin')])
+      expect(resultOf(await each.command('blk verify 50'), 'blk-verify')).toMatchObject({
+        bad: 0,
+        errors: 0,
+      });
   });
 
   test('without disks does not fit once they were written', async () => {

@@ -210,6 +210,10 @@ impl Image for Qcow2Image {
         self.core.files().into_iter().chain(self.port.files()).collect()
     }
 
+    fn prepare(&self) -> Result<()> {
+        self.port.start()
+    }
+
     fn port(&self) -> Option<&Port> {
         Some(&self.port)
     }

@@ -131,12 +131,14 @@ struct Shared {
     /// Something has been asked, or the thread is to end.
     news: Condvar,
     signals: Vec<Signal>,
+    /// There is no thread, or no longer.
     died: AtomicBool,
 }
 
 pub struct Port {
     shared: Arc<Shared>,
-    thread: Option<Thread>,
+    seccomp: bool,
+    thread: Mutex<Option<Thread>>,
 }
 
 /// Threads of images that are closed, which the kernel has not let go of.
@@ -152,10 +154,20 @@ impl Port {
             asking: Mutex::default(),
             news: Condvar::new(),
             signals: (0..SIGNALS).map(signal).collect::<Result<_>>()?,
-            died: AtomicBool::new(false),
+            died: AtomicBool::new(true),
         });
-        let filter = if seccomp { Some(shared.filter()?) } else { None };
-        let (running, notified) = (shared.clone(), shared.clone());
+        Ok(Port { shared, seccomp, thread: Mutex::default() })
+    }
+
+    /// Has a thread. Not before the process has been confined, which has all of its threads change their user: a filtered one can't.
+    pub fn start(&self) -> Result<()> {
+        let mut started = lock(&self.thread);
+        if started.is_some() {
+            return Ok(());
+        }
+        let filter = if self.seccomp { Some(self.shared.filter()?) } else { None };
+        self.shared.died.store(false, SeqCst);
+        let (running, notified) = (self.shared.clone(), self.shared.clone());
         let thread = Thread::spawn(
             "vring-image",
             None,
@@ -173,7 +185,8 @@ impl Port {
                 notified.signals.iter().for_each(|signal| signal.event.signal());
             },
         )?;
-        Ok(Port { shared, thread: Some(thread) })
+        *started = Some(thread);
+        Ok(())
     }
 
     pub fn ask(&self, task: Task) -> Ticket {
@@ -202,12 +215,13 @@ impl Port {
 
     #[cfg(test)]
     pub fn cause_of_death(&self) -> Option<String> {
-        self.thread.as_ref()?.life().cause_of_death()
+        lock(&self.thread).as_ref()?.life().cause_of_death()
     }
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
+        let Some(mut thread) = lock(&self.thread).take() else { return };
         let mut asking = lock(&self.shared.asking);
         if !self.shared.core.state.readonly {
             asking.tasks.push_back(Arc::new(Asked::new(Task::Settle, 0, false)));
@@ -215,7 +229,6 @@ impl Drop for Port {
         asking.closing = true;
         drop(asking);
         self.shared.news.notify_one();
-        let Some(mut thread) = self.thread.take() else { return };
         if !thread.join_within(JOIN_LIMIT) {
             lock(&LEFT).push(thread);
         }

@@ -447,6 +447,7 @@ fn a_port_carries_out_every_task_under_its_filter() {
         qemu_img(&["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", &options, from, to]);
         let (_files, image) = open(&[(&path, true)], false).unwrap();
         let port = Port::open(Arc::new(image), true).unwrap();
+        port.start().unwrap();
         for task in tasks {
             let ticket = port.ask(task);
             while !ticket.has_ended() {
