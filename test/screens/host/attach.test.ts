@@ -108,7 +108,7 @@ describe('the VM', () => {
   test('may be a new one: the form comes with the devices, and one plan shows both', async () => {
     await start(serverTree()).press('5', 'G', 'a', 'no such name', enter);
     expect(driver.screen).toMatch(/PCI devices +0000:b0:00\.0/);
-    await driver.press('db', `${tab}${tab}`, kernel, CTRL_S);
+    await driver.press('db', tab, 'h', tab, kernel, CTRL_S);
     expect(driver.screen).toContain('Attach 0000:b0:00.0 to db');
     await driver.press('G', tab, enter);
     expect(driver.screen).toContain('db runs with 0000:b0:00.0');
@@ -119,7 +119,7 @@ describe('the VM', () => {
   });
 
   test('may be made anew after its plan was seen', async () => {
-    await start(serverTree()).press('5', 'G', 'a', 'new', enter, 'db', `${tab}${tab}`, kernel, CTRL_S);
+    await start(serverTree()).press('5', 'G', 'a', 'new', enter, 'db', tab, 'h', tab, kernel, CTRL_S);
     await driver.press(enter);
     expect(driver.screen).toMatch(/Name +db/);
     expect(driver.engine.calls).toEqual([]);
