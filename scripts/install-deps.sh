@@ -28,6 +28,7 @@ packages=(
   iputils-ping
   socat # docs/api.md is tried with it
   qemu-utils  # new VMs from qcow2 images
+  eject # of guests' CDs
   genisoimage # and their cloud-init seeds, by each program that makes some
   xorriso
   cloud-image-utils

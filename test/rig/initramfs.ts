@@ -6,16 +6,17 @@ import { BUSYBOX, run } from './tools.ts';
 /**
  * An initial root with busybox, an /init script, and modules for that script to load in name order (`/modules/00-*.ko`,
  * ...), which is sorted by dependency.
- * @param scripts files of this machine by their paths there; `bin/` exists
+ * @param files of this machine by their paths there
  */
 export async function initramfs(
   initScript: string,
   modules: readonly KernelModule[],
-  scripts: Readonly<Record<string, string>> = {},
+  files: Readonly<Record<string, string>> = {},
 ): Promise<Buffer> {
-  const directories = ['bin', 'dev', 'proc', 'sys', 'tmp', 'newroot', 'modules'];
+  const directories = new Set(['bin', 'dev', 'proc', 'sys', 'tmp', 'newroot', 'modules']);
+  for (const path of Object.keys(files)) for (const directory of above(path)) directories.add(directory);
   const entries: CpioEntry[] = [
-    ...directories.map(path => ({ kind: 'directory', path }) as const),
+    ...[...directories].map(path => ({ kind: 'directory', path }) as const),
     // The kernel opens it for /init's output before anything is mounted on /dev.
     { kind: 'character-device', path: 'dev/console', major: 5, minor: 1 },
     { kind: 'file', path: 'init', data: await readFile(initScript), executable: true },
@@ -28,10 +29,16 @@ export async function initramfs(
     const path = `modules/${String(index).padStart(2, '0')}-${module.name}.ko`;
     entries.push({ kind: 'file', path, data: await readFile(module.file) });
   }
-  for (const [path, file] of Object.entries(scripts)) {
+  for (const [path, file] of Object.entries(files)) {
     entries.push({ kind: 'file', path, data: await readFile(file), executable: true });
   }
   return cpio(entries);
+}
+
+/** The folders that a file is in, the outermost first. */
+function above(path: string): string[] {
+  const names = path.split('/').slice(0, -1);
+  return names.map((_, index) => names.slice(0, index + 1).join('/'));
 }
 
 /** The names of busybox's applets, without busybox itself. */

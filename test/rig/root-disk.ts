@@ -6,7 +6,7 @@ import type { Kernel } from './debian-kernel.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
 import { iommufdModules } from './iommufd-modules.ts';
 import { installModules, resolveModules } from './kernel-modules.ts';
-import { BUSYBOX, run } from './tools.ts';
+import { BUSYBOX, librariesOf, run } from './tools.ts';
 import { repository } from './workspace.ts';
 
 /** Where the checkout is in the emulated host. */
@@ -22,6 +22,22 @@ const MODULES = [
 const GUEST_MODULES = ['virtio_blk', 'virtio-rng'];
 /** And the one that takes scripts: drivers of what is passed through or plugged in. */
 const AGENT_MODULES = [...GUEST_MODULES, 'virtio_net', 'igbvf', 'e1000e', 'nvme'];
+/** And the one that has every device of a usual guest. */
+const DEVICES_MODULES = [
+  ...[...AGENT_MODULES, 'virtio_scsi', 'sd_mod', 'sr_mod', 'isofs', 'crc32c_generic', 'ext4'],
+  'virtio_balloon',
+];
+/** Programs of this machine for it. */
+const DEVICES_COMMANDS = ['/usr/sbin/mke2fs', '/usr/sbin/e2fsck', '/usr/bin/eject'];
+
+/** For networks of guests: modules, and the programs and libraries that vring runs for them. */
+const NETWORK_MODULES = [
+  ...['vhost_net', 'veth', 'macvtap', 'nf_tables', 'nft_chain_nat', 'nft_masq', 'nft_ct', 'nft_reject_inet'],
+];
+const NETWORK_COMMANDS = ['/usr/sbin/dnsmasq', '/usr/sbin/nft'];
+/** Makes its CDs. */
+const CD_COMMAND = '/usr/bin/genisoimage';
+const NETWORK_LIBRARY = '/usr/lib/x86_64-linux-gnu/libslirp.so.0';
 
 /** Commands of this machine that busybox can't fully replace. */
 const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux', '/usr/bin/setpriv'];
@@ -38,6 +54,8 @@ export type RootDiskOptions = {
   readonly qemu?: boolean;
   /** With VFIO as Debian does not build it: iommufd, character devices, no-IOMMU mode (default: as Debian builds it). */
   readonly iommufd?: boolean;
+  /** With what connects guests to networks, and a Linux guest with drivers and programs for all of its devices (default: without). */
+  readonly guestDevices?: boolean;
 };
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
@@ -46,11 +64,15 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
   try {
     await addBaseSystem(root);
     await addCheckout(root);
-    const modules = await resolveModules(kernel, MODULES);
+    const modules = await resolveModules(
+      kernel,
+      options.guestDevices ? [...MODULES, ...NETWORK_MODULES] : MODULES,
+    );
     // Later ones replace earlier ones at the same path.
     if (options.iommufd) modules.push(...(await iommufdModules(kernel)));
     await installModules(kernel, modules, root);
     await addGuest(kernel, root);
+    if (options.guestDevices) await addGuestWithDevices(kernel, root);
     if (options.qemu) await addQemu(root);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
@@ -130,6 +152,25 @@ async function addGuest(kernel: Kernel, root: string): Promise<void> {
   );
 }
 
+async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> {
+  for (const command of [...NETWORK_COMMANDS, CD_COMMAND]) {
+    await copyFile(command, join(root, 'bin', basename(command)));
+    await addLibraries(command, root);
+  }
+  // Its name is a link's; the root's /usr is the root itself.
+  await mkdir(join(root, dirname(NETWORK_LIBRARY.slice('/usr/'.length))), { recursive: true });
+  await copyFile(await realpath(NETWORK_LIBRARY), join(root, NETWORK_LIBRARY.slice('/usr/'.length)));
+  await addLibraries(NETWORK_LIBRARY, root);
+  const image = (name: string) => join(import.meta.dirname, 'image', name);
+  const files: Record<string, string> = { 'bin/udhcpc-script': image('udhcpc.sh') };
+  for (const command of DEVICES_COMMANDS) {
+    files[`bin/${basename(command)}`] = command;
+    for (const library of await librariesOf(command)) files[library.slice(1)] = await realpath(library);
+  }
+  const modules = await resolveModules(kernel, DEVICES_MODULES);
+  await writeFile(join(root, 'boot/devices-initrd'), await initramfs(image('agent-init.sh'), modules, files));
+}
+
 async function addQemu(root: string): Promise<void> {
   // The root's /usr is the root itself.
   for (const path of QEMU) await cp(path, join(root, path.slice('/usr/'.length)), { recursive: true });
@@ -138,10 +179,9 @@ async function addQemu(root: string): Promise<void> {
 
 /** Copies the shared libraries that an ELF file of this machine loads, to the same paths under `root`. */
 async function addLibraries(file: string, root: string): Promise<void> {
-  const { stdout } = await run('ldd', [file]);
-  for (const [, library] of stdout.matchAll(/(\/\S+) \(0x/g)) {
-    const destination = join(root, library!);
+  for (const library of await librariesOf(file)) {
+    const destination = join(root, library);
     await mkdir(dirname(destination), { recursive: true });
-    await copyFile(await realpath(library!), destination);
+    await copyFile(await realpath(library), destination);
   }
 }

@@ -6,9 +6,14 @@ import type { EmulatedHost } from './emulated-host.ts';
  * QEMU's options for a guest with the agent, quiet since its console is the agent's. Debian's kernel starts fastest by PVH, which saves its
  * decompression.
  */
-export const AGENT_GUEST =
-  '-m 256 -kernel /boot/vmlinux -initrd /boot/agent-initrd ' +
-  "-append 'console=ttyS0 loglevel=1 panic=-1 nokaslr mitigations=off random.trust_cpu=on'";
+export const AGENT_GUEST = guestWith('agent-initrd');
+/** The same with drivers and programs for all devices of a usual guest: of an emulated host with `guestDevices`. */
+export const DEVICES_GUEST = guestWith('devices-initrd');
+
+function guestWith(initrd: string): string {
+  const append = 'console=ttyS0 loglevel=1 panic=-1 nokaslr mitigations=off random.trust_cpu=on';
+  return `-m 256 -kernel /boot/vmlinux -initrd /boot/${initrd} -append '${append}'`;
+}
 
 /** How long a guest may take to boot, in seconds. */
 const BOOT_SECONDS = 400;

@@ -8,6 +8,12 @@ const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter);
 /** Runs a command of this machine. @throws when it fails, with what it printed. */
 export const run = execa({ env: { PATH } });
 
+/** The shared libraries that an ELF file of this machine loads, by the paths at which it finds them. */
+export async function librariesOf(file: string): Promise<string[]> {
+  const { stdout } = await run('ldd', [file]);
+  return [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, library]) => library!);
+}
+
 export const BUSYBOX = '/bin/busybox';
 
 const NEEDED = [
