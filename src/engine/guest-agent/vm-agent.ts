@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import * as z from 'zod';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { AgentError, type AgentTransport, GuestAgent } from './guest-agent.ts';
 import { type GuestFacts, readGuestFacts } from './guest-facts.ts';
@@ -22,6 +23,8 @@ export class VmAgent {
   #facts: GuestFacts | null = null;
   #timer: NodeJS.Timeout | null = null;
   #waitMs = FIRST_LOOK_MS;
+  /** The guest's clock is to be set as soon as its agent answers. */
+  #isLate = false;
 
   constructor(events: VmAgentEvents) {
     this.#events = events;
@@ -78,6 +81,11 @@ export class VmAgent {
     this.#waitMs = FIRST_LOOK_MS;
   }
 
+  /** The guest goes on from a saved state: it has seen no time pass since then, and its agent is to set its clock. */
+  clockStoodStill(): void {
+    this.#isLate = true;
+  }
+
   /** Asks the guest now. @throws AgentError */
   async read(): Promise<GuestFacts> {
     const { agent } = this;
@@ -93,6 +101,15 @@ export class VmAgent {
     if (!isDeepStrictEqual(before, now)) this.#events.changed();
   }
 
+  /** Nanoseconds since 1970, which JSON numbers have to the microsecond. */
+  async #setClock(): Promise<void> {
+    this.#isLate = false;
+    await this.agent.request('guest-set-time', {
+      arguments: { time: Date.now() * 1e6 },
+      returns: z.unknown(),
+    });
+  }
+
   #lookLater(): void {
     this.#timer = setTimeout(() => void this.#look(), this.#waitMs);
     this.#timer.unref();
@@ -103,6 +120,7 @@ export class VmAgent {
     try {
       await this.read();
       this.#waitMs = LONGEST_LOOK_MS;
+      if (this.#isLate) await this.#setClock();
     } catch {
       // A guest that is still booting, or has no agent.
       this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_LOOK_MS);

@@ -233,6 +233,7 @@ export class VmSnapshots {
     }
     if (asNew) this.#save(vm.name, manifest, disks.paths);
     progress('starting')(0, 0);
+    vm.agent.clockStoodStill();
     await this.#start(vm, stored, manifest, disks.paths);
   }
 

@@ -20,6 +20,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
 };
 
 let changes = 0;
+const sent: string[] = [];
 let isRunning = false;
 let vm: VmAgent;
 
@@ -33,6 +34,7 @@ beforeEach(() => {
         const line = Buffer.from(bytes).toString('latin1').replace('\xff', '').trim();
         if (line === '' || !isRunning) return;
         const { execute, arguments: args } = JSON.parse(line);
+        sent.push(execute);
         const found = execute === 'guest-sync-delimited' ? args.id : ANSWERS[execute];
         const answer =
           found === undefined ? { error: { class: 'CommandNotFound', desc: 'none' } } : { return: found };
@@ -60,6 +62,10 @@ test('a guest is asked until its agent runs, and what it says is kept until its 
   expect(vm.facts).toBeNull();
   isRunning = true;
   await vi.advanceTimersByTimeAsync(120_000);
+  expect(sent).not.toContain('guest-set-time');
+  vm.clockStoodStill();
+  await vi.advanceTimersByTimeAsync(200_000);
+  expect(sent.filter(command => command === 'guest-set-time')).toHaveLength(1);
   expect(vm.facts).toMatchObject({
     version: '7.2.11',
     hostname: 'web1',
