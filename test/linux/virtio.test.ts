@@ -96,5 +96,5 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     // Of what it used and freed, the host has most.
     expect(seen.before! - seen.inflated!).toBeGreaterThan(40 * MiB);
     expect(seen.total).toBeGreaterThan(64 * MiB);
-  }, 300_000);
+  }, 600_000);
 });
