@@ -100,7 +100,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   rename: ['M'],
   clone: ['C'],
   'resize-disk': ['Z'],
-  'change-medium': ['A'],
+  'change-medium': ['m'],
   'limit-disk': ['L'],
   'limit-nic': ['L'],
   'link-nic': ['I'],
