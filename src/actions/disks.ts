@@ -98,6 +98,7 @@ export const diskActions: readonly Action[] = [
     phrase: 'change the medium',
     description: 'Put another medium into a drive, or take out what is in it',
     screens: ['vm'],
+    here: ({ state, vm }) => vm === null || vmViewOf(state, vm.id).tab !== 'networks',
     changes: 'vm',
     unavailable: noDrive,
     run: context => {
