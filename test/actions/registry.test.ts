@@ -56,12 +56,20 @@ test('every binding is of an action', () => {
 });
 
 /** They show everything first, or ask for it. */
-const SMALL_CHANGES = new Set(['attach', 'attach-here', 'attach-disk', 'attach-nic', 'new-network', 'undo']);
+const SMALL_CHANGES = new Set([
+  'attach',
+  'attach-here',
+  'attach-disk',
+  'attach-nic',
+  'new-network',
+  'undo',
+  'change-medium',
+]);
 
 /** To the end, and to the match before, as everywhere. */
 const PLAIN_CAPITALS = new Set(['G', 'N']);
 
-test('what changes a VM or the host has capital letters, but attach and undo, and nothing else has', () => {
+test('what changes a VM or the host has capital letters, but attach, undo and changing a medium, and nothing else has', () => {
   const capital = actions.filter(action =>
     keysOf(action).some(key => /^[A-Z]$/.test(key) && !PLAIN_CAPITALS.has(key)),
   );
