@@ -180,4 +180,15 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     await until(() => !isLocked());
     expectSound();
   });
+
+  test('may be on a SCSI controller', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
+    guest = await GuestVm.start(engine, {
+      devices: [{ type: 'virtio-scsi' }, { type: 'scsi-hd', path: image }],
+    });
+    const verified = resultOf(await guest.command('blk verify 300 scsi=0'), 'blk-verify');
+    expect(verified).toMatchObject({ blocks: 300, errors: 0, bad: 0 });
+    await engine.kill(guest.id);
+    expectSound();
+  });
 });
