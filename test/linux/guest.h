@@ -94,7 +94,7 @@ static inline void exact(const char *what, long result)
 		must(what, -5); /* EIO */
 }
 
-static void mount_dev(void)
+static inline void mount_dev(void)
 {
 	must("mount", call(__NR_mount, (long)"dev", (long)"/dev", (long)"devtmpfs", 0, 0));
 }

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import readline from 'node:readline';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { networkNamed } from '../../src/host/networks/definition.ts';
+import { applyPlan } from '../../src/host/plan/apply.ts';
+import { planNetworkCreate, planNetworkDelete } from '../../src/host/plan/networks/create.ts';
+import { systemWriter } from '../../src/host/plan/process-writer.ts';
+import { HostRoot } from '../../src/host/root.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { enterOwnHost } from '../support/own-host.ts';
+import { ip } from '../support/own-network.ts';
+import { CHUNK, checksum, makeLinux, whyNoLinux } from './linux-guest.ts';
+
+const missing = whyNoLinux();
+if (missing !== null) console.warn(`skipped: ${missing}`);
+
+const CHUNKS = 8;
+const FROM_SERVER = Buffer.alloc(CHUNKS * CHUNK, 'from the world to the guest ');
+
+/** What the guest sends: xorshift64 from the number of each chunk (guest.h). */
+function sentByGuest(): Buffer {
+  const bytes = Buffer.alloc(CHUNKS * CHUNK);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) {
+    let state = BigInt(chunk + 1);
+    for (let at = 0; at < CHUNK; at += 8) {
+      state = BigInt.asUintN(64, state ^ (state << 13n));
+      state ^= state >> 7n;
+      state = BigInt.asUintN(64, state ^ (state << 17n));
+      bytes.writeBigUInt64LE(state, chunk * CHUNK + at);
+    }
+  }
+  return bytes;
+}
+
+/** A server of the world: sends its bytes, takes as many, and prints who sent what. */
+const SERVER = `
+  import { createServer } from 'node:net';
+  const bytes = Buffer.alloc(${CHUNKS * CHUNK}, 'from the world to the guest ');
+  createServer(socket => {
+    const parts = [];
+    let count = 0;
+    socket.write(bytes);
+    socket.on('data', part => {
+      parts.push(part);
+      count += part.length;
+      if (count < bytes.length) return;
+      console.log(JSON.stringify({ peer: socket.remoteAddress, content: Buffer.concat(parts).toString('base64') }));
+      socket.end();
+    });
+  }).listen(9000, '203.0.113.9', () => console.log('"ready"'));
+`;
+
+class WorldServer {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(prefix: readonly string[]) {
+    const [command, ...args] = [...prefix, process.execPath, '--input-type=module', '--eval', SERVER];
+    this.#child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#lines = readline.createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<unknown> {
+    return JSON.parse((await this.#lines.next()).value);
+  }
+
+  end(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+describe.skipIf(missing !== null)('Linux with DHCP', () => {
+  const root = new HostRoot('/');
+  let directory: string;
+  let kernel: string;
+  let initrd: string;
+  let engine: LocalEngine;
+  let server: WorldServer | null = null;
+
+  beforeAll(async () => {
+    enterOwnHost();
+    directory = await mkdtemp(join(tmpdir(), 'vring-linux-'));
+    ({ kernel, initrd } = await makeLinux(directory, 'dhcp.c'));
+    // In processes of their own, confined.
+    engine = new LocalEngine({ machines: new ProcessMachines(), hostDevices: { lock: change => change() } });
+  });
+  afterEach(() => server?.end());
+  afterAll(async () => {
+    await engine?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  async function boot(network: { readonly type: string }): Promise<GuestVm> {
+    return await GuestVm.start(engine, {
+      memory: { bytes: 128 * 2 ** 20 },
+      boot: { kind: 'kernel', path: kernel, initrd, append: 'console=ttyS0 quiet rodata=off' },
+      devices: [{ type: 'virtio-net', mac: '52:54:00:12:34:56', network }],
+    });
+  }
+
+  async function transfers(guest: GuestVm, from: string): Promise<void> {
+    const { peer, content } = (await server!.next()) as { peer: string; content: string };
+    expect(peer).toBe(from);
+    expect(Buffer.from(content, 'base64').equals(sentByGuest())).toBe(true);
+    await guest.printed(/guest: sent/);
+    expect(guest.output).toContain(`guest: received ${checksum(FROM_SERVER)}`);
+    expect((await guest.reached('off')).broken).toEqual({});
+  }
+
+  test('transfers by TCP in both directions through a user-mode network', async () => {
+    ip('address', 'add', '203.0.113.9/32', 'dev', 'lo');
+    server = new WorldServer([]);
+    expect(await server.next()).toBe('ready');
+    const guest = await boot({ type: 'user' });
+    await guest.printed(/guest: address 0a00020f/);
+    await transfers(guest, '203.0.113.9');
+    ip('address', 'del', '203.0.113.9/32', 'dev', 'lo');
+  }, 240_000);
+
+  test('transfers by TCP in both directions through a NAT network, which comes up with it', async () => {
+    const world = spawn('unshare', ['--net', 'sh', '-c', 'ip link set lo up; echo ready; exec sleep 600'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await new Promise(resolve => world.stdout.once('data', resolve));
+    const there = ['nsenter', '--target', String(world.pid), '--net'];
+    ip('link', 'add', 'out0', 'type', 'veth', 'peer', 'name', 'in0', 'netns', String(world.pid));
+    ip('address', 'add', '203.0.113.1/24', 'dev', 'out0');
+    ip('link', 'set', 'out0', 'up');
+    for (const words of ['address add 203.0.113.9/24 dev in0', 'link set in0 up'])
+      spawn(there[0]!, [...there.slice(1), 'ip', ...words.split(' ')]);
+    server = new WorldServer(there);
+    expect(await server.next()).toBe('ready');
+    const writer = systemWriter(root);
+    const { state } = await applyPlan(writer, await planNetworkCreate(root, { name: 'default', down: true }));
+    expect(state).toBe('applied');
+
+    const guest = await boot({ type: 'network', name: 'default' } as never);
+    await guest.printed(/guest: address c0a896/);
+    await expect.poll(() => guest.info.nics?.[0]?.addresses, { timeout: 10_000 }).toHaveLength(1);
+    await transfers(guest, '203.0.113.1');
+
+    await applyPlan(writer, await planNetworkDelete(root, networkNamed(root, 'default')));
+    writer.close();
+    world.kill();
+  }, 240_000);
+});
