@@ -40,12 +40,12 @@ const contestants: Readonly<Record<'vring' | 'qemu', Contestant>> = {
         echo vfio-pci >/sys/bus/pci/devices/${VF}/driver_override; echo ${VF} >/sys/bus/pci/drivers_probe`);
       return (
         'qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -serial stdio -monitor pipe:/root/monitor ' +
-        '-M q35,hpet=off,vmport=off,usb=off,sata=off,smbus=off -device pcie-root-port,id=port,slot=1,chassis=1 ' +
-        `${AGENT_GUEST} -device vfio-pci,host=${VF},id=nic,bus=port`
+        '-M q35,hpet=off,vmport=off,usb=off,sata=off,smbus=off -device pcie-root-port,id=rp1,slot=1,chassis=1 ' +
+        `${AGENT_GUEST} -device vfio-pci,host=${VF},id=nic,bus=rp1`
       );
     },
     detach: `echo device_del nic >${MONITOR}.in`,
-    attach: `echo device_add vfio-pci,host=${VF},id=nic,bus=port >${MONITOR}.in`,
+    attach: `echo device_add vfio-pci,host=${VF},id=nic,bus=rp1 >${MONITOR}.in`,
     stop: 'kill $(pidof qemu-system-x86_64)',
   },
 };
