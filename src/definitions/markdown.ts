@@ -50,12 +50,12 @@ does not support, such as UEFI firmware, or name a file that does not exist: it 
 \`!\` until it can start; \`vring vm show\` and the details in the UI (\`d\`) give every reason. YAML aliases and tags are not
 allowed, and a file may have at most 256 KiB.
 
-A disk without \`format\` is probed before each start. This version only supports raw disks, so an image in another format, which
-the guest would overwrite, is refused with the command that converts it. The guest may write anything, even to the first sector: vring
-never opens a backing file or parses a disk, so nothing that a guest writes gives it access to another host file. A guest that
-writes the header of another format to its own disk, with \`dd of=/dev/vda\` for instance, keeps running, but its next start is
-refused until the definition has \`format: raw\`. QEMU fails that write instead. Set \`format: raw\` for untrusted guests, so
-that they cannot prevent their own next start.
+A disk without \`format\` is probed before each start: raw disks and qcow2 images start, and an image in another format, which the
+guest would overwrite as a raw disk, is refused with the command that converts it. The guest may write anything, even to the first
+sector, so what a probe finds is never trusted with another file: a qcow2 image that has a backing file starts only if the definition
+has \`format: qcow2\`. A guest that writes the header of another format to its own raw disk, with \`dd of=/dev/vda\` for instance,
+keeps running, but its next start is refused or reads the disk as that image, until the definition has \`format: raw\`. QEMU fails
+that write instead. Set \`format\` for untrusted guests. [images.md](images.md) says more.
 
 Sizes are written as \`512M\`, \`1.5G\` or \`64MiB\`; a bare number is in MiB. Paths are absolute. Without \`machine.kernel\`,
 SeaBIOS boots the guest, by its \`boot\`; it is found where the package \`seabios\` has it, or in \`firmware-file\`. Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,

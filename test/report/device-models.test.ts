@@ -19,6 +19,7 @@ describe('the device models', () => {
       'net tap',
       'net hub',
       'net user',
+      'net passt',
       'net bridge',
       'net macvtap',
       'net network',
