@@ -47,6 +47,13 @@ const vmNouns: readonly Noun[] = [
     },
   },
   {
+    names: ['images', 'image', 'disks'],
+    go: ({ ui, state }, value) => {
+      openScreen(ui, { kind: 'images' });
+      if (value !== '') state.setFilter(value.replace(/^\//, ''));
+    },
+  },
+  {
     names: ['sort'],
     values: ({ ui }) => sortCompletions(ui),
     go: ({ ui }, value) => sortByLine(ui, value),

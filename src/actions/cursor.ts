@@ -29,6 +29,15 @@ export function moveInNetworks(ui: Ui, row: number): void {
   if (found !== undefined) state.setNetworkCursor({ key: found.key, index });
 }
 
+/** The same of the disk images. */
+export function moveInImages(ui: Ui, row: number): void {
+  const state = ui.store.getState();
+  const rows = ui.select.visibleImages(state);
+  const index = clamped(row, rows.length);
+  const found = rows[index];
+  if (found !== undefined) state.setImageCursor({ key: found.key, index });
+}
+
 /** The same of the overview, whose tables have one cursor. */
 export function moveInOverview(ui: Ui, row: number): void {
   const state = ui.store.getState();
@@ -63,6 +72,7 @@ export function pinCursor(ui: Ui): void {
   if (kind === 'vms') moveInVms(ui, ui.select.cursorRow(state));
   else if (kind === 'queues') moveInQueues(ui, ui.select.queueRow(state));
   else if (kind === 'networks') moveInNetworks(ui, ui.select.networkRow(state));
+  else if (kind === 'images') moveInImages(ui, ui.select.imageRow(state));
   else if (kind === 'overview') moveInOverview(ui, ui.select.overviewRow(state));
   else if (list !== null) moveInHostList(ui, ui.hostSelect.cursorRow(state, list));
 }

@@ -23,7 +23,7 @@ const DESCRIPTIONS = {
 } as const;
 
 /** Where number keys open screens: in a VM they open its tabs. */
-const OUTSIDE_A_VM = [...TOP_SCREENS, 'function'] as const;
+const OUTSIDE_A_VM = [...TOP_SCREENS, 'images', 'function'] as const;
 
 /** One key for each screen: its number in the header. */
 const go: readonly Action[] = TOP_SCREENS.map(screen => ({
@@ -80,7 +80,7 @@ const move: readonly Action[] = [
     label: 'back',
     phrase: 'go back',
     description: 'Clear the marks, else the filter, else go back',
-    screens: [...HOST_LISTS, 'overview', 'log', 'queues', 'networks'],
+    screens: [...HOST_LISTS, 'overview', 'log', 'queues', 'networks', 'images'],
     run: ({ ui, state }) => {
       if (shownList(state) !== null && state.marked.size > 0) state.setMarked(new Set());
       else if (shownFilter(state) === '') closeScreen(ui);
@@ -109,10 +109,11 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'refresh',
     description: 'Read the host again now; changes are also noticed automatically',
-    screens: [...HOST_LISTS, 'function', 'networks'],
+    screens: [...HOST_LISTS, 'function', 'networks', 'images'],
     run: ({ ui }) => {
       ui.host.refresh();
       ui.networks.refresh();
+      ui.images.refresh();
     },
   },
 ];

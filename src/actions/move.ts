@@ -1,7 +1,7 @@
 import type { AppState } from '../store/app-store.ts';
 import { bodyRows, currentScreen, showsHost } from '../store/ui-slice.ts';
 import { logRow, movedLogCursor } from '../view/log-rows.ts';
-import { moveInNetworks, moveInOverview, moveInQueues, moveInVms } from './cursor.ts';
+import { moveInImages, moveInNetworks, moveInOverview, moveInQueues, moveInVms } from './cursor.ts';
 import { moveInHost } from './host-move.ts';
 import type { Ui } from './ui.ts';
 import { moveInVm } from './vm-move.ts';
@@ -23,6 +23,8 @@ export function moveCursor(ui: Ui, rows: number): void {
     moveInQueues(ui, ui.select.queueRow(state) + rows);
   } else if (screen.kind === 'networks') {
     moveInNetworks(ui, ui.select.networkRow(state) + rows);
+  } else if (screen.kind === 'images') {
+    moveInImages(ui, ui.select.imageRow(state) + rows);
   } else if (screen.kind === 'log') {
     moveInLog(ui, rows);
   } else moveInVms(ui, ui.select.cursorRow(state) + rows);

@@ -1,10 +1,10 @@
 import type { NetworkRequest } from '../host/plan/networks/create.ts';
 import type { PlanRequest } from '../host-service/requests.ts';
 import { type Form, type FormField, type FormValues, formLayer } from '../store/layers.ts';
-import { factLines } from '../view/facts.ts';
 import { type NetworkRow, networkFacts } from '../view/network-rows.ts';
 import type { Action, ActionContext } from './action.ts';
 import { askForChange } from './host-change.ts';
+import { readFacts } from './read-facts.ts';
 import type { Ui } from './ui.ts';
 
 const FIELDS: readonly FormField[] = [
@@ -98,16 +98,6 @@ function change(kind: Extract<PlanRequest['kind'], `network-${'start' | 'stop' |
   return (context: ActionContext) => askForChange(context.ui, { kind, name: rowAtCursor(context)!.name });
 }
 
-/** All that there is to say about the row at the cursor, which may be more than fits below the list. */
-function readFacts({ ui, state }: ActionContext, row: NetworkRow): void {
-  const facts = networkFacts(row, Object.values(state.infos));
-  const lines = factLines(facts, state.size.columns - 1);
-  ui.read(
-    row.name,
-    lines.map(({ name, text }) => `${name} ${text}`),
-  );
-}
-
 export const networkActions: readonly Action[] = [
   {
     name: 'open-network',
@@ -118,7 +108,10 @@ export const networkActions: readonly Action[] = [
     screens: ['networks'],
     bar: 10,
     unavailable: context => (rowAtCursor(context) === undefined ? 'there is no network here' : null),
-    run: context => readFacts(context, rowAtCursor(context)!),
+    run: context => {
+      const row = rowAtCursor(context)!;
+      readFacts(context, row.name, networkFacts(row, Object.values(context.state.infos)));
+    },
   },
   {
     name: 'new-network',

@@ -9,6 +9,7 @@ import { detachActions } from './detach.ts';
 import { diskActions } from './disks.ts';
 import { hostActions } from './host.ts';
 import { hostViewActions } from './host-view.ts';
+import { imageActions } from './images.ts';
 import { logActions } from './log.ts';
 import { markActions } from './marks.ts';
 import { networkActions } from './networks.ts';
@@ -35,6 +36,7 @@ export const actions: readonly Action[] = [
   ...hostViewActions,
   ...hostActions,
   ...networkActions,
+  ...imageActions,
   ...attachActions,
   ...vmActions,
   ...snapshotActions,

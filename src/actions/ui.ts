@@ -11,7 +11,7 @@ import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
 import { HostFeed } from '../store/host-feed.ts';
 import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/layers.ts';
-import { NetworksFeed } from '../store/networks-feed.ts';
+import { ScreenFeed } from '../store/screen-feed.ts';
 import { SnapshotFeed } from '../store/snapshot-feed.ts';
 import type { Notice, Size } from '../store/ui-slice.ts';
 import { SampleFeed } from '../store/vm-sample-feed.ts';
@@ -19,6 +19,7 @@ import { own } from '../text/own.ts';
 import { printable, printableLines } from '../text/printable.ts';
 import { width } from '../text/width.ts';
 import { createHostSelectors, type HostSelectors } from '../view/host-selectors.ts';
+import { imageFilesOf } from '../view/image-rows.ts';
 import { createSelectors, type Selectors } from '../view/selectors.ts';
 import { CommandHistory } from './command-history.ts';
 
@@ -27,6 +28,10 @@ const NOTICE_MS = { info: 5000, error: 15_000 } as const;
 
 /** Terminals report every step of a change of size; the picture is drawn anew after the last one. */
 const RESIZE_SETTLES_MS = 60;
+
+/** Reading networks takes several programs of the host; images of some formats take qemu-img. */
+const NETWORKS_AGAIN_MS = 2000;
+const IMAGES_AGAIN_MS = 5000;
 
 /** Errors that may not fit into the status line of a small terminal (60 cells) are in the log, too. */
 const SHORT_CELLS = 58;
@@ -74,7 +79,8 @@ export class Ui {
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
   readonly snapshots: SnapshotFeed;
-  readonly networks: NetworksFeed;
+  readonly networks: ScreenFeed;
+  readonly images: ScreenFeed;
   readonly history = new CommandHistory();
   /** What was typed into the form for a new VM, until one is made of it. */
   newVm: FormValues = {};
@@ -102,7 +108,26 @@ export class Ui {
     this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
     this.snapshots = new SnapshotFeed(engine, this.store, clock);
-    this.networks = new NetworksFeed(() => this.host.connection(), this.store, clock);
+    const { networksRead, networksFailed, imagesRead, imagesFailed } = this.store.getState();
+    this.networks = new ScreenFeed(this.store, clock, {
+      screen: 'networks',
+      againMs: NETWORKS_AGAIN_MS,
+      read: async () => {
+        const found = await this.host.connection().client.call('networks', null);
+        return () => networksRead(found, clock.now());
+      },
+      failed: networksFailed,
+    });
+    this.images = new ScreenFeed(this.store, clock, {
+      screen: 'images',
+      againMs: IMAGES_AGAIN_MS,
+      read: async () => {
+        const files = imageFilesOf(Object.values(this.store.getState().infos));
+        const found = await this.host.connection().client.call('images', files);
+        return () => imagesRead(found);
+      },
+      failed: imagesFailed,
+    });
   }
 
   quit(): void {
@@ -139,6 +164,7 @@ export class Ui {
     this.consoles.close();
     this.snapshots.close();
     this.networks.close();
+    this.images.close();
     // What lies over the screen waits for nothing any more.
     this.store.setState({ layers: [] });
     await this.host.close();

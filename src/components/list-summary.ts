@@ -31,6 +31,12 @@ export function useListSummary(screen: TopScreen): string {
           ? `${all} network${all === 1 ? '' : 's'}`
           : matching(select.visibleNetworks(state).length, all);
       }
+      case 'images': {
+        const all = select.allImages(state).length;
+        return filterOf(state, 'images') === ''
+          ? `${all} image${all === 1 ? '' : 's'}`
+          : matching(select.visibleImages(state).length, all);
+      }
       case 'vms': {
         const all = state.order.length;
         if (state.markedVms.size > 0) return `${state.markedVms.size}/${all} marked`;

@@ -13,10 +13,11 @@ type ScreenTabsProps = {
   readonly room: number;
 };
 
-/** The program's name, the screens that number keys open, and which one is shown. */
+/** The program's name, the screens that number keys open, and the one that is shown, if no number opens it, too. */
 export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   const { style } = useTheme();
   const { program, named } = fitted(shown, room, columns < NAMES_COLUMNS ? 0 : TOP_SCREENS.length);
+  const unnumbered = !isNumbered(shown);
   return (
     <>
       {program && <Text {...style('focus')}>{PROGRAM}</Text>}
@@ -32,8 +33,14 @@ export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
           </Text>
         );
       })}
+      {unnumbered && <Text {...style('focus')}>{` [${SCREEN_NAMES[shown]}]`}</Text>}
     </>
   );
+}
+
+/** Others are opened by their names alone. */
+function isNumbered(shown: TopScreen): boolean {
+  return TOP_SCREENS.some(screen => screen === shown);
 }
 
 /**
@@ -42,7 +49,8 @@ export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
  */
 function fitted(shown: TopScreen, room: number, most: number): { program: boolean; named: number } {
   const brackets = 2;
-  const numbers = TOP_SCREENS.length * 2 + brackets;
+  const numbers =
+    TOP_SCREENS.length * 2 + brackets + (isNumbered(shown) ? 0 : SCREEN_NAMES[shown].length + 1);
   const cells = (named: number) =>
     TOP_SCREENS.reduce(
       (sum, screen, index) =>

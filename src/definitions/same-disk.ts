@@ -8,6 +8,8 @@ export type DiskUse = {
   readonly key: string;
   readonly file: string;
   readonly readonly: boolean;
+  /** Absent: its content is looked at. */
+  readonly format?: string | undefined;
 };
 
 /** Two disks of a VM are the same file, and at least one of them is writable. */
@@ -60,16 +62,24 @@ function sentence({ first, second }: Conflict): string {
   return `${same} is already used by ${first.key}: remove one of the two disks, or make both read-only`;
 }
 
-function disksOf({ disks, devices }: Disks): DiskUse[] {
+/** The files that the disks of a definition are in. */
+export function disksOf({ disks, devices }: Disks): DiskUse[] {
   return [
-    ...disks.flatMap(({ file, cdrom, readonly }, index) =>
-      file === undefined ? [] : [{ key: `disks[${index}].file`, file, readonly: cdrom || readonly }],
+    ...disks.flatMap(({ file, cdrom, readonly, format }, index) =>
+      file === undefined ? [] : [{ key: `disks[${index}].file`, file, readonly: cdrom || readonly, format }],
     ),
     ...devices.flatMap((device, index) => {
       const disk = deviceTable.disk(device);
       return disk === null
         ? []
-        : [{ key: `devices[${index}].path`, file: disk.path, readonly: disk.readonly }];
+        : [
+            {
+              key: `devices[${index}].path`,
+              file: disk.path,
+              readonly: disk.readonly,
+              format: disk.format,
+            },
+          ];
     }),
   ];
 }

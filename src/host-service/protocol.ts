@@ -8,6 +8,7 @@ import type { Plan } from '../host/plan/plan.ts';
 import type { UndoOutcome } from '../host/plan/run.ts';
 import type { StepState } from '../host/plan/step-states.ts';
 import type { HostPart } from './delta.ts';
+import type { HostImages } from './images.ts';
 import type { LastPlan, ShownPlan } from './plans.ts';
 import type { PlanRequest } from './requests.ts';
 import type { HostUsage } from './usage.ts';
@@ -21,6 +22,8 @@ export type HostCalls = {
   plan: { argument: PlanRequest; result: Plan };
   /** What VMs can be connected to, as it is now. */
   networks: { argument: null; result: HostNetworks };
+  /** Disk images: of definitions, in known folders, and the files that are given here. */
+  images: { argument: readonly string[]; result: HostImages };
   /** Whether functions can be passed to a VM, and what it takes. */
   assess: { argument: PassthroughRequest; result: Assessment };
   /** Reports its progress. */

@@ -121,6 +121,8 @@ export class HostServer {
         return this.#plans.make(argument);
       case 'networks':
         return this.#plans.networks();
+      case 'images':
+        return this.#service.images(argument);
       case 'assess':
         return this.#plans.assess(argument);
       case 'apply':

@@ -3,6 +3,7 @@ import type { PciFunction } from '../host/pci/function.ts';
 import type { HostRoot } from '../host/root.ts';
 import { printableDeep } from '../text/printable-deep.ts';
 import { functionsPart, type HostPart, hostParts, PART_ENTRIES } from './delta.ts';
+import type { HostImages, ImageReader } from './images.ts';
 import type { FunctionDetails } from './protocol.ts';
 import { readHost } from './read-host.ts';
 import { hasOtherCounts, hostSignature } from './signature.ts';
@@ -13,6 +14,7 @@ import { UsageReader } from './usage.ts';
 export class HostService {
   readonly #root: HostRoot;
   readonly #stateFolder: string;
+  #images: ImageReader | undefined;
   #known: HostReading = emptyHost;
   #signature = '';
 
@@ -58,6 +60,16 @@ export class HostService {
     if (fn === undefined) return null;
     const { regions, capabilities } = fn;
     return printableDeep({ ...readDetails(this.#root, fn), regions, capabilities });
+  }
+
+  /** Disk images, as they are now. @param files to be read beside those that are found */
+  async images(files: readonly string[]): Promise<HostImages> {
+    if (this.#images === undefined) {
+      // Reading definitions and images takes more code than all else that this thread does.
+      const { ImageReader } = await import('./images.ts');
+      this.#images ??= new ImageReader(this.#stateFolder);
+    }
+    return printableDeep(await this.#images.read(files));
   }
 
   /** A usage reader without a first sample. */

@@ -20,6 +20,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'open-vm-of-entry': ['enter'],
   'open-queue': ['enter'],
   'open-network': ['enter'],
+  'open-image': ['enter'],
   back: ['esc'],
   leave: ['esc'],
   'clear-filter': ['esc'],

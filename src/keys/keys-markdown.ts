@@ -54,7 +54,7 @@ const INTRODUCTION = `# Keys
 
 This page is generated from \`src/actions/\` and \`src/keys/bindings.ts\`; the help of the UI (\`?\`) shows the same, with the reason why an action
 is unavailable at the moment. Capital letters, \`a\` and \`u\` change a VM or the host, or sort a list; others change only what you see. On the command line
-(\`:\`) there are also \`:vm NAME\`, and the lists of the host with a filter or an address: \`:pci /igb\`, \`:pci 02:00.0\`.
+(\`:\`) there are also \`:vm NAME\`, \`:images\`, and the lists of the host with a filter or an address: \`:pci /igb\`, \`:pci 02:00.0\`.
 
 A change of the host is shown word for word before it is made: \`Tab\` and \`Enter\` apply it, \`w\` takes the whole IOMMU group, \`p\`
 has it made at each boot, too. Where a check blocks it, the address must be typed.

@@ -6,6 +6,7 @@ import { IommuScreen } from './host/iommu.tsx';
 import { PciScreen } from './host/pci.tsx';
 import { SriovScreen } from './host/sriov.tsx';
 import { VfioScreen } from './host/vfio.tsx';
+import { ImagesScreen } from './images.tsx';
 import { LogScreen } from './log.tsx';
 import { NetworksScreen } from './networks.tsx';
 import { OverviewScreen } from './overview.tsx';
@@ -38,6 +39,8 @@ export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) 
       return <QueuesScreen size={size} />;
     case 'networks':
       return <NetworksScreen size={size} />;
+    case 'images':
+      return <ImagesScreen size={size} />;
     case 'function':
       return <FunctionScreen address={screen.address} size={size} />;
   }

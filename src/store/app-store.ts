@@ -1,6 +1,7 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { type ConsoleSlice, createConsoleSlice } from './console-slice.ts';
 import { createHostSlice, type HostSlice } from './host-slice.ts';
+import { createImagesSlice, type ImagesSlice } from './images-slice.ts';
 import { createLinkSlice, type LinkSlice } from './link-slice.ts';
 import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
@@ -23,6 +24,7 @@ export type AppState = VmsSlice &
   HostSlice &
   ListSlice &
   NetworksSlice &
+  ImagesSlice &
   LinkSlice &
   SnapshotsSlice;
 export type AppStore = StoreApi<AppState>;
@@ -40,6 +42,7 @@ export function createAppStore(): AppStore {
     ...createListSlice(set, get),
     ...createLinkSlice(set, get),
     ...createNetworksSlice(set, get),
+    ...createImagesSlice(set, get),
     ...createSnapshotsSlice(set, get),
   }));
 }

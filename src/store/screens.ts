@@ -3,7 +3,7 @@ export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;
 export type HostList = (typeof HOST_LISTS)[number];
 
 export type Screen =
-  | { readonly kind: 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks' }
+  | { readonly kind: 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks' | 'images' }
   | { readonly kind: 'vm'; readonly id: string }
   /** One PCI function. */
   | { readonly kind: 'function'; readonly address: string };
@@ -22,7 +22,8 @@ export const TOP_SCREENS = [
   'queues',
   'networks',
 ] as const satisfies readonly TopScreen[];
-export type TopScreen = 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks';
+/** These, and those that only a name opens. */
+export type TopScreen = 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks' | 'images';
 
 export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
   overview: 'Overview',
@@ -36,11 +37,12 @@ export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string
   log: 'Log',
   queues: 'Queues',
   networks: 'Networks',
+  images: 'Images',
   function: 'function',
 };
 
 /** The screens that are one list, which can be filtered. */
-export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues', 'networks'] as const;
+export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues', 'networks', 'images'] as const;
 export type ListName = (typeof LISTS)[number];
 
 /** A row of a list, by its key; the index counts when that row is gone. */

@@ -3,11 +3,10 @@ import type { HostInterface, HostNetworks } from '../host/networks/host-networks
 import type { NetworkInfo } from '../host/networks/read.ts';
 import { filterOf } from '../store/list-slice.ts';
 import type { NetworkRates } from '../store/networks-slice.ts';
-import { sorted } from '../store/sort.ts';
 import { bytes } from '../text/units.ts';
 import { type Fact, fact } from './facts.ts';
-import { rowFilter, searched } from './filter.ts';
-import { fieldNamed, type ListColumn } from './list-columns.ts';
+import type { ListColumn } from './list-columns.ts';
+import { rowOfCursor, shownRows } from './list-rows.ts';
 import { memoized } from './memoized.ts';
 
 /** A network of vring's, another bridge of the host, or a TAP interface. */
@@ -238,22 +237,11 @@ export function createNetworkSelectors() {
 
   const visibleNetworks = memoized(
     state => [allNetworks(state), filterOf(state, 'networks'), state.sorts.networks] as const,
-    (rows, filter, sort): readonly NetworkRow[] => {
-      const { matches } = rowFilter(filter, NETWORK_COLUMNS);
-      const shown = filter.trim() === '' ? rows : rows.filter(row => matches(searched(row, NETWORK_COLUMNS)));
-      const value = sort === undefined ? undefined : fieldNamed(NETWORK_COLUMNS, sort.column)?.value;
-      return value === undefined ? shown : sorted(shown, value, sort!.descending);
-    },
+    (rows, filter, sort) => shownRows(rows, NETWORK_COLUMNS, filter, sort),
   );
-
-  /** Row of the cursor among the visible ones; where its row is gone, the one in its place. */
   const networkRow = memoized(
     state => [visibleNetworks(state), state.networkCursor] as const,
-    (rows, cursor): number => {
-      if (cursor === null) return 0;
-      const index = rows.findIndex(({ key }) => key === cursor.key);
-      return index >= 0 ? index : Math.max(0, Math.min(cursor.index, rows.length - 1));
-    },
+    (rows, cursor) => rowOfCursor(rows, cursor),
   );
   return { allNetworks, visibleNetworks, networkRow };
 }

@@ -6,6 +6,7 @@ import { own } from '../text/own.ts';
 import { bytes, nanoseconds, rate } from '../text/units.ts';
 import { rowFilter, searched } from './filter.ts';
 import { fieldNamed, type ListColumn } from './list-columns.ts';
+import { rowOfCursor } from './list-rows.ts';
 import { memoized } from './memoized.ts';
 
 /** A virtqueue of any VM. */
@@ -177,13 +178,9 @@ export function createQueueSelectors() {
       return value ? sorted(rows, value, sort.descending) : rows;
     },
   );
-  /** Row of the cursor; where it was when that queue is gone. */
   const queueRow = memoized(
     state => [visibleQueues(state), state.queueCursor] as const,
-    (rows, cursor) => {
-      const at = cursor === null ? 0 : rows.findIndex(({ key }) => key === cursor.key);
-      return at >= 0 ? at : Math.max(0, Math.min(cursor!.index, rows.length - 1));
-    },
+    (rows, cursor) => rowOfCursor(rows, cursor),
   );
   return { allQueues, visibleQueues, queueRow };
 }

@@ -7,6 +7,7 @@ import { currentScreen } from '../store/ui-slice.ts';
 import { own } from '../text/own.ts';
 import { createAlarmsSelector } from './alarms.ts';
 import { rowFilter, type Searched, searched } from './filter.ts';
+import { createImageSelectors } from './image-rows.ts';
 import { fieldNamed } from './list-columns.ts';
 import { createLogSelector } from './log-rows.ts';
 import { memoized } from './memoized.ts';
@@ -91,6 +92,7 @@ export function createSelectors() {
     ...createOverviewSelectors(alarms),
     ...createQueueSelectors(),
     ...createNetworkSelectors(),
+    ...createImageSelectors(),
   };
 }
 

@@ -3,6 +3,7 @@ import { HOST_LISTS } from '../store/screens.ts';
 import type { Sort } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { HOST_COLUMNS } from './host-lists.ts';
+import { IMAGE_COLUMNS } from './image-rows.ts';
 import type { ListColumn } from './list-columns.ts';
 import { NETWORK_COLUMNS } from './network-rows.ts';
 import { TOP_COLUMNS, TOP_FIRST } from './overview-rows.ts';
@@ -11,7 +12,7 @@ import { layoutColumns } from './table-columns.ts';
 import { VM_COLUMNS } from './vm-columns.ts';
 
 /** The screens whose rows can be sorted. */
-export const SORTED_SCREENS = ['overview', 'vms', ...HOST_LISTS, 'queues', 'networks'] as const;
+export const SORTED_SCREENS = ['overview', 'vms', ...HOST_LISTS, 'queues', 'networks', 'images'] as const;
 export type SortedScreen = (typeof SORTED_SCREENS)[number];
 
 export type SortColumn = ListColumn<never>;
@@ -22,6 +23,7 @@ const COLUMNS: Readonly<Record<SortedScreen, readonly SortColumn[]>> = {
   vms: VM_COLUMNS,
   queues: QUEUE_COLUMNS,
   networks: NETWORK_COLUMNS,
+  images: IMAGE_COLUMNS,
 };
 
 /** The columns that a screen's rows can be sorted by, in their order. */

@@ -2,6 +2,7 @@ import type { ListName } from '../store/screens.ts';
 import { printable } from '../text/printable.ts';
 import { columnsNamedBy } from './filter.ts';
 import { HOST_FIELDS } from './host-lists.ts';
+import { IMAGE_COLUMNS } from './image-rows.ts';
 import { type Field, fieldNamed } from './list-columns.ts';
 import { LOG_FIELDS } from './log-rows.ts';
 import { NETWORK_COLUMNS } from './network-rows.ts';
@@ -14,6 +15,7 @@ const FIELDS: Readonly<Record<ListName, readonly Field<never>[]>> = {
   log: LOG_FIELDS,
   queues: QUEUE_COLUMNS,
   networks: NETWORK_COLUMNS,
+  images: IMAGE_COLUMNS,
 };
 
 /** The first column that a filter names and the list does not have, so that the term is searched as text; null if none. */

@@ -12,7 +12,7 @@ import { FakeEngine } from '../support/fake-engine.ts';
 import { busy } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-const SCREENS = [...TOP_SCREENS, 'vm', 'function'] as const;
+const SCREENS = [...TOP_SCREENS, 'images', 'vm', 'function'] as const;
 
 /** Keys of actions that are there for the moment alone are told apart by that moment. */
 test.each(SCREENS)('no key means two things on the screen %s', screen => {

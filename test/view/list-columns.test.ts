@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { LISTS } from '../../src/store/screens.ts';
 import { HOST_COLUMNS } from '../../src/view/host-lists.ts';
+import { IMAGE_COLUMNS } from '../../src/view/image-rows.ts';
 import { fieldNamed, type ListColumn } from '../../src/view/list-columns.ts';
 import { LOG_COLUMNS } from '../../src/view/log-rows.ts';
 import { NETWORK_COLUMNS } from '../../src/view/network-rows.ts';
@@ -13,6 +14,7 @@ const COLUMNS: Readonly<Record<(typeof LISTS)[number], readonly ListColumn<never
   vms: VM_COLUMNS,
   queues: QUEUE_COLUMNS,
   networks: NETWORK_COLUMNS,
+  images: IMAGE_COLUMNS,
   log: LOG_COLUMNS,
 };
 

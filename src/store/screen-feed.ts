@@ -1,15 +1,20 @@
 import type { Clock } from '../clock.ts';
-import type { HostConnection } from '../host-service/source.ts';
 import type { AppState, AppStore } from './app-store.ts';
+import type { ScreenKind } from './screens.ts';
 import { currentScreen } from './ui-slice.ts';
 
-/** Reading takes several programs of the host. */
-const AGAIN_MS = 2000;
+export type ScreenReading = {
+  readonly screen: ScreenKind;
+  /** Until it is read again, after it was. */
+  readonly againMs: number;
+  /** @returns what puts it into the store. @throws why it cannot be read, as a sentence */
+  read(): Promise<() => void>;
+  failed(problem: string): void;
+};
 
-/** Keeps the networks of the host in the store while their screen is shown. */
-export class NetworksFeed {
-  readonly #connection: () => HostConnection;
-  readonly #store: AppStore;
+/** Keeps what a screen shows in the store while it is shown, by reading it again and again. */
+export class ScreenFeed {
+  readonly #reading: ScreenReading;
   readonly #clock: Clock;
   readonly #unsubscribe: () => void;
   #shown = false;
@@ -17,9 +22,8 @@ export class NetworksFeed {
   /** Counts the requests: the answer to an earlier one is old. */
   #request = 0;
 
-  constructor(connection: () => HostConnection, store: AppStore, clock: Clock) {
-    this.#connection = connection;
-    this.#store = store;
+  constructor(store: AppStore, clock: Clock, reading: ScreenReading) {
+    this.#reading = reading;
     this.#clock = clock;
     this.#unsubscribe = store.subscribe(state => this.#follow(state));
   }
@@ -30,14 +34,14 @@ export class NetworksFeed {
     this.#callOff();
   }
 
-  /** Reads them now. */
+  /** Reads it now. */
   refresh(): void {
     this.#callOff();
     if (this.#shown) void this.#read();
   }
 
   #follow(state: AppState): void {
-    const shown = currentScreen(state).kind === 'networks';
+    const shown = currentScreen(state).kind === this.#reading.screen;
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#callOff();
@@ -47,14 +51,15 @@ export class NetworksFeed {
 
   async #read(): Promise<void> {
     const request = ++this.#request;
+    const { againMs, read, failed } = this.#reading;
     try {
-      const found = await this.#connection().client.call('networks', null);
+      const found = await read();
       if (request !== this.#request) return;
-      this.#store.getState().networksRead(found, this.#clock.now());
+      found();
     } catch (error) {
       if (request !== this.#request) return;
-      this.#store.getState().networksFailed((error as Error).message);
+      failed((error as Error).message);
     }
-    this.#callOff = this.#clock.after(AGAIN_MS, () => void this.#read());
+    this.#callOff = this.#clock.after(againMs, () => void this.#read());
   }
 }
