@@ -36,12 +36,13 @@ export function requestOf(
 
 /** What of a VM matters to the devices that it gets. */
 export function passthroughVm(
-  { name, memory, cpus, balloon }: Definition,
+  { name, memory, machine, cpus, balloon }: Definition,
   state: PassthroughVm['state'],
 ): PassthroughVm {
   return {
     name,
     memoryBytes: memory.size,
+    firmware: machine.kernel === undefined,
     vcpus: cpus.maxcpus ?? cpus.count,
     hostCpus: cpus.pinning ?? null,
     state,

@@ -297,10 +297,11 @@ function withCompany(returning: readonly TakenDevice[], own: readonly TakenDevic
   return [...returning, ...company];
 }
 
-function vmOf({ name, memory, cpus, pin }: MachineConfig): Omit<PassthroughVm, 'state'> {
+function vmOf({ name, memory, boot, cpus, pin }: MachineConfig): Omit<PassthroughVm, 'state'> {
   return {
     name,
     memoryBytes: memory.bytes,
+    firmware: boot.kind === 'firmware',
     vcpus: cpus,
     hostCpus: pin ?? null,
     hugepageBytes: memory.hugepages === undefined ? null : bytesOf(memory.hugepages),

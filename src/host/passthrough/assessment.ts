@@ -19,6 +19,8 @@ export type PassthroughRequest = {
 export type PassthroughVm = {
   readonly name: string;
   readonly memoryBytes: number;
+  /** Whether firmware boots it, which has RAM end lower below 4 GiB. */
+  readonly firmware?: boolean;
   readonly vcpus: number;
   /** Host CPUs that its vCPUs are pinned to; null: any. */
   readonly hostCpus: readonly number[] | null;

@@ -1,4 +1,4 @@
-import { HIGH_RAM_START, LOW_RAM_END } from '../../vmm/memory/layout.ts';
+import { ramLayout } from '../../vmm/memory/ram-layout.ts';
 import { interruptRemapping, iommuFindings } from '../doctor/iommu.ts';
 import { readKernelConfig } from '../doctor/kernel-config.ts';
 import { isYes, readCpu } from '../doctor/processor.ts';
@@ -169,17 +169,14 @@ function reservedReasons(
     ];
   }
   if (vm === undefined) return [];
-  const ramEnd = vm.memoryBytes + (vm.memoryBytes <= LOW_RAM_END ? 0 : HIGH_RAM_START - LOW_RAM_END);
+  const ram = ramLayout(vm.memoryBytes, vm.firmware);
   const inRam = reserved.filter(
-    ({ start, type }) => type === 'reserved' && Number(start) < ramEnd && !isHole(Number(start)),
+    ({ start, end, type }) =>
+      type === 'reserved' &&
+      ram.some(({ address, size }) => Number(start) < address + size && Number(end) >= address),
   );
   if (inRam.length === 0) return [];
   const ranges = sentenceList(inRam.map(({ start, end }) => `${start}-${end}`));
   const reason = `the IOMMU cannot map ${ranges}, where the VM would have memory`;
   return [block('reserved', fn.address, reason, 'give the VM less memory')];
-}
-
-/** Guest RAM leaves out the last GiB below 4 GiB. */
-function isHole(address: number): boolean {
-  return address >= LOW_RAM_END && address < HIGH_RAM_START;
 }

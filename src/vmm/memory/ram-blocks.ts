@@ -3,7 +3,7 @@ import type { HostBlock } from '../../devices/host-block.ts';
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { HUGEPAGES, type HugepageSize, missingHugepages, readHugepages } from './hugepages.ts';
-import { FIRMWARE_LOW_RAM, HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
+import { type BlockPlace, ramLayout } from './ram-layout.ts';
 import { isSealed, sealedMemfd } from './sealed-memfd.ts';
 
 const MiB = 2 ** 20;
@@ -39,20 +39,6 @@ export type RamBlock = HostBlock & {
 /** Guest RAM can't be had; the message tells the user why and what to do. */
 export class RamError extends Error {
   override readonly name = 'RamError';
-}
-
-type BlockPlace = Pick<RamBlock, 'name' | 'address' | 'size' | 'offset'>;
-
-/** The blocks that `bytes` of RAM are divided into: one below 3 GiB, or less with firmware, and the rest from 4 GiB up. */
-export function ramLayout(bytes: number, firmware = false): BlockPlace[] {
-  const low = firmware
-    ? bytes <= FIRMWARE_LOW_RAM.most
-      ? bytes
-      : FIRMWARE_LOW_RAM.end
-    : Math.min(bytes, LOW_RAM_END);
-  const blocks = [{ name: 'ram-low', address: 0, size: low, offset: 0 }];
-  if (bytes > low) blocks.push({ name: 'ram-high', address: HIGH_RAM_START, size: bytes - low, offset: low });
-  return blocks;
 }
 
 /** Maps the blocks of a machine's RAM. They stay mapped until the owner unmaps them. @throws RamError */

@@ -268,6 +268,24 @@ describe('memory', () => {
   });
 });
 
+test('memory that the IOMMU cannot map, where the VM would have RAM', async () => {
+  const regions = (start: string, end: string) =>
+    serverTree().file('/sys/kernel/iommu_groups/63/reserved_regions', `${start} ${end} reserved\n`);
+  const reasons = async (tree: TreeBuilder, memoryBytes: number, firmware: boolean) =>
+    said(await assessed(tree, ['0000:b0:00.0'], { vm: { ...vm, memoryBytes, firmware } }), 'reserved');
+  const above4 = regions('0x0000000130000000', '0x00000001300fffff');
+  // With firmware, 3 GiB of RAM are 2 GiB, and 1 GiB from 4 GiB on.
+  expect(await reasons(above4, 3 * GiB, false)).toEqual([]);
+  expect(await reasons(above4, 3 * GiB, true)).toEqual([
+    'block: the IOMMU cannot map 0x130000000-0x1300fffff, where the VM would have memory',
+  ]);
+  const below3 = regions('0x00000000a0000000', '0x00000000a00fffff');
+  expect(await reasons(below3, 3 * GiB, false)).toHaveLength(1);
+  expect(await reasons(below3, 3 * GiB, true)).toEqual([]);
+  const around1 = regions('0x000000003ff00000', '0x0000000040000000');
+  expect(await reasons(around1, 1 * GiB, false)).toHaveLength(1);
+});
+
 test('a kernel that has only iommufd, and one that has neither interface', async () => {
   const release = '6.12.0-test';
   const kernel = (options: string, modules: string) =>

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
-import { ramLayout } from '../../../src/vmm/memory/ram-blocks.ts';
 import { duplicate, memfdCreate } from '../../../src/vmm/native/libc.ts';
 import { LocalOwner } from '../../support/local-owner.ts';
 
@@ -27,20 +26,6 @@ function byteAt(fd: number, at: number): number {
   readSync(fd, byte, 0, 1, at);
   return byte[0]!;
 }
-
-describe('the layout of guest RAM', () => {
-  it('is contiguous up to 3 GiB', () => {
-    expect(ramLayout(256 * MiB)).toEqual([{ name: 'ram-low', address: 0, size: 256 * MiB, offset: 0 }]);
-    expect(ramLayout(3 * GiB)).toEqual([{ name: 'ram-low', address: 0, size: 3 * GiB, offset: 0 }]);
-  });
-
-  it('continues at 4 GiB', () => {
-    expect(ramLayout(8 * GiB)).toEqual([
-      { name: 'ram-low', address: 0, size: 3 * GiB, offset: 0 },
-      { name: 'ram-high', address: 4 * GiB, size: 5 * GiB, offset: 3 * GiB },
-    ]);
-  });
-});
 
 describe('new RAM', () => {
   it('is in a file, where each block has its place', () => {
