@@ -4,15 +4,19 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { NetOptions } from '../../src/devices/backends/net.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { SnapshotStore } from '../../src/engine/snapshots/store.ts';
+import { placesWith } from '../../src/manager/machines/register.ts';
 import * as libc from '../../src/vmm/native/libc.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
+import { withOwnFolders } from '../support/manager-process.ts';
 import { enterOwnNetwork, ip } from '../support/own-network.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 
 const engines: LocalEngine[] = [];
 
+withOwnFolders();
 beforeAll(enterOwnNetwork);
 afterEach(async () => {
   await Promise.all(engines.splice(0).map(engine => engine.close()));
@@ -116,6 +120,32 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     expect(await a.command('net info card=1')).toContain('link=down');
     await engine.setLink(a.id, 'net1', true);
     await exchange();
+  });
+
+  test('before and after a VM is handed to another process, and after it is restored from a snapshot', async () => {
+    ip('link', 'add', 'br1', 'type', 'bridge', 'forward_delay', '0');
+    ip('link', 'set', 'br1', 'up');
+    const folder = temporaryFolder('/dev/shm');
+    const snapshots = { store: new SnapshotStore(join(folder, 'snapshots')), disks: join(folder, 'disks') };
+    const engine = new LocalEngine({
+      ...{ machines: new ProcessMachines(), takePlace: placesWith(null), snapshots },
+    });
+    const a = await guest(0, { type: 'tap', br: 'br1', ifname: 'tap7' }, {}, engine);
+    const tap = { type: 'tap', br: 'br1', ifname: 'tap8' };
+    const b = await guest(1, { type: 'hub', hub: 0, networks: [tap] }, {}, engine);
+    const exchange = async (from: GuestVm, to: GuestVm) =>
+      expect(await ping(from, to, 10, 1500, 'csum')).toMatchObject({ lost: 0, bad: 0 });
+    await exchange(a, b);
+    const pids = [a.info.pid, b.info.pid];
+    await engine.upgrade(a.id);
+    await exchange(a, b);
+    await engine.upgrade(b.id);
+    await exchange(b, a);
+    expect([a.info.pid, b.info.pid]).not.toEqual(pids);
+    await engine.snapshot(a.id, { name: 'one', disks: false });
+    await engine.kill(a.id);
+    await engine.restore(a.id, 'one', {});
+    await exchange(GuestVm.of(engine, a.id), b);
   });
 
   test('a script is run before a TAP interface is used, and another when the VM has ended', async () => {
