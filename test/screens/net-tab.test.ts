@@ -29,7 +29,7 @@ const card = (name: string, link: string): DeviceLabel => ({
   },
   facts: [
     { label: 'network', value: 'br0 (tap tap0)' },
-    { label: 'mac', value: '52:54:00:00:00:01' },
+    { label: 'MAC', value: '52:54:00:00:00:01' },
     { label: 'link', value: link },
     { label: 'queues', value: 2 },
     { label: 'limits', value: 'none' },

@@ -159,15 +159,15 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
         return [
           { label: 'network', value: backend.label },
           ...(backend.interface === null ? [] : [{ label: 'interface', value: backend.interface }]),
-          { label: 'mac', value: macText(net.mac) },
+          { label: 'MAC', value: macText(net.mac) },
           {
             label: 'link',
             value: !net.link ? 'down' : backend.connected ? 'up' : 'down (nobody at the other end)',
           },
-          { label: 'mtu', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
+          { label: 'MTU', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
           { label: 'queues', value: pairs },
-          { label: 'csum', value: (features & NET_FEATURE.checksum) !== 0n },
-          { label: 'tso', value: (features & NET_FEATURE.hostTso4) !== 0n },
+          { label: 'checksum offload', value: (features & NET_FEATURE.checksum) !== 0n },
+          { label: 'segmentation offload', value: (features & NET_FEATURE.hostTso4) !== 0n },
           { label: 'limits', value: netLimitsText(net.limits) },
         ];
       },

@@ -1,6 +1,7 @@
 import type { NetBackend } from '../backends/net.ts';
 import { type NetLimits, netLimitsOf, savedNetLimits } from '../backends/net-limits.ts';
 import type { AccessSize, DeviceState } from '../device.ts';
+import type { MachineServices } from '../machine-services.ts';
 import { booleanOf, bytesOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
 import { ModelQueue, type ModelQueueServices } from './model-queue.ts';
 import { type LinkMode, NetConfig } from './net-config.ts';
@@ -61,7 +62,11 @@ export class VirtioNet implements VirtioDevice, NetControl {
   #limits: NetLimits = {};
   #link = true;
 
-  constructor(options: VirtioNetOptions, backend: NetBackend, services: ModelQueueServices) {
+  constructor(
+    options: VirtioNetOptions,
+    backend: NetBackend,
+    services: ModelQueueServices & Pick<MachineServices, 'warn'>,
+  ) {
     const { pairs, features } = options;
     this.name = options.name;
     this.transportFeatures = options.transportFeatures;
@@ -84,7 +89,13 @@ export class VirtioNet implements VirtioDevice, NetControl {
     this.#reset();
     this.setLink(options.link);
     this.setLimits(options.limits);
-    backend.onConnected = () => this.#linkChanged();
+    backend.onConnected = connected => {
+      this.#linkChanged();
+      if (!connected)
+        services.warn(
+          `${this.name} has lost its network (${backend.label}), whose other end is gone: attach another card, or start the VM again`,
+        );
+    };
   }
 
   /** Negotiated. */

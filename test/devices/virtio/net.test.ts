@@ -237,6 +237,7 @@ describe('virtio-net', () => {
     backend().onConnected!(false);
     expect([config(6, 2), generation()]).toEqual([0, 3]);
     expect(built.facts).toContainEqual({ label: 'link', value: 'down (nobody at the other end)' });
+    expect(machine.warnings).toEqual([expect.stringMatching(/^net0 has lost its network \(/)]);
   });
 
   test('asks its driver to announce itself once it goes on from a state', () => {
