@@ -28,7 +28,11 @@ function registerMaking(image: Command): void {
         .argument('<image>', 'the new file')
         .argument('[size]', 'such as 20G; that of the backing file if there is one and this is left out')
         .description('Create an image')
-        .addOption(new Option('--format <format>', 'its format').choices(FORMATS).default('qcow2'))
+        .addOption(
+          new Option('--format <format>', 'its format (default: as its name ends, else qcow2)').choices(
+            FORMATS,
+          ),
+        )
         .option(
           '--backing <image>',
           'the image that it begins as: a linked clone, which writes to its own file only',
@@ -89,7 +93,10 @@ function registerMaking(image: Command): void {
         .argument('<to>', 'the new file')
         .description('Copy an image into another format')
         .addOption(
-          new Option('--format <format>', 'the format of the new file').choices(FORMATS).default('qcow2'),
+          new Option(
+            '--format <format>',
+            'the format of the new file (default: as its name ends, else qcow2)',
+          ).choices(FORMATS),
         )
         .addOption(
           new Option(
@@ -124,7 +131,7 @@ function registerChanging(image: Command): void {
       image
         .command('resize')
         .argument('<image>', 'the file')
-        .argument('<size>', 'such as 40G')
+        .argument('<size>', 'such as 40G, or +10G for so much more')
         .description('Give the disk in an image that no VM uses a new size')
         .option('--shrink', 'also a smaller one: what is beyond it is lost'),
     ),

@@ -24,14 +24,14 @@ import { Progress } from '../vm/progress.ts';
 
 export type Json = { readonly json?: boolean };
 export type CreateOptions = Json & {
-  readonly format: ImageFormat;
+  readonly format?: ImageFormat;
   readonly backing?: string;
   readonly backingFormat?: string;
   readonly clusterSize?: string;
   readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
 };
 export type ConvertOptions = Json & {
-  readonly format: ImageFormat;
+  readonly format?: ImageFormat;
   readonly fromFormat?: string;
   readonly compress?: boolean;
   readonly force?: boolean;
@@ -44,20 +44,35 @@ export type RebaseOptions = Json & {
   readonly unsafe?: boolean;
 };
 
+/** What the ending of a new file's name says, as other programs name their images; qcow2 if it says nothing. */
+const ENDINGS: Readonly<Record<string, ImageFormat>> = {
+  '.raw': 'raw',
+  '.img': 'raw',
+  '.vmdk': 'vmdk',
+  '.vdi': 'vdi',
+  '.vhd': 'vhd',
+  '.vhdx': 'vhdx',
+};
+
+function formatOfName(file: string): ImageFormat {
+  return ENDINGS[path.extname(file).toLowerCase()] ?? 'qcow2';
+}
+
 export async function create(file: string, size: string | undefined, options: CreateOptions): Promise<void> {
   if (size === undefined && options.backing === undefined)
     throw new UsageError('vring image create: give a size, such as 20G, or --backing');
   const backing = await backingOf(file, options);
+  const { format = formatOfName(file) } = options;
   await createImage({
     path: file,
-    format: options.format,
+    format,
     size: size === undefined ? undefined : parseSize(size, 'SIZE'),
     backing: backing ?? undefined,
     clusterSize:
       options.clusterSize === undefined ? undefined : parseSize(options.clusterSize, '--cluster-size'),
     preallocation: options.preallocation,
   });
-  await made(file, options.format, options);
+  await made(file, format, options);
 }
 
 export async function info(file: string, options: CheckOptions): Promise<void> {
@@ -66,7 +81,7 @@ export async function info(file: string, options: CheckOptions): Promise<void> {
 }
 
 export async function convert(from: string, to: string, options: ConvertOptions): Promise<number> {
-  const { format, fromFormat, compress = false, force = false } = options;
+  const { format = formatOfName(to), fromFormat, compress = false, force = false } = options;
   const conversion = { from, fromFormat, to, format, compress, force };
   const status = await cancelable(`converting ${from}`, run => convertImage(conversion, run));
   if (status === 0) await made(to, format, options);
@@ -75,7 +90,11 @@ export async function convert(from: string, to: string, options: ConvertOptions)
 
 export async function resize(file: string, size: string, options: ResizeOptions): Promise<void> {
   const { format, shrink = false } = options;
-  await resizeImage(file, { format, size: parseSize(size, 'SIZE'), shrink });
+  const given = parseSize(size.replace(/^\+/, ''), 'SIZE');
+  const before = size.startsWith('+') ? (await imageFacts(file, format)).size : 0;
+  if (before === null)
+    throw new Error(`the size of ${file} is not known: give the new one, not how much more`);
+  await resizeImage(file, { format, size: before + given, shrink });
   await made(file, format, options);
 }
 

@@ -34,7 +34,7 @@ const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { cwd: fol
 
 describe('vring image', () => {
   test('creates images, and linked clones of them', () => {
-    expect(vring(['create', 'base.img', '3M', '--format', 'raw'])).toMatchObject({ status: 0 });
+    expect(vring(['create', 'base.img', '3M'])).toMatchObject({ status: 0 });
     expect(json('info', 'base.img')).toMatchObject({ format: 'raw', size: 3 * MiB, problems: [] });
     expect(json('create', 'clone.qcow2', '--backing', 'base.img', '--cluster-size', '4K')).toMatchObject({
       image: { format: 'qcow2', size: 3 * MiB, backing: [{ path: 'base.img', format: 'raw' }] },
@@ -50,10 +50,10 @@ describe('vring image', () => {
   test.each(['vmdk', 'vdi', 'vhd', 'vhdx', 'raw'])('converts from and to %s', format => {
     const content = Buffer.alloc(4 * MiB, 'content');
     writeFileSync(join(folder, 'in.raw'), content);
-    expect(vring(['convert', 'in.raw', `middle.${format}`, '--format', format]).stderr).toBe('');
+    expect(vring(['convert', 'in.raw', `middle.${format}`]).stderr).toBe('');
     expect(json('info', `middle.${format}`)).toMatchObject({ format });
     expect(vring(['convert', `middle.${format}`, 'out.qcow2', '--compress']).stderr).toBe('');
-    expect(vring(['convert', 'out.qcow2', 'out.raw', '--format', 'raw']).stderr).toBe('');
+    expect(vring(['convert', 'out.qcow2', 'out.raw']).stderr).toBe('');
     // Some formats round the size up.
     expect(readFileSync(join(folder, 'out.raw')).subarray(0, content.length).equals(content)).toBe(true);
   });
@@ -77,6 +77,7 @@ describe('vring image', () => {
   test('resizes, and shrinks only if that is said', () => {
     qemuImg('create', '-q', '-f', 'qcow2', 'disk.qcow2', '4M');
     expect(json('resize', 'disk.qcow2', '8M')).toMatchObject({ image: { size: 8 * MiB } });
+    expect(json('resize', 'disk.qcow2', '+1M')).toMatchObject({ image: { size: 9 * MiB } });
     const refused = vring(['resize', 'disk.qcow2', '2M']);
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('use --shrink')]);
     expect(json('resize', 'disk.qcow2', '2M', '--shrink')).toMatchObject({ image: { size: 2 * MiB } });
