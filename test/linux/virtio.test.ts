@@ -1,9 +1,9 @@
-import { fstatSync, mkdtempSync, readSync, rmSync, writeSync } from 'node:fs';
+import { fstatSync, mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { charWire } from '../../src/vmm/backends/char/opened-char.ts';
-import { setNonblocking, socketPair } from '../../src/vmm/native/libc.ts';
+import { setNonblocking, socketPair, tryRead } from '../../src/vmm/native/libc.ts';
 import { LiveMachine } from '../support/live-machine.ts';
 import { makeLinux, whyNoLinux } from './linux-guest.ts';
 
@@ -72,7 +72,8 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     let received = '';
     machine.loop.watchFd(ours, false, () => {
       const bytes = Buffer.alloc(256);
-      received += bytes.toString('latin1', 0, readSync(ours, bytes));
+      // Nothing: an event may be reported twice.
+      received += bytes.toString('latin1', 0, Math.max(0, tryRead(ours, bytes)));
       if (received === 'port is open\n') writeSync(ours, 'ping over the port\n');
     });
     balloon.onChanged(() => {
