@@ -1,7 +1,8 @@
 import type { DeviceConfig } from '../devices/device-table.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
-import { type Form, type FormField, type FormValues, formLayer } from '../store/layers.ts';
+import type { FormField, FormValues } from '../store/layers.ts';
 import type { Ui } from './ui.ts';
+import { openWorkingForm } from './working-form.ts';
 
 const PERSIST: FormField = {
   key: 'persist',
@@ -32,50 +33,20 @@ export type AttachForm = {
 export function openAttachForm(ui: Ui, vm: VmInfo, asked: AttachForm): void {
   const runs = isAlive(vm);
   const { what, defaults, main } = asked;
-  const fields = [...asked.fields, ...(runs && vm.defined ? [PERSIST] : [])];
-  const valuesIn = (values: FormValues) => (key: string) => (values[key] ?? defaults[key] ?? '').trim();
-  /** What went wrong with the values as they are. */
-  let failure: string | null = null;
-  let isBusy = false;
-  const form: Form = {
+  openWorkingForm(ui, {
     title: runs ? `Attach ${what} to ${vm.name}` : `Add ${what} to the definition of ${vm.name}`,
     button: runs ? 'Attach' : 'Add',
     done: runs ? 'attach' : 'add',
-    fields: () => fields,
-    value: (values, { key }) => values[key] ?? defaults[key] ?? (key === PERSIST.key ? 'no' : ''),
-    problem: (values, { key }) => asked.problem(valuesIn(values)(key), key),
-    // It may be right by now: it does not keep anybody from trying again.
-    note: (values, { key }) =>
-      key === main && failure !== null ? failure : (asked.note?.(valuesIn(values), key) ?? null),
-    changed: () => {
-      failure = null;
-    },
-    submit: values => {
-      if (!isBusy) void attach(values);
-    },
-    leave: () => {},
-  };
-  const attach = async (values: FormValues) => {
-    isBusy = true;
-    try {
-      const value = valuesIn(values);
+    fields: [...asked.fields, ...(runs && vm.defined ? [PERSIST] : [])],
+    defaults: () => ({ [PERSIST.key]: 'no', ...defaults }),
+    main,
+    problem: (value, key) => asked.problem(value(key), key),
+    note: (value, key) => asked.note?.(value, key) ?? null,
+    run: async value => {
       ui.notify('info', `attaching ${asked.title(value)}`);
-      const text = await attached(ui, vm, asked.device(value), value(PERSIST.key) === 'yes');
-      ui.store.setState(({ layers }) => ({
-        layers: layers.filter(layer => layer.kind !== 'form' || layer.form !== form),
-      }));
-      ui.notify('info', text);
-    } catch (error) {
-      failure = (error as Error).message;
-      ui.notify('error', failure);
-      const top = ui.store.getState().layers.at(-1);
-      if (top?.kind === 'form' && top.form === form)
-        ui.store.getState().changeLayer(formLayer(form, top.values, 0, true));
-    } finally {
-      isBusy = false;
-    }
-  };
-  ui.store.getState().pushLayer(formLayer(form, {}));
+      return await attached(ui, vm, asked.device(value), value(PERSIST.key) === 'yes');
+    },
+  });
 }
 
 /** @returns what has become of it, in a sentence */

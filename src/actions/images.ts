@@ -1,6 +1,13 @@
 import { basename } from 'node:path';
 import { type ImageRow, imageFacts } from '../view/image-rows.ts';
 import type { Action, ActionContext } from './action.ts';
+import {
+  openConvertForm,
+  openCreateForm,
+  openResizeForm,
+  openSnapshotForm,
+  openTakeForm,
+} from './image-forms.ts';
 import { readFacts } from './read-facts.ts';
 
 function rowAtCursor({ ui, state }: ActionContext): ImageRow | undefined {
@@ -10,6 +17,20 @@ function rowAtCursor({ ui, state }: ActionContext): ImageRow | undefined {
 function noImage(context: ActionContext): string | null {
   return rowAtCursor(context) === undefined ? 'there is no image here' : null;
 }
+
+/** Why the image at the cursor cannot have snapshots, or has none though it should; null: it can. */
+function noSnapshots(least: number): (context: ActionContext) => string | null {
+  return context => {
+    const image = rowAtCursor(context)?.image;
+    if (image === undefined) return 'there is no image here';
+    if (image.format !== 'qcow2')
+      return `${basename(image.path)} is no qcow2 image: only those have snapshots`;
+    return image.snapshots.length < least ? `${basename(image.path)} has no snapshots` : null;
+  };
+}
+
+/** They are made by this process: neither the manager nor root is needed. */
+const CHANGES = { category: 'Host', screens: ['images'], changes: 'vm', withoutManager: true } as const;
 
 export const imageActions: readonly Action[] = [
   {
@@ -25,5 +46,76 @@ export const imageActions: readonly Action[] = [
       const row = rowAtCursor(context)!;
       readFacts(context, basename(row.image.path), imageFacts(row));
     },
+  },
+  {
+    name: 'check-image',
+    category: 'Look',
+    label: 'check',
+    phrase: 'check the image',
+    description: 'Look for errors in the tables of an image that no VM uses; offers to repair them',
+    screens: ['images'],
+    bar: 38,
+    unavailable: noImage,
+    run: async context => {
+      const { check } = await import('./image-work.ts');
+      await check(context.ui, rowAtCursor(context)!.image);
+    },
+  },
+  {
+    ...CHANGES,
+    name: 'new-image',
+    label: 'new',
+    phrase: 'create a disk image',
+    description: 'Create a disk image, or a linked clone of one: an image with a backing file',
+    bar: 30,
+    run: ({ ui }) => openCreateForm(ui),
+  },
+  {
+    ...CHANGES,
+    name: 'resize-image',
+    label: 'resize',
+    phrase: 'resize the image',
+    description: 'Give the disk in an image that no VM uses another size',
+    bar: 32,
+    unavailable: noImage,
+    run: context => openResizeForm(context.ui, rowAtCursor(context)!.image),
+  },
+  {
+    ...CHANGES,
+    name: 'convert-image',
+    label: 'convert',
+    phrase: 'convert the image',
+    description: 'Copy an image that no VM writes to into another format',
+    bar: 34,
+    unavailable: noImage,
+    run: context => openConvertForm(context.ui, rowAtCursor(context)!.image),
+  },
+  {
+    ...CHANGES,
+    name: 'snapshot-image',
+    label: 'snapshot',
+    phrase: 'take a snapshot of the image',
+    description: 'Keep the disk in a qcow2 image that no VM uses as it is now, under a name',
+    bar: 36,
+    unavailable: noSnapshots(0),
+    run: context => openTakeForm(context.ui, rowAtCursor(context)!.image),
+  },
+  {
+    ...CHANGES,
+    name: 'apply-image-snapshot',
+    label: 'apply snapshot',
+    phrase: 'apply a snapshot of the image',
+    description: 'Have the disk in a qcow2 image that no VM uses as it was when a snapshot was taken',
+    unavailable: noSnapshots(1),
+    run: context => openSnapshotForm(context.ui, rowAtCursor(context)!.image, 'apply'),
+  },
+  {
+    ...CHANGES,
+    name: 'delete-image-snapshot',
+    label: 'delete snapshot',
+    phrase: 'delete a snapshot of the image',
+    description: 'Delete a snapshot inside of a qcow2 image that no VM uses',
+    unavailable: noSnapshots(1),
+    run: context => openSnapshotForm(context.ui, rowAtCursor(context)!.image, 'delete'),
   },
 ];

@@ -86,6 +86,8 @@ export class Ui {
   newVm: FormValues = {};
   readonly networkChoices: () => NetworkChoices;
   readonly #picture: Picture;
+  readonly #closing = new AbortController();
+  readonly #begun = new Set<Promise<unknown>>();
   readonly #unsubscribe: () => void;
   #callOffNotice: () => void = () => {};
   #callOffRepaint: () => void = () => {};
@@ -167,11 +169,25 @@ export class Ui {
     this.images.close();
     // What lies over the screen waits for nothing any more.
     this.store.setState({ layers: [] });
+    this.#closing.abort(new Error('stopped, as vring ended'));
+    await Promise.allSettled([...this.#begun]);
     await this.host.close();
+  }
+
+  /** Begins something that is called off when the UI is closed, which waits for its end. */
+  async begin<Result>(something: (closing: AbortSignal) => Promise<Result>): Promise<Result> {
+    const begun = something(this.#closing.signal);
+    this.#begun.add(begun);
+    try {
+      return await begun;
+    } finally {
+      this.#begun.delete(begun);
+    }
   }
 
   /** Shows a message in the status line for a while. */
   notify(level: Notice['level'], text: string): void {
+    if (this.#closing.signal.aborted) return;
     if (level === 'error' && width(text) > SHORT_CELLS)
       this.store.getState().noted({ at: this.clock.wall(), vm: null, level, text });
     this.#show(level, text);

@@ -10,6 +10,8 @@ import { type ImageFacts, imageFacts } from '../engine/images/image-info.ts';
 export type HostImage = Omit<ImageFacts, 'format'> & {
   /** Null: it cannot be read; its problems say why. */
   readonly format: string | null;
+  /** As a definition says; null: none does. */
+  readonly definedFormat: string | null;
   /** The VMs whose definitions name it. */
   readonly definedIn: readonly string[];
 };
@@ -109,12 +111,13 @@ export class ImageReader {
   }
 
   async #image(path: string, { format, definedIn }: Wanted): Promise<HostImage> {
+    const defined = { definedFormat: format ?? null, definedIn };
     try {
-      return { ...(await this.#facts(path, format)), definedIn };
+      return { ...(await this.#facts(path, format)), ...defined };
     } catch (error) {
       const nothing = { format: null, size: null, allocated: 0, isBlockDevice: false };
       const none = { backing: [], snapshots: [], details: {} };
-      return { path, ...nothing, ...none, problems: [(error as Error).message], definedIn };
+      return { path, ...nothing, ...none, problems: [(error as Error).message], ...defined };
     }
   }
 

@@ -30,6 +30,7 @@ export class ScreenFeed {
 
   close(): void {
     this.#unsubscribe();
+    this.#shown = false;
     this.#request++;
     this.#callOff();
   }

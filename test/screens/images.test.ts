@@ -12,7 +12,7 @@ const GiB = 2 ** 30;
 function image(path: string, change: Partial<HostImage> = {}): HostImage {
   return {
     ...{ path, format: 'raw', size: 20 * GiB, allocated: 3 * GiB, isBlockDevice: false, backing: [] },
-    ...{ snapshots: [], problems: [], details: {}, definedIn: [] },
+    ...{ snapshots: [], problems: [], details: {}, definedFormat: null, definedIn: [] },
     ...change,
   };
 }
@@ -102,6 +102,18 @@ describe('disk images', () => {
     await start(columns, rows);
     driver.type('jj');
     if (columns >= 80) await driver.waitFor('before-upgrade');
+    expect(driver.screen).toMatchSnapshot();
+    expect(driver.wrapped).toBe(false);
+  });
+
+  test.each([
+    ['n', 'New disk image', 80, 24],
+    ['C', 'Convert ', 120, 40],
+    ['Y', 'Apply a snapshot', 80, 24],
+  ])('are changed by forms: %s opens %s at %i x %i', async (key, title, columns, rows) => {
+    await start(columns, rows);
+    driver.type(`jj${key}`);
+    await driver.waitFor(title);
     expect(driver.screen).toMatchSnapshot();
     expect(driver.wrapped).toBe(false);
   });

@@ -1,14 +1,13 @@
 import { type Command, Option } from 'commander';
+import { IMAGE_FORMATS, PREALLOCATIONS } from '../../engine/images/formats.ts';
 import { withManual } from '../manual.ts';
 import type { CheckOptions, ConvertOptions, CreateOptions, RebaseOptions, ResizeOptions } from './run.ts';
-
-const FORMATS = ['raw', 'qcow2', 'vmdk', 'vdi', 'vhd', 'vhdx'];
 
 const json = (command: Command) => command.option('--json', 'print JSON');
 const format = (command: Command) =>
   command.addOption(
     new Option('--format <format>', 'the format of the image (default: as its content looks)').choices(
-      FORMATS,
+      IMAGE_FORMATS,
     ),
   );
 
@@ -30,7 +29,7 @@ function registerMaking(image: Command): void {
         .description('Create an image')
         .addOption(
           new Option('--format <format>', 'its format (default: as its name ends, else qcow2)').choices(
-            FORMATS,
+            IMAGE_FORMATS,
           ),
         )
         .option(
@@ -41,16 +40,11 @@ function registerMaking(image: Command): void {
           new Option(
             '--backing-format <format>',
             'the format of that (default: as its content looks)',
-          ).choices(FORMATS),
+          ).choices(IMAGE_FORMATS),
         )
         .option('--cluster-size <size>', 'of a qcow2 image: 512 to 2M (default: 64K)')
         .addOption(
-          new Option('--preallocation <kind>', 'space that is taken at once').choices([
-            'off',
-            'metadata',
-            'falloc',
-            'full',
-          ]),
+          new Option('--preallocation <kind>', 'space that is taken at once').choices(PREALLOCATIONS),
         ),
     ).action(async (path: string, size: string | undefined, options: CreateOptions) => {
       const { create } = await import('./run.ts');
@@ -96,13 +90,13 @@ function registerMaking(image: Command): void {
           new Option(
             '--format <format>',
             'the format of the new file (default: as its name ends, else qcow2)',
-          ).choices(FORMATS),
+          ).choices(IMAGE_FORMATS),
         )
         .addOption(
           new Option(
             '--from-format <format>',
             'the format of the image (default: as its content looks)',
-          ).choices(FORMATS),
+          ).choices(IMAGE_FORMATS),
         )
         .option('--compress', 'compress the clusters of a qcow2 or vmdk image')
         .option('--force', 'replace a file that is there'),
@@ -202,7 +196,7 @@ function registerChains(image: Command): void {
       .option('--backing <image>', 'the new one; left out: none, and the image has everything itself')
       .addOption(
         new Option('--backing-format <format>', 'its format (default: as its content looks)').choices(
-          FORMATS,
+          IMAGE_FORMATS,
         ),
       )
       .option('--unsafe', 'change the name only, as after a file was moved'),

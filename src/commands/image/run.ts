@@ -1,4 +1,3 @@
-import path from 'node:path';
 import {
   type Backing,
   changeSnapshot,
@@ -6,10 +5,11 @@ import {
   commitImage,
   convertImage,
   createImage,
-  type ImageFormat,
+  namedBacking,
   rebaseImage,
   resizeImage,
 } from '../../engine/images/change-image.ts';
+import { formatOfName, type ImageFormat, type Preallocation } from '../../engine/images/formats.ts';
 import { type ImageFacts, imageFacts } from '../../engine/images/image-info.ts';
 import type { QemuImgOptions } from '../../engine/images/qemu-img.ts';
 import { parseSize } from '../../text/option-values.ts';
@@ -28,7 +28,7 @@ export type CreateOptions = Json & {
   readonly backing?: string;
   readonly backingFormat?: string;
   readonly clusterSize?: string;
-  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full';
+  readonly preallocation?: Preallocation;
 };
 export type ConvertOptions = Json & {
   readonly format?: ImageFormat;
@@ -43,20 +43,6 @@ export type RebaseOptions = Json & {
   readonly backingFormat?: string;
   readonly unsafe?: boolean;
 };
-
-/** What the ending of a new file's name says, as other programs name their images; qcow2 if it says nothing. */
-const ENDINGS: Readonly<Record<string, ImageFormat>> = {
-  '.raw': 'raw',
-  '.img': 'raw',
-  '.vmdk': 'vmdk',
-  '.vdi': 'vdi',
-  '.vhd': 'vhd',
-  '.vhdx': 'vhdx',
-};
-
-function formatOfName(file: string): ImageFormat {
-  return ENDINGS[path.extname(file).toLowerCase()] ?? 'qcow2';
-}
 
 export async function create(file: string, size: string | undefined, options: CreateOptions): Promise<void> {
   if (size === undefined && options.backing === undefined)
@@ -161,15 +147,11 @@ export async function rebase(file: string, options: RebaseOptions): Promise<numb
   return status;
 }
 
-/** As the image is to name it: a relative name starts at the image's folder. */
 async function backingOf(
   file: string,
   { backing, backingFormat }: { readonly backing?: string; readonly backingFormat?: string },
 ): Promise<Backing | null> {
-  if (backing === undefined) return null;
-  const format = backingFormat ?? (await imageFacts(backing)).format;
-  const name = path.isAbsolute(backing) ? backing : path.relative(path.dirname(file), backing);
-  return { path: name, format };
+  return backing === undefined ? null : await namedBacking(file, backing, backingFormat);
 }
 
 async function made(file: string, format: string | undefined, options: Json): Promise<void> {

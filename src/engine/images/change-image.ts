@@ -1,19 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import fsp from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
+import type { ImageFormat, Preallocation } from './formats.ts';
 import { imageFacts } from './image-info.ts';
 import { ImageError, type QemuImgOptions, qemuImg } from './qemu-img.ts';
-
-/** The formats that images are made in. */
-export const IMAGE_FORMATS = ['raw', 'qcow2', 'vmdk', 'vdi', 'vhd', 'vhdx'] as const;
-export type ImageFormat = (typeof IMAGE_FORMATS)[number];
 
 /** qemu-img's name. */
 const driverOf = (format: string) => (format === 'vhd' ? 'vpc' : format);
 
 export type Backing = { readonly path: string; readonly format: string };
+
+/**
+ * A backing file as an image is to name it: a relative name starts at the image's folder.
+ * @param format absent: as its content looks. @throws ImageError
+ */
+export async function namedBacking(image: string, file: string, format?: string): Promise<Backing> {
+  const name = isAbsolute(file) ? file : relative(dirname(image), file);
+  return { path: name, format: format ?? (await imageFacts(file)).format };
+}
 
 export type NewImage = {
   readonly path: string;
@@ -22,7 +28,7 @@ export type NewImage = {
   readonly size?: number | undefined;
   readonly backing?: Backing | undefined;
   readonly clusterSize?: number | undefined;
-  readonly preallocation?: 'off' | 'metadata' | 'falloc' | 'full' | undefined;
+  readonly preallocation?: Preallocation | undefined;
 };
 
 /** Makes an image, which is there afterwards as a whole or not at all. @throws ImageError */
