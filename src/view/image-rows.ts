@@ -15,8 +15,6 @@ export type ImageRow = {
   readonly image: HostImage;
   /** VMs that have it, or an image that it backs; `(off)` after those that will. */
   readonly vms: readonly string[];
-  /** VMs that run and have it. */
-  readonly running: readonly string[];
   /** The images that it backs. */
   readonly backs: readonly string[];
 };
@@ -145,7 +143,6 @@ export function imageRows({ images }: HostImages, vms: readonly VmInfo[]): Image
       key: path,
       image,
       vms: [...has, ...[...new Set(off)].map(name => `${name} (off)`)],
-      running: has,
       backs: above,
     };
   });
