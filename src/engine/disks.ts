@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { deviceTable } from '../devices/registry.ts';
 import { sizeText } from '../text/size.ts';
 import { DiskError } from '../vmm/backends/disk-error.ts';
 import { changeDiskSize, type SizeChange } from '../vmm/backends/disk-size.ts';
@@ -41,13 +40,18 @@ async function growQcow2(
   return bytes;
 }
 
-/** The file of a disk, by the name of its device. @throws an error for the user */
-function diskPath({ name, info, devices }: Vm, device: string): string {
-  const known = devices?.get(device);
-  const disk = known && deviceTable.disk(known);
-  if (disk) return disk.path;
+/**
+ * The file of a disk, by the name of its device, as the machine says: it alone knows the names, which depend on its device modules.
+ * @throws an error for the user
+ */
+function diskPath({ name, info }: Vm, device: string): string {
   const disks = info.topology?.devices.filter(({ backend }) => backend === 'disk') ?? [];
-  if (disks.some(label => label.name === device)) throw new Error(`${device} of ${name} is empty`);
-  const choice = disks.length === 0 ? 'it has none' : `it has ${disks.map(label => label.name).join(', ')}`;
-  throw new Error(`${name} has no disk "${device}": ${choice}`);
+  const disk = disks.find(label => label.name === device);
+  if (disk === undefined) {
+    const choice = disks.length === 0 ? 'it has none' : `it has ${disks.map(label => label.name).join(', ')}`;
+    throw new Error(`${name} has no disk "${device}": ${choice}`);
+  }
+  const fact = (wanted: string) => disk.facts.find(({ label }) => label === wanted)?.value;
+  if (fact('size') === undefined) throw new Error(`${device} of ${name} is empty`);
+  return String(fact('path'));
 }

@@ -140,8 +140,8 @@ describe('a usage error exits with 2 and names the problem', () => {
     [['run', GUEST, '--name', 'two words'], '--name: a name starts with'],
     [['run', GUEST, '--memory', '1M'], '--memory: at least 2M'],
     [
-      ['run', GUEST, '--disk', 'a.img,format=qcow2'],
-      '--disk a.img,format=qcow2: format takes raw, not qcow2; `qemu-img convert -O raw`',
+      ['run', GUEST, '--disk', 'a.img,format=vmdk'],
+      '--disk a.img,format=vmdk: format takes raw or qcow2, not vmdk; `vring image convert`',
     ],
     [['run', GUEST, '--hugepages', '3M'], 'hugepages'],
     [['run', GUEST, '--kvm', 'perhaps'], '--kvm'],

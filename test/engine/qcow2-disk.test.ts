@@ -96,6 +96,8 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     await verifies(1024);
     process.kill(guest.info.pid!, 'SIGKILL');
     await guest.reached('crashed');
+    // The kernel keeps the file open until it has finished the last requests.
+    await until(() => !isLocked());
     expectSound();
     const bytes = content();
     const blocks = Array.from({ length: 1024 }, (_, block) => bytes.readBigUInt64LE(4096 * block));

@@ -218,11 +218,17 @@ function resize(size: string, path: string): string {
   return shellText(['vring', 'image', 'resize', path, size]);
 }
 
+function creation(path: string): string {
+  return path.endsWith('.qcow2')
+    ? shellText(['vring', 'image', 'create', path, '10G'])
+    : truncate('10G', path);
+}
+
 function openAdvice(path: string, code: string): string {
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return `disk ${path} does not exist: create it with \`${truncate('10G', path)}\`, or correct the path`;
+      return `disk ${path} does not exist: create it with \`${creation(path)}\`, or correct the path`;
     case 'EACCES':
     case 'EPERM':
       return `no permission for disk ${path}: make it readable and writable for this user, or attach it read-only`;
