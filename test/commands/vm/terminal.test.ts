@@ -41,8 +41,8 @@ test('create prompts for a VM without options, and repeats a prompt after an inv
   const answers: [question: string, answer: string][] = [
     ['Name:', 'two words'],
     ['expected a name', 'web'],
-    ['Start from', 'i'],
-    ['installer is not available in this version: needs ide CD-ROMs', 'k'],
+    ['Start from', 'floppy'],
+    ['expected installer, cloud or kernel', 'k'],
     ['Kernel (a file)', kernel],
     ['Initial RAM disk', ''],
     ['command line', ''],
@@ -70,7 +70,7 @@ test('canceling the prompts changes nothing', async () => {
   await using terminal = onTerminal('vm', 'create', 'web');
   await terminal.shows('Start from');
   terminal.type('\x03');
-  await terminal.shows('nothing was changed');
+  await terminal.shows(/nothing was\s+changed/);
   expect(existsSync(definitionFile('web'))).toBe(false);
 });
 
@@ -90,7 +90,8 @@ describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
     await first.shows(/has the keyboard now\]/);
     first.type('lost');
     third.type('help\r');
-    await second.shows('help : this list');
+    // All of it: what comes later would push the next message off the screen.
+    await second.shows(/';' separa\s*tes commands\.\s+>/);
     expect(second.screen).not.toContain('lost');
     third.type('\x1d');
     await third.ended();
