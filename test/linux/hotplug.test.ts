@@ -9,7 +9,7 @@ import { fdsOf, openDisk } from '../../src/vmm/backends/open-disk.ts';
 import { HotPlug } from '../../src/vmm/machine/hot-plug/hot-plug.ts';
 import { diskFacts } from '../../src/vmm/machine/messages.ts';
 import { LiveMachine } from '../support/live-machine.ts';
-import { CHUNK, checksum, makeLinux, whyNoLinux } from './linux-guest.ts';
+import { CHUNK, checksum, filled, makeLinux, whyNoLinux } from './linux-guest.ts';
 
 const missing = whyNoLinux();
 if (missing !== null) console.warn(`skipped: ${missing}`);
@@ -18,19 +18,6 @@ if (missing !== null) console.warn(`skipped: ${missing}`);
 const [FIRST, PLACES] = [1, 15];
 /** How long it does, before its disk is to go. */
 const BUSY_MS = 200;
-
-/** What its write `number` has: xorshift64, from a seed (guest.h). */
-function contentOf(number: number): string {
-  const bytes = Buffer.alloc(CHUNK);
-  let state = BigInt(number);
-  for (let at = 0; at < CHUNK; at += 8) {
-    state = BigInt.asUintN(64, state ^ (state << 13n));
-    state ^= state >> 7n;
-    state = BigInt.asUintN(64, state ^ (state << 17n));
-    bytes.writeBigUInt64LE(state, at);
-  }
-  return checksum(bytes);
-}
 
 function chunkOf(path: string, index: number): string {
   const fd = openSync(path, 'r');
@@ -137,7 +124,7 @@ describe.skipIf(missing !== null)('Linux finds a disk that is plugged in, and re
           // Each place has the last that was written there; the very last write may or may not have come through.
           for (let number = Math.max(1, count - PLACES + 2); number <= count; number++)
             expect(chunkOf(path, FIRST + ((number - 1) % PLACES)), `write ${number} of ${path}`).toBe(
-              contentOf(number),
+              checksum(filled(number)),
             );
         }
         expect(machine.parts.chipset.devices.map(({ device }) => device.name)).not.toContain('blk0');

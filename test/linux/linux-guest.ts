@@ -13,6 +13,24 @@ export const DEVICES_KERNEL = join(repository, '../shared/guest/vmlinux-6.12-dev
 /** How much the programs read and write at a time, in bytes. */
 export const CHUNK = 65536;
 
+/** What the programs fill a chunk with from a seed: xorshift64 (guest.h). */
+export function filled(seed: number): Buffer {
+  const bytes = Buffer.alloc(CHUNK);
+  let state = BigInt(seed);
+  for (let at = 0; at < CHUNK; at += 8) {
+    state = BigInt.asUintN(64, state ^ (state << 13n));
+    state ^= state >> 7n;
+    state = BigInt.asUintN(64, state ^ (state << 17n));
+    bytes.writeBigUInt64LE(state, at);
+  }
+  return bytes;
+}
+
+/** Chunks that a program sends, each filled from its number. */
+export function sentByGuest(chunks: number): Buffer {
+  return Buffer.concat(Array.from({ length: chunks }, (_, chunk) => filled(chunk + 1)));
+}
+
 /** Why there is no Linux guest here; null if there is. */
 export function whyNoLinux(kernel = KERNEL): string | null {
   if (!existsSync(kernel)) return `there is no kernel at ${kernel}`;

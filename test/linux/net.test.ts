@@ -9,27 +9,12 @@ import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { enterOwnNetwork, ip } from '../support/own-network.ts';
-import { CHUNK, checksum, makeLinux, whyNoLinux } from './linux-guest.ts';
+import { CHUNK, checksum, makeLinux, sentByGuest, whyNoLinux } from './linux-guest.ts';
 
 const missing = whyNoLinux();
 if (missing !== null) console.warn(`skipped: ${missing}`);
 
 const CHUNKS = 16;
-
-/** What the guest sends: xorshift64 from the number of each chunk (guest.h). */
-function sentByGuest(): Buffer {
-  const bytes = Buffer.alloc(CHUNKS * CHUNK);
-  for (let chunk = 0; chunk < CHUNKS; chunk++) {
-    let state = BigInt(chunk + 1);
-    for (let at = 0; at < CHUNK; at += 8) {
-      state = BigInt.asUintN(64, state ^ (state << 13n));
-      state ^= state >> 7n;
-      state = BigInt.asUintN(64, state ^ (state << 17n));
-      bytes.writeBigUInt64LE(state, chunk * CHUNK + at);
-    }
-  }
-  return bytes;
-}
 
 /** Sends the guest's connection `bytes`, and takes as many. */
 async function exchange(server: Server, bytes: Uint8Array, connected: () => Promise<void>): Promise<Buffer> {
@@ -99,7 +84,7 @@ describe.skipIf(missing !== null)('Linux with a virtio network card', () => {
       });
       await guest.printed(/guest: sent/);
       const received = await transferred;
-      expect(received.equals(sentByGuest())).toBe(true);
+      expect(received.equals(sentByGuest(CHUNKS))).toBe(true);
       expect(pinged).toContain('3 received, 0% packet loss');
       expect(guest.output).toContain(`guest: received ${checksum(forGuest)}`);
       expect((await guest.reached('off')).broken).toEqual({});

@@ -14,28 +14,13 @@ import { HostRoot } from '../../src/host/root.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { enterOwnHost } from '../support/own-host.ts';
 import { ip } from '../support/own-network.ts';
-import { CHUNK, checksum, makeLinux, whyNoLinux } from './linux-guest.ts';
+import { CHUNK, checksum, makeLinux, sentByGuest, whyNoLinux } from './linux-guest.ts';
 
 const missing = whyNoLinux();
 if (missing !== null) console.warn(`skipped: ${missing}`);
 
 const CHUNKS = 8;
 const FROM_SERVER = Buffer.alloc(CHUNKS * CHUNK, 'from the world to the guest ');
-
-/** What the guest sends: xorshift64 from the number of each chunk (guest.h). */
-function sentByGuest(): Buffer {
-  const bytes = Buffer.alloc(CHUNKS * CHUNK);
-  for (let chunk = 0; chunk < CHUNKS; chunk++) {
-    let state = BigInt(chunk + 1);
-    for (let at = 0; at < CHUNK; at += 8) {
-      state = BigInt.asUintN(64, state ^ (state << 13n));
-      state ^= state >> 7n;
-      state = BigInt.asUintN(64, state ^ (state << 17n));
-      bytes.writeBigUInt64LE(state, chunk * CHUNK + at);
-    }
-  }
-  return bytes;
-}
 
 /** A server of the world: sends its bytes, takes as many, and prints who sent what. */
 const SERVER = `
@@ -106,7 +91,7 @@ describe.skipIf(missing !== null)('Linux with DHCP', () => {
   async function transfers(guest: GuestVm, from: string): Promise<void> {
     const { peer, content } = (await server!.next()) as { peer: string; content: string };
     expect(peer).toBe(from);
-    expect(Buffer.from(content, 'base64').equals(sentByGuest())).toBe(true);
+    expect(Buffer.from(content, 'base64').equals(sentByGuest(CHUNKS))).toBe(true);
     await guest.printed(/guest: sent/);
     expect(guest.output).toContain(`guest: received ${checksum(FROM_SERVER)}`);
     expect((await guest.reached('off')).broken).toEqual({});

@@ -92,6 +92,8 @@ void start(void)
 	drive = must("open drive", open_file("/dev/sr0", O_RDONLY | O_NONBLOCK));
 	must("lock", call(__NR_ioctl, drive, CDROM_LOCKDOOR, 1, 0, 0));
 	say_only("locked");
+	/* A line comes once the host has tried. */
+	must("await the host", call(__NR_read, 0, (long)buffer, 1, 0, 0));
 	must("unlock", call(__NR_ioctl, drive, CDROM_LOCKDOOR, 0, 0, 0));
 	must("eject", call(__NR_ioctl, drive, CDROMEJECT, 0, 0, 0));
 	say_only("ejected");

@@ -9,23 +9,10 @@ import { openDisk } from '../../src/vmm/backends/open-disk.ts';
 import { HotPlug } from '../../src/vmm/machine/hot-plug/hot-plug.ts';
 import { run } from '../rig/tools.ts';
 import { LiveMachine } from '../support/live-machine.ts';
-import { CHUNK, checksum, DEVICES_KERNEL, makeLinux, whyNoLinux } from './linux-guest.ts';
+import { CHUNK, checksum, DEVICES_KERNEL, filled, makeLinux, whyNoLinux } from './linux-guest.ts';
 
 const missing = whyNoLinux(DEVICES_KERNEL);
 if (missing !== null) console.warn(`skipped: ${missing}`);
-
-/** What the guest fills a chunk with from a seed: xorshift64 (guest.h). */
-function filled(seed: number): Buffer {
-  const bytes = Buffer.alloc(CHUNK);
-  let state = BigInt(seed);
-  for (let at = 0; at < CHUNK; at += 8) {
-    state = BigInt.asUintN(64, state ^ (state << 13n));
-    state ^= state >> 7n;
-    state = BigInt.asUintN(64, state ^ (state << 17n));
-    bytes.writeBigUInt64LE(state, at);
-  }
-  return bytes;
-}
 
 function chunkOf(path: string, index: number): Buffer {
   const fd = openSync(path, 'r');
@@ -110,8 +97,10 @@ describe.skipIf(missing !== null)('Linux with a SCSI disk and a CD drive', () =>
       };
       const hear = (line: string) => {
         said.push(line);
-        if (line === 'locked')
+        if (line === 'locked') {
           expect(() => drive.change(medium, false)).toThrow(/the guest has locked the tray of cd0/);
+          live.type('com1', '\n');
+        }
         if (line === 'ejected') {
           live.after(200, () => drive.change(medium, false));
         }

@@ -59,7 +59,7 @@ export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
 
 const com1Options = (z: Zod) => z.strictObject({ ...deviceFields(z, 'com1'), ...charFields(z, 'console') });
 
-/** COM1 as a machine with other wishes than a console has it. */
+/** COM1 of a machine that connects it to something else than the console. */
 export const configuredCom1: ConfigurableType<ReturnType<typeof com1Options>> = {
   type: 'com1',
   title: '16550A serial port',
