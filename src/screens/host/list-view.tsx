@@ -1,17 +1,15 @@
-import { Box, Text } from 'ink';
 import { type ReactNode, useMemo } from 'react';
-import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import { FactLines } from '../../components/fact-lines.tsx';
+import { useAppState, useUi } from '../../components/contexts.ts';
 import { Table } from '../../components/table/table.tsx';
 import { filterOf } from '../../store/list-slice.ts';
 import type { HostList } from '../../store/screens.ts';
 import type { Size } from '../../store/ui-slice.ts';
-import { pad } from '../../text/width.ts';
-import { type Fact, factLines } from '../../view/facts.ts';
+import type { Fact } from '../../view/facts.ts';
 import { OWNER, type PCI_COLUMNS } from '../../view/host-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import { noMatchText } from '../../view/unknown-columns.ts';
-import { splitPlaces } from './split.ts';
+import { ListAndSide } from '../list-and-side.tsx';
+import { splitPlaces } from '../split.ts';
 
 /** The columns of a list whose rows are functions. */
 export type HostLayout = ColumnLayout<(typeof PCI_COLUMNS)[number]>;
@@ -31,7 +29,7 @@ type ListViewProps<Row, Of extends Column> = {
   readonly details?: 'elsewhere' | 'here';
 };
 
-/** A list of the host, and the details of the row that the cursor is on: beside it, or below where it is narrow. */
+/** A list of the host, and the details of the row that the cursor is on. */
 export function ListView<Row, Of extends Column>(props: ListViewProps<Row, Of>) {
   const { list, size, columns, rows, renderRow } = props;
   const { hostSelect } = useUi();
@@ -46,24 +44,18 @@ export function ListView<Row, Of extends Column>(props: ListViewProps<Row, Of>) 
     return layoutColumns(shown, split.list.columns);
   }, [columns, split.list.columns, owned]);
   return (
-    <Box flexDirection={split.beside ? 'row' : 'column'} width={size.columns} height={size.rows}>
-      <Box flexDirection="column" width={split.list.columns} height={split.list.rows} overflow="hidden">
-        <Table
-          layout={layout}
-          rows={rows}
-          height={split.list.rows}
-          cursor={cursor}
-          focused
-          empty={empty}
-          sort={sort}
-          renderRow={(row, selected) => renderRow(row, layout, selected)}
-        />
-      </Box>
-      {split.beside && <SideRule rows={size.rows} />}
-      {split.details && (
-        <DetailsPane title={props.title} facts={props.facts} size={split.details} ruled={!split.beside} />
-      )}
-    </Box>
+    <ListAndSide size={size} split={split} title={props.title} facts={props.facts}>
+      <Table
+        layout={layout}
+        rows={rows}
+        height={split.list.rows}
+        cursor={cursor}
+        focused
+        empty={empty}
+        sort={sort}
+        renderRow={(row, selected) => renderRow(row, layout, selected)}
+      />
+    </ListAndSide>
   );
 }
 
@@ -79,40 +71,4 @@ function useEmptyText(list: HostList, otherwise: string): string {
   if (reading) return 'Reading the host: the functions come first';
   if (filter !== '') return noMatchText(list, filter, 'Nothing');
   return problem ?? otherwise;
-}
-
-function SideRule({ rows }: { rows: number }) {
-  const { style, glyphs } = useTheme();
-  return (
-    <Box width={1} height={rows}>
-      <Text {...style('text.secondary')}>{Array.from({ length: rows }, () => glyphs.side).join('\n')}</Text>
-    </Box>
-  );
-}
-
-type DetailsPaneProps = {
-  readonly title: string;
-  readonly facts: readonly Fact[];
-  readonly size: Size;
-  /** A rule above it takes a line of its own. */
-  readonly ruled: boolean;
-};
-
-function DetailsPane({ title, facts, size, ruled }: DetailsPaneProps) {
-  const { style, glyphs } = useTheme();
-  const { columns } = size;
-  const rule = title === '' ? glyphs.rule : `${glyphs.rule} ${title} `;
-  const heading = ruled ? rule + glyphs.rule.repeat(columns) : ` ${title}`;
-  return (
-    <Box flexDirection="column" width={columns} height={size.rows + (ruled ? 1 : 0)}>
-      <Text wrap="truncate" {...style('text.heading')}>
-        {pad(heading, columns, 'left', '')}
-      </Text>
-      <FactLines
-        lines={factLines(facts, columns - 1)}
-        columns={columns}
-        rows={ruled ? size.rows : size.rows - 1}
-      />
-    </Box>
-  );
 }

@@ -1,4 +1,4 @@
-import type { Size } from '../../store/ui-slice.ts';
+import type { Size } from '../store/ui-slice.ts';
 
 /** From here on the details stand beside the list. */
 const WIDE_COLUMNS = 160;
