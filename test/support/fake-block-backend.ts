@@ -1,4 +1,6 @@
 import type { DiskFormat, DiskLimits } from '../../src/devices/backends/disk.ts';
+import type { DiskPort, DiskPortOptions } from '../../src/devices/backends/disk-port.ts';
+import type { GuestMemory } from '../../src/devices/guest-memory.ts';
 import type {
   BlockBackend,
   BlockQueue,
@@ -6,8 +8,10 @@ import type {
   DiskErrors,
 } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueProgress, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
+import { FakeDiskPort, SparseContent } from './fake-disk-port.ts';
+import { FakeMemory } from './fake-memory.ts';
 
-/** A disk whose queues do nothing but remember how they were started. */
+/** A disk whose queues do nothing but remember how they were started; a port of it has what has been written. */
 export class FakeBlockBackend implements BlockBackend {
   readonly file = 'fd00:1';
   size = 64 * 2 ** 20;
@@ -36,6 +40,11 @@ export class FakeBlockBackend implements BlockBackend {
   readonly errors = new Map<number, DiskErrors[]>();
   /** Those that have occurred again by the end of a period. */
   readonly errorsAgain = new Map<number, DiskErrors[]>();
+  readonly content = new SparseContent();
+  /** What its ports transfer to and from. */
+  memory: GuestMemory = new FakeMemory(0);
+  /** The one that was opened last. */
+  port: FakeDiskPort | null = null;
 
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
     if (queue.index === this.refuse) throw new Error('no thread for the queue');
@@ -73,6 +82,11 @@ export class FakeBlockBackend implements BlockBackend {
     };
   }
 
+  openPort(options: DiskPortOptions): DiskPort {
+    this.port = new FakeDiskPort(this, this.memory, options);
+    return this.port;
+  }
+
   /** The host ends what holds up the queues. */
   release(): void {
     for (const end of [...this.held.values()]) end();
@@ -91,7 +105,9 @@ export class FakeBlockBackend implements BlockBackend {
   }
 
   close(): void {
-    if (this.running.size > 0) throw new Error('a queue still uses the disk');
+    if (this.running.size > 0 || this.port?.closed === false) {
+      throw new Error('a queue or a port still uses the disk');
+    }
     this.closed = true;
   }
 }

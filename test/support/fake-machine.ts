@@ -13,6 +13,7 @@ import { DirtyLog } from '../../src/vmm/memory/dirty-log.ts';
 import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
 import { fakeBlock } from './fake-block.ts';
+import { FakeBlockBackend } from './fake-block-backend.ts';
 import { FakeDiscards } from './fake-discards.ts';
 import { FakeEntropy } from './fake-entropy.ts';
 import { FakeHostDevices } from './fake-host-device.ts';
@@ -235,7 +236,10 @@ export class FakeMachine {
       },
       hostDevices: this.hostDevices,
       backends: machineBackends({
-        disk: () => this.disk!,
+        disk: () => {
+          if (this.disk instanceof FakeBlockBackend) this.disk.memory = memory;
+          return this.disk!;
+        },
         net: () => this.network,
         char: noCharacters,
       }),
