@@ -5,6 +5,7 @@ import type { DiskLimits, DiskOptions } from './backends/disk.ts';
 import type { NetLimits } from './backends/net-limits.ts';
 import type { BootDevice } from './boot-device.ts';
 import type { Cancel, Device, IoHandler } from './device.ts';
+import type { ScreenControl } from './display/screen-frame.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
@@ -91,6 +92,7 @@ export type DeviceCapabilities = {
   readonly nic?: NicControl;
   readonly hostDevice?: HostDeviceControl;
   readonly balloon?: BalloonControl;
+  readonly screen?: ScreenControl;
 };
 
 /** A new device, and what the machine must connect for it. */

@@ -114,6 +114,7 @@ const topology = z.object({
           .max(100),
         hostDevice: hostDevice.optional(),
         balloon: balloon.optional(),
+        screen: z.literal(true).exactOptional(),
         removing: z.int().min(0).max(MAX_TIME).exactOptional(),
       }),
     )

@@ -240,7 +240,8 @@ export class Chipset {
       const hostDevice = capabilities?.hostDevice?.facts;
       const label = { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
       const balloon = capabilities?.balloon?.facts;
-      return { ...label, ...(hostDevice && { hostDevice }), ...(balloon && { balloon }) };
+      const screen = capabilities?.screen && { screen: true as const };
+      return { ...label, ...(hostDevice && { hostDevice }), ...(balloon && { balloon }), ...screen };
     });
   }
 
