@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine } from './support/fake-engine.ts';
 import { busy, idle, withVcpus } from './support/guest-scripts.ts';
 import { ManualClock } from './support/manual-clock.ts';
@@ -6,20 +6,15 @@ import { KEY, TerminalDriver } from './support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
-const drivers: TerminalDriver[] = [];
 
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
 
 /** The UI on a terminal of this size, after the first sample. */
 async function start(columns = 80, rows = 24, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, options);
-  drivers.push(driver);
   await driver.waitFor('q quit');
   clock.advance(250);
   return driver;

@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 // Ink's colors are decided when it is loaded: before the imports, say that the terminal has the 16.
 vi.hoisted(() => {
@@ -10,11 +10,6 @@ import { busy, idle } from './support/guest-scripts.ts';
 import { ManualClock } from './support/manual-clock.ts';
 import { KEY, TerminalDriver } from './support/terminal-driver.ts';
 
-const drivers: TerminalDriver[] = [];
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
-
 /** Goes through list, VM screen with a colored console, and a question. */
 async function tour(env: NodeJS.ProcessEnv) {
   const clock = new ManualClock();
@@ -25,7 +20,6 @@ async function tour(env: NodeJS.ProcessEnv) {
   const driver = new TerminalDriver(engine, clock, 80, 24, {
     env: { TERM: 'xterm', LANG: 'C.UTF-8', ...env },
   });
-  drivers.push(driver);
   await driver.waitFor('crashed');
   clock.advance(250);
   driver.type(KEY.enter);

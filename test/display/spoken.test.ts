@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { spokenChanges, spokenLines } from '../../src/display/spoken-lines.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { busy } from '../support/guest-scripts.ts';
@@ -25,13 +25,9 @@ describe('a picture as lines', () => {
 describe('the UI for a screen reader', () => {
   let clock: ManualClock;
   let engine: FakeEngine;
-  const drivers: TerminalDriver[] = [];
   beforeEach(() => {
     clock = new ManualClock();
     engine = new FakeEngine(clock, { remote: true });
-  });
-  afterEach(async () => {
-    for (const driver of drivers.splice(0)) await driver.leave();
   });
 
   /** Lets time pass until nothing more is said. @returns what was said since the last time, by line */
@@ -48,7 +44,6 @@ describe('the UI for a screen reader', () => {
   async function start() {
     listened = 0;
     const driver = new TerminalDriver(engine, clock, 120, 40, { screenReader: true });
-    drivers.push(driver);
     return driver;
   }
 

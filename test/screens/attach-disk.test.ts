@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { complete } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -23,7 +23,6 @@ beforeEach(() => {
   disk = join(folder, 'images', 'data.raw');
   writeFileSync(disk, '');
 });
-afterEach(() => driver.leave());
 
 /** The tab of disks of a VM. */
 async function start({ defined = true, columns = 80, rows = 24 } = {}): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { MAX_COPIED_BYTES } from '../../src/console/clipboard.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { busy } from '../support/guest-scripts.ts';
@@ -8,21 +8,16 @@ import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 let clock: ManualClock;
 let engine: FakeEngine;
 let id: string;
-const drivers: TerminalDriver[] = [];
 
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
   id = engine.add('demo', busy);
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
 
 /** The console's tab. */
 async function start(columns = 80, rows = 24, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, { open: id, ...options });
-  drivers.push(driver);
   await driver.waitFor('q quit');
   driver.type('8');
   await driver.waitFor('SERIAL CONSOLE');

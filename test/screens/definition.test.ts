@@ -10,7 +10,6 @@ import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 let clock: ManualClock;
 let engine: FakeEngine;
 let folder: string;
-const drivers: TerminalDriver[] = [];
 const { VISUAL, EDITOR } = process.env;
 
 beforeEach(() => {
@@ -20,8 +19,7 @@ beforeEach(() => {
   engine.texts.set('web', 'name: web\nmemory: 1G\n');
   folder = temporaryFolder();
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
+afterEach(() => {
   for (const [name, value] of Object.entries({ VISUAL, EDITOR })) {
     if (value === undefined) delete process.env[name];
     else process.env[name] = value;
@@ -30,7 +28,6 @@ afterEach(async () => {
 
 async function start(columns = 80, rows = 24, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, options);
-  drivers.push(driver);
   await driver.waitFor('q quit');
   return driver;
 }

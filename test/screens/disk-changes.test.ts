@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { complete } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -16,7 +16,6 @@ beforeEach(async () => {
   driver.type(`${KEY.enter}5`);
   await driver.waitFor('DISK');
 });
-afterEach(() => driver.leave());
 
 test('a disk is given the size that is typed, or that of its file', async () => {
   driver.type('Z');

@@ -39,8 +39,7 @@ beforeEach(() => {
   disks = join(root, 'disks');
   searched = process.env.PATH;
 });
-afterEach(async () => {
-  await driver.leave();
+afterEach(() => {
   process.env.PATH = searched;
   rmSync(root, { recursive: true });
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { HostImage, HostImages } from '../../src/host-service/images.ts';
 import type { HostSource } from '../../src/host-service/source.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
@@ -53,7 +53,6 @@ beforeEach(() => {
   answer = () => found;
   asked = [];
 });
-afterEach(() => driver.leave());
 
 const host: HostSource = {
   unchangeable: null,

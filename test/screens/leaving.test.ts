@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { busy } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -6,19 +6,14 @@ import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
-const drivers: TerminalDriver[] = [];
 
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock, { remote: true });
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
 
 async function start(columns = 80, rows = 24, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, options);
-  drivers.push(driver);
   await driver.waitFor('q quit');
   return driver;
 }

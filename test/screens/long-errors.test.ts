@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { busy, idle } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -12,7 +12,6 @@ beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
 });
-afterEach(() => driver.leave());
 
 const start = async (columns: number, rows: number) => {
   driver = new TerminalDriver(engine, clock, columns, rows);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { DeviceLabel } from '../../src/vmm/machine/topology.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { complete } from '../support/guest-scripts.ts';
@@ -16,7 +16,6 @@ beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
 });
-afterEach(() => driver.leave());
 
 const card = (name: string, link: string): DeviceLabel => ({
   ...{

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { HostNetworks } from '../../src/host/networks/host-networks.ts';
 import type { InterfaceTraffic } from '../../src/host/networks/read.ts';
 import type { Plan } from '../../src/host/plan/plan.ts';
@@ -68,7 +68,6 @@ beforeEach(() => {
   bytes = 1000;
   asked = [];
 });
-afterEach(() => driver.leave());
 
 const host: HostSource = {
   unchangeable: null,

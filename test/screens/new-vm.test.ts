@@ -13,7 +13,6 @@ const CTRL_S = '\x13';
 let clock: ManualClock;
 let engine: FakeEngine;
 let folder: string;
-const drivers: TerminalDriver[] = [];
 const { VRING_STATE_DIR, HOME } = process.env;
 
 beforeEach(() => {
@@ -25,8 +24,7 @@ beforeEach(() => {
   process.env.HOME = folder;
   writeFileSync(join(folder, 'vmlinuz'), 'kernel');
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
+afterEach(() => {
   for (const [name, value] of Object.entries({ VRING_STATE_DIR, HOME })) {
     if (value === undefined) delete process.env[name];
     else process.env[name] = value;
@@ -36,7 +34,6 @@ afterEach(async () => {
 /** The form as it opens. */
 async function open(columns = 80, rows = 24, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, options);
-  drivers.push(driver);
   await driver.waitFor('q quit');
   driver.type('n');
   await driver.waitFor('Start from');

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { TreeBuilder } from '../host/trees/builder.ts';
 import { pressure } from '../host/trees/common.ts';
 import { serverTree } from '../host/trees/server.ts';
@@ -6,19 +6,14 @@ import { complete, idle } from '../support/guest-scripts.ts';
 import { HostDriver } from '../support/host-driver.ts';
 
 let tree: TreeBuilder;
-const drivers: HostDriver[] = [];
 
 beforeEach(() => {
   tree = serverTree();
-});
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
 });
 
 /** The overview, after its first look at the host. */
 async function start(): Promise<HostDriver> {
   const driver = new HostDriver(tree);
-  drivers.push(driver);
   await driver.press('0');
   return driver;
 }
@@ -72,7 +67,6 @@ describe('the overview of the host', () => {
 
 test('the host is looked at once where the numbers stand still before it has been', async () => {
   const driver = new HostDriver(tree);
-  drivers.push(driver);
   await driver.press('p');
   await driver.press('0');
   await pass(driver, 250);

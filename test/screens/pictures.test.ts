@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { serverTree } from '../host/trees/server.ts';
 import type { FakeEngine } from '../support/fake-engine.ts';
 import { complete, idle } from '../support/guest-scripts.ts';
@@ -33,11 +33,6 @@ const SCREENS = [
   ['a VM: events', ['9kk']],
 ] as const;
 
-const drivers: HostDriver[] = [];
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
-
 /** VMs in every kind of trouble, and what is known of it. */
 function script(engine: FakeEngine): void {
   const id = engine.add('database', complete, {
@@ -66,7 +61,6 @@ function script(engine: FakeEngine): void {
 
 async function start(...options: ConstructorParameters<typeof HostDriver>): Promise<HostDriver> {
   const driver = new HostDriver(...options);
-  drivers.push(driver);
   script(driver.engine);
   driver.clock.advance(1250);
   await driver.still();
@@ -88,6 +82,7 @@ test.each(SIZES)('every screen at %i x %i: in color, without, and in ASCII', asy
     env: { TERM: 'xterm', LANG: 'C.UTF-8', NO_COLOR: '1' },
   });
   const ascii = await start(serverTree(), { ...size, env: { TERM: 'xterm', LANG: 'C' } });
+  const drivers = [colored, plain, ascii];
   for (const [name, keys] of SCREENS) {
     await Promise.all(drivers.map(driver => driver.press(...keys)));
     for (const { clock } of drivers) clock.advance(1000);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine, type Script } from '../support/fake-engine.ts';
 import { busy, idle } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -6,7 +6,6 @@ import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
-const drivers: TerminalDriver[] = [];
 
 /** A VM whose disk's requests take about 2^bucket ns. */
 const slow = (bucket: number, requests = 100): Script => ({
@@ -23,13 +22,9 @@ beforeEach(() => {
   engine.add('old', busy, { state: 'off' });
   engine.add('bare', idle);
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
 
 async function start(columns = 100, rows = 20) {
   const driver = new TerminalDriver(engine, clock, columns, rows);
-  drivers.push(driver);
   await driver.waitFor('q quit');
   clock.advance(250);
   driver.type(':queues\r');

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine, snapshotInfo } from '../support/fake-engine.ts';
 import { complete } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -6,20 +6,15 @@ import { TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
-const drivers: TerminalDriver[] = [];
 
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
 });
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
 
 async function start() {
   engine.add('demo', complete);
   const driver = new TerminalDriver(engine, clock, 100, 30, { open: 'demo' });
-  drivers.push(driver);
   await driver.waitFor('[1 Summary]');
   driver.type('0');
   await driver.waitFor('[0 Snapshots]');

@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 // Ink's colors are decided when it is loaded: before the imports, say that the terminal has the 16.
 vi.hoisted(() => {
@@ -12,11 +12,6 @@ import { ManualClock } from '../support/manual-clock.ts';
 import { styledScreen } from '../support/styles.ts';
 import { TerminalDriver } from '../support/terminal-driver.ts';
 
-const drivers: TerminalDriver[] = [];
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
-
 test.each(THEME_NAMES)('the list in the theme %s', async theme => {
   const clock = new ManualClock();
   const engine = new FakeEngine(clock, { remote: true });
@@ -25,7 +20,6 @@ test.each(THEME_NAMES)('the list in the theme %s', async theme => {
   engine.add('old', idle, { state: 'off', defined: true });
   engine.add('bad', idle, { state: 'off', defined: true, problem: 'bad.yaml:1:1: name: missing' });
   const driver = new TerminalDriver(engine, clock, 80, 24, { theme });
-  drivers.push(driver);
   await driver.waitFor('q quit');
   clock.advance(250);
   driver.type('> ');

@@ -23,8 +23,7 @@ beforeEach(async () => {
   driver.type('j');
   await driver.waitFor(/^> +web/m);
 });
-afterEach(async () => {
-  await driver.leave();
+afterEach(() => {
   if (VRING_STATE_DIR === undefined) delete process.env.VRING_STATE_DIR;
   else process.env.VRING_STATE_DIR = VRING_STATE_DIR;
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { complete, idle } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -6,21 +6,16 @@ import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
-const drivers: TerminalDriver[] = [];
 
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
-});
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
 });
 
 /** The UI with a VM's screen open, after the first sample. */
 async function start(columns = 80, rows = 24, options = {}) {
   if (engine.vms().length === 0) engine.add('demo', complete);
   const driver = new TerminalDriver(engine, clock, columns, rows, { open: 'demo', ...options });
-  drivers.push(driver);
   await driver.waitFor('[1 Summary]');
   clock.advance(250);
   await driver.waitFor(/all +running/);

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { UiOptions } from '../../src/app.tsx';
 import { Journal } from '../../src/host/plan/journal.ts';
 import { SimulatedHost } from '../host/plan/simulated-host.ts';
@@ -24,7 +25,7 @@ type Options = Partial<UiOptions> & {
   readonly recording?: string;
 };
 
-/** The UI on a simulated host, as a user sees and drives it. */
+/** The UI on a simulated host, as a user sees and drives it. Both are gone when the test ends. */
 export class HostDriver {
   readonly clock = new ManualClock();
   readonly engine = new FakeEngine(this.clock);
@@ -42,6 +43,11 @@ export class HostDriver {
       journal: new Journal(this.#journal),
       ...(unchangeable !== undefined && { unchangeable }),
       ...(recording !== undefined && { recording }),
+    });
+    // Vitest calls the last one first: the UI has left by then.
+    onTestFinished(() => {
+      this.host.dispose();
+      fs.rmSync(this.#journal, { recursive: true, force: true });
     });
     this.terminal = new TerminalDriver(this.engine, this.clock, columns, rows, { host, ...options });
   }
@@ -85,9 +91,7 @@ export class HostDriver {
     await this.terminal.settled();
   }
 
-  async leave(): Promise<void> {
-    await this.terminal.leave();
-    this.host.dispose();
-    fs.rmSync(this.#journal, { recursive: true, force: true });
+  leave(): Promise<void> {
+    return this.terminal.leave();
   }
 }

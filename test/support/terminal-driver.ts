@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import xterm from '@xterm/headless';
+import { onTestFinished } from 'vitest';
 import { runUi, type UiOptions } from '../../src/app.tsx';
 import type { FakeEngine } from './fake-engine.ts';
 import type { ManualClock } from './manual-clock.ts';
@@ -72,7 +73,7 @@ class FakeStdout extends EventEmitter {
   }
 }
 
-/** Drives the whole UI as a user does: types, and waits until the screen shows something. */
+/** Drives the whole UI as a user does: types, and waits until the screen shows something. It leaves when the test ends, at the latest. */
 export class TerminalDriver {
   readonly stdin = new FakeStdin();
   readonly stdout: FakeStdout;
@@ -101,6 +102,7 @@ export class TerminalDriver {
       env: { TERM: 'xterm', LANG: 'C.UTF-8' },
       ...options,
     });
+    onTestFinished(() => this.leave());
   }
 
   /** Types, in one piece. */

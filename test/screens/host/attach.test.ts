@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { desktopTree } from '../../host/trees/desktop.ts';
 import { noIommuTree } from '../../host/trees/no-iommu.ts';
 import { serverTree } from '../../host/trees/server.ts';
@@ -33,7 +33,6 @@ afterAll(() => {
 });
 
 let driver: HostDriver;
-afterEach(() => driver.leave());
 
 /** The UI with a VM that is off, on a host. */
 function start(...options: ConstructorParameters<typeof HostDriver>): HostDriver {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { serverTree } from '../../host/trees/server.ts';
 import { HostDriver } from '../../support/host-driver.ts';
 import { KEY } from '../../support/terminal-driver.ts';
@@ -11,7 +11,6 @@ let driver: HostDriver;
 beforeEach(() => {
   driver = new HostDriver(serverTree());
 });
-afterEach(() => driver.leave());
 
 describe('the device under the cursor', () => {
   test('is under the cursor of each list that has it', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { desktopTree } from '../../host/trees/desktop.ts';
 import { noIommuTree } from '../../host/trees/no-iommu.ts';
 import { serverTree } from '../../host/trees/server.ts';
@@ -12,7 +12,6 @@ const start = (...options: ConstructorParameters<typeof HostDriver>) => {
   driver = new HostDriver(...options);
   return driver;
 };
-afterEach(() => driver.leave());
 
 /** What was written to the host. */
 const written = () => driver.host.log;

@@ -1,10 +1,9 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { serverTree } from '../../host/trees/server.ts';
 import { idle } from '../../support/guest-scripts.ts';
 import { HostDriver } from '../../support/host-driver.ts';
 
 let driver: HostDriver;
-afterEach(() => driver.leave());
 
 test.each([
   [110, ' 0 Overview [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 Doctor 7 Log'],

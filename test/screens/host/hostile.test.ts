@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { EVIL, hostileTree, OBEYED } from '../../host/trees/hostile.ts';
 import { HostDriver } from '../../support/host-driver.ts';
 import { KEY } from '../../support/terminal-driver.ts';
@@ -6,7 +6,6 @@ import { KEY } from '../../support/terminal-driver.ts';
 const { enter, esc, tab } = KEY;
 
 let driver: HostDriver;
-afterEach(() => driver.leave());
 
 /** What a picture is drawn with, which is Ink's and ours: cursor movement, colors, modes. */
 const OURS = /\x1b(?:\[[?>]?[\d;]*[A-Za-z]|[78])|[\r\n\t]/g;

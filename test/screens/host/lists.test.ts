@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { serverTree } from '../../host/trees/server.ts';
 import { HostDriver } from '../../support/host-driver.ts';
 import { KEY } from '../../support/terminal-driver.ts';
@@ -9,7 +9,6 @@ let driver: HostDriver;
 beforeEach(() => {
   driver = new HostDriver(serverTree());
 });
-afterEach(() => driver.leave());
 
 /** Addresses of the lines of the list, not of the details below it. */
 function addresses(): string[] {

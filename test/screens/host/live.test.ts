@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { HostRoot } from '../../../src/host/root.ts';
 import { hostSource } from '../../../src/host-service/worker.ts';
 import { serverTree } from '../../host/trees/server.ts';
@@ -16,7 +16,6 @@ const start = (tree = serverTree()) => {
   driver = new HostDriver(tree);
   return driver;
 };
-afterEach(() => driver.leave());
 
 /** Lets the time pass after which a change is noticed, and what follows from it be shown. */
 async function look() {

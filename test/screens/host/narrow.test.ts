@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { vmdTree } from '../../host/trees/vmd.ts';
 import { HostDriver } from '../../support/host-driver.ts';
 
@@ -9,15 +9,8 @@ const SIZES = [
   [200, 60],
 ] as const;
 
-const drivers: HostDriver[] = [];
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
-
 function start(columns: number, rows: number): HostDriver {
-  const driver = new HostDriver(vmdTree(), { columns, rows });
-  drivers.push(driver);
-  return driver;
+  return new HostDriver(vmdTree(), { columns, rows });
 }
 
 const DISK = '10000:e3:00.0';

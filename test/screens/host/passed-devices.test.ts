@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { HostDeviceFacts } from '../../../src/devices/vfio/host-device-facts.ts';
 import type { VmHostDevice } from '../../../src/engine/vm-info.ts';
 import { serverTree } from '../../host/trees/server.ts';
@@ -28,7 +28,6 @@ const FACTS: HostDeviceFacts = {
 };
 
 let driver: HostDriver;
-afterEach(() => driver.leave());
 
 type Options = {
   readonly columns?: number;

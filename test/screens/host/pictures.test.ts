@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { plainGlyphs, unicodeGlyphs } from '../../../src/theme/glyphs.ts';
 import { desktopTree } from '../../host/trees/desktop.ts';
 import { noIommuTree } from '../../host/trees/no-iommu.ts';
@@ -30,15 +30,8 @@ const SCREENS = [
   ['the plan of a change that is blocked', ['4gB', '\t00']],
 ] as const;
 
-const drivers: HostDriver[] = [];
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.leave();
-});
-
 function start(...options: ConstructorParameters<typeof HostDriver>): HostDriver {
-  const driver = new HostDriver(...options);
-  drivers.push(driver);
-  return driver;
+  return new HostDriver(...options);
 }
 
 /** What is drawn in ASCII for what a screen shows. */
@@ -61,6 +54,7 @@ test.each(SIZES)('every screen at %i x %i: in color, without, and in ASCII', asy
   const colored = start(serverTree(), size);
   const plain = start(serverTree(), { ...size, env: { TERM: 'xterm', LANG: 'C.UTF-8', NO_COLOR: '1' } });
   const ascii = start(serverTree(), { ...size, env: { TERM: 'xterm', LANG: 'C' } });
+  const drivers = [colored, plain, ascii];
   for (const [name, keys] of SCREENS) {
     await Promise.all(drivers.map(driver => driver.press(...keys)));
     expect(styledScreen(colored.terminal)).toMatchSnapshot(name);
