@@ -2,16 +2,12 @@
  * First program of a Linux guest in a network with DHCP: it asks for an address (RFC 2131), configures that and the route, connects to a server
  * outside of its network, receives and checks what that sends, sends as much back, and powers off.
  */
-#include <linux/if.h>
-#include <linux/in.h>
 #include <linux/route.h>
-#include <linux/sockios.h>
 
-#include "guest.h"
+#include "exchange.h"
 
-/* 203.0.113.9, port 9000, in network byte order. */
+/* 203.0.113.9, in network byte order. */
 #define SERVER 0x097100cb
-#define PORT 0x2823
 #define CHUNKS 8
 
 #define BOOTP_BYTES 240
@@ -105,22 +101,12 @@ static void await_answer(long fd)
 	read_options(count);
 }
 
-static void set(long fd, long request, uint32_t address)
-{
-	struct ifreq change = { .ifr_name = "eth0" };
-	struct sockaddr_in *value = (struct sockaddr_in *)&change.ifr_addr;
-
-	value->sin_family = AF_INET;
-	value->sin_addr.s_addr = address;
-	must("set address", call(__NR_ioctl, fd, request, (long)&change, 0, 0));
-}
-
 static void configure(long fd)
 {
 	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
 
-	set(fd, SIOCSIFADDR, lease.address);
-	set(fd, SIOCSIFNETMASK, lease.mask);
+	set_address(fd, SIOCSIFADDR, lease.address);
+	set_address(fd, SIOCSIFNETMASK, lease.mask);
 	((struct sockaddr_in *)&route.rt_dst)->sin_family = AF_INET;
 	((struct sockaddr_in *)&route.rt_genmask)->sin_family = AF_INET;
 	((struct sockaddr_in *)&route.rt_gateway)->sin_family = AF_INET;
@@ -137,8 +123,7 @@ static void get_lease(void)
 
 	must("get address", call(__NR_ioctl, fd, SIOCGIFHWADDR, (long)&card, 0, 0));
 	__builtin_memcpy(mac, card.ifr_hwaddr.sa_data, sizeof(mac));
-	card.ifr_flags = IFF_UP | IFF_RUNNING;
-	must("bring eth0 up", call(__NR_ioctl, fd, SIOCSIFFLAGS, (long)&card, 0, 0));
+	bring_up(fd);
 	must("broadcast", call(__NR_setsockopt, fd, SOL_SOCKET, SO_BROADCAST, (long)&on, sizeof(on)));
 	must("bind to eth0", call(__NR_setsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, (long)"eth0", 5));
 	must("bind", call(__NR_bind, fd, (long)&own, sizeof(own), 0, 0));
@@ -154,33 +139,7 @@ static void get_lease(void)
 
 void start(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = PORT, .sin_addr.s_addr = SERVER };
-	uint64_t hash = 0xcbf29ce484222325;
-	long fd;
-
 	get_lease();
-	fd = must("socket", call(__NR_socket, AF_INET, SOCK_STREAM, 0, 0, 0));
-	must("connect", call(__NR_connect, fd, (long)&to, sizeof(to), 0, 0));
-	for (long left = CHUNKS * CHUNK; left > 0;) {
-		long count = must("read", call(__NR_read, fd, (long)buffer, left < CHUNK ? left : CHUNK, 0, 0));
-
-		if (count == 0)
-			must("read", -5); /* EIO */
-		for (long i = 0; i < count; i++)
-			hash = (hash ^ buffer[i]) * 0x100000001b3;
-		left -= count;
-	}
-	text("guest: received ");
-	hex(hash, 16);
-	say();
-	for (unsigned chunk = 1; chunk <= CHUNKS; chunk++) {
-		fill(chunk);
-		for (long sent = 0; sent < CHUNK;)
-			sent += must("write", call(__NR_write, fd, (long)buffer + sent, CHUNK - sent, 0, 0));
-	}
-	/* The server closes when it has everything. */
-	must("await the end", call(__NR_read, fd, (long)buffer, 1, 0, 0));
-	text("guest: sent");
-	say();
+	exchange(must("socket", call(__NR_socket, AF_INET, SOCK_STREAM, 0, 0, 0)), SERVER, CHUNKS);
 	power_off();
 }

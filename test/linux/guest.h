@@ -67,14 +67,19 @@ static long must(const char *what, long result)
 	return result;
 }
 
-/* FNV-1a, 64 bits. */
-static inline uint64_t checksum(const uint8_t *bytes, unsigned count)
-{
-	uint64_t hash = 0xcbf29ce484222325;
+/* FNV-1a, 64 bits: of no bytes, and with more of them. */
+#define NO_BYTES 0xcbf29ce484222325
 
+static inline uint64_t checksum_on(uint64_t hash, const uint8_t *bytes, unsigned count)
+{
 	for (unsigned i = 0; i < count; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3;
 	return hash;
+}
+
+static inline uint64_t checksum(const uint8_t *bytes, unsigned count)
+{
+	return checksum_on(NO_BYTES, bytes, count);
 }
 
 /* Fills the buffer from a seed: xorshift64. */
