@@ -105,6 +105,20 @@ export class DeviceTable {
     return this.builtin.filter(({ type }) => !replaced.has(type));
   }
 
+  /** The first of these that is a second one of a type of which a machine has at most one, and what is wrong; null: there is none. */
+  secondOfSingle(
+    devices: readonly { readonly type: string }[],
+  ): { readonly index: number; readonly message: string } | null {
+    const index = devices.findIndex(
+      ({ type }, at) => this.find(type)?.single && devices.findIndex(other => other.type === type) < at,
+    );
+    if (index === -1) return null;
+    return {
+      index,
+      message: `a VM has at most one ${this.find(devices[index]!.type)!.title}: remove this one`,
+    };
+  }
+
   /** The schema of an entry of a configuration's `devices`. */
   schema(zod: Zod): z.ZodType<DeviceConfig, DeviceConfig> {
     const schemas = this.configurable.map(row => row.config(zod) as z.ZodObject);

@@ -222,6 +222,8 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   readonly prefix: string;
   /** The builtin device that this one replaces. */
   readonly replaces?: string;
+  /** A machine has at most one. */
+  readonly single?: true;
   /** The schema of the options: `deviceFields`, and the type's own. */
   readonly config: (zod: Zod) => Schema;
   /** How many virtqueues a device with these options has; absent for none. */

@@ -321,3 +321,10 @@ test('a device of a device module is left to the machine', () => {
     'devices[0].interval: expected text, a number, true or false, not a mapping of keys',
   );
 });
+
+test('a second balloon is refused', () => {
+  const machine = toMachine(read(`${kernel}\nballoon: true\ndevices: [{type: virtio-balloon}]`));
+  expect(() => parseMachineConfig(machine)).toThrow(
+    /^devices\.\d: a VM has at most one virtio memory balloon: remove this one$/,
+  );
+});

@@ -67,6 +67,18 @@ test('no device has the name of one that every machine has', () => {
   ]);
 });
 
+test('of some types, a machine has at most one', () => {
+  expect(deviceTable.secondOfSingle([{ type: 'virtio-balloon' }, { type: 'virtio-rng' }])).toBeNull();
+  expect(
+    deviceTable.secondOfSingle([
+      { type: 'virtio-balloon' },
+      { type: 'virtio-rng' },
+      { type: 'virtio-rng' },
+      { type: 'virtio-balloon' },
+    ]),
+  ).toEqual({ index: 3, message: 'a VM has at most one virtio memory balloon: remove this one' });
+});
+
 describe('a table', () => {
   const row: ConfigurableType = {
     type: 'my-device',

@@ -50,6 +50,9 @@ export async function attachDevice(
   checkType(device, config!);
   if (info.topology.places.devices.length >= MAX_DEVICES)
     throw new Error(`${vm.name} has ${MAX_DEVICES} devices already, which is the most that a VM has`);
+  const row = deviceTable.find(device.type);
+  if (row?.single && info.topology.devices.some(({ type }) => type === device.type))
+    throw new Error(`${vm.name} has a ${row.title} already, and a VM has at most one`);
   if (device.name !== undefined && namesIn(vm).has(device.name))
     throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
   // From here on the name is taken.

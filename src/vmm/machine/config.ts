@@ -147,6 +147,14 @@ export const machineConfig = fields.check(({ value, issues }) => {
       message: unknown.message,
       input: value.devices,
     });
+  const second = deviceTable.secondOfSingle(value.devices);
+  if (second !== null)
+    issues.push({
+      code: 'custom',
+      path: ['devices', second.index],
+      message: second.message,
+      input: value.devices,
+    });
   // A device of a type that a module adds is placed by the machine, which knows its bus.
   for (const { index, option, message } of placeDevices(deviceTable, value.devices, rootPortsOf(value))
     .problems)

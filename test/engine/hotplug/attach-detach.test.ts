@@ -57,6 +57,15 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect((await engine.attach(guest.id, disk('second.img'), FOR_NOW)).name).toBe('blk1');
   });
 
+  test('of which a VM has at most one come once', async () => {
+    const attach = () => engine.attach(guest.id, { type: 'virtio-balloon' }, FOR_NOW);
+    expect((await attach()).name).toBe('balloon0');
+    await expect(attach()).rejects.toThrow(
+      `${guest.info.name} has a virtio memory balloon already, and a VM has at most one`,
+    );
+    expect(names()).not.toContain('balloon1');
+  });
+
   test('that were to be plugged in go nowhere when the VM has ended meanwhile', async () => {
     const running = { persist: false, running: true };
     expect((await engine.attach(guest.id, disk('second.img'), running)).running).toBe(true);

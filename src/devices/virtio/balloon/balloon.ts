@@ -266,6 +266,7 @@ export const virtioBalloon: ConfigurableType<ReturnType<typeof options>> = {
   title: 'virtio memory balloon',
   description: 'takes memory that the guest does not need, and tells what it does with the rest',
   bus: 'pci',
+  single: true,
   definition: { key: 'balloon' },
   libvirt: { element: 'memballoon', models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'] },
   prefix: 'balloon',
