@@ -94,7 +94,7 @@ export function deviceFacts(
   host: HostSnapshot | null = null,
 ): Fact[] {
   const regions = topology?.regions.filter(region => region.device === device.name) ?? [];
-  const queues = topology?.queues.filter(queue => queue.device === device.name) ?? [];
+  const queues = topology?.queues.filter(queue => queue.device === device.name && queue.size > 0) ?? [];
   const taken = hostDevices.find(({ address }) => address === device.hostDevice?.address);
   return [
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),

@@ -25,6 +25,64 @@ type Running = {
   readonly transmits: boolean;
 };
 
+/** A card's end of a network whose other end is the test. */
+export class FakeFramePort implements FramePort {
+  onFrame: ((frame: Uint8Array) => boolean) | null = null;
+  onReady: (() => void) | null = null;
+  /** What the card has sent. */
+  readonly sent: Uint8Array[] = [];
+  /** How many more frames the other end takes. */
+  room = Number.POSITIVE_INFINITY;
+  isReceiving = false;
+  #waiting: Uint8Array[] = [];
+
+  send(frame: Uint8Array): boolean {
+    if (this.room === 0) return false;
+    this.room--;
+    this.sent.push(frame.slice());
+    return true;
+  }
+
+  /** The other end sends frames, which wait while the card has no room. @returns how many wait */
+  receive(...frames: Uint8Array[]): number {
+    this.#waiting.push(...frames);
+    this.#deliver();
+    return this.#waiting.length;
+  }
+
+  /** The other end takes frames again. */
+  drain(frames = Number.POSITIVE_INFINITY): void {
+    this.room = frames;
+    this.onReady?.();
+  }
+
+  resume(): void {
+    if (this.isReceiving) return;
+    this.isReceiving = true;
+    this.#deliver();
+  }
+
+  pause(): void {
+    this.isReceiving = false;
+  }
+
+  close(): void {
+    this.isReceiving = false;
+    this.#waiting = [];
+  }
+
+  #deliver(): void {
+    while (this.isReceiving && this.#waiting.length > 0) {
+      // Only valid during the call.
+      const frame = this.#waiting[0]!.slice();
+      const taken = this.onFrame?.(frame) ?? true;
+      frame.fill(0xee);
+      if (taken) this.#waiting.shift();
+      else this.isReceiving = false;
+    }
+  }
+}
+
 /** A network whose queues do nothing but remember how they were started. */
 export class FakeNetBackend implements NetBackend {
   readonly label = 'fake0';
@@ -80,8 +138,18 @@ export class FakeNetBackend implements NetBackend {
     for (const end of [...this.held.values()]) end();
   }
 
+  /** Of the card that opened it last, if its model has a port. */
+  port = new FakeFramePort();
+
   openPort(): FramePort {
-    throw new Error('this network has queues');
+    this.port = new FakeFramePort();
+    return this.port;
+  }
+
+  /** The other end goes, or comes back. */
+  connect(connected: boolean): void {
+    this.connected = connected;
+    this.onConnected?.(connected);
   }
 
   close(): void {

@@ -6,7 +6,20 @@ import { network } from './networks.ts';
 import { bytesPerSecond } from './rates.ts';
 import { asSentences, pciPlace, unicastMac } from './text.ts';
 
-const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as const;
+const NIC_MODELS = [
+  'virtio',
+  'e1000',
+  'e1000e',
+  'i82551',
+  'i82557b',
+  'i82559er',
+  'igb',
+  'ne2k_isa',
+  'ne2k_pci',
+  'pcnet',
+  'rtl8139',
+  'vmxnet3',
+] as const;
 
 const packets = z
   .int()

@@ -197,8 +197,19 @@ function takeScsiPlace(draft: Draft, settings: Settings, row: QemuRow | undefine
   return { addr, bus: name, isOwn: hasMore || name !== undefined };
 }
 
+/** Where a card is on ISA, for which `nics` has no keys. */
+const ISA_PROPERTIES = ['iobase', 'irq'];
+
 /** Of a card without a network there is no link. */
-function readNic(draft: Draft, settings: Settings, { place, driver, known, row, addr }: KnownOption): void {
+function readNic(
+  draft: Draft,
+  settings: Settings,
+  { place, driver, known, row, addr, id }: KnownOption,
+): void {
+  if (row?.bus === 'isa' && ISA_PROPERTIES.some(property => settings.peek(property) !== undefined)) {
+    draft.addDevice(place, rowEntry(draft, settings, row, id));
+    return;
+  }
   const netdev = settings.take('netdev');
   const connection = netdev === undefined ? { network: 'none' as const } : draft.claimNetwork(netdev);
   const mac = settings.take('mac');

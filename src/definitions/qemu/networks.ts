@@ -143,7 +143,7 @@ export function nicModel(name: string): NonNullable<NicInput['model']> {
   const model = name === 'virtio' ? name : nicNames().get(name);
   if (model !== undefined) return model as NonNullable<NicInput['model']>;
   throw new OptionError(
-    `vring has no network card ${shown(name)}: expected one of ${[...new Set(nicNames().values())].join(', ')}`,
+    `vring has no network card ${shown(name)}: expected one of ${[...new Set(nicNames().values())].sort().join(', ')}`,
   );
 }
 

@@ -81,7 +81,7 @@ const REFUSED: readonly Kind[] = [
     reason: "Apple's System Management Controller is not supported: this version does not boot macOS",
   },
   {
-    names: /^(ne2k_(pci|isa)|pcnet|i8255\d.*|tulip|sungem|usb-net|rocker)$/,
+    names: /^(i82(550|557[ac]|558[ab]|559[abc]|562|801)|tulip|sungem|usb-net|rocker)$/,
     reason: 'this network card is not supported: use virtio-net-pci or e1000',
   },
   { names: /^ivshmem.*$/, reason: 'memory shared between guests is not supported: leave it out' },

@@ -4,7 +4,7 @@ export type QueueName = {
   /** Of the device: `virtio-blk`. */
   readonly type: string;
   readonly queue: string;
-  /** Largest number of descriptors. */
+  /** Largest number of descriptors; 0: of no virtqueue, but of the frames of a card that has none. */
   readonly size: number;
 };
 
@@ -17,6 +17,7 @@ export type QueueCount =
   | 'bytesToGuest'
   | 'bytesFromGuest'
   | 'errors'
+  | 'dropped'
   | 'batches';
 
 /** The counters of one virtqueue, in which whoever serves it counts: a native thread, by `slot`, or a model. */

@@ -100,7 +100,7 @@ export function machineServices(
       },
       net: ({ device }) => {
         const { wire, owner } = files.openWire(device);
-        return new WireBackend(device, wire, { queues, native, owner, hubs, events: loop });
+        return new WireBackend(device, wire, { queues, native, owner, hubs, events: loop, clock });
       },
       char: request =>
         openChar(request, {

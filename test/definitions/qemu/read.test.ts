@@ -730,8 +730,8 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-netdev socket,id=n: vring has no "socket" networks: connect VMs by a bridge (-netdev bridge), or by a network of vring net create',
     ],
     [
-      '-nic user,model=ne2k_pci',
-      '-nic user,model=ne2k_pci: vring has no network card "ne2k_pci": expected one of virtio, e1000, e1000e, igb, rtl8139, vmxnet3',
+      '-nic user,model=tulip',
+      '-nic user,model=tulip: vring has no network card "tulip": expected one of e1000, e1000e, i82551, i82557b, i82559er, igb, ne2k_isa, ne2k_pci, pcnet, rtl8139, virtio, vmxnet3',
     ],
     [
       '-nic user,hostfwd=22',

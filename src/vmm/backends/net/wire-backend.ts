@@ -7,7 +7,7 @@ import {
   type ReceiveFilter,
 } from '../../../devices/backends/net.ts';
 import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
-import type { Cancel, EventLoop } from '../../../devices/device.ts';
+import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
 import type { RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { eventfd, SystemError } from '../../native/libc.ts';
 import type { NativeVm } from '../../native/native.ts';
@@ -28,6 +28,7 @@ export type WireParts = {
   readonly native: NativeVm;
   readonly owner: ResourceOwner;
   readonly events: EventLoop & FdEvents;
+  readonly clock: Pick<Clock, 'now' | 'at'>;
   readonly hubs: MachineHubs;
 };
 
@@ -48,6 +49,7 @@ export class WireBackend implements NetBackend {
   readonly #leaveHub: () => void;
   #port: WirePort | null = null;
   #link = true;
+  #limits: NetLimits = {};
   #pairs = 1;
 
   /** @param device the card's name */
@@ -106,6 +108,8 @@ export class WireBackend implements NetBackend {
   }
 
   setLimits(limits: NetLimits): void {
+    this.#limits = limits;
+    this.#port?.setLimits(limits);
     for (const direction of DIRECTIONS) {
       const {
         pps = 0,
@@ -128,8 +132,9 @@ export class WireBackend implements NetBackend {
 
   openPort(): FramePort {
     const hungUp = () => this.onConnected?.(false);
-    this.#port = new WirePort(this.#wire, this.#parts.events, hungUp);
+    this.#port = new WirePort(this.#wire, this.#parts.events, this.#parts.clock, hungUp);
     this.#port.setLink(this.#link);
+    this.#port.setLimits(this.#limits);
     return this.#port;
   }
 

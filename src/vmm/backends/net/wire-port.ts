@@ -1,6 +1,9 @@
 import { constants } from 'node:os';
 import type { FramePort } from '../../../devices/backends/net.ts';
+import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
+import type { Cancel, Clock } from '../../../devices/device.ts';
 import { tryRead, tryWrite } from '../../native/libc.ts';
+import { PortRate } from './port-rate.ts';
 import type { Wire } from './wire.ts';
 
 /** Calls back for as long as an fd is readable, or also writable. */
@@ -33,9 +36,14 @@ export class WirePort implements FramePort {
   #kept: Uint8Array | null = null;
   /** The other end has taken no frame lately. */
   #isFull = false;
+  readonly #clock: Pick<Clock, 'now' | 'at'>;
+  /** What limits each direction, and the end of a wait because of that. */
+  readonly #rates: Record<(typeof DIRECTIONS)[number], PortRate | null> = { receive: null, transmit: null };
+  readonly #waits: Record<(typeof DIRECTIONS)[number], Cancel | null> = { receive: null, transmit: null };
 
   /** @param hungUp called when nobody is at the other end any more */
-  constructor(wire: Wire, events: FdEvents, hungUp: () => void) {
+  constructor(wire: Wire, events: FdEvents, clock: Pick<Clock, 'now' | 'at'>, hungUp: () => void) {
+    this.#clock = clock;
     this.#fd = wire.fds[0] ?? null;
     this.#headerBytes = wire.header === 'virtio' ? HEADER_BYTES : 0;
     this.#events = events;
@@ -47,10 +55,14 @@ export class WirePort implements FramePort {
 
   send(frame: Uint8Array): boolean {
     if (this.#fd === null || !this.#link || !this.connected || frame.length > MAX_FRAME) return true;
+    if (this.#isFull || this.#mustWait('transmit')) return false;
     this.#sent.set(frame, this.#headerBytes);
     const result = tryWrite(this.#fd, this.#sent.subarray(0, this.#headerBytes + frame.length));
     if (result === -constants.errno.EPIPE) this.#hangUp();
-    if (result !== -constants.errno.EAGAIN) return true;
+    if (result !== -constants.errno.EAGAIN) {
+      this.#take('transmit', frame.length);
+      return true;
+    }
     this.#isFull = true;
     this.#watch();
     return false;
@@ -72,16 +84,29 @@ export class WirePort implements FramePort {
     this.#link = up;
   }
 
+  setLimits(limits: NetLimits): void {
+    const now = Number(this.#clock.now());
+    for (const direction of DIRECTIONS) {
+      const rate = limits[direction];
+      this.#rates[direction] = rate === undefined ? null : new PortRate(rate, now);
+      if (this.#waits[direction] === null) continue;
+      this.#waits[direction]();
+      this.#waited(direction);
+    }
+  }
+
   close(): void {
     this.#isReceiving = false;
     this.#isFull = false;
     this.#kept = null;
+    for (const direction of DIRECTIONS) this.#waits[direction]?.();
     this.#watch();
   }
 
   #watch(): void {
     if (this.#fd === null) return;
-    const reads = this.#isReceiving && this.#kept === null && this.connected;
+    const waits = this.#waits.receive !== null;
+    const reads = this.#isReceiving && this.#kept === null && this.connected && !waits;
     if (reads || this.#isFull) this.#events.watchFd(this.#fd, this.#isFull, () => this.#ready(reads));
     else this.#events.unwatchFd(this.#fd);
   }
@@ -97,9 +122,14 @@ export class WirePort implements FramePort {
 
   #receive(fd: number): void {
     for (let count = 0; count < BATCH && this.#isReceiving && this.#kept === null; count++) {
+      if (this.#mustWait('receive')) {
+        this.#watch();
+        return;
+      }
       const length = tryRead(fd, this.#received);
       if (length === 0 || length === -constants.errno.ECONNRESET) this.#hangUp();
       if (length <= 0) return;
+      this.#take('receive', length - this.#headerBytes);
       if (this.#link) this.#deliver(this.#received.subarray(this.#headerBytes, length));
     }
   }
@@ -123,5 +153,27 @@ export class WirePort implements FramePort {
     this.#isFull = false;
     this.#watch();
     this.#hungUp();
+  }
+
+  /** Whether a limit lets nothing pass now. Then the wait ends by itself. */
+  #mustWait(direction: (typeof DIRECTIONS)[number]): boolean {
+    if (this.#waits[direction] !== null) return true;
+    const rate = this.#rates[direction];
+    if (rate === null) return false;
+    const now = this.#clock.now();
+    const wait = Math.ceil(rate.wait(Number(now)));
+    if (wait === 0) return false;
+    this.#waits[direction] = this.#clock.at(now + BigInt(wait), () => this.#waited(direction));
+    return true;
+  }
+
+  #take(direction: (typeof DIRECTIONS)[number], bytes: number): void {
+    this.#rates[direction]?.take(bytes, Number(this.#clock.now()));
+  }
+
+  #waited(direction: (typeof DIRECTIONS)[number]): void {
+    this.#waits[direction] = null;
+    if (direction === 'receive') this.#watch();
+    else if (!this.#isFull) this.onReady?.();
   }
 }

@@ -3,6 +3,7 @@ import type { Wire } from '../../../../src/vmm/backends/net/wire.ts';
 import { type FdEvents, WirePort } from '../../../../src/vmm/backends/net/wire-port.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';
 import { waitForFds } from '../../../../src/vmm/native/unix-socket.ts';
+import { DeviceClock } from '../../../support/device-clock.ts';
 
 /** A loop that a test turns. */
 class TurnedLoop implements FdEvents {
@@ -29,12 +30,14 @@ class TurnedLoop implements FdEvents {
 
 const frame = (length: number, first = 0) => Uint8Array.from({ length }, (_, at) => (first + at) & 0xff);
 
+let clock: DeviceClock;
 let loop: TurnedLoop;
 let own: number;
 let peer: number;
 let hungUp = 0;
 
 beforeEach(() => {
+  clock = new DeviceClock();
   loop = new TurnedLoop();
   [own, peer] = libc.socketPair(libc.SOCK_SEQPACKET);
   for (const fd of [own, peer]) libc.setNonblocking(fd);
@@ -45,7 +48,7 @@ afterEach(() => {
 });
 
 function port(header: Wire['header'] = 'none'): { port: WirePort; received: Uint8Array[] } {
-  const port = new WirePort({ fds: [own], header, label: 'test' }, loop, () => hungUp++);
+  const port = new WirePort({ fds: [own], header, label: 'test' }, loop, clock, () => hungUp++);
   const received: Uint8Array[] = [];
   port.onFrame = bytes => {
     received.push(bytes.slice());
@@ -154,4 +157,40 @@ test('it is told once when nobody is at the other end any more', () => {
   expect([hungUp, one.connected, loop.turn()]).toEqual([1, false, false]);
   expect(one.send(frame(60))).toBe(true);
   expect(hungUp).toBe(1);
+});
+
+test('limits hold frames back in both directions, until there is time for them', () => {
+  const { port: one, received } = port();
+  let ready = 0;
+  one.onReady = () => ready++;
+  one.setLimits({ receive: { pps: 100, 'pps-burst': 2 }, transmit: { bps: 10_000, 'bps-burst': 10_000 } });
+  one.resume();
+  for (let i = 0; i < 4; i++) libc.write(peer, frame(60, i));
+  while (loop.turn());
+  // The one after the burst is on credit.
+  expect(received).toHaveLength(3);
+  clock.advance(9);
+  expect([loop.turn(), received.length]).toEqual([false, 3]);
+  clock.advance(1);
+  while (loop.turn());
+  expect(received).toHaveLength(4);
+
+  expect(Array.from({ length: 9 }, () => one.send(frame(1500)))).toEqual([
+    ...Array.from({ length: 7 }, () => true),
+    ...[false, false],
+  ]);
+  clock.advance(49);
+  expect([ready, one.send(frame(60))]).toEqual([0, false]);
+  clock.advance(2);
+  expect([ready, one.send(frame(60))]).toEqual([1, true]);
+
+  // Without limits nothing waits any more.
+  for (let i = 0; i < 9; i++) libc.write(peer, frame(60));
+  while (loop.turn());
+  expect(received.length).toBeLessThan(9);
+  one.setLimits({});
+  while (loop.turn());
+  expect(received).toHaveLength(13);
+  one.close();
+  expect(clock.timers).toBe(0);
 });

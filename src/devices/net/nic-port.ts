@@ -1,0 +1,216 @@
+import type { FramePort, NetBackend } from '../backends/net.ts';
+import { type NetLimits, netLimitsOf, netLimitsText, savedNetLimits } from '../backends/net-limits.ts';
+import type { DeviceState } from '../device.ts';
+import type { DeviceFact, NicControl } from '../device-type.ts';
+import type { MachineServices } from '../machine-services.ts';
+import { booleanOf, stateOf } from '../state.ts';
+import type { QueueCounters } from '../virtio/queue-counters.ts';
+
+/**
+ * What became of a frame that arrived: the guest has it; its filters or its errors lost it; or there is no room for it, and it comes again
+ * after `NicPort.roomAgain`.
+ */
+export type Arrival = 'taken' | 'dropped' | 'full';
+
+export type NicPortOptions = {
+  /** Of the card. */
+  readonly name: string;
+  readonly type: string;
+  /** Until `setLink` and `setLimits`. */
+  readonly link: boolean;
+  readonly limits: NetLimits;
+};
+
+/** Frames of one packet, divided, that wait for a wire that takes no more. What exceeds them is dropped. */
+const MAX_WAITING = 64;
+
+/**
+ * The connector of a network card whose model handles its frames itself, on the machine thread: a port of its network, with link, limits
+ * and counters. Nothing arrives while the card is quiesced.
+ */
+export class NicPort implements NicControl {
+  /** A frame, valid during the call, has arrived. */
+  onFrame: (frame: Uint8Array) => Arrival = () => 'dropped';
+  /** The wire takes frames again. */
+  onReady: () => void = () => {};
+  /** The link went up or down. */
+  onLink: (up: boolean) => void = () => {};
+  readonly backend: NetBackend;
+  readonly #port: FramePort;
+  readonly #receive: QueueCounters;
+  readonly #transmit: QueueCounters;
+  readonly #waiting: Uint8Array[] = [];
+  #link = true;
+  #limits: NetLimits = {};
+  /** What the card has been told. */
+  #up = false;
+  #isRunning = true;
+  #isFull = false;
+
+  constructor(
+    { name, type, link, limits }: NicPortOptions,
+    backend: NetBackend,
+    services: Pick<MachineServices, 'allocateQueueCounters' | 'warn'>,
+  ) {
+    this.backend = backend;
+    this.#receive = services.allocateQueueCounters({ device: name, type, queue: 'receive', size: 0 });
+    this.#transmit = services.allocateQueueCounters({ device: name, type, queue: 'transmit', size: 0 });
+    this.#port = backend.openPort();
+    this.#port.onFrame = frame => this.#arrived(frame);
+    this.#port.onReady = () => this.#wireReady();
+    backend.onConnected = connected => {
+      this.#linkChanged();
+      if (!connected)
+        services.warn(
+          `${name} has lost its network (${backend.label}), whose other end is gone: attach another card, or start the VM again`,
+        );
+    };
+    this.#link = link;
+    backend.setLink(link);
+    this.setLimits(limits);
+    this.#up = this.#isUp;
+    this.#port.resume();
+  }
+
+  /** Whether there is a link, as the card has been told. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Whether the wire takes frames; `onReady` is called when it does again. */
+  get ready(): boolean {
+    return this.#waiting.length === 0 && this.#isRunning;
+  }
+
+  /** Sends a frame, which is copied. While the wire takes no more, a few wait for it. */
+  send(frame: Uint8Array): void {
+    this.#transmit.add('requests', 1);
+    this.#transmit.add('bytesFromGuest', frame.length);
+    if (!this.#up) this.#transmit.add('dropped', 1);
+    else if (this.#waiting.length >= MAX_WAITING) this.#transmit.add('dropped', 1);
+    else if (!this.ready || !this.#port.send(frame)) this.#waiting.push(frame.slice());
+  }
+
+  /** Counts a packet that the guest wants to have sent and that cannot be. */
+  transmitError(): void {
+    this.#transmit.add('errors', 1);
+  }
+
+  /** Counts an interrupt that the card has raised for frames of a direction. */
+  interrupted(direction: 'receive' | 'transmit'): void {
+    (direction === 'receive' ? this.#receive : this.#transmit).add('interrupts', 1);
+  }
+
+  /** The card has room for frames again. */
+  roomAgain(): void {
+    if (!this.#isFull) return;
+    this.#isFull = false;
+    if (this.#isRunning) this.#port.resume();
+  }
+
+  quiesce(): void {
+    this.#isRunning = false;
+    this.#port.pause();
+  }
+
+  /** Continues, and tells the card what has become of link and wire meanwhile. */
+  resume(): void {
+    this.#isRunning = true;
+    this.#linkChanged();
+    if (!this.#isFull) this.#port.resume();
+    this.#wireReady();
+  }
+
+  /** The card is reset: frames wait for nothing of it any more. */
+  reset(): void {
+    this.#waiting.length = 0;
+    this.roomAgain();
+  }
+
+  get link(): boolean {
+    return this.#link;
+  }
+
+  setLink(up: boolean): void {
+    this.#link = up;
+    this.backend.setLink(up);
+    this.#linkChanged();
+  }
+
+  setLimits(limits: NetLimits): void {
+    this.backend.setLimits(limits);
+    this.#limits = limits;
+  }
+
+  get facts(): DeviceFact[] {
+    const { backend } = this;
+    const link = !this.#link ? 'down' : backend.connected ? 'up' : 'down (nobody at the other end)';
+    return [
+      { label: 'network', value: backend.label },
+      ...(backend.interface === null ? [] : [{ label: 'interface', value: backend.interface }]),
+      { label: 'link', value: link },
+      { label: 'limits', value: netLimitsText(this.#limits) },
+    ];
+  }
+
+  /** What outlives a reset of the card: link and limits. Frames that wait are lost. */
+  save(): DeviceState {
+    return { link: this.#link, up: this.#up, limits: savedNetLimits(this.#limits) };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    const [link, up] = [booleanOf(state, 'link'), booleanOf(state, 'up')];
+    const limits = netLimitsOf(stateOf(state, 'limits'));
+    this.reset();
+    this.setLimits(limits);
+    this.#link = link;
+    this.#up = up;
+    this.backend.setLink(link);
+  }
+
+  close(): void {
+    this.#port.close();
+    this.backend.close();
+    this.#receive.release();
+    this.#transmit.release();
+  }
+
+  get #isUp(): boolean {
+    return this.#link && this.backend.connected;
+  }
+
+  #linkChanged(): void {
+    const up = this.#isUp;
+    if (up === this.#up || !this.#isRunning) return;
+    this.#up = up;
+    if (!up) this.#waiting.length = 0;
+    this.onLink(up);
+  }
+
+  #arrived(frame: Uint8Array): boolean {
+    if (!this.#up) return true;
+    const arrival = this.onFrame(frame);
+    if (arrival === 'full') {
+      this.#isFull = true;
+      return false;
+    }
+    if (arrival === 'dropped') {
+      this.#receive.add('dropped', 1);
+    } else {
+      this.#receive.add('requests', 1);
+      this.#receive.add('bytesToGuest', frame.length);
+    }
+    return true;
+  }
+
+  /** Sends what waits, and then has the card go on. */
+  #wireReady(): void {
+    if (!this.#isRunning) return;
+    while (this.#waiting.length > 0) {
+      if (!this.#port.send(this.#waiting[0]!)) return;
+      this.#waiting.shift();
+    }
+    this.onReady();
+  }
+}
