@@ -1,6 +1,7 @@
 import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
+import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { GuestProgram, GuestProgramEnd } from './guest-agent/exec.ts';
@@ -173,6 +174,12 @@ export interface Engine {
    * @throws when the VM has no such console
    */
   openConsole(id: string, listener: ConsoleListener, options?: ConsoleOptions): ConsoleLink;
+  /**
+   * What is new on a screen to somebody who has seen `seen`: resolves when there is something, and after some seconds with null.
+   * `followScreen` (screen/follow-screen.ts) puts frames together from that.
+   * @param device the name of the one whose screen it is; null: the first that has one
+   */
+  screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null>;
   subscribe(listener: (event: EngineEvent) => void): () => void;
   /** The manager's host and its VMs, for a monitoring system. */
   metrics(format: MetricsFormat): Promise<string>;

@@ -1,6 +1,7 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
 import { type NetLimits, netLimitsText } from '../devices/backends/net-limits.ts';
+import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
@@ -38,6 +39,7 @@ import {
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
+import { parseNews } from './machines/machine-messages.ts';
 import { threadMachines } from './machines/thread-machine.ts';
 import { freeMacAddress } from './networks/mac-address.ts';
 import { takingAtStart } from './networks/open-wires.ts';
@@ -279,6 +281,10 @@ export class LocalEngine implements Engine, CounterSource {
   async setLink(id: string, device: string, up: boolean): Promise<void> {
     await this.#vm(id).command('set-link', { device, up });
     this.note('info', `the link of ${device} is ${up ? 'up' : 'down'}`, id);
+  }
+
+  async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null> {
+    return parseNews(await this.#vm(id).command('screen', { device, seen }));
   }
 
   async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {

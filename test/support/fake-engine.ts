@@ -2,6 +2,7 @@ import type { Clock } from '../../src/clock.ts';
 import type { DiskLimits } from '../../src/devices/backends/disk.ts';
 import type { NetLimits } from '../../src/devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../src/devices/device-table.ts';
+import type { ScreenSeen } from '../../src/devices/display/screen-frame.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 import type {
   ConsoleLink,
@@ -49,6 +50,7 @@ import {
 } from '../../src/vmm/counters/counters.ts';
 import type { Topology } from '../../src/vmm/machine/topology.ts';
 import { allocateCounters } from './counters.ts';
+import { FakeScreens } from './fake-screen.ts';
 
 /** What a scripted VM does each second. */
 export type Script = {
@@ -131,6 +133,8 @@ export class FakeEngine implements Engine, CounterSource {
   readonly texts = new Map<string, string>();
   readonly #log: LogEntry[] = [];
   readonly calls: string[] = [];
+  /** What its VMs show, whose topology has a device with a screen. */
+  readonly screens = new FakeScreens();
   /** The devices that were. */
   readonly attached: DeviceConfig[] = [];
   /** What was typed into each VM, as text. */
@@ -276,6 +280,7 @@ export class FakeEngine implements Engine, CounterSource {
   };
   setLink = (id: string, device: string, up: boolean) =>
     this.#act(`${device} link ${up ? 'up' : 'down'}`, id, () => {});
+  screen = (id: string, _: string | null, seen: ScreenSeen) => this.screens.news(id, seen);
   limitNic = (id: string, device: string, limits: NetLimits) =>
     this.#act(`limit ${device} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits) =>

@@ -1,8 +1,11 @@
+import { ScreenCanvas } from '../../src/devices/display/screen-canvas.ts';
 import { isAlike, looksDifferent, wholeOf } from '../../src/devices/display/screen-changes.ts';
 import type {
   GraphicsFrame,
   ScreenArea,
   ScreenFrame,
+  ScreenNews,
+  ScreenSeen,
   TextFrame,
 } from '../../src/devices/display/screen-frame.ts';
 import type { ScreenLink, ScreenView } from '../../src/engine/screen/screen-link.ts';
@@ -43,12 +46,52 @@ export function graphicsFrame(
   return { kind: 'graphics', width, height, pixels };
 }
 
+/** The screens of an engine's VMs, which show what a test says. */
+export class FakeScreens {
+  readonly #screens = new Map<string, { readonly canvas: ScreenCanvas; waiting: (() => void)[] }>();
+
+  show(id: string, frame: ScreenFrame): void {
+    const screen = this.#of(id);
+    if (frame.kind === 'text') screen.canvas.text(frame);
+    else if (frame.kind === 'off') screen.canvas.off();
+    else drawOn(screen.canvas, frame);
+    screen.canvas.finish();
+    for (const waiting of screen.waiting.splice(0)) waiting();
+  }
+
+  async news(id: string, seen: ScreenSeen): Promise<ScreenNews> {
+    const screen = this.#of(id);
+    for (;;) {
+      const news = screen.canvas.news(seen);
+      if (news !== null) return news;
+      await new Promise<void>(resolve => screen.waiting.push(resolve));
+    }
+  }
+
+  #of(id: string) {
+    let screen = this.#screens.get(id);
+    if (screen === undefined) {
+      screen = { canvas: new ScreenCanvas(), waiting: [] };
+      screen.canvas.finish();
+      this.#screens.set(id, screen);
+    }
+    return screen;
+  }
+}
+
+function drawOn(canvas: ScreenCanvas, { width, height, pixels }: GraphicsFrame): void {
+  const colors = new Uint32Array(pixels.buffer, pixels.byteOffset, width * height);
+  canvas.graphics(width, height);
+  for (let y = 0; y < height; y++) canvas.line(0, y, colors.subarray(y * width, (y + 1) * width), width);
+}
+
 /** The screen of a VM that shows what a test says. */
 export class FakeScreen implements ScreenLink {
   #frame: ScreenFrame = { kind: 'off' };
   #seen: ScreenFrame | null = null;
   #waiting: ((view: ScreenView | null) => void) | null = null;
   isClosed = false;
+  problem: string | null = null;
 
   /** Whether somebody waits for the next frame. */
   get isWatched(): boolean {

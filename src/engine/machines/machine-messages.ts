@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
+import type { ScreenNews } from '../../devices/display/screen-frame.ts';
 import { BALLOON_STATS } from '../../devices/virtio/balloon/facts.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
@@ -17,6 +18,9 @@ import type { Topology } from '../../vmm/machine/topology.ts';
 /** Counter blocks that a machine may label. How many it has depends on its configuration, and is less. */
 export const MAX_QUEUES = 4096;
 export const MAX_REGIONS = 4096;
+
+/** Of an update of a screen, in base64: more than a machine sends at once. */
+const MAX_UPDATE_CHARACTERS = 2 * 2 ** 20;
 
 const name = z.string().max(200);
 const sentence = z.string().max(16_384);
@@ -176,6 +180,14 @@ const diskLabel = {
 };
 const disks = z.array(z.object(diskLabel)).max(MAX_DEVICES);
 
+/** What is new on a screen. */
+export const news = z
+  .object({
+    seen: z.object({ epoch: count, version: count, part: count }),
+    update: z.string().max(MAX_UPDATE_CHARACTERS),
+  })
+  .nullable();
+
 const digits = z.string().regex(/^\d{1,20}$/);
 const written = z.object({
   stateBytes: z.int().min(1),
@@ -243,6 +255,14 @@ export function parseWritten(value: unknown): WrittenSnapshot {
 }
 
 const pluggedIn = z.object({ bus: short, addr: short, noticed: z.boolean() });
+
+/** The answer to the command `screen`, checked in the same way; what the update says is checked by who applies it. @throws when it is none */
+export function parseNews(value: unknown): ScreenNews | null {
+  const parsed = news.safeParse(value);
+  if (!parsed.success) throw new Error(INVALID);
+  if (parsed.data === null) return null;
+  return { seen: parsed.data.seen, update: Buffer.from(parsed.data.update, 'base64') };
+}
 
 /** The answer to the command `plug`. @throws when it is none */
 export function parsePluggedIn(value: unknown): PluggedIn {

@@ -167,6 +167,10 @@ export class ClientSession implements Sink {
     'vm/limitNic': ({ id, device, limits }) => this.#engine.limitNic(id, device, limits).then(done),
     'vm/guestFacts': ({ id }) => this.#engine.guestFacts(id),
     'vm/guestExec': ({ id, ...program }) => this.#engine.guestExec(id, program),
+    'vm/screen': async ({ id, device, seen }) => {
+      const news = await this.#engine.screen(id, device, seen);
+      return news && { seen: news.seen, update: Buffer.from(news.update).toString('base64') };
+    },
     'vm/setBalloon': ({ id, bytes }) => this.#engine.setBalloon(id, bytes).then(done),
     'vm/changeMedium': ({ id, device, ...change }) =>
       this.#engine.changeMedium(id, device, change).then(done),

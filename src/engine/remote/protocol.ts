@@ -1,8 +1,10 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
+import type { EncodedNews } from '../../vmm/machine/messages.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
 import type { GuestProgram, GuestProgramEnd } from '../guest-agent/exec.ts';
 import type { GuestFacts } from '../guest-agent/guest-facts.ts';
@@ -101,6 +103,8 @@ export type Requests = {
   'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
   'vm/guestFacts': [ById, GuestFacts];
   'vm/guestExec': [ById & GuestProgram, GuestProgramEnd];
+  /** Answers when there is something new on the screen, and after some seconds with null. */
+  'vm/screen': [ById & { readonly device: string | null; readonly seen: ScreenSeen }, EncodedNews | null];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
   'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];

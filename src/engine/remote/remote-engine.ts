@@ -1,6 +1,7 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { ScreenNews, ScreenSeen } from '../../devices/display/screen-frame.ts';
 import { version } from '../../project-root.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
@@ -43,6 +44,7 @@ type ActionOnOne = Exclude<
   | 'vm/limitDisk'
   | 'vm/setLink'
   | 'vm/limitNic'
+  | 'vm/screen'
   | 'vm/setBalloon'
   | 'vm/changeMedium'
   | 'vm/attach'
@@ -148,6 +150,11 @@ export class RemoteEngine implements Engine {
 
   guestFacts = (id: string) => this.#requestOfLater('vm/guestFacts', { id });
   guestExec = (id: string, program: GuestProgram) => this.#requestOfLater('vm/guestExec', { id, ...program });
+
+  async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null> {
+    const news = await this.#requestOfLater('vm/screen', { id, device, seen });
+    return news && { seen: news.seen, update: Buffer.from(news.update, 'base64') };
+  }
 
   async setBalloon(id: string, bytes: number): Promise<void> {
     await this.#request('vm/setBalloon', { id, bytes });

@@ -12,6 +12,7 @@ const number = z
   .int()
   .min(0)
   .max(2 ** 31);
+const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const nothing = z.strictObject({}).optional();
 const device = z.string().min(1).max(64);
 const byId = z.strictObject({ id });
@@ -72,6 +73,11 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
       .max(2 * MAX_INPUT_BYTES)
       .exactOptional(),
     timeoutMs: z.int().min(1).max(86_400_000),
+  }),
+  'vm/screen': z.strictObject({
+    id,
+    device: device.nullable(),
+    seen: z.strictObject({ epoch: count, version: count, part: count }),
   }),
   'vm/setBalloon': z.strictObject({ id, bytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER) }),
   'vm/changeMedium': z.strictObject({

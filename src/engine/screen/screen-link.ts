@@ -16,5 +16,7 @@ export interface ScreenLink {
    * is computed or sent for a watcher that does not wait, so it determines the pace. One call at a time.
    */
   next(): Promise<ScreenView | null>;
+  /** Why nothing comes of a VM that runs, for the user; null: nothing keeps it from coming. */
+  readonly problem: string | null;
   close(): void;
 }

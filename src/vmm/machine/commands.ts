@@ -17,6 +17,7 @@ import {
 import { limitNic, setLink } from './nic-commands.ts';
 import type { Reply } from './reply.ts';
 import type { Tell } from './report.ts';
+import { watchScreen } from './screen-commands.ts';
 import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
 import type { UserPause } from './user-pause.ts';
 
@@ -66,6 +67,7 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     changeDevice(on, reply, () => setLink(on.machine.parts.chipset.devices, given)),
   'limit-nic': (on, given, reply) =>
     changeDevice(on, reply, () => limitNic(on.machine.parts.chipset.devices, given)),
+  screen: ({ machine }, given, reply) => watchScreen(machine.parts.chipset.devices, given, reply),
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
   'change-medium': (on, given, reply) => {

@@ -1,6 +1,7 @@
 import type { DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
 import type { BackingFile } from '../backends/image-chain.ts';
 import type { WireFacts } from '../backends/net/wire.ts';
 import type { OpenDisk } from '../backends/open-disk.ts';
@@ -73,6 +74,14 @@ export type MachineCommands = {
     readonly arguments: { readonly device: string; readonly limits: NetLimits };
     readonly result: null;
   };
+  /**
+   * What is new on a screen to somebody who has seen `seen`. Answers when there is something, and after some seconds with null.
+   * `device` null: the first that has one.
+   */
+  screen: {
+    readonly arguments: { readonly device: string | null; readonly seen: ScreenSeen };
+    readonly result: EncodedNews | null;
+  };
   /** The guest is to keep this many bytes of its memory: the balloon takes the rest. */
   'set-balloon': { readonly arguments: { readonly bytes: number }; readonly result: null };
   /**
@@ -112,6 +121,9 @@ export type MachineCommands = {
   /** Ends the machine. */
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
 };
+
+/** `update`: as screen-update.ts has it, in base64. */
+export type EncodedNews = { readonly seen: ScreenSeen; readonly update: string };
 
 /** The network of the device with this name, without its fds. */
 export type GivenWireFacts = { readonly device: string; readonly wire: WireFacts };

@@ -1,0 +1,119 @@
+import type { Cancel, Clock } from '../device.ts';
+import { ScreenCanvas } from './screen-canvas.ts';
+import type { ScreenControl, ScreenNews, ScreenSeen } from './screen-frame.ts';
+
+/** A watched screen is looked at 30 times a second. */
+const INTERVAL_NS = 33_000_000n;
+/** A watcher that has waited so long gets an answer, with nothing in it: its connection may be gone. */
+const PATIENCE_NS = 2_000_000_000n;
+/** A watcher that has not asked again for so long is gone. */
+const LEASE_NS = 1_000_000_000n;
+
+/** What draws the screen of a device. */
+export interface ScreenPainter {
+  /** Somebody watches, or nobody any more: while nobody does, nothing is drawn, and no writes need to be logged. */
+  watched(watched: boolean): void;
+  /** Draws what may have changed since the last call, or all of it. */
+  paint(canvas: ScreenCanvas, all: boolean): void;
+}
+
+type Watcher = {
+  readonly seen: ScreenSeen;
+  readonly until: bigint;
+  readonly done: (news: ScreenNews | null) => void;
+};
+
+/** Serves the watchers of a screen. */
+export class ScreenSource implements ScreenControl {
+  readonly #clock: Clock;
+  readonly #painter: ScreenPainter;
+  readonly #watchers = new Set<Watcher>();
+  /** Null: nobody watches. */
+  #canvas: ScreenCanvas | null = null;
+  #cancelTimer: Cancel | null = null;
+  #paintedAt = 0n;
+  readonly #count: (frames: number) => void;
+
+  /** @param count told of each time that something has changed */
+  constructor(clock: Clock, painter: ScreenPainter, count: (frames: number) => void = () => {}) {
+    this.#clock = clock;
+    this.#painter = painter;
+    this.#count = count;
+  }
+
+  get isWatched(): boolean {
+    return this.#canvas !== null;
+  }
+
+  next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel {
+    const now = this.#clock.now();
+    const watcher = { seen, done, until: now + PATIENCE_NS };
+    this.#watchers.add(watcher);
+    if (this.#canvas === null) {
+      this.#canvas = new ScreenCanvas();
+      this.#painter.watched(true);
+      this.#paint(true);
+      this.#serve(now);
+    } else if (now - this.#paintedAt >= INTERVAL_NS) {
+      this.#paint(false);
+      this.#serve(now);
+    } else {
+      // What has been drawn may be news to this one.
+      this.#serve(now);
+    }
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Nobody can watch it any more. */
+  close(): void {
+    for (const { done } of this.#watchers) done(null);
+    this.#watchers.clear();
+    this.#end();
+  }
+
+  #paint(all: boolean): void {
+    const canvas = this.#canvas!;
+    const before = canvas.changes;
+    this.#paintedAt = this.#clock.now();
+    this.#painter.paint(canvas, all);
+    canvas.finish();
+    if (canvas.changes !== before) this.#count(1);
+  }
+
+  #serve(now: bigint): void {
+    const canvas = this.#canvas!;
+    for (const watcher of [...this.#watchers]) {
+      const news = canvas.news(watcher.seen);
+      if (news === null && now < watcher.until) continue;
+      this.#watchers.delete(watcher);
+      watcher.done(news);
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#cancelTimer?.();
+    if (this.#canvas === null) return;
+    const isWaited = this.#watchers.size > 0;
+    this.#cancelTimer = this.#clock.at(
+      isWaited ? this.#paintedAt + INTERVAL_NS : this.#clock.now() + LEASE_NS,
+      () => {
+        this.#cancelTimer = null;
+        if (this.#watchers.size === 0) {
+          this.#end();
+          return;
+        }
+        this.#paint(false);
+        this.#serve(this.#clock.now());
+      },
+    );
+  }
+
+  #end(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    if (this.#canvas === null) return;
+    this.#canvas = null;
+    this.#painter.watched(false);
+  }
+}

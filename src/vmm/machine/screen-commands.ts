@@ -1,0 +1,35 @@
+import type { BuiltDevice } from '../../devices/device-type.ts';
+import type { ScreenControl } from '../../devices/display/screen-frame.ts';
+import type { MachineCommands } from './messages.ts';
+import type { Reply } from './reply.ts';
+
+/** Replies with what is new on a screen. */
+export function watchScreen(
+  devices: readonly BuiltDevice[],
+  { device, seen }: MachineCommands['screen']['arguments'],
+  reply: Reply<MachineCommands['screen']['result']>,
+): void {
+  const screen = screenOf(devices, device);
+  if (screen === null) {
+    reply.failed(device === null ? NO_SCREEN : `the VM has no screen "${device}"`);
+    return;
+  }
+  screen.next(seen, news =>
+    reply.done(
+      news && {
+        seen: news.seen,
+        update: Buffer.from(news.update.buffer, 0, news.update.length).toString('base64'),
+      },
+    ),
+  );
+}
+
+const NO_SCREEN = 'the VM has no screen: add `display: vga` to its definition';
+
+function screenOf(devices: readonly BuiltDevice[], name: string | null): ScreenControl | null {
+  const found = devices.find(
+    ({ device, capabilities }) =>
+      capabilities?.screen !== undefined && (name === null || device.name === name),
+  );
+  return found?.capabilities?.screen ?? null;
+}
