@@ -13,6 +13,7 @@ const LAYERS = [
   'keys',
   'actions',
   'console',
+  'screen',
   'view',
   'store',
   'theme',

@@ -6,6 +6,7 @@ import type { NetLimits } from './backends/net-limits.ts';
 import type { BootDevice } from './boot-device.ts';
 import type { Cancel, Device, IoHandler } from './device.ts';
 import type { ScreenControl } from './display/screen-frame.ts';
+import type { KeyboardControl, PointerControl } from './input/input-event.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
@@ -93,6 +94,8 @@ export type DeviceCapabilities = {
   readonly hostDevice?: HostDeviceControl;
   readonly balloon?: BalloonControl;
   readonly screen?: ScreenControl;
+  readonly keyboard?: KeyboardControl;
+  readonly pointer?: PointerControl;
 };
 
 /** A new device, and what the machine must connect for it. */

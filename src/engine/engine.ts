@@ -2,6 +2,7 @@ import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
+import type { InputEvent } from '../devices/input/input-event.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { GuestProgram, GuestProgramEnd } from './guest-agent/exec.ts';
@@ -109,6 +110,11 @@ export interface Engine {
   setLink(id: string, device: string, up: boolean): Promise<void>;
   /** Replaces the limits of a network card's rates, until the VM ends. */
   limitNic(id: string, device: string, limits: NetLimits): Promise<void>;
+  /**
+   * Presses keys and moves the pointer of a VM that runs or is paused.
+   * @returns how many of the events it got, from the first: the guest has not taken enough of what came before for the others
+   */
+  input(id: string, events: readonly InputEvent[]): Promise<number>;
   /** Asks the guest what it says of itself, by its agent. @throws AgentError */
   guestFacts(id: string): Promise<GuestFacts>;
   /** Runs a program in the guest by its agent, and waits for its end. @throws AgentError */

@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
 import { type NetLimits, netLimitsText } from '../devices/backends/net-limits.ts';
 import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
+import type { InputEvent } from '../devices/input/input-event.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
@@ -290,6 +291,11 @@ export class LocalEngine implements Engine, CounterSource {
   async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
     await this.#vm(id).command('limit-nic', { device, limits });
     this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
+  }
+
+  async input(id: string, events: readonly InputEvent[]): Promise<number> {
+    const { taken } = await this.#vm(id).command('input', { events });
+    return taken;
   }
 
   async guestFacts(id: string): Promise<GuestFacts> {

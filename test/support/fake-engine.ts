@@ -3,6 +3,7 @@ import type { DiskLimits } from '../../src/devices/backends/disk.ts';
 import type { NetLimits } from '../../src/devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../src/devices/device-table.ts';
 import type { ScreenSeen } from '../../src/devices/display/screen-frame.ts';
+import type { InputEvent } from '../../src/devices/input/input-event.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 import type {
   ConsoleLink,
@@ -285,6 +286,13 @@ export class FakeEngine implements Engine, CounterSource {
     this.#act(`limit ${device} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits) =>
     this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
+  /** What was done with keyboards and pointers. */
+  readonly inputs: InputEvent[] = [];
+  input = async (id: string, events: readonly InputEvent[]) => {
+    this.#vm(id);
+    this.inputs.push(...events);
+    return events.length;
+  };
   guestFacts = async (id: string) => {
     const facts = this.#vm(id).info.guest;
     if (facts === undefined) throw new Error('the guest agent does not answer');

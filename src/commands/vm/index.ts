@@ -12,6 +12,7 @@ import { registerDefinitions } from './register-definitions.ts';
 import { registerDevices } from './register-devices.ts';
 import { registerDisks } from './register-disks.ts';
 import { registerNics } from './register-nics.ts';
+import { registerScreen } from './register-screen.ts';
 import { registerSnapshots } from './register-snapshots.ts';
 import type { StatsOptions } from './stats.ts';
 import { VM_FACTS } from './vm-json.ts';
@@ -36,6 +37,7 @@ export function registerVmCommands(program: Command): void {
   registerDevices(vm);
   registerBalloon(vm);
   registerAgent(vm);
+  registerScreen(vm);
 }
 
 function registerList(vm: Command): void {

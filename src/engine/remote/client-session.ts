@@ -165,6 +165,7 @@ export class ClientSession implements Sink {
     'vm/limitDisk': ({ id, device, limits }) => this.#engine.limitDisk(id, device, limits).then(done),
     'vm/setLink': ({ id, device, up }) => this.#engine.setLink(id, device, up).then(done),
     'vm/limitNic': ({ id, device, limits }) => this.#engine.limitNic(id, device, limits).then(done),
+    'vm/input': ({ id, events }) => this.#engine.input(id, events),
     'vm/guestFacts': ({ id }) => this.#engine.guestFacts(id),
     'vm/guestExec': ({ id, ...program }) => this.#engine.guestExec(id, program),
     'vm/screen': async ({ id, device, seen }) => {

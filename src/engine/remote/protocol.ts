@@ -2,6 +2,7 @@ import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
+import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { EncodedNews } from '../../vmm/machine/messages.ts';
@@ -101,6 +102,8 @@ export type Requests = {
   'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
   'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
   'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
+  /** How many of the events the guest got, from the first. */
+  'vm/input': [ById & { readonly events: readonly InputEvent[] }, number];
   'vm/guestFacts': [ById, GuestFacts];
   'vm/guestExec': [ById & GuestProgram, GuestProgramEnd];
   /** Answers when there is something new on the screen, and after some seconds with null. */

@@ -2,6 +2,7 @@ import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { ScreenNews, ScreenSeen } from '../../devices/display/screen-frame.ts';
+import type { InputEvent } from '../../devices/input/input-event.ts';
 import { version } from '../../project-root.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
@@ -43,6 +44,7 @@ type ActionOnOne = Exclude<
   | 'vm/resizeDisk'
   | 'vm/limitDisk'
   | 'vm/setLink'
+  | 'vm/input'
   | 'vm/limitNic'
   | 'vm/screen'
   | 'vm/setBalloon'
@@ -148,6 +150,7 @@ export class RemoteEngine implements Engine {
     await this.#request('vm/limitNic', { id, device, limits });
   }
 
+  input = (id: string, events: readonly InputEvent[]) => this.#requestOfLater('vm/input', { id, events });
   guestFacts = (id: string) => this.#requestOfLater('vm/guestFacts', { id });
   guestExec = (id: string, program: GuestProgram) => this.#requestOfLater('vm/guestExec', { id, ...program });
 

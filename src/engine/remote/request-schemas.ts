@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { diskLimits, mediumFields } from '../../devices/backends/disk.ts';
 import { netLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import { BUTTON, MOTION_MAX, POSITION_MAX } from '../../devices/input/input-event.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { MAX_INPUT_BYTES } from '../guest-agent/exec.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
@@ -25,6 +26,18 @@ const samplingSettings = {
 };
 const byConsole = z.strictObject({ console: number });
 const bytes = z.base64().max((MAX_TYPED_BYTES / 3) * 4 + 4);
+
+/** Of one request. */
+const MAX_INPUT_EVENTS = 1024;
+const position = z.int().min(0).max(POSITION_MAX);
+const motion = z.int().min(-MOTION_MAX).max(MOTION_MAX);
+const inputEvent = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('key'), code: z.int().min(1).max(0x2ff), down: z.boolean() }),
+  z.strictObject({ kind: z.literal('button'), code: z.literal(Object.values(BUTTON)), down: z.boolean() }),
+  z.strictObject({ kind: z.literal('motion'), dx: motion, dy: motion }),
+  z.strictObject({ kind: z.literal('position'), x: position, y: position }),
+  z.strictObject({ kind: z.literal('wheel'), dy: motion }),
+]);
 
 type SchemaOf<Params> = z.ZodType<Params extends Readonly<Record<string, never>> ? unknown : Params>;
 
@@ -62,6 +75,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
   'vm/setLink': z.strictObject({ id, device, up: z.boolean() }),
   'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z) }),
+  'vm/input': z.strictObject({ id, events: z.array(inputEvent).max(MAX_INPUT_EVENTS) }),
   'vm/guestFacts': byId,
   'vm/guestExec': z.strictObject({
     id,
@@ -156,6 +170,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/setLink',
   'vm/limitNic',
   'vm/setBalloon',
+  'vm/input',
   'vm/changeMedium',
   'vm/guestExec',
   'vm/attach',

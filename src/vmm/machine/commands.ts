@@ -6,6 +6,7 @@ import type { HostFiles } from './host-files.ts';
 import { cancelUnplug, plug, takeAll, unplug } from './hot-plug/commands.ts';
 import type { HotPlug } from './hot-plug/hot-plug.ts';
 import type { InPlaceReset } from './in-place-reset.ts';
+import type { MachineInput } from './input-commands.ts';
 import type { Machine } from './life-cycle.ts';
 import {
   type CommandName,
@@ -30,6 +31,7 @@ export type Commanded = {
   readonly reset: InPlaceReset;
   readonly handOver: HandOver;
   readonly hotPlug: HotPlug;
+  readonly input: MachineInput;
   /** Something that screens show of its devices is another now. */
   readonly updateTopology: () => void;
   /** Ends the machine. */
@@ -70,6 +72,13 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   screen: ({ machine }, given, reply) => watchScreen(machine.parts.chipset.devices, given, reply),
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
+  input: ({ machine, input }, { events }, reply) => {
+    try {
+      reply.done({ taken: input.pass(machine.parts.chipset.devices, events) });
+    } catch (error) {
+      reply.failed((error as Error).message);
+    }
+  },
   'change-medium': (on, given, reply) => {
     const { machine, files, handOver, snapshots, takeFd } = on;
     const fds = given.disk === null ? null : takeAll(fdCount(given.disk.facts), takeFd);

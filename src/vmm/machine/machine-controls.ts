@@ -9,6 +9,7 @@ import { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
 import { HotPlug } from './hot-plug/hot-plug.ts';
 import { InPlaceReset } from './in-place-reset.ts';
+import { MachineInput } from './input-commands.ts';
 import type { Machine } from './life-cycle.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineReport, Tell } from './report.ts';
@@ -74,7 +75,11 @@ export class MachineControls {
     });
     const { hotPlug } = this;
     const finish = (reason: string) => ending.finish(reason);
-    this.commands = new Commands({ ...parts, snapshots, pause, reset, handOver, hotPlug, finish }, tell);
+    const input = new MachineInput();
+    this.commands = new Commands(
+      { ...parts, snapshots, pause, reset, handOver, hotPlug, input, finish },
+      tell,
+    );
   }
 
   /** The manager that has asked for what is under way is gone. */

@@ -2,6 +2,7 @@ import type { DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
+import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { BackingFile } from '../backends/image-chain.ts';
 import type { WireFacts } from '../backends/net/wire.ts';
 import type { OpenDisk } from '../backends/open-disk.ts';
@@ -84,6 +85,14 @@ export type MachineCommands = {
   };
   /** The guest is to keep this many bytes of its memory: the balloon takes the rest. */
   'set-balloon': { readonly arguments: { readonly bytes: number }; readonly result: null };
+  /**
+   * Keys and the pointer. The guest may not have taken enough of what came before for all `events`: `taken` is how many it got, from
+   * the first.
+   */
+  input: {
+    readonly arguments: { readonly events: readonly InputEvent[] };
+    readonly result: { readonly taken: number };
+  };
   /**
    * Puts a medium into a drive, or takes out what is in it (`disk` null). With it comes the fd of `disk`. A guest that has locked
    * the drive is asked to release it, and this fails unless `force` is given.

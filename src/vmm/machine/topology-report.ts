@@ -58,6 +58,7 @@ export class TopologyReport {
       this.#watch(capabilities?.hostDevice);
       this.#watch(capabilities?.disk?.drive);
       this.#watch(capabilities?.balloon);
+      this.#watch(capabilities?.keyboard);
     }
     const { blocks, consoles, report } = this.#parts;
     const { labels, pluggingIn } = this.#hotPlug!;

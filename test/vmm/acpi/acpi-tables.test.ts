@@ -88,7 +88,7 @@ describe('ACPI tables', () => {
       expect(source.DSDT).toMatch(/0x0000000200000000, \/\/ Range Minimum/);
       expect(source.DSDT).toMatch(/0x001FFFFF,\s+Zero,\s+Zero,\s+0x13/);
       expect(source.DSDT!.match(/Device \(\w+\)/g)).toEqual(
-        ['PCI0', 'S100', 'SF00', 'S190', 'COM1', 'RTC', 'KBD', 'MBRD'].map(name => `Device (${name})`),
+        ['PCI0', 'S100', 'SF00', 'S190', 'COM1', 'RTC', 'KBD', 'MOU', 'MBRD'].map(name => `Device (${name})`),
       );
       expect(source.DSDT).toMatch(/Device \(S190\)\s*\{\s*Name \(_ADR, 0x00030001\)/);
       expect(source.DSDT).toMatch(/Device \(SF00\)\s*\{\s*Name \(_ADR, 0x001E0000\)/);

@@ -1,0 +1,74 @@
+import { type Command, Option } from 'commander';
+import { DEFAULT_LAYOUT, LAYOUT_NAMES, type LayoutName } from '../../screen/keyboard/layouts.ts';
+import { parseCount } from '../../text/option-values.ts';
+import { withManual } from '../manual.ts';
+import { leaving, runningManager } from './manager.ts';
+
+const HOLD_MAX_MS = 60_000;
+
+/** The commands of a VM's screen, keyboard and mouse. */
+export function registerScreen(vm: Command): void {
+  registerSendKey(vm);
+  registerType(vm);
+}
+
+function layoutOption(): Option {
+  return new Option('--layout <name>', "the keyboard layout of the guest's system")
+    .choices(LAYOUT_NAMES)
+    .default(DEFAULT_LAYOUT);
+}
+
+function registerSendKey(vm: Command): void {
+  const command = vm
+    .command('send-key')
+    .argument('<vm>', 'a running or paused VM')
+    .argument('<keys...>', 'keys that are pressed together, joined by "-", such as ctrl-alt-delete')
+    .description("Press keys on a VM's keyboard")
+    .option('--hold-ms <ms>', 'how long keys are held (default: 100)', text =>
+      parseCount(text, '--hold-ms', 0, HOLD_MAX_MS),
+    )
+    .action(async (name: string, keys: string[], options: { readonly holdMs?: number }) => {
+      const { sendKeys } = await import('./send-key.ts');
+      await leaving(await runningManager(), engine => sendKeys(engine, name, keys, options));
+    });
+  withManual(command, {
+    text: [
+      "Keys have the names of QEMU's sendkey (`ret`, `spc`, `pgup`, `kp_0`, `alt_r` ...) or those of linux/input-event-codes.h (`KEY_LEFTCTRL`). A name " +
+        "means the key's place: `y` is the key that a German keyboard has `z` on. Several arguments are pressed one after the other.",
+    ],
+    examples: [
+      { command: 'vring vm send-key web ctrl-alt-delete', does: 'what resets a PC' },
+      { command: 'vring vm send-key web down down ret', does: 'choose the third entry of a menu' },
+      { command: 'vring vm send-key web esc --hold-ms 2000', does: 'hold a key' },
+    ],
+  });
+}
+
+function registerType(vm: Command): void {
+  const command = vm
+    .command('type')
+    .argument('<vm>', 'a running or paused VM')
+    .argument('<text>', 'the text')
+    .description("Type a text on a VM's keyboard")
+    .addOption(layoutOption())
+    .option('--enter', 'press Enter after it')
+    .option('--delay-ms <ms>', 'how long each key is held, and between keys (default: 20)', text =>
+      parseCount(text, '--delay-ms', 0, HOLD_MAX_MS),
+    )
+    .action(
+      async (
+        name: string,
+        text: string,
+        options: { readonly layout: LayoutName; readonly enter?: boolean; readonly delayMs?: number },
+      ) => {
+        const { typeText } = await import('./send-key.ts');
+        await leaving(await runningManager(), engine => typeText(engine, name, text, options));
+      },
+    );
+  withManual(command, {
+    text: ['Characters that the layout has no keys for are refused before anything is typed.'],
+    examples: [
+      { command: "vring vm type web 'ls /' --enter", does: 'run a command in a guest that is logged in' },
+    ],
+  });
+}

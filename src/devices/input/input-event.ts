@@ -1,0 +1,48 @@
+import type { Cancel } from '../device.ts';
+
+/** Buttons of a pointer (linux/input-event-codes.h). */
+export const BUTTON = { left: 0x110, right: 0x111, middle: 0x112, side: 0x113, extra: 0x114 } as const;
+
+/** The range of an absolute position, of both axes. */
+export const POSITION_MAX = 0x7fff;
+/** The most that one event moves a pointer or a wheel. */
+export const MOTION_MAX = 0x7fff;
+
+/** What a user does with a keyboard or a pointer. */
+export type InputEvent =
+  /** `code`: KEY_* of linux/input-event-codes.h, which names a key by its place, whatever is printed on it. */
+  | { readonly kind: 'key'; readonly code: number; readonly down: boolean }
+  /** `code`: one of BUTTON. */
+  | { readonly kind: 'button'; readonly code: number; readonly down: boolean }
+  /** To the right and down, in counts of the device. */
+  | { readonly kind: 'motion'; readonly dx: number; readonly dy: number }
+  /** From the left and from the top of the screen, 0 to POSITION_MAX. */
+  | { readonly kind: 'position'; readonly x: number; readonly y: number }
+  /** Notches, toward the user. */
+  | { readonly kind: 'wheel'; readonly dy: number };
+
+export type Leds = { readonly scrollLock: boolean; readonly numLock: boolean; readonly capsLock: boolean };
+
+/** A keyboard, as who types on it sees it. */
+export interface KeyboardControl {
+  /** Whether the guest has a driver for it now. */
+  readonly active: boolean;
+  readonly leds: Leds;
+  /**
+   * Presses or releases a key. One that the keyboard does not have, and one that is in that state already, are ignored.
+   * @returns false: the guest has not taken enough of what was typed before; try again
+   */
+  key(code: number, down: boolean): boolean;
+  /** Calls back when `leds` or `active` may have changed. */
+  onChanged(hook: () => void): Cancel;
+}
+
+/** A pointer, as who moves it sees it. */
+export interface PointerControl {
+  /** Whether the guest has a driver for it now. */
+  readonly active: boolean;
+  /** It takes `position`; others take `motion`. */
+  readonly absolute: boolean;
+  /** Motion adds up while the guest takes none. @returns false: the guest has not taken enough buttons before; try again */
+  point(event: Exclude<InputEvent, { readonly kind: 'key' }>): boolean;
+}

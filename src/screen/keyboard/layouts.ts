@@ -1,0 +1,61 @@
+/**
+ * What is printed on the keys of a keyboard, row by row: the keys from grave (left of 1) to equal, from q to rightbrace, from a to
+ * backslash, from 102nd (right of the left shift key) to slash. A space stands for nothing.
+ */
+export type LayoutRows = readonly [string, string, string, string];
+
+export type LayoutData = {
+  readonly title: string;
+  readonly plain: LayoutRows;
+  readonly shift: LayoutRows;
+  readonly altgr?: LayoutRows;
+  /** Characters, plain or with shift, that appear only with the next key. */
+  readonly dead?: string;
+};
+
+/** Keyboard layouts, by the names that X and Linux have for them. The guest has to have the same one. */
+export const LAYOUTS = {
+  us: {
+    title: 'US English',
+    plain: ['`1234567890-=', 'qwertyuiop[]', "asdfghjkl;'\\", '<zxcvbnm,./'],
+    shift: ['~!@#$%^&*()_+', 'QWERTYUIOP{}', 'ASDFGHJKL:"|', '>ZXCVBNM<>?'],
+  },
+  uk: {
+    title: 'UK English',
+    plain: ['`1234567890-=', 'qwertyuiop[]', "asdfghjkl;'#", '\\zxcvbnm,./'],
+    shift: ['¬!"£$%^&*()_+', 'QWERTYUIOP{}', 'ASDFGHJKL:@~', '|ZXCVBNM<>?'],
+    altgr: ['¦   €        ', '            ', '            ', '           '],
+  },
+  de: {
+    title: 'German',
+    plain: ['^1234567890ß´', 'qwertzuiopü+', 'asdfghjklöä#', '<yxcvbnm,.-'],
+    shift: ['°!"§$%&/()=?`', 'QWERTZUIOPÜ*', "ASDFGHJKLÖÄ'", '>YXCVBNM;:_'],
+    altgr: ['  ²³   {[]}\\ ', '@ €        ~', '            ', '|      µ   '],
+    dead: '^´`',
+  },
+  fr: {
+    title: 'French',
+    plain: ['²&é"\'(-è_çà)=', 'azertyuiop^$', 'qsdfghjklmù*', '<wxcvbn,;:!'],
+    shift: [' 1234567890°+', 'AZERTYUIOP¨£', 'QSDFGHJKLM%µ', '>WXCVBN?./§'],
+    altgr: ['  ~#{[|`\\^@]}', '  €        ¤', '            ', '           '],
+    dead: '¨',
+  },
+  es: {
+    title: 'Spanish',
+    plain: ["º1234567890'¡", 'qwertyuiop`+', 'asdfghjklñ´ç', '<zxcvbnm,.-'],
+    shift: ['ª!"·$%&/()=?¿', 'QWERTYUIOP^*', 'ASDFGHJKLÑ¨Ç', '>ZXCVBNM;:_'],
+    altgr: ['\\|@#~€¬      ', '          []', '          {}', '           '],
+    dead: '`^´¨',
+  },
+  it: {
+    title: 'Italian',
+    plain: ["\\1234567890'ì", 'qwertyuiopè+', 'asdfghjklòàù', '<zxcvbnm,.-'],
+    shift: ['|!"£$%&/()=?^', 'QWERTYUIOPé*', 'ASDFGHJKLç°§', '>ZXCVBNM;:_'],
+    altgr: ['     €       ', '          []', '         @# ', '           '],
+  },
+} as const satisfies Readonly<Record<string, LayoutData>>;
+
+export type LayoutName = keyof typeof LAYOUTS;
+
+export const LAYOUT_NAMES = Object.keys(LAYOUTS) as LayoutName[];
+export const DEFAULT_LAYOUT: LayoutName = 'us';

@@ -1,0 +1,51 @@
+import type { BuiltDevice } from '../../devices/device-type.ts';
+import type { InputEvent, KeyboardControl, PointerControl } from '../../devices/input/input-event.ts';
+
+/** Counts of a mouse for the whole width or height of the screen, when a position is turned into motion. */
+const COUNTS_PER_SCREEN = 1024;
+const POSITIONS = 0x8000;
+
+/** Passes on what users do to the keyboard and the pointer that the guest uses. */
+export class MachineInput {
+  /** The last position that was turned into motion, in counts. */
+  #at: { readonly x: number; readonly y: number } | null = null;
+
+  /**
+   * Passes on events, in order. @returns how many; the guest has not taken enough of what came before for the others
+   * @throws an error for the user
+   */
+  pass(devices: readonly BuiltDevice[], events: readonly InputEvent[]): number {
+    const done = events.findIndex(event => !this.#passOne(devices, event));
+    return done < 0 ? events.length : done;
+  }
+
+  #passOne(devices: readonly BuiltDevice[], event: InputEvent): boolean {
+    if (event.kind === 'key') {
+      const keyboard = preferred(devices.flatMap(({ capabilities }) => capabilities?.keyboard ?? []));
+      if (keyboard === null) throw new Error('the VM has no keyboard');
+      return keyboard.key(event.code, event.down);
+    }
+    const pointers = devices.flatMap(({ capabilities }) => capabilities?.pointer ?? []);
+    const pointer = preferred(pointers);
+    if (pointer === null) throw new Error('the VM has no mouse');
+    if (event.kind === 'position' && !pointer.absolute) return this.#move(pointer, event);
+    this.#at = null;
+    return pointer.point(event);
+  }
+
+  /** A mouse that has no positions is moved by the difference to the last one. */
+  #move(pointer: PointerControl, position: { readonly x: number; readonly y: number }): boolean {
+    const counts = (value: number) => Math.round((value * COUNTS_PER_SCREEN) / POSITIONS);
+    const to = { x: counts(position.x), y: counts(position.y) };
+    const from = this.#at ?? to;
+    this.#at = to;
+    return pointer.point({ kind: 'motion', dx: to.x - from.x, dy: to.y - from.y });
+  }
+}
+
+/** The last one that the guest has a driver for: what was added to a machine is there to be used. */
+function preferred<Control extends KeyboardControl | PointerControl>(
+  controls: readonly Control[],
+): Control | null {
+  return controls.findLast(({ active }) => active) ?? controls[0] ?? null;
+}
