@@ -3,11 +3,14 @@ import { DEFAULT_LAYOUT, LAYOUT_NAMES, type LayoutName } from '../../screen/keyb
 import { parseCount } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import { leaving, runningManager } from './manager.ts';
+import type { ScreenOptions } from './screen.ts';
 
 const HOLD_MAX_MS = 60_000;
 
 /** The commands of a VM's screen, keyboard and mouse. */
 export function registerScreen(vm: Command): void {
+  registerWatch(vm);
+  registerScreenshot(vm);
   registerSendKey(vm);
   registerType(vm);
 }
@@ -16,6 +19,49 @@ function layoutOption(): Option {
   return new Option('--layout <name>', "the keyboard layout of the guest's system")
     .choices(LAYOUT_NAMES)
     .default(DEFAULT_LAYOUT);
+}
+
+function registerWatch(vm: Command): void {
+  const command = vm
+    .command('screen')
+    .argument('<vm>', 'a running or paused VM with a screen')
+    .description("Show a VM's screen on the whole terminal; Ctrl-] leaves")
+    .addOption(layoutOption())
+    .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
+    .option('--view-only', 'send no keys to the guest')
+    .action(async (name: string, options: ScreenOptions) => {
+      const { watchScreen } = await import('./screen.ts');
+      process.exitCode = await leaving(await runningManager(), engine => watchScreen(engine, name, options));
+    });
+  withManual(command, {
+    text: [
+      'Text modes are shown as characters, graphics in half blocks, two pixels to a cell, or as pictures where the terminal says that it has ' +
+        "kitty's graphics protocol or sixels. What is larger than the terminal is scaled, or cut around the cursor.",
+      'Keys go to the guest. A terminal sends characters, for which the keys of --layout are pressed; one with the kitty keyboard protocol sends ' +
+        'the keys themselves. Ctrl-\\ opens a menu of what terminals do not send, such as Ctrl-Alt-Delete.',
+    ],
+    examples: [
+      { command: 'vring vm screen web', does: 'look at the screen and type' },
+      { command: 'vring vm screen web --layout de', does: 'the same, of a guest with a German keyboard' },
+    ],
+  });
+}
+
+function registerScreenshot(vm: Command): void {
+  const command = vm
+    .command('screenshot')
+    .argument('<vm>', 'a running or paused VM with a screen')
+    .argument('<file>', 'the PNG file; - is standard output')
+    .description("Save a picture of a VM's screen")
+    .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
+    .action(async (name: string, file: string, options: { readonly device?: string }) => {
+      const { screenshot } = await import('./screenshot.ts');
+      await leaving(await runningManager(), engine => screenshot(engine, name, file, options));
+    });
+  withManual(command, {
+    text: ["Text modes are drawn in the guest's own font. An existing file is replaced."],
+    examples: [{ command: 'vring vm screenshot web screen.png', does: 'what the guest shows now' }],
+  });
 }
 
 function registerSendKey(vm: Command): void {

@@ -1,0 +1,111 @@
+import type { ScreenFrame } from '../../devices/display/screen-frame.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { followScreen } from '../../engine/screen/follow-screen.ts';
+import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
+import { printable } from '../../text/printable.ts';
+import { type ColorDepth, terminalDepth } from '../cells/colors.ts';
+import { InputQueue } from '../keyboard/input-queue.ts';
+import type { LayoutName } from '../keyboard/layouts.ts';
+import { saveScreenshot } from '../picture/save-screenshot.ts';
+import { ScreenSession } from './screen-session.ts';
+
+export type AttachOptions = {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly layout: LayoutName;
+  readonly depth: ColorDepth;
+  readonly ascii: boolean;
+  readonly readOnly: boolean;
+  /** Absent: the first screen that the VM has. */
+  readonly device?: string | undefined;
+};
+
+/** How a session on this terminal is to look. */
+export function terminalLooks(
+  env: NodeJS.ProcessEnv,
+  noColor: boolean,
+): Pick<AttachOptions, 'depth' | 'ascii'> {
+  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || '';
+  const ascii = env.TERM === 'dumb' || !/utf-?8/i.test(locale);
+  return { depth: noColor ? 'none' : terminalDepth(env), ascii };
+}
+
+/** Why the VM has no screen to look at; null: it has one. */
+export function noScreen({ name, topology }: VmInfo): string | null {
+  const devices = topology?.devices ?? [];
+  return devices.some(({ screen }) => screen)
+    ? null
+    : `${name} has no screen: give it one with \`display: vga\` in its definition`;
+}
+
+/** The screen of a VM that somebody looks at on a terminal, which is raw already. */
+export type AttachedScreen = {
+  /** Resolves when the user leaves with null, or with what has ended. */
+  readonly left: Promise<string | null>;
+  /** The terminal is to be drawn again, from nothing. */
+  redraw(): void;
+  /** Gives the terminal back. */
+  close(): void;
+};
+
+/** Shows the screen of a VM on a whole terminal, and sends what is typed to its keyboard. */
+export function attachScreen(engine: Engine, vm: VmInfo, options: AttachOptions): AttachedScreen {
+  const { stdin, stdout, layout, depth, ascii, readOnly, device } = options;
+  const { promise: left, resolve: leave } = Promise.withResolvers<string | null>();
+  const link = followScreen(engine, vm.id, device);
+  const queue = new InputQueue(engine, vm.id, () => {});
+  const session = new ScreenSession({
+    ...{ link, depth, ascii, layout },
+    name: printable(vm.name),
+    terminal: {
+      get size() {
+        return { columns: stdout.columns || 80, rows: stdout.rows || 24 };
+      },
+      write: text => {
+        stdout.write(text);
+      },
+      drained: () => drained(stdout),
+    },
+    input: readOnly ? null : events => queue.push(events),
+    screenshot: (frame: ScreenFrame) => `saved ${saveScreenshot(frame, vm.name)}`,
+    left: () => leave(null),
+  });
+  const typed = (bytes: Buffer) => session.typed(bytes);
+  const resized = () => session.redraw();
+  const ended = () => leave('the terminal is gone');
+  stdin.on('data', typed);
+  stdin.on('end', ended);
+  stdout.on('resize', resized);
+  const unsubscribe = engine.subscribe(event => {
+    if (event.kind === 'removed' && event.id === vm.id) leave(`${vm.name} was deleted`);
+    if (event.kind !== 'vm' || event.vm.id !== vm.id || isAlive(event.vm)) return;
+    leave(`${vm.name} is ${event.vm.state}${event.vm.reason === null ? '' : `: ${event.vm.reason}`}`);
+  });
+  session.run().catch((error: Error) => leave(error.message));
+  return {
+    left,
+    redraw: resized,
+    close: () => {
+      unsubscribe();
+      stdin.off('data', typed);
+      stdin.off('end', ended);
+      stdout.off('resize', resized);
+      session.close();
+    },
+  };
+}
+
+function drained(stdout: NodeJS.WriteStream): Promise<void> {
+  if (stdout.writableLength === 0 || stdout.destroyed) return Promise.resolve();
+  return new Promise(resolve => {
+    const done = () => {
+      stdout.off('drain', done);
+      stdout.off('close', done);
+      resolve();
+    };
+    stdout.once('drain', done);
+    stdout.once('close', done);
+    // It is empty already, without having been full.
+    if (!stdout.writableNeedDrain) done();
+  });
+}
