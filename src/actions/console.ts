@@ -1,7 +1,7 @@
 import { copyable } from '../console/clipboard.ts';
-import { shownPort } from '../console/console-feed.ts';
+import { hasScreen, shownPort } from '../console/console-feed.ts';
 import { bodyRows } from '../store/ui-slice.ts';
-import { vmViewOf } from '../store/vm-view-slice.ts';
+import { SCREEN_PORT, vmViewOf } from '../store/vm-view-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { bytes } from '../text/units.ts';
 import type { Action, ActionContext } from './action.ts';
@@ -29,13 +29,18 @@ function consolesOf({ vm }: ActionContext) {
   return vm?.topology?.consoles ?? [];
 }
 
+/** The numbers of what the tab can show: the consoles, and then the screen. */
+function portsOf(context: ActionContext): readonly number[] {
+  const ports = consolesOf(context).map(console => console.port);
+  return hasScreen(context.vm ?? undefined) ? [...ports, SCREEN_PORT] : ports;
+}
+
 function showNextConsole(context: ActionContext): void {
   const { state, vm } = context;
-  const consoles = consolesOf(context);
+  const ports = portsOf(context);
   const { cursors } = vmViewOf(state, vm!.id);
-  const port = shownPort(state, vm!.id);
-  const next = consoles[(consoles.findIndex(console => console.port === port) + 1) % consoles.length]!;
-  state.changeVmView(vm!.id, { port: next.port, cursors: { ...cursors, console: 0 } });
+  const port = ports[(ports.indexOf(shownPort(state, vm!.id)) + 1) % ports.length]!;
+  state.changeVmView(vm!.id, { port, cursors: { ...cursors, console: 0 } });
 }
 
 function backOf({ state, vm }: ActionContext): number {
@@ -64,10 +69,10 @@ export const consoleActions: readonly Action[] = [
     category: 'Console',
     label: 'next console',
     phrase: 'show the next console',
-    description: 'Show the next console of the VM, such as its second serial port',
+    description: 'Show the next console of the VM, such as its second serial port or its screen',
     screens: ['vm'],
-    here: isConsoleTab,
-    unavailable: context => (consolesOf(context).length > 1 ? null : 'the VM has one console'),
+    here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'console',
+    unavailable: context => (portsOf(context).length > 1 ? null : 'the VM has one console'),
     run: showNextConsole,
   },
   {

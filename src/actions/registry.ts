@@ -16,6 +16,7 @@ import { networkActions } from './networks.ts';
 import { nicActions } from './nics.ts';
 import { overviewActions } from './overview.ts';
 import { queueActions } from './queues.ts';
+import { screenActions } from './screen.ts';
 import { snapshotActions } from './snapshots.ts';
 import { sortActions } from './sort.ts';
 import { startAgain } from './start-again.ts';
@@ -28,6 +29,7 @@ import { vmViewActions } from './vm-view.ts';
 export const actions: readonly Action[] = [
   ...viewActions,
   ...vmViewActions,
+  ...screenActions,
   ...overviewActions,
   ...logActions,
   ...queueActions,

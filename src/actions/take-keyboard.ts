@@ -4,6 +4,8 @@ import type { Ui } from './ui.ts';
 export function takeKeyboard(ui: Ui, id: string, take = false): void {
   // What is typed next is the guest's already, although the answer may have a long way.
   ui.store.getState().pushLayer({ kind: 'console', id });
+  // A PS/2 keyboard is everybody's.
+  if (ui.screens.isShown) return;
   ui.consoles.takeKeyboard(take).catch((error: Error) => {
     ui.store.getState().releaseConsole(id);
     const question = {

@@ -8,6 +8,7 @@ import { HostRoot } from '../host/root.ts';
 import { type NetworkChoices, readNetworkChoices } from '../host/use/network-choices.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
+import { VmScreenFeed } from '../screen/vm-screen-feed.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
 import { HostFeed } from '../store/host-feed.ts';
 import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/layers.ts';
@@ -78,6 +79,7 @@ export class Ui {
   readonly readOnly: string | null;
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
+  readonly screens: VmScreenFeed;
   readonly snapshots: SnapshotFeed;
   readonly networks: ScreenFeed;
   readonly images: ScreenFeed;
@@ -109,6 +111,7 @@ export class Ui {
     this.#unsubscribe = engine.subscribe(event => this.#receive(event));
     this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
+    this.screens = new VmScreenFeed(engine, this.store, clock, text => this.notify('error', text));
     this.snapshots = new SnapshotFeed(engine, this.store, clock);
     const { networksRead, networksFailed, imagesRead, imagesFailed } = this.store.getState();
     this.networks = new ScreenFeed(this.store, clock, {
@@ -164,6 +167,7 @@ export class Ui {
     this.#unsubscribe();
     this.samples.close();
     this.consoles.close();
+    this.screens.close();
     this.snapshots.close();
     this.networks.close();
     this.images.close();

@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts';
 import type { ConsoleLink, ConsoleListener, Engine } from '../engine/engine.ts';
 import { COM1 } from '../engine/vm-consoles.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import type { AppState, AppStore } from '../store/app-store.ts';
 import { bodyRows, currentScreen } from '../store/ui-slice.ts';
-import { vmViewOf } from '../store/vm-view-slice.ts';
+import { SCREEN_PORT, vmViewOf } from '../store/vm-view-slice.ts';
 import { own } from '../text/own.ts';
 import { type ConsoleLine, ConsoleScreen, type LineMark } from './console-screen.ts';
 
@@ -15,10 +16,17 @@ const REDRAW_MS = 40;
 /** With more bytes than this waiting for the emulator, it restarts from the scrollback instead of falling behind. */
 const MAX_PENDING = 256 * 1024;
 
+/** Whether a VM has a screen, as far as is known. */
+export function hasScreen(info: VmInfo | undefined): boolean {
+  return info?.topology?.devices.some(({ screen }) => screen) ?? false;
+}
+
 /** The console that is looked at: the first serial port if the VM has another machine by now, without that one. */
 export function shownPort(state: AppState, id: string): number {
   const { port } = vmViewOf(state, id);
-  const consoles = own(state.infos, id)?.topology?.consoles ?? [];
+  const info = own(state.infos, id);
+  if (port === SCREEN_PORT && hasScreen(info)) return SCREEN_PORT;
+  const consoles = info?.topology?.consoles ?? [];
   return consoles.some(console => console.port === port) ? port : COM1;
 }
 
@@ -153,8 +161,9 @@ export class ConsoleFeed {
   #follow(): void {
     const state = this.#store.getState();
     const screen = currentScreen(state);
-    const id = screen.kind === 'vm' && screen.id in state.infos ? screen.id : null;
-    const port = id === null ? COM1 : shownPort(state, id);
+    const shown = screen.kind === 'vm' && screen.id in state.infos ? screen.id : null;
+    const port = shown === null ? COM1 : shownPort(state, shown);
+    const id = port === SCREEN_PORT ? null : shown;
     if (id === (this.#shown?.id ?? null) && port === (this.#shown?.port ?? COM1)) return;
     this.#hide();
     if (id !== null) this.#show(id, port);

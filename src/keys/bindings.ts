@@ -76,6 +76,9 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   // Console
   console: ['c'],
   'next-console': ['t'],
+  screen: ['z'],
+  'send-keys': ['f'],
+  screenshot: ['s'],
   copy: ['y'],
   'mark-line': ['space'],
   search: ['/'],

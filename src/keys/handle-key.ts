@@ -28,8 +28,8 @@ export function inputSink(ui: Ui): InputSink {
   const topLayer = () => ui.store.getState().layers.at(-1);
   const input = new ConsoleInput(
     {
-      wantsPasteMarkers: () => ui.consoles.bracketedPaste,
-      typed: bytes => ui.consoles.type(bytes),
+      wantsPasteMarkers: () => !ui.screens.isShown && ui.consoles.bracketedPaste,
+      typed: bytes => (ui.screens.isShown ? ui.screens.type(bytes) : ui.consoles.type(bytes)),
     },
     ui.clock,
   );

@@ -5,7 +5,10 @@ export type ConsoleSlice = {
   readonly console: { readonly id: string; readonly revision: number } | null;
   /** What was searched in the console last; empty before that. */
   readonly consoleSearch: string;
+  /** Changes whenever the picture of the VM's screen does that is in sight. */
+  readonly vmScreenRevision: number;
   consoleShown(id: string | null): void;
+  vmScreenChanged(): void;
   consoleChanged(): void;
   setConsoleSearch(text: string): void;
 };
@@ -13,6 +16,8 @@ export type ConsoleSlice = {
 export const createConsoleSlice: SliceCreator<ConsoleSlice> = set => ({
   console: null,
   consoleSearch: '',
+  vmScreenRevision: 0,
+  vmScreenChanged: () => set(state => ({ vmScreenRevision: state.vmScreenRevision + 1 })),
   setConsoleSearch: consoleSearch => set({ consoleSearch }),
   consoleShown: id => set({ console: id === null ? null : { id, revision: 0 }, consoleSearch: '' }),
   consoleChanged: () =>

@@ -28,9 +28,12 @@ export type VmView = {
   /** Number of the log entry that the cursor of the events is on; null: on the last one, whichever that is. */
   readonly event: number | null;
   readonly addressOrder: AddressOrder;
-  /** The console that is shown, by its number in the topology. */
+  /** The console that is shown, by its number in the topology, or SCREEN_PORT. */
   readonly port: number;
 };
+
+/** The VM's screen, among its consoles. */
+export const SCREEN_PORT = -1;
 
 /** How it is seen first. */
 export const FIRST_VIEW: VmView = {

@@ -106,6 +106,7 @@ test('a read-only session forbids all that changes something, typing into a gues
   const changing = actions.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
   expect(actions.filter(({ changes }) => changes !== undefined).map(({ name }) => name)).toEqual([
     'console',
+    'send-keys',
     ...changing.map(({ name }) => name),
     'new-vm',
     'edit-vm',

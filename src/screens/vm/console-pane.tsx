@@ -1,16 +1,23 @@
 import { Box, Text } from 'ink';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import { shownPort } from '../../console/console-feed.ts';
-import type { Span } from '../../console/console-screen.ts';
+import { hasScreen, shownPort } from '../../console/console-feed.ts';
 import { highlighted, inverted } from '../../console/highlight.ts';
 import { keyboardHolderOf } from '../../engine/vm-consoles.ts';
-import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { SCREEN_PORT, vmViewOf } from '../../store/vm-view-slice.ts';
 import { own } from '../../text/own.ts';
-import { pad, width } from '../../text/width.ts';
+import { pad } from '../../text/width.ts';
+import { ConsoleText } from './console-text.tsx';
 import type { PaneProps } from './pane-props.ts';
+import { ScreenPane } from './screen-pane.tsx';
+
+/** The console or the screen that is looked at. */
+export function ConsolePane(props: PaneProps) {
+  const port = useAppState(state => shownPort(state, props.id));
+  return port === SCREEN_PORT ? <ScreenPane {...props} /> : <SerialPane {...props} />;
+}
 
 /** The serial console: a title that says where the keyboard is, and the lines that end with the last one. */
-export function ConsolePane({ id, size }: PaneProps) {
+function SerialPane({ id, size }: PaneProps) {
   const { consoles } = useUi();
   // The picture is the feed's; the revision says that there is another one.
   useAppState(state => (state.console?.id === id ? state.console.revision : -1));
@@ -45,11 +52,9 @@ function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
   const info = useAppState(state => own(state.infos, id));
   const consoles = info?.topology?.consoles ?? [];
   const keyboardHolder = info === undefined ? null : keyboardHolderOf(info, port);
+  const count = consoles.length + (hasScreen(info) ? 1 : 0);
   const place = consoles.findIndex(console => console.port === port);
-  const which =
-    consoles.length > 1 && place >= 0
-      ? ` ${consoles[place]!.name} (${place + 1} of ${consoles.length}, t)`
-      : '';
+  const which = count > 1 && place >= 0 ? ` ${consoles[place]!.name} (${place + 1} of ${count}, t)` : '';
   const search = useAppState(state => state.consoleSearch);
   const facts = grabbed
     ? [': you type to the guest, Ctrl-] leaves']
@@ -66,23 +71,4 @@ function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
       {text}
     </Text>
   );
-}
-
-function ConsoleText({ spans }: { spans: readonly Span[] }) {
-  const { color, ascii } = useTheme();
-  if (spans.length === 0) return <Text> </Text>;
-  return (
-    <Text wrap="truncate">
-      {spans.map(({ text, color: foreground, backgroundColor, ...style }, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: spans have no identity but their place
-        <Text key={index} {...style} {...(color && { color: foreground, backgroundColor })}>
-          {ascii ? asciiOnly(text) : text}
-        </Text>
-      ))}
-    </Text>
-  );
-}
-
-function asciiOnly(text: string): string {
-  return text.replace(/[^\x20-\x7e]/gu, character => '?'.repeat(width(character)));
 }
