@@ -17,6 +17,17 @@ export interface DeviceMemory {
   release(): void;
 }
 
+/** Memory of its own that a device has allocated. */
+export interface OwnMemory extends DeviceMemory {
+  /**
+   * Shows a part of it in the window of a VGA adapter, in place of what answers there otherwise. All numbers are multiples of a page.
+   * @returns takes it from there again
+   */
+  showPart(device: string, start: number, offset: number, size: number): Cancel;
+  /** Makes all of it zero, and gives its memory back to the host. */
+  clear(): void;
+}
+
 export interface WriteWatch {
   /** Whole pages that have been written since the last call, ascending: [start, end) in bytes. */
   collect(): { readonly start: number; readonly end: number }[];

@@ -1,7 +1,7 @@
 import type { Backends } from './backends/backends.ts';
 import type { BootKind } from './boot-device.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
-import type { DeviceMemory } from './device-memory.ts';
+import type { OwnMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { ScsiHost } from './scsi/scsi-host.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
@@ -17,7 +17,7 @@ export interface MachineServices {
    * Memory that the guest reaches directly, and with `rom` cannot write, once the device shows it. All zero.
    * @param name unique in the machine: `vga0 memory`. @param size a multiple of 4096
    */
-  allocateMemory(name: string, size: number, kind: 'device' | 'rom'): DeviceMemory;
+  allocateMemory(name: string, size: number, kind: 'device' | 'rom'): OwnMemory;
   readonly clock: Clock;
   readonly events: EventLoop;
   readonly request: RequestMachine;

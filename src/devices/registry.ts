@@ -1,4 +1,5 @@
 import { DeviceTable } from './device-table.ts';
+import { vga } from './display/vga/row.ts';
 import { acpiPm } from './legacy/acpi-pm.ts';
 import { debugConsole, isaDebugcon } from './legacy/debug-console.ts';
 import { debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
@@ -45,4 +46,5 @@ export const deviceTable = new DeviceTable([
   rootPort,
   pciToPciBridge,
   pciePciBridge,
+  vga,
 ]);

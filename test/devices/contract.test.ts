@@ -24,6 +24,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'scsi-cd': { path: 'cd.iso' },
   'virtio-net': { queues: 2, network: { type: 'tap' } },
   'vfio-pci': { host: '0000:03:00.0' },
+  vga: { vgamem: 1 },
 };
 
 /** Devices whose state is in hardware. */

@@ -1,5 +1,6 @@
 import type { BusRange } from '../../devices/bus.ts';
-import type { DeviceMemory, WriteWatch } from '../../devices/device-memory.ts';
+import type { Cancel } from '../../devices/device.ts';
+import type { OwnMemory, WriteWatch } from '../../devices/device-memory.ts';
 import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
@@ -26,7 +27,7 @@ export function freeBlock(owner: ResourceOwner, { fd, size }: HostBlock): void {
 }
 
 /** A block as the memory of a device, on a machine's address space. */
-export class DeviceBlock implements DeviceMemory {
+export class DeviceBlock implements OwnMemory {
   readonly block: HostBlock;
   readonly bytes: Uint8Array;
   readonly #kind: 'device' | 'rom';
@@ -67,6 +68,30 @@ export class DeviceBlock implements DeviceMemory {
     const range = this.#memory.space.add({ kind: this.#kind, block, ...place });
     this.#shown.add(range);
     return range;
+  }
+
+  showPart(device: string, start: number, offset: number, size: number): Cancel {
+    const { block } = this;
+    const content = { kind: this.#kind, block, offset } as const;
+    const range = this.#memory.space.add({
+      ...content,
+      name: device,
+      start,
+      size,
+      priority: PRIORITY.window,
+    });
+    this.#shown.add(range);
+    return () => {
+      this.#shown.delete(range);
+      range.remove();
+    };
+  }
+
+  clear(): void {
+    const { block } = this;
+    if (block.fd === null) this.bytes.fill(0);
+    else libc.fallocate(block.fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, 0, block.size);
+    this.#memory.space.memory.writeLog?.wrote(block, 0, block.size);
   }
 
   watch(): WriteWatch {

@@ -1,0 +1,144 @@
+import type { Cancel } from '../../device.ts';
+import type { OwnMemory } from '../../device-memory.ts';
+import { type PlaneMemory, WINDOW } from './plane-memory.ts';
+import { GFX, GFX_MISC, GFX_MODE, MEMORY_MODE, MISC, SEQ } from './registers.ts';
+import type { VgaRegisters } from './vga-registers.ts';
+
+/** Bytes of text memory: characters and attributes alternate. */
+export const TEXT_BYTES = 0x8000;
+/** After so many exits in the same mode it pays to show memory: a switch costs as much as some dozen exits. */
+const EXITS_BEFORE_SHOWN = 24;
+
+/** Memory that the guest can reach in the window without an exit. */
+type Direct = {
+  readonly kind: 'linear' | 'text';
+  readonly start: number;
+  readonly offset: number;
+  readonly size: number;
+};
+
+export type LegacyWindowParts = {
+  readonly device: string;
+  readonly memory: OwnMemory;
+  /** A copy of what text modes have in planes 0 and 1, as the CPU sees it. */
+  readonly text: OwnMemory;
+  readonly registers: VgaRegisters;
+  readonly planes: PlaneMemory;
+  readonly bankOffset: () => number;
+  /** Whether the device decodes memory. */
+  readonly decodes: () => boolean;
+};
+
+/**
+ * The window in which a PC has the memory of its VGA. Where each byte that the CPU writes is stored as it is, memory is shown there:
+ * with chained planes, which are linear, and in text modes. In all other modes the guest exits.
+ */
+export class LegacyWindow {
+  readonly #parts: LegacyWindowParts;
+  #shown: Direct | null = null;
+  #hide: Cancel = () => {};
+  #exits = 0;
+
+  constructor(parts: LegacyWindowParts) {
+    this.#parts = parts;
+  }
+
+  /** What is shown now, for tests and statistics. */
+  get shown(): 'linear' | 'text' | null {
+    return this.#shown?.kind ?? null;
+  }
+
+  /** @param offset from the window's start */
+  readByte(offset: number): number {
+    if (!this.#parts.decodes()) return 0xff;
+    this.#exited();
+    return this.#parts.planes.readByte(offset);
+  }
+
+  writeByte(offset: number, value: number): void {
+    if (!this.#parts.decodes()) return;
+    this.#exited();
+    this.#parts.planes.writeByte(offset, value);
+  }
+
+  /** Registers have changed by which the CPU reaches memory. */
+  update(): void {
+    this.#exits = 0;
+    if (this.#shown === null) return;
+    const possible = this.#possible();
+    if (possible === null || !isSame(possible, this.#shown)) this.hide();
+  }
+
+  /** The guest exits from now on. */
+  hide(): void {
+    if (this.#shown === null) return;
+    this.sync();
+    this.#shown = null;
+    this.#hide();
+  }
+
+  /** Brings what the guest has written directly into the planes. */
+  sync(): void {
+    if (this.#shown?.kind !== 'text') return;
+    const { memory, text } = this.#parts;
+    const into = memory.writable(0, 2 * TEXT_BYTES);
+    const from = text.bytes;
+    for (let at = 0; at < TEXT_BYTES; at += 2) {
+      into[2 * at] = from[at]!;
+      into[2 * at + 1] = from[at + 1]!;
+    }
+  }
+
+  #exited(): void {
+    if (this.#shown !== null || ++this.#exits < EXITS_BEFORE_SHOWN) return;
+    this.#exits = 0;
+    const direct = this.#possible();
+    if (direct !== null) this.#show(direct);
+  }
+
+  #show(direct: Direct): void {
+    const { device, memory, text } = this.#parts;
+    const { kind, start, offset, size } = direct;
+    if (kind === 'text') {
+      const from = memory.bytes;
+      const into = text.writable(0, TEXT_BYTES);
+      for (let at = 0; at < TEXT_BYTES; at += 2) {
+        into[at] = from[2 * at]!;
+        into[at + 1] = from[2 * at + 1]!;
+      }
+    }
+    this.#hide = (kind === 'text' ? text : memory).showPart(device, start, offset, size);
+    this.#shown = direct;
+  }
+
+  #possible(): Direct | null {
+    const { registers, memory, planes, bankOffset, decodes } = this.#parts;
+    const { sequencer, graphics, misc } = registers;
+    const isPlain =
+      graphics[GFX.enableSetReset] === 0 &&
+      graphics[GFX.dataRotate] === 0 &&
+      graphics[GFX.bitMask] === 0xff &&
+      (graphics[GFX.mode]! & (GFX_MODE.write | GFX_MODE.readCompare)) === 0;
+    if (!isPlain || (misc & MISC.ram) === 0 || !decodes()) return null;
+    const { offset, size } = planes.map;
+    const start = WINDOW.start + offset;
+    if ((sequencer[SEQ.memoryMode]! & MEMORY_MODE.chain4) !== 0) {
+      const isThere = bankOffset() + size <= memory.size;
+      return sequencer[SEQ.mapMask] === 0xf && isThere
+        ? { kind: 'linear', start, offset: bankOffset(), size }
+        : null;
+    }
+    const isText =
+      (graphics[GFX.mode]! & GFX_MODE.oddEven) !== 0 &&
+      (graphics[GFX.misc]! & GFX_MISC.graphics) === 0 &&
+      sequencer[SEQ.mapMask] === 0x3 &&
+      graphics[GFX.readMap] === 0 &&
+      size === TEXT_BYTES &&
+      bankOffset() === 0;
+    return isText ? { kind: 'text', start, offset: 0, size } : null;
+  }
+}
+
+function isSame(a: Direct, b: Direct): boolean {
+  return a.kind === b.kind && a.start === b.start && a.offset === b.offset && a.size === b.size;
+}
