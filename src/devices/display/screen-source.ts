@@ -32,6 +32,7 @@ export class ScreenSource implements ScreenControl {
   #canvas: ScreenCanvas | null = null;
   #cancelTimer: Cancel | null = null;
   #paintedAt = 0n;
+  #isClosed = false;
   readonly #count: (frames: number) => void;
 
   /** @param count told of each time that something has changed */
@@ -46,6 +47,7 @@ export class ScreenSource implements ScreenControl {
   }
 
   next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel {
+    if (this.#isClosed) return () => {};
     const now = this.#clock.now();
     const watcher = { seen, done, until: now + PATIENCE_NS };
     this.#watchers.add(watcher);
@@ -64,11 +66,13 @@ export class ScreenSource implements ScreenControl {
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Nobody can watch it any more. */
+  /** Nobody can watch it any more: who still waits gets nothing, and who comes later no answer. */
   close(): void {
-    for (const { done } of this.#watchers) done(null);
+    const waiting = [...this.#watchers];
     this.#watchers.clear();
     this.#end();
+    this.#isClosed = true;
+    for (const { done } of waiting) done(null);
   }
 
   #paint(all: boolean): void {

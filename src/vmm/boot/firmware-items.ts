@@ -26,6 +26,8 @@ const SYSTEM_STATES = Uint8Array.of(0x80, 0, 0, 0, 0, 0x80);
 export type FirmwareFacts = {
   readonly tables: () => TableFiles;
   readonly bootCandidates: () => readonly BootCandidate[];
+  /** Whether firmware has a screen to show text on; without one, it does that on COM1. */
+  readonly hasScreen: boolean;
 };
 
 /** What firmware gets to know of its machine by fw_cfg. */
@@ -33,16 +35,16 @@ export function addFirmwareItems(
   items: FwCfgItems,
   config: MachineConfig,
   memory: GuestMemory,
-  { tables, bootCandidates }: FirmwareFacts,
+  { tables, bootCandidates, hasScreen }: FirmwareFacts,
 ): void {
   items.set(KEY.ramSize, u64(config.memory.bytes));
-  items.set(KEY.noGraphic, u16(1));
+  items.set(KEY.noGraphic, u16(hasScreen ? 0 : 1));
   items.set(KEY.cpus, u16(config.cpus));
   items.set(KEY.maxCpus, u16(maxCpus(config)));
   items.setFile('etc/e820', e820(memory));
   items.setFile('etc/max-cpus', u16(maxCpus(config)));
   items.setFile('etc/system-states', SYSTEM_STATES);
-  items.setFile('etc/sercon-port', u16(PORT.com1));
+  if (!hasScreen) items.setFile('etc/sercon-port', u16(PORT.com1));
   addAcpiFiles(items, tables);
   addSmbios(items, config, memory);
   if (config.boot.kind === 'firmware') addBootItems(items, config.boot, bootCandidates);

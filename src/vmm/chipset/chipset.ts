@@ -12,6 +12,7 @@ import {
   type PortRange,
   type PowerButton,
 } from '../../devices/device-type.ts';
+import type { ScreenControl } from '../../devices/display/screen-frame.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { busBehind } from '../../devices/pci/bridge-rows.ts';
 import type { PciFunction, PciPlace } from '../../devices/pci/pci-function.ts';
@@ -333,6 +334,11 @@ export class Chipset {
   load(state: DeviceState): void {
     this.slots.load(stateOf(state, 'slots'));
     this.q35?.load(stateOf(state, 'q35'));
+  }
+
+  /** The screens of its devices. */
+  get screens(): readonly ScreenControl[] {
+    return this.#parts.flatMap(({ built }) => built.capabilities?.screen ?? []);
   }
 
   /** The power button of the machine, whichever of its devices have one. */

@@ -112,6 +112,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     addFirmwareItems(chipset.q35.items, config, ram, {
       tables: () => tablesOf(config, ram, chipset),
       bootCandidates: () => chipset.bootCandidates,
+      hasScreen: chipset.screens.length > 0,
     });
   const boot = () => loadBoot(config, files, space.memory, chipset);
   const entry = origin.kind === 'boot' ? boot() : null;

@@ -18,6 +18,7 @@ function itemsOf(boot: Omit<Extract<MachineConfigInput['boot'], { kind: 'firmwar
     boot: { kind: 'firmware', ...boot },
   });
   addFirmwareItems(items, config, new FakeMemory(64 * MiB), {
+    hasScreen: false,
     bootCandidates: () => [
       { kind: 'disk', path: '/disk' },
       { kind: 'cdrom', path: '/cd' },

@@ -1,5 +1,6 @@
-import type { Cancel } from '../../device.ts';
+import type { Cancel, IoHandler } from '../../device.ts';
 import type { OwnMemory } from '../../device-memory.ts';
+import { byteWide } from '../../legacy/byte-wide.ts';
 import { type PlaneMemory, WINDOW } from './plane-memory.ts';
 import { GFX, GFX_MISC, GFX_MODE, MEMORY_MODE, MISC, SEQ } from './registers.ts';
 import type { VgaRegisters } from './vga-registers.ts';
@@ -48,17 +49,38 @@ export class LegacyWindow {
     return this.#shown?.kind ?? null;
   }
 
-  /** @param offset from the window's start */
-  readByte(offset: number): number {
-    if (!this.#parts.decodes()) return 0xff;
-    this.#exited();
-    return this.#parts.planes.readByte(offset);
-  }
+  /** The guest's accesses that exit. Offsets are from the window's start. */
+  readonly handler: IoHandler = {
+    read: (offset, size) => {
+      if (!this.#parts.decodes()) return 0xffff_ffff;
+      const value = this.#bytes.read(offset, size);
+      this.#exited();
+      return value;
+    },
+    write: (offset, size, value) => {
+      if (!this.#parts.decodes()) return;
+      this.#bytes.write(offset, size, value);
+      this.#exited();
+    },
+  };
 
-  writeByte(offset: number, value: number): void {
-    if (!this.#parts.decodes()) return;
-    this.#exited();
-    this.#parts.planes.writeByte(offset, value);
+  readonly #bytes = byteWide({
+    readByte: offset => {
+      const at = this.#inText(offset);
+      return at === null ? this.#parts.planes.readByte(offset) : this.#parts.text.bytes[at]!;
+    },
+    writeByte: (offset, value) => {
+      const at = this.#inText(offset);
+      if (at === null) this.#parts.planes.writeByte(offset, value);
+      else this.#parts.text.writable(at, 1)[0] = value;
+    },
+  });
+
+  /** Another vCPU may have exited just before text memory was shown. */
+  #inText(offset: number): number | null {
+    if (this.#shown?.kind !== 'text') return null;
+    const at = WINDOW.start + offset - this.#shown.start;
+    return at >= 0 && at < TEXT_BYTES ? at : null;
   }
 
   /** Registers have changed by which the CPU reaches memory. */

@@ -134,13 +134,7 @@ export class Vga implements Device {
 
   /** The legacy window. */
   get window(): MemoryRange {
-    return {
-      ...WINDOW,
-      handler: byteWide({
-        readByte: offset => this.#window.readByte(offset),
-        writeByte: (offset, value) => this.#window.writeByte(offset, value),
-      }),
-    };
+    return { ...WINDOW, handler: this.#window.handler };
   }
 
   /** What of the window the guest reaches without an exit. */
