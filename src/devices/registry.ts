@@ -7,6 +7,7 @@ import { i8042 } from './legacy/i8042.ts';
 import { configuredCom1, isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
+import { e1000 } from './net/e1000/row.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
@@ -30,6 +31,7 @@ export const deviceTable = new DeviceTable([
   debugExit,
   virtioBlk,
   virtioNet,
+  e1000,
   virtioRng,
   virtioScsi,
   scsiHd,

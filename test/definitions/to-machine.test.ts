@@ -197,7 +197,7 @@ describe('what this version does not support is named', () => {
     ['', []],
     ['machine: {firmware: uefi}', ['machine.firmware: uefi: UEFI firmware']],
     [`${kernel}\npassthrough: [{host: 02:00.0}]`, []],
-    [`${kernel}\nnics: [{}, {model: e1000}]`, ['nics[1].model: e1000 network cards']],
+    [`${kernel}\nnics: [{}, {model: igb}]`, ['nics[1].model: igb network cards']],
     [
       `${kernel}\ndisks: [{file: /a, bus: ide}, {file: /b, cdrom: true, bus: ide}]`,
       ['disks[0].bus: ide disks', 'disks[1].bus: ide CD-ROMs'],
@@ -208,13 +208,11 @@ describe('what this version does not support is named', () => {
   );
 
   test('all of it in one sentence', () => {
-    const definition = read(
-      'machine: {firmware: uefi}\nnics: [{model: e1000}]\ndisks: [{file: /a, bus: ide}]',
-    );
+    const definition = read('machine: {firmware: uefi}\nnics: [{model: igb}]\ndisks: [{file: /a, bus: ide}]');
     expect(() => toMachine(definition)).toThrow(new NotYetError('web', notYet(definition)));
     expect(() => toMachine(definition)).toThrow(
       'web cannot start: this version of vring does not support UEFI firmware ' +
-        '(machine.firmware: uefi), ide disks (disks[0].bus) and e1000 network cards (nics[0].model)',
+        '(machine.firmware: uefi), ide disks (disks[0].bus) and igb network cards (nics[0].model)',
     );
   });
 });
@@ -222,20 +220,20 @@ describe('what this version does not support is named', () => {
 test('a new row of the device table needs no change here', () => {
   const row: ConfigurableType = {
     ...{ type: 'my-nic', title: 'my card', description: 'a network card', bus: 'pci', prefix: 'nic' },
-    definition: { key: 'nics', value: 'e1000' },
+    definition: { key: 'nics', value: 'igb' },
     config: z => z.looseObject(deviceFields(z, 'my-nic')),
     create: () => {
       throw new Error('not built here');
     },
   };
   const definition = read(
-    `${kernel}\nnics: [{model: e1000, network: tap, mac: "52:54:00:00:00:01", addr: "5"}, {model: e1000}]\nrng: false`,
+    `${kernel}\nnics: [{model: igb, network: tap, mac: "52:54:00:00:00:01", addr: "5"}, {model: igb}]\nrng: false`,
   );
   expect(toMachine(definition, deviceTable.with(row)).devices).toEqual([
     { type: 'my-nic', network: { type: 'tap' }, mac: '52:54:00:00:00:01', addr: '5' },
     { type: 'my-nic', network: { type: 'user' }, mac: macAddress('web', 1) },
   ]);
-  expect(() => toMachine(definition)).toThrow('e1000 network cards (nics[0].model)');
+  expect(() => toMachine(definition)).toThrow('igb network cards (nics[0].model)');
 });
 
 test('a network card becomes the options of its device, as far as they differ from the defaults', () => {

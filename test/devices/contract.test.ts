@@ -3,6 +3,8 @@ import tickCounter from '../../examples/device/tick-counter.ts';
 import type { DeviceState } from '../../src/devices/device.ts';
 import type { DeviceRow } from '../../src/devices/device-table.ts';
 import { moduleRow } from '../../src/devices/modules/module-row.ts';
+import { REG as E1000 } from '../../src/devices/net/e1000/registers.ts';
+import { REG as PCI } from '../../src/devices/pci/registers.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { DeviceStateError } from '../../src/devices/state.ts';
 import { DeviceRig, type Driver, damaged } from '../support/device-contract.ts';
@@ -37,6 +39,7 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   rtc: ['bytes', 'offsetMs', 'a', 'b'],
   'acpi-pm': ['timerStart'],
   com1: ['input', 'received'],
+  e1000: ['port'],
   virtconsole: ['input'],
   virtserialport: ['input'],
 };
@@ -47,6 +50,7 @@ const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
 };
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
+  e1000: driveE1000,
   'virtio-blk': startVirtio,
   'virtio-net': startVirtio,
   'virtio-rng': startVirtio,
@@ -56,6 +60,38 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'scsi-hd': useDrive,
   'scsi-cd': useDrive,
 };
+
+/** Sets rings up, in which there is garbage, and has frames come. */
+function driveE1000({ machine, built }: DeviceRig, random: Random): void {
+  machine.pci.assign();
+  built.pci!.writeConfig(PCI.command, 2, 7);
+  const base = built.pci!.bars[0]!.address;
+  if (base === null) return;
+  const write = (register: number, value: number) => machine.memoryBus.write(base + 4 * register, 4, value);
+  for (const [ring, at] of [
+    [E1000.RDBAL, 0x1000],
+    [E1000.TDBAL, 0x2000],
+  ] as const) {
+    write(ring, at);
+    write(ring + 1, 0);
+    write(ring + 2, 0x100);
+    write(ring + 4, random.below(16));
+    for (let word = 0; word < 64; word++)
+      machine.memory.writeU32(at + 4 * word, random.pick([0, 0x3000, random.u32()]));
+  }
+  write(E1000.RCTL, random.u32() | 2);
+  write(E1000.TCTL, 2);
+  write(E1000.TDBAL + 6, random.below(16));
+  write(E1000.RDBAL + 6, random.below(16));
+  bringFrames(machine, random);
+}
+
+/** Frames come, and the network has no room now and then. */
+function bringFrames({ network }: DeviceRig['machine'], random: Random): void {
+  const frame = new Uint8Array(14 + random.below(3000)).fill(random.pick([0xff, 0x01, 0x52]));
+  network.port.receive(frame);
+  network.port.drain(random.pick([0, 1, 100]));
+}
 
 /** What commands do to a drive, which its controller carries out. */
 function useDrive({ machine }: DeviceRig, random: Random): void {

@@ -2,144 +2,15 @@
  * First program of a Linux guest in a network with DHCP: it asks for an address (RFC 2131), configures that and the route, connects to a server
  * outside of its network, receives and checks what that sends, sends as much back, and powers off.
  */
-#include <linux/route.h>
-
-#include "exchange.h"
+#include "dhcp.h"
 
 /* 203.0.113.9, in network byte order. */
 #define SERVER 0x097100cb
 #define CHUNKS 8
 
-#define BOOTP_BYTES 240
-#define DISCOVER 1
-#define REQUEST 3
-
-static uint8_t message[1500];
-static uint8_t mac[6];
-
-/* What DHCP said, in network byte order. */
-static struct {
-	uint32_t address, mask, router, server;
-} lease;
-
-static uint32_t word(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	__builtin_memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-static uint8_t *option(uint8_t *at, uint8_t code, uint32_t value)
-{
-	*at++ = code;
-	*at++ = sizeof(value);
-	__builtin_memcpy(at, &value, sizeof(value));
-	return at + sizeof(value);
-}
-
-static void ask(long fd, uint8_t kind)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = 67 << 8, .sin_addr.s_addr = 0xffffffff };
-	static const uint8_t start[] = { 1, 1, 6, 0, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0x80 /* answer by broadcast */ };
-	static const uint8_t magic[] = { 0x63, 0x82, 0x53, 0x63, 53, 1 };
-	struct iovec part = { .iov_base = message, .iov_len = 300 };
-	struct msghdr packet = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &part, .msg_iovlen = 1 };
-	uint8_t *at = message + BOOTP_BYTES - 4;
-
-	__builtin_memset(message, 0, sizeof(message));
-	__builtin_memcpy(message, start, sizeof(start));
-	__builtin_memcpy(message + 28, mac, sizeof(mac));
-	__builtin_memcpy(at, magic, sizeof(magic));
-	at += sizeof(magic);
-	*at++ = kind;
-	if (kind == REQUEST) {
-		at = option(at, 50, lease.address);
-		at = option(at, 54, lease.server);
-	}
-	/* Mask and router. */
-	*at++ = 55;
-	*at++ = 2;
-	*at++ = 1;
-	*at++ = 3;
-	*at++ = 255;
-	must("ask", call(__NR_sendmsg, fd, (long)&packet, 0, 0, 0));
-}
-
-static void read_options(long count)
-{
-	for (long at = BOOTP_BYTES; at + 6 <= count && message[at] != 255;) {
-		if (message[at] == 0) {
-			at++;
-			continue;
-		}
-		uint32_t value = word(message + at + 2);
-
-		switch (message[at]) {
-		case 1:
-			lease.mask = value;
-			break;
-		case 3:
-			lease.router = value;
-			break;
-		case 54:
-			lease.server = value;
-			break;
-		}
-		at += 2 + message[at + 1];
-	}
-}
-
-static void await_answer(long fd)
-{
-	long count;
-
-	do
-		count = must("await an answer", call(__NR_read, fd, (long)message, sizeof(message), 0, 0));
-	while (count < BOOTP_BYTES || message[0] != 2 || word(message + 4) != 0xefbeadde);
-	lease.address = word(message + 16);
-	read_options(count);
-}
-
-static void configure(long fd)
-{
-	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
-
-	set_address(fd, SIOCSIFADDR, lease.address);
-	set_address(fd, SIOCSIFNETMASK, lease.mask);
-	((struct sockaddr_in *)&route.rt_dst)->sin_family = AF_INET;
-	((struct sockaddr_in *)&route.rt_genmask)->sin_family = AF_INET;
-	((struct sockaddr_in *)&route.rt_gateway)->sin_family = AF_INET;
-	((struct sockaddr_in *)&route.rt_gateway)->sin_addr.s_addr = lease.router;
-	must("add route", call(__NR_ioctl, fd, SIOCADDRT, (long)&route, 0, 0));
-}
-
-static void get_lease(void)
-{
-	struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = 68 << 8 };
-	struct ifreq card = { .ifr_name = "eth0" };
-	long fd = must("socket", call(__NR_socket, AF_INET, SOCK_DGRAM, 0, 0, 0));
-	int on = 1;
-
-	must("get address", call(__NR_ioctl, fd, SIOCGIFHWADDR, (long)&card, 0, 0));
-	__builtin_memcpy(mac, card.ifr_hwaddr.sa_data, sizeof(mac));
-	bring_up(fd);
-	must("broadcast", call(__NR_setsockopt, fd, SOL_SOCKET, SO_BROADCAST, (long)&on, sizeof(on)));
-	must("bind to eth0", call(__NR_setsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, (long)"eth0", 5));
-	must("bind", call(__NR_bind, fd, (long)&own, sizeof(own), 0, 0));
-	ask(fd, DISCOVER);
-	await_answer(fd);
-	ask(fd, REQUEST);
-	await_answer(fd);
-	configure(fd);
-	text("guest: address ");
-	hex(__builtin_bswap32(lease.address), 8);
-	say();
-}
-
 void start(void)
 {
-	get_lease();
+	add_route(get_lease());
 	exchange(must("socket", call(__NR_socket, AF_INET, SOCK_STREAM, 0, 0, 0)), SERVER, CHUNKS);
 	power_off();
 }

@@ -8,10 +8,21 @@
 /* 9000, in network byte order. */
 #define PORT 0x2823
 
-/* Sets an address of eth0, in network byte order, by SIOCSIFADDR or its kin. */
+/* The card that they use. */
+static char card[IFNAMSIZ] = "eth0";
+
+static inline struct ifreq card_request(void)
+{
+	struct ifreq request = {};
+
+	__builtin_memcpy(request.ifr_name, card, sizeof(card));
+	return request;
+}
+
+/* Sets an address of the card, in network byte order, by SIOCSIFADDR or its kin. */
 static inline void set_address(long fd, long request, uint32_t address)
 {
-	struct ifreq change = { .ifr_name = "eth0" };
+	struct ifreq change = card_request();
 	struct sockaddr_in *value = (struct sockaddr_in *)&change.ifr_addr;
 
 	value->sin_family = AF_INET;
@@ -21,9 +32,10 @@ static inline void set_address(long fd, long request, uint32_t address)
 
 static inline void bring_up(long fd)
 {
-	struct ifreq up = { .ifr_name = "eth0", .ifr_flags = IFF_UP | IFF_RUNNING };
+	struct ifreq up = card_request();
 
-	must("bring eth0 up", call(__NR_ioctl, fd, SIOCSIFFLAGS, (long)&up, 0, 0));
+	up.ifr_flags = IFF_UP | IFF_RUNNING;
+	must("bring a card up", call(__NR_ioctl, fd, SIOCSIFFLAGS, (long)&up, 0, 0));
 }
 
 /*

@@ -137,8 +137,8 @@ describe('the form for a new VM', () => {
     const driver = await start();
     driver.type(`db\t\t~/vmlinuz${KEY.down.repeat(3)}`);
     await driver.waitFor('Network: user');
-    driver.type('user,model=e1000');
-    await driver.waitFor(/this version does not support e1000 network cards/);
+    driver.type('user,model=igb');
+    await driver.waitFor(/this version does not support igb network cards/);
     driver.type(CTRL_S);
     await driver.waitFor('Create db?');
     expect(driver.screen).toContain('it cannot start');

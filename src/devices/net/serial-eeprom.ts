@@ -13,11 +13,12 @@ const WORD_BITS = 16;
 const OPERATION_BITS = 2;
 
 /**
- * A serial EEPROM of the Microwire family, with words of 16 bits: 64 words are a 93C46, 128 a 93C56, 256 a 93C66. Its contents stay until
- * the machine ends.
+ * A serial EEPROM of the Microwire family, with words of 16 bits: 64 words are a 93C46, 128 a 93C56, 256 a 93C66. What a guest writes
+ * to it stays until the machine is reset, so that the address of a card is always the one that was configured.
  */
 export class SerialEeprom {
   readonly words: Uint16Array;
+  readonly #initial: Uint16Array;
   /** Of an address on the wire: a 93C56 takes 8, of which it ignores the first. */
   readonly #addressBits: number;
   #selected = false;
@@ -35,6 +36,7 @@ export class SerialEeprom {
   /** @param words 64, 128 or 256 */
   constructor(words: Uint16Array) {
     this.words = words;
+    this.#initial = words.slice();
     this.#addressBits = words.length <= 64 ? 6 : 8;
   }
 
@@ -55,8 +57,8 @@ export class SerialEeprom {
     if (selected && rises) this.#clocked(input);
   }
 
-  /** Power returns: the pins, not the contents. */
   reset(): void {
+    this.words.set(this.#initial);
     this.#selected = false;
     this.#clock = false;
     this.#output = true;

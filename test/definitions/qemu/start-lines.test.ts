@@ -15,7 +15,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'kernel developer': { missing: [] },
   virtme: { refused: ['-device i6300esb,id=watchdog0'] },
   syzkaller: { refused: ['-snapshot'] },
-  'syzbot reproducer': { missing: ['disks[0].bus', 'nics[0].model'] },
+  'syzbot reproducer': { missing: ['disks[0].bus'] },
   'kvm-unit-tests': { missing: [] },
   'buildroot start-qemu.sh': { missing: [] },
   'yocto runqemu': { missing: [] },
@@ -38,7 +38,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'Arch wiki': { missing: ['disks[0].bus', 'disks[1].bus'] },
   'Arch wiki, virtio-fs': { refused: ['-device vhost-user-fs-pci,queue-size=1024,chardev=char0,tag=myfs'] },
   FreeBSD: { missing: ['machine.firmware: uefi'] },
-  OpenBSD: { missing: ['disks[0].bus', 'disks[1].bus', 'nics[0].model'] },
+  OpenBSD: { missing: ['disks[0].bus', 'disks[1].bus'] },
   'Debian installer': {
     missing: ['disks[0].bus', 'disks[1].bus'],
   },

@@ -1,0 +1,12 @@
+import { ipxeRom } from '../../pci/option-rom.ts';
+import { pciNic } from '../nic-rows.ts';
+import { E1000 } from './e1000.ts';
+
+export const e1000 = pciNic({
+  type: 'e1000',
+  aliases: ['e1000-82540em', 'e1000-82544gc', 'e1000-82545em'],
+  title: 'Intel 82540EM network card',
+  description: 'a gigabit card that nearly every operating system has a driver for',
+  rom: ipxeRom('e1000', { vendor: 0x8086, device: 0x100e }),
+  build: parts => new E1000(parts),
+});

@@ -1,0 +1,322 @@
+import type { Clock, DeviceState } from '../../device.ts';
+import type { BusMaster } from '../../pci/bus-master.ts';
+import { booleanOf, bytesOf, DeviceStateError, numberOf } from '../../state.ts';
+import { HEADER_BYTES, MIN_FRAME, VLAN_BYTES } from '../ethernet.ts';
+import type { NicPort } from '../nic-port.ts';
+import type { Interrupts } from './interrupts.ts';
+import { type Checksums, type Context, divide, fillChecksum, fillChecksums } from './offload.ts';
+import { CAUSE, CTRL, REG, TCTL } from './registers.ts';
+import { STATISTIC, type Statistics } from './statistics.ts';
+
+const DESCRIPTOR_BYTES = 16;
+
+/** The third word of a descriptor: of a legacy one CMD, of others DTYP and DCMD (§3.3.3-6). */
+const COMMAND = {
+  EOP: 1 << 24,
+  /** Legacy: insert checksum. Data: TSE. */
+  IC: 1 << 26,
+  TSE: 1 << 26,
+  RS: 1 << 27,
+  RPS: 1 << 28,
+  DEXT: 1 << 29,
+  VLE: 1 << 30,
+  IDE: 2 ** 31,
+} as const;
+const TYPE_MASK = 0xf << 20;
+const TYPE_DATA = 1 << 20;
+/** TUCMD of a context. */
+const TUCMD = { TCP: 1 << 24, IP: 1 << 25 } as const;
+/** POPTS, in the last word of a data descriptor. */
+const POPTS = { IXSM: 1 << 8, TXSM: 1 << 9 } as const;
+const STATUS_DD = 1;
+
+/** A packet of IP with 65,535 bytes, Ethernet's header and a VLAN tag: more is not sent. */
+const MAX_PACKET = 65_535 + HEADER_BYTES + VLAN_BYTES;
+/** Before others have the machine thread. */
+const BATCH_DESCRIPTORS = 512;
+const BATCH_BYTES = 2 ** 20;
+
+const NO_CONTEXT: Context = {
+  ...{ ipcss: 0, ipcso: 0, ipcse: 0, tucss: 0, tucso: 0, tucse: 0 },
+  ...{ paylen: 0, hdrlen: 0, mss: 0, tcp: false, ip4: false },
+};
+
+export type TransmitParts = {
+  readonly words: Uint32Array;
+  readonly memory: BusMaster;
+  readonly port: NicPort;
+  readonly clock: Clock;
+  readonly interrupts: Interrupts;
+  readonly statistics: Statistics;
+  /** Whether what is sent comes back, and where to. */
+  readonly loopback: () => boolean;
+  readonly deliver: (frame: Uint8Array) => void;
+};
+
+/** The transmit ring (§3.3-3.5): descriptors from TDH to TDT, and the packets that they describe. */
+export class Transmit {
+  readonly #parts: TransmitParts;
+  /** Of the context descriptor that came last, as its words are. */
+  #contextWords = new Uint32Array(4);
+  #context = NO_CONTEXT;
+  /** A packet whose last descriptor has not come yet, and what its first said. */
+  readonly #packet = new Uint8Array(MAX_PACKET);
+  #size = 0;
+  #isOpen = false;
+  #tooLong = false;
+  #divides = false;
+  #checksums: Checksums = { ip: false, transport: false };
+  readonly #segment = new Uint8Array(MAX_PACKET);
+  readonly #tagged = new Uint8Array(MAX_PACKET + VLAN_BYTES);
+  readonly #padded = new Uint8Array(MIN_FRAME);
+  #cancel: (() => void) | null = null;
+  #isRunning = true;
+  #isBusy = false;
+
+  constructor(parts: TransmitParts) {
+    this.#parts = parts;
+  }
+
+  /** Sends what is in the ring, as much as others leave time for; the rest follows. */
+  work(): void {
+    // A frame that comes back may make its driver, which is this one's caller, wait for more.
+    if (this.#isBusy || !this.#isRunning || this.#cancel !== null) return;
+    this.#isBusy = true;
+    try {
+      this.#work();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  reset(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#contextWords.fill(0);
+    this.#context = NO_CONTEXT;
+    this.#begin();
+  }
+
+  quiesce(): void {
+    this.#isRunning = false;
+    this.#cancel?.();
+    this.#cancel = null;
+  }
+
+  resume(): void {
+    this.#isRunning = true;
+    this.work();
+  }
+
+  save(): DeviceState {
+    return {
+      context: new Uint8Array(this.#contextWords.slice().buffer),
+      packet: this.#packet.slice(0, this.#size),
+      isOpen: this.#isOpen,
+      tooLong: this.#tooLong,
+      divides: this.#divides,
+      checksums: Number(this.#checksums.ip) | (Number(this.#checksums.transport) << 1),
+    };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    const [context, packet] = [bytesOf(state, 'context'), bytesOf(state, 'packet')];
+    if (context.length !== DESCRIPTOR_BYTES) throw new DeviceStateError('context', 'context descriptor');
+    if (packet.length > MAX_PACKET) throw new DeviceStateError('packet', 'packet');
+    const [isOpen, tooLong] = [booleanOf(state, 'isOpen'), booleanOf(state, 'tooLong')];
+    const divides = booleanOf(state, 'divides');
+    const checksums = numberOf(state, 'checksums', 3);
+    this.reset();
+    new Uint8Array(this.#contextWords.buffer).set(context);
+    this.#context = contextOf(this.#contextWords);
+    this.#packet.set(packet);
+    this.#size = packet.length;
+    this.#isOpen = isOpen;
+    this.#tooLong = tooLong;
+    this.#divides = divides;
+    this.#checksums = { ip: (checksums & 1) !== 0, transport: (checksums & 2) !== 0 };
+  }
+
+  #work(): void {
+    const { words, memory, port, interrupts, clock } = this.#parts;
+    const count = words[REG.TDLEN]! / DESCRIPTOR_BYTES;
+    let bytes = 0;
+    for (let done = 0; ; done++) {
+      const head = words[REG.TDH]!;
+      const tail = words[REG.TDT]!;
+      // Outside of the ring there is nothing, and a tail that is there is never reached.
+      const isEnabled = (words[REG.TCTL]! & TCTL.EN) !== 0;
+      if (!isEnabled || !memory.allowed || head >= count || tail >= count) return;
+      if (head === tail) {
+        if (done > 0) interrupts.raise(CAUSE.TXQE);
+        return;
+      }
+      if (!port.ready) return;
+      if (done >= BATCH_DESCRIPTORS || bytes >= BATCH_BYTES) {
+        this.#cancel = clock.at(clock.now(), () => {
+          this.#cancel = null;
+          this.work();
+        });
+        return;
+      }
+      bytes += this.#descriptor(this.#base + head * DESCRIPTOR_BYTES);
+      words[REG.TDH] = head + 1 < count ? head + 1 : 0;
+      this.#signalLow(count);
+    }
+  }
+
+  get #base(): number {
+    const { words } = this.#parts;
+    return words[REG.TDBAH]! * 2 ** 32 + words[REG.TDBAL]!;
+  }
+
+  /** LWTHRESH: few descriptors are left, in units of 8. */
+  #signalLow(count: number): void {
+    const { words, interrupts } = this.#parts;
+    const threshold = 8 * (words[REG.TXDCTL]! >>> 25);
+    if (threshold === 0) return;
+    const left = (words[REG.TDT]! - words[REG.TDH]! + count) % count;
+    if (left === threshold) interrupts.raise(CAUSE.TXD_LOW);
+  }
+
+  /** @returns how much of the batch it takes */
+  #descriptor(address: number): number {
+    const { memory, interrupts } = this.#parts;
+    const low = memory.readU32(address);
+    const high = memory.readU32(address + 4);
+    const command = memory.readU32(address + 8);
+    const last = memory.readU32(address + 12);
+    if (low === null || high === null || command === null || last === null) return DESCRIPTOR_BYTES;
+    let bytes = DESCRIPTOR_BYTES;
+    if ((command & (COMMAND.DEXT | TYPE_MASK)) === COMMAND.DEXT) {
+      this.#contextWords.set([low, high, command, last]);
+      this.#context = contextOf(this.#contextWords);
+    } else bytes += this.#data(high * 2 ** 32 + low, command, last);
+    if ((command & (COMMAND.RS | COMMAND.RPS)) !== 0) {
+      memory.writeU32(address + 12, (last | STATUS_DD) >>> 0);
+      interrupts.sent((command & COMMAND.IDE) !== 0);
+    }
+    return bytes;
+  }
+
+  /** A part of a packet, of legacy or data type. @returns its length, and that of the frames that it has completed */
+  #data(address: number, command: number, last: number): number {
+    const { memory } = this.#parts;
+    const isExtended = (command & COMMAND.DEXT) !== 0;
+    if (isExtended && (command & TYPE_MASK) !== TYPE_DATA) return 0;
+    const length = command & (isExtended ? 0xf_ffff : 0xffff);
+    const endsPacket = (command & COMMAND.EOP) !== 0;
+    if (!this.#isOpen) {
+      this.#isOpen = true;
+      this.#divides = isExtended && (command & COMMAND.TSE) !== 0;
+      this.#checksums = {
+        ip: isExtended && (last & POPTS.IXSM) !== 0,
+        transport: isExtended && (last & POPTS.TXSM) !== 0,
+      };
+    }
+    const tooLong = this.#size + length > MAX_PACKET;
+    const part = length === 0 || tooLong ? null : memory.readable(address, length);
+    if (length > 0 && part === null) this.#tooLong = true;
+    if (part !== null && this.#isWhole(part, command, endsPacket)) {
+      this.#begin();
+      this.#send(part);
+      return length;
+    }
+    if (part !== null) {
+      this.#packet.set(part, this.#size);
+      this.#size += length;
+    }
+    if (!endsPacket) return length;
+    const packet = this.#packet.subarray(0, this.#size);
+    if (!isExtended && (command & COMMAND.IC) !== 0)
+      fillChecksum(packet, (last >>> 8) & 0xff, (command >>> 16) & 0xff, 0);
+    const tag = (command & COMMAND.VLE) !== 0 ? last >>> 16 : null;
+    const sent = this.#tooLong ? 0 : this.#complete(packet, tag);
+    if (this.#tooLong) this.#parts.port.transmitError();
+    this.#begin();
+    return length + sent;
+  }
+
+  /** Whether a descriptor's part is a frame as it is sent: then it need not be copied. */
+  #isWhole(part: Uint8Array, command: number, endsPacket: boolean): boolean {
+    const { ip, transport } = this.#checksums;
+    const isChanged = ip || transport || this.#divides || (command & (COMMAND.IC | COMMAND.VLE)) !== 0;
+    return endsPacket && this.#size === 0 && !this.#tooLong && !isChanged && part.length >= MIN_FRAME;
+  }
+
+  #begin(): void {
+    this.#size = 0;
+    this.#isOpen = false;
+    this.#tooLong = false;
+    this.#divides = false;
+    this.#checksums = { ip: false, transport: false };
+  }
+
+  #complete(packet: Uint8Array, tag: number | null): number {
+    const { statistics, port } = this.#parts;
+    let bytes = 0;
+    if (!this.#divides) {
+      fillChecksums(packet, this.#context, this.#checksums);
+      this.#tag(packet, tag);
+      return packet.length;
+    }
+    const isDivided = divide(packet, this.#context, this.#checksums, this.#segment, frame => {
+      bytes += frame.length;
+      this.#tag(frame, tag);
+    });
+    if (isDivided) statistics.count(STATISTIC.TSCTC);
+    else {
+      statistics.count(STATISTIC.TSCTFC);
+      port.transmitError();
+    }
+    return bytes;
+  }
+
+  /** Sends a frame, with the tag that its descriptor has for it while CTRL.VME is set. */
+  #tag(frame: Uint8Array, tag: number | null): void {
+    const { words } = this.#parts;
+    if (tag === null || (words[REG.CTRL]! & CTRL.VME) === 0 || frame.length < HEADER_BYTES) {
+      this.#send(frame);
+      return;
+    }
+    const at = HEADER_BYTES - 2;
+    const tagged = this.#tagged;
+    tagged.set(frame.subarray(0, at));
+    tagged.set([words[REG.VET]! >> 8, words[REG.VET]!, tag >> 8, tag], at);
+    tagged.set(frame.subarray(at), at + VLAN_BYTES);
+    this.#send(tagged.subarray(0, frame.length + VLAN_BYTES));
+  }
+
+  #send(frame: Uint8Array): void {
+    const { words, port, statistics, loopback, deliver } = this.#parts;
+    if (frame.length < HEADER_BYTES) {
+      port.transmitError();
+      return;
+    }
+    let sent = frame;
+    if (frame.length < MIN_FRAME && (words[REG.TCTL]! & TCTL.PSP) !== 0) {
+      sent = this.#padded;
+      sent.fill(0).set(frame);
+    }
+    statistics.sent(sent);
+    if (loopback()) deliver(sent);
+    else port.send(sent);
+  }
+}
+
+function contextOf([ip, transport, command, last]: Uint32Array): Context {
+  return {
+    ipcss: ip! & 0xff,
+    ipcso: (ip! >>> 8) & 0xff,
+    ipcse: ip! >>> 16,
+    tucss: transport! & 0xff,
+    tucso: (transport! >>> 8) & 0xff,
+    tucse: transport! >>> 16,
+    paylen: command! & 0xf_ffff,
+    hdrlen: (last! >>> 8) & 0xff,
+    mss: last! >>> 16,
+    tcp: (command! & TUCMD.TCP) !== 0,
+    ip4: (command! & TUCMD.IP) !== 0,
+  };
+}

@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { enterOwnNetwork } from '../support/own-network.ts';
+import { CHUNK, checksum, DEVICES_KERNEL, makeLinux, sentByGuest, whyNoLinux } from './linux-guest.ts';
+
+const missing = whyNoLinux(DEVICES_KERNEL);
+if (missing !== null) console.warn(`skipped: ${missing}`);
+
+const CHUNKS = 2;
+const FOR_GUEST = Buffer.alloc(CHUNKS * CHUNK, 'from the host to the guest ');
+
+/** The cards by their models, each with a network of its own. */
+const CARDS = ['e1000'] as const;
+const macOf = (index: number) => `52:54:00:00:01:0${index}`;
+
+describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
+  let directory: string;
+  let kernel: string;
+  let initrd: string;
+  let engine: LocalEngine;
+  let server: Server;
+  /** What each connection sent. */
+  const received: Buffer[] = [];
+
+  beforeAll(async () => {
+    enterOwnNetwork();
+    directory = await mkdtemp(join(tmpdir(), 'vring-linux-'));
+    ({ kernel, initrd } = await makeLinux(directory, 'classic.c', DEVICES_KERNEL));
+    // In a process of its own, confined.
+    engine = new LocalEngine({ machines: new ProcessMachines() });
+    server = createServer(socket => {
+      const parts: Buffer[] = [];
+      let count = 0;
+      socket.write(FOR_GUEST);
+      socket.on('data', part => {
+        parts.push(part);
+        count += part.length;
+        if (count < FOR_GUEST.length) return;
+        received.push(Buffer.concat(parts));
+        socket.end();
+      });
+    });
+    await new Promise<void>(resolve => server.listen(9000, '127.0.0.1', resolve));
+  });
+  afterAll(async () => {
+    await engine?.close();
+    server?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test('its own drivers use them all', async () => {
+    const guest = await GuestVm.start(engine, {
+      memory: { bytes: 128 * 2 ** 20 },
+      boot: { kind: 'kernel', path: kernel, initrd, append: 'console=ttyS0 quiet rodata=off' },
+      devices: CARDS.map((type, index) => ({
+        type,
+        mac: macOf(index),
+        network: { type: 'user', net: `10.1.${index}.0/24` },
+      })),
+    });
+    await guest.printed(/guest: done/);
+    for (const [index, model] of CARDS.entries()) {
+      const address = `0a01${index.toString(16).padStart(2, '0')}0f`;
+      const mac = macOf(index).replaceAll(':', '');
+      const shown = [`card ${mac}`, `address ${address}`, `received ${checksum(FOR_GUEST)}`, 'sent'];
+      expect(guest.output, model).toMatch(new RegExp(shown.map(line => `guest: ${line}\\r?\\n`).join('')));
+    }
+    expect(received).toHaveLength(CARDS.length);
+    for (const bytes of received) expect(bytes.equals(sentByGuest(CHUNKS))).toBe(true);
+    expect((await guest.reached('off')).broken).toEqual({});
+  }, 400_000);
+});
