@@ -11,6 +11,7 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
+use std::sync::Once;
 
 /// io_uring_enter(2) flags and an io_uring_register(2) operation, from linux/io_uring.h.
 const ENTER_GETEVENTS: u32 = 1;
@@ -69,6 +70,24 @@ impl Call {
 
 /// A compiled filter.
 pub struct Filter(BpfProgram);
+
+/// The first time that glibc gives memory of a thread's arena back to the kernel, it opens /proc/sys/vm/overcommit_memory, with the arena locked: a
+/// thread that may not do that dies, and whoever uses the arena next waits forever. So this happens once in a thread without a filter, as early
+/// as there is a VM.
+pub fn settle_allocator() {
+    /// Below the size from which on glibc maps memory for each allocation, and so many of it that the arena has something to give back.
+    const PIECE: usize = 100 << 10;
+    const PIECES: usize = 80;
+    static SETTLED: Once = Once::new();
+    SETTLED.call_once(|| {
+        let thread = std::thread::Builder::new().name("vring-settle".into()).spawn(|| {
+            let pieces: Vec<Vec<u8>> = (0..PIECES).map(|_| Vec::with_capacity(PIECE)).collect();
+            pieces.into_iter().rev().for_each(|piece| drop(std::hint::black_box(piece)));
+        });
+        // Without a thread for it, the first filtered one will not start either.
+        let _ = thread.map(std::thread::JoinHandle::join);
+    });
+}
 
 impl Filter {
     /// For a vCPU thread: KVM_RUN on its own vCPU, and waking the machine thread.
@@ -216,6 +235,7 @@ impl AllowList {
     }
 
     fn compile(self) -> Result<Filter> {
+        settle_allocator();
         let filter =
             SeccompFilter::new(self.0, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64);
         let program = filter.and_then(TryInto::try_into).map_err(|_| Errno(libc::EINVAL))?;
@@ -293,6 +313,16 @@ mod tests {
         assert_eq!(ending, Ending::Trapped(libc::SYS_getppid as i32));
         assert!(cause.contains(&format!("system call {}", libc::SYS_getppid)), "{cause}");
         assert_eq!(notices, 1);
+    }
+
+    #[test]
+    fn memory_goes_back_to_the_kernel() {
+        // As much as makes glibc shrink the arena, with the pieces that are freed last at its end.
+        let (ending, cause, _) = filtered(|| {
+            let pieces: Vec<Vec<u8>> = (0..80).map(|_| Vec::with_capacity(100 << 10)).collect();
+            pieces.into_iter().rev().for_each(|piece| drop(std::hint::black_box(piece)));
+        });
+        assert_eq!((ending, cause.as_str()), (Ending::Done, ""));
     }
 
     #[test]

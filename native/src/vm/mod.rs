@@ -76,6 +76,7 @@ impl Vm {
         if max_vcpus == 0 || max_vcpus > MAX_VCPUS {
             return Err(Errno(libc::EINVAL));
         }
+        crate::seccomp::settle_allocator();
         Ok(Vm {
             counters,
             reactor: Arc::new(Reactor::new()?),
