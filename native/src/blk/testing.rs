@@ -161,6 +161,7 @@ impl Fixture {
             counter_slot: 0,
             last_avail: layout.position.available,
             used_index: layout.position.used,
+            ..QueueConfig::default()
         }
     }
 

@@ -4,6 +4,7 @@ mod discards;
 mod writes;
 
 use crate::errno::{Errno, Result};
+use std::sync::Arc;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, VolatileSlice};
 
@@ -39,32 +40,48 @@ crate::abi_struct! {
 pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
     let mut mapped = Vec::with_capacity(regions.len());
     for region in regions {
-        let size = usize::try_from(region.size).map_err(|_| Errno(libc::EINVAL))?;
-        if region.host == 0 || size == 0 || region.gpa.checked_add(region.size).is_none() {
-            return Err(Errno(libc::EINVAL));
-        }
-        let writes = match region.readonly {
-            // SAFETY: the caller's promise.
-            0 => unsafe { Writes::logged(region.log, region.offset, region.size)? },
-            _ => Writes::refused(),
-        };
-        let writes = match i32::try_from(region.discard) {
-            Ok(0) => writes,
-            Ok(advice @ (libc::MADV_REMOVE | libc::MADV_DONTNEED)) => writes.discarded(advice),
-            _ => return Err(Errno(libc::EINVAL)),
-        };
-        let builder = MmapRegionBuilder::new_with_bitmap(size, writes)
-            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
-            .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
-        // SAFETY: the caller's promise. A region built this way does not unmap when dropped.
-        let mapping = unsafe { builder.with_raw_mmap_pointer(region.host as *mut u8) };
-        let mapping = mapping.build().map_err(|_| Errno(libc::EINVAL))?;
-        let start = GuestAddress(region.gpa);
-        mapped.push(GuestRegionMmap::new(mapping, start).ok_or(Errno(libc::EINVAL))?);
+        // SAFETY: the caller's promise.
+        mapped.push(unsafe { map(region)? });
     }
     if mapped.is_empty() {
         return Ok(GuestRam::default());
     }
     mapped.sort_by_key(GuestMemoryRegion::start_addr);
     GuestRam::from_regions(mapped).map_err(|_| Errno(libc::EINVAL))
+}
+
+/// `ram`, and a region that it does not have. EINVAL if the two overlap.
+///
+/// # Safety
+/// As for `guest_ram`.
+pub unsafe fn with_region(ram: &GuestRam, region: &Region) -> Result<GuestRam> {
+    // SAFETY: the caller's promise.
+    let mapped = unsafe { map(region)? };
+    ram.insert_region(Arc::new(mapped)).map_err(|_| Errno(libc::EINVAL))
+}
+
+/// # Safety
+/// As for `guest_ram`.
+unsafe fn map(region: &Region) -> Result<GuestRegionMmap<Writes>> {
+    let size = usize::try_from(region.size).map_err(|_| Errno(libc::EINVAL))?;
+    if region.host == 0 || size == 0 || region.gpa.checked_add(region.size).is_none() {
+        return Err(Errno(libc::EINVAL));
+    }
+    let writes = match region.readonly {
+        // SAFETY: the caller's promise.
+        0 => unsafe { Writes::logged(region.log, region.offset, region.size)? },
+        _ => Writes::refused(),
+    };
+    let writes = match i32::try_from(region.discard) {
+        Ok(0) => writes,
+        Ok(advice @ (libc::MADV_REMOVE | libc::MADV_DONTNEED)) => writes.discarded(advice),
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    let builder = MmapRegionBuilder::new_with_bitmap(size, writes)
+        .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+        .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
+    // SAFETY: the caller's promise. A region built this way does not unmap when dropped.
+    let mapping = unsafe { builder.with_raw_mmap_pointer(region.host as *mut u8) };
+    let mapping = mapping.build().map_err(|_| Errno(libc::EINVAL))?;
+    GuestRegionMmap::new(mapping, GuestAddress(region.gpa)).ok_or(Errno(libc::EINVAL))
 }

@@ -89,6 +89,7 @@ impl Fixture {
             counter_slot: 0,
             last_avail: layout.position.available,
             used_index: layout.position.used,
+            ..QueueConfig::default()
         };
         let surroundings = Surroundings {
             ram: self.ram.clone(),

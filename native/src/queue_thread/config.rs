@@ -1,8 +1,9 @@
 //! A queue as JavaScript describes it, checked.
 
 use crate::errno::{Errno, Result};
-use crate::memory::GuestRam;
+use crate::memory::{GuestRam, Region, with_region};
 use crate::queue::{PackedQueue, Position, QueueLayout, Ring, SplitQueue, feature};
+use std::sync::Arc;
 
 crate::abi_struct! {
     /// A queue to serve, as passed by JavaScript.
@@ -21,6 +22,12 @@ crate::abi_struct! {
         /// Where it continues, as `QueueProgress` has it.
         pub last_avail: u16,
         pub used_index: u16,
+        pub reserved: u32,
+        /// Memory that is no guest's, and that no other queue reaches: what a model on the machine thread has its ring in. Its size is 0 if
+        /// there is none. It stays mapped at `own_host` until the thread has ended.
+        pub own_gpa: u64,
+        pub own_size: u64,
+        pub own_host: u64,
     }
 }
 
@@ -63,6 +70,16 @@ impl QueueConfig {
         self.features & feature::RING_PACKED != 0
     }
 
+    /// What the queue is served from: guest RAM, and the memory of its own.
+    pub fn with_own_memory(&self, ram: Arc<GuestRam>) -> Result<Arc<GuestRam>> {
+        if self.own_size == 0 {
+            return Ok(ram);
+        }
+        let own = Region { gpa: self.own_gpa, size: self.own_size, host: self.own_host, ..Region::default() };
+        // SAFETY: who made the config keeps the memory mapped, as its fields say; it has no log.
+        Ok(Arc::new(unsafe { with_region(&ram, &own)? }))
+    }
+
     /// Refuses rings that are not in RAM, and unfinished chains that can't have been taken and not returned.
     pub fn check(&self, ram: &GuestRam, unfinished: &[u8]) -> Result<()> {
         match self.is_packed() {
@@ -76,5 +93,39 @@ fn check<'m, R: Ring<'m>>(ram: &'m GuestRam, layout: &QueueLayout, unfinished: &
     match R::new(ram, layout) {
         Ok(ring) if ring.can_retake(unfinished) => Ok(()),
         _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::guest_ram;
+    use vm_memory::{Bytes, GuestAddress};
+
+    /// Leaked memory of a page at `gpa`.
+    fn page(gpa: u64) -> Region {
+        let memory: &'static mut [u64; 512] = Box::leak(Box::new([0; 512]));
+        Region { gpa, size: 4096, host: memory.as_mut_ptr() as u64, ..Region::default() }
+    }
+
+    #[test]
+    fn a_queue_has_its_own_memory_beside_that_of_the_guest() {
+        // SAFETY: the pages are leaked.
+        let ram = Arc::new(unsafe { guest_ram(&[page(0)]).unwrap() });
+        let config = QueueConfig::default();
+        assert!(Arc::ptr_eq(&config.with_own_memory(ram.clone()).unwrap(), &ram));
+        let Region { size, host, .. } = page(0);
+        let own = QueueConfig { own_gpa: 1 << 52, own_size: size, own_host: host, ..config };
+        let both = own.with_own_memory(ram.clone()).unwrap();
+        both.write_obj(7u8, GuestAddress((1 << 52) + 4095)).unwrap();
+        both.write_obj(7u8, GuestAddress(4095)).unwrap();
+        assert!(both.write_obj(7u8, GuestAddress((1 << 52) + 4096)).is_err());
+        assert!(ram.write_obj(7u8, GuestAddress(1 << 52)).is_err());
+        assert_eq!(ram.read_obj::<u8>(GuestAddress(4095)).unwrap(), 7);
+        for (own_gpa, own_size, own_host) in [(4095, size, host), (1 << 52, size, 0), (u64::MAX, size, host)]
+        {
+            let wrong = QueueConfig { own_gpa, own_size, own_host, ..config };
+            assert!(wrong.with_own_memory(ram.clone()).is_err());
+        }
     }
 }

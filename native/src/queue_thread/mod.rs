@@ -61,6 +61,7 @@ const BROKEN: Errno = Errno(libc::EPROTO);
 /// What a queue's thread shares with its handle. The fds are the queue's own: their numbers must not come to mean other files
 /// while a thread that was left behind still runs.
 struct Shared {
+    config: QueueConfig,
     /// Wakes the thread, to look whether it is to stop, or whether guest memory or its limits have changed.
     control: Arc<EventFd>,
     stop: AtomicBool,
@@ -116,6 +117,7 @@ impl QueueThread {
         surroundings: Surroundings,
     ) -> Result<QueueThread> {
         let Surroundings { ram, counters, reactor, seccomp } = surroundings;
+        let ram = config.with_own_memory(ram)?;
         // Refuse invalid rings here; in the thread the same call succeeds.
         config.check(&ram, unfinished)?;
         let shared = Arc::new(Shared::new(config, ram)?);
@@ -148,6 +150,7 @@ impl QueueThread {
         surroundings: Surroundings,
     ) -> Result<QueueThread> {
         let Surroundings { ram, counters, reactor, seccomp } = surroundings;
+        let ram = config.with_own_memory(ram)?;
         config.check(&ram, unfinished)?;
         let shared = Arc::new(Shared::new(config, ram)?);
         let filter = if seccomp { Some(shared.direct_filter(&server, reactor.wake_fd())?) } else { None };
@@ -327,6 +330,7 @@ fn serve_from<'m, R: Ring<'m>, W: Worker>(
 impl Shared {
     fn new(config: &QueueConfig, ram: Arc<GuestRam>) -> Result<Shared> {
         Ok(Shared {
+            config: *config,
             control: Arc::new(EventFd::new()?),
             stop: AtomicBool::new(false),
             memory: Mutex::new(ram),
@@ -342,7 +346,8 @@ impl Shared {
     }
 
     fn change_memory(&self, ram: Arc<GuestRam>) {
-        *lock(&self.memory) = ram;
+        // Guest RAM never gets to where the queue's own memory is; if it did, the queue would find itself without its ring.
+        *lock(&self.memory) = self.config.with_own_memory(ram.clone()).unwrap_or(ram);
         self.memory_changed.store(true, SeqCst);
     }
 

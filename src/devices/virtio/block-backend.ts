@@ -1,4 +1,5 @@
 import type { DiskFormat, DiskLimits } from '../backends/disk.ts';
+import type { DiskPort, DiskPortOptions } from '../backends/disk-port.ts';
 import type { RunningQueue, VirtioQueue } from './virtio-device.ts';
 
 /** The backing store of a disk. It serves the requests of a queue off the machine thread. */
@@ -18,6 +19,8 @@ export interface BlockBackend {
   readonly backing: readonly string[];
   /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until it is stopped. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue;
+  /** Serves a model on the machine thread instead. One port at a time. */
+  openPort(options: DiskPortOptions): DiskPort;
   /**
    * Whether a completed write is on stable storage, as after a flush. Applies at once, also to running queues.
    */

@@ -5,13 +5,16 @@ import type { BlockQueue, DiskErrors } from './block-backend.ts';
 /** Within this time, in nanoseconds, the errors of one kind give one report, and their number another. */
 export const DISK_ERROR_PERIOD = 60_000_000_000n;
 
+/** What meets errors: a queue, or a port. */
+type ErrorSource = Pick<BlockQueue, 'diskErrors'>;
+
 /**
  * Reports a disk's errors to the user: the first of each kind at once, and those that follow as a number at the end of the
  * period, so that a failing disk doesn't flood the log. A period without any ends with null. The queues may be those of several disks.
  */
 export class DiskErrorReports {
   readonly #clock: Clock;
-  readonly #queues: () => readonly BlockQueue[];
+  readonly #queues: () => readonly ErrorSource[];
   readonly #report: (text: string | null, disk: number) => void;
   readonly #failed: (errors: DiskErrors, text: string) => void;
   /** The kinds reported in this period, and what has followed. */
@@ -24,7 +27,7 @@ export class DiskErrorReports {
    */
   constructor(
     clock: Clock,
-    queues: () => readonly BlockQueue[],
+    queues: () => readonly ErrorSource[],
     report: (text: string | null, disk: number) => void,
     failed: (errors: DiskErrors, text: string) => void = () => {},
   ) {

@@ -1,4 +1,5 @@
 import type { DiskErrorAction, DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
+import type { DiskPort, DiskPortOptions } from '../../devices/backends/disk-port.ts';
 import type {
   BlockBackend,
   BlockQueue,
@@ -14,7 +15,9 @@ import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
 import type { FileIdentity } from './file-identity.ts';
 import { fdsOf, type OpenDisk } from './open-disk.ts';
+import type { OwnMemory } from './port-memory.ts';
 import { queueAdvice } from './queue-advice.ts';
+import { type PortParts, QueuePort } from './queue-port.ts';
 
 const SERIAL_BYTES = 20;
 const UNLIMITED = { operations: 0, operationsBurst: 0, bytes: 0, bytesBurst: 0 } as const;
@@ -24,6 +27,8 @@ type DiskParts = {
   readonly queues: QueueThreads;
   readonly native: NativeVm;
   readonly owner: ResourceOwner;
+  /** Of ports. */
+  readonly ports: Omit<PortParts, 'owner'>;
 };
 
 const ACTIONS: Readonly<Record<DiskErrorAction, number>> = ERROR_ACTION;
@@ -45,8 +50,9 @@ export class ImageDisk implements BlockBackend {
   readonly #queues: QueueThreads;
   readonly #native: NativeVm;
   readonly #owner: ResourceOwner;
+  readonly #ports: DiskParts['ports'];
 
-  constructor(disk: OpenDisk, options: ImageDiskOptions, { queues, native, owner }: DiskParts) {
+  constructor(disk: OpenDisk, options: ImageDiskOptions, { queues, native, owner, ports }: DiskParts) {
     const { readonly, keepsDiscarded = false, policy = { rerror: 'report', werror: 'report' } } = options;
     this.file = disk.file;
     this.readonly = readonly;
@@ -58,6 +64,7 @@ export class ImageDisk implements BlockBackend {
     this.#queues = queues;
     this.#native = native;
     this.#owner = owner;
+    this.#ports = ports;
     this.#image = openImage(disk, this.canDiscard, options, native);
     native.setErrorPolicy(this.#image, ACTIONS[policy.rerror], ACTIONS[policy.werror]);
     this.#limiter = native.createLimiter(UNLIMITED);
@@ -71,7 +78,8 @@ export class ImageDisk implements BlockBackend {
     return this.#disk.size;
   }
 
-  startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
+  /** @param own memory of the queue's driver, if that is a port */
+  startQueue(queue: VirtioQueue, options: BlockQueueOptions, own?: OwnMemory): BlockQueue {
     const serial = new Uint8Array(SERIAL_BYTES);
     new TextEncoder().encodeInto(options.serial, serial);
     const { segments, ranges, rangeSectors } = options.limits;
@@ -84,10 +92,14 @@ export class ImageDisk implements BlockBackend {
       serial,
     };
     try {
-      return this.#queues.startBlk(queue, options.features, blk, options);
+      return this.#queues.startBlk(queue, options.features, blk, options, own);
     } catch (error) {
       throw error instanceof SystemError ? new DiskError(queueAdvice(error.code)) : error;
     }
+  }
+
+  openPort(options: DiskPortOptions): DiskPort {
+    return new QueuePort(this, options, { ...this.#ports, owner: this.#native });
   }
 
   setWriteThrough(on: boolean): void {

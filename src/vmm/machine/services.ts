@@ -9,6 +9,7 @@ import { machineBackends } from '../backends/machine-backends.ts';
 import { MachineHubs } from '../backends/net/machine-hubs.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
 import { RamDiscards } from '../backends/page-discards.ts';
+import { PortMemory } from '../backends/port-memory.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
@@ -58,6 +59,7 @@ export function machineServices(
   { vm, memory, interrupts, queues, clock, hostDevices, firmware }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
+  const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native) };
   const hubs = new MachineHubs(native.handle, name => counters.queue(name));
   return {
     memory: memory.space.memory,
@@ -96,7 +98,7 @@ export function machineServices(
     backends: machineBackends({
       disk: options => {
         const { disk, owner } = files.openDisk(options);
-        return openImageDisk(disk, options, { queues, native, owner });
+        return openImageDisk(disk, options, { queues, native, owner, ports });
       },
       net: ({ device }) => {
         const { wire, owner } = files.openWire(device);

@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 17;
+export const ABI_VERSION = 18;
 
 /** Kinds of events. */
 export const EVENT = {
@@ -227,6 +227,14 @@ export const queueConfigStruct = new Struct('QueueConfig', {
   /** Where it continues, as `QueueProgress` has it. */
   lastAvail: 'u16',
   usedIndex: 'u16',
+  reserved: 'u32',
+  /**
+   * Memory that is no guest's, and that no other queue reaches: what a model on the machine thread has its ring in. Its size is 0 if
+   * there is none. It stays mapped at `own_host` until the thread has ended.
+   */
+  ownGpa: 'u64',
+  ownSize: 'u64',
+  ownHost: 'u64',
 });
 
 /**

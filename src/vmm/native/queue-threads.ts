@@ -7,6 +7,15 @@ import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.
 import { type NetQueue, startNetQueue } from './native-wire.ts';
 import type { NativeScsi } from './scsi.ts';
 
+/**
+ * Where a thread finds memory that its queue's driver, on the machine thread, shares with it: beyond what a CPU can address, so that no guest has
+ * memory there.
+ */
+export const OWN_MEMORY = 2 ** 52;
+
+/** Such memory, which stays mapped until the thread has ended. */
+export type OwnQueueMemory = { readonly host: bigint; readonly size: number };
+
 /** What a machine is notified of by a queue thread. */
 export type QueueThreadEvents = {
   readonly onBroken: (reason: string) => void;
@@ -24,9 +33,18 @@ export class QueueThreads {
     this.#native = native;
   }
 
-  /** Starts a thread that serves a virtio-blk queue with these negotiated features. @throws SystemError */
-  startBlk(queue: VirtioQueue, features: bigint, blk: BlkConfig, events: QueueThreadEvents): BlockQueue {
-    const config = configOf(queue, features);
+  /**
+   * Starts a thread that serves a virtio-blk queue with these negotiated features. @param own memory that its driver and this thread alone
+   * have, whose addresses begin at `OWN_MEMORY`. @throws SystemError
+   */
+  startBlk(
+    queue: VirtioQueue,
+    features: bigint,
+    blk: BlkConfig,
+    events: QueueThreadEvents,
+    own: OwnQueueMemory | null = null,
+  ): BlockQueue {
+    const config = configOf(queue, features, own);
     const handle = this.#native.startBlkQueue(config, unfinishedBytes(queue.progress, features), blk);
     return {
       ...this.#running(handle, queue.size, features, events),
@@ -122,7 +140,7 @@ export class QueueThreads {
   }
 }
 
-function configOf(queue: VirtioQueue, features: bigint): QueueConfig {
+function configOf(queue: VirtioQueue, features: bigint, own: OwnQueueMemory | null = null): QueueConfig {
   return {
     descriptors: BigInt(queue.descriptors),
     available: BigInt(queue.available),
@@ -134,6 +152,10 @@ function configOf(queue: VirtioQueue, features: bigint): QueueConfig {
     counterSlot: queue.counters.slot,
     lastAvail: queue.progress.lastAvail,
     usedIndex: queue.progress.usedIndex,
+    reserved: 0,
+    ownGpa: own === null ? 0n : BigInt(OWN_MEMORY),
+    ownSize: BigInt(own?.size ?? 0),
+    ownHost: own?.host ?? 0n,
   };
 }
 

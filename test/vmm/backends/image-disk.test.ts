@@ -22,6 +22,7 @@ import * as libc from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { allocateCounters } from '../../support/counters.ts';
+import { diskParts } from '../../support/disk-parts.ts';
 import { imageOnFullDisk } from '../../support/full-disk.ts';
 import { holdings } from '../../support/holdings.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -58,11 +59,7 @@ function emptyVm(): NativeVm {
 /** Opens a disk that is closed after the test. */
 function open(path: string, readonly = false, native = emptyVm()): BlockBackend {
   const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
-  return openImageDisk(
-    disk,
-    { readonly, cache: 'none' },
-    { queues: new QueueThreads(native), native, owner: native },
-  );
+  return openImageDisk(disk, { readonly, cache: 'none' }, diskParts(native));
 }
 
 describe('opening a disk', () => {
@@ -147,11 +144,8 @@ class Driver {
     this.native.setMemory(this.ram.regions);
     this.native.watchEventFd(this.callFd, 1);
     const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
-    this.raw = openImageDisk(
-      disk,
-      { readonly, cache: 'none' },
-      { queues: this.queues, native: this.native, owner: this.native },
-    );
+    const parts = diskParts(this.native, { queues: this.queues });
+    this.raw = openImageDisk(disk, { readonly, cache: 'none' }, parts);
   }
 
   start(progress: QueueProgress = { lastAvail: 0, usedIndex: 0 }, features = FEATURES): void {

@@ -7,8 +7,8 @@ import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { QueueMemory } from '../../../src/vmm/memory/queue-memory.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { NativeVm } from '../../../src/vmm/native/native.ts';
-import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { allocateCounters } from '../../support/counters.ts';
+import { diskParts } from '../../support/disk-parts.ts';
 import { outAl, storeEax } from '../../support/guest-code.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { runAnswered, SmallVm } from '../../support/small-vm.ts';
@@ -37,13 +37,7 @@ class VmWithDisk {
   constructor(path: string) {
     writeFileSync(path, new Uint8Array(64 * 1024));
     const disk = openDisk({ path, format: 'raw', readonly: false, cache: 'writeback' });
-    const raw = openImageDisk(
-      disk,
-      { readonly: false, cache: 'writeback' },
-      {
-        ...{ queues: new QueueThreads(this.native), native: this.native, owner: this.native },
-      },
-    );
+    const raw = openImageDisk(disk, { readonly: false, cache: 'writeback' }, diskParts(this.native));
     const label = { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 8 };
     const counters = new CounterBlocks(this.counters, SHAPE).queue(label);
     this.native.watchEventFd(this.#callFd, 1);

@@ -1,0 +1,137 @@
+import type { Segment } from '../../devices/backends/disk-port.ts';
+import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { OWN_MEMORY } from '../native/queue-threads.ts';
+
+/** Requests that a ring has room for. */
+export const RING_SLOTS = 64;
+/** Segments of data that a request may have: its table has a descriptor for the header and one for the status, too. */
+export const RING_SEGMENTS = 254;
+/** Memory for data that is not in guest memory, and its pieces. */
+export const RING_BUFFERS = 4;
+export const RING_BUFFER_BYTES = 65_536;
+
+/** Bytes of a descriptor, and its flags (virtio 1.3 §2.7.5). */
+const DESCRIPTOR = 16;
+const NEXT = 1;
+const WRITE = 2;
+const INDIRECT = 4;
+const TABLE = DESCRIPTOR * (RING_SEGMENTS + 2);
+/** What a slot has besides its table: the request's header, the range of a discard, the status. */
+const SLOT = 64;
+const RANGE_AT = 16;
+const STATUS_AT = 32;
+
+/** Where the parts are in the memory. */
+const AVAILABLE = RING_SLOTS * DESCRIPTOR;
+const USED = 2048;
+const SLOTS = 4096;
+const TABLES = SLOTS + RING_SLOTS * SLOT;
+const BUFFERS = TABLES + RING_SLOTS * TABLE;
+export const RING_BYTES = BUFFERS + RING_BUFFERS * RING_BUFFER_BYTES;
+
+/** Types of virtio-blk requests (virtio 1.3 §5.2.6). */
+export const BLK_TYPE = { in: 0, out: 1, flush: 4, discard: 11 } as const;
+
+export type BlkRequest = {
+  readonly type: (typeof BLK_TYPE)[keyof typeof BLK_TYPE];
+  /** Of what is read or written, in sectors. */
+  readonly sector: number;
+  readonly data: readonly Segment[];
+};
+
+/**
+ * The driver's side of a virtio-blk queue (virtio 1.3 §2.7, §5.2.6), split, in memory that it shares with the thread that serves the queue. The
+ * slots are the caller's to choose.
+ */
+export class PortRing {
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint16Array;
+  #offered = 0;
+  #seen = 0;
+
+  /** @param memory of `RING_BYTES`, which the thread finds at `OWN_MEMORY` */
+  constructor(memory: ArrayBuffer) {
+    this.#view = new DataView(memory);
+    this.#bytes = new Uint8Array(memory);
+    this.#words = new Uint16Array(memory);
+    this.reset();
+  }
+
+  /** For a thread that has not begun. */
+  reset(): void {
+    this.#offered = 0;
+    this.#seen = 0;
+    this.#bytes.fill(0, AVAILABLE, SLOTS);
+  }
+
+  /** Where the parts of the ring are for the thread. */
+  get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
+    return {
+      size: RING_SLOTS,
+      descriptors: OWN_MEMORY,
+      available: OWN_MEMORY + AVAILABLE,
+      used: OWN_MEMORY + USED,
+    };
+  }
+
+  /** Bytes of a buffer. */
+  buffer(index: number): Uint8Array {
+    const start = BUFFERS + index * RING_BUFFER_BYTES;
+    return this.#bytes.subarray(start, start + RING_BUFFER_BYTES);
+  }
+
+  /** The first `length` bytes of a buffer, as data of a request. */
+  bufferSegment(index: number, length: number): Segment {
+    return { address: OWN_MEMORY + BUFFERS + index * RING_BUFFER_BYTES, length };
+  }
+
+  /** Offers a request in a slot that is free. */
+  offer(slot: number, { type, sector, data }: BlkRequest): void {
+    const view = this.#view;
+    const own = SLOTS + slot * SLOT;
+    view.setUint32(own, type, true);
+    view.setUint32(own + 4, 0, true);
+    view.setBigUint64(own + 8, BigInt(sector), true);
+    view.setUint8(own + STATUS_AT, 0xff);
+    const table = TABLES + slot * TABLE;
+    this.#describe(table, { address: OWN_MEMORY + own, length: 16 }, NEXT, 1);
+    const write = type === BLK_TYPE.in ? WRITE : 0;
+    let next = 1;
+    for (const segment of data) this.#describe(table + next * DESCRIPTOR, segment, NEXT | write, ++next);
+    const status = { address: OWN_MEMORY + own + STATUS_AT, length: 1 };
+    this.#describe(table + next * DESCRIPTOR, status, WRITE, 0);
+    const whole = { address: OWN_MEMORY + table, length: (next + 1) * DESCRIPTOR };
+    this.#describe(slot * DESCRIPTOR, whole, INDIRECT, 0);
+    this.#words[AVAILABLE / 2 + 2 + (this.#offered % RING_SLOTS)] = slot;
+    this.#offered = (this.#offered + 1) & 0xffff;
+    // After all that: the thread takes the request as soon as it sees this.
+    Atomics.store(this.#words, AVAILABLE / 2 + 1, this.#offered);
+  }
+
+  /** The range of a discard, as data of the request in `slot`. */
+  range(slot: number, sector: number, sectors: number): Segment {
+    const at = SLOTS + slot * SLOT + RANGE_AT;
+    this.#view.setBigUint64(at, BigInt(sector), true);
+    this.#view.setUint32(at + 8, sectors, true);
+    this.#view.setUint32(at + 12, 0, true);
+    return { address: OWN_MEMORY + at, length: 16 };
+  }
+
+  /** The next request that has ended: its slot, and whether it succeeded; null: there is none. */
+  take(): { readonly slot: number; readonly succeeded: boolean } | null {
+    if (Atomics.load(this.#words, USED / 2 + 1) === this.#seen) return null;
+    const slot = this.#view.getUint32(USED + 4 + 8 * (this.#seen % RING_SLOTS), true) % RING_SLOTS;
+    this.#seen = (this.#seen + 1) & 0xffff;
+    return { slot, succeeded: this.#view.getUint8(SLOTS + slot * SLOT + STATUS_AT) === 0 };
+  }
+
+  #describe(at: number, { address, length }: Segment, flags: number, next: number): void {
+    const view = this.#view;
+    view.setUint32(at, address % 2 ** 32, true);
+    view.setUint32(at + 4, Math.floor(address / 2 ** 32), true);
+    view.setUint32(at + 8, length, true);
+    view.setUint16(at + 12, flags, true);
+    view.setUint16(at + 14, next, true);
+  }
+}
