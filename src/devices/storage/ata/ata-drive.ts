@@ -1,5 +1,6 @@
 import type { DiskPort, DiskPortError } from '../../backends/disk-port.ts';
 import type { Device } from '../../device.ts';
+import type { AtaInterface } from './identify.ts';
 
 /**
  * The registers that a host writes before a command (ACS-3 §6): of a 28-bit command, the low byte of `features` and `count`, the low 24 bits
@@ -80,6 +81,8 @@ export interface CommandHost {
 export interface AtaDrive extends Device {
   readonly kind: 'disk' | 'packet';
   readonly signature: Signature;
+  /** How it is connected, which the transport says. */
+  interface: AtaInterface;
   /** Serves `DataPhase`s of kind `disk`; null: there is no medium. */
   readonly port: DiskPort | null;
   /** Carries out a command. One at a time, but for queued ones. */

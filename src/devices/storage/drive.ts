@@ -1,0 +1,227 @@
+import {
+  type DiskLimits,
+  type DiskOptions,
+  isHeld,
+  limitsOf,
+  limitsText,
+  savedLimits,
+} from '../backends/disk.ts';
+import type { DiskPort } from '../backends/disk-port.ts';
+import type { DeviceState } from '../device.ts';
+import type { DeviceFact, DiskControl, DriveControl } from '../device-type.ts';
+import type { MachineServices } from '../machine-services.ts';
+import { DeviceStateError, stateOf } from '../state.ts';
+import type { BlockBackend } from '../virtio/block-backend.ts';
+import { DiskErrorReports } from '../virtio/disk-errors.ts';
+import type { QueueCounters } from '../virtio/queue-counters.ts';
+
+export type DriveOptions = {
+  /** The device's name, and its type for screens. */
+  readonly name: string;
+  readonly type: string;
+  /** What is in it at first; null: nothing. */
+  readonly medium: DiskOptions | null;
+  readonly limits: DiskLimits;
+  /** Requests that its host makes at once. */
+  readonly depth: number;
+  /** Bytes of a block: a medium has a multiple of them. 512 if absent. */
+  readonly block?: number;
+};
+
+/** How a drive's medium is kept in it by the guest. */
+export interface DriveLock {
+  readonly locked: boolean;
+  /** The user wants the medium, which the guest has locked. */
+  requestEject(): void;
+}
+
+/**
+ * What every drive that a model on the machine thread serves has of the host: a medium that may be changed, a port to it, limits, and reports of
+ * its errors.
+ */
+export class Drive implements DiskControl {
+  readonly name: string;
+  readonly #services: MachineServices;
+  readonly #counters: QueueCounters;
+  readonly #errors: DiskErrorReports;
+  readonly #block: number;
+  readonly #changed = new Set<() => void>();
+  #medium: DiskOptions | null;
+  #disk: BlockBackend | null;
+  #port: DiskPort | null = null;
+  #limits: DiskLimits;
+  #isQuiesced = false;
+  /** Whether the medium can be changed: it says who may lock it. */
+  lock: DriveLock | null = null;
+  /** Called when another medium is in the drive, or none. */
+  onMediumChanged: (() => void) | null = null;
+  /** Called when the medium has another size. */
+  onResized: (() => void) | null = null;
+
+  constructor(services: MachineServices, options: DriveOptions) {
+    const { name, type, medium, limits, depth, block = 512 } = options;
+    this.name = name;
+    this.#services = services;
+    this.#block = block;
+    this.#medium = medium;
+    this.#limits = limits;
+    this.#counters = services.allocateQueueCounters({ device: name, type, queue: 'requests', size: depth });
+    this.#errors = new DiskErrorReports(
+      services.clock,
+      () => (this.#port === null ? [] : [this.#port]),
+      text => services.reportDiskErrors(name, text),
+      ({ access, errno }, text) => {
+        const policy = this.#medium?.policy;
+        if (policy !== undefined && isHeld(policy, access, errno)) services.pauseForDisk(name, text);
+      },
+    );
+    this.#disk = medium === null ? null : this.#open(medium);
+    this.#openPort();
+  }
+
+  get medium(): DiskOptions | null {
+    return this.#medium;
+  }
+
+  get disk(): BlockBackend | null {
+    return this.#disk;
+  }
+
+  /** Of the medium; null: the drive is empty. */
+  get port(): DiskPort | null {
+    return this.#port;
+  }
+
+  get limits(): DiskLimits {
+    return this.#limits;
+  }
+
+  get file(): string | null {
+    return this.#disk?.file ?? null;
+  }
+
+  resize(bytes: number): void {
+    if (this.#disk === null) throw new Error(`${this.name} is empty`);
+    this.#disk.resize(bytes);
+    this.onResized?.();
+  }
+
+  setLimits(limits: DiskLimits): void {
+    this.#disk?.setLimits(limits);
+    this.#limits = limits;
+  }
+
+  /** How its medium is changed; null: it cannot be. */
+  get drive(): DriveControl | null {
+    return this.lock === null ? null : this.#control;
+  }
+
+  readonly #control: DriveControl = {
+    change: (medium, force) => this.#change(medium, force),
+    onChanged: hook => {
+      this.#changed.add(hook);
+      return () => this.#changed.delete(hook);
+    },
+  };
+
+  /** The guest has opened, closed, locked or unlocked it: tells screens. */
+  changed(): void {
+    for (const hook of this.#changed) hook();
+  }
+
+  quiesce(done: () => void): void {
+    this.#isQuiesced = true;
+    if (this.#port === null) done();
+    else this.#port.quiesce(done);
+  }
+
+  resume(): void {
+    this.#isQuiesced = false;
+    this.#port?.resume();
+  }
+
+  save(): DeviceState {
+    return { capacity: this.#disk?.size ?? 0, limits: savedLimits(this.#limits) };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    const size = this.#disk?.size ?? 0;
+    if (state.capacity !== size) {
+      throw new DeviceStateError(
+        `disk of ${this.name} has ${size} bytes, but the saved machine's had ${state.capacity}: attach the same disk`,
+      );
+    }
+    this.setLimits(limitsOf(stateOf(state, 'limits')));
+  }
+
+  close(): void {
+    this.#port?.close();
+    this.#port = null;
+    this.#disk?.close();
+    this.#counters.release();
+  }
+
+  /** What screens show of it. */
+  get facts(): readonly DeviceFact[] {
+    const [medium, disk] = [this.#medium, this.#disk];
+    return [
+      { label: 'path', value: medium?.path ?? 'empty' },
+      ...(disk === null || medium === null
+        ? []
+        : [
+            { label: 'size', value: disk.size, unit: 'bytes' } as const,
+            { label: 'format', value: disk.format },
+            ...disk.backing.map(value => ({ label: 'backing file', value })),
+            { label: 'cache', value: medium.cache },
+            { label: 'read-only', value: medium.readonly },
+            { label: 'discard', value: !medium.readonly && disk.canDiscard },
+          ]),
+      { label: 'limits', value: limitsText(this.#limits) },
+    ];
+  }
+
+  /** @throws an error for the user */
+  #open(medium: DiskOptions): BlockBackend {
+    const disk = this.#services.backends.open('disk', medium);
+    if (disk.size % this.#block !== 0) {
+      disk.close();
+      throw new Error(
+        `disk ${medium.path} of ${this.name} has ${disk.size} bytes, not a multiple of ${this.#block}: fill it up with \`truncate -s %${this.#block}\``,
+      );
+    }
+    disk.setLimits(this.#limits);
+    return disk;
+  }
+
+  #openPort(): void {
+    this.#port =
+      this.#disk?.openPort({
+        counters: this.#counters,
+        onDiskErrors: () => this.#errors.collect(),
+        onBroken: reason => this.#services.warn(`disk of ${this.name}: requests have failed: ${reason}`),
+      }) ?? null;
+    if (this.#isQuiesced) this.#port?.quiesce(() => {});
+  }
+
+  /** @throws an error for the user */
+  #change(medium: DiskOptions | null, force: boolean): void {
+    if (medium === null && this.#disk === null) throw new Error(`${this.name} is empty`);
+    if (this.#disk !== null && this.lock?.locked && !force) {
+      this.lock.requestEject();
+      throw new Error(
+        `the guest has locked the tray of ${this.name}: it has been asked to release the medium; try again, or take it with --force`,
+      );
+    }
+    this.#replace(medium, medium === null ? null : this.#open(medium));
+  }
+
+  #replace(medium: DiskOptions | null, disk: BlockBackend | null): void {
+    this.#port?.close();
+    this.#disk?.close();
+    this.#disk = disk;
+    this.#medium = medium;
+    this.#openPort();
+    this.onMediumChanged?.();
+  }
+}
