@@ -179,113 +179,97 @@ export class AtaDisk implements AtaDrive {
 
   #execute(command: Command, isCurrent: () => boolean): void {
     const { registers } = command;
+    const transfer = TRANSFERS.get(registers.command);
+    if (transfer !== undefined) {
+      this.#transfer(command, transfer);
+      return;
+    }
     switch (registers.command) {
-      case COMMAND.readSectors:
-      case COMMAND.readSectorsNoRetry:
-        return this.#transfer(command, this.#short(registers), 'in', 'pio', 1);
-      case COMMAND.readMultiple:
-        return this.#transfer(command, this.#short(registers), 'in', 'pio', this.#settings.multiple);
-      case COMMAND.readDma:
-      case COMMAND.readDmaNoRetry:
-        return this.#transfer(command, this.#short(registers), 'in', 'dma', 1);
-      case COMMAND.readSectorsExt:
-        return this.#transfer(command, long(registers), 'in', 'pio', 1);
-      case COMMAND.readMultipleExt:
-        return this.#transfer(command, long(registers), 'in', 'pio', this.#settings.multiple);
-      case COMMAND.readDmaExt:
-        return this.#transfer(command, long(registers), 'in', 'dma', 1);
-      case COMMAND.writeSectors:
-      case COMMAND.writeSectorsNoRetry:
-        return this.#transfer(command, this.#short(registers), 'out', 'pio', 1);
-      case COMMAND.writeMultiple:
-        return this.#transfer(command, this.#short(registers), 'out', 'pio', this.#settings.multiple);
-      case COMMAND.writeDma:
-      case COMMAND.writeDmaNoRetry:
-        return this.#transfer(command, this.#short(registers), 'out', 'dma', 1);
-      case COMMAND.writeSectorsExt:
-        return this.#transfer(command, long(registers), 'out', 'pio', 1);
-      case COMMAND.writeMultipleExt:
-        return this.#transfer(command, long(registers), 'out', 'pio', this.#settings.multiple);
-      case COMMAND.writeDmaExt:
-        return this.#transfer(command, long(registers), 'out', 'dma', 1);
-      case COMMAND.writeDmaFuaExt:
-        return this.#transfer(command, long(registers), 'out', 'dma', 1, true);
-      case COMMAND.writeMultipleFuaExt:
-        return this.#transfer(command, long(registers), 'out', 'pio', this.#settings.multiple, true);
-      case COMMAND.readFpdma:
-        return this.#transfer(command, queued(registers), 'in', 'queued', 1);
-      case COMMAND.writeFpdma: {
-        const isDurable = (registers.device & DEVICE.forceUnitAccess) !== 0;
-        return this.#transfer(command, queued(registers), 'out', 'queued', 1, isDurable);
-      }
       case COMMAND.readVerify:
       case COMMAND.readVerifyNoRetry:
       case COMMAND.seek:
-        return this.#verify(command, this.#short(registers));
+        this.#verify(command, this.#short(registers));
+        return;
       case COMMAND.readVerifyExt:
-        return this.#verify(command, long(registers));
+        this.#verify(command, long(registers));
+        return;
       case COMMAND.dataSetManagement:
-        return this.#dataSetManagement(command, isCurrent);
+        this.#dataSetManagement(command, isCurrent);
+        return;
       case COMMAND.flushCache:
       case COMMAND.flushCacheExt:
-        return this.#flush(command, isCurrent);
+        this.#flush(command);
+        return;
       case COMMAND.identify:
-        return this.#give(command, this.#identify());
+        this.#give(command, this.#identify());
+        return;
       case COMMAND.setFeatures:
-        return this.#setFeatures(command);
+        this.#setFeatures(command);
+        return;
       case COMMAND.setMultiple:
-        return this.#setMultiple(command);
+        this.#setMultiple(command);
+        return;
       case COMMAND.initializeParameters:
-        return this.#initializeParameters(command);
+        this.#initializeParameters(command);
+        return;
       case COMMAND.readNativeMax:
-        return this.#readNativeMax(command, 2 ** 28);
+        this.#readNativeMax(command, 2 ** 28);
+        return;
       case COMMAND.readNativeMaxExt:
-        return this.#readNativeMax(command, 2 ** 48);
+        this.#readNativeMax(command, 2 ** 48);
+        return;
       case COMMAND.readLogExt:
-        return this.#readLog(command);
+        this.#readLog(command);
+        return;
       case COMMAND.smart:
-        return this.#smart(command);
+        this.#smart(command);
+        return;
       case COMMAND.executeDiagnostic:
-        return command.host.complete({ ...this.signature, status: READY });
+        command.host.complete({ ...this.signature, status: READY });
+        return;
       case COMMAND.checkPowerMode:
         // Active or idle.
-        return succeed(command, { count: 0xff });
+        succeed(command, { count: 0xff });
+        return;
       case COMMAND.recalibrate:
       case COMMAND.standbyImmediate:
       case COMMAND.idleImmediate:
       case COMMAND.standby:
       case COMMAND.idle:
       case COMMAND.sleep:
-        return succeed(command);
+        succeed(command);
+        return;
       default:
-        return fail(command, ERROR.aborted);
+        fail(command, ERROR.aborted);
+        return;
     }
   }
 
-  /** @param block sectors of a block of PIO; 0: READ MULTIPLE has been switched off */
-  #transfer(
-    command: Command,
-    { lba, count }: Addressing,
-    direction: DataDirection,
-    protocol: DataPhase['protocol'],
-    block: number,
-    durable = false,
-  ): void {
-    if (block === 0) return fail(command, ERROR.aborted);
-    if (direction === 'out' && this.#drive.disk?.readonly)
-      return this.#failed(command, 'readonly', direction);
-    if (!this.#has(lba, count)) return this.#failed(command, 'range', direction);
+  #transfer(command: Command, transfer: Transfer): void {
+    const { registers, host } = command;
+    const { size, direction, protocol } = transfer;
+    const { lba, count } = size === 'short' ? this.#short(registers) : LONG[size](registers);
+    const isForced = size === 'queued' && (registers.device & DEVICE.forceUnitAccess) !== 0;
+    const isDurable = direction === 'out' && (transfer.durable === true || isForced);
+    // 0: READ MULTIPLE and WRITE MULTIPLE have been switched off.
+    const block = transfer.multiple === true ? this.#settings.multiple : 1;
+    if (block === 0) {
+      fail(command, ERROR.aborted);
+      return;
+    }
+    const isRefused = direction === 'out' && this.#drive.disk?.readonly === true;
+    if (isRefused || !this.#has(lba, count)) {
+      this.#failed(command, isRefused ? 'readonly' : 'range', direction);
+      return;
+    }
     const phase: DataPhase = {
-      kind: 'disk',
-      direction,
-      protocol,
-      block: block * SECTOR,
+      ...{ kind: 'disk', direction, protocol, block: block * SECTOR },
       offset: lba * SECTOR,
       length: count * SECTOR,
     };
-    command.host.transfer(phase, error => {
+    host.transfer(phase, error => {
       if (error !== null) this.#failed(command, error, direction);
-      else if (durable) this.#flush(command, () => true);
+      else if (isDurable) this.#flush(command);
       else succeed(command);
     });
   }
@@ -296,12 +280,15 @@ export class AtaDisk implements AtaDrive {
     else this.#failed(command, 'range', 'in');
   }
 
-  #flush(command: Command, isCurrent: () => boolean): void {
+  #flush(command: Command): void {
     const generation = this.#generation;
     const { port } = this.#drive;
-    if (port === null) return fail(command, ERROR.aborted);
+    if (port === null) {
+      fail(command, ERROR.aborted);
+      return;
+    }
     port.flush(error => {
-      if (!isCurrent() || generation !== this.#generation) return;
+      if (generation !== this.#generation) return;
       if (error === null) succeed(command);
       else this.#failed(command, error, 'out');
     });
@@ -314,17 +301,27 @@ export class AtaDisk implements AtaDrive {
     const isTrim = registers.features === 1;
     const canTrim = disk !== null && port !== null && disk.canDiscard && !disk.readonly;
     if (!isTrim || !canTrim || registers.count === 0 || registers.count > MAX_TRIM_BLOCKS) {
-      return fail(command, ERROR.aborted);
+      fail(command, ERROR.aborted);
+      return;
     }
     const length = registers.count * SECTOR;
     host.transfer(
       { kind: 'bytes', direction: 'out', protocol: 'dma', block: SECTOR, length },
       (error, bytes) => {
-        if (error !== null || bytes === undefined) return this.#failed(command, error ?? 'memory', 'out');
+        if (error !== null || bytes === undefined) {
+          this.#failed(command, error ?? 'memory', 'out');
+          return;
+        }
         const ranges = trimRanges(bytes);
-        if (!ranges.every(({ lba, count }) => this.#has(lba, count))) return fail(command, ERROR.notFound);
+        if (!ranges.every(({ lba, count }) => this.#has(lba, count))) {
+          fail(command, ERROR.notFound);
+          return;
+        }
         let left = ranges.length;
-        if (left === 0) return succeed(command);
+        if (left === 0) {
+          succeed(command);
+          return;
+        }
         let failed: DiskPortError | null = null;
         for (const { lba, count } of ranges) {
           port.discard(lba * SECTOR, count * SECTOR, error => {
@@ -349,44 +346,62 @@ export class AtaDisk implements AtaDrive {
         settings.writeCache = (features & 0xff) === FEATURE.enableWriteCache;
         this.#applyWriteCache();
         // What is in the cache becomes durable with it.
-        return settings.writeCache ? succeed(command) : this.#flush(command, () => true);
+        if (settings.writeCache) succeed(command);
+        else this.#flush(command);
+        return;
       }
       case FEATURE.enableReadLookAhead:
         settings.lookAhead = true;
-        return succeed(command);
+        succeed(command);
+        return;
       case FEATURE.disableReadLookAhead:
         settings.lookAhead = false;
-        return succeed(command);
+        succeed(command);
+        return;
       case FEATURE.keepSettings:
         settings.keepsSettings = true;
-        return succeed(command);
+        succeed(command);
+        return;
       case FEATURE.revertSettings:
         settings.keepsSettings = false;
-        return succeed(command);
+        succeed(command);
+        return;
       case FEATURE.enableApm:
       case FEATURE.disableApm:
-        return succeed(command);
+        succeed(command);
+        return;
       case FEATURE.setTransferMode: {
         const mode = dmaModeOf(count & 0xff);
-        if (mode === null) return fail(command, ERROR.aborted);
+        if (mode === null) {
+          fail(command, ERROR.aborted);
+          return;
+        }
         settings.dma = mode;
-        return succeed(command);
+        succeed(command);
+        return;
       }
       default:
-        return fail(command, ERROR.aborted);
+        fail(command, ERROR.aborted);
+        return;
     }
   }
 
   #setMultiple(command: Command): void {
     const count = command.registers.count & 0xff;
-    if (!isBlockCount(count)) return fail(command, ERROR.aborted);
+    if (!isBlockCount(count)) {
+      fail(command, ERROR.aborted);
+      return;
+    }
     this.#settings.multiple = count;
     succeed(command);
   }
 
   #initializeParameters(command: Command): void {
     const { count, device } = command.registers;
-    if ((count & 0xff) === 0) return fail(command, ERROR.aborted);
+    if ((count & 0xff) === 0) {
+      fail(command, ERROR.aborted);
+      return;
+    }
     this.#settings.geometry = { heads: (device & DEVICE.head) + 1, sectors: count & 0xff };
     succeed(command);
   }
@@ -434,29 +449,42 @@ export class AtaDisk implements AtaDrive {
   #smart(command: Command): void {
     const { features, lba } = command.registers;
     const sub = features & 0xff;
-    if (Math.floor(lba / 2 ** 8) % 2 ** 16 !== SMART_KEY) return fail(command, ERROR.aborted);
-    if (!this.#settings.smart && sub !== SMART.enable) return fail(command, ERROR.aborted);
+    if (Math.floor(lba / 2 ** 8) % 2 ** 16 !== SMART_KEY) {
+      fail(command, ERROR.aborted);
+      return;
+    }
+    if (!this.#settings.smart && sub !== SMART.enable) {
+      fail(command, ERROR.aborted);
+      return;
+    }
     switch (sub) {
       case SMART.enable:
       case SMART.disable:
         this.#settings.smart = sub === SMART.enable;
-        return succeed(command);
+        succeed(command);
+        return;
       case SMART.readData:
-        return this.#give(command, smartData());
+        this.#give(command, smartData());
+        return;
       case SMART.readThresholds:
-        return this.#give(command, smartThresholds());
+        this.#give(command, smartThresholds());
+        return;
       case SMART.readLog: {
         const log = smartLog(lba & 0xff);
-        return log === null ? fail(command, ERROR.aborted) : this.#give(command, log);
+        if (log === null) fail(command, ERROR.aborted);
+        else this.#give(command, log);
+        return;
       }
       case SMART.attributeAutosave:
       case SMART.saveAttributes:
       case SMART.executeOffline:
       // It is well: the key is returned as it was given.
       case SMART.returnStatus:
-        return succeed(command);
+        succeed(command);
+        return;
       default:
-        return fail(command, ERROR.aborted);
+        fail(command, ERROR.aborted);
+        return;
     }
   }
 
@@ -470,7 +498,7 @@ export class AtaDisk implements AtaDrive {
       sectors: this.#sectors,
       physicalBlock,
       rotationRate,
-      canTrim: disk !== null && disk.canDiscard && !disk.readonly,
+      canTrim: disk?.canDiscard === true && !disk.readonly,
     });
   }
 
@@ -510,6 +538,42 @@ export class AtaDisk implements AtaDrive {
   }
 }
 
+/** A command that moves sectors. */
+type Transfer = {
+  readonly size: 'short' | 'long' | 'queued';
+  readonly direction: DataDirection;
+  readonly protocol: DataPhase['protocol'];
+  /** PIO in blocks of several sectors. */
+  readonly multiple?: true;
+  readonly durable?: true;
+};
+
+const TRANSFERS: ReadonlyMap<number, Transfer> = new Map<number, Transfer>([
+  [COMMAND.readSectors, { size: 'short', direction: 'in', protocol: 'pio' }],
+  [COMMAND.readSectorsNoRetry, { size: 'short', direction: 'in', protocol: 'pio' }],
+  [COMMAND.readSectorsExt, { size: 'long', direction: 'in', protocol: 'pio' }],
+  [COMMAND.readDmaExt, { size: 'long', direction: 'in', protocol: 'dma' }],
+  [COMMAND.readMultipleExt, { size: 'long', direction: 'in', protocol: 'pio', multiple: true }],
+  [COMMAND.writeSectors, { size: 'short', direction: 'out', protocol: 'pio' }],
+  [COMMAND.writeSectorsNoRetry, { size: 'short', direction: 'out', protocol: 'pio' }],
+  [COMMAND.writeSectorsExt, { size: 'long', direction: 'out', protocol: 'pio' }],
+  [COMMAND.writeDmaExt, { size: 'long', direction: 'out', protocol: 'dma' }],
+  [COMMAND.writeMultipleExt, { size: 'long', direction: 'out', protocol: 'pio', multiple: true }],
+  [COMMAND.writeDmaFuaExt, { size: 'long', direction: 'out', protocol: 'dma', durable: true }],
+  [COMMAND.readFpdma, { size: 'queued', direction: 'in', protocol: 'queued' }],
+  [COMMAND.writeFpdma, { size: 'queued', direction: 'out', protocol: 'queued' }],
+  [COMMAND.readMultiple, { size: 'short', direction: 'in', protocol: 'pio', multiple: true }],
+  [COMMAND.writeMultiple, { size: 'short', direction: 'out', protocol: 'pio', multiple: true }],
+  [COMMAND.readDma, { size: 'short', direction: 'in', protocol: 'dma' }],
+  [COMMAND.readDmaNoRetry, { size: 'short', direction: 'in', protocol: 'dma' }],
+  [COMMAND.writeDma, { size: 'short', direction: 'out', protocol: 'dma' }],
+  [COMMAND.writeDmaNoRetry, { size: 'short', direction: 'out', protocol: 'dma' }],
+  [
+    COMMAND.writeMultipleFuaExt,
+    { size: 'long', direction: 'out', protocol: 'pio', multiple: true, durable: true },
+  ],
+]);
+
 function long({ lba, count }: CommandRegisters): Addressing {
   return { lba, count: count || 65_536 };
 }
@@ -518,6 +582,8 @@ function long({ lba, count }: CommandRegisters): Addressing {
 function queued({ lba, features }: CommandRegisters): Addressing {
   return { lba, count: features || 65_536 };
 }
+
+const LONG = { long, queued } as const;
 
 function succeed({ registers, host }: Command, changes: Partial<ResultRegisters> = {}): void {
   host.complete({ ...resultOf(registers, READY, 0), count: 0, ...changes });
