@@ -11,6 +11,7 @@ import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { ScsiDevice } from './scsi/scsi-device.ts';
+import type { AtaDrive } from './storage/ata/ata-drive.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { BalloonFacts } from './virtio/balloon/facts.ts';
 import type { SerialPort } from './virtio/serial/port.ts';
@@ -105,6 +106,8 @@ export type BuiltDevice = {
   readonly pci?: PciFunction;
   /** What it is to the SCSI bus that it sits on. */
   readonly scsi?: ScsiDevice;
+  /** What it is to the ATA interface that it sits on. */
+  readonly ata?: AtaDrive;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
   /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
@@ -122,7 +125,7 @@ export type BuiltDevice = {
 };
 
 /** The buses that a device may sit on. */
-export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'floppy', 'virtio-serial'] as const;
+export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'virtio-serial'] as const;
 
 export type BusKind = (typeof BUSES)[number];
 

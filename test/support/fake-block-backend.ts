@@ -1,12 +1,7 @@
-import type { DiskFormat, DiskLimits } from '../../src/devices/backends/disk.ts';
+import type { DiskErrors, DiskFormat, DiskLimits } from '../../src/devices/backends/disk.ts';
 import type { DiskPort, DiskPortOptions } from '../../src/devices/backends/disk-port.ts';
 import type { GuestMemory } from '../../src/devices/guest-memory.ts';
-import type {
-  BlockBackend,
-  BlockQueue,
-  BlockQueueOptions,
-  DiskErrors,
-} from '../../src/devices/virtio/block-backend.ts';
+import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueProgress, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
 import { FakeDiskPort, SparseContent } from './fake-disk-port.ts';
 import { FakeMemory } from './fake-memory.ts';

@@ -1,3 +1,4 @@
+import type { DiskErrors } from '../../src/devices/backends/disk.ts';
 import type {
   DiskDone,
   DiskPort,
@@ -6,7 +7,6 @@ import type {
   Segment,
 } from '../../src/devices/backends/disk-port.ts';
 import type { GuestMemory } from '../../src/devices/guest-memory.ts';
-import type { DiskErrors } from '../../src/devices/virtio/block-backend.ts';
 
 const SECTOR = 512;
 

@@ -1,3 +1,4 @@
+import type { DiskErrors } from '../../src/devices/backends/disk.ts';
 import type {
   ScsiAddress,
   ScsiController,
@@ -8,7 +9,7 @@ import type {
   ScsiUnit,
   ScsiUnitState,
 } from '../../src/devices/scsi/scsi-host.ts';
-import type { BlockBackend, BlockQueue, DiskErrors } from '../../src/devices/virtio/block-backend.ts';
+import type { BlockBackend, BlockQueue } from '../../src/devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
 
 const AFTER_RESET = {

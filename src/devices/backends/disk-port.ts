@@ -1,4 +1,4 @@
-import type { DiskErrors } from '../virtio/block-backend.ts';
+import type { DiskErrors } from '../backends/disk.ts';
 import type { QueueCounters } from '../virtio/queue-counters.ts';
 
 /** Guest-physical memory: where a part of a transfer's data is. */

@@ -56,6 +56,19 @@ export function isHeld({ rerror, werror }: DiskErrorPolicy, access: string, errn
 /** ENOSPC and EDQUOT. */
 const NO_SPACE: readonly number[] = [28, 122];
 
+/** Requests that failed on the host's disk for one reason. */
+export type DiskErrors = {
+  readonly access: 'read' | 'write' | 'flush' | 'discard' | 'write-zeroes';
+  /** 0: the file ended before the disk's last sector. */
+  readonly errno: number;
+  /** Where the first one failed. */
+  readonly sector: number;
+  /** Requests. */
+  readonly count: number;
+  /** Which of the queue's disks; 0 where it has one. */
+  readonly disk: number;
+};
+
 /** QEMU's. */
 export const defaultErrorPolicy: DiskErrorPolicy = { rerror: 'report', werror: 'enospc' };
 

@@ -1,8 +1,9 @@
+import type { DiskErrors } from '../backends/disk.ts';
 import { type DiskLimits, type DiskOptions, isHeld, limitsOf, savedLimits } from '../backends/disk.ts';
 import type { Device, DeviceState } from '../device.ts';
 import type { DiskControl, DriveControl } from '../device-type.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
-import type { BlockBackend, DiskErrors } from '../virtio/block-backend.ts';
+import type { BlockBackend } from '../virtio/block-backend.ts';
 import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiIdentity, ScsiUnit, ScsiUnitState } from './scsi-host.ts';
 

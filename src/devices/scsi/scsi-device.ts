@@ -1,4 +1,4 @@
-import type { DiskErrors } from '../virtio/block-backend.ts';
+import type { DiskErrors } from '../backends/disk.ts';
 import type { ScsiAddress, ScsiController } from './scsi-host.ts';
 
 /** What a controller tells its driver of its units, if the driver wants to know. */

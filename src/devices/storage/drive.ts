@@ -26,6 +26,8 @@ export type DriveOptions = {
   readonly depth: number;
   /** Bytes of a block: a medium has a multiple of them. 512 if absent. */
   readonly block?: number;
+  /** Looks whether a medium fits. @throws an error for the user */
+  readonly check?: (disk: BlockBackend) => void;
 };
 
 /** How a drive's medium is kept in it by the guest. */
@@ -45,6 +47,7 @@ export class Drive implements DiskControl {
   readonly #counters: QueueCounters;
   readonly #errors: DiskErrorReports;
   readonly #block: number;
+  readonly #check: (disk: BlockBackend) => void;
   readonly #changed = new Set<() => void>();
   #medium: DiskOptions | null;
   #disk: BlockBackend | null;
@@ -59,10 +62,11 @@ export class Drive implements DiskControl {
   onResized: (() => void) | null = null;
 
   constructor(services: MachineServices, options: DriveOptions) {
-    const { name, type, medium, limits, depth, block = 512 } = options;
+    const { name, type, medium, limits, depth, block = 512, check = () => {} } = options;
     this.name = name;
     this.#services = services;
     this.#block = block;
+    this.#check = check;
     this.#medium = medium;
     this.#limits = limits;
     this.#counters = services.allocateQueueCounters({ device: name, type, queue: 'requests', size: depth });
@@ -140,6 +144,11 @@ export class Drive implements DiskControl {
     this.#port?.resume();
   }
 
+  /** Forgets what its port has been asked for: its host has been reset, or is another one. */
+  forget(): void {
+    this.#port?.cancel(() => {});
+  }
+
   save(): DeviceState {
     return { capacity: this.#disk?.size ?? 0, limits: savedLimits(this.#limits) };
   }
@@ -153,11 +162,13 @@ export class Drive implements DiskControl {
       );
     }
     this.setLimits(limitsOf(stateOf(state, 'limits')));
+    this.forget();
   }
 
   close(): void {
     this.#port?.close();
     this.#port = null;
+    this.#errors.close();
     this.#disk?.close();
     this.#counters.release();
   }
@@ -189,6 +200,12 @@ export class Drive implements DiskControl {
       throw new Error(
         `disk ${medium.path} of ${this.name} has ${disk.size} bytes, not a multiple of ${this.#block}: fill it up with \`truncate -s %${this.#block}\``,
       );
+    }
+    try {
+      this.#check(disk);
+    } catch (error) {
+      disk.close();
+      throw error;
     }
     disk.setLimits(this.#limits);
     return disk;

@@ -1,4 +1,4 @@
-import type { DiskFormat, DiskLimits } from '../backends/disk.ts';
+import type { DiskErrors, DiskFormat, DiskLimits } from '../backends/disk.ts';
 import type { DiskPort, DiskPortOptions } from '../backends/disk-port.ts';
 import type { RunningQueue, VirtioQueue } from './virtio-device.ts';
 
@@ -62,16 +62,3 @@ export interface BlockQueue extends RunningQueue {
    */
   diskErrors(endPeriod: boolean): readonly DiskErrors[];
 }
-
-/** Requests that failed on the host's disk for one reason. */
-export type DiskErrors = {
-  readonly access: 'read' | 'write' | 'flush' | 'discard' | 'write-zeroes';
-  /** 0: the file ended before the disk's last sector. */
-  readonly errno: number;
-  /** Where the first one failed. */
-  readonly sector: number;
-  /** Requests. */
-  readonly count: number;
-  /** Which of the queue's disks; 0 where it has one. */
-  readonly disk: number;
-};

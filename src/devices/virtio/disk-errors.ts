@@ -1,6 +1,7 @@
 import { getSystemErrorMap } from 'node:util';
+import type { DiskErrors } from '../backends/disk.ts';
 import type { Cancel, Clock } from '../device.ts';
-import type { BlockQueue, DiskErrors } from './block-backend.ts';
+import type { BlockQueue } from './block-backend.ts';
 
 /** Within this time, in nanoseconds, the errors of one kind give one report, and their number another. */
 export const DISK_ERROR_PERIOD = 60_000_000_000n;
@@ -40,6 +41,15 @@ export class DiskErrorReports {
   /** A queue has new kinds of errors. */
   collect(): void {
     for (const queue of this.#queues()) for (const errors of queue.diskErrors(false)) this.#add(errors);
+  }
+
+  /** Reports no more. */
+  close(): void {
+    this.#timer?.();
+    this.#timer = null;
+    const disks = new Set([...this.#kinds.keys()].map(key => Number.parseInt(key, 10)));
+    this.#kinds.clear();
+    for (const disk of disks) this.#report(null, disk);
   }
 
   #add(errors: DiskErrors): void {

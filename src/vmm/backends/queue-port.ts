@@ -1,3 +1,4 @@
+import type { DiskErrors } from '../../devices/backends/disk.ts';
 import type {
   DiskDone,
   DiskPort,
@@ -8,7 +9,7 @@ import type {
 import type { Cancel, EventLoop } from '../../devices/device.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import { BLK_FEATURE, SECTOR } from '../../devices/virtio/blk-config.ts';
-import type { BlockQueue, BlockQueueOptions, DiskErrors } from '../../devices/virtio/block-backend.ts';
+import type { BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';

@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
+import type { DiskErrors } from '../../devices/backends/disk.ts';
 import type { MemoryRegion } from '../../devices/guest-memory.ts';
 import type { HostBlock } from '../../devices/host-block.ts';
 import type { BalloonQueueOptions } from '../../devices/virtio/balloon/page-discards.ts';
-import type { DiskErrors } from '../../devices/virtio/block-backend.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import type { StructValue } from '../kvm/c-struct.ts';
 import {

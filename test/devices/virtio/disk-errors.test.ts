@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
+import type { DiskErrors } from '../../../src/devices/backends/disk.ts';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import { deviceTable } from '../../../src/devices/registry.ts';
-import type { DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
 import { DISK_ERROR_PERIOD } from '../../../src/devices/virtio/disk-errors.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';

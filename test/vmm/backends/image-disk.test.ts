@@ -11,7 +11,8 @@ import {
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BlockBackend, BlockQueue, DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
+import type { DiskErrors } from '../../../src/devices/backends/disk.ts';
+import type { BlockBackend, BlockQueue } from '../../../src/devices/virtio/block-backend.ts';
 import type { QueueProgress } from '../../../src/devices/virtio/virtio-device.ts';
 import { type ImageDisk, openImageDisk } from '../../../src/vmm/backends/image-disk.ts';
 import { openDisk } from '../../../src/vmm/backends/open-disk.ts';

@@ -1,9 +1,8 @@
 import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { DiskOptions } from '../../../src/devices/backends/disk.ts';
+import type { DiskErrors, DiskOptions } from '../../../src/devices/backends/disk.ts';
 import type { DiskPort, DiskPortError, Segment } from '../../../src/devices/backends/disk-port.ts';
-import type { DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
 import { type ImageDisk, openImageDisk } from '../../../src/vmm/backends/image-disk.ts';
 import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';

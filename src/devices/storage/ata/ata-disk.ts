@@ -127,6 +127,7 @@ export class AtaDisk implements AtaDrive {
 
   reset(): void {
     this.#generation++;
+    this.#drive.forget();
     this.#queuedError = null;
     this.#settings = { ...POWER_ON };
     this.#applyWriteCache();

@@ -151,6 +151,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
 
   reset(): void {
     this.#generation++;
+    this.#drive.forget();
     this.#dma = { kind: 'none', mode: 0 };
     this.#sense = SENSE.none;
     this.#attentions.clear();
