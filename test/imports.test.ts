@@ -12,6 +12,7 @@ const LAYERS = [
   'display',
   'keys',
   'actions',
+  'vnc',
   'screen',
   'console',
   'view',

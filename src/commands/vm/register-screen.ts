@@ -4,6 +4,7 @@ import { parseCount } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import { leaving, runningManager } from './manager.ts';
 import type { ScreenOptions } from './screen.ts';
+import type { VncOptions } from './vnc.ts';
 
 const HOLD_MAX_MS = 60_000;
 
@@ -11,6 +12,7 @@ const HOLD_MAX_MS = 60_000;
 export function registerScreen(vm: Command): void {
   registerWatch(vm);
   registerScreenshot(vm);
+  registerVnc(vm);
   registerSendKey(vm);
   registerType(vm);
 }
@@ -61,6 +63,44 @@ function registerScreenshot(vm: Command): void {
   withManual(command, {
     text: ["Text modes are drawn in the guest's own font. An existing file is replaced."],
     examples: [{ command: 'vring vm screenshot web screen.png', does: 'what the guest shows now' }],
+  });
+}
+
+function registerVnc(vm: Command): void {
+  const command = vm
+    .command('vnc')
+    .argument('<vm>', 'a running or paused VM with a screen')
+    .description("Offer a VM's screen, keyboard and mouse to VNC clients until Ctrl-C")
+    .option('--listen <address>', 'unix:PATH, [HOST]:DISPLAY (port 5900 and up) or HOST::PORT', '127.0.0.1:0')
+    .option(
+      '--password-file <file>',
+      'the password that clients need: the first line, of which 8 characters count',
+    )
+    .option('--tls-cert <file>', 'encrypt by TLS with this certificate (PEM)')
+    .option('--tls-key <file>', 'its key (PEM)')
+    .addOption(layoutOption())
+    .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
+    .option('--view-only', 'send nothing to the guest')
+    .action(async (name: string, options: VncOptions) => {
+      const { serveVnc } = await import('./vnc.ts');
+      process.exitCode = await leaving(await runningManager(), engine => serveVnc(engine, name, options));
+    });
+  withManual(command, {
+    text: [
+      'Beyond loopback addresses and Unix sockets, a password and TLS (VeNCrypt X509Vnc) are needed. A VNC password is short, and the same for everybody: ' +
+        'prefer a Unix socket or a loopback address, reached by `ssh -L`.',
+      'It runs in a process of its own, which ends with the VM. Several clients share the screen. Clients with extended key events send keys by their place; ' +
+        'for others --layout says which key has a character.',
+    ],
+    examples: [
+      { command: 'vring vm vnc web', does: 'at 127.0.0.1:5900' },
+      { command: 'vring vm vnc web --listen unix:/run/user/1000/web.vnc', does: 'at a socket, for ssh -L' },
+      {
+        command:
+          'vring vm vnc web --listen 0.0.0.0:1 --password-file pw --tls-cert cert.pem --tls-key key.pem',
+        does: 'for others, encrypted',
+      },
+    ],
   });
 }
 

@@ -33,13 +33,25 @@ function pictureOfText(frame: TextFrame): Picture {
   const width = columns * font.width;
   const height = rows * font.height;
   const pixels = new Uint8Array(3 * width * height);
+  const set = (x: number, y: number, color: number) => {
+    const at = 3 * (y * width + x);
+    pixels[at] = color >> 16;
+    pixels[at + 1] = (color >> 8) & 0xff;
+    pixels[at + 2] = color & 0xff;
+  };
   for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) drawCell(frame, pixels, width, column, row);
+    for (let column = 0; column < columns; column++) drawTextCell(frame, column, row, set);
   }
   return { width, height, pixels };
 }
 
-function drawCell(frame: TextFrame, pixels: Uint8Array, width: number, column: number, row: number): void {
+/** Draws one character of a text mode. @param set gives the pixel at `x`, `y` of the whole picture a color, 0xRRGGBB */
+export function drawTextCell(
+  frame: TextFrame,
+  column: number,
+  row: number,
+  set: (x: number, y: number, color: number) => void,
+): void {
   const { columns, cells, palette, blinks, font, cursor } = frame;
   const cell = cells[row * columns + column]!;
   const character = cell & 0xff;
@@ -54,11 +66,7 @@ function drawCell(frame: TextFrame, pixels: Uint8Array, width: number, column: n
     const isCursor = hasCursor && y >= cursor.start && y <= cursor.end;
     for (let x = 0; x < font.width; x++) {
       const isSet = x < 8 ? (bits & (0x80 >> x)) !== 0 : isBox && (bits & 1) !== 0;
-      const color = isSet || isCursor ? foreground : background;
-      const at = 3 * ((row * font.height + y) * width + column * font.width + x);
-      pixels[at] = color >> 16;
-      pixels[at + 1] = (color >> 8) & 0xff;
-      pixels[at + 2] = color & 0xff;
+      set(column * font.width + x, row * font.height + y, isSet || isCursor ? foreground : background);
     }
   }
 }

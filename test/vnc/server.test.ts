@@ -1,0 +1,216 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BUTTON } from '../../src/devices/input/input-event.ts';
+import { KEY } from '../../src/devices/input/key-codes.ts';
+import type { Security } from '../../src/vnc/security.ts';
+import { VncServer } from '../../src/vnc/server.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { graphicsFrame, textFrame } from '../support/fake-screen.ts';
+import { busy } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { Random } from '../support/random.ts';
+import { RfbClient } from '../support/rfb-client.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const VGA = {
+  ...{ name: 'vga0', type: 'vga', title: 'VGA', backend: null, bus: 'pci.0', address: '00:02.0' },
+  facts: [],
+  screen: true as const,
+};
+
+let engine: FakeEngine;
+let id: string;
+let happened: string[];
+const servers: VncServer[] = [];
+const clients: RfbClient[] = [];
+
+beforeEach(() => {
+  engine = new FakeEngine(new ManualClock());
+  id = engine.add('demo', { ...busy, devices: [VGA] });
+  happened = [];
+});
+
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function serve(security: Partial<Security> = {}, options = {}) {
+  const server = await VncServer.start(
+    engine,
+    { id, name: 'demo' },
+    {
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      security: { password: null, tls: null, ...security },
+      layout: 'us',
+      viewOnly: false,
+      happened: text => happened.push(text),
+      ...options,
+    },
+  );
+  servers.push(server);
+  const port = Number(server.address.split(':')[1]);
+  return {
+    server,
+    port,
+    client: async (how: Parameters<typeof RfbClient.connect>[1] = {}) => {
+      const client = await RfbClient.connect({ port, host: '127.0.0.1' }, how);
+      clients.push(client);
+      return client;
+    },
+  };
+}
+
+describe('a VNC client', () => {
+  test.each([
+    ['ZRLE', [16, -223, -258]],
+    ['raw', [0, -223]],
+  ])('sees the picture, and what changes of it, by %s', async (_, encodings) => {
+    const { client } = await serve();
+    const one = await client({ encodings });
+    expect(one.name).toBe('demo');
+    const random = new Random(1);
+    const noise = Uint32Array.from({ length: 200 * 100 }, () => random.u32() & 0xff_ffff);
+    const color = (x: number, y: number) =>
+      x < 200 ? noise[y * 200 + x]! : x < 260 ? (x >> 2) & 7 : 0x123456;
+    engine.screens.show(id, graphicsFrame(300, 100, color));
+    while (one.width !== 300) await one.update();
+    await one.update({ incremental: false });
+    for (let y = 0; y < 100; y += 7)
+      for (let x = 0; x < 300; x += 3) expect(one.color(x, y)).toBe(color(x, y));
+    engine.screens.show(
+      id,
+      graphicsFrame(300, 100, (x, y) => (x === 299 && y === 99 ? 0xffffff : color(x, y))),
+    );
+    await one.update();
+    expect([one.color(299, 99), one.color(298, 99)]).toEqual([0xffffff, 0x123456]);
+  });
+
+  test("sees text in the guest's font, and its cursor move", async () => {
+    const { client } = await serve();
+    const one = await client();
+    engine.screens.show(id, textFrame(['A'], { cursor: { column: 5, row: 3, start: 13, end: 14 } }));
+    while (one.width !== 720) await one.update();
+    await one.update({ incremental: false });
+    expect([one.width, one.height, one.color(1, 0), one.color(0, 0)]).toEqual([720, 400, 0xaaaaaa, 0]);
+    expect(one.color(5 * 9, 3 * 16 + 13)).toBe(0xaaaaaa);
+    engine.screens.show(id, textFrame(['A'], { cursor: { column: 60, row: 20, start: 13, end: 14 } }));
+    await one.update();
+    expect([one.color(5 * 9, 3 * 16 + 13), one.color(60 * 9, 20 * 16 + 13)]).toEqual([0, 0xaaaaaa]);
+  });
+
+  test('types by symbols and by scan codes, and points', async () => {
+    const { client } = await serve();
+    const one = await client();
+    await one.update();
+    expect(one.hasExtendedKeys).toBe(true);
+    one.key(0xffe1, true);
+    one.key('A'.charCodeAt(0), true);
+    one.extendedKey(0, 0x9d, true);
+    one.extendedKey(0, 0x9d, false);
+    await expect.poll(() => engine.inputs.length).toBe(4);
+    expect(engine.inputs.splice(0)).toEqual([
+      { kind: 'key', code: KEY.leftshift, down: true },
+      { kind: 'key', code: KEY.a, down: true },
+      { kind: 'key', code: KEY.rightctrl, down: true },
+      { kind: 'key', code: KEY.rightctrl, down: false },
+    ]);
+    one.pointer(one.width - 1, 0, 1);
+    one.pointer(0, one.height - 1, 0x10);
+    await expect.poll(() => engine.inputs.length).toBe(5);
+    expect(engine.inputs.splice(0)).toEqual([
+      { kind: 'position', x: 0x7fff, y: 0 },
+      { kind: 'button', code: BUTTON.left, down: true },
+      { kind: 'position', x: 0, y: 0x7fff },
+      { kind: 'button', code: BUTTON.left, down: false },
+      { kind: 'wheel', dy: 1 },
+    ]);
+    // Whoever leaves holds no keys.
+    one.close();
+    await expect.poll(() => engine.inputs.length).toBe(2);
+    expect(engine.inputs.map(event => event.kind === 'key' && !event.down && event.code)).toEqual([
+      KEY.leftshift,
+      KEY.a,
+    ]);
+  });
+
+  test('needs the password where there is one', async () => {
+    const { client } = await serve({ password: 'secret' });
+    await expect(client({ password: 'wrong' })).rejects.toThrow('the password is wrong');
+    expect(happened).toEqual(['a client from 127.0.0.1 was disconnected: the password is wrong']);
+    const one = await client({ password: 'secret' });
+    await one.update();
+    expect(one.updates).toBe(1);
+  });
+
+  test('is encrypted by TLS where there is a certificate', async () => {
+    const folder = temporaryFolder();
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    const subject = ['-subj', '/CN=vring', '-days', '1'];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...subject, '-keyout', key, '-out', cert],
+      { stdio: 'ignore' },
+    );
+    const tls = createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) });
+    const { client } = await serve({ password: 'secret', tls });
+    const one = await client({ password: 'secret' });
+    engine.screens.show(
+      id,
+      graphicsFrame(64, 64, () => 0x00ff00),
+    );
+    while (one.width !== 64) await one.update();
+    await one.update({ incremental: false });
+    expect(one.color(10, 10)).toBe(0x00ff00);
+  });
+
+  test('that only may look sends nothing', async () => {
+    const { client } = await serve({}, { viewOnly: true });
+    const one = await client();
+    one.key(0xff0d, true);
+    one.pointer(1, 1, 1);
+    await one.update();
+    expect(engine.inputs).toEqual([]);
+  });
+});
+
+test('garbage ends a connection, and no other', async () => {
+  const { client, port } = await serve();
+  const good = await client();
+  await good.update();
+  const random = new Random(7);
+  for (let round = 0; round < 50; round++) {
+    const bad = connect({ port, host: '127.0.0.1' });
+    const closed = new Promise(resolve => bad.once('close', resolve));
+    bad.on('error', () => {});
+    bad.resume();
+    const introduction = round % 2 === 0 ? Buffer.from('RFB 003.008\n\x01\x01') : Buffer.alloc(0);
+    bad.end(Buffer.concat([introduction, Buffer.from(Array.from({ length: 500 }, () => random.below(256)))]));
+    await closed;
+  }
+  engine.screens.show(
+    id,
+    graphicsFrame(64, 64, () => 0xff0000),
+  );
+  while (good.width !== 64) await good.update();
+  await good.update({ incremental: false });
+  expect(good.color(1, 1)).toBe(0xff0000);
+  const one = await client();
+  one.write(Uint8Array.of(6, 0, 0, 0, 0xff, 0xff, 0xff, 0xff));
+  await expect.poll(() => happened.at(-1)).toContain('it sends a clipboard of 4294967295 bytes');
+});
+
+test("a Unix socket is its user's alone", async () => {
+  const path = join(temporaryFolder(), 'vnc');
+  const { server } = await serve({}, { address: { kind: 'unix', path } });
+  expect(server.address).toBe(path);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const one = await RfbClient.connect({ path });
+  clients.push(one);
+  await one.update();
+  expect(one.updates).toBe(1);
+});
