@@ -3,6 +3,7 @@ import { FakeEngine } from './support/fake-engine.ts';
 import { busy, idle, withVcpus } from './support/guest-scripts.ts';
 import { ManualClock } from './support/manual-clock.ts';
 import { KEY, TerminalDriver } from './support/terminal-driver.ts';
+import { until } from './support/until.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
@@ -131,6 +132,11 @@ describe('the serial console', () => {
     const driver = await start(80, 24, { open: id });
     driver.type('c');
     await driver.waitFor('you type to the guest, Ctrl-] leaves');
+    // No less than guests take a serial console to have.
+    expect(engine.sizes.get(id)).toBe('80 x 24');
+    driver.resize(132, 43);
+    await until(() => engine.sizes.get(id) !== '80 x 24');
+    expect(engine.sizes.get(id)).toBe('132 x 40');
     driver.type('q:K\x1b[A\x03');
     driver.type(`exit\r${KEY.ctrlRightBracket}?`);
     await driver.waitFor('Move');

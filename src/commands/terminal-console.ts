@@ -1,5 +1,5 @@
 import { PASTE_MODE_OFF, PasteMode } from '../console/paste-mode.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { ConsoleLink, Engine } from '../engine/engine.ts';
 import { outputLost, writeOut } from '../text/output.ts';
 import { listenToKeyboard } from './console-keyboard.ts';
 import { neverBlock } from './raw-terminal.ts';
@@ -26,6 +26,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
       show(bytes);
     },
   });
+  const forgetSize = reportSize(link);
   void link.takeKeyboard();
   // The reader of the output is gone, or the disk is full.
   void outputLost.then(() => leave(0));
@@ -37,11 +38,25 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
     inputEnded: () => {},
   });
   const restore = () => {
+    forgetSize();
     link.close();
     stopListening();
     if (process.stdout.isTTY && pasteMode.on) writeOut(PASTE_MODE_OFF);
   };
   return { left, restore };
+}
+
+/** Has the guest know how large the terminal on stdout is, also when that changes. @returns stops */
+export function reportSize(link: ConsoleLink): () => void {
+  const { stdout } = process;
+  const report = () => {
+    const { columns, rows } = stdout;
+    // No terminal has neither, and one that does not know has zeros.
+    if (columns > 0 && rows > 0) link.setSize({ columns, rows });
+  };
+  report();
+  stdout.on('resize', report);
+  return () => stdout.off('resize', report);
 }
 
 /** Writes to stdout. Pauses the guest while the reader is stuck, so that output does not pile up here. */

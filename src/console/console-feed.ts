@@ -189,6 +189,7 @@ export class ConsoleFeed {
       },
     };
     shown.link = this.#engine.openConsole(id, listener, port === COM1 ? {} : { port });
+    shown.link.setSize(this.#size());
   }
 
   #screenFor(id: string): ConsoleScreen {
@@ -266,9 +267,11 @@ export class ConsoleFeed {
   }
 
   #resize(): void {
-    const { columns, rows } = this.#size();
-    this.#shown?.screen.resize(columns, rows);
-    if (this.#shown) this.#draw();
+    if (this.#shown === null) return;
+    const size = this.#size();
+    this.#shown.screen.resize(size.columns, size.rows);
+    this.#shown.link?.setSize(size);
+    this.#draw();
   }
 
   #size(): { columns: number; rows: number } {

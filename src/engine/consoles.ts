@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../devices/backends/char.ts';
 import type { ConsoleLink, ConsoleListener, ConsoleWatcher } from './engine.ts';
 
 /** What a console is of. */
@@ -9,6 +10,8 @@ export type ConsolePort = {
   room(): Promise<void>;
   /** The keyboard changed hands, or was released. */
   keyboardChanged(): void;
+  /** The terminal of the keyboard holder is another, or has another size. */
+  resized(size: TerminalSize): void;
 };
 
 /** The watchers of one VM's serial console, and which of them has the keyboard. */
@@ -16,6 +19,7 @@ export class Consoles {
   readonly #port: ConsolePort;
   /** Who watches, in the order in which they came. */
   readonly #watchers = new Map<ConsoleListener, ConsoleWatcher>();
+  readonly #sizes = new Map<ConsoleListener, TerminalSize>();
   #typing: ConsoleListener | null = null;
 
   constructor(port: ConsolePort) {
@@ -48,8 +52,13 @@ export class Consoles {
       answer: bytes => {
         if (own === (this.#typing ?? this.#first)) this.#port.type(bytes);
       },
+      setSize: size => {
+        this.#sizes.set(own, size);
+        if (this.#typing === own) this.#port.resized(size);
+      },
       close: () => {
         this.#release(own);
+        this.#sizes.delete(own);
         this.#watchers.delete(own);
       },
     };
@@ -65,6 +74,8 @@ export class Consoles {
     if (this.#typing !== null && !take) throw new Error(`${this.keyboardHolder} has the keyboard`);
     this.#typing = listener;
     this.#port.keyboardChanged();
+    const size = this.#sizes.get(listener);
+    if (size !== undefined) this.#port.resized(size);
   }
 
   #release(listener: ConsoleListener): void {

@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../devices/backends/char.ts';
 import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
@@ -74,6 +75,8 @@ export interface ConsoleLink {
   feed(bytes: Uint8Array): Promise<void>;
   /** What the terminal itself answers to a query of the guest. The guest gets the answer of one watcher: the keyboard holder, or else the first that may answer. */
   answer(bytes: Uint8Array): void;
+  /** How large the watcher's terminal is. A guest that asks learns it of the keyboard holder's. */
+  setSize(size: TerminalSize): void;
   close(): void;
 }
 

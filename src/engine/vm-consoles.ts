@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../devices/backends/char.ts';
 import { MAX_CONSOLES } from '../vmm/machine/console-ports.ts';
 import { Scrollback } from '../vmm/machine/scrollback.ts';
 import { Consoles } from './consoles.ts';
@@ -16,6 +17,8 @@ export type ConsoleMachine = {
   room(port: number): Promise<void>;
   /** The keyboard of a console changed hands, or was released. */
   keyboardChanged(): void;
+  /** The guest may learn how large the terminal at a console is. */
+  resize(port: number, size: TerminalSize): void;
 };
 
 /** Who types into a console of a VM, as `user@tty`. */
@@ -33,7 +36,12 @@ export function checkConsole({ name, topology }: Pick<VmInfo, 'name' | 'topology
   );
 }
 
-type Port = { readonly scrollback: Scrollback; readonly consoles: Consoles };
+type Port = {
+  readonly scrollback: Scrollback;
+  readonly consoles: Consoles;
+  /** Of the last keyboard holder's terminal; null: nobody has said. */
+  size: TerminalSize | null;
+};
 
 /** The consoles of one VM, by port. */
 export class VmConsoles {
@@ -75,23 +83,31 @@ export class VmConsoles {
     for (const { scrollback } of this.#ports.values()) scrollback.clear();
   }
 
+  /** Another machine has them: it knows nothing of who watches. */
+  sendSizes(): void {
+    for (const [number, { size }] of this.#ports) if (size !== null) this.#machine.resize(number, size);
+  }
+
   open(port: number, listener: ConsoleListener, watcher: ConsoleWatcher): ConsoleLink {
     return this.#port(port).consoles.open(listener, watcher);
   }
 
   #port(number: number): Port {
-    let port = this.#ports.get(number);
-    if (port === undefined) {
-      const scrollback = new Scrollback(SCROLLBACK_BYTES);
-      const consoles = new Consoles({
-        scrollback: () => scrollback.read(),
-        type: bytes => this.#machine.type(number, bytes),
-        room: () => this.#machine.room(number),
-        keyboardChanged: () => this.#machine.keyboardChanged(),
-      });
-      port = { scrollback, consoles };
-      this.#ports.set(number, port);
-    }
+    const known = this.#ports.get(number);
+    if (known !== undefined) return known;
+    const scrollback = new Scrollback(SCROLLBACK_BYTES);
+    const consoles = new Consoles({
+      scrollback: () => scrollback.read(),
+      type: bytes => this.#machine.type(number, bytes),
+      room: () => this.#machine.room(number),
+      keyboardChanged: () => this.#machine.keyboardChanged(),
+      resized: size => {
+        port.size = size;
+        this.#machine.resize(number, size);
+      },
+    });
+    const port: Port = { scrollback, consoles, size: null };
+    this.#ports.set(number, port);
     return port;
   }
 }

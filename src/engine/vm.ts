@@ -123,6 +123,8 @@ export class Vm {
       type: (port, bytes) => this.type(port, bytes),
       room: port => this.#run?.room(port) ?? Promise.resolve(),
       keyboardChanged: () => this.#listener.changed(this),
+      // A machine of an older version does not know the command.
+      resize: (port, size) => void this.#run?.command('resize-console', { port, ...size }).catch(() => {}),
     });
   }
 
@@ -614,7 +616,9 @@ export class Vm {
     if (this.#state !== 'stopping' && this.#state !== 'stuck') this.#set(state);
     this.#adopting = false;
     this.#whenKnown();
-    if (state === 'running' || state === 'paused') this.#whenRunning();
+    if (state !== 'running' && state !== 'paused') return;
+    this.consoles.sendSizes();
+    this.#whenRunning();
   }
 
   /** The machine is gone: by its own end, or with its thread or process, which took nothing but this VM along. */

@@ -12,6 +12,7 @@ describe('the consoles of a VM', () => {
       type: (port, bytes) => typed.push(`${port}: ${Buffer.from(bytes)}`),
       room: () => Promise.resolve(),
       keyboardChanged: () => {},
+      resize: (port, { columns, rows }) => typed.push(`${port}: ${columns} x ${rows}`),
     });
     const seen: string[] = [];
     const open = (port: number, name: string) =>
@@ -33,6 +34,10 @@ describe('the consoles of a VM', () => {
     expect(typed).toEqual(['1: x']);
     expect([consoles.keyboardHolder, consoles.otherKeyboardHolders]).toEqual(['anna', { 1: 'ben' }]);
     expect(`${Buffer.from(consoles.scrollback(1))}`).toBe('beforeb');
+    second.setSize({ columns: 132, rows: 43 });
+    // To another machine, again.
+    consoles.sendSizes();
+    expect(typed.slice(1)).toEqual(['1: 132 x 43', '1: 132 x 43']);
     consoles.clearScrollback();
     expect(consoles.scrollback(1)).toHaveLength(0);
   });

@@ -1,20 +1,23 @@
 import { expect, test } from 'vitest';
+import type { TerminalSize } from '../../src/devices/backends/char.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 
-/** A console whose guest hears `heard`. */
+/** A console whose guest hears `heard`, and knows of `sizes`. */
 function rig() {
   const heard: string[] = [];
+  const sizes: TerminalSize[] = [];
   const consoles = new Consoles({
     scrollback: () => new Uint8Array(),
     type: bytes => heard.push(Buffer.from(bytes).toString()),
     room: () => Promise.resolve(),
     keyboardChanged: () => {},
+    resized: size => sizes.push(size),
   });
   const watch = (name: string, answers = true) => {
     const link = consoles.open({ printed: () => {} }, { name, answers });
     return { ...link, answer: () => link.answer(Buffer.from(name)) };
   };
-  return { consoles, heard, watch };
+  return { consoles, heard, sizes, watch };
 }
 
 test('of many terminals that answer the guest, it hears the first, or the one that types', async () => {
@@ -47,4 +50,21 @@ test('the keyboard is one watcher’s at a time, and free when that one goes', a
   expect(consoles.keyboardHolder).toBe('ben');
   ben.close();
   expect(consoles.keyboardHolder).toBeNull();
+});
+
+test('the guest learns the size of the terminal that types, whatever the others are', async () => {
+  const { sizes, watch } = rig();
+  const [anna, ben] = [watch('anna'), watch('ben')];
+  anna.setSize({ columns: 80, rows: 24 });
+  expect(sizes).toEqual([]);
+  await anna.takeKeyboard();
+  ben.setSize({ columns: 120, rows: 40 });
+  anna.setSize({ columns: 90, rows: 24 });
+  await ben.takeKeyboard(true);
+  anna.setSize({ columns: 100, rows: 24 });
+  expect(sizes).toEqual([
+    { columns: 80, rows: 24 },
+    { columns: 90, rows: 24 },
+    { columns: 120, rows: 40 },
+  ]);
 });

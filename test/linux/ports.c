@@ -2,6 +2,9 @@
  * First program of a Linux guest: reads random numbers, talks over a virtio console and a named port, uses much memory and
  * frees it, and then only lives, so that its kernel serves the balloon.
  */
+#include <asm/termbits.h>
+#include <asm/ioctls.h>
+
 #include "guest.h"
 
 #define USED (64 << 20)
@@ -31,6 +34,27 @@ static long open_port(const char *path)
 	return must(path, call(__NR_open, (long)path, O_RDWR, 0, 0, 0));
 }
 
+/* Waits until the terminal at the other end has another size than at first, and says which. */
+static void say_size(long fd)
+{
+	struct timespec64 moment = { 0, 20000000 };
+	struct {
+		uint16_t rows, columns, x, y;
+	} first, size;
+
+	must("get size", call(__NR_ioctl, fd, TIOCGWINSZ, (long)&first, 0, 0));
+	put(fd, "hvc0 size? ", 11);
+	do {
+		call(__NR_nanosleep, (long)&moment, 0, 0, 0, 0);
+		must("get size", call(__NR_ioctl, fd, TIOCGWINSZ, (long)&size, 0, 0));
+	} while (size.rows == first.rows && size.columns == first.columns);
+	text("guest: size ");
+	hex(size.columns, 4);
+	text(" ");
+	hex(size.rows, 4);
+	say();
+}
+
 void start(void)
 {
 	struct timespec64 moment = {0, 200000000};
@@ -44,6 +68,7 @@ void start(void)
 	hex(random, 16);
 	say();
 	console = open_port("/dev/hvc0");
+	say_size(console);
 	put(console, "hvc0 login: ", 12);
 	echo(console, "hvc0 got ", 9);
 	/* Of the third virtio device. */

@@ -25,7 +25,7 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     rmSync(directory, { recursive: true, force: true });
   });
 
-  test('uses a virtio console, a named port, random bytes and a balloon', () => {
+  test('uses a virtio console and its size, a named port, random bytes and a balloon', () => {
     const [ours, theirs] = socketPair();
     setNonblocking(ours);
     setNonblocking(theirs);
@@ -63,6 +63,7 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
       then();
     };
     machine.onPrinted = () => {
+      once('hvc0 size? ', () => machine.resize('hvc0', { columns: 132, rows: 43 }));
       once('hvc0 login: ', () => machine.type('hvc0', 'root\n'));
       once('guest: ready', () => {
         seen.before = used();
@@ -91,6 +92,7 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     machine.close();
     expect(machine.output).not.toMatch(/failed|panic/i);
     expect(machine.output).toMatch(/guest: random (?!0{16})[0-9a-f]{16}/);
+    expect(machine.output).toContain('guest: size 0084 002b');
     expect(machine.output).toContain('hvc0 got root');
     expect(received).toBe('port is open\nport got ping over the port\n');
     expect(machine.ended).toBe('deflated');

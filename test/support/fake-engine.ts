@@ -140,6 +140,8 @@ export class FakeEngine implements Engine, CounterSource {
   readonly attached: DeviceConfig[] = [];
   /** What was typed into each VM, as text. */
   readonly typed = new Map<string, string>();
+  /** Of the terminal that types into a console, as the guest knows it: `80 x 24`. By the keys of `typed`. */
+  readonly sizes = new Map<string, string>();
   /** What the next action fails with. */
   failure: Error | null = null;
   /** The guests have turned their power buttons on. */
@@ -210,6 +212,7 @@ export class FakeEngine implements Engine, CounterSource {
         type: bytes =>
           this.typed.set(typedInto, (this.typed.get(typedInto) ?? '') + new TextDecoder().decode(bytes)),
         room: () => Promise.resolve(),
+        resized: ({ columns, rows }) => this.sizes.set(typedInto, `${columns} x ${rows}`),
         keyboardChanged: () => this.become(id, vm.info.state, this.#holders(vm)),
       }),
     };

@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../../src/devices/backends/char.ts';
 import { builtFile } from '../../src/project-root.ts';
 import type { GivenWire } from '../../src/vmm/backends/net/given-wires.ts';
 import { CounterBlocks } from '../../src/vmm/counters/counter-blocks.ts';
@@ -84,8 +85,16 @@ export class LiveMachine {
 
   /** Somebody types into the console of this name. */
   type(name: string, text: string): void {
-    const label = this.#consoles.labels.find(label => label.name.startsWith(name));
-    this.#consoles.typed(label!.port, Buffer.from(text));
+    this.#consoles.typed(this.#port(name), Buffer.from(text));
+  }
+
+  /** Their terminal has this size from now on. */
+  resize(name: string, size: TerminalSize): void {
+    this.#consoles.resize(this.#port(name), size);
+  }
+
+  #port(name: string): number {
+    return this.#consoles.labels.find(label => label.name.startsWith(name))!.port;
   }
 
   /** Runs its loop until `end`. */

@@ -10,6 +10,7 @@ import { UsageError } from '../../text/usage-error.ts';
 import { listenToKeyboard } from '../console-keyboard.ts';
 import { endingSignal } from '../ending-signal.ts';
 import { neverBlock } from '../raw-terminal.ts';
+import { reportSize } from '../terminal-console.ts';
 import { findVm } from './find.ts';
 
 /** Bytes of output buffered for a slow reader. Beyond this output is dropped, so that other clients do not wait. */
@@ -54,6 +55,7 @@ class ConsoleSession {
   readonly #terminal = process.stdin.isTTY === true;
   readonly #link: ReturnType<Engine['openConsole']>;
   readonly #unsubscribe: () => void;
+  readonly #forgetSize: () => void;
   readonly #me = thisTerminal();
   readonly #pasteMode = new PasteMode();
   #stopListening: () => void = () => {};
@@ -75,6 +77,7 @@ class ConsoleSession {
     void outputLost.then(() => resolve(0));
     if (this.#terminal) this.#note(`console of ${vm.name}; Ctrl-] detaches`);
     this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) }, { port });
+    this.#forgetSize = reportSize(this.#link);
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
       if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was deleted`, 0);
@@ -115,6 +118,7 @@ class ConsoleSession {
   }
 
   close(): void {
+    this.#forgetSize();
     this.#link.close();
     this.#unsubscribe();
     this.#stopListening();

@@ -21,6 +21,8 @@ import type { Sink } from './sink.ts';
 import { otherClient, welcome } from './versions.ts';
 import { Wire } from './wire.ts';
 
+type ConsoleNotification = ClientNotifications[Exclude<keyof ClientNotifications, 'goodbye'>];
+
 const HELLO_TIMEOUT_MS = 10_000;
 /** Requests of one client that wait for the engine. */
 const MAX_OPEN_REQUESTS = 64;
@@ -228,12 +230,15 @@ export class ClientSession implements Sink {
     } else if (method === 'goodbye') {
       this.#reason = null;
     } else if (!this.#hello.readOnly) {
-      const { console, bytes } = parsed.data as ClientNotifications['console/type'];
-      const link = this.#consoles.find(console);
-      const typed = Buffer.from(bytes, 'base64');
-      if (method === 'console/type') link?.type(typed);
-      else link?.answer(typed);
+      this.#console(method, parsed.data as ConsoleNotification);
     }
+  }
+
+  #console(method: string, { console, ...given }: ConsoleNotification): void {
+    const link = this.#consoles.find(console);
+    if ('columns' in given) link?.setSize(given);
+    else if (method === 'console/type') link?.type(Buffer.from(given.bytes, 'base64'));
+    else link?.answer(Buffer.from(given.bytes, 'base64'));
   }
 
   #catchUp(): void {

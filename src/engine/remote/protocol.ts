@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../../devices/backends/char.ts';
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
@@ -143,6 +144,8 @@ export type Requests = {
 export type ClientNotifications = {
   'console/type': ByConsole & { readonly bytes: string };
   'console/answer': ByConsole & { readonly bytes: string };
+  /** The client's terminal has this size. */
+  'console/resize': ByConsole & TerminalSize;
   /** It leaves of its own will: a connection that just ends is worth a line in the log. */
   goodbye: Nothing;
 };

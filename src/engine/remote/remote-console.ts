@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../../devices/backends/char.ts';
 import type { ConsoleLink, ConsoleListener } from '../engine.ts';
 import { COM1 } from '../vm-consoles.ts';
 import type { ManagerLink } from './manager-link.ts';
@@ -15,6 +16,7 @@ export class RemoteConsole implements ConsoleLink {
   readonly #closed: () => void;
   #link: ManagerLink | null = null;
   #typing = false;
+  #size: TerminalSize | null = null;
   #followed = false;
   /** What comes next begins anew. */
   #again = false;
@@ -42,6 +44,7 @@ export class RemoteConsole implements ConsoleLink {
     // The VM may be gone, or another client may have the keyboard by now: the state of the VM shows it.
     const port = this.#port === COM1 ? {} : { port: this.#port };
     link.request('console/open', { console: this.#number, id: this.#id, ...port }).catch(() => {});
+    this.#sendSize();
     if (this.#typing) this.takeKeyboard().catch(() => {});
   }
 
@@ -78,10 +81,19 @@ export class RemoteConsole implements ConsoleLink {
     this.#send('console/answer', bytes);
   }
 
+  setSize(size: TerminalSize): void {
+    this.#size = size;
+    this.#sendSize();
+  }
+
   close(): void {
     this.#link?.request('console/close', { console: this.#number }).catch(() => {});
     this.#link = null;
     this.#closed();
+  }
+
+  #sendSize(): void {
+    if (this.#size !== null) this.#link?.notify('console/resize', { console: this.#number, ...this.#size });
   }
 
   #send(method: 'console/type' | 'console/answer', bytes: Uint8Array): void {

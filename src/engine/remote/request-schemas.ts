@@ -24,6 +24,7 @@ const samplingSettings = {
   detailOf: id.nullable(),
   queues: z.boolean().exactOptional(),
 };
+const cells = z.int().min(1).max(0xffff);
 const byConsole = z.strictObject({ console: number });
 const bytes = z.base64().max((MAX_TYPED_BYTES / 3) * 4 + 4);
 
@@ -152,6 +153,7 @@ export const notificationSchemas: {
 } = {
   'console/type': z.strictObject({ console: number, bytes }),
   'console/answer': z.strictObject({ console: number, bytes }),
+  'console/resize': z.strictObject({ console: number, columns: cells, rows: cells }),
   goodbye: nothing,
 };
 

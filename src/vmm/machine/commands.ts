@@ -1,5 +1,6 @@
 import type { BalloonControl, BuiltDevice } from '../../devices/device-type.ts';
 import { close } from '../native/libc.ts';
+import type { ConsolePorts } from './console-ports.ts';
 import { changeMedium, limitDisk, resizeDisk } from './disk-commands.ts';
 import type { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
@@ -32,6 +33,7 @@ export type Commanded = {
   readonly handOver: HandOver;
   readonly hotPlug: HotPlug;
   readonly input: MachineInput;
+  readonly consoles: Pick<ConsolePorts, 'resize'>;
   /** Something that screens show of its devices is another now. */
   readonly updateTopology: () => void;
   /** Ends the machine. */
@@ -98,6 +100,10 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     reply.done(null);
   },
   ping: (_on, _, reply) => reply.done(null),
+  'resize-console': ({ consoles }, { port, columns, rows }, reply) => {
+    consoles.resize(port, { columns, rows });
+    reply.done(null);
+  },
   'hand-over': ({ handOver, takeFd }, _, reply) => handOver.begin(takeFd(), reason => reply.failed(reason)),
   stop: ({ finish }, { reason }, reply) => {
     finish(reason);

@@ -1,4 +1,4 @@
-import type { CharBackend } from '../../devices/backends/char.ts';
+import type { CharBackend, TerminalSize } from '../../devices/backends/char.ts';
 import type { SerialConsole } from './serial-console.ts';
 
 /** A console of a machine: its port number in messages, and the name of the port. */
@@ -54,6 +54,11 @@ export class ConsolePorts {
   /** Somebody has typed. Bytes for a port that the machine does not have are dropped. */
   typed(port: number, bytes: Uint8Array): void {
     this.#ports.find(each => each.port === port)?.console.onInput?.(bytes);
+  }
+
+  /** The terminal at a port has this size. */
+  resize(port: number, size: TerminalSize): void {
+    this.#ports.find(each => each.port === port)?.console.resize(size);
   }
 
   /** Sends what the ports hold, and says what the guest has read: another process goes on with them. */

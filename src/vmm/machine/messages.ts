@@ -1,3 +1,4 @@
+import type { TerminalSize } from '../../devices/backends/char.ts';
 import type { DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
@@ -127,6 +128,11 @@ export type MachineCommands = {
   ping: { readonly arguments: Nothing; readonly result: null };
   /** Hands the machine to the process at the other end of the socket that comes with it. There is a reply if that fails, else `handed-over`. */
   'hand-over': { readonly arguments: Nothing; readonly result: null };
+  /** How large the terminal at a console is. */
+  'resize-console': {
+    readonly arguments: { readonly port: number } & TerminalSize;
+    readonly result: null;
+  };
   /** Ends the machine. */
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
 };

@@ -1,4 +1,4 @@
-import type { CharBackend } from '../../devices/backends/char.ts';
+import type { CharBackend, TerminalSize } from '../../devices/backends/char.ts';
 import type { Cancel, Clock } from '../../devices/device.ts';
 
 /** Buffer size in bytes: a full buffer is sent at once. */
@@ -14,6 +14,8 @@ const WAIT_NS = 4_000_000n;
  */
 export class SerialConsole implements CharBackend {
   onInput: ((bytes: Uint8Array) => void) | null = null;
+  onResized: ((size: TerminalSize) => void) | null = null;
+  size: TerminalSize | null = null;
   readonly #send: (bytes: Uint8Array) => void;
   readonly #reportTaken: (bytes: number) => void;
   readonly #clock: Pick<Clock, 'at' | 'now'>;
@@ -51,6 +53,11 @@ export class SerialConsole implements CharBackend {
   inputTaken(count: number, waiting: number): void {
     this.#taken += count;
     if (waiting === 0 || this.#taken >= TAKEN_STEP) this.#tellTaken();
+  }
+
+  resize(size: TerminalSize): void {
+    this.size = size;
+    this.onResized?.(size);
   }
 
   /** Sends and reports all that is held back. */

@@ -6,6 +6,7 @@ import { VirtioPci } from '../../../src/devices/virtio/transport-pci.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { type DriverQueue, GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
 
+const SIZE = 1n << 0n;
 const MULTIPORT = 1n << 1n;
 const EVENT = { ready: 0, add: 1, portReady: 3, console: 4, resize: 5, open: 6, name: 7 } as const;
 /** Where the driver's buffers are. */
@@ -64,7 +65,7 @@ class Rig {
 
   start(features = MULTIPORT): this {
     this.driver.negotiate(VERSION_1 | features);
-    const count = features === 0n ? 2 : this.driver.get16(0x12);
+    const count = features & MULTIPORT ? this.driver.get16(0x12) : 2;
     this.queues = Array.from({ length: count }, (_, index) =>
       this.driver.queue(index, 16, 0x1000 * (index + 1)),
     );
@@ -244,6 +245,27 @@ describe('virtio-serial', () => {
     rig.driver.write(rig.driver.device!.address + 8, 4, 0x21);
     expect(rig.console.written).toBe('boot!');
     expect(rig.driver.read(rig.driver.device!.address + 4, 4)).toBe(3);
+  });
+
+  test('shows the size of the first port to such a driver, which it is notified of if it wants to know', () => {
+    let notified = 0;
+    const { onConfigChanged } = rig.serial;
+    rig.serial.onConfigChanged = () => {
+      notified++;
+      onConfigChanged?.();
+    };
+    const resize = (columns: number) => {
+      rig.console.size = { columns, rows: 43 };
+      rig.console.onResized?.(rig.console.size);
+    };
+    const shown = () => rig.driver.read(rig.driver.device!.address, 4);
+    rig.start(0n);
+    resize(100);
+    expect([notified, shown()]).toEqual([0, 0x2b_0064]);
+    rig.start(SIZE);
+    resize(132);
+    rig.agent.onResized?.({ columns: 1, rows: 1 });
+    expect([notified, shown()]).toEqual([1, 0x2b_0084]);
   });
 
   test('is not put off by messages about ports that it does not have, or by none', () => {

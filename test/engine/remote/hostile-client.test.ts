@@ -106,6 +106,8 @@ describe('a client that does not keep to the protocol', () => {
   test.each([
     ['console/type', { console: 1, bytes: '***' }],
     ['console/type', { console: 1, bytes: 'A'.repeat(100_000) }],
+    ['console/resize', { console: 1, columns: 0, rows: 24 }],
+    ['console/resize', { console: 1, columns: 65_536, rows: 24 }],
     ['no/such', {}],
   ])('is dismissed for a notification %s that cannot be', async (method, params) => {
     const rig = await Rig.start();

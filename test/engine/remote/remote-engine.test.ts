@@ -151,6 +151,9 @@ describe('a remote engine', () => {
     annas!.type(Buffer.from('root\r'));
     bens!.type(Buffer.from('nobody\r'));
     await until(() => rig.engine.typed.get('web') === 'root\r');
+    bens!.setSize({ columns: 120, rows: 40 });
+    annas!.setSize({ columns: 132, rows: 43 });
+    await until(() => rig.engine.sizes.get('web') === '132 x 43');
     rig.engine.print('web', 'root\r\n');
     await until(() => seen.every(text => text === 'login: root\r\n'));
 
@@ -159,6 +162,7 @@ describe('a remote engine', () => {
     await until(() => ben.vms()[0]?.keyboardHolder === null);
     await bens!.takeKeyboard();
     await until(() => ben.vms()[0]?.keyboardHolder === 'ben@pts/2');
+    expect(rig.engine.sizes.get('web')).toBe('120 x 40');
   });
 
   test('types long texts in order', async () => {
@@ -184,6 +188,9 @@ describe('a remote engine', () => {
     let screen = '';
     const console = engine.openConsole('web', { printed: bytes => (screen += Buffer.from(bytes)) });
     await console.takeKeyboard();
+    console.setSize({ columns: 100, rows: 30 });
+    await until(() => rig.engine.sizes.get('web') === '100 x 30');
+    rig.engine.sizes.clear();
     const events: EngineEvent[] = [];
     engine.subscribe(event => events.push(event));
 
@@ -208,6 +215,7 @@ describe('a remote engine', () => {
     expect(engine.vms()[0]).toMatchObject({ id: 'web', state: 'paused' });
     await until(() => screen.endsWith('\x1bcbooted\n'));
     await until(() => engine.vms()[0]?.keyboardHolder === 'anna@pts/1');
+    expect(rig.engine.sizes.get('web')).toBe('100 x 30');
     const { length } = samples;
     await until(() => samples.length > length);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { TerminalSize } from '../../../src/devices/backends/char.ts';
 import { ConsolePorts } from '../../../src/vmm/machine/console-ports.ts';
 import { SerialConsole } from '../../../src/vmm/machine/serial-console.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
@@ -27,5 +28,14 @@ describe('console ports', () => {
     ports.typed(0, Buffer.from('nobody reads this one'));
     ports.typed(7, Buffer.from('there is no such port'));
     expect(typed).toEqual(['x']);
+
+    const sizes: TerminalSize[] = [];
+    com2!.onResized = size => sizes.push(size);
+    ports.resize(1, { columns: 132, rows: 43 });
+    ports.resize(0, { columns: 80, rows: 24 });
+    ports.resize(7, { columns: 80, rows: 24 });
+    expect(sizes).toEqual([{ columns: 132, rows: 43 }]);
+    // Of one whose device does not care, it is still known.
+    expect(com1!.size).toEqual({ columns: 80, rows: 24 });
   });
 });

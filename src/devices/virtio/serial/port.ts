@@ -16,6 +16,8 @@ const PIECE = 2 ** 16;
 export interface PortOwner {
   /** Has the driver told, once it takes messages and knows the port. */
   send(message: Uint8Array): void;
+  /** The terminal at port `number` has another size. */
+  resized(number: number): void;
 }
 
 export type SerialPortOptions = {
@@ -56,7 +58,10 @@ export class SerialPort implements Device {
     backend.onInput = bytes => this.#type(bytes);
     backend.onRoom = () => this.#transmit?.work();
     backend.onConnected = () => this.#tellOpen();
-    backend.onResized = size => this.#tellSize(size);
+    backend.onResized = size => {
+      this.#tellSize(size);
+      this.#owner?.resized(this.#number);
+    };
   }
 
   /** It is port `number` of a device from now on. */

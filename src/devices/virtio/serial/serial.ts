@@ -128,6 +128,12 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
     this.#control?.work();
   }
 
+  /** A driver of single ports reads the size of the first one from the config space (§5.3.4). */
+  resized(number: number): void {
+    if (number === 0 && this.#agreed & FEATURE.size && !(this.#agreed & FEATURE.multiport))
+      this.onConfigChanged?.();
+  }
+
   save(): DeviceState {
     return { ready: this.#ready, pending: this.#pending.all.map(message => message.slice()) };
   }
