@@ -6,6 +6,7 @@ set -euo pipefail
 packages=(
   qemu-system-x86 # the emulated host of test/rig, and the benchmarks' peer
   seabios         # boots disks
+  ovmf            # boots them by UEFI
   dmidecode       # reads our SMBIOS tables back
   ipxe-qemu       # option ROMs that QEMU's network cards load
   busybox-static  # user space of the emulated host and of its guests

@@ -109,6 +109,7 @@ const NEEDED = [
   'koffi.node',
   'guest.elf',
   'guest-multiboot.elf',
+  'linuxboot.bin',
 ];
 
 function builtFiles(): string[] {

@@ -3,7 +3,7 @@ import { type CloneDisks, type ClonePlan, lockCopied, planClone } from '../defin
 import { checkPlan } from '../definitions/create/carry-out.ts';
 import { describeStep, disksFolder } from '../definitions/create/plan.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
-import { managerPaths } from '../manager/paths.ts';
+import { clonedVariables, managerPaths } from '../manager/paths.ts';
 import { lockVm } from '../manager/vm-lock.ts';
 import { carryOutPlan } from './carry-out-plan.ts';
 import type { Ui } from './ui.ts';
@@ -11,7 +11,12 @@ import type { Ui } from './ui.ts';
 /** Shows what a clone takes, for each thing that may become of the disks, and makes the one that is chosen. */
 export async function planAndClone(ui: Ui, vm: VmInfo, name: string): Promise<void> {
   const text = await ui.engine.definition(vm.id);
-  const options = { folder: disksFolder(managerPaths().state), instanceId: randomUUID() };
+  const { state } = managerPaths();
+  const options = {
+    folder: disksFolder(state),
+    instanceId: randomUUID(),
+    variables: clonedVariables(state, vm.name, name),
+  };
   const plan = (disks: CloneDisks) => planClone(text, vm.name, name, { ...options, disks });
   const without = plan('none');
   const shared = plan('share');

@@ -1,14 +1,17 @@
+import { kernelNeedsBios } from '../definitions/qemu/host.ts';
 import { sameFile } from '../definitions/same-disk.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { hostDevices } from '../manager/host-devices.ts';
+import { managerPaths, variablesFolder } from '../manager/paths.ts';
 import { lockName } from '../manager/vm-lock.ts';
 import { outputFailure, printError, printLines } from '../text/output.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { UsageError } from '../text/usage-error.ts';
+import { firmwareKind } from '../vmm/boot/firmware-files.ts';
 import {
   ConfigError,
   type MachineConfig,
@@ -48,7 +51,8 @@ export async function runVm(
     if (!options.foreground && onTerminal()) return await runJoined(config);
     // A default name (from the kernel) is not locked, so that several such VMs can run.
     const place = options.name === undefined ? {} : { takePlace: lockName };
-    return await runHere(new LocalEngine({ ...place, hostDevices: hostDevices() }), config);
+    const variables = options.name === undefined ? {} : { variables: variablesFolder(managerPaths().state) };
+    return await runHere(new LocalEngine({ ...place, ...variables, hostDevices: hostDevices() }), config);
   } catch (error) {
     throw error instanceof ConfigError
       ? new UsageError(problemText(error.problems, inWords, config.devices ?? []))
@@ -96,23 +100,29 @@ function firmwareConfig(options: RunOptions): MachineConfigInput {
     throw new UsageError('run needs a kernel, a --disk or QEMU options; see vring run --help');
   for (const option of ['initrd', 'append'] as const)
     if (options[option] !== undefined) throw new UsageError(`--${option} goes with a kernel: name one`);
-  const boot = { kind: 'firmware', ...(firmware !== undefined && { path: firmware }) } as const;
+  const boot = firmwareBoot(firmware ?? 'bios');
   return runConfig(nameOfFile(first?.path ?? firmware!), boot, options);
 }
 
-/** The machine of a command line with a kernel. @throws UsageError */
+/** @param what a kind of firmware, or a file with one */
+function firmwareBoot(what: string) {
+  const boot = { kind: 'firmware' } as const;
+  if (what === 'bios' || what === 'uefi') return { ...boot, firmware: what } as const;
+  return { ...boot, firmware: firmwareKind(what) ?? 'bios', path: what } as const;
+}
+
+/** The machine of a command line with a kernel, which firmware boots where the command line or the kernel asks for some. */
 function kernelConfig(kernel: string, options: RunOptions): MachineConfigInput {
-  const { initrd, append, firmware } = options;
-  if (firmware !== undefined)
-    throw new UsageError(
-      '--firmware boots from a disk, and a kernel is booted without: leave one of them out',
-    );
-  const boot = {
-    kind: 'kernel',
+  const { initrd, append, firmware = kernelNeedsBios(kernel) ? 'bios' : undefined } = options;
+  const files = {
     path: kernel,
     ...(initrd !== undefined && { initrd }),
     ...(append !== undefined && { append }),
-  } as const;
+  };
+  const boot =
+    firmware === undefined
+      ? ({ kind: 'kernel', ...files } as const)
+      : { ...firmwareBoot(firmware), kernel: files };
   return runConfig(nameOfFile(kernel), boot, options);
 }
 

@@ -13,7 +13,10 @@ export function registerRun(program: Command): void {
     .argument('[qemu...]', 'QEMU options instead of a kernel: `-m 1024 -smp 2 -kernel vmlinuz`')
     .usage('[options] [kernel | qemu options]')
     .description('Boot a kernel, or a disk by its firmware, with the serial port on this terminal')
-    .option('--firmware <file>', 'boot from a disk by this firmware (default without a kernel: SeaBIOS)')
+    .option(
+      '--firmware <what>',
+      'bios (SeaBIOS), uefi (OVMF) or a file: boots a disk, or the kernel (default: bios without a kernel, none with one)',
+    )
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <text>', 'kernel command line')
     .option(
@@ -82,6 +85,10 @@ export function registerRun(program: Command): void {
       {
         command: 'vring run --disk disk.img --memory 1G',
         does: 'what is installed on a disk, by SeaBIOS',
+      },
+      {
+        command: 'vring run --firmware uefi --disk disk.img --memory 1G',
+        does: 'the same by OVMF',
       },
       {
         command: 'vring run --detach --name build vmlinuz',

@@ -46,7 +46,7 @@ on-crash: restart
 
 An error names the file, the line, the column and what was expected, and suggests a fix for a typo:
 \`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that this version
-does not support, such as UEFI firmware, or name a file that does not exist: it is saved, and the VM is marked with
+does not support, such as a device that it does not have, or name a file that does not exist: it is saved, and the VM is marked with
 \`!\` until it can start; \`vring vm show\` and the details in the UI (\`d\`) give every reason. YAML aliases and tags are not
 allowed, and a file may have at most 256 KiB.
 
@@ -58,7 +58,7 @@ keeps running, but its next start is refused or reads the disk as that image, un
 that write instead. Set \`format\` for untrusted guests. [images.md](images.md) says more.
 
 Sizes are written as \`512M\`, \`1.5G\` or \`64MiB\`; a bare number is in MiB. Paths are absolute. Without \`machine.kernel\`,
-SeaBIOS boots the guest, by its \`boot\`; it is found where the package \`seabios\` has it, or in \`firmware-file\`. Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,
+firmware boots the guest, by its \`boot\`: SeaBIOS, or with \`firmware: uefi\` OVMF ([firmware.md](firmware.md)). Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,
 \`network: user\`.
 
 \`vring vm schema\` prints the JSON Schema. With the YAML language server, an editor checks and completes a definition
@@ -121,7 +121,7 @@ was left out, with its line. These are used:
 | \`vcpu\`, \`cpu/model\` (custom), \`cpu/topology\`, \`cpu/feature\`, \`features/kvm/hidden\` | \`cpus\`; \`check='full'\` becomes \`enforce\` |
 | \`cpu/numa\` (several cells) | \`numa\` |
 | \`cputune/vcpupin\` | \`cpus.pinning\`, if each vCPU has one host CPU |
-| \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring uses its own firmware |
+| \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\`, \`nvram\` | \`machine\`; for firmware that needs SMM, some that does without |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
 | \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide; the totals of \`iotune\` become \`limits\` |

@@ -8,6 +8,7 @@ import type {
 import { given } from './given.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
+import { hasFirmware } from './to-machine.ts';
 
 const HUGEPAGE_BYTES = { '2M': 2 ** 21, '1G': 2 ** 30 } as const;
 
@@ -42,7 +43,7 @@ export function passthroughVm(
   return {
     name,
     memoryBytes: memory.size,
-    firmware: machine.kernel === undefined,
+    firmware: hasFirmware(machine),
     vcpus: cpus.maxcpus ?? cpus.count,
     hostCpus: cpus.pinning ?? null,
     state,

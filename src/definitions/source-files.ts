@@ -7,12 +7,13 @@ export type SourceFile = { readonly key: string; readonly file: string };
 
 const POLL_MS = 2000;
 
-/** The kernel, the device modules and the disks of a definition. */
+/** The firmware, the kernel, the device modules and the disks of a definition. */
 export function sourceFiles(definition: Definition): SourceFile[] {
-  const { kernel, initrd } = definition.machine;
+  const { kernel, initrd, 'firmware-file': firmware } = definition.machine;
   return [
     ...(kernel === undefined ? [] : [{ key: 'machine.kernel', file: kernel }]),
     ...(initrd === undefined ? [] : [{ key: 'machine.initrd', file: initrd }]),
+    ...(firmware === undefined ? [] : [{ key: 'machine.firmware-file', file: firmware }]),
     ...definition.deviceModules.map((file, index) => ({ key: `deviceModules[${index}]`, file })),
     ...wantedDevices(definition).flatMap(({ key, entry: { path } }) =>
       typeof path === 'string' ? [{ key: key.replace(/\.bus$/, '.file'), file: path }] : [],

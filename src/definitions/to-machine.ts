@@ -14,7 +14,7 @@ import { andList } from './words.ts';
 export type NotYet = {
   /** The key that asks for it. */
   readonly key: string;
-  /** A mass noun or a plural: `UEFI firmware`, `e1000 network cards`. */
+  /** A mass noun or a plural: `e1000 network cards`. */
   readonly what: string;
 };
 
@@ -52,7 +52,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
       ...(memory.hugepages && { hugepages: memory.hugepages }),
       mergeable: memory.mergeable,
     },
-    boot: machine.kernel === undefined ? firmwareBoot(definition) : kernelBoot(machine.kernel, machine),
+    boot: bootOf(definition),
     devices,
     ...(machine['hotplug-ports'] !== undefined && { rootPorts: { count: machine['hotplug-ports'] } }),
     deviceModules: definition.deviceModules,
@@ -63,6 +63,16 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     onReboot: definition['on-reboot'],
     confine: definition.confine,
   };
+}
+
+/** Whether firmware boots the guest. */
+export function hasFirmware({ kernel, firmware, 'firmware-file': file }: Definition['machine']): boolean {
+  return kernel === undefined || firmware !== undefined || file !== undefined;
+}
+
+function bootOf(definition: Definition): MachineConfigInput['boot'] {
+  const { machine } = definition;
+  return hasFirmware(machine) ? firmwareBoot(definition) : kernelBoot(machine.kernel!, machine);
 }
 
 function kernelBoot(path: string, machine: Definition['machine']): MachineConfigInput['boot'] {
@@ -79,11 +89,22 @@ function kernelBoot(path: string, machine: Definition['machine']): MachineConfig
 }
 
 function firmwareBoot({ machine, boot = {} }: Definition): MachineConfigInput['boot'] {
-  const { 'firmware-file': path } = machine;
+  const { firmware = 'bios', kernel, initrd, append } = machine;
+  const { 'firmware-file': path, 'firmware-variables': variables, 'secure-boot': secureBoot } = machine;
   const { order, once, menu, 'menu-wait': waitMs } = boot;
   return {
     kind: 'firmware',
+    ...(firmware !== 'bios' && { firmware }),
     ...(path !== undefined && { path }),
+    ...(secureBoot && { secureBoot }),
+    ...(variables !== undefined && { variables: { file: variables } }),
+    ...(kernel !== undefined && {
+      kernel: {
+        path: kernel,
+        ...(initrd !== undefined && { initrd }),
+        ...(append !== undefined && { append }),
+      },
+    }),
     ...(order && { order }),
     ...(once && { once }),
     ...((menu !== undefined || waitMs !== undefined) && {
@@ -124,12 +145,7 @@ export function nicsOf(definition: Definition, table = deviceTable): VmNic[] {
 
 /** What a definition asks for that this version does not support. */
 export function notYet(definition: Definition, table = deviceTable): NotYet[] {
-  return [...ofMachine(definition), ...fromTable(definition, table).missing];
-}
-
-function ofMachine({ machine }: Definition): NotYet[] {
-  if (machine.firmware !== 'uefi') return [];
-  return [{ key: 'machine.firmware: uefi', what: 'UEFI firmware' }];
+  return [...fromTable(definition, table).missing];
 }
 
 /** The entry, if a device module may add its type. */

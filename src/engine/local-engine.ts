@@ -24,6 +24,7 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
+import { removeVariables, renameVariables, withFirmwareFiles } from './firmware/variables.ts';
 import { execInGuest, type GuestProgram, type GuestProgramEnd } from './guest-agent/exec.ts';
 import { whileFrozen } from './guest-agent/frozen.ts';
 import type { GuestFacts } from './guest-agent/guest-facts.ts';
@@ -74,6 +75,8 @@ export type LocalEngineOptions = {
   readonly snapshots?: SnapshotFolders;
   /** How VMs get devices of the host; absent: they get none. */
   readonly hostDevices?: LenderOptions;
+  /** Where the variables of UEFI firmware are; absent: they end with their VM's machine. */
+  readonly variables?: string;
   /** VMs that were running when the manager before this one ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
@@ -105,6 +108,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
   readonly #restarts = new RestartPolicy();
   readonly #snapshots: VmSnapshots;
+  readonly #variables: string | null;
   readonly #hostDevices: VmHostDevices;
   readonly #networks: VmNetworks;
   readonly #devices: VmDevices;
@@ -119,8 +123,10 @@ export class LocalEngine implements Engine, CounterSource {
     metrics,
     snapshots,
     hostDevices,
+    variables,
     interrupted = [],
   }: LocalEngineOptions = {}) {
+    this.#variables = variables ?? null;
     this.#metrics = metrics;
     this.#definitions = definitions;
     this.#takePlace = takePlace;
@@ -341,6 +347,7 @@ export class LocalEngine implements Engine, CounterSource {
     if (vm.saved !== null)
       throw new Error(`${id} is saved: start it, or discard that with vring vm delete-snapshot ${id} --all`);
     if (vm.defined !== null) this.#definitions.remove(id);
+    removeVariables(this.#variables, id);
     this.#forget(vm);
   }
 
@@ -355,6 +362,7 @@ export class LocalEngine implements Engine, CounterSource {
     try {
       for (const each of [id, name]) places.push(this.#takePlace(each));
       this.#snapshots.rename(id, name);
+      renameVariables(this.#variables, id, name);
       if (vm.defined !== null) this.#definitions.rename(id, name);
     } finally {
       for (const place of places) place.release();
@@ -502,7 +510,10 @@ export class LocalEngine implements Engine, CounterSource {
 
   async #run(vm: Vm, given: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    const config = { ...given, devices: withMacAddresses(vm.name, given.devices) };
+    const config = withFirmwareFiles(
+      { ...given, devices: withMacAddresses(vm.name, given.devices) },
+      this.#variables,
+    );
     refuseSameMac({ name: vm.name, nics: vmNics(config.devices) }, this.#running());
     const take = takingAtStart(config, this.#hostDevices.taking(vm, config), this.#networks);
     await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);

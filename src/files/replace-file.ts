@@ -24,7 +24,7 @@ export type Backup = {
  * Creates or replaces a file atomically: after a crash or power loss there is either the old text or the new one. The text
  * is written to a temporary file next to it, synced, and renamed. Follows symbolic links. Errors have a `code`.
  */
-export function replaceFile(file: string, content: string, options: ReplaceOptions): void {
+export function replaceFile(file: string, content: string | Uint8Array, options: ReplaceOptions): void {
   const { mode, backup = null, fresh = false, exclusive = false } = options;
   makeFolder(path.dirname(file));
   const target = realPath(file);
@@ -143,7 +143,7 @@ function copyAttributes(from: string, to: string): void {
 
 function writeSynced(
   file: string,
-  content: string,
+  content: string | Uint8Array,
   like: { mode: number; uid?: number; gid?: number },
 ): void {
   const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_TRUNC } = fs.constants;

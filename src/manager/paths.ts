@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { variablesFile } from '../engine/firmware/variables.ts';
 import { stateFolder } from '../files/state-folder.ts';
 
 /** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
@@ -16,6 +17,17 @@ export type ManagerPaths = {
   /** Log of a background manager. */
   readonly log: string;
 };
+
+/** Where a manager keeps the variables of UEFI firmware, a file for each VM. */
+export function variablesFolder(state: string): string {
+  return join(state, 'firmware');
+}
+
+/** Where those of a VM and of its clone are. */
+export function clonedVariables(state: string, from: string, to: string) {
+  const folder = variablesFolder(state);
+  return { from: variablesFile(folder, from), to: variablesFile(folder, to) };
+}
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -199,8 +199,16 @@ describe('a problem names its place and what was expected', () => {
     ],
     ['machine: {append: quiet}', '2:19 machine.append: this needs a kernel: set machine.kernel'],
     [
-      'machine: {kernel: /vmlinuz, firmware: uefi}',
-      '2:39 machine.firmware: machine.kernel and machine.firmware exclude each other: remove one',
+      'machine: {kernel: /k, firmware: bios, modules: [{file: /m}]}',
+      '2:48 machine.modules: firmware boots no kernel with modules: remove them, or the firmware',
+    ],
+    [
+      'machine: {firmware-variables: /v.fd}',
+      '2:31 machine.firmware-variables: this is for UEFI: set machine.firmware: uefi',
+    ],
+    [
+      'machine: {firmware: uefi, firmware-file: /c.fd, secure-boot: true}',
+      '2:62 machine.secure-boot: machine.secure-boot chooses the firmware: remove machine.firmware-file',
     ],
     ['disks: {file: /a}', '2:8 disks: expected a list, not a mapping of keys'],
     [

@@ -69,6 +69,7 @@ describe('what is in them', () => {
       'lib/vring/bin/node',
       'lib/vring/bin/vring',
       'lib/vring/dist/guest-multiboot.elf',
+      'lib/vring/dist/linuxboot.bin',
       'lib/vring/dist/guest.elf',
       'lib/vring/dist/koffi.node',
       'lib/vring/dist/libvring_native.so',

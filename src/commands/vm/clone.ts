@@ -4,7 +4,7 @@ import { checkPlan } from '../../definitions/create/carry-out.ts';
 import { CreateError } from '../../definitions/create/image-info.ts';
 import { describeStep, disksFolder } from '../../definitions/create/plan.ts';
 import { isAlive } from '../../engine/vm-info.ts';
-import { managerPaths } from '../../manager/paths.ts';
+import { clonedVariables, managerPaths } from '../../manager/paths.ts';
 import { lockVm } from '../../manager/vm-lock.ts';
 import { printError } from '../../text/output.ts';
 import { carryOutOnTerminal } from './create/create.ts';
@@ -27,9 +27,11 @@ export async function cloneVm(
 ): Promise<void> {
   const vm = findVm(vmList.vms(), name);
   requireFree(vmList, newName, 'choose another name');
+  const { state } = managerPaths();
   const plan = planClone(await vmList.definition(name), name, newName, {
     disks,
-    folder: disksFolder(managerPaths().state),
+    folder: disksFolder(state),
+    variables: clonedVariables(state, name, newName),
     instanceId: randomUUID(),
   });
   const steps = plan.steps.map(describeStep);

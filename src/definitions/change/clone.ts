@@ -23,6 +23,8 @@ export type CloneOptions = {
   readonly disks: CloneDisks;
   /** For the new disks. */
   readonly folder: string;
+  /** The variables of the VM's UEFI firmware, and where those of the clone are to be; absent: it has none of its own. */
+  readonly variables?: { readonly from: string; readonly to: string };
   /** New for each clone (randomUUID), so that cloud-init sets the clone up as a new machine. */
   readonly instanceId: string;
 };
@@ -46,7 +48,7 @@ export function planClone(
   text: string,
   source: string,
   name: string,
-  { disks, folder, instanceId }: CloneOptions,
+  { disks, folder, instanceId, variables }: CloneOptions,
 ): ClonePlan {
   if (!VM_NAME.pattern.test(name))
     throw new CreateError(`${shown(name)} cannot be the name of a VM: expected ${VM_NAME.rule}`);
@@ -72,6 +74,18 @@ export function planClone(
       changes.push({ path: entry.path, value: step.file });
     }
   }
+  const given = original.machine['firmware-variables'];
+  if (given !== undefined && disks !== 'share')
+    changes.push({ path: ['machine', 'firmware-variables'], value: undefined });
+  const from = given ?? variables?.from;
+  if (
+    disks === 'copy' &&
+    original.machine.firmware === 'uefi' &&
+    variables !== undefined &&
+    from !== undefined
+  )
+    if (fs.existsSync(from))
+      steps.push({ kind: 'copy', file: variables.to, size: fs.statSync(from).size, from });
   original.nics.forEach(({ mac }, index) => {
     if (mac !== undefined) changes.push({ path: ['nics', index, 'mac'], value: undefined });
   });

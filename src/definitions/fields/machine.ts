@@ -20,16 +20,30 @@ const settings = z
       .enum(['bios', 'uefi'])
       .optional()
       .meta({
-        description: 'The firmware that boots the guest from its disks; bios without a kernel.',
+        description:
+          'The firmware that boots the guest: bios (SeaBIOS) or uefi (OVMF); without a kernel bios, and with one none.',
         examples: ['uefi'],
       }),
     'firmware-file': hostPath.optional().meta({
-      description: 'The file with the firmware; that of the package seabios if absent.',
+      description: 'The file with the firmware; if absent, where the packages seabios and ovmf have it.',
       examples: ['/usr/share/seabios/bios-256k.bin'],
     }),
+    'firmware-variables': hostPath.optional().meta({
+      description:
+        'The file with the variables of UEFI firmware, which is made if it is not there; if absent, vring keeps one for the VM.',
+      examples: ['/srv/web_VARS.fd'],
+    }),
+    'secure-boot': z
+      .boolean()
+      .optional()
+      .meta({
+        description:
+          'UEFI starts only what is signed, by the keys that the package ovmf brings along; only the guest itself keeps that in force: there is no SMM.',
+        examples: [true],
+      }),
     kernel: hostPath.optional().meta({
       description:
-        'Boot this kernel directly, without firmware: a bzImage, an ELF with a PVH note, or a multiboot ELF.',
+        'Boot this kernel: directly, a bzImage, an ELF with a PVH note, or a multiboot ELF; with `firmware`, by that, a bzImage or, by uefi, an application.',
       examples: ['/boot/vmlinuz'],
     }),
     initrd: hostPath
@@ -67,10 +81,15 @@ const settings = z
   .superRefine((value, context) => {
     const problem = (key: string, message: string) =>
       context.addIssue({ code: 'custom', path: [key], message, input: value });
+    for (const key of ['firmware-variables', 'secure-boot'] as const)
+      if (value[key] !== undefined && value[key] !== false && value.firmware !== 'uefi')
+        problem(key, 'this is for UEFI: set machine.firmware: uefi');
+    if (value['secure-boot'] && value['firmware-file'] !== undefined)
+      problem('secure-boot', 'machine.secure-boot chooses the firmware: remove machine.firmware-file');
     if (value.kernel !== undefined) {
-      for (const key of ['firmware', 'firmware-file'] as const)
-        if (value[key] !== undefined)
-          problem(key, `machine.kernel and machine.${key} exclude each other: remove one`);
+      const hasFirmware = value.firmware !== undefined || value['firmware-file'] !== undefined;
+      if (hasFirmware && value.modules !== undefined)
+        problem('modules', 'firmware boots no kernel with modules: remove them, or the firmware');
       if (value.initrd !== undefined && value.modules !== undefined)
         problem('modules', 'machine.initrd and machine.modules exclude each other: remove one');
       return;

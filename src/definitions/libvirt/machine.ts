@@ -97,13 +97,10 @@ export function readOs(
   const [kernel, initrd, append] = [text('kernel'), text('initrd'), text('cmdline')];
   const boot = readBoot(document, os);
   const uuid = readUuid(document, domain);
-  if (kernel !== null) {
-    return {
-      machine: { ...uuid, kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
-      ...boot,
-    };
-  }
-  return { machine: { ...readFirmware(document, os), ...uuid }, ...boot };
+  const started = kernel !== null && {
+    ...{ kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
+  };
+  return { machine: { ...readFirmware(document, os), ...uuid, ...started }, ...boot };
 }
 
 function readUuid(document: DomainDocument, domain: XmlElement): { readonly uuid?: string } {
@@ -134,7 +131,10 @@ function readOrder(document: DomainDocument, os: XmlElement | null): BootSource[
   return order;
 }
 
-/** The file of a BIOS is kept; vring uses its own UEFI firmware, so that the file and the variables of libvirt's do not matter. */
+const NO_SMM = 'it needs SMM, which VMs do not have: vring takes firmware that does without';
+const RAW_FLASH = 'flash memory is raw: convert it with qemu-img convert -O raw';
+
+/** Firmware and its variables stay in their files, except for what needs SMM. */
 function readFirmware(
   document: DomainDocument,
   os: XmlElement | null,
@@ -144,6 +144,29 @@ function readFirmware(
   const isFlash = document.attribute(loader, 'type') === 'pflash' || /OVMF|edk2/i.test(file ?? '');
   if (document.attribute(os, 'firmware') !== 'efi' && !isFlash)
     return file === null ? {} : { firmware: 'bios', 'firmware-file': file };
-  if (loader !== null) document.leaveOut(loader, 'vring uses its own firmware');
-  return { firmware: 'uefi' };
+  const isSecure = document.attribute(loader, 'secure') === 'yes' || /secboot|\.ms\.fd$/.test(file ?? '');
+  const isRaw = (document.attribute(loader, 'format') ?? 'raw') === 'raw';
+  const secureBoot = wantsSecureBoot(document, os);
+  if (loader !== null && (isSecure || secureBoot)) document.leaveOut(loader, NO_SMM);
+  else if (loader !== null && !isRaw) document.leaveOut(loader, RAW_FLASH);
+  document.skip(loader, 'readonly', 'stateless');
+  const nvram = document.child(os, 'nvram');
+  document.skip(nvram, 'template', 'templateFormat', 'type');
+  const variables = document.text(nvram);
+  const isRawStore = (document.attribute(nvram, 'format') ?? 'raw') === 'raw';
+  if (nvram !== null && !isRawStore) document.leaveOut(nvram, RAW_FLASH);
+  return {
+    firmware: 'uefi',
+    ...(file !== null && !isSecure && !secureBoot && isRaw && { 'firmware-file': file }),
+    ...(variables !== null && isRawStore && { 'firmware-variables': variables }),
+    ...(secureBoot && { 'secure-boot': true }),
+  };
+}
+
+/** What <os firmware='efi'> chooses among firmware. */
+function wantsSecureBoot(document: DomainDocument, os: XmlElement | null): boolean {
+  const features = document.children(document.child(os, 'firmware'), 'feature');
+  return features
+    .map(feature => [document.attribute(feature, 'name'), document.attribute(feature, 'enabled')])
+    .some(([name, enabled]) => name === 'enrolled-keys' && enabled === 'yes');
 }

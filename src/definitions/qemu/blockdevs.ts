@@ -1,7 +1,8 @@
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
-import { DRIVE_LEFT_OUT, hostFile, imageFormat, parseCache, takeDiscard, takeErrorPolicy } from './drives.ts';
+import { DRIVE_LEFT_OUT, imageFormat, parseCache, takeDiscard, takeErrorPolicy } from './drives.ts';
 import { OptionError } from './error.ts';
+import { hostFile } from './host-file.ts';
 import type { Settings } from './settings.ts';
 
 const PROTOCOLS = ['file', 'host_device', 'host_cdrom'];

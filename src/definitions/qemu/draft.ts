@@ -88,7 +88,7 @@ export class Draft {
   readonly numaNodes: (Place & NumaNode)[] = [];
   readonly numaDistances: (Place & NumaDistance)[] = [];
   /** Drives with firmware, which -machine pflash0= names. */
-  readonly flashDrives: (Place & { readonly drive: string })[] = [];
+  readonly flashDrives: (Place & { readonly drive: string; readonly unit: string })[] = [];
 
   constructor(host: QemuHost) {
     this.host = host;

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { type DiskCache, diskCaches, diskErrorActions, limitsProblem } from '../../devices/backends/disk.ts';
 import { sizeText } from '../../text/size.ts';
 import { toRaw } from '../../vmm/backends/image-format.ts';
@@ -8,6 +7,7 @@ import type { Draft, Drive, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { readFlashDrive } from './firmware.ts';
 import type { QemuHost } from './host.ts';
+import { hostFile } from './host-file.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
 
 const INTERFACES = ['ide', 'virtio', 'scsi', 'none', 'floppy', 'sd', 'mtd', 'pflash', 'xen'] as const;
@@ -157,17 +157,6 @@ function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
 export function ideDisk(file: string, cdrom: boolean, host: QemuHost): DiskInput {
   const resolved = hostFile(file, host);
   return { file: resolved, bus: 'ide', cdrom, format: imageFormat(undefined, resolved, host) };
-}
-
-/** @throws OptionError */
-export function hostFile(name: string, { cwd }: QemuHost): string {
-  const file = name.replace(/^file:(?!.*:\/\/)/, '');
-  if (/^[a-z][a-z0-9+-]+:/i.test(file)) {
-    throw new OptionError(
-      `${shown(file)}: vring only opens files and block devices of this host: give a path`,
-    );
-  }
-  return path.resolve(cwd, file);
 }
 
 /** @throws OptionError */

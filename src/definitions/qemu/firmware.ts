@@ -1,36 +1,33 @@
 import path from 'node:path';
+import { firmwareKind } from '../../vmm/boot/firmware-files.ts';
+import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
+import { hostFile } from './host-file.ts';
 import type { Settings } from './settings.ts';
 
-const OWN_FIRMWARE = 'vring uses its own firmware';
-const OWN_VARIABLES = 'vring keeps the variables of its own firmware';
+const OWN_FIRMWARE = 'vring finds its firmware itself';
+const DIRECT = 'the kernel is booted directly, which is what this firmware is for';
 
-/** The kind of a firmware file, by the names that distributions use; null if unknown. */
-function kindOf(file: string): 'bios' | 'uefi' | null {
-  const name = path.basename(file).toLowerCase();
-  if (/ovmf|edk2|uefi|\.fd$/.test(name)) return 'uefi';
-  if (/^(bios(-256k|-microvm)?|seabios|qboot|vgabios)\.(bin|rom)$/.test(name)) return 'bios';
-  return null;
-}
+/** Firmware that does nothing but start a kernel. */
+const ONLY_KERNELS = /^(qboot\.(rom|bin)|bios-microvm\.bin)$/;
 
 /** -bios, read once it is known whether there is a kernel: the name of a file that QEMU brings along, or the path of one. @throws OptionError */
 export function readBios(draft: Draft, file: string, place: Place): void {
-  if (draft.fields.machine?.kernel !== undefined) {
-    draft.leaveOut(place, 'a kernel is booted directly, without firmware');
+  const kind = firmwareKind(file);
+  const isPath = file.includes('/');
+  if (draft.fields.machine?.kernel !== undefined && ONLY_KERNELS.test(path.basename(file))) {
+    draft.leaveOut(place, DIRECT);
     return;
   }
-  const kind = kindOf(file);
-  const isPath = file.includes('/');
   if (kind === null && !isPath)
     throw new OptionError(`vring does not know the firmware ${shown(file)}: give the path of its file`);
-  if (kind !== 'uefi' && isPath) {
-    const firmwareFile = path.resolve(draft.host.cwd, file);
-    draft.fields.machine = { ...draft.fields.machine, firmware: 'bios', 'firmware-file': firmwareFile };
+  if (isPath) {
+    setFile(draft, kind ?? 'bios', file, place);
     return;
   }
-  setFirmware(draft, kind ?? 'bios');
+  setMachine(draft, { firmware: kind ?? 'bios' });
   draft.leaveOut(place, `${OWN_FIRMWARE}: it becomes machine.firmware: ${kind}`);
 }
 
@@ -38,43 +35,50 @@ export function readBios(draft: Draft, file: string, place: Place): void {
 export function readFlashDrive(draft: Draft, settings: Settings, place: Place): void {
   const file = settings.take('file') ?? settings.take('file.filename');
   const unit = settings.take('unit') ?? settings.take('index');
+  const format = settings.take('format') ?? settings.take('driver');
   settings.rest();
-  flash(draft, file, unit, place);
+  flash(draft, file, { unit, format }, place);
 }
 
 export function readPflash(draft: Draft, file: string, place: Place): void {
-  flash(draft, file, undefined, place);
+  flash(draft, file, {}, place);
 }
 
-function flash(draft: Draft, file: string | undefined, unit: string | undefined, place: Place): void {
+type FlashSettings = { readonly unit?: string | undefined; readonly format?: string | undefined };
+
+function flash(draft: Draft, file: string | undefined, { unit, format }: FlashSettings, place: Place): void {
   if (!file) throw new OptionError('file is missing');
-  const isVariables = unit === '1' || /vars/i.test(path.basename(file));
-  if (!isVariables) setFirmware(draft, 'uefi');
-  draft.leaveOut(place, isVariables ? OWN_VARIABLES : `${OWN_FIRMWARE}: it becomes machine.firmware: uefi`);
+  if (format !== undefined && format !== 'raw')
+    throw new OptionError(`format=${format}: flash memory is raw: convert it with qemu-img convert -O raw`);
+  const hasCode = draft.fields.machine?.firmware === 'uefi';
+  const isVariables = unit === '1' || (unit === undefined && (hasCode || /vars/i.test(path.basename(file))));
+  if (isVariables) setMachine(draft, { firmware: 'uefi', 'firmware-variables': hostFile(file, draft.host) });
+  else setFile(draft, 'uefi', file, place);
 }
 
 /** -machine pflash0= and pflash1=, which name -blockdev nodes. @throws OptionError */
 export function placeFlash(draft: Draft): void {
-  for (const { drive, ...place } of draft.flashDrives) {
-    draft.claimDrive(drive, 'pflash');
-    setFirmware(draft, 'uefi');
-    draft.leaveOut(place, OWN_FIRMWARE, `the firmware ${drive}`);
+  for (const { drive, unit, ...place } of draft.flashDrives) {
+    const { disk } = draft.claimDrive(drive, 'pflash');
+    flash(draft, disk?.file, { unit, format: disk?.format }, place);
   }
 }
 
-export function setFirmware(draft: Draft, firmware: 'bios' | 'uefi'): void {
-  draft.fields.machine = { ...draft.fields.machine, firmware };
+/** A file of another distribution stands for what this one has. */
+function setFile(draft: Draft, firmware: 'bios' | 'uefi', given: string, place: Place): void {
+  const file = hostFile(given, draft.host);
+  const isForeign = file.startsWith('/usr/') && draft.host.exists?.(file) === false;
+  if (isForeign) draft.leaveOut(place, `${OWN_FIRMWARE}, and this host does not have that file`);
+  setMachine(draft, { firmware, ...(!isForeign && { 'firmware-file': file }) });
 }
 
-/** A kernel is booted directly: firmware given with it is not used. */
-export function dropFirmware(draft: Draft, place: Place | undefined): void {
-  const { machine } = draft.fields;
-  if (machine?.kernel === undefined || machine.firmware === undefined) return;
-  const { firmware, 'firmware-file': _, ...others } = machine;
-  draft.fields.machine = others;
-  draft.leaveOut(
-    place ?? { at: Number.POSITIVE_INFINITY, option: '-kernel' },
-    'a kernel is booted directly, without firmware',
-    `machine.firmware: ${firmware}`,
-  );
+function setMachine(draft: Draft, keys: NonNullable<DefinitionInput['machine']>): void {
+  draft.fields.machine = { ...draft.fields.machine, ...keys };
+}
+
+/** A kernel that only starts in real mode gets the firmware that QEMU always has. */
+export function addFirmware(draft: Draft): void {
+  const { kernel, firmware } = draft.fields.machine ?? {};
+  if (kernel === undefined || firmware !== undefined || !draft.host.needsBios?.(kernel)) return;
+  setMachine(draft, { firmware: 'bios' });
 }

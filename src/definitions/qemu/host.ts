@@ -1,6 +1,7 @@
-import { statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { BootError } from '../../vmm/boot/boot-error.ts';
-import { openImage } from '../../vmm/boot/image-file.ts';
+import { needsBios } from '../../vmm/boot/bzimage.ts';
+import { type ImageFile, openImage, readBytes } from '../../vmm/boot/image-file.ts';
 import { isMultiboot } from '../../vmm/boot/load-kernel.ts';
 import { seenFormat } from '../create/image-info.ts';
 
@@ -10,12 +11,18 @@ export type QemuHost = {
   readonly cwd: string;
   /** The format that a file appears to have, for a drive without format=; null if unknown. */
   readonly imageFormat?: (file: string) => string | null;
+  /** Whether a kernel can only be started by firmware, in real mode. */
+  readonly needsBios?: (kernel: string) => boolean;
+  /** Whether there is such a file; absent: all that are named are there. */
+  readonly exists?: (file: string) => boolean;
   /** Whether a kernel takes modules instead of an initrd. */
   readonly isMultiboot?: (kernel: string) => boolean;
   /** The page size of a hugetlbfs in bytes; null for another file system, undefined if the path does not exist. */
   readonly hugepageSize?: (path: string) => number | null | undefined;
 };
 
+/** As much as has the setup header of a bzImage. */
+const KERNEL_HEAD = 1024;
 /** linux/magic.h */
 const HUGETLBFS_MAGIC = 0x9584_58f6;
 
@@ -24,17 +31,26 @@ export function thisHost(): QemuHost {
   return {
     cwd: process.cwd(),
     imageFormat: seenFormat,
-    isMultiboot: kernelIsMultiboot,
+    isMultiboot: kernel => withKernel(kernel, isMultiboot),
+    needsBios: kernelNeedsBios,
+    exists: existsSync,
     hugepageSize,
   };
 }
 
+/** Whether firmware has to start a kernel. */
+export function kernelNeedsBios(file: string): boolean {
+  return withKernel(file, kernel =>
+    needsBios(readBytes(kernel, 0, Math.min(kernel.size, KERNEL_HEAD), 'header')),
+  );
+}
+
 /** The start reports a kernel that cannot be read. */
-function kernelIsMultiboot(file: string): boolean {
+function withKernel(file: string, look: (kernel: ImageFile) => boolean): boolean {
   try {
     const kernel = openImage(file, 'kernel');
     try {
-      return isMultiboot(kernel);
+      return look(kernel);
     } finally {
       kernel.close();
     }

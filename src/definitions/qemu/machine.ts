@@ -59,9 +59,9 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");
   const mergeable = settings.takeSwitch('mem-merge');
   const backend = settings.take('memory-backend');
-  for (const key of ['pflash0', 'pflash1']) {
-    const drive = settings.take(key);
-    if (drive !== undefined) draft.flashDrives.push({ ...place, drive });
+  for (const unit of ['0', '1']) {
+    const drive = settings.take(`pflash${unit}`);
+    if (drive !== undefined) draft.flashDrives.push({ ...place, drive, unit });
   }
   for (const key of ['kernel', 'initrd', 'append'] as const) {
     const value = settings.take(key);

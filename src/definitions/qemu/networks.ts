@@ -2,9 +2,9 @@ import type { NicInput } from '../fields/nics.ts';
 import { knownDevices } from '../known-devices.ts';
 import { shown } from '../words.ts';
 import type { Connection } from './connection.ts';
-import { hostFile } from './drives.ts';
 import { OptionError } from './error.ts';
 import type { QemuHost } from './host.ts';
+import { hostFile } from './host-file.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
 import { parseUserNetwork } from './user-network.ts';
 

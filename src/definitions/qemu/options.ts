@@ -80,15 +80,22 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   bios: {
     value: 'FILE',
-    becomes: 'machine.firmware, by the name of the file; ignored with a kernel',
+    becomes:
+      'machine.firmware, by the name of the file, and machine.firmware-file; with a kernel it boots that',
     late: true,
     read: readBios,
   },
-  pflash: { value: 'FILE', becomes: 'machine.firmware: uefi', repeats: true, read: readPflash },
+  pflash: {
+    value: 'FILE',
+    becomes:
+      'machine.firmware: uefi; the first is machine.firmware-file, the second machine.firmware-variables',
+    repeats: true,
+    read: readPflash,
+  },
   drive: {
     value:
       'file=FILE,if=virtio|scsi|ide|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
-    becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, machine.firmware: uefi',
+    becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, as with -pflash',
     repeats: true,
     read: readDrive,
   },

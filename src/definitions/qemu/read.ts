@@ -3,7 +3,7 @@ import type { Definition } from '../schema.ts';
 import { shown } from '../words.ts';
 import { Draft, type Place } from './draft.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
-import { dropFirmware, placeFlash } from './firmware.ts';
+import { addFirmware, placeFlash } from './firmware.ts';
 import type { QemuHost } from './host.ts';
 import { LEFT_OUT_OPTIONS } from './left-out.ts';
 import { placeMemory } from './memory.ts';
@@ -62,7 +62,7 @@ export function readQemuOptions(
   placeNodes(draft, problem);
   placeConsoles(draft, problem);
   collect(problems, '-machine', () => placeFlash(draft));
-  dropFirmware(draft, given.find(({ name }) => name === 'kernel')?.place);
+  addFirmware(draft);
   collect(problems, '-netdev hubport', () => joinNets(draft));
   if (problems.length > 0) throw new QemuError(problems);
   draft.leaveOutUnused();

@@ -1,9 +1,9 @@
 import type { NicNetworkInput } from '../fields/networks.ts';
 import { given, orNothing } from '../given.ts';
 import { shown } from '../words.ts';
-import { hostFile } from './drives.ts';
 import { OptionError } from './error.ts';
 import type { QemuHost } from './host.ts';
+import { hostFile } from './host-file.ts';
 import type { Settings } from './settings.ts';
 
 type UserNetwork = Extract<NicNetworkInput, { type: 'user' }>;

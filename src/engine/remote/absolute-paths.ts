@@ -9,7 +9,7 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
     ...config,
     boot:
       boot.kind === 'firmware'
-        ? { ...boot, ...(boot.path !== undefined && { path: resolve(boot.path) }) }
+        ? firmwareWithAbsolutePaths(boot)
         : {
             ...boot,
             path: resolve(boot.path),
@@ -17,6 +17,24 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
           },
     ...(deviceModules && { deviceModules: deviceModules.map(file => resolve(file)) }),
     ...(devices && { devices: devices.map(withAbsolutePath) }),
+  };
+}
+
+function firmwareWithAbsolutePaths(
+  boot: Extract<MachineConfigInput['boot'], { kind: 'firmware' }>,
+): MachineConfigInput['boot'] {
+  const { path, variables, kernel } = boot;
+  return {
+    ...boot,
+    ...(path !== undefined && { path: resolve(path) }),
+    ...(variables?.file !== undefined && { variables: { ...variables, file: resolve(variables.file) } }),
+    ...(kernel && {
+      kernel: {
+        ...kernel,
+        path: resolve(kernel.path),
+        ...(kernel.initrd !== undefined && { initrd: resolve(kernel.initrd) }),
+      },
+    }),
   };
 }
 

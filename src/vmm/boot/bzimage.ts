@@ -14,7 +14,7 @@ import {
 import { memoryMap } from './memory-map.ts';
 
 /** Offsets in the file and, the same, in boot_params (Linux, Documentation/arch/x86/boot.rst, "The real-mode kernel header"). */
-const HEADER = {
+export const HEADER = {
   setupSects: 0x1f1,
   syssize: 0x1f4,
   vidMode: 0x1fa,
@@ -28,6 +28,7 @@ const HEADER = {
   code32Start: 0x214,
   ramdiskImage: 0x218,
   ramdiskSize: 0x21c,
+  heapEndPtr: 0x224,
   cmdLinePtr: 0x228,
   initrdAddrMax: 0x22c,
   kernelAlignment: 0x230,
@@ -82,6 +83,20 @@ export function isBzImage(head: Uint8Array): boolean {
   return view.getUint32(HEADER.magic, true) === MAGIC && view.getUint16(HEADER.bootFlag, true) === BOOT_FLAG;
 }
 
+/** Whether an image can only be started by a PC's firmware: its setup code does all the work, in real mode, as in iPXE's ipxe.lkrn, or it is too old. */
+export function needsBios(head: Buffer): boolean {
+  if (!isBzImage(head) || head.length < HEADER_AREA) return false;
+  const version = head.readUInt16LE(HEADER.version);
+  if (version < 0x204 || (head.readUInt8(HEADER.loadflags) & LOADED_HIGH) === 0) return true;
+  return !startsIn64Bits(head) && head.readUInt32LE(HEADER.code32Start) === 0;
+}
+
+function startsIn64Bits(head: Buffer): boolean {
+  return (
+    head.readUInt16LE(HEADER.version) >= 0x20c && (head.readUInt16LE(HEADER.xloadflags) & XLF_KERNEL_64) !== 0
+  );
+}
+
 /** Loads a Linux bzImage and enters it by the 64-bit boot protocol where it has one, else by the 32-bit one. */
 export function loadBzImage(load: KernelLoad): BootEntry {
   const { kernel, memory } = load;
@@ -113,12 +128,11 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
   const size = head.readUInt32LE(HEADER.syssize) * PARAGRAPH;
   if (size <= ENTRY_64)
     throw new BootError(`${kernel.name} has a damaged setup header: its code size is zero`);
-  const has64BitEntry = version >= 0x20c && (head.readUInt16LE(HEADER.xloadflags) & XLF_KERNEL_64) !== 0;
-  // iPXE's ipxe.lkrn is such an image: its setup code does all the work, in real mode.
-  if (!has64BitEntry && head.readUInt32LE(HEADER.code32Start) === 0) {
+  const has64BitEntry = startsIn64Bits(head);
+  if (needsBios(head)) {
     throw new BootError(
-      `${kernel.name} has only a real-mode entry point, which needs a BIOS: vring boots a kernel ` +
-        'without firmware, and has no firmware boot yet; use an image with a 32-bit or 64-bit entry point',
+      `${kernel.name} has only a real-mode entry point, which needs a BIOS: a kernel is booted ` +
+        'without firmware unless it is to have some: add --firmware bios, or machine.firmware: bios',
     );
   }
   const end = Math.min(HEADER.magic + head.readUInt8(HEADER.length), HEADER.end);

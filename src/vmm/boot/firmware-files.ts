@@ -1,7 +1,9 @@
+import { basename, dirname, join } from 'node:path';
 import type { FirmwareBoot } from '../machine/config.ts';
 import { BootError } from './boot-error.ts';
 
 type Kind = FirmwareBoot['firmware'];
+type Wanted = Pick<FirmwareBoot, 'firmware' | 'path'> & { readonly secureBoot?: boolean };
 
 /** Where the packages of Debian and Ubuntu, of Fedora and its kin, and of Arch Linux have it. */
 const FILES: Readonly<Record<Kind, readonly string[]>> = {
@@ -11,21 +13,78 @@ const FILES: Readonly<Record<Kind, readonly string[]>> = {
     '/usr/share/seabios/bios.bin',
     '/usr/share/qemu/bios.bin',
   ],
+  uefi: [
+    '/usr/share/OVMF/OVMF_CODE_4M.fd',
+    '/usr/share/edk2/x64/OVMF_CODE.4m.fd',
+    '/usr/share/edk2/ovmf/OVMF_CODE.fd',
+    '/usr/share/OVMF/OVMF_CODE.fd',
+    '/usr/share/edk2-ovmf/x64/OVMF_CODE.fd',
+  ],
 };
+
+/** Firmware that has Secure Boot without SMM, and the variables with its keys: Debian and Ubuntu have some. */
+const SECURE_BOOT = [
+  { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', template: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd' },
+] as const;
 
 const PACKAGES: Readonly<Record<Kind, { readonly what: string; readonly names: string }>> = {
   bios: { what: 'SeaBIOS', names: 'seabios (Debian, Ubuntu, Arch Linux) or seabios-bin (Fedora)' },
+  uefi: { what: 'OVMF', names: 'ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Arch Linux)' },
 };
 
+/** Images that stop without SMM, by their names. */
+const NEEDS_SMM = /secboot|\.ms\.fd$|snakeoil|secure/i;
+
+/** The kind of a firmware file, by the names that distributions use; null if unknown. */
+export function firmwareKind(file: string): Kind | null {
+  const name = basename(file).toLowerCase();
+  if (/ovmf|edk2|uefi|\.fd$/.test(name)) return 'uefi';
+  if (/^(bios(-256k|-microvm)?|seabios|qboot|vgabios)\.(bin|rom)$/.test(name)) return 'bios';
+  return null;
+}
+
 /** The file with the firmware of a machine. @param exists whether there is a file. @throws BootError that names the package */
-export function firmwareFile(
-  { firmware, path }: Pick<FirmwareBoot, 'firmware' | 'path'>,
+export function firmwareFile(wanted: Wanted, exists: (path: string) => boolean): string {
+  const { firmware, path, secureBoot = false } = wanted;
+  const file = path ?? (secureBoot ? secureBootFiles(exists).code : FILES[firmware].find(exists));
+  if (file === undefined) {
+    const { what, names } = PACKAGES[firmware];
+    const purpose = firmware === 'bios' ? 'which boots VMs without a kernel' : 'the UEFI firmware of VMs';
+    throw new BootError(
+      `this host has no ${what}, ${purpose}: install the package ${names}, or name its file by --firmware`,
+    );
+  }
+  if (firmware === 'uefi' && NEEDS_SMM.test(basename(file)))
+    throw new BootError(
+      `${file} needs SMM, which VMs do not have: use one without, such as ${FILES.uefi[0]} of the package ovmf`,
+    );
+  return file;
+}
+
+/**
+ * What a new file of UEFI's variables is copied from: what comes with the firmware `code`. @returns null for firmware that comes with
+ * none: it is one image that has both. @throws BootError
+ */
+export function variablesTemplate(
+  { secureBoot = false }: Pick<Wanted, 'secureBoot'>,
+  code: string,
   exists: (path: string) => boolean,
-): string {
-  const file = path ?? FILES[firmware].find(exists);
-  if (file !== undefined) return file;
-  const { what, names } = PACKAGES[firmware];
+): string | null {
+  if (secureBoot) return secureBootFiles(exists).template;
+  const name = basename(code);
+  const variables = name.replace('CODE', 'VARS');
+  const template = join(dirname(code), variables);
+  if (variables === name) return null;
+  if (exists(template)) return template;
   throw new BootError(
-    `this host has no ${what}, which boots VMs without a kernel: install the package ${names}, or name its file by --firmware`,
+    `${template} is missing, with the variables that go with ${code}: install its package again, or give another firmware`,
+  );
+}
+
+function secureBootFiles(exists: (path: string) => boolean) {
+  const found = SECURE_BOOT.find(({ code, template }) => exists(code) && exists(template));
+  if (found !== undefined) return found;
+  throw new BootError(
+    'Secure Boot needs UEFI firmware that has it without SMM, which VMs do not have: install the package ovmf of Debian or Ubuntu, or leave out secure-boot',
   );
 }

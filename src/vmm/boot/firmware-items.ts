@@ -14,6 +14,7 @@ import { coresOnly, maxCpus } from '../cpu/cpu-topology.ts';
 import type { FirmwareBoot, MachineConfig } from '../machine/config.ts';
 import { KVM_IDENTITY_MAP, PORT } from '../memory/layout.ts';
 import { type BootCandidate, bootOrder } from './boot-order.ts';
+import { LINUXBOOT } from './firmware-kernel.ts';
 import { KVM_PAGES_SIZE } from './memory-map.ts';
 import { smbios } from './smbios.ts';
 
@@ -63,16 +64,18 @@ function addSmbios(items: FwCfgItems, config: MachineConfig, { regions }: GuestM
 
 function addBootItems(
   items: FwCfgItems,
-  { order, once, menu }: FirmwareBoot,
+  { firmware, order, once, menu, kernel }: FirmwareBoot,
   candidates: () => readonly BootCandidate[],
 ): void {
   items.set(KEY.bootMenu, u16(menu.show ? 1 : 0));
   if (menu.waitMs !== undefined) items.setFile('etc/boot-menu-wait', u16(menu.waitMs));
-  items.setFile('bootorder', bootOrderFile(order, once, candidates));
+  const first = kernel !== undefined && firmware === 'bios' ? [LINUXBOOT.path] : [];
+  items.setFile('bootorder', bootOrderFile(first, order, once, candidates));
 }
 
-/** Lines, and a NUL at the end. After a reset `once` is over. */
+/** Lines, and a NUL at the end. After a reset `once` is over. @param first paths that come before any device */
 function bootOrderFile(
+  first: readonly string[],
   order: FirmwareBoot['order'],
   once: FirmwareBoot['once'],
   candidates: () => readonly BootCandidate[],
@@ -80,7 +83,7 @@ function bootOrderFile(
   let current = once.length > 0 ? once : order;
   let bytes: Uint8Array | null = null;
   const now = () => {
-    bytes ??= Buffer.from(`${bootOrder(candidates(), current).join('\n')}\0`);
+    bytes ??= Buffer.from(`${[...first, ...bootOrder(candidates(), current)].join('\n')}\0`);
     return bytes;
   };
   return {

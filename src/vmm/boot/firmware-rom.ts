@@ -23,12 +23,12 @@ export function showFirmware(
   owner: ResourceOwner,
 ): HostBlock {
   const { name, size } = image;
-  if (size === 0 || size % (64 * KiB) !== 0 || size > FIRMWARE.maxSize) {
+  if (size === 0 || size % PAGE !== 0 || size > FIRMWARE.maxSize) {
     throw new BootError(
-      `${name} is not firmware: it has ${size} bytes, which is no multiple of 64 KiB up to ${FIRMWARE.maxSize / KiB / KiB} MiB`,
+      `${name} is not firmware: it has ${size} bytes, which is no multiple of 4 KiB up to ${FIRMWARE.maxSize / KiB / KiB} MiB`,
     );
   }
-  const block = allocateBlock(owner, 'firmware', Math.ceil(size / PAGE) * PAGE);
+  const block = allocateBlock(owner, 'firmware', size);
   image.readInto(new Uint8Array(block.buffer), 0, 'content');
   const shadowed = Math.min(size, ISA_SIZE);
   memory.space.batch(() => {

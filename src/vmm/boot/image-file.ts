@@ -16,7 +16,7 @@ export interface ImageFile {
   close(): void;
 }
 
-export type ImagePurpose = 'kernel' | 'initrd' | 'module' | 'firmware';
+export type ImagePurpose = 'kernel' | 'initrd' | 'module' | 'firmware' | 'variables';
 
 /** @throws BootError when it doesn't exist or can't be read. */
 export function openImage(path: string, purpose: ImagePurpose): ImageFile {
@@ -28,7 +28,8 @@ export function openImageFd(path: string, purpose: ImagePurpose): number {
   let fd: number;
   try {
     // Non-blocking: opening a named pipe without a writer would block the machine thread forever.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const access = purpose === 'variables' ? constants.O_RDWR : constants.O_RDONLY;
+    fd = openSync(path, access | constants.O_NONBLOCK);
   } catch (error) {
     throw new BootError(`cannot open the ${purpose} ${path}: ${explain(error)}`);
   }

@@ -25,11 +25,9 @@ import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import type { BootCandidate } from '../boot/boot-order.ts';
 import type { DeviceLabel, MachinePlaces } from '../machine/topology.ts';
-import type { AddressSpace } from '../memory/address-space.ts';
 import * as layout from '../memory/layout.ts';
-import type { Shadow } from '../memory/shadow.ts';
 import { memory64Window } from './memory64.ts';
-import { Q35 } from './q35.ts';
+import { Q35, type Q35Options } from './q35.ts';
 import { SlotHotplug } from './slot-hotplug.ts';
 
 export type ChipsetOptions = {
@@ -46,7 +44,7 @@ export type ChipsetOptions = {
     readonly spare: number;
   };
   /** The machine has firmware: what it needs to find. Absent: a kernel is booted directly. */
-  readonly firmware?: { readonly space: AddressSpace; readonly shadow: Shadow };
+  readonly firmware?: Pick<Q35Options, 'space' | 'shadow' | 'flash'>;
   /** Bits of the physical addresses that the guest's CPUs have; 40 if absent. */
   readonly addressBits?: number;
 };

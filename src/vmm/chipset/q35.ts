@@ -25,6 +25,8 @@ export type Q35Options = {
   readonly ports: PortBus;
   readonly space: AddressSpace;
   readonly shadow: Shadow;
+  /** Flash memory with the variables of its firmware; null: it has none. */
+  readonly flash: Device | null;
   readonly services: Pick<MachineServices, 'interruptLine' | 'request' | 'memory'>;
   readonly onEcam: (place: EcamPlace | null) => void;
 };
@@ -64,7 +66,7 @@ export class Q35 {
       new Port92(request),
       new ApmPorts(),
     ];
-    this.#devices = [this.lpc, fwCfg, port92, apm];
+    this.#devices = [this.lpc, fwCfg, port92, apm, ...(options.flash === null ? [] : [options.flash])];
     ports.claim(fwCfg.name, layout.PORT.fwCfg, FwCfg.size, fwCfg);
     ports.claim(port92.name, layout.PORT.port92, 1, port92.handler);
     ports.claim(apm.name, layout.PORT.apm, 2, apm.handler);

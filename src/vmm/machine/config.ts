@@ -36,9 +36,18 @@ const bootSources = z.array(z.enum(BOOT_KINDS)).max(4).default([]);
 /** Firmware, which boots the guest from one of its devices. */
 const firmwareBoot = z.strictObject({
   kind: z.literal('firmware'),
-  firmware: z.enum(['bios']).default('bios'),
+  firmware: z.enum(['bios', 'uefi']).default('bios'),
   /** The file with it; where distributions put it if absent. */
   path: path.optional(),
+  /** UEFI with the keys of Secure Boot, and with that on. */
+  secureBoot: z.boolean().default(false),
+  /**
+   * The flash memory with UEFI's variables: the file, and what one that is not there yet is copied from. Without a file, it
+   * starts with the contents of the template, and what the guest writes ends with the machine. Absent: there is no such flash memory.
+   */
+  variables: z.strictObject({ file: path.optional(), template: path.optional() }).optional(),
+  /** A kernel that the firmware boots, before anything else. */
+  kernel: z.strictObject({ path, initrd: path.optional(), append: z.string().default('') }).optional(),
   /** What it boots from, of devices without a place of their own in the order; what it chooses itself if empty. */
   order: bootSources,
   /** The same for the first boot alone. */

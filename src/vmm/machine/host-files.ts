@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
+import { lockDisk } from '../backends/disk-lock.ts';
 import type { GivenWire } from '../backends/net/given-wires.ts';
 import { type Wire, wireFds } from '../backends/net/wire.ts';
 import { fdsOf, type OpenDisk, openDisk } from '../backends/open-disk.ts';
 import { firmwareFile } from '../boot/firmware-files.ts';
+import type { FlashFile } from '../boot/firmware-flash.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
-import { close, duplicate } from '../native/libc.ts';
+import { close, duplicate, pwrite } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import type { BootConfig, FirmwareBoot } from './config.ts';
 
@@ -136,6 +138,24 @@ export class HostFiles {
       firmwareFile(boot, path => isHeld(path) || existsSync(path)),
       'firmware',
     );
+  }
+
+  /** The contents of flash memory, which are this machine's alone. @throws BootError, DiskError */
+  openFlash(path: string): FlashFile {
+    let held = this.#images.find(image => image.path === path);
+    if (held === undefined) {
+      const fd = this.#owner.ownFd(openImageFd(path, 'variables'));
+      lockDisk(fd, path, false);
+      held = { path, fd };
+      this.#images.push(held);
+    }
+    const { fd } = held;
+    return {
+      ...imageOfFd(path, fd),
+      write: (bytes, offset) => {
+        for (let done = 0; done < bytes.length; ) done += pwrite(fd, bytes.subarray(done), offset + done);
+      },
+    };
   }
 
   /** Opens all that a machine boots from, which has not booted itself, for its reset. @throws BootError */

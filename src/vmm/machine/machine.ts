@@ -1,14 +1,19 @@
 import { type BusOptions, PortBus } from '../../devices/bus.ts';
 import type { DeviceConfig, DeviceTable } from '../../devices/device-table.ts';
+import type { Flash } from '../../devices/firmware/flash.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import { PAGE } from '../../devices/host-block.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import { MAX_ROM } from '../../devices/pci/expansion-rom.ts';
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
+import { builtFile } from '../../project-root.ts';
 import { RSDP_FILE } from '../acpi/acpi-tables.ts';
 import { loadTables, type TableFiles } from '../acpi/table-loader.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
+import { addFlash } from '../boot/firmware-flash.ts';
 import { addFirmwareItems } from '../boot/firmware-items.ts';
+import { addKernelItems } from '../boot/firmware-kernel.ts';
 import { showFirmware } from '../boot/firmware-rom.ts';
 import type { ImagePurpose } from '../boot/image-file.ts';
 import { loadGuest } from '../boot/load-guest.ts';
@@ -41,6 +46,7 @@ import type { MachineLoop } from './loop.ts';
 import { MachineClock } from './machine-clock.ts';
 import type { MachineParts } from './machine-parts.ts';
 import { type MachineHost, machineServices } from './services.ts';
+import { readSmallFile } from './small-file.ts';
 import { mark } from './start-trace.ts';
 
 /** What a machine is built on: its native side, its loop, its counters, and its callbacks. */
@@ -72,7 +78,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const shadow = firmware ? SHADOW_ROM : SHADOW_RAM;
   const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), shadow, bus });
   const { space } = memory;
-  if (config.boot.kind === 'firmware') addFirmware(config.boot, files, memory, native);
+  const flash = config.boot.kind === 'firmware' ? addFirmware(config.boot, files, memory, base) : null;
   setUpVm(vm);
   mark('VM');
   native.setSeccomp(config.confine !== 'off');
@@ -100,7 +106,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     ramEnd: last.address + last.size,
     addressBits: physicalAddressBits(kvm.supportedCpuid()),
     rootPorts: rootPortsOf(config),
-    ...(firmware && { firmware: memory }),
+    ...(firmware && { firmware: { ...memory, flash } }),
   });
   const table = deviceTable.with(...loadDeviceModules(config.deviceModules));
   addDevices(config, table, services, chipset);
@@ -113,6 +119,13 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
       tables: () => tablesOf(config, ram, chipset),
       bootCandidates: () => chipset.bootCandidates,
       hasScreen: chipset.screens.length > 0,
+    });
+  if (chipset.q35 !== null && config.boot.kind === 'firmware' && config.boot.kernel !== undefined)
+    addKernelItems(chipset.q35.items, config.boot.firmware, config.boot.kernel, {
+      memory: space.memory,
+      open: (path, purpose) => files.openImage(path, purpose),
+      rom: () => readSmallFile(builtFile('linuxboot.bin'), MAX_ROM),
+      warn: base.warn,
     });
   const boot = () => loadBoot(config, files, space.memory, chipset);
   const entry = origin.kind === 'boot' ? boot() : null;
@@ -181,11 +194,25 @@ function checkTypes(devices: readonly DeviceConfig[], table: DeviceTable): void 
   );
 }
 
-/** @throws BootError */
-function addFirmware(boot: FirmwareBoot, files: HostFiles, memory: MachineMemory, native: NativeVm): void {
+/** @returns the flash memory with UEFI's variables; null: it has none. @throws BootError, DiskError */
+function addFirmware(
+  boot: FirmwareBoot,
+  files: HostFiles,
+  memory: MachineMemory,
+  { native, warn }: Pick<MachineBase, 'native' | 'warn'>,
+): Flash | null {
   const image = files.openFirmware(boot);
   try {
     showFirmware(image, memory, native);
+    const { file, template } = boot.variables ?? {};
+    if (file !== undefined) return addFlash(files.openFlash(file), image.size, memory, native, warn);
+    if (template === undefined) return null;
+    const start = files.openImage(template, 'firmware');
+    try {
+      return addFlash(start, image.size, memory, native, warn);
+    } finally {
+      start.close();
+    }
   } finally {
     image.close();
   }

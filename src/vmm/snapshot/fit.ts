@@ -58,7 +58,10 @@ export function fitOf(manifest: Manifest, here: Surroundings, copies = true): Fi
 }
 
 function filesOfBoot(boot: Manifest['config']['boot']): string[] {
-  if (boot.kind === 'firmware') return boot.path === undefined ? [] : [boot.path];
+  if (boot.kind === 'firmware') {
+    const { path, kernel } = boot;
+    return [path, kernel?.path, kernel?.initrd].filter(file => file !== undefined);
+  }
   const { path, initrd, modules } = boot;
   return [path, ...(initrd === undefined ? [] : [initrd]), ...modules.map(({ path }) => path)];
 }

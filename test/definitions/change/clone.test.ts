@@ -44,6 +44,28 @@ describe('the definition of a clone', () => {
     ]);
   });
 
+  test('has a copy of the variables of its firmware', () => {
+    const own = path.join(root, 'web.fd');
+    const variables = { from: own, to: path.join(root, 'db.fd') };
+    const options = { folder: path.join(root, 'disks'), instanceId: 'new-id', variables };
+    const copies = (text: string, disks: CloneDisks = 'copy') =>
+      planClone(text, 'web', 'db', { ...options, disks }).steps.map(step =>
+        step.kind === 'copy' ? [step.from, step.file] : [],
+      );
+    const uefi = 'name: web\nmachine: {firmware: uefi}\n';
+    // It has never been started.
+    expect(copies(uefi)).toEqual([]);
+    fs.writeFileSync(own, 'variables');
+    expect(copies(uefi)).toEqual([[own, variables.to]]);
+    expect(copies(uefi, 'none')).toEqual([]);
+    expect(copies('name: web\nmachine: {kernel: /k}\n')).toEqual([]);
+    const elsewhere = path.join(root, 'mine.fd');
+    fs.writeFileSync(elsewhere, 'variables');
+    const text = `name: web\nmachine: {firmware: uefi, firmware-variables: ${elsewhere}}\n`;
+    expect(copies(text)).toEqual([[elsewhere, variables.to]]);
+    expect(planClone(text, 'web', 'db', { ...options, disks: 'copy' }).text).not.toContain('variables');
+  });
+
   test('has its own MAC addresses, even if the original sets one', () => {
     const { definition: cloned } = clone(definition('nics: [{mac: "52:54:00:00:00:01"}, {}]'));
     expect(cloned.nics.map(({ mac }) => mac)).toEqual([undefined, undefined]);

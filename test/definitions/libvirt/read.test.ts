@@ -31,7 +31,12 @@ describe('a domain as written by virsh dumpxml', () => {
         features: ['-cx16'],
         'hide-hypervisor': true,
       },
-      machine: { firmware: 'uefi', uuid: '9f3c9a1e-7b1a-4a55-9e7f-2f3f0c6f0a11' },
+      machine: {
+        firmware: 'uefi',
+        'firmware-file': '/usr/share/OVMF/OVMF_CODE_4M.fd',
+        'firmware-variables': '/var/lib/libvirt/qemu/nvram/web_VARS.fd',
+        uuid: '9f3c9a1e-7b1a-4a55-9e7f-2f3f0c6f0a11',
+      },
       disks: [
         {
           file: '/var/lib/libvirt/images/web.qcow2',
@@ -71,8 +76,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/metadata',
       'domain/memoryBacking/locked',
       'domain/cputune/emulatorpin',
-      'domain/os/loader: vring uses its own firmware',
-      'domain/os/nvram',
       'domain/features/vmport',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/clock/timer',

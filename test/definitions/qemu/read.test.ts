@@ -9,7 +9,11 @@ import { readQemuOptions } from '../../../src/definitions/qemu/read.ts';
 import { Settings } from '../../../src/definitions/qemu/settings.ts';
 import { notYet, toMachine } from '../../../src/definitions/to-machine.ts';
 
-const host = { cwd: '/vms' };
+const host = {
+  cwd: '/vms',
+  exists: (file: string) => !file.startsWith('/usr/share/edk2'),
+  needsBios: (kernel: string) => kernel.endsWith('.lkrn'),
+};
 
 /** The words of a command line without quotes, as a shell hands them on. */
 const words = (line: string) => line.split(/\s+/).filter(word => word !== '');
@@ -361,9 +365,34 @@ describe('each option', () => {
 test.each([
   ['-balloon virtio', { balloon: true }],
   ['-balloon none', { balloon: undefined }],
-  ['-bios custom.bin -kernel k', { machine: { kernel: '/vms/k' } }],
-  ['-drive if=pflash,file=OVMF.fd -kernel k', { machine: { kernel: '/vms/k' } }],
-  ['-drive if=pflash,file=OVMF.fd', { machine: { firmware: 'uefi' } }],
+  ['-bios bios-256k.bin -kernel k', { machine: { firmware: 'bios', kernel: '/vms/k' } }],
+  ['-bios qboot.rom -kernel k', { machine: { kernel: '/vms/k' } }],
+  ['-kernel ipxe.lkrn', { machine: { firmware: 'bios', kernel: '/vms/ipxe.lkrn' } }],
+  [
+    '-drive if=pflash,file=OVMF.fd -kernel k',
+    { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd', kernel: '/vms/k' } },
+  ],
+  ['-bios ./OVMF.fd', { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd' } }],
+  [
+    '-drive if=pflash,unit=1,file=vars.fd -drive if=pflash,unit=0,file=/usr/share/OVMF/OVMF_CODE.fd,readonly=on',
+    {
+      machine: {
+        firmware: 'uefi',
+        'firmware-file': '/usr/share/OVMF/OVMF_CODE.fd',
+        'firmware-variables': '/vms/vars.fd',
+      },
+    },
+  ],
+  // A file of another distribution.
+  ['-pflash /usr/share/edk2/x64/OVMF_CODE.4m.fd', { machine: { firmware: 'uefi' } }],
+  [
+    '-pflash a.fd -pflash b.fd',
+    { machine: { firmware: 'uefi', 'firmware-file': '/vms/a.fd', 'firmware-variables': '/vms/b.fd' } },
+  ],
+  [
+    '-blockdev file,node-name=c,filename=c.fd,read-only=on -blockdev file,node-name=v,filename=v.fd -machine q35,pflash0=c,pflash1=v',
+    { machine: { firmware: 'uefi', 'firmware-file': '/vms/c.fd', 'firmware-variables': '/vms/v.fd' } },
+  ],
   [
     '-blockdev driver=file,node-name=f,filename=a.raw,cache.direct=on -blockdev driver=raw,node-name=d,file=f -device virtio-blk-pci,drive=d',
     { disks: [{ file: '/vms/a.raw', format: 'raw', cache: 'none' }] },
@@ -595,17 +624,20 @@ describe('what a guest does not need is left out, and named', () => {
         '-name a/b: a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit: it becomes a-b',
       ],
     ],
-    ['-bios OVMF.fd', ['-bios OVMF.fd: vring uses its own firmware: it becomes machine.firmware: uefi']],
+    ['-bios OVMF.fd', ['-bios OVMF.fd: vring finds its firmware itself: it becomes machine.firmware: uefi']],
     [
       '-bios bios-256k.bin',
-      ['-bios bios-256k.bin: vring uses its own firmware: it becomes machine.firmware: bios'],
+      ['-bios bios-256k.bin: vring finds its firmware itself: it becomes machine.firmware: bios'],
     ],
-    ['-kernel k -bios OVMF.fd', ['-bios OVMF.fd: a kernel is booted directly, without firmware']],
     [
-      '-drive if=pflash,file=OVMF_CODE.fd,readonly=on -drive if=pflash,file=OVMF_VARS.fd',
+      '-kernel k -bios qboot.rom',
+      ['-bios qboot.rom: the kernel is booted directly, which is what this firmware is for'],
+    ],
+    ['-drive if=pflash,file=OVMF_CODE.fd,readonly=on -drive if=pflash,file=OVMF_VARS.fd', []],
+    [
+      '-pflash /usr/share/edk2/x64/OVMF_CODE.4m.fd',
       [
-        '-drive if=pflash,file=OVMF_CODE.fd,readonly=on: vring uses its own firmware: it becomes machine.firmware: uefi',
-        '-drive if=pflash,file=OVMF_VARS.fd: vring keeps the variables of its own firmware',
+        '-pflash /usr/share/edk2/x64/OVMF_CODE.4m.fd: vring finds its firmware itself, and this host does not have that file',
       ],
     ],
     [

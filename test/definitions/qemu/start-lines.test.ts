@@ -21,8 +21,8 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'yocto runqemu': { missing: [] },
   'cloud image quickstart': { missing: [] },
   'cloud-init documentation': { refused: ['-smbios type=1,serial=ds=nocloud;s=http://10.0.2.2:8000/'] },
-  'OVMF run script': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
-  'edk2 -bios': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
+  'OVMF run script': { missing: ['disks[0].bus'] },
+  'edk2 -bios': { missing: ['disks[0].bus'] },
   'macOS-Simple-KVM': {
     refused: ['-vga qxl', '-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
   },
@@ -30,14 +30,14 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
   'libvirt with huge pages and one node': { missing: [] },
   'vfio GPU passthrough': {
-    missing: ['machine.firmware: uefi', 'disks[1].bus'],
+    missing: ['disks[1].bus'],
   },
   'Windows installer': { refused: ['-vga std', '-device intel-hda', '-device hda-duplex'] },
   'Windows 11': { refused: ['-tpmdev emulator,id=tpm0,chardev=chrtpm', '-device tpm-tis,tpmdev=tpm0'] },
   'Gentoo wiki': { missing: ['disks[1].bus'] },
   'Arch wiki': { missing: ['disks[0].bus', 'disks[1].bus'] },
   'Arch wiki, virtio-fs': { refused: ['-device vhost-user-fs-pci,queue-size=1024,chardev=char0,tag=myfs'] },
-  FreeBSD: { missing: ['machine.firmware: uefi'] },
+  FreeBSD: { missing: [] },
   OpenBSD: { missing: ['disks[0].bus', 'disks[1].bus'] },
   'Debian installer': {
     missing: ['disks[0].bus', 'disks[1].bus'],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { firmwareFile } from '../../../src/vmm/boot/firmware-files.ts';
+import { firmwareFile, variablesTemplate } from '../../../src/vmm/boot/firmware-files.ts';
 
 test('firmware is where distributions put it, or where the user says', () => {
   const fedora = '/usr/share/qemu/bios-256k.bin';
@@ -7,4 +7,25 @@ test('firmware is where distributions put it, or where the user says', () => {
   expect(firmwareFile({ firmware: 'bios' }, () => true)).toBe('/usr/share/seabios/bios-256k.bin');
   expect(firmwareFile({ firmware: 'bios', path: '/srv/bios.bin' }, () => true)).toBe('/srv/bios.bin');
   expect(() => firmwareFile({ firmware: 'bios' }, () => false)).toThrow(/no SeaBIOS.*package seabios/);
+});
+
+test('UEFI firmware comes with a template of its variables', () => {
+  const debian = ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'];
+  const exists = (path: string) => debian.includes(path);
+  const code = firmwareFile({ firmware: 'uefi' }, exists);
+  expect([code, variablesTemplate({}, code, exists)]).toEqual(debian);
+  expect(variablesTemplate({}, '/srv/OVMF.fd', exists)).toBeNull();
+  expect(() => firmwareFile({ firmware: 'uefi' }, () => false)).toThrow(/no OVMF.*package ovmf/);
+  expect(() => firmwareFile({ firmware: 'uefi', path: '/srv/OVMF_CODE_4M.ms.fd' }, exists)).toThrow(
+    /needs SMM/,
+  );
+});
+
+test('Secure Boot takes firmware that has it without SMM, and variables with its keys', () => {
+  const wanted = { firmware: 'uefi', secureBoot: true } as const;
+  const keys = '/usr/share/OVMF/OVMF_VARS_4M.ms.fd';
+  const exists = (path: string) => [keys, '/usr/share/OVMF/OVMF_CODE_4M.fd'].includes(path);
+  expect(firmwareFile(wanted, exists)).toBe('/usr/share/OVMF/OVMF_CODE_4M.fd');
+  expect(variablesTemplate(wanted, '/usr/share/OVMF/OVMF_CODE_4M.fd', exists)).toBe(keys);
+  expect(() => firmwareFile(wanted, path => path !== keys)).toThrow(/Secure Boot needs UEFI firmware/);
 });

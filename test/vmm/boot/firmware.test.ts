@@ -119,6 +119,22 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).not.toContain('DISK\r\n');
   });
 
+  test('boots a kernel by its real-mode entry point, with command line and initrd', {
+    timeout: TIMEOUT,
+  }, () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'kernel');
+    const [object, initrd] = [join(folder, 'kernel.o'), join(folder, 'initrd')];
+    execFileSync('gcc', ['-c', '-o', object, join(import.meta.dirname, 'real-mode-kernel.S')]);
+    execFileSync('ld', ['-Ttext=0', '-e', '0', '--oformat', 'binary', '-o', path, object]);
+    writeFileSync(initrd, 'THE INITRD\0'.padEnd(5000, 'x'));
+    const kernel = { path, initrd, append: 'console=none quiet' };
+    const disk = { type: 'virtio-blk', path: diskWith('DISK'), format: 'raw' } as const;
+    const output = run(machineWith([disk], { boot: { kind: 'firmware', kernel } }));
+    expect(output).toContain('console=none quiet\nCODE AT 1 MIB\nTHE INITRD\n');
+    expect(output).not.toContain('DISK\r\n');
+  });
+
   test('places PCI devices itself, and RAM of 3 GiB beside them', { timeout: TIMEOUT }, () => {
     const path = diskWith('WITH 3 GIB');
     const machine = machineWith(

@@ -1,0 +1,81 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  removeVariables,
+  renameVariables,
+  variablesFile,
+  withFirmwareFiles,
+} from '../../../src/engine/firmware/variables.ts';
+import { type FirmwareBoot, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+/** Firmware with its template of variables, as packages have them; and a folder for the variables of VMs. */
+function host() {
+  const root = temporaryFolder();
+  const [code, template] = [join(root, 'OVMF_CODE.fd'), join(root, 'OVMF_VARS.fd')];
+  writeFileSync(code, 'code');
+  writeFileSync(template, 'template');
+  const folder = join(root, 'state/firmware');
+  const boot = (given: object, name = 'web', into: string | null = folder) =>
+    withFirmwareFiles(
+      parseMachineConfig({ name, boot: { kind: 'firmware', firmware: 'uefi', path: code, ...given } }),
+      into,
+    ).boot as FirmwareBoot;
+  return { root, code, template, folder, boot };
+}
+
+test('a VM has variables of its own, from its first start on', () => {
+  const { boot, folder, code } = host();
+  const file = variablesFile(folder, 'web');
+  expect(boot({})).toMatchObject({ path: code, variables: { file } });
+  expect(readFileSync(file, 'utf8')).toBe('template');
+  writeFileSync(file, 'of guest');
+  expect(boot({})).toMatchObject({ variables: { file } });
+  expect(readFileSync(file, 'utf8')).toBe('of guest');
+  expect(boot({}, 'db')).toMatchObject({ variables: { file: variablesFile(folder, 'db') } });
+});
+
+test('they follow its name, and go with it', () => {
+  const { boot, folder } = host();
+  boot({});
+  writeFileSync(variablesFile(folder, 'web'), 'of guest');
+  renameVariables(folder, 'web', 'site');
+  expect(readFileSync(variablesFile(folder, 'site'), 'utf8')).toBe('of guest');
+  // The configuration of its last run still has the old name.
+  expect(boot({ variables: { file: variablesFile(folder, 'web') } }, 'site')).toMatchObject({
+    variables: { file: variablesFile(folder, 'site') },
+  });
+  removeVariables(folder, 'site');
+  expect(existsSync(variablesFile(folder, 'site'))).toBe(false);
+  removeVariables(folder, 'site');
+});
+
+test('they are where the definition says, and made if they are not there', () => {
+  const { boot, root } = host();
+  const file = join(root, 'mine.fd');
+  expect(boot({ variables: { file } })).toMatchObject({ variables: { file } });
+  expect(readFileSync(file, 'utf8')).toBe('template');
+});
+
+test('without a place for them they end with the machine', () => {
+  const { boot, template } = host();
+  expect(boot({}, 'web', null).variables).toEqual({ template });
+});
+
+test('firmware that is one image has none', () => {
+  const { boot, root } = host();
+  const path = join(root, 'OVMF.fd');
+  writeFileSync(path, 'both');
+  expect(boot({ path }).variables).toEqual({});
+});
+
+test('what does not go together is refused', () => {
+  const { boot, folder, template, root } = host();
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(variablesFile(folder, 'web'), 'of other firmware');
+  expect(() => boot({})).toThrow(/has the variables of other firmware than .*move it away/);
+  expect(() => boot({ path: join(root, 'OVMF_CODE.secboot.fd') }, 'db')).toThrow(/needs SMM/);
+  expect(() => boot({ path: join(root, 'X_CODE.fd') }, 'db')).toThrow(/X_VARS.fd is missing/);
+  expect(existsSync(template)).toBe(true);
+});
