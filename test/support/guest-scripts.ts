@@ -15,6 +15,7 @@ const disk: DeviceLabel = {
   facts: [
     { label: 'path', value: '/srv/vms/database/root.raw' },
     { label: 'size', value: 10 * 2 ** 30, unit: 'bytes' },
+    { label: 'format', value: 'raw' },
     { label: 'read-only', value: false },
   ],
 };

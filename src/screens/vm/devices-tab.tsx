@@ -32,6 +32,7 @@ const DEVICE_COLUMNS: readonly Column[] = [
 
 const DISK_COLUMNS: readonly Column[] = [
   { key: 'name', title: 'DISK', min: 11, ideal: 16, cut: 'middle' },
+  { key: 'format', title: 'FORMAT', min: 6, priority: 6 },
   { key: 'size', title: 'SIZE', min: 6, align: 'right' },
   { key: 'requests', title: 'REQ/s', min: 6, align: 'right' },
   { key: 'toGuest', title: 'READ/s', min: 7, align: 'right' },
@@ -163,6 +164,7 @@ function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
     errors: row.errors > 0 ? { text: rate(row.errors), token: 'status.error' } : ofQueues('0'),
     p50: latency === null ? '-' : nanoseconds(latency.p50Ns),
     p99: latency === null ? '-' : nanoseconds(latency.p99Ns),
+    format: known.format ?? '-',
     size: known.size ?? '-',
     path: known.path ?? '-',
     mac: known.mac ?? '-',
