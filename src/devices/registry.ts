@@ -8,6 +8,9 @@ import { configuredCom1, isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { e1000 } from './net/e1000/row.ts';
+import { ne2kIsa, ne2kPci } from './net/ne2k/rows.ts';
+import { pcnet } from './net/pcnet/row.ts';
+import { rtl8139 } from './net/rtl8139/row.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
@@ -32,6 +35,10 @@ export const deviceTable = new DeviceTable([
   virtioBlk,
   virtioNet,
   e1000,
+  ne2kIsa,
+  ne2kPci,
+  pcnet,
+  rtl8139,
   virtioRng,
   virtioScsi,
   scsiHd,

@@ -40,6 +40,10 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   'acpi-pm': ['timerStart'],
   com1: ['input', 'received'],
   e1000: ['port'],
+  ne2k_isa: ['port'],
+  ne2k_pci: ['port'],
+  pcnet: ['port'],
+  rtl8139: ['port', 'timerStart'],
   virtconsole: ['input'],
   virtserialport: ['input'],
 };

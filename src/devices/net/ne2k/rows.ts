@@ -1,0 +1,22 @@
+import { ipxeRom } from '../../pci/option-rom.ts';
+import { isaNic, pciNic } from '../nic-rows.ts';
+import { Ne2kIsa } from './ne2k-isa.ts';
+import { Ne2kPci } from './ne2k-pci.ts';
+import { NE2000_PORTS } from './ne2000.ts';
+
+export const ne2kPci = pciNic({
+  type: 'ne2k_pci',
+  title: 'Realtek RTL8029',
+  description: 'an NE2000 on PCI, 10 Mbit/s, whose frames the processor moves itself',
+  rom: ipxeRom('ne2k_pci', { vendor: 0x10ec, device: 0x8029 }),
+  build: parts => new Ne2kPci(parts),
+});
+
+export const ne2kIsa = isaNic({
+  type: 'ne2k_isa',
+  title: 'Novell NE2000',
+  description: 'a card for ISA, 10 Mbit/s, which systems before PCI know',
+  space: { iobase: 0x300, irq: 9, ports: NE2000_PORTS },
+  pnpId: 'PNP80D6',
+  build: parts => new Ne2kIsa(parts),
+});

@@ -1,0 +1,26 @@
+import type { BusMaster } from '../../pci/bus-master.ts';
+import type { NicPort } from '../nic-port.ts';
+import type { DescriptorFormat } from './descriptors.ts';
+
+/** What the halves of a card have in common. */
+export interface Card {
+  readonly csr: Uint16Array;
+  readonly bus: BusMaster;
+  readonly port: NicPort;
+  readonly format: DescriptorFormat;
+  /** Sets bits of CSR0. */
+  raise(bits: number): void;
+  /** An access to memory has failed: both halves stop. */
+  memoryError(): void;
+}
+
+/** A ring of descriptors: how long it is, and where the card is in it. */
+export type Ring = { base: number; length: number; index: number };
+
+export function descriptorAt({ base, index }: Ring, bytes: number): number {
+  return base + bytes * index;
+}
+
+export function advance(ring: Ring): void {
+  ring.index = (ring.index + 1) % ring.length;
+}

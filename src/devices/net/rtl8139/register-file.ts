@@ -1,0 +1,155 @@
+import type { DeviceState } from '../../device.ts';
+import { bytesOf, DeviceStateError } from '../../state.ts';
+import {
+  CONFIG1,
+  CPCR,
+  CPLUS_BANK,
+  CPLUS_BANKED,
+  CR,
+  CR9346,
+  ISR,
+  ISR_BITS,
+  LOCKED,
+  MODE,
+  REG,
+  TCR,
+  TPPOLL,
+  TSD,
+  TSD_COUNT,
+  WRITABLE,
+} from './registers.ts';
+
+const BYTES = CPLUS_BANK + CPLUS_BANKED.end;
+
+const writable = masks(WRITABLE);
+const locked = masks(LOCKED);
+
+function masks(registers: typeof WRITABLE): Uint8Array {
+  const bits = new Uint8Array(BYTES);
+  for (const [offset, bytes, mask] of registers)
+    for (let i = 0; i < bytes; i++) bits[offset + i] = mask >>> (8 * i);
+  return bits;
+}
+
+/** What the registers hold, as the driver reads them, and what it may change of them. */
+export class RegisterFile {
+  readonly #values = new Uint8Array(BYTES);
+  readonly #view = new DataView(this.#values.buffer);
+
+  constructor() {
+    this.reset();
+  }
+
+  /** C+ mode: descriptors in place of the four registers and the ring buffer. */
+  get isCplus(): boolean {
+    return (this.#values[REG.cpcr]! & (CPCR.transmit | CPCR.receive)) !== 0;
+  }
+
+  get transmits(): boolean {
+    return (this.#values[REG.cr]! & CR.transmit) !== 0;
+  }
+
+  get receives(): boolean {
+    return (this.#values[REG.cr]! & CR.receive) !== 0;
+  }
+
+  get interrupts(): boolean {
+    return (this.u16(REG.isr) & this.u16(REG.imr)) !== 0;
+  }
+
+  /** Where the driver's access to `offset` goes. */
+  indexOf(offset: number): number {
+    const isBanked = offset >= CPLUS_BANKED.start && offset < CPLUS_BANKED.end;
+    return isBanked && this.isCplus ? offset + CPLUS_BANK : offset;
+  }
+
+  /** The driver writes a byte. */
+  write(index: number, value: number): void {
+    const isUnlocked = (this.#values[REG.cr9346]! & CR9346.mode) === MODE.configure;
+    const mask = isUnlocked ? writable[index]! | locked[index]! : writable[index]!;
+    this.#values[index] = (this.#values[index]! & ~mask) | (value & mask);
+  }
+
+  u8(offset: number): number {
+    return this.#values[offset]!;
+  }
+
+  u16(offset: number): number {
+    return this.#view.getUint16(offset, true);
+  }
+
+  u32(offset: number): number {
+    return this.#view.getUint32(offset, true);
+  }
+
+  /** A guest-physical address of 64 bits; one beyond 2^53 is not exact, and no memory. */
+  address(offset: number): number {
+    return this.u32(offset) + this.u32(offset + 4) * 2 ** 32;
+  }
+
+  bytes(offset: number, length: number): Uint8Array {
+    return this.#values.subarray(offset, offset + length);
+  }
+
+  setU8(offset: number, value: number): void {
+    this.#values[offset] = value;
+  }
+
+  setU16(offset: number, value: number): void {
+    this.#view.setUint16(offset, value, true);
+  }
+
+  setU32(offset: number, value: number): void {
+    this.#view.setUint32(offset, value, true);
+  }
+
+  setBytes(offset: number, bytes: Uint8Array): void {
+    this.#values.set(bytes, offset);
+  }
+
+  /** A reset by the command register leaves addresses and configuration (section 6.6). */
+  softReset(): void {
+    const kept = [this.bytes(REG.idr, 16).slice(), this.bytes(REG.cr9346, 4).slice()] as const;
+    const [config3, config5] = [this.bytes(REG.config3, 2).slice(), this.u8(REG.config5)];
+    this.reset();
+    this.setBytes(REG.idr, kept[0]);
+    this.setBytes(REG.cr9346, kept[1]);
+    this.setBytes(REG.config3, config3);
+    this.setU8(REG.config5, config5);
+  }
+
+  reset(): void {
+    this.#values.fill(0);
+    for (let index = 0; index < TSD_COUNT; index++) this.setU32(REG.tsd + 4 * index, TSD.own);
+    this.setU16(REG.capr, 0xfff0);
+    this.setU32(REG.tcr, TCR.version);
+    this.setU8(REG.config1, CONFIG1.power | CONFIG1.memoryMapped | CONFIG1.portMapped);
+  }
+
+  save(): DeviceState {
+    return { values: this.#values.slice() };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    const values = bytesOf(state, 'values');
+    if (values.length !== BYTES) throw new DeviceStateError('values', `registers of ${BYTES} bytes`);
+    this.reset();
+    for (let at = 0; at < BYTES; at++) {
+      const mask = writable[at]! | locked[at]!;
+      this.#values[at] = (this.#values[at]! & ~mask) | (values[at]! & mask);
+    }
+    const saved = new DataView(values.buffer, values.byteOffset, values.length);
+    for (let index = 0; index < TSD_COUNT; index++) {
+      const at = REG.tsd + 4 * index;
+      this.setU32(at, saved.getUint32(at, true) & (TSD.writable | TSD.ok | TSD.aborted));
+    }
+    this.setU8(REG.tppoll, saved.getUint8(REG.tppoll) & (TPPOLL.high | TPPOLL.normal));
+    this.setU16(REG.isr, saved.getUint16(REG.isr, true) & ISR_BITS);
+    this.setU16(REG.cbr, saved.getUint16(REG.cbr, true));
+    this.setU32(REG.mpc, saved.getUint32(REG.mpc, true) & 0x00ff_ffff);
+  }
+}
+
+/** What an interrupt of these bits is for. */
+export const RECEIVE_BITS = ISR.receiveOk | ISR.receiveError | ISR.receiveOverflow;

@@ -1,0 +1,530 @@
+import type { AccessSize, Cancel, Clock, Device, DeviceState, IoHandler } from '../../device.ts';
+import { BusMaster } from '../../pci/bus-master.ts';
+import { addPowerManagement } from '../../pci/capabilities.ts';
+import { PciFunction } from '../../pci/pci-function.ts';
+import { REG as REG_PCI } from '../../pci/registers.ts';
+import { DeviceStateError, stateOf } from '../../state.ts';
+import { ADDRESS_BYTES } from '../ethernet.ts';
+import { MII, MiiPhy } from '../mii-phy.ts';
+import type { Arrival, NicPort } from '../nic-port.ts';
+import type { CardParts } from '../nic-rows.ts';
+import { SerialEeprom } from '../serial-eeprom.ts';
+import type { Card } from './card.ts';
+import { Receiver } from './receive.ts';
+import { RECEIVE_BITS, RegisterFile } from './register-file.ts';
+import {
+  CPLUS_BANK,
+  CR,
+  CR9346,
+  DTCCR,
+  ISR,
+  MODE,
+  MSR,
+  REG,
+  REGISTERS,
+  TPPOLL,
+  TSAD_STATUS,
+  TSD,
+  TSD_COUNT,
+} from './registers.ts';
+import { TALLY_BYTES, Tally } from './tally.ts';
+import { Transmitter } from './transmit.ts';
+
+const REALTEK = 0x10ec;
+const RTL8139 = 0x8139;
+/** Drivers tell an RTL8139C+ by it. */
+const REVISION = 0x20;
+
+/** The internal PHY (RTL8139C+ data sheet, section 6.21, has no ID): Realtek's, model 0. */
+const PHY_ID = 0x001c_c800;
+
+/** Words of the EEPROM (data sheet, section 7.1). */
+const EEPROM = {
+  words: 64,
+  id: 0,
+  vendor: 1,
+  device: 2,
+  subsystemVendor: 3,
+  subsystem: 4,
+  latency: 5,
+  address: 7,
+};
+const EEPROM_ID = 0x8129;
+
+/** The timer counts cycles of PCI's clock. */
+const TIMER_HZ = 33_000_000n;
+const NS = 1_000_000_000n;
+const TIMER_RANGE = 2n ** 32n;
+
+/** How long a frame waits until the card looks for room again, at first: drivers do not say that they have given a descriptor. */
+const ROOM_DELAY = 250_000n;
+const MAX_ROOM_DELAY = 16_000_000n;
+
+/** What a write does, by the first of the registers' bytes. */
+const ACTIONS = [
+  ['transmitStatus', REG.tsd, 16],
+  ['dumpTally', CPLUS_BANK + REG.dtccr, 8],
+  ['command', REG.cr, 1],
+  ['readPointer', REG.capr, 2],
+  ['interrupts', REG.imr, 4],
+  ['timer', REG.tctr, 4],
+  ['missed', REG.mpc, 4],
+  ['eeprom', REG.cr9346, 1],
+  ['timer interval', REG.timerInt, 4],
+  ['phyControl', REG.bmcr, 2],
+  ['advertisement', REG.anar, 2],
+  ['poll', REG.tppoll, 1],
+  ['transmitRing', CPLUS_BANK + REG.tnpds, 16],
+  ['receiveRing', REG.rdsar, 8],
+] as const;
+type Action = (typeof ACTIONS)[number][0];
+
+const actionAt: readonly (Action | null)[] = Array.from(
+  { length: CPLUS_BANK + REGISTERS },
+  (_, at) => ACTIONS.find(([, start, bytes]) => at >= start && at < start + bytes)?.[0] ?? null,
+);
+
+/**
+ * Realtek's RTL8139C+: a Fast Ethernet card with the four transmit registers and the ring buffer of its predecessors, and rings of
+ * descriptors with checksum and segmentation offload in C+ mode.
+ */
+export class Rtl8139 implements Device, IoHandler, Card {
+  readonly name: string;
+  readonly function: PciFunction;
+  readonly registers = new RegisterFile();
+  readonly bus: BusMaster;
+  readonly port: NicPort;
+  readonly tally = new Tally();
+  readonly #clock: Clock;
+  readonly #eeprom: SerialEeprom;
+  /** What it has at power-on: the address is the machine's to give. */
+  readonly #words: Uint16Array;
+  readonly #phy = new MiiPhy(PHY_ID);
+  readonly #receiver = new Receiver(this);
+  readonly #transmitter = new Transmitter(this, frame => this.#receiver.receive(frame));
+  /** When the timer was at zero. */
+  #timerStart: bigint;
+  #cancelTimer: Cancel | null = null;
+  #cancelLater: Cancel | null = null;
+  #roomDelay = ROOM_DELAY;
+  /** During a write to a register of the PHY. */
+  #phyWrite: number | null = null;
+  #isRunning = true;
+
+  constructor({ name, mac, port, services }: CardParts) {
+    this.name = name;
+    this.port = port;
+    this.#clock = services.clock;
+    this.#timerStart = services.clock.now();
+    this.#words = eepromWords(mac);
+    this.#eeprom = new SerialEeprom(this.#words.slice());
+    this.function = new PciFunction(name, {
+      ...{ vendor: REALTEK, device: RTL8139, revision: REVISION, classCode: 0x02_0000 },
+      ...{ subsystemVendor: REALTEK, subsystem: RTL8139 },
+    });
+    this.function.addBar(0, { kind: 'io', size: REGISTERS, handler: this });
+    this.function.addBar(1, { kind: 'memory32', size: REGISTERS, handler: this });
+    this.function.addInterruptPin();
+    // Linux takes only a card that lets it set both.
+    this.function.config.define(REG_PCI.cacheLineSize, 1, 0, { writable: 0xff });
+    this.function.config.define(REG_PCI.latencyTimer, 1, 0, { writable: 0xff });
+    addPowerManagement(this.function);
+    this.function.onBusReset(() => this.#reset());
+    this.bus = new BusMaster(this.function, services.memory);
+    this.#autoload();
+    port.onFrame = frame => this.#receive(frame);
+    port.onReady = () => this.#transmit();
+    port.onLink = () => this.#linkChanged();
+    this.#phy.link = port.up;
+  }
+
+  read(offset: number, size: AccessSize): number {
+    let value = 0;
+    for (let i = 0; i < size; i++) value |= this.#readByte(offset + i) << (8 * i);
+    return value >>> 0;
+  }
+
+  write(offset: number, size: AccessSize, value: number): void {
+    let done: Action | null = null;
+    for (let i = 0; i < size; i++) {
+      const byte = (value >>> (8 * i)) & 0xff;
+      const index = this.registers.indexOf(offset + i);
+      // Status bits are cleared by ones, and the rest of it before what the command says.
+      if (index === REG.isr || index === REG.isr + 1) this.#clearStatus(index, byte);
+      else this.#writeByte(index, byte);
+    }
+    for (let i = 0; i < size; i++) {
+      const index = this.registers.indexOf(offset + i);
+      const action = actionAt[index]!;
+      if (action !== null && action !== done) this.#act(action, value >>> (8 * i), index);
+      done = action;
+    }
+  }
+
+  raise(bits: number): void {
+    const { registers } = this;
+    const was = registers.interrupts;
+    registers.setU16(REG.isr, registers.u16(REG.isr) | bits);
+    this.#updateInterrupt();
+    if (!was && registers.interrupts)
+      this.port.interrupted((bits & RECEIVE_BITS) !== 0 ? 'receive' : 'transmit');
+  }
+
+  systemError(): void {
+    const { registers } = this;
+    registers.setU8(REG.cr, registers.u8(REG.cr) & ~(CR.transmit | CR.receive));
+    this.raise(ISR.systemError);
+  }
+
+  reset(): void {
+    this.function.reset();
+    this.#reset();
+  }
+
+  quiesce(done: () => void): void {
+    this.#isRunning = false;
+    this.port.quiesce();
+    this.#cancelTimers();
+    done();
+  }
+
+  resume(): void {
+    this.#isRunning = true;
+    this.#scheduleTimer();
+    this.port.resume();
+    this.#transmit();
+    this.#lookForRoom();
+  }
+
+  save(): DeviceState {
+    return {
+      function: this.function.save(),
+      registers: this.registers.save(),
+      phy: this.#phy.save(),
+      transmitter: this.#transmitter.save(),
+      receiver: this.#receiver.save(),
+      tally: this.tally.save(),
+      timerStart: this.#timerStart,
+      pins: this.#eeprom.save(),
+      eeprom: this.#eeprom.saveWords(),
+      port: this.port.save(),
+    };
+  }
+
+  load(state: DeviceState): void {
+    const { timerStart } = state;
+    if (typeof timerStart !== 'bigint' || timerStart < 0n || timerStart >= 2n ** 63n)
+      throw new DeviceStateError('timerStart', 'time');
+    this.#cancelTimers();
+    this.registers.load(stateOf(state, 'registers'));
+    this.#phy.load(stateOf(state, 'phy'));
+    this.#transmitter.load(stateOf(state, 'transmitter'));
+    this.#receiver.load(stateOf(state, 'receiver'));
+    this.tally.load(stateOf(state, 'tally'));
+    this.#timerStart = timerStart;
+    this.#eeprom.load(stateOf(state, 'pins'));
+    this.#eeprom.loadWords(state, 'eeprom');
+    this.port.load(stateOf(state, 'port'));
+    this.#phy.link = this.port.up;
+    this.function.load(stateOf(state, 'function'));
+    this.#updateInterrupt();
+  }
+
+  close(): void {
+    this.#cancelTimers();
+    this.port.close();
+    this.function.close();
+  }
+
+  #readByte(offset: number): number {
+    const { registers } = this;
+    const index = registers.indexOf(offset);
+    switch (index) {
+      case REG.cr:
+        return registers.u8(index) | (this.#receiver.isEmpty ? CR.bufferEmpty : 0);
+      case REG.cr9346:
+        return registers.u8(index) | (this.#eeprom.output ? CR9346.output : 0);
+      case REG.msr:
+        return (
+          registers.u8(index) | (this.#phy.link ? 0 : MSR.linkFailed) | (this.#phy.is100 ? 0 : MSR.speed10)
+        );
+      case REG.rerid:
+        return REVISION;
+      case REG.tsadStatus:
+      case REG.tsadStatus + 1:
+        return byteOf(this.#transmitStatus, index - REG.tsadStatus);
+    }
+    if (index >= REG.tctr && index < REG.tctr + 4) return byteOf(this.#timerCount, index - REG.tctr);
+    if (index >= REG.bmcr && index < REG.nwaytr) return byteOf(this.#readPhy(index & ~1), index & 1);
+    return registers.u8(index);
+  }
+
+  #readPhy(register: number): number {
+    switch (register) {
+      case REG.bmcr:
+        return this.#phy.read(MII.control);
+      case REG.bmsr:
+        return this.#phy.read(MII.status);
+      case REG.anar:
+        return this.#phy.read(MII.advertisement);
+      case REG.anlpar:
+        return this.#phy.read(MII.linkPartner);
+      case REG.aner:
+        return this.#phy.read(MII.expansion);
+      default:
+        return 0;
+    }
+  }
+
+  #writeByte(index: number, byte: number): void {
+    if (index >= REG.bmcr && index < REG.nwaytr) {
+      this.#writePhyByte(index, byte);
+      return;
+    }
+    const wasReceiving = this.registers.receives;
+    const wasTransmitting = this.registers.transmits;
+    this.registers.write(index, byte);
+    if (index !== REG.cr) return;
+    if (!wasReceiving && this.registers.receives) this.#receiver.restart();
+    if (!wasTransmitting && this.registers.transmits) this.#transmitter.restart();
+  }
+
+  /** Puts what is written to a byte of a register, and what the other one has, where `#writePhy` finds it. */
+  #writePhyByte(index: number, byte: number): void {
+    const register = index & ~1;
+    if (register !== REG.bmcr && register !== REG.anar) return;
+    if (this.#phyWrite === null) this.#phyWrite = this.#readPhy(register);
+    const shift = 8 * (index & 1);
+    this.#phyWrite = (this.#phyWrite & ~(0xff << shift)) | (byte << shift);
+  }
+
+  #writePhy(register: number, offset: number): void {
+    this.#phy.write(register, this.#phyWrite ?? this.#readPhy(offset));
+    this.#phyWrite = null;
+  }
+
+  #clearStatus(index: number, byte: number): void {
+    this.registers.setU8(index, this.registers.u8(index) & ~byte);
+  }
+
+  /** @param value what is written to its first byte and beyond @param index that byte */
+  #act(action: Action, value: number, index: number): void {
+    switch (action) {
+      case 'transmitStatus':
+      case 'poll':
+        if (action === 'poll') this.#poll(value);
+        this.#transmit();
+        return;
+      case 'dumpTally':
+        if (index === CPLUS_BANK + REG.dtccr && (value & DTCCR.command) !== 0) this.#dumpTally();
+        return;
+      case 'command':
+        if ((value & CR.reset) !== 0) this.#softReset();
+        this.#transmit();
+        this.#lookForRoom();
+        return;
+      case 'readPointer':
+        this.#lookForRoom();
+        return;
+      case 'interrupts':
+        this.#updateInterrupt();
+        this.#lookForRoom();
+        return;
+      case 'timer':
+        this.#timerStart = this.#clock.now();
+        this.#scheduleTimer();
+        return;
+      case 'timer interval':
+        this.#scheduleTimer();
+        return;
+      case 'missed':
+        this.registers.setU32(REG.mpc, 0);
+        return;
+      case 'eeprom':
+        this.#driveEeprom();
+        return;
+      case 'phyControl':
+        this.#writePhy(MII.control, REG.bmcr);
+        return;
+      case 'advertisement':
+        this.#writePhy(MII.advertisement, REG.anar);
+        return;
+      case 'transmitRing':
+        this.#transmitter.restart();
+        return;
+      case 'receiveRing':
+        this.#receiver.restartRing();
+        return;
+    }
+  }
+
+  #poll(value: number): void {
+    const { registers } = this;
+    registers.setU8(REG.tppoll, registers.u8(REG.tppoll) | (value & (TPPOLL.high | TPPOLL.normal)));
+    if ((value & TPPOLL.software) !== 0) this.raise(ISR.software);
+  }
+
+  #transmit(): void {
+    if (!this.#isRunning || !this.registers.transmits || !this.bus.allowed) return;
+    if (!this.registers.isCplus) this.#transmitter.sendClassic();
+    else if (this.#transmitter.sendRings()) this.#later(0n);
+  }
+
+  #receive(frame: Uint8Array): Arrival {
+    const arrival = this.#receiver.receive(frame);
+    if (arrival === 'full') this.#later(this.#roomDelay);
+    return arrival;
+  }
+
+  /** Has a frame that waits come again, if there may be room for it. */
+  #lookForRoom(): void {
+    if (!this.#receiver.isStalled) return;
+    if (this.#receiver.hasRoom()) {
+      this.#roomDelay = ROOM_DELAY;
+      this.port.roomAgain();
+    } else if (this.registers.isCplus) {
+      this.#later(this.#roomDelay);
+    }
+  }
+
+  /** Goes on with both halves after a while. */
+  #later(delay: bigint): void {
+    if (this.#cancelLater !== null || !this.#isRunning) return;
+    this.#cancelLater = this.#clock.at(this.#clock.now() + delay, () => {
+      this.#cancelLater = null;
+      if (delay > 0n && delay < MAX_ROOM_DELAY) this.#roomDelay = 2n * delay;
+      this.#transmit();
+      this.#lookForRoom();
+    });
+  }
+
+  /** One bit for each of the four registers in each group (section 6.20). */
+  get #transmitStatus(): number {
+    let value = 0;
+    for (let index = 0; index < TSD_COUNT; index++) {
+      const status = this.registers.u32(REG.tsd + 4 * index);
+      if ((status & TSD.own) !== 0) value |= 1 << (TSAD_STATUS.own + index);
+      if ((status & TSD.aborted) !== 0) value |= 1 << (TSAD_STATUS.abort + index);
+      if ((status & TSD.ok) !== 0) value |= 1 << (TSAD_STATUS.ok + index);
+    }
+    return value;
+  }
+
+  get #timerTicks(): bigint {
+    const since = this.#clock.now() - this.#timerStart;
+    return since <= 0n ? 0n : (since * TIMER_HZ) / NS;
+  }
+
+  get #timerCount(): number {
+    return Number(this.#timerTicks % TIMER_RANGE);
+  }
+
+  /** The timer's interrupt comes when it counts to the interval, again when it has overflowed and does so (section 6.15). */
+  #scheduleTimer(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    const interval = BigInt(this.registers.u32(REG.timerInt));
+    if (interval === 0n || !this.#isRunning) return;
+    const ticks = this.#timerTicks;
+    const round = ticks - (ticks % TIMER_RANGE);
+    const next = round + interval > ticks ? round + interval : round + TIMER_RANGE + interval;
+    const deadline = this.#timerStart + (next * NS + TIMER_HZ - 1n) / TIMER_HZ;
+    this.#cancelTimer = this.#clock.at(deadline, () => {
+      this.#cancelTimer = null;
+      this.raise(ISR.timeout);
+      this.#scheduleTimer();
+    });
+  }
+
+  #dumpTally(): void {
+    const { registers, bus } = this;
+    const target = bus.writable(registers.address(CPLUS_BANK + REG.dtccr), TALLY_BYTES);
+    if (target !== null) this.tally.dump(target);
+    else if (bus.allowed) this.systemError();
+  }
+
+  #driveEeprom(): void {
+    const { registers } = this;
+    const pins = registers.u8(REG.cr9346);
+    switch (pins & CR9346.mode) {
+      case MODE.program:
+        this.#eeprom.setPins(
+          (pins & CR9346.select) !== 0,
+          (pins & CR9346.clock) !== 0,
+          (pins & CR9346.input) !== 0,
+        );
+        return;
+      case MODE.autoload:
+        this.#autoload();
+        registers.setU8(REG.cr9346, pins & ~CR9346.mode);
+        return;
+      default:
+        this.#eeprom.setPins(false, false, false);
+    }
+  }
+
+  /** Takes the address from the EEPROM. */
+  #autoload(): void {
+    const bytes = new Uint8Array(this.#eeprom.words.slice(EEPROM.address, EEPROM.address + 3).buffer);
+    this.registers.setBytes(REG.idr, bytes);
+  }
+
+  #linkChanged(): void {
+    if (this.#phy.link === this.port.up) return;
+    this.#phy.link = this.port.up;
+    this.raise(ISR.linkChange);
+  }
+
+  #updateInterrupt(): void {
+    this.function.setInterrupt(this.registers.interrupts);
+  }
+
+  #softReset(): void {
+    this.registers.softReset();
+    this.#transmitter.restart();
+    this.#receiver.restart();
+    this.#scheduleTimer();
+    this.#updateInterrupt();
+    this.port.reset();
+  }
+
+  #reset(): void {
+    this.#cancelTimers();
+    this.registers.reset();
+    this.#eeprom.reset();
+    this.#eeprom.words.set(this.#words);
+    this.#autoload();
+    this.#phy.reset();
+    this.#transmitter.restart();
+    this.#receiver.restart();
+    this.tally.reset();
+    this.#timerStart = this.#clock.now();
+    this.#updateInterrupt();
+    this.port.reset();
+  }
+
+  #cancelTimers(): void {
+    this.#cancelTimer?.();
+    this.#cancelLater?.();
+    this.#cancelTimer = null;
+    this.#cancelLater = null;
+  }
+}
+
+/** What the EEPROM of such a card has (section 7.1). */
+function eepromWords(mac: Uint8Array): Uint16Array {
+  const words = new Uint16Array(EEPROM.words);
+  words[EEPROM.id] = EEPROM_ID;
+  words[EEPROM.vendor] = REALTEK;
+  words[EEPROM.device] = RTL8139;
+  words[EEPROM.subsystemVendor] = REALTEK;
+  words[EEPROM.subsystem] = RTL8139;
+  // 8 µs of grants, 16 µs of latency.
+  words[EEPROM.latency] = 0x4020;
+  for (let i = 0; i < ADDRESS_BYTES; i += 2) words[EEPROM.address + i / 2] = mac[i]! | (mac[i + 1]! << 8);
+  return words;
+}
+
+function byteOf(value: number, index: number): number {
+  return (value >>> (8 * index)) & 0xff;
+}
