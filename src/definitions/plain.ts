@@ -31,6 +31,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     agent: definition.agent || undefined,
     rng: definition.rng === true ? undefined : definition.rng,
     balloon: plainBalloon(definition.balloon),
+    display: definition.display,
     passthrough: orNothing(passthrough.map(device => given(device))),
     devices: orNothing(devices),
     deviceModules: orNothing(definition.deviceModules),

@@ -69,6 +69,14 @@ const fields = z.strictObject({
     description: 'A balloon, to reclaim memory from the guest (virtio-balloon): whether, or how.',
     examples: [true],
   }),
+  display: z
+    .enum(['vga', 'none'])
+    .optional()
+    .meta({
+      description:
+        'The screen (docs/screen.md): `vga` if absent where firmware boots, `none` where a kernel does.',
+      examples: ['vga'],
+    }),
   passthrough: passthrough.meta({ description: 'PCI devices of the host to pass through to the guest.' }),
   devices: z
     .array(z.union([deviceConfig, moduleDeviceConfig], 'a device'))

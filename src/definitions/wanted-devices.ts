@@ -62,6 +62,7 @@ export function wantedDevices(
           },
         ]
       : []),
+    ...ofDisplay(definition, table),
     ...definition.serial.flatMap((chardev, index) => serialEntry(chardev, index)),
     ...portController(definition, table),
     ...(definition.console === 'virtio'
@@ -80,6 +81,19 @@ export function wantedDevices(
     ...devices.map((entry, index) => ({ key: `devices[${index}]`, what: `${entry.type} devices`, entry })),
   ];
   return [...impliedControllers(wanted, table), ...wanted];
+}
+
+/** Firmware is given a screen, unless the guest has one of another kind. */
+function ofDisplay(
+  { display, machine, devices, passthrough }: Definition,
+  table: DeviceTable,
+): WantedDevice[] {
+  const hasAnother =
+    devices.some(({ type }) => table.find(type)?.definition?.key === 'display') ||
+    passthrough.some(device => device['x-vga'] === true);
+  const value = display ?? (machine.kernel === undefined && !hasAnother ? 'vga' : 'none');
+  if (value === 'none') return [];
+  return [{ key: 'display', what: 'screens', entry: { type: table.typeOfKey('display', value) } }];
 }
 
 /** COM1 is a console unless it is to be something else; the others are there if they are listed. */

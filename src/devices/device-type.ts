@@ -170,13 +170,13 @@ export type QemuNames = {
 
 /** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
 export type LibvirtNames = {
-  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev' | 'controller';
+  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev' | 'controller' | 'video';
   readonly models: readonly string[];
 };
 
 /** A key that definitions have for such devices: `disks` of bus `virtio`, `rng`. */
 export type DefinitionKey = {
-  readonly key: 'disks' | 'nics' | 'console' | 'channels' | 'rng' | 'balloon' | 'passthrough';
+  readonly key: 'disks' | 'nics' | 'console' | 'channels' | 'rng' | 'balloon' | 'display' | 'passthrough';
   /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
   readonly value?: string;
   /** Of disks: it is for CD-ROMs. */

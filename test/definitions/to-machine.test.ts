@@ -165,7 +165,23 @@ describe('without a kernel firmware boots', () => {
     expect(toMachine(read('disks: [{file: /a, bootindex: 2}]')).devices).toMatchObject([
       { bootindex: 2 },
       {},
+      { type: 'vga' },
     ]));
+});
+
+describe('a screen', () => {
+  const screens = (text: string) =>
+    (toMachine(read(text)).devices ?? []).filter(({ type }) => type === 'vga');
+
+  test.each([
+    ['rng: false', 1],
+    ['display: none', 0],
+    ['display: vga', 1],
+    [kernel, 0],
+    [`${kernel}\ndisplay: vga`, 1],
+    ['devices: [{type: vga, vgamem: 32}]', 1],
+    ['passthrough: [{host: "0000:01:00.0", x-vga: true}]', 0],
+  ])('%s', (text, count) => expect(screens(text)).toHaveLength(count));
 });
 
 test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));

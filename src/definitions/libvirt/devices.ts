@@ -43,6 +43,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     passthrough,
     rng,
     balloon: readBalloon(document, domain, devices),
+    ...readDisplay(document, devices),
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),
     ...readChannels(document, devices),
@@ -108,6 +109,18 @@ function readBalloon(document: DomainDocument, domain: XmlElement, devices: XmlE
     ...(reporting === 'on' && { 'free-page-reporting': true }),
   };
   return Object.keys(settings).length > 0 ? settings : true;
+}
+
+/** The first <video>; guests have one screen. */
+function readDisplay(document: DomainDocument, devices: XmlElement | null): Pick<DefinitionInput, 'display'> {
+  const [first, ...others] = document.children(devices, 'video');
+  for (const element of others) document.leaveOut(element, 'a guest has one screen');
+  if (first === undefined) return {};
+  const model = document.child(first, 'model');
+  const type = model?.attributes.type ?? 'vga';
+  if (type === 'none' || libvirtDevice('video', type) !== undefined) document.skipAll(first);
+  else document.leaveOut(first, `it is a standard VGA instead: vring has no ${type} adapter`);
+  return { display: type === 'none' ? 'none' : 'vga' };
 }
 
 /** What COM1 to COM4 are connected to. */

@@ -14,7 +14,7 @@ import type { Connection } from './connection.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
-import { leftOutDevice, refusedDevice } from './other-devices.ts';
+import { leftOutDevice, OTHER_ADAPTERS, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
@@ -43,6 +43,11 @@ export function readDevice(
   const driver = settings.require('driver');
   const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
   if (row === undefined && draft.buses.read(driver, settings, place)) return;
+  if (row === undefined && OTHER_ADAPTERS.test(driver)) {
+    draft.fields.display = 'vga';
+    draft.leaveOut(place, 'the guest gets a standard VGA instead');
+    return;
+  }
   const leftOut = row === undefined ? leftOutDevice(driver) : null;
   if (leftOut !== null) {
     draft.leaveOut(place, leftOut);
@@ -98,6 +103,7 @@ const READERS: Readonly<Record<DefinitionKey['key'], Reader>> = {
     readPassthrough(draft, settings, { place, id, ...addr }),
   console: readConsole,
   channels: readChannel,
+  display: readDisplay,
 };
 
 function unknownDevice(driver: string, names: readonly string[]): OptionError {
@@ -297,6 +303,18 @@ function readChannel(draft: Draft, settings: Settings, { place }: KnownOption): 
   const name = settings.take('name');
   const chardev = settings.take('chardev');
   addChannel(draft, place, name, chardev === undefined ? null : draft.claimChardev(chardev));
+}
+
+/** One with a place, or with properties, is a device of its own: the key has none. */
+function readDisplay(draft: Draft, settings: Settings, { place, known, row, id, addr }: KnownOption): void {
+  settings.leaveOut({
+    big_endian_framebuffer: 'frame buffers are little endian',
+    'global-vmstate': 'the guest does not see it',
+  });
+  const { type, name: _, ...options } = rowEntry(draft, settings, row!, id);
+  if (addr.addr === undefined && Object.keys(options).length === 0)
+    draft.fields.display = known.value as 'vga';
+  else draft.addDevice(place, { type, ...addr, ...options });
 }
 
 /** A device of a device module, whose options the machine checks. */

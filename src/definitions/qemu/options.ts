@@ -202,20 +202,15 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   display: {
     value: 'none',
-    becomes: 'nothing: guests have no display',
+    becomes: 'nothing: vring shows the screen of a VM when you look',
     read: (draft, value, place) => {
       if (value !== 'none') draft.leaveOut(place, NO_SCREEN);
     },
   },
   vga: {
-    value: 'none',
-    becomes: 'nothing: guests have no graphics card',
-    read: (_draft, value) => {
-      if (value === 'none') return;
-      throw new OptionError(
-        'graphics cards are not supported yet: use -vga none, and the serial console, with console=ttyS0',
-      );
-    },
+    value: 'std|none',
+    becomes: 'display; every adapter is the standard VGA',
+    read: readVga,
   },
   usbdevice: {
     value: 'tablet|mouse|keyboard',
@@ -258,12 +253,19 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   'enable-kvm': already('nothing: vring uses KVM'),
-  nographic: already('nothing: the console is COM1'),
+  nographic: {
+    becomes: 'display: none, unless -vga or -device says otherwise; the console is COM1',
+    repeats: true,
+    read: draft => {
+      draft.fields.display ??= 'none';
+    },
+  },
   nodefaults: {
-    becomes: 'nothing: a guest only has what it is given',
+    becomes: 'display: none, unless -vga or -device says otherwise; a guest only has what it is given anyway',
     repeats: true,
     read: draft => {
       draft.noDefaults = true;
+      draft.fields.display ??= 'none';
     },
   },
   'no-user-config': already('nothing: no other file is read'),
@@ -273,6 +275,16 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
 
 /** Aliases. */
 export const QEMU_ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
+
+/** -vga. @throws OptionError */
+function readVga(draft: Draft, value: string, place: Place): void {
+  if (value === 'none') draft.fields.display = 'none';
+  else if (value === 'std') draft.fields.display = 'vga';
+  else if (/^(cirrus|vmware|qxl|virtio)$/.test(value)) {
+    draft.fields.display = 'vga';
+    draft.leaveOut(place, 'the guest gets a standard VGA instead');
+  } else throw new OptionError(`expected std or none, not ${shown(value)}`);
+}
 
 /** -name: characters that VM names cannot have are replaced. @throws OptionError */
 function readName(draft: Draft, value: string, place: Place): void {

@@ -34,13 +34,15 @@ const LEFT_OUT: readonly Kind[] = [
   { names: /^(loader|generic-sdhci)$/, reason: 'it only concerns firmware' },
 ];
 
+/** Display adapters in place of which guests get a standard VGA. */
+export const OTHER_ADAPTERS =
+  /^((cirrus|qxl|ati|virtio)-vga(-gl)?|vmware-svga|qxl|virtio-gpu(-pci|-gl|-gl-pci)?)$/;
+
 /** Guests need them. */
 const REFUSED: readonly Kind[] = [
   {
-    names:
-      /^(VGA|secondary-vga|cirrus-vga|qxl(-vga)?|vmware-svga|bochs-display|ramfb|ati-vga|isa-(vga|cirrus-vga)|virtio-(vga|gpu).*)$/i,
-    reason:
-      'graphics cards are not supported yet: leave it out, and use the serial console, with console=ttyS0',
+    names: /^(secondary-vga|ramfb|isa-(vga|cirrus-vga))$/i,
+    reason: 'this graphics card is not supported: use -device VGA',
   },
   { names: /^(usb-.*|u2f-.*)$/, reason: 'USB is not supported yet: leave it out' },
   {

@@ -98,10 +98,16 @@ describe('each option', () => {
     ['', {}],
     [
       'qemu-system-x86_64 -enable-kvm -nographic -nodefaults -display none -serial mon:stdio -monitor none',
-      {},
+      { display: 'none' },
     ],
     ['/usr/bin/qemu-system-x86_64 disk.img', { disks: [{ file: '/vms/disk.img', bus: 'ide' }] }],
-    ['-machine q35,accel=kvm --cpu host -vga none -no-hpet -sandbox on -accel kvm', {}],
+    ['-machine q35,accel=kvm --cpu host -vga none -no-hpet -sandbox on -accel kvm', { display: 'none' }],
+    ['-vga std -nographic', { display: 'vga' }],
+    ['-nodefaults -device VGA', { display: 'vga' }],
+    [
+      '-device VGA,vgamem_mb=32,xres=1024,edid=off',
+      { devices: [{ type: 'vga', vgamem: 32, xres: 1024, yres: 800, edid: false, rombar: true }] },
+    ],
     ['-M pc-q35-9.0,mem-merge=on -m 2G', { memory: { size: '2G', mergeable: true } }],
     ['-m size=1G', { memory: '1G' }],
     ['-name guest=db', { name: 'db' }],
@@ -415,7 +421,7 @@ test.each([
   ['-device isa-debug-exit', { devices: [{ type: 'isa-debug-exit', iobase: 0x501, iosize: 2 }] }],
   [
     '-nodefaults -device virtio-serial -device virtconsole,chardev=c -chardev stdio,id=c',
-    { console: 'virtio' },
+    { console: 'virtio', display: 'none' },
   ],
 ])('also %s', (line, expected) => expect(read(line)).toEqual({ ...base, ...expected }));
 
@@ -805,10 +811,10 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ]));
 
   test('all problems in one message', () => {
-    const line = '-m 1G -vga std -drive file=a,if=sd -device virtio-gpu-pci';
+    const line = '-m 1G -vga xenfb -drive file=a,if=sd -device ramfb';
     expect(problems(line)).toHaveLength(3);
     expect(() => readQemuOptions(words(line), 'web', host)).toThrow(
-      /-vga std: .*; -drive file=a,if=sd: .*; -device virtio-gpu-pci: /,
+      /-vga xenfb: .*; -drive file=a,if=sd: .*; -device ramfb: /,
     );
   });
 

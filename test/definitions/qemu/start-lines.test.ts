@@ -24,7 +24,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'OVMF run script': { missing: ['disks[0].bus'] },
   'edk2 -bios': { missing: ['disks[0].bus'] },
   'macOS-Simple-KVM': {
-    refused: ['-vga qxl', '-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
+    refused: ['-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
   },
   'Proxmox qm showcmd': { missing: [] },
   'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
@@ -32,7 +32,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'vfio GPU passthrough': {
     missing: ['disks[1].bus'],
   },
-  'Windows installer': { refused: ['-vga std', '-device intel-hda', '-device hda-duplex'] },
+  'Windows installer': { refused: ['-device intel-hda', '-device hda-duplex'] },
   'Windows 11': { refused: ['-tpmdev emulator,id=tpm0,chardev=chrtpm', '-device tpm-tis,tpmdev=tpm0'] },
   'Gentoo wiki': { missing: ['disks[1].bus'] },
   'Arch wiki': { missing: ['disks[0].bus', 'disks[1].bus'] },

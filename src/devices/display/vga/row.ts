@@ -9,10 +9,10 @@ const options = (z: Zod) => {
   return z.strictObject({
     ...deviceFields(z, 'vga'),
     vgamem: z
-      .union(
-        [1, 2, 4, 8, 16, 32, 64, 128, 256].map(size => z.literal(size)),
-        'a power of two, from 1 to 256',
-      )
+      .int()
+      .min(1, 'at least 1')
+      .max(256, 'at most 256')
+      .refine(size => Number.isInteger(Math.log2(size)), 'a power of two, such as 16')
       .default(16)
       .describe('MiB of memory, which limits the modes that it has'),
     xres: side.default(1280).describe('the width that its monitor prefers'),
@@ -33,8 +33,10 @@ export const vga: ConfigurableType<ReturnType<typeof options>> = {
   bus: 'pci',
   hotplug: false,
   prefix: 'vga',
+  definition: { key: 'display', value: 'vga' },
+  libvirt: { element: 'video', models: ['vga', 'bochs'] },
   qemu: {
-    devices: ['VGA'],
+    devices: ['VGA', 'bochs-display'],
     properties: {
       vgamem_mb: 'vgamem',
       xres: 'xres',
