@@ -13,6 +13,8 @@ import { pcnet } from './net/pcnet/row.ts';
 import { rtl8139 } from './net/rtl8139/row.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
+import { ahci } from './storage/ahci/ahci.ts';
+import { sataCd, sataHd } from './storage/ata/rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBalloon } from './virtio/balloon/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
@@ -43,6 +45,9 @@ export const deviceTable = new DeviceTable([
   virtioScsi,
   scsiHd,
   scsiCd,
+  ahci,
+  sataHd,
+  sataCd,
   virtioBalloon,
   virtioSerial,
   virtConsole,

@@ -8,6 +8,7 @@ import { REG as PCI } from '../../src/devices/pci/registers.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { DeviceStateError } from '../../src/devices/state.ts';
 import { DeviceRig, type Driver, damaged } from '../support/device-contract.ts';
+import type { FakeBlockBackend } from '../support/fake-block-backend.ts';
 import { Random } from '../support/random.ts';
 import {
   COMMON,
@@ -24,6 +25,8 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'virtio-blk': { path: 'disk.img', queues: 2 },
   'scsi-hd': { path: 'disk.img', removable: true },
   'scsi-cd': { path: 'cd.iso' },
+  'sata-hd': { path: 'disk.img' },
+  'sata-cd': { path: 'cd.iso' },
   'virtio-net': { queues: 2, network: { type: 'tap' } },
   'vfio-pci': { host: '0000:03:00.0' },
   vga: { vgamem: 1 },
@@ -63,6 +66,8 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-scsi': startVirtio,
   'scsi-hd': useDrive,
   'scsi-cd': useDrive,
+  'sata-hd': commandDrive,
+  'sata-cd': commandDrive,
 };
 
 /** Sets rings up, in which there is garbage, and has frames come. */
@@ -105,6 +110,45 @@ function useDrive({ machine }: DeviceRig, random: Random): void {
     mediaEvent: random.below(4),
     ...{ writeCache: flag(), descriptorSense: flag(), trayOpen: flag(), locked: flag(), subscribed: flag() },
   });
+}
+
+/** Gives a drive commands, of which some go to the disk. */
+function commandDrive({ built, machine }: DeviceRig, random: Random): void {
+  for (let count = 0; count < 20; count++) {
+    const byte = () => random.below(256);
+    const registers = {
+      command: random.pick([
+        0x20,
+        0x25,
+        0x35,
+        0x60,
+        0x06,
+        0xb0,
+        0xe7,
+        0xef,
+        0xc6,
+        0x91,
+        0xa0,
+        0xa1,
+        0xec,
+        byte(),
+      ]),
+      features: random.pick([1, 2, 3, 0x82, 0xd0, byte()]),
+      count: random.pick([1, 8, 0x45, random.below(2 ** 16)]),
+      lba: random.pick([0, 0xc24f00, random.u32()]),
+      device: random.pick([0x40, byte()]),
+    };
+    built.ata!.execute(registers, {
+      transfer: (phase, done) => {
+        if (phase.kind === 'disk') built.ata!.port?.readInto(phase.offset, new Uint8Array(512), done);
+        else done(null, phase.direction === 'out' ? new Uint8Array(phase.length).fill(byte()) : undefined);
+      },
+      takePacket: then =>
+        then(Uint8Array.from({ length: 12 }, () => random.pick([0, 1, 2, 0x1b, 0x43, 0x4a, byte()]))),
+      complete: () => {},
+    });
+  }
+  (machine.disk as FakeBlockBackend).port?.settle();
 }
 
 /** Negotiates, enables some queues and writes DRIVER_OK. */

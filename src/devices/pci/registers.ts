@@ -66,6 +66,7 @@ export const CAPABILITY = {
   vendor: 0x09,
   pciExpress: 0x10,
   msix: 0x11,
+  sata: 0x12,
   advancedFeatures: 0x13,
 } as const;
 

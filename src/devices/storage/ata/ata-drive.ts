@@ -63,7 +63,7 @@ export type PhaseDone = (error: DiskPortError | null, bytes?: Uint8Array) => voi
 
 /** The transport's end of one command. */
 export interface CommandHost {
-  /** Moves data; `done` is called later, never from within this call. After an error of its own the transport may also just drop the command. */
+  /** Moves data; `done` is called when it has, possibly within this call. After an error of its own the transport may also just drop the command. */
   transfer(phase: DataPhase, done: PhaseDone): void;
   /** PACKET: takes the command's 12 bytes from the host. */
   takePacket(then: (packet: Uint8Array) => void): void;

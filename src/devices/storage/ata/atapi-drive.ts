@@ -157,8 +157,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
     this.#attentions.clear();
     this.#attentions.add('powerOn');
     this.#mediaEvent = MEDIA_EVENT.none;
-    // What the user has taken out stays out.
-    if (this.#drive.disk !== null) this.#trayOpen = false;
+    this.#trayOpen = false;
     this.#locked = false;
     this.#drive.changed();
   }

@@ -1,0 +1,31 @@
+import { type ConfigurableType, deviceFields, type Zod } from '../../device-type.ts';
+import { AHCI_PORTS, AhciController } from './controller.ts';
+
+const options = (z: Zod) =>
+  z.strictObject({
+    ...deviceFields(z, 'ahci'),
+    'staggered-spin-up': z
+      .boolean()
+      .default(false)
+      .describe('drives appear one after the other, when their driver has them spin up'),
+  });
+
+export const ahci: ConfigurableType<ReturnType<typeof options>> = {
+  type: 'ahci',
+  title: 'SATA controller (AHCI)',
+  description: "an ICH9's SATA controller in AHCI mode, with six ports for disks and CD drives",
+  bus: 'pci',
+  provides: { kind: 'sata', first: 0, units: AHCI_PORTS },
+  prefix: 'ahci',
+  qemu: { devices: ['ahci', 'ich9-ahci'], properties: {} },
+  config: options,
+  create(services, options, name) {
+    const controller = new AhciController({ name, staggeredSpinUp: options['staggered-spin-up'] }, services);
+    return {
+      device: controller,
+      pci: controller.function,
+      bus: controller,
+      facts: [{ label: 'ports', value: AHCI_PORTS }],
+    };
+  },
+};
