@@ -9,7 +9,7 @@ type NamedType = Pick<DeviceType, 'qemu' | 'libvirt' | 'definition'>;
 
 /** What definitions may ask for although the device table has no row for it yet; a row with the same key replaces the entry. */
 const AWAITED: readonly KnownDevice[] = [
-  disk('ide', ['ide-hd', 'ide-cd', 'ide-drive'], ['ide', 'sata']),
+  disk('ide', ['ide-hd', 'ide-cd', 'ide-drive'], ['ide']),
   nic('virtio', virtioNames('net'), ['virtio', 'virtio-transitional', 'virtio-non-transitional']),
   nic('e1000', ['e1000', 'e1000-82540em', 'e1000-82544gc', 'e1000-82545em']),
   nic('e1000e', ['e1000e']),

@@ -219,11 +219,11 @@ describe('a problem names its place and what was expected', () => {
       'disks:\n- file: disk.img',
       '3:9 disks[0].file: expected an absolute path, such as /var/lib/vring/disk.img, not "disk.img"',
     ],
-    ['disks:\n- file: /a\n  bus: sata', '4:8 disks[0].bus: expected virtio, scsi or ide, not "sata"'],
+    ['disks:\n- file: /a\n  bus: usb', '4:8 disks[0].bus: expected virtio, scsi, sata or ide, not "usb"'],
     ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
     [
       'disks: [{file: /a, cdrom: true, bus: virtio}]',
-      '2:38 disks[0].bus: a CD-ROM must be on bus ide or scsi',
+      '2:38 disks[0].bus: a CD-ROM must be on bus sata, ide or scsi',
     ],
     [
       'disks: [{file: /a, bus: ide, virtio: {packed: true}}]',

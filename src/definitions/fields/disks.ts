@@ -4,7 +4,7 @@ import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
 import { asSentences, hostPath, place } from './text.ts';
 
-const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
+const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide'] as const;
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
@@ -21,7 +21,7 @@ const settings = z.strictObject({
     }),
   addr: place.optional().meta({
     description:
-      'Its place: a PCI slot, in hexadecimal, or its target and unit on the bus of its SCSI controller ("3:0"); the first free one if absent.',
+      'Its place: a PCI slot, in hexadecimal, its target and unit on the bus of its SCSI controller ("3:0"), or the number of its port or drive; the first free one if absent.',
     examples: ['05.0'],
   }),
   format: z
@@ -104,7 +104,8 @@ const disk = settings.transform((value, context) => {
       'expected the image file or block device: only a CD-ROM drive can be empty',
       undefined,
     );
-  if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM must be on bus ide or scsi', bus);
+  if (value.cdrom && bus === 'virtio')
+    return problem('bus', 'a CD-ROM must be on bus sata, ide or scsi', bus);
   if (value.queues > 1 && bus !== 'virtio')
     return problem('queues', `only a disk on bus virtio can have more than one queue`, value.queues);
   if (value.virtio !== undefined && bus !== 'virtio')

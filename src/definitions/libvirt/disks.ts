@@ -25,10 +25,11 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   document.skip(target, 'dev');
   const bus = libvirtDevice('disk', targetBus)?.definition.value as DiskInput['bus'];
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
-  if (file === null && (kind !== 'cdrom' || bus !== 'scsi')) return leaveOut('it has no medium');
+  if (file === null && (kind !== 'cdrom' || (bus !== 'scsi' && bus !== 'sata')))
+    return leaveOut('it has no medium');
   if (targetBus !== bus) document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
-  const addr = bus === 'scsi' ? readAddress(document, element) : {};
+  const addr = bus === 'scsi' || bus === 'sata' ? readAddress(document, element, bus) : {};
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
   const place = document.attribute(document.child(element, 'boot'), 'order');
   const readonly = document.child(element, 'readonly');
@@ -46,13 +47,18 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   };
 }
 
-/** Where a SCSI disk of the first controller is; those of others go where there is room. */
-function readAddress(document: DomainDocument, element: XmlElement): Pick<DiskInput, 'addr'> {
+/** Where a disk of the first SCSI or SATA controller is; those of others go where there is room. */
+function readAddress(
+  document: DomainDocument,
+  element: XmlElement,
+  kind: 'scsi' | 'sata',
+): Pick<DiskInput, 'addr'> {
   const address = document.child(element, 'address');
   if (address === null || document.attribute(address, 'type') !== 'drive') return {};
   const number = (name: string) => document.attribute(address, name) ?? '0';
   const [controller, bus, target, unit] = ['controller', 'bus', 'target', 'unit'].map(number);
   const isFirst = controller === '0' && bus === '0';
+  if (kind === 'sata') return isFirst && /^[0-5]$/.test(unit!) ? { addr: unit! } : {};
   return isFirst && /^\d{1,3}$/.test(target!) && /^\d{1,5}$/.test(unit!) ? { addr: `${target}:${unit}` } : {};
 }
 

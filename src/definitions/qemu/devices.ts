@@ -17,6 +17,7 @@ import { OptionError } from './error.ts';
 import { leftOutDevice, OTHER_ADAPTERS, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
+import { SataControllers, type SataPort } from './sata.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
 
 /** The part of a device table row that -device needs. */
@@ -41,7 +42,8 @@ export function readDevice(
 ): void {
   const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');
-  const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
+  const port = draft.sata.portOf(driver, settings.peek('bus'));
+  const row = port === null ? rows.find(({ qemu }) => qemu?.devices.includes(driver)) : sataRow(rows, driver);
   if (row === undefined && draft.buses.read(driver, settings, place)) return;
   if (row === undefined && OTHER_ADAPTERS.test(driver)) {
     draft.fields.display = 'vga';
@@ -55,11 +57,15 @@ export function readDevice(
   }
   const id = settings.take('id');
   const addr = takePlace(settings);
-  const known = qemuDevice(driver, rows)?.definition;
+  const known = (port === null ? qemuDevice(driver, rows) : row)?.definition;
   if (row?.provides?.kind === 'scsi')
     draft.scsi.add(place, id, { ...rowEntry(draft, settings, row, undefined), ...addr });
-  else if (driver === COM1) readConsole(draft, settings, { place, driver });
-  else if (known !== undefined) READERS[known.key](draft, settings, { place, driver, id, addr, known, row });
+  else if (row?.provides?.kind === 'sata') {
+    const name = draft.sata.add(id);
+    draft.addDevice(place, { ...rowEntry(draft, settings, row, undefined), name, ...addr });
+  } else if (driver === COM1) readConsole(draft, settings, { place, driver });
+  else if (known !== undefined)
+    READERS[known.key](draft, settings, { place, driver, id, addr, known, row, port });
   else if (row !== undefined) draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
   else if (draft.fields.deviceModules === undefined) throw unknownDevice(driver, deviceNames(rows));
   else draft.addDevice(place, { ...moduleEntry(settings, driver, id), ...addr });
@@ -89,6 +95,8 @@ type KnownOption = {
   readonly addr: Address;
   readonly known: DefinitionKey;
   readonly row: QemuRow | undefined;
+  /** Of a drive on a SATA controller. */
+  readonly port: SataPort | null;
 };
 
 type Reader = (draft: Draft, settings: Settings, option: KnownOption) => void;
@@ -118,7 +126,7 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   const { place, known, addr, row } = option;
   const bus = known.value as NonNullable<DiskInput['bus']>;
   const cdromDevice = known.cdrom ?? option.driver.endsWith('-cd');
-  const scsi = takeScsiPlace(draft, settings, row);
+  const scsi = option.port ? takeSataPlace(settings, row!, option.port) : takeScsiPlace(draft, settings, row);
   if (scsi.isOwn) {
     if (settings.peek('bootindex') === '-1') settings.take('bootindex');
     settings.leaveOut(withoutOwn(row!));
@@ -140,7 +148,8 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   if (given !== 'none')
     throw new OptionError(`its drive has if=${given}: a drive for a -device needs if=none`);
   if (disk === null) {
-    if (bus === 'scsi' && cdromDevice) draft.addDisk(place, { bus, cdrom: true, ...scsi.addr });
+    if ((bus === 'scsi' || bus === 'sata') && cdromDevice)
+      draft.addDisk(place, { bus, cdrom: true, ...scsi.addr });
     else {
       settings.leaveOut(ANY_DEVICE);
       draft.leaveOut(place, 'it has no medium');
@@ -188,6 +197,26 @@ function takeQueues(settings: Settings): number | undefined {
 
 /** What a disk of a definition has of the properties of a SCSI disk. */
 const SCSI_DISK_KEYS = ['bootindex', 'drive', 'serial'];
+
+/** The row of a drive on a SATA port that QEMU calls so. */
+function sataRow(rows: readonly QemuRow[], driver: string): QemuRow | undefined {
+  const cdrom = SataControllers.isCd(driver);
+  return rows.find(
+    ({ definition }) =>
+      definition?.key === 'disks' && definition.value === 'sata' && (definition.cdrom ?? false) === cdrom,
+  );
+}
+
+/** Where a drive on a SATA controller is, and whether it needs an entry of its own. */
+function takeSataPlace(settings: Settings, row: QemuRow, { controller, isFirst, port }: SataPort) {
+  settings.take('bus');
+  settings.accept('unit', '0');
+  const more = Object.keys(row.qemu!.properties).filter(property => !SCSI_DISK_KEYS.includes(property));
+  const hasMore = more.some(property => settings.peek(property) !== undefined);
+  const addr = port === undefined ? {} : { addr: String(port) };
+  const isOwn = hasMore || !isFirst;
+  return { addr, bus: isOwn ? controller : undefined, isOwn };
+}
 
 /** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot say all of it. */
 function takeScsiPlace(draft: Draft, settings: Settings, row: QemuRow | undefined) {

@@ -12,6 +12,7 @@ import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import type { QemuHost } from './host.ts';
 import type { LeftOutNote, Place } from './notes.ts';
 import { OWN_BUSES } from './other-devices.ts';
+import { SataControllers } from './sata.ts';
 import { ScsiControllers } from './scsi.ts';
 import { Settings } from './settings.ts';
 
@@ -67,6 +68,7 @@ export class Draft {
   readonly #chardevs = new Map<string, Named<CharInput | OptionError>>();
   readonly #iommufds = new Map<string, Named<null>>();
   readonly scsi = new ScsiControllers();
+  readonly sata = new SataControllers();
   /** -net's cards and connections, which share hubs. */
   readonly legacyNics: LegacyNet<NicInput>[] = [];
   readonly legacyNetworks: LegacyNet<Connection>[] = [];

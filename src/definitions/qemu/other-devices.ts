@@ -14,7 +14,7 @@ const LEFT_OUT: readonly Kind[] = [
       /^(pcie-root-port|ioh3420|pcie-pci-bridge|pci-bridge|i82801b11-bridge|pcie-switch-(up|down)stream-port|x3130-upstream|xio3130-downstream|pxb|pxb-pcie)$/,
     reason: OWN_BUSES,
   },
-  { names: /^(ahci|ich9-ahci|piix[34]-ide|piix3-ide-xen|isa-ide)$/, reason: OWN_BUSES },
+  { names: /^(piix[34]-ide|piix3-ide-xen|isa-ide)$/, reason: OWN_BUSES },
   {
     names:
       /^((nec-usb|qemu)-xhci|(ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci1|uhci[1-6])|pci-ohci|usb-hub)$/,

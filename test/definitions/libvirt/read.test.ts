@@ -50,7 +50,8 @@ describe('a domain as written by virsh dumpxml', () => {
           ...{ file: '/dev/vg0/data', bus: 'scsi', format: 'raw', cache: 'writethrough', readonly: true },
           limits: { iops: 100 },
         },
-        { file: '/iso/debian.iso', bus: 'ide', cdrom: true },
+        { file: '/iso/debian.iso', bus: 'sata', cdrom: true },
+        { bus: 'sata', cdrom: true },
       ],
       nics: [
         {
@@ -81,8 +82,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/clock/timer',
       'domain/devices/disk/iotune/read_bytes_sec',
-      'domain/devices/disk/target: sata becomes ide',
-      'domain/devices/disk: it has no medium',
       'domain/devices/disk: a disk must be a file or a block device of this host',
       'domain/devices/controller',
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',

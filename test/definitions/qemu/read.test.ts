@@ -160,6 +160,33 @@ describe('each option', () => {
         ],
       },
     ],
+    [
+      '-device ich9-ahci,id=sata -drive if=none,id=a,file=a -device ide-hd,drive=a,bus=sata.2,serial=S,bootindex=1',
+      {
+        disks: [{ file: '/vms/a', bus: 'sata', addr: '2', serial: 'S', bootindex: 1 }],
+        devices: [{ type: 'ahci', name: 'sata', 'staggered-spin-up': false }],
+      },
+    ],
+    [
+      '-device ahci -device ide-cd,bus=ahci0.5,unit=0',
+      {
+        disks: [{ bus: 'sata', addr: '5', cdrom: true }],
+        devices: [{ type: 'ahci', name: 'ahci0', 'staggered-spin-up': false }],
+      },
+    ],
+    [
+      '-device ahci,id=a -device ich9-ahci,id=b,addr=7 -drive if=none,id=d,file=d -device ide-hd,drive=d,bus=b.0,rotation_rate=1',
+      {
+        devices: [
+          { type: 'ahci', name: 'a', 'staggered-spin-up': false },
+          { type: 'ahci', name: 'b', addr: '07.0', 'staggered-spin-up': false },
+          {
+            ...{ type: 'sata-hd', path: '/vms/d', readonly: false, cache: 'writeback' },
+            ...{ 'rotation-rate': 1, bus: 'b', addr: '0' },
+          },
+        ],
+      },
+    ],
     ['-drive file=c.iso,media=cdrom', { disks: [{ file: '/vms/c.iso', bus: 'ide', cdrom: true }] }],
     ['-drive file=a,if=virtio,aio=io_uring,discard=unmap,cache=writeback', { disks: [{ file: '/vms/a' }] }],
     [
@@ -658,12 +685,12 @@ describe('what a guest does not need is left out, and named', () => {
       ['shutdown=pause of -action reboot=shutdown: VMs that are off stay in the list'],
     ],
     [
-      '-device pcie-root-port,id=p -device qemu-xhci -device usb-tablet -device ich9-ahci,id=sata',
+      '-device pcie-root-port,id=p -device qemu-xhci -device usb-tablet -device piix3-ide,id=ide',
       [
         '-device pcie-root-port,id=p: vring creates bridges and controllers as devices need them',
         '-device qemu-xhci: this version has no USB, and the guest needs nothing attached to it',
         '-device usb-tablet: this version has no display, and no input devices for one',
-        '-device ich9-ahci,id=sata: vring creates bridges and controllers as devices need them',
+        '-device piix3-ide,id=ide: vring creates bridges and controllers as devices need them',
       ],
     ],
     [
@@ -736,7 +763,7 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ],
     [
       '-drive file=a,if=virtio,media=cdrom',
-      '-drive file=a,if=virtio,media=cdrom: disks[0].bus: a CD-ROM must be on bus ide or scsi',
+      '-drive file=a,if=virtio,media=cdrom: disks[0].bus: a CD-ROM must be on bus sata, ide or scsi',
     ],
     [
       '-drive file=a,if=virtio,serial=123456789012345678901',

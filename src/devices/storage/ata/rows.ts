@@ -71,6 +71,16 @@ const SATA: AtaBus = {
   definition: 'sata',
 };
 
+/** Their bus says where firmware finds them. */
+const IDE: AtaBus = {
+  ...{ bus: 'ide', word: 'ide', title: 'IDE', on: 'a cable of an IDE controller' },
+  qemu: { disk: ['ide-hd', 'ide-drive'], cd: ['ide-cd'] },
+  libvirt: ['ide'],
+  definition: 'ide',
+};
+
+export const ideHd = diskRow(IDE);
+export const ideCd = cdRow(IDE);
 export const sataHd = diskRow(SATA);
 export const sataCd = cdRow(SATA);
 
@@ -104,7 +114,7 @@ function diskRow(ata: AtaBus) {
     ...(ata.libvirt && { libvirt: { element: 'disk', models: ata.libvirt } }),
     prefix: ata.word === 'sata' ? 'sata' : 'hd',
     qemu: {
-      devices: ata.qemu?.disk ?? [type],
+      devices: ata.qemu?.disk ?? [],
       properties: {
         ...PROPERTIES,
         rotation_rate: 'rotation-rate',
@@ -164,7 +174,7 @@ function cdRow(ata: AtaBus) {
     backend: 'disk',
     definition: { key: 'disks', value: ata.definition, cdrom: true },
     prefix: 'cd',
-    qemu: { devices: ata.qemu?.cd ?? [type], properties: PROPERTIES },
+    qemu: { devices: ata.qemu?.cd ?? [], properties: PROPERTIES },
     config: options,
     queues: () => 1,
     create(services, options, name) {
