@@ -35,6 +35,8 @@ export type DeviceNetwork = {
   readonly queuePairs: number;
   /** Its frames may have a virtio_net_hdr in front. */
   readonly header: boolean;
+  /** The host's kernel is to carry them where it can. */
+  readonly vhost: boolean;
 };
 
 /** A row with the schema of its own options, in a table of any rows. */
@@ -177,6 +179,7 @@ export class DeviceTable {
       mac: typeof mac === 'string' ? mac : null,
       queuePairs: row.queuePairs?.(config) ?? 1,
       header: row.vnetHeader === true,
+      vhost: row.vhost?.(config) ?? false,
     };
   }
 

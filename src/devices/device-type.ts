@@ -67,6 +67,8 @@ export interface NicControl {
   /** Plugs its cable in, or out. */
   setLink(up: boolean): void;
   setLimits(limits: NetLimits): void;
+  /** Calls back when the card's facts may have changed by themselves: its network is gone, or another data path carries its frames. */
+  onChanged?(hook: () => void): Cancel;
 }
 
 /** A device of the host that is passed through. */
@@ -236,6 +238,8 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   queues?(options: z.output<Schema>): number;
   /** Of one with a network: how many pairs of queues it has; absent for one. */
   queuePairs?(options: z.output<Schema>): number;
+  /** Of one with a network: whether the host's kernel may carry its frames; absent: it cannot. */
+  vhost?(options: z.output<Schema>): boolean;
   /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };

@@ -1,4 +1,5 @@
 import {
+  type DataPath,
   type FramePort,
   type NetBackend,
   type NetOffloads,
@@ -93,6 +94,8 @@ export class FakeNetBackend implements NetBackend {
   gives = ALL_OFFLOADS;
   connected = true;
   onConnected: ((connected: boolean) => void) | null = null;
+  dataPath: DataPath = { kernel: false, why: null };
+  onDataPath: (() => void) | null = null;
   /** Queues that run now, by index. */
   readonly running = new Map<number, Running>();
   /** Queues that were asked to stop and have not yet, by index: each stops when it is called. */

@@ -220,6 +220,13 @@ export type NetQueueOptions = {
   readonly onBroken: (reason: string) => void;
 };
 
+/** Who carries the frames of a card: the host's kernel (vhost-net), or the machine's process. */
+export type DataPath = {
+  readonly kernel: boolean;
+  /** Why not the kernel, in a few words; null if there is nothing to say. */
+  readonly why: string | null;
+};
+
 /** The host's end of a network card. */
 export interface NetBackend {
   /** For facts on screens: `tap0`. */
@@ -248,6 +255,9 @@ export interface NetBackend {
   readonly connected: boolean;
   /** Called on the machine thread when `connected` changes. */
   onConnected: ((connected: boolean) => void) | null;
+  readonly dataPath: DataPath;
+  /** Called on the machine thread when `dataPath` may have changed. */
+  onDataPath: (() => void) | null;
   /** For a card whose model is TypeScript. A back end has queues or one port. */
   openPort(): FramePort;
   close(): void;

@@ -1,5 +1,5 @@
 import { macAddressOf, macBytes, macText } from '../backends/mac-address.ts';
-import { MAX_QUEUE_PAIRS, netFields } from '../backends/net.ts';
+import { type DataPath, MAX_QUEUE_PAIRS, type NetBackend, netFields } from '../backends/net.ts';
 import { netLimitsText } from '../backends/net-limits.ts';
 import { bootFields } from '../boot-device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
@@ -57,7 +57,7 @@ const options = (z: Zod) => {
       .boolean()
       .optional()
       .describe(
-        "with on, a warning: threads of the VM's process carry the frames, not the kernel's vhost-net",
+        "whether the host's kernel carries the frames of a TAP or macvtap interface (vhost-net); where it can if absent",
       ),
     'rx-queue-size': size('receive'),
     'tx-queue-size': size('transmit'),
@@ -82,10 +82,29 @@ function hubPorts(network: Options['network']): number {
   return network.type === 'hub' ? 1 + (network.networks?.length ?? 0) : 0;
 }
 
+/** `vhost-net`; `threads of the VM (its rates are limited, ...)` */
+function dataPathText({ kernel, why }: DataPath): string {
+  if (kernel) return 'vhost-net';
+  return why === null ? 'threads of the VM' : `threads of the VM (vhost-net: ${why})`;
+}
+
+/** Warns of each reason why the kernel does not carry the frames of a card that was to have that. */
+function unaskedPath(name: string, backend: NetBackend, warn: (text: string) => void): () => void {
+  const said = new Set<string>();
+  return () => {
+    const { kernel, why } = backend.dataPath;
+    const reason = why ?? `${backend.label} is no interface of the host`;
+    if (kernel || said.has(reason)) return;
+    said.add(reason);
+    warn(`${name}: threads of the VM carry its frames, not vhost-net: ${reason}`);
+  };
+}
+
 export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-net',
   title: 'virtio network card',
-  description: 'a card whose frames native threads carry between the guest and a network of the host',
+  description:
+    'a card whose frames the kernel or native threads carry between the guest and a network of the host',
   bus: 'pci',
   backend: 'net',
   vnetHeader: true,
@@ -117,12 +136,9 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
   // Each port of a hub that comes with a card counts like a queue.
   queues: given => 2 * pairsOf(given) + 1 + hubPorts(given.network),
   queuePairs: pairsOf,
+  vhost: ({ vhost }) => vhost !== false,
   create(services, options, name) {
     const { network, limits = {}, link, speed = null, duplex = null } = options;
-    if (options.vhost === true)
-      services.warn(
-        `${name}: its frames are carried by threads of this VM's process: vring has no vhost-net yet`,
-      );
     const backend = services.backends.open('net', { device: name, network });
     const pairs = Math.min(pairsOf(options), backend.queuePairs);
     const known = backend.mtu === DEFAULT_MTU ? null : backend.mtu;
@@ -145,6 +161,13 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
     );
     const device = new VirtioPci(net, services);
     addNetworkRom(device.function, services, options, IPXE);
+    const warnOnce = unaskedPath(name, backend, services.warn.bind(services));
+    if (options.vhost === true) warnOnce();
+    const hooks = new Set<() => void>();
+    net.onFactsChanged = () => {
+      if (options.vhost === true) warnOnce();
+      for (const hook of hooks) hook();
+    };
     return {
       device,
       pci: device.function,
@@ -153,7 +176,14 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
         ...{ node: 'ethernet', below: '/ethernet-phy@0' },
       },
       capabilities: {
-        nic: { setLink: up => net.setLink(up), setLimits: wanted => net.setLimits(wanted) },
+        nic: {
+          setLink: up => net.setLink(up),
+          setLimits: wanted => net.setLimits(wanted),
+          onChanged: hook => {
+            hooks.add(hook);
+            return () => hooks.delete(hook);
+          },
+        },
       },
       get facts() {
         return [
@@ -166,6 +196,7 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
           },
           { label: 'MTU', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
           { label: 'queues', value: pairs },
+          { label: 'data path', value: dataPathText(backend.dataPath) },
           { label: 'checksum offload', value: (features & NET_FEATURE.checksum) !== 0n },
           { label: 'segmentation offload', value: (features & NET_FEATURE.hostTso4) !== 0n },
           { label: 'limits', value: netLimitsText(net.limits) },

@@ -49,6 +49,8 @@ export class VirtioNet implements VirtioDevice, NetControl {
   readonly transportFeatures: bigint;
   readonly configSize = NetConfig.size;
   onConfigChanged: (() => void) | null = null;
+  /** Called when what its facts say may have changed by itself. */
+  onFactsChanged: (() => void) | null = null;
   readonly #backend: NetBackend;
   readonly #services: ModelQueueServices;
   readonly #config: NetConfig;
@@ -89,8 +91,10 @@ export class VirtioNet implements VirtioDevice, NetControl {
     this.#reset();
     this.setLink(options.link);
     this.setLimits(options.limits);
+    backend.onDataPath = () => this.onFactsChanged?.();
     backend.onConnected = connected => {
       this.#linkChanged();
+      this.onFactsChanged?.();
       if (!connected)
         services.warn(
           `${this.name} has lost its network (${backend.label}), whose other end is gone: attach another card, or start the VM again`,

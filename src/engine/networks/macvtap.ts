@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import type { NetOptions } from '../../devices/backends/net.ts';
 import { exists, indexOf, mtuOf } from '../../vmm/backends/net/interface.ts';
 import { NetworkError } from '../../vmm/backends/net/network-error.ts';
+import { withVhost } from '../../vmm/backends/net/open-vhost.ts';
 import { openMacvtapQueue } from '../../vmm/backends/net/tap.ts';
 import type { Wire } from '../../vmm/backends/net/wire.ts';
 import type { WireUser } from '../../vmm/backends/net/wire-user.ts';
@@ -42,7 +43,8 @@ export async function openMacvtap({ interface: lower, mode }: MacvtapOptions, us
     for (let queue = 0; queue < queuePairs; queue++)
       fds.push(openMacvtapQueue(node, name, header, queuePairs));
     const label = `${lower} (macvtap ${name})`;
-    return { fds, header: header ? 'virtio' : 'none', mtu: mtuOf(name), label, interface: name };
+    const wire: Wire = { fds, header: header ? 'virtio' : 'none', mtu: mtuOf(name), label, interface: name };
+    return withVhost(wire, 'macvtap', user.vhost);
   } catch (error) {
     for (const fd of fds) libc.close(fd);
     await removeMacvtap(name);

@@ -20,7 +20,7 @@ export async function openHub(
     for (const fd of [card, port]) setNonblocking(fd);
     // Of bare frames, so that each port takes those of the others.
     for (const network of networks)
-      opened.push(await open(network, { ...user, header: false, queuePairs: 1 }));
+      opened.push(await open(network, { ...user, header: false, queuePairs: 1, vhost: false }));
     const ports = opened.flatMap(({ fds: [fd], label }) => (fd === undefined ? [] : [{ label, fd }]));
     const labels = opened.map(({ label }) => label);
     const [first] = opened.filter(({ interface: name }) => name !== undefined);

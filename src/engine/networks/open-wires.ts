@@ -30,9 +30,9 @@ export async function openWires(
       if (char !== null) opened.push({ device: config.name!, wire: charWire(char) });
       const network = deviceTable.network(config);
       if (network === null) continue;
-      const { options, mac, queuePairs, header } = network;
+      const { options, ...card } = network;
       const device = config.name!;
-      const wire = await openWire(options, { vm, device, mac, queuePairs, header }, networks);
+      const wire = await openWire(options, { vm, device, ...card }, networks);
       opened.push({ device, wire });
     }
     const count = opened.flatMap(({ wire }) => wireFds(wire)).length;

@@ -38,6 +38,8 @@ import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import { MachineHostDevices } from '../vfio/machine-host-devices.ts';
+import { nativeLogs } from '../vhost/native-log.ts';
+import { VhostMemory } from '../vhost/vhost-memory.ts';
 import type { Buses } from './answer-exit.ts';
 import type { FirmwareBoot, MachineConfig } from './config.ts';
 import { loadDeviceModules } from './device-modules.ts';
@@ -76,7 +78,8 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   // First: adding memory slots takes less than half the time before there are interrupt controllers.
   const slots = new KvmSlots(vm, kvm.capability('NR_MEMSLOTS'));
   const shadow = firmware ? SHADOW_ROM : SHADOW_RAM;
-  const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), shadow, bus });
+  const vhost = new VhostMemory(nativeLogs(native));
+  const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), vhost, shadow, bus });
   const { space } = memory;
   const flash = config.boot.kind === 'firmware' ? addFirmware(config.boot, files, memory, base) : null;
   setUpVm(vm);
@@ -94,7 +97,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   });
   hostDevices.give(base.hostDevices ?? []);
   const services = machineServices(base, {
-    ...{ vm, memory, interrupts, queues, clock, hostDevices },
+    ...{ vm, memory, vhost, interrupts, queues, clock, hostDevices },
     firmware:
       config.boot.kind === 'firmware' ? { bootsFrom: [...config.boot.order, ...config.boot.once] } : null,
   });

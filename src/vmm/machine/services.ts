@@ -18,6 +18,7 @@ import type { MachineMemory } from '../memory/machine-memory.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
+import type { VhostMemory } from '../vhost/vhost-memory.ts';
 import type { ConsolePorts } from './console-ports.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
@@ -46,6 +47,7 @@ type Base = MachineHost & {
 type Parts = {
   readonly vm: VmFd;
   readonly memory: MachineMemory;
+  readonly vhost: VhostMemory;
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
@@ -56,7 +58,7 @@ type Parts = {
 /** The services that a machine offers its devices. */
 export function machineServices(
   base: Base,
-  { vm, memory, interrupts, queues, clock, hostDevices, firmware }: Parts,
+  { vm, memory, vhost, interrupts, queues, clock, hostDevices, firmware }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native) };
@@ -102,7 +104,16 @@ export function machineServices(
       },
       net: ({ device }) => {
         const { wire, owner } = files.openWire(device);
-        return new WireBackend(device, wire, { queues, native, owner, hubs, events: loop, clock });
+        const forKernel = { memory: vhost, guest: memory.space.memory };
+        return new WireBackend(device, wire, {
+          queues,
+          native,
+          owner,
+          hubs,
+          events: loop,
+          clock,
+          vhost: forKernel,
+        });
       },
       char: request =>
         openChar(request, {

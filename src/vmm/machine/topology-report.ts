@@ -17,7 +17,7 @@ export type ReportedDevices = {
   readonly pluggingIn: readonly string[];
 };
 
-type Changing = Pick<HostDeviceControl, 'onChanged'>;
+type Changing = Partial<Pick<HostDeviceControl, 'onChanged'>>;
 
 export type TopologyParts = {
   readonly blocks: CounterBlocks;
@@ -35,7 +35,7 @@ export class TopologyReport {
   #pinning: readonly number[] = [];
   #hotPlug: ReportedDevices | null = null;
   #isDue = false;
-  /** What changes by itself, and is reported then: host devices, and drives that the guest opens. */
+  /** What changes by itself, and is reported then: host devices, drives that the guest opens, cards that lose their network. */
   readonly #watched = new WeakSet<Changing>();
   #deviceIsDue = false;
 
@@ -59,6 +59,7 @@ export class TopologyReport {
       this.#watch(capabilities?.disk?.drive);
       this.#watch(capabilities?.balloon);
       this.#watch(capabilities?.keyboard);
+      this.#watch(capabilities?.nic);
     }
     const { blocks, consoles, report } = this.#parts;
     const { labels, pluggingIn } = this.#hotPlug!;
@@ -85,7 +86,7 @@ export class TopologyReport {
 
   /** The guest moves BARs and connects interrupts many times in a row. */
   #watch(device: Changing | null | undefined): void {
-    if (!device || this.#watched.has(device)) return;
+    if (!device?.onChanged || this.#watched.has(device)) return;
     this.#watched.add(device);
     device.onChanged(() => {
       if (this.#deviceIsDue) return;

@@ -1,5 +1,6 @@
 import type { BusOptions } from '../../devices/bus.ts';
 import type { HostBlock } from '../../devices/host-block.ts';
+import type { VhostMemory } from '../vhost/vhost-memory.ts';
 import { AddressSpace } from './address-space.ts';
 import { DirtyLog } from './dirty-log.ts';
 import type { GuestRam } from './guest-ram.ts';
@@ -21,15 +22,24 @@ export type MachineMemoryOptions = {
   readonly slots: KvmSlots;
   /** Absent if there are no queue threads. */
   readonly queues?: QueueMemory;
+  /** Absent if the kernel serves no queues. */
+  readonly vhost?: VhostMemory;
   /** What is from 768 KiB to 1 MiB at power-on. */
   readonly shadow: ShadowMode;
   readonly bus: BusOptions;
 };
 
 /** The address space of a machine with its RAM in it: all but the window of a VGA adapter. */
-export function machineMemory({ ram, slots, queues, shadow, bus }: MachineMemoryOptions): MachineMemory {
+export function machineMemory({
+  ram,
+  slots,
+  queues,
+  vhost,
+  shadow,
+  bus,
+}: MachineMemoryOptions): MachineMemory {
   const space = new AddressSpace({ ...bus, ram: ram.blocks });
-  const followers = queues === undefined ? [slots] : [slots, queues];
+  const followers = [slots, queues, vhost].filter(each => each !== undefined);
   for (const follower of followers) space.listen(follower);
   return space.batch(() => {
     const [low, ...others] = ram.blocks;

@@ -21,7 +21,14 @@ import { dhcp } from '../../support/raw-dhcp.ts';
 import { RawGuest } from '../../support/raw-guest.ts';
 import { RawWire } from '../../support/raw-wire.ts';
 
-const USER = { vm: 'web', device: 'net0', mac: '52:54:00:12:34:56', queuePairs: 1, header: false };
+const USER = {
+  vm: 'web',
+  device: 'net0',
+  mac: '52:54:00:12:34:56',
+  queuePairs: 1,
+  header: false,
+  vhost: false,
+};
 const root = new HostRoot('/');
 const notes: string[] = [];
 let networks: HostNetworks;

@@ -23,6 +23,8 @@ import { QueueMemory } from '../../../src/vmm/memory/queue-memory.ts';
 import { SHADOW_RAM } from '../../../src/vmm/memory/shadow.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
+import { nativeLogs } from '../../../src/vmm/vhost/native-log.ts';
+import { VhostMemory } from '../../../src/vmm/vhost/vhost-memory.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { holdings } from '../../support/holdings.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -100,6 +102,7 @@ function rig() {
   };
   const parts = {
     ...{ vm, memory, interrupts },
+    vhost: new VhostMemory(nativeLogs(native)),
     queues: new QueueThreads(native),
     clock: new MachineClock(loop),
     hostDevices: { open: never },

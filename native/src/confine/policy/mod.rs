@@ -11,18 +11,20 @@ const ANY: u32 = u32::MAX;
 /// Calls from this number on (Linux 5.17) that have no rule are newer than what vring was written for.
 pub const UNKNOWN_FROM: i64 = 450;
 
-/// Types of ioctls (linux/ioctl.h), the second byte of a request: everything about KVM, VFIO and vhost.
-const IOCTL_TYPES: [u32; 3] = [0xae, 0x3b, 0xaf];
+/// Types of ioctls (linux/ioctl.h), the second byte of a request: everything about KVM and VFIO.
+const IOCTL_TYPES: [u32; 2] = [0xae, 0x3b];
 
 /// Requests of other types: FIONBIO, FIOCLEX, FIONCLEX and FIONREAD, TCGETS (isatty); of taps TUNSETOFFLOAD,
-/// TUNSETVNETHDRSZ, TUNSETQUEUE and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE, for snapshots.
-const IOCTLS: [u32; 13] = [
+/// TUNSETTXFILTER, TUNSETVNETHDRSZ, TUNSETQUEUE and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE,
+/// for snapshots.
+const IOCTLS: [u32; 14] = [
     0x5421,
     0x5451,
     0x5450,
     0x541b,
     0x5401,
     0x4004_54d0,
+    0x4004_54d1,
     0x4004_54d8,
     0x4004_54d9,
     0x4004_54dc,
@@ -30,6 +32,25 @@ const IOCTLS: [u32; 13] = [
     0x1277,
     0x127f,
     0x4004_9409,
+];
+
+/// Of /dev/vhost-net (src/vmm/vhost/ioctls.ts), in its order: features, owner, memory and log; size, addresses and position of a
+/// queue, and its eventfds; the interface.
+const VHOST_IOCTLS: [u32; 14] = [
+    0x8008_af00,
+    0x4008_af00,
+    0xaf01,
+    0xaf02,
+    0x4008_af03,
+    0x4008_af04,
+    0x4008_af10,
+    0x4028_af11,
+    0x4008_af12,
+    0xc008_af12,
+    0x4008_af20,
+    0x4008_af21,
+    0x4008_af22,
+    0x4008_af30,
 ];
 
 /// Not F_SETOWN, F_SETSIG, F_SETLEASE and F_NOTIFY, which send signals.
@@ -155,7 +176,8 @@ pub fn rules(pid: i32, files: bool) -> Vec<(i64, Rule)> {
 
 fn ioctls() -> Rule {
     let types = IOCTL_TYPES.iter().map(|kind| vec![bits(1, 0xff00, kind << 8)]);
-    let requests = IOCTLS.iter().map(|&request| vec![bits(1, ANY, request)]);
+    let known = IOCTLS.iter().chain(&VHOST_IOCTLS);
+    let requests = known.map(|&request| vec![bits(1, ANY, request)]);
     any_of(types.chain(requests).collect(), Action::Fail(ENOTTY))
 }
 

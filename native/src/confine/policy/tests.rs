@@ -76,6 +76,10 @@ fn ioctls_are_those_of_kvm_and_what_is_open() {
     assert_eq!(answer(SYS_ioctl, &[5, kvm_run]), ALLOW);
     assert_eq!(answer(SYS_ioctl, &[5, 0xc008_ae05]), ALLOW);
     assert_eq!(answer(SYS_ioctl, &[5, fionbio]), ALLOW);
+    let [vhost_set_owner, vhost_get_vring_base, vhost_get_vring_endian] = [0xaf01, 0xc008_af12, 0x4008_af14];
+    assert_eq!(answer(SYS_ioctl, &[5, vhost_set_owner]), ALLOW);
+    assert_eq!(answer(SYS_ioctl, &[5, vhost_get_vring_base]), ALLOW);
+    assert_eq!(answer(SYS_ioctl, &[5, vhost_get_vring_endian]), errno(ENOTTY));
     assert_eq!(answer(SYS_ioctl, &[0, tiocsti]), errno(ENOTTY));
     // The kernel takes the low half of the request.
     assert_eq!(answer(SYS_ioctl, &[0, 0xae80_0000_0000 | tiocsti]), errno(ENOTTY));

@@ -15,6 +15,7 @@ import {
   mtuOf,
 } from './interface.ts';
 import { NetworkError } from './network-error.ts';
+import { withVhost } from './open-vhost.ts';
 import type { Wire } from './wire.ts';
 import type { WireUser } from './wire-user.ts';
 
@@ -44,13 +45,17 @@ export async function openTap(options: TapOptions, user: WireUser): Promise<Wire
       : openInterface(ifname ?? null, options.queues ?? user.queuePairs, user.header);
   try {
     const name = wire.interface;
-    if (name === undefined) return wire;
+    if (name === undefined) return withVhost(wire, 'tap', user.vhost);
     if (br !== undefined) attachToBridge(name, br);
     if (script !== undefined) await runScript(script, name);
     const isReady = options.fds !== undefined || wire.existed;
     if (!isReady && script === undefined) bringUp(name);
     const label = br === undefined ? name : `${br} (tap ${name})`;
-    return { fds: wire.fds, header: wire.header, mtu: mtuOf(name), label, interface: name };
+    return withVhost(
+      { fds: wire.fds, header: wire.header, mtu: mtuOf(name), label, interface: name },
+      'tap',
+      user.vhost,
+    );
   } catch (error) {
     for (const fd of wire.fds) libc.close(fd);
     throw error;

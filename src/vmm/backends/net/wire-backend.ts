@@ -1,4 +1,5 @@
 import {
+  type DataPath,
   type FramePort,
   type NetBackend,
   type NetOffloads,
@@ -8,14 +9,16 @@ import {
 } from '../../../devices/backends/net.ts';
 import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
 import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
-import type { RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
+import type { QueueProgress, RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { eventfd, SystemError } from '../../native/libc.ts';
 import type { NativeVm } from '../../native/native.ts';
 import { NativeWire } from '../../native/native-wire.ts';
 import type { QueueThreads } from '../../native/queue-threads.ts';
 import type { ResourceOwner } from '../../native/resource-owner.ts';
+import { CardQueue } from './card-queue.ts';
 import type { MachineHubs } from './machine-hubs.ts';
 import { setTapOffloads, setTapQueue, tapOffloads } from './tap-offloads.ts';
+import { type VhostParts, VhostPath } from './vhost-path.ts';
 import { type Wire, wireFds } from './wire.ts';
 import { type FdEvents, WirePort } from './wire-port.ts';
 
@@ -27,12 +30,13 @@ export type WireParts = {
   readonly queues: QueueThreads;
   readonly native: NativeVm;
   readonly owner: ResourceOwner;
-  readonly events: EventLoop & FdEvents;
+  readonly events: EventLoop & FdEvents & Pick<Clock, 'now' | 'at'>;
   readonly clock: Pick<Clock, 'now' | 'at'>;
   readonly hubs: MachineHubs;
+  readonly vhost: Pick<VhostParts, 'memory' | 'guest' | 'open'>;
 };
 
-/** The network of a card. Its queues are served by native threads. */
+/** The network of a card. Its queues are served by the kernel where it can (vhost-net), and else by native threads. */
 export class WireBackend implements NetBackend {
   readonly label: string;
   readonly interface: string | null;
@@ -41,16 +45,24 @@ export class WireBackend implements NetBackend {
   readonly takes: NetOffloads;
   readonly gives: NetOffloads;
   onConnected: ((connected: boolean) => void) | null = null;
+  onDataPath: (() => void) | null = null;
   readonly #wire: Wire;
   readonly #parts: WireParts;
   readonly #native: NativeWire;
   readonly #noticeFd: number;
   readonly #unwatch: Cancel;
   readonly #leaveHub: () => void;
+  readonly #vhost: VhostPath | null;
+  /** Queues that run, or ran. */
+  readonly #queues = new Set<CardQueue>();
   #port: WirePort | null = null;
   #link = true;
   #limits: NetLimits = {};
   #pairs = 1;
+  #filter: ReceiveFilter | null = null;
+  /** Why the kernel does not serve a queue that runs; null: it would, or none runs. */
+  #withoutVhost: string | null = null;
+  #isGone = false;
 
   /** @param device the card's name */
   constructor(device: string, wire: Wire, parts: WireParts) {
@@ -68,6 +80,7 @@ export class WireBackend implements NetBackend {
     this.#noticeFd = native.ownFd(eventfd());
     this.#native = new NativeWire(native.handle, wire.fds, hasHeader, this.#noticeFd);
     this.#unwatch = events.watch(this.#noticeFd, () => this.onConnected?.(this.connected));
+    this.#vhost = this.#openVhost();
     this.setPairs(1);
     this.#leaveHub = wire.hub === undefined ? () => {} : hubs.attach(device, wire.hub);
   }
@@ -99,16 +112,21 @@ export class WireBackend implements NetBackend {
 
   setFilter(filter: ReceiveFilter): void {
     this.#native.setFilter(filter);
+    this.#vhost?.setFilter(filter);
+    this.#reconsider(() => {
+      this.#filter = filter;
+    });
   }
 
   setLink(up: boolean): void {
-    this.#link = up;
+    this.#reconsider(() => {
+      this.#link = up;
+    });
     this.#native.set(up, this.#pairs);
     this.#port?.setLink(up);
   }
 
   setLimits(limits: NetLimits): void {
-    this.#limits = limits;
     this.#port?.setLimits(limits);
     for (const direction of DIRECTIONS) {
       const {
@@ -124,10 +142,20 @@ export class WireBackend implements NetBackend {
         bytesBurst: bpsBurst,
       });
     }
+    this.#reconsider(() => {
+      this.#limits = limits;
+    });
   }
 
   get connected(): boolean {
-    return this.#native.isConnected && (this.#port?.connected ?? true);
+    return !this.#isGone && this.#native.isConnected && (this.#port?.connected ?? true);
+  }
+
+  get dataPath(): DataPath {
+    const { withoutVhost } = this.#wire;
+    if (this.#vhost === null) return { kernel: false, why: withoutVhost ?? null };
+    const why = this.#refusal ?? this.#withoutVhost;
+    return { kernel: why === null, why };
   }
 
   openPort(): FramePort {
@@ -144,11 +172,69 @@ export class WireBackend implements NetBackend {
     this.#unwatch();
     this.#leaveHub();
     this.#native.close();
+    this.#vhost?.close();
     native.closeFd(this.#noticeFd);
     for (const fd of wireFds(this.#wire)) owner.closeFd(fd);
   }
 
-  #start(
+  #openVhost(): VhostPath | null {
+    const wire = this.#wire;
+    if (wire.vhost === undefined) return null;
+    const { native, events, vhost } = this.#parts;
+    return new VhostPath(
+      { ...wire, vhost: wire.vhost },
+      { native, events, ...vhost },
+      {
+        onRefused: () => this.#switchQueues(),
+        onGone: () => {
+          if (this.#isGone) return;
+          this.#isGone = true;
+          this.onConnected?.(false);
+        },
+      },
+    );
+  }
+
+  get #refusal(): string | null {
+    const settings = { link: this.#link, limits: this.#limits, filter: this.#filter };
+    return this.#vhost?.refusal(settings) ?? null;
+  }
+
+  /** Makes a change after which others may have to serve the queues. */
+  #reconsider(change: () => void): void {
+    const before = this.#refusal;
+    change();
+    const now = this.#refusal;
+    if (before === now) return;
+    if ((before === null) !== (now === null)) this.#switchQueues();
+    else this.onDataPath?.();
+  }
+
+  #switchQueues(): void {
+    for (const queue of this.#queues) queue.restart();
+    this.onDataPath?.();
+  }
+
+  #start(queue: VirtioQueue, options: NetQueueOptions, transmits: boolean): RunningQueue {
+    const start = (progress: QueueProgress) => {
+      const now = { ...queue, progress };
+      return this.#startInKernel(now, options, transmits) ?? this.#startThread(now, options, transmits);
+    };
+    const card: CardQueue = new CardQueue(queue.progress, start, options.onBroken, () =>
+      this.#queues.delete(card),
+    );
+    this.#queues.add(card);
+    return card;
+  }
+
+  #startInKernel(queue: VirtioQueue, options: NetQueueOptions, transmits: boolean): RunningQueue | null {
+    if (this.#vhost === null || this.#refusal !== null) return null;
+    this.#withoutVhost = this.#vhost.missing(options.features, queue.progress);
+    this.onDataPath?.();
+    return this.#withoutVhost === null ? this.#vhost.start(queue, options, transmits) : null;
+  }
+
+  #startThread(
     queue: VirtioQueue,
     { features, pair, onBroken }: NetQueueOptions,
     transmits: boolean,

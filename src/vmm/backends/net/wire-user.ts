@@ -9,4 +9,6 @@ export type WireUser = {
   readonly queuePairs: number;
   /** It takes frames with a virtio_net_hdr in front. */
   readonly header: boolean;
+  /** The host's kernel is to carry the frames where it can (vhost-net). */
+  readonly vhost: boolean;
 };

@@ -19,6 +19,10 @@ export type Wire = {
   readonly label: string;
   /** The interface on the host, whose counters and link the host knows; absent for none. */
   readonly interface?: string | undefined;
+  /** The kernel can carry its frames: /dev/vhost-net, once for each queue pair, and the counters of the interface (interface-traffic.ts). */
+  readonly vhost?: { readonly devices: readonly number[]; readonly counters: readonly number[] } | undefined;
+  /** Of an interface: why the kernel cannot do that, in a few words. */
+  readonly withoutVhost?: string | undefined;
   /** The hub of the machine that is at the other end, with the ports that come with this card, its own first. */
   readonly hub?: WireHub<HubPort & { readonly fd: number }> | undefined;
   /** It is no network, but what a character device is connected to. */
@@ -29,9 +33,10 @@ export type HubPort = { readonly label: string };
 export type WireHub<Port extends HubPort> = { readonly number: number; readonly ports: readonly Port[] };
 
 /** A wire without its fds: what a message says of one whose fds come with it, in the order of `wireFds`. */
-export type WireFacts = Omit<Wire, 'fds' | 'hub'> & {
+export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'hub'> & {
   /** How many there are. */
   readonly fds: number;
+  readonly vhost?: { readonly devices: number; readonly counters: number } | undefined;
   readonly hub?: WireHub<HubPort> | undefined;
 };
 
@@ -39,25 +44,39 @@ export type WireFacts = Omit<Wire, 'fds' | 'hub'> & {
 export const MAX_WIRE_FDS = 256;
 
 /** All fds of a wire. */
-export function wireFds({ fds, hub }: Wire): readonly number[] {
-  return hub === undefined ? fds : [...fds, ...hub.ports.map(({ fd }) => fd)];
+export function wireFds({ fds, vhost, hub }: Wire): readonly number[] {
+  return [
+    ...fds,
+    ...(vhost?.devices ?? []),
+    ...(vhost?.counters ?? []),
+    ...(hub?.ports ?? []).map(({ fd }) => fd),
+  ];
 }
 
-export function wireFacts({ fds, hub, ...facts }: Wire): WireFacts {
-  const bare = { ...facts, fds: fds.length };
-  if (hub === undefined) return bare;
-  return { ...bare, hub: { number: hub.number, ports: hub.ports.map(({ label }) => ({ label })) } };
+export function wireFacts({ fds, vhost, hub, ...facts }: Wire): WireFacts {
+  return {
+    ...facts,
+    fds: fds.length,
+    ...(vhost && { vhost: { devices: vhost.devices.length, counters: vhost.counters.length } }),
+    ...(hub && { hub: { number: hub.number, ports: hub.ports.map(({ label }) => ({ label })) } }),
+  };
 }
 
 /** How many fds come with it. */
-export function wireFdCount({ fds, hub }: WireFacts): number {
-  return fds + (hub?.ports.length ?? 0);
+export function wireFdCount({ fds, vhost, hub }: WireFacts): number {
+  return fds + (vhost?.devices ?? 0) + (vhost?.counters ?? 0) + (hub?.ports.length ?? 0);
 }
 
 /** The wire of these facts. @param fds as many as `wireFdCount` says */
-export function wireOf({ fds: count, hub, ...facts }: WireFacts, fds: readonly number[]): Wire {
-  const wire = { ...facts, fds: fds.slice(0, count) };
-  if (hub === undefined) return wire;
-  const ports = hub.ports.map((port, index) => ({ ...port, fd: fds[count + index]! }));
-  return { ...wire, hub: { number: hub.number, ports } };
+export function wireOf({ fds: count, vhost, hub, ...facts }: WireFacts, fds: readonly number[]): Wire {
+  const left = [...fds];
+  const next = (length: number) => left.splice(0, length);
+  return {
+    ...facts,
+    fds: next(count),
+    ...(vhost && { vhost: { devices: next(vhost.devices), counters: next(vhost.counters) } }),
+    ...(hub && {
+      hub: { number: hub.number, ports: hub.ports.map(port => ({ ...port, fd: next(1)[0]! })) },
+    }),
+  };
 }

@@ -86,6 +86,13 @@ const wire: z.ZodMiniType<GivenWireFacts> = z.object({
     mtu: z.optional(count.check(z.maximum(0xffff))),
     label: text(200),
     interface: z.optional(text(64)),
+    vhost: z.optional(
+      z.object({
+        devices: count.check(z.maximum(MAX_WIRE_FDS)),
+        counters: count.check(z.maximum(MAX_WIRE_FDS)),
+      }),
+    ),
+    withoutVhost: z.optional(text(300)),
     hub: z.optional(
       z.object({
         number: count,

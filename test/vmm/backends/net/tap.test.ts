@@ -8,7 +8,7 @@ import * as libc from '../../../../src/vmm/native/libc.ts';
 import { enterOwnNetwork, ip } from '../../../support/own-network.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
-const USER: WireUser = { vm: 'web', device: 'net0', mac: null, queuePairs: 1, header: true };
+const USER: WireUser = { vm: 'web', device: 'net0', mac: null, queuePairs: 1, header: true, vhost: true };
 const folder = temporaryFolder();
 const wires: Wire[] = [];
 
