@@ -183,6 +183,11 @@ export class DeviceTable {
     };
   }
 
+  /** The file of an entry's expansion ROM; null without one, or for one that the device finds itself. */
+  romFile({ romfile }: DeviceConfig): string | null {
+    return typeof romfile === 'string' && romfile !== '' ? romfile : null;
+  }
+
   /** What an entry's character device is connected to, checked or not; null without one. */
   chardev({ type, chardev }: DeviceConfig): CharOptions | null {
     if (this.find(type)?.backend !== 'char' || chardev === undefined) return null;

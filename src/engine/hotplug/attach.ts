@@ -5,6 +5,7 @@ import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { wireFacts, wireFds } from '../../vmm/backends/net/wire.ts';
 import { MAX_DEVICES, type MachineConfig } from '../../vmm/machine/config.ts';
 import type { PluggedIn } from '../../vmm/machine/messages.ts';
+import { openSmallFile } from '../../vmm/machine/small-file.ts';
 import { allowLocking } from '../host-devices/memlock.ts';
 import { closeWires, hostDevicesOf, type OpenedHostDevice, type OpenedWire } from '../machines/machine.ts';
 import { parsePluggedIn } from '../machines/machine-messages.ts';
@@ -74,10 +75,13 @@ async function openAndPlug(
   const options = deviceTable.disk(config);
   const disk = options === null ? null : await openDiskFor(options);
   let wires: readonly OpenedWire[] = [];
+  let rom: number | null = null;
   let taken: TakenOfHost | null = null;
   let isAttached = false;
   try {
     wires = await openWires(vm.name, [{ ...config, name }], networks);
+    const romFile = deviceTable.romFile(config);
+    if (romFile !== null) rom = openSmallFile(romFile);
     taken = await take(config);
     const { message, fds } = hostDevicesOf(taken.opened);
     const { pid, memoryBytes } = vm.info;
@@ -87,8 +91,10 @@ async function openAndPlug(
       ...{ config, name, ...message },
       ...(disk && { disk: disk.facts }),
       ...(opened && { wire: wireFacts(opened.wire) }),
+      ...(romFile !== null && { rom: romFile }),
     };
-    const allFds = [...fds, ...(disk?.fds ?? []), ...(opened ? wireFds(opened.wire) : [])];
+    const ofNetwork = opened ? wireFds(opened.wire) : [];
+    const allFds = [...fds, ...(disk?.fds ?? []), ...ofNetwork, ...(rom === null ? [] : [rom])];
     const answer = await vm.commandWithFds('plug', given, allFds);
     const plugged = parsePluggedIn(answer);
     isAttached = true;
@@ -96,6 +102,7 @@ async function openAndPlug(
   } finally {
     for (const fd of disk?.fds ?? []) closeSync(fd);
     closeWires(wires);
+    if (rom !== null) closeSync(rom);
     await taken?.settled(isAttached);
   }
 }

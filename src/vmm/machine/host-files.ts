@@ -10,6 +10,7 @@ import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../bo
 import { close, duplicate, pwrite } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import type { BootConfig, FirmwareBoot } from './config.ts';
+import { readOpenFile, readSmallFile } from './small-file.ts';
 
 /** A disk that a machine has open; its fds are the machine's. */
 export type HeldDisk = DiskOptions & OpenDisk;
@@ -37,6 +38,8 @@ export class HostFiles {
   readonly #wires: GivenWire[] = [];
   /** Networks that no device has taken yet. Its manager opens them all: a machine's process is not in the host's network. */
   #givenWires: GivenWire[] = [];
+  /** A small file of the device that is being plugged in, which its manager has opened: the process has no files any more. */
+  #smallFile: { readonly path: string; readonly fd: number } | null = null;
   /** The disk of the device that is being plugged in, which its manager has opened. */
   #plugged: HeldDisk | null = null;
 
@@ -59,6 +62,22 @@ export class HostFiles {
       this.#plugged = null;
       if (left !== null) for (const fd of fdsOf(left)) close(fd);
     };
+  }
+
+  /** The next device to be created reads this file, whose fd is then this object's. @returns closes it */
+  giveFile(path: string, fd: number): () => void {
+    this.#smallFile = { path, fd };
+    return () => {
+      this.#smallFile = null;
+      close(fd);
+    };
+  }
+
+  /** Reads a whole file of at most `limit` bytes. @throws an error for the user */
+  readFile(path: string, limit: number): Uint8Array {
+    const given = this.#smallFile;
+    if (given === null || given.path !== path) return readSmallFile(path, limit);
+    return readOpenFile(given.fd, path, limit);
   }
 
   /** Opens and locks a disk. @returns it, with the owner that its fd is to be given to. @throws DiskError */

@@ -107,7 +107,7 @@ export type MachineCommands = {
     readonly result: null;
   };
   /**
-   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then those of `disk`, then those of `wire`. Of one that
+   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then those of `disk`, then those of `wire`, then that of `rom`. Of one that
    * fails nothing is left.
    */
   plug: { readonly arguments: PlugArguments; readonly result: PluggedIn };
@@ -176,6 +176,8 @@ export type PlugArguments = {
   readonly disk?: DiskFacts;
   /** Its network, which the manager has opened. */
   readonly wire?: WireFacts;
+  /** The path of its ROM, which the manager has opened. */
+  readonly rom?: string;
 };
 
 /** Where a device has been plugged in. */

@@ -23,7 +23,6 @@ import type { ConsolePorts } from './console-ports.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineClock } from './machine-clock.ts';
-import { readSmallFile } from './small-file.ts';
 
 /** Callbacks for what the guest does to its machine. */
 export type MachineHost = {
@@ -94,7 +93,7 @@ export function machineServices(
     entropy: new HostEntropy(native, queues),
     scsi: new HostScsi({ native, queues, events: loop }),
     discards: new RamDiscards({ ram: memory.ram, native, queues }),
-    readFile: readSmallFile,
+    readFile: (path, limit) => files.readFile(path, limit),
     firmware,
     hostDevices,
     backends: machineBackends({

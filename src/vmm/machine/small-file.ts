@@ -1,29 +1,38 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 
-/** Reads a whole file of at most `limit` bytes. @throws an error for the user */
-export function readSmallFile(path: string, limit: number): Uint8Array {
-  let fd: number;
+/** Opens a file to read all of it. The fd is the caller's. @throws an error for the user */
+export function openSmallFile(path: string): number {
   try {
-    // Non-blocking: opening a named pipe without a writer would block the machine thread forever.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    // Non-blocking: opening a named pipe without a writer would block the thread forever.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const { errno, message } = error as NodeJS.ErrnoException;
     throw new Error(`cannot open ${path}: ${errno === undefined ? message : getSystemErrorMessage(errno)}`);
   }
+}
+
+/** Reads a whole file of at most `limit` bytes. @throws an error for the user */
+export function readSmallFile(path: string, limit: number): Uint8Array {
+  const fd = openSmallFile(path);
   try {
-    const status = fstatSync(fd);
-    if (!status.isFile()) throw new Error(`${path} is not a regular file: give the path of one`);
-    if (status.size > limit) throw new Error(`${path} has ${status.size} bytes, and may have ${limit}`);
-    const bytes = new Uint8Array(status.size);
-    let done = 0;
-    while (done < bytes.length) {
-      const count = readSync(fd, bytes, done, bytes.length - done, done);
-      if (count === 0) break;
-      done += count;
-    }
-    return bytes.subarray(0, done);
+    return readOpenFile(fd, path, limit);
   } finally {
     closeSync(fd);
   }
+}
+
+/** The same of one that is open. @param path for messages */
+export function readOpenFile(fd: number, path: string, limit: number): Uint8Array {
+  const status = fstatSync(fd);
+  if (!status.isFile()) throw new Error(`${path} is not a regular file: give the path of one`);
+  if (status.size > limit) throw new Error(`${path} has ${status.size} bytes, and may have ${limit}`);
+  const bytes = new Uint8Array(status.size);
+  let done = 0;
+  while (done < bytes.length) {
+    const count = readSync(fd, bytes, done, bytes.length - done, done);
+    if (count === 0) break;
+    done += count;
+  }
+  return bytes.subarray(0, done);
 }

@@ -3,27 +3,14 @@ import type { BootKind } from '../../../src/devices/boot-device.ts';
 import { addNetworkRom, ipxeRom } from '../../../src/devices/pci/option-rom.ts';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
+import { networkRom } from '../../support/network-rom.ts';
 
 const IPXE = ipxeRom('virtio', { vendor: 0x1af4, device: 0x1000 });
 const DEBIAN = '/usr/lib/ipxe/qemu/pxe-virtio.rom';
 
-/** The smallest image: a header, and a PCI data structure for 1af4:1000. */
-function rom(): Uint8Array {
-  const bytes = Buffer.alloc(512);
-  bytes.writeUInt16LE(0xaa55, 0);
-  bytes[2] = 1;
-  bytes.writeUInt16LE(0x40, 0x18);
-  bytes.write('PCIR', 0x40);
-  bytes.writeUInt16LE(0x1af4, 0x44);
-  bytes.writeUInt16LE(0x1000, 0x46);
-  bytes.writeUInt16LE(1, 0x50);
-  bytes[0x55] = 0x80;
-  return bytes;
-}
-
 function card(bootsFrom: readonly BootKind[] | null, options: object = {}, file: string | null = DEBIAN) {
   const machine = new FakeMachine();
-  if (file !== null) machine.files.set(file, rom());
+  if (file !== null) machine.files.set(file, networkRom());
   const fn = new PciFunction('net0', { vendor: 0x1af4, device: 0x1041, revision: 1, classCode: 0x020000 });
   const services = { ...machine.services, firmware: bootsFrom && { bootsFrom } };
   addNetworkRom(fn, services, { rombar: true, ...options }, IPXE);
@@ -56,7 +43,7 @@ describe('a network card', () => {
 
   test('has the one of its options, whatever boots', () => {
     const { machine, shown } = card(null, { romfile: '/srv/my.rom' }, '/srv/my.rom');
-    expect(shown()).toEqual(new Uint8Array(rom()));
+    expect(shown()).toEqual(new Uint8Array(networkRom()));
     expect(machine.warnings).toEqual([expect.stringMatching(/net0: .*ROM of a 1af4:1000.*1af4:1041/)]);
     expect(() => card(null, { romfile: '/srv/other.rom' })).toThrow(/other.rom/);
   });

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { GuestVm } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
+import { networkRom } from '../../support/network-rom.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { until } from '../../support/until.ts';
 
@@ -64,6 +65,19 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
       `${guest.info.name} has a virtio memory balloon already, and a VM has at most one`,
     );
     expect(names()).not.toContain('balloon1');
+  });
+
+  test('have the ROM that their manager opens, since their machine has no files', async () => {
+    const romfile = join(folder, 'card.rom');
+    const card = { type: 'virtio-net', network: { type: 'none' }, romfile };
+    await expect(engine.attach(guest.id, card, FOR_NOW)).rejects.toThrow(
+      `cannot open ${romfile}: no such file or directory`,
+    );
+    writeFileSync(romfile, 'no ROM');
+    await expect(engine.attach(guest.id, card, FOR_NOW)).rejects.toThrow(romfile);
+    expect(names()).not.toContain('net0');
+    writeFileSync(romfile, networkRom());
+    expect((await engine.attach(guest.id, card, FOR_NOW)).name).toBe('net0');
   });
 
   test('that were to be plugged in go nowhere when the VM has ended meanwhile', async () => {

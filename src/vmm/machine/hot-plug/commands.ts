@@ -33,14 +33,18 @@ export function plug(
 }
 
 /** All that came with it, whatever becomes of it: the next message has its own. @throws when some has not come */
-function takeFds({ takeFd }: Plugged, { name, hostDevices = [], disk, wire }: PlugArguments): GivenToPlug {
+function takeFds(
+  { takeFd }: Plugged,
+  { name, hostDevices = [], disk, wire, rom }: PlugArguments,
+): GivenToPlug {
   const taken = {
     hostDevices: takeGivenDevices(hostDevices, takeFd, close),
     disk: disk === undefined ? null : takeAll(fdCount(disk), takeFd),
   };
   const wires = wire === undefined ? [] : [{ device: name, wire }];
   try {
-    return { ...taken, wires: takeGivenWires(wires, takeFd, close) };
+    const given = { ...taken, wires: takeGivenWires(wires, takeFd, close) };
+    return { ...given, rom: rom === undefined ? null : takeFd() };
   } catch (error) {
     for (const fd of taken.disk ?? []) close(fd);
     for (const fd of taken.hostDevices.flatMap(({ fds }) => [...fds.values()])) close(fd);

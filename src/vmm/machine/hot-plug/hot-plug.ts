@@ -43,6 +43,8 @@ export type GivenToPlug = {
   readonly hostDevices: readonly GivenDevice[];
   /** Its network, if one has come. */
   readonly wires?: readonly GivenWire[];
+  /** Of its ROM; null: none has come. */
+  readonly rom?: number | null;
 };
 
 /** Called once: with null, or with why it has not come to that. */
@@ -84,13 +86,16 @@ export class HotPlug {
    */
   plug(plugged: PlugArguments, given: GivenToPlug, done: (outcome: PluggedIn | Error) => void): void {
     const { hostDevices } = this.#options.machine.parts;
-    const { wires = [] } = given;
-    const closeWires = wires.length === 0 ? () => {} : this.#options.files.giveWires(wires);
+    const { files } = this.#options;
+    const { wires = [], rom = null } = given;
+    const closeWires = wires.length === 0 ? () => {} : files.giveWires(wires);
     const addresses = given.hostDevices.map(({ address }) => address);
     const finish = (unmapped: Error | null) => {
       // Somebody may have begun to take a snapshot meanwhile, or the machine over.
       const failure = unmapped ?? this.#whyNotNow;
+      const closeRom = rom === null ? () => {} : files.giveFile(plugged.rom!, rom);
       const outcome = failure ?? this.#outcome(() => this.#plug(plugged, given.disk));
+      closeRom();
       if (failure !== null && given.disk !== null) for (const fd of given.disk) close(fd);
       closeWires();
       // Those that no model has opened.
