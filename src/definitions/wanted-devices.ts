@@ -185,6 +185,7 @@ function ofDisk(
 /** The device that a network card is, without an address of its own unless it has been given one. */
 export function nicEntry(nic: Nic, table = deviceTable): WantedEntry {
   const { model, mac, addr, queues, mtu, link, vhost, vectors, bootindex, limits, virtio } = nic;
+  const { romfile, rombar } = nic;
   return {
     type: table.typeOfKey('nics', model),
     network: netOptions(nic),
@@ -196,6 +197,8 @@ export function nicEntry(nic: Nic, table = deviceTable): WantedEntry {
     ...(vhost !== undefined && { vhost }),
     ...(vectors !== undefined && { vectors }),
     ...(bootindex !== undefined && { bootindex }),
+    ...(romfile !== undefined && { romfile }),
+    ...(rombar !== undefined && { rombar }),
     ...(limits !== undefined && { limits }),
     ...virtio,
   };

@@ -43,7 +43,7 @@ export interface MachineServices {
   /** A number to count, which screens, `vm stats` and metrics show by its name. */
   statistic(name: StatisticName): Statistic;
   /** What the machine's firmware is to boot from; null: it has none. */
-  readonly firmware: { readonly bootsFrom: readonly BootKind[] } | null;
+  readonly firmware: { readonly kind: 'bios' | 'uefi'; readonly bootsFrom: readonly BootKind[] } | null;
   readonly entropy: EntropySource;
   readonly scsi: ScsiHost;
   readonly discards: PageDiscards;

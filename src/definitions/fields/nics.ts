@@ -4,7 +4,7 @@ import { switchFields } from '../../devices/virtio/net-features.ts';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { network } from './networks.ts';
 import { bytesPerSecond } from './rates.ts';
-import { asSentences, pciPlace, unicastMac } from './text.ts';
+import { asSentences, hostPath, pciPlace, unicastMac } from './text.ts';
 
 const NIC_MODELS = [
   'virtio',
@@ -96,6 +96,18 @@ const nic = z.strictObject({
     .max(2 ** 31 - 1, 'at most 2147483647')
     .optional()
     .meta({ description: 'Its place among all devices that the firmware boots from.', examples: [1] }),
+  romfile: z
+    .union([z.literal(''), hostPath], 'expected an absolute path, or nothing for no ROM')
+    .optional()
+    .meta({
+      description:
+        "A file with its expansion ROM, empty for none; if absent, iPXE's (package ipxe-qemu) when the firmware is to boot from the network.",
+      examples: ['/srv/82540em.rom'],
+    }),
+  rombar: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Whether the guest sees an expansion ROM; true if absent.', examples: [false] }),
   limits: z
     .strictObject({
       receive: direction.optional().meta({ description: 'What the guest receives.' }),

@@ -29,8 +29,19 @@ export function readInterface(document: DomainDocument, element: XmlElement): Ni
     ...(mtu !== null && { mtu: Number(mtu) }),
     ...(link === 'down' && { link }),
     ...(order !== null && { bootindex: Number(order) }),
+    ...readRom(document, element),
     ...readDriver(document, element),
     ...readBandwidth(document, element),
+  };
+}
+
+/** `bar` hides the ROM, `file` replaces it; `enabled='no'` does it away. */
+function readRom(document: DomainDocument, element: XmlElement): Pick<NicInput, 'romfile' | 'rombar'> {
+  const rom = document.child(element, 'rom');
+  const file = document.attribute(rom, 'enabled') === 'no' ? '' : document.attribute(rom, 'file');
+  return {
+    ...(document.attribute(rom, 'bar') === 'off' && { rombar: false }),
+    ...(file !== null && { romfile: file }),
   };
 }
 

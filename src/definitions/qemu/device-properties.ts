@@ -2,7 +2,7 @@ import type { LeftOutSettings } from './settings.ts';
 
 const PLACE = 'vring has no such bus: the slot follows from the order of the devices';
 const OWN_QUEUES = 'vring chooses how data is transferred';
-const NO_ROM = 'devices have no option ROMs';
+const NO_ROM = 'network cards have option ROMs, other devices have none';
 const OWN_FEATURES = 'vring chooses the features of its devices';
 const AS_WRITTEN = 'disks are numbered in the order of their options';
 

@@ -14,6 +14,7 @@ import type { Connection } from './connection.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
+import { hostFile } from './host-file.ts';
 import { leftOutDevice, OTHER_ADAPTERS, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
@@ -251,6 +252,7 @@ function readNic(
   const bootindex = takeBootIndex(settings);
   const vectors = settings.take('vectors');
   const mtu = settings.takeCount('host_mtu');
+  const rom = takeRom(draft, settings);
   const virtio = takeSwitches(settings, row?.qemu?.properties ?? {}, nicFeatures);
   settings.leaveOut(NIC_PROPERTIES);
   if (/^e1000-8254[45]/.test(driver)) draft.leaveOut(place, 'every e1000 is an 82540EM', driver);
@@ -262,8 +264,23 @@ function readNic(
     ...(vectors !== undefined && { vectors: Number(vectors) }),
     ...(mtu !== undefined && { mtu }),
     ...(bootindex !== undefined && { bootindex }),
+    ...rom,
     ...(Object.keys(virtio).length > 0 && { virtio }),
   });
+}
+
+/** The ROM of a card. QEMU's own are iPXE's, which vring finds itself. @throws OptionError */
+function takeRom(draft: Draft, settings: Settings): Pick<Nic, 'romfile' | 'rombar'> {
+  const file = settings.peek('romfile');
+  const isOwn = file !== undefined && /^(efi|pxe)-[\w-]+\.rom$/.test(file);
+  if (!isOwn) settings.take('romfile');
+  const bar = settings.peek('rombar');
+  if (bar === '0' || bar === '1') settings.take('rombar');
+  const shows = bar === '0' || bar === '1' ? bar === '1' : settings.takeSwitch('rombar');
+  return {
+    ...(file !== undefined && !isOwn && { romfile: file === '' ? '' : hostFile(file, draft.host) }),
+    ...(shows === false && { rombar: false }),
+  };
 }
 
 /** The switches among a row's properties that are keys of a definition. @throws OptionError */

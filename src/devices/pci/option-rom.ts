@@ -6,8 +6,8 @@ import { REG } from './registers.ts';
 
 /** A ROM that firmware can boot from the network by. */
 export type NetworkRom = {
-  /** Where distributions have it. */
-  readonly files: readonly string[];
+  /** Where distributions have it, by the firmware that runs it; the images for UEFI are for BIOSes as well, but larger. */
+  readonly files: Readonly<Record<'bios' | 'uefi', readonly string[]>>;
   /** The IDs of the card that it was made for. */
   readonly ids: RomIds;
 };
@@ -15,7 +15,8 @@ export type NetworkRom = {
 /** The file name that QEMU has for iPXE's ROM of a card: the folders of Debian and Ubuntu, of Fedora, and of Arch Linux. */
 export function ipxeRom(card: string, ids: RomIds): NetworkRom {
   const folders = ['/usr/lib/ipxe/qemu', '/usr/share/ipxe/qemu', '/usr/share/qemu'];
-  return { files: folders.map(folder => `${folder}/pxe-${card}.rom`), ids };
+  const named = (kind: string) => folders.map(folder => `${folder}/${kind}-${card}.rom`);
+  return { files: { bios: [...named('pxe'), ...named('efi')], uefi: named('efi') }, ids };
 }
 
 /** The options of a network card that firmware can boot from. */
@@ -57,7 +58,7 @@ export function addNetworkRom(
   }
   const { firmware } = services;
   if (firmware === null || (bootindex === undefined && !firmware.bootsFrom.includes('network'))) return;
-  const rom = standardRom(services, standard);
+  const rom = standardRom(services, standard.files[firmware.kind]);
   if (rom === null) {
     services.warn(`${fn.name}: no booting from the network: install the package ipxe-qemu, or give romfile`);
     return;
@@ -67,7 +68,7 @@ export function addNetworkRom(
 
 function standardRom(
   { readFile }: Pick<MachineServices, 'readFile'>,
-  { files }: NetworkRom,
+  files: readonly string[],
 ): Uint8Array | null {
   for (const file of files) {
     try {

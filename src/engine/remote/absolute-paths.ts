@@ -41,5 +41,10 @@ function firmwareWithAbsolutePaths(
 /** The same of a device. */
 export function withAbsolutePath(device: DeviceConfig): DeviceConfig {
   const disk = deviceTable.disk(device);
-  return disk === null ? device : { ...device, path: resolve(disk.path) };
+  const { romfile } = device;
+  return {
+    ...device,
+    ...(disk !== null && { path: resolve(disk.path) }),
+    ...(typeof romfile === 'string' && romfile !== '' && { romfile: resolve(romfile) }),
+  };
 }

@@ -99,7 +99,9 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const services = machineServices(base, {
     ...{ vm, memory, vhost, interrupts, queues, clock, hostDevices },
     firmware:
-      config.boot.kind === 'firmware' ? { bootsFrom: [...config.boot.order, ...config.boot.once] } : null,
+      config.boot.kind === 'firmware'
+        ? { kind: config.boot.firmware, bootsFrom: [...config.boot.order, ...config.boot.once] }
+        : null,
   });
   const buses: Buses = { ports: new PortBus(bus), memory: space };
   const last = ram.regions.at(-1)!;

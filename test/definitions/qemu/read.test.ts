@@ -396,6 +396,19 @@ describe('each option', () => {
 });
 
 test.each([
+  ['romfile=', { romfile: '' }],
+  ['romfile=my.rom', { romfile: '/vms/my.rom' }],
+  ['rombar=0', { rombar: false }],
+  // QEMU's own name for what vring finds itself.
+  ['romfile=efi-virtio.rom,rombar=1', {}],
+])('a network card with %s', (properties, rom) => {
+  const line = `-netdev user,id=n -device virtio-net-pci,netdev=n,${properties}`;
+  const [nic] = readQemuOptions(words(line), 'web', host).definition.nics;
+  const { romfile, rombar } = nic!;
+  expect({ romfile, rombar }).toEqual({ romfile: undefined, rombar: undefined, ...rom });
+});
+
+test.each([
   ['-balloon virtio', { balloon: true }],
   ['-balloon none', { balloon: undefined }],
   ['-bios bios-256k.bin -kernel k', { machine: { firmware: 'bios', kernel: '/vms/k' } }],

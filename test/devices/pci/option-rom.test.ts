@@ -8,11 +8,16 @@ import { networkRom } from '../../support/network-rom.ts';
 const IPXE = ipxeRom('virtio', { vendor: 0x1af4, device: 0x1000 });
 const DEBIAN = '/usr/lib/ipxe/qemu/pxe-virtio.rom';
 
-function card(bootsFrom: readonly BootKind[] | null, options: object = {}, file: string | null = DEBIAN) {
+function card(
+  bootsFrom: readonly BootKind[] | null,
+  options: object = {},
+  file: string | null = DEBIAN,
+  kind: 'bios' | 'uefi' = 'bios',
+) {
   const machine = new FakeMachine();
   if (file !== null) machine.files.set(file, networkRom());
   const fn = new PciFunction('net0', { vendor: 0x1af4, device: 0x1041, revision: 1, classCode: 0x020000 });
-  const services = { ...machine.services, firmware: bootsFrom && { bootsFrom } };
+  const services = { ...machine.services, firmware: bootsFrom && { kind, bootsFrom } };
   addNetworkRom(fn, services, { rombar: true, ...options }, IPXE);
   machine.pci.plug(fn);
   /** What the guest finds where it places the ROM; null: there is none. */
@@ -32,6 +37,13 @@ describe('a network card', () => {
       expect(bytes.readUInt32LE(0x44)).toBe(0x1041_1af4);
       expect(bytes.reduce((sum, byte) => sum + byte, 0) & 0xff).toBe(0);
     }
+  });
+
+  test('has the image for UEFI where that boots', () => {
+    const uefi = DEBIAN.replace('pxe-', 'efi-');
+    expect(card(['network'], {}, uefi, 'uefi').shown()).not.toBeNull();
+    expect(card(['network'], {}, uefi).shown()).not.toBeNull();
+    expect(card(['network'], {}, DEBIAN, 'uefi').shown()).toBeNull();
   });
 
   test('has none otherwise', () => {
