@@ -7,6 +7,7 @@ import type { Ending } from './ending.ts';
 import type { MachineParts } from './machine-parts.ts';
 import type { Tell } from './report.ts';
 import { mark, takeMarks } from './start-trace.ts';
+import { TripleFaults } from './triple-faults.ts';
 
 export type VcpuExitsParts = {
   readonly machine: MachineParts;
@@ -17,6 +18,7 @@ export type VcpuExitsParts = {
 /** Answers what vCPUs leave the guest for: accesses to devices, and whatever else, which ends the machine or resets it. */
 export class VcpuExits {
   readonly #parts: VcpuExitsParts;
+  readonly #tripleFaults = new TripleFaults();
   #hasExited = false;
 
   constructor(parts: VcpuExitsParts) {
@@ -48,6 +50,18 @@ export class VcpuExits {
     if (marks !== null) this.#parts.tell(report => report.happened('info', marks));
   }
 
+  /** It resets a PC; a machine that has booted a kernel directly is none. */
+  #tripleFault(vcpu: VcpuFd, index: number): void {
+    const { machine, ending, tell } = this.#parts;
+    if (!this.#tripleFaults.mayReset()) {
+      const { reason, detail } = describeExit(vcpu, index);
+      ending.crash({ reason: `the guest resets itself again and again: ${reason}`, detail });
+      return;
+    }
+    tell(report => report.happened('warning', `triple fault on vCPU ${index}: the machine is reset`));
+    machine.services.request({ kind: 'reset' });
+  }
+
   #unhandled(vcpu: VcpuFd, index: number): void {
     const { machine, ending } = this.#parts;
     const { request } = machine.services;
@@ -55,6 +69,7 @@ export class VcpuExits {
     const event = run.exitReason === EXIT.SYSTEM_EVENT ? run.systemEvent.type : null;
     if (event === SYSTEM_EVENT.SHUTDOWN) request({ kind: 'power-off' });
     else if (event === SYSTEM_EVENT.RESET) request({ kind: 'reset' });
+    else if (run.exitReason === EXIT.SHUTDOWN && machine.chipset.q35 !== null) this.#tripleFault(vcpu, index);
     else ending.crash(describeExit(vcpu, index));
   }
 }
