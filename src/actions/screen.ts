@@ -1,8 +1,8 @@
+import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
 import { followScreen } from '../engine/screen/follow-screen.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { struck } from '../screen/keyboard/key-strokes.ts';
-import { DEFAULT_LAYOUT } from '../screen/keyboard/layouts.ts';
 import { sendInput } from '../screen/keyboard/send-input.ts';
 import { SPECIAL_CHORDS } from '../screen/keyboard/special-chords.ts';
 import { saveScreenshot } from '../screen/picture/save-screenshot.ts';

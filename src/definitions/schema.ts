@@ -11,6 +11,7 @@ import { boot } from './fields/boot.ts';
 import { channels, serial } from './fields/char.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';
+import { graphics } from './fields/graphics.ts';
 import { machine } from './fields/machine.ts';
 import { memory } from './fields/memory.ts';
 import { nics } from './fields/nics.ts';
@@ -61,6 +62,10 @@ const fields = z.strictObject({
         'A channel to the QEMU guest agent, if that runs in the guest: shutdown, addresses, `vring vm exec`, quiet file systems for snapshots.',
       examples: [true],
     }),
+  graphics: graphics.optional().meta({
+    description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',
+    examples: [{ type: 'vnc', listen: '127.0.0.1:1' }],
+  }),
   rng: rng.meta({
     description: 'Random bytes from the host (virtio-rng): whether, or how many at most.',
     examples: [false],

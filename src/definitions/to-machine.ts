@@ -61,6 +61,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     hideHypervisor: cpus['hide-hypervisor'],
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],
+    ...(definition.graphics && { vnc: vncOf(definition.graphics) }),
     confine: definition.confine,
   };
 }
@@ -73,6 +74,18 @@ export function hasFirmware({ kernel, firmware, 'firmware-file': file }: Definit
 function bootOf(definition: Definition): MachineConfigInput['boot'] {
   const { machine } = definition;
   return hasFirmware(machine) ? firmwareBoot(definition) : kernelBoot(machine.kernel!, machine);
+}
+
+function vncOf(graphics: NonNullable<Definition['graphics']>): MachineConfigInput['vnc'] {
+  const { listen, layout, 'password-file': passwordFile, 'tls-cert': tlsCert, 'tls-key': tlsKey } = graphics;
+  return {
+    listen,
+    ...(passwordFile !== undefined && { passwordFile }),
+    ...(tlsCert !== undefined && { tlsCert }),
+    ...(tlsKey !== undefined && { tlsKey }),
+    ...(layout !== undefined && { layout }),
+    ...(graphics['view-only'] !== undefined && { viewOnly: graphics['view-only'] }),
+  };
 }
 
 function kernelBoot(path: string, machine: Definition['machine']): MachineConfigInput['boot'] {

@@ -1,5 +1,6 @@
 import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
+import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
 import type { GuestFacts } from './guest-agent/guest-facts.ts';
 import type { VmNic } from './networks/vm-nics.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
@@ -70,6 +71,8 @@ export type VmInfo = {
   readonly guest?: GuestFacts;
   /** Its network cards while it runs, or of its next start. Absent: none. */
   readonly nics?: readonly VmNic[];
+  /** The VNC server of its screen while it runs. Absent: none was asked for. */
+  readonly vnc?: VncSettings;
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
   /** The same for consoles beside the first, by port; absent while nobody types into one. */

@@ -177,6 +177,7 @@ export class Vm {
       ...(this.#task !== null && { task: this.#task }),
       ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
       ...(this.nics.length > 0 && { nics: this.#nicsWithAddresses }),
+      ...(this.#alive && this.config?.vnc !== undefined && { vnc: this.config.vnc }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };

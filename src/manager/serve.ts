@@ -31,6 +31,7 @@ import { shutDownGuests } from './shut-down-guests.ts';
 import { stopRequests, surviveExceptions } from './signals.ts';
 import { thisUnit } from './unit.ts';
 import { lockOwnership } from './vm-lock.ts';
+import { VncPrograms } from './vnc-programs.ts';
 
 /** How often the manager checks that its socket is still where clients look for it. */
 const SOCKET_CHECK_MS = 5000;
@@ -142,6 +143,8 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   // Clients that come from then on find nobody, and start another one.
   void idle?.reached.then(() => server.stopListening());
   await listen(server, paths);
+  // They are clients of this manager.
+  const vncPrograms = new VncPrograms(engine);
   const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
   engine.note('info', `vring ${version()} (process ${process.pid}) listening at ${paths.socket}`);
   if (metricsServer !== null) engine.note('info', `serving metrics at ${metricsServer.url}`);
@@ -155,6 +158,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   engine.note('info', `ending: ${reason.text}`);
   engine.refuseStarts();
   clearInterval(socketCheck);
+  vncPrograms.close();
   const timeoutMs = reason.timeoutMs ?? options.shutdownMs;
   notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(timeoutMs + 15_000) * 1000}`);
   if (reason.keepVms) {

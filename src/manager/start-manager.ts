@@ -21,11 +21,12 @@ export function startManager(paths: ManagerPaths): StartedManager {
   const log = openSync(paths.log, 'a', 0o600);
   const { size: logBefore } = fstatSync(log);
   // In a session of its own no terminal can send it SIGHUP or Ctrl-C.
-  const child = spawn(
-    process.execPath,
-    ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', program(), 'serve', '--background'],
-    { cwd: '/', detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...FEW_ARENAS } },
-  );
+  const child = spawn(process.execPath, [...vringProgram(), 'serve', '--background'], {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...FEW_ARENAS },
+  });
   closeSync(log);
   child.unref();
   let failure: string | null = null;
@@ -40,11 +41,12 @@ export function startManager(paths: ManagerPaths): StartedManager {
   return { failed: () => failure, foundAnother: () => foundAnother };
 }
 
-/** The same program as this one: from the bundle, or from the sources. */
-function program(): string {
+/** What Node runs the same program as this one with, from the bundle or from the sources. */
+export function vringProgram(): string[] {
   const root = projectRoot();
   const bundled = import.meta.dirname.startsWith(join(root, 'dist'));
-  return join(root, bundled ? 'dist/cli.js' : 'src/cli.ts');
+  const program = join(root, bundled ? 'dist/cli.js' : 'src/cli.ts');
+  return ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', program];
 }
 
 function lastLines(path: string, from: number): string {

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { shownPort } from '../console/console-feed.ts';
 import type { Span } from '../console/console-screen.ts';
 import type { ScreenFrame } from '../devices/display/screen-frame.ts';
+import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
 import type { Engine } from '../engine/engine.ts';
 import { followScreen } from '../engine/screen/follow-screen.ts';
 import type { ScreenLink } from '../engine/screen/screen-link.ts';
@@ -11,7 +12,6 @@ import { SCREEN_PORT, type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
 import { drawFrame } from './cells/draw-frame.ts';
 import { spanRows } from './cells/spans.ts';
 import { InputQueue } from './keyboard/input-queue.ts';
-import { DEFAULT_LAYOUT } from './keyboard/layouts.ts';
 import { TerminalKeys } from './terminal/terminal-keys.ts';
 
 /** The shortest time between two pictures. */

@@ -1,7 +1,7 @@
 import { KEY } from '../devices/input/key-codes.ts';
+import type { LayoutName } from '../devices/input/layout-names.ts';
 import { SCAN_CODES, scanCodes } from '../devices/input/scan-codes.ts';
 import { chordsOf } from '../screen/keyboard/key-strokes.ts';
-import type { LayoutName } from '../screen/keyboard/layouts.ts';
 
 /** Keys without a character, by their symbols (X11's keysymdef.h). */
 const SYMBOLS: Readonly<Record<number, number>> = {

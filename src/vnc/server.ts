@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import type { LayoutName } from '../devices/input/layout-names.ts';
 import type { Engine } from '../engine/engine.ts';
 import { followScreen } from '../engine/screen/follow-screen.ts';
 import type { ScreenLink } from '../engine/screen/screen-link.ts';
 import { InputQueue } from '../screen/keyboard/input-queue.ts';
-import type { LayoutName } from '../screen/keyboard/layouts.ts';
 import { Framebuffer } from './framebuffer.ts';
 import type { Security } from './security.ts';
 import { VncSession } from './session.ts';

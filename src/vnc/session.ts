@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { BUTTON, type InputEvent, POSITION_MAX } from '../devices/input/input-event.ts';
-import type { LayoutName } from '../screen/keyboard/layouts.ts';
+import type { LayoutName } from '../devices/input/layout-names.ts';
 import { ByteReader, ConnectionEnded } from './byte-reader.ts';
 import { ENCODING, rawPixels, Zrle } from './encodings.ts';
 import { DirtyTiles, type Framebuffer, type Rectangle } from './framebuffer.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { DEFAULT_LAYOUT, LAYOUT_NAMES, type LayoutName } from '../../screen/keyboard/layouts.ts';
+import { DEFAULT_LAYOUT, LAYOUT_NAMES, type LayoutName } from '../../devices/input/layout-names.ts';
 import { parseCount } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import { leaving, runningManager } from './manager.ts';
@@ -81,6 +81,8 @@ function registerVnc(vm: Command): void {
     .addOption(layoutOption())
     .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
     .option('--view-only', 'send nothing to the guest')
+    // It ends when its standard input does: with the manager that has started it.
+    .addOption(new Option('--child').hideHelp())
     .action(async (name: string, options: VncOptions) => {
       const { serveVnc } = await import('./vnc.ts');
       process.exitCode = await leaving(await runningManager(), engine => serveVnc(engine, name, options));

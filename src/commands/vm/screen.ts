@@ -1,6 +1,6 @@
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-info.ts';
-import type { LayoutName } from '../../screen/keyboard/layouts.ts';
 import { attachScreen, noScreen, terminalLooks } from '../../screen/terminal/attach.ts';
 import { outputLost, printError } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';

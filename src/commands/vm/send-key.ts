@@ -1,9 +1,10 @@
 import { systemClock } from '../../clock.ts';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-info.ts';
 import { parseChord } from '../../screen/keyboard/chord.ts';
 import { type Chord, chordsOf, pressed, released } from '../../screen/keyboard/key-strokes.ts';
-import { LAYOUTS, type LayoutName } from '../../screen/keyboard/layouts.ts';
+import { LAYOUTS } from '../../screen/keyboard/layouts.ts';
 import { pause, sendInput } from '../../screen/keyboard/send-input.ts';
 import { printable } from '../../text/printable.ts';
 import { UsageError } from '../../text/usage-error.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-info.ts';
-import type { LayoutName } from '../../screen/keyboard/layouts.ts';
 import { noScreen } from '../../screen/terminal/attach.ts';
 import { printError, writeOut } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';
@@ -20,6 +20,7 @@ export type VncOptions = {
   readonly layout: LayoutName;
   readonly viewOnly?: boolean;
   readonly device?: string;
+  readonly child?: boolean;
 };
 
 const FIRST_PORT = 5900;
@@ -43,7 +44,12 @@ export async function serveVnc(engine: Engine, name: string, options: VncOptions
     if (event.kind === 'removed' && event.id === vm.id) resolve(0);
     if (event.kind === 'vm' && event.vm.id === vm.id && !isAlive(event.vm)) resolve(0);
   });
-  writeOut(`${name}: VNC at ${server.address}; Ctrl-C ends it\n`);
+  if (options.child)
+    process.stdin
+      .on('end', () => resolve(0))
+      .on('error', () => resolve(0))
+      .resume();
+  else writeOut(`${name}: VNC at ${server.address}; Ctrl-C ends it\n`);
   try {
     return await Promise.race([ended, signal.status]);
   } finally {

@@ -1,6 +1,7 @@
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import { KEY } from '../../devices/input/key-codes.ts';
-import { LAYOUTS, type LayoutData, type LayoutName, type LayoutRows } from './layouts.ts';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
+import { LAYOUTS, type LayoutData, type LayoutRows } from './layouts.ts';
 
 /** Keys that are pressed together, in this order, and released in the reverse one. */
 export type Chord = readonly number[];

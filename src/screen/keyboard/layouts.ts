@@ -1,3 +1,5 @@
+import type { LayoutName } from '../../devices/input/layout-names.ts';
+
 /**
  * What is printed on the keys of a keyboard, row by row: the keys from grave (left of 1) to equal, from q to rightbrace, from a to
  * backslash, from 102nd (right of the left shift key) to slash. A space stands for nothing.
@@ -14,7 +16,7 @@ export type LayoutData = {
 };
 
 /** Keyboard layouts, by the names that X and Linux have for them. The guest has to have the same one. */
-export const LAYOUTS = {
+export const LAYOUTS: Readonly<Record<LayoutName, LayoutData>> = {
   us: {
     title: 'US English',
     plain: ['`1234567890-=', 'qwertyuiop[]', "asdfghjkl;'\\", '<zxcvbnm,./'],
@@ -53,9 +55,4 @@ export const LAYOUTS = {
     shift: ['|!"£$%&/()=?^', 'QWERTYUIOPé*', 'ASDFGHJKLç°§', '>ZXCVBNM;:_'],
     altgr: ['     €       ', '          []', '         @# ', '           '],
   },
-} as const satisfies Readonly<Record<string, LayoutData>>;
-
-export type LayoutName = keyof typeof LAYOUTS;
-
-export const LAYOUT_NAMES = Object.keys(LAYOUTS) as LayoutName[];
-export const DEFAULT_LAYOUT: LayoutName = 'us';
+};

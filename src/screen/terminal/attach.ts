@@ -1,11 +1,11 @@
 import type { ScreenFrame } from '../../devices/display/screen-frame.ts';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { followScreen } from '../../engine/screen/follow-screen.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { printable } from '../../text/printable.ts';
 import { type ColorDepth, terminalDepth } from '../cells/colors.ts';
 import { InputQueue } from '../keyboard/input-queue.ts';
-import type { LayoutName } from '../keyboard/layouts.ts';
 import { saveScreenshot } from '../picture/save-screenshot.ts';
 import { ScreenSession } from './screen-session.ts';
 

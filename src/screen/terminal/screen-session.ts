@@ -1,12 +1,12 @@
 import { type Clock, systemClock } from '../../clock.ts';
 import type { ScreenFrame } from '../../devices/display/screen-frame.ts';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { ScreenLink } from '../../engine/screen/screen-link.ts';
 import { CellGrid } from '../cells/cell-grid.ts';
 import { CellWriter } from '../cells/cell-writer.ts';
 import type { ColorDepth } from '../cells/colors.ts';
 import { drawFrame } from '../cells/draw-frame.ts';
 import { struck } from '../keyboard/key-strokes.ts';
-import type { LayoutName } from '../keyboard/layouts.ts';
 import { SPECIAL_CHORDS } from '../keyboard/special-chords.ts';
 import type { PixelSize } from '../picture/scale.ts';
 import { noPicture, type PictureProtocol, pictureOf, placeOf } from './pictures.ts';

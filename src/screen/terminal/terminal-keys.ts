@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from '../../clock.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import { KEY } from '../../devices/input/key-codes.ts';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import { type Chord, chordsOf, struck } from '../keyboard/key-strokes.ts';
-import type { LayoutName } from '../keyboard/layouts.ts';
 
 /** How long to wait for what follows an ESC; alone it is the Esc key. */
 const ESC_TIMEOUT_MS = 50;

@@ -5,6 +5,7 @@ import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { maxCpus } from '../cpu/cpu-topology.ts';
 import { VM_NAME } from './vm-name.ts';
+import { vncSettings } from './vnc-settings.ts';
 
 const MiB = 2 ** 20;
 
@@ -136,6 +137,8 @@ const fields = z.strictObject({
   pin: z.array(z.int().min(0)).optional(),
   /** When the guest resets the machine: rebuild it, or stop it. The reset button always resets. */
   onReboot: z.enum(['restart', 'stop']).default('restart'),
+  /** A VNC server for its screen, which its manager runs beside it; absent: none. */
+  vnc: vncSettings.optional(),
   /** How the machine's process is confined: as far as this host can, or not at all; or it does not start unless all layers are on. */
   confine: z.enum(['default', 'strict', 'off']).default('default'),
 });

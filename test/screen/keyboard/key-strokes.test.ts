@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { KEY } from '../../../src/devices/input/key-codes.ts';
+import { LAYOUT_NAMES } from '../../../src/devices/input/layout-names.ts';
 import { parseChord } from '../../../src/screen/keyboard/chord.ts';
 import { chordsOf, struck } from '../../../src/screen/keyboard/key-strokes.ts';
-import { LAYOUT_NAMES, LAYOUTS } from '../../../src/screen/keyboard/layouts.ts';
+import { LAYOUTS } from '../../../src/screen/keyboard/layouts.ts';
 
 const ASCII = Array.from({ length: 95 }, (_, index) => String.fromCharCode(0x20 + index));
 

@@ -1,0 +1,43 @@
+import * as z from 'zod';
+import { LAYOUT_NAMES } from '../../devices/input/layout-names.ts';
+import { hostPath } from './text.ts';
+
+/** Who else sees the screen. */
+export const graphics = z.strictObject({
+  type: z
+    .literal('vnc')
+    .meta({ description: 'A VNC server, in a process of its own while the VM runs.', examples: ['vnc'] }),
+  listen: z
+    .string()
+    .regex(
+      /^(unix:.+|(\[[^\]]*\]|[^:[\]]*):(:?)\d{1,5})$/,
+      'expected unix:PATH, [HOST]:DISPLAY such as :0, or HOST::PORT',
+    )
+    .default('127.0.0.1:0')
+    .meta({
+      description:
+        'Where: `unix:PATH`, `[HOST]:DISPLAY` (port 5900 and up) or `HOST::PORT`. Beyond loopback addresses it needs a password and TLS.',
+      examples: ['127.0.0.1:1'],
+    }),
+  'password-file': hostPath.optional().meta({
+    description: 'A file whose first line is the password that clients need; 8 characters of it count.',
+    examples: ['/etc/vring/web.vnc'],
+  }),
+  'tls-cert': hostPath
+    .optional()
+    .meta({ description: 'A certificate (PEM), for TLS.', examples: ['/etc/vring/vnc-cert.pem'] }),
+  'tls-key': hostPath
+    .optional()
+    .meta({ description: 'Its key (PEM).', examples: ['/etc/vring/vnc-key.pem'] }),
+  layout: z
+    .enum(LAYOUT_NAMES)
+    .optional()
+    .meta({
+      description: "The layout of the guest's keyboard, for clients that send characters; us if absent.",
+      examples: ['de'],
+    }),
+  'view-only': z
+    .boolean()
+    .optional()
+    .meta({ description: 'Clients only look.', examples: [true] }),
+});

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { LocalEngine } from '../engine/local-engine.ts';
+import { isAlive, type VmInfo } from '../engine/vm-info.ts';
+import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
+import { vringProgram } from './start-manager.ts';
+
+/** Characters of what such a program says that are kept. */
+const SAID_MAX = 2000;
+
+/** Runs `vring vm vnc` for each VM whose configuration asks for it, while the VM has a machine. */
+export class VncPrograms {
+  readonly #engine: Pick<LocalEngine, 'note' | 'subscribe' | 'vms'>;
+  readonly #programs = new Map<string, ChildProcess>();
+  readonly #unsubscribe: () => void;
+
+  constructor(engine: Pick<LocalEngine, 'note' | 'subscribe' | 'vms'>) {
+    this.#engine = engine;
+    this.#unsubscribe = engine.subscribe(event => {
+      if (event.kind === 'vm') this.#follow(event.vm);
+      if (event.kind === 'removed') this.#end(event.id);
+    });
+    for (const vm of engine.vms()) this.#follow(vm);
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    for (const id of this.#programs.keys()) this.#end(id);
+  }
+
+  #follow(vm: VmInfo): void {
+    const isUp = isAlive(vm) && vm.topology !== null;
+    if (!isUp || vm.vnc === undefined) this.#end(vm.id);
+    else if (!this.#programs.has(vm.id)) this.#start(vm, vm.vnc);
+  }
+
+  #start({ id, name }: VmInfo, settings: VncSettings): void {
+    const program = spawn(
+      process.execPath,
+      [...vringProgram(), 'vm', 'vnc', name, '--child', ...words(settings)],
+      {
+        stdio: ['pipe', 'ignore', 'pipe'],
+      },
+    );
+    this.#programs.set(id, program);
+    let said = '';
+    program.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-SAID_MAX);
+    });
+    program.stdin!.on('error', () => {});
+    program.on('error', error => this.#engine.note('warning', `VNC: ${error.message}`, id));
+    program.on('exit', code => {
+      const line = said
+        .trim()
+        .split('\n')
+        .at(-1)
+        ?.replace(/^vring: /, '');
+      const vm = this.#engine.vms().find(each => each.id === id);
+      // It stays as it is until the next start: what has failed once would fail again.
+      if (this.#programs.get(id) === program && code !== 0 && vm !== undefined && isAlive(vm))
+        this.#engine.note('warning', `the VNC server has ended: ${line || `exit status ${code}`}`, id);
+    });
+  }
+
+  /** It ends when its standard input does, also when this process is killed. */
+  #end(id: string): void {
+    const program = this.#programs.get(id);
+    this.#programs.delete(id);
+    program?.stdin?.end();
+  }
+}
+
+function words({ listen, passwordFile, tlsCert, tlsKey, layout, viewOnly }: VncSettings): string[] {
+  return [
+    ...['--listen', listen],
+    ...(passwordFile === undefined ? [] : ['--password-file', passwordFile]),
+    ...(tlsCert === undefined ? [] : ['--tls-cert', tlsCert]),
+    ...(tlsKey === undefined ? [] : ['--tls-key', tlsKey]),
+    ...(layout === undefined ? [] : ['--layout', layout]),
+    ...(viewOnly ? ['--view-only'] : []),
+  ];
+}
