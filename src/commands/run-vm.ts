@@ -1,5 +1,6 @@
 import { kernelNeedsBios } from '../definitions/qemu/host.ts';
 import { sameFile } from '../definitions/same-disk.ts';
+import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
@@ -18,6 +19,8 @@ import {
   type MachineConfigInput,
   parseMachineConfig,
 } from '../vmm/machine/config.ts';
+import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
+import type { VncServer } from '../vnc/server.ts';
 import { endingSignal } from './ending-signal.ts';
 import { nameOfFile } from './name-of-file.ts';
 import { onTerminal, requireTerminal } from './on-terminal.ts';
@@ -159,6 +162,20 @@ async function runDetached(config: MachineConfigInput): Promise<number> {
   return 0;
 }
 
+/** In this process, as the VM is. Null: it cannot be, which the user is told. */
+async function vncBeside(engine: LocalEngine, id: string, settings: VncSettings): Promise<VncServer | null> {
+  const { startVnc } = await import('./vm/vnc.ts');
+  try {
+    const vm = engine.vms().find(each => each.id === id)!;
+    const server = await startVnc(engine, vm, { ...settings, layout: settings.layout ?? DEFAULT_LAYOUT });
+    printError(`vring: VNC at ${server.address}`);
+    return server;
+  } catch (error) {
+    printError(`vring: no VNC: ${(error as Error).message}`);
+    return null;
+  }
+}
+
 /** In this process. @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it. */
 async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
   const ended = Promise.withResolvers<VmInfo>();
@@ -166,10 +183,12 @@ async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise
     if (event.kind === 'vm' && !isAlive(event.vm)) ended.resolve(event.vm);
   });
   const id = await engine.start(config);
+  const vnc = config.vnc === undefined ? null : await vncBeside(engine, id, config.vnc);
   if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
   const joined = joinConsole(engine, id);
   const signal = endingSignal();
   const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
+  vnc?.close();
   // The terminal is restored, and a signal ends vring at once even if the VM takes long to end.
   joined.restore();
   signal.ignore();

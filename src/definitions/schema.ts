@@ -62,10 +62,6 @@ const fields = z.strictObject({
         'A channel to the QEMU guest agent, if that runs in the guest: shutdown, addresses, `vring vm exec`, quiet file systems for snapshots.',
       examples: [true],
     }),
-  graphics: graphics.optional().meta({
-    description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',
-    examples: [{ type: 'vnc', listen: '127.0.0.1:1' }],
-  }),
   rng: rng.meta({
     description: 'Random bytes from the host (virtio-rng): whether, or how many at most.',
     examples: [false],
@@ -82,6 +78,10 @@ const fields = z.strictObject({
         'The screen (docs/screen.md): `vga` if absent where firmware boots, `none` where a kernel does.',
       examples: ['vga'],
     }),
+  graphics: graphics.optional().meta({
+    description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',
+    examples: [{ type: 'vnc', listen: '127.0.0.1:1' }],
+  }),
   passthrough: passthrough.meta({ description: 'PCI devices of the host to pass through to the guest.' }),
   devices: z
     .array(z.union([deviceConfig, moduleDeviceConfig], 'a device'))

@@ -38,13 +38,17 @@ export class VncPrograms {
       process.execPath,
       [...vringProgram(), 'vm', 'vnc', name, '--child', ...words(settings)],
       {
-        stdio: ['pipe', 'ignore', 'pipe'],
+        stdio: ['pipe', 'pipe', 'pipe'],
       },
     );
     this.#programs.set(id, program);
     let said = '';
     program.stderr!.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-SAID_MAX);
+    });
+    program.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      const [, address] = /: VNC at (\S+)/.exec(text) ?? [];
+      if (address !== undefined) this.#engine.note('info', `VNC at ${address}`, id);
     });
     program.stdin!.on('error', () => {});
     program.on('error', error => this.#engine.note('warning', `VNC: ${error.message}`, id));

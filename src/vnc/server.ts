@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { LayoutName } from '../devices/input/layout-names.ts';
 import type { Engine } from '../engine/engine.ts';
 import { followScreen } from '../engine/screen/follow-screen.ts';
@@ -15,7 +15,8 @@ const FRAME_MS = 33;
 /** Where clients connect. */
 export type VncAddress =
   | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+  /** `last`: the first port that is free, up to this one. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly last?: number };
 
 export type VncServerOptions = {
   readonly address: VncAddress;
@@ -77,21 +78,32 @@ export class VncServer {
     for (const session of this.#sessions) session.close();
   }
 
-  #listen(): Promise<void> {
+  async #listen(): Promise<void> {
     const { address } = this.#options;
+    if (address.kind === 'unix') {
+      // The socket is the user's alone.
+      const mask = process.umask(0o177);
+      const listening = this.#listenAt({ path: address.path });
+      process.umask(mask);
+      return await listening;
+    }
+    const { host, port, last = port } = address;
+    for (let next = port; ; next++) {
+      try {
+        return await this.#listenAt({ host, port: next });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || next >= last) throw error;
+      }
+    }
+  }
+
+  #listenAt(where: ListenOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      const done = () => {
+      this.#server.listen(where, () => {
         this.#server.off('error', reject);
         resolve();
-      };
-      if (address.kind === 'tcp') this.#server.listen(address.port, address.host, done);
-      else {
-        // The socket is the user's alone.
-        const mask = process.umask(0o177);
-        this.#server.listen(address.path, done);
-        process.umask(mask);
-      }
+      });
     });
   }
 

@@ -70,10 +70,10 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
   test('names QEMU options that it leaves out, and exits like QEMU', async () => {
     const { stderr, exitCode } = await vring(
       ...['run', 'qemu-system-x86_64', '-accel', 'tcg', '-accel', 'kvm', '-m', '64', '-cpu', 'qemu64'],
-      ...['--no-reboot', '-vnc', ':0', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
+      ...['--no-reboot', '-spice', 'port=1', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
       ...['-kernel', GUEST, '-append', 'run="exit 3"'],
     );
-    expect(stderr).toContain('-vnc :0: this version has no display');
+    expect(stderr).toContain('-spice port=1: this version has no display');
     expect(stderr).toContain('-accel tcg: vring only runs guests on KVM');
     expect(exitCode).toBe(7);
   });

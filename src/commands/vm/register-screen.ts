@@ -71,7 +71,11 @@ function registerVnc(vm: Command): void {
     .command('vnc')
     .argument('<vm>', 'a running or paused VM with a screen')
     .description("Offer a VM's screen, keyboard and mouse to VNC clients until Ctrl-C")
-    .option('--listen <address>', 'unix:PATH, [HOST]:DISPLAY (port 5900 and up) or HOST::PORT', '127.0.0.1:0')
+    .option(
+      '--listen <address>',
+      'auto (127.0.0.1, the first free port from 5900), unix:PATH, [HOST]:DISPLAY (5900 and up) or HOST::PORT',
+      'auto',
+    )
     .option(
       '--password-file <file>',
       'the password that clients need: the first line, of which 8 characters count',
@@ -95,7 +99,7 @@ function registerVnc(vm: Command): void {
         'for others --layout says which key has a character.',
     ],
     examples: [
-      { command: 'vring vm vnc web', does: 'at 127.0.0.1:5900' },
+      { command: 'vring vm vnc web', does: 'at 127.0.0.1:5900, or the next port that is free' },
       { command: 'vring vm vnc web --listen unix:/run/user/1000/web.vnc', does: 'at a socket, for ssh -L' },
       {
         command:

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { isAlive } from '../../engine/vm-info.ts';
+import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { noScreen } from '../../screen/terminal/attach.ts';
 import { printError, writeOut } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';
@@ -14,30 +14,25 @@ import { findVm } from './find.ts';
 
 export type VncOptions = {
   readonly listen: string;
-  readonly passwordFile?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
+  readonly passwordFile?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
   readonly layout: LayoutName;
-  readonly viewOnly?: boolean;
-  readonly device?: string;
-  readonly child?: boolean;
+  readonly viewOnly?: boolean | undefined;
+  readonly device?: string | undefined;
+  readonly child?: boolean | undefined;
 };
 
 const FIRST_PORT = 5900;
+const LAST_PORT = 5999;
 
 /** Offers a VM's screen to VNC clients, until the VM ends or a signal comes. @returns the exit status */
 export async function serveVnc(engine: Engine, name: string, options: VncOptions): Promise<number> {
-  const address = vncAddress(options.listen);
-  const security = securityOf(address, options);
+  // What is wrong with the options is said first.
+  securityOf(vncAddress(options.listen), options);
   const vm = findVm(engine.vms(), name);
   if (!isAlive(vm)) throw new Error(`${name} is ${vm.state}: start it with vring vm start ${name}`);
-  const obstacle = noScreen(vm);
-  if (obstacle !== null) throw new Error(obstacle);
-  const { layout, viewOnly = false, device } = options;
-  const server = await VncServer.start(engine, vm, {
-    ...{ address, security, layout, viewOnly, device },
-    happened: text => printError(`vring: ${text}`),
-  });
+  const server = await startVnc(engine, vm, options);
   const signal = endingSignal();
   const { promise: ended, resolve } = Promise.withResolvers<number>();
   const unsubscribe = engine.subscribe(event => {
@@ -49,7 +44,7 @@ export async function serveVnc(engine: Engine, name: string, options: VncOptions
       .on('end', () => resolve(0))
       .on('error', () => resolve(0))
       .resume();
-  else writeOut(`${name}: VNC at ${server.address}; Ctrl-C ends it\n`);
+  writeOut(`${name}: VNC at ${server.address}${options.child ? '' : '; Ctrl-C ends it'}\n`);
   try {
     return await Promise.race([ended, signal.status]);
   } finally {
@@ -59,8 +54,22 @@ export async function serveVnc(engine: Engine, name: string, options: VncOptions
   }
 }
 
-/** Reads `unix:PATH`, `[HOST]:DISPLAY` as QEMU has it, or `HOST::PORT`. @throws UsageError */
+/** Starts the server in this process. @throws with a sentence for the user */
+export async function startVnc(engine: Engine, vm: VmInfo, options: VncOptions): Promise<VncServer> {
+  const address = vncAddress(options.listen);
+  const security = securityOf(address, options);
+  const obstacle = noScreen(vm);
+  if (obstacle !== null) throw new Error(obstacle);
+  const { layout, viewOnly = false, device } = options;
+  return await VncServer.start(engine, vm, {
+    ...{ address, security, layout, viewOnly, device },
+    happened: text => printError(`vring: ${text}`),
+  });
+}
+
+/** Reads `auto`, `unix:PATH`, `[HOST]:DISPLAY` as QEMU has it, or `HOST::PORT`. @throws UsageError */
 export function vncAddress(text: string): VncAddress {
+  if (text === 'auto') return { kind: 'tcp', host: '127.0.0.1', port: FIRST_PORT, last: LAST_PORT };
   if (text.startsWith('unix:')) return { kind: 'unix', path: text.slice('unix:'.length) };
   const match = /^(\[[^\]]*\]|[^:]*):(:?)(\d{1,5})$/.exec(text);
   const [, given = '', colon, digits] = match ?? [];
@@ -68,7 +77,7 @@ export function vncAddress(text: string): VncAddress {
   const host = given.replace(/^\[|\]$/g, '') || '127.0.0.1';
   if (match === null || port > 65_535)
     throw new UsageError(
-      `--listen ${text}: expected unix:PATH, [HOST]:DISPLAY such as :0, or HOST::PORT such as 127.0.0.1::5900`,
+      `--listen ${text}: expected auto, unix:PATH, [HOST]:DISPLAY such as :0, or HOST::PORT such as 127.0.0.1::5900`,
     );
   return { kind: 'tcp', host, port };
 }

@@ -10,13 +10,13 @@ export const graphics = z.strictObject({
   listen: z
     .string()
     .regex(
-      /^(unix:.+|(\[[^\]]*\]|[^:[\]]*):(:?)\d{1,5})$/,
-      'expected unix:PATH, [HOST]:DISPLAY such as :0, or HOST::PORT',
+      /^(auto|unix:.+|(\[[^\]]*\]|[^:[\]]*):(:?)\d{1,5})$/,
+      'expected auto, unix:PATH, [HOST]:DISPLAY such as :0, or HOST::PORT',
     )
-    .default('127.0.0.1:0')
+    .default('auto')
     .meta({
       description:
-        'Where: `unix:PATH`, `[HOST]:DISPLAY` (port 5900 and up) or `HOST::PORT`. Beyond loopback addresses it needs a password and TLS.',
+        'Where: `auto` (127.0.0.1, the first free port of 5900-5999; `vring vm events` says which), `unix:PATH`, `[HOST]:DISPLAY` (port 5900 and up) or `HOST::PORT`. Beyond loopback addresses it needs a password and TLS.',
       examples: ['127.0.0.1:1'],
     }),
   'password-file': hostPath.optional().meta({

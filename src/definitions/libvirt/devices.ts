@@ -44,6 +44,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     rng,
     balloon: readBalloon(document, domain, devices),
     ...readDisplay(document, devices),
+    ...readGraphics(document, devices),
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),
     ...readChannels(document, devices),
@@ -121,6 +122,43 @@ function readDisplay(document: DomainDocument, devices: XmlElement | null): Pick
   if (type === 'none' || libvirtDevice('video', type) !== undefined) document.skipAll(first);
   else document.leaveOut(first, `it is a standard VGA instead: vring has no ${type} adapter`);
   return { display: type === 'none' ? 'none' : 'vga' };
+}
+
+/** The first <graphics> of VNC or SPICE. */
+function readGraphics(
+  document: DomainDocument,
+  devices: XmlElement | null,
+): Pick<DefinitionInput, 'graphics'> {
+  let graphics: DefinitionInput['graphics'];
+  for (const element of document.children(devices, 'graphics')) {
+    const { type, port, autoport, socket } = element.attributes;
+    if (graphics !== undefined || (type !== 'vnc' && type !== 'spice')) {
+      document.leaveOut(
+        element,
+        graphics === undefined ? `vring has no ${type} server` : 'a VM has one VNC server',
+      );
+      continue;
+    }
+    document.skipAll(element);
+    const at = document.child(element, 'listen');
+    const path = socket ?? (at?.attributes.type === 'socket' ? at.attributes.socket : undefined);
+    const host = at?.attributes.address ?? element.attributes.listen ?? '127.0.0.1';
+    const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
+    if (type === 'spice') document.leaveOut(element, 'it is a VNC server instead');
+    else if (path === undefined && !isLocal)
+      document.leaveOut(
+        element,
+        `it listens at 127.0.0.1 instead of ${host}: beyond the host, VNC needs a password and TLS`,
+      );
+    else if (element.attributes.passwd !== undefined)
+      document.leaveOut(element, 'a password is that of graphics.password-file');
+    const isFixed = type === 'vnc' && autoport !== 'yes' && port !== undefined && Number(port) > 0;
+    graphics = {
+      type: 'vnc',
+      listen: path !== undefined ? `unix:${path}` : isFixed ? `127.0.0.1::${Number(port)}` : 'auto',
+    };
+  }
+  return graphics === undefined ? {} : { graphics };
 }
 
 /** What COM1 to COM4 are connected to. */

@@ -1,4 +1,5 @@
 import type { CharInput } from '../../devices/backends/char-fields.ts';
+import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
@@ -75,6 +76,8 @@ export class Draft {
   /** The connections of -netdev that -netdev hubport connects to hubs. */
   readonly hubPorts: (Place & { readonly hub: number; readonly member: string })[] = [];
   readonly #hubMembers: (Place & { readonly hub: number; readonly network: NicNetworkInput })[] = [];
+  /** That of -k. */
+  keyboardLayout: LayoutName | null = null;
   /** The values of -serial, in order. */
   readonly serialPorts: (Place & { readonly value: string })[] = [];
   readonly virtioConsoles: Place[] = [];

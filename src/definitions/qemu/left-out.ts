@@ -18,7 +18,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   {
     reason: NO_DISPLAY,
     alone: 'sdl curses full-screen no-frame alt-grab ctrl-grab no-quit show-cursor portrait',
-    withValue: 'vnc spice g rotate k',
+    withValue: 'spice g rotate',
   },
   { reason: NO_MONITOR, withValue: 'qmp qmp-pretty monitor mon' },
   {

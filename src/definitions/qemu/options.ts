@@ -15,6 +15,7 @@ import { readMemory, readMemoryBackend } from './memory.ts';
 import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
+import { readKeyboard, readVnc } from './vnc.ts';
 
 /** A QEMU option that vring uses. */
 export type QemuOption = {
@@ -206,6 +207,17 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     read: (draft, value, place) => {
       if (value !== 'none') draft.leaveOut(place, NO_SCREEN);
     },
+  },
+  vnc: {
+    value: '[HOST]:DISPLAY|unix:PATH|none',
+    becomes: 'graphics, at a loopback address where the host is another one',
+    late: true,
+    read: readVnc,
+  },
+  k: {
+    value: 'LAYOUT',
+    becomes: 'graphics.layout',
+    read: readKeyboard,
   },
   vga: {
     value: 'std|none',

@@ -3,7 +3,7 @@ import { LAYOUT_NAMES } from '../../devices/input/layout-names.ts';
 
 /** Where a VNC server of a VM listens, and what it demands. */
 export const vncSettings = z.strictObject({
-  /** `unix:PATH`, `[HOST]:DISPLAY` or `HOST::PORT`. */
+  /** `auto`, `unix:PATH`, `[HOST]:DISPLAY` or `HOST::PORT`. */
   listen: z.string().min(1).max(256),
   /** A file with the password in its first line. */
   passwordFile: z.string().optional(),

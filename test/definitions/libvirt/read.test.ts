@@ -38,6 +38,7 @@ describe('a domain as written by virsh dumpxml', () => {
         uuid: '9f3c9a1e-7b1a-4a55-9e7f-2f3f0c6f0a11',
       },
       display: 'vga',
+      graphics: { type: 'vnc', listen: 'auto' },
       disks: [
         {
           file: '/var/lib/libvirt/images/web.qcow2',
@@ -87,7 +88,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
       'domain/devices/interface: vring has no vhostuser networks',
       'domain/devices/input',
-      'domain/devices/graphics',
       'domain/devices/video: it is a standard VGA instead: vring has no virtio adapter',
       'domain/devices/hostdev: only PCI devices can be passed through',
       'domain/seclabel',

@@ -570,7 +570,6 @@ describe('what a guest does not need is left out, and named', () => {
       [
         '-usb: this version has no USB, and no device is attached to it',
         '-usbdevice tablet: this version has no display, and no input devices for one',
-        "-k de: this version has no display: the guest's console is its serial port (console=ttyS0)",
         "-localtime: a guest's clock shows UTC",
         '-mem-prealloc: guest RAM is allocated when the guest first uses it; huge pages are reserved at the start',
       ],
@@ -597,9 +596,8 @@ describe('what a guest does not need is left out, and named', () => {
       ],
     ],
     [
-      '-vnc :0 -display gtk -spice port=1 -full-screen',
+      '-display gtk -spice port=1 -full-screen',
       [
-        "-vnc :0: this version has no display: the guest's console is its serial port (console=ttyS0)",
         "-display gtk: this version has no display: the guest's console is its serial port (console=ttyS0)",
         "-spice port=1: this version has no display: the guest's console is its serial port (console=ttyS0)",
         "-full-screen: this version has no display: the guest's console is its serial port (console=ttyS0)",
