@@ -76,6 +76,8 @@ export type ScreenNews = { readonly seen: ScreenSeen; readonly update: Uint8Arra
 
 /** The screen of a device. */
 export interface ScreenControl {
+  /** The text mode of a VGA that a kernel finds which boots without firmware: characters, and the height of one in dots. Absent: none. */
+  readonly textMode?: { readonly columns: number; readonly rows: number; readonly fontHeight: number };
   /**
    * Calls back once with what is not in `seen`: at once, or when there is something, and at the latest after a few seconds with null.
    * While nobody waits nothing is computed, and no writes are logged.

@@ -41,6 +41,13 @@ export const HEADER = {
   end: 0x290,
 } as const;
 
+/** A text mode in boot_params (Linux, include/uapi/linux/screen_info.h). */
+const SCREEN = { mode: 0x06, columns: 0x07, memory: 0x0a, rows: 0x0e, isVga: 0x0f, points: 0x10 } as const;
+/** The mode of 80 by 25 characters in color. */
+const TEXT_MODE = 3;
+/** 256 KiB, of an EGA or better. */
+const EGA_MEMORY = 3;
+
 /** Fields of boot_params outside the header (Linux, Documentation/arch/x86/zero-page.rst). */
 const PARAMS = {
   acpiRsdpAddr: 0x70,
@@ -108,7 +115,7 @@ export function loadBzImage(load: KernelLoad): BootEntry {
   target.fill(0, code.fileSize);
   const commandLine = writeCommandLine(load, header.commandLineMax);
   const initrd = placeInitrd(load, place.address + place.size, header.initrdMax);
-  writeBootParams(load, header, commandLine, initrd);
+  writeBootParams(load, header.bytes, commandLine, initrd);
   const registers = { rsi: LOW_MEMORY.bootParams, rsp: LOW_MEMORY.bootStack };
   return header.has64BitEntry
     ? { protocol: 'linux64', ...longMode(memory), rip: place.address + ENTRY_64, registers }
@@ -146,6 +153,16 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
   };
 }
 
+/** What a loader of a kernel without a setup header tells it there: that of protocol 2.12. */
+export function minimalHeader(): Uint8Array {
+  const bytes = Buffer.alloc(HEADER.end - HEADER.setupSects);
+  bytes.writeUInt16LE(BOOT_FLAG, HEADER.bootFlag - HEADER.setupSects);
+  bytes.writeUInt32LE(MAGIC, HEADER.magic - HEADER.setupSects);
+  bytes.writeUInt16LE(0x20c, HEADER.version - HEADER.setupSects);
+  bytes.writeUInt8(LOADED_HIGH, HEADER.loadflags - HEADER.setupSects);
+  return bytes;
+}
+
 /** An image may leave its last paragraph unpadded. If more is missing, the read fails. */
 function codeInFile(kernel: ImageFile, offset: number, size: number): number {
   const missing = offset + size - kernel.size;
@@ -167,9 +184,10 @@ function loadPlace(kernel: ImageFile, head: Buffer, version: number, codeSize: n
   return { address, size: Math.max(codeSize, head.readUInt32LE(HEADER.initSize)) };
 }
 
-function writeBootParams(
+/** @param header from `HEADER.setupSects` on */
+export function writeBootParams(
   load: KernelLoad,
-  header: SetupHeader,
+  header: Uint8Array,
   commandLine: Placed,
   initrd: Placed | null,
 ): void {
@@ -177,13 +195,21 @@ function writeBootParams(
   const base = LOW_MEMORY.bootParams;
   const params = memory.writable(base, PARAMS.size);
   params.fill(0);
-  params.set(header.bytes, HEADER.setupSects);
+  params.set(header, HEADER.setupSects);
   params[HEADER.typeOfLoader] = LOADER_UNKNOWN;
   memory.writeU16(base + HEADER.vidMode, VIDEO_NORMAL);
   memory.writeU32(base + HEADER.cmdLinePtr, commandLine.address);
   memory.writeU32(base + HEADER.ramdiskImage, initrd?.address ?? 0);
   memory.writeU32(base + HEADER.ramdiskSize, initrd?.size ?? 0);
   memory.writeU64(base + PARAMS.acpiRsdpAddr, BigInt(load.rsdp));
+  if (load.textMode !== null) {
+    params[SCREEN.mode] = TEXT_MODE;
+    params[SCREEN.columns] = load.textMode.columns;
+    params[SCREEN.memory] = EGA_MEMORY;
+    params[SCREEN.rows] = load.textMode.rows;
+    params[SCREEN.isVga] = 1;
+    params[SCREEN.points] = load.textMode.fontHeight;
+  }
   const map = memoryMap(memory).slice(0, PARAMS.e820Max);
   params[PARAMS.e820Entries] = map.length;
   map.forEach((entry, index) => {

@@ -14,7 +14,12 @@ export type KernelLoad = {
   readonly memory: GuestMemory;
   /** Guest-physical address of the ACPI RSDP. */
   readonly rsdp: number;
+  /** What a screen shows by now; null: there is none. */
+  readonly textMode: TextMode | null;
 };
+
+/** In characters; the height of one in dots. */
+export type TextMode = { readonly columns: number; readonly rows: number; readonly fontHeight: number };
 
 export type BootModule = { readonly image: ImageFile; readonly commandLine: string };
 

@@ -2,19 +2,22 @@ import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { KernelBoot } from '../machine/config.ts';
 import type { BootEntry } from './boot-entry.ts';
 import type { ImageFile, ImagePurpose } from './image-file.ts';
+import type { TextMode } from './kernel-load.ts';
 import { loadKernel } from './load-kernel.ts';
 
 export type GuestLoad = {
   readonly memory: GuestMemory;
   /** Guest-physical address of the ACPI RSDP. */
   readonly rsdp: number;
+  /** What a screen of the machine shows by now; null: it has none. */
+  readonly textMode: TextMode | null;
   /** Opens a file of the host. @throws BootError */
   readonly open: (path: string, purpose: ImagePurpose) => ImageFile;
 };
 
 /** Puts the kernel that a machine boots into its RAM. @returns how the boot processor enters it. @throws BootError */
 export function loadGuest({ path, initrd, modules, append }: KernelBoot, load: GuestLoad): BootEntry {
-  const { memory, rsdp } = load;
+  const { memory, rsdp, textMode } = load;
   const images: ImageFile[] = [];
   const open = (path: string, purpose: ImagePurpose) => {
     const image = load.open(path, purpose);
@@ -29,6 +32,7 @@ export function loadGuest({ path, initrd, modules, append }: KernelBoot, load: G
       commandLine: append,
       memory,
       rsdp,
+      textMode,
     });
   } finally {
     for (const image of images) image.close();

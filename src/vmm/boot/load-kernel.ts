@@ -4,6 +4,7 @@ import { isBzImage, loadBzImage } from './bzimage.ts';
 import { isElf, readElf } from './elf.ts';
 import { type ImageFile, readBytes } from './image-file.ts';
 import type { KernelLoad } from './kernel-load.ts';
+import { isLinux, loadLinuxElf } from './linux-elf.ts';
 import { findMultibootFlags, loadMultiboot } from './multiboot.ts';
 import { findPvhEntry, loadPvh } from './pvh.ts';
 import { elfWithoutEntry, unknownKernel } from './unknown-image.ts';
@@ -23,6 +24,8 @@ export function loadKernel(load: KernelLoad): BootEntry {
   if (!isElf(head)) throw unknownKernel(kernel, head);
   const elf = readElf(kernel);
   const pvhEntry = findPvhEntry(kernel, elf);
+  if (pvhEntry !== null && load.textMode !== null && isLinux(kernel, elf))
+    return loadLinuxElf(withoutModules(load), elf);
   if (pvhEntry !== null) return loadPvh(withoutModules(load), elf, pvhEntry);
   const flags = findMultibootFlags(kernel);
   if (flags !== null) return loadMultiboot(load, elf, flags);

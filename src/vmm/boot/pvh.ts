@@ -1,46 +1,23 @@
 import { LOW_MEMORY } from '../memory/layout.ts';
 import type { BootEntry } from './boot-entry.ts';
 import { protectedMode } from './cpu-mode.ts';
-import { damaged, type Elf, loadSegments, PT_NOTE, physicalEntry } from './elf.ts';
-import { type ImageFile, readBytes } from './image-file.ts';
+import { damaged, type Elf, loadSegments, physicalEntry } from './elf.ts';
+import { readNotes } from './elf-notes.ts';
+import type { ImageFile } from './image-file.ts';
 import { DEFAULT_COMMAND_LINE_MAX, type KernelLoad, placeInitrd, writeCommandLine } from './kernel-load.ts';
 import { memoryMap } from './memory-map.ts';
 
 /** Xen, public/elfnote.h: the note whose content is the physical address of the 32-bit entry point. */
 const XEN_ELFNOTE_PHYS32_ENTRY = 18;
-const XEN_OWNER = Buffer.from('Xen\0');
-/** Far more than any kernel's notes have. */
-const NOTES_MAX = 64 * 1024;
 
 /** Xen, public/arch-x86/hvm/start_info.h: struct hvm_start_info, version 1, and what it points to. */
 const START_INFO = { magic: 0x336e_c578, version: 1, size: 56, moduleSize: 32, mapEntrySize: 24 } as const;
 
 /** @returns the physical address in the kernel's PVH note, or null when it has no such note. */
 export function findPvhEntry(kernel: ImageFile, elf: Elf): number | null {
-  for (const segment of elf.segments) {
-    if (segment.type !== PT_NOTE) continue;
-    if (segment.fileSize > NOTES_MAX) throw damaged(kernel, `it has ${segment.fileSize} bytes of notes`);
-    const notes = readBytes(kernel, segment.offset, segment.fileSize, 'note segment');
-    const entry = findEntryNote(notes, segment.alignment === 8 ? 8 : 4);
-    if (entry !== null) return entry;
-  }
-  return null;
-}
-
-/** A note is three words (owner's size, content's size, type), then owner and content, each padded to `alignment`. */
-function findEntryNote(notes: Buffer, alignment: number): number | null {
-  const pad = (size: number) => Math.ceil(size / alignment) * alignment;
-  for (let at = 0; at + 12 <= notes.length; ) {
-    const owner = at + 12;
-    const content = owner + pad(notes.readUInt32LE(at));
-    const contentSize = notes.readUInt32LE(at + 4);
-    const next = content + pad(contentSize);
-    const isEntry = notes.readUInt32LE(at + 8) === XEN_ELFNOTE_PHYS32_ENTRY;
-    if (isEntry && contentSize >= 4 && content + 4 <= notes.length) {
-      if (notes.subarray(owner, owner + XEN_OWNER.length).equals(XEN_OWNER))
-        return notes.readUInt32LE(content);
-    }
-    at = next;
+  for (const { owner, type, content } of readNotes(kernel, elf)) {
+    if (owner === 'Xen' && type === XEN_ELFNOTE_PHYS32_ENTRY && content.length >= 4)
+      return content.readUInt32LE(0);
   }
   return null;
 }

@@ -242,5 +242,6 @@ function loadBoot(
   if (config.boot.kind === 'firmware') return 'firmware';
   const placed = loadTables(tablesOf(config, memory, chipset), memory, layout.ACPI_TABLES);
   const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
-  return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)! });
+  const [textMode = null] = chipset.screens.flatMap(screen => screen.textMode ?? []);
+  return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)!, textMode });
 }

@@ -27,6 +27,7 @@ function boot(kernel: Uint8Array, options: Options = {}) {
     commandLine: options.commandLine ?? '',
     memory,
     rsdp: RSDP,
+    textMode: null,
   });
   return { memory, entry };
 }

@@ -8,6 +8,7 @@ import { COMMAND, REG } from '../../pci/registers.ts';
 import { bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import type { Statistic } from '../../statistic.ts';
 import { edid } from '../edid.ts';
+import type { ScreenControl } from '../screen-frame.ts';
 import { ScreenSource } from '../screen-source.ts';
 import { DISPI_PORTS, Dispi, type DispiMode } from './dispi.ts';
 import { LegacyWindow, TEXT_BYTES } from './legacy-window.ts';
@@ -107,6 +108,11 @@ export class Vga implements Device {
     this.#startsInText = services.firmware === null;
     this.#textFont = this.#startsInText ? biosFont(services) : null;
     this.#powerOn();
+  }
+
+  /** The mode that a kernel finds that boots without firmware. */
+  get textMode(): ScreenControl['textMode'] {
+    return this.#startsInText ? { columns: 80, rows: 25, fontHeight: FONT_HEIGHT } : undefined;
   }
 
   /** The ports of a VGA, and those of the Bochs display interface. */
@@ -284,6 +290,11 @@ export function builtVga(vga: Vga): BuiltDevice {
     pci: vga.function,
     ports: vga.ports,
     memory: [vga.window],
-    capabilities: { screen: vga.screen },
+    capabilities: {
+      screen: {
+        next: (...given) => vga.screen.next(...given),
+        ...(vga.textMode && { textMode: vga.textMode }),
+      },
+    },
   };
 }
