@@ -28,6 +28,8 @@ const BRIDGE_MEMORY = 0x10_0000;
 /** What a root port keeps free for a device that is plugged in later, as firmware does; its BARs rarely need more. */
 const SPARE = { memory32: 2 * BRIDGE_MEMORY, memory64: 32 * BRIDGE_MEMORY, buses: 1 } as const;
 const MAX_BUS = 255;
+/** Display controller, VGA compatible (PCI Code and ID Assignment Specification). */
+const VGA_CLASS = 0x03_0000;
 
 /** The interrupt that a pin (0 for INTA#) of a slot is wired to. */
 export type InterruptOfPin = (slot: number, pin: number) => number;
@@ -67,6 +69,8 @@ function assignBus(bus: PciBus, number: number, cursors: Cursors, interruptOf: I
       highest = assignBehind(fn, number, highest + 1, cursors, behind);
       command |= COMMAND.io | COMMAND.memory | COMMAND.busMaster;
     }
+    // No BAR tells of the ports and the window of a VGA.
+    if (fn.config.u32(REG.revision) >>> 8 === VGA_CLASS) command |= COMMAND.io | COMMAND.memory;
     fn.config.setU16(REG.command, command);
     fn.refresh();
   }

@@ -112,7 +112,7 @@ test('answers only while it decodes ports and memory', () => {
 
 describe('the registers', () => {
   test('of the attribute controller alternate between index and value', () => {
-    const rig = new Rig({ bootsFrom: [] });
+    const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     rig.in(0x3da);
     rig.out(0x3c0, 0x10);
     rig.out(0x3c0, 0xff);
@@ -165,7 +165,7 @@ describe('the registers', () => {
 
 describe('memory in planes', () => {
   test('write mode 0 rotates, sets and resets, combines with the latches and masks', () => {
-    const rig = new Rig({ bootsFrom: [] });
+    const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     rig.planar();
     rig.set(0x3c4, 2, 0x05);
     rig.write(0, 0x81);
@@ -199,7 +199,7 @@ describe('memory in planes', () => {
   });
 
   test('write mode 1 copies, 2 has a color and 3 a mask', () => {
-    const rig = new Rig({ bootsFrom: [] });
+    const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     rig.planar();
     rig.set(0x3ce, 5, 2);
     rig.write(0, 0x0a);
@@ -216,7 +216,7 @@ describe('memory in planes', () => {
   });
 
   test('read mode 0 has a plane, 1 compares colors', () => {
-    const rig = new Rig({ bootsFrom: [] });
+    const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     rig.planar();
     for (const [plane, value] of [0x11, 0x22, 0x44, 0x88].entries()) {
       rig.set(0x3c4, 2, 1 << plane);
@@ -263,7 +263,7 @@ describe('the legacy window', () => {
   });
 
   test('shows linear memory in modes with chained planes, by banks', () => {
-    const rig = new Rig({ bootsFrom: [] });
+    const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     for (const [index, value] of [
       [1, 640],
       [2, 480],
@@ -331,7 +331,7 @@ describe('the display interface', () => {
     [24, 3, 0x123456, 0x123456],
     [32, 4, 0x00123456, 0x123456],
   ] as const)('%i bits per pixel', (bits, bytes, value, color) => {
-    const rig = new Rig({ bootsFrom: [] });
+    const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     rig.in(0x3da);
     rig.out(0x3c0, 0x20);
     for (const [index, each] of [
