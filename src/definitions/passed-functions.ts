@@ -1,8 +1,10 @@
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+import type { PassedVfSettings } from '../host/passthrough/assessment.ts';
 import { parseAddress, slotOf } from '../host/pci/address.ts';
 import { functionsOfHostSlot } from '../host/pci/slot-functions.ts';
 import { HostRoot } from '../host/root.ts';
 import type { Passthrough } from './fields/passthrough.ts';
+import { given } from './given.ts';
 
 /** The functions of a device of the host, by its slot (`0000:02:00`), as full addresses. */
 export type FunctionsOfSlot = (slot: string) => readonly string[];
@@ -17,9 +19,15 @@ export type PassedFunction = {
 
 /** Options that concern one function: of a whole device, its first. */
 const OF_ONE = [
-  ...['id', 'name', 'mac', 'vlan', 'romfile', 'bootindex', 'x-vga'],
+  ...['id', 'name', 'mac', 'vlan', 'qos', 'trust', 'spoof-check', 'romfile', 'bootindex', 'x-vga'],
   ...['x-pci-vendor-id', 'x-pci-device-id', 'x-pci-sub-vendor-id', 'x-pci-sub-device-id'],
 ] as const;
+
+/** What of the VF is set for the VM, on its physical function. */
+export function vfSettings(device: Passthrough): PassedVfSettings {
+  const { mac, vlan, qos, trust, 'spoof-check': spoofCheck } = device;
+  return given<PassedVfSettings>({ mac, vlan, qos, trust, spoofCheck });
+}
 
 /** Entries by function: one of a whole device becomes all its functions, which stay together in the guest. */
 export function passedFunctions(

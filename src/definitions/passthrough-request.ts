@@ -6,7 +6,12 @@ import type {
   PassthroughVm,
 } from '../host/passthrough/assessment.ts';
 import { given } from './given.ts';
-import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
+import {
+  type FunctionsOfSlot,
+  hostFunctionsOfSlot,
+  passedFunctions,
+  vfSettings,
+} from './passed-functions.ts';
 import type { Definition } from './schema.ts';
 import { hasFirmware } from './to-machine.ts';
 
@@ -24,8 +29,8 @@ export function requestOf(
 ): PassthroughRequest {
   const passed = passedFunctions(definition.passthrough, functionsOfSlot);
   const options = passed.map(({ device }): [string, PassthroughOptions] => {
-    const { id, mac, vlan, romfile, iommufd, 'unsafe-no-iommu': unsafeNoIommu } = device;
-    return [device.host, given({ id, mac, vlan, romfile, iommufd, unsafeNoIommu })];
+    const { id, romfile, iommufd, 'unsafe-no-iommu': unsafeNoIommu } = device;
+    return [device.host, { ...vfSettings(device), ...given({ id, romfile, iommufd, unsafeNoIommu }) }];
   });
   return {
     addresses: passed.map(({ device }) => device.host),

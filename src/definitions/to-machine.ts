@@ -4,7 +4,7 @@ import { type WantedHostDevice, wantedHostDevices } from '../engine/host-devices
 import { type VmNic, vmNics } from '../engine/networks/vm-nics.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
-import { hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
+import { hostFunctionsOfSlot, passedFunctions, vfSettings } from './passed-functions.ts';
 import { refuseSameDisk } from './same-disk.ts';
 import type { Definition } from './schema.ts';
 import { type WantedEntry, wantedDevices } from './wanted-devices.ts';
@@ -142,10 +142,7 @@ export function hostDevicesOf(definition: Definition, table = deviceTable): Want
   const options = passedFunctions(definition.passthrough, hostFunctionsOfSlot).map(({ device }) => ({
     address: device.host,
     keep: device.keep === true,
-    settings: {
-      ...(device.mac !== undefined && { mac: device.mac }),
-      ...(device.vlan !== undefined && { vlan: device.vlan }),
-    },
+    settings: vfSettings(device),
     unsafeNoIommu: device['unsafe-no-iommu'] === true,
   }));
   return wantedHostDevices(fromTable(definition, table).devices, options, table);

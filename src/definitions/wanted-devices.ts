@@ -134,7 +134,8 @@ function impliedControllers(wanted: readonly WantedDevice[], table: DeviceTable)
 }
 
 /** What the manager does before the machine starts is nothing to the machine. */
-function ofMachine({ keep, mac, vlan, 'unsafe-no-iommu': _, ...device }: Passthrough) {
+function ofMachine(passed: Passthrough) {
+  const { keep, mac, vlan, qos, trust, 'spoof-check': spoofCheck, 'unsafe-no-iommu': _, ...device } = passed;
   return device;
 }
 

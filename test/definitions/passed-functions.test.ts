@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { passedFunctions } from '../../src/definitions/passed-functions.ts';
+import { requestOf } from '../../src/definitions/passthrough-request.ts';
 import { readDefinition } from '../../src/definitions/read.ts';
+import { hostDevicesOf, toMachine } from '../../src/definitions/to-machine.ts';
 import { functionsOfHostSlot } from '../../src/host/pci/slot-functions.ts';
 import { desktopTree } from '../host/trees/desktop.ts';
 import { serverTree } from '../host/trees/server.ts';
@@ -39,4 +41,17 @@ test('a device that the host does not have stands for its first function, which 
     { index: 0, device: { host: '0000:7f:00.0', multifunction: true } },
     { index: 1, device: { host: '0000:02:00.1' } },
   ]);
+});
+
+test('settings of a virtual function are for the host, and nothing for the machine', () => {
+  const definition = readDefinition(
+    'name: web\npassthrough: [{host: 01:10.0, vlan: 42, qos: 3, trust: true, spoof-check: false}]',
+    { file: 'web.yaml' },
+  );
+  const settings = { vlan: 42, qos: 3, trust: true, spoofCheck: false };
+  expect(requestOf(definition).options).toEqual({ '0000:01:10.0': settings });
+  const [wanted] = hostDevicesOf(definition);
+  expect(wanted).toMatchObject({ address: '0000:01:10.0', settings });
+  const passed = toMachine(definition).devices!.find(({ type }) => type === 'vfio-pci');
+  for (const key of ['mac', 'vlan', 'qos', 'trust', 'spoof-check']) expect(passed).not.toHaveProperty(key);
 });

@@ -287,6 +287,10 @@ describe('a problem names its place and what was expected', () => {
       '2:37 passthrough[1].host: 0000:02:00.1 is already passed by passthrough[0] (0000:02:00): remove one of the two',
     ],
     [
+      'passthrough: [{host: 02:00.0, vlan: 42, qos: 8}]',
+      '2:46 passthrough[0].qos: expected a priority from 0 to 7, not 8',
+    ],
+    [
       'passthrough: [{host: 02:00.0, vlan: 4095}]',
       '2:37 passthrough[0].vlan: expected a VLAN from 0 to 4094, not 4095',
     ],

@@ -152,6 +152,9 @@ passthrough:
     keep: true
     mac: "52:54:00:12:34:57"
     vlan: 42
+    qos: 3
+    trust: true
+    spoof-check: false
     iommufd: true
     unsafe-no-iommu: true
     rombar: false

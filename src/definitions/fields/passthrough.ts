@@ -34,6 +34,7 @@ const flag = (description: string) =>
     .meta({ description, examples: [true] });
 
 const VLAN = 'a VLAN from 0 to 4094';
+const QOS = 'a priority from 0 to 7';
 
 const device = z.strictObject({
   host: hostAddress.meta({
@@ -75,6 +76,18 @@ const device = z.strictObject({
       description: "Of a network card's virtual function: the VLAN that all its traffic is in; 0 for none.",
       examples: [42],
     }),
+  qos: z
+    .int(QOS)
+    .min(0, QOS)
+    .max(7, QOS)
+    .optional()
+    .meta({ description: 'The priority in that VLAN, IEEE 802.1p.', examples: [3] }),
+  trust: flag(
+    'The host trusts that virtual function: its guest may change its MAC address, and receive what is not for it.',
+  ),
+  'spoof-check': flag(
+    'Whether frames that it sends with another MAC address than its own are dropped; as the driver has it if absent.',
+  ),
   iommufd: flag(
     "Whether it is opened through iommufd, or through its IOMMU group; the kernel's newest if absent.",
   ),

@@ -94,14 +94,13 @@ function assessmentOf({ vm, wanted, claims }: TakeRequest): PassthroughRequest {
     vm,
     claims,
     options: Object.fromEntries(
-      wanted.map(({ address, id, romfile, iommufd, unsafeNoIommu, settings: { mac, vlan } }) => [
+      wanted.map(({ address, id, romfile, iommufd, unsafeNoIommu, settings }) => [
         address,
         {
           unsafeNoIommu,
+          ...settings,
           ...(iommufd !== undefined && { iommufd }),
           ...(id !== undefined && { id }),
-          ...(mac !== undefined && { mac }),
-          ...(vlan !== undefined && { vlan }),
           ...(romfile !== undefined && { romfile }),
         },
       ]),

@@ -1,4 +1,4 @@
-import type { CheckCode, Plan, PlanDevice } from '../plan/plan.ts';
+import type { CheckCode, Plan, PlanDevice, VfSettings } from '../plan/plan.ts';
 
 /** What is asked: whether these functions can be passed through to a VM. */
 export type PassthroughRequest = {
@@ -34,14 +34,14 @@ export type PassthroughVm = {
   readonly hideHypervisor?: boolean;
 };
 
-export type PassthroughOptions = {
+/** What of a VF of a network card is set for the VM. */
+export type PassedVfSettings = Pick<VfSettings, 'mac' | 'vlan' | 'qos' | 'trust' | 'spoofCheck'>;
+
+export type PassthroughOptions = PassedVfSettings & {
   readonly iommufd?: boolean;
   readonly unsafeNoIommu?: boolean;
   /** Expected `vendor:device`. */
   readonly id?: string;
-  /** The MAC address and the VLAN that the VF gets. */
-  readonly mac?: string;
-  readonly vlan?: number;
   /** Its ROM comes from a file. */
   readonly romfile?: string;
 };

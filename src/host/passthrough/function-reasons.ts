@@ -77,9 +77,9 @@ function virtualFunctionReasons(survey: HostSurvey, fn: PciFunction, request: Pa
   return reasons;
 }
 
-const ATTRIBUTES = ['mac', 'vlan'] as const;
+const ATTRIBUTES = ['mac', 'vlan', 'qos', 'trust', 'spoofCheck'] as const;
 
-/** Only a VF's PF can give it a MAC address and a VLAN. */
+/** Only a VF's PF can give it a MAC address, a VLAN and the like. */
 function attributesOfOther(fn: PciFunction, { options }: PassthroughRequest): Reason[] {
   const own = options?.[fn.address];
   return ATTRIBUTES.filter(key => own?.[key] !== undefined).map(key =>
@@ -87,12 +87,20 @@ function attributesOfOther(fn: PciFunction, { options }: PassthroughRequest): Re
       'mac',
       fn.address,
       `its ${NAMES[key]} cannot be set: it is no virtual function`,
-      `leave out ${key}`,
+      `leave out ${KEYS[key]}`,
     ),
   );
 }
 
-const NAMES = { mac: 'MAC address', vlan: 'VLAN' } as const;
+const NAMES = {
+  mac: 'MAC address',
+  vlan: 'VLAN',
+  qos: 'priority',
+  trust: 'trust',
+  spoofCheck: 'check of MAC addresses',
+} as const;
+/** In a definition. */
+const KEYS = { mac: 'mac', vlan: 'vlan', qos: 'qos', trust: 'trust', spoofCheck: 'spoof-check' } as const;
 
 /** A VF without a MAC address gets a random one from its driver, or the PF's driver refuses the one of the guest. */
 function macReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
@@ -102,7 +110,7 @@ function macReasons(survey: HostSurvey, fn: PciFunction, { options }: Passthroug
   if (given.length > 0 && !pf?.manager) {
     const what = given.map(key => NAMES[key]).join(' and ');
     const reason = `its ${what} cannot be set: ${fn.physicalFunction} has no network interface on the host`;
-    return [block('mac', fn.address, reason, `leave out ${given.join(' and ')}`)];
+    return [block('mac', fn.address, reason, `leave out ${given.map(key => KEYS[key]).join(' and ')}`)];
   }
   const mac = options?.[fn.address]?.mac;
   if (mac !== undefined) return [ok('mac', fn.address, `it gets the MAC address ${mac}`)];
