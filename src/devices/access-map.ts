@@ -127,6 +127,33 @@ export class AccessMap<T extends AccessTarget> {
     }
   }
 
+  /** The reads of a string instruction, `count` of them, all at `address`. They are counted as one where the handler takes them as one. */
+  readStringTo(address: number, size: AccessSize, count: number, into: DataView, at: number): void {
+    const segment = count > 1 ? this.#find(address, size) : UNMAPPED;
+    const target = segment >= 0 ? this.#targets[segment]! : null;
+    if (target?.handler.readString === undefined) {
+      for (let item = 0; item < count; item++) this.readTo(address, size, into, at + item * size);
+      return;
+    }
+    const began = this.#now();
+    const bytes = new Uint8Array(into.buffer, into.byteOffset + at, count * size);
+    target.handler.readString(address - target.base, size, bytes);
+    target.counters.read(address, this.#now() - began);
+  }
+
+  writeStringFrom(address: number, size: AccessSize, count: number, from: DataView, at: number): void {
+    const segment = count > 1 ? this.#find(address, size) : UNMAPPED;
+    const target = segment >= 0 ? this.#targets[segment]! : null;
+    if (target?.handler.writeString === undefined) {
+      for (let item = 0; item < count; item++) this.writeFrom(address, size, from, at + item * size);
+      return;
+    }
+    const began = this.#now();
+    const bytes = new Uint8Array(from.buffer, from.byteOffset + at, count * size);
+    target.handler.writeString(address - target.base, size, bytes);
+    target.counters.written(address, this.#now() - began);
+  }
+
   /** Who answers a one-byte access to `address`, or null. */
   protected targetAt(address: number): T | null {
     const segment = this.#find(address, 1);

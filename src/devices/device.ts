@@ -7,6 +7,11 @@ export interface IoHandler {
   read(offset: number, size: AccessSize): number;
   /** Writes `value` (unsigned, `size` bytes) at `offset` from the range's start. */
   write(offset: number, size: AccessSize, value: number): void;
+  /**
+   * The reads of a string instruction, all at `offset` and of `size` bytes: fills `bytes` with their values. Absent: they are reads like any other.
+   */
+  readString?(offset: number, size: AccessSize, bytes: Uint8Array): void;
+  writeString?(offset: number, size: AccessSize, bytes: Uint8Array): void;
 }
 
 /** A device's state as plain data: what a snapshot stores, migration sends and a test compares. */

@@ -151,6 +151,39 @@ describe.each(buses)('the %s bus', (space, create) => {
     expect(bus.read(0x4000, 1)).toBe(7);
   });
 
+  test('gives a string instruction to a handler as a whole, or else item by item', () => {
+    const whole: IoHandler = {
+      read: () => 0,
+      write: () => {},
+      readString: (offset, size, bytes) => bytes.fill(0x10 * offset + size),
+      writeString: (offset, size, bytes) => given.push([offset, size, ...bytes]),
+    };
+    const given: number[][] = [];
+    const register = new Register(5);
+    bus.claim('whole', 0x1000, 8, whole);
+    bus.claim('register', 0x2000, 8, register);
+    const view = new DataView(new ArrayBuffer(16), 2, 12);
+    bus.readStringTo(0x1002, 2, 3, view, 4);
+    bus.readStringTo(0x2000, 2, 1, view, 0);
+    bus.readStringTo(0x2004, 1, 2, view, 2);
+    bus.readStringTo(0x3000, 2, 1, view, 10);
+    expect([...new Uint8Array(view.buffer)]).toEqual([
+      ...[0, 0, 5, 5, 5, 5],
+      ...new Array<number>(6).fill(0x22),
+      ...[0xff, 0xff, 0, 0],
+    ]);
+    bus.writeStringFrom(0x1003, 2, 2, view, 0);
+    bus.writeStringFrom(0x2000, 2, 2, view, 4);
+    expect(given).toEqual([[3, 2, 5, 5, 5, 5]]);
+    expect(register.writes).toEqual([
+      [0, 2, 0x2222],
+      [0, 2, 0x2222],
+    ]);
+    // One access is one, however a guest makes it.
+    expect(counts.get('whole')).toMatchObject({ reads: 1, writes: 1 });
+    expect(counts.get('register')).toMatchObject({ reads: 3, writes: 2 });
+  });
+
   test('finds the owner among many, like a linear search', () => {
     const ranges = Array.from({ length: 100 }, (_, i) => ({ start: 0x1000 * (i + 1), size: 0x10 * (i + 1) }));
     for (const [i, { start, size }] of ranges.entries()) bus.claim(`r${i}`, start, size, new Register(i));

@@ -1,4 +1,5 @@
 import type { PortBus } from '../../devices/bus.ts';
+import type { AccessSize } from '../../devices/device.ts';
 import { EXIT } from '../kvm/constants.ts';
 import type { RunPage } from '../kvm/run-page.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
@@ -24,12 +25,10 @@ export function answerAccess(run: RunPage, buses: Buses): boolean {
 
 /** A string instruction accesses the same port repeatedly; the items are contiguous. */
 function answerPorts(run: RunPage, ports: PortBus): void {
-  const { ioSize: size, ioPort: port, ioCount: count, ioIsWrite: isWrite, data } = run;
-  let at = run.ioDataOffset;
-  for (let item = 0; item < count; item++, at += size) {
-    if (isWrite) ports.writeFrom(port, size, data, at);
-    else ports.readTo(port, size, data, at);
-  }
+  const { ioSize, ioPort: port, ioCount: count, ioIsWrite: isWrite, data, ioDataOffset: at } = run;
+  const size = ioSize as AccessSize;
+  if (isWrite) ports.writeStringFrom(port, size, count, data, at);
+  else ports.readStringTo(port, size, count, data, at);
 }
 
 function answerMemory(run: RunPage, memory: AddressSpace): void {
