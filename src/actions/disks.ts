@@ -68,7 +68,7 @@ async function change(ui: Ui, vm: VmInfo, drive: string, text: string): Promise<
 function noDrive(context: ActionContext): string | null {
   const disk = diskAtCursor(context);
   if (typeof disk === 'string') return disk;
-  return factOf(disk, 'tray') === undefined ? `the medium of ${disk.name} cannot be changed` : null;
+  return disk.drive ? null : `the medium of ${disk.name} cannot be changed`;
 }
 
 /** What changes a disk while its VM runs. */

@@ -6,12 +6,16 @@ export const BOOT_KINDS = ['floppy', 'disk', 'cdrom', 'network'] as const;
 
 export type BootKind = (typeof BOOT_KINDS)[number];
 
-/** A device that firmware can boot from. */
-export type BootDevice = {
+/** A device that firmware can boot from. Its path is that of its bus if `below` is absent. */
+export type BootDevice = Partial<BootPath> & {
   /** Null: it has a place in the order only by its index. */
   readonly kind: BootKind | null;
   /** Its place in the order, before those without one. */
   readonly index?: number | undefined;
+};
+
+/** Where firmware looks for a device. */
+export type BootPath = {
   /** The name of its PCI function, or of its controller's, in an Open Firmware path: `scsi` if absent. */
   readonly node?: string;
   /** The path below its PCI function, or below that of its controller, by its address there: `/disk@0,0`. */

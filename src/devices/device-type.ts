@@ -3,7 +3,7 @@ import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
 import type { DiskLimits, DiskOptions } from './backends/disk.ts';
 import type { NetLimits } from './backends/net-limits.ts';
-import type { BootDevice } from './boot-device.ts';
+import type { BootDevice, BootPath } from './boot-device.ts';
 import type { Cancel, Device, IoHandler } from './device.ts';
 import type { ScreenControl } from './display/screen-frame.ts';
 import type { KeyboardControl, PointerControl } from './input/input-event.ts';
@@ -12,6 +12,7 @@ import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { ScsiDevice } from './scsi/scsi-device.ts';
 import type { AtaDrive } from './storage/ata/ata-drive.ts';
+import type { FloppyUnit } from './storage/floppy/unit.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { BalloonFacts } from './virtio/balloon/facts.ts';
 import type { SerialPort } from './virtio/serial/port.ts';
@@ -89,6 +90,14 @@ export interface BalloonControl {
   onChanged(hook: () => void): Cancel;
 }
 
+/** Bits of a byte of CMOS RAM, in which firmware looks for what a PC's user once set up. */
+export type CmosBits = { readonly register: number; readonly mask: number; readonly value: number };
+
+/** CMOS RAM of a machine. */
+export interface CmosRam {
+  set(bits: CmosBits): void;
+}
+
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
@@ -99,6 +108,7 @@ export type DeviceCapabilities = {
   readonly screen?: ScreenControl;
   readonly keyboard?: KeyboardControl;
   readonly pointer?: PointerControl;
+  readonly cmos?: CmosRam;
 };
 
 /** A new device, and what the machine must connect for it. */
@@ -110,6 +120,8 @@ export type BuiltDevice = {
   readonly scsi?: ScsiDevice;
   /** What it is to the ATA interface that it sits on. */
   readonly ata?: AtaDrive;
+  /** What it is to the floppy controller that it sits on. */
+  readonly floppy?: FloppyUnit;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
   /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
@@ -120,6 +132,8 @@ export type BuiltDevice = {
   readonly serialPort?: SerialPort;
   /** The bus that it provides. */
   readonly bus?: DeviceBus;
+  /** What firmware is to find of it and of what is on its bus, as they are when the machine has been built. */
+  readonly cmos?: readonly CmosBits[];
   /** How firmware boots from it; absent: it does not. */
   readonly boot?: BootDevice;
   /** What screens show about it. */
@@ -147,6 +161,8 @@ export interface DeviceBus {
   attach(built: BuiltDevice, address: BusAddress | null): void;
   /** Disconnects a device, if there is anything to do for that. */
   detach?(built: BuiltDevice): void;
+  /** Where firmware looks for the devices on it. */
+  readonly bootPath?: BootPath;
   /** Where a device is on it; null or absent: where it was to be. */
   addressOf?(built: BuiltDevice): BusAddress | null;
 }

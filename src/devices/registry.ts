@@ -14,7 +14,9 @@ import { rtl8139 } from './net/rtl8139/row.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { ahci } from './storage/ahci/ahci.ts';
-import { sataCd, sataHd } from './storage/ata/rows.ts';
+import { ideCd, ideHd, sataCd, sataHd } from './storage/ata/rows.ts';
+import { floppyDrive, isaFdc } from './storage/floppy/rows.ts';
+import { piix3Ide } from './storage/ide/rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBalloon } from './virtio/balloon/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
@@ -48,6 +50,11 @@ export const deviceTable = new DeviceTable([
   ahci,
   sataHd,
   sataCd,
+  piix3Ide,
+  ideHd,
+  ideCd,
+  isaFdc,
+  floppyDrive,
   virtioBalloon,
   virtioSerial,
   virtConsole,

@@ -27,10 +27,16 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'scsi-cd': { path: 'cd.iso' },
   'sata-hd': { path: 'disk.img' },
   'sata-cd': { path: 'cd.iso' },
+  'ide-hd': { path: 'disk.img' },
+  'ide-cd': { path: 'cd.iso' },
+  floppy: { path: 'a.img' },
   'virtio-net': { queues: 2, network: { type: 'tap' } },
   'vfio-pci': { host: '0000:03:00.0' },
   vga: { vgamem: 1 },
 };
+
+/** The size of a disk, of devices that do not take any. */
+const DISK_BYTES: Readonly<Record<string, number>> = { floppy: 1_474_560 };
 
 /** Devices whose state is in hardware. */
 const UNSAVED: readonly string[] = ['vfio-pci'];
@@ -68,6 +74,9 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'scsi-cd': useDrive,
   'sata-hd': commandDrive,
   'sata-cd': commandDrive,
+  'ide-hd': commandDrive,
+  'ide-cd': commandDrive,
+  floppy: seek,
 };
 
 /** Sets rings up, in which there is garbage, and has frames come. */
@@ -151,6 +160,13 @@ function commandDrive({ built, machine }: DeviceRig, random: Random): void {
   (machine.disk as FakeBlockBackend).port?.settle();
 }
 
+/** Has the controller of a floppy drive move its heads. */
+function seek({ machine: { ports } }: DeviceRig, random: Random): void {
+  for (const value of [0x00, 0x1c]) ports.write(0x3f2, 1, value);
+  for (const value of [0x0f, 0x00, random.below(82), 0x08]) ports.write(0x3f5, 1, value);
+  for (let byte = 0; byte < 2; byte++) ports.read(0x3f5, 1);
+}
+
 /** Negotiates, enables some queues and writes DRIVER_OK. */
 function startVirtio({ machine, built }: DeviceRig, random: Random): void {
   machine.pci.assign();
@@ -172,7 +188,8 @@ const ACCESSES = 2000;
 /** A device of a user's own is held to the same. */
 const ROWS = [...deviceTable.rows, moduleRow(tickCounter, 'tick-counter.ts')];
 
-const rigOf = (row: DeviceRow) => new DeviceRig(row, OPTIONS[row.type], DRIVERS[row.type]);
+const rigOf = (row: DeviceRow) =>
+  new DeviceRig(row, OPTIONS[row.type], DRIVERS[row.type], DISK_BYTES[row.type]);
 
 describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row => {
   const rig = () => rigOf(row);

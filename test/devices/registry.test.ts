@@ -28,7 +28,7 @@ describe('the registration table', () => {
   });
 
   test.each([
-    ['an unknown type', { type: 'floppy' }],
+    ['an unknown type', { type: 'punched-cards' }],
     ['a built-in type', { type: 'serial' }],
     ['no path', { type: 'virtio-blk' }],
     ['another format', { type: 'virtio-blk', path: '/disk', format: 'qed' }],

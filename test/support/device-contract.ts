@@ -24,8 +24,14 @@ export class DeviceRig {
   readonly #provider: BuiltDevice | null;
   readonly #driver: Driver | undefined;
 
-  /** @param options of a configurable row, beyond its type */
-  constructor(row: DeviceRow, options: Readonly<Record<string, unknown>> = {}, driver?: Driver) {
+  /** @param options of a configurable row, beyond its type. @param diskBytes of the disk that it opens, if it does not take any */
+  constructor(
+    row: DeviceRow,
+    options: Readonly<Record<string, unknown>> = {},
+    driver?: Driver,
+    diskBytes?: number,
+  ) {
+    if (diskBytes !== undefined) this.disk.size = diskBytes;
     this.#driver = driver;
     this.machine = new FakeMachine(new FakeMemory(MiB));
     this.machine.disk = this.disk;
@@ -54,6 +60,7 @@ export class DeviceRig {
       stopped = true;
     });
     this.disk.release();
+    this.disk.port?.release();
     this.machine.network.release();
     if (this.device.quiesce !== undefined && !stopped) throw new Error(`${this.device.name} does not stop`);
   }
@@ -98,6 +105,7 @@ export class DeviceRig {
   /** What happens on the host meanwhile: eventfds are read, back ends answer. */
   #turn(): void {
     this.disk.release();
+    this.disk.port?.step();
     this.machine.network.release();
     this.machine.eventFds.turn();
   }

@@ -3,7 +3,7 @@ import { type Aml, buffer, concat, little } from './aml.ts';
 /** Resource descriptors (ACPI 6.5 §6.4): what a `_CRS` lists. Ranges are `size` bytes (or ports, or buses) from `start`. */
 export type Resource = Uint8Array;
 
-const SMALL = { irq: 0x22, io: 0x47, end: 0x79 } as const;
+const SMALL = { irq: 0x22, dma: 0x2a, io: 0x47, end: 0x79 } as const;
 const LARGE = { memory32Fixed: 0x86, dword: 0x87, word: 0x88, qword: 0x8a } as const;
 const TYPE = { memory: 0, io: 1, bus: 2 } as const;
 
@@ -25,6 +25,11 @@ export function ports(start: number, size: number): Resource {
 /** An ISA interrupt: edge triggered, active high. */
 export function isaInterrupt(irq: number): Resource {
   return concat([SMALL.irq], little(1 << irq, 2));
+}
+
+/** A channel of the ISA DMA controllers: compatible, transfers of 8 bits. */
+export function isaDmaChannel(channel: number): Resource {
+  return concat([SMALL.dma, 1 << channel, 0]);
 }
 
 /** Fixed memory below 4 GiB. */

@@ -9,6 +9,9 @@ export const PORT = {
   /** APM control and status, of a machine with firmware. */
   apm: 0xb2,
   debugExit: 0xf4,
+  /** A floppy controller: six ports, and one more; the one between them is an IDE controller's. */
+  fdc: 0x3f0,
+  fdcEnd: 0x3f7,
   com1: 0x3f8,
   debugConsole: 0x402,
   /** QEMU's firmware configuration device: selector, data, DMA address (12 ports). */
@@ -28,4 +31,4 @@ export const PORT = {
 } as const;
 
 /** ISA interrupts. */
-export const IRQ = { timer: 0, keyboard: 1, com1: 4, rtc: 8, sci: 9, mouse: 12 } as const;
+export const IRQ = { timer: 0, keyboard: 1, com1: 4, floppy: 6, rtc: 8, sci: 9, mouse: 12 } as const;

@@ -1,7 +1,7 @@
 import { isaDevice } from '../acpi/acpi-parts.ts';
 import { isaInterrupt, ports } from '../acpi/resources.ts';
 import type { Cancel, Clock, Device, DeviceState, InterruptLine } from '../device.ts';
-import type { BuiltinType, PortRange } from '../device-type.ts';
+import type { BuiltinType, CmosBits, CmosRam, PortRange } from '../device-type.ts';
 import type { MemoryRegion } from '../guest-memory.ts';
 import { bytesOf, DeviceStateError, numberOf } from '../state.ts';
 import { type ByteRegisters, byteWide } from './byte-wide.ts';
@@ -68,7 +68,7 @@ export type RtcOptions = {
 };
 
 /** The PC's real-time clock and CMOS RAM. It shows the host's time in UTC, plus the offset that the guest has set. */
-export class Rtc implements Device, ByteRegisters {
+export class Rtc implements Device, ByteRegisters, CmosRam {
   readonly name = 'rtc';
   readonly ports: readonly PortRange[];
   readonly #line: InterruptLine;
@@ -94,6 +94,11 @@ export class Rtc implements Device, ByteRegisters {
     this.#line = options.line;
     this.#clock = options.clock;
     this.#bytes = cmosMemory(options.memory);
+  }
+
+  /** Sets bits of CMOS RAM, before the machine runs. */
+  set({ register, mask, value }: CmosBits): void {
+    this.#bytes[register] = (this.#bytes[register]! & ~mask) | (value & mask);
   }
 
   /** The battery keeps time and RAM; the reset pin clears the interrupts. */
@@ -339,7 +344,7 @@ export const rtc: BuiltinType = {
       memory: memory.regions,
     });
     const aml = isaDevice('RTC', 'PNP0B00', ports(PORT.rtc, 2), isaInterrupt(IRQ.rtc));
-    return { device, ports: device.ports, acpi: { systemBus: aml } };
+    return { device, ports: device.ports, acpi: { systemBus: aml }, capabilities: { cmos: device } };
   },
 };
 

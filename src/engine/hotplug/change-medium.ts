@@ -31,8 +31,7 @@ function given({ path, format, cache }: Medium) {
 }
 
 function noDrive({ name, info }: Vm, device: string): string {
-  const drives =
-    info.topology?.devices.filter(({ facts }) => facts.some(({ label }) => label === 'tray')) ?? [];
+  const drives = info.topology?.devices.filter(({ drive }) => drive) ?? [];
   const choice = drives.length === 0 ? 'it has none' : `it has ${drives.map(drive => drive.name).join(', ')}`;
   return `${name} has no drive "${device}" whose medium can be changed: ${choice}`;
 }

@@ -240,7 +240,14 @@ export class Chipset {
       const label = { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
       const balloon = capabilities?.balloon?.facts;
       const screen = capabilities?.screen && { screen: true as const };
-      return { ...label, ...(hostDevice && { hostDevice }), ...(balloon && { balloon }), ...screen };
+      const drive = capabilities?.disk?.drive && { drive: true as const };
+      return {
+        ...label,
+        ...(hostDevice && { hostDevice }),
+        ...(balloon && { balloon }),
+        ...screen,
+        ...drive,
+      };
     });
   }
 
@@ -301,13 +308,25 @@ export class Chipset {
     return port?.name ?? busOf(part);
   }
 
+  /** Writes what its devices want firmware to find in CMOS RAM. */
+  setCmos(): void {
+    const cmos = this.#parts.flatMap(({ built }) => built.capabilities?.cmos ?? []);
+    for (const { built } of this.#parts)
+      for (const bits of built.cmos ?? []) for (const ram of cmos) ram.set(bits);
+  }
+
   /** What firmware can boot from, in the order of the devices. */
   get bootCandidates(): readonly BootCandidate[] {
     return this.#parts.flatMap(part => {
       const { boot, pci } = part.built;
-      const controller = pci ?? this.part(this.busOf(part))?.built.pci;
+      const provider = this.part(this.busOf(part));
+      // What is on the ISA bus is behind its bridge.
+      const controller =
+        pci ?? provider?.built.pci ?? (provider?.type.bus === 'isa' ? this.q35?.lpc : undefined);
       if (boot === undefined || controller === undefined) return [];
-      const { kind, index, node = 'scsi', below } = boot;
+      const { kind, index } = boot;
+      const { node = 'scsi', below } = boot.below === undefined ? { ...provider?.built.bus?.bootPath } : boot;
+      if (below === undefined) return [];
       const address = typeof below === 'string' ? null : this.#placeOf(part);
       const end = typeof below === 'string' ? below : address && below(address);
       const path = firmwarePath(controller, node, this.pci.bridgesAbove(controller));

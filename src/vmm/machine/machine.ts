@@ -186,6 +186,7 @@ function addDevices(
     })),
   );
   chipset.pci.assign();
+  chipset.setCmos();
 }
 
 /** @throws an error for the user about a type that neither this program nor a device module has */

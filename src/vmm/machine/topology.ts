@@ -51,6 +51,8 @@ export type DeviceLabel = {
   readonly hostDevice?: HostDeviceFacts;
   /** Of a balloon; absent for others. */
   readonly balloon?: BalloonFacts;
+  /** It is a drive whose medium can be changed; absent: it is not. */
+  readonly drive?: true;
   /** It has a screen; absent: it has none. */
   readonly screen?: true;
   /** Since when the guest has been asked to release it, in milliseconds since 1970. Absent: it has not been. */

@@ -94,7 +94,39 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).not.toContain('FIRST');
   });
 
-  test('boots from a CD by El Torito, before a disk', { timeout: TIMEOUT }, () => {
+  test('boots from SATA disks, by their index', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const disk = { type: 'sata-hd', format: 'raw' };
+    const output = run(
+      machineWith([
+        { type: 'ahci' },
+        { ...disk, path: first, addr: '0' },
+        { ...disk, path: second, addr: '4', bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
+  test('boots from IDE disks, by their index', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const disk = { type: 'ide-hd', format: 'raw' };
+    const output = run(
+      machineWith([
+        { type: 'piix3-ide' },
+        { ...disk, path: first, addr: '0' },
+        { ...disk, path: second, addr: '3', bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
+  test.each([
+    ['virtio-scsi', 'scsi-cd'],
+    ['ahci', 'sata-cd'],
+    ['piix3-ide', 'ide-cd'],
+  ])('boots from a CD by El Torito, before a disk (%s)', { timeout: TIMEOUT }, (controller, drive) => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'cd'));
     // It prints the volume descriptor in sector 16, as far as the first NUL.
@@ -109,8 +141,8 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
       machineWith(
         [
           { type: 'virtio-blk', path: diskWith('DISK'), format: 'raw' },
-          { type: 'virtio-scsi' },
-          { type: 'scsi-cd', path, format: 'raw' },
+          { type: controller },
+          { type: drive, path, format: 'raw' },
         ],
         { boot: { kind: 'firmware', order: ['cdrom', 'disk'] } },
       ),

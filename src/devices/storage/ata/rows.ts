@@ -216,7 +216,7 @@ function openDrive(
 }
 
 function bootOf({ path }: AtaBus, kind: 'disk' | 'cdrom', index: number | undefined): BootDevice {
-  return { kind, index, ...(path ?? { below: '' }) };
+  return { kind, index, ...path };
 }
 
 /** A power of two, between a sector and what disks have. */

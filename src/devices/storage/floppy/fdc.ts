@@ -1,0 +1,519 @@
+import type { Device, DeviceState, InterruptLine } from '../../device.ts';
+import type { ByteRegisters } from '../../legacy/byte-wide.ts';
+import { booleanOf, bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
+import type { IsaDma } from '../isa-dma.ts';
+import { FloppyExecution, type FloppyOutcome, isTransfer, type TransferName } from './execution.ts';
+import {
+  COMMANDS,
+  type CommandName,
+  commandOf,
+  DIR_DISK_CHANGED,
+  DOR,
+  DRIVE,
+  DRIVE_SPECIFICATION,
+  DSR,
+  HEAD,
+  MAX_COMMAND,
+  MAX_RESULT,
+  MSR,
+  REG,
+  SECTOR_CODE,
+  ST0,
+  ST1,
+  ST3,
+} from './registers.ts';
+import type { FloppyUnit } from './unit.ts';
+
+const DRIVES = 4;
+const ENHANCED_CONTROLLER = 0x90;
+/** A 82078 with 64 pins. */
+const PART_ID = 0x41;
+const SPECIFY_NON_DMA = 0x01;
+/** Parameters of CONFIGURE (§5.2.7). */
+const CONFIGURE = { impliedSeek: 0x40, noFifo: 0x20, noPolling: 0x10, threshold: 0x0f } as const;
+const CONFIGURED_BY_RESET = CONFIGURE.noFifo;
+const PERPENDICULAR_OVERWRITE = 0x80;
+const PERPENDICULAR_DRIVES = 0x3c;
+const TOWARDS_SPINDLE = 0x40;
+
+type Phase = 'command' | 'execution' | 'result';
+
+export type FdcOptions = {
+  readonly name: string;
+  readonly line: InterruptLine;
+  readonly dma: IsaDma;
+  /** The number of its DMA channel. */
+  readonly channel: number;
+};
+
+/**
+ * A floppy disk controller: an 82077AA as a PC-AT has it, with what software looks for in an 82078. The heads of its drives move in no time, and a transfer finds the
+ * cylinder that it names wherever they are, as QEMU has it: firmware does not step twice for media with 40 cylinders.
+ */
+export class Fdc implements Device, ByteRegisters {
+  readonly name: string;
+  readonly #line: InterruptLine;
+  readonly #dma: IsaDma;
+  readonly #drives: (FloppyUnit | null)[] = new Array<null>(DRIVES).fill(null);
+  readonly #execution: FloppyExecution;
+  #dor = 0;
+  #tapeDrive = 0;
+  #rate = 0;
+  #phase: Phase = 'command';
+  /** The bytes of the command so far. */
+  #command = new Uint8Array(MAX_COMMAND);
+  #received = 0;
+  #result = new Uint8Array(0);
+  #given = 0;
+  /** A command has ended, or the FIFO is to be read or written. */
+  #dataInterrupt = false;
+  /** A seek has ended, or drives were polled. */
+  #senseInterrupt = false;
+  /** Drives of which SENSE INTERRUPT STATUS still tells that they were polled after a reset. */
+  #polled = 0;
+  /** What it tells of the others: status register 0 when a seek has ended, 0 when there was none. */
+  readonly #seekEnds = new Uint8Array(DRIVES);
+  /** Where it believes the heads to be. */
+  readonly #cylinders = new Uint8Array(DRIVES);
+  readonly #specified = new Uint8Array(2);
+  #configured: number = CONFIGURED_BY_RESET;
+  #precompensation = 0;
+  #locked = false;
+  #perpendicular = 0;
+  #lastSector = 0;
+  /** Sectors that have passed under the heads. */
+  #passed = 0;
+  /** What was loaded is to go on. */
+  #goesOn = false;
+
+  constructor({ name, line, dma, channel }: FdcOptions) {
+    this.name = name;
+    this.#line = line;
+    this.#dma = dma;
+    this.#execution = new FloppyExecution({
+      channel: dma.channel(channel),
+      usesDma: () => (this.#specified[1]! & SPECIFY_NON_DMA) === 0,
+      isGateOpen: () => (this.#dor & DOR.dmaGate) !== 0,
+      onHost: () => this.#signalData(true),
+      onEnd: outcome => this.#ended(outcome),
+    });
+  }
+
+  connect(unit: number, drive: FloppyUnit): void {
+    this.#drives[unit] = drive;
+    drive.onMediumChanged = () => {
+      if (this.#phase === 'execution' && this.#selected === drive) this.#execution.lose();
+    };
+  }
+
+  disconnect(unit: number): void {
+    const drive = this.#drives[unit];
+    if (!drive) return;
+    drive.onMediumChanged = null;
+    this.#drives[unit] = null;
+  }
+
+  readByte(offset: number): number {
+    switch (offset) {
+      case REG.digitalOutput:
+        return this.#dor;
+      case REG.tapeDrive:
+        return this.#tapeDrive;
+      case REG.mainStatus:
+        return this.#mainStatus;
+      case REG.fifo:
+        return this.#readFifo();
+      case REG.digitalInput:
+        return this.#drives[this.#dor & DOR.drive]?.isChanged ? DIR_DISK_CHANGED : 0;
+      default:
+        return 0xff;
+    }
+  }
+
+  writeByte(offset: number, value: number): void {
+    switch (offset) {
+      case REG.digitalOutput:
+        this.#writeDigitalOutput(value);
+        break;
+      case REG.tapeDrive:
+        this.#tapeDrive = value & 0x3;
+        break;
+      case REG.mainStatus:
+        this.#rate = value & DSR.rate;
+        if (value & DSR.reset) this.#resetByDriver();
+        break;
+      case REG.fifo:
+        this.#writeFifo(value);
+        break;
+      case REG.digitalInput:
+        this.#rate = value & DSR.rate;
+        break;
+    }
+  }
+
+  get #isHeld(): boolean {
+    return (this.#dor & DOR.notReset) === 0;
+  }
+
+  get #mainStatus(): number {
+    if (this.#isHeld) return 0;
+    const seeking = this.#seekEnds.reduce((bits, end, drive) => bits | (end === 0 ? 0 : 1 << drive), 0);
+    if (this.#phase === 'result') return MSR.ready | MSR.toHost | MSR.commandBusy | seeking;
+    if (this.#phase === 'command') return MSR.ready | seeking | (this.#received > 0 ? MSR.commandBusy : 0);
+    const { byFifo } = this.#execution;
+    if (byFifo === null) return MSR.commandBusy | seeking;
+    return MSR.ready | MSR.nonDma | MSR.commandBusy | seeking | (byFifo === 'read' ? MSR.toHost : 0);
+  }
+
+  #writeDigitalOutput(value: number): void {
+    const wasHeld = this.#isHeld;
+    this.#dor = value;
+    if (this.#isHeld && !wasHeld) this.#stop();
+    else if (!this.#isHeld && wasHeld) this.#resetByDriver();
+    this.#updateLine();
+    this.#execution.offer();
+  }
+
+  /** What a reset by the DOR or the DSR does (§3.3): not to what LOCK protects. */
+  #resetByDriver(): void {
+    this.#stop();
+    this.#cylinders.fill(0);
+    if (!this.#locked) {
+      this.#configured = CONFIGURED_BY_RESET;
+      this.#precompensation = 0;
+    }
+    this.#configured &= ~(CONFIGURE.impliedSeek | CONFIGURE.noPolling);
+    this.#perpendicular &= PERPENDICULAR_DRIVES;
+    if (this.#isHeld) return;
+    this.#polled = DRIVES;
+    this.#signalSense(true);
+  }
+
+  /** Drops the command. */
+  #stop(): void {
+    this.#execution.abort();
+    this.#awaitCommand();
+    this.#polled = 0;
+    this.#seekEnds.fill(0);
+    this.#dataInterrupt = false;
+    this.#signalSense(false);
+  }
+
+  #awaitCommand(): void {
+    this.#phase = 'command';
+    this.#received = 0;
+    this.#result = new Uint8Array(0);
+    this.#given = 0;
+  }
+
+  #readFifo(): number {
+    if (this.#isHeld) return 0;
+    if (this.#phase === 'command') return 0;
+    this.#signalData(false);
+    if (this.#phase === 'execution') return this.#execution.readFifo();
+    const byte = this.#result[this.#given++]!;
+    if (this.#given === this.#result.length) this.#awaitCommand();
+    return byte;
+  }
+
+  #writeFifo(value: number): void {
+    if (this.#isHeld || this.#phase === 'result') return;
+    if (this.#phase === 'execution') {
+      this.#signalData(false);
+      this.#execution.writeFifo(value);
+      return;
+    }
+    this.#command[this.#received++] = value;
+    const name = commandOf(this.#command[0]!);
+    if (name === null) {
+      this.#answer(ST0.invalid);
+      return;
+    }
+    const isLast =
+      name === 'driveSpecification' && this.#received > 1 && (value & DRIVE_SPECIFICATION.done) !== 0;
+    if (!isLast && this.#received <= COMMANDS[name].parameters) return;
+    this.#carryOut(name);
+  }
+
+  #carryOut(name: CommandName): void {
+    const [first = 0, second = 0, third = 0, fourth = 0] = this.#command;
+    if (name !== 'senseInterruptStatus') this.#polled = 0;
+    switch (name) {
+      case 'specify':
+        this.#specified.set([second, third]);
+        this.#awaitCommand();
+        break;
+      case 'senseDriveStatus':
+        this.#answer(this.#driveStatus(second));
+        break;
+      case 'senseInterruptStatus':
+        this.#tellSense();
+        break;
+      case 'recalibrate':
+        this.#seek(second & DRIVE, 0);
+        break;
+      case 'seek':
+        this.#seek(second, third);
+        break;
+      case 'relativeSeek': {
+        const steps = first & TOWARDS_SPINDLE ? third : -third;
+        this.#seek(second, (this.#cylinders[second & DRIVE]! + steps) & 0xff);
+        break;
+      }
+      case 'version':
+        this.#answer(ENHANCED_CONTROLLER);
+        break;
+      case 'dumpRegisters':
+        this.#answer(...this.#registers);
+        break;
+      case 'perpendicularMode': {
+        const drives = second & PERPENDICULAR_OVERWRITE ? second : this.#perpendicular;
+        this.#perpendicular = (drives & PERPENDICULAR_DRIVES) | (second & 0x3);
+        this.#awaitCommand();
+        break;
+      }
+      case 'configure':
+        this.#configured = third & 0x7f;
+        this.#precompensation = fourth;
+        this.#awaitCommand();
+        break;
+      case 'lock':
+        this.#locked = (first & 0x80) !== 0;
+        this.#answer(this.#locked ? 0x10 : 0);
+        break;
+      case 'powerdownMode':
+        this.#answer(second);
+        break;
+      case 'partId':
+        this.#answer(PART_ID);
+        break;
+      case 'option':
+        this.#awaitCommand();
+        break;
+      case 'driveSpecification':
+        if (this.#command[this.#received - 1]! & DRIVE_SPECIFICATION.noResult) this.#awaitCommand();
+        else this.#answer(0, 0, 0, 0);
+        break;
+      case 'readId':
+        this.#readId();
+        break;
+      default:
+        this.#begin(name);
+    }
+  }
+
+  #answer(...bytes: number[]): void {
+    this.#result = Uint8Array.from(bytes);
+    this.#given = 0;
+    this.#phase = 'result';
+  }
+
+  #driveStatus(selected: number): number {
+    const drive = this.#drives[selected & DRIVE];
+    const track0 = drive && drive.cylinder === 0 ? ST3.track0 : 0;
+    const writeProtected = drive?.isWriteProtected ? ST3.writeProtected : 0;
+    return ST3.fixed | track0 | writeProtected | (selected & (HEAD | DRIVE));
+  }
+
+  #tellSense(): void {
+    const seeker = this.#seekEnds.findIndex(end => end !== 0);
+    if (this.#polled > 0) {
+      const drive = DRIVES - this.#polled--;
+      this.#signalSense(false);
+      this.#answer(ST0.polled | drive, this.#cylinders[drive]!);
+    } else if (seeker >= 0) {
+      const end = this.#seekEnds[seeker]!;
+      this.#seekEnds[seeker] = 0;
+      this.#signalSense(this.#seekEnds.some(other => other !== 0));
+      this.#answer(end, this.#cylinders[seeker]!);
+    } else {
+      this.#answer(ST0.invalid);
+    }
+  }
+
+  /** @param selected drive and head */
+  #seek(selected: number, cylinder: number): void {
+    const unit = selected & DRIVE;
+    const drive = this.#drives[unit];
+    drive?.moveTo(cylinder);
+    this.#cylinders[unit] = cylinder;
+    // Without a drive nothing tells that the heads have reached track 0.
+    const failed = !drive && cylinder === 0 ? ST0.abnormal | ST0.equipmentCheck : 0;
+    this.#seekEnds[unit] = ST0.seekEnd | failed | (selected & (HEAD | DRIVE));
+    this.#awaitCommand();
+    this.#signalSense(true);
+  }
+
+  get #registers(): number[] {
+    return [
+      ...this.#cylinders,
+      ...this.#specified,
+      this.#lastSector,
+      (this.#locked ? 0x80 : 0) | this.#perpendicular,
+      this.#configured,
+      this.#precompensation,
+    ];
+  }
+
+  get #selected(): FloppyUnit | null {
+    return this.#drives[this.#command[1]! & DRIVE]!;
+  }
+
+  /** The sector that passes under the head next. */
+  #readId(): void {
+    const selected = this.#command[1]!;
+    const drive = this.#selected;
+    const head = selected & HEAD ? 1 : 0;
+    const format = drive?.format;
+    if (!drive || !format || format.rate !== this.#rate || head >= format.heads) {
+      this.#ended({ ...{ st0: ST0.abnormal, st1: ST1.missingAddressMark, st2: 0 }, id: null });
+      return;
+    }
+    const sector = (this.#passed % format.sectors) + 1;
+    this.#passed = sector;
+    const cylinder = Math.min(drive.cylinder, format.cylinders - 1);
+    this.#ended({ ...{ st0: 0, st1: 0, st2: 0 }, id: { cylinder, head, sector } });
+  }
+
+  #begin(name: TransferName): void {
+    this.#phase = 'execution';
+    const command = this.#command.slice(0, this.#received);
+    this.#lastSector = command[name === 'formatTrack' ? 3 : 6]!;
+    if (name !== 'formatTrack') this.#cylinders[command[1]! & DRIVE] = command[2]!;
+    this.#execution.begin(name, command, this.#selected, this.#rate);
+  }
+
+  /** The seven bytes of the result of a command that has read, written or formatted (§3.2). */
+  #ended({ st0, st1, st2, id }: FloppyOutcome): void {
+    const [, selected = 0, cylinder = 0, head = 0, sector = 0] = this.#command;
+    const at = id ?? { cylinder, head, sector };
+    const place = [at.cylinder, at.head, at.sector, SECTOR_CODE];
+    this.#answer(st0 | (selected & (HEAD | DRIVE)), st1, st2, ...place.map(byte => byte & 0xff));
+    this.#signalData(true);
+  }
+
+  #signalData(on: boolean): void {
+    this.#dataInterrupt = on;
+    this.#updateLine();
+  }
+
+  #signalSense(on: boolean): void {
+    this.#senseInterrupt = on;
+    this.#updateLine();
+  }
+
+  #updateLine(): void {
+    this.#line.set((this.#dataInterrupt || this.#senseInterrupt) && (this.#dor & DOR.dmaGate) !== 0);
+  }
+
+  reset(): void {
+    this.#goesOn = false;
+    this.#stop();
+    this.#dma.reset();
+    this.#dor = 0;
+    this.#tapeDrive = 0;
+    this.#rate = 0;
+    this.#command.fill(0);
+    this.#cylinders.fill(0);
+    this.#specified.fill(0);
+    this.#configured = CONFIGURED_BY_RESET;
+    this.#precompensation = 0;
+    this.#locked = false;
+    this.#perpendicular = 0;
+    this.#lastSector = 0;
+    this.#passed = 0;
+    this.#updateLine();
+  }
+
+  /** What its drives do is theirs to stop. */
+  resume(): void {
+    if (!this.#goesOn) return;
+    this.#goesOn = false;
+    this.#execution.goOn();
+  }
+
+  save(): DeviceState {
+    return {
+      dma: this.#dma.save(),
+      dor: this.#dor,
+      tapeDrive: this.#tapeDrive,
+      rate: this.#rate,
+      phase: this.#phase,
+      command: this.#command.slice(),
+      received: this.#received,
+      result: this.#result.slice(this.#given),
+      dataInterrupt: this.#dataInterrupt,
+      senseInterrupt: this.#senseInterrupt,
+      polled: this.#polled,
+      seekEnds: this.#seekEnds.slice(),
+      cylinders: this.#cylinders.slice(),
+      specified: this.#specified.slice(),
+      configured: this.#configured,
+      precompensation: this.#precompensation,
+      locked: this.#locked,
+      perpendicular: this.#perpendicular,
+      lastSector: this.#lastSector,
+      passed: this.#passed,
+      execution: this.#execution.save(),
+    };
+  }
+
+  load(state: DeviceState): void {
+    this.#execution.abort();
+    this.#dma.load(stateOf(state, 'dma'));
+    this.#dor = numberOf(state, 'dor', 0xff);
+    this.#tapeDrive = numberOf(state, 'tapeDrive', 0x3);
+    this.#rate = numberOf(state, 'rate', DSR.rate);
+    this.#command = fixed(state, 'command', MAX_COMMAND);
+    this.#received = numberOf(state, 'received', MAX_COMMAND);
+    this.#dataInterrupt = booleanOf(state, 'dataInterrupt');
+    this.#senseInterrupt = booleanOf(state, 'senseInterrupt');
+    this.#polled = numberOf(state, 'polled', DRIVES);
+    this.#seekEnds.set(fixed(state, 'seekEnds', DRIVES));
+    this.#cylinders.set(fixed(state, 'cylinders', DRIVES));
+    this.#specified.set(fixed(state, 'specified', 2));
+    this.#configured = numberOf(state, 'configured', 0x7f);
+    this.#precompensation = numberOf(state, 'precompensation', 0xff);
+    this.#locked = booleanOf(state, 'locked');
+    this.#perpendicular = numberOf(state, 'perpendicular', PERPENDICULAR_DRIVES | 0x3);
+    this.#lastSector = numberOf(state, 'lastSector', 0xff);
+    this.#passed = numberOf(state, 'passed', 0xff);
+    this.#loadPhase(state);
+    this.#updateLine();
+  }
+
+  #loadPhase(state: DeviceState): void {
+    const result = bytesOf(state, 'result');
+    if (result.length > MAX_RESULT)
+      throw new DeviceStateError('result', `result of at most ${MAX_RESULT} bytes`);
+    const name = this.#received === 0 ? null : commandOf(this.#command[0]!);
+    const bytes = name === null ? 0 : COMMANDS[name].parameters + 1;
+    const isPossible = {
+      command: result.length === 0 && (this.#received === 0 || this.#received < bytes),
+      execution: result.length === 0 && isTransfer(name) && this.#received === bytes,
+      result: result.length > 0,
+    };
+    const { phase } = state;
+    if ((phase !== 'command' && phase !== 'execution' && phase !== 'result') || !isPossible[phase])
+      throw new DeviceStateError('phase', 'phase');
+    this.#phase = phase;
+    this.#result = result.slice();
+    this.#given = 0;
+    this.#goesOn = phase === 'execution';
+    if (phase !== 'execution') return;
+    const command = this.#command.slice(0, bytes);
+    this.#execution.load(stateOf(state, 'execution'), command, name as TransferName, this.#selected);
+  }
+
+  close(): void {
+    this.#execution.abort();
+    this.#line.release();
+  }
+}
+
+/** @throws DeviceStateError */
+function fixed(state: DeviceState, key: string, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = bytesOf(state, key);
+  if (bytes.length !== length) throw new DeviceStateError(key, `${length} bytes`);
+  return Uint8Array.from(bytes);
+}
