@@ -9,7 +9,6 @@ type NamedType = Pick<DeviceType, 'qemu' | 'libvirt' | 'definition'>;
 
 /** What definitions may ask for although the device table has no row for it yet; a row with the same key replaces the entry. */
 const AWAITED: readonly KnownDevice[] = [
-  disk('ide', ['ide-hd', 'ide-cd', 'ide-drive'], ['ide']),
   nic('virtio', virtioNames('net'), ['virtio', 'virtio-transitional', 'virtio-non-transitional']),
   nic('e1000', ['e1000', 'e1000-82540em', 'e1000-82544gc', 'e1000-82545em']),
   nic('e1000e', ['e1000e']),
@@ -24,14 +23,6 @@ const AWAITED: readonly KnownDevice[] = [
   nic('vmxnet3', ['vmxnet3']),
   { definition: { key: 'console', value: 'virtio' }, qemu: { devices: ['virtconsole'], properties: {} } },
 ];
-
-function disk(value: string, devices: readonly string[], models: readonly string[]): KnownDevice {
-  return {
-    definition: { key: 'disks', value },
-    qemu: { devices, properties: {} },
-    libvirt: { element: 'disk', models },
-  };
-}
 
 function nic(value: string, devices: readonly string[], models: readonly string[] = []): KnownDevice {
   return {

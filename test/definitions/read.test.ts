@@ -213,13 +213,16 @@ describe('a problem names its place and what was expected', () => {
     ['disks: {file: /a}', '2:8 disks: expected a list, not a mapping of keys'],
     [
       'disks: [{bus: virtio}]',
-      '2:9 disks[0].file: expected the image file or block device: only a CD-ROM drive can be empty',
+      '2:9 disks[0].file: expected the image file or block device: only a CD-ROM or floppy drive can be empty',
     ],
     [
       'disks:\n- file: disk.img',
       '3:9 disks[0].file: expected an absolute path, such as /var/lib/vring/disk.img, not "disk.img"',
     ],
-    ['disks:\n- file: /a\n  bus: usb', '4:8 disks[0].bus: expected virtio, scsi, sata or ide, not "usb"'],
+    [
+      'disks:\n- file: /a\n  bus: usb',
+      '4:8 disks[0].bus: expected virtio, scsi, sata, ide or floppy, not "usb"',
+    ],
     ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
     [
       'disks: [{file: /a, cdrom: true, bus: virtio}]',

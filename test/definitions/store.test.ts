@@ -282,7 +282,7 @@ describe('what prevents a VM from starting', () => {
       'name: a\nnics: [{model: igb}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true, bus: ide}]',
     );
     expect(blockers()).toEqual([
-      'this version of vring does not support ide CD-ROMs (disks[1].bus) and igb network cards (nics[0].model)',
+      'this version of vring does not support igb network cards (nics[0].model)',
       '/no/a.img does not exist (disks[0].file)',
       '/no/cd.iso does not exist (disks[1].file)',
     ]);

@@ -4,12 +4,12 @@ import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
 import { asSentences, hostPath, place } from './text.ts';
 
-const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide'] as const;
+const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide', 'floppy'] as const;
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
   file: hostPath.optional().meta({
-    description: 'The image file or block device on the host; a CD-ROM drive without one is empty.',
+    description: 'The image file or block device on the host; a CD-ROM or floppy drive without one is empty.',
     examples: ['/var/lib/vring/disks/web.img'],
   }),
   bus: z
@@ -98,14 +98,16 @@ const disk = settings.transform((value, context) => {
     context.addIssue({ code: 'custom', path: [key], message, input });
     return z.NEVER;
   };
-  if (value.file === undefined && !value.cdrom)
+  if (value.file === undefined && !value.cdrom && bus !== 'floppy')
     return problem(
       'file',
-      'expected the image file or block device: only a CD-ROM drive can be empty',
+      'expected the image file or block device: only a CD-ROM or floppy drive can be empty',
       undefined,
     );
-  if (value.cdrom && bus === 'virtio')
+  if (value.cdrom && (bus === 'virtio' || bus === 'floppy'))
     return problem('bus', 'a CD-ROM must be on bus sata, ide or scsi', bus);
+  if (value.serial !== undefined && bus === 'floppy')
+    return problem('serial', 'a floppy disk has no serial number', value.serial);
   if (value.queues > 1 && bus !== 'virtio')
     return problem('queues', `only a disk on bus virtio can have more than one queue`, value.queues);
   if (value.virtio !== undefined && bus !== 'virtio')

@@ -15,21 +15,28 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   if (type !== 'file' && type !== 'block')
     return leaveOut('a disk must be a file or a block device of this host');
   const kind = document.attribute(element, 'device') ?? 'disk';
-  if (kind !== 'disk' && kind !== 'cdrom') return leaveOut(`vring has no ${kind} devices`);
+  if (kind !== 'disk' && kind !== 'cdrom' && kind !== 'floppy')
+    return leaveOut(`vring has no ${kind} devices`);
   const source = document.child(element, 'source');
   const file = document.attribute(source, type === 'file' ? 'file' : 'dev');
   document.skip(source, 'index');
 
   const target = document.child(element, 'target');
-  const targetBus = document.attribute(target, 'bus') ?? (kind === 'cdrom' ? 'ide' : 'virtio');
-  document.skip(target, 'dev');
+  const targetBus = document.attribute(target, 'bus') ?? DEFAULT_BUS[kind];
+  const name = document.attribute(target, 'dev');
   const bus = libvirtDevice('disk', targetBus)?.definition.value as DiskInput['bus'];
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
-  if (file === null && (kind !== 'cdrom' || (bus !== 'scsi' && bus !== 'sata')))
-    return leaveOut('it has no medium');
+  if ((bus === 'floppy') !== (kind === 'floppy'))
+    return leaveOut(`no ${kind} is on a bus of type ${targetBus}`);
+  if (file === null && (kind === 'disk' || bus === 'virtio')) return leaveOut('it has no medium');
   if (targetBus !== bus) document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
-  const addr = bus === 'scsi' || bus === 'sata' ? readAddress(document, element, bus) : {};
+  const addr =
+    bus === 'scsi' || bus === 'sata'
+      ? readAddress(document, element, bus)
+      : bus === 'virtio'
+        ? {}
+        : readUnit(document, element, name);
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
   const place = document.attribute(document.child(element, 'boot'), 'order');
   const readonly = document.child(element, 'readonly');
@@ -45,6 +52,27 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
     ...(place !== null && { bootindex: Number(place) }),
     ...readLimits(document, element),
   };
+}
+
+const DEFAULT_BUS = { disk: 'virtio', cdrom: 'ide', floppy: 'fdc' } as const;
+
+/** Where an IDE or floppy drive is: by its address, else by the name that it is given, hda or fdb. */
+function readUnit(
+  document: DomainDocument,
+  element: XmlElement,
+  name: string | null,
+): Pick<DiskInput, 'addr'> {
+  const address = document.child(element, 'address');
+  if (address === null || document.attribute(address, 'type') !== 'drive') {
+    const letter = /^[hf]d([a-d])$/.exec(name ?? '')?.[1];
+    return letter === undefined ? {} : { addr: String(letter.charCodeAt(0) - 'a'.charCodeAt(0)) };
+  }
+  const [controller, bus, unit] = ['controller', 'bus', 'unit'].map(
+    key => document.attribute(address, key) ?? '0',
+  );
+  return controller === '0' && /^[01]$/.test(bus!) && /^[01]$/.test(unit!)
+    ? { addr: String(2 * Number(bus) + Number(unit)) }
+    : {};
 }
 
 /** Where a disk of the first SCSI or SATA controller is; those of others go where there is room. */

@@ -128,6 +128,7 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   const bus = known.value as NonNullable<DiskInput['bus']>;
   const cdromDevice = known.cdrom ?? option.driver.endsWith('-cd');
   const scsi = option.port ? takeSataPlace(settings, row!, option.port) : takeScsiPlace(draft, settings, row);
+  const unit = takeUnit(draft, settings, bus);
   if (scsi.isOwn) {
     if (settings.peek('bootindex') === '-1') settings.take('bootindex');
     settings.leaveOut(withoutOwn(row!));
@@ -144,13 +145,20 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   settings.accept('logical_block_size', '512');
   settings.prefer('physical_block_size', ['512'], 'disks have blocks of 512 bytes');
   settings.leaveOut(DISK_PROPERTIES);
-  if (name === undefined && !cdromDevice) throw new OptionError('drive is missing');
+  const canBeEmpty = cdromDevice || bus === 'floppy';
+  if (name === undefined && !canBeEmpty) throw new OptionError('drive is missing');
   const { bus: given, disk } = name === undefined ? { bus: 'none', disk: null } : draft.claimDrive(name);
   if (given !== 'none')
     throw new OptionError(`its drive has if=${given}: a drive for a -device needs if=none`);
   if (disk === null) {
-    if ((bus === 'scsi' || bus === 'sata') && cdromDevice)
-      draft.addDisk(place, { bus, cdrom: true, ...scsi.addr });
+    if (bus !== 'virtio' && canBeEmpty)
+      draft.addDisk(place, {
+        bus,
+        cdrom: cdromDevice,
+        ...scsi.addr,
+        ...unit,
+        ...(bootIndex !== undefined && { bootindex: bootIndex }),
+      });
     else {
       settings.leaveOut(ANY_DEVICE);
       draft.leaveOut(place, 'it has no medium');
@@ -162,7 +170,8 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
     ...disk,
     bus,
     ...(bus === 'virtio' ? addr : scsi.addr),
-    cdrom,
+    ...unit,
+    cdrom: cdrom && bus !== 'floppy',
     ...(serial !== undefined && { serial }),
     ...(bootIndex !== undefined && { bootindex: bootIndex }),
     ...(queues !== undefined && { queues }),
@@ -194,6 +203,21 @@ function takeNumber(settings: Settings, key: string): number | undefined {
 function takeQueues(settings: Settings): number | undefined {
   const queues = settings.takeCount('num-queues');
   return queues === undefined ? undefined : Math.min(queues, 16);
+}
+
+/** Where a drive is on an IDE channel, of which each has two, or on a floppy controller. @throws OptionError */
+function takeUnit(draft: Draft, settings: Settings, bus: DiskInput['bus']): Address {
+  if (bus !== 'ide' && bus !== 'floppy') return {};
+  const channel = bus === 'ide' ? /^ide\.([0-5])$/.exec(settings.peek('bus') ?? '') : null;
+  if (channel !== null || bus === 'floppy') settings.take('bus');
+  const unit = takeNumber(settings, 'unit');
+  if (channel === null && unit === undefined) return {};
+  const number = Number(channel?.[1] ?? 0);
+  // Each of its buses is a port.
+  if (draft.isQ35 && bus === 'ide') return channel === null ? {} : { addr: String(number) };
+  const first = 2 * number;
+  const place = first + (unit ?? (draft.hasUnit(bus, first) ? 1 : 0));
+  return { addr: String(place) };
 }
 
 /** What a disk of a definition has of the properties of a SCSI disk. */

@@ -30,7 +30,7 @@ type Named<What> = { readonly what: What; readonly option: string; used: boolean
 export type Drive = {
   readonly id: string | undefined;
   /** `none`: a `-device` attaches it. */
-  readonly bus: 'virtio' | 'scsi' | 'ide' | 'none';
+  readonly bus: 'virtio' | 'scsi' | 'ide' | 'floppy' | 'none';
   /** Its index among the drives of its bus. */
   readonly index?: number | undefined;
   /** Null for a drive without a medium. */
@@ -83,6 +83,8 @@ export class Draft {
   readonly virtioConsoles: Place[] = [];
   /** The accelerators of -accel, in order. */
   readonly accelerators: (Place & { readonly name: string })[] = [];
+  /** The machine is a q35, whose IDE buses are the ports of a SATA controller. */
+  isQ35 = false;
   /** -nodefaults: no serial port unless requested. */
   noDefaults = false;
   /** Where -machine, -numa and -mem-path put guest RAM. */
@@ -111,6 +113,13 @@ export class Draft {
 
   addDisk(place: Place, entry: DiskInput, index?: number): void {
     this.#disks.push({ ...place, entry, index });
+  }
+
+  /** Whether a drive has been given this place on its bus. */
+  hasUnit(bus: DiskInput['bus'], unit: number): boolean {
+    return this.#disks.some(
+      ({ entry, index }) => entry.bus === bus && (entry.addr === String(unit) || index === unit),
+    );
   }
 
   disksOn(bus: string): number {
@@ -218,6 +227,10 @@ export class Draft {
     for (const place of this.scsi.unused()) this.leaveOut(place, 'it has no disks');
   }
 
+  #onItsBus(disk: IndexedDisk): IndexedDisk {
+    return this.isQ35 && disk.entry.bus === 'ide' ? { ...disk, entry: { ...disk.entry, bus: 'sata' } } : disk;
+  }
+
   /** The cards, in order; the first of each hub has the networks that are connected to it. */
   #connectedNics(): From<NicInput>[] {
     const left = new Set(this.#hubMembers);
@@ -247,7 +260,7 @@ export class Draft {
   /** @param given the options that the keys come from. @throws QemuError */
   finish(name: string, given: Readonly<Record<string, string>>): Definition {
     const lists = {
-      disks: byIndex(inOrder(this.#disks)),
+      disks: byIndex(inOrder(this.#disks.map(disk => this.#onItsBus(disk)))),
       nics: this.#connectedNics(),
       passthrough: inOrder(this.#passthrough),
       devices: inOrder(this.#devices),
@@ -290,12 +303,19 @@ function inOrder<Entry extends Place>(list: readonly Entry[]): Entry[] {
 
 type IndexedDisk = From<DiskInput> & { readonly index?: number | undefined };
 
+/** Buses on which the index of a disk is its place. */
+const HAS_UNITS: ReadonlySet<DiskInput['bus']> = new Set(['ide', 'sata', 'floppy']);
+
 /** Sorts the disks of each bus by index; a disk without one gets the first free index. */
 function byIndex(disks: readonly IndexedDisk[]): IndexedDisk[] {
-  const sorted = [...disks];
+  const sorted = disks.map(disk =>
+    HAS_UNITS.has(disk.entry.bus) && disk.entry.addr !== undefined
+      ? { ...disk, index: Number(disk.entry.addr) }
+      : disk,
+  );
   for (const bus of new Set(disks.map(({ entry }) => entry.bus))) {
     const places = disks.flatMap(({ entry }, at) => (entry.bus === bus ? [at] : []));
-    const ofBus = places.map(at => disks[at]!);
+    const ofBus = places.map(at => sorted[at]!);
     const taken = new Set(ofBus.map(({ index }) => index));
     let free = 0;
     const indexed = ofBus.map(disk => {
@@ -304,7 +324,10 @@ function byIndex(disks: readonly IndexedDisk[]): IndexedDisk[] {
       return { disk, index: free++ };
     });
     indexed.sort((a, b) => a.index - b.index);
-    for (const [rank, at] of places.entries()) sorted[at] = indexed[rank]!.disk;
+    for (const [rank, at] of places.entries()) {
+      const { disk, index } = indexed[rank]!;
+      sorted[at] = HAS_UNITS.has(bus) ? { ...disk, entry: { addr: String(index), ...disk.entry } } : disk;
+    }
   }
   return sorted;
 }

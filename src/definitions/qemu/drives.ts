@@ -12,10 +12,9 @@ import type { LeftOutSettings, Settings } from './settings.ts';
 
 const INTERFACES = ['ide', 'virtio', 'scsi', 'none', 'floppy', 'sd', 'mtd', 'pflash', 'xen'] as const;
 
-const NO_INTERFACE: Readonly<Record<string, string>> = {
-  floppy: 'floppy drives are not supported: attach the image as a disk, with if=virtio',
+const NO_INTERFACE = {
   sd: 'SD cards are not supported: use if=virtio',
-  mtd: 'flash memory is not supported: use if=virtio',
+  mtd: 'no PC has flash memory that its guest finds as an MTD device: use if=virtio, or if=pflash for firmware',
   xen: 'Xen disks are not supported: use if=virtio',
 };
 
@@ -59,17 +58,19 @@ export function readDrive(draft: Draft, text: string, place: Place): void {
   }
   const drive = parseDrive(settings, draft.host);
   if (drive.bus === 'none') draft.nameDrive(place, drive);
-  else if (drive.disk === null) draft.leaveOut(place, 'it has no medium');
-  else draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
+  else if (drive.disk !== null) draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
+  else if (drive.bus === 'virtio') draft.leaveOut(place, 'it has no medium');
+  else draft.addDisk(place, { bus: drive.bus, cdrom: drive.bus !== 'floppy' }, drive.index);
 }
 
 /** @throws OptionError */
 export function parseDrive(settings: Settings, host: QemuHost): Drive {
   const bus = settings.takeOne('if', INTERFACES) ?? 'ide';
-  if (bus !== 'ide' && bus !== 'virtio' && bus !== 'scsi' && bus !== 'none') {
+  if (bus === 'sd' || bus === 'mtd' || bus === 'xen')
     throw new OptionError(`if=${bus}: ${NO_INTERFACE[bus]}`);
-  }
-  const cdrom = settings.takeOne('media', ['disk', 'cdrom']) === 'cdrom';
+  if (bus === 'pflash') throw new OptionError('if=pflash: only -drive takes it');
+  const media = settings.takeOne('media', ['disk', 'cdrom']);
+  const cdrom = media === 'cdrom' && bus !== 'floppy';
   const name = settings.take('file') ?? settings.take('file.filename');
   settings.prefer('file.driver', ['file', 'host_device', 'host_cdrom'], OWN_QUEUES);
   const id = settings.take('id');
@@ -89,7 +90,7 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   settings.leaveOut(DRIVE_LEFT_OUT);
   settings.end();
   if (!name) {
-    if (cdrom) return { id, bus, index, disk: null };
+    if (cdrom || bus === 'floppy') return { id, bus, index, disk: null };
     throw new OptionError('file is missing');
   }
   const file = hostFile(name, host);
@@ -148,9 +149,18 @@ function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
   };
   const index = number('index');
   const unit = number('unit');
-  if (index !== undefined || unit === undefined) return index;
+  if (index !== undefined) return index;
+  // The first drive of the second IDE channel.
+  if (unit === undefined)
+    return bus === 'ide' && settings.peek('bus') !== undefined ? number('bus')! * 2 : undefined;
   // Two units on each of the two IDE channels.
   return bus === 'ide' ? (number('bus') ?? 0) * 2 + unit : unit;
+}
+
+/** `-fda`. */
+export function floppyDisk(file: string, host: QemuHost): DiskInput {
+  const resolved = hostFile(file, host);
+  return { file: resolved, bus: 'floppy', format: imageFormat(undefined, resolved, host) };
 }
 
 /** `-hda`, `-cdrom`, and a file without an option. */

@@ -54,6 +54,7 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
     const advice = meant === null ? 'leave it out' : `did you mean "${meant}"?`;
     throw new OptionError(`${shown(type)} is not a PC, the only kind of machine that vring has: ${advice}`);
   }
+  if (type !== undefined) draft.isQ35 = /q35/.test(type);
   if (type !== undefined && !/q35/.test(type)) draft.leaveOut(place, ONE_MACHINE, `type=${type}`);
   readAccelerators(settings.takeAll('accel'));
   settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");

@@ -6,7 +6,7 @@ import { readChardev } from './chardevs.ts';
 import { readCpu, readSmp } from './cpus.ts';
 import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
-import { ideDisk, readDrive } from './drives.ts';
+import { floppyDisk, ideDisk, readDrive } from './drives.ts';
 import { OptionError } from './error.ts';
 import { readBios, readPflash } from './firmware.ts';
 import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
@@ -40,6 +40,12 @@ const hardDisk = (index: number): QemuOption => ({
   value: 'FILE',
   becomes: 'a disk with bus: ide',
   read: (draft, file, place) => draft.addDisk(place, ideDisk(file, false, draft.host), index),
+});
+
+const floppyDrive = (index: number): QemuOption => ({
+  value: 'FILE',
+  becomes: 'a disk with bus: floppy',
+  read: (draft, file, place) => draft.addDisk(place, floppyDisk(file, draft.host), index),
 });
 
 /** Why options for the host's display are left out. */
@@ -95,7 +101,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   drive: {
     value:
-      'file=FILE,if=virtio|scsi|ide|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
+      'file=FILE,if=virtio|scsi|ide|floppy|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
     becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, as with -pflash',
     repeats: true,
     read: readDrive,
@@ -106,6 +112,8 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     repeats: true,
     read: readBlockdev,
   },
+  fda: floppyDrive(0),
+  fdb: floppyDrive(1),
   hda: hardDisk(0),
   hdb: hardDisk(1),
   hdc: hardDisk(2),

@@ -14,7 +14,7 @@ const LEFT_OUT: readonly Kind[] = [
       /^(pcie-root-port|ioh3420|pcie-pci-bridge|pci-bridge|i82801b11-bridge|pcie-switch-(up|down)stream-port|x3130-upstream|xio3130-downstream|pxb|pxb-pcie)$/,
     reason: OWN_BUSES,
   },
-  { names: /^(piix[34]-ide|piix3-ide-xen|isa-ide)$/, reason: OWN_BUSES },
+  { names: /^(piix4-ide|piix3-ide-xen|isa-ide)$/, reason: OWN_BUSES },
   {
     names:
       /^((nec-usb|qemu)-xhci|(ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci1|uhci[1-6])|pci-ohci|usb-hub)$/,
@@ -67,10 +67,6 @@ const REFUSED: readonly Kind[] = [
   {
     names: /^(scsi-(block|generic)|vhost-scsi.*|vhost-user-(blk|scsi|vsock).*)$/,
     reason: 'such disks are not supported: use -device virtio-blk-pci',
-  },
-  {
-    names: /^(floppy|isa-fdc)$/,
-    reason: 'floppy drives are not supported: attach the image as a disk, with -drive file=...,if=virtio',
   },
   { names: /^(vhost-vsock|vhost-user-vsock).*$/, reason: 'vsock is not supported yet: use the network' },
   { names: /^(pci-serial.*|isa-parallel)$/, reason: 'a guest has one serial port, COM1: leave it out' },

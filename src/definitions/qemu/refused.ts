@@ -9,8 +9,6 @@ export type RefusedOption = {
 const withValue = (instead: string): RefusedOption => ({ value: true, instead });
 const alone = (instead: string): RefusedOption => ({ value: false, instead });
 
-const NO_FLOPPY =
-  'floppy drives are not supported: attach the image as a disk, with -drive file=...,if=virtio';
 const NO_SHARE = 'shared folders are not supported yet: share files over the network, or on a disk';
 const NO_TPM = 'TPMs are not supported yet: leave it out';
 const NO_SNAPSHOT = 'snapshots are not supported yet: leave it out';
@@ -20,10 +18,10 @@ export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   snapshot: alone('it is not supported: use an overlay (qemu-img create -b) or a copy of the disk'),
   'no-kvm': alone('vring only runs on KVM: leave it out'),
   'no-acpi': alone('guests always have ACPI: leave it out'),
-  fda: withValue(NO_FLOPPY),
-  fdb: withValue(NO_FLOPPY),
   sd: withValue('SD cards are not supported: use -drive file=...,if=virtio'),
-  mtdblock: withValue('flash memory is not supported: use -drive file=...,if=virtio'),
+  mtdblock: withValue(
+    'no PC has flash memory that its guest finds as an MTD device: use -drive file=...,if=virtio',
+  ),
   'option-rom': withValue('devices have no option ROMs: leave it out'),
   soundhw: withValue('sound cards are not supported: leave it out'),
   virtfs: withValue(NO_SHARE),

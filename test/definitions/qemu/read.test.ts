@@ -100,7 +100,7 @@ describe('each option', () => {
       'qemu-system-x86_64 -enable-kvm -nographic -nodefaults -display none -serial mon:stdio -monitor none',
       { display: 'none' },
     ],
-    ['/usr/bin/qemu-system-x86_64 disk.img', { disks: [{ file: '/vms/disk.img', bus: 'ide' }] }],
+    ['/usr/bin/qemu-system-x86_64 disk.img', { disks: [{ file: '/vms/disk.img', bus: 'ide', addr: '0' }] }],
     ['-machine q35,accel=kvm --cpu host -vga none -no-hpet -sandbox on -accel kvm', { display: 'none' }],
     ['-vga std -nographic', { display: 'vga' }],
     ['-nodefaults -device VGA', { display: 'vga' }],
@@ -141,9 +141,37 @@ describe('each option', () => {
       '-hda a.img -hdb /b.img -cdrom c.iso',
       {
         disks: [
-          { file: '/vms/a.img', bus: 'ide' },
-          { file: '/b.img', bus: 'ide' },
-          { file: '/vms/c.iso', bus: 'ide', cdrom: true },
+          { file: '/vms/a.img', bus: 'ide', addr: '0' },
+          { file: '/b.img', bus: 'ide', addr: '1' },
+          { file: '/vms/c.iso', bus: 'ide', addr: '2', cdrom: true },
+        ],
+      },
+    ],
+    [
+      '-fdb b.img -fda a.img -drive if=floppy,index=1',
+      {
+        disks: [
+          { file: '/vms/a.img', bus: 'floppy', addr: '0' },
+          { file: '/vms/b.img', bus: 'floppy', addr: '1' },
+          { bus: 'floppy', addr: '1' },
+        ],
+      },
+    ],
+    [
+      '-drive if=none,id=f,file=f.img -device floppy,unit=1,drive=f -device floppy',
+      {
+        disks: [
+          { bus: 'floppy', addr: '0' },
+          { file: '/vms/f.img', bus: 'floppy', addr: '1' },
+        ],
+      },
+    ],
+    [
+      '-drive if=none,id=d,file=d.img -drive if=none,id=c,media=cdrom -device ide-cd,drive=c,bus=ide.1 -device ide-hd,drive=d,bus=ide.1,unit=1',
+      {
+        disks: [
+          { bus: 'ide', addr: '2', cdrom: true },
+          { file: '/vms/d.img', bus: 'ide', addr: '3' },
         ],
       },
     ],
@@ -187,7 +215,21 @@ describe('each option', () => {
         ],
       },
     ],
-    ['-drive file=c.iso,media=cdrom', { disks: [{ file: '/vms/c.iso', bus: 'ide', cdrom: true }] }],
+    [
+      '-drive file=c.iso,media=cdrom',
+      { disks: [{ file: '/vms/c.iso', bus: 'ide', addr: '0', cdrom: true }] },
+    ],
+    [
+      '-M q35 -hda a -cdrom c -drive if=none,id=d,file=d -device ide-hd,drive=d,bus=ide.3',
+      {
+        disks: [
+          { file: '/vms/a', bus: 'sata', addr: '0' },
+          { file: '/vms/c', bus: 'sata', addr: '2', cdrom: true },
+          { file: '/vms/d', bus: 'sata', addr: '3' },
+        ],
+      },
+    ],
+    ['-drive media=cdrom,bus=1', { disks: [{ bus: 'ide', addr: '2', cdrom: true }] }],
     ['-drive file=a,if=virtio,aio=io_uring,discard=unmap,cache=writeback', { disks: [{ file: '/vms/a' }] }],
     [
       '-drive if=none,id=a,file=a -drive file=b,if=virtio -device virtio-blk-pci,drive=a,serial=A,num-queues=4,id=first',
@@ -633,7 +675,7 @@ describe('what a guest does not need is left out, and named', () => {
         'throttling.group=g of -drive file=a: each disk has limits of its own',
       ],
     ],
-    ['-drive media=cdrom', ['-drive media=cdrom: it has no medium']],
+    ['-drive media=cdrom,if=virtio', ['-drive media=cdrom,if=virtio: it has no medium']],
     ['-drive file=a,if=none,id=a', ['-drive file=a,if=none,id=a: no device uses a']],
     ['-device virtio-scsi-pci', ['-device virtio-scsi-pci: it has no disks']],
     [
@@ -696,12 +738,12 @@ describe('what a guest does not need is left out, and named', () => {
       ['shutdown=pause of -action reboot=shutdown: VMs that are off stay in the list'],
     ],
     [
-      '-device pcie-root-port,id=p -device qemu-xhci -device usb-tablet -device piix3-ide,id=ide',
+      '-device pcie-root-port,id=p -device qemu-xhci -device usb-tablet -device piix4-ide,id=ide',
       [
         '-device pcie-root-port,id=p: vring creates bridges and controllers as devices need them',
         '-device qemu-xhci: this version has no USB, and the guest needs nothing attached to it',
         '-device usb-tablet: this version has no display, and no input devices for one',
-        '-device piix3-ide,id=ide: vring creates bridges and controllers as devices need them',
+        '-device piix4-ide,id=ide: vring creates bridges and controllers as devices need them',
       ],
     ],
     [
@@ -749,8 +791,8 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ['-accel tcg', '-accel tcg: vring only runs guests on KVM, not on tcg: use -accel kvm, the default'],
     ['-drive if=virtio', '-drive if=virtio: file is missing'],
     [
-      '-drive file=a,if=floppy',
-      '-drive file=a,if=floppy: if=floppy: floppy drives are not supported: attach the image as a disk, with if=virtio',
+      '-drive file=a,if=mtd',
+      '-drive file=a,if=mtd: if=mtd: no PC has flash memory that its guest finds as an MTD device: use if=virtio, or if=pflash for firmware',
     ],
     [
       '-drive file=a,if=usb',
