@@ -158,6 +158,18 @@ describe('the DP8390', () => {
     expect(rig.in(ISR, 1) & OVW).toBe(0);
   });
 
+  it('tells a driver again that has acknowledged a packet and left it, while another one waits', () => {
+    const rig = started();
+    const frame = frameTo(MAC_BYTES, 1500);
+    expect(rig.port.receive(...Array.from({ length: 12 }, () => frame))).toBeGreaterThan(0);
+    rig.out(ISR, 1, PRX);
+    expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([PRX, true]);
+    rig.out(BNRY, 1, FIRST + 50);
+    expect(rig.port.receive()).toBe(0);
+    rig.out(ISR, 1, PRX);
+    expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([0, false]);
+  });
+
   it('has an overwrite when the ring is too small for a frame', () => {
     const rig = started();
     rig.out(PSTOP, 1, FIRST + 4);

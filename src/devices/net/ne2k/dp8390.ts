@@ -89,6 +89,8 @@ export class Dp8390 {
   readonly #counters = new Uint8Array(COUNTERS);
   /** What is left of a packet in loopback mode (section 12). */
   readonly #fifo = new Uint8Array(FIFO_BYTES);
+  /** A frame waits for pages. */
+  #isStalled = false;
   /** A frame as it goes to memory: header, padded, check sequence. */
   readonly #packet = new Uint8Array(PACKET_HEADER + LONGEST);
 
@@ -145,6 +147,7 @@ export class Dp8390 {
     this.#r.dcr |= DCR.longAddress;
     this.#r.tcr &= ~TCR.loopback;
     this.#r.rbcr = 0;
+    this.#isStalled = false;
     this.#updateInterrupt();
     this.#port.reset();
   }
@@ -206,6 +209,7 @@ export class Dp8390 {
     this.#r.imr &= IMR_BITS;
     this.#r.rcr &= RCR.bits;
     this.#r.tcr &= TCR.bits;
+    this.#isStalled = false;
     this.#updateInterrupt();
   }
 
@@ -261,6 +265,8 @@ export class Dp8390 {
         // Reset is a state of the controller, which a start ends.
         this.#r.isr &= ~value | (this.#r.isr & ISR.reset);
         this.#updateInterrupt();
+        // A driver that leaves packets in the ring hears of them by the next one, which waits for its place.
+        if ((value & ISR.received) !== 0 && this.#isStalled) this.#raise(ISR.received);
         return;
       case PAGE0_WRITE.rsar0:
         this.#r.rsar = (this.#r.rsar & 0xff00) | value;
@@ -404,6 +410,7 @@ export class Dp8390 {
   }
 
   #receive(frame: Uint8Array): Arrival {
+    this.#isStalled = false;
     if ((this.#r.cr & CR.stop) !== 0 || (this.#r.tcr & TCR.loopback) !== 0) return 'dropped';
     if (frame.length < HEADER_BYTES || frame.length + FCS_BYTES > LONGEST || !this.#accepts(frame))
       return 'dropped';
@@ -421,7 +428,8 @@ export class Dp8390 {
     }
     // Of the free pages, the one before the boundary stays free: else a full ring would look like an empty one.
     const free = 1 + modulo(this.#r.bnry - this.#r.curr - 1, ring);
-    if (pages >= free) return 'full';
+    this.#isStalled = pages >= free;
+    if (this.#isStalled) return 'full';
     this.#store(frame, length);
     return 'taken';
   }
