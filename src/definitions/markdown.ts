@@ -96,7 +96,7 @@ and all others in the device table:
 
 ${deviceList()}
 
-PCI bridges, disk and USB controllers, input devices, pvpanic and channels to host programs are left out.
+PCI bridges, disk and USB controllers, input devices and channels to host programs are left out.
 
 These options are left out, and reported:
 `;
@@ -127,6 +127,7 @@ was left out, with its line. These are used:
 | \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide; the totals of \`iotune\` become \`limits\` |
 | \`devices/interface\` (user with or without passt, network, bridge, ethernet, direct, null) with \`mac\`, \`mtu\`, \`link\`, \`driver\`, \`bandwidth\` | \`nics\`; a network is one of vring's with the same name (\`vring net\`) |
 | \`devices/hostdev\` (pci), \`devices/interface\` (hostdev) with MAC address and VLAN | \`passthrough\`, and the \`root-port\` or bridge that it is behind as \`devices\` |
+| \`devices/watchdog\` (i6300esb), \`panic\` (isa, pvpanic) | \`devices\` |
 | \`devices/rng\` with \`rate\`, \`memballoon\` | \`rng\`, \`balloon\` |
 | \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |
 `;

@@ -188,7 +188,16 @@ export type QemuNames = {
 
 /** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
 export type LibvirtNames = {
-  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev' | 'controller' | 'video';
+  readonly element:
+    | 'disk'
+    | 'interface'
+    | 'rng'
+    | 'memballoon'
+    | 'hostdev'
+    | 'controller'
+    | 'video'
+    | 'watchdog'
+    | 'panic';
   readonly models: readonly string[];
 };
 

@@ -104,8 +104,13 @@ export interface EventLoop {
 
 /** What a device may request from its machine, which acts after answering the current access. */
 export type MachineRequest =
-  | { readonly kind: 'power-off' }
-  | { readonly kind: 'reset' }
+  /** `reason`, in place of that the guest did it itself, is for the user. */
+  | { readonly kind: 'power-off'; readonly reason?: string }
+  | { readonly kind: 'reset'; readonly reason?: string }
+  /** The machine stops until its user continues it. */
+  | { readonly kind: 'pause'; readonly reason: string }
+  /** The guest is asked to power off. */
+  | { readonly kind: 'power-button' }
   /** The guest exited with a code (debug-exit port). */
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash'; readonly reason: string };

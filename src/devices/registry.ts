@@ -12,6 +12,8 @@ import { ne2kIsa, ne2kPci } from './net/ne2k/rows.ts';
 import { pcnet } from './net/pcnet/row.ts';
 import { rtl8139 } from './net/rtl8139/row.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
+import { i6300esb } from './platform/i6300esb.ts';
+import { pvpanic, pvpanicPci } from './platform/pvpanic.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
 import { ahci } from './storage/ahci/ahci.ts';
 import { ideCd, ideHd, sataCd, sataHd } from './storage/ata/rows.ts';
@@ -60,6 +62,9 @@ export const deviceTable = new DeviceTable([
   virtConsole,
   virtSerialPort,
   vfioPci,
+  i6300esb,
+  pvpanic,
+  pvpanicPci,
   isaDebugExit,
   isaSerial,
   isaDebugcon,

@@ -49,6 +49,7 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   'acpi-pm': ['timerStart'],
   com1: ['input', 'received'],
   e1000: ['port'],
+  i6300esb: ['timedOut'],
   ne2k_isa: ['port'],
   ne2k_pci: ['port'],
   pcnet: ['port'],

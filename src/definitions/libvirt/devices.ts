@@ -8,6 +8,7 @@ import type { DefinitionInput } from '../schema.ts';
 import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
+import { readGuards } from './guards.ts';
 import { readHostDevice, readHostInterface } from './host-devices.ts';
 import { readInterface } from './interfaces.ts';
 import { readTarget } from './machine.ts';
@@ -48,7 +49,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),
     ...readChannels(document, devices),
-    devices: controllers.devices(),
+    devices: [...controllers.devices(), ...readGuards(document, devices)],
   };
 }
 

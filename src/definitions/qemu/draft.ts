@@ -16,6 +16,7 @@ import { OWN_BUSES } from './other-devices.ts';
 import { SataControllers } from './sata.ts';
 import { ScsiControllers } from './scsi.ts';
 import { Settings } from './settings.ts';
+import { withWatchdogAction } from './watchdog.ts';
 
 export type { Place } from './notes.ts';
 
@@ -85,6 +86,8 @@ export class Draft {
   readonly accelerators: (Place & { readonly name: string })[] = [];
   /** The machine is a q35, whose IDE buses are the ports of a SATA controller. */
   isQ35 = false;
+  /** What watchdogs do; null: what is their default. */
+  watchdogAction: string | null = null;
   /** -nodefaults: no serial port unless requested. */
   noDefaults = false;
   /** Where -machine, -numa and -mem-path put guest RAM. */
@@ -263,7 +266,10 @@ export class Draft {
       disks: byIndex(inOrder(this.#disks.map(disk => this.#onItsBus(disk)))),
       nics: this.#connectedNics(),
       passthrough: inOrder(this.#passthrough),
-      devices: inOrder(this.#devices),
+      devices: inOrder(this.#devices).map(device => ({
+        ...device,
+        entry: withWatchdogAction(device.entry, this.watchdogAction),
+      })),
     };
     const entries = Object.fromEntries(
       Object.entries(lists).map(([key, list]) => [key, list.map(({ entry }) => entry)]),

@@ -39,7 +39,6 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: 'this version has no sound', withValue: 'audio audiodev' },
   { reason: 'a PC has no device tree', withValue: 'dtb' },
   { reason: 'vring finds its own files', withValue: 'L' },
-  { reason: 'this version has no watchdog', withValue: 'watchdog-action' },
   { reason: 'it only concerns the program that started QEMU', withValue: 'add-fd id iscsi' },
   {
     reason: 'only old versions of QEMU used it',

@@ -16,6 +16,7 @@ import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 import { readKeyboard, readVnc } from './vnc.ts';
+import { watchdogAction, watchdogEntry } from './watchdog.ts';
 
 /** A QEMU option that vring uses. */
 export type QemuOption = {
@@ -179,9 +180,21 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
       draft.fields['on-reboot'] = 'stop';
     },
   },
+  watchdog: {
+    value: 'i6300esb',
+    becomes: 'a device',
+    read: (draft, model, place) => draft.addDevice(place, watchdogEntry(model)),
+  },
+  'watchdog-action': {
+    value: 'reset|shutdown|poweroff|pause|none|debug',
+    becomes: '`action` of the watchdog',
+    read: (draft, name) => {
+      draft.watchdogAction = watchdogAction(name);
+    },
+  },
   action: {
-    value: 'reboot=reset|shutdown,...',
-    becomes: 'on-reboot',
+    value: 'reboot=reset|shutdown,watchdog=ACTION,...',
+    becomes: 'on-reboot, `action` of the watchdog',
     repeats: true,
     read: readAction,
   },
@@ -371,9 +384,10 @@ function readAction(draft: Draft, value: string, place: Place): void {
   settings.leaveOut({
     shutdown: 'VMs that are off stay in the list',
     panic: 'on-crash in the definition says what happens after a crash',
-    watchdog: 'this version has no watchdog',
   });
+  const watchdog = settings.take('watchdog');
   settings.end();
+  if (watchdog !== undefined) draft.watchdogAction = watchdogAction(watchdog);
   if (reboot !== undefined) draft.fields['on-reboot'] = reboot === 'shutdown' ? 'stop' : 'restart';
 }
 

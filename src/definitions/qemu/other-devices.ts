@@ -27,7 +27,7 @@ const LEFT_OUT: readonly Kind[] = [
   },
   { names: /^virtio-serial(-pci|-pci-non-transitional|-pci-transitional|-device)?$/, reason: OWN_BUSES },
   { names: /^(virtserialport|spicevmc|usb-redir|usb-ccid|ccid-card-.*)$/, reason: NO_CHANNEL },
-  { names: /^(pvpanic|pvpanic-pci|vmcoreinfo)$/, reason: 'it only reports guest crashes to the host' },
+  { names: /^vmcoreinfo$/, reason: 'it only concerns memory dumps' },
   { names: /^vmgenid$/, reason: 'snapshots are not supported yet' },
   { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: 'it is a test device of QEMU' },
   { names: /^isa-debugcon$/, reason: 'output to port 0x402 is shown on the console' },
@@ -50,7 +50,7 @@ const REFUSED: readonly Kind[] = [
     reason: 'sound cards are not supported: leave it out',
   },
   { names: /^tpm-.*$/, reason: 'TPMs are not supported yet: leave it out' },
-  { names: /^(i6300esb|ib700|diag288)$/, reason: 'watchdogs are not supported yet: leave it out' },
+  { names: /^(ib700|diag288)$/, reason: 'this watchdog is not supported: use -device i6300esb' },
   {
     names: /^(intel-iommu|amd-iommu|virtio-iommu.*)$/,
     reason: 'virtual IOMMUs are not supported yet: leave it out',

@@ -29,9 +29,6 @@ export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   incoming: withValue('migration is not supported yet: leave it out'),
   loadvm: withValue(NO_SNAPSHOT),
   icount: withValue('guests run on KVM, at the speed of the CPU: leave it out'),
-  watchdog: withValue(
-    'watchdogs are not supported yet: leave it out, and set on-crash: restart in the definition',
-  ),
   acpitable: withValue('vring creates the ACPI tables itself: leave it out'),
   fw_cfg: withValue('fw_cfg is not supported yet: give the guest the data on a disk'),
   readconfig: withValue('it is not supported: write its options on the command line'),

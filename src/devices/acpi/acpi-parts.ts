@@ -1,4 +1,4 @@
-import { type Aml, device, eisaId, name } from './aml.ts';
+import { type Aml, device, eisaId, name, string } from './aml.ts';
 import { type Resource, resourceTemplate } from './resources.ts';
 
 /** What a device adds to the machine's ACPI tables: what a guest can't discover. Short, since interpreting AML is slow. */
@@ -13,7 +13,11 @@ export type AcpiParts = {
   readonly is8042?: boolean;
 };
 
-/** A device under \_SB that its driver finds by its ID: `isaDevice('COM1', 'PNP0501', ports(0x3f8, 8), isaInterrupt(4))`. */
+/**
+ * A device under \_SB that its driver finds by its ID, of 7 characters (EISA) or 8 (ACPI):
+ * `isaDevice('COM1', 'PNP0501', ports(0x3f8, 8), isaInterrupt(4))`.
+ */
 export function isaDevice(path: string, id: string, ...resources: Resource[]): Aml {
-  return device(path, name('_HID', eisaId(id)), name('_CRS', resourceTemplate(...resources)));
+  const hid = id.length === 8 ? string(id) : eisaId(id);
+  return device(path, name('_HID', hid), name('_CRS', resourceTemplate(...resources)));
 }

@@ -306,7 +306,7 @@ export class MachineRunner {
     const ending = this.#ending;
     switch (request.kind) {
       case 'power-off':
-        ending.finish('the guest powered off');
+        ending.finish(request.reason ?? 'the guest powered off');
         break;
       case 'exit':
         ending.finish(`the guest ended itself with code ${request.code}`, request.code);
@@ -315,8 +315,15 @@ export class MachineRunner {
         ending.crash({ reason: request.reason });
         break;
       case 'reset':
-        if (onReboot === 'stop') ending.finish('the guest rebooted (on-reboot: stop)');
-        else this.#built?.controls.reset.begin('reset by the guest');
+        if (onReboot === 'stop') {
+          ending.finish(`${request.reason ?? 'the guest rebooted'} (on-reboot: stop)`);
+        } else this.#built?.controls.reset.begin(request.reason ?? 'reset by the guest');
+        break;
+      case 'pause':
+        this.#built?.controls.pause.failed(request.reason);
+        break;
+      case 'power-button':
+        this.#built?.machine.parts.chipset.powerButton.press();
         break;
     }
   }

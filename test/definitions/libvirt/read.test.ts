@@ -172,6 +172,30 @@ describe('elements', () => {
       { ...base, leftOut: ["3 domain/devices/rng: random bytes are the host's"] },
     ],
     [
+      `<devices><watchdog model='i6300esb' action='poweroff'><alias name='w'/></watchdog>
+        <panic model='isa'><address type='isa' iobase='0x505'/></panic><panic model='pvpanic'/></devices>`,
+      {
+        ...base,
+        devices: [
+          { type: 'i6300esb', action: 'poweroff' },
+          { type: 'pvpanic', ioport: 0x505 },
+          { type: 'pvpanic-pci' },
+        ],
+        leftOut: [],
+      },
+    ],
+    [
+      "<devices><watchdog model='itco' action='reset'/><watchdog model='i6300esb' action='dump'/><panic model='hyperv'/></devices>",
+      {
+        ...base,
+        leftOut: [
+          '3 domain/devices/watchdog: vring has no watchdog itco: it has i6300esb',
+          "3 domain/devices/watchdog: vring's watchdogs have no action dump",
+          '3 domain/devices/panic: vring has no panic device hyperv',
+        ],
+      },
+    ],
+    [
       '<on_crash>coredump-destroy</on_crash>',
       { ...base, leftOut: ['3 domain/on_crash: after a crash a VM can be kept or restarted'] },
     ],

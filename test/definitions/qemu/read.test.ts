@@ -500,6 +500,15 @@ test.each([
     { cpus: { count: 1, model: 'Nehalem', features: ['+aes'], enforce: true } },
   ],
   ['-action reboot=shutdown', { 'on-reboot': 'stop' }],
+  ['-watchdog-action poweroff -watchdog i6300esb', { devices: [{ type: 'i6300esb', action: 'poweroff' }] }],
+  [
+    '-device i6300esb,id=dog -action watchdog=debug',
+    { devices: [{ type: 'i6300esb', name: 'dog', action: 'none' }] },
+  ],
+  [
+    '-device pvpanic -device pvpanic-pci',
+    { devices: [{ type: 'pvpanic', ioport: 0x505 }, { type: 'pvpanic-pci' }] },
+  ],
   ['-device isa-debug-exit', { devices: [{ type: 'isa-debug-exit', iobase: 0x501, iosize: 2 }] }],
   [
     '-nodefaults -device virtio-serial -device virtconsole,chardev=c -chardev stdio,id=c',
