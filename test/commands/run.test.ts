@@ -73,7 +73,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
       ...['--no-reboot', '-spice', 'port=1', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
       ...['-kernel', GUEST, '-append', 'run="exit 3"'],
     );
-    expect(stderr).toContain('-spice port=1: this version has no display');
+    expect(stderr).toContain('-spice port=1: vring opens no windows');
     expect(stderr).toContain('-accel tcg: vring only runs guests on KVM');
     expect(exitCode).toBe(7);
   });

@@ -6,7 +6,7 @@ export type LeftOutOption = {
   readonly reason: string;
 };
 
-const NO_DISPLAY = "this version has no display: the guest's console is its serial port (console=ttyS0)";
+const NO_DISPLAY = 'vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)';
 const NO_MONITOR = 'VMs are controlled with vring vm, or by the API (docs/api.md)';
 const OWN_LOG = 'vring has its own log';
 const OWN_USER = 'guests run as the user who started vring';

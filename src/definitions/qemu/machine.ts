@@ -25,7 +25,7 @@ const LEFT_OUT: LeftOutSettings = {
   hpet: NOT_THERE,
   smm: 'it only concerns firmware',
   nvdimm: NOT_THERE,
-  graphics: 'this version has no display',
+  graphics: 'a screen is that of -vga, or display',
   'pcspk-audiodev': NOT_THERE,
   pcspk: NOT_THERE,
   smbus: NOT_THERE,
@@ -134,7 +134,7 @@ export function readBoot(draft: Draft, text: string, place: Place): void {
   const wait = settings.takeCount('splash-time');
   settings.prefer('strict', ['off', 'on'], 'a guest only boots from its own devices');
   settings.leaveOut({
-    splash: 'this version has no display',
+    splash: 'firmware shows no picture',
     'reboot-timeout': 'it only concerns firmware',
   });
   settings.end();

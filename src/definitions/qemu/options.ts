@@ -50,7 +50,7 @@ const floppyDrive = (index: number): QemuOption => ({
 });
 
 /** Why options for the host's display are left out. */
-const NO_SCREEN = "this version has no display: the guest's console is its serial port (console=ttyS0)";
+const NO_SCREEN = 'vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)';
 
 /** The options that vring uses. */
 export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
@@ -247,12 +247,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   usbdevice: {
     value: 'tablet|mouse|keyboard',
-    becomes: 'nothing: input devices need a display',
+    becomes: 'nothing: the guest has a PS/2 keyboard and mouse',
     repeats: true,
     read: (draft, value, place) => {
       if (!/^(tablet|mouse|keyboard|wacom-tablet)$/.test(value))
         throw new OptionError('USB is not supported yet: leave it out');
-      draft.leaveOut(place, 'this version has no display, and no input devices for one');
+      draft.leaveOut(place, 'the guest has a PS/2 keyboard and mouse');
     },
   },
   uuid: { value: 'UUID', becomes: 'machine.uuid', read: readUuid },

@@ -4,7 +4,7 @@ type Kind = { readonly names: RegExp; readonly reason: string };
 
 /** Why bridges without passed-through devices are left out. */
 export const OWN_BUSES = 'vring creates bridges and controllers as devices need them';
-const NO_INPUT = 'this version has no display, and no input devices for one';
+const NO_INPUT = 'the guest has a PS/2 keyboard and mouse';
 const NO_CHANNEL = 'it is a channel to a host program, such as a management agent';
 
 /** Guests work as well without them. */

@@ -620,7 +620,7 @@ describe('what a guest does not need is left out, and named', () => {
       '-usb -usbdevice tablet -k de -localtime -mem-prealloc',
       [
         '-usb: this version has no USB, and no device is attached to it',
-        '-usbdevice tablet: this version has no display, and no input devices for one',
+        '-usbdevice tablet: the guest has a PS/2 keyboard and mouse',
         "-localtime: a guest's clock shows UTC",
         '-mem-prealloc: guest RAM is allocated when the guest first uses it; huge pages are reserved at the start',
       ],
@@ -649,9 +649,9 @@ describe('what a guest does not need is left out, and named', () => {
     [
       '-display gtk -spice port=1 -full-screen',
       [
-        "-display gtk: this version has no display: the guest's console is its serial port (console=ttyS0)",
-        "-spice port=1: this version has no display: the guest's console is its serial port (console=ttyS0)",
-        "-full-screen: this version has no display: the guest's console is its serial port (console=ttyS0)",
+        '-display gtk: vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)',
+        '-spice port=1: vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)',
+        '-full-screen: vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)',
       ],
     ],
     ['-m 1G,slots=2,maxmem=4G', ['slots=2, maxmem=4G of -m 1G: memory cannot be added while the guest runs']],
@@ -751,7 +751,7 @@ describe('what a guest does not need is left out, and named', () => {
       [
         '-device pcie-root-port,id=p: vring creates bridges and controllers as devices need them',
         '-device qemu-xhci: this version has no USB, and the guest needs nothing attached to it',
-        '-device usb-tablet: this version has no display, and no input devices for one',
+        '-device usb-tablet: the guest has a PS/2 keyboard and mouse',
         '-device piix4-ide,id=ide: vring creates bridges and controllers as devices need them',
       ],
     ],
