@@ -16,7 +16,10 @@ const CHUNKS = 2;
 const FOR_GUEST = Buffer.alloc(CHUNKS * CHUNK, 'from the host to the guest ');
 
 /** The cards by their models, each with a network of its own. */
-const CARDS = ['e1000'] as const;
+const CARDS = ['e1000', 'ne2k_isa', 'ne2k_pci', 'pcnet', 'rtl8139'] as const;
+/** Where the ISA card is: an interrupt that no PCI device has. */
+const ISA = { iobase: 0x300, irq: 5 };
+const PARAMETERS = `ne.io=0x${ISA.iobase.toString(16)} ne.irq=${ISA.irq}`;
 const macOf = (index: number) => `52:54:00:00:01:0${index}`;
 
 describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
@@ -57,9 +60,10 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
   test('its own drivers use them all', async () => {
     const guest = await GuestVm.start(engine, {
       memory: { bytes: 128 * 2 ** 20 },
-      boot: { kind: 'kernel', path: kernel, initrd, append: 'console=ttyS0 quiet rodata=off' },
+      boot: { kind: 'kernel', path: kernel, initrd, append: `console=ttyS0 quiet rodata=off ${PARAMETERS}` },
       devices: CARDS.map((type, index) => ({
         type,
+        ...(type === 'ne2k_isa' && ISA),
         mac: macOf(index),
         network: { type: 'user', net: `10.1.${index}.0/24` },
       })),
@@ -74,5 +78,5 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect(received).toHaveLength(CARDS.length);
     for (const bytes of received) expect(bytes.equals(sentByGuest(CHUNKS))).toBe(true);
     expect((await guest.reached('off')).broken).toEqual({});
-  }, 400_000);
+  }, 600_000);
 });
