@@ -118,6 +118,7 @@ const topology = z.object({
           .max(100),
         hostDevice: hostDevice.optional(),
         balloon: balloon.optional(),
+        drive: z.literal(true).exactOptional(),
         screen: z.literal(true).exactOptional(),
         removing: z.int().min(0).max(MAX_TIME).exactOptional(),
       }),
