@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import type { ScreenNews } from '../../devices/display/screen-frame.ts';
 import { BALLOON_STATS } from '../../devices/virtio/balloon/facts.ts';
+import { MAX_CHAIN } from '../../vmm/backends/image-chain.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
 import { MAX_ROOT_PORTS } from '../../vmm/machine/config.ts';
@@ -190,6 +191,7 @@ export const news = z
   .nullable();
 
 const digits = z.string().regex(/^\d{1,20}$/);
+const fileIdentity = z.object({ size: z.int().min(0), ino: digits, mtime: digits, ctime: digits });
 const written = z.object({
   stateBytes: z.int().min(1),
   written: z.int().min(0),
@@ -199,7 +201,11 @@ const written = z.object({
     .array(
       z.object({
         ...diskLabel,
-        identity: z.object({ size: z.int().min(0), ino: digits, mtime: digits, ctime: digits }),
+        identity: fileIdentity,
+        backing: z
+          .array(z.object({ path: z.string().max(4096), identity: fileIdentity }))
+          .max(MAX_CHAIN)
+          .exactOptional(),
       }),
     )
     .max(MAX_DEVICES),

@@ -103,12 +103,13 @@ function manifestOf(vm: Vm, store: SnapshotStore, parts: Parts): Manifest {
     state: finished.state,
     ram: { bytes: ramBytes, ...finished.ram },
     disks: written.disks.map(
-      ({ path, readonly, isBlockDevice, size, identity }, index): SavedDisk => ({
+      ({ path, readonly, isBlockDevice, size, identity, backing }, index): SavedDisk => ({
         path,
         readonly,
         isBlockDevice,
         size,
         identity,
+        ...(backing && { backing: backing.map(each => ({ ...each })) }),
         copy: finished.copies[copied.indexOf(index)] ?? null,
       }),
     ),

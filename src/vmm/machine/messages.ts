@@ -204,6 +204,12 @@ export type SnapshotArguments = {
   readonly hold: boolean;
 };
 
+/** A disk's own file, and those that back it, from the top of the chain down; absent: none does. */
+type SavedFiles = {
+  readonly identity: FileIdentity;
+  readonly backing?: readonly { readonly path: string; readonly identity: FileIdentity }[];
+};
+
 /** What a machine has written of itself. Bytes. */
 export type WrittenSnapshot = {
   readonly stateBytes: number;
@@ -213,7 +219,7 @@ export type WrittenSnapshot = {
   /** Its devices, as the state has them. Absent from a machine of a version whose devices do not come and go. */
   readonly places?: MachinePlaces;
   /** All disks, as the snapshot found them. */
-  readonly disks: readonly (DiskLabel & { readonly identity: FileIdentity })[];
+  readonly disks: readonly (DiskLabel & SavedFiles)[];
   /** For each copied disk: the copy shares its blocks, and has no checksums. */
   readonly cloned: readonly boolean[];
 };

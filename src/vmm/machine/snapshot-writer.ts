@@ -196,7 +196,13 @@ export class SnapshotWriter {
       written,
       cpu,
       places,
-      disks: this.#options.source.disks().map(disk => ({ ...labelOf(disk), identity: identityOf(disk.fd) })),
+      disks: this.#options.source.disks().map(disk => ({
+        ...labelOf(disk),
+        identity: identityOf(disk.fd),
+        ...(disk.backing.length > 0 && {
+          backing: disk.backing.map(({ path, fd }) => ({ path, identity: identityOf(fd) })),
+        }),
+      })),
       cloned: disks.map((_, index) => cloned(2 + index)),
     };
     this.#finish(null, result);

@@ -41,6 +41,7 @@ export function fitOf(manifest: Manifest, here: Surroundings, copies = true): Fi
   for (const file of filesOfBoot(config.boot))
     if (!here.exists(file)) problems.push(`${file} does not exist, which its guest boots from after a reset`);
   for (const disk of disks) {
+    problems.push(...backingProblems(disk, here.disk));
     if (disk.copy === null || !copies) problems.push(...diskProblems(disk, here.disk(disk.path)));
     else {
       const now = here.copy(disk.copy.file);
@@ -88,6 +89,19 @@ export function diskProblems(disk: SavedDisk, now: FileIdentity | null): string[
   if (disk.readonly || disk.isBlockDevice) return [];
   if (now.ino !== identity.ino) return [`its disk ${path} was replaced by another file since`];
   return now.mtime === identity.mtime ? [] : [`its disk ${path} was written since, at ${when(now.mtime)}`];
+}
+
+/** What backs an image has to be as it was, as its copy and its own file have the rest only. A block device has no times of its own. */
+function backingProblems({ path, backing = [] }: SavedDisk, now: Surroundings['disk']): string[] {
+  return backing.flatMap(({ path: file, identity }) => {
+    const found = now(file);
+    const what = `${file}, which backs its disk ${path},`;
+    if (found === null) return [`${what} does not exist`];
+    if (identity.size === 0 && found.size === 0) return [];
+    if (found.size !== identity.size)
+      return [`${what} has ${found.size} bytes now, and had ${identity.size}`];
+    return found.mtime === identity.mtime ? [] : [`${what} was written since, at ${when(found.mtime)}`];
+  });
 }
 
 function when(mtime: string): string {

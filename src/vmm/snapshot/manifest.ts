@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { MAX_CHAIN } from '../backends/image-chain.ts';
 import { machineConfig } from '../machine/config.ts';
 import { VM_NAME } from '../machine/vm-name.ts';
 import { FILES } from './files.ts';
@@ -29,6 +30,11 @@ const disk = z.strictObject({
   size: count,
   /** The disk itself, as the snapshot left it. */
   identity,
+  /** The files that back a qcow2 image, from the top of the chain down: they are in no snapshot. Absent: none does. */
+  backing: z
+    .array(z.strictObject({ path: text, identity }))
+    .max(MAX_CHAIN)
+    .exactOptional(),
   /** Its copy in the snapshot. Without checksums it shares its blocks with the disk, and is known by its identity alone. */
   copy: z.strictObject({ file: text, identity, sums: sha256.nullable() }).nullable(),
 });

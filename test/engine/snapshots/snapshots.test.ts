@@ -99,6 +99,11 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
         bad: 0,
         errors: 0,
       });
+    await engine.kill(guest.id);
+    writeFileSync(join(folder, 'base.img'), Buffer.alloc(16 * 2 ** 20, 'else'));
+    await expect(engine.restore(guest.id, 'both', {})).rejects.toThrow(
+      /does not fit: \S*base.img, which backs its disk \S*disk.qcow2, was written since/,
+    );
   });
 
   test('without disks does not fit once they were written', async () => {

@@ -57,6 +57,40 @@ describe('the fit of a snapshot', () => {
     expect(fitOf(manifestWith(), surroundingsWith(change)).problems).toEqual([problem]);
   });
 
+  it('names a file that is gone or written since and backs a disk, or the copy of one', () => {
+    const backing = [
+      { path: '/images/top.qcow2', identity: identityWith() },
+      { path: '/images/base.img', identity: identityWith({ size: 50 }) },
+    ];
+    const copy = { file: 'disks/0.img', identity: identityWith(), sums: null };
+    const [disk] = manifestWith().disks;
+    const files = new Map([
+      ['/images/web.img', identityWith()],
+      ['/images/top.qcow2', identityWith({ ino: '9' })],
+      ['/images/base.img', identityWith({ size: 50 })],
+    ]);
+    const here = surroundingsWith({ disk: path => files.get(path) ?? null });
+    for (const manifest of [
+      manifestWith({ disks: [{ ...disk!, backing }] }),
+      manifestWith({ disks: [{ ...disk!, backing, copy }] }),
+    ]) {
+      files.set('/images/base.img', identityWith({ size: 50 }));
+      expect(fitOf(manifest, here).problems).toEqual([]);
+      files.set('/images/base.img', identityWith({ size: 50, mtime: '1700000001000000000' }));
+      expect(fitOf(manifest, here).problems).toEqual([
+        '/images/base.img, which backs its disk /images/web.img, was written since, at 2023-11-14T22:13:21.000Z',
+      ]);
+      files.set('/images/base.img', identityWith({ size: 60 }));
+      expect(fitOf(manifest, here).problems).toEqual([
+        '/images/base.img, which backs its disk /images/web.img, has 60 bytes now, and had 50',
+      ]);
+      files.delete('/images/base.img');
+      expect(fitOf(manifest, here).problems).toEqual([
+        '/images/base.img, which backs its disk /images/web.img, does not exist',
+      ]);
+    }
+  });
+
   it('does not ask a host without KVM for its CPU', () => {
     expect(fitOf(manifestWith(), surroundingsWith({ cpu: null })).problems).toEqual([]);
   });
