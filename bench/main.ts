@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|scsi|net|memory|snapshot|upgrade|ui|watching|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|scsi|net|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import { measureNet } from './net.ts';
 import { measurePassthrough } from './passthrough.ts';
 import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
+import { measureScreen } from './screen.ts';
 import { measureSnapshots } from './snapshot.ts';
 import { measureStartTime } from './start-time.ts';
 import { measureTerminalUi } from './terminal-ui.ts';
@@ -33,6 +34,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   upgrade: measureUpgrade,
   ui: measureTerminalUi,
   watching: measureWatching,
+  screen: measureScreen,
   passthrough: measurePassthrough,
 };
 
