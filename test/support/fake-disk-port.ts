@@ -60,7 +60,7 @@ export class FakeDiskPort implements DiskPort {
   readonly #disk: FakePortDisk;
   readonly #memory: GuestMemory;
   #requests: Request[] = [];
-  #stopping: (() => void) | null = null;
+  #stopping: (() => void)[] = [];
   #isQuiesced = false;
 
   constructor(disk: FakePortDisk, memory: GuestMemory, options: DiskPortOptions) {
@@ -139,7 +139,7 @@ export class FakeDiskPort implements DiskPort {
   }
 
   resume(): void {
-    if (this.#isQuiesced) this.#stopping = null;
+    if (this.#isQuiesced) this.#stopping = [];
     this.#isQuiesced = false;
   }
 
@@ -157,7 +157,7 @@ export class FakeDiskPort implements DiskPort {
 
   /** Ends the first request. @returns whether there was one */
   step(): boolean {
-    if (this.#isQuiesced || this.#stopping !== null) return false;
+    if (this.#isQuiesced || this.#stopping.length > 0) return false;
     const request = this.#requests.shift();
     if (request === undefined) return false;
     request.done(this.failures.shift() ?? request.run());
@@ -173,13 +173,11 @@ export class FakeDiskPort implements DiskPort {
 
   /** The host answers. */
   release(): void {
-    const done = this.#stopping;
-    this.#stopping = null;
-    done?.();
+    for (const done of this.#stopping.splice(0)) done();
   }
 
   #stop(done: () => void): void {
-    if (this.hangs) this.#stopping = done;
+    if (this.hangs) this.#stopping.push(done);
     else done();
   }
 
