@@ -124,7 +124,7 @@ was left out, with its line. These are used:
 | \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\`, \`nvram\` | \`machine\`; for firmware that needs SMM, some that does without |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
-| \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide; the totals of \`iotune\` become \`limits\` |
+| \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; the totals of \`iotune\` become \`limits\` |
 | \`devices/interface\` (user with or without passt, network, bridge, ethernet, direct, null) with \`mac\`, \`mtu\`, \`link\`, \`driver\`, \`bandwidth\` | \`nics\`; a network is one of vring's with the same name (\`vring net\`) |
 | \`devices/hostdev\` (pci), \`devices/interface\` (hostdev) with MAC address and VLAN | \`passthrough\`, and the \`root-port\` or bridge that it is behind as \`devices\` |
 | \`devices/watchdog\` (i6300esb), \`panic\` (isa, pvpanic) | \`devices\` |
