@@ -275,6 +275,20 @@ describe('packets', () => {
   });
 });
 
+test('a medium that is taken out in the middle of a command fails it', () => {
+  const rig = new AhciRig('sata-cd');
+  rig.start();
+  const read = { command: 0xa0, features: 1, packet: [0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0] };
+  rig.run(read);
+  rig.setPort('cmd', PORT_CMD.fisReceive);
+  rig.setPort('cmd', PORT_CMD.fisReceive | PORT_CMD.start);
+  rig.fill(0, read);
+  rig.setPort('ci', 1);
+  expect(rig.port('tfd') & 0x80).toBe(0x80);
+  rig.drive.capabilities!.disk!.drive!.change(null, true);
+  expect(rig.port('tfd')).toBe(0x3451);
+});
+
 describe('a state with commands in progress', () => {
   test('goes on in another controller', () => {
     const rig = new AhciRig();

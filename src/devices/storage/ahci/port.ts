@@ -28,8 +28,6 @@ import {
   SSTS,
 } from './registers.ts';
 
-/** An interface error: a frame that no device takes (AHCI 1.3.1 §3.3.5, IFS). */
-const INTERFACE_FATAL = 1 << 27;
 const NO_SIGNATURE = 0xffff_ffff;
 const WORDS = 2 ** 32;
 
@@ -454,7 +452,7 @@ export class AhciPort {
     }
     const frame = parseHostFrame(memory.readable(table, COMMAND_FIS).slice());
     if (frame === null || frame.multiplierPort !== 0) {
-      this.#fatal(INTERFACE_FATAL);
+      this.#fatal(PORT_IRQ.interfaceFatal);
       return false;
     }
     if (!frame.isCommand) return this.#control(slot, frame);
@@ -462,8 +460,8 @@ export class AhciPort {
     if (this.#inSoftReset) return false;
     const { command, count } = frame.registers;
     const isQueued = command === COMMAND.readFpdma || command === COMMAND.writeFpdma;
-    if (isQueued && count >> 3 !== slot && (count >> 3) % SLOTS !== slot) {
-      this.#fatal(INTERFACE_FATAL);
+    if (isQueued && (count >> 3) % SLOTS !== slot) {
+      this.#fatal(PORT_IRQ.interfaceFatal);
       return false;
     }
     // Those that are not queued wait for the end of those that are.

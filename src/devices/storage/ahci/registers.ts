@@ -82,6 +82,8 @@ export const PORT_IRQ = {
   phyChange: 1 << 22,
   /** More data than the PRDs have room for. */
   overflow: 1 << 24,
+  /** A frame that no device takes. */
+  interfaceFatal: 1 << 27,
   /** The host's memory did not answer. */
   hostBusFatal: 1 << 29,
   /** The device has set ERR. */

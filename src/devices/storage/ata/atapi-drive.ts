@@ -7,6 +7,7 @@ import type {
   CommandHost,
   CommandRegisters,
   DataPhase,
+  PhaseDone,
   ResultRegisters,
   Signature,
 } from './ata-drive.ts';
@@ -75,8 +76,8 @@ type Exchange = {
   readonly block: number;
 };
 
-type Attention = 'powerOn' | 'mediumChanged' | 'ejectRequested';
-const ATTENTIONS: readonly Attention[] = ['powerOn', 'mediumChanged', 'ejectRequested'];
+type Attention = 'powerOn' | 'mediumChanged';
+const ATTENTIONS: readonly Attention[] = ['powerOn', 'mediumChanged'];
 
 /** A CD or DVD drive with packet commands (ATAPI: ACS-3 §4.3, MMC-6), apart from how registers, packets and data travel. */
 export class AtapiDrive implements AtaDrive, DriveLock {
@@ -94,6 +95,8 @@ export class AtapiDrive implements AtaDrive, DriveLock {
   #trayOpen = false;
   #locked = false;
   #generation = 0;
+  /** Ends of transfers from the medium, which do not come by themselves once it is gone. */
+  readonly #moving = new Set<PhaseDone>();
 
   constructor(drive: Drive, identity: AtaIdentity) {
     this.#drive = drive;
@@ -107,8 +110,9 @@ export class AtapiDrive implements AtaDrive, DriveLock {
     return this.#drive.port;
   }
 
+  /** An open tray keeps nothing. */
   get locked(): boolean {
-    return this.#locked;
+    return this.#locked && !this.#trayOpen;
   }
 
   get tray(): 'open' | 'locked' | 'closed' {
@@ -116,8 +120,8 @@ export class AtapiDrive implements AtaDrive, DriveLock {
   }
 
   requestEject(): void {
+    // No unit attention: that would fail a command, such as the one that unlocks it.
     this.#mediaEvent = MEDIA_EVENT.ejectRequest;
-    this.#attentions.add('ejectRequested');
     this.onNotify?.();
   }
 
@@ -125,10 +129,14 @@ export class AtapiDrive implements AtaDrive, DriveLock {
     const generation = this.#generation;
     const isCurrent = () => generation === this.#generation;
     const guarded: CommandHost = {
-      transfer: (phase, done) =>
-        host.transfer(phase, (error, bytes) => {
+      transfer: (phase, done) => {
+        const end: PhaseDone = (error, bytes) => {
+          this.#moving.delete(end);
           if (isCurrent()) done(error, bytes);
-        }),
+        };
+        if (phase.kind === 'disk') this.#moving.add(end);
+        host.transfer(phase, end);
+      },
       takePacket: then =>
         host.takePacket(packet => {
           if (isCurrent()) then(packet);
@@ -140,6 +148,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
 
   abort(ended: () => void): void {
     this.#generation++;
+    this.#moving.clear();
     const { port } = this.#drive;
     if (port === null) ended();
     else port.cancel(ended);
@@ -151,6 +160,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
 
   reset(): void {
     this.#generation++;
+    this.#moving.clear();
     this.#drive.forget();
     this.#dma = { kind: 'none', mode: 0 };
     this.#sense = SENSE.none;
@@ -198,6 +208,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
     const dma = loadDmaMode(stateOf(state, 'dma'));
     this.#drive.load(stateOf(state, 'drive'));
     this.#generation++;
+    this.#moving.clear();
     this.#sense = loaded;
     this.#attentions.clear();
     ATTENTIONS.forEach((name, bit) => {
@@ -211,6 +222,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
 
   close(): void {
     this.#generation++;
+    this.#moving.clear();
     this.#drive.close();
   }
 
@@ -221,6 +233,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
   }
 
   #mediumChanged(): void {
+    for (const end of [...this.#moving]) end('host');
     const isLoaded = this.#drive.disk !== null;
     this.#trayOpen = !isLoaded;
     this.#mediaEvent = isLoaded ? MEDIA_EVENT.newMedia : MEDIA_EVENT.removal;

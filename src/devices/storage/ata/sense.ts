@@ -17,7 +17,6 @@ export const SENSE = {
   wrongTrackMode: sense(0x5, 0x64),
   mediumChanged: sense(0x6, 0x28),
   powerOn: sense(0x6, 0x29),
-  ejectRequested: sense(0x6, 0x5a, 0x01),
   aborted: sense(0xb, 0x00),
 } as const;
 
