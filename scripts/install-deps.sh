@@ -37,6 +37,7 @@ packages=(
   rpm    # rpmbuild, for packages
   libslirp0    # networks of user mode
   passt
+  qemu-guest-agent # for guests of the emulated host
   dnsmasq-base # NAT networks
   nftables
   python3-yaml # reads seeds back as cloud-init does

@@ -28,13 +28,13 @@ const DEVICES_MODULES = [
   'virtio_balloon',
 ];
 /** Programs of this machine for it. */
-const DEVICES_COMMANDS = ['/usr/sbin/mke2fs', '/usr/sbin/e2fsck', '/usr/bin/eject'];
+const DEVICES_COMMANDS = ['/usr/sbin/mke2fs', '/usr/sbin/e2fsck', '/usr/bin/eject', '/usr/sbin/qemu-ga'];
 
 /** For networks of guests: modules, and the programs and libraries that vring runs for them. */
 const NETWORK_MODULES = [
-  ...['vhost_net', 'veth', 'macvtap', 'nf_tables', 'nft_chain_nat', 'nft_masq', 'nft_ct', 'nft_reject_inet'],
+  ...['vhost_net', 'veth', 'macvtap', 'nf_tables', 'nft_chain_nat', 'nft_masq', 'nft_ct', 'nft_reject_ipv4'],
 ];
-const NETWORK_COMMANDS = ['/usr/sbin/dnsmasq', '/usr/sbin/nft'];
+const NETWORK_COMMANDS = ['/usr/sbin/dnsmasq', '/usr/sbin/nft', '/usr/bin/passt'];
 /** Makes its CDs. */
 const CD_COMMAND = '/usr/bin/genisoimage';
 const NETWORK_LIBRARY = '/usr/lib/x86_64-linux-gnu/libslirp.so.0';
@@ -111,7 +111,10 @@ async function addBaseSystem(root: string): Promise<void> {
   }
   for (const name of KMOD_NAMES) await symlink('kmod', join(root, 'bin', name));
   await copyFile(join(import.meta.dirname, 'image/init.sh'), join(root, 'bin/rig-init'));
-  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  await writeFile(
+    join(root, 'etc/passwd'),
+    'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n',
+  );
   await writeFile(join(root, 'etc/group'), 'root:x:0:\nkvm:x:104:\n');
   await copyFile('/etc/os-release', join(root, 'etc/os-release'));
   // tmux requires a UTF-8 locale, and the C library has none built in.
@@ -167,6 +170,7 @@ async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> 
     files[`bin/${basename(command)}`] = command;
     for (const library of await librariesOf(command)) files[library.slice(1)] = await realpath(library);
   }
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', join(root, 'boot/disk.qcow2'), '64M']);
   const modules = await resolveModules(kernel, DEVICES_MODULES);
   await writeFile(join(root, 'boot/devices-initrd'), await initramfs(image('agent-init.sh'), modules, files));
 }

@@ -2,18 +2,17 @@ import { randomBytes } from 'node:crypto';
 import type { ScriptResult } from './control-channel.ts';
 import type { EmulatedHost } from './emulated-host.ts';
 
+const APPEND = 'console=ttyS0 loglevel=1 panic=-1 nokaslr mitigations=off random.trust_cpu=on';
+
 /**
  * QEMU's options for a guest with the agent, quiet since its console is the agent's. Debian's kernel starts fastest by PVH, which saves its
  * decompression.
  */
-export const AGENT_GUEST = guestWith('agent-initrd');
-/** The same with drivers and programs for all devices of a usual guest: of an emulated host with `guestDevices`. */
-export const DEVICES_GUEST = guestWith('devices-initrd');
+export const AGENT_GUEST = `-m 256 -kernel /boot/vmlinux -initrd /boot/agent-initrd -append '${APPEND}'`;
 
-function guestWith(initrd: string): string {
-  const append = 'console=ttyS0 loglevel=1 panic=-1 nokaslr mitigations=off random.trust_cpu=on';
-  return `-m 256 -kernel /boot/vmlinux -initrd /boot/${initrd} -append '${append}'`;
-}
+/** The same in a definition, with drivers and programs for all devices of a usual guest: of an emulated host with `guestDevices`. */
+export const devicesGuest = `memory: 320M
+machine: {kernel: /boot/vmlinux, initrd: /boot/devices-initrd, append: ${APPEND}}`;
 
 /** How long a guest may take to boot, in seconds. */
 const BOOT_SECONDS = 400;
