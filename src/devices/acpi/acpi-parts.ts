@@ -9,6 +9,8 @@ export type AcpiParts = {
   readonly systemBus?: Aml;
   /** Terms of the device of a PCI function; its name and _ADR follow from where it is plugged in. */
   readonly pciFunction?: Aml;
+  /** Ports of a PCI function that are in none of its BARs: a guest expects that its host bridge passes them on. */
+  readonly fixedPorts?: readonly { readonly start: number; readonly size: number }[];
   /** The device is an 8042 keyboard controller (ACPI 6.5 §5.2.9.3). */
   readonly is8042?: boolean;
 };

@@ -17,6 +17,8 @@ import { ejectableSlot, functionDevice, hotplugEvent, hotplugMethods } from './s
 import { systemTable } from './table.ts';
 
 const INTX_PINS = 4;
+/** Linux ignores a window of a single port. */
+const LEAST_WINDOW = 2;
 
 export type AcpiRange = { readonly start: number; readonly size: number };
 
@@ -76,7 +78,7 @@ function taken({ placed }: DsdtOptions): readonly AcpiRange[] {
 }
 
 function hostBridge(options: DsdtOptions): Aml {
-  const { mmio64, intxSlots, rootPorts, hotplugSlots, placed } = options;
+  const { parts, mmio64, intxSlots, rootPorts, hotplugSlots, placed } = options;
   const { io, mmio32 } = placed ?? { io: [PCI_IO], mmio32: [PCI_MMIO32] };
   const interruptOf = placed?.interruptOf ?? rotated;
   const configEnd = PORT.pciConfigData + 4;
@@ -84,6 +86,9 @@ function hostBridge(options: DsdtOptions): Aml {
     busWindow(0, placed?.ecam?.buses ?? ECAM.buses),
     ports(PORT.pciConfigAddress, configEnd - PORT.pciConfigAddress),
     ...io.map(({ start, size }) => portWindow(start, size)),
+    ...parts
+      .flatMap(({ fixedPorts = [] }) => fixedPorts)
+      .map(({ start, size }) => portWindow(start, Math.max(size, LEAST_WINDOW))),
     ...mmio32.map(({ start, size }) => memoryWindow32(start, size)),
     memoryWindow64(mmio64.start, mmio64.size),
   );

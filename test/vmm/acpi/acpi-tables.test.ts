@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { integer, name } from '../../../src/devices/acpi/aml.ts';
+import { portWindow } from '../../../src/devices/acpi/resources.ts';
 import { nodeRanges } from '../../../src/vmm/acpi/numa.ts';
 import { builtinParts, type FoundTable, placeTables } from '../../support/acpi.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -38,6 +39,14 @@ describe('ACPI tables', () => {
     expect(fadt.getUint32(36, true)).toBe(find('FACS', placed).address);
     expect(fadt.getUint32(40, true)).toBe(find('DSDT', placed).address);
     expect(find('FACS', placed).address % 64).toBe(0);
+  });
+
+  it('say that the host bridge passes on the fixed ports of PCI functions', () => {
+    const window = Buffer.from(portWindow(0x1f0, 8));
+    const has = (from: FoundTable[]) => Buffer.from(find('DSDT', from).bytes).includes(window);
+    const ide = { fixedPorts: [{ start: 0x1f0, size: 8 }] };
+    expect(has(placeTables({ ...options, parts: [...options.parts, ide] }, START))).toBe(true);
+    expect(has(tables)).toBe(false);
   });
 
   it('do not overlap', () => {

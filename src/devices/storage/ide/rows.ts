@@ -21,6 +21,13 @@ export const piix3Ide: ConfigurableType<ReturnType<typeof options>> = {
   config: options,
   create(services, _, name) {
     const device = new PiixIde({ name, memory: services.memory, line: irq => services.interruptLine(irq) });
-    return { device, pci: device.function, ports: device.ports, bus: device.bus, cmos: [TRANSLATION] };
+    return {
+      device,
+      pci: device.function,
+      ports: device.ports,
+      bus: device.bus,
+      cmos: [TRANSLATION],
+      acpi: { fixedPorts: device.ports },
+    };
   },
 };
