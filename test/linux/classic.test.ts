@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,15 @@ import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { enterOwnNetwork } from '../support/own-network.ts';
-import { CHUNK, checksum, DEVICES_KERNEL, makeLinux, sentByGuest, whyNoLinux } from './linux-guest.ts';
+import {
+  CHUNK,
+  checksum,
+  DEVICES_KERNEL,
+  filled,
+  makeLinux,
+  sentByGuest,
+  whyNoLinux,
+} from './linux-guest.ts';
 
 const missing = whyNoLinux(DEVICES_KERNEL);
 if (missing !== null) console.warn(`skipped: ${missing}`);
@@ -78,5 +86,47 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect(received).toHaveLength(CARDS.length);
     for (const bytes of received) expect(bytes.equals(sentByGuest(CHUNKS))).toBe(true);
     expect((await guest.reached('off')).broken).toEqual({});
+  }, 600_000);
+
+  test('its own drivers use its IDE and floppy drives', async () => {
+    const folder = join(directory, 'drives');
+    await mkdir(folder);
+    const linux = await makeLinux(folder, 'drives.c', DEVICES_KERNEL);
+    const [hd, cd, fd] = ['hd.img', 'cd.iso', 'fd.img'].map(name => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const content = (what: string) => Buffer.alloc(CHUNK, `content of the ${what} `);
+    await writeFile(hd, Buffer.concat([content('disk'), Buffer.alloc(15 * CHUNK)]));
+    await writeFile(cd, Buffer.concat([Buffer.alloc(CHUNK), content('CD'), Buffer.alloc(CHUNK)]));
+    await writeFile(fd, Buffer.concat([content('floppy'), Buffer.alloc(1_474_560 - CHUNK)]));
+    const guest = await GuestVm.start(engine, {
+      memory: { bytes: 128 * 2 ** 20 },
+      boot: {
+        kind: 'kernel',
+        path: linux.kernel,
+        initrd: linux.initrd,
+        append: 'console=ttyS0 quiet rodata=off',
+      },
+      devices: [
+        { type: 'piix3-ide', name: 'ide0' },
+        { type: 'ide-hd', path: hd, format: 'raw', addr: '0' },
+        { type: 'ide-cd', name: 'cd0', path: cd, format: 'raw', addr: '2' },
+        { type: 'isa-fdc', name: 'fdc0' },
+        { type: 'floppy', path: fd, format: 'raw' },
+      ],
+    });
+    await guest.printed(/guest: (ejected|failed)/);
+    expect(guest.output).toContain(`guest: ide ${checksum(content('disk'))}`);
+    expect(guest.output).toContain(`guest: cd ${checksum(content('CD'))}`);
+    expect(guest.output).toContain(`guest: floppy ${checksum(content('floppy'))}`);
+    expect(guest.output).toContain('guest: ejected');
+    await guest.reached('off');
+    for (const [path, seed] of [
+      [hd, 1],
+      [fd, 2],
+    ] as const)
+      expect((await readFile(path)).subarray(CHUNK, 2 * CHUNK).equals(filled(seed)), path).toBe(true);
   }, 600_000);
 });
