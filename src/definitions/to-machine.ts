@@ -62,7 +62,6 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],
     ...(definition.graphics && { vnc: vncOf(definition.graphics) }),
-    ...(machine.clock !== undefined && { clock: machine.clock }),
     confine: definition.confine,
   };
 }

@@ -8,6 +8,7 @@ import { configuredCom1, isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { e1000 } from './net/e1000/row.ts';
+import { i82551, i82557b, i82559er } from './net/i8255x/rows.ts';
 import { ne2kIsa, ne2kPci } from './net/ne2k/rows.ts';
 import { pcnet } from './net/pcnet/row.ts';
 import { rtl8139 } from './net/rtl8139/row.ts';
@@ -45,6 +46,9 @@ export const deviceTable = new DeviceTable([
   ne2kPci,
   pcnet,
   rtl8139,
+  i82551,
+  i82557b,
+  i82559er,
   virtioRng,
   virtioScsi,
   scsiHd,

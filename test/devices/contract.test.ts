@@ -54,6 +54,9 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   ne2k_pci: ['port'],
   pcnet: ['port'],
   rtl8139: ['port', 'timerStart'],
+  i82551: ['port'],
+  i82557b: ['port'],
+  i82559er: ['port'],
   virtconsole: ['input'],
   virtserialport: ['input'],
 };
@@ -65,6 +68,9 @@ const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
   e1000: driveE1000,
+  i82551: driveI8255x,
+  i82557b: driveI8255x,
+  i82559er: driveI8255x,
   'virtio-blk': startVirtio,
   'virtio-net': startVirtio,
   'virtio-rng': startVirtio,
@@ -105,9 +111,26 @@ function driveE1000({ machine, built }: DeviceRig, random: Random): void {
   bringFrames(machine, random);
 }
 
+/** Has a list of commands carried out in which there is garbage, and frames received into garbage. */
+function driveI8255x({ machine, built }: DeviceRig, random: Random): void {
+  machine.pci.assign();
+  built.pci!.writeConfig(PCI.command, 2, 7);
+  const base = built.pci!.bars[1]!.address;
+  if (base === null) return;
+  bringFrames(machine, random);
+  for (let block = 0x1000; block < 0x3000; block += 0x100) {
+    for (let word = 0; word < 8; word++)
+      machine.memory.writeU32(block + 4 * word, random.u32() & 0x3f07_1f00);
+    machine.memory.writeU32(block + 4, 0x100 * random.below(0x30));
+  }
+  machine.ports.write(base + 4, 4, 0x100 * random.below(0x30));
+  machine.ports.write(base + 2, 1, random.pick([0x10, 0x20, 0x01, 0x02, 0x40, 0x50]));
+}
+
 /** Frames come, and the network has no room now and then. */
 function bringFrames({ network }: DeviceRig['machine'], random: Random): void {
   const frame = new Uint8Array(14 + random.below(3000)).fill(random.pick([0xff, 0x01, 0x52]));
+  network.port.sent.length = 0;
   network.port.receive(frame);
   network.port.drain(random.pick([0, 1, 100]));
 }
@@ -185,6 +208,8 @@ function startVirtio({ machine, built }: DeviceRig, random: Random): void {
 
 const SEEDS = [1, 2, 3, 4, 5];
 const ACCESSES = 2000;
+/** Of the rig. */
+const RAM = 2 ** 20;
 
 /** A device of a user's own is held to the same. */
 const ROWS = [...deviceTable.rows, moduleRow(tickCounter, 'tick-counter.ts')];
@@ -230,6 +255,8 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
     const one = used(random);
     const state = one.save();
     const other = rig();
+    const memory = one.machine.memory.readable(0, RAM);
+    other.machine.memory.writable(0, RAM).set(memory);
     other.machine.clock.jump(one.machine.clock.now() - other.machine.clock.now());
     other.quiesce();
     other.device.load(structuredClone(state));

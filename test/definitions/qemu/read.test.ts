@@ -391,6 +391,16 @@ describe('each option', () => {
       { nics: [{ network: { type: 'bridge', bridge: 'br1' }, mac: '52:54:00:00:00:02' }] },
     ],
     ['-netdev user,id=n0 -device e1000e,netdev=n0', { nics: [{ model: 'e1000e', network: 'user' }] }],
+    ['-netdev user,id=n0 -device i82551,netdev=n0', { nics: [{ model: 'i82551', network: 'user' }] }],
+    ['-netdev user,id=n0 -device ne2k_isa,netdev=n0', { nics: [{ model: 'ne2k_isa', network: 'user' }] }],
+    [
+      '-netdev tap,id=n0,ifname=tap0,script=no -device ne2k_isa,netdev=n0,iobase=0x320,irq=5',
+      {
+        devices: [
+          { type: 'ne2k_isa', network: { type: 'tap', ifname: 'tap0' }, link: true, iobase: 0x320, irq: 5 },
+        ],
+      },
+    ],
     ['-object rng-random,filename=/dev/urandom,id=r0 -device virtio-rng-pci,rng=r0', { rng: undefined }],
     ['-boot dc', { boot: { order: ['cdrom', 'disk'] } }],
     ['-boot once=n', { boot: { once: ['network'] } }],
@@ -460,8 +470,6 @@ test.each([
     '-drive if=pflash,file=OVMF.fd -kernel k',
     { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd', kernel: '/vms/k' } },
   ],
-  ['-rtc base=localtime', { machine: { clock: 'localtime' } }],
-  ['-rtc base=2006-06-17T16:01:21,clock=host', { machine: { clock: '2006-06-17T16:01:21' } }],
   ['-bios ./OVMF.fd', { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd' } }],
   [
     '-drive if=pflash,unit=1,file=vars.fd -drive if=pflash,unit=0,file=/usr/share/OVMF/OVMF_CODE.fd,readonly=on',
@@ -737,7 +745,13 @@ describe('what a guest does not need is left out, and named', () => {
         '-pflash /usr/share/edk2/x64/OVMF_CODE.4m.fd: vring finds its firmware itself, and this host does not have that file',
       ],
     ],
-    ['-rtc base=localtime,driftfix=slew', ['driftfix=slew of -rtc base=localtime: KVM reinjects lost ticks']],
+    [
+      '-rtc base=localtime,driftfix=slew',
+      [
+        "base=localtime of -rtc base=localtime: a guest's clock shows UTC",
+        'driftfix=slew of -rtc base=localtime: KVM reinjects lost ticks',
+      ],
+    ],
     [
       '-action reboot=shutdown,shutdown=pause',
       ['shutdown=pause of -action reboot=shutdown: VMs that are off stay in the list'],

@@ -27,7 +27,7 @@ const TCP = { sequence: 4, flags: 13 } as const;
 const UDP_LENGTH = 4;
 const FIN_PSH = 0x09;
 /** A hostile one of a few bytes would make thousands of frames of a packet. */
-const LEAST_SEGMENT = 32;
+const LEAST_SEGMENT = 64;
 
 /** Fills in the checksums that a packet's descriptors ask for. What is outside of the frame is left alone. */
 export function fillChecksums(frame: Uint8Array, context: Context, { ip, transport }: Checksums): void {

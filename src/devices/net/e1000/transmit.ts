@@ -35,6 +35,8 @@ const MAX_PACKET = 65_535 + HEADER_BYTES + VLAN_BYTES;
 /** Before others have the machine thread. */
 const BATCH_DESCRIPTORS = 512;
 const BATCH_BYTES = 2 ** 20;
+/** What a segment counts at least. */
+const SEGMENT_WORK = 1024;
 
 const NO_CONTEXT: Context = {
   ...{ ipcss: 0, ipcso: 0, ipcse: 0, tucss: 0, tucso: 0, tucse: 0 },
@@ -262,7 +264,7 @@ export class Transmit {
       return packet.length;
     }
     const isDivided = divide(packet, this.#context, this.#checksums, this.#segment, frame => {
-      bytes += frame.length;
+      bytes += Math.max(frame.length, SEGMENT_WORK);
       this.#tag(frame, tag);
     });
     if (isDivided) statistics.count(STATISTIC.TSCTC);
