@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|scsi|net|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|scsi|net|nic|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
 import { measureNet } from './net.ts';
+import { measureNics } from './nic.ts';
 import { measurePassthrough } from './passthrough.ts';
 import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
@@ -29,6 +30,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   disk: measureDiskReads,
   scsi: measureScsiReads,
   net: measureNet,
+  nic: measureNics,
   memory: measureIdleMemory,
   snapshot: measureSnapshots,
   upgrade: measureUpgrade,

@@ -19,6 +19,7 @@ static const struct command commands[] = {
      command_blk},
     {"net", "info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [card=N]", "frames through virtio-net",
      command_net},
+    {"nic", "send|receive TIME [SIZE] [batch=N]", "frames through an e1000 or an RTL8139", command_nic},
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},

@@ -1,0 +1,66 @@
+import { atLeast, type Measurement } from './measurement.ts';
+import { alternate } from './statistics.ts';
+import { type Card, floodProgram, runOnTap, type TapVmm, withTap } from './tap-guest.ts';
+
+const ROUNDS = 3;
+const SECONDS = 2;
+
+/** What the guest does: each frame announced on its own, or many at once where the card can that. */
+const JOBS = [
+  ['e1000', 'sent, 60 bytes', `nic send ${SECONDS}s 60`, false],
+  ['e1000', 'sent, 60 bytes, 32 at once', `nic send ${SECONDS}s 60 batch=32`, false],
+  ['e1000', 'sent, 1500 bytes, 32 at once', `nic send ${SECONDS}s 1500 batch=32`, false],
+  ['e1000', 'received, 64 bytes', `nic receive ${SECONDS}s`, true],
+  ['rtl8139', 'sent, 60 bytes', `nic send ${SECONDS}s 60`, false],
+  ['rtl8139', 'received, 64 bytes', `nic receive ${SECONDS}s`, true],
+] as const;
+
+/**
+ * Frames between a TAP interface and a guest that drives the registers of a card of a PC, polling in ring 3: both VMMs have the same driver. Each
+ * access to a register is an exit. Takes root.
+ */
+export async function measureNics(): Promise<Measurement[]> {
+  return await withTap(async () => {
+    const measurements: Measurement[] = [];
+    for (const [driver, what, commands, floods] of JOBS) {
+      const program = floods ? await floodProgram(64, SECONDS + 4) : null;
+      measurements.push(...(await measured({ driver }, `${driver} frames ${what}`, commands, program)));
+    }
+    return measurements;
+  });
+}
+
+async function measured(
+  card: Card,
+  what: string,
+  commands: string,
+  program: readonly string[] | null,
+): Promise<Measurement[]> {
+  const exits: Record<TapVmm, number[]> = { vring: [], QEMU: [] };
+  const times: Record<TapVmm, number[]> = { vring: [], QEMU: [] };
+  const cpu: Record<TapVmm, number[]> = { vring: [], QEMU: [] };
+  const contestant = (vmm: TapVmm) => async () => {
+    const { fields, cpuSeconds } = await runOnTap(vmm, card, commands, program);
+    const [frames, accesses, us] = ['frames', 'accesses', 'us'].map(name => fields.get(name)!) as [
+      number,
+      number,
+      number,
+    ];
+    exits[vmm].push(accesses / frames);
+    times[vmm].push(us / accesses);
+    cpu[vmm].push((cpuSeconds * 1e6) / frames);
+    return fields.get('pps')!;
+  };
+  const values = await alternate(ROUNDS, { vring: contestant('vring'), QEMU: contestant('QEMU') });
+  const medians = (of: Record<TapVmm, number[]>) => ({ vring: median(of.vring), QEMU: median(of.QEMU) });
+  return [
+    { what, unit: 'packets/s', values, target: atLeast(1, 'x QEMU', values.vring / values.QEMU) },
+    { what: `exits of ${what}`, unit: 'per frame', values: medians(exits) },
+    { what: `time between exits of ${what}`, unit: 'us', values: medians(times) },
+    { what: `CPU of ${what}`, unit: 's per million, with start and polling', values: medians(cpu) },
+  ];
+}
+
+function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
+}

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { GUEST, QEMU_BASE, VRING, workDirectory } from './guest.ts';
+
+const TIMEOUT_MS = 120_000;
+const NETWORK = `vring-bench-${process.pid}`;
+export const TAP = 'tap0';
+
+export type TapVmm = 'vring' | 'QEMU';
+export type TapRun = { readonly fields: ReadonlyMap<string, number>; readonly cpuSeconds: number };
+
+/** A network card, as `-device` has it after its `netdev`: on both VMMs, with what QEMU needs besides. */
+export type Card = { readonly driver: string; readonly qemu?: string };
+
+/** Does something while there is a TAP interface in a network of its own. Takes root. */
+export async function withTap<T>(what: () => Promise<T>): Promise<T> {
+  await execa('ip', ['netns', 'add', NETWORK]);
+  try {
+    await inNetwork('ip', ['tuntap', 'add', 'dev', TAP, 'mode', 'tap']);
+    await inNetwork('ip', ['link', 'set', TAP, 'up']);
+    return await what();
+  } finally {
+    await execa('ip', ['netns', 'del', NETWORK]);
+  }
+}
+
+let flood: Promise<string> | undefined;
+
+/** A program that sends frames of a size to the TAP interface for so long. */
+export async function floodProgram(size: number, seconds: number): Promise<string[]> {
+  flood ??= (async () => {
+    const program = join(workDirectory, 'net-flood');
+    await execa('cc', ['-O2', '-o', program, join(import.meta.dirname, 'net-flood.c')]);
+    return program;
+  })();
+  return [await flood, TAP, String(size), String(seconds)];
+}
+
+function inNetwork(command: string, args: readonly string[]) {
+  return execa('ip', ['netns', 'exec', NETWORK, command, ...args], { timeout: TIMEOUT_MS, stdin: 'ignore' });
+}
+
+/** Runs the guest with a card on the TAP interface. @param program that runs beside it @returns its result, and the CPU time of the VMM */
+export async function runOnTap(
+  vmm: TapVmm,
+  card: Card,
+  commands: string,
+  program: readonly string[] | null,
+): Promise<TapRun> {
+  const append = `quiet run="${commands}; exit 0"`;
+  const tap = `tap,id=n0,ifname=${TAP},script=no,downscript=no`;
+  const command =
+    vmm === 'vring'
+      ? [
+          ...[VRING, 'run', '-m', '64', '-kernel', GUEST, '-append', append, '-netdev', tap],
+          ...['-device', `${card.driver},netdev=n0`, '-nographic'],
+        ]
+      : [
+          ...['qemu-system-x86_64', '-machine', 'q35', ...QEMU_BASE, '-append', append, '-serial', 'stdio'],
+          ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-netdev', `${tap},vhost=off`],
+          ...['-device', `${card.driver},netdev=n0,romfile=${card.qemu ?? ''}`],
+        ];
+  const sender = program && spawn('ip', ['netns', 'exec', NETWORK, ...program], { stdio: 'ignore' });
+  // The exit status is the guest's.
+  const timed = ['-c', 'TIMEFORMAT="cpu %U %S"; time "$@"', 'bash', ...command];
+  const { stdout, stderr } = await execa('ip', ['netns', 'exec', NETWORK, 'bash', ...timed], {
+    timeout: TIMEOUT_MS,
+    stdin: 'ignore',
+    reject: false,
+  });
+  sender?.kill();
+  const result = /^result (?:net|nic)-\S+ (.*?)\r?$/m.exec(stdout)?.[1];
+  const times = /^cpu ([\d.]+) ([\d.]+)$/m.exec(stderr);
+  if (result === undefined || times === null) {
+    throw new Error(`the guest printed no result on ${vmm}:\n${stdout}\n${stderr}`);
+  }
+  const fields = [...result.matchAll(/(\S+)=([\d.]+)/g)].map(match => [match[1]!, Number(match[2])] as const);
+  return { fields: new Map(fields), cpuSeconds: Number(times[1]) + Number(times[2]) };
+}

@@ -1,0 +1,27 @@
+/* Network cards of PCs: an 82540EM (e1000) and an RTL8139, which send and receive frames, polling. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { NIC_MAX_FRAME = 1514 };
+
+struct nic_counts {
+    uint64_t accesses; /* to registers: exits */
+};
+
+/* Initializes the first card of a kind that is known. NULL, or an error. */
+const char *nic_open(void);
+
+/* `e1000` or `rtl8139`. */
+const char *nic_model(void);
+
+/* Sends the same frame again, of at most NIC_MAX_FRAME bytes. False: there is no room now. The card may see it at the next nic_flush. */
+bool nic_send(const uint8_t *frame, uint32_t length);
+void nic_flush(void);
+bool nic_all_sent(void);
+
+/* Drops the next frame that was received. @returns its length, with its check sequence; 0: there is none */
+uint32_t nic_receive(void);
+
+struct nic_counts nic_counts(void);
