@@ -62,6 +62,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],
     ...(definition.graphics && { vnc: vncOf(definition.graphics) }),
+    ...(machine.clock !== undefined && { clock: machine.clock }),
     confine: definition.confine,
   };
 }

@@ -19,6 +19,8 @@ export interface MachineServices {
    */
   allocateMemory(name: string, size: number, kind: 'device' | 'rom'): OwnMemory;
   readonly clock: Clock;
+  /** What the real-time clock shows at the start, minus the host's time in UTC, in milliseconds. */
+  readonly clockOffsetMs: number;
   readonly events: EventLoop;
   readonly request: RequestMachine;
   /** Reports to the user why device `name` stopped serving its driver. The machine keeps running. */

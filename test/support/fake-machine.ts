@@ -197,6 +197,7 @@ export class FakeMachine {
         new DeviceBlock(fakeBlock(name, size), kind, { space: this.memoryBus, dirtyLog }, () => {}),
       memory,
       clock: this.clock,
+      clockOffsetMs: 0,
       events: this.eventFds,
       request,
       reportBroken: (name, reason) => this.broken.push(`${name}: ${reason}`),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { hostPath } from './text.ts';
 
 const bootModule = z.strictObject({
@@ -66,6 +67,15 @@ const settings = z
       .meta({
         description: 'What the firmware says who the VM is; a UUID that follows from its name if absent.',
         examples: ['3f2504e0-4f89-11d3-9a0c-0305e82c3301'],
+      }),
+    clock: z
+      .string()
+      .refine(isClockStart, 'expected utc, localtime or a time, such as 2006-06-17T16:01:21')
+      .optional()
+      .meta({
+        description:
+          "What the guest's clock shows when the VM starts: utc, localtime (the host's, as Windows expects), or a time; utc if absent.",
+        examples: ['localtime'],
       }),
     'hotplug-ports': z
       .int()

@@ -103,6 +103,19 @@ export function readOs(
   return { machine: { ...readFirmware(document, os), ...uuid, ...started }, ...boot };
 }
 
+/** <clock>: UTC, local time, or a time. */
+export function readClock(document: DomainDocument, domain: XmlElement): { readonly clock?: string } {
+  const clock = document.child(domain, 'clock');
+  const offset = document.attribute(clock, 'offset');
+  if (clock === null || offset === 'utc') return {};
+  if (offset === 'localtime') return { clock: offset };
+  const start = Number(document.attribute(clock, 'start') ?? Number.NaN);
+  if (offset === 'absolute' && start >= 0 && start < 2 ** 37)
+    return { clock: new Date(1000 * start).toISOString().slice(0, 'YYYY-MM-DDTHH:MM:SS'.length) };
+  document.leaveOut(clock, "a guest's clock shows UTC, the local time of the host, or an absolute time");
+  return {};
+}
+
 function readUuid(document: DomainDocument, domain: XmlElement): { readonly uuid?: string } {
   const uuid = document.text(document.child(domain, 'uuid'));
   return uuid === null ? {} : { uuid };

@@ -5,7 +5,7 @@ import { type Definition, type DefinitionInput, definition } from '../schema.ts'
 import { readCpus } from './cpus.ts';
 import { readDevices } from './devices.ts';
 import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
-import { readMemory, readOs } from './machine.ts';
+import { readClock, readMemory, readOs } from './machine.ts';
 import { readNuma } from './numa.ts';
 
 export type ImportedDomain = {
@@ -33,14 +33,12 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
     memory: readMemory(document, domain),
     cpus: readCpus(document, domain),
     ...readNuma(document, domain),
-    machine,
+    machine: { ...machine, ...readClock(document, domain) },
     ...devices,
     ...(boot && { boot }),
     ...readEvents(document, domain),
   };
   document.skip(document.child(domain, 'os'));
-  const clock = document.child(domain, 'clock');
-  if (clock?.attributes.offset === 'utc') document.skip(clock, 'offset');
   const parsed = definition.safeParse(input, { reportInput: true });
   if (parsed.success) return { definition: parsed.data, leftOut: document.leftOut() };
   const problems = keyProblems(parsed.error.issues, input);

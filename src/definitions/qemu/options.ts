@@ -1,4 +1,5 @@
 import { likely } from '../../text/nearest.ts';
+import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { shown } from '../words.ts';
 import { readBlockdev } from './blockdevs.ts';
@@ -198,7 +199,11 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     repeats: true,
     read: readAction,
   },
-  rtc: { value: 'base=utc[,clock=host]', becomes: "nothing: a guest's clock shows UTC", read: readRtc },
+  rtc: {
+    value: 'base=utc|localtime|YYYY-MM-DD[THH:MM:SS][,clock=host]',
+    becomes: 'machine.clock',
+    read: readRtc,
+  },
   chardev: {
     value: 'null|stdio|pty|file|socket,id=...',
     becomes: 'what `serial` and `channels` are connected to',
@@ -395,11 +400,11 @@ function readAction(draft: Draft, value: string, place: Place): void {
 function readRtc(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
   const base = settings.take('base');
-  if (base === 'localtime') draft.leaveOut(place, "a guest's clock shows UTC", 'base=localtime');
-  else if (base !== undefined && base !== 'utc')
+  if (base !== undefined && !isClockStart(base))
     throw new OptionError(
-      `base=${base} is not supported: a guest's clock shows the host's time, in UTC: leave it out`,
+      `base=${shown(base)}: expected utc, localtime or a time, such as 2006-06-17T16:01:21`,
     );
+  if (base !== undefined && base !== 'utc') draft.fields.machine = { ...draft.fields.machine, clock: base };
   settings.prefer('clock', ['host'], "a guest's clock follows the host's");
   settings.prefer('driftfix', ['none'], 'KVM reinjects lost ticks');
   settings.end();

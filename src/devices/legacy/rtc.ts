@@ -63,11 +63,13 @@ export type RtcOptions = {
   readonly port: number;
   readonly line: InterruptLine;
   readonly clock: Clock;
+  /** Guest time minus host time at the start, in milliseconds; 0 if absent. */
+  readonly offsetMs?: number;
   /** Guest RAM, whose size is stored in CMOS RAM for firmware. */
   readonly memory: readonly MemoryRegion[];
 };
 
-/** The PC's real-time clock and CMOS RAM. It shows the host's time in UTC, plus the offset that the guest has set. */
+/** The PC's real-time clock and CMOS RAM. It shows the host's time in UTC, plus an offset: the one that it has at the start, until the guest sets the time. */
 export class Rtc implements Device, ByteRegisters, CmosRam {
   readonly name = 'rtc';
   readonly ports: readonly PortRange[];
@@ -93,6 +95,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     this.ports = [{ start: options.port, size: 2, handler: byteWide(this) }];
     this.#line = options.line;
     this.#clock = options.clock;
+    this.#offsetMs = options.offsetMs ?? 0;
     this.#bytes = cmosMemory(options.memory);
   }
 
@@ -336,11 +339,12 @@ export const rtc: BuiltinType = {
   bus: 'isa',
   builtin: true,
   create: services => {
-    const { clock, memory } = services;
+    const { clock, clockOffsetMs: offsetMs, memory } = services;
     const device = new Rtc({
       port: PORT.rtc,
       line: services.interruptLine(IRQ.rtc),
       clock,
+      offsetMs,
       memory: memory.regions,
     });
     const aml = isaDevice('RTC', 'PNP0B00', ports(PORT.rtc, 2), isaInterrupt(IRQ.rtc));

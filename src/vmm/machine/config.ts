@@ -4,6 +4,7 @@ import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { maxCpus } from '../cpu/cpu-topology.ts';
+import { isClockStart } from './clock-start.ts';
 import { VM_NAME } from './vm-name.ts';
 import { vncSettings } from './vnc-settings.ts';
 
@@ -139,6 +140,8 @@ const fields = z.strictObject({
   onReboot: z.enum(['restart', 'stop']).default('restart'),
   /** A VNC server for its screen, which its manager runs beside it; absent: none. */
   vnc: vncSettings.optional(),
+  /** What its clock shows at its start; UTC if absent. */
+  clock: z.string().refine(isClockStart, 'utc, localtime or a time, such as 2006-06-17T16:01:21').optional(),
   /** How the machine's process is confined: as far as this host can, or not at all; or it does not start unless all layers are on. */
   confine: z.enum(['default', 'strict', 'off']).default('default'),
 });

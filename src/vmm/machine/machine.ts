@@ -41,6 +41,7 @@ import { MachineHostDevices } from '../vfio/machine-host-devices.ts';
 import { nativeLogs } from '../vhost/native-log.ts';
 import { VhostMemory } from '../vhost/vhost-memory.ts';
 import type { Buses } from './answer-exit.ts';
+import { clockOffset } from './clock-start.ts';
 import type { FirmwareBoot, MachineConfig } from './config.ts';
 import { loadDeviceModules } from './device-modules.ts';
 import type { HostFiles } from './host-files.ts';
@@ -97,7 +98,16 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   });
   hostDevices.give(base.hostDevices ?? []);
   const services = machineServices(base, {
-    ...{ vm, memory, vhost, interrupts, queues, clock, hostDevices },
+    ...{
+      vm,
+      memory,
+      vhost,
+      interrupts,
+      queues,
+      clock,
+      clockOffsetMs: clockOffset(config.clock ?? 'utc', Date.now()),
+      hostDevices,
+    },
     firmware:
       config.boot.kind === 'firmware'
         ? { kind: config.boot.firmware, bootsFrom: [...config.boot.order, ...config.boot.once] }

@@ -50,6 +50,8 @@ type Parts = {
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
+  /** 0 if absent. */
+  readonly clockOffsetMs?: number;
   readonly hostDevices: HostDevices;
   readonly firmware: MachineServices['firmware'];
 };
@@ -57,7 +59,7 @@ type Parts = {
 /** The services that a machine offers its devices. */
 export function machineServices(
   base: Base,
-  { vm, memory, vhost, interrupts, queues, clock, hostDevices, firmware }: Parts,
+  { vm, memory, vhost, interrupts, queues, clock, clockOffsetMs = 0, hostDevices, firmware }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native) };
@@ -69,6 +71,7 @@ export function machineServices(
       return new DeviceBlock(block, kind, memory, () => freeBlock(native, block));
     },
     clock,
+    clockOffsetMs,
     events: loop,
     request: base.request,
     reportBroken: base.reportBroken,

@@ -167,6 +167,20 @@ describe('elements', () => {
         leftOut: [],
       },
     ],
+    ["<clock offset='localtime'/>", { ...base, machine: { clock: 'localtime' }, leftOut: [] }],
+    [
+      "<clock offset='absolute' start='1150560081'/>",
+      { ...base, machine: { clock: '2006-06-17T16:01:21' }, leftOut: [] },
+    ],
+    [
+      "<clock offset='variable' adjustment='3600'/>",
+      {
+        ...base,
+        leftOut: [
+          "3 domain/clock: a guest's clock shows UTC, the local time of the host, or an absolute time",
+        ],
+      },
+    ],
     [
       "<devices><rng model='virtio'><backend model='egd' type='udp'/></rng><memballoon model='none'/></devices>",
       { ...base, leftOut: ["3 domain/devices/rng: random bytes are the host's"] },

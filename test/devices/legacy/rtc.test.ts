@@ -8,13 +8,13 @@ const PORT = 0x70;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-function rig(clock = new DeviceClock()) {
+function rig(clock = new DeviceClock(), offsetMs = 0) {
   const line = new FakeLine();
   const memory = [
     { address: 0, size: 3 * GiB, host: 0n },
     { address: 4 * GiB, size: 1 * GiB, host: 0n },
   ];
-  const device = new Rtc({ port: PORT, line, clock, memory });
+  const device = new Rtc({ port: PORT, line, clock, offsetMs, memory });
   const bus = portBus(device);
   const read = (register: number) => {
     bus.write(PORT, 1, register);
@@ -44,6 +44,14 @@ describe('MC146818', () => {
     expect(rtc.time()).toBe('20 24 02 28 23 59 58 04');
     rtc.clock.advance(2000);
     expect(rtc.time()).toBe('20 24 02 29 00 00 00 05');
+  });
+
+  it('starts at another time, and keeps the difference', () => {
+    const rtc = rig(new DeviceClock(), 3_600_000);
+    expect(rtc.time()).toBe('20 24 02 29 00 59 58 05');
+    rtc.device.reset();
+    rtc.clock.advance(1000);
+    expect(rtc.time()).toBe('20 24 02 29 00 59 59 05');
   });
 
   it('shows it in binary and in 12-hour format when register B says so', () => {
