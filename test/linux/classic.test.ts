@@ -3,10 +3,13 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { typeText } from '../../src/commands/vm/send-key.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { followScreen } from '../../src/engine/screen/follow-screen.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { enterOwnNetwork } from '../support/own-network.ts';
+import { textOf } from '../support/screen-watcher.ts';
 import {
   CHUNK,
   checksum,
@@ -68,15 +71,34 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
   test('its own drivers use them all', async () => {
     const guest = await GuestVm.start(engine, {
       memory: { bytes: 128 * 2 ** 20 },
-      boot: { kind: 'kernel', path: kernel, initrd, append: `console=ttyS0 quiet rodata=off ${PARAMETERS}` },
-      devices: CARDS.map((type, index) => ({
-        type,
-        ...(type === 'ne2k_isa' && ISA),
-        mac: macOf(index),
-        network: { type: 'user', net: `10.1.${index}.0/24` },
-      })),
+      boot: {
+        kind: 'kernel',
+        path: kernel,
+        initrd,
+        append: `console=ttyS0 quiet rodata=off nomodeset ${PARAMETERS}`,
+      },
+      devices: [
+        ...CARDS.map((type, index) => ({
+          type,
+          ...(type === 'ne2k_isa' && ISA),
+          mac: macOf(index),
+          network: { type: 'user', net: `10.1.${index}.0/24` },
+        })),
+        { type: 'vga' },
+      ],
     });
+    const screen = followScreen(engine, guest.id);
+    await guest.printed(/guest: prompt/);
+    for (let view = await screen.next(); !textOf(view!.frame).includes('type here:'); )
+      view = await screen.next();
+    await typeText(engine, guest.info.name, 'echo {Hi} $1', { layout: 'us', enter: true });
+    await guest.printed(/guest: typed echo \{Hi\} \$1/);
+    await engine.input(guest.id, [{ kind: 'motion', dx: 5, dy: -3 }]);
     await guest.printed(/guest: done/);
+    screen.close();
+    // With a wheel; a guest that is slow may give up before it asks for five buttons.
+    expect(guest.output).toMatch(/guest: mouse Im(Ex)?PS\/2 /);
+    expect(guest.output).toMatch(/guest: moved 00 by 0005\r?\nguest: moved 01 by fffd/);
     for (const [index, model] of CARDS.entries()) {
       const address = `0a01${index.toString(16).padStart(2, '0')}0f`;
       const mac = macOf(index).replaceAll(':', '');
