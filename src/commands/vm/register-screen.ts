@@ -86,7 +86,7 @@ function registerVnc(vm: Command): void {
     .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
     .option('--view-only', 'send nothing to the guest')
     // It ends when its standard input does: with the manager that has started it.
-    .addOption(new Option('--child').hideHelp())
+    .addOption(new Option('--child', 'end with the manager, which has started it').hideHelp())
     .action(async (name: string, options: VncOptions) => {
       const { serveVnc } = await import('./vnc.ts');
       process.exitCode = await leaving(await runningManager(), engine => serveVnc(engine, name, options));
