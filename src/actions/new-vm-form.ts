@@ -28,6 +28,8 @@ const OBSTACLES = new Map(
 const AVAILABLE = SOURCES.filter(source => !OBSTACLES.has(source));
 const MISSING = SOURCES.filter(source => OBSTACLES.has(source));
 
+const FIRMWARES = ['bios', 'uefi'] as const;
+
 type NewVmField = FormField & {
   /** The sources that it belongs to; all when absent. */
   readonly of?: readonly Source[];
@@ -58,6 +60,15 @@ export const FIELDS: readonly NewVmField[] = [
     of: ['installer', 'cloud'],
     path: true,
     read: text => imageInfo(existingFile(text)),
+  },
+  {
+    key: 'firmware',
+    label: 'Firmware',
+    hint: 'bios (SeaBIOS) or uefi (OVMF); Left and Right choose',
+    of: ['installer', 'cloud'],
+    choices: FIRMWARES,
+    initially: () => FIRMWARES[0],
+    read: text => text,
   },
   {
     key: 'kernel',
@@ -121,7 +132,7 @@ export const FIELDS: readonly NewVmField[] = [
   {
     key: 'network',
     label: 'Network',
-    hint: 'user, bridge:NAME, network:NAME, tap:NAME, macvtap:NAME, passt, none',
+    hint: 'Tab completes it: user, network:NAME, bridge:NAME, ... or none',
     initially: source => (source === 'kernel' ? 'none' : 'user'),
     read: parseNetwork,
   },
@@ -244,6 +255,7 @@ export function formVm(values: FormValues): NewVm {
             ...(address !== undefined && { address, ...(gateway !== undefined && { gateway }) }),
           }),
     network: parseNetwork(text('network')),
+    ...(text('firmware') === 'uefi' && { firmware: 'uefi' as const }),
     memory: readSize(text('memory')),
     cpus: Number(text('cpus')),
     pci: wordsOf(text('passthrough')),

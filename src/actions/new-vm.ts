@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { checkPlan } from '../definitions/create/carry-out.ts';
 import { describeStep, disksFolder, type NewVmPlan, planNewVm } from '../definitions/create/plan.ts';
 import { unsupported } from '../definitions/to-machine.ts';
+import { networkWords } from '../host/use/network-choices.ts';
 import { managerPaths } from '../manager/paths.ts';
 import { type Form, type FormValues, formLayer } from '../store/layers.ts';
+import { networkProblem } from './attach-nic.ts';
 import { carryOutPlan } from './carry-out-plan.ts';
 import { fieldNote, fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
 import type { Ui } from './ui.ts';
@@ -22,14 +24,20 @@ export function openNewVmForm(ui: Ui, { devices, planned }: NewVmFormOptions = {
   const passthrough = given.length > 0 ? { passthrough: given.join(' ') } : {};
   // Devices that were just chosen count; others are what the form was left with.
   const values = devices === undefined ? { ...passthrough, ...ui.newVm } : { ...ui.newVm, ...passthrough };
+  const choices = ui.networkChoices();
+  const words = networkWords(choices);
   const form: Form = {
     title: 'New VM',
     button: 'Review and create',
     done: 'review',
-    fields: formFields,
+    fields: values =>
+      formFields(values).map(field => (field.key === 'network' ? { ...field, words } : field)),
     value: formValue,
-    problem: (values, field) => fieldProblem(values, field, order),
-    note: fieldNote,
+    problem: (values, field) =>
+      fieldProblem(values, field, order) ??
+      (field.key === 'network' ? networkProblem(formValue(values, field).trim(), choices) : null),
+    note: (values, field) =>
+      fieldNote(values, field) ?? (field.key === 'network' ? `here: ${words.join(', ')}` : null),
     changed: values => {
       ui.newVm = values;
     },

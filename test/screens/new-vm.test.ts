@@ -9,6 +9,8 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 const CTRL_S = '\x13';
+/** What of the host a network card can be connected to. */
+const HERE = { bridges: ['br0'], interfaces: [], networks: ['default', 'lab'], passt: false };
 
 let clock: ManualClock;
 let engine: FakeEngine;
@@ -33,7 +35,10 @@ afterEach(() => {
 
 /** The form as it opens. */
 async function open(columns = 80, rows = 24, options = {}) {
-  const driver = new TerminalDriver(engine, clock, columns, rows, options);
+  const driver = new TerminalDriver(engine, clock, columns, rows, {
+    networkChoices: () => HERE,
+    ...options,
+  });
   await driver.waitFor('q quit');
   driver.type('n');
   await driver.waitFor('Start from');
@@ -136,7 +141,7 @@ describe('the form for a new VM', () => {
   test('says what of a value this version does not support', async () => {
     const driver = await start();
     driver.type(`db\t\t~/vmlinuz${KEY.down.repeat(3)}`);
-    await driver.waitFor('Network: user');
+    await driver.waitFor('Network: Tab completes it');
     driver.type('user,model=igb');
     await driver.waitFor(/this version does not support igb network cards/);
     driver.type(CTRL_S);
@@ -188,6 +193,23 @@ describe('a path', () => {
     // Tab again goes on.
     driver.type(KEY.tab);
     await driver.waitFor('Initial RAM disk: a file');
+  });
+});
+
+describe('a network', () => {
+  test('is one of those here, which Tab completes', async () => {
+    const driver = await start();
+    driver.type(`db\t\t~/vmlinuz${KEY.down.repeat(3)}`);
+    await driver.waitFor('here: user, network:default, network:lab, bridge:br0, tap, none');
+    driver.type('net\t');
+    await driver.waitFor(shows('Network', 'network:'));
+    await driver.waitFor(/network:default +network:lab/);
+    driver.type('l\t');
+    await driver.waitFor(shows('Network', 'network:lab'));
+    driver.type('rat');
+    await driver.waitFor('there is no network labrat: there is default, lab');
+    driver.type(`\x15bridge:br1`);
+    await driver.waitFor('there is no bridge br1: there is br0');
   });
 });
 
@@ -261,6 +283,23 @@ describe('a new VM', () => {
     await driver.waitFor('db was created');
     expect(engine.texts.get('db')).toContain(join(folder, 'vmlinuz'));
   });
+});
+
+test('boots an installer by UEFI if that is chosen', async () => {
+  // The identifier of ISO 9660, at sector 16.
+  const image = Buffer.alloc(17 * 2048);
+  image.write('\x01CD001', 16 * 2048);
+  writeFileSync(join(folder, 'os.iso'), image);
+  const driver = await open();
+  driver.type(`db\t\t~/os.iso${KEY.down}`);
+  await driver.waitFor('Firmware: bios (SeaBIOS) or uefi (OVMF)');
+  driver.type('l');
+  await driver.waitFor('[uefi]');
+  driver.type(CTRL_S);
+  await driver.waitFor('Create db?');
+  driver.type(`${KEY.tab}${KEY.enter}`);
+  await driver.waitFor('db was created');
+  expect(engine.texts.get('db')).toContain('firmware: uefi');
 });
 
 test('every hint fits on a line of 80 columns', () => {

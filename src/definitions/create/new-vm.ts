@@ -19,6 +19,7 @@ export type CreateOptions = {
   readonly address?: string;
   readonly gateway?: string;
   readonly dns?: readonly string[];
+  readonly firmware?: 'bios' | 'uefi';
   readonly memory?: number;
   readonly cpus?: number;
   readonly diskSize?: number;
@@ -67,7 +68,7 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
     if (options[option as keyof CreateOptions] !== undefined && belongsTo !== source)
       throw new UsageError(`${flag(option)} is only valid with ${flag(belongsTo)}`);
   }
-  const { cpus = DEFAULTS.cpus, autostart, pci = [] } = options;
+  const { cpus = DEFAULTS.cpus, autostart, firmware, pci = [] } = options;
   const memory = options.memory ?? (source === 'kernel' ? DEFAULTS.kernelMemory : DEFAULTS.memory);
   const nics = options.network ?? (source === 'kernel' ? [] : [{ network: 'user' as const }]);
   return {
@@ -78,6 +79,7 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
     more: {
       memory: sizeText(memory),
       cpus,
+      ...(firmware !== undefined && { machine: { firmware } }),
       nics,
       ...(pci.length > 0 && { passthrough: pci.map(host => ({ host: checkAddress(host) })) }),
       ...(autostart && { autostart }),

@@ -92,7 +92,12 @@ export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmP
     case 'kernel': {
       const { kind: _, ...machine } = source;
       const steps = diskSize === null ? [] : [emptyDisk(vm, disk, diskSize)];
-      return finish(vm, { machine, disks: steps.map(({ file }) => newDisk(file, vm.diskFormat)) }, steps);
+      const all = { ...vm.more?.machine, ...machine };
+      return finish(
+        vm,
+        { machine: all, disks: steps.map(({ file }) => newDisk(file, vm.diskFormat)) },
+        steps,
+      );
     }
   }
 }

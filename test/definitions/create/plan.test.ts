@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CloudNetwork, CloudUser } from '../../../src/definitions/create/cloud-seed.ts';
 import type { ImageInfo } from '../../../src/definitions/create/image-info.ts';
+import { newVmOf } from '../../../src/definitions/create/new-vm.ts';
 import { parseNewDisk } from '../../../src/definitions/create/option-values.ts';
 import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
@@ -136,6 +137,8 @@ test('from a kernel, which can start', () => {
   const without = plan({ source: { kind: 'kernel', kernel: '/vmlinuz' }, diskSize: null });
   expect(without.text).toBe('name: web\nmemory: 256M\ncpus: 1\nmachine:\n  kernel: /vmlinuz\n');
   expect(without.steps).toEqual([]);
+  const vm = newVmOf('web', { kernel: '/vmlinuz', firmware: 'uefi' });
+  expect(planNewVm(vm, '/disks', 'i-1').text).toContain('machine:\n  firmware: uefi\n  kernel: /vmlinuz\n');
 });
 
 describe('invalid requests', () => {
