@@ -156,7 +156,7 @@ describe('a usage error exits with 2 and names the problem', () => {
     ],
     [['run', GUEST, '--detach', '--memory', '1M'], '--memory: at least 2M'],
     [['run', GUEST, GUEST], 'one kernel'],
-    [['run', '-m', '64', '-kernel', GUEST, '-vga', 'std'], '-vga std: graphics cards are not supported yet'],
+    [['run', '-m', '64', '-kernel', GUEST, '-soundhw', 'hda'], '-soundhw hda: sound cards are not supported'],
     [['run', '-m', '64', '-kernel', GUEST, '-nosuch'], '-nosuch'],
     [['run', '-m', '64', '-kernel'], '-kernel: expected a value'],
     [['run', '--memory', '64M', '-kernel', GUEST], '--memory: write -m'],

@@ -90,7 +90,11 @@ describe('without a manager', () => {
     [['top', '--interval', '1h'], 2, '--interval 1h: expected a time'],
     [['top', '--csv', '--json'], 2, 'cannot be combined'],
     [['vm', 'create', 'a b', '-m', '64', '-kernel', '/k'], 2, 'a b'],
-    [['vm', 'create', 'web', '-m', '64', '-vga', 'std'], 2, '-vga std: graphics cards are not supported yet'],
+    [
+      ['vm', 'create', 'web', '-m', '64', '-soundhw', 'hda'],
+      2,
+      '-soundhw hda: sound cards are not supported',
+    ],
     [['vm', 'create'], 2, 'describe the VM with'],
     [['vm', 'create', '--kernel', '/k'], 2, 'expected a name for the new VM'],
     [['vm', 'create', '-m', '64', '-kernel', '/k'], 2, 'expected a name for the new VM before -m'],
@@ -178,11 +182,11 @@ describe('without a manager', () => {
   test('imports a libvirt domain and lists what was left out', async () => {
     const input =
       "<domain type='kvm'><name>web</name><memory unit='MiB'>256</memory><os><type>hvm</type><kernel>/k</kernel></os>\n" +
-      "<devices><graphics type='vnc'/></devices></domain>";
+      "<devices><sound model='ich9'/></devices></domain>";
     const { status, stdout, stderr } = await vringWith({ input }, 'vm', 'import', '-');
     expect(status).toBe(0);
     expect(stdout).toContain('web: defined');
-    expect(stderr).toMatch(/line 2: domain\/devices\/graphics/);
+    expect(stderr).toMatch(/line 2: domain\/devices\/sound/);
     expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 256M');
   });
 
