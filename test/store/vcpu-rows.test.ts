@@ -83,6 +83,7 @@ describe('the devices', () => {
       'Bus: pci.0, at 00:03.0',
       'Path: /srv/vms/database/root.raw',
       'Size: 10G',
+      'Format: raw',
       'Read-only: no',
       'Regions: memory fe000000-fe000007',
       'Virtqueues: requests (256)',
