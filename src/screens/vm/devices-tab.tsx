@@ -167,7 +167,7 @@ function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
     format: known.format ?? '-',
     size: known.size ?? '-',
     path: known.path ?? '-',
-    mac: known.mac ?? '-',
+    mac: known.MAC ?? '-',
     network: known.network ?? '-',
     link: linkCell(known.link ?? '-'),
     pairs: known.queues ?? '-',
