@@ -104,7 +104,7 @@ function probeFile(fd: number): string {
 /** Checks what the path leads to, and opens that same file: it can't be swapped between the check and the open. */
 function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean } {
   const { path, readonly } = options;
-  const found = opened(path, false, () => libc.open(path, O_PATH));
+  const found = opened(options, false, () => libc.open(path, O_PATH));
   try {
     const stats = fstatSync(found);
     const isBlockDevice = stats.isBlockDevice();
@@ -114,7 +114,7 @@ function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean
     const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly ? O_EXCL : 0);
     const again = `/proc/self/fd/${found}`;
     const open = () => (isUncached(options.cache) ? openUncached(again, flags) : libc.open(again, flags));
-    return { fd: opened(path, isBlockDevice, open), isBlockDevice };
+    return { fd: opened(options, isBlockDevice, open), isBlockDevice };
   } finally {
     libc.close(found);
   }
@@ -127,7 +127,7 @@ function kindOf(stats: ReturnType<typeof fstatSync>): string {
   return 'a character device';
 }
 
-function opened(path: string, isBlockDevice: boolean, open: () => number): number {
+function opened({ path, readonly }: DiskOptions, isBlockDevice: boolean, open: () => number): number {
   try {
     return open();
   } catch (error) {
@@ -137,7 +137,7 @@ function opened(path: string, isBlockDevice: boolean, open: () => number): numbe
         `disk ${path} is in use by the host (mounted, or part of a RAID or LVM): release it, or attach it read-only`,
       );
     }
-    throw new DiskError(openAdvice(path, error.code));
+    throw new DiskError(openAdvice(path, readonly, error.code));
   }
 }
 
@@ -224,10 +224,12 @@ function creation(path: string): string {
     : truncate('10G', path);
 }
 
-function openAdvice(path: string, code: string): string {
+function openAdvice(path: string, readonly: boolean, code: string): string {
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
+      // An empty one that cannot be written, as of a CD, is no use.
+      if (readonly) return `disk ${path} does not exist: correct the path`;
       return `disk ${path} does not exist: create it with \`${creation(path)}\`, or correct the path`;
     case 'EACCES':
     case 'EPERM':

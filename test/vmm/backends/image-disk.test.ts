@@ -77,6 +77,7 @@ describe('opening a disk', () => {
     expect(() => open(missing)).toThrow(
       `disk ${missing} does not exist: create it with \`truncate -s 10G '${missing}'\``,
     );
+    expect(() => open(missing, true)).toThrow(`disk ${missing} does not exist: correct the path`);
     expect(() => open(folder)).toThrow('is a directory: give an image file or a block device');
     expect(() => open('/dev/null')).toThrow('is a character device: give an image file');
     const pipe = join(folder, 'pipe');
