@@ -1,4 +1,5 @@
 import { ADDRESS_BYTES, HEADER_BYTES, VLAN_BYTES, VLAN_TYPE } from './ethernet.ts';
+import { read16, read32, write16, write32 } from './network-order.ts';
 
 /** What cards do for their guests in IP packets: checksums (RFC 1071), and dividing TCP segments. */
 
@@ -181,22 +182,4 @@ function transportSum(frame: Uint8Array, { version, ip, transport, end, protocol
   const [addresses, addressBytes] = version === 4 ? [IPV4.addresses, 8] : [IPV6.addresses, 32];
   const pseudo = sumOf(frame, ip + addresses, ip + addresses + addressBytes, protocol! + (end - transport));
   return folded(sumOf(frame, transport, end, pseudo));
-}
-
-function read16(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!;
-}
-
-function read32(bytes: Uint8Array, at: number): number {
-  return ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
-}
-
-function write16(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >> 8;
-  bytes[at + 1] = value;
-}
-
-function write32(bytes: Uint8Array, at: number, value: number): void {
-  write16(bytes, at, value >>> 16);
-  write16(bytes, at + 2, value & 0xffff);
 }

@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { type DiskOptions, diskFields, errorPolicyOf, limitsText } from '../backends/disk.ts';
+import { diskFacts } from '../backends/disk-facts.ts';
 import { type BootKind, bootFields } from '../boot-device.ts';
 import {
   type BuiltDevice,
@@ -251,17 +252,7 @@ function factsOf(drive: ScsiDrive): DeviceFact[] {
   const { medium, disk, identity } = drive;
   const { logicalBlock, serial, removable } = identity;
   return [
-    { label: 'path', value: medium?.path ?? 'empty' },
-    ...(disk === null || medium === null
-      ? []
-      : [
-          { label: 'size', value: disk.size, unit: 'bytes' } as const,
-          { label: 'format', value: disk.format },
-          ...disk.backing.map(value => ({ label: 'backing file', value })),
-          { label: 'cache', value: medium.cache },
-          { label: 'read-only', value: medium.readonly },
-          { label: 'discard', value: !medium.readonly && disk.canDiscard },
-        ]),
+    ...diskFacts(medium, disk),
     ...(removable ? [{ label: 'tray', value: drive.tray }] : []),
     { label: 'block', value: logicalBlock, unit: 'bytes' },
     { label: 'serial', value: serial },

@@ -6,6 +6,7 @@ import {
   limitsText,
   savedLimits,
 } from '../backends/disk.ts';
+import { diskFacts } from '../backends/disk-facts.ts';
 import type { DiskPort } from '../backends/disk-port.ts';
 import type { DeviceState } from '../device.ts';
 import type { DeviceFact, DiskControl, DriveControl } from '../device-type.ts';
@@ -175,21 +176,7 @@ export class Drive implements DiskControl {
 
   /** What screens show of it. */
   get facts(): readonly DeviceFact[] {
-    const [medium, disk] = [this.#medium, this.#disk];
-    return [
-      { label: 'path', value: medium?.path ?? 'empty' },
-      ...(disk === null || medium === null
-        ? []
-        : [
-            { label: 'size', value: disk.size, unit: 'bytes' } as const,
-            { label: 'format', value: disk.format },
-            ...disk.backing.map(value => ({ label: 'backing file', value })),
-            { label: 'cache', value: medium.cache },
-            { label: 'read-only', value: medium.readonly },
-            { label: 'discard', value: !medium.readonly && disk.canDiscard },
-          ]),
-      { label: 'limits', value: limitsText(this.#limits) },
-    ];
+    return [...diskFacts(this.#medium, this.#disk), { label: 'limits', value: limitsText(this.#limits) }];
   }
 
   /** @throws an error for the user */

@@ -9,6 +9,7 @@ import {
   limitsText,
   savedLimits,
 } from '../backends/disk.ts';
+import { diskFacts } from '../backends/disk-facts.ts';
 import { bootFields } from '../boot-device.ts';
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
@@ -273,13 +274,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
       },
       get facts() {
         return [
-          { label: 'path', value: path },
-          { label: 'size', value: backend.size, unit: 'bytes' },
-          { label: 'format', value: backend.format },
-          ...backend.backing.map(value => ({ label: 'backing file', value })),
-          { label: 'cache', value: cache },
-          { label: 'read-only', value: readonly },
-          { label: 'discard', value: !readonly && backend.canDiscard },
+          ...diskFacts({ path, cache, readonly }, backend),
           { label: 'serial', value: serial },
           { label: 'queues', value: queues },
           { label: 'limits', value: limitsText(blk.limits) },

@@ -1,4 +1,5 @@
 import { folded, sumOf } from '../ip-offload.ts';
+import { read16, read32, write16, write32 } from '../network-order.ts';
 
 /** What a context descriptor says of the packets that follow (§3.3.5): where their headers are, in bytes from the frame's start. */
 export type Context = {
@@ -88,22 +89,4 @@ export function divide(
     emit(frame, isLast);
   }
   return true;
-}
-
-function read16(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!;
-}
-
-function read32(bytes: Uint8Array, at: number): number {
-  return ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
-}
-
-function write16(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >> 8;
-  bytes[at + 1] = value;
-}
-
-function write32(bytes: Uint8Array, at: number, value: number): void {
-  write16(bytes, at, value >>> 16);
-  write16(bytes, at + 2, value & 0xffff);
 }

@@ -1,15 +1,10 @@
 import type { DeviceState } from '../../device.ts';
 import { bytesOf, DeviceStateError } from '../../state.ts';
+import { MII } from '../mii-phy.ts';
 
 /** Registers of the PHY, an 88E1011S (IEEE 802.3 clauses 22 and 40, and Marvell's own from 16 on). */
 const PHY = {
-  control: 0,
-  status: 1,
-  id1: 2,
-  id2: 3,
-  advertisement: 4,
-  linkPartner: 5,
-  expansion: 6,
+  ...MII,
   control1000: 9,
   status1000: 10,
   extendedStatus: 15,

@@ -1,0 +1,20 @@
+import type { DeviceFact } from '../device-type.ts';
+import type { BlockBackend } from '../virtio/block-backend.ts';
+import type { DiskOptions } from './disk.ts';
+
+/** What screens show of a disk, or of what is in a drive; null: the drive is empty. */
+export function diskFacts(
+  medium: Pick<DiskOptions, 'path' | 'cache' | 'readonly'> | null,
+  disk: Pick<BlockBackend, 'size' | 'format' | 'backing' | 'canDiscard'> | null,
+): DeviceFact[] {
+  if (medium === null || disk === null) return [{ label: 'path', value: medium?.path ?? 'empty' }];
+  return [
+    { label: 'path', value: medium.path },
+    { label: 'size', value: disk.size, unit: 'bytes' },
+    { label: 'format', value: disk.format },
+    ...disk.backing.map(value => ({ label: 'backing file', value })),
+    { label: 'cache', value: medium.cache },
+    { label: 'read-only', value: medium.readonly },
+    { label: 'discard', value: !medium.readonly && disk.canDiscard },
+  ];
+}

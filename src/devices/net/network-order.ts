@@ -1,0 +1,19 @@
+/** The number of two bytes in network byte order. Out of range, bytes are 0. */
+export function read16(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
+
+export function read32(bytes: Uint8Array, at: number): number {
+  return ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
+}
+
+/** Writes the low 16 bits. What is out of range is left out. */
+export function write16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >> 8;
+  bytes[at + 1] = value;
+}
+
+export function write32(bytes: Uint8Array, at: number, value: number): void {
+  write16(bytes, at, value >>> 16);
+  write16(bytes, at + 2, value & 0xffff);
+}
