@@ -70,6 +70,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
 
   test('its own drivers use them all', async () => {
     const guest = await GuestVm.start(engine, {
+      name: 'cards',
       memory: { bytes: 128 * 2 ** 20 },
       boot: {
         kind: 'kernel',
@@ -124,6 +125,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     await writeFile(cd, Buffer.concat([Buffer.alloc(CHUNK), content('CD'), Buffer.alloc(CHUNK)]));
     await writeFile(fd, Buffer.concat([content('floppy'), Buffer.alloc(1_474_560 - CHUNK)]));
     const guest = await GuestVm.start(engine, {
+      name: 'drives',
       memory: { bytes: 128 * 2 ** 20 },
       boot: {
         kind: 'kernel',

@@ -83,13 +83,19 @@ static void read_options(long count)
 	}
 }
 
-static void await_answer(long fd)
+/* Asks, and again every two seconds: what is sent before the link is up is lost. */
+static void get_answer(long fd, uint8_t kind)
 {
 	long count;
 
-	do
-		count = must("await an answer", call(__NR_read, fd, (long)message, sizeof(message), 0, 0));
-	while (count < BOOTP_BYTES || message[0] != 2 || word(message + 4) != 0xefbeadde);
+	ask(fd, kind);
+	do {
+		count = call(__NR_read, fd, (long)message, sizeof(message), 0, 0);
+		if (count == -11) /* EAGAIN */
+			ask(fd, kind);
+		else
+			must("await an answer", count);
+	} while (count < BOOTP_BYTES || message[0] != 2 || word(message + 4) != 0xefbeadde);
 	lease.address = word(message + 16);
 	read_options(count);
 }
@@ -118,6 +124,9 @@ static long get_lease(void)
 	struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = 68 << 8 };
 	struct ifreq request = card_request();
 	long fd = must("socket", call(__NR_socket, AF_INET, SOCK_DGRAM, 0, 0, 0));
+	struct {
+		int64_t seconds, microseconds;
+	} patience = { 2, 0 };
 	int on = 1;
 
 	must("get address", call(__NR_ioctl, fd, SIOCGIFHWADDR, (long)&request, 0, 0));
@@ -126,10 +135,9 @@ static long get_lease(void)
 	must("broadcast", call(__NR_setsockopt, fd, SOL_SOCKET, SO_BROADCAST, (long)&on, sizeof(on)));
 	must("bind to the card", call(__NR_setsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, (long)card, sizeof(card)));
 	must("bind", call(__NR_bind, fd, (long)&own, sizeof(own), 0, 0));
-	ask(fd, DISCOVER);
-	await_answer(fd);
-	ask(fd, REQUEST);
-	await_answer(fd);
+	must("limit waiting", call(__NR_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&patience, sizeof(patience)));
+	get_answer(fd, DISCOVER);
+	get_answer(fd, REQUEST);
 	configure(fd);
 	text("guest: address ");
 	hex(__builtin_bswap32(lease.address), 8);

@@ -170,6 +170,16 @@ describe('the DP8390', () => {
     expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([0, false]);
   });
 
+  it('tells a driver that has left packets in the ring of one that finds no room', () => {
+    const rig = started();
+    const frame = frameTo(MAC_BYTES, 1500);
+    expect(rig.port.receive(...Array.from({ length: 9 }, () => frame))).toBe(0);
+    rig.out(ISR, 1, PRX);
+    expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([0, false]);
+    expect(rig.port.receive(frame)).toBe(1);
+    expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([PRX, true]);
+  });
+
   it('has an overwrite when the ring is too small for a frame', () => {
     const rig = started();
     rig.out(PSTOP, 1, FIRST + 4);

@@ -265,7 +265,7 @@ export class Dp8390 {
         // Reset is a state of the controller, which a start ends.
         this.#r.isr &= ~value | (this.#r.isr & ISR.reset);
         this.#updateInterrupt();
-        // A driver that leaves packets in the ring hears of them by the next one, which waits for its place.
+        // The same if it has left them meanwhile.
         if ((value & ISR.received) !== 0 && this.#isStalled) this.#raise(ISR.received);
         return;
       case PAGE0_WRITE.rsar0:
@@ -429,7 +429,11 @@ export class Dp8390 {
     // Of the free pages, the one before the boundary stays free: else a full ring would look like an empty one.
     const free = 1 + modulo(this.#r.bnry - this.#r.curr - 1, ring);
     this.#isStalled = pages >= free;
-    if (this.#isStalled) return 'full';
+    if (this.#isStalled) {
+      // A driver may have left packets in the ring, and wait for this one.
+      this.#raise(ISR.received);
+      return 'full';
+    }
     this.#store(frame, length);
     return 'taken';
   }
