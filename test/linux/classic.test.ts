@@ -27,7 +27,7 @@ const CHUNKS = 2;
 const FOR_GUEST = Buffer.alloc(CHUNKS * CHUNK, 'from the host to the guest ');
 
 /** The cards by their models, each with a network of its own. */
-const CARDS = ['e1000', 'ne2k_isa', 'ne2k_pci', 'pcnet', 'rtl8139'] as const;
+const CARDS = ['e1000', 'i82551', 'i82557b', 'i82559er', 'ne2k_isa', 'ne2k_pci', 'pcnet', 'rtl8139'] as const;
 /** Where the ISA card is: an interrupt that no PCI device has. */
 const ISA = { iobase: 0x300, irq: 5 };
 const PARAMETERS = `ne.io=0x${ISA.iobase.toString(16)} ne.irq=${ISA.irq}`;
