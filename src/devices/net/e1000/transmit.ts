@@ -1,6 +1,7 @@
 import type { Clock, DeviceState } from '../../device.ts';
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { booleanOf, bytesOf, DeviceStateError, numberOf } from '../../state.ts';
+import { BatchedWork } from '../batched-work.ts';
 import { HEADER_BYTES, MIN_FRAME, VLAN_BYTES } from '../ethernet.ts';
 import type { NicPort } from '../nic-port.ts';
 import type { Interrupts } from './interrupts.ts';
@@ -71,43 +72,31 @@ export class Transmit {
   readonly #segment = new Uint8Array(MAX_PACKET);
   readonly #tagged = new Uint8Array(MAX_PACKET + VLAN_BYTES);
   readonly #padded = new Uint8Array(MIN_FRAME);
-  #cancel: (() => void) | null = null;
-  #isRunning = true;
-  #isBusy = false;
+  readonly #batches: BatchedWork;
 
   constructor(parts: TransmitParts) {
     this.#parts = parts;
+    this.#batches = new BatchedWork(parts.clock, () => this.#work());
   }
 
   /** Sends what is in the ring, as much as others leave time for; the rest follows. */
   work(): void {
-    // A frame that comes back may make its driver, which is this one's caller, wait for more.
-    if (this.#isBusy || !this.#isRunning || this.#cancel !== null) return;
-    this.#isBusy = true;
-    try {
-      this.#work();
-    } finally {
-      this.#isBusy = false;
-    }
+    this.#batches.run();
   }
 
   reset(): void {
-    this.#cancel?.();
-    this.#cancel = null;
+    this.#batches.cancel();
     this.#contextWords.fill(0);
     this.#context = NO_CONTEXT;
     this.#begin();
   }
 
   quiesce(): void {
-    this.#isRunning = false;
-    this.#cancel?.();
-    this.#cancel = null;
+    this.#batches.quiesce();
   }
 
   resume(): void {
-    this.#isRunning = true;
-    this.work();
+    this.#batches.resume();
   }
 
   save(): DeviceState {
@@ -140,8 +129,9 @@ export class Transmit {
     this.#checksums = { ip: (checksums & 1) !== 0, transport: (checksums & 2) !== 0 };
   }
 
-  #work(): void {
-    const { words, memory, port, interrupts, clock } = this.#parts;
+  /** @returns whether a batch is done, and the ring has more */
+  #work(): boolean {
+    const { words, memory, port, interrupts } = this.#parts;
     const count = words[REG.TDLEN]! / DESCRIPTOR_BYTES;
     let bytes = 0;
     for (let done = 0; ; done++) {
@@ -149,19 +139,13 @@ export class Transmit {
       const tail = words[REG.TDT]!;
       // Outside of the ring there is nothing, and a tail that is there is never reached.
       const isEnabled = (words[REG.TCTL]! & TCTL.EN) !== 0;
-      if (!isEnabled || !memory.allowed || head >= count || tail >= count) return;
+      if (!isEnabled || !memory.allowed || head >= count || tail >= count) return false;
       if (head === tail) {
         if (done > 0) interrupts.raise(CAUSE.TXQE);
-        return;
+        return false;
       }
-      if (!port.ready) return;
-      if (done >= BATCH_DESCRIPTORS || bytes >= BATCH_BYTES) {
-        this.#cancel = clock.at(clock.now(), () => {
-          this.#cancel = null;
-          this.work();
-        });
-        return;
-      }
+      if (!port.ready) return false;
+      if (done >= BATCH_DESCRIPTORS || bytes >= BATCH_BYTES) return true;
       bytes += this.#descriptor(this.#base + head * DESCRIPTOR_BYTES);
       words[REG.TDH] = head + 1 < count ? head + 1 : 0;
       this.#signalLow(count);

@@ -1,6 +1,7 @@
 import type { Clock, DeviceState } from '../../device.ts';
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { bytesOf, DeviceStateError, numberOf } from '../../state.ts';
+import { BatchedWork } from '../batched-work.ts';
 import { ADDRESS_BYTES, addressCrcMsb, HEADER_BYTES, MIN_FRAME } from '../ethernet.ts';
 import type { NicPort } from '../nic-port.ts';
 import {
@@ -70,14 +71,13 @@ export class CommandUnit {
   /** Of the next block. */
   #offset = 0;
   #dumpAddress = 0;
-  #cancel: (() => void) | null = null;
-  #isRunning = true;
-  #isBusy = false;
+  readonly #batches: BatchedWork;
 
   /** @param mac the individual address after a reset */
   constructor(parts: CommandParts, mac: Uint8Array) {
     this.#parts = parts;
     this.#mac = mac;
+    this.#batches = new BatchedWork(parts.clock, () => this.#work());
     this.reset();
   }
 
@@ -120,20 +120,14 @@ export class CommandUnit {
 
   /** Carries out what is in the list, as much as others leave time for; the rest follows. */
   work(): void {
-    if (this.#isBusy || !this.#isRunning || this.#cancel !== null) return;
-    this.#isBusy = true;
-    try {
-      this.#work();
-    } finally {
-      this.#isBusy = false;
-    }
+    this.#batches.run();
   }
 
   /** Ends what it does, and keeps the configuration. */
   stop(): void {
     this.#state = CU.idle;
     this.#offset = 0;
-    this.#stopTimer();
+    this.#batches.cancel();
   }
 
   reset(): void {
@@ -146,13 +140,11 @@ export class CommandUnit {
   }
 
   quiesce(): void {
-    this.#isRunning = false;
-    this.#stopTimer();
+    this.#batches.quiesce();
   }
 
   resume(): void {
-    this.#isRunning = true;
-    this.work();
+    this.#batches.resume();
   }
 
   /** Writes what PORT and the dump command ask for. */
@@ -186,31 +178,22 @@ export class CommandUnit {
       if (bytes.length !== this[key].length) throw new DeviceStateError(key, `${this[key].length} bytes`);
       this[key].set(bytes);
     }
-    this.#stopTimer();
+    this.#batches.cancel();
     this.#state = unit;
     this.#base = base;
     this.#offset = offset;
     this.#dumpAddress = dumpAddress;
   }
 
-  #stopTimer(): void {
-    this.#cancel?.();
-    this.#cancel = null;
-  }
-
-  #work(): void {
-    const { memory, port, clock } = this.#parts;
+  /** @returns whether a batch is done, and the list has more */
+  #work(): boolean {
+    const { memory, port } = this.#parts;
     let work = 0;
     while (this.#state === CU.active && memory.allowed && port.ready) {
-      if (work >= BATCH_WORK) {
-        this.#cancel = clock.at(clock.now(), () => {
-          this.#cancel = null;
-          this.work();
-        });
-        return;
-      }
+      if (work >= BATCH_WORK) return true;
       work += BLOCK_WORK + this.#block((this.#base + this.#offset) >>> 0);
     }
+    return false;
   }
 
   /** @returns how much of the batch it takes */
