@@ -1,6 +1,13 @@
 import type * as z from 'zod';
 import { type DiskOptions, diskFields, errorPolicyOf, limitsText } from '../backends/disk.ts';
 import { diskFacts } from '../backends/disk-facts.ts';
+import {
+  cdFields,
+  identityText,
+  physicalBlock,
+  rotationRate,
+  worldWideName,
+} from '../backends/drive-fields.ts';
 import { type BootKind, bootFields } from '../boot-device.ts';
 import {
   type BuiltDevice,
@@ -16,31 +23,19 @@ import type { ScsiIdentity } from './scsi-host.ts';
 
 const VENDOR = 'VRING';
 const REVISION = '1.0';
-/** The most that a disk says its physical blocks have. */
-const MAX_PHYSICAL_BLOCK = 4096;
 const CD_BLOCK = 2048;
-
-const text = (z: Zod, most: number) =>
-  z
-    .string()
-    .regex(new RegExp(`^[\\x20-\\x7e]{1,${most}}$`), `1 to ${most} printable ASCII characters`)
-    .optional();
-
-const naa = (z: Zod) =>
-  z
-    .string()
-    .regex(/^0x[0-9a-f]{1,16}$/i, 'an identifier such as 0x5000c50015ea71ac')
-    .optional();
 
 /** What every unit says of itself. */
 function unitFields(z: Zod) {
   return {
-    serial: text(z, 36).describe("the serial number that the guest reads; the device's name if absent"),
-    wwn: naa(z).describe('its world-wide name; none if absent'),
-    'port-wwn': naa(z).describe('the world-wide name of its port; none if absent'),
-    vendor: text(z, 8).describe(`its vendor; ${VENDOR} if absent`),
-    product: text(z, 16).describe('its product name; that of the type if absent'),
-    ver: text(z, 4).describe(`its revision; ${REVISION} if absent`),
+    serial: identityText(z, 36).describe(
+      "the serial number that the guest reads; the device's name if absent",
+    ),
+    wwn: worldWideName(z).describe('its world-wide name; none if absent'),
+    'port-wwn': worldWideName(z).describe('the world-wide name of its port; none if absent'),
+    vendor: identityText(z, 8).describe(`its vendor; ${VENDOR} if absent`),
+    product: identityText(z, 16).describe('its product name; that of the type if absent'),
+    ver: identityText(z, 4).describe(`its revision; ${REVISION} if absent`),
   };
 }
 
@@ -81,12 +76,7 @@ const diskOptions = (z: Zod) =>
     ...diskFields(z),
     ...bootFields(z),
     ...unitFields(z),
-    'rotation-rate': z
-      .int()
-      .min(0, 'a number from 0 to 65534')
-      .max(65534, 'a number from 0 to 65534')
-      .default(0)
-      .describe('turns per minute; 1 for a disk that does not rotate, 0 for one that does not say'),
+    'rotation-rate': rotationRate(z),
     removable: z.boolean().default(false).describe('its medium can be changed'),
     dpofua: z.boolean().default(true).describe('it says that it heeds DPO and FUA'),
     'logical-block-size': block(z).default(512).describe('bytes of a block'),
@@ -108,12 +98,6 @@ const diskOptions = (z: Zod) =>
   });
 
 type DiskRowOptions = z.output<ReturnType<typeof diskOptions>>;
-
-/** A power of two, between `logical` and what disks have. */
-function physicalBlock(logical: number, disk: BlockBackend | null): number {
-  const ofHost = 2 ** Math.floor(Math.log2(Math.max(1, disk?.blockSize ?? logical)));
-  return Math.max(logical, Math.min(MAX_PHYSICAL_BLOCK, ofHost));
-}
 
 function diskIdentity(options: DiskRowOptions, name: string, disk: BlockBackend | null): ScsiIdentity {
   const logical = options['logical-block-size'];
@@ -171,20 +155,8 @@ export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
   },
 };
 
-const cdOptions = (z: Zod) => {
-  const { path, readonly: _, ...fields } = diskFields(z);
-  return z.strictObject({
-    ...deviceFields(z, 'scsi-cd'),
-    ...fields,
-    ...bootFields(z),
-    path: path.optional().describe('the file or block device on the host; the drive is empty if absent'),
-    readonly: z
-      .literal(true, 'a CD cannot be written')
-      .default(true)
-      .describe('always: the guest cannot write to it'),
-    ...unitFields(z),
-  });
-};
+const cdOptions = (z: Zod) =>
+  z.strictObject({ ...deviceFields(z, 'scsi-cd'), ...cdFields(z), ...unitFields(z) });
 
 export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
   type: 'scsi-cd',
@@ -236,11 +208,7 @@ function builtDrive(drive: ScsiDrive, kind: BootKind, index: number | undefined)
   return {
     device: drive,
     scsi: drive,
-    boot: {
-      kind,
-      index,
-      below: ({ unit, function: lun }) => `/channel@0/disk@${unit.toString(16)},${lun.toString(16)}`,
-    },
+    boot: { kind, index },
     capabilities: { disk: drive },
     get facts() {
       return factsOf(drive);

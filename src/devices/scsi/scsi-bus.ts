@@ -1,3 +1,4 @@
+import type { BootPath } from '../boot-device.ts';
 import type { BuiltDevice, BusAddress, DeviceBus } from '../device-type.ts';
 import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
 import { type ScsiAddress, type ScsiController, unitNumber } from './scsi-host.ts';
@@ -17,6 +18,10 @@ export class ScsiBus implements DeviceBus {
     this.#news = news;
     this.#maxTarget = maxTarget;
   }
+
+  readonly bootPath: BootPath = {
+    below: ({ unit, function: lun }) => `/channel@0/disk@${unit.toString(16)},${lun.toString(16)}`,
+  };
 
   readonly units = {
     free: (): BusAddress | null => this.#free(),

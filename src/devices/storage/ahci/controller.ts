@@ -1,3 +1,4 @@
+import type { BootPath } from '../../boot-device.ts';
 import type { AccessSize, Device, DeviceState, IoHandler } from '../../device.ts';
 import type { BuiltDevice, BusAddress, DeviceBus } from '../../device-type.ts';
 import type { MachineServices } from '../../machine-services.ts';
@@ -68,6 +69,11 @@ export class AhciController implements Device, DeviceBus {
     this.function.addCapability(CAPABILITY.sata, SATA_CAPABILITY);
     this.function.onBusReset(() => this.#busReset());
   }
+
+  readonly bootPath: BootPath = {
+    node: 'pci8086,2922',
+    below: ({ unit }) => `/drive@${unit.toString(16)}/disk@0`,
+  };
 
   attach(built: BuiltDevice, address: BusAddress | null): void {
     const { device, ata } = built;
