@@ -54,6 +54,14 @@ export function rateProblem(rate: NetRate): { readonly key: keyof NetRate; reado
   return null;
 }
 
+/** Whether there are any. */
+export function areLimited(limits: NetLimits): boolean {
+  return DIRECTIONS.some(direction => {
+    const { pps, bps } = limits[direction] ?? {};
+    return pps !== undefined || bps !== undefined;
+  });
+}
+
 /** Limits as part of a device's state. */
 export function savedNetLimits(limits: NetLimits): DeviceState {
   const saved = (rate: NetRate = {}) =>

@@ -1,5 +1,5 @@
 import type { NetQueueOptions, ReceiveFilter } from '../../../devices/backends/net.ts';
-import { type NetLimits, netLimitsText } from '../../../devices/backends/net-limits.ts';
+import { areLimited, type NetLimits } from '../../../devices/backends/net-limits.ts';
 import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
 import type { GuestMemory } from '../../../devices/guest-memory.ts';
 import { FEATURE } from '../../../devices/virtio/features.ts';
@@ -92,7 +92,7 @@ export class VhostPath {
   refusal({ link, limits, filter }: CardSettings): string | null {
     if (this.#failure !== null) return this.#failure;
     if (!link) return 'its cable is unplugged';
-    if (netLimitsText(limits) !== 'none') return 'its rates are limited, which vhost-net cannot do';
+    if (areLimited(limits)) return 'its rates are limited, which vhost-net cannot do';
     if (filter !== null && tapFilter(filter) === null)
       return 'the driver wants frames filtered in a way that a TAP interface cannot do';
     return null;
