@@ -69,11 +69,14 @@ export class RawGuest {
     this.mac.copy(request, 8);
     address(this.address).copy(request, 14);
     address(target).copy(request, 24);
-    this.ethernet(ARP, request, BROADCAST);
-    const mac = await this.wire.wait(`ARP answer for ${target}`, frame => {
-      const isReply = frame.readUInt16BE(12) === ARP && frame.readUInt16BE(20) === 2;
-      return isReply && frame.subarray(28, 32).equals(address(target)) ? frame.subarray(22, 28) : null;
-    });
+    const mac = await this.wire.wait(
+      `ARP answer for ${target}`,
+      frame => {
+        const isReply = frame.readUInt16BE(12) === ARP && frame.readUInt16BE(20) === 2;
+        return isReply && frame.subarray(28, 32).equals(address(target)) ? frame.subarray(22, 28) : null;
+      },
+      () => this.ethernet(ARP, request, BROADCAST),
+    );
     this.#gateway = mac;
     return mac;
   }
@@ -98,12 +101,16 @@ export class RawGuest {
     this.ip(to, UDP, Buffer.concat([header, data]), from);
   }
 
-  /** The next datagram to a port of this guest. */
-  datagram(port: number): Promise<Buffer> {
-    return this.wire.wait(`datagram to port ${port}`, frame => {
-      const ip = readIp(frame);
-      return ip?.protocol === UDP && ip.payload.readUInt16BE(2) === port ? ip.payload.subarray(8) : null;
-    });
+  /** The next datagram to a port of this guest, which answers `ask` if that is given. */
+  datagram(port: number, ask?: () => void): Promise<Buffer> {
+    return this.wire.wait(
+      `datagram to port ${port}`,
+      frame => {
+        const ip = readIp(frame);
+        return ip?.protocol === UDP && ip.payload.readUInt16BE(2) === port ? ip.payload.subarray(8) : null;
+      },
+      ask,
+    );
   }
 
   tcp(to: string, segment: Segment, options: Buffer = Buffer.alloc(0)): void {

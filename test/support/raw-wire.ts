@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** How often a socket of packets, for which libuv has no events, is looked at. */
 const LOOK_AGAIN_MS = 2;
 const PATIENCE_MS = 10_000;
+/** A question without an answer is asked again this often: an interface whose carrier has just come drops its first frames. */
+const ASK_AGAIN_MS = 1000;
 
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
@@ -58,10 +60,19 @@ export class RawWire {
     return this.#ended;
   }
 
-  /** The next frame for which `find` gives something; those before it are dropped. @throws after 10 s */
-  async wait<T>(what: string, find: (frame: Buffer) => T | null): Promise<T> {
+  /**
+   * The next frame for which `find` gives something; those before it are dropped.
+   * @param ask sends the question, whose answer is waited for; again each second
+   * @throws after 10 s
+   */
+  async wait<T>(what: string, find: (frame: Buffer) => T | null, ask?: () => void): Promise<T> {
     const until = Date.now() + PATIENCE_MS;
+    let nextAsk = Date.now();
     while (Date.now() < until) {
+      if (ask !== undefined && Date.now() >= nextAsk) {
+        ask();
+        nextAsk += ASK_AGAIN_MS;
+      }
       this.#poll();
       for (let frame = this.#pending.shift(); frame !== undefined; frame = this.#pending.shift()) {
         const found = find(frame);

@@ -272,13 +272,9 @@ describe('a guest in a network', () => {
 
     await guest.arp('192.168.150.1');
     // A question for the address of db.lab.test (RFC 1035 §4.1).
-    guest.udp(
-      '192.168.150.1',
-      53,
-      4000,
-      Buffer.from('123401000001000000000000026462036c6162047465737400000100 01'.replaceAll(' ', ''), 'hex'),
-    );
-    expect([...(await guest.datagram(4000)).subarray(-4)].join('.')).toBe('192.168.150.77');
+    const question = Buffer.from('12340100000100000000000002646203' + '6c616204746573740000010001', 'hex');
+    const reply = await guest.datagram(4000, () => guest.udp('192.168.150.1', 53, 4000, question));
+    expect([...reply.subarray(-4)].join('.')).toBe('192.168.150.77');
 
     const seen = spawn(
       'nsenter',
@@ -295,18 +291,21 @@ describe('a guest in a network', () => {
     // An isolated network has no way there.
     const ping = Buffer.from('0800f7ff00000000', 'hex');
     expect(checksum(ping)).toBe(0);
-    guest.ip('203.0.113.9', ICMP, ping);
-    await guest.wire.wait('echo reply', frame => (readIp(frame)?.from === '203.0.113.9' ? true : null));
+    const echo = () => guest.ip('203.0.113.9', ICMP, ping);
+    await guest.wire.wait('echo reply', frame => (readIp(frame)?.from === '203.0.113.9' ? true : null), echo);
     await apply(await planNetworkDelete(root, networkNamed(root, 'default')));
     await create({ name: 'default', form: 'isolated', subnet: '192.168.150.0/24' });
     ip('link', 'set', 'dev', tap.interface!, 'master', 'vr-default');
     await guest.arp('192.168.150.1');
     execFileSync('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
-    guest.ip('203.0.113.9', ICMP, ping);
-    await guest.wire.wait('network unreachable', frame => {
-      const packet = readIp(frame);
-      return packet?.protocol === ICMP && packet.payload[0] === 3 ? true : null;
-    });
+    await guest.wire.wait(
+      'network unreachable',
+      frame => {
+        const packet = readIp(frame);
+        return packet?.protocol === ICMP && packet.payload[0] === 3 ? true : null;
+      },
+      echo,
+    );
     execFileSync('sysctl', ['-qw', 'net.ipv4.ip_forward=0']);
     guest.wire.close();
     outside.kill();
