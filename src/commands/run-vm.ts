@@ -1,5 +1,6 @@
 import { kernelNeedsBios } from '../definitions/qemu/host.ts';
 import { sameFile } from '../definitions/same-disk.ts';
+import { isOnlyRead } from '../devices/backends/disk.ts';
 import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
@@ -67,7 +68,7 @@ export async function runVm(
 function refuseSameFile(devices: MachineConfig['devices']): void {
   const disks = devices.map(device => deviceTable.disk(device)).filter(disk => disk !== null);
   const same = sameFile(
-    disks.map(({ path, readonly }, index) => ({ key: `disk ${index + 1}`, file: path, readonly })),
+    disks.map((disk, index) => ({ key: `disk ${index + 1}`, file: disk.path, readonly: isOnlyRead(disk) })),
   );
   if (same !== null) throw new UsageError(same);
 }

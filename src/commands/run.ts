@@ -21,7 +21,7 @@ export function registerRun(program: Command): void {
     .option('--append <text>', 'kernel command line')
     .option(
       '--disk <file[,option...]>',
-      'add a virtio-blk disk: a raw file or a block device (repeat for more); options: format=raw, readonly, cache=none, ' +
+      'add a virtio-blk disk: a raw file or a block device (repeat for more); options: format=raw, readonly, transient, cache=none, ' +
         'serial=S, queues=N, iops=N, bps=SIZE',
       (text, disks: DiskOption[] | undefined) => [...(disks ?? []), parseDisk(text)],
     )

@@ -74,12 +74,13 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
     case 'queues':
       return parseCount(value ?? '', `--disk ${disk}: queues`, 1, 16);
     case 'readonly':
+    case 'transient':
       if (value === undefined || value === 'on') return true;
       if (value === 'off') return false;
-      throw new UsageError(`--disk ${disk}: readonly takes on or off, not ${value}`);
+      throw new UsageError(`--disk ${disk}: ${key} takes on or off, not ${value}`);
     default:
       throw new UsageError(
-        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, cache, discard, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
+        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, transient, cache, discard, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
       );
   }
 }

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { isOnlyRead } from '../devices/backends/disk.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import type { Disk } from './fields/disks.ts';
 
@@ -65,8 +66,10 @@ function sentence({ first, second }: Conflict): string {
 /** The files that the disks of a definition are in. */
 export function disksOf({ disks, devices }: Disks): DiskUse[] {
   return [
-    ...disks.flatMap(({ file, cdrom, readonly, format }, index) =>
-      file === undefined ? [] : [{ key: `disks[${index}].file`, file, readonly: cdrom || readonly, format }],
+    ...disks.flatMap(({ file, cdrom, readonly, transient, format }, index) =>
+      file === undefined
+        ? []
+        : [{ key: `disks[${index}].file`, file, readonly: cdrom || readonly || transient, format }],
     ),
     ...devices.flatMap((device, index) => {
       const disk = deviceTable.disk(device);
@@ -76,7 +79,7 @@ export function disksOf({ disks, devices }: Disks): DiskUse[] {
             {
               key: `devices[${index}].path`,
               file: disk.path,
-              readonly: disk.readonly,
+              readonly: isOnlyRead(disk),
               format: disk.format,
             },
           ];

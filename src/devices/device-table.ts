@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import type { CharOptions } from './backends/char.ts';
-import type { DiskOptions } from './backends/disk.ts';
+import { type DiskOptions, diskCaches } from './backends/disk.ts';
 import type { NetOptions } from './backends/net.ts';
 import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } from './device-type.ts';
 import type { MachineServices } from './machine-services.ts';
@@ -158,14 +158,15 @@ export class DeviceTable {
   }
 
   /** The disk of an entry, checked or not; null without one. */
-  disk({ type, path, format, readonly, cache }: DeviceConfig): DiskOptions | null {
+  disk({ type, path, format, readonly, cache, transient }: DeviceConfig): DiskOptions | null {
     if (this.find(type)?.backend !== 'disk' || typeof path !== 'string') return null;
     const given = format as DiskOptions['format'];
     return {
       path,
       format: given,
       readonly: readonly === true,
-      cache: cache === 'none' ? cache : 'writeback',
+      cache: diskCaches.find(mode => mode === cache) ?? 'writeback',
+      ...(transient === true && { transient }),
     };
   }
 

@@ -15,6 +15,8 @@ export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Pr
   const path = diskPath(vm, device);
   const label = vm.info.topology?.devices.find(({ name }) => name === device);
   const fact = (name: string) => label?.facts.find(({ label }) => label === name)?.value;
+  if (fact('transient') === true)
+    throw new DiskError(`disk ${path} is transient: resize it while ${vm.name} is shut off`);
   if (fact('format') === 'qcow2') return growQcow2(vm, { device, path, size: Number(fact('size')) }, change);
   return changeDiskSize(path, change, async ({ bytes, file }) => {
     await vm.command('resize-disk', { device, bytes, file });

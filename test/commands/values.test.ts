@@ -40,11 +40,12 @@ describe('disks', () => {
     }));
 
   test('with settings', () =>
-    expect(parseDisk('/dev/sdb,format=raw,readonly,serial=D=1,queues=2')).toEqual({
+    expect(parseDisk('/dev/sdb,format=raw,readonly,transient=off,serial=D=1,queues=2')).toEqual({
       type: 'virtio-blk',
       path: '/dev/sdb',
       format: 'raw',
       readonly: true,
+      transient: false,
       serial: 'D=1',
       queues: 2,
     }));

@@ -162,6 +162,10 @@ describe('a problem names its place and what was expected', () => {
       'name: web\ndisks: [{file: /a}]\ndevices: [{type: virtio-blk, path: /a}]',
       '3:36 devices[0].path: /a is already used by disks[0].file: remove one of the two disks, or make both read-only',
     ],
+    [
+      'name: web\ndisks: [{file: /a, readonly: true, transient: true}]',
+      '2:47 disks[0].transient: the guest cannot write to it: leave this out',
+    ],
     ['name: &n web\ndescription: *n', '2:14 : aliases are not allowed: write out what *n stands for'],
     ['name: web\n? {a: 1}\n: 2', '2:3 : not YAML: With stringKeys, all keys must be strings'],
   ])('%j', (text, problem) => expect(problems(text)).toEqual([problem]));

@@ -20,7 +20,10 @@ const MOST_ROUNDS = 40;
 const UPGRADES = 20;
 
 /** The released manager, and a guest in it. */
-async function inManager(seed: number, options: { cpus?: number; append?: string; qcow2?: boolean } = {}) {
+async function inManager(
+  seed: number,
+  options: { cpus?: number; append?: string; qcow2?: boolean; transient?: boolean } = {},
+) {
   const folder = join(temporaryFolder(), 'disks');
   mkdirSync(folder, { recursive: true });
   const survival = new Survival(seed);
@@ -38,8 +41,11 @@ async function successor(): Promise<number> {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
-  test('at work on a qcow2 image does not notice it', { timeout: 120_000 }, async () => {
-    const { guest } = await inManager(5, { qcow2: true });
+  test.each([
+    ['a qcow2 image', { qcow2: true }],
+    ['a transient disk', { transient: true }],
+  ])('at work on %s does not notice it', { timeout: 120_000 }, async (_, disk) => {
+    const { guest } = await inManager(5, disk);
     guest.work();
     for (let upgrade = 0; upgrade < 5; upgrade++) {
       await guest.soon();

@@ -47,7 +47,7 @@ export class UpgradedGuest {
     engine: RemoteEngine,
     folder: string,
     random: Random,
-    { cpus = 1, qcow2 = false } = {},
+    { cpus = 1, qcow2 = false, transient = false } = {},
   ): Promise<UpgradedGuest> {
     const disk = join(folder, 'disk.img');
     writeFileSync(disk, '');
@@ -55,7 +55,10 @@ export class UpgradedGuest {
     writeFileSync(fd, Buffer.alloc(DISK_BYTES));
     closeSync(fd);
     if (qcow2) execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, String(DISK_BYTES)]);
-    const devices = [{ type: 'virtio-blk' as const, path: disk }, { type: 'virtio-rng' as const }];
+    const devices = [
+      { type: 'virtio-blk' as const, path: disk, ...(transient && { transient }) },
+      { type: 'virtio-rng' as const },
+    ];
     await engine.start({ ...guest(NAME), cpus, devices });
     const upgraded = new UpgradedGuest(engine, disk, random);
     await upgraded.attach(engine);

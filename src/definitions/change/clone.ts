@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
+import { isOnlyRead } from '../../devices/backends/disk.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { macAddress } from '../../engine/networks/mac-address.ts';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
@@ -117,14 +118,16 @@ function passedDevices({ devices }: Definition): { readonly index: number; reado
 
 function diskEntries({ disks, devices }: Definition): DiskEntry[] {
   return [
-    ...disks.flatMap(({ file, cdrom, readonly }, index) =>
-      file === undefined ? [] : [{ path: ['disks', index, 'file'], file, writable: !cdrom && !readonly }],
+    ...disks.flatMap(({ file, cdrom, readonly, transient }, index) =>
+      file === undefined
+        ? []
+        : [{ path: ['disks', index, 'file'], file, writable: !cdrom && !readonly && !transient }],
     ),
     ...devices.flatMap((device, index) => {
       const disk = deviceTable.disk(device);
       return disk === null
         ? []
-        : [{ path: ['devices', index, 'path'], file: disk.path, writable: !disk.readonly }];
+        : [{ path: ['devices', index, 'path'], file: disk.path, writable: !isOnlyRead(disk) }];
     }),
   ];
 }

@@ -40,6 +40,14 @@ const settings = z.strictObject({
     .boolean()
     .default(false)
     .meta({ description: 'The guest cannot write to it.', examples: [true] }),
+  transient: z
+    .boolean()
+    .default(false)
+    .meta({
+      description:
+        'What the guest writes is gone when the VM ends: the file is only read, and VMs that do the same may share it.',
+      examples: [true],
+    }),
   cache: z
     .enum(diskCaches)
     .default('writeback')
@@ -106,6 +114,8 @@ const disk = settings.transform((value, context) => {
     );
   if (value.cdrom && (bus === 'virtio' || bus === 'floppy'))
     return problem('bus', 'a CD-ROM must be on bus sata, ide or scsi', bus);
+  if (value.transient && (value.cdrom || value.readonly))
+    return problem('transient', 'the guest cannot write to it: leave this out', true);
   if (value.serial !== undefined && bus === 'floppy')
     return problem('serial', 'a floppy disk has no serial number', value.serial);
   if (value.queues > 1 && bus !== 'virtio')

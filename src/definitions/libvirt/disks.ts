@@ -41,6 +41,8 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   const place = document.attribute(document.child(element, 'boot'), 'order');
   const readonly = document.child(element, 'readonly');
   document.skip(readonly);
+  const transient = document.child(element, 'transient');
+  document.skipAll(transient);
   const serial = document.text(document.child(element, 'serial'));
   return {
     ...(file !== null && { file }),
@@ -48,6 +50,7 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
     ...addr,
     ...readDriver(document, element),
     ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
+    ...(transient !== null && readonly === null && kind !== 'cdrom' && { transient: true }),
     ...(serial !== null && { serial: serial.slice(0, 20) }),
     ...(place !== null && { bootindex: Number(place) }),
     ...readLimits(document, element),

@@ -35,6 +35,8 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
       // A node without a format is the content of the file.
       format: imageFormat(driver, below.file, draft.host),
       readonly: readonly ?? below.readonly,
+      // What -snapshot makes of all drives, it does not make of these.
+      transient: false,
       cache: cache === 'writeback' ? below.cache : cache,
       ...errors,
       ...discard,

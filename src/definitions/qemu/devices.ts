@@ -413,6 +413,7 @@ export function rowEntry(
         [option]: disk.file,
         ...(disk.format !== undefined && { format: disk.format }),
         readonly: disk.readonly === true || row.definition?.cdrom === true,
+        ...(draft.isTransient(disk) && { transient: true }),
         cache: disk.cache,
         ...(disk.discard !== undefined && { discard: disk.discard }),
         ...(disk.rerror !== undefined && { rerror: disk.rerror }),

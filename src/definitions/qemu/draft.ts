@@ -88,6 +88,8 @@ export class Draft {
   isQ35 = false;
   /** What watchdogs do; null: what is their default. */
   watchdogAction: string | null = null;
+  /** -snapshot: what is written to a drive is gone at the end, unless the drive says otherwise. */
+  allTransient = false;
   /** -nodefaults: no serial port unless requested. */
   noDefaults = false;
   /** Where -machine, -numa and -mem-path put guest RAM. */
@@ -116,6 +118,12 @@ export class Draft {
 
   addDisk(place: Place, entry: DiskInput, index?: number): void {
     this.#disks.push({ ...place, entry, index });
+  }
+
+  /** Whether what is written to a disk is gone at the end. */
+  isTransient({ file, cdrom, readonly, transient }: DiskInput): boolean {
+    const isWritten = file !== undefined && !cdrom && !readonly;
+    return isWritten && (transient ?? this.allTransient);
   }
 
   /** Whether a drive has been given this place on its bus. */
@@ -234,6 +242,11 @@ export class Draft {
     return this.isQ35 && disk.entry.bus === 'ide' ? { ...disk, entry: { ...disk.entry, bus: 'sata' } } : disk;
   }
 
+  #finishedDisk(disk: IndexedDisk): IndexedDisk {
+    const placed = this.#onItsBus(disk);
+    return { ...placed, entry: { ...placed.entry, transient: this.isTransient(placed.entry) } };
+  }
+
   /** The cards, in order; the first of each hub has the networks that are connected to it. */
   #connectedNics(): From<NicInput>[] {
     const left = new Set(this.#hubMembers);
@@ -263,7 +276,7 @@ export class Draft {
   /** @param given the options that the keys come from. @throws QemuError */
   finish(name: string, given: Readonly<Record<string, string>>): Definition {
     const lists = {
-      disks: byIndex(inOrder(this.#disks.map(disk => this.#onItsBus(disk)))),
+      disks: byIndex(inOrder(this.#disks.map(disk => this.#finishedDisk(disk)))),
       nics: this.#connectedNics(),
       passthrough: inOrder(this.#passthrough),
       devices: inOrder(this.#devices).map(device => ({

@@ -77,10 +77,7 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   const index = driveIndex(settings, bus);
   const format = settings.take('format') ?? settings.take('driver');
   const readonly = settings.takeSwitch('readonly') ?? settings.takeSwitch('read-only') ?? false;
-  if (settings.takeSwitch('snapshot'))
-    throw new OptionError(
-      'snapshot=on is not supported: use an overlay (qemu-img create -b) or a copy of the disk',
-    );
+  const transient = settings.takeSwitch('snapshot');
   const cache = parseCache(settings);
   const errors = takeErrorPolicy(settings);
   const discard = takeDiscard(settings);
@@ -103,6 +100,7 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
       cdrom,
       format: imageFormat(format, file, host),
       readonly,
+      ...(transient !== undefined && { transient: transient && !readonly && !cdrom }),
       cache,
       ...errors,
       ...discard,

@@ -103,10 +103,17 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   drive: {
     value:
-      'file=FILE,if=virtio|scsi|ide|floppy|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
+      'file=FILE,if=virtio|scsi|ide|floppy|none|pflash[,format=,media=,readonly=,snapshot=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
     becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, as with -pflash',
     repeats: true,
     read: readDrive,
+  },
+  snapshot: {
+    becomes: 'transient: true of every disk that the guest could write to, but for those of -blockdev',
+    repeats: true,
+    read: draft => {
+      draft.allTransient = true;
+    },
   },
   blockdev: {
     value: 'file|raw|qcow2|...,node-name=NODE[,filename=,file=,read-only=]',

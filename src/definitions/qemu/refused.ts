@@ -15,7 +15,6 @@ const NO_SNAPSHOT = 'snapshots are not supported yet: leave it out';
 
 /** The options that are refused. */
 export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
-  snapshot: alone('it is not supported: use an overlay (qemu-img create -b) or a copy of the disk'),
   'no-kvm': alone('vring only runs on KVM: leave it out'),
   'no-acpi': alone('guests always have ACPI: leave it out'),
   sd: withValue('SD cards are not supported: use -drive file=...,if=virtio'),

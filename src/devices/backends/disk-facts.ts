@@ -4,7 +4,7 @@ import type { DiskOptions } from './disk.ts';
 
 /** What screens show of a disk, or of what is in a drive; null: the drive is empty. */
 export function diskFacts(
-  medium: Pick<DiskOptions, 'path' | 'cache' | 'readonly'> | null,
+  medium: Pick<DiskOptions, 'path' | 'cache' | 'readonly' | 'transient'> | null,
   disk: Pick<BlockBackend, 'size' | 'format' | 'backing' | 'canDiscard'> | null,
 ): DeviceFact[] {
   if (medium === null || disk === null) return [{ label: 'path', value: medium?.path ?? 'empty' }];
@@ -15,6 +15,7 @@ export function diskFacts(
     ...disk.backing.map(value => ({ label: 'backing file', value })),
     { label: 'cache', value: medium.cache },
     { label: 'read-only', value: medium.readonly },
+    ...(medium.transient ? [{ label: 'transient', value: true }] : []),
     { label: 'discard', value: !medium.readonly && disk.canDiscard },
   ];
 }

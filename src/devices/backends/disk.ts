@@ -88,8 +88,15 @@ export type DiskOptions = {
   readonly cache: DiskCache;
   /** What the guest discards is kept. */
   readonly keepsDiscarded?: boolean | undefined;
+  /** What the guest writes goes to a temporary file, and is gone when its VM ends; the file itself is only read. */
+  readonly transient?: boolean | undefined;
   readonly policy?: DiskErrorPolicy | undefined;
 };
+
+/** Whether nothing that a guest does changes the disk's file. */
+export function isOnlyRead({ readonly, transient }: Pick<DiskOptions, 'readonly' | 'transient'>): boolean {
+  return readonly || transient === true;
+}
 
 /** What a disk's guest gets of it at most, all its requests together. What is absent is not limited. */
 export type DiskLimits = {
@@ -205,5 +212,28 @@ export function diskFields(z: Zod) {
         'when the host fails to write: the same; enospc pauses the VM when no space is left, and reports other errors; enospc if absent',
       ),
     limits: diskLimits(z).optional().describe('the most that the guest gets of it, all queues together'),
+    transient: z
+      .boolean()
+      .optional()
+      .describe(
+        'what the guest writes is gone when the VM ends: the file is only read, and may be shared by VMs that do the same',
+      ),
+  };
+}
+
+/** What `diskFields` have, but for limits, which may change. */
+type DiskFieldOptions = Omit<DiskOptions, 'keepsDiscarded' | 'policy'> &
+  Partial<{ [Key in keyof DiskErrorPolicy]: DiskErrorPolicy[Key] | undefined }> & {
+    readonly discard?: 'unmap' | 'ignore' | undefined;
+  };
+
+/** How a device of these options opens its disk. */
+export function diskOptionsOf(options: DiskFieldOptions): DiskOptions {
+  const { path, format, readonly, cache, discard, transient } = options;
+  return {
+    ...{ path, format, readonly, cache },
+    keepsDiscarded: discard === 'ignore',
+    policy: errorPolicyOf(options),
+    ...(transient && { transient }),
   };
 }

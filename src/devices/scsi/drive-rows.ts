@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { type DiskOptions, diskFields, errorPolicyOf, limitsText } from '../backends/disk.ts';
+import { type DiskOptions, diskFields, diskOptionsOf, limitsText } from '../backends/disk.ts';
 import { diskFacts } from '../backends/disk-facts.ts';
 import {
   cdFields,
@@ -144,11 +144,11 @@ export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
   },
   config: diskOptions,
   create(services, options, name) {
-    const { path, format, readonly, cache, limits = {} } = options;
+    const { limits = {} } = options;
     const drive = new ScsiDrive({
       ...hostOf(services, name),
       identity: disk => diskIdentity(options, name, disk),
-      medium: { path, format, readonly, cache, ...mediumOf(options) },
+      medium: diskOptionsOf(options),
       limits,
     });
     return builtDrive(drive, 'disk', options.bootindex);
@@ -169,7 +169,7 @@ export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
   qemu: { devices: ['scsi-cd'], properties: PROPERTIES },
   config: cdOptions,
   create(services, options, name) {
-    const { path, format, cache, limits = {} } = options;
+    const { path, limits = {} } = options;
     const drive = new ScsiDrive({
       ...hostOf(services, name),
       identity: () => ({
@@ -184,16 +184,12 @@ export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
         dpofua: false,
         writeCache: false,
       }),
-      medium: path === undefined ? null : { path, format, readonly: true, cache, ...mediumOf(options) },
+      medium: path === undefined ? null : diskOptionsOf({ ...options, path }),
       limits,
     });
     return builtDrive(drive, 'cdrom', options.bootindex);
   },
 };
-
-function mediumOf(options: Pick<DiskRowOptions, 'discard' | 'rerror' | 'werror'>) {
-  return { keepsDiscarded: options.discard === 'ignore', policy: errorPolicyOf(options) };
-}
 
 function hostOf(services: MachineServices, name: string) {
   return {

@@ -3,6 +3,7 @@ import {
   type DiskLimits,
   defaultErrorPolicy,
   diskFields,
+  diskOptionsOf,
   errorPolicyOf,
   isHeld,
   limitsOf,
@@ -232,17 +233,10 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   config: options,
   queues: ({ queues }) => queues,
   create(services, options, name) {
-    const { path, format, readonly, cache, discard, serial: given = '', queues } = options;
-    const policy = errorPolicyOf(options);
+    const { serial: given = '', queues } = options;
+    const medium = diskOptionsOf(options);
     const serial = given || name;
-    const backend = services.backends.open('disk', {
-      path,
-      format,
-      readonly,
-      cache,
-      keepsDiscarded: discard === 'ignore',
-      policy,
-    });
+    const backend = services.backends.open('disk', medium);
     const reportDiskErrors = (text: string | null) => services.reportDiskErrors(name, text);
     const transportFeatures = withTransportFeatures(options);
     const { limits = {} } = options;
@@ -256,7 +250,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
       limits,
       clock,
       reportDiskErrors,
-      policy,
+      policy: errorPolicyOf(options),
       paused,
     };
     const blk = new VirtioBlk(settings, backend);
@@ -274,7 +268,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
       },
       get facts() {
         return [
-          ...diskFacts({ path, cache, readonly }, backend),
+          ...diskFacts(medium, backend),
           { label: 'serial', value: serial },
           { label: 'queues', value: queues },
           { label: 'limits', value: limitsText(blk.limits) },

@@ -179,6 +179,7 @@ const diskLabel = {
   readonly: z.boolean(),
   isBlockDevice: z.boolean(),
   size: z.int().min(0),
+  transient: z.boolean().exactOptional(),
 };
 const disks = z.array(z.object(diskLabel)).max(MAX_DEVICES);
 

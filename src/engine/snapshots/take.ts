@@ -27,6 +27,7 @@ export async function takeSnapshot(vm: Vm, store: SnapshotStore, options: TakeOp
   const saves = name === null;
   const paused = vm.info.state === 'paused';
   const there = parseDisks(await vm.command('disks', {}));
+  refuseTransient(there);
   const copied = disks ? writableDisks(there) : [];
   signal.throwIfAborted();
   const { config } = vm;
@@ -65,6 +66,15 @@ async function finish(
   if (vm.task !== null) vm.task = { ...vm.task, phase: 'syncing', waitingFor: [] };
   const sizes = copied.map(index => written.disks[index]?.size ?? 0);
   return await files.finish(written.stateBytes, written.written, written.cloned, sizes);
+}
+
+/** @throws when what a guest has written is in a file that nobody could open later */
+function refuseTransient(disks: readonly DiskLabel[]): void {
+  const disk = disks.find(({ transient }) => transient);
+  if (disk !== undefined)
+    throw new Error(
+      `its disk ${disk.path} is transient: what its guest has written to it ends with the VM, and so would be missing afterwards`,
+    );
 }
 
 /** By index. @throws when one of them is no file that could be copied */

@@ -34,7 +34,10 @@ type DiskParts = {
 const ACTIONS: Readonly<Record<DiskErrorAction, number>> = ERROR_ACTION;
 
 /** What a guest's disk is made of, apart from its file. */
-export type ImageDiskOptions = Pick<DiskOptions, 'readonly' | 'cache' | 'keepsDiscarded' | 'policy'>;
+export type ImageDiskOptions = Pick<
+  DiskOptions,
+  'readonly' | 'cache' | 'keepsDiscarded' | 'policy' | 'transient'
+>;
 
 /** An image file or a block device. Its queues are served by native threads with io_uring. */
 export class ImageDisk implements BlockBackend {
@@ -137,12 +140,12 @@ export function openImageDisk(disk: OpenDisk, options: ImageDiskOptions, parts: 
 function openImage(
   disk: OpenDisk,
   canDiscard: boolean,
-  { readonly, cache }: ImageDiskOptions,
+  { readonly, cache, transient = false }: ImageDiskOptions,
   native: NativeVm,
 ): number {
   const { fd, imageFormat, backing, size } = disk;
   const isDurable = cache === 'writethrough' || cache === 'directsync';
-  const durability = isDurable ? 'always' : cache === 'unsafe' ? 'never' : 'asked';
+  const durability = transient || cache === 'unsafe' ? 'never' : isDurable ? 'always' : 'asked';
   const options: ImageOptions = { readonly, canDiscard, durability };
   if (imageFormat === 'raw') return native.openImage(fd, size, options);
   try {

@@ -8,6 +8,7 @@ import { lockDisk } from './disk-lock.ts';
 import { deviceNumbers, type FileIdentity, fileIdentity } from './file-identity.ts';
 import { type BackingFile, openChain } from './image-chain.ts';
 import { probeFormat, toRaw } from './image-format.ts';
+import { openOverlay } from './transient-overlay.ts';
 
 /** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */
 const O_EXCL = 0o200;
@@ -42,6 +43,43 @@ export type OpenDisk = {
  * writers (for `readonly`, shares it with other readers). The files that back it are opened and locked to be read. @throws DiskError
  */
 export function openDisk(options: DiskOptions): OpenDisk {
+  return options.transient ? openTransient(options) : openImage(options);
+}
+
+/** An overlay of its own over the disk, which is only read. @throws DiskError */
+function openTransient(options: DiskOptions): OpenDisk {
+  const base = openImage({ ...options, readonly: true });
+  try {
+    const { path } = options;
+    const written = openOverlay(path, base.size, base.imageFormat);
+    const fd = isUncached(options.cache) ? reopenUncached(written) : written;
+    const stats = fstatSync(fd, { bigint: true });
+    return {
+      fd,
+      imageFormat: 'qcow2',
+      backing: [{ fd: base.fd, path, format: base.imageFormat }, ...base.backing],
+      size: base.size,
+      isBlockDevice: false,
+      blockSize: Number(stats.blksize),
+      canDiscard: true,
+      file: fileIdentity(stats),
+    };
+  } catch (error) {
+    for (const fd of fdsOf(base)) libc.close(fd);
+    throw error;
+  }
+}
+
+/** The same file, bypassing the page cache if possible. */
+function reopenUncached(fd: number): number {
+  try {
+    return openUncached(`/proc/self/fd/${fd}`, libc.O_RDWR);
+  } finally {
+    libc.close(fd);
+  }
+}
+
+function openImage(options: DiskOptions): OpenDisk {
   const { path, readonly, format } = options;
   const { fd, isBlockDevice } = openChecked(options);
   try {

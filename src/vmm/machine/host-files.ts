@@ -84,9 +84,9 @@ export class HostFiles {
   openDisk(options: DiskOptions): { readonly disk: OpenDisk; readonly owner: ResourceOwner } {
     const disk =
       this.#takePlugged(options) ?? (this.#given === null ? openDisk(options) : this.#takeGiven(options));
-    const { path, format, readonly, cache } = options;
+    const { path, format, readonly, cache, transient } = options;
     // The same object: its size may change.
-    this.#disks.push(Object.assign(disk, { path, format, readonly, cache }));
+    this.#disks.push(Object.assign(disk, { path, format, readonly, cache, transient }));
     const owner = this.#owner;
     return {
       disk,
@@ -223,5 +223,6 @@ export class HostFiles {
 }
 
 function isSameDisk(a: DiskOptions, b: DiskOptions): boolean {
-  return a.path === b.path && a.format === b.format && a.readonly === b.readonly && a.cache === b.cache;
+  const isSame = a.path === b.path && a.format === b.format && a.readonly === b.readonly;
+  return isSame && a.cache === b.cache && (a.transient ?? false) === (b.transient ?? false);
 }

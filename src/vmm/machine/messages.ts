@@ -195,6 +195,8 @@ export type DiskLabel = {
   readonly readonly: boolean;
   readonly isBlockDevice: boolean;
   readonly size: number;
+  /** What its guest has written is in no file that has a name. */
+  readonly transient?: boolean;
 };
 
 export type SnapshotArguments = {

@@ -8,7 +8,7 @@ import { FILES } from '../snapshot/files.ts';
 import { describeFailure, Job, type JobPart } from '../snapshot/job.ts';
 import type { HeldDisk } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
-import type { SnapshotArguments, SnapshotProgress, WrittenSnapshot } from './messages.ts';
+import type { DiskLabel, SnapshotArguments, SnapshotProgress, WrittenSnapshot } from './messages.ts';
 import type { MachinePlaces } from './topology.ts';
 
 /** How often its progress is reported. */
@@ -240,9 +240,10 @@ export class SnapshotWriter {
 }
 
 /** What a manager has to know of a disk. */
-export function labelOf({ path, readonly, isBlockDevice, fd, size }: HeldDisk) {
+export function labelOf({ path, readonly, transient, isBlockDevice, fd, size }: HeldDisk): DiskLabel {
   // A file may have been resized since it was opened.
-  return { path, readonly, isBlockDevice, size: isBlockDevice ? size : identityOf(fd).size };
+  const bytes = isBlockDevice ? size : identityOf(fd).size;
+  return { path, readonly, isBlockDevice, size: bytes, ...(transient && { transient }) };
 }
 
 function identityOf(fd: number): FileIdentity {

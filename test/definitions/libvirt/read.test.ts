@@ -106,6 +106,10 @@ describe('elements', () => {
       "<devices><rng model='virtio'><rate bytes='1024'/><backend model='builtin'/></rng></devices>",
       { ...base, rng: { 'max-bytes': 1024, period: 1000 }, leftOut: [] },
     ],
+    [
+      "<devices><disk type='file' device='disk'><source file='/a.img'/><target dev='vda' bus='virtio'/><transient shareBacking='yes'/></disk></devices>",
+      { ...base, disks: [{ file: '/a.img', transient: true }], leftOut: [] },
+    ],
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
     [

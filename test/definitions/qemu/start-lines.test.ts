@@ -14,7 +14,7 @@ const host = {
 const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: string[] }>> = {
   'kernel developer': { missing: [] },
   virtme: { missing: [] },
-  syzkaller: { refused: ['-snapshot'] },
+  syzkaller: { missing: [] },
   'syzbot reproducer': { missing: [] },
   'kvm-unit-tests': { missing: [] },
   'buildroot start-qemu.sh': { missing: [] },
@@ -46,7 +46,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
       '-device nvme,serial=deadbeef,drive=nvm',
     ],
   },
-  'Fedora CoreOS': { refused: ['-snapshot', '-fw_cfg name=opt/com.coreos/config,file=config.ign'] },
+  'Fedora CoreOS': { refused: ['-fw_cfg name=opt/com.coreos/config,file=config.ign'] },
   'own kernel with modules': { missing: [] },
 };
 

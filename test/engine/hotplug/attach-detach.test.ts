@@ -58,6 +58,17 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect((await engine.attach(guest.id, disk('second.img'), FOR_NOW)).name).toBe('blk1');
   });
 
+  // The process of the machine is confined: it gets the disk as its manager has opened it.
+  test.each([
+    { cache: 'none' },
+    { cache: 'directsync' },
+    { cache: 'unsafe', readonly: true },
+    { transient: true },
+  ])('have their disks opened by the manager, with %j', async options => {
+    await engine.attach(guest.id, { ...disk('second.img'), ...options }, FOR_NOW);
+    expect(label('blk1')?.facts).toContainEqual({ label: 'cache', value: options.cache ?? 'writeback' });
+  });
+
   test('of which a VM has at most one come once', async () => {
     const attach = () => engine.attach(guest.id, { type: 'virtio-balloon' }, FOR_NOW);
     expect((await attach()).name).toBe('balloon0');

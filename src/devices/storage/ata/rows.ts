@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { type DiskOptions, diskFields, errorPolicyOf } from '../../backends/disk.ts';
+import { type DiskOptions, diskFields, diskOptionsOf } from '../../backends/disk.ts';
 import {
   cdFields,
   identityText,
@@ -112,12 +112,7 @@ function diskRow(ata: AtaBus) {
     config: options,
     queues: () => 1,
     create(services, options, name) {
-      const { path, format, readonly, cache } = options;
-      const drive = openDrive(services, name, type, options, {
-        ...{ path, format, readonly, cache },
-        keepsDiscarded: options.discard === 'ignore',
-        policy: errorPolicyOf(options),
-      });
+      const drive = openDrive(services, name, type, options, diskOptionsOf(options));
       const disk = new AtaDisk({
         drive,
         identity: identityOf(options, name, 'VRING HARDDISK'),
@@ -154,9 +149,8 @@ function cdRow(ata: AtaBus) {
     config: options,
     queues: () => 1,
     create(services, options, name) {
-      const { path, format, cache } = options;
-      const policy = errorPolicyOf(options);
-      const medium = path === undefined ? null : { path, format, readonly: true, cache, policy };
+      const { path } = options;
+      const medium = path === undefined ? null : diskOptionsOf({ ...options, path });
       const drive = openDrive(services, name, type, options, medium, CD_BLOCK);
       const cd = new AtapiDrive(drive, identityOf(options, name, 'VRING CD-ROM'));
       return {

@@ -1,7 +1,7 @@
 import { isaDevice } from '../../acpi/acpi-parts.ts';
 import { concat } from '../../acpi/aml.ts';
 import { isaDmaChannel, isaInterrupt, ports } from '../../acpi/resources.ts';
-import { diskFields, errorPolicyOf } from '../../backends/disk.ts';
+import { diskFields, diskOptionsOf } from '../../backends/disk.ts';
 import { type BootPath, bootFields } from '../../boot-device.ts';
 import {
   type BuiltDevice,
@@ -157,17 +157,11 @@ export const floppyDrive: ConfigurableType<ReturnType<typeof driveOptions>> = {
   },
   config: driveOptions,
   create(services, options, name) {
-    const { path, format, readonly, cache, discard, limits = {}, bootindex } = options;
+    const { path, limits = {}, bootindex } = options;
     const type = options['drive-type'];
     const drive = new FloppyDrive({
       ...{ name, services, limits, kind: type === 'auto' ? null : type },
-      medium:
-        path === undefined
-          ? null
-          : {
-              ...{ path, format, readonly, cache },
-              ...{ keepsDiscarded: discard === 'ignore', policy: errorPolicyOf(options) },
-            },
+      medium: path === undefined ? null : diskOptionsOf({ ...options, path }),
     });
     return {
       device: drive,

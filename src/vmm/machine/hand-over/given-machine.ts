@@ -60,8 +60,8 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
       if (first!.fd === null) copy = parts.copyRam();
       const ram = copy?.fd ?? first!.fd!;
       const disks = files.disks.map(
-        ({ path, format, readonly, cache, ...disk }): OfferedDisk => ({
-          options: { path, format, readonly, cache },
+        ({ path, format, readonly, cache, transient, ...disk }): OfferedDisk => ({
+          options: { path, format, readonly, cache, ...(transient && { transient }) },
           facts: diskFacts(disk),
         }),
       );

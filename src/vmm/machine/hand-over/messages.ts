@@ -66,6 +66,7 @@ const disk: z.ZodMiniType<OfferedDisk> = z.object({
     format: z.optional(imageFormat),
     readonly: z.boolean(),
     cache: z.enum(diskCaches),
+    transient: z.optional(z.boolean()),
   }),
   facts: z.object({
     size: count,

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { SnapshotStore } from '../../src/engine/snapshots/store.ts';
+import { GuestVm, resultOf } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { withOwnFolders } from '../support/manager-process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+withOwnFolders();
+
+const MiB = 2 ** 20;
+
+let engine: LocalEngine;
+let image: string;
+
+const digest = () => createHash('sha256').update(readFileSync(image)).digest('hex');
+
+beforeEach(() => {
+  const folder = temporaryFolder();
+  image = join(folder, 'disk.img');
+  writeFileSync(image, Buffer.alloc(8 * MiB, 'content '));
+  const store = new SnapshotStore(join(folder, 'snapshots'));
+  const snapshots = { store, disks: join(folder, 'disks') };
+  engine = new LocalEngine({ machines: new ProcessMachines(), snapshots });
+});
+afterEach(() => engine.close());
+
+const start = (name: string, transient: boolean) =>
+  GuestVm.start(engine, { name, devices: [{ type: 'virtio-blk', path: image, transient }] });
+
+async function verifies(guest: GuestVm): Promise<void> {
+  expect(resultOf(await guest.command('blk verify 200'), 'blk-verify')).toMatchObject({ errors: 0, bad: 0 });
+}
+
+describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
+  test('is written by several guests at once, and its file is as it was', async () => {
+    const before = digest();
+    const guests = [await start('one', true), await start('two', true)];
+    await Promise.all(guests.map(verifies));
+    const { facts } = guests[0]!.info.topology!.devices.find(({ name }) => name === 'blk0')!;
+    expect(facts).toContainEqual({ label: 'transient', value: true });
+    // The guest's reset keeps what it has written.
+    await engine.reset('one');
+    for (const { id } of guests) await engine.kill(id);
+    expect(digest()).toBe(before);
+    const plain = await start('three', false);
+    await verifies(plain);
+    await engine.kill(plain.id);
+    expect(digest()).not.toBe(before);
+  });
+
+  test('is in no snapshot, and has the size of its file', async () => {
+    const guest = await start('one', true);
+    await verifies(guest);
+    await expect(engine.snapshot(guest.id, { name: 'now', disks: true })).rejects.toThrow(
+      `its disk ${image} is transient: what its guest has written to it ends with the VM, and so would be missing afterwards`,
+    );
+    await expect(engine.resizeDisk(guest.id, 'blk0', { bytes: 16 * MiB, shrink: false })).rejects.toThrow(
+      `disk ${image} is transient: resize it while one is shut off`,
+    );
+    await verifies(guest);
+  });
+});
