@@ -1,6 +1,6 @@
 import type { DiskPort, DiskPortError } from '../../backends/disk-port.ts';
 import type { DeviceState } from '../../device.ts';
-import { booleanOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
+import { stateOf } from '../../state.ts';
 import type { Drive } from '../drive.ts';
 import type {
   AtaDrive,
@@ -8,22 +8,23 @@ import type {
   CommandRegisters,
   DataDirection,
   DataPhase,
-  ResultRegisters,
   Signature,
 } from './ata-drive.ts';
+import { type Command, errorOf, fail, resultOf, succeed } from './command-result.ts';
 import {
-  type AtaIdentity,
-  type AtaInterface,
-  DEFAULT_GEOMETRY,
-  type DmaMode,
-  type Geometry,
-  identifyDisk,
-  MAX_MULTIPLE,
-  MAX_TRIM_BLOCKS,
-} from './identify.ts';
-import { COMMAND, DEVICE, ERROR, FEATURE, READY, SECTOR, STATUS } from './registers.ts';
-import { SMART, SMART_KEY, smartData, smartLog, smartThresholds, withChecksum } from './smart.ts';
-import { dmaModeOf, loadDmaMode } from './transfer-mode.ts';
+  afterSoftReset,
+  type DiskSettings,
+  isBlockCount,
+  loadSettings,
+  POWER_ON,
+  saveSettings,
+  setFeature,
+} from './disk-settings.ts';
+import { type AtaIdentity, type AtaInterface, identifyDisk, MAX_TRIM_BLOCKS } from './identify.ts';
+import { loadQueuedError, type QueuedError, queuedErrorLog, saveQueuedError } from './queued-error.ts';
+import { COMMAND, DEVICE, ERROR, FEATURE, READY, SECTOR } from './registers.ts';
+import { SMART, SMART_KEY, smartData, smartLog, smartThresholds } from './smart.ts';
+import { addressingOf, TRANSFERS, type Transfer, trimRanges } from './transfers.ts';
 
 export type AtaDiskOptions = {
   readonly drive: Drive;
@@ -32,37 +33,6 @@ export type AtaDiskOptions = {
   readonly physicalBlock: number;
   readonly rotationRate: number;
 };
-
-/** What a host sets, and a software reset may take back. */
-type Settings = {
-  multiple: number;
-  geometry: Geometry;
-  dma: DmaMode;
-  writeCache: boolean;
-  lookAhead: boolean;
-  smart: boolean;
-  /** SET FEATURES 66h: a software reset keeps the others. */
-  keepsSettings: boolean;
-};
-
-const POWER_ON: Settings = {
-  multiple: MAX_MULTIPLE,
-  geometry: DEFAULT_GEOMETRY,
-  dma: { kind: 'none', mode: 0 },
-  writeCache: true,
-  lookAhead: true,
-  smart: true,
-  keepsSettings: false,
-};
-
-/** A queued command that has failed, for the log that tells of it (ACS-3 §9.14). */
-type QueuedError = { readonly tag: number; readonly result: ResultRegisters };
-
-/** What a command is about to do with its host. */
-type Command = { readonly registers: CommandRegisters; readonly host: CommandHost };
-
-/** How a command addresses sectors. */
-type Addressing = { readonly lba: number; readonly count: number };
 
 /** An ATA disk (ACS-3), apart from how its registers and its data travel. */
 export class AtaDisk implements AtaDrive {
@@ -73,7 +43,7 @@ export class AtaDisk implements AtaDrive {
   onNotify: (() => void) | null = null;
   readonly #drive: Drive;
   readonly #options: AtaDiskOptions;
-  #settings: Settings = { ...POWER_ON };
+  #settings: DiskSettings = { ...POWER_ON };
   #queuedError: QueuedError | null = null;
   /** Commands of earlier generations were dropped. */
   #generation = 0;
@@ -119,9 +89,7 @@ export class AtaDisk implements AtaDrive {
 
   softReset(): void {
     this.#queuedError = null;
-    const { keepsSettings, geometry, dma, smart } = this.#settings;
-    // Transfer modes and the geometry survive (ACS-3 §9.16), and the rest only if the host wants that.
-    if (!keepsSettings) this.#settings = { ...POWER_ON, geometry, dma, smart };
+    this.#settings = afterSoftReset(this.#settings);
     this.#applyWriteCache();
   }
 
@@ -142,33 +110,19 @@ export class AtaDisk implements AtaDrive {
   }
 
   save(): DeviceState {
-    const { geometry, dma, ...rest } = this.#settings;
     return {
       drive: this.#drive.save(),
-      settings: { ...rest, heads: geometry.heads, sectors: geometry.sectors, dma: { ...dma } },
-      queuedError: this.#queuedError && { tag: this.#queuedError.tag, ...this.#queuedError.result },
+      settings: saveSettings(this.#settings),
+      queuedError: this.#queuedError && saveQueuedError(this.#queuedError),
     };
   }
 
   load(state: DeviceState): void {
-    const settings = stateOf(state, 'settings');
-    const multiple = numberOf(settings, 'multiple', MAX_MULTIPLE);
-    const geometry = { heads: numberOf(settings, 'heads', 16), sectors: numberOf(settings, 'sectors', 255) };
-    if (!isBlockCount(multiple)) throw new DeviceStateError('multiple', 'power of two');
-    if (geometry.heads === 0 || geometry.sectors === 0) throw new DeviceStateError('heads', 'geometry');
-    const loaded: Settings = {
-      multiple,
-      geometry,
-      dma: loadDmaMode(stateOf(settings, 'dma')),
-      writeCache: booleanOf(settings, 'writeCache'),
-      lookAhead: booleanOf(settings, 'lookAhead'),
-      smart: booleanOf(settings, 'smart'),
-      keepsSettings: booleanOf(settings, 'keepsSettings'),
-    };
+    const settings = loadSettings(stateOf(state, 'settings'));
     const queuedError = state.queuedError === null ? null : loadQueuedError(stateOf(state, 'queuedError'));
     this.#drive.load(stateOf(state, 'drive'));
     this.#generation++;
-    this.#settings = loaded;
+    this.#settings = settings;
     this.#queuedError = queuedError;
     this.#applyWriteCache();
   }
@@ -189,10 +143,10 @@ export class AtaDisk implements AtaDrive {
       case COMMAND.readVerify:
       case COMMAND.readVerifyNoRetry:
       case COMMAND.seek:
-        this.#verify(command, this.#short(registers));
+        this.#verify(command, 'short');
         return;
       case COMMAND.readVerifyExt:
-        this.#verify(command, long(registers));
+        this.#verify(command, 'long');
         return;
       case COMMAND.dataSetManagement:
         this.#dataSetManagement(command, isCurrent);
@@ -249,7 +203,7 @@ export class AtaDisk implements AtaDrive {
   #transfer(command: Command, transfer: Transfer): void {
     const { registers, host } = command;
     const { size, direction, protocol } = transfer;
-    const { lba, count } = size === 'short' ? this.#short(registers) : LONG[size](registers);
+    const { lba, count } = addressingOf(size, registers, this.#settings.geometry);
     const isForced = size === 'queued' && (registers.device & DEVICE.forceUnitAccess) !== 0;
     const isDurable = direction === 'out' && (transfer.durable === true || isForced);
     // 0: READ MULTIPLE and WRITE MULTIPLE have been switched off.
@@ -275,7 +229,8 @@ export class AtaDisk implements AtaDrive {
     });
   }
 
-  #verify(command: Command, { lba, count }: Addressing): void {
+  #verify(command: Command, size: 'short' | 'long'): void {
+    const { lba, count } = addressingOf(size, command.registers, this.#settings.geometry);
     const isSeek = command.registers.command === COMMAND.seek;
     if (this.#has(lba, isSeek ? 1 : count)) succeed(command);
     else this.#failed(command, 'range', 'in');
@@ -339,52 +294,15 @@ export class AtaDisk implements AtaDrive {
   }
 
   #setFeatures(command: Command): void {
-    const { features, count } = command.registers;
-    const settings = this.#settings;
-    switch (features & 0xff) {
-      case FEATURE.enableWriteCache:
-      case FEATURE.disableWriteCache: {
-        settings.writeCache = (features & 0xff) === FEATURE.enableWriteCache;
-        this.#applyWriteCache();
-        // What is in the cache becomes durable with it.
-        if (settings.writeCache) succeed(command);
-        else this.#flush(command);
-        return;
-      }
-      case FEATURE.enableReadLookAhead:
-        settings.lookAhead = true;
-        succeed(command);
-        return;
-      case FEATURE.disableReadLookAhead:
-        settings.lookAhead = false;
-        succeed(command);
-        return;
-      case FEATURE.keepSettings:
-        settings.keepsSettings = true;
-        succeed(command);
-        return;
-      case FEATURE.revertSettings:
-        settings.keepsSettings = false;
-        succeed(command);
-        return;
-      case FEATURE.enableApm:
-      case FEATURE.disableApm:
-        succeed(command);
-        return;
-      case FEATURE.setTransferMode: {
-        const mode = dmaModeOf(count & 0xff);
-        if (mode === null) {
-          fail(command, ERROR.aborted);
-          return;
-        }
-        settings.dma = mode;
-        succeed(command);
-        return;
-      }
-      default:
-        fail(command, ERROR.aborted);
-        return;
+    const { registers } = command;
+    if (!setFeature(this.#settings, registers)) {
+      fail(command, ERROR.aborted);
+      return;
     }
+    this.#applyWriteCache();
+    // What is in the cache becomes durable with it.
+    if ((registers.features & 0xff) === FEATURE.disableWriteCache) this.#flush(command);
+    else succeed(command);
   }
 
   #setMultiple(command: Command): void {
@@ -428,19 +346,17 @@ export class AtaDisk implements AtaDrive {
   }
 
   #log(address: number): Uint8Array | null {
-    const data = new Uint8Array(SECTOR);
     switch (address) {
-      case 0x00:
-        data[0] = 1;
-        data[2 * 0x10] = 1;
-        return data;
+      case 0x00: {
+        const directory = new Uint8Array(SECTOR);
+        directory[0] = 1;
+        directory[2 * 0x10] = 1;
+        return directory;
+      }
       case 0x10: {
         const failed = this.#queuedError;
         this.#queuedError = null;
-        // No queued command has failed.
-        data[0] = 0x80;
-        if (failed !== null) data.set(errorLog(failed));
-        return withChecksum(data);
+        return queuedErrorLog(failed);
       }
       default:
         return null;
@@ -523,128 +439,7 @@ export class AtaDisk implements AtaDrive {
     return lba >= 0 && lba + count <= this.#sectors;
   }
 
-  /** The sectors of a command with 28 bits of address or a CHS one. */
-  #short({ lba, count, device }: CommandRegisters): Addressing {
-    const sectors = count & 0xff || 256;
-    const low = lba % 2 ** 24;
-    if (device & DEVICE.lba) return { lba: (device & DEVICE.head) * 2 ** 24 + low, count: sectors };
-    const { heads, sectors: perTrack } = this.#settings.geometry;
-    const [cylinder, head, sector] = [low >> 8, device & DEVICE.head, low & 0xff];
-    const isThere = head < heads && sector >= 1 && sector <= perTrack;
-    return { lba: isThere ? (cylinder * heads + head) * perTrack + sector - 1 : -1, count: sectors };
-  }
-
   #applyWriteCache(): void {
     this.#drive.disk?.setWriteThrough(!this.#settings.writeCache);
   }
-}
-
-/** A command that moves sectors. */
-type Transfer = {
-  readonly size: 'short' | 'long' | 'queued';
-  readonly direction: DataDirection;
-  readonly protocol: DataPhase['protocol'];
-  /** PIO in blocks of several sectors. */
-  readonly multiple?: true;
-  readonly durable?: true;
-};
-
-const TRANSFERS: ReadonlyMap<number, Transfer> = new Map<number, Transfer>([
-  [COMMAND.readSectors, { size: 'short', direction: 'in', protocol: 'pio' }],
-  [COMMAND.readSectorsNoRetry, { size: 'short', direction: 'in', protocol: 'pio' }],
-  [COMMAND.readSectorsExt, { size: 'long', direction: 'in', protocol: 'pio' }],
-  [COMMAND.readDmaExt, { size: 'long', direction: 'in', protocol: 'dma' }],
-  [COMMAND.readMultipleExt, { size: 'long', direction: 'in', protocol: 'pio', multiple: true }],
-  [COMMAND.writeSectors, { size: 'short', direction: 'out', protocol: 'pio' }],
-  [COMMAND.writeSectorsNoRetry, { size: 'short', direction: 'out', protocol: 'pio' }],
-  [COMMAND.writeSectorsExt, { size: 'long', direction: 'out', protocol: 'pio' }],
-  [COMMAND.writeDmaExt, { size: 'long', direction: 'out', protocol: 'dma' }],
-  [COMMAND.writeMultipleExt, { size: 'long', direction: 'out', protocol: 'pio', multiple: true }],
-  [COMMAND.writeDmaFuaExt, { size: 'long', direction: 'out', protocol: 'dma', durable: true }],
-  [COMMAND.readFpdma, { size: 'queued', direction: 'in', protocol: 'queued' }],
-  [COMMAND.writeFpdma, { size: 'queued', direction: 'out', protocol: 'queued' }],
-  [COMMAND.readMultiple, { size: 'short', direction: 'in', protocol: 'pio', multiple: true }],
-  [COMMAND.writeMultiple, { size: 'short', direction: 'out', protocol: 'pio', multiple: true }],
-  [COMMAND.readDma, { size: 'short', direction: 'in', protocol: 'dma' }],
-  [COMMAND.readDmaNoRetry, { size: 'short', direction: 'in', protocol: 'dma' }],
-  [COMMAND.writeDma, { size: 'short', direction: 'out', protocol: 'dma' }],
-  [COMMAND.writeDmaNoRetry, { size: 'short', direction: 'out', protocol: 'dma' }],
-  [
-    COMMAND.writeMultipleFuaExt,
-    { size: 'long', direction: 'out', protocol: 'pio', multiple: true, durable: true },
-  ],
-]);
-
-function long({ lba, count }: CommandRegisters): Addressing {
-  return { lba, count: count || 65_536 };
-}
-
-/** A queued command has its count in the features register, and its tag in that of the count. */
-function queued({ lba, features }: CommandRegisters): Addressing {
-  return { lba, count: features || 65_536 };
-}
-
-const LONG = { long, queued } as const;
-
-function succeed({ registers, host }: Command, changes: Partial<ResultRegisters> = {}): void {
-  host.complete({ ...resultOf(registers, READY, 0), count: 0, ...changes });
-}
-
-function fail({ registers, host }: Command, error: number): void {
-  host.complete(resultOf(registers, READY | STATUS.error, error));
-}
-
-function resultOf({ lba, count, device }: CommandRegisters, status: number, error: number): ResultRegisters {
-  return { status, error, count, lba, device };
-}
-
-function errorOf(error: DiskPortError, direction: DataDirection): [status: number, error: number] {
-  switch (error) {
-    case 'host':
-      return direction === 'in'
-        ? [READY | STATUS.error, ERROR.uncorrectable]
-        : [READY | STATUS.error | STATUS.deviceFault, ERROR.aborted];
-    case 'range':
-      return [READY | STATUS.error, ERROR.notFound];
-    case 'readonly':
-    case 'memory':
-      return [READY | STATUS.error, ERROR.aborted];
-  }
-}
-
-function isBlockCount(count: number): boolean {
-  return count <= MAX_MULTIPLE && (count & (count - 1)) === 0;
-}
-
-/** Those that are not empty. */
-function trimRanges(bytes: Uint8Array): Addressing[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const ranges: Addressing[] = [];
-  for (let at = 0; at + 8 <= bytes.length; at += 8) {
-    const lba = view.getUint32(at, true) + view.getUint16(at + 4, true) * 2 ** 32;
-    const count = view.getUint16(at + 6, true);
-    if (count > 0) ranges.push({ lba, count });
-  }
-  return ranges;
-}
-
-/** Log 10h: the tag, and the registers as a frame of them has them. */
-function errorLog({ tag, result }: QueuedError): Uint8Array {
-  const { status, error, lba, device, count } = result;
-  const byte = (index: number) => Math.floor(lba / 2 ** (8 * index)) & 0xff;
-  return Uint8Array.from([
-    ...[tag, 0, status, error, byte(0), byte(1), byte(2), device],
-    ...[byte(3), byte(4), byte(5), 0, count & 0xff, count >> 8],
-  ]);
-}
-
-function loadQueuedError(state: DeviceState): QueuedError {
-  const result = {
-    status: numberOf(state, 'status', 0xff),
-    error: numberOf(state, 'error', 0xff),
-    count: numberOf(state, 'count', 0xffff),
-    lba: numberOf(state, 'lba', 2 ** 48 - 1),
-    device: numberOf(state, 'device', 0xff),
-  };
-  return { tag: numberOf(state, 'tag', 31), result };
 }
