@@ -269,7 +269,7 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
 
-const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi']);
+const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata']);
 
 /** Whether devices of a row may come and go while their machine runs. */
 export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {

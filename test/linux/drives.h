@@ -1,6 +1,6 @@
 /*
  * What Linux guests do with a disk, sda, and a CD drive, through whichever of the kernel's drivers: they use both, mount the CD, open the tray and
- * wait for another medium. They say what they find, step by step.
+ * wait for another medium, and for another disk that comes and goes. They say what they find, step by step.
  */
 #include <errno.h>
 #include <linux/cdrom.h>
@@ -104,4 +104,20 @@ static long use_drives(void)
 	say_file("cd", "/cd/name.txt");
 	must("umount", call(__NR_umount2, (long)"/cd", 0, 0, 0, 0));
 	return disk;
+}
+
+/* Waits for another disk, sdb, and uses it until it is gone. */
+static void use_added_disk(void)
+{
+	long added;
+
+	say_only("no disk");
+	added = await_disk("/dev/sdb", O_RDWR | O_DIRECT);
+	exact("read", call(__NR_pread64, added, (long)buffer, CHUNK, 0, 0));
+	say_checksum("added");
+	while (call(__NR_pread64, added, (long)buffer, CHUNK, 0, 0) == CHUNK)
+		;
+	call(__NR_close, added, 0, 0, 0, 0);
+	while (open_file("/dev/sdb", O_RDONLY) >= 0)
+		wait_a_little();
 }

@@ -1,5 +1,6 @@
 /*
- * First program of a Linux guest with a SATA disk and CD drive: it uses both, and then the disk for as long as it may.
+ * First program of a Linux guest with a SATA disk and CD drive: it uses both, another disk that comes and goes, and then the
+ * first one for as long as it may.
  */
 #include "guest.h"
 #include "drives.h"
@@ -7,5 +8,9 @@
 
 void start(void)
 {
-	go_round(use_drives());
+	long disk = use_drives();
+
+	use_added_disk();
+	say_only("removed");
+	go_round(disk);
 }

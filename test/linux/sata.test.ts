@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { deviceOf } from '../../src/commands/vm/device-option.ts';
 import type { RemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import { run } from '../rig/tools.ts';
 import { withOwnFolders } from '../support/manager-process.ts';
@@ -67,8 +68,12 @@ class Guest {
   }
 }
 
+/** As `vring vm attach --disk FILE,format=raw --bus sata`. */
+const attach = (engine: RemoteEngine, id: string, path: string) =>
+  engine.attach(id, deviceOf({ disk: `${path},format=raw`, bus: 'sata' }), { persist: false });
+
 describe.skipIf(missing !== null)('Linux with a SATA disk and a CD drive', () => {
-  test('uses both by AHCI, and goes on in another process and from a snapshot', async () => {
+  test('uses both by AHCI, and a disk that comes and goes, and goes on in another process and from a snapshot', async () => {
     const folder = temporaryFolder();
     const { kernel, initrd } = await makeLinux(folder, 'sata.c', DEVICES_KERNEL);
     const makeCd = async (name: string) => {
@@ -111,6 +116,15 @@ describe.skipIf(missing !== null)('Linux with a SATA disk and a CD drive', () =>
     await line('ejected');
     await engine.changeMedium(guest.id, 'cd0', { medium, force: false });
     await line('cd second');
+
+    await line('no disk');
+    const added = join(folder, 'added.img');
+    writeFileSync(added, Buffer.alloc(4 * CHUNK, 'another disk '));
+    const attached = await attach(engine, guest.id, added);
+    expect(attached).toMatchObject({ name: 'sata1', bus: 'ahci0', addr: '0', noticed: true });
+    await line(`added ${checksum(Buffer.alloc(CHUNK, 'another disk '))}`);
+    await engine.detach(guest.id, 'sata1', { force: false, persist: false });
+    await line('removed');
 
     const rounds = (output: string) =>
       [...output.matchAll(/guest: round ([0-9a-f]+)\r?\n/g)].map(([, hex]) => Number.parseInt(hex!, 16));

@@ -33,11 +33,11 @@ function registerAttach(vm: Command): void {
     .option('--id <name>', "the device's name in the VM; numbered if absent")
     .option(
       '--bus <bus>',
-      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi for the first SCSI controller',
+      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi or sata for the first such controller',
     )
     .option(
       '--addr <address>',
-      'its slot on the bus, in hexadecimal, or its SCSI target and unit, such as 3:0; the first free one if absent',
+      'its slot on the bus, in hexadecimal, its SCSI target and unit, such as 3:0, or its SATA port; the first free one if absent',
     )
     .option('--persist', 'add it to the definition too')
     .option('--json', 'print JSON')
@@ -63,6 +63,10 @@ function registerAttach(vm: Command): void {
     examples: [
       { command: 'vring vm attach web --disk data.img', does: 'a disk, with the next free name' },
       { command: 'vring vm attach web --disk data.img --bus scsi', does: 'the same on its SCSI controller' },
+      {
+        command: 'vring vm attach web --device sata-cd,path=drivers.iso',
+        does: 'a CD drive on its SATA controller',
+      },
       {
         command: 'vring vm attach web --disk /dev/vg0/data,format=raw --id data --persist',
         does: 'a block device, at every start too',
@@ -100,7 +104,7 @@ function registerDetach(vm: Command): void {
     text: [
       'The guest is asked to release the device, stops using it and lets it go. A guest without a hotplug driver never does, nor does one that is stuck ' +
         'or still starting: the request stays, and is carried out at the latest when the guest reboots. --force takes the device as if pulled out: ' +
-        'what the guest has not written to a disk is lost.',
+        'what the guest has not written to a disk is lost. Disks and CD drives of SCSI and SATA controllers leave at once: unmount them first.',
       'The exit status is 1 if the guest has not released the device in time; it may still do so.',
     ],
     json: [

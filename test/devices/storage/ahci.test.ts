@@ -289,6 +289,103 @@ test('a medium that is taken out in the middle of a command fails it', () => {
   expect(rig.port('tfd')).toBe(0x3451);
 });
 
+describe('a drive that comes or goes while its driver runs', () => {
+  const CONNECT = 1 << 6;
+  const PHY_READY = 1 << 22;
+  const EXCHANGED = 1 << 26;
+  const PHY_CHANGE = 1 << 16;
+
+  const pulledOut = () => {
+    const rig = new AhciRig();
+    rig.start();
+    rig.setPort('is', 0xffff_ffff);
+    rig.controller.bus!.detach!(rig.drive);
+    return rig;
+  };
+
+  test('is found by a link that comes up, with an interrupt', () => {
+    const rig = pulledOut();
+    const status = { ssts: rig.port('ssts'), tfd: rig.port('tfd'), sig: rig.port('sig') };
+    expect(status).toEqual({ ssts: 0, tfd: 0x7f, sig: 0xffff_ffff });
+    expect([rig.port('serr'), rig.port('is') & (PHY_READY | CONNECT)]).toEqual([PHY_CHANGE, PHY_READY]);
+    rig.setPort('serr', 0xffff_ffff);
+    rig.setPort('is', 0xffff_ffff);
+
+    const { bus } = rig.controller;
+    expect(bus!.units!.free()).toEqual({ unit: 0, function: 0 });
+    bus!.attach(rig.drive, { unit: 0, function: 0 });
+    expect(rig.port('serr')).toBe(0);
+    expect(bus!.units!.announce(rig.drive)).toBe(true);
+    expect([rig.port('ssts'), rig.port('sig'), rig.port('serr')]).toEqual([
+      ...[0x133, 0x101, (EXCHANGED | PHY_CHANGE) >>> 0],
+    ]);
+    expect(rig.port('is') & (PHY_READY | CONNECT)).toBe(PHY_READY | CONNECT);
+    expect(rig.read(0x08)).toBe(1);
+    expect(bus!.units!.free()).toEqual({ unit: 1, function: 0 });
+
+    // As a driver does that resets the link then.
+    rig.setPort('cmd', PORT_CMD.fisReceive);
+    rig.setPort('sctl', 1);
+    rig.setPort('sctl', 0);
+    rig.setPort('serr', 0xffff_ffff);
+    rig.setPort('cmd', PORT_CMD.fisReceive | PORT_CMD.start);
+    expect(rig.run({ command: IDENTIFY })).toEqual({ status: 0x50, error: 0 });
+  });
+
+  test('is not told to a driver that has its interrupts off', () => {
+    const rig = pulledOut();
+    rig.setPort('ie', 0);
+    rig.controller.bus!.attach(rig.drive, { unit: 0, function: 0 });
+    expect(rig.controller.bus!.units!.announce(rig.drive)).toBe(false);
+    expect(rig.port('ssts')).toBe(0x133);
+  });
+
+  test('is found later on a port that is off', () => {
+    const rig = pulledOut();
+    rig.setPort('sctl', 4);
+    rig.controller.bus!.attach(rig.drive, { unit: 0, function: 0 });
+    expect(rig.controller.bus!.units!.announce(rig.drive)).toBe(false);
+    expect(rig.port('ssts')).toBe(4);
+    rig.setPort('sctl', 0);
+    expect([rig.port('ssts'), rig.port('sig')]).toEqual([0x133, 0x101]);
+  });
+
+  test('takes its commands along, and lets a reset of the controller end', () => {
+    const rig = new AhciRig();
+    rig.start();
+    rig.fill(0, { command: READ_FPDMA, lba: 8, features: 8, count: 0 });
+    rig.setPort('sact', 1);
+    rig.setPort('ci', 1);
+    expect(rig.disk.port!.pending).toBe(1);
+    rig.disk.port!.hangs = true;
+    rig.write(0x04, 0x8000_0001);
+    expect(rig.read(0x04)).toBe(0x8000_0001);
+    rig.controller.bus!.detach!(rig.drive);
+    expect(rig.read(0x04)).toBe(0x8000_0000);
+    rig.disk.port!.release();
+    rig.disk.port!.hangs = false;
+    rig.settle();
+    expect([rig.port('ssts'), rig.port('sact'), rig.port('is') & 0x8]).toEqual([0, 0, 0]);
+    // Another drive is none of that.
+    rig.controller.bus!.attach(rig.drive, { unit: 0, function: 0 });
+    rig.start();
+    expect(rig.run({ command: IDENTIFY })).toEqual({ status: 0x50, error: 0 });
+  });
+
+  test('lets the list stop that it was busy with', () => {
+    const rig = new AhciRig();
+    rig.start();
+    rig.fill(0, { command: READ_FPDMA, lba: 8, features: 8, count: 0 });
+    rig.setPort('sact', 1);
+    rig.setPort('ci', 1);
+    rig.disk.port!.hangs = true;
+    rig.setPort('cmd', PORT_CMD.fisReceive);
+    expect(rig.port('cmd') & PORT_CMD.listRunning).not.toBe(0);
+    rig.controller.bus!.detach!(rig.drive);
+    expect(rig.port('cmd') & PORT_CMD.listRunning).toBe(0);
+  });
+});
+
 describe('a state with commands in progress', () => {
   test('goes on in another controller', () => {
     const rig = new AhciRig();

@@ -142,6 +142,16 @@ export class CommandList {
     else ended();
   }
 
+  /** The drive is gone: nothing that it was doing ends any more. */
+  removed(): void {
+    this.#generation++;
+    this.#running.clear();
+    this.#isAborting = false;
+    this.#again = 0;
+    this.isHeld = false;
+    this.#stopped();
+  }
+
   /** Has a drive drop whatever it does. */
   abortDrive(drive: AtaDrive, ended: () => void): void {
     this.#running.clear();

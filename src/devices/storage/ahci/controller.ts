@@ -1,6 +1,6 @@
 import type { BootPath } from '../../boot-device.ts';
 import type { AccessSize, Device, DeviceState, IoHandler } from '../../device.ts';
-import type { BuiltDevice, BusAddress, DeviceBus } from '../../device-type.ts';
+import type { BuiltDevice, BusAddress, DeviceBus, UnitHotplug } from '../../device-type.ts';
 import type { MachineServices } from '../../machine-services.ts';
 import { Msi } from '../../pci/msi.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
@@ -86,6 +86,24 @@ export class AhciController implements Device, DeviceBus {
     port.attach(ata);
     this.#places.set(built, unit);
   }
+
+  detach(built: BuiltDevice): void {
+    const unit = this.#places.get(built);
+    if (unit === undefined) return;
+    this.#places.delete(built);
+    this.ports[unit]!.unplug();
+  }
+
+  readonly units: UnitHotplug = {
+    free: () => {
+      const unit = this.ports.findIndex(({ drive }) => drive === null);
+      return unit < 0 ? null : { unit, function: 0 };
+    },
+    announce: built => {
+      const isTold = this.ports[this.#places.get(built)!]!.announce();
+      return isTold && (this.#control & GHC.interrupts) !== 0;
+    },
+  };
 
   addressOf(built: BuiltDevice): BusAddress | null {
     const unit = this.#places.get(built);

@@ -66,11 +66,33 @@ export class AhciPort {
     return this.#drive;
   }
 
-  /** Connects a drive, which is there from power-on. */
+  /** Connects a drive: the link comes up, unless software keeps it off. */
   attach(drive: AtaDrive): void {
     this.#drive = drive;
     drive.interface = 'serial';
-    this.reset();
+    if (this.#detect === SCTL.noAction) this.#connect();
+  }
+
+  /** Tells software of a drive that has come (§7.3). @returns whether it wants to know */
+  announce(): boolean {
+    if (this.#detect !== SCTL.noAction) return false;
+    this.#changed(SERR.exchanged | SERR.phyChange);
+    return (this.enabledInterrupts & (PORT_IRQ.connectChange | PORT_IRQ.phyChange)) !== 0;
+  }
+
+  /** The drive is pulled out. What it was doing ends unheard. */
+  unplug(): void {
+    const drive = this.#drive;
+    if (drive === null) return;
+    this.#drive = null;
+    this.#list.removed();
+    drive.abort(() => {});
+    const isOff = this.#detect === SCTL.offline;
+    this.#disconnect(isOff ? SSTS.offline : SSTS.none);
+    this.#registers.change(PORT.cmd, { clear: PORT_CMD.atapi });
+    // The reset of the controller need not wait for it.
+    if (this.#stopping !== null) this.#stopped();
+    if (!isOff) this.#changed(SERR.phyChange);
   }
 
   /** Whether an interrupt is enabled and pending. */
@@ -238,7 +260,7 @@ export class AhciPort {
 
   /** PxSCTL (§3.3.11): COMRESET, and switching the interface off. */
   #writeControl(value: number): void {
-    const before = this.#registers.get(PORT.sctl) & SCTL.detectMask;
+    const before = this.#detect;
     this.#registers.set(PORT.sctl, value);
     const detect = value & SCTL.detectMask;
     if (detect === before) return;
@@ -257,12 +279,16 @@ export class AhciPort {
     }
     // It answers when it has dropped what it had.
     drive.abort(() => {
-      const isWanted = (this.#registers.get(PORT.sctl) & SCTL.detectMask) === SCTL.noAction;
-      if (!isWanted || this.#drive !== drive) return;
+      if (this.#detect !== SCTL.noAction || this.#drive !== drive) return;
       drive.softReset();
       this.#connect();
       this.#changed(SERR.exchanged | SERR.phyChange);
     });
+  }
+
+  /** PxSCTL.DET. */
+  get #detect(): number {
+    return this.#registers.get(PORT.sctl) & SCTL.detectMask;
   }
 
   #disconnect(status: number): void {

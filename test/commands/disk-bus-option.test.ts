@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { deviceOf } from '../../src/commands/vm/device-option.ts';
 
-test('a disk for a SCSI bus is a SCSI disk', () => {
+test('a disk is of the type that its bus takes', () => {
   expect(deviceOf({ disk: 'a.img' })).toMatchObject({ type: 'virtio-blk' });
   expect(deviceOf({ disk: 'a.img', bus: 'scsi' })).toEqual({ type: 'scsi-hd', path: 'a.img' });
+  expect(deviceOf({ disk: 'a.img', bus: 'sata' })).toEqual({ type: 'sata-hd', path: 'a.img' });
   expect(deviceOf({ disk: 'a.img', bus: 's1', addr: '2:1' }, () => 'scsi')).toEqual({
     ...{ type: 'scsi-hd', path: 'a.img', bus: 's1', addr: '2:1' },
   });
