@@ -71,12 +71,12 @@ const fields = z.strictObject({
     examples: [true],
   }),
   display: z
-    .enum(['vga', 'none'])
+    .enum(['vga', 'virtio', 'virtio-gpu', 'none'])
     .optional()
     .meta({
       description:
-        'The screen (docs/screen.md): `vga` if absent where firmware boots, `none` where a kernel does.',
-      examples: ['vga'],
+        'The screen (docs/screen.md): `vga` if absent where firmware boots, `none` where a kernel does; `virtio` for a virtio GPU with a VGA.',
+      examples: ['vga', 'virtio'],
     }),
   graphics: graphics.optional().meta({
     description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',

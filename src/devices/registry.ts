@@ -23,6 +23,7 @@ import { piix3Ide } from './storage/ide/rows.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBalloon } from './virtio/balloon/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
+import { virtioGpu, virtioVga } from './virtio/gpu/rows.ts';
 import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
 import { virtioScsi } from './virtio/scsi.ts';
@@ -77,4 +78,6 @@ export const deviceTable = new DeviceTable([
   pciToPciBridge,
   pciePciBridge,
   vga,
+  virtioVga,
+  virtioGpu,
 ]);

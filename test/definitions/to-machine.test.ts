@@ -177,6 +177,7 @@ describe('a screen', () => {
     ['rng: false', 1],
     ['display: none', 0],
     ['display: vga', 1],
+    ['display: virtio', 0],
     [kernel, 0],
     [`${kernel}\ndisplay: vga`, 1],
     ['devices: [{type: vga, vgamem: 32}]', 1],

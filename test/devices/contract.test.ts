@@ -10,6 +10,7 @@ import { DeviceStateError } from '../../src/devices/state.ts';
 import { DeviceRig, type Driver, damaged } from '../support/device-contract.ts';
 import type { FakeBlockBackend } from '../support/fake-block-backend.ts';
 import { Random } from '../support/random.ts';
+import { GpuDriver, TYPE } from './virtio/gpu-driver.ts';
 import {
   COMMON,
   EVENT_IDX,
@@ -33,6 +34,8 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'virtio-net': { queues: 2, network: { type: 'tap' } },
   'vfio-pci': { host: '0000:03:00.0' },
   vga: { vgamem: 1 },
+  'virtio-vga': { vgamem: 1, 'max-hostmem': 2 ** 20 },
+  'virtio-gpu': { 'max-hostmem': 2 ** 20 },
 };
 
 /** The size of a disk, of devices that do not take any. */
@@ -64,6 +67,8 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
 const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
   'virtio-net': ['link', 'linkUp', 'limits'],
   'virtio-balloon': ['target'],
+  'virtio-gpu': ['width', 'height'],
+  'virtio-vga': ['width', 'height'],
 };
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
@@ -77,6 +82,8 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-balloon': startVirtio,
   'virtio-serial': startVirtio,
   'virtio-scsi': startVirtio,
+  'virtio-gpu': driveGpu,
+  'virtio-vga': driveGpu,
   'scsi-hd': useDrive,
   'scsi-cd': useDrive,
   'sata-hd': commandDrive,
@@ -204,6 +211,24 @@ function startVirtio({ machine, built }: DeviceRig, random: Random): void {
       driver.queue(index, 16, 0x1000 * (index + 1)).enable(random.pick([index, 0xffff]));
   }
   driver.driverOk();
+}
+
+/** Has pictures made, filled and shown, and commands carried out in which there is garbage. */
+function driveGpu({ machine, built }: DeviceRig, random: Random): void {
+  machine.pci.assign();
+  built.pci!.writeConfig(PCI.command, 2, 7);
+  const gpu = new GpuDriver(machine, new GuestDriver(machine, built.pci!.place.slot), 0n);
+  const id = () => 1 + random.below(3);
+  const number = () => random.pick([0, 1, 16, 64, random.u32()]);
+  const rect = () => [0, 0, random.pick([16, 64]), random.pick([16, 64])] as const;
+  for (let count = 0; count < 8; count++) {
+    gpu.create(id(), 64, random.pick([64, 128]), random.pick([1, 67, number()]));
+    gpu.attach(id(), [0x1_0000, random.below(0x8000)], [number(), random.below(0x1000)]);
+    gpu.transfer(id(), rect(), random.pick([0, 256, number()]));
+    gpu.setScanout(random.below(3), rect());
+    gpu.updateCursor(random.below(4), random.below(64), random.below(64));
+    gpu.send(random.pick(Object.values(TYPE)), Array.from({ length: random.below(12) }, number));
+  }
 }
 
 const SEEDS = [1, 2, 3, 4, 5];

@@ -120,9 +120,11 @@ function readDisplay(document: DomainDocument, devices: XmlElement | null): Pick
   if (first === undefined) return {};
   const model = document.child(first, 'model');
   const type = model?.attributes.type ?? 'vga';
-  if (type === 'none' || libvirtDevice('video', type) !== undefined) document.skipAll(first);
+  const row = libvirtDevice('video', type);
+  if (type === 'none' || row !== undefined) document.skipAll(first);
   else document.leaveOut(first, `it is a standard VGA instead: vring has no ${type} adapter`);
-  return { display: type === 'none' ? 'none' : 'vga' };
+  if (type === 'none') return { display: 'none' };
+  return { display: (row?.definition?.value ?? 'vga') as NonNullable<DefinitionInput['display']> };
 }
 
 /** The first <graphics> of VNC or SPICE. */

@@ -8,6 +8,7 @@ import { network as networkField } from '../fields/networks.ts';
 import { type Nic, nicFeatures } from '../fields/nics.ts';
 import { knownDevices, qemuDevice } from '../known-devices.ts';
 import { type NetEntry, netOptions } from '../net-options.ts';
+import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import { ROOT_BUSES } from './buses.ts';
 import type { Connection } from './connection.ts';
@@ -15,7 +16,7 @@ import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { hostFile } from './host-file.ts';
-import { leftOutDevice, OTHER_ADAPTERS, refusedDevice } from './other-devices.ts';
+import { leftOutDevice, otherAdapter, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
 import { SataControllers, type SataPort } from './sata.ts';
@@ -46,9 +47,10 @@ export function readDevice(
   const port = draft.sata.portOf(driver, settings.peek('bus'));
   const row = port === null ? rows.find(({ qemu }) => qemu?.devices.includes(driver)) : sataRow(rows, driver);
   if (row === undefined && draft.buses.read(driver, settings, place)) return;
-  if (row === undefined && OTHER_ADAPTERS.test(driver)) {
-    draft.fields.display = 'vga';
-    draft.leaveOut(place, 'the guest gets a standard VGA instead');
+  const adapter = row === undefined ? otherAdapter(driver) : undefined;
+  if (adapter !== undefined) {
+    draft.fields.display = adapter.display;
+    draft.leaveOut(place, adapter.reason);
     return;
   }
   const leftOut = row === undefined ? leftOutDevice(driver) : null;
@@ -383,7 +385,7 @@ function readDisplay(draft: Draft, settings: Settings, { place, known, row, id, 
   });
   const { type, name: _, ...options } = rowEntry(draft, settings, row!, id);
   if (addr.addr === undefined && Object.keys(options).length === 0)
-    draft.fields.display = known.value as 'vga';
+    draft.fields.display = known.value as NonNullable<DefinitionInput['display']>;
   else draft.addDevice(place, { type, ...addr, ...options });
 }
 
@@ -431,6 +433,9 @@ function networkEntry({ network, queues = 1 }: Connection): NetEntry {
   return netOptions({ network: networkField.parse(network), queues });
 }
 
+/** Of QEMU's sizes. */
+const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
+
 /** Options are text; those that the row wants as a number or a switch are converted. */
 export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
   const issues = deviceConfig.safeParse(entry).error?.issues ?? [];
@@ -439,8 +444,10 @@ export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
     const value = entry[key];
     if (issue.code !== 'invalid_type' || typeof value !== 'string') continue;
     if (issue.expected === 'boolean' && /^(on|off)$/.test(value)) entry[key] = value === 'on';
-    if (/^(int|number)$/.test(issue.expected) && /^(\d{1,15}|0x[0-9a-f]{1,12})$/i.test(value))
-      entry[key] = Number(value);
+    if (!/^(int|number)$/.test(issue.expected)) continue;
+    if (/^(\d{1,15}|0x[0-9a-f]{1,12})$/i.test(value)) entry[key] = Number(value);
+    const size = /^(\d{1,9})([kmg])$/i.exec(value);
+    if (size !== null) entry[key] = Number(size[1]) * UNITS[size[2]!.toLowerCase() as keyof typeof UNITS];
   }
   return entry as DeviceConfig;
 }

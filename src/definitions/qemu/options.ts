@@ -253,8 +253,8 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     read: readKeyboard,
   },
   vga: {
-    value: 'std|none',
-    becomes: 'display; every adapter is the standard VGA',
+    value: 'std|virtio|none',
+    becomes: 'display; other adapters are the standard VGA',
     read: readVga,
   },
   usbdevice: {
@@ -325,10 +325,11 @@ export const QEMU_ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 function readVga(draft: Draft, value: string, place: Place): void {
   if (value === 'none') draft.fields.display = 'none';
   else if (value === 'std') draft.fields.display = 'vga';
-  else if (/^(cirrus|vmware|qxl|virtio)$/.test(value)) {
+  else if (value === 'virtio') draft.fields.display = 'virtio';
+  else if (/^(cirrus|vmware|qxl)$/.test(value)) {
     draft.fields.display = 'vga';
     draft.leaveOut(place, 'the guest gets a standard VGA instead');
-  } else throw new OptionError(`expected std or none, not ${shown(value)}`);
+  } else throw new OptionError(`expected std, virtio or none, not ${shown(value)}`);
 }
 
 /** -name: characters that VM names cannot have are replaced. @throws OptionError */

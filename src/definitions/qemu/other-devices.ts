@@ -34,9 +34,20 @@ const LEFT_OUT: readonly Kind[] = [
   { names: /^(loader|generic-sdhci)$/, reason: 'it only concerns firmware' },
 ];
 
-/** Display adapters in place of which guests get a standard VGA. */
-export const OTHER_ADAPTERS =
-  /^((cirrus|qxl|ati|virtio)-vga(-gl)?|vmware-svga|qxl|virtio-gpu(-pci|-gl|-gl-pci)?)$/;
+/** Display adapters in place of which guests get another one: the value of `display`, and what the user is told. */
+const OTHER_ADAPTERS = [
+  {
+    names: /^((cirrus|qxl|ati)-vga|vmware-svga|qxl)$/,
+    display: 'vga',
+    reason: 'the guest gets a standard VGA instead',
+  },
+  { names: /^virtio-vga-(gl|rutabaga)$/, display: 'virtio', reason: 'the guest gets one without 3D instead' },
+  {
+    names: /^virtio-gpu-(gl|rutabaga)(-pci|-device)?$/,
+    display: 'virtio-gpu',
+    reason: 'the guest gets one without 3D instead',
+  },
+] as const;
 
 /** Guests need them. */
 const REFUSED: readonly Kind[] = [
@@ -88,6 +99,11 @@ const REFUSED: readonly Kind[] = [
     reason: 'this version has no such device: leave it out',
   },
 ];
+
+/** The display adapter that a guest gets in place of one; undefined: it is none, or the guest gets that. */
+export function otherAdapter(driver: string): (typeof OTHER_ADAPTERS)[number] | undefined {
+  return OTHER_ADAPTERS.find(({ names }) => names.test(driver));
+}
 
 /** Why a guest does not need a device; null for all others. */
 export function leftOutDevice(driver: string): string | null {

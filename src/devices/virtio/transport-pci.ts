@@ -21,7 +21,7 @@ const FIRST_DEVICE = 0x1040;
 /** Each structure has its own page of the BAR. */
 const PAGE_SHIFT = 12;
 const PAGE = 2 ** PAGE_SHIFT;
-const BAR = { index: 0, size: 8 * PAGE } as const;
+const BAR_SIZE = 8 * PAGE;
 const PAGES = { common: 0, isr: 1, device: 2, notify: 3, msixTable: 4, msixPending: 5 } as const;
 const NOTIFY_MULTIPLIER = 4;
 
@@ -36,6 +36,13 @@ export type VirtioPciServices = Pick<
   | 'reportBroken'
 >;
 
+/** Where the structures of virtio are, of a function that has more than those. */
+export type VirtioBar = {
+  readonly index: number;
+  /** What the first page of the BAR is, in front of the structures. */
+  readonly firstPage: IoHandler;
+};
+
 /** A virtio device as a PCI function (virtio 1.3 §4.1), modern only. */
 export class VirtioPci implements Device, IoHandler {
   readonly name: string;
@@ -43,6 +50,9 @@ export class VirtioPci implements Device, IoHandler {
   readonly #device: VirtioDevice;
   readonly #services: VirtioPciServices;
   readonly #bar: Bar;
+  /** The pages of the BAR in front of the structures. */
+  readonly #pagesBefore: number;
+  readonly #firstPage: IoHandler | null;
   /** Null: the device has interrupts by its pin only. */
   readonly #msix: Msix | null;
   readonly #queues: readonly QueueSetup[];
@@ -53,8 +63,11 @@ export class VirtioPci implements Device, IoHandler {
   /** A saved state has been loaded since it last ran. */
   #loaded = false;
 
-  constructor(device: VirtioDevice, services: VirtioPciServices) {
+  /** @param bar absent: BAR 0, which is all of the device */
+  constructor(device: VirtioDevice, services: VirtioPciServices, bar?: VirtioBar) {
     this.name = device.name;
+    this.#firstPage = bar?.firstPage ?? null;
+    this.#pagesBefore = bar === undefined ? 0 : 1;
     this.#device = device;
     this.#services = services;
     this.#doorbells = new Doorbells((address, fd) => services.attachDoorbell(address, fd));
@@ -75,16 +88,17 @@ export class VirtioPci implements Device, IoHandler {
       subsystemVendor: VENDOR,
       subsystem: id,
     });
-    this.#bar = this.function.addBar(BAR.index, {
+    const index = bar?.index ?? 0;
+    this.#bar = this.function.addBar(index, {
       kind: 'memory32',
-      size: BAR.size,
+      size: BAR_SIZE,
       handler: this,
       onMoved: () => this.#placeDoorbells(),
     });
     this.function.addInterruptPin();
     addPowerManagement(this.function);
     addEndpointCapability(this.function);
-    addVirtioCapabilities(this.function, layoutOf(device), this);
+    addVirtioCapabilities(this.function, this.#layout(index), this);
 
     this.#interrupts = new VirtioPciInterrupts(this.function, services.events, this.#queues);
     // One for each queue and one for config changes.
@@ -94,9 +108,9 @@ export class VirtioPci implements Device, IoHandler {
         ? null
         : new Msix(this.function, {
             vectors: Array.from({ length: vectors }, () => services.allocateMsi()),
-            bar: BAR.index,
-            tableOffset: PAGES.msixTable * PAGE,
-            pendingOffset: PAGES.msixPending * PAGE,
+            bar: index,
+            tableOffset: this.#offsetOf('msixTable'),
+            pendingOffset: this.#offsetOf('msixPending'),
             onEnable: () => this.#interrupts.update(),
           });
     this.#interrupts.start(this.#msix);
@@ -126,7 +140,9 @@ export class VirtioPci implements Device, IoHandler {
   /** A guest's read of the BAR. */
   read(offset: number, size: AccessSize): number {
     const at = offset & (PAGE - 1);
-    switch (offset >>> PAGE_SHIFT) {
+    switch ((offset >>> PAGE_SHIFT) - this.#pagesBefore) {
+      case -1:
+        return this.#firstPage!.read(at, size);
       case PAGES.common:
         return this.#common.read(at, size);
       case PAGES.isr:
@@ -145,7 +161,10 @@ export class VirtioPci implements Device, IoHandler {
   /** A guest's write to the BAR. */
   write(offset: number, size: AccessSize, value: number): void {
     const at = offset & (PAGE - 1);
-    switch (offset >>> PAGE_SHIFT) {
+    switch ((offset >>> PAGE_SHIFT) - this.#pagesBefore) {
+      case -1:
+        this.#firstPage!.write(at, size, value);
+        break;
       case PAGES.common:
         this.#common.write(at, size, value);
         break;
@@ -241,22 +260,27 @@ export class VirtioPci implements Device, IoHandler {
       this.#doorbells.detach();
       return;
     }
-    const notify = base + PAGES.notify * PAGE;
+    const notify = base + this.#offsetOf('notify');
     const doorbells = this.#queues
       .filter(queue => this.#lifecycle.serves(queue))
       .map(({ resources }) => ({ offset: NOTIFY_MULTIPLIER * resources.index, fd: resources.kickFd }))
       .filter(({ offset }) => this.#bar.answersAt(bus.space('memory'), notify + offset));
     this.#doorbells.place(notify, doorbells);
   }
-}
 
-function layoutOf(device: VirtioDevice): VirtioBarLayout {
-  return {
-    bar: BAR.index,
-    common: { offset: PAGES.common * PAGE, size: CommonConfig.size(device.transportFeatures) },
-    isr: { offset: PAGES.isr * PAGE, size: 1 },
-    device: { offset: PAGES.device * PAGE, size: device.configSize },
-    notify: { offset: PAGES.notify * PAGE, size: NOTIFY_MULTIPLIER * device.queueSizes.length },
-    notifyMultiplier: NOTIFY_MULTIPLIER,
-  };
+  #offsetOf(structure: keyof typeof PAGES): number {
+    return (this.#pagesBefore + PAGES[structure]) * PAGE;
+  }
+
+  #layout(bar: number): VirtioBarLayout {
+    const { transportFeatures, configSize, queueSizes } = this.#device;
+    return {
+      bar,
+      common: { offset: this.#offsetOf('common'), size: CommonConfig.size(transportFeatures) },
+      isr: { offset: this.#offsetOf('isr'), size: 1 },
+      device: { offset: this.#offsetOf('device'), size: configSize },
+      notify: { offset: this.#offsetOf('notify'), size: NOTIFY_MULTIPLIER * queueSizes.length },
+      notifyMultiplier: NOTIFY_MULTIPLIER,
+    };
+  }
 }

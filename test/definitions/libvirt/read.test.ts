@@ -37,7 +37,7 @@ describe('a domain as written by virsh dumpxml', () => {
         'firmware-variables': '/var/lib/libvirt/qemu/nvram/web_VARS.fd',
         uuid: '9f3c9a1e-7b1a-4a55-9e7f-2f3f0c6f0a11',
       },
-      display: 'vga',
+      display: 'virtio',
       graphics: { type: 'vnc', listen: 'auto' },
       disks: [
         {
@@ -88,7 +88,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
       'domain/devices/interface: vring has no vhostuser networks',
       'domain/devices/input',
-      'domain/devices/video: it is a standard VGA instead: vring has no virtio adapter',
       'domain/devices/hostdev: only PCI devices can be passed through',
       'domain/seclabel',
     ]);

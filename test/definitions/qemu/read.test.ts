@@ -125,6 +125,14 @@ describe('each option', () => {
     ['-machine q35,accel=kvm --cpu host -vga none -no-hpet -sandbox on -accel kvm', { display: 'none' }],
     ['-vga std -nographic', { display: 'vga' }],
     ['-nodefaults -device VGA', { display: 'vga' }],
+    ['-vga virtio', { display: 'virtio' }],
+    ['-nodefaults -device virtio-vga', { display: 'virtio' }],
+    ['-device virtio-gpu-pci', { display: 'virtio-gpu' }],
+    ['-device virtio-vga-gl', { display: 'virtio' }],
+    [
+      '-device virtio-gpu-pci,max_hostmem=64M,xres=1024',
+      { devices: [{ type: 'virtio-gpu', 'max-hostmem': 64 * 2 ** 20, xres: 1024, yres: 800, edid: true }] },
+    ],
     [
       '-device VGA,vgamem_mb=32,xres=1024,edid=off',
       { devices: [{ type: 'vga', vgamem: 32, xres: 1024, yres: 800, edid: false, rombar: true }] },

@@ -26,7 +26,12 @@ class Rig {
       services,
     );
     this.fn = this.vga.function;
-    const built = { device: this.vga, pci: this.fn, ports: this.vga.ports, memory: [this.vga.window] };
+    const built = {
+      device: this.vga,
+      pci: this.fn,
+      ports: this.vga.core.ports,
+      memory: [this.vga.core.window],
+    };
     this.machine.chipset.attach({ type: vga, built });
     this.machine.pci.assign();
     this.fn.writeConfig(REG.command, 2, COMMAND.io | COMMAND.memory);
@@ -244,7 +249,7 @@ describe('the legacy window', () => {
       rig.write(text + 2 * cell, 0x41 + (cell % 26));
       rig.write(text + 2 * cell + 1, cell);
     }
-    expect(rig.vga.shown).toBe('text');
+    expect(rig.vga.core.shown).toBe('text');
     const frame = rig.look().frame;
     expect(frame).toMatchObject({ kind: 'text', columns: 80, rows: 25, palette: VGA_COLORS });
     if (frame.kind === 'text')
@@ -256,7 +261,7 @@ describe('the legacy window', () => {
     rig.set(0x3c4, 4, 0x06);
     rig.set(0x3ce, 5, 0x00);
     rig.set(0x3ce, 6, 0x04);
-    expect(rig.vga.shown).toBeNull();
+    expect(rig.vga.core.shown).toBeNull();
     rig.write(32 * 0x41, 0x7e);
     expect(rig.planes(32 * 0x41)[2]).toBe(0x7e);
     expect([rig.plane(0, 99), rig.plane(1, 99)]).toEqual([0x41 + (99 % 26), 99]);
@@ -276,9 +281,9 @@ describe('the legacy window', () => {
     rig.set(0x3ce, 5, 0x40);
     rig.dispi(5, 3);
     for (let at = 0; at < 64; at++) rig.write(at, at);
-    expect(rig.vga.shown).toBe('linear');
+    expect(rig.vga.core.shown).toBe('linear');
     rig.dispi(5, 4);
-    expect(rig.vga.shown).toBeNull();
+    expect(rig.vga.core.shown).toBeNull();
     expect([rig.read(5), rig.machine.memoryBus.read(rig.fn.bars[0]!.address! + 0x3_0005, 1)]).toEqual([0, 5]);
     rig.fn.writeConfig(REG.command, 2, 0);
     expect(rig.read(5)).toBe(0xff);
@@ -394,7 +399,7 @@ test('a restored one shows the same picture', () => {
   // And a text mode, while its memory is shown.
   const text = new Rig();
   for (let at = 0; at < 200; at++) text.write(0x1_8000 + at, at);
-  expect(text.vga.shown).toBe('text');
+  expect(text.vga.core.shown).toBe('text');
   other.vga.load(structuredClone(text.vga.save()));
   isSame(other.look().frame, text.look().frame);
   other.vga.reset();
