@@ -30,6 +30,7 @@ enum { RSDP_SEARCH_START = 0xe0000, RSDP_SEARCH_END = 0x100000 }; /* §5.2.5.1 *
 
 /* Offsets in the FADT, §5.2.9. */
 enum {
+    FADT_FACS = 36,
     FADT_DSDT = 40,
     FADT_PM1A_EVENT = 56,
     FADT_PM1A_CONTROL = 64,
@@ -41,6 +42,8 @@ enum {
 enum { FADT_HW_REDUCED = 1 << 20, PM1_SLP_TYP_SHIFT = 10, PM1_SLP_EN = 1 << 13 };
 enum { SLEEP_TYP_SHIFT = 2, SLEEP_EN = 1 << 5, GAS_SPACE_IO = 1 };
 
+enum { FACS_WAKING_VECTOR = 12, FACS_X_WAKING_VECTOR = 24 }; /* §5.2.10 */
+enum { PM1_RTC = 1 << 10 };
 enum { PM1_POWER_BUTTON = 1 << 8 }; /* in the status and in the enable register: §4.8.3.1 */
 
 /* Offsets in the MADT, §5.2.12. */
@@ -51,7 +54,7 @@ enum { MCFG_BASE = 44, MCFG_SEGMENT = 52, MCFG_SIZE = 60 };
 
 /* AML, §20.2. */
 enum { AML_ZERO = 0x00, AML_ONE = 0x01, AML_BYTE = 0x0a, AML_PACKAGE = 0x12 };
-enum { S5_MIN_SIZE = 9 }; /* the name up to the first element, as a byte */
+enum { STATE_MIN_SIZE = 9 }; /* the name up to the first element, as a byte */
 
 static uint32_t load32(const void *at)
 {
@@ -129,17 +132,17 @@ uint64_t acpi_ecam(void)
     return load64(mcfg + MCFG_BASE);
 }
 
-/* SLP_TYP of S5: the first element of the package _S5_ in the DSDT (§7.4.2). Found by its name, without an AML
- * interpreter: "_S5_", PackageOp, PkgLength, number of elements, first element. */
-static uint8_t s5_sleep_type(const uint8_t *fadt)
+/* SLP_TYP of a sleep state: the first element of its package, such as _S5_, in the DSDT (§7.4.2). Found by its name, without an AML
+ * interpreter: "_S5_", PackageOp, PkgLength, number of elements, first element. -1: there is no such state. */
+static int sleep_type(const uint8_t *fadt, const char *state)
 {
     uint64_t address = load32(fadt + FADT_DSDT);
     if (!address)
         address = load64(fadt + FADT_X_DSDT);
     const struct table *dsdt = (const struct table *)address;
-    for (uint32_t i = 0; i + S5_MIN_SIZE <= dsdt->length; i++) {
+    for (uint32_t i = 0; i + STATE_MIN_SIZE <= dsdt->length; i++) {
         const uint8_t *p = (const uint8_t *)dsdt + i;
-        if (memcmp(p, "_S5_", 4) != 0 || p[4] != AML_PACKAGE)
+        if (memcmp(p, state, 4) != 0 || p[4] != AML_PACKAGE)
             continue;
         p += 5;
         p += 1 + (*p >> 6); /* PkgLength: its first byte has the number of further ones */
@@ -149,7 +152,7 @@ static uint8_t s5_sleep_type(const uint8_t *fadt)
         if (*p == AML_ZERO || *p == AML_ONE)
             return *p;
     }
-    return 0;
+    return -1;
 }
 
 /* Port of the PM1a status register; the enable register is in the second half of the block. 0: there is none. */
@@ -183,12 +186,40 @@ bool acpi_power_button_pressed(void)
     return events & PM1_POWER_BUTTON;
 }
 
+static void store32(void *at, uint32_t value) { memcpy(at, &value, sizeof value); }
+
+void acpi_suspend(uint32_t vector, bool alarm)
+{
+    const uint8_t *fadt = (const uint8_t *)find_table("FACP");
+    uint16_t enable, status = pm1_status(&enable);
+    int type = fadt ? sleep_type(fadt, "_S3_") : -1;
+    if (type < 0 || !status)
+        return;
+    uint8_t *facs = (uint8_t *)(uint64_t)load32(fadt + FADT_FACS);
+    store32(facs + FACS_WAKING_VECTOR, vector);
+    store32(facs + FACS_X_WAKING_VECTOR, 0);
+    store32(facs + FACS_X_WAKING_VECTOR + 4, 0);
+    out16(status, in16(status));
+    out16(enable, alarm ? PM1_RTC : 0);
+    out16((uint16_t)load32(fadt + FADT_PM1A_CONTROL), (uint16_t)(type << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+}
+
+unsigned acpi_wake_status(void)
+{
+    uint16_t enable, status = pm1_status(&enable), events = status ? in16(status) : 0;
+    if (status)
+        out16(status, events);
+    return events;
+}
+
 void acpi_power_off(void)
 {
     const uint8_t *fadt = (const uint8_t *)find_table("FACP");
     if (!fadt)
         return;
-    uint8_t type = s5_sleep_type(fadt);
+    int type = sleep_type(fadt, "_S5_");
+    if (type < 0)
+        return;
     if (load32(fadt + FADT_FLAGS) & FADT_HW_REDUCED) { /* §4.8.3.7 */
         uint64_t address = load64(fadt + FADT_SLEEP_CONTROL + 4);
         uint8_t value = (uint8_t)(type << SLEEP_TYP_SHIFT | SLEEP_EN);

@@ -29,6 +29,7 @@ static const struct command commands[] = {
      command_rubbish},
     {"serial", "PORT WORD", "print to another serial port, read a line from it", command_serial},
     {"halt", "", "ACPI power off", command_halt},
+    {"suspend", "[SECONDS]", "ACPI S3, until something wakes the machine up, or its clock does", command_suspend},
     {"reboot", "", "reset by port 0xcf9", command_reboot},
     {"exit", "N", "debug exit port 0xf4", command_exit},
     {"crash", "", "triple fault", command_crash},

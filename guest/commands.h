@@ -37,4 +37,5 @@ const char *command_info(unsigned count, char **words);
 const char *command_halt(unsigned count, char **words);
 const char *command_reboot(unsigned count, char **words);
 const char *command_exit(unsigned count, char **words);
+const char *command_suspend(unsigned count, char **words);
 const char *command_crash(unsigned count, char **words);

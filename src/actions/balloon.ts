@@ -1,3 +1,4 @@
+import { isUp } from '../engine/vm-info.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { balloonOf } from '../view/balloon-facts.ts';
@@ -5,7 +6,7 @@ import { type Action, type ActionContext, NO_VM } from './action.ts';
 
 function noBalloon({ vm }: ActionContext): string | null {
   if (vm === null) return NO_VM;
-  if (vm.state !== 'running' && vm.state !== 'paused') return `${vm.name} is ${vm.state}`;
+  if (!isUp(vm)) return `${vm.name} is ${vm.state}`;
   return balloonOf(vm) === null ? `${vm.name} has no balloon (balloon: true in its definition)` : null;
 }
 

@@ -1,4 +1,5 @@
 import type { VmInfo } from '../engine/vm-info.ts';
+import { isUp } from '../engine/vm-info.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { own } from '../text/own.ts';
@@ -23,8 +24,7 @@ function deviceAtCursor(context: ActionContext): DeviceLabel | string {
   const { state, vm } = context;
   const tab = deviceTab(context);
   if (vm === null || tab === null) return NO_VM;
-  if (vm.state !== 'running' && vm.state !== 'paused')
-    return `${vm.name} is ${vm.state}${vm.defined ? ': e edits its definition' : ''}`;
+  if (!isUp(vm)) return `${vm.name} is ${vm.state}${vm.defined ? ': e edits its definition' : ''}`;
   const rows = deviceRows(vm, null, BACKENDS[tab]);
   const row = rows[Math.min(vmViewOf(state, vm.id).cursors[tab], rows.length - 1)];
   if (row === undefined) return `${vm.name} has no device here`;

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type DiskLimits, limitsProblem, limitsText } from '../devices/backends/disk.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
+import { isUp } from '../engine/vm-info.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { deviceRows } from '../view/device-rows.ts';
@@ -12,7 +13,7 @@ import type { Ui } from './ui.ts';
 /** The disk at the cursor, or why there is none. */
 function diskAtCursor({ state, vm }: ActionContext): DeviceLabel | string {
   if (vm === null) return NO_VM;
-  if (vm.state !== 'running' && vm.state !== 'paused') return `${vm.name} is ${vm.state}`;
+  if (!isUp(vm)) return `${vm.name} is ${vm.state}`;
   const { tab, cursors } = vmViewOf(state, vm.id);
   if (tab !== 'disks' && tab !== 'devices') return 'choose a disk first, in the list of disks or devices';
   const rows = deviceRows(vm, null, tab === 'disks' ? 'disk' : undefined);

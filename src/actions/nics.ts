@@ -1,5 +1,6 @@
 import { DIRECTIONS, type NetLimits, netLimitsText, rateProblem } from '../devices/backends/net-limits.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
+import { isUp } from '../engine/vm-info.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { bytesOf } from '../text/size.ts';
 import { deviceRows } from '../view/device-rows.ts';
@@ -15,7 +16,7 @@ function isNetTab({ state, vm }: ActionContext): boolean {
 /** The network card at the cursor, or why there is none. */
 function nicAtCursor({ state, vm }: ActionContext): DeviceLabel | string {
   if (vm === null) return NO_VM;
-  if (vm.state !== 'running' && vm.state !== 'paused') return `${vm.name} is ${vm.state}`;
+  if (!isUp(vm)) return `${vm.name} is ${vm.state}`;
   const rows = deviceRows(vm, null, 'net');
   return (
     rows[Math.min(vmViewOf(state, vm.id).cursors.networks, rows.length - 1)] ??

@@ -58,8 +58,9 @@ export function shutDownAndQuit(ui: Ui): void {
 
   for (const id of ids) {
     const press = async () => {
-      if (own(ui.store.getState().infos, id)?.state === 'paused')
-        throw new Error('a paused guest cannot react to the power button');
+      const state = own(ui.store.getState().infos, id)?.state;
+      if (state === 'paused' || state === 'suspended')
+        throw new Error(`a ${state} guest cannot react to the power button`);
       const { noticed } = await ui.engine.powerButton(id);
       if (!noticed) throw new Error(BUTTON_OFF);
     };

@@ -1,5 +1,5 @@
 import type { VmInfo } from '../engine/vm-info.ts';
-import { isAlive } from '../engine/vm-info.ts';
+import { isAlive, isUp } from '../engine/vm-info.ts';
 import type { Choice, Question } from '../store/layers.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
@@ -14,7 +14,7 @@ import { actionOnVms } from './vm-action.ts';
 /** Why no state of a VM can be kept now; null: it can. */
 function notKept(vm: VmInfo): string | null {
   if (vm.task !== undefined) return `${vm.name} is busy with another snapshot; W cancels that`;
-  return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
+  return isUp(vm) ? null : `${vm.name} is ${vm.state}`;
 }
 
 /** Says what comes of something that takes its time. */

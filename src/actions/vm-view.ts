@@ -1,3 +1,4 @@
+import { isUp } from '../engine/vm-info.ts';
 import { ADDRESS_ORDERS, VM_TABS, type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
 import { summaryShowsConsole } from '../view/summary-layout.ts';
 import { type Action, type ActionContext, NO_VM, noVm } from './action.ts';
@@ -98,7 +99,7 @@ export const vmViewActions: readonly Action[] = [
     changes: 'vm',
     unavailable: ({ vm }) => {
       if (vm === null) return NO_VM;
-      return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
+      return isUp(vm) ? null : `${vm.name} is ${vm.state}`;
     },
     run: ({ ui, state, vm }) => {
       const { tab, cursors } = vmViewOf(state, vm!.id);

@@ -15,6 +15,11 @@ async function pressPowerButton(engine: Pick<Engine, 'powerButton'>, id: string)
   if (!noticed) throw new Error(BUTTON_OFF);
 }
 
+function resumeOrWake(engine: Pick<Engine, 'vms' | 'resume' | 'wake'>, id: string): Promise<void> {
+  const isSuspended = engine.vms().find(vm => vm.id === id)?.state === 'suspended';
+  return isSuspended ? engine.wake(id) : engine.resume(id);
+}
+
 /** Actions that change a VM have capital letters, so that no slip of a finger is one. */
 const vmSpecs: readonly VmAction[] = [
   {
@@ -34,17 +39,17 @@ const vmSpecs: readonly VmAction[] = [
     description: 'Pause the VM',
     bar: 50,
     verb: 'Pause',
-    refusal: onlyWhile('running'),
+    refusal: onlyWhile('running', 'suspended'),
     act: (engine, id) => engine.pause(id),
   },
   {
     name: 'resume',
     label: 'resume',
-    description: 'Resume a paused VM',
+    description: 'Resume a paused VM, or wake up one whose guest is suspended',
     bar: 51,
     verb: 'Resume',
-    refusal: onlyWhile('paused'),
-    act: (engine, id) => engine.resume(id),
+    refusal: onlyWhile('paused', 'suspended'),
+    act: resumeOrWake,
   },
   {
     name: 'upgrade',
@@ -52,7 +57,7 @@ const vmSpecs: readonly VmAction[] = [
     description: 'Hand the VM, while it runs, to a new process of the installed vring',
     verb: 'Upgrade',
     refusal: vm =>
-      onlyWhile('running', 'paused')(vm) ??
+      onlyWhile('running', 'paused', 'suspended')(vm) ??
       (otherVersion(vm, version()) === null ? `${vm.name} runs vring ${version()} already` : null),
     act: async (engine, id) => {
       await engine.upgrade(id);
@@ -76,7 +81,7 @@ const vmSpecs: readonly VmAction[] = [
     label: 'reset',
     description: 'Press the reset button: the guest boots again without shutting down',
     verb: 'Reset',
-    refusal: onlyWhile('running', 'paused'),
+    refusal: onlyWhile('running', 'paused', 'suspended'),
     loss: {
       title: who => `Reset ${who}?`,
       body: 'The guest boots again at once. What it has not written to its disks is lost.',
@@ -90,7 +95,7 @@ const vmSpecs: readonly VmAction[] = [
     description: 'Kill the VM, as if its power was cut',
     bar: 60,
     verb: 'Kill',
-    refusal: onlyWhile('starting', 'running', 'paused', 'stuck'),
+    refusal: onlyWhile('starting', 'running', 'paused', 'suspended', 'stuck'),
     loss: {
       title: who => `Kill ${who}?`,
       body: 'The power is cut at once. What the guest has not written to its disks is lost.',

@@ -63,8 +63,13 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     onReboot: definition['on-reboot'],
     ...(definition.graphics && { vnc: vncOf(definition.graphics) }),
     ...(machine.clock !== undefined && { clock: machine.clock }),
+    ...sleepStatesOf(machine),
     confine: definition.confine,
   };
+}
+
+function sleepStatesOf({ suspend = true, hibernate = true }: Definition['machine']) {
+  return suspend && hibernate ? {} : { sleepStates: { s3: suspend, s4: hibernate } };
 }
 
 /** Whether firmware boots the guest. */

@@ -4,7 +4,7 @@ import type { BackendKind } from './backends/backend-type.ts';
 import type { DiskLimits, DiskOptions } from './backends/disk.ts';
 import type { NetLimits } from './backends/net-limits.ts';
 import type { BootDevice, BootPath } from './boot-device.ts';
-import type { Cancel, Device, IoHandler } from './device.ts';
+import type { Cancel, Device, IoHandler, WakeSource } from './device.ts';
 import type { ScreenControl } from './display/screen-frame.ts';
 import type { KeyboardControl, PointerControl } from './input/input-event.ts';
 import type { MachineServices } from './machine-services.ts';
@@ -38,6 +38,15 @@ export interface PowerButton {
   press(): void;
   /** Whether the guest has turned it on; one that has not does not notice it. */
   readonly enabled: boolean;
+}
+
+/** The power management of a machine whose guest may sleep in S3. */
+export interface SleepControl {
+  readonly asleep: boolean;
+  /** Whether the guest has this wake it up. */
+  wakesBy(by: WakeSource): boolean;
+  /** Tells the guest what has woken it up, after the device has been reset. */
+  wake(by: WakeSource): void;
 }
 
 /** A disk whose properties can be changed while it is in use. */
@@ -101,6 +110,7 @@ export interface CmosRam {
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
+  readonly sleep?: SleepControl;
   readonly disk?: DiskControl;
   readonly nic?: NicControl;
   readonly hostDevice?: HostDeviceControl;

@@ -111,8 +111,15 @@ export type MachineRequest =
   | { readonly kind: 'pause'; readonly reason: string }
   /** The guest is asked to power off. */
   | { readonly kind: 'power-button' }
+  /** The guest sleeps in S3, suspend to RAM, until something wakes it up. */
+  | { readonly kind: 'sleep' }
+  /** A guest that sleeps goes on; one that does not, goes on as it does. */
+  | { readonly kind: 'wake'; readonly by: WakeSource }
   /** The guest exited with a code (debug-exit port). */
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash'; readonly reason: string };
+
+/** What wakes a guest up that sleeps. `user`: a command, a button or a key. */
+export type WakeSource = 'user' | 'rtc' | 'network';
 
 export type RequestMachine = (request: MachineRequest) => void;

@@ -10,6 +10,9 @@ import type { PageDiscards } from './virtio/balloon/page-discards.ts';
 import type { EntropySource } from './virtio/entropy-source.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 
+/** S3, suspend to RAM, and S4, in which the guest has saved its memory to a disk and the machine is off. */
+export type SleepStates = { readonly s3: boolean; readonly s4: boolean };
+
 /** What a machine offers its devices. Use it only on the machine thread. */
 export interface MachineServices {
   readonly memory: GuestMemory;
@@ -21,6 +24,8 @@ export interface MachineServices {
   readonly clock: Clock;
   /** What the real-time clock shows at the start, minus the host's time in UTC, in milliseconds. */
   readonly clockOffsetMs: number;
+  /** The ACPI sleep states that the guest may enter, beside soft off. */
+  readonly sleepStates: SleepStates;
   readonly events: EventLoop;
   readonly request: RequestMachine;
   /** Reports to the user why device `name` stopped serving its driver. The machine keeps running. */

@@ -93,6 +93,8 @@ export interface Engine {
   start(config: MachineConfigInput): Promise<string>;
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
+  /** Wakes up a guest that sleeps in ACPI S3. @throws when it does not */
+  wake(id: string): Promise<void>;
   /** The reset button. */
   reset(id: string): Promise<void>;
   /** The ACPI power button: the guest decides. */

@@ -240,6 +240,10 @@ export class LocalEngine implements Engine, CounterSource {
     await this.#vm(id).command('resume', {});
   }
 
+  async wake(id: string): Promise<void> {
+    await this.#vm(id).command('wake', {});
+  }
+
   async reset(id: string): Promise<void> {
     await this.#vm(id).command('reset', {});
   }
@@ -383,8 +387,9 @@ export class LocalEngine implements Engine, CounterSource {
     const vm = this.#vm(id);
     const { quiesce = false, ...rest } = options;
     if (!quiesce) return await this.#snapshots.take(vm, rest);
-    if (vm.info.state === 'paused')
-      throw new Error(`${id} is paused: its guest cannot hold its file systems still`);
+    const { state } = vm.info;
+    if (state === 'paused' || state === 'suspended')
+      throw new Error(`${id} is ${state}: its guest cannot hold its file systems still`);
     const warn = (text: string) => this.note('warning', text, id);
     return await whileFrozen(vm.agent.agent, warn, () => this.#snapshots.take(vm, rest));
   }

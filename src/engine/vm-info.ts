@@ -5,8 +5,16 @@ import type { GuestFacts } from './guest-agent/guest-facts.ts';
 import type { VmNic } from './networks/vm-nics.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 
-/** `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
-export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'off' | 'crashed';
+/** `suspended`: its guest sleeps in ACPI S3. `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
+export type VmState =
+  | 'starting'
+  | 'running'
+  | 'paused'
+  | 'suspended'
+  | 'stopping'
+  | 'stuck'
+  | 'off'
+  | 'crashed';
 
 /** A PCI function of the host that a VM has, or takes at its next start. */
 export type VmHostDevice = {
@@ -148,6 +156,11 @@ export function cannotStart({
 /** The vring that runs it, if that is not `installed`, or null. */
 export function otherVersion({ version }: Pick<VmInfo, 'version'>, installed: string): string | null {
   return version === installed ? null : version;
+}
+
+/** Is there a guest in it now, which runs, or stands still? */
+export function isUp({ state }: Pick<VmInfo, 'state'>): boolean {
+  return state === 'running' || state === 'paused' || state === 'suspended';
 }
 
 /** The word for the state of a VM: one whose definition is not valid is more than off, and so is one that was saved. */

@@ -12,10 +12,15 @@ function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
   switch (now.state) {
     case 'running':
       if (before?.state === 'stuck') log('info', 'responds again');
-      else log('info', before?.state === 'paused' ? 'resumed' : 'started');
+      // Its machine says itself what has woken it up.
+      else if (before?.state !== 'suspended') log('info', before?.state === 'paused' ? 'resumed' : 'started');
       break;
     case 'paused':
       log('info', before?.state === 'stuck' ? 'responds again: paused' : 'paused');
+      break;
+    case 'suspended':
+      if (before?.state === 'stuck') log('info', 'responds again: suspended');
+      else if (before?.state === 'paused') log('info', 'resumed: its guest sleeps');
       break;
     case 'stuck':
       log('error', `stuck: ${now.reason}`);

@@ -37,7 +37,7 @@ import { type VmNic, vmNics } from './networks/vm-nics.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 import { VmConsoles } from './vm-consoles.ts';
-import type { VmHostDevice, VmInfo, VmState } from './vm-info.ts';
+import { isUp, type VmHostDevice, type VmInfo, type VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
 
 /** How long a machine may take to end by itself before it is ended by force. */
@@ -508,7 +508,7 @@ export class Vm {
    */
   async upgrade(machines: Machines): Promise<TakenOver> {
     const run = this.#run;
-    if (run === null || (this.#state !== 'running' && this.#state !== 'paused'))
+    if (run === null || !isUp({ state: this.#state }))
       throw new Error(`${this.name} is ${this.#state}${this.#stuck === null ? '' : `: ${this.#stuck}`}`);
     if (this.#isUpgrading) throw new Error(`${this.name} is being upgraded already`);
     const succeed = this.#place?.succeed;
@@ -617,7 +617,7 @@ export class Vm {
     if (this.#state !== 'stopping' && this.#state !== 'stuck') this.#set(state);
     this.#adopting = false;
     this.#whenKnown();
-    if (state !== 'running' && state !== 'paused') return;
+    if (!isUp({ state })) return;
     this.consoles.sendSizes();
     this.#whenRunning();
   }

@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
-import { isAlive } from '../engine/vm-info.ts';
+import { isAlive, isUp } from '../engine/vm-info.ts';
+
+/** The guest's driver is there some time after it was woken up. */
+const PRESS_AGAIN_MS = 500;
 
 export type ShutDownOptions = {
   readonly timeoutMs: number;
@@ -17,13 +21,16 @@ export async function shutDownGuests(
   { timeoutMs, hurry }: ShutDownOptions,
 ): Promise<string[]> {
   const pressed = new Set<string>();
+  let isOver = false;
   const press = async ({ id, state }: VmInfo) => {
-    if (pressed.has(id) || (state !== 'running' && state !== 'paused')) return;
+    if (pressed.has(id) || !isUp({ state })) return;
     pressed.add(id);
     try {
-      // A paused guest does not notice its button.
+      // A guest that stands still does not notice its button, and one that has just been woken up not yet.
       if (state === 'paused') await engine.resume(id);
-      await engine.powerButton(id);
+      if (state === 'suspended') await engine.wake(id);
+      while (!(await engine.powerButton(id)).noticed && state === 'suspended' && !isOver)
+        await sleep(PRESS_AGAIN_MS);
     } catch {
       // It has just ended, or has no button: whether it is off at the end is what counts.
     }
@@ -38,6 +45,7 @@ export async function shutDownGuests(
   check();
   const timer = setTimeout(() => allOff.resolve(), timeoutMs);
   await Promise.race([allOff.promise, hurry]);
+  isOver = true;
   clearTimeout(timer);
   unsubscribe();
   return engine

@@ -106,7 +106,16 @@ export function vmsTitle({ order, infos }: AppState): string {
     : `${order.length} VM${order.length === 1 ? '' : 's'}: ${each.join(', ')}`;
 }
 
-const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'stuck', 'crashed', 'off'];
+const STATES: readonly VmState[] = [
+  'running',
+  'paused',
+  'suspended',
+  'starting',
+  'stopping',
+  'stuck',
+  'crashed',
+  'off',
+];
 
 /** @param cpus of the host, which all VMs together can't use more of; null while that is not known */
 export function vmLines(

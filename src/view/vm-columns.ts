@@ -24,7 +24,16 @@ export function vmListed(state: AppState, id: string): VmListed {
 }
 
 /** What is under way comes first. */
-const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'stuck', 'crashed', 'off'];
+const STATES: readonly VmState[] = [
+  'running',
+  'paused',
+  'suspended',
+  'starting',
+  'stopping',
+  'stuck',
+  'crashed',
+  'off',
+];
 
 /** A column of a sample's total. */
 function total(

@@ -38,6 +38,19 @@ test('a paused guest goes on first, one that still starts is waited for, one tha
   expect(engine.calls).toEqual(['resume paused', 'powerButton paused', 'powerButton starting']);
 });
 
+test('a suspended guest is woken up, and its button pressed until its driver is there', async () => {
+  const engine = engineWith('asleep');
+  engine.become('asleep', 'suspended');
+  let pressed = 0;
+  engine.powerButton = async id => {
+    if (++pressed < 2) return { noticed: false };
+    engine.become(id, 'off');
+    return { noticed: true };
+  };
+  expect(await shutDownGuests(engine, { timeoutMs: 10_000, hurry: never })).toEqual([]);
+  expect([engine.calls, pressed]).toEqual([['wake asleep'], 2]);
+});
+
 test('those that do not are named: at the end of the time, or when it is cut short', async () => {
   const engine = engineWith('deaf', 'web');
   engine.powerButton = async id => {

@@ -7,7 +7,7 @@ const BUFFER = 0x8000;
 const DEBUG_PORT = 0x402;
 /** ACPI: soft off. */
 const PM1_CONTROL = 0x604;
-const SOFT_OFF = 0x3400;
+const SOFT_OFF = 0x2000;
 
 const u16 = (value: number) => [value & 0xff, value >>> 8];
 

@@ -256,6 +256,7 @@ export class FakeEngine implements Engine, CounterSource {
 
   pause = (id: string) => this.#act('pause', id, () => this.become(id, 'paused'));
   resume = (id: string) => this.#act('resume', id, () => this.become(id, 'running'));
+  wake = (id: string) => this.#act('wake', id, () => this.become(id, 'running'));
   reset = (id: string) => this.#act('reset', id, () => {});
   upgrade = async (id: string) => {
     const from = this.#vm(id).info.version ?? '';

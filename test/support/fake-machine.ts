@@ -198,6 +198,7 @@ export class FakeMachine {
       memory,
       clock: this.clock,
       clockOffsetMs: 0,
+      sleepStates: { s3: true, s4: true },
       events: this.eventFds,
       request,
       reportBroken: (name, reason) => this.broken.push(`${name}: ${reason}`),

@@ -66,7 +66,8 @@ export class LiveMachine {
       files: this.files,
       origin: { kind: 'boot' },
       request: request => {
-        if (request.kind === 'reset') this.requests.push(request.kind);
+        if (request.kind === 'sleep') this.machine.sleep();
+        if (['reset', 'sleep', 'wake'].includes(request.kind)) this.requests.push(request.kind);
         else this.end(request.kind);
       },
       reportBroken: (device, reason) => this.end(`${device}: ${reason}`),

@@ -62,7 +62,7 @@ function isSettled(vm: VmInfo | undefined, kept: boolean): boolean {
 }
 
 function isWell({ state, kept }: Result): boolean {
-  return state === 'running' || (kept && state === 'paused');
+  return state === 'running' || (kept && (state === 'paused' || state === 'suspended'));
 }
 
 /** Starts the manager's systemd unit, and attaches to it. @throws when it does not start or listen */
@@ -100,7 +100,7 @@ function lines(pid: number, vms: readonly Result[]): string[] {
       const { name, state, reason, kept } = vm;
       if (!isWell(vm)) return `${name} is ${state}: ${reason ?? 'see vring vm events'}`;
       return kept
-        ? `${name} kept running${state === 'paused' ? ', and is paused' : ''}`
+        ? `${name} kept running${state === 'running' ? '' : `, and is ${state}`}`
         : `${name} is running`;
     }),
   ];

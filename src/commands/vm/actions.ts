@@ -1,6 +1,6 @@
 import { BUTTON_OFF, type Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { cannotStart, isAlive, otherVersion } from '../../engine/vm-info.ts';
+import { cannotStart, isAlive, isUp, otherVersion } from '../../engine/vm-info.ts';
 import { version } from '../../project-root.ts';
 import { printError } from '../../text/output.ts';
 import type { Action, ActOptions } from './act.ts';
@@ -42,16 +42,17 @@ export function stop(options: StopOptions): Action<Engine> {
     applies: isAlive,
     run: async (engine, vm) => {
       if (!isAlive(vm)) return `is already ${vm.state}`;
-      if (vm.state === 'paused' && !force)
-        throw new Error('it is paused, so its guest cannot shut down: resume it first, or use --force');
-      const noticed = vm.state === 'paused' || (await soon(engine.powerButton(vm.id), timeout)).noticed;
+      const isStill = vm.state === 'paused' || vm.state === 'suspended';
+      if (isStill && !force)
+        throw new Error(`it is ${vm.state}, so its guest cannot shut down: ${remedy(vm)}`);
+      const noticed = isStill || (await soon(engine.powerButton(vm.id), timeout)).noticed;
       if (!wait) {
         if (!noticed) throw new Error(BUTTON_OFF);
         return 'power button pressed';
       }
       // It may still be booting, so it is waited for all the same.
       if (!noticed) printError(`vring: ${vm.name}: ${BUTTON_OFF}; waiting ${seconds(timeout)}`);
-      const ended = vm.state !== 'paused' && (await isOff(engine, vm, timeout));
+      const ended = !isStill && (await isOff(engine, vm, timeout));
       if (ended) return howItEnded(engine, vm);
       if (!force) {
         throw new Error(
@@ -61,8 +62,8 @@ export function stop(options: StopOptions): Action<Engine> {
         );
       }
       await soon(engine.kill(vm.id), timeout);
-      return vm.state === 'paused'
-        ? 'killed: it was paused'
+      return isStill
+        ? `killed: it was ${vm.state}`
         : `killed: its guest did not answer the power button within ${seconds(timeout)}`;
     },
   };
@@ -71,7 +72,7 @@ export function stop(options: StopOptions): Action<Engine> {
 export function save({ timeout }: ActionOptions): Action<Engine> {
   return {
     doing: 'saving',
-    applies: vm => vm.state === 'running' || vm.state === 'paused',
+    applies: isUp,
     together: SAVES_TOGETHER,
     run: async (engine, vm) => {
       if (!isAlive(vm)) return vm.saved === undefined ? `is already ${vm.state}` : 'is saved already';
@@ -104,8 +105,7 @@ export function kill({ timeout }: ActionOptions): Action<Engine> {
 export function upgrade({ timeout, force = false }: UpgradeOptions): Action<Engine> {
   return {
     doing: 'upgrading',
-    applies: vm =>
-      (vm.state === 'running' || vm.state === 'paused') && (force || otherVersion(vm, version()) !== null),
+    applies: vm => isUp(vm) && (force || otherVersion(vm, version()) !== null),
     together: UPGRADES_TOGETHER,
     nothingToDo: vms => {
       const running = vms.filter(isAlive);
@@ -156,10 +156,31 @@ export function resume({ timeout }: ActionOptions): Action<Engine> {
     applies: vm => vm.state === 'paused',
     run: async (engine, vm) => {
       if (vm.state === 'running') return 'is already running';
+      if (vm.state === 'suspended')
+        throw new Error(`its guest sleeps: wake it up (vring vm wake ${vm.name})`);
       await soon(engine.resume(vm.id), timeout);
       return 'resumed';
     },
   };
+}
+
+export function wake({ timeout }: ActionOptions): Action<Engine> {
+  return {
+    doing: 'waking up',
+    applies: vm => vm.state === 'suspended',
+    run: async (engine, vm) => {
+      if (vm.state === 'running') return 'is awake already';
+      await soon(engine.wake(vm.id), timeout);
+      return 'woken up';
+    },
+  };
+}
+
+/** What to do first with a VM whose guest stands still. */
+function remedy({ name, state }: VmInfo): string {
+  return state === 'suspended'
+    ? `wake it up first (vring vm wake ${name}), or use --force`
+    : 'resume it first, or use --force';
 }
 
 function soon<Result>(request: Promise<Result>, timeoutMs: number): Promise<Result> {

@@ -82,6 +82,16 @@ export function registerActions(vm: Command): void {
     'all paused VMs',
     (actions, options) => actions.resume(options),
   );
+  register<ActionOptions>(
+    vm.command('wake').description('Wake up VMs whose guests are suspended to RAM (ACPI S3)'),
+    'all suspended VMs',
+    (actions, options) => actions.wake(options),
+    {
+      text: [
+        "A guest suspends itself, as by systemctl suspend. The power button, a key and the guest's own alarm wake it up as well.",
+      ],
+    },
+  );
   register<UpgradeOptions>(
     vm.command('upgrade').description('Hand VMs, while they run, to new processes of the installed vring'),
     'all VMs that run another version of vring',

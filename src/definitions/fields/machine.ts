@@ -77,6 +77,20 @@ const settings = z
           "What the guest's clock shows when the VM starts: utc, localtime (the host's, as Windows expects), or a time; utc if absent.",
         examples: ['localtime'],
       }),
+    suspend: z
+      .boolean()
+      .optional()
+      .meta({
+        description: 'Whether the guest may suspend to RAM (ACPI S3), until `vring vm wake`; true if absent.',
+        examples: [false],
+      }),
+    hibernate: z
+      .boolean()
+      .optional()
+      .meta({
+        description: 'Whether the guest may hibernate (ACPI S4), which turns the VM off; true if absent.',
+        examples: [false],
+      }),
     'hotplug-ports': z
       .int()
       .min(0, 'at least 0')

@@ -116,6 +116,20 @@ export function readClock(document: DomainDocument, domain: XmlElement): { reado
   return {};
 }
 
+/** <pm>: the sleep states that the guest may enter. */
+export function readSleepStates(
+  document: DomainDocument,
+  domain: XmlElement,
+): { readonly suspend?: false; readonly hibernate?: false } {
+  const pm = document.child(domain, 'pm');
+  document.skip(pm);
+  const isOff = (name: string) => document.attribute(document.child(pm, name), 'enabled') === 'no';
+  return {
+    ...(isOff('suspend-to-mem') && { suspend: false }),
+    ...(isOff('suspend-to-disk') && { hibernate: false }),
+  };
+}
+
 function readUuid(document: DomainDocument, domain: XmlElement): { readonly uuid?: string } {
   const uuid = document.text(document.child(domain, 'uuid'));
   return uuid === null ? {} : { uuid };

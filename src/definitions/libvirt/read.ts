@@ -5,7 +5,7 @@ import { type Definition, type DefinitionInput, definition } from '../schema.ts'
 import { readCpus } from './cpus.ts';
 import { readDevices } from './devices.ts';
 import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
-import { readClock, readMemory, readOs } from './machine.ts';
+import { readClock, readMemory, readOs, readSleepStates } from './machine.ts';
 import { readNuma } from './numa.ts';
 
 export type ImportedDomain = {
@@ -33,7 +33,7 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
     memory: readMemory(document, domain),
     cpus: readCpus(document, domain),
     ...readNuma(document, domain),
-    machine: { ...machine, ...readClock(document, domain) },
+    machine: { ...machine, ...readClock(document, domain), ...readSleepStates(document, domain) },
     ...devices,
     ...(boot && { boot }),
     ...readEvents(document, domain),

@@ -276,7 +276,8 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   global: {
     value: 'DRIVER.PROPERTY=VALUE',
-    becomes: 'nothing, for chips of the machine',
+    becomes:
+      'machine.suspend and machine.hibernate, with ICH9-LPC.disable_s3=1 and disable_s4=1; nothing, for chips of the machine',
     repeats: true,
     read: readGlobal,
   },
@@ -446,12 +447,25 @@ function readUuid(draft: Draft, value: string): void {
 
 /** -global. @throws OptionError */
 function readGlobal(draft: Draft, value: string, place: Place): void {
+  if (readSleepState(draft, value)) return;
   const match = /^(?:driver=([^,]+),property=.*|([^.=]+(?:\.pflash01)?)\..*)$/.exec(value);
   const driver = match?.[1] ?? match?.[2];
   if (driver === undefined) throw new OptionError('expected DRIVER.PROPERTY=VALUE');
   if (!MACHINE_CHIPS.test(driver))
     throw new OptionError(`set it in each -device instead: -device ${driver},PROPERTY=VALUE`);
   draft.leaveOut(place, 'the chip has no such setting in vring');
+}
+
+/** The chip with the ACPI registers, of either of QEMU's PCs, says which sleep states there are. @returns whether it is about that */
+function readSleepState(draft: Draft, value: string): boolean {
+  const match =
+    /^(?:driver=)?(?:ICH9-LPC|PIIX4_PM)(?:\.|,property=)disable_s([34])(?:=|,value=)(0x)?([01])$/i.exec(
+      value,
+    );
+  if (match === null) return false;
+  const key = match[1] === '3' ? 'suspend' : 'hibernate';
+  draft.fields.machine = { ...draft.fields.machine, [key]: match[3] === '0' };
+  return true;
 }
 
 /** The first available accelerator of -accel counts. @returns what is wrong */

@@ -13,6 +13,8 @@ export type AcpiParts = {
   readonly fixedPorts?: readonly { readonly start: number; readonly size: number }[];
   /** The device is an 8042 keyboard controller (ACPI 6.5 §5.2.9.3). */
   readonly is8042?: boolean;
+  /** The alarm of the real-time clock wakes the machine up, which its fixed hardware reports. */
+  readonly rtcWakes?: boolean;
 };
 
 /**

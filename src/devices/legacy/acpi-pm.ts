@@ -1,4 +1,4 @@
-import { integer, name, packageOf } from '../acpi/aml.ts';
+import { type Aml, concat, integer, name, packageOf } from '../acpi/aml.ts';
 import type {
   AccessSize,
   Cancel,
@@ -9,13 +9,17 @@ import type {
   IoHandler,
   RequestMachine,
   StateValue,
+  WakeSource,
 } from '../device.ts';
-import type { BuiltinType, PortRange, PowerButton } from '../device-type.ts';
-import { DeviceStateError, numberOf } from '../state.ts';
+import type { BuiltinType, PortRange, PowerButton, SleepControl } from '../device-type.ts';
+import type { SleepStates } from '../machine-services.ts';
+import { booleanOf, DeviceStateError, numberOf } from '../state.ts';
 import { IRQ, PORT } from './pc-ports.ts';
 
-/** The sleep type that means soft off, here and in \_S5. */
-const SLEEP_TYPE_S5 = 5;
+/** The sleep types, here and in \_S3 to \_S5: those of QEMU, since firmware and some guests know no others. */
+const SLEEP_TYPE = { s3: 1, s4: 2, s5: 0 } as const;
+/** What \_S5 was in earlier versions, which a guest that was started by one has read. */
+const EARLIER_S5 = 5;
 
 /** Offsets from the first port: PM1a status, enable and control, and the PM timer (ACPI 6.5 §4.8.3). */
 const REG = { status: 0, enable: 2, control: 4, timer: 8, size: 12 } as const;
@@ -24,8 +28,10 @@ const REG = { status: 0, enable: 2, control: 4, timer: 8, size: 12 } as const;
 const TIMER = 1 << 0;
 const GLOBAL_LOCK = 1 << 5;
 const POWER_BUTTON = 1 << 8;
-/** The tables say that this event never occurs, but Linux enables it anyway and complains if the bit doesn't stick. */
+/** The alarm of the clock has woken the machine up. It raises no event while the machine runs. */
 const RTC_ALARM = 1 << 10;
+/** In the status alone: the machine slept. */
+const WAKE = 1 << 15;
 const ENABLE_BITS = TIMER | GLOBAL_LOCK | POWER_BUTTON | RTC_ALARM;
 
 /** §4.8.3.2.1. */
@@ -49,15 +55,18 @@ export type AcpiPmOptions = {
   readonly sci: InterruptLine;
   readonly clock: Clock;
   readonly request: RequestMachine;
+  readonly sleepStates: SleepStates;
 };
 
-/** ACPI fixed hardware: the power button, soft off, and the power management timer. Always in ACPI mode. */
-export class AcpiPm implements Device, IoHandler, PowerButton {
+/** ACPI fixed hardware: the power button, sleep states, and the power management timer. Always in ACPI mode. */
+export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
   readonly name = 'acpi-pm';
   readonly ports: readonly PortRange[];
   readonly #sci: InterruptLine;
   readonly #clock: Clock;
   readonly #request: RequestMachine;
+  readonly #sleepStates: SleepStates;
+  #asleep = false;
   #status = 0;
   #enable = 0;
   #control = 0;
@@ -73,10 +82,12 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
     this.#sci = options.sci;
     this.#clock = options.clock;
     this.#request = options.request;
+    this.#sleepStates = options.sleepStates;
     this.reset();
   }
 
   reset(): void {
+    this.#asleep = false;
     this.#status = 0;
     this.#enable = 0;
     this.#control = 0;
@@ -102,8 +113,28 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
     return (this.#enable & POWER_BUTTON) !== 0;
   }
 
+  /** Wakes a guest up that sleeps. */
   press(): void {
+    if (this.#asleep) {
+      this.#request({ kind: 'wake', by: 'user' });
+      return;
+    }
     this.#status |= POWER_BUTTON;
+    this.#update();
+  }
+
+  /** The guest has put the machine into S3, in which it is until it is reset. */
+  get asleep(): boolean {
+    return this.#asleep;
+  }
+
+  wakesBy(by: WakeSource): boolean {
+    return by !== 'rtc' || (this.#enable & RTC_ALARM) !== 0;
+  }
+
+  /** The button stands for whatever the fixed hardware has no bit for: a guest then knows that somebody is there. */
+  wake(by: WakeSource): void {
+    this.#status |= WAKE | (by === 'rtc' ? RTC_ALARM : by === 'user' ? POWER_BUTTON : 0);
     this.#update();
   }
 
@@ -148,10 +179,27 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
     }
   }
 
-  /** The tables offer no sleep state but soft off; other types are ignored. */
+  /** Other types, and states that the guest may not enter, are ignored. */
   #sleep(): void {
-    const type = (this.#control & CONTROL_SLEEP_TYPE) >> SLEEP_TYPE_SHIFT;
-    if (type === SLEEP_TYPE_S5) this.#request({ kind: 'power-off' });
+    const { s3, s4 } = this.#sleepStates;
+    switch ((this.#control & CONTROL_SLEEP_TYPE) >> SLEEP_TYPE_SHIFT) {
+      case SLEEP_TYPE.s3:
+        if (s3) this.#enterS3();
+        break;
+      case SLEEP_TYPE.s4:
+        if (s4) this.#request({ kind: 'power-off', reason: 'the guest hibernated' });
+        break;
+      case SLEEP_TYPE.s5:
+      case EARLIER_S5:
+        this.#request({ kind: 'power-off' });
+        break;
+    }
+  }
+
+  #enterS3(): void {
+    if (this.#asleep) return;
+    this.#asleep = true;
+    this.#request({ kind: 'sleep' });
   }
 
   #ticks(): bigint {
@@ -188,11 +236,14 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
       control: this.#control,
       timerStart: this.#timerStart,
       halvesSeen: this.#halvesSeen,
+      asleep: this.#asleep,
     };
   }
 
   load(state: DeviceState): void {
-    this.#status = numberOf(state, 'status', 0xffff) & ENABLE_BITS;
+    // Absent from the states of versions that had no S3.
+    this.#asleep = state.asleep === undefined ? false : booleanOf(state, 'asleep');
+    this.#status = numberOf(state, 'status', 0xffff) & (ENABLE_BITS | WAKE);
     this.#enable = numberOf(state, 'enable', 0xffff) & ENABLE_BITS;
     this.#control = numberOf(state, 'control', 0xffff) & CONTROL_BITS;
     const { timerStart, halvesSeen } = state;
@@ -215,21 +266,32 @@ function isTime(value: StateValue | undefined): value is bigint {
   return typeof value === 'bigint' && BigInt.asIntN(64, value) === value;
 }
 
+/** \_S3 to \_S5: each a package whose first number is the sleep type. */
+function sleepPackages({ s3, s4 }: SleepStates): Aml {
+  const state = (path: string, type: number) =>
+    name(path, packageOf(integer(type), integer(type), integer(0), integer(0)));
+  return concat(
+    ...(s3 ? [state('_S3', SLEEP_TYPE.s3)] : []),
+    ...(s4 ? [state('_S4', SLEEP_TYPE.s4)] : []),
+    state('_S5', SLEEP_TYPE.s5),
+  );
+}
+
 export const acpiPm: BuiltinType = {
   type: 'acpi-pm',
   title: 'ACPI power management',
-  description: 'power button, soft off and the power management timer',
+  description: 'power button, sleep states, soft off and the power management timer',
   bus: 'isa',
   builtin: true,
   create: services => {
-    const { clock, request } = services;
-    const device = new AcpiPm({ port: PORT.pm1Event, sci: services.interruptLine(IRQ.sci), clock, request });
-    const softOff = packageOf(integer(SLEEP_TYPE_S5), integer(0), integer(0), integer(0));
+    const { clock, request, sleepStates } = services;
+    const sci = services.interruptLine(IRQ.sci);
+    const device = new AcpiPm({ port: PORT.pm1Event, sci, clock, request, sleepStates });
     return {
       device,
       ports: device.ports,
-      acpi: { root: name('_S5', softOff) },
-      capabilities: { powerButton: device },
+      acpi: { root: sleepPackages(sleepStates), ...(sleepStates.s3 && { rtcWakes: true }) },
+      capabilities: { powerButton: device, sleep: device },
     };
   },
 };

@@ -1,6 +1,6 @@
 import { isaDevice } from '../acpi/acpi-parts.ts';
 import { isaInterrupt, ports } from '../acpi/resources.ts';
-import type { Cancel, Clock, Device, DeviceState, InterruptLine } from '../device.ts';
+import type { Cancel, Clock, Device, DeviceState, InterruptLine, RequestMachine } from '../device.ts';
 import type { BuiltinType, CmosBits, CmosRam, PortRange } from '../device-type.ts';
 import type { MemoryRegion } from '../guest-memory.ts';
 import { bytesOf, DeviceStateError, numberOf } from '../state.ts';
@@ -63,6 +63,7 @@ export type RtcOptions = {
   readonly port: number;
   readonly line: InterruptLine;
   readonly clock: Clock;
+  readonly request: RequestMachine;
   /** Guest time minus host time at the start, in milliseconds; 0 if absent. */
   readonly offsetMs?: number;
   /** Guest RAM, whose size is stored in CMOS RAM for firmware. */
@@ -75,6 +76,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
   readonly ports: readonly PortRange[];
   readonly #line: InterruptLine;
   readonly #clock: Clock;
+  readonly #request: RequestMachine;
   /**
    * Registers 0x0e-0x7f except the century, and the alarm's. The time registers are only valid while the clock is stopped.
    */
@@ -95,6 +97,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     this.ports = [{ start: options.port, size: 2, handler: byteWide(this) }];
     this.#line = options.line;
     this.#clock = options.clock;
+    this.#request = options.request;
     this.#offsetMs = options.offsetMs ?? 0;
     this.#bytes = cmosMemory(options.memory);
   }
@@ -292,6 +295,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
   #raise(flags: number): void {
     this.#c |= flags;
     this.#updateInterrupt();
+    if (flags & this.#b & B_ALARM) this.#request({ kind: 'wake', by: 'rtc' });
     this.#schedule();
   }
 
@@ -339,12 +343,11 @@ export const rtc: BuiltinType = {
   bus: 'isa',
   builtin: true,
   create: services => {
-    const { clock, clockOffsetMs: offsetMs, memory } = services;
+    const { clock, clockOffsetMs: offsetMs, memory, request } = services;
     const device = new Rtc({
       port: PORT.rtc,
       line: services.interruptLine(IRQ.rtc),
-      clock,
-      offsetMs,
+      ...{ clock, request, offsetMs },
       memory: memory.regions,
     });
     const aml = isaDevice('RTC', 'PNP0B00', ports(PORT.rtc, 2), isaInterrupt(IRQ.rtc));

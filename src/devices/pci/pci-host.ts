@@ -215,9 +215,20 @@ export class PciHost implements Device, ConfigSpaces {
 
   /** Resets the host and its bridges, then reassigns all addresses. Reset the other devices first. */
   reset(): void {
+    this.#bridge.reset();
+    this.#resetBridges();
+  }
+
+  /** The same after S3, when the host bridge keeps what firmware has set up in it. */
+  wake(): void {
+    if (!this.#options.hasFirmware) this.#bridge.reset();
+    this.#resetBridges();
+  }
+
+  #resetBridges(): void {
     this.#configPorts.reset();
     for (const port of this.rootPorts) port.finishRemoval();
-    for (const fn of this.#own()) fn.reset();
+    for (const bridge of this.#bridges()) bridge.reset();
     this.assign();
   }
 

@@ -5,6 +5,7 @@ import type { TakenOfHost } from '../hotplug/attach.ts';
 import { closeHostDevices } from '../machines/machine.ts';
 import type { HostInterruptCounts } from '../sampling/counter-source.ts';
 import type { TakeHostDevices, Vm } from '../vm.ts';
+import { isUp } from '../vm-info.ts';
 import { hostInterruptsOf } from './interrupts.ts';
 import { HostDeviceLender, type LenderHost, type LenderOptions } from './lender.ts';
 import { type WantedHostDevice, wantedHostDevices } from './wanted.ts';
@@ -69,8 +70,7 @@ export class VmHostDevices {
     const lender = this.#lender;
     const present = vm.hostDevices.length === 0 ? null : (vm.devices?.hostAddresses ?? null);
     if (lender === null || present === null) return;
-    const { state } = vm.info;
-    if (state !== 'running' && state !== 'paused') return;
+    if (!isUp(vm.info)) return;
     const left = addressesOf(vm.hostDevices).filter(
       address => !present.includes(address) && !this.#returning.has(address),
     );

@@ -12,6 +12,7 @@ import { parsePluggedIn } from '../machines/machine-messages.ts';
 import type { KnownNetworks } from '../networks/open-wire.ts';
 import { openWires } from '../networks/open-wires.ts';
 import type { Vm } from '../vm.ts';
+import { isUp } from '../vm-info.ts';
 import type { AttachedDevice } from './hotplug-info.ts';
 import { openDiskFor } from './open-disk.ts';
 
@@ -42,8 +43,7 @@ export async function attachDevice(
   networks: KnownNetworks = null,
 ): Promise<AttachedDevice> {
   const { config, info } = vm;
-  if (info.state !== 'running' && info.state !== 'paused')
-    throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
+  if (!isUp(info)) throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
   if (info.topology?.places === undefined)
     throw new Error(
       `${vm.name} was started by a vring whose devices do not come and go: upgrade it first, with vring vm upgrade ${vm.name}`,

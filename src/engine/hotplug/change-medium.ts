@@ -1,14 +1,14 @@
 import { closeSync } from 'node:fs';
 import { deviceTable } from '../../devices/registry.ts';
 import type { Vm } from '../vm.ts';
+import { isUp } from '../vm-info.ts';
 import type { Medium, MediumChange } from './hotplug-info.ts';
 import { openDiskFor } from './open-disk.ts';
 
 /** Puts a medium into a drive of a running VM, or takes out what is in it. @throws an error for the user */
 export async function changeMedium(vm: Vm, device: string, { medium, force }: MediumChange): Promise<void> {
   const { info, devices } = vm;
-  if (info.state !== 'running' && info.state !== 'paused')
-    throw new Error(`${vm.name} is ${info.state}: change the medium in its definition`);
+  if (!isUp(info)) throw new Error(`${vm.name} is ${info.state}: change the medium in its definition`);
   const known = devices?.get(device);
   if (known === undefined) throw new Error(noDrive(vm, device));
   // What the drive itself says of its medium stays: whether it can be written.

@@ -219,7 +219,7 @@ const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('confinement'), layers }),
   z.object({
     kind: z.literal('state'),
-    state: z.enum(['starting', 'running', 'paused']),
+    state: z.enum(['starting', 'running', 'paused', 'suspended']),
     reason: z.string().max(1000).optional(),
   }),
   z.object({ kind: z.literal('broken'), broken: byDevice }),

@@ -160,6 +160,7 @@ export class ClientSession implements Sink {
     'vm/restart': ({ id }) => this.#engine.restart(id).then(done),
     'vm/pause': ({ id }) => this.#engine.pause(id).then(done),
     'vm/resume': ({ id }) => this.#engine.resume(id).then(done),
+    'vm/wake': ({ id }) => this.#engine.wake(id).then(done),
     'vm/reset': ({ id }) => this.#engine.reset(id).then(done),
     'vm/powerButton': ({ id }) => this.#engine.powerButton(id),
     'vm/upgrade': ({ id }) => this.#engine.upgrade(id),

@@ -96,6 +96,7 @@ export type Requests = {
   'vm/restart': [ById, null];
   'vm/pause': [ById, null];
   'vm/resume': [ById, null];
+  'vm/wake': [ById, null];
   'vm/reset': [ById, null];
   'vm/powerButton': [ById, PressedButton];
   'vm/upgrade': [ById, Upgraded];

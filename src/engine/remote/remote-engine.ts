@@ -123,6 +123,7 @@ export class RemoteEngine implements Engine {
   restart = (id: string) => this.#act('vm/restart', id);
   pause = (id: string) => this.#act('vm/pause', id);
   resume = (id: string) => this.#act('vm/resume', id);
+  wake = (id: string) => this.#act('vm/wake', id);
   reset = (id: string) => this.#act('vm/reset', id);
   kill = (id: string) => this.#act('vm/kill', id);
   remove = (id: string) => this.#act('vm/remove', id);

@@ -10,6 +10,7 @@ import type { Definitions } from '../definitions.ts';
 import { refuseHostDevices } from '../host-devices/refusal.ts';
 import type { RestoreFiles } from '../machines/machine.ts';
 import type { Vm } from '../vm.ts';
+import { isUp } from '../vm-info.ts';
 import { checkSnapshot, describeSnapshot, inspect, readState, verify } from './inspect.ts';
 import { restoreDisks } from './restore-disks.ts';
 import type { RestoreOptions, SavedState, SnapshotInfo, SnapshotOptions, VmTask } from './snapshot-info.ts';
@@ -321,7 +322,7 @@ export class VmSnapshots {
 
 function requireRunning(vm: Vm): void {
   const { state, reason } = vm.info;
-  if (state === 'running' || state === 'paused') return;
+  if (isUp({ state })) return;
   const why = state === 'stuck' ? `: ${reason}` : ', and only one that runs or is paused has a state to keep';
   throw new Error(`${vm.name} is ${state}${why}`);
 }

@@ -1,7 +1,16 @@
 import type { VmInfo, VmState } from '../../engine/vm-info.ts';
 import type { Family } from './metric.ts';
 
-const STATES: readonly VmState[] = ['starting', 'running', 'paused', 'stopping', 'stuck', 'off', 'crashed'];
+const STATES: readonly VmState[] = [
+  'starting',
+  'running',
+  'paused',
+  'suspended',
+  'stopping',
+  'stuck',
+  'off',
+  'crashed',
+];
 
 /** Each VM that is defined or runs. */
 export const VM_METRICS: readonly Family[] = [

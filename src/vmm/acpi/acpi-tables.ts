@@ -34,8 +34,9 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
   const dsdtAt = tables.add(dsdt(options));
   const facsAt = tables.add(facs());
   const has8042 = parts.some(part => part.is8042);
+  const rtcWakes = parts.some(part => part.rtcWakes);
   const ports = placed && { pmBase: placed.pmBase, gpe0: placed.gpe0 };
-  const fadtAt = tables.add(fadt({ facs: facsAt, dsdt: dsdtAt, has8042, ...ports }));
+  const fadtAt = tables.add(fadt({ facs: facsAt, dsdt: dsdtAt, has8042, rtcWakes, ...ports }));
   tables.relocate(fadtAt, FADT_POINTERS);
   const roots = [
     fadtAt,

@@ -33,7 +33,7 @@ const FIELD = {
 } as const;
 const HEADER = 36;
 
-/** Table 5.10. The power button is fixed hardware, as its flag is clear; there is no fixed sleep button or RTC wake. */
+/** Table 5.10. The power button is fixed hardware, as its flag is clear; there is no fixed sleep button. */
 const WBINVD = 1 << 0;
 const PROC_C1 = 1 << 2;
 const NO_FIXED_SLEEP_BUTTON = 1 << 5;
@@ -66,6 +66,8 @@ export type FadtOptions = {
   readonly facs: number;
   readonly dsdt: number;
   readonly has8042: boolean;
+  /** The status register says so when the alarm of the real-time clock has woken the machine up. */
+  readonly rtcWakes: boolean;
   /** The first of the power management ports, and of those of the general-purpose events. */
   readonly pmBase?: number;
   readonly gpe0?: number;
@@ -79,6 +81,7 @@ export function fadt({
   facs,
   dsdt,
   has8042,
+  rtcWakes,
   pmBase = PORT.pm1Event,
   gpe0 = PORT.gpe0,
 }: FadtOptions): Uint8Array {
@@ -98,10 +101,8 @@ export function fadt({
   table.writeUInt16LE(NO_C3, FIELD.c3Latency);
   table[FIELD.century] = RTC_CENTURY;
   table.writeUInt16LE(LEGACY_DEVICES | (has8042 ? HAS_8042 : 0) | NO_VGA, FIELD.iapcBootArch);
-  table.writeUInt32LE(
-    WBINVD | PROC_C1 | NO_FIXED_SLEEP_BUTTON | NO_FIXED_RTC_WAKE | TIMER_32_BITS | RESET_REGISTER,
-    FIELD.flags,
-  );
+  const features = WBINVD | PROC_C1 | NO_FIXED_SLEEP_BUTTON | TIMER_32_BITS | RESET_REGISTER;
+  table.writeUInt32LE(features | (rtcWakes ? 0 : NO_FIXED_RTC_WAKE), FIELD.flags);
   portAddress(table, FIELD.resetRegister, PORT.reset, 1);
   table[FIELD.resetValue] = RESET_VALUE;
   table[FIELD.minorVersion] = 5;
@@ -113,7 +114,7 @@ export function fadt({
   return systemTable('FACP', 6, table.subarray(HEADER));
 }
 
-/** Firmware ACPI Control Structure (§5.2.10): only the global lock and unused waking vectors. */
+/** Firmware ACPI Control Structure (§5.2.10): the global lock, and the waking vectors, which guests fill in. */
 export function facs(): Uint8Array {
   const table = Buffer.alloc(64);
   table.write('FACS', 0, 4, 'ascii');

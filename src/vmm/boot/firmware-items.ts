@@ -8,10 +8,12 @@ import {
   u64,
 } from '../../devices/firmware/fw-cfg-items.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
+import type { SleepStates } from '../../devices/machine-services.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import { addAcpiFiles } from '../chipset/acpi-files.ts';
 import { coresOnly, maxCpus } from '../cpu/cpu-topology.ts';
 import type { FirmwareBoot, MachineConfig } from '../machine/config.ts';
+import { ALL_SLEEP_STATES } from '../machine/services.ts';
 import { KVM_IDENTITY_MAP, PORT } from '../memory/layout.ts';
 import { type BootCandidate, bootOrder } from './boot-order.ts';
 import { LINUXBOOT } from './firmware-kernel.ts';
@@ -20,8 +22,8 @@ import { smbios } from './smbios.ts';
 
 /** Types of ranges (ACPI 6.5 §15). */
 const E820 = { ram: 1, reserved: 2 } as const;
-/** The sleep states by number; bit 7: the guest may enter it. Only running and soft off. */
-const SYSTEM_STATES = Uint8Array.of(0x80, 0, 0, 0, 0, 0x80);
+/** Of a sleep state: the guest may enter it. */
+const ENTERABLE = 0x80;
 
 /** What firmware is told about its machine, as that is when firmware asks. */
 export type FirmwareFacts = {
@@ -44,11 +46,16 @@ export function addFirmwareItems(
   items.set(KEY.maxCpus, u16(maxCpus(config)));
   items.setFile('etc/e820', e820(memory));
   items.setFile('etc/max-cpus', u16(maxCpus(config)));
-  items.setFile('etc/system-states', SYSTEM_STATES);
+  items.setFile('etc/system-states', systemStates(config.sleepStates ?? ALL_SLEEP_STATES));
   if (!hasScreen) items.setFile('etc/sercon-port', u16(PORT.com1));
   addAcpiFiles(items, tables);
   addSmbios(items, config, memory);
   if (config.boot.kind === 'firmware') addBootItems(items, config.boot, bootCandidates);
+}
+
+/** The sleep states by number, each with its sleep type (QEMU, hw/acpi/core.c). */
+function systemStates({ s3, s4 }: SleepStates): Uint8Array {
+  return Uint8Array.of(ENTERABLE, 0, 0, 1 | (s3 ? ENTERABLE : 0), 2 | (s4 ? ENTERABLE : 0), ENTERABLE);
 }
 
 function addSmbios(items: FwCfgItems, config: MachineConfig, { regions }: GuestMemory): void {

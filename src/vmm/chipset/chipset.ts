@@ -1,16 +1,18 @@
 import { firmwarePath } from '../../devices/boot-device.ts';
 import type { Bus, BusRange, PortBus } from '../../devices/bus.ts';
 import { LPC_PLACE } from '../../devices/chipset/lpc-bridge.ts';
-import type { DeviceState } from '../../devices/device.ts';
+import type { DeviceState, WakeSource } from '../../devices/device.ts';
 import type { DeviceRow } from '../../devices/device-table.ts';
 import {
   type BuiltDevice,
   type BusAddress,
+  type CmosBits,
   type DeviceBus,
   isHotpluggable,
   type MemoryRange,
   type PortRange,
   type PowerButton,
+  type SleepControl,
 } from '../../devices/device-type.ts';
 import type { ScreenControl } from '../../devices/display/screen-frame.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
@@ -48,6 +50,9 @@ export type ChipsetOptions = {
   /** Bits of the physical addresses that the guest's CPUs have; 40 if absent. */
   readonly addressBits?: number;
 };
+
+/** The shutdown status byte of CMOS RAM, by which QEMU tells firmware that the machine wakes up from S3. */
+const WOKEN_UP: CmosBits = { register: 0x0f, mask: 0xff, value: 0xfe };
 
 /** A device of a machine, and what its row says about it. */
 export type ChipsetPart = {
@@ -310,9 +315,11 @@ export class Chipset {
 
   /** Writes what its devices want firmware to find in CMOS RAM. */
   setCmos(): void {
-    const cmos = this.#parts.flatMap(({ built }) => built.capabilities?.cmos ?? []);
-    for (const { built } of this.#parts)
-      for (const bits of built.cmos ?? []) for (const ram of cmos) ram.set(bits);
+    for (const { built } of this.#parts) for (const bits of built.cmos ?? []) this.#setCmos(bits);
+  }
+
+  #setCmos(bits: CmosBits): void {
+    for (const { built } of this.#parts) built.capabilities?.cmos?.set(bits);
   }
 
   /** What firmware can boot from, in the order of the devices. */
@@ -340,6 +347,29 @@ export class Chipset {
     this.slots.reset();
     this.pci.reset();
     this.q35?.reset();
+  }
+
+  /** The guest sleeps in S3. */
+  get asleep(): boolean {
+    return this.#sleepers.some(({ asleep }) => asleep);
+  }
+
+  /** Whether the guest has this wake it up. */
+  wakesBy(by: WakeSource): boolean {
+    return this.#sleepers.some(sleeper => sleeper.wakesBy(by));
+  }
+
+  /** Into the state after S3, after its devices: what firmware has placed stays there. Firmware finds out by CMOS RAM that it is no reset. */
+  wake(by: WakeSource): void {
+    this.slots.reset();
+    this.pci.wake();
+    this.q35?.wake();
+    this.#setCmos(WOKEN_UP);
+    for (const sleeper of this.#sleepers) sleeper.wake(by);
+  }
+
+  get #sleepers(): readonly SleepControl[] {
+    return this.#parts.flatMap(({ built }) => built.capabilities?.sleep ?? []);
   }
 
   /** The state of what is no device. */

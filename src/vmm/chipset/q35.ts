@@ -104,6 +104,11 @@ export class Q35 {
     for (const device of this.#devices) device.reset();
   }
 
+  /** Into the state after S3. The bridges keep what firmware has set up in them: not all firmware does that again. */
+  wake(): void {
+    for (const device of this.#devices) if (device !== this.lpc) device.reset();
+  }
+
   save(): DeviceState {
     return Object.fromEntries(this.#devices.map(device => [device.name, device.save()]));
   }

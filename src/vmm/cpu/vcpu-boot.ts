@@ -36,6 +36,30 @@ export function bootSregs(reset: Sregs, entry: BootEntry): Sregs {
   };
 }
 
+/** Flags of which only the one is set that always is. */
+const RFLAGS_NONE = 2n;
+/** Extension type: no 80287. */
+const CR0_ET = 0x10n;
+const REAL_MODE_LIMIT = 0xffff;
+const [DATA_SEGMENT, CODE_SEGMENT, TASK_SEGMENT] = [3, 0xb, 0xb];
+
+/** Real mode with interrupts off, at `address` below 1 MiB (ACPI 6.5 §16.3.1): the segment has all of it but the last digit. */
+export function realMode(reset: Sregs, address: number): { readonly sregs: Sregs; readonly regs: Regs } {
+  const segment = (selector: number, type: number, s = 1): Segment => {
+    const limits = { base: BigInt(selector << 4), limit: REAL_MODE_LIMIT, selector };
+    return { ...limits, type, present: 1, dpl: 0, db: 0, s, l: 0, g: 0, avl: 0, unusable: 0 };
+  };
+  const data = segment(0, DATA_SEGMENT);
+  const sregs = {
+    ...reset,
+    ...{ cs: segment(address >>> 4, CODE_SEGMENT), ds: data, es: data, fs: data, gs: data, ss: data },
+    ...{ tr: segment(0, TASK_SEGMENT, 0), ldt: EMPTY_LDT },
+    ...{ gdt: { base: 0n, limit: REAL_MODE_LIMIT }, idt: { base: 0n, limit: 0x3ff } },
+    ...{ cr0: CR0_ET, cr2: 0n, cr3: 0n, cr4: 0n, efer: 0n },
+  };
+  return { sregs, regs: { ...zeroRegs(), rip: BigInt(address & 0xf), rflags: RFLAGS_NONE } };
+}
+
 /** MSR numbers and bits: Intel SDM vol. 4. */
 const IA32_MISC_ENABLE = 0x1a0;
 const IA32_MTRR_DEF_TYPE = 0x2ff;

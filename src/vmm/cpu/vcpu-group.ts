@@ -2,13 +2,14 @@ import type { NativeVm } from '../native/native.ts';
 
 type Threads = Pick<NativeVm, 'pauseVcpu' | 'resumeVcpu'>;
 
-/** The vCPU threads of a machine, paused and resumed together. They start parked. */
+/** The vCPU threads of a machine, paused and resumed together. They start parked. While they sleep, resuming them takes effect later. */
 export class VcpuGroup {
   readonly #threads: Threads;
   readonly #indices: readonly number[];
   /** In the guest, or with an unanswered exit. */
   readonly #unparked = new Set<number>();
   #running = false;
+  #asleep = false;
   readonly #onPaused: (() => void)[] = [];
 
   constructor(threads: Threads, count: number) {
@@ -23,6 +24,7 @@ export class VcpuGroup {
   resume(): void {
     this.#running = true;
     for (const overtaken of this.#onPaused.splice(0)) overtaken();
+    if (this.#asleep) return;
     for (const index of this.#indices) {
       this.#unparked.add(index);
       this.#threads.resumeVcpu(index);
@@ -34,15 +36,35 @@ export class VcpuGroup {
     this.#onPaused.push(onPaused);
     if (this.#running) {
       this.#running = false;
-      for (const index of this.#indices) this.#threads.pauseVcpu(index);
+      if (!this.#asleep) this.#park();
     }
     this.#checkPaused();
+  }
+
+  /** They do not run, whatever else happens, until `wake`. */
+  sleep(): void {
+    if (this.#asleep) return;
+    this.#asleep = true;
+    if (this.#running) this.#park();
+  }
+
+  /** Only while they are paused. */
+  wake(): void {
+    this.#asleep = false;
+  }
+
+  get asleep(): boolean {
+    return this.#asleep;
+  }
+
+  #park(): void {
+    for (const index of this.#indices) this.#threads.pauseVcpu(index);
   }
 
   /** The thread of vCPU `index` has parked. */
   parked(index: number): void {
     // A pause that a resume overtook is still reported.
-    if (this.#running) return;
+    if (this.#running && !this.#asleep) return;
     this.#unparked.delete(index);
     this.#checkPaused();
   }

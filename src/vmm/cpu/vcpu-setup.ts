@@ -3,7 +3,7 @@ import { MP_STATE } from '../kvm/constants.ts';
 import { KvmError } from '../kvm/kvm.ts';
 import type { CpuidEntry } from '../kvm/structs.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
-import { bootLapic, bootMsrs, bootRegs, bootSregs } from './vcpu-boot.ts';
+import { bootLapic, bootMsrs, bootRegs, bootSregs, realMode } from './vcpu-boot.ts';
 
 /** Where the boot processor starts: in a kernel, or in the firmware, as after power-on. Null: a state will be loaded into it. */
 export type VcpuStart = BootEntry | 'firmware' | null;
@@ -33,6 +33,14 @@ export function powerOnVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], isBootPr
 
 /** Has a vCPU that is as after power-on start at the reset vector. */
 export function enterFirmware(vcpu: VcpuFd): void {
+  vcpu.setMpState(MP_STATE.RUNNABLE);
+}
+
+/** Puts a vCPU that is otherwise as after power-on at an address below 1 MiB, as firmware calls the waking vector. */
+export function enterRealMode(vcpu: VcpuFd, address: number): void {
+  const { sregs, regs } = realMode(vcpu.getSregs(), address);
+  vcpu.setSregs(sregs);
+  vcpu.setRegs(regs);
   vcpu.setMpState(MP_STATE.RUNNABLE);
 }
 

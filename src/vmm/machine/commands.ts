@@ -1,4 +1,5 @@
 import type { BalloonControl, BuiltDevice } from '../../devices/device-type.ts';
+import type { InputEvent } from '../../devices/input/input-event.ts';
 import { close } from '../native/libc.ts';
 import type { ConsolePorts } from './console-ports.ts';
 import { changeMedium, limitDisk, resizeDisk } from './disk-commands.ts';
@@ -21,6 +22,7 @@ import type { Reply } from './reply.ts';
 import type { Tell } from './report.ts';
 import { watchScreen } from './screen-commands.ts';
 import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
+import type { Suspension } from './suspension.ts';
 import type { UserPause } from './user-pause.ts';
 
 /** What commands are carried out on. */
@@ -30,6 +32,7 @@ export type Commanded = {
   readonly snapshots: SnapshotWriter;
   readonly pause: UserPause;
   readonly reset: InPlaceReset;
+  readonly suspension: Suspension;
   readonly handOver: HandOver;
   readonly hotPlug: HotPlug;
   readonly input: MachineInput;
@@ -60,8 +63,12 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   },
   'power-button': ({ machine }, _, reply) => {
     const { powerButton } = machine.parts.chipset;
+    const noticed = powerButton.enabled || machine.asleep;
     powerButton.press();
-    reply.done({ noticed: powerButton.enabled });
+    reply.done({ noticed });
+  },
+  wake: ({ suspension }, _, reply) => {
+    if (!suspension.wake('user', () => reply.done(null))) reply.failed('its guest does not sleep');
   },
   'resize-disk': (on, given, reply) =>
     changeDevice(on, reply, () => resizeDisk(on.machine.parts.chipset.devices, given)),
@@ -74,7 +81,12 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   screen: ({ machine }, given, reply) => watchScreen(machine.parts.chipset.devices, given, reply),
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
-  input: ({ machine, input }, { events }, reply) => {
+  input: ({ machine, input, suspension }, { events }, reply) => {
+    // The key that wakes it up is no input: nobody would know whether its driver is there yet.
+    if (events.some(isPress) && suspension.wake('user')) {
+      reply.done({ taken: events.length });
+      return;
+    }
     try {
       reply.done({ taken: input.pass(machine.parts.chipset.devices, events) });
     } catch (error) {
@@ -110,6 +122,11 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     reply.done(null);
   },
 };
+
+/** A key or a button goes down. */
+function isPress(event: InputEvent): boolean {
+  return (event.kind === 'key' || event.kind === 'button') && event.down;
+}
 
 /** @throws an error for the user */
 function balloonOf(devices: readonly BuiltDevice[]): BalloonControl {

@@ -142,6 +142,8 @@ const fields = z.strictObject({
   vnc: vncSettings.optional(),
   /** What its clock shows at its start; UTC if absent. */
   clock: z.string().refine(isClockStart, 'utc, localtime or a time, such as 2006-06-17T16:01:21').optional(),
+  /** Whether the guest may enter the ACPI sleep states S3 and S4; absent: both. */
+  sleepStates: z.strictObject({ s3: z.boolean().default(true), s4: z.boolean().default(true) }).optional(),
   /** How the machine's process is confined: as far as this host can, or not at all; or it does not start unless all layers are on. */
   confine: z.enum(['default', 'strict', 'off']).default('default'),
 });

@@ -1,10 +1,10 @@
-import type { Device } from '../../devices/device.ts';
+import type { Device, WakeSource } from '../../devices/device.ts';
 import { startVcpus } from '../cpu/machine-vcpus.ts';
 import { VcpuGroup } from '../cpu/vcpu-group.ts';
 import type { MachineParts } from './machine-parts.ts';
 import { loadMachine, type MachineState, saveMachine } from './machine-state.ts';
 import { type HoldEvents, Quiescence, type Release } from './quiescence.ts';
-import { type PowerOnState, powerOnState, resetSteps } from './reset.ts';
+import { type PowerOnState, powerOnState, resetSteps, wakeUp } from './reset.ts';
 
 /**
  * A machine that has been built: its vCPUs are at the kernel's first instruction. It runs from `run` on, while nothing holds it. It
@@ -63,6 +63,26 @@ export class Machine {
     return this.#quiescence.holdups;
   }
 
+  /** Its guest sleeps in S3: its devices work, and its vCPUs do not run before `wake` or `reset`. */
+  get asleep(): boolean {
+    return this.#vcpus.asleep;
+  }
+
+  /** Its guest has put it into S3. */
+  sleep(): void {
+    this.#vcpus.sleep();
+  }
+
+  /**
+   * Its guest goes on where it wants to after a sleep, while the machine is quiesced: as after a reset, but with its memory.
+   * @throws BootError when the guest has said no place to go on at; it must not run then
+   */
+  wake(by: WakeSource): void {
+    this.#checkQuiesced();
+    wakeUp(this.parts, this.#powerOn, by);
+    this.#vcpus.wake();
+  }
+
   /** It has another device, which stands still while the machine does. */
   plugged(device: Device): void {
     this.#quiescence.plugged(device);
@@ -98,6 +118,8 @@ export class Machine {
   load(state: MachineState): void {
     this.#checkQuiesced();
     loadMachine(this.parts, state);
+    if (this.parts.chipset.asleep) this.#vcpus.sleep();
+    else this.#vcpus.wake();
   }
 
   /**
@@ -118,6 +140,7 @@ export class Machine {
         done(error);
         return;
       }
+      this.#vcpus.wake();
       finish(() => done(null));
     };
     step();

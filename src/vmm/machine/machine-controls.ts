@@ -15,6 +15,7 @@ import type { MachineLoop } from './loop.ts';
 import type { MachineReport, Tell } from './report.ts';
 import { encodeSaved } from './saved-machine.ts';
 import { type SnapshotSource, SnapshotWriter } from './snapshot-writer.ts';
+import { Suspension } from './suspension.ts';
 import type { CounterLabels } from './topology.ts';
 import { UserPause } from './user-pause.ts';
 
@@ -44,6 +45,7 @@ export class MachineControls {
   readonly snapshots: SnapshotWriter;
   readonly pause: UserPause;
   readonly reset: InPlaceReset;
+  readonly suspension: Suspension;
   readonly handOver: HandOver;
   readonly hotPlug: HotPlug;
   readonly commands: Commands;
@@ -62,7 +64,11 @@ export class MachineControls {
       // What it has written by then would be of two machines.
       beforeReset: () => this.snapshots.cancel('the machine was reset'),
     });
-    const { snapshots, pause, reset } = this;
+    this.suspension = new Suspension({
+      ...{ machine, deviceModules, ending, tell },
+      changed: () => this.pause.update(),
+    });
+    const { snapshots, pause, reset, suspension } = this;
     const isMergeable = config.memory.mergeable;
     this.handOver = new HandOver({ ...parts, snapshots, pause, reset, deviceModules, isMergeable });
     const { handOver } = this;
@@ -77,7 +83,7 @@ export class MachineControls {
     const finish = (reason: string) => ending.finish(reason);
     const input = new MachineInput();
     this.commands = new Commands(
-      { ...parts, snapshots, pause, reset, handOver, hotPlug, input, finish },
+      { ...parts, snapshots, pause, reset, suspension, handOver, hotPlug, input, finish },
       tell,
     );
   }

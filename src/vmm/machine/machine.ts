@@ -48,7 +48,7 @@ import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import { MachineClock } from './machine-clock.ts';
 import type { MachineParts } from './machine-parts.ts';
-import { type MachineHost, machineServices } from './services.ts';
+import { ALL_SLEEP_STATES, type MachineHost, machineServices } from './services.ts';
 import { readSmallFile } from './small-file.ts';
 import { mark } from './start-trace.ts';
 
@@ -106,6 +106,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
       queues,
       clock,
       clockOffsetMs: clockOffset(config.clock ?? 'utc', Date.now()),
+      sleepStates: config.sleepStates ?? ALL_SLEEP_STATES,
       hostDevices,
     },
     firmware:

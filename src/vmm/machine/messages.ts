@@ -54,8 +54,10 @@ export type MachineCommands = {
   resume: { readonly arguments: Nothing; readonly result: null };
   /** The reset button. */
   reset: { readonly arguments: Nothing; readonly result: null };
-  /** The ACPI power button. */
+  /** The ACPI power button, which wakes up a guest that sleeps. */
   'power-button': { readonly arguments: Nothing; readonly result: { readonly noticed: boolean } };
+  /** A guest that sleeps in S3 is to go on. */
+  wake: { readonly arguments: Nothing; readonly result: null };
   /** A disk's file has another size now: the guest is told. `file`: the one that has it, of `fileIdentity`. */
   'resize-disk': {
     readonly arguments: { readonly device: string; readonly bytes: number; readonly file: string };
@@ -303,7 +305,8 @@ export type FromMachine =
   /** The last message: everything the VM held has been released. */
   | { readonly kind: 'ended'; readonly end: MachineEnd };
 
-export type RunState = 'starting' | 'running' | 'paused';
+/** `suspended`: the guest sleeps in ACPI S3. */
+export type RunState = 'starting' | 'running' | 'paused' | 'suspended';
 
 /** How a machine was handed over. */
 export type TakenOver = {

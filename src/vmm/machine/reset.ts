@@ -1,5 +1,7 @@
+import type { WakeSource } from '../../devices/device.ts';
+import { wakingVector } from '../boot/waking-vector.ts';
 import { loadTscs } from '../cpu/tsc-state.ts';
-import { enterFirmware, enterKernel } from '../cpu/vcpu-setup.ts';
+import { enterFirmware, enterKernel, enterRealMode } from '../cpu/vcpu-setup.ts';
 import { loadRegisters, saveRegisters, stateMsrs, type VcpuRegisters } from '../cpu/vcpu-state.ts';
 import { type ChipState, loadChips, saveChips } from '../interrupts/chip-state.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -20,11 +22,37 @@ export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnSt
  * @throws when the kernel can't be loaded any more
  */
 export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generator<void> {
-  const { vm, vcpus, ram, memory, clock, chipset, boot } = parts;
+  const { vcpus, ram, memory, boot } = parts;
+  resetHardware(parts, powerOn, () => parts.chipset.reset());
+  memory.shadow.reset();
+  // From here on KVM writes no clock and no counter into it.
+  yield* ram.clearing();
+  const entry = boot();
+  if (entry === 'firmware') enterFirmware(vcpus[0]!);
+  else enterKernel(vcpus[0]!, entry);
+}
+
+/**
+ * Wakes a quiesced machine up whose guest sleeps in S3. Its devices have had no power, so all of it is as after a reset, but for its memory,
+ * and for what its firmware has placed: SeaBIOS goes on in the RAM that it is in.
+ * @throws BootError when a guest without firmware has said no place to go on at
+ */
+export function wakeUp(parts: MachineParts, powerOn: PowerOnState, by: WakeSource): void {
+  const { vcpus, chipset, memory } = parts;
+  const vector = chipset.q35 === null ? wakingVector(memory.space.memory) : null;
+  resetHardware(parts, powerOn, () => chipset.wake(by));
+  if (vector === null) enterFirmware(vcpus[0]!);
+  else enterRealMode(vcpus[0]!, vector);
+}
+
+function resetHardware(
+  { vm, vcpus, clock, chipset }: MachineParts,
+  powerOn: PowerOnState,
+  resetChipset: () => void,
+): void {
   // Devices first: the interrupts that they drop must not reach the controllers after those are reset.
   for (const { device } of chipset.devices) device.reset();
-  chipset.reset();
-  memory.shadow.reset();
+  resetChipset();
   loadTscs(
     vcpus,
     powerOn.vcpus.map(({ tsc }) => tsc),
@@ -35,9 +63,4 @@ export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generat
     loadRegisters(vcpu, powerOn.vcpus[i]!);
   }
   loadChips(vm, powerOn.chips, clock);
-  // From here on KVM writes no clock and no counter into it.
-  yield* ram.clearing();
-  const entry = boot();
-  if (entry === 'firmware') enterFirmware(vcpus[0]!);
-  else enterKernel(vcpus[0]!, entry);
 }

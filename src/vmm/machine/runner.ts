@@ -325,6 +325,12 @@ export class MachineRunner {
       case 'power-button':
         this.#built?.machine.parts.chipset.powerButton.press();
         break;
+      case 'sleep':
+        this.#built?.controls.suspension.begin();
+        break;
+      case 'wake':
+        this.#built?.controls.suspension.wake(request.by);
+        break;
     }
   }
 

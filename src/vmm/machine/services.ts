@@ -1,5 +1,5 @@
 import type { RequestMachine } from '../../devices/device.ts';
-import type { MachineServices } from '../../devices/machine-services.ts';
+import type { MachineServices, SleepStates } from '../../devices/machine-services.ts';
 import type { HostDevices } from '../../devices/vfio/host-device.ts';
 import { openChar } from '../backends/char/open-chars.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
@@ -52,14 +52,30 @@ type Parts = {
   readonly clock: MachineClock;
   /** 0 if absent. */
   readonly clockOffsetMs?: number;
+  /** All if absent. */
+  readonly sleepStates?: SleepStates;
   readonly hostDevices: HostDevices;
   readonly firmware: MachineServices['firmware'];
 };
 
+/** Those of a machine whose configuration does not turn any off. */
+export const ALL_SLEEP_STATES: SleepStates = { s3: true, s4: true };
+
 /** The services that a machine offers its devices. */
 export function machineServices(
   base: Base,
-  { vm, memory, vhost, interrupts, queues, clock, clockOffsetMs = 0, hostDevices, firmware }: Parts,
+  {
+    vm,
+    memory,
+    vhost,
+    interrupts,
+    queues,
+    clock,
+    clockOffsetMs = 0,
+    sleepStates = ALL_SLEEP_STATES,
+    hostDevices,
+    firmware,
+  }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native) };
@@ -72,6 +88,7 @@ export function machineServices(
     },
     clock,
     clockOffsetMs,
+    sleepStates,
     events: loop,
     request: base.request,
     reportBroken: base.reportBroken,

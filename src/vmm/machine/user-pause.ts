@@ -82,7 +82,9 @@ export class UserPause {
   update(): void {
     const isPaused = this.isAsked && this.#machine.parked;
     this.#tell(report =>
-      report.entered(isPaused ? 'paused' : 'running', isPaused ? this.#failure?.reason : undefined),
+      isPaused
+        ? report.entered('paused', this.#failure?.reason)
+        : report.entered(this.#machine.asleep ? 'suspended' : 'running'),
     );
     // After the state: who waits for the reply looks at it.
     if (isPaused) this.#callBack();

@@ -170,6 +170,10 @@ describe('elements', () => {
         leftOut: [],
       },
     ],
+    [
+      "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='yes'/></pm>",
+      { ...base, machine: { suspend: false }, leftOut: [] },
+    ],
     ["<clock offset='localtime'/>", { ...base, machine: { clock: 'localtime' }, leftOut: [] }],
     [
       "<clock offset='absolute' start='1150560081'/>",

@@ -499,6 +499,9 @@ test.each([
     '-drive if=pflash,file=OVMF.fd -kernel k',
     { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd', kernel: '/vms/k' } },
   ],
+  ['-global ICH9-LPC.disable_s3=1', { machine: { suspend: false } }],
+  ['-global driver=PIIX4_PM,property=disable_s4,value=1', { machine: { hibernate: false } }],
+  ['-global PIIX4_PM.disable_s3=0', { machine: { suspend: true } }],
   ['-rtc base=localtime', { machine: { clock: 'localtime' } }],
   ['-rtc base=2006-06-17T16:01:21,clock=host', { machine: { clock: '2006-06-17T16:01:21' } }],
   ['-bios ./OVMF.fd', { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd' } }],
@@ -674,9 +677,9 @@ describe('what a guest does not need is left out, and named', () => {
       ],
     ],
     [
-      '-global ICH9-LPC.disable_s3=1 -global kvm-pit.lost_tick_policy=delay',
+      '-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=on -global kvm-pit.lost_tick_policy=delay',
       [
-        '-global ICH9-LPC.disable_s3=1: the chip has no such setting in vring',
+        '-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=on: the chip has no such setting in vring',
         '-global kvm-pit.lost_tick_policy=delay: the chip has no such setting in vring',
       ],
     ],

@@ -6,12 +6,15 @@ import { portBus, Requests, writeGarbage } from '../../support/port-device.ts';
 
 const [STATUS, ENABLE, CONTROL, TIMER] = [0x600, 0x602, 0x604, 0x608];
 const POWER_BUTTON = 0x100;
+const RTC_ALARM = 0x400;
+/** S3, and to enter it. */
+const SLEEP = (1 << 10) | (1 << 13);
 const SECOND = 1_000_000_000n;
 
-function rig(clock = new DeviceClock()) {
+function rig(clock = new DeviceClock(), sleepStates = { s3: true, s4: true }) {
   const sci = new FakeLine();
   const requests = new Requests();
-  const device = new AcpiPm({ port: STATUS, sci, clock, request: requests.request });
+  const device = new AcpiPm({ port: STATUS, sci, clock, sleepStates, request: requests.request });
   return { device, sci, clock, requests, bus: portBus(device) };
 }
 
@@ -28,16 +31,52 @@ describe('ACPI fixed hardware', () => {
     expect([sci.level, bus.read(STATUS, 4)]).toEqual([false, POWER_BUTTON << 16]);
   });
 
-  it('powers the machine off for sleep type 5 only, written as words or bytes', () => {
+  it('powers the machine off for the sleep types of S4 and S5, written as words or bytes', () => {
     const { bus, requests } = rig();
     expect(bus.read(CONTROL, 2)).toBe(1); // always in ACPI mode
-    bus.write(CONTROL, 2, (5 << 10) | 1);
+    bus.write(CONTROL, 2, 1);
     bus.write(CONTROL, 2, (3 << 10) | (1 << 13));
     expect(requests.all).toEqual([]);
-    bus.write(CONTROL, 2, (5 << 10) | (1 << 13) | 1);
-    bus.write(CONTROL + 1, 1, 0x34);
-    expect(requests.all).toEqual([{ kind: 'power-off' }, { kind: 'power-off' }]);
-    expect(bus.read(CONTROL, 2)).toBe((5 << 10) | 1);
+    bus.write(CONTROL, 2, (1 << 13) | 1);
+    bus.write(CONTROL + 1, 1, (5 << 2) | (1 << 5));
+    bus.write(CONTROL, 2, (2 << 10) | (1 << 13));
+    const off = { kind: 'power-off' };
+    expect(requests.all).toEqual([off, off, { ...off, reason: 'the guest hibernated' }]);
+    expect(bus.read(CONTROL, 2)).toBe((2 << 10) | 1);
+  });
+
+  it('sleeps until it is reset, and says what has woken the guest up', () => {
+    const { device, bus, requests, clock } = rig();
+    bus.write(ENABLE, 2, RTC_ALARM);
+    expect([device.wakesBy('user'), device.wakesBy('rtc')]).toEqual([true, true]);
+    bus.write(CONTROL, 2, SLEEP);
+    bus.write(CONTROL, 2, SLEEP);
+    expect([device.asleep, requests.all]).toEqual([true, [{ kind: 'sleep' }]]);
+    const other = rig(clock);
+    other.device.load(device.save());
+    expect(other.device.asleep).toBe(true);
+    device.press();
+    expect([bus.read(STATUS, 2), requests.all[1]]).toEqual([0, { kind: 'wake', by: 'user' }]);
+    device.reset();
+    expect([device.asleep, device.wakesBy('rtc')]).toEqual([false, false]);
+    for (const [by, status] of [
+      ['rtc', RTC_ALARM],
+      ['user', POWER_BUTTON],
+      ['network', 0],
+    ] as const) {
+      device.reset();
+      device.wake(by);
+      expect(bus.read(STATUS, 2)).toBe(0x8000 | status);
+    }
+    bus.write(STATUS, 2, 0x8000);
+    expect(bus.read(STATUS, 2)).toBe(0);
+  });
+
+  it('ignores the states that the machine does not have', () => {
+    const { device, bus, requests } = rig(new DeviceClock(), { s3: false, s4: false });
+    bus.write(CONTROL, 2, SLEEP);
+    bus.write(CONTROL, 2, (2 << 10) | (1 << 13));
+    expect([device.asleep, requests.all]).toEqual([false, []]);
   });
 
   it('counts 3.579545 MHz in 32 bits', () => {

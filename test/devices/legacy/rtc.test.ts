@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Rtc } from '../../../src/devices/legacy/rtc.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
 import { FakeLine } from '../../support/fake-line.ts';
-import { portBus, writeGarbage } from '../../support/port-device.ts';
+import { portBus, Requests, writeGarbage } from '../../support/port-device.ts';
 
 const PORT = 0x70;
 const MiB = 2 ** 20;
@@ -14,7 +14,9 @@ function rig(clock = new DeviceClock(), offsetMs = 0) {
     { address: 0, size: 3 * GiB, host: 0n },
     { address: 4 * GiB, size: 1 * GiB, host: 0n },
   ];
-  const device = new Rtc({ port: PORT, line, clock, offsetMs, memory });
+  const requests = new Requests();
+  const { request } = requests;
+  const device = new Rtc({ port: PORT, line, clock, request, offsetMs, memory });
   const bus = portBus(device);
   const read = (register: number) => {
     bus.write(PORT, 1, register);
@@ -27,7 +29,7 @@ function rig(clock = new DeviceClock(), offsetMs = 0) {
   /** Century, year, month, day, hours, minutes, seconds, weekday, as hexadecimal digits. */
   const time = () =>
     [0x32, 9, 8, 7, 4, 2, 0, 6].map(register => read(register).toString(16).padStart(2, '0')).join(' ');
-  return { clock, line, device, read, write, time };
+  return { clock, line, device, requests, read, write, time };
 }
 
 /** Sets B.SET, the registers, and clears it again, as a driver does. */

@@ -38,7 +38,7 @@ start:
     call print
 off:
     movw $0x604, %dx
-    movw $0x3400, %ax
+    movw $0x2000, %ax
     outw %ax, %dx
     hlt
     jmp off
