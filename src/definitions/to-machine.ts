@@ -110,6 +110,7 @@ function kernelBoot(path: string, machine: Definition['machine']): MachineConfig
 function firmwareBoot({ machine, boot = {} }: Definition): MachineConfigInput['boot'] {
   const { firmware = 'bios', kernel, initrd, append } = machine;
   const { 'firmware-file': path, 'firmware-variables': variables, 'secure-boot': secureBoot } = machine;
+  const { 'fw-cfg': settings = [] } = machine;
   const { order, once, menu, 'menu-wait': waitMs } = boot;
   return {
     kind: 'firmware',
@@ -123,6 +124,13 @@ function firmwareBoot({ machine, boot = {} }: Definition): MachineConfigInput['b
         ...(initrd !== undefined && { initrd }),
         ...(append !== undefined && { append }),
       },
+    }),
+    ...(settings.length > 0 && {
+      settings: settings.map(({ name, file, text }) => ({
+        name,
+        ...(file !== undefined && { path: file }),
+        ...(text !== undefined && { text }),
+      })),
     }),
     ...(order && { order }),
     ...(once && { once }),

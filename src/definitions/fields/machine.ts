@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { FW_CFG_NAME } from '../../devices/firmware/fw-cfg-items.ts';
 import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { hostPath } from './text.ts';
 
@@ -14,6 +15,26 @@ const bootModule = z.strictObject({
       examples: ['hello.elf 1 2'],
     }),
 });
+
+const fwCfgFile = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(FW_CFG_NAME.pattern, FW_CFG_NAME.rule)
+      .meta({ description: 'Its name in the guest.', examples: ['opt/com.coreos/config'] }),
+    file: hostPath.optional().meta({
+      description: 'The file on the host with its content.',
+      examples: ['/srv/config.ign'],
+    }),
+    text: z
+      .string()
+      .max(65_536, 'at most 64 KiB')
+      .optional()
+      .meta({ description: 'Its content, instead of a file.', examples: ['X-PciMmio64Mb=65536'] }),
+  })
+  .refine(({ file, text }) => (file === undefined) !== (text === undefined), {
+    message: 'expected file or text, one of them',
+  });
 
 const settings = z
   .strictObject({
@@ -61,6 +82,10 @@ const settings = z
       .regex(/^[^\u0000]*$/, 'text without NUL characters')
       .optional()
       .meta({ description: "The kernel's command line.", examples: ['console=ttyS0 root=/dev/vda1'] }),
+    'fw-cfg': z.array(fwCfgFile).max(64, 'at most 64 files').optional().meta({
+      description:
+        "Files that the firmware and the guest find by QEMU's fw_cfg, for example a configuration of Ignition; only with firmware.",
+    }),
     uuid: z
       .guid('expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301')
       .optional()
@@ -110,8 +135,10 @@ const settings = z
         problem(key, 'this is for UEFI: set machine.firmware: uefi');
     if (value['secure-boot'] && value['firmware-file'] !== undefined)
       problem('secure-boot', 'machine.secure-boot chooses the firmware: remove machine.firmware-file');
+    const hasFirmware = value.firmware !== undefined || value['firmware-file'] !== undefined;
+    if (value.kernel !== undefined && !hasFirmware && value['fw-cfg'] !== undefined)
+      problem('fw-cfg', 'a kernel that is booted directly has no fw_cfg: set machine.firmware');
     if (value.kernel !== undefined) {
-      const hasFirmware = value.firmware !== undefined || value['firmware-file'] !== undefined;
       if (hasFirmware && value.modules !== undefined)
         problem('modules', 'firmware boots no kernel with modules: remove them, or the firmware');
       if (value.initrd !== undefined && value.modules !== undefined)

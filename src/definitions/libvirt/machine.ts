@@ -100,7 +100,14 @@ export function readOs(
   const started = kernel !== null && {
     ...{ kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
   };
-  return { machine: { ...readFirmware(document, os), ...uuid, ...started }, ...boot };
+  const settings = readSettings(document, domain);
+  const firmware = { ...readFirmware(document, os), ...settings };
+  // libvirt's guests have firmware, even those with a kernel.
+  const needsFirmware = kernel !== null && settings['fw-cfg'] !== undefined && !firmware.firmware;
+  return {
+    machine: { ...firmware, ...(needsFirmware && { firmware: 'bios' }), ...uuid, ...started },
+    ...boot,
+  };
 }
 
 /** <clock>: UTC, local time, or a time. */
@@ -127,6 +134,28 @@ export function readSleepStates(
   return {
     ...(isOff('suspend-to-mem') && { suspend: false }),
     ...(isOff('suspend-to-disk') && { hibernate: false }),
+  };
+}
+
+/** <sysinfo type='fwcfg'>: files for firmware and guest. */
+function readSettings(
+  document: DomainDocument,
+  domain: XmlElement,
+): Pick<NonNullable<DefinitionInput['machine']>, 'fw-cfg'> {
+  const entries = document
+    .children(domain, 'sysinfo')
+    .filter(({ attributes }) => attributes.type === 'fwcfg')
+    .flatMap(sysinfo => {
+      document.skip(sysinfo, 'type');
+      return document.children(sysinfo, 'entry');
+    });
+  if (entries.length === 0) return {};
+  return {
+    'fw-cfg': entries.map(entry => {
+      const name = document.attribute(entry, 'name') ?? '';
+      const file = document.attribute(entry, 'file');
+      return file === null ? { name, text: document.text(entry) ?? '' } : { name, file };
+    }),
   };
 }
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { FW_CFG_NAME } from '../../devices/firmware/fw-cfg-items.ts';
 import { firmwareKind } from '../../vmm/boot/firmware-files.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
@@ -72,13 +73,31 @@ function setFile(draft: Draft, firmware: 'bios' | 'uefi', given: string, place: 
   setMachine(draft, { firmware, ...(!isForeign && { 'firmware-file': file }) });
 }
 
+/** -fw_cfg. @throws OptionError */
+export function readFwCfg(draft: Draft, text: string, place: Place): void {
+  const settings = draft.settings(place, text, 'name');
+  const name = settings.require('name');
+  const file = settings.take('file');
+  const content = settings.take('string');
+  if (settings.take('gen_id') !== undefined)
+    throw new OptionError('gen_id is not supported: give the data by file= or string=');
+  settings.end();
+  if ((file === undefined) === (content === undefined))
+    throw new OptionError('expected file= or string=, one of them');
+  if (!FW_CFG_NAME.pattern.test(name))
+    throw new OptionError(`name=${shown(name)}: expected ${FW_CFG_NAME.rule}`);
+  const entry = file !== undefined ? { name, file: hostFile(file, draft.host) } : { name, text: content! };
+  setMachine(draft, { 'fw-cfg': [...(draft.fields.machine?.['fw-cfg'] ?? []), entry] });
+}
+
 function setMachine(draft: Draft, keys: NonNullable<DefinitionInput['machine']>): void {
   draft.fields.machine = { ...draft.fields.machine, ...keys };
 }
 
-/** A kernel that only starts in real mode gets the firmware that QEMU always has. */
+/** A kernel that only starts in real mode, or is to find things by fw_cfg, gets the firmware that QEMU always has. */
 export function addFirmware(draft: Draft): void {
-  const { kernel, firmware } = draft.fields.machine ?? {};
-  if (kernel === undefined || firmware !== undefined || !draft.host.needsBios?.(kernel)) return;
+  const { kernel, firmware, 'fw-cfg': settings } = draft.fields.machine ?? {};
+  if (kernel === undefined || firmware !== undefined) return;
+  if (settings === undefined && !draft.host.needsBios?.(kernel)) return;
   setMachine(draft, { firmware: 'bios' });
 }

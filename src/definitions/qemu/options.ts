@@ -9,7 +9,7 @@ import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
 import { floppyDisk, ideDisk, readDrive } from './drives.ts';
 import { OptionError } from './error.ts';
-import { readBios, readPflash } from './firmware.ts';
+import { readBios, readFwCfg, readPflash } from './firmware.ts';
 import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
 import { readAccelerators, readBoot, readInitrd, readKernel, readMachine } from './machine.ts';
 import { readMemory, readMemoryBackend } from './memory.ts';
@@ -268,6 +268,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   uuid: { value: 'UUID', becomes: 'machine.uuid', read: readUuid },
+  fw_cfg: {
+    value: '[name=]NAME,file=FILE|string=TEXT',
+    becomes: 'machine.fw-cfg; with a kernel, machine.firmware: bios',
+    repeats: true,
+    read: readFwCfg,
+  },
   smbios: {
     value: 'type=N,...',
     becomes: 'machine.uuid, with type=1,uuid=; other tables that configure the guest are refused',

@@ -29,7 +29,6 @@ export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   loadvm: withValue(NO_SNAPSHOT),
   icount: withValue('guests run on KVM, at the speed of the CPU: leave it out'),
   acpitable: withValue('vring creates the ACPI tables itself: leave it out'),
-  fw_cfg: withValue('fw_cfg is not supported yet: give the guest the data on a disk'),
   readconfig: withValue('it is not supported: write its options on the command line'),
   writeconfig: withValue('vring vm create NAME --dry-run -- OPTIONS prints a definition'),
   set: withValue('it is not supported: set the property in the -device'),

@@ -40,6 +40,11 @@ export const KEY = {
 
 /** Of the names in the directory, with their NUL. */
 const NAME_SIZE = 56;
+/** Names that users may give files. */
+export const FW_CFG_NAME = {
+  pattern: /^[\x21-\x7e]{1,55}$/,
+  rule: '1 to 55 printable ASCII characters, such as opt/com.example/config',
+};
 const ENTRY_SIZE = 64;
 const MAX_FILES = 0x100;
 

@@ -23,10 +23,16 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
 function firmwareWithAbsolutePaths(
   boot: Extract<MachineConfigInput['boot'], { kind: 'firmware' }>,
 ): MachineConfigInput['boot'] {
-  const { path, variables, kernel } = boot;
+  const { path, variables, kernel, settings } = boot;
   return {
     ...boot,
     ...(path !== undefined && { path: resolve(path) }),
+    ...(settings && {
+      settings: settings.map(setting => ({
+        ...setting,
+        ...(setting.path !== undefined && { path: resolve(setting.path) }),
+      })),
+    }),
     ...(variables?.file !== undefined && { variables: { ...variables, file: resolve(variables.file) } }),
     ...(kernel && {
       kernel: {

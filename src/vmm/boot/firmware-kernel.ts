@@ -1,10 +1,11 @@
-import { type FwCfgContent, type FwCfgItems, KEY, u32 } from '../../devices/firmware/fw-cfg-items.ts';
+import { type FwCfgItems, KEY, u32 } from '../../devices/firmware/fw-cfg-items.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import { checksum } from '../acpi/table.ts';
 import type { FirmwareBoot } from '../machine/config.ts';
 import { KERNEL_START } from '../memory/layout.ts';
 import { BootError } from './boot-error.ts';
 import { HEADER, isBzImage } from './bzimage.ts';
+import { type FileSources, fileItem, withImage } from './file-item.ts';
 import { type ImageFile, type ImagePurpose, readBytes } from './image-file.ts';
 import { lowRamEnd } from './memory-map.ts';
 
@@ -36,13 +37,10 @@ export const LINUXBOOT = { file: 'genroms/linuxboot.bin', path: '/rom@genroms/li
 
 export type FirmwareKernel = NonNullable<FirmwareBoot['kernel']>;
 
-export type FirmwareKernelSources = {
+export type FirmwareKernelSources = FileSources & {
   readonly memory: GuestMemory;
-  /** Opens a file of the host; it is open for as long as the machine is. @throws BootError */
-  readonly open: (path: string, purpose: ImagePurpose) => ImageFile;
   /** The ROM without its checksum. */
   readonly rom: () => Uint8Array;
-  readonly warn: (text: string) => void;
 };
 
 /**
@@ -55,27 +53,8 @@ export function addKernelItems(
   { path, initrd, append }: FirmwareKernel,
   sources: FirmwareKernelSources,
 ): void {
-  const use = <T>(file: string, purpose: ImagePurpose, read: (image: ImageFile) => T): T => {
-    const image = sources.open(file, purpose);
-    try {
-      return read(image);
-    } finally {
-      image.close();
-    }
-  };
-  /** Bytes of a file from `start` on, after `head`, which is known already. */
-  const contentOf = (file: string, purpose: ImagePurpose, start: number, head: Uint8Array | null = null) => {
-    const size = use(file, purpose, image => image.size) - start;
-    return fileContent(size, head, (offset, target) => {
-      try {
-        use(file, purpose, image => image.readInto(target, start + offset, 'content'));
-      } catch (error) {
-        if (!(error instanceof BootError)) throw error;
-        target.fill(0);
-        sources.warn(`the guest cannot read the ${purpose}: ${error.message}`);
-      }
-    });
-  };
+  const use = <T>(file: string, purpose: ImagePurpose, read: (image: ImageFile) => T): T =>
+    withImage(sources, file, purpose, read);
   const head = use(path, 'kernel', image => readBytes(image, 0, Math.min(image.size, HEAD), 'header'));
   const setup = isBzImage(head) ? setupOf(head) : null;
   if (setup === null && firmware === 'bios')
@@ -102,16 +81,16 @@ export function addKernelItems(
 
   items.set(KEY.setupAddress, u32(place.setup));
   items.set(KEY.setupSize, u32(size));
-  items.set(KEY.setupData, { ...contentOf(path, 'kernel', 0, bytes), size });
+  items.set(KEY.setupData, { ...fileItem(path, 'kernel', sources, { head: bytes }), size });
   items.set(KEY.kernelAddress, u32(place.code));
   items.set(KEY.kernelSize, u32(kernelSize));
-  items.set(KEY.kernelData, contentOf(path, 'kernel', size));
+  items.set(KEY.kernelData, fileItem(path, 'kernel', sources, { start: size }));
   items.set(KEY.commandLineAddress, u32(place.commandLine));
   items.set(KEY.commandLineSize, u32(append === '' && firmware === 'uefi' ? 0 : commandLine.length));
   items.set(KEY.commandLineData, commandLine);
   items.set(KEY.initrdAddress, u32(initrdSize === 0 ? 0 : initrdAddress));
   items.set(KEY.initrdSize, u32(initrdSize));
-  if (initrd !== undefined) items.set(KEY.initrdData, contentOf(initrd, 'initrd', 0));
+  if (initrd !== undefined) items.set(KEY.initrdData, fileItem(initrd, 'initrd', sources));
   if (firmware === 'bios') items.setFile(LINUXBOOT.file, romImage(sources.rom()));
 }
 
@@ -160,22 +139,6 @@ function completeHeader(
     bytes.writeUInt16LE(OLD_COMMAND_LINE.value, OLD_COMMAND_LINE.magic);
     bytes.writeUInt16LE(commandLine - setup, OLD_COMMAND_LINE.offset);
   }
-}
-
-/** @param head what it starts with, in place of what the file has there */
-function fileContent(
-  size: number,
-  head: Uint8Array | null,
-  readFile: (offset: number, target: Uint8Array) => void,
-): FwCfgContent {
-  return {
-    size,
-    read: (offset, target) => {
-      readFile(offset, target);
-      if (head !== null && offset < head.length)
-        target.set(head.subarray(offset, Math.min(head.length, offset + target.length)));
-    },
-  };
 }
 
 /** In units of 512 bytes, which add up to 0 (Plug and Play BIOS Specification §3.1). */

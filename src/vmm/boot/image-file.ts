@@ -16,7 +16,7 @@ export interface ImageFile {
   close(): void;
 }
 
-export type ImagePurpose = 'kernel' | 'initrd' | 'module' | 'firmware' | 'variables';
+export type ImagePurpose = 'kernel' | 'initrd' | 'module' | 'firmware' | 'variables' | 'fw_cfg file';
 
 /** @throws BootError when it doesn't exist or can't be read. */
 export function openImage(path: string, purpose: ImagePurpose): ImageFile {

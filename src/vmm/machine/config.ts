@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { BOOT_KINDS } from '../../devices/boot-device.ts';
 import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/device-config.ts';
+import { FW_CFG_NAME } from '../../devices/firmware/fw-cfg-items.ts';
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { maxCpus } from '../cpu/cpu-topology.ts';
@@ -35,6 +36,13 @@ const kernelBoot = z.strictObject({
 /** What a machine's firmware may boot from, in the order of their places. */
 const bootSources = z.array(z.enum(BOOT_KINDS)).max(4).default([]);
 
+/** A file of fw_cfg: one of the host, or a text. */
+const firmwareSetting = z.strictObject({
+  name: z.string().regex(FW_CFG_NAME.pattern, FW_CFG_NAME.rule),
+  path: path.optional(),
+  text: z.string().optional(),
+});
+
 /** Firmware, which boots the guest from one of its devices. */
 const firmwareBoot = z.strictObject({
   kind: z.literal('firmware'),
@@ -50,6 +58,8 @@ const firmwareBoot = z.strictObject({
   variables: z.strictObject({ file: path.optional(), template: path.optional() }).optional(),
   /** A kernel that the firmware boots, before anything else. */
   kernel: z.strictObject({ path, initrd: path.optional(), append: z.string().default('') }).optional(),
+  /** What it and the guest find by fw_cfg, beside what every machine has. */
+  settings: z.array(firmwareSetting).max(64, 'at most 64 files').default([]),
   /** What it boots from, of devices without a place of their own in the order; what it chooses itself if empty. */
   order: bootSources,
   /** The same for the first boot alone. */
@@ -215,6 +225,7 @@ function checkNuma(
 export type MachineConfig = z.output<typeof machineConfig>;
 export type BootConfig = MachineConfig['boot'];
 export type KernelBoot = Extract<BootConfig, { kind: 'kernel' }>;
+export type FirmwareSetting = FirmwareBoot['settings'][number];
 export type FirmwareBoot = Extract<BootConfig, { kind: 'firmware' }>;
 export type MachineConfigInput = z.input<typeof machineConfig>;
 

@@ -15,6 +15,7 @@ import { addFlash } from '../boot/firmware-flash.ts';
 import { addFirmwareItems } from '../boot/firmware-items.ts';
 import { addKernelItems } from '../boot/firmware-kernel.ts';
 import { showFirmware } from '../boot/firmware-rom.ts';
+import { addFirmwareSettings } from '../boot/firmware-settings.ts';
 import type { ImagePurpose } from '../boot/image-file.ts';
 import { loadGuest } from '../boot/load-guest.ts';
 import { Chipset } from '../chipset/chipset.ts';
@@ -136,13 +137,16 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
       bootCandidates: () => chipset.bootCandidates,
       hasScreen: chipset.screens.length > 0,
     });
-  if (chipset.q35 !== null && config.boot.kind === 'firmware' && config.boot.kernel !== undefined)
-    addKernelItems(chipset.q35.items, config.boot.firmware, config.boot.kernel, {
-      memory: space.memory,
-      open: (path, purpose) => files.openImage(path, purpose),
-      rom: () => readSmallFile(builtFile('linuxboot.bin'), MAX_ROM),
-      warn: base.warn,
-    });
+  if (chipset.q35 !== null && config.boot.kind === 'firmware') {
+    const { items } = chipset.q35;
+    const { firmware, kernel, settings } = config.boot;
+    const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
+    const sources = { open, warn: base.warn };
+    const rom = () => readSmallFile(builtFile('linuxboot.bin'), MAX_ROM);
+    if (kernel !== undefined)
+      addKernelItems(items, firmware, kernel, { ...sources, memory: space.memory, rom });
+    addFirmwareSettings(items, settings, sources);
+  }
   const boot = () => loadBoot(config, files, space.memory, chipset);
   const entry = origin.kind === 'boot' ? boot() : null;
   mark('kernel');

@@ -109,6 +109,19 @@ describe('elements', () => {
       "<devices><disk type='file' device='disk'><source file='/a.img'/><target dev='vda' bus='virtio'/><transient shareBacking='yes'/></disk></devices>",
       { ...base, disks: [{ file: '/a.img', transient: true }], leftOut: [] },
     ],
+    [
+      "<sysinfo type='fwcfg'><entry name='opt/com.coreos/config' file='/srv/config.ign'/><entry name='opt/a'>text</entry></sysinfo>",
+      {
+        ...base,
+        machine: {
+          'fw-cfg': [
+            { name: 'opt/com.coreos/config', file: '/srv/config.ign' },
+            { name: 'opt/a', text: 'text' },
+          ],
+        },
+        leftOut: [],
+      },
+    ],
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
     [

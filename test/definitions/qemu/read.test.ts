@@ -72,6 +72,23 @@ describe('command lines as administrators write them', () => {
       { disks: [{ file: '/vms/d', limits: { iops: 500, bps: '976.5625K', 'bps-burst': '1953.125K' } }] },
     ],
     ['-drive file=d,if=virtio,throttling.iops-total=0', { disks: [{ file: '/vms/d' }] }],
+    [
+      '-fw_cfg name=opt/com.coreos/config,file=config.ign -fw_cfg opt/ovmf/X-PciMmio64Mb,string=65536',
+      {
+        machine: {
+          'fw-cfg': [
+            { name: 'opt/com.coreos/config', file: '/vms/config.ign' },
+            { name: 'opt/ovmf/X-PciMmio64Mb', text: '65536' },
+          ],
+        },
+      },
+    ],
+    [
+      '-kernel vmlinuz -fw_cfg opt/a,string=',
+      {
+        machine: { kernel: '/vms/vmlinuz', firmware: 'bios', 'fw-cfg': [{ name: 'opt/a', text: '' }] },
+      },
+    ],
     ['-drive file=d,if=virtio,snapshot=on', { disks: [{ file: '/vms/d', transient: true }] }],
     [
       '-drive file=a,if=virtio -drive file=b,if=virtio,snapshot=off -drive file=c,if=virtio,readonly=on -snapshot -cdrom d',
@@ -848,6 +865,11 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     [
       '-drive file=a,format=vmdk',
       '-drive file=a,format=vmdk: format=vmdk: expected raw or qcow2; convert it with qemu-img convert -O raw',
+    ],
+    ['-fw_cfg opt/a', '-fw_cfg opt/a: expected file= or string=, one of them'],
+    [
+      '-fw_cfg opt/a,gen_id=x',
+      '-fw_cfg opt/a,gen_id=x: gen_id is not supported: give the data by file= or string=',
     ],
     [
       '-drive file=a,fromat=raw',
