@@ -291,7 +291,8 @@ export class FakeHostDevice implements HostDevice {
       bytes,
       writable: (at, length) => bytes.subarray(at, at + length),
       show: (name, start) => {
-        const place = { name, start, size, priority: PRIORITY.pci };
+        const isPartial = offset + size > this.#sizes[region]!;
+        const place = { name, start, size, priority: isPartial ? PRIORITY.page : PRIORITY.pci };
         const range = this.#options.space.add({ kind: 'device', block, offset, ...place });
         shown.add(range);
         return range;

@@ -1,3 +1,4 @@
+import { PAGE } from '../host-block.ts';
 import type { Bar } from './bar.ts';
 import { PciBridge, swizzled } from './pci-bridge.ts';
 import type { PciBus } from './pci-bus.ts';
@@ -60,7 +61,9 @@ function assignBus(bus: PciBus, number: number, cursors: Cursors, interruptOf: I
   for (const { slot, fn } of bus.functions) {
     let command = fn.config.u16(REG.command);
     for (const bar of fn.bars) {
-      bar.program(cursorFor(bar, number, cursors).take(bar.size, bar.size, fn.name));
+      // Memory BARs have pages of their own, as by firmware: those of a host device can then be mapped.
+      const size = bar.space === 'memory' ? Math.max(bar.size, PAGE) : bar.size;
+      bar.program(cursorFor(bar, number, cursors).take(size, size, fn.name));
       command |= bar.space === 'port' ? COMMAND.io : COMMAND.memory;
     }
     if (fn.hasInterruptPin) fn.config.setU8(REG.interruptLine, interruptOf(slot, fn.interruptPin));

@@ -7,11 +7,16 @@ import type { HostRegion } from './host-device.ts';
 import { RegionAccess } from './region-access.ts';
 import { type Trap, TrappedAccess } from './traps.ts';
 
-type Mapping = { readonly offset: number; readonly memory: DeviceMemory; range: BusRange | null };
+type Mapping = {
+  readonly offset: number;
+  readonly memory: DeviceMemory;
+  /** Null until the guest has reached it. */
+  range: BusRange | null;
+};
 
 /**
  * A BAR of a passed-through function: what can be mapped the guest reaches directly, except for pages with a trap; the rest are
- * reads and writes of the region.
+ * reads and writes of the region. Of one that is smaller than a page, the page is mapped where the guest has it at the start of a page.
  */
 export class PassedBar implements BarParts, IoHandler {
   readonly #region: HostRegion;
@@ -48,8 +53,9 @@ export class PassedBar implements BarParts, IoHandler {
 
   /** Bytes that the guest reaches without an exit now. */
   get mapped(): number {
-    if (this.#trapped || this.#shown?.mapped !== true) return 0;
-    return (this.#mappings ?? []).reduce((sum, { memory }) => sum + memory.size, 0);
+    if (this.#shown?.isDirect !== true) return 0;
+    const bytes = (this.#mappings ?? []).reduce((sum, { memory }) => sum + memory.size, 0);
+    return Math.min(bytes, this.#region.size);
   }
 
   /** Makes every access exit, or no longer. */
@@ -57,20 +63,14 @@ export class PassedBar implements BarParts, IoHandler {
     if (trapped === this.#trapped) return;
     this.#trapped = trapped;
     const shown = this.#shown;
-    if (shown?.mapped !== true) return;
-    if (trapped) shown.unmapMemory();
-    else shown.map(shown.start);
+    if (shown?.mapped === true) shown.map(shown.start);
   }
 
   show(device: string, bus: Bus, start: number): BusRange {
     this.#mappings ??= this.#map();
-    // Of ranges with the same priority the one mapped first is seen.
-    for (const mapping of this.#mappings) {
-      mapping.range = mapping.memory.show(device, start + mapping.offset);
-      if (this.#trapped) mapping.range.unmap();
-    }
     const rest = bus.claim(device, start, this.#region.size, this);
-    this.#shown = new ShownBar(rest, this.#mappings, () => this.#trapped);
+    this.#shown = new ShownBar(device, rest, this.#mappings, () => this.#trapped);
+    this.#shown.map(start);
     return this.#shown;
   }
 
@@ -104,31 +104,33 @@ export class PassedBar implements BarParts, IoHandler {
 
   /** The parts of an area that no page with a trap is in. */
   #withoutTraps(area: Part): Part[] {
-    const whole = {
-      offset: area.offset,
-      size: Math.min(area.size, wholePages(this.#region.size) - area.offset),
-    };
-    return this.#traps.reduce(
+    return this.#traps.reduce<Part[]>(
       (parts, { start, size }) => withoutPages(parts, { offset: start, size }),
-      whole.size > 0 ? [whole] : [],
+      [area],
     );
   }
 }
 
 /** All ranges of a BAR, which move together. */
 class ShownBar implements BusRange {
+  readonly #device: string;
   readonly #rest: BusRange;
   readonly #mappings: readonly Mapping[];
   readonly #isTrapped: () => boolean;
+  #start: number;
+  #mapped = false;
+  #isDirect = false;
 
-  constructor(rest: BusRange, mappings: readonly Mapping[], isTrapped: () => boolean) {
+  constructor(device: string, rest: BusRange, mappings: readonly Mapping[], isTrapped: () => boolean) {
+    this.#device = device;
     this.#rest = rest;
+    this.#start = rest.start;
     this.#mappings = mappings;
     this.#isTrapped = isTrapped;
   }
 
   get start(): number {
-    return this.#rest.start;
+    return this.#start;
   }
 
   get size(): number {
@@ -136,34 +138,47 @@ class ShownBar implements BusRange {
   }
 
   get mapped(): boolean {
-    return this.#rest.mapped;
+    return this.#mapped;
+  }
+
+  /** Whether the guest reaches what can be mapped without an exit. */
+  get isDirect(): boolean {
+    return this.#mapped && this.#isDirect;
   }
 
   map(start: number): void {
+    this.#start = start;
+    this.#mapped = true;
+    this.#isDirect = !this.#isTrapped() && start % PAGE === 0;
     // Memory first, so that it is above the rest.
     this.#rest.unmap();
-    if (!this.#isTrapped()) for (const { range, offset } of this.#mappings) range?.map(start + offset);
-    this.#rest.map(start);
-  }
-
-  unmapMemory(): void {
-    for (const { range } of this.#mappings) range?.unmap();
+    for (const mapping of this.#mappings) {
+      if (this.#isDirect) this.#show(mapping);
+      else mapping.range?.unmap();
+    }
+    // The page of a small BAR is below all else, and answers what exits there itself.
+    const isWhole = this.#isDirect && this.size < PAGE && this.#mappings.length > 0;
+    if (!isWhole) this.#rest.map(start);
   }
 
   unmap(): void {
-    this.unmapMemory();
+    this.#mapped = false;
+    for (const { range } of this.#mappings) range?.unmap();
     this.#rest.unmap();
   }
 
   remove(): void {
+    this.#mapped = false;
     for (const mapping of this.#mappings) {
       mapping.range?.remove();
       mapping.range = null;
     }
     this.#rest.remove();
   }
-}
 
-function wholePages(bytes: number): number {
-  return Math.floor(bytes / PAGE) * PAGE;
+  #show(mapping: Mapping): void {
+    const at = this.#start + mapping.offset;
+    if (mapping.range === null) mapping.range = mapping.memory.show(this.#device, at);
+    else mapping.range.map(at);
+  }
 }

@@ -26,7 +26,8 @@ export interface HostRegion {
   /** @throws HostDeviceError */
   write(offset: number, bytes: Uint8Array): void;
   /**
-   * Maps a part of it, which the guest then reaches without an exit wherever the model shows it.
+   * Maps a part of it, which the guest then reaches without an exit wherever the model shows it. The page of a region that is smaller
+   * is shown below all else that is in that page.
    * @param offset a multiple of 4096 inside one of `mappable`, as is `size`. @throws HostDeviceError
    */
   map(offset: number, size: number): DeviceMemory;

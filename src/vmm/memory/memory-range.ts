@@ -8,8 +8,9 @@ export const ADDRESS_LIMIT = 2 ** 52;
 /**
  * Which of overlapping ranges is seen: the higher number. A BAR that a guest moves onto RAM stays below it, as on a PC,
  * whose host bridge passes on to PCI only what is not RAM. `window`: memory that a VGA shows in its legacy window, over itself.
+ * `page`: that of a BAR that is smaller, below other BARs in the same page.
  */
-export const PRIORITY = { pci: -1, window: -0.5, ram: 0, chipset: 1 } as const;
+export const PRIORITY = { page: -2, pci: -1, window: -0.5, ram: 0, chipset: 1 } as const;
 
 /** What a guest finds in a range. */
 export type RangeContent =

@@ -33,6 +33,8 @@ export class RegisterMemory implements DeviceMemory {
   readonly #block: HostBlock;
   readonly #space: AddressSpace;
   readonly #handler: IoHandler;
+  /** The region ends before it does. */
+  readonly #isPartial: boolean;
   readonly #onRelease: (memory: RegisterMemory) => void;
   readonly #shown = new Set<BusRange>();
   #released = false;
@@ -44,6 +46,7 @@ export class RegisterMemory implements DeviceMemory {
     const host = libc.mmap(size, protection, libc.MAP_SHARED, fd, fileOffset);
     owner.ownMap(host, size);
     this.size = size;
+    this.#isPartial = offset + size > region.size;
     this.#space = space;
     this.#onRelease = options.released;
     this.#block = { name, size, host, fd: null, offset: 0, buffer: libc.viewOf(host, size), registers: true };
@@ -67,7 +70,7 @@ export class RegisterMemory implements DeviceMemory {
       name: device,
       start,
       size: this.size,
-      priority: PRIORITY.pci,
+      priority: this.#isPartial ? PRIORITY.page : PRIORITY.pci,
       handler: this.#handler,
     });
     this.#shown.add(range);

@@ -79,8 +79,52 @@ describe('a BAR', () => {
     expect(rig.host.mapped).toEqual([]);
   });
 
-  test('smaller than a page is reads and writes, and nothing behind it', () => {
+  test('smaller than a page is mapped while it is at the start of one', () => {
     const rig = new PassedRig(manyMessages('0000:05:00.0'));
+    const page = [[0, 0x1000]];
+    const { memoryBus } = rig.machine;
+    expect([rig.bar(0).address! % 0x1000, rig.mapped(0)]).toEqual([0, page]);
+    expect(rig.device.facts.bars[0]).toMatchObject({ size: 256, mapped: 256 });
+    rig.write(0, 0xfc, 0x0102_0304);
+    expect([...rig.host.contents[0]!.subarray(0xfc)]).toEqual([4, 3, 2, 1]);
+
+    rig.fn.writeConfig(BAR(0), 4, 0xd000_0100);
+    expect([rig.bar(0).address, rig.mapped(0)]).toEqual([0xd000_0100, []]);
+    expect(rig.device.facts.bars[0]).toMatchObject({ address: '0xd0000100', mapped: 0 });
+    expect(rig.read(0, 0xfc)).toBe(0x0102_0304);
+    expect([memoryBus.owner(0xd000_0000), memoryBus.owner(0xd000_0200)]).toEqual([null, null]);
+
+    rig.fn.writeConfig(BAR(0), 4, 0xd000_2000);
+    expect(rig.mapped(0)).toEqual(page);
+    expect(rig.read(0, 0xfc)).toBe(0x0102_0304);
+    rig.command = 0;
+    expect(memoryBus.owner(0xd000_2000)).toBeNull();
+  });
+
+  test('smaller than a page leaves others in its page theirs, and is then read and written', () => {
+    const machine = new FakeMachine();
+    const [first, second] = ['0000:05:00.0', '0000:06:00.0'].map(
+      (address, index) => new PassedRig(manyMessages(address), {}, { machine, name: `hostdev${index}` }),
+    ) as [PassedRig, PassedRig];
+    second.fn.writeConfig(BAR(0), 4, first.bar(0).address! + 0x100);
+    second.write(0, 0, 0x5a5a_5a5a);
+    first.write(0, 0, 0x3c3c_3c3c);
+    expect([first.host.contents[0]![0], second.host.contents[0]![0]]).toEqual([0x3c, 0x5a]);
+    // KVM maps whole pages only.
+    const pieces: number[] = [];
+    machine.memoryBus.listen({
+      commit: ({ added }) => pieces.push(...added.map(({ address }) => address)),
+    })();
+    expect(pieces).not.toContain(first.bar(0).address);
+    second.command = 0;
+    machine.memoryBus.listen({
+      commit: ({ added }) => pieces.push(...added.map(({ address }) => address)),
+    })();
+    expect(pieces).toContain(first.bar(0).address);
+  });
+
+  test('smaller than a page is not mapped if every access is to exit', () => {
+    const rig = new PassedRig(manyMessages('0000:05:00.0'), { 'x-no-mmap': true });
     expect(rig.mapped(0)).toEqual([]);
     rig.write(0, 0xfc, 0x0102_0304);
     expect(rig.read(0, 0xfc)).toBe(0x0102_0304);
@@ -88,7 +132,7 @@ describe('a BAR', () => {
   });
 
   test('reads all ones where the device does not answer, and says so', () => {
-    const rig = new PassedRig(manyMessages('0000:05:00.0'));
+    const rig = new PassedRig(manyMessages('0000:05:00.0'), { 'x-no-mmap': true });
     rig.host.fails = true;
     expect(rig.read(0, 0)).toBe(0xffff_ffff);
     rig.write(0, 0, 1);
