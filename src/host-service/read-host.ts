@@ -4,6 +4,7 @@ import { readIommuGroups } from '../host/iommu/groups.ts';
 import { type OnFunction, readPci } from '../host/pci/read.ts';
 import type { HostRoot } from '../host/root.ts';
 import { readSriov } from '../host/sriov/read.ts';
+import { readOpenFiles } from '../host/use/open-files.ts';
 import { readUse } from '../host/use/use.ts';
 import { readVfio, type VfioState } from '../host/vfio/read.ts';
 import { printableDeep } from '../text/printable-deep.ts';
@@ -26,7 +27,7 @@ export async function readHost(root: HostRoot, onFunction?: OnFunction): Promise
   const functions = await attempt(() => readPci(root, onFunction), []);
   const physical = await attempt(() => readSriov(root, functions), []);
   const groups = await attempt(() => readIommuGroups(root, functions), []);
-  const vfio = await attempt(() => readVfio(root, functions), null);
+  const vfio = await attempt(async () => readVfio(await readOpenFiles(root), functions), null);
   const use = await attempt(() => readUse(root, functions), new Map());
   const nextBoot = await attempt(() => readNextBoot(root, functions), new Map());
   const diagnosis = await attempt(() => diagnose(root), null);

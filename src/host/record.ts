@@ -75,7 +75,7 @@ export async function readEverything(root: HostRoot) {
     details: functions.map(fn => readDetails(root, fn)),
     groups: [...groups.values()],
     use: [...use],
-    users: [...readDeviceUsers(root, functions).byAddress],
+    users: [...readDeviceUsers(survey.openFiles, functions).byAddress],
     sriov: [...physicalFunctions.values()],
     vfio,
     passthrough: passthroughReasons(survey),

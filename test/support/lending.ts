@@ -86,7 +86,7 @@ export class LendingRig {
     }
   }
 
-  readonly open: LendingTools['open'] = wanted => {
+  readonly open: LendingTools['open'] = async wanted => {
     if (this.openError !== null) throw this.openError;
     return wanted.map(({ address }, index) => {
       const fds = (index === 0 ? (['container', 'group', 'device'] as const) : (['device'] as const)).map(

@@ -121,7 +121,7 @@ function registerVfio(vfio: Command): void {
   ).action(async (options: HostOptions) => {
     const { listVfio, vfioLines } = await import('./vfio-list.ts');
     const root = await openHost(options);
-    const listing = listVfio(root, await owners(root));
+    const listing = await listVfio(root, await owners(root));
     print(options, listing, () => vfioLines(listing, outputWidth()));
   });
   withChangeOptions(

@@ -3,6 +3,7 @@ import type { PciFunction } from '../../host/pci/function.ts';
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { holderText } from '../../host/use/holders.ts';
+import { readOpenFiles } from '../../host/use/open-files.ts';
 import type { ModuleState } from '../../host/vfio/modules.ts';
 import { isParkingDriver, readVfio, type VfioDevice, type VfioState } from '../../host/vfio/read.ts';
 import type { DeviceOwners } from '../../view/device-owners.ts';
@@ -20,9 +21,9 @@ export type VfioListing = VfioState & {
   })[];
 };
 
-export function listVfio(root: HostRoot, owners: DeviceOwners = NO_OWNERS): VfioListing {
+export async function listVfio(root: HostRoot, owners: DeviceOwners = NO_OWNERS): Promise<VfioListing> {
   const functions = readPci(root);
-  const vfio = readVfio(root, functions);
+  const vfio = readVfio(await readOpenFiles(root), functions);
   const nextBoot = readNextBoot(root, functions);
   const devices = new Map(vfio.devices.map(device => [device.address, device]));
   return {

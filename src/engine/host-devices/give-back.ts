@@ -8,6 +8,7 @@ import type { HostWriter } from '../../host/plan/writer.ts';
 import { type PhysicalFunction, readSriov } from '../../host/sriov/read.ts';
 import { sentenceList } from '../../host/text.ts';
 import { holderAndUser } from '../../host/use/holders.ts';
+import { readOpenFiles } from '../../host/use/open-files.ts';
 import { readVfio } from '../../host/vfio/read.ts';
 import { isMoved, type TakenDevice } from '../../host/vfio/taken.ts';
 import type { LendingTools } from './tools.ts';
@@ -64,7 +65,9 @@ type HostState = {
 async function readState({ root }: LendingTools): Promise<HostState> {
   const functions = readPci(root);
   await turn();
-  const open = readVfio(root, functions).devices.filter(({ holders }) => holders.length > 0);
+  const open = readVfio(await readOpenFiles(root), functions).devices.filter(
+    ({ holders }) => holders.length > 0,
+  );
   await turn();
   return {
     openIn: new Map(

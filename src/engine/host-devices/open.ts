@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs';
 import { HostRoot } from '../../host/root.ts';
 import { sentenceList } from '../../host/text.ts';
-import { type Holder, readHolders, uniqueHolders } from '../../host/use/holders.ts';
+import { type Holder, holdersOf, uniqueHolders } from '../../host/use/holders.ts';
+import { readOpenFiles } from '../../host/use/open-files.ts';
 import { isVfioDriver } from '../../host/vfio/read.ts';
 import type { HostDeviceFd } from '../../vmm/machine/messages.ts';
 import { O_RDWR, open, SystemError } from '../../vmm/native/libc.ts';
@@ -46,15 +47,15 @@ export class OpenError extends Error {
  * Opens devices for one machine, in the order in which it is to get them. They must be bound to vfio-pci. The fds are the caller's.
  * @throws OpenError; nothing is open then
  */
-export function openHostDevices(
+export async function openHostDevices(
   requests: readonly HostDeviceRequest[],
   held: HeldFiles = NOTHING,
   root = new HostRoot(),
-): OpenedHostDevice[] {
+): Promise<OpenedHostDevice[]> {
   const opener = new Opener(held, root);
   const opened: OpenedHostDevice[] = [];
   try {
-    for (const request of requests) opened.push(opener.open(request));
+    for (const request of requests) opened.push(await opener.open(request));
     return opened;
   } catch (error) {
     closeHostDevices(opened);
@@ -88,14 +89,14 @@ class Opener {
     this.#hasIommufd = held.iommufd;
   }
 
-  open(request: HostDeviceRequest): OpenedHostDevice {
+  async open(request: HostDeviceRequest): Promise<OpenedHostDevice> {
     const found = this.#find(request);
     const api = this.#apiFor(found, request);
     const fds: OpenFd[] = [];
     try {
-      if (found.noIommu) this.#openWithoutIommu(found, fds);
-      else if (api === 'iommufd') this.#openDevice(found, fds);
-      else this.#openGroup(found, fds);
+      if (found.noIommu) await this.#openWithoutIommu(found, fds);
+      else if (api === 'iommufd') await this.#openDevice(found, fds);
+      else await this.#openGroup(found, fds);
     } catch (error) {
       for (const { fd } of fds) closeSync(fd);
       throw error;
@@ -157,24 +158,24 @@ class Opener {
   }
 
   /** The kernel lets several processes open the file of a device, and says only later which of them may use it. */
-  #openDevice(found: Found, fds: OpenFd[]): void {
+  async #openDevice(found: Found, fds: OpenFd[]): Promise<void> {
     const { address, cdev, group } = found;
-    const holders = this.#holdersOf([cdev!, `/dev/vfio/${group}`]);
+    const holders = await this.#holdersOf([cdev!, `/dev/vfio/${group}`]);
     if (holders !== '') throw fail(address, `it is in use by ${holders}: stop that first`);
     const others = this.#hostsMembers(found);
     if (others !== '') throw fail(address, shared(found, others));
     if (!this.#hasIommufd) {
-      const fd = this.#openFile(address, 'iommufd', '/dev/iommu', fds);
+      const fd = await this.#openFile(address, 'iommufd', '/dev/iommu', fds);
       countByProcess(fd);
     }
-    this.#openFile(address, 'device', cdev!, fds);
+    await this.#openFile(address, 'device', cdev!, fds);
   }
 
-  #openGroup(found: Found, fds: OpenFd[]): void {
+  async #openGroup(found: Found, fds: OpenFd[]): Promise<void> {
     const { address, group } = found;
-    if (!this.#hasContainer) this.#openContainer(address, VFIO_TYPE1v2_IOMMU, fds);
+    if (!this.#hasContainer) await this.#openContainer(address, VFIO_TYPE1v2_IOMMU, fds);
     if (this.#groups.has(group)) return;
-    const fd = this.#openFile(address, 'group', `/dev/vfio/${group}`, fds);
+    const fd = await this.#openFile(address, 'group', `/dev/vfio/${group}`, fds);
     this.#checkViable(found, fd);
   }
 
@@ -182,14 +183,17 @@ class Opener {
    * The container takes no mappings, and every step needs the manager's privileges (CAP_SYS_RAWIO): it is a container of that device
    * alone, and the device is opened here.
    */
-  #openWithoutIommu({ address, group }: Found, fds: OpenFd[]): void {
-    const container = this.#openContainer(address, VFIO_NOIOMMU_IOMMU, fds);
-    const fd = this.#openFile(address, 'group', `/dev/vfio/noiommu-${group}`, fds);
+  async #openWithoutIommu({ address, group }: Found, fds: OpenFd[]): Promise<void> {
+    const container = await this.#openContainer(address, VFIO_NOIOMMU_IOMMU, fds);
+    const fd = await this.#openFile(address, 'group', `/dev/vfio/noiommu-${group}`, fds);
     try {
       const argument = new Uint8Array(new Int32Array([container]).buffer);
       vfioIoctl(fd, 'VFIO_GROUP_SET_CONTAINER', argument);
       vfioIoctl(container, 'VFIO_SET_IOMMU', VFIO_NOIOMMU_IOMMU);
-      fds.push({ kind: 'device', fd: vfioIoctl(fd, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)) });
+      fds.push({
+        kind: 'device',
+        fd: vfioIoctl(fd, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)),
+      });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       throw fail(
@@ -199,8 +203,8 @@ class Opener {
     }
   }
 
-  #openContainer(address: string, iommu: number, fds: OpenFd[]): number {
-    const fd = this.#openFile(address, 'container', '/dev/vfio/vfio', fds);
+  async #openContainer(address: string, iommu: number, fds: OpenFd[]): Promise<number> {
+    const fd = await this.#openFile(address, 'container', '/dev/vfio/vfio', fds);
     const version = tryVfioIoctl(fd, 'VFIO_GET_API_VERSION');
     if (version !== VFIO_API_VERSION)
       throw fail(
@@ -216,21 +220,21 @@ class Opener {
     );
   }
 
-  #openFile(address: string, kind: HostDeviceFd, path: string, fds: OpenFd[]): number {
+  async #openFile(address: string, kind: HostDeviceFd, path: string, fds: OpenFd[]): Promise<number> {
     try {
       const fd = open(path, O_RDWR);
       fds.push({ kind, fd });
       return fd;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      throw fail(address, this.#whyNotOpened(path, error.code));
+      throw fail(address, await this.#whyNotOpened(path, error.code));
     }
   }
 
-  #whyNotOpened(path: string, code: string): string {
+  async #whyNotOpened(path: string, code: string): Promise<string> {
     switch (code) {
       case 'EBUSY': {
-        const holders = this.#holdersOf([path, ...this.#filesOfGroup(path)]);
+        const holders = await this.#holdersOf([path, ...this.#filesOfGroup(path)]);
         const by = holders === '' ? 'another process' : holders;
         return `${path} is in use by ${by}: stop that first`;
       }
@@ -258,8 +262,9 @@ class Opener {
   }
 
   /** Processes that have one of these files open, in words; empty if there are none, or they are not known. */
-  #holdersOf(paths: readonly string[]): string {
-    const { byKey } = readHolders(this.#root, ({ target }) => (paths.includes(target) ? target : null));
+  async #holdersOf(paths: readonly string[]): Promise<string> {
+    const files = await readOpenFiles(this.#root);
+    const { byKey } = holdersOf(files, ({ target }) => (paths.includes(target) ? target : null));
     return sentenceList(uniqueHolders([...byKey.values()].flat()).map(nameHolder));
   }
 

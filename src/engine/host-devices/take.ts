@@ -70,7 +70,7 @@ export async function take(tools: LendingTools, request: TakeRequest): Promise<T
     for (const record of records) tools.records.write(record);
     for (const plan of plans) done.push(...(await applied(writer!, plan, signal)));
     signal.throwIfAborted();
-    opened = tools.open(wanted, held);
+    opened = await tools.open(wanted, held);
     const kept = records.map(record => withOpened(record, opened));
     for (const record of kept) tools.records.write(record);
     noteTaken(tools, request, records);

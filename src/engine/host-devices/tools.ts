@@ -16,6 +16,9 @@ export type LendingTools = {
    * Opens functions that are bound to a VFIO driver, for one VM. @param held what it has open already
    * @throws for the first one that cannot be opened
    */
-  readonly open: (wanted: readonly WantedHostDevice[], held: HeldFiles) => readonly OpenedHostDevice[];
+  readonly open: (
+    wanted: readonly WantedHostDevice[],
+    held: HeldFiles,
+  ) => Promise<readonly OpenedHostDevice[]>;
   readonly note: (level: LogEntry['level'], text: string, vm: string | null) => void;
 };

@@ -92,6 +92,6 @@ function heldRepairs(survey: HostSurvey, fn: PciFunction): string[] {
       isOfVring(holder) ? `vring vm stop ${holder.vm}` : `stop ${holderText(holder)}`,
     );
   }
-  const users = readDeviceUsers(survey.root, [fn]).byAddress.get(fn.address) ?? [];
+  const users = readDeviceUsers(survey.openFiles, [fn]).byAddress.get(fn.address) ?? [];
   return users.map(({ holder: { pid } }) => `kill ${pid}`);
 }

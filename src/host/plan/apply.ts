@@ -148,18 +148,28 @@ async function makeChange(writer: HostWriter, change: Change, onWait: OnWait = (
 type OnWait = (waiting: Omit<Waiting, 'step'>) => void;
 
 async function perform(writer: HostWriter, action: Action, onWait: OnWait): Promise<void> {
-  let findUsers = (): string[] => [];
+  let findUsers = async (): Promise<string[]> => [];
   const seconds = secondsFor(writer, action);
   let users: readonly string[] = [];
+  let isOver = false;
   const limit: TimeLimit = {
     seconds,
     onWait: passed => {
       // Most writes complete at once, so do not search for users yet.
       if (passed === 0) findUsers = userFinder(writer.root, action);
       if (passed < patienceSeconds) return;
+      const report = () => {
+        if (!isOver) onWait({ seconds: passed, limitSeconds: seconds, users });
+      };
       // Searches all processes, so not every second.
-      if ((passed - patienceSeconds) % 10 === 0) users = findUsers();
-      onWait({ seconds: passed, limitSeconds: seconds, users });
+      if ((passed - patienceSeconds) % 10 !== 0) report();
+      else
+        void findUsers()
+          .then(found => {
+            users = found;
+          })
+          .catch(() => {})
+          .then(report);
     },
   };
   try {
@@ -176,9 +186,11 @@ async function perform(writer: HostWriter, action: Action, onWait: OnWait): Prom
         return;
     }
   } catch (error) {
-    const open = error instanceof HangingError ? findUsers() : [];
+    const open = error instanceof HangingError ? await findUsers() : [];
     const where = open.length === 0 ? '' : `; the device is open in ${sentenceList(open)}`;
     throw new Error(`${actionError(action, error)}${where}`, { cause: error });
+  } finally {
+    isOver = true;
   }
 }
 

@@ -3,6 +3,7 @@ import { pendingText, readPendingWrites } from '../pending-writes.ts';
 import type { HostRoot } from '../root.ts';
 import { sentenceList } from '../text.ts';
 import { holderAndUser } from '../use/holders.ts';
+import { readOpenFiles } from '../use/open-files.ts';
 import { readVfio } from '../vfio/read.ts';
 import { applyPlan, type Outcome, type Progress, type UndoneChange, undoSteps } from './apply.ts';
 import { conditionText } from './condition-text.ts';
@@ -89,7 +90,7 @@ export async function undoProblem(writer: HostWriter, entry: JournalEntry): Prom
   if (pending !== undefined) {
     return `${pendingText(pending)}, and the kernel has not completed it: stop the processes that use ${pending.address}, or reboot, then undo again`;
   }
-  const held = openInVm(writer.root, concerned);
+  const held = await openInVm(writer.root, concerned);
   if (held !== null && entry.plan.kind !== 'vf-attributes') return held;
   const unmet = await firstUnmet(writer.root, entry.left);
   if (unmet === null) return null;
@@ -99,12 +100,14 @@ export async function undoProblem(writer: HostWriter, entry: JournalEntry): Prom
 }
 
 /** A change of the driver, or of the number of VFs, would hang until the VM ends. */
-function openInVm(root: HostRoot, concerned: ReadonlySet<string>): string | null {
+async function openInVm(root: HostRoot, concerned: ReadonlySet<string>): Promise<string | null> {
   const functions = readPci(root).filter(
     ({ address, physicalFunction }) =>
       concerned.has(address) || (physicalFunction !== null && concerned.has(physicalFunction)),
   );
-  const held = readVfio(root, functions).devices.find(({ holders }) => holders.length > 0);
+  const held = readVfio(await readOpenFiles(root), functions).devices.find(
+    ({ holders }) => holders.length > 0,
+  );
   if (held === undefined) return null;
   return `${sentenceList(held.holders.map(holderAndUser))} has ${held.address} open: stop this VM first, then undo again`;
 }

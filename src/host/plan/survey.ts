@@ -6,6 +6,7 @@ import { readPci } from '../pci/read.ts';
 import type { HostRoot } from '../root.ts';
 import { type PhysicalFunction, readSriov } from '../sriov/read.ts';
 import type { Holder } from '../use/holders.ts';
+import { type OpenFiles, readOpenFiles } from '../use/open-files.ts';
 import { type FunctionUse, readUse, unused } from '../use/use.ts';
 import { readVfio, type VfioState } from '../vfio/read.ts';
 
@@ -17,6 +18,8 @@ export type HostSurvey = {
   readonly groups: ReadonlyMap<number, IommuGroup>;
   readonly physicalFunctions: ReadonlyMap<string, PhysicalFunction>;
   readonly vfio: VfioState;
+  /** With `devices`. */
+  readonly openFiles: OpenFiles;
   readonly use: ReadonlyMap<string, FunctionUse>;
 };
 
@@ -28,7 +31,8 @@ export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
   await turn();
   const groups = readIommuGroups(root, functions);
   await turn();
-  const vfio = readVfio(root, functions);
+  const openFiles = await readOpenFiles(root, { devices: true });
+  const vfio = readVfio(openFiles, functions);
   await turn();
   const use = readUse(root, functions);
   await turn();
@@ -39,6 +43,7 @@ export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
     groups: new Map(groups.map(group => [group.id, group])),
     physicalFunctions: new Map(physicalFunctions.map(pf => [pf.address, pf])),
     vfio,
+    openFiles,
     use,
   };
 }

@@ -101,7 +101,7 @@ function countChecks(
   if (pending !== null) return [...checks, pending];
   if (pf.current > 0 && count !== pf.current) {
     const what = `its ${pf.current} VFs are removed`;
-    const users = readDeviceUsers(survey.root, vfs);
+    const users = readDeviceUsers(survey.openFiles, vfs);
     checks.push(...destroyedVfChecks(survey, fn, vfs, what, users));
   }
   return checks;

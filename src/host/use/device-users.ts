@@ -2,7 +2,8 @@ import path from 'node:path';
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import { type FunctionNode, readFunctionNodes } from './device-nodes.ts';
-import { type Holder, type OpenFile, readHolders } from './holders.ts';
+import { type Holder, holdersOf } from './holders.ts';
+import type { OpenFile, OpenFiles } from './open-files.ts';
 
 /** A process that uses a function through its device files. */
 export type DeviceUser = {
@@ -19,18 +20,21 @@ export type DeviceUsers = {
   readonly complete: boolean;
 };
 
-/** Processes that use these functions through device files, on the host or in its containers. */
-export function readDeviceUsers(root: HostRoot, functions: readonly PciFunction[]): DeviceUsers {
-  return usersOfNodes(root, readFunctionNodes(root, functions));
+/**
+ * Processes that use these functions through device files, on the host or in its containers.
+ * @param files read with `devices`
+ */
+export function readDeviceUsers(files: OpenFiles, functions: readonly PciFunction[]): DeviceUsers {
+  return usersOfNodes(files, readFunctionNodes(files.root, functions));
 }
 
 /** @param nodes by address */
 export function usersOfNodes(
-  root: HostRoot,
+  files: OpenFiles,
   nodes: ReadonlyMap<string, readonly FunctionNode[]>,
 ): DeviceUsers {
   const all = [...nodes.values()].flat();
-  const { byKey, complete } = readHolders(root, nodeFinder(root, all), { mappings: true });
+  const { byKey, complete } = holdersOf(files, nodeFinder(files.root, all));
   const byAddress = new Map([...nodes].map(([address, own]) => [address, usersOf(own, byKey)] as const));
   return { byAddress, complete };
 }
@@ -55,13 +59,12 @@ function nodeFinder(root: HostRoot, nodes: readonly FunctionNode[]): (file: Open
   const byPath = new Map(nodes.map(node => [node.path, node.path]));
   const names = new Set(nodes.map(node => path.posix.basename(node.path)));
   const byNumber = new Map(nodes.map(node => [node.number, node.path]));
-  return ({ target, link }) => {
+  return ({ target, link, number: known }) => {
     const plain = target.replace(/ \(deleted\)$/, '');
     const found = byPath.get(plain);
     if (found !== undefined) return found;
-    // Only likely files are examined: stat(2) may hang on a dead network file system.
-    const likely = plain === '/' || plain.startsWith('/dev/') || names.has(path.posix.basename(plain));
-    const number = link !== null && likely ? root.deviceNumber(link) : null;
+    const isNamedLikeOne = link !== null && known === undefined && names.has(path.posix.basename(plain));
+    const number = known ?? (isNamedLikeOne ? root.deviceNumber(link) : null);
     return number === null ? null : (byNumber.get(number) ?? null);
   };
 }

@@ -1,6 +1,6 @@
 import type { HostRoot } from '../root.ts';
-import { HostReadError } from '../root.ts';
 import { integer, printable } from '../text.ts';
+import { isUninterruptible, type OpenFile, type OpenFiles } from './open-files.ts';
 
 /** A process that has a device open. */
 export type Holder = {
@@ -19,29 +19,11 @@ export type Holders = {
   readonly complete: boolean;
 };
 
-/** A file that a process has open, or mapped into its memory. */
-export type OpenFile = {
-  /** Its path in /proc; in a container this may differ from the host's path. */
-  readonly target: string;
-  /** Its entry in /proc/PID/fd; null for a mapping. */
-  readonly link: string | null;
-};
-
-/**
- * Searches /proc for processes with certain files open.
- * @param keyOf the key for a file; null to ignore it
- * @param mappings also search memory mappings, which outlive the descriptor, at the cost of one more read per process
- */
-export function readHolders(
-  root: HostRoot,
-  keyOf: (file: OpenFile) => string | null,
-  { mappings = false }: { readonly mappings?: boolean } = {},
-): Holders {
+/** The processes with certain files open. @param keyOf the key for a file; null to ignore it */
+export function holdersOf({ root, processes }: OpenFiles, keyOf: (file: OpenFile) => string | null): Holders {
   const byKey = new Map<string, Holder[]>();
   let complete = true;
-  for (const pid of root.list('/proc') ?? []) {
-    if (!/^\d+$/.test(pid)) continue;
-    const files = processFiles(root, pid, mappings);
+  for (const { pid, files } of processes) {
     if (files === null) complete = false;
     const keys = new Set((files ?? []).map(keyOf).filter(key => key !== null));
     if (keys.size === 0) continue;
@@ -49,40 +31,6 @@ export function readHolders(
     for (const key of keys) byKey.set(key, [...(byKey.get(key) ?? []), holder]);
   }
   return { byKey, complete };
-}
-
-/** Null if this user may not read them. */
-function processFiles(root: HostRoot, pid: string, mappings: boolean): OpenFile[] | null {
-  try {
-    const directory = `/proc/${pid}/fd`;
-    const open = (root.list(directory) ?? []).flatMap(fd => {
-      const target = root.link(`${directory}/${fd}`);
-      return target === null ? [] : [{ target, link: `${directory}/${fd}` }];
-    });
-    return mappings ? [...open, ...mappedFiles(root, pid)] : open;
-  } catch (error) {
-    // ESRCH: it has just exited.
-    return error instanceof HostReadError && error.code === 'ESRCH' ? [] : null;
-  }
-}
-
-const MAPS_LIMIT = 16 << 20;
-
-/**
- * Reading mappings takes the process's mmap lock, which a process in uninterruptible sleep may hold forever: for those only
- * descriptors are searched.
- */
-function mappedFiles(root: HostRoot, pid: string): OpenFile[] {
-  if (isUninterruptible(root, pid)) return [];
-  const maps = root.text(`/proc/${pid}/maps`, MAPS_LIMIT) ?? '';
-  const targets = new Set(
-    [...maps.matchAll(/^\S+ \S+ \S+ \S+ [1-9]\d* +(\/.*)$/gm)].map(([, path]) => path!),
-  );
-  return [...targets].map(target => ({ target, link: null }));
-}
-
-function isUninterruptible(root: HostRoot, pid: string): boolean {
-  return /^\d+ \(.*\) (\S)/s.exec(root.text(`/proc/${pid}/stat`) ?? '')?.[1] === 'D';
 }
 
 function readHolder(root: HostRoot, pid: string): Holder {

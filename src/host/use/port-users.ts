@@ -1,5 +1,6 @@
 import type { HostRoot } from '../root.ts';
-import { type Holder, readHolders } from './holders.ts';
+import { type Holder, holdersOf } from './holders.ts';
+import { readOpenFiles } from './open-files.ts';
 
 export type Port = {
   readonly protocol: 'tcp' | 'udp';
@@ -10,7 +11,7 @@ export type Port = {
 const LISTENING = '0A';
 
 /** The processes that a port of this host belongs to, as far as this user may see them. */
-export function readPortUsers(root: HostRoot, { protocol, number }: Port): readonly Holder[] {
+export async function readPortUsers(root: HostRoot, { protocol, number }: Port): Promise<readonly Holder[]> {
   const inodes = new Set(
     ['', '6'].flatMap(family => {
       const text = root.text(`/proc/net/${protocol}${family}`, 16 << 20) ?? '';
@@ -22,6 +23,8 @@ export function readPortUsers(root: HostRoot, { protocol, number }: Port): reado
     }),
   );
   if (inodes.size === 0) return [];
-  const { byKey } = readHolders(root, ({ target }) => (inodes.has(target) ? 'port' : null));
+  const { byKey } = holdersOf(await readOpenFiles(root), ({ target }) =>
+    inodes.has(target) ? 'port' : null,
+  );
   return byKey.get('port') ?? [];
 }

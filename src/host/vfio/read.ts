@@ -1,7 +1,8 @@
 import type { PciFunction } from '../pci/function.ts';
 import type { DeviceNode } from '../recorded-facts.ts';
 import type { HostRoot } from '../root.ts';
-import { type Holder, readHolders, uniqueHolders } from '../use/holders.ts';
+import { type Holder, holdersOf, uniqueHolders } from '../use/holders.ts';
+import type { OpenFiles } from '../use/open-files.ts';
 import { type ModuleState, readModule } from './modules.ts';
 import { vmsByTaken } from './taken.ts';
 
@@ -41,8 +42,10 @@ export function isParkingDriver(driver: string | null): boolean {
   return isVfioDriver(driver) || driver === 'pci-stub';
 }
 
-export function readVfio(root: HostRoot, functions: readonly PciFunction[]): VfioState {
-  const { byKey, complete } = readHolders(root, ({ target }) =>
+/** @param files that processes have open */
+export function readVfio(files: OpenFiles, functions: readonly PciFunction[]): VfioState {
+  const { root } = files;
+  const { byKey, complete } = holdersOf(files, ({ target }) =>
     target.startsWith('/dev/vfio/') ? target : null,
   );
   const bound = functions.filter(fn => isVfioDriver(fn.driver));

@@ -43,7 +43,7 @@ describe('the VMs that have functions', () => {
       functionTable(listFunctions(server, owners), 120),
       groupLines(listGroups(server, owners), 120),
       sriovLines(await listSriov(server, owners), 120),
-      vfioLines(listVfio(server, owners), 120),
+      vfioLines(await listVfio(server, owners), 120),
     ];
     for (const lines of await lists(owners)) {
       expect(lines.join('\n')).toMatch(/\bVM\b/);
@@ -67,7 +67,7 @@ describe('the VMs that have functions', () => {
       list.find(({ address }) => address === '0000:3b:0a.1')?.vms;
     expect(of(listFunctions(server, owners))).toEqual([web]);
     expect(of((await listSriov(server, owners)).flatMap(({ vfs }) => vfs))).toEqual([web]);
-    expect(of(listVfio(server, owners).functions)).toEqual([web]);
+    expect(of((await listVfio(server, owners)).functions)).toEqual([web]);
     expect(listGroups(server, owners).groups.find(({ id }) => id === 85)?.vms).toEqual({
       '0000:3b:0a.1': [web],
     });
@@ -141,8 +141,8 @@ describe('tables at 80 columns', () => {
     `);
   });
 
-  test('devices bound to VFIO drivers, and their users', () => {
-    expect(vfioLines(listVfio(server), 80).join('\n')).toMatchInlineSnapshot(`
+  test('devices bound to VFIO drivers, and their users', async () => {
+    expect(vfioLines(await listVfio(server), 80).join('\n')).toMatchInlineSnapshot(`
       "modules: vfio, vfio_pci, vfio_pci_core (available), vfio_iommu_type1, iommufd
         (absent), pci_stub (available)
       nodes: /dev/vfio/vfio
@@ -230,7 +230,7 @@ describe('tables at 80 columns', () => {
         groupLines(listGroups(root), 80),
         sriovLines(await listSriov(root), 80),
         treeLines(functions, 80),
-        vfioLines(listVfio(root), 80),
+        vfioLines(await listVfio(root), 80),
         doctorLines(diagnose(root), 80),
         ...(await Promise.all(functions.map(async fn => functionLines(await showPci(root, fn.address), 80)))),
       ];

@@ -7,6 +7,7 @@ import { readSurvey } from '../../../src/host/plan/survey.ts';
 import { planVfCount } from '../../../src/host/plan/vf-count.ts';
 import { HostRoot } from '../../../src/host/root.ts';
 import { readDeviceUsers } from '../../../src/host/use/device-users.ts';
+import { readOpenFiles } from '../../../src/host/use/open-files.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
 import { desktopTree } from '../trees/desktop.ts';
 import { serverTree } from '../trees/server.ts';
@@ -186,7 +187,7 @@ test('VFs that a process uses are not removed', async () => {
   expect(reasons.join()).toContain('0000:3b:0a.2 is open in dpdk-testpmd (pid 66)');
 });
 
-test('a container has its own nodes: the device number decides', () => {
+test('a container has its own nodes: the device number decides', async () => {
   tree = desktopTree();
   addNode(gpu, 'drm/renderD128', 'dri/renderD128', '226:128');
   addProcess(90, 'trainer', ['/renderD128', '/']);
@@ -199,7 +200,7 @@ test('a container has its own nodes: the device number decides', () => {
   tree.root();
   const root = new WithNumbers(tree.directory);
   const fn = readPci(root).filter(each => each.address === gpu);
-  const users = readDeviceUsers(root, fn).byAddress.get(gpu)!;
+  const users = readDeviceUsers(await readOpenFiles(root, { devices: true }), fn).byAddress.get(gpu)!;
   expect(users.map(user => [user.holder.pid, user.paths])).toEqual([[90, ['/dev/dri/renderD128']]]);
   expect(liveDeviceNumber('/dev/null')).toBe('1:3');
   expect(liveDeviceNumber('/proc')).toBeNull();

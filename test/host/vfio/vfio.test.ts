@@ -2,14 +2,15 @@ import { expect, test } from 'vitest';
 import { readPci } from '../../../src/host/pci/read.ts';
 import { currentBootId } from '../../../src/host/process-identity.ts';
 import { holderText } from '../../../src/host/use/holders.ts';
+import { readOpenFiles } from '../../../src/host/use/open-files.ts';
 import { isVfioDriver, readVfio } from '../../../src/host/vfio/read.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { serverTree } from '../trees/server.ts';
 
-test('bound devices, their nodes and the processes that have them open', () => {
+test('bound devices, their nodes and the processes that have them open', async () => {
   const tree = serverTree();
   const root = tree.root();
-  const state = readVfio(root, readPci(root));
+  const state = readVfio(await readOpenFiles(root), readPci(root));
   tree.remove();
   expect(state.devices).toMatchObject([
     {
@@ -37,7 +38,7 @@ test('variant drivers are VFIO drivers', () => {
   expect(['igb', 'pci-stub', 'vfio', null].some(isVfioDriver)).toBe(false);
 });
 
-test('a process of vring that has one open is named by its VM', () => {
+test('a process of vring that has one open is named by its VM', async () => {
   const tree = serverTree();
   tree
     .removePath('/proc/4211')
@@ -45,13 +46,13 @@ test('a process of vring that has one open is named by its VM', () => {
     .file('/proc/4300/cmdline', 'vring: database-of-the-shop\0\0\0')
     .link('/proc/4300/fd/31', '/dev/vfio/84');
   const root = tree.root();
-  const [device] = readVfio(root, readPci(root)).devices;
+  const [device] = readVfio(await readOpenFiles(root), readPci(root)).devices;
   tree.remove();
   expect(device!.holders).toMatchObject([{ pid: 4300, vm: 'database-of-the-shop' }]);
   expect(holderText(device!.holders[0]!)).toBe('VM database-of-the-shop (pid 4300)');
 });
 
-test('a process that runs VMs on its threads is named by the record of the device', () => {
+test('a process that runs VMs on its threads is named by the record of the device', async () => {
   const state = temporaryFolder();
   const tree = serverTree();
   tree.file('/proc/4211/comm', 'vring run\n');
@@ -66,7 +67,9 @@ test('a process that runs VMs on its threads is named by the record of the devic
     };
     tree.file(name, JSON.stringify(record));
     const root = tree.root();
-    expect(readVfio(root, readPci(root)).devices[0]!.holders).toMatchObject([{ pid: 4211, vm: 'web' }]);
+    expect(readVfio(await readOpenFiles(root), readPci(root)).devices[0]!.holders).toMatchObject([
+      { pid: 4211, vm: 'web' },
+    ]);
   } finally {
     tree.remove();
     if (before === undefined) delete process.env.VRING_STATE_DIR;

@@ -7,25 +7,29 @@ import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
 import { errnoName } from '../../../vmm/native/libc.ts';
 
 /** What vring-net-user says when it cannot start (native/src/net_user/main.rs), as an error for the user. */
-export function userFailure(report: string, options: UserOptions, root = new HostRoot()): NetworkError {
+export async function userFailure(
+  report: string,
+  options: UserOptions,
+  root = new HostRoot(),
+): Promise<NetworkError> {
   const [what = '', ...rest] = report.trim().split(' ');
   const [first, second] = rest.map(Number) as [number?, number?];
-  return new NetworkError(sentence(what, rest.join(' '), first ?? 0, second ?? 0, options, root));
+  return new NetworkError(await sentence(what, rest.join(' '), first ?? 0, second ?? 0, options, root));
 }
 
-function sentence(
+async function sentence(
   what: string,
   text: string,
   first: number,
   second: number,
   options: UserOptions,
   root: HostRoot,
-): string {
+): Promise<string> {
   switch (what) {
     case 'library':
       return `user-mode networks need libslirp, which cannot be loaded (${text}): apt-get install libslirp0, or dnf install libslirp`;
     case 'hostfwd':
-      return hostForwardFailure(options.hostfwd![first]!, second, root);
+      return await hostForwardFailure(options.hostfwd![first]!, second, root);
     case 'guestfwd': {
       const { address, port } = options.guestfwd![first]!;
       return `connections to ${address === undefined ? '' : `${address}, `}port ${port} cannot be forwarded: give an address of the network that is neither the host's nor the name server's, and each one once`;
@@ -39,7 +43,7 @@ function sentence(
   }
 }
 
-function hostForwardFailure(forward: HostForward, errno: number, root: HostRoot): string {
+async function hostForwardFailure(forward: HostForward, errno: number, root: HostRoot): Promise<string> {
   const { EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT, ENAMETOOLONG } = constants.errno;
   const to = `to port ${forward.guest} of the guest`;
   if (forward.protocol === 'unix') {
@@ -55,7 +59,7 @@ function hostForwardFailure(forward: HostForward, errno: number, root: HostRoot)
   const port = `${protocol} port ${host} of ${address} cannot be forwarded ${to}:`;
   switch (errno) {
     case EADDRINUSE: {
-      const users = readPortUsers(root, { protocol, number: host });
+      const users = await readPortUsers(root, { protocol, number: host });
       const who = users.map(holderText).join(', ') || 'another program';
       return `${port} it is in use by ${who}: stop that, or choose another port`;
     }

@@ -51,7 +51,7 @@ export async function openUserNetwork(
     const words = [`vm=${vm}`, `mtu=${mtu}`, ...programWords(options)];
     const { status, report } = startNetworkProgram([theirs], words, confined);
     const said = await report;
-    if (!said.startsWith('ready')) throw userFailure(said.replace(/^failed /, ''), options);
+    if (!said.startsWith('ready')) throw await userFailure(said.replace(/^failed /, ''), options);
     if (ended !== undefined) void status.then(ended);
     return { fds: [ours], header: 'none', mtu, label: 'user' };
   } catch (error) {

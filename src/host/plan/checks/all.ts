@@ -63,5 +63,5 @@ function subjects(survey: HostSurvey, addresses: readonly string[], driver: stri
 
 function usersOf(survey: HostSurvey, functions: readonly PciFunction[]): DeviceUsers {
   const ended = functions.flatMap(fn => virtualFunctionsOf(survey, fn));
-  return readDeviceUsers(survey.root, [...new Set([...functions, ...ended])]);
+  return readDeviceUsers(survey.openFiles, [...new Set([...functions, ...ended])]);
 }

@@ -16,7 +16,7 @@ export async function networkChecks(root: HostRoot, network: NetworkDefinition):
     ...(await bridgeChecks(root, network)),
     ...(await subnetChecks(root, network)),
     ...(network.form === 'isolated' ? [] : await forwardChecks(root, network)),
-    ...serverChecks(root, network),
+    ...(await serverChecks(root, network)),
   ];
 }
 
@@ -114,13 +114,13 @@ async function forwardChecks(root: HostRoot, { bridge }: NetworkDefinition): Pro
 }
 
 /** One that has port 53 of all addresses keeps dnsmasq from having it on the bridge. */
-function serverChecks(root: HostRoot, { bridge, dns }: NetworkDefinition): Check[] {
+async function serverChecks(root: HostRoot, { bridge, dns }: NetworkDefinition): Promise<Check[]> {
   if (!dns) return [];
   const all = (root.text('/proc/net/udp', 16 << 20) ?? '')
     .split('\n')
     .some(line => / 00000000:0035 /.test(line));
   if (!all) return [];
-  const users = readPortUsers(root, { protocol: 'udp', number: 53 }).map(holderText).join(', ');
+  const users = (await readPortUsers(root, { protocol: 'udp', number: 53 })).map(holderText).join(', ');
   return [
     block(
       'network',
