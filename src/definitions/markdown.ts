@@ -90,7 +90,7 @@ These options become part of the VM:
 
 const DEVICES = `\`-device\` accepts these, with \`id=\` and the properties in parentheses: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\`, \`packed\`,
 \`event_idx\`, \`indirect_desc\`, \`queue_reset\`, \`iommu_platform\` for virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`, \`max-bytes\`, \`period\`), \`vfio-pci\` (\`host\` or \`sysfsdev\`,
-\`iommufd\`, \`bus\`, \`addr\`, \`multifunction\`, \`rombar\`, \`romfile\`, \`bootindex\`, \`x-vga\`, \`x-pci-*-id\`, \`x-no-*\`, \`x-intx-mmap-timeout-ms\`, \`x-req\`),
+\`iommufd\`, \`vf-token\`, \`bus\`, \`addr\`, \`multifunction\`, \`rombar\`, \`romfile\`, \`bootindex\`, \`x-vga\`, \`x-pci-*-id\`, \`x-no-*\`, \`x-intx-mmap-timeout-ms\`, \`x-req\`),
 the root ports and bridges that such a device is behind (\`pcie-root-port\`, \`ioh3420\`, \`pcie-pci-bridge\`, \`pci-bridge\`, ...), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
 and all others in the device table:
 

@@ -29,8 +29,11 @@ export function requestOf(
 ): PassthroughRequest {
   const passed = passedFunctions(definition.passthrough, functionsOfSlot);
   const options = passed.map(({ device }): [string, PassthroughOptions] => {
-    const { id, romfile, iommufd, 'unsafe-no-iommu': unsafeNoIommu } = device;
-    return [device.host, { ...vfSettings(device), ...given({ id, romfile, iommufd, unsafeNoIommu }) }];
+    const { id, romfile, iommufd, 'vf-token': vfToken, 'unsafe-no-iommu': unsafeNoIommu } = device;
+    return [
+      device.host,
+      { ...vfSettings(device), ...given({ id, romfile, iommufd, vfToken, unsafeNoIommu }) },
+    ];
   });
   return {
     addresses: passed.map(({ device }) => device.host),

@@ -23,6 +23,8 @@ export type HostFunction = {
   readonly id?: string;
   /** Whether it is opened through iommufd; absent: as the kernel offers. */
   readonly iommufd?: boolean;
+  /** The UUID that opens it if its physical function, or a VF of it, is open through VFIO, too. */
+  readonly vfToken?: string;
   /** A file with its ROM. */
   readonly romfile?: string;
 };
@@ -196,7 +198,8 @@ export class DeviceTable {
   }
 
   /** The PCI function of the host that an entry passes through, checked or not; null without one. */
-  hostDevice({ type, host, sysfsdev, id, iommufd, romfile }: DeviceConfig): HostFunction | null {
+  hostDevice(config: DeviceConfig): HostFunction | null {
+    const { type, host, sysfsdev, id, iommufd, romfile, 'vf-token': vfToken } = config;
     if (this.find(type)?.definition?.key !== 'passthrough') return null;
     const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
     if (text(host) === undefined && text(sysfsdev) === undefined) return null;
@@ -204,6 +207,7 @@ export class DeviceTable {
       address: hostAddressOf({ host: text(host), sysfsdev: text(sysfsdev) }),
       ...(typeof id === 'string' && { id: id.toLowerCase() }),
       ...(typeof iommufd === 'boolean' && { iommufd }),
+      ...(typeof vfToken === 'string' && { vfToken }),
       ...(typeof romfile === 'string' && { romfile }),
     };
   }

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEVICE_NAME } from '../../devices/device-type.ts';
+import { VF_TOKEN } from '../../devices/vfio/options.ts';
 import { formatAddress, formatSlot, parseAddress, parseSlot, withDomain } from '../../host/pci/address.ts';
 import { shown } from '../words.ts';
 import { hostPath, pciPlace, unicastMac } from './text.ts';
@@ -91,6 +92,16 @@ const device = z.strictObject({
   iommufd: flag(
     "Whether it is opened through iommufd, or through its IOMMU group; the kernel's newest if absent.",
   ),
+  'vf-token': z
+    .string()
+    .regex(VF_TOKEN, 'a UUID')
+    .transform(token => token.toLowerCase())
+    .optional()
+    .meta({
+      description:
+        'The token, a UUID, that a physical function and its virtual functions share when all of them are with VFIO.',
+      examples: ['4b20d080-1b54-4048-85b3-a6a62d165c01'],
+    }),
   'unsafe-no-iommu': flag(
     'Pass it even if the host has no IOMMU: UNSAFE, the guest can read and write all host memory.',
   ),

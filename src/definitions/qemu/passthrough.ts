@@ -43,10 +43,6 @@ export function readPassthrough(draft: Draft, settings: Settings, { place, id, a
   const host = hostOf(settings);
   if (settings.take('fd') !== undefined)
     throw new OptionError('fd: vring opens the device itself: name it with host=');
-  if (settings.take('vf-token') !== undefined)
-    throw new OptionError(
-      'vf-token: it is for a VF whose PF a program has through VFIO: give the PF back to the host, and leave it out',
-    );
   const entry: PassthroughInput = { host, ...takeName(id), ...takeBus(draft, settings, place, addr) };
   for (const key of SWITCHES) entry[key] = settings.takeSwitch(key);
   for (const key of IDS) entry[key] = takeNumber(settings, key, 0xffff);
@@ -56,6 +52,8 @@ export function readPassthrough(draft: Draft, settings: Settings, { place, id, a
   if (rombar !== undefined && /^(0|off|no|false)$/.test(rombar)) entry.rombar = false;
   const romfile = settings.take('romfile');
   if (romfile) entry.romfile = path.resolve(draft.host.cwd, romfile);
+  const token = settings.take('vf-token');
+  if (token !== undefined) entry['vf-token'] = token;
   const bootindex = settings.take('bootindex');
   if (bootindex !== undefined && bootindex !== '-1') {
     if (!/^\d{1,9}$/.test(bootindex))

@@ -7,6 +7,7 @@ const INTX_MMAP_TIMEOUT_MS = 1100;
 const HOST_ADDRESS = /^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i;
 const SYSFS_DEVICE = /^\/sys\/(?:.*\/)?[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\/?$/i;
 const ID = /^[0-9a-f]{4}:[0-9a-f]{4}$/i;
+export const VF_TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The options of a passed-through PCI function, by the names of QEMU's properties. */
 export function vfioOptions(z: Zod) {
@@ -52,6 +53,15 @@ export function vfioOptions(z: Zod) {
       iommufd: flag(
         'open it through iommufd (on) or as a member of its IOMMU group (off); what the kernel offers if absent',
       ),
+      'vf-token': z
+        .string()
+        .regex(VF_TOKEN, 'expected a UUID')
+        .optional()
+        .meta({
+          description:
+            'of a function whose VFs are opened by others through VFIO, and of those: the token that they share; none if absent',
+          examples: ['4b20d080-1b54-4048-85b3-a6a62d165c01'],
+        }),
       multifunction: flag(
         'its functions with this option share a slot of the guest, as they do on the host; each has its own if absent',
       ),

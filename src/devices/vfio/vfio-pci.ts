@@ -5,7 +5,7 @@ import { vgaRanges } from './vga-ranges.ts';
 
 /** QEMU's properties, which have the names of the options. */
 const PROPERTIES = [
-  ...['host', 'sysfsdev', 'iommufd', 'multifunction', 'rombar', 'romfile', 'bootindex', 'x-vga'],
+  ...['host', 'sysfsdev', 'iommufd', 'vf-token', 'multifunction', 'rombar', 'romfile', 'bootindex', 'x-vga'],
   ...['x-pci-vendor-id', 'x-pci-device-id', 'x-pci-sub-vendor-id', 'x-pci-sub-device-id'],
   ...['x-no-mmap', 'x-no-kvm-intx', 'x-no-kvm-msi', 'x-no-kvm-msix', 'x-intx-mmap-timeout-ms', 'x-req'],
 ] as const;

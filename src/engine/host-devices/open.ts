@@ -6,7 +6,7 @@ import { readOpenFiles } from '../../host/use/open-files.ts';
 import { isVfioDriver } from '../../host/vfio/read.ts';
 import type { HostDeviceFd } from '../../vmm/machine/messages.ts';
 import { O_RDWR, open, SystemError } from '../../vmm/native/libc.ts';
-import { cString, tryVfioIoctl, vfioIoctl } from '../../vmm/vfio/call.ts';
+import { deviceName, tryVfioIoctl, vfioIoctl } from '../../vmm/vfio/call.ts';
 import {
   IOMMU_OPTION_OP_SET,
   IOMMU_OPTION_RLIMIT_MODE,
@@ -24,6 +24,8 @@ export type HostDeviceRequest = {
   readonly address: string;
   /** Forces one of the two interfaces of VFIO; absent: iommufd if the kernel offers it, or else the group's. */
   readonly iommufd?: boolean | undefined;
+  /** The token of a VF whose physical function is with VFIO, too. */
+  readonly vfToken?: string | undefined;
   /** It may be opened without an IOMMU between it and the host's memory. */
   readonly unsafeNoIommu?: boolean | undefined;
 };
@@ -94,7 +96,7 @@ class Opener {
     const api = this.#apiFor(found, request);
     const fds: OpenFd[] = [];
     try {
-      if (found.noIommu) await this.#openWithoutIommu(found, fds);
+      if (found.noIommu) await this.#openWithoutIommu(found, request, fds);
       else if (api === 'iommufd') await this.#openDevice(found, fds);
       else await this.#openGroup(found, fds);
     } catch (error) {
@@ -108,7 +110,8 @@ class Opener {
       this.#groups.add(found.group);
     }
     const { address, group, resetMethods, noIommu } = found;
-    return { address, api, group, resetMethods, noIommu, fds };
+    const { vfToken } = request;
+    return { address, api, group, resetMethods, noIommu, ...(vfToken !== undefined && { vfToken }), fds };
   }
 
   #find({ address, unsafeNoIommu = false }: HostDeviceRequest): Found {
@@ -183,7 +186,11 @@ class Opener {
    * The container takes no mappings, and every step needs the manager's privileges (CAP_SYS_RAWIO): it is a container of that device
    * alone, and the device is opened here.
    */
-  async #openWithoutIommu({ address, group }: Found, fds: OpenFd[]): Promise<void> {
+  async #openWithoutIommu(
+    { address, group }: Found,
+    { vfToken }: HostDeviceRequest,
+    fds: OpenFd[],
+  ): Promise<void> {
     const container = await this.#openContainer(address, VFIO_NOIOMMU_IOMMU, fds);
     const fd = await this.#openFile(address, 'group', `/dev/vfio/noiommu-${group}`, fds);
     try {
@@ -192,7 +199,7 @@ class Opener {
       vfioIoctl(container, 'VFIO_SET_IOMMU', VFIO_NOIOMMU_IOMMU);
       fds.push({
         kind: 'device',
-        fd: vfioIoctl(fd, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)),
+        fd: vfioIoctl(fd, 'VFIO_GROUP_GET_DEVICE_FD', deviceName(address, vfToken)),
       });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;

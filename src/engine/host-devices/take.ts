@@ -94,12 +94,13 @@ function assessmentOf({ vm, wanted, claims }: TakeRequest): PassthroughRequest {
     vm,
     claims,
     options: Object.fromEntries(
-      wanted.map(({ address, id, romfile, iommufd, unsafeNoIommu, settings }) => [
+      wanted.map(({ address, id, romfile, iommufd, vfToken, unsafeNoIommu, settings }) => [
         address,
         {
           unsafeNoIommu,
           ...settings,
           ...(iommufd !== undefined && { iommufd }),
+          ...(vfToken !== undefined && { vfToken }),
           ...(id !== undefined && { id }),
           ...(romfile !== undefined && { romfile }),
         },

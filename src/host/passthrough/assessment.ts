@@ -40,6 +40,8 @@ export type PassedVfSettings = Pick<VfSettings, 'mac' | 'vlan' | 'qos' | 'trust'
 export type PassthroughOptions = PassedVfSettings & {
   readonly iommufd?: boolean;
   readonly unsafeNoIommu?: boolean;
+  /** The UUID that VFIO asks for if it has the physical function, too. */
+  readonly vfToken?: string;
   /** Expected `vendor:device`. */
   readonly id?: string;
   /** Its ROM comes from a file. */

@@ -58,15 +58,9 @@ function denylistReasons({ root }: HostSurvey, fn: PciFunction): Reason[] {
 }
 
 function virtualFunctionReasons(survey: HostSurvey, fn: PciFunction, request: PassthroughRequest): Reason[] {
-  if (fn.physicalFunction === null) return attributesOfOther(fn, request);
-  const reasons: Reason[] = [];
-  const physical = survey.byAddress.get(fn.physicalFunction);
-  if (isVfioDriver(physical?.driver ?? null)) {
-    // vfio_pci_validate_vf_token (drivers/vfio/pci/vfio_pci_core.c).
-    const reason = `its physical function ${fn.physicalFunction} is bound to ${physical!.driver}, so VFIO asks for a token that only the PF's owner knows`;
-    const repair = `give the PF back to the host: vring vfio unbind ${fn.physicalFunction}`;
-    reasons.push(block('sriov', fn.address, reason, repair));
-  }
+  if (fn.physicalFunction === null)
+    return [...attributesOfOther(fn, request), ...tokenReasons(survey, fn, request)];
+  const reasons = tokenReasons(survey, fn, request);
   reasons.push(...macReasons(survey, fn, request));
   if (fn.class.startsWith('0108')) {
     const reason = 'an NVMe VF works only once its PF has given it queues and interrupts';
@@ -75,6 +69,28 @@ function virtualFunctionReasons(survey: HostSurvey, fn: PciFunction, request: Pa
     reasons.push(warn('sriov', fn.address, reason, repair));
   }
   return reasons;
+}
+
+/** As vfio_pci_validate_vf_token has it (drivers/vfio/pci/vfio_pci_core.c). */
+function tokenReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
+  const { address, physicalFunction } = fn;
+  const hasToken = options?.[address]?.vfToken !== undefined;
+  if (physicalFunction === null) {
+    if (!hasToken || fn.capabilities.some(({ kind }) => kind === 'sriov')) return [];
+    return [
+      block('sriov', address, 'it has no virtual functions to share a token with', 'leave out vf-token'),
+    ];
+  }
+  const driver = survey.byAddress.get(physicalFunction)?.driver ?? null;
+  if (isVfioDriver(driver)) {
+    if (hasToken) return [ok('sriov', address, `it is opened by the token of ${physicalFunction}`)];
+    const reason = `its physical function ${physicalFunction} is bound to ${driver}, so VFIO asks for a token that only the PF's owner knows`;
+    const repair = `give the PF back to the host: vring vfio unbind ${physicalFunction}`;
+    return [block('sriov', address, reason, repair, 'or have both use the same one: vf-token: UUID')];
+  }
+  if (!hasToken) return [];
+  const reason = `VFIO takes no token for it: its physical function ${physicalFunction} is not bound to vfio-pci`;
+  return [block('sriov', address, reason, 'leave out vf-token')];
 }
 
 const ATTRIBUTES = ['mac', 'vlan', 'qos', 'trust', 'spoofCheck'] as const;

@@ -257,6 +257,8 @@ export type GivenHostDevice = {
   readonly resetMethods: readonly string[];
   /** No IOMMU is between the device and the host's memory (VFIO_NOIOMMU_IOMMU). */
   readonly noIommu: boolean;
+  /** The UUID that VFIO asks for if it has the physical function, too. */
+  readonly vfToken?: string;
   /**
    * The fds that come for it, in this order. A machine has one container or iommufd, which comes with the first of its devices that uses
    * it, and one fd of each group, with the first device of that.

@@ -17,9 +17,10 @@ export function tryVfioIoctl(
   return tryIoctl(fd, IOCTLS[name], argument);
 }
 
-/** A C string for an ioctl that takes one. */
-export function cString(text: string): Uint8Array {
-  return Buffer.from(`${text}\0`, 'latin1');
+/** How VFIO_GROUP_GET_DEVICE_FD takes a device: a C string, with the token behind the address (vfio_pci_core_match of Linux). */
+export function deviceName(address: string, vfToken?: string): Uint8Array {
+  const token = vfToken === undefined ? '' : ` vf_token=${vfToken}`;
+  return Buffer.from(`${address}${token}\0`, 'latin1');
 }
 
 /** A header with `values` (s32) after it; its `argsz` covers both. */

@@ -7,7 +7,7 @@ const MiB = 2 ** 20;
 type Advice = Readonly<Record<string, string>>;
 
 const TOKEN =
-  'its physical function is bound to vfio-pci too, and wants a VF token: bind that to its own driver';
+  'VFIO has its physical function or a VF of it, too, and wants the token that was given there: set vf-token to that, or bind the physical function to its own driver';
 const OTHER_USE =
   'the IOMMU uses its group for something else: unbind all devices of the group, and bind them to vfio-pci again';
 
@@ -36,7 +36,7 @@ const ADVICE: { readonly [name in IoctlName]?: Advice } = {
     EBUSY:
       'its IOMMU group is in use: stop the process that has /dev/vfio/GROUP open, and bind all devices of the group to vfio-pci, or unbind them',
     EINVAL:
-      'another process has it open, or its IOMMU does not keep caches coherent: stop that process, or use iommufd=off',
+      'another process has it open, or its IOMMU does not keep caches coherent: stop that process, or use iommufd=off, which a VF token needs before Linux 6.17',
     ENODEV: 'it is not bound to vfio-pci any more: bind it again',
     EACCES: TOKEN,
   },

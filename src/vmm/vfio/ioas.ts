@@ -2,7 +2,12 @@ import { constants } from 'node:os';
 import { ARGUMENT_BYTES, argumentMemory } from '../native/argument-memory.ts';
 import { SystemError } from '../native/libc.ts';
 import { tryVfioIoctl, vfioIoctl } from './call.ts';
-import { IOMMU_IOAS_MAP_FIXED_IOVA, IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE } from './constants.ts';
+import {
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+  VFIO_DEVICE_BIND_FLAG_TOKEN,
+} from './constants.ts';
 import { type DmaDomain, type DmaMapping, type IovaRange, iovaRange } from './dma-domain.ts';
 import * as structs from './structs.ts';
 
@@ -28,12 +33,21 @@ export class Ioas implements DmaDomain {
 
   /**
    * Binds an open device to this iommufd, which nobody else can use from then on. It ends with its fd.
-   * @throws SystemError
+   * @param vfToken a UUID, which kernels before 6.17 do not take here @throws SystemError
    */
-  bind(device: number): void {
+  bind(device: number, vfToken?: string): void {
     const struct = structs.vfioDeviceBindIommufd;
-    const value = { argsz: struct.size, flags: 0, iommufd: this.fd, out_devid: 0 };
-    vfioIoctl(device, 'VFIO_DEVICE_BIND_IOMMUFD', struct.encode(value));
+    const value = { iommufd: this.fd, out_devid: 0 };
+    if (vfToken === undefined) {
+      const before = { argsz: struct.offset('token_uuid_ptr'), flags: 0, token_uuid_ptr: 0n };
+      vfioIoctl(device, 'VFIO_DEVICE_BIND_IOMMUFD', struct.encode({ ...value, ...before }));
+      return;
+    }
+    const memory = argumentMemory();
+    memory.bytes.set(Buffer.from(vfToken.replaceAll('-', ''), 'hex'));
+    const token = { flags: VFIO_DEVICE_BIND_FLAG_TOKEN, token_uuid_ptr: memory.address };
+    const argument = struct.encode({ ...value, argsz: struct.size, ...token });
+    vfioIoctl(device, 'VFIO_DEVICE_BIND_IOMMUFD', argument);
   }
 
   /** Lets a bound device reach what is mapped. @throws SystemError */

@@ -22,7 +22,7 @@ export class IommufdConnections {
   /** @throws HostDeviceError; its fds are then closed */
   join(given: GivenDevice): Connection {
     const { native, kvm, dmaMap } = this.#parts;
-    const { address, fds } = given;
+    const { address, fds, vfToken } = given;
     const iommufd = fds.get('iommufd');
     const fd = fds.get('device');
     if (fd === undefined) throw new Error(`host device ${address} came without its file`);
@@ -37,7 +37,7 @@ export class IommufdConnections {
     try {
       // KVM is to know of it before it is bound.
       kvm.add(fd);
-      explained(address, 'VFIO_DEVICE_BIND_IOMMUFD', () => domain.bind(fd));
+      explained(address, 'VFIO_DEVICE_BIND_IOMMUFD', () => domain.bind(fd, vfToken));
       explained(address, 'VFIO_DEVICE_ATTACH_IOMMUFD_PT', () => domain.attach(fd));
     } catch (error) {
       kvm.remove(fd);

@@ -2,7 +2,7 @@ import { type HostDevice, HostDeviceError, type HostDevices } from '../../device
 import type { VmFd } from '../kvm/vm-fd.ts';
 import type { MachineMemory } from '../memory/machine-memory.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
-import { cString, vfioIoctl } from './call.ts';
+import { deviceName, vfioIoctl } from './call.ts';
 import type { Connection, ConnectionParts } from './connection.ts';
 import { DmaMap } from './dma-map.ts';
 import { explained } from './errors.ts';
@@ -176,9 +176,9 @@ export class MachineHostDevices implements HostDevices {
     const { given, group } = connected;
     const fd = given.fds.get('device');
     if (fd !== undefined) return this.#wrap(connected, fd);
-    const { address } = given;
+    const { address, vfToken } = given;
     const opened = explained(address, 'VFIO_GROUP_GET_DEVICE_FD', () =>
-      vfioIoctl(group!, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)),
+      vfioIoctl(group!, 'VFIO_GROUP_GET_DEVICE_FD', deviceName(address, vfToken)),
     );
     this.#options.native.ownFd(opened);
     try {

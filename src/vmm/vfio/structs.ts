@@ -80,11 +80,13 @@ export const vfioPciHotReset = new Struct('vfio_pci_hot_reset', {
   count: 'u32',
 });
 
+/** `token_uuid_ptr` is where the 16 bytes of a token are in this process; kernels before 6.17 do not know it. */
 export const vfioDeviceBindIommufd = new Struct('vfio_device_bind_iommufd', {
   argsz: 'u32',
   flags: 'u32',
   iommufd: 's32',
   out_devid: 'u32',
+  token_uuid_ptr: 'u64',
 });
 
 export const vfioDeviceAttachIommufdPt = new Struct('vfio_device_attach_iommufd_pt', {

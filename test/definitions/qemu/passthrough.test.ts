@@ -55,6 +55,10 @@ describe('-device vfio-pci', () => {
         'x-req': false,
       },
     ],
+    [
+      'host=01:00.0,vf-token=4B20D080-1b54-4048-85b3-a6a62d165c01',
+      { host: '0000:01:00.0', 'vf-token': '4b20d080-1b54-4048-85b3-a6a62d165c01' },
+    ],
     ['host=01:00.0,addr=5.1', { host: '0000:01:00.0', addr: '05.1' }],
     ['host=01:00.0,multifunction=on', { host: '0000:01:00.0', multifunction: true }],
   ])('%s', (properties, entry) => expect(passed(`-device vfio-pci,${properties}`)).toEqual([entry]));
@@ -76,7 +80,7 @@ describe('-device vfio-pci', () => {
   test.each([
     ['sysfsdev=/sys/bus/mdev/devices/4b20d080-1b54-4048-85b3-a6a62d165c01', /^sysfsdev: mediated devices/],
     ['host=01:00.0,fd=24', /^fd: vring opens the device itself/],
-    ['host=01:00.0,vf-token=4b20d080-1b54-4048-85b3-a6a62d165c01', /^vf-token: /],
+    ['host=01:00.0,vf-token=secret', /vf-token: expected a UUID/],
     ['host=01:00.0,x-pci-vendor-id=0x1ffff', /^x-pci-vendor-id takes a number up to 65535/],
     ['host=01:00.0,x-vga=maybe', /^x-vga takes on or off/],
     ['host=01:00.0,frob=1', /does not support "frob" here/],

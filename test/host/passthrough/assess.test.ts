@@ -195,6 +195,19 @@ describe('a virtual function', () => {
     ]);
     expect(repairOf(found, 'sriov')).toEqual([
       'give the PF back to the host: vring vfio unbind 0000:3b:00.2',
+      'or have both use the same one: vf-token: UUID',
+    ]);
+    const vfToken = '4b20d080-1b54-4048-85b3-a6a62d165c01';
+    const withToken = (tree: TreeBuilder, address: string) =>
+      assessed(tree, [address], { options: { [address]: { vfToken } } });
+    expect(said(await withToken(withPfOn('vfio-pci'), '0000:3b:0a.1'), 'sriov')).toEqual([
+      'ok: it is opened by the token of 0000:3b:00.2',
+    ]);
+    expect(said(await withToken(serverTree(), '0000:3b:0a.1'), 'sriov')).toEqual([
+      expect.stringMatching(/^block: VFIO takes no token for it: .* is not bound to vfio-pci/),
+    ]);
+    expect(said(await withToken(serverTree(), '0000:b0:00.0'), 'sriov')).toEqual([
+      'block: it has no virtual functions to share a token with',
     ]);
   });
 
