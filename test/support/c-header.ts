@@ -16,13 +16,21 @@ export function layoutOf(struct: AnyStruct): Map<string, number> {
   return expected;
 }
 
-/** What the C compiler makes of expressions. @param includes header files: `linux/kvm.h` */
-export function evaluate(includes: readonly string[], expressions: readonly string[]): Map<string, number> {
+/**
+ * What the C compiler makes of expressions.
+ * @param includes header files: `linux/kvm.h` @param folders with them, before those that the compiler knows
+ */
+export function evaluate(
+  includes: readonly string[],
+  expressions: readonly string[],
+  folders: readonly string[] = [],
+): Map<string, number> {
   const directory = temporaryFolder();
   const prints = expressions.map(expression => `  printf("%llu\\n", (unsigned long long)(${expression}));`);
   const headers = ['stddef.h', 'stdio.h', ...includes].map(file => `#include <${file}>`);
   writeFileSync(join(directory, 'header.c'), [...headers, 'int main(void) {', ...prints, '}'].join('\n'));
-  execFileSync('cc', ['-o', 'header', 'header.c'], { cwd: directory });
+  const search = folders.flatMap(folder => ['-isystem', folder]);
+  execFileSync('cc', [...search, '-o', 'header', 'header.c'], { cwd: directory });
   const output = execFileSync(join(directory, 'header'), { encoding: 'utf8' });
   return new Map(
     output
