@@ -55,6 +55,16 @@ export function deviceRows(
     }));
 }
 
+/** What there is to say in place of the times of requests: none have been returned, or they are not timed, as those of a card's model are not. */
+export function noLatencyText({ requests, backend }: Pick<DeviceRow, 'requests' | 'backend'>): string {
+  const what = backend === 'net' ? 'packets' : 'requests';
+  return requests > 0
+    ? `${what} are not timed here`
+    : backend === 'net'
+      ? 'no packets'
+      : 'no requests returned';
+}
+
 function ratesOf(device: string, rates: VmDetail | null) {
   const queues = rates?.queues.filter(queue => queue.device === device) ?? [];
   const regions = rates?.regions.filter(region => region.device === device) ?? [];

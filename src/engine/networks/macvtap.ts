@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { NetOptions } from '../../devices/backends/net.ts';
+import { programError } from '../../text/program-error.ts';
 import { exists, indexOf, mtuOf } from '../../vmm/backends/net/interface.ts';
 import { NetworkError } from '../../vmm/backends/net/network-error.ts';
 import { withVhost } from '../../vmm/backends/net/open-vhost.ts';
@@ -76,7 +77,7 @@ async function ip(what: string, args: readonly string[]): Promise<void> {
     await promisify(execFile)('ip', args, { timeout: IP_LIMIT_MS });
   } catch (error) {
     const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
-    const said = stderr.trim().split('\n').at(-1) || String(code);
+    const said = programError(stderr) ?? String(code);
     const advice =
       code === 'ENOENT' ? 'ip is missing: apt-get install iproute2, or dnf install iproute' : said;
     throw new NetworkError(`${what} cannot be shared by macvtap: ${advice}`, { cause: error });

@@ -1,3 +1,4 @@
+import { programError } from '../../text/program-error.ts';
 import { sentenceList } from '../text.ts';
 import { conditionText } from './condition-text.ts';
 import { firstUnmet, foundInstead } from './conditions.ts';
@@ -213,8 +214,8 @@ async function runSuccessfully(
   const result = await writer.run(argv, limit);
   if (result === null) throw new Error(`${argv[0]} is not installed`);
   if (result.exitCode === 0) return;
-  const lines = (result.stderr.trim() || result.stdout.trim()).split('\n');
-  throw new Error(lines.at(-1) || `it exited with status ${result.exitCode}`);
+  const { stderr, stdout, exitCode } = result;
+  throw new Error(programError(stderr, stdout) ?? `it exited with status ${exitCode}`);
 }
 
 const pollMilliseconds = 50;

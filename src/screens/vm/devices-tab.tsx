@@ -11,7 +11,7 @@ import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { own } from '../../text/own.ts';
 import { bytes, nanoseconds, percent, rate } from '../../text/units.ts';
-import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../view/device-rows.ts';
+import { type DeviceRow, deviceFacts, deviceRows, factText, noLatencyText } from '../../view/device-rows.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
 import type { Cells } from '../../view/list-columns.ts';
 import { hostName } from '../../view/passed-device-facts.ts';
@@ -190,7 +190,7 @@ function DeviceDetails({ row, facts, size: { columns, rows } }: DeviceDetailsPro
           <HistogramBars
             counts={row.latency}
             size={{ columns: columns - half, rows: rows - 1 }}
-            empty="no requests returned"
+            empty={noLatencyText(row)}
           />
         )}
       </Box>

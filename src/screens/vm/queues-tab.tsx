@@ -46,7 +46,7 @@ function QueueDetails({ queue, size: { columns, rows } }: { queue: QueueRates; s
         <HistogramBars
           counts={queue.latency}
           size={{ columns: histogram, rows: rows - 1 }}
-          empty="no requests returned"
+          empty={queue.requests > 0 ? 'requests are not timed here' : 'no requests returned'}
         />
       </Box>
     </Box>
