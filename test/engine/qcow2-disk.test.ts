@@ -139,6 +139,23 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expect(kept.filter(word => word === 'base').length).toBeGreaterThan(1000);
   });
 
+  test('whose tables are wrong is said to be corrupt, for as long as its VM runs', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
+    // Its first refcount block (qcow2 specification, "Refcount blocks") says that all clusters are free.
+    const bytes = readFileSync(image);
+    const table = Number(bytes.readBigUInt64BE(48));
+    const block = Number(bytes.readBigUInt64BE(table));
+    bytes.fill(0, block, block + 512);
+    writeFileSync(image, bytes);
+    await start();
+    expect(guest.info.diskErrors).toBeUndefined();
+    expect(resultOf(await guest.command('blk verify 10'), 'blk-verify').errors).not.toBe(0);
+    await until(() => guest.info.diskErrors !== undefined);
+    expect(guest.info.diskErrors!.blk0).toMatch(
+      /EIO .*; the image is corrupt \(.* counts as free\), and nothing is written to it any more: shut the VM down, and repair it with `vring image check --repair`/,
+    );
+  });
+
   test('outlives pauses and resets in place', async () => {
     qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
     await start();

@@ -16,6 +16,7 @@ export class FakeBlockBackend implements BlockBackend {
   readonly handles = { image: 0, limiter: 0 };
   format: DiskFormat = 'raw';
   backing: readonly string[] = [];
+  corruption: string | null = null;
   /** Queues that run now, by index. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BlockQueueOptions }>();
   /** What the next stopped queue says. */

@@ -61,6 +61,10 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
     this.#disk?.setLimits(limits);
   }
 
+  get corruption(): string | null {
+    return this.#disk?.corruption ?? null;
+  }
+
   reportDiskErrors(text: string | null): void {
     this.#failing = text !== null;
     this.#report(text);

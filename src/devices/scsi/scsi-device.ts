@@ -14,6 +14,8 @@ export interface ScsiDevice {
   /** @throws an error for the user */
   connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void;
   disconnect(): void;
+  /** Of its medium's image, as `BlockBackend.corruption`. */
+  readonly corruption: string | null;
   /** Reports errors of the host's disk to the user, and with null their end. */
   reportDiskErrors(text: string | null): void;
   /** Requests to its medium have failed on the host; `text` says so. */

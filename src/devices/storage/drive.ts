@@ -71,15 +71,16 @@ export class Drive implements DiskControl {
     this.#medium = medium;
     this.#limits = limits;
     this.#counters = services.allocateQueueCounters({ device: name, type, queue: 'requests', size: depth });
-    this.#errors = new DiskErrorReports(
-      services.clock,
-      () => (this.#port === null ? [] : [this.#port]),
-      text => services.reportDiskErrors(name, text),
-      ({ access, errno }, text) => {
+    this.#errors = new DiskErrorReports({
+      clock: services.clock,
+      queues: () => (this.#port === null ? [] : [this.#port]),
+      report: text => services.reportDiskErrors(name, text),
+      failed: ({ access, errno }, text) => {
         const policy = this.#medium?.policy;
         if (policy !== undefined && isHeld(policy, access, errno)) services.pauseForDisk(name, text);
       },
-    );
+      corruption: () => this.#disk?.corruption ?? null,
+    });
     this.#disk = medium === null ? null : this.#open(medium);
     this.#openPort();
   }

@@ -85,14 +85,15 @@ class VirtioBlk implements VirtioDevice {
     this.#serial = options.serial;
     this.#backend = backend;
     const { policy = defaultErrorPolicy, paused = () => {} } = options;
-    this.#errors = new DiskErrorReports(
-      options.clock,
-      () => [...this.#queues],
-      options.reportDiskErrors,
-      ({ access, errno }, text) => {
+    this.#errors = new DiskErrorReports({
+      clock: options.clock,
+      queues: () => [...this.#queues],
+      report: options.reportDiskErrors,
+      failed: ({ access, errno }, text) => {
         if (isHeld(policy, access, errno)) paused(text);
       },
-    );
+      corruption: () => backend.corruption,
+    });
     const indices = Array.from({ length: options.queues }, (_, index) => index);
     this.queueNames = indices.map(index => (options.queues === 1 ? 'requests' : `requests ${index}`));
     this.queueSizes = indices.map(() => QUEUE_SIZE);

@@ -17,6 +17,8 @@ export interface BlockBackend {
   readonly format: DiskFormat;
   /** Paths of the files that back its image, the next one first. */
   readonly backing: readonly string[];
+  /** Why nothing is written to its image any more: its tables are wrong; null: they are not known to be. */
+  readonly corruption: string | null;
   /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until it is stopped. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue;
   /** Serves a model on the machine thread instead. One port at a time. */

@@ -9,38 +9,37 @@ export const DISK_ERROR_PERIOD = 60_000_000_000n;
 /** What meets errors: a queue, or a port. */
 type ErrorSource = Pick<BlockQueue, 'diskErrors'>;
 
+export type DiskErrorReportsOptions = {
+  readonly clock: Clock;
+  /** Those of one disk, or of several. */
+  readonly queues: () => readonly ErrorSource[];
+  /** @param disk its number, as `DiskErrors` has it */
+  readonly report: (text: string | null, disk: number) => void;
+  /** Called with each kind of errors, when it is known. */
+  readonly failed: (errors: DiskErrors, text: string) => void;
+  /** Why nothing is written to a disk's image any more, as `BlockBackend.corruption`. */
+  readonly corruption: (disk: number) => string | null;
+};
+
 /**
  * Reports a disk's errors to the user: the first of each kind at once, and those that follow as a number at the end of the
- * period, so that a failing disk doesn't flood the log. A period without any ends with null. The queues may be those of several disks.
+ * period, so that a failing disk doesn't flood the log. A period without any ends with null, unless the image has been found to be corrupt,
+ * which does not pass.
  */
 export class DiskErrorReports {
-  readonly #clock: Clock;
-  readonly #queues: () => readonly ErrorSource[];
-  readonly #report: (text: string | null, disk: number) => void;
-  readonly #failed: (errors: DiskErrors, text: string) => void;
+  readonly #options: DiskErrorReportsOptions;
   /** The kinds reported in this period, and what has followed. */
   readonly #kinds = new Map<string, DiskErrors | null>();
   #timer: Cancel | null = null;
 
-  /**
-   * @param report with the number of the disk, as `DiskErrors` has it
-   * @param failed of each kind of errors, when it is known
-   */
-  constructor(
-    clock: Clock,
-    queues: () => readonly ErrorSource[],
-    report: (text: string | null, disk: number) => void,
-    failed: (errors: DiskErrors, text: string) => void = () => {},
-  ) {
-    this.#failed = failed;
-    this.#clock = clock;
-    this.#queues = queues;
-    this.#report = report;
+  constructor(options: DiskErrorReportsOptions) {
+    this.#options = options;
   }
 
   /** A queue has new kinds of errors. */
   collect(): void {
-    for (const queue of this.#queues()) for (const errors of queue.diskErrors(false)) this.#add(errors);
+    for (const queue of this.#options.queues())
+      for (const errors of queue.diskErrors(false)) this.#add(errors);
   }
 
   /** Reports no more. */
@@ -49,7 +48,15 @@ export class DiskErrorReports {
     this.#timer = null;
     const disks = new Set([...this.#kinds.keys()].map(key => Number.parseInt(key, 10)));
     this.#kinds.clear();
-    for (const disk of disks) this.#report(null, disk);
+    for (const disk of disks) this.#options.report(null, disk);
+  }
+
+  #report(text: string | null, disk: number): void {
+    const corruption = this.#options.corruption(disk);
+    const parts = [text, corruption === null ? null : corruptionText(corruption)].filter(
+      part => part !== null,
+    );
+    this.#options.report(parts.length === 0 ? null : parts.join('; '), disk);
   }
 
   #add(errors: DiskErrors): void {
@@ -62,15 +69,17 @@ export class DiskErrorReports {
       this.#kinds.set(key, later === null ? errors : { ...later, count: later.count + errors.count });
     }
     this.#timer ??= this.#startPeriod();
-    this.#failed(errors, firstText(errors));
+    this.#options.failed(errors, firstText(errors));
   }
 
   #startPeriod(): Cancel {
-    return this.#clock.at(this.#clock.now() + DISK_ERROR_PERIOD, () => this.#endPeriod());
+    const { clock } = this.#options;
+    return clock.at(clock.now() + DISK_ERROR_PERIOD, () => this.#endPeriod());
   }
 
   #endPeriod(): void {
-    for (const queue of this.#queues()) for (const errors of queue.diskErrors(true)) this.#add(errors);
+    for (const queue of this.#options.queues())
+      for (const errors of queue.diskErrors(true)) this.#add(errors);
     const again = [...this.#kinds].filter(([, errors]) => errors !== null);
     const disks = new Set([...this.#kinds.keys()].map(key => Number.parseInt(key, 10)));
     this.#kinds.clear();
@@ -82,6 +91,10 @@ export class DiskErrorReports {
     this.#timer = again.length > 0 ? this.#startPeriod() : null;
     for (const disk of disks) this.#report(null, disk);
   }
+}
+
+function corruptionText(reason: string): string {
+  return `the image is corrupt (${reason}), and nothing is written to it any more: shut the VM down, and repair it with \`vring image check --repair\``;
 }
 
 function firstText({ access, errno, sector, count }: DiskErrors): string {

@@ -67,12 +67,13 @@ class VirtioScsi implements VirtioDevice, ScsiNews {
     this.queueNames = [...FIXED_QUEUES, ...requests];
     this.queueSizes = this.queueNames.map(() => queueSize);
     this.features = (hotplug ? SCSI_FEATURE.hotplug : 0n) | (paramChange ? SCSI_FEATURE.change : 0n);
-    this.#errors = new DiskErrorReports(
+    this.#errors = new DiskErrorReports({
       clock,
-      () => [...this.#queues],
-      (text, disk) => this.bus.unit(disk)?.reportDiskErrors(text),
-      (errors, text) => this.bus.unit(errors.disk)?.diskFailed(errors, text),
-    );
+      queues: () => [...this.#queues],
+      report: (text, disk) => this.bus.unit(disk)?.reportDiskErrors(text),
+      failed: (errors, text) => this.bus.unit(errors.disk)?.diskFailed(errors, text),
+      corruption: disk => this.bus.unit(disk)?.corruption ?? null,
+    });
   }
 
   readConfig(offset: number, size: AccessSize): number {

@@ -81,6 +81,10 @@ export class ImageDisk implements BlockBackend {
     return this.#disk.size;
   }
 
+  get corruption(): string | null {
+    return this.#native.imageCorruption(this.#image) || null;
+  }
+
   /** @param own memory of the queue's driver, if that is a port */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions, own?: OwnMemory): BlockQueue {
     const serial = new Uint8Array(SERIAL_BYTES);

@@ -30,7 +30,7 @@ use pins::Pins;
 pub use port::{Answer, Port, Task, Ticket};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tables::Editor;
 use trouble::Trouble;
 
@@ -58,7 +58,8 @@ pub struct Core {
     pins: Arc<Pins>,
     editor: Mutex<Editor>,
     /// Its tables turned out to be wrong: nothing is written any more.
-    is_corrupt: AtomicBool,
+    /// Why nothing is written any more. Apart from the editor, whose lock is held while the file is written to.
+    corruption: OnceLock<String>,
     /// The file lacks tables that are in memory.
     is_dirty: AtomicBool,
 }
@@ -90,7 +91,7 @@ impl Core {
             editor: Mutex::new(Editor::new(layers.clone(), pins.clone(), readonly)),
             layers,
             pins,
-            is_corrupt: AtomicBool::new(false),
+            corruption: OnceLock::new(),
             is_dirty: AtomicBool::new(false),
         })
     }
@@ -104,7 +105,7 @@ impl Core {
             Ok(value) => Ok(value),
             Err(Trouble::Errno(errno)) => Err(errno),
             Err(Trouble::Corrupt(reason)) => {
-                self.is_corrupt.store(true, SeqCst);
+                let _ = self.corruption.set(reason.clone());
                 editor.mark_corrupt(reason);
                 Err(Errno(libc::EIO))
             }
@@ -141,7 +142,7 @@ impl Core {
 
     fn locate(&self, start: u64, len: u64, write: bool) -> Place {
         if write {
-            if self.is_corrupt.load(SeqCst) {
+            if self.corruption.get().is_some() {
                 return Place::Failed(Errno(libc::EIO));
             }
             return match self.layers[0].find(start, len) {
@@ -239,7 +240,7 @@ impl Image for Qcow2Image {
     }
 
     fn corruption(&self) -> Option<String> {
-        lock(&self.core.editor).corrupt.clone()
+        self.core.corruption.get().cloned()
     }
 
     fn allocation(&self, start: u64) -> Result<Allocation> {
