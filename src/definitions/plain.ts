@@ -136,7 +136,8 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
   });
 }
 
-function plainLimits(limits: NonNullable<Disk['limits']>) {
+/** The limits of a disk as a definition has them. */
+export function plainLimits(limits: NonNullable<Disk['limits']>) {
   const { iops, bps, 'iops-burst': iopsBurst, 'bps-burst': bpsBurst } = limits;
   return given({
     iops,
@@ -160,15 +161,16 @@ function plainNic(nic: Nic): NonNullable<DefinitionInput['nics']>[number] {
     vhost,
     vectors,
     bootindex,
-    limits:
-      limits &&
-      orNothing(
-        given({
-          receive: limits.receive && plainDirection(limits.receive),
-          transmit: limits.transmit && plainDirection(limits.transmit),
-        }),
-      ),
+    limits: limits && orNothing(plainNicLimits(limits)),
     virtio: virtio && orNothing(given(virtio)),
+  });
+}
+
+/** The limits of a network card as a definition has them. */
+export function plainNicLimits({ receive, transmit }: NonNullable<Nic['limits']>) {
+  return given({
+    receive: receive && plainDirection(receive),
+    transmit: transmit && plainDirection(transmit),
   });
 }
 

@@ -1,10 +1,12 @@
+import type { DiskLimits } from '../devices/backends/disk.ts';
+import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { DefinedVm, Definitions } from '../engine/definitions.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { derivedText } from './change/derive.ts';
-import { withDevice, withoutDevice } from './change/devices.ts';
+import { withDevice, withLimits, withoutDevice } from './change/devices.ts';
 import { renamedText } from './change/rename.ts';
 import { DefinitionFileError, fileOf, listNames, readFile, stampOf } from './files.ts';
 import { definitionsFolder } from './folder.ts';
@@ -90,6 +92,12 @@ export class DefinitionStore implements Definitions {
   /** Removes a device; comments stay. @throws DefinitionFileError, DefinitionError */
   detach(name: string, device: Partial<DeviceConfig>): void {
     const text = withoutDevice(this.text(name), this.file(name), this.definition(name), device);
+    this.save(name, text, { replace: true });
+  }
+
+  /** Sets the limits of a disk or network card; comments stay. @throws DefinitionFileError, DefinitionError */
+  limit(name: string, device: Partial<DeviceConfig>, limits: DiskLimits | NetLimits): void {
+    const text = withLimits(this.text(name), this.file(name), this.definition(name), device, limits);
     this.save(name, text, { replace: true });
   }
 

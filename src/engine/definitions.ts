@@ -1,3 +1,5 @@
+import type { DiskLimits } from '../devices/backends/disk.ts';
+import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { WantedHostDevice } from './host-devices/wanted.ts';
@@ -39,6 +41,8 @@ export interface Definitions {
   attach(name: string, device: DeviceConfig): string;
   /** Removes a device, by its disk or host device if that is known, else by the name that the VM gives it. @throws when there is none */
   detach(name: string, device: Partial<DeviceConfig>): void;
+  /** Gives a disk or network card these limits, and no others; `device` as for `detach`. @throws when there is none */
+  limit(name: string, device: Partial<DeviceConfig>, limits: DiskLimits | NetLimits): void;
   /** Gives a definition another name. @throws when that one is taken */
   rename(from: string, to: string): void;
   /** The file is kept as `NAME.yaml~`. */
@@ -63,6 +67,9 @@ export const NO_DEFINITIONS: Definitions = {
     throw new Error(`there is no definition of ${name}`);
   },
   detach: name => {
+    throw new Error(`there is no definition of ${name}`);
+  },
+  limit: name => {
     throw new Error(`there is no definition of ${name}`);
   },
   derive: yaml => yaml,

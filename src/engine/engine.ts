@@ -8,7 +8,13 @@ import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { GuestProgram, GuestProgramEnd } from './guest-agent/exec.ts';
 import type { GuestFacts } from './guest-agent/guest-facts.ts';
-import type { AttachedDevice, AttachOptions, DetachOptions, MediumChange } from './hotplug/hotplug-info.ts';
+import type {
+  AttachedDevice,
+  AttachOptions,
+  DetachOptions,
+  LimitOptions,
+  MediumChange,
+} from './hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
@@ -109,12 +115,12 @@ export interface Engine {
    * @param device its name: `blk0`. @returns the size in bytes
    */
   resizeDisk(id: string, device: string, change: SizeChange): Promise<number>;
-  /** Replaces the limits of a disk's rate, until the VM ends. */
-  limitDisk(id: string, device: string, limits: DiskLimits): Promise<void>;
+  /** Replaces the limits of a disk's rate: of a VM that runs until it ends, and with `persist` at every start. */
+  limitDisk(id: string, device: string, limits: DiskLimits, options?: LimitOptions): Promise<void>;
   /** Plugs the cable of a network card in, or out, until the VM ends. @param device its name: `net0` */
   setLink(id: string, device: string, up: boolean): Promise<void>;
-  /** Replaces the limits of a network card's rates, until the VM ends. */
-  limitNic(id: string, device: string, limits: NetLimits): Promise<void>;
+  /** The same for a network card's rates. */
+  limitNic(id: string, device: string, limits: NetLimits, options?: LimitOptions): Promise<void>;
   /**
    * Presses keys and moves the pointer of a VM that runs or is paused.
    * @returns how many of the events it got, from the first: the guest has not taken enough of what came before for the others

@@ -32,7 +32,13 @@ import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { VmHostDevices } from './host-devices/vm-host-devices.ts';
 import { changeMedium } from './hotplug/change-medium.ts';
-import type { AttachedDevice, AttachOptions, DetachOptions, MediumChange } from './hotplug/hotplug-info.ts';
+import type {
+  AttachedDevice,
+  AttachOptions,
+  DetachOptions,
+  LimitOptions,
+  MediumChange,
+} from './hotplug/hotplug-info.ts';
 import { VmDevices } from './hotplug/vm-devices.ts';
 import {
   type FoundMachine,
@@ -284,8 +290,15 @@ export class LocalEngine implements Engine, CounterSource {
     return bytes;
   }
 
-  async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
-    await this.#vm(id).command('limit-disk', { device, limits });
+  async limitDisk(
+    id: string,
+    device: string,
+    limits: DiskLimits,
+    { persist = false }: LimitOptions = {},
+  ): Promise<void> {
+    const vm = this.#vm(id);
+    const set = () => vm.command('limit-disk', { device, limits });
+    await this.#devices.limit(vm, device, limits, { persist, set });
     this.note('info', `limits of disk ${device}: ${limitsText(limits)}`, id);
   }
 
@@ -298,8 +311,15 @@ export class LocalEngine implements Engine, CounterSource {
     return parseNews(await this.#vm(id).command('screen', { device, seen }));
   }
 
-  async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
-    await this.#vm(id).command('limit-nic', { device, limits });
+  async limitNic(
+    id: string,
+    device: string,
+    limits: NetLimits,
+    { persist = false }: LimitOptions = {},
+  ): Promise<void> {
+    const vm = this.#vm(id);
+    const set = () => vm.command('limit-nic', { device, limits });
+    await this.#devices.limit(vm, device, limits, { persist, set });
     this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
   }
 

@@ -31,6 +31,7 @@ class Defined implements Definitions {
   text = () => '';
   attach = () => '';
   detach = () => {};
+  limit = () => {};
   derive = (yaml: string) => yaml;
   save = (name: string) => void this.add(name);
   remove = (name: string) => void this.vms.delete(name);

@@ -13,7 +13,12 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../../src/engine/engine.ts';
-import type { AttachOptions, DetachOptions, MediumChange } from '../../src/engine/hotplug/hotplug-info.ts';
+import type {
+  AttachOptions,
+  DetachOptions,
+  LimitOptions,
+  MediumChange,
+} from '../../src/engine/hotplug/hotplug-info.ts';
 import type {
   CounterSource,
   HostInterruptCounts,
@@ -286,10 +291,10 @@ export class FakeEngine implements Engine, CounterSource {
   setLink = (id: string, device: string, up: boolean) =>
     this.#act(`${device} link ${up ? 'up' : 'down'}`, id, () => {});
   screen = (id: string, _: string | null, seen: ScreenSeen) => this.screens.news(id, seen);
-  limitNic = (id: string, device: string, limits: NetLimits) =>
-    this.#act(`limit ${device} ${JSON.stringify(limits)}`, id, () => {});
-  limitDisk = (id: string, device: string, limits: DiskLimits) =>
-    this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
+  limitNic = (id: string, device: string, limits: NetLimits, { persist = false }: LimitOptions = {}) =>
+    this.#act(`limit ${device}${persist ? ' for good' : ''} ${JSON.stringify(limits)}`, id, () => {});
+  limitDisk = (id: string, device: string, limits: DiskLimits, { persist = false }: LimitOptions = {}) =>
+    this.#act(`limit ${device}${persist ? ' for good' : ''} to ${JSON.stringify(limits)} of`, id, () => {});
   /** What was done with keyboards and pointers. */
   readonly inputs: InputEvent[] = [];
   input = async (id: string, events: readonly InputEvent[]) => {

@@ -7,7 +7,7 @@ import {
   limitsText,
 } from '../../devices/backends/disk.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { VmInfo } from '../../engine/vm-info.ts';
+import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { sizeText } from '../../text/size.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { print } from '../host/host-options.ts';
@@ -23,6 +23,7 @@ export type LimitOptions = Json & {
   readonly bps?: number;
   readonly bpsBurst?: number;
   readonly none?: boolean;
+  readonly persist?: boolean;
 };
 
 export type ChangeOptions = Json & {
@@ -32,6 +33,15 @@ export type ChangeOptions = Json & {
 };
 
 export type EjectOptions = Json & { readonly force?: boolean };
+
+/** Of a VM that is off, the definition has changed. */
+export function limitsLine(vm: VmInfo, device: string, text: string): string {
+  return isAlive(vm)
+    ? `${vm.name}: limits of ${device}: ${text}`
+    : `${vm.name} is ${vm.state}: limits of ${device} at its next start: ${text}`;
+}
+
+export const NOTHING_TO_PERSIST = '--persist: give the limits to set, or --none for no limits';
 
 type Disks = Pick<Engine, 'vms' | 'resizeDisk' | 'limitDisk' | 'changeMedium'>;
 
@@ -79,9 +89,15 @@ export async function limitDisk(
 ): Promise<void> {
   const vm = findVm(engine.vms(), name);
   const limits = limitsOf(options);
-  if (limits !== null) await engine.limitDisk(vm.id, disk, limits);
+  if (limits === null && options.persist) throw new UsageError(NOTHING_TO_PERSIST);
+  if (limits !== null) await engine.limitDisk(vm.id, disk, limits, persisting(options));
   const text = limits === null ? presentLimits(vm, disk) : limitsText(limits);
-  print(options, { name, disk, limits: text }, () => [`${name}: limits of ${disk}: ${text}`]);
+  print(options, { name, disk, limits: text }, () => [limitsLine(vm, disk, text)]);
+}
+
+/** Nothing at all without --persist: a manager of an older version does not know it. */
+export function persisting({ persist }: { readonly persist?: boolean }): { readonly persist?: true } {
+  return persist ? { persist } : {};
 }
 
 /** Null: only show them. @throws UsageError */

@@ -22,6 +22,11 @@ export async function managerOrNew(options: ConnectOptions = {}): Promise<Engine
   return await connectOrStart(options);
 }
 
+/** For a change that `--persist` makes in a definition too: VMs need not run for that. */
+export async function managerFor({ persist }: { readonly persist?: boolean }): Promise<Engine> {
+  return await (persist ? managerOrNew() : runningManager());
+}
+
 /** Runs a function with an engine, then closes the engine. */
 export async function leaving<Result>(
   engine: Engine,

@@ -3,6 +3,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { print } from '../host/host-options.ts';
+import { limitsLine, NOTHING_TO_PERSIST, persisting } from './disks.ts';
 import { findVm } from './find.ts';
 
 export type NicLimitOptions = {
@@ -16,6 +17,7 @@ export type NicLimitOptions = {
   readonly txBps?: number;
   readonly txBpsBurst?: number;
   readonly none?: boolean;
+  readonly persist?: boolean;
 };
 
 type Nics = Pick<Engine, 'vms' | 'setLink' | 'limitNic'>;
@@ -42,9 +44,10 @@ export async function limitNic(
 ): Promise<void> {
   const vm = findVm(engine.vms(), name);
   const limits = limitsOf(options);
-  if (limits !== null) await engine.limitNic(vm.id, nic, limits);
+  if (limits === null && options.persist) throw new UsageError(NOTHING_TO_PERSIST);
+  if (limits !== null) await engine.limitNic(vm.id, nic, limits, persisting(options));
   const text = limits === null ? String(factOf(vm, nic, 'limits')) : netLimitsText(limits);
-  print(options, { name, nic, limits: text }, () => [`${name}: limits of ${nic}: ${text}`]);
+  print(options, { name, nic, limits: text }, () => [limitsLine(vm, nic, text)]);
 }
 
 /** Null: only show them. @throws UsageError */

@@ -3,7 +3,7 @@ import { diskBackends } from '../../devices/backends/disk.ts';
 import { parseCount, parseSize } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import type { ChangeOptions, EjectOptions, LimitOptions, ResizeOptions } from './disks.ts';
-import { leaving, runningManager } from './manager.ts';
+import { leaving, managerFor, runningManager } from './manager.ts';
 
 const MOST = 2 ** 50;
 const FORMATS = diskBackends.map(({ type }) => type);
@@ -56,7 +56,7 @@ function registerLimit(vm: Command): void {
   const bytes = (option: string) => (text: string) => parseSize(text, option);
   const command = vm
     .command('limit')
-    .argument('<vm>', 'a running or paused VM')
+    .argument('<vm>', 'VM name')
     .argument('<disk>', 'the name of a disk, as in vring vm show: blk0')
     .description("Show or set the limits of a disk's rate")
     .option('--iops <n>', 'requests per second', count('--iops'))
@@ -64,14 +64,15 @@ function registerLimit(vm: Command): void {
     .option('--bps <size>', 'bytes per second, such as 50M', bytes('--bps'))
     .option('--bps-burst <size>', 'most bytes at once, after a pause', bytes('--bps-burst'))
     .addOption(new Option('--none', 'remove the limits').conflicts(['iops', 'iopsBurst', 'bps', 'bpsBurst']))
+    .option('--persist', 'set them in the definition too, or of a VM that is off only there')
     .option('--json', 'print JSON')
     .action(async (name: string, disk: string, options: LimitOptions) => {
       const { limitDisk } = await import('./disks.ts');
-      await leaving(await runningManager(), engine => limitDisk(engine, name, disk, options));
+      await leaving(await managerFor(options), engine => limitDisk(engine, name, disk, options));
     });
   withManual(command, {
     text: [
-      'Replaces all limits of the disk, until the VM is off; `limits` in its definition apply at every start. They hold for reads and writes of all its ' +
+      'Replaces all limits of the disk, until the VM is off; with --persist at every start (`limits` in its definition). They hold for reads and writes of all its ' +
         'queues together. Without a burst, the requests or bytes of a tenth of a second may come at once.',
     ],
     json: [
@@ -82,6 +83,7 @@ function registerLimit(vm: Command): void {
     examples: [
       { command: 'vring vm limit web blk0 --iops 500 --iops-burst 2000', does: '500 requests per second' },
       { command: 'vring vm limit web blk0 --bps 50M', does: '50 MiB per second' },
+      { command: 'vring vm limit web blk0 --bps 50M --persist', does: 'the same at every start too' },
       { command: 'vring vm limit web blk0 --none', does: 'no limits' },
     ],
   });

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { parseCount, parseSize } from '../../text/option-values.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { withManual } from '../manual.ts';
-import { leaving, runningManager } from './manager.ts';
+import { leaving, managerFor, runningManager } from './manager.ts';
 import type { NicLimitOptions } from './nics.ts';
 
 const MOST = 2 ** 50;
@@ -49,7 +49,7 @@ function registerLimit(vm: Command): void {
   const bytes = (option: string) => (text: string) => parseSize(text, option);
   const command = vm
     .command('limit-nic')
-    .argument('<vm>', 'a running or paused VM')
+    .argument('<vm>', 'VM name')
     .argument('<nic>', 'the name of a network card, as in vring vm show: net0')
     .description("Show or set the limits of a network card's rates");
   for (const [side, what] of [
@@ -64,14 +64,15 @@ function registerLimit(vm: Command): void {
   }
   command
     .addOption(new Option('--none', 'remove the limits'))
+    .option('--persist', 'set them in the definition too, or of a VM that is off only there')
     .option('--json', 'print JSON')
     .action(async (name: string, nic: string, options: NicLimitOptions) => {
       const { limitNic } = await import('./nics.ts');
-      await leaving(await runningManager(), engine => limitNic(engine, name, nic, options));
+      await leaving(await managerFor(options), engine => limitNic(engine, name, nic, options));
     });
   withManual(command, {
     text: [
-      'Replaces all limits of the card, until the VM is off; `limits` in its definition apply at every start. Received and sent are as the guest sees them. ' +
+      'Replaces all limits of the card, until the VM is off; with --persist at every start (`limits` in its definition). Received and sent are as the guest sees them. ' +
         'What a limit does not allow yet waits: on the host, or in the guest.',
     ],
     json: [

@@ -1,5 +1,8 @@
+import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { DefinitionFileError } from '../files.ts';
+import { plainLimits, plainNicLimits } from '../plain.ts';
 import { readDefinition } from '../read.ts';
 import type { Definition } from '../schema.ts';
 import { wantedDevices } from '../wanted-devices.ts';
@@ -55,20 +58,50 @@ export function withoutDevice(
   device: Partial<DeviceConfig>,
 ): string {
   const written = writtenDevices(definition);
-  const same = (key: 'path' | 'host') =>
-    device[key] === undefined ? undefined : written.find(({ entry }) => entry[key] === device[key]);
-  const found = same('path') ?? same('host') ?? written.find(({ name }) => name === device.name);
-  if (found === undefined) {
-    const names = written.map(({ name }) => name).join(', ');
-    throw new DefinitionFileError(
-      `${file} has no device "${device.name}": ${names === '' ? 'it lists none' : `it has ${names}`}`,
-    );
-  }
+  const found = findDevice(written, file, device);
   const [list] = found.path;
   const others = written.filter(({ path }) => path[0] === list && path.length > 1);
   const path = others.length === 1 ? [list!] : found.path;
   // Random numbers are there unless they are turned off.
   return changeKeys(text, file, [{ path, value: list === 'rng' ? false : undefined }]);
+}
+
+/**
+ * The text of a definition in which a disk or network card has these limits, and no others. @param device as for `withoutDevice`
+ * @throws DefinitionFileError when it has none such
+ */
+export function withLimits(
+  text: string,
+  file: string,
+  definition: Definition,
+  device: Partial<DeviceConfig>,
+  limits: DiskLimits | NetLimits,
+): string {
+  const { path } = findDevice(writtenDevices(definition), file, device);
+  const value = Object.keys(limits).length === 0 ? undefined : limitsIn(path[0]!, limits);
+  return changeKeys(text, file, [{ path: [...path, 'limits'], value }]);
+}
+
+/** As the list has them: `devices` has what a machine's configuration has. */
+function limitsIn(list: string | number, limits: DiskLimits | NetLimits): object {
+  if (list === 'disks') return plainLimits(limits as DiskLimits);
+  return list === 'nics' ? plainNicLimits(limits as NetLimits) : limits;
+}
+
+/** @throws DefinitionFileError when there is none such */
+function findDevice(
+  written: readonly WrittenDevice[],
+  file: string,
+  device: Partial<DeviceConfig>,
+): WrittenDevice {
+  const same = (key: 'path' | 'host') =>
+    device[key] === undefined ? undefined : written.find(({ entry }) => entry[key] === device[key]);
+  const found = same('path') ?? same('host') ?? written.find(({ name }) => name === device.name);
+  if (found !== undefined) return found;
+  const names = written.map(({ name }) => name).join(', ');
+  throw new DefinitionFileError(
+    `${file} has no device "${device.name}": ${names === '' ? 'it lists none' : `it has ${names}`}`,
+  );
 }
 
 /** Passed-through devices have a key of their own. */

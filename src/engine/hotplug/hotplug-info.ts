@@ -37,3 +37,8 @@ export type MediumChange = {
   /** Take what is in the drive though the guest has locked it. */
   readonly force: boolean;
 };
+
+export type LimitOptions = {
+  /** In the definition too, of a VM that is off only there. */
+  readonly persist?: boolean | undefined;
+};

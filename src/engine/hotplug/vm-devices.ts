@@ -1,3 +1,5 @@
+import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import type { Definitions } from '../definitions.ts';
 import type { VmHostDevices } from '../host-devices/vm-host-devices.ts';
@@ -67,6 +69,28 @@ export class VmDevices {
     if (persist) this.#followInDefinition(vm, `${device} is detached`, remove);
   }
 
+  /**
+   * Has a disk or network card get no more than this: now, if the VM runs, and with `persist` at every start. @param set in its machine
+   * @throws an error for the user
+   */
+  async limit(
+    vm: Vm,
+    device: string,
+    limits: DiskLimits | NetLimits,
+    { persist, set }: { readonly persist: boolean; readonly set: () => Promise<unknown> },
+  ): Promise<void> {
+    const { definitions } = this.#host;
+    if (persist) requireDefinition(vm);
+    const known = vm.alive ? vm.devices?.get(device) : undefined;
+    const change = () => definitions.limit(vm.name, { ...known, name: device }, limits);
+    if (persist && !vm.alive) {
+      this.#changeDefinition(vm, change);
+      return;
+    }
+    await set();
+    if (persist) this.#followInDefinition(vm, `the limits of ${device} are set`, change);
+  }
+
   #attachToDefinition(vm: Vm, device: DeviceConfig): AttachedDevice {
     requireDefinition(vm);
     const name = this.#changeDefinition(vm, () => this.#host.definitions.attach(vm.name, device));
@@ -101,7 +125,7 @@ function requireDefinition({ name, defined, info }: Vm): void {
   if (defined === null)
     throw new Error(
       isAlive(info)
-        ? `${name} has no definition: attach and detach its devices without --persist`
+        ? `${name} has no definition that could be changed: leave out --persist`
         : `${name} is ${info.state} and has no definition: start it first`,
     );
 }

@@ -165,9 +165,11 @@ export class ClientSession implements Sink {
     'vm/powerButton': ({ id }) => this.#engine.powerButton(id),
     'vm/upgrade': ({ id }) => this.#engine.upgrade(id),
     'vm/resizeDisk': ({ id, device, ...change }) => this.#engine.resizeDisk(id, device, change),
-    'vm/limitDisk': ({ id, device, limits }) => this.#engine.limitDisk(id, device, limits).then(done),
+    'vm/limitDisk': ({ id, device, limits, ...options }) =>
+      this.#engine.limitDisk(id, device, limits, options).then(done),
     'vm/setLink': ({ id, device, up }) => this.#engine.setLink(id, device, up).then(done),
-    'vm/limitNic': ({ id, device, limits }) => this.#engine.limitNic(id, device, limits).then(done),
+    'vm/limitNic': ({ id, device, limits, ...options }) =>
+      this.#engine.limitNic(id, device, limits, options).then(done),
     'vm/input': ({ id, events }) => this.#engine.input(id, events),
     'vm/guestFacts': ({ id }) => this.#engine.guestFacts(id),
     'vm/guestExec': ({ id, ...program }) => this.#engine.guestExec(id, program),

@@ -10,7 +10,13 @@ import type { EncodedNews } from '../../vmm/machine/messages.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
 import type { GuestProgram, GuestProgramEnd } from '../guest-agent/exec.ts';
 import type { GuestFacts } from '../guest-agent/guest-facts.ts';
-import type { AttachedDevice, AttachOptions, DetachOptions, MediumChange } from '../hotplug/hotplug-info.ts';
+import type {
+  AttachedDevice,
+  AttachOptions,
+  DetachOptions,
+  LimitOptions,
+  MediumChange,
+} from '../hotplug/hotplug-info.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import type { LogEntry, VmInfo } from '../vm-info.ts';
@@ -101,9 +107,9 @@ export type Requests = {
   'vm/powerButton': [ById, PressedButton];
   'vm/upgrade': [ById, Upgraded];
   'vm/resizeDisk': [ById & { readonly device: string } & SizeChange, number];
-  'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
+  'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits } & LimitOptions, null];
   'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
-  'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits }, null];
+  'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits } & LimitOptions, null];
   /** How many of the events the guest got, from the first. */
   'vm/input': [ById & { readonly events: readonly InputEvent[] }, number];
   'vm/guestFacts': [ById, GuestFacts];

@@ -15,7 +15,7 @@ import type {
   MetricsFormat,
 } from '../engine.ts';
 import type { GuestProgram } from '../guest-agent/exec.ts';
-import type { AttachOptions, DetachOptions, MediumChange } from '../hotplug/hotplug-info.ts';
+import type { AttachOptions, DetachOptions, LimitOptions, MediumChange } from '../hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import { COM1, checkConsole } from '../vm-consoles.ts';
@@ -139,16 +139,16 @@ export class RemoteEngine implements Engine {
     await this.#request('vm/changeMedium', { id, device, ...change });
   }
 
-  async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
-    await this.#request('vm/limitDisk', { id, device, limits });
+  async limitDisk(id: string, device: string, limits: DiskLimits, options: LimitOptions = {}): Promise<void> {
+    await this.#request('vm/limitDisk', { id, device, limits, ...options });
   }
 
   async setLink(id: string, device: string, up: boolean): Promise<void> {
     await this.#request('vm/setLink', { id, device, up });
   }
 
-  async limitNic(id: string, device: string, limits: NetLimits): Promise<void> {
-    await this.#request('vm/limitNic', { id, device, limits });
+  async limitNic(id: string, device: string, limits: NetLimits, options: LimitOptions = {}): Promise<void> {
+    await this.#request('vm/limitNic', { id, device, limits, ...options });
   }
 
   input = (id: string, events: readonly InputEvent[]) => this.#requestOfLater('vm/input', { id, events });

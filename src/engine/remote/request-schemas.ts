@@ -74,9 +74,9 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/powerButton': byId,
   'vm/upgrade': byId,
   'vm/resizeDisk': z.strictObject({ id, device, bytes: z.int().min(1).nullable(), shrink: z.boolean() }),
-  'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
+  'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z), persist: z.boolean().optional() }),
   'vm/setLink': z.strictObject({ id, device, up: z.boolean() }),
-  'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z) }),
+  'vm/limitNic': z.strictObject({ id, device, limits: netLimits(z), persist: z.boolean().optional() }),
   'vm/input': z.strictObject({ id, events: z.array(inputEvent).max(MAX_INPUT_EVENTS) }),
   'vm/guestFacts': byId,
   'vm/guestExec': z.strictObject({

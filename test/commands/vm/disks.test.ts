@@ -45,6 +45,14 @@ test('limits a disk, replacing its limits', async () => {
   );
 });
 
+test('limits a disk at every start with --persist, which needs limits', async () => {
+  await limitDisk(engine, 'web', 'blk0', { bps: 1024, persist: true });
+  expect(engine.calls).toEqual(['limit blk0 for good to {"bps":1024} of web']);
+  await expect(limitDisk(engine, 'web', 'blk0', { persist: true })).rejects.toThrow(
+    '--persist: give the limits to set, or --none for no limits',
+  );
+});
+
 test('shows the limits without an option', async () => {
   await limitDisk(engine, 'web', 'blk0', {});
   expect(stdout).toBe('web: limits of blk0: none\n');

@@ -50,11 +50,11 @@ test('a cable is plugged in or out, or looked at', async () => {
 
 test('limits are set in either direction, removed, or shown', async () => {
   await limitNic(engine, 'web', 'net0', { rxPps: 100, rxPpsBurst: 200, txBps: 2 ** 20 });
-  await limitNic(engine, 'web', 'net0', { none: true });
+  await limitNic(engine, 'web', 'net0', { none: true, persist: true });
   await limitNic(engine, 'web', 'net0', {});
   expect(done).toEqual([
-    ['web', 'net0', { receive: { pps: 100, 'pps-burst': 200 }, transmit: { bps: 2 ** 20 } }],
-    ['web', 'net0', {}],
+    ['web', 'net0', { receive: { pps: 100, 'pps-burst': 200 }, transmit: { bps: 2 ** 20 } }, {}],
+    ['web', 'net0', {}, { persist: true }],
   ]);
   expect(printed).toContain('limits of net0: receive 100 packets/s in bursts of 200; transmit 1');
 });

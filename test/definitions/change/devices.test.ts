@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { withDevice, withoutDevice } from '../../../src/definitions/change/devices.ts';
+import { withDevice, withLimits, withoutDevice } from '../../../src/definitions/change/devices.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
 
 const FILE = 'web.yaml';
@@ -45,6 +45,26 @@ describe('a device in a definition', () => {
     expect(() => remove(TEXT, { name: 'blk7' })).toThrow(
       'web.yaml has no device "blk7": it has blk0, blk1, rng0',
     );
+  });
+
+  test('gets limits, which replace those that it has', () => {
+    const text = TEXT.replace('memory: 64M\n', '').concat('nics:\n  - network: user # the only one\n');
+    const limit = (text: string, device: object, limits: object) =>
+      withLimits(text, FILE, read(text), device, limits);
+    const once = limit(text, { name: 'blk0', path: '/data.img' }, { iops: 500, 'iops-burst': 2000 });
+    expect(once).toContain(
+      '# root\n  - file: /data.img\n    limits:\n      iops: 500\n      iops-burst: 2000\n',
+    );
+    const again = limit(once, { name: 'blk1' }, { bps: 1024 });
+    expect(read(again).disks.map(({ limits }) => limits)).toEqual([undefined, { bps: 1024 }]);
+    expect(limit(again, { name: 'blk1' }, {})).toBe(text);
+    const nic = limit(text, { name: 'net0' }, { receive: { pps: 7 } });
+    expect(read(nic).nics[0]!.limits).toEqual({ receive: { pps: 7 } });
+    expect(nic).toContain('# the only one');
+    const listed = add(TEXT, { type: 'virtio-blk', name: 'more', path: '/more.img' }).text;
+    const limited = read(limit(listed, { name: 'more' }, { bps: 1536 }));
+    expect(limited.devices[0]).toMatchObject({ name: 'more', limits: { bps: 1536 } });
+    expect(() => limit(text, { name: 'blk7' }, {})).toThrow('web.yaml has no device "blk7"');
   });
 
   test('that does not fit in is refused', () => {
