@@ -62,13 +62,38 @@ function virtualFunctionReasons(survey: HostSurvey, fn: PciFunction, request: Pa
     return [...attributesOfOther(fn, request), ...tokenReasons(survey, fn, request)];
   const reasons = tokenReasons(survey, fn, request);
   reasons.push(...macReasons(survey, fn, request));
-  if (fn.class.startsWith('0108')) {
+  if (fn.class.startsWith('0108')) reasons.push(nvmeReason(survey, fn));
+  return reasons;
+}
+
+/** A VF of an NVMe controller answers its driver only while it is online, which takes resources of its PF. */
+function nvmeReason({ secondaryControllers }: HostSurvey, { address }: PciFunction): Reason {
+  const secondary = secondaryControllers.get(address);
+  if (secondary === undefined) {
     const reason = 'an NVMe VF works only once its PF has given it queues and interrupts';
     const repair =
       'nvme virt-mgmt assigns them (-a 8 with -r 0 and -r 1), and then brings the VF online (-a 9)';
-    reasons.push(warn('sriov', fn.address, reason, repair));
+    return warn('sriov', address, reason, repair);
   }
-  return reasons;
+  const { primary, id, online, queues, interrupts } = secondary;
+  const has = `${counted(queues, 'queue')} and ${counted(interrupts, 'interrupt')}`;
+  if (online) return ok('sriov', address, `it is online, with ${has}`);
+  const manage = (rest: string) => `nvme virt-mgmt ${primary} -c ${id} ${rest}`;
+  return block(
+    'sriov',
+    address,
+    `it is offline, with ${has} of its PF: its driver in the guest would fail`,
+    ...(queues >= LEAST_QUEUES ? [] : [`assign queues: ${manage(`-r 0 -a 8 -n ${LEAST_QUEUES}`)}`]),
+    ...(interrupts > 0 ? [] : [`assign interrupts: ${manage('-r 1 -a 8 -n 1')}`]),
+    `bring it online: ${manage('-a 9')}`,
+  );
+}
+
+/** One for admin commands, one for I/O. */
+const LEAST_QUEUES = 2;
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** As vfio_pci_validate_vf_token has it (drivers/vfio/pci/vfio_pci_core.c). */

@@ -5,6 +5,7 @@ import type { PciFunction } from '../pci/function.ts';
 import { readPci } from '../pci/read.ts';
 import type { HostRoot } from '../root.ts';
 import { type PhysicalFunction, readSriov } from '../sriov/read.ts';
+import { readSecondaryControllers, type SecondaryController } from '../sriov/secondary-controllers.ts';
 import type { Holder } from '../use/holders.ts';
 import { type OpenFiles, readOpenFiles } from '../use/open-files.ts';
 import { type FunctionUse, readUse, unused } from '../use/use.ts';
@@ -17,6 +18,8 @@ export type HostSurvey = {
   readonly byAddress: ReadonlyMap<string, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
   readonly physicalFunctions: ReadonlyMap<string, PhysicalFunction>;
+  /** NVMe VFs, by address, as far as they are known. */
+  readonly secondaryControllers: ReadonlyMap<string, SecondaryController>;
   readonly vfio: VfioState;
   /** With `devices`. */
   readonly openFiles: OpenFiles;
@@ -28,6 +31,7 @@ export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
   const functions = readPci(root);
   await turn();
   const physicalFunctions = await readSriov(root, functions);
+  const secondaryControllers = await readSecondaryControllers(root, functions, physicalFunctions);
   await turn();
   const groups = readIommuGroups(root, functions);
   await turn();
@@ -42,6 +46,7 @@ export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
     byAddress: new Map(functions.map(fn => [fn.address, fn])),
     groups: new Map(groups.map(group => [group.id, group])),
     physicalFunctions: new Map(physicalFunctions.map(pf => [pf.address, pf])),
+    secondaryControllers,
     vfio,
     openFiles,
     use,

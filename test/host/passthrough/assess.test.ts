@@ -211,6 +211,47 @@ describe('a virtual function', () => {
     ]);
   });
 
+  test('of an NVMe controller must be online, with queues and interrupts', async () => {
+    const [address, pf] = ['0000:b0:00.1', '0000:b0:00.0'];
+    const withVf = (secondary: object | null) => {
+      const tree = serverTree();
+      tree.file(`${tree.pathOf(pf)}/sriov_totalvfs`, '4\n').file(`${tree.pathOf(pf)}/sriov_numvfs`, '1\n');
+      tree.pci({
+        ...{ address, parent: '0000:ae:01.0', id: '144d:a808', subsystem: '144d:a801', class: '010802' },
+        ...{ group: 70, node: 1, physicalFunction: pf, capabilities: [], attributes: {} },
+      });
+      if (secondary === null) return tree;
+      const stdout = JSON.stringify({ 'secondary-controllers': [secondary] });
+      tree.facts.commands['nvme list-secondary /dev/nvme1 --output-format=json'] = {
+        ...{ exitCode: 0, stdout, stderr: '' },
+      };
+      return tree;
+    };
+    const secondary = (state: number, queues: number, interrupts: number) => ({
+      'secondary-controller-identifier': 5,
+      'primary-controller-identifier': 0,
+      'secondary-controller-state': state,
+      'virtual-function-number': 1,
+      'num-virtual-queues': queues,
+      'num-virtual-interrupts': interrupts,
+    });
+    expect(said(await assessed(withVf(null), [address]), 'sriov')).toEqual([
+      expect.stringMatching(/^warn: an NVMe VF works only once/),
+    ]);
+    expect(said(await assessed(withVf(secondary(1, 2, 1)), [address]), 'sriov')).toEqual([
+      'ok: it is online, with 2 queues and 1 interrupt',
+    ]);
+    const offline = await assessed(withVf(secondary(0, 0, 0)), [address]);
+    expect(said(offline, 'sriov')).toEqual([
+      'block: it is offline, with 0 queues and 0 interrupts of its PF: its driver in the guest would fail',
+    ]);
+    expect(repairOf(offline, 'sriov')).toEqual([
+      'assign queues: nvme virt-mgmt /dev/nvme1 -c 5 -r 0 -a 8 -n 2',
+      'assign interrupts: nvme virt-mgmt /dev/nvme1 -c 5 -r 1 -a 8 -n 1',
+      'bring it online: nvme virt-mgmt /dev/nvme1 -c 5 -a 9',
+    ]);
+  });
+
   test('gets a MAC address and a VLAN; other functions cannot', async () => {
     const address = '0000:3b:0a.1';
     const given = await assessed(serverTree(), [address], {
