@@ -13,9 +13,10 @@ import { readHostDevice, readHostInterface } from './host-devices.ts';
 import { readInterface } from './interfaces.ts';
 import { readTarget } from './machine.ts';
 import { PciControllers } from './pci-controllers.ts';
+import { readScsiControllers } from './scsi-controllers.ts';
 
 /** libvirt's own data, and controllers that vring creates as needed. */
-const IMPLIED_CONTROLLERS = ['pci', 'scsi', 'ide', 'sata'];
+const IMPLIED_CONTROLLERS = ['pci', 'ide', 'sata'];
 
 /** <devices>. */
 export function readDevices(document: DomainDocument, domain: XmlElement): Partial<DefinitionInput> {
@@ -49,7 +50,11 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),
     ...readChannels(document, devices),
-    devices: [...controllers.devices(), ...readGuards(document, devices)],
+    devices: [
+      ...controllers.devices(),
+      ...readScsiControllers(document, devices),
+      ...readGuards(document, devices),
+    ],
   };
 }
 

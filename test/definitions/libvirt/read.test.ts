@@ -122,6 +122,27 @@ describe('elements', () => {
         leftOut: [],
       },
     ],
+    [
+      "<devices><controller type='scsi' index='0' model='virtio-scsi'><driver queues='4' iothread='1' cmd_per_lun='64'/><address type='pci'/></controller></devices>",
+      {
+        ...base,
+        devices: [
+          expect.objectContaining({ type: 'virtio-scsi', name: 'scsi0', queues: 4, 'cmd-per-lun': 64 }),
+        ],
+        leftOut: [],
+      },
+    ],
+    [
+      "<devices><controller type='scsi' index='1' model='virtio-scsi'><driver queues='2'/></controller><controller type='scsi' index='0'><driver queues='65' ioeventfd='on'/></controller></devices>",
+      {
+        ...base,
+        leftOut: [
+          '3 domain/devices/controller/driver: its disks are on the first SCSI controller',
+          '3 domain/devices/controller/driver@queues',
+          '3 domain/devices/controller/driver@ioeventfd',
+        ],
+      },
+    ],
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
     [

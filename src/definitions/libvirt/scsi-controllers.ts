@@ -1,0 +1,48 @@
+import type { XmlElement } from '@rgrove/parse-xml';
+import type { DefinitionInput } from '../schema.ts';
+import type { DomainDocument } from './document.ts';
+
+type DeviceInput = NonNullable<DefinitionInput['devices']>[number];
+
+/** Attributes of a controller's <driver>, and the options of vring's that they are, with the most that those take. */
+const OPTIONS = {
+  queues: ['queues', 64],
+  cmd_per_lun: ['cmd-per-lun', 1024],
+  max_sectors: ['max-sectors', 0xffff_ffff],
+} as const;
+
+/**
+ * <controller type='scsi'>. A definition has one without being told, which all of its disks of bus scsi are on; it lists the first of a
+ * domain only if that has options of its own.
+ */
+export function readScsiControllers(document: DomainDocument, devices: XmlElement | null): DeviceInput[] {
+  const all = document.children(devices, 'controller').filter(({ attributes }) => attributes.type === 'scsi');
+  const indexOf = ({ attributes }: XmlElement) => Number(attributes.index ?? 0);
+  const [first, ...others] = all.sort((a, b) => indexOf(a) - indexOf(b));
+  for (const other of others) {
+    document.skipAll(other);
+    const driver = document.child(other, 'driver');
+    if (driver !== null) document.leaveOut(driver, 'its disks are on the first SCSI controller');
+  }
+  if (first === undefined) return [];
+  for (const part of document.children(first, 'address')) document.skipAll(part);
+  document.skipAll(document.child(first, 'alias'));
+  document.skip(first, 'type', 'index', 'model', 'ports');
+  const options = readOptions(document, document.child(first, 'driver'));
+  return Object.keys(options).length === 0
+    ? []
+    : [{ type: 'virtio-scsi', name: 'scsi0', ...options } as DeviceInput];
+}
+
+function readOptions(document: DomainDocument, driver: XmlElement | null): Record<string, number> {
+  if (driver === null) return {};
+  // Each queue has a thread of its own.
+  document.skip(driver, 'iothread');
+  const read = Object.entries(OPTIONS).flatMap(([attribute, [key, most]]) => {
+    const value = Number(driver.attributes[attribute] ?? 0);
+    if (!Number.isInteger(value) || value < 1 || value > most) return [];
+    document.skip(driver, attribute);
+    return [[key, value]];
+  });
+  return Object.fromEntries(read) as Record<string, number>;
+}
