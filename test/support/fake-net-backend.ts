@@ -88,6 +88,7 @@ export class FakeFramePort implements FramePort {
 export class FakeNetBackend implements NetBackend {
   readonly label = 'fake0';
   readonly interface = null;
+  readonly program = null;
   mtu: number | null = null;
   queuePairs = 4;
   takes = ALL_OFFLOADS;

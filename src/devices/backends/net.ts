@@ -233,6 +233,8 @@ export interface NetBackend {
   readonly label: string;
   /** The interface of the host; null: none. */
   readonly interface: string | null;
+  /** The program that carries its frames, and how that is confined; null: none. */
+  readonly program: string | null;
   /** Bytes of payload that its frames may have; null: not known. */
   readonly mtu: number | null;
   /** Pairs of queues that can be served at once. */

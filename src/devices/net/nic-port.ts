@@ -5,6 +5,7 @@ import type { DeviceFact, NicControl } from '../device-type.ts';
 import type { MachineServices } from '../machine-services.ts';
 import { booleanOf, stateOf } from '../state.ts';
 import type { QueueCounters } from '../virtio/queue-counters.ts';
+import { networkFacts } from './network-facts.ts';
 
 /**
  * What became of a frame that arrived: the guest has it; its filters or its errors lost it; or there is no room for it, and it comes again
@@ -146,8 +147,7 @@ export class NicPort implements NicControl {
     const { backend } = this;
     const link = !this.#link ? 'down' : backend.connected ? 'up' : 'down (nobody at the other end)';
     return [
-      { label: 'network', value: backend.label },
-      ...(backend.interface === null ? [] : [{ label: 'interface', value: backend.interface }]),
+      ...networkFacts(backend),
       { label: 'link', value: link },
       { label: 'limits', value: netLimitsText(this.#limits) },
     ];

@@ -3,6 +3,7 @@ import { type DataPath, MAX_QUEUE_PAIRS, type NetBackend, netFields } from '../b
 import { netLimitsText } from '../backends/net-limits.ts';
 import { bootFields } from '../boot-device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
+import { networkFacts } from '../net/network-facts.ts';
 import { addNetworkRom, ipxeRom, romFields } from '../pci/option-rom.ts';
 import { NET_FEATURE, netFeatures, SWITCH_PROPERTIES, switchFields } from './net-features.ts';
 import { virtioNames } from './qemu-names.ts';
@@ -187,8 +188,7 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
       },
       get facts() {
         return [
-          { label: 'network', value: backend.label },
-          ...(backend.interface === null ? [] : [{ label: 'interface', value: backend.interface }]),
+          ...networkFacts(backend),
           { label: 'MAC', value: macText(net.mac) },
           {
             label: 'link',

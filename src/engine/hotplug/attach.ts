@@ -79,7 +79,7 @@ async function openAndPlug(
   let taken: TakenOfHost | null = null;
   let isAttached = false;
   try {
-    wires = await openWires(vm.name, [{ ...config, name }], networks);
+    wires = await openWires(vm.name, [{ ...config, name }], networks, vm.config?.confine ?? 'default');
     const romFile = deviceTable.romFile(config);
     if (romFile !== null) rom = openSmallFile(romFile);
     taken = await take(config);

@@ -23,12 +23,14 @@ export async function openHub(
       opened.push(await open(network, { ...user, header: false, queuePairs: 1, vhost: false }));
     const ports = opened.flatMap(({ fds: [fd], label }) => (fd === undefined ? [] : [{ label, fd }]));
     const labels = opened.map(({ label }) => label);
+    const programs = opened.flatMap(({ program }) => program ?? []);
     const [first] = opened.filter(({ interface: name }) => name !== undefined);
     return {
       fds: [card],
       header: 'none',
       label: [`hub ${hub}`, ...labels].join(', '),
       ...(first !== undefined && { interface: first.interface }),
+      ...(programs.length > 0 && { program: programs.join('; ') }),
       hub: { number: hub, ports: [{ label: user.device, fd: port }, ...ports] },
     };
   } catch (error) {

@@ -7,7 +7,7 @@ import type { HostNetworks } from './host-networks.ts';
 import { openMacvtap } from './macvtap.ts';
 import { openHub } from './open-hub.ts';
 import { openPasst } from './passt.ts';
-import { openUserNetwork } from './user/open-user.ts';
+import { openUserNetwork, type UserNetworkUser } from './user/open-user.ts';
 
 /** Who knows the networks of vring; null: they cannot be used. */
 export type KnownNetworks = Pick<HostNetworks, 'bringUp'> | null;
@@ -24,8 +24,8 @@ const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
   tap: openTap,
   hub: (options, user, networks) =>
     openHub(options, user, (network, each) => openWire(network, each, networks)),
-  user: (options, user) => openUserNetwork(options, { vm: user.vm, largeFrames: user.header }),
-  passt: (options, user) => openPasst(options, { vm: user.vm, largeFrames: user.header }),
+  user: (options, user) => openUserNetwork(options, programUser(user)),
+  passt: (options, user) => openPasst(options, programUser(user)),
   bridge: ({ bridge }, user) => openTap({ type: 'tap', br: bridge }, user),
   macvtap: openMacvtap,
   network: async ({ name }, user, networks) => {
@@ -35,6 +35,12 @@ const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
     return { ...wire, label: `${name} (tap ${wire.interface})` };
   },
 };
+
+const programUser = ({ vm, header, strictly }: WireUser): UserNetworkUser => ({
+  vm,
+  largeFrames: header,
+  strictly,
+});
 
 /** Opens a network for a device. The fds are the caller's. @throws NetworkError */
 export async function openWire(

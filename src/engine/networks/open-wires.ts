@@ -21,6 +21,7 @@ export async function openWires(
   vm: string,
   devices: readonly DeviceConfig[],
   networks: KnownNetworks,
+  confine: MachineConfig['confine'],
 ): Promise<OpenedWire[]> {
   const opened: OpenedWire[] = [];
   try {
@@ -32,7 +33,7 @@ export async function openWires(
       if (network === null) continue;
       const { options, ...card } = network;
       const device = config.name!;
-      const wire = await openWire(options, { vm, device, ...card }, networks);
+      const wire = await openWire(options, { vm, device, ...card, strictly: confine === 'strict' }, networks);
       opened.push({ device, wire });
     }
     const count = opened.flatMap(({ wire }) => wireFds(wire)).length;
@@ -56,7 +57,7 @@ export function takingAtStart(
   const devices = withNetworks(config);
   if (takeHostDevices === null && devices.length === 0) return null;
   return async signal => {
-    const wires = await openWires(config.name, devices, networks);
+    const wires = await openWires(config.name, devices, networks, config.confine);
     try {
       return { wires, hostDevices: (await takeHostDevices?.(signal)) ?? [] };
     } catch (error) {

@@ -16,6 +16,7 @@ import {
   textFrom,
   type UserNetworkUser,
 } from './user/open-user.ts';
+import { programLayers, programText } from './user/program-layers.ts';
 
 export type PasstOptions = Extract<NetOptions, { type: 'passt' }>;
 
@@ -27,7 +28,10 @@ const LOOK_AGAIN_MS = 10;
  * Starts passt for one card, and the program that carries its frames: passt has a stream of them. Both end with the wire. passt confines
  * itself. @throws NetworkError
  */
-export async function openPasst(options: PasstOptions, { vm, largeFrames }: UserNetworkUser): Promise<Wire> {
+export async function openPasst(
+  options: PasstOptions,
+  { vm, largeFrames, strictly = false }: UserNetworkUser,
+): Promise<Wire> {
   const passt = findPasst();
   const mtu = largeFrames ? LARGE_MTU : ETHERNET_MTU;
   const [ours, frames] = libc.socketPair(libc.SOCK_SEQPACKET);
@@ -36,10 +40,12 @@ export async function openPasst(options: PasstOptions, { vm, largeFrames }: User
     libc.setNonblocking(ours);
     libc.setNonblocking(stream);
     await startPasst(passt, passts, passtArguments(options, mtu));
-    const said = await startNetworkProgram([frames, stream], [`vm=${vm}`, 'relay=5'], true).report;
+    const { report, layers } = startNetworkProgram([frames, stream], [`vm=${vm}`, 'relay=5'], true);
+    const said = await report;
     if (!said.startsWith('ready'))
       throw new NetworkError(`the frames of passt cannot be carried: ${said.trim()}`);
-    return { fds: [ours], header: 'none', mtu, label: 'passt' };
+    const program = programText(programLayers(layers, said), strictly);
+    return { fds: [ours], header: 'none', mtu, label: 'passt', program };
   } catch (error) {
     libc.close(ours);
     throw error;

@@ -28,6 +28,7 @@ const USER = {
   queuePairs: 1,
   header: false,
   vhost: false,
+  strictly: false,
 };
 const root = new HostRoot('/');
 const notes: string[] = [];

@@ -5,9 +5,11 @@ import { builtFile } from '../../../project-root.ts';
 import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
 import type { Wire } from '../../../vmm/backends/net/wire.ts';
 import { type ExitStatus, watchExit } from '../../../vmm/confinement/exit-status.ts';
+import type { Layer } from '../../../vmm/confinement/layer.ts';
 import { spawnConfined, UNCONFINED } from '../../../vmm/confinement/spawn-confined.ts';
 import * as libc from '../../../vmm/native/libc.ts';
 import { userFailure } from './failure.ts';
+import { programLayers, programText } from './program-layers.ts';
 import { programWords } from './program-words.ts';
 
 /**
@@ -27,6 +29,8 @@ export type UserNetworkUser = {
   readonly vm: string;
   /** The card's model takes the MTU of its network. */
   readonly largeFrames: boolean;
+  /** It is an error if the program cannot be confined by every layer (default: false). */
+  readonly strictly?: boolean;
 };
 
 /** @param ended called when the program has ended, which it does when the card's end is closed */
@@ -41,7 +45,7 @@ export type UserNetworkSettings = {
  */
 export async function openUserNetwork(
   options: UserOptions,
-  { vm, largeFrames }: UserNetworkUser,
+  { vm, largeFrames, strictly = false }: UserNetworkUser,
   { confined = true, ended }: UserNetworkSettings = {},
 ): Promise<Wire> {
   const mtu = largeFrames ? LARGE_MTU : ETHERNET_MTU;
@@ -49,11 +53,12 @@ export async function openUserNetwork(
   try {
     libc.setNonblocking(ours);
     const words = [`vm=${vm}`, `mtu=${mtu}`, ...programWords(options)];
-    const { status, report } = startNetworkProgram([theirs], words, confined);
+    const { status, report, layers } = startNetworkProgram([theirs], words, confined);
     const said = await report;
     if (!said.startsWith('ready')) throw await userFailure(said.replace(/^failed /, ''), options);
     if (ended !== undefined) void status.then(ended);
-    return { fds: [ours], header: 'none', mtu, label: 'user' };
+    const program = programText(confined ? programLayers(layers, said) : layers, strictly);
+    return { fds: [ours], header: 'none', mtu, label: 'user', program };
   } catch (error) {
     libc.close(ours);
     throw error;
@@ -62,7 +67,12 @@ export async function openUserNetwork(
   }
 }
 
-type Program = { readonly status: Promise<ExitStatus>; readonly report: Promise<string> };
+type Program = {
+  readonly status: Promise<ExitStatus>;
+  readonly report: Promise<string>;
+  /** Those that it was started with. */
+  readonly layers: readonly Layer[];
+};
 
 /** Starts vring-net-user. @param fds what it finds at 3, 5, 6, ...; they stay open here. @throws NetworkError */
 export function startNetworkProgram(
@@ -72,7 +82,7 @@ export function startNetworkProgram(
 ): Program {
   const [read, write] = libc.socketPair();
   try {
-    const { pidfd } = spawnConfined({
+    const { pidfd, layers } = spawnConfined({
       path: builtFile('vring-net-user'),
       args: [
         ...['fd=3', 'report=4', `confine=${confined ? 1 : 0}`],
@@ -85,7 +95,7 @@ export function startNetworkProgram(
     });
     const status = watchExit(pidfd, { ref: false });
     closeSync(pidfd);
-    return { status, report: textFrom(read) };
+    return { status, report: textFrom(read), layers };
   } catch (error) {
     libc.close(read);
     const { message } = error as Error;

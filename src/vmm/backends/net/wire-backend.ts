@@ -40,6 +40,7 @@ export type WireParts = {
 export class WireBackend implements NetBackend {
   readonly label: string;
   readonly interface: string | null;
+  readonly program: string | null;
   readonly mtu: number | null;
   readonly queuePairs: number;
   readonly takes: NetOffloads;
@@ -72,6 +73,7 @@ export class WireBackend implements NetBackend {
     this.#parts = parts;
     this.label = wire.label;
     this.interface = wire.interface ?? null;
+    this.program = wire.program ?? null;
     this.mtu = wire.mtu ?? null;
     this.queuePairs = Math.max(1, wire.fds.length);
     const hasHeader = wire.header === 'virtio';

@@ -11,4 +11,6 @@ export type WireUser = {
   readonly header: boolean;
   /** The host's kernel is to carry the frames where it can (vhost-net). */
   readonly vhost: boolean;
+  /** What of the network is a program must be confined by every layer there is. */
+  readonly strictly: boolean;
 };

@@ -17,6 +17,8 @@ export type Wire = {
   readonly mtu?: number | undefined;
   /** For facts on screens: `tap0`, `br0 (tap vnet3)`, `user`. */
   readonly label: string;
+  /** The program that carries its frames, and how that is confined, for facts; absent for none. */
+  readonly program?: string | undefined;
   /** The interface on the host, whose counters and link the host knows; absent for none. */
   readonly interface?: string | undefined;
   /** The kernel can carry its frames: /dev/vhost-net, once for each queue pair, and the counters of the interface (interface-traffic.ts). */

@@ -86,6 +86,7 @@ const wire: z.ZodMiniType<GivenWireFacts> = z.object({
     header: z.enum(['virtio', 'none']),
     mtu: z.optional(count.check(z.maximum(0xffff))),
     label: text(200),
+    program: z.optional(text(300)),
     interface: z.optional(text(64)),
     vhost: z.optional(
       z.object({

@@ -79,6 +79,13 @@ function bytes(length: number): Buffer {
   return Buffer.from(Uint8Array.from({ length }, () => random.below(256)));
 }
 
+test('its program is confined by every layer, as strict confinement demands', async () => {
+  const parsed = userArm(z).parse({ type: 'user' });
+  const { fds, program } = await openUserNetwork(parsed, { vm: 'web', largeFrames: false, strictly: true });
+  openWires.push(new RawWire(fds[0]!));
+  expect(program).toBe('vring-net-user, confined');
+});
+
 describe('a user-mode network', () => {
   test('answers ARP for its host and its name server, and ICMP', async () => {
     const guest = await guestOf();

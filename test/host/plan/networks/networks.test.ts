@@ -258,7 +258,7 @@ describe('a guest in a network', () => {
     });
     const tap = await openTap(
       { type: 'tap', br: 'vr-default' },
-      { vm: 'web', device: 'net0', mac: null, queuePairs: 1, header: false, vhost: false },
+      { vm: 'web', device: 'net0', mac: null, queuePairs: 1, header: false, vhost: false, strictly: false },
     );
     const guest = new RawGuest(new RawWire(tap.fds[0]!), '192.168.150.77');
     const offer = await dhcp(guest, 1);

@@ -8,7 +8,15 @@ import * as libc from '../../../../src/vmm/native/libc.ts';
 import { enterOwnNetwork, ip } from '../../../support/own-network.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
-const USER: WireUser = { vm: 'web', device: 'net0', mac: null, queuePairs: 1, header: true, vhost: true };
+const USER: WireUser = {
+  vm: 'web',
+  device: 'net0',
+  mac: null,
+  queuePairs: 1,
+  header: true,
+  vhost: true,
+  strictly: false,
+};
 const folder = temporaryFolder();
 const wires: Wire[] = [];
 

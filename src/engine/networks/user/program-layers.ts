@@ -1,0 +1,44 @@
+import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
+import {
+  describeLayers,
+  type Layer,
+  type LayerName,
+  layerOf,
+  layerTitle,
+  mergeLayers,
+} from '../../../vmm/confinement/layer.ts';
+
+/** The layers that vring-net-user adds itself, by the names that its report has for them (native/src/net_user/confine.rs). */
+const OWN: Readonly<Record<string, LayerName>> = {
+  root: 'empty-root',
+  uid: 'uid',
+  capabilities: 'capabilities',
+  dumpable: 'dumpable',
+  landlock: 'landlock',
+  seccomp: 'seccomp',
+};
+
+/**
+ * How a program of a network is confined. @param started what it was started with
+ * @param said its report: `ready`, and each layer that it could not have with the errno, `landlock:95`
+ */
+export function programLayers(started: readonly Layer[], said: string): readonly Layer[] {
+  const failed = new Map(
+    [...said.matchAll(/ (\w+):(\d+)/g)].map(([, layer, errno]) => [layer!, Number(errno)]),
+  );
+  const asksForUid = process.geteuid?.() === 0;
+  const own = Object.entries(OWN)
+    .filter(([layer]) => layer !== 'uid' || asksForUid)
+    .map(([layer, name]) => layerOf(name, failed.get(layer) ?? 0));
+  return mergeLayers(started, own);
+}
+
+/** What facts say of it. @throws NetworkError if it is to have every layer and does not */
+export function programText(layers: readonly Layer[], strictly: boolean): string {
+  const missing = layers.find(({ state }) => state === 'unavailable');
+  if (strictly && missing !== undefined)
+    throw new NetworkError(
+      `strict confinement needs ${layerTitle(missing.name)} for vring-net-user, too, which this host does not provide: ${missing.reason}`,
+    );
+  return `vring-net-user, ${describeLayers(layers)}`;
+}
