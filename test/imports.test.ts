@@ -77,7 +77,26 @@ describe('imports', () => {
     // The same search finds one where there is one.
     expect(circles(new Map(Object.entries({ a: ['b'], b: ['c'], c: ['b'] })))).toEqual([['b', 'c', 'b']]);
   });
+
+  test('of the command line, before a command runs, leave out what takes long to load', () => {
+    const LONG = ['zod', 'execa', 'yaml', 'koffi', 'react', 'ink', join('devices', 'registry.ts')];
+    const among = (loaded: ReadonlySet<string>) => LONG.filter(name => loaded.has(name));
+    expect(among(loadedAtOnce('commands/run-program.ts'))).toEqual([]);
+    expect(among(loadedAtOnce('commands/run-vm.ts'))).toContain('zod');
+  });
 });
+
+/** Files, and packages, that loading a file loads: by imports of values at the top of files. */
+function loadedAtOnce(file: string, loaded = new Set<string>()): ReadonlySet<string> {
+  if (loaded.has(file)) return loaded;
+  loaded.add(file);
+  const text = readFileSync(join(source, file), 'utf8');
+  for (const [, to] of text.matchAll(/^(?:import|export)\s(?!type\s)(?:[^;']*?\sfrom\s)?'([^']+)';/gm)) {
+    if (to!.startsWith('.')) loadedAtOnce(relative('', join(dirname(file), to!)), loaded);
+    else loaded.add(to!);
+  }
+  return loaded;
+}
 
 /** Each circle by the path from its first file back to it. */
 function circles(imports: ReadonlyMap<string, readonly string[]>): string[][] {

@@ -1,5 +1,5 @@
 import type { LocalEngine } from '../engine/local-engine.ts';
-import { IN_PROCESS } from '../manager/vm-lock.ts';
+import { IN_PROCESS } from '../manager/in-process-option.ts';
 
 export const IN_PROCESS_OPTION = [
   IN_PROCESS,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { deviceConfig } from '../devices/device-config.ts';
+import { deviceConfigOf } from '../devices/device-config.ts';
 import type { DeviceTable } from '../devices/device-table.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import type { WantedEntry } from './wanted-devices.ts';
@@ -14,7 +14,7 @@ export type DeviceCheck =
 /** Looks up an entry in the device table. */
 export function checkDevice(entry: WantedEntry, table: DeviceTable = deviceTable): DeviceCheck {
   if (entry.type === null || table.find(entry.type) === undefined) return { missing: 'type' };
-  const schema = table === deviceTable ? deviceConfig : table.schema(z);
+  const schema = table === deviceTable ? deviceConfigOf(entry.type) : table.schema(z);
   const parsed = schema.safeParse(entry);
   if (parsed.success) return { device: parsed.data };
   const options = parsed.error.issues.flatMap(issue =>

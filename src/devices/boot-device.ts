@@ -1,5 +1,5 @@
 import type { PciFunction } from './pci/pci-function.ts';
-import type { Zod } from './zod.ts';
+import { madeOnce, type Zod } from './zod.ts';
 
 /** What firmware may boot from, as its menu and `boot order` tell it apart. */
 export const BOOT_KINDS = ['floppy', 'disk', 'cdrom', 'network'] as const;
@@ -23,16 +23,14 @@ export type BootPath = {
 };
 
 /** The options of a device that firmware can boot from. */
-export function bootFields(z: Zod) {
-  return {
-    bootindex: z
-      .int()
-      .min(0, 'at least 0')
-      .max(999_999_999, 'at most 999999999')
-      .optional()
-      .describe('its place in the order in which firmware boots; after those with one if absent'),
-  };
-}
+export const bootFields = madeOnce((z: Zod) => ({
+  bootindex: z
+    .int()
+    .min(0, 'at least 0')
+    .max(999_999_999, 'at most 999999999')
+    .optional()
+    .describe('its place in the order in which firmware boots; after those with one if absent'),
+}));
 
 /** `/pci@i0cf8/scsi@4`, as QEMU writes Open Firmware paths, and SeaBIOS and OVMF read them. */
 export function firmwarePath(fn: PciFunction, node: string, bridges: readonly PciFunction[] = []): string {

@@ -3,8 +3,19 @@ import type { DeviceConfig } from './device-table.ts';
 import { commonFields } from './device-type.ts';
 import { deviceTable } from './registry.ts';
 
-/** The schema of one entry of a configuration's `devices`, of a type that vring has. */
-export const deviceConfig = deviceTable.schema(z);
+/** The schema of one entry of a configuration's `devices`, of a type that vring has: made when it is used first, since that takes its time. */
+export const deviceConfig = z.lazy(() => deviceTable.schema(z));
+
+const byType = new Map<string, z.ZodType<DeviceConfig, DeviceConfig>>();
+
+/** The same for entries that can only be of this type: made in a fraction of the time. */
+export function deviceConfigOf(type: string): z.ZodType<DeviceConfig, DeviceConfig> {
+  const row = deviceTable.find(type);
+  if (row === undefined) return deviceConfig;
+  const schema = byType.get(type) ?? row.config(z);
+  byType.set(type, schema);
+  return schema;
+}
 
 /** Of a type that a device module adds: the machine, which loads the module, checks its options. */
 export const moduleDeviceConfig = z
@@ -20,8 +31,8 @@ export const moduleDeviceConfig = z
 /** Either of them, with the findings of the one that is meant. */
 export const anyDeviceConfig = z.custom<DeviceConfig>().transform((value, context): DeviceConfig => {
   const type: unknown = value?.type;
-  const isKnown = typeof type !== 'string' || deviceTable.find(type) !== undefined;
-  const parsed = (isKnown ? deviceConfig : moduleDeviceConfig).safeParse(value);
+  const isOfModule = typeof type === 'string' && deviceTable.find(type) === undefined;
+  const parsed = (isOfModule ? moduleDeviceConfig : deviceConfigOf(String(type))).safeParse(value);
   if (parsed.success) return parsed.data as DeviceConfig;
   for (const issue of parsed.error.issues)
     context.issues.push({ ...issue, code: 'custom', input: value } as z.core.$ZodRawIssue);

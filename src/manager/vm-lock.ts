@@ -4,6 +4,7 @@ import { unregistered, type VmPlace } from '../engine/machines/machine.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile, lockHolder, nameHolderAt } from './file-lock.ts';
+import { IN_PROCESS } from './in-process-option.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
 
 /**
@@ -91,9 +92,6 @@ export function lockOwnership({
     throw error;
   }
 }
-
-/** The option of a process that runs the VMs itself, and serves no others. */
-export const IN_PROCESS = '--in-process';
 
 /** Such a process that has these folders; null: there is none. */
 export function hostElsewhere({ runtime }: Pick<ManagerPaths, 'runtime'>): string | null {

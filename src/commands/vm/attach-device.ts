@@ -4,6 +4,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { AttachedDevice } from '../../engine/hotplug/hotplug-info.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { print } from '../host/host-options.ts';
+import { WAIT_SECONDS } from './detach-wait.ts';
 import { type DeviceOptions, deviceOf } from './device-option.ts';
 import { findVm } from './find.ts';
 import { Progress } from './progress.ts';
@@ -20,9 +21,6 @@ export type DetachOptions = Json & {
   readonly cancel?: boolean;
   readonly persist?: boolean;
 };
-
-/** A guest is usually done after a second; native PCI Express hotplug waits for five. */
-export const WAIT_SECONDS = 30;
 
 type Devices = Pick<Engine, 'vms' | 'subscribe' | 'attach' | 'detach' | 'cancelDetach'>;
 

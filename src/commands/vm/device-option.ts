@@ -2,7 +2,7 @@ import { parseNic } from '../../definitions/create/network-option.ts';
 import { keyProblems } from '../../definitions/issues.ts';
 import { nicDevice } from '../../definitions/nic-device.ts';
 import { typedEntry } from '../../definitions/qemu/devices.ts';
-import { deviceConfig } from '../../devices/device-config.ts';
+import { deviceConfigOf } from '../../devices/device-config.ts';
 import { BUSES, type BusKind } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { parseAddress, withDomain } from '../../host/pci/address.ts';
@@ -106,7 +106,7 @@ function entryOf(option: string, type: string, settings: readonly string[]): Dev
 /** Says what is wrong as for a definition. Of a type that a device module adds, its machine knows the options. @throws UsageError */
 function checked(option: string, entry: DeviceConfig): DeviceConfig {
   if (deviceTable.find(entry.type) === undefined) return entry;
-  const parsed = deviceConfig.safeParse(entry, { reportInput: true });
+  const parsed = deviceConfigOf(entry.type).safeParse(entry, { reportInput: true });
   if (parsed.success) return entry;
   const issues = parsed.error.issues.map(issue => ({ ...issue, path: ['devices', 0, ...issue.path] }));
   const [problem] = keyProblems(issues, { devices: [entry] });

@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import { parseCount } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
-import { type AttachOptions, type DetachOptions, WAIT_SECONDS } from './attach-device.ts';
+import type { AttachOptions, DetachOptions } from './attach-device.ts';
+import { WAIT_SECONDS } from './detach-wait.ts';
 import { leaving, managerOrNew, runningManager } from './manager.ts';
 
 const A_DAY = 86_400;

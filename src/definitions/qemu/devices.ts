@@ -1,4 +1,4 @@
-import { deviceConfig } from '../../devices/device-config.ts';
+import { deviceConfigOf } from '../../devices/device-config.ts';
 import { DEVICE_NAME, type DefinitionKey, type DeviceType } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
@@ -438,7 +438,7 @@ const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
 
 /** Options are text; those that the row wants as a number or a switch are converted. */
 export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
-  const issues = deviceConfig.safeParse(entry).error?.issues ?? [];
+  const issues = deviceConfigOf(String(entry.type)).safeParse(entry).error?.issues ?? [];
   for (const issue of issues) {
     const key = String(issue.path[0]);
     const value = entry[key];

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import type { RunningQueue, VirtioQueue } from '../virtio/virtio-device.ts';
-import type { Zod } from '../zod.ts';
+import { madeOnce, type Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 import { type NetLimits, netLimits } from './net-limits.ts';
 import { passtArm, userArm } from './net-user.ts';
@@ -146,25 +146,23 @@ function netArms(z: Zod) {
 export type NetOptions = z.output<ReturnType<typeof netOptions>>;
 
 /** The options of a network card that concern its network. */
-export function netFields(z: Zod) {
-  return {
-    network: netOptions(z).default({ type: 'none' }).describe('what it is connected to'),
-    mac: z
-      .string()
-      .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a MAC address, such as 52:54:00:12:34:56')
-      .refine(
-        mac => (Number.parseInt(mac, 16) & 1) === 0,
-        'the address of one card, not of a group: its first byte is even',
-      )
-      .refine(mac => !/^[0:]*$/.test(mac), 'an address other than zero')
-      .optional()
-      .describe("its address; made of the device's name if absent"),
-    link: z.boolean().default(true).describe('whether its cable is plugged in'),
-    limits: netLimits(z)
-      .optional()
-      .describe('the most that the guest gets of it in each direction, all queues together'),
-  };
-}
+export const netFields = madeOnce((z: Zod) => ({
+  network: netOptions(z).default({ type: 'none' }).describe('what it is connected to'),
+  mac: z
+    .string()
+    .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a MAC address, such as 52:54:00:12:34:56')
+    .refine(
+      mac => (Number.parseInt(mac, 16) & 1) === 0,
+      'the address of one card, not of a group: its first byte is even',
+    )
+    .refine(mac => !/^[0:]*$/.test(mac), 'an address other than zero')
+    .optional()
+    .describe("its address; made of the device's name if absent"),
+  link: z.boolean().default(true).describe('whether its cable is plugged in'),
+  limits: netLimits(z)
+    .optional()
+    .describe('the most that the guest gets of it in each direction, all queues together'),
+}));
 
 /** What a device opens of its machine's networks: the one that was opened for it, by its name. */
 export type NetRequest = { readonly device: string; readonly network: NetOptions };
