@@ -41,6 +41,20 @@ const DEFINE = {
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
+const MACHINE_THREAD_STARTER = 'src/engine/machines/machine-thread.ts';
+
+/** An esbuild plugin: the command line starts a machine thread before it loads the rest, which uses that thread. */
+const startedMachineThread = {
+  name: 'started-machine-thread',
+  setup(build) {
+    build.onResolve({ filter: /\/machine-thread\.ts$/ }, ({ path, resolveDir }) =>
+      relative(root, join(resolveDir, path)) === MACHINE_THREAD_STARTER
+        ? { path: './machine-thread-starter.js', external: true }
+        : undefined,
+    );
+  },
+};
+
 /** Bundles the program and its threads into dist/. */
 export async function bundle() {
   // Imported late: the build first reports what is missing.
@@ -52,12 +66,21 @@ export async function bundle() {
         cli: 'src/cli.ts',
         'host-thread': 'src/host-service/thread.ts',
         'host-process': 'src/host/plan/host-process.ts',
+        'machine-thread-starter': MACHINE_THREAD_STARTER,
         // What device modules and their tests import.
         device: 'src/devices/modules/api.ts',
         'device-testing': 'test/support/device-testing.ts',
       },
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',
+      define: DEFINE,
+      banner: { js: REQUIRE },
+    }),
+    // One file, which loads in half the time of the chunks: what scripts run VMs with.
+    esbuild.build({
+      ...COMMON,
+      entryPoints: { 'run-here': 'src/commands/run-here-program.ts' },
+      plugins: [...COMMON.plugins, startedMachineThread],
       define: DEFINE,
       banner: { js: REQUIRE },
     }),

@@ -1,7 +1,6 @@
-import { Command } from 'commander';
-import { version } from '../project-root.ts';
-import { printError, writeOut } from '../text/output.ts';
+import type { Command } from 'commander';
 import { registerAttach } from './attach.ts';
+import { commandLine, type Register } from './command-line.ts';
 import { registerCompletion } from './completion.ts';
 import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
@@ -19,10 +18,10 @@ import { registerVersion } from './version.ts';
 import { registerVmCommands } from './vm/index.ts';
 
 /** In the order of `--help`. */
-const REGISTER = [
+const REGISTER: readonly Register[] = [
   registerUi,
   registerVmCommands,
-  registerRun,
+  program => registerRun(program, () => import('./run-vm.ts')),
   registerTop,
   registerAttach,
   registerServe,
@@ -38,35 +37,7 @@ const REGISTER = [
   registerVersion,
 ];
 
-/**
- * The whole command line as a tree of commands: the source of parsing, help, docs/cli.md, the man page and completion.
- * Building it runs nothing; commands load what they need when they run.
- */
+/** The whole command line: the source of parsing, help, docs/cli.md, the man page and completion. */
 export function buildProgram(): Command {
-  const program = new Command('vring')
-    .description(
-      'A terminal hypervisor: run VMs on its own VMM and manage PCI devices, from one screen over SSH',
-    )
-    .version(version(), '-V, --version', 'show the version')
-    .helpOption('-h, --help', 'show this help')
-    .configureOutput({
-      writeOut,
-      writeErr: text => printError(text.trimEnd()),
-      outputError: (text, write) => write(text.replace(/^error: /, 'vring: ')),
-    })
-    .exitOverride();
-  for (const register of REGISTER) register(program);
-  nameHelp(program, 'vring');
-  // An unknown command gets a better message below. The commands registered so far do not inherit this.
-  program.allowExcessArguments();
-  return program;
-}
-
-/** Points to --help after a wrong option or argument, and words the help of commands that have others below them. */
-function nameHelp(command: Command, words: string): void {
-  command.showHelpAfterError(`(run ${words} --help for usage)`);
-  if (words !== 'vring' && command.commands.length > 0) {
-    command.helpCommand('help [command]', 'show the help of a command');
-  }
-  for (const below of command.commands) nameHelp(below, `${words} ${below.name()}`);
+  return commandLine(REGISTER);
 }

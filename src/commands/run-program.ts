@@ -1,18 +1,17 @@
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { errorText } from '../text/listed-error.ts';
 import { outputFailure, outputFlushed, printError, watchOutput } from '../text/output.ts';
 import { UsageError } from '../text/usage-error.ts';
-import { buildProgram } from './program.ts';
 import { withQemuOptionsLast } from './qemu-words.ts';
 
 const FAILURE = 1;
 const WRONG_USAGE = 2;
 
-/** Runs the command line, then exits. */
-export async function runProgram(argv: readonly string[]): Promise<never> {
+/** Runs a command line of those that `build` makes, then exits. */
+export async function runProgram(build: () => Command, argv: readonly string[]): Promise<never> {
   watchOutput();
   try {
-    const program = buildProgram();
+    const program = build();
     await program.parseAsync(withQemuOptionsLast(program, argv.slice(2)), { from: 'user' });
   } catch (error) {
     process.exitCode = await exitStatus(error);

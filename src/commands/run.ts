@@ -5,8 +5,14 @@ import type { RunOptions } from './run-options.ts';
 import type { DiskOption } from './values.ts';
 import { parseCpuFeatures, parseDisk } from './values.ts';
 
+/** What `vring run` does. */
+export type RunModule = {
+  /** @param given options on the command line @returns the exit status */
+  runVm(words: readonly string[], options: RunOptions, given: readonly string[]): Promise<number>;
+};
+
 /** `vring run`: one VM on this terminal. */
-export function registerRun(program: Command): void {
+export function registerRun(program: Command, load: () => Promise<RunModule>): void {
   const run = program
     .command('run')
     .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
@@ -57,7 +63,7 @@ export function registerRun(program: Command): void {
       ),
     )
     .action(async (_kernel, _qemu, options: RunOptions, command: Command) => {
-      const { runVm } = await import('./run-vm.ts');
+      const { runVm } = await load();
       const given = Object.keys(options).filter(name => command.getOptionValueSource(name) === 'cli');
       process.exitCode = await runVm(command.args, options, given);
     });

@@ -1,0 +1,70 @@
+import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
+import { LocalEngine } from '../engine/local-engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
+import { hostDevices } from '../manager/host-devices.ts';
+import { managerPaths, variablesFolder } from '../manager/paths.ts';
+import { lockName } from '../manager/vm-lock.ts';
+import { outputFailure, printError } from '../text/output.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
+import type { VncServer } from '../vnc/server.ts';
+import { endingSignal } from './ending-signal.ts';
+import { reportEnd } from './report-end.ts';
+import { withMachineOf } from './run-config.ts';
+import type { RunOptions } from './run-options.ts';
+import { joinConsole } from './terminal-console.ts';
+
+/**
+ * `vring run` with the VM in this process.
+ * @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it
+ */
+export function runVm(
+  words: readonly string[],
+  options: RunOptions,
+  given: readonly string[],
+): Promise<number> {
+  // A default name (from the kernel) is not locked, so that several such VMs can run.
+  const place = options.name === undefined ? {} : { takePlace: lockName };
+  const variables = options.name === undefined ? {} : { variables: variablesFolder(managerPaths().state) };
+  return withMachineOf(words, options, given, config =>
+    run(new LocalEngine({ ...place, ...variables, hostDevices: hostDevices() }), config),
+  );
+}
+
+async function run(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
+  const ended = Promise.withResolvers<VmInfo>();
+  engine.subscribe(event => {
+    if (event.kind === 'vm' && !isAlive(event.vm)) ended.resolve(event.vm);
+  });
+  const id = await engine.start(config);
+  const vnc = config.vnc === undefined ? null : await vncBeside(engine, id, config.vnc);
+  if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
+  const joined = joinConsole(engine, id);
+  const signal = endingSignal();
+  const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
+  vnc?.close();
+  // The terminal is restored, and a signal ends vring at once even if the VM takes long to end.
+  joined.restore();
+  signal.ignore();
+  await engine.close();
+  if (typeof outcome !== 'number') return reportEnd(outcome);
+  printError(`\nvring: killed ${config.name}`);
+  if (outputFailure() !== null) return 1;
+  // Do not wait for output to be read after the user quit.
+  process.exit(outcome);
+}
+
+/** In this process, as the VM is. @returns null: it cannot be, which the user is told */
+async function vncBeside(engine: LocalEngine, id: string, settings: VncSettings): Promise<VncServer | null> {
+  const { startVnc } = await import('./vm/vnc.ts');
+  try {
+    const vm = engine.vms().find(each => each.id === id)!;
+    const server = await startVnc(engine, vm, { ...settings, layout: settings.layout ?? DEFAULT_LAYOUT });
+    printError(`vring: VNC at ${server.address}`);
+    return server;
+  } catch (error) {
+    printError(`vring: no VNC: ${(error as Error).message}`);
+    return null;
+  }
+}
