@@ -19,6 +19,7 @@ packages=(
   pci.ids      # names of PCI devices
   binutils
   gcc
+  g++ # libFuzzer
   make # kernel modules for the emulated host
   libc6-dev
   fio

@@ -12,6 +12,8 @@ mod epoll;
 mod errno;
 mod event;
 mod futex;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gate;
 mod handles;
 mod image;

@@ -14,6 +14,8 @@ pub use bounce::BouncePool;
 pub use errors::{Access, DiskError, DiskErrors, ErrorLog, access};
 use io_uring::opcode;
 pub use policy::{ErrorPolicy, error_action};
+#[cfg(any(test, fuzzing))]
+pub use qcow2::testing;
 pub use qcow2::{ChainFile, MAX_LAYERS, Pin, Port, Qcow2Image, Task, Ticket, inspect};
 pub use raw::RawImage;
 pub use request::{Direction, DiskOperation, DiskRequest, Range, Step};

@@ -13,7 +13,11 @@ mod transmit;
 mod wire;
 
 pub use filter::{FilterConfig, ReceiveFilter, flag as filter_flag};
+#[cfg(any(test, fuzzing))]
+pub use header::Header;
 pub use hub::Hub;
+#[cfg(any(test, fuzzing))]
+pub use offload::{complete_checksum, segment};
 pub use receive::Receiver;
 pub use transmit::Transmitter;
 pub use wire::Wire;

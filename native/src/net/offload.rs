@@ -11,6 +11,9 @@ const IPV4_BYTES: usize = 20;
 const IPV6_BYTES: usize = 40;
 const TCP_BYTES: usize = 20;
 const TCP_PROTOCOL: u8 = 6;
+/// What is repeated in front of each segment. A driver's has a fraction of it; a guest that could choose any would have the host copy 1 GiB
+/// for one frame.
+const MAX_HEADERS: usize = 512;
 /// TCP flags, in byte 13 of its header.
 const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
@@ -83,7 +86,8 @@ fn layout(header: &Header, frame: &[u8]) -> Option<Layout> {
         true => first >> 4 == 6 && tcp >= ip + IPV6_BYTES,
     };
     let payload = tcp + usize::from(*frame.get(tcp + 12)? >> 4) * 4;
-    let fits = payload >= tcp + TCP_BYTES && payload < frame.len() && header.csum_offset == 16;
+    let fits = payload >= tcp + TCP_BYTES && payload < frame.len().min(MAX_HEADERS + 1);
+    let matches = matches && header.csum_offset == 16;
     (matches && fits).then_some(Layout { ip, is_v6, tcp, payload })
 }
 
@@ -259,6 +263,21 @@ mod tests {
             calls < 2
         }));
         assert_eq!(calls, 2);
+    }
+
+    #[test]
+    fn headers_that_are_longer_than_any_are_not_repeated() {
+        let (header, frame) = tcp_v6(2000);
+        let with_options = |bytes: usize| {
+            let mut longer = frame.clone();
+            longer.splice(54..54, std::iter::repeat_n(0, bytes));
+            (Header { csum_start: 54 + bytes as u16, ..header }, longer)
+        };
+        // Ethernet's, IPv6's and TCP's take 74 bytes.
+        let (header, frame) = with_options(MAX_HEADERS - 74);
+        assert_eq!(segments(&header, &frame).len(), 2);
+        let (header, frame) = with_options(MAX_HEADERS - 73);
+        assert!(!segment(&header, &frame, |_| panic!("sent")));
     }
 
     #[test]

@@ -31,4 +31,6 @@ mod worker;
 pub use control::ControlWorker;
 pub use controller::Controller;
 pub use event_queue::EventWorker;
+#[cfg(any(test, fuzzing))]
+pub use unit::{Address, Identity, Kind, Unit};
 pub use worker::ScsiWorker;

@@ -14,6 +14,8 @@ mod pins;
 mod port;
 mod refcounts;
 mod tables;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod trouble;

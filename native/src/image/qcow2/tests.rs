@@ -1,10 +1,10 @@
 //! Images that qemu-img made are changed at random and compared with a model, and checked and read by qemu-img.
 
-use super::port::{Answer, Task};
+use super::port::Task;
+use super::testing::Disk;
 use super::*;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,87 +45,17 @@ fn create(path: &Path, options: &str, size: u64) {
     qemu_img(&["create", "-q", "-f", "qcow2", "-o", options, path.to_str().unwrap(), &size.to_string()]);
 }
 
-fn open(paths: &[(&Path, bool)], readonly: bool) -> Result<(Vec<File>, Core)> {
-    let files: Vec<File> =
-        paths.iter().map(|(path, _)| File::options().read(true).write(true).open(path).unwrap()).collect();
-    let chain: Vec<ChainFile> = files
-        .iter()
-        .zip(paths)
-        .map(|(file, (_, is_qcow2))| ChainFile { fd: file.as_raw_fd(), qcow2: u32::from(*is_qcow2) })
-        .collect();
-    let image = Core::open(&chain, readonly, !readonly, false)?;
-    Ok((files, image))
+fn files(paths: &[(&Path, bool)]) -> Vec<(File, bool)> {
+    let open = |path: &Path| File::options().read(true).write(true).open(path).unwrap();
+    paths.iter().map(|(path, is_qcow2)| (open(path), *is_qcow2)).collect()
+}
+
+fn open(paths: &[(&Path, bool)], readonly: bool) -> Result<Disk> {
+    Disk::open(files(paths), readonly)
 }
 
 fn corruption(disk: &Disk) -> Option<String> {
     lock(&disk.image.editor).corrupt.clone()
-}
-
-/// Carries out requests as `DiskRequest` does, one at a time.
-struct Disk {
-    files: Vec<File>,
-    image: Core,
-}
-
-impl Disk {
-    fn open(paths: &[(&Path, bool)]) -> Disk {
-        let (files, image) = open(paths, false).unwrap();
-        Disk { files, image }
-    }
-
-    fn read(&self, start: u64, len: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; len];
-        let mut done = 0;
-        while done < len {
-            let at = start + done as u64;
-            match self.image.locate(at, (len - done) as u64, false) {
-                Place::Bytes(found) => {
-                    let part = &mut bytes[done..done + found.len as usize];
-                    let mut got = 0;
-                    while got < part.len() {
-                        let file = &self.files[usize::from(found.file)];
-                        match file.read_at(&mut part[got..], found.offset + got as u64).unwrap() {
-                            0 => break,
-                            count => got += count,
-                        }
-                    }
-                    done += part.len();
-                }
-                Place::Zeros(count) => done += count as usize,
-                Place::Task(task) => {
-                    if let Answer::Cluster(cluster) = self.image.carry_out(task)? {
-                        let within = at as usize & (cluster.len() - 1);
-                        let count = (len - done).min(cluster.len() - within);
-                        bytes[done..done + count].copy_from_slice(&cluster[within..within + count]);
-                        done += count;
-                    }
-                }
-                Place::Failed(errno) => return Err(errno),
-            }
-        }
-        Ok(bytes)
-    }
-
-    fn write(&self, start: u64, bytes: &[u8]) -> Result<()> {
-        let mut done = 0;
-        while done < bytes.len() {
-            match self.image.locate(start + done as u64, (bytes.len() - done) as u64, true) {
-                Place::Bytes(found) => {
-                    let part = &bytes[done..done + found.len as usize];
-                    self.files[0].write_all_at(part, found.offset).unwrap();
-                    done += part.len();
-                }
-                Place::Task(task) => drop(self.image.carry_out(task)?),
-                Place::Failed(errno) => return Err(errno),
-                Place::Zeros(_) => unreachable!("a write goes somewhere"),
-            }
-        }
-        Ok(())
-    }
-
-    fn ask(&self, task: Task) {
-        self.image.carry_out(task).unwrap();
-    }
 }
 
 /// xorshift64*
@@ -162,11 +92,11 @@ fn change(random: &mut Random, disk: &mut Disk, model: &mut Vec<u8>) {
         9..=12 => assert_eq!(disk.read(at, len as usize).unwrap(), model[range], "at {at}, {len} bytes"),
         13 | 14 => {
             let unmap = random.below(2) == 0;
-            disk.ask(Task::WriteZeroes { start: at, len, unmap, durable: false });
+            disk.carry_out(Task::WriteZeroes { start: at, len, unmap, durable: false }).unwrap();
             model[range].fill(0);
         }
         15 | 16 => {
-            disk.ask(Task::Discard { start: at, len });
+            disk.carry_out(Task::Discard { start: at, len }).unwrap();
             // Either the old content or zeros.
             let now = disk.read(at, len as usize).unwrap();
             for (now, old) in now.iter().zip(&mut model[range]) {
@@ -174,11 +104,11 @@ fn change(random: &mut Random, disk: &mut Disk, model: &mut Vec<u8>) {
                 *old = *now;
             }
         }
-        17 => disk.ask(Task::Flush),
-        18 => disk.ask(Task::Settle),
+        17 => disk.carry_out(Task::Flush).unwrap(),
+        18 => disk.carry_out(Task::Settle).unwrap(),
         _ => {
             let size = model.len() as u64 + 512 * random.below(300);
-            disk.image.resize(size).unwrap();
+            disk.resize(size).unwrap();
             model.resize(size as usize, 0);
         }
     }
@@ -204,18 +134,18 @@ fn random_changes(
     let mut model = content;
     let mut random =
         Random(0x9e37_79b9_7f4a_7c15 ^ name.bytes().fold(0, |hash, byte| hash * 31 + u64::from(byte)));
-    let mut disk = Disk::open(chain);
+    let mut disk = open(chain, false).unwrap();
     for round in 0..rounds {
         change(&mut random, &mut disk, &mut model);
         if round % (rounds / 3).max(1) == 0 {
-            disk.ask(Task::Flush);
+            disk.carry_out(Task::Flush).unwrap();
             check(folder, chain[0].0, &model, 3);
         }
     }
-    disk.ask(Task::Settle);
+    disk.carry_out(Task::Settle).unwrap();
     check(folder, chain[0].0, &model, 0);
     // What is in the file is what was in memory.
-    let disk = Disk::open(chain);
+    let disk = open(chain, false).unwrap();
     assert!(disk.read(0, model.len()).unwrap() == model, "{name} ({options}) reads something else");
 }
 
@@ -306,17 +236,14 @@ fn a_snapshot_keeps_what_it_has() {
     let folder = Folder::new("snapshot");
     let path = folder.file("disk.qcow2");
     create(&path, "cluster_size=4k", 4 << 20);
-    let disk = Disk::open(&[(&path, true)]);
+    let disk = open(&[(&path, true)], false).unwrap();
     let content = patterned(4 << 20);
     disk.write(0, &content).unwrap();
-    disk.ask(Task::Settle);
+    disk.carry_out(Task::Settle).unwrap();
     let name = path.to_str().unwrap().to_owned();
     qemu_img(&["snapshot", "-c", "before", &name]);
     random_changes("snapshot", "", &[(&path, true)], &folder, content.clone(), 400);
-    let (_, listed) = open(&[(&path, true)], true)
-        .map(|(files, _)| inspect(files[0].as_raw_fd()))
-        .map(|json| ((), json.unwrap()))
-        .unwrap();
+    let listed = inspect(open(&[(&path, true)], true).unwrap().files[0].as_raw_fd()).unwrap();
     assert!(listed.contains("\"name\":\"before\""), "{listed}");
     qemu_img(&["snapshot", "-a", "before", &name]);
     check(&folder, &path, &content, 0);
@@ -330,14 +257,14 @@ fn a_refcount_table_grows() {
     let path = folder.file("disk.qcow2");
     // A table of one cluster refers to 64 blocks of 64 clusters of 512 bytes: 2 MiB.
     create(&path, "cluster_size=512,refcount_bits=64", 12 << 20);
-    let disk = Disk::open(&[(&path, true)]);
+    let disk = open(&[(&path, true)], false).unwrap();
     let content: Vec<u8> = (0..12 << 20).map(|index: usize| (index / 512 % 251) as u8 + 1).collect();
     for start in (0..content.len()).step_by(1 << 16) {
         disk.write(start as u64, &content[start..start + (1 << 16)]).unwrap();
     }
-    disk.ask(Task::Flush);
+    disk.carry_out(Task::Flush).unwrap();
     check(&folder, &path, &content, 3);
-    disk.ask(Task::Settle);
+    disk.carry_out(Task::Settle).unwrap();
     check(&folder, &path, &content, 0);
 }
 
@@ -346,9 +273,9 @@ fn whatever_is_in_a_file_it_is_refused_or_fails() {
     let folder = Folder::new("corrupt");
     let path = folder.file("disk.qcow2");
     create(&path, "cluster_size=4k", 2 << 20);
-    let disk = Disk::open(&[(&path, true)]);
+    let disk = open(&[(&path, true)], false).unwrap();
     disk.write(0, &patterned(2 << 20)).unwrap();
-    disk.ask(Task::Settle);
+    disk.carry_out(Task::Settle).unwrap();
     let good = std::fs::read(&path).unwrap();
     let mut random = Random(42);
     let mut opened = 0;
@@ -363,11 +290,10 @@ fn whatever_is_in_a_file_it_is_refused_or_fails() {
             bad.truncate(random.below(bad.len() as u64) as usize);
         }
         std::fs::write(&path, &bad).unwrap();
-        let Ok((files, image)) = open(&[(&path, true)], false) else { continue };
-        inspect(files[0].as_raw_fd()).unwrap();
+        let Ok(disk) = open(&[(&path, true)], false) else { continue };
+        inspect(disk.files[0].as_raw_fd()).unwrap();
         opened += 1;
-        let disk = Disk { files, image };
-        let size = disk.image.state.capacity();
+        let size = disk.capacity();
         for _ in 0..20 {
             let at = random.below(size.clamp(1, 2 << 20)) / 512 * 512;
             if at + 4096 > size {
@@ -375,10 +301,9 @@ fn whatever_is_in_a_file_it_is_refused_or_fails() {
             }
             let _ = disk.read(at, 4096);
             let _ = disk.write(at, &[9; 4096]);
-            let _ =
-                disk.image.carry_out(Task::WriteZeroes { start: at, len: 4096, unmap: true, durable: true });
+            let _ = disk.carry_out(Task::WriteZeroes { start: at, len: 4096, unmap: true, durable: true });
         }
-        let _ = disk.image.carry_out(Task::Settle);
+        let _ = disk.carry_out(Task::Settle);
     }
     assert!(opened > 50, "only {opened} images of 400 were opened");
 }
@@ -388,16 +313,16 @@ fn overlapping_tables_make_an_image_corrupt_and_keep_it_as_it_is() {
     let folder = Folder::new("overlap");
     let path = folder.file("disk.qcow2");
     create(&path, "compat=1.1", 2 << 20);
-    let disk = Disk::open(&[(&path, true)]);
+    let disk = open(&[(&path, true)], false).unwrap();
     disk.write(0, &[1; 65536]).unwrap();
-    disk.ask(Task::Settle);
+    disk.carry_out(Task::Settle).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     let header = Header::parse(&bytes).unwrap();
     let l1 = header.l1_offset as usize;
     // The only L2 table is where the refcount table is.
     bytes[l1..l1 + 8].copy_from_slice(&(header.refcount_table_offset | entry::COPIED).to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
-    let disk = Disk::open(&[(&path, true)]);
+    let disk = open(&[(&path, true)], false).unwrap();
     assert_eq!(disk.write(0, &[2; 512]), Err(Errno(libc::EIO)));
     assert!(corruption(&disk).unwrap().contains("overlaps"), "{:?}", corruption(&disk));
     let after = std::fs::read(&path).unwrap();
@@ -445,7 +370,7 @@ fn a_port_carries_out_every_task_under_its_filter() {
         let options = format!("cluster_size=4k,compression_type={compression}");
         let [from, to] = [&raw, &path].map(|path| path.to_str().unwrap());
         qemu_img(&["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", &options, from, to]);
-        let (_files, image) = open(&[(&path, true)], false).unwrap();
+        let Disk { image, files: _files } = open(&[(&path, true)], false).unwrap();
         let port = Port::open(Arc::new(image), true).unwrap();
         port.start().unwrap();
         for task in tasks {
