@@ -79,6 +79,12 @@ export class EmulatedHost {
     return stdout;
   }
 
+  /** Writes a file of it. */
+  async write(path: string, contents: Uint8Array): Promise<void> {
+    const text = Buffer.from(contents).toString('base64');
+    await this.check(`base64 -d >'${path}' <<'end'\n${text.replace(/.{1,4000}/g, '$&\n')}end\n`);
+  }
+
   /** @returns the process ID of a vring: of its manager (`vring serve`), or of a VM's machine (`vring: web`) */
   async pid(commandLine: string): Promise<number> {
     const found = await this.check(`grep -l '^${commandLine}' /proc/[0-9]*/cmdline || true`);

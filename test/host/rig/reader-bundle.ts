@@ -26,6 +26,5 @@ export async function installReader(host: EmulatedHost): Promise<void> {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
     },
   });
-  const text = Buffer.from(outputFiles[0]!.contents).toString('base64');
-  await host.check(`base64 -d >${reader} <<'end'\n${text.replace(/.{1,4000}/g, '$&\n')}end\n`);
+  await host.write(reader, outputFiles[0]!.contents);
 }

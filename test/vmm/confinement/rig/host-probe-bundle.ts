@@ -21,9 +21,7 @@ export async function installProbe(host: EmulatedHost): Promise<(...args: string
     plugins: [koffiAddon],
     define: { VRING_VERSION: JSON.stringify(version()) },
   });
-  const text = Buffer.from(outputFiles[0]!.contents).toString('base64');
-  await host.check(
-    `base64 -d >${PROBE} <<'end'\n${text.replace(/.{1,4000}/g, '$&\n')}end\nchmod 644 ${PROBE}\n`,
-  );
+  await host.write(PROBE, outputFiles[0]!.contents);
+  await host.check(`chmod 644 ${PROBE}`);
   return (...args) => `node ${PROBE} ${args.map(argument => `'${argument}'`).join(' ')}`;
 }
