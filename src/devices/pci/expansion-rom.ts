@@ -47,15 +47,17 @@ export function checkRom(name: string, bytes: Uint8Array, ids: RomIds): Expansio
   return { bytes, warnings };
 }
 
-/** Gives the images of a device's ROM the IDs that the guest sees, where they have those of the device. */
-export function withIds(rom: Uint8Array, from: RomIds, to: RomIds): Uint8Array {
-  if (from.vendor === to.vendor && from.device === to.device) return rom;
+/**
+ * Gives the images of a device's ROM the IDs that the guest sees: firmware runs no others.
+ * @param from only those that have these; if absent, all
+ */
+export function withIds(rom: Uint8Array, to: RomIds, from?: RomIds): Uint8Array {
   const bytes = rom.slice();
   const view = new DataView(bytes.buffer);
   for (let at = 0; ; ) {
     const image = imageAt(bytes, at);
     if (image === null) return bytes;
-    if (image.vendor === from.vendor && image.device === from.device) {
+    if (from === undefined || (image.vendor === from.vendor && image.device === from.device)) {
       view.setUint16(image.data + DATA.vendor, to.vendor, true);
       view.setUint16(image.data + DATA.device, to.device, true);
       if (image.codeType === X86_CODE) fixChecksum(bytes.subarray(at, Math.min(image.end, bytes.length)));

@@ -1,22 +1,20 @@
 import type { MachineServices } from '../machine-services.ts';
 import type { Zod } from '../zod.ts';
-import { checkRom, MAX_ROM, type RomIds, romBarSize, withIds } from './expansion-rom.ts';
+import { checkRom, MAX_ROM, romBarSize, withIds } from './expansion-rom.ts';
 import type { PciFunction } from './pci-function.ts';
 import { REG } from './registers.ts';
 
-/** A ROM that firmware can boot from the network by. */
-export type NetworkRom = {
-  /** Where distributions have it, by the firmware that runs it; the images for UEFI are for BIOSes as well, but larger. */
-  readonly files: Readonly<Record<'bios' | 'uefi', readonly string[]>>;
-  /** The IDs of the card that it was made for. */
-  readonly ids: RomIds;
-};
+/**
+ * Where distributions have a ROM that firmware can boot from the network by, by the firmware that runs it; the images for UEFI are for BIOSes as well, but
+ * larger.
+ */
+export type NetworkRom = Readonly<Record<'bios' | 'uefi', readonly string[]>>;
 
 /** The file name that QEMU has for iPXE's ROM of a card: the folders of Debian and Ubuntu, of Fedora, and of Arch Linux. */
-export function ipxeRom(card: string, ids: RomIds): NetworkRom {
+export function ipxeRom(card: string): NetworkRom {
   const folders = ['/usr/lib/ipxe/qemu', '/usr/share/ipxe/qemu', '/usr/share/qemu'];
   const named = (kind: string) => folders.map(folder => `${folder}/${kind}-${card}.rom`);
-  return { files: { bios: [...named('pxe'), ...named('efi')], uefi: named('efi') }, ids };
+  return { bios: [...named('pxe'), ...named('efi')], uefi: named('efi') };
 }
 
 /** The options of a network card that firmware can boot from. */
@@ -58,12 +56,13 @@ export function addNetworkRom(
   }
   const { firmware } = services;
   if (firmware === null || (bootindex === undefined && !firmware.bootsFrom.includes('network'))) return;
-  const rom = standardRom(services, standard.files[firmware.kind]);
+  const rom = standardRom(services, standard[firmware.kind]);
   if (rom === null) {
     services.warn(`${fn.name}: no booting from the network: install the package ipxe-qemu, or give romfile`);
     return;
   }
-  showRom(fn, services, withIds(rom, standard.ids, ids));
+  // It may have those of another card of the family, and Debian's for ne2k_pci has none.
+  showRom(fn, services, withIds(rom, ids));
 }
 
 function standardRom(

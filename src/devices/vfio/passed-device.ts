@@ -213,7 +213,7 @@ export class PassedDevice implements Device {
     } else {
       bytes = this.#readRom(quirks);
       const own = { vendor: found.u16(REG.vendor), device: found.u16(REG.device) };
-      if (bytes !== null) bytes = withIds(bytes, own, shown);
+      if (bytes !== null) bytes = withIds(bytes, shown, own);
     }
     if (bytes === null) return;
     const memory = this.#services.allocateMemory(`${this.name} ROM`, romBarSize(bytes.length), 'rom');

@@ -67,7 +67,7 @@ const options = (z: Zod) => {
 };
 
 /** Of a transitional card. */
-const IPXE = ipxeRom('virtio', { vendor: 0x1af4, device: 0x1000 });
+const IPXE = ipxeRom('virtio');
 
 type Options = ReturnType<ReturnType<typeof options>['parse']>;
 

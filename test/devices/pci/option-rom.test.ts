@@ -5,7 +5,7 @@ import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { networkRom } from '../../support/network-rom.ts';
 
-const IPXE = ipxeRom('virtio', { vendor: 0x1af4, device: 0x1000 });
+const IPXE = ipxeRom('virtio');
 const DEBIAN = '/usr/lib/ipxe/qemu/pxe-virtio.rom';
 
 function card(
@@ -13,9 +13,10 @@ function card(
   options: object = {},
   file: string | null = DEBIAN,
   kind: 'bios' | 'uefi' = 'bios',
+  rom = networkRom(),
 ) {
   const machine = new FakeMachine();
-  if (file !== null) machine.files.set(file, networkRom());
+  if (file !== null) machine.files.set(file, rom);
   const fn = new PciFunction('net0', { vendor: 0x1af4, device: 0x1041, revision: 1, classCode: 0x020000 });
   const services = { ...machine.services, firmware: bootsFrom && { kind, bootsFrom } };
   addNetworkRom(fn, services, { rombar: true, ...options }, IPXE);
@@ -37,6 +38,13 @@ describe('a network card', () => {
       expect(bytes.readUInt32LE(0x44)).toBe(0x1041_1af4);
       expect(bytes.reduce((sum, byte) => sum + byte, 0) & 0xff).toBe(0);
     }
+  });
+
+  test('has it with its own IDs as well where the file has none, as the one for ne2k_pci of Debian', () => {
+    const { shown } = card(['network'], {}, DEBIAN, 'bios', networkRom(0, 0));
+    const bytes = Buffer.from(shown()!);
+    expect(bytes.readUInt32LE(0x44)).toBe(0x1041_1af4);
+    expect(bytes.reduce((sum, byte) => sum + byte, 0) & 0xff).toBe(0);
   });
 
   test('has the image for UEFI where that boots', () => {

@@ -58,7 +58,7 @@ describe('the ROM of a device', () => {
     const rig = withRom({ 'x-pci-device-id': 0x1234 });
     rig.fn.writeConfig(ROM, 4, 0xd000_0001);
     expect(rig.machine.memoryBus.read(0xd000_0044, 4)).toBe(0x1234_8086);
-    const changed = withIds(rom(), E1000E, { vendor: 1, device: 2 });
+    const changed = withIds(rom(), { vendor: 1, device: 2 }, E1000E);
     expect([sum(rom()), sum(changed)]).toEqual([0, 0]);
   });
 });

@@ -7,6 +7,6 @@ export const e1000 = pciNic({
   aliases: ['e1000-82540em', 'e1000-82544gc', 'e1000-82545em'],
   title: 'Intel 82540EM network card',
   description: 'a gigabit card that nearly every operating system has a driver for',
-  rom: ipxeRom('e1000', { vendor: 0x8086, device: 0x100e }),
+  rom: ipxeRom('e1000'),
   build: parts => new E1000(parts),
 });

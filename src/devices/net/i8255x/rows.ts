@@ -2,8 +2,8 @@ import { ipxeRom } from '../../pci/option-rom.ts';
 import { pciNic } from '../nic-rows.ts';
 import { I8255x, type Model } from './i8255x.ts';
 
-/** For all cards of the family; what it has for an 82557 is given the IDs of the others. */
-const rom = ipxeRom('eepro100', { vendor: 0x8086, device: 0x1229 });
+/** For all cards of the family. */
+const rom = ipxeRom('eepro100');
 
 const description = 'a card for 10 and 100 Mbit/s, as many servers had';
 

@@ -8,7 +8,7 @@ export const ne2kPci = pciNic({
   type: 'ne2k_pci',
   title: 'Realtek RTL8029',
   description: 'an NE2000 on PCI, 10 Mbit/s, whose frames the processor moves itself',
-  rom: ipxeRom('ne2k_pci', { vendor: 0x10ec, device: 0x8029 }),
+  rom: ipxeRom('ne2k_pci'),
   build: parts => new Ne2kPci(parts),
 });
 

@@ -6,6 +6,6 @@ export const pcnet = pciNic({
   type: 'pcnet',
   title: 'AMD PCnet',
   description: 'a Fast Ethernet card of the 1990s, as its model FAST III (Am79C973)',
-  rom: ipxeRom('pcnet', { vendor: 0x1022, device: 0x2000 }),
+  rom: ipxeRom('pcnet'),
   build: parts => new Pcnet(parts),
 });

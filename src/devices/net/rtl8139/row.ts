@@ -6,6 +6,6 @@ export const rtl8139 = pciNic({
   type: 'rtl8139',
   title: 'Realtek RTL8139',
   description: 'a Fast Ethernet card that nearly every system of the last 25 years knows, as its model C+',
-  rom: ipxeRom('rtl8139', { vendor: 0x10ec, device: 0x8139 }),
+  rom: ipxeRom('rtl8139'),
   build: parts => new Rtl8139(parts),
 });
