@@ -58,6 +58,7 @@ import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, HostInterruptCounts, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
+import type { ServedVnc } from './served-vnc.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
@@ -321,6 +322,12 @@ export class LocalEngine implements Engine, CounterSource {
     const set = () => vm.command('limit-nic', { device, limits });
     await this.#devices.limit(vm, device, limits, { persist, set });
     this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
+  }
+
+  /** Where a VM's VNC server listens, and how it is confined; null: it has ended. */
+  servesVnc(id: string, served: ServedVnc | null): void {
+    const vm = this.#vms.get(id);
+    if (vm !== undefined) vm.servedVnc = served;
   }
 
   async input(id: string, events: readonly InputEvent[]): Promise<number> {

@@ -3,6 +3,7 @@ import type { Topology } from '../vmm/machine/topology.ts';
 import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
 import type { GuestFacts } from './guest-agent/guest-facts.ts';
 import type { VmNic } from './networks/vm-nics.ts';
+import type { ServedVnc } from './served-vnc.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 
 /** `suspended`: its guest sleeps in ACPI S3. `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
@@ -81,6 +82,8 @@ export type VmInfo = {
   readonly nics?: readonly VmNic[];
   /** The VNC server of its screen while it runs. Absent: none was asked for. */
   readonly vnc?: VncSettings;
+  /** The process that is that server, once it listens. */
+  readonly servedVnc?: ServedVnc;
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
   /** The same for consoles beside the first, by port; absent while nobody types into one. */

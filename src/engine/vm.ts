@@ -35,6 +35,7 @@ import {
 import type { GuestAddresses } from './networks/guest-addresses.ts';
 import { type VmNic, vmNics } from './networks/vm-nics.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
+import type { ServedVnc } from './served-vnc.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 import { VmConsoles } from './vm-consoles.ts';
 import { isUp, type VmHostDevice, type VmInfo, type VmState } from './vm-info.ts';
@@ -109,6 +110,7 @@ export class Vm {
   #startedAt: number | null = null;
   #stored: StoredOfVm = NOTHING_STORED;
   #task: VmTask | null = null;
+  #servedVnc: ServedVnc | null = null;
   /** Resolves when the machine of the present run is gone. */
   #gone = Promise.withResolvers<void>();
   /** Resolves at the end of the present run, when the host has back what it lent. */
@@ -178,6 +180,7 @@ export class Vm {
       ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
       ...(this.nics.length > 0 && { nics: this.#nicsWithAddresses }),
       ...(this.#alive && this.config?.vnc !== undefined && { vnc: this.config.vnc }),
+      ...(this.#servedVnc !== null && { servedVnc: this.#servedVnc }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
@@ -275,6 +278,12 @@ export class Vm {
 
   set task(task: VmTask | null) {
     this.#task = task;
+    this.#listener.changed(this);
+  }
+
+  set servedVnc(served: ServedVnc | null) {
+    if (served === this.#servedVnc) return;
+    this.#servedVnc = served;
     this.#listener.changed(this);
   }
 

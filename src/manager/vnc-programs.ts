@@ -1,19 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync, statSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import type { LocalEngine } from '../engine/local-engine.ts';
+import { parseServed } from '../engine/served-vnc.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
+import { describeLayers } from '../vmm/confinement/layer.ts';
 import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
 import { vringProgram } from './start-manager.ts';
 
 /** Characters of what such a program says that are kept. */
 const SAID_MAX = 2000;
 
+type VncEngine = Pick<LocalEngine, 'note' | 'subscribe' | 'vms' | 'servesVnc'>;
+
 /** Runs `vring vm vnc` for each VM whose configuration asks for it, while the VM has a machine. */
 export class VncPrograms {
-  readonly #engine: Pick<LocalEngine, 'note' | 'subscribe' | 'vms'>;
+  readonly #engine: VncEngine;
   readonly #programs = new Map<string, ChildProcess>();
   readonly #unsubscribe: () => void;
 
-  constructor(engine: Pick<LocalEngine, 'note' | 'subscribe' | 'vms'>) {
+  constructor(engine: VncEngine) {
     this.#engine = engine;
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm') this.#follow(event.vm);
@@ -46,13 +52,18 @@ export class VncPrograms {
     program.stderr!.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-SAID_MAX);
     });
-    program.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      const [, address] = /: VNC at (\S+)/.exec(text) ?? [];
-      if (address !== undefined) this.#engine.note('info', `VNC at ${address}`, id);
+    createInterface({ input: program.stdout! }).once('line', line => {
+      const served = parseServed(line);
+      if (served === null || this.#programs.get(id) !== program) return;
+      const { address, confinement } = served;
+      this.#engine.servesVnc(id, served);
+      this.#engine.note('info', `VNC at ${address}, ${describeLayers(confinement)}`, id);
     });
     program.stdin!.on('error', () => {});
     program.on('error', error => this.#engine.note('warning', `VNC: ${error.message}`, id));
     program.on('exit', code => {
+      removeSocket(settings);
+      if (this.#programs.get(id) === program) this.#engine.servesVnc(id, null);
       const line = said
         .trim()
         .split('\n')
@@ -68,9 +79,18 @@ export class VncPrograms {
   /** It ends when its standard input does, also when this process is killed. */
   #end(id: string): void {
     const program = this.#programs.get(id);
+    if (program === undefined) return;
     this.#programs.delete(id);
-    program?.stdin?.end();
+    this.#engine.servesVnc(id, null);
+    program.stdin?.end();
   }
+}
+
+/** A confined program cannot remove its socket. */
+function removeSocket({ listen }: VncSettings): void {
+  const [, path] = /^unix:(.+)$/.exec(listen) ?? [];
+  if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isSocket())
+    rmSync(path, { force: true });
 }
 
 function words({ listen, passwordFile, tlsCert, tlsKey, layout, viewOnly }: VncSettings): string[] {

@@ -3,7 +3,7 @@ import { isAlive, isUnsafe, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
 import { balloonOf, balloonText } from './balloon-facts.ts';
-import { layerLines, processText } from './confinement-facts.ts';
+import { layerLines, processText, vncText } from './confinement-facts.ts';
 import { guestText, pinningText, vcpusText } from './vm-facts.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
@@ -22,6 +22,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
   const balloon = isAlive(vm) ? balloonOf(vm) : null;
   const pinned = pinningText(vm.topology);
   const runsIn = processText(vm);
+  const vnc = vncText(vm);
   const layers = layerLines(vm.confinement).flatMap(line => fact('', line).lines);
   return [
     fact('Name', vm.name),
@@ -43,6 +44,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     fact('Started', vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString()),
     ...(runsIn === null ? [] : [fact('Process', runsIn)]),
     ...(layers.length === 0 ? [] : [{ name: 'Layers', lines: layers }]),
+    ...(vnc === null ? [] : [fact('VNC', vnc)]),
     ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
     ...Object.entries(vm.diskErrors ?? {}).map(([device, text]) => fact(device, text)),
   ];

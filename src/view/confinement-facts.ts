@@ -13,6 +13,11 @@ export function processText({ pid, confinement }: Pick<VmInfo, 'pid' | 'confinem
   return confinement === null ? String(pid) : `${pid}, ${describeLayers(confinement)}`;
 }
 
+/** The VNC server of its screen, and how that is confined as a whole; null: it has none, or not yet. */
+export function vncText({ servedVnc }: Pick<VmInfo, 'servedVnc'>): string | null {
+  return servedVnc === undefined ? null : `${servedVnc.address}, ${describeLayers(servedVnc.confinement)}`;
+}
+
 /** A line for each layer: `seccomp: on`, or `uid of its own: not available (only root can run ...)`. */
 export function layerLines(layers: readonly Layer[] | null): string[] {
   return (layers ?? []).map(({ name, state, reason }) => {

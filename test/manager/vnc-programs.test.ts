@@ -24,6 +24,7 @@ test('a VM that asks for a VNC server gets a program, and the log says why that 
       return () => {};
     },
     vms: () => [vm],
+    servesVnc: () => {},
   });
   await expect.poll(() => notes, { timeout: 20_000 }).toHaveLength(1);
   expect(notes[0]).toMatch(new RegExp(`^warning ${id}: the VNC server has ended: `));

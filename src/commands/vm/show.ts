@@ -6,7 +6,7 @@ import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { balloonOf, balloonText } from '../../view/balloon-facts.ts';
-import { layerLines, processText } from '../../view/confinement-facts.ts';
+import { layerLines, processText, vncText } from '../../view/confinement-facts.ts';
 import { guestText, pinningText, vcpusText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -60,6 +60,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
   const balloon = isAlive(vm) ? balloonOf(vm) : null;
   const pinned = pinningText(vm.topology);
   const runsIn = processText(vm);
+  const vnc = vncText(vm);
   const other = otherVersion(vm, version());
   const started = vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString();
   return [
@@ -77,6 +78,8 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
       ? []
       : fact('Runs', `vring ${other}: vring vm upgrade ${vm.name} hands it to ${version()}`)),
     ...layerLines(vm.confinement).flatMap((line, index) => fact(index === 0 ? 'Layers' : '', line)),
+    ...(vnc === null ? [] : fact('VNC', vnc)),
+    ...layerLines(vm.servedVnc?.confinement ?? null).flatMap(line => fact('', line)),
     ...fact('Definition', definitionText(vm)),
     ...vm.blockers.flatMap((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),

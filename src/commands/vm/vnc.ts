@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
+import type { ServedVnc } from '../../engine/served-vnc.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { noScreen } from '../../screen/terminal/attach.ts';
 import { printError, writeOut } from '../../text/output.ts';
@@ -44,7 +45,12 @@ export async function serveVnc(engine: Engine, name: string, options: VncOptions
       .on('end', () => resolve(0))
       .on('error', () => resolve(0))
       .resume();
-  writeOut(`${name}: VNC at ${server.address}${options.child ? '' : '; Ctrl-C ends it'}\n`);
+  if (options.child) {
+    // It has all that it needs: nothing is opened, loaded or listened at from now on.
+    const { confineSelf } = await import('../../vmm/confinement/confine-self.ts');
+    const told: ServedVnc = { address: server.address, confinement: confineSelf() };
+    writeOut(`${JSON.stringify(told)}\n`);
+  } else writeOut(`${name}: VNC at ${server.address}; Ctrl-C ends it\n`);
   try {
     return await Promise.race([ended, signal.status]);
   } finally {
