@@ -38,6 +38,10 @@ export const ENVIRONMENT: readonly Entry[] = [
     term: 'VRING_UIDS',
     text: 'as root, the uids that VMs run under, one each, as `FIRST-LAST` or `off`; `vring serve --uids` takes precedence',
   },
+  {
+    term: 'VRING_LAYOUT',
+    text: 'keyboard layout of guests whose definition has none (`us`, `uk`, `de`, `fr`, `es`, `it`; default: `us`), in the UI and without `--layout`',
+  },
   { term: 'VISUAL, EDITOR', text: 'editor for `vring vm edit` (default: `vi`)' },
   { term: 'NO_COLOR', text: 'if set, disables colors in the UI' },
   { term: 'VRING_DEBUG', text: 'when set, errors include a stack trace' },

@@ -1,8 +1,8 @@
-import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
 import { followScreen } from '../engine/screen/follow-screen.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { struck } from '../screen/keyboard/key-strokes.ts';
+import { preferredLayout } from '../screen/keyboard/preferred-layout.ts';
 import { sendInput } from '../screen/keyboard/send-input.ts';
 import { SPECIAL_CHORDS } from '../screen/keyboard/special-chords.ts';
 import { saveScreenshot } from '../screen/picture/save-screenshot.ts';
@@ -19,12 +19,13 @@ function unavailable({ vm }: ActionContext): string | null {
 /** Gives the terminal to the screen of a VM until the user leaves it. */
 async function showOnTerminal(ui: Ui, vm: VmInfo): Promise<void> {
   const { stdin, stdout, env } = process;
+  const layout = preferredLayout(vm);
   let text: string | null = null;
   await ui.lend(async () => {
     stdin.setRawMode(true);
     stdin.resume();
     const screen = attachScreen(ui.engine, vm, {
-      ...{ stdin, stdout, layout: DEFAULT_LAYOUT, readOnly: ui.readOnly !== null },
+      ...{ stdin, stdout, layout, readOnly: ui.readOnly !== null },
       ...terminalLooks(env, false),
     });
     try {

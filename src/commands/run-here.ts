@@ -1,4 +1,3 @@
-import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
@@ -60,7 +59,7 @@ async function vncBeside(engine: LocalEngine, id: string, settings: VncSettings)
   const { startVnc } = await import('./vm/vnc.ts');
   try {
     const vm = engine.vms().find(each => each.id === id)!;
-    const server = await startVnc(engine, vm, { ...settings, layout: settings.layout ?? DEFAULT_LAYOUT });
+    const server = await startVnc(engine, vm, settings);
     printError(`vring: VNC at ${server.address}`);
     return server;
   } catch (error) {

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { shownPort } from '../console/console-feed.ts';
 import type { Span } from '../console/console-screen.ts';
 import type { ScreenFrame } from '../devices/display/screen-frame.ts';
-import { DEFAULT_LAYOUT } from '../devices/input/layout-names.ts';
+import { DEFAULT_LAYOUT, type LayoutName } from '../devices/input/layout-names.ts';
 import type { Engine } from '../engine/engine.ts';
 import { followScreen } from '../engine/screen/follow-screen.ts';
 import type { ScreenLink } from '../engine/screen/screen-link.ts';
@@ -12,6 +12,7 @@ import { SCREEN_PORT, type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
 import { drawFrame } from './cells/draw-frame.ts';
 import { spanRows } from './cells/spans.ts';
 import { InputQueue } from './keyboard/input-queue.ts';
+import { preferredLayout } from './keyboard/preferred-layout.ts';
 import { TerminalKeys } from './terminal/terminal-keys.ts';
 
 /** The shortest time between two pictures. */
@@ -95,19 +96,29 @@ export class VmScreenFeed {
 
   #show(id: string): void {
     const queue = new InputQueue(this.#engine, id, error => this.#failed(error.message), this.#clock);
+    const layout = this.#layoutOf(id);
     const keys = new TerminalKeys(
-      DEFAULT_LAYOUT,
+      layout,
       {
         input: events => queue.push(events),
         // Ctrl-] is taken before, and the menu has an action.
         own: () => {},
-        unknown: character => this.#failed(`the ${DEFAULT_LAYOUT} layout has no ${character}`),
+        unknown: character => this.#failed(`the ${layout} layout has no ${character}`),
       },
       this.#clock,
     );
     const shown: Shown = { id, link: followScreen(this.#engine, id), keys, frame: { kind: 'off' } };
     this.#shown = shown;
     void this.#watch(shown);
+  }
+
+  #layoutOf(id: string): LayoutName {
+    try {
+      return preferredLayout(this.#store.getState().infos[id] ?? {});
+    } catch (error) {
+      this.#failed((error as Error).message);
+      return DEFAULT_LAYOUT;
+    }
   }
 
   async #watch(shown: Shown): Promise<void> {

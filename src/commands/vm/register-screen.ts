@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { DEFAULT_LAYOUT, LAYOUT_NAMES, type LayoutName } from '../../devices/input/layout-names.ts';
+import { LAYOUT_NAMES, type LayoutName } from '../../devices/input/layout-names.ts';
 import { parseCount } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import { leaving, runningManager } from './manager.ts';
@@ -18,9 +18,9 @@ export function registerScreen(vm: Command): void {
 }
 
 function layoutOption(): Option {
-  return new Option('--layout <name>', "the keyboard layout of the guest's system")
-    .choices(LAYOUT_NAMES)
-    .default(DEFAULT_LAYOUT);
+  const text =
+    "the keyboard layout of the guest's system (default: graphics.layout of its definition, VRING_LAYOUT, or us)";
+  return new Option('--layout <name>', text).choices(LAYOUT_NAMES);
 }
 
 function registerWatch(vm: Command): void {
@@ -151,7 +151,7 @@ function registerType(vm: Command): void {
       async (
         name: string,
         text: string,
-        options: { readonly layout: LayoutName; readonly enter?: boolean; readonly delayMs?: number },
+        options: { readonly layout?: LayoutName; readonly enter?: boolean; readonly delayMs?: number },
       ) => {
         const { typeText } = await import('./send-key.ts');
         await leaving(await runningManager(), engine => typeText(engine, name, text, options));

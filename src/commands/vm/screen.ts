@@ -1,6 +1,7 @@
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-info.ts';
+import { preferredLayout } from '../../screen/keyboard/preferred-layout.ts';
 import { attachScreen, noScreen, terminalLooks } from '../../screen/terminal/attach.ts';
 import { outputLost, printError } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';
@@ -10,7 +11,7 @@ import { leaveRawMode, neverBlock, watchRawTerminal } from '../raw-terminal.ts';
 import { findVm } from './find.ts';
 
 export type ScreenOptions = {
-  readonly layout: LayoutName;
+  readonly layout?: LayoutName | undefined;
   readonly viewOnly?: boolean;
   readonly device?: string;
 };
@@ -26,7 +27,7 @@ export async function watchScreen(engine: Engine, name: string, options: ScreenO
   const obstacle = noScreen(vm);
   if (obstacle !== null) throw new Error(obstacle);
   const { stdin, stdout } = process;
-  const { layout, device, viewOnly = false } = options;
+  const { layout = preferredLayout(vm), device, viewOnly = false } = options;
   neverBlock(stdout);
   const signal = endingSignal();
   stdin.setRawMode(true);

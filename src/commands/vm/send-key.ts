@@ -5,6 +5,7 @@ import { isAlive } from '../../engine/vm-info.ts';
 import { parseChord } from '../../screen/keyboard/chord.ts';
 import { type Chord, chordsOf, pressed, released } from '../../screen/keyboard/key-strokes.ts';
 import { LAYOUTS } from '../../screen/keyboard/layouts.ts';
+import { preferredLayout } from '../../screen/keyboard/preferred-layout.ts';
 import { pause, sendInput } from '../../screen/keyboard/send-input.ts';
 import { printable } from '../../text/printable.ts';
 import { UsageError } from '../../text/usage-error.ts';
@@ -35,7 +36,7 @@ export async function sendKeys(
 }
 
 export type TypeOptions = {
-  readonly layout: LayoutName;
+  readonly layout?: LayoutName;
   readonly delayMs?: number;
   readonly enter?: boolean;
 };
@@ -45,8 +46,9 @@ export async function typeText(
   engine: Input,
   name: string,
   text: string,
-  { layout, delayMs = DELAY_MS, enter = false }: TypeOptions,
+  { layout: given, delayMs = DELAY_MS, enter = false }: TypeOptions,
 ): Promise<void> {
+  const layout = given ?? preferredLayout(findVm(engine.vms(), name));
   const chords = Array.from(enter ? `${text}\n` : text).flatMap(character => {
     const found = chordsOf(layout, character);
     if (found === null)

@@ -16,7 +16,7 @@ export const VM_FACTS =
   'start: features that this version lacks, missing files), `autostart`, `pid` (of its process), `confinement` (null without a process; else the layers ' +
   'around it: `name`, `state` (`on`, `off`, `unavailable`) and `reason`), `saved` (if it goes on from a saved state at its next start: `at`, `automatic`), ' +
   '`snapshots` (names, if it has any), `task` (what is being done with it, if anything: `kind`, `name`, `phase`, `done`, `total`, `waitingFor`), `hostDevices` (PCI functions of the host that it has, or ' +
-  'takes at its next start: `address`, `device`, `api`, `keep`, `before`, `noIommu`; absent: none), `nics` (its network cards: `device`, `type`, `mac`, `network` (`type`, `name`), `addresses` that the host has learned of it by DHCP or ARP; absent: none), `guest` (what its agent says of the guest, if that has answered: as `vring vm agent info`), `keyboardHolder` (the client that ' +
+  'takes at its next start: `address`, `device`, `api`, `keep`, `before`, `noIommu`; absent: none), `nics` (its network cards: `device`, `type`, `mac`, `network` (`type`, `name`), `addresses` that the host has learned of it by DHCP or ARP; absent: none), `guest` (what its agent says of the guest, if that has answered: as `vring vm agent info`), `servedVnc` (the VNC server of its screen, once that listens: `address`, `confinement`), `keyboardHolder` (the client that ' +
   'holds the keyboard of its console)';
 
 /** The keys of `VmTotals`. */

@@ -5,6 +5,7 @@ import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { ServedVnc } from '../../engine/served-vnc.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
+import { preferredLayout } from '../../screen/keyboard/preferred-layout.ts';
 import { noScreen } from '../../screen/terminal/attach.ts';
 import { printError, writeOut } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';
@@ -18,7 +19,7 @@ export type VncOptions = {
   readonly passwordFile?: string | undefined;
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
-  readonly layout: LayoutName;
+  readonly layout?: LayoutName | undefined;
   readonly viewOnly?: boolean | undefined;
   readonly device?: string | undefined;
   readonly child?: boolean | undefined;
@@ -66,7 +67,7 @@ export async function startVnc(engine: Engine, vm: VmInfo, options: VncOptions):
   const security = securityOf(address, options);
   const obstacle = noScreen(vm);
   if (obstacle !== null) throw new Error(obstacle);
-  const { layout, viewOnly = false, device } = options;
+  const { layout = preferredLayout(vm), viewOnly = false, device } = options;
   return await VncServer.start(engine, vm, {
     ...{ address, security, layout, viewOnly, device },
     happened: text => printError(`vring: ${text}`),
