@@ -1,7 +1,7 @@
+import { BatchedWork } from '../../batched-work.ts';
 import type { Clock, DeviceState } from '../../device.ts';
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { booleanOf, bytesOf, DeviceStateError, numberOf } from '../../state.ts';
-import { BatchedWork } from '../batched-work.ts';
 import { HEADER_BYTES, MIN_FRAME, VLAN_BYTES } from '../ethernet.ts';
 import type { NicPort } from '../nic-port.ts';
 import type { Interrupts } from './interrupts.ts';

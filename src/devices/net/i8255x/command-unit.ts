@@ -1,7 +1,7 @@
+import { BatchedWork } from '../../batched-work.ts';
 import type { Clock, DeviceState } from '../../device.ts';
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { bytesOf, DeviceStateError, numberOf } from '../../state.ts';
-import { BatchedWork } from '../batched-work.ts';
 import { ADDRESS_BYTES, addressCrcMsb, HEADER_BYTES, MIN_FRAME } from '../ethernet.ts';
 import type { NicPort } from '../nic-port.ts';
 import {

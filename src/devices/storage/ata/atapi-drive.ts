@@ -1,5 +1,7 @@
 import type { DiskPort } from '../../backends/disk-port.ts';
 import type { DeviceState } from '../../device.ts';
+import { be16At, be32At } from '../../scsi/cdb.ts';
+import { encodeSense, SENSE, type Sense } from '../../scsi/sense.ts';
 import { booleanOf, numberOf, stateOf } from '../../state.ts';
 import type { Drive, DriveLock } from '../drive.ts';
 import type {
@@ -13,8 +15,6 @@ import type {
 } from './ata-drive.ts';
 import { type AtaIdentity, type AtaInterface, type DmaMode, identifyCdDrive } from './identify.ts';
 import {
-  be16At,
-  be32At,
   CD_BLOCK,
   eventStatus,
   getConfiguration,
@@ -27,7 +27,6 @@ import {
   readTrackInformation,
 } from './mmc.ts';
 import { COMMAND, ERROR, FEATURE, READY, STATUS } from './registers.ts';
-import { encodeSense, SENSE, type Sense } from './sense.ts';
 import { dmaModeOf, loadDmaMode } from './transfer-mode.ts';
 
 /** Bits of the interrupt reason, which is in the count register (ACS-3 §7.18): whether a packet is wanted, and which way data goes. */

@@ -1,3 +1,5 @@
+import { be32At } from '../../scsi/cdb.ts';
+
 /** Answers of CD and DVD drives (MMC-6), for media with one data track. */
 
 export const CD_BLOCK = 2048;
@@ -218,12 +220,4 @@ export function modePages(page: number, subpage: number, control: number): numbe
   if (pages.length === 0) return null;
   // Nothing can be changed.
   return pages.flatMap(bytes => (control === 1 ? bytes.map((byte, at) => (at < 2 ? byte : 0)) : [...bytes]));
-}
-
-export function be16At(packet: Uint8Array, at: number): number {
-  return (packet[at]! << 8) | packet[at + 1]!;
-}
-
-export function be32At(packet: Uint8Array, at: number): number {
-  return be16At(packet, at) * 2 ** 16 + be16At(packet, at + 2);
 }

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../device.ts';
+import type { Cancel, Clock } from './device.ts';
 
 /** Work on a guest's ring or list, which may be of any length, in batches: others have the machine thread in between. */
 export class BatchedWork {
