@@ -96,7 +96,7 @@ and all others in the device table:
 
 ${deviceList()}
 
-PCI bridges, disk and USB controllers, input devices and channels to host programs are left out.
+PCI bridges, disk controllers, USB controllers but xHCI, other input devices and channels to host programs are left out.
 
 These options are left out, and reported:
 `;

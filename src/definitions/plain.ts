@@ -32,6 +32,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     rng: definition.rng === true ? undefined : definition.rng,
     balloon: plainBalloon(definition.balloon),
     display: definition.display,
+    inputs: orNothing(definition.inputs),
     graphics: definition.graphics,
     passthrough: orNothing(passthrough.map(device => given(device))),
     devices: orNothing(devices),

@@ -12,6 +12,7 @@ import { channels, serial } from './fields/char.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';
 import { graphics } from './fields/graphics.ts';
+import { inputs } from './fields/inputs.ts';
 import { machine } from './fields/machine.ts';
 import { memory } from './fields/memory.ts';
 import { nics } from './fields/nics.ts';
@@ -78,6 +79,11 @@ const fields = z.strictObject({
         'The screen (docs/screen.md): `vga` if absent where firmware boots, `none` where a kernel does; `virtio` for a virtio GPU with a VGA.',
       examples: ['vga', 'virtio'],
     }),
+  inputs: inputs.meta({
+    description:
+      'USB keyboards and pointers, besides the PS/2 ones that every VM has: `tablet` is a pointer by position, which is where a VNC client shows it.',
+    examples: [['tablet', 'keyboard']],
+  }),
   graphics: graphics.optional().meta({
     description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',
     examples: [{ type: 'vnc', listen: '127.0.0.1:1' }],

@@ -38,7 +38,7 @@ export function wantedDevices(
   table = deviceTable,
   functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
 ): WantedDevice[] {
-  const { name, disks, nics, rng, balloon, passthrough, devices } = definition;
+  const { name, disks, nics, rng, balloon, inputs, passthrough, devices } = definition;
   const type = (key: DefinitionKey['key'], value?: string, cdrom?: boolean) =>
     table.typeOfKey(key, value, cdrom);
   const wanted: WantedDevice[] = [
@@ -63,6 +63,11 @@ export function wantedDevices(
         ]
       : []),
     ...ofDisplay(definition, table),
+    ...inputs.map((input, index) => ({
+      key: `inputs[${index}]`,
+      what: 'USB input devices',
+      entry: { type: type('inputs', input) },
+    })),
     ...definition.serial.flatMap((chardev, index) => serialEntry(chardev, index)),
     ...portController(definition, table),
     ...(definition.console === 'virtio'
@@ -173,7 +178,8 @@ function ofDisk(
       ...(readonly && { readonly }),
       ...(transient && { transient }),
       ...(cache !== 'writeback' && { cache }),
-      ...(discard !== 'unmap' && { discard }),
+      // What a guest discards of a USB disk is kept anyway.
+      ...(discard !== 'unmap' && bus !== 'usb' && { discard }),
       ...(rerror !== defaultErrorPolicy.rerror && { rerror }),
       ...(werror !== defaultErrorPolicy.werror && { werror }),
       ...(serial !== undefined && { serial }),

@@ -13,6 +13,7 @@ import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { ScsiDevice } from './scsi/scsi-device.ts';
 import type { AtaDrive } from './storage/ata/ata-drive.ts';
 import type { FloppyUnit } from './storage/floppy/unit.ts';
+import type { UsbDevice } from './usb/usb-device.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { BalloonFacts } from './virtio/balloon/facts.ts';
 import type { SerialPort } from './virtio/serial/port.ts';
@@ -132,6 +133,8 @@ export type BuiltDevice = {
   readonly ata?: AtaDrive;
   /** What it is to the floppy controller that it sits on. */
   readonly floppy?: FloppyUnit;
+  /** What it is to the USB port that it sits on. */
+  readonly usb?: UsbDevice;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
   /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
@@ -151,7 +154,7 @@ export type BuiltDevice = {
 };
 
 /** The buses that a device may sit on. */
-export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'virtio-serial'] as const;
+export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'usb', 'virtio-serial'] as const;
 
 export type BusKind = (typeof BUSES)[number];
 
@@ -205,6 +208,7 @@ export type LibvirtNames = {
     | 'memballoon'
     | 'hostdev'
     | 'controller'
+    | 'input'
     | 'video'
     | 'watchdog'
     | 'panic';
@@ -213,7 +217,16 @@ export type LibvirtNames = {
 
 /** A key that definitions have for such devices: `disks` of bus `virtio`, `rng`. */
 export type DefinitionKey = {
-  readonly key: 'disks' | 'nics' | 'console' | 'channels' | 'rng' | 'balloon' | 'display' | 'passthrough';
+  readonly key:
+    | 'disks'
+    | 'nics'
+    | 'console'
+    | 'channels'
+    | 'rng'
+    | 'balloon'
+    | 'display'
+    | 'inputs'
+    | 'passthrough';
   /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
   readonly value?: string;
   /** Of disks: it is for CD-ROMs. */
@@ -279,7 +292,7 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
 
-const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata']);
+const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata', 'usb']);
 
 /** Whether devices of a row may come and go while their machine runs. */
 export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {

@@ -20,6 +20,9 @@ import { ahci } from './storage/ahci/ahci.ts';
 import { ideCd, ideHd, sataCd, sataHd } from './storage/ata/rows.ts';
 import { floppyDrive, isaFdc } from './storage/floppy/rows.ts';
 import { piix3Ide } from './storage/ide/rows.ts';
+import { usbKeyboard, usbMouse, usbTablet } from './usb/hid/rows.ts';
+import { usbStorage } from './usb/storage/row.ts';
+import { qemuXhci } from './usb/xhci/row.ts';
 import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBalloon } from './virtio/balloon/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
@@ -62,6 +65,11 @@ export const deviceTable = new DeviceTable([
   ideCd,
   isaFdc,
   floppyDrive,
+  qemuXhci,
+  usbKeyboard,
+  usbMouse,
+  usbTablet,
+  usbStorage,
   virtioBalloon,
   virtioSerial,
   virtConsole,

@@ -32,6 +32,7 @@ describe('short forms are expanded', () => {
       console: 'serial',
       rng: true,
       balloon: false,
+      inputs: [],
       serial: [],
       channels: [],
       agent: false,
@@ -224,8 +225,8 @@ describe('a problem names its place and what was expected', () => {
       '3:9 disks[0].file: expected an absolute path, such as /var/lib/vring/disk.img, not "disk.img"',
     ],
     [
-      'disks:\n- file: /a\n  bus: usb',
-      '4:8 disks[0].bus: expected virtio, scsi, sata, ide or floppy, not "usb"',
+      'disks:\n- file: /a\n  bus: nvme',
+      '4:8 disks[0].bus: expected virtio, scsi, sata, ide, floppy or usb, not "nvme"',
     ],
     ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
     [
@@ -330,11 +331,11 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       '"a\\e[2Jb": 1',
-      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
     [
       '__proto__: {}',
-      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 

@@ -169,6 +169,20 @@ describe('without a kernel firmware boots', () => {
     ]));
 });
 
+test('USB devices bring their controller along, and there is one for all of them', () => {
+  const types = (text: string) => toMachine(read(text)).devices?.map(({ type }) => type);
+  const given =
+    'rng: false\ndisplay: none\ninputs: [tablet, keyboard]\ndisks: [{file: /a, bus: usb, discard: ignore}]';
+  expect(types(given)).toEqual(['qemu-xhci', 'usb-storage', 'usb-tablet', 'usb-kbd']);
+  expect(types(`${given}\ndevices: [{type: qemu-xhci}]`)).toEqual([
+    ...['usb-storage', 'usb-tablet', 'usb-kbd', 'qemu-xhci'],
+  ]);
+  expect(() => read('inputs: [tablet, joystick]')).toThrow(/inputs\[1\]: expected keyboard, mouse or tablet/);
+  expect(() => read('disks: [{file: /a, bus: usb, cdrom: true}]')).toThrow(
+    'a CD-ROM must be on bus sata, ide or scsi',
+  );
+});
+
 describe('a screen', () => {
   const screens = (text: string) =>
     (toMachine(read(text)).devices ?? []).filter(({ type }) => type === 'vga');

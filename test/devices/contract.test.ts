@@ -36,6 +36,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   vga: { vgamem: 1 },
   'virtio-vga': { vgamem: 1, 'max-hostmem': 2 ** 20 },
   'virtio-gpu': { 'max-hostmem': 2 ** 20 },
+  'usb-storage': { path: 'disk.img', removable: true },
 };
 
 /** The size of a disk, of devices that do not take any. */
@@ -91,6 +92,11 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'ide-hd': commandDrive,
   'ide-cd': commandDrive,
   floppy: seek,
+  'qemu-xhci': driveXhci,
+  'usb-kbd': useUsbDevice,
+  'usb-mouse': useUsbDevice,
+  'usb-tablet': useUsbDevice,
+  'usb-storage': useUsbDevice,
 };
 
 /** Sets rings up, in which there is garbage, and has frames come. */
@@ -196,6 +202,120 @@ function seek({ machine: { ports } }: DeviceRig, random: Random): void {
   for (const value of [0x00, 0x1c]) ports.write(0x3f2, 1, value);
   for (const value of [0x0f, 0x00, random.below(82), 0x08]) ports.write(0x3f5, 1, value);
   for (let byte = 0; byte < 2; byte++) ports.read(0x3f5, 1);
+}
+
+/** Sets rings up, in which there is garbage, and rings doorbells. */
+function driveXhci({ machine: { pci, memory, memoryBus }, built }: DeviceRig, random: Random): void {
+  pci.assign();
+  built.pci!.writeConfig(PCI.command, 2, 6);
+  const base = built.pci!.bars[0]!.address;
+  if (base === null) return;
+  const write = (offset: number, value: number) => memoryBus.write(base + offset, 4, value);
+  for (let trb = 0x1000; trb < 0x4000; trb += 16) {
+    for (let word = 0; word < 8; word += 4)
+      memory.writeU32(trb + word, random.pick([0, 0x1000 + 64 * random.below(0xc0), random.u32()]));
+    memory.writeU32(trb + 8, random.pick([16, 64, random.u32()]));
+    memory.writeU32(trb + 12, (random.below(40) << 10) | (random.below(4) << 24) | random.below(2));
+  }
+  for (const [offset, value] of [
+    ...([
+      [0x78, random.below(16)],
+      [0x70, 0x1000],
+      [0x74, 0],
+      [0x58, 0x2001],
+      [0x5c, 0],
+    ] as const),
+    ...([
+      [0x1028, 1],
+      [0x1038, 0x3000],
+      [0x103c, 0],
+      [0x1030, 0x1000],
+      [0x1034, 0],
+      [0x1020, 2],
+    ] as const),
+    [0x40, random.pick([0, 1, 2, 5, 0x305])],
+    [0x2000, 0],
+    [0x2000 + 4 * random.below(8), random.below(8)],
+  ] as const)
+    write(offset, value);
+}
+
+/** What requests and transfers do to a device, of which its controller has checked where they are in memory. */
+function useUsbDevice({ machine, built }: DeviceRig, random: Random): void {
+  const usb = built.usb!;
+  const byte = () => random.below(256);
+  const transfer = (length: number, bytes: Uint8Array) => ({
+    length,
+    segments: [{ address: 0x1000, length }],
+    read: (offset: number, size: number) => bytes.slice(offset, offset + size),
+    write: () => {},
+    end: () => {},
+  });
+  const control = (requestType: number, request: number, value: number, data = new Uint8Array(0)) =>
+    usb.control({ requestType, request, value, index: random.pick([0, 0x81, 2]), length: data.length }, data);
+  if (random.below(4) > 0) control(0, 9, 1);
+  for (let count = 0; count < 20; count++) {
+    const command = random.pick([0x00, 0x03, 0x12, 0x1a, 0x1e, 0x25, 0x28, 0x2a, 0x35, byte()]);
+    const wrapper = Uint8Array.from([
+      ...[0x55, 0x53, 0x42, 0x43, 1, 2, 3, 4, 0, random.pick([0, 2, 4]), 0, 0, random.pick([0, 0x80])],
+      ...[
+        0,
+        10,
+        command,
+        random.pick([0, 8]),
+        0,
+        0,
+        0,
+        byte(),
+        0,
+        0,
+        random.pick([0, 1, 4]),
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+      ],
+    ]);
+    switch (random.below(6)) {
+      case 0:
+        control(
+          byte(),
+          random.below(12),
+          random.pick([0, 1, 0x100, 0x2200, random.below(2 ** 16)]),
+          Uint8Array.of(byte()),
+        );
+        break;
+      case 1:
+        usb.cancel(random.pick([0x81, 2]), () => {});
+        usb.submit(0x81, transfer(random.pick([8, 13, 512, 1000]), wrapper));
+        break;
+      case 2:
+        usb.cancel(2, () => {});
+        usb.submit(2, transfer(random.pick([31, 31, 31, 512, 100]), wrapper));
+        break;
+      case 3:
+        built.capabilities?.keyboard?.key(random.below(128), random.below(2) === 0);
+        break;
+      case 4: {
+        const motion = { kind: 'motion', dx: random.below(600) - 300, dy: byte() } as const;
+        const button = {
+          kind: 'button',
+          code: 0x110 + random.below(5),
+          down: random.below(2) === 0,
+        } as const;
+        const position = { kind: 'position', x: random.below(0x8000), y: byte() } as const;
+        built.capabilities?.pointer?.point(random.pick([motion, button, position, { kind: 'wheel', dy: 1 }]));
+        break;
+      }
+      case 5:
+        (machine.disk as FakeBlockBackend).port?.step();
+        break;
+    }
+  }
+  // What its controller has begun it begins anew, as it does with a loaded state.
+  for (const endpoint of [0x81, 2]) usb.cancel(endpoint, () => {});
 }
 
 /** Negotiates, enables some queues and writes DRIVER_OK. */

@@ -34,7 +34,7 @@ function registerAttach(vm: Command): void {
     .option('--id <name>', "the device's name in the VM; numbered if absent")
     .option(
       '--bus <bus>',
-      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi or sata for the first such controller',
+      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi, sata or usb for the first such controller',
     )
     .option(
       '--addr <address>',
@@ -67,6 +67,10 @@ function registerAttach(vm: Command): void {
       {
         command: 'vring vm attach web --device sata-cd,path=drivers.iso',
         does: 'a CD drive on its SATA controller',
+      },
+      {
+        command: 'vring vm attach web --device usb-tablet',
+        does: 'a pointer by position, on its USB controller',
       },
       {
         command: 'vring vm attach web --disk /dev/vg0/data,format=raw --id data --persist',

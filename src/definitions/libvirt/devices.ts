@@ -14,6 +14,7 @@ import { readInterface } from './interfaces.ts';
 import { readTarget } from './machine.ts';
 import { PciControllers } from './pci-controllers.ts';
 import { readScsiControllers } from './scsi-controllers.ts';
+import { readInputs, readUsbControllers } from './usb.ts';
 
 /** libvirt's own data, and controllers that vring creates as needed. */
 const IMPLIED_CONTROLLERS = ['pci', 'ide', 'sata'];
@@ -39,6 +40,8 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
   );
   const [rng = false] = each('rng', element => readRng(document, element));
   const serial = readSerialPorts(document, devices);
+  const inputs = readInputs(document, devices);
+  const hasUsb = inputs.length > 0 || disks.some(({ bus }) => bus === 'usb');
   return {
     disks,
     nics,
@@ -50,9 +53,11 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),
     ...readChannels(document, devices),
+    ...(inputs.length > 0 && { inputs }),
     devices: [
       ...controllers.devices(),
       ...readScsiControllers(document, devices),
+      ...readUsbControllers(document, devices, hasUsb),
       ...readGuards(document, devices),
     ],
   };

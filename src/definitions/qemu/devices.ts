@@ -4,6 +4,7 @@ import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
 import { likely } from '../../text/nearest.ts';
 import type { DiskInput } from '../fields/disks.ts';
+import type { Input } from '../fields/inputs.ts';
 import { network as networkField } from '../fields/networks.ts';
 import { type Nic, nicFeatures } from '../fields/nics.ts';
 import { knownDevices, qemuDevice } from '../known-devices.ts';
@@ -66,6 +67,9 @@ export function readDevice(
   else if (row?.provides?.kind === 'sata') {
     const name = draft.sata.add(id);
     draft.addDevice(place, { ...rowEntry(draft, settings, row, undefined), name, ...addr });
+  } else if (row?.provides?.kind === 'usb') {
+    settings.leaveOut({ p2: USB_PORTS, p3: USB_PORTS, streams: USB_PORTS, msi: USB_PORTS, msix: USB_PORTS });
+    draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
   } else if (driver === COM1) readConsole(draft, settings, { place, driver });
   else if (known !== undefined)
     READERS[known.key](draft, settings, { place, driver, id, addr, known, row, port });
@@ -75,6 +79,8 @@ export function readDevice(
   settings.leaveOut(ANY_DEVICE);
   settings.end();
 }
+
+const USB_PORTS = 'a USB controller has 15 ports of USB 2.0';
 
 /** Where a device is to be: nothing, or its address. */
 type Address = { readonly addr?: string };
@@ -115,6 +121,7 @@ const READERS: Readonly<Record<DefinitionKey['key'], Reader>> = {
   console: readConsole,
   channels: readChannel,
   display: readDisplay,
+  inputs: readInput,
 };
 
 function unknownDevice(driver: string, names: readonly string[]): OptionError {
@@ -131,6 +138,7 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   const cdromDevice = known.cdrom ?? option.driver.endsWith('-cd');
   const scsi = option.port ? takeSataPlace(settings, row!, option.port) : takeScsiPlace(draft, settings, row);
   const unit = takeUnit(draft, settings, bus);
+  if (bus === 'usb') settings.leaveOut({ bus: USB_PLACE.bus, port: USB_PLACE.port });
   if (scsi.isOwn) {
     if (settings.peek('bootindex') === '-1') settings.take('bootindex');
     settings.leaveOut(withoutOwn(row!));
@@ -387,6 +395,19 @@ function readDisplay(draft: Draft, settings: Settings, { place, known, row, id, 
   if (addr.addr === undefined && Object.keys(options).length === 0)
     draft.fields.display = known.value as NonNullable<DefinitionInput['display']>;
   else draft.addDevice(place, { type, ...addr, ...options });
+}
+
+const USB_PLACE = {
+  bus: 'it is on the first USB controller',
+  port: 'it is on any port that is free',
+  usb_version: 'it is a device of full speed',
+  display: 'a guest has one screen',
+};
+
+/** Where a USB device is, and what QEMU makes of it, does not matter to a guest. */
+function readInput(draft: Draft, settings: Settings, { place, known }: KnownOption): void {
+  settings.leaveOut(USB_PLACE);
+  draft.addInput(place, known.value as Input);
 }
 
 /** A device of a device module, whose options the machine checks. */

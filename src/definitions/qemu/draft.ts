@@ -1,6 +1,7 @@
 import type { CharInput } from '../../devices/backends/char-fields.ts';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { DiskInput } from '../fields/disks.ts';
+import type { Input } from '../fields/inputs.ts';
 import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
@@ -60,6 +61,7 @@ export class Draft {
   readonly #notes: (LeftOutNote & { readonly at: number })[] = [];
   readonly #disks: (From<DiskInput> & { readonly index?: number | undefined })[] = [];
   readonly #nics: From<NicInput>[] = [];
+  readonly #inputs: From<Input>[] = [];
   readonly #passthrough: From<PassthroughInput>[] = [];
   readonly #devices: From<NonNullable<DefinitionInput['devices']>[number]>[] = [];
   readonly #drives = new Map<string, Named<Drive>>();
@@ -144,6 +146,10 @@ export class Draft {
   /** Connects a network to a hub, with the hub's first card. */
   addHubMember(place: Place, hub: number, network: NicNetworkInput): void {
     this.#hubMembers.push({ ...place, hub, network });
+  }
+
+  addInput(place: Place, entry: Input): void {
+    this.#inputs.push({ ...place, entry });
   }
 
   addPassthrough(place: Place, entry: PassthroughInput): void {
@@ -278,6 +284,7 @@ export class Draft {
     const lists = {
       disks: byIndex(inOrder(this.#disks.map(disk => this.#finishedDisk(disk)))),
       nics: this.#connectedNics(),
+      inputs: inOrder(this.#inputs),
       passthrough: inOrder(this.#passthrough),
       devices: inOrder(this.#devices).map(device => ({
         ...device,

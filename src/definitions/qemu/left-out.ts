@@ -1,3 +1,5 @@
+import { USB_CONTROLLERS } from './other-devices.ts';
+
 /** A QEMU option that changes nothing for the guest: it is left out, and the user is informed. */
 export type LeftOutOption = {
   /** Whether a value follows it. */
@@ -35,7 +37,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: 'system calls are always filtered', withValue: 'sandbox' },
   { reason: TAKEN_AS_TOUCHED, alone: 'mem-prealloc', withValue: 'overcommit realtime' },
   { reason: "a guest's clock shows UTC", alone: 'localtime' },
-  { reason: 'this version has no USB, and no device is attached to it', alone: 'usb' },
+  { reason: USB_CONTROLLERS, alone: 'usb' },
   { reason: 'this version has no sound', withValue: 'audio audiodev' },
   { reason: 'a PC has no device tree', withValue: 'dtb' },
   { reason: 'vring finds its own files', withValue: 'L' },

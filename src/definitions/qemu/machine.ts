@@ -7,6 +7,7 @@ import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { setMemory } from './memory.ts';
+import { USB_CONTROLLERS } from './other-devices.ts';
 import type { LeftOutSettings } from './settings.ts';
 
 /** QEMU's PC machines. */
@@ -20,7 +21,7 @@ const OF_QEMU = 'it only concerns QEMU itself';
 const ALWAYS = ['i8042', 'pit', 'pic', 'rtc', 'acpi', 'pcie', 'isa-serial', 'sata'];
 
 const LEFT_OUT: LeftOutSettings = {
-  usb: NOT_THERE,
+  usb: USB_CONTROLLERS,
   vmport: NOT_THERE,
   hpet: NOT_THERE,
   smm: 'it only concerns firmware',

@@ -1,6 +1,7 @@
 import { likely } from '../../text/nearest.ts';
 import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+import { INPUTS } from '../fields/inputs.ts';
 import { shown } from '../words.ts';
 import { readBlockdev } from './blockdevs.ts';
 import { readChardev } from './chardevs.ts';
@@ -259,12 +260,15 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   usbdevice: {
     value: 'tablet|mouse|keyboard',
-    becomes: 'nothing: the guest has a PS/2 keyboard and mouse',
+    becomes: 'inputs',
     repeats: true,
     read: (draft, value, place) => {
-      if (!/^(tablet|mouse|keyboard|wacom-tablet)$/.test(value))
-        throw new OptionError('USB is not supported yet: leave it out');
-      draft.leaveOut(place, 'the guest has a PS/2 keyboard and mouse');
+      const input = INPUTS.find(each => each === value);
+      if (input === undefined)
+        throw new OptionError(
+          `expected tablet, mouse or keyboard, not ${shown(value)}: disks are -device usb-storage`,
+        );
+      draft.addInput(place, input);
     },
   },
   uuid: { value: 'UUID', becomes: 'machine.uuid', read: readUuid },

@@ -4,6 +4,8 @@ type Kind = { readonly names: RegExp; readonly reason: string };
 
 /** Why bridges without passed-through devices are left out. */
 export const OWN_BUSES = 'vring creates bridges and controllers as devices need them';
+/** Why old USB controllers are left out. */
+export const USB_CONTROLLERS = 'USB devices are on an xHCI controller, which vring creates for them';
 const NO_INPUT = 'the guest has a PS/2 keyboard and mouse';
 const NO_CHANNEL = 'it is a channel to a host program, such as a management agent';
 
@@ -16,13 +18,12 @@ const LEFT_OUT: readonly Kind[] = [
   },
   { names: /^(piix4-ide|piix3-ide-xen|isa-ide)$/, reason: OWN_BUSES },
   {
-    names:
-      /^((nec-usb|qemu)-xhci|(ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci1|uhci[1-6])|pci-ohci|usb-hub)$/,
-    reason: 'this version has no USB, and the guest needs nothing attached to it',
+    names: /^((ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci1|uhci[1-6])|pci-ohci|usb-hub)$/,
+    reason: USB_CONTROLLERS,
   },
   {
     names:
-      /^(usb-(tablet|mouse|kbd|wacom-tablet)|virtio-(tablet|keyboard|mouse)(-pci|-device)?|virtio-input-host(-pci)?|vmmouse|i8042|isa-vmmouse)$/,
+      /^(usb-wacom-tablet|virtio-(tablet|keyboard|mouse)(-pci|-device)?|virtio-input-host(-pci)?|vmmouse|i8042|isa-vmmouse)$/,
     reason: NO_INPUT,
   },
   { names: /^virtio-serial(-pci|-pci-non-transitional|-pci-transitional|-device)?$/, reason: OWN_BUSES },
@@ -55,7 +56,10 @@ const REFUSED: readonly Kind[] = [
     names: /^(secondary-vga|ramfb|isa-(vga|cirrus-vga))$/i,
     reason: 'this graphics card is not supported: use -device VGA',
   },
-  { names: /^(usb-.*|u2f-.*)$/, reason: 'USB is not supported yet: leave it out' },
+  {
+    names: /^(usb-.*|u2f-.*)$/,
+    reason: 'this USB device is not supported: vring has usb-kbd, usb-mouse, usb-tablet and usb-storage',
+  },
   {
     names: /^(intel-hda|ich9-intel-hda|hda-.*|AC97|ES1370|sb16|adlib|gus|cs4231a|virtio-sound.*)$/i,
     reason: 'sound cards are not supported: leave it out',

@@ -23,6 +23,16 @@ export type InputEvent =
 
 export type Leds = { readonly scrollLock: boolean; readonly numLock: boolean; readonly capsLock: boolean };
 
+/** The same for screens. */
+export function litLeds({ scrollLock, numLock, capsLock }: Leds): string {
+  const lit = [
+    numLock ? 'Num Lock' : [],
+    capsLock ? 'Caps Lock' : [],
+    scrollLock ? 'Scroll Lock' : [],
+  ].flat();
+  return lit.length === 0 ? 'none' : lit.join(', ');
+}
+
 /** A keyboard, as who types on it sees it. */
 export interface KeyboardControl {
   /** Whether the guest has a driver for it now. */

@@ -3,7 +3,7 @@ import { concat } from '../acpi/aml.ts';
 import { isaInterrupt, ports } from '../acpi/resources.ts';
 import type { Clock, Device, DeviceState, InterruptLine, RequestMachine } from '../device.ts';
 import type { BuiltinType, PortRange } from '../device-type.ts';
-import type { Leds } from '../input/input-event.ts';
+import { litLeds } from '../input/input-event.ts';
 import { Ps2Keyboard } from '../input/ps2-keyboard.ts';
 import { Ps2Mouse } from '../input/ps2-mouse.ts';
 import { BREAK, translate } from '../input/scan-codes.ts';
@@ -346,15 +346,6 @@ export class I8042 implements Device {
     this.#replies = [...replies];
     this.#source = source;
   }
-}
-
-function litLeds({ scrollLock, numLock, capsLock }: Leds): string {
-  const lit = [
-    numLock ? 'Num Lock' : [],
-    capsLock ? 'Caps Lock' : [],
-    scrollLock ? 'Scroll Lock' : [],
-  ].flat();
-  return lit.length === 0 ? 'none' : lit.join(', ');
 }
 
 export const i8042: BuiltinType = {

@@ -278,7 +278,8 @@ export class Chipset {
   #unitOf(part: ChipsetPart): string | null {
     const address = this.#placeOf(part);
     if (address === null) return null;
-    return part.type.bus === 'scsi' ? addressText('scsi', address) : `unit ${address.unit}`;
+    if (part.type.bus === 'scsi') return addressText('scsi', address);
+    return `${part.type.bus === 'usb' ? 'port' : 'unit'} ${address.unit}`;
   }
 
   /** The part of a device; undefined: there is none of this name. */

@@ -54,6 +54,7 @@ describe('a domain as written by virsh dumpxml', () => {
         { file: '/iso/debian.iso', bus: 'sata', cdrom: true },
         { bus: 'sata', cdrom: true },
       ],
+      inputs: ['tablet'],
       nics: [
         {
           network: { type: 'bridge', bridge: 'br0' },
@@ -84,10 +85,8 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/clock/timer',
       'domain/devices/disk/iotune/read_bytes_sec',
       'domain/devices/disk: a disk must be a file or a block device of this host',
-      'domain/devices/controller',
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
       'domain/devices/interface: vring has no vhostuser networks',
-      'domain/devices/input',
       'domain/devices/hostdev: only PCI devices can be passed through',
       'domain/seclabel',
     ]);
@@ -142,6 +141,18 @@ describe('elements', () => {
           '3 domain/devices/controller/driver@ioeventfd',
         ],
       },
+    ],
+    [
+      "<devices><input type='keyboard' bus='usb'/><input type='mouse' bus='ps2'/><controller type='usb' model='ich9-ehci1'/></devices>",
+      { ...base, inputs: ['keyboard'], leftOut: [] },
+    ],
+    [
+      "<devices><controller type='usb' model='qemu-xhci' ports='15'><address type='pci'/></controller></devices>",
+      { ...base, devices: [{ type: 'qemu-xhci' }], leftOut: [] },
+    ],
+    [
+      "<devices><controller type='usb' model='qemu-xhci'/><disk><source file='/a'/><target dev='sda' bus='usb'/></disk></devices>",
+      { ...base, disks: [{ file: '/a', bus: 'usb' }], leftOut: [] },
     ],
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],

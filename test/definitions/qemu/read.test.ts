@@ -122,6 +122,15 @@ describe('command lines as administrators write them', () => {
       '-device virtio-scsi-pci -drive file=disk.img,if=none,id=hd0 -device scsi-hd,drive=hd0',
       { disks: [{ file: '/vms/disk.img', bus: 'scsi' }] },
     ],
+    ['-usbdevice tablet -device usb-kbd -device usb-mouse', { inputs: ['tablet', 'keyboard', 'mouse'] }],
+    [
+      '-device nec-usb-xhci,id=xhci,addr=0x7',
+      { devices: [{ type: 'qemu-xhci', name: 'xhci', addr: '07.0' }] },
+    ],
+    [
+      '-device qemu-xhci -drive file=stick.img,if=none,id=s -device usb-storage,drive=s,bootindex=1',
+      { disks: [{ file: '/vms/stick.img', bus: 'usb', bootindex: 1 }], devices: [{ type: 'qemu-xhci' }] },
+    ],
     ['-device vfio-pci,host=02:00.0', { passthrough: [{ host: '0000:02:00.0' }] }],
     ['-boot order=dc,once=d', { boot: { order: ['cdrom', 'disk'], once: ['cdrom'] } }],
     [
@@ -680,8 +689,7 @@ describe('what a guest does not need is left out, and named', () => {
     [
       '-usb -usbdevice tablet -k de -localtime -mem-prealloc',
       [
-        '-usb: this version has no USB, and no device is attached to it',
-        '-usbdevice tablet: the guest has a PS/2 keyboard and mouse',
+        '-usb: USB devices are on an xHCI controller, which vring creates for them',
         "-localtime: a guest's clock shows UTC",
         '-mem-prealloc: guest RAM is allocated when the guest first uses it; huge pages are reserved at the start',
       ],
@@ -732,7 +740,7 @@ describe('what a guest does not need is left out, and named', () => {
       [
         'type=pc-i440fx-9.0+pve0 of -machine pc-i440fx-9.0+pve0: vring has one machine type, a PC like q35',
         'acpi=off of -machine pc-i440fx-9.0+pve0: every guest has it',
-        'usb=on of -machine pc-i440fx-9.0+pve0: this version has none',
+        'usb=on of -machine pc-i440fx-9.0+pve0: USB devices are on an xHCI controller, which vring creates for them',
       ],
     ],
     ['-machine accel=tcg:kvm', []],
@@ -802,11 +810,14 @@ describe('what a guest does not need is left out, and named', () => {
       ['shutdown=pause of -action reboot=shutdown: VMs that are off stay in the list'],
     ],
     [
-      '-device pcie-root-port,id=p -device qemu-xhci -device usb-tablet -device piix4-ide,id=ide',
+      '-device pcie-root-port,id=p -device qemu-xhci,p2=8 -device usb-tablet,bus=usb-bus.0,port=1 -device usb-ehci -device usb-wacom-tablet -device piix4-ide,id=ide',
       [
         '-device pcie-root-port,id=p: vring creates bridges and controllers as devices need them',
-        '-device qemu-xhci: this version has no USB, and the guest needs nothing attached to it',
-        '-device usb-tablet: the guest has a PS/2 keyboard and mouse',
+        'p2=8 of -device qemu-xhci: a USB controller has 15 ports of USB 2.0',
+        'bus=usb-bus.0 of -device usb-tablet: it is on the first USB controller',
+        'port=1 of -device usb-tablet: it is on any port that is free',
+        '-device usb-ehci: USB devices are on an xHCI controller, which vring creates for them',
+        '-device usb-wacom-tablet: the guest has a PS/2 keyboard and mouse',
         '-device piix4-ide,id=ide: vring creates bridges and controllers as devices need them',
       ],
     ],

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DeviceConfig } from '../../../src/devices/device-table.ts';
+import { KEY } from '../../../src/devices/input/key-codes.ts';
 import type { MachineConfigInput } from '../../../src/vmm/machine/config.ts';
 import { bootCode, bootDisk } from '../../support/boot-sector.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -118,6 +119,55 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
         { ...disk, path: second, addr: '3', bootindex: 1 },
       ]),
     );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
+  test('boots from USB disks, by their index', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const disk = { type: 'usb-storage', format: 'raw' };
+    const output = run(
+      machineWith([
+        { type: 'qemu-xhci' },
+        { ...disk, path: first },
+        { ...disk, path: second, addr: '9', bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
+  test('its menu takes the keys of a USB keyboard', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const disk = { type: 'virtio-blk', format: 'raw' };
+    const machine = machineWith(
+      [
+        { ...disk, path: first },
+        { ...disk, path: second },
+        { type: 'qemu-xhci' },
+        { type: 'usb-kbd', name: 'kbd' },
+      ],
+      { boot: { kind: 'firmware', menu: { show: true, waitMs: 60_000 } } },
+    );
+    const keyboard = machine.machine.parts.chipset.part('kbd')!.built.capabilities!.keyboard!;
+    const press = (key: number) => {
+      expect(keyboard.active).toBe(true);
+      for (const down of [true, false]) expect(keyboard.key(key, down)).toBe(true);
+    };
+    const answers = new Map([
+      ['Press ESC for boot menu', KEY.esc],
+      ['Select boot device', KEY['2']],
+    ]);
+    machine.onPrinted = () => {
+      for (const [question, key] of answers) {
+        if (!said(machine).includes(question)) continue;
+        answers.delete(question);
+        // It begins to wait for keys when it has asked.
+        machine.loop.at(machine.loop.now() + 500_000_000n, () => press(key));
+      }
+    };
+    const output = run(machine);
+    expect(answers.size).toBe(0);
     expect(output).toContain('SECOND');
     expect(output).not.toContain('FIRST');
   });

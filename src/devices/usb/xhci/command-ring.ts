@@ -1,0 +1,124 @@
+import type { DeviceState } from '../../device.ts';
+import { booleanOf, stateOf } from '../../state.ts';
+import type { Completed } from './commands.ts';
+import type { GuestAccess } from './guest-access.ts';
+import { COMMAND_RING, withHigh, withLow } from './registers.ts';
+import { loadPlace, nextTrb, placeOf, RingError, type RingPlace, savePlace } from './ring.ts';
+import { CODE, type Event, TRB, type Trb } from './trb.ts';
+
+export type CommandRingHost = {
+  readonly memory: GuestAccess;
+  readonly execute: (trb: Trb, completed: Completed) => void;
+  /** @throws HostSystemError */
+  readonly put: (event: Event) => void;
+  /** There may be another command. */
+  readonly ended: () => void;
+};
+
+/** The command ring (xHCI 1.1 §4.6.1): commands are carried out one after the other. */
+export class CommandRing {
+  readonly #host: CommandRingHost;
+  #place: RingPlace = placeOf(0);
+  #isRunning = false;
+  /** The command that has not ended; null: none. */
+  #active: Trb | null = null;
+  /** The driver wants the ring stopped when that has ended. */
+  #isStopping = false;
+
+  constructor(host: CommandRingHost) {
+    this.#host = host;
+  }
+
+  /** Of its register (§5.4.5): software does not see where the ring is. */
+  get control(): number {
+    return this.#isRunning ? COMMAND_RING.running : 0;
+  }
+
+  /** @throws HostSystemError */
+  writeControl(value: number): void {
+    if (value & (COMMAND_RING.stop | COMMAND_RING.abort)) {
+      // No command takes so long that it had to be given up.
+      if (this.#active !== null) this.#isStopping = true;
+      else if (this.#isRunning) this.#stop();
+      return;
+    }
+    if (this.#isRunning) return;
+    const low = (value & ~0x3f) >>> 0;
+    this.#place = { address: withLow(this.#place.address, low), cycle: value & COMMAND_RING.cycle ? 1 : 0 };
+  }
+
+  writeHigh(value: number): void {
+    if (!this.#isRunning) this.#place = { ...this.#place, address: withHigh(this.#place.address, value) };
+  }
+
+  /** Its doorbell has been rung. */
+  ring(): void {
+    this.#isRunning = true;
+  }
+
+  /** Begins the next command. @returns whether there may be another right after it. @throws HostSystemError */
+  step(): boolean {
+    if (!this.#isRunning || this.#active !== null) return false;
+    const next = this.#next();
+    if (next === null) return false;
+    const { trb, after } = next;
+    this.#active = trb;
+    this.#host.execute(trb, (code, slot) => {
+      // A reset of the controller has come in between.
+      if (this.#active !== trb) return;
+      this.#active = null;
+      this.#place = after;
+      this.#complete(trb.address, code, slot);
+      if (this.#isStopping) this.#stop();
+      this.#host.ended();
+    });
+    return this.#active === null;
+  }
+
+  /** A command that has not ended begins anew. */
+  forget(): void {
+    this.#active = null;
+  }
+
+  reset(): void {
+    this.#place = placeOf(0);
+    this.#isRunning = false;
+    this.#active = null;
+    this.#isStopping = false;
+  }
+
+  save(): DeviceState {
+    return { place: savePlace(this.#place), isRunning: this.#isRunning, isStopping: this.#isStopping };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    const place = loadPlace(stateOf(state, 'place'));
+    const isRunning = booleanOf(state, 'isRunning');
+    this.#isStopping = booleanOf(state, 'isStopping');
+    this.#place = place;
+    this.#isRunning = isRunning;
+    this.#active = null;
+  }
+
+  #next() {
+    try {
+      return nextTrb(this.#host.memory, this.#place);
+    } catch (error) {
+      if (!(error instanceof RingError)) throw error;
+      this.#complete(this.#place.address, CODE.trbError, 0);
+      this.#isRunning = false;
+      return null;
+    }
+  }
+
+  #stop(): void {
+    this.#isRunning = false;
+    this.#isStopping = false;
+    this.#complete(this.#place.address, CODE.commandStopped, 0);
+  }
+
+  #complete(pointer: number, code: number, slot: number): void {
+    this.#host.put({ type: TRB.commandCompletion, pointer, code, control: (slot << 24) >>> 0 });
+  }
+}
