@@ -6,7 +6,7 @@ import { refusal } from './refusal.ts';
 const missing = missingForRig();
 if (missing !== null) console.warn(`skipped: ${missing}`);
 
-describe.skipIf(missing !== null)('a VM that is to have a device, on a host without an IOMMU', () => {
+describe.skipIf(missing !== null)('a VM that is to have a device, on a host that lacks what it takes', () => {
   let host: EmulatedHost;
 
   beforeAll(async () => {
@@ -14,14 +14,20 @@ describe.skipIf(missing !== null)('a VM that is to have a device, on a host with
       devices: ['e1000e'],
       modules: ['kvm-amd', 'vfio-pci', 'vfio_iommu_type1'],
     });
-    await host.startManager();
+    await host.startManager(
+      `ulimit -l 8192; /bin/setpriv --bounding-set=-sys_resource,-ipc_lock --inh-caps=-sys_resource,-ipc_lock`,
+    );
   }, 400_000);
 
   afterAll(async () => {
     await host?.close();
   });
 
-  test('does not start, and says what the host lacks', async () => {
-    expect(await refusal(host, '0000:01:00.0')).toMatch(/0000:01:00\.0: .*IOMMU/);
+  test('does not start, and says all of it: an IOMMU, and memory that its manager may lock', async () => {
+    const reasons = await refusal(host, '0000:01:00.0');
+    expect(reasons).toMatch(/0000:01:00\.0: .*IOMMU/);
+    expect(reasons).toMatch(
+      /refused must lock 64 MiB, but this user may lock 8 MiB \(RLIMIT_MEMLOCK\).*LimitMEMLOCK=infinity/,
+    );
   }, 600_000);
 });
