@@ -14,6 +14,11 @@ const MAX_DIGITS = 64;
 
 const INT = '$int';
 const BYTES = '$bytes';
+/** Bytes of this length and more are put into the text at the end. */
+const LARGE = 64 * 2 ** 10;
+/** No base64. A string that looks like the whole place has its quotes escaped in JSON. */
+const PLACE_TEXT = '#';
+const PLACE = `{"${BYTES}":"${PLACE_TEXT}"}`;
 
 /** A text that is no machine's state, or a value that cannot be one. */
 export class StateError extends Error {
@@ -22,8 +27,19 @@ export class StateError extends Error {
 
 /** @throws StateError naming what has no place in a state: a function, undefined, NaN */
 export function encodeState(state: unknown): Uint8Array {
-  const text = JSON.stringify(toJson(state, 'state', 0));
-  return new TextEncoder().encode(text);
+  const large: Uint8Array[] = [];
+  const text = JSON.stringify(toJson(state, 'state', 0, large));
+  return withLarge(text, large);
+}
+
+/** Puts the base64 of `large` in the places that are kept for them: a frame buffer does not pass through JSON, which would hold the machine up. */
+function withLarge(text: string, large: readonly Uint8Array[]): Uint8Array {
+  const parts = text.split(PLACE).flatMap((part, index) => {
+    const bytes = large[index];
+    if (bytes === undefined) return [Buffer.from(part)];
+    return [Buffer.from(`${part}{"${BYTES}":"`), Buffer.from(base64Of(bytes), 'latin1'), Buffer.from('"}')];
+  });
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
 /** @throws StateError */
@@ -38,7 +54,17 @@ export function decodeState(bytes: Uint8Array): StateValue {
   return fromJson(value, 'state', 0);
 }
 
-function toJson(value: unknown, where: string, depth: number): unknown {
+function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+}
+
+function placeFor(bytes: Uint8Array, large: Uint8Array[]): string {
+  large.push(bytes);
+  return PLACE_TEXT;
+}
+
+/** @param large takes the bytes that are not in the result, in its order */
+function toJson(value: unknown, where: string, depth: number, large: Uint8Array[]): unknown {
   if (depth > MAX_DEPTH) throw new StateError(`${where} is nested too deeply`);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number') {
@@ -48,12 +74,13 @@ function toJson(value: unknown, where: string, depth: number): unknown {
   }
   if (typeof value === 'bigint') return { [INT]: hexOf(value, where) };
   if (value instanceof Uint8Array)
-    return { [BYTES]: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') };
-  if (Array.isArray(value)) return value.map((item, index) => toJson(item, `${where}[${index}]`, depth + 1));
+    return { [BYTES]: value.length < LARGE ? base64Of(value) : placeFor(value, large) };
+  if (Array.isArray(value))
+    return value.map((item, index) => toJson(item, `${where}[${index}]`, depth + 1, large));
   if (typeof value !== 'object') throw new StateError(`${where} is ${typeof value}`);
   const entries = Object.entries(value).map(([key, item]) => {
     checkKey(key, where);
-    return [key, toJson(item, `${where}.${key}`, depth + 1)];
+    return [key, toJson(item, `${where}.${key}`, depth + 1, large)];
   });
   return Object.fromEntries(entries);
 }

@@ -32,6 +32,23 @@ describe('state codec', () => {
     expect(decodeState(encodeState(whole.subarray(1, 3)))).toEqual(new Uint8Array([2, 3]));
   });
 
+  it('writes large parts as it does small ones, in their places, whatever else looks like one', () => {
+    const large = (fill: number, length = 2 ** 16 + fill) => new Uint8Array(length).fill(fill);
+    const state = {
+      first: large(1),
+      like: ['{"$bytes":"#"}', '#', '\u0000'],
+      list: [large(2), { deep: large(0) }, new Uint8Array([35])],
+    };
+    const encoded = encodeState(state);
+    expect(decodeState(encoded)).toEqual(state);
+    const base64 = (bytes: Uint8Array) => ({ $bytes: Buffer.from(bytes).toString('base64') });
+    expect(JSON.parse(new TextDecoder().decode(encoded))).toEqual({
+      first: base64(large(1)),
+      like: state.like,
+      list: [base64(large(2)), { deep: base64(large(0)) }, base64(new Uint8Array([35]))],
+    });
+  });
+
   it('refuses to encode what would not come back', () => {
     for (const value of [
       undefined,
