@@ -13,14 +13,3 @@ export interface Card {
   /** An access to memory has failed: both halves stop. */
   memoryError(): void;
 }
-
-/** A ring of descriptors: how long it is, and where the card is in it. */
-export type Ring = { base: number; length: number; index: number };
-
-export function descriptorAt({ base, index }: Ring, bytes: number): number {
-  return base + bytes * index;
-}
-
-export function advance(ring: Ring): void {
-  ring.index = (ring.index + 1) % ring.length;
-}

@@ -6,8 +6,9 @@ import { ADDRESS_BYTES } from '../ethernet.ts';
 import type { Arrival, NicPort } from '../nic-port.ts';
 import type { CardParts } from '../nic-rows.ts';
 import { BusRegisters } from './bus-registers.ts';
-import type { Card, Ring } from './card.ts';
-import { DescriptorFormat, lengthOf } from './descriptors.ts';
+import type { Card } from './card.ts';
+import { DescriptorFormat } from './descriptors.ts';
+import { readInitBlock } from './init-block.ts';
 import { Receiver } from './receive.ts';
 import {
   APROM_BYTES,
@@ -27,6 +28,7 @@ import {
   STYLE,
   WIO,
 } from './registers.ts';
+import { counterOf, loadRing, type Ring, setCounter, setLength, setRing } from './ring.ts';
 import { Transmitter } from './transmit.ts';
 
 const AMD = 0x1022;
@@ -41,16 +43,6 @@ const RAP_BITS = 0x7f;
 const STOPPED_ONLY: ReadonlySet<number> = new Set([
   ...[1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 24, 25, 30, 31, 47, 49, 58, 72, 74, 76, 78],
 ]);
-
-/** The initialization block (data sheet, "Initialization Block"), of addresses with 16 and with 32 bits. */
-const INIT_BLOCK = {
-  short: { bytes: 24, address: 2, hash: 8, receive: 16, transmit: 20 },
-  long: { bytes: 28, address: 4, hash: 12, receive: 20, transmit: 24 },
-} as const;
-/** Rings have up to 512 descriptors there. */
-const MAX_RING_BITS = 9;
-const HASH_WORDS = 4;
-const SHORT_ADDRESS = 0xff_ffff;
 
 /** How often the card looks for descriptors of its own accord (CSR47): less and less while it finds none. */
 const POLL = 1_966_000n;
@@ -190,7 +182,7 @@ export class Pcnet implements Device, IoHandler, Card {
     const csr = bytesOf(state, 'csr');
     if (csr.length !== this.csr.byteLength) throw new DeviceStateError('csr', `${CSRS} registers`);
     const rap = numberOf(state, 'rap', RAP_BITS);
-    const [receive, transmit] = [ringOf(state, 'receive'), ringOf(state, 'transmit')];
+    const [receive, transmit] = [loadRing(state, 'receive'), loadRing(state, 'transmit')];
     this.#bcr.load(stateOf(state, 'bcr'));
     this.port.load(stateOf(state, 'port'));
     this.function.load(stateOf(state, 'function'));
@@ -358,26 +350,19 @@ export class Pcnet implements Device, IoHandler, Card {
   #initialize(): void {
     const { csr } = this;
     const isLong = (this.#bcr.style & STYLE.size32) !== 0;
-    const layout = isLong ? INIT_BLOCK.long : INIT_BLOCK.short;
-    const block = this.bus.readable(this.#initBlock, layout.bytes);
+    const block = readInitBlock(this.bus, this.#initBlock, { isLong, high: this.#high });
     csr[CSR.status]! &= ~STATUS.stop;
     if (block === null) {
       this.memoryError();
       return;
     }
-    const view = new DataView(block.buffer, block.byteOffset, block.length);
-    csr[CSR.mode] = view.getUint16(0, true);
-    for (let i = 0; i < ADDRESS_BYTES / 2; i++)
-      csr[CSR.address + i] = view.getUint16(layout.address + 2 * i, true);
-    for (let i = 0; i < HASH_WORDS; i++) csr[CSR.hash + i] = view.getUint16(layout.hash + 2 * i, true);
-    const [receive, transmit] = [view.getUint32(layout.receive, true), view.getUint32(layout.transmit, true)];
-    const lengths = isLong
-      ? [view.getUint8(2) >> 4, view.getUint8(3) >> 4]
-      : [receive >>> 29, transmit >>> 29];
-    const base = (address: number) => (isLong ? address : this.#high + (address & SHORT_ADDRESS));
-    setRing(this.#receiver.ring, base(receive), lengths[0]!);
-    setRing(this.#transmitter.ring, base(transmit), lengths[1]!);
-    csr[CSR.ringLengths] = (lengths[1]! << 12) | (lengths[0]! << 8);
+    const { mode, address, hash, receive, transmit } = block;
+    csr[CSR.mode] = mode;
+    csr.set(address, CSR.address);
+    csr.set(hash, CSR.hash);
+    setRing(this.#receiver.ring, receive.base, receive.bits);
+    setRing(this.#transmitter.ring, transmit.base, transmit.bits);
+    csr[CSR.ringLengths] = (transmit.bits << 12) | (receive.bits << 8);
     setHalves(csr, CSR.receiveBase, this.#receiver.ring.base);
     setHalves(csr, CSR.transmitBase, this.#transmitter.ring.base);
     this.#setFormat();
@@ -502,34 +487,6 @@ function addressProm(mac: Uint8Array): Uint8Array {
   prom[12] = sum & 0xff;
   prom[13] = sum >> 8;
   return prom;
-}
-
-/** @param bits the power of two of its length */
-function setRing(ring: Ring, base: number, bits: number): void {
-  ring.base = base;
-  ring.length = 2 ** Math.min(bits, MAX_RING_BITS);
-  ring.index = 0;
-}
-
-function setLength(ring: Ring, negative: number): void {
-  ring.length = lengthOf(negative);
-  ring.index = 0;
-}
-
-/** How many descriptors are left until the ring begins again (CSR72, CSR74), as registers have it: the length at its beginning. */
-function counterOf({ length, index }: Ring): number {
-  return (length - index) & 0xffff;
-}
-
-function setCounter(ring: Ring, value: number): void {
-  if (value > 0 && value <= ring.length) ring.index = ring.length - value;
-}
-
-function ringOf(state: DeviceState, key: string): Ring {
-  const saved = stateOf(state, key);
-  const length = numberOf(saved, 'length', 0x1_0000);
-  if (length === 0) throw new DeviceStateError('length', 'length of a ring');
-  return { base: numberOf(saved, 'base', 0xffff_ffff), length, index: numberOf(saved, 'index', length - 1) };
 }
 
 function setHalves(csr: Uint16Array, register: number, value: number): void {

@@ -9,9 +9,10 @@ import {
   MIN_FRAME,
 } from '../ethernet.ts';
 import type { Arrival } from '../nic-port.ts';
-import { advance, type Card, descriptorAt, type Ring } from './card.ts';
+import type { Card } from './card.ts';
 import { STATE } from './descriptors.ts';
 import { CSR, EXTENDED, FEATURES, MODE, STATUS } from './registers.ts';
+import { advance, descriptorAt, type Ring } from './ring.ts';
 
 /** A length of 12 bits, with the check sequence. */
 const MAX_MESSAGE = 4095;

@@ -1,7 +1,8 @@
 import { FCS_BYTES, MAX_FRAME, MIN_FRAME } from '../ethernet.ts';
-import { advance, type Card, descriptorAt, type Ring } from './card.ts';
+import type { Card } from './card.ts';
 import { type Descriptor, STATE, TRANSMIT_ERROR } from './descriptors.ts';
 import { CSR, EXTENDED, FEATURES, MODE, STATUS } from './registers.ts';
+import { advance, descriptorAt, type Ring } from './ring.ts';
 
 /** The longest packet that is collected, and the most buffers that it may be in. */
 const MAX_PACKET = 4096;
