@@ -13,13 +13,8 @@ beforeEach(() => {
   engine = new FakeEngine(clock);
 });
 
-/** The UI on a terminal of this size, after the first sample. */
-async function start(columns = 80, rows = 24, options = {}) {
-  const driver = new TerminalDriver(engine, clock, columns, rows, options);
-  await driver.waitFor('q quit');
-  clock.advance(250);
-  return driver;
-}
+const start = (columns = 80, rows = 24, options = {}) =>
+  TerminalDriver.start(engine, clock, columns, rows, options);
 
 const SIZES = [
   [80, 24],

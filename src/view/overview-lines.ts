@@ -7,6 +7,7 @@ import { memoryInUse, type UsageSlice } from '../store/usage-slice.ts';
 import { sumOfTotals } from '../store/vms-slice.ts';
 import { bytes, percent, rate, uptime } from '../text/units.ts';
 import { cpuScale, rateScale, type Scale, SHARE_SCALE } from './graph-scale.ts';
+import { VM_STATES } from './vm-columns.ts';
 
 /** A line of the overview. */
 export type GaugeLine = {
@@ -100,22 +101,11 @@ function stateText({
 export function vmsTitle({ order, infos }: AppState): string {
   const states = Map.groupBy(order, id => infos[id]!.state);
   const count = (state: VmState) => states.get(state)?.length ?? 0;
-  const each = STATES.filter(state => count(state) > 0).map(state => `${count(state)} ${state}`);
+  const each = VM_STATES.filter(state => count(state) > 0).map(state => `${count(state)} ${state}`);
   return order.length === 0
     ? 'No VMs'
     : `${order.length} VM${order.length === 1 ? '' : 's'}: ${each.join(', ')}`;
 }
-
-const STATES: readonly VmState[] = [
-  'running',
-  'paused',
-  'suspended',
-  'starting',
-  'stopping',
-  'stuck',
-  'crashed',
-  'off',
-];
 
 /** @param cpus of the host, which all VMs together can't use more of; null while that is not known */
 export function vmLines(

@@ -23,8 +23,8 @@ export function vmListed(state: AppState, id: string): VmListed {
   return { vm: state.infos[id]!, totals: own(state.totals, id), now: state.sampledAt };
 }
 
-/** What is under way comes first. */
-const STATES: readonly VmState[] = [
+/** All states, in the order of lists: what is under way comes first. */
+export const VM_STATES: readonly VmState[] = [
   'running',
   'paused',
   'suspended',
@@ -130,7 +130,7 @@ export const VM_COLUMNS: readonly VmColumn[] = [
       vm.task === undefined
         ? { text: stateWord(vm), token: stateToken(stateWord(vm)) }
         : { text: taskWord(vm.task), token: 'status.warning' },
-    value: ({ vm }) => STATES.indexOf(vm.state),
+    value: ({ vm }) => VM_STATES.indexOf(vm.state),
   },
   {
     key: 'cpus',

@@ -24,9 +24,7 @@ beforeEach(() => {
 });
 
 async function start(columns = 100, rows = 20) {
-  const driver = new TerminalDriver(engine, clock, columns, rows);
-  await driver.waitFor('q quit');
-  clock.advance(250);
+  const driver = await TerminalDriver.start(engine, clock, columns, rows);
   driver.type(':queues\r');
   await driver.waitFor('blk0 requests');
   return driver;

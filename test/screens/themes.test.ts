@@ -19,9 +19,7 @@ test.each(THEME_NAMES)('the list in the theme %s', async theme => {
   engine.add('db', idle, { state: 'crashed', reason: 'triple fault' });
   engine.add('old', idle, { state: 'off', defined: true });
   engine.add('bad', idle, { state: 'off', defined: true, problem: 'bad.yaml:1:1: name: missing' });
-  const driver = new TerminalDriver(engine, clock, 80, 24, { theme });
-  await driver.waitFor('q quit');
-  clock.advance(250);
+  const driver = await TerminalDriver.start(engine, clock, 80, 24, { theme });
   driver.type('> ');
   await driver.waitFor('1/4 marked');
   driver.type('q');

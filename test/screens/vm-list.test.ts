@@ -15,12 +15,8 @@ beforeEach(() => {
   engine = new FakeEngine(clock);
 });
 
-async function start(columns = 80, rows = 24, options = {}) {
-  const driver = new TerminalDriver(engine, clock, columns, rows, options);
-  await driver.waitFor('q quit');
-  clock.advance(250);
-  return driver;
-}
+const start = (columns = 80, rows = 24, options = {}) =>
+  TerminalDriver.start(engine, clock, columns, rows, options);
 
 const rowsOf = (driver: TerminalDriver) => driver.lines.slice(2, -2).filter(line => line.trim() !== '');
 const names = (driver: TerminalDriver) => rowsOf(driver).map(row => row.slice(4).split(' ')[0]);

@@ -6,6 +6,7 @@ import type { FakeEngine } from './fake-engine.ts';
 import type { ManualClock } from './manual-clock.ts';
 
 const PATIENCE_MS = 20_000;
+const FIRST_SAMPLE_MS = 250;
 
 export const KEY = {
   enter: '\r',
@@ -82,6 +83,20 @@ export class TerminalDriver {
   /** Resolves when the UI has left the terminal. */
   readonly done: Promise<void>;
   #check: () => void = () => {};
+
+  /** The UI on a terminal of this size, after the first sample. */
+  static async start(
+    engine: FakeEngine,
+    clock: ManualClock,
+    columns = 80,
+    rows = 24,
+    options: Partial<UiOptions> = {},
+  ): Promise<TerminalDriver> {
+    const driver = new TerminalDriver(engine, clock, columns, rows, options);
+    await driver.waitFor('q quit');
+    clock.advance(FIRST_SAMPLE_MS);
+    return driver;
+  }
 
   constructor(
     engine: FakeEngine,
