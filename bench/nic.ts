@@ -17,7 +17,8 @@ const JOBS = [
 
 /**
  * Frames between a TAP interface and a guest that drives the registers of a card of a PC, polling in ring 3: both VMMs have the same driver. Each
- * access to a register is an exit. Takes root.
+ * access to a register is an exit. Takes root. Under such a flood of frames QEMU's cards come to a stop on a busy machine, which their rates
+ * then show.
  */
 export async function measureNics(): Promise<Measurement[]> {
   return await withTap(async () => {
