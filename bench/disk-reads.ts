@@ -1,14 +1,12 @@
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { makeCachedFile } from './cached-file.ts';
 import { runGuest, type Vmm, workDirectory } from './guest.ts';
 import { atLeast, type Measurement } from './measurement.ts';
 import { alternate } from './statistics.ts';
 
 const ROUNDS = 5;
 const SECONDS = 2;
-const MiB = 2 ** 20;
-const DISK_BYTES = 512 * MiB;
 
 /**
  * Random 4 KiB reads of a file in the page cache, through virtio-blk from a guest that polls in ring 3, and by fio on the
@@ -67,13 +65,4 @@ async function fioIops(file: string, depth: number): Promise<number> {
     ],
   ]);
   return JSON.parse(stdout).jobs[0].read.iops;
-}
-
-/** A file without holes that has just been written, so its pages are cached. */
-async function makeCachedFile(path: string): Promise<void> {
-  const file = await open(path, 'w');
-  const block = Buffer.alloc(MiB, 'vring');
-  for (let offset = 0; offset < DISK_BYTES; offset += MiB) await file.write(block);
-  await file.sync();
-  await file.close();
 }

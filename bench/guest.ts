@@ -35,13 +35,18 @@ export const QEMU_BASE = [
 ].concat(['-display', 'none', '-no-reboot', '-kernel', GUEST]);
 
 /** QEMU's fastest virtio disk: a separate I/O thread, and io_uring. */
-function qemuDisk(file: string, bus: DiskBus): string[] {
+function qemuDisk(file: string, { bus, format }: DiskOptions): string[] {
   const device =
     bus === 'scsi'
       ? ['virtio-scsi-pci,iothread=io0,disable-legacy=on', 'scsi-hd,drive=disk0,scsi-id=0,lun=0']
       : ['virtio-blk-pci,drive=disk0,iothread=io0,disable-legacy=on'];
   return [
-    ...['-object', 'iothread,id=io0', '-drive', `file=${file},if=none,id=disk0,format=raw,aio=io_uring`],
+    ...[
+      '-object',
+      'iothread,id=io0',
+      '-drive',
+      `file=${file},if=none,id=disk0,format=${format},aio=io_uring`,
+    ],
     ...device.flatMap(each => ['-device', each]),
   ];
 }
@@ -69,13 +74,15 @@ function vringArguments(append: string, file: string | undefined, bus: DiskBus):
 }
 
 export type DiskBus = 'virtio' | 'scsi';
+type DiskOptions = { readonly bus: DiskBus; readonly format: 'raw' | 'qcow2' };
 
 export type Job = {
   /** The guest's commands, such as `exits io 1000`; see its `help`. */
   readonly commands: string;
   readonly disk?: string;
-  /** Of the disk: virtio if absent. */
+  /** Of the disk: a raw one on virtio if absent. */
   readonly bus?: DiskBus;
+  readonly format?: 'raw' | 'qcow2';
 };
 
 export type Vmm = 'vring' | 'QEMU' | 'bare loop';
@@ -97,7 +104,10 @@ export async function runGuest(vmm: Vmm, job: Job): Promise<GuestResult[]> {
   return results;
 }
 
-async function commandLine(vmm: Vmm, { commands, disk, bus = 'virtio' }: Job): Promise<string[]> {
+async function commandLine(
+  vmm: Vmm,
+  { commands, disk, bus = 'virtio', format = 'raw' }: Job,
+): Promise<string[]> {
   const append = `quiet run="${commands}; exit 0"`;
   switch (vmm) {
     case 'vring':
@@ -105,7 +115,11 @@ async function commandLine(vmm: Vmm, { commands, disk, bus = 'virtio' }: Job): P
     case 'QEMU':
       return [
         ...['qemu-system-x86_64', '-machine', 'q35', ...QEMU_BASE, '-append', append, '-serial', 'stdio'],
-        ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', ...(disk ? qemuDisk(disk, bus) : [])],
+        ...[
+          '-device',
+          'isa-debug-exit,iobase=0xf4,iosize=1',
+          ...(disk ? qemuDisk(disk, { bus, format }) : []),
+        ],
       ];
     case 'bare loop':
       return [await bareLoop(), GUEST, append];

@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|scsi|net|nic|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|net|nic|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -7,12 +7,14 @@ import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { measureDiskReads, measureScsiReads } from './disk-reads.ts';
 import { measureExitCost } from './exit-cost.ts';
+import { measureFirmware } from './firmware.ts';
 import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
 import { measureNet } from './net.ts';
 import { measureNics } from './nic.ts';
 import { measurePassthrough } from './passthrough.ts';
+import { measureQcow2 } from './qcow2.ts';
 import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
 import { measureScreen } from './screen.ts';
@@ -24,10 +26,12 @@ import { measureWatching } from './watching.ts';
 
 const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   start: measureStartTime,
+  firmware: measureFirmware,
   reset: measureResetTime,
   restart: measureManagerRestart,
   exits: measureExitCost,
   disk: measureDiskReads,
+  qcow2: measureQcow2,
   scsi: measureScsiReads,
   net: measureNet,
   nic: measureNics,
