@@ -25,6 +25,29 @@ export async function measureScsiReads(): Promise<Measurement[]> {
   return [await scsiAtDepth(disk, 1), await scsiAtDepth(disk, 32)];
 }
 
+/** Reads by bus-master DMA from an IDE drive, whose ports the guest drives: each access to one is an exit, also of the guest's polling. */
+export async function measureIdeReads(): Promise<Measurement[]> {
+  const disk = join(workDirectory, 'ide.img');
+  await makeCachedFile(disk);
+  return [...(await ideBySize(disk, '128k')), ...(await ideBySize(disk, '4k'))];
+}
+
+async function ideBySize(disk: string, size: string): Promise<Measurement[]> {
+  const exits: Partial<Record<Vmm, number>> = {};
+  const rate = (vmm: Vmm) => async () => {
+    const [result] = await runGuest(vmm, { commands: `ide read ${size} ${SECONDS}s`, disk, bus: 'ide' });
+    const [requests, us, accesses] = ['requests', 'us', 'accesses'].map(name => result!.get(name)!);
+    exits[vmm] = accesses! / requests!;
+    return (requests! * 1e6) / us!;
+  };
+  const values = await alternate(ROUNDS, { vring: rate('vring'), QEMU: rate('QEMU') });
+  const what = `IDE DMA reads of ${size}`;
+  return [
+    { what, unit: 'requests/s', values, target: atLeast(1, 'x QEMU', values.vring / values.QEMU) },
+    { what: `exits of ${what}`, unit: 'per request', values: exits as Record<string, number> },
+  ];
+}
+
 async function scsiAtDepth(disk: string, depth: number): Promise<Measurement> {
   const iops = (vmm: Vmm) => async () => {
     const commands = `blk read 4k ${depth} ${SECONDS}s scsi=0`;

@@ -34,12 +34,27 @@ export const QEMU_BASE = [
   '-no-user-config',
 ].concat(['-display', 'none', '-no-reboot', '-kernel', GUEST]);
 
-/** QEMU's fastest virtio disk: a separate I/O thread, and io_uring. */
+/** The disk's devices. QEMU's virtio ones are the fastest that it has: with a separate I/O thread. */
+const DEVICES = {
+  virtio: {
+    vring: ['virtio-blk-pci,drive=disk0'],
+    QEMU: ['virtio-blk-pci,drive=disk0,iothread=io0,disable-legacy=on'],
+  },
+  scsi: {
+    vring: ['virtio-scsi-pci', 'scsi-hd,drive=disk0'],
+    QEMU: ['virtio-scsi-pci,iothread=io0,disable-legacy=on', 'scsi-hd,drive=disk0,scsi-id=0,lun=0'],
+  },
+  ide: {
+    vring: ['piix3-ide,id=ide', 'ide-hd,drive=disk0,bus=ide.0'],
+    QEMU: ['piix3-ide,id=ide', 'ide-hd,drive=disk0,bus=ide.0'],
+  },
+} as const;
+
+function devices(vmm: 'vring' | 'QEMU', bus: DiskBus): string[] {
+  return DEVICES[bus][vmm].flatMap(device => ['-device', device]);
+}
+
 function qemuDisk(file: string, { bus, format }: DiskOptions): string[] {
-  const device =
-    bus === 'scsi'
-      ? ['virtio-scsi-pci,iothread=io0,disable-legacy=on', 'scsi-hd,drive=disk0,scsi-id=0,lun=0']
-      : ['virtio-blk-pci,drive=disk0,iothread=io0,disable-legacy=on'];
   return [
     ...[
       '-object',
@@ -47,7 +62,7 @@ function qemuDisk(file: string, { bus, format }: DiskOptions): string[] {
       '-drive',
       `file=${file},if=none,id=disk0,format=${format},aio=io_uring`,
     ],
-    ...device.flatMap(each => ['-device', each]),
+    ...devices('QEMU', bus),
   ];
 }
 
@@ -57,23 +72,13 @@ function vringArguments(append: string, file: string | undefined, bus: DiskBus):
     return ['run', GUEST, '--memory', '64M', '--append', append, ...(file ? ['--disk', file] : [])];
   }
   return [
-    ...[
-      'run',
-      '-m',
-      '64',
-      '-kernel',
-      GUEST,
-      '-append',
-      append,
-      '-device',
-      'isa-debug-exit,iobase=0xf4,iosize=1',
-    ],
-    ...['-drive', `file=${file},if=none,id=disk0,format=raw`, '-device', 'virtio-scsi-pci'],
-    ...['-device', 'scsi-hd,drive=disk0'],
+    ...['run', '-m', '64', '-kernel', GUEST, '-append', append],
+    ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1'],
+    ...['-drive', `file=${file},if=none,id=disk0,format=raw`, ...devices('vring', bus)],
   ];
 }
 
-export type DiskBus = 'virtio' | 'scsi';
+export type DiskBus = keyof typeof DEVICES;
 type DiskOptions = { readonly bus: DiskBus; readonly format: 'raw' | 'qcow2' };
 
 export type Job = {

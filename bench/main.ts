@@ -1,11 +1,11 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|net|nic|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|ide|net|nic|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
-import { measureDiskReads, measureScsiReads } from './disk-reads.ts';
+import { measureDiskReads, measureIdeReads, measureScsiReads } from './disk-reads.ts';
 import { measureExitCost } from './exit-cost.ts';
 import { measureFirmware } from './firmware.ts';
 import { measureIdleMemory } from './idle-memory.ts';
@@ -33,6 +33,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   disk: measureDiskReads,
   qcow2: measureQcow2,
   scsi: measureScsiReads,
+  ide: measureIdeReads,
   net: measureNet,
   nic: measureNics,
   memory: measureIdleMemory,

@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"blk", "verify N [disk=N|scsi=N] | flush [disk=N|scsi=N]", "write N 4k blocks, read back, compare", command_blk},
     {"blk", "soak [ROUNDS] [disk=N|scsi=N]", "blk verify again and again, until Ctrl-C; checks that time does not go back",
      command_blk},
+    {"ide", "read SIZE TIME", "read a drive of an IDE controller from its start to its end, by DMA", command_ide},
     {"net", "info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [card=N]", "frames through virtio-net",
      command_net},
     {"nic", "send|receive TIME [SIZE] [batch=N]", "frames through an e1000 or an RTL8139", command_nic},

@@ -29,6 +29,7 @@ const char *command_demo(unsigned count, char **words);
 const char *command_flood(unsigned count, char **words);
 const char *command_rubbish(unsigned count, char **words);
 const char *command_blk(unsigned count, char **words);
+const char *command_ide(unsigned count, char **words);
 const char *command_net(unsigned count, char **words);
 const char *command_nic(unsigned count, char **words);
 const char *command_rng(unsigned count, char **words);
