@@ -38,6 +38,7 @@ packages=(
   rpm    # rpmbuild, for packages
   libslirp0    # networks of user mode
   passt
+  swtpm # TPMs
   qemu-guest-agent # for guests of the emulated host
   dnsmasq-base # NAT networks
   nftables

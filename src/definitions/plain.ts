@@ -33,6 +33,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     balloon: plainBalloon(definition.balloon),
     display: definition.display,
     inputs: orNothing(definition.inputs),
+    tpm: definition.tpm,
     graphics: definition.graphics,
     passthrough: orNothing(passthrough.map(device => given(device))),
     devices: orNothing(devices),

@@ -20,6 +20,7 @@ import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
 import { rng } from './fields/rng.ts';
 import { hostPath, line } from './fields/text.ts';
+import { tpm } from './fields/tpm.ts';
 import { sameMac } from './mac-addresses.ts';
 import { samePassthrough } from './passed-functions.ts';
 import { sameDisk } from './same-disk.ts';
@@ -83,6 +84,10 @@ const fields = z.strictObject({
     description:
       'USB keyboards and pointers, besides the PS/2 ones that every VM has: `tablet` is a pointer by position, which is where a VNC client shows it.',
     examples: [['tablet', 'keyboard']],
+  }),
+  tpm: tpm.optional().meta({
+    description: 'A Trusted Platform Module, by the program swtpm (docs/firmware.md); none if absent.',
+    examples: [{ version: 2 }],
   }),
   graphics: graphics.optional().meta({
     description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',

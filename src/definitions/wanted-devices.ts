@@ -9,6 +9,7 @@ import { AGENT_PORT, type Channel } from './fields/char.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
+import { tpmOptions } from './fields/tpm.ts';
 import { netOptions } from './net-options.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
@@ -38,7 +39,7 @@ export function wantedDevices(
   table = deviceTable,
   functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
 ): WantedDevice[] {
-  const { name, disks, nics, rng, balloon, inputs, passthrough, devices } = definition;
+  const { name, disks, nics, rng, balloon, inputs, tpm, passthrough, devices } = definition;
   const type = (key: DefinitionKey['key'], value?: string, cdrom?: boolean) =>
     table.typeOfKey(key, value, cdrom);
   const wanted: WantedDevice[] = [
@@ -68,6 +69,9 @@ export function wantedDevices(
       what: 'USB input devices',
       entry: { type: type('inputs', input) },
     })),
+    ...(tpm
+      ? [{ key: 'tpm', what: 'TPMs', entry: { type: type('tpm', tpm.model), tpm: tpmOptions(tpm) } }]
+      : []),
     ...definition.serial.flatMap((chardev, index) => serialEntry(chardev, index)),
     ...portController(definition, table),
     ...(definition.console === 'virtio'

@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import type { CharOptions } from './backends/char.ts';
 import { type DiskOptions, diskCaches } from './backends/disk.ts';
 import type { NetOptions } from './backends/net.ts';
+import type { TpmOptions } from './backends/tpm.ts';
 import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } from './device-type.ts';
 import type { MachineServices } from './machine-services.ts';
 import { hostAddressOf } from './vfio/options.ts';
@@ -195,6 +196,11 @@ export class DeviceTable {
   chardev({ type, chardev }: DeviceConfig): CharOptions | null {
     if (this.find(type)?.backend !== 'char' || chardev === undefined) return null;
     return typeof chardev === 'string' ? ({ type: chardev } as CharOptions) : (chardev as CharOptions);
+  }
+
+  /** The TPM of a checked entry; null without one. */
+  tpm({ type, tpm }: DeviceConfig): TpmOptions | null {
+    return this.find(type)?.backend === 'tpm' ? (tpm as TpmOptions) : null;
   }
 
   /** The PCI function of the host that an entry passes through, checked or not; null without one. */

@@ -211,7 +211,8 @@ export type LibvirtNames = {
     | 'input'
     | 'video'
     | 'watchdog'
-    | 'panic';
+    | 'panic'
+    | 'tpm';
   readonly models: readonly string[];
 };
 
@@ -226,7 +227,8 @@ export type DefinitionKey = {
     | 'balloon'
     | 'display'
     | 'inputs'
-    | 'passthrough';
+    | 'passthrough'
+    | 'tpm';
   /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
   readonly value?: string;
   /** Of disks: it is for CD-ROMs. */

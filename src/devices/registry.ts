@@ -20,6 +20,7 @@ import { ahci } from './storage/ahci/ahci.ts';
 import { ideCd, ideHd, sataCd, sataHd } from './storage/ata/rows.ts';
 import { floppyDrive, isaFdc } from './storage/floppy/rows.ts';
 import { piix3Ide } from './storage/ide/rows.ts';
+import { tpmCrb, tpmTis } from './tpm/rows.ts';
 import { usbKeyboard, usbMouse, usbTablet } from './usb/hid/rows.ts';
 import { usbStorage } from './usb/storage/row.ts';
 import { qemuXhci } from './usb/xhci/row.ts';
@@ -88,4 +89,6 @@ export const deviceTable = new DeviceTable([
   vga,
   virtioVga,
   virtioGpu,
+  tpmTis,
+  tpmCrb,
 ]);

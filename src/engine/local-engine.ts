@@ -62,6 +62,7 @@ import type { ServedVnc } from './served-vnc.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
+import { removeTpmState, renameTpmState, withTpmState } from './tpm/state-folder.ts';
 import { Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
@@ -84,6 +85,8 @@ export type LocalEngineOptions = {
   readonly hostDevices?: LenderOptions;
   /** Where the variables of UEFI firmware are; absent: they end with their VM's machine. */
   readonly variables?: string;
+  /** Where the state of TPMs is; absent: it ends with their VM's machine. */
+  readonly tpms?: string;
   /** VMs that were running when the manager before this one ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
@@ -116,6 +119,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #restarts = new RestartPolicy();
   readonly #snapshots: VmSnapshots;
   readonly #variables: string | null;
+  readonly #tpms: string | null;
   readonly #hostDevices: VmHostDevices;
   readonly #networks: VmNetworks;
   readonly #devices: VmDevices;
@@ -131,9 +135,11 @@ export class LocalEngine implements Engine, CounterSource {
     snapshots,
     hostDevices,
     variables,
+    tpms,
     interrupted = [],
   }: LocalEngineOptions = {}) {
     this.#variables = variables ?? null;
+    this.#tpms = tpms ?? null;
     this.#metrics = metrics;
     this.#definitions = definitions;
     this.#takePlace = takePlace;
@@ -379,6 +385,7 @@ export class LocalEngine implements Engine, CounterSource {
       throw new Error(`${id} is saved: start it, or discard that with vring vm delete-snapshot ${id} --all`);
     if (vm.defined !== null) this.#definitions.remove(id);
     removeVariables(this.#variables, id);
+    removeTpmState(this.#tpms, id);
     this.#forget(vm);
   }
 
@@ -394,6 +401,7 @@ export class LocalEngine implements Engine, CounterSource {
       for (const each of [id, name]) places.push(this.#takePlace(each));
       this.#snapshots.rename(id, name);
       renameVariables(this.#variables, id, name);
+      renameTpmState(this.#tpms, id, name);
       if (vm.defined !== null) this.#definitions.rename(id, name);
     } finally {
       for (const place of places) place.release();
@@ -542,9 +550,9 @@ export class LocalEngine implements Engine, CounterSource {
 
   async #run(vm: Vm, given: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    const config = withFirmwareFiles(
-      { ...given, devices: withMacAddresses(vm.name, given.devices) },
-      this.#variables,
+    const config = withTpmState(
+      withFirmwareFiles({ ...given, devices: withMacAddresses(vm.name, given.devices) }, this.#variables),
+      this.#tpms,
     );
     refuseSameMac({ name: vm.name, nics: vmNics(config.devices) }, this.#running());
     const take = takingAtStart(config, this.#hostDevices.taking(vm, config), this.#networks);

@@ -23,6 +23,11 @@ export function variablesFolder(state: string): string {
   return join(state, 'firmware');
 }
 
+/** Where a manager keeps the state of TPMs, a folder for each VM. */
+export function tpmsFolder(state: string): string {
+  return join(state, 'tpm');
+}
+
 /** Where those of a VM and of its clone are. */
 export function clonedVariables(state: string, from: string, to: string) {
   const folder = variablesFolder(state);

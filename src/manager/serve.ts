@@ -23,7 +23,13 @@ import type { UidRange } from './machines/uids.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
 import type { MetricsAddress } from './metrics/address.ts';
 import { MetricsServer } from './metrics/server.ts';
-import { ensurePrivateFolder, type ManagerPaths, managerPaths, variablesFolder } from './paths.ts';
+import {
+  ensurePrivateFolder,
+  type ManagerPaths,
+  managerPaths,
+  tpmsFolder,
+  variablesFolder,
+} from './paths.ts';
 import { type LastRun, RunningRecord, readLastRun } from './running-record.ts';
 import { saveGuests } from './save-guests.ts';
 import { notifySystemd } from './sd-notify.ts';
@@ -98,6 +104,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
     metrics: metricsNow,
     snapshots,
     variables: variablesFolder(paths.state),
+    tpms: tpmsFolder(paths.state),
     hostDevices: hostDevices(),
     interrupted: lastRun.interrupted.filter(vm => !found.has(vm.name)),
   });

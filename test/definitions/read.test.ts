@@ -331,11 +331,11 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       '"a\\e[2Jb": 1',
-      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, tpm, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
     [
       '__proto__: {}',
-      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, tpm, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 

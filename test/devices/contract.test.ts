@@ -84,6 +84,8 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-serial': startVirtio,
   'virtio-scsi': startVirtio,
   'virtio-gpu': driveGpu,
+  'tpm-tis': commandTpm,
+  'tpm-crb': commandTpm,
   'virtio-vga': driveGpu,
   'scsi-hd': useDrive,
   'scsi-cd': useDrive,
@@ -331,6 +333,24 @@ function startVirtio({ machine, built }: DeviceRig, random: Random): void {
       driver.queue(index, 16, 0x1000 * (index + 1)).enable(random.pick([index, 0xffff]));
   }
   driver.driverOk();
+}
+
+/** Gives the TPM commands, some of which are none, by either interface. */
+function commandTpm({ machine }: DeviceRig, random: Random): void {
+  const at = (register: number) => 0xfed4_0000 + register;
+  const write = (register: number, size: 1 | 4, value: number) =>
+    machine.memoryBus.write(at(register), size, value);
+  const command = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, random.below(64)];
+  write(0x00, 1, random.pick([0x02, 0x20, 0x08]));
+  write(0x08, 1, random.pick([1, 1, 2]));
+  write(0x40, 1, random.pick([1, 1, 2]));
+  write(0x18, 1, 0x40);
+  for (const [index, byte] of command.entries()) {
+    write(0x24, 1, byte);
+    write(0x80 + index, 1, byte);
+  }
+  write(0x18, 1, random.pick([0x20, 0x40, 0x02]));
+  write(0x4c, 1, 1);
 }
 
 /** Has pictures made, filled and shown, and commands carried out in which there is garbage. */

@@ -21,6 +21,7 @@ import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
 import { FakeNetBackend } from './fake-net-backend.ts';
 import { FakeScsiHost } from './fake-scsi.ts';
+import { FakeTpm } from './fake-tpm.ts';
 
 const MiB = 2 ** 20;
 
@@ -152,6 +153,7 @@ export class FakeMachine {
   readonly lines = Array.from({ length: 24 }, () => new FakeWire());
   readonly requests: MachineRequest[] = [];
   readonly broken: string[] = [];
+  readonly tpm = new FakeTpm();
   /** Devices that the host wants back, each with the reason. */
   readonly unplugs: string[] = [];
   /** Why a disk has paused it. */
@@ -244,6 +246,7 @@ export class FakeMachine {
         },
         net: () => this.network,
         char: noCharacters,
+        tpm: () => this.tpm,
       }),
     };
     const { ports, memoryBus, services } = this;

@@ -14,6 +14,7 @@ import { readInterface } from './interfaces.ts';
 import { readTarget } from './machine.ts';
 import { PciControllers } from './pci-controllers.ts';
 import { readScsiControllers } from './scsi-controllers.ts';
+import { readTpm } from './tpm.ts';
 import { readInputs, readUsbControllers } from './usb.ts';
 
 /** libvirt's own data, and controllers that vring creates as needed. */
@@ -49,6 +50,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     rng,
     balloon: readBalloon(document, domain, devices),
     ...readDisplay(document, devices),
+    ...readTpm(document, devices),
     ...readGraphics(document, devices),
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),

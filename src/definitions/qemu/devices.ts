@@ -22,6 +22,7 @@ import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
 import { SataControllers, type SataPort } from './sata.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
+import { tpmSocket } from './tpm.ts';
 
 /** The part of a device table row that -device needs. */
 type QemuRow = Pick<DeviceType, 'type' | 'qemu' | 'libvirt' | 'definition'> &
@@ -116,6 +117,7 @@ const READERS: Readonly<Record<DefinitionKey['key'], Reader>> = {
   nics: readNic,
   rng: readRng,
   balloon: readBalloon,
+  tpm: readTpm,
   passthrough: (draft, settings, { place, id, addr }) =>
     readPassthrough(draft, settings, { place, id, ...addr }),
   console: readConsole,
@@ -408,6 +410,12 @@ const USB_PLACE = {
 function readInput(draft: Draft, settings: Settings, { place, known }: KnownOption): void {
   settings.leaveOut(USB_PLACE);
   draft.addInput(place, known.value as Input);
+}
+
+function readTpm(draft: Draft, settings: Settings, { known }: KnownOption): void {
+  settings.leaveOut({ ppi: 'there is no physical presence interface', irq: 'drivers poll it' });
+  const socket = tpmSocket(draft, settings.require('tpmdev'));
+  draft.fields.tpm = { ...(known.value === 'crb' && { model: 'crb' }), socket };
 }
 
 /** A device of a device module, whose options the machine checks. */

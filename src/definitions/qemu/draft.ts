@@ -70,6 +70,7 @@ export class Draft {
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
   readonly buses = new Buses();
   readonly #chardevs = new Map<string, Named<CharInput | OptionError>>();
+  readonly #tpms = new Map<string, Named<string>>();
   readonly #iommufds = new Map<string, Named<null>>();
   readonly scsi = new ScsiControllers();
   readonly sata = new SataControllers();
@@ -205,6 +206,15 @@ export class Draft {
     return end;
   }
 
+  nameTpm({ option }: Place, id: string, chardev: string): void {
+    addNamed(this.#tpms, id, chardev, option);
+  }
+
+  /** The character device of the TPM's control socket. @throws OptionError */
+  claimTpm(id: string): string {
+    return claim(this.#tpms, id, 'tpmdev', '-tpmdev emulator,chardev=...,id=');
+  }
+
   /** @throws OptionError */
   claimNetwork(id: string): Connection {
     return claim(this.#networks, id, 'netdev', '-netdev user,id=');
@@ -224,7 +234,7 @@ export class Draft {
   leaveOutUnused(): void {
     const all = [
       ...[this.#drives, this.#networks, this.#randomSources, this.#memoryBackends, this.#iommufds],
-      this.#chardevs,
+      ...[this.#chardevs, this.#tpms],
     ];
     for (const named of all) {
       for (const [id, { option, used }] of named) {

@@ -17,6 +17,7 @@ import { readMemory, readMemoryBackend } from './memory.ts';
 import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
+import { readTpmdev } from './tpm.ts';
 import { readKeyboard, readVnc } from './vnc.ts';
 import { watchdogAction, watchdogEntry } from './watchdog.ts';
 
@@ -217,6 +218,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     becomes: 'what `serial` and `channels` are connected to',
     repeats: true,
     read: readChardev,
+  },
+  tpmdev: {
+    value: 'emulator,id=ID,chardev=ID',
+    becomes: 'tpm, with the -device that refers to it',
+    repeats: true,
+    read: readTpmdev,
   },
   serial: {
     value: 'stdio|null|pty|file:PATH|unix:PATH|tcp:HOST:PORT|chardev:ID',

@@ -64,7 +64,7 @@ const REFUSED: readonly Kind[] = [
     names: /^(intel-hda|ich9-intel-hda|hda-.*|AC97|ES1370|sb16|adlib|gus|cs4231a|virtio-sound.*)$/i,
     reason: 'sound cards are not supported: leave it out',
   },
-  { names: /^tpm-.*$/, reason: 'TPMs are not supported yet: leave it out' },
+  { names: /^tpm-.*$/, reason: 'this TPM is not one of a PC: use -device tpm-tis or tpm-crb' },
   { names: /^(ib700|diag288)$/, reason: 'this watchdog is not supported: use -device i6300esb' },
   {
     names: /^(intel-iommu|amd-iommu|virtio-iommu.*)$/,

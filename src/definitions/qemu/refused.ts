@@ -10,7 +10,6 @@ const withValue = (instead: string): RefusedOption => ({ value: true, instead })
 const alone = (instead: string): RefusedOption => ({ value: false, instead });
 
 const NO_SHARE = 'shared folders are not supported yet: share files over the network, or on a disk';
-const NO_TPM = 'TPMs are not supported yet: leave it out';
 const NO_SNAPSHOT = 'snapshots are not supported yet: leave it out';
 
 /** The options that are refused. */
@@ -32,7 +31,6 @@ export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   readconfig: withValue('it is not supported: write its options on the command line'),
   writeconfig: withValue('vring vm create NAME --dry-run -- OPTIONS prints a definition'),
   set: withValue('it is not supported: set the property in the -device'),
-  tpmdev: withValue(NO_TPM),
   'xen-domid': withValue('vring only runs on KVM: leave it out'),
   redir: withValue('use -nic user,hostfwd=tcp::2222-:22'),
   tftp: withValue('network boot from a folder is not supported yet: leave it out'),

@@ -1,5 +1,5 @@
-/** What a device may be connected to on the host: a disk, a network, or a stream of characters. */
-export const BACKEND_KINDS = ['disk', 'net', 'char'] as const;
+/** What a device may be connected to on the host: a disk, a network, a stream of characters, or a TPM. */
+export const BACKEND_KINDS = ['disk', 'net', 'char', 'tpm'] as const;
 
 export type BackendKind = (typeof BACKEND_KINDS)[number];
 

@@ -7,6 +7,7 @@ import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { MAX_FDS as MAX_MESSAGE_FDS } from '../../vmm/native/unix-socket.ts';
 import { openChar } from '../chars/open-char.ts';
 import { closeWires, type OpenedWire } from '../machines/machine.ts';
+import { openTpm } from '../tpm/open-tpm.ts';
 import type { TakeAtStart, TakeHostDevices } from '../vm.ts';
 import { type KnownNetworks, openWire } from './open-wire.ts';
 
@@ -14,7 +15,7 @@ import { type KnownNetworks, openWire } from './open-wire.ts';
 const MAX_FDS = MAX_MESSAGE_FDS - 32;
 
 /**
- * Opens the networks of devices, each of which has a name. The fds are the caller's.
+ * Opens the networks, files and TPMs of devices, each of which has a name. The fds are the caller's.
  * @throws NetworkError; nothing is open then
  */
 export async function openWires(
@@ -29,6 +30,8 @@ export async function openWires(
       const chardev = deviceTable.chardev(config);
       const char = chardev === null ? null : openChar(chardev);
       if (char !== null) opened.push({ device: config.name!, wire: charWire(char) });
+      const tpm = deviceTable.tpm(config);
+      if (tpm !== null) opened.push({ device: config.name!, wire: openTpm(tpm) });
       const network = deviceTable.network(config);
       if (network === null) continue;
       const { options, ...card } = network;
@@ -69,10 +72,11 @@ export function takingAtStart(
 
 function needsOpening(device: DeviceConfig): boolean {
   const chardev = deviceTable.chardev(device);
-  return deviceTable.network(device) !== null || (chardev !== null && needsFiles(chardev));
+  const hasFiles = chardev !== null && needsFiles(chardev);
+  return hasFiles || deviceTable.network(device) !== null || deviceTable.tpm(device) !== null;
 }
 
-/** The devices of a configuration that have a network, or a file of the host's to write to, by the names that their machine gives them. */
+/** The devices of a configuration that have a network, a TPM, or a file of the host's to write to, by the names that their machine gives them. */
 function withNetworks({ devices }: MachineConfig): DeviceConfig[] {
   const own = devices.filter(({ type }) => deviceTable.find(type) !== undefined);
   const names = deviceTable.names(own);

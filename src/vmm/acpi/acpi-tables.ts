@@ -7,6 +7,7 @@ import { mcfg } from './mcfg.ts';
 import { type NumaNode, slit, srat } from './numa.ts';
 import { CHECKSUM, RSDP, rootPointer, systemTable } from './table.ts';
 import type { LoaderCommand, TableFiles } from './table-loader.ts';
+import { TPM2_LOG, tpm2 } from './tpm2.ts';
 
 export type AcpiOptions = DsdtOptions & {
   /** What the machine's devices add. */
@@ -22,6 +23,8 @@ export type AcpiOptions = DsdtOptions & {
 /** The files of the tables, with QEMU's names. */
 export const RSDP_FILE = 'etc/acpi/rsdp';
 export const TABLES_FILE = 'etc/acpi/tables';
+/** Empty: firmware notes in it what it has measured. */
+export const TPM_LOG_FILE = 'etc/tpm/log';
 
 /** The FACS has to be on such a boundary (ACPI 6.5 §5.2.10). */
 const ALIGNMENT = 64;
@@ -44,6 +47,7 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
     ...(placed?.ecam === null ? [] : [tables.add(mcfg(placed?.ecam))]),
     ...(numa ? [tables.add(srat(numa.nodes, apicIds, numa.ram)), tables.add(slit(numa.nodes))] : []),
   ];
+  const log = addTpm(tables, options, roots);
   const rootTable = (signature: 'XSDT' | 'RSDT', size: 4 | 8) => {
     const at = tables.add(systemTable(signature, 1, pointers(roots, size)));
     tables.relocate(
@@ -61,13 +65,13 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
   if (rsdtAt !== null) rsdp.set(pointers([rsdtAt], 4), RSDP.rsdt);
   const file = RSDP_FILE;
   return {
-    files: new Map([
-      [RSDP_FILE, rsdp],
-      [TABLES_FILE, tables.bytes],
-    ]),
+    files: new Map([[RSDP_FILE, rsdp], [TABLES_FILE, tables.bytes], ...log]),
     commands: [
       { kind: 'allocate', file, alignment: 16, zone: 'low' },
       { kind: 'allocate', file: TABLES_FILE, alignment: ALIGNMENT, zone: 'any' },
+      ...[...log.keys()].map(
+        each => ({ kind: 'allocate', file: each, alignment: ALIGNMENT, zone: 'any' }) as const,
+      ),
       ...tables.commands,
       { kind: 'add-pointer', file, to: TABLES_FILE, offset: RSDP.xsdt, size: 8 },
       ...(rsdtAt === null
@@ -78,6 +82,22 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
       { kind: 'add-checksum', file, offset: RSDP.extendedChecksum, start: 0, length: RSDP.length },
     ],
   };
+}
+
+/** Adds the table of the machine's TPM, if it has one. @returns the file of its log, which only firmware writes */
+function addTpm(
+  tables: TablesFile,
+  { parts, placed }: AcpiOptions,
+  roots: number[],
+): ReadonlyMap<string, Uint8Array> {
+  const tpm = parts.find(({ tpm2 }) => tpm2 !== undefined)?.tpm2;
+  if (tpm === undefined) return new Map();
+  const hasLog = placed !== undefined;
+  const at = tables.add(tpm2(tpm, hasLog));
+  roots.push(at);
+  if (!hasLog) return new Map();
+  tables.relocate(at, [{ offset: TPM2_LOG.pointer, size: 8 }], TPM_LOG_FILE);
+  return new Map([[TPM_LOG_FILE, new Uint8Array(TPM2_LOG.bytes)]]);
 }
 
 function pointers(offsets: readonly number[], size: 4 | 8): Uint8Array {
@@ -98,12 +118,16 @@ class TablesFile {
     return at;
   }
 
-  /** The table at `at` has pointers to other tables of the file, at these offsets. */
-  relocate(at: number, pointers: readonly { readonly offset: number; readonly size: 4 | 8 }[]): void {
+  /** The table at `at` has pointers to other tables of the file, or to another file, at these offsets. */
+  relocate(
+    at: number,
+    pointers: readonly { readonly offset: number; readonly size: 4 | 8 }[],
+    to = TABLES_FILE,
+  ): void {
     const { bytes } = this.#tables.find(table => table.at === at)!;
     for (const { offset, size } of pointers) {
       this.commands.push({
-        ...{ kind: 'add-pointer', file: TABLES_FILE, to: TABLES_FILE },
+        ...{ kind: 'add-pointer', file: TABLES_FILE, to },
         offset: at + offset,
         size,
       });

@@ -3,6 +3,7 @@ import type { Backends, BackendsByKind } from '../../devices/backends/backends.t
 import type { CharBackend, CharRequest } from '../../devices/backends/char.ts';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetBackend, NetRequest } from '../../devices/backends/net.ts';
+import type { TpmBackend, TpmRequest } from '../../devices/backends/tpm.ts';
 import type { BlockBackend } from '../../devices/virtio/block-backend.ts';
 
 type Opener<Kind extends BackendKind> = (
@@ -15,6 +16,7 @@ export type BackendOpeners = {
   /** Of all types: what is open already is a wire. */
   readonly net: (request: NetRequest) => NetBackend;
   readonly char: (request: CharRequest) => CharBackend;
+  readonly tpm: (request: TpmRequest) => TpmBackend;
 };
 
 /** The back ends of one machine. */
@@ -23,6 +25,7 @@ export function machineBackends(openers: BackendOpeners): Backends {
     disk: openers.disk,
     net: openers.net,
     char: openers.char,
+    tpm: openers.tpm,
   };
   return { open: (kind, options) => open[kind](options) };
 }

@@ -1,5 +1,5 @@
 import type { FwCfgContent, FwCfgItems } from '../../devices/firmware/fw-cfg-items.ts';
-import { RSDP_FILE, TABLES_FILE } from '../acpi/acpi-tables.ts';
+import { RSDP_FILE, TABLES_FILE, TPM_LOG_FILE } from '../acpi/acpi-tables.ts';
 import { ENTRY_SIZE, loaderScript } from '../acpi/loader-script.ts';
 import { RSDP } from '../acpi/table.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
@@ -25,6 +25,9 @@ export function addAcpiFiles(items: FwCfgItems, build: () => TableFiles): void {
       name,
       acpiFile(name, unit, () => bytesOf(build())),
     );
+  // Which machines have does not change.
+  const log = build().files.get(TPM_LOG_FILE);
+  if (log !== undefined) items.setFile(TPM_LOG_FILE, log);
 }
 
 function acpiFile(name: string, unit: number, build: () => Uint8Array): FwCfgContent {

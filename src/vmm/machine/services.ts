@@ -10,6 +10,7 @@ import { MachineHubs } from '../backends/net/machine-hubs.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
 import { RamDiscards } from '../backends/page-discards.ts';
 import { PortMemory } from '../backends/port-memory.ts';
+import { openTpm } from '../backends/tpm/open-tpm.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
@@ -142,6 +143,7 @@ export function machineServices(
           loop,
           warn: base.warn,
         }),
+      tpm: request => openTpm(request, { opened: device => files.openWire(device), loop, warn: base.warn }),
     }),
   };
 }

@@ -38,6 +38,7 @@ describe('a domain as written by virsh dumpxml', () => {
         uuid: '9f3c9a1e-7b1a-4a55-9e7f-2f3f0c6f0a11',
       },
       display: 'virtio',
+      tpm: { version: 2, model: 'crb' },
       graphics: { type: 'vnc', listen: 'auto' },
       disks: [
         {

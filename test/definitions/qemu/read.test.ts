@@ -151,6 +151,10 @@ describe('each option', () => {
     ['-machine q35,accel=kvm --cpu host -vga none -no-hpet -sandbox on -accel kvm', { display: 'none' }],
     ['-vga std -nographic', { display: 'vga' }],
     ['-nodefaults -device VGA', { display: 'vga' }],
+    [
+      '-device tpm-crb,tpmdev=t -tpmdev emulator,id=t,chardev=c -chardev socket,id=c,path=/run/swtpm.sock',
+      { tpm: { version: 2, model: 'crb', socket: '/run/swtpm.sock' } },
+    ],
     ['-vga virtio', { display: 'virtio' }],
     ['-nodefaults -device virtio-vga', { display: 'virtio' }],
     ['-device virtio-gpu-pci', { display: 'virtio-gpu' }],

@@ -31,7 +31,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
   'libvirt with huge pages and one node': { missing: [] },
   'vfio GPU passthrough': { missing: [] },
   'Windows installer': { refused: ['-device intel-hda', '-device hda-duplex'] },
-  'Windows 11': { refused: ['-tpmdev emulator,id=tpm0,chardev=chrtpm', '-device tpm-tis,tpmdev=tpm0'] },
+  'Windows 11': { missing: [] },
   'Gentoo wiki': { missing: [] },
   'Arch wiki': { missing: [] },
   'Arch wiki, virtio-fs': { refused: ['-device vhost-user-fs-pci,queue-size=1024,chardev=char0,tag=myfs'] },
@@ -84,6 +84,10 @@ test('a command line of Proxmox becomes a CPU model, disks and a network', () =>
   ]);
   expect(nics).toMatchObject([{ network: { type: 'tap', interface: 'tap100i0' }, mac: 'bc:24:11:00:00:01' }]);
   expect(disks[1]!.bootindex).toBe(100);
+});
+
+test('a TPM is the swtpm that the command line names', () => {
+  expect(definitionOf('Windows 11').tpm).toEqual({ version: 2, model: 'tis', socket: '/tmp/tpm/swtpm-sock' });
 });
 
 test('modules of a multiboot kernel have command lines', () => {

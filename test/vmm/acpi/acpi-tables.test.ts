@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { integer, name } from '../../../src/devices/acpi/aml.ts';
 import { portWindow } from '../../../src/devices/acpi/resources.ts';
+import { buildAcpiTables, TABLES_FILE, TPM_LOG_FILE } from '../../../src/vmm/acpi/acpi-tables.ts';
 import { nodeRanges } from '../../../src/vmm/acpi/numa.ts';
 import { builtinParts, type FoundTable, placeTables } from '../../support/acpi.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -47,6 +48,28 @@ describe('ACPI tables', () => {
     const ide = { fixedPorts: [{ start: 0x1f0, size: 8 }] };
     expect(has(placeTables({ ...options, parts: [...options.parts, ide] }, START))).toBe(true);
     expect(has(tables)).toBe(false);
+  });
+
+  it('say how commands of a TPM are started, and where firmware has its log', () => {
+    const parts = [...options.parts, { tpm2: { startMethod: 7, controlArea: 0xfed4_0040 } }];
+    const { view } = find('TPM2', placeTables({ ...options, parts }, START));
+    expect([view.byteLength, view.getBigUint64(40, true), view.getUint32(48, true)]).toEqual([
+      64,
+      0xfed4_0040n,
+      7,
+    ]);
+    const placed = {
+      ...{ ecam: null, io: [], mmio32: [], reserved: [], pmBase: 0x600, gpe0: 0x620 },
+      interruptOf: () => 16,
+    };
+    const { files, commands } = buildAcpiTables({ ...options, parts, placed });
+    expect(files.get(TPM_LOG_FILE)).toEqual(new Uint8Array(0x1_0000));
+    const pointer = commands.find(command => command.kind === 'add-pointer' && command.to === TPM_LOG_FILE);
+    expect(pointer).toMatchObject({ file: TABLES_FILE, size: 8 });
+    const { offset } = pointer as Extract<typeof pointer, { kind: 'add-pointer' }>;
+    const tables = Buffer.from(files.get(TABLES_FILE)!);
+    expect(tables.toString('latin1', offset - 68, offset - 64)).toBe('TPM2');
+    expect([tables.readUInt32LE(offset - 64), tables.readUInt32LE(offset - 4)]).toEqual([76, 0x1_0000]);
   });
 
   it('do not overlap', () => {

@@ -43,13 +43,13 @@ export function addVgaBios(fn: PciFunction, services: Services, options: RomOpti
 }
 
 /** The font of 8 x 16 dots in the VGA BIOS: 16 bytes for each character. Null: there is none on this host. */
-export function biosFont(services: Services): Uint8Array | null {
+export function biosFont(services: Pick<Services, 'readFile'>): Uint8Array | null {
   const bios = readBios(services, 'vgabios-stdvga.bin');
   const at = bios === null ? -1 : Buffer.from(bios).indexOf(Uint8Array.from(FONT_START));
   return at < 0 || at + FONT_BYTES > bios!.length ? null : bios!.slice(at, at + FONT_BYTES);
 }
 
-function readBios({ readFile }: Services, file: string): Uint8Array | null {
+function readBios({ readFile }: Pick<Services, 'readFile'>, file: string): Uint8Array | null {
   for (const folder of FOLDERS) {
     try {
       return readFile(`${folder}/${file}`, MAX_ROM);

@@ -16,48 +16,12 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { CharOptions } from '../../../../src/devices/backends/char.ts';
 import { openChar } from '../../../../src/engine/chars/open-char.ts';
-import { FdChar, type FdLoop } from '../../../../src/vmm/backends/char/fd-char.ts';
+import { FdChar } from '../../../../src/vmm/backends/char/fd-char.ts';
 import { openChar as openInMachine } from '../../../../src/vmm/backends/char/open-chars.ts';
 import { charWire } from '../../../../src/vmm/backends/char/opened-char.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';
-import { waitForFds } from '../../../../src/vmm/native/unix-socket.ts';
+import { FdTestLoop } from '../../../support/fd-test-loop.ts';
 import { until } from '../../../support/until.ts';
-
-/** A loop whose turns the test takes. */
-class TestLoop implements FdLoop {
-  readonly #watched = new Map<number, { writable: boolean; onReady: () => void }>();
-  #timers: (() => void)[] = [];
-
-  watchFd(fd: number, writable: boolean, onReady: () => void): void {
-    this.#watched.set(fd, { writable, onReady });
-  }
-
-  unwatchFd(fd: number): void {
-    this.#watched.delete(fd);
-  }
-
-  now(): bigint {
-    return process.hrtime.bigint();
-  }
-
-  at(_deadline: bigint, callback: () => void) {
-    this.#timers.push(callback);
-    return () => {
-      this.#timers = this.#timers.filter(timer => timer !== callback);
-    };
-  }
-
-  get watched(): number {
-    return this.#watched.size;
-  }
-
-  /** Timers are due at once. */
-  turn(): void {
-    for (const timer of this.#timers.splice(0)) timer();
-    const awaited = [...this.#watched].map(([fd, { writable }]) => ({ fd, writable }));
-    for (const fd of awaited.length === 0 ? [] : waitForFds(awaited, 0)) this.#watched.get(fd)?.onReady();
-  }
-}
 
 const folders: string[] = [];
 const open: FdChar[] = [];
@@ -77,7 +41,7 @@ function folder(): string {
 
 /** A back end as a machine has it, and what it has read. */
 function start(options: CharOptions) {
-  const loop = new TestLoop();
+  const loop = new FdTestLoop();
   const opened = openChar(options)!;
   const kind = opened.file as 'listener' | 'stream' | 'pty';
   const char = new FdChar({ kind, fd: opened.fd!, label: opened.label, loop, closeFd: libc.close });
@@ -231,7 +195,7 @@ test('a file gets all output, and a log what goes elsewhere', () => {
       opened: () => ({ wire, owner }),
       console: none,
       agent: none,
-      loop: new TestLoop(),
+      loop: new FdTestLoop(),
       warn: () => {},
     };
   };

@@ -1,0 +1,102 @@
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { TpmOptions } from '../../devices/backends/tpm.ts';
+import { commandEnvironment } from '../../host/live-facts.ts';
+import type { Wire } from '../../vmm/backends/net/wire.ts';
+import { watchExit } from '../../vmm/confinement/exit-status.ts';
+import { spawnConfined } from '../../vmm/confinement/spawn-confined.ts';
+import * as libc from '../../vmm/native/libc.ts';
+import { receiveNow, sendNow, unixAddress, waitForFds } from '../../vmm/native/unix-socket.ts';
+
+/** A TPM that cannot be had; the message tells the user why, and what to do. */
+export class TpmError extends Error {
+  override readonly name = 'TpmError';
+}
+
+/** swtpm's control channel (swtpm_ioctls(3)): it is given its data channel; and the result that it answers. */
+const SET_DATA_FD = Uint8Array.of(0, 0, 0, 16);
+const RESULT_BYTES = 4;
+/** How long swtpm may take to answer. */
+const WITHIN_MS = 5000;
+/** swtpm writes its state, of some 10 KiB, and its log. */
+const LIMITS = { core: 0, nofile: 64, fsize: 1 << 24 } as const;
+
+/** Opens the TPM of a VM. The fds, for commands and for control, are the caller's. @throws TpmError */
+export function openTpm(options: TpmOptions): Wire {
+  return options.type === 'socket' ? connectTo(options.path) : start(options.state);
+}
+
+/** Starts swtpm, which ends with the wire. It filters its own system calls. */
+function start(given: string | undefined): Wire {
+  const path = findSwtpm();
+  const state = stateFolder(given);
+  const [data, swtpmData] = libc.socketPair();
+  const [control, swtpmControl] = libc.socketPair();
+  try {
+    for (const fd of [data, control]) libc.setNonblocking(fd);
+    const { pidfd } = spawnConfined({
+      path,
+      args: [
+        ...['socket', '--tpm2', '--fd', '3', '--ctrl', 'type=unixio,clientfd=4', '--terminate'],
+        ...['--tpmstate', `dir=${state},mode=0600`],
+      ],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      fds: [swtpmData, swtpmControl],
+      confinement: { rlimits: LIMITS },
+    });
+    const ended = watchExit(pidfd, { ref: false });
+    libc.close(pidfd);
+    if (given === undefined) void ended.then(() => fs.rmSync(state, { recursive: true, force: true }));
+    return { fds: [data, control], header: 'none', label: 'swtpm' };
+  } catch (error) {
+    for (const fd of [data, control]) libc.close(fd);
+    throw new TpmError(`swtpm cannot be started: ${(error as Error).message}`);
+  } finally {
+    for (const fd of [swtpmData, swtpmControl]) libc.close(fd);
+  }
+}
+
+/** Without one that is given, it is a temporary one. @throws TpmError */
+function stateFolder(given: string | undefined): string {
+  try {
+    if (given === undefined) return fs.mkdtempSync(join(tmpdir(), 'vring-tpm-'));
+    fs.mkdirSync(given, { recursive: true, mode: 0o700 });
+    return given;
+  } catch (error) {
+    throw new TpmError(`the state of the TPM cannot be kept in ${given}: ${(error as Error).message}`);
+  }
+}
+
+function findSwtpm(): string {
+  const folders = (commandEnvironment().PATH ?? '').split(delimiter);
+  const found = folders.map(folder => join(folder, 'swtpm')).find(fs.existsSync);
+  if (found === undefined)
+    throw new TpmError('swtpm is not installed: apt-get install swtpm, or dnf install swtpm');
+  return found;
+}
+
+/** Gives a swtpm that runs a socket for commands. */
+function connectTo(path: string): Wire {
+  const control = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
+  const [data, swtpmData] = libc.socketPair();
+  try {
+    libc.connect(control, path, unixAddress(path));
+    for (const fd of [data, control]) libc.setNonblocking(fd);
+    if (sendNow(control, SET_DATA_FD, [swtpmData]) !== SET_DATA_FD.length)
+      throw new Error('it takes no commands');
+    if (waitForFds([{ fd: control }], WITHIN_MS).length === 0) throw new Error('it does not answer');
+    const answer = receiveNow(control);
+    const bytes = answer.kind === 'data' ? answer.bytes : new Uint8Array();
+    if (bytes.length !== RESULT_BYTES || bytes.some(byte => byte !== 0))
+      throw new Error('it has a client already, or is no swtpm');
+    return { fds: [data, control], header: 'none', label: path };
+  } catch (error) {
+    for (const fd of [data, control]) libc.close(fd);
+    throw new TpmError(
+      `no TPM at ${path}: ${(error as Error).message}; start swtpm socket --tpm2 --ctrl type=unixio,path=${path} first`,
+    );
+  } finally {
+    libc.close(swtpmData);
+  }
+}
