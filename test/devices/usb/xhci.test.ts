@@ -334,6 +334,9 @@ describe('transfers', () => {
       USB_STATUS.hostError | USB_STATUS.halted,
     );
     expect(rig.operational('usbCommand') & USB_COMMAND.run).toBe(0);
+    expect(rig.machine.broken).toEqual([
+      'usb0: its driver has given it an address that it cannot reach: no memory at 0xf0000000',
+    ]);
   });
 
   test('a controller that is no bus master stops at its first access', () => {

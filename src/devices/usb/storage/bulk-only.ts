@@ -1,11 +1,13 @@
-import type { DiskPort, DiskPortError, Segment } from '../../backends/disk-port.ts';
+import type { DiskPortError } from '../../backends/disk-port.ts';
 import type { DeviceState } from '../../device.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import type { Drive } from '../../storage/drive.ts';
 import { ENDPOINT_TYPE, type EndpointDescription, type UsbDescription } from '../descriptors.ts';
 import { REQUEST_TYPE, StandardRequests } from '../standard-requests.ts';
 import type { SetupPacket, UsbDevice, UsbTransfer } from '../usb-device.ts';
+import { moveDiskData } from './disk-data.ts';
 import type { ScsiDisk, ScsiStep } from './scsi-disk.ts';
+import { COMMAND_WRAPPER_BYTES, parseCommandWrapper, STATUS, statusWrapper } from './wrappers.ts';
 
 /** Mass storage, SCSI transparent command set, bulk-only transport (Mass Storage Class Specification Overview 1.4 §2, §3). */
 const INTERFACE_CLASS = [0x08, 0x06, 0x50] as const;
@@ -15,24 +17,6 @@ const REQUEST = { getMaxLun: 0xfe, reset: 0xff } as const;
 const IN = 0x81;
 const OUT = 0x02;
 
-/** Command and status wrappers (§5): signatures, sizes and offsets. */
-const CBW = {
-  signature: 0x4342_5355,
-  bytes: 31,
-  tag: 4,
-  length: 8,
-  flags: 12,
-  lun: 13,
-  size: 14,
-  command: 15,
-} as const;
-const CSW = { signature: 0x5342_5355, bytes: 13, tag: 4, residue: 8, status: 12 } as const;
-const STATUS = { passed: 0, failed: 1, phaseError: 2 } as const;
-const COMMAND_BYTES = 16;
-
-const SECTOR = 512;
-/** The most that goes through a buffer of the model's: transfers of anything but whole sectors. */
-const MAX_STAGED = 2 ** 20;
 const MAX_32 = 2 ** 32 - 1;
 
 const PHASES = ['command', 'data', 'status', 'failed'] as const;
@@ -309,17 +293,11 @@ export class BulkOnlyDisk implements UsbDevice {
     return transfer;
   }
 
-  /** A command block wrapper (§5.1). */
   #command(transfer: UsbTransfer): void {
-    const bytes = transfer.length === CBW.bytes ? transfer.read(0, CBW.bytes) : NOTHING;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const isValid =
-      bytes.length === CBW.bytes &&
-      view.getUint32(0, true) === CBW.signature &&
-      view.getUint8(CBW.lun) === 0 &&
-      view.getUint8(CBW.size) >= 1 &&
-      view.getUint8(CBW.size) <= COMMAND_BYTES;
-    if (!isValid) {
+    const bytes =
+      transfer.length === COMMAND_WRAPPER_BYTES ? transfer.read(0, COMMAND_WRAPPER_BYTES) : NOTHING;
+    const wrapper = parseCommandWrapper(bytes);
+    if (wrapper === null) {
       this.#phase = 'failed';
       this.#standard.halt(IN);
       this.#standard.halt(OUT);
@@ -327,15 +305,13 @@ export class BulkOnlyDisk implements UsbDevice {
       transfer.end({ kind: 'stall' });
       return;
     }
-    const command = new Uint8Array(COMMAND_BYTES);
-    command.set(bytes.subarray(CBW.command, CBW.command + view.getUint8(CBW.size)));
-    this.#tag = view.getUint32(CBW.tag, true);
-    this.#expected = view.getUint32(CBW.length, true);
-    this.#residue = this.#expected;
-    this.#toHost = (view.getUint8(CBW.flags) & 0x80) !== 0;
+    this.#tag = wrapper.tag;
+    this.#expected = wrapper.length;
+    this.#residue = wrapper.length;
+    this.#toHost = wrapper.toHost;
     this.#status = STATUS.passed;
-    this.#begin(this.#disk.begin(command));
-    transfer.end({ kind: 'done', length: CBW.bytes });
+    this.#begin(this.#disk.begin(wrapper.command));
+    transfer.end({ kind: 'done', length: COMMAND_WRAPPER_BYTES });
   }
 
   /** What travels is what the host expects, whatever the command would need (§6.7). */
@@ -412,40 +388,8 @@ export class BulkOnlyDisk implements UsbDevice {
       } else this.#failData(error, access);
       this.#continue();
     };
-    if (this.#offset % SECTOR === 0 && useful % SECTOR === 0)
-      port.transfer(access, this.#offset, firstOf(transfer.segments, useful), done);
-    else this.#staged(port, transfer, useful, done);
-  }
-
-  /** Data that is not whole sectors: through a buffer with all of the sectors. */
-  #staged(
-    port: DiskPort,
-    transfer: UsbTransfer,
-    useful: number,
-    done: (error: DiskPortError | null) => void,
-  ): void {
-    const start = Math.floor(this.#offset / SECTOR) * SECTOR;
-    const skipped = this.#offset - start;
-    const size = Math.ceil((skipped + useful) / SECTOR) * SECTOR;
-    // No driver's: nobody divides so much data like this.
-    if (useful > MAX_STAGED) {
-      done('memory');
-      return;
-    }
-    const bytes = new Uint8Array(size);
-    const generation = this.#generation;
-    port.readInto(start, bytes, error => {
-      if (generation !== this.#generation) return;
-      if (error !== null) {
-        done(error);
-      } else if (this.#toHost) {
-        transfer.write(0, bytes.subarray(skipped, skipped + useful));
-        done(null);
-      } else {
-        bytes.set(transfer.read(0, useful), skipped);
-        port.writeFrom(start, bytes, done);
-      }
-    });
+    const isCurrent = () => generation === this.#generation;
+    moveDiskData(port, transfer, { access, offset: this.#offset, length: useful, isCurrent }, done);
   }
 
   #dataDone(transfer: UsbTransfer, length: number, useful: number): void {
@@ -496,17 +440,11 @@ export class BulkOnlyDisk implements UsbDevice {
     });
   }
 
-  /** A command status wrapper (§5.2). */
   #sendStatus(transfer: UsbTransfer): void {
-    const view = new DataView(new ArrayBuffer(CSW.bytes));
-    view.setUint32(0, CSW.signature, true);
-    view.setUint32(CSW.tag, this.#tag, true);
-    view.setUint32(CSW.residue, this.#residue, true);
-    view.setUint8(CSW.status, this.#status);
-    const length = Math.min(CSW.bytes, transfer.length);
-    transfer.write(0, new Uint8Array(view.buffer, 0, length));
+    const wrapper = statusWrapper(this.#tag, this.#residue, this.#status).subarray(0, transfer.length);
+    transfer.write(0, wrapper);
     this.#restart();
-    transfer.end({ kind: 'done', length });
+    transfer.end({ kind: 'done', length: wrapper.length });
   }
 }
 
@@ -519,17 +457,4 @@ function bulkEndpoints(maxPacket: number): EndpointDescription[] {
 function fillZeros(transfer: UsbTransfer, from: number, to: number): void {
   const ZEROS = 65536;
   for (let at = from; at < to; at += ZEROS) transfer.write(at, new Uint8Array(Math.min(ZEROS, to - at)));
-}
-
-/** The first `length` bytes of segments. */
-function firstOf(segments: readonly Segment[], length: number): Segment[] {
-  const first: Segment[] = [];
-  let left = length;
-  for (const segment of segments) {
-    if (left === 0) break;
-    const taken = Math.min(left, segment.length);
-    first.push({ address: segment.address, length: taken });
-    left -= taken;
-  }
-  return first;
 }

@@ -1,7 +1,5 @@
 import { BatchedWork } from '../../batched-work.ts';
-import type { BootPath } from '../../boot-device.ts';
-import type { Clock, Device, DeviceState, IoHandler } from '../../device.ts';
-import type { BuiltDevice, BusAddress, DeviceBus } from '../../device-type.ts';
+import type { Device, DeviceState, IoHandler } from '../../device.ts';
 import type { MachineServices } from '../../machine-services.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
 import { Msix } from '../../pci/msix.ts';
@@ -13,13 +11,11 @@ import { Commands } from './commands.ts';
 import type { Endpoint } from './endpoint.ts';
 import { GuestAccess, HostSystemError } from './guest-access.ts';
 import { Interrupter } from './interrupter.ts';
-import { RootHubPort } from './port.ts';
 import { readCapability, readExtended } from './read-only.ts';
 import {
   INTERRUPTER_BYTES,
   INTERRUPTERS,
   OPERATIONAL,
-  PORT_BYTES,
   PORTS,
   SLOTS,
   SPACE,
@@ -29,6 +25,7 @@ import {
   withHigh,
   withLow,
 } from './registers.ts';
+import { RootHub } from './root-hub.ts';
 import { createSlots, type Slot, takeBackAll } from './slots.ts';
 import { CODE, type Event, TRB } from './trb.ts';
 
@@ -46,20 +43,20 @@ const MAX_32 = 2 ** 32 - 1;
 const COMMAND_BITS =
   USB_COMMAND.run | USB_COMMAND.interrupts | USB_COMMAND.hostErrors | USB_COMMAND.wrapEvents;
 
-/** An xHCI host controller with USB 2.0 ports, which is the bus that USB devices are on. */
-export class XhciController implements Device, DeviceBus {
+/** An xHCI host controller with USB 2.0 ports (xHCI 1.1). */
+export class XhciController implements Device {
   readonly name: string;
   readonly function: PciFunction;
-  readonly #clock: Clock;
+  /** The bus that USB devices are on. */
+  readonly hub: RootHub;
+  readonly #services: MachineServices;
   readonly #memory: GuestAccess;
   readonly #msix: Msix;
-  readonly #ports: readonly RootHubPort[];
   readonly #slots: readonly Slot[];
   readonly #interrupters: readonly Interrupter[];
   readonly #commands: CommandRing;
   readonly #work: BatchedWork;
   readonly #statistics: readonly Statistic[];
-  readonly #places = new Map<BuiltDevice, number>();
   /** Endpoints that may have something to do. */
   readonly #due = new Set<Endpoint>();
   #command = 0;
@@ -74,7 +71,7 @@ export class XhciController implements Device, DeviceBus {
 
   constructor(name: string, services: MachineServices) {
     this.name = name;
-    this.#clock = services.clock;
+    this.#services = services;
     this.function = new PciFunction(name, IDENTITY);
     this.function.addInterruptPin();
     this.function.config.define(RELEASE_NUMBER.offset, 1, RELEASE_NUMBER.value);
@@ -104,15 +101,14 @@ export class XhciController implements Device, DeviceBus {
     const count = (what: string) => services.statistic({ device: name, name: what });
     const [transfers, commands] = [count('transfers'), count('commands')];
     this.#statistics = [transfers, commands];
-    this.#ports = Array.from(
-      { length: PORTS },
-      (_, index) =>
-        new RootHubPort({
-          changed: () => this.#portChanged(index + 1),
-          silence: then => this.#silence(index + 1, then),
-        }),
-    );
-    this.#slots = createSlots(this.#ports, {
+    this.hub = new RootHub({
+      name,
+      isRunning: () => this.#isRunning,
+      changed: port => this.#portChanged(port),
+      silence: (port, then) => this.#silence(port, then),
+    });
+    const { ports } = this.hub;
+    this.#slots = createSlots(ports, {
       memory: this.#memory,
       put: (interrupter, event) => this.#put(interrupter, event),
       ended: (endpoint, finish) => {
@@ -124,7 +120,7 @@ export class XhciController implements Device, DeviceBus {
     const executor = new Commands({
       memory: this.#memory,
       slots: this.#slots,
-      ports: this.#ports,
+      ports,
       contexts: () => this.#contexts,
       usedSlots: () => this.#usedSlots,
       guarded: action => this.#guard(action),
@@ -139,52 +135,6 @@ export class XhciController implements Device, DeviceBus {
       ended: () => this.#work.run(),
     });
     this.#work = new BatchedWork(services.clock, () => this.#batch());
-  }
-
-  readonly bootPath: BootPath = {
-    node: 'usb',
-    below: ({ unit }) => `/storage@${unit.toString(16)}/channel@0/disk@0,0`,
-  };
-
-  readonly units = {
-    free: (): BusAddress | null => {
-      const index = this.#ports.findIndex(({ device }) => device === null);
-      return index < 0 ? null : { unit: index + 1, function: 0 };
-    },
-    announce: () => this.#isRunning,
-  };
-
-  attach(built: BuiltDevice, address: BusAddress | null): void {
-    const { device, usb } = built;
-    if (usb === undefined) return;
-    const unit = (address ?? this.units.free())?.unit;
-    const port = unit === undefined ? undefined : this.#ports[unit - 1];
-    if (unit === undefined || port === undefined)
-      throw new Error(`${device.name}: all ${PORTS} ports of ${this.name} are taken`);
-    if (port.device !== null) throw new Error(`${device.name}: port ${unit} of ${this.name} is taken`);
-    this.#places.set(built, unit);
-    usb.busReset();
-    port.connect(usb);
-  }
-
-  detach(built: BuiltDevice): void {
-    const unit = this.#places.get(built);
-    if (unit === undefined) return;
-    this.#places.delete(built);
-    this.#silence(unit, () => {});
-    this.#ports[unit - 1]!.disconnect();
-  }
-
-  addressOf(built: BuiltDevice): BusAddress | null {
-    const unit = this.#places.get(built);
-    return unit === undefined ? null : { unit, function: 0 };
-  }
-
-  /** What is connected, by port from 1 on. */
-  get connected(): readonly { readonly port: number; readonly product: string }[] {
-    return this.#ports.flatMap(({ device }, index) =>
-      device === null ? [] : [{ port: index + 1, product: device.product }],
-    );
   }
 
   reset(): void {
@@ -215,7 +165,7 @@ export class XhciController implements Device, DeviceBus {
       usedSlots: this.#usedSlots,
       commands: this.#commands.save(),
       interrupters: this.#interrupters.map(interrupter => interrupter.save()),
-      ports: this.#ports.map(port => port.save()),
+      ports: this.hub.ports.map(port => port.save()),
       slots: this.#slots.map(slot => slot.save()),
     };
   }
@@ -237,7 +187,7 @@ export class XhciController implements Device, DeviceBus {
     this.#interrupters.forEach((interrupter, index) => {
       interrupter.load(interrupters[index]!);
     });
-    this.#ports.forEach((port, index) => {
+    this.hub.ports.forEach((port, index) => {
       port.load(ports[index]!);
     });
     this.#slots.forEach((slot, index) => {
@@ -280,12 +230,9 @@ export class XhciController implements Device, DeviceBus {
       const at = offset - SPACE.interrupters;
       return this.#interrupters[Math.floor(at / INTERRUPTER_BYTES)]?.read(at % INTERRUPTER_BYTES) ?? 0;
     }
-    if (offset === SPACE.runtime) return Number(this.#clock.now() / MICROFRAME_NS) & MICROFRAMES;
+    if (offset === SPACE.runtime) return Number(this.#services.clock.now() / MICROFRAME_NS) & MICROFRAMES;
     if (offset >= SPACE.extended) return readExtended(offset - SPACE.extended);
-    if (offset >= SPACE.ports) {
-      const at = offset - SPACE.ports;
-      return this.#ports[Math.floor(at / PORT_BYTES)]?.read(at % PORT_BYTES) ?? 0;
-    }
+    if (offset >= SPACE.ports) return this.hub.read(offset - SPACE.ports);
     return offset >= SPACE.operational
       ? this.#readOperational(offset - SPACE.operational)
       : readCapability(offset);
@@ -322,10 +269,8 @@ export class XhciController implements Device, DeviceBus {
       this.#interrupters[Math.floor(at / INTERRUPTER_BYTES)]?.write(at % INTERRUPTER_BYTES, value);
       // There may be room for events.
       this.#work.run();
-    } else if (offset >= SPACE.ports && offset < SPACE.extended) {
-      const at = offset - SPACE.ports;
-      this.#ports[Math.floor(at / PORT_BYTES)]?.write(at % PORT_BYTES, value);
-    } else if (offset >= SPACE.operational && offset < SPACE.ports)
+    } else if (offset >= SPACE.ports && offset < SPACE.extended) this.hub.write(offset - SPACE.ports, value);
+    else if (offset >= SPACE.operational && offset < SPACE.ports)
       this.#writeOperational(offset - SPACE.operational, value);
   }
 
@@ -436,6 +381,10 @@ export class XhciController implements Device, DeviceBus {
       if (!(error instanceof HostSystemError)) throw error;
       this.#status |= USB_STATUS.hostError;
       if (!this.#isRunning) return;
+      this.#services.reportBroken(
+        this.name,
+        `its driver has given it an address that it cannot reach: ${error.message}`,
+      );
       this.#command &= ~USB_COMMAND.run;
       this.#halt();
     }
@@ -480,7 +429,7 @@ export class XhciController implements Device, DeviceBus {
     this.#commands.reset();
     for (const interrupter of this.#interrupters) interrupter.reset();
     for (const slot of this.#slots) slot.clear();
-    for (const port of this.#ports) port.powerOn();
+    for (const port of this.hub.ports) port.powerOn();
   }
 
   #portChanged(port: number): void {

@@ -19,11 +19,11 @@ export const qemuXhci: ConfigurableType<ReturnType<typeof options>> = {
     return {
       device: controller,
       pci: controller.function,
-      bus: controller,
+      bus: controller.hub,
       get facts() {
         return [
           { label: 'ports', value: PORTS },
-          ...controller.connected.map(({ port, product }) => ({ label: `port ${port}`, value: product })),
+          ...controller.hub.connected.map(({ port, product }) => ({ label: `port ${port}`, value: product })),
         ];
       },
     };
