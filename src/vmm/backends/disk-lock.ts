@@ -1,4 +1,4 @@
-import { fstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { SystemError } from '../native/libc.ts';
 import { isLockedElsewhere, type LockRange, tryLock } from '../native/ofd-lock.ts';
 import { DiskError } from './disk-error.ts';
@@ -64,18 +64,21 @@ type Holder = { readonly who: string; readonly use: 'writes it' | 'reads it' };
 function lockHolder(own: number): Holder | null {
   const disk = fstatSync(own, { bigint: true });
   const inode = new RegExp(`^lock:\\s.*:${disk.ino} .*$`, 'gm');
-  const holders: Holder[] = [];
+  let reader: Holder | null = null;
   for (const pid of numbersIn('/proc')) {
     for (const fd of numbersIn(`/proc/${pid}/fdinfo`)) {
       if (Number(pid) === process.pid && Number(fd) === own) continue;
+      // Most fds of a busy host are sockets and the like: `socket:[1234]`.
+      if (!linkOf(`/proc/${pid}/fd/${fd}`).startsWith('/')) continue;
       const locks = readIfThere(`/proc/${pid}/fdinfo/${fd}`).match(inode);
       if (locks === null || !isSameFile(`/proc/${pid}/fd/${fd}`, disk)) continue;
       const who =
         Number(pid) === process.pid ? 'another VM of this manager' : `"${commandLine(pid)}" (process ${pid})`;
-      holders.push({ who, use: locks.some(isWriters) ? 'writes it' : 'reads it' });
+      if (locks.some(isWriters)) return { who, use: 'writes it' };
+      reader ??= { who, use: 'reads it' };
     }
   }
-  return holders.find(({ use }) => use === 'writes it') ?? holders[0] ?? null;
+  return reader;
 }
 
 /** `lock: 1: OFDLCK ADVISORY READ -1 08:01:1234 100 101`: the lock that QEMU or vring takes to write, or any write lock. */
@@ -107,6 +110,14 @@ function numbersIn(folder: string): string[] {
     return readdirSync(folder).filter(name => /^\d+$/.test(name));
   } catch {
     return [];
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
   }
 }
 
