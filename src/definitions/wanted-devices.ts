@@ -39,7 +39,7 @@ export function wantedDevices(
   table = deviceTable,
   functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
 ): WantedDevice[] {
-  const { name, disks, nics, rng, balloon, inputs, tpm, passthrough, devices } = definition;
+  const { name, machine, disks, nics, rng, balloon, inputs, tpm, passthrough, devices } = definition;
   const type = (key: DefinitionKey['key'], value?: string, cdrom?: boolean) =>
     table.typeOfKey(key, value, cdrom);
   const wanted: WantedDevice[] = [
@@ -63,6 +63,7 @@ export function wantedDevices(
           },
         ]
       : []),
+    ...(machine.hpet ? [{ key: 'machine.hpet', what: 'HPETs', entry: { type: 'hpet' } }] : []),
     ...ofDisplay(definition, table),
     ...inputs.map((input, index) => ({
       key: `inputs[${index}]`,

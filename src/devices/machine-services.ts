@@ -45,6 +45,8 @@ export interface MachineServices {
   allocateMsi(): MsiVector;
   /** The wire of ISA interrupt `irq` 0-15, or of IOAPIC pin 16-23 for PCI INTx. */
   interruptLine(gsi: number): InterruptLine;
+  /** Takes the 8254's interrupt from it, for another timer that has it, or gives it back. */
+  replacePit(isReplaced: boolean): void;
   /** Counters of a new virtqueue, labeled for the screens. */
   allocateQueueCounters(name: QueueName): QueueCounters;
   /** A number to count, which screens, `vm stats` and metrics show by its name. */

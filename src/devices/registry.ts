@@ -3,6 +3,7 @@ import { vga } from './display/vga/row.ts';
 import { acpiPm } from './legacy/acpi-pm.ts';
 import { debugConsole, isaDebugcon } from './legacy/debug-console.ts';
 import { debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
+import { hpet } from './legacy/hpet/row.ts';
 import { i8042 } from './legacy/i8042.ts';
 import { configuredCom1, isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
@@ -79,6 +80,7 @@ export const deviceTable = new DeviceTable([
   i6300esb,
   pvpanic,
   pvpanicPci,
+  hpet,
   isaDebugExit,
   isaSerial,
   isaDebugcon,

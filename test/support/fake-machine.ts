@@ -159,6 +159,8 @@ export class FakeMachine {
   /** Why a disk has paused it. */
   readonly pauses: string[] = [];
   readonly diskErrors: string[] = [];
+  /** Another timer has the interrupt of the 8254. */
+  pitReplaced = false;
   readonly warnings: string[] = [];
   /** Files of the host, by path. */
   readonly files = new Map<string, Uint8Array>();
@@ -216,6 +218,9 @@ export class FakeMachine {
         return vector;
       },
       interruptLine: gsi => this.lines[gsi]!.end(),
+      replacePit: isReplaced => {
+        this.pitReplaced = isReplaced;
+      },
       allocateQueueCounters: () => {
         const queue = new FakeQueueCounters(this.queueCounters.length);
         this.queueCounters.push(queue);

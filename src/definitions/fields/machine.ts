@@ -102,6 +102,13 @@ const settings = z
           "What the guest's clock shows when the VM starts: utc, localtime (the host's, as Windows expects), or a time; utc if absent.",
         examples: ['localtime'],
       }),
+    hpet: z
+      .boolean()
+      .optional()
+      .meta({
+        description: 'High Precision Event Timers, for guests without a better clock; false if absent.',
+        examples: [true],
+      }),
     suspend: z
       .boolean()
       .optional()

@@ -110,9 +110,24 @@ export function readOs(
   };
 }
 
-/** <clock>: UTC, local time, or a time. */
-export function readClock(document: DomainDocument, domain: XmlElement): { readonly clock?: string } {
+/** <clock>: the timers that a guest may have or not, and what its clock shows. */
+export function readClock(
+  document: DomainDocument,
+  domain: XmlElement,
+): { readonly clock?: string; readonly hpet?: true } {
   const clock = document.child(domain, 'clock');
+  return { ...readOffset(document, clock), ...readHpet(document, clock) };
+}
+
+function readHpet(document: DomainDocument, clock: XmlElement | null): { readonly hpet?: true } {
+  const timer = document.children(clock, 'timer').find(({ attributes }) => attributes.name === 'hpet');
+  if (timer === undefined) return {};
+  document.skip(timer, 'name');
+  return document.attribute(timer, 'present') === 'yes' ? { hpet: true } : {};
+}
+
+/** UTC, local time, or a time. */
+function readOffset(document: DomainDocument, clock: XmlElement | null): { readonly clock?: string } {
   const offset = document.attribute(clock, 'offset');
   if (clock === null || offset === 'utc') return {};
   if (offset === 'localtime') return { clock: offset };

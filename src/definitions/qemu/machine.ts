@@ -23,7 +23,6 @@ const ALWAYS = ['i8042', 'pit', 'pic', 'rtc', 'acpi', 'pcie', 'isa-serial', 'sat
 const LEFT_OUT: LeftOutSettings = {
   usb: USB_CONTROLLERS,
   vmport: NOT_THERE,
-  hpet: NOT_THERE,
   smm: 'it only concerns firmware',
   nvdimm: NOT_THERE,
   graphics: 'a screen is that of -vga, or display',
@@ -59,6 +58,8 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   if (type !== undefined && !/q35/.test(type)) draft.leaveOut(place, ONE_MACHINE, `type=${type}`);
   readAccelerators(settings.takeAll('accel'));
   settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");
+  const hpet = settings.takeSwitch('hpet');
+  if (hpet !== undefined) draft.fields.machine = { ...draft.fields.machine, hpet };
   const mergeable = settings.takeSwitch('mem-merge');
   const backend = settings.take('memory-backend');
   for (const unit of ['0', '1']) {

@@ -333,7 +333,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   'no-user-config': already('nothing: no other file is read'),
   nodefconfig: already('nothing: no other file is read'),
-  'no-hpet': already('nothing: there is no HPET'),
+  'no-hpet': already('nothing: there is none without machine.hpet'),
 };
 
 /** Aliases. */

@@ -1,6 +1,9 @@
 import { type Aml, device, eisaId, name, string } from './aml.ts';
 import { type Resource, resourceTemplate } from './resources.ts';
 
+/** Of High Precision Event Timers: the low half of their capabilities, and where they are. */
+export type HpetPlace = { readonly blockId: number; readonly address: number };
+
 /** What a device adds to the machine's ACPI tables: what a guest can't discover. Short, since interpreting AML is slow. */
 export type AcpiParts = {
   /** Terms of the DSDT's root, such as \_S5. */
@@ -13,6 +16,7 @@ export type AcpiParts = {
   readonly fixedPorts?: readonly { readonly start: number; readonly size: number }[];
   /** The device is an 8042 keyboard controller (ACPI 6.5 §5.2.9.3). */
   readonly is8042?: boolean;
+  readonly hpet?: HpetPlace;
   /** The alarm of the real-time clock wakes the machine up, which its fixed hardware reports. */
   readonly rtcWakes?: boolean;
   /** The device is a TPM 2.0: how its commands are started, and the address of its control area (TCG ACPI Specification 1.4 §7.3). */

@@ -2,6 +2,7 @@ import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
 import { concat, little } from '../../devices/acpi/aml.ts';
 import { type DsdtOptions, dsdt } from './dsdt.ts';
 import { FADT_POINTERS, facs, fadt } from './fadt.ts';
+import { hpetTable } from './hpet.ts';
 import { madt } from './madt.ts';
 import { mcfg } from './mcfg.ts';
 import { type NumaNode, slit, srat } from './numa.ts';
@@ -45,6 +46,7 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
     fadtAt,
     tables.add(madt(apicIds, presentCpus)),
     ...(placed?.ecam === null ? [] : [tables.add(mcfg(placed?.ecam))]),
+    ...parts.flatMap(({ hpet }) => (hpet ? [tables.add(hpetTable(hpet))] : [])),
     ...(numa ? [tables.add(srat(numa.nodes, apicIds, numa.ram)), tables.add(slit(numa.nodes))] : []),
   ];
   const log = addTpm(tables, options, roots);

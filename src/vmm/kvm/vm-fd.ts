@@ -19,6 +19,7 @@ import {
   IRQ_ROUTING,
   IRQFD_FLAG,
   MEM,
+  PIT_HPET_LEGACY,
   PIT_SPEAKER_DUMMY,
 } from './constants.ts';
 import { IOCTLS } from './ioctls.ts';
@@ -232,6 +233,13 @@ export class VmFd {
 
   getPit(): structs.PitState {
     return getStruct(this.fd, 'KVM_GET_PIT2', structs.kvmPitState2);
+  }
+
+  /** Whether another timer has the PIT's interrupt, so that the PIT raises none. */
+  replacePit(isReplaced: boolean): void {
+    const state = this.getPit();
+    const flags = isReplaced ? state.flags | PIT_HPET_LEGACY : state.flags & ~PIT_HPET_LEGACY;
+    if (flags !== state.flags) this.setPit({ ...state, flags });
   }
 
   setPit(state: structs.PitState): void {

@@ -109,6 +109,7 @@ export function machineServices(
     },
     allocateMsi: () => interrupts.allocateMsi(),
     interruptLine: gsi => interrupts.line(gsi),
+    replacePit: isReplaced => vm.replacePit(isReplaced),
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),

@@ -220,6 +220,10 @@ describe('elements', () => {
       "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='yes'/></pm>",
       { ...base, machine: { suspend: false }, leftOut: [] },
     ],
+    [
+      "<clock offset='utc'><timer name='hpet' present='yes'/></clock>",
+      { ...base, machine: { hpet: true }, leftOut: [] },
+    ],
     ["<clock offset='localtime'/>", { ...base, machine: { clock: 'localtime' }, leftOut: [] }],
     [
       "<clock offset='absolute' start='1150560081'/>",

@@ -529,6 +529,7 @@ test.each([
     '-drive if=pflash,file=OVMF.fd -kernel k',
     { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd', kernel: '/vms/k' } },
   ],
+  ['-machine q35,hpet=on', { machine: { hpet: true } }],
   ['-global ICH9-LPC.disable_s3=1', { machine: { suspend: false } }],
   ['-global driver=PIIX4_PM,property=disable_s4,value=1', { machine: { hibernate: false } }],
   ['-global PIIX4_PM.disable_s3=0', { machine: { suspend: true } }],
