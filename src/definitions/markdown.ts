@@ -124,6 +124,7 @@ was left out, with its line. These are used:
 | \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\`, \`nvram\` | \`machine\`; for firmware that needs SMM, some that does without |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
 | \`clock\` (utc, localtime, absolute), \`clock/timer\` (hpet) | \`machine.clock\`, \`machine.hpet\` |
+| \`sysinfo\` (smbios), with \`os/smbios\` (sysinfo) | \`machine.smbios\` |
 | \`pm\` (suspend-to-mem, suspend-to-disk) | \`machine.suspend\`, \`machine.hibernate\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
 | \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; the totals of \`iotune\` become \`limits\` |

@@ -63,6 +63,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
     onReboot: definition['on-reboot'],
     ...(definition.graphics && { vnc: vncOf(definition.graphics) }),
     ...(machine.clock !== undefined && { clock: machine.clock }),
+    ...(machine.smbios && { smbios: machine.smbios }),
     ...sleepStatesOf(machine),
     confine: definition.confine,
   };

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { FW_CFG_NAME } from '../../devices/firmware/fw-cfg-items.ts';
+import { smbiosOptions } from '../../vmm/boot/smbios-options.ts';
 import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { hostPath } from './text.ts';
 
@@ -93,6 +94,9 @@ const settings = z
         description: 'What the firmware says who the VM is; a UUID that follows from its name if absent.',
         examples: ['3f2504e0-4f89-11d3-9a0c-0305e82c3301'],
       }),
+    smbios: smbiosOptions.optional().meta({
+      description: 'What the SMBIOS tables say (`dmidecode`) in place of what they say by default.',
+    }),
     clock: z
       .string()
       .refine(isClockStart, 'expected utc, localtime or a time, such as 2006-06-17T16:01:21')

@@ -7,6 +7,7 @@ import { readDevices } from './devices.ts';
 import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
 import { readClock, readMemory, readOs, readSleepStates } from './machine.ts';
 import { readNuma } from './numa.ts';
+import { readSysinfo } from './sysinfo.ts';
 
 export type ImportedDomain = {
   readonly definition: Definition;
@@ -33,7 +34,12 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
     memory: readMemory(document, domain),
     cpus: readCpus(document, domain),
     ...readNuma(document, domain),
-    machine: { ...machine, ...readClock(document, domain), ...readSleepStates(document, domain) },
+    machine: {
+      ...machine,
+      ...readClock(document, domain),
+      ...readSleepStates(document, domain),
+      ...readSysinfo(document, domain),
+    },
     ...devices,
     ...(boot && { boot }),
     ...readEvents(document, domain),

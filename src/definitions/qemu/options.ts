@@ -18,6 +18,7 @@ import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 import { readTpmdev } from './tpm.ts';
+import { readSmbios, readUuid } from './smbios.ts';
 import { readKeyboard, readVnc } from './vnc.ts';
 import { watchdogAction, watchdogEntry } from './watchdog.ts';
 
@@ -286,8 +287,8 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     read: readFwCfg,
   },
   smbios: {
-    value: 'type=N,...',
-    becomes: 'machine.uuid, with type=1,uuid=; other tables that configure the guest are refused',
+    value: 'type=0|1|2|3|4|11|17,...',
+    becomes: 'machine.smbios; machine.uuid, with type=1,uuid=',
     repeats: true,
     read: readSmbios,
   },
@@ -434,32 +435,6 @@ function readRtc(draft: Draft, value: string, place: Place): void {
   settings.prefer('clock', ['host'], "a guest's clock follows the host's");
   settings.prefer('driftfix', ['none'], 'KVM reinjects lost ticks');
   settings.end();
-}
-
-/** -smbios: identity data that a guest does not need is left out. @throws OptionError */
-function readSmbios(draft: Draft, value: string, place: Place): void {
-  const settings = draft.settings(place, value);
-  const type = settings.take('type');
-  const uuid = type === '1' ? settings.take('uuid') : undefined;
-  if (uuid !== undefined) readUuid(draft, uuid);
-  const data = settings.rest().filter(([key]) => key !== 'uuid' && key !== 'base64');
-  if (data.length === 0 && uuid !== undefined) return;
-  // Cloud images find their data source in the serial number, and systemd its credentials in strings of type 11.
-  const matters = type === '11' || data.some(([, text]) => /^ds=|nocloud|^[A-Za-z0-9+/]{24,}=*$/.test(text));
-  if (matters || type === undefined)
-    throw new OptionError(
-      'of the SMBIOS tables only the UUID can be chosen: give the guest this data on a disk',
-    );
-  draft.leaveOut(place, 'of the SMBIOS tables only the UUID can be chosen');
-}
-
-/** -uuid. @throws OptionError */
-function readUuid(draft: Draft, value: string): void {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value))
-    throw new OptionError(
-      `expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, not ${shown(value)}`,
-    );
-  draft.fields.machine = { ...draft.fields.machine, uuid: value.toLowerCase() };
 }
 
 /** -global. @throws OptionError */

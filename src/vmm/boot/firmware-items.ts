@@ -11,14 +11,14 @@ import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { SleepStates } from '../../devices/machine-services.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import { addAcpiFiles } from '../chipset/acpi-files.ts';
-import { coresOnly, maxCpus } from '../cpu/cpu-topology.ts';
+import { maxCpus } from '../cpu/cpu-topology.ts';
 import type { FirmwareBoot, MachineConfig } from '../machine/config.ts';
 import { ALL_SLEEP_STATES } from '../machine/services.ts';
 import { KVM_IDENTITY_MAP, PORT } from '../memory/layout.ts';
 import { type BootCandidate, bootOrder } from './boot-order.ts';
 import { LINUXBOOT } from './firmware-kernel.ts';
 import { KVM_PAGES_SIZE } from './memory-map.ts';
-import { smbios } from './smbios.ts';
+import { SMBIOS_FILES, smbios, smbiosFacts } from './smbios.ts';
 
 /** Types of ranges (ACPI 6.5 §15). */
 const E820 = { ram: 1, reserved: 2 } as const;
@@ -58,15 +58,10 @@ function systemStates({ s3, s4 }: SleepStates): Uint8Array {
   return Uint8Array.of(ENTERABLE, 0, 0, 1 | (s3 ? ENTERABLE : 0), 2 | (s4 ? ENTERABLE : 0), ENTERABLE);
 }
 
-function addSmbios(items: FwCfgItems, config: MachineConfig, { regions }: GuestMemory): void {
-  const { name, uuid, memory } = config;
-  const { sockets, cores, threads } = config.topology ?? coresOnly(maxCpus(config));
-  const { anchor, tables } = smbios({
-    ...{ name, uuid, sockets, cores, threads },
-    ...{ memory: memory.bytes, ram: regions },
-  });
-  items.setFile('etc/smbios/smbios-anchor', anchor);
-  items.setFile('etc/smbios/smbios-tables', tables);
+function addSmbios(items: FwCfgItems, config: MachineConfig, memory: GuestMemory): void {
+  const { anchor, tables } = smbios(smbiosFacts(config, memory));
+  items.setFile(SMBIOS_FILES.anchor, anchor);
+  items.setFile(SMBIOS_FILES.tables, tables);
 }
 
 function addBootItems(

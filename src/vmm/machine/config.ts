@@ -4,6 +4,7 @@ import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/
 import { FW_CFG_NAME } from '../../devices/firmware/fw-cfg-items.ts';
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
+import { smbiosOptions } from '../boot/smbios-options.ts';
 import { maxCpus } from '../cpu/cpu-topology.ts';
 import { isClockStart } from './clock-start.ts';
 import { VM_NAME } from './vm-name.ts';
@@ -146,6 +147,8 @@ const fields = z.strictObject({
   hideHypervisor: z.boolean().default(false),
   /** Host CPUs for each vCPU thread, by vCPU index. */
   pin: z.array(z.int().min(0)).optional(),
+  /** What the SMBIOS tables say in place of what they say by default. */
+  smbios: smbiosOptions.optional(),
   /** When the guest resets the machine: rebuild it, or stop it. The reset button always resets. */
   onReboot: z.enum(['restart', 'stop']).default('restart'),
   /** A VNC server for its screen, which its manager runs beside it; absent: none. */

@@ -18,6 +18,7 @@ import { showFirmware } from '../boot/firmware-rom.ts';
 import { addFirmwareSettings } from '../boot/firmware-settings.ts';
 import type { ImagePurpose } from '../boot/image-file.ts';
 import { loadGuest } from '../boot/load-guest.ts';
+import { smbiosFacts, smbiosFiles } from '../boot/smbios.ts';
 import { Chipset } from '../chipset/chipset.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import { physicalAddressBits } from '../cpu/address-bits.ts';
@@ -256,7 +257,15 @@ function loadBoot(
   chipset: Chipset,
 ): BootEntry | 'firmware' {
   if (config.boot.kind === 'firmware') return 'firmware';
-  const placed = loadTables(tablesOf(config, memory, chipset), memory, layout.ACPI_TABLES);
+  const { start, size } = layout.ACPI_TABLES;
+  const tables = tablesOf(config, memory, chipset);
+  const placed = loadTables(tables, memory, layout.ACPI_TABLES);
+  const ends = [...placed].map(([file, address]) => address + tables.files.get(file)!.length);
+  const smbiosStart = Math.max(layout.SMBIOS_SEARCH, ...ends);
+  loadTables(smbiosFiles(smbiosFacts(config, memory)), memory, {
+    start: smbiosStart,
+    size: start + size - smbiosStart,
+  });
   const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
   const [textMode = null] = chipset.screens.flatMap(screen => screen.textMode ?? []);
   return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)!, textMode });

@@ -64,4 +64,6 @@ export const LOW_MEMORY = {
 } as const;
 /** ACPI tables of a kernel that boots directly, where guests search for the RSDP (ACPI 6.5 §5.2.5.1). */
 export const ACPI_TABLES = { start: 0xe_0000, size: 128 * KiB } as const;
+/** Guests look for the entry point of the SMBIOS tables from here to the end of the same (DSP0134 §5.2.1). */
+export const SMBIOS_SEARCH = 0xf_0000;
 export const KERNEL_START = 1 * MiB;

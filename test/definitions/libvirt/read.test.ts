@@ -83,7 +83,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/cputune/emulatorpin',
       'domain/features/vmport',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
-      'domain/clock/timer',
       'domain/devices/disk/iotune/read_bytes_sec',
       'domain/devices/disk: a disk must be a file or a block device of this host',
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
@@ -213,6 +212,16 @@ describe('elements', () => {
         ...base,
         machine: { firmware: 'bios', 'firmware-file': '/srv/bios.bin' },
         boot: { order: ['floppy', 'disk'], menu: true, 'menu-wait': 3000 },
+        leftOut: [],
+      },
+    ],
+    [
+      "<sysinfo type='smbios'><system><entry name='serial'>ds=nocloud</entry></system><baseBoard><entry name='product'>B</entry></baseBoard><oemStrings><entry>x</entry></oemStrings></sysinfo><os><smbios mode='sysinfo'/></os>",
+      {
+        ...base,
+        machine: {
+          smbios: { system: { serial: 'ds=nocloud' }, board: { product: 'B' }, 'oem-strings': ['x'] },
+        },
         leftOut: [],
       },
     ],

@@ -472,6 +472,30 @@ describe('each option', () => {
       { machine: { uuid: '3f2504e0-4f89-11d3-9a0c-0305e82c3301' } },
     ],
     [
+      '-smbios type=1,manufacturer=Example,serial=ds=nocloud;s=http://10.0.2.2/ -smbios type=2 -smbios type=11,value=a,value=b -smbios type=11,value=c',
+      {
+        machine: {
+          smbios: {
+            system: { manufacturer: 'Example', serial: 'ds=nocloud;s=http://10.0.2.2/' },
+            board: {},
+            'oem-strings': ['a', 'b', 'c'],
+          },
+        },
+      },
+    ],
+    [
+      '-smbios type=0,vendor=V,release=4.11,uefi=on -smbios type=4,sock_pfx=S,max-speed=3000 -smbios type=17,loc_pfx=L,speed=2400',
+      {
+        machine: {
+          smbios: {
+            bios: { vendor: 'V', release: '4.11', uefi: true },
+            processor: { socket: 'S', 'max-speed': 3000 },
+            memory: { location: 'L', speed: 2400 },
+          },
+        },
+      },
+    ],
+    [
       '-boot order=ac,menu=on,splash-time=3000',
       { boot: { order: ['floppy', 'disk'], menu: true, 'menu-wait': 3000 } },
     ],
