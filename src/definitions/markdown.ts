@@ -133,6 +133,7 @@ was left out, with its line. These are used:
 | \`devices/hostdev\` (pci), \`devices/interface\` (hostdev) with MAC address and VLAN | \`passthrough\`, and the \`root-port\` or bridge that it is behind as \`devices\` |
 | \`devices/watchdog\` (i6300esb), \`panic\` (isa, pvpanic) | \`devices\` |
 | \`devices/rng\` with \`rate\`, \`memballoon\` | \`rng\`, \`balloon\` |
+| \`devices/parallel\` | \`parallel\` |
 | \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |
 `;
 

@@ -25,6 +25,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     nics: orNothing(nics.map(plainNic)),
     console: definition.console === 'serial' ? undefined : definition.console,
     serial: orNothing(definition.serial.map(plainEnd)),
+    parallel: orNothing(definition.parallel.map(plainEnd)),
     channels: orNothing(
       definition.channels.map(({ name, chardev }) => ({ name, chardev: plainEnd(chardev) })),
     ),

@@ -8,7 +8,7 @@ import {
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { balloon } from './fields/balloon.ts';
 import { boot } from './fields/boot.ts';
-import { channels, serial } from './fields/char.ts';
+import { channels, parallel, serial } from './fields/char.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';
 import { graphics } from './fields/graphics.ts';
@@ -51,6 +51,11 @@ const fields = z.strictObject({
       'What COM1 to COM4 are connected to: `console`, `null`, `pty`, or settings of type `unix` (path, server, mode), `tcp` (host, port, ' +
       'server) or `file` (path, append), and with each a `logfile`. COM1 is a console if absent.',
     examples: [['console', { type: 'unix', path: '/run/web-com2.sock' }]],
+  }),
+  parallel: parallel.meta({
+    description:
+      'What LPT1 and LPT2 are connected to, as of `serial`: what the guest prints. None if absent.',
+    examples: [[{ type: 'file', path: '/srv/printed.prn' }]],
   }),
   channels: channels.meta({
     description: 'Named ports for programs of guest and host to talk over (virtio-serial).',

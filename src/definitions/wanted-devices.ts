@@ -11,6 +11,7 @@ import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
 import { tpmOptions } from './fields/tpm.ts';
 import { netOptions } from './net-options.ts';
+import { parallelPort } from './parallel-ports.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
 import { serialPort } from './serial-ports.ts';
@@ -74,6 +75,11 @@ export function wantedDevices(
       ? [{ key: 'tpm', what: 'TPMs', entry: { type: type('tpm', tpm.model), tpm: tpmOptions(tpm) } }]
       : []),
     ...definition.serial.flatMap((chardev, index) => serialEntry(chardev, index)),
+    ...definition.parallel.map((chardev, index) => ({
+      key: `parallel[${index}]`,
+      what: 'parallel ports',
+      entry: parallelPort(index, chardev),
+    })),
     ...portController(definition, table),
     ...(definition.console === 'virtio'
       ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]

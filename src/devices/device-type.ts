@@ -194,7 +194,7 @@ export type QemuNames = {
   readonly devices: readonly string[];
   /**
    * The option that each of QEMU's properties sets. `drive` sets its option to the drive's file, and the drive's format, readonly
-   * and cache with it; `netdev` sets its option to the network.
+   * and cache with it; `netdev` sets its option to the network, and `chardev` to the character back end.
    */
   readonly properties: Readonly<Record<string, string>>;
 };

@@ -6,6 +6,7 @@ import { debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
 import { hpet } from './legacy/hpet/row.ts';
 import { i8042 } from './legacy/i8042.ts';
 import { configuredCom1, isaSerial } from './legacy/isa-serial.ts';
+import { isaParallel } from './legacy/parallel.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { e1000 } from './net/e1000/row.ts';
@@ -83,6 +84,7 @@ export const deviceTable = new DeviceTable([
   hpet,
   isaDebugExit,
   isaSerial,
+  isaParallel,
   isaDebugcon,
   configuredCom1,
   rootPort,

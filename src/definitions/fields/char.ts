@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { charSchema } from '../../devices/backends/char-fields.ts';
 
+import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
+
 const MAX_SERIAL_PORTS = 4;
 /** Of a virtio serial controller, beside its console. */
 const MAX_CHANNELS = 30;
@@ -15,6 +17,8 @@ const NAMES = new Map<unknown, string>([
 const end = z.preprocess(value => NAMES.get(value) ?? value, charSchema(z));
 
 export const serial = z.array(end).max(MAX_SERIAL_PORTS, 'a PC has COM1 to COM4').default([]);
+
+export const parallel = z.array(end).max(MAX_PARALLEL_PORTS, 'a guest has at most LPT1 and LPT2').default([]);
 
 const channel = z.strictObject({
   name: z

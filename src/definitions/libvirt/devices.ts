@@ -4,6 +4,7 @@ import type { BalloonInput } from '../fields/balloon.ts';
 import { AGENT_PORT, type ChannelInput } from '../fields/char.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
+import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { readDisk } from './disks.ts';
@@ -54,6 +55,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     ...readGraphics(document, devices),
     console: readConsole(document, devices),
     ...(serial !== undefined && { serial }),
+    ...readParallelPorts(document, devices),
     ...readChannels(document, devices),
     ...(inputs.length > 0 && { inputs }),
     devices: [
@@ -187,7 +189,20 @@ function readSerialPorts(document: DomainDocument, devices: XmlElement | null): 
   return isPlain ? undefined : ports;
 }
 
-/** What a <serial> or <channel> is connected to. A <pty> is a console: vring has its own way to show one. */
+/** What LPT1 and LPT2 are connected to. */
+function readParallelPorts(
+  document: DomainDocument,
+  devices: XmlElement | null,
+): { readonly parallel?: CharInput[] } {
+  const ports = document.children(devices, 'parallel').flatMap((element, index): CharInput[] => {
+    if (index < MAX_PARALLEL_PORTS) return [readEnd(document, element)];
+    document.leaveOut(element, 'a guest has at most LPT1 and LPT2');
+    return [];
+  });
+  return ports.length === 0 ? {} : { parallel: ports };
+}
+
+/** What a <serial>, <parallel> or <channel> is connected to. A <pty> is a console: vring has its own way to show one. */
 function readEnd(document: DomainDocument, element: XmlElement): CharInput {
   const source = document.child(element, 'source');
   const log = document.attribute(document.child(element, 'log'), 'file');

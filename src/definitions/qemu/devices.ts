@@ -450,9 +450,8 @@ export function rowEntry(
         ...(disk.rerror !== undefined && { rerror: disk.rerror }),
         ...(disk.werror !== undefined && { werror: disk.werror }),
       });
-    } else {
-      entry[option] = property === 'netdev' ? networkEntry(draft.claimNetwork(value)) : value;
-    }
+    } else if (property === 'netdev') entry[option] = networkEntry(draft.claimNetwork(value));
+    else entry[option] = property === 'chardev' ? draft.claimChardev(value) : value;
   }
   return typedEntry(entry);
 }

@@ -84,6 +84,12 @@ export class Draft {
   keyboardLayout: LayoutName | null = null;
   /** The values of -serial, in order. */
   readonly serialPorts: (Place & { readonly value: string })[] = [];
+  /** The values of -parallel, in order. */
+  readonly parallelPorts: (Place & { readonly value: string })[] = [];
+  /** -debugcon. */
+  debugConsole: (Place & { readonly value: string }) | null = null;
+  /** -global isa-debugcon.iobase: the port of those that have none of their own. */
+  debugPort: number | null = null;
   readonly virtioConsoles: Place[] = [];
   /** The accelerators of -accel, in order. */
   readonly accelerators: (Place & { readonly name: string })[] = [];

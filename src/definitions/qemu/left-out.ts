@@ -25,7 +25,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: NO_MONITOR, withValue: 'qmp qmp-pretty monitor mon' },
   {
     reason: 'the guest does not see what a port is connected to',
-    withValue: 'debugcon echr',
+    withValue: 'echr',
   },
   { reason: 'this version has no debugger interface', alone: 's', withValue: 'gdb' },
   { reason: 'a VM outlives its terminal with vring vm start, or vring run --detach', alone: 'daemonize' },

@@ -235,12 +235,18 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   parallel: {
-    value: 'none',
-    becomes: 'nothing: guests have no parallel port',
+    value: 'stdio|null|pty|file:PATH|unix:PATH|tcp:HOST:PORT|chardev:ID|none',
+    becomes: 'parallel',
     repeats: true,
-    read: (_draft, value) => {
-      if (value === 'none' || value === 'null') return;
-      throw new OptionError('guests have no parallel port: use -parallel none');
+    read: (draft, value, place) => {
+      draft.parallelPorts.push({ ...place, value });
+    },
+  },
+  debugcon: {
+    value: 'stdio|null|pty|file:PATH|unix:PATH|tcp:HOST:PORT|chardev:ID',
+    becomes: 'a device isa-debugcon, at port 0xe9 unless -global isa-debugcon.iobase=PORT says another',
+    read: (draft, value, place) => {
+      draft.debugConsole = { ...place, value };
     },
   },
   display: {
@@ -295,7 +301,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   global: {
     value: 'DRIVER.PROPERTY=VALUE',
     becomes:
-      'machine.suspend and machine.hibernate, with ICH9-LPC.disable_s3=1 and disable_s4=1; nothing, for chips of the machine',
+      'machine.suspend and machine.hibernate, with ICH9-LPC.disable_s3=1 and disable_s4=1; the port of -debugcon, with isa-debugcon.iobase=; nothing, for other chips of the machine',
     repeats: true,
     read: readGlobal,
   },
@@ -439,7 +445,7 @@ function readRtc(draft: Draft, value: string, place: Place): void {
 
 /** -global. @throws OptionError */
 function readGlobal(draft: Draft, value: string, place: Place): void {
-  if (readSleepState(draft, value)) return;
+  if (readSleepState(draft, value) || readDebugPort(draft, value)) return;
   const match = /^(?:driver=([^,]+),property=.*|([^.=]+(?:\.pflash01)?)\..*)$/.exec(value);
   const driver = match?.[1] ?? match?.[2];
   if (driver === undefined) throw new OptionError('expected DRIVER.PROPERTY=VALUE');
@@ -457,6 +463,15 @@ function readSleepState(draft: Draft, value: string): boolean {
   if (match === null) return false;
   const key = match[1] === '3' ? 'suspend' : 'hibernate';
   draft.fields.machine = { ...draft.fields.machine, [key]: match[3] === '0' };
+  return true;
+}
+
+/** @returns whether it is about that */
+function readDebugPort(draft: Draft, value: string): boolean {
+  const match =
+    /^(?:driver=)?isa-debugcon(?:\.|,property=)iobase(?:=|,value=)(0x[0-9a-f]{1,4}|\d{1,5})$/i.exec(value);
+  if (match === null) return false;
+  draft.debugPort = Number(match[1]);
   return true;
 }
 

@@ -31,7 +31,6 @@ const LEFT_OUT: readonly Kind[] = [
   { names: /^vmcoreinfo$/, reason: 'it only concerns memory dumps' },
   { names: /^vmgenid$/, reason: 'snapshots are not supported yet' },
   { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: 'it is a test device of QEMU' },
-  { names: /^isa-debugcon$/, reason: 'output to port 0x402 is shown on the console' },
   { names: /^(loader|generic-sdhci)$/, reason: 'it only concerns firmware' },
 ];
 
@@ -84,7 +83,7 @@ const REFUSED: readonly Kind[] = [
     reason: 'such disks are not supported: use -device virtio-blk-pci',
   },
   { names: /^(vhost-vsock|vhost-user-vsock).*$/, reason: 'vsock is not supported yet: use the network' },
-  { names: /^(pci-serial.*|isa-parallel)$/, reason: 'a guest has one serial port, COM1: leave it out' },
+  { names: /^pci-serial.*$/, reason: 'serial ports are on the ISA bus: use -serial' },
   {
     names: /^(pc-dimm|nvdimm|virtio-(mem|pmem).*|cxl-.*)$/,
     reason: '-m sets the size of guest RAM: leave it out',

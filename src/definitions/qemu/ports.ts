@@ -1,5 +1,7 @@
 import type { CharInput } from '../../devices/backends/char-fields.ts';
+import { isaDebugcon } from '../../devices/legacy/debug-console.ts';
 import { AGENT_PORT } from '../fields/char.ts';
+import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
 import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { readSerial } from './chardevs.ts';
 import type { Draft, Place } from './draft.ts';
@@ -28,6 +30,34 @@ export function placeConsoles(draft: Draft, problem: (place: Place, error: Optio
   for (const place of hasCom1 ? [first, ...others] : others) {
     draft.leaveOut(place, `a guest has one console, which is ${hasCom1 ? 'COM1' : 'another one'}`);
   }
+}
+
+/** -parallel and -debugcon, whose port -global may say later. */
+export function placeOtherPorts(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
+  const attempt = (place: Place & { readonly value: string }, add: (end: CharInput) => void) => {
+    try {
+      const end = readSerial(draft, place.value, place);
+      if (end !== null) add(end);
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+      problem(place, error);
+    }
+  };
+  for (const port of draft.parallelPorts)
+    attempt(port, end => {
+      const ports = draft.fields.parallel ?? [];
+      if (ports.length === MAX_PARALLEL_PORTS) draft.leaveOut(port, 'a guest has at most LPT1 and LPT2');
+      else draft.fields.parallel = [...ports, end];
+    });
+  const { debugConsole, debugPort } = draft;
+  if (debugConsole !== null)
+    attempt(debugConsole, chardev =>
+      draft.addDevice(debugConsole, {
+        type: isaDebugcon.type,
+        ...(debugPort !== null && { iobase: debugPort }),
+        chardev,
+      }),
+    );
 }
 
 /** A -device that is a port connected to a -chardev. */

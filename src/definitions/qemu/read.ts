@@ -11,7 +11,7 @@ import { joinNets } from './nic-options.ts';
 import type { LeftOutNote } from './notes.ts';
 import { placeNodes } from './numa.ts';
 import { checkAccelerators, QEMU_ALIASES, QEMU_OPTIONS, type QemuOption, unknownOption } from './options.ts';
-import { placeConsoles } from './ports.ts';
+import { placeConsoles, placeOtherPorts } from './ports.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 
 /** The option that each key of a definition comes from, for problems with the whole. */
@@ -61,6 +61,7 @@ export function readQemuOptions(
   placeMemory(draft, problem);
   placeNodes(draft, problem);
   placeConsoles(draft, problem);
+  placeOtherPorts(draft, problem);
   collect(problems, '-machine', () => placeFlash(draft));
   addFirmware(draft);
   collect(problems, '-netdev hubport', () => joinNets(draft));

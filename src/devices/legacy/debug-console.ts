@@ -75,8 +75,10 @@ export const isaDebugcon: ConfigurableType<ReturnType<typeof options>> = {
   description: 'a port that prints what is written to it, such as the messages of SeaBIOS',
   bus: 'isa',
   backend: 'char',
+  // Who has one of his own, wants the messages there.
+  replaces: debugConsole.type,
   prefix: 'debugcon',
-  qemu: { devices: ['isa-debugcon'], properties: { iobase: 'iobase' } },
+  qemu: { devices: ['isa-debugcon'], properties: { iobase: 'iobase', chardev: 'chardev' } },
   config: options,
   create(services, { iobase, chardev }, name) {
     const backend = services.backends.open('char', { options: chardev, device: name });

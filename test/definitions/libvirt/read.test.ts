@@ -226,6 +226,10 @@ describe('elements', () => {
       },
     ],
     [
+      "<devices><parallel type='file'><source path='/srv/lpt.prn' append='on'/><target port='0'/></parallel></devices>",
+      { ...base, parallel: [{ type: 'file', path: '/srv/lpt.prn' }], leftOut: [] },
+    ],
+    [
       "<pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='yes'/></pm>",
       { ...base, machine: { suspend: false }, leftOut: [] },
     ],

@@ -553,6 +553,26 @@ test.each([
     '-drive if=pflash,file=OVMF.fd -kernel k',
     { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd', kernel: '/vms/k' } },
   ],
+  [
+    '-debugcon file:debug.log -global isa-debugcon.iobase=0x402',
+    {
+      devices: [
+        {
+          type: 'isa-debugcon',
+          iobase: 0x402,
+          chardev: { type: 'file', path: 'debug.log', append: false },
+        },
+      ],
+    },
+  ],
+  [
+    '-chardev pty,id=p -device isa-debugcon,iobase=0x402,chardev=p',
+    { devices: [{ type: 'isa-debugcon', iobase: 0x402, chardev: { type: 'pty' } }] },
+  ],
+  [
+    '-parallel file:lpt.prn -parallel none -parallel pty',
+    { parallel: [{ type: 'file', path: 'lpt.prn', append: false }, 'pty'] },
+  ],
   ['-machine q35,hpet=on', { machine: { hpet: true } }],
   ['-global ICH9-LPC.disable_s3=1', { machine: { suspend: false } }],
   ['-global driver=PIIX4_PM,property=disable_s4,value=1', { machine: { hibernate: false } }],

@@ -96,6 +96,9 @@ test('modules of a multiboot kernel have command lines', () => {
     { file: '/vms/hello.elf', 'command-line': 'hello.elf 1 2' },
     { file: '/vms/data.bin', 'command-line': 'data.bin' },
   ]);
-  expect(definition.devices).toEqual([{ type: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }]);
+  expect(definition.devices).toEqual([
+    { type: 'isa-debug-exit', iobase: 0xf4, iosize: 4 },
+    { type: 'isa-debugcon', iobase: 0xe9, chardev: { type: 'console' } },
+  ]);
   expect(definition['on-reboot']).toBe('stop');
 });

@@ -68,6 +68,28 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(machine.printed[0]).toContain('READ BY INT 13H');
   });
 
+  test('prints by INT 17h on a parallel port', { timeout: TIMEOUT }, () => {
+    const path = join(temporaryFolder(), 'print.img');
+    const text = 'PRINTED\f';
+    const code = [
+      ...[0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x7c, 0xfb], // cli; xor ax,ax; mov ds/ss,ax; mov sp,0x7c00; sti
+      ...[0xbe, 0x00, 0x7d, 0xb9, text.length, 0x00], // mov si,0x7d00; mov cx,length
+      ...[0xac, 0xb4, 0x00, 0x31, 0xd2, 0xcd, 0x17, 0xe2, 0xf7], // lodsb; mov ah,0; xor dx,dx; int 0x17; loop
+      ...[0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4], // mov dx,pm1; mov ax,s5; out dx,ax; hlt
+    ];
+    const image = Buffer.alloc(2 ** 20);
+    image.set(code);
+    image.write(text, 0x100, 'latin1');
+    image.set([0x55, 0xaa], 510);
+    writeFileSync(path, image);
+    const machine = machineWith([
+      { type: 'virtio-blk', path, format: 'raw' },
+      { type: 'isa-parallel', name: 'lpt1' },
+    ]);
+    expect(run(machine)).toContain('Found 1 lpt ports');
+    expect(machine.printed[2]).toBe(text);
+  });
+
   test('boots from the disk that is the first in the order', { timeout: TIMEOUT }, () => {
     const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
     const blk = { type: 'virtio-blk', format: 'raw' };
