@@ -17,8 +17,8 @@ import { readMemory, readMemoryBackend } from './memory.ts';
 import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
-import { readTpmdev } from './tpm.ts';
 import { readSmbios, readUuid } from './smbios.ts';
+import { readTpmdev } from './tpm.ts';
 import { readKeyboard, readVnc } from './vnc.ts';
 import { watchdogAction, watchdogEntry } from './watchdog.ts';
 
