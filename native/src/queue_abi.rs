@@ -4,7 +4,8 @@ use crate::balloon::BalloonConfig;
 use crate::blk::BlkConfig;
 use crate::errno::{Errno, Result};
 use crate::image::{
-    Allocation, ChainFile, DiskErrors, Durability, Image, MAX_LAYERS, Qcow2Image, RawImage, error_action,
+    Allocation, ChainFile, DiskErrors, Durability, Image, MAX_LAYERS, Qcow2Image, RawImage, WrittenZeros,
+    error_action,
 };
 use crate::limiter::{Limiter, RateLimits};
 use crate::queue_thread::{QueueConfig, QueueProgress, Stopped};
@@ -41,6 +42,10 @@ crate::abi_constants! {
         VOLATILE = 4,
         /// Every write is durable when it completes.
         WRITE_THROUGH = 8,
+        /// Zeros that are written are zeroed ranges.
+        DETECT_ZEROES = 16,
+        /// And their space is deallocated.
+        UNMAP_ZEROES = 32,
     }
 }
 
@@ -113,7 +118,7 @@ pub unsafe extern "C" fn vring_image_open_qcow2(
 
 fn image_flags(flags: u32) -> Result<impl Fn(u32) -> bool> {
     use image_flag::*;
-    match flags & !(READONLY | DISCARD | VOLATILE | WRITE_THROUGH) {
+    match flags & !(READONLY | DISCARD | VOLATILE | WRITE_THROUGH | DETECT_ZEROES | UNMAP_ZEROES) {
         0 => Ok(move |flag| flags & flag != 0),
         _ => Err(Errno(libc::EINVAL)),
     }
@@ -126,6 +131,11 @@ fn add_image(vm: i32, image: Arc<dyn Image>, flags: u32) -> Result<i32> {
         _ => Durability::Asked,
     };
     image.state().set_durability(durability);
+    image.state().set_written_zeros(match flags & (image_flag::DETECT_ZEROES | image_flag::UNMAP_ZEROES) {
+        0 => WrittenZeros::AsOther,
+        image_flag::DETECT_ZEROES => WrittenZeros::Zeroed,
+        _ => WrittenZeros::Unmapped,
+    });
     Ok(handles::get(vm)?.images().add(image)? as i32)
 }
 

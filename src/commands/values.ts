@@ -1,4 +1,4 @@
-import { diskCaches, diskErrorActions, limitsProblem } from '../devices/backends/disk.ts';
+import { diskCaches, diskErrorActions, limitsProblem, zeroDetections } from '../devices/backends/disk.ts';
 import { splitCommas } from '../text/commas.ts';
 import { parseCount, parseSize } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
@@ -61,6 +61,8 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       return oneOf(disk, key, value, diskCaches);
     case 'discard':
       return oneOf(disk, key, value, ['unmap', 'ignore']);
+    case 'detect-zeroes':
+      return oneOf(disk, key, value, zeroDetections);
     case 'rerror':
       return oneOf(disk, key, value, ['report', 'ignore', 'stop']);
     case 'werror':
@@ -80,7 +82,7 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       throw new UsageError(`--disk ${disk}: ${key} takes on or off, not ${value}`);
     default:
       throw new UsageError(
-        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, transient, cache, discard, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
+        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, transient, cache, discard, detect-zeroes, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
       );
   }
 }

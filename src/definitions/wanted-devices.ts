@@ -167,6 +167,7 @@ function ofDisk(
     transient,
     cache,
     discard,
+    'detect-zeroes': detectZeroes,
     rerror,
     werror,
     serial,
@@ -191,6 +192,7 @@ function ofDisk(
       ...(cache !== 'writeback' && { cache }),
       // What a guest discards of a USB disk is kept anyway.
       ...(discard !== 'unmap' && bus !== 'usb' && { discard }),
+      ...(detectZeroes !== 'off' && { 'detect-zeroes': detectZeroes }),
       ...(rerror !== defaultErrorPolicy.rerror && { rerror }),
       ...(werror !== defaultErrorPolicy.werror && { werror }),
       ...(serial !== undefined && { serial }),

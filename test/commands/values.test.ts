@@ -57,6 +57,7 @@ describe('disks', () => {
     ['a.img,readonly=maybe', 'readonly takes on or off'],
     ['a.img,format=', 'format takes raw or qcow2, not nothing'],
     ['a.img,queues=99', 'from 1 to 16'],
+    ['a.img,detect-zeroes=yes', 'detect-zeroes takes off, on, unmap, not yes'],
     ['a.img,toString=1', 'unknown setting "toString"'],
     ['a.img,serial=a,serial=b', 'serial is given twice'],
   ])('%s is refused', (text, message) => expect(() => parseDisk(text)).toThrow(message));

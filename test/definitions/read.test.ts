@@ -167,6 +167,10 @@ describe('a problem names its place and what was expected', () => {
       'name: web\ndisks: [{file: /a, readonly: true, transient: true}]',
       '2:47 disks[0].transient: the guest cannot write to it: leave this out',
     ],
+    [
+      'name: web\ndisks: [{file: /a, discard: ignore, detect-zeroes: unmap}]',
+      '2:52 disks[0].detect-zeroes: unmap gives space back, which discard: ignore forbids: use on',
+    ],
     ['name: &n web\ndescription: *n', '2:14 : aliases are not allowed: write out what *n stands for'],
     ['name: web\n? {a: 1}\n: 2', '2:3 : not YAML: With stringKeys, all keys must be strings'],
   ])('%j', (text, problem) => expect(problems(text)).toEqual([problem]));

@@ -4,6 +4,7 @@ use super::feature;
 use super::request::{STATUS_IOERR, STATUS_OK, STATUS_UNSUPPORTED};
 use super::testing::*;
 use crate::counters::queue as words;
+use crate::image::{Image, WrittenZeros};
 use crate::queue::Position;
 use crate::queue::testing::{Buffer, in_, out};
 use std::os::unix::fs::FileExt;
@@ -202,6 +203,37 @@ fn large_requests_are_carried_out_in_steps() {
         assert_eq!(disk.on_disk::<1024>(((step * 64) << 20) + 7 * 512), [0; 1024], "step {step}");
     }
     assert_eq!(disk.allocated(), 2 * 4096);
+}
+
+#[test]
+fn written_zeros_take_no_space_where_they_are_detected() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
+    let (kib, page) = (1024u32, 4096u64);
+    disk.write(DATA, &[0; 65536]);
+    let write = |disk: &mut Fixture, sector| disk.request(OUT, sector, &[out(DATA, 64 * kib)]).0;
+    assert_eq!(write(&mut disk, 0), STATUS_OK);
+    assert_eq!(disk.allocated(), 16 * page, "zeros are data unless somebody looks");
+
+    disk.image.as_ref().unwrap().state().set_written_zeros(WrittenZeros::Unmapped);
+    let before = disk.counters.get(words::BYTES_FROM_GUEST);
+    assert_eq!((write(&mut disk, 0), write(&mut disk, 256)), (STATUS_OK, STATUS_OK));
+    assert_eq!(disk.allocated(), 0);
+    assert_eq!(disk.counters.get(words::BYTES_FROM_GUEST) - before, 128 * 1024);
+
+    // One bit, at the end.
+    disk.write(DATA + 65535, &[1]);
+    assert_eq!(write(&mut disk, 0), STATUS_OK);
+    assert_eq!((disk.allocated(), disk.on_disk::<1>(65535)), (16 * page, [1]));
+    // Over data, in several buffers that are no pages.
+    disk.write(DATA, &[0; 65536]);
+    let parts = [out(DATA + 3, 512), out(DATA + 600, 700), out(DATA, 65536 - 1212 - 1024)];
+    assert_eq!(disk.request(OUT, 1, &parts).0, STATUS_OK);
+    assert_eq!((disk.on_disk::<1>(65535), disk.on_disk::<4096>(8192)), ([1], [0; 4096]));
+
+    disk.image.as_ref().unwrap().state().set_written_zeros(WrittenZeros::Zeroed);
+    let allocated = disk.allocated();
+    assert_eq!(write(&mut disk, 0), STATUS_OK);
+    assert_eq!((disk.on_disk::<1>(65535), disk.allocated() >= allocated), ([0], true));
 }
 
 #[test]

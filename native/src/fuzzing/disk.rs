@@ -6,7 +6,7 @@ use super::rings::serve;
 use crate::blk::{BlkConfig, BlkWorker, SERIAL_BYTES, feature};
 use crate::epoll::EventFd;
 use crate::errno::Result;
-use crate::image::{Allocation, Image, ImageState, Place, RawImage};
+use crate::image::{Allocation, Image, ImageState, Place, RawImage, WrittenZeros};
 use crate::limiter::{Limiter, RateLimits};
 use crate::queue_thread::duplicate;
 use crate::scsi::{Address, ControlWorker, Controller, EventWorker, Identity, Kind, ScsiWorker, Unit};
@@ -83,6 +83,11 @@ pub fn blk(bytes: &[u8]) {
     let chosen = features.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 != 0);
     let features = chosen.fold(0, |all, (_, feature)| all | feature);
     let image = Checked::new(flags & 16 != 0, (flags & 32 != 0).then_some(512));
+    match flags >> 6 {
+        0 | 3 => {}
+        1 => image.state().set_written_zeros(WrittenZeros::Zeroed),
+        _ => image.state().set_written_zeros(WrittenZeros::Unmapped),
+    }
     let worker = BlkWorker::new(&config, features, image, None);
     serve(input.rest(), &worker, check);
 }

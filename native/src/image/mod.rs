@@ -123,6 +123,18 @@ pub enum Durability {
     Never,
 }
 
+/// What becomes of a write whose data is nothing but zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum WrittenZeros {
+    /// What becomes of any other.
+    AsOther,
+    /// It zeroes the range, which takes no data.
+    Zeroed,
+    /// The same, and the space may be deallocated.
+    Unmapped,
+}
+
 /// What may change while an image is in use, and what its users must know.
 pub struct ImageState {
     capacity: AtomicU64,
@@ -130,6 +142,7 @@ pub struct ImageState {
     /// What is made of failed requests.
     pub policy: ErrorPolicy,
     durability: AtomicU8,
+    written_zeros: AtomicU8,
     pub readonly: bool,
     /// The backing store can deallocate space.
     pub can_discard: bool,
@@ -142,6 +155,7 @@ impl ImageState {
             write_through: AtomicBool::new(false),
             policy: ErrorPolicy::default(),
             durability: AtomicU8::new(Durability::Asked as u8),
+            written_zeros: AtomicU8::new(WrittenZeros::AsOther as u8),
             readonly,
             can_discard,
         };
@@ -173,6 +187,18 @@ impl ImageState {
 
     pub fn set_durability(&self, durability: Durability) {
         self.durability.store(durability as u8, SeqCst);
+    }
+
+    pub fn written_zeros(&self) -> WrittenZeros {
+        match self.written_zeros.load(SeqCst) {
+            zeroed if zeroed == WrittenZeros::Zeroed as u8 => WrittenZeros::Zeroed,
+            unmapped if unmapped == WrittenZeros::Unmapped as u8 => WrittenZeros::Unmapped,
+            _ => WrittenZeros::AsOther,
+        }
+    }
+
+    pub fn set_written_zeros(&self, what: WrittenZeros) {
+        self.written_zeros.store(what as u8, SeqCst);
     }
 
     /// Whether a write is durable when it completes, if the driver can choose that.

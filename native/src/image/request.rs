@@ -4,7 +4,7 @@ use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::errors::{Access, DiskError};
 use super::policy::ErrorAction;
 use super::qcow2::Answer;
-use super::{Durability, Image, Location, Pin, Place, Port, SECTOR, Task, Ticket};
+use super::{Durability, Image, Location, Pin, Place, Port, SECTOR, Task, Ticket, WrittenZeros};
 use crate::queue::Buffers;
 use crate::queue_thread;
 use io_uring::{opcode, squeue, types};
@@ -82,6 +82,9 @@ pub struct DiskRequest {
     progress: Progress,
     bounce: Option<Bounce>,
     iovecs: Vec<libc::iovec>,
+    /// Bytes of a write that were found to be zeros.
+    zeros: u64,
+    looked_for_zeros: bool,
     failed: bool,
     error: Option<DiskError>,
     /// What the image's port is doing for it.
@@ -111,6 +114,8 @@ impl DiskRequest {
     pub fn start(&mut self, operation: Option<DiskOperation>) {
         self.operation = operation;
         self.progress = Progress::default();
+        self.zeros = 0;
+        self.looked_for_zeros = false;
         self.failed = false;
         self.error = None;
         self.ticket = None;
@@ -145,7 +150,30 @@ impl DiskRequest {
 
     /// Bytes of data moved by a read or a write.
     pub fn moved(&self) -> u64 {
-        self.progress.done
+        match self.zeros {
+            0 => self.progress.done,
+            _ if self.failed => 0,
+            zeros => zeros,
+        }
+    }
+
+    /// Makes a write of nothing but zeros what it comes to, if the image wants that. A driver that changes its buffers meanwhile gets one or
+    /// the other.
+    fn look_for_zeros(&mut self, image: &dyn Image, data: &Buffers) {
+        if std::mem::replace(&mut self.looked_for_zeros, true) {
+            return;
+        }
+        let unmap = match image.state().written_zeros() {
+            WrittenZeros::AsOther => return,
+            WrittenZeros::Zeroed => false,
+            WrittenZeros::Unmapped => image.state().can_discard,
+        };
+        let Some(DiskOperation::Write(start)) = self.operation else { return };
+        let len = data.len();
+        if len > 0 && data.are_zeros() {
+            self.operation = Some(DiskOperation::WriteZeroes(vec![Range { start, len, unmap }]));
+            self.zeros = len;
+        }
     }
 
     /// Returns whether it had one.
@@ -161,6 +189,7 @@ impl DiskRequest {
             Durability::Always => true,
             Durability::Never => false,
         };
+        self.look_for_zeros(image, data);
         loop {
             if let Some(file) = self.take_answer(data) {
                 let poll = opcode::PollAdd::new(self.file(file), libc::POLLIN as u32);

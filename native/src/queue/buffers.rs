@@ -124,6 +124,22 @@ impl<'m> Buffers<'m> {
         len - left
     }
 
+    /// Whether no bit is set anywhere, as far as this comes to see.
+    pub fn are_zeros(&self) -> bool {
+        let mut bytes = [0; 4096];
+        let mut at = 0;
+        // Most data shows in its first bytes that it is something else.
+        let mut count = self.copy_to(at, &mut bytes[..64]);
+        while count > 0 {
+            if bytes[..count].iter().any(|byte| *byte != 0) {
+                return false;
+            }
+            at += count as u64;
+            count = self.copy_to(at, &mut bytes);
+        }
+        true
+    }
+
     /// The kernel wrote `len` bytes from byte `at` on: whoever follows changes of RAM must know.
     pub fn written(&self, at: u64, len: u64) {
         let mut left = len;

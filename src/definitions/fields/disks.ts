@@ -1,5 +1,10 @@
 import * as z from 'zod';
-import { defaultErrorPolicy, diskCaches, diskErrorActions } from '../../devices/backends/disk.ts';
+import {
+  defaultErrorPolicy,
+  diskCaches,
+  diskErrorActions,
+  zeroDetections,
+} from '../../devices/backends/disk.ts';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
 import { asSentences, hostPath, place } from './text.ts';
@@ -60,6 +65,14 @@ const settings = z.strictObject({
     .enum(['unmap', 'ignore'])
     .default('unmap')
     .meta({ description: 'Whether the space that the guest discards is given back.', examples: ['ignore'] }),
+  'detect-zeroes': z
+    .enum(zeroDetections)
+    .default('off')
+    .meta({
+      description:
+        'A write of nothing but zeros zeroes the range instead (on), and gives its space back, too (unmap). Looking takes CPU time.',
+      examples: ['unmap'],
+    }),
   rerror: z
     .enum(['report', 'ignore', 'stop'])
     .default(defaultErrorPolicy.rerror)
@@ -116,6 +129,8 @@ const disk = settings.transform((value, context) => {
     return problem('bus', 'a CD-ROM must be on bus sata, ide or scsi', bus);
   if (value.transient && (value.cdrom || value.readonly))
     return problem('transient', 'the guest cannot write to it: leave this out', true);
+  if (value['detect-zeroes'] === 'unmap' && value.discard === 'ignore')
+    return problem('detect-zeroes', 'unmap gives space back, which discard: ignore forbids: use on', 'unmap');
   if (value.serial !== undefined && bus === 'floppy')
     return problem('serial', 'a floppy disk has no serial number', value.serial);
   if (value.queues > 1 && bus !== 'virtio')

@@ -1,5 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import { diskCaches, diskErrorActions } from '../../devices/backends/disk.ts';
+import { diskCaches, diskErrorActions, zeroDetections } from '../../devices/backends/disk.ts';
 import { sizeText } from '../../text/size.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { libvirtDevice } from '../known-devices.ts';
@@ -136,6 +136,7 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
   if (cache === 'default') document.skip(driver, 'cache');
   const mode = one('cache', diskCaches);
   const discard = one('discard', ['unmap', 'ignore']);
+  const zeroes = one('detect_zeroes', zeroDetections);
   const werror = one(
     'error_policy',
     diskErrorActions.map(action => LIBVIRT_ACTIONS[action]),
@@ -145,6 +146,9 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
     ...(format !== undefined && { format }),
     ...(mode !== undefined && mode !== 'writeback' && { cache: mode }),
     ...(discard === 'ignore' && { discard }),
+    // libvirt: unmap is on where discards are ignored.
+    ...(zeroes !== undefined &&
+      zeroes !== 'off' && { 'detect-zeroes': discard === 'ignore' ? 'on' : zeroes }),
     ...(werror !== undefined && {
       werror: diskErrorActions.find(action => LIBVIRT_ACTIONS[action] === werror)!,
     }),

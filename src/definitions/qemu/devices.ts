@@ -447,6 +447,7 @@ export function rowEntry(
         ...(draft.isTransient(disk) && { transient: true }),
         cache: disk.cache,
         ...(disk.discard !== undefined && { discard: disk.discard }),
+        ...(disk['detect-zeroes'] !== undefined && { 'detect-zeroes': disk['detect-zeroes'] }),
         ...(disk.rerror !== undefined && { rerror: disk.rerror }),
         ...(disk.werror !== undefined && { werror: disk.werror }),
       });

@@ -1,4 +1,10 @@
-import { type DiskCache, diskCaches, diskErrorActions, limitsProblem } from '../../devices/backends/disk.ts';
+import {
+  type DiskCache,
+  diskCaches,
+  diskErrorActions,
+  limitsProblem,
+  zeroDetections,
+} from '../../devices/backends/disk.ts';
 import { sizeText } from '../../text/size.ts';
 import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
@@ -25,7 +31,6 @@ const OWN_LIMITS = 'each disk has limits of its own';
 
 /** Settings of a drive or block node that a guest does not see. */
 export const DRIVE_LEFT_OUT: LeftOutSettings = {
-  'detect-zeroes': 'zeros are written like other data',
   'copy-on-read': 'it only concerns images with a backing file',
   'file.locking': 'disks are always locked against other users',
   locking: 'disks are always locked against other users',
@@ -215,8 +220,12 @@ export function takeErrorPolicy(settings: Settings): Pick<DiskInput, 'rerror' | 
   };
 }
 
-/** Whether what is discarded is given back, which QEMU does not do unless it is asked to. @throws OptionError */
-export function takeDiscard(settings: Settings): Pick<DiskInput, 'discard'> {
+/** What becomes of discards, and of zeros. @throws OptionError */
+export function takeDiscard(settings: Settings): Pick<DiskInput, 'discard' | 'detect-zeroes'> {
   const discard = settings.takeOne('discard', ['unmap', 'on', 'ignore', 'off']);
-  return discard === 'ignore' || discard === 'off' ? { discard: 'ignore' } : {};
+  const isIgnored = discard === 'ignore' || discard === 'off';
+  const zeroes = settings.takeOne('detect-zeroes', zeroDetections) ?? 'off';
+  if (zeroes === 'unmap' && isIgnored)
+    throw new OptionError(`detect-zeroes=unmap needs discard=unmap: use detect-zeroes=on`);
+  return { ...(isIgnored && { discard: 'ignore' }), ...(zeroes !== 'off' && { 'detect-zeroes': zeroes }) };
 }

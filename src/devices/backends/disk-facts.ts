@@ -4,7 +4,7 @@ import type { DiskOptions } from './disk.ts';
 
 /** What screens show of a disk, or of what is in a drive; null: the drive is empty. */
 export function diskFacts(
-  medium: Pick<DiskOptions, 'path' | 'cache' | 'readonly' | 'transient'> | null,
+  medium: Pick<DiskOptions, 'path' | 'cache' | 'readonly' | 'transient' | 'detectZeroes'> | null,
   disk: Pick<BlockBackend, 'size' | 'format' | 'backing' | 'canDiscard'> | null,
 ): DeviceFact[] {
   if (medium === null || disk === null) return [{ label: 'path', value: medium?.path ?? 'empty' }];
@@ -17,5 +17,8 @@ export function diskFacts(
     { label: 'read-only', value: medium.readonly },
     ...(medium.transient ? [{ label: 'transient', value: true }] : []),
     { label: 'discard', value: !medium.readonly && disk.canDiscard },
+    ...(medium.detectZeroes === undefined || medium.detectZeroes === 'off'
+      ? []
+      : [{ label: 'zeros written', value: medium.detectZeroes === 'unmap' ? 'unmapped' : 'detected' }]),
   ];
 }

@@ -80,6 +80,10 @@ export function errorPolicyOf({
   return { rerror: rerror ?? defaultErrorPolicy.rerror, werror: werror ?? defaultErrorPolicy.werror };
 }
 
+/** What becomes of a write of nothing but zeros: that of any other, zeroes the range instead, or gives its space back, too, where discards do. */
+export const zeroDetections = ['off', 'on', 'unmap'] as const;
+export type ZeroDetection = (typeof zeroDetections)[number];
+
 export type DiskOptions = {
   readonly path: string;
   /** Absent if the user hasn't set it: then the content is probed. A qcow2 image with a backing file is not opened then. */
@@ -88,6 +92,7 @@ export type DiskOptions = {
   readonly cache: DiskCache;
   /** What the guest discards is kept. */
   readonly keepsDiscarded?: boolean | undefined;
+  readonly detectZeroes?: ZeroDetection | undefined;
   /** What the guest writes goes to a temporary file, and is gone when its VM ends; the file itself is only read. */
   readonly transient?: boolean | undefined;
   readonly policy?: DiskErrorPolicy | undefined;
@@ -199,6 +204,12 @@ export function diskFields(z: Zod) {
       .enum(['unmap', 'ignore'])
       .optional()
       .describe('give back the space that the guest discards, or keep it; unmap if absent'),
+    'detect-zeroes': z
+      .enum(zeroDetections)
+      .optional()
+      .describe(
+        'a write of nothing but zeros zeroes the range instead (on), and gives its space back (unmap), which discard=ignore forbids; off if absent',
+      ),
     rerror: z
       .enum(['report', 'ignore', 'stop'])
       .optional()
@@ -222,18 +233,20 @@ export function diskFields(z: Zod) {
 }
 
 /** What `diskFields` have, but for limits, which may change. */
-type DiskFieldOptions = Omit<DiskOptions, 'keepsDiscarded' | 'policy'> &
+type DiskFieldOptions = Omit<DiskOptions, 'keepsDiscarded' | 'detectZeroes' | 'policy'> &
   Partial<{ [Key in keyof DiskErrorPolicy]: DiskErrorPolicy[Key] | undefined }> & {
     readonly discard?: 'unmap' | 'ignore' | undefined;
+    readonly 'detect-zeroes'?: ZeroDetection | undefined;
   };
 
 /** How a device of these options opens its disk. */
 export function diskOptionsOf(options: DiskFieldOptions): DiskOptions {
-  const { path, format, readonly, cache, discard, transient } = options;
+  const { path, format, readonly, cache, discard, transient, 'detect-zeroes': detectZeroes } = options;
   return {
     ...{ path, format, readonly, cache },
     keepsDiscarded: discard === 'ignore',
     policy: errorPolicyOf(options),
     ...(transient && { transient }),
+    ...(detectZeroes !== undefined && { detectZeroes }),
   };
 }

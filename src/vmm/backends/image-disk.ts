@@ -36,7 +36,7 @@ const ACTIONS: Readonly<Record<DiskErrorAction, number>> = ERROR_ACTION;
 /** What a guest's disk is made of, apart from its file. */
 export type ImageDiskOptions = Pick<
   DiskOptions,
-  'readonly' | 'cache' | 'keepsDiscarded' | 'policy' | 'transient'
+  'readonly' | 'cache' | 'keepsDiscarded' | 'policy' | 'transient' | 'detectZeroes'
 >;
 
 /** An image file or a block device. Its queues are served by native threads with io_uring. */
@@ -144,13 +144,13 @@ export function openImageDisk(disk: OpenDisk, options: ImageDiskOptions, parts: 
 function openImage(
   disk: OpenDisk,
   canDiscard: boolean,
-  { readonly, cache, transient = false }: ImageDiskOptions,
+  { readonly, cache, transient = false, detectZeroes = 'off' }: ImageDiskOptions,
   native: NativeVm,
 ): number {
   const { fd, imageFormat, backing, size } = disk;
   const isDurable = cache === 'writethrough' || cache === 'directsync';
   const durability = transient || cache === 'unsafe' ? 'never' : isDurable ? 'always' : 'asked';
-  const options: ImageOptions = { readonly, canDiscard, durability };
+  const options: ImageOptions = { readonly, canDiscard, durability, detectZeroes };
   if (imageFormat === 'raw') return native.openImage(fd, size, options);
   try {
     const chain = backing.map(({ fd, format }) => ({ fd, isQcow2: format === 'qcow2' }));

@@ -43,6 +43,10 @@ export const IMAGE_FLAG = {
   volatile: 4,
   /** Every write is durable when it completes. */
   writeThrough: 8,
+  /** Zeros that are written are zeroed ranges. */
+  detectZeroes: 16,
+  /** And their space is deallocated. */
+  unmapZeroes: 32,
 } as const;
 
 /** Values of `access` in `DiskErrors`. */

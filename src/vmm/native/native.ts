@@ -49,6 +49,8 @@ export type ImageOptions = {
   readonly canDiscard: boolean;
   /** When what is written is made durable: when the guest asks for it, before a write completes, or never. */
   readonly durability: 'asked' | 'always' | 'never';
+  /** Whether writes of nothing but zeros zero the range instead, and give its space back as far as what is discarded is. */
+  readonly detectZeroes?: 'off' | 'on' | 'unmap';
 };
 
 /** Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth. */
@@ -521,12 +523,14 @@ export class NativeVm implements ResourceOwner {
   }
 }
 
-function imageFlags({ readonly, canDiscard, durability }: ImageOptions): number {
+function imageFlags({ readonly, canDiscard, durability, detectZeroes }: ImageOptions): number {
   return (
     (readonly ? IMAGE_FLAG.readonly : 0) |
     (canDiscard ? IMAGE_FLAG.discard : 0) |
     (durability === 'never' ? IMAGE_FLAG.volatile : 0) |
-    (durability === 'always' ? IMAGE_FLAG.writeThrough : 0)
+    (durability === 'always' ? IMAGE_FLAG.writeThrough : 0) |
+    (detectZeroes === 'on' ? IMAGE_FLAG.detectZeroes : 0) |
+    (detectZeroes === 'unmap' ? IMAGE_FLAG.unmapZeroes : 0)
   );
 }
 

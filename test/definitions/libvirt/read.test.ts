@@ -105,6 +105,17 @@ describe('elements', () => {
       { ...base, rng: { 'max-bytes': 1024, period: 1000 }, leftOut: [] },
     ],
     [
+      "<devices><disk type='file' device='disk'><source file='/a.img'/><driver name='qemu' detect_zeroes='unmap'/><target dev='vda' bus='virtio'/></disk><disk type='file' device='disk'><source file='/b.img'/><driver name='qemu' detect_zeroes='unmap' discard='ignore'/><target dev='vdb' bus='virtio'/></disk></devices>",
+      {
+        ...base,
+        disks: [
+          { file: '/a.img', 'detect-zeroes': 'unmap' },
+          { file: '/b.img', discard: 'ignore', 'detect-zeroes': 'on' },
+        ],
+        leftOut: [],
+      },
+    ],
+    [
       "<devices><disk type='file' device='disk'><source file='/a.img'/><target dev='vda' bus='virtio'/><transient shareBacking='yes'/></disk></devices>",
       { ...base, disks: [{ file: '/a.img', transient: true }], leftOut: [] },
     ],

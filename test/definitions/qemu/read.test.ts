@@ -291,6 +291,10 @@ describe('each option', () => {
     ['-drive media=cdrom,bus=1', { disks: [{ bus: 'ide', addr: '2', cdrom: true }] }],
     ['-drive file=a,if=virtio,aio=io_uring,discard=unmap,cache=writeback', { disks: [{ file: '/vms/a' }] }],
     [
+      '-drive file=a,if=virtio,discard=unmap,detect-zeroes=unmap -drive file=b,if=virtio,detect-zeroes=off',
+      { disks: [{ file: '/vms/a', 'detect-zeroes': 'unmap' }, { file: '/vms/b' }] },
+    ],
+    [
       '-drive if=none,id=a,file=a -drive file=b,if=virtio -device virtio-blk-pci,drive=a,serial=A,num-queues=4,id=first',
       { disks: [{ file: '/vms/b' }, { file: '/vms/a', serial: 'A', queues: 4 }] },
     ],

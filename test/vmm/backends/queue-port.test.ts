@@ -241,6 +241,26 @@ describe('a disk port', () => {
     expect(kept.ask((port, done) => port.discard(0, 4096, done))).toBeNull();
   });
 
+  it.each([
+    ['off', false, true],
+    ['on', false, true],
+    ['unmap', false, false],
+    ['unmap', true, true],
+  ] as const)(
+    'with zeros %s, and discards kept: %s, a write of them keeps the space: %s',
+    (detectZeroes, keepsDiscarded, keepsSpace) => {
+      const path = image(noise(64 * 1024, 3));
+      const machine = new Machine(path, { detectZeroes, keepsDiscarded });
+      const before = statSync(path).blocks;
+      // RAM of a new machine is zeros.
+      const segment = { address: 0x1_0000, length: 16_384 };
+      expect(machine.transfer('write', 16_384, [segment])).toBeNull();
+      expect(statSync(path).blocks).toBe(keepsSpace ? before : before - segment.length / 512);
+      const content = readFileSync(path).subarray(16_384, 32_768);
+      expect(content.every(byte => byte === 0)).toBe(true);
+    },
+  );
+
   it('has the size that the disk is given', () => {
     const path = image(new Uint8Array(4096));
     const machine = new Machine(path);
