@@ -49,9 +49,10 @@ function inDefinition({ name, state, saved }: VmInfo, device: string): string {
 }
 
 function unnoticed({ addr }: AttachedDevice): string {
-  return addr?.endsWith('.0')
-    ? 'The guest has no hotplug driver there: it finds the device when it looks for devices next.'
-    : 'The guest looks at the slot when its function 0 is attached.';
+  // Of PCI, an address has a function: `05.1`.
+  return addr !== null && /\.[1-7]$/.test(addr)
+    ? 'The guest looks at the slot when its function 0 is attached.'
+    : 'The guest has no hotplug driver there: it finds the device when it looks for devices next.';
 }
 
 /** @returns the exit status: 1 while the guest has not released the device */
