@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { explainShortage } from '../vmm/confinement/shortage.ts';
 import { counterShape } from '../vmm/counters/counter-shape.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
@@ -15,28 +14,27 @@ import type {
 } from '../vmm/machine/messages.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 import type { DefinedVm } from './definitions.ts';
+import { endsWithin } from './ends-within.ts';
 import { VmAgent } from './guest-agent/vm-agent.ts';
 import { notTaken, wantedHostDevices } from './host-devices/wanted.ts';
 import { MachineDevices, type MachineDevicesOptions } from './hotplug/machine-devices.ts';
 import { handOver } from './machines/hand-over.ts';
 import {
-  closeHostDevices,
-  closeWires,
   type Death,
   type FoundMachine,
   type Machine,
   type Machines,
-  type OpenedHostDevice,
-  type OpenedWire,
   type RestoreFiles,
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
 import type { GuestAddresses } from './networks/guest-addresses.ts';
-import { type VmNic, vmNics } from './networks/vm-nics.ts';
+import { VmCards } from './networks/vm-cards.ts';
+import type { VmNic } from './networks/vm-nics.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { ServedVnc } from './served-vnc.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
+import { closeTaken, NOTHING_TAKEN, type TakeAtStart, type TakenAtStart } from './taken-at-start.ts';
 import { VmConsoles } from './vm-consoles.ts';
 import { isUp, type VmHostDevice, type VmInfo, type VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
@@ -58,19 +56,6 @@ export type VmListener = {
   /** Gives back what the host lent it, once nothing has it open any more. Absent: nothing. */
   giveBack?(vm: Vm): Promise<void> | null;
 };
-
-/** Has the host give up the devices that a machine is to have. @throws with everything that keeps it from having them */
-export type TakeHostDevices = (signal: AbortSignal) => Promise<readonly OpenedHostDevice[]>;
-
-/** What a machine is to have of the host's from its start. Those who have it close it. */
-export type TakenAtStart = {
-  readonly hostDevices: readonly OpenedHostDevice[];
-  readonly wires: readonly OpenedWire[];
-};
-const NOTHING_TAKEN: TakenAtStart = { hostDevices: [], wires: [] };
-
-/** Takes that. @throws why the VM cannot have it; nothing is taken then */
-export type TakeAtStart = (signal: AbortSignal) => Promise<TakenAtStart>;
 
 /** What is on disk of a VM's states: what it was saved to, and the names of its snapshots, oldest first. */
 export type StoredOfVm = { readonly saved: SavedState | null; readonly snapshots: readonly string[] };
@@ -102,10 +87,7 @@ export class Vm {
   /** Its machine is gone, and the host does not have its devices back yet. */
   #isReturning = false;
   #hostDevices: readonly VmHostDevice[] = [];
-  /** Of a configuration, which is another one after each change. */
-  /** Of its guest, by network card. */
-  #addresses: ReadonlyMap<string, readonly string[]> = new Map();
-  #nics: { readonly config: MachineConfig; readonly nics: readonly VmNic[] } | null = null;
+  readonly #cards = new VmCards();
   #wasKilled = false;
   #startedAt: number | null = null;
   #stored: StoredOfVm = NOTHING_STORED;
@@ -178,20 +160,14 @@ export class Vm {
       ...(this.#stored.snapshots.length > 0 && { snapshots: this.#stored.snapshots }),
       ...(this.#task !== null && { task: this.#task }),
       ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
-      ...(this.nics.length > 0 && { nics: this.#nicsWithAddresses }),
+      ...(this.nics.length > 0 && {
+        nics: this.#alive ? this.#cards.withAddresses(this.nics, this.agent) : this.nics,
+      }),
       ...(this.#alive && this.config?.vnc !== undefined && { vnc: this.config.vnc }),
       ...(this.#servedVnc !== null && { servedVnc: this.#servedVnc }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
-  }
-
-  get #nicsWithAddresses(): readonly VmNic[] {
-    return this.nics.map(nic => {
-      const told = this.#alive ? this.agent.addressesOf(nic.mac) : [];
-      const addresses = told.length > 0 ? told : this.#alive ? this.#addresses.get(nic.device) : undefined;
-      return addresses === undefined ? nic : { ...nic, addresses };
-    });
   }
 
   /** What its machine has, or will have at its next start. */
@@ -216,21 +192,12 @@ export class Vm {
     if (!this.#alive && this.#defined !== null) return this.#defined.nics ?? [];
     const { config } = this;
     if (config === null) return [];
-    if (this.#nics?.config !== config) this.#nics = { config, nics: vmNics(config.devices) };
-    return this.#nics.nics;
+    return this.#cards.of(config);
   }
 
   /** What is known of the addresses of guests has changed. */
   addressesRead(known: GuestAddresses): void {
-    const own = new Map(
-      this.nics.flatMap(({ device, mac }) => {
-        const addresses = this.#alive && mac !== null ? known.get(mac) : undefined;
-        return addresses === undefined ? [] : [[device, addresses] as const];
-      }),
-    );
-    if (isDeepStrictEqual(own, this.#addresses)) return;
-    this.#addresses = own;
-    this.#listener.changed(this);
+    if (this.#cards.read(this.#alive ? this.nics : [], known)) this.#listener.changed(this);
   }
 
   /** It has others. */
@@ -682,24 +649,8 @@ export class Vm {
   }
 }
 
-/** @returns whether it has ended in that time */
-async function endsWithin(ended: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>(resolve => {
-    timer = setTimeout(resolve, ms, false);
-  });
-  const result = await Promise.race([ended.then(() => true), late]);
-  clearTimeout(timer);
-  return result;
-}
-
 /** The port of the guest agent is the manager's own. */
 function withoutAgent(topology: Topology | null): Topology | null {
   if (!topology?.consoles.some(({ agent }) => agent)) return topology;
   return { ...topology, consoles: topology.consoles.filter(({ agent }) => !agent) };
-}
-
-function closeTaken({ hostDevices, wires }: TakenAtStart): void {
-  closeHostDevices(hostDevices);
-  closeWires(wires);
 }

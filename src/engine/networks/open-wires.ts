@@ -7,8 +7,8 @@ import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { MAX_FDS as MAX_MESSAGE_FDS } from '../../vmm/native/unix-socket.ts';
 import { openChar } from '../chars/open-char.ts';
 import { closeWires, type OpenedWire } from '../machines/machine.ts';
+import type { TakeAtStart, TakeHostDevices } from '../taken-at-start.ts';
 import { openTpm } from '../tpm/open-tpm.ts';
-import type { TakeAtStart, TakeHostDevices } from '../vm.ts';
 import { type KnownNetworks, openWire } from './open-wire.ts';
 
 /** With each message to a machine's process so many fds can come, and there are others. */
