@@ -68,8 +68,6 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
 const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
   'virtio-net': ['link', 'linkUp', 'limits'],
   'virtio-balloon': ['target'],
-  'virtio-gpu': ['width', 'height'],
-  'virtio-vga': ['width', 'height'],
 };
 
 const DRIVERS: Readonly<Record<string, Driver>> = {

@@ -83,6 +83,4 @@ export interface ScreenControl {
    * While nobody waits nothing is computed, and no writes are logged.
    */
   next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel;
-  /** The viewer has room for a picture of this size, of which the guest may make use. Absent: the guest would not hear of it. */
-  resize?(width: number, height: number): void;
 }

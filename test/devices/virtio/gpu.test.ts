@@ -137,20 +137,6 @@ describe('the display', () => {
     show(() => word, format);
     expect(pixelOf(look().frame, 5, 5)).toBe(color);
   });
-
-  test('has another size when its viewer wants that, and says so', () => {
-    const { device, config } = { device: gpu.driver.device!.address, config: built.capabilities!.screen! };
-    const generation = gpu.driver.read(gpu.driver.common.address + 0x15, 1);
-    config.resize!(1000, 700);
-    expect(gpu.driver.read(device, 4)).toBe(1);
-    expect(gpu.driver.read(gpu.driver.common.address + 0x15, 1)).not.toBe(generation);
-    const info = gpu.send(TYPE.displayInfo);
-    expect([info.getUint32(HEADER + 8, true), info.getUint32(HEADER + 12, true)]).toEqual([1000, 700]);
-    gpu.driver.write(device + 4, 4, 1);
-    expect(gpu.driver.read(device, 4)).toBe(0);
-    config.resize!(1000, 700);
-    expect(gpu.driver.read(device, 4)).toBe(0);
-  });
 });
 
 describe('resources', () => {

@@ -1,12 +1,8 @@
 import type { Zod } from '../../zod.ts';
 
-/** Of a monitor's picture, in pixels. */
-export const MONITOR_SIDE = { least: 64, most: 8192 } as const;
-
 /** The options of an adapter's monitor. */
 export function monitorFields(z: Zod) {
-  const { least, most } = MONITOR_SIDE;
-  const side = z.int().min(least, `at least ${least}`).max(most, `at most ${most}`);
+  const side = z.int().min(64, 'at least 64').max(8192, 'at most 8192');
   return {
     xres: side.default(1280).describe('the width that its monitor prefers'),
     yres: side.default(800).describe('the height that its monitor prefers'),

@@ -1,6 +1,5 @@
 import type { AccessSize, DeviceState } from '../../device.ts';
 import { edid } from '../../display/edid.ts';
-import { MONITOR_SIDE } from '../../display/vga/fields.ts';
 import { DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import type { Statistic } from '../../statistic.ts';
 import { ModelQueue, type ModelQueueServices } from '../model-queue.ts';
@@ -28,8 +27,7 @@ import { Resources } from './resources.ts';
 /** Virtio 1.3 §5.7.3. */
 const FEATURE = { edid: 1n << 1n } as const;
 /** Offsets in the config space (§5.7.4). */
-const CONFIG = { events: 0, clearEvents: 4, scanouts: 8, size: 16 } as const;
-const EVENT_DISPLAY = 1;
+const CONFIG = { scanouts: 8, size: 16 } as const;
 
 const CONTROL = { queue: 0, size: 256 } as const;
 const CURSOR_QUEUE_SIZE = 16;
@@ -85,8 +83,7 @@ export class VirtioGpu implements VirtioDevice {
   readonly #resources: Resources;
   readonly #cursor = new Cursor();
   readonly picture = new GpuPicture(this.#cursor);
-  #monitor: GpuOptions['monitor'];
-  #events = 0;
+  readonly #monitor: GpuOptions['monitor'];
   /** What is left of the bytes. */
   #budget = BUDGET;
   /** The driver has set a scan-out since it started, if only to nothing: from then on the display is its own. */
@@ -108,27 +105,16 @@ export class VirtioGpu implements VirtioDevice {
     return this.#isInUse;
   }
 
-  /** The monitor has this size now, of which a driver that looks for it makes a mode. */
-  resize(wantedWidth: number, wantedHeight: number): void {
-    const [width, height] = [wantedWidth, wantedHeight].map(inRange) as [number, number];
-    if (width === this.#monitor.width && height === this.#monitor.height) return;
-    this.#monitor = { width, height };
-    this.#events |= EVENT_DISPLAY;
-    this.onConfigChanged?.();
-  }
-
   readConfig(offset: number, size: AccessSize): number {
     const view = new DataView(new ArrayBuffer(CONFIG.size));
-    view.setUint32(CONFIG.events, this.#events, true);
     view.setUint32(CONFIG.scanouts, 1, true);
     let value = 0;
     for (let i = size - 1; i >= 0; i--) value = value * 256 + view.getUint8(offset + i);
     return value;
   }
 
-  writeConfig(offset: number, size: AccessSize, value: number): void {
-    if (offset === CONFIG.clearEvents && size === 4) this.#events &= ~value;
-  }
+  /** There are no events to clear: its monitor stays what it is. */
+  writeConfig(): void {}
 
   negotiated(features: bigint): void {
     if (features === 0n) this.#reset();
@@ -157,7 +143,6 @@ export class VirtioGpu implements VirtioDevice {
   save(): DeviceState {
     const { scanout } = this.picture;
     return {
-      ...{ width: this.#monitor.width, height: this.#monitor.height, events: this.#events },
       isInUse: this.#isInUse ? 1 : 0,
       resources: this.#resources.save(),
       scanout: scanout && { id: scanout.resource.id, ...scanout.rect },
@@ -170,8 +155,6 @@ export class VirtioGpu implements VirtioDevice {
     this.#resources.load(state);
     if (state.scanout !== null) this.#loadScanout(stateOf(state, 'scanout'));
     this.#cursor.load(stateOf(state, 'cursor'));
-    this.#monitor = { width: sideOf(state, 'width'), height: sideOf(state, 'height') };
-    this.#events = numberOf(state, 'events', EVENT_DISPLAY);
     this.#isInUse = numberOf(state, 'isInUse', 1) === 1;
   }
 
@@ -183,7 +166,6 @@ export class VirtioGpu implements VirtioDevice {
     this.#resources.clear();
     this.picture.show(null);
     this.#cursor.reset();
-    this.#events = 0;
     this.#isInUse = false;
   }
 
@@ -315,15 +297,4 @@ export class VirtioGpu implements VirtioDevice {
     if (command.byteLength < size) return null;
     return this.#resources.get(command.getUint32(at, true));
   }
-}
-
-function inRange(side: number): number {
-  return Math.min(Math.max(side, MONITOR_SIDE.least), MONITOR_SIDE.most);
-}
-
-/** @throws DeviceStateError */
-function sideOf(state: DeviceState, key: string): number {
-  const side = numberOf(state, key, MONITOR_SIDE.most);
-  if (side < MONITOR_SIDE.least) throw new DeviceStateError(key, 'possible size');
-  return side;
 }
