@@ -30,6 +30,8 @@ describe('the device models', () => {
       'char unix',
       'char tcp',
       'char file',
+      'tpm emulator',
+      'tpm socket',
     ]);
   });
 

@@ -86,7 +86,12 @@ test('other work gets its turn while a long text is made', async () => {
   const text = await exposition({ ...FACTS, vms }, 'openmetrics');
   clearImmediate(immediate);
   expect(turns).toBeGreaterThanOrEqual(Math.floor(text.split('\n').length / 1000));
-  expect(readOpenMetrics(text).get('vring_vm_state')?.samples).toHaveLength(3500);
+  const names = new Set(
+    readOpenMetrics(text)
+      .get('vring_vm_state')
+      ?.samples.map(({ labels }) => labels.vm),
+  );
+  expect(names.size).toBe(500);
 });
 
 test('docs/metrics.md lists them (npm run docs writes it)', async () => {
