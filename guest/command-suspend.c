@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "acpi.h"
+#include "blk.h"
 #include "clock.h"
 #include "commands.h"
 #include "cpu.h"
@@ -12,6 +13,7 @@
 #include "segments.h"
 #include "serial.h"
 #include "text.h"
+#include "virtio.h"
 
 /* Motorola MC146818A data sheet: registers and bits. */
 enum { PORT_RTC = 0x70, RTC_SECONDS = 0, RTC_SECONDS_ALARM = 1, RTC_MINUTES_ALARM = 3, RTC_HOURS_ALARM = 5, RTC_B = 11 };
@@ -44,6 +46,15 @@ static void set_alarm(uint64_t seconds)
     rtc_write(RTC_B, rtc_read(RTC_B) | ALARM_ENABLE);
 }
 
+/* They have been reset: their drivers begin anew. */
+static void restart_devices(void)
+{
+    for (unsigned i = 0; i < virtio_device_count; i++)
+        pci_write16(&virtio_devices[i].pci, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX);
+    for (unsigned i = 0; i < BLK_MAX_DISKS; i++)
+        blk_forget(i);
+}
+
 const char *command_suspend(unsigned count, char **words)
 {
     static volatile uint32_t kept;
@@ -60,6 +71,7 @@ const char *command_suspend(unsigned count, char **words)
         return "the machine does not sleep";
     }
     interrupts_restart();
+    restart_devices();
     print("result suspend status=%x memory=%s\n", acpi_wake_status(), kept == 0x5eed5eed ? "kept" : "lost");
     return NULL;
 }

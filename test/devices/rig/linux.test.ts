@@ -46,7 +46,7 @@ const user: Card = {
 /** All devices of a usual guest. One of the cards is served by the kernel, one by threads though it is on an interface. */
 const DEFINITION = `
 name: debian
-${devicesGuest}
+${devicesGuest.replace('machine: {', 'machine: {hpet: true, ')}
 console: virtio
 agent: true
 balloon: true
@@ -163,6 +163,15 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
   }
 
   test.each([tap, bridged, user])('ping and TCP in both directions over $what', pingAndTransfer, 900_000);
+
+  test('the HPET is a clock', async () => {
+    const clocks = '/sys/devices/system/clocksource/clocksource0';
+    expect(await guest.check(`cat ${clocks}/available_clocksource`)).toContain('hpet');
+    const before = (await guest.check(`cat ${clocks}/current_clocksource`)).trim();
+    await guest.check(`echo hpet >${clocks}/current_clocksource`);
+    expect(await guest.check(`cat ${clocks}/current_clocksource; sleep 1`)).toContain('hpet');
+    await guest.check(`echo ${before} >${clocks}/current_clocksource`);
+  }, 600_000);
 
   test("what the balloon takes is the host's again", async () => {
     await guest.check(`dd if=/dev/zero of=/tmp/fill bs=1M count=80 2>/dev/null; rm /tmp/fill`);

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { BootError } from '../../../src/vmm/boot/boot-error.ts';
@@ -67,6 +68,21 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     expect(machine.output).toContain('memory=kept');
     expect(wokenBy(machine)).toBe(BUTTON);
     expect(machine.output).toContain('result info');
+  });
+
+  test('has devices that work for drivers that begin anew', () => {
+    const path = join(temporaryFolder(), 'disk.img');
+    writeFileSync(path, '');
+    truncateSync(path, 8 * MiB);
+    const use = 'blk verify 16; blk read 4k 1 20 irq';
+    const machine = machineWith(`${use}; suspend; ${use}; halt`, { devices: [{ type: 'virtio-blk', path }] });
+    whenRequested(machine, 'sleep', () => quiesced(machine, () => machine.machine.wake('user')));
+    run(machine);
+    expect(machine.ended).toBe('power-off');
+    const after = machine.output.slice(machine.output.indexOf('result suspend'));
+    expect(resultOf(after, 'blk-verify')).toMatchObject({ bad: 0 });
+    expect(resultOf(after, 'blk-read')).toMatchObject({ errors: 0 });
+    expect(machine.output).not.toContain('error ');
   });
 
   test('is woken up by the alarm of its clock, if the guest wants that', () => {
