@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { debianFile } from '../support/debian-package.ts';
 import type { Kernel } from './debian-kernel.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
 import { iommufdModules } from './iommufd-modules.ts';
@@ -49,6 +50,12 @@ const CHECKOUT = ['package.json', 'bin', 'dist'];
 /** QEMU with what it reads at run time. */
 const QEMU = ['/usr/bin/qemu-system-x86_64', '/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu'];
 
+/** What VMs boot by: SeaBIOS, and iPXE's ROMs. */
+const FIRMWARE = [
+  ...['bios-256k.bin', 'vgabios-stdvga.bin'].map(name => `/usr/share/seabios/${name}`),
+  '/usr/lib/ipxe/qemu',
+];
+
 export type RootDiskOptions = {
   /** With this machine's QEMU on its PATH, to compare vring with (default: without). */
   readonly qemu?: boolean;
@@ -56,6 +63,8 @@ export type RootDiskOptions = {
   readonly iommufd?: boolean;
   /** With what connects guests to networks, and a Linux guest with drivers and programs for all of its devices (default: without). */
   readonly guestDevices?: boolean;
+  /** With firmware and what VMs boot by it (default: without). */
+  readonly firmware?: boolean;
 };
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
@@ -73,6 +82,7 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
     await installModules(kernel, modules, root);
     await addGuest(kernel, root);
     if (options.guestDevices) await addGuestWithDevices(kernel, root);
+    if (options.firmware) await addFirmware(root);
     if (options.qemu) await addQemu(root);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
@@ -160,10 +170,7 @@ async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> 
     await copyFile(command, join(root, 'bin', basename(command)));
     await addLibraries(command, root);
   }
-  // Its name is a link's; the root's /usr is the root itself.
-  await mkdir(join(root, dirname(NETWORK_LIBRARY.slice('/usr/'.length))), { recursive: true });
-  await copyFile(await realpath(NETWORK_LIBRARY), join(root, NETWORK_LIBRARY.slice('/usr/'.length)));
-  await addLibraries(NETWORK_LIBRARY, root);
+  await addNetworkLibrary(root);
   const image = (name: string) => join(import.meta.dirname, 'image', name);
   const files: Record<string, string> = { 'bin/udhcpc-script': image('udhcpc.sh') };
   for (const command of DEVICES_COMMANDS) {
@@ -173,6 +180,24 @@ async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> 
   await run('qemu-img', ['create', '-q', '-f', 'qcow2', join(root, 'boot/disk.qcow2'), '64M']);
   const modules = await resolveModules(kernel, DEVICES_MODULES);
   await writeFile(join(root, 'boot/devices-initrd'), await initramfs(image('agent-init.sh'), modules, files));
+}
+
+async function addNetworkLibrary(root: string): Promise<void> {
+  // Its name is a link's; the root's /usr is the root itself.
+  await mkdir(join(root, dirname(NETWORK_LIBRARY.slice('/usr/'.length))), { recursive: true });
+  await copyFile(await realpath(NETWORK_LIBRARY), join(root, NETWORK_LIBRARY.slice('/usr/'.length)));
+  await addLibraries(NETWORK_LIBRARY, root);
+}
+
+async function addFirmware(root: string): Promise<void> {
+  for (const path of FIRMWARE) {
+    const destination = join(root, path.slice('/usr/'.length));
+    await mkdir(dirname(destination), { recursive: true });
+    await cp(path, destination, { recursive: true });
+  }
+  const boot = (name: string) => join(root, 'boot', name);
+  await copyFile(await debianFile('ipxe', 'boot/ipxe.lkrn'), boot('ipxe.lkrn'));
+  await addNetworkLibrary(root);
 }
 
 async function addQemu(root: string): Promise<void> {

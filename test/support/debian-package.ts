@@ -17,6 +17,11 @@ export async function debianProgram(packageName: string, program: string): Promi
   return installed ?? join(await unpacked(packageName), 'usr/bin', program);
 }
 
+/** A file of a Debian package, which is only unpacked. @throws when apt cannot download it */
+export async function debianFile(packageName: string, path: string): Promise<string> {
+  return join(await unpacked(packageName), path);
+}
+
 /** Unpacks the package next to its final place, which it takes at the end in one step. */
 async function unpacked(packageName: string): Promise<string> {
   const packages = join(cacheDirectory, 'packages');
