@@ -138,9 +138,13 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   const { place, known, addr, row } = option;
   const bus = known.value as NonNullable<DiskInput['bus']>;
   const cdromDevice = known.cdrom ?? option.driver.endsWith('-cd');
-  const scsi = option.port ? takeSataPlace(settings, row!, option.port) : takeScsiPlace(draft, settings, row);
+  const scsi =
+    bus === 'usb'
+      ? takeUsbPlace(settings)
+      : option.port
+        ? takeSataPlace(settings, row!, option.port)
+        : takeScsiPlace(draft, settings, row);
   const unit = takeUnit(draft, settings, bus);
-  if (bus === 'usb') settings.leaveOut({ bus: USB_PLACE.bus, port: USB_PLACE.port });
   if (scsi.isOwn) {
     if (settings.peek('bootindex') === '-1') settings.take('bootindex');
     settings.leaveOut(withoutOwn(row!));
@@ -253,6 +257,15 @@ function takeSataPlace(settings: Settings, row: QemuRow, { controller, isFirst, 
   const addr = port === undefined ? {} : { addr: String(port) };
   const isOwn = hasMore || !isFirst;
   return { addr, bus: isOwn ? controller : undefined, isOwn };
+}
+
+/** Where a USB disk is, and whether it needs an entry of its own because its medium can be changed. */
+function takeUsbPlace(settings: Settings) {
+  const port = settings.peek('port') ?? '';
+  const addr = /^([1-9]|1[0-5])$/.test(port) ? { addr: port } : {};
+  if (addr.addr !== undefined) settings.take('port');
+  settings.leaveOut({ bus: USB_PLACE.bus, port: USB_PLACE.port });
+  return { addr, bus: undefined, isOwn: settings.peek('removable') !== undefined };
 }
 
 /** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot say all of it. */
@@ -446,7 +459,8 @@ export function rowEntry(
         readonly: disk.readonly === true || row.definition?.cdrom === true,
         ...(draft.isTransient(disk) && { transient: true }),
         cache: disk.cache,
-        ...(disk.discard !== undefined && { discard: disk.discard }),
+        // What a guest discards of a USB disk is kept anyway.
+        ...(disk.discard !== undefined && row.bus !== 'usb' && { discard: disk.discard }),
         ...(disk['detect-zeroes'] !== undefined && { 'detect-zeroes': disk['detect-zeroes'] }),
         ...(disk.rerror !== undefined && { rerror: disk.rerror }),
         ...(disk.werror !== undefined && { werror: disk.werror }),

@@ -131,6 +131,19 @@ describe('command lines as administrators write them', () => {
       '-device qemu-xhci -drive file=stick.img,if=none,id=s -device usb-storage,drive=s,bootindex=1',
       { disks: [{ file: '/vms/stick.img', bus: 'usb', bootindex: 1 }], devices: [{ type: 'qemu-xhci' }] },
     ],
+    [
+      '-drive file=stick.img,if=none,id=s,discard=unmap -device usb-storage,drive=s,port=3,removable=on',
+      {
+        devices: [
+          expect.objectContaining({
+            type: 'usb-storage',
+            path: '/vms/stick.img',
+            addr: '3',
+            removable: true,
+          }),
+        ],
+      },
+    ],
     ['-device vfio-pci,host=02:00.0', { passthrough: [{ host: '0000:02:00.0' }] }],
     ['-boot order=dc,once=d', { boot: { order: ['cdrom', 'disk'], once: ['cdrom'] } }],
     [
