@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { randomHex } from '../text/digest.ts';
 
 export type ReplaceOptions = {
   /** Permission bits of a new file. A replaced file keeps its owner, permissions, ACLs and security label. */
@@ -83,7 +83,7 @@ function notAFile(target: string): Error {
 
 /** Programs that read all files of a folder match suffixes such as .conf or .yaml, and skip hidden files. */
 function temporaryName(target: string): string {
-  const unique = `${process.pid}-${randomBytes(6).toString('hex')}`;
+  const unique = `${process.pid}-${randomHex(6)}`;
   return path.join(path.dirname(target), `.${path.basename(target)}.${unique}.new`);
 }
 

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../text/digest.ts';
 
 /** QEMU's prefix, by which people and DHCP servers recognize virtual machines. Of addresses of single cards, locally administered. */
 const PREFIX = [0x52, 0x54, 0x00];
 
 /** An address that is always the same for the same text, `52:54:00:ab:cd:ef`. */
 export function macAddressOf(text: string): string {
-  const hash = createHash('sha256').update(text).digest();
+  const hash = sha256(text);
   return [...PREFIX, ...hash.subarray(0, 3)].map(byte => byte.toString(16).padStart(2, '0')).join(':');
 }
 

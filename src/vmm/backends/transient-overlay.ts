@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { openSync, unlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DiskFormat } from '../../devices/backends/disk.ts';
+import { randomHex } from '../../text/digest.ts';
 import { DiskError } from './disk-error.ts';
 
 /** QEMU's: temporary images may be large, and /tmp is often in memory. */
@@ -68,7 +68,7 @@ export function emptyOverlay(size: number, format: DiskFormat): Buffer {
  */
 export function openOverlay(path: string, size: number, format: DiskFormat): number {
   const folder = process.env.TMPDIR === undefined ? FOLDER : tmpdir();
-  const file = join(folder, `vring-${randomBytes(8).toString('hex')}`);
+  const file = join(folder, `vring-${randomHex(8)}`);
   const image = emptyOverlay(size, format);
   try {
     const fd = openSync(file, 'wx+', 0o600);

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { concat, little } from '../../devices/acpi/aml.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
+import { sha256 } from '../../text/digest.ts';
 import { checksum } from '../acpi/table.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import { coresOnly, maxCpus } from '../cpu/cpu-topology.ts';
@@ -243,7 +243,7 @@ function memoryDevice(memory: number, given: Options<'memory'> = {}): Uint8Array
 
 /** A UUID of version 8 (RFC 9562 §5.8) that a VM of this name always has. */
 export function uuidOf(name: string): string {
-  const bytes = createHash('sha256').update(`vring ${name}`).digest().subarray(0, 16);
+  const bytes = sha256(`vring ${name}`).subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
