@@ -111,7 +111,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect((await guest.reached('off')).broken).toEqual({});
   }, 600_000);
 
-  test('its own drivers use its IDE and floppy drives', async () => {
+  test('its own drivers use its IDE and floppy drives, and its TPM', async () => {
     const folder = join(directory, 'drives');
     await mkdir(folder);
     const linux = await makeLinux(folder, 'drives.c', DEVICES_KERNEL);
@@ -139,6 +139,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
         { type: 'ide-cd', name: 'cd0', path: cd, format: 'raw', addr: '2' },
         { type: 'isa-fdc', name: 'fdc0' },
         { type: 'floppy', path: fd, format: 'raw' },
+        { type: 'tpm-tis' },
       ],
     });
     await guest.printed(/guest: (ejected|failed)/);
@@ -146,6 +147,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect(guest.output).toContain(`guest: cd ${checksum(content('CD'))}`);
     expect(guest.output).toContain(`guest: floppy ${checksum(content('floppy'))}`);
     expect(guest.output).toContain('guest: ejected');
+    expect(guest.output).toMatch(/guest: tpm 800100000014000000000008[0-9a-f]{16}\r?\n/);
     await guest.reached('off');
     for (const [path, seed] of [
       [hd, 1],
