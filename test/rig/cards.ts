@@ -1,0 +1,69 @@
+import { expect } from 'vitest';
+import type { EmulatedHost } from './emulated-host.ts';
+import { DIGEST_PORT, dhcp } from './peer.ts';
+import type { SerialGuest } from './serial-guest.ts';
+
+/** The port at which the guest offers what it has. */
+export const OFFER_PORT = 5003;
+export const FORWARDED_PORT = 2003;
+
+/** A card of the guest, and the host's address on its network. */
+export type Card = {
+  readonly what: string;
+  readonly mac: string;
+  readonly host: string;
+  /** Takes an address in the guest, on the interface. */
+  readonly address: (name: string) => string;
+  /** Where the host reaches the guest's port. */
+  readonly guest: readonly [address: string, port: number];
+};
+
+const fixed = (address: string) => (name: string) => `ip addr add ${address}/24 dev ${name}`;
+
+export const tap: Card = {
+  ...{ what: 'a tap', mac: '52:54:00:00:00:01', host: '10.20.0.1' },
+  ...{ address: fixed('10.20.0.2'), guest: ['10.20.0.2', OFFER_PORT] },
+};
+export const bridged: Card = {
+  ...{ what: 'a tap in a bridge', mac: '52:54:00:00:00:02', host: '10.21.0.1' },
+  ...{ address: fixed('10.21.0.2'), guest: ['10.21.0.2', OFFER_PORT] },
+};
+export const user: Card = {
+  ...{ what: 'user mode', mac: '52:54:00:00:00:03', host: '10.0.2.2' },
+  ...{ address: dhcp, guest: ['127.0.0.1', FORWARDED_PORT] },
+};
+/** Makes the host's ends of the networks that vring does not make, and a server of digests. */
+export async function prepareNetworks(host: EmulatedHost): Promise<void> {
+  await host.check(`set -e
+    ip() { /bin/ip "$@"; }
+    ip tuntap add tap0 mode tap vnet_hdr
+    ip link add br0 type bridge
+    ip addr add ${tap.host}/24 dev tap0; ip addr add ${bridged.host}/24 dev br0
+    for name in tap0 br0; do ip link set $name up; done
+    nc -ll -p ${DIGEST_PORT} -e sha256sum >/dev/null 2>&1 &`);
+}
+
+export const digest = async (on: Pick<EmulatedHost, 'check'> | SerialGuest, file: string) =>
+  (await on.check(`sha256sum ${file} | cut -d ' ' -f 1`)).trim();
+
+/** Sends a file each way, and says that it arrived. */
+async function transfer(host: EmulatedHost, guest: SerialGuest, card: Card): Promise<void> {
+  await guest.check('head -c 1000000 /dev/urandom >/tmp/data');
+  const sent = await digest(guest, '/tmp/data');
+  expect(await guest.check(`nc ${card.host} ${DIGEST_PORT} </tmp/data`)).toContain(sent);
+  await guest.check(`(nc -l -p ${OFFER_PORT} -e cat /tmp/data >/dev/null 2>&1 &) ; true`);
+  const [address, port] = card.guest;
+  expect(await host.check(`nc ${address} ${port} </dev/null | sha256sum`)).toContain(sent);
+}
+
+/** Brings a card of the guest up, pings the host, and sends a file each way. */
+export async function pingAndTransfer(host: EmulatedHost, guest: SerialGuest, card: Card): Promise<void> {
+  const name = (await guest.check(`grep -l ${card.mac} /sys/class/net/*/address | cut -d / -f 5`)).trim();
+  expect(await guest.check(`basename $(readlink /sys/class/net/${name}/device/driver)`)).toContain(
+    'virtio_net',
+  );
+  await guest.check(`ip link set ${name} up; ${card.address(name)}`);
+  expect(await guest.check(`ping -c 3 -W 5 ${card.host}`)).toContain('3 packets received');
+  await transfer(host, guest, card);
+  await guest.check(`ip link set ${name} down; ip addr flush dev ${name}`);
+}
