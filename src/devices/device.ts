@@ -120,6 +120,6 @@ export type MachineRequest =
   | { readonly kind: 'crash'; readonly reason: string };
 
 /** What wakes a guest up that sleeps. `user`: a command, a button or a key. */
-export type WakeSource = 'user' | 'rtc' | 'network';
+export type WakeSource = 'user' | 'rtc';
 
 export type RequestMachine = (request: MachineRequest) => void;

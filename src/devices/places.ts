@@ -71,7 +71,7 @@ export function placeDevices(
       problems.push({ index, option, message });
       return NOWHERE;
     };
-    const bus = busOf(row, config.bus, buses);
+    const bus = busOf(table, row, config.bus, buses);
     if (typeof bus === 'string') return problem('bus', bus);
     const address = addressOf(bus, config.addr);
     if (typeof address === 'string') return problem('addr', address);
@@ -122,15 +122,17 @@ const NOWHERE: DevicePlace = { bus: '', address: null };
 
 /** @returns the bus of an entry, or what is wrong with its `bus` */
 function busOf(
+  table: DeviceTable,
   { type, bus: kind }: DeviceType,
   given: string | undefined,
   buses: readonly NamedBus[],
 ): NamedBus | string {
   const suitable = buses.filter(bus => bus.kind === kind);
   const names = suitable.map(bus => bus.names[0]!).join(', ');
+  const providers = table.rows.filter(({ provides }) => provides?.kind === kind);
   const advice =
     suitable.length === 0
-      ? `add a device that provides one, with a name`
+      ? `add a device that provides one (${providers.map(({ type }) => type).join(' or ')}), with a name`
       : `those of kind ${kind} are ${names}`;
   if (given === undefined) return suitable[0] ?? `there is no ${kind} bus for it: ${advice}`;
   const bus = buses.find(bus => bus.names.includes(given));

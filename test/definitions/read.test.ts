@@ -19,6 +19,10 @@ function problems(text: string | Uint8Array): string[] {
   return [];
 }
 
+/** Of a definition, as problems list them. */
+const KEYS =
+  'name, description, memory, cpus, numa, machine, disks, nics, console, serial, parallel, channels, agent, rng, balloon, display, inputs, tpm, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine';
+
 describe('short forms are expanded', () => {
   test('a name alone', () =>
     expect(readDefinition('name: web', source)).toEqual({
@@ -34,6 +38,7 @@ describe('short forms are expanded', () => {
       balloon: false,
       inputs: [],
       serial: [],
+      parallel: [],
       channels: [],
       agent: false,
       passthrough: [],
@@ -333,14 +338,8 @@ describe('a problem names its place and what was expected', () => {
       'description: "a\\e[2Jb"',
       '2:14 description: expected one line without control characters, not "a?[2Jb"',
     ],
-    [
-      '"a\\e[2Jb": 1',
-      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, tpm, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
-    ],
-    [
-      '__proto__: {}',
-      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, serial, channels, agent, rng, balloon, display, inputs, tpm, graphics, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
-    ],
+    ['"a\\e[2Jb": 1', `2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are ${KEYS}`],
+    ['__proto__: {}', `2:1 __proto__: unknown key "__proto__": the keys here are ${KEYS}`],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 
   test('all problems, in the order of the text', () =>

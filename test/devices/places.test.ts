@@ -67,7 +67,7 @@ describe('devices are placed', () => {
     [
       'no bus of the kind',
       [{ type: 'scsi-disk' }],
-      /there is no scsi bus for it: add a device that provides one/,
+      /there is no scsi bus for it: add a device that provides one \(virtio-scsi or scsi\), with a name/,
     ],
     ['an address that is none', [{ ...rng, addr: '5.8' }], /^0 addr: expected a slot, .* not "5\.8"$/],
     ['a slot beyond the bus', [{ ...rng, addr: '20' }], /pci\.0 has the places 1 to 1f, not 20/],

@@ -134,7 +134,7 @@ export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
 
   /** The button stands for whatever the fixed hardware has no bit for: a guest then knows that somebody is there. */
   wake(by: WakeSource): void {
-    this.#status |= WAKE | (by === 'rtc' ? RTC_ALARM : by === 'user' ? POWER_BUTTON : 0);
+    this.#status |= WAKE | (by === 'rtc' ? RTC_ALARM : POWER_BUTTON);
     this.#update();
   }
 
