@@ -34,7 +34,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     // Every machine thread that runs from source strips its types in WebAssembly. With hundreds of such threads, V8 crashes now and
     // then as it frees the code that it compiled for their hot calls out of WebAssembly; so no call becomes hot.
     execArgv: ['--wasm-wrapper-tiering-budget=1000000000'],
