@@ -43,6 +43,8 @@ describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
     await Promise.all(guests.map(verifies));
     const { facts } = guests[0]!.info.topology!.devices.find(({ name }) => name === 'blk0')!;
     expect(facts).toContainEqual({ label: 'transient', value: true });
+    expect(facts).toContainEqual({ label: 'format', value: 'raw' });
+    expect(facts.map(({ label }) => label)).not.toContain('backing file');
     // The guest's reset keeps what it has written.
     await engine.reset('one');
     for (const { id } of guests) await engine.kill(id);

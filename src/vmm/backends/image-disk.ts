@@ -61,8 +61,10 @@ export class ImageDisk implements BlockBackend {
     this.readonly = readonly;
     this.blockSize = disk.blockSize;
     this.canDiscard = disk.canDiscard && !keepsDiscarded;
-    this.format = disk.imageFormat;
-    this.backing = disk.backing.map(({ path }) => path);
+    // What the user knows of: not the overlay of a transient disk, but the disk that it is over.
+    const base = options.transient ? disk.backing[0] : undefined;
+    this.format = base?.format ?? disk.imageFormat;
+    this.backing = disk.backing.filter(file => file !== base).map(({ path }) => path);
     this.#disk = disk;
     this.#queues = queues;
     this.#native = native;
