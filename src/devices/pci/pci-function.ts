@@ -30,6 +30,8 @@ export type ConfigHook = {
   readonly end: number;
   /** Called before the guest reads some of [start, end). */
   readonly beforeRead?: () => void;
+  /** Called before the guest writes some of [start, end). */
+  readonly beforeWrite?: () => void;
   /** Called after the guest wrote some of [start, end). */
   readonly afterWrite?: () => void;
 };
@@ -217,11 +219,11 @@ export class PciFunction implements Device {
 
   writeConfig(offset: number, size: AccessSize, value: number): void {
     if (offset + size > this.configSize) return;
+    const hooks = this.#hooks.filter(({ start, end }) => offset < end && offset + size > start);
+    for (const hook of hooks) hook.beforeWrite?.();
     this.config.write(offset, size, value);
     if (offset < REG.firstCapability) this.refresh();
-    for (const hook of this.#hooks) {
-      if (offset < hook.end && offset + size > hook.start) hook.afterWrite?.();
-    }
+    for (const hook of hooks) hook.afterWrite?.();
   }
 
   /** The level of the interrupt pin, before the command register's interrupt disable bit. */

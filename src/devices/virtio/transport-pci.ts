@@ -96,7 +96,8 @@ export class VirtioPci implements Device, IoHandler {
       onMoved: () => this.#placeDoorbells(),
     });
     this.function.addInterruptPin();
-    addPowerManagement(this.function);
+    // In S3 it has no power. Linux since 6.9 sets a virtio device up again afterwards only if it is reset by D3hot, too.
+    addPowerManagement(this.function, { softReset: true });
     addEndpointCapability(this.function);
     addVirtioCapabilities(this.function, this.#layout(index), this);
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { FakeMachine } from '../../support/fake-machine.ts';
+import { ConfigOf } from '../../support/pci-device.ts';
 import { COMMON, type GuestDriver, STATUS } from './guest-driver.ts';
 import { Probe } from './probe.ts';
 import type { ProbeDevice } from './probe-device.ts';
@@ -75,6 +76,38 @@ describe('notifications', () => {
     expect(machine.doorbells.size).toBe(2);
     driver.write(at, 2, 0);
     expect(machine.eventFds.counts.get(first.kickFd)).toBe(1);
+  });
+});
+
+describe('power management', () => {
+  const [D0, D3_HOT] = [0, 3];
+  const NO_SOFT_RESET = 1 << 3;
+  const ready = () => driver.status & STATUS.driverOk;
+  let control: number;
+
+  beforeEach(() => {
+    const config = new ConfigOf(machine, 0, probe.transport.function.place.slot);
+    control = config.base + config.capability(1) + 4;
+    probe.start();
+  });
+
+  test('says that D3hot resets the device, so that drivers set it up again after S3', () => {
+    expect(driver.read(control, 2) & NO_SOFT_RESET).toBe(0);
+  });
+
+  test('keeps its state until it is back, and resets it then', () => {
+    driver.write(control, 2, D0);
+    driver.write(control, 2, D3_HOT);
+    expect(ready()).not.toBe(0);
+    driver.write(control, 2, D0);
+    expect(device.running.size).toBe(0);
+    expect(driver.read(driver.config + 4, 2)).toBe(0);
+    machine.pci.assign();
+    driver.busMaster = true;
+    expect(driver.status).toBe(0);
+    probe.start();
+    expect(ready()).not.toBe(0);
+    expect(device.running.size).toBe(2);
   });
 });
 
