@@ -31,6 +31,8 @@ packages=(
   socat # docs/api.md is tried with it
   qemu-utils  # new VMs from qcow2 images
   eject # of guests' CDs
+  grub-common # boots guests of the emulated host from their disks
+  grub-pc-bin
   genisoimage # and their cloud-init seeds, by each program that makes some
   xorriso
   cloud-image-utils

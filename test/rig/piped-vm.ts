@@ -27,16 +27,21 @@ export class PipedVm {
     return new PipedVm(host, directory);
   }
 
-  /** Waits until COM1 has said this. */
-  async waitFor(text: string, seconds: number): Promise<void> {
-    const { status } = await this.#host.run(
-      `cd ${this.#directory}; until grep -aqF '${text}' out; do [ -e ended ] && exit 1; sleep 0.5; done`,
-      { seconds },
-    );
-    if (status === 0) return;
-    const why = status === 1 ? 'the VM has ended' : `nothing within ${seconds} s`;
-    const printed = await this.#host.check(`tail -c 6000 ${this.#directory}/out`);
-    throw new Error(`waiting for "${text}": ${why}:\n${printed.replaceAll(CONTROL, '')}`);
+  /** Waits until the text has come this many times. @returns all of the output */
+  async waitFor(text: string, seconds: number, times = 1): Promise<string> {
+    await this.#wait(`[ "$(grep -aoF '${text}' out | wc -l)" -ge ${times} ]`, `"${text}"`, seconds);
+    return this.printed();
+  }
+
+  /** Types into COM1. @param text as printf has it */
+  async type(text: string): Promise<void> {
+    await this.#host.check(`printf '${text}' >${this.#directory}/in`);
+  }
+
+  /** Waits until the VM has ended. @returns the exit status of `vring run` */
+  async ended(seconds: number): Promise<number> {
+    await this.#wait('[ -e ended ]', 'its end', seconds);
+    return Number(await this.#host.check(`cat ${this.#directory}/ended`));
   }
 
   /** Ends it, if it has not ended. */
@@ -44,5 +49,20 @@ export class PipedVm {
     await this.#host.check(
       `cd ${this.#directory}; until [ -e ended ]; do kill -9 $(cat pid) 2>/dev/null; sleep 0.2; done`,
     );
+  }
+
+  /** All that has come from COM1, without what places it. */
+  async printed(): Promise<string> {
+    return (await this.#host.check(`cat ${this.#directory}/out`)).replaceAll(CONTROL, '');
+  }
+
+  async #wait(condition: string, what: string, seconds: number): Promise<void> {
+    const { status } = await this.#host.run(
+      `cd ${this.#directory}; until ${condition}; do [ -e ended ] && exit 1; sleep 0.5; done`,
+      { seconds },
+    );
+    if (status === 0) return;
+    const why = status === 1 ? 'the VM has ended' : `nothing within ${seconds} s`;
+    throw new Error(`waiting for ${what}: ${why}:\n${(await this.printed()).slice(-3000)}`);
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { debianFile } from '../support/debian-package.ts';
 import type { Kernel } from './debian-kernel.ts';
+import { makeGrubDisk } from './grub-disk.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
 import { iommufdModules } from './iommufd-modules.ts';
 import { installModules, resolveModules } from './kernel-modules.ts';
@@ -65,6 +66,8 @@ export type RootDiskOptions = {
   readonly guestDevices?: boolean;
   /** With firmware and what VMs boot by it (default: without). */
   readonly firmware?: boolean;
+  /** With a disk that firmware boots (default: without). */
+  readonly bootDisk?: boolean;
 };
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
@@ -83,6 +86,7 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
     await addGuest(kernel, root);
     if (options.guestDevices) await addGuestWithDevices(kernel, root);
     if (options.firmware) await addFirmware(root);
+    if (options.bootDisk) await makeGrubDisk(kernel, join(root, 'boot/debian.img'));
     if (options.qemu) await addQemu(root);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],

@@ -1,0 +1,109 @@
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Kernel } from './debian-kernel.ts';
+import { busyboxApplets, initramfs } from './initramfs.ts';
+import { resolveModules } from './kernel-modules.ts';
+import { BUSYBOX, run } from './tools.ts';
+
+const SECTOR = 512;
+const MiB = 2 ** 20;
+/** The partition of the system's root, in MiB. GRUB lies before it, after the boot sector. */
+const ROOT = { start: 1, size: 63 };
+const LINUX = 0x83;
+const ACTIVE = 0x80;
+/** The first entry of the partition table, in the boot sector; code ends before that. */
+const TABLE = 446;
+const CODE = 440;
+const LABEL = 'debian';
+const BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
+
+/** The drivers of every bus that the disk may be on. */
+const MODULES = ['virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'crc32c_generic', 'ext4'];
+const GRUB_MODULES = [
+  'part_msdos',
+  'ext2',
+  'normal',
+  'linux',
+  'serial',
+  'terminal',
+  'search_label',
+  'configfile',
+];
+
+const MENU = `
+serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+set timeout=1
+menuentry 'Debian GNU/Linux' {
+  search.fs_label ${LABEL} root
+  linux /boot/vmlinuz root=LABEL=${LABEL} console=ttyS0 loglevel=3 mitigations=off
+  initrd /boot/initrd.img
+}`;
+
+/** Prints where it was booted from, and how, to whoever logs in as root, who needs no password. */
+const PROFILE = `
+disk=$(basename $(findfs LABEL=${LABEL}))
+controller=$(readlink -f /sys/class/block/$disk | grep -o '/pci0000:00/[^/]*')
+echo "on $disk of $(basename $(readlink -f /sys/devices$controller/driver))"
+`;
+
+const SYSTEM: Readonly<Record<string, string>> = {
+  'boot/grub/grub.cfg': MENU,
+  'etc/inittab':
+    '::sysinit:/bin/hostname -F /etc/hostname\nttyS0::respawn:/bin/getty -L 115200 ttyS0 vt100\n',
+  'etc/hostname': 'debian\n',
+  'etc/passwd': 'root::0:0:root:/:/bin/sh\n',
+  'etc/group': 'root:x:0:\n',
+  'etc/profile': PROFILE,
+};
+
+/** Makes the image of a disk on which Debian's GRUB for BIOS starts Debian's kernel up to a login prompt on COM1. */
+export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void> {
+  const work = await mkdtemp(join(tmpdir(), 'vring-grub-'));
+  try {
+    const root = join(work, 'root');
+    for (const directory of ['bin', 'boot/grub', 'dev', 'etc', 'proc', 'sys', 'tmp'])
+      await mkdir(join(root, directory), { recursive: true });
+    for (const [path, text] of Object.entries(SYSTEM)) await writeFile(join(root, path), text);
+    await symlink('bin', join(root, 'sbin'));
+    await copyFile(BUSYBOX, join(root, 'bin/busybox'));
+    for (const applet of await busyboxApplets()) await symlink('busybox', join(root, 'bin', applet));
+    await copyFile(kernel.bzImage, join(root, 'boot/vmlinuz'));
+    const modules = await resolveModules(kernel, MODULES);
+    const initrd = await initramfs(join(import.meta.dirname, 'image/disk-init.sh'), modules);
+    await writeFile(join(root, 'boot/initrd.img'), gzipSync(initrd));
+
+    const [core, system] = [join(work, 'core'), join(work, 'system')];
+    await run('grub-mkimage', [
+      ...['-O', 'i386-pc', '-o', core, '-p', '(hd0,msdos1)/boot/grub', 'biosdisk', ...GRUB_MODULES],
+    ]);
+    await run('mke2fs', [
+      ...['-q', '-t', 'ext4', '-L', LABEL, '-O', '^has_journal,^metadata_csum_seed', '-d', root],
+      ...[system, `${ROOT.size}M`],
+    ]);
+    await writeFile(
+      image,
+      assemble(await readFile(BOOT_SECTOR), await readFile(core), await readFile(system)),
+    );
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** The disk: the boot sector with a partition table, GRUB's core after it, and the file system. */
+function assemble(sector: Buffer, core: Buffer, system: Buffer): Buffer {
+  const disk = Buffer.alloc((ROOT.start + ROOT.size) * MiB);
+  sector.copy(disk, 0, 0, CODE);
+  disk[TABLE] = ACTIVE;
+  disk[TABLE + 4] = LINUX;
+  disk.writeUInt32LE((ROOT.start * MiB) / SECTOR, TABLE + 8);
+  disk.writeUInt32LE((ROOT.size * MiB) / SECTOR, TABLE + 12);
+  disk.writeUInt16LE(0xaa55, SECTOR - 2);
+  if (SECTOR + core.length > ROOT.start * MiB) throw new Error(`GRUB has ${core.length} bytes: too many`);
+  core.copy(disk, SECTOR);
+  system.copy(disk, ROOT.start * MiB);
+  return disk;
+}
