@@ -162,6 +162,19 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await pingAndTransfer(host, guest, tap);
   }, 900_000);
 
+  test('it suspends to RAM, and goes on with its devices', async () => {
+    expect(await guest.check('cat /sys/power/mem_sleep')).toContain('deep');
+    await guest.check('echo deep >/sys/power/mem_sleep');
+    const back = await guest.send('echo mem >/sys/power/state; echo back');
+    await host.check(
+      `until vring vm list --json | grep -q '"state": *"suspended"'; do sleep 0.5; done; vring vm wake debian`,
+      { seconds: 300 },
+    );
+    expect((await back(300)).stdout).toContain('back');
+    await guest.check('dd if=/dev/urandom of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null');
+    await pingAndTransfer(host, guest, tap);
+  }, 900_000);
+
   test("what the balloon takes is the host's again", async () => {
     await guest.check(`dd if=/dev/zero of=/tmp/fill bs=1M count=80 2>/dev/null; rm /tmp/fill`);
     const pid = await host.pid('vring: debian');
