@@ -32,6 +32,11 @@ export const user: Card = {
   ...{ what: 'user mode', mac: '52:54:00:00:00:03', host: '10.0.2.2' },
   ...{ address: dhcp, guest: ['127.0.0.1', FORWARDED_PORT] },
 };
+export const nat: Card = {
+  ...{ what: 'a NAT network', mac: '52:54:00:00:00:04', host: '192.168.150.1' },
+  ...{ address: dhcp, guest: ['192.168.150.44', OFFER_PORT] },
+};
+
 /** Makes the host's ends of the networks that vring does not make, and a server of digests. */
 export async function prepareNetworks(host: EmulatedHost): Promise<void> {
   await host.check(`set -e

@@ -3,6 +3,7 @@ import {
   bridged,
   digest,
   FORWARDED_PORT,
+  nat,
   OFFER_PORT,
   pingAndTransfer,
   prepareNetworks,
@@ -173,6 +174,17 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect((await back(300)).stdout).toContain('back');
     await guest.check('dd if=/dev/urandom of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null');
     await pingAndTransfer(host, guest, tap);
+  }, 900_000);
+
+  test('ping and TCP over a NAT network, with a card that is plugged in', async () => {
+    const [address] = nat.guest;
+    await host.check(
+      `vring net create lab --subnet 192.168.150.0/24 --reserve ${nat.mac}=${address},debian`,
+      { seconds: 300 },
+    );
+    await host.check(`vring vm attach debian --net network:lab,mac=${nat.mac}`, { seconds: 300 });
+    await guest.check(`until grep -q ${nat.mac} /sys/class/net/*/address; do sleep 0.2; done`);
+    await pingAndTransfer(host, guest, nat);
   }, 900_000);
 
   test("what the balloon takes is the host's again", async () => {
