@@ -65,8 +65,8 @@ describe.skipIf(missing !== null)('a VF of a network card, in a Linux guest', ()
   test('igbvf drives it, with its three MSI-X vectors, and the MAC address that the host gave it', async () => {
     expect(await guest.check('ls /sys/bus/pci/drivers/igbvf | grep :')).toMatch(/^0000:\S+\n?$/);
     expect(await guest.check('cat /sys/class/net/eth0/address')).toContain(mac);
-    const { hostDevices } = JSON.parse(await vring('vm show net --json'));
-    expect(hostDevices).toMatchObject([{ address: vf, api: isLong ? 'iommufd' : 'group' }]);
+    const { vms } = JSON.parse(await vring('vm show net --json'));
+    expect(vms).toMatchObject([{ hostDevices: [{ address: vf, api: isLong ? 'iommufd' : 'group' }] }]);
     await guest.check('ip link set eth0 up');
     expect((await interrupts()).split('\n').map(line => line.split(' ')[0])).toEqual([
       'eth0-tx-0',
