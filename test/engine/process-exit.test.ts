@@ -8,7 +8,7 @@ async function run(program: string) {
   const args = ['--input-type=module-typescript', '--eval', source];
   const { exitCode, signal, stdout } = await execa(process.execPath, args, {
     reject: false,
-    timeout: 15_000,
+    timeout: 50_000,
   });
   return { exitCode, signal, stdout };
 }

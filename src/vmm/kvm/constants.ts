@@ -97,7 +97,7 @@ export const IRQFD_FLAG = { DEASSIGN: 1, RESAMPLE: 2 } as const;
 export const IOEVENTFD_FLAG = { DATAMATCH: 1, PIO: 2, DEASSIGN: 4 } as const;
 export const PIT_SPEAKER_DUMMY = 1;
 /** Of the state: channel 0 raises no interrupt. */
-export const PIT_HPET_LEGACY = 1;
+export const PIT_FLAGS_HPET_LEGACY = 1;
 
 /** Flag of a CPUID entry: its `index` (subleaf, ECX) is significant. */
 export const CPUID_FLAG_SIGNIFCANT_INDEX = 1;

@@ -19,7 +19,7 @@ import {
   IRQ_ROUTING,
   IRQFD_FLAG,
   MEM,
-  PIT_HPET_LEGACY,
+  PIT_FLAGS_HPET_LEGACY,
   PIT_SPEAKER_DUMMY,
 } from './constants.ts';
 import { IOCTLS } from './ioctls.ts';
@@ -238,7 +238,7 @@ export class VmFd {
   /** Whether another timer has the PIT's interrupt, so that the PIT raises none. */
   replacePit(isReplaced: boolean): void {
     const state = this.getPit();
-    const flags = isReplaced ? state.flags | PIT_HPET_LEGACY : state.flags & ~PIT_HPET_LEGACY;
+    const flags = isReplaced ? state.flags | PIT_FLAGS_HPET_LEGACY : state.flags & ~PIT_FLAGS_HPET_LEGACY;
     if (flags !== state.flags) this.setPit({ ...state, flags });
   }
 
