@@ -285,6 +285,20 @@ describe('virtio-serial', () => {
     expect(rig.ports.map(port => port.guestOpen)).toEqual([true, true]);
   });
 
+  test('tells a driver that has slept of the ports which it knows already', () => {
+    rig.open();
+    rig.driver.status = 0;
+    rig.start();
+    rig.offer(2, 12);
+    // Linux (virtcons_restore) says of each port that it is ready, and open, but not that it is ready itself.
+    rig.message(1, EVENT.portReady, 1);
+    rig.message(1, EVENT.open, 1);
+    expect(rig.messages()).toEqual([`1 ${EVENT.name} 1 org.test.0`, `1 ${EVENT.open} 1`]);
+    rig.agent.type('ping');
+    rig.offer(4, 1);
+    expect(rig.received(4).map(bytes => Buffer.from(bytes).toString())).toEqual(['ping']);
+  });
+
   test('has no place for more ports than it has room for, nor for others than consoles at 0', () => {
     const port = (isConsole: boolean) =>
       new SerialPort({ name: 'more', isConsole, portName: '', backend: new TestChar() });

@@ -178,9 +178,15 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
       if (message === null) continue;
       const port = this.#ports[message.id] ?? null;
       if (message.event === EVENT.deviceReady) this.#driverReady(message.value === 1);
-      else if (message.event === EVENT.portReady) port?.driverReady(message.value === 1);
+      else if (message.event === EVENT.portReady) this.#portReady(port, message.value === 1);
       else if (message.event === EVENT.portOpen) port?.opened(message.value !== 0);
     }
+  }
+
+  /** A driver that knows its ports from before the machine slept, as Linux, does not say again that it is ready itself. */
+  #portReady(port: SerialPort | null, ready: boolean): void {
+    if (ready) this.#ready = true;
+    port?.driverReady(ready);
   }
 
   /** A driver that has failed gets no ports. */
