@@ -31,10 +31,12 @@ ${devicesGuest.replace('machine: {', 'machine: {hpet: true, ')}
 console: virtio
 agent: true
 balloon: true
+inputs: [tablet, keyboard]
 disks:
   - {file: /root/blk.img, format: raw}
   - {file: /root/scsi.img, format: raw, bus: scsi, addr: '0:0'}
   - {file: /root/cd.iso, format: raw, cdrom: true, addr: '1:0'}
+  - {file: /root/stick.img, format: raw, bus: usb, addr: '4'}
   - {file: /small/grows.qcow2, format: qcow2, bus: scsi, addr: '2:0', werror: stop}
 nics:
   - {mac: '${tap.mac}', network: {type: tap, interface: tap0}}
@@ -53,7 +55,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     });
     await host.check(
       `set -e
-      truncate -s ${DISK_MIB}M /root/blk.img /root/scsi.img
+      truncate -s ${DISK_MIB}M /root/blk.img /root/scsi.img /root/stick.img
       mkdir /small && mount -t tmpfs -o size=4m tmpfs /small
       cp /boot/disk.qcow2 /small/grows.qcow2
       mkdir /root/content && head -c 300000 /dev/urandom >/root/content/file
@@ -80,6 +82,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
   test.each([
     ['virtio-blk', 'vda', 'blk.img'],
     ['virtio-scsi', 'sda', 'scsi.img'],
+    ['USB', '$(basename /sys/bus/usb/devices/*/*/host*/target*/*/block/sd*)', 'stick.img'],
   ])(
     'a file system on %s takes a file, is sound, and is the same on the host',
     async (_, device, image) => {
@@ -235,6 +238,21 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await guest.check('echo 3 >/proc/sys/vm/drop_caches');
     expect(await guest.check(`head -c ${FILE_MIB * MiB} /dev/${name} | sha256sum`)).toContain(written);
   }, 900_000);
+
+  test('keys reach a USB keyboard, and Linux finds a tablet by its positions', async () => {
+    const input = (name: string) =>
+      `$(grep -lx 'vring USB ${name}' /sys/class/input/event*/device/name | head -n 1)`;
+    // ABS_X and ABS_Y.
+    expect((await guest.check(`cat $(dirname ${input('tablet')})/capabilities/abs`)).trim()).toBe('3');
+    await guest.check(`
+      device=$(echo ${input('keyboard')} | cut -d / -f 5);
+      (head -c 24 /dev/input/$device >/tmp/keys &);
+      until ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q /dev/input/$device; do sleep 0.1; done`);
+    await host.check('vring vm send-key debian a', { seconds: 300 });
+    const event = await guest.check('until [ -s /tmp/keys ]; do sleep 0.1; done; od -An -tx1 -v /tmp/keys');
+    // Behind its time: EV_MSC, MSC_SCAN, usage 4 of page 7.
+    expect(event.trim().split(/\s+/).slice(16).join(' ')).toBe('04 00 04 00 04 00 07 00');
+  }, 600_000);
 
   test('there are random numbers of the host', async () => {
     expect(await guest.check('cat /sys/class/misc/hw_random/rng_current')).toMatch(/^virtio_rng/);
