@@ -6,6 +6,7 @@ import { debianKernel, type Kernel } from './debian-kernel.ts';
 import { deviceArgs, deviceFiles, deviceModules, type PciDevice } from './devices.ts';
 import { initramfs } from './initramfs.ts';
 import { resolveModules } from './kernel-modules.ts';
+import { patchedQemu } from './patched-qemu.ts';
 import { makeRootDisk, type RootDiskOptions } from './root-disk.ts';
 import { run } from './tools.ts';
 
@@ -119,7 +120,8 @@ export class EmulatedHost {
   }
 
   async #start(): Promise<void> {
-    const qemu = run('qemu-system-x86_64', this.#qemuArgs(), {
+    const program = this.#options.bootMedia ? await patchedQemu() : 'qemu-system-x86_64';
+    const qemu = run(program, this.#qemuArgs(), {
       stdin: 'ignore',
       stdout: { file: this.#file('qemu.log') },
       stderr: { file: this.#file('qemu.log') },

@@ -6,6 +6,7 @@ import { debianFile } from '../support/debian-package.ts';
 import type { Kernel } from './debian-kernel.ts';
 import { makeGrubDisk } from './grub-disk.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
+import { makeInstallerCd } from './installer-cd.ts';
 import { iommufdModules } from './iommufd-modules.ts';
 import { installModules, resolveModules } from './kernel-modules.ts';
 import { BUSYBOX, librariesOf, run } from './tools.ts';
@@ -52,9 +53,10 @@ const CHECKOUT = ['package.json', 'bin', 'dist'];
 /** QEMU with what it reads at run time. */
 const QEMU = ['/usr/bin/qemu-system-x86_64', '/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu'];
 
-/** What VMs boot by: SeaBIOS, and iPXE's ROMs. */
+/** What VMs boot by: SeaBIOS, OVMF, and iPXE's ROMs. */
 const FIRMWARE = [
   ...['bios-256k.bin', 'vgabios-stdvga.bin'].map(name => `/usr/share/seabios/${name}`),
+  ...['OVMF_CODE_4M.fd', 'OVMF_VARS_4M.fd'].map(name => `/usr/share/OVMF/${name}`),
   '/usr/lib/ipxe/qemu',
 ];
 
@@ -67,8 +69,8 @@ export type RootDiskOptions = {
   readonly guestDevices?: boolean;
   /** With firmware and what VMs boot by it (default: without). */
   readonly firmware?: boolean;
-  /** With a disk that firmware boots (default: without). */
-  readonly bootDisk?: boolean;
+  /** With a disk, an installer's CD and memtest86+ to boot by firmware, and a QEMU that survives OVMF in a VM (default: without). */
+  readonly bootMedia?: boolean;
 };
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
@@ -87,7 +89,7 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
     await addGuest(kernel, root);
     if (options.guestDevices) await addGuestWithDevices(kernel, root);
     if (options.firmware) await addFirmware(root);
-    if (options.bootDisk) await makeGrubDisk(kernel, join(root, 'boot/debian.img'));
+    if (options.bootMedia) await addBootMedia(kernel, root);
     if (options.qemu) await addQemu(root);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
@@ -203,6 +205,13 @@ async function addFirmware(root: string): Promise<void> {
   const boot = (name: string) => join(root, 'boot', name);
   await copyFile(await debianFile('ipxe', 'boot/ipxe.lkrn'), boot('ipxe.lkrn'));
   await addNetworkLibrary(root);
+}
+
+async function addBootMedia(kernel: Kernel, root: string): Promise<void> {
+  const boot = (name: string) => join(root, 'boot', name);
+  await copyFile(await debianFile('memtest86+', 'boot/memtest86+x64.bin'), boot('memtest86+x64.bin'));
+  await makeGrubDisk(kernel, boot('debian.img'));
+  await makeInstallerCd(boot('installer.iso'));
 }
 
 async function addQemu(root: string): Promise<void> {

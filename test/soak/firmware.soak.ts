@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { RemoteTerminal } from '../host/rig/remote-terminal.ts';
 import { EmulatedHost } from '../rig/emulated-host.ts';
 import { PipedVm } from '../rig/piped-vm.ts';
 import { missingForRig } from '../rig/tools.ts';
@@ -25,11 +26,19 @@ const DISKS = {
   },
 } as const;
 
+/** A vendor's GUID: firmware refuses variables of its own that it does not know. */
+const VENDOR = '6f1c2f5e-8a3b-4c57-9a3e-1d5b0c7e2a94';
+const FLASH = '/tmp/variables.fd';
+const UEFI = [
+  '-drive if=pflash,unit=0,readonly=on,format=raw,file=/share/OVMF/OVMF_CODE_4M.fd',
+  `-drive if=pflash,unit=1,format=raw,file=${FLASH}`,
+].join(' ');
+
 describe.skipIf(missing !== null)('VMs in the emulated host', () => {
   let host: EmulatedHost;
 
   beforeAll(async () => {
-    host = await EmulatedHost.boot({ modules: ['kvm-amd'], firmware: true, bootDisk: true });
+    host = await EmulatedHost.boot({ modules: ['kvm-amd'], firmware: true, bootMedia: true });
   }, 600_000);
 
   afterAll(async () => {
@@ -59,4 +68,59 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
       expect(await vm.ended(SECONDS)).toBe(0);
     },
   );
+
+  test(
+    'run the shell of OVMF, which keeps variables over a reset and the end of the VM',
+    TIMEOUT,
+    async () => {
+      await host.check(`cp /share/OVMF/OVMF_VARS_4M.fd ${FLASH}`);
+      const vm = await start(`${UEFI} -m 256 -vga none`);
+      await vm.waitFor('Shell> ', SECONDS);
+      await vm.type(`setvar vring -guid ${VENDOR} -bs -rt -nv =0x1a2b3c4d\\rreset\\r`);
+      await vm.waitFor('UEFI Interactive Shell', SECONDS, 2);
+      await vm.waitFor('Shell> ', SECONDS, 3);
+      await vm.type(`setvar vring -guid ${VENDOR}\\r`);
+      await vm.waitFor('4D 3C 2B 1A', SECONDS);
+      await vm.type('reset -s\\r');
+      expect(await vm.ended(SECONDS)).toBe(0);
+
+      const next = await start(`${UEFI} -m 256 -vga none`);
+      await next.waitFor('Shell> ', SECONDS);
+      await next.type(`setvar vring -guid ${VENDOR}\\r`);
+      await next.waitFor('4D 3C 2B 1A', SECONDS);
+    },
+  );
+
+  describe('on their screen', () => {
+    beforeAll(() => host.startManager(), TIMEOUT.timeout);
+
+    const vring = (args: string) => host.check(`vring ${args}`, { seconds: SECONDS });
+
+    test('run memtest86+, a kernel that firmware boots', TIMEOUT, async () => {
+      await vring(
+        'run --detach --name memtest -m 64 --firmware bios -kernel /boot/memtest86+x64.bin -vga std',
+      );
+      const screen = await RemoteTerminal.start(host, 'vring vm screen memtest', 80, 25);
+      const text = await screen.waitFor(/Pass: .* Errors: 0 /, SECONDS);
+      expect(text).toContain('Memtest86+ v');
+      expect(text).toMatch(/Testing: .* of 63\.\d+MB/);
+      await screen.close();
+      await vring('vm kill memtest');
+    });
+
+    test("show the menu of an installer's CD, which takes keys", TIMEOUT, async () => {
+      await vring('vm create debian --iso /boot/installer.iso --memory 256M --disk-size 64M --network none');
+      await vring('vm start debian');
+      const screen = await RemoteTerminal.start(host, 'vring vm screen debian', 80, 25);
+      // A picture, which this terminal draws by punctuation.
+      await screen.waitFor(/([.:])\1{9}/, SECONDS);
+      await vring('vm screenshot debian /tmp/menu.png');
+      const size = await host.check('od -An -tu1 -j16 -N8 /tmp/menu.png');
+      expect(size.trim().split(/ +/)).toEqual(['0', '0', '2', '128', '0', '0', '1', '224']); // 640 by 480
+      await screen.press('h', 'Enter');
+      await screen.waitFor(/Welcome to Debian GNU\/Linux!/, SECONDS);
+      await screen.close();
+      await vring('vm kill debian');
+    });
+  });
 });

@@ -25,8 +25,8 @@ export class RemoteTerminal {
   }
 
   /** Waits until the screen shows something. @returns the screen. */
-  async waitFor(expected: RegExp): Promise<string> {
-    const end = Date.now() + SECONDS * 1000;
+  async waitFor(expected: RegExp, seconds = SECONDS): Promise<string> {
+    const end = Date.now() + seconds * 1000;
     while (true) {
       const screen = await this.#host.check('tmux capture-pane -p');
       if (expected.test(screen)) return screen;
@@ -34,5 +34,10 @@ export class RemoteTerminal {
       // There is one CPU: it is the program's.
       await this.#host.check('sleep 0.3');
     }
+  }
+
+  /** Ends the program, as when its connection is lost. */
+  async close(): Promise<void> {
+    await this.#host.check('tmux kill-server');
   }
 }
