@@ -1,4 +1,4 @@
-import { openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DiskFormat } from '../../devices/backends/disk.ts';
@@ -70,12 +70,14 @@ export function openOverlay(path: string, size: number, format: DiskFormat): num
   const folder = process.env.TMPDIR === undefined ? FOLDER : tmpdir();
   const file = join(folder, `vring-${randomHex(8)}`);
   const image = emptyOverlay(size, format);
+  let fd: number | null = null;
   try {
-    const fd = openSync(file, 'wx+', 0o600);
+    fd = openSync(file, 'wx+', 0o600);
     unlinkSync(file);
     for (let done = 0; done < image.length; ) done += writeSync(fd, image, done, image.length - done, done);
     return fd;
   } catch (error) {
+    if (fd !== null) closeSync(fd);
     const { code } = error as NodeJS.ErrnoException;
     throw new DiskError(
       `disk ${path} is transient, and a file for what its guest writes cannot be created in ${folder} (${code}): set TMPDIR to a folder with room`,

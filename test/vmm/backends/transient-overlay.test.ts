@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fdsOf, openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { emptyOverlay } from '../../../src/vmm/backends/transient-overlay.ts';
+import { imageOnFullDisk } from '../../support/full-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const GiB = 2 ** 30;
@@ -82,6 +83,16 @@ describe('a transient disk', () => {
     const head = Buffer.alloc(4);
     readSync(disk.fd, head, 0, 4, 0);
     expect(head.toString('latin1')).toBe('QFI\xfb');
+  });
+
+  it('leaves nothing open when there is no room for what is written', context => {
+    const path = image();
+    process.env.TMPDIR = dirname(imageOnFullDisk(context, temporaryFolder(), 4096));
+    const open = readdirSync('/proc/self/fd').length;
+    expect(() =>
+      openDisk({ path, format: 'raw', readonly: false, cache: 'writeback', transient: true }),
+    ).toThrow(`cannot be created in ${process.env.TMPDIR} (ENOSPC)`);
+    expect(readdirSync('/proc/self/fd')).toHaveLength(open);
   });
 
   it('needs a folder for what is written', () => {
