@@ -23,6 +23,12 @@ export type InputEvent =
 
 export type Leds = { readonly scrollLock: boolean; readonly numLock: boolean; readonly capsLock: boolean };
 
+/** The LEDs of a keyboard that has each of them at a bit. */
+export function ledsOf(value: number, bits: Readonly<Record<keyof Leds, number>>): Leds {
+  const isLit = (led: keyof Leds) => (value & bits[led]) !== 0;
+  return { scrollLock: isLit('scrollLock'), numLock: isLit('numLock'), capsLock: isLit('capsLock') };
+}
+
 /** The same for screens. */
 export function litLeds({ scrollLock, numLock, capsLock }: Leds): string {
   const lit = [

@@ -1,6 +1,6 @@
 import type { Cancel, Clock, DeviceState } from '../device.ts';
 import { booleanOf, bytesOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
-import type { KeyboardControl, Leds } from './input-event.ts';
+import { type KeyboardControl, type Leds, ledsOf } from './input-event.ts';
 import { KEY, MODIFIERS } from './key-codes.ts';
 import { Ps2Output, REPLY } from './ps2-device.ts';
 import { SCAN_CODES, scanCodes } from './scan-codes.ts';
@@ -98,11 +98,7 @@ export class Ps2Keyboard implements KeyboardControl {
   }
 
   get leds(): Leds {
-    return {
-      scrollLock: (this.#leds & LED.scrollLock) !== 0,
-      numLock: (this.#leds & LED.numLock) !== 0,
-      capsLock: (this.#leds & LED.capsLock) !== 0,
-    };
+    return ledsOf(this.#leds, LED);
   }
 
   onChanged(hook: () => void): Cancel {

@@ -1,5 +1,5 @@
 import type { Cancel, DeviceState } from '../../device.ts';
-import type { KeyboardControl, Leds } from '../../input/input-event.ts';
+import { type KeyboardControl, type Leds, ledsOf } from '../../input/input-event.ts';
 import { bytesOf, DeviceStateError, numberOf } from '../../state.ts';
 import type { Reports } from './hid-device.ts';
 import { application, FIELD, fields, item, PAGE, range, USAGE, usages } from './report-descriptor.ts';
@@ -53,11 +53,7 @@ export class KeyboardReports implements Reports, KeyboardControl {
   }
 
   get leds(): Leds {
-    return {
-      scrollLock: (this.#leds & LED.scrollLock) !== 0,
-      numLock: (this.#leds & LED.numLock) !== 0,
-      capsLock: (this.#leds & LED.capsLock) !== 0,
-    };
+    return ledsOf(this.#leds, LED);
   }
 
   onChanged(hook: () => void): Cancel {
