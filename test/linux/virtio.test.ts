@@ -57,15 +57,15 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     const used = () => fstatSync(machine.ram.blocks[0]!.fd!).blocks * 512;
     const seen: Record<string, number> = {};
     const typed = new Set<string>();
-    const once = (text: string, then: () => void) => {
-      if (typed.has(text) || !machine.output.includes(text)) return;
+    const once = (console: string, text: string, then: () => void) => {
+      if (typed.has(text) || !machine.printedOn(console).includes(text)) return;
       typed.add(text);
       then();
     };
     machine.onPrinted = () => {
-      once('hvc0 size? ', () => machine.resize('hvc0', { columns: 132, rows: 43 }));
-      once('hvc0 login: ', () => machine.type('hvc0', 'root\n'));
-      once('guest: ready', () => {
+      once('hvc0', 'hvc0 size? ', () => machine.resize('hvc0', { columns: 132, rows: 43 }));
+      once('hvc0', 'hvc0 login: ', () => machine.type('hvc0', 'root\n'));
+      once('com1', 'guest: ready', () => {
         seen.before = used();
         balloon.setTarget(96 * MiB);
       });
@@ -91,9 +91,9 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     machine.run();
     machine.close();
     expect(machine.output).not.toMatch(/failed|panic/i);
-    expect(machine.output).toMatch(/guest: random (?!0{16})[0-9a-f]{16}/);
-    expect(machine.output).toContain('guest: size 0084 002b');
-    expect(machine.output).toContain('hvc0 got root');
+    expect(machine.printedOn('com1')).toMatch(/guest: random (?!0{16})[0-9a-f]{16}/);
+    expect(machine.printedOn('com1')).toContain('guest: size 0084 002b');
+    expect(machine.printedOn('hvc0')).toContain('hvc0 got root');
     expect(received).toBe('port is open\nport got ping over the port\n');
     expect(machine.ended).toBe('deflated');
     // Of what it used and freed, the host has most.

@@ -84,6 +84,11 @@ export class LiveMachine {
     return this.machine.parts.ram;
   }
 
+  /** What its guest has printed on the console of this name: others may print in the middle of a line of it. */
+  printedOn(name: string): string {
+    return this.printed[this.#port(name)] ?? '';
+  }
+
   /** Somebody types into the console of this name. */
   type(name: string, text: string): void {
     this.#consoles.typed(this.#port(name), Buffer.from(text));

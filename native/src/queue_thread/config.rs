@@ -102,10 +102,14 @@ mod tests {
     use crate::memory::guest_ram;
     use vm_memory::{Bytes, GuestAddress};
 
+    /// Regions start on pages of the host.
+    #[repr(align(4096))]
+    struct Page([u8; 4096]);
+
     /// Leaked memory of a page at `gpa`.
     fn page(gpa: u64) -> Region {
-        let memory: &'static mut [u64; 512] = Box::leak(Box::new([0; 512]));
-        Region { gpa, size: 4096, host: memory.as_mut_ptr() as u64, ..Region::default() }
+        let memory: &'static mut Page = Box::leak(Box::new(Page([0; 4096])));
+        Region { gpa, size: 4096, host: memory.0.as_mut_ptr() as u64, ..Region::default() }
     }
 
     #[test]
