@@ -1,17 +1,18 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { stringify } from 'yaml';
 import { isOnlyRead } from '../../devices/backends/disk.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { macAddress } from '../../engine/networks/mac-address.ts';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+import { hostnameOf } from '../create/cloud-seed.ts';
 import { CreateError, imageInfo } from '../create/image-info.ts';
 import type { CreateStep, NewVmPlan } from '../create/plan.ts';
 import { readDefinition } from '../read.ts';
 import type { Definition } from '../schema.ts';
 import { notYet } from '../to-machine.ts';
 import { shown } from '../words.ts';
+import { yaml11 } from '../yaml-for-others.ts';
 import { YamlText } from '../yaml-text.ts';
 import { changeKeys, type KeyChange } from './change-text.ts';
 import { isSeedImage, readSeedImage } from './read-seed.ts';
@@ -169,7 +170,8 @@ function seedStep(
     string,
     unknown
   >;
-  const hostname = meta['local-hostname'] === original.name ? { 'local-hostname': name } : {};
+  const hostname =
+    meta['local-hostname'] === hostnameOf(original.name) ? { 'local-hostname': hostnameOf(name) } : {};
   let network = files['network-config'];
   original.nics.forEach(({ mac }, index) => {
     const before = mac ?? macAddress(original.name, index);
@@ -179,7 +181,7 @@ function seedStep(
     kind: 'seed',
     file: to,
     files: {
-      'meta-data': stringify({ ...meta, 'instance-id': instanceId, ...hostname }),
+      'meta-data': yaml11({ ...meta, 'instance-id': instanceId, ...hostname }),
       ...files,
       ...(network !== undefined && { 'network-config': network }),
     },

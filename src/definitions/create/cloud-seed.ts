@@ -27,26 +27,45 @@ export type CloudSeed = {
   /** A guest that finds another ID than at its last boot sets itself up again. */
   readonly instanceId: string;
   readonly user: CloudUser;
-  readonly network: CloudNetwork;
-  /** The address of the card that `network` configures. */
-  readonly mac: string;
+  /** Of the first card; null: there is no card. */
+  readonly network: (CloudNetwork & { readonly mac: string }) | null;
 };
 
 /** A line of an authorized_keys file, without characters that cloud-init's Python would take for the end of a line. */
 const SSH_KEY =
   /^(ssh-(ed25519|rsa)|ecdsa-sha2-[\w.@-]+|sk-[\w.@-]+) [A-Za-z0-9+/]+={0,2}( [^\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]*)?$/;
 
+/** RFC 1123 §2.1. */
+const HOST_LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+
 /** The files of a NoCloud seed (cloud-init's documentation, "NoCloud"), by name. @throws CreateError */
-export function seedFiles({ hostname, instanceId, user, network, mac }: CloudSeed): Record<string, string> {
+export function seedFiles({ hostname, instanceId, user, network }: CloudSeed): Record<string, string> {
+  checkHostname(hostname);
   checkUser(user);
   return {
     'meta-data': yaml11({ 'instance-id': instanceId, 'local-hostname': hostname }),
     'user-data': `#cloud-config\n${yaml11({ users: [userData(user)], ssh_pwauth: user.passwordHash !== undefined })}`,
-    'network-config': yaml11({
-      version: 2,
-      ethernets: { nic0: { match: { macaddress: mac }, ...addresses(network) } },
+    ...(network !== null && {
+      'network-config': yaml11({
+        version: 2,
+        ethernets: { nic0: { match: { macaddress: network.mac }, ...addresses(network) } },
+      }),
     }),
   };
+}
+
+/** The host name that a guest gets from the name of its VM: "_" has no place in one, nor an end that is not a letter or digit (RFC 1123 §2.1). */
+export function hostnameOf(vm: string): string {
+  const labels = vm.split('.').map(label => label.replaceAll('_', '-').replace(/^-+|-+$/g, ''));
+  return labels.filter(label => label !== '').join('.');
+}
+
+/** @throws CreateError */
+function checkHostname(name: string): void {
+  if (name.length <= 253 && name.split('.').every(label => HOST_LABEL.test(label))) return;
+  throw new CreateError(
+    `expected a host name of letters, digits and "-", with its domain after a ".", not ${shown(name)}`,
+  );
 }
 
 function userData({ name, sshKeys, passwordHash }: CloudUser): object {

@@ -1,7 +1,6 @@
 import fs from 'node:fs/promises';
-import { execa } from 'execa';
+import { helperFailure, runHelper } from './helper-program.ts';
 import { CreateError, type ImageInfo } from './image-info.ts';
-import { lastLine } from './seed-image.ts';
 
 const CHUNK = 2 ** 20;
 const ZEROES = Buffer.alloc(CHUNK);
@@ -87,20 +86,14 @@ export async function createQcow2(
   signal?: AbortSignal,
 ): Promise<void> {
   const over = backing === null ? [] : ['-b', backing.file, '-F', backing.format];
-  const result = await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, file, String(size)], {
-    stdin: 'ignore',
-    reject: false,
-    ...(signal && { cancelSignal: signal }),
-  });
+  const args = ['create', '-q', '-f', 'qcow2', ...over, file, String(size)];
+  const result = await runHelper('qemu-img', args, signal);
   signal?.throwIfAborted();
   if (result.code === 'ENOENT')
     throw new CreateError(
       'qemu-img creates qcow2 disks: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), or use a raw disk',
     );
-  if (result.failed)
-    throw new CreateError(
-      `qemu-img could not create ${file}: ${lastLine(result.stderr) ?? result.shortMessage}`,
-    );
+  if (result.failed) throw helperFailure(`qemu-img could not create ${file}`, file, result);
 }
 
 async function convert(
@@ -110,11 +103,7 @@ async function convert(
   size: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  const running = execa('qemu-img', ['convert', '-p', '-f', 'qcow2', '-O', 'raw', from, to], {
-    stdin: 'ignore',
-    reject: false,
-    ...(signal && { cancelSignal: signal }),
-  });
+  const running = runHelper('qemu-img', ['convert', '-p', '-f', 'qcow2', '-O', 'raw', from, to], signal);
   running.stdout.on('data', (text: Buffer) => {
     const percent = /\((\d+(?:\.\d+)?)\/100%\)\s*$/.exec(text.toString())?.[1];
     if (percent !== undefined) progress((size * Number(percent)) / 100, size);
@@ -126,8 +115,5 @@ async function convert(
       `${from} is a qcow2 image, which qemu-img converts to a raw disk: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), then try again`,
     );
   }
-  if (result.failed)
-    throw new CreateError(
-      `qemu-img could not convert ${from}: ${lastLine(result.stderr) ?? result.shortMessage}`,
-    );
+  if (result.failed) throw helperFailure(`qemu-img could not convert ${from}`, to, result);
 }

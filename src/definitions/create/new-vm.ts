@@ -13,6 +13,7 @@ export type CreateOptions = {
   readonly append?: string;
   readonly iso?: string;
   readonly cloudImage?: string;
+  readonly hostname?: string;
   readonly user?: string;
   readonly sshKey?: readonly string[];
   readonly passwordHash?: string;
@@ -40,6 +41,7 @@ const SOURCES = ['kernel', 'iso', 'cloudImage'] as const;
 const BELONG_TO: Readonly<Record<string, (typeof SOURCES)[number]>> = {
   initrd: 'kernel',
   append: 'kernel',
+  hostname: 'cloudImage',
   user: 'cloudImage',
   sshKey: 'cloudImage',
   passwordHash: 'cloudImage',
@@ -104,7 +106,7 @@ function imageAt(path: string): ImageInfo {
 }
 
 function cloudSource(image: ImageInfo, options: CreateOptions): NewVmSource {
-  const { user = defaultUser(), passwordHash, address, gateway, dns = [] } = options;
+  const { hostname, user = defaultUser(), passwordHash, address, gateway, dns = [] } = options;
   const own = passwordHash === undefined ? ownSshKeyFile() : null;
   const keyFiles = options.sshKey ?? (own === null ? [] : [own]);
   if (keyFiles.length === 0 && passwordHash === undefined)
@@ -112,6 +114,7 @@ function cloudSource(image: ImageInfo, options: CreateOptions): NewVmSource {
   return {
     kind: 'cloud',
     image,
+    ...(hostname !== undefined && { hostname }),
     user: {
       name: user,
       sshKeys: keyFiles.flatMap(readSshKeys),

@@ -63,12 +63,18 @@ export function ownSshKeyFile(folder = join(homedir(), '.ssh')): string | null {
   }
 }
 
-/** The network of a guest's first card: DHCP unless it has a static address. */
+/** The network of a guest's first card: DHCP unless it has a static address. @throws UsageError */
 export function cloudNetwork(
   address: string | undefined,
   gateway: string | undefined,
   nameservers: readonly string[],
 ): CloudNetwork {
-  if (address === undefined) return { kind: 'dhcp' };
+  if (address === undefined) {
+    if (gateway !== undefined || nameservers.length > 0)
+      throw new UsageError(
+        `${gateway === undefined ? '--dns' : '--gateway'} is only valid with --address: DHCP has its own`,
+      );
+    return { kind: 'dhcp' };
+  }
   return { kind: 'static', address, ...(gateway !== undefined && { gateway }), nameservers };
 }

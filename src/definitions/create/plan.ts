@@ -9,7 +9,7 @@ import { type Definition, type DefinitionInput, definition } from '../schema.ts'
 import { type NotYet, notYet } from '../to-machine.ts';
 import { shown } from '../words.ts';
 import { writeDefinition } from '../write.ts';
-import { type CloudNetwork, type CloudUser, seedFiles } from './cloud-seed.ts';
+import { type CloudNetwork, type CloudUser, hostnameOf, seedFiles } from './cloud-seed.ts';
 import { CreateError, type ImageInfo } from './image-info.ts';
 
 /** What a new VM starts from. */
@@ -20,6 +20,8 @@ export type NewVmSource =
   | {
       readonly kind: 'cloud';
       readonly image: ImageInfo;
+      /** Of the guest; follows from the VM's name if absent. */
+      readonly hostname?: string;
       readonly user: CloudUser;
       readonly network: CloudNetwork;
     }
@@ -129,7 +131,7 @@ function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
 
 function planCloud(
   vm: NewVm,
-  { image, user, network }: Extract<NewVmSource, { kind: 'cloud' }>,
+  { image, hostname = hostnameOf(vm.name), user, network }: Extract<NewVmSource, { kind: 'cloud' }>,
   disk: string,
   seed: string,
   instanceId: string,
@@ -147,14 +149,23 @@ function planCloud(
       `${image.file} holds a disk of ${sizeText(image.size)}: expected a disk size of at least that, not ${sizeText(size)}`,
     );
   }
-  const [nic = {}, ...nics] = vm.more?.nics ?? [];
-  const mac = nic.mac ?? macAddress(vm.name, 0);
-  const files = seedFiles({ hostname: vm.name, instanceId, user, network, mac });
+  const nics = (vm.more?.nics ?? [{}]).map((nic, index) =>
+    index === 0 ? { ...nic, mac: nic.mac ?? macAddress(vm.name, 0) } : nic,
+  );
+  const mac = nics[0]?.mac;
+  if (mac === undefined && network.kind === 'static')
+    throw new CreateError(`${network.address} would be the address of no network card: give the VM one`);
+  const files = seedFiles({
+    hostname,
+    instanceId,
+    user,
+    network: mac === undefined ? null : { ...network, mac },
+  });
   return finish(
     vm,
     {
       disks: [newDisk(disk, vm.diskFormat), { ...newDisk(seed), readonly: true }],
-      nics: [{ ...nic, mac }, ...nics],
+      nics,
     },
     [
       vm.diskFormat === 'qcow2'

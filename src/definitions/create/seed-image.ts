@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { execa } from 'execa';
+import { helperFailure, runHelper } from './helper-program.ts';
 import { CreateError } from './image-info.ts';
 
 /** A program that can make an image with the label that cloud-init looks for. */
@@ -24,8 +24,10 @@ export const SEED_MAKERS: readonly Maker[] = [
   { command: 'mkisofs', args: likeMkisofs },
   {
     command: 'cloud-localds',
-    args: (out, folder) => [
-      `--network-config=${path.join(folder, 'network-config')}`,
+    args: (out, folder, files) => [
+      ...(files.includes('network-config')
+        ? [`--network-config=${path.join(folder, 'network-config')}`]
+        : []),
       ...[out, path.join(folder, 'user-data'), path.join(folder, 'meta-data')],
     ],
   },
@@ -48,14 +50,10 @@ export async function makeSeedImage(
     for (const [name, text] of Object.entries(files))
       fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
     for (const { command, args } of makers) {
-      const options = { stdin: 'ignore', reject: false, ...(signal && { cancelSignal: signal }) } as const;
-      const result = await execa(command, args(out, folder, Object.keys(files)), options);
+      const result = await runHelper(command, args(out, folder, Object.keys(files)), signal);
       signal?.throwIfAborted();
       if (result.code === 'ENOENT') continue;
-      if (result.failed)
-        throw new CreateError(
-          `${command} could not create ${out}: ${lastLine(result.stderr) ?? result.shortMessage}`,
-        );
+      if (result.failed) throw helperFailure(`${command} could not create ${out}`, out, result);
       return;
     }
     throw new CreateError(
@@ -64,8 +62,4 @@ export async function makeSeedImage(
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }
-}
-
-export function lastLine(text: string): string | undefined {
-  return text.trim().split('\n').at(-1) || undefined;
 }

@@ -162,7 +162,7 @@ describe.skipIf(!hasMaker)('a cloud-init seed (needs genisoimage or the like)', 
       kind: 'seed',
       file: `${root}/disks/db-seed.iso`,
       files: {
-        'meta-data': 'instance-id: new-id\nlocal-hostname: db\n',
+        'meta-data': 'instance-id: "new-id"\nlocal-hostname: "db"\n',
         'user-data': files['user-data'],
         'network-config': files['network-config'].replace(macAddress('web', 0), macAddress('db', 0)),
       },

@@ -198,6 +198,12 @@ describe('each program that creates seed images', () => {
         undefined,
         [each],
       );
+      await makeSeedImage(
+        path.join(root, 'small.iso'),
+        { 'meta-data': 'a: 1\n', 'user-data': '' },
+        undefined,
+        [each],
+      );
       const image = fs.readFileSync(out);
       // The volume's identifier (ECMA-119 8.4.7).
       expect(image.toString('latin1', 0x8028, 0x8048).trim().toUpperCase()).toBe('CIDATA');
@@ -205,6 +211,14 @@ describe('each program that creates seed images', () => {
         expect(image.includes(text)).toBe(true);
     });
   }
+
+  test('reports a full file system as such', async () => {
+    const full = [
+      { command: 'sh', args: () => ['-c', 'echo "sh: No space left on device. fwrite" >&2; exit 3'] },
+    ];
+    const failing = makeSeedImage('/nowhere/x', { 'meta-data': '' }, undefined, full);
+    await expect(failing).rejects.toMatchObject({ code: 'ENOSPC', path: '/nowhere/x' });
+  });
 
   test('reports why it failed', async () => {
     const failing = makeSeedImage('/nowhere/x', { 'meta-data': '' }, undefined, [

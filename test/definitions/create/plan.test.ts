@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { CloudNetwork, CloudUser } from '../../../src/definitions/create/cloud-seed.ts';
+import { type CloudNetwork, type CloudUser, hostnameOf } from '../../../src/definitions/create/cloud-seed.ts';
 import type { ImageInfo } from '../../../src/definitions/create/image-info.ts';
 import { newVmOf } from '../../../src/definitions/create/new-vm.ts';
-import { parseNewDisk } from '../../../src/definitions/create/option-values.ts';
+import { cloudNetwork, parseNewDisk } from '../../../src/definitions/create/option-values.ts';
 import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
 
@@ -129,6 +129,30 @@ ethernets:
 `);
 });
 
+test('with a host name of its own, and without a network card', () => {
+  const { definition, steps } = plan({
+    source: { kind: 'cloud', image: qcow2, hostname: 'db.example.org', user, network: dhcp },
+    more: { nics: [] },
+  });
+  expect(definition.nics).toEqual([]);
+  const { files } = steps[1] as Extract<(typeof steps)[number], { kind: 'seed' }>;
+  expect(Object.keys(files)).toEqual(['meta-data', 'user-data']);
+  expect(files['meta-data']).toContain('local-hostname: "db.example.org"\n');
+});
+
+test.each([
+  ['--gateway', () => cloudNetwork(undefined, '192.0.2.1', [])],
+  ['--dns', () => cloudNetwork(undefined, undefined, ['192.0.2.53'])],
+])('%s without an address is refused, as DHCP has its own', (option, read) =>
+  expect(read).toThrow(`${option} is only valid with --address`),
+);
+
+test.each([
+  ['my_web-1', 'my-web-1'],
+  ['db.example.org', 'db.example.org'],
+  ['a_.-b..c-', 'a.b.c'],
+])('VM %s is the host %s', (vm, host) => expect(hostnameOf(vm)).toBe(host));
+
 test('from a kernel, which can start', () => {
   const source = { kind: 'kernel', kernel: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' } as const;
   const withDisk = plan({ source });
@@ -175,6 +199,17 @@ describe('invalid requests', () => {
     [
       { ...cloud({}), diskSize: GiB },
       '/img/debian.qcow2 holds a disk of 3G: expected a disk size of at least that, not 1G',
+    ],
+    [
+      { source: { ...cloud({}).source, hostname: 'my_web' } },
+      'expected a host name of letters, digits and "-", with its domain after a ".", not "my_web"',
+    ],
+    [
+      {
+        ...cloud({ network: { kind: 'static', address: '192.0.2.10/24', nameservers: [] } }),
+        more: { nics: [] },
+      },
+      '192.0.2.10/24 would be the address of no network card: give the VM one',
     ],
     [
       cloud({ user: { name: 'Ada L' } }),

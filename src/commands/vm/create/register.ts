@@ -54,6 +54,7 @@ export function registerCreate(vm: Command): void {
         several,
       )
       .option('--autostart', 'start it with the manager')
+      .option('--hostname <name>', "the cloud image's host name (default: the VM's name)")
       .option('--user <name>', "the cloud image's first user (default: your user name)")
       .option(
         '--ssh-key <file>',
