@@ -119,7 +119,10 @@ export class VirtioLifecycle {
     return (this.#status & closed) === 0 && !this.#resetting && !queue.enabled;
   }
 
-  /** The driver's write to the status: 0 resets, other values add bits in the order of §3.1.1. */
+  /**
+   * The driver's write to the status: 0 resets, other values add bits. FEATURES_OK comes before DRIVER_OK (§3.1.1), but not after DRIVER: iPXE leaves that
+   * away when it opens a card again that it has reset.
+   */
   writeStatus(value: number): void {
     if (this.#resetting) return;
     if (value === 0) {
@@ -128,7 +131,7 @@ export class VirtioLifecycle {
     }
     const added = value & ~this.#status;
     this.#status |= added & (STATUS.acknowledge | STATUS.driver | STATUS.failed);
-    if (added & STATUS.featuresOk && this.#status & STATUS.driver && this.#acceptable()) {
+    if (added & STATUS.featuresOk && this.#acceptable()) {
       this.#status |= STATUS.featuresOk;
       this.device.negotiated?.(this.#accepted);
     }

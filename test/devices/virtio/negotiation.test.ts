@@ -41,15 +41,24 @@ describe('negotiation', () => {
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
   });
 
-  test('takes the steps only in order, and only loses bits by a reset', () => {
-    driver.accept(VERSION_1);
-    driver.status = featuresOk | driverOk;
+  test('takes DRIVER_OK only after the features, and only loses bits by a reset', () => {
+    driver.status = driverOk;
     expect(driver.status).toBe(0);
+    driver.accept(VERSION_1);
     driver.status = acknowledge;
     driver.status = acknowledge | DRIVER | needsReset;
     expect(driver.status).toBe(acknowledge | DRIVER);
     driver.status = featuresOk;
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
+  });
+
+  test('takes a driver that does not say that it is one', () => {
+    probe.start();
+    driver.status = 0;
+    driver.accept(VERSION_1);
+    driver.status = featuresOk;
+    driver.status |= driverOk;
+    expect(driver.status).toBe(featuresOk | driverOk);
   });
 
   test('DRIVER_OK activates once; writing 0 deactivates and resets everything', () => {
