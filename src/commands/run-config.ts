@@ -5,7 +5,7 @@ import { deviceTable } from '../devices/registry.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { UsageError } from '../text/usage-error.ts';
-import { firmwareKind } from '../vmm/boot/firmware-files.ts';
+import { namedFirmware } from '../vmm/boot/firmware-files.ts';
 import {
   ConfigError,
   type MachineConfig,
@@ -87,9 +87,7 @@ function firmwareConfig(options: RunOptions): MachineConfigInput {
 
 /** @param what a kind of firmware, or a file with one */
 function firmwareBoot(what: string) {
-  const boot = { kind: 'firmware' } as const;
-  if (what === 'bios' || what === 'uefi') return { ...boot, firmware: what } as const;
-  return { ...boot, firmware: firmwareKind(what) ?? 'bios', path: what } as const;
+  return { kind: 'firmware', ...namedFirmware(what) } as const;
 }
 
 /** The machine of a command line with a kernel, which firmware boots where the command line or the kernel asks for some. */

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
+import { printable } from '../../text/printable.ts';
 import { sizeText } from '../../text/size.ts';
 import { UsageError } from '../../text/usage-error.ts';
+import { namedFirmware } from '../../vmm/boot/firmware-files.ts';
 import { type ImageInfo, imageInfo } from './image-info.ts';
 import { checkAddress, cloudNetwork, type NicsInput, ownSshKeyFile, readSshKeys } from './option-values.ts';
 import type { NewVm, NewVmSource } from './plan.ts';
@@ -20,7 +23,8 @@ export type CreateOptions = {
   readonly address?: string;
   readonly gateway?: string;
   readonly dns?: readonly string[];
-  readonly firmware?: 'bios' | 'uefi';
+  /** A kind of firmware, or a file with one. */
+  readonly firmware?: string;
   readonly memory?: number;
   readonly cpus?: number;
   readonly diskSize?: number;
@@ -81,12 +85,20 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
     more: {
       memory: sizeText(memory),
       cpus,
-      ...(firmware !== undefined && { machine: { firmware } }),
+      ...(firmware !== undefined && { machine: firmwareOf(firmware) }),
       nics,
       ...(pci.length > 0 && { passthrough: pci.map(host => ({ host: checkAddress(host) })) }),
       ...(autostart && { autostart }),
     },
   };
+}
+
+function firmwareOf(what: string) {
+  const { firmware, path } = namedFirmware(what);
+  if (path === undefined) return { firmware };
+  if (!existsSync(path))
+    throw new UsageError(`--firmware ${printable(what)}: there is no such file: name bios, uefi or a file`);
+  return { firmware, 'firmware-file': resolve(path) };
 }
 
 function sourceOf(options: CreateOptions): NewVmSource {

@@ -29,7 +29,6 @@ export function readBios(draft: Draft, file: string, place: Place): void {
     return;
   }
   setMachine(draft, { firmware: kind ?? 'bios' });
-  draft.leaveOut(place, `${OWN_FIRMWARE}: it becomes machine.firmware: ${kind}`);
 }
 
 /** -pflash, and -drive with if=pflash: the first holds the code, the second the variables. @throws OptionError */

@@ -22,6 +22,13 @@ const FILES: Readonly<Record<Kind, readonly string[]>> = {
   ],
 };
 
+const NAMES: Readonly<Record<string, Kind | undefined>> = {
+  bios: 'bios',
+  seabios: 'bios',
+  uefi: 'uefi',
+  ovmf: 'uefi',
+};
+
 /** Firmware that has Secure Boot without SMM, and the variables with its keys: Debian and Ubuntu have some. */
 const SECURE_BOOT = [
   { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', template: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd' },
@@ -41,6 +48,12 @@ export function firmwareKind(file: string): Kind | null {
   if (/ovmf|edk2|uefi|\.fd$/.test(name)) return 'uefi';
   if (/^(bios(-256k|-microvm)?|seabios|qboot|vgabios)\.(bin|rom)$/.test(name)) return 'bios';
   return null;
+}
+
+/** What the user calls firmware: its kind, the name of its project, or its file. */
+export function namedFirmware(what: string): Pick<FirmwareBoot, 'firmware' | 'path'> {
+  const kind = NAMES[what.toLowerCase()];
+  return kind !== undefined ? { firmware: kind } : { firmware: firmwareKind(what) ?? 'bios', path: what };
 }
 
 /** The file with the firmware of a machine. @param exists whether there is a file. @throws BootError that names the package */

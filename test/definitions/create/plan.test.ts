@@ -163,6 +163,12 @@ test('from a kernel, which can start', () => {
   expect(without.steps).toEqual([]);
   const vm = newVmOf('web', { kernel: '/vmlinuz', firmware: 'uefi' });
   expect(planNewVm(vm, '/disks', 'i-1').text).toContain('machine:\n  firmware: uefi\n  kernel: /vmlinuz\n');
+  const file = import.meta.filename;
+  const withFile = planNewVm(newVmOf('web', { kernel: '/vmlinuz', firmware: file }), '/disks', 'i-1').text;
+  expect(withFile).toContain(`machine:\n  firmware: bios\n  firmware-file: ${file}\n`);
+  expect(() => newVmOf('web', { kernel: '/vmlinuz', firmware: 'no' })).toThrow(
+    '--firmware no: there is no such file: name bios, uefi or a file',
+  );
 });
 
 describe('invalid requests', () => {

@@ -563,6 +563,7 @@ test.each([
 test.each([
   ['-balloon virtio', { balloon: true }],
   ['-balloon none', { balloon: undefined }],
+  ['-bios OVMF.fd', { machine: { firmware: 'uefi' } }],
   ['-bios bios-256k.bin -kernel k', { machine: { firmware: 'bios', kernel: '/vms/k' } }],
   ['-bios qboot.rom -kernel k', { machine: { kernel: '/vms/k' } }],
   ['-kernel ipxe.lkrn', { machine: { firmware: 'bios', kernel: '/vms/ipxe.lkrn' } }],
@@ -854,11 +855,8 @@ describe('what a guest does not need is left out, and named', () => {
         '-name a/b: a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit: it becomes a-b',
       ],
     ],
-    ['-bios OVMF.fd', ['-bios OVMF.fd: vring finds its firmware itself: it becomes machine.firmware: uefi']],
-    [
-      '-bios bios-256k.bin',
-      ['-bios bios-256k.bin: vring finds its firmware itself: it becomes machine.firmware: bios'],
-    ],
+    ['-bios OVMF.fd', []],
+    ['-bios bios-256k.bin', []],
     [
       '-kernel k -bios qboot.rom',
       ['-bios qboot.rom: the kernel is booted directly, which is what this firmware is for'],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { firmwareFile, variablesTemplate } from '../../../src/vmm/boot/firmware-files.ts';
+import { firmwareFile, namedFirmware, variablesTemplate } from '../../../src/vmm/boot/firmware-files.ts';
 
 test('firmware is where distributions put it, or where the user says', () => {
   const fedora = '/usr/share/qemu/bios-256k.bin';
@@ -7,6 +7,14 @@ test('firmware is where distributions put it, or where the user says', () => {
   expect(firmwareFile({ firmware: 'bios' }, () => true)).toBe('/usr/share/seabios/bios-256k.bin');
   expect(firmwareFile({ firmware: 'bios', path: '/srv/bios.bin' }, () => true)).toBe('/srv/bios.bin');
   expect(() => firmwareFile({ firmware: 'bios' }, () => false)).toThrow(/no SeaBIOS.*package seabios/);
+});
+
+test('firmware is named by its kind, its project or its file', () => {
+  for (const name of ['bios', 'seabios', 'SeaBIOS'])
+    expect(namedFirmware(name)).toEqual({ firmware: 'bios' });
+  for (const name of ['uefi', 'ovmf', 'OVMF']) expect(namedFirmware(name)).toEqual({ firmware: 'uefi' });
+  expect(namedFirmware('/srv/OVMF.fd')).toEqual({ firmware: 'uefi', path: '/srv/OVMF.fd' });
+  expect(namedFirmware('./rom')).toEqual({ firmware: 'bios', path: './rom' });
 });
 
 test('UEFI firmware comes with a template of its variables', () => {

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { CreateOptions } from '../../../definitions/create/new-vm.ts';
 import { parseCount, parseSize } from '../../../text/option-values.ts';
 import { UsageError } from '../../../text/usage-error.ts';
@@ -25,11 +25,9 @@ export function registerCreate(vm: Command): void {
       .option('--kernel <file>', 'boot this kernel')
       .option('--initrd <file>', "the kernel's initial RAM disk")
       .option('--append <text>', "the kernel's command line")
-      .addOption(
-        new Option(
-          '--firmware <name>',
-          'bios or uefi: what boots it (default: bios; with a kernel none)',
-        ).choices(['bios', 'uefi']),
+      .option(
+        '--firmware <what>',
+        'bios (SeaBIOS), uefi (OVMF) or a file: what boots it (default: bios; with a kernel none)',
       )
       .option('--memory <size>', 'guest RAM (default: 2G; with a kernel 256M)', text =>
         parseSize(text, '--memory'),
