@@ -21,13 +21,13 @@ export function hasScreen(info: VmInfo | undefined): boolean {
   return info?.topology?.devices.some(({ screen }) => screen) ?? false;
 }
 
-/** The console that is looked at: the first serial port if the VM has another machine by now, without that one. */
+/** The console that is looked at: the chosen one, else the screen, else the first serial port. The VM may have another machine by now, without that one. */
 export function shownPort(state: AppState, id: string): number {
   const { port } = vmViewOf(state, id);
   const info = own(state.infos, id);
-  if (port === SCREEN_PORT && hasScreen(info)) return SCREEN_PORT;
   const consoles = info?.topology?.consoles ?? [];
-  return consoles.some(console => console.port === port) ? port : COM1;
+  if (port !== null && consoles.some(console => console.port === port)) return port;
+  return port !== COM1 && hasScreen(info) ? SCREEN_PORT : COM1;
 }
 
 type Shown = {

@@ -28,8 +28,8 @@ export type VmView = {
   /** Number of the log entry that the cursor of the events is on; null: on the last one, whichever that is. */
   readonly event: number | null;
   readonly addressOrder: AddressOrder;
-  /** The console that is shown, by its number in the topology, or SCREEN_PORT. */
-  readonly port: number;
+  /** The console that is chosen, by its number in the topology, or SCREEN_PORT; null: none yet. */
+  readonly port: number | null;
 };
 
 /** The VM's screen, among its consoles. */
@@ -41,7 +41,7 @@ export const FIRST_VIEW: VmView = {
   cursors: { vcpus: 0, exits: 0, queues: 0, disks: 0, networks: 0, devices: 0, console: 0, snapshots: 0 },
   event: null,
   addressOrder: 'cost',
-  port: 0,
+  port: null,
 };
 
 export type VmViewSlice = {

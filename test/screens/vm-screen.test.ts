@@ -28,8 +28,6 @@ async function start(columns: number, rows: number, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, { open: id, ...options });
   await driver.waitFor('q quit');
   driver.type('8');
-  await driver.waitFor('SERIAL CONSOLE');
-  driver.type('t');
   await driver.waitFor('SCREEN vga0 (2 of 2, t)');
   return driver;
 }
@@ -44,6 +42,18 @@ test.each([
   const driver = await start(columns, rows);
   await driver.waitFor('Press ESC for boot menu.');
   expect(driver.screen).toMatchSnapshot();
+});
+
+test('a VM with a screen opens on that, and stays on the console that is chosen', async () => {
+  engine.screens.show(id, MENU);
+  const driver = await start(80, 24);
+  driver.type('t');
+  await driver.waitFor('SERIAL CONSOLE');
+  driver.type('1');
+  await driver.waitFor('[1 Summary]');
+  expect(driver.screen).toContain('SERIAL CONSOLE');
+  driver.type('8t');
+  await driver.waitFor('SCREEN vga0 (2 of 2, t)');
 });
 
 test('graphics in half blocks, and without color', async () => {
