@@ -11,6 +11,7 @@ import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { ScsiDevice } from './scsi/scsi-device.ts';
+import type { SdDevice } from './sd/sd-device.ts';
 import type { AtaDrive } from './storage/ata/ata-drive.ts';
 import type { FloppyUnit } from './storage/floppy/unit.ts';
 import type { UsbDevice } from './usb/usb-device.ts';
@@ -135,6 +136,8 @@ export type BuiltDevice = {
   readonly floppy?: FloppyUnit;
   /** What it is to the USB port that it sits on. */
   readonly usb?: UsbDevice;
+  /** What it is to the slot that it sits in. */
+  readonly sd?: SdDevice;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
   /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
@@ -154,7 +157,7 @@ export type BuiltDevice = {
 };
 
 /** The buses that a device may sit on. */
-export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'usb', 'virtio-serial'] as const;
+export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'usb', 'sd', 'virtio-serial'] as const;
 
 export type BusKind = (typeof BUSES)[number];
 
@@ -294,7 +297,7 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
 
-const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata', 'usb']);
+const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata', 'usb', 'sd']);
 
 /** Whether devices of a row may come and go while their machine runs. */
 export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {

@@ -64,6 +64,7 @@ export function placeDevices(
     const name = names[provider];
     if (row?.provides && name !== undefined) buses.push({ names: [name], ...row.provides, provider });
   });
+  const room = new BusRoom(buses, configs);
   const places = configs.map((config, index): DevicePlace => {
     const row = rows[index];
     if (row === undefined) return NOWHERE;
@@ -71,7 +72,7 @@ export function placeDevices(
       problems.push({ index, option, message });
       return NOWHERE;
     };
-    const bus = busOf(table, row, config.bus, buses);
+    const bus = busOf(table, row, config.bus, room);
     if (typeof bus === 'string') return problem('bus', bus);
     const address = addressOf(bus, config.addr);
     if (typeof address === 'string') return problem('addr', address);
@@ -83,6 +84,28 @@ export function placeDevices(
     ...circles(configs, places),
   );
   return { places, problems: problems.sort((a, b) => a.index - b.index) };
+}
+
+/** Which buses have places left for devices that name no bus. */
+class BusRoom {
+  readonly buses: readonly NamedBus[];
+  readonly #taken: Map<NamedBus, number>;
+
+  constructor(buses: readonly NamedBus[], configs: readonly DeviceConfig[]) {
+    this.buses = buses;
+    const named = (bus: NamedBus) =>
+      configs.filter(config => config.bus !== undefined && bus.names.includes(config.bus)).length;
+    this.#taken = new Map(buses.map(bus => [bus, named(bus)]));
+  }
+
+  /** A place of one of these, the first that has any. On PCI the chipset has more when a bus is full. */
+  take(suitable: readonly NamedBus[]): NamedBus | undefined {
+    const [first] = suitable;
+    const taken = (bus: NamedBus) => this.#taken.get(bus) ?? 0;
+    const bus = first?.kind === 'pci' ? first : (suitable.find(bus => taken(bus) < bus.units) ?? first);
+    if (bus !== undefined) this.#taken.set(bus, taken(bus) + 1);
+    return bus;
+  }
 }
 
 /** The bus behind a root port that is no device. */
@@ -125,8 +148,9 @@ function busOf(
   table: DeviceTable,
   { type, bus: kind }: DeviceType,
   given: string | undefined,
-  buses: readonly NamedBus[],
+  room: BusRoom,
 ): NamedBus | string {
+  const { buses } = room;
   const suitable = buses.filter(bus => bus.kind === kind);
   const names = suitable.map(bus => bus.names[0]!).join(', ');
   const providers = table.rows.filter(({ provides }) => provides?.kind === kind);
@@ -134,7 +158,7 @@ function busOf(
     suitable.length === 0
       ? `add a device that provides one (${providers.map(({ type }) => type).join(' or ')}), with a name`
       : `those of kind ${kind} are ${names}`;
-  if (given === undefined) return suitable[0] ?? `there is no ${kind} bus for it: ${advice}`;
+  if (given === undefined) return room.take(suitable) ?? `there is no ${kind} bus for it: ${advice}`;
   const bus = buses.find(bus => bus.names.includes(given));
   if (bus === undefined) return `there is no bus "${given}": ${advice}`;
   if (bus.kind !== kind)

@@ -18,6 +18,8 @@ import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { i6300esb } from './platform/i6300esb.ts';
 import { pvpanic, pvpanicPci } from './platform/pvpanic.ts';
 import { scsiCd, scsiHd } from './scsi/drive-rows.ts';
+import { sdCard } from './sd/card/row.ts';
+import { sdhciPci } from './sd/host/row.ts';
 import { ahci } from './storage/ahci/ahci.ts';
 import { ideCd, ideHd, sataCd, sataHd } from './storage/ata/rows.ts';
 import { floppyDrive, isaFdc } from './storage/floppy/rows.ts';
@@ -73,6 +75,8 @@ export const deviceTable = new DeviceTable([
   usbMouse,
   usbTablet,
   usbStorage,
+  sdhciPci,
+  sdCard,
   virtioBalloon,
   virtioSerial,
   virtConsole,

@@ -235,7 +235,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'disks:\n- file: /a\n  bus: nvme',
-      '4:8 disks[0].bus: expected virtio, scsi, sata, ide, floppy or usb, not "nvme"',
+      '4:8 disks[0].bus: expected virtio, scsi, sata, ide, floppy, usb or sd, not "nvme"',
     ],
     ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
     [

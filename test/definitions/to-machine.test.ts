@@ -5,6 +5,7 @@ import { readDefinition } from '../../src/definitions/read.ts';
 import { NotYetError, notYet, toMachine } from '../../src/definitions/to-machine.ts';
 import { wantedDevices } from '../../src/definitions/wanted-devices.ts';
 import { type ConfigurableType, deviceFields } from '../../src/devices/device-type.ts';
+import { placeDevices } from '../../src/devices/places.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { macAddress } from '../../src/engine/networks/mac-address.ts';
 import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
@@ -181,6 +182,21 @@ test('USB devices bring their controller along, and there is one for all of them
   expect(() => read('disks: [{file: /a, bus: usb, cdrom: true}]')).toThrow(
     'a CD-ROM must be on bus sata, ide or scsi',
   );
+});
+
+test('SD cards bring a controller along, and take the slots that there are', () => {
+  const given = 'rng: false\ndisplay: none\ndisks: [{file: /a, bus: sd}, {file: /b, bus: sd, serial: 5a17}]';
+  const typesOf = (text: string) => toMachine(read(text)).devices?.map(({ type }) => type);
+  expect(typesOf(given)).toEqual(['sdhci-pci', 'sd-card', 'sd-card']);
+  const controllers = 'devices: [{type: sdhci-pci, name: one}, {type: sdhci-pci, name: two}]';
+  const { devices } = toMachine(read(`${given}\n${controllers}`));
+  expect(placeDevices(deviceTable, devices!).places.map(({ bus }) => bus)).toEqual([
+    'one',
+    'two',
+    'pci.0',
+    'pci.0',
+  ]);
+  expect(() => read('disks: [{file: /a, bus: sd, cdrom: true}]')).toThrow('a CD-ROM must be on bus');
 });
 
 describe('a screen', () => {

@@ -37,6 +37,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'virtio-vga': { vgamem: 1, 'max-hostmem': 2 ** 20 },
   'virtio-gpu': { 'max-hostmem': 2 ** 20 },
   'usb-storage': { path: 'disk.img', removable: true },
+  'sd-card': { path: 'disk.img' },
 };
 
 /** The size of a disk, of devices that do not take any. */
@@ -97,6 +98,7 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'usb-mouse': useUsbDevice,
   'usb-tablet': useUsbDevice,
   'usb-storage': useUsbDevice,
+  'sd-card': useSdCard,
 };
 
 /** Sets rings up, in which there is garbage, and has frames come. */
@@ -238,6 +240,42 @@ function driveXhci({ machine: { pci, memory, memoryBus }, built }: DeviceRig, ra
     [0x2000 + 4 * random.below(8), random.below(8)],
   ] as const)
     write(offset, value);
+}
+
+/** What a controller has a card do: often in an order that comes to something. */
+function useSdCard({ machine, built }: DeviceRig, random: Random): void {
+  const card = built.sd!;
+  const port = () => (machine.disk as FakeBlockBackend).port;
+  const address = () => random.pick([0, 512 * random.below(300), random.u32()]);
+  const command = (index: number, argument = 0) => {
+    const response = card.command(index, argument);
+    return response?.kind === 'short' ? response.value : 0;
+  };
+  if (random.below(3) === 0) {
+    command(0);
+    command(8, 0x1aa);
+    command(55);
+    command(41, 0x4010_0000);
+    command(2);
+    command(7, command(3));
+  }
+  const commands = [6, 12, 13, 16, 17, 17, 18, 23, 24, 24, 25, 32, 33, 38, 51, 55, random.below(64)];
+  for (let count = 0; count < 20; count++) {
+    command(random.pick(commands), random.pick([address(), address(), 1 << 16, 512, 2]));
+    switch (random.below(5)) {
+      case 0:
+        card.read(1 + random.below(4), () => {});
+        break;
+      case 1:
+        card.write(new Uint8Array(512 * (1 + random.below(3))), () => {});
+        break;
+      case 2:
+        if (random.below(8) === 0) card.powerOff();
+        break;
+      default:
+        port()?.step();
+    }
+  }
 }
 
 /** What requests and transfers do to a device, of which its controller has checked where they are in memory. */

@@ -34,7 +34,7 @@ function registerAttach(vm: Command): void {
     .option('--id <name>', "the device's name in the VM; numbered if absent")
     .option(
       '--bus <bus>',
-      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi, sata or usb for the first such controller',
+      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi, sata, usb or sd for the first such controller',
     )
     .option(
       '--addr <address>',

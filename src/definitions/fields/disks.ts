@@ -9,7 +9,8 @@ import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
 import { asSentences, hostPath, place } from './text.ts';
 
-const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide', 'floppy', 'usb'] as const;
+const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide', 'floppy', 'usb', 'sd'] as const;
+const CD_BUSES: readonly string[] = ['sata', 'ide', 'scsi'];
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
@@ -125,7 +126,7 @@ const disk = settings.transform((value, context) => {
       'expected the image file or block device: only a CD-ROM or floppy drive can be empty',
       undefined,
     );
-  if (value.cdrom && (bus === 'virtio' || bus === 'floppy' || bus === 'usb'))
+  if (value.cdrom && !CD_BUSES.includes(bus))
     return problem('bus', 'a CD-ROM must be on bus sata, ide or scsi', bus);
   if (value.transient && (value.cdrom || value.readonly))
     return problem('transient', 'the guest cannot write to it: leave this out', true);

@@ -28,14 +28,15 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
   if ((bus === 'floppy') !== (kind === 'floppy'))
     return leaveOut(`no ${kind} is on a bus of type ${targetBus}`);
-  if (bus === 'usb' && kind === 'cdrom') return leaveOut('vring has no CD drives on USB: use bus sata');
+  if ((bus === 'usb' || bus === 'sd') && kind === 'cdrom')
+    return leaveOut(`vring has no CD drives on ${bus === 'usb' ? 'USB' : bus}: use bus sata`);
   if (file === null && (kind === 'disk' || bus === 'virtio')) return leaveOut('it has no medium');
   if (targetBus !== bus) document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
   const addr =
     bus === 'scsi' || bus === 'sata'
       ? readAddress(document, element, bus)
-      : bus === 'virtio' || bus === 'usb'
+      : bus === 'virtio' || bus === 'usb' || bus === 'sd'
         ? {}
         : readUnit(document, element, name);
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));

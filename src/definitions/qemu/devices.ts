@@ -141,9 +141,11 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   const scsi =
     bus === 'usb'
       ? takeUsbPlace(settings)
-      : option.port
-        ? takeSataPlace(settings, row!, option.port)
-        : takeScsiPlace(draft, settings, row);
+      : bus === 'sd'
+        ? takeSlot(settings)
+        : option.port
+          ? takeSataPlace(settings, row!, option.port)
+          : takeScsiPlace(draft, settings, row);
   const unit = takeUnit(draft, settings, bus);
   if (scsi.isOwn) {
     if (settings.peek('bootindex') === '-1') settings.take('bootindex');
@@ -266,6 +268,15 @@ function takeUsbPlace(settings: Settings) {
   if (addr.addr !== undefined) settings.take('port');
   settings.leaveOut({ bus: USB_PLACE.bus, port: USB_PLACE.port });
   return { addr, bus: undefined, isOwn: settings.peek('removable') !== undefined };
+}
+
+/** A card is in the first slot that is free. */
+function takeSlot(settings: Settings) {
+  settings.leaveOut({
+    bus: 'it is in the first slot that is free',
+    spec_version: 'its version of the specification is 5.0',
+  });
+  return { addr: {}, bus: undefined, isOwn: false };
 }
 
 /** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot say all of it. */

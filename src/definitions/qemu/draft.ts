@@ -32,7 +32,7 @@ type Named<What> = { readonly what: What; readonly option: string; used: boolean
 export type Drive = {
   readonly id: string | undefined;
   /** `none`: a `-device` attaches it. */
-  readonly bus: 'virtio' | 'scsi' | 'ide' | 'floppy' | 'none';
+  readonly bus: 'virtio' | 'scsi' | 'ide' | 'floppy' | 'sd' | 'none';
   /** Its index among the drives of its bus. */
   readonly index?: number | undefined;
   /** Null for a drive without a medium. */

@@ -19,7 +19,6 @@ import type { LeftOutSettings, Settings } from './settings.ts';
 const INTERFACES = ['ide', 'virtio', 'scsi', 'none', 'floppy', 'sd', 'mtd', 'pflash', 'xen'] as const;
 
 const NO_INTERFACE = {
-  sd: 'SD cards are not supported: use if=virtio',
   mtd: 'no PC has flash memory that its guest finds as an MTD device: use if=virtio, or if=pflash for firmware',
   xen: 'Xen disks are not supported: use if=virtio',
 };
@@ -64,18 +63,17 @@ export function readDrive(draft: Draft, text: string, place: Place): void {
   const drive = parseDrive(settings, draft.host);
   if (drive.bus === 'none') draft.nameDrive(place, drive);
   else if (drive.disk !== null) draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
-  else if (drive.bus === 'virtio') draft.leaveOut(place, 'it has no medium');
+  else if (drive.bus === 'virtio' || drive.bus === 'sd') draft.leaveOut(place, 'it has no medium');
   else draft.addDisk(place, { bus: drive.bus, cdrom: drive.bus !== 'floppy' }, drive.index);
 }
 
 /** @throws OptionError */
 export function parseDrive(settings: Settings, host: QemuHost): Drive {
   const bus = settings.takeOne('if', INTERFACES) ?? 'ide';
-  if (bus === 'sd' || bus === 'mtd' || bus === 'xen')
-    throw new OptionError(`if=${bus}: ${NO_INTERFACE[bus]}`);
+  if (bus === 'mtd' || bus === 'xen') throw new OptionError(`if=${bus}: ${NO_INTERFACE[bus]}`);
   if (bus === 'pflash') throw new OptionError('if=pflash: only -drive takes it');
   const media = settings.takeOne('media', ['disk', 'cdrom']);
-  const cdrom = media === 'cdrom' && bus !== 'floppy';
+  const cdrom = media === 'cdrom' && bus !== 'floppy' && bus !== 'sd';
   const name = settings.take('file') ?? settings.take('file.filename');
   settings.prefer('file.driver', ['file', 'host_device', 'host_cdrom'], OWN_QUEUES);
   const id = settings.take('id');
@@ -164,6 +162,12 @@ function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
 export function floppyDisk(file: string, host: QemuHost): DiskInput {
   const resolved = hostFile(file, host);
   return { file: resolved, bus: 'floppy', format: imageFormat(undefined, resolved, host) };
+}
+
+/** `-sd`. */
+export function sdCardDisk(file: string, host: QemuHost): DiskInput {
+  const resolved = hostFile(file, host);
+  return { file: resolved, bus: 'sd', format: imageFormat(undefined, resolved, host) };
 }
 
 /** `-hda`, `-cdrom`, and a file without an option. */

@@ -8,7 +8,7 @@ import { readChardev } from './chardevs.ts';
 import { readCpu, readSmp } from './cpus.ts';
 import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
-import { floppyDisk, ideDisk, readDrive } from './drives.ts';
+import { floppyDisk, ideDisk, readDrive, sdCardDisk } from './drives.ts';
 import { OptionError } from './error.ts';
 import { readBios, readFwCfg, readPflash } from './firmware.ts';
 import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
@@ -106,7 +106,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   drive: {
     value:
-      'file=FILE,if=virtio|scsi|ide|floppy|none|pflash[,format=,media=,readonly=,snapshot=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
+      'file=FILE,if=virtio|scsi|ide|floppy|sd|none|pflash[,format=,media=,readonly=,snapshot=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
     becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, as with -pflash',
     repeats: true,
     read: readDrive,
@@ -123,6 +123,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     becomes: 'a disk, by the -device that names it',
     repeats: true,
     read: readBlockdev,
+  },
+  sd: {
+    value: 'FILE',
+    becomes: 'an SD card',
+    repeats: true,
+    read: (draft, file, place) => draft.addDisk(place, sdCardDisk(file, draft.host)),
   },
   fda: floppyDrive(0),
   fdb: floppyDrive(1),

@@ -16,7 +16,6 @@ const NO_SNAPSHOT = 'snapshots are not supported yet: leave it out';
 export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   'no-kvm': alone('vring only runs on KVM: leave it out'),
   'no-acpi': alone('guests always have ACPI: leave it out'),
-  sd: withValue('SD cards are not supported: use -drive file=...,if=virtio'),
   mtdblock: withValue(
     'no PC has flash memory that its guest finds as an MTD device: use -drive file=...,if=virtio',
   ),

@@ -165,6 +165,10 @@ describe('elements', () => {
       "<devices><controller type='usb' model='qemu-xhci'/><disk><source file='/a'/><target dev='sda' bus='usb'/></disk></devices>",
       { ...base, disks: [{ file: '/a', bus: 'usb' }], leftOut: [] },
     ],
+    [
+      "<devices><disk><source file='/a'/><target dev='sda' bus='sd'/></disk></devices>",
+      { ...base, disks: [{ file: '/a', bus: 'sd' }], leftOut: [] },
+    ],
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
     [

@@ -144,6 +144,23 @@ describe('command lines as administrators write them', () => {
         ],
       },
     ],
+    [
+      '-drive file=a.img,if=sd -sd b.img -device sdhci-pci,id=sd1,addr=0x7',
+      {
+        disks: [
+          { file: '/vms/a.img', bus: 'sd' },
+          { file: '/vms/b.img', bus: 'sd' },
+        ],
+        devices: [{ type: 'sdhci-pci', name: 'sd1', addr: '07.0' }],
+      },
+    ],
+    [
+      '-device sdhci-pci -drive file=c.img,if=none,id=c,readonly=on -device sd-card,drive=c,spec_version=3,bootindex=1',
+      {
+        disks: [{ file: '/vms/c.img', bus: 'sd', readonly: true, bootindex: 1 }],
+        devices: [{ type: 'sdhci-pci' }],
+      },
+    ],
     ['-device vfio-pci,host=02:00.0', { passthrough: [{ host: '0000:02:00.0' }] }],
     ['-boot order=dc,once=d', { boot: { order: ['cdrom', 'disk'], once: ['cdrom'] } }],
     [
@@ -1031,10 +1048,10 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ]));
 
   test('all problems in one message', () => {
-    const line = '-m 1G -vga xenfb -drive file=a,if=sd -device ramfb';
+    const line = '-m 1G -vga xenfb -drive file=a,if=mtd -device ramfb';
     expect(problems(line)).toHaveLength(3);
     expect(() => readQemuOptions(words(line), 'web', host)).toThrow(
-      /-vga xenfb: .*; -drive file=a,if=sd: .*; -device ramfb: /,
+      /-vga xenfb: .*; -drive file=a,if=mtd: .*; -device ramfb: /,
     );
   });
 

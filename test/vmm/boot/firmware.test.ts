@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DeviceConfig } from '../../../src/devices/device-table.ts';
@@ -141,6 +141,25 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
         { ...disk, path: second, addr: '3', bootindex: 1 },
       ]),
     );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
+  test('boots from SD cards of both kinds, by their index', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    // Of high capacity: blocks have other addresses.
+    truncateSync(second, 4096 * MiB);
+    const card = { type: 'sd-card', format: 'raw' };
+    const output = run(
+      machineWith([
+        { type: 'sdhci-pci', name: 'one' },
+        { type: 'sdhci-pci', name: 'two' },
+        { ...card, path: first },
+        { ...card, path: second, bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SD card VRING 1MiB');
+    expect(output).toContain('SD card VRING 4096MiB');
     expect(output).toContain('SECOND');
     expect(output).not.toContain('FIRST');
   });
