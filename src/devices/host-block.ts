@@ -29,8 +29,10 @@ export type HostBlock = {
   readonly fd: number | null;
   /** Where the block starts in that file. */
   readonly offset: number;
-  /** All of it. */
+  /** All of it. Guest RAM's is made when it is used first. */
   readonly buffer: ArrayBuffer;
+  /** The first bytes of it, for a block whose `buffer` is better not made before it is needed. */
+  readonly head?: ArrayBuffer;
   /**
    * How pages of it go back to the host (madvise(2)): `remove` for those of a file, `dontneed` for private ones. Absent: they do not.
    */

@@ -52,9 +52,9 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
       const host = map(place);
       owner.ownMap(host, place.size);
       advise(host, place.size, mergeable);
-      const block = { ...place, host, fd, buffer: libc.viewOf(host, place.size) };
       // Huge pages stay reserved: another program could take them.
-      return hugepages === undefined ? { ...block, discard: fd === null ? 'dontneed' : 'remove' } : block;
+      const discard = hugepages === undefined && ({ discard: fd === null ? 'dontneed' : 'remove' } as const);
+      return viewedLate({ ...place, host, fd, ...discard });
     });
 
   // KSM merges private memory only.
@@ -69,6 +69,29 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
   return blocks;
 }
 
+/** Bytes of a block's `head`: what a kernel is booted with is there. */
+const HEAD = 16 * MiB;
+
+/**
+ * V8 counts a view of memory as garbage that it may have to collect some day: one of all RAM has it collect everything at once, just when the
+ * VM starts. Most device models reach no RAM beyond the head.
+ */
+function viewedLate(block: Omit<RamBlock, 'buffer'>): RamBlock {
+  const { host, size } = block;
+  let buffer: ArrayBuffer | null = size > HEAD ? null : libc.viewOf(host, size);
+  return Object.defineProperty(
+    { ...block, ...(buffer === null && { head: libc.viewOf(host, HEAD) }) } as RamBlock,
+    'buffer',
+    {
+      enumerable: true,
+      get: () => {
+        buffer ??= libc.viewOf(host, size);
+        return buffer;
+      },
+    },
+  );
+}
+
 /** Pages of a block to clear; all if absent. `inPlace`: they are those that devices have pinned. */
 export type Clearing = { readonly start?: number; readonly length?: number; readonly inPlace?: boolean };
 
@@ -78,9 +101,9 @@ export type Clearing = { readonly start?: number; readonly length?: number; read
  */
 export function clearBlock(block: RamBlock, options: RamOptions, clearing: Clearing = {}): void {
   const { hugepages, mergeable = false } = options;
-  const { host, fd, offset, buffer } = block;
+  const { host, fd, offset } = block;
   const { start = 0, length = block.size, inPlace = false } = clearing;
-  if (hugepages !== undefined || inPlace) new Uint8Array(buffer, start, length).fill(0);
+  if (hugepages !== undefined || inPlace) new Uint8Array(block.buffer, start, length).fill(0);
   else if (fd !== null) {
     libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, offset + start, length);
   } else {

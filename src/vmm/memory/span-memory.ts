@@ -34,7 +34,7 @@ export class SpanMemory implements GuestMemory {
   /** @param spans ascending, not overlapping */
   setSpans(spans: readonly Span[]): void {
     this.#spans = spans;
-    this.#views = spans.map(span => new View(span));
+    this.#views = spans.flatMap(viewsOf);
     this.#last = null;
   }
 
@@ -115,6 +115,13 @@ export class SpanMemory implements GuestMemory {
   }
 }
 
+/** What is in the head of its block comes first: that is there already. */
+function viewsOf(span: Span): View[] {
+  const { block, offset, size } = span;
+  const inHead = Math.min(size, (block.head?.byteLength ?? 0) - offset);
+  return inHead <= 0 ? [new View(span)] : [new View({ ...span, size: inHead }, block.head), new View(span)];
+}
+
 /** One span and the views of its block, created once. */
 class View {
   readonly start: number;
@@ -123,16 +130,26 @@ class View {
   readonly base: number;
   readonly writable: boolean;
   readonly block: HostBlock;
-  readonly buffer: ArrayBuffer;
-  readonly data: DataView;
+  #buffer: ArrayBuffer | undefined;
+  #data: DataView | undefined;
 
-  constructor({ address, size, block, offset, writable }: Span) {
+  /** @param buffer of the block's beginning; default: of all of it */
+  constructor({ address, size, block, offset, writable }: Span, buffer?: ArrayBuffer) {
     this.start = address;
     this.end = address + size;
     this.base = address - offset;
     this.writable = writable;
     this.block = block;
-    this.buffer = block.buffer;
-    this.data = new DataView(block.buffer);
+    this.#buffer = buffer;
+  }
+
+  get buffer(): ArrayBuffer {
+    this.#buffer ??= this.block.buffer;
+    return this.#buffer;
+  }
+
+  get data(): DataView {
+    this.#data ??= new DataView(this.buffer);
+    return this.#data;
   }
 }

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync, statSync, unlinkSync, writeSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { GuestMemoryError } from '../../../src/devices/guest-memory.ts';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import { duplicate, memfdCreate } from '../../../src/vmm/native/libc.ts';
 import { LocalOwner } from '../../support/local-owner.ts';
@@ -34,6 +35,22 @@ describe('new RAM', () => {
     ram.writable(4 * GiB + 5, 1)[0] = 0x5a;
     expect(statSync(`/proc/self/fd/${fd}`).size).toBe(3 * GiB + MiB);
     expect(byteAt(fd!, offset + 5)).toBe(0x5a);
+  });
+
+  it('is the same where it is seen without a view of all of it', () => {
+    const ram = new GuestRam(owner, { bytes: 64 * MiB });
+    // Across the end of the low block's head (16 MiB), and in it before and after the block has a view of all of it.
+    ram.writeU32(15 * MiB, 0x0403_0201);
+    ram.writable(16 * MiB - 2, 4).set([1, 2, 3, 4]);
+    ram.writeU16(16 * MiB - 4, 0x0605);
+    const { fd, buffer } = ram.blocks.find(
+      ({ address, size }) => address <= 15 * MiB && address + size > 17 * MiB,
+    )!;
+    expect(buffer.byteLength).toBeGreaterThan(17 * MiB);
+    expect([16 * MiB - 1, 16 * MiB, 16 * MiB - 4].map(at => byteAt(fd!, at))).toEqual([2, 3, 5]);
+    expect(ram.readU32(16 * MiB - 2)).toBe(0x0403_0201);
+    expect([...ram.readable(15 * MiB, 4)]).toEqual([1, 2, 3, 4]);
+    expect(() => ram.readU32(64 * MiB - 2)).toThrow(GuestMemoryError);
   });
 
   it('is zero again after it has been cleared, and costs the host nothing', () => {
