@@ -10,6 +10,8 @@ export type ReplaceOptions = {
   readonly backup?: Backup | null;
   /** Don't keep attributes of the previous file: use `mode`, and start no program. For files that only vring writes. */
   readonly fresh?: boolean;
+  /** False: a power loss may leave an empty file, or the old one. For files that mean nothing then. Default: true. */
+  readonly synced?: boolean;
   /** Fails with EEXIST if the file exists. */
   readonly exclusive?: boolean;
 };
@@ -25,7 +27,7 @@ export type Backup = {
  * is written to a temporary file next to it, synced, and renamed. Follows symbolic links. Errors have a `code`.
  */
 export function replaceFile(file: string, content: string | Uint8Array, options: ReplaceOptions): void {
-  const { mode, backup = null, fresh = false, exclusive = false } = options;
+  const { mode, backup = null, fresh = false, exclusive = false, synced = true } = options;
   makeFolder(path.dirname(file));
   const target = realPath(file);
   const temporary = temporaryName(target);
@@ -35,7 +37,7 @@ export function replaceFile(file: string, content: string | Uint8Array, options:
     if (there !== undefined && !there.isFile() && !exclusive) throw notAFile(target);
     const before = exclusive || fresh ? undefined : there;
     if (before !== undefined) copyAttributes(target, temporary);
-    writeSynced(temporary, content, before ?? { mode });
+    write(temporary, content, before ?? { mode }, synced);
     if (before !== undefined && backup !== null) keepBackup(target, backup);
     // Unlike a rename, a link doesn't replace a file that was just created by someone else.
     if (exclusive) fs.linkSync(temporary, target);
@@ -43,7 +45,7 @@ export function replaceFile(file: string, content: string | Uint8Array, options:
   } finally {
     fs.rmSync(temporary, { force: true });
   }
-  syncFolder(path.dirname(target));
+  if (synced) syncFolder(path.dirname(target));
 }
 
 /**
@@ -141,10 +143,11 @@ function copyAttributes(from: string, to: string): void {
   }
 }
 
-function writeSynced(
+function write(
   file: string,
   content: string | Uint8Array,
   like: { mode: number; uid?: number; gid?: number },
+  synced: boolean,
 ): void {
   const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_TRUNC } = fs.constants;
   const fd = fs.openSync(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_TRUNC, 0o600);
@@ -154,7 +157,7 @@ function writeSynced(
     fs.writeFileSync(fd, content);
     // After the write, which would clear the set-ID bits.
     fs.fchmodSync(fd, like.mode & 0o7777);
-    fs.fsyncSync(fd);
+    if (synced) fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
   }

@@ -8,6 +8,9 @@ import { currentBootId } from '../host/process-identity.ts';
 import { type MachineConfig, machineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 
+/** A VM that has just started is to have the manager's time first. */
+const WRITE_AFTER_MS = 100;
+
 /** A manager that is to resume VMs is started right after the one before it has stopped. */
 const RESUME_WITHIN_MS = 10 * 60_000;
 
@@ -112,6 +115,7 @@ export class RunningRecord {
   #written = '';
   #isFailing = false;
   #resume: RecordFile['resume'];
+  #soon: NodeJS.Timeout | null = null;
 
   /** @param failed the file cannot be written, which is said once, and again after it could be */
   constructor(folder: string, engine: LocalEngine, failed: (error: Error) => void) {
@@ -119,7 +123,8 @@ export class RunningRecord {
     this.#engine = engine;
     this.#failed = failed;
     this.#unsubscribe = engine.subscribe(event => {
-      if (event.kind === 'vm' || event.kind === 'removed') this.#write();
+      if (event.kind === 'vm' && isAlive(event.vm)) this.#writeSoon();
+      else if (event.kind === 'vm' || event.kind === 'removed') this.#write();
     });
     this.#write();
   }
@@ -133,6 +138,7 @@ export class RunningRecord {
 
   /** The VMs go on without this manager: they stay on record. */
   detach(): void {
+    if (this.#soon !== null) this.#write();
     this.#unsubscribe();
   }
 
@@ -143,7 +149,13 @@ export class RunningRecord {
     this.#unsubscribe();
   }
 
+  #writeSoon(): void {
+    this.#soon ??= setTimeout(() => this.#write(), WRITE_AFTER_MS).unref();
+  }
+
   #write(): void {
+    if (this.#soon !== null) clearTimeout(this.#soon);
+    this.#soon = null;
     const vms = this.#engine
       .vms()
       .filter(vm => isAlive(vm) || vm.interrupted)

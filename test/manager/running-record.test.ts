@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { LocalEngine } from '../../src/engine/local-engine.ts';
 import { RunningRecord, readLastRun } from '../../src/manager/running-record.ts';
@@ -36,6 +36,12 @@ function setUp() {
   return { folder, file: join(folder, 'running.json'), engine, record, failures };
 }
 
+/** VMs that have just started are written a moment later. */
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  return () => vi.useRealTimers();
+});
+
 const namesIn = (folder: string) => readLastRun(folder).interrupted.map(vm => vm.name);
 
 test('VMs that are up are in the file, and nothing is left of an orderly stop', () => {
@@ -43,6 +49,7 @@ test('VMs that are up are in the file, and nothing is left of an orderly stop', 
   expect(existsSync(file)).toBe(false);
   engine.become('web', 'starting');
   engine.become('adhoc', 'running');
+  vi.runAllTimers();
   expect(namesIn(folder)).toEqual(['adhoc', 'web']);
   expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
   engine.become('web', 'paused');
@@ -57,6 +64,7 @@ test('the next manager learns what ended, why, and what it was made of', () => {
   const { folder, engine } = setUp();
   engine.become('web', 'running');
   engine.become('adhoc', 'running');
+  vi.runAllTimers();
   const reason = `it ended unexpectedly: its process and its manager (process ${process.pid}) died`;
   expect(readLastRun(folder, BOOT)).toEqual({
     interrupted: [
@@ -124,9 +132,11 @@ test('a file that cannot be written is reported, and written when it can be agai
   // Something in the way that a rename does not replace.
   mkdirSync(file);
   engine.become('web', 'running');
+  vi.runAllTimers();
   expect(failures).toEqual([expect.stringContaining('is not a regular file')]);
   expect(readdirSync(folder)).toEqual(['running.json']);
   rmdirSync(file);
   engine.become('db', 'running');
+  vi.runAllTimers();
   expect(namesIn(folder)).toEqual(['db', 'web']);
 });

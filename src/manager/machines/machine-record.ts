@@ -52,7 +52,9 @@ function socketsOf(folder: string, id: string): string[] {
 }
 
 export function writeRecord(folder: string, id: string, value: MachineRecord): void {
-  replaceFile(pathOf(folder, id), `${JSON.stringify(value)}\n`, { mode: 0o600, fresh: true });
+  const options = { mode: 0o600, fresh: true, synced: false };
+  // Once the host has been down there is no machine of which it could say anything.
+  replaceFile(pathOf(folder, id), `${JSON.stringify(value)}\n`, options);
 }
 
 /** What cannot be removed is left to the next manager, which finds that its machine is gone. */
