@@ -31,8 +31,14 @@ export function hexId(text: string): string {
   return text.trim().replace(/^0x/i, '').toLowerCase().padStart(4, '0');
 }
 
+let collator: Intl.Collator | null = null;
+
 /** Orders `eth2` before `eth10`. */
-export const natural: (a: string, b: string) => number = new Intl.Collator('en', { numeric: true }).compare;
+export function natural(a: string, b: string): number {
+  // Made at the first use: that takes milliseconds, which no start of a VM needs.
+  collator ??= new Intl.Collator('en', { numeric: true });
+  return collator.compare(a, b);
+}
 
 /** `a`, `a and b`, `a, b and c`. */
 export function sentenceList(words: readonly string[]): string {
