@@ -4,6 +4,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inkCaches } from './ink-caches.mjs';
 import { koffiAddon } from './koffi-addon.mjs';
+import { lateModules } from './late-modules.mjs';
 import { thirdPartyLicenses } from './licenses.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -41,15 +42,24 @@ const DEFINE = {
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
-const MACHINE_THREAD_STARTER = 'src/engine/machines/machine-thread.ts';
+/** Bundles of one file each, which load faster than the chunks and than modules: what a start of a VM waits for. */
+const ONE_FILE = {
+  ...COMMON,
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  plugins: [...COMMON.plugins, lateModules],
+  define: { ...DEFINE, 'import.meta.dirname': '__dirname', 'import.meta.url': '__filename' },
+};
 
-/** An esbuild plugin: the command line starts a machine thread before it loads the rest, which uses that thread. */
+const MACHINE_THREAD = 'src/engine/machines/machine-thread.ts';
+
+/** An esbuild plugin: src/run.ts starts a machine thread before it loads the rest, which uses that thread. */
 const startedMachineThread = {
   name: 'started-machine-thread',
   setup(build) {
     build.onResolve({ filter: /\/machine-thread\.ts$/ }, ({ path, resolveDir }) =>
-      relative(root, join(resolveDir, path)) === MACHINE_THREAD_STARTER
-        ? { path: './machine-thread-starter.js', external: true }
+      relative(root, join(resolveDir, path)) === MACHINE_THREAD
+        ? { path: './run.cjs', external: true }
         : undefined,
     );
   },
@@ -66,7 +76,6 @@ export async function bundle() {
         cli: 'src/cli.ts',
         'host-thread': 'src/host-service/thread.ts',
         'host-process': 'src/host/plan/host-process.ts',
-        'machine-thread-starter': MACHINE_THREAD_STARTER,
         // What device modules and their tests import.
         device: 'src/devices/modules/api.ts',
         'device-testing': 'test/support/device-testing.ts',
@@ -76,23 +85,20 @@ export async function bundle() {
       define: DEFINE,
       banner: { js: REQUIRE },
     }),
-    // One file, which loads in half the time of the chunks: what scripts run VMs with.
+    // What scripts run VMs with.
+    esbuild.build({ ...ONE_FILE, entryPoints: { run: 'src/run.ts' } }),
     esbuild.build({
-      ...COMMON,
+      ...ONE_FILE,
       entryPoints: { 'run-here': 'src/commands/run-here-program.ts' },
-      plugins: [...COMMON.plugins, startedMachineThread],
-      define: DEFINE,
-      banner: { js: REQUIRE },
+      plugins: [...ONE_FILE.plugins, startedMachineThread],
     }),
-    // One file each: a manager keeps copies of them (src/engine/machines/machine-code.ts).
+    // A manager keeps copies of them (src/engine/machines/machine-code.ts).
     esbuild.build({
-      ...COMMON,
+      ...ONE_FILE,
       entryPoints: {
         'machine-thread': 'src/vmm/machine/machine-thread.ts',
         'machine-process': 'src/vmm/machine/machine-process.ts',
       },
-      define: DEFINE,
-      banner: { js: REQUIRE },
     }),
   ]);
   declareDeviceApi();

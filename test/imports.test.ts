@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 /** The layers of src/, the highest first. A file may import from its own folder and from those below it. */
 const LAYERS = [
   'cli.ts',
+  'run.ts',
   'commands',
   'app.tsx',
   'screens',

@@ -1,7 +1,14 @@
+import { fstatSync } from 'node:fs';
 import { UsageError } from '../text/usage-error.ts';
+
 /** Whether stdin and stdout are both a terminal. */
 export function onTerminal(): boolean {
-  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+  return [process.stdin, process.stdout].every(({ isTTY }) => isTTY === true);
+}
+
+/** The same, without having Node make its streams where none is needed to know: that takes milliseconds. */
+export function onTerminalAtStart(): boolean {
+  return [0, 1].every(fd => fstatSync(fd).isCharacterDevice()) && onTerminal();
 }
 
 /** @throws UsageError where the full-screen UI cannot be shown */

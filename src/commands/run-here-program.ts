@@ -1,3 +1,5 @@
+import { config } from 'zod';
+import { mark, markThread } from '../vmm/machine/start-trace.ts';
 import { commandLine } from './command-line.ts';
 import { registerRun } from './run.ts';
 import * as here from './run-here.ts';
@@ -9,4 +11,8 @@ import { runProgram } from './run-program.ts';
  */
 const program = () => commandLine([run => registerRun(run, async () => here)]);
 
-await runProgram(program, process.argv);
+markThread('node');
+mark('program');
+// Compiling a schema takes longer than checking one configuration with it as it is.
+config({ jitless: true });
+void runProgram(program, process.argv);

@@ -6,6 +6,7 @@ import { managerPaths, variablesFolder } from '../manager/paths.ts';
 import { lockName } from '../manager/vm-lock.ts';
 import { outputFailure, printError } from '../text/output.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import { mark, TRACE, takeMarks, tracing } from '../vmm/machine/start-trace.ts';
 import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
 import type { VncServer } from '../vnc/server.ts';
 import { endingSignal } from './ending-signal.ts';
@@ -35,11 +36,15 @@ async function run(engine: LocalEngine, config: MachineConfigInput): Promise<num
   const ended = Promise.withResolvers<VmInfo>();
   engine.subscribe(event => {
     if (event.kind === 'vm' && !isAlive(event.vm)) ended.resolve(event.vm);
+    if (tracing && event.kind === 'log' && event.entry.text.startsWith(TRACE)) printError(event.entry.text);
   });
+  mark('command');
   const id = await engine.start(config);
   const vnc = config.vnc === undefined ? null : await vncBeside(engine, id, config.vnc);
   if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
   const joined = joinConsole(engine, id);
+  const marks = takeMarks();
+  if (marks !== null) printError(marks);
   const signal = endingSignal();
   const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
   vnc?.close();

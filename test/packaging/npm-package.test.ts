@@ -35,7 +35,7 @@ test('the package holds what runs, and nothing that a compiler is needed for', a
   );
   expect(stdout.split('\n')).toEqual(
     expect.arrayContaining(
-      ['cli.js', 'machine-thread.js', 'libvring_native.so', 'vring-net-user', 'koffi.node', 'guest.elf'].map(
+      ['cli.js', 'machine-thread.cjs', 'libvring_native.so', 'vring-net-user', 'koffi.node', 'guest.elf'].map(
         file => `package/dist/${file}`,
       ),
     ),

@@ -61,8 +61,8 @@ describe.skipIf(noKvm !== null)(onKvm('an upgrade under a manager with a VM'), (
       rmSync(join(installed, 'dist/chunks', name));
     for (const name of [
       'cli.js',
-      'machine-thread.js',
-      'machine-process.js',
+      'machine-thread.cjs',
+      'machine-process.cjs',
       'host-thread.js',
       'libvring_native.so',
       'koffi.node',

@@ -16,7 +16,7 @@ import { builtFile, bundled } from '../../project-root.ts';
 export type MachineProgram = 'machine-thread' | 'machine-process';
 
 /** All that a machine process of the bundle loads. */
-const FILES = ['machine-process.js', 'libvring_native.so', 'koffi.node'] as const;
+const FILES = ['machine-process.cjs', 'libvring_native.so', 'koffi.node'] as const;
 
 /** Those files, open since `keepMachineCode` was called. */
 let kept: readonly { readonly name: string; readonly fd: number }[] | null = null;
@@ -35,8 +35,8 @@ export function keepMachineCode(): void {
 export function machineProgram(program: MachineProgram): string {
   if (!bundled) return join(import.meta.dirname, `../../vmm/machine/${program}.ts`);
   if (program === 'machine-thread' || kept === null || kept.every(isStillThere))
-    return builtFile(`${program}.js`);
-  return join(writtenCopies(kept), `${program}.js`);
+    return builtFile(`${program}.cjs`);
+  return join(writtenCopies(kept), `${program}.cjs`);
 }
 
 /** What is installed now are not the files that this process starts machines with. */

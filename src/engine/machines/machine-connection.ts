@@ -45,13 +45,20 @@ export class MachineConnection {
 
   /**
    * Sends a message with fds as the first one on a new socket.
+   * @param onSent called as soon as it is on its way
    * @throws when the socket does not take it; it is then the caller's still
    */
-  static open(fd: number, message: ToMachine, fds: readonly number[]): MachineConnection {
+  static open(
+    fd: number,
+    message: ToMachine,
+    fds: readonly number[],
+    onSent: () => void = () => {},
+  ): MachineConnection {
     const frame = messageFrame(message);
     const sent = sendNow(fd, frame, fds);
     if (sent === null || sent === 0)
       throw new Error("the machine's process does not take its configuration: try again");
+    onSent();
     const connection = new MachineConnection(fd);
     if (sent < frame.length) connection.#socket.write(frame.subarray(sent));
     return connection;

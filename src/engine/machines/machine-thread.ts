@@ -60,11 +60,15 @@ export class MachineThread {
     return this.#exited.promise;
   }
 
-  /** Has it serve a machine over a socket, which is then its own. @param connection the other end */
-  serve(socket: number, connection: MachineConnection): void {
-    this.#connection = connection;
+  /** Has it serve a machine over a socket, which is then its own. */
+  serve(socket: number): void {
     this.#worker.ref();
     this.#worker.postMessage(socket);
+  }
+
+  /** @param connection the other end of its socket */
+  connected(connection: MachineConnection): void {
+    this.#connection = connection;
   }
 
   /** Takes the machine back from a thread that has not begun with it. @returns false: it has */

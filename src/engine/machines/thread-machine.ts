@@ -43,13 +43,13 @@ class ThreadMachine implements Machine {
     const fds = [countersFd, ...restored.fds, ...given.fds, ...networks.fds];
     const build = { kind: 'build', config, token, layers: [], user: null, ...messages } as const;
     try {
-      this.connection = MachineConnection.open(ours, build, fds);
+      this.connection = MachineConnection.open(ours, build, fds, () => thread.serve(theirs));
     } catch (error) {
       for (const fd of [ours, theirs]) closeSync(fd);
       void thread.terminate();
       throw error;
     }
-    thread.serve(theirs, this.connection);
+    thread.connected(this.connection);
     this.gone = this.#whenGone();
   }
 

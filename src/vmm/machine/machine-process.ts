@@ -7,6 +7,7 @@ import { waitForFds } from '../native/unix-socket.ts';
 import { freeMemory } from './free-memory.ts';
 import { rehearse } from './rehearsal.ts';
 import { type Build, serveMachine } from './serve-machine.ts';
+import { takeMarks } from './start-trace.ts';
 
 const MANAGER_FD = 3;
 /** Where a system call that ends this process is reported. */
@@ -40,6 +41,7 @@ function prepare(): void {
   sha256('');
   // The start is to find the young generation empty. Shrinking the whole heap would have it grow again then.
   globalThis.gc?.({ type: 'minor', execution: 'sync' });
+  takeMarks();
 }
 
 /** @throws when strict confinement lacks a layer */

@@ -1,20 +1,24 @@
 /** A machine thread: a worker that waits for its manager's socket, serves one machine over it, and exits. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { close, setViewGuard } from '../native/libc.ts';
-import { nativeCalls } from '../native/native-library.ts';
 import type { MachineEnd } from './messages.ts';
+import { rehearseNative } from './rehearsal.ts';
 import { serveMachine } from './serve-machine.ts';
+import { mark, markThread } from './start-trace.ts';
 import { ThreadGate } from './thread-gate.ts';
 
 const ENDED_EARLY: MachineEnd = { crashed: false, reason: 'it was ended', detail: null, exitCode: null };
 
+markThread('thread');
+mark('thread-code');
 const port = parentPort as MessagePort;
 const gate = new ThreadGate(workerData);
 // A dying thread must not block anyone.
 process.once('exit', () => gate.open());
 setViewGuard(make => gate.runClosed(make));
-// Loaded now, while the thread is idle.
-nativeCalls();
+// While the thread is idle: the library is loaded, and does what it does once in a process.
+rehearseNative();
+mark('library');
 gate.open();
 
 port.once('message', (socket: number) => {

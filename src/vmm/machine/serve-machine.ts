@@ -12,7 +12,7 @@ import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
 import { MachineReport } from './report.ts';
 import { type MachineHosting, runMachine } from './run-machine.ts';
 import type { RestoredFrom } from './runner.ts';
-import { mark, takeMarks } from './start-trace.ts';
+import { mark } from './start-trace.ts';
 
 export type Build = Extract<ToMachine, { kind: 'build' }>;
 
@@ -37,7 +37,6 @@ export function serveMachine(connection: number, place: MachinePlace = {}): void
   try {
     const build = waitForBuild(link);
     if (build === null) return;
-    takeMarks();
     mark('request');
     place.building?.(build);
     const end = run(build, link, report, place);

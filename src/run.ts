@@ -1,0 +1,19 @@
+/**
+ * What bin/vring starts for `vring run`, bundled for CommonJS: a VM of a script is to start as soon as possible, and modules take longer to load.
+ * A machine thread is started first, and meanwhile the rest is loaded, which finds the thread in this file's exports (scripts/bundle.mjs).
+ */
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { nameProcess, startsMachineHere } from './commands/machine-here.ts';
+import { warmThread } from './engine/machines/machine-thread.ts';
+import { builtFile } from './project-root.ts';
+
+export * from './engine/machines/machine-thread.ts';
+
+if (startsMachineHere(process.argv.slice(2))) {
+  nameProcess();
+  warmThread();
+  createRequire(import.meta.url)(builtFile('run-here.cjs'));
+} else {
+  void import(pathToFileURL(builtFile('cli.js')).href);
+}
