@@ -43,6 +43,7 @@ export class Kvm {
   /** Bytes of each vCPU's shared pages. */
   readonly runSize: number;
   readonly #owner: ResourceOwner;
+  #supportedCpuid: readonly CpuidEntry[] | null = null;
 
   private constructor(fd: number, owner: ResourceOwner) {
     this.fd = fd;
@@ -75,8 +76,9 @@ export class Kvm {
   }
 
   /** The CPUID that KVM can offer a guest on this host (KVM_GET_SUPPORTED_CPUID). */
-  supportedCpuid(): CpuidEntry[] {
-    return getCpuid(this.fd, 'KVM_GET_SUPPORTED_CPUID');
+  supportedCpuid(): readonly CpuidEntry[] {
+    this.#supportedCpuid ??= getCpuid(this.fd, 'KVM_GET_SUPPORTED_CPUID');
+    return this.#supportedCpuid;
   }
 
   /** The MSRs that make up a vCPU's state (KVM_GET_MSR_INDEX_LIST). */
