@@ -6,7 +6,7 @@
 
 /* 203.0.113.9, in network byte order. */
 #define SERVER 0x097100cb
-#define CHUNKS 8
+#define CHUNKS 16
 
 void start(void)
 {

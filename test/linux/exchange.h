@@ -39,8 +39,8 @@ static inline void bring_up(long fd)
 }
 
 /*
- * Connects to the server, receives so many chunks and says their checksum, sends as many, each filled from its number, and waits until
- * the server, which has everything then, closes.
+ * Connects to the server, receives so many chunks and says their checksum, sends as many, each filled from its number, and closes its side. It
+ * waits until the server, which has everything then, closes the other.
  */
 static inline void exchange(long fd, uint32_t server, unsigned chunks)
 {
@@ -64,6 +64,7 @@ static inline void exchange(long fd, uint32_t server, unsigned chunks)
 		for (long sent = 0; sent < CHUNK;)
 			sent += must("write", call(__NR_write, fd, (long)buffer + sent, CHUNK - sent, 0, 0));
 	}
+	must("close", call(__NR_shutdown, fd, 1 /* SHUT_WR */, 0, 0, 0));
 	must("await the end", call(__NR_read, fd, (long)buffer, 1, 0, 0));
 	text("guest: sent");
 	say();

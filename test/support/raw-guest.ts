@@ -48,6 +48,8 @@ export class RawGuest {
   readonly mac = Buffer.from('525400123456', 'hex');
   readonly address: string;
   #gateway: Buffer = BROADCAST;
+  /** To what length it pads short frames, as most network cards do (IEEE 802.3 §4.2.3.3: 60 without the checksum). */
+  padding = 0;
 
   constructor(wire: RawWire, itsAddress: string) {
     this.wire = wire;
@@ -59,7 +61,8 @@ export class RawGuest {
     to.copy(header, 0);
     this.mac.copy(header, 6);
     header.writeUInt16BE(type, 12);
-    this.wire.send(Buffer.concat([header, payload]));
+    const rest = Buffer.alloc(Math.max(0, this.padding - header.length - payload.length));
+    this.wire.send(Buffer.concat([header, payload, rest]));
   }
 
   /** Asks for the MAC of an address by ARP. */

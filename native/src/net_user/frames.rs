@@ -1,4 +1,5 @@
-//! The machine's end of the wire: a pair of SOCK_SEQPACKET sockets, a frame a message, many of them with one system call.
+//! The machine's end of the wire: a pair of SOCK_SEQPACKET sockets, a frame a message, many of them with one system call; and what is sent as
+//! such to a stream.
 
 use std::collections::VecDeque;
 use std::io::Error;
@@ -10,7 +11,7 @@ const BATCH: usize = 32;
 /// What waits for a machine that takes no frames. More is dropped, as a switch would: TCP sends it again.
 const MAX_WAITING: usize = 8 << 20;
 
-/// Frames on their way to the machine.
+/// Frames on their way to the machine, or to a stream.
 pub struct Outgoing {
     fd: RawFd,
     waiting: VecDeque<Vec<u8>>,
@@ -24,13 +25,19 @@ impl Outgoing {
     }
 
     pub fn push(&mut self, frame: &[u8]) {
-        if self.bytes + frame.len() > MAX_WAITING {
+        self.push_with(&[], frame);
+    }
+
+    /// A frame with something in front of it, in one message.
+    pub fn push_with(&mut self, prefix: &[u8], frame: &[u8]) {
+        if self.bytes + prefix.len() + frame.len() > MAX_WAITING {
             return;
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
+        buffer.extend_from_slice(prefix);
         buffer.extend_from_slice(frame);
-        self.bytes += frame.len();
+        self.bytes += buffer.len();
         self.waiting.push_back(buffer);
         if self.waiting.len() >= BATCH {
             self.flush();
@@ -57,7 +64,7 @@ impl Outgoing {
         }
     }
 
-    /// Returns how many were sent.
+    /// Returns how many were sent as a whole. Of one more, a stream may have taken the start.
     fn send_some(&mut self) -> usize {
         let mut parts = [const { libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } }; BATCH];
         // SAFETY: plain data, for which zeros are valid.
@@ -71,7 +78,16 @@ impl Outgoing {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: `count` messages, whose parts are the frames that wait.
         match unsafe { libc::sendmmsg(self.fd, messages.as_mut_ptr(), count as u32, flags) } {
-            sent @ 1.. => sent as usize,
+            sent @ 1.. => {
+                let last = sent as usize - 1;
+                let (taken, frame) = (messages[last].msg_len as usize, &mut self.waiting[last]);
+                if taken == frame.len() {
+                    return sent as usize;
+                }
+                frame.drain(..taken);
+                self.bytes -= taken;
+                last
+            }
             // A frame that the socket could never take.
             _ if Error::last_os_error().raw_os_error() == Some(libc::EMSGSIZE) => 1,
             _ => 0,

@@ -1,11 +1,15 @@
 //! Between the machine's socket, which keeps frames apart, and a stream in which each has its length in front of it, 32 bits in
 //! network byte order: passt's (passt(1)), and QEMU's `-netdev stream`.
+//!
+//! passt of 2023 loses what comes after a read that ends within a length, and a frame of which a read has less than the first of two parts. So each
+//! frame is sent by itself, which the kernel keeps together, up to 48 KiB, and longer ones in two parts. It also takes packets of IP only in frames
+//! without padding, which network cards and their drivers have after short ones: acknowledgments and the ends of connections.
 
 use super::frames::{Incoming, MAX_FRAME, Outgoing, Received};
 use std::os::fd::RawFd;
 
 const PREFIX: usize = 4;
-/// What is read of the stream at once, and what may wait for it.
+/// What is read of the stream at once.
 const CHUNK: usize = 256 * 1024;
 
 pub struct Relay {
@@ -15,8 +19,7 @@ pub struct Relay {
     outgoing: Outgoing,
     /// Of the stream, the start of a frame whose end has not come.
     partial: Vec<u8>,
-    /// For the stream, which took no more.
-    waiting: Vec<u8>,
+    to_stream: Outgoing,
 }
 
 /// What one side may do next.
@@ -35,7 +38,7 @@ impl Relay {
             incoming: Incoming::new(frames),
             outgoing: Outgoing::new(frames),
             partial: Vec::new(),
-            waiting: Vec::new(),
+            to_stream: Outgoing::new(stream),
         }
     }
 
@@ -55,18 +58,16 @@ impl Relay {
                 return;
             }
             self.outgoing.flush();
-            if self.write() == Side::Ended {
-                return;
-            }
+            self.to_stream.flush();
         }
     }
 
     /// A side is not read while the other takes nothing.
     fn wait(&self) -> [i16; 2] {
-        let from_machine = if self.waiting.is_empty() { libc::POLLIN } else { 0 };
+        let from_machine = if self.to_stream.is_empty() { libc::POLLIN } else { 0 };
         let from_stream = if self.outgoing.is_empty() { libc::POLLIN } else { 0 };
         let to_machine = if self.outgoing.is_empty() { 0 } else { libc::POLLOUT };
-        let to_stream = if self.waiting.is_empty() { 0 } else { libc::POLLOUT };
+        let to_stream = if self.to_stream.is_empty() { 0 } else { libc::POLLOUT };
         let mut poll = [
             libc::pollfd { fd: self.frames, events: from_machine | to_machine, revents: 0 },
             libc::pollfd { fd: self.stream, events: from_stream | to_stream, revents: 0 },
@@ -83,8 +84,8 @@ impl Relay {
                     return Side::Ended;
                 }
                 for (index, &length) in lengths.iter().enumerate().filter(|&(_, &length)| length > 0) {
-                    self.waiting.extend((length as u32).to_be_bytes());
-                    self.waiting.extend(self.incoming.frame(index, length));
+                    let frame = without_padding(self.incoming.frame(index, length));
+                    self.to_stream.push_with(&(frame.len() as u32).to_be_bytes(), frame);
                 }
                 Side::Open
             }
@@ -115,20 +116,19 @@ impl Relay {
         self.partial.drain(..at);
         Side::Open
     }
+}
 
-    fn write(&mut self) -> Side {
-        while !self.waiting.is_empty() {
-            let (bytes, count) = (self.waiting.as_ptr().cast(), self.waiting.len());
-            // SAFETY: reads what waits.
-            let sent =
-                unsafe { libc::send(self.stream, bytes, count, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
-            if sent < 0 {
-                return if would_block() { Side::Open } else { Side::Ended };
-            }
-            self.waiting.drain(..sent as usize);
-        }
-        Side::Open
-    }
+/// A frame up to the end of its packet of IP, if it has one.
+fn without_padding(frame: &[u8]) -> &[u8] {
+    const HEADER: usize = 14;
+    let word = |at: usize| frame.get(at..at + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    // The total length of RFC 791, and the payload's of RFC 8200, after 40 bytes.
+    let packet = match (word(HEADER - 2), word(HEADER + 2), word(HEADER + 4)) {
+        (Some(0x0800), Some(total), _) => total as usize,
+        (Some(0x86dd), _, Some(payload)) if payload > 0 => 40 + payload as usize,
+        _ => return frame,
+    };
+    frame.get(..HEADER + packet.max(20)).unwrap_or(frame)
 }
 
 fn would_block() -> bool {
@@ -172,8 +172,56 @@ mod tests {
             assert_eq!(lengths, [length]);
             assert_eq!(from.frame(0, length), &prefixed[PREFIX..]);
         }
+        // Padding after a packet of 20 bytes, and after one of 60; not in what is no packet.
+        for (kind, at, value, kept) in
+            [(0x0800u16, 16, 20u16, 34), (0x86dd, 18, 20, 74), (0x0806, 16, 20, 80)]
+        {
+            let mut frame = [0; 80];
+            frame[12..14].copy_from_slice(&kind.to_be_bytes());
+            frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
+            assert_eq!(without_padding(&frame), &frame[..kept]);
+            assert_eq!(without_padding(&frame[..20]), &frame[..20]);
+        }
         // No frame is that long: the stream is not one of frames.
         ours.write_all(&u32::MAX.to_be_bytes()).unwrap();
+        relay.join().unwrap();
+    }
+
+    #[test]
+    fn each_read_of_the_stream_has_whole_frames() {
+        const FRAMES: usize = 8;
+        const LENGTH: usize = 9014;
+        let mut fds = [0; 2];
+        // SAFETY: writes two fds.
+        assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0, fds.as_mut_ptr()) }, 0);
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        // Less than all of them take.
+        let room: libc::c_int = 32 << 10;
+        let (value, bytes) = ((&raw const room).cast(), size_of_val(&room) as u32);
+        // SAFETY: reads an int.
+        let set =
+            unsafe { libc::setsockopt(theirs.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, value, bytes) };
+        assert_eq!(set, 0);
+        // The relay receives them at once.
+        let mut to = Outgoing::new(fds[1]);
+        for _ in 0..FRAMES {
+            to.push(&[7; LENGTH]);
+        }
+        to.flush();
+        assert!(to.is_empty());
+        let relay = std::thread::spawn({
+            let theirs = theirs.try_clone().unwrap();
+            move || Relay::new(fds[0], theirs.as_raw_fd()).run()
+        });
+        let mut buffer = vec![0; 8 << 20];
+        let mut left = FRAMES;
+        while left > 0 {
+            let count = ours.read(&mut buffer).unwrap();
+            assert_eq!(count % (PREFIX + LENGTH), 0, "a read of {count} bytes");
+            left -= count / (PREFIX + LENGTH);
+        }
+        drop((ours, theirs));
         relay.join().unwrap();
     }
 }

@@ -30,6 +30,20 @@ describe('a network card in an option', () => {
     ],
     ['macvtap:eth0,mode=vepa', { network: { type: 'macvtap', interface: 'eth0', mode: 'vepa' } }],
     ['passt', { network: { type: 'passt' } }],
+    [
+      'passt:eth0,tcp-ports=127.0.0.1/2222:22,tcp-ports=80,udp-ports=53',
+      {
+        network: {
+          type: 'passt',
+          interface: 'eth0',
+          forward: [
+            { protocol: 'tcp', address: '127.0.0.1', host: 2222, guest: 22 },
+            { protocol: 'tcp', address: '0.0.0.0', host: 80, guest: 80 },
+            { protocol: 'udp', address: '0.0.0.0', host: 53, guest: 53 },
+          ],
+        },
+      },
+    ],
     ['none', { network: { type: 'none' } }],
   ])('%s', (text, nic) => expect(parse(text)).toEqual(nic));
 

@@ -50,6 +50,15 @@ test("a guest has the host's address by passt, reaches it, and is reached throug
   echo!.write(Buffer.from('hello host'));
   expect((await echo!.read(10)).toString()).toBe('hello host');
 
+  // All of this is in frames shorter than Ethernet has them.
+  guest.padding = 60;
+  const padded = await RawConnection.open(guest, '10.40.0.1', (server.address() as AddressInfo).port, 5001);
+  padded!.write(Buffer.from('short'));
+  expect((await padded!.read(5)).toString()).toBe('short');
+  padded!.close();
+  expect(await padded!.read(1)).toHaveLength(0);
+  guest.padding = 0;
+
   const client = connect(2222, '127.0.0.1');
   const accepted = await RawConnection.accept(guest, 22);
   client.write('hello guest');
