@@ -27,6 +27,8 @@ export interface Device {
    * descriptors and plugged devices stay.
    */
   reset(): void;
+  /** The same when the machine wakes up from S3, for a device that keeps something by auxiliary power. Absent: `reset`. */
+  resetFromSleep?(): void;
   /**
    * Stops the device's own activity: queues, timers. It never blocks the machine thread. Calls `done` once nothing of the
    * device runs any more, possibly before it returns; while a back end does not answer, that is late or never. Absent for
@@ -119,7 +121,7 @@ export type MachineRequest =
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash'; readonly reason: string };
 
-/** What wakes a guest up that sleeps. `user`: a command, a button or a key. */
-export type WakeSource = 'user' | 'rtc';
+/** What wakes a guest up that sleeps. `user`: a command, a button or a key; `network`: a power management event (PME#) of a card. */
+export type WakeSource = 'user' | 'rtc' | 'network';
 
 export type RequestMachine = (request: MachineRequest) => void;

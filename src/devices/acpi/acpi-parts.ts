@@ -19,6 +19,8 @@ export type AcpiParts = {
   readonly hpet?: HpetPlace;
   /** The alarm of the real-time clock wakes the machine up, which its fixed hardware reports. */
   readonly rtcWakes?: boolean;
+  /** The device may assert PME#, which wakes the machine up. */
+  readonly assertsPme?: boolean;
   /** The device is a TPM 2.0: how its commands are started, and the address of its control area (TCG ACPI Specification 1.4 §7.3). */
   readonly tpm2?: { readonly startMethod: number; readonly controlArea: number };
 };

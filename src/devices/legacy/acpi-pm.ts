@@ -129,12 +129,13 @@ export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
   }
 
   wakesBy(by: WakeSource): boolean {
-    return by !== 'rtc' || (this.#enable & RTC_ALARM) !== 0;
+    return by === 'user' || (by === 'rtc' && (this.#enable & RTC_ALARM) !== 0);
   }
 
-  /** The button stands for whatever the fixed hardware has no bit for: a guest then knows that somebody is there. */
+  /** The button stands for whatever of a user's the fixed hardware has no bit for: a guest then knows that somebody is there. */
   wake(by: WakeSource): void {
-    this.#status |= WAKE | (by === 'rtc' ? RTC_ALARM : POWER_BUTTON);
+    const cause = by === 'rtc' ? RTC_ALARM : by === 'user' ? POWER_BUTTON : 0;
+    this.#status |= WAKE | cause;
     this.#update();
   }
 

@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { isaDevice } from '../acpi/acpi-parts.ts';
+import { type AcpiParts, isaDevice } from '../acpi/acpi-parts.ts';
 import { isaInterrupt, ports } from '../acpi/resources.ts';
 import { macAddressOf, macBytes, macText } from '../backends/mac-address.ts';
 import { netFields } from '../backends/net.ts';
@@ -47,11 +47,13 @@ const PCI_PROPERTIES = {
 export function pciNic<Type extends string>({
   rom,
   build,
+  acpi,
   ...card
 }: Card<Type> & {
   /** The ROM by which firmware boots from it, unless its options say otherwise. */
   readonly rom: NetworkRom;
   readonly build: (parts: CardParts) => Device & { readonly function: PciFunction };
+  readonly acpi?: AcpiParts;
 }): ConfigurableType<ReturnType<typeof pciOptions<Type>>> {
   return {
     ...namesOf(card, PCI_PROPERTIES),
@@ -65,6 +67,7 @@ export function pciNic<Type extends string>({
       return {
         device,
         pci: device.function,
+        ...(acpi && { acpi }),
         boot: {
           ...{ kind: 'network', index: options.bootindex },
           ...{ node: 'ethernet', below: '/ethernet-phy@0' },

@@ -17,13 +17,6 @@ const LINK_GEN1_X1 = 0x11;
 const LINK_CONTROL_WRITABLE = 0x0fc3;
 const ROOT_CONTROL_WRITABLE = 0x1f;
 
-/** Power management: offsets in the capability, and bytes behind ID and next pointer (PCI Bus Power Management Interface 1.2 §3.2). */
-const POWER = { capabilities: 2, control: 4, body: 6 } as const;
-const POWER_VERSION_1_2 = 0x3;
-const POWER_STATE = 0x3;
-const [D0, D3_HOT] = [0, 3];
-const NO_SOFT_RESET = 1 << 3;
-
 /** The null capability (PCI Code and ID Assignment 1.11 §2): drivers skip it. */
 const HIDDEN = 0x00;
 
@@ -55,30 +48,6 @@ export function addPcieBridgeCapability(fn: PciFunction): void {
   const at = addPcieCapability(fn, EXPRESS_TYPE.toPciBridge);
   fn.onAttach(({ type }) => {
     if (type === 'link') addLink(fn, at);
-  });
-}
-
-/**
- * Power management with D0 and D3hot (PCI Bus Power Management Interface 1.2 §3.2).
- * @param options.softReset the function comes back from D3hot reset (§5.4.1); otherwise it keeps its state
- */
-export function addPowerManagement(fn: PciFunction, { softReset = false } = {}): void {
-  const at = fn.addCapability(CAPABILITY.powerManagement, new Uint8Array(POWER.body));
-  const control = at + POWER.control;
-  fn.config.define(at + POWER.capabilities, 2, POWER_VERSION_1_2);
-  fn.config.define(control, 2, softReset ? 0 : NO_SOFT_RESET, { writable: POWER_STATE });
-  if (!softReset) return;
-  const state = () => fn.config.u16(control) & POWER_STATE;
-  let before = 0;
-  fn.addHook({
-    start: control,
-    end: control + 2,
-    beforeWrite: () => {
-      before = state();
-    },
-    afterWrite: () => {
-      if (before === D3_HOT && state() === D0) fn.busReset();
-    },
   });
 }
 

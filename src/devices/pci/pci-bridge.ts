@@ -1,8 +1,9 @@
 import type { Bus } from '../bus.ts';
 import type { AccessSize, InterruptLine } from '../device.ts';
-import { addPcieBridgeCapability, addPowerManagement } from './capabilities.ts';
+import { addPcieBridgeCapability } from './capabilities.ts';
 import { PciBus, type PciUpstream } from './pci-bus.ts';
 import { PciFunction, type PciIdentity } from './pci-function.ts';
+import { PowerManagement } from './power-management.ts';
 import { BRIDGE_CONTROL, COMMAND, REG, STATUS_CLEARABLE } from './registers.ts';
 
 /** Parity, SERR, ISA, VGA, secondary bus reset ... of the bridge control register. */
@@ -140,7 +141,7 @@ export function pciBridge(name: string): PciBridge {
 /** A PCI Express to PCI bridge, with a conventional bus. */
 export function pcieToPciBridge(name: string): PciBridge {
   const bridge = new PciBridge(name, { vendor: 0x1b36, device: 0x000e, revision: 0 }, 'conventional');
-  addPowerManagement(bridge);
+  new PowerManagement(bridge);
   addPcieBridgeCapability(bridge);
   return bridge;
 }

@@ -1,6 +1,6 @@
 import type { AccessSize, DeviceState, MsiVector } from '../device.ts';
 import { stateOf } from '../state.ts';
-import { addPowerManagement, addRootPortCapability } from './capabilities.ts';
+import { addRootPortCapability } from './capabilities.ts';
 import { HotplugSlot } from './hotplug-slot.ts';
 import { Msi } from './msi.ts';
 import { PciBridge } from './pci-bridge.ts';
@@ -8,6 +8,7 @@ import { PciSlotError } from './pci-bus.ts';
 import type { PciFunction } from './pci-function.ts';
 import type { PciHotplug } from './pci-hotplug.ts';
 import { LINK, PCIE } from './pcie-capability.ts';
+import { PowerManagement } from './power-management.ts';
 
 const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0 } as const;
 
@@ -35,7 +36,7 @@ export class RootPort extends PciBridge implements PciHotplug {
   constructor(name: string, { slot, interruptPin = 0, allocateMsi }: RootPortOptions) {
     super(name, IDENTITY, 'link');
     this.addInterruptPin(interruptPin);
-    addPowerManagement(this);
+    new PowerManagement(this);
     const at = addRootPortCapability(this);
     this.#express = at;
     this.#msi = new Msi(this, allocateMsi(), () => this.#slot?.update());

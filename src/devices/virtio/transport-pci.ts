@@ -1,9 +1,10 @@
 import type { AccessSize, Device, DeviceState, IoHandler } from '../device.ts';
 import type { MachineServices } from '../machine-services.ts';
 import type { Bar } from '../pci/bar.ts';
-import { addEndpointCapability, addPowerManagement } from '../pci/capabilities.ts';
+import { addEndpointCapability } from '../pci/capabilities.ts';
 import { Msix } from '../pci/msix.ts';
 import { PciFunction } from '../pci/pci-function.ts';
+import { PowerManagement } from '../pci/power-management.ts';
 import { DeviceStateError, stateOf } from '../state.ts';
 import { CommonConfig } from './common-config.ts';
 import { Doorbells } from './doorbells.ts';
@@ -97,7 +98,7 @@ export class VirtioPci implements Device, IoHandler {
     });
     this.function.addInterruptPin();
     // In S3 it has no power. Linux since 6.9 sets a virtio device up again afterwards only if it is reset by D3hot, too.
-    addPowerManagement(this.function, { softReset: true });
+    new PowerManagement(this.function, { softReset: true });
     addEndpointCapability(this.function);
     addVirtioCapabilities(this.function, this.#layout(index), this);
 

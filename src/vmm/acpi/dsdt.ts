@@ -13,6 +13,7 @@ import {
 import type { PciPlace } from '../../devices/pci/pci-function.ts';
 import { ECAM, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
 import { hostBridgeControl } from './host-bridge-control.ts';
+import { pmeEvent, pmeWakes } from './pme.ts';
 import { ejectableSlot, functionDevice, hotplugEvent, hotplugMethods } from './slot-hotplug.ts';
 import { systemTable } from './table.ts';
 
@@ -67,6 +68,7 @@ export function dsdt(options: DsdtOptions): Uint8Array {
       ...parts.flatMap(({ root }) => root ?? []),
       systemBus,
       ...(hotplugSlots.length > 0 ? [hotplugEvent()] : []),
+      ...(hasPme(options) ? [pmeEvent()] : []),
     ),
   );
 }
@@ -75,6 +77,11 @@ export function dsdt(options: DsdtOptions): Uint8Array {
 function taken({ placed }: DsdtOptions): readonly AcpiRange[] {
   if (placed === undefined) return [ECAM];
   return [...(placed.ecam === null ? [] : [placed.ecam]), ...placed.reserved];
+}
+
+/** Whether a device may assert PME#. */
+function hasPme({ parts }: DsdtOptions): boolean {
+  return parts.some(({ assertsPme }) => assertsPme);
 }
 
 function hostBridge(options: DsdtOptions): Aml {
@@ -98,6 +105,7 @@ function hostBridge(options: DsdtOptions): Aml {
     name('_CID', eisaId('PNP0A03')),
     name('_CRS', windows),
     ...(rootPorts ? [hostBridgeControl()] : []),
+    ...(hasPme(options) ? [pmeWakes()] : []),
     kept(`routing ${placed !== undefined} ${intxSlots}`, () =>
       name('_PRT', packageOf(...intxSlots.flatMap(slot => slotRouting(slot, interruptOf)))),
     ),

@@ -357,7 +357,13 @@ export class Chipset {
 
   /** Whether the guest has this wake it up. */
   wakesBy(by: WakeSource): boolean {
+    if (by === 'network') return this.slots.events.enabled(layout.GPE.pme);
     return this.#sleepers.some(sleeper => sleeper.wakesBy(by));
+  }
+
+  /** A device asserts PME#. */
+  assertPme(): void {
+    this.slots.events.raise(layout.GPE.pme);
   }
 
   /** Into the state after S3, after its devices: what firmware has placed stays there. Firmware finds out by CMOS RAM that it is no reset. */
@@ -367,6 +373,7 @@ export class Chipset {
     this.q35?.wake();
     this.#setCmos(WOKEN_UP);
     for (const sleeper of this.#sleepers) sleeper.wake(by);
+    if (by === 'network') this.assertPme();
   }
 
   get #sleepers(): readonly SleepControl[] {

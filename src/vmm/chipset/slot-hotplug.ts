@@ -10,7 +10,8 @@ import { GPE, PORT } from '../memory/layout.ts';
 export class SlotHotplug {
   readonly slots: AcpiSlots;
   readonly eventPorts: BusRange;
-  readonly #events: GpeBlock;
+  /** The general-purpose events of the machine. */
+  readonly events: GpeBlock;
 
   /** @param removable whether the machine can do without what is in a slot */
   constructor(options: {
@@ -23,7 +24,7 @@ export class SlotHotplug {
   }) {
     const { ports, bus, sci, removable, gpe0 } = options;
     const events = new GpeBlock(sci);
-    this.#events = events;
+    this.events = events;
     this.slots = new AcpiSlots({
       bus,
       removable,
@@ -36,16 +37,16 @@ export class SlotHotplug {
 
   reset(): void {
     this.slots.reset();
-    this.#events.reset();
+    this.events.reset();
   }
 
   save(): DeviceState {
-    return { slots: this.slots.save(), events: this.#events.save() };
+    return { slots: this.slots.save(), events: this.events.save() };
   }
 
   /** @throws DeviceStateError */
   load(state: DeviceState): void {
     this.slots.load(stateOf(state, 'slots'));
-    this.#events.load(stateOf(state, 'events'));
+    this.events.load(stateOf(state, 'events'));
   }
 }

@@ -1,4 +1,4 @@
-import type { WakeSource } from '../../devices/device.ts';
+import type { Device, WakeSource } from '../../devices/device.ts';
 import { wakingVector } from '../boot/waking-vector.ts';
 import { loadTscs } from '../cpu/tsc-state.ts';
 import { enterFirmware, enterKernel, enterRealMode } from '../cpu/vcpu-setup.ts';
@@ -40,7 +40,15 @@ export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generat
 export function wakeUp(parts: MachineParts, powerOn: PowerOnState, by: WakeSource): void {
   const { vcpus, chipset, memory } = parts;
   const vector = chipset.q35 === null ? wakingVector(memory.space.memory) : null;
-  resetHardware(parts, powerOn, () => chipset.wake(by));
+  resetHardware(
+    parts,
+    powerOn,
+    () => chipset.wake(by),
+    device => {
+      if (device.resetFromSleep) device.resetFromSleep();
+      else device.reset();
+    },
+  );
   if (vector === null) enterFirmware(vcpus[0]!);
   else enterRealMode(vcpus[0]!, vector);
 }
@@ -49,9 +57,10 @@ function resetHardware(
   { vm, vcpus, clock, chipset }: MachineParts,
   powerOn: PowerOnState,
   resetChipset: () => void,
+  resetDevice = (device: Device): void => device.reset(),
 ): void {
   // Devices first: the interrupts that they drop must not reach the controllers after those are reset.
-  for (const { device } of chipset.devices) device.reset();
+  for (const { device } of chipset.devices) resetDevice(device);
   resetChipset();
   loadTscs(
     vcpus,

@@ -329,6 +329,7 @@ export class MachineRunner {
         this.#built?.controls.suspension.begin();
         break;
       case 'wake':
+        if (request.by === 'network') this.#built?.machine.parts.chipset.assertPme();
         this.#built?.controls.suspension.wake(request.by);
         break;
     }

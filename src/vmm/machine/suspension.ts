@@ -9,6 +9,7 @@ import type { Tell } from './report.ts';
 const WOKEN_BY: Readonly<Record<WakeSource, string>> = {
   user: 'woken up',
   rtc: 'woken up by the alarm of its clock',
+  network: 'woken up by its network',
 };
 
 export type SuspensionParts = {

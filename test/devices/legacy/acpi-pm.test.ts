@@ -62,11 +62,14 @@ describe('ACPI fixed hardware', () => {
     for (const [by, status] of [
       ['rtc', RTC_ALARM],
       ['user', POWER_BUTTON],
+      ['network', 0],
     ] as const) {
       device.reset();
       device.wake(by);
       expect(bus.read(STATUS, 2)).toBe(0x8000 | status);
     }
+    device.reset();
+    device.wake('user');
     bus.write(STATUS, 2, 0x8000 | POWER_BUTTON);
     expect(bus.read(STATUS, 2)).toBe(0);
   });

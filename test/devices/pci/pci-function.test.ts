@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { AccessSize } from '../../../src/devices/device.ts';
-import { addEndpointCapability, addPowerManagement } from '../../../src/devices/pci/capabilities.ts';
+import { addEndpointCapability } from '../../../src/devices/pci/capabilities.ts';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
+import { PowerManagement } from '../../../src/devices/pci/power-management.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 
 const COMMAND = 0x04;
@@ -26,7 +27,7 @@ describe('PciFunction', () => {
     fn.addBar(1, { kind: 'memory64', size: 0x10_0000, prefetchable: true, handler: echo });
     fn.addBar(3, { kind: 'io', size: 0x20, handler: echo });
     fn.addInterruptPin();
-    addPowerManagement(fn);
+    new PowerManagement(fn);
     addEndpointCapability(fn);
     machine.pci.plug(fn);
     machine.pci.assign();

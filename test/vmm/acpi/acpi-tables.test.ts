@@ -136,6 +136,27 @@ describe('ACPI tables', () => {
   );
 });
 
+describe('power management events', () => {
+  const withCard = () => placeTables({ ...options, parts: [...options.parts, { assertsPme: true }] }, START);
+
+  it.skipIf(!hasIasl)('wake the machine up from S3, and are told to the host bridge', () => {
+    const source = disassemble(temporaryFolder(), find('DSDT', withCard()));
+    expect(source).toMatch(/Name \(_PRW, Package \(0x02\)[^}]*0x0D,\s*0x03/);
+    expect(source).toMatch(/Method \(_L0D, 0, Serialized\)[^}]*Notify \(\\_SB\.PCI0, 0x02\)/);
+  });
+
+  it('are nowhere in the tables of a machine whose devices have none', () => {
+    const has = (tables?: ReturnType<typeof withCard>) => {
+      const dsdt = Buffer.from(find('DSDT', tables).bytes);
+      return ['_PRW', '_L0D'].map(name => dsdt.includes(name));
+    };
+    expect([has(withCard()), has()]).toEqual([
+      [true, true],
+      [false, false],
+    ]);
+  });
+});
+
 describe('the host bridge', () => {
   const HOST_BRIDGE = '5b 4d db 33 f7 1f 1c 40 96 57 74 41 c0 3d d7 66';
 

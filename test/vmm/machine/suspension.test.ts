@@ -1,9 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { REG as CARD } from '../../../src/devices/net/e1000/registers.ts';
+import { WAKE } from '../../../src/devices/net/e1000/wake-up.ts';
+import { REG as PCI } from '../../../src/devices/pci/registers.ts';
+import type { GivenWire } from '../../../src/vmm/backends/net/given-wires.ts';
 import { BootError } from '../../../src/vmm/boot/boot-error.ts';
 import type { MachineConfigInput } from '../../../src/vmm/machine/config.ts';
+import { GPE, PORT } from '../../../src/vmm/memory/layout.ts';
+import { SOCK_SEQPACKET, setNonblocking, socketPair } from '../../../src/vmm/native/libc.ts';
 import { resultOf } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { LiveMachine } from '../../support/live-machine.ts';
@@ -11,15 +17,26 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const MiB = 2 ** 20;
 /** Of the PM1 status: what has woken the machine up, and that it slept. */
-const [BUTTON, ALARM] = [0x8100, 0x8400];
+const [BUTTON, ALARM, NEITHER] = [0x8100, 0x8400, 0x8000];
+/** Power management control: D3hot, with events. */
+const D3_PME = 0x103;
+/** To all: six bytes of ones, and 16 times the address of the card. */
+const MAGIC_PACKET = Buffer.from(
+  `${'ff'.repeat(6)}5254009988770842${'ff'.repeat(6)}${'525400123456'.repeat(16)}`,
+  'hex',
+);
 
 const machines: LiveMachine[] = [];
 afterEach(() => {
   for (const machine of machines.splice(0)) machine.close();
 });
 
-function machineWith(command: string, options: Partial<MachineConfigInput> = {}): LiveMachine {
-  const machine = new LiveMachine(`quiet run="${command}"`, options);
+function machineWith(
+  command: string,
+  options: Partial<MachineConfigInput> = {},
+  wires: readonly GivenWire[] = [],
+): LiveMachine {
+  const machine = new LiveMachine(`quiet run="${command}"`, options, wires);
   machines.push(machine);
   return machine;
 }
@@ -91,6 +108,31 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     run(machine);
     expect([machine.ended, machine.requests]).toEqual(['power-off', ['sleep', 'wake']]);
     expect(wokenBy(machine)).toBe(ALARM);
+  });
+
+  test('is woken up by its card, if the guest wants that', () => {
+    const [end, network] = socketPair(SOCK_SEQPACKET);
+    setNonblocking(end);
+    const wire = { fds: [end], header: 'none', label: 'the network' } as const;
+    const devices = [{ type: 'e1000', name: 'card', mac: '52:54:00:12:34:56', network: { type: 'tap' } }];
+    const machine = machineWith('suspend; halt', { devices }, [{ device: 'card', wire }]);
+    const { chipset, buses } = machine.machine.parts;
+    const { pci: card } = chipset.part('card')!.built;
+    whenRequested(machine, 'sleep', () => {
+      card!.writeConfig(PCI.command, 2, 2);
+      buses.memory.write(card!.bars[0]!.address! + 4 * CARD.WUFC, 4, WAKE.MAG);
+      card!.writeConfig(card!.config.u8(PCI.capabilities) + 4, 2, D3_PME);
+      expect(chipset.wakesBy('network')).toBe(false);
+      buses.ports.write(PORT.gpe0 + 2, 2, 1 << GPE.pme);
+      expect(chipset.wakesBy('network')).toBe(true);
+      writeSync(network, MAGIC_PACKET);
+    });
+    whenRequested(machine, 'wake', () => quiesced(machine, () => machine.machine.wake('network')));
+    run(machine);
+    expect([machine.ended, machine.requests]).toEqual(['power-off', ['sleep', 'wake']]);
+    expect(wokenBy(machine)).toBe(NEITHER);
+    expect(buses.ports.read(PORT.gpe0, 2)).toBe(1 << GPE.pme);
+    closeSync(network);
   });
 
   test('sleeps on in another machine that takes over its state', () => {

@@ -1,10 +1,11 @@
 import type { AccessSize, Device, DeviceState } from '../../device.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
+import { PowerManagement } from '../../pci/power-management.ts';
 import { bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import type { CardParts } from '../nic-rows.ts';
 import { SerialEeprom } from '../serial-eeprom.ts';
-import { eepromWords } from './eeprom-contents.ts';
+import { eepromWords, wakesByApm } from './eeprom-contents.ts';
 import { Interrupts } from './interrupts.ts';
 import { GigabitPhy } from './phy.ts';
 import { Receive } from './receive.ts';
@@ -26,6 +27,7 @@ import {
 } from './registers.ts';
 import { FIRST_STATISTIC, LAST_STATISTIC, Statistics } from './statistics.ts';
 import { Transmit } from './transmit.ts';
+import { WakeUp } from './wake-up.ts';
 
 const MEMORY_BAR_BYTES = 0x2_0000;
 /** The registers by ports (§13.2.2): their offset at port 0, what is there at port 4. */
@@ -62,6 +64,8 @@ export class E1000 implements Device {
   readonly #statistics: Statistics;
   readonly #receive: Receive;
   readonly #transmit: Transmit;
+  readonly #power: PowerManagement;
+  readonly #wakeUp: WakeUp;
   #ioAddress = 0;
 
   constructor({ name, mac, port, services }: CardParts) {
@@ -89,6 +93,9 @@ export class E1000 implements Device {
       },
     });
     fn.addInterruptPin();
+    const onPme = () => services.request({ kind: 'wake', by: 'network' });
+    const power = new PowerManagement(fn, { softReset: true, onPme });
+    this.#power = power;
 
     const words = this.#words;
     const memory = new BusMaster(fn, services.memory);
@@ -107,18 +114,35 @@ export class E1000 implements Device {
       loopback: () => this.#phy.loopback || (words[REG.RCTL]! & RCTL.LBM) !== 0,
       deliver: frame => this.#receive.receive(frame),
     });
-    port.onFrame = frame => this.#receive.receive(frame);
+    this.#wakeUp = new WakeUp({
+      ...{ words, power },
+      addressed: frame => this.#receive.addressed(frame),
+      startsWithApm: () => wakesByApm(this.#eeprom.words),
+    });
+    port.onFrame = frame => {
+      this.#wakeUp.arrived(frame);
+      return power.isOn ? this.#receive.receive(frame) : 'dropped';
+    };
     port.onReady = () => this.#transmit.work();
     port.onLink = () => {
+      this.#wakeUp.linkChanged();
       if (this.#phy.isOn) this.#interrupts.raise(CAUSE.LSC);
     };
     fn.onBusMaster(() => this.#memoryChanged());
     fn.onBusReset(() => this.#resetDevice());
     this.#resetDevice();
+    this.#wakeUp.powerOn();
   }
 
   reset(): void {
     this.function.reset();
+    this.#resetDevice();
+    this.#wakeUp.powerOn();
+  }
+
+  resetFromSleep(): void {
+    this.function.reset();
+    this.#power.wake();
     this.#resetDevice();
   }
 
@@ -159,6 +183,7 @@ export class E1000 implements Device {
     this.#phy.load(stateOf(state, 'phy'));
     this.#transmit.load(stateOf(state, 'transmit'));
     this.function.load(stateOf(state, 'pci'));
+    this.#power.loaded();
     new Uint8Array(this.#words.buffer).set(words);
     this.#ioAddress = ioAddress;
     this.#interrupts.load(stateOf(state, 'interrupts'));
@@ -181,7 +206,7 @@ export class E1000 implements Device {
   /** What CTRL.RST does: the PHY and configuration space stay as they are. */
   #resetMac(): void {
     const words = this.#words;
-    words.fill(0);
+    this.#wakeUp.resetOthers();
     for (const [register, value] of Object.entries(INITIAL)) words[Number(register)] = value;
     const [low = 0, middle = 0, high = 0] = this.#eeprom.words;
     words[REG.RAL] = low | (middle << 16);
@@ -216,6 +241,8 @@ export class E1000 implements Device {
         return this.#readEeprom();
       case REG.ICR:
         return this.#interrupts.acknowledge();
+      case REG.WUC:
+        return this.#wakeUp.readControl();
       case REG.ICS:
       case REG.IMC:
         return 0;
@@ -257,6 +284,9 @@ export class E1000 implements Device {
       case REG.IMC:
         words[REG.IMS]! &= ~value;
         this.#interrupts.update();
+        return;
+      case REG.WUC:
+        this.#wakeUp.writeControl(value);
         return;
       case REG.WUS:
         words[register]! &= ~value;

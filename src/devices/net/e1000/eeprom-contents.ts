@@ -11,10 +11,13 @@ const WORD = {
   device: 0x0d,
   vendor: 0x0e,
   control2: 0x0f,
+  control3: 0x24,
   checksum: 0x3f,
 } as const;
 /** Its signature is valid, IDs are loaded, full duplex. */
 const CONTROL1 = 0x4403;
+/** Magic packets wake, after power-on and by the drivers' default. */
+const APM_ENABLE = 0x0400;
 /** What all words add up to. */
 const SUM = 0xbaba;
 
@@ -29,7 +32,13 @@ export function eepromWords(mac: Uint8Array, { config }: PciFunction): Uint16Arr
   words[WORD.device] = config.u16(REG.device);
   words[WORD.vendor] = config.u16(REG.vendor);
   words[WORD.control2] = 0;
+  words[WORD.control3] = APM_ENABLE;
   const sum = words.subarray(0, WORD.checksum).reduce((total, word) => total + word, 0);
   words[WORD.checksum] = SUM - sum;
   return words;
+}
+
+/** Whether the contents have the card wake by magic packets after power-on. */
+export function wakesByApm(words: Uint16Array): boolean {
+  return (words[WORD.control3]! & APM_ENABLE) !== 0;
 }

@@ -66,6 +66,16 @@ export class Receive {
     return arrival;
   }
 
+  /** Which of the card's addresses a frame is for; null: none of them. */
+  addressed(frame: Uint8Array): 'own' | 'multicast' | 'broadcast' | null {
+    if (frame.length < HEADER_BYTES) return null;
+    if (isBroadcast(frame)) return 'broadcast';
+    if (this.#isOwn(frame)) return 'own';
+    if (!isMulticast(frame)) return null;
+    const control = this.#parts.words[REG.RCTL]!;
+    return (control & RCTL.MPE) !== 0 || this.#isHashed(frame, control) ? 'multicast' : null;
+  }
+
   /** Whether the frame passes the address filters, and by a hash only. Null: it does not. */
   #filter(frame: Uint8Array, control: number): 'exact' | 'inexact' | null {
     if (this.#isOwn(frame)) return 'exact';

@@ -177,6 +177,8 @@ export const WRITABLE: Readonly<Record<number, number>> = {
   [REG.TDT]: 0xffff,
   [REG.TIDV]: 0xffff,
   [REG.TADV]: 0xffff,
+  [REG.WUC]: 0,
+  [REG.WUFC]: 0x7f,
   [REG.WUS]: 0,
 };
 

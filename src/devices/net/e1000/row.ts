@@ -8,5 +8,6 @@ export const e1000 = pciNic({
   title: 'Intel 82540EM network card',
   description: 'a gigabit card that nearly every operating system has a driver for',
   rom: ipxeRom('e1000'),
+  acpi: { assertsPme: true },
   build: parts => new E1000(parts),
 });

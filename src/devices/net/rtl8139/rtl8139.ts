@@ -1,7 +1,7 @@
 import type { AccessSize, Cancel, Clock, Device, DeviceState, IoHandler } from '../../device.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
-import { addPowerManagement } from '../../pci/capabilities.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
+import { PowerManagement } from '../../pci/power-management.ts';
 import { REG as REG_PCI } from '../../pci/registers.ts';
 import { DeviceStateError, stateOf } from '../../state.ts';
 import { ADDRESS_BYTES } from '../ethernet.ts';
@@ -128,7 +128,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     // Linux takes only a card that lets it set both.
     this.function.config.define(REG_PCI.cacheLineSize, 1, 0, { writable: 0xff });
     this.function.config.define(REG_PCI.latencyTimer, 1, 0, { writable: 0xff });
-    addPowerManagement(this.function);
+    new PowerManagement(this.function);
     this.function.onBusReset(() => this.#reset());
     this.bus = new BusMaster(this.function, services.memory);
     this.#autoload();

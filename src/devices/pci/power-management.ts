@@ -1,0 +1,116 @@
+import type { PciFunction } from './pci-function.ts';
+import { CAPABILITY } from './registers.ts';
+
+/** Offsets in the capability, and bytes behind ID and next pointer (PCI Bus Power Management Interface 1.2 §3.2). */
+const POWER = { capabilities: 2, control: 4, body: 6 } as const;
+const VERSION_1_2 = 0x3;
+const VERSION_1_1 = 0x2;
+const STATE = 0x3;
+const [D0, D3_HOT] = [0, 3];
+const NO_SOFT_RESET = 1 << 3;
+const PME_ENABLE = 1 << 8;
+const PME_STATUS = 1 << 15;
+const PME_BITS = PME_ENABLE | PME_STATUS;
+/** PME# may be asserted in D0, D3hot and D3cold, and drivers initialize the function. */
+const PME_CAPABILITIES = 0xc820;
+
+export type PowerManagementOptions = {
+  /** The function comes back from D3hot reset (§5.4.1); otherwise it keeps its state. */
+  readonly softReset?: boolean;
+  /** The function may assert PME#; called when it does. */
+  readonly onPme?: () => void;
+};
+
+/** Power management of a function with D0 and D3hot (PCI Bus Power Management Interface 1.2 §3.2), and its events. */
+export class PowerManagement {
+  readonly #fn: PciFunction;
+  readonly #control: number;
+  readonly #onPme: (() => void) | undefined;
+  /** PME_En and PME_Status, which have auxiliary power: a reset of the bus leaves them. */
+  #kept = 0;
+
+  constructor(fn: PciFunction, { softReset = false, onPme }: PowerManagementOptions = {}) {
+    this.#fn = fn;
+    this.#onPme = onPme;
+    const at = fn.addCapability(CAPABILITY.powerManagement, new Uint8Array(POWER.body));
+    const control = at + POWER.control;
+    this.#control = control;
+    fn.config.define(at + POWER.capabilities, 2, onPme ? VERSION_1_1 | PME_CAPABILITIES : VERSION_1_2);
+    fn.config.define(control, 2, softReset ? 0 : NO_SOFT_RESET, {
+      writable: STATE | (onPme ? PME_ENABLE : 0),
+      clearable: onPme ? PME_STATUS : 0,
+    });
+    if (onPme) fn.onBusReset(() => this.#set(this.#kept));
+    let before = 0;
+    fn.addHook({
+      start: control,
+      end: control + 2,
+      beforeWrite: () => {
+        before = this.#state;
+      },
+      afterWrite: () => {
+        this.#changed();
+        if (softReset && before === D3_HOT && this.#state === D0) fn.busReset();
+      },
+    });
+  }
+
+  /** The function is in D0. */
+  get isOn(): boolean {
+    return this.#state === D0;
+  }
+
+  /** PME_En. */
+  get isEnabled(): boolean {
+    return (this.#value & PME_ENABLE) !== 0;
+  }
+
+  set isEnabled(enabled: boolean) {
+    this.#set((this.#value & PME_STATUS) | (enabled ? PME_ENABLE : 0));
+  }
+
+  /** PME_Status: there has been an event. */
+  get hasEvent(): boolean {
+    return (this.#value & PME_STATUS) !== 0;
+  }
+
+  set hasEvent(hasEvent: boolean) {
+    this.#set((this.#value & PME_ENABLE) | (hasEvent ? PME_STATUS : 0));
+  }
+
+  /** The machine has been without power. */
+  powerOn(): void {
+    this.#kept = 0;
+    this.#set(0);
+  }
+
+  /** The machine wakes up from S3: what has auxiliary power is as it was, though configuration space has been reset. */
+  wake(): void {
+    this.#set(this.#kept);
+  }
+
+  /** Configuration space has been loaded. */
+  loaded(): void {
+    this.#kept = this.#value & PME_BITS;
+  }
+
+  get #value(): number {
+    return this.#fn.config.u16(this.#control);
+  }
+
+  get #state(): number {
+    return this.#value & STATE;
+  }
+
+  #set(bits: number): void {
+    this.#fn.config.setU16(this.#control, (this.#value & ~PME_BITS) | bits);
+    this.#changed();
+  }
+
+  /** PME# is asserted while there is an event, and events are enabled. */
+  #changed(): void {
+    const wasAsserted = this.#kept === PME_BITS;
+    this.#kept = this.#value & PME_BITS;
+    if (this.#kept === PME_BITS && !wasAsserted) this.#onPme?.();
+  }
+}
