@@ -135,7 +135,11 @@ impl Counters {
         Ok(self.block(HEADER_WORDS + index * vcpu::WORDS, vcpu::WORDS))
     }
 
+    /// The counters of a queue, or those that nobody reads.
     pub fn queue(&self, slot: usize) -> Result<Block> {
+        if slot == NO_COUNTERS as usize {
+            return Ok(Block(&UNREAD));
+        }
         if slot >= self.queues {
             return Err(Errno(libc::EINVAL));
         }
@@ -147,6 +151,12 @@ impl Counters {
         Block(unsafe { std::slice::from_raw_parts(self.words.add(start), words) })
     }
 }
+
+/// The slot of a queue whose driver, a device model, counts for itself.
+pub const NO_COUNTERS: u32 = u32::MAX;
+
+/// What such queues count, all together.
+static UNREAD: [AtomicU64; queue::WORDS] = [const { AtomicU64::new(0) }; queue::WORDS];
 
 /// The words of one vCPU or one virtqueue, written by one thread.
 #[derive(Clone, Copy)]

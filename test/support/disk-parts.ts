@@ -1,5 +1,6 @@
 import type { GuestMemory } from '../../src/devices/guest-memory.ts';
 import { PortMemory } from '../../src/vmm/backends/port-memory.ts';
+import { RING_BYTES } from '../../src/vmm/backends/port-ring.ts';
 import type { NativeVm } from '../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../src/vmm/native/queue-threads.ts';
 import { FakeMemory } from './fake-memory.ts';
@@ -14,6 +15,6 @@ export function diskParts(
   }: { queues?: QueueThreads; memory?: GuestMemory } = {},
 ) {
   const events = new NativeEvents(native, queues);
-  const ports = { memory, events, ownMemory: new PortMemory(native) };
+  const ports = { memory, events, ownMemory: new PortMemory(native, RING_BYTES) };
   return { queues, native, owner: native, ports };
 }

@@ -36,12 +36,18 @@ export class FakeFramePort implements FramePort {
   room = Number.POSITIVE_INFINITY;
   isReceiving = false;
   #waiting: Uint8Array[] = [];
+  /** Sent with the next flush. */
+  readonly #given: Uint8Array[] = [];
 
   send(frame: Uint8Array): boolean {
     if (this.room === 0) return false;
     this.room--;
-    this.sent.push(frame.slice());
+    this.#given.push(frame.slice());
     return true;
+  }
+
+  flush(): void {
+    this.sent.push(...this.#given.splice(0));
   }
 
   /** The other end sends frames, which wait while the card has no room. @returns how many wait */

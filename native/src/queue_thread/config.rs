@@ -18,6 +18,7 @@ crate::abi_struct! {
         pub call_fd: i32,
         /// Entries of the queue.
         pub size: u32,
+        /// Of its counters; all ones: nobody reads them.
         pub counter_slot: u32,
         /// Where it continues, as `QueueProgress` has it.
         pub last_avail: u16,

@@ -19,7 +19,7 @@ mod uring;
 pub mod userfault;
 mod worker;
 
-use crate::counters::Block;
+use crate::counters::{Block, NO_COUNTERS};
 use crate::epoll::EventFd;
 use crate::errno::{Errno, Result, check};
 use crate::gate::Gate;
@@ -107,6 +107,14 @@ pub struct QueueThread {
     _tenant: Option<Arc<Tenant>>,
 }
 
+/// The kind of a thread's queue, and the queue's number if it has one.
+fn thread_name(kind: &str, counter_slot: u32) -> String {
+    match counter_slot {
+        NO_COUNTERS => format!("vring-{kind}"),
+        slot => format!("vring-{kind}{slot}"),
+    }
+}
+
 impl QueueThread {
     /// Starts the thread, with the chains in `unfinished`, which were taken and not returned before. It checks the queue once
     /// without a kick.
@@ -129,7 +137,7 @@ impl QueueThread {
         }
         let (running, notified) = (shared.clone(), reactor.clone());
         let (config, unfinished) = (*config, unfinished.to_vec());
-        let name = format!("vring-{}{}", W::NAME, config.counter_slot);
+        let name = thread_name(W::NAME, config.counter_slot);
         let mut queue = QueueThread::spawn(&name, config.counter_slot, shared, reactor, move || {
             confined.run(|ring| {
                 let report = || notified.post_queue();
@@ -157,7 +165,7 @@ impl QueueThread {
         server.add_thread(Arc::downgrade(&shared.control));
         let running = shared.clone();
         let (config, unfinished) = (*config, unfinished.to_vec());
-        let name = format!("vring-{}{}", S::NAME, config.counter_slot);
+        let name = thread_name(S::NAME, config.counter_slot);
         QueueThread::spawn(&name, config.counter_slot, shared, reactor, move || {
             if let Some(filter) = &filter {
                 filter.apply()?;

@@ -1,6 +1,7 @@
 //! The virtqueues of one VM that are served by native threads, by handle.
 
 use super::{QueueThread, Stopped};
+use crate::counters::NO_COUNTERS;
 use crate::errno::{Errno, Result};
 use crate::event::{BROKEN_BY_GUEST, Event, THREAD_DIED, kind};
 use crate::image::DiskErrors;
@@ -44,10 +45,11 @@ impl Queues {
             return Err(Errno(libc::ECANCELED));
         }
         table.forget_ended();
-        if table.entries.values().any(|entry| entry.queue.counter_slot == counter_slot) {
+        let is_same = |queue: &QueueThread| queue.counter_slot == counter_slot && counter_slot != NO_COUNTERS;
+        if table.entries.values().any(|entry| is_same(&entry.queue)) {
             return Err(Errno(libc::EBUSY));
         }
-        if table.stuck.iter().any(|queue| queue.counter_slot == counter_slot) {
+        if table.stuck.iter().any(is_same) {
             return Err(Errno(libc::EINPROGRESS));
         }
         let handle = table.next;
@@ -153,7 +155,7 @@ impl Queues {
     pub fn stuck(&self) -> Vec<u32> {
         let mut table = lock(&self.0);
         table.forget_ended();
-        table.stuck.iter().map(|queue| queue.counter_slot).collect()
+        table.stuck.iter().map(|queue| queue.counter_slot).filter(|slot| *slot != NO_COUNTERS).collect()
     }
 
     /// After `close`: the queues whose threads are still running.

@@ -265,8 +265,13 @@ export interface NetBackend {
 
 /** A card's end of a network, frame by frame, on the machine thread: Ethernet frames without their check sequence (FCS). */
 export interface FramePort {
-  /** Sends a frame. @returns false: the other end takes no more now, and the frame is dropped; `onReady` is called when it does */
+  /**
+   * Sends a frame, with the next `flush` at the latest. @returns false: the other end takes no more now, and the frame is dropped; `onReady` is called
+   * when it does
+   */
   send(frame: Uint8Array): boolean;
+  /** No more frames follow at once. */
+  flush(): void;
   /**
    * Receives a frame, which is only valid during the call. @returns false: the card has no room; the frame is kept, and comes again after
    * `resume`

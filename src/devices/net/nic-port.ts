@@ -85,11 +85,21 @@ export class NicPort implements NicControl {
 
   /** Sends a frame, which is copied. While the wire takes no more, a few wait for it. */
   send(frame: Uint8Array): void {
+    this.sendMore(frame);
+    this.flush();
+  }
+
+  /** The same for one of several, after the last of which `flush` must be called. */
+  sendMore(frame: Uint8Array): void {
     this.#transmit.add('requests', 1);
     this.#transmit.add('bytesFromGuest', frame.length);
     if (!this.#up) this.#transmit.add('dropped', 1);
     else if (this.#waiting.length >= MAX_WAITING) this.#transmit.add('dropped', 1);
     else if (!this.ready || !this.#port.send(frame)) this.#waiting.push(frame.slice());
+  }
+
+  flush(): void {
+    this.#port.flush();
   }
 
   /** Counts a packet that the guest wants to have sent and that cannot be. */
@@ -207,10 +217,8 @@ export class NicPort implements NicControl {
   /** Sends what waits, and then has the card go on. */
   #wireReady(): void {
     if (!this.#isRunning) return;
-    while (this.#waiting.length > 0) {
-      if (!this.#port.send(this.#waiting[0]!)) return;
-      this.#waiting.shift();
-    }
-    this.onReady();
+    while (this.#waiting.length > 0 && this.#port.send(this.#waiting[0]!)) this.#waiting.shift();
+    this.flush();
+    if (this.#waiting.length === 0) this.onReady();
   }
 }

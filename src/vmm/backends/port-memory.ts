@@ -1,25 +1,27 @@
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
-import { RING_BYTES } from './port-ring.ts';
 
 /** Memory that a port shares with the thread of its queue. */
 export type OwnMemory = { readonly host: bigint; readonly size: number; readonly buffer: ArrayBuffer };
 
 const PAGE = 4096;
 
-/** The memory of a machine's disk ports, which takes space as it is used. What a port gives back, the next one gets. */
+/** The memory of a machine's ports of one kind, which takes space as it is used. What a port gives back, the next one gets. */
 export class PortMemory {
   readonly #owner: ResourceOwner;
+  readonly #bytes: number;
   readonly #free: OwnMemory[] = [];
 
-  constructor(owner: ResourceOwner) {
+  /** @param bytes that each port needs */
+  constructor(owner: ResourceOwner, bytes: number) {
     this.#owner = owner;
+    this.#bytes = bytes;
   }
 
   take(): OwnMemory {
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    const size = Math.ceil(RING_BYTES / PAGE) * PAGE;
+    const size = Math.ceil(this.#bytes / PAGE) * PAGE;
     const flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_NORESERVE;
     const host = libc.mmap(size, libc.PROT_READ | libc.PROT_WRITE, flags, -1);
     this.#owner.ownMap(host, size);

@@ -7,9 +7,11 @@ import { HostScsi } from '../backends/host-scsi.ts';
 import { openImageDisk } from '../backends/image-disk.ts';
 import { machineBackends } from '../backends/machine-backends.ts';
 import { MachineHubs } from '../backends/net/machine-hubs.ts';
+import { SEND_RING_BYTES } from '../backends/net/send-ring.ts';
 import { WireBackend } from '../backends/net/wire-backend.ts';
 import { RamDiscards } from '../backends/page-discards.ts';
 import { PortMemory } from '../backends/port-memory.ts';
+import { RING_BYTES } from '../backends/port-ring.ts';
 import { openTpm } from '../backends/tpm/open-tpm.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -79,7 +81,8 @@ export function machineServices(
   }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
-  const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native) };
+  const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native, RING_BYTES) };
+  const sendMemory = new PortMemory(native, SEND_RING_BYTES);
   const hubs = new MachineHubs(native.handle, name => counters.queue(name));
   return {
     memory: memory.space.memory,
@@ -131,6 +134,7 @@ export function machineServices(
           native,
           owner,
           hubs,
+          sendMemory,
           events: loop,
           clock,
           vhost: forKernel,

@@ -227,6 +227,7 @@ export const queueConfigStruct = new Struct('QueueConfig', {
   callFd: 's32',
   /** Entries of the queue. */
   size: 'u32',
+  /** Of its counters; all ones: nobody reads them. */
   counterSlot: 'u32',
   /** Where it continues, as `QueueProgress` has it. */
   lastAvail: 'u16',

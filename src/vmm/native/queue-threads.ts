@@ -2,6 +2,7 @@ import type { ScsiQueueKind } from '../../devices/scsi/scsi-host.ts';
 import type { BalloonQueueOptions } from '../../devices/virtio/balloon/page-discards.ts';
 import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
+import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.ts';
 import { type NetQueue, startNetQueue } from './native-wire.ts';
@@ -12,6 +13,9 @@ import type { NativeScsi } from './scsi.ts';
  * memory there.
  */
 export const OWN_MEMORY = 2 ** 52;
+
+/** Counters of a queue whose driver counts for itself, on the machine thread: nobody reads what its thread counts. */
+export const NO_COUNTERS: QueueCounters = { slot: 0xffff_ffff, add: () => {}, release: () => {} };
 
 /** Such memory, which stays mapped until the thread has ended. */
 export type OwnQueueMemory = { readonly host: bigint; readonly size: number };
@@ -75,9 +79,15 @@ export class QueueThreads {
     };
   }
 
-  /** The same for a queue of a network card. */
-  startNet(queue: VirtioQueue, features: bigint, net: NetQueue, events: QueueThreadEvents): RunningQueue {
-    const config = configOf(queue, features);
+  /** The same for a queue of a network card. @param own as of `startBlk` */
+  startNet(
+    queue: VirtioQueue,
+    features: bigint,
+    net: NetQueue,
+    events: QueueThreadEvents,
+    own: OwnQueueMemory | null = null,
+  ): RunningQueue {
+    const config = configOf(queue, features, own);
     const unfinished = unfinishedBytes(queue.progress, features);
     const handle = startNetQueue(this.#native.handle, config, unfinished, net);
     return this.#running(handle, queue.size, features, events);

@@ -76,7 +76,7 @@ export class Transmit {
 
   constructor(parts: TransmitParts) {
     this.#parts = parts;
-    this.#batches = new BatchedWork(parts.clock, () => this.#work());
+    this.#batches = new BatchedWork(parts.clock, () => this.#batch());
   }
 
   /** Sends what is in the ring, as much as others leave time for; the rest follows. */
@@ -127,6 +127,13 @@ export class Transmit {
     this.#tooLong = tooLong;
     this.#divides = divides;
     this.#checksums = { ip: (checksums & 1) !== 0, transport: (checksums & 2) !== 0 };
+  }
+
+  /** Does a batch. @returns whether there is more */
+  #batch(): boolean {
+    const isMore = this.#work();
+    this.#parts.port.flush();
+    return isMore;
   }
 
   /** @returns whether a batch is done, and the ring has more */
@@ -287,7 +294,7 @@ export class Transmit {
     }
     statistics.sent(sent);
     if (loopback()) deliver(sent);
-    else port.send(sent);
+    else port.sendMore(sent);
   }
 }
 

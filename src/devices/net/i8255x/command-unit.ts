@@ -77,7 +77,7 @@ export class CommandUnit {
   constructor(parts: CommandParts, mac: Uint8Array) {
     this.#parts = parts;
     this.#mac = mac;
-    this.#batches = new BatchedWork(parts.clock, () => this.#work());
+    this.#batches = new BatchedWork(parts.clock, () => this.#batch());
     this.reset();
   }
 
@@ -185,6 +185,13 @@ export class CommandUnit {
     this.#dumpAddress = dumpAddress;
   }
 
+  /** Does a batch. @returns whether there is more */
+  #batch(): boolean {
+    const isMore = this.#work();
+    this.#parts.port.flush();
+    return isMore;
+  }
+
   /** @returns whether a batch is done, and the list has more */
   #work(): boolean {
     const { memory, port } = this.#parts;
@@ -284,7 +291,7 @@ export class CommandUnit {
     const frame = this.#frame.subarray(0, size);
     counters.count(COUNTER.transmitGood);
     if ((this.config[CONFIG.loopback]! & LOOPBACK) !== 0) deliver(frame.slice());
-    else port.send(frame);
+    else port.sendMore(frame);
     return size + BUFFER_WORK * (count >>> 24);
   }
 

@@ -35,6 +35,7 @@ export class Transmitter {
       this.#sendPacket()
     )
       count++;
+    port.flush();
     return { count, isMore: count === BUDGET };
   }
 
@@ -82,7 +83,7 @@ export class Transmitter {
   #send(frame: Uint8Array): void {
     const { csr, port } = this.#card;
     if ((csr[CSR.mode]! & MODE.loopback) !== 0) this.#loopback(frame);
-    else port.send(frame);
+    else port.sendMore(frame);
   }
 
   /** Success may interrupt for each packet, for those that the driver has marked, or for none (CSR5). */

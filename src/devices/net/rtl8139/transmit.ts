@@ -75,13 +75,14 @@ export class Transmitter {
       const index = this.#next[NORMAL]!;
       const at = REG.tsd + 4 * index;
       const status = registers.u32(at);
-      if ((status & TSD.own) !== 0) return;
+      if ((status & TSD.own) !== 0) break;
       const length = status & TSD.size;
       const isSent = length <= MAX_CLASSIC && this.#sendFrom(registers.u32(REG.tsad + 4 * index), length);
       registers.setU32(at, (status | TSD.own | (isSent ? TSD.ok : TSD.aborted)) >>> 0);
       this.#next[NORMAL] = (index + 1) % TSD_COUNT;
       this.#done(isSent);
     }
+    port.flush();
   }
 
   /** Sends what the rings have. @returns whether there is more, for which it has no time now */
@@ -93,6 +94,7 @@ export class Transmitter {
     const isMore =
       ((poll & TPPOLL.high) !== 0 && this.#sendRing(HIGH)) ||
       ((poll & TPPOLL.normal) !== 0 && this.#sendRing(NORMAL));
+    this.#card.port.flush();
     if (!isMore && this.#card.port.ready) {
       registers.setU8(REG.tppoll, 0);
       if (registers.transmits) this.#card.raise(ISR.transmitUnavailable);
@@ -212,7 +214,7 @@ export class Transmitter {
   #send(frame: Uint8Array): void {
     this.#sent++;
     const isLoopback = (this.#card.registers.u32(REG.tcr) & TCR.loopback) === LOOPBACK;
-    if (!isLoopback) this.#card.port.send(frame);
+    if (!isLoopback) this.#card.port.sendMore(frame);
     else if (frame.length <= MAX_FRAME + VLAN_BYTES) this.#loopback(frame);
   }
 

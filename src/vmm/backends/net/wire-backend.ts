@@ -9,14 +9,18 @@ import {
 } from '../../../devices/backends/net.ts';
 import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
 import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
+import { FEATURE } from '../../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { eventfd, SystemError } from '../../native/libc.ts';
 import type { NativeVm } from '../../native/native.ts';
 import { NativeWire } from '../../native/native-wire.ts';
 import type { QueueThreads } from '../../native/queue-threads.ts';
 import type { ResourceOwner } from '../../native/resource-owner.ts';
+import type { PortMemory } from '../port-memory.ts';
 import { CardQueue } from './card-queue.ts';
+import { FrameSender } from './frame-sender.ts';
 import type { MachineHubs } from './machine-hubs.ts';
+import { SEND_HEADER_BYTES } from './send-ring.ts';
 import { setTapOffloads, setTapQueue, tapOffloads } from './tap-offloads.ts';
 import { type VhostParts, VhostPath } from './vhost-path.ts';
 import { type Wire, wireFds } from './wire.ts';
@@ -33,6 +37,8 @@ export type WireParts = {
   readonly events: EventLoop & FdEvents & Pick<Clock, 'now' | 'at'>;
   readonly clock: Pick<Clock, 'now' | 'at'>;
   readonly hubs: MachineHubs;
+  /** Of ports' frames. */
+  readonly sendMemory: PortMemory;
   readonly vhost: Pick<VhostParts, 'memory' | 'guest' | 'open'>;
 };
 
@@ -165,7 +171,20 @@ export class WireBackend implements NetBackend {
     this.#port = new WirePort(this.#wire, this.#parts.events, this.#parts.clock, hungUp);
     this.#port.setLink(this.#link);
     this.#port.setLimits(this.#limits);
+    if (this.#wire.fds.length > 0) this.#port.sendBy(this.#sender(this.#port));
     return this.#port;
+  }
+
+  #sender(port: WirePort): FrameSender {
+    const { owner, events, queues, sendMemory } = this.#parts;
+    const net = { wire: this.#native, pair: 0, transmits: true };
+    const skipped = this.#wire.header === 'virtio' ? 0 : SEND_HEADER_BYTES;
+    return new FrameSender({
+      ...{ owner, events, memory: sendMemory },
+      start: (queue, own, onBroken) => queues.startNet(queue, FEATURE.version1, net, { onBroken }, own),
+      write: frame => port.write(frame.subarray(skipped)),
+      onRoom: () => port.roomAgain(),
+    });
   }
 
   close(): void {

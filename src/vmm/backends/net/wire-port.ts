@@ -3,6 +3,7 @@ import type { FramePort } from '../../../devices/backends/net.ts';
 import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
 import type { Cancel, Clock } from '../../../devices/device.ts';
 import { tryRead, tryWrite } from '../../native/libc.ts';
+import type { FrameSender } from './frame-sender.ts';
 import { PortRate } from './port-rate.ts';
 import type { Wire } from './wire.ts';
 
@@ -30,6 +31,7 @@ export class WirePort implements FramePort {
   readonly #hungUp: () => void;
   readonly #received: Uint8Array;
   readonly #sent: Uint8Array;
+  #sender: FrameSender | null = null;
   #link = true;
   #isReceiving = false;
   /** A frame for which the card had no room. */
@@ -53,19 +55,43 @@ export class WirePort implements FramePort {
     this.#sent = new Uint8Array(this.#headerBytes + MAX_FRAME);
   }
 
+  /** Has a thread send frames of which there are several. Without, each is sent at once. */
+  sendBy(sender: FrameSender): void {
+    this.#sender = sender;
+  }
+
   send(frame: Uint8Array): boolean {
     if (this.#fd === null || !this.#link || !this.connected || frame.length > MAX_FRAME) return true;
     if (this.#isFull || this.#mustWait('transmit')) return false;
+    const sender = this.#sender;
+    // With a limit, one after the other: but none before those that the thread has.
+    if (sender !== null && !sender.hasFailed && (this.#rates.transmit === null || !sender.isIdle)) {
+      return sender.put(frame);
+    }
     this.#sent.set(frame, this.#headerBytes);
-    const result = tryWrite(this.#fd, this.#sent.subarray(0, this.#headerBytes + frame.length));
-    if (result === -constants.errno.EPIPE) this.#hangUp();
-    if (result !== -constants.errno.EAGAIN) {
+    if (this.write(this.#sent.subarray(0, this.#headerBytes + frame.length))) {
       this.#take('transmit', frame.length);
       return true;
     }
     this.#isFull = true;
     this.#watch();
     return false;
+  }
+
+  flush(): void {
+    this.#sender?.flush();
+  }
+
+  /** The thread takes frames again. */
+  roomAgain(): void {
+    this.onReady?.();
+  }
+
+  /** Sends a frame at once that has a header in front, if the wire's have. @returns false: the other end takes no more now */
+  write(bytes: Uint8Array): boolean {
+    const result = tryWrite(this.#fd!, bytes);
+    if (result === -constants.errno.EPIPE) this.#hangUp();
+    return result !== -constants.errno.EAGAIN;
   }
 
   resume(): void {
@@ -101,6 +127,7 @@ export class WirePort implements FramePort {
     this.#kept = null;
     for (const direction of DIRECTIONS) this.#waits[direction]?.();
     this.#watch();
+    this.#sender?.close();
   }
 
   #watch(): void {

@@ -8,7 +8,9 @@ import type {
   VirtioQueue,
 } from '../../../../src/devices/virtio/virtio-device.ts';
 import { MachineHubs } from '../../../../src/vmm/backends/net/machine-hubs.ts';
+import { SEND_RING_BYTES } from '../../../../src/vmm/backends/net/send-ring.ts';
 import { WireBackend } from '../../../../src/vmm/backends/net/wire-backend.ts';
+import { PortMemory } from '../../../../src/vmm/backends/port-memory.ts';
 import { CounterBlocks } from '../../../../src/vmm/counters/counter-blocks.ts';
 import { AddressSpace } from '../../../../src/vmm/memory/address-space.ts';
 import { allocateBlock } from '../../../../src/vmm/memory/device-block.ts';
@@ -106,6 +108,7 @@ beforeEach(() => {
     { fds: [card], header: 'virtio', label: 'tap0', vhost: { devices: [device], counters: [] } },
     {
       ...{ queues, native, owner: native, events: loop, clock: loop },
+      sendMemory: new PortMemory(native, SEND_RING_BYTES),
       hubs: new MachineHubs(native.handle, name => counters.queue(name)),
       vhost: { memory: vhost, guest: space.memory, open: () => kernel },
     },

@@ -1,0 +1,150 @@
+import type { Cancel, EventLoop } from '../../../devices/device.ts';
+import type { RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
+import { eventfd, signalEventfd } from '../../native/libc.ts';
+import { NO_COUNTERS } from '../../native/queue-threads.ts';
+import type { ResourceOwner } from '../../native/resource-owner.ts';
+import type { OwnMemory, PortMemory } from '../port-memory.ts';
+import { SEND_HEADER_BYTES, SendRing } from './send-ring.ts';
+
+/** After so many frames the thread sees them, though more follow. */
+const PUBLISHED_FRAMES = 16;
+/** How long `close` waits for the thread. */
+const CLOSE_MS = 10;
+
+export type FrameSenderParts = {
+  readonly owner: ResourceOwner;
+  readonly events: EventLoop;
+  readonly memory: PortMemory;
+  /** Starts the thread. @throws if it cannot */
+  readonly start: (queue: VirtioQueue, own: OwnMemory, onBroken: () => void) => RunningQueue;
+  /** Writes a frame, with a header in front, to the wire. @returns false: it takes no more now */
+  readonly write: (frame: Uint8Array) => boolean;
+  /** There is room again, after `put` had none. */
+  readonly onRoom: () => void;
+};
+
+/**
+ * Sends the frames of a card whose model is TypeScript by a queue thread, while the machine thread goes on with the guest. To wake the thread takes
+ * longer than to send one frame, which is therefore sent at once; the first time that there are several starts it.
+ */
+export class FrameSender {
+  readonly #parts: FrameSenderParts;
+  readonly #own: OwnMemory;
+  readonly #ring: SendRing;
+  readonly #kickFd: number;
+  readonly #callFd: number;
+  readonly #unwatch: Cancel;
+  #running: RunningQueue | null = null;
+  /** Its thread cannot be started, or has died. */
+  #hasFailed = false;
+  #awaitsRoom = false;
+
+  constructor(parts: FrameSenderParts) {
+    const { owner, events, memory } = parts;
+    this.#parts = parts;
+    this.#own = memory.take();
+    this.#ring = new SendRing(this.#own.buffer);
+    this.#kickFd = owner.ownFd(eventfd());
+    this.#callFd = owner.ownFd(eventfd());
+    this.#unwatch = events.watch(this.#callFd, () => this.#returned());
+  }
+
+  /** Whether frames are to be sent at once, not by this. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** Whether all frames have been sent. */
+  get isIdle(): boolean {
+    return this.#ring.staged === 0 && this.#ring.isIdle;
+  }
+
+  /** Takes a frame, to be sent by the next `flush` at the latest. @returns false: there is no room, and `onRoom` is called when there is */
+  put(frame: Uint8Array): boolean {
+    const ring = this.#ring;
+    if (ring.staged >= PUBLISHED_FRAMES) this.#publish();
+    if (ring.put(frame)) return true;
+    this.#publish();
+    if (!this.#hasFailed && !ring.awaitRoom()) {
+      this.#awaitsRoom = true;
+      return false;
+    }
+    ring.awaitNothing();
+    return ring.put(frame);
+  }
+
+  flush(): void {
+    const { staged } = this.#ring;
+    if (staged === 0) return;
+    if (staged > 1 || !this.#ring.isAsleep || !this.#ring.isIdle) this.#publish();
+    else this.#sendAtOnce();
+  }
+
+  /** Ends the thread, and sends what is left as far as the wire takes it now. */
+  close(): void {
+    const { owner, memory } = this.#parts;
+    this.#unwatch();
+    if (this.#end()) memory.giveBack(this.#own);
+    owner.closeFd(this.#kickFd);
+    owner.closeFd(this.#callFd);
+  }
+
+  #sendAtOnce(): void {
+    const [frame] = this.#ring.takeBack();
+    if (this.#parts.write(frame!)) return;
+    this.#ring.put(frame!.subarray(SEND_HEADER_BYTES));
+    this.#publish();
+  }
+
+  #publish(): void {
+    if (this.#running === null && !this.#start()) {
+      this.#sendLeft(false);
+      return;
+    }
+    if (this.#ring.publish()) signalEventfd(this.#kickFd);
+  }
+
+  #start(): boolean {
+    if (this.#hasFailed) return false;
+    const queue = {
+      ...{ index: 0, ...this.#ring.place, kickFd: this.#kickFd, callFd: this.#callFd },
+      ...{ progress: { lastAvail: 0, usedIndex: 0 }, counters: NO_COUNTERS },
+    };
+    try {
+      this.#running = this.#parts.start(queue, this.#own, () => this.#broken());
+    } catch {
+      // It may be one thread too many: then frames are sent as they come.
+      this.#hasFailed = true;
+    }
+    return this.#running !== null;
+  }
+
+  #returned(): void {
+    if (!this.#awaitsRoom) return;
+    this.#awaitsRoom = false;
+    this.#ring.awaitNothing();
+    this.#parts.onRoom();
+  }
+
+  #broken(): void {
+    this.#hasFailed = true;
+    this.#end();
+    this.#returned();
+  }
+
+  /** @returns whether nothing uses the memory any more */
+  #end(): boolean {
+    const running = this.#running;
+    this.#running = null;
+    if (running !== null) {
+      running.requestStop();
+      if (running.stop(CLOSE_MS) === null && running.abandon() === null) return false;
+    }
+    this.#sendLeft(true);
+    return true;
+  }
+
+  #sendLeft(all: boolean): void {
+    for (const frame of this.#ring.takeBack(all)) if (!this.#parts.write(frame)) return;
+  }
+}

@@ -1,0 +1,162 @@
+import type { VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
+import { OWN_MEMORY } from '../../native/queue-threads.ts';
+
+/** Pieces of the memory for frames, of which each has one or several: so many small frames wait. */
+export const SEND_SLOTS = 256;
+const SLOT_BYTES = 2048;
+/** struct virtio_net_hdr_v1 (virtio 1.3 §5.1.6), all zeros: nothing is left to others. */
+export const SEND_HEADER_BYTES = 12;
+
+const DESCRIPTOR_BYTES = 16;
+/** In the flags of the available ring: no interrupts. In those of the used ring: no kicks. */
+const SUPPRESSED = 1;
+
+/** Where the parts are in the memory. */
+const AVAILABLE = SEND_SLOTS * DESCRIPTOR_BYTES;
+const USED = AVAILABLE + 1024;
+const FRAMES = USED + 3072;
+export const SEND_RING_BYTES = FRAMES + SEND_SLOTS * SLOT_BYTES;
+
+/**
+ * The driver's side of a virtio-net transmit queue (virtio 1.3 §2.7, §5.1.6.2), split, in memory that it shares with the thread that sends the
+ * frames. A frame has a descriptor, and is in as many slots of the memory, one after the other, as it needs. What has been put into the ring, the thread
+ * sees after `publish`.
+ */
+export class SendRing {
+  readonly #bytes: Uint8Array;
+  readonly #halves: Uint16Array;
+  readonly #words: Uint32Array;
+  /** How many slots the frame that begins with one takes, those included that were left free before it. */
+  readonly #slots = new Uint8Array(SEND_SLOTS);
+  /** Bytes of the frame that begins with a slot, a header included. */
+  readonly #lengths = new Uint32Array(SEND_SLOTS);
+  /** The first slots of the frames, by their number modulo `SEND_SLOTS`. */
+  readonly #order = new Uint8Array(SEND_SLOTS);
+  #next = 0;
+  #free = SEND_SLOTS;
+  /** Frames put into the ring, published, and returned: modulo 2^16. */
+  #put = 0;
+  #published = 0;
+  #returned = 0;
+
+  /** @param memory of `SEND_RING_BYTES`, which the thread finds at `OWN_MEMORY` */
+  constructor(memory: ArrayBuffer) {
+    this.#bytes = new Uint8Array(memory);
+    this.#halves = new Uint16Array(memory);
+    this.#words = new Uint32Array(memory);
+    this.#bytes.fill(0, AVAILABLE, FRAMES);
+    this.#halves[AVAILABLE / 2] = SUPPRESSED;
+  }
+
+  /** Where the parts of the ring are for the thread. */
+  get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
+    return {
+      size: SEND_SLOTS,
+      descriptors: OWN_MEMORY,
+      available: OWN_MEMORY + AVAILABLE,
+      used: OWN_MEMORY + USED,
+    };
+  }
+
+  /** Frames that the thread does not see yet. */
+  get staged(): number {
+    return (this.#put - this.#published) & 0xffff;
+  }
+
+  /** Whether the thread has returned all that it has seen. */
+  get isIdle(): boolean {
+    this.#reclaim();
+    return this.#returned === this.#published;
+  }
+
+  /** Whether the thread waits for a kick. */
+  get isAsleep(): boolean {
+    return (Atomics.load(this.#halves, USED / 2) & SUPPRESSED) === 0;
+  }
+
+  /** @returns whether there was room for the frame */
+  put(frame: Uint8Array): boolean {
+    const slots = Math.ceil((SEND_HEADER_BYTES + frame.length) / SLOT_BYTES);
+    const skipped = this.#next + slots > SEND_SLOTS ? SEND_SLOTS - this.#next : 0;
+    if (skipped + slots > this.#free) {
+      this.#reclaim();
+      if (skipped + slots > this.#free) return false;
+    }
+    const slot = skipped > 0 ? 0 : this.#next;
+    this.#describe(slot, SEND_HEADER_BYTES + frame.length);
+    this.#bytes.set(frame, FRAMES + slot * SLOT_BYTES + SEND_HEADER_BYTES);
+    this.#slots[slot] = skipped + slots;
+    this.#lengths[slot] = SEND_HEADER_BYTES + frame.length;
+    this.#order[this.#put % SEND_SLOTS] = slot;
+    this.#free -= skipped + slots;
+    this.#next = (slot + slots) % SEND_SLOTS;
+    this.#halves[AVAILABLE / 2 + 2 + (this.#put % SEND_SLOTS)] = slot;
+    this.#put = (this.#put + 1) & 0xffff;
+    return true;
+  }
+
+  /** Lets the thread see all frames. @returns whether it needs a kick */
+  publish(): boolean {
+    this.#published = this.#put;
+    // After all that: the thread takes frames as soon as it sees this.
+    Atomics.store(this.#halves, AVAILABLE / 2 + 1, this.#put);
+    return this.isAsleep;
+  }
+
+  /**
+   * Takes the frames out of the ring that the thread does not see yet, or, once it has ended, those that it has not returned. @returns them in their
+   * order, each with a header in front, valid until the next `put`
+   */
+  takeBack(all = false): Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    if (all) {
+      this.#reclaim();
+      this.#published = this.#returned;
+    }
+    const first = this.#order[this.#published % SEND_SLOTS]!;
+    if (this.#published !== this.#put) this.#next = first;
+    for (let at = this.#published; at !== this.#put; at = (at + 1) & 0xffff) {
+      const slot = this.#order[at % SEND_SLOTS]!;
+      const start = FRAMES + slot * SLOT_BYTES;
+      frames.push(this.#bytes.subarray(start, start + this.#lengths[slot]!));
+      this.#free += this.#slots[slot]!;
+    }
+    this.#put = this.#published;
+    return frames;
+  }
+
+  /** Asks for an interrupt when the thread returns frames. @returns whether it has done so meanwhile */
+  awaitRoom(): boolean {
+    const before = this.#returned;
+    Atomics.store(this.#halves, AVAILABLE / 2, 0);
+    this.#reclaim();
+    return this.#returned !== before;
+  }
+
+  /** Asks for no more interrupts. */
+  awaitNothing(): void {
+    Atomics.store(this.#halves, AVAILABLE / 2, SUPPRESSED);
+  }
+
+  #describe(slot: number, length: number): void {
+    const words = this.#words;
+    const at = (slot * DESCRIPTOR_BYTES) / 4;
+    const address = FRAMES + slot * SLOT_BYTES;
+    words[at] = address;
+    words[at + 1] = OWN_MEMORY / 2 ** 32;
+    words[at + 2] = length;
+    words[at + 3] = 0;
+    words[address / 4] = 0;
+    words[address / 4 + 1] = 0;
+    words[address / 4 + 2] = 0;
+  }
+
+  /** Frees the slots of frames that the thread has returned, which it does in their order. */
+  #reclaim(): void {
+    const returned = Atomics.load(this.#halves, USED / 2 + 1);
+    while (this.#returned !== returned && this.#returned !== this.#published) {
+      this.#free += this.#slots[this.#order[this.#returned % SEND_SLOTS]!]!;
+      this.#returned = (this.#returned + 1) & 0xffff;
+    }
+  }
+}
