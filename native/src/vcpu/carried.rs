@@ -169,7 +169,11 @@ impl Carried {
     }
 
     fn enter(&self, deadline_ns: Option<u64>) -> Ran {
-        self.watcher.arm(deadline_ns);
+        // A kick that came while the machine thread was not in the guest: to enter it would only end there.
+        if !self.watcher.arm(deadline_ns) {
+            self.watcher.take_kick();
+            return Ran::Interrupted;
+        }
         // It has been parked or asleep since: that is not the guest's time.
         let entered = match self.incomplete.load(Relaxed) {
             true => self.now.load(Relaxed),
@@ -194,7 +198,7 @@ impl Carried {
                 })
             }
             Ok(Entered::Interrupted) => {
-                signals::consume_kick();
+                self.watcher.take_kick();
                 Ran::Interrupted
             }
             Err(errno) => {

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 const IDLE: u32 = 0;
 const ARMED: u32 = 1;
 const STOPPED: u32 = 2;
+/// The machine thread has been interrupted, and does not know yet what for.
+const KICKED: u32 = 3;
 
 const FOREVER: u64 = u64::MAX;
 
@@ -57,8 +59,8 @@ impl Watcher {
     }
 
     /// Interrupts the machine thread once an fd of the reactor is ready, or at the deadline. It may do so without a reason,
-    /// and after the machine thread has left the guest.
-    pub fn arm(&self, deadline_ns: Option<u64>) {
+    /// and after the machine thread has left the guest: then it must look for the reason first, and this returns false.
+    pub fn arm(&self, deadline_ns: Option<u64>) -> bool {
         let Shared { state, deadline, reactor, .. } = &*self.shared;
         let next = deadline_ns.unwrap_or(FOREVER);
         let last = deadline.load(Relaxed);
@@ -67,10 +69,18 @@ impl Watcher {
         }
         match state.compare_exchange(IDLE, ARMED, SeqCst, SeqCst) {
             Ok(_) => futex::wake(state),
+            Err(KICKED) => return false,
             // It waits already, until the deadline of then.
             Err(ARMED) if next < last => reactor.wake(),
             Err(_) => {}
         }
+        true
+    }
+
+    /// The machine thread looks for the reason of the interruption, if there has been one.
+    pub fn take_kick(&self) {
+        let _ = self.shared.state.compare_exchange(KICKED, IDLE, SeqCst, SeqCst);
+        signals::consume_kick();
     }
 
     /// Ends the thread.
@@ -93,8 +103,8 @@ impl Shared {
         loop {
             match self.state.load(SeqCst) {
                 STOPPED => return Ok(()),
-                IDLE => futex::wait(&self.state, IDLE),
-                _ => self.watch()?,
+                ARMED => self.watch()?,
+                unarmed => futex::wait(&self.state, unarmed),
             }
         }
     }
@@ -107,7 +117,7 @@ impl Shared {
             Err(errno) => return Err(errno),
         }
         // The machine thread may be on its way into the guest again, and arms it again then.
-        if self.state.compare_exchange(ARMED, IDLE, SeqCst, SeqCst).is_ok() {
+        if self.state.compare_exchange(ARMED, KICKED, SeqCst, SeqCst).is_ok() {
             signals::kick_thread(self.target);
         }
         Ok(())
