@@ -88,6 +88,8 @@ export type Job = {
   /** Of the disk: a raw one on virtio if absent. */
   readonly bus?: DiskBus;
   readonly format?: 'raw' | 'qcow2';
+  /** Options that vring and QEMU both have, in place of a disk. */
+  readonly options?: readonly string[];
 };
 
 export type Vmm = 'vring' | 'QEMU' | 'bare loop';
@@ -111,11 +113,14 @@ export async function runGuest(vmm: Vmm, job: Job): Promise<GuestResult[]> {
 
 async function commandLine(
   vmm: Vmm,
-  { commands, disk, bus = 'virtio', format = 'raw' }: Job,
+  { commands, disk, bus = 'virtio', format = 'raw', options = [] }: Job,
 ): Promise<string[]> {
   const append = `quiet run="${commands}; exit 0"`;
   switch (vmm) {
     case 'vring':
+      if (options.length > 0) {
+        return [VRING, 'run', '-m', '64', '-kernel', GUEST, '-append', append, '-nographic', ...options];
+      }
       return [VRING, ...vringArguments(append, disk, bus)];
     case 'QEMU':
       return [
@@ -124,6 +129,7 @@ async function commandLine(
           '-device',
           'isa-debug-exit,iobase=0xf4,iosize=1',
           ...(disk ? qemuDisk(disk, { bus, format }) : []),
+          ...options,
         ],
       ];
     case 'bare loop':

@@ -1,10 +1,11 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|ide|net|nic|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|firmware|reset|restart|exits|disk|qcow2|scsi|ide|net|user|nic|balloon|memory|snapshot|upgrade|ui|watching|screen|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
+import { measureBalloon } from './balloon.ts';
 import { measureDiskReads, measureIdeReads, measureScsiReads } from './disk-reads.ts';
 import { measureExitCost } from './exit-cost.ts';
 import { measureFirmware } from './firmware.ts';
@@ -22,6 +23,7 @@ import { measureSnapshots } from './snapshot.ts';
 import { measureStartTime } from './start-time.ts';
 import { measureTerminalUi } from './terminal-ui.ts';
 import { measureUpgrade } from './upgrade.ts';
+import { measureUserNetwork } from './user-network.ts';
 import { measureWatching } from './watching.ts';
 
 const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
@@ -35,7 +37,9 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   scsi: measureScsiReads,
   ide: measureIdeReads,
   net: measureNet,
+  user: measureUserNetwork,
   nic: measureNics,
+  balloon: measureBalloon,
   memory: measureIdleMemory,
   snapshot: measureSnapshots,
   upgrade: measureUpgrade,

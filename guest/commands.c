@@ -21,6 +21,8 @@ static const struct command commands[] = {
     {"net", "info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [card=N]", "frames through virtio-net",
      command_net},
     {"nic", "send|receive TIME [SIZE] [batch=N]", "frames through an e1000 or an RTL8139", command_nic},
+    {"gateway", "TIME [SIZE]", "echo requests to the gateway of a user-mode network", command_gateway},
+    {"balloon", "SIZE [scattered]", "touch memory, and give it to the host through virtio-balloon", command_balloon},
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},

@@ -32,6 +32,8 @@ const char *command_blk(unsigned count, char **words);
 const char *command_ide(unsigned count, char **words);
 const char *command_net(unsigned count, char **words);
 const char *command_nic(unsigned count, char **words);
+const char *command_gateway(unsigned count, char **words);
+const char *command_balloon(unsigned count, char **words);
 const char *command_rng(unsigned count, char **words);
 const char *command_serial(unsigned count, char **words);
 const char *command_info(unsigned count, char **words);
