@@ -7,6 +7,7 @@ import { typeText } from '../../src/commands/vm/send-key.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
 import { followScreen } from '../../src/engine/screen/follow-screen.ts';
+import type { ScreenView } from '../../src/engine/screen/screen-link.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { enterOwnNetwork } from '../support/own-network.ts';
 import { textOf } from '../support/screen-watcher.ts';
@@ -32,6 +33,18 @@ const CARDS = ['e1000', 'i82551', 'i82557b', 'i82559er', 'ne2k_isa', 'ne2k_pci',
 const ISA = { iobase: 0x300, irq: 5 };
 const PARAMETERS = `ne.io=0x${ISA.iobase.toString(16)} ne.irq=${ISA.irq}`;
 const macOf = (index: number) => `52:54:00:00:01:0${index}`;
+
+/** Of the frame buffer. */
+const [WIDTH, HEIGHT] = [640, 480];
+
+/** What the guest draws there (drives.c), as frames have it. */
+function drawnByGuest(): Buffer {
+  const pixels = Buffer.alloc(WIDTH * HEIGHT * 4);
+  for (let y = 0; y < HEIGHT; y++)
+    for (let x = 0; x < WIDTH; x++)
+      pixels.writeUInt32LE(((x * 0x10305) ^ (y * 0x70201)) & 0xff_ffff, 4 * (y * WIDTH + x));
+  return pixels;
+}
 
 describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
   let directory: string;
@@ -111,7 +124,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect((await guest.reached('off')).broken).toEqual({});
   }, 600_000);
 
-  test('its own drivers use its IDE and floppy drives, and its TPM', async () => {
+  test('its own drivers use its IDE and floppy drives, its TPM, and its screen', async () => {
     const folder = join(directory, 'drives');
     await mkdir(folder);
     const linux = await makeLinux(folder, 'drives.c', DEVICES_KERNEL);
@@ -131,7 +144,8 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
         kind: 'kernel',
         path: linux.kernel,
         initrd: linux.initrd,
-        append: 'console=ttyS0 quiet rodata=off',
+        // Without a cursor that blinks, which it would draw all the time.
+        append: 'console=ttyS0 quiet rodata=off vt.global_cursor_default=0',
       },
       devices: [
         { type: 'piix3-ide', name: 'ide0' },
@@ -140,8 +154,17 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
         { type: 'isa-fdc', name: 'fdc0' },
         { type: 'floppy', path: fd, format: 'raw' },
         { type: 'tpm-tis' },
+        { type: 'vga', xres: WIDTH, yres: HEIGHT },
       ],
     });
+    await guest.printed(/guest: screen/);
+    const screen = followScreen(engine, guest.id);
+    const isDrawn = ({ frame }: ScreenView) => {
+      if (frame.kind !== 'graphics' || frame.width !== WIDTH || frame.height !== HEIGHT) return false;
+      return drawnByGuest().equals(frame.pixels);
+    };
+    while (!isDrawn((await screen.next())!));
+    screen.close();
     await guest.printed(/guest: (ejected|failed)/);
     expect(guest.output).toContain(`guest: ide ${checksum(content('disk'))}`);
     expect(guest.output).toContain(`guest: cd ${checksum(content('CD'))}`);

@@ -1,9 +1,12 @@
 /*
  * First program of a Linux guest with an IDE disk, an IDE CD drive and a floppy drive: it reads all of them, writes to those that can be written, and
- * opens the tray. It asks its TPM for random numbers. Then it powers off.
+ * opens the tray. It asks its TPM for random numbers. Before all that it draws on its screen. Then it powers off.
  */
 #include "guest.h"
 #include <linux/cdrom.h>
+#include <linux/fb.h>
+#include <linux/kd.h>
+#include <sys/mman.h>
 
 static void say_chunk(const char *what, const char *path, long flags, long at)
 {
@@ -44,11 +47,38 @@ static void use_tpm(void)
 	call(__NR_close, tpm, 0, 0, 0, 0);
 }
 
+/* The pixels of the frame buffer, each from its place; the console draws no more. */
+static void draw(void)
+{
+	struct fb_var_screeninfo mode;
+	struct fb_fix_screeninfo layout;
+	long tty = must("open tty1", call(__NR_open, (long)"/dev/tty1", O_RDWR, 0, 0, 0));
+	long fb = must("open fb0", call(__NR_open, (long)"/dev/fb0", O_RDWR, 0, 0, 0));
+	uint8_t *pixels;
+
+	must("take the screen", call(__NR_ioctl, tty, KDSETMODE, KD_GRAPHICS, 0, 0));
+	must("read its mode", call(__NR_ioctl, fb, FBIOGET_VSCREENINFO, (long)&mode, 0, 0));
+	must("read its layout", call(__NR_ioctl, fb, FBIOGET_FSCREENINFO, (long)&layout, 0, 0));
+	pixels = (uint8_t *)must("map it", call(__NR_mmap, 0, (long)layout.line_length * mode.yres,
+						PROT_READ | PROT_WRITE, MAP_SHARED, fb));
+	for (uint32_t y = 0; y < mode.yres; y++)
+		for (uint32_t x = 0; x < mode.xres; x++)
+			((uint32_t *)(pixels + y * layout.line_length))[x] = (x * 0x10305 ^ y * 0x70201) & 0xffffff;
+	text("guest: screen ");
+	text((const char *)layout.id);
+	text(" ");
+	hex(mode.xres, 4);
+	hex(mode.yres, 4);
+	hex(mode.bits_per_pixel, 2);
+	say();
+}
+
 void start(void)
 {
 	long drive;
 
 	mount_dev();
+	draw();
 	say_chunk("ide", "/dev/sda", O_RDONLY | O_DIRECT, 0);
 	write_chunk("/dev/sda", O_RDWR | O_DIRECT, 1, CHUNK);
 	say_chunk("cd", "/dev/sr0", O_RDONLY, CHUNK);

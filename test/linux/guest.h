@@ -11,15 +11,17 @@
 
 static uint8_t buffer[CHUNK] __attribute__((aligned(4096)));
 
+/* A sixth argument, such as mmap's offset, is 0. */
 static long call(long number, long a, long b, long c, long d, long e)
 {
 	long result;
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = 0;
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
 			 : "rcx", "r11", "memory");
 	return result;
 }
