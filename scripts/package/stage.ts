@@ -104,6 +104,10 @@ const NOT_INSTALLED = /^(third-party-licenses\.txt|types\/.*|device(-testing)?\.
 
 const NEEDED = [
   'cli.js',
+  'run.cjs',
+  'run-here.cjs',
+  'machine-process.cjs',
+  'machine-thread.cjs',
   'libvring_native.so',
   'vring-net-user',
   'koffi.node',
