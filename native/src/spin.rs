@@ -68,7 +68,18 @@ impl Spin {
     }
 
     /// Spins until `ready` returns true or the limit passes. Returns whether it became true.
-    pub fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+    pub fn until(&mut self, ready: impl FnMut() -> bool) -> bool {
+        self.run(ready, LOOKS, std::hint::spin_loop)
+    }
+
+    /// The same, for an event that may come from a thread which waits for this CPU, or whose check is expensive: that one runs meanwhile, and
+    /// has caused many events when it stops.
+    pub fn until_yielding(&mut self, ready: impl FnMut() -> bool) -> bool {
+        self.run(ready, 1, std::thread::yield_now)
+    }
+
+    /// `looks` is how often it pauses between two reads of the clock.
+    fn run(&mut self, mut ready: impl FnMut() -> bool, looks: u32, pause: fn()) -> bool {
         if self.skip > 0 {
             self.skip -= 1;
             return ready();
@@ -82,15 +93,16 @@ impl Spin {
         };
         let mut start = None;
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..looks {
                 if ready() {
                     self.misses = 0;
                     return true;
                 }
-                std::hint::spin_loop();
+                pause();
             }
+            // What came during the last pause is no miss.
             let now = now_ns();
-            if now - *start.get_or_insert(now) >= self.limit_ns {
+            if now - *start.get_or_insert(now) >= self.limit_ns && !ready() {
                 self.missed();
                 return false;
             }

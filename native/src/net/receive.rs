@@ -25,6 +25,9 @@ const FILTERED_BYTES: usize = 18;
 const MAX_IOVECS: usize = 1000;
 /// After so many frames that have needed less, buffers for smaller ones are enough.
 const SMALL_FRAMES: u32 = 256;
+/// For how many buffers, at most, and how long a thread without any waits at once.
+const MAX_WANTED_BUFFERS: u16 = 128;
+const BUFFERS_NS: u64 = 500_000;
 
 pub struct Receiver {
     wire: Arc<Wire>,
@@ -96,6 +99,8 @@ struct Receiving<'m, 'r> {
     /// Bytes in the buffers that are held.
     room: usize,
     spare: Vec<Chain<'m>>,
+    /// Buffers that were taken since there were too few.
+    taken: u16,
     /// Bytes, a header included, for which there should be buffers.
     wanted: usize,
     /// Frames that have needed less since one has needed more than a buffer.
@@ -115,6 +120,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
             held: VecDeque::new(),
             room: 0,
             spare: Vec::new(),
+            taken: 0,
             wanted: 1,
             small: 0,
             iovecs: Vec::new(),
@@ -131,12 +137,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
             match pause {
                 Pause::None => {}
                 Pause::Wire => self.wait_for_wire(post)?,
-                Pause::Buffers => {
-                    if !queue.enable_kicks() && !post.must_leave() {
-                        post.wait(true, None, None)?;
-                    }
-                    queue.disable_kicks();
-                }
+                Pause::Buffers => self.wait_for_buffers(queue, post)?,
                 Pause::Limit(until) => {
                     let since = now_ns();
                     post.counters.add(words::THROTTLED, 1);
@@ -149,9 +150,35 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(())
     }
 
-    fn wait_for_wire(&self, post: &Post<'_>) -> Served<()> {
-        let file = self.receiver.file().map(|file| (file, libc::POLLIN));
-        let woken = post.wait(false, file, None)?;
+    /// A driver that returns one buffer after the other would kick for each of them: it is to do so for half of those that it had offered last,
+    /// unless it takes long.
+    fn wait_for_buffers<R: Ring<'m>>(&mut self, queue: &mut R, post: &mut Post<'_>) -> Served<()> {
+        let wanted = (std::mem::take(&mut self.taken) / 2).min(MAX_WANTED_BUFFERS);
+        if wanted > 1 {
+            let is_enough = queue.enable_kicks_after(wanted);
+            if !is_enough && !post.must_leave() {
+                post.wait(true, None, Some(now_ns().saturating_add(BUFFERS_NS)))?;
+            }
+            queue.disable_kicks();
+            if queue.has_available() {
+                return Ok(());
+            }
+        } else if post.spin(queue) {
+            return Ok(());
+        }
+        if !queue.enable_kicks() && !post.must_leave() {
+            post.wait(true, None, None)?;
+        }
+        queue.disable_kicks();
+        Ok(())
+    }
+
+    fn wait_for_wire(&self, post: &mut Post<'_>) -> Served<()> {
+        let file = self.receiver.file();
+        if file.is_some_and(|file| post.spin_for_file(file)) {
+            return Ok(());
+        }
+        let woken = post.wait(false, file.map(|file| (file, libc::POLLIN)), None)?;
         if woken.hung_up && !woken.file {
             self.receiver.wire.hang_up();
         }
@@ -159,7 +186,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
     }
 
     /// Frames that come while the cable is not plugged in are lost.
-    fn wait_unused(&mut self, post: &Post<'_>) -> Served<()> {
+    fn wait_unused(&mut self, post: &mut Post<'_>) -> Served<()> {
         let Receiver { wire, pair, .. } = self.receiver;
         let Some(file) = wire.file(*pair).filter(|_| wire.is_used(*pair)) else {
             post.wait(false, None, None)?;
@@ -272,6 +299,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
                 return Err(Broken(format!("offered a buffer of {len} bytes, less than a header")).into());
             }
             self.room += len;
+            self.taken = self.taken.saturating_add(1);
             self.held.push_back(Held { before, chain });
         }
         Ok(())

@@ -114,6 +114,23 @@ fn a_wire_that_takes_no_more_holds_frames_back_and_no_stop() {
 }
 
 #[test]
+fn a_driver_with_event_idx_that_returns_few_buffers_gets_their_frames() {
+    let mut fixture = Fixture::new(false, crate::queue::feature::EVENT_IDX, false);
+    // All of them are used, and only one comes back, which is fewer than the thread would like.
+    for count in [16, 1, 2, 1] {
+        let before = fixture.driver.used_index();
+        for _ in 0..count {
+            fixture.driver.offer(&[in_(DATA, 2000)]);
+        }
+        fixture.kick.signal();
+        for _ in 0..count {
+            fixture.send(&frame(60));
+        }
+        fixture.await_used(before.wrapping_add(count));
+    }
+}
+
+#[test]
 fn frames_are_received_into_buffers_of_any_shape() {
     let mut fixture = Fixture::new(false, feature::MRG_RXBUF, false);
     for (at, buffers) in [

@@ -95,6 +95,13 @@ pub trait Ring<'m>: Sized {
     /// Asks the driver for a kick at its next chain. Returns whether there is one already.
     fn enable_kicks(&mut self) -> bool;
 
+    /// The same, when the driver has offered so many more, at least 1. Returns whether it has. A ring that can't say how many has the driver
+    /// kick for the next one.
+    fn enable_kicks_after(&mut self, chains: u16) -> bool {
+        let _ = chains;
+        self.enable_kicks()
+    }
+
     /// Disables kicks as far as that is possible.
     fn disable_kicks(&mut self);
 }

@@ -174,6 +174,19 @@ impl<'m> Ring<'m> for SplitQueue<'m> {
         self.has_available()
     }
 
+    fn enable_kicks_after(&mut self, chains: u16) -> bool {
+        if !self.event_idx {
+            return self.enable_kicks();
+        }
+        let event_at = RING + usize::from(self.size) * USED_ENTRY_BYTES;
+        let event = self.position.available.wrapping_add(chains - 1);
+        store(&self.used, event_at, event, Ordering::Relaxed);
+        self.kick_wanted = true;
+        fence(Ordering::SeqCst);
+        let offered = load(&self.available, INDEX, Ordering::Acquire).wrapping_sub(self.position.available);
+        offered >= chains
+    }
+
     /// With EVENT_IDX, an index that has been passed already does that.
     fn disable_kicks(&mut self) {
         if !self.event_idx {

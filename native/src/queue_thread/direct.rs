@@ -90,8 +90,17 @@ impl Post<'_> {
 
     /// Spins for the driver's next chain. Returns whether there is one.
     pub fn spin<'m, R: Ring<'m>>(&mut self, queue: &R) -> bool {
+        self.spin_for(|| queue.has_available())
+    }
+
+    /// Spins until a file can be read. Returns whether it can.
+    pub fn spin_for_file(&mut self, file: RawFd) -> bool {
+        self.spin_for(|| is_readable(file))
+    }
+
+    fn spin_for(&mut self, ready: impl Fn() -> bool) -> bool {
         let shared = self.shared;
-        self.spin.until(|| queue.has_available() || shared.stop.load(Relaxed)) && !self.must_leave()
+        self.spin.until_yielding(|| ready() || shared.stop.load(Relaxed)) && !self.must_leave()
     }
 
     /// Sleeps until the handle wants something, or until one of these: a kick, with `kick`; an event of a file; a time.
@@ -178,6 +187,12 @@ impl Shared {
         let fds = DirectFds { read: [self.kick.as_raw_fd(), self.control.as_raw_fd()], signaled };
         Filter::direct(&fds, &server.calls())
     }
+}
+
+fn is_readable(fd: RawFd) -> bool {
+    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: a valid entry, and a timespec that outlives the call.
+    unsafe { libc::ppoll(&mut entry, 1, &timespec(0), ptr::null()) == 1 }
 }
 
 fn timespec(ns: u64) -> libc::timespec {

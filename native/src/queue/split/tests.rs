@@ -213,3 +213,21 @@ fn with_event_idx_indices_suppress_them() {
     assert!(!queue.enable_kicks());
     assert_eq!(driver.available_event(), 65534);
 }
+
+#[test]
+fn a_kick_may_be_asked_for_when_more_than_one_chain_is_there() {
+    let ram = ram();
+    let mut driver = Driver::new(&ram, SIZE);
+    driver.start_at(Position { available: 65534, used: 65534 });
+    let mut with_index = queue(&driver, feature::EVENT_IDX);
+    assert!(!with_index.enable_kicks_after(3));
+    assert_eq!(driver.available_event(), 0, "65534 and two more");
+    driver.offer(&[out(0x8000, 1)]);
+    driver.offer(&[out(0x8000, 1)]);
+    assert!(!with_index.enable_kicks_after(3) && with_index.has_available());
+    driver.offer(&[out(0x8000, 1)]);
+    assert!(with_index.enable_kicks_after(3));
+    // Flags can't say how many.
+    let mut with_flags = queue(&driver, 0);
+    assert!(with_flags.enable_kicks_after(16));
+}
