@@ -134,7 +134,7 @@ was left out, with its line. These are used:
 | \`devices/watchdog\` (i6300esb), \`panic\` (isa, pvpanic) | \`devices\` |
 | \`devices/rng\` with \`rate\`, \`memballoon\` | \`rng\`, \`balloon\` |
 | \`devices/parallel\` | \`parallel\` |
-| \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |
+| \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`serial\`, more virtio consoles \`devices\` |
 `;
 
 function keysTable(): string {

@@ -125,9 +125,12 @@ function channelsOf({ channels, agent }: Definition): Channel[] {
 
 /** The controller of virtio ports has room for as many as there are, where that is more than it has anyway. */
 function portController(definition: Definition, table: DeviceTable): WantedDevice[] {
-  const ports = channelsOf(definition).length + 1;
   const type = table.typeOfKey('channels');
   const bus = type === null ? null : table.find(type)!.bus;
+  const others = definition.devices.filter(
+    entry => entry.bus === undefined && table.find(entry.type)?.bus === bus,
+  );
+  const ports = channelsOf(definition).length + others.length + 1;
   const controller = table.configurable.find(({ provides }) => provides?.kind === bus);
   if (ports <= ROOM_FOR_PORTS || controller === undefined) return [];
   const entry = { type: controller.type, name: 'ports', 'max-ports': ports };

@@ -1,5 +1,6 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import type { CharInput } from '../../devices/backends/char-fields.ts';
+import { virtConsole } from '../../devices/virtio/serial/rows.ts';
 import type { BalloonInput } from '../fields/balloon.ts';
 import { AGENT_PORT, type ChannelInput } from '../fields/char.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
@@ -42,6 +43,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
   );
   const [rng = false] = each('rng', element => readRng(document, element));
   const serial = readSerialPorts(document, devices);
+  const consoles = readConsoles(document, devices);
   const inputs = readInputs(document, devices);
   const hasUsb = inputs.length > 0 || disks.some(({ bus }) => bus === 'usb');
   return {
@@ -53,7 +55,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     ...readDisplay(document, devices),
     ...readTpm(document, devices),
     ...readGraphics(document, devices),
-    console: readConsole(document, devices),
+    console: consoles.console,
     ...(serial !== undefined && { serial }),
     ...readParallelPorts(document, devices),
     ...readChannels(document, devices),
@@ -63,6 +65,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
       ...readScsiControllers(document, devices),
       ...readUsbControllers(document, devices, hasUsb),
       ...readGuards(document, devices),
+      ...consoles.others,
     ],
   };
 }
@@ -269,23 +272,31 @@ function readChannels(
   return { ...(channels.length > 0 && { channels }), ...(agent && { agent }) };
 }
 
+type Consoles = {
+  readonly console: 'serial' | 'virtio';
+  readonly others: NonNullable<DefinitionInput['devices']>;
+};
+
 /**
  * The first serial port is COM1, which every VM has; what it is connected to does not concern the definition. Its <console> is
- * the same port. A virtio console next to it is a second one.
+ * the same port. Virtio consoles next to the one that is shown are devices.
  */
-function readConsole(document: DomainDocument, devices: XmlElement | null): 'serial' | 'virtio' {
+function readConsoles(document: DomainDocument, devices: XmlElement | null): Consoles {
   const [first] = document.children(devices, 'serial');
   const consoles = document.children(devices, 'console');
   const targetOf = (element: XmlElement) => document.child(element, 'target')?.attributes.type ?? 'serial';
   const isSerial = first !== undefined || consoles.some(element => targetOf(element) === 'serial');
   const wanted = isSerial ? 'serial' : 'virtio';
-  const [shown, ...others] = consoles.filter(element => targetOf(element) === wanted);
+  const shown = consoles.find(element => targetOf(element) === wanted);
   if (shown !== undefined) document.skipAll(shown);
-  const second = isSerial ? 'a guest has one console, which is COM1' : 'a guest has one console';
+  const others: Consoles['others'] = [];
   for (const element of consoles) {
     if (element === shown) continue;
-    const known = others.includes(element) || targetOf(element) === 'virtio';
-    document.leaveOut(element, known ? second : `vring has no ${targetOf(element)} consoles`);
+    const target = targetOf(element);
+    if (target === 'virtio') {
+      others.push({ type: virtConsole.type, chardev: readEnd(document, element) });
+    } else if (target === 'serial') document.leaveOut(element, 'it is the console already, which is COM1');
+    else document.leaveOut(element, `vring has no ${target} consoles`);
   }
-  return shown !== undefined && !isSerial ? 'virtio' : 'serial';
+  return { console: shown !== undefined && !isSerial ? 'virtio' : 'serial', others };
 }

@@ -395,8 +395,8 @@ function readConsole(
   { place, driver }: Pick<KnownOption, 'place' | 'driver'>,
 ): void {
   settings.leaveOut({
-    name: 'a guest has one console',
-    nr: 'a guest has one console',
+    name: 'a console has no name',
+    nr: 'ports are numbered in their order',
     index: 'serial ports are COM1 to COM4, in their order',
     iobase: 'serial ports are COM1 to COM4, in their order',
     irq: 'serial ports are COM1 to COM4, in their order',

@@ -90,7 +90,7 @@ export class Draft {
   debugConsole: (Place & { readonly value: string }) | null = null;
   /** -global isa-debugcon.iobase: the port of those that have none of their own. */
   debugPort: number | null = null;
-  readonly virtioConsoles: Place[] = [];
+  readonly virtioConsoles: (Place & { readonly end: CharInput })[] = [];
   /** The accelerators of -accel, in order. */
   readonly accelerators: (Place & { readonly name: string })[] = [];
   /** The machine is a q35, whose IDE buses are the ports of a SATA controller. */

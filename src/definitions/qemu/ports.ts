@@ -1,5 +1,6 @@
 import type { CharInput } from '../../devices/backends/char-fields.ts';
 import { isaDebugcon } from '../../devices/legacy/debug-console.ts';
+import { virtConsole } from '../../devices/virtio/serial/rows.ts';
 import { AGENT_PORT } from '../fields/char.ts';
 import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
 import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
@@ -7,7 +8,7 @@ import { readSerial } from './chardevs.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 
-/** -serial and virtio consoles: the first console of a guest is COM1 or a virtio console. */
+/** -serial and virtio consoles: the console of a guest is COM1, or the first virtio console. Others of those are devices. */
 export function placeConsoles(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const ports: CharInput[] = [];
   for (const port of draft.serialPorts) {
@@ -27,8 +28,8 @@ export function placeConsoles(draft: Draft, problem: (place: Place, error: Optio
   const [first, ...others] = draft.virtioConsoles;
   if (first === undefined) return;
   if (!hasCom1) draft.fields.console = 'virtio';
-  for (const place of hasCom1 ? [first, ...others] : others) {
-    draft.leaveOut(place, `a guest has one console, which is ${hasCom1 ? 'COM1' : 'another one'}`);
+  for (const console of hasCom1 ? [first, ...others] : others) {
+    draft.addDevice(console, { type: virtConsole.type, chardev: console.end });
   }
 }
 
@@ -71,9 +72,10 @@ export function addConsoleDevice(
     draft.serialPorts.push({ ...place, value: chardev === undefined ? 'stdio' : `chardev:${chardev}` });
     return;
   }
-  // It is the console, whatever it is connected to.
-  if (chardev !== undefined) draft.claimChardev(chardev);
-  draft.virtioConsoles.push(place);
+  draft.virtioConsoles.push({
+    ...place,
+    end: chardev === undefined ? 'console' : draft.claimChardev(chardev),
+  });
 }
 
 /** A named port. That of the guest agent is vring's own to use. */

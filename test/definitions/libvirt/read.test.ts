@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readDomain } from '../../../src/definitions/libvirt/read.ts';
 import { plainDefinition } from '../../../src/definitions/plain.ts';
+import { toMachine } from '../../../src/definitions/to-machine.ts';
 
 const xml = fs.readFileSync(path.join(import.meta.dirname, 'web.xml'), 'utf8');
 
@@ -336,21 +337,51 @@ describe('elements', () => {
       .map((type, port) => `<console type='pty'><target type='${type}' port='${port}'/></console>`)
       .join('');
   test.each([
-    [serial, 'serial', []],
-    [serial + serial, 'serial', []],
-    [serial + consoles('serial'), 'serial', []],
-    [serial + consoles('serial', 'virtio'), 'serial', ['a guest has one console, which is COM1']],
-    [serial + consoles('virtio'), 'serial', ['a guest has one console, which is COM1']],
-    [consoles('serial', 'virtio'), 'serial', ['a guest has one console, which is COM1']],
-    [consoles('virtio', 'virtio'), 'virtio', ['a guest has one console']],
-    [consoles('sclp'), 'serial', ['vring has no sclp consoles']],
-    ["<console type='pty'/>", 'serial', []],
-  ])('of several consoles one is the console: %s', (inner, console, reasons) => {
-    const { definition, leftOut } = readDomain(domain(`<devices>${inner}</devices>`), 'web.xml');
-    expect(definition.console).toBe(console);
-    expect(leftOut.map(({ path: where, reason }) => `${where}: ${reason}`)).toEqual(
-      reasons.map(reason => `domain/devices/console: ${reason}`),
+    [serial, 'serial', 0, []],
+    [serial + serial, 'serial', 0, []],
+    [serial + consoles('serial'), 'serial', 0, []],
+    [serial + consoles('serial', 'serial'), 'serial', 0, ['it is the console already, which is COM1']],
+    [serial + consoles('serial', 'virtio'), 'serial', 1, []],
+    [serial + consoles('virtio'), 'serial', 1, []],
+    [consoles('serial', 'virtio', 'virtio'), 'serial', 2, []],
+    [consoles('virtio', 'virtio'), 'virtio', 1, []],
+    [consoles('sclp'), 'serial', 0, ['vring has no sclp consoles']],
+    ["<console type='pty'/>", 'serial', 0, []],
+  ])(
+    'of several consoles one is the console, and virtio ones are devices: %s',
+    (inner, console, others, reasons) => {
+      const { definition, leftOut } = readDomain(domain(`<devices>${inner}</devices>`), 'web.xml');
+      expect(definition.console).toBe(console);
+      expect(definition.devices).toEqual(
+        Array(others).fill({ type: 'virtconsole', chardev: { type: 'console' } }),
+      );
+      expect(leftOut.map(({ path: where, reason }) => `${where}: ${reason}`)).toEqual(
+        reasons.map(reason => `domain/devices/console: ${reason}`),
+      );
+    },
+  );
+
+  test('a controller has room for many virtio consoles', () => {
+    const six = consoles('virtio', 'virtio', 'virtio', 'virtio', 'virtio', 'virtio');
+    const { devices } = toMachine(readDomain(domain(`<devices>${six}</devices>`), 'web.xml').definition);
+    expect(devices).toContainEqual(expect.objectContaining({ type: 'virtio-serial', 'max-ports': 6 }));
+  });
+
+  test('another virtio console is connected to what it says, and a machine has both', () => {
+    const socket =
+      "<console type='unix'><source mode='bind' path='/run/hvc1'/><target type='virtio'/></console>";
+    const { definition, leftOut } = readDomain(
+      domain(`<devices>${consoles('virtio')}${socket}</devices>`),
+      'web.xml',
     );
+    expect(leftOut).toEqual([]);
+    const chardev = { type: 'unix', path: '/run/hvc1', server: true };
+    expect(definition.devices).toEqual([{ type: 'virtconsole', chardev }]);
+    const { devices } = toMachine(definition);
+    expect(devices?.filter(({ type }) => type === 'virtconsole')).toEqual([
+      expect.objectContaining({ type: 'virtconsole' }),
+      { type: 'virtconsole', chardev: expect.objectContaining(chardev) },
+    ]);
   });
 
   test('serial ports and channels are connected as they are there', () => {

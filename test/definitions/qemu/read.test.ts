@@ -668,6 +668,19 @@ test.each([
     '-nodefaults -device virtio-serial -device virtconsole,chardev=c -chardev stdio,id=c',
     { console: 'virtio', display: 'none' },
   ],
+  [
+    '-serial stdio -device virtio-serial -device virtconsole -device virtconsole,chardev=c -chardev pty,id=c',
+    {
+      devices: [
+        { type: 'virtconsole', chardev: { type: 'console' } },
+        { type: 'virtconsole', chardev: { type: 'pty' } },
+      ],
+    },
+  ],
+  [
+    '-nodefaults -device virtio-serial -device virtconsole,chardev=c -chardev stdio,id=c -device virtconsole,chardev=d -chardev null,id=d',
+    { console: 'virtio', display: 'none', devices: [{ type: 'virtconsole', chardev: { type: 'null' } }] },
+  ],
 ])('also %s', (line, expected) => expect(read(line)).toEqual({ ...base, ...expected }));
 
 test('huge pages come from a hugetlbfs, by its page size', () => {
@@ -909,7 +922,13 @@ describe('what a guest does not need is left out, and named', () => {
         '-device virtserialport,chardev=a: nothing would be connected to it',
       ],
     ],
-    ['-device virtconsole', ['-device virtconsole: a guest has one console, which is COM1']],
+    [
+      '-device virtconsole,nr=2,name=c',
+      [
+        'nr=2 of -device virtconsole: ports are numbered in their order',
+        'name=c of -device virtconsole: a console has no name',
+      ],
+    ],
   ] as const)('%s', (line, notes) => {
     expect(readQemuOptions(words(line), 'web', host).leftOut.map(noteText)).toEqual(notes);
   });
