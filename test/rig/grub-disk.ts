@@ -2,20 +2,14 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { bootDiskOf, PARTITION } from './boot-disk.ts';
 import type { Kernel } from './debian-kernel.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
 import { resolveModules } from './kernel-modules.ts';
 import { BUSYBOX, run } from './tools.ts';
 
-const SECTOR = 512;
-const MiB = 2 ** 20;
-/** The partition of the system's root, in MiB. GRUB lies before it, after the boot sector. */
-const ROOT = { start: 1, size: 63 };
-const LINUX = 0x83;
-const ACTIVE = 0x80;
-/** The first entry of the partition table, in the boot sector; code ends before that. */
-const TABLE = 446;
-const CODE = 440;
+/** Of the system's root, in MiB. */
+const ROOT_SIZE = 63;
 const LABEL = 'debian';
 const BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
 
@@ -82,28 +76,11 @@ export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void>
     ]);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-L', LABEL, '-O', '^has_journal,^metadata_csum_seed', '-d', root],
-      ...[system, `${ROOT.size}M`],
+      ...[system, `${ROOT_SIZE}M`],
     ]);
-    await writeFile(
-      image,
-      assemble(await readFile(BOOT_SECTOR), await readFile(core), await readFile(system)),
-    );
+    const partition = { type: PARTITION.linux, content: await readFile(system) };
+    await writeFile(image, bootDiskOf(await readFile(BOOT_SECTOR), await readFile(core), [partition]));
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-}
-
-/** The disk: the boot sector with a partition table, GRUB's core after it, and the file system. */
-function assemble(sector: Buffer, core: Buffer, system: Buffer): Buffer {
-  const disk = Buffer.alloc((ROOT.start + ROOT.size) * MiB);
-  sector.copy(disk, 0, 0, CODE);
-  disk[TABLE] = ACTIVE;
-  disk[TABLE + 4] = LINUX;
-  disk.writeUInt32LE((ROOT.start * MiB) / SECTOR, TABLE + 8);
-  disk.writeUInt32LE((ROOT.size * MiB) / SECTOR, TABLE + 12);
-  disk.writeUInt16LE(0xaa55, SECTOR - 2);
-  if (SECTOR + core.length > ROOT.start * MiB) throw new Error(`GRUB has ${core.length} bytes: too many`);
-  core.copy(disk, SECTOR);
-  system.copy(disk, ROOT.start * MiB);
-  return disk;
 }
