@@ -7,7 +7,7 @@ const CODE = 440;
 const ACTIVE = 0x80;
 
 /** MBR types of partitions. */
-export const PARTITION = { linux: 0x83 } as const;
+export const PARTITION = { linux: 0x83, efiSystem: 0xef } as const;
 
 export type Partition = { readonly type: number; readonly content: Uint8Array };
 

@@ -2,6 +2,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { debianFile, debianProgram } from '../support/debian-package.ts';
 import { bootDiskOf, PARTITION } from './boot-disk.ts';
 import type { Kernel } from './debian-kernel.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
@@ -26,16 +27,24 @@ const GRUB_MODULES = [
   'configfile',
 ];
 
-const MENU = `
-serial --unit=0 --speed=115200
-terminal_input serial console
-terminal_output serial console
+/** Debian's GRUB for UEFI, with all modules in it, and the folder that it reads on the EFI system partition. */
+const EFI_GRUB = 'usr/lib/grub/x86_64-efi/monolithic/grubx64.efi';
+const EFI_FOLDER = 'EFI/debian';
+/** MiB. */
+const EFI_SIZE = 8;
+
+const ENTRY = `
 set timeout=1
 menuentry 'Debian GNU/Linux' {
   search.fs_label ${LABEL} root
   linux /boot/vmlinuz root=LABEL=${LABEL} console=ttyS0 loglevel=3 mitigations=off
   initrd /boot/initrd.img
 }`;
+const MENU = `
+serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+${ENTRY}`;
 
 /** Prints where it was booted from, and how, to whoever logs in as root, who needs no password. */
 const PROFILE = `
@@ -54,7 +63,7 @@ const SYSTEM: Readonly<Record<string, string>> = {
   'etc/profile': PROFILE,
 };
 
-/** Makes the image of a disk on which Debian's GRUB for BIOS starts Debian's kernel up to a login prompt on COM1. */
+/** Makes the image of a disk on which Debian's GRUB, for BIOS or UEFI, starts Debian's kernel up to a login prompt on COM1. */
 export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), 'vring-grub-'));
   try {
@@ -78,9 +87,29 @@ export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void>
       ...['-q', '-t', 'ext4', '-L', LABEL, '-O', '^has_journal,^metadata_csum_seed', '-d', root],
       ...[system, `${ROOT_SIZE}M`],
     ]);
-    const partition = { type: PARTITION.linux, content: await readFile(system) };
-    await writeFile(image, bootDiskOf(await readFile(BOOT_SECTOR), await readFile(core), [partition]));
+    const efi = await efiSystemPartition(work);
+    await writeFile(
+      image,
+      bootDiskOf(await readFile(BOOT_SECTOR), await readFile(core), [
+        { type: PARTITION.linux, content: await readFile(system) },
+        { type: PARTITION.efiSystem, content: await readFile(efi) },
+      ]),
+    );
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Makes the image of a partition where firmware finds GRUB by the path for removable media. @returns its file */
+async function efiSystemPartition(work: string): Promise<string> {
+  const [image, menu] = [join(work, 'efi'), join(work, 'grub.cfg')];
+  const mtools = await debianProgram('mtools', 'mtools');
+  // UEFI's console is on COM1 already.
+  await writeFile(menu, ENTRY);
+  await run(mtools, ['-c', 'mformat', '-i', image, '-C', '-T', String((EFI_SIZE * 2 ** 20) / 512), '::']);
+  await run(mtools, ['-c', 'mmd', '-i', image, '::EFI', '::EFI/BOOT', `::${EFI_FOLDER}`]);
+  const grub = await debianFile('grub-efi-amd64-bin', EFI_GRUB);
+  await run(mtools, ['-c', 'mcopy', '-i', image, grub, '::EFI/BOOT/BOOTX64.EFI']);
+  await run(mtools, ['-c', 'mcopy', '-i', image, menu, `::${EFI_FOLDER}/grub.cfg`]);
+  return image;
 }

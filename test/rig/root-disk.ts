@@ -212,6 +212,10 @@ async function addBootMedia(kernel: Kernel, root: string): Promise<void> {
   await copyFile(await debianFile('memtest86+', 'boot/memtest86+x64.bin'), boot('memtest86+x64.bin'));
   await makeGrubDisk(kernel, boot('debian.img'));
   await makeInstallerCd(boot('installer.iso'));
+  await copyFile(
+    await debianFile('grub-efi-amd64-bin', 'usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi'),
+    boot('grubnetx64.efi'),
+  );
 }
 
 async function addQemu(root: string): Promise<void> {

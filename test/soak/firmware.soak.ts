@@ -8,7 +8,7 @@ const missing = missingForRig();
 if (missing !== null) console.warn(`skipped: ${missing}`);
 
 /** How long each step may take on a busy machine, in seconds. */
-const SECONDS = 600;
+const SECONDS = 1200;
 const TIMEOUT = { timeout: 2 * SECONDS * 1000 };
 
 const DISK = 'file=/boot/debian.img,format=raw';
@@ -34,11 +34,19 @@ const UEFI = [
   `-drive if=pflash,unit=1,format=raw,file=${FLASH}`,
 ].join(' ');
 
+/** Network cards, which have the ROM of iPXE. */
+const CARDS = {
+  e1000: 'e1000',
+  'virtio-net': 'virtio-net-pci',
+} as const;
+const TFTP = '/srv/tftp';
+const MAC = '52:54:00:00:00:0a';
+
 describe.skipIf(missing !== null)('VMs in the emulated host', () => {
   let host: EmulatedHost;
 
   beforeAll(async () => {
-    host = await EmulatedHost.boot({ modules: ['kvm-amd'], firmware: true, bootMedia: true });
+    host = await EmulatedHost.boot({ modules: ['kvm-amd', 'tun'], firmware: true, bootMedia: true });
   }, 600_000);
 
   afterAll(async () => {
@@ -56,6 +64,8 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
     return vm;
   };
 
+  const newVariables = () => host.check(`cp /share/OVMF/OVMF_VARS_4M.fd ${FLASH}`);
+
   test.each(Object.entries(DISKS))(
     'start Debian by SeaBIOS and GRUB from a disk on %s, up to its login',
     TIMEOUT,
@@ -69,11 +79,34 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
     },
   );
 
+  test('start Debian by OVMF and GRUB from a disk on virtio-blk, up to its login', TIMEOUT, async () => {
+    await newVariables();
+    const vm = await start(`${UEFI} -m 256 -vga none ${DISKS['virtio-blk'].options}`);
+    await vm.waitFor('debian login: ', SECONDS);
+    await vm.type('root\\r');
+    await vm.waitFor(`on ${DISKS['virtio-blk'].place}`, SECONDS);
+  });
+
+  test.each(Object.entries(CARDS))(
+    'start GRUB by OVMF from the network by %s, and GRUB its menu',
+    TIMEOUT,
+    async (_, card) => {
+      await newVariables();
+      await host.check(`mkdir -p ${TFTP}/grub; cp /boot/grubnetx64.efi ${TFTP}/grub.efi
+        echo 'echo "menu of $net_default_mac from $root"; halt' >${TFTP}/grub/grub.cfg`);
+      const vm = await start(
+        `${UEFI} -m 256 -vga none -device ${card},netdev=n,mac=${MAC},bootindex=1 -netdev user,id=n,tftp=${TFTP},bootfile=grub.efi`,
+      );
+      await vm.waitFor(`menu of ${MAC} from tftp,10.0.2.2`, SECONDS);
+      expect(await vm.ended(SECONDS)).toBe(0);
+    },
+  );
+
   test(
     'run the shell of OVMF, which keeps variables over a reset and the end of the VM',
     TIMEOUT,
     async () => {
-      await host.check(`cp /share/OVMF/OVMF_VARS_4M.fd ${FLASH}`);
+      await newVariables();
       const vm = await start(`${UEFI} -m 256 -vga none`);
       await vm.waitFor('Shell> ', SECONDS);
       await vm.type(`setvar vring -guid ${VENDOR} -bs -rt -nv =0x1a2b3c4d\\rreset\\r`);
