@@ -78,7 +78,8 @@ const edit: Action = {
   category: 'Host',
   label: 'edit',
   phrase: 'edit SR-IOV settings',
-  description: 'Change the number of VFs, or what is set for a VF: MAC, VLAN, trust; shows the plan first',
+  description:
+    'Change the number of VFs, or what is set for a VF: MAC, VLAN, trust, spoof check; shows the plan first',
   screens: ['sriov', 'function'],
   bar: 35,
   changes: 'host-by-plan',

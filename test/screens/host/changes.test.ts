@@ -183,6 +183,20 @@ describe('settings of a VF', () => {
     expect(driver.current).toMatch(/^3b:0a\.1 .* 7 on +on$/);
   });
 
+  test('p keeps them for each boot; undo puts back what was, there too', async () => {
+    await start(serverTree()).press(...edit, '\x15', 'vlan=7 spoofchk=off', enter, 'p');
+    expect(driver.screen).toContain('p [x] each boot');
+    await driver.press(tab, enter, enter);
+    const kept = () => driver.host.root.text('/etc/vring/host.json');
+    expect(JSON.parse(kept()!).sriov).toMatchObject({
+      '0000:3b:00.2': { count: 4, vfs: { 1: { attributes: { vlan: 7, spoofCheck: false } } } },
+    });
+    expect(driver.current).toMatch(/^3b:0a\.1 .* 7 +off +off$/);
+    await driver.press('u', tab, enter, enter);
+    expect(driver.current).toMatch(/^3b:0a\.1 .* - +off +on$/);
+    expect(kept()).toBeNull();
+  });
+
   test.each([
     ['vlan=4095', 'vlan'],
     ['color=red', 'unknown setting "color"'],
