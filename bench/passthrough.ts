@@ -115,14 +115,16 @@ async function measure(host: EmulatedHost, contestant: Contestant): Promise<Figu
 
   await host.check(contestant.detach, LONG);
   await guest.check('until [ ! -e /sys/class/net/eth0 ]; do sleep 0.1; done', LONG);
-  const linked = await guest.send(`
-    until [ -e /sys/class/net/eth0 ]; do sleep 0.05; done; ip link set eth0 up;
-    until [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do sleep 0.05; done`);
+  const linked = await guest.send(
+    `until [ -e /sys/class/net/eth0 ]; do sleep 0.05; done; ip link set eth0 up;
+    until [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do sleep 0.05; done`,
+    LONG,
+  );
   const before = await uptime(host);
   const { told } = contestant;
   const note = told === null ? '' : `(${told}; cat /proc/uptime >${TOLD}) & `;
   await host.check(`${note}${contestant.attach}; wait`, LONG);
-  await linked(LONG.seconds);
+  await linked();
   const end = await uptime(host);
   const guestSince = told === null ? null : Number((await host.check(`cat ${TOLD}`)).split(' ')[0]);
   await host.check(contestant.stop, LONG);
@@ -140,12 +142,12 @@ async function exitsDuring(host: EmulatedHost, guest: SerialGuest, script: strin
     (await host.check('cat /sys/kernel/debug/kvm/io_exits /sys/kernel/debug/kvm/mmio_exits'))
       .split('\n')
       .reduce((sum, count) => sum + Number(count), 0);
-  const done = await guest.send(`sleep 2; ${script}; sleep 2`);
+  const done = await guest.send(`sleep 2; ${script}; sleep 2`, LONG);
   await host.check('sleep 1');
   const before = await counted();
   await host.check(`sleep ${SECONDS + 2}`);
   const after = await counted();
-  await done(LONG.seconds);
+  await done();
   return (after - before) / SECONDS;
 }
 

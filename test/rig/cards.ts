@@ -6,6 +6,8 @@ import type { SerialGuest } from './serial-guest.ts';
 /** The port at which the guest offers what it has. */
 export const OFFER_PORT = 5003;
 export const FORWARDED_PORT = 2003;
+/** How long a transfer may take. */
+const TRANSFER_SECONDS = 60;
 
 /** A card of the guest, and the host's address on its network. */
 export type Card = {
@@ -55,8 +57,12 @@ export const digest = async (on: Pick<EmulatedHost, 'check'> | SerialGuest, file
 async function transfer(host: EmulatedHost, guest: SerialGuest, card: Card): Promise<void> {
   await guest.check('head -c 1000000 /dev/urandom >/tmp/data');
   const sent = await digest(guest, '/tmp/data');
-  expect(await guest.check(`nc ${card.host} ${DIGEST_PORT} </tmp/data`)).toContain(sent);
-  await guest.check(`(nc -l -p ${OFFER_PORT} -e cat /tmp/data >/dev/null 2>&1 &) ; true`);
+  expect(
+    await guest.check(`nc ${card.host} ${DIGEST_PORT} </tmp/data`, { seconds: TRANSFER_SECONDS }),
+  ).toContain(sent);
+  await guest.check(
+    `(timeout ${TRANSFER_SECONDS} nc -l -p ${OFFER_PORT} -e cat /tmp/data >/dev/null 2>&1 &) ; true`,
+  );
   const [address, port] = card.guest;
   expect(await host.check(`nc ${address} ${port} </dev/null | sha256sum`)).toContain(sent);
 }

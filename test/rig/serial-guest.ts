@@ -10,21 +10,29 @@ const APPEND = 'console=ttyS0 loglevel=1 panic=-1 nokaslr mitigations=off random
  */
 export const AGENT_GUEST = `-m 256 -kernel /boot/vmlinux -initrd /boot/agent-initrd -append '${APPEND}'`;
 
-/** The same in a definition, with drivers and programs for all devices of a usual guest: of an emulated host with `guestDevices`. */
+/** QEMU's options for a guest without a Linux, of which nothing is asked: it runs. */
+export const SPINNING_GUEST = `-m 64 -kernel /opt/vring/dist/guest.elf -append 'run="spin 600s"'`;
+
+/** The guest with the agent, in a definition, with drivers and programs for all devices of a usual guest: of an emulated host with `guestDevices`. */
 export const devicesGuest = `memory: 320M
 machine: {kernel: /boot/vmlinux, initrd: /boot/devices-initrd, append: ${APPEND}}`;
 
 /** How long a guest may take to boot, in seconds. */
 const BOOT_SECONDS = 400;
+/** How long a guest may take to kill a script and say so, in seconds. */
+const GRACE_SECONDS = 30;
 
 /**
  * A guest of the emulated host that runs shell scripts of a test over its serial port, one at a time (see `image/agent-init.sh`).
- * A request is a line `token script`; its output comes between the lines `token begin` and `token status`.
+ * A request is a line `token seconds script`; its output comes between the lines `token begin` and `token status`. A guest that does not
+ * answer is not asked again until it has booted again.
  */
 export class SerialGuest {
   readonly #host: EmulatedHost;
   /** In the emulated host: `in` is a FIFO to the serial port, `out` has all that came from it. */
   readonly #directory: string;
+  /** What it did not do in time. */
+  #overdue: string | null = null;
 
   private constructor(host: EmulatedHost, directory: string) {
     this.#host = host;
@@ -46,37 +54,35 @@ export class SerialGuest {
 
   /** Waits until the guest has booted for the `count`th time since it was connected. @returns its boot ID */
   async booted(count = 1): Promise<string> {
-    await this.#waitFor(
-      `[ "$(grep -c '^agent ' out)" -ge ${count} ]`,
+    const id = await this.#script(
+      `${until(`[ "$(grep -c '^agent ' out)" -ge ${count} ]`)}
+       sed -n 's/^agent //p' out | sed -n ${count}p`,
       `boot ${count} of the guest`,
       BOOT_SECONDS,
     );
-    return this.#host.check(`sed -n 's/^agent //p' ${this.#directory}/out | sed -n ${count}p`);
+    this.#overdue = null;
+    return id;
   }
 
-  /** Runs a shell script of one line as root. */
+  /** Runs a shell script as root, whose line breaks are spaces. One that takes longer is killed, with what it has started: its status is 137. */
   async run(
     script: string,
     { seconds = 300 }: { seconds?: number } = {},
   ): Promise<Omit<ScriptResult, 'stderr'>> {
-    const request = await this.send(script);
-    return await request(seconds);
+    const request = requestOf(script, seconds);
+    this.#checkThatItAnswers();
+    return await this.#answered(request, `${request.send}\n`);
   }
 
   /** Sends a script. @returns waits for its result, so that something else may happen in the host meanwhile */
-  async send(script: string): Promise<(seconds: number) => Promise<Omit<ScriptResult, 'stderr'>>> {
-    const line = script.trim().replaceAll(/\s*\n\s*/g, ' ');
-    const token = randomBytes(6).toString('hex');
-    await this.#host.check(`cat >>${this.#directory}/in <<'end'\n${token} ${line}\nend`);
-    return async seconds => {
-      await this.#waitFor(`grep -q '^${token} [0-9]' out`, `the end of: ${line}`, seconds);
-      const text = await this.#host.check(
-        `sed -n '/^${token} begin/,/^${token} [0-9]/p' ${this.#directory}/out`,
-      );
-      const match = /^\S+ begin\n([\s\S]*)\n\S+ (\d+)\s*$/.exec(text);
-      if (match === null) throw new Error(`the guest answered: ${text}`);
-      return { status: Number(match[2]), stdout: match[1]! };
-    };
+  async send(
+    script: string,
+    { seconds = 300 }: { seconds?: number } = {},
+  ): Promise<() => Promise<Omit<ScriptResult, 'stderr'>>> {
+    const request = requestOf(script, seconds);
+    this.#checkThatItAnswers();
+    await this.#script(request.send, `a script: ${request.line}`, GRACE_SECONDS);
+    return () => this.#answered(request);
   }
 
   /** Like `run`, for scripts that must succeed. @returns what it printed */
@@ -91,13 +97,48 @@ export class SerialGuest {
     return this.#host.check(`cd ${this.#directory}; cat out errors`);
   }
 
-  async #waitFor(condition: string, what: string, seconds: number): Promise<void> {
-    const { status } = await this.#host.run(
-      `cd ${this.#directory}; until ${condition}; do [ -e ended ] && exit 1; sleep 0.2; done`,
-      { seconds },
+  #checkThatItAnswers(): void {
+    if (this.#overdue !== null)
+      throw new Error(`the guest is not asked again: it has not come to ${this.#overdue}`);
+  }
+
+  async #answered({ token, line, seconds }: Request, first = ''): Promise<Omit<ScriptResult, 'stderr'>> {
+    const text = await this.#script(
+      `${first}${until(`grep -q '^${token} [0-9]' out`)}
+       sed -n '/^${token} begin/,/^${token} [0-9]/p' out`,
+      `the end of: ${line}`,
+      seconds + GRACE_SECONDS,
     );
-    if (status === 0) return;
+    const match = /^\S+ begin\n([\s\S]*)\n\S+ (\d+)\s*$/.exec(text);
+    if (match === null) throw new Error(`the guest answered: ${text}`);
+    return { status: Number(match[2]), stdout: match[1]! };
+  }
+
+  /** Runs a script of the host in the folder: each takes the emulated CPU a while. @returns what it printed */
+  async #script(script: string, what: string, seconds: number): Promise<string> {
+    const { status, stdout } = await this.#host.run(`cd ${this.#directory}; ${script}`, { seconds });
+    if (status === 0) return stdout;
+    this.#overdue = what;
     const why = status === 1 ? 'its connection ended' : `nothing within ${seconds} s`;
     throw new Error(`waiting for ${what}: ${why}:\n${await this.log()}`);
   }
+}
+
+type Request = {
+  readonly token: string;
+  /** The script, as sent. */
+  readonly line: string;
+  readonly seconds: number;
+  /** A script of the host that sends it. */
+  readonly send: string;
+};
+
+function requestOf(script: string, seconds: number): Request {
+  const line = script.trim().replaceAll(/\s*\n\s*/g, ' ');
+  const token = randomBytes(6).toString('hex');
+  return { token, line, seconds, send: `cat >>in <<'end'\n${token} ${seconds} ${line}\nend` };
+}
+
+function until(condition: string): string {
+  return `until ${condition}; do [ -e ended ] && exit 1; sleep 0.2; done`;
 }

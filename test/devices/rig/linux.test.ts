@@ -174,7 +174,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
       `until vring vm list --json | grep -q '"state": *"suspended"'; do sleep 0.5; done; vring vm wake debian`,
       { seconds: 300 },
     );
-    expect((await back(300)).stdout).toContain('back');
+    expect((await back()).stdout).toContain('back');
     await guest.check('dd if=/dev/urandom of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null');
     await pingAndTransfer(host, guest, tap);
   }, 900_000);
@@ -234,7 +234,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await host.check('until vring vm list | grep -q paused; do sleep 0.5; done', { seconds: 300 });
     expect(await host.check('vring vm show debian', { seconds: 300 })).toMatch(/no space/i);
     await host.check('mount -o remount,size=64m /small && vring vm resume debian', { seconds: 300 });
-    expect((await writing(300)).status).toBe(0);
+    expect((await writing()).status).toBe(0);
     await guest.check('echo 3 >/proc/sys/vm/drop_caches');
     expect(await guest.check(`head -c ${FILE_MIB * MiB} /dev/${name} | sha256sum`)).toContain(written);
   }, 900_000);

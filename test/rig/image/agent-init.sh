@@ -12,8 +12,12 @@ ip link set lo up
 stty -F /dev/ttyS0 raw -echo
 exec 3<>/dev/ttyS0
 printf '\nagent %s\n' "$(cat /proc/sys/kernel/random/boot_id)" >&3
-while read -r token script <&3; do
+while read -r token seconds script <&3; do
   printf '\n%s begin\n' "$token" >&3
-  sh -c "$script" </dev/null >&3 2>&3 3<&-
-  printf '\n%s %s\n' "$token" "$?" >&3
+  # In a session of its own, of which nothing is left when it takes too long.
+  setsid timeout -s KILL "$seconds" sh -c "$script" </dev/null >&3 2>&3 3<&- &
+  wait $!
+  status=$?
+  [ $status = 137 ] && kill -9 -$!
+  printf '\n%s %s\n' "$token" "$status" >&3
 done
