@@ -38,6 +38,7 @@ packages=(
   cloud-image-utils
   mandoc # its lint reads the man page
   rpm    # rpmbuild, for packages
+  nvme-cli     # gives VFs of the emulated host's NVMe controller queues
   libslirp0    # networks of user mode
   passt
   swtpm # TPMs

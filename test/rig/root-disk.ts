@@ -45,6 +45,8 @@ const NETWORK_LIBRARY = '/usr/lib/x86_64-linux-gnu/libslirp.so.0';
 
 /** Commands of this machine that busybox can't fully replace. */
 const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux', '/usr/bin/setpriv'];
+/** Manages NVMe controllers, as vring advises for their VFs. */
+const NVME_COMMAND = '/usr/sbin/nvme';
 const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'];
 
 /** The parts of the checkout that the command needs at run time. */
@@ -65,6 +67,8 @@ export type RootDiskOptions = {
   readonly qemu?: boolean;
   /** With VFIO as Debian does not build it: iommufd, character devices, no-IOMMU mode (default: as Debian builds it). */
   readonly iommufd?: boolean;
+  /** With nvme-cli (default: without). */
+  readonly nvmeCli?: boolean;
   /** With what connects guests to networks, and a Linux guest with drivers and programs for all of its devices (default: without). */
   readonly guestDevices?: boolean;
   /** With firmware and what VMs boot by it (default: without). */
@@ -87,6 +91,7 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
     if (options.iommufd) modules.push(...(await iommufdModules(kernel)));
     await installModules(kernel, modules, root);
     await addGuest(kernel, root);
+    if (options.nvmeCli) await addCommand(NVME_COMMAND, root);
     if (options.guestDevices) await addGuestWithDevices(kernel, root);
     if (options.firmware) await addFirmware(root);
     if (options.bootMedia) await addBootMedia(kernel, root);
@@ -122,10 +127,7 @@ async function addBaseSystem(root: string): Promise<void> {
   for (const applet of await busyboxApplets()) {
     if (!replaced.has(applet)) await symlink('busybox', join(root, 'bin', applet));
   }
-  for (const command of COMMANDS) {
-    await copyFile(command, join(root, 'bin', basename(command)));
-    await addLibraries(command, root);
-  }
+  for (const command of COMMANDS) await addCommand(command, root);
   for (const name of KMOD_NAMES) await symlink('kmod', join(root, 'bin', name));
   await copyFile(join(import.meta.dirname, 'image/init.sh'), join(root, 'bin/rig-init'));
   await writeFile(
@@ -173,10 +175,7 @@ async function addGuest(kernel: Kernel, root: string): Promise<void> {
 }
 
 async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> {
-  for (const command of [...NETWORK_COMMANDS, CD_COMMAND]) {
-    await copyFile(command, join(root, 'bin', basename(command)));
-    await addLibraries(command, root);
-  }
+  for (const command of [...NETWORK_COMMANDS, CD_COMMAND]) await addCommand(command, root);
   await addNetworkLibrary(root);
   const image = (name: string) => join(import.meta.dirname, 'image', name);
   const files: Record<string, string> = { 'bin/udhcpc-script': image('udhcpc.sh') };
@@ -222,6 +221,12 @@ async function addQemu(root: string): Promise<void> {
   // The root's /usr is the root itself.
   for (const path of QEMU) await cp(path, join(root, path.slice('/usr/'.length)), { recursive: true });
   await addLibraries(QEMU[0]!, root);
+}
+
+/** Copies a command of this machine, with what it loads. */
+async function addCommand(command: string, root: string): Promise<void> {
+  await copyFile(command, join(root, 'bin', basename(command)));
+  await addLibraries(command, root);
 }
 
 /** Copies the shared libraries that an ELF file of this machine loads, to the same paths under `root`. */

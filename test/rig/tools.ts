@@ -29,6 +29,7 @@ const NEEDED = [
   'apt-get',
   'make',
   'dpkg',
+  'nvme',
 ];
 
 /** Why the emulated host can't run on this machine, in one sentence; null if it can. */

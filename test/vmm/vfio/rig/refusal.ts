@@ -1,9 +1,7 @@
 import { expect } from 'vitest';
 import type { EmulatedHost } from '../../../rig/emulated-host.ts';
 import { HOST_STATE } from '../../../rig/host-state.ts';
-
-/** QEMU's options for a VM without a Linux, which is not needed to refuse its start. */
-const SPINNING = `-m 64 -kernel /opt/vring/dist/guest.elf -append 'run="spin 600s"'`;
+import { SPINNING_GUEST } from '../../../rig/serial-guest.ts';
 
 /**
  * Starts a VM with a device of an emulated host, whose manager runs. The host's devices are then as before.
@@ -17,7 +15,7 @@ export async function refusal(
 ): Promise<string> {
   await host.check(before, { seconds: 300 });
   const state = await host.check(HOST_STATE);
-  const start = `vring run --detach --name refused ${SPINNING} -device vfio-pci,host=${device}`;
+  const start = `vring run --detach --name refused ${SPINNING_GUEST} -device vfio-pci,host=${device}`;
   const { status, stdout, stderr } = await host.run(start, { seconds: 400 });
   expect({ status, stdout }, stderr).toEqual({ status: 1, stdout: '' });
   expect(await host.check(HOST_STATE)).toBe(state);
