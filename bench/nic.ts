@@ -4,6 +4,8 @@ import { type Card, floodProgram, runOnTap, type TapVmm, withTap } from './tap-g
 
 const ROUNDS = 3;
 const SECONDS = 2;
+/** Until the guest has ended, however long its VMM takes to start. */
+const FLOOD_SECONDS = 60;
 
 /** What the guest does: each frame announced on its own, or many at once where the card can that. */
 const JOBS = [
@@ -24,7 +26,7 @@ export async function measureNics(): Promise<Measurement[]> {
   return await withTap(async () => {
     const measurements: Measurement[] = [];
     for (const [driver, what, commands, floods] of JOBS) {
-      const program = floods ? await floodProgram(64, SECONDS + 4) : null;
+      const program = floods ? await floodProgram(64, FLOOD_SECONDS) : null;
       measurements.push(...(await measured({ driver }, `${driver} frames ${what}`, commands, program)));
     }
     return measurements;
