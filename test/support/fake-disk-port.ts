@@ -55,6 +55,8 @@ export class FakeDiskPort implements DiskPort {
   readonly failures: DiskPortError[] = [];
   /** Whether the host holds up `cancel` and `quiesce` until `release`. */
   hangs = false;
+  /** Whether the first request has been carried out, so that `poll` ends it. */
+  isDone = false;
   errors: DiskErrors[] = [];
   closed = false;
   readonly #disk: FakePortDisk;
@@ -126,6 +128,10 @@ export class FakeDiskPort implements DiskPort {
       if (error === null && this.#disk.canDiscard) this.#disk.content.discard(offset, length);
       return error;
     });
+  }
+
+  poll(): void {
+    if (this.isDone) this.step();
   }
 
   cancel(ended: () => void): void {

@@ -10,7 +10,7 @@ export type Segment = { readonly address: number; readonly length: number };
  */
 export type DiskPortError = 'host' | 'range' | 'readonly' | 'memory';
 
-/** Called once on the machine thread, never from within the call that began the request. */
+/** Called once on the machine thread, never from within the call that began the request: at an event, or within `poll`. */
 export type DiskDone = (error: DiskPortError | null) => void;
 
 /**
@@ -30,6 +30,8 @@ export interface DiskPort {
   flush(done: DiskDone): void;
   /** The content of a range is no longer needed. Does nothing if the disk cannot give space back. */
   discard(offset: number, length: number, done: DiskDone): void;
+  /** Ends what has been carried out, before the machine thread has heard of it: for a driver that looks whether it has. */
+  poll(): void;
   /** Ends all requests without a call of their `done`, which may have been carried out in part. Later ones begin when that is done. @param ended called when nothing of them reaches the disk or memory any more; late or never while the host does not answer */
   cancel(ended: () => void): void;
   /** As `Device.quiesce`: requests that have not ended are carried out again from their beginning after `resume`. */

@@ -161,6 +161,10 @@ export class QueuePort implements DiskPort {
     }));
   }
 
+  poll(): void {
+    if (this.#running !== null && !this.#isQuiesced && !this.#isStopping) this.#collect();
+  }
+
   cancel(ended: () => void): void {
     const forget = (part: Part | null) => {
       if (part !== null) part.request.done = null;

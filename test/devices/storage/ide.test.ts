@@ -201,6 +201,26 @@ describe('an IDE channel', () => {
     }
   });
 
+  test('has ended a transfer when a driver that polls looks, by whichever register', () => {
+    const registers: Record<string, (ide: IdeMachine) => boolean> = {
+      'bus master': ide => (ide.in(ide.busMaster + 2) & 0x05) === 0x04,
+      'alternate status': ide => ide.status === 0x50,
+      'status, without interrupts': ide => {
+        ide.out(0x3f6, 0x02);
+        return ide.in(0x1f7) === 0x50;
+      },
+    };
+    for (const [register, hasEnded] of Object.entries(registers)) {
+      const ide = filled();
+      ide.dma([[0x8000, 512]], true);
+      ide.send(READ_DMA, [at(3, 1)]);
+      expect([register, hasEnded(ide)]).toEqual([register, false]);
+      ide.disk.port!.isDone = true;
+      expect([register, hasEnded(ide)]).toEqual([register, true]);
+      expect(ide.machine.memory.readable(0x8000, 512)[0]).toBe(content(3));
+    }
+  });
+
   test('writes by its bus master', () => {
     const ide = filled();
     ide.machine.memory.writable(0x1_0000, 1024).fill(0xee);

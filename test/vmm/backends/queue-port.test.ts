@@ -136,6 +136,19 @@ describe('a disk port', () => {
     expect(machine.port.pending).toBe(0);
   });
 
+  it('ends what has been carried out when it is polled, without an event', () => {
+    const machine = new Machine(image(noise(MiB, 9)));
+    let ended = 0;
+    for (let round = 1; round <= 20; round++) {
+      machine.port.transfer('read', 512 * round, [{ address: 0x1000, length: 512 }], () => ended++);
+      expect(machine.port.pending).toBe(1);
+      for (const end = Date.now() + 5000; ended < round && Date.now() < end; ) machine.port.poll();
+      expect([ended, machine.port.pending]).toEqual([round, 0]);
+    }
+    machine.quiesce();
+    expect(ended).toBe(20);
+  });
+
   it('has data in memory of the model, however much', () => {
     const content = noise(MiB, 2);
     const path = image(content);

@@ -15,6 +15,8 @@ export type BusMasterOptions = {
   /** Whether the function may access memory. */
   readonly isMaster: () => boolean;
   readonly onStart: () => void;
+  /** The driver looks whether a transfer has ended. */
+  readonly onPoll: () => void;
   /** The driver has stopped what was under way. */
   readonly onStop: () => void;
 };
@@ -39,6 +41,8 @@ export class BusMaster {
 
   /** @param offset from the first register of the channel */
   read(offset: number, size: AccessSize): number {
+    const isActive = (this.#status & BM_STATUS.active) !== 0;
+    if (isActive && offset <= BUS_MASTER.status && offset + size > BUS_MASTER.status) this.#options.onPoll();
     const registers = [this.#command, 0, this.#status, 0, ...this.#tableBytes];
     let value = 0;
     for (let i = 0; i < size; i++) value |= (registers[offset + i] ?? 0) << (8 * i);

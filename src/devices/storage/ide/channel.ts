@@ -40,6 +40,7 @@ export class IdeChannel implements CommandChannel {
     this.busMaster = new BusMaster({
       ...{ memory, isMaster },
       onStart: () => this.#active?.offerDma(),
+      onPoll: () => this.#poll(),
       onStop: () => {
         // The drive stays busy with data that never comes, until it is reset.
         if (this.#active?.isCutShort) this.#abort(() => {});
@@ -126,6 +127,8 @@ export class IdeChannel implements CommandChannel {
     if (this.#isEmpty) return offset === REG.status ? FLOATING.status : FLOATING.other;
     const unit = this.#selected;
     if (offset === REG.status) {
+      // With interrupts, the driver is to get one.
+      if ((this.#control & CONTROL.noInterrupt) !== 0) this.#poll();
       // Reading it acknowledges the interrupt.
       this.#interrupt = false;
       this.#updateLine();
@@ -139,7 +142,13 @@ export class IdeChannel implements CommandChannel {
 
   /** Another way to the status, which leaves the interrupt alone. */
   readAlternateStatus(): number {
+    this.#poll();
     return this.#isEmpty ? FLOATING.status : this.#statusOf(this.#selected);
+  }
+
+  /** The driver looks whether its command has ended: it may have. */
+  #poll(): void {
+    if (this.#active !== null) this.#activeUnit.drive?.port?.poll();
   }
 
   #statusOf({ drive, status }: IdeUnit): number {
