@@ -127,7 +127,9 @@ export class WirePort implements FramePort {
     this.#kept = null;
     for (const direction of DIRECTIONS) this.#waits[direction]?.();
     this.#watch();
+    // A card and its network close it, one after the other.
     this.#sender?.close();
+    this.#sender = null;
   }
 
   #watch(): void {
