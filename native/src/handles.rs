@@ -4,6 +4,7 @@
 use crate::errno::{Errno, Result};
 use crate::sync::{read, write};
 use crate::vm::Vm;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
@@ -27,10 +28,32 @@ pub fn get(handle: i32) -> Result<Arc<Vm>> {
     read(&TABLE).vms.get(&handle).cloned().ok_or(Errno(libc::EBADF))
 }
 
+thread_local! {
+    /// The VM that the thread waits for again and again.
+    static RECENT: RefCell<Option<(i32, Arc<Vm>)>> = const { RefCell::new(None) };
+}
+
+/// As `get`, for a call that a thread makes so often that taking turns at the table would show.
+pub fn with_recent<T>(handle: i32, action: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
+    RECENT.with_borrow_mut(|recent| {
+        let vm = match recent {
+            Some((of, vm)) if *of == handle => vm,
+            _ => &mut recent.insert((handle, get(handle)?)).1,
+        };
+        let result = action(vm);
+        if result.is_err() {
+            // It may have been destroyed by another thread.
+            *recent = None;
+        }
+        result
+    })
+}
+
 pub fn all() -> Vec<Arc<Vm>> {
     read(&TABLE).vms.values().cloned().collect()
 }
 
 pub fn remove(handle: i32) -> Result<Arc<Vm>> {
+    RECENT.with_borrow_mut(|recent| recent.take_if(|(of, _)| *of == handle));
     write(&TABLE).vms.remove(&handle).ok_or(Errno(libc::EBADF))
 }

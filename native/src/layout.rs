@@ -6,7 +6,7 @@ use crate::blk::BlkConfig;
 use crate::confine::rlimits::Rlimit;
 use crate::confine::{ConfineOptions, ConfineReport};
 use crate::counters::{header, queue, vcpu, vcpu_state};
-use crate::event::{Event, kind};
+use crate::event::{Event, WaitPage, kind};
 use crate::image::{Allocation, ChainFile, DiskErrors, access, error_action};
 use crate::limiter::RateLimits;
 use crate::memory::Region;
@@ -20,7 +20,7 @@ use crate::spawn::request::{SpawnOptions, SpawnReport};
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 18;
+pub const ABI_VERSION: u32 = 19;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -39,6 +39,7 @@ pub fn json() -> &'static CString {
 fn text() -> String {
     let structs = [
         Event::json(),
+        WaitPage::json(),
         Region::json(),
         QueueConfig::json(),
         QueueProgress::json(),

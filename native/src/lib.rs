@@ -43,7 +43,7 @@ mod vm;
 use counters::Counters;
 use epoll::Ready;
 use errno::{Errno, Result};
-use event::Event;
+use event::WaitPage;
 use memory::{Region, guest_ram};
 use snapshot::abi::{JobPart, JobReport};
 use std::ffi::c_char;
@@ -89,23 +89,27 @@ pub extern "C" fn vring_layout() -> *const c_char {
     layout::json().as_ptr()
 }
 
-/// Creates a VM that counts into `words` 64-bit words at `counters`, and returns its handle.
+/// Creates a VM that counts into `words` 64-bit words at `counters`, and returns its handle. `page` is for `vring_wait`.
 ///
 /// # Safety
-/// The words stay mapped until `vring_vm_destroy` has returned.
+/// The words stay mapped until `vring_vm_destroy` has returned. So does the page, which nobody accesses during a `vring_wait`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_create(
     counters: *const u64,
     words: u64,
     max_vcpus: u32,
     max_queues: u32,
+    page: *mut WaitPage,
 ) -> i32 {
     answer(|| {
+        if page.is_null() || !page.is_aligned() {
+            return Err(Errno(libc::EINVAL));
+        }
         spin::count_cpus();
         // SAFETY: the caller's promise is `Counters::new`'s.
         let counters =
             unsafe { Counters::new(counters, words as usize, max_vcpus as usize, max_queues as usize)? };
-        handles::insert(Vm::new(counters, max_vcpus as usize)?)
+        handles::insert(Vm::new(counters, max_vcpus as usize)?.waiting_by(page))
     })
 }
 
@@ -254,38 +258,12 @@ pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     })
 }
 
-/// Fills in at most `max` events, waiting for the first: at most `timeout_ns` (-1: forever), and at most until `deadline_ns`
-/// on CLOCK_MONOTONIC (-1: forever). Returns their number. The calling thread runs the vCPU that it carries meanwhile.
-///
-/// # Safety
-/// `out` has room for `max` events.
+/// Waits as the VM's WaitPage says, fills in events, and returns their number. The calling thread runs the vCPU that it carries
+/// meanwhile.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_wait(
-    vm: i32,
-    out: *mut Event,
-    max: u32,
-    timeout_ns: i64,
-    deadline_ns: i64,
-) -> i32 {
-    answer(|| {
-        if out.is_null() || !out.is_aligned() || max > 4096 {
-            return Err(Errno(libc::EINVAL));
-        }
-        // SAFETY: the caller's promise; an Event is plain data, so any bytes will do.
-        let out = unsafe { std::slice::from_raw_parts_mut(out, max as usize) };
-        let events = handles::get(vm)?.wait(out, earliest(timeout_ns, deadline_ns))?;
-        Ok(events as i32)
-    })
-}
-
-/// The earlier one of a timeout from now and a deadline; a negative one is none.
-fn earliest(timeout_ns: i64, deadline_ns: i64) -> Option<u64> {
-    let timeout = match u64::try_from(timeout_ns) {
-        Ok(0) => Some(0),
-        Ok(ns) => Some(clock::now_ns().saturating_add(ns)),
-        Err(_) => None,
-    };
-    [timeout, u64::try_from(deadline_ns).ok()].into_iter().flatten().min()
+pub extern "C" fn vring_wait(vm: i32) -> i32 {
+    // SAFETY: `vring_vm_create`'s caller promised it.
+    answer(|| handles::with_recent(vm, |vm| unsafe { vm.wait_by_page() }).map(|events| events as i32))
 }
 
 /// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to drain,

@@ -2,7 +2,7 @@
 //! filter. Both handlers are installed once per process; all other signals are blocked in VM threads.
 
 use crate::confine::trap;
-use crate::errno::{Errno, Result, check};
+use crate::errno::{Result, check};
 use crate::thread;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -41,41 +41,16 @@ fn set_handler(signal: i32, handler: usize, flags: i32) -> Result<libc::sigactio
     Ok(previous)
 }
 
-/// Blocks the kick in the calling thread. Returns the signals that were blocked besides it, as the kernel's 64-bit set.
-pub fn block_kick() -> Result<u64> {
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    let set = only_kick();
-    // SAFETY: both sets are valid, the second to be filled in; a libc sigset_t starts with the kernel's.
-    let blocked = unsafe {
-        match libc::pthread_sigmask(libc::SIG_BLOCK, &set, before.as_mut_ptr()) {
-            0 => before.as_ptr().cast::<u64>().read(),
-            errno => return Err(Errno(errno)),
-        }
-    };
-    Ok(blocked & !(1 << (kick() - 1)))
-}
-
-/// Takes a kick that is pending in the calling thread, which blocks it.
-pub fn consume_kick() {
-    let (set, now) = (only_kick(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
-    // SAFETY: valid pointers; no siginfo is asked for.
-    unsafe { libc::sigtimedwait(&set, ptr::null_mut(), &now) };
+/// Lets the calling thread handle a kick that has been sent to it: a signal is handled on the way back from the kernel.
+pub fn take_kick() {
+    // SAFETY: gettid has no arguments.
+    unsafe { libc::syscall(libc::SYS_gettid) };
 }
 
 /// Sends the kick to a thread of this process, by its id. One that has ended gets nothing.
 pub fn kick_thread(id: libc::pid_t) {
     // SAFETY: no pointers.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, kick()) };
-}
-
-fn only_kick() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initializes the set, after which sigaddset may change it.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), kick());
-        set.assume_init()
-    }
 }
 
 /// Signals that end a process: sent by people and service managers, or raised by a fault, an abort() or a limit.

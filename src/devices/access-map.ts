@@ -1,9 +1,9 @@
 import type { AccessSize, IoHandler } from './device.ts';
 
-/** The counters of one region. `ns` is the time the device model took to answer an access to `address`. */
+/** The counters of one region. How long an access took is counted by whoever answers the exit that it is part of. */
 export interface RegionCounters {
-  read(address: number, ns: number): void;
-  written(address: number, ns: number): void;
+  read(address: number): void;
+  written(address: number): void;
   /** Zeroes them for another region. */
   release(): void;
 }
@@ -33,7 +33,6 @@ const STRADDLES = -2;
  */
 export class AccessMap<T extends AccessTarget> {
   readonly #unclaimed: RegionCounters;
-  readonly #now: () => number;
   /**
    * Segment i is [starts[i], ends[i]), ascending and disjoint. A sentinel segment at infinity saves bounds checks in the
    * lookup.
@@ -44,13 +43,9 @@ export class AccessMap<T extends AccessTarget> {
   /** The segment of the last hit. */
   #last = 0;
 
-  /**
-   * @param unclaimed counts accesses that no segment has
-   * @param now monotonic nanoseconds; a plain number, because it is read twice per access
-   */
-  constructor(unclaimed: RegionCounters, now: () => number = () => performance.now() * 1e6) {
+  /** @param unclaimed counts accesses that no segment has */
+  constructor(unclaimed: RegionCounters) {
     this.#unclaimed = unclaimed;
-    this.#now = now;
   }
 
   /** @param segments ascending and disjoint */
@@ -72,13 +67,12 @@ export class AccessMap<T extends AccessTarget> {
     const segment = this.#find(address, size);
     if (segment >= 0) {
       const target = this.#targets[segment]!;
-      const began = this.#now();
       const value = target.handler.read(address - target.base, size);
-      target.counters.read(address, this.#now() - began);
+      target.counters.read(address);
       return size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
     }
     if (segment === UNMAPPED) {
-      this.#unclaimed.read(address, 0);
+      this.#unclaimed.read(address);
       return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
     }
     let value = 0;
@@ -90,11 +84,10 @@ export class AccessMap<T extends AccessTarget> {
     const segment = this.#find(address, size);
     if (segment >= 0) {
       const target = this.#targets[segment]!;
-      const began = this.#now();
       target.handler.write(address - target.base, size, value);
-      target.counters.written(address, this.#now() - began);
+      target.counters.written(address);
     } else if (segment === UNMAPPED) {
-      this.#unclaimed.written(address, 0);
+      this.#unclaimed.written(address);
     } else {
       for (let i = 0; i < size; i++) this.write(address + i, 1, (value >>> (8 * i)) & 0xff);
     }
@@ -135,10 +128,9 @@ export class AccessMap<T extends AccessTarget> {
       for (let item = 0; item < count; item++) this.readTo(address, size, into, at + item * size);
       return;
     }
-    const began = this.#now();
     const bytes = new Uint8Array(into.buffer, into.byteOffset + at, count * size);
     target.handler.readString(address - target.base, size, bytes);
-    target.counters.read(address, this.#now() - began);
+    target.counters.read(address);
   }
 
   writeStringFrom(address: number, size: AccessSize, count: number, from: DataView, at: number): void {
@@ -148,10 +140,9 @@ export class AccessMap<T extends AccessTarget> {
       for (let item = 0; item < count; item++) this.writeFrom(address, size, from, at + item * size);
       return;
     }
-    const began = this.#now();
     const bytes = new Uint8Array(from.buffer, from.byteOffset + at, count * size);
     target.handler.writeString(address - target.base, size, bytes);
-    target.counters.written(address, this.#now() - began);
+    target.counters.written(address);
   }
 
   /** Who answers a one-byte access to `address`, or null. */

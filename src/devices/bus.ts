@@ -18,8 +18,6 @@ export const UNCLAIMED = 'unclaimed';
 export type BusOptions = {
   /** Called once per range, when it is claimed, and once for unclaimed accesses. */
   readonly counters: (label: RegionLabel) => RegionCounters;
-  /** Monotonic nanoseconds; a plain number, because it is read twice per access. */
-  readonly now?: () => number;
 };
 
 /** A space of addresses in which devices have ranges: the ports, or the memory, of one machine. */
@@ -58,8 +56,8 @@ export class PortBus extends AccessMap<PortTarget> implements Bus {
   /** Mapped ranges, oldest first. */
   readonly #mapped: PortRange[] = [];
 
-  constructor({ counters, now }: BusOptions) {
-    super(counters({ device: UNCLAIMED, space: 'port', start: 0, size: PORTS }), now);
+  constructor({ counters }: BusOptions) {
+    super(counters({ device: UNCLAIMED, space: 'port', start: 0, size: PORTS }));
     this.#counters = counters;
   }
 

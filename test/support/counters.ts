@@ -1,4 +1,5 @@
-import type { RegionCounters } from '../../src/devices/bus.ts';
+import type { RegionCounters, RegionLabel } from '../../src/devices/bus.ts';
+import type { CounterBlocks } from '../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout, type CounterShape, writeHeader } from '../../src/vmm/counters/counters.ts';
 
 /** A new, zeroed block of counters with its header, in memory of this process. */
@@ -10,3 +11,19 @@ export function allocateCounters(shape: CounterShape): BigUint64Array<SharedArra
 
 /** Counters of a region that count nothing. */
 export const UNCOUNTED: RegionCounters = { read: () => {}, written: () => {}, release: () => {} };
+
+/** A region of `blocks` whose accesses are exits of their own, each of which takes as long as is said. */
+export function timedRegion(blocks: CounterBlocks, label: RegionLabel) {
+  const counters = blocks.region(label);
+  return {
+    read: (address: number, ns: number) => {
+      counters.read(address);
+      blocks.times.took(ns);
+    },
+    written: (address: number, ns: number) => {
+      counters.written(address);
+      blocks.times.took(ns);
+    },
+    release: counters.release,
+  };
+}

@@ -191,8 +191,8 @@ export class FakeMachine {
         },
       };
     };
-    this.ports = new PortBus({ counters, now: () => 0 });
-    this.memoryBus = new AddressSpace({ counters, now: () => 0 });
+    this.ports = new PortBus({ counters });
+    this.memoryBus = new AddressSpace({ counters });
     this.hostDevices = new FakeHostDevices({ space: this.memoryBus, signal: this.eventFds.signal });
     const request = (next: MachineRequest) => this.requests.push(next);
     const dirtyLog = new DirtyLog([], [this.memoryBus.memory]);

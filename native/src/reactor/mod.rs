@@ -205,13 +205,13 @@ impl Reactor {
     fn run(&self, carried: &Carried, deadline_ns: Option<u64>) -> Ran {
         self.posted.sleeping.store(true, SeqCst);
         let ran = if self.has_posted() { Ran::Interrupted } else { carried.run(deadline_ns) };
-        self.posted.sleeping.store(false, SeqCst);
+        // A post that sees the old value only wakes somebody without need.
+        self.posted.sleeping.store(false, Release);
         ran
     }
 
-    /// Returns once no thread is in `wait`. After `close`.
-    pub fn await_waiter(&self) {
-        drop(lock(&self.waiter));
+    pub fn is_closed(&self) -> bool {
+        self.posted.other.load(SeqCst) & CLOSED != 0
     }
 
     fn post_other(&self, what: u32) {

@@ -1,31 +1,17 @@
 //! A vCPU that the machine thread runs itself while it waits for events: an exit is then answered by the thread that had it,
 //! without a hand-over to another one and back. It suits a VM with one vCPU: an event for the machine thread, such as
 //! another vCPU's exit, has to interrupt the guest first.
-//!
-//! The signal that does it is blocked in the machine thread, and KVM unblocks it during KVM_RUN only
-//! (KVM_SET_SIGNAL_MASK). So one that comes a moment too early is not lost, and one that comes too late interrupts no other
-//! system call.
 
 use super::run::{Core, Entered};
 use super::watcher::Watcher;
 use crate::clock::now_ns;
 use crate::counters::{VcpuState, vcpu as words};
-use crate::errno::{Errno, Result, check};
+use crate::errno::{Errno, Result};
 use crate::event::{Event, kind};
-use crate::mailbox::{OPEN, PARKED, PAUSE, STOP};
+use crate::mailbox::{PARKED, PAUSE, STOP};
 use crate::signals;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
-
-/// _IOW(KVMIO, 0x8b, struct kvm_signal_mask), linux/kvm.h.
-const KVM_SET_SIGNAL_MASK: libc::c_ulong = 0x4004_ae8b;
-
-/// struct kvm_signal_mask with the kernel's 64-bit sigset_t.
-#[repr(C, packed)]
-struct KvmSignalMask {
-    len: u32,
-    set: u64,
-}
 
 /// What a turn in the guest ended with.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,10 +32,10 @@ pub struct Carried {
     left: AtomicU64,
     /// When the vCPU could enter the guest again.
     now: AtomicU64,
+    /// The exit waits for its answer.
+    open: AtomicBool,
     /// The next KVM_RUN completes the instruction of the last exit, so one must follow before parking.
     incomplete: AtomicBool,
-    /// It has not been run yet: fds may have been ready for long, and come first.
-    is_new: AtomicBool,
     ended: OnceLock<Option<Errno>>,
 }
 
@@ -57,22 +43,18 @@ impl Carried {
     /// To be called, parked, by the thread that will run it in `Reactor::wait`.
     pub fn new(core: Core) -> Result<Carried> {
         signals::install()?;
-        let set = signals::block_kick()?;
-        let mut mask = KvmSignalMask { len: size_of::<u64>() as u32, set };
-        // SAFETY: the struct that the request takes, followed by a signal set of the size it names.
-        check(unsafe { libc::ioctl(core.fd, KVM_SET_SIGNAL_MASK, &raw mut mask) })?;
         core.mailbox().reset();
         core.note_thread();
         core.set_state(VcpuState::Parked);
-        let watcher = Watcher::start(core.reactor.clone())?;
+        let watcher = Watcher::start(core.reactor.clone(), core.run_page)?;
         Ok(Carried {
             core,
             watcher,
             reason: AtomicU32::new(0),
             left: AtomicU64::new(0),
             now: AtomicU64::new(now_ns()),
+            open: AtomicBool::new(false),
             incomplete: AtomicBool::new(false),
-            is_new: AtomicBool::new(true),
             ended: OnceLock::new(),
         })
     }
@@ -103,14 +85,25 @@ impl Carried {
         Ok(())
     }
 
+    pub fn index(&self) -> usize {
+        self.core.index
+    }
+
     pub fn complete(&self) -> Result<()> {
-        if self.core.mailbox().clear(OPEN) & OPEN == 0 {
+        self.complete_timed().map(|_| ())
+    }
+
+    /// Returns how long the answer took, and what time it is.
+    pub fn complete_timed(&self) -> Result<(u64, u64)> {
+        if !self.open.load(Relaxed) {
             return Err(Errno(libc::EALREADY));
         }
+        self.open.store(false, Relaxed);
         let now = now_ns();
-        self.core.count_exit(self.reason.load(Relaxed), now - self.left.load(Relaxed));
+        let took = now - self.left.load(Relaxed);
+        self.core.count_exit(self.reason.load(Relaxed), took);
         self.now.store(now, Relaxed);
-        Ok(())
+        Ok((took, now))
     }
 
     pub fn stop(&self) {
@@ -130,11 +123,8 @@ impl Carried {
         if !self.watcher.watches_this_thread() {
             return Ran::Idle;
         }
-        if self.is_new.swap(false, Relaxed) {
-            return Ran::Interrupted;
-        }
         let word = self.core.mailbox().word();
-        if word & (STOP | PAUSE | OPEN) != 0 || self.has_ended() {
+        if word & (STOP | PAUSE) != 0 || self.open.load(Relaxed) || self.has_ended() {
             return self.run_not(word);
         }
         self.enter(deadline_ns)
@@ -149,7 +139,7 @@ impl Carried {
             self.end(None);
             return Ran::Interrupted;
         }
-        if word & OPEN != 0 {
+        if self.open.load(Relaxed) {
             return Ran::Idle;
         }
         if self.incomplete.load(Relaxed) {
@@ -169,9 +159,7 @@ impl Carried {
     }
 
     fn enter(&self, deadline_ns: Option<u64>) -> Ran {
-        // A kick that came while the machine thread was not in the guest: to enter it would only end there.
-        if !self.watcher.arm(deadline_ns) {
-            self.watcher.take_kick();
+        if !self.watcher.enter(deadline_ns) {
             return Ran::Interrupted;
         }
         // It has been parked or asleep since: that is not the guest's time.
@@ -181,6 +169,7 @@ impl Carried {
         };
         let result = self.core.enter();
         let now = now_ns();
+        self.watcher.leave();
         self.core.counters.add(words::RUN_NS, now - entered);
         self.incomplete.store(result == Ok(Entered::Exit), Relaxed);
         match result {
@@ -189,7 +178,7 @@ impl Carried {
                 self.reason.store(reason, Relaxed);
                 self.left.store(now, Relaxed);
                 self.core.set_state(VcpuState::Waiting);
-                self.core.mailbox().set(OPEN);
+                self.open.store(true, Relaxed);
                 Ran::Exit(Event {
                     kind: kind::EXIT,
                     index: self.core.index as u32,
@@ -198,7 +187,7 @@ impl Carried {
                 })
             }
             Ok(Entered::Interrupted) => {
-                self.watcher.take_kick();
+                self.watcher.tell();
                 Ran::Interrupted
             }
             Err(errno) => {

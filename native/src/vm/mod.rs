@@ -6,9 +6,12 @@ mod tests;
 
 use crate::balloon::{BalloonConfig, BalloonWorker};
 use crate::blk::{BlkConfig, BlkWorker};
+use crate::clock::now_ns;
 use crate::counters::Counters;
 use crate::errno::{Errno, Result};
+#[cfg(test)]
 use crate::event::Event;
+use crate::event::{FOREVER, WaitPage};
 use crate::image::Image;
 use crate::limiter::Limiter;
 use crate::memory::{Discards, GuestRam};
@@ -24,8 +27,8 @@ use crate::sync::lock;
 use crate::vcpu::{Carried, Core, RunPage, Vcpu, VcpuThread};
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use table::Table;
 
 const REAPER_STACK: usize = 128 * 1024;
@@ -47,6 +50,7 @@ pub struct Vm {
     memory: Mutex<Arc<GuestRam>>,
     discards: Arc<Discards>,
     owned: Mutex<Owned>,
+    page: AtomicPtr<WaitPage>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
     ending: Mutex<()>,
 }
@@ -93,8 +97,15 @@ impl Vm {
             memory: Mutex::default(),
             discards: Arc::default(),
             owned: Mutex::default(),
+            page: AtomicPtr::default(),
             ending: Mutex::default(),
         })
+    }
+
+    /// With a page for `wait_by_page`.
+    pub fn waiting_by(self, page: *mut WaitPage) -> Vm {
+        self.page.store(page, Relaxed);
+        self
     }
 
     pub fn reactor(&self) -> &Reactor {
@@ -102,9 +113,48 @@ impl Vm {
     }
 
     /// `deadline_ns`: on CLOCK_MONOTONIC, None: forever, 0: without waiting.
+    #[cfg(test)]
     pub fn wait(&self, out: &mut [Event], deadline_ns: Option<u64>) -> Result<usize> {
-        let carried = lock(&self.carried).clone();
+        let carried = self.carried_while_waiting()?;
         self.reactor.wait(out, deadline_ns, &self.queues, carried.as_deref())
+    }
+
+    /// Completes the exit that has been answered, and waits, as the page says.
+    ///
+    /// # Safety
+    /// The page is valid until the VM has been shut down, and nobody else accesses it meanwhile.
+    pub unsafe fn wait_by_page(&self) -> Result<usize> {
+        let carried = self.carried_while_waiting()?;
+        // SAFETY: the caller's promise; a WaitPage is plain data, so any bytes will do.
+        let page = unsafe { self.page.load(Relaxed).as_mut() }.ok_or(Errno(libc::EINVAL))?;
+        let mut now = None;
+        if let Some(index) = std::mem::take(&mut page.answered).checked_sub(1) {
+            match &*carried {
+                Some(carried) if carried.index() == index as usize => {
+                    let (took, at) = carried.complete_timed()?;
+                    page.answer_ns = took;
+                    now = Some(at);
+                }
+                _ => self.with_vcpu(index as usize, Vcpu::complete)?,
+            }
+        }
+        let timeout = match page.timeout_ns {
+            0 => 0,
+            FOREVER => FOREVER,
+            ns => now.unwrap_or_else(now_ns).saturating_add(ns),
+        };
+        let deadline = timeout.min(page.deadline_ns);
+        let deadline = (deadline != FOREVER).then_some(deadline);
+        self.reactor.wait(&mut page.events, deadline, &self.queues, carried.as_deref())
+    }
+
+    /// Held by the waiting thread.
+    fn carried_while_waiting(&self) -> Result<MutexGuard<'_, Option<Arc<Carried>>>> {
+        let carried = self.carried.try_lock();
+        if self.reactor.is_closed() {
+            return Err(Errno(libc::ECANCELED));
+        }
+        carried.map_err(|_| Errno(libc::EBUSY))
     }
 
     pub fn set_seccomp(&self, on: bool) {
@@ -330,8 +380,8 @@ impl Vm {
         };
         vcpus.iter().for_each(Vcpu::stop);
         // The reactor has been closed: the machine thread leaves its wait, and the guest, and enters neither again.
-        if let Some(carried) = lock(&self.carried).take() {
-            self.reactor.await_waiter();
+        let carried = lock(&self.carried).take();
+        if let Some(carried) = carried {
             carried.close();
         }
         drop(vcpus);

@@ -2,7 +2,6 @@ import {
   ADDRESS,
   ADDRESS_BITS,
   ADDRESS_ENTRIES,
-  addCount,
   addressKey,
   type CounterLayout,
   FORGOTTEN,
@@ -39,13 +38,13 @@ export class AddressCounters {
     this.#others = layout.otherAddresses;
   }
 
-  /** @param ns spent in the device model */
-  read(region: number, address: number, ns: number): void {
-    this.#count(this.entry(region, address), ADDRESS.reads, ns);
+  /** @returns the word that counts the nanoseconds of accesses to it */
+  read(region: number, address: number): number {
+    return this.#count(this.entry(region, address), ADDRESS.reads);
   }
 
-  written(region: number, address: number, ns: number): void {
-    this.#count(this.entry(region, address), ADDRESS.writes, ns);
+  written(region: number, address: number): number {
+    return this.#count(this.entry(region, address), ADDRESS.writes);
   }
 
   /** Drops the addresses of a region. */
@@ -60,9 +59,9 @@ export class AddressCounters {
     }
   }
 
-  #count(entry: number, word: number, ns: number): void {
+  #count(entry: number, word: number): number {
     this.#words[entry + word]! += 1n;
-    addCount(this.#words, entry + ADDRESS.ns, ns);
+    return entry + ADDRESS.ns;
   }
 
   /** The first word of an address's entry, which is added if there is room. */

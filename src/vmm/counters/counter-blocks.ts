@@ -2,6 +2,7 @@ import type { RegionCounters, RegionLabel } from '../../devices/bus.ts';
 import type { Statistic, StatisticName } from '../../devices/statistic.ts';
 import type { QueueCounters, QueueName } from '../../devices/virtio/queue-counters.ts';
 import type { CounterLabels, QueueLabel, RegionPlace, StatisticPlace } from '../machine/topology.ts';
+import { AccessTimes } from './access-times.ts';
 import { AddressCounters } from './address-counters.ts';
 import {
   addCount,
@@ -21,6 +22,8 @@ import { SharedRegionCounters } from './region-counters.ts';
  * that has the label of a block's former owner does not take the new one's counts for its.
  */
 export class CounterBlocks {
+  /** How long accesses to the ranges take. */
+  readonly times: AccessTimes;
   readonly #words: BigUint64Array;
   readonly #layout: CounterLayout;
   readonly #addresses: AddressCounters;
@@ -36,6 +39,7 @@ export class CounterBlocks {
     this.#words = words;
     this.#layout = new CounterLayout(shape);
     this.#addresses = new AddressCounters(words, this.#layout);
+    this.times = new AccessTimes(words);
     this.#onChange = onChange;
     this.#queues = new Places(shape.queues, 'virtqueues');
     this.#regions = new Places(shape.regions, 'ranges of ports and memory');
@@ -65,11 +69,12 @@ export class CounterBlocks {
     const id = this.#assign(base + REGION.id);
     this.#regions.take(index, { id, index, ...label });
     this.#onChange();
-    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses, () => {
+    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses, this.times, () => {
       if (this.#kept || this.#regions.at(index)?.id !== id) return;
       this.#regions.release(index);
       this.#clear(base + REGION.id, base, REGION.words);
       this.#addresses.forget(index);
+      this.times.forget();
       this.#onChange();
     });
   }

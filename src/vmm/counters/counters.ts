@@ -24,7 +24,7 @@ export const REGION = { reads: 0, writes: 1, ns: 2, id: 3, words: 8 } as const;
 
 /**
  * Word offsets in an entry of the address table: one exact address, as one region answers it. `key` is an `addressKey`,
- * 0 in a free entry, `FORGOTTEN` in one whose region was released. `ns` is the time in the device model, excluding the exit.
+ * 0 in a free entry, `FORGOTTEN` in one whose region was released. `ns` is the time from an exit to its answer.
  */
 export const ADDRESS = { key: 0, reads: 1, writes: 2, ns: 3, words: 4 } as const;
 

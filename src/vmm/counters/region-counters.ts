@@ -1,6 +1,7 @@
 import type { RegionCounters } from '../../devices/bus.ts';
+import type { AccessTimes } from './access-times.ts';
 import type { AddressCounters } from './address-counters.ts';
-import { addCount, type CounterLayout, REGION } from './counters.ts';
+import { type CounterLayout, REGION } from './counters.ts';
 
 /** Counts one range of ports or memory in the VM's shared block, as a whole and by address. */
 export class SharedRegionCounters implements RegionCounters {
@@ -8,6 +9,7 @@ export class SharedRegionCounters implements RegionCounters {
   readonly #base: number;
   readonly #region: number;
   readonly #addresses: AddressCounters;
+  readonly #times: AccessTimes;
 
   readonly release: () => void;
 
@@ -16,6 +18,7 @@ export class SharedRegionCounters implements RegionCounters {
     layout: CounterLayout,
     region: number,
     addresses: AddressCounters,
+    times: AccessTimes,
     release: () => void,
   ) {
     this.release = release;
@@ -23,20 +26,16 @@ export class SharedRegionCounters implements RegionCounters {
     this.#base = layout.region(region);
     this.#region = region;
     this.#addresses = addresses;
+    this.#times = times;
   }
 
-  read(address: number, ns: number): void {
-    this.#count(REGION.reads, ns);
-    this.#addresses.read(this.#region, address, ns);
+  read(address: number): void {
+    this.#words[this.#base + REGION.reads]! += 1n;
+    this.#times.accessed(this.#base + REGION.ns, this.#addresses.read(this.#region, address));
   }
 
-  written(address: number, ns: number): void {
-    this.#count(REGION.writes, ns);
-    this.#addresses.written(this.#region, address, ns);
-  }
-
-  #count(word: number, ns: number): void {
-    this.#words[this.#base + word]! += 1n;
-    addCount(this.#words, this.#base + REGION.ns, ns);
+  written(address: number): void {
+    this.#words[this.#base + REGION.writes]! += 1n;
+    this.#times.accessed(this.#base + REGION.ns, this.#addresses.written(this.#region, address));
   }
 }

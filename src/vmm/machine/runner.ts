@@ -238,7 +238,12 @@ export class MachineRunner {
   run(idle = () => {}): MachineEnd | null {
     const { machine, controls } = this.#built!;
     const { queues } = machine.parts;
-    const exits = new VcpuExits({ machine: machine.parts, ending: this.#ending, tell: this.#tell });
+    const exits = new VcpuExits({
+      machine: machine.parts,
+      ending: this.#ending,
+      tell: this.#tell,
+      times: this.#blocks.times,
+    });
     machine.run();
     if (controls.pause.isAsked) this.#machineChanged();
     const handleMessages = () => this.#handleMessages(controls);

@@ -1,3 +1,4 @@
+import type { AccessTimes } from '../counters/access-times.ts';
 import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { errnoName } from '../native/libc.ts';
@@ -13,6 +14,7 @@ export type VcpuExitsParts = {
   readonly machine: MachineParts;
   readonly ending: Ending;
   readonly tell: Tell;
+  readonly times: AccessTimes;
 };
 
 /** Answers what vCPUs leave the guest for: accesses to devices, and whatever else, which ends the machine or resets it. */
@@ -27,11 +29,17 @@ export class VcpuExits {
 
   /** vCPU `index` has left the guest, and waits. */
   exit(index: number): void {
-    const { machine, ending } = this.#parts;
+    const { machine, ending, times } = this.#parts;
+    const { native } = machine;
     const vcpu = machine.vcpus[index]!;
+    // A vCPU that this thread runs itself is timed where it goes on; that needs no clock here.
+    const isCarried = native.carries(index);
+    if (isCarried) times.took(native.lastAnswerNs);
+    const began = isCarried ? 0 : performance.now();
     if (!this.#hasExited) this.#firstExit();
     if (!answerAccess(vcpu.run, machine.buses)) this.#unhandled(vcpu, index);
-    if (ending.end === null) machine.native.completeVcpu(index);
+    if (!isCarried) times.took((performance.now() - began) * 1e6);
+    if (ending.end === null) native.completeVcpu(index);
   }
 
   /** The thread of vCPU `index` has ended. */

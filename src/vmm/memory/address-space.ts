@@ -52,9 +52,9 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
   #changed = false;
   #committing = false;
 
-  constructor({ counters, now, ram = [] }: AddressSpaceOptions) {
+  constructor({ counters, ram = [] }: AddressSpaceOptions) {
     const unclaimed = counters({ device: UNCLAIMED, space: 'memory', start: 0, size: ADDRESS_LIMIT });
-    super(unclaimed, now);
+    super(unclaimed);
     this.#unclaimed = unclaimed;
     this.#counters = counters;
     this.memory = new SpanMemory(ram);

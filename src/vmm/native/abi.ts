@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 18;
+export const ABI_VERSION = 19;
 
 /** Kinds of events. */
 export const EVENT = {
@@ -196,6 +196,21 @@ export const eventStruct = new Struct('Event', {
   index: 'u32',
   data: 'u64',
   aux: 'u64',
+});
+
+/** What a machine thread and `vring_wait` pass each other: a wait is one call without arguments. */
+export const waitPageStruct = new Struct('WaitPage', {
+  /** How long it waits at most; all ones: forever. */
+  timeoutNs: 'u64',
+  /** And until when, on CLOCK_MONOTONIC; all ones: forever. */
+  deadlineNs: 'u64',
+  /** One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0: of none. */
+  answered: 'u32',
+  unused: 'u32',
+  /** Out: how long that answer took. */
+  answerNs: 'u64',
+  /** Out. */
+  events: { array: eventStruct, length: 64 },
 });
 
 /** One region of RAM, as passed by JavaScript. */

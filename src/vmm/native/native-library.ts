@@ -38,7 +38,7 @@ function bind(library: Library) {
   return {
     vring_layout: library.func('const char *vring_layout()'),
     vring_vm_create: library.func(
-      'int vring_vm_create(void *counters, uint64_t words, uint32_t max_vcpus, uint32_t max_queues)',
+      'int vring_vm_create(void *counters, uint64_t words, uint32_t max_vcpus, uint32_t max_queues, void *page)',
     ),
     vring_vm_own_fd: library.func('int vring_vm_own_fd(int vm, int fd)'),
     vring_vm_disown_fd: library.func('int vring_vm_disown_fd(int vm, int fd)'),
@@ -52,9 +52,7 @@ function bind(library: Library) {
     vring_vm_stuck: library.func('int vring_vm_stuck(int vm, void *slots, uint32_t max)'),
     vring_shutdown_all: library.func('int vring_shutdown_all()'),
     vring_vm_destroy: library.func('int vring_vm_destroy(int vm)'),
-    vring_wait: library.func(
-      'int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns, int64_t deadline_ns)',
-    ),
+    vring_wait: library.func('int vring_wait(int vm)'),
     vring_watch: library.func('int vring_watch(int vm, int fd, uint64_t token, uint32_t flags)'),
     vring_unwatch: library.func('int vring_unwatch(int vm, int fd)'),
     vring_vcpu_start: library.func(

@@ -21,6 +21,7 @@ import {
   rateLimitsStruct,
   regionStruct,
   rngConfigStruct,
+  waitPageStruct,
 } from './abi.ts';
 import { checked, nativeCalls } from './native-library.ts';
 import type { ResourceOwner } from './resource-owner.ts';
@@ -84,12 +85,18 @@ export type QueueRegion = MemoryRegion & {
 /** The advice for madvise(2). */
 const DISCARDS = { remove: 9n, dontneed: 4n } as const;
 
-const MAX_EVENTS = 64;
 const EVENT_WORDS = eventStruct.size / 4;
-const KIND = eventStruct.offset('kind') / 4;
-const INDEX = eventStruct.offset('index') / 4;
-const DATA = eventStruct.offset('data') / 4;
-const AUX = eventStruct.offset('aux') / 4;
+const EVENTS = waitPageStruct.offset('events') / 4;
+const KIND = EVENTS + eventStruct.offset('kind') / 4;
+const INDEX = EVENTS + eventStruct.offset('index') / 4;
+const DATA = EVENTS + eventStruct.offset('data') / 4;
+const AUX = EVENTS + eventStruct.offset('aux') / 4;
+const ANSWERED = waitPageStruct.offset('answered') / 4;
+const ANSWER_NS = waitPageStruct.offset('answerNs') / 4;
+const TIMEOUT_NS = waitPageStruct.offset('timeoutNs') / 8;
+const DEADLINE_NS = waitPageStruct.offset('deadlineNs') / 8;
+/** All ones. */
+const FOREVER = (1n << 64n) - 1n;
 const MAX_TEXT = 512;
 const MAX_DISK_ERRORS = 32;
 const MAX_STUCK = 64;
@@ -145,7 +152,15 @@ export class NativeVm implements ResourceOwner {
   /** Native threads write to the counters, so they must live as long as this object, and until the VM is destroyed. */
   readonly counters: BigUint64Array;
   readonly #calls = nativeCalls();
-  readonly #events = new Uint32Array(MAX_EVENTS * EVENT_WORDS);
+  /** What a wait and this pass each other. Native code keeps its address, so it is shared memory, which does not move. */
+  readonly #page = new Uint32Array(new SharedArrayBuffer(waitPageStruct.size));
+  /** The same, in whole words. */
+  readonly #pageWords = new BigUint64Array(this.#page.buffer);
+  /** What the page says. */
+  #timeout: bigint | null = null;
+  #deadline: bigint | null = null;
+  /** The vCPU that the waiting thread runs. */
+  #carried = -1;
 
   /** vCPUs that it has room for. */
   readonly maxVcpus: number;
@@ -154,9 +169,11 @@ export class NativeVm implements ResourceOwner {
     this.counters = counters;
     const { vcpus, queues } = shape;
     this.maxVcpus = vcpus;
+    this.#pageWords[TIMEOUT_NS] = FOREVER;
+    this.#pageWords[DEADLINE_NS] = FOREVER;
     this.handle = checked(
       'vring_vm_create',
-      this.#calls.vring_vm_create(counters, counters.length, vcpus, queues),
+      this.#calls.vring_vm_create(counters, counters.length, vcpus, queues, this.#page),
     );
   }
 
@@ -240,37 +257,39 @@ export class NativeVm implements ResourceOwner {
    * readable until the next call. @throws SystemError ECANCELED once the VM is being destroyed.
    */
   wait(timeout: bigint | null, deadline: bigint | null = null): number {
-    const events = this.#calls.vring_wait(
-      this.handle,
-      this.#events,
-      MAX_EVENTS,
-      timeout ?? -1n,
-      deadline ?? -1n,
-    );
+    if (timeout !== this.#timeout) {
+      this.#timeout = timeout;
+      this.#pageWords[TIMEOUT_NS] = timeout ?? FOREVER;
+    }
+    if (deadline !== this.#deadline) {
+      this.#deadline = deadline;
+      this.#pageWords[DEADLINE_NS] = deadline ?? FOREVER;
+    }
+    const events = this.#calls.vring_wait(this.handle);
     return checked('vring_wait', events);
   }
 
   eventKind(event: number): number {
-    return this.#events[event * EVENT_WORDS + KIND]!;
+    return this.#page[event * EVENT_WORDS + KIND]!;
   }
 
   eventIndex(event: number): number {
-    return this.#events[event * EVENT_WORDS + INDEX]!;
+    return this.#page[event * EVENT_WORDS + INDEX]!;
   }
 
   /** The low 32 bits of `data`; only `fd` events have more. */
   eventData(event: number): number {
-    return this.#events[event * EVENT_WORDS + DATA]!;
+    return this.#page[event * EVENT_WORDS + DATA]!;
   }
 
   eventToken(event: number): number {
     const at = event * EVENT_WORDS + DATA;
-    return this.#events[at]! + this.#events[at + 1]! * 2 ** 32;
+    return this.#page[at]! + this.#page[at + 1]! * 2 ** 32;
   }
 
   /** The low 32 bits of `aux`. */
   eventAux(event: number): number {
-    return this.#events[event * EVENT_WORDS + AUX]!;
+    return this.#page[event * EVENT_WORDS + AUX]!;
   }
 
   /** Reports eventfd `fd` with `token` when it is signaled, after emptying it. */
@@ -298,6 +317,7 @@ export class NativeVm implements ResourceOwner {
   startVcpu(index: number, fd: number, run: { address: bigint; size: number }, cpu?: number): void {
     const result = this.#calls.vring_vcpu_start(this.handle, index, fd, run.address, run.size, cpu ?? -1);
     checked('vring_vcpu_start', result);
+    if (index === this.#carried) this.#carried = -1;
   }
 
   /**
@@ -307,6 +327,7 @@ export class NativeVm implements ResourceOwner {
   carryVcpu(index: number, fd: number, run: { address: bigint; size: number }): void {
     const result = this.#calls.vring_vcpu_carry(this.handle, index, fd, run.address, run.size);
     checked('vring_vcpu_carry', result);
+    this.#carried = index;
   }
 
   /** Lets a parked vCPU run, or cancels a pause that hasn't been reported yet. */
@@ -319,9 +340,20 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vcpu_pause', this.#calls.vring_vcpu_pause(this.handle, index));
   }
 
-  /** The open exit has been answered in the kvm_run page. */
+  /** The open exit has been answered in the kvm_run page. A vCPU that runs only during a wait is told by the next one. */
   completeVcpu(index: number): void {
-    checked('vring_vcpu_complete', this.#calls.vring_vcpu_complete(this.handle, index));
+    if (index === this.#carried) this.#page[ANSWERED] = index + 1;
+    else checked('vring_vcpu_complete', this.#calls.vring_vcpu_complete(this.handle, index));
+  }
+
+  /** Whether the waiting thread runs this vCPU. */
+  carries(index: number): boolean {
+    return index === this.#carried;
+  }
+
+  /** From the last exit of that vCPU that has been answered to its answer. */
+  get lastAnswerNs(): number {
+    return this.#page[ANSWER_NS]! + this.#page[ANSWER_NS + 1]! * 2 ** 32;
   }
 
   /** A `vcpuEnded` event follows, even if an exit is open. */

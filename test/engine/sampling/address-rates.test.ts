@@ -6,7 +6,7 @@ import { Window } from '../../../src/engine/sampling/window.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout } from '../../../src/vmm/counters/counters.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
-import { allocateCounters } from '../../support/counters.ts';
+import { allocateCounters, timedRegion } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 4 };
 const LAYOUT = new CounterLayout(SHAPE);
@@ -15,9 +15,14 @@ const LAYOUT = new CounterLayout(SHAPE);
 class Machine {
   readonly words = allocateCounters(SHAPE);
   readonly #blocks = new CounterBlocks(this.words, SHAPE);
-  readonly unclaimed = this.#blocks.region({ device: UNCLAIMED, space: 'port', start: 0, size: 65536 });
-  readonly com1 = this.#blocks.region({ device: 'com1', space: 'port', start: 0x3f8, size: 8 });
-  readonly blk0 = this.#blocks.region({ device: 'blk0', space: 'memory', start: 0x1_0000_0000, size: 4096 });
+  readonly unclaimed = timedRegion(this.#blocks, { device: UNCLAIMED, space: 'port', start: 0, size: 65536 });
+  readonly com1 = timedRegion(this.#blocks, { device: 'com1', space: 'port', start: 0x3f8, size: 8 });
+  readonly blk0 = timedRegion(this.#blocks, {
+    device: 'blk0',
+    space: 'memory',
+    start: 0x1_0000_0000,
+    size: 4096,
+  });
 
   get topology(): Topology {
     return { ...this.#blocks.labels, devices: [], consoles: [], vcpus: 1, pinning: [] };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { PortBus, type RegionLabel } from '../../../src/devices/bus.ts';
+import { PortBus, type RegionCounters, type RegionLabel } from '../../../src/devices/bus.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import {
   ADDRESS,
@@ -9,6 +9,7 @@ import {
   FORGOTTEN,
   MAX_KEYED_REGIONS,
   parseAddressKey,
+  REGION,
 } from '../../../src/vmm/counters/counters.ts';
 import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
 import { allocateCounters } from '../../support/counters.ts';
@@ -19,15 +20,28 @@ const SHAPE = { vcpus: 1, queues: 1, regions: 128 };
 class Machine {
   readonly words = allocateCounters(SHAPE);
   readonly layout = new CounterLayout(SHAPE);
-  time = 0;
+  /** What each access takes. */
+  ns = 5;
   blocks = new CounterBlocks(this.words, SHAPE);
 
   bus(space: 'port' | 'memory'): PortBus | AddressSpace {
-    const options = {
-      counters: (label: RegionLabel) => this.blocks.region(label),
-      now: () => (this.time += 5),
-    };
+    const options = { counters: (label: RegionLabel) => this.timed(this.blocks.region(label)) };
     return space === 'port' ? new PortBus(options) : new AddressSpace(options);
+  }
+
+  /** Each access is an exit of its own. */
+  timed(counters: RegionCounters): RegionCounters {
+    return {
+      read: address => {
+        counters.read(address);
+        this.blocks.times.took(this.ns);
+      },
+      written: address => {
+        counters.written(address);
+        this.blocks.times.took(this.ns);
+      },
+      release: counters.release,
+    };
   }
 
   /** Every entry as text, `device address reads writes ns`, ascending. */
@@ -70,7 +84,7 @@ describe('the address table', () => {
       'blk0 memory 0xffffffffffffc 1 0 5',
       'com1 port 0x3f8 0 2 10',
       'com1 port 0x3fd 1 0 5',
-      'unclaimed memory 0x3f8 0 1 0',
+      'unclaimed memory 0x3f8 0 1 5',
     ]);
     expect(machine.others).toBe('0 0 0');
   });
@@ -86,7 +100,7 @@ describe('the address table', () => {
     expect(machine.entries).toEqual([
       'blk0 memory 0x1000 1 0 5',
       'blk0 memory 0x2000 1 0 5',
-      'unclaimed memory 0x1000 1 0 0',
+      'unclaimed memory 0x1000 1 0 5',
     ]);
   });
 
@@ -95,19 +109,17 @@ describe('the address table', () => {
     machine.bus('port').read(0x80, 1);
     machine.blocks = new CounterBlocks(machine.words, SHAPE);
     machine.bus('port').read(0x80, 1);
-    expect(machine.entries).toEqual(['unclaimed port 0x80 2 0 0']);
+    expect(machine.entries).toEqual(['unclaimed port 0x80 2 0 10']);
   });
 
   test('counts times beyond 32 bits', () => {
     const machine = new Machine();
     const bus = machine.bus('port');
-    const slow = () => {
-      machine.time += 2 ** 33;
-      return 0;
-    };
-    bus.claim('slow', 0, 1, { read: slow, write: () => {} });
+    machine.ns = 2 ** 33 + 5;
+    bus.claim('slow', 0, 1, silent);
     bus.read(0, 1);
-    expect(machine.entries).toEqual([`slow port 0x0 1 0 ${2 ** 33 + 5}`]);
+    bus.read(0, 1);
+    expect(machine.entries).toEqual([`slow port 0x0 2 0 ${2 ** 34 + 10}`]);
   });
 
   test.each([
@@ -126,34 +138,52 @@ describe('the address table', () => {
     memory.read(0xfee0_0000, 4);
     const entries = machine.entries.filter(line => line.startsWith('unclaimed'));
     expect(machine.entries).toContain('known memory 0xfee00000 2 0 10');
-    expect(entries.every(line => line.endsWith(' 0 2 0'))).toBe(true);
-    expect(machine.others).toBe(`0 ${2 * (addresses - entries.length)} 0`);
+    expect(entries.every(line => line.endsWith(' 0 2 10'))).toBe(true);
+    expect(machine.others).toBe(`0 ${2 * (addresses - entries.length)} ${10 * (addresses - entries.length)}`);
     expect(machine.words.length).toBe(machine.layout.words);
   });
 
   test('forgets those of a region that is released, finds the others, and uses the room again', () => {
     const machine = new Machine();
-    const gone = machine.blocks.region({ device: 'gone', space: 'memory', start: 0, size: 4 });
-    const stays = machine.blocks.region({ device: 'stays', space: 'memory', start: 0, size: 4 });
+    const region = (device: string) =>
+      machine.timed(machine.blocks.region({ device, space: 'memory', start: 0, size: 4 }));
+    const [gone, stays] = [region('gone'), region('stays')];
     // The same low halves: neighbors in the table, some beyond those of the region that goes.
     const addresses = Array.from({ length: 600 }, (_, i) => 4 * i);
     for (const address of addresses) {
-      gone.read(address, 1);
-      stays.written(address, 2);
+      gone.read(address);
+      stays.written(address);
     }
     expect(machine.entries.length).toBeGreaterThan(1000);
     gone.release();
     const left = machine.entries;
     expect(left.every(line => line.startsWith('stays'))).toBe(true);
-    for (const address of addresses) stays.written(address, 2);
-    const kept = (line: string) => machine.entries.includes(line.replace(' 0 1 2', ' 0 2 4'));
+    for (const address of addresses) stays.written(address);
+    const kept = (line: string) => machine.entries.includes(line.replace(' 0 1 5', ' 0 2 10'));
     expect(left.every(kept)).toBe(true);
 
-    const next = machine.blocks.region({ device: 'next', space: 'memory', start: 0, size: 4 });
-    for (const address of addresses) next.read(address, 1);
+    const next = region('next');
+    for (const address of addresses) next.read(address);
     const found = machine.entries.filter(line => line.startsWith('next'));
     expect(found.length).toBeGreaterThan(350);
-    expect(found.every(line => line.endsWith(' 1 0 1'))).toBe(true);
+    expect(found.every(line => line.endsWith(' 1 0 5'))).toBe(true);
+  });
+
+  test('times an exit with several accesses by the last one, and none whose region is gone', () => {
+    const machine = new Machine();
+    const { times } = machine.blocks;
+    const region = (device: string) => machine.blocks.region({ device, space: 'port', start: 0, size: 4 });
+    const [a, b] = [region('a'), region('b')];
+    a.read(0);
+    b.written(2);
+    times.took(7);
+    times.took(9);
+    expect(machine.entries).toEqual(['a port 0x0 1 0 0', 'b port 0x2 0 1 7']);
+    expect(machine.words[machine.layout.region(1) + REGION.ns]).toBe(7n);
+    b.read(2);
+    b.release();
+    times.took(11);
+    expect(machine.words.includes(11n)).toBe(false);
   });
 
   test('has room for most of its nominal capacity', () => {

@@ -12,6 +12,7 @@ import {
   STATISTIC,
   VCPU,
 } from '../../../src/vmm/counters/counters.ts';
+import { timedRegion } from '../../support/counters.ts';
 import { Random } from '../../support/random.ts';
 
 const SHAPE: CounterShape = { vcpus: 2, queues: 4, regions: 8 };
@@ -41,14 +42,14 @@ function reads({ words, layout }: ReturnType<typeof countersOf>, index: number):
 describe('counters go on', () => {
   test('by the names of what they count, wherever that has its blocks', () => {
     const [old, next] = [countersOf(SHAPE), countersOf(LARGER)];
-    const com1 = old.blocks.region(region('com1', 0x3f8));
+    const com1 = timedRegion(old.blocks, region('com1', 0x3f8));
     old.blocks.queue(queue('blk0'));
     old.blocks.region(region('rtc', 0x70));
     old.blocks.statistic({ device: 'own', name: 'frames' }).add(7);
     // In another order, with something that is new.
     next.blocks.region(region('new', 0x100));
     next.blocks.region(region('rtc', 0x70));
-    const com1There = next.blocks.region(region('com1', 0x3f8));
+    const com1There = timedRegion(next.blocks, region('com1', 0x3f8));
     next.blocks.queue(queue('new'));
     next.blocks.queue(queue('blk0'));
     next.blocks.statistic({ device: 'own', name: 'others' });

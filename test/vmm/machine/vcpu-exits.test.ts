@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { AccessTimes } from '../../../src/vmm/counters/access-times.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import { Ending } from '../../../src/vmm/machine/ending.ts';
 import type { MachineParts } from '../../../src/vmm/machine/machine-parts.ts';
@@ -23,9 +24,14 @@ function shutDown({ firmware }: { readonly firmware: boolean }) {
     ],
     chipset: { q35: firmware ? {} : null },
     services: { request: ({ kind }: { kind: string }) => requests.push(kind) },
-    native: { completeVcpu: () => requests.push('complete') },
+    native: { completeVcpu: () => requests.push('complete'), carries: () => false },
   } as unknown as MachineParts;
-  const exits = new VcpuExits({ machine, ending, tell: say => say(report) });
+  const exits = new VcpuExits({
+    machine,
+    ending,
+    tell: say => say(report),
+    times: new AccessTimes(new BigUint64Array()),
+  });
   return { exits, requests, report, ending };
 }
 

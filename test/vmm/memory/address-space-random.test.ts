@@ -46,7 +46,6 @@ function store(data: DataView, at: number, size: AccessSize, value: number): voi
 class Model {
   readonly space = new AddressSpace({
     counters: () => UNCOUNTED,
-    now: () => 0,
   });
   readonly kvm = new FakeSlots(12);
   readonly #random: Random;

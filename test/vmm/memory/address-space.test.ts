@@ -21,7 +21,6 @@ beforeEach(() => {
   released = [];
   counts = new Map();
   space = new AddressSpace({
-    now: () => 0,
     counters: label => {
       labels.push(label);
       const count = { reads: 0, writes: 0 };

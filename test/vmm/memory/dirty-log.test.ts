@@ -18,7 +18,7 @@ let log: DirtyLog;
 beforeEach(() => {
   ram = fakeBlock('ram', 64 * PAGE);
   video = fakeBlock('video', 8 * PAGE);
-  space = new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 });
+  space = new AddressSpace({ counters: () => UNCOUNTED });
   kvm = new FakeSlots();
   const slots = new KvmSlots(kvm, 16);
   space.listen(slots);

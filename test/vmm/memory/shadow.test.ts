@@ -29,7 +29,7 @@ let kvm: FakeSlots;
 beforeEach(() => {
   block = fakeBlock('ram-low', 2 ** 20);
   new Uint8Array(block.buffer).fill(RAM);
-  space = new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 });
+  space = new AddressSpace({ counters: () => UNCOUNTED });
   kvm = new FakeSlots(64);
   space.listen(new KvmSlots(kvm, 64));
   shadow = new Shadow(space, block, SHADOW_RAM);

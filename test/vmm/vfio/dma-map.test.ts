@@ -38,7 +38,7 @@ const addRegisters = (start: number, size = 4 * PAGE) =>
   });
 
 beforeEach(() => {
-  space = new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 });
+  space = new AddressSpace({ counters: () => UNCOUNTED });
   domain = new FakeDmaDomain();
   warnings = [];
   steps = [];

@@ -29,7 +29,7 @@ const newDevices = (mergeable = false) =>
       },
     },
     memory: {
-      space: new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 }),
+      space: new AddressSpace({ counters: () => UNCOUNTED }),
       ram: new GuestRam(owner, { bytes: 2 * MiB }),
     },
     pageSize: 4096,

@@ -46,7 +46,7 @@ beforeEach(() => {
     logs.push(new FakeLog(pages));
     return logs.at(-1)!;
   });
-  space = new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 });
+  space = new AddressSpace({ counters: () => UNCOUNTED });
   space.listen(memory);
   space.add({ kind: 'ram', name: 'low', start: 0, size: 16 * PAGE, block: low });
   space.add({ kind: 'ram', name: 'low', start: 16 * PAGE, size: 16 * PAGE, block: low, offset: 16 * PAGE });

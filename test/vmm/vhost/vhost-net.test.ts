@@ -27,7 +27,7 @@ const callFd = eventfd();
 
 beforeEach(() => {
   const block = { ...fakeBlock('ram', 64 * PAGE), host: HOST };
-  space = new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 });
+  space = new AddressSpace({ counters: () => UNCOUNTED });
   memory = new VhostMemory(pages => ({ pages, address: 0x7000n, take: () => null }));
   space.listen(memory);
   ram = space.add({ kind: 'ram', name: 'ram', start: 0, size: block.size, block });

@@ -94,7 +94,7 @@ beforeEach(() => {
   queues = new QueueThreads(native);
   loop = new NativeLoop(native, queues);
   const vhost = new VhostMemory(pages => ({ pages, address: 0x7000n, take: () => null }));
-  const space = new AddressSpace({ counters: () => UNCOUNTED, now: () => 0 });
+  const space = new AddressSpace({ counters: () => UNCOUNTED });
   for (const listener of [new QueueMemory(native), vhost]) space.listen(listener);
   const block = allocateBlock(native, 'ram', 64 * PAGE);
   ram = space.add({ kind: 'ram', name: 'ram', start: 0, size: block.size, block });
