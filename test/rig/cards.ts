@@ -34,6 +34,21 @@ export const user: Card = {
   ...{ what: 'user mode', mac: '52:54:00:00:00:03', host: '10.0.2.2' },
   ...{ address: dhcp, guest: ['127.0.0.1', FORWARDED_PORT] },
 };
+/** A card by which the machine is woken up. */
+export const WAKING_MAC = '52:54:00:00:00:05';
+
+/** Sends a magic packet to it, as a datagram to the network of the bridge. */
+export async function sendMagicPacket(host: EmulatedHost): Promise<void> {
+  const bytes = `${'ff'.repeat(6)}${WAKING_MAC.replaceAll(':', '').repeat(16)}`;
+  const network = bridged.host.replace(/\d+$/, '255');
+  await host.check(`node -e "
+    const socket = require('node:dgram').createSocket('udp4');
+    socket.bind(() => {
+      socket.setBroadcast(true);
+      socket.send(Buffer.from('${bytes}', 'hex'), 9, '${network}', () => socket.close());
+    });"`);
+}
+
 export const nat: Card = {
   ...{ what: 'a NAT network', mac: '52:54:00:00:00:04', host: '192.168.150.1' },
   ...{ address: dhcp, guest: ['192.168.150.44', OFFER_PORT] },

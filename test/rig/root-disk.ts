@@ -30,6 +30,7 @@ const DEVICES_MODULES = [
   ...[...AGENT_MODULES, 'virtio_scsi', 'sd_mod', 'sr_mod', 'isofs', 'crc32c_generic', 'ext4'],
   'virtio_balloon',
   ...['xhci-pci', 'usb-storage', 'usbhid', 'hid-generic', 'evdev'],
+  ...['sdhci-pci', 'mmc_block', 'e1000'],
 ];
 /** Programs of this machine for it. */
 const DEVICES_COMMANDS = ['/usr/sbin/mke2fs', '/usr/sbin/e2fsck', '/usr/bin/eject', '/usr/sbin/qemu-ga'];

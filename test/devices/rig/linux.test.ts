@@ -7,8 +7,10 @@ import {
   OFFER_PORT,
   pingAndTransfer,
   prepareNetworks,
+  sendMagicPacket,
   tap,
   user,
+  WAKING_MAC,
 } from '../../rig/cards.ts';
 import { EmulatedHost } from '../../rig/emulated-host.ts';
 import { devicesGuest, SerialGuest } from '../../rig/serial-guest.ts';
@@ -37,10 +39,12 @@ disks:
   - {file: /root/scsi.img, format: raw, bus: scsi, addr: '0:0'}
   - {file: /root/cd.iso, format: raw, cdrom: true, addr: '1:0'}
   - {file: /root/stick.img, format: raw, bus: usb, addr: '4'}
+  - {file: /root/card.img, format: raw, bus: sd}
   - {file: /small/grows.qcow2, format: qcow2, bus: scsi, addr: '2:0', werror: stop}
 nics:
   - {mac: '${tap.mac}', network: {type: tap, interface: tap0}}
   - {mac: '${bridged.mac}', network: {type: bridge, bridge: br0}, vhost: false}
+  - {mac: '${WAKING_MAC}', model: e1000, network: {type: bridge, bridge: br0}}
   - {mac: '${user.mac}', network: {type: user, forward: [{host: ${FORWARDED_PORT}, guest: ${OFFER_PORT}}]}}
 `;
 
@@ -55,7 +59,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     });
     await host.check(
       `set -e
-      truncate -s ${DISK_MIB}M /root/blk.img /root/scsi.img /root/stick.img
+      truncate -s ${DISK_MIB}M /root/blk.img /root/scsi.img /root/stick.img /root/card.img
       mkdir /small && mount -t tmpfs -o size=4m tmpfs /small
       cp /boot/disk.qcow2 /small/grows.qcow2
       mkdir /root/content && head -c 300000 /dev/urandom >/root/content/file
@@ -83,6 +87,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     ['virtio-blk', 'vda', 'blk.img'],
     ['virtio-scsi', 'sda', 'scsi.img'],
     ['USB', '$(basename /sys/bus/usb/devices/*/*/host*/target*/*/block/sd*)', 'stick.img'],
+    ['an SD card', 'mmcblk0', 'card.img'],
   ])(
     'a file system on %s takes a file, is sound, and is the same on the host',
     async (_, device, image) => {
@@ -166,14 +171,14 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await pingAndTransfer(host, guest, tap);
   }, 900_000);
 
-  test('it suspends to RAM, and goes on with its devices', async () => {
+  test('it suspends to RAM, is woken up by a magic packet, and goes on with its devices', async () => {
     expect(await guest.check('cat /sys/power/mem_sleep')).toContain('deep');
     await guest.check('echo deep >/sys/power/mem_sleep');
     const back = await guest.send('echo mem >/sys/power/state; echo back');
-    await host.check(
-      `until vring vm list --json | grep -q '"state": *"suspended"'; do sleep 0.5; done; vring vm wake debian`,
-      { seconds: 300 },
-    );
+    await host.check(`until vring vm list --json | grep -q '"state": *"suspended"'; do sleep 0.5; done`, {
+      seconds: 300,
+    });
+    await sendMagicPacket(host);
     expect((await back()).stdout).toContain('back');
     await guest.check('dd if=/dev/urandom of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null');
     await pingAndTransfer(host, guest, tap);
