@@ -85,6 +85,9 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
     await vm.waitFor('debian login: ', SECONDS);
     await vm.type('root\\r');
     await vm.waitFor(`on ${DISKS['virtio-blk'].place}`, SECONDS);
+    // By ACPI, whose tables OVMF has handed on.
+    await vm.type('poweroff -f\\r');
+    expect(await vm.ended(SECONDS)).toBe(0);
   });
 
   test.each(Object.entries(CARDS))(

@@ -127,6 +127,8 @@ class TablesFile {
     to = TABLES_FILE,
   ): void {
     const { bytes } = this.#tables.find(table => table.at === at)!;
+    // SeaBIOS adjusts a checksum, OVMF sums up all bytes and sets it: both are right when it starts at zero.
+    bytes[CHECKSUM] = 0;
     for (const { offset, size } of pointers) {
       this.commands.push({
         ...{ kind: 'add-pointer', file: TABLES_FILE, to },

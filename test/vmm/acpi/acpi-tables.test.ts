@@ -42,6 +42,20 @@ describe('ACPI tables', () => {
     expect(find('FACS', placed).address % 64).toBe(0);
   });
 
+  it('leave each checksum to its loader, which sets or adjusts it once', () => {
+    const parts = [...options.parts, { tpm2: { startMethod: 7, controlArea: 0xfed4_0040 } }];
+    const placed = {
+      ...{ ecam: null, io: [], mmio32: [], reserved: [], pmBase: 0x600, gpe0: 0x620 },
+      interruptOf: () => 16,
+    };
+    const { files, commands } = buildAcpiTables({ ...options, parts, placed });
+    const checksums = commands.filter(command => command.kind === 'add-checksum');
+    // FADT, TPM2, XSDT, RSDT, and the two of the RSDP.
+    expect(checksums).toHaveLength(6);
+    for (const { file, offset } of checksums) expect(files.get(file)![offset]).toBe(0);
+    expect(new Set(checksums.map(({ file, offset }) => `${file} ${offset}`)).size).toBe(6);
+  });
+
   it('say that the host bridge passes on the fixed ports of PCI functions', () => {
     const window = Buffer.from(portWindow(0x1f0, 8));
     const has = (from: FoundTable[]) => Buffer.from(find('DSDT', from).bytes).includes(window);
