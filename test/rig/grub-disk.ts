@@ -14,8 +14,11 @@ const ROOT_SIZE = 63;
 const LABEL = 'debian';
 const BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
 
-/** The drivers of every bus that the disk may be on. */
-const MODULES = ['virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'crc32c_generic', 'ext4'];
+/** The drivers of every bus that the disk may be on, and of a screen. */
+const MODULES = [
+  ...['virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'crc32c_generic', 'ext4'],
+  'virtio_gpu',
+];
 const GRUB_MODULES = [
   'part_msdos',
   'ext2',
@@ -46,7 +49,11 @@ terminal_input serial console
 terminal_output serial console
 ${ENTRY}`;
 
-/** Prints where it was booted from, and how, to whoever logs in as root, who needs no password. */
+/**
+ * Prints where it was booted from, and how, to whoever logs in as root, who needs no password. They have commands that print the registers
+ * of a TPM that are not zero, of those that have firmware, the programs that it starts, and what GRUB does; and that fill the screen with
+ * the color 0x151515.
+ */
 const PROFILE = `
 disk=$(basename $(findfs LABEL=${LABEL}))
 controller=$(readlink -f /sys/class/block/$disk | grep -o '/pci0000:00/[^/]*')

@@ -40,6 +40,7 @@ const NETWORK_MODULES = [
   ...['vhost_net', 'veth', 'macvtap', 'nf_tables', 'nft_chain_nat', 'nft_masq', 'nft_ct', 'nft_reject_ipv4'],
 ];
 const NETWORK_COMMANDS = ['/usr/sbin/dnsmasq', '/usr/sbin/nft', '/usr/bin/passt'];
+const TPM_COMMAND = '/usr/bin/swtpm';
 /** Makes its CDs. */
 const CD_COMMAND = '/usr/bin/genisoimage';
 const NETWORK_LIBRARY = '/usr/lib/x86_64-linux-gnu/libslirp.so.0';
@@ -216,6 +217,7 @@ async function addBootMedia(kernel: Kernel, root: string): Promise<void> {
     await debianFile('grub-efi-amd64-bin', 'usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi'),
     boot('grubnetx64.efi'),
   );
+  await addCommand(TPM_COMMAND, root);
 }
 
 async function addQemu(root: string): Promise<void> {

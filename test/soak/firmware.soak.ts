@@ -3,6 +3,7 @@ import { RemoteTerminal } from '../host/rig/remote-terminal.ts';
 import { EmulatedHost } from '../rig/emulated-host.ts';
 import { PipedVm } from '../rig/piped-vm.ts';
 import { missingForRig } from '../rig/tools.ts';
+import { pngPixels } from '../support/png-pixels.ts';
 
 const missing = missingForRig();
 if (missing !== null) console.warn(`skipped: ${missing}`);
@@ -34,13 +35,19 @@ const UEFI = [
   `-drive if=pflash,unit=1,format=raw,file=${FLASH}`,
 ].join(' ');
 
-/** Network cards, which have the ROM of iPXE. */
+/** Network cards with what drives them before Linux does. */
 const CARDS = {
-  e1000: 'e1000',
-  'virtio-net': 'virtio-net-pci',
+  'e1000 by the ROM of iPXE': 'e1000',
+  'virtio-net by the ROM of iPXE': 'virtio-net-pci',
+  'virtio-net by a driver of OVMF': 'virtio-net-pci,romfile=',
 } as const;
 const TFTP = '/srv/tftp';
 const MAC = '52:54:00:00:00:0a';
+
+/** Of the text of an EFI program on red (edk2: MdeModulePkg/Universal/Console/GraphicsConsoleDxe, mGraphicsEfiColors). */
+const RED = 0x98_0000;
+/** What Debian on the disk draws (test/rig/grub-disk.ts). */
+const DRAWN = 0x15_1515;
 
 describe.skipIf(missing !== null)('VMs in the emulated host', () => {
   let host: EmulatedHost;
@@ -66,6 +73,15 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
 
   const newVariables = () => host.check(`cp /share/OVMF/OVMF_VARS_4M.fd ${FLASH}`);
 
+  /** Starts a TPM for a VM, which ends with it. @returns the options for that */
+  const newTpm = async (model: string) => {
+    await host.check(
+      `rm -rf /tmp/tpm; mkdir /tmp/tpm
+       swtpm socket --tpm2 --terminate --daemon --ctrl type=unixio,path=/tmp/tpm/socket --tpmstate dir=/tmp/tpm`,
+    );
+    return `-chardev socket,id=tpm,path=/tmp/tpm/socket -tpmdev emulator,id=tpm,chardev=tpm -device ${model},tpmdev=tpm`;
+  };
+
   test.each(Object.entries(DISKS))(
     'start Debian by SeaBIOS and GRUB from a disk on %s, up to its login',
     TIMEOUT,
@@ -79,19 +95,32 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
     },
   );
 
-  test('start Debian by OVMF and GRUB from a disk on virtio-blk, up to its login', TIMEOUT, async () => {
-    await newVariables();
-    const vm = await start(`${UEFI} -m 256 -vga none ${DISKS['virtio-blk'].options}`);
-    await vm.waitFor('debian login: ', SECONDS);
-    await vm.type('root\\r');
-    await vm.waitFor(`on ${DISKS['virtio-blk'].place}`, SECONDS);
-    // By ACPI, whose tables OVMF has handed on.
-    await vm.type('poweroff -f\\r');
-    expect(await vm.ended(SECONDS)).toBe(0);
-  });
+  test.each([
+    ['virtio-blk', null],
+    ['AHCI', 'tpm-tis'],
+  ] as const)(
+    'start Debian by OVMF and GRUB from a disk on %s, with the TPM %s',
+    TIMEOUT,
+    async (bus, tpm) => {
+      await newVariables();
+      const { options, place } = DISKS[bus];
+      const vm = await start(`${UEFI} -m 256 -vga none ${options} ${tpm === null ? '' : await newTpm(tpm)}`);
+      await vm.waitFor('debian login: ', SECONDS);
+      await vm.type('root\\r');
+      await vm.waitFor(`on ${place}`, SECONDS);
+      if (tpm !== null) {
+        // Firmware and GRUB have measured what they start.
+        await vm.type('measured\\r');
+        await vm.waitFor('measured 0 4 8', SECONDS);
+      }
+      // By ACPI, whose tables OVMF has handed on.
+      await vm.type('poweroff -f\\r');
+      expect(await vm.ended(SECONDS)).toBe(0);
+    },
+  );
 
   test.each(Object.entries(CARDS))(
-    'start GRUB by OVMF from the network by %s, and GRUB its menu',
+    'start GRUB by OVMF from the network, %s, and GRUB its menu',
     TIMEOUT,
     async (_, card) => {
       await newVariables();
@@ -143,6 +172,44 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
       await vring('vm kill memtest');
     });
 
+    /** Waits until most of it has a color. */
+    const waitForColor = async (name: string, color: number) => {
+      for (let share = 0; share < 0.9; ) {
+        await vring(`vm screenshot ${name} /tmp/screen.png`);
+        share = shareOf(color, Buffer.from(await host.check('base64 /tmp/screen.png'), 'base64'));
+      }
+    };
+
+    test('show the colors of the shell of OVMF on virtio-gpu', TIMEOUT, async () => {
+      await newVariables();
+      await vring(`run --detach --name shell ${UEFI} -m 256 -vga none -device virtio-gpu-pci`);
+      const console = await RemoteTerminal.start(host, 'vring vm console shell', 80, 25);
+      await console.waitFor(/Shell> /, SECONDS);
+      await console.press('cls 4', 'Enter');
+      await waitForColor('shell', RED);
+      await console.close();
+      await vring('vm kill shell');
+    });
+
+    test('show what Debian draws, which OVMF has started with a TPM and virtio-vga', TIMEOUT, async () => {
+      await newVariables();
+      const { options, place } = DISKS['virtio-blk'];
+      await vring(
+        `run --detach --name disk ${UEFI} -m 256 -vga virtio ${options} ${await newTpm('tpm-crb')}`,
+      );
+      const console = await RemoteTerminal.start(host, 'vring vm console disk', 80, 25);
+      await console.waitFor(/debian login: /, SECONDS);
+      await console.press('root', 'Enter');
+      await console.waitFor(new RegExp(`on ${place}`), SECONDS);
+      await console.press('measured', 'Enter');
+      await console.waitFor(/measured 0 4 8/, SECONDS);
+      await console.press('draw', 'Enter');
+      await console.waitFor(/drawn on 0 virtio_gpudrmfb/, SECONDS);
+      await waitForColor('disk', DRAWN);
+      await console.close();
+      await vring('vm kill disk');
+    });
+
     test("show the menu of an installer's CD, which takes keys", TIMEOUT, async () => {
       await vring('vm create debian --iso /boot/installer.iso --memory 256M --disk-size 64M --network none');
       await vring('vm start debian');
@@ -159,3 +226,11 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
     });
   });
 });
+
+/** How much of a PNG picture has a color: 0 to 1. */
+function shareOf(wanted: number, png: Buffer): number {
+  const { width, height, color } = pngPixels(png);
+  let count = 0;
+  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) count += Number(color(x, y) === wanted);
+  return count / (width * height);
+}
