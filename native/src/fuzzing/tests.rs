@@ -46,15 +46,20 @@ fn vary(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// Runs a target. What it fails on is kept for a debugger.
+/// Where what a target fails on is kept for a debugger.
+fn failure_of(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("vring-fuzz-{name}-{}", std::process::id()))
+}
+
+/// Runs a target. What it fails on is kept.
 fn run((name, target): Target, bytes: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_ok() {
         return;
     }
-    let path = std::env::temp_dir().join(format!("vring-fuzz-{name}-{}", std::process::id()));
+    let path = failure_of(name);
     std::fs::write(&path, bytes).unwrap();
     panic!(
-        "{name} failed on {}: once it is mended, keep it in {}/corpus/{name}",
+        "{name} failed on {}: once it is fixed, keep it in {}/corpus/{name}",
         path.display(),
         fuzz_folder().display()
     );
@@ -96,5 +101,7 @@ fn a_target_that_fails_is_noticed() {
     let noticed = catch_unwind(|| run(failing, &[1, 2, 3])).is_err();
     std::panic::set_hook(hook);
     assert!(noticed);
+    assert_eq!(std::fs::read(failure_of("failing")).unwrap(), [1, 2, 3]);
+    std::fs::remove_file(failure_of("failing")).unwrap();
     run(failing, &[1]);
 }
