@@ -42,10 +42,11 @@ async function run(engine: LocalEngine, config: MachineConfigInput): Promise<num
   const id = await engine.start(config);
   const vnc = config.vnc === undefined ? null : await vncBeside(engine, id, config.vnc);
   if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
+  // Before the guest prints: who reads that may send a signal at once.
+  const signal = endingSignal();
   const joined = joinConsole(engine, id);
   const marks = takeMarks();
   if (marks !== null) printError(marks);
-  const signal = endingSignal();
   const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
   vnc?.close();
   // The terminal is restored, and a signal ends vring at once even if the VM takes long to end.
