@@ -30,7 +30,7 @@ function install(folder: string, as: string): void {
   cpSync(join(projectRoot(), 'dist'), join(folder, 'dist'), { recursive: true });
   if (as === NEW) return;
   for (const name of readdirSync(join(folder, 'dist'), { recursive: true, encoding: 'utf8' })) {
-    if (!/\.(js|so)$/.test(name)) continue;
+    if (!/\.(c?js|so)$/.test(name)) continue;
     const path = join(folder, 'dist', name);
     const text = readFileSync(path, 'latin1');
     const changed = text.replaceAll(name.endsWith('.so') ? `${NEW}\0` : `"${NEW}"`, found =>

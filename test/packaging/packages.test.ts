@@ -61,7 +61,8 @@ describe('what is in them', () => {
     expect(deb).toEqual(tar);
     expect(rpm).toEqual(tar);
     expect(tar).toContain('lib/vring/dist/cli.js');
-    expect(tar.filter(path => !/^lib\/vring\/dist\/.*\.js$/.test(path))).toEqual([
+    expect(tar).toContain('lib/vring/dist/run.cjs');
+    expect(tar.filter(path => !/^lib\/vring\/dist\/.*\.c?js$/.test(path))).toEqual([
       'bin/vring',
       'lib/modules-load.d/vring.conf',
       'lib/systemd/system/vring.service',
