@@ -36,6 +36,9 @@ packages=(
   genisoimage # and their cloud-init seeds, by each program that makes some
   xorriso
   cloud-image-utils
+  mmdebstrap # a cloud image, its partitions, and a login to its guest
+  fdisk
+  openssh-client
   mandoc # its lint reads the man page
   rpm    # rpmbuild, for packages
   nvme-cli     # gives VFs of the emulated host's NVMe controller queues

@@ -12,7 +12,7 @@ import { BUSYBOX, run } from './tools.ts';
 /** Of the system's root, in MiB. */
 const ROOT_SIZE = 63;
 const LABEL = 'debian';
-const BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
+export const GRUB_BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
 
 /** The drivers of every bus that the disk may be on, and of a screen. */
 const MODULES = [
@@ -20,7 +20,7 @@ const MODULES = [
   'virtio_gpu',
 ];
 const GRUB_MODULES = [
-  'part_msdos',
+  'biosdisk',
   'ext2',
   'normal',
   'linux',
@@ -86,10 +86,8 @@ export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void>
     const initrd = await initramfs(join(import.meta.dirname, 'image/disk-init.sh'), modules);
     await writeFile(join(root, 'boot/initrd.img'), gzipSync(initrd));
 
-    const [core, system] = [join(work, 'core'), join(work, 'system')];
-    await run('grub-mkimage', [
-      ...['-O', 'i386-pc', '-o', core, '-p', '(hd0,msdos1)/boot/grub', 'biosdisk', ...GRUB_MODULES],
-    ]);
+    const core = await grubCore(work, '(hd0,msdos1)/boot/grub', ['part_msdos']);
+    const system = join(work, 'system');
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-L', LABEL, '-O', '^has_journal,^metadata_csum_seed', '-d', root],
       ...[system, `${ROOT_SIZE}M`],
@@ -97,7 +95,7 @@ export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void>
     const efi = await efiSystemPartition(work);
     await writeFile(
       image,
-      bootDiskOf(await readFile(BOOT_SECTOR), await readFile(core), [
+      bootDiskOf(await readFile(GRUB_BOOT_SECTOR), core, [
         { type: PARTITION.linux, content: await readFile(system) },
         { type: PARTITION.efiSystem, content: await readFile(efi) },
       ]),
@@ -119,4 +117,14 @@ async function efiSystemPartition(work: string): Promise<string> {
   await run(mtools, ['-c', 'mcopy', '-i', image, grub, '::EFI/BOOT/BOOTX64.EFI']);
   await run(mtools, ['-c', 'mcopy', '-i', image, menu, `::${EFI_FOLDER}/grub.cfg`]);
   return image;
+}
+
+/**
+ * GRUB for BIOS behind its boot sector. @param work a folder for its file. @param prefix where its menu is.
+ * @param partitions modules that read the partition table
+ */
+export async function grubCore(work: string, prefix: string, partitions: readonly string[]): Promise<Buffer> {
+  const core = join(work, 'core');
+  await run('grub-mkimage', ['-O', 'i386-pc', '-o', core, '-p', prefix, ...partitions, ...GRUB_MODULES]);
+  return await readFile(core);
 }

@@ -3,6 +3,7 @@ import { copyFile, cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { debianFile } from '../support/debian-package.ts';
+import { cloudImage } from './cloud-image.ts';
 import type { Kernel } from './debian-kernel.ts';
 import { makeGrubDisk } from './grub-disk.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
@@ -15,6 +16,8 @@ import { repository } from './workspace.ts';
 /** Where the checkout is in the emulated host. */
 const INSTALLED = '/opt/vring';
 const DISK_MEBIBYTES = 768;
+/** A cloud image, and a disk made from it. */
+const CLOUD_MEBIBYTES = 3072;
 
 /** Drivers of every optional device of the emulated host, and for running VMs. */
 const MODULES = [
@@ -43,6 +46,8 @@ const NETWORK_COMMANDS = ['/usr/sbin/dnsmasq', '/usr/sbin/nft', '/usr/bin/passt'
 const TPM_COMMAND = '/usr/bin/swtpm';
 /** Makes its CDs. */
 const CD_COMMAND = '/usr/bin/genisoimage';
+/** Create disks from a cloud image, and log in to its guest. */
+const CLOUD_COMMANDS = ['/usr/bin/qemu-img', '/usr/bin/ssh', '/usr/bin/ssh-keygen'];
 const NETWORK_LIBRARY = '/usr/lib/x86_64-linux-gnu/libslirp.so.0';
 
 /** Commands of this machine that busybox can't fully replace. */
@@ -77,6 +82,8 @@ export type RootDiskOptions = {
   readonly firmware?: boolean;
   /** With a disk, an installer's CD and memtest86+ to boot by firmware, and a QEMU that survives OVMF in a VM (default: without). */
   readonly bootMedia?: boolean;
+  /** With an image for clouds, and what makes VMs of it and logs in to them (default: without). */
+  readonly cloudImage?: boolean;
 };
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
@@ -93,14 +100,16 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
     if (options.iommufd) modules.push(...(await iommufdModules(kernel)));
     await installModules(kernel, modules, root);
     await addGuest(kernel, root);
-    if (options.nvmeCli) await addCommand(NVME_COMMAND, root);
+    if (options.nvmeCli) await addCommands([NVME_COMMAND], root);
     if (options.guestDevices) await addGuestWithDevices(kernel, root);
     if (options.firmware) await addFirmware(root);
     if (options.bootMedia) await addBootMedia(kernel, root);
+    if (options.cloudImage) await addCloudImage(root);
     if (options.qemu) await addQemu(root);
+    const size = DISK_MEBIBYTES + (options.cloudImage ? CLOUD_MEBIBYTES : 0);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
-      ...[image, `${DISK_MEBIBYTES}M`],
+      ...[image, `${size}M`],
     ]);
   } finally {
     await rm(root, { recursive: true, force: true });
@@ -129,7 +138,7 @@ async function addBaseSystem(root: string): Promise<void> {
   for (const applet of await busyboxApplets()) {
     if (!replaced.has(applet)) await symlink('busybox', join(root, 'bin', applet));
   }
-  for (const command of COMMANDS) await addCommand(command, root);
+  await addCommands(COMMANDS, root);
   for (const name of KMOD_NAMES) await symlink('kmod', join(root, 'bin', name));
   await copyFile(join(import.meta.dirname, 'image/init.sh'), join(root, 'bin/rig-init'));
   await writeFile(
@@ -177,7 +186,7 @@ async function addGuest(kernel: Kernel, root: string): Promise<void> {
 }
 
 async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> {
-  for (const command of [...NETWORK_COMMANDS, CD_COMMAND]) await addCommand(command, root);
+  await addCommands([...NETWORK_COMMANDS, CD_COMMAND], root);
   await addNetworkLibrary(root);
   const image = (name: string) => join(import.meta.dirname, 'image', name);
   const files: Record<string, string> = { 'bin/udhcpc-script': image('udhcpc.sh') };
@@ -217,7 +226,12 @@ async function addBootMedia(kernel: Kernel, root: string): Promise<void> {
     await debianFile('grub-efi-amd64-bin', 'usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi'),
     boot('grubnetx64.efi'),
   );
-  await addCommand(TPM_COMMAND, root);
+  await addCommands([TPM_COMMAND], root);
+}
+
+async function addCloudImage(root: string): Promise<void> {
+  await copyFile(await cloudImage(), join(root, 'boot/cloud.qcow2'));
+  await addCommands(CLOUD_COMMANDS, root);
 }
 
 async function addQemu(root: string): Promise<void> {
@@ -226,10 +240,12 @@ async function addQemu(root: string): Promise<void> {
   await addLibraries(QEMU[0]!, root);
 }
 
-/** Copies a command of this machine, with what it loads. */
-async function addCommand(command: string, root: string): Promise<void> {
-  await copyFile(command, join(root, 'bin', basename(command)));
-  await addLibraries(command, root);
+/** Copies programs of this machine to /bin, and the libraries that they load. */
+async function addCommands(commands: readonly string[], root: string): Promise<void> {
+  for (const command of commands) {
+    await copyFile(command, join(root, 'bin', basename(command)));
+    await addLibraries(command, root);
+  }
 }
 
 /** Copies the shared libraries that an ELF file of this machine loads, to the same paths under `root`. */
