@@ -1,4 +1,5 @@
 /** A machine process: it waits for the configuration of its machine, serves it, and exits. Its manager's socket is fd 3. */
+import { sha256 } from '../../text/digest.ts';
 import { confineSelf, endOnSignals, readTimeZone } from '../confinement/confine-self.ts';
 import { type Layer, layerTitle, mergeLayers } from '../confinement/layer.ts';
 import { nativeCalls } from '../native/native-library.ts';
@@ -36,6 +37,8 @@ function prepare(): void {
   } catch {
     // A host that can run no machine says so when one is to run.
   }
+  // Network cards and firmware need it, and the rehearsed machine has neither.
+  sha256('');
   // The start is to find the young generation empty. Shrinking the whole heap would have it grow again then.
   globalThis.gc?.({ type: 'minor', execution: 'sync' });
   takeMarks();
