@@ -24,17 +24,6 @@ static uint8_t gateway_address[NET_ADDRESS];
 
 static void put16(uint8_t *at, uint16_t value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
 
-/* RFC 1071. */
-static uint16_t sum_of(const uint8_t *bytes, uint32_t length)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < length; i++)
-        sum += i & 1 ? bytes[i] : (uint64_t)bytes[i] << 8;
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
-}
-
 static void ethernet(uint8_t *frame, const uint8_t *to, uint16_t type)
 {
     memcpy(frame, to, NET_ADDRESS);
@@ -83,12 +72,12 @@ static bool request(uint32_t number, uint32_t size)
     frame[IP_TTL] = 64, frame[IP_PROTOCOL] = 1;
     memcpy(frame + IP_SOURCE, us, sizeof us);
     memcpy(frame + IP_SOURCE + sizeof us, gateway, sizeof gateway);
-    put16(frame + IP_SUM, (uint16_t)~sum_of(frame + IP, IP_BYTES));
+    put16(frame + IP_SUM, (uint16_t)~net_sum(frame + IP, IP_BYTES));
     frame[ICMP] = ECHO_REQUEST;
     put16(frame + ICMP_NUMBER, (uint16_t)number);
     for (uint32_t i = PATTERN; i < size; i++)
         frame[i] = (uint8_t)(number + i);
-    put16(frame + ICMP_SUM, (uint16_t)~sum_of(frame + ICMP, size - ICMP));
+    put16(frame + ICMP_SUM, (uint16_t)~net_sum(frame + ICMP, size - ICMP));
     net_send(size, (struct net_offload){0});
     return true;
 }
@@ -98,7 +87,7 @@ static bool is_reply(const uint8_t *frame, uint32_t length, uint32_t size, uint6
 {
     if (length < MIN_SIZE || frame[TYPE] != 8 || frame[TYPE + 1] != 0 || frame[IP_PROTOCOL] != 1 || frame[ICMP] != ECHO_REPLY)
         return false;
-    *bad += length != size || sum_of(frame + ICMP, length - ICMP) != 0xffff;
+    *bad += length != size || net_sum(frame + ICMP, length - ICMP) != 0xffff;
     return true;
 }
 

@@ -47,16 +47,6 @@ static bool parse_options(unsigned count, char **words, struct options *o)
     return true;
 }
 
-static uint16_t sum_of(const uint8_t *bytes, uint32_t length)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < length; i++)
-        sum += i & 1 ? bytes[i] : (uint64_t)bytes[i] << 8;
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
-}
-
 /* Sends a frame to `to`; false if there is no room now. */
 static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct options *o)
 {
@@ -73,7 +63,7 @@ static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct 
     for (uint32_t i = PATTERN; i < length; i++)
         frame[i] = (uint8_t)(number + i);
     if (!o->checksum) {
-        uint16_t sum = (uint16_t)~sum_of(frame + SUM, length - SUM);
+        uint16_t sum = (uint16_t)~net_sum(frame + SUM, length - SUM);
         frame[SUM] = (uint8_t)(sum >> 8), frame[SUM + 1] = (uint8_t)sum;
         net_send(length, (struct net_offload){0});
     } else {
@@ -92,7 +82,7 @@ static uint8_t check(const uint8_t *frame, uint32_t length, uint32_t *number, ui
         return 0;
     memcpy(number, frame + NUMBER, sizeof *number);
     uint8_t kind = frame[KIND] ? frame[KIND] : frame[NUMBER + 3];
-    bool whole = sum_of(frame + KIND + 2, length - KIND - 2) == 0xffff;
+    bool whole = net_sum(frame + KIND + 2, length - KIND - 2) == 0xffff;
     if (!frame[KIND])
         *number &= 0xffffff;
     for (uint32_t i = PATTERN; whole && i < length; i++)

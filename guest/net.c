@@ -192,3 +192,13 @@ struct net_counts net_counts(void)
     card->counts.kicks = card->transmit.kicks;
     return card->counts;
 }
+
+uint16_t net_sum(const uint8_t *bytes, uint32_t length)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < length; i++)
+        sum += i & 1 ? bytes[i] : (uint64_t)bytes[i] << 8;
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}

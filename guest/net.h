@@ -46,3 +46,6 @@ struct net_counts net_counts(void);
 
 /* The device needs a reset. */
 bool net_broken(void);
+
+/* The sum of the Internet checksum, in ones' complement (RFC 1071). */
+uint16_t net_sum(const uint8_t *bytes, uint32_t length);
