@@ -3,7 +3,7 @@ import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
 import { type NetLimits, netLimitsText } from '../devices/backends/net-limits.ts';
 import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
 import type { InputEvent } from '../devices/input/input-event.ts';
-import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+import type { DeviceConfig } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
 import { sizeText } from '../text/size.ts';
@@ -23,11 +23,11 @@ import type {
   PressedButton,
   Upgraded,
 } from './engine.ts';
-import { EventLog } from './event-log.ts';
 import { removeVariables, renameVariables, withFirmwareFiles } from './firmware/variables.ts';
 import { execInGuest, type GuestProgram, type GuestProgramEnd } from './guest-agent/exec.ts';
 import { whileFrozen } from './guest-agent/frozen.ts';
 import type { GuestFacts } from './guest-agent/guest-facts.ts';
+import { pressPowerButton } from './guest-agent/power-button.ts';
 import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { VmHostDevices } from './host-devices/vm-host-devices.ts';
@@ -49,11 +49,9 @@ import {
 } from './machines/machine.ts';
 import { parseNews } from './machines/machine-messages.ts';
 import { threadMachines } from './machines/thread-machine.ts';
-import { freeMacAddress } from './networks/mac-address.ts';
 import { takingAtStart } from './networks/open-wires.ts';
-import { type NicOwner, refuseSameMac } from './networks/same-mac.ts';
 import { VmNetworks } from './networks/vm-networks.ts';
-import { vmNics, withMacAddresses } from './networks/vm-nics.ts';
+import { withMacAddresses } from './networks/vm-nics.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, HostInterruptCounts, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
@@ -63,9 +61,10 @@ import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/
 import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
 import { removeTpmState, renameTpmState, withTpmState } from './tpm/state-folder.ts';
-import { Vm } from './vm.ts';
+import type { Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
+import { VmList } from './vm-list.ts';
 import { logChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
@@ -111,11 +110,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #takePlace: (name: string) => VmPlace;
   readonly #machines: Machines;
   readonly #metrics: ((engine: LocalEngine, format: MetricsFormat) => Promise<string>) | undefined;
-  readonly #vms = new Map<string, Vm>();
-  /** Each VM as listeners last saw it. */
-  readonly #reported = new Map<string, VmInfo>();
-  readonly #listeners = new Set<(event: EngineEvent) => void>();
-  readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
+  readonly #list: VmList;
   readonly #restarts = new RestartPolicy();
   readonly #snapshots: VmSnapshots;
   readonly #variables: string | null;
@@ -144,35 +139,37 @@ export class LocalEngine implements Engine, CounterSource {
     this.#definitions = definitions;
     this.#takePlace = takePlace;
     this.#machines = machines;
-    this.#hostDevices = new VmHostDevices(hostDevices ?? null, {
-      vm: name => this.#vms.get(name),
-      note: (level, text, vm) => this.note(level, text, vm),
+    const note = (level: LogEntry['level'], text: string, vm: string | null) => this.note(level, text, vm);
+    const followDefinitions = () => this.#list.followDefinitions();
+    this.#list = new VmList({
+      definitions,
+      giveBack: vm => this.#hostDevices.giveBack(vm),
+      changed: (vm, before) => this.#changed(vm, before),
+      defined: name => this.#snapshots.refresh(name),
     });
-    this.#networks = new VmNetworks(hostDevices?.lock ?? null, {
-      vms: () => this.#vms.values(),
-      note: (level, text, vm) => this.note(level, text, vm),
-    });
+    this.#hostDevices = new VmHostDevices(hostDevices ?? null, { vm: name => this.#list.get(name), note });
+    this.#networks = new VmNetworks(hostDevices?.lock ?? null, { vms: () => this.#list, note });
     this.#devices = new VmDevices({
       definitions,
       hostDevices: this.#hostDevices,
       networks: this.#networks,
-      followDefinitions: () => this.#followDefinitions(),
-      note: (level, text, vm) => this.note(level, text, vm),
+      followDefinitions,
+      note,
     });
     this.#snapshots = new VmSnapshots(snapshots ?? null, {
       definitions,
-      vm: name => this.#vms.get(name),
-      place: name => this.#vms.get(name) ?? this.#add(name),
+      vm: name => this.#list.get(name),
+      place: name => this.#list.getOrAdd(name),
       run: (vm, config, restore) => this.#run(vm, config, restore),
-      followDefinitions: () => this.#followDefinitions(),
-      note: (level, text, vm) => this.note(level, text, vm),
+      followDefinitions,
+      note,
     });
     machines.warm();
     process.on('exit', this.#abandonAll);
-    this.#followDefinitions();
+    followDefinitions();
     for (const vm of interrupted) this.#takeInterrupted(vm);
     this.#snapshots.load();
-    this.#unwatch = definitions.watch(() => this.#followDefinitions());
+    this.#unwatch = definitions.watch(followDefinitions);
   }
 
   /**
@@ -180,46 +177,33 @@ export class LocalEngine implements Engine, CounterSource {
    * @throws DefinitionFileError when the folder cannot be read; the last known ones stay
    */
   readDefinitions(): void {
-    this.#followDefinitions();
+    this.#list.followDefinitions();
   }
 
   vms(): readonly VmInfo[] {
-    return Array.from(this.#vms.values(), vm => vm.info).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return this.#list.infos;
   }
 
   log(): readonly LogEntry[] {
-    return this.#log.entries;
+    return this.#list.log;
   }
 
   /** Adds to the log. What is about a VM that runs is kept by its machine too, which may outlive this process. */
   note(level: LogEntry['level'], text: string, vm: string | null = null): void {
-    this.#log.add(level, vm, text);
-    if (vm !== null) this.#vms.get(vm)?.remember({ at: Date.now(), level, text });
+    this.#list.note(level, text, vm);
   }
 
   async start(input: MachineConfigInput): Promise<string> {
     const config = parseMachineConfig(input);
-    const vm = this.#place(config.name);
+    const vm = this.#list.addUndefined(config.name);
     try {
       await this.#run(vm, config);
     } catch (error) {
       // It never ran: its error is all there is to know of it. Meanwhile it may have been killed and started again.
-      if (!vm.alive && vm.defined === null) this.#forget(vm);
+      if (!vm.alive && vm.defined === null) this.#list.forget(vm);
       throw error;
     }
     return vm.name;
-  }
-
-  /** A VM without a definition, new or started before. @throws when the name is taken */
-  #place(name: string): Vm {
-    const taken = this.#vms.get(name);
-    if (taken === undefined) return this.#add(name);
-    if (taken.alive)
-      throw new Error(`a VM named ${name} is ${taken.info.state} already: choose another name`);
-    if (taken.defined !== null)
-      throw new Error(`there is a definition of ${name}: start that VM, or choose another name`);
-    taken.clearScrollback();
-    return taken;
   }
 
   async restart(id: string): Promise<void> {
@@ -262,17 +246,7 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async powerButton(id: string): Promise<PressedButton> {
-    const result = (await this.#vm(id).command('power-button', {})) as Partial<PressedButton> | null;
-    const noticed = result?.noticed !== false;
-    const { agent } = this.#vm(id);
-    if (!noticed && agent.facts !== null) {
-      await agent.agent.tell('guest-shutdown', { mode: 'powerdown' });
-      this.note('info', 'the guest does not notice its power button: its agent was told to shut it down', id);
-      return { noticed: true };
-    }
-    if (!noticed)
-      this.note('warning', 'the power button was pressed, but the guest has not turned it on', id);
-    return { noticed };
+    return await pressPowerButton(this.#vm(id), (level, text) => this.note(level, text, id));
   }
 
   async upgrade(id: string): Promise<Upgraded> {
@@ -332,7 +306,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   /** Where a VM's VNC server listens, and how it is confined; null: it has ended. */
   servesVnc(id: string, served: ServedVnc | null): void {
-    const vm = this.#vms.get(id);
+    const vm = this.#list.get(id);
     if (vm !== undefined) vm.servedVnc = served;
   }
 
@@ -363,7 +337,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {
     const vm = this.#vm(id);
-    return await this.#devices.attach(vm, this.#withMac(vm, device), options);
+    return await this.#devices.attach(vm, this.#networks.withMac(vm, device), options);
   }
 
   async detach(id: string, device: string, options: DetachOptions): Promise<void> {
@@ -386,7 +360,7 @@ export class LocalEngine implements Engine, CounterSource {
     if (vm.defined !== null) this.#definitions.remove(id);
     removeVariables(this.#variables, id);
     removeTpmState(this.#tpms, id);
-    this.#forget(vm);
+    this.#list.forget(vm);
   }
 
   async rename(id: string, name: string): Promise<void> {
@@ -394,7 +368,8 @@ export class LocalEngine implements Engine, CounterSource {
     if (vm.alive) throw new Error(`${id} is ${vm.info.state}: shut it down before you rename it`);
     if (!VM_NAME.pattern.test(name))
       throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
-    if (this.#vms.has(name)) throw new Error(`there is already a VM named ${name}: choose another name`);
+    if (this.#list.get(name) !== undefined)
+      throw new Error(`there is already a VM named ${name}: choose another name`);
     // Nobody else may run it meanwhile, under either name.
     const places: VmPlace[] = [];
     try {
@@ -406,15 +381,7 @@ export class LocalEngine implements Engine, CounterSource {
     } finally {
       for (const place of places) place.release();
     }
-    this.#forget(vm);
-    vm.rename(name);
-    this.#vms.set(name, vm);
-    // A crash under the old name is no news.
-    this.#reported.set(name, vm.info);
-    this.#log.rename(id, name);
-    this.#emit({ kind: 'log-rewritten' });
-    this.#followDefinitions();
-    this.#changed(vm);
+    this.#list.rename(vm, name);
     this.note('info', `renamed from ${id}`, name);
   }
 
@@ -455,7 +422,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void> {
     this.#definitions.save(name, yaml, options);
-    this.#followDefinitions();
+    this.#list.followDefinitions();
   }
 
   async definition(name: string): Promise<string> {
@@ -499,8 +466,7 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   subscribe(listener: (event: EngineEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#list.subscribe(listener);
   }
 
   async metrics(format: MetricsFormat): Promise<string> {
@@ -529,7 +495,7 @@ export class LocalEngine implements Engine, CounterSource {
     this.refuseStarts();
     this.#unwatch();
     // One that is stuck keeps nobody waiting.
-    await Promise.allSettled(Array.from(this.#vms.values(), vm => vm.kill()));
+    await Promise.allSettled(Array.from(this.#list, vm => vm.kill()));
     await this.#leave();
   }
 
@@ -554,7 +520,7 @@ export class LocalEngine implements Engine, CounterSource {
       withFirmwareFiles({ ...given, devices: withMacAddresses(vm.name, given.devices) }, this.#variables),
       this.#tpms,
     );
-    refuseSameMac({ name: vm.name, nics: vmNics(config.devices) }, this.#running());
+    this.#networks.refuseSameMac(vm.name, config.devices);
     const take = takingAtStart(config, this.#hostDevices.taking(vm, config), this.#networks);
     await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);
     this.#warmLater();
@@ -570,54 +536,8 @@ export class LocalEngine implements Engine, CounterSource {
     await this.#networks.bringAllUp();
   }
 
-  /** A network card with an address that no other has. @throws when another VM that runs has the one that it is to have */
-  #withMac({ name, nics }: Vm, device: DeviceConfig): DeviceConfig {
-    if (deviceTable.network(device) === null) return device;
-    const others = this.vms();
-    if (typeof device.mac === 'string') {
-      const mac = device.mac.toLowerCase();
-      const own = nics.find(nic => nic.mac === mac);
-      if (own !== undefined)
-        throw new Error(`${own.device} of ${name} has the MAC address ${mac} already: give another`);
-      refuseSameMac({ name, nics: vmNics([device]) }, this.#running(), 'does not get the card');
-      return device;
-    }
-    const taken = new Set(others.flatMap(other => (other.nics ?? []).map(({ mac }) => mac ?? '')));
-    return { ...device, mac: freeMacAddress(name, nics.length, taken) };
-  }
-
-  #running(): readonly NicOwner[] {
-    return [...this.#vms.values()].filter(({ alive }) => alive);
-  }
-
-  #add(name: string): Vm {
-    const vm = new Vm(name, {
-      changed: vm => this.#changed(vm),
-      happened: (vm, { at, level, text }) => this.#log.add(level, vm.name, text, at),
-      giveBack: vm => this.#hostDevices.giveBack(vm),
-    });
-    this.#vms.set(name, vm);
-    return vm;
-  }
-
-  #forget(vm: Vm): void {
-    if (!this.#has(vm)) return;
-    this.#vms.delete(vm.name);
-    this.#reported.delete(vm.name);
-    this.#emit({ kind: 'removed', id: vm.name });
-  }
-
-  #has(vm: Vm): boolean {
-    return this.#vms.get(vm.name) === vm;
-  }
-
-  #changed(vm: Vm): void {
-    // Who watched the console of one that was removed may still let go of its keyboard.
-    if (!this.#has(vm)) return;
+  #changed(vm: Vm, before: VmInfo | null): void {
     const { info } = vm;
-    const before = this.#reported.get(vm.name) ?? null;
-    this.#reported.set(vm.name, info);
-    this.#emit({ kind: 'vm', vm: info });
     if (vm.adopting) return;
     this.#hostDevices.giveBackDetached(vm);
     this.#networks.follow(before, info);
@@ -647,7 +567,7 @@ export class LocalEngine implements Engine, CounterSource {
   async adopt(machines: readonly FoundMachine[]): Promise<void> {
     const adopted = machines.map(async machine => {
       const { name } = machine.config;
-      const vm = this.#vms.get(name) ?? this.#add(name);
+      const vm = this.#list.getOrAdd(name);
       await vm.adopt(machine);
       if (vm.alive) this.note('info', 'found running, and taken over by this manager', name);
     });
@@ -655,30 +575,14 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   #takeInterrupted({ name, reason, config }: InterruptedVm): void {
-    const vm = this.#vms.get(name) ?? (config === null ? undefined : this.#add(name));
+    const vm = config === null ? this.#list.get(name) : this.#list.getOrAdd(name);
     if (vm === undefined) this.note('error', `${reason}; its definition is gone`, name);
     else vm.interrupt(reason, config);
   }
 
-  /** The list has every VM that is defined, and those that run without, or after, a definition. */
-  #followDefinitions(): void {
-    const defined = new Map(this.#definitions.list().map(one => [one.name, one]));
-    for (const [name, one] of defined) {
-      const known = this.#vms.get(name);
-      const vm = known ?? this.#add(name);
-      vm.define(one);
-      if (known === undefined) this.#snapshots.refresh(name);
-    }
-    for (const vm of [...this.#vms.values()]) {
-      if (vm.defined === null || defined.has(vm.name)) continue;
-      if (vm.alive) vm.define(null);
-      else this.#forget(vm);
-    }
-  }
-
   /** The process exits with VMs still there: by an exception that nobody caught, or without `close`. */
   readonly #abandonAll = () => {
-    if ([...this.#vms.values()].some(vm => vm.alive)) this.#machines.abandon();
+    if ([...this.#list].some(vm => vm.alive)) this.#machines.abandon();
   };
 
   /** Has a thread ready for the next VM, once this one is past its start: that is when both cores are wanted. */
@@ -688,12 +592,6 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   #vm(id: string): Vm {
-    const vm = this.#vms.get(id);
-    if (vm === undefined) throw new Error(`there is no VM ${id}`);
-    return vm;
-  }
-
-  #emit(event: EngineEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    return this.#list.require(id);
   }
 }

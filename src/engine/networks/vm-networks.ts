@@ -1,5 +1,5 @@
 import type { NetOptions } from '../../devices/backends/net.ts';
-import { deviceTable } from '../../devices/registry.ts';
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import type { NetworkDefinition } from '../../host/networks/definition.ts';
 import type { ChangeLock } from '../../host/plan/change-lock.ts';
 import { HostRoot } from '../../host/root.ts';
@@ -8,7 +8,10 @@ import type { Vm } from '../vm.ts';
 import { isAlive, type LogEntry, type VmInfo } from '../vm-info.ts';
 import { readGuestAddresses } from './guest-addresses.ts';
 import { HostNetworks } from './host-networks.ts';
+import { freeMacAddress } from './mac-address.ts';
 import { macvtapName, removeMacvtap } from './macvtap.ts';
+import { refuseSameMac } from './same-mac.ts';
+import { vmNics } from './vm-nics.ts';
 
 export type VmNetworksHost = {
   vms(): Iterable<Vm>;
@@ -67,6 +70,27 @@ export class VmNetworks {
     const owner = [...this.#host.vms()].find(({ name }) => name === vm);
     const config = owner?.devices?.get(device);
     return config === undefined ? null : (deviceTable.network(config)?.options ?? null);
+  }
+
+  /** @throws an error for the user when another VM that runs has an address of these devices */
+  refuseSameMac(vm: string, devices: readonly DeviceConfig[], what?: string): void {
+    const running = [...this.#host.vms()].filter(({ alive }) => alive);
+    refuseSameMac({ name: vm, nics: vmNics(devices) }, running, what);
+  }
+
+  /** A network card with an address that no other has. @throws when another VM that runs has the one that it is to have */
+  withMac({ name, nics }: Vm, device: DeviceConfig): DeviceConfig {
+    if (deviceTable.network(device) === null) return device;
+    if (typeof device.mac === 'string') {
+      const mac = device.mac.toLowerCase();
+      const own = nics.find(nic => nic.mac === mac);
+      if (own !== undefined)
+        throw new Error(`${own.device} of ${name} has the MAC address ${mac} already: give another`);
+      this.refuseSameMac(name, [device], 'does not get the card');
+      return device;
+    }
+    const taken = new Set([...this.#host.vms()].flatMap(other => other.nics.map(({ mac }) => mac ?? '')));
+    return { ...device, mac: freeMacAddress(name, nics.length, taken) };
   }
 
   close(): void {
