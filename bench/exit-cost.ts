@@ -1,9 +1,11 @@
 import { runGuest, type Vmm } from './guest.ts';
-import { atMost, type Measurement } from './measurement.ts';
+import { atLeast, atMost, type Measurement } from './measurement.ts';
 import { alternate } from './statistics.ts';
 
 const ROUNDS = 7;
 const EXITS = 20_000;
+/** How long they write, in milliseconds. */
+const SMP_MS = 300;
 
 /**
  * The cost of a port write that exits to user space, measured in the guest: vring handles it in a TypeScript device model
@@ -26,5 +28,22 @@ export async function measureExitCost(): Promise<Measurement[]> {
       values,
       target: atMost(1.0, 'x QEMU', values.vring / values.QEMU),
     },
+    await measureSmp(),
   ];
+}
+
+/** Two vCPUs that write to a port at the same time, each as fast as it can. */
+async function measureSmp(): Promise<Measurement> {
+  const rate = (vmm: Vmm) => async () => {
+    const [result] = await runGuest(vmm, { commands: `smp ${SMP_MS}ms exits`, options: ['-smp', '2'] });
+    if (result!.get('online') !== 2) throw new Error(`the second vCPU did not start on ${vmm}`);
+    return result!.get('iterations')! / result!.get('ms')!;
+  };
+  const values = await alternate(ROUNDS, { vring: rate('vring'), QEMU: rate('QEMU') });
+  return {
+    what: 'port writes of two vCPUs',
+    unit: '1000/s',
+    values,
+    target: atLeast(1.0, 'x QEMU', values.vring / values.QEMU),
+  };
 }

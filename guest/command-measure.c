@@ -105,12 +105,32 @@ const char *command_spin(unsigned count, char **words)
     return NULL;
 }
 
+static uint64_t compute_until(uint64_t end)
+{
+    uint64_t iterations = 0;
+    while (rdtsc() < end) {
+        for (unsigned i = 0; i < 1000; i++)
+            compiler_barrier();
+        iterations += 1000;
+    }
+    return iterations;
+}
+
+static uint64_t exit_until(uint64_t end)
+{
+    uint64_t exits = 0;
+    for (; rdtsc() < end; exits += 100)
+        port_writes(100, PORT_POST_CODE, 0);
+    return exits;
+}
+
 const char *command_smp(unsigned count, char **words)
 {
     static struct cpu cpus[MAX_CPUS];
     uint64_t ms = 100, iterations = 0;
-    if (count > 2 || (count == 2 && !parse_time_ms(words[1], &ms)))
-        return "usage: smp [TIME]";
+    bool exits = count == 3 && text_equal(words[2], "exits");
+    if (count > (exits ? 3 : 2) || (count >= 2 && !parse_time_ms(words[1], &ms)))
+        return "usage: smp [TIME [exits]]";
     unsigned found = smp_find(cpus), online = 1;
     for (unsigned i = 1; i < found; i++) {
         const char *error = smp_start(cpus, i);
@@ -119,13 +139,13 @@ const char *command_smp(unsigned count, char **words)
         else
             online++;
     }
-    smp_compute(cpus, found, ms_to_ticks(ms));
+    smp_run(cpus, found, exits ? exit_until : compute_until, ms_to_ticks(ms));
     for (unsigned i = 0; i < found; i++) {
         if (cpus[i].iterations)
-            print("  CPU %u, APIC ID %u: started in %lu us, %lu iterations\n", i, cpus[i].apic_id,
-                  ticks_to_ns(cpus[i].start_ticks) / 1000, cpus[i].iterations);
+            print("  CPU %u, APIC ID %u: started in %lu us, %lu %s\n", i, cpus[i].apic_id,
+                  ticks_to_ns(cpus[i].start_ticks) / 1000, cpus[i].iterations, exits ? "exits" : "iterations");
         iterations += cpus[i].iterations;
     }
-    print("result smp cpus=%u online=%u iterations=%lu\n", found, online, iterations);
+    print("result smp cpus=%u online=%u iterations=%lu ms=%lu\n", found, online, iterations, ms);
     return NULL;
 }

@@ -25,7 +25,7 @@ static const struct command commands[] = {
     {"balloon", "SIZE [scattered]", "touch memory, and give it to the host through virtio-balloon", command_balloon},
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
-    {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},
+    {"smp", "[TIME [exits]]", "start the other vCPUs; all compute, or write to a port", command_smp},
     {"demo", "[TIME]", "a light load of everything, repeated until a key", command_demo},
     {"flood", "", "print to the serial port until Ctrl-C", command_flood},
     {"rubbish", "ring | regs|ports [SEED [COUNT]]", "a hostile guest: broken rings, random register accesses",

@@ -35,7 +35,8 @@ extern uint64_t gdt[];
 void ap_park(void);
 void ap_main(struct cpu *cpu) __attribute__((noreturn));
 
-static volatile uint64_t compute_until;
+static smp_job *volatile job;
+static volatile uint64_t job_end;
 
 unsigned smp_find(struct cpu *cpus)
 {
@@ -98,36 +99,26 @@ const char *smp_start(struct cpu *cpus, unsigned index)
     return wait_online(cpu, ONLINE_TIMEOUT_MS) ? NULL : "did not start within 2 s";
 }
 
-static uint64_t compute(uint64_t until)
-{
-    uint64_t iterations = 0;
-    while (rdtsc() < until) {
-        for (unsigned i = 0; i < 1000; i++)
-            compiler_barrier();
-        iterations += 1000;
-    }
-    return iterations;
-}
-
 void ap_main(struct cpu *cpu)
 {
     cpu->start_ticks = rdtsc() - cpu->start_ticks;
     cpu->state = ONLINE;
     while (cpu->state == ONLINE)
         cpu_pause();
-    cpu->iterations = compute(compute_until);
+    cpu->iterations = job(job_end);
     cpu->state = DONE;
     for (;;)
         ring0_call(ap_park, 0, 0, 0);
 }
 
-void smp_compute(struct cpu *cpus, unsigned count, uint64_t ticks)
+void smp_run(struct cpu *cpus, unsigned count, smp_job *requested, uint64_t ticks)
 {
-    compute_until = rdtsc() + ticks;
+    job = requested;
+    job_end = rdtsc() + ticks;
     for (unsigned i = 1; i < count; i++)
         if (cpus[i].state == ONLINE)
             cpus[i].state = RUNNING;
-    cpus[0].iterations = compute(compute_until);
+    cpus[0].iterations = requested(job_end);
     for (unsigned i = 1; i < count; i++)
         while (cpus[i].state == RUNNING)
             cpu_pause();
