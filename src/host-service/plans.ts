@@ -55,7 +55,7 @@ export class HostPlans {
   /** @throws the reason if there is no plan, as a sentence */
   async make(request: PlanRequest): Promise<Plan> {
     if (request.kind === 'iommu')
-      return planKernelParameters(this.#root, iommuParameters(readCpu(this.#root)));
+      return planKernelParameters(this.#root, iommuParameters(this.#root, readCpu(this.#root)));
     switch (request.kind) {
       case 'network-create': {
         const { kind: _, ...network } = request;

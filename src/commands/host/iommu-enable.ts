@@ -11,7 +11,7 @@ export async function enableIommu(
   context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const makePlan = () => {
-    const plan = planKernelParameters(root, iommuParameters(readCpu(root)));
+    const plan = planKernelParameters(root, iommuParameters(root, readCpu(root)));
     const already = iommuActive(root) ? ['the IOMMU is already enabled'] : [];
     return { ...plan, notes: [...already, ...plan.notes] };
   };

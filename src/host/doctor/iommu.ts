@@ -18,16 +18,23 @@ export function iommuActive(root: HostRoot): boolean {
 
 /**
  * Kernel parameters that enable the IOMMU at the next boot; pass-through mode keeps the host's own devices fast. AMD-Vi is on
- * by default: the kernel has no `amd_iommu=on`.
+ * by default: the kernel has no `amd_iommu=on`. The firmware's table says which one there is: a virtual machine may have
+ * that of the other vendor.
  */
-export function iommuParameters(cpu: Pick<Cpu, 'vendor'>): ParameterRequest {
-  if (cpu.vendor === 'amd') return { add: ['iommu=pt'], remove: ['amd_iommu=off'] };
+export function iommuParameters(root: HostRoot, cpu: Pick<Cpu, 'vendor'>): ParameterRequest {
+  const table = firmwareTable(root);
+  const amd = table === null ? cpu.vendor === 'amd' : table === 'IVRS';
+  if (amd) return { add: ['iommu=pt'], remove: ['amd_iommu=off'] };
   return { add: ['intel_iommu=on', 'iommu=pt'], remove: [] };
 }
 
+function firmwareTable(root: HostRoot): FirmwareTable | null {
+  const tables = ['DMAR', 'IVRS'] as const;
+  return tables.find(name => root.exists(`/sys/firmware/acpi/tables/${name}`)) ?? null;
+}
+
 export function iommuFindings(root: HostRoot, cpu: Cpu): Finding[] {
-  const table =
-    (['DMAR', 'IVRS'] as const).find(name => root.exists(`/sys/firmware/acpi/tables/${name}`)) ?? null;
+  const table = firmwareTable(root);
   const active = iommuActive(root);
   return [
     firmwareFinding(cpu, table, active),
@@ -66,7 +73,7 @@ function enabledFinding(root: HostRoot, cpu: Cpu, table: FirmwareTable | null, a
   }
   const base = { id, area: 'iommu', state: 'fail', why } as const;
   if (table === null) return { ...base, title: 'the IOMMU is off', repair: ['fix iommu.firmware first'] };
-  return { ...base, ...offFinding(root, iommuParameters(cpu)) };
+  return { ...base, ...offFinding(root, iommuParameters(root, cpu)) };
 }
 
 /** Why it is off, as far as the parameters show, and how to enable it. */

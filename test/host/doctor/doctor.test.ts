@@ -2,8 +2,9 @@ import fs, { globSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { afterEach, expect, test } from 'vitest';
 import { diagnose } from '../../../src/host/doctor/doctor.ts';
+import { iommuParameters } from '../../../src/host/doctor/iommu.ts';
 import { amdTree } from '../trees/amd.ts';
-import { release, type TreeBuilder } from '../trees/builder.ts';
+import { release, TreeBuilder } from '../trees/builder.ts';
 import { desktopTree } from '../trees/desktop.ts';
 import { noIommuTree } from '../trees/no-iommu.ts';
 import { dmarTable, serverTree } from '../trees/server.ts';
@@ -178,4 +179,19 @@ test('files of bound devices that this user may not open are named', () => {
     repair: [expect.stringContaining('SUBSYSTEM=="vfio"')],
   });
   expect(doctor(noIommuTree())('vfio.nodes')).toBeUndefined();
+});
+
+test("the firmware's table decides which IOMMU is enabled: a virtual machine may have that of another vendor", () => {
+  const parameters = (table: string | null, vendor: 'intel' | 'amd' | 'other') => {
+    const tree = new TreeBuilder();
+    trees.push(tree);
+    if (table !== null) tree.file(`/sys/firmware/acpi/tables/${table}`, Buffer.alloc(48));
+    return iommuParameters(tree.root(), { vendor });
+  };
+  const intel = { add: ['intel_iommu=on', 'iommu=pt'], remove: [] };
+  const amd = { add: ['iommu=pt'], remove: ['amd_iommu=off'] };
+  expect(parameters('DMAR', 'amd')).toEqual(intel);
+  expect(parameters('IVRS', 'intel')).toEqual(amd);
+  expect(parameters(null, 'amd')).toEqual(amd);
+  expect(parameters(null, 'other')).toEqual(intel);
 });
