@@ -1,6 +1,7 @@
 import { own } from '../text/own.ts';
 import type { HostRoot } from './root.ts';
 import { keyValues, printable } from './text.ts';
+import { mountOf } from './use/mounts.ts';
 
 export type DistributionFamily = 'debian' | 'redhat' | 'suse' | 'arch' | 'other';
 
@@ -55,6 +56,15 @@ function beforeOsRelease(root: HostRoot): Distribution {
 export function findProgram(root: HostRoot, name: string): string | null {
   const directories = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
   return directories.map(directory => `${directory}/${name}`).find(path => root.exists(path)) ?? null;
+}
+
+/**
+ * transactional-update(8) of openSUSE MicroOS and SUSE Linux Micro, whose root file system is a read-only snapshot: changes
+ * outside /etc go to a new one. Null on other hosts.
+ */
+export function transactionalUpdate(root: HostRoot): string | null {
+  const program = findProgram(root, 'transactional-update');
+  return program !== null && mountOf(root, '/')?.readOnly === true ? program : null;
 }
 
 /** The command that installs a package here, e.g. `apt install pci.ids`. */

@@ -55,7 +55,7 @@ export function isOptional(hostPath: string): boolean {
 
 /** The paths that may be recorded: everything else is refused, even if a reader asks for it. */
 const recordable =
-  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(passwd|os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/(network|system\/multi-user\.target\.wants\/vring-host\.service)|sysconfig\/bootloader)(\/|$)/;
+  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|oem|dev)(\/|$)|^\/etc\/(passwd|os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/(network|system\/multi-user\.target\.wants\/vring-host\.service)|sysconfig\/bootloader|kernelstub|zfsbootmenu|update-extlinux\.conf|limine-entry-tool\.conf|lilo\.conf)(\/|$)/;
 const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
 
 /** @param hostPath as a reader requested it; links may lead elsewhere */

@@ -35,6 +35,8 @@ const loadDirectories = [
   '/lib/modules-load.d',
 ] as const;
 
+export const dracutDirectories = ['/etc/dracut.conf.d', '/usr/lib/dracut/dracut.conf.d'] as const;
+
 export const initramfsModules = '/etc/initramfs-tools/modules';
 
 export function readEarlyModules(root: HostRoot): EarlyModules {
@@ -107,8 +109,7 @@ function readMkinitcpio(
 
 /** dracut.conf(5): force_drivers are loaded before udev starts; add_drivers are only included in the image. */
 function dracutModules(root: HostRoot, unknown: string[]): EarlyModule[] {
-  const directories = ['/etc/dracut.conf.d', '/usr/lib/dracut/dracut.conf.d'];
-  const files = ['/etc/dracut.conf', ...configFiles(root, directories, '.conf')];
+  const files = ['/etc/dracut.conf', ...configFiles(root, dracutDirectories, '.conf')];
   const variables = readBash(root, files);
   if (variables === null) return [];
   const { list, file } = listOf(variables, 'force_drivers', files[0]!, unknown);

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { HostRoot } from '../root.ts';
+import { lossAtBoot } from '../use/mounts.ts';
 import type { ParameterRequest } from './kernel-words.ts';
 import { type FileEdit, ManualStepError, requestText } from './line-edit.ts';
 import { entries } from './loaders/entries.ts';
@@ -7,18 +8,22 @@ import { readEvidence } from './loaders/evidence.ts';
 import { grub } from './loaders/grub.ts';
 import { grubLegacy } from './loaders/grub-legacy.ts';
 import { grubby } from './loaders/grubby.ts';
+import { kernelstub } from './loaders/kernelstub.ts';
 import type { Loader, ParameterEdits } from './loaders/loader.ts';
+import { managedSystems } from './loaders/managed.ts';
 import { ostree } from './loaders/ostree.ts';
 import { proxmox } from './loaders/proxmox.ts';
-import { declarativeSystems, otherLoaders } from './loaders/refused.ts';
+import { generatedEntries, otherLoaders } from './loaders/refused.ts';
 import { sdbootutil } from './loaders/suse.ts';
 import { uki } from './loaders/uki.ts';
 
 /** Asked in this order: the most specific come first. */
 const loaders: readonly Loader[] = [
-  declarativeSystems,
+  managedSystems,
   ostree,
   proxmox,
+  kernelstub,
+  generatedEntries,
   sdbootutil,
   uki,
   grubLegacy,
@@ -37,7 +42,10 @@ export function kernelParameterEdits(root: HostRoot, request: ParameterRequest):
   for (const loader of loaders) {
     const edits = loader(root, evidence, request);
     if (edits === null) continue;
-    for (const edit of edits.files) checkWhole(root, edit, request);
+    for (const edit of edits.files) {
+      checkWhole(root, edit, request);
+      checkKept(root, edit, request);
+    }
     return edits;
   }
   throw new Error('no boot loader matched');
@@ -52,6 +60,14 @@ function checkWhole(root: HostRoot, edit: FileEdit, request: ParameterRequest): 
   const reason = text.includes(0) ? 'contains a NUL byte' : odd;
   const step = `add ${requestText(request)} to its kernel parameters`;
   throw new ManualStepError(`${edit.path} cannot be edited safely: it ${reason}`, step);
+}
+
+/** An edit of a file that cannot be written, or that is gone after the boot, would only seem to work. */
+function checkKept(root: HostRoot, { path }: FileEdit, request: ParameterRequest): void {
+  const loss = lossAtBoot(root, path);
+  if (loss === null) return;
+  const step = `add ${requestText(request)} to the kernel command line in the way that this system is configured, or make ${path} writable first`;
+  throw new ManualStepError(`${path} cannot be changed for the next boot: ${loss}`, step);
 }
 
 /** Whether nothing remains to be done for the next boot. */

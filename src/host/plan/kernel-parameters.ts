@@ -40,12 +40,19 @@ export function planKernelParameters(root: HostRoot, request: ParameterRequest):
   };
 }
 
-/** Configured parameters that contradict the request. */
+/** Configured parameters that contradict the request: someone may have set them for a reason. */
 function removed({ request, files }: ParameterEdits): string[] {
-  const gone = request.remove.filter(word =>
-    files.some(({ before, after }) => before.includes(word) && !after.includes(word)),
+  const candidates = new Set([...request.remove, 'intel_iommu=off', 'iommu=off', 'iommu=nopt']);
+  const gone = [...candidates].filter(word =>
+    files.some(({ before, after }) => hasOption(before, word) && !hasOption(after, word)),
   );
   return gone.length === 0 ? [] : [`${gone.join(' ')} is removed`];
+}
+
+/** `intel_iommu=off` is in `intel_iommu=sm_on,off`, but not in `iommu=off`. */
+function hasOption(text: string, word: string): boolean {
+  const [key, option] = word.split('=') as [string, string];
+  return new RegExp(`(?<![\\w.])${key}=(?:[\\w.]+,)*${option}(?![\\w.])`).test(text);
 }
 
 /** Generator commands run again once the files are restored. */

@@ -1,47 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { kernelParameterEdits } from '../../../src/host/boot/kernel-parameters.ts';
-import { shellText } from '../../../src/text/shell.ts';
 import { amdTree } from '../trees/amd.ts';
 import { bootOption, bootTree, debianGrub, loaderVariable, ukiImage } from '../trees/boot.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
 import { noIommuTree } from '../trees/no-iommu.ts';
 import { serverTree } from '../trees/server.ts';
-
-const request = { add: ['intel_iommu=on', 'iommu=pt'], remove: [] };
-const wanted = 'intel_iommu=on iommu=pt';
-const notGrub = 'root=/dev/sda2 ro quiet\n';
-
-const trees: TreeBuilder[] = [];
-afterEach(() => {
-  for (const tree of trees.splice(0)) tree.remove();
-});
-
-function edits(tree: TreeBuilder) {
-  trees.push(tree);
-  return kernelParameterEdits(tree.root(), request);
-}
-
-/** What becomes of files, and what is run, in their order. */
-function plan(tree: TreeBuilder) {
-  const { files, commands } = edits(tree);
-  return {
-    files: Object.fromEntries(files.map(file => [file.path, file.after])),
-    commands: commands.map(command => shellText(command.argv)),
-  };
-}
-
-const nothing = { files: {}, commands: [] };
-
-function refusal(tree: TreeBuilder): string {
-  try {
-    edits(tree);
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return 'no refusal';
-}
+import { edits, notGrub, nothing, plan, refusal, wanted } from './parameter-plans.ts';
 
 describe('GRUB', () => {
   const defaults = 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n';
@@ -155,6 +121,35 @@ describe('grubby', () => {
     ]);
   });
 
+  test('RHEL 8: all entries share kernelopts, which new kernels get too, so that only ALL keeps the parameters', () => {
+    const files = {
+      '/boot/loader/entries/m-4.18.conf': entry('$kernelopts $tuned_params', '4.18'),
+      '/boot/loader/entries/m-0-rescue.conf': entry('$kernelopts', '0-rescue-123'),
+      '/boot/grub2/grubenv': '# GRUB Environment Block\nkernelopts=root=/dev/sda2 ro\n',
+    };
+    expect(edits(host(files))).toMatchObject({
+      files: [],
+      commands: [{ argv: ['/usr/sbin/grubby', '--update-kernel=ALL', `--args=${wanted}`] }],
+      notes: ['the rescue entry gets them, too: it uses the same kernelopts'],
+    });
+    const apart = {
+      ...files,
+      '/boot/loader/entries/m-0-rescue.conf': entry('root=/dev/sda2', '0-rescue-123'),
+    };
+    expect(plan(host(apart)).commands).toEqual([
+      `/usr/sbin/grubby --update-kernel=/boot/vmlinuz-4.18 '--args=${wanted}'`,
+    ]);
+  });
+
+  test('RHEL 7 with UEFI: the generated file is in the directory of Red Hat', () => {
+    const menu = (words: string) => `menuentry 'A' {\n\tlinuxefi /vmlinuz-3.10 ${words}\n}\n`;
+    const path = '/boot/efi/EFI/redhat/grub.cfg';
+    expect(plan(host({ [path]: menu(`ro ${wanted}`) }))).toEqual(nothing);
+    expect(plan(host({ [path]: menu('ro iommu=pt') })).commands).toEqual([
+      '/usr/sbin/grubby --update-kernel=ALL --args=intel_iommu=on',
+    ]);
+  });
+
   test('leaves the rescue entry alone', () => {
     const files = {
       '/boot/loader/entries/m-6.12.conf': entry('root=/dev/sda2 ro'),
@@ -170,11 +165,9 @@ describe('grubby', () => {
 
 describe('boot entries', () => {
   test('of this host are edited, except rescue entries, and the line for later kernels', () => {
-    trees.push(amdTree());
-    const { files } = kernelParameterEdits(trees.at(-1)!.root(), {
-      add: ['iommu=pt'],
-      remove: ['amd_iommu=off'],
-    });
+    const tree = amdTree();
+    const { files } = kernelParameterEdits(tree.root(), { add: ['iommu=pt'], remove: ['amd_iommu=off'] });
+    tree.remove();
     expect(files.map(file => file.path)).toEqual([
       '/boot/loader/entries/fedora-6.12.conf',
       '/etc/kernel/cmdline',
@@ -200,6 +193,17 @@ describe('boot entries', () => {
         '/efi/loader/entries/arch.conf': `title Arch\nlinux /vmlinuz-linux\noptions root=/dev/sda2\toptions=x\noptions quiet ${wanted}\n`,
       },
       commands: [],
+    });
+  });
+
+  test('may be indented, and may start the kernel as a program of the firmware', () => {
+    const files = {
+      '/boot/loader/entries/a.conf': '  title A\n\tlinux /vmlinuz-linux\n  options root=/dev/sda2\n',
+      '/boot/loader/entries/b.conf': 'title B\nefi /vmlinuz-linux\noptions initrd=\\i.img root=/dev/sda2\n',
+    };
+    expect(plan(bootTree('arch', files, notGrub)).files).toEqual({
+      '/boot/loader/entries/a.conf': files['/boot/loader/entries/a.conf'].replace('sda2', `sda2 ${wanted}`),
+      '/boot/loader/entries/b.conf': files['/boot/loader/entries/b.conf'].replace('sda2', `sda2 ${wanted}`),
     });
   });
 
@@ -271,7 +275,12 @@ describe('unified kernel images', () => {
   const arch = (files: Record<string, string | Buffer>) =>
     bootTree(
       'arch',
-      { [image]: ukiImage('root=/dev/mapper/root rw'), '/usr/bin/mkinitcpio': '', ...files },
+      {
+        [image]: ukiImage('root=/dev/mapper/root rw'),
+        '/usr/bin/mkinitcpio': '',
+        '/etc/mkinitcpio.d/linux.preset': `PRESETS=('default')\ndefault_uki="${image}"\n`,
+        ...files,
+      },
       notGrub,
     );
 
@@ -324,6 +333,46 @@ describe('unified kernel images', () => {
     expect(refusal(bootTree('fedora', own, notGrub))).toMatch(
       /dracut.conf.d\/x.conf sets .*kernel-install add-all/,
     );
+  });
+
+  test('kernel-install: drop-ins of its files count, and ukify may be told to read the same file', () => {
+    const files = {
+      [image]: ukiImage('root=/dev/sda2'),
+      '/usr/bin/kernel-install': '',
+      '/usr/lib/kernel/install.conf': 'layout=compat\n',
+      '/etc/kernel/install.conf.d/10-uki.conf': '# mine\nlayout=uki\nuki_generator=ukify\n',
+      '/etc/kernel/cmdline': 'root=/dev/sda2\n',
+      '/etc/kernel/uki.conf': '[UKI]\nCmdline = @/etc/kernel/cmdline\n',
+    };
+    const commands = ['/usr/bin/kernel-install add-all'];
+    expect(plan(bootTree('fedora', files, notGrub)).commands).toEqual(commands);
+    const own = { ...files, '/etc/kernel/uki.conf.d/x.conf': '[UKI]\nCmdline=root=/dev/sda2 quiet\n' };
+    expect(refusal(bootTree('fedora', own, notGrub))).toContain('/etc/kernel/uki.conf.d/x.conf sets');
+  });
+
+  test('mkinitcpio: presets that build none do not rebuild the image of another program', () => {
+    const preset = 'default_image="/boot/initramfs-linux.img"\n#default_uki="/efi/EFI/Linux/a.efi"\n';
+    const files = { '/etc/mkinitcpio.d/linux.preset': preset, '/etc/kernel/cmdline': 'root=/dev/sda2\n' };
+    expect(refusal(arch(files))).toContain('nothing on this host is set up to rebuild it');
+    const option = {
+      ...files,
+      '/etc/mkinitcpio.d/linux.preset': 'default_options="-S autodetect --uki /x.efi"\n',
+    };
+    expect(plan(arch(option)).commands).toEqual(['/usr/bin/mkinitcpio -P']);
+  });
+
+  test('dracut by itself does not read /etc/kernel/cmdline', () => {
+    const files = {
+      [image]: ukiImage('root=/dev/sda2'),
+      '/usr/bin/dracut': '',
+      '/etc/dracut.conf.d/uefi.conf': 'hostonly="yes"\nuefi="yes"\n',
+      '/etc/kernel/cmdline': 'root=/dev/sda2\n',
+    };
+    expect(refusal(bootTree('debian', files, notGrub))).toMatch(
+      /kernel_cmdline is not set; manual step: set kernel_cmdline .* to all parameters: .*, and "intel_iommu=on iommu=pt"; then run/,
+    );
+    const own = { ...files, '/usr/lib/dracut/dracut.conf.d/x.conf': 'kernel_cmdline="root=/dev/sda2"\n' };
+    expect(refusal(bootTree('debian', own, notGrub))).toContain('dracut.conf.d/x.conf sets');
   });
 
   test('built by a distribution are refused, even if other tools are installed', () => {
@@ -397,6 +446,47 @@ describe('OSTree', () => {
     const tree = bootTree('silverblue', files);
     fs.rmSync(tree.at('/usr/bin/rpm-ostree'));
     expect(refusal(tree)).toContain('manual step: rpm-ostree kargs --append-if-missing=intel_iommu=on');
+  });
+});
+
+test('MicroOS: transactional-update makes the snapshot whose configuration is read', () => {
+  const files = {
+    '/etc/default/grub': 'GRUB_CMDLINE_LINUX=""\n',
+    '/usr/sbin/grub2-mkconfig': '',
+    '/usr/sbin/transactional-update': '',
+    '/boot/grub2/grub.cfg': '',
+  };
+  const mounts = (root: string) =>
+    `60 1 0:38 /@ / ${root},relatime shared:1 - btrfs /dev/sda3 rw\n` +
+    '61 60 0:52 / /etc rw,relatime - overlay overlay rw,upperdir=/sysroot/var/lib/overlay/5/etc\n';
+  const run = (root: string) =>
+    plan(bootTree('suse', { ...files, '/proc/self/mountinfo': mounts(root) })).commands;
+  expect(run('ro')).toEqual(['/usr/sbin/transactional-update grub.cfg']);
+  // Installed, but the root file system is an ordinary one.
+  expect(run('rw')).toEqual(['/usr/sbin/grub2-mkconfig -o /boot/grub2/grub.cfg']);
+});
+
+describe('a file that would not be there after the boot is refused:', () => {
+  const tree = (mounts: string) => debianGrub('GRUB_CMDLINE_LINUX=""\n', { '/proc/self/mountinfo': mounts });
+  const disk = '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n';
+
+  test.each([
+    ['22 1 8:1 / / ro,relatime - ext4 /dev/sda1 ro\n', '/ is mounted read-only'],
+    [`${disk}30 22 0:5 / /etc rw - tmpfs tmpfs rw\n`, '/etc is in memory (tmpfs)'],
+    [
+      '22 1 0:20 / / rw - overlay overlay rw,lowerdir=/run/l,upperdir=/run/live/rw\n23 22 0:21 / /run rw - tmpfs tmpfs rw\n',
+      'the changes to / are in memory (tmpfs)',
+    ],
+  ])('%s', (mounts, reason) => {
+    expect(refusal(tree(mounts))).toContain(
+      `/etc/default/grub cannot be changed for the next boot: ${reason}; manual step: `,
+    );
+  });
+
+  test('a writable mount on top of a read-only one is none', () => {
+    const above = '22 1 8:1 / / ro - ext4 /dev/sda1 ro\n31 22 8:2 / /etc rw - ext4 /dev/sda2 rw\n';
+    expect(plan(tree(above)).commands).toEqual(['/usr/sbin/update-grub']);
+    expect(plan(tree(disk)).commands).toEqual(['/usr/sbin/update-grub']);
   });
 });
 

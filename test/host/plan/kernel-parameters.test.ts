@@ -51,6 +51,14 @@ test('a file not written by vring is backed up as it was before the first change
   host.dispose();
 });
 
+test('what kept the IOMMU off is removed, and named', () => {
+  const tree = desktopTree();
+  tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="iommu=off intel_iommu=sm_on,off quiet"\n');
+  const plan = planKernelParameters(tree.root(), { add: ['intel_iommu=on', 'iommu=pt'], remove: [] });
+  expect(plan.notes).toEqual(['takes effect at the next boot', 'intel_iommu=off iommu=off is removed']);
+  tree.remove();
+});
+
 test('a removed parameter that contradicts the request is named', () => {
   const tree = desktopTree();
   tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="amd_iommu=off quiet"\n');

@@ -31,11 +31,15 @@ export function bootEntries(root: HostRoot): BootEntry[] {
   return [];
 }
 
-/** Null for an entry that does not start Linux, such as a firmware tool or another boot loader. */
+/**
+ * Null for an entry that does not start Linux, such as a firmware tool or another boot loader. A kernel is a program of the
+ * firmware, too, and some entries start it as one.
+ */
 function parseEntry(path: string, text: string): BootEntry | null {
   const field = (name: string): string =>
-    new RegExp(`^${name}[ \\t]+(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
-  const linux = field('linux');
+    new RegExp(`^[ \\t]*${name}[ \\t]+(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
+  const program = field('efi');
+  const linux = field('linux') || (/vmlinu|bzimage/i.test(program) ? program : '');
   if (linux === '') return null;
   const rescue = [path, linux, field('title'), field('version')].some(each => /rescue|recovery/i.test(each));
   return { path, text, linux, rescue, options: optionRanges(text) };
@@ -43,7 +47,7 @@ function parseEntry(path: string, text: string): BootEntry | null {
 
 /** Several `options` lines are joined. */
 function optionRanges(text: string): PlainRange[] {
-  return [...text.matchAll(/^options(?:[ \t]+(.*?))?[ \t\r]*$/gm)].map(match => {
+  return [...text.matchAll(/^[ \t]*options(?:[ \t]+(.*?))?[ \t\r]*$/gm)].map(match => {
     const end = match.index + match[0].trimEnd().length;
     return { start: end - (match[1]?.length ?? 0), end };
   });

@@ -1,11 +1,11 @@
 import { shellText } from '../../../text/shell.ts';
-import { findProgram, readDistribution } from '../../distribution.ts';
+import { findProgram, readDistribution, transactionalUpdate } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import type { ParameterRequest } from '../kernel-words.ts';
 import { ManualStepError } from '../line-edit.ts';
 import { bootEntries, editEntries } from './entries.ts';
 import { type BootEvidence, runningSays } from './evidence.ts';
-import { grubConfigSays } from './grub-config.ts';
+import { grubConfigSays, readable } from './grub-config.ts';
 import { editGrubDefaults, grubDefaults, grubSources, grubVariable } from './grub-defaults.ts';
 import type { Argv, ParameterEdits } from './loader.ts';
 
@@ -54,6 +54,8 @@ function staleReason(config: string | null, generated: boolean | null): string {
 
 /** The command that generates grub.cfg, and the file; null for the file if it is on partitions that are not mounted. */
 function findGenerator(root: HostRoot): { readonly argv: Argv; readonly config: string | null } | null {
+  const transactional = transactionalUpdate(root);
+  if (transactional !== null) return { argv: [transactional, 'grub.cfg'], config: null };
   const proxmox = findProgram(root, 'proxmox-boot-tool');
   if (proxmox && root.exists('/etc/kernel/proxmox-boot-uuids'))
     return { argv: [proxmox, 'refresh'], config: null };
@@ -64,10 +66,16 @@ function findGenerator(root: HostRoot): { readonly argv: Argv; readonly config: 
   return make ? { argv: [make, '-o', config], config } : null;
 }
 
-/** Before RHEL 9, a UEFI host has its configuration on the EFI partition; elsewhere that file is a stub. */
+/**
+ * Before RHEL 9, a UEFI host has its configuration on the EFI partition; elsewhere that file is a stub. RHEL and Oracle Linux
+ * have it in a directory that is not named after their id.
+ */
 export function grubConfig(root: HostRoot): string {
-  const { id } = readDistribution(root);
-  const efi = `/boot/efi/EFI/${id}/grub.cfg`;
+  const { id, family } = readDistribution(root);
+  const names = [id, ...(family === 'redhat' ? ['redhat'] : [])].map(
+    name => `/boot/efi/EFI/${name}/grub.cfg`,
+  );
+  const efi = names.find(path => readable(() => root.exists(path))) ?? names[0]!;
   const plain = ['/boot/grub2/grub.cfg', '/boot/grub/grub.cfg'].find(path => root.exists(path));
   const stub = root.text(efi)?.includes('configfile') ?? true;
   return stub ? (plain ?? '/boot/grub/grub.cfg') : efi;

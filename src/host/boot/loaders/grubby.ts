@@ -20,21 +20,31 @@ export function grubby(
   const other = evidence.booted !== null && evidence.booted !== 'grub';
   if (program === null || other || evidence.unified) return null;
   const lines = entryLines(root, request);
-  const rescue = lines.some(line => line.entry?.rescue);
+  const rescue = lines.filter(line => line.entry?.rescue);
   const changing = lines.filter(line => !line.entry?.rescue);
   const groups = Map.groupBy(changing, line => JSON.stringify(argumentsFor(line.words, request)));
   groups.delete(JSON.stringify(none));
   const nothing: ParameterEdits = { loader: 'grubby', request, files: [], commands: [], notes: [] };
   if (groups.size === 0) return nothing;
-  // ALL would include the rescue entry, and sets the defaults for new kernels; without ALL these are edited here.
-  const all = groups.size === 1 && !rescue && [...groups.values()][0]!.length === changing.length;
+  // ALL would include the rescue entry, and sets the defaults for new kernels; without ALL these are edited here. Where the
+  // parameters are in a variable of GRUB (RHEL 8), only ALL changes it, and new kernels use it.
+  const shared = changing.some(usesVariable);
+  const spared = rescue.length > 0 && !(shared && rescue.every(usesVariable));
+  const all = groups.size === 1 && !spared && [...groups.values()][0]!.length === changing.length;
   const commands = [...groups.values()].flatMap(group => {
     const change = argumentsFor(group[0]!.words, request);
     const kernels = all ? ['ALL'] : group.map(line => kernelPath(line.entry!));
     return kernels.map(kernel => command(program, kernel, change, request));
   });
   const later = all ? null : editKernelCmdline(root, 'kernel-install', request).edit;
-  return { ...nothing, files: later === null ? [] : [later], commands };
+  const notes =
+    all && rescue.length > 0 ? ['the rescue entry gets them, too: it uses the same kernelopts'] : [];
+  return { ...nothing, files: later === null ? [] : [later], commands, notes };
+}
+
+/** `options $kernelopts $tuned_params`: kernelopts is in GRUB's environment block. */
+function usesVariable({ entry }: EntryLine): boolean {
+  return entry !== null && /\$\{?kernelopts\b/.test(entryLine(entry));
 }
 
 type EntryLine = { readonly entry: BootEntry | null; readonly words: readonly string[] };

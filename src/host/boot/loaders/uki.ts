@@ -2,6 +2,8 @@ import { shellText } from '../../../text/shell.ts';
 import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import { keyValues } from '../../text.ts';
+import { configFiles } from '../config-files.ts';
+import { dracutDirectories } from '../early-modules.ts';
 import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
 import { ManualStepError, requestText } from '../line-edit.ts';
 import { bootEntries } from './entries.ts';
@@ -25,7 +27,7 @@ export function uki(
     // There are entries of both kinds, and nothing shows which one was selected.
     if (evidence.entry !== null || bootEntries(root).length > 0) return null;
   }
-  const builder = findBuilder(root);
+  const builder = findBuilder(root, request);
   if (builder === null) {
     const image = images[0] ?? 'the unified kernel image';
     throw new ManualStepError(
@@ -109,45 +111,72 @@ type Builder = {
   readonly override: string | null;
 };
 
-function findBuilder(root: HostRoot): Builder | null {
+function findBuilder(root: HostRoot, request: ParameterRequest): Builder | null {
   const kernelInstall = findProgram(root, 'kernel-install');
   if (kernelInstall && installLayout(root) === 'uki') {
-    const settings = ['/etc/kernel/uki.conf', '/run/kernel/uki.conf', '/usr/lib/kernel/uki.conf'];
-    const override =
-      settings.find(path => /^\s*Cmdline\s*=/m.test(root.text(path) ?? '')) ?? dracutCmdline(root);
+    const override = ukifyCmdline(root) ?? dracutCmdline(root);
     return { argv: [kernelInstall, 'add-all'], reader: 'kernel-install', override };
   }
   const mkinitcpio = findProgram(root, 'mkinitcpio');
-  if (mkinitcpio) return { argv: [mkinitcpio, '-P'], reader: 'mkinitcpio', override: presetCmdline(root) };
+  const presets = mkinitcpioPresets(root);
+  if (mkinitcpio && presets.some(({ text }) => BUILDS_UKI.test(text))) {
+    const override = presets.find(({ text }) => OTHER_CMDLINE.test(text))?.path ?? null;
+    return { argv: [mkinitcpio, '-P'], reader: 'mkinitcpio', override };
+  }
   const dracut = findProgram(root, 'dracut');
-  if (dracut && dracutFiles(root).some(path => /^\s*uefi=["']?yes/m.test(root.text(path) ?? ''))) {
+  if (dracut && dracutFiles(root).some(path => /^[ \t]*uefi=["']?yes/m.test(root.text(path) ?? ''))) {
     const argv: Argv = [dracut, '--regenerate-all', '--force'];
-    return { argv, reader: 'kernel-install', override: dracutCmdline(root) };
+    const override = dracutCmdline(root);
+    if (override !== null) return { argv, reader: 'kernel-install', override };
+    throw new ManualStepError(
+      'dracut takes the kernel command line of its images from the running kernel or the devices of this host, as kernel_cmdline is not set',
+      `set kernel_cmdline in /etc/dracut.conf.d to all parameters: those in /proc/cmdline, and ${requestText(request)}; then run ${shellText(argv)}`,
+    );
   }
   return null;
 }
 
-/** kernel-install(8): `layout=uki` in the first install.conf. */
+/** kernel-install(8): `layout=uki` in the first install.conf, or in a drop-in for it. */
 export function installLayout(root: HostRoot): string | undefined {
-  const paths = ['/etc/kernel/install.conf', '/run/kernel/install.conf', '/usr/lib/kernel/install.conf'];
-  const text = paths.map(path => root.text(path)).find(found => found !== null);
-  return keyValues(text ?? '').get('layout');
+  return kernelInstallFiles(root, 'install.conf')
+    .map(path => keyValues(root.text(path) ?? '').get('layout'))
+    .findLast(layout => layout !== undefined);
+}
+
+/** The first file of this name in the directories of kernel-install, and its drop-ins: the last one takes effect. */
+function kernelInstallFiles(root: HostRoot, name: string): string[] {
+  const directories = ['/etc/kernel', '/run/kernel', '/usr/local/lib/kernel', '/usr/lib/kernel'];
+  const main = directories.map(directory => `${directory}/${name}`).find(path => root.exists(path));
+  const dropIns = configFiles(
+    root,
+    directories.map(directory => `${directory}/${name}.d`),
+    '.conf',
+  );
+  return [...(main === undefined ? [] : [main]), ...dropIns];
+}
+
+/** A file that gives ukify(1) another command line than that of kernel-install. */
+function ukifyCmdline(root: HostRoot): string | null {
+  const own = /^[ \t]*Cmdline[ \t]*=(?![ \t]*@\/etc\/kernel\/cmdline[ \t]*$)/m;
+  return kernelInstallFiles(root, 'uki.conf').find(path => own.test(root.text(path) ?? '')) ?? null;
 }
 
 function dracutFiles(root: HostRoot): string[] {
-  const directory = '/etc/dracut.conf.d';
-  const names = (root.list(directory) ?? []).filter(name => name.endsWith('.conf'));
-  return ['/etc/dracut.conf', ...names.map(name => `${directory}/${name}`)];
+  return ['/etc/dracut.conf', ...configFiles(root, dracutDirectories, '.conf')];
 }
 
 function dracutCmdline(root: HostRoot): string | null {
-  return dracutFiles(root).find(path => /^\s*kernel_cmdline\+?=/m.test(root.text(path) ?? '')) ?? null;
+  return dracutFiles(root).find(path => /^[ \t]*kernel_cmdline\+?=/m.test(root.text(path) ?? '')) ?? null;
 }
 
-/** A preset whose mkinitcpio(8) options name another file, or none. */
-function presetCmdline(root: HostRoot): string | null {
-  const directory = '/etc/mkinitcpio.d';
-  const names = (root.list(directory) ?? []).filter(name => name.endsWith('.preset'));
-  const found = names.find(name => /^[^#]*--(no-)?cmdline/m.test(root.text(`${directory}/${name}`) ?? ''));
-  return found === undefined ? null : `${directory}/${found}`;
+/** Of mkinitcpio(8): a preset builds an image only if it says so. */
+const BUILDS_UKI = /^[^#\n]*?(\w_uki=|\w_efi_image=|--uki\b|-U\b)/m;
+/** Options that name another file for the command line, or none. */
+const OTHER_CMDLINE = /^[^#\n]*?--(no-)?cmdline/m;
+
+function mkinitcpioPresets(root: HostRoot): { readonly path: string; readonly text: string }[] {
+  return configFiles(root, ['/etc/mkinitcpio.d'], '.preset').map(path => ({
+    path,
+    text: root.text(path) ?? '',
+  }));
 }
