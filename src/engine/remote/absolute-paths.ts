@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
-/** The same machine for a manager, whose working folder is another: with this process's paths in full. */
+/** The same machine with absolute paths, for a manager with another working folder. */
 export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInput {
   const { boot, devices, deviceModules } = config;
   return {
@@ -44,7 +44,7 @@ function firmwareWithAbsolutePaths(
   };
 }
 
-/** The same of a device. */
+/** The same for a device. */
 export function withAbsolutePath(device: DeviceConfig): DeviceConfig {
   const disk = deviceTable.disk(device);
   const { romfile } = device;

@@ -5,7 +5,7 @@ import type { Sink } from './sink.ts';
 
 const MAX_CONSOLES = 64;
 
-/** The consoles that one client watches, by the numbers that it chose. */
+/** The consoles that one client watches, by the numbers it chose. */
 export class ClientConsoles {
   readonly #engine: Engine;
   readonly #sink: Sink;
@@ -39,7 +39,7 @@ export class ClientConsoles {
     this.#open.delete(number);
   }
 
-  /** Its keyboard goes to whoever asks next. */
+  /** Releases the keyboards it held. */
   closeAll(): void {
     for (const { link } of this.#open.values()) link.close();
     this.#open.clear();

@@ -3,19 +3,19 @@ import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
 import { applyDelta, deltaOf, type JsonObject } from './delta.ts';
 import type { Sink } from './sink.ts';
 
-/** What one client knows of the VMs and the log; sends it the changes. */
+/** Tracks what one client knows of the VMs and the log, and sends it the changes. */
 export class ClientMirror {
   readonly #engine: Engine;
   readonly #sink: Sink;
-  /** As the client has it: built by the same deltas, so that the keys are in the same order. */
+  /** The state as the client has it: built by the same deltas, so that the keys are in the same order. */
   #sent: JsonObject = {};
   #lastEntry = 0;
-  /** By id, as they are now. */
+  /** By id, in their present state. */
   readonly #changed = new Map<string, VmInfo>();
-  /** Those that have been removed; another one of the same name may have come. */
+  /** VMs that have been removed; a new one with the same name may exist. */
   readonly #removed = new Set<string>();
   #newEntries = false;
-  /** The log that it has is no longer true. */
+  /** The client's copy of the log is outdated. */
   #rewritten = false;
   #begun = false;
   #scheduled = false;
@@ -29,7 +29,7 @@ export class ClientMirror {
     return this.#begun;
   }
 
-  /** Tells the whole; `changed` is listened to from then on. */
+  /** Sends the whole state, and changes from then on. */
   begin(): void {
     const vms = Object.fromEntries(this.#engine.vms().map(vm => [vm.id, vm]));
     const log = this.#engine.log();
@@ -52,7 +52,7 @@ export class ClientMirror {
     }
     if (event.kind === 'log') this.#newEntries = true;
     if (event.kind === 'log-rewritten') this.#rewritten = true;
-    // Changes of the same moment are sent together.
+    // Changes in the same turn are sent together.
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
@@ -61,14 +61,14 @@ export class ClientMirror {
     });
   }
 
-  /** Tells what has changed since the last time, unless the client is behind with reading. */
+  /** Sends what has changed since the last time, unless the client is behind with reading. */
   flush(): void {
     if (!this.#begun || this.#sink.congested) return;
     if (this.#rewritten) {
       this.begin();
       return;
     }
-    // A client may still have the console of the first one open: it must learn that this VM is gone.
+    // A client may still have the first one's console open: it must learn that this VM is gone.
     const replaced = [...this.#removed].some(id => this.#changed.has(id));
     const gone = replaced ? this.#vmsDelta(new Map()) : undefined;
     if (gone !== undefined) this.#sink.send('changed', { vms: gone });

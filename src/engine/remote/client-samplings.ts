@@ -6,7 +6,7 @@ import type { Sink } from './sink.ts';
 
 const MAX_SAMPLINGS = 8;
 
-/** The samplings of one client, by the numbers that it chose. */
+/** The samplings of one client, by the numbers it chose. */
 export class ClientSamplings {
   readonly #engine: Engine;
   readonly #sink: Sink;

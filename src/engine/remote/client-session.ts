@@ -24,20 +24,20 @@ import { Wire } from './wire.ts';
 type ConsoleNotification = ClientNotifications[Exclude<keyof ClientNotifications, 'goodbye'>];
 
 const HELLO_TIMEOUT_MS = 10_000;
-/** Requests of one client that wait for the engine. */
+/** The most pending requests of one client. */
 const MAX_OPEN_REQUESTS = 64;
 
-/** What the process around the engine answers by itself. */
+/** What the process around the engine handles itself. */
 export type ManagerControl = {
   status(): ManagerStatus;
-  /** A client has introduced itself, and gets the VMs next. */
+  /** A client has introduced itself, and is about to receive the VMs. */
   introduced?(): void;
-  /** Begins to end; guests shut down meanwhile. */
+  /** Begins to shut down; guests power off in the meantime. */
   stop(request: StopRequest, terminal: string): void;
 };
 
 export type SessionEvents = {
-  /** The client is gone; the reason when it did not leave of its own will. */
+  /** The client is gone; the reason if it did not say goodbye. */
   closed(reason: string | null): void;
 };
 
@@ -59,7 +59,7 @@ export class ClientSession implements Sink {
   readonly #helloTimer: NodeJS.Timeout;
   #hello: Hello | null = null;
   #open = 0;
-  /** Why the connection ends, for the log; null: there is nothing to say. */
+  /** Why the connection ends, for the log; null if there is nothing to report. */
   #reason: string | null = null;
 
   constructor(engine: Engine, control: ManagerControl, socket: Socket, events: SessionEvents) {
@@ -88,7 +88,7 @@ export class ClientSession implements Sink {
     connection.listen();
   }
 
-  /** Null before it has introduced itself. */
+  /** Null until it has introduced itself. */
   get hello(): Hello | null {
     return this.#hello;
   }
@@ -111,7 +111,7 @@ export class ClientSession implements Sink {
     this.#wire.refuse(reason);
   }
 
-  /** Ends the connection as part of an orderly end. */
+  /** Ends the connection as part of an orderly shutdown. */
   dismiss(reason: string): void {
     this.#reason = null;
     this.send('farewell', { reason });
@@ -137,7 +137,7 @@ export class ClientSession implements Sink {
     try {
       const handler = this.#handlers[method] as (params: unknown) => unknown;
       const result = await handler(checked(method, requestSchemas[method], params));
-      // What a request changed is known to the client before the answer is.
+      // The client must see a request's effects before its answer.
       this.#mirror.flush();
       return result;
     } catch (error) {
@@ -223,7 +223,7 @@ export class ClientSession implements Sink {
     return welcome(this.#engine.manager);
   }
 
-  /** There is no answer to a notification: what is wrong with one ends the connection. */
+  /** Notifications have no answer: an invalid one ends the connection. */
   #notified(method: string, params: unknown): void {
     const parsed = isKeyOf(notificationSchemas, method)
       ? notificationSchemas[method].safeParse(params)
@@ -258,7 +258,7 @@ export class ClientSession implements Sink {
   }
 }
 
-/** For requests whose only result is that they are done. */
+/** For requests without a result. */
 function done(_: unknown): null {
   return null;
 }

@@ -1,13 +1,13 @@
 /**
- * Differences between two JSON values of one shape, without names: what sits where is known to both ends. Used for all
- * that is mirrored, so that a field that is added to a sample needs no change here.
+ * Differences between two JSON values of one shape, without names: both ends know what is where. Used for everything
+ * that is mirrored, so that a field added to a sample needs no change here.
  *
- * - A scalar replaces what was there.
+ * - A scalar replaces the old value.
  * - An array is a patch: pairs of a position and the difference there. Positions count an object's keys in their order,
  *   or an array's elements.
- * - `{ "=": value }` replaces what was there with an array or an object.
- * - `{ "-": [positions], "~": patch, "+": { key: value } }` is an object with other keys: some gone (counted before),
- *   some patched (counted before), some new at the end.
+ * - `{ "=": value }` replaces the old value with an array or an object.
+ * - `{ "-": [positions], "~": patch, "+": { key: value } }` changes an object's keys: removed ones (positions in the
+ *   old object), patched ones (likewise), and new ones at the end.
  */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 export type JsonObject = { readonly [key: string]: Json };
@@ -20,12 +20,12 @@ type Reshaping = {
   readonly '+'?: JsonObject;
 };
 
-/** The peer sent a difference that doesn't fit what it was to be applied to. */
+/** The peer sent a difference that doesn't fit the value it applies to. */
 export class DeltaError extends Error {
   override readonly name = 'DeltaError';
 }
 
-/** @returns undefined when they are equal. */
+/** @returns undefined if they are equal */
 export function deltaOf(before: Json, after: Json): Delta | undefined {
   if (before === after) return undefined;
   if (!isTree(after)) return after;
@@ -66,7 +66,7 @@ function deltaOfObjects(before: JsonObject, after: JsonObject): Patch | Reshapin
   };
 }
 
-/** What `deltaOf` had as `after`; shares with `before` whatever is the same. @throws DeltaError */
+/** Applies a delta. @returns the `after` of `deltaOf`; shares unchanged parts with `before`. @throws DeltaError */
 export function applyDelta(before: Json, delta: Delta): Json {
   if (!isTree(delta)) return delta;
   if (isArray(delta)) {

@@ -1,21 +1,21 @@
-/** The longest header that a peer may send: it has no use for more than Content-Length and Content-Type. */
+/** The longest header that a peer may send: only Content-Length and Content-Type are used. */
 const MAX_HEADER_BYTES = 512;
 const END_OF_HEADER = '\r\n\r\n';
 
-/** What a peer sent is not a message, and why. The connection cannot be used any more. */
+/** Why what a peer sent is not a message. The connection can no longer be used. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
 }
 
 /**
- * Cuts a byte stream into messages: `Content-Length: N`, an empty line, N bytes (the base protocol of the Language Server
- * Protocol 3.17). Holds no more than one message that is not complete.
+ * Splits a byte stream into messages: `Content-Length: N`, an empty line, N bytes (the base protocol of the Language
+ * Server Protocol 3.17). Buffers at most one incomplete message.
  */
 export class FrameParser {
   readonly #maxBytes: number;
   #chunks: Buffer[] = [];
   #held = 0;
-  /** Length of the body that is awaited; null while it is a header. */
+  /** The length of the expected body; null while reading a header. */
   #bodyLength: number | null = null;
 
   /** @param maxBytes of one message's body */
@@ -36,7 +36,7 @@ export class FrameParser {
     }
   }
 
-  /** @returns the length it announces; null when it isn't complete. */
+  /** @returns the length it announces; null if it is incomplete */
   #takeHeader(): number | null {
     if (this.#held === 0) return null;
     const start = this.#join().subarray(0, MAX_HEADER_BYTES).toString('latin1');

@@ -1,19 +1,19 @@
 export type HeartbeatEvents = {
-  /** Asks for a sign of life. A failure is one as well. */
+  /** Pings the peer. A failure counts as an answer. */
   ping(): Promise<unknown>;
-  /** No answer has come for so long; again whenever that time has passed once more. */
+  /** No answer has come for this long; called again each time the same period passes. */
   silent(silentMs: number): void;
   /** It answers again, after `silent`. */
   answered(): void;
 };
 
-/** Notices when the other end of a connection does not answer, although the connection is there. */
+/** Notices when the other end of an open connection does not answer. */
 export class Heartbeat {
   readonly #patienceMs: number;
   readonly #events: HeartbeatEvents;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param patienceMs between two pings, and for how long there may be no answer */
+  /** @param patienceMs the interval between pings, and how long an answer may take */
   constructor(patienceMs: number, events: HeartbeatEvents) {
     this.#patienceMs = patienceMs;
     this.#events = events;
@@ -38,7 +38,7 @@ export class Heartbeat {
     }, this.#patienceMs).unref();
     this.#timer = wait;
     const answered = () => {
-      // Stopped, or started anew, since.
+      // Stopped or restarted since.
       if (this.#timer !== wait) return;
       this.start();
       if (silences > 0) this.#events.answered();

@@ -16,7 +16,9 @@ import { fromWire } from './received-error.ts';
 import { otherManager } from './versions.ts';
 import { Wire } from './wire.ts';
 
-/** One that has not answered by then may have been stopped by a signal: nobody waits longer for that. */
+/**
+ * A manager that has not answered by then may have been stopped by a signal: then there is no point in waiting longer.
+ */
 const LOOKS_AFTER_MS = 1000;
 
 /** A manager that accepts connections, but does not answer. */
@@ -24,17 +26,17 @@ export class SlowManagerError extends Error {
   override readonly name = 'SlowManagerError';
   readonly pid: number | null;
 
-  /** @param pid null: it could not be found out */
+  /** @param pid null if it could not be determined */
   constructor(message: string, pid: number | null) {
     super(message);
     this.pid = pid;
   }
 }
 
-/** A manager of another vring, with which this one has no protocol in common. */
+/** A manager of another version, with no protocol in common with this one. */
 export class OtherVersionError extends Error {
   override readonly name = 'OtherVersionError';
-  /** The process that listens at the socket. */
+  /** The process that listens on the socket. */
   readonly pid: number;
 
   constructor(message: string, pid: number) {
@@ -48,7 +50,7 @@ export type LinkEvents = {
     method: Method,
     params: ManagerNotifications[Method],
   ): void;
-  /** It is over, and why. */
+  /** The connection is lost; `loss` has the reason. */
   lost(loss: Loss): void;
 };
 
@@ -82,8 +84,9 @@ export class ManagerLink {
 
   /**
    * Connects and introduces this process.
-   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; ECONNRESET when the manager there is just
-   * ending; SlowManagerError when it has not answered for `patienceMs`; OtherVersionError; with a sentence when it refuses
+   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when no process listens at `path`; ECONNRESET when the manager
+   * there is just ending; SlowManagerError when it has not answered for `patienceMs`; OtherVersionError; with a
+   * sentence when it refuses
    */
   static async open(
     path: string,
@@ -134,7 +137,7 @@ export class ManagerLink {
     return this.#welcome!;
   }
 
-  /** @throws with the manager's sentence; or why it cannot be reached */
+  /** @throws with the manager's sentence, or why it cannot be reached */
   async request<Method extends keyof Requests>(
     method: Method,
     params: Requests[Method][0],
@@ -154,7 +157,7 @@ export class ManagerLink {
     if (this.#loss === null) this.#wire.notify(method, params);
   }
 
-  /** Closed by this side: `lost` is not called. */
+  /** Closes from this side: `lost` is not called. */
   close(): void {
     this.#loss ??= { kind: 'ended', text: 'this process has detached from it' };
     this.#wire.end();
@@ -169,7 +172,7 @@ export class ManagerLink {
       this.#events.received(method as keyof ManagerNotifications, params as never);
     } catch (error) {
       if (error instanceof DeltaError) this.#end(misunderstood(error));
-      // A listener's own failure. The connection would keep it to itself.
+      // A listener's own failure, which the connection would swallow.
       else
         queueMicrotask(() => {
           throw error;
@@ -202,7 +205,7 @@ function misunderstood({ message }: Error): Loss {
   return { kind: 'refused', text: `it sent what this vring does not understand: ${message}` };
 }
 
-/** The process that listens: the kernel knows, even if it does nothing. Asking loads the native library. */
+/** The process that listens: the kernel knows it even if it does not respond. Loads the native library. */
 async function listenerOf(socket: Socket): Promise<number> {
   const { peerCredentials } = await import('./peer-credentials.ts');
   return peerCredentials(socket).pid;

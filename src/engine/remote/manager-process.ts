@@ -1,19 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Does the process run? One that has ended, and that nobody has waited for yet, does not. */
+/** Whether the process runs. A zombie does not count. */
 export function isRunning(pid: number, proc = '/proc'): boolean {
   const state = stateOf(pid, proc);
   return state !== null && state !== 'Z' && state !== 'X';
 }
 
-/** Was it stopped by a signal? It answers nobody then. */
+/** Whether it was stopped by a signal, so that it cannot answer. */
 export function isStopped(pid: number, proc = '/proc'): boolean {
   return stateOf(pid, proc) === 'T';
 }
 
 /**
- * What to say of a manager that does not answer: for how long, why as far as its state (proc(5)) shows, and what to do.
+ * A sentence about a manager that does not answer: for how long, why as far as its state (proc(5)) shows, and what to
+ * do.
  */
 export function describeSilence(pid: number, silentMs: number, proc = '/proc'): string {
   const who = `the manager (process ${pid})`;
@@ -30,7 +31,7 @@ export function describeSilence(pid: number, silentMs: number, proc = '/proc'): 
   }
 }
 
-/** The letter after the name of the program, which may have parentheses itself. */
+/** The letter after the program's name, which may itself contain parentheses. */
 function stateOf(pid: number, proc: string): string | null {
   return /^\d+ \(.*\) (\w)/s.exec(read(join(proc, String(pid), 'stat')))?.[1] ?? null;
 }

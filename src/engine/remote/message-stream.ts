@@ -8,17 +8,17 @@ import {
 } from 'vscode-jsonrpc/node';
 import { FrameError, FrameParser } from './frame-parser.ts';
 
-/** Messages that have arrived and wait for their turn; no more is read from the socket while there are so many. */
+/** The most messages in the queue; beyond that, nothing more is read from the socket. */
 const MAX_WAITING = 64;
 
 export type ReaderEvents = {
-  /** What arrived is not a message; nothing more is read. */
+  /** The input is not a message; reading stops. */
   broken(error: Error): void;
   /** The peer is about to close the connection, and says why. */
   refused(sentence: string): void;
 };
 
-/** Takes messages from a socket, and hands them on one at a time, as long as it is not held. */
+/** Reads messages from a socket and delivers them one at a time, unless held. */
 export class BoundedReader extends AbstractMessageReader {
   readonly #socket: Socket;
   readonly #frames: FrameParser;
@@ -43,13 +43,13 @@ export class BoundedReader extends AbstractMessageReader {
     return { dispose: () => this.#socket.off('data', take) };
   }
 
-  /** Hands nothing on while `held`; little is read then, either. */
+  /** Stops delivery while `held`; little is read then, either. */
   hold(held: boolean): void {
     this.#held = held;
     this.#flow();
   }
 
-  /** For good. What arrives still is thrown away: that the peer closes shows only to who reads. */
+  /** Stops for good. Further input is discarded, but still read: otherwise the peer's close would go unnoticed. */
   stop(): void {
     this.#stopped = true;
     this.#waiting.length = 0;
@@ -70,13 +70,13 @@ export class BoundedReader extends AbstractMessageReader {
     this.#flow();
   }
 
-  /** An error that answers no request. vscode-jsonrpc would only log it. */
+  /** An error that answers no request, which vscode-jsonrpc would only log. */
   #noticeRefusal(message: Message): void {
     const { id, error } = message as { id?: unknown; error?: { message?: unknown } };
     if (id === null && typeof error?.message === 'string') this.#events.refused(error.message);
   }
 
-  /** A message each turn of the event loop: the answer to one is on its way before the next is looked at. */
+  /** Delivers one message per turn of the event loop: its answer is on its way before the next is handled. */
   #flow(): void {
     if (this.#stopped) return;
     if (this.#held || this.#waiting.length > MAX_WAITING) this.#socket.pause();
@@ -92,7 +92,7 @@ export class BoundedReader extends AbstractMessageReader {
   }
 }
 
-/** Writes each message at once and whole, so that messages leave in the order in which they were sent. */
+/** Writes each message immediately and whole, so that messages leave in the order in which they were sent. */
 export class SocketWriter extends AbstractMessageWriter {
   readonly #socket: Socket;
   readonly #wrote: () => void;
@@ -114,13 +114,13 @@ export class SocketWriter extends AbstractMessageWriter {
   }
 }
 
-/** A message as it is sent. */
+/** A message in its wire format. */
 export function frame(message: object): Buffer {
   const body = Buffer.from(JSON.stringify(message));
   return Buffer.concat([Buffer.from(`Content-Length: ${body.byteLength}\r\n\r\n`), body]);
 }
 
-/** @throws FrameError for what isn't a JSON-RPC message at all: vscode-jsonrpc would accept it silently. */
+/** @throws FrameError for input that is no JSON-RPC message at all: vscode-jsonrpc would accept it silently */
 function parseMessage(body: Buffer): Message {
   let message: unknown;
   try {
@@ -142,7 +142,7 @@ function isMessage(value: unknown): value is Message {
   return typeof method === 'string' && method.length <= 64 && (hasId || id === undefined);
 }
 
-/** Nothing here can be canceled, and vscode-jsonrpc does not validate such messages. */
+/** False for cancellations: nothing here can be canceled, and vscode-jsonrpc does not validate such messages. */
 function isWanted(message: Message): boolean {
   return (message as { method?: string }).method !== '$/cancelRequest';
 }

@@ -4,14 +4,14 @@ import { credentialsOfPeer, type PeerCredentials } from '../../vmm/native/unix-s
 export type { PeerCredentials } from '../../vmm/native/unix-socket.ts';
 
 /**
- * Who connected the other end of a Unix socket, as the kernel noted it at connect(2).
+ * The credentials of a Unix socket's peer, as the kernel recorded them at connect(2).
  * @throws when the socket is closed
  */
 export function peerCredentials(socket: Socket): PeerCredentials {
   return credentialsOfPeer(fdOf(socket));
 }
 
-/** Node has no public way to a socket's fd; its handle has had this property since its beginnings. */
+/** Node has no public API for a socket's fd; its handle has always had this property. */
 function fdOf(socket: Socket): number {
   const { _handle: handle } = socket as Socket & { _handle?: { readonly fd?: number } | null };
   if (handle?.fd === undefined || handle.fd < 0) throw new Error('the socket is closed');

@@ -4,7 +4,7 @@ import type { Sink } from './sink.ts';
 
 const HELD_BYTES = 64 * 1024;
 
-/** Sends what a console prints to one client. Of what a client is behind with, the last 64 KiB are kept. */
+/** Sends a console's output to one client. For a slow client, the last 64 KiB are kept. */
 export class PrintedFeed implements ConsoleListener {
   readonly #number: number;
   readonly #sink: Sink;
@@ -25,7 +25,7 @@ export class PrintedFeed implements ConsoleListener {
     this.#held ??= new Scrollback(HELD_BYTES);
     this.#held.append(bytes);
     this.#heldBytes += bytes.byteLength;
-    // Of the two it is the safe one: a terminal answers nothing that was asked before it was there.
+    // Replayed is the safer of the two: a terminal does not answer queries from before it attached.
     this.#heldReplayed ||= replayed;
   }
 

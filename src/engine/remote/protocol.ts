@@ -23,22 +23,22 @@ import type { LogEntry, VmInfo } from '../vm-info.ts';
 import type { Delta } from './delta.ts';
 
 /**
- * What manager and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
- * this up.
+ * The protocol between manager and client, described in docs/api.md. Incremented by any change that one side could
+ * misunderstand.
  */
 export const PROTOCOL = 4;
 
-/** The longest message that a manager takes, and the longest that it sends: the whole of what it has. */
+/** The longest message that a manager accepts. It sends longer ones: its whole state. */
 export const MAX_REQUEST_BYTES = 2 ** 20;
 export const MAX_ANSWER_BYTES = 64 * 2 ** 20;
-/** Typed bytes in one message. */
+/** The most typed bytes in one message. */
 export const MAX_TYPED_BYTES = 32 * 1024;
 
 export type Hello = {
   readonly protocol: number;
-  /** vring's own. */
+  /** The version of vring. */
   readonly version: string;
-  /** `user@tty`, which others see when this one types. */
+  /** `user@tty`, shown to others when this client types. */
   readonly terminal: string;
   readonly readOnly: boolean;
 };
@@ -51,30 +51,30 @@ export type Welcome = {
   readonly startedAt: number;
 };
 
-/** What `vring manager status` shows of a manager. */
+/** A manager as `vring manager status` shows it. */
 export type ManagerStatus = {
   readonly pid: number;
   readonly version: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** The systemd unit that runs it; null: started by a client or from a shell. */
+  /** The systemd unit that runs it; null if started by a client or from a shell. */
   readonly unit: { readonly name: string; readonly user: boolean } | null;
   readonly socket: string;
-  /** Its log file; null: it logs to stderr. */
+  /** Its log file; null if it logs to stderr. */
   readonly log: string | null;
   /** Where it serves metrics. */
   readonly metrics: string | null;
-  /** Resident memory, without that of the VMs' processes. */
+  /** Resident memory, without the VMs' processes. */
   readonly memoryBytes: number;
-  /** Clients that are attached, with the one that asks. */
+  /** Attached clients, including the one that asks. */
   readonly clients: number;
   readonly stopping: boolean;
 };
 
 export type StopRequest = {
-  /** For the guests to power off, in place of what the manager was started with. */
+  /** How long guests may take to power off; default: the manager's own setting. */
   readonly timeoutMs?: number;
-  /** The next manager starts the VMs that run now. */
+  /** Have the next manager start the VMs that run now. */
   readonly resume?: boolean;
   /** Leave the VMs running, for the next manager. */
   readonly keepVms?: boolean;
@@ -85,18 +85,18 @@ type BySampling = { readonly sampling: number };
 type ByConsole = { readonly console: number };
 type Nothing = Readonly<Record<string, never>>;
 
-/** Requests of a client: parameters and result. `sampling` and `console` are numbers that the client chooses. */
+/** Requests of a client: parameters and result. The client chooses the numbers `sampling` and `console`. */
 export type Requests = {
   hello: [Hello, Welcome];
-  /** Sends `whole`, and `changed` from then on. */
+  /** Sends `whole`, then `changed` from then on. */
   subscribe: [Nothing, null];
   vms: [Nothing, readonly VmInfo[]];
   log: [Nothing, readonly LogEntry[]];
   metrics: [{ readonly format?: MetricsFormat }, string];
-  /** Answers at once: for a client that wants to know whether the manager still does. */
+  /** Answers immediately: for a client that checks whether the manager still responds. */
   ping: [Nothing, null];
   'manager/status': [Nothing, ManagerStatus];
-  /** Shuts the guests down and ends, as SIGTERM does, or leaves them running, as SIGUSR2 does. Answers before that. */
+  /** Shuts the guests down and ends, as on SIGTERM, or leaves them running, as on SIGUSR2. Answers before that. */
   'manager/stop': [StopRequest, null];
   'vm/start': [{ readonly config: MachineConfigInput }, string];
   'vm/restart': [ById, null];
@@ -110,29 +110,29 @@ export type Requests = {
   'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits } & LimitOptions, null];
   'vm/setLink': [ById & { readonly device: string; readonly up: boolean }, null];
   'vm/limitNic': [ById & { readonly device: string; readonly limits: NetLimits } & LimitOptions, null];
-  /** How many of the events the guest got, from the first. */
+  /** The result is how many of the events were accepted, from the first. */
   'vm/input': [ById & { readonly events: readonly InputEvent[] }, number];
   'vm/guestFacts': [ById, GuestFacts];
   'vm/guestExec': [ById & GuestProgram, GuestProgramEnd];
-  /** Answers when there is something new on the screen, and after some seconds with null. */
+  /** Answers once something on the screen has changed, or with null after some seconds. */
   'vm/screen': [ById & { readonly device: string | null; readonly seen: ScreenSeen }, EncodedNews | null];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
   'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];
   'vm/detach': [ById & { readonly device: string } & DetachOptions, null];
-  /** The guest need not release the device any more. */
+  /** Withdraws the request to release the device. */
   'vm/cancelDetach': [ById & { readonly device: string }, null];
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
   'vm/rename': [ById & { readonly name: string }, null];
   'vm/snapshot': [ById & SnapshotOptions, SnapshotInfo];
   'vm/save': [ById, null];
-  /** Calls off the snapshot, save or restore that is under way. */
+  /** Cancels the snapshot, save or restore in progress. */
   'vm/cancelTask': [ById, null];
   'snapshot/list': [{ readonly vm: string | null; readonly check: boolean }, readonly SnapshotInfo[]];
   /** The result is the id of the VM. */
   'snapshot/restore': [{ readonly vm: string; readonly name: string } & RestoreOptions, string];
-  /** `name` null: what the VM was saved to. */
+  /** `name` is null for the saved state. */
   'snapshot/delete': [{ readonly vm: string; readonly name: string | null }, null];
   'definition/write': [{ readonly name: string; readonly yaml: string; readonly replace: boolean }, null];
   'definition/read': [{ readonly name: string }, string];
@@ -151,9 +151,9 @@ export type Requests = {
 export type ClientNotifications = {
   'console/type': ByConsole & { readonly bytes: string };
   'console/answer': ByConsole & { readonly bytes: string };
-  /** The client's terminal has this size. */
+  /** The size of the client's terminal. */
   'console/resize': ByConsole & TerminalSize;
-  /** It leaves of its own will: a connection that just ends is worth a line in the log. */
+  /** The client leaves on purpose; a connection that ends without this is logged. */
   goodbye: Nothing;
 };
 
@@ -161,23 +161,25 @@ export type ClientNotifications = {
 export type ManagerNotifications = {
   /** All VMs by id, and the log. */
   whole: { readonly vms: Readonly<Record<string, VmInfo>>; readonly log: readonly LogEntry[] };
-  /** Since `whole` or the last of these: how the VMs differ (see delta.ts), and new entries of the log. */
+  /** Since `whole` or the last `changed`: how the VMs differ (see delta.ts), and new log entries. */
   changed: { readonly vms?: Delta; readonly log?: readonly LogEntry[] };
-  /** How a sample's totals, detail and queues differ from the last one's; from `EMPTY_SAMPLE` at first. */
+  /**
+   * How a sample's totals, detail and queues differ from the previous one's; the first is relative to `EMPTY_SAMPLE`.
+   */
   sample: BySampling & { readonly at: number; readonly delta: Delta | null };
-  /** `replayed`: it was printed before now. With `again`, a terminal has to begin anew with it. */
+  /** `replayed`: printed earlier. With `again`, a terminal must be reset first. */
   'console/printed': ByConsole & {
     readonly bytes: string;
     readonly replayed: boolean;
     readonly again: boolean;
   };
-  /** The manager ends, or ends this connection; says why. */
+  /** The manager ends, or ends this connection; gives the reason. */
   farewell: { readonly reason: string };
 };
 
 export const EMPTY_SAMPLE = { totals: {}, detail: null, queues: null } as const;
 
-/** JSON-RPC error codes; -32000 to -32099 are an application's own. */
+/** JSON-RPC error codes; -32000 to -32099 are for applications. */
 export const CODE = {
   invalidParams: -32602,
   methodNotFound: -32601,

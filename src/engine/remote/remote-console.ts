@@ -4,10 +4,10 @@ import { COM1 } from '../vm-consoles.ts';
 import type { ManagerLink } from './manager-link.ts';
 import { MAX_TYPED_BYTES, type ManagerNotifications } from './protocol.ts';
 
-/** RIS (ECMA-48): a terminal forgets all it shows. */
+/** RIS (ECMA-48): resets a terminal and clears its screen. */
 const RESET_TERMINAL = Uint8Array.of(0x1b, 0x63);
 
-/** A console that the manager shows to this process; it outlives the connection. */
+/** A remote console, which the manager streams to this process; it outlives the connection. */
 export class RemoteConsole implements ConsoleLink {
   readonly #number: number;
   readonly #id: string;
@@ -18,10 +18,10 @@ export class RemoteConsole implements ConsoleLink {
   #typing = false;
   #size: TerminalSize | null = null;
   #followed = false;
-  /** What comes next begins anew. */
+  /** The next output starts from a reset terminal. */
   #again = false;
 
-  /** @param number what this process calls it */
+  /** @param number this process's number for it */
   constructor(
     number: number,
     { id, port }: { readonly id: string; readonly port: number },
@@ -35,13 +35,13 @@ export class RemoteConsole implements ConsoleLink {
     this.#closed = closed;
   }
 
-  /** Has the manager at the other end show it from now on, and takes the keyboard again; null: there is none for now. */
+  /** Attaches to the console over a new connection, and takes the keyboard again; null while disconnected. */
   follow(link: ManagerLink | null): void {
     this.#link = link;
     if (link === null) return;
     this.#again = this.#followed;
     this.#followed = true;
-    // The VM may be gone, or another client may have the keyboard by now: the state of the VM shows it.
+    // The VM may be gone, or another client may have the keyboard by now: the VM's state shows that.
     const port = this.#port === COM1 ? {} : { port: this.#port };
     link.request('console/open', { console: this.#number, id: this.#id, ...port }).catch(() => {});
     this.#sendSize();

@@ -29,9 +29,9 @@ import { RemoteConsole } from './remote-console.ts';
 import { RemoteSampling } from './remote-sampling.ts';
 import { VmMirror } from './vm-mirror.ts';
 
-/** A manager that has not answered for so long is called slow. */
+/** A manager that has not answered for this long is reported as slow. */
 const PATIENCE_MS = 10_000;
-/** Between tries to reach a manager again: from the first to the longest. */
+/** The interval between attempts to reach a manager, from the first to the longest. */
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 500;
 
@@ -58,16 +58,16 @@ type ActionOnOne = Exclude<
 export type RemoteEngineOptions = {
   /** The manager's socket. */
   readonly path: string;
-  /** `user@tty`, for others to see. */
+  /** `user@tty`, shown to other clients. */
   readonly terminal: string;
   readonly readOnly?: boolean;
-  /** Starts a manager, and resolves once it listens. @throws with what kept it from starting */
+  /** Starts a manager, and resolves once it listens. @throws with why it could not start */
   readonly startManager?: () => Promise<void>;
-  /** How long the manager may be silent before it is called slow. */
+  /** How long the manager may be silent before it is reported as slow. */
   readonly patienceMs?: number;
 };
 
-/** The VMs of another process, over its socket. Tries to reach it again whenever the connection breaks. */
+/** The VMs of another process, over its socket. Reconnects whenever the connection breaks. */
 export class RemoteEngine implements Engine {
   readonly #options: RemoteEngineOptions;
   readonly #mirror = new VmMirror(event => this.#emit(event));
@@ -77,7 +77,7 @@ export class RemoteEngine implements Engine {
   #nextNumber = 1;
   #link: ManagerLink | null = null;
   #manager: Welcome | null = null;
-  /** It is the one that this engine was attached to before. */
+  /** The manager is the one that this engine was attached to before. */
   #sameManager = false;
   /** Why it cannot be reached. */
   #loss: Loss = { kind: 'disconnected', text: 'not attached yet' };
@@ -97,7 +97,7 @@ export class RemoteEngine implements Engine {
 
   /**
    * Attaches to the manager that listens at `path`; its VMs are known when this resolves.
-   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens there, ECONNRESET when it is just
+   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when no process listens there, ECONNRESET when it is just
    * ending; with a sentence when it refuses
    */
   static async attach(options: RemoteEngineOptions): Promise<RemoteEngine> {
@@ -203,7 +203,7 @@ export class RemoteEngine implements Engine {
     return sampling;
   }
 
-  /** Others see the name that this process attached with. */
+  /** Other clients see the name that this process attached with. */
   openConsole(id: string, listener: ConsoleListener, { port = COM1 }: ConsoleOptions = {}): ConsoleLink {
     const vm = this.#mirror.vms.find(vm => vm.id === id);
     if (vm === undefined) throw new Error(`there is no VM ${id}`);
@@ -238,7 +238,7 @@ export class RemoteEngine implements Engine {
 
   managerStatus = (): Promise<ManagerStatus> => this.#request('manager/status', {});
 
-  /** Has the manager shut its guests down and end; resolves when it has begun to. */
+  /** Has the manager shut its guests down and end; resolves once it has begun. */
   async stopManager(request: StopRequest): Promise<void> {
     await this.#request('manager/stop', request);
   }
@@ -268,7 +268,7 @@ export class RemoteEngine implements Engine {
     if (this.#closed) return link.close();
     this.#manager = link.welcome;
     this.#sameManager = before?.pid === link.welcome.pid && before.startedAt === link.welcome.startedAt;
-    // The whole arrives before this resolves.
+    // `whole` arrives before this resolves.
     await link.request('subscribe', {});
     if (this.#closed) return link.close();
     this.#link = link;
@@ -317,7 +317,9 @@ export class RemoteEngine implements Engine {
     }, afterMs);
   }
 
-  /** Nobody listens any more: did the manager die? Or a manager is there again, but refuses: that is news. */
+  /**
+   * After a failed reconnect: reports that the manager died, or that a manager listens again but refuses this client.
+   */
   #stillLost(error: NodeJS.ErrnoException): void {
     if (error.code !== undefined) {
       const pid = this.manager.pid;
@@ -332,7 +334,7 @@ export class RemoteEngine implements Engine {
     await this.#request(method, { id });
   }
 
-  /** @throws with the manager's sentence; or that it is out of reach, and why */
+  /** @throws with the manager's sentence, or why it cannot be reached */
   async #request<Method extends keyof Requests>(
     method: Method,
     params: Requests[Method][0],
@@ -346,7 +348,7 @@ export class RemoteEngine implements Engine {
     }
   }
 
-  /** A request that the first managers of this protocol do not know. */
+  /** A request that the first managers of this protocol do not support. */
   async #requestOfLater<Method extends keyof Requests>(
     method: Method,
     params: Requests[Method][0],
@@ -370,7 +372,7 @@ export class RemoteEngine implements Engine {
   }
 }
 
-/** What a manager answers to a request of a later version, or one that has more to it. */
+/** Whether this is a manager's answer to a request that it does not support, or not with these parameters. */
 function isUnknownRequest(error: unknown, method: string): boolean {
   if (!(error instanceof Error)) return false;
   return (
@@ -379,7 +381,7 @@ function isUnknownRequest(error: unknown, method: string): boolean {
   );
 }
 
-/** Some losses are about the manager, others are what it said. */
+/** Some losses are about the manager; others quote it. */
 function lossSentence({ kind, text }: Loss): string {
   return kind === 'died' || kind === 'slow' ? text : `the manager cannot be reached: ${text}`;
 }

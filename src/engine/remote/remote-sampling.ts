@@ -24,14 +24,14 @@ export class RemoteSampling implements Sampling {
     this.#closed = closed;
   }
 
-  /** Has the manager at the other end do it from now on; null: there is none for now. */
+  /** Starts the sampling over a new connection; null while disconnected. */
   follow(link: ManagerLink | null): void {
     this.#link = link;
     this.#known = EMPTY_SAMPLE;
     unheeded(link?.request('sampling/open', { sampling: this.#number, ...this.#settings }));
   }
 
-  /** @throws DeltaError when it doesn't fit what was sent before */
+  /** @throws DeltaError when it doesn't fit the previous sample */
   received({ at, delta }: ManagerNotifications['sample']): void {
     if (delta !== null) this.#known = applyDelta(this.#known, delta);
     this.#listener({ at, ...(this.#known as unknown as Omit<Sample, 'at'>) });
@@ -53,7 +53,7 @@ export class RemoteSampling implements Sampling {
   }
 }
 
-/** When the connection breaks meanwhile, the next one begins with the settings as they are. */
+/** If the connection breaks, the next one starts with the current settings. */
 function unheeded(request: Promise<unknown> | undefined): void {
   request?.catch(() => {});
 }

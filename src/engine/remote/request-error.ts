@@ -3,7 +3,7 @@ import { ListedError } from '../../text/listed-error.ts';
 import { ConfigError, type ConfigProblem } from '../../vmm/machine/config.ts';
 import { CODE } from './protocol.ts';
 
-/** What travels with an error beside its sentence. */
+/** Data sent with an error beside its sentence. */
 export type ErrorData = {
   readonly name: string;
   readonly problems?: readonly ConfigProblem[];
@@ -15,7 +15,7 @@ export function refusal(code: keyof typeof CODE, sentence: string): ResponseErro
   return new ResponseError(CODE[code], sentence);
 }
 
-/** An engine's error as it is sent: its sentence alone, without what a manager's insides look like. */
+/** An engine's error in its wire format: only its sentence, without internals of the manager. */
 export function toWire(error: unknown): ResponseError<ErrorData | undefined> {
   if (error instanceof ResponseError) return error;
   if (!(error instanceof Error)) return refusal('failed', String(error));

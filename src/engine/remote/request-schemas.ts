@@ -7,7 +7,7 @@ import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { MAX_INPUT_BYTES } from '../guest-agent/exec.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
 
-/** Names reach files and messages only after the engine has checked them; here they are bounded. */
+/** The engine checks names before they reach files and messages; here only their length is bounded. */
 const id = z.string().min(1).max(64);
 const number = z
   .int()
@@ -28,7 +28,7 @@ const cells = z.int().min(1).max(0xffff);
 const byConsole = z.strictObject({ console: number });
 const bytes = z.base64().max((MAX_TYPED_BYTES / 3) * 4 + 4);
 
-/** Of one request. */
+/** In one request. */
 const MAX_INPUT_EVENTS = 1024;
 const position = z.int().min(0).max(POSITION_MAX);
 const motion = z.int().min(-MOTION_MAX).max(MOTION_MAX);
@@ -42,9 +42,9 @@ const inputEvent = z.discriminatedUnion('kind', [
 
 type SchemaOf<Params> = z.ZodType<Params extends Readonly<Record<string, never>> ? unknown : Params>;
 
-/** What the parameters of each request must be: the other end is not trusted. */
+/** The schemas of each request's parameters: the peer is not trusted. */
 export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Requests[Method][0]> } = {
-  // Open to keys of a later protocol, so that its version can be refused by what it is.
+  // Open to keys of a later protocol, so that a client can be refused by its version.
   hello: z.object({
     protocol: number,
     version: z.string().max(64),
@@ -64,7 +64,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
       keepVms: z.boolean().exactOptional(),
     })
     .prefault({}),
-  // The engine checks the machine by its own schema, with messages for the user.
+  // The engine checks the machine with its own schema, with messages for the user.
   'vm/start': z.strictObject({ config: z.custom<MachineConfigInput>(isObject, 'it is an object') }),
   'vm/restart': byId,
   'vm/pause': byId,
@@ -158,7 +158,7 @@ export const notificationSchemas: {
   goodbye: nothing,
 };
 
-/** Those that a client with `readOnly` is refused. */
+/** Requests that are refused to a client with `readOnly`. */
 export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'manager/stop',
   'vm/start',

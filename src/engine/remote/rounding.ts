@@ -1,9 +1,9 @@
 import type { Json, JsonObject } from './delta.ts';
 
-/** As many as a screen shows. */
+/** As many as screens show. */
 const DIGITS = 4;
 
-/** A value as it is sent: fractions, which only rates are, with four significant digits; counts as they are. */
+/** A value in its wire format: fractions, which only rates are, with four significant digits; counts unchanged. */
 export function rounded(value: unknown): Json {
   if (typeof value === 'number') return roundedNumber(value);
   if (Array.isArray(value)) return value.map(rounded);

@@ -4,12 +4,12 @@ import { EMPTY_SAMPLE } from './protocol.ts';
 import { rounded } from './rounding.ts';
 import type { Sink } from './sink.ts';
 
-/** Sends the samples that one client asked for, as differences from the one before. */
+/** Sends the samples that one client asked for, each as a difference from the previous one. */
 export class SampleFeed {
   readonly #number: number;
   readonly #sink: Sink;
   #sent: Json = EMPTY_SAMPLE;
-  /** The newest one, held back while the client is behind with reading. */
+  /** The newest sample, held back while the client is behind with reading. */
   #held: Sample | null = null;
 
   constructor(number: number, sink: Sink) {

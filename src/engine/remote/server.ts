@@ -9,11 +9,11 @@ const MAX_CLIENTS = 128;
 export type ControlServerEvents = ManagerControl & {
   /** For the log. */
   note(level: 'info' | 'warning', text: string): void;
-  /** How many are attached now. */
+  /** The number of attached clients changed. */
   clients(count: number): void;
 };
 
-/** Serves an engine to any number of clients over a Unix socket: to this user's and root's. */
+/** Serves an engine over a Unix socket to any number of clients of this user and root. */
 export class ControlServer {
   readonly #engine: Engine;
   readonly #events: ControlServerEvents;
@@ -28,8 +28,8 @@ export class ControlServer {
   }
 
   /**
-   * Listens at `path`, where there must be nothing yet; only this user may connect.
-   * @throws when the path can't be listened at
+   * Listens at `path`, where nothing may exist yet; only this user may connect.
+   * @throws when it cannot listen at the path
    */
   async listen(path: string): Promise<void> {
     const server = createServer(socket => this.#accept(socket));
@@ -44,7 +44,10 @@ export class ControlServer {
     this.#inode = statSync(path, { bigint: true }).ino;
   }
 
-  /** Is the socket where clients look for it? Folders of a user's session may be cleaned up under a process that stays. */
+  /**
+   * Whether the socket still exists where clients look for it. A user's session folders may be cleaned up under a
+   * process that stays.
+   */
   get reachable(): boolean {
     return statSync(this.#path, { bigint: true, throwIfNoEntry: false })?.ino === this.#inode;
   }
@@ -53,14 +56,14 @@ export class ControlServer {
     return this.#sessions.size;
   }
 
-  /** Takes no more clients. */
+  /** Accepts no more clients. */
   stopListening(): void {
     // Node removes the file itself, and would remove another's at the same path.
     this.#server?.close();
     this.#server = null;
   }
 
-  /** Leaves every client, telling them why. */
+  /** Disconnects every client, giving the reason. */
   async close(reason: string): Promise<void> {
     this.stopListening();
     for (const session of this.#sessions) session.dismiss(reason);

@@ -13,17 +13,17 @@ export function welcome(manager: ManagerInfo): Welcome {
 type Peer = { readonly protocol: number; readonly version: string };
 const SELF: Peer = { protocol: PROTOCOL, version: OWN_VERSION };
 
-/** What a manager says to a client of another protocol; null when they can work together. */
+/** A manager's message to a client of another protocol; null if they can work together. */
 export function otherClient(client: Peer): string | null {
   return objection(client, SELF);
 }
 
-/** The same, as a client finds it in a manager that let it in. */
+/** The same, for a client that finds it in a manager that accepted it. */
 export function otherManager(manager: Peer): string | null {
   return objection(SELF, manager);
 }
 
-/** Why the two can't work together, and what to do. */
+/** Why the two can't work together, and what to do; null if they can. */
 function objection(client: Peer, manager: Peer): string | null {
   if (client.protocol === manager.protocol) return null;
   const sides = `this is vring ${client.version} (protocol ${client.protocol}), and the manager is vring ${manager.version} (protocol ${manager.protocol})`;

@@ -7,7 +7,7 @@ const LOG_ENTRIES = 1000;
 
 type Vms = Readonly<Record<string, VmInfo>>;
 
-/** A copy of the manager's VMs and of its log. */
+/** A copy of the manager's VMs and its log. */
 export class VmMirror {
   #vms: Vms = {};
   #log: readonly LogEntry[] = [];
@@ -38,7 +38,7 @@ export class VmMirror {
     for (const entry of log) if (entry.number > last) this.#emit({ kind: 'log', entry });
   }
 
-  /** @throws DeltaError when it doesn't fit what was sent before */
+  /** @throws DeltaError when it doesn't fit the previous state */
   receivedChange({ vms, log = [] }: ManagerNotifications['changed']): void {
     if (vms !== undefined) this.#become(applyDelta(this.#vms as unknown as Json, vms) as unknown as Vms);
     this.#log = [...this.#log, ...log].slice(-LOG_ENTRIES);

@@ -2,22 +2,22 @@ import type { Socket } from 'node:net';
 import { createMessageConnection, type MessageConnection } from 'vscode-jsonrpc/node';
 import { BoundedReader, frame, SocketWriter } from './message-stream.ts';
 
-/** Bytes that wait for the peer to read them. */
+/** The most bytes that may wait for the peer to read them. */
 const MAX_UNREAD_BYTES = 512 * 1024;
 const LAST_WORDS_MS = 1000;
 
 export type WireOptions = {
-  /** Of one message that arrives. */
+  /** Of one incoming message. */
   readonly maxBytes: number;
   /**
-   * A peer that doesn't read isn't read either: what it asks for can't pile up. On one side only, or both could wait for
-   * each other.
+   * Stop reading from a peer that doesn't read, so that answers to it cannot pile up. Set on one side only, or both
+   * could wait for each other.
    */
   readonly holdsUnread: boolean;
 };
 
 export type WireEvents = {
-  /** What the peer sent is no message; nothing of it is read any more. */
+  /** The peer's input is not a message; nothing more is read. */
   broken(error: Error): void;
   /** The peer gives up on the connection, and says why. */
   refused?(sentence: string): void;
@@ -26,7 +26,7 @@ export type WireEvents = {
   closed(): void;
 };
 
-/** One end of a connection: JSON-RPC over a socket, with nothing about it that a peer could make grow without bound. */
+/** One end of a connection: JSON-RPC over a socket, with bounds on everything that a peer could make grow. */
 export class Wire {
   readonly connection: MessageConnection;
   readonly #socket: Socket;
@@ -49,7 +49,7 @@ export class Wire {
       this.#congest(false);
       events.drained();
     });
-    // 'close' follows, and is what counts.
+    // 'close' follows and is handled.
     socket.on('error', () => {});
     socket.on('close', () => {
       this.#reader.stop();
@@ -58,17 +58,17 @@ export class Wire {
     });
   }
 
-  /** The peer does not read as fast as this side sends: what can wait should. */
+  /** The peer does not read as fast as this side sends: postpone what can wait. */
   get congested(): boolean {
     return this.#congested;
   }
 
-  /** Ignored when the peer is gone. */
+  /** Ignored if the peer is gone. */
   notify(method: string, params: unknown): void {
     if (this.#socket.writable) void this.connection.sendNotification(method, params);
   }
 
-  /** Says what is wrong, as JSON-RPC does when there is no request to answer, and closes. */
+  /** Reports an error, as JSON-RPC does when there is no request to answer, and closes. */
   refuse(sentence: string): void {
     const error = { code: -32600, message: sentence };
     if (this.#socket.writable) this.#socket.write(frame({ jsonrpc: '2.0', id: null, error }));
@@ -79,7 +79,7 @@ export class Wire {
   end(): void {
     this.#reader.stop();
     this.#socket.end();
-    // A peer that doesn't read isn't waited for.
+    // A peer that doesn't read is not waited for.
     setTimeout(() => this.close(), LAST_WORDS_MS).unref();
   }
 
