@@ -8,9 +8,9 @@ import type { VmRun } from '../vm-run.ts';
 import type { Launch, Machines, Succession } from './machine.ts';
 
 /**
- * Has a run's machine hand itself to a new process, and settles its place by what becomes of that.
- * @param start of the machine, which stays its own
- * @throws why it runs on as before; or that it is gone
+ * Has a run's machine hand itself to a new process, and settles its place by the outcome.
+ * @param start of the machine, unchanged
+ * @throws why it stays in its process; or that it is gone
  */
 export async function handOver(
   run: VmRun,
@@ -18,7 +18,7 @@ export async function handOver(
   machines: Machines,
   { registration, handedOver, settle }: Succession,
 ): Promise<TakenOver> {
-  // Closed as soon as they are sent: when one process ends, the other one is to notice.
+  // Closed as soon as they are sent: when one process ends, the other must notice.
   const fds = new Set<number>();
   const close = (fd: number) => {
     if (fds.delete(fd)) closeSync(fd);

@@ -1,26 +1,26 @@
-/** How often a machine is asked for an answer. */
+/** How often a machine is pinged. */
 const ASK_MS = 2000;
-/** How many times it may fail to answer, if nothing visible holds it up: the host may be busy. */
+/** How many pings it may miss if nothing visible holds it up: the host may be busy. */
 const MISSES = 3;
 
 export type LivenessEvents = {
-  /** Asks for an answer. @returns null: there is nobody to ask. It may be rejected, which is an answer too. */
+  /** Pings the machine. @returns null if there is no machine to ping. A rejection counts as an answer. */
   readonly ask: () => Promise<unknown> | null;
-  /** Is the machine visibly held up by its host? */
+  /** Whether the machine is visibly held up by its host. */
   readonly isHeld: () => boolean;
-  /** Is it at something that may take any time? */
+  /** Whether it is in a phase that may take any time. */
   readonly isBuilding: () => boolean;
   readonly silent: () => void;
   readonly answers: () => void;
 };
 
-/** Finds out whether a machine still responds, also when nobody wants anything of it. */
+/** Finds out whether a machine still responds, even while no client uses it. */
 export class Liveness {
   readonly #events: LivenessEvents;
   readonly #timer: NodeJS.Timeout;
   #waiting = false;
   #misses = 0;
-  /** It was held up at the last look. */
+  /** It was held up at the last check. */
   #wasHeld = false;
   #isSilent = false;
 
@@ -42,7 +42,8 @@ export class Liveness {
     this.#misses++;
     if (this.#isSilent) return;
     const late = this.#misses >= MISSES && !this.#events.isBuilding();
-    // Every process is in uninterruptible sleep now and then: KVM and VFIO wait so for the CPUs and for a device's reset.
+    // Any process is in uninterruptible sleep now and then: KVM and VFIO wait that way for the CPUs and for a device's
+    // reset.
     const isHeld = this.#events.isHeld();
     const staysHeld = isHeld && this.#wasHeld;
     this.#wasHeld = isHeld;

@@ -2,9 +2,9 @@ import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
 import { CgroupParent, NoCgroups } from '../../vmm/confinement/cgroup-parent.ts';
 import type { Layer } from '../../vmm/confinement/layer.ts';
 
-/** A cgroup for each machine process, where this host and its administrator let the manager make any. */
+/** A cgroup for each machine process, where the host and its administrator allow the manager to create any. */
 export class MachineCgroups {
-  /** Why there can be none. */
+  /** Why there can be none; null while there can. */
   #reason: string | null = null;
   #parent: Pick<CgroupParent, 'create'> | null = null;
   readonly #prepare: () => Pick<CgroupParent, 'create'>;
@@ -13,7 +13,7 @@ export class MachineCgroups {
     this.#prepare = prepare;
   }
 
-  /** @returns null if there can be none */
+  /** @returns null if none can be created */
   create(): Cgroup | null {
     if (this.#reason !== null) return null;
     try {
@@ -26,7 +26,7 @@ export class MachineCgroups {
     }
   }
 
-  /** @returns the layers of a process, with why it is in no cgroup */
+  /** @returns the layers of a process, with the reason why it is in no cgroup */
   explain(layers: readonly Layer[]): readonly Layer[] {
     const reason = this.#reason;
     if (reason === null) return layers;

@@ -12,21 +12,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { builtFile, bundled } from '../../project-root.ts';
 
-/** What runs a machine: a worker's file, or a process's. */
+/** The program that runs a machine: a worker's file, or a process's. */
 export type MachineProgram = 'machine-thread' | 'machine-process';
 
-/** All that a machine process of the bundle loads. */
+/** The files that a machine process of the bundle loads. */
 const FILES = ['machine-process.cjs', 'libvring_native.so', 'koffi.node'] as const;
 
 /** Those files, open since `keepMachineCode` was called. */
 let kept: readonly { readonly name: string; readonly fd: number }[] | null = null;
-/** A folder with copies of them. */
+/** A folder with copies of those files. */
 let copies: string | null = null;
 
 /**
- * From here on, machine processes of this version can be started although an upgrade replaces or removes its files: they stay
- * readable for as long as they are open.
- * @throws with a sentence for the user: one is missing
+ * Opens the files of machine processes, so that processes of this version can be started even after an upgrade has
+ * replaced or removed them.
+ * @throws with a sentence for the user when one is missing
  */
 export function keepMachineCode(): void {
   if (bundled) kept ??= FILES.map(name => ({ name, fd: openSync(builtFile(name), 'r') }));
@@ -39,7 +39,7 @@ export function machineProgram(program: MachineProgram): string {
   return join(writtenCopies(kept), `${program}.cjs`);
 }
 
-/** What is installed now are not the files that this process starts machines with. */
+/** Whether the installed files are no longer those that this process starts machines with. */
 export function machineCodeWasReplaced(): boolean {
   return bundled && kept !== null && !kept.every(isStillThere);
 }
@@ -50,7 +50,7 @@ function isStillThere({ name, fd }: { name: string; fd: number }): boolean {
   return there?.dev === dev && there.ino === ino;
 }
 
-/** Written when they are needed first, and again when something has tidied them away. */
+/** Written on first use, and again when a cleanup has removed them. */
 function writtenCopies(files: NonNullable<typeof kept>): string {
   if (copies !== null && files.every(({ name }) => existsSync(join(copies!, name)))) return copies;
   const folder = mkdtempSync(join(tmpdir(), 'vring-'));

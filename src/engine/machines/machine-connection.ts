@@ -17,7 +17,10 @@ export type MachineListener = {
   printed(port: number, bytes: Uint8Array): void;
 };
 
-/** A manager's end of the connection to a machine. A guest may have taken over the machine: what it sends is checked. */
+/**
+ * A manager's end of the connection to a machine. The guest may have compromised the machine: everything it sends is
+ * checked.
+ */
 export class MachineConnection {
   readonly #fd: number;
   readonly #socket: Socket;
@@ -28,9 +31,9 @@ export class MachineConnection {
   #violation: string | null = null;
 
   /**
-   * @param fd a connected socket, which is then this object's
-   * @param reader has read from it
-   * @param early frames that it has read, and nobody has used
+   * @param fd a connected socket; this object takes ownership
+   * @param reader the reader that has read from it so far
+   * @param early frames already read but not yet handled
    */
   constructor(fd: number, reader = new FrameReader(), early: readonly Frame[] = []) {
     this.#reader = reader;
@@ -45,8 +48,8 @@ export class MachineConnection {
 
   /**
    * Sends a message with fds as the first one on a new socket.
-   * @param onSent called as soon as it is on its way
-   * @throws when the socket does not take it; it is then the caller's still
+   * @param onSent called as soon as the message is on its way
+   * @throws when the socket does not take it; the caller then keeps ownership
    */
   static open(
     fd: number,
@@ -64,7 +67,7 @@ export class MachineConnection {
     return connection;
   }
 
-  /** Resolves when nothing more comes: with what was wrong in what the machine sent, if that is why. */
+  /** Resolves when nothing more will arrive: with the protocol error, if that is why. */
   get closed(): Promise<string | null> {
     return this.#closed.promise;
   }
@@ -74,7 +77,7 @@ export class MachineConnection {
     return this.#socket.writableLength;
   }
 
-  /** What has come before is delivered now. */
+  /** Sets the listener; earlier messages are delivered now. */
   listen(listener: MachineListener): void {
     this.#listener = listener;
     for (const frame of this.#early.splice(0)) this.#deliver(frame);
@@ -85,13 +88,13 @@ export class MachineConnection {
   }
 
   /**
-   * Sends a message with fds, which go with its first byte. The caller may close them once this resolves.
-   * @throws when the machine takes nothing any more
+   * Sends a message with fds, which travel with its first byte. The caller may close them once this resolves.
+   * @throws when the machine accepts no more
    */
   async sendWithFds(message: ToMachine, fds: readonly number[]): Promise<void> {
     const frame = messageFrame(message);
     for (let round = 0; this.#socket.writable; round++) {
-      // What this side has written before goes first. Nothing may come between this and the message.
+      // Earlier writes go first, and nothing may come between them and the message.
       const sent = this.#socket.writableLength === 0 ? sendNow(this.#fd, frame, fds) : 0;
       if (sent === null) break;
       if (sent > 0) {

@@ -16,20 +16,20 @@ import type {
 } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 
-/** Counter blocks that a machine may label. How many it has depends on its configuration, and is less. */
+/** The most counter blocks that a machine may label. How many it has depends on its configuration, and is less. */
 export const MAX_QUEUES = 4096;
 export const MAX_REGIONS = 4096;
 
-/** Of an update of a screen, in base64: more than a machine sends at once. */
+/** The longest screen update, in base64: more than a machine sends in one message. */
 const MAX_UPDATE_CHARACTERS = 2 * 2 ** 20;
 
 const name = z.string().max(200);
 const sentence = z.string().max(16_384);
 const count = z.int().min(0);
 const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
-/** The largest that a Date has, in milliseconds. */
+/** The largest time value of a Date, in milliseconds. */
 const MAX_TIME = 8.64e15;
-/** Devices that a machine may have. */
+/** The most devices of a machine. */
 const MAX_DEVICES = 256;
 
 /** BARs 0 to 5 and the expansion ROM. */
@@ -71,7 +71,7 @@ const balloon = z.object({
   obstacle: sentence.nullable(),
 });
 
-/** A name or an address that may go into a configuration. */
+/** A name or an address that may end up in a configuration. */
 const short = z.string().max(64);
 const places = z.object({
   rootPorts: z.array(short).max(MAX_ROOT_PORTS),
@@ -183,7 +183,7 @@ const diskLabel = {
 };
 const disks = z.array(z.object(diskLabel)).max(MAX_DEVICES);
 
-/** What is new on a screen. */
+/** What changed on a screen. */
 export const news = z
   .object({
     seen: z.object({ epoch: count, version: count, part: count }),
@@ -239,7 +239,7 @@ const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ended'), end }),
 ]);
 
-/** A message of a machine, checked as what a hostile guest may have made it send. @throws when it is none */
+/** A machine's message, checked as if a hostile guest had made it. @throws when it is invalid */
 export function parseFromMachine(value: unknown): Exclude<FromMachine, { kind: 'hello' }> {
   const parsed = messages.safeParse(value);
   if (parsed.success) return parsed.data as Exclude<FromMachine, { kind: 'hello' }>;
@@ -248,14 +248,14 @@ export function parseFromMachine(value: unknown): Exclude<FromMachine, { kind: '
 
 const INVALID = 'the machine sent an answer that is not valid';
 
-/** The answer to the command `disks`, checked in the same way. @throws when it is none */
+/** The answer to the command `disks`, checked likewise. @throws when it is invalid */
 export function parseDisks(value: unknown): readonly DiskLabel[] {
   const parsed = disks.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Error(INVALID);
 }
 
-/** The answer to the command `snapshot`. @throws when it is none */
+/** The answer to the command `snapshot`. @throws when it is invalid */
 export function parseWritten(value: unknown): WrittenSnapshot {
   const parsed = written.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -264,7 +264,10 @@ export function parseWritten(value: unknown): WrittenSnapshot {
 
 const pluggedIn = z.object({ bus: short, addr: short, noticed: z.boolean() });
 
-/** The answer to the command `screen`, checked in the same way; what the update says is checked by who applies it. @throws when it is none */
+/**
+ * The answer to the command `screen`, checked likewise; the update's content is checked where it is applied. @throws
+ * when it is invalid
+ */
 export function parseNews(value: unknown): ScreenNews | null {
   const parsed = news.safeParse(value);
   if (!parsed.success) throw new Error(INVALID);
@@ -272,14 +275,14 @@ export function parseNews(value: unknown): ScreenNews | null {
   return { seen: parsed.data.seen, update: Buffer.from(parsed.data.update, 'base64') };
 }
 
-/** The answer to the command `plug`. @throws when it is none */
+/** The answer to the command `plug`. @throws when it is invalid */
 export function parsePluggedIn(value: unknown): PluggedIn {
   const parsed = pluggedIn.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Error(INVALID);
 }
 
-/** The first message of a machine to a manager that did not start it. @throws when it is not valid */
+/** The first message of a machine to a manager that did not start it. @throws when it is invalid */
 export function parseHello(value: unknown): MachineIdentity {
   const parsed = z.object({ kind: z.literal('hello') }).safeParse(value);
   const hello = identity.safeParse(value);

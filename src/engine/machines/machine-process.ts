@@ -12,41 +12,41 @@ import { socketPair } from '../../vmm/native/libc.ts';
 import type { Death } from './machine.ts';
 import { machineProgram } from './machine-code.ts';
 
-/** What is kept of what a machine process wrote to its stderr, in bytes. */
+/** How much of a machine process's stderr is kept, in bytes. */
 const LAST_WORDS = 4096;
 
-/** How long one that is killed may take to be gone. */
+/** How long a killed process may take to be gone. */
 const END_MS = 500;
 
 /**
- * What a machine process needs to know of this one's environment. It is given few malloc arenas: glibc keeps what those of ended
+ * The environment variables passed to a machine process. It gets few malloc arenas: glibc keeps what those of ended
  * threads held (mallopt(3)).
  */
 const PASSED = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'VRING_TRACE_START'] as const;
 
-/** Why process `pid` was killed, by what its cgroup counted. */
+/** Why process `pid` was killed, from its cgroup's counters. */
 export function killedForMemory(pid: number, whose: keyof typeof OUT_OF_MEMORY): string {
   return `its process ${pid} was killed by the kernel for lack of memory: ${OUT_OF_MEMORY[whose]}`;
 }
 
-/** A process that has loaded all that a machine needs, and waits for the configuration of one. */
+/** A process that has loaded everything a machine needs, and waits for a configuration. */
 export class MachineProcess {
   readonly pid: number;
   readonly pidfd: number;
-  /** What it was confined with at its start. */
+  /** Its confinement at the start. */
   readonly layers: readonly Layer[];
   readonly #exited: Promise<ExitStatus>;
   readonly #lastWords: Tail;
   readonly #reported: Tail;
   readonly #cgroup: Cgroup | null;
-  /** The connected socket to it, until somebody takes it. */
+  /** The connected socket to it, until the caller takes it. */
   #socket: number | null;
   #alive = true;
   #outOfMemory: ReturnType<Cgroup['outOfMemory']> = null;
 
   /**
-   * @param confined false: without namespaces and the like
-   * @param cgroup to be in; removed with the process
+   * @param confined false: without namespaces or other confinement
+   * @param cgroup for the process; removed with it
    * @throws SpawnError
    */
   constructor({ confined, cgroup }: { readonly confined: boolean; readonly cgroup: Cgroup | null }) {
@@ -113,7 +113,7 @@ export class MachineProcess {
     return this.#alive;
   }
 
-  /** Resolves with what it died of; null: it ended by itself. */
+  /** Resolves with how it died; null if it ended on its own. */
   async death(): Promise<Death | null> {
     const { code, signal } = await this.#exited;
     const [words, report] = await Promise.all([this.#lastWords.bytes, this.#reported.bytes]);
@@ -132,7 +132,7 @@ export class MachineProcess {
     return code === 0 ? null : { reason: `its process ${this.pid} ended with exit status ${code}`, detail };
   }
 
-  /** Limits it to what this machine may need of the host. @returns what it was confined with at its start */
+  /** Limits it to what this machine may need from the host. @returns its confinement at the start */
   limitTo(config: MachineConfig): readonly Layer[] {
     const cgroup = this.#cgroup;
     if (cgroup === null) return this.layers;
@@ -146,7 +146,7 @@ export class MachineProcess {
     if (this.#alive) signalProcess(this.pidfd, signal);
   }
 
-  /** @returns the connected socket to it, which is then the caller's */
+  /** @returns the connected socket to it, which the caller then owns */
   takeSocket(): number {
     const socket = this.#socket;
     if (socket === null) throw new Error(`process ${this.pid} has ended, or has a machine already`);
@@ -154,11 +154,11 @@ export class MachineProcess {
     return socket;
   }
 
-  /** Ends it before it has a machine; resolves when it is gone, or does not seem to go. */
+  /** Ends it before it has a machine; resolves when it is gone, or refuses to go. */
   async end(): Promise<void> {
     this.#closeSocket();
     if (!this.#alive) return;
-    // It may have been stopped by a signal, and not notice that its manager is gone.
+    // It may have been stopped by a signal, and cannot notice that its manager is gone.
     this.signal('SIGKILL');
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise(resolve => {
@@ -174,18 +174,18 @@ export class MachineProcess {
   }
 }
 
-/** There is no room to watch it, which has freed some. */
+/** Ends a process that could not be watched for lack of fds; the failed start has freed some. */
 function endUnwatched(pidfd: number): void {
   try {
     signalProcess(pidfd, 'SIGKILL');
-    // It collects it, whoever listens.
+    // Reaps it in any case.
     watchExit(pidfd, { ref: false }).catch(() => {});
   } finally {
     closeSync(pidfd);
   }
 }
 
-/** Node's threads and room for more, and a device's queue threads. */
+/** Node's threads with a margin, and a device's queue threads. */
 const THREADS = 64;
 const QUEUES_PER_DEVICE = 64;
 
@@ -194,13 +194,16 @@ const OUT_OF_MEMORY = {
   host: 'the host has too little for all that runs on it',
 } as const;
 
-/** The first process of a PID namespace cannot die of most signals: it exits with a status that stands for one, as shells do. */
+/**
+ * The first process of a PID namespace cannot die from most signals: it exits with a status that encodes one, as in
+ * shells.
+ */
 function signalOf(code: number | null): string | null {
   if (code === null || code <= 128) return null;
   return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? null;
 }
 
-/** The last bytes that come from a socket, until it is closed. */
+/** The last bytes read from a socket, until it is closed. */
 class Tail {
   readonly bytes: Promise<Buffer>;
 

@@ -3,12 +3,12 @@ import { ThreadGate } from '../../vmm/machine/thread-gate.ts';
 import { machineProgram } from './machine-code.ts';
 import type { MachineConnection } from './machine-connection.ts';
 
-/** A thread that loads, or builds a machine, is done by then, or will never be: also on a busy host. */
+/** How long a thread may take to load or to build a machine, even on a busy host. */
 const GATE_OPENS_MS = 30_000;
 
 /**
- * A worker that serves one machine. It takes 60-90 ms to come online, and is what a command that runs a VM starts first: nothing is imported
- * here that takes its time to load.
+ * A worker that serves one machine. It takes 60-90 ms to come online, and is the first thing that a command that runs a
+ * VM starts: import nothing slow here.
  */
 export class MachineThread {
   readonly #worker: Worker;
@@ -30,7 +30,7 @@ export class MachineThread {
       MachineThread.#live.delete(this);
       this.#exited.resolve(failure);
     });
-    // A thread that waits for its first machine doesn't keep the process alive.
+    // An idle thread doesn't keep the process alive.
     this.#worker.unref();
   }
 
@@ -55,30 +55,30 @@ export class MachineThread {
     return this.#gate.socketClosed;
   }
 
-  /** Resolves with what it died of; null: it ended by itself. */
+  /** Resolves with how it died; null if it ended on its own. */
   get exited(): Promise<Error | null> {
     return this.#exited.promise;
   }
 
-  /** Has it serve a machine over a socket, which is then its own. */
+  /** Has it serve a machine over a socket; the thread takes ownership. */
   serve(socket: number): void {
     this.#worker.ref();
     this.#worker.postMessage(socket);
   }
 
-  /** @param connection the other end of its socket */
+  /** @param connection the manager's end of the socket */
   connected(connection: MachineConnection): void {
     this.#connection = connection;
   }
 
-  /** Takes the machine back from a thread that has not begun with it. @returns false: it has */
+  /** Takes the machine back from a thread that has not begun building it. @returns false if it has */
   revoke(): boolean {
     return this.#gate.revoke();
   }
 
-  /** Ends it, however it is occupied. */
+  /** Ends it, whatever it is doing. */
   async terminate(): Promise<void> {
-    // For as long as this takes there is something to wait for.
+    // Keep the process alive until this is done.
     this.#worker.ref();
     this.#gate.requestEnd();
     await Promise.race([this.#exited.promise, this.#gate.opened(GATE_OPENS_MS)]);
@@ -93,15 +93,15 @@ export function warmThread(): void {
   spare ??= new MachineThread();
 }
 
-/** The thread that was kept warm, else a new one. */
+/** The warm thread, else a new one. */
 export function takeThread(): MachineThread {
-  // Not a warm one that could not load its libraries: the error is to reach the caller.
+  // A warm thread that could not load its libraries is not used: the error must reach the caller.
   const thread = spare?.alive ? spare : new MachineThread();
   spare = null;
   return thread;
 }
 
-/** Ends the thread that is kept warm. */
+/** Ends the warm thread. */
 export async function coolThread(): Promise<void> {
   const thread = spare;
   spare = null;

@@ -6,47 +6,50 @@ import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { GivenHostDevice, GivenWireFacts, HostDeviceFd, Restore } from '../../vmm/machine/messages.ts';
 import type { MachineConnection } from './machine-connection.ts';
 
-/** A machine that runs, or is about to, as its manager sees it. */
+/** A machine that runs or is starting, as its manager sees it. */
 export interface Machine {
-  /** The vring that runs it; null: it is not known yet. */
+  /** The version that runs it; null if not known yet. */
   readonly version: string | null;
-  /** Null while it has not answered a manager that did not start it. */
+  /** Null until it has answered a manager that did not start it. */
   readonly connection: MachineConnection | null;
   /** The process that has its threads. */
   readonly pid: number;
   /**
-   * Resolves when nothing of the machine is left, and all that it said has been received: with what its thread or process died of,
-   * if it was not by its own end.
+   * Resolves once the machine is gone and all its messages have been received: with how its thread or process died, if
+   * it did not end on its own.
    */
   readonly gone: Promise<Death | null>;
-  /** For one in this process: the native VM, from the moment there is one. */
+  /** For a machine in this process: receives the native VM once it exists. */
   created?(vm: number): void;
-  /** Ends it, however it is occupied. */
+  /** Ends it, whatever it is doing. */
   destroy(): void;
-  /** Is it visibly held up by its host? */
+  /** Whether it is visibly held up by its host. */
   isHeld(): boolean;
-  /** Why it does not respond, or is still there some time after `destroy`, in one sentence. */
+  /** Why it does not respond, or still exists some time after `destroy`, in one sentence. */
   whyStuck(): string;
 }
 
-/** A machine that an earlier manager has started. */
+/** A running machine that an earlier manager started. */
 export type FoundMachine = {
   readonly config: MachineConfig;
-  /** No device has come or gone since it was started. */
+  /** No device has been added or removed since it was started. */
   readonly isAsStarted: boolean;
   /** Devices that the earlier manager was about to plug in. */
   readonly pending: readonly DeviceConfig[];
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** Until it answers. */
+  /** The machine until it answers. */
   readonly silent: Machine;
-  /** Resolves once it has answered; with null if it has ended without that. Rejects when it cannot be managed, saying why. */
+  /**
+   * Resolves once it has answered; with null if it ended without answering. Rejects with the reason when it cannot be
+   * managed.
+   */
   readonly answered: Promise<AnsweringMachine | null>;
   /** Takes a place for its next process. @throws when there is no room */
   succeed(): Succession;
-  /** As of a `VmPlace`. */
+  /** As in `VmPlace`. */
   follow: NonNullable<VmPlace['follow']>;
-  /** The machine is gone. */
+  /** Called once the machine is gone. */
   release(): void;
 };
 
@@ -54,29 +57,29 @@ export type AnsweringMachine = { readonly machine: Machine; readonly counters: S
 
 export type Death = { readonly reason: string; readonly detail: string | null };
 
-/** What a new machine is given. The fds are the caller's to close, also when that fails. */
+/** What a new machine is given. The caller closes the fds, also on failure. */
 export type Launch = {
   readonly config: MachineConfig;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   /** The memfd of its counters. */
   readonly countersFd: number;
-  /** What it goes on from; absent: it boots. */
+  /** The snapshot to resume from; default: it boots. */
   readonly restore?: RestoreFiles | null;
-  /** PCI devices of the host that it has from the start. */
+  /** Host PCI devices that it has from the start. */
   readonly hostDevices?: readonly OpenedHostDevice[];
   /** The networks that it has from the start. */
   readonly wires?: readonly OpenedWire[];
-  /** What lets later managers find it; null: it ends with this process. */
+  /** What lets later managers find it; null if it ends with this process. */
   readonly registration: Registration | null;
-  /** The socket over which it takes a running machine over; absent: it is a new one. */
+  /** The socket over which it takes over a running machine; default: it is a new one. */
   readonly takeOver?: number;
 };
 
-/** The open files of a snapshot, and how to go on from it. */
+/** The open files of a snapshot, and how to resume from it. */
 export type RestoreFiles = Restore & { readonly stateFd: number; readonly ramFd: number };
 
-/** What the message `build` says of them, and the fds that come with it. */
+/** The `restore` part of the message `build`, and the fds that go with it. */
 export function restoreOf(restore: RestoreFiles | null = null): {
   message: { restore?: Restore };
   fds: number[];
@@ -86,12 +89,12 @@ export function restoreOf(restore: RestoreFiles | null = null): {
   return { message: { restore: rest }, fds: [stateFd, ramFd] };
 }
 
-/** A PCI device of the host, opened for one machine. The fds are the opener's to close. */
+/** A host PCI device, opened for one machine. The opener closes the fds. */
 export type OpenedHostDevice = Omit<GivenHostDevice, 'fds'> & {
   readonly fds: readonly { readonly kind: HostDeviceFd; readonly fd: number }[];
 };
 
-/** What a message says of devices, and the fds that come with it. */
+/** The device part of a message, and the fds that go with it. */
 export function hostDevicesOf(opened: readonly OpenedHostDevice[] = []): {
   message: { hostDevices?: GivenHostDevice[] };
   fds: number[];
@@ -101,15 +104,15 @@ export function hostDevicesOf(opened: readonly OpenedHostDevice[] = []): {
   return { message: { hostDevices }, fds: opened.flatMap(({ fds }) => fds.map(({ fd }) => fd)) };
 }
 
-/** The machine that they were opened for has fds of its own. */
+/** Closes them here; the machine has its own fds. */
 export function closeHostDevices(opened: readonly OpenedHostDevice[]): void {
   for (const { fd } of opened.flatMap(({ fds }) => fds)) closeSync(fd);
 }
 
-/** A network that was opened for the device with this name. The fds are the opener's to close. */
+/** A network opened for the device with this name. The opener closes the fds. */
 export type OpenedWire = { readonly device: string; readonly wire: Wire };
 
-/** What a message says of networks, and the fds that come with it. */
+/** The network part of a message, and the fds that go with it. */
 export function wiresOf(opened: readonly OpenedWire[] = []): {
   message: { wires?: GivenWireFacts[] };
   fds: number[];
@@ -119,7 +122,7 @@ export function wiresOf(opened: readonly OpenedWire[] = []): {
   return { message: { wires }, fds: opened.flatMap(({ wire }) => wireFds(wire)) };
 }
 
-/** The machine that they were opened for has fds of its own. */
+/** Closes them here; the machine has its own fds. */
 export function closeWires(opened: readonly OpenedWire[]): void {
   for (const fd of opened.flatMap(({ wire }) => wireFds(wire))) closeSync(fd);
 }
@@ -127,42 +130,45 @@ export function closeWires(opened: readonly OpenedWire[]): void {
 /** A place among the machines that outlive their manager. */
 export type Registration = {
   readonly token: string;
-  /** For a process of root: the uid that it changes to, and the gid of the same number. */
+  /** For a process of root: the uid to change to, and the gid of the same number. */
   readonly uid: number | null;
-  /** The bound socket that the machine is to listen on. */
+  /** The bound socket for the machine to listen on. */
   readonly listener: number;
-  /** The lock of the VM's name, for the machine to hold; absent: it gets it from the process before it. */
+  /** The lock of the VM's name, for the machine to hold; default: it gets it from the process before it. */
   readonly lock?: number;
-  /** The machine's process is known, and about to get its configuration. */
+  /** The machine's process is known, and is about to receive its configuration. */
   started(pid: number, launch: Pick<Launch, 'config' | 'startedAt'>): void;
 };
 
-/** What a VM holds from before it starts until nothing of it is left. */
+/** What a VM holds from before it starts until it is entirely gone. */
 export type VmPlace = {
   /** For a machine that outlives this process. */
   readonly registration: Registration | null;
-  /** The machine has what it needs of it. */
+  /** The machine has received what it needs from it. */
   handedOver(): void;
-  /** Takes a place for the machine's next process. Absent: it ends with this one. @throws when there is no room */
+  /**
+   * Takes a place for the machine's next process. Default: the machine ends with this one. @throws when there is no
+   * room
+   */
   readonly succeed?: () => Succession;
   /**
-   * Later managers know that the machine has other devices now. @param pending those that are being plugged in
+   * Records for later managers that the machine has other devices now. @param pending those being plugged in
    * @throws when that cannot be written
    */
   readonly follow?: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
   release(): void;
 };
 
-/** The place of a process that is to take a machine over from the one that has it. */
+/** The place of a process that takes over a machine from the one that has it. */
 export type Succession = {
   readonly registration: Registration;
-  /** The process has what it needs of it. */
+  /** The process has received what it needs from it. */
   handedOver(): void;
-  /** Of the two processes, one has the machine for good. @param taken it is the new one */
+  /** One of the two processes has the machine for good. @param taken whether it is the new one */
   settle(taken: boolean): void;
 };
 
-/** The place of a machine that no later manager is to find, or that one has found already. */
+/** The place of a machine that no later manager should find, or that one has found already. */
 export function unregistered(release: () => void = () => {}): VmPlace {
   return { registration: null, handedOver: () => {}, release };
 }
@@ -171,12 +177,12 @@ export function unregistered(release: () => void = () => {}): VmPlace {
 export interface Machines {
   /** @throws when the host has no room for another one */
   launch(launch: Launch): Machine;
-  /** Has one ready for the next `launch`: it takes a while to come up. */
+  /** Prepares a process or thread for the next `launch`, as starting one takes a while. */
   warm(): void;
-  /** Why machines cannot be handed to processes of the installed vring; absent or null: they can. */
+  /** Why machines cannot be handed to processes of the installed vring; undefined or null if they can. */
   whyNotUpgraded?(): string | null;
-  /** Ends the one that is ready, if there is one. */
+  /** Ends the prepared process or thread, if there is one. */
   cool(): Promise<void>;
-  /** Some machines are still there, and the process exits. */
+  /** The process exits while some machines still exist. */
   abandon(): void;
 }

@@ -18,7 +18,7 @@ import { MachineConnection } from './machine-connection.ts';
 import { killedForMemory, MachineProcess } from './machine-process.ts';
 import { isHeld, type ProcessWatch, whyStuck } from './process-watch.ts';
 
-/** A machine in a process of its own. */
+/** A machine in its own process. */
 export class ProcessMachine implements Machine {
   readonly version: string | null;
   readonly connection: MachineConnection | null;
@@ -26,8 +26,8 @@ export class ProcessMachine implements Machine {
   readonly #process: Pick<MachineProcess, 'pid' | 'signal'>;
 
   /**
-   * @param connection null: it is one of an earlier manager, and has not answered yet
-   * @param death resolves when the process is gone, with what it died of
+   * @param connection null for an earlier manager's machine that has not answered yet
+   * @param death resolves with how the process died, once it is gone
    * @param version of the vring that runs it; default: this one
    */
   constructor(
@@ -60,7 +60,7 @@ export class ProcessMachine implements Machine {
 
   async #whenGone(connection: MachineConnection, death: Promise<Death | null>): Promise<Death | null> {
     const violation = await connection.closed;
-    // Nothing can be done with a machine that sends what no machine sends.
+    // A machine that violates the protocol cannot be trusted with anything.
     if (violation !== null) this.destroy();
     const died = await death;
     return violation === null ? died : { reason: `its process was killed: ${violation}`, detail: null };
@@ -68,7 +68,7 @@ export class ProcessMachine implements Machine {
 }
 
 /**
- * Of a process that is no child of this one, it cannot be known how it ended, unless its cgroup knows.
+ * How a process that is not a child of this one ended; only its cgroup may know.
  * @param cgroup removed with it
  */
 export async function deathOfStranger(process: ProcessWatch, cgroup: Cgroup | null): Promise<Death> {
@@ -80,7 +80,7 @@ export async function deathOfStranger(process: ProcessWatch, cgroup: Cgroup | nu
   return { reason, detail: null };
 }
 
-/** Machines in processes of their own: they go on when this process ends. */
+/** Machines in their own processes: they keep running when this process ends. */
 export class ProcessMachines implements Machines {
   readonly #cgroups: MachineCgroups;
   #spare: MachineProcess | null = null;
@@ -93,7 +93,7 @@ export class ProcessMachines implements Machines {
     try {
       this.#spare ??= this.#start(true);
     } catch {
-      // The next launch says why.
+      // The next launch reports why.
     }
   }
 
@@ -154,7 +154,7 @@ export class ProcessMachines implements Machines {
     await spare?.end();
   }
 
-  /** They go on without this process. */
+  /** They keep running without this process. */
   abandon(): void {}
 
   #processFor({ confine }: MachineConfig): MachineProcess {

@@ -2,7 +2,7 @@ import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { signalProcess, watchExit } from '../../vmm/confinement/exit-status.ts';
 import { pidfdOpen } from '../../vmm/native/libc.ts';
 
-/** A process that this one has not started, by its pidfd: no later process with the same number is ever meant. */
+/** A process that this one did not start, by its pidfd, so that a later process with the same number is never meant. */
 export class ProcessWatch {
   readonly pid: number;
   /** Resolves when it has ended. */
@@ -10,7 +10,7 @@ export class ProcessWatch {
   readonly #pidfd: number;
   #hasExited = false;
 
-  /** @throws SystemError ESRCH: there is no such process */
+  /** @throws SystemError ESRCH when there is no such process */
   constructor(pid: number) {
     this.pid = pid;
     this.#pidfd = pidfdOpen(pid);
@@ -42,12 +42,15 @@ export function whyStuck(pid: number): string {
   return `its process ${pid} waits for a device or file system of the host${where} and cannot be killed before that responds`;
 }
 
-/** Is it in no state in which it could respond: stopped, waiting in the kernel, or dead? */
+/** Whether it is in a state in which it cannot respond: stopped, waiting in the kernel, or dead. */
 export function isHeld(pid: number): boolean {
   return /^[TtDZX]$/.test(stateOf(String(pid)) ?? 'X');
 }
 
-/** One in uninterruptible sleep. The first of a process that has been killed is gone while the others still sleep. */
+/**
+ * A thread in uninterruptible sleep. When a process has been killed, its first thread is gone while others may still
+ * sleep.
+ */
 function blockedThread(pid: number): string | null {
   return [String(pid), ...threadsOf(pid)].find(thread => stateOf(thread) === 'D') ?? null;
 }
@@ -60,7 +63,7 @@ function threadsOf(pid: number): string[] {
   }
 }
 
-/** The letter of proc(5), /proc/PID/status; null: there is no such thread. */
+/** The state letter of proc(5), /proc/PID/status; null if there is no such thread. */
 function stateOf(thread: string): string | null {
   return /^State:\s+(\S)/m.exec(readProc(thread, 'status'))?.[1] ?? null;
 }

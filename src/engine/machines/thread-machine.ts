@@ -23,10 +23,13 @@ class ThreadMachine implements Machine {
   readonly gone: Promise<Death | null>;
   readonly #thread: MachineThread;
   readonly #theirEnd: number;
-  /** Native handle, from the moment the machine thread has made it. */
+  /** Native handle, once the machine thread has created it. */
   #nativeVm: number | null = null;
   #forced = false;
-  /** There will be no machine: on a busy host a thread takes seconds to come up, and whoever ends the machine does not wait for that. */
+  /**
+   * There will be no machine: on a busy host a thread takes seconds to come up, and ending the machine must not wait
+   * for that.
+   */
   readonly #revoked = Promise.withResolvers<null>();
 
   constructor(thread: MachineThread, launch: Launch) {
@@ -107,5 +110,5 @@ class ThreadMachines implements Machines {
   }
 }
 
-/** Machines on threads of this process: they end with it. All its engines share the thread that is kept warm. */
+/** Machines on threads of this process: they end with it. All engines share the warm thread. */
 export const threadMachines: Machines = new ThreadMachines();

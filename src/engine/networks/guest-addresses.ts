@@ -2,12 +2,12 @@ import { readNetworks } from '../../host/networks/definition.ts';
 import { readLeases } from '../../host/networks/leases.ts';
 import type { HostRoot } from '../../host/root.ts';
 
-/** Addresses of guests by MAC address, in lower case. */
+/** Guest addresses by MAC address, in lower case. */
 export type GuestAddresses = ReadonlyMap<string, readonly string[]>;
 
 /**
- * The addresses that this host knows of its neighbors: those that DHCP of vring's networks gave them, and those that it has asked for
- * itself (ARP).
+ * The addresses that this host knows for its neighbors: leases from the DHCP of vring's networks, and its own ARP
+ * table.
  */
 export function readGuestAddresses(root: HostRoot): GuestAddresses {
   const found = new Map<string, Set<string>>();
@@ -24,12 +24,12 @@ function leases(root: HostRoot) {
   try {
     return readNetworks(root).definitions.flatMap(({ name }) => readLeases(root, name));
   } catch {
-    // They are root's.
+    // Only root can read them.
     return [];
   }
 }
 
-/** ATF_COM: the entry has been answered (linux/if_arp.h). */
+/** ATF_COM: the entry is complete (linux/if_arp.h). */
 const COMPLETE = 2;
 
 /** `IP address  HW type  Flags  HW address  Mask  Device` */

@@ -10,7 +10,7 @@ import { NetworkError } from '../../vmm/backends/net/network-error.ts';
 import type { LogEntry } from '../vm-info.ts';
 
 export type HostNetworksOptions = {
-  /** Keeps others from changing the host meanwhile; null: this process does not change it. */
+  /** Keeps other processes from changing the host; null if this process does not change it. */
   readonly lock: ChangeLock | null;
   /** Default: the running system. */
   readonly root?: HostRoot | undefined;
@@ -18,19 +18,19 @@ export type HostNetworksOptions = {
   readonly note: (level: LogEntry['level'], text: string) => void;
 };
 
-/** How often it is looked whether DHCP and DNS are still served. */
+/** How often to check that DHCP and DNS are still served. */
 const WATCH_MS = 3000;
 
-/** The networks of vring on this host, as an engine uses them: brings them up for VMs, and keeps them up. */
+/** vring's networks on this host, as an engine uses them: brings them up for VMs, and keeps them up. */
 export class HostNetworks {
   readonly #lock: ChangeLock | null;
   readonly #writer: (() => HostWriter) | undefined;
   readonly #note: HostNetworksOptions['note'];
   #root: HostRoot | undefined;
   #watching: NodeJS.Timeout | undefined;
-  /** One change at a time in this process. */
+  /** Allows one change at a time in this process. */
   #queue: Promise<unknown> = Promise.resolve();
-  /** What could not be brought up again, and why: said once. */
+  /** Why networks could not be repaired; each reason is logged once. */
   readonly #failed = new Map<string, string>();
 
   constructor({ lock, root, writer, note }: HostNetworksOptions) {
@@ -40,7 +40,7 @@ export class HostNetworks {
     this.#note = note;
   }
 
-  /** Brings a network up, unless it is. @throws NetworkError */
+  /** Brings a network up if it is down. @throws NetworkError */
   async bringUp(name: string): Promise<NetworkDefinition> {
     try {
       const network = networkNamed(this.#hostRoot, name);
@@ -52,7 +52,7 @@ export class HostNetworks {
     }
   }
 
-  /** Brings those up that are to be, and says why one is not. */
+  /** Brings up the networks that are set to start, and logs why one is not up. */
   async bringAllUp(): Promise<void> {
     const { definitions, problems } = readNetworks(this.#hostRoot);
     for (const problem of problems) this.#note('warning', problem);
@@ -65,7 +65,7 @@ export class HostNetworks {
     }
   }
 
-  /** Looks after those that are up from here on. */
+  /** Starts to watch the networks that are up. */
   watch(): void {
     this.#watching ??= setInterval(() => void this.#repair(), WATCH_MS).unref();
   }
@@ -74,12 +74,12 @@ export class HostNetworks {
     clearInterval(this.#watching);
   }
 
-  /** DHCP and DNS of a network that is up are started again. */
+  /** Restarts DHCP and DNS of networks that are up. */
   async #repair(): Promise<void> {
     for (const name of this.#unserved()) {
       try {
         await this.#exclusively(async () => {
-          // It may have been taken down meanwhile, or repaired.
+          // It may have been taken down or repaired by now.
           if (!this.#unserved().includes(name)) return;
           await this.#start(name);
           this.#note('warning', `dnsmasq of network ${name} had ended, and was started again`);
@@ -94,7 +94,7 @@ export class HostNetworks {
     }
   }
 
-  /** Networks whose dnsmasq has been started, and does not run. */
+  /** Networks whose dnsmasq was started but does not run. */
   #unserved(): string[] {
     try {
       return readNetworks(this.#hostRoot)
@@ -106,7 +106,7 @@ export class HostNetworks {
           );
         });
     } catch {
-      // They are root's.
+      // Only root can read them.
       return [];
     }
   }

@@ -15,16 +15,16 @@ import * as libc from '../../vmm/native/libc.ts';
 export type MacvtapOptions = Extract<NetOptions, { type: 'macvtap' }>;
 
 const IP_LIMIT_MS = 10_000;
-/** How long udev may take to make the node. */
+/** How long udev may take to create the node. */
 const NODE_MS = 5000;
 const LOOK_AGAIN_MS = 20;
 
-/** The interface of a card, which it has again at its next start. */
+/** The interface of a card, which is the same at every start. */
 export function macvtapName(vm: string, device: string): string {
   return `mvt-${createHash('sha256').update(`${vm} ${device}`).digest('hex').slice(0, 10)}`;
 }
 
-/** Makes a macvtap interface on one of the host's, with the address of the card. @throws NetworkError */
+/** Creates a macvtap interface on one of the host's, with the card's address. @throws NetworkError */
 export async function openMacvtap({ interface: lower, mode }: MacvtapOptions, user: WireUser): Promise<Wire> {
   const { vm, device, mac, queuePairs, header } = user;
   const what = `interface ${lower}`;
@@ -32,7 +32,7 @@ export async function openMacvtap({ interface: lower, mode }: MacvtapOptions, us
     throw new NetworkError(`${what} cannot be shared by macvtap: that takes root`);
   if (!exists(lower)) throw new NetworkError(`${what} does not exist: ip link shows all`);
   const name = macvtapName(vm, device);
-  // What is left of a VM that ended while nobody managed it.
+  // A VM that ended without a manager may have left one.
   await removeMacvtap(name);
   const address = mac === null ? [] : ['address', mac];
   await ip(what, ['link', 'add', 'link', lower, 'name', name, ...address, 'type', 'macvtap', 'mode', mode]);
@@ -53,10 +53,10 @@ export async function openMacvtap({ interface: lower, mode }: MacvtapOptions, us
   }
 }
 
-/** Removals that are under way, by name: the next one of that name waits. */
+/** Removals in progress, by name: the next one with the same name waits. */
 const removing = new Map<string, Promise<void>>();
 
-/** Unlike a TAP interface, it does not go with the last file that is open of it. @throws NetworkError */
+/** Unlike a TAP interface, a macvtap one stays when its last file is closed. @throws NetworkError */
 export async function removeMacvtap(name: string): Promise<void> {
   const before = removing.get(name) ?? Promise.resolve();
   const removal = before

@@ -6,7 +6,7 @@ import { close, SOCK_SEQPACKET, setNonblocking, socketPair } from '../../vmm/nat
 type HubOptions = Extract<NetOptions, { type: 'hub' }>;
 
 /**
- * Connects a card with a hub of its machine, and opens what else it brings along for it.
+ * Connects a card to a hub of its machine, and opens the hub's other networks.
  * @param open opens a network. @throws NetworkError
  */
 export async function openHub(
@@ -18,7 +18,7 @@ export async function openHub(
   const [card, port] = socketPair(SOCK_SEQPACKET);
   try {
     for (const fd of [card, port]) setNonblocking(fd);
-    // Of bare frames, so that each port takes those of the others.
+    // Plain frames without headers, so that each port can take those of the others.
     for (const network of networks)
       opened.push(await open(network, { ...user, header: false, queuePairs: 1, vhost: false }));
     const ports = opened.flatMap(({ fds: [fd], label }) => (fd === undefined ? [] : [{ label, fd }]));

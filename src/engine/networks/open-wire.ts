@@ -9,7 +9,7 @@ import { openHub } from './open-hub.ts';
 import { openPasst } from './passt.ts';
 import { openUserNetwork, type UserNetworkUser } from './user/open-user.ts';
 
-/** Who knows the networks of vring; null: they cannot be used. */
+/** Access to vring's networks; null if they cannot be used. */
 export type KnownNetworks = Pick<HostNetworks, 'bringUp'> | null;
 
 type Opener<Type extends NetType> = (
@@ -18,7 +18,7 @@ type Opener<Type extends NetType> = (
   networks: KnownNetworks,
 ) => Wire | Promise<Wire>;
 
-/** How each type of network back end is opened, one line each, by a process that is in the host's own network. */
+/** How each type of network back end is opened, one line each, in a process in the host's own network namespace. */
 const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
   none: () => ({ fds: [], header: 'none', label: 'none' }),
   tap: openTap,
@@ -42,7 +42,7 @@ const programUser = ({ vm, header, strictly }: WireUser): UserNetworkUser => ({
   strictly,
 });
 
-/** Opens a network for a device. The fds are the caller's. @throws NetworkError */
+/** Opens a network for a device. The caller closes the fds. @throws NetworkError */
 export async function openWire(
   options: NetOptions,
   user: WireUser,

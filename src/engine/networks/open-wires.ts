@@ -11,12 +11,12 @@ import type { TakeAtStart, TakeHostDevices } from '../taken-at-start.ts';
 import { openTpm } from '../tpm/open-tpm.ts';
 import { type KnownNetworks, openWire } from './open-wire.ts';
 
-/** With each message to a machine's process so many fds can come, and there are others. */
+/** The most fds with one message to a machine's process, less a margin for others. */
 const MAX_FDS = MAX_MESSAGE_FDS - 32;
 
 /**
- * Opens the networks, files and TPMs of devices, each of which has a name. The fds are the caller's.
- * @throws NetworkError; nothing is open then
+ * Opens the networks, files and TPMs of devices, each of which has a name. The caller closes the fds.
+ * @throws NetworkError, with nothing left open
  */
 export async function openWires(
   vm: string,
@@ -51,7 +51,7 @@ export async function openWires(
   }
 }
 
-/** How a machine gets what it has of the host's from its start; null: that is nothing. */
+/** How a machine gets its host resources at its start; null if it needs none. */
 export function takingAtStart(
   config: MachineConfig,
   takeHostDevices: TakeHostDevices | null,
@@ -76,7 +76,10 @@ function needsOpening(device: DeviceConfig): boolean {
   return hasFiles || deviceTable.network(device) !== null || deviceTable.tpm(device) !== null;
 }
 
-/** The devices of a configuration that have a network, a TPM, or a file of the host's to write to, by the names that their machine gives them. */
+/**
+ * The devices of a configuration that have a network, a TPM, or an output file on the host, by their names in the
+ * machine.
+ */
 function withNetworks({ devices }: MachineConfig): DeviceConfig[] {
   const own = devices.filter(({ type }) => deviceTable.find(type) !== undefined);
   const names = deviceTable.names(own);

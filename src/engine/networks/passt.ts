@@ -20,13 +20,13 @@ import { programLayers, programText } from './user/program-layers.ts';
 
 export type PasstOptions = Extract<NetOptions, { type: 'passt' }>;
 
-/** How long passt may take to set itself up, and to say why it does not. */
+/** How long passt may take to start, or to report why it cannot. */
 const WITHIN_MS = 5000;
 const LOOK_AGAIN_MS = 10;
 
 /**
- * Starts passt for one card, and the program that carries its frames: passt has a stream of them. Both end with the wire. passt confines
- * itself. @throws NetworkError
+ * Starts passt for one card, and the program that carries its frames, as passt uses a stream. Both end with the wire.
+ * passt confines itself. @throws NetworkError
  */
 export async function openPasst(
   options: PasstOptions,
@@ -75,13 +75,13 @@ function passtArguments({ interface: name, address, hostfwd = [] }: PasstOptions
   ];
 }
 
-/** It writes its PID file when it serves its socket; what it cannot do, it says before it ends. */
+/** passt writes its PID file once it serves its socket; it prints errors before it exits. */
 async function startPasst(path: string, fd: number, words: readonly string[]): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'vring-passt-'));
   const pidFile = join(folder, 'pid');
   const [read, write] = libc.socketPair();
   try {
-    // It becomes nobody before it writes the file.
+    // passt drops to the user nobody before it writes the file.
     chmodSync(folder, 0o777);
     const { pidfd } = spawnConfined({
       path,
@@ -89,7 +89,7 @@ async function startPasst(path: string, fd: number, words: readonly string[]): P
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
       fds: [fd],
       stdio: [null, null, write],
-      // It makes namespaces of its own, and a filter of system calls.
+      // passt creates its own namespaces and system call filter.
       confinement: { ...UNCONFINED, rlimits: { core: 0 } },
     });
     libc.close(write);
@@ -109,7 +109,7 @@ async function startPasst(path: string, fd: number, words: readonly string[]): P
   }
 }
 
-/** Its last line that is not about its log. */
+/** The last line that is not about passt's log. */
 function reasonIn(text: string): string {
   const lines = text.split('\n').filter(line => line.trim() !== '' && !line.includes('syslog'));
   return printable(lines.at(-1) ?? 'it does not say why');

@@ -4,8 +4,8 @@ import type { VmNic } from './vm-nics.ts';
 export type NicOwner = { readonly name: string; readonly nics?: readonly VmNic[] };
 
 /**
- * Two cards with one address take each other's packets.
- * @param others that run. @throws an error for the user that names both cards
+ * Refuses cards with one MAC address: they would take each other's packets.
+ * @param others running VMs. @throws an error for the user that names both cards
  */
 export function refuseSameMac(vm: NicOwner, others: readonly NicOwner[], what = 'cannot start'): void {
   const [shared] = sharedMacs(vm, others);
@@ -24,7 +24,7 @@ export type SharedMac = {
   readonly otherDevice: string;
 };
 
-/** The addresses of a VM's cards that cards of others have, too. */
+/** The addresses of a VM's cards that cards of other VMs have, too. */
 export function sharedMacs({ name, nics = [] }: NicOwner, others: readonly NicOwner[]): SharedMac[] {
   const owners = new Map(
     others

@@ -4,11 +4,11 @@ import type { VmAgent } from '../guest-agent/vm-agent.ts';
 import type { GuestAddresses } from './guest-addresses.ts';
 import { type VmNic, vmNics } from './vm-nics.ts';
 
-/** What is known of the network cards of one VM. */
+/** What is known about the network cards of one VM. */
 export class VmCards {
-  /** Of a configuration, which is another one after each change. */
+  /** Cached by configuration: each change makes a new object. */
   #last: { readonly config: MachineConfig; readonly nics: readonly VmNic[] } | null = null;
-  /** What the host knows of the guest's addresses, by card. */
+  /** The guest addresses known to the host, by card. */
   #addresses: ReadonlyMap<string, readonly string[]> = new Map();
 
   /** The cards of a machine. */
@@ -17,7 +17,7 @@ export class VmCards {
     return this.#last.nics;
   }
 
-  /** The host has looked for addresses. @param nics those of a VM that runs. @returns whether others are known now */
+  /** Takes the addresses found on the host. @param nics of a running VM. @returns whether any changed */
   read(nics: readonly VmNic[], known: GuestAddresses): boolean {
     const own = new Map(
       nics.flatMap(({ device, mac }) => {
@@ -30,7 +30,7 @@ export class VmCards {
     return true;
   }
 
-  /** The cards with their addresses: what the guest's agent says, else what the host knows. */
+  /** The cards with their addresses: from the guest's agent, else from the host. */
   withAddresses(nics: readonly VmNic[], agent: Pick<VmAgent, 'addressesOf'>): readonly VmNic[] {
     return nics.map(nic => {
       const told = agent.addressesOf(nic.mac);

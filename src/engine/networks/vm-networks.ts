@@ -18,10 +18,13 @@ export type VmNetworksHost = {
   note(level: LogEntry['level'], text: string, vm: string | null): void;
 };
 
-/** How often the addresses of guests are read. */
+/** How often guest addresses are read. */
 const ADDRESSES_MS = 2000;
 
-/** The networks of an engine's VMs: those of vring on this host, what guests' addresses are, and what goes with a network card. */
+/**
+ * The networks of an engine's VMs: vring's own on this host, the guests' addresses, and the cleanup after network
+ * cards.
+ */
 export class VmNetworks {
   readonly #host: VmNetworksHost;
   readonly #networks: HostNetworks;
@@ -34,7 +37,7 @@ export class VmNetworks {
     this.#reading = setInterval(() => this.#readAddresses(), ADDRESSES_MS).unref();
   }
 
-  /** Brings a network up, unless it is. @throws NetworkError */
+  /** Brings a network up if it is down. @throws NetworkError */
   bringUp(name: string): Promise<NetworkDefinition> {
     return this.#networks.bringUp(name);
   }
@@ -43,7 +46,7 @@ export class VmNetworks {
     await this.#networks.bringAllUp();
   }
 
-  /** A VM is as `info` says now: what it had of the host's, and has no more, is removed. */
+  /** Follows a VM's new `info`: removes host resources that the VM no longer uses. */
   follow(before: VmInfo | null, info: VmInfo): void {
     if (before === null || !isAlive(before)) return;
     const has = new Set(isAlive(info) ? (info.nics ?? []).map(({ device }) => device) : []);
@@ -55,7 +58,7 @@ export class VmNetworks {
     }
   }
 
-  /** Undoes what was done for a card that is gone. @returns null: that is nothing */
+  /** Undoes what was set up for a card that is gone. @returns null if there is nothing to undo */
   #release({ name, topology }: VmInfo, device: string, type: string): Promise<void> | null {
     if (type === 'macvtap') return removeMacvtap(macvtapName(name, device));
     const network = this.#optionsOf(name, device);
@@ -65,20 +68,20 @@ export class VmNetworks {
     return opened === undefined ? null : runScript(network.downscript, String(opened));
   }
 
-  /** What a card of a VM was connected to; null: that is not known. */
+  /** What a VM's card was connected to; null if not known. */
   #optionsOf(vm: string, device: string): NetOptions | null {
     const owner = [...this.#host.vms()].find(({ name }) => name === vm);
     const config = owner?.devices?.get(device);
     return config === undefined ? null : (deviceTable.network(config)?.options ?? null);
   }
 
-  /** @throws an error for the user when another VM that runs has an address of these devices */
+  /** @throws an error for the user when another running VM has a MAC address of these devices */
   refuseSameMac(vm: string, devices: readonly DeviceConfig[], what?: string): void {
     const running = [...this.#host.vms()].filter(({ alive }) => alive);
     refuseSameMac({ name: vm, nics: vmNics(devices) }, running, what);
   }
 
-  /** A network card with an address that no other has. @throws when another VM that runs has the one that it is to have */
+  /** Gives a network card a unique MAC address. @throws when another running VM has the requested one */
   withMac({ name, nics }: Vm, device: DeviceConfig): DeviceConfig {
     if (deviceTable.network(device) === null) return device;
     if (typeof device.mac === 'string') {

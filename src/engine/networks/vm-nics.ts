@@ -3,17 +3,17 @@ import type { DeviceConfig } from '../../devices/device-table.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { freeMacAddress } from './mac-address.ts';
 
-/** A network card that a VM has, or gets at its next start. */
+/** A network card that a VM has, or will have at its next start. */
 export type VmNic = {
   /** Its name in the VM: `net0`. */
   readonly device: string;
   /** The type of its device: `virtio-net`. */
   readonly type: string;
-  /** Lower case; null while nothing says it. */
+  /** Lower case; null while unknown. */
   readonly mac: string | null;
-  /** What it is connected to: the type of network, and the interface, bridge or network of the host that this names, or null. */
+  /** What it is connected to: the type of network, and the host interface, bridge or network it names, or null. */
   readonly network: { readonly type: string; readonly name: string | null };
-  /** Addresses of the guest, as its agent says or the host has learned by DHCP or ARP; absent: none. */
+  /** The guest's addresses, as its agent reports or the host learned by DHCP or ARP; default: none. */
   readonly addresses?: readonly string[];
 };
 
@@ -37,7 +37,10 @@ export function vmNics(devices: readonly DeviceConfig[], table = deviceTable): V
   });
 }
 
-/** Devices whose network cards all have addresses: those without one get addresses of the VM's, which are the same at each start. */
+/**
+ * Devices with MAC addresses on all network cards: a card without one gets an address derived from the VM, the same at
+ * each start.
+ */
 export function withMacAddresses(
   vm: string,
   devices: readonly DeviceConfig[],
@@ -56,7 +59,7 @@ export function withMacAddresses(
   });
 }
 
-/** The options that name something of the host, in the order in which one of them is shown. */
+/** The options that name a host resource, in order of preference for display. */
 const NAMES = ['ifname', 'bridge', 'br', 'interface', 'name', 'hub'] as const;
 
 function networkName(options: NetOptions): string | null {
@@ -70,7 +73,7 @@ export function networkText({ type, name }: VmNic['network']): string {
   return name === null ? type : `${type} ${name}`;
 }
 
-/** The addresses of a guest that are known, those of its first card first. */
+/** The known addresses of a guest, those of its first card first. */
 export function guestAddresses({ nics = [] }: { readonly nics?: readonly VmNic[] }): string[] {
   return [...new Set(nics.flatMap(({ addresses = [] }) => addresses))];
 }

@@ -6,7 +6,7 @@ import { readPortUsers } from '../../../host/use/port-users.ts';
 import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
 import { errnoName } from '../../../vmm/native/libc.ts';
 
-/** What vring-net-user says when it cannot start (native/src/net_user/main.rs), as an error for the user. */
+/** What vring-net-user reports when it cannot start (native/src/net_user/main.rs), as an error for the user. */
 export async function userFailure(
   report: string,
   options: UserOptions,

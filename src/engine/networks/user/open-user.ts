@@ -13,8 +13,9 @@ import { programLayers, programText } from './program-layers.ts';
 import { programWords } from './program-words.ts';
 
 /**
- * The payload of frames for a card that takes the MTU from its device (VIRTIO_NET_F_MTU): the most that libslirp's buffers hold. A segment
- * of TCP then has up to 32 KiB. Other cards keep Ethernet's, and TCP's options tell the stack.
+ * The largest payload of frames for a card that takes its MTU from the device (VIRTIO_NET_F_MTU): the most that
+ * libslirp's buffers hold. A TCP segment then holds up to 32 KiB. Other cards keep Ethernet's MTU, which the stack
+ * learns from TCP options.
  */
 export const LARGE_MTU = 65_520;
 export const ETHERNET_MTU = 1500;
@@ -22,14 +23,14 @@ export const ETHERNET_MTU = 1500;
 /** Each connection of the guest is a socket, whose buffers are up to 256 KiB of the program's memory. */
 const LIMITS = { core: 0, nofile: 4096, fsize: 1 << 20 } as const;
 
-/** Of root's: a user without rights. */
+/** The unprivileged uid that root's programs run as. */
 const NOBODY = 65_534;
 
 export type UserNetworkUser = {
   readonly vm: string;
   /** The card's model takes the MTU of its network. */
   readonly largeFrames: boolean;
-  /** It is an error if the program cannot be confined by every layer (default: false). */
+  /** Fail unless every layer of confinement applies to the program; default: false. */
   readonly strictly?: boolean;
 };
 
@@ -40,7 +41,8 @@ export type UserNetworkSettings = {
 };
 
 /**
- * Starts the program of a user-mode network, which has the network of this process. It survives this process, and ends with the wire.
+ * Starts the program of a user-mode network, in this process's network namespace. It survives this process, and ends
+ * with the wire.
  * @throws NetworkError
  */
 export async function openUserNetwork(
@@ -70,11 +72,11 @@ export async function openUserNetwork(
 type Program = {
   readonly status: Promise<ExitStatus>;
   readonly report: Promise<string>;
-  /** Those that it was started with. */
+  /** The layers it was started with. */
   readonly layers: readonly Layer[];
 };
 
-/** Starts vring-net-user. @param fds what it finds at 3, 5, 6, ...; they stay open here. @throws NetworkError */
+/** Starts vring-net-user. @param fds passed to it as 3, 5, 6, ...; they stay open here. @throws NetworkError */
 export function startNetworkProgram(
   [frames, ...others]: readonly [number, ...number[]],
   words: readonly string[],
@@ -107,7 +109,7 @@ export function startNetworkProgram(
   }
 }
 
-/** What comes from a socket until it is closed; it is closed then. */
+/** What arrives on a socket until it is closed; closes it then. */
 export function textFrom(fd: number): Promise<string> {
   const socket = new Socket({ fd, readable: true, writable: false });
   let text = '';

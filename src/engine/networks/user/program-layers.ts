@@ -8,7 +8,7 @@ import {
   mergeLayers,
 } from '../../../vmm/confinement/layer.ts';
 
-/** The layers that vring-net-user adds itself, by the names that its report has for them (native/src/net_user/confine.rs). */
+/** The layers that vring-net-user applies itself, by their names in its report (native/src/net_user/confine.rs). */
 const OWN: Readonly<Record<string, LayerName>> = {
   root: 'empty-root',
   uid: 'uid',
@@ -19,8 +19,8 @@ const OWN: Readonly<Record<string, LayerName>> = {
 };
 
 /**
- * How a program of a network is confined. @param started what it was started with
- * @param said its report: `ready`, and each layer that it could not have with the errno, `landlock:95`
+ * How a network's program is confined. @param started the layers it was started with
+ * @param said its report: `ready`, and each layer that it could not apply with the errno, `landlock:95`
  */
 export function programLayers(started: readonly Layer[], said: string): readonly Layer[] {
   const failed = new Map(
@@ -33,7 +33,7 @@ export function programLayers(started: readonly Layer[], said: string): readonly
   return mergeLayers(started, own);
 }
 
-/** What facts say of it. @throws NetworkError if it is to have every layer and does not */
+/** The text for facts. @throws NetworkError if every layer is required and one is missing */
 export function programText(layers: readonly Layer[], strictly: boolean): string {
   const missing = layers.find(({ state }) => state === 'unavailable');
   if (strictly && missing !== undefined)

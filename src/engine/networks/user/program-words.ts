@@ -1,7 +1,7 @@
 import type { GuestForward, HostForward, UserOptions } from '../../../devices/backends/net-user.ts';
 import { shellText } from '../../../text/shell.ts';
 
-/** The arguments of vring-net-user that stand for these options (native/src/net_user/options.rs). */
+/** The vring-net-user arguments for these options (native/src/net_user/options.rs). */
 export function programWords(options: UserOptions): string[] {
   const { hostfwd = [], guestfwd = [], dnssearch = [], restrict, ipv4, ipv6 } = options;
   const flags = { restrict, ipv4, ipv6 };
@@ -14,7 +14,7 @@ export function programWords(options: UserOptions): string[] {
   ];
 }
 
-/** Options that have the same name and form there. */
+/** Options with the same name and form there. */
 const SAME = [
   'net',
   'host',
