@@ -4,13 +4,13 @@ import type { Topology } from '../../vmm/machine/topology.ts';
 import { countedRegions } from './counted.ts';
 import type { Window } from './window.ts';
 
-/** Accesses that a device model answered. */
+/** Accesses handled by a device model. */
 export type AccessRates = {
   readonly reads: number;
   readonly writes: number;
   /** Share of wall time spent in device models. */
   readonly share: number;
-  /** Mean time of an access in its device model; null without one in this window. */
+  /** Mean time of an access in its device model; null without an access in this window. */
   readonly meanNs: number | null;
   /** Accesses since the baseline. */
   readonly total: number;
@@ -19,23 +19,23 @@ export type AccessRates = {
 export type AddressRates = AccessRates & {
   readonly space: 'port' | 'memory';
   readonly address: number;
-  /** Whose address it is; null: no device's. */
+  /** The device at the address; null if there is none. */
   readonly device: string | null;
   /** The `index` of its range of ports or memory in the topology. */
   readonly region: number;
 };
 
 export type AddressHeat = {
-  /** Addresses with an access since the baseline, those that cost most time first. */
+  /** Addresses with an access since the baseline, the most expensive first. */
   readonly addresses: readonly AddressRates[];
-  /** What all others cost together. */
+  /** The total cost of all others. */
   readonly otherAddresses: AccessRates;
 };
 
-/** A guest may use a thousand addresses, and each row goes to every screen that watches. */
+/** A guest may use a thousand addresses, and each row is sent to every screen that shows them. */
 const MAX_ROWS = 50;
 
-/** What the exact addresses cost, of the ports and memory that exits are for. */
+/** The cost of each exact address, over the ports and memory that cause exits. */
 export function addressHeat(window: Window, topology: Topology | null): AddressHeat {
   const rows = addressRows(window, topology).sort(byCost);
   const beyond = rows.slice(MAX_ROWS);

@@ -3,8 +3,8 @@ import type { QueueLabel, RegionPlace, StatisticPlace, Topology } from '../../vm
 import type { Snapshot } from './snapshot.ts';
 
 /**
- * The queues whose counters the snapshot has. Topology and counters come from the machine on different ways: for a moment one of
- * them may know of a queue that the other doesn't, or no longer does.
+ * The queues whose counters the snapshot has. Topology and counters arrive from the machine separately: for a moment
+ * one may include a queue that the other does not have yet, or no longer has.
  */
 export function countedQueues({ words, layout }: Snapshot, topology: Topology | null): QueueLabel[] {
   return (topology?.queues ?? []).filter(
@@ -12,21 +12,21 @@ export function countedQueues({ words, layout }: Snapshot, topology: Topology | 
   );
 }
 
-/** The ranges of ports and memory whose counters the snapshot has. */
+/** The port and memory ranges whose counters the snapshot has. */
 export function countedRegions({ words, layout }: Snapshot, topology: Topology | null): RegionPlace[] {
   return (topology?.regions ?? []).filter(
     ({ index, id }) => words[layout.region(index) + REGION.id] === BigInt(id),
   );
 }
 
-/** The statistics of devices that the snapshot has. */
+/** The device statistics that the snapshot has. */
 export function countedStatistics({ words, layout }: Snapshot, topology: Topology | null): StatisticPlace[] {
   return (topology?.statistics ?? []).filter(
     ({ index, id }) => words[layout.statistic(index) + STATISTIC.id] === BigInt(id),
   );
 }
 
-/** How many vCPUs there are. The counters may have room for more. */
+/** The number of vCPUs. The counters may have room for more. */
 export function countedVcpus({ layout }: Snapshot, topology: Topology | null): number {
   const { vcpus } = layout.shape;
   return Math.min(vcpus, topology?.vcpus ?? vcpus);

@@ -1,7 +1,7 @@
-/** Buckets of a latency histogram in the counters. */
+/** The number of buckets in a latency histogram in the counters. */
 export const HISTOGRAM_BUCKETS = 32;
 
-/** How often each length of time was counted: bucket i is [2^i, 2^(i+1)) ns. */
+/** Counts by duration: bucket i is [2^i, 2^(i+1)) ns. */
 export type Histogram = readonly number[];
 export type Percentiles = { readonly p50Ns: number; readonly p99Ns: number };
 
@@ -11,7 +11,7 @@ export function sumOfHistograms(histograms: readonly Histogram[]): Histogram {
   );
 }
 
-/** Null for a histogram that counted nothing. */
+/** Null for an empty histogram. */
 export function percentiles(counts: Histogram): Percentiles | null {
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) return null;
@@ -21,8 +21,8 @@ export function percentiles(counts: Histogram): Percentiles | null {
 export type HistogramBand = { readonly fromNs: number; readonly toNs: number; readonly count: number };
 
 /**
- * The lengths of time from the shortest that was counted to the longest, in at most `most` bands: where there are more, the
- * shortest are taken together. Empty for a histogram that counted nothing.
+ * The durations from the shortest counted to the longest, in at most `most` bands; if there are more, the shortest are
+ * merged. Empty for an empty histogram.
  */
 export function histogramBands(counts: Histogram, most: number): HistogramBand[] {
   const first = counts.findIndex(count => count > 0);
@@ -37,7 +37,7 @@ export function histogramBands(counts: Histogram, most: number): HistogramBand[]
   });
 }
 
-/** The value below which `rank` of the counted ones lie, taking them as spread evenly over their bucket. */
+/** The duration below which a share `rank` of the counts lies, assuming an even spread within each bucket. */
 function quantile(counts: Histogram, rank: number): number {
   let below = 0;
   for (const [bucket, count] of counts.entries()) {

@@ -2,7 +2,7 @@ import type { VectorCount } from '../../host/vfio/interrupt-counts.ts';
 import type { HostInterruptCounts } from './counter-source.ts';
 import type { Window } from './window.ts';
 
-/** One interrupt vector of a device of the host. */
+/** One interrupt vector of a host device. */
 export type HostInterruptRate = {
   /** The device's name in the VM. */
   readonly device: string;
@@ -16,14 +16,14 @@ export type HostInterruptRate = {
 
 export type HostInterrupts = {
   /**
-   * The IOMMU may post interrupts to running vCPUs: the host handles, and counts, only those of vCPUs that do not run, and a count may
-   * stand still under load.
+   * The IOMMU may post interrupts to running vCPUs: the host then handles and counts only those for vCPUs that do not
+   * run, and a count may stand still under load.
    */
   readonly posted: boolean;
   readonly vectors: readonly HostInterruptRate[];
 };
 
-/** Null for a VM without devices of the host. */
+/** Null for a VM without host devices. */
 export function hostInterrupts({ before, after, baseline, seconds }: Window): HostInterrupts | null {
   if (after.interrupts === null) return null;
   const { posted, vectors } = after.interrupts;
@@ -35,7 +35,7 @@ export function hostInterrupts({ before, after, baseline, seconds }: Window): Ho
         const then = counts?.vectors.find(
           each => each.address === address && each.kind === kind && each.vector === vector,
         );
-        // One that went back was set up again.
+        // A count that went back belongs to a vector that was set up again.
         return then === undefined || then.count > now.count ? now.count : now.count - then.count;
       };
       // A vector that has just been set up has no rate yet.

@@ -4,9 +4,9 @@ import { countedQueues } from './counted.ts';
 import { percentiles } from './histogram.ts';
 import type { Window } from './window.ts';
 
-/** A virtqueue among those of all VMs: what a table of them shows. Rates are per second. */
+/** A virtqueue in the table of all VMs' queues. Rates are per second. */
 export type QueueLoad = {
-  /** Of the queue in the VM's topology. */
+  /** The queue's id in the VM's topology. */
   readonly id: number;
   readonly requests: number;
   readonly kicks: number;
@@ -16,19 +16,19 @@ export type QueueLoad = {
   readonly errors: number;
   /** Mean number of requests in flight. */
   readonly depth: number;
-  /** Time from taken to returned, of the requests that returned; null: none did. */
+  /** Time from taken to returned, of the requests completed in the window; null if none were. */
   readonly p50Ns: number | null;
   readonly p99Ns: number | null;
 };
 
 export type QueueLoads = {
-  /** By VM: those of its topology's queues that have been counted. */
+  /** By VM: the queues of its topology that have counters. */
   readonly byVm: Readonly<Record<string, readonly QueueLoad[]>>;
-  /** Queues of further VMs, which are left out. */
+  /** The number of queues left out, of further VMs. */
   readonly omitted: number;
 };
 
-/** As many queues as one sample tells of: each of them goes to every screen that watches. */
+/** The most queues in one sample: each of them is sent to every screen that shows them. */
 export const MAX_QUEUE_LOADS = 4096;
 
 export function queueLoads(vm: Window, topology: Topology | null): readonly QueueLoad[] {

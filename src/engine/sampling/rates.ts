@@ -6,9 +6,9 @@ import type { Histogram } from './histogram.ts';
 import { type HostInterrupts, hostInterrupts } from './host-interrupts.ts';
 import type { Window } from './window.ts';
 
-/** What one row of the VM list shows. Rates are per second. */
+/** One row of the VM list. Rates are per second. */
 export type VmTotals = {
-  /** CPU time of the vCPU threads per second of wall time: 1 is one CPU in full use. */
+  /** CPU time of the vCPU threads per second of wall time: 1 is one fully used CPU. */
   readonly cpu: number;
   readonly exits: number;
   readonly diskReadBytes: number;
@@ -18,7 +18,7 @@ export type VmTotals = {
   readonly interrupts: number;
 };
 
-/** Shares of wall time, 0 to 1; what is missing from 1 is idle: halted in KVM, or parked. */
+/** Shares of wall time, 0 to 1; the remainder to 1 is idle: halted in KVM, or parked. */
 export type TimeSplit = { readonly guest: number; readonly kvm: number; readonly devices: number };
 
 export type ExitRate = {
@@ -27,7 +27,7 @@ export type ExitRate = {
   /** Since the baseline. */
   readonly total: number;
   readonly perSecond: number;
-  /** Share of the vCPU's wall time that went into answering these. */
+  /** Share of the vCPU's wall time spent handling these. */
   readonly share: number;
 };
 
@@ -35,20 +35,20 @@ export type VcpuRates = {
   readonly index: number;
   /** A `VCPU_STATE` value; null for several vCPUs in different states. */
   readonly state: number | null;
-  /** Linux thread id; null for several vCPUs, or before it has one. */
+  /** Linux thread id; null for several vCPUs, or before it is known. */
   readonly thread: number | null;
-  /** The host CPU that its thread ran on last; null for several vCPUs, or before it has run. */
+  /** The host CPU that its thread last ran on; null for several vCPUs, or before it has run. */
   readonly hostCpu: number | null;
   readonly exitsPerSecond: number;
   readonly time: TimeSplit;
-  /** Reasons that ever occurred since the baseline, the most frequent first. */
+  /** Reasons that have occurred since the baseline, the most frequent first. */
   readonly exits: readonly ExitRate[];
-  /** Exits by the time to their answer. */
+  /** Exits by the time taken to handle them. */
   readonly latency: Histogram;
 };
 
 export type QueueRates = {
-  /** Another queue in the same slot has another one. */
+  /** A later queue in the same slot has another id. */
   readonly id: number;
   readonly slot: number;
   readonly device: string;
@@ -64,21 +64,21 @@ export type QueueRates = {
   readonly bytesToGuest: number;
   readonly bytesFromGuest: number;
   readonly errors: number;
-  /** Frames of a network card that were not passed on: filtered, refused, or lost on the host. */
+  /** Frames that a network card did not pass on: filtered, refused, or lost on the host. */
   readonly dropped: number;
-  /** Requests that failed on the host's disk, since the baseline. */
+  /** Requests that failed on the host's disk since the baseline. */
   readonly diskErrors: number;
-  /** Times that a limit of its device's rate made it wait. */
+  /** How often a rate limit of its device made it wait. */
   readonly throttled: number;
-  /** Share of wall time for which requests waited because of one. */
+  /** Share of wall time in which requests waited because of a rate limit. */
   readonly throttledShare: number;
-  /** Mean number of requests found at a time; null when none were. */
+  /** Mean number of requests per batch; null if there were none. */
   readonly batch: number | null;
-  /** Requests taken and not yet returned, at this moment. */
+  /** Requests in flight at this moment. */
   readonly inFlight: number;
-  /** Mean number of requests in flight, of those that returned in this window. */
+  /** Mean number of requests in flight, over those completed in this window. */
   readonly depth: number;
-  /** The most requests that were ever in flight. */
+  /** The most requests ever in flight. */
   readonly maxInFlight: number;
   /** Requests since the baseline. */
   readonly totalRequests: number;
@@ -110,14 +110,14 @@ export type StatisticRates = {
   readonly total: number;
 };
 
-/** Everything about one VM: what its screen and the report show. */
+/** All details of one VM, for its screen and the report. */
 export type VmDetail = {
   readonly seconds: number;
   readonly vcpus: readonly VcpuRates[];
   readonly queues: readonly QueueRates[];
   readonly regions: readonly RegionRates[];
   readonly statistics: readonly StatisticRates[];
-  /** Of its devices of the host; absent: it has none. */
+  /** Of its host devices; default: it has none. */
   readonly hostInterrupts?: HostInterrupts;
 } & AddressHeat;
 
@@ -208,8 +208,8 @@ function vcpuRates(window: Window, index: number): VcpuRates {
 }
 
 /**
- * Where a vCPU's time went. The counters know the time that devices took; how much of the rest was the guest's, and how
- * much KVM's own work, only the kernel knows (guest time and system time of the thread).
+ * How a vCPU spent its time. The counters have the time spent in device models; only the kernel knows how the rest
+ * divides between the guest and KVM (guest time and system time of the thread).
  */
 function timeSplit(window: Window, index: number): TimeSplit {
   const atMost = (share: number, most: number) => Math.min(share, Math.max(0, most));

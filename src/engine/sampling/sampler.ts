@@ -8,24 +8,24 @@ import type { Sample, Sampling, SamplingSettings } from './sampling.ts';
 import { comparable, type Snapshot, takeSnapshot } from './snapshot.ts';
 import { Window } from './window.ts';
 
-/** How soon after the start, or after a VM has begun to run, there are rates. */
+/** How soon there are rates after the start, or after a VM has begun to run. */
 const FIRST_SAMPLE_MS = 250;
 
-/** CPU times are compared over this long at least. */
+/** CPU times are compared over at least this long. */
 const CPU_WINDOW_MS = 1000;
 
 /**
- * Turns counters into rates: copies those of every running VM now and then, and compares each copy with the one before.
- * Only one VM is looked at in detail.
+ * Turns counters into rates: copies those of every running VM at intervals, and compares each copy with the previous
+ * one. Only one VM is sampled in detail.
  */
 export class Sampler implements Sampling {
   readonly #source: CounterSource;
   readonly #clock: Clock;
   readonly #listener: (sample: Sample) => void;
   #settings: SamplingSettings;
-  /** The last copies of each VM's counters, oldest first: between the last two are the rates. */
+  /** The latest copies of each VM's counters, oldest first; rates come from the last two. */
   readonly #snapshots = new Map<string, readonly Snapshot[]>();
-  /** Where the totals of each VM count from; none: from its start. */
+  /** The baseline of each VM's totals; default: its start. */
   readonly #baselines = new Map<string, Snapshot>();
   readonly #running: Set<string>;
   #last: Sample = { at: 0, totals: {}, detail: null, queues: null };
@@ -69,17 +69,17 @@ export class Sampler implements Sampling {
     this.#showDetail();
   }
 
-  /** One that starts to run has rates soon, whatever the interval. */
+  /** A VM that starts to run has rates soon, whatever the interval. */
   #follow(vm: VmInfo): void {
     const begins = vm.state === 'running' && !this.#running.has(vm.id);
     if (begins) this.#running.add(vm.id);
     else if (vm.state !== 'running') this.#running.delete(vm.id);
-    // A sample that is due soon is not put off: VMs may go on starting for as long as they like.
+    // A sample that is due soon is not postponed, as VMs may keep starting.
     if (this.#isNear && isAlive(vm) && (begins || !this.#snapshots.has(vm.id))) this.#copy(vm.id);
     else if (begins) this.#beginAgain();
   }
 
-  /** A fresh copy now, rates soon after it. */
+  /** Copies the counters now, and samples soon after. */
   #beginAgain(): void {
     this.#callOff();
     this.#isNear = !this.#settings.paused;
@@ -109,7 +109,7 @@ export class Sampler implements Sampling {
     this.#listener(sample);
   }
 
-  /** Copies the counters of the VMs that run, and of the one that is sampled in detail. */
+  /** Copies the counters of the running VMs, and of the one sampled in detail. */
   #copyAll(): void {
     const vms = this.#source.vms();
     const known = new Set(vms.map(vm => vm.id));
@@ -134,7 +134,7 @@ export class Sampler implements Sampling {
     this.#baselines.delete(id);
   }
 
-  /** What the last two copies say; null before there are two. */
+  /** The window between the last two copies; null before there are two. */
   #window(id: string): Window | null {
     const snapshots = this.#snapshots.get(id) ?? [];
     const [before, after] = snapshots.slice(-2);
@@ -169,7 +169,7 @@ export class Sampler implements Sampling {
     return { byVm, omitted };
   }
 
-  /** Other details and queues of the last sample, at once. */
+  /** Updates the details and queues of the last sample immediately. */
   #showDetail(): void {
     this.#emit({ ...this.#last, detail: this.#detail(), queues: this.#queues() });
   }

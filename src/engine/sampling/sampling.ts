@@ -7,23 +7,23 @@ export type SamplingSettings = {
   readonly paused: boolean;
   /** The VM that is sampled in detail. */
   readonly detailOf: string | null;
-  /** The queues of all VMs are sampled, too; not when absent. */
+  /** Sample the queues of all VMs, too; default: no. */
   readonly queues?: boolean;
 };
 
 export type Sample = {
-  /** Milliseconds since 1970. The same as the last one's when only the details or queues have changed. */
+  /** Milliseconds since 1970. Unchanged if only the details or queues have changed. */
   readonly at: number;
-  /** Of the VMs that run. */
+  /** Of the running VMs. */
   readonly totals: Readonly<Record<string, VmTotals>>;
   readonly detail: { readonly id: string; readonly rates: VmDetail } | null;
-  /** Null where they are not asked for. */
+  /** Null if not requested. */
   readonly queues: QueueLoads | null;
 };
 
 export interface Sampling {
   configure(change: Partial<SamplingSettings>): void;
-  /** Totals of every VM count from its last sample on. */
+  /** Restarts all totals from each VM's last sample. */
   resetTotals(): void;
   close(): void;
 }

@@ -12,19 +12,19 @@ import type { CounterSource, HostInterruptCounts, ThreadTimes } from './counter-
 
 /** The counters of one VM at one moment. */
 export type Snapshot = {
-  /** Milliseconds on a clock that never goes back. */
+  /** Milliseconds on a monotonic clock. */
   readonly at: number;
-  /** Also stands for the run of the VM: one that was started again has another one. */
+  /** Also identifies the run of the VM: each run has its own object. */
   readonly layout: CounterLayout;
   /** A copy of the counters: offsets as in vmm/counters.ts. */
   readonly words: BigUint64Array;
   /** CPU time by vCPU. */
   readonly threads: readonly ThreadTimes[];
-  /** Null where they are not asked for, and of a VM without devices of the host. */
+  /** Null if not requested, or for a VM without host devices. */
   readonly interrupts: HostInterruptCounts | null;
 };
 
-/** Copies what the counters say now; null before the machine has been built. @param withInterrupts the host's counts too */
+/** Copies the present counters; null before the machine has been built. @param withInterrupts the host's counts too */
 export function takeSnapshot(
   source: CounterSource,
   id: string,
@@ -38,7 +38,7 @@ export function takeSnapshot(
   return { at, layout, words: copyOf(words), threads: source.threadTimes(id), interrupts };
 }
 
-/** Copies the words between two assignments of blocks, so that no block has counts of two queues. */
+/** Copies the words between two assignments of blocks, so that no block mixes the counts of two queues. */
 function copyOf(words: BigUint64Array): BigUint64Array {
   let copy = words.slice();
   for (let tries = 0; tries < 3 && copy[HEADER.changes] !== words[HEADER.changes]; tries++)
@@ -47,8 +47,8 @@ function copyOf(words: BigUint64Array): BigUint64Array {
 }
 
 /**
- * What `before` says about the queues, ranges and addresses that `after` has: a block that has been assigned to another one in
- * between counted nothing of it.
+ * The values in `before` for the queues, ranges and addresses in `after`: zero for a block that was reassigned in
+ * between.
  */
 export function asOf(before: Snapshot, after: Snapshot): Snapshot {
   if (before.words[HEADER.changes] === after.words[HEADER.changes]) return before;
@@ -67,7 +67,7 @@ export function asOf(before: Snapshot, after: Snapshot): Snapshot {
   return { ...before, words };
 }
 
-/** Are these two of the same run of the VM, in this order? If not, there is no rate between them. */
+/** Whether both are of the same run of the VM, in this order. If not, there is no rate between them. */
 export function comparable(before: Snapshot, after: Snapshot): boolean {
   return before.layout === after.layout && after.at > before.at;
 }

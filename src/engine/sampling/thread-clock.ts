@@ -4,7 +4,7 @@ import type { ThreadTimes } from './counter-source.ts';
 /** Nanoseconds in a clock tick of /proc: USER_HZ is 100 on every x86 Linux. */
 const TICK_NS = 10_000_000;
 
-/** CPU times of a process's threads, which are named by their ids in the process's own PID namespace. */
+/** CPU times of a process's threads, by their ids in the process's own PID namespace. */
 export class ThreadClock {
   readonly #pid: number;
   /** Thread ids as this process sees them, by their ids in the namespace. */
@@ -21,7 +21,7 @@ export class ThreadClock {
   times(tid: number): ThreadTimes {
     const stat = this.#stat(tid);
     if (stat === null) return { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null, id: null };
-    // The name in field 2 may hold spaces and parentheses: count from its end, after which field 3 comes first.
+    // The name in field 2 may contain spaces and parentheses: count from its end, where field 3 begins.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const number = (field: number) => Number(fields[field - 3] ?? 0);
     const guestNs = number(43) * TICK_NS;

@@ -2,18 +2,18 @@ import { HISTOGRAM_BUCKETS, type Histogram } from './histogram.ts';
 import { asOf, type Snapshot } from './snapshot.ts';
 
 type WindowOptions = {
-  /** Where totals count from; none: from the VM's start. */
+  /** The baseline of totals; default: the VM's start. */
   readonly baseline?: Snapshot | undefined;
   /** An older snapshot for CPU times, which the kernel counts in ticks of 10 ms: too coarse for a short window. */
   readonly cpuBefore?: Snapshot | undefined;
 };
 
-/** The stretch of time between two snapshots of a VM, and what its counters did in it. */
+/** The interval between two snapshots of a VM, and how its counters moved in it. */
 export class Window {
   readonly before: Snapshot;
   readonly after: Snapshot;
   readonly seconds: number;
-  /** Where totals count from; null: from the VM's start. */
+  /** The baseline of totals; null for the VM's start. */
   readonly baseline: Snapshot | null;
   readonly #cpuBefore: Snapshot;
 
@@ -34,12 +34,12 @@ export class Window {
     return this.moved(word) / this.seconds;
   }
 
-  /** Of a counter of nanoseconds, the share of the window that it counted. */
+  /** A nanosecond counter's movement as a share of the window. */
   share(word: number): number {
     return this.perSecond(word) / 1e9;
   }
 
-  /** What the counter counted since the baseline. */
+  /** The counter's movement since the baseline. */
   total(word: number): number {
     return difference(this.baseline, this.after, word);
   }
@@ -48,7 +48,7 @@ export class Window {
     return Array.from({ length: HISTOGRAM_BUCKETS }, (_, bucket) => this.moved(word + bucket));
   }
 
-  /** Shares of wall time that a vCPU's thread had a CPU: for the guest, and for itself in user and kernel mode. */
+  /** Shares of wall time for which a vCPU's thread ran: in the guest, and on its own in user and kernel mode. */
   cpuShares(vcpu: number): { guest: number; user: number; system: number } {
     const then = this.#cpuBefore.threads[vcpu];
     const now = this.after.threads[vcpu];
@@ -59,7 +59,7 @@ export class Window {
   }
 }
 
-/** A counter that went back was started again from zero. */
+/** A counter that went back was restarted from zero. */
 function difference(before: Snapshot | null, after: Snapshot, word: number): number {
   const now = after.words[word] ?? 0n;
   const then = before?.words[word] ?? 0n;

@@ -9,14 +9,14 @@ import type { Manifest } from '../../vmm/snapshot/manifest.ts';
 const REPORT_MS = 100;
 
 export type FileJobOptions = {
-  /** Ends it. */
+  /** Cancels it. */
   readonly signal?: AbortSignal | undefined;
   readonly progress?: ((done: number, total: number) => void) | undefined;
 };
 
 /**
  * Copies or verifies files on a native thread. @param names of the parts, for the error
- * @throws with what failed, in a sentence
+ * @throws with the failure, in a sentence
  */
 export async function runFileJob(
   parts: readonly JobPart[],
@@ -52,7 +52,10 @@ export async function runFileJob(
   }
 }
 
-/** Compares files of a snapshot with their checksums. @param files their names. @throws naming the first that is damaged */
+/**
+ * Verifies files of a snapshot against their checksums. @param files their names. @throws naming the first that is
+ * damaged
+ */
 export async function verifyFiles(
   folder: string,
   manifest: Manifest,
@@ -77,7 +80,7 @@ export async function verifyFiles(
   }
 }
 
-/** The file of a file's checksums. */
+/** The checksum file of a file. */
 export function sumsOf(file: string): string {
   return file === FILES.ram ? FILES.ramSums : file.replace(/\.img$/, '.sums');
 }

@@ -10,7 +10,7 @@ import { sha256, sumsBytes } from './new-snapshot.ts';
 import type { SnapshotInfo } from './snapshot-info.ts';
 import type { SnapshotStore, Stored } from './store.ts';
 
-/** What there is of a snapshot, and around it. */
+/** A snapshot's files and the host files it depends on. */
 export function surroundingsOf(folder: string): Surroundings {
   const at = (name: string) => identify(join(folder, name));
   return {
@@ -24,12 +24,12 @@ export function surroundingsOf(folder: string): Surroundings {
   };
 }
 
-/** How a snapshot fits here and now. */
+/** Whether a snapshot can be restored on this host now. */
 export function inspect({ folder }: Stored, manifest: Manifest, copies = true): Fit {
   return fitOf(manifest, surroundingsOf(folder), copies);
 }
 
-/** The state of a snapshot, checked. @throws when it is damaged */
+/** The state of a snapshot, verified. @throws when it is damaged */
 export function readState(folder: string, { state }: Manifest): Uint8Array {
   const bytes = fs.readFileSync(join(folder, FILES.state));
   if (bytes.length !== state.bytes || sha256(bytes) !== state.sha256)
@@ -38,8 +38,8 @@ export function readState(folder: string, { state }: Manifest): Uint8Array {
 }
 
 /**
- * Compares files with their checksums, and those with the manifest's. @param files their names, without that of the state, which is
- * always compared. @throws naming the first that is damaged
+ * Verifies files against their checksums, and those against the manifest's. @param files their names; the state is
+ * always verified. @throws naming the first that is damaged
  */
 export async function verify(
   folder: string,
@@ -67,7 +67,7 @@ function readSums(path: string, size: number): Uint8Array | null {
   return fs.statSync(path, { throwIfNoEntry: false })?.size === size ? fs.readFileSync(path) : null;
 }
 
-/** The files of a snapshot that have checksums of their own. */
+/** The files of a snapshot that have a checksum file. */
 export function verifiable({ disks }: Manifest): string[] {
   return [
     FILES.ram,
@@ -80,7 +80,7 @@ function disksOf(disks: Manifest['disks']): SnapshotInfo['disks'] {
   return disks.some(({ readonly }) => !readonly) ? 'outside' : 'none';
 }
 
-/** A snapshot as lists have it, whatever is wrong with it. */
+/** A snapshot for lists, including damaged ones. */
 export function describeSnapshot(store: SnapshotStore, stored: Stored): SnapshotInfo {
   const { vm, name } = stored;
   const bytes = store.usage(stored);
@@ -120,7 +120,7 @@ export function describeSnapshot(store: SnapshotStore, stored: Stored): Snapshot
   }
 }
 
-/** The same, with every checksum compared. */
+/** The same, with every checksum verified. */
 export async function checkSnapshot(
   store: SnapshotStore,
   stored: Stored,

@@ -11,10 +11,10 @@ import { synced } from './sync.ts';
 
 const UNWRITTEN = 'the machine has not written all of the snapshot';
 
-/** The copy of a disk, below the snapshot's folder, and its checksums. */
+/** The copy of a disk, relative to the snapshot's folder, and its checksums. */
 export type CopyFiles = { readonly file: string; readonly sums: string };
 
-/** What is known of the files once they are written. */
+/** The facts about the files once they are written. */
 export type Finished = {
   readonly state: Manifest['state'];
   readonly ram: Omit<Manifest['ram'], 'bytes'>;
@@ -29,7 +29,7 @@ export function copyFiles(index: number): CopyFiles {
   return { file: `disks/${index}.img`, sums: `disks/${index}.sums` };
 }
 
-/** The files of a snapshot that is being written, in a temporary folder. */
+/** The files of a snapshot being written, in a temporary folder. */
 export class NewSnapshot {
   readonly #temporary: string;
   readonly #folder: string;
@@ -83,7 +83,7 @@ export class NewSnapshot {
     }
   }
 
-  /** For the machine, in the order in which it takes them. */
+  /** For the machine, in the order in which it receives them. */
   get fds(): number[] {
     const names = [
       FILES.state,
@@ -95,9 +95,9 @@ export class NewSnapshot {
   }
 
   /**
-   * Has all of it reach the disk, and looks at what was written.
+   * Syncs everything to disk, and checks what was written.
    * @param cloned for each copy: it shares its blocks, and has no checksums
-   * @param sizes of the copied files when the machine stood still: that of a qcow2 image may have grown until then
+   * @param sizes of the copied files when the machine was stopped: a qcow2 image's may have grown until then
    */
   async finish(
     stateBytes: number,
@@ -124,7 +124,7 @@ export class NewSnapshot {
     };
   }
 
-  /** Gives the snapshot its name: from here on it is there, also after a power loss. */
+  /** Gives the snapshot its name: from here on it exists, even after a power loss. */
   async commit(manifest: Manifest): Promise<void> {
     const file = join(this.#temporary, FILES.manifest);
     await fsp.writeFile(file, manifestText(manifest), { mode: 0o600 });
@@ -136,7 +136,7 @@ export class NewSnapshot {
     await synced(dirname(this.#folder));
   }
 
-  /** Removes all of it, unless it has its name already. */
+  /** Removes everything, unless it has its name already. */
   async discard(): Promise<void> {
     this.#close();
     await fsp.rm(this.#temporary, { recursive: true, force: true });
@@ -146,7 +146,9 @@ export class NewSnapshot {
     return this.#files.get(name)!;
   }
 
-  /** Of a file of the machine's, which a guest may have taken over: it is as long as it is to be, or not read. */
+  /**
+   * Of a file written by the machine, which the guest may have compromised: it is read only if it has the right length.
+   */
   #digest(name: string, bytes: number): string {
     const fd = this.#fd(name);
     if (fs.fstatSync(fd).size !== bytes) throw new Error(UNWRITTEN);
@@ -167,7 +169,7 @@ export class NewSnapshot {
   }
 }
 
-/** Of the checksums of a file. */
+/** The size of a file's checksums. */
 export function sumsBytes(size: number): number {
   return Math.ceil(size / CHUNK_BYTES) * 4;
 }

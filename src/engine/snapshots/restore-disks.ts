@@ -12,30 +12,30 @@ import { type FileJobOptions, runFileJob } from './file-job.ts';
 import { synced } from './sync.ts';
 
 type CopyPlan = {
-  /** Below the snapshot's folder. */
+  /** Relative to the snapshot's folder. */
   readonly from: string;
   /** The disk as the guest knows it. */
   readonly path: string;
-  /** Where it is copied to, under another name at first. */
+  /** The destination, written under a temporary name first. */
   readonly to: string;
   readonly temporary: string;
   readonly size: number;
 };
 
-/** Disks that have been copied and not been put in their places. */
+/** Disks that have been copied but not put in place. */
 export type RestoredDisks = {
-  /** The new path of each disk, by the one that the snapshot's machine has. */
+  /** The new path of each disk, by its path in the snapshot's machine. */
   readonly paths: ReadonlyMap<string, string>;
-  /** Puts them in their places: what was there is gone. */
+  /** Puts them in place, replacing what was there. */
   commit(): Promise<void>;
-  /** Removes the copies that are not in their places. */
+  /** Removes the copies that are not in place. */
   discard(): Promise<void>;
 };
 
 /**
- * Copies the disks of a snapshot to where they came from, or for another VM into a folder.
- * @param target null: onto the VM's own disks, which nobody must use
- * @throws DiskError naming who uses a disk; what failed in a copy
+ * Copies the disks of a snapshot back to where they came from, or for another VM into a folder.
+ * @param target null: the VM's own disks, which must not be in use
+ * @throws DiskError naming the user of a disk; why a copy failed
  */
 export async function restoreDisks(
   folder: string,
@@ -88,7 +88,7 @@ export async function restoreDisks(
   };
 }
 
-/** A copy in another folder has the backing file that its original names from its own folder. */
+/** A copy in another folder keeps the backing file that its original's relative name refers to. */
 async function keepBacking(copy: string, original: string): Promise<void> {
   const fd = fs.openSync(copy, 'r');
   let header: ReturnType<typeof inspectQcow2>;
@@ -112,7 +112,7 @@ async function keepBacking(copy: string, original: string): Promise<void> {
   ]);
 }
 
-/** Nobody may use a disk that is replaced; the new one gets its owner and its mode. */
+/** The disk to be replaced must not be in use; the new one gets its owner and its mode. */
 function likeBefore(path: string, fd: number): void {
   const stats = fs.statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return;
@@ -130,7 +130,7 @@ function likeBefore(path: string, fd: number): void {
   fs.fchmodSync(fd, stats.mode & 0o7777);
 }
 
-/** `web2.img`, then `web2-2.img`, with the extension of the original. @throws when one of that name is there */
+/** `web2.img`, then `web2-2.img`, with the extension of the original. @throws when the name is taken */
 function newPath(folder: string, vm: string, from: string, plans: readonly CopyPlan[]): string {
   const number = plans.length === 0 ? '' : `-${plans.length + 1}`;
   const path = join(folder, `${vm}${number}${extname(from) || '.img'}`);
@@ -141,7 +141,7 @@ function newPath(folder: string, vm: string, from: string, plans: readonly CopyP
   return path;
 }
 
-/** A disk may be a link to where it is. */
+/** A disk may be a symbolic link. */
 function realPath(path: string): string {
   try {
     return fs.realpathSync(path);

@@ -16,19 +16,19 @@ import {
 import { NewSnapshot } from './new-snapshot.ts';
 import { synced } from './sync.ts';
 
-/** Where a VM's saved state is, in the folder of its snapshots: no snapshot has such a name. */
+/** A VM's saved state, in the folder of its snapshots; no snapshot can have such a name. */
 const SAVED = '.saved';
-/** What is being written, until it is complete. */
+/** A snapshot being written. */
 const NEW = '.new-';
-/** What is being removed. */
+/** A snapshot being removed. */
 const OLD = '.old-';
-/** The file that has the name of the snapshot that a VM continues from. */
+/** The file with the name of the snapshot that a VM continues from. */
 const CURRENT = '.current';
 
-/** A snapshot on disk, that may turn out to be damaged; or what a VM was saved to. */
+/** A snapshot on disk, which may be damaged, or a saved state. */
 export type Stored = {
   readonly vm: string;
-  /** Null: the VM's saved state. */
+  /** Null for the VM's saved state. */
   readonly name: string | null;
   readonly folder: string;
 };
@@ -62,13 +62,13 @@ export class SnapshotStore {
     );
   }
 
-  /** What a VM goes on from at its next start; null: it boots. */
+  /** The state from which a VM resumes at its next start; null if it boots. */
   saved(vm: string): Stored | null {
     const folder = join(this.#vmFolder(vm), SAVED);
     return fs.existsSync(folder) ? { vm, name: null, folder } : null;
   }
 
-  /** The names of VMs that have snapshots, or were saved. */
+  /** The names of VMs that have snapshots or a saved state. */
   get vms(): string[] {
     return namesIn(this.root).filter(name => VM_NAME.pattern.test(name));
   }
@@ -90,7 +90,7 @@ export class SnapshotStore {
     return parseManifest(fs.readFileSync(file, 'utf8'));
   }
 
-  /** Writes a manifest anew, of which only what is known of the files outside has changed. */
+  /** Rewrites a manifest after a change of what it records about outside files. */
   async rewriteManifest({ folder }: Stored, manifest: Manifest): Promise<void> {
     const file = join(folder, FILES.manifest);
     await fsp.writeFile(`${file}.new`, manifestText(manifest), { mode: 0o600 });
@@ -98,7 +98,7 @@ export class SnapshotStore {
     await fsp.rename(`${file}.new`, file);
   }
 
-  /** Bytes that a snapshot takes on disk. Blocks that its copies share with a disk are counted. */
+  /** The bytes that a snapshot takes on disk, including blocks that its copies share with a disk. */
   usage({ folder }: Stored): number {
     const sizes = filesBelow(folder).map(
       file => (fs.statSync(file, { throwIfNoEntry: false })?.blocks ?? 0) * 512,
@@ -106,7 +106,7 @@ export class SnapshotStore {
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
-  /** The name that the VM's next snapshot continues; null: none. */
+  /** The snapshot that the VM's next one continues; null if none. */
   current(vm: string): string | null {
     try {
       const name = fs.readFileSync(join(this.#vmFolder(vm), CURRENT), 'utf8').trim();
@@ -121,8 +121,8 @@ export class SnapshotStore {
   }
 
   /**
-   * Opens the files of a new snapshot, which has its name once it is complete. @param name null: the VM's saved state
-   * @throws when the name is taken or cannot be one
+   * Opens the files of a new snapshot, which gets its name once complete. @param name null for the VM's saved state
+   * @throws when the name is taken or not allowed
    */
   create(
     vm: string,
@@ -147,7 +147,7 @@ export class SnapshotStore {
     return NewSnapshot.open(temporary, folder, copies, ramBytes);
   }
 
-  /** Removes a snapshot, or a saved state. A VM that was restored from it goes on. */
+  /** Removes a snapshot or a saved state. A VM that was restored from it keeps running. */
   async remove({ folder }: Stored): Promise<void> {
     const parent = join(folder, '..');
     const old = join(parent, `${OLD}${randomBytes(6).toString('hex')}`);
@@ -157,7 +157,7 @@ export class SnapshotStore {
     this.#removeIfEmpty(parent);
   }
 
-  /** The snapshots of a VM go along with it. @throws when some of another VM are there */
+  /** Moves the snapshots of a renamed VM. @throws when the new name has some already */
   rename(from: string, to: string): void {
     const [source, target] = [this.#vmFolder(from), this.#vmFolder(to)];
     if (!fs.existsSync(source)) return;
@@ -169,7 +169,7 @@ export class SnapshotStore {
     fs.renameSync(source, target);
   }
 
-  /** Removes what a manager that died has left unfinished. */
+  /** Removes unfinished files of a manager that died. */
   sweep(): void {
     for (const vm of this.vms)
       for (const name of namesIn(this.#vmFolder(vm)))
@@ -178,7 +178,7 @@ export class SnapshotStore {
   }
 
   #vmFolder(vm: string): string {
-    // It also keeps a name from leading out of the folder.
+    // The check also keeps a name from leading out of the folder.
     if (!VM_NAME.pattern.test(vm))
       throw new Error(`"${printable(vm)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
     return join(this.root, vm);

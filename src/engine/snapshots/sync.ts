@@ -1,8 +1,8 @@
 import fs from 'node:fs/promises';
 
 /**
- * Has what was written to a file, or into a folder, reach the disk. On a busy disk that takes seconds, and this process has others to
- * answer meanwhile. @throws in a sentence
+ * Syncs a file or folder to disk, asynchronously: on a busy disk that takes seconds, and this process must keep serving
+ * its clients. @throws in a sentence
  */
 export async function synced(path: string): Promise<void> {
   const file = await fs.open(path, 'r');

@@ -7,20 +7,20 @@ import type { Finished, NewSnapshot } from './new-snapshot.ts';
 import type { SnapshotStore } from './store.ts';
 
 export type TakeOptions = {
-  /** Null: the VM is saved, and ends with it. */
+  /** Null to save the VM, which then ends. */
   readonly name: string | null;
   /** Copy its writable disks. */
   readonly disks: boolean;
-  /** A manager that is ending saves it. */
+  /** It is saved by a manager that is ending. */
   readonly automatic?: boolean;
-  /** The text of its definition; null: it has none. */
+  /** The text of its definition; null if it has none. */
   readonly definition: string | null;
   readonly signal: AbortSignal;
 };
 
 /**
- * Writes a snapshot of a VM that runs or is paused, and lets it go on; or saves it, and leaves its machine standing still.
- * @throws with a sentence; the VM goes on as it was
+ * Writes a snapshot of a running or paused VM, and resumes it; or saves the VM, and leaves its machine stopped.
+ * @throws with a sentence, with the VM as it was before
  */
 export async function takeSnapshot(vm: Vm, store: SnapshotStore, options: TakeOptions): Promise<void> {
   const { name, disks, signal } = options;
@@ -68,7 +68,7 @@ async function finish(
   return await files.finish(written.stateBytes, written.written, written.cloned, sizes);
 }
 
-/** @throws when what a guest has written is in a file that nobody could open later */
+/** @throws when guest data is in a file that could not be opened later */
 function refuseTransient(disks: readonly DiskLabel[]): void {
   const disk = disks.find(({ transient }) => transient);
   if (disk !== undefined)
@@ -77,7 +77,7 @@ function refuseTransient(disks: readonly DiskLabel[]): void {
     );
 }
 
-/** By index. @throws when one of them is no file that could be copied */
+/** By index. @throws when one of them is not a file that can be copied */
 function writableDisks(disks: readonly DiskLabel[]): number[] {
   const device = disks.find(({ readonly, isBlockDevice }) => !readonly && isBlockDevice);
   if (device !== undefined)

@@ -17,27 +17,27 @@ import type { RestoreOptions, SavedState, SnapshotInfo, SnapshotOptions, VmTask 
 import type { SnapshotStore, Stored } from './store.ts';
 import { takeSnapshot } from './take.ts';
 
-/** What an engine does for its snapshots. */
+/** The callbacks of snapshots to their engine. */
 export type SnapshotHost = {
   readonly definitions: Definitions;
-  /** Undefined: there is no VM of this name. */
+  /** Undefined if there is no VM of this name. */
   vm(name: string): Vm | undefined;
   /** The VM of this name, which may be new. */
   place(name: string): Vm;
   run(vm: Vm, config: MachineConfig, restore: RestoreFiles): Promise<void>;
-  /** What is on disk of definitions has changed. */
+  /** The definitions on disk have changed. */
   followDefinitions(): void;
   note(level: 'info' | 'warning' | 'error', text: string, vm: string): void;
 };
 
-/** Where snapshots are, and where the disks of VMs that are made of them go. */
+/** Where snapshots are, and the folder for disks of VMs created from them. */
 export type SnapshotFolders = { readonly store: SnapshotStore; readonly disks: string };
 
-/** The snapshots and the saved states of an engine's VMs. */
+/** The snapshots and saved states of an engine's VMs. */
 export class VmSnapshots {
   readonly #folders: SnapshotFolders | null;
   readonly #host: SnapshotHost;
-  /** What is being done, by the VM's name. */
+  /** Operations in progress, by the VM's name. */
   readonly #tasks = new Map<string, AbortController>();
 
   /** @param folders null: this engine keeps none */
@@ -51,7 +51,7 @@ export class VmSnapshots {
     throw new Error('this vring keeps no snapshots: run the VM in the manager, with vring vm start');
   }
 
-  /** What there is on disk of each VM is known from here on. */
+  /** Reads what each VM has on disk. */
   load(): void {
     if (this.#folders === null) return;
     for (const name of this.#store.vms) this.refresh(name);
@@ -77,7 +77,7 @@ export class VmSnapshots {
     return describeSnapshot(store, store.find(vm.name, name));
   }
 
-  /** Writes the VM's state and ends it; its next start goes on from there. @param automatic the manager is ending */
+  /** Saves the VM's state and ends it; its next start resumes from there. @param automatic the manager is ending */
   async save(vm: Vm, automatic = false): Promise<void> {
     const store = this.#store;
     requireRunning(vm);
@@ -88,7 +88,7 @@ export class VmSnapshots {
       try {
         await vm.kill('it was saved');
       } catch (error) {
-        // It is there still: it must not be started from its saved state later.
+        // The VM still exists: it must not be started from its saved state later.
         const saved = store.saved(vm.name);
         if (saved !== null) await store.remove(saved);
         throw error;
@@ -97,14 +97,14 @@ export class VmSnapshots {
     this.refresh(vm.name);
   }
 
-  /** Calls off what is being done with a VM, which goes on as it was. */
+  /** Cancels the VM's operation in progress; the VM goes on as it was. */
   cancel(vm: Vm): void {
     const task = this.#tasks.get(vm.name);
     if (task === undefined) throw new Error(`no snapshot of ${vm.name} is being taken or restored`);
     task.abort(new Error('it was canceled'));
   }
 
-  /** @param name of a VM, which may have been deleted; null: all */
+  /** @param name of a VM, which may have been deleted; null for all */
   async list(name: string | null, check: boolean): Promise<readonly SnapshotInfo[]> {
     if (this.#folders === null) return [];
     const store = this.#store;
@@ -119,7 +119,7 @@ export class VmSnapshots {
     return infos;
   }
 
-  /** @param name null: the VM's saved state */
+  /** @param name null for the VM's saved state */
   async remove(vm: string, name: string | null): Promise<void> {
     const store = this.#store;
     const stored = name === null ? store.saved(vm) : store.find(vm, name);
@@ -130,7 +130,7 @@ export class VmSnapshots {
     this.#host.note('info', name === null ? 'saved state discarded' : `snapshot ${name} deleted`, vm);
   }
 
-  /** Makes a VM go on from a snapshot. @returns its name */
+  /** Resumes a VM from a snapshot. @returns its name */
   async restore(vm: string, name: string, options: RestoreOptions): Promise<string> {
     const { as, force = false } = options;
     const store = this.#store;
@@ -160,7 +160,7 @@ export class VmSnapshots {
     return target;
   }
 
-  /** Starts a VM that was saved. @throws when its state does not fit; it is kept then */
+  /** Starts a VM from its saved state. @throws when the state does not fit; it is then kept */
   async resume(vm: Vm): Promise<void> {
     const store = this.#store;
     const stored = store.saved(vm.name);
@@ -177,7 +177,7 @@ export class VmSnapshots {
     this.refresh(vm.name);
   }
 
-  /** The snapshots of a VM go along with its name. @throws when those of another VM are in the way */
+  /** Moves the snapshots of a renamed VM. @throws when the new name has some already */
   rename(from: string, to: string): void {
     this.#folders?.store.rename(from, to);
   }
@@ -189,7 +189,7 @@ export class VmSnapshots {
       const { createdAt, automatic } = this.#store.manifest(stored);
       return { at: createdAt, automatic };
     } catch {
-      // Its start says what is wrong with it.
+      // Starting it will report what is wrong.
       return { at: 0, automatic: false };
     }
   }
@@ -257,7 +257,7 @@ export class VmSnapshots {
       const files = { stateFd, ramFd, paused };
       await this.#host.run(vm, { ...config, name: vm.name, devices } as MachineConfig, files);
     } catch (error) {
-      // Opening a disk may count as writing it. No guest has run since all of it was as it was saved.
+      // Opening a disk may have changed its times. No guest has run, so its contents are as saved.
       if (!vm.hasRun) await this.#rememberDisks(stored, manifest);
       throw error;
     } finally {
@@ -272,7 +272,7 @@ export class VmSnapshots {
       await this.#store.rewriteManifest(stored, { ...manifest, disks });
   }
 
-  /** The VM for a snapshot whose own has been deleted, or that is to be restored under another name. */
+  /** Adds the VM for a snapshot whose own was deleted, or that is being restored under another name. */
   #define(target: string, manifest: Manifest, source: string): Vm {
     if (target === source) this.#save(target, manifest, new Map());
     return this.#host.place(target);
@@ -299,7 +299,7 @@ export class VmSnapshots {
     return vm.defined === null ? null : this.#host.definitions.text(vm.name);
   }
 
-  /** One thing at a time is done with a VM; it can be called off. */
+  /** Runs an operation on a VM, which can be canceled; one at a time per VM. */
   async #during(
     vm: Vm,
     { kind, name }: Pick<VmTask, 'kind' | 'name'>,
