@@ -13,7 +13,7 @@ import { readVfio } from '../../host/vfio/read.ts';
 import { isMoved, type TakenDevice } from '../../host/vfio/taken.ts';
 import type { LendingTools } from './tools.ts';
 
-/** A device that could not be given back, and why, in a few words. */
+/** A device that could not be given back, and why, briefly. */
 export type Outstanding = {
   readonly taken: TakenDevice;
   readonly reason: string;
@@ -22,8 +22,8 @@ export type Outstanding = {
 };
 
 /**
- * Returns devices to what they were before, and removes their records. The caller holds the host lock.
- * @returns those whose records stay, because something has them open or the kernel refuses
+ * Restores devices to their earlier state and removes their records. The caller holds the host lock.
+ * @returns those whose records stay, because a process has them open or the kernel refuses
  */
 export async function giveBack(
   tools: LendingTools,
@@ -54,14 +54,14 @@ function needsReturn(taken: TakenDevice): boolean {
 }
 
 type HostState = {
-  /** Who has a function open, by its address. */
+  /** The processes that have a function open, by its address. */
   readonly openIn: ReadonlyMap<string, string>;
   readonly physicalFunctions: ReadonlyMap<string, PhysicalFunction>;
-  /** Functions of which the kernel has not completed a change. */
+  /** Functions with a change that the kernel has not completed. */
   readonly pending: ReadonlySet<string>;
 };
 
-/** The manager answers its clients between the parts. */
+/** Yields between the parts, so that the manager keeps answering its clients. */
 async function readState({ root }: LendingTools): Promise<HostState> {
   const functions = readPci(root);
   await turn();
@@ -78,7 +78,7 @@ async function readState({ root }: LendingTools): Promise<HostState> {
   };
 }
 
-/** @returns why its record stays; null: it is given back, or nothing is left to give back */
+/** @returns why its record stays; null if it is given back, or nothing is left to give back */
 async function giveBackOne(
   { root, records, note }: LendingTools,
   taken: TakenDevice,
@@ -123,7 +123,7 @@ async function giveBackOne(
   return null;
 }
 
-/** Only root can have one, and most devices that are given back need none. */
+/** Opened on first use: only root can have a writer, and most devices need none to be given back. */
 class LazyWriter {
   readonly #tools: LendingTools;
   #writer: HostWriter | null = null;

@@ -3,7 +3,7 @@ import { postsInterrupts, readInterruptCounts } from '../../host/vfio/interrupt-
 import type { HostInterruptCounts } from '../sampling/counter-source.ts';
 import type { VmHostDevice } from '../vm-info.ts';
 
-/** What the host has counted of the interrupts of these devices, which a VM has. */
+/** The host's interrupt counts for these devices of a VM. */
 export function hostInterruptsOf(
   held: readonly Pick<VmHostDevice, 'address' | 'device'>[],
   root = new HostRoot(),

@@ -12,21 +12,21 @@ import type { HeldFiles } from './open.ts';
 import type { LendingTools } from './tools.ts';
 import type { WantedHostDevice } from './wanted.ts';
 
-/** What an engine does for its devices of the host. */
+/** The lender's callbacks to its engine. */
 export type LenderHost = {
-  /** Has this VM a machine, or does it begin or end? */
+  /** Whether this VM has a machine, or is starting or ending. */
   isAlive(vm: string): boolean;
   note(level: LogEntry['level'], text: string, vm: string | null): void;
-  /** The devices that a VM has are others. */
+  /** A VM's devices changed. */
   changed(vm: string): void;
 };
 
 export type LenderOptions = {
-  /** Keeps others from changing the host meanwhile. */
+  /** Keeps other processes from changing the host. */
   readonly lock: ChangeLock;
   /** Default: opens the files in /dev. */
   readonly open?: LendingTools['open'];
-  /** Default: those of this user's state folder. */
+  /** Default: those in this user's state folder. */
   readonly records?: TakenDevices;
   /** Default: the running system. */
   readonly root?: HostRoot;
@@ -39,13 +39,13 @@ export type Borrower = {
   readonly state: 'stopped' | 'running';
 };
 
-/** How soon devices that could not be given back are tried again; from then on half as often each time. */
+/** The first retry interval for devices that could not be given back; it doubles each time. */
 const RETRY_MS = 5000;
 const RETRY_MOST_MS = 300_000;
 
 /**
- * The devices of the host that VMs have: takes them before a VM starts, and gives them back once it has ended. What was taken is on record
- * before it is changed, so that the next process can give back what this one has not.
+ * Lends host devices to VMs: takes them before a VM starts, and gives them back once it has ended. Each device's
+ * earlier state is recorded before it is changed, so that the next process can give back what this one has not.
  */
 export class HostDeviceLender {
   readonly #records: TakenDevices;
@@ -54,9 +54,9 @@ export class HostDeviceLender {
   readonly #writer: (root: HostRoot) => Promise<() => HostWriter>;
   readonly #open: LendingTools['open'] | undefined;
   readonly #host: LenderHost;
-  /** What this process has taken, and what it has found of VMs that it has taken over; by address. */
+  /** What this process has taken, and what it found for adopted VMs, by address. */
   readonly #taken = new Map<string, TakenDevice>();
-  /** What could not be given back, and why; by address. */
+  /** Why devices could not be given back, by address. */
   readonly #outstanding = new Map<string, string>();
   #retry: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MS;
@@ -75,7 +75,7 @@ export class HostDeviceLender {
     };
   }
 
-  /** The devices that a VM has. */
+  /** The devices of a VM. */
   of(vm: string): VmHostDevice[] {
     return this.#of(vm).flatMap(({ address, device, api, keep, before, noIommu }) =>
       device === null
@@ -84,14 +84,14 @@ export class HostDeviceLender {
     );
   }
 
-  /** Is there anything to give back when this VM ends? */
+  /** Whether there is anything to give back when this VM ends. */
   has(vm: string): boolean {
     return this.#of(vm).length > 0;
   }
 
   /**
-   * Takes devices for a VM and opens them. The fds are the caller's to close.
-   * @throws with everything that keeps the VM from having them; the host is as it was then
+   * Takes devices for a VM and opens them. The caller closes the fds.
+   * @throws with everything that keeps the VM from having them; the host is restored
    */
   async take(
     { config, state }: Borrower,
@@ -119,7 +119,7 @@ export class HostDeviceLender {
           ...{ address, vm, running: true },
           ...(device !== null && { device }),
         })),
-        // Of those that came along with their groups, the records know what they were, too.
+        // Group members that were bound along have records of their earlier state, too.
         left: [...left, ...own.filter(({ device }) => device === null)],
         signal,
       });
@@ -134,7 +134,7 @@ export class HostDeviceLender {
   }
 
   /**
-   * Gives devices of a VM back that it no longer has open; resolves once that is done, or the log says why it is not.
+   * Gives back devices that a VM no longer has open; resolves once that is done, or once the log says why it is not.
    * @param addresses default: all
    */
   async giveBack(vm: string, addresses?: readonly string[]): Promise<void> {
@@ -158,7 +158,8 @@ export class HostDeviceLender {
   }
 
   /**
-   * Finds what earlier processes have taken: what a VM of this engine has stays with it, and what no VM has any more is given back.
+   * Finds what earlier processes have taken: devices of this engine's VMs stay with them, and those that no VM has any
+   * more are given back.
    */
   async recover(): Promise<void> {
     let found: TakenDevice[];
@@ -182,7 +183,7 @@ export class HostDeviceLender {
     await this.#giveBackLeft();
   }
 
-  /** Nothing is tried again: what is left is the next process's to give back. */
+  /** Stops the retries: the next process gives back what is left. */
   close(): void {
     clearTimeout(this.#retry);
   }
@@ -191,7 +192,7 @@ export class HostDeviceLender {
     return [...this.#taken.values()].filter(taken => taken.vm === vm);
   }
 
-  /** What an earlier process has taken, or this one could not give back. Another one that runs may have it. */
+  /** What an earlier process has taken, or this one could not give back. Another running process may be using it. */
   #left(): TakenDevice[] {
     return this.#records.list().filter(({ address }) => !this.#taken.has(address));
   }
@@ -210,7 +211,7 @@ export class HostDeviceLender {
     }
   }
 
-  /** @param ours `maybe`: one that is open in a process may be that process's to give back */
+  /** @param ours `maybe`: if a process has a device open, that process may be the one to give it back */
   async #return(tools: LendingTools, devices: readonly TakenDevice[], ours: 'yes' | 'maybe'): Promise<void> {
     if (devices.length === 0) return;
     const { giveBack } = await import('./give-back.ts');
@@ -237,7 +238,7 @@ export class HostDeviceLender {
     this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MOST_MS);
   }
 
-  /** One change of the host at a time, in this process and among all. */
+  /** One change of the host at a time, in this process and across processes. */
   async #exclusively<T>(vm: string | null, change: (tools: LendingTools) => Promise<T>): Promise<T> {
     const root = this.#root();
     const tools = {
@@ -254,7 +255,7 @@ export class HostDeviceLender {
   }
 }
 
-/** Nobody waits in vain for others to be done with the host. What has begun is not left halfway. */
+/** Stops waiting for the lock on abort. A change that has begun is not interrupted. */
 async function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal, hasBegun: () => boolean): Promise<T> {
   return await new Promise((resolve, reject) => {
     const aborted = () => {
@@ -265,7 +266,7 @@ async function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal, hasBegun:
   });
 }
 
-/** @throws when a running VM is to have a device that it has: the record says what it was before the VM, and is not replaced */
+/** @throws when a running VM asks for a device that it has: the record of its earlier state must not be replaced */
 function refuseTwice(vm: string, own: readonly TakenDevice[], wanted: readonly WantedHostDevice[]): void {
   const twice = own.find(
     ({ address, device }) => device !== null && wanted.some(each => each.address === address),
@@ -273,9 +274,9 @@ function refuseTwice(vm: string, own: readonly TakenDevice[], wanted: readonly W
   if (twice !== undefined) throw new Error(`${vm} has ${twice.address} already, as ${twice.device}`);
 }
 
-/** What a machine has open with these devices. */
+/** The VFIO files that a machine has open for these devices. */
 function heldFiles(devices: readonly TakenDevice[]): HeldFiles {
-  // Without an IOMMU, each has a container of its own.
+  // Without an IOMMU, each has its own container.
   const byGroup = devices.filter(({ api, noIommu }) => api === 'group' && noIommu !== true);
   return {
     container: byGroup.length > 0,
@@ -288,7 +289,7 @@ function to({ before }: TakenDevice): string {
   return before.driver === null ? '' : ` to ${before.driver}`;
 }
 
-/** The given devices, and those that came along with their groups, if no other device of the group stays. */
+/** The given devices, and those bound along with their groups, if no other device of the group stays. */
 function withCompany(returning: readonly TakenDevice[], own: readonly TakenDevice[]): TakenDevice[] {
   const staying = own.filter(taken => taken.device !== null && !returning.includes(taken));
   const groups = new Set(returning.map(({ group }) => group));

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { prlimit, RLIMIT_MEMLOCK, SystemError, UNLIMITED } from '../../vmm/native/libc.ts';
 
 const KiB = 2 ** 10;
-/** For memory of devices that is mapped like RAM, such as a frame buffer. */
+/** For device memory that is mapped like RAM, such as a frame buffer. */
 const SLACK = 2 ** 30;
 
 /**
- * Lets the process of a machine lock the `bytes` of its guest, as far as this process may. Where it may not, the machine says what it needs
- * when the kernel refuses.
+ * Raises the memlock limit of a machine's process to the `bytes` of its guest, as far as this process may. Where it may
+ * not, the machine reports what it needs when the kernel refuses.
  */
 export function allowLocking(pid: number, bytes: number): void {
   try {
@@ -17,10 +17,10 @@ export function allowLocking(pid: number, bytes: number): void {
     const others = pid === process.pid ? lockedBy(pid) : 0;
     const needed = BigInt(bytes + others + SLACK);
     if (hard < needed && tryToSet(pid, needed)) return;
-    // Any process may do that much. What other VMs of the user lock may count too.
+    // Raising it to the hard limit needs no privilege. What the user's other VMs lock may count too.
     if (soft < hard) tryToSet(pid, hard);
   } catch (error) {
-    // It has just ended.
+    // The process has just ended.
     if (!(error instanceof SystemError)) throw error;
   }
 }

@@ -18,19 +18,19 @@ import {
 import { iommuOption, vfioGroupStatus } from '../../vmm/vfio/structs.ts';
 import { closeHostDevices, type OpenedHostDevice } from '../machines/machine.ts';
 
-/** A PCI function that a VM is to have. */
+/** A PCI function requested for a VM. */
 export type HostDeviceRequest = {
   /** `0000:01:10.0` */
   readonly address: string;
-  /** Forces one of the two interfaces of VFIO; absent: iommufd if the kernel offers it, or else the group's. */
+  /** Forces one of VFIO's two interfaces; default: iommufd if the kernel offers it, else the group's. */
   readonly iommufd?: boolean | undefined;
-  /** The token of a VF whose physical function is with VFIO, too. */
+  /** The token of a VF whose PF is bound to VFIO, too. */
   readonly vfToken?: string | undefined;
-  /** It may be opened without an IOMMU between it and the host's memory. */
+  /** Allows opening it without an IOMMU between it and the host's memory. */
   readonly unsafeNoIommu?: boolean | undefined;
 };
 
-/** What a machine has open already, for devices that it is given later. */
+/** What a machine already has open, for devices that it is given later. */
 export type HeldFiles = {
   readonly container: boolean;
   readonly iommufd: boolean;
@@ -40,14 +40,15 @@ export type HeldFiles = {
 
 const NOTHING: HeldFiles = { container: false, iommufd: false, groups: [] };
 
-/** What can be said about a device that cannot be opened; the message names it, the reason and the next step. */
+/** Why a device cannot be opened; the message names it, the reason and the next step. */
 export class OpenError extends Error {
   override readonly name = 'OpenError';
 }
 
 /**
- * Opens devices for one machine, in the order in which it is to get them. They must be bound to vfio-pci. The fds are the caller's.
- * @throws OpenError; nothing is open then
+ * Opens devices for one machine, in the order in which it receives them. They must be bound to vfio-pci. The caller
+ * closes the fds.
+ * @throws OpenError, with nothing left open
  */
 export async function openHostDevices(
   requests: readonly HostDeviceRequest[],
@@ -65,14 +66,14 @@ export async function openHostDevices(
   }
 }
 
-/** A device as sysfs has it. */
+/** A device as found in sysfs. */
 type Found = {
   readonly address: string;
   readonly path: string;
   readonly group: number;
   readonly resetMethods: readonly string[];
   readonly noIommu: boolean;
-  /** `/dev/vfio/devices/vfio0`; null: the kernel has no file of each device. */
+  /** `/dev/vfio/devices/vfio0`; null if the kernel has no per-device files. */
   readonly cdev: string | null;
 };
 
@@ -103,7 +104,7 @@ class Opener {
       for (const { fd } of fds) closeSync(fd);
       throw error;
     }
-    // Only what is handed over counts.
+    // Counts only once the device is open.
     if (!found.noIommu && api === 'iommufd') this.#hasIommufd = true;
     if (!found.noIommu && api === 'group') {
       this.#hasContainer = true;
@@ -160,7 +161,7 @@ class Opener {
     return hasIommufd ? 'iommufd' : 'group';
   }
 
-  /** The kernel lets several processes open the file of a device, and says only later which of them may use it. */
+  /** The kernel lets several processes open a device's file, and only later reports which of them may use it. */
   async #openDevice(found: Found, fds: OpenFd[]): Promise<void> {
     const { address, cdev, group } = found;
     const holders = await this.#holdersOf([cdev!, `/dev/vfio/${group}`]);
@@ -183,8 +184,8 @@ class Opener {
   }
 
   /**
-   * The container takes no mappings, and every step needs the manager's privileges (CAP_SYS_RAWIO): it is a container of that device
-   * alone, and the device is opened here.
+   * The container takes no mappings, and every step needs the manager's privileges (CAP_SYS_RAWIO): each device gets
+   * its own container, and is opened here.
    */
   async #openWithoutIommu(
     { address, group }: Found,
@@ -257,7 +258,7 @@ class Opener {
     }
   }
 
-  /** Files of the devices of a group, which cannot be opened when one of those is open. */
+  /** Files of a group's devices; the group cannot be opened while one of them is open. */
   #filesOfGroup(path: string): string[] {
     const group = /^\/dev\/vfio\/(\d+)$/.exec(path)?.[1];
     const devices =
@@ -268,7 +269,7 @@ class Opener {
     });
   }
 
-  /** Processes that have one of these files open, in words; empty if there are none, or they are not known. */
+  /** The processes that have one of these files open, in words; empty if there are none, or they are not known. */
   async #holdersOf(paths: readonly string[]): Promise<string> {
     const files = await readOpenFiles(this.#root);
     const { byKey } = holdersOf(files, ({ target }) => (paths.includes(target) ? target : null));
@@ -282,7 +283,7 @@ class Opener {
     throw fail(found.address, shared(found, this.#hostsMembers(found) || 'a device of the group'));
   }
 
-  /** The devices of its group that drivers of the host have, in words; empty if there are none. */
+  /** The devices of its group that are bound to host drivers, in words; empty if there are none. */
   #hostsMembers({ path }: Found): string {
     const others = (this.#root.list(`${path}/iommu_group/devices`) ?? []).flatMap(other => {
       const driver = nameOf(this.#root.link(`/sys/bus/pci/devices/${other}/driver`));
@@ -297,12 +298,15 @@ function shared({ address, group }: Found, others: string): string {
   return `its IOMMU group ${group} is shared with ${others}, which the host uses: bind all of the group with \`vring vfio bind --group ${address}\``;
 }
 
-/** Drivers of devices that may stay with the host while others of their group are passed (vfio_main.c, vfio_dev_viable). */
+/**
+ * Drivers whose devices may stay with the host while others of their group are passed through (vfio_main.c,
+ * vfio_dev_viable).
+ */
 const NEUTRAL: ReadonlySet<string> = new Set(['pci-stub', 'pcieport']);
 
 /**
- * Has locked memory counted for each process, as VFIO's containers do, rather than for all processes of the user. Only root can, and the
- * others' limit then counts for all their VMs.
+ * Accounts locked memory per process, as VFIO's containers do, rather than per user. Only root can; for other users,
+ * one limit then covers all their VMs.
  */
 function countByProcess(iommufd: number): void {
   const option = iommuOption.encode({
@@ -319,7 +323,7 @@ function nameHolder({ vm, command, pid }: Holder): string {
   return vm === undefined ? `${command} (process ${pid})` : `the VM ${vm}`;
 }
 
-/** The last name of a link's target. */
+/** The base name of a link's target. */
 function nameOf(target: string | null): string | null {
   return target?.split('/').at(-1) ?? null;
 }

@@ -2,7 +2,7 @@ import type { Vm } from '../vm.ts';
 import { wantedHostDevices } from './wanted.ts';
 
 /**
- * Refuses what would need the state of a VM's devices of the host, which nothing but the devices themselves has.
+ * Refuses an operation that needs the state of a VM's host devices, which only the devices themselves hold.
  * @param what of the VM: `be saved`. @throws naming the devices, and what to do instead
  */
 export function refuseHostDevices({ name, config }: Pick<Vm, 'name' | 'config'>, what: string): void {

@@ -28,9 +28,9 @@ export type TakeRequest = {
   readonly wanted: readonly WantedHostDevice[];
   /** What the VM has open already, while it runs. */
   readonly held: HeldFiles;
-  /** Those that other VMs have. */
+  /** The claims of other VMs. */
   readonly claims: readonly Claim[];
-  /** Records of earlier takings whose devices were not given back: they say what the devices were before that. */
+  /** Records of devices that were taken earlier and never given back: they hold the devices' state before that. */
   readonly left: readonly TakenDevice[];
   readonly signal: AbortSignal;
 };
@@ -41,8 +41,8 @@ export type Taken = {
 };
 
 /**
- * Takes functions from the host for a VM and opens them: each is recorded, then set up and bound to a VFIO driver. The caller holds the
- * host lock. After a failure the host is as it was.
+ * Takes functions from the host for a VM and opens them: each is recorded, then set up and bound to a VFIO driver. The
+ * caller holds the host lock. After a failure the host is restored.
  * @throws with everything that keeps the VM from having them
  */
 export async function take(tools: LendingTools, request: TakeRequest): Promise<Taken> {
@@ -77,7 +77,7 @@ export async function take(tools: LendingTools, request: TakeRequest): Promise<T
     return { records: kept, opened };
   } catch (error) {
     closeHostDevices(opened);
-    // Also what records do not know of: modules that were loaded.
+    // Includes what the records do not cover: modules that were loaded.
     if (writer !== null) await undoSteps(writer, done);
     const outstanding = await giveBack({ ...tools, note: quietly(tools) }, records);
     for (const { taken, reason } of outstanding)
@@ -135,7 +135,7 @@ type SettingsPlan = {
   readonly problem: string | null;
 };
 
-/** How a VF gets the settings that it is to have in the VM. */
+/** Sets up a VF with the settings requested for the VM. */
 function planOfSettings(survey: HostSurvey, { address, settings }: WantedHostDevice): SettingsPlan {
   const none = { address, plan: null, vf: null, problem: null };
   const names = Object.keys(settings) as (keyof Settings)[];
@@ -151,7 +151,7 @@ function planOfSettings(survey: HostSurvey, { address, settings }: WantedHostDev
   try {
     const plan = planVfAttributes(survey, { address: physicalFunction, index, settings });
     const changed = names.filter(name => attributes?.[name] !== settings[name]);
-    // What its driver does not report cannot be restored.
+    // A setting that the driver does not report cannot be restored.
     const reported = changed.filter(name => attributes?.[name] != null);
     return {
       ...none,
@@ -184,7 +184,7 @@ function writerOf(tools: LendingTools, plans: readonly Plan[], problems: string[
   }
 }
 
-/** Of each device asked for, and of the members of its group that are bound along with it. */
+/** Records for each device requested, and for the members of its group that are bound along with it. */
 function recordsOf(
   survey: HostSurvey,
   { vm, wanted, left }: TakeRequest,
@@ -225,7 +225,7 @@ function recordsOf(
   });
 }
 
-/** @returns the steps that were made. @throws why it was not applied; the host is as it was then */
+/** @returns the completed steps. @throws why it was not applied; the host is restored */
 async function applied(writer: HostWriter, plan: Plan, signal: AbortSignal): Promise<Step[]> {
   signal.throwIfAborted();
   const outcome = await applyPlan(writer, plan);
@@ -258,7 +258,7 @@ function noteTaken({ note }: LendingTools, { vm, left }: TakeRequest, records: r
   }
 }
 
-/** Of a failed start, only what went wrong matters. */
+/** For a failed start, only the errors matter. */
 function quietly({ note }: LendingTools): LendingTools['note'] {
   return (level, text, vm) => {
     if (level !== 'info') note(level, text, vm);

@@ -6,7 +6,7 @@ import type { LogEntry } from '../vm-info.ts';
 import type { HeldFiles } from './open.ts';
 import type { WantedHostDevice } from './wanted.ts';
 
-/** How devices are taken from the host, and given back. */
+/** The means of taking devices from the host and giving them back. */
 export type LendingTools = {
   readonly root: HostRoot;
   readonly records: TakenDevices;

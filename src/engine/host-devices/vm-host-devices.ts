@@ -11,19 +11,19 @@ import { hostInterruptsOf } from './interrupts.ts';
 import { HostDeviceLender, type LenderHost, type LenderOptions } from './lender.ts';
 import { type WantedHostDevice, wantedHostDevices } from './wanted.ts';
 
-/** What an engine does for these devices. */
+/** The callbacks of these devices to their engine. */
 export type VmHostDevicesHost = Pick<LenderHost, 'note'> & {
-  /** Undefined: there is no VM of this name. */
+  /** Undefined if there is no VM of this name. */
   vm(name: string): Vm | undefined;
 };
 
-/** The devices of the host that an engine's VMs get: when a VM starts, while it runs, and how the host has them back. */
+/** The host devices of an engine's VMs: taken when a VM starts and while it runs, and given back. */
 export class VmHostDevices {
   readonly #lender: HostDeviceLender | null;
-  /** Those that are on their way back, by address. */
+  /** Devices being given back, by address. */
   readonly #returning = new Map<string, Promise<void>>();
 
-  /** @param options null: VMs get none */
+  /** @param options null: VMs get no host devices */
   constructor(options: LenderOptions | null, { vm, note }: VmHostDevicesHost) {
     this.#lender =
       options &&
@@ -37,7 +37,9 @@ export class VmHostDevices {
       });
   }
 
-  /** How a VM gets those that it is to start with; null: there are none. @throws when VMs get none here */
+  /**
+   * Takes the devices that a VM starts with; null if there are none. @throws when host devices are not available here
+   */
   taking({ name, defined }: Vm, config: MachineConfig): TakeHostDevices | null {
     const wanted = wantedHostDevices(config.devices, defined?.hostDevices);
     if (wanted.length === 0) return null;
@@ -45,7 +47,7 @@ export class VmHostDevices {
     return signal => lender.take({ config, state: 'stopped' }, wanted, signal);
   }
 
-  /** Takes what a device has of the host's that is being attached to a running VM. @throws why the VM cannot have it */
+  /** Takes the host device of a device being attached to a running VM. @throws why the VM cannot have it */
   async takeToAttach(vm: Vm, device: DeviceConfig): Promise<TakenOfHost> {
     const wanted = wantedHostDevices([device], vm.defined?.hostDevices);
     if (wanted.length === 0) return { opened: [], settled: async () => {} };
@@ -61,12 +63,12 @@ export class VmHostDevices {
     };
   }
 
-  /** Gives back all that a VM has had; null: that is nothing. */
+  /** Gives back everything that a VM had; null if there is nothing. */
   giveBack({ name }: Vm): Promise<void> | null {
     return this.#lender?.has(name) ? this.#lender.giveBack(name) : null;
   }
 
-  /** Gives back what devices had of the host's that have left a running VM, however they did. */
+  /** Gives back the host devices of devices that have left a running VM, however they did. */
   giveBackDetached(vm: Vm): void {
     const lender = this.#lender;
     const present = vm.hostDevices.length === 0 ? null : (vm.devices?.hostAddresses ?? null);
@@ -82,18 +84,18 @@ export class VmHostDevices {
     for (const address of left) this.#returning.set(address, done);
   }
 
-  /** Resolves when a device that is on its way back is the host's again, or the log says why it is not. */
+  /** Resolves when a device on its way back is the host's again, or the log says why it is not. */
   async returned(address: string): Promise<void> {
     await this.#returning.get(address);
   }
 
-  /** What the host has counted of the interrupts of a VM's devices; null: it has none. */
+  /** The host's interrupt counts for a VM's devices; null if it has none. */
   interrupts({ name, alive }: Vm): HostInterruptCounts | null {
     const held = alive ? (this.#lender?.of(name) ?? []) : [];
     return held.length === 0 ? null : hostInterruptsOf(held);
   }
 
-  /** Gives back what earlier processes have taken for VMs that are gone. To be called once those that go on are known. */
+  /** Gives back what earlier processes took for VMs that are gone. Call it once the running VMs are known. */
   async recover(): Promise<void> {
     await this.#lender?.recover();
   }

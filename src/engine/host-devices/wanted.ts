@@ -3,26 +3,26 @@ import { deviceTable } from '../../devices/registry.ts';
 import type { VfSettings } from '../../host/plan/plan.ts';
 import type { VmHostDevice } from '../vm-info.ts';
 
-/** What a VM's definition says of a PCI function of the host beyond what its machine needs to know. */
+/** What a VM's definition says about a host PCI function beyond what its machine needs. */
 export type HostDeviceOptions = {
-  /** Full. */
+  /** In full, with the domain. */
   readonly address: string;
   /** It stays bound to its VFIO driver when the VM ends. */
   readonly keep: boolean;
-  /** Of a VF: what it is to have while the VM has it. */
+  /** Settings of a VF while the VM has it. */
   readonly settings: VfSettings;
-  /** The guest may reach all of the host's memory, if there is no IOMMU. */
+  /** Allows the guest to reach all of the host's memory, if there is no IOMMU. */
   readonly unsafeNoIommu: boolean;
 };
 
-/** A PCI function of the host that a VM is to have. */
+/** A host PCI function that a VM asks for. */
 export type WantedHostDevice = HostDeviceOptions &
   HostFunction & {
     /** Its name in the VM. */
     readonly device: string;
   };
 
-/** The functions of the host among a machine's devices. */
+/** The host functions among a machine's devices. */
 export function wantedHostDevices(
   devices: readonly DeviceConfig[],
   options: readonly HostDeviceOptions[] = [],
@@ -41,7 +41,7 @@ export function wantedHostDevices(
 
 const NO_OPTIONS = { keep: false, settings: {}, unsafeNoIommu: false } as const;
 
-/** The same for a VM that does not have it yet. */
+/** The same, for a VM that does not have the device yet. */
 export function notTaken({ address, device, keep }: WantedHostDevice): VmHostDevice {
   return { address, device, api: null, keep, before: null };
 }

@@ -16,7 +16,7 @@ import { isUp } from '../vm-info.ts';
 import type { AttachedDevice } from './hotplug-info.ts';
 import { openDiskFor } from './open-disk.ts';
 
-/** The entry of a configuration that a user's is. @throws an error for the user */
+/** Validates a device entry from the user. @throws an error for the user */
 export function checkedDevice(input: unknown): DeviceConfig {
   const parsed = anyDeviceConfig.safeParse(input);
   if (parsed.success) return parsed.data;
@@ -24,7 +24,9 @@ export function checkedDevice(input: unknown): DeviceConfig {
   throw new Error(path.length === 0 ? message : `${path.join('.')}: ${message}`);
 }
 
-/** What a device has of the host's: its open files, and what to do with them once it is known whether the device is attached. */
+/**
+ * A device's host resources: its open files, and what to do with them once it is known whether the device is attached.
+ */
 export type TakenOfHost = {
   readonly opened: readonly OpenedHostDevice[];
   settled(isAttached: boolean): Promise<void>;
@@ -34,7 +36,7 @@ export type TakeOfHost = (device: DeviceConfig) => Promise<TakenOfHost>;
 
 /**
  * Plugs a device into a running VM.
- * @param take takes what it has of the host's. @throws an error for the user; nothing of it is left then
+ * @param take takes its host resources. @throws an error for the user, leaving nothing attached
  */
 export async function attachDevice(
   vm: Vm,
@@ -56,7 +58,7 @@ export async function attachDevice(
     throw new Error(`${vm.name} has a ${row.title} already, and a VM has at most one`);
   if (device.name !== undefined && namesIn(vm).has(device.name))
     throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
-  // From here on the name is taken.
+  // The name is taken from here on.
   const name = device.name ?? deviceTable.freeName(device.type, namesIn(vm));
   const plugged = await vm.devices!.plug(name, device, () =>
     openAndPlug(vm, { ...device, name }, name, take, networks),
@@ -107,7 +109,7 @@ async function openAndPlug(
   }
 }
 
-/** @throws an error for the user about a type that cannot be plugged in */
+/** @throws an error for the user when the type cannot be hot plugged */
 function checkType(device: DeviceConfig, { deviceModules }: MachineConfig): void {
   const unknown = unknownType({ devices: [device], deviceModules });
   if (unknown !== null) throw new Error(`type: ${unknown.message}`);
@@ -118,7 +120,7 @@ function checkType(device: DeviceConfig, { deviceModules }: MachineConfig): void
     );
 }
 
-/** Of its devices, and of those that are being plugged in. */
+/** Of its devices, including those being plugged in. */
 function namesIn(vm: Vm): Set<string> {
   return new Set([
     ...(vm.info.topology?.devices.map(({ name }) => name) ?? []),

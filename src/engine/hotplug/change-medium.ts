@@ -5,13 +5,13 @@ import { isUp } from '../vm-info.ts';
 import type { Medium, MediumChange } from './hotplug-info.ts';
 import { openDiskFor } from './open-disk.ts';
 
-/** Puts a medium into a drive of a running VM, or takes out what is in it. @throws an error for the user */
+/** Inserts a medium into a drive of a running VM, or ejects it. @throws an error for the user */
 export async function changeMedium(vm: Vm, device: string, { medium, force }: MediumChange): Promise<void> {
   const { info, devices } = vm;
   if (!isUp(info)) throw new Error(`${vm.name} is ${info.state}: change the medium in its definition`);
   const known = devices?.get(device);
   if (known === undefined) throw new Error(noDrive(vm, device));
-  // What the drive itself says of its medium stays: whether it can be written.
+  // The drive's own settings stay, such as whether the medium is writable.
   const { path: _, format: __, cache: ___, ...drive } = known;
   const next = medium === null ? drive : { ...drive, ...given(medium) };
   const options = deviceTable.disk(next);

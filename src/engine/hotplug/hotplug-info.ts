@@ -3,19 +3,22 @@ import type { DiskOptions } from '../../devices/backends/disk.ts';
 /** A device that has been attached to a VM. */
 export type AttachedDevice = {
   readonly name: string;
-  /** The bus that it is on, and where, as in a definition; null: that is not known before the VM starts. */
+  /** Its bus and place on it, as in a definition; null if that is not known before the VM starts. */
   readonly bus: string | null;
   readonly addr: string | null;
-  /** As the guest sees it, `01:00.0`; null before it has given the bus a number. */
+  /** As the guest sees it, `01:00.0`; null until the guest has numbered the bus. */
   readonly address: string | null;
-  /** The VM runs and has it. False: it is in the VM's definition. */
+  /** True if the VM runs and has it; false if it is only in the VM's definition. */
   readonly running: boolean;
-  /** Whether the guest looks at it now; else it finds the device when it looks for devices next. */
+  /** Whether the guest has been notified; if not, it finds the device on its next scan. */
   readonly noticed: boolean;
 };
 
 export type AttachOptions = {
-  /** Only plug it in: if the VM has ended meanwhile, its definition stays as it is. Absent: it gets what a VM that is off gets. */
+  /**
+   * Only plug it in: if the VM has ended, its definition stays as it is. Default: a VM that is off gets it in its
+   * definition.
+   */
   readonly running?: boolean;
   /** Add the device to the VM's definition too. */
   readonly persist: boolean;
@@ -28,17 +31,17 @@ export type DetachOptions = {
   readonly persist: boolean;
 };
 
-/** A medium as a user names it. */
+/** A medium as given by the user. */
 export type Medium = Pick<DiskOptions, 'path' | 'format' | 'cache'>;
 
 export type MediumChange = {
-  /** Null: the drive is to be empty. */
+  /** Null to leave the drive empty. */
   readonly medium: Medium | null;
-  /** Take what is in the drive though the guest has locked it. */
+  /** Eject the medium even if the guest has locked the drive. */
   readonly force: boolean;
 };
 
 export type LimitOptions = {
-  /** In the definition too, of a VM that is off only there. */
+  /** Change the definition too; for a VM that is off, only that changes. */
   readonly persist?: boolean | undefined;
 };

@@ -2,24 +2,27 @@ import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
 import type { MachinePlaces } from '../../vmm/machine/topology.ts';
 
-/** A device as its machine has it. Of a type that a device module adds, only the machine knows the default names. */
+/** A device as its machine reports it. For types added by a device module, only the machine knows the default names. */
 type Named = { readonly name: string; readonly type: string };
 
 /**
- * The devices that managers have given a running machine, by name. Of a machine, which is not trusted, only the names and places of its
- * devices are believed: what they are, and which files they have, is what it was given.
+ * The devices that managers have given a running machine, by name. The machine is not trusted: only the names and
+ * places it reports are believed; what a device is, and which files it has, comes from here.
  */
 export class KnownDevices {
   #config: MachineConfig;
   readonly #devices = new Map<string, DeviceConfig>();
-  /** Those of `#config`. */
+  /** The names of `#config`. */
   #names: ReadonlySet<string>;
   /** Devices that this manager is plugging in. */
   readonly #pending = new Set<string>();
-  /** Devices of which the machine says that they are being plugged in, whichever manager wanted that. */
+  /** Devices that the machine reports as being plugged in, whichever manager asked for it. */
   #pluggingIn: readonly string[] = [];
 
-  /** @param pending that an earlier manager was about to plug in. @param labels what the machine says of its devices */
+  /**
+   * @param pending devices that an earlier manager was plugging in. @param labels what the machine reports about its
+   * devices
+   */
   constructor(config: MachineConfig, pending: readonly DeviceConfig[], labels: readonly Named[]) {
     this.#config = config;
     const names = namesOf(config.devices, labels);
@@ -32,7 +35,7 @@ export class KnownDevices {
     return [...new Set([...this.#pending, ...this.#pluggingIn])].map(name => this.#devices.get(name)!);
   }
 
-  /** What a device was given; undefined: there never was one of this name. */
+  /** What a device was given; undefined if there never was one of this name. */
   get(name: string): DeviceConfig | undefined {
     return this.#devices.get(name);
   }
@@ -43,7 +46,7 @@ export class KnownDevices {
     this.#pending.add(name);
   }
 
-  /** The machine has changed a device: its medium. @returns its configuration with that */
+  /** The machine changed a device's medium. @returns the new configuration */
   change(name: string, device: DeviceConfig): MachineConfig {
     const before = this.#devices.get(name);
     this.#devices.set(name, device);
@@ -54,15 +57,15 @@ export class KnownDevices {
     return this.#config;
   }
 
-  /** It is in, or is not to be. */
+  /** The device is in, or has been given up. */
   end(name: string): void {
     this.#pending.delete(name);
   }
 
   /**
-   * From here on the machine has these devices.
-   * @param pluggingIn those that it is about to have
-   * @returns its configuration, with each in its place; the one before if they are the same
+   * The machine now has these devices.
+   * @param pluggingIn those about to be added
+   * @returns its configuration, with each in its place; the previous object if nothing changed
    */
   follow(places: MachinePlaces, pluggingIn: readonly string[] = []): MachineConfig {
     this.#pluggingIn = pluggingIn.filter(name => this.#devices.has(name));
@@ -86,7 +89,7 @@ export class KnownDevices {
       ...config,
       rootPorts: { ...config.rootPorts, at: rootPorts },
     });
-    // A machine that says nonsense of its places gets others when it is started again.
+    // If the machine reports nonsense places, its devices get new ones at the next start.
     return parsed.success ? parsed.data : { ...config, devices: placed.map(withoutPlace) };
   }
 
@@ -107,7 +110,7 @@ function withoutPlace({ bus: _, addr: __, ...device }: DeviceConfig): DeviceConf
   return device;
 }
 
-/** The names of a configuration's devices. Those of a type that a module adds, without a name, are in the machine's order. */
+/** The names of a configuration's devices. Unnamed devices of module types are in the machine's order. */
 function namesOf(devices: readonly DeviceConfig[], labels: readonly Named[]): string[] {
   const isOwn = ({ type }: Pick<DeviceConfig, 'type'>) => deviceTable.find(type) !== undefined;
   const own = deviceTable.names(devices.filter(isOwn));

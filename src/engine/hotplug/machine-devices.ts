@@ -4,11 +4,11 @@ import type { MachinePlaces, Topology } from '../../vmm/machine/topology.ts';
 import { KnownDevices } from './known-devices.ts';
 
 export type MachineDevicesOptions = {
-  /** What the machine was started with; null: it is not known any more. */
+  /** What the machine was started with; null if it is no longer known. */
   readonly atStart: MachineConfig | null;
-  /** Devices that the manager before this one was about to plug in. */
+  /** Devices that the previous manager was about to plug in. */
   readonly pending: readonly DeviceConfig[];
-  /** Has later managers know of the devices. @throws when that cannot be written */
+  /** Records the devices for later managers. @throws when that cannot be written */
   readonly tellLater: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
 };
 
@@ -16,9 +16,9 @@ export type MachineDevicesOptions = {
 export class MachineDevices {
   #config: MachineConfig;
   readonly #options: MachineDevicesOptions;
-  /** Null: the machine has not said yet what it has. */
+  /** Null until the machine has reported its devices. */
   #known: KnownDevices | null = null;
-  /** What the configuration follows from. */
+  /** The topology that the configuration reflects. */
   #followed: Topology | null = null;
 
   constructor(config: MachineConfig, options: MachineDevicesOptions) {
@@ -26,12 +26,12 @@ export class MachineDevices {
     this.#options = options;
   }
 
-  /** What the machine is made of now. */
+  /** The machine's present configuration. */
   get config(): MachineConfig {
     return this.#config;
   }
 
-  /** While there is no machine. */
+  /** Called only while there is no machine. */
   rename(name: string): void {
     this.#config = { ...this.#config, name };
   }
@@ -41,7 +41,7 @@ export class MachineDevices {
     return this.#config !== this.#options.atStart;
   }
 
-  /** What a device was given; undefined: there is none of this name. */
+  /** What a device was given; undefined if there is none of this name. */
   get(name: string): DeviceConfig | undefined {
     return this.#known?.get(name);
   }
@@ -51,24 +51,24 @@ export class MachineDevices {
     return this.#known?.pending.map(({ name }) => name!) ?? [];
   }
 
-  /** The host devices that the machine has, or is about to have; null while that is not known. */
+  /** The host devices that the machine has, or is about to have; null while not known. */
   get hostAddresses(): readonly string[] | null {
     if (this.#known === null) return null;
     const devices = [...this.#config.devices, ...this.#known.pending];
     return devices.flatMap(device => deviceTable.hostDevice(device)?.address ?? []);
   }
 
-  /** The configuration of the machine when it had these devices. @param places absent: those that it has now */
+  /** The configuration of the machine when it had these devices. @param places default: the present ones */
   configAt(places: MachinePlaces | undefined): MachineConfig {
     return places === undefined || this.#known === null ? this.#config : this.#known.at(places);
   }
 
-  /** It is another machine, or another connection to it, which has not said yet what it has. */
+  /** Called for a new machine, or a new connection to it, which has not reported its devices yet. */
   forget(): void {
     this.#known = null;
   }
 
-  /** The machine may have other devices than before: its configuration is what it has. */
+  /** Updates the configuration from the devices that the machine has. */
   follow(topology: Topology | null): void {
     if (topology?.places === undefined || topology === this.#followed) return;
     this.#followed = topology;
@@ -80,8 +80,8 @@ export class MachineDevices {
   }
 
   /**
-   * Has a device plugged in: whatever becomes of this manager meanwhile, the next one knows what it is.
-   * @param plug does it. @throws what that throws, or when later managers cannot be told
+   * Has a device plugged in, recorded so that the next manager knows it whatever happens to this one.
+   * @param plug plugs it in. @throws what `plug` throws, or when the record cannot be written
    */
   async plug<Result>(name: string, device: DeviceConfig, plug: () => Promise<Result>): Promise<Result> {
     const known = this.#known;

@@ -8,7 +8,7 @@ import { type DiskFacts, diskFacts } from '../../vmm/machine/messages.ts';
 const OPENS_WITHIN_MS = 5000;
 
 /**
- * Opens and locks a disk for a machine, whose process is confined. The fds are the caller's.
+ * Opens and locks a disk for a machine, whose process is confined. The caller closes the fds.
  * @throws DiskError
  */
 export async function openDiskFor(
@@ -19,7 +19,10 @@ export async function openDiskFor(
   return { fds: fdsOf(disk), facts: diskFacts(disk) };
 }
 
-/** This process serves all VMs: it does not wait for a file system that hangs. What else is wrong, `openDisk` finds. @throws DiskError */
+/**
+ * Fails on a file system that hangs: this process serves all VMs and must not wait. `openDisk` finds all other errors.
+ * @throws DiskError
+ */
 async function answers(path: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

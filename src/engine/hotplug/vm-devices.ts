@@ -10,17 +10,17 @@ import { attachDevice, checkedDevice } from './attach.ts';
 import { detachDevice } from './detach.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug-info.ts';
 
-/** What an engine does for devices that come and go. */
+/** The callbacks of `VmDevices` to its engine. */
 export type VmDevicesHost = {
   readonly definitions: Definitions;
   readonly hostDevices: VmHostDevices;
   readonly networks: KnownNetworks;
-  /** What is on disk of definitions has changed. */
+  /** The definitions on disk have changed. */
   followDefinitions(): void;
   note(level: 'info', text: string, vm: string): void;
 };
 
-/** Attaches devices to VMs, and detaches them: from those that run, and in definitions. */
+/** Attaches devices to VMs and detaches them: while a VM runs, and in its definition. */
 export class VmDevices {
   readonly #host: VmDevicesHost;
 
@@ -47,7 +47,7 @@ export class VmDevices {
     return attached;
   }
 
-  /** Resolves when the device is out, and the host has back what it had. @throws an error for the user */
+  /** Resolves once the device is out and the host has its resources back. @throws an error for the user */
   async detach(vm: Vm, device: string, { force, persist }: DetachOptions): Promise<void> {
     const { definitions, hostDevices } = this.#host;
     if (!vm.alive) {
@@ -70,7 +70,8 @@ export class VmDevices {
   }
 
   /**
-   * Has a disk or network card get no more than this: now, if the VM runs, and with `persist` at every start. @param set in its machine
+   * Replaces the rate limits of a disk or network card: now, if the VM runs, and with `persist` at every start. @param
+   * set applies them to its machine
    * @throws an error for the user
    */
   async limit(
@@ -104,7 +105,10 @@ export class VmDevices {
     };
   }
 
-  /** Has the definition follow what has become of a running VM. @param done that @throws an error that says so */
+  /**
+   * Updates the definition after a change to a running VM. @param done that change, for the error. @throws an error
+   * that reports both
+   */
   #followInDefinition(vm: Vm, done: string, change: () => void): void {
     try {
       this.#changeDefinition(vm, change);
