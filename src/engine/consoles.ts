@@ -1,23 +1,23 @@
 import type { TerminalSize } from '../devices/backends/char.ts';
 import type { ConsoleLink, ConsoleListener, ConsoleWatcher } from './engine.ts';
 
-/** What a console is of. */
+/** What a console is attached to. */
 export type ConsolePort = {
-  /** The last bytes it printed, oldest first. */
+  /** The last bytes printed, oldest first. */
   scrollback(): Uint8Array;
   type(bytes: Uint8Array): void;
-  /** Resolves when the guest has taken enough of what was typed for more. */
+  /** Resolves when the guest has read enough of the typed bytes to accept more. */
   room(): Promise<void>;
   /** The keyboard changed hands, or was released. */
   keyboardChanged(): void;
-  /** The terminal of the keyboard holder is another, or has another size. */
+  /** The keyboard holder's terminal changed, or its size did. */
   resized(size: TerminalSize): void;
 };
 
-/** The watchers of one VM's serial console, and which of them has the keyboard. */
+/** The watchers of one VM's serial console, and which of them holds the keyboard. */
 export class Consoles {
   readonly #port: ConsolePort;
-  /** Who watches, in the order in which they came. */
+  /** In the order in which they attached. */
   readonly #watchers = new Map<ConsoleListener, ConsoleWatcher>();
   readonly #sizes = new Map<ConsoleListener, TerminalSize>();
   #typing: ConsoleListener | null = null;
@@ -64,7 +64,7 @@ export class Consoles {
     };
   }
 
-  /** Who came first of those whose terminal may answer. */
+  /** The watcher that attached first, of those whose terminals may answer. */
   get #first(): ConsoleListener | undefined {
     return [...this.#watchers].find(([, watcher]) => watcher.answers)?.[0];
   }

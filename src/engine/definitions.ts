@@ -5,53 +5,61 @@ import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { WantedHostDevice } from './host-devices/wanted.ts';
 import type { VmNic } from './networks/vm-nics.ts';
 
-/** What a VM is, as far as its definition can be read. */
+/** A VM, as far as its definition can be read. */
 export type DefinedVm = {
   readonly name: string;
-  /** Why the definition is not valid, with file, line and key; null when it is. */
+  /** Why the definition is not valid, with file, line and key; null if it is. */
   readonly problem: string | null;
-  /** What keeps a valid definition from being started: features that this version lacks, files that do not exist; empty: nothing. */
+  /**
+   * Why a valid definition cannot be started: features that this version lacks, files that do not exist. Empty if it
+   * can.
+   */
   readonly blockers: readonly string[];
   readonly vcpus: number;
   readonly memoryBytes: number;
   readonly autostart: boolean;
   readonly onCrash: 'keep' | 'restart';
-  /** PCI functions of the host that it passes through. Absent: none. */
+  /** Host PCI functions that it passes through; default: none. */
   readonly hostDevices?: readonly WantedHostDevice[];
-  /** Its network cards. Absent: none. */
+  /** Its network cards; default: none. */
   readonly nics?: readonly VmNic[];
 };
 
-/** The definitions on disk, as an engine needs them. */
+/** The definitions on disk, as an engine uses them. */
 export interface Definitions {
-  /** Every definition, by name; those that can't be used too. */
+  /** Every definition, by name, including invalid ones. */
   list(): readonly DefinedVm[];
   /** The machine that a definition describes, read now. @throws with what is wrong in it */
   machine(name: string): MachineConfigInput;
-  /** @throws when there is none */
+  /** @throws when there is no such definition */
   text(name: string): string;
-  /** @throws with what is wrong in it, or when there is one already that is not to be replaced */
+  /** @throws with what is wrong in it, or when it exists and `replace` is false */
   save(name: string, yaml: string, options: { readonly replace: boolean }): void;
-  /** The text of a definition of another VM like this one, with disks of its own. @param disks their paths, by those in the text */
+  /**
+   * The text of a definition for another VM like this one, with its own disks. @param disks their paths, by the paths
+   * in the text
+   */
   derive(
     yaml: string,
     change: { readonly from: string; readonly to: string; readonly disks: ReadonlyMap<string, string> },
   ): string;
-  /** Adds a device. @returns the name that its VM gives it. @throws when it does not fit in */
+  /** Adds a device. @returns its name in the VM. @throws when it conflicts with the definition */
   attach(name: string, device: DeviceConfig): string;
-  /** Removes a device, by its disk or host device if that is known, else by the name that the VM gives it. @throws when there is none */
+  /**
+   * Removes a device, found by its disk or host device if given, else by its name in the VM. @throws when there is none
+   */
   detach(name: string, device: Partial<DeviceConfig>): void;
-  /** Gives a disk or network card these limits, and no others; `device` as for `detach`. @throws when there is none */
+  /** Replaces all limits of a disk or network card; `device` as for `detach`. @throws when there is none */
   limit(name: string, device: Partial<DeviceConfig>, limits: DiskLimits | NetLimits): void;
-  /** Gives a definition another name. @throws when that one is taken */
+  /** Renames a definition. @throws when the new name is taken */
   rename(from: string, to: string): void;
-  /** The file is kept as `NAME.yaml~`. */
+  /** Keeps the file as `NAME.yaml~`. */
   remove(name: string): void;
-  /** Calls `changed` after any change. @returns a function that stops that */
+  /** Calls `changed` after any change. @returns a function that ends the watch */
   watch(changed: () => void): () => void;
 }
 
-/** Of an engine that runs nothing but what it is handed. */
+/** For an engine that only runs machines passed to `start`. */
 export const NO_DEFINITIONS: Definitions = {
   list: () => [],
   machine: name => {

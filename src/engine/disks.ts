@@ -5,7 +5,7 @@ import { changeDiskSize, type SizeChange } from '../vmm/backends/disk-size.ts';
 import { fileIdentity } from '../vmm/backends/file-identity.ts';
 import type { Vm } from './vm.ts';
 
-/** Gives a disk of a running VM another size, of which its guest is told. @returns bytes. @throws an error for the user */
+/** Resizes a disk of a running VM and notifies its guest. @returns bytes. @throws an error for the user */
 export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Promise<number> {
   if (!vm.alive || vm.config === null) {
     throw new Error(
@@ -23,7 +23,7 @@ export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Pr
   });
 }
 
-/** The machine itself, which has the tables in memory, gives a qcow2 image its new size. @throws an error for the user */
+/** Has the machine resize a qcow2 image, as it holds the image's tables in memory. @throws an error for the user */
 async function growQcow2(
   vm: Vm,
   { device, path, size }: { readonly device: string; readonly path: string; readonly size: number },
@@ -43,7 +43,8 @@ async function growQcow2(
 }
 
 /**
- * The file of a disk, by the name of its device, as the machine says: it alone knows the names, which depend on its device modules.
+ * The path of a disk's file, by its device name. Only the machine knows the names, as they depend on its device
+ * modules.
  * @throws an error for the user
  */
 function diskPath({ name, info }: Vm, device: string): string {

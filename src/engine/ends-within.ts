@@ -1,4 +1,4 @@
-/** @returns whether something has ended in that time, in milliseconds */
+/** @returns whether `ended` resolves within this many milliseconds */
 export async function endsWithin(ended: Promise<void>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>(resolve => {

@@ -25,186 +25,201 @@ export type ManagerInfo = {
   readonly version: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** Not this process. */
+  /** False if it is this process. */
   readonly remote: boolean;
 };
 
 /** OpenMetrics 1.0, or the Prometheus text format 0.0.4. */
 export type MetricsFormat = 'openmetrics' | 'prometheus';
 
-/** What a watcher of a serial console receives. */
+/** The callbacks of a serial console's watcher. */
 export type ConsoleListener = {
-  /** `replayed`: it was printed before now, and comes from the scrollback. */
+  /** `replayed`: printed earlier, and read from the scrollback. */
   printed(bytes: Uint8Array, replayed: boolean): void;
 };
 
 export type PressedButton = {
-  /** False: the guest has not turned the button on, because it has no driver for it or has not loaded it yet. */
+  /** False if the guest has not enabled the button: it has no driver for it, or has not loaded it yet. */
   readonly noticed: boolean;
 };
 
-/** A VM that goes on in a new process of the installed vring. */
+/** A VM that now runs in a new process of the installed vring. */
 export type Upgraded = {
-  /** The vring that has run it. */
+  /** The version that ran it before. */
   readonly from: string;
   readonly to: string;
-  /** How long its guest stood still. */
+  /** How long its guest was stopped. */
   readonly stoodStillMs: number;
 };
 
-/** Why a power button does nothing, about its VM. */
+/** Why a VM's power button has no effect. */
 export const BUTTON_OFF =
   'its guest has not turned the power button on: it has no ACPI driver, or has not loaded it yet';
 
 export type ConsoleOptions = {
-  /** Its number in the topology of the machine; absent: the first serial port. */
+  /** The serial port's number in the topology of the machine; default: the first. */
   readonly port?: number;
-  /** Absent: the terminal of this process, which may answer. */
+  /** Default: the terminal of this process, which may answer. */
   readonly watcher?: ConsoleWatcher;
 };
 
 export type ConsoleWatcher = {
-  /** `user@tty`, for the others to see. */
+  /** `user@tty`, shown to other clients. */
   readonly name: string;
-  /** False: it may only look, so the guest does not wait for its terminal to answer. */
+  /** False for a read-only watcher: the guest does not wait for its terminal to answer. */
   readonly answers: boolean;
 };
 
-/** One watcher of a VM's serial console. Any number may watch; one at a time types. */
+/** One watcher of a VM's serial console. Any number may watch; only one types at a time. */
 export interface ConsoleLink {
-  /** @throws if another watcher has the keyboard, naming it, unless `take` takes it away */
+  /** @throws with the name of the keyboard holder if there is one, unless `take` is set */
   takeKeyboard(take?: boolean): Promise<void>;
   releaseKeyboard(): void;
-  /** Ignored without the keyboard. */
+  /** Ignored if another watcher holds the keyboard. */
   type(bytes: Uint8Array): void;
-  /** Types what comes from a file or a pipe. Resolves when the guest has taken enough for more; a guest that is paused takes nothing. */
+  /**
+   * Types the contents of a file or a pipe. Resolves when the guest can accept more; a paused guest accepts nothing.
+   */
   feed(bytes: Uint8Array): Promise<void>;
-  /** What the terminal itself answers to a query of the guest. The guest gets the answer of one watcher: the keyboard holder, or else the first that may answer. */
+  /**
+   * The terminal's own answer to a query of the guest. The guest gets the answer of one watcher: the keyboard holder,
+   * or else the first that may answer.
+   */
   answer(bytes: Uint8Array): void;
-  /** How large the watcher's terminal is. A guest that asks learns it of the keyboard holder's. */
+  /** Sets the size of the watcher's terminal. A guest that asks gets the keyboard holder's. */
   setSize(size: TerminalSize): void;
   close(): void;
 }
 
 /**
- * All that the UI and the commands may ask of the VMM. The local engine runs the VMs in this process; a remote one talks to
- * the manager.
+ * Everything that the UI and the commands may ask of the VMM. The local engine runs the VMs in this process; a remote
+ * one
+ * talks to the manager.
  */
 export interface Engine {
   readonly manager: ManagerInfo;
   vms(): readonly VmInfo[];
-  /** What has happened, oldest first: the last 1000 entries. */
+  /** The last 1000 log entries, oldest first. */
   log(): readonly LogEntry[];
-  /** Takes in a VM without a definition, and starts it. @returns its id. @throws with a sentence for the user when the configuration is bad. */
+  /**
+   * Adds a VM without a definition and starts it. @returns its id. @throws with a sentence for the user when the
+   * configuration is invalid
+   */
   start(config: MachineConfigInput): Promise<string>;
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
-  /** Wakes up a guest that sleeps in ACPI S3. @throws when it does not */
+  /** Wakes a guest from ACPI S3. @throws when it does not wake */
   wake(id: string): Promise<void>;
-  /** The reset button. */
+  /** Presses the reset button. */
   reset(id: string): Promise<void>;
-  /** The ACPI power button: the guest decides. */
+  /** Presses the ACPI power button; the guest decides what to do. */
   powerButton(id: string): Promise<PressedButton>;
   /**
-   * Hands a VM that runs or is paused to a new process of this vring, in which it goes on.
-   * @throws why it goes on in its present process
+   * Hands a running or paused VM to a new process of this vring.
+   * @throws why it stays in its present process
    */
   upgrade(id: string): Promise<Upgraded>;
   /**
-   * Gives a disk of a running VM another size, or takes over the one that its file has got, and tells the guest.
+   * Resizes a disk of a running VM, or picks up its file's new size, and notifies the guest.
    * @param device its name: `blk0`. @returns the size in bytes
    */
   resizeDisk(id: string, device: string, change: SizeChange): Promise<number>;
-  /** Replaces the limits of a disk's rate: of a VM that runs until it ends, and with `persist` at every start. */
+  /** Replaces a disk's rate limits: of a running VM until it ends, and with `persist` at every start. */
   limitDisk(id: string, device: string, limits: DiskLimits, options?: LimitOptions): Promise<void>;
-  /** Plugs the cable of a network card in, or out, until the VM ends. @param device its name: `net0` */
+  /** Plugs in or unplugs the cable of a network card, until the VM ends. @param device its name: `net0` */
   setLink(id: string, device: string, up: boolean): Promise<void>;
-  /** The same for a network card's rates. */
+  /** Replaces a network card's rate limits, like `limitDisk`. */
   limitNic(id: string, device: string, limits: NetLimits, options?: LimitOptions): Promise<void>;
   /**
-   * Presses keys and moves the pointer of a VM that runs or is paused.
-   * @returns how many of the events it got, from the first: the guest has not taken enough of what came before for the others
+   * Presses keys and moves the pointer of a running or paused VM.
+   * @returns how many events were accepted, from the first; the rest found the guest's queue full
    */
   input(id: string, events: readonly InputEvent[]): Promise<number>;
-  /** Asks the guest what it says of itself, by its agent. @throws AgentError */
+  /** Asks the guest's agent for facts about the guest. @throws AgentError */
   guestFacts(id: string): Promise<GuestFacts>;
-  /** Runs a program in the guest by its agent, and waits for its end. @throws AgentError */
+  /** Runs a program in the guest through its agent, and waits for its end. @throws AgentError */
   guestExec(id: string, program: GuestProgram): Promise<GuestProgramEnd>;
-  /** Has the guest keep this many bytes of its memory: its balloon takes the rest, as far as the guest gives it. */
+  /** Shrinks or grows the guest's memory to this many bytes: its balloon takes the rest, as far as the guest allows. */
   setBalloon(id: string, bytes: number): Promise<void>;
   /**
-   * Puts a medium into a drive of a running VM, or takes out what is in it, until the VM ends. A guest that has locked the drive is
-   * asked to release it, and the change fails unless it is forced.
+   * Inserts a medium into a drive of a running VM, or ejects it, until the VM ends. A guest that has locked the drive
+   * is asked to release it; if it does not, the change fails unless forced.
    * @param device its name: `cd0`
    */
   changeMedium(id: string, device: string, change: MediumChange): Promise<void>;
   /**
-   * Plugs a device into a VM that runs or is paused. Of a VM that is off, adds it to the definition.
-   * @param device an entry of a configuration. @throws with a sentence; nothing of it is left then
+   * Plugs a device into a running or paused VM; for a VM that is off, adds it to the definition.
+   * @param device an entry of a configuration. @throws with a sentence, leaving nothing attached
    */
   attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice>;
   /**
-   * Has the guest release a device, or takes it; resolves when it is out. A guest may take any time, and may never release it: the device's
-   * label in the topology says since when it has been asked. Of a VM that is off, removes it from the definition.
+   * Asks the guest to release a device, or removes it by force; resolves once it is out. The guest may take any time
+   * and may never release it: the device's label in the topology shows since when it has been asked. For a VM that is
+   * off, removes it from the definition.
    * @param device its name: `blk1`
    */
   detach(id: string, device: string, options: DetachOptions): Promise<void>;
-  /** The guest need not release a device any more: the `detach` that waits for it fails. */
+  /** Withdraws the request to release a device: the pending `detach` fails. */
   cancelDetach(id: string, device: string): Promise<void>;
-  /** Ends the VM at once; resolves when its threads, files and memory are gone. */
+  /** Ends the VM immediately; resolves once its threads, files and memory are gone. */
   kill(id: string): Promise<void>;
-  /** Starts a VM that is off or crashed: from its definition as it is on disk now, or with the same configuration. */
+  /**
+   * Starts a VM that is off or crashed, from its definition as it is on disk now, or else with the same configuration.
+   */
   restart(id: string): Promise<void>;
-  /** Takes a VM that is off or crashed out of the list, and deletes its definition; the file is kept as `NAME.yaml~`. */
+  /** Removes a VM that is off or crashed, and deletes its definition; the file is kept as `NAME.yaml~`. */
   remove(id: string): Promise<void>;
   /**
-   * Gives a VM that is off or crashed another name: its definition, its log and whatever else is kept of it; its disks stay where
+   * Renames a VM that is off or crashed, with its definition, log and all other files kept for it; its disks stay where
    * they are. @throws when it runs, or the name is taken
    */
   rename(id: string, name: string): Promise<void>;
   /**
-   * Takes a snapshot of a VM that runs or is paused, which stands still meanwhile and then goes on. It is shown as the VM's `task`.
-   * @param options its name, default: the time; whether it has copies of the VM's disks
+   * Takes a snapshot of a running or paused VM, which is stopped in the meantime. Progress is shown as the VM's `task`.
+   * @param options its name (default: the time); whether to copy the VM's disks
    */
   snapshot(id: string, options: SnapshotOptions): Promise<SnapshotInfo>;
-  /** Writes the VM's state and ends it: its next start goes on from there. */
+  /** Saves the VM's state and ends it; its next start resumes from there. */
   save(id: string): Promise<void>;
-  /** Calls off the snapshot, save or restore that is under way: the VM goes on as it was. */
+  /** Cancels the snapshot, save or restore in progress; the VM goes on as it was. */
   cancelTask(id: string): Promise<void>;
-  /** The snapshots and saved states of a VM, or of all with null; also of deleted ones. @param options compare all checksums */
+  /**
+   * The snapshots and saved states of a VM, or with null of all VMs, deleted ones too. @param options compare all
+   * checksums
+   */
   snapshots(vm: string | null, options: { readonly check: boolean }): Promise<readonly SnapshotInfo[]>;
   /**
-   * Has a VM go on from a snapshot, or a new one made of it.
+   * Resumes a VM, or a new one, from a snapshot.
    * @returns the id of that VM. @throws with everything that does not fit
    */
   restore(vm: string, name: string, options: RestoreOptions): Promise<string>;
-  /** @param name null: what the VM was saved to; its next start boots then */
+  /** @param name null for the saved state; the VM's next start then boots */
   deleteSnapshot(vm: string, name: string | null): Promise<void>;
-  /** Saves a definition. @throws with what is wrong in it, by line and key, or when there is one already and it is not to be replaced. */
+  /** Saves a definition. @throws with what is wrong in it, by line and key, or when it exists and `replace` is false */
   define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void>;
   /** The text of a VM's definition. */
   definition(name: string): Promise<string>;
-  /** Has the VMs' counters turned into rates, now and then, for as long as it isn't closed. */
+  /** Samples the VMs' counters at intervals and turns them into rates, until closed. */
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling;
   /**
-   * A console: the last 64 KiB that it printed, then what it prints.
+   * Opens a console: replays the last 64 KiB, then follows the output.
    * @throws when the VM has no such console
    */
   openConsole(id: string, listener: ConsoleListener, options?: ConsoleOptions): ConsoleLink;
   /**
-   * What is new on a screen to somebody who has seen `seen`: resolves when there is something, and after some seconds with null.
-   * `followScreen` (screen/follow-screen.ts) puts frames together from that.
-   * @param device the name of the one whose screen it is; null: the first that has one
+   * What changed on a screen since `seen`: resolves once something has, or with null after some seconds. `followScreen`
+   * (screen/follow-screen.ts) builds frames from it.
+   * @param device the name of the display device; null: the first
    */
   screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null>;
   subscribe(listener: (event: EngineEvent) => void): () => void;
-  /** The manager's host and its VMs, for a monitoring system. */
+  /** Metrics of the manager's host and its VMs, for a monitoring system. */
   metrics(format: MetricsFormat): Promise<string>;
   /**
-   * Starts a manager if none runs, and resolves once its VMs are known. A local engine needs none.
-   * @throws with what kept it from starting
+   * Starts a manager if none runs, and resolves once its VMs are known. No-op for a local engine.
+   * @throws with why it could not start
    */
   startManager(): Promise<void>;
-  /** Local: ends every VM and waits for it. Remote: leaves them alone. */
+  /** Local: ends every VM and waits for it. Remote: leaves the VMs running. */
   close(): Promise<void>;
 }

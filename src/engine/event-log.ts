@@ -12,12 +12,12 @@ export class EventLog {
     this.#notify = notify;
   }
 
-  /** The last ones, oldest first. */
+  /** The last entries, oldest first. */
   get entries(): readonly LogEntry[] {
     return this.#entries;
   }
 
-  /** What happened to a VM happened to it under its new name. */
+  /** Past entries of a renamed VM get its new name. */
   rename(from: string, to: string): void {
     this.#entries = this.#entries.map(entry => (entry.vm === from ? { ...entry, vm: to } : entry));
   }

@@ -72,33 +72,33 @@ const ADOPT_MS = 1000;
 
 export type LocalEngineOptions = {
   readonly definitions?: Definitions;
-  /** Keeps other processes from running a VM of this name. @throws saying who does */
+  /** Reserves a VM's name against other processes. @throws naming the process that runs it */
   readonly takePlace?: (name: string) => VmPlace;
   /** Where the VMs' machines run; default: on threads of this process. */
   readonly machines?: Machines;
-  /** Writes this host and the engine's VMs for a monitoring system; without it there are no metrics. */
+  /** Writes metrics of this host and the engine's VMs for a monitoring system; default: no metrics. */
   readonly metrics?: (engine: LocalEngine, format: MetricsFormat) => Promise<string>;
-  /** Where snapshots are; default: it keeps none. */
+  /** Where snapshots are kept; default: none are. */
   readonly snapshots?: SnapshotFolders;
-  /** How VMs get devices of the host; absent: they get none. */
+  /** How VMs get host devices; default: they get none. */
   readonly hostDevices?: LenderOptions;
-  /** Where the variables of UEFI firmware are; absent: they end with their VM's machine. */
+  /** The folder of UEFI variables; default: they end with their VM's machine. */
   readonly variables?: string;
-  /** Where the state of TPMs is; absent: it ends with their VM's machine. */
+  /** The folder of TPM states; default: they end with their VM's machine. */
   readonly tpms?: string;
-  /** VMs that were running when the manager before this one ended unexpectedly. */
+  /** VMs that were running when the previous manager ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
 
 export type InterruptedVm = {
   readonly name: string;
-  /** What ended it, in one sentence. */
+  /** Why it ended, in one sentence. */
   readonly reason: string;
-  /** Of a VM without a definition; null: it has one. */
+  /** Of a VM without a definition; null if it has one. */
   readonly config: MachineConfig | null;
 };
 
-/** Runs VMs: in processes of their own, or on threads of this one. */
+/** Runs VMs, each in its own process or on a thread of this one. */
 export class LocalEngine implements Engine, CounterSource {
   readonly manager: ManagerInfo = {
     pid: process.pid,
@@ -173,8 +173,9 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   /**
-   * Takes over definitions that have just changed, without waiting until files have settled: who has written one expects its VM.
-   * @throws DefinitionFileError when the folder cannot be read; the last known ones stay
+   * Loads definitions that have just changed, without waiting for files to settle: a client that has just written one
+   * expects its VM.
+   * @throws DefinitionFileError when the folder cannot be read; the last known definitions stay
    */
   readDefinitions(): void {
     this.#list.followDefinitions();
@@ -188,7 +189,7 @@ export class LocalEngine implements Engine, CounterSource {
     return this.#list.log;
   }
 
-  /** Adds to the log. What is about a VM that runs is kept by its machine too, which may outlive this process. */
+  /** Adds to the log. An entry about a running VM is kept by its machine too, which may outlive this process. */
   note(level: LogEntry['level'], text: string, vm: string | null = null): void {
     this.#list.note(level, text, vm);
   }
@@ -199,7 +200,7 @@ export class LocalEngine implements Engine, CounterSource {
     try {
       await this.#run(vm, config);
     } catch (error) {
-      // It never ran: its error is all there is to know of it. Meanwhile it may have been killed and started again.
+      // It never ran, so its error is all there is to know about it. It may have been killed and restarted since.
       if (!vm.alive && vm.defined === null) this.#list.forget(vm);
       throw error;
     }
@@ -217,14 +218,17 @@ export class LocalEngine implements Engine, CounterSource {
     await this.#run(vm, machine);
   }
 
-  /** `restart` where nobody waits for it: the log says what kept it from starting. @param config default: that of its definition */
+  /**
+   * `restart` without a waiting client: the log reports why it could not start. @param config default: that of its
+   * definition
+   */
   async startUnattended(id: string, config: MachineConfig | null = null): Promise<void> {
     const vm = this.#vm(id);
     try {
       await (config === null ? this.restart(id) : this.#run(vm, config));
     } catch (error) {
       const { message } = error as Error;
-      // What the machine itself ran into is there already.
+      // The machine's own errors are logged already.
       if (vm.info.reason !== message) this.note('error', `could not start: ${message}`, id);
     }
   }
@@ -304,7 +308,7 @@ export class LocalEngine implements Engine, CounterSource {
     this.note('info', `limits of network card ${device}: ${netLimitsText(limits)}`, id);
   }
 
-  /** Where a VM's VNC server listens, and how it is confined; null: it has ended. */
+  /** Records where a VM's VNC server listens and how it is confined; null once it has ended. */
   servesVnc(id: string, served: ServedVnc | null): void {
     const vm = this.#list.get(id);
     if (vm !== undefined) vm.servedVnc = served;
@@ -370,7 +374,7 @@ export class LocalEngine implements Engine, CounterSource {
       throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
     if (this.#list.get(name) !== undefined)
       throw new Error(`there is already a VM named ${name}: choose another name`);
-    // Nobody else may run it meanwhile, under either name.
+    // No other process may run it in the meantime, under either name.
     const places: VmPlace[] = [];
     try {
       for (const each of [id, name]) places.push(this.#takePlace(each));
@@ -396,7 +400,7 @@ export class LocalEngine implements Engine, CounterSource {
     return await whileFrozen(vm.agent.agent, warn, () => this.#snapshots.take(vm, rest));
   }
 
-  /** @param automatic this process is ending, and the next one is to start it again */
+  /** @param automatic this process is ending, and the next one should start the VM again */
   async save(id: string, automatic = false): Promise<void> {
     await this.#snapshots.save(this.#vm(id), automatic);
   }
@@ -455,12 +459,12 @@ export class LocalEngine implements Engine, CounterSource {
     return vm.consoles.open(port, listener, watcher);
   }
 
-  /** Typed bytes for the first serial port, whoever has the keyboard. */
+  /** Types into the first serial port, whichever client holds the keyboard. */
   type(id: string, bytes: Uint8Array): void {
     this.#vm(id).type(COM1, bytes);
   }
 
-  /** The last bytes that the first serial port printed, oldest first, at most 64 KiB. */
+  /** The last bytes printed by the first serial port, oldest first, at most 64 KiB. */
   scrollback(id: string): Uint8Array {
     return this.#vm(id).consoles.scrollback(COM1);
   }
@@ -476,7 +480,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async startManager(): Promise<void> {}
 
-  /** What a VM without a definition is, or was, made of; null for one that has a definition. */
+  /** The configuration of a VM without a definition; null for a VM that has one. */
   configWithoutDefinition(id: string): MachineConfig | null {
     const vm = this.#vm(id);
     return vm.defined === null ? vm.config : null;
@@ -486,7 +490,7 @@ export class LocalEngine implements Engine, CounterSource {
     return this.#ending;
   }
 
-  /** Nothing is started any more, whoever asks: it would only have to be ended again. */
+  /** Refuses all further starts: such a VM would only have to be ended again. */
   refuseStarts(): void {
     this.#ending = true;
   }
@@ -494,12 +498,12 @@ export class LocalEngine implements Engine, CounterSource {
   async close(): Promise<void> {
     this.refuseStarts();
     this.#unwatch();
-    // One that is stuck keeps nobody waiting.
+    // A stuck VM must not delay the others.
     await Promise.allSettled(Array.from(this.#list, vm => vm.kill()));
     await this.#leave();
   }
 
-  /** Leaves the VMs to the next manager: those whose machines have processes of their own go on. */
+  /** Leaves the VMs to the next manager: those whose machines have their own processes keep running. */
   async leaveRunning(): Promise<void> {
     this.refuseStarts();
     this.#unwatch();
@@ -526,12 +530,14 @@ export class LocalEngine implements Engine, CounterSource {
     this.#warmLater();
   }
 
-  /** Gives back what earlier processes have taken from the host for VMs that are gone. To be called once those that go on are known. */
+  /**
+   * Gives back what earlier processes took from the host for VMs that are gone. Call it once the running VMs are known.
+   */
   async recoverHostDevices(): Promise<void> {
     await this.#hostDevices.recover();
   }
 
-  /** Brings the networks of vring up that are to be up. */
+  /** Brings up vring's networks that are set to start. */
   async bringNetworksUp(): Promise<void> {
     await this.#networks.bringAllUp();
   }
@@ -545,7 +551,7 @@ export class LocalEngine implements Engine, CounterSource {
       for (const event of vm.limited({ at: Date.now(), level, text }))
         this.note(event.level, event.text, vm.name);
     });
-    // One that crashes while it is being killed is where it was to be.
+    // A crash during a kill leaves the VM where it was meant to be.
     const wanted = before?.state !== 'crashed' && !vm.wasKilled;
     if (wanted && info.state === 'crashed' && !info.interrupted) this.#afterCrash(vm);
   }
@@ -557,12 +563,12 @@ export class LocalEngine implements Engine, CounterSource {
       return;
     }
     this.note('info', 'restarting, as its definition says', vm.name);
-    // With the devices that its guest had: a crash is no reason to lose some.
+    // With the devices that its guest had: a crash must not lose any.
     void this.startUnattended(vm.name, vm.devices?.changed ? vm.config : null);
   }
 
   /**
-   * Takes over machines that an earlier manager has started. Resolves once the state of each is known, or a second has passed.
+   * Takes over machines that an earlier manager started. Resolves once the state of each is known, or after a second.
    */
   async adopt(machines: readonly FoundMachine[]): Promise<void> {
     const adopted = machines.map(async machine => {
@@ -580,12 +586,12 @@ export class LocalEngine implements Engine, CounterSource {
     else vm.interrupt(reason, config);
   }
 
-  /** The process exits with VMs still there: by an exception that nobody caught, or without `close`. */
+  /** The process exits with VMs still running: after an uncaught exception, or without `close`. */
   readonly #abandonAll = () => {
     if ([...this.#list].some(vm => vm.alive)) this.#machines.abandon();
   };
 
-  /** Has a thread ready for the next VM, once this one is past its start: that is when both cores are wanted. */
+  /** Prepares a thread for the next VM once this one has started: until then, both cores are needed. */
   #warmLater(): void {
     clearTimeout(this.#warming);
     this.#warming = setTimeout(() => this.#machines.warm(), WARM_AFTER_MS).unref();

@@ -1,13 +1,13 @@
-/** A VM that crashes more often than this in a row is not started any more. */
+/** A VM that crashes more often than this in a row is not restarted. */
 const MOST_RESTARTS = 3;
-/** A run that lasts this long was a good one. */
+/** A run that lasts this long resets the count. */
 const GOOD_RUN_MS = 60_000;
 
-/** How often VMs that crash are started again: one that crashes right after its start would be started for ever. */
+/** Limits restarts after crashes: a VM that crashes right after its start would be restarted forever. */
 export class RestartPolicy {
   readonly #crashes = new Map<string, { count: number; last: number }>();
 
-  /** Notes a crash at `now`, in milliseconds. @returns whether the VM may be started again */
+  /** Records a crash at `now`, in milliseconds. @returns whether the VM may be restarted */
   allow(name: string, now: number): boolean {
     const before = this.#crashes.get(name);
     const inRow = before !== undefined && now - before.last < GOOD_RUN_MS ? before.count : 0;

@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { LAYER_NAMES, type Layer } from '../vmm/confinement/layer.ts';
 
-/** What the program of a VNC server tells the manager that has started it, in one line. */
+/** The one-line report of a VNC server's program to the manager that started it. */
 export type ServedVnc = {
   /** Where it listens: `127.0.0.1:5900`, or the path of a socket. */
   readonly address: string;
-  /** What confines it. */
+  /** Its confinement. */
   readonly confinement: readonly Layer[];
 };
 
@@ -22,7 +22,7 @@ const served: z.ZodType<ServedVnc> = z.strictObject({
     .max(LAYER_NAMES.length),
 });
 
-/** @returns null for a line that is something else */
+/** @returns null for any other line */
 export function parseServed(line: string): ServedVnc | null {
   try {
     return served.safeParse(JSON.parse(line)).data ?? null;

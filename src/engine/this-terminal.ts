@@ -2,12 +2,12 @@ import { readlinkSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { ConsoleWatcher } from './engine.ts';
 
-/** Who sits at this process's terminal: `root@pts/3`; `root@pid 4711` where there is none. */
+/** This process's terminal: `root@pts/3`; `root@pid 4711` without one. */
 export function thisTerminal(): string {
   return `${userName()}@${terminalName() ?? `pid ${process.pid}`}`;
 }
 
-/** Whoever sits there, as a watcher of a console. */
+/** This terminal as a watcher of a console. */
 export function somebodyHere(): ConsoleWatcher {
   return { name: thisTerminal(), answers: true };
 }
@@ -17,7 +17,7 @@ export function userName(): string {
   try {
     return userInfo().username;
   } catch {
-    // A uid that no user has.
+    // A uid without a passwd entry.
     return `uid ${process.getuid?.() ?? '?'}`;
   }
 }
@@ -28,7 +28,7 @@ function terminalName(): string | null {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       if (/^\/dev\/(pts\/|tty)/.test(path)) return path.slice('/dev/'.length);
     } catch {
-      // A file descriptor that is closed.
+      // A closed file descriptor.
     }
   }
   return null;

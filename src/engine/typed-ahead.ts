@@ -1,14 +1,14 @@
-/** Typed bytes that may wait for a guest before whoever types them has to wait. */
+/** The most typed bytes that may wait for a guest before a sender that waits is held back. */
 const WINDOW = 64 * 1024;
-/** Typed bytes that are kept for a guest, if whoever types them does not wait. */
+/** The most typed bytes kept for a guest if the sender does not wait. */
 const LIMIT = 1024 * 1024;
 
-/** Counts what has been typed and the guest has not taken yet, so that a file is read no faster than the guest reads. */
+/** Counts the typed bytes that the guest has not read yet, so that a file is read no faster than the guest reads. */
 export class TypedAhead {
   #bytes = 0;
   #waiting: (() => void)[] = [];
 
-  /** How many more bytes may be typed at all: what a guest that does not read is sent beyond that is dropped. */
+  /** How many more bytes may be typed; what is sent beyond that is dropped. */
   get capacity(): number {
     return Math.max(0, LIMIT - this.#bytes);
   }
@@ -22,7 +22,7 @@ export class TypedAhead {
     if (this.#bytes < WINDOW) this.#letGo();
   }
 
-  /** The machine is another one, or gone: what waited for it is dropped. */
+  /** The machine is gone or was replaced: what waited for it is dropped. */
   clear(): void {
     this.#bytes = 0;
     this.#letGo();

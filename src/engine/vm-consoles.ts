@@ -5,23 +5,23 @@ import { Consoles } from './consoles.ts';
 import type { ConsoleLink, ConsoleListener, ConsoleWatcher } from './engine.ts';
 import type { VmInfo } from './vm-info.ts';
 
-/** The last bytes that each console printed. */
+/** How much of each console's output is kept. */
 const SCROLLBACK_BYTES = 64 * 1024;
 /** The first serial port. */
 export const COM1 = 0;
 
-/** A machine as its consoles need it. */
+/** The machine's side of its consoles. */
 export type ConsoleMachine = {
   type(port: number, bytes: Uint8Array): void;
-  /** Resolves when the guest has taken enough of what was typed for more. */
+  /** Resolves when the guest has read enough of the typed bytes to accept more. */
   room(port: number): Promise<void>;
   /** The keyboard of a console changed hands, or was released. */
   keyboardChanged(): void;
-  /** The guest may learn how large the terminal at a console is. */
+  /** Passes a terminal's size to the guest. */
   resize(port: number, size: TerminalSize): void;
 };
 
-/** Who types into a console of a VM, as `user@tty`. */
+/** The keyboard holder of a VM's console, as `user@tty`; null if there is none. */
 export function keyboardHolderOf({ keyboardHolder, keyboardHolders }: VmInfo, port: number): string | null {
   return port === COM1 ? keyboardHolder : (keyboardHolders?.[port] ?? null);
 }
@@ -39,7 +39,7 @@ export function checkConsole({ name, topology }: Pick<VmInfo, 'name' | 'topology
 type Port = {
   readonly scrollback: Scrollback;
   readonly consoles: Consoles;
-  /** Of the last keyboard holder's terminal; null: nobody has said. */
+  /** Of the last keyboard holder's terminal; null if not known. */
   size: TerminalSize | null;
 };
 
@@ -52,12 +52,12 @@ export class VmConsoles {
     this.#machine = machine;
   }
 
-  /** Who types into the first one. */
+  /** The keyboard holder of the first console. */
   get keyboardHolder(): string | null {
     return this.#ports.get(COM1)?.consoles.keyboardHolder ?? null;
   }
 
-  /** Who types into the others, by port. */
+  /** The keyboard holders of the others, by port. */
   get otherKeyboardHolders(): Record<number, string> {
     const holders: Record<number, string> = {};
     for (const [port, { consoles }] of this.#ports) {
@@ -66,7 +66,7 @@ export class VmConsoles {
     return holders;
   }
 
-  /** A guest may have taken over its machine: what that prints to ports that none can have is dropped. */
+  /** Output to an impossible port is dropped: the guest may have compromised its machine. */
   printed(port: number, bytes: Uint8Array): void {
     if (port >= MAX_CONSOLES) return;
     const { scrollback, consoles } = this.#port(port);
@@ -74,7 +74,7 @@ export class VmConsoles {
     consoles.printed(bytes);
   }
 
-  /** The last bytes that a port printed, oldest first. */
+  /** The last bytes printed to a port, oldest first. */
   scrollback(port: number): Uint8Array {
     return this.#ports.get(port)?.scrollback.read() ?? new Uint8Array();
   }
@@ -83,7 +83,7 @@ export class VmConsoles {
     for (const { scrollback } of this.#ports.values()) scrollback.clear();
   }
 
-  /** Another machine has them: it knows nothing of who watches. */
+  /** Called for a new machine, which does not know the terminals yet. */
   sendSizes(): void {
     for (const [number, { size }] of this.#ports) if (size !== null) this.#machine.resize(number, size);
   }

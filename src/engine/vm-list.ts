@@ -3,10 +3,10 @@ import { EventLog } from './event-log.ts';
 import { Vm } from './vm.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 
-/** What an engine does for the VMs of its list. */
+/** The callbacks of the list to its engine. */
 export type VmListHost = {
   readonly definitions: Definitions;
-  /** Gives back what the host lent a VM that has ended; null: nothing was lent. */
+  /** Gives back the host resources of a VM that has ended; null if there were none. */
   giveBack(vm: Vm): Promise<void> | null;
   /** A listed VM has changed, and subscribers have been notified. @param before as they last saw it */
   changed(vm: Vm, before: VmInfo | null): void;
@@ -14,7 +14,7 @@ export type VmListHost = {
   defined(name: string): void;
 };
 
-/** The VMs of an engine by their names, what happened to them, and who is notified of both. */
+/** The VMs of an engine by name, their log, and the subscribers to both. */
 export class VmList {
   readonly #host: VmListHost;
   readonly #vms = new Map<string, Vm>();
@@ -64,7 +64,7 @@ export class VmList {
     return taken;
   }
 
-  /** Does nothing to a VM that is not listed any more. */
+  /** Does nothing for a VM that is no longer listed. */
   forget(vm: Vm): void {
     if (!this.#has(vm)) return;
     this.#vms.delete(vm.name);
@@ -72,7 +72,7 @@ export class VmList {
     this.#emit({ kind: 'removed', id: vm.name });
   }
 
-  /** What happened to it before is in the log under its new name, too. */
+  /** Its past log entries get the new name, too. */
   rename(vm: Vm, name: string): void {
     const { name: before } = vm;
     this.forget(vm);
@@ -86,7 +86,7 @@ export class VmList {
     this.#changed(vm);
   }
 
-  /** The list has every VM that is defined, and those that run without, or after, a definition. */
+  /** Updates the list: every defined VM, and those that run without, or outlive, a definition. */
   followDefinitions(): void {
     const defined = new Map(this.#host.definitions.list().map(one => [one.name, one]));
     for (const [name, one] of defined) {
@@ -106,7 +106,7 @@ export class VmList {
     return this.#log.entries;
   }
 
-  /** Adds to the log. What is about a VM that runs is kept by its machine too, which may outlive this process. */
+  /** Adds to the log. An entry about a running VM is kept by its machine too, which may outlive this process. */
   note(level: LogEntry['level'], text: string, vm: string | null = null): void {
     this.#log.add(level, vm, text);
     if (vm !== null) this.#vms.get(vm)?.remember({ at: Date.now(), level, text });
@@ -132,7 +132,7 @@ export class VmList {
   }
 
   #changed(vm: Vm): void {
-    // Who watched the console of one that was removed may still let go of its keyboard.
+    // The console's watcher may release the keyboard of a VM that was removed.
     if (!this.#has(vm)) return;
     const { info } = vm;
     const before = this.#reported.get(vm.name) ?? null;

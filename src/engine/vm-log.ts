@@ -2,7 +2,7 @@ import type { LogEntry, VmInfo } from './vm-info.ts';
 
 type Log = (level: LogEntry['level'], text: string) => void;
 
-/** Logs what changed in a VM from `before` to `now`, as far as it is worth a line. */
+/** Logs the changes of a VM from `before` to `now` that are worth a line. */
 export function logChanges(before: VmInfo | null, now: VmInfo, log: Log): void {
   if (before?.state !== now.state) logState(before, now, log);
   if (now.problem !== null && before?.problem !== now.problem) log('error', now.problem);
@@ -12,7 +12,7 @@ function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
   switch (now.state) {
     case 'running':
       if (before?.state === 'stuck') log('info', 'responds again');
-      // Its machine says itself what has woken it up.
+      // The machine itself logs what woke it.
       else if (before?.state !== 'suspended') log('info', before?.state === 'paused' ? 'resumed' : 'started');
       break;
     case 'paused':
@@ -29,7 +29,7 @@ function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
       log('error', now.interrupted ? (now.reason ?? '') : withDetail('crashed', now));
       break;
     case 'off':
-      // A VM that is only taken into the list has not ended.
+      // A VM that was just added to the list has not ended.
       if (before === null) break;
       if (before.state === 'starting') log('error', withDetail('could not start', now));
       else log('info', now.reason === null ? 'off' : `off: ${now.reason}`);

@@ -21,23 +21,23 @@ import type { ThreadTimes } from './sampling/counter-source.ts';
 import { ThreadClock } from './sampling/thread-clock.ts';
 import { TypedAhead } from './typed-ahead.ts';
 
-/** What its machine may add to the log: all that one has kept while it had no manager, at once. */
+/** The log rate of a machine: the burst covers everything it keeps while it has no manager. */
 const LOG_RATE = { burst: 2 * KEPT_EVENTS, everyMs: 500 };
 const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null, id: null };
 
 export type VmRunListener = {
-  /** Something of what its machine reports has changed. */
+  /** The machine reported a change. */
   changed(): void;
   entered(state: RunState): void;
   printed(port: number, bytes: Uint8Array): void;
   happened(event: MachineEvent): void;
-  /** How far the snapshot is that it writes; null: it writes none any more. */
+  /** The progress of the snapshot being written; null once none is. */
   snapshotting(progress: SnapshotProgress | null): void;
-  /** It does not respond. */
+  /** The machine does not respond. */
   silent(): void;
   /** It responds again. */
   answers(): void;
-  /** Nothing of its machine is left. */
+  /** The machine is entirely gone. */
   ended(death: Death | null): void;
 };
 
@@ -47,7 +47,7 @@ type Reply = {
   readonly reject: (error: Error) => void;
 };
 
-/** A command whose machine goes on in another process: the one that it was sent to has not answered. */
+/** A command whose machine moved to another process before it was answered. */
 export class HandedOverError extends Error {
   override readonly name = 'HandedOverError';
 }
@@ -56,18 +56,18 @@ export class HandedOverError extends Error {
 export type Successor = {
   readonly machine: Machine;
   readonly counters: SharedCounters;
-  /** The machine is in it: the process before it will never go on. */
+  /** The machine is in it: the previous process will never resume. */
   readonly isLeft: () => void;
 };
 
-/** How long a process may take to end that has handed its machine over. */
+/** How long a process may take to end after it has handed its machine over. */
 const LEAVES_WITHIN_MS = 2000;
 /** Not held back while the machine is being handed over. */
 const URGENT: ReadonlySet<CommandName> = new Set<CommandName>(['ping', 'stop', 'hand-over']);
 
 /**
- * One run of a VM: its machine, the last report of that, and the commands that it has not answered yet. It continues when the machine
- * is handed over to another process.
+ * One run of a VM: its machine, its last report, and the commands not answered yet. It continues when the machine is
+ * handed over to another process.
  */
 export class VmRun {
   #machine: Machine;
@@ -92,14 +92,14 @@ export class VmRun {
   #hasRun = false;
   #isOver = false;
   #successor: (Successor & { readonly takenOver: PromiseWithResolvers<TakenOver> }) | null = null;
-  /** What is to reach the machine once it is known which process has it; null: it is not being handed over. */
+  /** What is sent to the machine once it is known which process has it; null unless it is being handed over. */
   #heldBack: (() => void)[] | null = null;
-  /** What the process before this one died of, which may not have handed its machine over by then. */
+  /** How the previous process died; it may not have handed its machine over by then. */
   #earlierDeath: Death | null = null;
-  /** Processes that have handed it over, or were to take it. */
+  /** Processes that have handed it over, or failed to take it. */
   readonly #leaving = new Set<Promise<unknown>>();
 
-  /** @param counters null while the machine has not answered a manager that did not start it */
+  /** @param counters null until the machine has answered a manager that did not start it */
   constructor(machine: Machine, counters: SharedCounters | null, listener: VmRunListener) {
     this.#machine = machine;
     this.#listener = listener;
@@ -114,7 +114,7 @@ export class VmRun {
     return this.#machine;
   }
 
-  /** From here on the listener is called, first for what has come before. */
+  /** Starts calling the listener, first with earlier messages. */
   listen(): void {
     const machine = this.#machine;
     machine.connection?.listen({
@@ -140,37 +140,37 @@ export class VmRun {
     return this.#broken;
   }
 
-  /** What the host's disk failed last, by device; empty once the machine is gone. */
+  /** The last request that failed on the host's disk, by device; empty once the machine is gone. */
   get diskErrors(): Readonly<Record<string, string>> {
     return this.#isOver ? {} : this.#diskErrors;
   }
 
-  /** Why it is paused, if nobody has asked for that; null: somebody has, or it is not. */
+  /** Why it is paused, if not by request; null otherwise. */
   get pausedBy(): string | null {
     return this.#pausedBy;
   }
 
-  /** The last state that it has reported. */
+  /** The last state it reported. */
   get state(): RunState {
     return this.#state;
   }
 
-  /** Has its guest begun to run? */
+  /** Whether its guest has begun to run. */
   get hasRun(): boolean {
     return this.#hasRun;
   }
 
-  /** How the machine said that it ended; null: it has not said so. */
+  /** The machine's report of how it ended; null if it made none. */
   get end(): MachineEnd | null {
     return this.#end;
   }
 
-  /** How it ends, once it has stopped and is being taken apart; null before that. */
+  /** How it ends, once it has stopped and is being torn down; null before that. */
   get ending(): MachineEnd | null {
     return this.#ending;
   }
 
-  /** In place while it runs, a copy of the last ones afterwards. */
+  /** In place while it runs, a copy of the last values afterwards. */
   get counters(): CounterBlock | null {
     return this.#counters;
   }
@@ -184,7 +184,7 @@ export class VmRun {
     );
   }
 
-  /** Has the machine carry out a command. @throws when it refuses, or ends before it has answered */
+  /** Has the machine run a command. @throws when it refuses, or ends before it has answered */
   async command<Name extends CommandName>(
     command: Name,
     args: MachineCommands[Name]['arguments'],
@@ -202,7 +202,7 @@ export class VmRun {
     };
     if (URGENT.has(command)) send();
     else this.#whenItHasOneProcess(send);
-    // The machine may be another version's, or a guest's: no caller relies on what it may have left out.
+    // The machine may be of another version or compromised: no caller relies on fields that it may have left out.
     return (await reply.promise) as MachineCommands[Name]['result'];
   }
 
@@ -231,20 +231,22 @@ export class VmRun {
   }
 
   /**
-   * Has its machine hand itself to another process. What is typed and asked meanwhile reaches the process that has it then.
-   * @param socket connected with that process
-   * @param sent the socket may be closed: it is to end with either process. Not called if it could not be sent
-   * @returns how it was handed over, once it goes on there
-   * @throws why it goes on as before; or that neither process has it any more
+   * Has its machine hand itself to another process. Input and commands in the meantime go to the process that has it
+   * then.
+   * @param socket connected to that process
+   * @param sent the caller may now close the socket, so that it ends with either process. Not called if it could not be
+   * sent
+   * @returns how it was handed over, once it runs there
+   * @throws why it stays in its process; or that neither process has it any more
    */
   async handOver(successor: Successor, socket: number, sent: () => void): Promise<TakenOver> {
     const takenOver = Promise.withResolvers<TakenOver>();
-    // Somebody may have stopped listening.
+    // The caller may no longer be waiting.
     takenOver.promise.catch(() => {});
     this.#heldBack = [];
     this.#successor = { ...successor, takenOver };
     try {
-      // There is no reply from one that has handed its machine over.
+      // A machine that was handed over sends no reply.
       const refused = this.commandWithFds('hand-over', {}, [socket], sent);
       return await Promise.race([takenOver.promise, refused.then(() => takenOver.promise)]);
     } catch (error) {
@@ -253,28 +255,28 @@ export class VmRun {
     }
   }
 
-  /** Ends its machine, and the process that it is being handed to, however they are occupied. */
+  /** Ends its machine, and the process that it is being handed to, whatever they are doing. */
   destroy(): void {
     this.#successor?.machine.destroy();
     this.#machine.destroy();
   }
 
-  /** It does not respond: nobody waits for its answers any longer, except for the one that says that it does again. */
+  /** It does not respond: pending commands fail, except for the pings that show when it responds again. */
   giveUp(reason: string): void {
     for (const [id, reply] of this.#replies) {
-      // Whether it hands its machine over is not for others to say.
+      // Only the two processes know whether it is handed over.
       if (reply.command === 'ping' || reply.command === 'hand-over') continue;
       this.#replies.delete(id);
       reply.reject(new Error(`it does not respond: ${reason}`));
     }
   }
 
-  /** What to log of something that its machine caused: a guest that has taken it over does not fill the log. */
+  /** Limits what a machine causes to be logged: a compromised one must not fill the log. */
   limited(event: MachineEvent): MachineEvent[] {
     return this.#limit.admit(event);
   }
 
-  /** Typed bytes for a console. Of what a guest does not read, only so much is kept. */
+  /** Types into a console. Input beyond a limit is dropped if the guest does not read. */
   type(port: number, bytes: Uint8Array): void {
     const ahead = this.#ahead(port);
     const taken = bytes.subarray(0, ahead.capacity);
@@ -283,7 +285,7 @@ export class VmRun {
     this.#whenItHasOneProcess(() => this.machine.connection?.type(port, taken));
   }
 
-  /** Resolves when the guest has taken enough of what was typed for more. */
+  /** Resolves when the guest has read enough of the typed bytes to accept more. */
   room(port: number): Promise<void> {
     return this.#ahead(port).room();
   }
@@ -329,7 +331,7 @@ export class VmRun {
     });
   }
 
-  /** The process that was to take the machine will not. */
+  /** The process that was to take the machine failed. */
   #keep(successor: Successor): void {
     if (this.#successor?.machine !== successor.machine) return;
     this.#successor = null;
@@ -339,7 +341,7 @@ export class VmRun {
     this.#letThrough();
   }
 
-  /** The machine is the successor's, or nobody's. */
+  /** The successor has the machine, or it is lost. */
   #succeed({ machine, counters, isLeft }: Successor): void {
     const before = this.#machine;
     this.#leaves(before);
@@ -360,7 +362,7 @@ export class VmRun {
     this.#listener.changed();
   }
 
-  /** It has no machine any more, or never had one. */
+  /** Waits for a process that no longer has the machine, or never had it. */
   #leaves(machine: Machine): void {
     const late = setTimeout(() => machine.destroy(), LEAVES_WITHIN_MS).unref();
     const gone = machine.gone.then(() => {
@@ -376,14 +378,14 @@ export class VmRun {
     if (successor === null) {
       this.#over(death);
     } else if (successor.machine === machine) {
-      // It has ended before it has said that it goes on.
+      // It ended before it reported that it runs there.
       successor.takenOver.reject(
         new Error(death?.reason ?? 'the process that was to take it over has ended'),
       );
       this.#successor = null;
       this.#over(death);
     } else if (this.#end === null) {
-      // It may have handed its machine over before it died: then the other process goes on, else it ends.
+      // It may have handed its machine over before it died: then the other process runs it, else that one ends.
       this.#earlierDeath = death;
       this.#succeed(successor);
     } else {
@@ -472,7 +474,7 @@ export class VmRun {
     this.#rejectReplies(new Error(reason));
     this.#letThrough();
     if (this.#shared === null || this.#counters === null) return;
-    // The last ones stay on screens after the machine's memory is gone.
+    // Screens keep showing the last values after the machine's memory is gone.
     this.#counters = { words: this.#shared.words.slice(), layout: this.#counters.layout };
     this.#shared.unmap();
     this.#shared = null;

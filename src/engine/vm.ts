@@ -39,25 +39,28 @@ import { VmConsoles } from './vm-consoles.ts';
 import { isUp, type VmHostDevice, type VmInfo, type VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
 
-/** How long a machine may take to end by itself before it is ended by force. */
+/** How long a machine may take to end on its own before it is destroyed. */
 const STOP_TIMEOUT_MS = 1500;
-/** One that its host holds up visibly gets no more than this. */
+/** A machine that is visibly held up by its host gets only this long. */
 const HELD_TIMEOUT_MS = 250;
-/** How long that may take before it is said to be stuck: on a busy host, the kernel takes a second to take a VM apart. */
+/**
+ * How long destroying it may take before it is reported as stuck: on a busy host, the kernel takes a second to tear
+ * down a VM.
+ */
 const DESTROY_TIMEOUT_MS = 1700;
-/** How long a machine of an earlier manager may take to answer before it is said to be stuck. */
+/** How long an earlier manager's machine may take to answer before it is reported as stuck. */
 const SILENCE_MS = 800;
 const STOPPED = 'it was stopped';
 
 export type VmListener = {
   changed(vm: Vm): void;
-  /** Something happened in its machine. */
+  /** The machine reported an event. */
   happened(vm: Vm, event: MachineEvent): void;
-  /** Gives back what the host lent it, once nothing has it open any more. Absent: nothing. */
+  /** Gives back its host resources, once nothing has them open any more; default: there are none. */
   giveBack?(vm: Vm): Promise<void> | null;
 };
 
-/** What is on disk of a VM's states: what it was saved to, and the names of its snapshots, oldest first. */
+/** A VM's states on disk: the one it was saved to, and the names of its snapshots, oldest first. */
 export type StoredOfVm = { readonly saved: SavedState | null; readonly snapshots: readonly string[] };
 const NOTHING_STORED: StoredOfVm = { saved: null, snapshots: [] };
 
@@ -65,12 +68,12 @@ const NOTHING_STORED: StoredOfVm = { saved: null, snapshots: [] };
 export class Vm {
   #name: string;
   readonly consoles: VmConsoles;
-  /** What is on disk of it. */
+  /** Its definition on disk; null if there is none. */
   #defined: DefinedVm | null = null;
-  /** What its machine is, or was, made of; null before the first start. */
+  /** The devices and configuration of its present or last machine; null before the first start. */
   #devices: MachineDevices | null = null;
   readonly #listener: VmListener;
-  /** The present run, or the last. */
+  /** The present or last run. */
   #run: VmRun | null = null;
   #alive = false;
   #place: VmPlace | null = null;
@@ -80,11 +83,11 @@ export class Vm {
   #forced = false;
   #interrupted = false;
   #isUpgrading = false;
-  /** It was running before this manager, which does not know yet in which state. */
+  /** It was running before this manager, which does not know its state yet. */
   #adopting = false;
-  /** It is to be started, and waits for its devices of the host; aborted when it is killed. */
+  /** Set while it waits for its host devices at its start; aborted when it is killed. */
   #taking: AbortController | null = null;
-  /** Its machine is gone, and the host does not have its devices back yet. */
+  /** Its machine is gone, and its host devices have not been given back yet. */
   #isReturning = false;
   #hostDevices: readonly VmHostDevice[] = [];
   readonly #cards = new VmCards();
@@ -95,7 +98,7 @@ export class Vm {
   #servedVnc: ServedVnc | null = null;
   /** Resolves when the machine of the present run is gone. */
   #gone = Promise.withResolvers<void>();
-  /** Resolves at the end of the present run, when the host has back what it lent. */
+  /** Resolves at the end of the present run, when its host resources have been given back. */
   #ended = Promise.withResolvers<void>();
   #whenRunning: () => void = () => {};
   #whenKnown: () => void = () => {};
@@ -107,12 +110,12 @@ export class Vm {
       type: (port, bytes) => this.type(port, bytes),
       room: port => this.#run?.room(port) ?? Promise.resolve(),
       keyboardChanged: () => this.#listener.changed(this),
-      // A machine of an older version does not know the command.
+      // A machine of an older version does not support the command.
       resize: (port, size) => void this.#run?.command('resize-console', { port, ...size }).catch(() => {}),
     });
   }
 
-  /** The guest agent in it. */
+  /** Its guest agent. */
   readonly agent = new VmAgent({
     transport: port => ({
       send: bytes => this.type(port, bytes),
@@ -125,7 +128,7 @@ export class Vm {
     return this.#name;
   }
 
-  /** While it has no machine. */
+  /** Called only while it has no machine. */
   rename(name: string): void {
     this.#name = name;
     this.#devices?.rename(name);
@@ -170,7 +173,7 @@ export class Vm {
     };
   }
 
-  /** What its machine has, or will have at its next start. */
+  /** The size of its present machine, or at its next start. */
   get #size(): { vcpus: number; memoryBytes: number } {
     const next = this.alive ? null : this.#defined;
     const now = this.config;
@@ -195,12 +198,12 @@ export class Vm {
     return this.#cards.of(config);
   }
 
-  /** What is known of the addresses of guests has changed. */
+  /** Takes the addresses of guests that the host knows. */
   addressesRead(known: GuestAddresses): void {
     if (this.#cards.read(this.#alive ? this.nics : [], known)) this.#listener.changed(this);
   }
 
-  /** It has others. */
+  /** Its host devices changed. */
   set hostDevices(devices: readonly VmHostDevice[]) {
     this.#hostDevices = devices;
     this.#listener.changed(this);
@@ -210,7 +213,7 @@ export class Vm {
     return this.#defined;
   }
 
-  /** What is on disk of it has changed; null: there is nothing any more. */
+  /** Its definition on disk changed; null if there is none any more. */
   define(defined: DefinedVm | null): void {
     if (defined === this.#defined) return;
     this.#defined = defined;
@@ -218,8 +221,8 @@ export class Vm {
   }
 
   /**
-   * It was running in a manager that is gone, and its machine is too.
-   * @param config what it was made of, if it has no definition
+   * It was running in a manager that is gone, and its machine is gone too.
+   * @param config its configuration, if it has no definition
    */
   interrupt(reason: string, config: MachineConfig | null): void {
     this.#devices = config && this.#madeOf(config);
@@ -228,7 +231,7 @@ export class Vm {
     this.#set('crashed');
   }
 
-  /** What is on disk of its states has changed. */
+  /** Its states on disk changed. */
   setStored(stored: StoredOfVm): void {
     this.#stored = stored;
     this.#listener.changed(this);
@@ -238,7 +241,7 @@ export class Vm {
     return this.#stored.saved;
   }
 
-  /** What is being done with it. */
+  /** Its operation in progress; null if none. */
   get task(): VmTask | null {
     return this.#task;
   }
@@ -258,22 +261,22 @@ export class Vm {
     return this.#devices?.config ?? null;
   }
 
-  /** Of its machine, or the last one; null before the first start. */
+  /** Of its present or last machine; null before the first start. */
   get devices(): MachineDevices | null {
     return this.#devices;
   }
 
-  /** It has a machine, or begins or ends to have one. */
+  /** Whether it has a machine, or is starting or ending. */
   get alive(): boolean {
     return this.#alive || this.#taking !== null || this.#isReturning;
   }
 
-  /** Somebody wanted its present or last run to end. */
+  /** Whether a client asked for its present or last run to end. */
   get wasKilled(): boolean {
     return this.#wasKilled;
   }
 
-  /** What it says of its state is not known yet. */
+  /** Whether its state is not known yet. */
   get adopting(): boolean {
     return this.#adopting;
   }
@@ -287,9 +290,9 @@ export class Vm {
   }
 
   /**
-   * Builds the machine and runs it. @param restore what it goes on from; the files stay the caller's
-   * @param take its devices of the host and its networks; null: it has none
-   * @throws what kept it from being locked or built, in one sentence.
+   * Builds the machine and runs it. @param restore the state to resume from; the caller keeps the files
+   * @param take its host devices and networks; null if it has none
+   * @throws why it could not be locked or built, in one sentence
    */
   async start(
     config: MachineConfig,
@@ -303,7 +306,7 @@ export class Vm {
     const place = takePlace();
     const taken = take === null ? NOTHING_TAKEN : await this.#take(take, config, place);
     this.#taking = null;
-    // What it had printed comes from the snapshot.
+    // The scrollback comes from the snapshot.
     if (restore !== null) this.clearScrollback();
     let counters: ReturnType<typeof createCounters> | null = null;
     try {
@@ -337,7 +340,9 @@ export class Vm {
     await started.promise;
   }
 
-  /** It is starting meanwhile. @throws why it does not have them; it is off then, and its place is released */
+  /**
+   * It counts as starting in the meantime. @throws why it does not have them; it is then off, and its place released
+   */
   async #take(take: TakeAtStart, config: MachineConfig, place: VmPlace): Promise<TakenAtStart> {
     const taking = new AbortController();
     this.#taking = taking;
@@ -369,7 +374,7 @@ export class Vm {
     this.#over({ crashed: false, reason, detail: null, exitCode: null });
   }
 
-  /** Takes over a machine that another manager has started. Resolves once its state is known, or it is known not to respond. */
+  /** Takes over another manager's machine. Resolves once its state is known, or it is known not to respond. */
   async adopt(found: FoundMachine): Promise<void> {
     const known = Promise.withResolvers<void>();
     this.#whenKnown = known.resolve;
@@ -398,7 +403,7 @@ export class Vm {
     await known.promise;
   }
 
-  /** Has the machine carry out a command. @throws when there is no machine, or it refuses. */
+  /** Has the machine run a command. @throws when there is no machine, or it refuses */
   async command<Name extends CommandName>(
     command: Name,
     args: MachineCommands[Name]['arguments'],
@@ -406,7 +411,7 @@ export class Vm {
     return this.#responding.command(command, args);
   }
 
-  /** The same with fds, which stay the caller's. */
+  /** The same with fds; the caller keeps ownership. */
   async commandWithFds<Name extends CommandName>(
     command: Name,
     args: MachineCommands[Name]['arguments'],
@@ -433,20 +438,20 @@ export class Vm {
     return run;
   }
 
-  /** Has the guest of its present or last machine begun to run? */
+  /** Whether the guest of its present or last machine has begun to run. */
   get hasRun(): boolean {
     return this.#run?.hasRun ?? false;
   }
 
   /**
-   * Ends the machine; resolves when nothing of it is left.
+   * Ends the machine; resolves once it is gone.
    * @throws when it is stuck: what its host has to do first
    */
   async kill(reason = STOPPED): Promise<void> {
     if (!this.alive) return;
     this.#wasKilled = true;
     if (!this.#alive) {
-      // Its devices are taken, or given back: that takes as long as the host needs.
+      // Its devices are being taken or given back: that takes as long as the host needs.
       this.#taking?.abort(new Error(reason));
       this.#set('stopping');
       await this.#ended.promise;
@@ -457,7 +462,7 @@ export class Vm {
       this.#set('stopping');
       this.#stop(run, reason);
       if (await endsWithin(this.#gone.promise, HELD_TIMEOUT_MS)) return await this.#ended.promise;
-      // One that waits in the kernel, or was stopped by a signal, cannot respond.
+      // A machine that waits in the kernel, or was stopped by a signal, cannot respond.
       const left = STOP_TIMEOUT_MS - HELD_TIMEOUT_MS;
       if (!run.machine.isHeld() && (await endsWithin(this.#gone.promise, left)))
         return await this.#ended.promise;
@@ -469,7 +474,10 @@ export class Vm {
     throw new Error(`${this.name} is stuck: ${this.#stuck}`);
   }
 
-  /** A stop that the end of the machine overtakes is no failure. One that was handed over before it has heard of it is asked again. */
+  /**
+   * If the machine ends before it answers, that is no failure. If it was handed over first, its new process is asked
+   * again.
+   */
   #stop(run: VmRun, reason: string): void {
     const { machine } = run;
     if (machine.connection === null) return;
@@ -480,7 +488,7 @@ export class Vm {
 
   /**
    * Hands the machine to another process of the installed vring.
-   * @throws why it runs on as before; or that it is gone
+   * @throws why it stays in its process; or that it is gone
    */
   async upgrade(machines: Machines): Promise<TakenOver> {
     const run = this.#run;
@@ -501,7 +509,7 @@ export class Vm {
     }
   }
 
-  /** For another machine of this name: nothing that the last one printed is replayed; who watches sees the next one. */
+  /** For another machine of this name: the old output is not replayed; watchers see the new one's. */
   clearScrollback(): void {
     this.consoles.clearScrollback();
   }
@@ -510,7 +518,7 @@ export class Vm {
     this.#run?.type(port, bytes);
   }
 
-  /** What to log of something that its machine caused. */
+  /** Limits what its machine causes to be logged. */
   limited(event: MachineEvent): MachineEvent[] {
     return this.#run?.limited(event) ?? [event];
   }
@@ -545,7 +553,7 @@ export class Vm {
       },
       ended: death => {
         this.agent.end('the VM is off');
-        // The one that was silent may have answered, and is another run then.
+        // The silent machine may have answered since, as another run.
         if (this.#run === run) this.#exited(run, death);
       },
     });
@@ -572,7 +580,7 @@ export class Vm {
     this.task = { ...task, phase: total === 0 ? 'stopping' : 'writing', done, total, waitingFor };
   }
 
-  /** The machine is there, and nothing can be done with it but to end it. */
+  /** The machine exists, but can only be ended. */
   #seize(reason: string): void {
     if (!this.#alive) return;
     this.#adopting = false;
@@ -598,7 +606,7 @@ export class Vm {
     this.#whenRunning();
   }
 
-  /** The machine is gone: by its own end, or with its thread or process, which took nothing but this VM along. */
+  /** The machine is gone: on its own, or with its thread or process. No other VM is affected. */
   #exited(run: VmRun, death: Death | null): void {
     this.#alive = false;
     this.#adopting = false;
@@ -620,21 +628,21 @@ export class Vm {
 
   #over(end: MachineEnd): void {
     this.#end = end;
-    // Before listeners are notified: they may start it again at once.
+    // Before listeners are notified: they may restart it immediately.
     this.#place?.release();
     this.#place = null;
     this.#whenKnown();
-    // Not of the run that they start.
+    // A restart replaces `#ended`.
     const ended = this.#ended;
     this.#set(end.crashed ? 'crashed' : 'off');
     ended.resolve();
   }
 
   #howItEnded({ end, ending, hasRun }: VmRun, death: Death | null): MachineEnd {
-    // It had stopped when it was killed, and only took its time to be taken apart.
+    // It had stopped when it was killed, and was only slow to be torn down.
     if (end === null && ending !== null) return ending;
     if (this.#forced && (end === null || end.crashed)) {
-      // One that is still being built does not respond to anything.
+      // While it is being built, a machine does not respond to anything.
       const reason = hasRun ? 'it was ended by force, because its machine did not respond' : STOPPED;
       return { crashed: false, reason, detail: null, exitCode: null };
     }
@@ -649,7 +657,7 @@ export class Vm {
   }
 }
 
-/** The port of the guest agent is the manager's own. */
+/** The port of the guest agent is only for the manager. */
 function withoutAgent(topology: Topology | null): Topology | null {
   if (!topology?.consoles.some(({ agent }) => agent)) return topology;
   return { ...topology, consoles: topology.consoles.filter(({ agent }) => !agent) };

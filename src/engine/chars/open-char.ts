@@ -15,17 +15,17 @@ const TCGETS = 0x5401;
 const TCSETS = 0x5402;
 /** struct termios (asm-generic/termbits.h): four 32-bit words of flags, the line discipline, and 19 characters. */
 const TERMIOS_BYTES = 36;
-/** What cfmakeraw(3) clears in the input, output, control and local modes; and CS8, which it sets. */
+/** The input, output, control and local mode bits that cfmakeraw(3) clears, and CS8, which it sets. */
 const NOT_RAW = [0o2753, 0o1, 0o460, 0o100113] as const;
 const CS8 = 0o60;
 const OWNER_ONLY = '600';
 
-/** A character back end that cannot be had; the message tells the user why, and what to do. */
+/** A character back end that cannot be opened; the message tells the user why, and what to do. */
 export class CharError extends Error {
   override readonly name = 'CharError';
 }
 
-/** Opens what a character device is connected to, by a process that has the host's files and network. @throws CharError */
+/** Opens a character device's back end, in a process that has the host's files and network. @throws CharError */
 export function openChar(options: CharOptions): OpenedChar | null {
   if (!needsFiles(options)) return null;
   const log = 'logfile' in options && options.logfile !== undefined ? openFile(options.logfile, true) : null;
@@ -52,7 +52,7 @@ function openEnd(options: CharOptions): Omit<OpenedChar, 'log'> {
   }
 }
 
-/** The master of a new pseudoterminal, which passes on characters as they are. */
+/** The master of a new pseudoterminal in raw mode. */
 function openPty(): Omit<OpenedChar, 'log'> {
   const fd = tried('/dev/ptmx', () => openSync('/dev/ptmx', O_RDWR | O_NOCTTY | O_NONBLOCK));
   try {
@@ -66,7 +66,7 @@ function openPty(): Omit<OpenedChar, 'log'> {
     libc.ioctl(fd, 'TCSETS', TCSETS, termios);
     libc.ioctl(fd, 'TIOCGPTN', TIOCGPTN, number);
     const path = `/dev/pts/${new DataView(number.buffer).getUint32(0, true)}`;
-    // From its first close on, the master can tell whether a program has it open.
+    // Once the slave has been opened and closed, the master can tell whether a program has it open.
     libc.close(openSync(path, O_RDWR | O_NOCTTY));
     return { file: 'pty', fd, label: path };
   } catch (error) {
@@ -85,7 +85,7 @@ function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { ty
       return { file: 'stream', fd } as const;
     }
     removeStale(path, address);
-    // Nobody else connects before its permissions are set.
+    // No other user may connect before the permissions are set.
     const umask = process.umask(0o177);
     try {
       tried(path, () => libc.bind(fd, path, address));
@@ -102,7 +102,7 @@ function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { ty
   }
 }
 
-/** Removes a socket that nobody listens at any more. @throws CharError when something else is there */
+/** Removes a stale socket that no process listens on. @throws CharError when something else is there */
 function removeStale(path: string, address: Uint8Array): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return;
@@ -174,7 +174,7 @@ function openFile(path: string, append: boolean): number {
   throw new CharError(`${path} is no file: choose another path`);
 }
 
-/** @throws CharError that names the thing and the reason */
+/** @throws CharError with the thing and the reason */
 function tried<Result>(what: string, action: () => Result, advice?: string): Result {
   try {
     return action();

@@ -4,15 +4,16 @@ import { replaceFile } from '../../files/replace-file.ts';
 import { firmwareFile, variablesTemplate } from '../../vmm/boot/firmware-files.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 
-/** Where the variables of a VM's UEFI firmware are, unless its definition says where. */
+/** The default path of a VM's UEFI variables. */
 export function variablesFile(folder: string, vm: string): string {
   return join(folder, `${vm}.fd`);
 }
 
 /**
- * The same machine with all files of its firmware named: a VM with UEFI gets a file of variables of its own, copied from what comes with the
- * firmware when it is not there yet.
- * @param folder of those files; null: its variables end with its machine. @throws BootError, or what keeps the file from being made
+ * The same machine with all firmware files named: a VM with UEFI gets its own variables file, copied from the
+ * firmware's template if it does not exist yet.
+ * @param folder of those files; null: the variables end with the machine. @throws BootError, or why the file cannot be
+ * created
  */
 export function withFirmwareFiles(config: MachineConfig, folder: string | null): MachineConfig {
   const { boot, name } = config;
@@ -20,7 +21,7 @@ export function withFirmwareFiles(config: MachineConfig, folder: string | null):
   const path = firmwareFile(boot, fs.existsSync);
   const template = variablesTemplate(boot, path, fs.existsSync);
   const given = boot.variables?.file;
-  // The VM may have got another name, or be restored as another one.
+  // The VM may have been renamed, or restored under another name.
   const isOwn = given === undefined || (folder !== null && dirname(resolve(given)) === resolve(folder));
   const own = folder === null || template === null ? undefined : variablesFile(folder, name);
   const file = isOwn ? own : given;
@@ -32,7 +33,7 @@ export function withFirmwareFiles(config: MachineConfig, folder: string | null):
   return { ...config, boot: { ...boot, path, variables } };
 }
 
-/** Makes the file if it is not there. @throws when it does not fit the firmware */
+/** Creates the file if it does not exist. @throws when it does not fit the firmware */
 function provide(file: string, template: string | null, firmware: string): void {
   const there = fs.statSync(file, { throwIfNoEntry: false });
   if (there !== undefined) {
@@ -51,12 +52,12 @@ function provide(file: string, template: string | null, firmware: string): void 
   }
 }
 
-/** The VM is gone. */
+/** Called when a VM is deleted. */
 export function removeVariables(folder: string | null, vm: string): void {
   if (folder !== null) fs.rmSync(variablesFile(folder, vm), { force: true });
 }
 
-/** The VM has another name. */
+/** Called when a VM is renamed. */
 export function renameVariables(folder: string | null, from: string, to: string): void {
   if (folder === null || !fs.existsSync(variablesFile(folder, from))) return;
   fs.renameSync(variablesFile(folder, from), variablesFile(folder, to));

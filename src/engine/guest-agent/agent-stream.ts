@@ -1,16 +1,16 @@
-/** Before the answer to guest-sync-delimited: what came before it is to be forgotten. */
+/** Precedes the answer to guest-sync-delimited: everything before it is discarded. */
 const DELIMITER = 0xff;
 const NEWLINE = 0x0a;
 
-/** Takes the messages of a guest agent, a line of JSON each, out of a stream of bytes that a guest may have written anything to. */
+/** Extracts the messages of a guest agent, one line of JSON each, from an untrusted byte stream. */
 export class AgentStream {
   readonly #onMessage: (message: unknown) => void;
   readonly #onGarbage: (reason: string) => void;
-  /** The longest line. */
+  /** The longest line, in bytes. */
   limit: number;
   #chunks: Uint8Array[] = [];
   #length = 0;
-  /** A line that is too long is passed over to its end. */
+  /** A line that is too long is skipped to its end. */
   #skipping = false;
 
   constructor(limit: number, onMessage: (message: unknown) => void, onGarbage: (reason: string) => void) {

@@ -1,32 +1,32 @@
 import * as z from 'zod';
 import { AgentError, type GuestAgent } from './guest-agent.ts';
 
-/** What an agent captures at most of each stream: 16 MiB, in base64, and as much of the other. */
+/** The most that an agent captures: 16 MiB of each stream, in base64. */
 const OUTPUT_BYTES = 48 * 2 ** 20;
 const MAX_TEXT = 23 * 2 ** 20;
-/** Between two looks whether the program has ended: from the first to the longest. */
+/** The interval between polls for the program's end, from the first to the longest. */
 const FIRST_LOOK_MS = 20;
 const LONGEST_LOOK_MS = 1000;
-/** What a program is given at most. */
+/** The most input that a program can be given. */
 export const MAX_INPUT_BYTES = 2 ** 20;
 
 export type GuestProgram = {
   readonly path: string;
   readonly args: readonly string[];
-  /** `NAME=value`; absent: the agent's own. */
+  /** `NAME=value`; default: the agent's environment. */
   readonly env?: readonly string[];
-  /** In base64; absent: nothing. */
+  /** In base64; default: none. */
   readonly input?: string;
-  /** Milliseconds that it may take; then the guest is left to it. */
+  /** How long to wait for it, in milliseconds; it is not killed. */
   readonly timeoutMs: number;
 };
 
-/** How a program in the guest has ended. */
+/** How a program in the guest ended. */
 export type GuestProgramEnd = {
-  /** Null: a signal ended it. */
+  /** Null if a signal ended it. */
   readonly exitCode: number | null;
   readonly signal: number | null;
-  /** What it has printed, in base64. */
+  /** Its output, in base64. */
   readonly stdout: string;
   readonly stderr: string;
   /** The agent kept only the first 16 MiB of a stream. */
@@ -45,7 +45,7 @@ const status = z.object({
   'err-truncated': z.boolean().optional(),
 });
 
-/** Runs a program in a guest, and waits for its end. @throws AgentError */
+/** Runs a program in a guest and waits for its end. @throws AgentError */
 export async function execInGuest(
   agent: GuestAgent,
   { path, args, env, input, timeoutMs }: GuestProgram,

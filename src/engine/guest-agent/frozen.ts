@@ -1,14 +1,14 @@
 import * as z from 'zod';
 import type { GuestAgent } from './guest-agent.ts';
 
-/** Programs in the guest run into the freeze: that long, not longer, while its file systems are synced. */
+/** How long a freeze may take: the guest syncs its file systems, and programs in it block on writes. */
 const FREEZE_MS = 60_000;
 const THAW_MS = 10_000;
 const THAW_TRIES = 3;
 
 /**
- * Has a guest hold its file systems still while `action` runs, so that what is copied of its disks is whole; and go on, whatever comes of
- * it. @param warn why it could not be told to go on. @throws AgentError; then nothing has been done
+ * Freezes a guest's file systems while `action` runs, so that copies of its disks are consistent, and thaws them
+ * whatever its outcome. @param warn receives why the thaw failed. @throws AgentError before anything has been done
  */
 export async function whileFrozen<Result>(
   agent: GuestAgent,
@@ -23,7 +23,7 @@ export async function whileFrozen<Result>(
   }
 }
 
-/** A freeze that was not answered may have worked. */
+/** A freeze that got no answer may have worked. */
 async function thaw(agent: GuestAgent, warn: (text: string) => void): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {

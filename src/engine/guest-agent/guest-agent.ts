@@ -1,13 +1,13 @@
 import * as z from 'zod';
 import { AgentStream } from './agent-stream.ts';
 
-/** Answers other than the output of programs are short. */
+/** Answers other than program output are short. */
 const USUAL_BYTES = 2 ** 20;
 const USUAL_MS = 5000;
 /** A guest answers a sync as soon as its agent runs. */
 const SYNC_MS = 5000;
 
-/** What is wrong with a guest agent, or with what it was asked; a sentence. */
+/** What is wrong with a guest agent, or with a request to it; a sentence. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
 }
@@ -15,23 +15,23 @@ export class AgentError extends Error {
 /** It did not answer in time: it does not run, or is busy with something else. */
 export class AgentSilence extends AgentError {}
 
-/** It answered with an error: it is in step, and the command is what it does not carry out. */
+/** It answered with an error: the stream is in sync, and the command was refused. */
 export class AgentRefusal extends AgentError {}
 
-/** How commands reach the agent. */
+/** The channel to the agent. */
 export type AgentTransport = {
   send(bytes: Uint8Array): void;
-  /** Resolves when the guest has taken enough for more. */
+  /** Resolves when the guest has read enough to accept more. */
   room(): Promise<void>;
 };
 
 export type AgentRequest<Schema extends z.ZodType> = {
   readonly arguments?: Readonly<Record<string, unknown>>;
-  /** What `return` of the answer must be. */
+  /** The schema of the answer's `return`. */
   readonly returns: Schema;
   /** Default: 5 s. */
   readonly timeoutMs?: number;
-  /** Of the answer; default: 1 MiB. */
+  /** Of the answer, in bytes; default: 1 MiB. */
   readonly maxBytes?: number;
 };
 
@@ -41,8 +41,9 @@ const answer = z.union([
 ]);
 
 /**
- * The QEMU guest agent of one VM (qga/qapi-schema.json): commands as lines of JSON, one at a time. After a silence, and at first, whatever
- * is under way is passed over with guest-sync-delimited. What it answers is a guest's: bounded and checked.
+ * The QEMU guest agent of one VM (qga/qapi-schema.json): commands as lines of JSON, one at a time. At first and after a
+ * timeout, guest-sync-delimited skips whatever is in transit. Answers come from the guest: they are bounded and
+ * checked.
  */
 export class GuestAgent {
   readonly #transport: AgentTransport;
@@ -50,7 +51,7 @@ export class GuestAgent {
   #queue: Promise<unknown> = Promise.resolve();
   #isSynced = false;
   #lastSync = Math.floor(Math.random() * 2 ** 31);
-  /** Who waits for the next message. */
+  /** The request that waits for the next message. */
   #waiting: {
     readonly take: (message: unknown) => void;
     readonly garbage: (error: Error) => void;
@@ -67,18 +68,18 @@ export class GuestAgent {
     );
   }
 
-  /** The guest has written to the agent's port. */
+  /** Bytes from the guest on the agent's port. */
   received(bytes: Uint8Array): void {
     this.#stream.receive(bytes);
   }
 
-  /** The VM is off, or another one: nothing is answered any more. */
+  /** The VM is off, or was replaced: pending and later requests fail. */
   close(reason: string): void {
     this.#closed = reason;
     this.#waiting?.fail(new AgentError(reason));
   }
 
-  /** Carries out a command, after those before it. @throws AgentError */
+  /** Runs a command, after those queued before it. @throws AgentError */
   request<Schema extends z.ZodType>(
     command: string,
     request: AgentRequest<Schema>,
@@ -89,7 +90,8 @@ export class GuestAgent {
   }
 
   /**
-   * The same for a command that an agent does not answer when it succeeds: guest-shutdown. @returns once it can be taken for carried out
+   * Sends a command that the agent does not answer on success: guest-shutdown. @returns once no error has come for
+   * `patienceMs`. @throws AgentError
    */
   async tell(command: string, args: Readonly<Record<string, unknown>>, patienceMs = 1000): Promise<void> {
     try {
@@ -99,7 +101,7 @@ export class GuestAgent {
     }
   }
 
-  /** The last command has been sent, whether it was answered or not. */
+  /** The last command was sent, whether or not it was answered. */
   #wasSent = false;
 
   async #carryOut<Schema extends z.ZodType>(
@@ -132,7 +134,7 @@ export class GuestAgent {
   async #sync(): Promise<void> {
     const id = (this.#lastSync + 1) % 2 ** 31;
     this.#lastSync = id;
-    // Ends what the agent may have of an unfinished command.
+    // Terminates an unfinished command in the agent's parser.
     await this.#write(Uint8Array.of(0xff));
     await this.#send({ execute: 'guest-sync-delimited', arguments: { id } });
     await this.#next(SYNC_MS, message => (message as { return?: unknown } | null)?.return === id);
@@ -143,7 +145,7 @@ export class GuestAgent {
     await this.#write(Buffer.from(`${JSON.stringify(message)}\n`));
   }
 
-  /** In pieces, as the guest takes them: it may be slow, and the input of a program long. */
+  /** Writes in chunks, as the guest reads: it may be slow, and a program's input long. */
   async #write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += PIECE) {
       if (this.#closed !== null) throw new AgentError(this.#closed);
@@ -152,7 +154,7 @@ export class GuestAgent {
     }
   }
 
-  /** The next message; with `isIt` the next for which that holds, whatever comes before. */
+  /** The next message; with `isIt`, the next one that matches, skipping those before it. */
   #next(timeoutMs: number, isIt?: (message: unknown) => boolean): Promise<unknown> {
     if (this.#closed !== null) return Promise.reject(new AgentError(this.#closed));
     return new Promise((resolve, reject) => {
@@ -178,7 +180,7 @@ export class GuestAgent {
 const PIECE = 16 * 1024;
 const SILENT = 'the guest agent does not answer: install qemu-guest-agent in the guest, and start it';
 
-/** @throws AgentSilence when it takes longer */
+/** @throws AgentSilence on timeout */
 async function within(action: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { AgentSilence, type GuestAgent } from './guest-agent.ts';
 
-/** What a guest says of itself, as far as its agent tells. */
+/** What a guest reports about itself, as far as its agent supports it. */
 export type GuestFacts = {
-  /** Of the agent. */
+  /** The agent's. */
   readonly version: string;
   readonly hostname: string | null;
   /** `Debian GNU/Linux 12 (bookworm)`. */
@@ -11,21 +11,21 @@ export type GuestFacts = {
   readonly kernel: string | null;
   readonly interfaces: readonly GuestInterface[];
   readonly filesystems: readonly GuestFilesystem[];
-  /** Who is logged in. */
+  /** Users logged in. */
   readonly users: readonly string[];
-  /** Milliseconds since 1970, of the host. */
+  /** Milliseconds since 1970, by the host's clock. */
   readonly at: number;
 };
 
 export type GuestInterface = {
   readonly name: string;
-  /** Lower case; null: it has none. */
+  /** Lower case; null if it has none. */
   readonly mac: string | null;
-  /** Without those that only reach the guest itself or its link. */
+  /** Without loopback and link-local addresses. */
   readonly addresses: readonly string[];
 };
 
-/** Bytes; null: the agent does not say. */
+/** Bytes; null if the agent does not report it. */
 export type GuestFilesystem = {
   readonly mountpoint: string;
   readonly type: string;
@@ -69,10 +69,10 @@ const filesystems = z
   .max(MANY);
 const users = z.array(z.object({ user: text })).max(MANY);
 
-/** Asks a guest's agent for all of it. @throws AgentError when it does not answer */
+/** Asks a guest's agent for all facts. @throws AgentError when it does not answer */
 export async function readGuestFacts(agent: GuestAgent): Promise<GuestFacts> {
   const { version } = await agent.request('guest-info', { returns: info });
-  /** An agent may lack a command, or be told not to carry it out. */
+  /** An agent may lack a command, or have it blocked. */
   const ask = async <Schema extends z.ZodType>(
     command: string,
     returns: Schema,

@@ -2,7 +2,9 @@ import type { PressedButton } from '../engine.ts';
 import type { Vm } from '../vm.ts';
 import type { LogEntry } from '../vm-info.ts';
 
-/** Presses the power button of a VM; a guest that does not notice it is shut down by its agent, if it has one. */
+/**
+ * Presses the power button of a VM; a guest that does not notice it is shut down through its agent, if there is one.
+ */
 export async function pressPowerButton(
   vm: Vm,
   note: (level: LogEntry['level'], text: string) => void,

@@ -4,18 +4,18 @@ import type { Topology } from '../../vmm/machine/topology.ts';
 import { AgentError, type AgentTransport, GuestAgent } from './guest-agent.ts';
 import { type GuestFacts, readGuestFacts } from './guest-facts.ts';
 
-/** How often a guest is asked whether its agent runs yet, and for its facts once it does. */
+/** How often a guest is polled: until its agent answers, and for its facts from then on. */
 const FIRST_LOOK_MS = 5000;
 const LONGEST_LOOK_MS = 60_000;
 
 export type VmAgentEvents = {
   /** Types into a console of the machine. */
   readonly transport: (port: number) => AgentTransport;
-  /** `facts` is another now. */
+  /** `facts` changed. */
   readonly changed: () => void;
 };
 
-/** The guest agent of one run of a VM: the port to it, and what it says of the guest. */
+/** The guest agent of one run of a VM: its port, and what it last reported. */
 export class VmAgent {
   readonly #events: VmAgentEvents;
   #port: number | null = null;
@@ -23,19 +23,21 @@ export class VmAgent {
   #facts: GuestFacts | null = null;
   #timer: NodeJS.Timeout | null = null;
   #waitMs = FIRST_LOOK_MS;
-  /** The guest's clock is to be set as soon as its agent answers. */
+  /** The guest's clock must be set as soon as its agent answers. */
   #isLate = false;
 
   constructor(events: VmAgentEvents) {
     this.#events = events;
   }
 
-  /** What the guest has said of itself last; null: its agent has not answered, or there is none. */
+  /** What the guest last reported; null if its agent has not answered, or there is none. */
   get facts(): GuestFacts | null {
     return this.#facts;
   }
 
-  /** Of the guest's network card with this address, as the guest itself says; empty: it does not. */
+  /**
+   * The guest's addresses on the network card with this MAC address, as the guest reports them; empty if it does not.
+   */
   addressesOf(mac: string | null): readonly string[] {
     const found =
       mac === null ? undefined : this.#facts?.interfaces.find(each => each.mac === mac.toLowerCase());
@@ -52,7 +54,7 @@ export class VmAgent {
     return this.#agent !== null;
   }
 
-  /** The machine has these ports now. */
+  /** Takes the agent's port from the machine's topology. */
   follow(topology: Topology | null): void {
     const port = topology?.consoles.find(({ agent }) => agent)?.port ?? null;
     if (port === this.#port) return;
@@ -63,7 +65,7 @@ export class VmAgent {
     this.#lookLater();
   }
 
-  /** @returns whether that was the agent's */
+  /** @returns whether the port is the agent's */
   received(port: number, bytes: Uint8Array): boolean {
     if (port !== this.#port) return false;
     this.#agent!.received(bytes);
@@ -81,7 +83,7 @@ export class VmAgent {
     this.#waitMs = FIRST_LOOK_MS;
   }
 
-  /** The guest goes on from a saved state: it has seen no time pass since then, and its agent is to set its clock. */
+  /** The guest resumed from a saved state: its clock stood still, and its agent must set it. */
   clockStoodStill(): void {
     this.#isLate = true;
   }
@@ -101,7 +103,7 @@ export class VmAgent {
     if (!isDeepStrictEqual(before, now)) this.#events.changed();
   }
 
-  /** Nanoseconds since 1970, which JSON numbers have to the microsecond. */
+  /** In nanoseconds since 1970; JSON numbers hold them to the microsecond. */
   async #setClock(): Promise<void> {
     this.#isLate = false;
     await this.agent.request('guest-set-time', {
@@ -122,7 +124,7 @@ export class VmAgent {
       this.#waitMs = LONGEST_LOOK_MS;
       if (this.#isLate) await this.#setClock();
     } catch {
-      // A guest that is still booting, or has no agent.
+      // The guest is still booting, or has no agent.
       this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_LOOK_MS);
     }
     if (this.#agent === agent && agent !== null) this.#lookLater();

@@ -13,8 +13,8 @@ const driverOf = (format: string) => (format === 'vhd' ? 'vpc' : format);
 export type Backing = { readonly path: string; readonly format: string };
 
 /**
- * A backing file as an image is to name it: a relative name starts at the image's folder.
- * @param format absent: as its content looks. @throws ImageError
+ * A backing file as stored in an image: relative names are resolved from the image's folder.
+ * @param format default: probed. @throws ImageError
  */
 export async function namedBacking(image: string, file: string, format?: string): Promise<Backing> {
   const name = isAbsolute(file) ? file : relative(dirname(image), file);
@@ -24,14 +24,14 @@ export async function namedBacking(image: string, file: string, format?: string)
 export type NewImage = {
   readonly path: string;
   readonly format: ImageFormat;
-  /** Bytes; absent: that of the backing file. */
+  /** Bytes; default: the size of the backing file. */
   readonly size?: number | undefined;
   readonly backing?: Backing | undefined;
   readonly clusterSize?: number | undefined;
   readonly preallocation?: Preallocation | undefined;
 };
 
-/** Makes an image, which is there afterwards as a whole or not at all. @throws ImageError */
+/** Creates an image, atomically. @throws ImageError */
 export async function createImage(image: NewImage, options: QemuImgOptions = {}): Promise<void> {
   const { path, format, size, backing, clusterSize, preallocation } = image;
   if (backing !== undefined && format !== 'qcow2')
@@ -59,16 +59,16 @@ export async function createImage(image: NewImage, options: QemuImgOptions = {})
 
 export type Conversion = {
   readonly from: string;
-  /** Absent: it is probed. */
+  /** Default: probed. */
   readonly fromFormat?: string | undefined;
   readonly to: string;
   readonly format: ImageFormat;
   readonly compress: boolean;
-  /** Replace a file that is there. */
+  /** Replace an existing file. */
   readonly force: boolean;
 };
 
-/** Copies an image into another format. The new file is there afterwards as a whole or not at all. @throws ImageError, DiskError */
+/** Converts an image to another format; the new file appears atomically. @throws ImageError, DiskError */
 export async function convertImage(conversion: Conversion, options: QemuImgOptions = {}): Promise<void> {
   const { from, to, format, compress, force } = conversion;
   const facts = await imageFacts(from, conversion.fromFormat);
@@ -88,7 +88,7 @@ export async function convertImage(conversion: Conversion, options: QemuImgOptio
   });
 }
 
-/** Gives the disk in an image that no VM uses a new size. @throws ImageError, DiskError */
+/** Resizes the disk in an image that no VM uses. @throws ImageError, DiskError */
 export async function resizeImage(
   path: string,
   { format, size, shrink }: { format?: string | undefined; size: number; shrink: boolean },
@@ -117,12 +117,12 @@ export async function resizeImage(
 
 export type ImageCheck = {
   readonly errors: number;
-  /** Clusters that nothing uses. */
+  /** Clusters that nothing refers to. */
   readonly leaks: number;
   readonly repaired: number;
 };
 
-/** Looks for errors in an image's tables. @throws ImageError, DiskError */
+/** Checks an image's tables for errors. @throws ImageError, DiskError */
 export async function checkImage(
   path: string,
   { format, repair }: { format?: string | undefined; repair: boolean },
@@ -140,7 +140,7 @@ export async function checkImage(
   return { errors: corruptions + (report['check-errors'] ?? 0), leaks, repaired: fixed };
 }
 
-/** An action on an internal snapshot of a qcow2 image that no VM uses. @throws ImageError, DiskError */
+/** Changes an internal snapshot of a qcow2 image that no VM uses. @throws ImageError, DiskError */
 export async function changeSnapshot(
   path: string,
   action: 'create' | 'apply' | 'delete',
@@ -156,7 +156,7 @@ export async function changeSnapshot(
   await qemuImg(`the snapshot ${name} of ${path}`, ['snapshot', option, name, path]);
 }
 
-/** Writes what an overlay has into its backing file, and empties the overlay. @throws ImageError, DiskError */
+/** Writes an overlay's data to its backing file, and empties the overlay. @throws ImageError, DiskError */
 export async function commitImage(path: string, options: QemuImgOptions = {}): Promise<string> {
   const { backing } = await imageFacts(path, 'qcow2');
   const [below] = backing;
@@ -168,7 +168,7 @@ export async function commitImage(path: string, options: QemuImgOptions = {}): P
 }
 
 /**
- * Gives an overlay another backing file; null: none. `unsafe`: only the name changes, and what the guest reads may.
+ * Changes an overlay's backing file; null removes it. `unsafe`: changes only the name, so the contents may change.
  * @throws ImageError, DiskError
  */
 export async function rebaseImage(
@@ -185,7 +185,9 @@ export async function rebaseImage(
   );
 }
 
-/** Nobody may use a file that is changed, nor write one that is read. @throws DiskError naming who does */
+/**
+ * A file to be changed must not be in use, nor a file to be read open for writing. @throws DiskError naming the user
+ */
 function checkUnused(path: string, readonly: boolean): void {
   let fd: number;
   try {
@@ -200,7 +202,7 @@ function checkUnused(path: string, readonly: boolean): void {
   }
 }
 
-/** Makes a file under another name beside it, which is renamed when all of it is there. */
+/** Creates a file under a temporary name beside it, and renames it once complete. */
 async function written(
   path: string,
   force: boolean,

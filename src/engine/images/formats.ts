@@ -1,14 +1,14 @@
 import { extname } from 'node:path';
 
-/** The formats that images are made in. */
+/** The formats in which images can be created. */
 export const IMAGE_FORMATS = ['raw', 'qcow2', 'vmdk', 'vdi', 'vhd', 'vhdx'] as const;
 export type ImageFormat = (typeof IMAGE_FORMATS)[number];
 
-/** What can be taken at once of a new image's space. */
+/** How much of a new image's space can be allocated in advance. */
 export const PREALLOCATIONS = ['off', 'metadata', 'falloc', 'full'] as const;
 export type Preallocation = (typeof PREALLOCATIONS)[number];
 
-/** What the ending of a new file's name says, as other programs name their images; qcow2 if it says nothing. */
+/** Formats by the extension of a new file, as other programs name their images; qcow2 for any other. */
 const ENDINGS: Readonly<Record<string, ImageFormat>> = {
   '.raw': 'raw',
   '.img': 'raw',
@@ -18,7 +18,7 @@ const ENDINGS: Readonly<Record<string, ImageFormat>> = {
   '.vhdx': 'vhdx',
 };
 
-/** The format of a new file, as its name ends. */
+/** The format of a new file, by its extension. */
 export function formatOfName(file: string): ImageFormat {
   return ENDINGS[extname(file).toLowerCase()] ?? 'qcow2';
 }

@@ -5,28 +5,28 @@ import { probeFormat } from '../../vmm/backends/image-format.ts';
 import { inspectQcow2, type Qcow2Header } from '../../vmm/native/qcow2-header.ts';
 import { ImageError, qemuImg } from './qemu-img.ts';
 
-/** An image file as screens and commands show it. Bytes. */
+/** An image file as screens and commands show it. Sizes in bytes. */
 export type ImageFacts = {
   readonly path: string;
   /** As `qemu-img` calls it. */
   readonly format: string;
-  /** Of the disk in it; null: not known. */
+  /** Of the disk in it; null if not known. */
   readonly size: number | null;
   /** On disk. */
   readonly allocated: number;
   readonly isBlockDevice: boolean;
-  /** The files that back it, the next one first, as far as they are there. */
+  /** Its backing files, the next one first, as far as they exist. */
   readonly backing: readonly { readonly path: string; readonly format: string | null }[];
   /** Of a qcow2 image. */
   readonly snapshots: Qcow2Header['snapshots'];
-  /** What is wrong with it, in a clause each. */
+  /** Its problems, a clause each. */
   readonly problems: readonly string[];
   readonly details: Readonly<Record<string, string | number | boolean>>;
 };
 
 const MAX_BACKING = 200;
 
-/** Reads what an image says of itself. @param format what the user says; absent: it is probed. @throws ImageError */
+/** Reads the facts about an image. @param format as given by the user; default: probed. @throws ImageError */
 export async function imageFacts(file: string, format?: string): Promise<ImageFacts> {
   const fd = opened(file);
   try {
@@ -87,7 +87,7 @@ function qcow2Facts(
   };
 }
 
-/** The chain as the headers name it, without opening anything to be written. */
+/** The backing chain as the headers name it, opened read-only. */
 function backingFiles(
   file: string,
   header: Qcow2Header,

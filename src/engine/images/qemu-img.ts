@@ -1,19 +1,19 @@
 import { execa } from 'execa';
 
-/** An operation on an image that fails, with a sentence for the user. */
+/** An image operation that failed, with a sentence for the user. */
 export class ImageError extends Error {
   override readonly name = 'ImageError';
 }
 
 export type QemuImgOptions = {
-  /** Per cent. */
+  /** Percent. */
   readonly progress?: (percent: number) => void;
   readonly signal?: AbortSignal | undefined;
-  /** Exit statuses that are no failure. */
+  /** Exit statuses that are not failures. */
   readonly accepted?: readonly number[];
 };
 
-/** Runs qemu-img. @returns what it printed, and its exit status. @throws ImageError; the reason of `signal` */
+/** Runs qemu-img. @returns its output and exit status. @throws ImageError; the reason of `signal` */
 export async function qemuImg(
   what: string,
   args: readonly string[],

@@ -5,12 +5,12 @@ import type { Engine } from '../engine.ts';
 import { isAlive } from '../vm-info.ts';
 import type { ScreenLink, ScreenView } from './screen-link.ts';
 
-/** After a request that failed, which may be because the VM ends or the manager is another one now. */
+/** The delay after a failed request, which may be because the VM ends or the manager was replaced. */
 const RETRY_MS = 250;
 
 /**
  * Follows the screen of a VM, which need not run yet.
- * @param device the name of the one whose screen it is; absent: the first that has one
+ * @param device the name of the display device; null: the first
  */
 export function followScreen(engine: Engine, id: string, device: string | null = null): ScreenLink {
   return new FollowedScreen(engine, id, device);
@@ -23,7 +23,7 @@ class FollowedScreen implements ScreenLink {
   readonly #closed = Promise.withResolvers<null>();
   #isClosed = false;
   #seen: ScreenSeen = NOTHING_SEEN;
-  /** Null: nobody has been given one. */
+  /** Null until the watcher has been given a frame. */
   #frame: ScreenFrame | null = null;
   #problem: string | null = null;
 
@@ -69,7 +69,7 @@ class FollowedScreen implements ScreenLink {
       if (!this.#isThere) return null;
       const isNew = this.#problem === null;
       this.#problem = (error as Error).message;
-      // What is shown begins anew then.
+      // The frame starts over after that.
       return (isNew ? this.#blank() : null) ?? (await this.#anything(RETRY_MS));
     }
   }
@@ -85,7 +85,7 @@ class FollowedScreen implements ScreenLink {
     );
   }
 
-  /** Nothing is shown any more; null: that is known. */
+  /** Clears the frame; null if it is clear already. */
   #blank(): ScreenView | null {
     this.#seen = NOTHING_SEEN;
     if (this.#frame?.kind === 'off') return null;
@@ -93,7 +93,7 @@ class FollowedScreen implements ScreenLink {
     return { frame: this.#frame, changed: [], looksChanged: true };
   }
 
-  /** Resolves when something happens to its VM, or to the manager; with a limit, after that at the latest. */
+  /** Resolves on an event of its VM or the manager, or after the limit, if any. */
   #anything(limitMs?: number): Promise<null> {
     const { promise, resolve } = Promise.withResolvers<null>();
     const timer = limitMs === undefined ? undefined : setTimeout(resolve, limitMs, null);

@@ -9,12 +9,12 @@ import { spawnConfined } from '../../vmm/confinement/spawn-confined.ts';
 import * as libc from '../../vmm/native/libc.ts';
 import { receiveNow, sendNow, unixAddress, waitForFds } from '../../vmm/native/unix-socket.ts';
 
-/** A TPM that cannot be had; the message tells the user why, and what to do. */
+/** A TPM that cannot be opened; the message tells the user why, and what to do. */
 export class TpmError extends Error {
   override readonly name = 'TpmError';
 }
 
-/** swtpm's control channel (swtpm_ioctls(3)): it is given its data channel; and the result that it answers. */
+/** swtpm's control channel (swtpm_ioctls(3)): the command that sets its data channel, and the result of a success. */
 const SET_DATA_FD = Uint8Array.of(0, 0, 0, 16);
 const RESULT_BYTES = 4;
 /** How long swtpm may take to answer. */
@@ -22,7 +22,7 @@ const WITHIN_MS = 5000;
 /** swtpm writes its state, of some 10 KiB, and its log. */
 const LIMITS = { core: 0, nofile: 64, fsize: 1 << 24 } as const;
 
-/** Opens the TPM of a VM. The fds, for commands and for control, are the caller's. @throws TpmError */
+/** Opens the TPM of a VM. The caller closes the fds, for commands and for control. @throws TpmError */
 export function openTpm(options: TpmOptions): Wire {
   return options.type === 'socket' ? connectTo(options.path) : start(options.state);
 }
@@ -57,7 +57,7 @@ function start(given: string | undefined): Wire {
   }
 }
 
-/** Without one that is given, it is a temporary one. @throws TpmError */
+/** Default: a temporary one. @throws TpmError */
 function stateFolder(given: string | undefined): string {
   try {
     if (given === undefined) return fs.mkdtempSync(join(tmpdir(), 'vring-tpm-'));
@@ -76,7 +76,7 @@ function findSwtpm(): string {
   return found;
 }
 
-/** Gives a swtpm that runs a socket for commands. */
+/** Gives a running swtpm a socket for commands. */
 function connectTo(path: string): Wire {
   const control = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
   const [data, swtpmData] = libc.socketPair();
