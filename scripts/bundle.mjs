@@ -6,13 +6,15 @@ import { inkCaches } from './ink-caches.mjs';
 import { koffiAddon } from './koffi-addon.mjs';
 import { lateModules } from './late-modules.mjs';
 import { thirdPartyLicenses } from './licenses.mjs';
+import { yogaAtOnce } from './yoga-at-once.mjs';
+import { zodParts } from './zod-parts.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-/** Long-running modules, and their late imports: they load those up front, because an upgrade removes the files. */
-const LONG_RUNNING = ['src/manager/serve.ts', 'src/app.tsx'];
+/** The UI, whose late imports it loads up front, because an upgrade removes the files. */
+const UI = 'src/app.tsx';
 
 const COMMON = {
   metafile: true,
@@ -27,43 +29,61 @@ const COMMON = {
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
-  plugins: [inkCaches, koffiAddon],
-  alias: { 'react-devtools-core': join(root, 'scripts/empty-module.mjs') },
+  plugins: [inkCaches, yogaAtOnce, zodParts, koffiAddon],
   logLevel: 'warning',
 };
 const DEFINE = {
   VRING_VERSION: JSON.stringify(version),
   'process.env.NODE_ENV': '"production"',
   'process.env.DEV': '"false"',
-  // Yoga would load Node's whole HTTP client to fetch its WebAssembly from a data: URL; without fetch it decodes the URL
-  // itself.
-  fetch: 'undefined',
 };
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
-/** Bundles of one file each, which load faster than the chunks and than modules: what a start of a VM waits for. */
+/** Bundles of one file each, which load faster than the chunks and than modules: what a start of a VM, or of the UI, waits for. */
 const ONE_FILE = {
   ...COMMON,
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
-  plugins: [...COMMON.plugins, lateModules],
-  define: { ...DEFINE, 'import.meta.dirname': '__dirname', 'import.meta.url': '__filename' },
-};
-
-const MACHINE_THREAD = 'src/engine/machines/machine-thread.ts';
-
-/** An esbuild plugin: src/run.ts starts a machine thread before it loads the rest, which uses that thread. */
-const startedMachineThread = {
-  name: 'started-machine-thread',
-  setup(build) {
-    build.onResolve({ filter: /\/machine-thread\.ts$/ }, ({ path, resolveDir }) =>
-      relative(root, join(resolveDir, path)) === MACHINE_THREAD
-        ? { path: './run.cjs', external: true }
-        : undefined,
-    );
+  plugins: [...COMMON.plugins, lateModules()],
+  define: {
+    ...DEFINE,
+    VRING_ONE_FILE: 'true',
+    'import.meta.dirname': '__dirname',
+    'import.meta.url': '__filename',
   },
 };
+
+/** What the first frame of the UI does without: schemas, device models, the native library. */
+const LATE_IN_UI = [
+  'src/actions/new-vm-form.ts',
+  'src/definitions/device-check.ts',
+  'src/definitions/fields/',
+  'src/definitions/json-schema.ts',
+  'src/definitions/schema.ts',
+  'src/devices/device-config.ts',
+  'src/devices/registry.ts',
+  'src/host/recorded-facts.ts',
+  'src/host/vfio/taken.ts',
+  'src/vmm/native/libc.ts',
+];
+
+/**
+ * An esbuild plugin: a bundle that starts something before it loads the rest has the module that did so, and the rest uses that one.
+ * @param module its path in the project
+ */
+function startedBy(bundle, module) {
+  return {
+    name: 'started-before',
+    setup(build) {
+      build.onResolve({ filter: new RegExp(`/${basename(module)}$`) }, ({ path, resolveDir }) =>
+        relative(root, join(resolveDir, path)) === module
+          ? { path: `./${bundle}`, external: true }
+          : undefined,
+      );
+    },
+  };
+}
 
 /** Bundles the program and its threads into dist/. */
 export async function bundle() {
@@ -90,7 +110,18 @@ export async function bundle() {
     esbuild.build({
       ...ONE_FILE,
       entryPoints: { 'run-here': 'src/commands/run-here-program.ts' },
-      plugins: [...ONE_FILE.plugins, startedMachineThread],
+      plugins: [...ONE_FILE.plugins, startedBy('run.cjs', 'src/engine/machines/machine-thread.ts')],
+    }),
+    esbuild.build({ ...ONE_FILE, entryPoints: { serve: 'src/commands/serve-program.ts' } }),
+    esbuild.build({ ...ONE_FILE, entryPoints: { ui: 'src/ui.ts' } }),
+    esbuild.build({
+      ...ONE_FILE,
+      entryPoints: { 'ui-program': 'src/commands/ui-program.ts' },
+      plugins: [
+        ...COMMON.plugins,
+        lateModules(LATE_IN_UI),
+        startedBy('ui.cjs', 'src/manager/start-manager.ts'),
+      ],
     }),
     // A manager keeps copies of them (src/engine/machines/machine-code.ts).
     esbuild.build({
@@ -107,8 +138,7 @@ export async function bundle() {
   for (const chunk of readdirSync(join(dist, 'chunks'))) {
     if (!written.has(chunk)) rmSync(join(dist, 'chunks', chunk));
   }
-  const late = Object.fromEntries(LONG_RUNNING.map(entry => [entry, importedLate(entry, outputs)]));
-  writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(late));
+  writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(importedLate(UI, outputs)));
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
 }
 

@@ -2,10 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const lineCache = join(
-  dirname(dirname(fileURLToPath(import.meta.url))),
-  'src/display/ink/line-cached-output.ts',
-);
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const lineCache = join(root, 'src/display/ink/line-cached-output.ts');
+const graphemes = join(root, 'src/text/graphemes.ts');
+
+/** Ink's own, and those of the packages that it takes texts apart with. */
+const FILES =
+  /\/(?:ink\/build\/[a-z-]+|(?:string-width|wrap-ansi)\/index|slice-ansi\/tokenize-ansi|ansi-tokenize\/build\/tokenize)\.js$/;
+const SEGMENTER = /^const (\w+) = new Intl\.Segmenter\([^;]*\);$/m;
 
 /**
  * Characters of one cell each, which are not combined with others: printable ASCII, box drawing, blocks, and the signs of
@@ -91,6 +95,11 @@ const takesSameRoom = (node) => {
     ["import { createNode } from './dom.js';", "import { createNode, layOutChangedTexts } from './dom.js';"],
     ['rootNode.yogaNode.setWidth(columns);', 'layOutChangedTexts(); rootNode.yogaNode.setWidth(columns);'],
   ],
+  // A bundle never connects to React's developer tools, and CommonJS has no await at the top level.
+  'reconciler.js': [
+    ["await import('./devtools.js');", ''],
+    ['const loaded = await loadPackageJson();', 'const loaded = {};'],
+  ],
   // Measure a text once: Ink keeps that for its layout.
   'render-node-to-output.js': [
     ["import widestLine from 'widest-line';", "import measureText from './measure-text.js';"],
@@ -98,22 +107,34 @@ const takesSameRoom = (node) => {
   ],
 };
 
+const STRING_WIDTH = [
+  ['/^[\\u0020-\\u007E]*$/', ONE_CELL],
+  // Made for the first text that may have one: V8 takes milliseconds to learn which sequences are emoji.
+  [
+    String.raw`const rgiEmojiRegex = /^\p{RGI_Emoji}$/v;`,
+    String.raw`let emoji; const rgiEmojiRegex = { test: text => (emoji ??= /^\p{RGI_Emoji}$/v).test(text) };`,
+  ],
+];
+
 /** An esbuild plugin: a frame in which one row changes only costs that row. */
 export const inkCaches = {
   name: 'ink-caches',
   setup(build) {
-    build.onLoad({ filter: /\/(?:ink\/build\/[a-z-]+|string-width\/index)\.js$/ }, async ({ path }) => {
+    build.onLoad({ filter: FILES }, async ({ path }) => {
       const changes = path.endsWith('/string-width/index.js')
-        ? [['/^[\\u0020-\\u007E]*$/', ONE_CELL]]
-        : CHANGES[path.slice(path.lastIndexOf('/') + 1)];
-      if (changes === undefined) return null;
-      let contents = await readFile(path, 'utf8');
+        ? STRING_WIDTH
+        : (CHANGES[path.slice(path.lastIndexOf('/') + 1)] ?? []);
+      const original = await readFile(path, 'utf8');
+      let contents = original.replace(
+        SEGMENTER,
+        (_, name) => `import { graphemes as ${name} } from ${JSON.stringify(graphemes)};`,
+      );
       for (const [from, to] of changes) {
         if (contents.split(from).length !== 2)
           throw new Error(`${path} does not match the patches for Ink: update scripts/ink-caches.mjs`);
         contents = contents.replace(from, () => to);
       }
-      return { contents, loader: 'js' };
+      return contents === original ? null : { contents, loader: 'js' };
     });
   },
 };

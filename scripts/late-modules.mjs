@@ -1,11 +1,12 @@
 import { isBuiltin } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** What no VM needs to start, and takes milliseconds to load. */
-const LATE = [
+/** What no start of a VM or of the UI needs, and takes milliseconds to load. */
+const PACKAGES = [
+  '@xterm/headless',
   'execa',
   'yaml',
   'node:child_process',
@@ -21,21 +22,56 @@ const LATE = [
   'node:zlib',
 ];
 
-/** An esbuild plugin for bundles in CommonJS format: these modules are loaded when something of them is used first. */
-export const lateModules = {
+/**
+ * An esbuild plugin for bundles in CommonJS format: these modules are loaded when something of them is used first.
+ * @param files modules of the project, by their paths in it, and folders of them, that are late in this bundle, too; none that imports them may use them while
+ * it is loaded
+ */
+export const lateModules = (files = []) => ({
   name: 'late-modules',
-  setup(build) {
-    build.onResolve({ filter: new RegExp(`^(${LATE.join('|')})$`) }, ({ path, namespace }) =>
+  setup(bundle) {
+    const isLate = path => files.some(file => path === file || (file.endsWith('/') && path.startsWith(file)));
+    bundle.onResolve({ filter: new RegExp(`^(${PACKAGES.join('|')})$`) }, ({ path, namespace }) =>
       namespace === 'late' ? undefined : { path, namespace: 'late' },
     );
-    build.onLoad({ filter: /.*/, namespace: 'late' }, async ({ path }) => {
+    bundle.onResolve({ filter: /^\.{1,2}\// }, ({ path, namespace, resolveDir }) => {
+      const file = relative(root, join(resolveDir, path));
+      return namespace !== 'late' && isLate(file) ? { path: `./${file}`, namespace: 'late' } : undefined;
+    });
+    bundle.onLoad({ filter: /.*/, namespace: 'late' }, async ({ path }) => {
       const load = isBuiltin(path) ? `process.getBuiltinModule('${path}')` : `require('${path}')`;
-      const names = Object.keys(await import(path)).filter(name => /^\w+$/.test(name) && name !== 'default');
-      const getters = names.map(name => `get ${name}() { return load().${name}; }`);
+      const names = path.startsWith('./')
+        ? await exportsOf(bundle.esbuild, path)
+        : namesIn(await import(path));
+      const getters = names
+        .filter(name => /^\w+$/.test(name) && name !== 'default')
+        .map(name => `get ${name}() { return load().${name}; }`);
       return {
         resolveDir: root,
-        contents: `const load = () => ${load};\nmodule.exports = { ${getters.join(', ')} };`,
+        contents: `
+let loaded;
+const load = () => (loaded ??= ${load});
+module.exports = { ${getters.join(', ')} };`,
       };
     });
   },
-};
+});
+
+/** The names that a package exports, those of a CommonJS module included. */
+function namesIn(module) {
+  return [...new Set([...Object.keys(module), ...Object.keys(module.default ?? {})])];
+}
+
+/** The names that a module of the project exports. */
+async function exportsOf(esbuild, path) {
+  const { metafile } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: [path],
+    format: 'esm',
+    write: false,
+    metafile: true,
+    outdir: 'dist',
+    logLevel: 'warning',
+  });
+  return Object.values(metafile.outputs)[0].exports;
+}

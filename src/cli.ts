@@ -6,7 +6,9 @@ nameProcess();
 
 const words = process.argv.slice(2);
 const startsMachine = startsMachineHere(words);
-if (startsMachine && words[0] === 'run' && bundled) {
+if (bundled && words[0] === 'serve') {
+  createRequire(import.meta.url)(builtFile('serve.cjs'));
+} else if (bundled && startsMachine && words[0] === 'run') {
   createRequire(import.meta.url)(builtFile('run.cjs'));
 } else {
   if (startsMachine) {

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { builtFile, bundled, projectRoot } from './project-root.ts';
 
-/**
- * Loads what a long-running module imports late. An upgrade of vring removes those files, and what is loaded stays.
- * @param module its path in the project; one of LONG_RUNNING in scripts/bundle.mjs
- */
-export async function loadAhead(module: 'src/manager/serve.ts' | 'src/app.tsx'): Promise<void> {
-  if (!bundled) return;
-  const late = JSON.parse(readFileSync(builtFile('load-ahead.json'), 'utf8'));
-  for (const path of late[module]) await import(pathToFileURL(join(projectRoot(), 'dist', path)).href);
+/** The bundler's constant: this is part of a bundle that has all of it in one file. */
+declare const VRING_ONE_FILE: boolean | undefined;
+
+/** Loads what the UI imports late. An upgrade of vring removes those files, and what is loaded stays. */
+export async function loadAhead(): Promise<void> {
+  if (!bundled || typeof VRING_ONE_FILE === 'boolean') return;
+  const late: readonly string[] = JSON.parse(readFileSync(builtFile('load-ahead.json'), 'utf8'));
+  for (const path of late) await import(pathToFileURL(join(projectRoot(), 'dist', path)).href);
 }

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 const LAYERS = [
   'cli.ts',
   'run.ts',
+  'ui.ts',
   'commands',
   'app.tsx',
   'screens',

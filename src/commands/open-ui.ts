@@ -68,9 +68,15 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
 }
 
 /** Loads everything, because an upgrade of vring removes files that an open UI has not loaded yet. */
-function loadRest(): void {
-  // A failed load is reported when the module is needed.
-  loadAhead('src/app.tsx').catch(() => {});
+async function loadRest(): Promise<void> {
+  try {
+    await loadAhead();
+    // With koffi's addon, a file of its own.
+    const { errnoName } = await import('../vmm/native/libc.ts');
+    errnoName(0);
+  } catch {
+    // It is reported when the module is needed.
+  }
 }
 
 function goOn(names: readonly string[]): string {

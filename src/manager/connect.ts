@@ -1,14 +1,15 @@
+import { existsSync } from 'node:fs';
 import { SlowManagerError } from '../engine/remote/manager-link.ts';
 import { RemoteEngine } from '../engine/remote/remote-engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
 import { printError } from '../text/output.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { checkPrivateFolder, managerPaths } from './paths.ts';
-import { startManager } from './start-manager.ts';
+import { type StartedManager, startManager, takeFirstManager } from './start-manager.ts';
 
 /** A manager that cannot start exits and says why: this limit is for one that hangs, and long enough for a slow machine. */
 const START_TIMEOUT_MS = 90_000;
-const LOOK_EVERY_MS = 10;
+const LOOK_EVERY_MS = 3;
 /** After that the machine is slow, and the manager needs its CPU. */
 const LOOK_LESS_AFTER_MS = 500;
 const LOOK_LESS_EVERY_MS = 250;
@@ -68,20 +69,23 @@ async function nobody(): Promise<null> {
  * @throws with a sentence; with what the new manager printed when it could not start
  */
 export async function connectOrStart(options: ConnectOptions = {}): Promise<RemoteEngine> {
-  const running = await connect(options);
+  const starting = takeFirstManager();
+  const running = starting === null ? await connect(options) : null;
   if (running !== null) return running;
-  const engine = await start(options);
+  const engine = await start(options, starting);
   const warning = logoutWarning();
   if (warning !== null) printError(`vring: ${warning}`);
   return engine;
 }
 
-async function start(options: ConnectOptions): Promise<RemoteEngine> {
+/** @param starting the manager that was started already */
+async function start(options: ConnectOptions, starting: StartedManager | null = null): Promise<RemoteEngine> {
   const paths = managerPaths();
-  let started = startManager(paths);
+  let started = starting ?? startManager(paths);
   const begun = Date.now();
   for (;;) {
-    const engine = await connect(options);
+    // As long as there is no socket, a look at why there is none is worth its time only if that manager has ended.
+    const engine = existsSync(paths.socket) || started.ended() ? await connect(options) : null;
     if (engine !== null) return engine;
     const failure = started.failed();
     if (failure !== null) throw new Error(`the manager could not start: ${failure}`);

@@ -18,6 +18,11 @@ export type ManagerPaths = {
   readonly log: string;
 };
 
+/** The lock of a manager's runtime folder, or of its state folder. */
+export function managerLock(folder: string): string {
+  return join(folder, 'manager.lock');
+}
+
 /** Where a manager keeps the variables of UEFI firmware, a file for each VM. */
 export function variablesFolder(state: string): string {
   return join(state, 'firmware');

@@ -9,7 +9,6 @@ import { keepMachineCode } from '../engine/machines/machine-code.ts';
 import { ProcessMachines } from '../engine/machines/process-machine.ts';
 import { ControlServer } from '../engine/remote/server.ts';
 import { SnapshotStore } from '../engine/snapshots/store.ts';
-import { loadAhead } from '../load-ahead.ts';
 import { version } from '../project-root.ts';
 import { metricsNow } from '../report/metrics-now.ts';
 import { LockHeldError } from './file-lock.ts';
@@ -158,7 +157,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   const warning = background ? logoutWarning() : null;
   if (warning !== null) engine.note('warning', warning);
   notifySystemd('READY=1');
-  void outliveUpgrades(engine);
+  outliveUpgrades(engine);
   void startVms(engine, lastRun, background);
 
   const reason = await Promise.race([stop.first, ...(idle === null ? [] : [idle.reached])]);
@@ -216,11 +215,10 @@ async function keepReachable(server: ControlServer, paths: ManagerPaths, engine:
   }
 }
 
-/** Loads ahead what may be needed: an upgrade of vring replaces its files while this manager keeps running. */
-async function outliveUpgrades(engine: LocalEngine): Promise<void> {
+/** Keeps what may be needed: an upgrade of vring replaces its files while this manager keeps running. */
+function outliveUpgrades(engine: LocalEngine): void {
   try {
     keepMachineCode();
-    await loadAhead('src/manager/serve.ts');
   } catch (error) {
     const { message } = error as Error;
     engine.note('warning', `once vring is upgraded, this manager can start no more VMs: ${message}`);

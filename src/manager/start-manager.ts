@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { projectRoot } from '../project-root.ts';
-import { ensurePrivateFolder, type ManagerPaths } from './paths.ts';
+import { bundled, projectRoot } from '../project-root.ts';
+import { ensurePrivateFolder, type ManagerPaths, managerLock, managerPaths } from './paths.ts';
 
 const LAST_LINES = 5;
 /** glibc gives threads arenas of their own, and keeps what they held when they end: tens of MiB after many VMs (mallopt(3)). */
@@ -12,7 +12,30 @@ export type StartedManager = {
   /** Null while it runs, and if it ended because another manager runs. */
   readonly failed: () => string | null;
   readonly foundAnother: () => boolean;
+  readonly ended: () => boolean;
 };
+
+let first: StartedManager | null = null;
+
+/**
+ * Starts a manager where there was never one: neither a socket nor a lock that another one could have. Whatever is wrong with the folders is left to
+ * the connection to it, which says so.
+ */
+export function startFirstManager(): void {
+  try {
+    const paths = managerPaths();
+    const { runtime, state, socket } = paths;
+    const traces = [socket, managerLock(runtime), managerLock(state)];
+    if (!traces.some(path => existsSync(path))) first = startManager(paths);
+  } catch {}
+}
+
+/** The one that `startFirstManager` started, for the first who asks. */
+export function takeFirstManager(): StartedManager | null {
+  const taken = first;
+  first = null;
+  return taken;
+}
 
 /** Starts a manager that outlives this process and its terminal. */
 export function startManager(paths: ManagerPaths): StartedManager {
@@ -21,7 +44,7 @@ export function startManager(paths: ManagerPaths): StartedManager {
   const log = openSync(paths.log, 'a', 0o600);
   const { size: logBefore } = fstatSync(log);
   // In a session of its own no terminal can send it SIGHUP or Ctrl-C.
-  const child = spawn(process.execPath, [...vringProgram(), 'serve', '--background'], {
+  const child = spawn(process.execPath, [...managerProgram(), 'serve', '--background'], {
     cwd: '/',
     detached: true,
     stdio: ['ignore', log, log],
@@ -38,15 +61,24 @@ export function startManager(paths: ManagerPaths): StartedManager {
     if (code === 0) foundAnother = true;
     else failure = lastLines(paths.log, logBefore) || `it ended with ${signal ?? `exit status ${code}`}`;
   });
-  return { failed: () => failure, foundAnother: () => foundAnother };
+  return {
+    failed: () => failure,
+    foundAnother: () => foundAnother,
+    ended: () => foundAnother || failure !== null,
+  };
 }
 
-/** What Node runs the same program as this one with, from the bundle or from the sources. */
+/** What Node runs the same program as this one with, from the bundles or from the sources. */
 export function vringProgram(): string[] {
-  const root = projectRoot();
-  const bundled = import.meta.dirname.startsWith(join(root, 'dist'));
-  const program = join(root, bundled ? 'dist/cli.js' : 'src/cli.ts');
-  return ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', program];
+  return nodeWords(bundled ? 'dist/cli.js' : 'src/cli.ts');
+}
+
+function managerProgram(): string[] {
+  return nodeWords(bundled ? 'dist/serve.cjs' : 'src/cli.ts');
+}
+
+function nodeWords(program: string): string[] {
+  return ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', join(projectRoot(), program)];
 }
 
 function lastLines(path: string, from: number): string {

@@ -5,7 +5,7 @@ import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile, lockHolder, nameHolderAt } from './file-lock.ts';
 import { IN_PROCESS } from './in-process-option.ts';
-import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
+import { ensurePrivateFolder, type ManagerPaths, managerLock, managerPaths } from './paths.ts';
 
 /**
  * Keeps every other process of this user from running a VM of this name, until it is released or this process ends.
@@ -78,9 +78,9 @@ export function lockOwnership({
   readonly runtime: string;
   readonly state: string;
 }): Pick<FileLock, 'release'> {
-  const socket = lockFile(join(runtime, 'manager.lock'), `the runtime folder ${runtime} is held`);
+  const socket = lockFile(managerLock(runtime), `the runtime folder ${runtime} is held`);
   try {
-    const definitions = lockFile(join(state, 'manager.lock'), `the state folder ${state} is held`);
+    const definitions = lockFile(managerLock(state), `the state folder ${state} is held`);
     return {
       release: () => {
         definitions.release();
@@ -95,7 +95,7 @@ export function lockOwnership({
 
 /** Such a process that has these folders; null: there is none. */
 export function hostElsewhere({ runtime }: Pick<ManagerPaths, 'runtime'>): string | null {
-  const holder = lockHolder(join(runtime, 'manager.lock'));
+  const holder = lockHolder(managerLock(runtime));
   return holder?.includes(` ${IN_PROCESS}`) ? holder : null;
 }
 
@@ -106,10 +106,10 @@ export function managerElsewhere({
   socket,
 }: Pick<ManagerPaths, 'runtime' | 'state' | 'socket'>): string | null {
   // One whose folder was cleaned up under it is bound to the socket still, and creates both again.
-  const here = () => lockHolder(join(runtime, 'manager.lock')) !== null || isBound(socket);
+  const here = () => lockHolder(managerLock(runtime)) !== null || isBound(socket);
   // One that is starting or ending here has the lock of this folder longer than the other one.
   if (here()) return null;
-  const holder = lockHolder(join(state, 'manager.lock'));
+  const holder = lockHolder(managerLock(state));
   return here() ? null : holder;
 }
 

@@ -1,11 +1,10 @@
+import { natural } from '../host/text.ts';
+
 /** By which column a list is sorted. */
 export type Sort = { readonly column: string; readonly descending: boolean };
 
 /** What a row has in a column; null for nothing, which comes last in either order. */
 export type SortValue = string | number | null;
-
-/** `web-9` comes before `web-10`. */
-const collator = new Intl.Collator('en', { numeric: true });
 
 /** The rows in the order of their values; rows with the same value stay in the order in which they came. */
 export function sorted<Row>(
@@ -25,7 +24,7 @@ export function sorted<Row>(
 
 function compared(a: string | number, b: string | number): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
-  return collator.compare(String(a), String(b));
+  return natural(String(a), String(b));
 }
 
 /** A column that a list can be sorted by. */

@@ -1,8 +1,5 @@
 import stringWidth from 'string-width';
-
-/** Characters of one cell each that combine with nothing: printable ASCII, box drawing, blocks, and the UI's own signs. */
-const PLAIN = /^[\x20-\x7e\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/;
-const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+import { graphemes, PLAIN } from './graphemes.ts';
 
 /** A cache: the same texts are drawn repeatedly, and measuring non-ASCII text is slow. */
 const measured = new Map<string, number>();

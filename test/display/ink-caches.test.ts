@@ -22,7 +22,7 @@ let asBundled: Ink;
 beforeAll(async () => {
   // Ink decides on its colors while it is loaded.
   vi.stubEnv('FORCE_COLOR', '3');
-  asItIs = await bundled('as-it-is', []);
+  asItIs = await bundled('as-it-is', [withoutDevtools]);
   asBundled = await bundled('as-bundled', [inkCaches]);
 });
 afterAll(() => {
@@ -85,6 +85,12 @@ test.each([1, 2, 3])('lines are measured and updated as by Ink (%i)', seed => {
   expect(shortened).toBeGreaterThan(100);
 });
 
+/** Ink's own way to them is closed in production, and they are no dependency. */
+const withoutDevtools: Plugin = {
+  name: 'without-devtools',
+  setup: ({ onLoad }) => onLoad({ filter: /\/ink\/build\/devtools\.js$/ }, () => ({ contents: '' })),
+};
+
 async function bundled(name: string, plugins: Plugin[]): Promise<Ink> {
   const outfile = join(folder, `${name}.mjs`);
   await build({
@@ -100,7 +106,6 @@ async function bundled(name: string, plugins: Plugin[]): Promise<Ink> {
     format: 'esm',
     platform: 'node',
     plugins,
-    alias: { 'react-devtools-core': join(projectRoot(), 'scripts/empty-module.mjs') },
     define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",

@@ -1,9 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { connect, connectOrStart } from '../../src/manager/connect.ts';
-import { ensurePrivateFolder, managerPaths } from '../../src/manager/paths.ts';
+import { ensurePrivateFolder, managerLock, managerPaths } from '../../src/manager/paths.ts';
+import { startFirstManager, takeFirstManager } from '../../src/manager/start-manager.ts';
 import { lockOwnership } from '../../src/manager/vm-lock.ts';
 import {
   attached,
@@ -91,6 +92,28 @@ describe('connectOrStart', () => {
     expect(engine.manager.pid).toBe(pid);
     expect(managerLog()).toContain('listening at');
   });
+
+  test('attaches to the manager that was started before anything else', async () => {
+    startFirstManager();
+    const engine = leftAtEnd(await connectOrStart());
+    killedAtEnd(engine.manager.pid);
+    expect(managerLog().match(/listening at|is not needed/g)).toEqual(['listening at']);
+    // There is one now.
+    startFirstManager();
+    expect(takeFirstManager()).toBeNull();
+  });
+
+  test.each(['socket', 'runtime', 'state'] as const)(
+    'starts none before it has looked for one where the %s has traces of it',
+    key => {
+      const paths = managerPaths();
+      const trace = key === 'socket' ? paths.socket : managerLock(paths[key]);
+      mkdirSync(dirname(trace), { recursive: true });
+      writeFileSync(trace, '');
+      startFirstManager();
+      expect(takeFirstManager()).toBeNull();
+    },
+  );
 
   test('makes one manager for two that start at once', async () => {
     const [one, other] = await Promise.all([client(), client()]);

@@ -61,6 +61,9 @@ describe.skipIf(noKvm !== null)(onKvm('an upgrade under a manager with a VM'), (
       rmSync(join(installed, 'dist/chunks', name));
     for (const name of [
       'cli.js',
+      'serve.cjs',
+      'ui.cjs',
+      'ui-program.cjs',
       'machine-thread.cjs',
       'machine-process.cjs',
       'host-thread.js',

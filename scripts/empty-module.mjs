@@ -1,2 +1,0 @@
-// Replaces React's developer tools, which no production build loads.
-export default {};

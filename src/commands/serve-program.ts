@@ -1,0 +1,11 @@
+import { commandLine } from './command-line.ts';
+import { nameProcess } from './machine-here.ts';
+import { runProgram } from './run-program.ts';
+import { registerServe } from './serve.ts';
+
+/**
+ * The command line of `vring serve`, in one bundle: a UI that starts a manager waits for it. What the manager needs later is loaded with it,
+ * because it goes on while an upgrade of vring removes its files.
+ */
+nameProcess();
+void runProgram(() => commandLine([registerServe]), process.argv);
