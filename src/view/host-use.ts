@@ -24,6 +24,9 @@ function networkWord({ kind, through }: NetworkRole): string {
   switch (kind) {
     case 'ssh':
       return 'ssh';
+    case 'storage':
+    case 'idle-storage':
+      return 'storage';
     case 'default-route':
     case 'route':
       return 'route';

@@ -1,6 +1,7 @@
 import type { HostRoot } from '../root.ts';
 import { integer, keyValues, natural, printable } from '../text.ts';
 import { pciOwner } from './network.ts';
+import { diskServers, type StorageServer } from './remote-storage.ts';
 
 const directory = '/sys/class/block';
 
@@ -14,6 +15,8 @@ export type BlockDevice = {
   readonly partitionOf: string | null;
   /** The PCI functions it is directly on: one, or several for an NVMe namespace with several paths. */
   readonly functions: readonly string[];
+  /** Its servers, if it is reached through the network. */
+  readonly servers: readonly StorageServer[];
   /** Devices built on it. */
   readonly holders: readonly string[];
   /** Device mapper name, and the owner in its UUID: `LVM`, `CRYPT`, `mpath`... */
@@ -28,10 +31,11 @@ export type BlockDevice = {
 /** Block devices on hardware or on other block devices, without loop, ram and zram devices, which need no PCI function. */
 export function readBlockDevices(root: HostRoot): BlockDevice[] {
   const heads = nvmePaths(root);
+  const serversOf = diskServers(root);
   const names = (root.list(directory) ?? []).filter(name => !/^(loop|ram|zram|nbd)\d/.test(name));
   return names
     .sort(natural)
-    .map(name => readBlockDevice(root, name, heads))
+    .map(name => readBlockDevice(root, name, heads, serversOf))
     .filter(device => device !== null);
 }
 
@@ -39,6 +43,7 @@ function readBlockDevice(
   root: HostRoot,
   name: string,
   heads: ReadonlyMap<string, readonly string[]>,
+  serversOf: ReturnType<typeof diskServers>,
 ): BlockDevice | null {
   const path = `${directory}/${name}`;
   const real = root.real(path);
@@ -56,6 +61,7 @@ function readBlockDevice(
     bytes: (integer(root.attribute(`${path}/size`)) ?? 0) * 512,
     partitionOf: disk,
     functions: owner ? [owner] : (heads.get(disk ?? name) ?? []),
+    servers: owner === null && disk === null ? serversOf(name, real) : [],
     holders: root.list(`${path}/holders`) ?? [],
     mapper: mapperName === null ? null : { name: printable(mapperName), owner: mapperOwner(uuid) },
     raid: root.attribute(`${path}/md/level`),

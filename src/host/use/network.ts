@@ -1,8 +1,10 @@
 import { parseAddress } from '../pci/address.ts';
 import type { HostRoot } from '../root.ts';
 import { natural, printable } from '../text.ts';
+import type { RemoteStorage } from './remote-storage.ts';
 import { isDefault, type Route, readRoutes, routeTo } from './routes.ts';
 import { readSshSessions } from './ssh.ts';
+import { carriedBy } from './tunnels.ts';
 
 const directory = '/sys/class/net';
 
@@ -20,18 +22,25 @@ export type NetworkInterface = {
   readonly uppers: readonly string[];
   /** Clients of SSH sessions that use it. */
   readonly sshClients: readonly string[];
+  /** Disks and file systems of servers that it reaches. */
+  readonly storage: readonly RemoteStorage[];
+  /** Tunnels and switch ports whose packets it may carry, which nothing in sysfs connects with it: `wg0`. */
+  readonly mayCarry: readonly string[];
 };
 
 /** Something that depends on an interface, and the interfaces between them. */
 export type NetworkRole = {
-  readonly kind: 'ssh' | 'default-route' | 'upper' | 'address' | 'route';
+  readonly kind: 'ssh' | 'storage' | 'default-route' | 'upper' | 'address' | 'idle-storage' | 'route';
   /** From the interface itself up to the one that has the role: `eth0`, `bond0`, `br0`. */
   readonly through: readonly string[];
   readonly text: string;
 };
 
-/** All interfaces of the network namespace, by name. */
-export function readNetwork(root: HostRoot): NetworkInterface[] {
+/**
+ * All interfaces of the network namespace, by name.
+ * @param remote what the host has from servers
+ */
+export function readNetwork(root: HostRoot, remote: readonly RemoteStorage[]): NetworkInterface[] {
   const routes = readRoutes(root);
   const routesOf = Map.groupBy(routes, route => route.interface);
   const addresses = root.addresses();
@@ -39,8 +48,12 @@ export function readNetwork(root: HostRoot): NetworkInterface[] {
     ...session,
     replies: routeTo(routes, session.client)?.interface,
   }));
+  const storageOf = Map.groupBy(
+    remote,
+    ({ server }) => server.interfaceName ?? routeTo(routes, server.address)?.interface,
+  );
   const names = (root.list(directory) ?? []).filter(name => root.link(`${directory}/${name}`) !== null);
-  return names.sort(natural).map(name => {
+  const found = names.sort(natural).map(name => {
     const path = `${directory}/${name}`;
     const own = addresses[name] ?? [];
     const plain = new Set(own.map(address => address.split('/')[0]));
@@ -57,8 +70,16 @@ export function readNetwork(root: HostRoot): NetworkInterface[] {
       sshClients: sessions
         .filter(session => plain.has(session.server) || session.replies === name)
         .map(session => session.client),
+      storage: storageOf.get(name) ?? [],
     };
   });
+  const leaving = new Set([
+    ...sessions.map(session => session.replies),
+    ...routes.filter(isDefault).map(route => route.interface),
+    ...storageOf.keys(),
+  ]);
+  const carried = carriedBy(root, found, leaving);
+  return found.map(each => ({ ...each, mayCarry: carried(each) }));
 }
 
 /** The innermost PCI function in a sysfs path: a USB NIC counts as its controller's. */
@@ -75,9 +96,11 @@ export function networkRoles(name: string, all: readonly NetworkInterface[]): Ne
     if (!each || through.includes(current)) return;
     const path = [...through, current];
     const add = (kind: NetworkRole['kind'], text: string) => roles.push({ kind, through: path, text });
-    if (each.sshClients.length > 0) add('ssh', `carries the SSH session from ${each.sshClients.join(', ')}`);
-    for (const route of each.routes.filter(isDefault)) {
-      add('default-route', `carries the default route${route.gateway ? ` to ${route.gateway}` : ''}`);
+    for (const { kind, text } of traffic(each)) add(kind, `carries ${text}`);
+    for (const tunnel of each.mayCarry) {
+      for (const { kind, text } of traffic(byName.get(tunnel)!)) {
+        add(kind, `may carry ${text}, which goes through ${tunnel}`);
+      }
     }
     if (through.length > 0) add('upper', `is part of ${current}`);
     for (const address of each.addresses) {
@@ -88,6 +111,33 @@ export function networkRoles(name: string, all: readonly NetworkInterface[]): Ne
     for (const upper of each.uppers) visit(upper, path);
   };
   visit(name, []);
-  const order: readonly NetworkRole['kind'][] = ['ssh', 'default-route', 'upper', 'address', 'route'];
-  return roles.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+  return roles.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind));
+}
+
+const ORDER: readonly NetworkRole['kind'][] = [
+  'ssh',
+  'storage',
+  'default-route',
+  'upper',
+  'address',
+  'idle-storage',
+  'route',
+];
+
+/** What goes through an interface itself, as objects of `carries`. */
+function traffic(each: NetworkInterface): Pick<NetworkRole, 'kind' | 'text'>[] {
+  const { sshClients, routes, storage } = each;
+  return [
+    ...(sshClients.length > 0
+      ? [{ kind: 'ssh' as const, text: `the SSH session from ${sshClients.join(', ')}` }]
+      : []),
+    ...storage.map(({ server, what, uses }) => ({
+      kind: uses.length > 0 ? ('storage' as const) : ('idle-storage' as const),
+      text: [`${what} (${server.kind}, ${server.address})`, ...uses].join(', '),
+    })),
+    ...routes.filter(isDefault).map(route => ({
+      kind: 'default-route' as const,
+      text: `the default route${route.gateway ? ` to ${route.gateway}` : ''}`,
+    })),
+  ];
 }

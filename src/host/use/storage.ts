@@ -1,6 +1,7 @@
 import type { HostRoot } from '../root.ts';
 import { type BlockDevice, readBlockDevices } from './block-devices.ts';
 import { type Mount, readMounts, readSwaps } from './mounts.ts';
+import { type RemoteStorage, remoteMounts } from './remote-storage.ts';
 
 /** Something that depends on a disk, and the devices between them. */
 export type StorageRole = {
@@ -27,16 +28,35 @@ type Storage = {
   readonly pools: ReadonlySet<string>;
 };
 
-/** Disks on PCI functions, with everything mounted from them or built on them. */
-export function readDisks(root: HostRoot): Disk[] {
+/** Disks on PCI functions, with everything mounted from them or built on them; and what is reached through the network. */
+export function readStorage(root: HostRoot): {
+  readonly disks: readonly Disk[];
+  readonly remote: readonly RemoteStorage[];
+} {
   const devices = readBlockDevices(root);
+  const mounts = readMounts(root);
   const storage: Storage = {
     devices: new Map(devices.map(device => [device.name, device])),
     partitions: Map.groupBy(devices, device => device.partitionOf),
-    mounts: mountsByDevice(root, devices),
+    mounts: mountsByDevice(root, mounts, devices),
     swaps: new Set(readSwaps(root).map(path => deviceName(path, devices))),
-    pools: importedPools(root),
+    pools: importedPools(root, mounts),
   };
+  return {
+    disks: localDisks(devices, storage),
+    remote: [...remoteDisks(devices, storage), ...remoteMounts(mounts)],
+  };
+}
+
+function remoteDisks(devices: readonly BlockDevice[], storage: Storage): RemoteStorage[] {
+  return devices.flatMap(device => {
+    const active = rolesOf(device, [], storage).filter(role => role.active);
+    const uses = [...new Set(active.map(role => role.text))];
+    return device.servers.map(server => ({ server, what: `the disk ${device.name}`, uses }));
+  });
+}
+
+function localDisks(devices: readonly BlockDevice[], storage: Storage): Disk[] {
   return devices
     .filter(device => device.partitionOf === null && device.functions.length > 0)
     .map(device => ({
@@ -127,11 +147,15 @@ function signatureText(signature: string): string {
 }
 
 /** Mounts by block device name; a btrfs file system counts for each of its devices, a pool for none (see `pools`). */
-function mountsByDevice(root: HostRoot, devices: readonly BlockDevice[]): Map<string, Mount[]> {
+function mountsByDevice(
+  root: HostRoot,
+  mounts: readonly Mount[],
+  devices: readonly BlockDevice[],
+): Map<string, Mount[]> {
   const byNumber = new Map(devices.map(device => [device.number, device.name]));
   const btrfs = (root.list('/sys/fs/btrfs') ?? []).map(id => root.list(`/sys/fs/btrfs/${id}/devices`) ?? []);
   const result = new Map<string, Mount[]>();
-  for (const mount of readMounts(root)) {
+  for (const mount of mounts) {
     const source = byNumber.get(mount.device) ?? deviceName(mount.source, devices);
     const members = mount.type === 'btrfs' ? btrfs.find(names => names.includes(source)) : undefined;
     for (const name of members ?? [source]) result.set(name, [...(result.get(name) ?? []), mount]);
@@ -146,10 +170,10 @@ function deviceName(path: string, devices: readonly BlockDevice[]): string {
 }
 
 /** Pools that the zfs module has imported, and those with a data set mounted. */
-function importedPools(root: HostRoot): Set<string> {
+function importedPools(root: HostRoot, mounts: readonly Mount[]): Set<string> {
   const names = (root.list('/proc/spl/kstat/zfs') ?? []).filter(name =>
     root.exists(`/proc/spl/kstat/zfs/${name}/state`),
   );
-  const mounted = readMounts(root).filter(mount => mount.type === 'zfs');
+  const mounted = mounts.filter(mount => mount.type === 'zfs');
   return new Set([...names, ...mounted.map(mount => mount.source.split('/')[0]!)]);
 }

@@ -2,7 +2,7 @@ import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import { type DisplayUse, readDisplays } from './display.ts';
 import { type NetworkInterface, type NetworkRole, networkRoles, readNetwork } from './network.ts';
-import { type Disk, readDisks } from './storage.ts';
+import { type Disk, readStorage } from './storage.ts';
 
 /** How the host uses a PCI function. */
 export type FunctionUse = {
@@ -17,9 +17,9 @@ export const unused: FunctionUse = { interfaces: [], hiddenInterface: false, dis
 
 /** By PCI address; a function without an entry is {@link unused}. */
 export function readUse(root: HostRoot, functions: readonly PciFunction[]): Map<string, FunctionUse> {
-  const network = readNetwork(root);
+  const { disks, remote } = readStorage(root);
+  const network = readNetwork(root, remote);
   const interfaces = Map.groupBy(network, each => each.function);
-  const disks = readDisks(root);
   const displays = readDisplays(root, functions);
   const result = new Map<string, FunctionUse>();
   for (const fn of functions) {

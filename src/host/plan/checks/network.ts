@@ -3,7 +3,7 @@ import type { Check } from '../plan.ts';
 import { hostUse } from '../survey.ts';
 import { block, ok, type Subject, warn } from './check.ts';
 
-const needed: ReadonlySet<NetworkRole['kind']> = new Set(['ssh', 'default-route', 'upper']);
+const needed: ReadonlySet<NetworkRole['kind']> = new Set(['ssh', 'storage', 'default-route', 'upper']);
 
 /** What the host's network would lose with the function's interfaces. */
 export function networkCheck({ survey, fn }: Subject): Check[] {
