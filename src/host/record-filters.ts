@@ -15,7 +15,7 @@ const filters: readonly Filter[] = [
   },
   { path: /^\/etc\/default\/grub(\.d\/|$)|\/cmdline\.d\/|\/grub2?\/grub(\.cfg|env)$/, apply: maskSecrets },
   { path: /^\/etc\/passwd$/, apply: keepUserNames },
-  { path: /^\/run\/udev\/data\//, apply: keepLines(/^E:ID_FS_(TYPE|LABEL)=/) },
+  { path: /^\/run\/udev\/data\//, apply: keepLines(/^E:ID_(FS_(TYPE|LABEL)|PART_ENTRY_TYPE)=/) },
   { path: /^\/proc\/self\/status$/, apply: keepLines(/^(Name|PPid|Uid|CapEff):/) },
   { path: /^\/proc\/\d+\/status$/, apply: keepLines(/^Uid:/) },
   { path: /^\/proc\/\d+\/stat$/, apply: () => '' },

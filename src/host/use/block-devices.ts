@@ -26,6 +26,8 @@ export type BlockDevice = {
   /** Its signature, as udev found it: `ext4`, `swap`, `LVM2_member`, `zfs_member`... */
   readonly signature: string | null;
   readonly label: string | null;
+  /** GPT type of a partition, a UUID. */
+  readonly partitionType: string | null;
 };
 
 /** Block devices on hardware or on other block devices, without loop, ram and zram devices, which need no PCI function. */
@@ -66,6 +68,7 @@ function readBlockDevice(
     mapper: mapperName === null ? null : { name: printable(mapperName), owner: mapperOwner(uuid) },
     raid: root.attribute(`${path}/md/level`),
     signature: udev.get('ID_FS_TYPE') ? printable(udev.get('ID_FS_TYPE')!) : null,
+    partitionType: udev.get('ID_PART_ENTRY_TYPE')?.toLowerCase() ?? null,
     label: udev.get('ID_FS_LABEL') ? printable(udev.get('ID_FS_LABEL')!) : null,
   };
 }

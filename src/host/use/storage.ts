@@ -73,10 +73,7 @@ function localDisks(devices: readonly BlockDevice[], storage: Storage): Disk[] {
  * may be part of an imported pool.
  */
 function withUnplacedPools(disk: Disk, storage: Storage): Disk {
-  const placed = new Set(
-    [...storage.devices.values()].filter(each => each.signature === 'zfs_member').map(each => each.label),
-  );
-  const unplaced = [...storage.pools].filter(pool => !placed.has(pool));
+  const unplaced = unplacedPools(storage);
   if (disk.roles.length > 0 || unplaced.length === 0) return disk;
   const text = `may be part of the imported ZFS pool ${unplaced.join(' or ')}`;
   return { ...disk, roles: [{ kind: 'zfs', active: true, through: [disk.name], text }] };
@@ -91,14 +88,8 @@ function rolesOf(device: BlockDevice, below: readonly string[], storage: Storage
 
   for (const mount of storage.mounts.get(device.name) ?? []) add('mount', true, `mounted on ${mount.point}`);
   if (storage.swaps.has(device.name)) add('swap', true, 'active swap');
-  if (device.signature === 'zfs_member') {
-    const imported = device.label !== null && storage.pools.has(device.label);
-    add(
-      'zfs',
-      imported,
-      `${imported ? 'part of the imported' : 'part of a'} ZFS pool ${device.label ?? ''}`.trim(),
-    );
-  }
+  const pool = poolText(device, storage);
+  if (pool !== null) add('zfs', pool.active, pool.text);
   for (const name of device.holders) {
     const holder = storage.devices.get(name);
     if (!holder) continue;
@@ -117,6 +108,40 @@ function rolesOf(device: BlockDevice, below: readonly string[], storage: Storage
     );
   }
   return roles;
+}
+
+/** Solaris /usr, which ZFS gives to partitions it makes. */
+const ZFS_PARTITION = '6a898cc3-1dd2-11b2-99a6-080020736631';
+
+/** Whether a device is part of a ZFS pool, as far as its signature shows; null: nothing does. */
+function poolText(
+  { signature, label, partitionType }: BlockDevice,
+  storage: Storage,
+): { readonly active: boolean; readonly text: string } | null {
+  if (signature === 'zfs_member') {
+    if (label !== null && storage.pools.has(label)) {
+      return { active: true, text: `part of the imported ZFS pool ${label}` };
+    }
+    // A pool may have got another name when it was imported, after udev read this one.
+    const renamed = unplacedPools(storage);
+    return renamed.length > 0
+      ? { active: true, text: `may be part of the imported ZFS pool ${renamed.join(' or ')}` }
+      : { active: false, text: `part of a ZFS pool ${label ?? ''}`.trim() };
+  }
+  // Cache devices have no signature that udev knows.
+  if (signature !== null || partitionType !== ZFS_PARTITION || storage.pools.size === 0) return null;
+  return {
+    active: true,
+    text: `may be a cache of the imported ZFS pool ${[...storage.pools].join(' or ')}`,
+  };
+}
+
+/** Imported pools that no signature names. */
+function unplacedPools({ devices, pools }: Storage): string[] {
+  const placed = new Set(
+    [...devices.values()].filter(each => each.signature === 'zfs_member').map(each => each.label),
+  );
+  return [...pools].filter(pool => !placed.has(pool));
 }
 
 function describeHolder(holder: BlockDevice): Pick<StorageRole, 'kind' | 'text'> {
@@ -158,7 +183,10 @@ function mountsByDevice(
   for (const mount of mounts) {
     const source = byNumber.get(mount.device) ?? deviceName(mount.source, devices);
     const members = mount.type === 'btrfs' ? btrfs.find(names => names.includes(source)) : undefined;
-    for (const name of members ?? [source]) result.set(name, [...(result.get(name) ?? []), mount]);
+    // bcachefs: /dev/sda:/dev/sdb
+    const listed = mount.source.startsWith('/dev/') ? mount.source.split(':') : [];
+    const several = listed.length > 1 ? listed.map(path => deviceName(path, devices)) : undefined;
+    for (const name of members ?? several ?? [source]) result.set(name, [...(result.get(name) ?? []), mount]);
   }
   return result;
 }

@@ -92,6 +92,48 @@ test('a ZFS pool is active when it is imported, content when it is not', () => {
   ]);
 });
 
+test('a pool that was imported with another name, after udev read its signature, is in use', () => {
+  const tree = amdTree();
+  fs.rmSync(tree.at('/proc/spl'), { recursive: true });
+  tree.file('/proc/spl/kstat/zfs/renamed/state', 'ONLINE\n').file('/proc/self/mountinfo', '');
+  expect(useOf(tree)('0000:03:00.0').disks[0]?.roles).toMatchObject([
+    { kind: 'zfs', active: true, text: 'may be part of the imported ZFS pool renamed' },
+  ]);
+});
+
+test("a pool's cache has no signature: the type of its partition shows it", () => {
+  const tree = serverTree();
+  const disk = `${tree.pathOf('0000:b0:00.0')}/nvme/nvme1/nvme1n1`;
+  const partition = (type: string) =>
+    tree.block('nvme1n1p1', {
+      directory: `${disk}/nvme1n1p1`,
+      number: '259:4',
+      partition: 1,
+      udev: { ID_PART_ENTRY_TYPE: type },
+    });
+  partition('6A898CC3-1DD2-11B2-99A6-080020736631')
+    .file('/proc/spl/kstat/zfs/tank/state', 'ONLINE\n')
+    .file('/proc/self/mountinfo', '31 1 0:44 / /tank rw - zfs tank rw\n');
+  // The pool's other disk is known.
+  tree.block('sdz', {
+    directory: '/sys/devices/virtual/sdz',
+    number: '8:250',
+    udev: { ID_FS_TYPE: 'zfs_member', ID_FS_LABEL: 'tank' },
+  });
+  expect(useOf(tree)('0000:b0:00.0').disks[0]?.roles).toMatchObject([
+    { kind: 'zfs', active: true, text: 'may be a cache of the imported ZFS pool tank' },
+  ]);
+});
+
+test('bcachefs: each of its devices is in use', () => {
+  const tree = serverTree();
+  tree.file('/proc/self/mountinfo', '31 1 0:44 / /srv rw - bcachefs /dev/nvme0n1:/dev/nvme1n1 rw\n');
+  const use = useOf(tree);
+  for (const address of ['0000:af:00.0', '0000:b0:00.0']) {
+    expect(use(address).disks[0]?.roles[0]).toMatchObject({ kind: 'mount', text: 'mounted on /srv' });
+  }
+});
+
 test('without udev any idle disk may be part of an imported pool', () => {
   const tree = amdTree();
   fs.rmSync(tree.at('/run/udev'), { recursive: true });
