@@ -8,6 +8,8 @@ import { readModule } from '../vfio/modules.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import { impossible, ok } from './checks/check.ts';
 import { destroyedVfChecks, pendingCheck } from './checks/guests.ts';
+import { mediatedCheck } from './checks/mediated.ts';
+import { interruptionCheck } from './checks/network.ts';
 import { restoreDriver } from './driver-steps.ts';
 import { setDesiredCount } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
@@ -97,12 +99,13 @@ function countChecks(
   } else checks.push(ok('vf-count', fn.address, `it supports up to ${pf.total} VFs`));
   const driver = driverProblem(survey.root, fn);
   if (driver !== null) checks.push(impossible('driver', fn.address, driver));
+  if (count !== pf.current) checks.push(...interruptionCheck(survey, fn));
   const pending = pendingCheck({ survey, fn });
   if (pending !== null) return [...checks, pending];
   if (pf.current > 0 && count !== pf.current) {
     const what = `its ${pf.current} VFs are removed`;
     const users = readDeviceUsers(survey.openFiles, vfs);
-    checks.push(...destroyedVfChecks(survey, fn, vfs, what, users));
+    checks.push(...destroyedVfChecks(survey, fn, vfs, what, users), ...mediatedCheck({ survey, fn }));
   }
   return checks;
 }

@@ -48,7 +48,10 @@ export function readVfio(files: OpenFiles, functions: readonly PciFunction[]): V
   const { byKey, complete } = holdersOf(files, ({ target }) =>
     target.startsWith('/dev/vfio/') ? target : null,
   );
-  const bound = functions.filter(fn => isVfioDriver(fn.driver));
+  // Drivers of virtual GPUs offer VFs to VMs by themselves.
+  const bound = functions.filter(
+    fn => isVfioDriver(fn.driver) || (fn.driver !== null && root.exists(`${fn.path}/vfio-dev`)),
+  );
   const vms = vmsByTaken(root);
   return {
     modules: moduleNames.map(name => readModule(root, name)),

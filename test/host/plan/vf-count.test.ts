@@ -34,6 +34,20 @@ describe('the number of VFs', () => {
     expect([same.steps, same.checks, same.notes]).toEqual([[], [], [`${busy} already has 4 VFs`]]);
   });
 
+  test('of the card that carries the SSH session: its link may go down meanwhile', async () => {
+    const { checks } = await plan('0000:3b:00.0', 2);
+    expect(checks.filter(check => check.level !== 'ok')).toMatchObject([
+      {
+        level: 'warn',
+        code: 'network',
+        reason: expect.stringMatching(
+          /^ens1f0 carries the SSH session from 198\.51\.100\.7 \(through bond0, br0\), .*: its link may be down for seconds/,
+        ),
+      },
+    ]);
+    expect((await plan(idle, 2)).checks.filter(check => check.level !== 'ok')).toEqual([]);
+  });
+
   test('more than the device has is refused before anything is written', async () => {
     const { checks } = await plan(idle, 33);
     expect(checks).toMatchObject([{ level: 'block', code: 'vf-count', forceable: false }]);

@@ -9,6 +9,7 @@ import { classCheck } from './device-class.ts';
 import { displayCheck } from './display.ts';
 import { heldCheck, virtualFunctionCheck } from './guests.ts';
 import { groupCheck, iommuCheck } from './iommu.ts';
+import { mediatedCheck } from './mediated.ts';
 import { networkCheck } from './network.ts';
 import { memlockCheck, resetCheck } from './passthrough.ts';
 import { responseCheck } from './response.ts';
@@ -29,6 +30,7 @@ export function takeChecks(survey: HostSurvey, addresses: readonly string[], dri
       ...storageCheck(subject),
       ...networkCheck(subject),
       ...virtualFunctionCheck(subject),
+      ...mediatedCheck(subject),
       ...heldCheck(subject),
       ...resetCheck(subject),
     ];

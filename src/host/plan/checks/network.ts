@@ -1,6 +1,7 @@
+import type { PciFunction } from '../../pci/function.ts';
 import type { NetworkRole } from '../../use/network.ts';
 import type { Check } from '../plan.ts';
-import { hostUse } from '../survey.ts';
+import { type HostSurvey, hostUse } from '../survey.ts';
 import { block, ok, type Subject, warn } from './check.ts';
 
 const needed: ReadonlySet<NetworkRole['kind']> = new Set(['ssh', 'storage', 'default-route', 'upper']);
@@ -26,6 +27,16 @@ export function networkCheck({ survey, fn }: Subject): Check[] {
     );
   }
   return checks;
+}
+
+/** Drivers reset the whole card for another number of VFs (igb, ixgbe, i40e, bnx2x), which takes its link down for seconds. */
+export function interruptionCheck(survey: HostSurvey, fn: PciFunction): Check[] {
+  return hostUse(survey, fn).interfaces.flatMap(({ name, roles }) => {
+    const concerned = roles.filter(role => role.kind !== 'upper' && needed.has(role.kind));
+    if (concerned.length === 0) return [];
+    const reason = `${name} ${concerned.map(roleText).join(', ')}: its link may be down for seconds while its driver changes the number of VFs`;
+    return [warn('network', fn.address, reason)];
+  });
 }
 
 /** `carries the default route to 192.0.2.1 as part of bond0 and br0`. */
