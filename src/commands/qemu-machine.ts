@@ -27,7 +27,7 @@ export function qemuMachine(
 /** Reports the options that were left out. */
 export function reportLeftOut(notes: readonly LeftOutNote[]): void {
   if (notes.length === 0) return;
-  printError('vring: ignored, no effect on the guest:');
+  printError('vring: left out, or not as in QEMU:');
   for (const note of notes) printError(`  ${noteText(note)}`);
 }
 

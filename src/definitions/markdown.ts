@@ -77,8 +77,9 @@ const QEMU = `## QEMU options
 preceded by the name of the program. Each option has one of three outcomes: it becomes part of the VM; the guest does not need it, and it
 is left out and reported, with the reason; or the guest needs it and vring does not have it, and it is refused, with an
 alternative. The same holds for the settings of an option. Nothing is ignored silently. Of several occurrences of an option, the last one
-counts. A comma in a value is written \`,,\`; a value may also be JSON. Devices that QEMU adds by default (a network card, a CD-ROM
-drive, a graphics card) are not added. A drive without \`format=\` is probed, and refused if it looks like anything but a raw disk.
+counts. A comma in a value is written \`,,\`; a value may also be JSON. As in QEMU, a guest that firmware boots
+has a standard VGA and, where no option says anything of its networks, an e1000 on a user network, unless \`-nodefaults\` is given; an
+empty CD-ROM drive, which QEMU adds too, is not. A drive without \`format=\` is probed, and refused if it looks like anything but a raw disk.
 
 CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model, stepping and
 name, the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and \`vring vm create\` list the

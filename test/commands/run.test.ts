@@ -73,7 +73,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
       ...['--no-reboot', '-spice', 'port=1', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
       ...['-kernel', GUEST, '-append', 'run="exit 3"'],
     );
-    expect(stderr).toContain('-spice port=1: vring opens no windows');
+    expect(stderr).toContain('-spice port=1: it is a VNC server instead');
     expect(stderr).toContain('-accel tcg: vring only runs guests on KVM');
     expect(exitCode).toBe(7);
   });
@@ -156,7 +156,10 @@ describe('a usage error exits with 2 and names the problem', () => {
     ],
     [['run', GUEST, '--detach', '--memory', '1M'], '--memory: at least 2M'],
     [['run', GUEST, GUEST], 'one kernel'],
-    [['run', '-m', '64', '-kernel', GUEST, '-soundhw', 'hda'], '-soundhw hda: sound cards are not supported'],
+    [
+      ['run', '-m', '64', '-kernel', GUEST, '-fsdev', 'local'],
+      '-fsdev local: shared folders are not supported',
+    ],
     [['run', '-m', '64', '-kernel', GUEST, '-nosuch'], '-nosuch'],
     [['run', '-m', '64', '-kernel'], '-kernel: expected a value'],
     [['run', '--memory', '64M', '-kernel', GUEST], '--memory: write -m'],

@@ -1,67 +1,80 @@
+import type { DiskInput } from '../fields/disks.ts';
 import { shown } from '../words.ts';
-import type { Draft, Place } from './draft.ts';
+import type { Draft, Drive, Place } from './draft.ts';
 import { DRIVE_LEFT_OUT, imageFormat, parseCache, takeDiscard, takeErrorPolicy } from './drives.ts';
 import { OptionError } from './error.ts';
-import { hostFile } from './host-file.ts';
+import { hostFile, insteadOf } from './host-file.ts';
 import type { Settings } from './settings.ts';
 
 const PROTOCOLS = ['file', 'host_device', 'host_cdrom'];
 const FORMATS = ['raw', 'qcow2'];
+/** Nodes that a guest's requests pass through, with what is below them unchanged (QEMU, qapi/block-core.json). */
+const FILTERS = ['throttle', 'copy-on-read', 'preallocate'];
 
-/** -blockdev: a file, or a format on top of one, for a -device or -machine to name. @throws OptionError */
+const OWN_BACKING = 'a qcow2 image itself names its backing file';
+const WHOLE = 'a disk is the whole file: leave it out';
+
+type Disk = NonNullable<Drive['disk']>;
+
+/** -blockdev: a file, a format, or a filter on top of another node, for a -device or -machine to name. @throws OptionError */
 export function readBlockdev(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'driver');
-  const driver = settings.require('driver');
   const id = settings.require('node-name');
+  // What -snapshot makes of all drives, it does not make of these.
+  const disk = { ...readNode(draft, settings), transient: false };
+  draft.nameDrive(place, { id, bus: 'none', disk });
+}
+
+/** A node with all that is below it. @throws OptionError */
+function readNode(draft: Draft, settings: Settings): Disk {
+  const driver = settings.require('driver');
   const readonly = settings.takeSwitch('read-only');
+  const own = {
+    ...takeErrorPolicy(settings),
+    ...takeDiscard(settings),
+    ...takeGroup(draft, driver, settings),
+  };
+  const below = PROTOCOLS.includes(driver) ? protocol(draft, settings) : readBelow(draft, driver, settings);
   const cache = parseCache(settings);
-  const errors = takeErrorPolicy(settings);
-  const discard = takeDiscard(settings);
-  const below = PROTOCOLS.includes(driver)
-    ? {
-        file: hostFile(settings.require('filename'), draft.host),
-        readonly: false,
-        cache: 'writeback' as const,
-      }
-    : fileBelow(draft, driver, settings);
   settings.prefer('aio', ['io_uring'], 'vring chooses how data is transferred');
-  settings.leaveOut({ ...DRIVE_LEFT_OUT, 'file.*': 'vring chooses how data is transferred' });
-  settings.end({ backing: 'a qcow2 image itself names its backing file' });
-  draft.nameDrive(place, {
-    id,
-    bus: 'none',
-    disk: {
-      file: below.file,
-      // A node without a format is the content of the file.
-      format: imageFormat(driver, below.file, draft.host),
-      readonly: readonly ?? below.readonly,
-      // What -snapshot makes of all drives, it does not make of these.
-      transient: false,
-      cache: cache === 'writeback' ? below.cache : cache,
-      ...errors,
-      ...discard,
-    },
-  });
+  settings.leaveOut({ ...DRIVE_LEFT_OUT, backing: OWN_BACKING, 'backing.*': OWN_BACKING });
+  settings.end({ size: WHOLE, offset: WHOLE });
+  return {
+    ...below,
+    ...own,
+    // A node without a format is the content of the file.
+    format: FILTERS.includes(driver) ? below.format : imageFormat(driver, below.file, draft.host),
+    readonly: readonly ?? below.readonly,
+    cache: cache === 'writeback' ? below.cache : cache,
+  };
 }
 
 /** @throws OptionError */
-function fileBelow(draft: Draft, driver: string, settings: Settings) {
-  if (!FORMATS.includes(driver)) {
-    throw new OptionError(
-      `vring has no block driver ${shown(driver)}: expected one of ${[...PROTOCOLS, ...FORMATS].join(', ')}`,
-    );
+function protocol(draft: Draft, settings: Settings): Disk {
+  return { file: hostFile(settings.require('filename'), draft.host), readonly: false, cache: 'writeback' };
+}
+
+/** The node below: by its name, or in place. @throws OptionError */
+function readBelow(draft: Draft, driver: string, settings: Settings): Disk {
+  if (![...FORMATS, ...FILTERS].includes(driver)) {
+    const advice = insteadOf(driver) ?? `expected one of ${[...PROTOCOLS, ...FORMATS].join(', ')}`;
+    throw new OptionError(`vring has no block driver ${shown(driver)}: ${advice}`);
   }
   const node = settings.take('file');
-  if (node !== undefined) {
-    const { disk } = draft.claimDrive(node, 'file');
-    if (disk === null) throw new OptionError(`file=${node}: it has no medium`);
-    return { file: disk.file, readonly: disk.readonly ?? false, cache: disk.cache ?? 'writeback' };
+  if (node === undefined) {
+    const nested = settings.nested('file');
+    if (nested === null) throw new OptionError('file is missing');
+    nested.take('node-name');
+    return readNode(draft, nested);
   }
-  settings.accept('file.driver', ...PROTOCOLS);
-  const readonly = settings.takeSwitch('file.read-only') ?? false;
-  return {
-    file: hostFile(settings.require('file.filename'), draft.host),
-    readonly,
-    cache: 'writeback' as const,
-  };
+  const { disk } = draft.claimDrive(node, 'file');
+  if (disk === null) throw new OptionError(`file=${node}: it has no medium`);
+  return disk;
+}
+
+/** The limits of the group of a throttle node. @throws OptionError */
+function takeGroup(draft: Draft, driver: string, settings: Settings): Pick<DiskInput, 'limits'> {
+  const group = driver === 'throttle' ? settings.take('throttle-group') : undefined;
+  const limits = group === undefined ? undefined : draft.limitsOf(group);
+  return limits === undefined ? {} : { limits };
 }

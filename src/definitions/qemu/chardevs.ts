@@ -34,14 +34,13 @@ function readEnd(draft: Draft, place: Place, backend: string, settings: Settings
     cols: 'a console has the size of its terminal',
     rows: 'a console has the size of its terminal',
   });
-  const end = NOT_HERE.test(backend) ? leaveOut(draft, place, backend) : readBackend(backend, settings);
+  if (NOT_HERE.test(backend)) {
+    draft.leaveOut(place, `vring has no ${backend}: nothing is connected`);
+    return 'null';
+  }
+  const end = readBackend(backend, settings);
   settings.end();
   return logfile === undefined ? end : withLog(end, logfile);
-}
-
-function leaveOut(draft: Draft, place: Place, backend: string): CharInput {
-  draft.leaveOut(place, `vring has no ${backend}: nothing is connected`);
-  return 'null';
 }
 
 function withLog(end: CharInput, logfile: string): CharInput {
@@ -71,6 +70,8 @@ function readBackend(backend: string, settings: Settings): CharInput {
 }
 
 const RECONNECT = 'a client connects once, when the VM starts';
+const NO_TELNET =
+  'its bytes are plain TCP, without the options of Telnet: use nc or socat, or telnet as it is';
 
 /** @throws OptionError */
 function readSocket(settings: Settings): CharInput {
@@ -85,8 +86,10 @@ function readSocket(settings: Settings): CharInput {
     delay: 'bytes are sent as they come',
     ipv4: 'the address says that',
     ipv6: 'the address says that',
+    telnet: NO_TELNET,
+    tn3270: NO_TELNET,
   });
-  for (const setting of ['telnet', 'websocket', 'tls-creds', 'tls-authz', 'abstract', 'fd', 'to']) {
+  for (const setting of ['websocket', 'tls-creds', 'tls-authz', 'abstract', 'fd', 'to']) {
     if (!/^(off|)$/.test(settings.take(setting) ?? ''))
       throw new OptionError(`${setting} is not supported: use a plain socket`);
   }
@@ -121,6 +124,7 @@ export function readSerial(draft: Draft, text: string, place: Place): CharInput 
     case 'file':
       return { type: 'file', path: to, append: false };
     case 'unix':
+    case 'telnet':
     case 'tcp': {
       const settings = draft.settings(place, text.slice(whole.length + 1) || 'server=off');
       const server = settings.takeSwitch('server') ?? false;
@@ -131,6 +135,7 @@ export function readSerial(draft: Draft, text: string, place: Place): CharInput 
         reconnect: RECONNECT,
       });
       settings.end();
+      if (kind === 'telnet') draft.leaveOut(place, NO_TELNET, kind);
       if (kind === 'unix') return { type: 'unix', path: to, server };
       const at = to.lastIndexOf(':');
       return tcp(to.slice(0, Math.max(0, at)), to.slice(at + 1), server);

@@ -6,19 +6,23 @@ import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
+import type { Settings } from './settings.ts';
 
 export type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
 
 /** -smp. @throws OptionError */
 export function readSmp(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'cpus');
-  const [given, sockets, cores, threads] = ['cpus', 'sockets', 'cores', 'threads'].map(key =>
+  const [given, sockets, inDie, threads] = ['cpus', 'sockets', 'cores', 'threads'].map(key =>
     settings.takeCount(key),
   );
   const most = settings.takeCount('maxcpus');
-  for (const level of ['dies', 'clusters', 'modules', 'books', 'drawers']) settings.accept(level, '1');
+  for (const level of ['books', 'drawers']) settings.accept(level, '1');
+  const between = ['dies', 'clusters', 'modules'].map(level => takeLevel(draft, settings, level, place));
   settings.end();
-  const product = (sockets ?? 1) * (cores ?? 1) * (threads ?? 1);
+  const inSocket = between.reduce((all, each) => all * each, 1);
+  const cores = inDie === undefined ? undefined : inDie * inSocket;
+  const product = (sockets ?? 1) * (cores ?? inSocket) * (threads ?? 1);
   const named = sockets !== undefined || cores !== undefined || threads !== undefined;
   const whole = sockets !== undefined && cores !== undefined && threads !== undefined;
   const count = given ?? most ?? product;
@@ -33,11 +37,32 @@ function setCpus(draft: Draft, more: CpuSettings): void {
   draft.fields.cpus = { ...(draft.fields.cpus as CpuSettings | undefined), ...more };
 }
 
-/** Missing parts follow from the number of vCPUs, cores before sockets, as in QEMU since 6.2. */
-function fillIn(count: number, sockets: number | undefined, cores: number | undefined, threads = 1) {
+/** Levels between sockets and cores: a socket of vring has all of their cores. @throws OptionError */
+function takeLevel(draft: Draft, settings: Settings, level: string, place: Place): number {
+  const count = settings.takeCount(level) ?? 1;
+  if (count > 1) draft.leaveOut(place, 'each socket has their cores', `${level}=${count}`);
+  return count;
+}
+
+/**
+ * Missing parts follow from the number of vCPUs: cores before sockets, and threads where both are given, as in QEMU since 6.2
+ * (hw/core/machine-smp.c).
+ */
+function fillIn(
+  count: number,
+  sockets: number | undefined,
+  cores: number | undefined,
+  threads: number | undefined,
+) {
   if (cores === undefined)
-    return { sockets: sockets ?? 1, cores: share(count, (sockets ?? 1) * threads), threads };
-  return { sockets: sockets ?? share(count, cores * threads), cores, threads };
+    return {
+      sockets: sockets ?? 1,
+      cores: share(count, (sockets ?? 1) * (threads ?? 1)),
+      threads: threads ?? 1,
+    };
+  if (sockets === undefined)
+    return { sockets: share(count, cores * (threads ?? 1)), cores, threads: threads ?? 1 };
+  return { sockets, cores, threads: threads ?? share(count, sockets * cores) };
 }
 
 /** At least one, so that a remainder is reported for the whole topology. */
@@ -51,13 +76,13 @@ const OWN_CACHES = "the guest sees the host CPU's caches, shared according to th
 /** Properties of -cpu that a guest does not need, and why. */
 const LEFT_OUT: readonly { names: RegExp; reason: string }[] = [
   { names: /^hv-/, reason: 'vring offers no Hyper-V enlightenments; Windows runs without them' },
-  { names: /^kvm-/, reason: "KVM's paravirtual interfaces are offered as KVM has them" },
+  { names: /^kvm(-.*|clock.*)$/, reason: "KVM's paravirtual interfaces are offered as KVM has them" },
   {
     names: /^(migratable|tsc-freq(uency)?|tcg-cpuid|tsc-scale|tsc-adjust-scale)$/,
     reason: 'migration is not supported yet',
   },
   {
-    names: /^((host-)?phys-bits(-limit)?|(min-)?x?level.*|full-cpuid-auto-level|ucode-rev)$/,
+    names: /^((host-|guest-)?phys-bits(-limit)?|(min-)?x?level.*|full-cpuid-auto-level|ucode-rev)$/,
     reason: OF_THE_HOST,
   },
   { names: /^(vendor|family|model|stepping|model-id)$/, reason: 'they come from the CPU model' },
@@ -69,15 +94,18 @@ const LEFT_OUT: readonly { names: RegExp; reason: string }[] = [
   },
   {
     names:
-      /^(rdctl|rsba|skip-l1dfl-vmentry|ssb|mds|if-pschange-mc|pschange-mc|taa|tsx-ctrl|ibrs-all|split-lock-detect|core-capability|sbdr-ssdp|fbsdp|psdp|fb-clear|gds|rfds|bhi|bhi-ctrl|mcdt|pbrsb|its)(-no)?$/,
+      /^(rdctl|rsba|skip-l1dfl-vmentry|ssb|mds|if-pschange-mc|pschange-mc|taa|tsx-ctrl|ibrs-all|split-lock-detect|core-capability|sbdr-ssdp|fbsdp|psdp|fb-clear|gds|rfds|bhi|bhi-ctrl|mcdt|pbrsb|its|tsa-sq|tsa-l1|btc|intel-psfd|ipred-ctrl|rrsba-ctrl|ddpd-u|rfds-clear|misc-package-ctls|energy-filtering-ctl|doitm)(-no)?$/,
     reason: 'it is a bit of an MSR that KVM controls',
   },
   {
     names:
-      /^(npt|lbrv|svm-lock|nrip-save|vmcb-clean|flushbyasid|decodeassists|pause-?filter|pfthreshold|avic|v-vmsave-vmload|vgif|svme-addr-chk|vnmi|(amd-)?stibp-always-on|amd-psfd|amd-no-ssb|virt-ssbd|null-sel-clr-base|lfence-always-serializing|no-nested-data-bp|auto-ibrs|sbpb|ibpb-brtype|srso-.*|succor|overflow-recov|ssbd?-no|ibrs-preferred|same-mode-fp)$/,
+      /^(npt|lbrv|svm-lock|nrip-save|vmcb-clean|flushbyasid|decodeassists|pause-?filter|pfthreshold|avic|v-vmsave-vmload|vgif|svme-addr-chk|vnmi|(amd-)?stibp-always-on|amd-psfd|amd-no-ssb|virt-ssbd|null-sel-clr-base|lfence-always-serializing|no-nested-data-bp|auto-ibrs|sbpb|ibpb-brtype|srso-.*|succor|overflow-recov|ssbd?-no|ibrs-preferred|same-mode-fp|ibpb-ret|fs-gs-base-ns|eraps|verw-clear|prefetchi|lbr-v2|x2avic)$/,
     reason: 'KVM decides it',
   },
-  { names: /^(x2apic|hypervisor|vmx|svm|vmx-.*)$/, reason: 'KVM decides it' },
+  {
+    names: /^(x2apic|hypervisor|vmx|svm|vmx-.*|osxsave|xfd|fdp-excptn-only|zero-fcs-fds|sgx.+)$/,
+    reason: 'KVM decides it',
+  },
 ];
 
 /** Why a guest does not need a CPU property, by QEMU's or libvirt's name; null for all others. */

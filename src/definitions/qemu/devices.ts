@@ -17,11 +17,11 @@ import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { hostFile } from './host-file.ts';
-import { leftOutDevice, otherAdapter, refusedDevice } from './other-devices.ts';
+import { isOtherTablet, leftOutDevice, otherAdapter, refusedDevice } from './other-devices.ts';
 import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
 import { SataControllers, type SataPort } from './sata.ts';
-import type { LeftOutSettings, Settings } from './settings.ts';
+import { type LeftOutSettings, type Settings, switchValue } from './settings.ts';
 import { tpmSocket } from './tpm.ts';
 
 /** The part of a device table row that -device needs. */
@@ -53,6 +53,11 @@ export function readDevice(
   if (adapter !== undefined) {
     draft.fields.display = adapter.display;
     draft.leaveOut(place, adapter.reason);
+    return;
+  }
+  if (row === undefined && isOtherTablet(driver)) {
+    draft.addInput(place, 'tablet');
+    draft.leaveOut(place, 'the guest gets a USB tablet instead');
     return;
   }
   const leftOut = row === undefined ? leftOutDevice(driver) : null;
@@ -130,7 +135,7 @@ function unknownDevice(driver: string, names: readonly string[]): OptionError {
   const reason = refusedDevice(driver);
   if (reason !== null) return new OptionError(reason);
   const meant = likely(driver, names);
-  const which = meant === null ? `expected one of ${names.join(', ')}` : `did you mean "${meant}"?`;
+  const which = meant === null ? '-device help lists those that it has' : `did you mean "${meant}"?`;
   return new OptionError(`vring has no device ${shown(driver)} yet: ${which}`);
 }
 
@@ -165,9 +170,7 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   settings.leaveOut(DISK_PROPERTIES);
   const canBeEmpty = cdromDevice || bus === 'floppy';
   if (name === undefined && !canBeEmpty) throw new OptionError('drive is missing');
-  const { bus: given, disk } = name === undefined ? { bus: 'none', disk: null } : draft.claimDrive(name);
-  if (given !== 'none')
-    throw new OptionError(`its drive has if=${given}: a drive for a -device needs if=none`);
+  const disk = name === undefined ? null : draft.claimDrive(name).disk;
   if (disk === null) {
     if (bus !== 'virtio' && canBeEmpty)
       draft.addDisk(place, {
@@ -428,6 +431,10 @@ const USB_PLACE = {
   port: 'it is on any port that is free',
   usb_version: 'it is a device of full speed',
   display: 'a guest has one screen',
+  pcap: 'what is sent is not recorded',
+  'full-path': 'it only concerns migration',
+  serial: 'such devices are not told apart by serial numbers',
+  'msos-desc': 'it is a device of full speed',
 };
 
 /** Where a USB device is, and what QEMU makes of it, does not matter to a guest. */
@@ -497,7 +504,8 @@ export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
     const key = String(issue.path[0]);
     const value = entry[key];
     if (issue.code !== 'invalid_type' || typeof value !== 'string') continue;
-    if (issue.expected === 'boolean' && /^(on|off)$/.test(value)) entry[key] = value === 'on';
+    const on = issue.expected === 'boolean' ? switchValue(value) : undefined;
+    if (on !== undefined) entry[key] = on;
     if (!/^(int|number)$/.test(issue.expected)) continue;
     if (/^(\d{1,15}|0x[0-9a-f]{1,12})$/i.test(value)) entry[key] = Number(value);
     const size = /^(\d{1,9})([kmg])$/i.exec(value);

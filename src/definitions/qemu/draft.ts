@@ -65,6 +65,7 @@ export class Draft {
   readonly #passthrough: From<PassthroughInput>[] = [];
   readonly #devices: From<NonNullable<DefinitionInput['devices']>[number]>[] = [];
   readonly #drives = new Map<string, Named<Drive>>();
+  readonly #attached = new Map<string, string>();
   readonly #networks = new Map<string, Named<Connection>>();
   readonly #randomSources = new Map<string, Named<null>>();
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
@@ -72,6 +73,9 @@ export class Draft {
   readonly #chardevs = new Map<string, Named<CharInput | OptionError>>();
   readonly #tpms = new Map<string, Named<string>>();
   readonly #iommufds = new Map<string, Named<null>>();
+  readonly #throttleGroups = new Map<string, Named<DiskInput['limits']>>();
+  /** IDs of options that are refused: what refers to them is not wrong itself. */
+  readonly #refused = new Set<string>();
   readonly scsi = new ScsiControllers();
   readonly sata = new SataControllers();
   /** -net's cards and connections, which share hubs. */
@@ -99,8 +103,10 @@ export class Draft {
   watchdogAction: string | null = null;
   /** -snapshot: what is written to a drive is gone at the end, unless the drive says otherwise. */
   allTransient = false;
-  /** -nodefaults: no serial port unless requested. */
+  /** -nodefaults: no serial port and no network card unless requested. */
   noDefaults = false;
+  /** Whether an option says what networks the guest has. */
+  saysNetwork = false;
   /** Where -machine, -numa and -mem-path put guest RAM. */
   readonly memoryPlaces: (Place &
     ({ readonly backend: string; readonly placed?: (bytes: number) => void } | { readonly path: string }))[] =
@@ -193,12 +199,31 @@ export class Draft {
   claimIommufd(id: string): void {
     const named = this.#iommufds.get(id);
     if (named !== undefined) named.used = false;
-    claim(this.#iommufds, id, 'iommufd', '-object iommufd,id=');
+    this.#claim(this.#iommufds, id, 'iommufd', '-object iommufd,id=');
+  }
+
+  nameThrottleGroup({ option }: Place, id: string, limits: DiskInput['limits']): void {
+    addNamed(this.#throttleGroups, id, limits, option);
+  }
+
+  /** What each disk of a group may do. @throws OptionError */
+  limitsOf(group: string): DiskInput['limits'] {
+    const named = this.#throttleGroups.get(group);
+    if (named !== undefined) named.used = false;
+    return this.#claim(this.#throttleGroups, group, 'throttle-group', '-object throttle-group,id=');
+  }
+
+  /** A drive has an ID although no -device has to name it. */
+  nameAttached(id: string, bus: string): void {
+    this.#attached.set(id, bus);
   }
 
   /** @throws OptionError */
   claimDrive(id: string, property = 'drive'): Drive {
-    return claim(this.#drives, id, property, '-drive file=...,if=none,id=');
+    const bus = this.#attached.get(id);
+    if (bus !== undefined)
+      throw new OptionError(`its drive has if=${bus}: a drive for a -device needs if=none`);
+    return this.#claim(this.#drives, id, property, '-drive file=...,if=none,id=');
   }
 
   nameChardev({ option }: Place, id: string, end: CharInput | OptionError): void {
@@ -207,7 +232,10 @@ export class Draft {
 
   /** @throws OptionError */
   claimChardev(id: string): CharInput {
-    const end = claim(this.#chardevs, id, 'chardev', '-chardev socket,path=...,server=on,id=');
+    const named = this.#chardevs.get(id);
+    // Several ports may write to the terminal, as by mux=on.
+    if (named !== undefined && isConsole(named.what)) named.used = false;
+    const end = this.#claim(this.#chardevs, id, 'chardev', '-chardev socket,path=...,server=on,id=');
     if (end instanceof OptionError) throw end;
     return end;
   }
@@ -218,29 +246,51 @@ export class Draft {
 
   /** The character device of the TPM's control socket. @throws OptionError */
   claimTpm(id: string): string {
-    return claim(this.#tpms, id, 'tpmdev', '-tpmdev emulator,chardev=...,id=');
+    return this.#claim(this.#tpms, id, 'tpmdev', '-tpmdev emulator,chardev=...,id=');
   }
 
   /** @throws OptionError */
   claimNetwork(id: string): Connection {
-    return claim(this.#networks, id, 'netdev', '-netdev user,id=');
+    return this.#claim(this.#networks, id, 'netdev', '-netdev user,id=');
   }
 
   /** @throws OptionError */
   claimRandomSource(id: string): void {
-    claim(this.#randomSources, id, 'rng', '-object rng-random,id=');
+    this.#claim(this.#randomSources, id, 'rng', '-object rng-random,id=');
   }
 
   /** @throws OptionError */
   claimMemory(id: string): MemoryBackend {
-    return claim(this.#memoryBackends, id, 'memory-backend', '-object memory-backend-memfd,size=...,id=');
+    return this.#claim(
+      this.#memoryBackends,
+      id,
+      'memory-backend',
+      '-object memory-backend-memfd,size=...,id=',
+    );
+  }
+
+  /** An option that defines something by its ID is refused. */
+  refuse({ option }: Place): void {
+    for (const [, id] of option.matchAll(/(?<=[ ,{])"?(?:id|node-name)"?[=:]\s*"?([^,"}]+)/g))
+      this.#refused.add(id!);
+  }
+
+  #claim<What>(all: Map<string, Named<What>>, id: string, property: string, give: string): What {
+    const named = all.get(id);
+    if (named === undefined) {
+      const message = `${property}=${id}: it does not exist: define it with ${give}${id}`;
+      throw this.#refused.has(id) ? new RefersToRefused(message) : new OptionError(message);
+    }
+    if (named.used) throw new OptionError(`${property}=${id} is already used by another option`);
+    named.used = true;
+    return named.what;
   }
 
   /** Leaves out what no other option refers to. */
   leaveOutUnused(): void {
     const all = [
       ...[this.#drives, this.#networks, this.#randomSources, this.#memoryBackends, this.#iommufds],
-      ...[this.#chardevs, this.#tpms],
+      ...[this.#chardevs, this.#tpms, this.#throttleGroups],
     ];
     for (const named of all) {
       for (const [id, { option, used }] of named) {
@@ -325,18 +375,16 @@ export class Draft {
   }
 }
 
+/** Thrown for an option that refers to one that is refused, of which that is said already. */
+export class RefersToRefused extends OptionError {}
+
 function addNamed<What>(all: Map<string, Named<What>>, id: string, what: What, option: string): void {
   if (all.has(id)) throw new OptionError(`id=${id} is already in use: choose another`);
   all.set(id, { what, option, used: false });
 }
 
-function claim<What>(all: Map<string, Named<What>>, id: string, property: string, give: string): What {
-  const named = all.get(id);
-  if (named === undefined)
-    throw new OptionError(`${property}=${id}: it does not exist: define it with ${give}${id}`);
-  if (named.used) throw new OptionError(`${property}=${id} is already used by another option`);
-  named.used = true;
-  return named.what;
+function isConsole(end: CharInput | OptionError): boolean {
+  return end === 'console' || (typeof end === 'object' && 'type' in end && end.type === 'console');
 }
 
 function inOrder<Entry extends Place>(list: readonly Entry[]): Entry[] {

@@ -24,7 +24,7 @@ const NO_INTERFACE = {
 };
 
 const OWN_QUEUES = 'vring chooses how data is transferred';
-const TOTALS = 'limits hold for reads and writes together: use iops-total, bps-total and their -max';
+export const TOTALS = 'limits hold for reads and writes together: use iops-total, bps-total and their -max';
 
 const OWN_LIMITS = 'each disk has limits of its own';
 
@@ -61,6 +61,7 @@ export function readDrive(draft: Draft, text: string, place: Place): void {
     return;
   }
   const drive = parseDrive(settings, draft.host);
+  if (drive.bus !== 'none' && drive.id !== undefined) draft.nameAttached(drive.id, drive.bus);
   if (drive.bus === 'none') draft.nameDrive(place, drive);
   else if (drive.disk !== null) draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
   else if (drive.bus === 'virtio' || drive.bus === 'sd') draft.leaveOut(place, 'it has no medium');
@@ -113,20 +114,28 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   };
 }
 
-/** The limits of -drive, by their names and by those of earlier versions; null without any. @throws OptionError */
-function takeLimits(settings: Settings): DiskInput['limits'] | null {
-  const take = (...names: string[]): number | undefined => {
-    const values = names.flatMap(name => settings.take(name) ?? []);
+/**
+ * The limits of -drive, by their names and by those of earlier versions, or of -object throttle-group; null without any.
+ * @param prefixes before `iops-total`
+ * @throws OptionError
+ */
+export function takeLimits(
+  settings: Settings,
+  prefixes: readonly string[] = ['throttling.'],
+): DiskInput['limits'] | null {
+  const take = (name: string, ...older: string[]): number | undefined => {
+    const names = [...prefixes.map(prefix => `${prefix}${name}`), ...older];
+    const values = names.flatMap(each => settings.take(each) ?? []);
     const value = values.at(-1);
     // QEMU: no limit.
     if (value === undefined || value === '0') return undefined;
     if (/^[1-9]\d{0,14}$/.test(value)) return Number(value);
     throw new OptionError(`${names[0]} takes a whole number, not ${shown(value)}`);
   };
-  const iops = take('throttling.iops-total', 'iops');
-  const iopsBurst = take('throttling.iops-total-max', 'iops_max');
-  const bps = take('throttling.bps-total', 'bps');
-  const bpsBurst = take('throttling.bps-total-max', 'bps_max');
+  const iops = take('iops-total', 'iops');
+  const iopsBurst = take('iops-total-max', 'iops_max');
+  const bps = take('bps-total', 'bps');
+  const bpsBurst = take('bps-total-max', 'bps_max');
   const limits = {
     ...(iops !== undefined && { iops }),
     ...(iopsBurst !== undefined && { 'iops-burst': iopsBurst }),
@@ -135,7 +144,7 @@ function takeLimits(settings: Settings): DiskInput['limits'] | null {
   };
   const problem = limitsProblem({ iops, 'iops-burst': iopsBurst, bps, 'bps-burst': bpsBurst });
   if (problem !== null) {
-    throw new OptionError(`throttling.${problem.key.replace('-burst', '-total-max')}: ${problem.message}`);
+    throw new OptionError(`${prefixes[0]}${problem.key.replace('-burst', '-total-max')}: ${problem.message}`);
   }
   return Object.keys(limits).length === 0 ? null : limits;
 }

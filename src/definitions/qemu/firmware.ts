@@ -89,6 +89,17 @@ export function readFwCfg(draft: Draft, text: string, place: Place): void {
   setMachine(draft, { 'fw-cfg': [...(draft.fields.machine?.['fw-cfg'] ?? []), entry] });
 }
 
+/** -option-rom: one that no device has (QEMU, hw/core/loader.c; SeaBIOS, src/optionroms.c). @throws OptionError */
+export function readOptionRom(draft: Draft, text: string, place: Place): void {
+  const settings = draft.settings(place, text, 'romfile');
+  const file = hostFile(settings.require('romfile'), draft.host);
+  settings.leaveOut({ bootindex: 'SeaBIOS starts them in their order, before it boots' });
+  settings.end();
+  const name = `genroms/${path.basename(file)}`;
+  if (!FW_CFG_NAME.pattern.test(name)) throw new OptionError(`${shown(name)}: expected ${FW_CFG_NAME.rule}`);
+  setMachine(draft, { 'fw-cfg': [...(draft.fields.machine?.['fw-cfg'] ?? []), { name, file }] });
+}
+
 function setMachine(draft: Draft, keys: NonNullable<DefinitionInput['machine']>): void {
   draft.fields.machine = { ...draft.fields.machine, ...keys };
 }

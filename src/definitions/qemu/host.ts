@@ -1,9 +1,12 @@
 import { existsSync, statfsSync } from 'node:fs';
+import { readLimited } from '../../text/read-limited.ts';
 import { BootError } from '../../vmm/boot/boot-error.ts';
 import { needsBios } from '../../vmm/boot/bzimage.ts';
 import { type ImageFile, openImage, readBytes } from '../../vmm/boot/image-file.ts';
 import { isMultiboot } from '../../vmm/boot/load-kernel.ts';
 import { seenFormat } from '../create/image-info.ts';
+import { MAX_CONFIG_BYTES } from './config-file.ts';
+import { OptionError } from './error.ts';
 
 /** What reading QEMU's options needs to know about the host. */
 export type QemuHost = {
@@ -15,6 +18,8 @@ export type QemuHost = {
   readonly needsBios?: (kernel: string) => boolean;
   /** Whether there is such a file; absent: all that are named are there. */
   readonly exists?: (file: string) => boolean;
+  /** The text of a file of -readconfig. @throws OptionError */
+  readonly configText?: (file: string) => string;
   /** Whether a kernel takes modules instead of an initrd. */
   readonly isMultiboot?: (kernel: string) => boolean;
   /** The page size of a hugetlbfs in bytes; null for another file system, undefined if the path does not exist. */
@@ -34,6 +39,7 @@ export function thisHost(): QemuHost {
     isMultiboot: kernel => withKernel(kernel, isMultiboot),
     needsBios: kernelNeedsBios,
     exists: existsSync,
+    configText,
     hugepageSize,
   };
 }
@@ -43,6 +49,17 @@ export function kernelNeedsBios(file: string): boolean {
   return withKernel(file, kernel =>
     needsBios(readBytes(kernel, 0, Math.min(kernel.size, KERNEL_HEAD), 'header')),
   );
+}
+
+/** @throws OptionError */
+function configText(file: string): string {
+  try {
+    return readLimited(file, file, MAX_CONFIG_BYTES);
+  } catch (error) {
+    throw new OptionError(
+      `${error instanceof Error ? error.message : error}: write its options on the command line`,
+    );
+  }
 }
 
 /** The start reports a kernel that cannot be read. */

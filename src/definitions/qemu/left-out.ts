@@ -1,4 +1,4 @@
-import { USB_CONTROLLERS } from './other-devices.ts';
+import { NO_SOUND, USB_CONTROLLERS } from './other-devices.ts';
 
 /** A QEMU option that changes nothing for the guest: it is left out, and the user is informed. */
 export type LeftOutOption = {
@@ -20,7 +20,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   {
     reason: NO_DISPLAY,
     alone: 'sdl curses full-screen no-frame alt-grab ctrl-grab no-quit show-cursor portrait',
-    withValue: 'spice g rotate',
+    withValue: 'g rotate',
   },
   { reason: NO_MONITOR, withValue: 'qmp qmp-pretty monitor mon' },
   {
@@ -36,9 +36,8 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: OWN_USER, withValue: 'runas run-with chroot' },
   { reason: 'system calls are always filtered', withValue: 'sandbox' },
   { reason: TAKEN_AS_TOUCHED, alone: 'mem-prealloc', withValue: 'overcommit realtime' },
-  { reason: "a guest's clock shows UTC", alone: 'localtime' },
   { reason: USB_CONTROLLERS, alone: 'usb' },
-  { reason: 'this version has no sound', withValue: 'audio audiodev' },
+  { reason: NO_SOUND, withValue: 'audio audiodev soundhw' },
   { reason: 'a PC has no device tree', withValue: 'dtb' },
   { reason: 'vring finds its own files', withValue: 'L' },
   { reason: 'it only concerns the program that started QEMU', withValue: 'add-fd id iscsi' },

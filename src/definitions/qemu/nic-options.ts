@@ -6,6 +6,7 @@ import type { Settings } from './settings.ts';
 
 /** -nic: a card and its connection. @throws OptionError */
 export function readNic(draft: Draft, text: string, place: Place): void {
+  draft.saysNetwork = true;
   const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   if (type !== 'none') {
@@ -18,6 +19,7 @@ export function readNic(draft: Draft, text: string, place: Place): void {
 
 /** -netdev: a connection, for a -device. @throws OptionError */
 export function readNetdev(draft: Draft, text: string, place: Place): void {
+  draft.saysNetwork = true;
   const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   const id = settings.require('id');
@@ -32,6 +34,7 @@ export function readNetdev(draft: Draft, text: string, place: Place): void {
 
 /** -net: a card, or a connection. @throws OptionError */
 export function readNet(draft: Draft, text: string, place: Place): void {
+  draft.saysNetwork = true;
   const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   const hub = vlanOf(settings);
@@ -83,6 +86,15 @@ export function joinNets(draft: Draft): void {
   }
   for (const { hub, member, ...place } of draft.hubPorts)
     draft.addHubMember(place, hub, draft.claimNetwork(member).network);
+}
+
+/**
+ * The card of a guest that firmware boots and of whose network no option says anything (QEMU's manual, -nic none). A kernel that is
+ * booted directly has none, as it has no screen.
+ */
+export function addDefaultCard(draft: Draft): void {
+  if (draft.saysNetwork || draft.noDefaults || draft.fields.machine?.kernel !== undefined) return;
+  draft.addNic({ at: Number.POSITIVE_INFINITY, option: '-nic user' }, { model: 'e1000', network: 'user' });
 }
 
 type Nic = LegacyNet<NicInput>;

@@ -8,9 +8,9 @@ import { readChardev } from './chardevs.ts';
 import { readCpu, readSmp } from './cpus.ts';
 import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
-import { floppyDisk, ideDisk, readDrive, sdCardDisk } from './drives.ts';
+import { floppyDisk, ideDisk, readDrive, sdCardDisk, TOTALS, takeLimits } from './drives.ts';
 import { OptionError } from './error.ts';
-import { readBios, readFwCfg, readPflash } from './firmware.ts';
+import { readBios, readFwCfg, readOptionRom, readPflash } from './firmware.ts';
 import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
 import { readAccelerators, readBoot, readInitrd, readKernel, readMachine } from './machine.ts';
 import { readMemory, readMemoryBackend } from './memory.ts';
@@ -19,7 +19,7 @@ import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 import { readSmbios, readUuid } from './smbios.ts';
 import { readTpmdev } from './tpm.ts';
-import { readKeyboard, readVnc } from './vnc.ts';
+import { readKeyboard, readSpice, readVnc } from './vnc.ts';
 import { watchdogAction, watchdogEntry } from './watchdog.ts';
 
 /** A QEMU option that vring uses. */
@@ -163,9 +163,9 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   object: {
     value:
-      'memory-backend-ram|-memfd|-file,id=,size=[,hugetlb=,mem-path=,merge=] | rng-random|rng-builtin,id= | iommufd,id=',
+      'memory-backend-ram|-memfd|-file,id=,size=[,hugetlb=,mem-path=,merge=] | rng-random|rng-builtin,id= | iommufd,id= | throttle-group,id=[,limits.iops-total=,...]',
     becomes:
-      'memory, by the -machine or -numa that names it; random bytes come from the host; iommufd, by the -device that names it',
+      'memory, by the -machine or -numa that names it; random bytes come from the host; iommufd, by the -device that names it; limits, of the disk whose -blockdev throttle names it',
     repeats: true,
     read: readObject,
   },
@@ -220,6 +220,13 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     becomes: 'machine.clock',
     read: readRtc,
   },
+  localtime: {
+    becomes: 'machine.clock: localtime',
+    repeats: true,
+    read: draft => {
+      draft.fields.machine = { ...draft.fields.machine, clock: 'localtime' };
+    },
+  },
   chardev: {
     value: 'null|stdio|pty|file|socket,id=...',
     becomes: 'what `serial` and `channels` are connected to',
@@ -256,10 +263,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   display: {
-    value: 'none',
-    becomes: 'nothing: vring shows the screen of a VM when you look',
+    value: 'none|vnc=[HOST]:DISPLAY',
+    becomes: 'nothing: vring shows the screen of a VM when you look; with vnc=, graphics',
+    late: true,
     read: (draft, value, place) => {
-      if (value !== 'none') draft.leaveOut(place, NO_SCREEN);
+      if (value.startsWith('vnc=')) readVnc(draft, value.slice('vnc='.length), place);
+      else if (value !== 'none') draft.leaveOut(place, NO_SCREEN);
     },
   },
   vnc: {
@@ -272,6 +281,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     value: 'LAYOUT',
     becomes: 'graphics.layout',
     read: readKeyboard,
+  },
+  spice: {
+    value: 'port=PORT,...|unix=on,addr=PATH',
+    becomes: 'graphics, by VNC',
+    late: true,
+    read: readSpice,
   },
   vga: {
     value: 'std|virtio|none',
@@ -292,6 +307,18 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   uuid: { value: 'UUID', becomes: 'machine.uuid', read: readUuid },
+  'option-rom': {
+    value: 'FILE',
+    becomes: 'machine.fw-cfg, as genroms/NAME, which SeaBIOS starts; with a kernel, machine.firmware: bios',
+    repeats: true,
+    read: readOptionRom,
+  },
+  readconfig: {
+    value: 'FILE',
+    becomes: 'the options in the file',
+    repeats: true,
+    read: () => {},
+  },
   fw_cfg: {
     value: '[name=]NAME,file=FILE|string=TEXT',
     becomes: 'machine.fw-cfg; with a kernel, machine.firmware: bios',
@@ -337,7 +364,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   nodefaults: {
-    becomes: 'display: none, unless -vga or -device says otherwise; a guest only has what it is given anyway',
+    becomes: 'display: none, unless -vga or -device says otherwise; no network card that is not given',
     repeats: true,
     read: draft => {
       draft.noDefaults = true;
@@ -388,7 +415,7 @@ function readName(draft: Draft, value: string, place: Place): void {
 
 /** QEMU's internal objects, which no guest sees. */
 const HOST_OBJECTS =
-  /^(iothread|thread-context|throttle-group|secret|secret_keyring|tls-.*|authz-.*|filter-.*|main-loop|can-bus|input-.*|qtest|colo-.*|can-host-.*)$/;
+  /^(iothread|thread-context|secret|secret_keyring|tls-.*|authz-.*|filter-.*|main-loop|can-bus|input-.*|qtest|colo-.*|can-host-.*)$/;
 
 /** -object. @throws OptionError */
 function readObject(draft: Draft, value: string, place: Place): void {
@@ -399,6 +426,11 @@ function readObject(draft: Draft, value: string, place: Place): void {
   } else if (type === 'rng-random' || type === 'rng-builtin') {
     draft.nameRandomSource(place, settings.require('id'));
     settings.prefer('filename', ['/dev/urandom', '/dev/random'], 'random bytes come from the host');
+    settings.end();
+  } else if (type === 'throttle-group') {
+    const limits = takeLimits(settings, ['limits.', 'x-']) ?? undefined;
+    draft.nameThrottleGroup(place, settings.require('id'), limits);
+    settings.leaveOut({ 'limits.*': TOTALS, 'x-*': TOTALS });
     settings.end();
   } else if (type === 'iommufd') {
     draft.nameIommufd(place, settings.require('id'));

@@ -7,6 +7,8 @@ export const OWN_BUSES = 'vring creates bridges and controllers as devices need 
 /** Why old USB controllers are left out. */
 export const USB_CONTROLLERS = 'USB devices are on an xHCI controller, which vring creates for them';
 const NO_INPUT = 'the guest has a PS/2 keyboard and mouse';
+/** Why sound cards are left out. */
+export const NO_SOUND = 'this version has no sound';
 const NO_CHANNEL = 'it is a channel to a host program, such as a management agent';
 
 /** Guests work as well without them. */
@@ -18,16 +20,20 @@ const LEFT_OUT: readonly Kind[] = [
   },
   { names: /^(piix4-ide|piix3-ide-xen|isa-ide)$/, reason: OWN_BUSES },
   {
-    names: /^((ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci1|uhci[1-6])|pci-ohci|usb-hub)$/,
+    names: /^((ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci[12]|uhci[1-6])|pci-ohci|usb-hub)$/,
     reason: USB_CONTROLLERS,
   },
   {
-    names:
-      /^(usb-wacom-tablet|virtio-(tablet|keyboard|mouse)(-pci|-device)?|virtio-input-host(-pci)?|vmmouse|i8042|isa-vmmouse)$/,
+    names: /^(virtio-(keyboard|mouse)(-pci|-device)?|virtio-input-host(-pci)?|vmmouse|i8042|isa-vmmouse)$/,
     reason: NO_INPUT,
   },
   { names: /^virtio-serial(-pci|-pci-non-transitional|-pci-transitional|-device)?$/, reason: OWN_BUSES },
   { names: /^(virtserialport|spicevmc|usb-redir|usb-ccid|ccid-card-.*)$/, reason: NO_CHANNEL },
+  {
+    names:
+      /^(intel-hda|ich9-intel-hda|hda-.*|AC97|ES1370|sb16|adlib|gus|cs4231a|usb-audio|virtio-sound(-pci|-device)?)$/i,
+    reason: NO_SOUND,
+  },
   { names: /^vmcoreinfo$/, reason: 'it only concerns memory dumps' },
   { names: /^vmgenid$/, reason: 'snapshots are not supported yet' },
   { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: 'it is a test device of QEMU' },
@@ -49,6 +55,9 @@ const OTHER_ADAPTERS = [
   },
 ] as const;
 
+/** Pointers that say where on the screen they are, in place of which guests get QEMU's USB tablet. */
+const OTHER_TABLETS = /^(usb-wacom-tablet|virtio-tablet(-pci|-device)?)$/;
+
 /** Guests need them. */
 const REFUSED: readonly Kind[] = [
   {
@@ -58,10 +67,6 @@ const REFUSED: readonly Kind[] = [
   {
     names: /^(usb-.*|u2f-.*)$/,
     reason: 'this USB device is not supported: vring has usb-kbd, usb-mouse, usb-tablet and usb-storage',
-  },
-  {
-    names: /^(intel-hda|ich9-intel-hda|hda-.*|AC97|ES1370|sb16|adlib|gus|cs4231a|virtio-sound.*)$/i,
-    reason: 'sound cards are not supported: leave it out',
   },
   { names: /^tpm-.*$/, reason: 'this TPM is not one of a PC: use -device tpm-tis or tpm-crb' },
   { names: /^(ib700|diag288)$/, reason: 'this watchdog is not supported: use -device i6300esb' },
@@ -84,8 +89,13 @@ const REFUSED: readonly Kind[] = [
   },
   { names: /^(vhost-vsock|vhost-user-vsock).*$/, reason: 'vsock is not supported yet: use the network' },
   { names: /^pci-serial.*$/, reason: 'serial ports are on the ISA bus: use -serial' },
+  { names: /^(cxl-.*|pxb-cxl)$/, reason: 'CXL is not supported: leave it out' },
   {
-    names: /^(pc-dimm|nvdimm|virtio-(mem|pmem).*|cxl-.*)$/,
+    names: /^((isa|pci|smbus)-ipmi.*|ipmi-bmc-.*)$/,
+    reason: 'there is no management controller (IPMI): leave it out',
+  },
+  {
+    names: /^(pc-dimm|nvdimm|virtio-(mem|pmem).*)$/,
     reason: '-m sets the size of guest RAM: leave it out',
   },
   {
@@ -96,6 +106,7 @@ const REFUSED: readonly Kind[] = [
     names: /^(i82(550|557[ac]|558[ab]|559[abc]|562|801)|tulip|sungem|usb-net|rocker)$/,
     reason: 'this network card is not supported: use virtio-net-pci or e1000',
   },
+  { names: /^virtio-multitouch.*$/, reason: 'touch screens are not supported: use -device usb-tablet' },
   { names: /^ivshmem.*$/, reason: 'memory shared between guests is not supported: leave it out' },
   {
     names: /^(virtio-crypto|virtio-iommu|vhost-vdpa|sgx-epc).*$/,
@@ -106,6 +117,11 @@ const REFUSED: readonly Kind[] = [
 /** The display adapter that a guest gets in place of one; undefined: it is none, or the guest gets that. */
 export function otherAdapter(driver: string): (typeof OTHER_ADAPTERS)[number] | undefined {
   return OTHER_ADAPTERS.find(({ names }) => names.test(driver));
+}
+
+/** Whether a guest gets a USB tablet in place of a device. */
+export function isOtherTablet(driver: string): boolean {
+  return OTHER_TABLETS.test(driver);
 }
 
 /** Why a guest does not need a device; null for all others. */

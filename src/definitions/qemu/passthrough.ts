@@ -8,7 +8,7 @@ import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
 
-const NO_DISPLAY = 'this version has no display';
+const NO_DISPLAY = 'the screen of a passed-through device is its own';
 const NO_MIGRATION = 'a VM with a passed-through device does not migrate';
 const NO_IGD =
   "the memory that Intel's graphics shares with the firmware is not passed on: its own displays stay dark";

@@ -1,13 +1,15 @@
 import { own } from '../../text/own.ts';
 import type { Definition } from '../schema.ts';
 import { shown } from '../words.ts';
-import { Draft, type Place } from './draft.ts';
+import { configWords } from './config-file.ts';
+import { Draft, type Place, RefersToRefused } from './draft.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import { addFirmware, placeFlash } from './firmware.ts';
 import type { QemuHost } from './host.ts';
+import { hostFile } from './host-file.ts';
 import { LEFT_OUT_OPTIONS } from './left-out.ts';
 import { placeMemory } from './memory.ts';
-import { joinNets } from './nic-options.ts';
+import { addDefaultCard, joinNets } from './nic-options.ts';
 import type { LeftOutNote } from './notes.ts';
 import { placeNodes } from './numa.ts';
 import { checkAccelerators, QEMU_ALIASES, QEMU_OPTIONS, type QemuOption, unknownOption } from './options.ts';
@@ -49,12 +51,19 @@ export function readQemuOptions(
   const draft = new Draft(host);
   if (deviceModules.length > 0) draft.fields.deviceModules = [...deviceModules];
   const problems: QemuProblem[] = [];
-  const given = lastOfEach(draft, splitOptions(draft, words, problems));
-  const problem = ({ option }: Place, { message }: OptionError) => problems.push({ option, message });
+  const given = lastOfEach(draft, splitOptions(draft, withConfigFiles(words, host, problems), problems));
+  const problem = ({ option }: Place, error: OptionError) => {
+    if (!(error instanceof RefersToRefused)) problems.push({ option, message: error.message });
+  };
   for (const late of [false, true]) {
     for (const { row, value, place } of given) {
       if ((row.late ?? false) !== late) continue;
-      collect(problems, place.option, () => row.read(draft, value, place));
+      collect(
+        problems,
+        place.option,
+        () => row.read(draft, value, place),
+        () => draft.refuse(place),
+      );
     }
   }
   checkAccelerators(draft, problem);
@@ -65,9 +74,30 @@ export function readQemuOptions(
   collect(problems, '-machine', () => placeFlash(draft));
   addFirmware(draft);
   collect(problems, '-netdev hubport', () => joinNets(draft));
+  addDefaultCard(draft);
   if (problems.length > 0) throw new QemuError(problems);
   draft.leaveOutUnused();
   return { definition: draft.finish(draft.fields.name ?? name, OPTION_OF), leftOut: draft.notes };
+}
+
+/** The words with those of the files of -readconfig in its place. */
+function withConfigFiles(words: readonly string[], host: QemuHost, problems: QemuProblem[]): string[] {
+  return words.flatMap((word, at) => {
+    if (isReadConfig(words[at - 1])) return [];
+    const value = isReadConfig(word) ? words[at + 1] : undefined;
+    if (value === undefined) return [word];
+    let read: string[] = [];
+    collect(problems, `-readconfig ${value}`, () => {
+      const file = hostFile(value, host);
+      if (host.configText === undefined) throw new OptionError('there are no such files here');
+      read = configWords(host.configText(file), file);
+    });
+    return read;
+  });
+}
+
+function isReadConfig(word: string | undefined): boolean {
+  return word === '-readconfig' || word === '--readconfig';
 }
 
 /** Groups words by option. Options that are left out or refused as a whole are handled here. */
@@ -125,11 +155,12 @@ function isValue(word: string | undefined): boolean {
   return word !== undefined && !word.startsWith('-');
 }
 
-function collect(problems: QemuProblem[], option: string, read: () => void): void {
+function collect(problems: QemuProblem[], option: string, read: () => void, refused = () => {}): void {
   try {
     read();
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
-    problems.push({ option, message: error.message });
+    refused();
+    if (!(error instanceof RefersToRefused)) problems.push({ option, message: error.message });
   }
 }

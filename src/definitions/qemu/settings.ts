@@ -21,6 +21,11 @@ const SWITCHES: Readonly<Record<string, boolean>> = {
   n: false,
 };
 
+/** What a switch says; undefined for anything else. */
+export function switchValue(text: string): boolean | undefined {
+  return own(SWITCHES, text);
+}
+
 /**
  * The value of a QEMU option: `file=disk.img,if=virtio`, with `,,` for a comma in a value, or the same as JSON, whose nested
  * objects become `file.filename=`. Each setting is taken once; of several occurrences, the last counts. Settings that are never
@@ -52,6 +57,24 @@ export class Settings {
 
   #add(key: string, value: string): void {
     this.#values.set(key, [...(this.#values.get(key) ?? []), value]);
+  }
+
+  /**
+   * The settings of an object in this one, `file.driver` as `driver`; null if there are none. They count as taken here, and end() of
+   * the result says which are unknown.
+   */
+  nested(key: string): Settings | null {
+    const start = `${key}.`;
+    const inside = [...this.#values].filter(([each]) => each.startsWith(start));
+    if (inside.length === 0) return null;
+    const nested = new Settings('{}', undefined, (setting, reason) =>
+      this.#onLeftOut(`${start}${setting}`, reason),
+    );
+    for (const [each, values] of inside) {
+      this.#taken.add(each);
+      for (const value of values) nested.#add(each.slice(start.length), value);
+    }
+    return nested;
   }
 
   /** Normalizes the names: `kernel_irqchip` to `kernel-irqchip`. */
@@ -87,7 +110,7 @@ export class Settings {
   takeSwitch(key: string): boolean | undefined {
     const value = this.take(key);
     if (value === undefined) return undefined;
-    const on = own(SWITCHES, value);
+    const on = switchValue(value);
     if (on !== undefined) return on;
     throw new OptionError(`${key} takes on or off, not ${shown(value)}`);
   }

@@ -33,6 +33,14 @@ export function readVnc(draft: Draft, value: string, place: Place): void {
     'power-control': 'clients do not turn a VM off',
     'key-delay-ms': 'a guest gets keys as it takes them',
     to: 'the display is the one that is given',
+    websocket: 'there are no WebSockets',
+    reverse: 'clients connect to the VM',
+    head: 'a guest has one screen',
+    display: 'a guest has one screen',
+    sasl: 'a password is that of graphics.password-file',
+    acl: 'a password is that of graphics.password-file',
+    'tls-authz': 'a password is that of graphics.password-file',
+    'sasl-authz': 'a password is that of graphics.password-file',
   });
   settings.end();
   if (where === undefined || where === 'none') return;
@@ -54,6 +62,22 @@ function listen(draft: Draft, where: string, place: Place): Pick<Graphics, 'list
   const isLocal = host === '' || /^(localhost|127\.[\d.]+|\[::1\])$/.test(host!);
   if (!isLocal) draft.leaveOut(place, NOT_BEYOND_HOST, host!);
   return { listen: isLocal && host !== '' ? where : `127.0.0.1:${display}` };
+}
+
+/** -spice: a VNC server that clients of SPICE do not connect to, unless there is one anyway. @throws OptionError */
+export function readSpice(draft: Draft, value: string, place: Place): void {
+  const settings = draft.settings(place, value);
+  const path = settings.takeSwitch('unix') ? settings.take('addr') : undefined;
+  draft.leaveOut(place, 'it is a VNC server instead, whose clients vring vm show tells where to connect');
+  if (draft.fields.graphics !== undefined) return;
+  const layout = draft.keyboardLayout;
+  draft.fields.graphics = {
+    type: 'vnc',
+    listen: path === undefined ? 'auto' : `unix:${path}`,
+    ...(layout !== null && { layout }),
+  };
+  // QEMU's machines have a VGA unless they are told otherwise.
+  draft.fields.display ??= 'vga';
 }
 
 /** -k. */

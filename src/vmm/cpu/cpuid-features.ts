@@ -73,7 +73,7 @@ const WORDS: readonly FeatureWord[] = [
     0x7,
     1,
     'eax',
-    `- - - - avx_vnni avx512_bf16 - cmpccxadd
+    `sha512 sm3 sm4 - avx_vnni avx512_bf16 lass cmpccxadd
      - - fzrm fsrs fsrc - - -
      - - - - - amx_fp16 - avx_ifma
      - - lam`,

@@ -16,6 +16,14 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   avx512vbmi2: 'avx512_vbmi2',
   avx512_vbmi: 'avx512vbmi',
   cr8legacy: 'cr8_legacy',
+  cet_ibt: 'ibt',
+  cet_ss: 'user_shstk',
+  shstk: 'user_shstk',
+  ds: 'dts',
+  cmt: 'cqm',
+  sgxlc: 'sgx_lc',
+  tsx_ldtrk: 'tsxldtrk',
+  prefetchiti: 'prefetchit',
 };
 
 /** The /proc/cpuinfo name of a QEMU or libvirt feature. */

@@ -17,7 +17,9 @@ const host = {
 
 /** The words of a command line without quotes, as a shell hands them on. */
 const words = (line: string) => line.split(/\s+/).filter(word => word !== '');
-const read = (line: string) => plainDefinition(readQemuOptions(words(line), 'web', host).definition);
+/** What a line describes, without the card that a guest has where no option says what networks it has. */
+const read = (line: string) =>
+  plainDefinition(readQemuOptions([...words(line), '-nic', 'none'], 'web', host).definition);
 
 function problems(line: string, more: Partial<Parameters<typeof readQemuOptions>[2]> = {}): string[] {
   try {
@@ -205,6 +207,12 @@ describe('each option', () => {
       { cpus: { count: 2, topology: { sockets: 1, cores: 2, threads: 1 } } },
     ],
     ['-smp 8,sockets=2,threads=2', { cpus: { count: 8, topology: { sockets: 2, cores: 2, threads: 2 } } }],
+    ['-smp 12,cores=6,sockets=1', { cpus: { count: 12, topology: { sockets: 1, cores: 6, threads: 2 } } }],
+    [
+      '-smp 16,sockets=1,dies=2,clusters=2,cores=2,threads=2',
+      { cpus: { count: 16, topology: { sockets: 1, cores: 8, threads: 2 } } },
+    ],
+    ['-smp 8,dies=2', { cpus: 8 }],
     ['-smp 8,cores=2', { cpus: { count: 8, topology: { sockets: 4, cores: 2, threads: 1 } } }],
     ['-smp sockets=2,cores=3', { cpus: { count: 6, topology: { sockets: 2, cores: 3, threads: 1 } } }],
     ['-smp 4,maxcpus=4', { cpus: 4 }],
@@ -612,6 +620,35 @@ test.each([
   ['-global ICH9-LPC.disable_s3=1', { machine: { suspend: false } }],
   ['-global driver=PIIX4_PM,property=disable_s4,value=1', { machine: { hibernate: false } }],
   ['-global PIIX4_PM.disable_s3=0', { machine: { suspend: true } }],
+  ['-localtime', { machine: { clock: 'localtime' } }],
+  ['-option-rom a.rom', { machine: { 'fw-cfg': [{ name: 'genroms/a.rom', file: '/vms/a.rom' }] } }],
+  [
+    '-kernel k -option-rom a.rom',
+    {
+      machine: {
+        firmware: 'bios',
+        kernel: '/vms/k',
+        'fw-cfg': [{ name: 'genroms/a.rom', file: '/vms/a.rom' }],
+      },
+    },
+  ],
+  ['-display vnc=:5', { display: 'vga', graphics: { type: 'vnc', listen: '127.0.0.1:5' } }],
+  ['-display vnc=unix:/v,websocket=5700', { display: 'vga', graphics: { type: 'vnc', listen: 'unix:/v' } }],
+  ['-spice port=5930,disable-ticketing=on', { display: 'vga', graphics: { type: 'vnc', listen: 'auto' } }],
+  ['-spice unix=on,addr=/s -vga qxl', { display: 'vga', graphics: { type: 'vnc', listen: 'unix:/s' } }],
+  ['-vnc :1 -spice port=5930', { display: 'vga', graphics: { type: 'vnc', listen: '127.0.0.1:1' } }],
+  ['-device virtio-tablet-pci', { inputs: ['tablet'] }],
+  ['-serial telnet::4444,server,nowait', { serial: [{ type: 'tcp', host: '127.0.0.1', port: 4444 }] }],
+  [
+    '-chardev socket,id=t,telnet=on,port=4444,host=::1,server=on -serial chardev:t',
+    { serial: [{ type: 'tcp', host: '::1', port: 4444 }] },
+  ],
+  // Several ports on one terminal.
+  [
+    '-chardev stdio,id=m,mux=on -serial chardev:m -device virtconsole,chardev=m -mon chardev=m',
+    { devices: [{ type: 'virtconsole', chardev: { type: 'console' } }] },
+  ],
+  ['-cpu host,-cet-ss,-kvmclock,-osxsave', { cpus: { count: 1, features: ['-user_shstk'] } }],
   ['-rtc base=localtime', { machine: { clock: 'localtime' } }],
   ['-rtc base=2006-06-17T16:01:21,clock=host', { machine: { clock: '2006-06-17T16:01:21' } }],
   ['-bios ./OVMF.fd', { machine: { firmware: 'uefi', 'firmware-file': '/vms/OVMF.fd' } }],
@@ -787,8 +824,33 @@ describe('what a guest does not need is left out, and named', () => {
       '-usb -usbdevice tablet -k de -localtime -mem-prealloc',
       [
         '-usb: USB devices are on an xHCI controller, which vring creates for them',
-        "-localtime: a guest's clock shows UTC",
         '-mem-prealloc: guest RAM is allocated when the guest first uses it; huge pages are reserved at the start',
+      ],
+    ],
+    [
+      '-soundhw hda -audiodev pa,id=p -device intel-hda -device hda-duplex,audiodev=p -device AC97 -device usb-audio',
+      [
+        '-soundhw hda: this version has no sound',
+        '-audiodev pa,id=p: this version has no sound',
+        '-device intel-hda: this version has no sound',
+        '-device hda-duplex,audiodev=p: this version has no sound',
+        '-device AC97: this version has no sound',
+        '-device usb-audio: this version has no sound',
+      ],
+    ],
+    [
+      // In the order of a management program, which names what comes later.
+      '-device virtserialport,chardev=s,name=com.redhat.spice.0 -chardev spicevmc,id=s,name=vdagent,debug=0',
+      [
+        '-device virtserialport,chardev=s,name=com.redhat.spice.0: nothing would be connected to it',
+        '-chardev spicevmc,id=s,name=vdagent,debug=0: vring has no spicevmc: nothing is connected',
+      ],
+    ],
+    [
+      '-smp 8,dies=2,cores=4 -serial telnet::1',
+      [
+        'dies=2 of -smp 8: each socket has their cores',
+        'telnet of -serial telnet::1: its bytes are plain TCP, without the options of Telnet: use nc or socat, or telnet as it is',
       ],
     ],
     [
@@ -816,7 +878,7 @@ describe('what a guest does not need is left out, and named', () => {
       '-display gtk -spice port=1 -full-screen',
       [
         '-display gtk: vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)',
-        '-spice port=1: vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)',
+        '-spice port=1: it is a VNC server instead, whose clients vring vm show tells where to connect',
         '-full-screen: vring opens no windows: vring vm screen shows the screen, and VNC clients do (graphics)',
       ],
     ],
@@ -911,7 +973,7 @@ describe('what a guest does not need is left out, and named', () => {
         'bus=usb-bus.0 of -device usb-tablet: it is on the first USB controller',
         'port=1 of -device usb-tablet: it is on any port that is free',
         '-device usb-ehci: USB devices are on an xHCI controller, which vring creates for them',
-        '-device usb-wacom-tablet: the guest has a PS/2 keyboard and mouse',
+        '-device usb-wacom-tablet: the guest gets a USB tablet instead',
         '-device piix4-ide,id=ide: vring creates bridges and controllers as devices need them',
       ],
     ],
@@ -988,7 +1050,29 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ],
     [
       '-drive file=nbd:localhost:1',
-      '-drive file=nbd:localhost:1: "nbd:localhost:1": vring only opens files and block devices of this host: give a path',
+      '-drive file=nbd:localhost:1: "nbd:localhost:1": vring only opens files and block devices of this host: attach it to this host with nbd-client, and give its /dev/nbd',
+    ],
+    [
+      '-drive format=raw,file=fat:rw:esp',
+      '-drive format=raw,file=fat:rw:esp: "fat:rw:esp": vring only opens files and block devices of this host: vring makes no disk of a folder: put its files on an image, with mformat and mcopy (package mtools) for instance',
+    ],
+    // What refers to an option that is refused is not wrong itself.
+    [
+      '-netdev socket,id=n,listen=:1 -device e1000,netdev=n',
+      '-netdev socket,id=n,listen=:1: vring has no "socket" networks: connect VMs by a bridge (-netdev bridge), or by a network of vring net create',
+    ],
+    [
+      '-blockdev {"driver":"nbd","node-name":"d"} -device virtio-blk-pci,drive=d',
+      '-blockdev {"driver":"nbd","node-name":"d"}: vring has no block driver "nbd": attach it to this host with nbd-client, and give its /dev/nbd',
+    ],
+    [
+      '-drive if=sd,file=a,id=d -device sd-card,drive=d',
+      '-device sd-card,drive=d: its drive has if=sd: a drive for a -device needs if=none',
+    ],
+    ['-device isa-ipmi-kcs', '-device isa-ipmi-kcs: there is no management controller (IPMI): leave it out'],
+    [
+      '-device nonesuch',
+      '-device nonesuch: vring has no device "nonesuch" yet: -device help lists those that it has',
     ],
     [
       '-drive file=a,if=virtio,media=cdrom',
@@ -1109,12 +1193,17 @@ test('serial ports and channels are connected as they are there', () => {
 });
 
 test.each([
-  ['-serial telnet::4444', 'telnet::4444'],
   ['-serial chardev:none', 'none'],
   ['-chardev pipe,id=a,path=/p -serial chardev:a', 'pipe'],
   ['-chardev socket,id=a,path=/p,websocket=on -serial chardev:a', 'websocket'],
 ])('%s is refused', (line, what) => {
   expect(() => readQemuOptions(words(`-kernel /k ${line}`), 'web', host)).toThrow(what);
+});
+
+test.each(['on', 'true', 'yes'])('a switch of a device that only the table has may be %s', on => {
+  const line = `-kernel /k -device virtio-scsi-pci,iommu_platform=${on} -drive if=none,id=d,file=d -device scsi-hd,drive=d`;
+  const { devices } = readQemuOptions(words(line), 'web', host).definition;
+  expect(devices).toMatchObject([{ type: 'virtio-scsi', 'iommu-platform': true }]);
 });
 
 test('a fifth serial port is left out', () => {

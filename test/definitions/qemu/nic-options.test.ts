@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { readQemuOptions } from '../../../src/definitions/qemu/read.ts';
+
+const nicsOf = (...words: string[]) => readQemuOptions(words, 'web', { cwd: '/vms' }).definition.nics;
+
+test('a guest that firmware boots has a card unless an option says something of networks', () => {
+  expect(nicsOf('-hda', 'a.img')).toMatchObject([{ model: 'e1000', network: { type: 'user' } }]);
+  expect(nicsOf('-drive', 'file=a,if=virtio', '-vga', 'std')).toHaveLength(1);
+});
+
+test.each([
+  [['-nic', 'none'], 0],
+  [['-net', 'none'], 0],
+  [['-nodefaults'], 0],
+  [['-netdev', 'user,id=n'], 0],
+  [['-netdev', 'user,id=n', '-device', 'virtio-net-pci,netdev=n'], 1],
+  [['-net', 'nic', '-net', 'user'], 1],
+  [['-kernel', '/k'], 0],
+])('%j: %i cards', (words, count) => {
+  expect(nicsOf('-hda', 'a.img', ...words)).toHaveLength(count);
+});
