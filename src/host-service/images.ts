@@ -8,9 +8,9 @@ import { type ImageFacts, imageFacts } from '../engine/images/image-info.ts';
 
 /** A disk image of the host. */
 export type HostImage = Omit<ImageFacts, 'format'> & {
-  /** Null: it cannot be read; its problems say why. */
+  /** Null if it cannot be read; its problems say why. */
   readonly format: string | null;
-  /** As a definition says; null: none does. */
+  /** As given in a definition; null if in none. */
   readonly definedFormat: string | null;
   /** The VMs whose definitions name it. */
   readonly definedIn: readonly string[];
@@ -21,26 +21,26 @@ export type HostImages = {
   readonly images: readonly HostImage[];
   /** The folder of new disks. */
   readonly folder: string;
-  /** What could not be read beside these, a sentence each. */
+  /** Other files or folders that could not be read, a sentence each. */
   readonly problems: readonly string[];
 };
 
-/** A folder may have anything in it: what is shown of it ends here. */
+/** The most files shown of one folder, which may contain anything. */
 const MOST_IN_FOLDER = 1000;
 const AT_ONCE = 8;
 
-/** What a file in a folder that is not vring's own is called if it is an image. */
+/** File name extensions of images, for folders that are not vring's own. */
 const EXTENSIONS = new Set([
   ...['.img', '.raw', '.iso', '.qcow', '.qcow2', '.qed'],
   ...['.vmdk', '.vdi', '.vhd', '.vhdx', '.vpc'],
 ]);
 
-/** Formats that qemu-img reads, which takes a process for each file. */
+/** Formats read here; others need a qemu-img process for each file. */
 const READ_HERE = new Set(['raw', 'qcow2']);
 
 type Wanted = { format?: string | undefined; readonly definedIn: string[] };
 
-/** Reads the disk images that definitions name, and those in their folders and in that of new disks. */
+/** Reads the disk images that definitions name, and those in their folders and in the folder of new disks. */
 export class ImageReader {
   readonly #folder: string;
   readonly #definitions: DefinitionStore;
@@ -53,7 +53,7 @@ export class ImageReader {
     this.#definitions = definitions;
   }
 
-  /** @param files to be read beside those that are found */
+  /** @param files to be read in addition to those found */
   async read(files: readonly string[]): Promise<HostImages> {
     const wanted = new Map<string, Wanted>();
     const problems: string[] = [];
@@ -74,7 +74,7 @@ export class ImageReader {
     return { images, folder: this.#folder, problems };
   }
 
-  /** A definition that is not valid is said to be so where VMs are listed. */
+  /** Invalid definitions are reported in the VM list. */
   #addDefined(want: (path: string) => Wanted): void {
     for (const name of listNames(this.#definitions.folder)) {
       let disks: ReturnType<typeof disksOf>;
@@ -131,7 +131,7 @@ export class ImageReader {
   }
 }
 
-/** Nodes of devices have no images beside them. */
+/** Folders of device nodes contain no images. */
 function mayHaveImages(folder: string): boolean {
   return !/^\/(dev|proc|sys)(\/|$)/.test(folder);
 }
@@ -142,7 +142,7 @@ async function stampOf(path: string): Promise<string | null> {
   return [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
 }
 
-/** A few at a time, in the order of the items. */
+/** Runs a few at a time, and returns results in the order of the items. */
 async function inTurn<Item, Result>(
   items: readonly Item[],
   make: (item: Item) => Promise<Result>,

@@ -116,7 +116,7 @@ export class HostPlans {
     });
   }
 
-  /** Holds the host lock meanwhile. */
+  /** Holds the host lock in the meantime. */
   async #changing<T>(change: (writer: HostWriter) => Promise<T>): Promise<T> {
     const writer = this.#writer();
     try {

@@ -27,7 +27,7 @@ export class HostServer {
   readonly #plans: HostPlans;
   readonly #channel: Channel;
   readonly #clock: Clock;
-  /** When everything is to be read again, whether or not a change was detected. */
+  /** When to read everything again, whether or not a change was detected. */
   #dueAt = Number.NEGATIVE_INFINITY;
   #callOff: (() => void) | null = null;
   #cancelUsage: () => void = () => {};

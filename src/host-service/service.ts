@@ -62,10 +62,10 @@ export class HostService {
     return printableDeep({ ...readDetails(this.#root, fn), regions, capabilities });
   }
 
-  /** Disk images, as they are now. @param files to be read beside those that are found */
+  /** The present disk images. @param files to be read in addition to those found */
   async images(files: readonly string[]): Promise<HostImages> {
     if (this.#images === undefined) {
-      // Reading definitions and images takes more code than all else that this thread does.
+      // Reading definitions and images takes more code than everything else on this thread.
       const { ImageReader } = await import('./images.ts');
       this.#images ??= new ImageReader(this.#stateFolder);
     }

@@ -13,6 +13,6 @@ export type HostConnection = {
   readonly client: HostClient;
   /** Called when the thread has died. */
   onLost(listener: (reason: string) => void): void;
-  /** Ends the thread at once. */
+  /** Ends the thread immediately. */
   close(): Promise<void>;
 };

@@ -7,7 +7,7 @@ import { logoutWarning } from './kill-user-processes.ts';
 import { checkPrivateFolder, managerPaths } from './paths.ts';
 import { type StartedManager, startManager, takeFirstManager } from './start-manager.ts';
 
-/** A manager that cannot start exits and says why: this limit is for one that hangs, and long enough for a slow machine. */
+/** A manager that cannot start exits with an error: this limit is for one that hangs, and allows for a slow machine. */
 const START_TIMEOUT_MS = 90_000;
 const LOOK_EVERY_MS = 3;
 /** After that the machine is slow, and the manager needs its CPU. */
@@ -16,16 +16,16 @@ const LOOK_LESS_EVERY_MS = 250;
 const START_AGAIN_MS = 250;
 
 export type ConnectOptions = {
-  /** Everything that changes a VM is refused. */
+  /** Refuse everything that changes a VM. */
   readonly readOnly?: boolean;
-  /** How long the manager may be silent before it is called slow. */
+  /** How long the manager may be silent before it is reported as slow. */
   readonly patienceMs?: number;
 };
 
 /**
- * Attaches to the manager that runs.
- * @returns null when none runs
- * @throws with a sentence when it refuses, does not answer (SlowManagerError), or cannot be trusted to be this user's
+ * Attaches to the running manager.
+ * @returns null if none runs
+ * @throws with a sentence when it refuses, does not answer (SlowManagerError), or may not belong to this user
  */
 export async function connect(options: ConnectOptions = {}): Promise<RemoteEngine | null> {
   const { readOnly = false, patienceMs } = options;
@@ -41,14 +41,14 @@ export async function connect(options: ConnectOptions = {}): Promise<RemoteEngin
     });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // ECONNREFUSED: the file is left over from a manager that was killed. ECONNRESET: one that is just ending.
+    // ECONNREFUSED: a killed manager left the file behind. ECONNRESET: the manager is just ending.
     if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return nobody();
     if (code === 'EAGAIN') throw backlogFull(socket);
     throw error;
   }
 }
 
-/** @throws when a manager does run, but where its socket is cannot be known: its VMs are not off */
+/** @throws when a manager does run, but its socket cannot be found: its VMs are not off */
 async function nobody(): Promise<null> {
   const { hostElsewhere, managerElsewhere } = await import('./vm-lock.ts');
   const paths = managerPaths();
@@ -65,8 +65,8 @@ async function nobody(): Promise<null> {
 }
 
 /**
- * Attaches to the manager that runs, or to one that is started in the background.
- * @throws with a sentence; with what the new manager printed when it could not start
+ * Attaches to the running manager, or starts one in the background.
+ * @throws with a sentence, or with the new manager's output if it could not start
  */
 export async function connectOrStart(options: ConnectOptions = {}): Promise<RemoteEngine> {
   const starting = takeFirstManager();
@@ -89,7 +89,7 @@ async function start(options: ConnectOptions, starting: StartedManager | null = 
     if (engine !== null) return engine;
     const failure = started.failed();
     if (failure !== null) throw new Error(`the manager could not start: ${failure}`);
-    // That one does not listen: it has just been started, or is about to end, and then it is this one's turn.
+    // The other manager does not listen: it is just starting, or about to end and make way for this one.
     if (started.foundAnother()) {
       await new Promise(resolve => setTimeout(resolve, START_AGAIN_MS));
       started = startManager(paths);

@@ -16,11 +16,11 @@ import { isLockedElsewhere, tryLock } from '../vmm/native/ofd-lock.ts';
 const HOLDER_MAX = 200;
 const NOT_A_FILE = 'it is not a regular file: remove it';
 
-/** A lock file that names the process that holds it. */
+/** A lock file that names the process holding the lock. */
 export type FileLock = {
-  /** Whoever has a duplicate of it holds the lock too. */
+  /** Every process with a duplicate of it holds the lock, too. */
   readonly fd: number;
-  /** Another process is to hold it: the file names that one. */
+  /** Records another process as the holder, before it takes over the lock. */
   nameHolder(pid: number, what: string): void;
   release(): void;
 };
@@ -30,8 +30,8 @@ export class LockHeldError extends Error {
 }
 
 /**
- * Takes the lock at `path`; it is released when this process ends, however that happens.
- * @param what it stands for, for the error
+ * Takes the lock at `path`; it is released when this process ends for any reason.
+ * @param what the lock protects, for the error
  * @throws LockHeldError naming the holder; a plain error naming the file if it cannot be opened
  */
 export function lockFile(path: string, what: string): FileLock {
@@ -76,7 +76,7 @@ function openLockFile(path: string): number {
   throw new Error(`cannot open the lock file ${path}: ${NOT_A_FILE}`);
 }
 
-/** Who holds the lock at `path`; null: nobody, or it cannot be seen. */
+/** The holder of the lock at `path`; null if it is free or cannot be read. */
 export function lockHolder(path: string): string | null {
   let fd: number;
   try {
@@ -105,7 +105,7 @@ function isAt(fd: number, path: string): boolean {
   return there?.ino === ino && there.dev === dev;
 }
 
-/** Names another process as the holder of the lock at `path`, which this process does not have open. */
+/** Records another process as the holder of the lock at `path`, which this process does not have open. */
 export function nameHolderAt(path: string, pid: number, what: string): void {
   let fd: number;
   try {
@@ -122,7 +122,7 @@ function nameHolder(fd: number, pid: number, what: string): void {
     ftruncateSync(fd);
     writeSync(fd, `process ${pid} of ${userName()}: ${what}\n`, 0);
   } catch {
-    // The disk is full: the file is locked, but does not say by whom.
+    // The disk is full: the file is locked, but does not name the holder.
   }
 }
 

@@ -4,11 +4,11 @@ import type { ChangeLock } from '../host/plan/change-lock.ts';
 import { type FileLock, LockHeldError, lockFile } from './file-lock.ts';
 import { ensurePrivateFolder } from './paths.ts';
 
-/** A plan that takes its time is waited for; one that hangs is given up by its own process before this. */
+/** Long enough for a slow plan; a plan that hangs is abandoned by its own process before this. */
 const WAIT_MS = 120_000;
 const POLL_MS = 100;
 
-/** Keeps two processes from changing the host at the same time. @param folder where the lock file is, made if missing */
+/** Serializes changes of the host across processes. @param folder of the lock file, created if missing */
 export function hostLock(folder: string, waitMs = WAIT_MS): ChangeLock {
   return async (change, onWait = () => {}) => {
     ensurePrivateFolder(folder);

@@ -2,15 +2,15 @@ import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import type { StopReason } from './signals.ts';
 
-/** When a background manager has nothing left to do. */
+/** Detects when a background manager is no longer needed. */
 export type Idleness = {
-  /** Resolves with why it stops. */
+  /** Resolves with the reason to stop. */
   readonly reached: Promise<StopReason>;
-  /** How many are attached now. */
+  /** Sets the number of attached clients. */
   clients(count: number): void;
 };
 
-/** @param idleMs for which no VM is up and no client attached */
+/** @param idleMs without running VMs and attached clients */
 export function whenIdle(engine: Engine, idleMs: number): Idleness {
   const { promise: reached, resolve } = Promise.withResolvers<StopReason>();
   let attached = 0;

@@ -1,2 +1,2 @@
-/** The option of a process that runs the VMs itself, and serves no others. */
+/** The option of a process that runs the VMs itself and has no other clients. */
 export const IN_PROCESS = '--in-process';

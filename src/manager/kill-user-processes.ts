@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where logind.conf and its drop-ins are looked for; a file of the same name in a later one hides those before. */
+/** The folders of logind.conf and its drop-ins; a file in a later one hides files of the same name in earlier ones. */
 const FOLDERS = ['usr/lib/systemd', 'usr/local/lib/systemd', 'run/systemd', 'etc/systemd'];
 
 type LoginSettings = {
@@ -11,7 +11,7 @@ type LoginSettings = {
 };
 
 export type Session = {
-  /** The user who logged in; not always whom the process belongs to. */
+  /** The user who logged in, who does not always own the process. */
   readonly uid: number;
   readonly name: string;
 };
@@ -31,8 +31,8 @@ export function logoutWarning(root = '/', cgroup = readIfThere('/proc/self/cgrou
 }
 
 /**
- * The session that a process belongs to, by its control group: `.../user-1000.slice/session-3.scope`. The environment
- * does not show it: XDG_SESSION_ID stays set in processes that have been moved out of their session.
+ * The session of a process, from its control group: `.../user-1000.slice/session-3.scope`. XDG_SESSION_ID is not
+ * reliable, as it stays set in processes that have been moved out of their session.
  */
 export function sessionOf(cgroup: string, root = '/'): Session | null {
   const uid = /\/user-(\d+)\.slice\/session-[^/]+\.scope(\/|$)/m.exec(cgroup)?.[1];
@@ -45,7 +45,7 @@ function endsAtLogout({ name }: Session, settings: LoginSettings): boolean {
   return settings.killOnlyUsers.length === 0 || settings.killOnlyUsers.includes(name);
 }
 
-/** As logind reads them: the main file, then drop-ins by name; the last setting of a key holds. */
+/** As logind reads them: the main file, then drop-ins by name; the last setting of a key wins. */
 export function loginSettings(root = '/'): LoginSettings {
   const main = FOLDERS.map(folder => readIfThere(join(root, folder, 'logind.conf'))).findLast(
     text => text !== '',
@@ -58,12 +58,12 @@ export function loginSettings(root = '/'): LoginSettings {
   const texts = [...dropIns].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => readIfThere(path));
   const settings = new Map<string, string>();
   for (const [key, value] of [main ?? '', ...texts].flatMap(text => [...loginKeys(text)])) {
-    // Lists add up, until an empty one begins anew.
+    // Lists accumulate; an empty value resets them.
     const before = key.endsWith('Users') && value !== '' ? settings.get(key) : undefined;
     settings.set(key, before === undefined ? value : `${before} ${value}`);
   }
   return {
-    // The file that comes with systemd has what it was built with in comments; without one it is as upstream has it.
+    // The file shipped with systemd has the build-time default in a comment; without it, assume the upstream default.
     killUserProcesses: isYes(settings.get('KillUserProcesses') ?? commented(main ?? '') ?? 'yes'),
     killOnlyUsers: words(settings.get('KillOnlyUsers') ?? ''),
     killExcludeUsers: words(settings.get('KillExcludeUsers') ?? 'root'),

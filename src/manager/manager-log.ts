@@ -11,7 +11,7 @@ const PRIORITY: Readonly<Record<LogEntry['level'], number>> = { error: 3, warnin
 
 export type LogWriter = (entry: LogEntry) => void;
 
-/** To stderr: for journald, when it is what reads there, or for a person. */
+/** Logs to stderr: for journald if stderr is its stream, else for a person. */
 export function stderrLog(env: Readonly<Record<string, string | undefined>> = process.env): LogWriter {
   const journal = isJournal(env.JOURNAL_STREAM);
   return entry => {
@@ -22,14 +22,14 @@ export function stderrLog(env: Readonly<Record<string, string | undefined>> = pr
   };
 }
 
-/** Does stderr lead to the journal? systemd says which device and inode that is (systemd.exec(5)). */
+/** Whether stderr is the journal's stream: systemd passes its device and inode (systemd.exec(5)). */
 function isJournal(stream: string | undefined): boolean {
   if (stream === undefined) return false;
   const { dev, ino } = fstatSync(2, { bigint: true });
   return stream === `${dev}:${ino}`;
 }
 
-/** To a file. If the disk is full or the folder is gone, lines are lost and nothing else; their number is logged later. */
+/** Logs to a file. If the disk is full or the folder is gone, lines are dropped and their number is logged later. */
 export function fileLog(path: string): LogWriter {
   let lost = 0;
   return entry => {

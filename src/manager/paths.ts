@@ -3,16 +3,16 @@ import { join, resolve } from 'node:path';
 import { variablesFile } from '../engine/firmware/variables.ts';
 import { stateFolder } from '../files/state-folder.ts';
 
-/** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
+/** The most bytes of a socket's path: sun_path in unix(7), without the terminating zero. */
 export const LONGEST_SOCKET_PATH = 107;
 
-/** Where a manager and its clients meet, and where a manager keeps what outlives it. */
+/** The paths where a manager and its clients meet, and where a manager keeps persistent files. */
 export type ManagerPaths = {
-  /** Socket and locks. Gone after a reboot of the host. */
+  /** Socket and locks; removed by a reboot of the host. */
   readonly runtime: string;
   readonly state: string;
   readonly socket: string;
-  /** What later managers find the machines of running VMs by. */
+  /** The records by which later managers find the machines of running VMs. */
   readonly machines: string;
   /** Log of a background manager. */
   readonly log: string;
@@ -28,12 +28,12 @@ export function variablesFolder(state: string): string {
   return join(state, 'firmware');
 }
 
-/** Where a manager keeps the state of TPMs, a folder for each VM. */
+/** The folder of TPM states, with a folder for each VM. */
 export function tpmsFolder(state: string): string {
   return join(state, 'tpm');
 }
 
-/** Where those of a VM and of its clone are. */
+/** The variables files of a VM and of its clone. */
 export function clonedVariables(state: string, from: string, to: string) {
   const folder = variablesFolder(state);
   return { from: variablesFile(folder, from), to: variablesFile(folder, to) };
@@ -57,15 +57,15 @@ export function managerPaths(env: Env = process.env, uid: number = process.getui
 function runtimeFolder(env: Env, uid: number): string {
   if (env.VRING_RUNTIME_DIR) return resolve(env.VRING_RUNTIME_DIR);
   if (uid === 0) return '/run/vring';
-  // After su it may be another user's.
+  // After su, it may belong to another user.
   const session = env.XDG_RUNTIME_DIR;
   if (session && statOf(session)?.uid === uid) return join(session, 'vring');
   return `/tmp/vring-${uid}`;
 }
 
 /**
- * Makes sure that a folder exists, belongs to this user, and that nobody else can write to it.
- * @throws if that cannot be achieved
+ * Makes sure that a folder exists, belongs to this user, and is not writable by others.
+ * @throws if that fails
  */
 export function ensurePrivateFolder(path: string): void {
   try {
@@ -79,7 +79,7 @@ export function ensurePrivateFolder(path: string): void {
   if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
 }
 
-/** The same for a folder that may be missing. @returns null then */
+/** Checks a folder that may be missing in the same way. @returns null if it is missing */
 export function checkPrivateFolder(path: string): Stats | null {
   const stats = statOf(path);
   if (stats === null) return null;

@@ -8,17 +8,17 @@ import { currentBootId } from '../host/process-identity.ts';
 import { type MachineConfig, machineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 
-/** A VM that has just started is to have the manager's time first. */
+/** A VM that has just started needs the manager first. */
 const WRITE_AFTER_MS = 100;
 
-/** A manager that is to resume VMs is started right after the one before it has stopped. */
+/** A manager resumes VMs only if it starts soon after the previous one stopped. */
 const RESUME_WITHIN_MS = 10 * 60_000;
 
 const name = z.string().regex(VM_NAME.pattern);
 
 /**
- * The VMs that a manager runs, in a file of its state folder: what is in it when the next manager starts was not stopped.
- * `config` is of VMs without a definition, `interrupted` of those that ran in an even earlier manager.
+ * The VMs that a manager runs, in a file in its state folder: a VM still listed when the next manager starts was not
+ * stopped. `config` has VMs without a definition, `interrupted` those that ran in an even earlier manager.
  */
 const record = z.strictObject({
   version: z.literal(1),
@@ -27,7 +27,7 @@ const record = z.strictObject({
   vms: z.array(
     z.strictObject({ name, config: z.unknown().optional(), interrupted: z.string().max(1000).optional() }),
   ),
-  /** Those to start again, and when they were stopped. */
+  /** VMs to restart, and when they were stopped. */
   resume: z
     .strictObject({
       at: z.number(),
@@ -38,11 +38,11 @@ const record = z.strictObject({
 
 type RecordFile = z.output<typeof record>;
 
-/** What the manager before this one left behind. */
+/** What the previous manager left behind. */
 export type LastRun = {
   readonly interrupted: readonly InterruptedVm[];
   readonly resume: readonly { readonly name: string; readonly config: MachineConfig | null }[];
-  /** Why the file could not be read; null: it could, or there was none. */
+  /** Why the file could not be read; null if it was, or there was none. */
   readonly problem: string | null;
 };
 
@@ -77,8 +77,8 @@ export function readLastRun(folder: string, bootId = currentBootId()): LastRun {
 }
 
 /**
- * Has the next manager start VMs that ran in one which could not be asked to leave that note itself.
- * @param before what was read while they ran: it has those without a definition
+ * Has the next manager start VMs that ran in a manager that could not be asked to record this itself.
+ * @param before read while they ran: it has those without a definition
  */
 export function resumeInNext(folder: string, names: readonly string[], before: LastRun): void {
   const configs = new Map(before.interrupted.map(vm => [vm.name, vm.config]));
@@ -101,7 +101,7 @@ export function resumeInNext(folder: string, names: readonly string[], before: L
   replaceFile(pathIn(folder), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600, fresh: true });
 }
 
-/** Null also for one that this version would not accept. */
+/** Null also for a configuration that this version does not accept. */
 function configOf(config: unknown): MachineConfig | null {
   return config === undefined ? null : (machineConfig.safeParse(config).data ?? null);
 }
@@ -117,7 +117,7 @@ export class RunningRecord {
   #resume: RecordFile['resume'];
   #soon: NodeJS.Timeout | null = null;
 
-  /** @param failed the file cannot be written, which is said once, and again after it could be */
+  /** @param failed called when the file cannot be written: once, and again if it fails after a success */
   constructor(folder: string, engine: LocalEngine, failed: (error: Error) => void) {
     this.#path = pathIn(folder);
     this.#engine = engine;
@@ -129,20 +129,20 @@ export class RunningRecord {
     this.#write();
   }
 
-  /** The next manager is to start the VMs that run now. */
+  /** Has the next manager start the VMs that run now. */
   resumeLater(): void {
     const vms = this.#engine.vms().filter(isAlive);
     this.#resume = { at: Date.now(), vms: vms.map(({ id, name }) => ({ name, ...this.#config(id) })) };
     this.#write();
   }
 
-  /** The VMs go on without this manager: they stay on record. */
+  /** The VMs keep running without this manager: they stay in the record. */
   detach(): void {
     if (this.#soon !== null) this.#write();
     this.#unsubscribe();
   }
 
-  /** In the course of an orderly end, once all VMs are off. */
+  /** Called during an orderly shutdown, once all VMs are off. */
   close(): void {
     if (this.#resume !== undefined) this.#resume = { ...this.#resume, at: Date.now() };
     this.#write();

@@ -3,15 +3,15 @@ import { isAlive } from '../engine/vm-info.ts';
 
 export type SaveOptions = {
   readonly timeoutMs: number;
-  /** Resolves when there is no more time. */
+  /** Resolves when time is up. */
   readonly hurry: Promise<void>;
 };
 
-/** So many write at once: a disk gets no faster by more. */
+/** How many are saved at the same time: more do not make a disk faster. */
 const TOGETHER = 2;
 
 /**
- * Saves every VM that runs or is paused, for the next manager to start. One that cannot be saved in the time is left running.
+ * Saves every running or paused VM, for the next manager to start. A VM that cannot be saved in time is left running.
  */
 export async function saveGuests(
   engine: Pick<LocalEngine, 'vms' | 'save' | 'cancelTask' | 'note'>,

@@ -42,16 +42,16 @@ import { VncPrograms } from './vnc-programs.ts';
 const SOCKET_CHECK_MS = 5000;
 
 export type ServeOptions = {
-  /** Started by a client: it logs to a file, starts no VMs by itself, and ends when it is no longer used. */
+  /** Started by a client: logs to a file, does not autostart VMs, and ends when it is no longer used. */
   readonly background: boolean;
   /** How long guests may take to power off before they are killed, or to be saved. */
   readonly shutdownMs: number;
-  /** VMs are saved when the manager stops, in place of shutting down, and the next one starts them. */
+  /** Save VMs when the manager stops, instead of shutting them down; the next one starts them. */
   readonly saves: boolean;
   /** How long a background manager stays without VMs and clients. */
   readonly idleMs: number;
   readonly metrics: MetricsAddress | null;
-  /** For root. */
+  /** For a manager of root. */
   readonly uids: UidRange;
 };
 
@@ -69,7 +69,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     ownership = lockOwnership(paths);
   } catch (error) {
     if (!(error instanceof LockHeldError)) throw error;
-    // Two clients wanted one at the same time: the other's is as good.
+    // Two clients started one at the same time: the other's will do.
     if (options.background) {
       const text = `this manager (process ${process.pid}) is not needed: ${error.message}`;
       fileLog(paths.log)({ number: 0, at: Date.now(), vm: null, level: 'info', text });
@@ -146,7 +146,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
       stop.request({ text: `${request.keepVms ? 'left' : 'stopped'} by ${terminal}`, ...request });
     },
   });
-  // Clients that come from then on find nobody, and start another one.
+  // Clients that come later find no manager, and start another one.
   void idle?.reached.then(() => server.stopListening());
   await listen(server, paths);
   // They are clients of this manager.
@@ -172,7 +172,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
     await engine.leaveRunning();
   } else {
     if (options.saves) await saveGuests(engine, { timeoutMs, hurry: stop.second });
-    // Clients may watch how their guests shut down.
+    // Clients may watch their guests shut down.
     const killed = await shutDownGuests(engine, { timeoutMs, hurry: stop.second });
     if (killed.length > 0)
       engine.note('warning', `killed, because they did not shut down in time: ${killed.join(', ')}`);
@@ -184,7 +184,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   return 0;
 }
 
-/** A socket file that is there was left behind: this process has the lock. */
+/** An existing socket file is stale: this process has the lock. */
 async function listen(server: ControlServer, { runtime, socket }: ManagerPaths): Promise<void> {
   ensurePrivateFolder(runtime);
   rmSync(socket, { force: true });
@@ -195,12 +195,12 @@ function readDefinitions(engine: LocalEngine): void {
   try {
     engine.readDefinitions();
   } catch (error) {
-    // A client can do without: the folder is watched, and gets another look when it changes.
+    // Definitions can wait: the folder is watched, and read again when it changes.
     if (!(error instanceof DefinitionFileError)) throw error;
   }
 }
 
-/** The runtime folder of a user is removed with the last session, and /tmp is cleaned up; the manager stays. */
+/** A user's runtime folder is removed with the last session, and /tmp is cleaned up, while the manager stays. */
 async function keepReachable(server: ControlServer, paths: ManagerPaths, engine: LocalEngine): Promise<void> {
   if (server.reachable) return;
   try {
@@ -225,7 +225,10 @@ function outliveUpgrades(engine: LocalEngine): void {
   }
 }
 
-/** One after the other, so that each has the host to itself while it boots: what the last manager saved or ran, then autostart. */
+/**
+ * Starts VMs one by one, so that each has the host to itself while it boots: those that the last manager saved or ran,
+ * then autostart.
+ */
 async function startVms(engine: LocalEngine, { resume }: LastRun, background: boolean): Promise<void> {
   for (const { id } of engine.vms().filter(vm => vm.saved?.automatic)) {
     if (engine.ending) return;
@@ -245,7 +248,7 @@ async function startVms(engine: LocalEngine, { resume }: LastRun, background: bo
   }
 }
 
-/** Its turn may be long after it was listed: it may have been started, or removed, since. */
+/** It may have been started or removed while it waited for its turn. */
 async function startIfDown(engine: LocalEngine, id: string): Promise<void> {
   const vm = engine.vms().find(vm => vm.id === id);
   if (vm?.state === 'off' || vm?.interrupted) await engine.startUnattended(id);

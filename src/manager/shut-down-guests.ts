@@ -3,18 +3,18 @@ import type { Engine } from '../engine/engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive, isUp } from '../engine/vm-info.ts';
 
-/** The guest's driver is there some time after it was woken up. */
+/** After a wake-up, the guest's driver takes a moment to be ready. */
 const PRESS_AGAIN_MS = 500;
 
 export type ShutDownOptions = {
   readonly timeoutMs: number;
-  /** Resolves when there is no more time. */
+  /** Resolves when time is up. */
   readonly hurry: Promise<void>;
 };
 
 /**
- * Presses the power button of every VM that is up, and waits for the guests to switch themselves off.
- * @returns the names of those that did not within the time: they run still
+ * Presses the power button of every VM that is up, and waits for the guests to power off.
+ * @returns the names of those that did not in time: they are still running
  */
 export async function shutDownGuests(
   engine: Engine,
@@ -26,13 +26,13 @@ export async function shutDownGuests(
     if (pressed.has(id) || !isUp({ state })) return;
     pressed.add(id);
     try {
-      // A guest that stands still does not notice its button, and one that has just been woken up not yet.
+      // A paused guest does not notice its button; nor does one that has just been woken, for a moment.
       if (state === 'paused') await engine.resume(id);
       if (state === 'suspended') await engine.wake(id);
       while (!(await engine.powerButton(id)).noticed && state === 'suspended' && !isOver)
         await sleep(PRESS_AGAIN_MS);
     } catch {
-      // It has just ended, or has no button: whether it is off at the end is what counts.
+      // It has just ended, or has no button: only whether it is off at the end matters.
     }
   };
   const allOff = Promise.withResolvers<void>();

@@ -1,18 +1,18 @@
-/** What asks a manager to stop. */
+/** Requests to stop a manager. */
 export type StopRequests = {
-  /** Resolves with the first request, and who made it. */
+  /** Resolves with the first request and its origin. */
   readonly first: Promise<StopReason>;
-  /** It was asked again: it should not wait any longer. */
+  /** Resolves on a second request: stop waiting. */
   readonly second: Promise<void>;
-  /** As a client does. */
+  /** Makes a request, as a client does. */
   request(reason: StopReason): void;
 };
 
 export type StopReason = {
   readonly text: string;
-  /** For the guests to power off, in place of the manager's own. */
+  /** How long guests may take to power off; default: the manager's own setting. */
   readonly timeoutMs?: number;
-  /** The VMs go on, for the next manager. */
+  /** Leave the VMs running, for the next manager. */
   readonly keepVms?: boolean;
 };
 
@@ -21,32 +21,32 @@ export function stopRequests(note: (text: string) => void): StopRequests {
   const second = Promise.withResolvers<void>();
   let asked = false;
   const request = (reason: StopReason) => {
-    // One that is to leave the VMs alone does not hurry their end.
+    // A request to keep the VMs does not hurry their shutdown.
     if (asked && !reason.keepVms) second.resolve();
     asked = true;
     first.resolve(reason);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => request({ text: `stopped by ${signal}` }));
-  // As systemd restarts the service (RestartKillSignal= in its unit), and as a client of another version does.
+  // systemd sends it to restart the service (RestartKillSignal= in its unit), as does a client of another version.
   process.on('SIGUSR2', () => request({ text: 'replaced, by SIGUSR2', keepVms: true }));
-  // Ctrl-\\ at a terminal: guests are not waited for.
+  // Ctrl-\\ at a terminal: do not wait for guests.
   process.on('SIGQUIT', () => {
     request({ text: 'stopped by SIGQUIT' });
     second.resolve();
   });
-  // VMs outlive the terminal that their manager was started from.
+  // VMs outlive the terminal from which their manager was started.
   process.on('SIGHUP', () => note('its terminal was closed (SIGHUP); the VMs keep running'));
   return { first: first.promise, second: second.promise, request };
 }
 
-/** An error in what serves clients is no reason to leave the VMs without a manager. */
+/** Keeps the manager running after an exception: an error in serving clients must not leave the VMs without one. */
 export function surviveExceptions(note: (text: string) => void): void {
   process.on('uncaughtException', error => {
     try {
       note(`internal error; the VMs keep running: ${error instanceof Error ? error.stack : String(error)}`);
     } catch {
-      // The log itself fails: there is nowhere to report that.
+      // The log itself fails: there is nowhere left to report.
     }
   });
 }

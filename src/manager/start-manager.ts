@@ -5,11 +5,13 @@ import { bundled, projectRoot } from '../project-root.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerLock, managerPaths } from './paths.ts';
 
 const LAST_LINES = 5;
-/** glibc gives threads arenas of their own, and keeps what they held when they end: tens of MiB after many VMs (mallopt(3)). */
+/**
+ * glibc gives threads their own arenas, and keeps them when the threads end: tens of MiB after many VMs (mallopt(3)).
+ */
 const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
 export type StartedManager = {
-  /** Null while it runs, and if it ended because another manager runs. */
+  /** Why it failed; null while it runs, or if it ended because another manager runs. */
   readonly failed: () => string | null;
   readonly foundAnother: () => boolean;
   readonly ended: () => boolean;

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 
-/** The systemd unit that runs this process, and whether it is one of the user's own systemd. */
+/** The systemd unit that runs this process, and whether it belongs to a user's systemd instance. */
 export type Unit = { readonly name: string; readonly user: boolean };
 
 /**
- * By the control group. One that a client started may be in the group of a service too, that of cron for instance:
- * systemd sets INVOCATION_ID for the process that it starts itself, but children inherit it, so only `vring serve` asks.
+ * Determined by the control group. A manager started by a client may be in a service's group, too, cron's for instance:
+ * systemd sets INVOCATION_ID for the process that it starts, but children inherit it, so only `vring serve` calls this.
  */
 export function thisUnit(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -18,7 +18,7 @@ export function thisUnit(
   return { name, user: /\/user@\d+\.service\//.test(cgroup) };
 }
 
-/** The same of another manager; null also where it can't be found out. */
+/** The same for another manager; null also if it cannot be determined. */
 export function unitOf(pid: number): Unit | null {
   try {
     const words = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'latin1').split('\0');

@@ -9,7 +9,7 @@ import { ensurePrivateFolder, type ManagerPaths, managerLock, managerPaths } fro
 
 /**
  * Keeps every other process of this user from running a VM of this name, until it is released or this process ends.
- * @throws saying who runs it
+ * @throws naming the process that runs it
  */
 export function lockVm(name: string): FileLock {
   if (!VM_NAME.pattern.test(name))
@@ -26,7 +26,7 @@ export function lockVm(name: string): FileLock {
   }
 }
 
-/** Another process has the lock of this name, with the same open file: the lock's file is to name that one. */
+/** Records another process as the holder; it has the lock of this name through the same open file. */
 export function renameHolder(name: string, pid: number, what: string): void {
   nameHolderAt(join(managerPaths().runtime, 'vms', `${name}.lock`), pid, what);
 }
@@ -36,13 +36,13 @@ export function lockName(name: string): VmPlace {
   return unregistered(lockVm(name).release);
 }
 
-/** Names whose locks nobody has any more, although their files are there. */
+/** Names whose lock files exist, but whose locks are free. */
 export function abandonedLocks(runtime: string): string[] {
   const folder = join(runtime, 'vms');
   return lockedNames(folder).filter(name => lockHolder(join(folder, `${name}.lock`)) === null);
 }
 
-/** The VMs that a process runs, by their locks: they say so whatever version of vring that process is. */
+/** The VMs that a process runs, by their locks, whatever version of vring it is. */
 export function vmsRunBy(pid: number, runtime = managerPaths().runtime): string[] {
   const folder = join(runtime, 'vms');
   const holders = new RegExp(`^process ${pid} of `);
@@ -67,9 +67,9 @@ function lockedNames(folder: string): string[] {
 }
 
 /**
- * Makes this process the only manager of the socket and of the definitions: another one with the same definitions may look for its
- * socket elsewhere, when XDG_RUNTIME_DIR is another.
- * @throws LockHeldError saying who holds them
+ * Makes this process the only manager of the socket and of the definitions: another manager of the same definitions may
+ * use another socket, if its XDG_RUNTIME_DIR differs.
+ * @throws LockHeldError naming the holder
  */
 export function lockOwnership({
   runtime,
@@ -93,13 +93,13 @@ export function lockOwnership({
   }
 }
 
-/** Such a process that has these folders; null: there is none. */
+/** A process outside the manager that holds these folders; null if there is none. */
 export function hostElsewhere({ runtime }: Pick<ManagerPaths, 'runtime'>): string | null {
   const holder = lockHolder(managerLock(runtime));
   return holder?.includes(` ${IN_PROCESS}`) ? holder : null;
 }
 
-/** Who manages these definitions from another runtime folder; null: nobody. */
+/** The manager of these definitions in another runtime folder; null if there is none. */
 export function managerElsewhere({
   runtime,
   state,
@@ -113,7 +113,7 @@ export function managerElsewhere({
   return here() ? null : holder;
 }
 
-/** Is any process bound to a Unix socket at this path, whether the file is there or not (proc(5), /proc/net/unix)? */
+/** Whether any process is bound to a Unix socket at this path, even if the file is gone (proc(5), /proc/net/unix). */
 export function isBound(path: string): boolean {
   try {
     return readFileSync('/proc/net/unix', 'utf8').includes(` ${path}\n`);

@@ -8,12 +8,12 @@ import { describeLayers } from '../vmm/confinement/layer.ts';
 import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
 import { vringProgram } from './start-manager.ts';
 
-/** Characters of what such a program says that are kept. */
+/** How many characters of such a program's output are kept. */
 const SAID_MAX = 2000;
 
 type VncEngine = Pick<LocalEngine, 'note' | 'subscribe' | 'vms' | 'servesVnc'>;
 
-/** Runs `vring vm vnc` for each VM whose configuration asks for it, while the VM has a machine. */
+/** Runs `vring vm vnc` for each VM whose configuration requests it, while the VM has a machine. */
 export class VncPrograms {
   readonly #engine: VncEngine;
   readonly #programs = new Map<string, ChildProcess>();
@@ -70,13 +70,13 @@ export class VncPrograms {
         .at(-1)
         ?.replace(/^vring: /, '');
       const vm = this.#engine.vms().find(each => each.id === id);
-      // It stays as it is until the next start: what has failed once would fail again.
+      // No retry until the next start: what failed once would fail again.
       if (this.#programs.get(id) === program && code !== 0 && vm !== undefined && isAlive(vm))
         this.#engine.note('warning', `the VNC server has ended: ${line || `exit status ${code}`}`, id);
     });
   }
 
-  /** It ends when its standard input does, also when this process is killed. */
+  /** It ends when its standard input does, even when this process is killed. */
   #end(id: string): void {
     const program = this.#programs.get(id);
     if (program === undefined) return;

@@ -3,10 +3,11 @@ import { CgroupParent, NoCgroups } from '../../vmm/confinement/cgroup-parent.ts'
 import type { Unit } from '../unit.ts';
 
 /**
- * Where the cgroups of a manager's machines go. A unit's cgroup is divided only if systemd has put the manager into the subgroup that its
- * file names (DelegateSubgroup= in systemd.resource-control(5)): a systemd before 254 does not, and could not restart the unit while
- * machines are left in other parts of it, since a divided cgroup takes no processes (cgroups(7), "no internal processes").
- * @param unit of systemd's that runs this process
+ * The parent of the machines' cgroups. A unit's cgroup is divided only if systemd has put the manager into the subgroup
+ * that its file names (DelegateSubgroup= in systemd.resource-control(5)): systemd before 254 does not, and could not
+ * restart the unit while machines remain in other parts of it, since a divided cgroup takes no processes (cgroups(7),
+ * "no internal processes").
+ * @param unit the systemd unit that runs this process
  * @throws NoCgroups
  */
 export function cgroupsUnder(

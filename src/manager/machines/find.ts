@@ -22,16 +22,16 @@ import {
 } from './machine-record.ts';
 import { followDevices, leavePlace, settleSuccession, succession, tidyPlace } from './register.ts';
 
-/** How long a process that closes its connection may take to exit. */
+/** How long a process may take to exit after it has closed its connection. */
 const EXIT_MS = 500;
 const LOOK_MS = 2;
 const LOOK_LESS_AFTER = 100;
 const LOOK_LESS_MS = 100;
 
 /**
- * The machines that earlier managers have started and that still run. A record alone proves nothing: the process at its socket has to be
- * the one in the record, of this user, and to know the token.
- * @param problem called for each that is not taken over, with the reason
+ * The running machines of earlier managers. A record alone proves nothing: the process at its socket must be the one in
+ * the record, belong to this user, and know the token.
+ * @param problem called with the reason for each machine that is not taken over
  */
 export function findMachines(
   folder: string,
@@ -47,7 +47,7 @@ export function findMachines(
   });
 }
 
-/** Any of its processes may end at any time, also while they are looked at here. @returns null: it has ended */
+/** Any of its processes may end at any time, even during this check. @returns null if it has ended */
 function findRunning(folder: string, id: string, record: MachineRecord): FoundMachine | null {
   for (let present: MachineRecord | null = record; present !== null; present = runningRecord(folder, id)) {
     try {
@@ -94,7 +94,7 @@ function findOne(folder: string, id: string, record: MachineRecord): Found {
   };
 }
 
-/** One that is being handed over does not need a manager for that. Soon one of its processes is gone, and the other one has it. */
+/** A hand-over completes without a manager. Soon one of the two processes is gone, and the other has the machine. */
 function findEither(folder: string, id: string, record: MachineRecord): Found {
   const giver = new ProcessWatch(record.pid);
   const taker = new ProcessWatch(record.successor!.pid);
@@ -122,7 +122,7 @@ function findEither(folder: string, id: string, record: MachineRecord): Found {
   };
 }
 
-/** @returns null: nobody listens, or too many have connected and have not been accepted. @throws when there is no such socket */
+/** @returns null if no process listens, or the backlog is full. @throws when there is no such socket */
 function connectedNow(path: string): number | null {
   const fd = socket(AF_UNIX, SOCK_STREAM);
   try {
@@ -137,7 +137,7 @@ function connectedNow(path: string): number | null {
   }
 }
 
-/** The manager may have died right after it had started the machine, which does not listen yet then. */
+/** The manager may have died right after it started the machine, before the machine listens. */
 async function connected(path: string, record: MachineRecord, watch: ProcessWatch): Promise<number | null> {
   for (let round = 0; !watch.hasExited; round++) {
     await pause(round);
@@ -158,14 +158,14 @@ function pause(round: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, round < LOOK_LESS_AFTER ? LOOK_MS : LOOK_LESS_MS));
 }
 
-/** The kernel noted who listens when that process called listen(2). */
+/** The kernel recorded the listening process when it called listen(2). */
 function checkPeer(fd: number, { pid }: MachineRecord): void {
   const peer = credentialsOfPeer(fd);
   if (peer.pid !== pid) throw new Error(`process ${peer.pid} listens at its socket`);
   if (peer.uid !== process.geteuid!()) throw new Error(`user ${peer.uid} listens at its socket`);
 }
 
-/** Waits for as long as the process lives: it may have been stopped by a signal. */
+/** Waits while the process lives: it may have been stopped by a signal. */
 async function answer(
   early: number | null,
   path: string,

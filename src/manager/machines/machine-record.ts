@@ -10,36 +10,36 @@ import { isBound } from '../vm-lock.ts';
 
 const process = z.object({
   pid: z.int().positive(),
-  /** With the pid, the identity of the process (proc(5), field 22 of stat). */
+  /** Identifies the process together with the pid (proc(5), field 22 of stat). */
   startTime: z.number(),
-  /** The machine says it too when a manager connects. */
+  /** The machine presents it, too, when a manager connects. */
   token: z.string().min(16),
-  /** Which of the two sockets of this record it listens on. Absent: the first. */
+  /** Which of this record's two sockets it listens on; default: the first. */
   slot: z.int().min(0).max(1).optional(),
-  /** Of its counters. Absent: what follows from the configuration. */
+  /** The shape of its counters; default: derived from the configuration. */
   counters: z.object({ vcpus: z.int(), queues: z.int(), regions: z.int() }).optional(),
 });
 
-/** The file that says which process runs a VM, for later managers. It is removed with the machine. */
+/** The file that records which process runs a VM, for later managers. It is removed with the machine. */
 const record = process.extend({
   version: z.literal(1),
   name: z.string().regex(VM_NAME.pattern),
   bootId: z.string(),
   /** Milliseconds since 1970. */
   startedAt: z.number(),
-  /** Of a machine of root's: the one that it changes to. */
+  /** For root's machines: the uid that it changes to. */
   uid: z.int().positive().nullable(),
-  /** With the devices that it has now. */
+  /** With its present devices. */
   config: machineConfig,
-  /** Devices have come or gone since it was started. */
+  /** Devices have been added or removed since it was started. */
   changed: z.boolean().optional(),
   /** Devices that a manager is plugging in. */
   pending: z.array(anyDeviceConfig).optional(),
-  /** The process that the machine is being handed to. Whichever of the two is left has it. */
+  /** The process that the machine is being handed to. Whichever of the two remains has the machine. */
   successor: process.optional(),
 });
 
-/** A process as a record has it. */
+/** A process in a record. */
 export type RecordedProcess = z.output<typeof process>;
 export type MachineRecord = Omit<z.output<typeof record>, 'config'> & { readonly config: MachineConfig };
 
@@ -53,11 +53,11 @@ function socketsOf(folder: string, id: string): string[] {
 
 export function writeRecord(folder: string, id: string, value: MachineRecord): void {
   const options = { mode: 0o600, fresh: true, synced: false };
-  // Once the host has been down there is no machine of which it could say anything.
+  // Need not be synced: after a power loss, its machine is gone, too.
   replaceFile(pathOf(folder, id), `${JSON.stringify(value)}\n`, options);
 }
 
-/** What cannot be removed is left to the next manager, which finds that its machine is gone. */
+/** A record that cannot be removed is left to the next manager, which finds that its machine is gone. */
 export function removeRecord(folder: string, id: string): void {
   for (const path of [pathOf(folder, id), ...socketsOf(folder, id)]) {
     try {
@@ -78,8 +78,9 @@ export function withoutSuccessor({ successor: _, ...record }: MachineRecord): Ma
 }
 
 /**
- * The records of machines that still run. Of one that is being handed over, while both of its processes run, both are in it.
- * @param problem called for each that cannot be read */
+ * The records of running machines. During a hand-over, while both processes run, the record has both.
+ * @param problem called for each that cannot be read
+ */
 export function readRecords(
   folder: string,
   problem: (text: string) => void,
@@ -90,7 +91,7 @@ export function readRecords(
   });
 }
 
-/** One of them; null: its machine does not run. */
+/** The record with this id; null if its machine does not run. */
 export function runningRecord(
   folder: string,
   id: string,
@@ -100,7 +101,7 @@ export function runningRecord(
   return found && asRunning(found);
 }
 
-/** Removes records that a manager had not written to their end. Nobody else may be writing one. */
+/** Removes records that a manager did not finish writing. No other process may be writing one. */
 export function removeUnfinished(folder: string): void {
   for (const name of namesIn(folder))
     if (/^\.[0-9a-f]{8}\.json\..*\.new$/.test(name)) rmSync(join(folder, name), { force: true });
@@ -108,18 +109,18 @@ export function removeUnfinished(folder: string): void {
 
 type Leftover = { readonly id: string; readonly name: string | null };
 
-/** What is left of machines that are gone: ids, each with the VM's name if its record can be read. */
+/** Leftovers of machines that are gone: ids, each with the VM's name if its record can be read. */
 export function leftovers(folder: string): Leftover[] {
   return idsIn(folder, /^([0-9a-f]{8})\.(?:json|(?:1\.)?sock)$/).flatMap<Leftover>(id => {
     const found = readRecord(folder, id, () => {});
     if (found !== null) return asRunning(found) !== null ? [] : [{ id, name: found.name }];
-    // One that is damaged may be of a machine that runs; a manager that died before it wrote one had not started the machine.
+    // A damaged record may belong to a running machine; without a record, the machine was never started.
     const mayRun = existsSync(pathOf(folder, id)) && socketsOf(folder, id).some(isBound);
     return mayRun ? [] : [{ id, name: null }];
   });
 }
 
-/** What the record says of the processes that run; null: none of them does. */
+/** The record limited to the processes that run; null if none does. */
 function asRunning(record: MachineRecord): MachineRecord | null {
   const { bootId, successor } = record;
   if (bootId !== currentBootId()) return null;
@@ -129,7 +130,10 @@ function asRunning(record: MachineRecord): MachineRecord | null {
   return isTaken ? promoted(record) : null;
 }
 
-/** The record with this id, whether its machine runs or not; null: there is none that is valid. @param problem called if it is damaged */
+/**
+ * The record with this id, whether or not its machine runs; null if there is no valid one. @param problem called if it
+ * is damaged
+ */
 export function readRecord(
   folder: string,
   id: string,

@@ -24,38 +24,38 @@ import {
 } from './machine-record.ts';
 import { freeUid, type UidRange } from './uids.ts';
 
-/** Removes what is left of the place of a machine of an earlier manager, once it is gone. */
+/** Removes the leftovers of an earlier manager's machine that is gone. */
 export function leavePlace(folder: string, id: string, name: string): void {
   removeRecord(folder, id);
   releaseName(name);
 }
 
-/** Removes the lock's file, unless somebody has the lock. */
+/** Removes the lock file, unless the lock is held. */
 function releaseName(name: string): void {
   try {
     lockVm(name).release();
   } catch {
-    // It is theirs.
+    // The holder owns it.
   }
 }
 
-/** For the one manager of the runtime folder, as it starts: removes what is left of machines that are gone. */
+/** Removes the leftovers of machines that are gone. Called by the runtime folder's only manager at its start. */
 export function sweepPlaces({ runtime, machines }: Pick<ManagerPaths, 'runtime' | 'machines'>): void {
   for (const { id, name } of leftovers(machines)) {
     if (name === null) removeRecord(machines, id);
     else leavePlace(machines, id, name);
   }
   removeUnfinished(machines);
-  // A manager that was killed while it took a name has not left a record.
+  // A manager that was killed while it took a name left a lock, but no record.
   for (const name of abandonedLocks(runtime)) releaseName(name);
 }
 
-/** @param uids for the machines of a manager of root */
+/** @param uids for the machines of root's manager */
 export function placesWith(uids: UidRange): (name: string) => VmPlace {
   return name => withRoom(() => takePlace(name, process.geteuid!() === 0 ? uids : null));
 }
 
-/** Says what to do about a runtime folder that takes no more. */
+/** Adds what to do to the error of a runtime folder that is full. */
 function withRoom<T>(action: () => T): T {
   try {
     return action();
@@ -71,8 +71,9 @@ function withRoom<T>(action: () => T): T {
 }
 
 /**
- * Takes a VM's name and prepares what later managers find its machine by: a socket for it to listen on, and a record once its process is known.
- * @throws saying who runs a VM of this name, or what the runtime folder lacks
+ * Takes a VM's name and prepares what later managers need to find its machine: a socket for it to listen on, and a
+ * record once its process is known.
+ * @throws naming the process that runs a VM of this name, or the problem with the runtime folder
  */
 function takePlace(name: string, uids: UidRange): VmPlace {
   const { machines } = managerPaths();
@@ -122,7 +123,7 @@ function takePlace(name: string, uids: UidRange): VmPlace {
 }
 
 /**
- * The place of the process that a machine is handed to, beside that of the one that has it.
+ * The place of the process that a machine is handed to, beside that of its present process.
  * @throws when the machine has no record, or the runtime folder is full
  */
 export function succession(folder: string, id: string): Succession {
@@ -158,8 +159,8 @@ export function succession(folder: string, id: string): Succession {
 }
 
 /**
- * The devices of a machine have changed, or are about to.
- * @param pending those that are being plugged in. @throws when the runtime folder takes no more
+ * Records the devices of a machine, which have changed or are about to.
+ * @param pending devices being plugged in. @throws when the runtime folder is full
  */
 export function followDevices(
   folder: string,
@@ -174,18 +175,18 @@ export function followDevices(
   withRoom(() => writeRecord(folder, id, { ...found, config, changed, pending: [...pending] }));
 }
 
-/** A manager may have died while it had this machine handed over. @param running which of its processes is left */
+/** Completes a hand-over during which a manager died. @param running the process that remains */
 export function tidyPlace(folder: string, id: string, running: MachineRecord): void {
   const { successor } = readRecord(folder, id) ?? {};
   if (successor !== undefined) settleSuccession(folder, id, running.pid === successor.pid);
   else rmSync(socketOf(folder, id, 1 - (running.slot ?? 0)), { force: true });
 }
 
-/** Of two processes in a record, one is left. @param taken it is the successor */
+/** Reduces a record with two processes to the one that remains. @param taken whether it is the successor */
 export function settleSuccession(folder: string, id: string, taken: boolean): void {
   const found = readRecord(folder, id);
   if (found === null) {
-    // The VM has ended meanwhile.
+    // The VM has ended in the meantime.
     removeRecord(folder, id);
     return;
   }
@@ -195,7 +196,7 @@ export function settleSuccession(folder: string, id: string, taken: boolean): vo
     writeRecord(folder, id, left);
     rmSync(socketOf(folder, id, 1 - (left.slot ?? 0)), { force: true });
   } catch {
-    // There is no room. A record with both says enough: the one that runs has the machine.
+    // The disk is full. A record with both is sufficient: the process that runs has the machine.
   }
   if (taken) renameHolder(left.name, left.pid, `vring: ${left.name}`);
 }

@@ -15,8 +15,8 @@ LOOPBACK.addAddress('::1', 'ipv6');
 const EXPECTED = 'expected ADDRESS:PORT, such as 127.0.0.1:9177 or [::1]:9177, or unix:PATH';
 
 /**
- * Parses what `--metrics` says: `127.0.0.1:9177`, `[::1]:9177`, `localhost:9177` or `unix:/run/vring/metrics.sock`. Port 0
- * has the kernel choose one.
+ * Parses the value of `--metrics`: `127.0.0.1:9177`, `[::1]:9177`, `localhost:9177` or `unix:/run/vring/metrics.sock`.
+ * With port 0, the kernel chooses one.
  * @param remote allows addresses that other hosts can reach
  * @throws UsageError
  */
@@ -48,7 +48,7 @@ function unixAddress(name: string, option: string): MetricsAddress {
   return { kind: 'unix', path };
 }
 
-/** As the log and `vring manager status` show it. */
+/** For the log and `vring manager status`. */
 export function metricsUrl(address: MetricsAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host;

@@ -1,6 +1,6 @@
 import type { MetricsFormat } from '../../engine/engine.ts';
 
-/** Longer Accept headers are taken for ones that accept anything. */
+/** Longer Accept headers are treated as accepting anything. */
 const LONGEST_ACCEPT = 4096;
 
 type Range = { readonly type: string; readonly version: string | null; readonly quality: number };
@@ -13,9 +13,9 @@ const OFFERS: readonly Offer[] = [
 ];
 
 /**
- * The format that an HTTP Accept header prefers (RFC 9110 §12.5.1): the one of higher quality. At the same quality
- * OpenMetrics is sent to those that name it, and text 0.0.4 to all others. A client that accepts neither gets text 0.0.4
- * too, as from other exporters.
+ * The format that an HTTP Accept header prefers (RFC 9110 §12.5.1): the one of higher quality. At equal quality,
+ * clients that name OpenMetrics get it, and all others get text 0.0.4, as do clients that accept neither, as from other
+ * exporters.
  */
 export function negotiate(accept: string | undefined): MetricsFormat {
   if (accept === undefined || accept.length > LONGEST_ACCEPT) return 'prometheus';
@@ -26,10 +26,10 @@ export function negotiate(accept: string | undefined): MetricsFormat {
   return wanted > other || (wanted === other && wanted > 0 && named) ? 'openmetrics' : 'prometheus';
 }
 
-/** Of a range that names the type, not all of them. */
+/** The specificity of a range that names the type, without wildcards. */
 const NAMED = 2;
 
-/** The quality that the most specific matching range gives. */
+/** The most specific range that matches, and its quality. */
 function bestMatch(ranges: readonly Range[], offer: Offer) {
   const matches = ranges.map(range => ({ quality: range.quality, specificity: specificity(range, offer) }));
   return matches
@@ -37,7 +37,7 @@ function bestMatch(ranges: readonly Range[], offer: Offer) {
     .sort((a, b) => b.specificity - a.specificity || b.quality - a.quality)[0];
 }
 
-/** -1: the range does not match. */
+/** -1 if the range does not match. */
 function specificity({ type, version }: Range, offer: Offer): number {
   if (version !== null && version !== offer.version) return -1;
   if (type === offer.type) return version === null ? NAMED : NAMED + 1;
@@ -45,7 +45,7 @@ function specificity({ type, version }: Range, offer: Offer): number {
   return type === '*/*' ? 0 : -1;
 }
 
-/** Parameters other than `version` and `q`, such as charset and escaping, select nothing here. Null: it is malformed. */
+/** Parameters other than `version` and `q`, such as charset and escaping, are ignored. Null if malformed. */
 function parseRange(text: string): Range | null {
   const [type = '', ...rest] = text.split(';').map(part => part.trim());
   if (!/^[\w.+*-]+\/[\w.+*-]+$/.test(type)) return null;

@@ -10,20 +10,20 @@ const MAX_CONNECTIONS = 32;
 const MAX_HEADER_BYTES = 8 * 1024;
 /** From the first byte of a request, or of a connection, to the end of its headers. */
 const HEADERS_TIMEOUT_MS = 5_000;
-/** A response that has not been read by then is cut off. */
+/** A response that has not been read by then is aborted. */
 const RESPONSE_TIMEOUT_MS = 30_000;
-/** Longer than the usual scrape interval, so that a scraper keeps its connection. */
+/** Longer than common scrape intervals, so that a scraper keeps its connection. */
 const KEEP_ALIVE_MS = 90_000;
-/** Scrapes within this time get the same text: more scrapers do not make more work. */
+/** Scrapes within this time get the same text, so that more scrapers cause no more work. */
 const SHARED_FOR_MS = 500;
 
 type Metrics = (format: MetricsFormat) => Promise<string>;
 
-/** Serves `/metrics` over HTTP, and nothing else. */
+/** Serves only `/metrics` over HTTP. */
 export class MetricsServer {
   readonly #metrics: Metrics;
   readonly #server: Server;
-  /** The text of each format that is being made, or was made a moment ago. */
+  /** The text of each format that is being written, or was a moment ago. */
   readonly #recent = new Map<MetricsFormat, Promise<string>>();
   #url = '';
 
@@ -41,14 +41,14 @@ export class MetricsServer {
       (request, response) => void this.#answer(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    // No handler may mean an open connection without any time limit. A request for an upgrade, as `curl --http2` sends it, is
-    // answered as any other, without a handler.
+    // Without a handler, a CONNECT would leave a connection open without any time limit. A request for an upgrade, as
+    // `curl --http2` sends it, needs none: it is answered like any other.
     this.#server.on('connect', (_, socket) => socket.destroy());
-    // All connections are taken: those that only wait for their next request make room.
+    // At the connection limit, idle connections make room.
     this.#server.on('drop', () => this.#server.closeIdleConnections());
   }
 
-  /** @throws with a sentence when nothing can listen there */
+  /** @throws with a sentence when it cannot listen there */
   static async listen(address: MetricsAddress, metrics: Metrics): Promise<MetricsServer> {
     const server = new MetricsServer(metrics);
     try {

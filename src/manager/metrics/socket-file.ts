@@ -2,12 +2,12 @@ import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 
-/** The group may scrape: in a set-group-ID folder, that is the folder's group. */
+/** The group may scrape: in a setgid folder, the folder's group. */
 const MODE = 0o660;
 
 /**
- * Makes way for a socket at `path`: one that a process left behind is removed.
- * @throws when a process listens there, or something other than a socket is there
+ * Frees `path` for a socket: removes one that a process left behind.
+ * @throws when a process listens there, or it is not a socket
  */
 export async function claimSocketPath(path: string): Promise<void> {
   const stats = lstatSync(path, { throwIfNoEntry: false });
@@ -31,14 +31,14 @@ function isListening(path: string): Promise<boolean> {
     });
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
-      // A full backlog: somebody listens, and is slow.
+      // The backlog is full: a process listens, but is slow.
       else if (error.code === 'EAGAIN') resolve(true);
       else reject(error);
     });
   });
 }
 
-/** Binds and listens; nobody can connect before the permissions are right. */
+/** Binds and listens; clients can connect only once the permissions are set. */
 export function bindUnix(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
