@@ -13,7 +13,7 @@ import { createUsageSlice, type UsageSlice } from './usage-slice.ts';
 import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
 import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 
-/** All that the UI shows. Screens select from it; commands, the sampler and the engine's events change it. */
+/** All state shown by the UI. Screens select from it; commands, the sampler and the engine's events change it. */
 export type AppState = VmsSlice &
   VmViewSlice &
   LogSlice &

@@ -10,47 +10,47 @@ export type AttachTarget = {
   readonly vcpus: number;
 } & (
   | { readonly kind: 'running' }
-  /** Its definition gets them. `text`: the definition as it is. */
+  /** The devices go into its definition. `text`: the present definition. */
   | { readonly kind: 'off'; readonly text: string }
   | { readonly kind: 'new'; readonly plan: NewVmPlan }
 );
 
-/** What may be chosen while the plan is shown. */
+/** Options that the user can change while the plan is shown. */
 export type AttachOptions = {
-  /** The other members of their IOMMU groups go to the guest, too. */
+  /** Pass the other members of their IOMMU groups to the guest, too. */
   readonly wholeGroup: boolean;
-  /** They go back to the host when the VM ends. */
+  /** Give them back to the host when the VM ends. */
   readonly giveBack: boolean;
-  /** The kernel's interface; null: whatever it offers. */
+  /** Which kernel interface to use; null for whatever it offers. */
   readonly iommufd: boolean | null;
-  /** Of a running VM: its definition gets them, too. */
+  /** For a running VM: add them to its definition, too. */
   readonly persist: boolean;
-  /** Of one that is off: it is started then. */
+  /** For a VM that is off: start it afterwards. */
   readonly start: boolean;
-  /** VFs without a MAC address get one that stays. */
+  /** Assign a permanent MAC address to VFs without one. */
   readonly mac: boolean;
-  /** Without an IOMMU. */
+  /** Allow it without an IOMMU. */
   readonly noIommu: boolean;
 };
 
-/** Devices of the host on their way to a VM: all of it, from the host's drivers to the guest. */
+/** Host devices on their way to a VM: the whole change, from the host's drivers to the guest. */
 export type AttachSubject = {
   readonly kind: 'attach';
   readonly target: AttachTarget;
-  /** That were asked for: full addresses. */
+  /** The devices requested, by full address. */
   readonly asked: readonly string[];
   readonly options: AttachOptions;
   readonly assessment: Assessment;
-  /** The MAC addresses for those that have none, by their address. */
+  /** New MAC addresses for devices without one, by the devices' addresses. */
   readonly macs: Readonly<Record<string, string>>;
 };
 
-/** What the guest gets: what was asked for, and with the whole group what comes along with it. */
+/** What the guest gets: the devices requested, and with the whole group its other members. */
 export function attachedAddresses({ assessment }: Pick<AttachSubject, 'assessment'>): string[] {
   return assessment.devices.map(({ address }) => address);
 }
 
-/** Other members of the groups that no longer serve the host, and could go to the guest. */
+/** Other members of the groups that the host no longer uses, and that could go to the guest. */
 export function groupOthers({ assessment, asked }: Pick<AttachSubject, 'assessment' | 'asked'>): string[] {
   const members = assessment.devices.flatMap(device => [
     { address: device.address, role: 'group' },
@@ -60,7 +60,7 @@ export function groupOthers({ assessment, asked }: Pick<AttachSubject, 'assessme
   return [...new Set(others.map(({ address }) => address))].sort();
 }
 
-/** Is anything of it impossible for want of an IOMMU alone? */
+/** Whether only the lack of an IOMMU blocks any of it. */
 function lacksIommu({ devices, unsafe }: Assessment): boolean {
   return (
     unsafe ||
@@ -91,14 +91,14 @@ export function attachChoices(subject: AttachSubject): readonly PlanChoice<keyof
   ];
 }
 
-/** The options after the key of one of them. */
+/** The options after the user toggles one. */
 export function toggledOption(options: AttachOptions, option: keyof AttachOptions): AttachOptions {
   if (option !== 'iommufd') return { ...options, [option]: !options[option] };
   const next = options.iommufd === null ? true : options.iommufd ? false : null;
   return { ...options, iommufd: next };
 }
 
-/** What is done, in order, each in a line. */
+/** The steps, in order, a line each. */
 export function attachSteps({ target, options, assessment, macs }: AttachSubject): string[] {
   const addresses = assessment.devices.map(({ address }) => address);
   const { name } = target;

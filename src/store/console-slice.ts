@@ -1,11 +1,11 @@
 import type { SliceCreator } from './slice.ts';
 
 export type ConsoleSlice = {
-  /** The VM whose serial console is being shown, and a number that changes whenever its picture does. */
+  /** The VM whose serial console is shown, and a number that changes with its contents. */
   readonly console: { readonly id: string; readonly revision: number } | null;
-  /** What was searched in the console last; empty before that. */
+  /** The last text searched for in the console; empty before the first search. */
   readonly consoleSearch: string;
-  /** Changes whenever the picture of the VM's screen does that is in sight. */
+  /** Changes with the contents of the visible VM screen. */
   readonly vmScreenRevision: number;
   consoleShown(id: string | null): void;
   vmScreenChanged(): void;

@@ -41,7 +41,7 @@ export function withDetail(history: DetailHistory, detail: Sample['detail']): De
   return { id: detail.id, vcpus: Object.fromEntries(series) };
 }
 
-/** A series with one more sample, and without those that are too old. */
+/** A series with one more sample, and without the oldest if it is full. */
 export function appended(series: readonly number[], value: number): readonly number[] {
   return [...series.slice(-(HISTORY_LENGTH - 1)), value];
 }

@@ -5,10 +5,10 @@ import type { AppState, AppStore } from './app-store.ts';
 import { currentScreen, showsHost } from './ui-slice.ts';
 import { vmViewOf } from './vm-view-slice.ts';
 
-/** How long the cursor rests on a row, after a quick move, before the details of its function are read. */
+/** How long the cursor must rest on a row, after a quick move, before the details of its function are read. */
 const RESTS_MS = 100;
 
-/** Keeps what the store knows of the host up to date, while a screen shows it. */
+/** Keeps the host's data in the store up to date while a screen shows it. */
 export class HostFeed {
   readonly source: HostSource;
   readonly #store: AppStore;
@@ -17,13 +17,13 @@ export class HostFeed {
   readonly #unsubscribe: () => void;
   #connection: HostConnection | null = null;
   #watching = false;
-  /** Interval at which the host's usage is read, in milliseconds; null: not at all. */
+  /** Interval in milliseconds at which the host's usage is read; null if not at all. */
   #usageMs: number | null = null;
-  /** One at a time: what the cursor has passed by meanwhile is not asked for. */
+  /** Allows one request at a time: rows that the cursor has passed in the meantime are skipped. */
   #asking = false;
-  /** The function whose details are to be read, and when the cursor came to it. */
+  /** The function whose details are to be read, and when the cursor reached it. */
   #lookedAt: { readonly address: string; readonly since: number } | null = null;
-  /** Calls off the read for the cursor's next rest; null: it is not waited for. */
+  /** Cancels the delayed read at the cursor; null if none is pending. */
   #callOffRead: (() => void) | null = null;
 
   /** @param functionAtCursor the function whose details are shown */
@@ -40,7 +40,7 @@ export class HostFeed {
     this.#unsubscribe = store.subscribe((state, before) => this.#follow(state, before));
   }
 
-  /** The host's thread, started when it is first needed. */
+  /** The host's thread, started on first use. */
   connection(): HostConnection {
     if (this.#connection !== null) return this.#connection;
     const connection = this.source.connect();
@@ -52,7 +52,7 @@ export class HostFeed {
     return connection;
   }
 
-  /** Reads everything again; with a new thread, where the one before has died. */
+  /** Reads everything again, on a new thread if the previous one has died. */
   refresh(): void {
     if (this.#store.getState().hostLost !== null) {
       this.#connection = null;
@@ -89,7 +89,7 @@ export class HostFeed {
   }
 
   /**
-   * Reads the details of a function: at once, or, where the cursor is moved quickly, when it rests. What it passes by is
+   * Reads the details of a function: immediately, or once the cursor rests if it moves quickly. Rows that it passes are
    * neither read from the hardware nor drawn.
    */
   #lookAt(address: string): void {
@@ -109,7 +109,7 @@ export class HostFeed {
     if (address !== null) void this.#readDetails(address);
   }
 
-  /** Reads the details of a function, and of the one at the cursor by then, if that is another one. */
+  /** Reads the details of a function, and then of the one that the cursor has reached, if it differs. */
   async #readDetails(address: string): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
@@ -124,7 +124,7 @@ export class HostFeed {
         const details = await this.connection().client.call('details', asked);
         this.#store.getState().hostDetailsRead({ address: asked, details });
       } catch {
-        // Gone in the meantime, or with the thread: the lists say so.
+        // The function or the thread is gone: the lists report that.
         this.#store.getState().hostDetailsRead({ address: asked, details: null });
       }
     }
@@ -132,14 +132,14 @@ export class HostFeed {
   }
 }
 
-/** Devices of a VM that are the host's are shown with what they are there. */
+/** Whether the VM's host devices are shown, with their host details. */
 function showsPassedDevices(state: AppState): boolean {
   const screen = currentScreen(state);
   if (screen.kind !== 'vm' || vmViewOf(state, screen.id).tab !== 'devices') return false;
   return own(state.infos, screen.id)?.topology?.devices.some(device => device.hostDevice) ?? false;
 }
 
-/** The overview reads the host's usage at the sampling interval; once only while sampling is frozen. */
+/** The overview reads the host's usage at the sampling interval; only once while sampling is frozen. */
 function usageInterval(state: AppState): number | null {
   const { paused, intervalMs } = state.sampling;
   const wanted = !paused || state.usage === null;

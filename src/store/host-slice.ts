@@ -5,32 +5,32 @@ import type { HostList, ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 export type HostSlice = {
-  /** As it was read last; null before it has been read. */
+  /** As last read; null before the first read. */
   readonly host: HostSnapshot | null;
-  /** How far the first read is: until it is done, `host` has some of the functions alone. Null before and after it. */
+  /** Progress of the first read, during which `host` has only some of the functions. Null before and after it. */
   readonly hostReading: ReadProgress | null;
-  /** Why the host is no longer read; null while it is. */
+  /** Why the host can no longer be read; null while it can. */
   readonly hostLost: string | null;
-  /** What was read of the function that is being looked at. */
+  /** The details of the function that is shown. */
   readonly hostDetails: { readonly address: string; readonly details: FunctionDetails | null } | null;
-  /** The function that was looked at last, in whichever list. */
+  /** The function last selected, in any list. */
   readonly device: string | null;
   readonly hostCursors: Readonly<Partial<Record<HostList, ListCursor>>>;
-  /** Addresses of the functions that the next command is for. */
+  /** Addresses of the functions that the next command applies to. */
   readonly marked: ReadonlySet<string>;
-  /** First line that is shown of a function's screen. */
+  /** The first visible line of a function's screen. */
   readonly factsOffset: number;
-  /** Nodes of the PCI tree that are not as they are at first: closed, or open. */
+  /** Nodes of the PCI tree that the user has opened or closed. */
   readonly toggled: ReadonlySet<string>;
 
   hostRead(parts: readonly HostPart[]): void;
   setHostReading(progress: ReadProgress | null): void;
   /** The thread that reads it has died. */
   hostGone(reason: string): void;
-  /** It is read from nothing again. */
+  /** Clears it, to be read from scratch. */
   hostForgotten(): void;
   hostDetailsRead(details: HostSlice['hostDetails']): void;
-  /** @param address the function of that row; null: it has none */
+  /** @param address the function in that row; null if it has none */
   setHostCursor(list: HostList, cursor: ListCursor, address: string | null): void;
   setDevice(address: string): void;
   setMarked(marked: ReadonlySet<string>): void;

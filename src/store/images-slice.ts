@@ -3,9 +3,9 @@ import type { ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 export type ImagesSlice = {
-  /** The disk images of the host, as they were read last; null before that. */
+  /** The disk images of the host, as last read; null before the first read. */
   readonly images: HostImages | null;
-  /** Why they could not be read; null: they were. */
+  /** Why they could not be read; null if they were. */
   readonly imagesProblem: string | null;
   readonly imageCursor: ListCursor | null;
 

@@ -2,37 +2,37 @@ import { type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { PickLayer } from './pick-layer.ts';
 import type { PlanLayer } from './plan-layer.ts';
 
-/** What a dangerous action asks before it happens. */
+/** What a dangerous action asks for confirmation. */
 export type Question = {
   readonly title: string;
-  /** What will be lost, in a sentence or two. */
+  /** What would be lost, in a sentence or two. */
   readonly body: string;
-  /** The button that does it. */
+  /** The label of the confirming button. */
   readonly verb: string;
 };
 
 /** A button of a dialog, which closes it. */
 export type Choice = {
   readonly label: string;
-  /** Absent: it does nothing more. */
+  /** Default: it only closes the dialog. */
   readonly run?: () => void;
 };
 
 export type DialogLayer = {
   readonly kind: 'dialog';
-  /** Tells it from others that were closed before. */
+  /** Distinguishes it from dialogs that were closed before. */
   readonly ticket: symbol;
   readonly title: string;
   readonly body: string;
-  /** The first is the one that loses nothing, and where the focus starts. */
+  /** The first choice loses nothing, and has the focus initially. */
   readonly choices: readonly Choice[];
-  /** Index of the choice that has the focus. */
+  /** Index of the focused choice. */
   readonly focus: number;
-  /** First line of the body that is shown. */
+  /** The first visible line of the body. */
   readonly offset: number;
 };
 
-/** What was typed into a form, by field; a field that is not here has its default. */
+/** Text typed into a form, by field; a missing field has its default. */
 export type FormValues = Readonly<Record<string, string>>;
 
 /** A line of a form. */
@@ -41,37 +41,37 @@ export type FormField = {
   readonly label: string;
   /** What may be typed. */
   readonly hint: string;
-  /** A choice of these instead of text. */
+  /** Selects one of these instead of free text. */
   readonly choices?: readonly string[];
-  /** Choices that are not there in this version, in a few words for the line itself. */
+  /** Choices that this version lacks, in a few words for the line itself. */
   readonly missingChoices?: string;
   /** `yes` or `no`, toggled. */
   readonly checkbox?: true;
-  /** The path of a file, which Tab completes. */
+  /** A file path, which Tab completes. */
   readonly path?: true;
   /** Words that Tab completes. */
   readonly words?: readonly string[];
-  /** Empty is a value of its own; otherwise an empty field has its default. */
+  /** Empty is a valid value; otherwise an empty field has its default. */
   readonly mayBeEmpty?: true;
 };
 
-/** What a form asks. */
+/** The questions of a form. */
 export interface Form {
   readonly title: string;
   /** The button below the fields. */
   readonly button: string;
   /** A word for the key that does the same. */
   readonly done: string;
-  /** The lines for what is chosen. */
+  /** The fields for the present choices. */
   fields(values: FormValues): readonly FormField[];
-  /** What was typed into a field, else its default. */
+  /** The text typed into a field, else its default. */
   value(values: FormValues, field: FormField): string;
-  /** What is wrong with a field, in a sentence; null when nothing is. */
+  /** What is wrong with a field, in a sentence; null if it is valid. */
   problem(values: FormValues, field: FormField): string | null;
-  /** What to know about a field that is not wrong; null: nothing. */
+  /** A note about a valid field; null if there is none. */
   note(values: FormValues, field: FormField): string | null;
   changed(values: FormValues): void;
-  /** Nothing is wrong with any field. */
+  /** Called once every field is valid. */
   submit(values: FormValues): void;
   leave(values: FormValues): void;
 }
@@ -80,18 +80,18 @@ export type FormLayer = {
   readonly kind: 'form';
   readonly form: Form;
   readonly values: FormValues;
-  /** Index of the field that has the focus; after the last one comes the button. */
+  /** Index of the focused field; the button comes after the last one. */
   readonly focus: number;
   readonly edit: TextEdit;
   /** The field shows its default, which the first character typed replaces. */
   readonly fresh: boolean;
-  /** What the path that is being typed may become. */
+  /** Completions of the path being typed. */
   readonly candidates: readonly string[];
-  /** The button was pressed: what is wrong is shown at fields that were not touched, too. */
+  /** The button was pressed: errors are shown at untouched fields, too. */
   readonly submitted: boolean;
 };
 
-/** A form with what was typed into it before, and the focus on one of its fields. */
+/** A form with earlier input, and the focus on one of its fields. */
 export function formLayer(form: Form, values: FormValues, focus = 0, submitted = false): FormLayer {
   const field = form.fields(values)[focus];
   const text = field === undefined ? '' : form.value(values, field);
@@ -105,39 +105,39 @@ export function shownProblem({ form, values, submitted }: FormLayer, field: Form
   return submitted || values[field.key] !== undefined ? form.problem(values, field) : null;
 }
 
-/** A text to be read. */
+/** A text for reading. */
 export type TextLayer = {
   readonly kind: 'text';
   readonly title: string;
   readonly lines: readonly string[];
-  /** First line that is shown. */
+  /** The first visible line. */
   readonly offset: number;
 };
 
-/** A value that is being typed: in the row of a list, or in the status line. */
+/** A value being typed: in a row of a list, or in the status line. */
 export type PromptLayer = {
   readonly kind: 'prompt';
   /** What it is, and what may be typed. */
   readonly prompt: string;
   readonly edit: TextEdit;
-  /** The function in whose row it is typed; null: in the status line. */
+  /** The function in whose row it is typed; null for the status line. */
   readonly inRowOf: string | null;
-  /** A number: nothing but digits is taken, and up and down count, at first from what it is now. */
+  /** For a number: only digits are accepted, and up and down count, starting from `now`. */
   readonly range: { readonly least: number; readonly most: number; readonly now: number } | null;
-  /** @throws what is wrong with the value, in a sentence: it can be corrected then */
+  /** @throws what is wrong with the value, in a sentence; the user can then correct it */
   readonly submit: (text: string) => void;
 };
 
-/** A line of text that is typed at the bottom. */
+/** A line of text typed at the bottom. */
 export type FieldLayer = {
   readonly kind: 'field';
   readonly purpose: 'command' | 'filter' | 'search';
   readonly edit: TextEdit;
-  /** How many command lines back the one is that was recalled. */
+  /** How many command lines back the recalled one is. */
   readonly recalled?: number;
 };
 
-/** Something over the screen that takes the keys while it is there. */
+/** A layer over the screen that takes the keys while it is open. */
 export type Layer =
   | { readonly kind: 'help'; readonly offset: number }
   | { readonly kind: 'about'; readonly id: string; readonly offset: number }
@@ -148,7 +148,7 @@ export type Layer =
   | PlanLayer
   | PromptLayer
   | FieldLayer
-  /** The columns that a list can be sorted by. */
+  /** The columns by which a list can be sorted. */
   | { readonly kind: 'sort' }
-  /** The keyboard is the guest's, but for Ctrl-]. */
+  /** The guest has the keyboard, except for Ctrl-]. */
   | { readonly kind: 'console'; readonly id: string };

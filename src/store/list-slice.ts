@@ -3,20 +3,20 @@ import type { SliceCreator } from './slice.ts';
 import type { Sort } from './sort.ts';
 import { currentScreen, type UiSlice } from './ui-slice.ts';
 
-/** How the lists are looked at. */
+/** Sorting, filters and marks of the lists. */
 export type ListSlice = {
-  /** Absent: the rows are in the order in which they came. */
+  /** Default: the original order of the rows. */
   readonly sorts: Readonly<Partial<Record<ListName | 'overview', Sort>>>;
-  /** Absent: everything is shown. */
+  /** Default: no filter. */
   readonly filters: Readonly<Partial<Record<ListName, string>>>;
-  /** VMs that the next command is for. */
+  /** VMs that the next command applies to. */
   readonly markedVms: ReadonlySet<string>;
-  /** The VM that was marked last, where a range starts. */
+  /** The VM marked last, where a range starts. */
   readonly lastMarked: string | null;
   setSort(list: ListName | 'overview', sort: Sort | null): void;
-  /** Of the list that is shown. */
+  /** For the list that is shown. */
   setFilter(filter: string): void;
-  /** @param last the one that was marked last */
+  /** @param last the one marked last */
   setMarkedVms(marked: ReadonlySet<string>, last?: string | null): void;
 };
 
@@ -38,7 +38,7 @@ export const createListSlice: SliceCreator<ListSlice, ListSlice & UiSlice> = set
   setMarkedVms: (markedVms, last = null) => set({ markedVms, lastMarked: last }),
 });
 
-/** The list that is shown; null on a screen that is none. */
+/** The list that is shown; null if the screen is not a list. */
 export function listOnScreen(state: UiSlice): ListName | null {
   const { kind } = currentScreen(state);
   return LISTS.find(list => list === kind) ?? null;
@@ -48,7 +48,7 @@ export function filterOf({ filters }: ListSlice, list: ListName): string {
   return filters[list] ?? '';
 }
 
-/** The filter of the list that is shown; empty where there is no list. */
+/** The filter of the list that is shown; empty without a list. */
 export function shownFilter(state: ListSlice & UiSlice): string {
   const list = listOnScreen(state);
   return list === null ? '' : filterOf(state, list);

@@ -6,14 +6,14 @@ import type { SliceCreator } from './slice.ts';
 const KEPT = 1000;
 
 export type LogSlice = {
-  /** What has happened, oldest first. */
+  /** The events, oldest first. */
   readonly log: readonly LogEntry[];
-  /** Number of the entry that the cursor of the log's screen is on; null: on the last one, whichever that is. */
+  /** Number of the entry under the cursor on the log's screen; null to follow the last one. */
   readonly logCursor: number | null;
 
   logListed(entries: readonly LogEntry[]): void;
   logged(entry: LogEntry): void;
-  /** Adds what this UI has to say, which the manager does not know of: its number is no whole one. */
+  /** Adds an entry of this UI, which the manager does not know: its number is fractional. */
   noted(entry: Omit<LogEntry, 'number'>): void;
   setLogCursor(entry: number | null): void;
 };
@@ -38,7 +38,7 @@ function isOwn({ number }: LogEntry): boolean {
   return !Number.isInteger(number);
 }
 
-/** The log with an entry of this UI's own, after the last one that is not younger. */
+/** The log with an entry of this UI, after the last one that is not younger. */
 function withOwn(log: readonly LogEntry[], entry: LogEntry): LogEntry[] {
   const before = log.findLastIndex(({ at }) => at <= entry.at);
   const number = (log[before]?.number ?? 0) + OWN_STEP;

@@ -7,13 +7,13 @@ import type { SliceCreator } from './slice.ts';
 export type NetworkRates = InterfaceTraffic;
 
 export type NetworksSlice = {
-  /** What VMs can be connected to on the host, as it was read last; null before that. */
+  /** What VMs can be connected to on the host, as last read; null before the first read. */
   readonly networks: HostNetworks | null;
-  /** By interface of the host; absent for one that is down, or was read once. */
+  /** By host interface; missing for one that is down, or was read only once. */
   readonly networkRates: ReadonlyMap<string, NetworkRates>;
   /** When they were read, in milliseconds of a monotonic clock. */
   readonly networksReadAt: number;
-  /** Why they could not be read; null: they were. */
+  /** Why they could not be read; null if they were. */
   readonly networksProblem: string | null;
   readonly networkCursor: ListCursor | null;
 
@@ -40,7 +40,7 @@ export const createNetworksSlice: SliceCreator<NetworksSlice> = set => ({
   setNetworkCursor: networkCursor => set({ networkCursor }),
 });
 
-/** Counters of an interface that was made anew start at 0: there is no rate then. */
+/** A recreated interface counts from 0: there is then no rate. */
 function ratesBetween(
   before: HostNetworks | null,
   now: HostNetworks,

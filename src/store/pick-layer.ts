@@ -1,7 +1,7 @@
 import type { TextEdit } from '../text/text-edit.ts';
 import type { Align, Cut } from '../text/width.ts';
 
-/** A column of a list to pick from, and how it gives way where there is little room. */
+/** A column of a pick list, and how it shrinks on a narrow terminal. */
 export type PickColumn = {
   readonly key: string;
   readonly title: string;
@@ -17,27 +17,27 @@ export type PickRow = {
   readonly key: string;
   /** By the keys of the columns. */
   readonly cells: Readonly<Record<string, string>>;
-  /** Why it cannot be picked, in a sentence; null: it can. */
+  /** Why it cannot be picked, in a sentence; null if it can. */
   readonly refusal: string | null;
-  /** It is shown whatever is typed. */
+  /** Shown whatever the filter. */
   readonly always?: true;
 };
 
-/** One of many to be picked: what is typed narrows them. */
+/** A list to pick one row from, filtered by typing. */
 export type PickLayer = {
   readonly kind: 'pick';
   readonly title: string;
-  /** What it is that is typed, to follow "type": `a part of a name`. */
+  /** What to type, to follow "type": `a part of a name`. */
   readonly hint: string;
   readonly columns: readonly PickColumn[];
   readonly rows: readonly PickRow[];
   readonly edit: TextEdit;
-  /** Index in the rows that are shown. */
+  /** Index among the visible rows. */
   readonly cursor: number;
   readonly pick: (key: string) => void;
 };
 
-/** The rows that have every word that is typed. */
+/** The rows that contain every word typed. */
 export function shownRows({ rows, edit }: Pick<PickLayer, 'rows' | 'edit'>): readonly PickRow[] {
   const words = edit.text.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return rows;

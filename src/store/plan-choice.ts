@@ -1,8 +1,8 @@
-/** What may still be chosen while a plan is shown. */
+/** An option that the user can still change while a plan is shown. */
 export type PlanChoice<Option extends string = string> = {
   readonly option: Option;
   readonly key: string;
   readonly text: string;
-  /** Null: it is no switch, and its text says what is chosen. */
+  /** Null if it is not a switch; its text then shows the choice. */
   readonly on: boolean | null;
 };

@@ -7,55 +7,55 @@ import type { TextEdit } from '../text/text-edit.ts';
 import { type AttachSubject, attachChoices } from './attach-subject.ts';
 import type { PlanChoice } from './plan-choice.ts';
 
-/** Lines of the dialog that are not the plan's: its title, the choices, what must be typed, the buttons. */
+/** Lines of the dialog that are not the plan's: its title, the options, the field for a required word, the buttons. */
 export const PLAN_FRAME_ROWS = 4;
 
-/** What a plan dialog is about: a change that is to be made, or the last one, to be undone. */
+/** The subject of a plan dialog: a change to be made, or the last one, to be undone. */
 export type PlanSubject =
   | { readonly kind: 'change'; readonly request: PlanRequest; readonly plan: Plan }
   | { readonly kind: 'undo'; readonly entry: JournalEntry }
   | AttachSubject;
 
 export type PlanPhase =
-  /** It is made, anew after a choice: the plan before it can be read, not applied. */
+  /** The plan is being made, also after an option changed: the previous plan can be read, but not applied. */
   | { readonly kind: 'planning' }
   | { readonly kind: 'review' }
   | {
       readonly kind: 'working';
       readonly steps: readonly StepState[];
-      /** A step that takes its time. */
+      /** A step that takes a long time. */
       readonly waiting: Waiting | null;
     }
   | {
       readonly kind: 'done';
       readonly good: boolean;
       readonly steps: readonly StepState[];
-      /** What has become of it. */
+      /** The outcome. */
       readonly text: readonly string[];
     };
 
-/** A change of the host, word for word, that waits for an answer, is under way or has been made. */
+/** A change of the host, word for word, that awaits confirmation, is in progress, or has been made. */
 export type PlanLayer = {
   readonly kind: 'plan';
-  /** Tells it from a dialog that was closed before: answers come later. */
+  /** Distinguishes it from dialogs closed before, as answers arrive later. */
   readonly ticket: number;
   readonly subject: PlanSubject;
   readonly phase: PlanPhase;
-  /** Why it can be read, and not applied: on a recording, in a read-only session. Null where it can. */
+  /** Why it can only be read: on a recording, or in a read-only session. Null if it can be applied. */
   readonly forbidden: string | null;
-  /** Cancel is the first, and where the focus starts. `word`: the field for what must be typed against a block. */
+  /** Cancel is the first, and has the focus initially. `word`: the field for the word that overrides a block. */
   readonly focus: 'cancel' | 'word' | 'confirm';
   readonly typed: TextEdit;
-  /** First line that is shown. */
+  /** The first visible line. */
   readonly offset: number;
 };
 
-/** What stands in the way of a plan. */
+/** Why a plan cannot be applied as it is. */
 export type Obstacle =
   | { readonly kind: 'none' }
-  /** There is nothing to be done, or nothing that could be. */
+  /** There is nothing to do, or nothing that can be done. */
   | { readonly kind: 'final'; readonly reason: string }
-  /** It is done if the user types this. */
+  /** The user can override it by typing this. */
   | {
       readonly kind: 'word';
       readonly word: string;
@@ -82,24 +82,24 @@ function attachObstacle({ assessment, asked }: AttachSubject, asIs: Obstacle): O
   const found = [...assessment.reasons, ...assessment.devices.flatMap(({ reasons }) => reasons)];
   const block = found.find(({ level }) => level === 'block');
   if (block !== undefined) return { kind: 'final', reason: `cannot attach: ${block.reason}` };
-  // What no IOMMU keeps in its place is typed, not hit.
+  // What no IOMMU isolates must be confirmed by typing, not by one key.
   return assessment.unsafe && asIs.kind === 'none'
     ? { kind: 'word', word: asked[0]!, why: 'UNSAFE. To attach it' }
     : asIs;
 }
 
-/** The address of the first function that is asked for. */
+/** The address of the first function requested. */
 function confirmWord(plan: Plan): string {
   return plan.devices.find(device => device.role === 'asked')?.address ?? 'yes';
 }
 
-/** What may still be chosen of a plan that is shown, and what is chosen now. */
+/** The options of a plan that is shown, and their values. */
 export function choicesOf({ subject, phase }: PlanLayer): readonly PlanChoice[] {
   if (phase.kind !== 'review' && phase.kind !== 'planning') return [];
   if (subject.kind === 'undo') return [];
   if (subject.kind === 'attach') return attachChoices(subject);
   const options = Object.entries(optionsOf(subject.request)) as [PlanOption, boolean][];
-  // The group is a choice where it has other members that could go along.
+  // The whole group is an option if it has other members that could go along.
   const hasOthers = subject.plan.devices.some(({ role }) => role === 'group' || role === 'left');
   return options
     .filter(([option, on]) => option !== 'wholeGroup' || hasOthers || on)
@@ -111,7 +111,7 @@ const CHOICES: Readonly<Record<PlanOption, Pick<PlanChoice, 'key' | 'text'>>> = 
   persist: { key: 'p', text: 'each boot' },
 };
 
-/** The button that does it. */
+/** The label of the confirming button. */
 export function verbOf(subject: PlanSubject): string {
   if (subject.kind === 'undo') return 'Undo';
   if (subject.kind === 'change') return 'Apply';
@@ -119,7 +119,7 @@ export function verbOf(subject: PlanSubject): string {
   return target.kind !== 'running' && options.start ? 'Attach and start' : 'Attach';
 }
 
-/** May the button that does it be pressed now? */
+/** Whether the confirming button can be pressed now. */
 export function isReady(layer: PlanLayer): boolean {
   const { phase, typed } = layer;
   const obstacle = obstacleOf(layer);

@@ -3,7 +3,7 @@ import { printable, printableLines } from '../text/printable.ts';
 import { printableDeep } from '../text/printable-deep.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 
-/** The same VM with no control character in any text of it: what enters the store may be drawn. */
+/** The same VM without control characters in any of its texts: everything in the store is safe to draw. */
 export function printableVm(vm: VmInfo): VmInfo {
   const orNull = (text: string | null) => (text === null ? null : printable(text));
   return {

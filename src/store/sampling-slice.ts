@@ -1,6 +1,6 @@
 import type { SliceCreator } from './slice.ts';
 
-/** Milliseconds between samples, from which the user chooses. */
+/** The sampling intervals in milliseconds that the user can choose from. */
 export const INTERVALS: readonly number[] = [1000, 500, 200, 100, 5000, 2000];
 
 export type SamplingSlice = {

@@ -5,21 +5,21 @@ import { currentScreen } from './ui-slice.ts';
 
 export type ScreenReading = {
   readonly screen: ScreenKind;
-  /** Until it is read again, after it was. */
+  /** The delay before the next read. */
   readonly againMs: number;
-  /** @returns what puts it into the store. @throws why it cannot be read, as a sentence */
+  /** @returns a function that puts the result into the store. @throws why it cannot be read, as a sentence */
   read(): Promise<() => void>;
   failed(problem: string): void;
 };
 
-/** Keeps what a screen shows in the store while it is shown, by reading it again and again. */
+/** Keeps a screen's data in the store while it is shown, by reading it repeatedly. */
 export class ScreenFeed {
   readonly #reading: ScreenReading;
   readonly #clock: Clock;
   readonly #unsubscribe: () => void;
   #shown = false;
   #callOff: () => void = () => {};
-  /** Counts the requests: the answer to an earlier one is old. */
+  /** Counts the requests: answers to earlier ones are outdated. */
   #request = 0;
 
   constructor(store: AppStore, clock: Clock, reading: ScreenReading) {

@@ -9,7 +9,7 @@ export type Screen =
   | { readonly kind: 'function'; readonly address: string };
 export type ScreenKind = Screen['kind'];
 
-/** The screens that number keys open, in the order of these: the first is 0. */
+/** The screens opened by number keys, in their order from 0. */
 export const TOP_SCREENS = [
   'overview',
   'vms',
@@ -22,7 +22,7 @@ export const TOP_SCREENS = [
   'queues',
   'networks',
 ] as const satisfies readonly TopScreen[];
-/** These, and those that only a name opens. */
+/** Those, and the screens that are only opened by name. */
 export type TopScreen = 'overview' | 'vms' | HostList | 'log' | 'queues' | 'networks' | 'images';
 
 export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
@@ -41,9 +41,9 @@ export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string
   function: 'function',
 };
 
-/** The screens that are one list, which can be filtered. */
+/** The screens that consist of one list, which can be filtered. */
 export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues', 'networks', 'images'] as const;
 export type ListName = (typeof LISTS)[number];
 
-/** A row of a list, by its key; the index counts when that row is gone. */
+/** A row of a list, by its key; by its index once that row is gone. */
 export type ListCursor = { readonly key: string; readonly index: number };

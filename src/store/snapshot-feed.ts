@@ -5,7 +5,7 @@ import type { AppState, AppStore } from './app-store.ts';
 import { currentScreen } from './ui-slice.ts';
 import { vmViewOf } from './vm-view-slice.ts';
 
-/** What does not fit may change at any time: a disk is written, a file is removed. */
+/** Whether a snapshot fits may change at any time: a disk is written, a file removed. */
 const AGAIN_MS = 5000;
 
 /** Keeps the list of snapshots in the store while a VM's screen shows it. */
@@ -16,7 +16,7 @@ export class SnapshotFeed {
   readonly #unsubscribe: () => void;
   #vm: string | null = null;
   #callOff: () => void = () => {};
-  /** Counts the requests: the answer to an earlier one is old. */
+  /** Counts the requests: answers to earlier ones are outdated. */
   #request = 0;
 
   constructor(engine: Pick<Engine, 'snapshots'>, store: AppStore, clock: Clock) {
@@ -63,7 +63,7 @@ function shownVm(state: AppState): string | null {
   return screen.kind === 'vm' && vmViewOf(state, screen.id).tab === 'snapshots' ? screen.id : null;
 }
 
-/** What the engine says of them, to be compared. */
+/** The engine's facts about them, for comparison. */
 function storedOf({ infos }: AppState, id: string): string {
   const vm = own(infos, id);
   return JSON.stringify([vm?.snapshots ?? [], vm?.saved ?? null]);

@@ -12,7 +12,7 @@ export type ListedSnapshots = {
 };
 
 export type SnapshotsSlice = {
-  /** Of the VM whose screen shows them; null: they are not shown, or not known yet. */
+  /** Of the VM whose screen shows them; null if they are not shown, or not known yet. */
   readonly snapshots: ListedSnapshots | null;
   snapshotsListed(snapshots: ListedSnapshots | null): void;
 };

@@ -3,7 +3,7 @@ import { natural } from '../host/text.ts';
 /** By which column a list is sorted. */
 export type Sort = { readonly column: string; readonly descending: boolean };
 
-/** What a row has in a column; null for nothing, which comes last in either order. */
+/** A row's value in a column; null if it has none, which sorts last in either order. */
 export type SortValue = string | number | null;
 
 /** The rows in the order of their values; rows with the same value stay in the order in which they came. */
@@ -27,14 +27,14 @@ function compared(a: string | number, b: string | number): number {
   return natural(String(a), String(b));
 }
 
-/** A column that a list can be sorted by. */
+/** A column by which a list can be sorted. */
 export type SortColumn = { readonly key: string; readonly align?: 'left' | 'right' };
 
-/** The sort by the next column, or the one before; null, between the last and the first: as the rows come. */
+/** The sort by the next or previous column; null, between the last and the first, for the original order. */
 export function nextSort(columns: readonly SortColumn[], now: Sort | null, step: 1 | -1): Sort | null {
   const places = columns.length + 1;
   const at = now === null ? -1 : columns.findIndex(({ key }) => key === now.column);
   const column = columns[((at + 1 + step + places) % places) - 1];
-  // Of numbers the highest are looked for.
+  // For numbers, the highest come first.
   return column === undefined ? null : { column: column.key, descending: column.align === 'right' };
 }

@@ -7,16 +7,16 @@ import { openViews, type VmViewSlice } from './vm-view-slice.ts';
 
 export type Notice = { readonly level: 'info' | 'error'; readonly text: string };
 
-/** Cells of the terminal. */
+/** In cells of the terminal. */
 export type Size = { readonly columns: number; readonly rows: number };
 
 export type UiSlice = {
   readonly size: Size;
   /** Screens from the first opened to the one shown. */
   readonly screens: readonly Screen[];
-  /** What lies over the screen; the last one gets the keys. */
+  /** Layers over the screen; the last one gets the keys. */
   readonly layers: readonly Layer[];
-  /** The VM that the list's cursor is on; it may be filtered out, or gone. */
+  /** The VM under the list's cursor; it may be filtered out, or gone. */
   readonly selectedVm: string | null;
   readonly notice: Notice | null;
 
@@ -24,7 +24,7 @@ export type UiSlice = {
   openScreen(screen: Screen): void;
   /** Goes back to the previous screen; the first one stays. */
   closeScreen(): void;
-  /** Leaves the screen of a VM that is no more, and what lies over it. */
+  /** Leaves the screen of a VM that is gone, and the layers over it. */
   vmGone(id: string): void;
   /** Takes the keyboard back from a VM that has ended. */
   releaseConsole(id: string): void;
@@ -36,7 +36,7 @@ export type UiSlice = {
   setNotice(notice: Notice | null): void;
 };
 
-/** What the open screens decide of other slices. */
+/** The parts of other slices that depend on the open screens. */
 type Seen = UiSlice & Pick<HostSlice, 'factsOffset'> & VmViewSlice;
 
 export const createUiSlice: SliceCreator<UiSlice, Seen> = set => ({
@@ -71,7 +71,7 @@ export const createUiSlice: SliceCreator<UiSlice, Seen> = set => ({
   setNotice: notice => set({ notice }),
 });
 
-/** Some of the screens have been closed: how they were seen is forgotten. */
+/** Drops the views of screens that have been closed. */
 function withScreens({ vmViews }: VmViewSlice, screens: UiSlice['screens']) {
   return { screens, vmViews: openViews(vmViews, screens), factsOffset: 0 };
 }
@@ -82,10 +82,10 @@ function sameScreen(a: Screen, b: Screen): boolean {
   return a.kind === b.kind;
 }
 
-/** Lines that are never a screen's: header, status line, key bar. */
+/** Lines outside of the screen: header, status line, key bar. */
 export const FRAME_ROWS = 3;
 
-/** Lines for a screen. */
+/** The height of a screen in lines. */
 export function bodyRows({ size, managerLost }: Pick<UiSlice & LinkSlice, 'size' | 'managerLost'>): number {
   const banner = managerLost === null ? 0 : 1;
   return Math.max(0, size.rows - FRAME_ROWS - banner);
@@ -95,13 +95,13 @@ export function currentScreen(state: UiSlice): Screen {
   return state.screens.at(-1)!;
 }
 
-/** The list of the host that is shown; null on other screens. */
+/** The host list that is shown; null on other screens. */
 export function shownList(state: UiSlice): HostList | null {
   const { kind } = currentScreen(state);
   return HOST_LISTS.find(list => list === kind) ?? null;
 }
 
-/** Is anything of the host on the screen? */
+/** Whether the screen shows anything of the host. */
 export function showsHost(state: UiSlice): boolean {
   return shownList(state) !== null || currentScreen(state).kind === 'function';
 }

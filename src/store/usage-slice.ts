@@ -4,7 +4,7 @@ import type { ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 export type UsageSlice = {
-  /** The host's, as it was taken last; null before it has been. */
+  /** The host's, as last sampled; null before the first sample. */
   readonly usage: HostUsage | null;
   readonly usageHistory: {
     /** Share of all CPUs in use. */
@@ -12,7 +12,7 @@ export type UsageSlice = {
     /** Share of the memory in use. */
     readonly memory: readonly number[];
   };
-  /** Of the overview; null: on its first row. */
+  /** In the overview; null for its first row. */
   readonly overviewCursor: ListCursor | null;
 
   usageRead(usage: HostUsage): void;
@@ -32,7 +32,7 @@ export const createUsageSlice: SliceCreator<UsageSlice> = set => ({
   setOverviewCursor: overviewCursor => set({ overviewCursor }),
 });
 
-/** Share of the memory that can't be had without swapping. */
+/** The share of memory that is not available without swapping. */
 export function memoryInUse({ vitals: { memory } }: HostUsage): number {
   return memory.totalBytes === 0 ? 0 : 1 - memory.availableBytes / memory.totalBytes;
 }

@@ -1,7 +1,7 @@
 import { sumOfHistograms } from '../engine/sampling/histogram.ts';
 import type { ExitRate, RegionRates, VcpuRates, VmDetail } from '../engine/sampling/rates.ts';
 
-/** The vCPU rows of a VM: all of them together come first where there are several. */
+/** The vCPU rows of a VM: if there are several, their sum comes first. */
 export function vcpuRows(rates: VmDetail): readonly VcpuRow[] {
   const each = rates.vcpus.map(vcpu => ({ label: String(vcpu.index), vcpu }));
   return each.length > 1 ? [{ label: 'all', vcpu: sumOf(rates.vcpus) }, ...each] : each;
@@ -15,7 +15,7 @@ export function vcpuAt(rates: VmDetail, cursor: number): VcpuRow | null {
   return rows[Math.min(cursor, rows.length - 1)] ?? null;
 }
 
-/** Ranges that were ever accessed since the baseline, the most costly first. */
+/** Ranges accessed since the baseline, the most expensive first. */
 export function regionRows(rates: VmDetail): readonly RegionRates[] {
   return rates.regions
     .filter(region => region.total > 0)

@@ -3,7 +3,7 @@ import type { Sampling, SamplingSettings } from '../engine/sampling/sampling.ts'
 import type { AppState, AppStore } from './app-store.ts';
 import { currentScreen } from './ui-slice.ts';
 
-/** Fills the store with samples, as the user wants them: how often, and of which VM in detail. */
+/** Fills the store with samples, at the user's interval, and in detail for the VM on screen. */
 export class SampleFeed {
   readonly #store: AppStore;
   readonly #sampling: Sampling;

@@ -16,26 +16,26 @@ export const VM_TABS = [
 ] as const;
 export type VmTab = (typeof VM_TABS)[number];
 
-/** What the addresses that a guest accesses are sorted by: the time they cost, how often they are, where they are. */
+/** The orders of a guest's accessed addresses: by time cost, by frequency, by address. */
 export const ADDRESS_ORDERS = ['cost', 'rate', 'address'] as const;
 export type AddressOrder = (typeof ADDRESS_ORDERS)[number];
 
-/** How one VM's screen is seen. */
+/** The view of one VM's screen. */
 export type VmView = {
   readonly tab: VmTab;
   /** Row of the cursor in each tab. The console's counts lines back from its end. */
   readonly cursors: Readonly<Record<Exclude<VmTab, 'summary' | 'events'>, number>>;
-  /** Number of the log entry that the cursor of the events is on; null: on the last one, whichever that is. */
+  /** Number of the log entry under the cursor of the events; null to follow the last one. */
   readonly event: number | null;
   readonly addressOrder: AddressOrder;
-  /** The console that is chosen, by its number in the topology, or SCREEN_PORT; null: none yet. */
+  /** The chosen console, by its number in the topology, or SCREEN_PORT; null if none is chosen yet. */
   readonly port: number | null;
 };
 
-/** The VM's screen, among its consoles. */
+/** Stands for the VM's screen among its consoles. */
 export const SCREEN_PORT = -1;
 
-/** How it is seen first. */
+/** The initial view. */
 export const FIRST_VIEW: VmView = {
   tab: 'summary',
   cursors: { vcpus: 0, exits: 0, queues: 0, disks: 0, networks: 0, devices: 0, console: 0, snapshots: 0 },
@@ -45,7 +45,7 @@ export const FIRST_VIEW: VmView = {
 };
 
 export type VmViewSlice = {
-  /** By VM, for as long as its screen is open. One that is not here is seen as at first. */
+  /** By VM, while its screen is open; default: the initial view. */
   readonly vmViews: Readonly<Record<string, VmView>>;
   changeVmView(id: string, change: Partial<VmView>): void;
 };

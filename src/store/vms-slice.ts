@@ -18,10 +18,10 @@ import type { ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 export type VmsSlice = {
-  /** Ids in the order in which the engine lists them, by name; one that comes later has its place among them. */
+  /** Ids in the engine's order, by name; later ones are inserted in their place. */
   readonly order: readonly string[];
   readonly infos: Readonly<Record<string, VmInfo>>;
-  /** The last sample of each VM that runs. */
+  /** The last sample of each running VM. */
   readonly totals: Readonly<Record<string, VmTotals>>;
   readonly histories: Readonly<Record<string, VmHistory>>;
   /** Of all VMs together. */
@@ -30,9 +30,9 @@ export type VmsSlice = {
   readonly detail: { readonly id: string; readonly rates: VmDetail } | null;
   /** The queues of all VMs, while they are sampled. */
   readonly queues: QueueLoads | null;
-  /** Of the list of those; null: on the first row. */
+  /** In the queue list; null for the first row. */
   readonly queueCursor: ListCursor | null;
-  /** Of that VM, for as long as it is sampled in detail. */
+  /** Of that VM, while it is sampled in detail. */
   readonly detailHistory: DetailHistory;
   /** When the last sample was taken: milliseconds since 1970, 0 before the first. */
   readonly sampledAt: number;
@@ -82,7 +82,7 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
       const kept: Record<string, VmTotals> = {};
       for (const [id, sample] of Object.entries(totals)) {
         histories[id] = withSample(own(histories, id) ?? EMPTY_HISTORY, sample);
-        // The same numbers stay the same object, so that an idle VM's row is not drawn again.
+        // Equal values keep their object, so that an idle VM's row is not redrawn.
         const last = own(state.totals, id);
         kept[id] = last && isDeepStrictEqual(last, sample) ? last : sample;
       }
@@ -92,13 +92,13 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
   setQueueCursor: queueCursor => set({ queueCursor }),
 });
 
-/** What all VMs do together. */
+/** The sum over all VMs. */
 export function sumOfTotals(totals: readonly VmTotals[]): Pick<VmTotals, keyof VmHistory> {
   const sum = (key: keyof VmHistory) => totals.reduce((all, one) => all + one[key], 0);
   return { cpu: sum('cpu'), exits: sum('exits'), requests: sum('requests') };
 }
 
-/** The same set when it is not in there. */
+/** Returns the same set if it lacks the item. */
 function withoutItem(set: ReadonlySet<string>, item: string): ReadonlySet<string> {
   return set.has(item) ? new Set([...set].filter(other => other !== item)) : set;
 }
@@ -111,7 +111,7 @@ function without<Value>(
   return rest;
 }
 
-/** The ids with one more, before the first that comes after it by name. */
+/** The ids with one more, before the first that sorts after it. */
 function withInOrder(order: readonly string[], id: string): string[] {
   const after = order.findIndex(other => other > id);
   return order.toSpliced(after < 0 ? order.length : after, 0, id);
