@@ -21,7 +21,10 @@ export function hasScreen(info: VmInfo | undefined): boolean {
   return info?.topology?.devices.some(({ screen }) => screen) ?? false;
 }
 
-/** The console that is looked at: the chosen one, else the screen, else the first serial port. The VM may have another machine by now, without that one. */
+/**
+ * The selected console: the chosen one, else the screen, else the first serial port. The VM may have a new machine by
+ * now, without the chosen one.
+ */
 export function shownPort(state: AppState, id: string): number {
   const { port } = vmViewOf(state, id);
   const info = own(state.infos, id);
@@ -44,8 +47,8 @@ type Shown = {
 };
 
 /**
- * Connects the console of the VM on screen that is looked at to an emulator. A console that isn't shown costs nothing: the engine
- * keeps its last bytes, which are replayed when it is opened.
+ * Connects the selected console of the VM on screen to an emulator. A console that isn't shown costs nothing: the
+ * engine keeps its last bytes, which are replayed when it is opened.
  */
 export class ConsoleFeed {
   readonly #engine: Engine;

@@ -10,7 +10,7 @@ export type ReplaceOptions = {
   readonly backup?: Backup | null;
   /** Don't keep attributes of the previous file: use `mode`, and start no program. For files that only vring writes. */
   readonly fresh?: boolean;
-  /** False: a power loss may leave an empty file, or the old one. For files that mean nothing then. Default: true. */
+  /** False: a power loss may leave an empty or old file. For files that are meaningless then. Default: true. */
   readonly synced?: boolean;
   /** Fails with EEXIST if the file exists. */
   readonly exclusive?: boolean;
@@ -39,7 +39,7 @@ export function replaceFile(file: string, content: string | Uint8Array, options:
     if (before !== undefined) copyAttributes(target, temporary);
     write(temporary, content, before ?? { mode }, synced);
     if (before !== undefined && backup !== null) keepBackup(target, backup);
-    // Unlike a rename, a link doesn't replace a file that was just created by someone else.
+    // Unlike a rename, a link doesn't replace a file that another process has just created.
     if (exclusive) fs.linkSync(temporary, target);
     else fs.renameSync(temporary, target);
   } finally {
@@ -90,12 +90,12 @@ function temporaryName(target: string): string {
 }
 
 const TEMPORARY_NAME = /^\..+\.(\d+)-[0-9a-f]{12}\.new$/;
-/** On a network file system, the process may run on another host: it gets the time that a replacement takes. */
+/** On a network file system, the process may run on another host: allow for the duration of a replacement. */
 const LEFT_AFTER_MS = 60_000;
 
-/** Removes what processes left behind that were killed in the middle of a replacement. */
+/** Removes temporary files of processes that were killed during a replacement. */
 function removeLeftovers(folder: string): void {
-  // What can't be removed harms nobody.
+  // A file that can't be removed does no harm.
   ignoring(HARMLESS, () => {
     for (const name of fs.readdirSync(folder)) {
       const pid = Number(TEMPORARY_NAME.exec(name)?.[1] ?? 0);

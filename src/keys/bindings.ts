@@ -90,7 +90,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   interval: ['i'],
   'reset-totals': ['r'],
 
-  // What changes a VM has a capital letter, so that no slip of a finger is one.
+  // Actions that change a VM have capital letters, so that a slip of the finger cannot trigger one.
   start: ['S'],
   'start-again': [START_AGAIN_KEY],
   pause: ['P'],
@@ -112,13 +112,13 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['W'],
   save: ['J'],
   restore: ['Y'],
-  // D takes away what the cursor is on.
+  // D deletes the item under the cursor.
   'delete-snapshot': ['D'],
   detach: ['D'],
   'new-vm': ['n'],
   'edit-vm': ['e'],
 
-  // So does what changes the host.
+  // Actions that change the host do, too.
   attach: ['a'],
   'attach-here': ['a'],
   'attach-disk': ['a'],

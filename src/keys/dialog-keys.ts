@@ -8,7 +8,7 @@ const NEXT = new Set(['tab', 'right', 'l']);
 const BEFORE = new Set(['shift+tab', 'left', 'h']);
 const CANCEL = new Set(['esc', 'n', 'q', 'ctrl+c']);
 
-/** A key while a question waits for its answer. */
+/** Handles a key while a question is open. */
 export function dialogKey(ui: Ui, layer: DialogLayer, key: string): void {
   const state = ui.store.getState();
   const { choices, focus } = layer;

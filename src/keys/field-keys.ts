@@ -29,7 +29,7 @@ export function fieldKey(ui: Ui, layer: FieldLayer, key: ParsedKey): void {
   }
 }
 
-/** What is typed into a filter takes effect at once. */
+/** A filter applies while it is typed. */
 function change(ui: Ui, layer: FieldLayer, edit: TextEdit): void {
   const state = ui.store.getState();
   state.changeLayer({ ...layer, edit });
@@ -41,7 +41,7 @@ function submit(ui: Ui, { purpose, edit: { text } }: FieldLayer): void {
     ui.history.add(text);
     runCommandLine(ui, text);
   } else if (purpose === 'filter') {
-    // What was found stays under the cursor when the filter is cleared.
+    // The match stays under the cursor when the filter is cleared.
     pinCursor(ui);
   } else if (purpose === 'search') {
     ui.store.getState().setConsoleSearch(text);
@@ -49,7 +49,7 @@ function submit(ui: Ui, { purpose, edit: { text } }: FieldLayer): void {
   }
 }
 
-/** Puts a line that was carried out before in the place of this one; before the last of them is an empty line. */
+/** Recalls an earlier command line; past the latest one is an empty line. */
 function recall(ui: Ui, layer: FieldLayer, step: 1 | -1): void {
   const recalled = (layer.recalled ?? 0) + step;
   const line = recalled <= 0 ? '' : ui.history.recall(recalled);

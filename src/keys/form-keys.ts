@@ -4,7 +4,7 @@ import { type FormField, type FormLayer, formLayer } from '../store/layers.ts';
 import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { ParsedKey } from './parse-key.ts';
 
-/** A key while the form is filled in: letters are text. */
+/** Handles a key in a form: letters are text. */
 export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
   const { popLayer } = ui.store.getState();
   const { form, focus, values } = layer;
@@ -53,7 +53,7 @@ function goTo(ui: Ui, layer: FormLayer, to: number): void {
 
 const ERASE = new Set(['backspace', 'delete', 'ctrl+u', 'ctrl+k', 'ctrl+w']);
 
-/** A default is replaced by what is typed, and edited once the cursor was moved in it. */
+/** Typing replaces a default; once the cursor was moved in it, it is edited. */
 function edited({ edit, fresh }: FormLayer, key: ParsedKey): TextEdit {
   const start = fresh && (isText(key) || ERASE.has(key.name)) ? textEdit() : edit;
   if (key.name === 'paste') return insertText(start, pastedText(key.text ?? ''));
@@ -85,14 +85,17 @@ function change(ui: Ui, layer: FormLayer, edit: TextEdit, mayBeEmpty = false): v
   ui.store.getState().changeLayer({ ...layer, values, edit, fresh: false, candidates: [] });
 }
 
-/** Completes what is typed as far as it is certain; then shows what it may become; with nothing left to do, goes on. */
+/**
+ * Completes the input as far as it is unambiguous, then shows the candidates; if there is nothing to complete, moves
+ * on.
+ */
 async function complete(
   ui: Ui,
   layer: FormLayer,
   completion: PathCompletion | Promise<PathCompletion>,
 ): Promise<void> {
   const { text, candidates } = await completion;
-  // Reading a folder may take a while: what was typed meanwhile counts.
+  // Reading a folder may take a while: input in the meantime wins.
   if (ui.store.getState().layers.at(-1) !== layer) return;
   const grown = text !== layer.edit.text;
   if (grown) change(ui, layer, textEdit(text));
@@ -102,7 +105,7 @@ async function complete(
   else if (!grown) goTo(ui, now, now.focus + 1);
 }
 
-/** Goes to the first field that something is wrong with; if there is none, the form is done. */
+/** Moves to the first invalid field; if there is none, submits the form. */
 function finish(ui: Ui, layer: FormLayer): void {
   const { form, values } = layer;
   const wrong = form.fields(values).findIndex(field => form.problem(values, field) !== null);

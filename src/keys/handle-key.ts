@@ -23,7 +23,7 @@ import type { InputSink } from './terminal-input.ts';
 
 type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>;
 
-/** Gives what is typed to the top layer, and to nothing below it. */
+/** Passes keys to the top layer only. */
 export function inputSink(ui: Ui): InputSink {
   const topLayer = () => ui.store.getState().layers.at(-1);
   const input = new ConsoleInput(
@@ -46,7 +46,7 @@ export function inputSink(ui: Ui): InputSink {
 }
 
 function handleKey(ui: Ui, key: ParsedKey): void {
-  // Whatever is open, the shell is one key away.
+  // The suspend key works everywhere.
   if (BINDINGS.suspend!.includes(key.name)) {
     void ui.attempt(ui.stop());
     return;
@@ -111,7 +111,7 @@ function readingKey(ui: Ui, layer: ReadLayer, key: string): void {
   }
 }
 
-/** Lines of the text that is being read. */
+/** The number of lines of the text being read. */
 function textLength(ui: Ui, layer: ReadLayer): number {
   if (layer.kind === 'text') return layer.lines.length;
   const { size, infos } = ui.store.getState();

@@ -10,7 +10,7 @@ const KEYS_CELLS = 18;
 
 export type HelpLine = { readonly text: string; readonly token: Token };
 
-/** Every key that means something on the screen that is shown, from the registry; what can't be done now says why. */
+/** Every key of the screen that is shown, from the registry; unavailable actions say why. */
 export function helpLines(context: ActionContext, columns: number): HelpLine[] {
   const here = actionsHere(context);
   return CATEGORIES.flatMap(category => {
@@ -26,7 +26,7 @@ export function helpLines(context: ActionContext, columns: number): HelpLine[] {
   });
 }
 
-/** The letters that sort the list that is shown; capitals are those that do it without `o` before them. */
+/** The letters that sort the list that is shown; capitals do so without a leading `o`. */
 function sortLines({ state }: ActionContext, columns: number): HelpLine[] {
   const screen = shownSorted(state);
   if (screen === null) return [];
@@ -39,7 +39,7 @@ function sortLines({ state }: ActionContext, columns: number): HelpLine[] {
   }));
 }
 
-/** Its keys, and what it does in as many lines as that takes. */
+/** An action's keys, and its description wrapped to as many lines as needed. */
 function actionLines(action: Action, context: ActionContext, columns: number): HelpLine[] {
   const reason = disabledReason(action, context);
   const remark = reason !== null ? ` (not now: ${reason})` : action.dangerous ? ' (asks first)' : '';

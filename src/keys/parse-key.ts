@@ -1,18 +1,18 @@
-/** One key press, found at the start of what the terminal sent. */
+/** One key press, parsed from the start of the terminal's input. */
 export type ParsedKey = {
   /**
    * A character as typed (`j`, `G`, `é`), or a name: `enter`, `esc`, `tab`, `up`, `pageup`, `f5`, with `ctrl+`, `alt+`
-   * and `shift+` in this order before it where they were held. Empty for a sequence that is no key we know; `paste`
-   * for a bracketed paste, with its text.
+   * and `shift+` in this order before it if they were held. Empty for an unknown sequence; `paste` for a bracketed
+   * paste, with its text.
    */
   readonly name: string;
   readonly text?: string;
-  /** Bytes that it took. */
+  /** Bytes consumed. */
   readonly length: number;
 };
 
 const ESC = 0x1b;
-/** A control sequence longer than this is none. */
+/** A longer control sequence is invalid. */
 const MAX_SEQUENCE = 32;
 
 /** Final byte of `ESC [` and `ESC O` sequences: xterm control sequences, "PC-style function keys". */
@@ -55,8 +55,8 @@ const NUMBERS: Readonly<Record<number, string>> = {
 };
 
 /**
- * The first key in `bytes`; null when more bytes must come to tell, or none are there.
- * @param complete nothing more comes: an ESC at the end is the Esc key
+ * The first key in `bytes`; null if it is incomplete, or there is none.
+ * @param complete no more input follows: an ESC at the end is the Esc key
  */
 export function parseKey(bytes: Uint8Array, complete = false): ParsedKey | null {
   const first = bytes[0];
@@ -112,14 +112,14 @@ function parseEscape(bytes: Uint8Array, complete: boolean): ParsedKey | null {
   return parseControlSequence(bytes) ?? (complete ? esc : null);
 }
 
-/** A reply longer than this is none. */
+/** A longer reply is invalid. */
 const MAX_REPLY = 1024;
 /** OSC, DCS and APC strings (ECMA-48 §5.6), such as the color or the version of the terminal, up to BEL or ST. */
 const REPLY = /^\x1b[\]P_][\x20-\x7e\x80-\xff]*(?:\x07|\x1b\\)/;
-/** The start of one: what follows the introducer tells it from the Esc key before another key. */
+/** The start of a reply: the byte after the introducer distinguishes it from the Esc key followed by another key. */
 const REPLY_START = /^\x1b(?:\]\d|P[\d>!$+|]|_G)[\x20-\x7e\x80-\xff]*\x1b?$/;
 
-/** What the terminal says about itself, which is no key; undefined for anything else. */
+/** A terminal's report about itself, which is not a key; undefined for anything else. */
 function parseReply(bytes: Uint8Array, complete: boolean): ParsedKey | null | undefined {
   const text = Buffer.from(bytes.subarray(0, MAX_REPLY)).toString('latin1');
   const [reply] = REPLY.exec(text) ?? [];

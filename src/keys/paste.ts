@@ -5,14 +5,14 @@ const PASTE_END = Buffer.from('\x1b[201~');
 /** No field needs more than this; the rest of a paste is dropped. */
 const MAX_BYTES = 64 * 1024;
 
-/** A paste as it arrives. Each byte is looked at once, however long the paste is and however it is split. */
+/** A paste as it arrives. Each byte is processed once, however long the paste is and however it is split. */
 export class Paste {
   readonly #kept: Uint8Array[] = [];
   #bytes = 0;
   /** The start of a possible end marker. */
   #held = Buffer.alloc(0);
 
-  /** @returns the bytes after the end marker; null as long as there is none */
+  /** @returns the bytes after the end marker; null until it arrives */
   push(bytes: Uint8Array): Uint8Array | null {
     const all = Buffer.concat([this.#held, bytes]);
     const end = all.indexOf(PASTE_END);

@@ -13,7 +13,7 @@ const MOVES: Readonly<Record<string, (page: number) => number>> = {
   pageup: page => -page,
 };
 
-/** A key while one of many is picked: letters narrow what is shown. */
+/** Handles a key in a pick list: letters filter the rows. */
 export function pickKey(ui: Ui, layer: PickLayer, key: ParsedKey): void {
   const { popLayer, changeLayer } = ui.store.getState();
   const rows = shownRows(layer);

@@ -12,12 +12,12 @@ import { planLines } from '../view/plan-lines.ts';
 
 const CLOSE = new Set(['esc', 'q', 'n', 'ctrl+c']);
 
-/** A key while a plan is shown. */
+/** Handles a key while a plan is shown. */
 export function planKey(ui: Ui, layer: PlanLayer, key: string): void {
   const { popLayer } = ui.store.getState();
   switch (layer.phase.kind) {
     case 'working':
-      // What has been begun is finished; its steps can be read meanwhile.
+      // A plan that has begun is finished; its steps can be read in the meantime.
       scroll(ui, layer, key);
       break;
     case 'done':
@@ -55,7 +55,7 @@ function choose(ui: Ui, layer: PlanLayer, { option, on }: PlanChoice): void {
     void attachAgain(ui, layer, toggledOption(subject.options, option as keyof AttachOptions));
 }
 
-/** Letters are text; Enter goes on to the button, once the word is the right one. */
+/** Letters are text; Enter moves on to the button, once the word is correct. */
 function wordKey(ui: Ui, layer: PlanLayer, key: string): void {
   const { popLayer, changeLayer } = ui.store.getState();
   if (key === 'esc' || key === 'ctrl+c') popLayer();
@@ -64,7 +64,7 @@ function wordKey(ui: Ui, layer: PlanLayer, key: string): void {
   else changeLayer({ ...layer, typed: editText(layer.typed, key) });
 }
 
-/** Cancel, the word if there must be one, then the button that does it, if it may. */
+/** Cancel, then the word if one is required, then the confirming button if it is enabled. */
 function nextFocus(layer: PlanLayer): PlanLayer['focus'] {
   const obstacle = obstacleOf(layer);
   if (obstacle.kind === 'final') return 'cancel';

@@ -5,7 +5,7 @@ import type { ParsedKey } from './parse-key.ts';
 
 const STEPS: Readonly<Record<string, number>> = { up: 1, '+': 1, k: 1, down: -1, '-': -1, j: -1 };
 
-/** A key while a value is typed. */
+/** Handles a key while a value is typed. */
 export function promptKey(ui: Ui, layer: PromptLayer, key: ParsedKey): void {
   const { popLayer, changeLayer } = ui.store.getState();
   ui.clearNotice();

@@ -6,7 +6,7 @@ import { keysOf } from './bindings.ts';
 export type SortLetter = {
   readonly letter: string;
   readonly title: string;
-  /** Shift and the letter sort, too. */
+  /** Shift and the letter also sort. */
   readonly shift: boolean;
 };
 
@@ -17,8 +17,8 @@ export function sortLetters(screen: SortedScreen): readonly SortLetter[] {
 }
 
 /**
- * May a key sort by the column with that letter? A capital letter that changes a VM or the host on one screen does
- * nothing else on any other.
+ * Whether a key may sort by the column with that letter. A capital letter that changes a VM or the host on one screen
+ * does nothing else on any other.
  */
 export function isSortKey(key: string, screen: SortedScreen): boolean {
   return (

@@ -2,23 +2,25 @@ import type { Clock } from '../clock.ts';
 import { type ParsedKey, parseKey } from './parse-key.ts';
 import { PASTE_START, Paste } from './paste.ts';
 
-/** What terminal input goes to. */
+/** The recipient of terminal input. */
 export type InputSink = {
-  /** Bytes go to `raw` while this says so. */
+  /** While true, bytes go to `raw`. */
   grabbed(): boolean;
-  /** @returns how many of the bytes it took, at least one; the others are read as keys unless it is still grabbed. */
+  /**
+   * @returns how many of the bytes it consumed, at least one; the others are read as keys unless it is still grabbed
+   */
   raw(bytes: Uint8Array): number;
   key(key: ParsedKey): void;
 };
 
-/** How long the rest of a control sequence may take to follow its ESC. */
+/** How long to wait for the rest of a control sequence after its ESC. */
 const ESCAPE_TIMEOUT_MS = 30;
-/** A paste may take longer, over a slow line. */
+/** Pastes get longer, for slow connections. */
 const PASTE_TIMEOUT_MS = 1000;
 
 /**
- * Turns what the terminal sends into keys, one at a time: `jjj` arrives in one piece and is three of them. A key may
- * give the keyboard away, so each is handled before the next is read.
+ * Turns the terminal's input into keys, one at a time: `jjj` arrives as one chunk, but is three keys. A key may hand
+ * over the keyboard, so each is handled before the next is parsed.
  */
 export class TerminalInput {
   readonly #sink: InputSink;
@@ -67,7 +69,7 @@ export class TerminalInput {
     }
   }
 
-  /** @returns the bytes after the paste; none as long as it goes on */
+  /** @returns the bytes after the paste; none while it continues */
   #pasted(paste: Paste, bytes: Uint8Array): Uint8Array {
     const rest = paste.push(bytes);
     if (rest === null) return new Uint8Array();

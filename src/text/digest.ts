@@ -1,5 +1,6 @@
 /**
- * Node's crypto is loaded by the first call: that takes a machine thread a twentieth of its start, and most machines have nothing to hash.
+ * Loads Node's crypto on first use: it takes a machine thread a twentieth of its start, and most machines have nothing
+ * to hash.
  */
 const crypto = () => process.getBuiltinModule('node:crypto');
 

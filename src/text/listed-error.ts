@@ -1,4 +1,4 @@
-/** What is wrong in several respects: a sentence where there is one line, a list where there are more. */
+/** Several problems at once: one sentence where only a line fits, else a list. */
 export class ListedError extends Error {
   override readonly name = 'ListedError';
   /** `web cannot have its devices of the host` */
@@ -12,7 +12,7 @@ export class ListedError extends Error {
   }
 }
 
-/** An error in as many lines as it takes. */
+/** An error as text, with as many lines as needed. */
 export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!(error instanceof ListedError) || error.problems.length < 2) return error.message;

@@ -21,7 +21,10 @@ export function likely(text: string, candidates: readonly string[]): string | nu
   return best.distance > 1 && best.distance >= differingLength(typed, best.text) ? null : best.text;
 }
 
-/** Characters between what two texts begin and end with alike: of two names such as `virtio-blk` and `virtio-net`, all that tells them apart. */
+/**
+ * Number of characters outside of the common prefix and suffix: for `virtio-blk` and `virtio-net`, the part that
+ * distinguishes them.
+ */
 function differingLength(a: string, b: string): number {
   const shorter = Math.min(a.length, b.length);
   let start = 0;

@@ -5,15 +5,15 @@ import { sizeText } from './size.ts';
 /** How long to wait if the input is a non-blocking terminal or pipe with no data yet. */
 const RETRY_MS = 10;
 
-/** How long a named pipe or a device may be silent: nobody may ever write to it. */
+/** How long a named pipe or a device may be silent: there may never be a writer. */
 const SILENCE_MS = 10_000;
 
 /**
- * Reads a text that a user gives, which may come from a pipe and be without an end. A pipe that is given by its path, as a
- * shell's `<(command)` is, has to have something to read within 10 seconds, and again after each part.
+ * Reads a text from a user, possibly from an endless pipe. A pipe given by its path, such as a shell's `<(command)`,
+ * must have data within 10 seconds, and again after each part.
  * @param source a path, or 0 for stdin
- * @param what it is called in errors
- * @param most bytes that it may have
+ * @param what its name in errors
+ * @param most bytes accepted
  * @throws with a sentence when it cannot be read, is silent, or is longer
  */
 export function readLimited(source: string | 0, what: string, most: number, silenceMs = SILENCE_MS): string {
@@ -41,10 +41,10 @@ export function readLimited(source: string | 0, what: string, most: number, sile
   return buffer.toString('utf8', 0, length);
 }
 
-/** @throws when there is nothing to read for so long, and no end either */
+/** @throws when it neither has data within this time, nor ends */
 function pathReader(fd: number, silenceMs: number): (into: Uint8Array) => number {
   const isPipe = fstatSync(fd).isFIFO();
-  /** A pipe is at its end too before the first process opens it for writing. */
+  /** A pipe also reads as ended until the first process opens it for writing. */
   let hadWriter = !isPipe;
   return into => {
     const deadline = Date.now() + silenceMs;
@@ -66,7 +66,7 @@ function readSome(fd: number, into: Uint8Array): number {
   }
 }
 
-/** Null where there is nothing to read yet. */
+/** Null if there is no data yet. */
 function tryRead(fd: number, into: Uint8Array): number | null {
   try {
     return readSync(fd, into, 0, into.length, null);

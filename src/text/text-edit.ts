@@ -22,7 +22,7 @@ export function insertText({ text, cursor }: TextEdit, insert: string): TextEdit
 }
 
 /**
- * The line after a key: characters are inserted, the usual editing keys move and erase. Other keys are ignored.
+ * The line after a key: characters are inserted, and the common editing keys move and erase. Other keys are ignored.
  */
 export function editText(edit: TextEdit, key: string): TextEdit {
   const points = [...edit.text];

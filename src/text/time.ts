@@ -6,7 +6,7 @@ export function logTime(at: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** The same with the year: `2026-11-21 13:44:01`. */
+/** With the year: `2026-11-21 13:44:01`. */
 export function fullTime(at: number): string {
   return `${new Date(at).getFullYear()}-${logTime(at)}`;
 }
