@@ -15,10 +15,10 @@ import { InputQueue } from './keyboard/input-queue.ts';
 import { preferredLayout } from './keyboard/preferred-layout.ts';
 import { TerminalKeys } from './terminal/terminal-keys.ts';
 
-/** The shortest time between two pictures. */
+/** The shortest interval between two pictures. */
 const REDRAW_MS = 100;
 
-/** Those that have it in sight, where it is what the console is. */
+/** The tabs that show the screen, if it is the selected console. */
 const TABS: readonly VmTab[] = ['console', 'summary'];
 
 type Shown = {
@@ -28,7 +28,7 @@ type Shown = {
   frame: ScreenFrame;
 };
 
-/** Follows the screen of the VM whose screen is in sight; one that is not costs nothing. */
+/** Follows the screen of the VM that is shown; an invisible one costs nothing. */
 export class VmScreenFeed {
   readonly #engine: Engine;
   readonly #store: AppStore;
@@ -37,7 +37,7 @@ export class VmScreenFeed {
   readonly #unsubscribe: () => void;
   #shown: Shown | null = null;
 
-  /** @param failed something to tell the user */
+  /** @param failed receives a message for the user */
   constructor(engine: Engine, store: AppStore, clock: Clock, failed: (text: string) => void) {
     this.#engine = engine;
     this.#store = store;
@@ -61,12 +61,12 @@ export class VmScreenFeed {
     this.#hide();
   }
 
-  /** Whether what is typed goes to the keyboard of the VM, rather than to a serial console. */
+  /** Whether input goes to the keyboard of the VM, rather than to a serial console. */
   get isShown(): boolean {
     return this.#shown !== null;
   }
 
-  /** What the screen shows; null: none is in sight. */
+  /** The screen's contents; null if none is visible. */
   get frame(): ScreenFrame | null {
     return this.#shown?.frame ?? null;
   }
@@ -101,7 +101,7 @@ export class VmScreenFeed {
       layout,
       {
         input: events => queue.push(events),
-        // Ctrl-] is taken before, and the menu has an action.
+        // Ctrl-] is handled earlier, and the menu is an action.
         own: () => {},
         unknown: character => this.#failed(`the ${layout} layout has no ${character}`),
       },

@@ -1,11 +1,14 @@
 import type { Duplex } from 'node:stream';
 
-/** The connection ended before all that was expected had come. */
+/** The connection ended before the expected data had arrived. */
 export class ConnectionEnded extends Error {
   override readonly name = 'ConnectionEnded';
 }
 
-/** Reads a stream by numbers of bytes. No more is read from it than somebody waits for, and what the stream holds by itself. */
+/**
+ * Reads a given number of bytes at a time from a stream. Only as much is read from it as a caller waits for, beyond the
+ * stream's own buffer.
+ */
 export class ByteReader {
   readonly #stream: Duplex;
   #ended = false;
@@ -21,7 +24,7 @@ export class ByteReader {
     for (const event of ['end', 'close', 'error']) stream.on(event, end);
   }
 
-  /** Bytes that have come and that nobody has read. */
+  /** Number of bytes that have arrived but not been read. */
   get waiting(): number {
     return this.#stream.readableLength;
   }
@@ -46,7 +49,7 @@ export class ByteReader {
     return Buffer.concat(parts);
   }
 
-  /** Passes over bytes, without keeping them. @throws ConnectionEnded */
+  /** Skips bytes without buffering them. @throws ConnectionEnded */
   async skip(count: number): Promise<void> {
     for (let left = count; left > 0; ) left -= (await this.read(Math.min(left, 16_384))).length;
   }

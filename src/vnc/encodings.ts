@@ -2,7 +2,10 @@ import { constants, createDeflate, type Deflate } from 'node:zlib';
 import { type Framebuffer, type Rectangle, TILE } from './framebuffer.ts';
 import type { PixelWriter } from './pixel-format.ts';
 
-/** Encodings, and what clients say in the list of them that they can (RFC 6143 §7.7, §7.8, and the registry of rfbproto). */
+/**
+ * Encodings, and the pseudo-encodings by which clients announce capabilities (RFC 6143 §7.7, §7.8, and the registry of
+ * rfbproto).
+ */
 export const ENCODING = {
   raw: 0,
   zrle: 16,
@@ -10,10 +13,10 @@ export const ENCODING = {
   qemuExtendedKey: -258,
 } as const;
 
-/** Palettes of at most this many colors are sent. */
+/** Palettes are sent only up to this many colors. */
 const PALETTE_MAX = 16;
 
-/** A rectangle's pixels as they are. */
+/** A rectangle's pixels, unencoded. */
 export function rawPixels({ pixels, width }: Framebuffer, area: Rectangle, writer: PixelWriter): Buffer {
   const bytes = Buffer.alloc(area.width * area.height * writer.size);
   let to = 0;
@@ -31,7 +34,7 @@ export class Zrle {
 
   constructor() {
     this.#deflate.on('data', (part: Buffer) => this.#parts.push(part));
-    // It is closed with its connection, perhaps while it works.
+    // It is closed with its connection, possibly during an operation.
     this.#deflate.on('error', () => {});
   }
 
@@ -39,7 +42,7 @@ export class Zrle {
     this.#deflate.destroy();
   }
 
-  /** @returns the rectangle's data with its length in front */
+  /** @returns the rectangle's data, prefixed with its length */
   async encode(framebuffer: Framebuffer, area: Rectangle, writer: PixelWriter): Promise<Buffer> {
     const tiles: Buffer[] = [];
     for (let y = area.y; y < area.y + area.height; y += TILE) {
@@ -58,7 +61,7 @@ export class Zrle {
   }
 }
 
-/** A tile as one color, as indices of a palette, or as it is. */
+/** A tile as one color, as palette indices, or raw. */
 function tileOf({ pixels, width }: Framebuffer, tile: Rectangle, writer: PixelWriter): Buffer {
   const values = new Uint32Array(tile.width * tile.height);
   const palette = new Map<number, number>();
@@ -83,7 +86,7 @@ function tileOf({ pixels, width }: Framebuffer, tile: Rectangle, writer: PixelWr
   return Buffer.concat([head, packed(values, palette, tile)]);
 }
 
-/** The indices of pixels, packed into bytes, each row in whole bytes. */
+/** The palette indices of pixels, packed into bytes; each row starts at a byte. */
 function packed(
   values: Uint32Array,
   palette: ReadonlyMap<number, number>,

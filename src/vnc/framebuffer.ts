@@ -2,10 +2,10 @@ import type { ScreenFrame } from '../devices/display/screen-frame.ts';
 import type { ScreenView } from '../engine/screen/screen-link.ts';
 import { drawTextCell } from '../screen/picture/frame-pixels.ts';
 
-/** The side of a square of pixels that is sent as a whole if anything of it changed. */
+/** The side of a square of pixels that is sent as a whole if any of them changed. */
 export const TILE = 64;
 
-/** What is shown of a screen that is off. */
+/** The size of the picture while the screen is off. */
 const OFF = { width: 640, height: 400 } as const;
 
 /** A part of the picture that changed. */
@@ -16,12 +16,12 @@ export type Rectangle = {
   readonly height: number;
 };
 
-/** The picture of a screen, 4 bytes for each pixel: blue, green, red, 0. */
+/** The picture of a screen, 4 bytes per pixel: blue, green, red, 0. */
 export class Framebuffer {
   #width: number = OFF.width;
   #height: number = OFF.height;
   #pixels = new Uint8Array(4 * OFF.width * OFF.height);
-  /** The text mode's cursor was there. */
+  /** Where the text mode's cursor was drawn. */
   #cursor: { readonly column: number; readonly row: number } | null = null;
 
   get width(): number {
@@ -36,7 +36,7 @@ export class Framebuffer {
     return this.#pixels;
   }
 
-  /** Takes over what a screen shows now. @returns what changed; null: the size did, and so all of it */
+  /** Takes over the screen's present contents. @returns what changed; null if the size did, and so everything */
   update({ frame, changed, looksChanged }: ScreenView): Rectangle[] | null {
     const size = sizeOf(frame);
     const isOther = size.width !== this.#width || size.height !== this.#height;
@@ -59,7 +59,7 @@ export class Framebuffer {
         const { columns, rows, font } = frame;
         const all = isOther || looksChanged;
         const areas = all ? [{ x: 0, y: 0, width: columns, height: rows }] : [...changed];
-        // The cursor leaves one cell and comes to another, although their contents stay.
+        // The cursor has left one cell and entered another, although their contents stay.
         for (const at of [this.#cursor, frame.cursor]) {
           if (at !== null && at.column < columns && at.row < rows)
             areas.push({ x: at.column, y: at.row, width: 1, height: 1 });
@@ -106,14 +106,14 @@ function sizeOf(frame: ScreenFrame): { readonly width: number; readonly height: 
   }
 }
 
-/** The tiles of a picture that a client has not got. */
+/** The tiles of a picture that have yet to be sent to a client. */
 export class DirtyTiles {
   #columns = 0;
   #rows = 0;
   #dirty = new Uint8Array(0);
   #count = 0;
 
-  /** All of a picture of this size. */
+  /** Marks a whole picture of this size. */
   all({ width, height }: { readonly width: number; readonly height: number }): void {
     this.#columns = Math.ceil(width / TILE);
     this.#rows = Math.ceil(height / TILE);

@@ -3,7 +3,7 @@ import type { LayoutName } from '../devices/input/layout-names.ts';
 import { SCAN_CODES, scanCodes } from '../devices/input/scan-codes.ts';
 import { chordsOf } from '../screen/keyboard/key-strokes.ts';
 
-/** Keys without a character, by their symbols (X11's keysymdef.h). */
+/** Keys without a character, by keysym (X11's keysymdef.h). */
 const SYMBOLS: Readonly<Record<number, number>> = {
   65032: KEY.tab,
   65056: KEY.tab,
@@ -81,11 +81,11 @@ const SYMBOLS: Readonly<Record<number, number>> = {
   65027: KEY.rightalt,
   65535: KEY.delete,
 };
-/** Symbols of Unicode characters have this bit, and those of Latin-1 are the characters. */
+/** Keysyms of Unicode characters have this bit; those of Latin-1 equal the characters. */
 const UNICODE = 0x0100_0000;
 const EURO = 0x20ac;
 
-/** The key that has a symbol in a layout; its shift keys are pressed by the client. Null: there is none. */
+/** The key that has a keysym in a layout; the client presses its shift keys. Null if there is none. */
 export function keyOfSymbol(symbol: number, layout: LayoutName): number | null {
   const key = SYMBOLS[symbol];
   if (key !== undefined) return key;
@@ -95,7 +95,7 @@ export function keyOfSymbol(symbol: number, layout: LayoutName): number | null {
 }
 
 const NONE = { alt: false, ctrl: false, shift: false };
-/** By scan code of set 1; those with the prefix 0xe0 have bit 7 set, as QEMU's extended key event has them. */
+/** By scancode of set 1; those with the prefix 0xe0 have bit 7 set, as in QEMU's extended key event. */
 const SCAN_CODE_KEYS: ReadonlyMap<number, number> = new Map(
   [...SCAN_CODES.keys()].flatMap(key => {
     const codes = scanCodes(1, key, true, NONE);
@@ -106,7 +106,7 @@ const SCAN_CODE_KEYS: ReadonlyMap<number, number> = new Map(
   }),
 );
 
-/** The key of a scan code of set 1, as QEMU's extended key event has it; null: there is none. */
+/** The key of a set 1 scancode, as in QEMU's extended key event; null if there is none. */
 export function keyOfScanCode(code: number): number | null {
   const key = (code & 0xff00) === 0xe000 ? (code & 0xff) | 0x80 : code;
   return SCAN_CODE_KEYS.get(key) ?? null;

@@ -1,4 +1,4 @@
-/** How a client wants pixels (RFC 6143 §7.4). */
+/** The pixel format that a client requests (RFC 6143 §7.4). */
 export type PixelFormat = {
   readonly bitsPerPixel: 8 | 16 | 32;
   readonly depth: number;
@@ -8,7 +8,7 @@ export type PixelFormat = {
   readonly shift: readonly [red: number, green: number, blue: number];
 };
 
-/** That of the picture. */
+/** The format of the picture. */
 export const NATIVE: PixelFormat = {
   bitsPerPixel: 32,
   depth: 24,
@@ -28,7 +28,7 @@ export function encodeFormat(format: PixelFormat): Buffer {
   return bytes;
 }
 
-/** Null: one that this server does not have. */
+/** Null if this server does not support it. */
 export function decodeFormat(bytes: Buffer): PixelFormat | null {
   const bitsPerPixel = bytes[0]!;
   if (bitsPerPixel !== 8 && bitsPerPixel !== 16 && bitsPerPixel !== 32) return null;
@@ -43,12 +43,12 @@ export function decodeFormat(bytes: Buffer): PixelFormat | null {
 
 /** Writes pixels in a client's format. */
 export class PixelWriter {
-  /** Bytes of a pixel. */
+  /** Bytes per pixel. */
   readonly size: number;
-  /** Bytes of a compressed one of ZRLE, which leaves out a byte that is always 0 (RFC 6143 §7.7.6). */
+  /** Bytes per compressed pixel (CPIXEL) of ZRLE, which omits a byte that is always 0 (RFC 6143 §7.7.6). */
   readonly compressedSize: number;
   readonly #format: PixelFormat;
-  /** Where the three bytes are in a pixel of four. */
+  /** Offset of the three bytes within a pixel of four. */
   readonly #skip: number;
   readonly #tables: readonly [Uint32Array, Uint32Array, Uint32Array];
 
@@ -71,13 +71,13 @@ export class PixelWriter {
     this.#skip = isShort && isLow === bigEndian ? 1 : 0;
   }
 
-  /** The value of a pixel, of blue, green and red. */
+  /** The value of a pixel, from blue, green and red. */
   value(pixels: Uint8Array, at: number): number {
     const [red, green, blue] = this.#tables;
     return (red[pixels[at + 2]!]! | green[pixels[at + 1]!]! | blue[pixels[at]!]!) >>> 0;
   }
 
-  /** @returns where the next one goes */
+  /** @returns the position after it */
   write(to: Buffer, at: number, value: number): number {
     const { bigEndian } = this.#format;
     switch (this.size) {

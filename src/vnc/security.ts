@@ -5,29 +5,32 @@ import { ByteReader } from './byte-reader.ts';
 
 /** Security types (RFC 6143 §7.2, and VeNCrypt's in the registry of rfbproto). */
 const TYPE = { none: 1, vncAuthentication: 2, veNCrypt: 19 } as const;
-/** VeNCrypt's own: TLS with a certificate, and then nothing or a password. */
+/** VeNCrypt's subtypes: TLS with a certificate, then no authentication or a password. */
 const SUBTYPE = { x509None: 260, x509Vnc: 261 } as const;
 
 const CHALLENGE = 16;
 const PASSWORD_MAX = 8;
 
-/** What a client has to show, and how the connection is protected. */
+/** What a client must present, and how the connection is protected. */
 export type Security = {
-  /** Null: none. VNC's authentication uses the first 8 characters. */
+  /** Null for none. VNC authentication uses the first 8 characters. */
   readonly password: string | null;
-  /** Null: without TLS. */
+  /** Null for no TLS. */
   readonly tls: SecureContext | null;
 };
 
-/** A client that did not get in, with the reason that it was told. */
+/** A client that was refused, with the reason sent to it. */
 export class Refused extends Error {
   override readonly name = 'Refused';
 }
 
-/** A connection that has been agreed upon. */
+/** A connection after the security handshake. */
 export type Secured = { readonly stream: Duplex; readonly reader: ByteReader };
 
-/** Negotiates security with a client of RFB 3.8 (3.7 lacks only reasons, which it does not get). @throws Refused, ConnectionEnded */
+/**
+ * Negotiates security with a client of RFB 3.8 (3.7 only lacks reasons, which are not sent to it). @throws Refused,
+ * ConnectionEnded
+ */
 export async function secure(
   stream: Duplex,
   reader: ByteReader,
@@ -46,7 +49,7 @@ export async function secure(
   }
   const secured = tls === null ? { stream, reader } : await startTls(stream, reader, password, tls);
   if (password !== null) await authenticate(secured, password, minor);
-  // RFB before 3.8 has no result where there is nothing to check.
+  // RFB before 3.8 sends no result if nothing is checked.
   else if (minor === 8 || tls !== null) secured.stream.write(Buffer.alloc(4));
   return secured;
 }
@@ -67,7 +70,7 @@ async function authenticate({ stream, reader }: Secured, password: string, minor
   throw new Refused(reason.toString());
 }
 
-/** The challenge in DES, whose key is the password with the bits of each byte in reverse. */
+/** The challenge, encrypted with DES; the key is the password with the bits of each byte reversed. */
 export function encrypted(challenge: Uint8Array, password: string): Buffer {
   const key = Buffer.alloc(PASSWORD_MAX);
   Buffer.from(password).copy(key, 0, 0, PASSWORD_MAX);
@@ -76,7 +79,7 @@ export function encrypted(challenge: Uint8Array, password: string): Buffer {
     for (let bit = 0; bit < 8; bit++) if (byte & (1 << bit)) reversed |= 0x80 >> bit;
     key[index] = reversed;
   }
-  // Triple DES with three equal keys is DES, which OpenSSL 3 has no more.
+  // Triple DES with three equal keys is DES, which OpenSSL 3 no longer offers.
   const cipher = createCipheriv('des-ede3', Buffer.concat([key, key, key]), null).setAutoPadding(false);
   return Buffer.concat([cipher.update(challenge), cipher.final()]);
 }
@@ -101,7 +104,7 @@ async function startTls(
   const chosen = (await reader.read(4)).readUInt32BE(0);
   stream.write(Buffer.from([chosen === subtype ? 1 : 0]));
   if (chosen !== subtype) throw new Refused(`it chose VeNCrypt's type ${chosen}, which was not offered`);
-  // From here on TLS reads the stream.
+  // From here on, TLS reads the stream.
   stream.removeAllListeners('readable');
   const secured = new TLSSocket(stream as never, { isServer: true, secureContext });
   await new Promise<void>((resolve, reject) => {

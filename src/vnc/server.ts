@@ -15,7 +15,7 @@ const FRAME_MS = 33;
 /** Where clients connect. */
 export type VncAddress =
   | { readonly kind: 'unix'; readonly path: string }
-  /** `last`: the first port that is free, up to this one. */
+  /** `last`: the end of the port range, of which the first free one is used. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly last?: number };
 
 export type VncServerOptions = {
@@ -23,9 +23,9 @@ export type VncServerOptions = {
   readonly security: Security;
   readonly layout: LayoutName;
   readonly viewOnly: boolean;
-  /** Absent: the first screen that the VM has. */
+  /** Default: the VM's first screen. */
   readonly device?: string | undefined;
-  /** Something to tell the user. */
+  /** Receives messages for the user. */
   readonly happened: (text: string) => void;
 };
 
@@ -51,7 +51,7 @@ export class VncServer {
     this.#server = createServer(socket => void this.#serve(socket));
   }
 
-  /** @throws Node's error when the address cannot be listened at */
+  /** @throws Node's error when it cannot listen at the address */
   static async start(
     engine: Engine,
     vm: { readonly id: string; readonly name: string },
@@ -81,7 +81,7 @@ export class VncServer {
   async #listen(): Promise<void> {
     const { address } = this.#options;
     if (address.kind === 'unix') {
-      // The socket is the user's alone.
+      // Only this user may connect to the socket.
       const mask = process.umask(0o177);
       const listening = this.#listenAt({ path: address.path });
       process.umask(mask);

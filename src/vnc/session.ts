@@ -8,7 +8,7 @@ import { keyOfScanCode, keyOfSymbol } from './key-symbols.ts';
 import { decodeFormat, encodeFormat, NATIVE, PIXEL_FORMAT_BYTES, PixelWriter } from './pixel-format.ts';
 import { Refused, type Security, secure } from './security.ts';
 
-/** Messages of clients (RFC 6143 §7.5), and QEMU's. */
+/** Client messages (RFC 6143 §7.5), and QEMU's. */
 const CLIENT = {
   setPixelFormat: 0,
   setEncodings: 2,
@@ -39,11 +39,11 @@ export type VncSessionOptions = {
   readonly name: string;
   readonly security: Security;
   readonly layout: LayoutName;
-  /** Null: the client only looks. */
+  /** Null for a view-only client. */
   readonly input: ((events: readonly InputEvent[]) => void) | null;
 };
 
-/** One VNC client: RFB 3.3 to 3.8 (RFC 6143). What is wrong with what it sends ends the connection. */
+/** One VNC client: RFB 3.3 to 3.8 (RFC 6143). A protocol error ends the connection. */
 export class VncSession {
   readonly #options: VncSessionOptions;
   #stream: Duplex;
@@ -53,9 +53,9 @@ export class VncSession {
   readonly #dirty = new DirtyTiles();
   #hasZrle = false;
   #hasDesktopSize = false;
-  /** What the client believes the size to be. */
+  /** The size of the framebuffer as the client knows it. */
   #size: { readonly width: number; readonly height: number } = { width: 0, height: 0 };
-  /** It waits for an update. */
+  /** The client has requested an update. */
   #asks = false;
   #isSending = false;
   #isReady = false;
@@ -69,7 +69,7 @@ export class VncSession {
     stream.on('error', () => {});
   }
 
-  /** Serves the client until it is gone. @throws Refused where it did not get in, or did what the protocol does not have */
+  /** Serves the client until it is gone. @throws Refused if it was not admitted, or violated the protocol */
   async serve(): Promise<void> {
     const timer = setTimeout(() => this.close(), HANDSHAKE_MS);
     try {
@@ -96,12 +96,12 @@ export class VncSession {
     this.#buttons = 0;
     if (events.length > 0) this.#options.input?.(events);
     this.#zrle.close();
-    // What a refused client is told still reaches it.
+    // Lets the reason still reach a refused client.
     this.#stream.end();
     setTimeout(() => this.#stream.destroy(), 1000).unref();
   }
 
-  /** The picture has changed. @param areas null: its size has */
+  /** The picture has changed. @param areas null if its size has */
   changed(areas: readonly Rectangle[] | null): void {
     if (!this.#isReady) return;
     if (areas === null) this.#dirty.all(this.#options.framebuffer);
@@ -120,7 +120,7 @@ export class VncSession {
     this.#stream = secured.stream;
     this.#stream.on('error', () => {});
     this.#reader = secured.reader;
-    // Whether it shares the screen: all do.
+    // The shared flag is ignored: all clients share the screen.
     await this.#reader.read(1);
     const { framebuffer, name } = this.#options;
     const title = Buffer.from(name);
@@ -192,7 +192,7 @@ export class VncSession {
     this.#hasZrle = known.has(ENCODING.zrle);
     this.#hasDesktopSize = known.has(ENCODING.desktopSize);
     if (known.has(ENCODING.qemuExtendedKey)) {
-      // An empty rectangle says that this server takes such events.
+      // An empty rectangle announces that this server accepts such events.
       this.#stream.write(Buffer.concat([updateHead(1), rectangleHead(NOWHERE, ENCODING.qemuExtendedKey)]));
     }
   }
@@ -221,7 +221,7 @@ export class VncSession {
     input(events);
   }
 
-  /** Sends what has changed, when the client has asked for it and has taken what was sent before. */
+  /** Sends changes once the client has requested them and has taken the previous ones. */
   async #send(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
@@ -248,7 +248,7 @@ export class VncSession {
         rectangleHead({ x: 0, y: 0, width, height }, ENCODING.desktopSize),
       ]);
     }
-    // One that cannot follow sees what it has room for.
+    // A client that cannot resize sees as much as fits its size.
     const areas = this.#dirty.take(framebuffer).flatMap(area => clipped(area, this.#size));
     const parts = [updateHead(areas.length)];
     for (const area of areas) {

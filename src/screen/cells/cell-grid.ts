@@ -15,7 +15,7 @@ export class CellGrid {
   readonly backgrounds: Int32Array;
   /** Bits of STYLE. */
   readonly styles: Uint8Array;
-  /** Where the cursor is; null: it is not in sight. */
+  /** Position of the cursor; null if it is not visible. */
   cursor: { readonly column: number; readonly row: number } | null = null;
 
   constructor(columns: number, rows: number) {
@@ -35,7 +35,7 @@ export class CellGrid {
     this.styles[at] = style;
   }
 
-  /** Writes a text over a row, in the terminal's colors inverted. */
+  /** Writes a text into a row, in the terminal's colors inverted. */
   write(column: number, row: number, text: string): void {
     if (row < 0 || row >= this.rows) return;
     for (const [index, character] of Array.from(text).entries()) {

@@ -2,14 +2,14 @@ import { type CellGrid, DEFAULT_COLOR, STYLE } from './cell-grid.ts';
 import { type ColorDepth, Palette } from './colors.ts';
 
 const CSI = '\x1b[';
-/** Cells that stayed the same are sent again rather than jumped over where there are so few. */
+/** Up to this many unchanged cells are sent again rather than skipped with a cursor movement. */
 const SHORT_GAP = 4;
 
-/** Draws grids on a terminal: of each, what differs from the one before. */
+/** Draws grids on a terminal, each as the difference from the previous one. */
 export class CellWriter {
   readonly #palette: Palette;
   #before: CellGrid | null = null;
-  /** What the terminal is set to; a style of null is not known. */
+  /** The terminal's present settings; a style of null is unknown. */
   #style: number | null = null;
   #foreground = DEFAULT_COLOR;
   #background = DEFAULT_COLOR;
@@ -18,13 +18,13 @@ export class CellWriter {
     this.#palette = new Palette(depth);
   }
 
-  /** Nothing is known of what the terminal shows. */
+  /** Assumes nothing about the terminal's contents from here on. */
   forget(): void {
     this.#before = null;
     this.#style = null;
   }
 
-  /** What makes a terminal show the grid, from its upper left corner. */
+  /** The output that makes a terminal show the grid, from its upper left corner. */
   draw(grid: CellGrid): string {
     const isAlike = this.#before?.columns === grid.columns && this.#before.rows === grid.rows;
     const before = isAlike ? this.#before : null;
@@ -71,7 +71,7 @@ export class CellWriter {
   }
 }
 
-/** Has the terminal's own cursor where that of the guest is. */
+/** Moves the terminal's cursor to the guest's. */
 function cursorTo({ cursor }: CellGrid): string {
   if (cursor === null) return `${CSI}?25l`;
   return `${CSI}${cursor.row + 1};${cursor.column + 1}H${CSI}?25h`;

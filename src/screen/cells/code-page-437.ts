@@ -10,7 +10,7 @@ const CHARACTERS = Array.from(
     'αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■ ',
 );
 
-/** What stands for the characters from 0x80 where only ASCII can be shown. */
+/** ASCII substitutes for the characters from 0x80. */
 const ASCII =
   'CueaaaaceeeiiiAAEaAooouuyOUc$YPf' +
   'aiounNao?--24!<>.:#|++++++|+++++' +
@@ -30,7 +30,7 @@ const ASCII_CODES = Uint32Array.from({ length: 256 }, (_, code) =>
         : ASCII.charCodeAt(code - 0x80),
 );
 
-/** The Unicode code points of the font's characters; of ASCII only where a terminal has no more. */
+/** The Unicode code points of the font's characters; with `ascii`, their ASCII substitutes. */
 export function codePage437(ascii: boolean): Uint32Array {
   return ascii ? ASCII_CODES : CODES;
 }

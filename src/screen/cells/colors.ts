@@ -1,17 +1,17 @@
-/** How many colors a terminal has. */
+/** The number of colors that a terminal supports. */
 export type ColorDepth = 'none' | '16' | '256' | 'true';
 
-/** The colors of a terminal's palette as most have them, by number: those of the PC, in the order of ANSI. */
+/** The common default palette of terminals, by number: the PC's colors, in ANSI order. */
 const ANSI = [
   ...[0x000000, 0xaa0000, 0x00aa00, 0xaa5500, 0x0000aa, 0xaa00aa, 0x00aaaa, 0xaaaaaa],
   ...[0x555555, 0xff5555, 0x55ff55, 0xffff55, 0x5555ff, 0xff55ff, 0x55ffff, 0xffffff],
 ];
-/** Levels of the color cube that has the numbers 16-231 of 256 colors. */
+/** Levels of the color cube in colors 16-231 of 256. */
 const CUBE = [0, 95, 135, 175, 215, 255];
-/** Of any number of colors that guests show. */
+/** The size of the cache, as guests may show any number of colors. */
 const CACHE_MAX = 65_536;
 
-/** The depth of a terminal, from its environment. */
+/** A terminal's color depth, from its environment. */
 export function terminalDepth(env: NodeJS.ProcessEnv): ColorDepth {
   if (env.NO_COLOR || env.TERM === 'dumb' || env.FORCE_COLOR === '0') return 'none';
   if (env.COLORTERM === 'truecolor' || env.COLORTERM === '24bit' || env.FORCE_COLOR === '3') return 'true';
@@ -19,7 +19,7 @@ export function terminalDepth(env: NodeJS.ProcessEnv): ColorDepth {
   return /256/.test(env.TERM ?? '') || env.FORCE_COLOR === '2' ? '256' : '16';
 }
 
-/** Finds the colors of a terminal that are the nearest to those of a guest. */
+/** Finds a terminal's nearest colors to a guest's. */
 export class Palette {
   readonly #depth: ColorDepth;
   readonly #cache = new Map<number, number>();
@@ -28,7 +28,7 @@ export class Palette {
     this.#depth = depth;
   }
 
-  /** What selects a color, as parameters of SGR (ECMA-48 §8.3.117). @param color 0xRRGGBB, or DEFAULT_COLOR */
+  /** The SGR parameters that select a color (ECMA-48 §8.3.117). @param color 0xRRGGBB, or DEFAULT_COLOR */
   parameters(color: number, ground: 'foreground' | 'background'): string {
     const base = ground === 'foreground' ? 30 : 40;
     if (color < 0 || this.#depth === 'none') return String(base + 9);

@@ -6,20 +6,20 @@ import { codePage437 } from './code-page-437.ts';
 export type DrawOptions = {
   readonly columns: number;
   readonly rows: number;
-  /** Whether there are colors. */
+  /** Whether colors are available. */
   readonly color: boolean;
-  /** Only ASCII characters can be shown. */
+  /** Only ASCII characters are available. */
   readonly ascii: boolean;
 };
 
 const UPPER_HALF = 0x2580;
-/** From dark to bright, where there are no colors. */
+/** Shades from dark to bright, for terminals without colors. */
 const SHADES = Array.from(' ░▒▓█', character => character.codePointAt(0)!);
 const ASCII_SHADES = Array.from(' .:-=+*#%@', character => character.codePointAt(0)!);
 
 /**
- * Draws what a screen shows with character cells: text modes as they are, graphics scaled, in half blocks, two pixels to a cell. What is
- * larger than the room is cut; what is in sight then has the cursor.
+ * Draws a frame with character cells: text modes as they are, graphics scaled, in half blocks, two pixels to a cell. A
+ * larger frame is cropped so that the cursor stays visible.
  */
 export function drawFrame(frame: ScreenFrame, options: DrawOptions): CellGrid {
   const grid = new CellGrid(options.columns, options.rows);
@@ -33,7 +33,7 @@ export function drawFrame(frame: ScreenFrame, options: DrawOptions): CellGrid {
   return grid;
 }
 
-/** Where a row or column of the frame begins in the room, and which is the first in sight. */
+/** Where a row or column of the frame starts in the available room, and which is the first visible. */
 function placed(length: number, room: number, cursor: number | null): { to: number; from: number } {
   if (length <= room) return { to: Math.floor((room - length) / 2), from: 0 };
   const from = cursor === null ? 0 : Math.max(0, Math.min(length - room, cursor - room + 1));
@@ -66,7 +66,7 @@ function drawText(grid: CellGrid, frame: TextFrame, { color, ascii }: DrawOption
   grid.cursor = isInSight ? at : null;
 }
 
-/** What tells an entry of a menu from the one that is chosen, without colors. */
+/** Distinguishes a menu's selected entry from the others without colors. */
 function plainStyle(foreground: number, background: number): number {
   if (brightness(background) > brightness(foreground)) return STYLE.inverse;
   return brightness(foreground) > 220 ? STYLE.bold : 0;

@@ -1,7 +1,7 @@
 import type { Span } from '../../console/console-screen.ts';
 import { type CellGrid, STYLE } from './cell-grid.ts';
 
-/** The rows of a grid as Ink draws them, the cursor as an inverted cell. */
+/** The rows of a grid for Ink, with the cursor as an inverted cell. */
 export function spanRows(grid: CellGrid): Span[][] {
   return Array.from({ length: grid.rows }, (_, row) => spansOf(grid, row));
 }

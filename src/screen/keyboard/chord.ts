@@ -2,12 +2,12 @@ import { KEY_NAMES } from '../../devices/input/key-codes.ts';
 import { likely } from '../../text/nearest.ts';
 import type { Chord } from './key-strokes.ts';
 
-/** More than a keyboard reports at once. */
+/** More than a keyboard reports at a time. */
 const KEYS_MAX = 16;
 
 /**
- * Reads keys that are pressed together, as QEMU's `sendkey` has them: `ctrl-alt-delete`. Names of linux/input-event-codes.h are taken too:
- * `KEY_LEFTCTRL-KEY_C`.
+ * Parses keys that are pressed together, in the syntax of QEMU's `sendkey`: `ctrl-alt-delete`. Names from
+ * linux/input-event-codes.h are accepted, too: `KEY_LEFTCTRL-KEY_C`.
  * @throws with a sentence for the user
  */
 export function parseChord(text: string): Chord {

@@ -3,7 +3,7 @@ import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { sendInput } from './send-input.ts';
 
-/** What is kept for a guest that does not take its keys, or while the manager is away; more is dropped. */
+/** The most events kept for a guest that does not read its keys, or while the manager is away; more are dropped. */
 const EVENTS_MAX = 20_000;
 const BATCH = 512;
 
@@ -16,7 +16,7 @@ export class InputQueue {
   #waiting: InputEvent[] = [];
   #isSending = false;
 
-  /** @param failed what was typed is lost */
+  /** @param failed called when input was lost */
   constructor(
     engine: Pick<Engine, 'input'>,
     id: string,

@@ -3,10 +3,10 @@ import { KEY } from '../../devices/input/key-codes.ts';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import { LAYOUTS, type LayoutData, type LayoutRows } from './layouts.ts';
 
-/** Keys that are pressed together, in this order, and released in the reverse one. */
+/** Keys pressed together, in this order, and released in reverse. */
 export type Chord = readonly number[];
 
-/** The keys that LayoutRows are about. */
+/** The keys described by LayoutRows. */
 const ROWS: readonly (readonly number[])[] = [
   [KEY.grave, ...range(KEY['1'], KEY.equal)],
   range(KEY.q, KEY.rightbrace),
@@ -26,7 +26,7 @@ const CONTROL: Readonly<Record<string, number>> = {
 
 const maps = new Map<LayoutName, ReadonlyMap<string, readonly Chord[]>>();
 
-/** The chords that type a character; null: the layout has none. */
+/** The chords that type a character; null if the layout has none. */
 export function chordsOf(layout: LayoutName, character: string): readonly Chord[] | null {
   const key = CONTROL[character];
   if (key !== undefined) return [[key]];
@@ -45,16 +45,16 @@ function mapOf(layout: LayoutData): ReadonlyMap<string, readonly Chord[]> {
     for (const [row, text] of rows.entries()) {
       for (const [column, character] of Array.from(text).entries()) {
         const chord = [...modifiers, ROWS[row]![column]!];
-        // Space makes a dead key the character itself.
+        // Space turns a dead key into the character itself.
         const chords = canBeDead && dead.includes(character) ? [chord, [KEY.space]] : [chord];
-        // The first one that needs a single chord wins: ^ of a French keyboard is dead, and is not with AltGr.
+        // The first single chord wins: on a French keyboard, the plain ^ is dead, and the one with AltGr is not.
         const known = map.get(character);
         if (character !== ' ' && (known === undefined || known.length > chords.length))
           map.set(character, chords);
       }
     }
   };
-  // The US layout has < and > on a key that few keyboards have: those on the others are listed first.
+  // The US layout has < and > on a key that few keyboards have: list other keys for them first.
   const keys: readonly [LayoutRows, Chord, boolean][] = [
     [plain, [], true],
     [shift, [KEY.leftshift], true],
@@ -65,7 +65,7 @@ function mapOf(layout: LayoutData): ReadonlyMap<string, readonly Chord[]> {
   return map;
 }
 
-/** Without the key that keyboards with 101 keys lack. */
+/** Without the key that 101-key keyboards lack. */
 function withoutExtra([first, second, third, fourth]: LayoutRows): LayoutRows {
   return [first, second, third, ` ${Array.from(fourth).slice(1).join('')}`];
 }

@@ -1,8 +1,8 @@
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 
 /**
- * What is printed on the keys of a keyboard, row by row: the keys from grave (left of 1) to equal, from q to rightbrace, from a to
- * backslash, from 102nd (right of the left shift key) to slash. A space stands for nothing.
+ * The key labels of a keyboard, row by row: the keys from grave (left of 1) to equal, from q to rightbrace, from a to
+ * backslash, from 102nd (right of the left shift key) to slash. A space means no character.
  */
 export type LayoutRows = readonly [string, string, string, string];
 
@@ -11,11 +11,11 @@ export type LayoutData = {
   readonly plain: LayoutRows;
   readonly shift: LayoutRows;
   readonly altgr?: LayoutRows;
-  /** Characters, plain or with shift, that appear only with the next key. */
+  /** Characters, plain or with shift, that are dead keys. */
   readonly dead?: string;
 };
 
-/** Keyboard layouts, by the names that X and Linux have for them. The guest has to have the same one. */
+/** Keyboard layouts, by their X and Linux names. The guest must use the same one. */
 export const LAYOUTS: Readonly<Record<LayoutName, LayoutData>> = {
   us: {
     title: 'US English',

@@ -4,8 +4,8 @@ import { printable } from '../../text/printable.ts';
 import { UsageError } from '../../text/usage-error.ts';
 
 /**
- * The layout of a guest's keyboard, where nobody says it: that of the VM's definition (`graphics.layout`), else VRING_LAYOUT, else us.
- * @throws UsageError for a VRING_LAYOUT that there is not
+ * The default layout of a guest's keyboard: from the VM's definition (`graphics.layout`), else VRING_LAYOUT, else us.
+ * @throws UsageError for an unknown VRING_LAYOUT
  */
 export function preferredLayout({ vnc }: Pick<VmInfo, 'vnc'>, env = process.env): LayoutName {
   const given = env.VRING_LAYOUT;

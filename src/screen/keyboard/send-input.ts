@@ -2,14 +2,14 @@ import { type Clock, systemClock } from '../../clock.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { Engine } from '../../engine/engine.ts';
 
-/** Until events are offered again to a guest that has not taken those before. */
+/** The delay before events are offered again to a guest that was not ready for them. */
 const RETRY_MS = 20;
-/** A guest that takes nothing for so long has no driver, or hangs. */
+/** A guest that accepts nothing for this long has no driver, or hangs. */
 const PATIENCE_MS = 5000;
 
 /**
- * Has a guest get all events, in order, at the pace that it takes them.
- * @throws when it takes none for five seconds
+ * Sends all events to a guest, in order, as fast as it accepts them.
+ * @throws when it accepts none for five seconds
  */
 export async function sendInput(
   engine: Pick<Engine, 'input'>,

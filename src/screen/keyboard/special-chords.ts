@@ -5,7 +5,7 @@ export type SpecialChord = { readonly label: string; readonly chord: Chord };
 
 const special = (label: string, text: string): SpecialChord => ({ label, chord: parseChord(text) });
 
-/** Keys that a terminal does not send, or keeps for itself. */
+/** Keys that a terminal does not send, or handles itself. */
 export const SPECIAL_CHORDS: readonly SpecialChord[] = [
   special('Ctrl-Alt-Delete', 'ctrl-alt-delete'),
   ...Array.from({ length: 7 }, (_, index) => special(`Ctrl-Alt-F${index + 1}`, `ctrl-alt-f${index + 1}`)),

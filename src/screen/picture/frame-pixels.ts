@@ -1,13 +1,13 @@
 import type { ScreenFrame, TextFrame } from '../../devices/display/screen-frame.ts';
 
-/** A picture: red, green, blue, row by row without gaps. */
+/** A picture: 3 bytes per pixel, red, green, blue, row by row without gaps. */
 export type Picture = { readonly width: number; readonly height: number; readonly pixels: Uint8Array };
 
 /** Box drawing characters, whose ninth column continues the eighth. */
 const BOXES = { first: 0xc0, last: 0xdf } as const;
 const SECOND_FONT = 0x08;
 
-/** What a monitor shows of a frame; null when the screen is off. */
+/** A frame as a monitor shows it; null if the screen is off. */
 export function pictureOfFrame(frame: ScreenFrame): Picture | null {
   switch (frame.kind) {
     case 'off':
@@ -27,7 +27,7 @@ export function pictureOfFrame(frame: ScreenFrame): Picture | null {
   }
 }
 
-/** A text mode in the guest's own font, with the cursor and what blinks shown. */
+/** A text mode in the guest's own font, with the cursor and blinking characters visible. */
 function pictureOfText(frame: TextFrame): Picture {
   const { columns, rows, font } = frame;
   const width = columns * font.width;
@@ -45,7 +45,9 @@ function pictureOfText(frame: TextFrame): Picture {
   return { width, height, pixels };
 }
 
-/** Draws one character of a text mode. @param set gives the pixel at `x`, `y` of the whole picture a color, 0xRRGGBB */
+/**
+ * Draws one character of a text mode. @param set sets the pixel at `x`, `y` of the whole picture to a color, 0xRRGGBB
+ */
 export function drawTextCell(
   frame: TextFrame,
   column: number,

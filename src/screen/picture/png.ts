@@ -4,7 +4,7 @@ import type { Picture } from './frame-pixels.ts';
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const BITS = 8;
 const TRUE_COLOR = 2;
-/** Each byte is the difference to the one above it. */
+/** Each byte is the difference from the one above it. */
 const FILTER_UP = 2;
 
 /** Encodes a picture as PNG (W3C Portable Network Graphics, third edition). */

@@ -5,7 +5,7 @@ import { pictureOfFrame } from './frame-pixels.ts';
 import { png } from './png.ts';
 
 /**
- * Saves what a screen shows as a PNG, in the working directory, in a new file with the VM's name and the time.
+ * Saves a screen's contents as a PNG, in a new file in the working directory, named after the VM and the time.
  * @returns its path. @throws with a sentence for the user
  */
 export function saveScreenshot(frame: ScreenFrame, name: string): string {

@@ -11,7 +11,7 @@ export function fitted(size: PixelSize, room: PixelSize): PixelSize {
   };
 }
 
-/** The frame in another size, red, green, blue: what is made smaller is averaged. */
+/** The frame in another size, 3 bytes per pixel, red, green, blue; averaged where it shrinks. */
 export function scaled(
   { width, height, pixels }: GraphicsFrame,
   toWidth: number,

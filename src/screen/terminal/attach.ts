@@ -16,11 +16,11 @@ export type AttachOptions = {
   readonly depth: ColorDepth;
   readonly ascii: boolean;
   readonly readOnly: boolean;
-  /** Absent: the first screen that the VM has. */
+  /** Default: the VM's first screen. */
   readonly device?: string | undefined;
 };
 
-/** How a session on this terminal is to look. */
+/** The appearance of a session on this terminal. */
 export function terminalLooks(
   env: NodeJS.ProcessEnv,
   noColor: boolean,
@@ -30,7 +30,7 @@ export function terminalLooks(
   return { depth: noColor ? 'none' : terminalDepth(env), ascii };
 }
 
-/** Why the VM has no screen to look at; null: it has one. */
+/** Why the VM has no screen to show; null if it has one. */
 export function noScreen({ name, topology }: VmInfo): string | null {
   const devices = topology?.devices ?? [];
   return devices.some(({ screen }) => screen)
@@ -38,17 +38,17 @@ export function noScreen({ name, topology }: VmInfo): string | null {
     : `${name} has no screen: give it one with \`display: vga\` in its definition`;
 }
 
-/** The screen of a VM that somebody looks at on a terminal, which is raw already. */
+/** A VM's screen shown on a terminal, which is in raw mode already. */
 export type AttachedScreen = {
-  /** Resolves when the user leaves with null, or with what has ended. */
+  /** Resolves with null when the user leaves, or with why the session ended. */
   readonly left: Promise<string | null>;
-  /** The terminal is to be drawn again, from nothing. */
+  /** Redraws the whole terminal. */
   redraw(): void;
-  /** Gives the terminal back. */
+  /** Releases the terminal. */
   close(): void;
 };
 
-/** Shows the screen of a VM on a whole terminal, and sends what is typed to its keyboard. */
+/** Shows the screen of a VM on the whole terminal, and sends the user's input to the VM's keyboard. */
 export function attachScreen(engine: Engine, vm: VmInfo, options: AttachOptions): AttachedScreen {
   const { stdin, stdout, layout, depth, ascii, readOnly, device } = options;
   const { promise: left, resolve: leave } = Promise.withResolvers<string | null>();
@@ -105,7 +105,7 @@ function drained(stdout: NodeJS.WriteStream): Promise<void> {
     };
     stdout.once('drain', done);
     stdout.once('close', done);
-    // It is empty already, without having been full.
+    // The buffer is empty, and was not full: there will be no 'drain'.
     if (!stdout.writableNeedDrain) done();
   });
 }

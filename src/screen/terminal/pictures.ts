@@ -3,11 +3,11 @@ import type { GraphicsFrame } from '../../devices/display/screen-frame.ts';
 import { fitted, type PixelSize, scaled } from '../picture/scale.ts';
 
 const ESC = '\x1b';
-/** Base64 characters of one command of kitty's protocol. */
+/** Base64 characters in one command of kitty's protocol. */
 const CHUNK = 4096;
 const IMAGE = 31;
 
-/** Where a picture is on a terminal, in cells. */
+/** The place of a picture on a terminal, in cells. */
 export type PicturePlace = {
   readonly column: number;
   readonly row: number;
@@ -18,7 +18,7 @@ export type PicturePlace = {
 /** How a terminal shows pictures. */
 export type PictureProtocol = 'kitty' | 'sixel';
 
-/** The cells that a frame takes in the room, in its middle. @param cell pixels of one cell */
+/** The cells that a frame occupies, centered. @param cell pixels of one cell */
 export function placeOf(frame: PixelSize, columns: number, rows: number, cell: PixelSize): PicturePlace {
   const { width, height } = fitted(frame, { width: columns * cell.width, height: rows * cell.height });
   const size = { columns: Math.ceil(width / cell.width), rows: Math.ceil(height / cell.height) };
@@ -29,7 +29,7 @@ export function placeOf(frame: PixelSize, columns: number, rows: number, cell: P
   };
 }
 
-/** What makes a terminal show a frame (kitty's terminal graphics protocol; sixels: DEC STD 070 ch. 9). */
+/** The output that makes a terminal show a frame (kitty's terminal graphics protocol; sixels: DEC STD 070 ch. 9). */
 export function pictureOf(
   protocol: PictureProtocol,
   frame: GraphicsFrame,
@@ -41,13 +41,13 @@ export function pictureOf(
   return to + (protocol === 'kitty' ? kitty(frame, place, size) : sixels(frame, size));
 }
 
-/** Removes the pictures from a terminal that shows them. */
+/** The output that removes the pictures from a terminal. */
 export function noPicture(protocol: PictureProtocol): string {
   return protocol === 'kitty' ? `${ESC}_Ga=d,d=I,i=${IMAGE},q=2${ESC}\\` : '';
 }
 
 function kitty(frame: GraphicsFrame, place: PicturePlace, size: PixelSize): string {
-  // The terminal makes it larger by itself.
+  // The terminal scales it up itself.
   const { width, height } = size.width < frame.width ? size : frame;
   const pixels = scaled(frame, width, height);
   const data = deflateSync(pixels, { level: 1 }).toString('base64');
@@ -62,7 +62,7 @@ function kitty(frame: GraphicsFrame, place: PicturePlace, size: PixelSize): stri
 }
 
 const LEVELS = 6;
-/** Rows of one band of sixels. */
+/** Rows in a band of sixels. */
 const BAND = 6;
 
 /** Sixels in a color cube of 216 colors. */
@@ -106,7 +106,7 @@ function band(numbers: Uint8Array, width: number, height: number, top: number): 
   return Array.from(masks, ([number, mask]) => `#${number}${runs(mask)}`).join('$');
 }
 
-/** Run lengths: `!n` and the character. */
+/** Run-length encoding: `!n` and the character. */
 function runs(mask: Uint8Array): string {
   let text = '';
   for (let at = 0; at < mask.length; ) {

@@ -17,26 +17,26 @@ const ESC = '\x1b';
 /** Alternate screen, no wrapping at the right edge, focus events. */
 const ENTER = `${CSI}?1049h${CSI}?7l${CSI}?1004h${CSI}?25l`;
 const LEAVE = `${CSI}<u${CSI}?1004l${CSI}?7h${CSI}0m${CSI}?25h${CSI}?1049l`;
-/** Asks for the kitty keyboard protocol and the size of a cell, and ends with what every terminal answers. */
+/** Queries the kitty keyboard protocol and the size of a cell, and ends with a query that every terminal answers. */
 const QUERY = `${CSI}?u${CSI}16t${CSI}c`;
-/** Asked of those only that have the keyboard protocol: others might print it. */
+/** Only for terminals with the keyboard protocol: others might print it. */
 const QUERY_GRAPHICS = `${ESC}_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA${ESC}\\`;
-/** Keys with their releases, all of them as sequences, with the place of each. */
+/** Reports key releases, all keys as escape sequences, and the base layout key. */
 const KITTY_KEYBOARD = `${CSI}>15u`;
 const SIXEL = 4;
 
-/** The shortest time between two frames, and the longest one for which a large frame delays the next. */
+/** The shortest interval between two frames, and the longest delay of the next frame after a large one. */
 const FRAME_MS = 40;
 const LONGEST_MS = 500;
-/** What a terminal gets at most in the long run, 100 kB/s, so that keys are not stuck behind it on a slow line. */
+/** The long-term limit of output to a terminal, 100 kB/s, so that keys are not stuck behind it on a slow connection. */
 const BYTES_PER_MS = 100;
 const NOTICE_MS = 3000;
 
-/** A terminal, as a session needs it. */
+/** The terminal as a session uses it. */
 export type SessionTerminal = {
   readonly size: { readonly columns: number; readonly rows: number };
   write(text: string): void;
-  /** Resolves when what was written has been taken. */
+  /** Resolves when all output has been consumed. */
   drained(): Promise<void>;
 };
 
@@ -47,15 +47,15 @@ export type SessionOptions = {
   readonly depth: ColorDepth;
   readonly ascii: boolean;
   readonly layout: LayoutName;
-  /** Null: what is typed goes nowhere. */
+  /** Null to discard the user's input. */
   readonly input: TerminalKeyEvents['input'] | null;
-  /** Saves a picture of what is shown. @returns what to tell the user */
+  /** Saves a picture of the frame. @returns a message for the user */
   readonly screenshot: ((frame: ScreenFrame) => string) | null;
   readonly left: () => void;
   readonly clock?: Clock;
 };
 
-/** The screen of a VM on all of a terminal. Ctrl-] leaves, Ctrl-\ opens a menu of keys. */
+/** The screen of a VM on the whole terminal. Ctrl-] leaves, Ctrl-\ opens a menu of keys. */
 export class ScreenSession {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
@@ -67,14 +67,14 @@ export class ScreenSession {
   #drawing: Promise<void> | null = null;
   #isDue = false;
   #closed = false;
-  /** The entry of the menu that is chosen; null: it is closed. */
+  /** The selected entry of the menu; null while it is closed. */
   #menu: number | null = null;
   #notice: string | null = null;
   #cancelNotice: () => void = () => {};
   #cell: PixelSize | null = null;
   #hasGraphics = false;
   #hasSixel = false;
-  /** A picture is on the terminal. */
+  /** The protocol of the picture on the terminal; null if there is none. */
   #shown: PictureProtocol | null = null;
 
   constructor(options: SessionOptions) {
@@ -110,7 +110,7 @@ export class ScreenSession {
     this.#keys.push(bytes);
   }
 
-  /** The terminal has another size, or shows something else. */
+  /** The terminal was resized, or its contents were lost. */
   redraw(): void {
     this.#writer.forget();
     void this.#draw();
@@ -141,7 +141,7 @@ export class ScreenSession {
     if (this.#protocol !== null && this.#frame.kind === 'graphics') this.redraw();
   }
 
-  /** Null: this terminal shows cells only. */
+  /** Null if this terminal only shows cells. */
   get #protocol(): PictureProtocol | null {
     if (this.#cell === null || this.#options.depth === 'none') return null;
     return this.#hasGraphics ? 'kitty' : this.#hasSixel ? 'sixel' : null;
@@ -157,7 +157,7 @@ export class ScreenSession {
     void this.#draw();
   }
 
-  /** Draws what is there when the last frame is old enough, and the terminal has taken it. */
+  /** Draws the present frame once the last one is old enough and the terminal has consumed it. */
   #draw(): Promise<void> {
     this.#isDue = true;
     this.#drawing ??= this.#drawAll().finally(() => {
@@ -250,7 +250,7 @@ const MENU_KEYS: Readonly<Record<number, 'up' | 'down' | 'choose' | 'close'>> = 
   108: 'down',
 };
 
-/** The keys that a terminal does not send, over what is shown. */
+/** Draws the menu of keys that a terminal does not send, over the frame. */
 function drawMenu(grid: CellGrid, chosen: number): void {
   const title = 'Send keys';
   const inner = Math.max(title.length, ...LABELS.map(label => label.length)) + 4;

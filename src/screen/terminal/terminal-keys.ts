@@ -4,9 +4,9 @@ import { KEY } from '../../devices/input/key-codes.ts';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import { type Chord, chordsOf, struck } from '../keyboard/key-strokes.ts';
 
-/** How long to wait for what follows an ESC; alone it is the Esc key. */
+/** How long to wait for more after an ESC; a single one is the Esc key. */
 const ESC_TIMEOUT_MS = 50;
-/** A sequence of a terminal that is longer than this is none. */
+/** A longer terminal sequence is invalid. */
 const SEQUENCE_MAX = 4096;
 
 /** Final characters of CSI and SS3 sequences (xterm control sequences, "PC-Style Function Keys"). */
@@ -50,7 +50,7 @@ const TILDE_KEYS: Readonly<Record<number, number>> = {
   29: KEY.compose,
 };
 
-/** Keys of the kitty keyboard protocol that have numbers of their own. */
+/** Keys with their own numbers in the kitty keyboard protocol. */
 const KITTY_KEYS: Readonly<Record<number, number>> = {
   9: KEY.tab,
   13: KEY.enter,
@@ -102,7 +102,7 @@ const KITTY_KEYS: Readonly<Record<number, number>> = {
   57450: KEY.rightmeta,
 };
 
-/** Bits of the modifiers, one less than the parameter. */
+/** Modifier bits: the parameter minus one. */
 const MODIFIERS: readonly (readonly [number, number])[] = [
   [1, KEY.leftshift],
   [2, KEY.leftalt],
@@ -112,16 +112,16 @@ const MODIFIERS: readonly (readonly [number, number])[] = [
 const CTRL = 4;
 const RELEASED = 3;
 
-/** Ctrl-] and Ctrl-\, which are not for the guest. */
+/** Ctrl-] and Ctrl-\, which are not sent to the guest. */
 export type OwnKey = 'leave' | 'menu';
 
-/** What a terminal says of itself. */
+/** A terminal's report about itself. */
 export type TerminalReply =
   /** Primary device attributes (DA1). */
   | { readonly kind: 'attributes'; readonly numbers: readonly number[] }
-  /** The kitty keyboard protocol is there. */
+  /** The kitty keyboard protocol is supported. */
   | { readonly kind: 'keyboard' }
-  /** Kitty's graphics protocol is there. */
+  /** Kitty's graphics protocol is supported. */
   | { readonly kind: 'graphics' }
   /** Pixels of a character cell. */
   | { readonly kind: 'cell'; readonly width: number; readonly height: number };
@@ -130,13 +130,13 @@ export type TerminalKeyEvents = {
   input(events: readonly InputEvent[]): void;
   own(key: OwnKey): void;
   replied?(reply: TerminalReply): void;
-  /** Characters that the layout has no keys for. */
+  /** Receives characters that the layout cannot type. */
   unknown?(character: string): void;
 };
 
 /**
- * Turns what a terminal sends into keys of the guest's keyboard. A terminal sends characters, which become the keys that the guest's layout
- * has for them, pressed and released at once; one with the kitty keyboard protocol says which keys are pressed and released.
+ * Turns a terminal's input into keys of the guest's keyboard. A terminal sends characters, which become the keys of the
+ * guest's layout, pressed and released immediately; one with the kitty keyboard protocol reports presses and releases.
  */
 export class TerminalKeys {
   readonly #layout: LayoutName;
@@ -146,7 +146,7 @@ export class TerminalKeys {
   /** The beginning of a sequence. */
   #held = '';
   #cancelTimer: () => void = () => {};
-  /** Keys that the terminal has said are pressed. */
+  /** Keys that the terminal has reported as pressed. */
   readonly #pressed = new Set<number>();
 
   constructor(layout: LayoutName, events: TerminalKeyEvents, clock: Clock = systemClock) {
@@ -168,14 +168,14 @@ export class TerminalKeys {
     if (text !== '') this.#cancelTimer = this.#clock.after(ESC_TIMEOUT_MS, () => this.#giveUp());
   }
 
-  /** Releases what is held: the terminal is somebody else's now. */
+  /** Releases all pressed keys when the terminal is given up. */
   end(): void {
     this.#cancelTimer();
     this.#held = '';
     this.#releaseAll();
   }
 
-  /** Nothing followed: it was no sequence. */
+  /** The timeout has passed: it was not a sequence. */
   #giveUp(): void {
     const held = this.#held;
     this.#held = '';
@@ -183,7 +183,7 @@ export class TerminalKeys {
     else if (held.length === 2) this.#alt(held.slice(1));
   }
 
-  /** @returns how many characters were used; 0: there must be more to come */
+  /** @returns how many characters were consumed; 0 if the input is incomplete */
   #one(text: string): number {
     if (text[0] !== '\x1b') {
       const character = String.fromCodePoint(text.codePointAt(0)!);
@@ -214,7 +214,7 @@ export class TerminalKeys {
       if (/^Gi=31[,;].*OK/.test(command[1]!)) this.#events.replied?.({ kind: 'graphics' });
       return command[0].length;
     }
-    // Part of one of these.
+    // An incomplete sequence.
     if (
       /^\x1b(?:\[[<=>?]?[\d;:]*[ -/]*|O[\d;]*|[_P\]^][^\x07\x1b]*\x1b?)$/.test(text) &&
       text.length < SEQUENCE_MAX
@@ -265,7 +265,7 @@ export class TerminalKeys {
     else if (event !== RELEASED) this.#character(String.fromCodePoint(code));
   }
 
-  /** @param event null: the terminal does not say when it is released */
+  /** @param event null if the terminal does not report releases */
   #key(key: number, held: number, event: number | null): void {
     if (event === null) {
       this.#strike([...MODIFIERS.flatMap(([bit, modifier]) => (held & bit ? [modifier] : [])), key]);
@@ -310,7 +310,7 @@ export class TerminalKeys {
 
 const OWN_CODES: Readonly<Record<number, OwnKey>> = { 29: 'leave', 28: 'menu' };
 const OWN_CHARACTERS: Readonly<Record<string, OwnKey>> = { ']': 'leave', '\\': 'menu' };
-/** Tab, Enter and Esc have keys of their own. */
+/** Tab, Enter and Esc are separate keys. */
 const PLAIN_CONTROLS: ReadonlySet<number> = new Set([0x09, 0x0d, 0x1b]);
 
 /** The key that makes a control character with Ctrl. */
