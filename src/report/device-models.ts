@@ -8,7 +8,7 @@ export type DeviceOption = {
   readonly name: string;
   /** `text`, `number from 1 to 16`, `writeback|none`. */
   readonly takes: string;
-  /** Null if it may be absent; undefined if it may not. */
+  /** Null if it is optional without a default; undefined if it is required. */
   readonly default?: unknown;
   readonly description: string;
 };
@@ -20,22 +20,22 @@ export type DeviceModel = {
   readonly description: string;
   /** Every machine has one. */
   readonly builtin: boolean;
-  /** The kind of bus that it sits on. */
+  /** The kind of bus that it is attached to. */
   readonly bus: string;
-  /** The kind of bus that it provides for others, and for how many. */
+  /** The kind of bus that it provides, and for how many devices. */
   readonly provides: { readonly kind: string; readonly units: number } | null;
-  /** The kind of back end that it is connected to. */
+  /** The kind of its back end. */
   readonly backend: string | null;
   /** QEMU's names for it. */
   readonly qemu: readonly string[];
-  /** The key that definitions have for it, such as `disks` of bus `virtio`. */
+  /** Its key in definitions, such as `disks` of bus `virtio`. */
   readonly definition: string | null;
   readonly options: readonly DeviceOption[];
 };
 
 export type DeviceModels = {
   readonly devices: readonly DeviceModel[];
-  /** What devices are connected to on the host, by kind. */
+  /** Back ends on the host, by kind. */
   readonly backends: typeof backendTable;
 };
 

@@ -8,14 +8,14 @@ export const CONTENT_TYPE: Readonly<Record<MetricsFormat, string>> = {
   prometheus: 'text/plain; version=0.0.4; charset=utf-8',
 };
 
-/** Lines that are made before other work of this thread gets its turn: about a millisecond. */
+/** Lines written before yielding to other work of this thread: about a millisecond. */
 const LINES_PER_TURN = 1000;
 
 /**
- * Host and VMs as a text that monitoring systems read.
+ * Host and VMs as a text for monitoring systems.
  *
  * `openmetrics` is OpenMetrics 1.0. `prometheus` is the Prometheus text format 0.0.4, which has neither info nor state
- * sets nor units, names a counter's family with its `_total`, and escapes no quotes in help texts.
+ * sets nor units, includes `_total` in the name of a counter's family, and does not escape quotes in help texts.
  */
 export async function exposition(facts: MetricFacts, format: MetricsFormat): Promise<string> {
   const parts: string[] = [];
@@ -47,14 +47,14 @@ function* openMetricsHead({ name, type, unit, help }: Family): Generator<string>
   yield `# HELP ${name} ${escapeValue(help)}`;
 }
 
-/** In text 0.0.4 info and state sets are gauges, and a backslash before a quote in a help text is an error. */
+/** In text 0.0.4, info and state sets are gauges, and a backslash before a quote in a help text is an error. */
 function* prometheusHead(family: Family): Generator<string> {
   const name = sampleName(family);
   yield `# HELP ${name} ${escapeHelp(family.help)}`;
   yield `# TYPE ${name} ${family.type === 'info' || family.type === 'stateset' ? 'gauge' : family.type}`;
 }
 
-/** What the name of a sample has behind that of its family; a histogram's samples have three of their own. */
+/** The suffix of a sample's name after its family's; a histogram's samples have their own three. */
 const SUFFIX = { gauge: '', counter: '_total', info: '_info', stateset: '', histogram: '' } as const;
 
 export function sampleName({ name, type }: Pick<Family, 'name' | 'type'>): string {
@@ -70,7 +70,7 @@ function* sampleLines(family: Family, facts: MetricFacts): Generator<string> {
   for (const { labels, value } of family.points(facts)) yield sample(name, labels, value);
 }
 
-/** Buckets in the text count everything up to their bound. */
+/** Buckets in the text are cumulative. */
 function* histogramLines(name: string, { labels, buckets, sum }: HistogramPoint): Generator<string> {
   let count = 0;
   for (const [upTo, more] of buckets) {

@@ -8,7 +8,7 @@ import { HostRoot } from '../host/root.ts';
 import { version } from '../project-root.ts';
 import { exposition } from './exposition.ts';
 
-/** This host and the VMs of this process. All counters are copied first, so that they are of one moment. */
+/** This host and the VMs of this process. All counters are copied first, so that they are from the same moment. */
 export async function metricsNow(
   source: CounterSource & { readonly manager: ManagerInfo },
   format: MetricsFormat,
@@ -18,7 +18,7 @@ export async function metricsNow(
   return exposition({ version: version(), manager: source.manager, host, vms }, format);
 }
 
-/** This host, and VMs while no manager runs. */
+/** This host and its VMs while no manager runs. */
 export async function metricsWithoutManager(vms: readonly VmInfo[], format: MetricsFormat): Promise<string> {
   const facts = vms.map(info => ({ info, snapshot: null }));
   const host = readHostLoad(new HostRoot());
@@ -27,6 +27,6 @@ export async function metricsWithoutManager(vms: readonly VmInfo[], format: Metr
 
 function snapshotOf(source: CounterSource, info: VmInfo): Snapshot | null {
   const snapshot = takeSnapshot(source, info.id, performance.now(), isAlive(info));
-  // The threads of a VM that has ended are gone, and others may have their numbers.
+  // The threads of a VM that has ended are gone, and others may have their ids.
   return snapshot === null || isAlive(info) ? snapshot : { ...snapshot, threads: [] };
 }

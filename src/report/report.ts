@@ -13,16 +13,16 @@ import type {
 import type { VmInfo, VmState } from '../engine/vm-info.ts';
 import { printable } from '../text/printable.ts';
 
-/** Changes when a reader of the JSON would have to change. */
+/** Incremented when readers of the JSON must change. */
 const REPORT_VERSION = 1;
 
 /**
- * What is known about a VM over a stretch of time: the same facts as on its screen, as plain data. Rates are per second,
- * shares of wall time are 0 to 1, totals count from the VM's start.
+ * The facts about a VM over an interval: the same as on its screen, as plain data. Rates are per second, shares of wall
+ * time are 0 to 1, totals count from the VM's start.
  */
 export type Report = {
   readonly version: typeof REPORT_VERSION;
-  /** Length of the stretch. */
+  /** Length of the interval. */
   readonly seconds: number;
   readonly vm: {
     readonly id: string;
@@ -32,12 +32,12 @@ export type Report = {
     readonly exitCode: number | null;
     readonly vcpus: number;
     readonly memoryBytes: number;
-    /** The process that runs it, and the layers that confine it; null: it is not confined. */
+    /** The process that runs it, and its layers of confinement; null if it is not confined. */
     readonly pid: number | null;
     readonly confinement: VmInfo['confinement'];
     /** By device, why it stopped serving its driver. */
     readonly broken: Readonly<Record<string, string>>;
-    /** By device, what the host's disk failed last. */
+    /** By device, the last request that failed on the host's disk. */
     readonly diskErrors: Readonly<Record<string, string>>;
   };
   readonly rates: VmTotals;
@@ -45,9 +45,9 @@ export type Report = {
   readonly queues: readonly QueueFacts[];
   /** Ranges of ports and memory that were accessed. */
   readonly regions: readonly RegionFacts[];
-  /** What devices count by names of their own. */
+  /** Devices' own statistics. */
   readonly statistics: readonly Omit<StatisticRates, 'id'>[];
-  /** Exact addresses that were accessed, those that cost most time first: at most 50. */
+  /** Exact addresses that were accessed, the most expensive first: at most 50. */
   readonly addresses: readonly AddressFacts[];
   /** The last lines from the first serial port. */
   readonly console: readonly string[];
@@ -65,7 +65,7 @@ export type VcpuFacts = {
     readonly devices: number;
     readonly idle: number;
   };
-  /** Time from an exit to its answer. */
+  /** Time taken to handle an exit. */
   readonly latency: Percentiles | null;
   readonly exits: readonly {
     /** KVM_EXIT_* without that prefix. */
@@ -109,7 +109,7 @@ const QUEUE_RATES = [
 
 const CONSOLE_LINES = 10;
 
-/** @param scrollback what the serial port printed last */
+/** @param scrollback the last output of the serial port */
 export function reportFacts(
   vm: VmInfo,
   totals: VmTotals,
@@ -179,7 +179,7 @@ function addressFacts({ region: _, reads, writes, ...address }: AddressRates): A
   return { ...address, rates: { reads, writes } };
 }
 
-/** What a terminal would show of it, roughly: without escape sequences, and without what `\r` overwrote. */
+/** Its approximate appearance on a terminal: without escape sequences, and without text that `\r` overwrote. */
 function lastLines(scrollback: Uint8Array): string[] {
   const text = stripVTControlCharacters(new TextDecoder().decode(scrollback));
   const lines = text.split('\n').map(line => printable(line.replace(/\r+$/, '').replace(/^.*\r/, '')));

@@ -4,7 +4,7 @@ import { type Align, pad, width } from '../text/width.ts';
 import { describeLayers } from '../vmm/confinement/layer.ts';
 import type { Report } from './report.ts';
 
-/** A report for people: tables of at most 80 columns, ASCII only but for what the guest printed. */
+/** A report for people: tables of at most 80 columns, ASCII except for the guest's output. */
 export function textReport(report: Report): string {
   const { vm } = report;
   const title = `${vm.name}: ${vm.state}, ${vm.vcpus} vCPU${vm.vcpus === 1 ? '' : 's'}, ${bytes(vm.memoryBytes)}`;
@@ -117,7 +117,10 @@ function addressTable({ addresses }: Report): string[] {
   return table(['ADDRESS', 'DEVICE', 'READS/s', 'WRITES/s', 'TIME', 'MEAN', 'TOTAL'], rows, 2);
 }
 
-/** Lines of a table as wide as it must be; no lines without rows. The first `left` columns are text, the others numbers. */
+/**
+ * The lines of a table with columns as wide as needed; none without rows. The first `left` columns are text, the others
+ * numbers.
+ */
 function table(titles: readonly string[], rows: readonly (readonly string[])[], left: number): string[] {
   if (rows.length === 0) return [];
   const widths = titles.map((title, column) =>

@@ -3,7 +3,7 @@ import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION, STATISTIC } from '..
 import { type CountedVm, countedVms, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';
 
-/** Guest accesses that a device model served, by region and by exact address, and what it counts itself. */
+/** Guest accesses handled by a device model, by region and by exact address, and the models' own statistics. */
 export const ACCESS_METRICS: readonly Family[] = [
   {
     name: 'vring_region_accesses',
@@ -78,7 +78,7 @@ function* eachRegion(facts: MetricFacts, points: Points): Generator<Point> {
   }
 }
 
-/** The addresses that were accessed: possibly a thousand in each VM, so they are made one at a time. */
+/** The addresses that were accessed: possibly a thousand in each VM, so generated one at a time. */
 function* eachAddress(facts: MetricFacts, points: Points): Generator<Point> {
   for (const vm of countedVms(facts)) {
     const regions = new Map(countedRegions(vm.snapshot, vm.topology).map(region => [region.index, region]));

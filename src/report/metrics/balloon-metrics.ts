@@ -2,7 +2,7 @@ import type { BalloonFacts, BalloonStat } from '../../devices/virtio/balloon/fac
 import { isAlive } from '../../engine/vm-info.ts';
 import type { Family, MetricFacts, Point } from './metric.ts';
 
-/** What balloons take, and what guests say of the memory that they keep. */
+/** What balloons hold, and what guests report about their remaining memory. */
 export const BALLOON_METRICS: readonly Family[] = [
   {
     name: 'vring_balloon_target_bytes',

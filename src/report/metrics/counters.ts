@@ -4,7 +4,7 @@ import type { HistogramPoint, Labels, MetricFacts } from './metric.ts';
 
 export const NS_PER_SECOND = 1e9;
 const BUCKETS = 32;
-/** The counters' histograms have a bucket for each power of two; the text has every second one, from 256 ns up. */
+/** The counters' histograms have a bucket for each power of two; the text has every other one, from 256 ns up. */
 const FIRST_BOUND = 8;
 const BOUND_STEP = 2;
 

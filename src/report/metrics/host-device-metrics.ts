@@ -1,7 +1,7 @@
 import { isAlive } from '../../engine/vm-info.ts';
 import type { Family } from './metric.ts';
 
-/** PCI functions of the host that VMs have, while they have them. */
+/** Host PCI functions, while VMs have them. */
 export const HOST_DEVICE_METRICS: readonly Family[] = [
   {
     name: 'vring_host_device',

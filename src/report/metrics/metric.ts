@@ -3,9 +3,9 @@ import type { Snapshot } from '../../engine/sampling/snapshot.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import type { HostLoad } from '../../host/load.ts';
 
-/** What metrics are made from, all of one moment. */
+/** The source data of the metrics, all from the same moment. */
 export type MetricFacts = {
-  /** Of the vring that reports. */
+  /** Of the reporting vring. */
   readonly version: string;
   /** Null while none runs. */
   readonly manager: Pick<ManagerInfo, 'pid' | 'startedAt'> | null;
@@ -47,7 +47,7 @@ export type Family =
     })
   | (Named & { readonly type: 'histogram'; points(facts: MetricFacts): Iterable<HistogramPoint> });
 
-/** All labels, and what they hold. */
+/** All labels, with their meanings. */
 export const LABELS = {
   vm: 'name of the VM',
   vcpu: 'index of the vCPU, from 0',

@@ -7,7 +7,7 @@ import { QUEUE_METRICS } from './queue-metrics.ts';
 import { VCPU_METRICS } from './vcpu-metrics.ts';
 import { VM_METRICS } from './vm-metrics.ts';
 
-/** Every metric, in the order in which the text and docs/metrics.md have them. */
+/** All metrics, in the order of the text and docs/metrics.md. */
 export const METRICS: readonly { readonly title: string; readonly families: readonly Family[] }[] = [
   { title: 'Host and manager', families: HOST_METRICS },
   { title: 'VMs', families: VM_METRICS },
