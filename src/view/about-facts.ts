@@ -50,7 +50,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
   ];
 }
 
-/** What its agent says of the guest. */
+/** The agent's facts about the guest. */
 function guestFacts({ guest }: VmInfo): string[] {
   if (guest === undefined) return [];
   const { kernel, interfaces, filesystems, users } = guest;

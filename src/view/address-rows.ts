@@ -2,22 +2,22 @@ import type { AccessRates } from '../engine/sampling/address-rates.ts';
 import type { VmDetail } from '../engine/sampling/rates.ts';
 import type { AddressOrder } from '../store/vm-view-slice.ts';
 
-/** How much of what all of them cost is this one's. */
+/** An address's share of the total cost. */
 export type Heat = 'hot' | 'warm' | 'cool' | 'cold';
 
 export type AddressRow = AccessRates & {
   readonly key: string;
-  /** `port 3f8`, `fed00000`; all that have no row of their own are one. */
+  /** `port 3f8`, `fed00000`; one row stands for all that have none. */
   readonly at: string;
-  /** Null: no device answers there. */
+  /** Null if no device handles it. */
   readonly device: string | null;
   readonly perSecond: number;
-  /** Share of the time that all addresses cost. */
+  /** Share of the total cost of all addresses. */
   readonly part: number;
   readonly heat: Heat;
 };
 
-/** The addresses that exits were for since the baseline; those without a row of their own come last. */
+/** The addresses that caused exits since the baseline; those without their own row come last. */
 export function addressRows({ addresses, otherAddresses }: VmDetail, order: AddressOrder): AddressRow[] {
   const all = addresses.reduce((sum, { share }) => sum + share, otherAddresses.share);
   const row = (key: string, at: string, device: string | null, rates: AccessRates): AddressRow => {
@@ -39,7 +39,7 @@ export function addressRows({ addresses, otherAddresses }: VmDetail, order: Addr
 
 type Compared = VmDetail['addresses'][number];
 
-/** `cost` is how they come. */
+/** `cost` is their original order. */
 const COMPARE: Readonly<Record<AddressOrder, (a: Compared, b: Compared) => number>> = {
   cost: () => 0,
   rate: (a, b) => b.reads + b.writes - a.reads - a.writes || b.total - a.total,

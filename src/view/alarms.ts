@@ -9,7 +9,7 @@ import { memoized } from './memoized.ts';
 export type Alarm = {
   readonly key: string;
   readonly level: 'error' | 'warning';
-  /** The VM it concerns; null: the host, or all VMs. */
+  /** The VM it concerns; null for the host, or all VMs. */
   readonly vm: string | null;
   readonly text: string;
 };

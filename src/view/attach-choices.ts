@@ -13,7 +13,7 @@ export const VM_CHOICE_COLUMNS: readonly PickColumn[] = [
   { key: 'how', title: 'WHEN', min: 17, ideal: 20, priority: 2 },
 ];
 
-/** The VMs that devices may be attached to, and a row for a new one. */
+/** The VMs that devices can be attached to, and a row for a new one. */
 export function vmChoices(vms: readonly VmInfo[], addresses: readonly string[]): PickRow[] {
   return [...vms.map(vm => choiceOf(vm, addresses)), NEW_ROW];
 }
@@ -41,7 +41,7 @@ function choiceOf(vm: VmInfo, addresses: readonly string[]): PickRow {
   };
 }
 
-/** Why a VM cannot get devices as it is now, in a sentence; null: it can. */
+/** Why a VM cannot get devices in its present state, in a sentence; null if it can. */
 export function attachRefusal(vm: VmInfo, addresses: readonly string[]): string | null {
   const { name, state, task, defined, problem, saved } = vm;
   const has = new Set((vm.hostDevices ?? []).map(({ address }) => address));

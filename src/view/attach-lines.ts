@@ -12,7 +12,7 @@ export function attachTitle({ target, assessment }: AttachSubject): string {
   return `Attach ${sentenceList(assessment.devices.map(({ address }) => address))} to ${target.name}`;
 }
 
-/** Everything from the host's state to the guest's: first what decides, then each step. */
+/** The whole way from the host's state to the guest's: first what decides, then each step. */
 export function attachLines(subject: AttachSubject, columns: number): PlanLine[] {
   const { assessment } = subject;
   const findings = allReasons(assessment);
@@ -35,7 +35,7 @@ const indented = (line: string) => `  ${line}`;
 
 const LEVELS: readonly Reason['level'][] = ['block', 'warn', 'ok'];
 
-/** Of the host, the VM and every device; what stands in the way first. */
+/** The reasons of the host, the VM and every device; blocks first. */
 export function allReasons({ reasons, devices }: Assessment): Reason[] {
   const once = unique([...reasons, ...devices.flatMap(device => device.reasons)]);
   return LEVELS.flatMap(level => once.filter(reason => reason.level === level));
@@ -50,7 +50,7 @@ function described(reasons: readonly Reason[], columns: number): PlanLine[] {
   return wrappedLines(lines, columns);
 }
 
-/** The VM, what it loses, and what becomes of the devices. */
+/** The VM, what it loses, and what happens to the devices. */
 function factsOf(subject: AttachSubject, columns: number): PlanLine[] {
   const { target, options, assessment } = subject;
   const losses = [...Map.groupBy(assessment.losses, ({ why }) => why)].map(
@@ -88,7 +88,7 @@ function openedBy({ api, devices }: Assessment): string {
   return groups.length === 0 ? 'a VFIO group' : `VFIO group ${groups.join(', ')}`;
 }
 
-/** All RAM of the guest stays in the host's memory while a device may reach it. */
+/** A device may access any of the guest's RAM, so all of it is pinned. */
 function memoryFacts({ memory: { bytes: pinned, limit, available } }: Assessment): Fact[] {
   if (pinned === null) return [];
   const left = available === null ? '' : ` of ${bytes(available)} available`;
@@ -106,7 +106,7 @@ function onStop({ options, assessment }: AttachSubject): string {
   return backs.map(({ address, driver }) => `${address} goes back to ${driver ?? 'no driver'}`).join(', ');
 }
 
-/** What is done here, then each step that the manager makes on the host. */
+/** The UI's own steps, then each step that the manager makes on the host. */
 function stepLines(subject: AttachSubject): string[] {
   const own = attachSteps(subject).map((text, index) => `  ${`${index + 1}.`.padEnd(4)}${text}`);
   const { steps } = subject.assessment.plan;

@@ -2,7 +2,7 @@ import type { BalloonFacts } from '../devices/virtio/balloon/facts.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 
-/** The balloon of a VM that has a machine; null: it has none. */
+/** The balloon of a VM that has a machine; null if it has none. */
 export function balloonOf({ topology }: Pick<VmInfo, 'topology'>): BalloonFacts | null {
   return topology?.devices.find(({ balloon }) => balloon !== undefined)?.balloon ?? null;
 }

@@ -7,13 +7,13 @@ const STATES: Readonly<Record<Layer['state'], string>> = {
   unavailable: 'not available',
 };
 
-/** The process that runs a VM's machine, and how it is confined as a whole; null: it has none. */
+/** The process of a VM's machine, and a summary of its confinement; null if it has none. */
 export function processText({ pid, confinement }: Pick<VmInfo, 'pid' | 'confinement'>): string | null {
   if (pid === null) return null;
   return confinement === null ? String(pid) : `${pid}, ${describeLayers(confinement)}`;
 }
 
-/** The VNC server of its screen, and how that is confined as a whole; null: it has none, or not yet. */
+/** The VNC server of its screen, and a summary of its confinement; null if it has none, or not yet. */
 export function vncText({ servedVnc }: Pick<VmInfo, 'servedVnc'>): string | null {
   return servedVnc === undefined ? null : `${servedVnc.address}, ${describeLayers(servedVnc.confinement)}`;
 }

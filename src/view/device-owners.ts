@@ -1,17 +1,17 @@
 import { isAlive, type VmHostDevice, type VmInfo } from '../engine/vm-info.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 
-/** A VM that has a function of the host, or takes it at its next start. */
+/** A VM that has a host function, or takes it at its next start. */
 export type DeviceOwner = VmHostDevice & {
   readonly vm: string;
-  /** Its machine has it. */
+  /** Whether its machine has it now. */
   readonly has: boolean;
 };
 
-/** By address; those that have a function come before those that will. */
+/** By address; VMs that have a function come before those that will. */
 export type DeviceOwners = ReadonlyMap<string, readonly DeviceOwner[]>;
 
-/** The host and the VMs that its functions belong to. */
+/** The host, with the VMs that its functions belong to. */
 export type HostView = HostSnapshot & { readonly owners: DeviceOwners };
 
 export function deviceOwners(vms: readonly Pick<VmInfo, 'name' | 'state' | 'hostDevices'>[]): DeviceOwners {
@@ -22,12 +22,12 @@ export function deviceOwners(vms: readonly Pick<VmInfo, 'name' | 'state' | 'host
   return Map.groupBy(sorted, ({ address }) => address);
 }
 
-/** `web`; `web (off)` where it takes the function at its next start; `!` before one that no IOMMU keeps in its place. */
+/** `web`; `web (off)` if it takes the function at its next start; `!` in front if no IOMMU isolates it. */
 export function ownersText(owners: readonly DeviceOwner[]): string {
   return owners.map(({ vm, has, noIommu }) => `${noIommu ? '! ' : ''}${vm}${has ? '' : ' (off)'}`).join(', ');
 }
 
-/** What a VM has of a function, in a sentence for each VM. */
+/** How each VM uses a function, in a sentence for each. */
 export function ownerSentences(owners: readonly DeviceOwner[]): string[] {
   return owners.map(({ vm, has, device, api, keep, before, noIommu }) => {
     const how = api === null ? '' : ` through ${api === 'group' ? 'its VFIO group' : 'iommufd'}`;

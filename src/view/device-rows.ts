@@ -9,11 +9,11 @@ import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Fact, fact } from './facts.ts';
 import { passedDeviceFacts } from './passed-device-facts.ts';
 
-/** A device, with the rates of all its queues and of the ports and memory that it answers. */
+/** A device, with the rates of all its queues and of its ports and memory. */
 export type DeviceRow = DeviceLabel & {
   /** Why it no longer serves its driver; null while it does. */
   readonly broken: string | null;
-  /** What the host's disk failed last. */
+  /** The last request that failed on the host's disk. */
   readonly diskErrors: string | null;
   readonly queues: number;
   readonly requests: number;
@@ -23,23 +23,25 @@ export type DeviceRow = DeviceLabel & {
   readonly errors: number;
   /** Frames per second that a network card dropped. */
   readonly dropped: number;
-  /** Times per second that a limit made a queue wait, and the share of wall time of the queue that waited longest. */
+  /**
+   * How often per second a rate limit made a queue wait, and the share of wall time for the queue that waited longest.
+   */
   readonly throttled: number;
   readonly throttledShare: number;
   readonly latency: Histogram;
-  /** Accesses to its ports and memory that were exits. */
+  /** Accesses to its ports and memory that caused exits. */
   readonly accesses: number;
-  /** Share of wall time that these took. */
+  /** Share of wall time spent handling them. */
   readonly share: number;
-  /** What it counts by names of its own. */
+  /** The model's own statistics. */
   readonly statistics: readonly StatisticRates[];
-  /** Of its vectors, where it is one of the host; null: none are counted. */
+  /** The vectors of a host device; null if none are counted. */
   readonly hostInterrupts: HostInterrupts | null;
   /** Interrupts per second, of its queues or vectors. */
   readonly interrupts: number;
 };
 
-/** The devices of a VM, or those with back ends of one kind, in the order of the machine's. */
+/** The devices of a VM, optionally only those with one kind of back end, in the machine's order. */
 export function deviceRows(
   vm: VmInfo,
   rates: VmDetail | null,
@@ -55,7 +57,9 @@ export function deviceRows(
     }));
 }
 
-/** What there is to say in place of the times of requests: none have been returned, or they are not timed, as those of a card's model are not. */
+/**
+ * The text in place of request times: no request was completed, or they are not timed, as for models of network cards.
+ */
 export function noLatencyText({ requests, backend }: Pick<DeviceRow, 'requests' | 'backend'>): string {
   const what = backend === 'net' ? 'packets' : 'requests';
   return requests > 0
@@ -97,7 +101,7 @@ function hostInterruptsOf(device: string, rates: VmDetail | null): HostInterrupt
   return all === undefined || vectors.length === 0 ? null : { posted: all.posted, vectors };
 }
 
-/** What stays as it is while the machine runs, what the device counts itself, and where it answers. */
+/** The facts that stay the same while the machine runs, the device's own statistics, and its addresses. */
 export function deviceFacts(
   { topology, hostDevices = [] }: VmInfo,
   device: DeviceRow,
@@ -137,12 +141,12 @@ export function deviceFacts(
   ];
 }
 
-/** Facts of a passed-through device say what is said of it anyway. */
+/** Without facts of a passed-through device that are shown elsewhere. */
 function otherFacts({ facts, hostDevice }: DeviceRow): readonly DeviceFact[] {
   return facts.filter(({ value }) => value !== hostDevice?.address);
 }
 
-/** How much a limit holds requests back, while it does. */
+/** How much a rate limit delays requests, while it does. */
 export function throttledFacts({
   throttled,
   throttledShare,
@@ -162,7 +166,7 @@ function rangeText({ space, start, size }: { space: string; start: number; size:
   return `${space} ${start.toString(16)}${last}`;
 }
 
-/** A fact's value as people write it: `10G`, `yes`. */
+/** A fact's value for people: `10G`, `yes`. */
 export function factText(value: DeviceFact['value'], unit: DeviceFact['unit']): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return unit === 'bytes' ? bytes(Number(value)) : String(value);

@@ -2,11 +2,11 @@ import { printable } from '../text/printable.ts';
 import { pad, wrap } from '../text/width.ts';
 import type { Token } from '../theme/tokens.ts';
 
-/** Something to say about a thing: a name, and texts that each start a line. */
+/** A fact: a name, and texts that each start a line. */
 export type Fact = {
   readonly name: string;
   readonly texts: readonly string[];
-  /** How the texts are drawn; plainly when absent. */
+  /** The style of the texts; default: plain. */
   readonly token?: Token;
 };
 
@@ -20,7 +20,7 @@ export type Line = { readonly name: string; readonly text: string; readonly toke
 
 const NAME_CELLS = 11;
 
-/** Facts as lines of at most `columns` cells: names at the left, texts beside them in as many lines as they take. */
+/** Facts as lines of at most `columns` cells: names on the left, wrapped texts beside them. */
 export function factLines(facts: readonly Fact[], columns: number): Line[] {
   const cells = Math.max(2, columns - NAME_CELLS - 1);
   return facts.flatMap(({ name, texts, token = 'text.primary' }) =>

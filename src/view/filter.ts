@@ -1,10 +1,10 @@
 import { quantity } from '../text/units.ts';
 import { cellText, type Field, fieldNamed } from './list-columns.ts';
 
-/** A row as a filter sees it: put together once, and looked at with each key that is typed. */
+/** A row prepared for filtering: built once, and searched with each key typed. */
 export type Searched<Row> = {
   readonly row: Row;
-  /** What is in each field, in lower case. */
+  /** The text of each field, in lower case. */
   readonly texts: readonly string[];
   /** All of them, a line for each. */
   readonly all: string;
@@ -19,7 +19,7 @@ type Matcher<Row> = (searched: Searched<Row>) => boolean;
 
 export type Filter<Row> = {
   readonly matches: Matcher<Row>;
-  /** Whether each row that this filter matches is certain to be matched by the other one, too. */
+  /** Whether every row that this filter matches is certain to match the other one, too. */
   narrows(other: Filter<Row>): boolean;
   readonly terms: readonly Term<Row>[];
 };
@@ -28,17 +28,17 @@ type Term<Row> = {
   /** As it was typed. */
   readonly source: string;
   readonly matches: Matcher<Row>;
-  /** The kind of term of which a longer text matches fewer rows; absent for all others. */
+  /** A kind of term that matches fewer rows as its text grows; default: any other kind. */
   readonly grows?: { readonly as: 'text' | 'fuzzy'; readonly field: number | null; readonly text: string };
 };
 
 /**
- * What a filter lets through: rows that match each of its terms. Upper and lower case are the same.
+ * Matches rows that match each of its terms, ignoring case.
  *
  * - `text` is in any field: a regular expression, or plain text while it is not a valid one.
  * - `field:text` is in that field; `field=text` is all of it.
  * - `field>number`, `<`, `>=`, `<=` compare: `cpu>50`, `mem>=4G`, `p99>2ms`.
- * - `!` before a term lets through what does not match it.
+ * - `!` before a term negates it.
  * - `"two words"` is one term.
  * - `-f letters`, alone: some field has the letters in this order.
  */
@@ -54,7 +54,7 @@ export function rowFilter<Row>(filter: string, fields: readonly Field<Row>[]): F
 
 const FUZZY = /^\s*-f(?:\s+(.*))?$/;
 
-/** Whether a row that matches the one term must match the other. */
+/** Whether every row that matches one term must match the other. */
 function implies<Row>(term: Term<Row>, other: Term<Row>): boolean {
   if (other.matches === everything || term.source === other.source) return true;
   const [a, b] = [term.grows, other.grows];
@@ -63,7 +63,7 @@ function implies<Row>(term: Term<Row>, other: Term<Row>): boolean {
   return (b.field === null || b.field === a.field) && a.text.includes(b.text);
 }
 
-/** Words, and words with blanks between quotation marks. */
+/** Words, and quoted phrases. */
 function termsOf(filter: string): string[] {
   return filter.match(/(?:"[^"]*"?|[^\s"])+/g) ?? [];
 }
@@ -82,7 +82,7 @@ const FIELD_TERM = /^([a-z][\w/%-]*?)(!=|>=|<=|[:=<>])(.*)$/i;
 /** An address or an ID, such as `af:00.0`, rather than a field and a text. */
 const HEX_PAIR = /^[0-9a-f]+:[0-9a-f]*/i;
 
-/** The columns that the terms of a filter name, whether there are such columns or not. */
+/** The columns named in a filter's terms, whether or not they exist. */
 export function columnsNamedBy(filter: string): string[] {
   if (FUZZY.test(filter)) return [];
   return termsOf(filter).flatMap(term => {
@@ -106,9 +106,9 @@ function termOf<Row>(source: string, fields: readonly Field<Row>[]): Term<Row> {
   return { source, matches: comparison(field, at, operator, unquoted(value)) };
 }
 
-/** @param field where to look; null: in all of them */
+/** @param field the field to search; null for all */
 function textTerm<Row>(source: string, field: number | null, text: string): Term<Row> {
-  // It is still being typed.
+  // The user is still typing it.
   if (field !== null && text === '') return { source, matches: everything };
   const pattern = patternOf(text);
   if (pattern !== null) {
@@ -121,7 +121,7 @@ function textTerm<Row>(source: string, field: number | null, text: string): Term
   return { source, matches, grows: { as: 'text', field, text: plain } };
 }
 
-/** Null for plain text, also while it is no valid regular expression. */
+/** Null for plain text, and for an invalid regular expression. */
 function patternOf(text: string): RegExp | null {
   if (!/[\\^$.*+?()[\]{}|]/.test(text)) return null;
   try {
@@ -132,7 +132,7 @@ function patternOf(text: string): RegExp | null {
 }
 
 function comparison<Row>(field: Field<Row>, at: number, operator: string, value: string): Matcher<Row> {
-  // It is still being typed.
+  // The user is still typing it.
   if (value === '') return everything;
   if (operator === '!=') {
     const matches = comparison(field, at, '=', value);

@@ -1,4 +1,4 @@
-/** Kinds of devices in a word, by base class or subclass (PCI Code and ID Assignment Specification). */
+/** One-word names of device kinds, by base class or subclass (PCI Code and ID Assignment Specification). */
 const WORDS: Readonly<Record<string, string>> = {
   '0001': 'vga',
   '01': 'storage',
@@ -31,7 +31,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ff: 'other',
 };
 
-/** A word for a class code of six hex digits, for a narrow column; the code itself where there is none. */
+/** The word for a class code of six hex digits, for a narrow column; the code itself if there is none. */
 export function classWord(code: string): string {
   return WORDS[code.slice(0, 4)] ?? WORDS[code.slice(0, 2)] ?? code.slice(0, 4);
 }

@@ -18,7 +18,7 @@ type Column = ListColumn<Listed<HostRow>>;
 const NUMBER = { align: 'right' } as const;
 const MARK: Column = { key: 'mark', title: '', min: 1 };
 
-/** What to show of a function; nothing for a row that is none. */
+/** A column's text for functions; empty in other rows. */
 function ofFunction(show: (fn: PciSummary, host: HostView) => Cell): (listed: Listed<HostRow>) => Cell {
   return ({ host, row }) => {
     const fn = host.functions.get(row.address ?? '');
@@ -35,7 +35,7 @@ function valueOfFunction(
   };
 }
 
-/** In full, so that it is found with its domain and without. */
+/** In full, so that a filter finds it with and without the domain. */
 export const ADDRESS: Column = {
   key: 'address',
   names: ['bdf', 'addr', 'function'],
@@ -108,7 +108,7 @@ export const USE: Column = {
   value: valueOfFunction((fn, host) => wordsOfUse(host.use.get(fn.address)) || null),
 };
 
-/** The VM that has a function, or takes it at its next start. Shown where there is one. */
+/** The VM that has a function, or takes it at its next start. Shown only if there is one. */
 export const OWNER: Column = {
   key: 'vm',
   names: ['owner', 'guest'],
@@ -128,7 +128,7 @@ function ownerCell(owners: readonly DeviceOwner[] = []): Cell {
   return { text, token: owners.some(({ has }) => has) ? 'text.accent' : 'text.secondary' };
 }
 
-/** What functions are found by beyond the columns. */
+/** Fields for filters beyond the columns. */
 export const FUNCTION_FIELDS: readonly Field<Listed<HostRow>>[] = [
   { key: 'id', cell: ofFunction(fn => `${fn.vendor}:${fn.device}`) },
   { key: 'vendor', cell: ofFunction(fn => fn.names.vendor ?? '') },
@@ -148,7 +148,7 @@ export const IOMMU_COLUMNS: readonly ListColumn<Listed<GroupRow>>[] = [
     cell: ({ row }) => String(row.group),
     value: ({ row }) => row.group,
   },
-  // A member may be on another bus: it has a name in place of an address.
+  // A member may be on another bus: it then has a name instead of an address.
   { ...ADDRESS, cell: ({ row }) => row.name, value: ({ row }) => row.name },
   KIND,
   DEVICE,
@@ -201,7 +201,7 @@ export const VFIO_COLUMNS: readonly Column[] = [
     title: 'HELD BY / USE',
     priority: 1,
     cell: ofFunction((fn, host) => {
-      // The VM's process is named by its VM.
+      // The VM's process is shown as the VM.
       const owned = host.owners.get(fn.address)?.some(({ has }) => has) ?? false;
       const holders = owned ? [] : (host.bound.get(fn.address)?.holders ?? []);
       return holders.length === 0
@@ -211,7 +211,7 @@ export const VFIO_COLUMNS: readonly Column[] = [
   },
 ];
 
-/** Why and what to do are found, too. */
+/** The reason and the fix can be searched, too. */
 export const DOCTOR_FIELDS: readonly Field<Listed<DoctorRow>>[] = [
   { key: 'id', cell: ({ row }) => row.finding.id },
   { key: 'why', cell: ({ row }) => row.finding.why },
@@ -228,7 +228,7 @@ export function findingCell({ state }: Finding): Exclude<Cell, string> {
   return { text: state, token: FINDING_TOKENS[state] };
 }
 
-/** What needs doing comes first. */
+/** Findings that need action come first. */
 export const FINDING_ORDER: readonly Finding['state'][] = ['fail', 'warn', 'ok', 'info'];
 
 export const DOCTOR_COLUMNS: readonly ListColumn<Listed<DoctorRow>>[] = [
@@ -269,7 +269,7 @@ export function driverCell(driver: string | null): Cell {
   return isParkingDriver(driver) ? { text: driver, token: 'text.accent' } : driver;
 }
 
-/** What the host uses a function for, and how many VFs it has; a warning where the host depends on it. */
+/** How the host uses a function, and how many VFs it has; a warning if the host depends on it. */
 export function hostUseCell(use: FunctionUse | undefined, vfs = 0): Cell {
   const text = [wordsOfUse(use), vfs === 0 ? '' : `${vfs} VF${vfs === 1 ? '' : 's'}`]
     .filter(Boolean)
@@ -289,7 +289,7 @@ function isolationCell(group: IommuGroup | undefined): Cell {
 }
 
 function nextBootCell(fn: PciSummary, next: NextBoot | undefined): Cell {
-  // A change in the number of VFs is shown with the physical function's.
+  // A change in the number of VFs is shown with the PF's.
   if (next === undefined || !changesHands(fn, next)) return '';
   const text = next.driver ?? (fn.physicalFunction === null ? 'host' : 'gone');
   if (next.problems.length > 0) return { text: `${text} ?`, token: 'status.error' };

@@ -4,7 +4,7 @@ import { FINDING_ORDER } from './host-columns.ts';
 import type { RowSource } from './host-lists.ts';
 import type { DoctorRow } from './host-rows.ts';
 
-/** What needs doing comes first. */
+/** Findings that need action come first. */
 export const DOCTOR_FINDINGS: RowSource<DoctorRow> = {
   list: 'doctor',
   rows: ({ general: { diagnosis } }) =>
@@ -13,7 +13,7 @@ export const DOCTOR_FINDINGS: RowSource<DoctorRow> = {
       .map(finding => ({ key: finding.id, address: null, finding })),
 };
 
-/** How many findings are in each state, for the header. */
+/** The number of findings in each state, for the header. */
 export function doctorCounts(host: HostSnapshot): Readonly<Record<Finding['state'], number>> {
   const counts = { ok: 0, warn: 0, fail: 0, info: 0 };
   for (const { state } of host.general.diagnosis?.findings ?? []) counts[state]++;

@@ -47,7 +47,7 @@ function nameFacts(fn: PciSummary): Fact[] {
   return [fact('Device', `${fn.names.device ?? 'unknown device'} ${ids} rev ${fn.revision}`)];
 }
 
-/** Which VM has it, or takes it. */
+/** The VMs that have it, or take it. */
 function ownerFacts(owners: readonly DeviceOwner[] = []): Fact[] {
   if (owners.length === 0) return [];
   const unsafe = owners.some(({ noIommu }) => noIommu);

@@ -6,12 +6,12 @@ import type { FunctionDetails } from '../host-service/protocol.ts';
 import { bytes, count } from '../text/units.ts';
 import { type Fact, fact } from './facts.ts';
 
-/** What was read of a function's present state. */
+/** The facts about a function's present state. */
 export function stateFacts(fn: PciSummary, details: PciDetails): Fact[] {
   const { link, powerState, runtimeStatus, interrupts, localCpus, serial, romSize } = details;
   const taken = interrupts.reduce((sum, each) => sum + each.count, 0);
   return [
-    // Nobody gives a bridge away.
+    // Bridges are never passed to guests.
     ...(fn.bridge === null ? [resetFact(details)] : []),
     ...(link === null ? [] : [linkFact(link)]),
     ...(powerState === null
@@ -63,7 +63,7 @@ function linkText(speed: number | null, width: number | null): string {
   return `${speed ?? '?'} GT/s x${width ?? '?'}`;
 }
 
-/** What the hardware is made of. @param details null while they have not been read yet */
+/** Facts about the hardware. @param details null until they are read */
 export function hardwareFacts(fn: PciSummary, details: FunctionDetails | null): Fact[] {
   const regions = (details?.regions ?? []).map(
     ({ name, kind, start, size, bits, prefetchable }) =>

@@ -11,7 +11,7 @@ export const GROUP_MEMBERS: RowSource<GroupRow> = {
     ),
 };
 
-/** The rows with brackets that hold together what is shown of each group. */
+/** The rows with brackets that join the visible members of each group. */
 export function inGroups(rows: readonly GroupRow[]): readonly GroupRow[] {
   return rows.map((row, index) => {
     const follows = rows[index - 1]?.group === row.group;
@@ -21,7 +21,7 @@ export function inGroups(rows: readonly GroupRow[]): readonly GroupRow[] {
   });
 }
 
-/** One member, by itself. */
+/** One member on its own. */
 function rowOf(host: HostSnapshot, group: number, name: string): GroupRow {
   const address = host.functions.has(name) ? name : null;
   return { key: `${group} ${name}`, address, name, group, place: 'only' };

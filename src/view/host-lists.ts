@@ -17,7 +17,7 @@ import { type Candidate, Narrowing } from './narrowing.ts';
 
 type AnyColumn = ListColumn<Listed<HostRow>>;
 
-/** The columns of each list; a list's own rows are what its columns are made for. */
+/** The columns of each list; a list's columns are made for its own kind of rows. */
 export const HOST_COLUMNS: Readonly<Record<HostList, readonly AnyColumn[]>> = {
   pci: PCI_COLUMNS,
   iommu: IOMMU_COLUMNS as readonly AnyColumn[],
@@ -28,7 +28,7 @@ export const HOST_COLUMNS: Readonly<Record<HostList, readonly AnyColumn[]>> = {
 
 type AnyField = Field<Listed<HostRow>>;
 
-/** All that the rows of each list are found by. */
+/** All fields by which each list's rows can be filtered. */
 export const HOST_FIELDS: Readonly<Record<HostList, readonly AnyField[]>> = {
   pci: [...HOST_COLUMNS.pci, ...FUNCTION_FIELDS],
   iommu: [...HOST_COLUMNS.iommu, ...FUNCTION_FIELDS],
@@ -37,17 +37,17 @@ export const HOST_FIELDS: Readonly<Record<HostList, readonly AnyField[]>> = {
   doctor: [...HOST_COLUMNS.doctor, ...(DOCTOR_FIELDS as readonly AnyField[])],
 };
 
-/** Where the rows of a list come from when nothing is filtered. */
+/** The source of a list's unfiltered rows. */
 export type RowSource<Row extends HostRow> = {
   readonly list: HostList;
   readonly rows: (host: HostView) => readonly Row[];
-  /** How deep a row is in a tree; absent where there is no tree. */
+  /** The depth of a row in a tree; default: there is no tree. */
   readonly depth?: (row: Row) => number;
-  /** False for rows that are no functions and only hold others; absent where there are none. */
+  /** False for rows that are not functions and only hold others; default: there are none. */
   readonly searchable?: (row: Row) => boolean;
 };
 
-/** The rows of a source that a filter lets through, and those above them in a tree. */
+/** The rows of a source that match a filter, and their ancestors in a tree. */
 export function filteredRows<Row extends HostRow>(
   source: RowSource<Row>,
   host: HostView,
@@ -56,7 +56,7 @@ export function filteredRows<Row extends HostRow>(
   return narrowingOf(source, host).rows(rowFilter(filter, HOST_FIELDS[source.list]));
 }
 
-/** Gets a source ready to be filtered, so that the first key is not slow. @returns whether it is ready */
+/** Prepares a source for filtering, so that the first key is not slow. @returns whether it is ready */
 export function prepareFilter<Row extends HostRow>(
   source: RowSource<Row>,
   host: HostView,
@@ -67,7 +67,7 @@ export function prepareFilter<Row extends HostRow>(
 
 type Narrowings = Map<object, Narrowing<HostRow>>;
 
-/** For as long as the host is as it was read. */
+/** Valid until the host is read again. */
 const narrowings = new WeakMap<HostView, Narrowings>();
 
 function narrowingOf<Row extends HostRow>(source: RowSource<Row>, host: HostView): Narrowing<Row> {

@@ -6,12 +6,12 @@ import type { PciRow } from './host-rows.ts';
 
 type Options = { readonly toggled: ReadonlySet<string>; readonly filter: string };
 
-/** The tree as lines. Virtual functions are folded away at first: there may be hundreds. A filter opens everything. */
+/** The tree as lines. VFs are folded at first, as there may be hundreds. A filter opens everything. */
 export function pciRows(host: HostView, { toggled, filter }: Options): readonly PciRow[] {
   return filter === '' ? treeRows(host, toggled) : filteredRows(PCI_TREE, host, filter);
 }
 
-/** The tree with everything open. */
+/** The fully open tree. */
 export const PCI_TREE: RowSource<PciRow> = {
   list: 'pci',
   rows: host => treeRows(host, null),
@@ -19,7 +19,7 @@ export const PCI_TREE: RowSource<PciRow> = {
   searchable: ({ address }) => address !== null,
 };
 
-/** All functions without their tree, which has no place in another order. */
+/** All functions as a flat list, as the tree only exists in its own order. */
 export const PCI_FUNCTIONS: RowSource<PciRow> = {
   list: 'pci',
   rows: host =>
@@ -33,7 +33,7 @@ export const PCI_FUNCTIONS: RowSource<PciRow> = {
     })),
 };
 
-/** @param toggled what is not as it is at first; null: everything is open */
+/** @param toggled nodes that differ from their initial state; null to open everything */
 function treeRows(host: HostSnapshot, toggled: ReadonlySet<string> | null): PciRow[] {
   const buses = treeOf(host.functions);
   const lines: PciRow[] = [];
@@ -45,7 +45,7 @@ function treeRows(host: HostSnapshot, toggled: ReadonlySet<string> | null): PciR
     lines.push({ key: address, address, name: address, depth, open: foldable ? open : null, matches: true });
     if (open) for (const child of children) add(child, depth + 1);
   };
-  // A host with one root bus has no need of a line for it.
+  // A single root bus needs no line.
   if (buses.length === 1) for (const node of buses[0]!.children) add(node, 0);
   else {
     for (const { bus, children } of buses) {
@@ -58,7 +58,7 @@ function treeRows(host: HostSnapshot, toggled: ReadonlySet<string> | null): PciR
   return lines;
 }
 
-/** What of the tree must be opened, or is closed at first and must be toggled, for a function to be in sight. */
+/** The nodes to toggle so that a function becomes visible. */
 export function toggledToShow(
   host: HostSnapshot,
   toggled: ReadonlySet<string>,
@@ -81,7 +81,7 @@ export function toggledToShow(
 
 const trees = new WeakMap<HostSnapshot['functions'], readonly PciRootBus[]>();
 
-/** The tree, put together once for as long as the functions are as they were read, and not for each key of a filter. */
+/** The tree, built once for each read of the functions, not for each key of a filter. */
 function treeOf(functions: HostSnapshot['functions']): readonly PciRootBus[] {
   const tree = trees.get(functions) ?? pciTree([...functions.values()]);
   trees.set(functions, tree);

@@ -13,7 +13,7 @@ import { SRIOV_FUNCTIONS } from './host-sriov-rows.ts';
 import { VFIO_FUNCTIONS } from './host-vfio-rows.ts';
 import { memoized } from './memoized.ts';
 
-/** The first row that the filter lets through by itself, not for the sake of one below it. */
+/** The first row that matches the filter itself, rather than because of one below it. */
 function firstMatch(rows: (state: AppState) => readonly HostRow[]): (state: AppState) => number {
   return memoized(
     state => [rows(state)] as const,
@@ -27,10 +27,10 @@ function firstMatch(rows: (state: AppState) => readonly HostRow[]): (state: AppS
 
 export type AddressStyle = { readonly withDomain: boolean; readonly cells: number };
 
-/** Makes the selectors of one store; each keeps its last result. */
+/** Creates the selectors of one store; each caches its last result. */
 export function createHostSelectors() {
   let lastOwners: DeviceOwners = new Map();
-  /** The VMs that functions belong to: the same table for as long as they do. */
+  /** The VMs that functions belong to: the same table until that changes. */
   const owners = memoized(
     state => [state.infos] as const,
     infos => {
@@ -39,7 +39,7 @@ export function createHostSelectors() {
       return lastOwners;
     },
   );
-  /** The host as it was read last, and whose its functions are; null before it has been read. */
+  /** The host as last read, with its functions' owners; null before the first read. */
   const view = memoized(
     state => [state.host, owners(state)] as const,
     (host, owners): HostView | null => (host === null ? null : { ...host, owners }),
@@ -65,7 +65,7 @@ export function createHostSelectors() {
       return sortedHostRows('pci', filteredRows(PCI_FUNCTIONS, host, filter), host, sort);
     },
   );
-  /** Lines of the PCI tree that match the filter, without those that are there for them. */
+  /** The lines of the PCI tree that match the filter themselves. */
   const matches = memoized(
     state => [pci(state)] as const,
     rows => rows.filter(row => row.matches).length,
@@ -82,7 +82,7 @@ export function createHostSelectors() {
     doctor,
   };
 
-  /** Gets the filter of the shown list ready for as long as it may go on. @returns whether nothing is left to do */
+  /** Prepares the filter of the list that is shown, while `goOn` allows. @returns whether it is done */
   const prepareShownFilter = (state: AppState, goOn: () => boolean): boolean => {
     const host = view(state);
     const { sorts } = state;
@@ -102,7 +102,7 @@ export function createHostSelectors() {
     doctor: firstMatch(doctor),
   } as const;
 
-  /** Row of the list's cursor: where it was when that row is gone, on the first match when the filter hides it. */
+  /** Row of the list's cursor: its old place if the row is gone, the first match if the filter hides it. */
   const cursorRow = (state: AppState, list: HostList): number => {
     const cursor = state.hostCursors[list];
     const filtered = filterOf(state, list) !== '';
@@ -116,7 +116,7 @@ export function createHostSelectors() {
     return filtered ? firstMatches[list](state) : Math.max(0, Math.min(cursor!.index, rows.length - 1));
   };
 
-  /** The row that the cursor of the shown list is on. */
+  /** The row under the cursor of the list that is shown. */
   const rowAtCursor = (state: AppState): HostRow | null => {
     const list = shownList(state);
     return list === null ? null : (lists[list](state)[cursorRow(state, list)] ?? null);
@@ -128,14 +128,14 @@ export function createHostSelectors() {
     return screen.kind === 'function' ? screen.address : (rowAtCursor(state)?.address ?? null);
   };
 
-  /** The functions that a command is for: the marked ones of a list, or the one at the cursor. */
+  /** The functions that a command applies to: those marked in a list, or the one at the cursor. */
   const targets = (state: AppState): readonly string[] => {
     if (state.marked.size > 0 && shownList(state) !== null) return [...state.marked].sort();
     const address = functionAtCursor(state);
     return address === null ? [] : [address];
   };
 
-  /** How addresses are written: with the domain where some are in another than 0; and the cells of the longest one. */
+  /** How addresses are written: with the domain if any is not 0; and the width of the longest one in cells. */
   const addresses = memoized(
     state => [state.host?.functions] as const,
     (functions): AddressStyle => {
@@ -145,12 +145,12 @@ export function createHostSelectors() {
       return { withDomain, cells: withDomain ? longest : '00:00.0'.length };
     },
   );
-  /** How deep the PCI tree goes that is shown. */
+  /** The depth of the visible PCI tree. */
   const pciDepth = memoized(
     state => [pci(state)] as const,
     rows => rows.reduce((most, { depth }) => Math.max(most, depth), 0),
   );
-  /** The longest name of a member of a group: an address, or a name on another bus. */
+  /** The width of the longest name of a group member: an address, or a name on another bus. */
   const memberCells = memoized(
     state => [state.host?.groups, addresses(state)] as const,
     (groups, { cells }) =>

@@ -8,7 +8,7 @@ import type { Cell, ListColumn } from './list-columns.ts';
 
 type Column = ListColumn<Listed<SriovRow>>;
 
-/** What is set for a VF; nothing for a physical function, or where the driver can't say. */
+/** A VF's setting; empty for a PF, or if the driver does not report it. */
 function ofSettings(show: (settings: VfAttributes) => string): Required<Pick<Column, 'cell' | 'value'>> {
   const text = ({ row }: Listed<SriovRow>) =>
     row.virtual?.attributes == null ? '' : show(row.virtual.attributes);
@@ -114,13 +114,13 @@ export const SRIOV_COLUMNS: readonly Column[] = [
   },
 ];
 
-/** A physical function's is its interface's. */
+/** For a PF, the address of its interface. */
 function macOf({ host, row: { address, virtual } }: Listed<SriovRow>): string {
   if (virtual !== null) return virtual.attributes?.mac ?? '';
   return host.use.get(address)?.interfaces[0]?.mac ?? '';
 }
 
-/** VFs that the next boot makes; a warning where that is another number than there are now. */
+/** The number of VFs after the next boot; a warning if it differs from the present number. */
 function bootCell({ current }: PhysicalFunction, next: NextBoot | undefined): Cell {
   const count = next?.vfs ?? 0;
   if (count === current) return next?.vfs == null ? '' : String(count);

@@ -1,7 +1,7 @@
 import type { RowSource } from './host-lists.ts';
 import type { SriovRow } from './host-rows.ts';
 
-/** Physical functions, each with its virtual ones below. */
+/** PFs, each with its VFs below. */
 export const SRIOV_FUNCTIONS: RowSource<SriovRow> = {
   list: 'sriov',
   rows: host =>

@@ -3,7 +3,7 @@ import type { PciSummary } from '../host/pci/function.ts';
 import type { FunctionUse } from '../host/use/use.ts';
 import { isParkingDriver } from '../host/vfio/read.ts';
 
-/** What the host uses a function for, in as few words as a column of a table has room for: `ens1f0 ssh route`. */
+/** How the host uses a function, in as few words as a table column needs: `ens1f0 ssh route`. */
 export function wordsOfUse(use: FunctionUse | undefined): string {
   if (use === undefined) return '';
   const words = [
@@ -39,12 +39,12 @@ function networkWord({ kind, through }: NetworkRole): string {
 
 function storageWord({ kind, text, active }: StorageRole): string[] {
   if (!active) return [];
-  // A mount is best known by its place.
+  // A mount is best known by its mount point.
   if (kind === 'mount') return [text.replace('mounted on ', '')];
   return kind === 'mapping' ? [] : [kind];
 }
 
-/** Would the host lose something that it depends on now? */
+/** Whether the host would lose something that it depends on now. */
 export function isInUse(use: FunctionUse | undefined): boolean {
   if (use === undefined) return false;
   return (
@@ -55,7 +55,7 @@ export function isInUse(use: FunctionUse | undefined): boolean {
   );
 }
 
-/** Is a function away from the host now, or configured to be at the next boot? */
+/** Whether a function is away from the host now, or is configured to be at the next boot. */
 export function changesHands(fn: PciSummary, next: NextBoot | undefined): boolean {
   return (
     isParkingDriver(fn.driver) || (next !== undefined && (next.driver !== null || next.problems.length > 0))

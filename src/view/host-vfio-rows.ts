@@ -4,7 +4,7 @@ import type { RowSource } from './host-lists.ts';
 import type { VfioRow } from './host-rows.ts';
 import { changesHands } from './host-use.ts';
 
-/** All but bridges; those that are given away, or will be at the next boot, come first. */
+/** All except bridges; functions that are away from the host, or will be at the next boot, come first. */
 export const VFIO_FUNCTIONS: RowSource<VfioRow> = {
   list: 'vfio',
   rows: host => {
@@ -15,7 +15,7 @@ export const VFIO_FUNCTIONS: RowSource<VfioRow> = {
   },
 };
 
-/** PCI-to-PCI and host bridges, which no guest can have. */
+/** PCI-to-PCI and host bridges, which cannot be passed to a guest. */
 function isBridge(fn: PciSummary): boolean {
   return classTraits(fn.class).pciBridge || fn.class.startsWith('0600');
 }

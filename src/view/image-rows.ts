@@ -8,12 +8,12 @@ import type { ListColumn } from './list-columns.ts';
 import { rowOfCursor, shownRows } from './list-rows.ts';
 import { memoized } from './memoized.ts';
 
-/** A disk image, and who uses it. */
+/** A disk image, with its users. */
 export type ImageRow = {
   /** Its path. */
   readonly key: string;
   readonly image: HostImage;
-  /** VMs that have it, or an image that it backs; `(off)` after those that will. */
+  /** VMs that use it, or an image that it backs; `(off)` after those that will. */
   readonly vms: readonly string[];
   /** The images that it backs. */
   readonly backs: readonly string[];
@@ -110,7 +110,7 @@ export const IMAGE_COLUMNS: readonly ImageColumn[] = [
   },
 ];
 
-/** The files of the disks that a VM has while it runs. */
+/** The disk files that a running VM uses. */
 function filesOf({ topology }: VmInfo): string[] {
   return (topology?.devices ?? [])
     .filter(({ backend }) => backend === 'disk')
@@ -120,12 +120,12 @@ function filesOf({ topology }: VmInfo): string[] {
     });
 }
 
-/** The disks of all VMs that run, with a definition or without one. */
+/** The disks of all running VMs, with or without a definition. */
 export function imageFilesOf(vms: readonly VmInfo[]): string[] {
   return [...new Set(vms.filter(isAlive).flatMap(filesOf))];
 }
 
-/** All rows, without a filter. */
+/** All rows, unfiltered. */
 export function imageRows({ images }: HostImages, vms: readonly VmInfo[]): ImageRow[] {
   const backs = new Map<string, string[]>();
   for (const { path, backing } of images)
@@ -148,7 +148,7 @@ export function imageRows({ images }: HostImages, vms: readonly VmInfo[]): Image
   });
 }
 
-/** What there is to say about an image: its chain and its snapshots, too. */
+/** All facts about an image, including its chain and its snapshots. */
 export function imageFacts({ image, vms, backs }: ImageRow): Fact[] {
   const { path, format, size, allocated, isBlockDevice, backing, snapshots, problems, details } = image;
   const { version, clusterSize, compression } = details;
@@ -186,7 +186,7 @@ export function imageFacts({ image, vms, backs }: ImageRow): Fact[] {
   ];
 }
 
-/** Makes the selectors of one store; each keeps its last result. */
+/** Creates the selectors of one store; each caches its last result. */
 export function createImageSelectors() {
   const allImages = memoized(
     state => [state.images, state.infos] as const,

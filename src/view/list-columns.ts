@@ -3,20 +3,20 @@ import type { Unit } from '../text/units.ts';
 import type { Token } from '../theme/tokens.ts';
 import type { Column } from './table-columns.ts';
 
-/** A cell of a table: its text, and what it means. */
+/** A cell of a table: its text, and its meaning. */
 export type Cell = string | { readonly text: string; readonly token: Token };
 export type Cells = Readonly<Record<string, Cell>>;
 
-/** Something that a row of a list is found by, whether there is a column of it or not. */
+/** A field by which rows can be filtered, with or without a column. */
 export type Field<Row> = {
   readonly key: string;
-  /** What `field:value` and `:sort` call it besides its key. */
+  /** Its names in `field:value` and `:sort` besides its key. */
   readonly names?: readonly string[];
-  /** What is shown of it, and what a filter looks in. */
+  /** Its text, which is shown, and which filters search. */
   readonly cell?: (row: Row) => Cell;
-  /** What rows are sorted by and numbers are compared with; a list can't be sorted by a field without one. */
+  /** Its value for sorting and numeric comparison; a list can't be sorted by a field without one. */
   readonly value?: (row: Row) => SortValue;
-  /** What its value is counted in, for filters such as `cpu>50`; absent where it is no number. */
+  /** The unit of its value, for filters such as `cpu>50`; default: it is not a number. */
   readonly unit?: Unit;
   /** The key that sorts by it, after `o`. */
   readonly letter?: string;
@@ -36,13 +36,13 @@ export function cellText(cell: Cell): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
-/** The field that a user calls by a name; null when there is none. */
+/** The field with this name or key; null if there is none. */
 export function fieldNamed<Of extends Field<never>>(fields: readonly Of[], name: string): Of | null {
   const wanted = name.toLowerCase();
   return fields.find(({ key, names = [] }) => key === wanted || names.includes(wanted)) ?? null;
 }
 
-/** The column with its address as wide as the widest one is, so that none is ever cut. */
+/** The column with its address as wide as the widest one, so that none is ever cut. */
 export function withAddress<Of extends Column>(
   columns: readonly Of[],
   cells: { readonly min: number; readonly ideal: number },

@@ -3,7 +3,7 @@ import { type Sort, sorted } from '../store/sort.ts';
 import { rowFilter, searched } from './filter.ts';
 import { fieldNamed, type ListColumn } from './list-columns.ts';
 
-/** The rows that a filter lets through, in the order that was asked for. */
+/** The rows that match a filter, in the requested order. */
 export function shownRows<Row extends object>(
   rows: readonly Row[],
   columns: readonly ListColumn<Row>[],
@@ -16,7 +16,7 @@ export function shownRows<Row extends object>(
   return value === undefined ? shown : sorted(shown, value, sort!.descending);
 }
 
-/** Row of the cursor; where its row is gone, the one in its place. */
+/** Row of the cursor; if its row is gone, the one in its place. */
 export function rowOfCursor(rows: readonly { readonly key: string }[], cursor: ListCursor | null): number {
   if (cursor === null) return 0;
   const index = rows.findIndex(({ key }) => key === cursor.key);

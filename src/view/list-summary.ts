@@ -5,7 +5,7 @@ import type { HostList } from '../store/screens.ts';
 import { doctorCounts } from './host-doctor-rows.ts';
 import type { HostSelectors } from './host-selectors.ts';
 
-/** What a list of the host holds, in a few words; with a filter, how much of it is shown. */
+/** The contents of a host list, in a few words; with a filter, how much of it is shown. */
 export function hostSummary(state: AppState, select: HostSelectors, list: HostList): string {
   const { host, hostReading } = state;
   if (host === null) return '';

@@ -6,7 +6,7 @@ import { rowFilter, type Searched, searched } from './filter.ts';
 import type { Field, ListColumn } from './list-columns.ts';
 import { memoized } from './memoized.ts';
 
-/** A character for each level, so that none is known by its color alone. */
+/** A character for each level, so that none relies on color alone. */
 const LEVELS: Readonly<Record<LogEntry['level'], { readonly text: string; readonly token: Token }>> = {
   info: { text: ' ', token: 'text.secondary' },
   warning: { text: '!', token: 'status.warning' },
@@ -41,10 +41,10 @@ export const LOG_COLUMNS: readonly ListColumn<LogEntry>[] = [
   },
 ];
 
-/** The log of one VM has no column that says which. */
+/** The log of one VM needs no VM column. */
 export const VM_LOG_COLUMNS = LOG_COLUMNS.filter(({ key }) => key !== 'vm');
 
-/** All lines of an entry are searched, and its level by its name: `level:error`. */
+/** All lines of an entry can be searched, and its level by name: `level:error`. */
 export const LOG_FIELDS: readonly Field<LogEntry>[] = [
   ...LOG_COLUMNS.map(column =>
     column.key === 'text' ? { ...column, cell: ({ text }: LogEntry) => text } : column,
@@ -57,7 +57,7 @@ function firstLine(text: string): string {
   return more.length === 0 ? first : `${first} (and ${more.length} more lines)`;
 }
 
-/** The entries that the log's filter lets through. */
+/** The entries that match the log's filter. */
 export function createLogSelector() {
   const known = new WeakMap<LogEntry, Searched<LogEntry>>();
   const textsOf = (entry: LogEntry): Searched<LogEntry> => {
@@ -81,15 +81,15 @@ export function vmLog(log: readonly LogEntry[], id: string): readonly LogEntry[]
 }
 
 /**
- * The row of the cursor, which is on the entry of this number, or on the next one when that is gone.
- * @param cursor null: on the last entry, whichever that is
+ * The row of the cursor, which is on the entry with this number, or on the next one if that is gone.
+ * @param cursor null to follow the last entry
  */
 export function logRow(entries: readonly LogEntry[], cursor: number | null): number {
   const row = cursor === null ? -1 : entries.findIndex(entry => entry.number >= cursor);
   return row < 0 ? Math.max(0, entries.length - 1) : row;
 }
 
-/** The cursor after a move of so many rows; on the last row it follows the end from then on. */
+/** The cursor after a move by `rows`; on the last row it follows the end from then on. */
 export function movedLogCursor(
   entries: readonly LogEntry[],
   cursor: number | null,

@@ -1,6 +1,6 @@
 import { isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
 
-/** The key of the action that starts a manager, and the interrupted VMs (src/actions/start-again.ts). */
+/** The key of the action that starts a manager and the interrupted VMs (src/actions/start-again.ts). */
 export const START_AGAIN_KEY = 'A';
 
 /** One line on why the manager cannot be reached, and what the user can do. */

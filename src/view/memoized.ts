@@ -1,6 +1,6 @@
 import type { AppState } from '../store/app-store.ts';
 
-/** A selector that computes again only when one of its inputs has changed. */
+/** A selector that recomputes only when one of its inputs has changed. */
 export function memoized<Inputs extends readonly unknown[], Result>(
   inputs: (state: AppState) => Inputs,
   compute: (...inputs: [...Inputs]) => Result,

@@ -1,30 +1,30 @@
 import type { Filter, Searched } from './filter.ts';
 
-/** A row that may be filtered; one with a depth is below the last row before it that has a lower one. */
+/** A row that may be filtered; its parent is the last row before it with a smaller depth. */
 export type Candidate<Row> = {
   readonly row: Row;
   readonly depth: number;
-  /** Null for a row that is only there for the sake of those below it. */
+  /** Null for a row that is only shown because of those below it. */
   readonly searched: (() => Searched<never>) | null;
 };
 
-/** What a filter let through: the rows that match, and those above them in a tree. */
+/** The result of a filter: the rows that match, and their ancestors in a tree. */
 type Result<Row> = {
   readonly filter: Filter<never>;
   readonly kept: readonly Candidate<Row>[];
   readonly rows: readonly Row[];
 };
 
-/** More than anybody types and takes back. */
+/** More steps than a user types and takes back. */
 const MOST_RESULTS = 32;
 
 /**
- * The rows of a list through one filter after the other, as they are typed. A filter that narrows one before it looks only at
- * the rows that that one let through, and one that was there before is not looked up again. Rows stay the same objects.
+ * Caches the rows of a list through successive filters as they are typed. A filter that narrows an earlier one only
+ * searches that one's rows, and a repeated filter is not searched again. Rows stay the same objects.
  */
 export class Narrowing<Row extends { readonly matches?: boolean }> {
   readonly #all: readonly Candidate<Row>[];
-  /** Each narrows the one before it. */
+  /** Each narrows the previous one. */
   #results: Result<Row>[] = [];
   #prepared = 0;
   readonly #aboveMatches = new Map<Row, Row>();
@@ -43,17 +43,17 @@ export class Narrowing<Row extends { readonly matches?: boolean }> {
     return result.rows;
   }
 
-  /** Puts together what a filter searches in each row, until it is told to stop. @returns whether it got to the end */
+  /** Prepares the texts that a filter searches in each row, until told to stop. @returns whether it is done */
   prepare(goOn: () => boolean): boolean {
     while (this.#prepared < this.#all.length && goOn()) this.#all[this.#prepared++]!.searched?.();
     return this.#prepared === this.#all.length;
   }
 
-  /** From the last row to the first, so that what is below a row is known when it is reached. */
+  /** From the last row to the first, so that the rows below a row are decided before it. */
   #filtered(candidates: readonly Candidate<Row>[], filter: Filter<never>): Result<Row> {
     const kept: Candidate<Row>[] = [];
     const rows: Row[] = [];
-    /** The depth of the row that was kept last, for which each row above it is kept. */
+    /** The depth of the row kept last; its ancestors are kept for it. */
     let above = 0;
     for (let at = candidates.length - 1; at >= 0; at--) {
       const candidate = candidates[at]!;

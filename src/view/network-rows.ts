@@ -9,13 +9,13 @@ import type { ListColumn } from './list-columns.ts';
 import { rowOfCursor, shownRows } from './list-rows.ts';
 import { memoized } from './memoized.ts';
 
-/** A network of vring's, another bridge of the host, or a TAP interface. */
+/** One of vring's networks, another bridge of the host, or a TAP interface. */
 export type NetworkRow = {
   readonly key: string;
   readonly kind: 'network' | 'bridge' | 'tap';
   readonly name: string;
   readonly state: string;
-  /** Absent for what is no network of vring's. */
+  /** Undefined if it is not one of vring's networks. */
   readonly network?: NetworkInfo;
   readonly interface?: HostInterface;
   /** The host's addresses in it. */
@@ -23,7 +23,7 @@ export type NetworkRow = {
   /** VMs with a card in it; `(off)` after those that will have one. */
   readonly vms: readonly string[];
   readonly ports: readonly string[];
-  /** Bytes per second from guests and to them; null before the second reading. */
+  /** Bytes per second from and to guests; null before the second read. */
   readonly fromGuests: number | null;
   readonly toGuests: number | null;
 };
@@ -124,13 +124,13 @@ export const NETWORK_COLUMNS: readonly NetworkColumn[] = [
   },
 ];
 
-/** All rows, without a filter. @param rates by interface */
+/** All rows, unfiltered. @param rates by interface */
 export function networkRows(
   { networks, interfaces }: HostNetworks,
   rates: ReadonlyMap<string, NetworkRates>,
   vms: readonly VmInfo[],
 ): NetworkRow[] {
-  // What a bridge or a TAP interface receives was sent by a guest.
+  // A bridge or a TAP interface receives what guests send.
   const ratesOf = (name: string) => ({
     fromGuests: rates.get(name)?.receivedBytes ?? null,
     toGuests: rates.get(name)?.sentBytes ?? null,
@@ -174,7 +174,7 @@ function attachedTo(vms: readonly VmInfo[], { type, name }: { type: string; name
   );
 }
 
-/** VMs that run and have a card whose interface on the host this is. */
+/** Running VMs with a card on this host interface. */
 function usersOf(vms: readonly VmInfo[], name: string): string[] {
   return vms.flatMap(vm => {
     if (!isAlive(vm)) return [];
@@ -186,7 +186,7 @@ function usersOf(vms: readonly VmInfo[], name: string): string[] {
   });
 }
 
-/** What there is to say about a row: of a network its leases, too. */
+/** All facts about a row, including a network's leases. */
 export function networkFacts(row: NetworkRow, vms: readonly VmInfo[]): Fact[] {
   const { network, ports } = row;
   const attached = fact('VMs', row.vms.join(', ') || 'none');
@@ -227,7 +227,7 @@ const FORMS = {
   isolated: 'isolated: guests reach the host and each other',
 } as const;
 
-/** Makes the selectors of one store; each keeps its last result. */
+/** Creates the selectors of one store; each caches its last result. */
 export function createNetworkSelectors() {
   const allNetworks = memoized(
     state => [state.networks, state.networkRates, state.infos] as const,

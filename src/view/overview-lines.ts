@@ -12,14 +12,14 @@ import { VM_STATES } from './vm-columns.ts';
 /** A line of the overview. */
 export type GaugeLine = {
   readonly name: string;
-  /** What it is at this moment; nothing for what has no number of its own. */
+  /** The present value; empty if there is no single number. */
   readonly now: string;
-  /** How it went, where it is worth a graph. */
+  /** Its history, if worth a graph. */
   readonly graph?: { readonly values: readonly number[]; readonly scale: Scale };
   readonly text: string;
 };
 
-/** The host at a glance. @param all false: only what matters most */
+/** The host at a glance. @param all false to show only what matters most */
 export function hostLines(usage: HostUsage, history: UsageSlice['usageHistory'], all: boolean): GaugeLine[] {
   const { memory, swap, loadAverage, uptimeSeconds } = usage.vitals;
   const load = loadAverage.map(value => value.toFixed(2)).join(' ');
@@ -52,7 +52,7 @@ type Resource = keyof HostUsage['waits'];
 
 const RESOURCES: Readonly<Record<Resource, string>> = { cpu: 'CPU', memory: 'memory', io: 'I/O' };
 
-/** The share of time that tasks wait for something: pressure stall information. */
+/** The share of time in which tasks wait for a resource: pressure stall information. */
 function waitsText({ waits }: HostUsage): string {
   const each = Object.entries(waits).map(
     ([resource, share]) => `${RESOURCES[resource as Resource]} ${percent(share)}`,
@@ -97,7 +97,7 @@ function stateText({
   return `${bytes(availableBytes)} of ${bytes(totalBytes)} free, for ${path}`;
 }
 
-/** Above the lines about all VMs: how many there are in which state. */
+/** The title of the lines about all VMs: their number in each state. */
 export function vmsTitle({ order, infos }: AppState): string {
   const states = Map.groupBy(order, id => infos[id]!.state);
   const count = (state: VmState) => states.get(state)?.length ?? 0;
@@ -107,7 +107,7 @@ export function vmsTitle({ order, infos }: AppState): string {
     : `${order.length} VM${order.length === 1 ? '' : 's'}: ${each.join(', ')}`;
 }
 
-/** @param cpus of the host, which all VMs together can't use more of; null while that is not known */
+/** @param cpus of the host, the most that all VMs together can use; null while unknown */
 export function vmLines(
   totals: readonly VmTotals[],
   history: VmHistory,

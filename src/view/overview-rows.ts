@@ -7,11 +7,11 @@ import { fieldNamed } from './list-columns.ts';
 import { memoized } from './memoized.ts';
 import { VM_CPU, VM_EXITS, VM_NAME, VM_READ, VM_REQUESTS, VM_WRITE, type VmColumn } from './vm-columns.ts';
 
-/** The busiest VMs and the latest events, as many as can be scrolled through. */
+/** The number of busiest VMs and latest events, which can be scrolled. */
 const TOP_VMS = 10;
 const RECENT_EVENTS = 20;
 
-/** By what the busiest VMs are found. */
+/** The sort columns for the busiest VMs. */
 export const TOP_COLUMNS: readonly VmColumn[] = [
   { ...VM_NAME, title: 'BUSIEST VMS' },
   VM_CPU,
@@ -22,13 +22,13 @@ export const TOP_COLUMNS: readonly VmColumn[] = [
 ];
 export const TOP_FIRST: Sort = { column: VM_CPU.key, descending: true };
 
-/** What the cursor of the overview can be on. */
+/** A row of the overview that the cursor can be on. */
 export type OverviewRow =
   | { readonly kind: 'alarm'; readonly key: string; readonly alarm: Alarm }
   | { readonly kind: 'vm'; readonly key: string; readonly id: string }
   | { readonly kind: 'event'; readonly key: string; readonly entry: LogEntry };
 
-/** The VM that a row is about; null: none. */
+/** The VM that a row is about; null if none. */
 export function vmOfRow(row: OverviewRow): string | null {
   switch (row.kind) {
     case 'alarm':
@@ -41,7 +41,7 @@ export function vmOfRow(row: OverviewRow): string | null {
 }
 
 export function createOverviewSelectors(alarms: (state: AppState) => readonly Alarm[]) {
-  /** Ids of the VMs that run, the busiest first. */
+  /** Ids of the running VMs, the busiest first. */
   const topVms = memoized(
     state => [state.order, state.infos, state.totals, state.sorts.overview] as const,
     (order, infos, totals, sort = TOP_FIRST) => {
@@ -65,7 +65,7 @@ export function createOverviewSelectors(alarms: (state: AppState) => readonly Al
       ...events.map(entry => ({ kind: 'event' as const, key: `event ${entry.number}`, entry })),
     ],
   );
-  /** Where the cursor is among all of them; -1 where there is none. */
+  /** The cursor's index among all rows; -1 if there are none. */
   const overviewRow = (state: AppState): number => {
     const rows = overviewRows(state);
     const cursor = state.overviewCursor;
@@ -76,7 +76,7 @@ export function createOverviewSelectors(alarms: (state: AppState) => readonly Al
   return { topVms, recentEvents, overviewRows, overviewRow };
 }
 
-/** How many lines each of the overview's tables has, of so many for all of them; the title's is one of a table's. */
+/** The number of lines in each of the overview's tables, given the total; each title takes one. */
 export function overviewTables(rows: number, alarms: number, vms: number) {
   const alarmRows = Math.min(rows, 1 + Math.min(alarms, Math.max(1, Math.floor(rows / 3) - 1)));
   const left = rows - alarmRows;

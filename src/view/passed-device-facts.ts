@@ -5,17 +5,17 @@ import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { bytes, count, rate } from '../text/units.ts';
 import { type Fact, fact } from './facts.ts';
 
-/** What is known of a passed-through device beside what its machine says. */
+/** What is known about a passed-through device beside its machine's report. */
 export type PassedContext = {
-  /** As the manager has taken it; undefined: it says nothing of it. */
+  /** The manager's record of it; undefined if there is none. */
   readonly taken: VmHostDevice | undefined;
-  /** Null: the host has not been read. */
+  /** Null if the host has not been read. */
   readonly host: HostSnapshot | null;
-  /** Of its vectors alone; null: they have not been sampled. */
+  /** Of its vectors alone; null if they have not been sampled. */
   readonly counted: HostInterrupts | null;
 };
 
-/** A device of the host in a guest: what it is there and here, and how the two are connected. */
+/** A host device in a guest: its facts in the guest and on the host, and how the two are connected. */
 export function passedDeviceFacts(device: HostDeviceFacts, { taken, host, counted }: PassedContext): Fact[] {
   const { address, api, reset, bars, interrupts, mappings } = device;
   const numa = host?.functions.get(address)?.numaNode ?? null;
@@ -31,12 +31,12 @@ export function passedDeviceFacts(device: HostDeviceFacts, { taken, host, counte
     fact('Reset', reset === 'none' ? 'none' : reset, reset === 'none' ? 'status.warning' : undefined),
     ...(numa === null ? [] : [fact('NUMA', `node ${numa}`)]),
     ...(taken === undefined ? [] : [fact('On stop', onStopText(taken))]),
-    // There may be many: what is known in a line comes first.
+    // There may be many: single-line facts come first.
     ...vectorFacts(counted?.vectors ?? []),
   ];
 }
 
-/** `82576 Virtual Function`; empty while it is not known. */
+/** `82576 Virtual Function`; empty while unknown. */
 export function hostName(address: string, host: HostSnapshot | null): string {
   const fn = host?.functions.get(address);
   return fn === undefined ? '' : (fn.names.device ?? `${fn.vendor}:${fn.device}`);
@@ -76,11 +76,11 @@ function interruptTexts(
   ];
 }
 
-/** Three to a line, which fits the narrowest screen that has details. */
+/** Three to a line fit the narrowest screen that shows details. */
 const VECTORS_PER_LINE = 3;
 const VECTOR_CELLS = 22;
 
-/** Each vector with what the host has counted of it; one alone has been said. */
+/** Each vector with the host's count; empty for a single vector, which is shown elsewhere. */
 function vectorFacts(vectors: readonly HostInterruptRate[]): Fact[] {
   if (vectors.length < 2) return [];
   const cells = vectors.map(

@@ -8,13 +8,10 @@ import { printable } from '../text/printable.ts';
 import { attachLines, attachTitle } from './attach-lines.ts';
 import { type PlanLine, wrappedLines } from './plan-text.ts';
 
-/** Blank cells at both sides of the dialog's text. */
+/** Blank cells on both sides of the dialog's text. */
 const MARGINS = 2;
 
-/**
- * The dialog's text on so many columns: the plan word for word; from the moment that it is applied, its steps and what
- * became of them.
- */
+/** The dialog's text, wrapped: the plan word for word; once it is applied, its steps and their results. */
 export function planLines(
   { subject, phase }: Pick<PlanLayer, 'subject' | 'phase'>,
   columns: number,
@@ -64,7 +61,7 @@ function reviewText(subject: Exclude<PlanSubject, { kind: 'attach' }>): string[]
   ];
 }
 
-/** What undoing does, in the order in which it is done. */
+/** The undo actions, in their order. */
 function undoActions({ plan, steps }: JournalEntry): string[] {
   const reversed = stepsToUndo(plan.steps, steps).reverse();
   const ordered = [...reversed.filter(step => !step.undo.last), ...reversed.filter(step => step.undo.last)];

@@ -4,11 +4,13 @@ import type { Token } from '../theme/tokens.ts';
 
 export type PlanLine = { readonly text: string; readonly token: Token };
 
-/** What a line starts with, below which it does not go on: a mark, a number, a label, the columns of a table. */
+/**
+ * The head of a line, which its continuation lines are indented by: a mark, a number, a label, the columns of a table.
+ */
 const HEAD =
   /^ *(?:\[.\] |\d+\. +|(?:why|risk|then|undo|fix): *|(?:BLOCK|warn|ok) +\S+ +|\S+:\S+\.\d +(?:no group|group \d+) +)?/;
 
-/** Lines that are too long go on below their text. */
+/** Wraps long lines, with continuations indented below their text. */
 export function wrappedLines(lines: readonly string[], columns: number): PlanLine[] {
   return lines.flatMap(line => {
     const text = printable(line);

@@ -14,7 +14,7 @@ export type QueueRow = {
   readonly key: string;
   /** The VM's id. */
   readonly vm: string;
-  /** Number of its counter block in the VM. */
+  /** The number of its counter block in the VM. */
   readonly slot: number;
   readonly device: string;
   readonly queue: string;
@@ -29,7 +29,7 @@ export type QueueRow = {
 
 type QueueColumn = ListColumn<QueueRow>;
 
-/** A column of a rate, or of another number that is not always there. */
+/** A column with a rate, or another number that may be missing. */
 function number(
   key: keyof QueueLoad,
   text: (value: number) => string,
@@ -152,14 +152,14 @@ function mean(value: number): string {
   return value < 9.95 ? value.toFixed(1) : value.toFixed(0);
 }
 
-/** The rows and the cursor of the list of queues. */
+/** Creates the row and cursor selectors of the queue list. */
 export function createQueueSelectors() {
   const allQueues = memoized(
     state => [state.order, state.infos, state.queues] as const,
     (order, infos, queues): readonly QueueRow[] =>
       order.flatMap(id => rowsOf(infos[id]!, own(queues?.byVm ?? {}, id) ?? [])),
   );
-  /** What there is to search in each of them, once for each sample. */
+  /** The searchable text of each, built once for each sample. */
   const searchable = memoized(
     state => [allQueues(state)] as const,
     rows => rows.map(row => searched(row, QUEUE_COLUMNS)),

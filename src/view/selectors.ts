@@ -16,7 +16,7 @@ import { createOverviewSelectors } from './overview-rows.ts';
 import { createQueueSelectors } from './queue-rows.ts';
 import { VM_COLUMNS, type VmListed } from './vm-columns.ts';
 
-/** Makes the selectors of one store; each keeps its last result. */
+/** Creates the selectors of one store; each caches its last result. */
 export function createSelectors() {
   const searchTexts = vmSearchTexts();
   const keepFiltered = sameWhileEqual();
@@ -32,7 +32,7 @@ export function createSelectors() {
     },
   );
 
-  /** Ids of the VMs that the filter lets through. */
+  /** Ids of the VMs that match the filter. */
   const filteredVms = (state: AppState): readonly string[] =>
     filterOf(state, 'vms').trim() === '' ? state.order : matchingVms(state);
 
@@ -47,11 +47,11 @@ export function createSelectors() {
     },
   );
 
-  /** Ids of the VMs of the list, from top to bottom: the same list for as long as they are in the same order. */
+  /** Ids of the VMs in the list, from top to bottom: the same array while their order stays the same. */
   const visibleVms = (state: AppState): readonly string[] =>
     state.sorts.vms === undefined ? filteredVms(state) : sortedVms(state);
 
-  /** Row of the cursor among the visible VMs; 0 when its VM is not there. */
+  /** Row of the cursor among the visible VMs; 0 if its VM is not visible. */
   const cursorRow = memoized(
     state => [visibleVms(state), state.selectedVm] as const,
     (visible, selected) => Math.max(0, selected === null ? 0 : visible.indexOf(selected)),
@@ -65,7 +65,7 @@ export function createSelectors() {
     return id === undefined ? null : state.infos[id]!;
   };
 
-  /** The VMs that a command is for: the marked ones, whether the filter shows them or not, or the one that is the target. */
+  /** The VMs that a command applies to: the marked ones, even if filtered out, or the one that is the target. */
   const targetVms = (state: AppState): readonly VmInfo[] => {
     if (currentScreen(state).kind === 'vms' && state.markedVms.size > 0) {
       return state.order.filter(id => state.markedVms.has(id)).map(id => state.infos[id]!);
@@ -96,7 +96,7 @@ export function createSelectors() {
   };
 }
 
-/** What there is to search in each VM, put together once for each sample and not for each key. */
+/** The searchable text of each VM, built once for each sample and not for each key. */
 function vmSearchTexts() {
   const known = new WeakMap<VmInfo, Searched<VmListed>>();
   return (listed: VmListed): Searched<VmListed> => {
@@ -108,7 +108,7 @@ function vmSearchTexts() {
   };
 }
 
-/** Gives back the list before, where the new one has the same items in the same order. */
+/** Returns the previous list if the new one has the same items in the same order. */
 function sameWhileEqual() {
   let last: readonly string[] = [];
   return (next: readonly string[]): readonly string[] => {

@@ -6,7 +6,7 @@ import { bytes, uptime } from '../text/units.ts';
 import type { Fact } from './facts.ts';
 import type { ListColumn } from './list-columns.ts';
 
-/** A snapshot, and the time that its age is of. */
+/** A snapshot, and the time to which its age is relative. */
 export type SnapshotRow = { readonly info: SnapshotInfo; readonly now: number };
 
 export const SNAPSHOT_COLUMNS: readonly ListColumn<SnapshotRow>[] = [
@@ -69,7 +69,7 @@ function ageOf({ createdAt }: SnapshotInfo, now: number): string {
   return createdAt === null ? '' : uptime(now - createdAt);
 }
 
-/** Everything that is known of a snapshot. */
+/** All facts about a snapshot. */
 export function snapshotFacts({ info, now }: SnapshotRow): Fact[] {
   const { createdAt, bytes: size, memoryBytes, parent, disks, paused, vring, problems, doubtful } = info;
   const fact = (name: string, text: string): Fact => ({ name, texts: [text] });
@@ -98,7 +98,7 @@ const DISKS = {
   outside: 'not copied: it fits for as long as nobody writes to them',
 } as const;
 
-/** The same each time, so that a selector sees no change. */
+/** Always the same object, so that a selector sees no change. */
 const NONE: readonly SnapshotInfo[] = [];
 
 /** The snapshots that a VM's screen lists. */
@@ -106,7 +106,7 @@ export function shownSnapshots({ snapshots }: AppState, id: string): readonly Sn
   return snapshots?.vm === id ? snapshots.list : NONE;
 }
 
-/** The snapshot under the cursor of a VM's tab; null: that tab is not shown, or it is empty. */
+/** The snapshot under the cursor of a VM's tab; null if that tab is not shown, or empty. */
 export function snapshotAtCursor(state: AppState, id: string): SnapshotInfo | null {
   const { tab, cursors } = vmViewOf(state, id);
   const list = shownSnapshots(state, id);

@@ -26,12 +26,12 @@ const COLUMNS: Readonly<Record<SortedScreen, readonly SortColumn[]>> = {
   images: IMAGE_COLUMNS,
 };
 
-/** The columns that a screen's rows can be sorted by, in their order. */
+/** The columns by which a screen's rows can be sorted, in their order. */
 export function sortColumns(screen: SortedScreen): readonly SortColumn[] {
   return COLUMNS[screen].filter(({ value }) => value !== undefined);
 }
 
-/** Those of them that are in sight. */
+/** Those of them that are visible. */
 export function visibleSortColumns({ size }: AppState, screen: SortedScreen): readonly SortColumn[] {
   const seen = new Set(layoutColumns(COLUMNS[screen], size.columns).map(({ key }) => key));
   return sortColumns(screen).filter(({ key }) => seen.has(key));
@@ -42,12 +42,12 @@ export function shownSorted(state: AppState): SortedScreen | null {
   return SORTED_SCREENS.find(screen => screen === kind) ?? null;
 }
 
-/** By what a screen's rows are sorted; null: as they come. */
+/** A screen's sort order; null for the original order. */
 export function sortOf({ sorts }: AppState, screen: SortedScreen): Sort | null {
   return sorts[screen] ?? (screen === 'overview' ? TOP_FIRST : null);
 }
 
-/** The sort by a column: of numbers the highest come first, and the other way round when it is sorted by that already. */
+/** The sort by a column: numbers start with the highest; a column that is sorted by already is reversed. */
 export function sortBy({ key, align }: SortColumn, now: Sort | null): Sort {
   if (now?.column === key) return { column: key, descending: !now.descending };
   return { column: key, descending: align === 'right' };

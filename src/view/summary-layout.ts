@@ -1,9 +1,9 @@
 import { FRAME_ROWS, type Size } from '../store/ui-slice.ts';
 
-/** Below this there is room for one pane. */
+/** A narrower screen only fits one pane. */
 const MIN_COLUMNS = 80;
 const MIN_ROWS = 19;
-/** From here on exits and devices are seen side by side. */
+/** From this width, exits and devices are shown side by side. */
 const WIDE_COLUMNS = 120;
 const VCPU_COLUMNS = 42;
 const GAP = 1;
@@ -15,11 +15,11 @@ type SummaryPane = (typeof PANES)[number];
 export type SummaryLayout = {
   /** Lines of facts and sparklines at the top. */
   readonly headRows: number;
-  /** The size of each pane; null: it is not shown. */
+  /** The size of each pane; null if it is not shown. */
   readonly panes: Readonly<Record<SummaryPane, Size | null>>;
 };
 
-/** What of a VM is seen at a glance. @param queues virtqueues that it has */
+/** Which parts of a VM are shown at a glance. @param queues the number of its virtqueues */
 export function summaryLayout({ columns, rows }: Size, queues: number): SummaryLayout {
   if (columns < MIN_COLUMNS || rows < MIN_ROWS) {
     const vcpus = { columns, rows: Math.max(0, rows - 3) };
@@ -45,7 +45,7 @@ export function summaryLayout({ columns, rows }: Size, queues: number): SummaryL
   };
 }
 
-/** Is the console among what is seen at a glance? @param terminal the size of all of it */
+/** Whether the console is shown at a glance. @param terminal its full size */
 export function summaryShowsConsole({ columns, rows }: Size): boolean {
   return columns >= MIN_COLUMNS && rows - FRAME_ROWS - TAB_BAR_ROWS >= MIN_ROWS;
 }

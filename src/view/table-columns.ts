@@ -1,19 +1,22 @@
 import type { Align, Cut } from '../text/width.ts';
 
-/** A column of a list: its place in the table, and how it gives way where there is little room. */
+/** A column of a list: its place in the table, and how it shrinks on a narrow terminal. */
 export type Column = {
   readonly key: string;
   readonly title: string;
-  /** Cells without which it says nothing. */
+  /** The fewest cells in which it is useful. */
   readonly min: number;
-  /** Cells that it takes where there is room; `min` when absent. */
+  /** The cells that it takes if available; default: `min`. */
   readonly ideal?: number;
   readonly align?: Align;
-  /** Columns leave from the highest to the lowest, those of one priority together; 0, the default, never leaves. */
+  /**
+   * Columns are dropped from the highest priority to the lowest, those with the same together; 0, the default, is never
+   * dropped.
+   */
   readonly priority?: number;
-  /** Its share of the cells that are left when every column has its ideal width. */
+  /** Its share of the cells left over when every column has its ideal width. */
   readonly grow?: number;
-  /** Where a text that is too long is cut; at its end when absent. */
+  /** Where a text that is too long is cut; default: at its end. */
   readonly cut?: Cut;
 };
 
@@ -25,8 +28,8 @@ export type ColumnLayout<Of extends Column = Column> = readonly Placed<Of>[];
 export const CURSOR_CELLS = 2;
 
 /**
- * Chooses the columns that fit into `cells`, the cursor's included, and shares out the rest: first up to each column's
- * ideal width, from the lowest priority to the highest, then by `grow`.
+ * Chooses the columns that fit into `cells`, including the cursor's, and distributes the rest: first up to each
+ * column's ideal width, from the lowest priority to the highest, then by `grow`.
  */
 export function layoutColumns<Of extends Column>(columns: readonly Of[], cells: number): ColumnLayout<Of> {
   const room = cells - CURSOR_CELLS;
@@ -39,7 +42,7 @@ export function layoutColumns<Of extends Column>(columns: readonly Of[], cells: 
   return grown(widened(kept, room), room);
 }
 
-/** With the ideal width of each column, as far as there is room. */
+/** With the ideal width of each column, as far as the room allows. */
 function widened<Of extends Column>(columns: ColumnLayout<Of>, room: number): ColumnLayout<Of> {
   let spare = Math.max(0, room - usedBy(columns));
   const cells = new Map(columns.map(column => [column.key, column.cells]));

@@ -18,13 +18,13 @@ const FIELDS: Readonly<Record<ListName, readonly Field<never>[]>> = {
   images: IMAGE_COLUMNS,
 };
 
-/** The first column that a filter names and the list does not have, so that the term is searched as text; null if none. */
+/** The first column named in a filter that the list lacks, so that the term is searched as text; null if none. */
 export function unknownColumn(list: ListName, filter: string): string | null {
   const fields = FIELDS[list];
   return columnsNamedBy(filter).find(name => fieldNamed(fields, name) === null) ?? null;
 }
 
-/** What the status line says of a filter; empty without one. */
+/** The status line's remark on a filter; empty without one. */
 export function filterRemark(list: ListName | null, filter: string): string {
   if (list === null || filter === '') return '';
   const unknown = unknownColumn(list, filter);
@@ -32,12 +32,12 @@ export function filterRemark(list: ListName | null, filter: string): string {
   return `/${filter}  ${remark}Esc clears the filter`;
 }
 
-/** Columns without a title are marks, which nobody would name. */
+/** Columns without a title are marks, which users do not name. */
 function isNamed(field: Field<never> & { readonly title?: string }): boolean {
   return field.cell !== undefined && field.title !== '';
 }
 
-/** What an empty list says. @param subject `Nothing`, `No VM` */
+/** The text of an empty list. @param subject `Nothing`, `No VM` */
 export function noMatchText(list: ListName, filter: string, subject: string): string {
   const unknown = unknownColumn(list, filter);
   if (unknown === null) return `${subject} matches the filter; Esc clears it`;

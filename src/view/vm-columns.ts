@@ -12,7 +12,7 @@ import { taskWord } from './vm-task.ts';
 /** A row of the list of VMs. */
 export type VmListed = {
   readonly vm: VmInfo;
-  /** Of its last sample; absent while it does not run. */
+  /** From its last sample; undefined while it does not run. */
   readonly totals: VmTotals | undefined;
   /** Milliseconds since 1970 of the last sample; 0 before the first. */
   readonly now: number;
@@ -23,7 +23,7 @@ export function vmListed(state: AppState, id: string): VmListed {
   return { vm: state.infos[id]!, totals: own(state.totals, id), now: state.sampledAt };
 }
 
-/** All states, in the order of lists: what is under way comes first. */
+/** All states in list order: active ones come first. */
 export const VM_STATES: readonly VmState[] = [
   'running',
   'paused',
@@ -35,7 +35,7 @@ export const VM_STATES: readonly VmState[] = [
   'off',
 ];
 
-/** A column of a sample's total. */
+/** A column for a total in the sample. */
 function total(
   key: keyof VmTotals,
   unit: Unit,
@@ -49,7 +49,7 @@ function total(
   };
 }
 
-/** Of a definition that can't be read nothing is known. */
+/** Nothing is known of a definition that can't be read. */
 const known = (value: number): SortValue => (value === 0 ? null : value);
 
 /** Whether it cannot start, else whether it starts with the manager. */
@@ -58,7 +58,7 @@ function flagCell({ vm }: VmListed): Cell {
   return vm.autostart ? 'a' : '';
 }
 
-/** How long a VM has been running, as of the last sample, in milliseconds; null for one that is not. */
+/** How long a VM had been running at the last sample, in milliseconds; null if it is not running. */
 export function uptimeOf({ vm, now }: Pick<VmListed, 'vm' | 'now'>): number | null {
   return vm.startedAt === null || !isAlive(vm) || now === 0 ? null : now - vm.startedAt;
 }
@@ -204,6 +204,6 @@ export const VM_COLUMNS: readonly VmColumn[] = [
     cell: ({ vm }) => guestAddresses(vm)[0] ?? '',
     value: ({ vm }) => guestAddresses(vm)[0] ?? null,
   },
-  // Its cell is a graph, which is drawn with the glyphs of the terminal.
+  // Its cell is a graph, drawn with the terminal's glyphs.
   { key: 'history', title: 'CPU 0-100%', min: 24, priority: 8, grow: 1 },
 ];

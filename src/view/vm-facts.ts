@@ -7,7 +7,7 @@ import { fullTime } from '../text/time.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 import { balloonOf, balloonText } from './balloon-facts.ts';
 
-/** A VM in one line: since when it runs or why it does not, its definition, and who has the keyboard. */
+/** A VM in one line: how long it has run or why it does not, its definition, and its keyboard holder. */
 export function summaryFacts({ infos }: AppState, id: string): string[] {
   const vm = infos[id];
   if (vm === undefined) return [];
@@ -41,14 +41,14 @@ export function guestText({ hostname, os, interfaces }: GuestFacts): string {
   return [hostname, os, ...addresses.slice(0, 2)].filter(part => part !== null).join(', ');
 }
 
-/** How many vCPUs it has; and how many it has room for, if that is more. */
+/** The number of vCPUs, and the most it can have if that is larger. */
 export function vcpusText({ vcpus, topology }: VmInfo): string {
   if (vcpus === 0) return '-';
   const most = topology?.shape.vcpus ?? vcpus;
   return most > vcpus ? `${vcpus}, with room for ${most}` : String(vcpus);
 }
 
-/** Which host CPUs a VM's vCPUs stay on: `vCPU 0 to CPU 2, 1 to 3`; empty when they may run anywhere. */
+/** The host CPUs that a VM's vCPUs are pinned to: `vCPU 0 to CPU 2, 1 to 3`; empty if they may run anywhere. */
 export function pinningText(topology: Topology | null): string {
   const pairs = (topology?.pinning ?? []).map((cpu, vcpu) =>
     vcpu === 0 ? `vCPU 0 to CPU ${cpu}` : `${vcpu} to ${cpu}`,

@@ -1,7 +1,7 @@
 import type { VmTask } from '../engine/snapshots/snapshot-info.ts';
 import { bytes, percent } from '../text/units.ts';
 
-/** How far something is that takes its time with a VM: `writing 120M of 1G, 12%`. */
+/** The progress of a VM's operation: `writing 120M of 1G, 12%`. */
 export function describeTask({ kind, phase, done, total, waitingFor }: VmTask): string {
   switch (phase) {
     case 'stopping':
@@ -23,7 +23,7 @@ export function describeTask({ kind, phase, done, total, waitingFor }: VmTask): 
 
 const WORDS: Readonly<Record<VmTask['kind'], string>> = { snapshot: 'snap', save: 'save', restore: 'load' };
 
-/** The same in eight cells: `snap 12%`. */
+/** The same within eight cells: `snap 12%`. */
 export function taskWord({ kind, phase, done, total }: VmTask): string {
   const counts = total > 0 && phase !== 'starting' && phase !== 'syncing';
   return `${WORDS[kind]} ${counts ? percent(Math.min(done / total, 0.99)) : '...'}`;
