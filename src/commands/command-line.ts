@@ -2,10 +2,10 @@ import { Command } from 'commander';
 import { version } from '../project-root.ts';
 import { printError, writeOut } from '../text/output.ts';
 
-/** Adds a command, or several, to the tree. Nothing runs then: commands load what they need when they run. */
+/** Adds one or more commands to the tree. Commands load their code only when they run. */
 export type Register = (program: Command) => void;
 
-/** A command line, as a tree with these commands. */
+/** A command line with a tree of these commands. */
 export function commandLine(registered: readonly Register[]): Command {
   const program = new Command('vring')
     .description(
@@ -26,7 +26,7 @@ export function commandLine(registered: readonly Register[]): Command {
   return program;
 }
 
-/** Points to --help after a wrong option or argument, and words the help of commands that have others below them. */
+/** Points to --help after an invalid option or argument, and words the help of commands with subcommands. */
 function nameHelp(command: Command, words: string): void {
   command.showHelpAfterError(`(run ${words} --help for usage)`);
   if (words !== 'vring' && command.commands.length > 0) {

@@ -37,7 +37,7 @@ async function showDemo(options: OpenUiOptions): Promise<void> {
   await openUi(engine, options, NAME);
 }
 
-/** In this process, which nothing else has to know of; it ends with the UI. */
+/** In this process, without a manager; it ends with the UI. */
 async function showHere(options: OpenUiOptions): Promise<void> {
   const [{ LocalEngine }, { demoDisk }] = await Promise.all([
     import('../engine/local-engine.ts'),
@@ -48,7 +48,7 @@ async function showHere(options: OpenUiOptions): Promise<void> {
   await openUi(engine, options, await engine.start(machine(demoDisk(DISK_BYTES))));
 }
 
-/** In this process, for as long as the report takes. */
+/** In this process, only while the report is made. */
 async function reportDemo(json: boolean): Promise<void> {
   const [{ LocalEngine }, { demoDisk }, { report }] = await Promise.all([
     import('../engine/local-engine.ts'),

@@ -30,7 +30,7 @@ export function registerDevices(program: Command): void {
     });
 }
 
-/** The models that are connected to a kind of back end, and these back ends. */
+/** The models with a kind of back end, and these back ends. */
 function ofKind({ devices, backends }: DeviceModels, wanted: BackendKind): DeviceModels {
   return {
     devices: devices.filter(({ backend }) => backend === wanted),
@@ -104,7 +104,7 @@ function optionCells(option: DeviceOption): string[] {
   return [name, takes, byDefault, description];
 }
 
-/** Columns as wide as what is in them. */
+/** Columns as wide as their contents. */
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = titles.map((title, column) =>
     Math.max(title.length, ...rows.map(row => row[column]!.length)),

@@ -7,9 +7,9 @@ export const IN_PROCESS_OPTION = [
 ] as const;
 
 /**
- * An engine whose VMs are threads of this process, with the definitions and the folders of a manager, which are locked until this
- * process ends.
- * @throws when a manager has them, or VMs run that a manager would have to take over
+ * An engine whose VMs are threads of this process, with a manager's definitions and folders, which are locked until
+ * this process ends.
+ * @throws when a manager holds them, or VMs run that a manager would have to take over
  */
 export async function inProcessEngine(): Promise<LocalEngine> {
   const [

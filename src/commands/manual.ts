@@ -1,20 +1,20 @@
 import type { Command } from 'commander';
 
 /**
- * What help, docs/cli.md and the man page say about a command beyond its description and options. Text between backticks
- * is literal.
+ * The parts of help, docs/cli.md and the man page beyond a command's description and options. Text between backticks is
+ * literal.
  */
 export type Manual = {
   /** One paragraph each. */
   readonly text?: readonly string[];
   readonly examples?: readonly Example[];
-  /** The keys of the document that --json prints, besides `version`, and what they hold. */
+  /** The keys of the document that --json prints, besides `version`, and their meanings. */
   readonly json?: readonly (readonly [key: string, meaning: string])[];
 };
 
 export type Example = { readonly command: string; readonly does: string };
 
-/** Of commands that go on until they are left. */
+/** For commands that run until the user leaves them. */
 export const LEFT_STATUS =
   'Ctrl-C ends it with exit status 0, any other signal with 128 and its number: 143 for SIGTERM.';
 

@@ -46,7 +46,7 @@ async function metricsText(format: MetricsFormat): Promise<string> {
   return metricsWithoutManager((await openVmList()).vms(), format);
 }
 
-/** Atomic: a collector reads either the old text or the new one. A device or a FIFO is written to. */
+/** Atomic: a collector reads either the old text or the new one. A device or a FIFO is written to in place. */
 async function replace(file: string, text: string): Promise<void> {
   const folder = dirname(file);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())

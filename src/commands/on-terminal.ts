@@ -6,12 +6,12 @@ export function onTerminal(): boolean {
   return [process.stdin, process.stdout].every(({ isTTY }) => isTTY === true);
 }
 
-/** The same, without having Node make its streams where none is needed to know: that takes milliseconds. */
+/** The same, without creating Node's streams, which takes milliseconds. */
 export function onTerminalAtStart(): boolean {
   return [0, 1].every(fd => fstatSync(fd).isCharacterDevice()) && onTerminal();
 }
 
-/** @throws UsageError where the full-screen UI cannot be shown */
+/** @throws UsageError if the full-screen UI cannot be shown */
 export function requireTerminal(): void {
   if (onTerminal()) return;
   throw new UsageError(

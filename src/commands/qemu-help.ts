@@ -8,8 +8,8 @@ import { printLines } from '../text/output.ts';
 const HELP = ['help', '?'];
 
 /**
- * What QEMU's requests for help ask for, as lines: `-device help`, `-device virtio-net-pci,help`, `-net nic,model=?`, `-nic user,model=help`,
- * `-netdev help`. Null: there is none.
+ * The answer to QEMU's help requests, as lines: `-device help`, `-device virtio-net-pci,help`, `-net nic,model=?`,
+ * `-nic user,model=help`, `-netdev help`. Null if there is no such request.
  */
 export function qemuHelp(words: readonly string[]): string[] | null {
   for (const [index, word] of words.entries()) {
@@ -22,7 +22,7 @@ export function qemuHelp(words: readonly string[]): string[] | null {
   return null;
 }
 
-/** Prints the help that is asked for, and ends the command. */
+/** Prints the requested help, and ends the command. */
 export function answerHelp(words: readonly string[]): void {
   const lines = qemuHelp(words);
   if (lines === null) return;
@@ -63,14 +63,14 @@ function networkHelp(option: string, value: string): string[] | null {
   try {
     model = new Settings(value, 'type').take('model');
   } catch {
-    // What is wrong with it is said when it is read.
+    // Parsing it later reports what is wrong.
     return null;
   }
   if (option === 'netdev' || model === undefined || !HELP.includes(model)) return null;
   return ['Available NIC models:', ...nicModels()];
 }
 
-/** By QEMU's names. */
+/** By their QEMU names. */
 function nicModels(): string[] {
   return deviceTable.configurable.flatMap(({ definition, qemu }) =>
     definition?.key === 'nics' ? (qemu?.devices[0] ?? []) : [],

@@ -1,6 +1,9 @@
 import { stopJob, watchJob } from '../job-control.ts';
 
-/** Node writes to terminals synchronously: one that does not read would block the whole process, signal handlers included. */
+/**
+ * Makes writes non-blocking. Node writes to terminals synchronously: a terminal that does not read would block the
+ * whole process, including signal handlers.
+ */
 export function neverBlock(
   stream: NodeJS.WriteStream & { _handle?: { setBlocking?(on: boolean): void } },
 ): void {

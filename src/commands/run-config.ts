@@ -17,10 +17,10 @@ import type { RunOptions } from './run-options.ts';
 import { FIRMWARE_WORDS, type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 
 /**
- * Has a machine that a command line of `vring run` asks for run.
+ * Runs the machine that a command line of `vring run` describes.
  * @param words a kernel, or QEMU's options
  * @param given options on the command line
- * @throws UsageError by the command line's option names, also for what `run` finds wrong with the configuration
+ * @throws UsageError with the command line's option names, also for configuration errors found by `run`
  */
 export async function withMachineOf(
   words: readonly string[],
@@ -90,7 +90,7 @@ function firmwareBoot(what: string) {
   return { kind: 'firmware', ...namedFirmware(what) } as const;
 }
 
-/** The machine of a command line with a kernel, which firmware boots where the command line or the kernel asks for some. */
+/** The machine of a command line with a kernel, booted by firmware if the command line or the kernel requires it. */
 function kernelConfig(kernel: string, options: RunOptions): MachineConfigInput {
   const { initrd, append, firmware = kernelNeedsBios(kernel) ? 'bios' : undefined } = options;
   const files = {
@@ -105,7 +105,7 @@ function kernelConfig(kernel: string, options: RunOptions): MachineConfigInput {
   return runConfig(nameOfFile(kernel), boot, options);
 }
 
-/** The machine that the command line asks for. */
+/** The machine described by the command line. */
 function runConfig(
   defaultName: string,
   boot: MachineConfigInput['boot'],

@@ -6,13 +6,13 @@ import * as here from './run-here.ts';
 import { runProgram } from './run-program.ts';
 
 /**
- * The command line of `vring run` with the VM in this process, as scripts use it: in one bundle, which loads in half the time of all that
- * serves the other commands, too.
+ * The command line of `vring run` with the VM in this process, for scripts: a single bundle, which loads in half the
+ * time of everything that serves the other commands, too.
  */
 const program = () => commandLine([run => registerRun(run, async () => here)]);
 
 markThread('node');
 mark('program');
-// Compiling a schema takes longer than checking one configuration with it as it is.
+// Compiling a schema takes longer than checking one configuration without.
 config({ jitless: true });
 void runProgram(program, process.argv);

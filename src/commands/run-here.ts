@@ -42,14 +42,14 @@ async function run(engine: LocalEngine, config: MachineConfigInput): Promise<num
   const id = await engine.start(config);
   const vnc = config.vnc === undefined ? null : await vncBeside(engine, id, config.vnc);
   if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
-  // Before the guest prints: who reads that may send a signal at once.
+  // Before the guest prints: a program that reads its output may send a signal immediately.
   const signal = endingSignal();
   const joined = joinConsole(engine, id);
   const marks = takeMarks();
   if (marks !== null) printError(marks);
   const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
   vnc?.close();
-  // The terminal is restored, and a signal ends vring at once even if the VM takes long to end.
+  // The terminal is restored, and a signal ends vring immediately even if the VM takes long to end.
   joined.restore();
   signal.ignore();
   await engine.close();
@@ -60,7 +60,7 @@ async function run(engine: LocalEngine, config: MachineConfigInput): Promise<num
   process.exit(outcome);
 }
 
-/** In this process, as the VM is. @returns null: it cannot be, which the user is told */
+/** Starts the VNC server in this process, like the VM. @returns null if it cannot start, after printing why */
 async function vncBeside(engine: LocalEngine, id: string, settings: VncSettings): Promise<VncServer | null> {
   const { startVnc } = await import('./vm/vnc.ts');
   try {

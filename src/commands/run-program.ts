@@ -7,7 +7,7 @@ import { withQemuOptionsLast } from './qemu-words.ts';
 const FAILURE = 1;
 const WRONG_USAGE = 2;
 
-/** Runs a command line of those that `build` makes, then exits. */
+/** Runs a command line of the program that `build` creates, then exits. */
 export async function runProgram(build: () => Command, argv: readonly string[]): Promise<never> {
   watchOutput();
   try {

@@ -8,7 +8,7 @@ import { runJoined } from './run-joined.ts';
 import type { RunOptions } from './run-options.ts';
 import { leaving, managerOrNew } from './vm/manager.ts';
 
-/** `vring run`, wherever the VM is to be. @param given options on the command line @returns the exit status */
+/** Runs `vring run`, wherever the VM belongs. @param given options on the command line @returns the exit status */
 export async function runVm(
   words: readonly string[],
   options: RunOptions,
@@ -20,7 +20,7 @@ export async function runVm(
   return await withMachineOf(words, options, given, run);
 }
 
-/** How the manager runs it; null: this process is to. */
+/** How the manager runs it; null if this process should. */
 function inManager({ detach, ui, foreground }: RunOptions) {
   if (detach) return runDetached;
   if (ui) return runInUi;

@@ -5,7 +5,7 @@ import type { RunOptions } from './run-options.ts';
 import type { DiskOption } from './values.ts';
 import { parseCpuFeatures, parseDisk } from './values.ts';
 
-/** What `vring run` does. */
+/** The implementation of `vring run`. */
 export type RunModule = {
   /** @param given options on the command line @returns the exit status */
   runVm(words: readonly string[], options: RunOptions, given: readonly string[]): Promise<number>;

@@ -46,12 +46,12 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   return { left, restore };
 }
 
-/** Has the guest know how large the terminal on stdout is, also when that changes. @returns stops */
+/** Tells the guest the size of the terminal on stdout, also when it changes. @returns stops */
 export function reportSize(link: ConsoleLink): () => void {
   const { stdout } = process;
   const report = () => {
     const { columns, rows } = stdout;
-    // No terminal has neither, and one that does not know has zeros.
+    // Undefined without a terminal, and zero on one that does not know its size.
     if (columns > 0 && rows > 0) link.setSize({ columns, rows });
   };
   report();
@@ -63,7 +63,7 @@ export function reportSize(link: ConsoleLink): () => void {
 function showOutput(engine: Engine, id: string): (bytes: Uint8Array) => void {
   const { stdout } = process;
   let held = false;
-  // The VM may have ended meanwhile.
+  // The VM may have ended in the meantime.
   const ignore = () => {};
   const goOn = () => {
     held = false;

@@ -25,7 +25,7 @@ export function registerUi(program: Command): void {
       await openUi(await inProcessEngine(), options);
       return;
     }
-    // The manager and the UI take about equally long to start, so start both at once.
+    // The manager and the UI take about equally long to start, so start both in parallel.
     const { managerOrNew } = await import('./vm/manager.ts');
     const manager = managerOrNew({ readOnly: options.readOnly === true });
     const [engine] = await Promise.all([manager, loadUi()]);

@@ -4,7 +4,7 @@ import { printData, printLines } from '../text/output.ts';
 import { withManual } from './manual.ts';
 import type { VersionFacts } from './version-facts.ts';
 
-/** `vring version`: vring and what it runs on. */
+/** `vring version`: the versions of vring and of what it runs on. */
 export function registerVersion(program: Command): void {
   const command = program
     .command('version')

@@ -100,7 +100,7 @@ function withoutCommand(command: Command): Command {
   return command.commands.find(each => each.name() === 'list') ?? command;
 }
 
-/** Its parser gets the earlier values. */
+/** Repeatable options have a parser that receives the earlier values. */
 function isRepeatable({ parseArg, argChoices }: Option): boolean {
   return parseArg !== undefined && parseArg.length > 1 && argChoices === undefined;
 }

@@ -5,7 +5,7 @@ import type { HostRoot } from '../../host/root.ts';
 import { withVmList } from '../vm/with-vm-list.ts';
 import type { KnownVms } from './passthrough-check.ts';
 
-/** The definitions of this user, and which of them run on a host: on a recorded one none does, and no manager is asked. */
+/** This user's definitions, and which of them run; on a recorded host none does, and no manager is asked. */
 export async function readKnownVms(root: HostRoot): Promise<KnownVms> {
   const store = new DefinitionStore();
   const running = root.live ? await runningVms() : new Set<string>();

@@ -16,11 +16,11 @@ export type CheckOptions = HostOptions & {
   readonly unsafeNoIommu?: boolean;
 };
 
-/** What the command knows of VMs. */
+/** Access to the VMs of the command's user. */
 export type KnownVms = {
   /** @throws an error for the user if there is none of this name, or it is not valid */
   readonly definition: (name: string) => Definition;
-  /** All that are valid. */
+  /** All valid ones. */
   readonly definitions: () => readonly Definition[];
   readonly isRunning: (name: string) => boolean;
 };
@@ -53,7 +53,7 @@ export async function assessmentOf(
   const asked = texts.flatMap(text => addressesOf(text, known, slots));
   const state = (name: string) => (vms.isRunning(name) ? 'running' : 'stopped');
   const definition = vm === undefined ? null : vms.definition(vm);
-  // A recorded host is another one: the VMs of this host do not matter there.
+  // A recorded host is a different one: VMs of this host do not matter there.
   const claims: Claim[] = root.live ? claimsOf(vms.definitions(), vms.isRunning, slots) : [];
   const wanted: PassthroughRequest =
     definition === null
@@ -79,7 +79,7 @@ export async function assessmentOf(
 const FUNCTION = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{1,2}):([01]?[0-9a-f])\.([0-7])$/;
 const SLOT = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([01][0-9a-f])$/;
 
-/** Functions by an address, or all of a device by its slot; those that do not exist, too. @throws UsageError */
+/** Functions by an address, or all of a device by its slot, even if they do not exist. @throws UsageError */
 function addressesOf(
   text: string,
   known: readonly string[],

@@ -101,7 +101,7 @@ function nextBootText({ nextBoot }: ShownFunction): string[] {
   ];
 }
 
-/** What is configured and already in effect. */
+/** The part of the configuration that is in effect already. */
 function unchangedText({ driver, vfs }: NonNullable<ShownFunction['nextBoot']>): string {
   const parts = [driver, vfs === null ? null : `${vfs} VFs`].filter(part => part !== null);
   return parts.length === 0 ? 'as it is now' : `${parts.join(', ')}, as now`;

@@ -13,7 +13,7 @@ import { tableLines } from './table.ts';
 import { type ListedOwner, listedOwners, NO_OWNERS, ownerColumn } from './vm-owners.ts';
 
 export type VfioListing = VfioState & {
-  /** Bound to a VFIO driver or pci-stub now or at the next boot, or a VM's. */
+  /** Bound to a VFIO driver or pci-stub now or at the next boot, or used by a VM. */
   readonly functions: readonly (PciFunction & {
     readonly vfio: VfioDevice | null;
     readonly nextBoot: NextBoot | null;

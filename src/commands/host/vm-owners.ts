@@ -4,7 +4,7 @@ import { printError } from '../../text/output.ts';
 import type { DeviceOwners } from '../../view/device-owners.ts';
 import type { Column } from './table.ts';
 
-/** What a command says of a VM that has a function, or takes it at its next start. */
+/** A VM that has a function, or takes it at its next start, as commands print it. */
 export type ListedOwner = {
   readonly name: string;
   readonly running: boolean;
@@ -15,13 +15,16 @@ export type ListedOwner = {
   readonly noIommu?: true;
 };
 
-/** The list is worth more than the names of the VMs in it. */
+/** Do not hold up the list for the names of the VMs. */
 const PATIENCE_MS = 5000;
 
-/** Of a host whose functions no VM has. */
+/** For a host without VMs. */
 export const NO_OWNERS: DeviceOwners = new Map();
 
-/** The VMs that functions belong to, as the manager knows them; none without a manager, which is not started, and on a recording. */
+/**
+ * The VMs that functions belong to, as the manager knows them; none without a manager, which is not started, or on a
+ * recording.
+ */
 export async function readOwners(root: HostRoot): Promise<DeviceOwners> {
   if (!root.live) return NO_OWNERS;
   const { managerPaths } = await import('../../manager/paths.ts');
@@ -39,13 +42,13 @@ export async function readOwners(root: HostRoot): Promise<DeviceOwners> {
       await engine.close();
     }
   } catch (error) {
-    // The host can be shown all the same.
+    // The host can be shown without them.
     printError(`vring: the VMs that have functions are not shown: ${(error as Error).message}`);
     return NO_OWNERS;
   }
 }
 
-/** Those of one function, for a JSON document. */
+/** The owners of one function, for a JSON document. */
 export function listedOwners(owners: DeviceOwners, address: string): ListedOwner[] {
   return (owners.get(address) ?? []).map(({ vm, has, device, keep, before, noIommu }) => ({
     name: vm,
@@ -57,7 +60,7 @@ export function listedOwners(owners: DeviceOwners, address: string): ListedOwner
   }));
 }
 
-/** The column with their names; none where no function belongs to a VM. */
+/** The column with their names; none if no function belongs to a VM. */
 export function ownerColumn<Row>(
   rows: readonly Row[],
   vms: (row: Row) => readonly ListedOwner[],
@@ -66,7 +69,7 @@ export function ownerColumn<Row>(
   return [{ title: 'VM', text: row => ownerNames(vms(row)), least: 8 }];
 }
 
-/** `web`; `db (off)` where it takes the function at its next start. */
+/** `web`; `db (off)` if it takes the function at its next start. */
 export function ownerNames(owners: readonly ListedOwner[]): string {
   return owners
     .map(({ name, running, noIommu }) => `${noIommu ? 'UNSAFE ' : ''}${name}${running ? '' : ' (off)'}`)

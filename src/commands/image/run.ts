@@ -159,7 +159,7 @@ async function made(file: string, format: string | undefined, options: Json): Pr
   print(options, { image: facts }, () => infoLines(facts));
 }
 
-/** Runs something with a progress line that a signal calls off. @returns the exit status */
+/** Runs an operation with a progress line; a signal cancels it. @returns the exit status */
 async function cancelable(what: string, run: (options: QemuImgOptions) => Promise<unknown>): Promise<number> {
   let percent = 0;
   const progress = new Progress(() => `${what}: ${Math.floor(percent)}%`);

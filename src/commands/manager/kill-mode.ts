@@ -3,7 +3,7 @@ import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import { systemctlText } from '../../text/shell.ts';
 
 const TIMEOUT_MS = 5000;
-/** Of systemd.kill(5): with the others, systemd kills what the service leaves behind. */
+/** From systemd.kill(5): in the other modes, systemd kills the processes that a service leaves behind. */
 const LEAVES_PROCESSES = ['process', 'none'];
 
 /** @throws when systemd would kill the VMs of a unit once its manager has ended */

@@ -8,7 +8,7 @@ export async function killUnmanaged(): Promise<readonly string[]> {
   const vms = unmanagedVms();
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, TIMEOUT_MS);
-  // Of one that is being handed over, either process may have it.
+  // During a hand-over, either process may have the machine.
   const pids = vms.flatMap(({ pid, successor }) => (successor === undefined ? [pid] : [pid, successor.pid]));
   await Promise.race([Promise.all(pids.map(killed)), late.promise]);
   clearTimeout(timer);

@@ -20,7 +20,7 @@ const UNIT_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 
 type Result = Pick<VmInfo, 'name' | 'state' | 'reason'> & {
-  /** It ran all the time. */
+  /** It kept running throughout. */
   readonly kept: boolean;
 };
 
@@ -53,7 +53,7 @@ export async function restart(options: RestartOptions): Promise<number> {
   }
 }
 
-/** Started, or failed to; of one that kept running, it is known how it is. */
+/** It has started or failed to; for one that kept running, its state is known. */
 function isSettled(vm: VmInfo | undefined, kept: boolean): boolean {
   if (vm === undefined) return kept;
   if (vm.interrupted) return kept;
@@ -71,7 +71,7 @@ async function startUnit(unit: NonNullable<ManagerStatus['unit']>): Promise<Remo
   const args = [...(user ? ['--user'] : []), 'start', name];
   const { failed, stderr } = await execa('systemctl', args, { reject: false });
   if (failed) throw new Error(`${systemctlText(unit, 'start')} failed: ${stderr || 'no reason given'}`);
-  // Never one of our own in its place: the unit would find the runtime folder taken, and fail.
+  // Never start another manager instead: the unit would find the runtime folder taken, and fail.
   const deadline = Date.now() + UNIT_TIMEOUT_MS;
   while (Date.now() < deadline) {
     const engine = await connect();
@@ -83,7 +83,7 @@ async function startUnit(unit: NonNullable<ManagerStatus['unit']>): Promise<Remo
   );
 }
 
-/** VMs that run on with the code that they were started with. */
+/** VMs that keep running an earlier version. */
 function upgradeHint(engine: RemoteEngine): string[] {
   const old = engine.vms().filter(vm => otherVersion(vm, engine.manager.version) !== null);
   if (old.length === 0) return [];

@@ -13,16 +13,16 @@ import { type Fate, keepsVms, type Stopped } from './fate.ts';
 import { refuseKillingUnit } from './kill-mode.ts';
 
 const LOOK_EVERY_MS = 20;
-/** Signals that are sent at once may arrive as one. */
+/** Signals sent in quick succession may arrive as one. */
 const SIGNAL_AGAIN_MS = 500;
 
 /**
- * Stops a manager of another version, which understands signals alone: the first SIGTERM shuts its guests down, a second one
- * kills those that are still on; SIGUSR2 has one whose VMs have processes of their own leave them running. VMs that are part of the
- * manager's process cannot be kept: they shut down, and are started again. Resolves when its process is gone.
- * @param pid as the kernel names the process that listens at the control socket
- * @param timeoutMs for the guests, in place of the manager's own
- * @throws before anything is stopped, when it is another user's, or runs a VM that could not be started again
+ * Stops a manager of another version, which only understands signals: the first SIGTERM shuts its guests down, a second
+ * one kills those that are still on; SIGUSR2 makes a manager whose VMs have their own processes leave them running. VMs
+ * in the manager's process cannot be kept: they shut down and are started again. Resolves once its process is gone.
+ * @param pid of the process that listens on the control socket, from the kernel
+ * @param timeoutMs for the guests, instead of the manager's own setting
+ * @throws before anything is stopped, when it belongs to another user, or runs a VM that could not be started again
  */
 export async function stopBySignal(
   pid: number,
@@ -35,7 +35,7 @@ export async function stopBySignal(
   const inProcess = vmsRunBy(pid);
   if (keepsVms(fate) && inProcess.length === 0) {
     if (unit !== null) await refuseKillingUnit(unit);
-    // One that knows no such signal ends of it, and has no VMs to lose.
+    // SIGUSR2 ends a manager that does not handle it, and such a manager has no VMs to lose.
     await endOf(pid, 'SIGUSR2');
     return { status: { pid, unit }, vms: [], killed: [], kept: machines() };
   }
@@ -72,7 +72,7 @@ export async function stopBySignal(
   return { status: { pid, unit }, vms, killed, kept: [] };
 }
 
-/** What such a manager ran without a definition may be on record or not. */
+/** VMs that it ran without a definition may or may not be on record. */
 function checkResumable(vms: readonly string[], { interrupted }: LastRun): void {
   const known = (name: string) =>
     existsSync(join(definitionsFolder(), `${name}.yaml`)) ||

@@ -46,8 +46,8 @@ function namesOfUnmanaged(): readonly string[] {
 }
 
 /**
- * Stops the manager that runs, by its protocol or else by signal; resolves when its process is gone. VMs that are to end although no
- * manager runs are first given one.
+ * Stops the running manager, by its protocol or else by signal; resolves once its process is gone. If VMs are to be
+ * stopped but no manager runs, one is started for them first.
  * @throws SlowManagerError if it does not respond, unless forced
  */
 export async function stopManager(options: StopOptions, fate: Fate): Promise<Stopped> {
@@ -69,7 +69,7 @@ export async function stopManager(options: StopOptions, fate: Fate): Promise<Sto
   }
 }
 
-/** Milliseconds for the guests to power off; undefined: as the manager was started. */
+/** How long guests may take to power off, in milliseconds; undefined for the manager's own setting. */
 function guestLimit({ force, timeout }: StopOptions): number | undefined {
   return force ? 0 : timeout === undefined ? undefined : timeout * 1000;
 }
@@ -113,7 +113,7 @@ async function stopThis(engine: RemoteEngine, options: StopOptions, fate: Fate):
   return keepsVms(fate) ? { status, vms: [], killed, kept: vms } : { status, vms, killed, kept: [] };
 }
 
-/** Its VMs' processes outlive it. Which run is known once it is gone. */
+/** Its VMs' processes outlive it. Which of them run is known only once it is gone. */
 async function killManager(pid: number, fate: Fate): Promise<Stopped> {
   process.kill(pid, 'SIGKILL');
   await gone(pid);

@@ -27,7 +27,7 @@ export type CreateOptions = ChangeOptions & {
   readonly routed?: boolean;
   readonly isolated?: boolean;
   readonly bridge?: string;
-  /** False: --no-dhcp. True: its default. */
+  /** False for --no-dhcp; true by default. */
   readonly dhcp?: string | boolean;
   readonly dns?: boolean;
   readonly domain?: string;

@@ -6,7 +6,7 @@ import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
 import type { CreateOptions } from './change.ts';
 
-/** The commands about networks of this host. Their code is loaded when they run. */
+/** The commands for networks of this host. Their code is loaded when they run. */
 export function registerNetCommands(program: Command): void {
   const net = program.command('net').description('Manage NAT, routed and isolated networks for VMs');
   registerReading(net);

@@ -13,7 +13,7 @@ export type Action<By> = {
   readonly applies: (vm: VmInfo) => boolean;
   /** How many run in parallel; without it, all. */
   readonly together?: number;
-  /** What to say of --all when it includes none of these VMs and that is as it should be; null when it is not. */
+  /** What to print if --all includes none of these VMs and that is fine; null if it is not. */
   readonly nothingToDo?: (vms: readonly VmInfo[]) => string | null;
   /** @returns the result, in a few words. @throws why it failed */
   run(by: By, vm: VmInfo): Promise<string>;

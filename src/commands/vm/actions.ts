@@ -6,9 +6,9 @@ import { printError } from '../../text/output.ts';
 import type { Action, ActOptions } from './act.ts';
 import { until, within } from './until.ts';
 
-/** A start is CPU-bound: more at once would only wait for each other. */
+/** Starts are CPU-bound: more in parallel would only wait for each other. */
 const STARTS_TOGETHER = 4;
-/** The host is to be as idle as it can be while a guest stands still. */
+/** Keep the host as idle as possible while a guest is stopped. */
 const UPGRADES_TOGETHER = 1;
 /** A save is as fast as the disk. */
 const SAVES_TOGETHER = 2;
@@ -50,7 +50,7 @@ export function stop(options: StopOptions): Action<Engine> {
         if (!noticed) throw new Error(BUTTON_OFF);
         return 'power button pressed';
       }
-      // It may still be booting, so it is waited for all the same.
+      // It may still be booting, so wait for it anyway.
       if (!noticed) printError(`vring: ${vm.name}: ${BUTTON_OFF}; waiting ${seconds(timeout)}`);
       const ended = !isStill && (await isOff(engine, vm, timeout));
       if (ended) return howItEnded(engine, vm);
@@ -81,7 +81,7 @@ export function save({ timeout }: ActionOptions): Action<Engine> {
       try {
         await within(saved, timeout, `it was not saved within ${seconds(timeout)}, and goes on`);
       } catch (error) {
-        // Too late, or it has failed already.
+        // It is too late, or has failed already.
         await engine.cancelTask(vm.id).catch(() => {});
         throw error;
       }
@@ -176,7 +176,7 @@ export function wake({ timeout }: ActionOptions): Action<Engine> {
   };
 }
 
-/** What to do first with a VM whose guest stands still. */
+/** What to do first with a VM whose guest is stopped. */
 function remedy({ name, state }: VmInfo): string {
   return state === 'suspended'
     ? `wake it up first (vring vm wake ${name}), or use --force`

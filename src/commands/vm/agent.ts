@@ -10,7 +10,7 @@ import { print } from '../host/host-options.ts';
 import { findVm } from './find.ts';
 
 const LABEL_CELLS = 12;
-/** The exit status of a shell for a program that a signal has ended. */
+/** Shells add this to the number of a signal that has ended a program. */
 const SIGNALED = 128;
 
 export type AgentOptions = { readonly json?: boolean };
@@ -22,7 +22,7 @@ export type ExecOptions = AgentOptions & {
 
 type Agents = Pick<Engine, 'vms' | 'guestFacts' | 'guestExec'>;
 
-/** Shows what a guest says of itself by its agent, or only that the agent answers. @throws an error for the user */
+/** Shows the guest's facts from its agent, or only that the agent answers. @throws an error for the user */
 export async function agent(
   engine: Agents,
   name: string,
@@ -67,7 +67,7 @@ function lines(name: string, facts: GuestFacts): string[] {
   ];
 }
 
-/** Runs a program in the guest, and prints what it has printed. @returns its exit status */
+/** Runs a program in the guest, and prints its output. @returns its exit status */
 export async function execInVm(
   engine: Agents,
   name: string,

@@ -42,14 +42,14 @@ function kindOfBus({ topology }: VmInfo, bus: string): BusKind | undefined {
 }
 
 function inDefinition({ name, state, saved }: VmInfo, device: string): string {
-  // It goes on with the devices that it had.
+  // It resumes with the devices that it had.
   if (saved !== undefined)
     return `${name} is saved, and has not got ${device} when it goes on: ${device} is in its definition, and there when it starts anew`;
   return `${name} is ${state}: ${device} is in its definition, and there at its next start`;
 }
 
 function unnoticed({ addr }: AttachedDevice): string {
-  // Of PCI, an address has a function: `05.1`.
+  // A PCI address has a function: `05.1`.
   return addr !== null && /\.[1-7]$/.test(addr)
     ? 'The guest looks at the slot when its function 0 is attached.'
     : 'The guest has no hotplug driver there: it finds the device when it looks for devices next.';
@@ -70,7 +70,7 @@ export async function detachDevice(
   }
   const { force = false, persist = false, wait } = options;
   const detached = engine.detach(vm.id, device, { force, persist });
-  // One that is taken does not wait for the guest.
+  // A forced removal does not wait for the guest.
   const isOut =
     wait === 0 && !force
       ? await asked(engine, vm, device, detached)
@@ -92,7 +92,9 @@ function outcome(vm: VmInfo, device: string, isOut: boolean, { wait, force }: De
   );
 }
 
-/** Waits only until the guest has been asked. @returns whether the device is out already. @throws why it cannot be asked */
+/**
+ * Waits only until the guest has been asked. @returns whether the device is out already. @throws why it cannot be asked
+ */
 async function asked(engine: Devices, vm: VmInfo, device: string, detached: Promise<void>): Promise<boolean> {
   const label = ({ topology }: VmInfo) => topology?.devices.find(({ name }) => name === device);
   const wasThere = label(vm) !== undefined;
@@ -105,14 +107,14 @@ async function asked(engine: Devices, vm: VmInfo, device: string, detached: Prom
   return Promise.race([out, leaving]);
 }
 
-/** Whether something resolves within so many seconds. */
+/** Whether something resolves within a number of seconds. */
 async function within(promise: Promise<void>, seconds: number, what: string): Promise<boolean> {
   const progress = new Progress(() => what);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>(resolve => {
     timer = setTimeout(() => resolve(false), seconds * 1000);
   });
-  // The connection is closed if it comes later.
+  // It may fail later, when the connection is closed.
   promise.catch(() => {});
   try {
     return await Promise.race([promise.then(() => true), late]);

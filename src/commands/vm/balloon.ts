@@ -10,7 +10,10 @@ const LABEL_CELLS = 12;
 
 export type BalloonOptions = { readonly json?: boolean };
 
-/** Shows a VM's balloon; with `target`, bytes, first sets what the guest is to keep of its memory. @throws an error for the user */
+/**
+ * Shows a VM's balloon; with `target`, in bytes, first sets how much memory the guest keeps. @throws an error for the
+ * user
+ */
 export async function balloon(
   engine: Pick<Engine, 'vms' | 'setBalloon'>,
   name: string,
@@ -21,7 +24,7 @@ export async function balloon(
   if (target !== null) await engine.setBalloon(id, target);
   const facts = balloonOf(findVm(engine.vms(), name));
   if (facts === null) throw new Error(`${name} has no balloon: add \`balloon: true\` to its definition`);
-  // The manager's view of the VM may be a moment older than its answer.
+  // The manager's view of the VM may be slightly older than its answer.
   const now = target === null ? facts : { ...facts, target };
   print(options, { name, ...now }, () => lines(name, now));
 }

@@ -36,7 +36,7 @@ export async function watchConsole(
   }
 }
 
-/** The console that the user means, by its name or number. @throws UsageError */
+/** The console with this name or number. @throws UsageError */
 function portOf({ name, topology }: VmInfo, given: string | undefined): number {
   if (given === undefined) return COM1;
   const consoles = topology?.consoles ?? [];

@@ -1,2 +1,2 @@
-/** How long `vring vm detach` waits. A guest is usually done after a second; native PCI Express hotplug waits for five. */
+/** How long `vring vm detach` waits. A guest usually takes a second; native PCI Express hot plug waits for five. */
 export const WAIT_SECONDS = 30;

@@ -11,7 +11,7 @@ import { likely } from '../../text/nearest.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { parseDisk } from '../values.ts';
 
-/** The options of `vring vm attach` that say which device. */
+/** The options of `vring vm attach` that describe the device. */
 export type DeviceOptions = {
   readonly disk?: string;
   readonly pci?: string;
@@ -23,7 +23,8 @@ export type DeviceOptions = {
 };
 
 /**
- * The device that the options of a command say. @param kindOf of a bus that a device of the VM provides; undefined for other names
+ * The device that a command's options describe. @param kindOf the kind of a bus that a device of the VM provides;
+ * undefined for other names
  * @throws UsageError
  */
 export function deviceOf(
@@ -31,14 +32,14 @@ export function deviceOf(
   kindOf: (bus: string) => BusKind | undefined = () => undefined,
 ): DeviceConfig {
   const { id, bus, addr } = options;
-  // A kind stands for the first bus of it.
+  // A kind stands for the first bus of that kind.
   const kind = BUSES.find(kind => kind === bus);
   const device = onBus(given(options), options, kind ?? (bus === undefined ? undefined : kindOf(bus)));
   const own = { ...(id !== undefined && { name: id }), ...(bus !== undefined && !kind && { bus }) };
   return { ...device, ...own, ...(addr !== undefined && { addr }) };
 }
 
-/** A disk is of the type that its bus takes. */
+/** A disk gets the type that its bus takes. */
 function onBus(device: DeviceConfig, { disk }: DeviceOptions, kind: BusKind | undefined): DeviceConfig {
   if (disk === undefined || kind === undefined || kind === 'pci') return device;
   const type = deviceTable.typeOfKey('disks', kind);
@@ -68,13 +69,13 @@ function parsePassthrough(text: string): DeviceConfig {
   return entryOf(`--pci ${text}`, type, [`host=${full}`, ...settings]);
 }
 
-/** `virtio-rng,max-bytes=1024,id=rng1`: a type of vring's or a name of QEMU's, and options of either. */
+/** `virtio-rng,max-bytes=1024,id=rng1`: a type of vring or a QEMU name, with options of either. */
 function parseDevice(text: string): DeviceConfig {
   const [name = '', ...settings] = splitCommas(text);
   if (name === '') throw new UsageError('--device: expected a type first, as in --device virtio-rng');
   const rows = deviceTable.configurable;
   const row = rows.find(({ type, qemu }) => type === name || qemu?.devices.includes(name));
-  // A type that a device module of the VM may add: its machine knows.
+  // A type that a device module of the VM may add: only its machine knows it.
   if (row === undefined && likely(name, typeNames()) !== null)
     throw new UsageError(`--device ${text}: did you mean ${likely(name, typeNames())}?`);
   return entryOf(`--device ${text}`, row?.type ?? name, settings);
@@ -103,7 +104,10 @@ function entryOf(option: string, type: string, settings: readonly string[]): Dev
   return checked(option, typedEntry(entry));
 }
 
-/** Says what is wrong as for a definition. Of a type that a device module adds, its machine knows the options. @throws UsageError */
+/**
+ * Reports problems as for a definition. For types added by a device module, only its machine knows the options. @throws
+ * UsageError
+ */
 function checked(option: string, entry: DeviceConfig): DeviceConfig {
   if (deviceTable.find(entry.type) === undefined) return entry;
   const parsed = deviceConfigOf(entry.type).safeParse(entry, { reportInput: true });

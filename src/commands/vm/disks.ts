@@ -34,7 +34,7 @@ export type ChangeOptions = Json & {
 
 export type EjectOptions = Json & { readonly force?: boolean };
 
-/** Of a VM that is off, the definition has changed. */
+/** For a VM that is off, only the definition has changed. */
 export function limitsLine(vm: VmInfo, device: string, text: string): string {
   return isAlive(vm)
     ? `${vm.name}: limits of ${device}: ${text}`
@@ -95,12 +95,12 @@ export async function limitDisk(
   print(options, { name, disk, limits: text }, () => [limitsLine(vm, disk, text)]);
 }
 
-/** Nothing at all without --persist: a manager of an older version does not know it. */
+/** Omits the key without --persist: managers of older versions do not know it. */
 export function persisting({ persist }: { readonly persist?: boolean }): { readonly persist?: true } {
   return persist ? { persist } : {};
 }
 
-/** Null: only show them. @throws UsageError */
+/** Null to only show them. @throws UsageError */
 function limitsOf({ iops, iopsBurst, bps, bpsBurst, none }: LimitOptions): DiskLimits | null {
   const limits = { iops, 'iops-burst': iopsBurst, bps, 'bps-burst': bpsBurst };
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);

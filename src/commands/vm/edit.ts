@@ -50,7 +50,7 @@ export async function editVm(vmList: VmList, name: string, options: EditOptions)
   }
 }
 
-/** @returns why it was not saved; null when it was */
+/** @returns why it was not saved; null if it was */
 async function save(vmList: VmList, name: string, text: string, original: string): Promise<string | null> {
   try {
     if ((await vmList.definition(name)) !== original) {

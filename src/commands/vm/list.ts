@@ -41,7 +41,7 @@ function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
   return tableLines(vms, columns, cells);
 }
 
-/** Of its guest, one for each network card that the host knows one of. */
+/** The guest's known addresses, one for each network card. */
 function addresses({ nics = [] }: VmInfo): string {
   return nics.flatMap(({ addresses: [first] = [] }) => first ?? []).join(' ');
 }

@@ -1,7 +1,7 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { ConnectOptions } from '../../manager/connect.ts';
 
-/** Connects to the running manager, or to one that takes over VMs that run without. @throws if no VM runs */
+/** Connects to the running manager, or to a new one if VMs run without. @throws if no VM runs */
 export async function runningManager(options: ConnectOptions = {}): Promise<Engine> {
   const engine = await managerIfAny(options);
   if (engine !== null) return engine;
@@ -22,7 +22,7 @@ export async function managerOrNew(options: ConnectOptions = {}): Promise<Engine
   return await connectOrStart(options);
 }
 
-/** For a change that `--persist` makes in a definition too: VMs need not run for that. */
+/** For a change that `--persist` also makes in a definition, for which no VM needs to run. */
 export async function managerFor({ persist }: { readonly persist?: boolean }): Promise<Engine> {
   return await (persist ? managerOrNew() : runningManager());
 }

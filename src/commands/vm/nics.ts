@@ -22,7 +22,7 @@ export type NicLimitOptions = {
 
 type Nics = Pick<Engine, 'vms' | 'setLink' | 'limitNic'>;
 
-/** Plugs the cable of a network card in or out; null: shows whether it is. */
+/** Plugs in or unplugs the cable of a network card; null only shows its state. */
 export async function linkNic(
   engine: Nics,
   name: string,
@@ -50,7 +50,7 @@ export async function limitNic(
   print(options, { name, nic, limits: text }, () => [limitsLine(vm, nic, text)]);
 }
 
-/** Null: only show them. @throws UsageError */
+/** Null to only show them. @throws UsageError */
 function limitsOf(options: NicLimitOptions): NetLimits | null {
   const { rxPps, rxPpsBurst, rxBps, rxBpsBurst, txPps, txPpsBurst, txBps, txBpsBurst, none } = options;
   const sides = [

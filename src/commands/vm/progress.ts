@@ -17,7 +17,7 @@ export class Progress {
     };
   }
 
-  /** Erases the line, so that something else can be printed. */
+  /** Erases the line, so that other output can be printed. */
   readonly clear: () => void;
 
   end(): void {

@@ -8,7 +8,7 @@ import { leaving, runningManager } from './manager.ts';
 const A_DAY_MS = 86_400_000;
 const DEFAULT_TIMEOUT_MS = 600_000;
 
-/** `vring vm agent` and `vring vm exec`, which ask the QEMU guest agent in a guest. */
+/** `vring vm agent` and `vring vm exec`, which use the QEMU guest agent in a guest. */
 export function registerAgent(vm: Command): void {
   const agent = vm
     .command('agent')

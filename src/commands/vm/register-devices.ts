@@ -7,7 +7,7 @@ import { leaving, managerOrNew, runningManager } from './manager.ts';
 
 const A_DAY = 86_400;
 
-/** The commands that attach devices to VMs, and detach them. */
+/** The commands that attach devices to VMs and detach them. */
 export function registerDevices(vm: Command): void {
   registerAttach(vm);
   registerDetach(vm);

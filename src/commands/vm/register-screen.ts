@@ -85,7 +85,7 @@ function registerVnc(vm: Command): void {
     .addOption(layoutOption())
     .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
     .option('--view-only', 'send nothing to the guest')
-    // It ends when its standard input does: with the manager that has started it.
+    // It ends when its standard input does: with the manager that started it.
     .addOption(new Option('--child', 'end with the manager, which has started it').hideHelp())
     .action(async (name: string, options: VncOptions) => {
       const { serveVnc } = await import('./vnc.ts');

@@ -7,7 +7,7 @@ import { png } from '../../screen/picture/png.ts';
 import { noScreen } from '../../screen/terminal/attach.ts';
 import { findVm } from './find.ts';
 
-/** Saves what a VM's screen shows as a PNG. @param file `-`: standard output */
+/** Saves a VM's screen as a PNG. @param file `-` for standard output */
 export async function screenshot(
   engine: Engine,
   name: string,

@@ -13,7 +13,7 @@ import { findVm } from './find.ts';
 
 /** How long keys are held, as QEMU's sendkey does. */
 export const HOLD_MS = 100;
-/** Between characters: a BIOS looks at its keyboard now and then, and keeps 15 keys. */
+/** Between characters: a BIOS polls its keyboard, and buffers 15 keys. */
 export const DELAY_MS = 20;
 
 type Input = Pick<Engine, 'vms' | 'input'>;

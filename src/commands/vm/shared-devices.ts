@@ -5,7 +5,7 @@ import type { VmInfo } from '../../engine/vm-info.ts';
 
 type Vm = Pick<VmInfo, 'name' | 'hostDevices' | 'nics'>;
 
-/** The host's devices, and the MAC addresses, of a definition that other VMs have or take too, as sentences. */
+/** A definition's host devices and MAC addresses that other VMs have or take, too, as sentences. */
 export function sharedDevices(definition: Definition, vms: readonly Vm[]): string[] {
   const own = claimsOf([definition], () => false).map(({ address }) => address);
   const macs = cardAddresses(definition).map(({ mac }) => mac);

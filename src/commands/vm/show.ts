@@ -104,7 +104,7 @@ function definitionText({ defined, problem, blockers }: VmInfo): string {
   return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 
-/** Devices, and where each is on its bus, as a definition has it; null: it has no place there. */
+/** Devices, with their places on buses as in a definition; null if it has none. */
 function placed({ devices, places }: Topology) {
   const addrs = new Map(places?.devices.map(({ name, addr }) => [name, addr]));
   return devices.map(device => ({ ...device, addr: addrs.get(device.name) ?? null }));

@@ -57,7 +57,7 @@ export async function listSnapshots(
   } finally {
     progress.end();
   }
-  // A name without snapshots may be a slip.
+  // A name without snapshots may be a typo.
   if (name !== undefined && infos.length === 0) findVm(engine.vms(), name);
   print({ json }, { snapshots: infos }, () => snapshotTable(infos, outputWidth(), Date.now()));
   return infos.some(({ checked }) => checked === 'damaged') ? 1 : 0;
@@ -133,7 +133,7 @@ export async function deleteSnapshots(
   return 0;
 }
 
-/** Shows how far it is. Ctrl-C calls it off; a second one leaves it alone. */
+/** Shows progress. Ctrl-C cancels the operation; a second one leaves without waiting. */
 export async function withTask<Result>(
   engine: Pick<Engine, 'vms' | 'cancelTask'>,
   id: string,

@@ -65,7 +65,7 @@ async function watch(
   return status;
 }
 
-/** Null for a VM that has ended meanwhile. */
+/** Null for a VM that has ended in the meantime. */
 function reportOf(
   engine: Engine,
   name: string,

@@ -6,7 +6,8 @@ const INTERRUPTED = exitStatusOf(constants.signals.SIGINT);
 
 /**
  * Resolves on a signal, or when the reader of stdout is gone.
- * @returns the exit status: 0, also for Ctrl-C, which is how such a command is left; 128 and its number for another signal
+ * @returns the exit status: 0, also for Ctrl-C, which is how users leave such a command; 128 plus its number for
+ * another signal
  */
 export async function untilLeft(): Promise<number> {
   const signal = endingSignal();

@@ -10,8 +10,8 @@ import { managerIfAny } from './manager.ts';
 export type VmList = Pick<Engine, 'vms' | 'define' | 'definition' | 'rename' | 'remove' | 'close'>;
 
 /**
- * The manager's VMs; without a manager, the definitions on disk and the VMs that run all the same. Those that ran when the last manager
- * died, and do not any more, are marked as interrupted.
+ * The manager's VMs; without a manager, the definitions on disk and the VMs that run without one. VMs that ran when the
+ * last manager died, but do not any more, are marked as interrupted.
  */
 export async function openVmList(): Promise<VmList> {
   const engine = await managerIfAny();
@@ -44,7 +44,7 @@ function vmListOf(
     define: async (name, yaml, options) => definitions.save(name, yaml, options),
     definition: async name => definitions.text(name),
     rename: async (id, name) => {
-      // Neither name may be started meanwhile.
+      // Neither name may be started in the meantime.
       const { lockVm } = await import('../../manager/vm-lock.ts');
       const locks: { release(): void }[] = [];
       try {
@@ -67,7 +67,7 @@ function vmListOf(
   };
 }
 
-/** A VM that runs in its process, while nobody knows more of it than how it was started. */
+/** A VM that runs in its process; without a manager, only how it was started is known. */
 function vmUnmanaged(
   { name, pid, config, startedAt }: MachineRecord,
   defined: DefinedVm | undefined,

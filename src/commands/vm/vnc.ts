@@ -28,9 +28,9 @@ export type VncOptions = {
 const FIRST_PORT = 5900;
 const LAST_PORT = 5999;
 
-/** Offers a VM's screen to VNC clients, until the VM ends or a signal comes. @returns the exit status */
+/** Offers a VM's screen to VNC clients, until the VM ends or a signal arrives. @returns the exit status */
 export async function serveVnc(engine: Engine, name: string, options: VncOptions): Promise<number> {
-  // What is wrong with the options is said first.
+  // Errors in the options come first.
   securityOf(vncAddress(options.listen), options);
   const vm = findVm(engine.vms(), name);
   if (!isAlive(vm)) throw new Error(`${name} is ${vm.state}: start it with vring vm start ${name}`);
@@ -47,7 +47,7 @@ export async function serveVnc(engine: Engine, name: string, options: VncOptions
       .on('error', () => resolve(0))
       .resume();
   if (options.child) {
-    // It has all that it needs: nothing is opened, loaded or listened at from now on.
+    // Everything is open: nothing needs to be opened, loaded or listened on from now on.
     const { confineSelf } = await import('../../vmm/confinement/confine-self.ts');
     const told: ServedVnc = { address: server.address, confinement: confineSelf() };
     writeOut(`${JSON.stringify(told)}\n`);
@@ -74,7 +74,7 @@ export async function startVnc(engine: Engine, vm: VmInfo, options: VncOptions):
   });
 }
 
-/** Reads `auto`, `unix:PATH`, `[HOST]:DISPLAY` as QEMU has it, or `HOST::PORT`. @throws UsageError */
+/** Parses `auto`, `unix:PATH`, QEMU's `[HOST]:DISPLAY`, or `HOST::PORT`. @throws UsageError */
 export function vncAddress(text: string): VncAddress {
   if (text === 'auto') return { kind: 'tcp', host: '127.0.0.1', port: FIRST_PORT, last: LAST_PORT };
   if (text.startsWith('unix:')) return { kind: 'unix', path: text.slice('unix:'.length) };
@@ -89,7 +89,7 @@ export function vncAddress(text: string): VncAddress {
   return { kind: 'tcp', host, port };
 }
 
-/** @throws UsageError where what the address needs is not given */
+/** @throws UsageError if an option that the address requires is missing */
 function securityOf(address: VncAddress, options: VncOptions): Security {
   const { passwordFile, tlsCert, tlsKey } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined))
