@@ -5,13 +5,13 @@ import type { ScreenKind } from '../store/screens.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import type { Ui } from './ui.ts';
 
-/** What an action works on. */
+/** The context in which an action runs. */
 export type ActionContext = {
   readonly ui: Ui;
   readonly state: AppState;
   /** The VM that is shown, or under the cursor. */
   readonly vm: VmInfo | null;
-  /** The VMs that an action is for: those that are marked, or that one. */
+  /** The VMs that an action applies to: the marked ones, or that one. */
   readonly vms: readonly VmInfo[];
 };
 
@@ -27,35 +27,35 @@ export const CATEGORIES = [
 ] as const;
 export type Category = (typeof CATEGORIES)[number];
 
-/** Something that the UI does for its user: by the keys bound to it (keys/bindings.ts), or by its name on the command line (`:`). */
+/** An action of the UI's user: by the keys bound to it (keys/bindings.ts), or by its name on the command line (`:`). */
 export type Action = {
-  /** What `:` calls it. */
+  /** Its name after `:`. */
   readonly name: string;
   readonly category: Category;
   /** A word or two, for the key bar. */
   readonly label: string;
-  /** What it does, to follow "cannot": `create a VM`. The label when that says it. */
+  /** What it does, to follow "cannot": `create a VM`. Default: the label. */
   readonly phrase?: string;
   /** A sentence, for the help and the documentation. */
   readonly description: string;
-  /** Where it exists; everywhere when absent. */
+  /** The screens that have it; default: all. */
   readonly screens?: readonly ScreenKind[];
-  /** Narrower than `screens`: is it there now? Several actions may share a key so. */
+  /** Narrows `screens` by the present state. Several actions may share a key this way. */
   readonly here?: (context: ActionContext) => boolean;
-  /** Its place in the key bar, the lowest first; not there when absent. */
+  /** Its place in the key bar, lowest first; default: not shown. */
   readonly bar?: number;
-  /** Marks what loses something: the question that must be answered first, or null when nothing would be lost. */
+  /** For an action that loses something: the confirmation question, or null if nothing would be lost. */
   readonly dangerous?: (context: ActionContext) => Question | null;
-  /** Asks in some cases, where it loses nothing: the question, or null. */
+  /** A question for some cases in which nothing is lost, or null. */
   readonly confirm?: (context: ActionContext) => Question | null;
   /**
-   * Is what it does more than a change of what is seen? Then `--read-only` forbids it. `host-by-plan`: it shows a plan first,
-   * which can be read everywhere; whether it may be applied is up to the dialog.
+   * Whether it changes more than the view; `--read-only` then forbids it. `host-by-plan`: it shows a plan first, which
+   * can always be read; the dialog decides whether it may be applied.
    */
   readonly changes?: 'vm' | 'host' | 'host-by-plan';
-  /** It works while the manager cannot be reached, too. */
+  /** It also works while the manager cannot be reached. */
   readonly withoutManager?: true;
-  /** Why it cannot be done now, to follow "cannot ...:"; null when it can. */
+  /** Why it is unavailable now, to follow "cannot ...:"; null if it is available. */
   readonly unavailable?: (context: ActionContext) => string | null;
   /** @throws what went wrong, in a sentence */
   readonly run: (context: ActionContext) => void | Promise<void>;
@@ -66,7 +66,7 @@ export function actionContext(ui: Ui): ActionContext {
   return { ui, state, vm: ui.select.targetVm(state), vms: ui.select.targetVms(state) };
 }
 
-/** Why what needs a VM cannot be done where there is none, to follow "cannot ...:". */
+/** The reason for actions that need a VM where there is none, to follow "cannot ...:". */
 export const NO_VM = 'there is no VM here';
 
 export function noVm({ vm }: ActionContext): string | null {
@@ -83,7 +83,7 @@ export function cannot({ phrase, label }: Pick<Action, 'phrase' | 'label'>): str
   return `cannot ${phrase ?? label}`;
 }
 
-/** Why an action cannot be done now, to follow "cannot ...:"; null when it can. */
+/** Why an action is unavailable now, to follow "cannot ...:"; null if it is available. */
 export function disabledReason(action: Action, context: ActionContext): string | null {
   const { ui, state } = context;
   const changes = action.changes === 'host-by-plan' ? undefined : action.changes;
@@ -94,7 +94,7 @@ export function disabledReason(action: Action, context: ActionContext): string |
   return action.unavailable?.(context) ?? null;
 }
 
-/** Runs an action; first asks, where it is dangerous. What fails is said in the status line. */
+/** Runs an action, after confirmation if it is dangerous. The status line shows errors. */
 export function runAction(action: Action, context: ActionContext): void {
   const { ui } = context;
   const reason = disabledReason(action, context);

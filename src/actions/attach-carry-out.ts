@@ -9,7 +9,7 @@ import type { Ui } from './ui.ts';
 type Done = Extract<PlanPhase, { kind: 'done' }>;
 
 /**
- * Attaches devices as it was shown: the definition first, since a start that fails leaves it as it was meant.
+ * Attaches devices as shown: the definition comes first, so that it is as intended even if the start fails.
  * @param progress called with the state of each of `attachSteps`
  */
 export async function attach(
@@ -22,7 +22,7 @@ export async function attach(
   const addresses = attachedAddresses(subject);
   const states: StepState[] = attachSteps(subject).map(() => 'pending');
   const done: string[] = [];
-  /** One of the steps. @returns whether the next one may be made */
+  /** Runs one of the steps. @returns whether to go on */
   const step = async (index: number, act: () => Promise<void>): Promise<boolean> => {
     states[index] = 'running';
     progress([...states]);
@@ -56,7 +56,7 @@ export async function attach(
   return { kind: 'done', good, steps: states, text: done };
 }
 
-/** One after the other: those before the first that fails stay in. */
+/** One by one: those before the first failure stay attached. */
 async function plugAll(
   ui: Ui,
   subject: AttachSubject,
@@ -102,7 +102,9 @@ async function create(
   state.selectVm(name);
 }
 
-/** What the definition says of each device: with its ID, so that another one at its address is not taken for it. */
+/**
+ * The definition's entry for each device: with its ID, so that another one at the same address is not mistaken for it.
+ */
 function passthroughEntries(ui: Ui, { assessment, options, macs }: AttachSubject): PassthroughEntry[] {
   const functions = ui.store.getState().host?.functions;
   return assessment.devices.map(({ address }) => {

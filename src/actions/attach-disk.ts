@@ -26,7 +26,7 @@ const FORMAT: FormField = {
   hint: 'detect takes only what looks like a raw disk; raw takes it as it is',
   choices: ['detect', 'raw'],
 };
-/** Why a VM gets no device now; null: it does. */
+/** Why a VM cannot get a device now; null if it can. */
 export function hotplugRefusal(vm: VmInfo): string | null {
   const refusal = attachRefusal(vm, []);
   if (refusal !== null || !isAlive(vm) || vm.topology?.places !== undefined) return refusal;

@@ -11,17 +11,17 @@ const PERSIST: FormField = {
   checkbox: true,
 };
 
-/** A kind of device that a form asks for. */
+/** A kind of device that a form attaches. */
 export type AttachForm = {
   /** `a disk` */
   readonly what: string;
   readonly fields: readonly FormField[];
   readonly defaults: FormValues;
-  /** The field where what fails is said. */
+  /** The field at which failures are shown. */
   readonly main: string;
-  /** What is wrong with a field, in a sentence; null when nothing is. */
+  /** What is wrong with a field, in a sentence; null if it is valid. */
   problem(value: string, key: string): string | null;
-  /** What to know about a field that is not wrong. */
+  /** A note about a valid field; null if there is none. */
   note?(value: (key: string) => string, key: string): string | null;
   /** @throws an error for the user */
   device(value: (key: string) => string): DeviceConfig;
@@ -29,7 +29,7 @@ export type AttachForm = {
   title(value: (key: string) => string): string;
 };
 
-/** Asks for a device, and attaches it. What fails is said at its main field, and can be corrected. */
+/** Opens a form for a device, and attaches it. Failures are shown at its main field, and can be corrected. */
 export function openAttachForm(ui: Ui, vm: VmInfo, asked: AttachForm): void {
   const runs = isAlive(vm);
   const { what, defaults, main } = asked;
@@ -49,7 +49,7 @@ export function openAttachForm(ui: Ui, vm: VmInfo, asked: AttachForm): void {
   });
 }
 
-/** @returns what has become of it, in a sentence */
+/** @returns the outcome, in a sentence */
 async function attached(ui: Ui, vm: VmInfo, device: DeviceConfig, persist: boolean): Promise<string> {
   const { name, address, running, noticed } = await ui.engine.attach(vm.id, device, {
     persist,

@@ -10,7 +10,7 @@ import type { Ui } from './ui.ts';
 
 const MAC = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
 
-/** Why a network that was typed cannot be used here, in a sentence; null: it can. */
+/** Why a network that was typed cannot be used here, in a sentence; null if it can. */
 export function networkProblem(text: string, choices: NetworkChoices): string | null {
   try {
     const { network } = parseNic(text, '');
@@ -20,7 +20,7 @@ export function networkProblem(text: string, choices: NetworkChoices): string | 
   }
 }
 
-/** Asks what a new network card is connected to, and attaches it. */
+/** Asks for the network of a new network card, and attaches it. */
 export function openNicForm(ui: Ui, vm: VmInfo): void {
   const choices = ui.networkChoices();
   const words = networkWords(choices);

@@ -25,7 +25,7 @@ const DEFAULTS: AttachOptions = {
   noIommu: false,
 };
 
-/** Shows all that it takes to attach devices to a VM; nothing is changed before the user has agreed to it. */
+/** Shows the whole plan for attaching devices to a VM; nothing is changed before the user has confirmed it. */
 export async function askToAttach(
   ui: Ui,
   target: AttachTarget,
@@ -36,11 +36,11 @@ export async function askToAttach(
   ui.notify('info', 'planning');
   const subject = await assessed(ui, target, asked, { ...DEFAULTS, wholeGroup });
   ui.clearNotice();
-  // The user has gone on to something else meanwhile.
+  // Skip it if the user has gone on to something else.
   if (ui.store.getState().layers === before) openPlan(ui, subject, forbidden(ui, subject));
 }
 
-/** What an existing VM is for this: its definition is read where it is what changes. */
+/** An existing VM as a target; its definition is read if that will change. */
 export async function targetOf(ui: Ui, vm: VmInfo): Promise<AttachTarget> {
   const common = { name: vm.name, memory: vm.memoryBytes, vcpus: vm.vcpus };
   return isAlive(vm)
@@ -48,14 +48,14 @@ export async function targetOf(ui: Ui, vm: VmInfo): Promise<AttachTarget> {
     : { ...common, kind: 'off', text: await ui.engine.definition(vm.id) };
 }
 
-/** Options that decide what the host has to do. */
+/** Options that change what the host has to do. */
 const NEEDS_ASSESSMENT: readonly (keyof AttachOptions)[] = ['wholeGroup', 'iommufd', 'mac', 'noIommu'];
 
-/** Shows it anew with another option. */
+/** Shows the plan again with another option. */
 export async function attachAgain(ui: Ui, layer: PlanLayer, options: AttachOptions): Promise<void> {
   const { subject, ticket } = layer;
   if (subject.kind !== 'attach') return;
-  // It is another plan: what was agreed to is not this one.
+  // It is a new plan, so an earlier confirmation does not count.
   const anew = { focus: 'cancel', typed: textEdit() } as const;
   if (NEEDS_ASSESSMENT.every(option => options[option] === subject.options[option])) {
     changePlan(ui, ticket, { ...anew, subject: { ...subject, options } });
@@ -97,7 +97,7 @@ async function assessed(
   return { ...subject, assessment, macs };
 }
 
-/** MAC addresses for VFs that have none. They are in the definition, so a VM that runs gets none. */
+/** New MAC addresses for VFs without one. They go into the definition, so a running VM gets none. */
 function missingMacs({ kind, name }: AttachTarget, { devices }: Assessment): Record<string, string> {
   if (kind === 'running') return {};
   const without = devices.filter(({ reasons }) =>
@@ -130,7 +130,7 @@ function requestOf(
   };
 }
 
-/** The VM as the assessment asks for it: of one that runs what its machine has, of others what is defined. */
+/** The VM as the assessment needs it: its machine's settings if it runs, else its definition's. */
 function vmOf(ui: Ui, target: AttachTarget): PassthroughVm {
   const { name, memory, vcpus } = target;
   switch (target.kind) {
@@ -146,7 +146,7 @@ function vmOf(ui: Ui, target: AttachTarget): PassthroughVm {
   }
 }
 
-/** Why it may be read alone. Who may not change the host may still attach what the host has released. */
+/** Why it can only be read. A user who may not change the host may still attach devices that the host has released. */
 function forbidden(ui: Ui, { assessment }: AttachSubject): string | null {
   const { unchangeable, recording } = ui.host.source;
   if (ui.readOnly !== null) return ui.readOnly;

@@ -18,7 +18,7 @@ type Chosen = {
   readonly wholeGroup: boolean;
 };
 
-/** Has the VM picked that gets the devices, then shows what it takes. */
+/** Lets the user pick the VM that gets the devices, then shows the plan. */
 function pickVm(ui: Ui, chosen: Chosen): void {
   const state = ui.store.getState();
   const vms = state.order.map(id => state.infos[id]!);
@@ -36,7 +36,7 @@ function pickVm(ui: Ui, chosen: Chosen): void {
   });
 }
 
-/** The VM that the list of VMs has its cursor on, if it can have them, else the first one that can. */
+/** The VM under the cursor of the VM list if it can have them, else the first one that can. */
 function firstChoice(rows: readonly PickRow[], selected: string | null): number {
   const able = (row: PickRow) => row.refusal === null;
   const preferred = rows.findIndex(row => able(row) && row.key === selected);
@@ -51,14 +51,14 @@ async function attachTo(ui: Ui, id: string, { addresses, wholeGroup }: Chosen): 
   await askToAttach(ui, await targetOf(ui, vm), addresses, wholeGroup);
 }
 
-/** The form for a new VM, with the devices filled in; the plan of both comes then. */
+/** Opens the form for a new VM, with the devices filled in; the plan for both follows. */
 async function attachToNew(ui: Ui, { addresses, wholeGroup }: Chosen): Promise<void> {
   openNewVmForm(ui, {
     devices: addresses,
     planned: plan => {
       const { name, memory, cpus, passthrough } = plan.definition;
       const target = { kind: 'new', name, memory: memory.size, vcpus: cpus.count, plan } as const;
-      // They may have been changed in the form.
+      // The user may have changed them in the form.
       const asked = passthrough.map(({ host }) => host);
       void ui.attempt(askToAttach(ui, target, asked, wholeGroup));
     },
@@ -66,7 +66,7 @@ async function attachToNew(ui: Ui, { addresses, wholeGroup }: Chosen): Promise<v
 }
 
 function openHostDevices(ui: Ui, vm: VmInfo): void {
-  // The list of VMs to pick from begins with this one.
+  // The pick list starts at this VM.
   ui.store.getState().selectVm(vm.id);
   openScreen(ui, { kind: 'vfio' });
   ui.notify('info', `Space marks devices for ${vm.name}, a attaches them`);

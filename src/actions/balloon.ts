@@ -10,7 +10,7 @@ function noBalloon({ vm }: ActionContext): string | null {
   return balloonOf(vm) === null ? `${vm.name} has no balloon (balloon: true in its definition)` : null;
 }
 
-/** What changes the memory of a running guest. */
+/** Actions on the memory of a running guest. */
 export const balloonActions: readonly Action[] = [
   {
     name: 'balloon',

@@ -4,8 +4,8 @@ import { percent } from '../text/units.ts';
 import type { Ui } from './ui.ts';
 
 /**
- * Creates the disks of a plan, then saves its definition, with the progress in a dialog whose button stops it.
- * @throws what went wrong; what was created is removed then
+ * Creates the disks of a plan, then saves its definition, with the progress in a dialog whose button cancels it.
+ * @throws what went wrong, after removing what was created
  */
 export async function carryOutPlan(ui: Ui, title: string, plan: NewVmPlan): Promise<void> {
   const abort = new AbortController();

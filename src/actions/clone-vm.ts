@@ -8,7 +8,7 @@ import { lockVm } from '../manager/vm-lock.ts';
 import { carryOutPlan } from './carry-out-plan.ts';
 import type { Ui } from './ui.ts';
 
-/** Shows what a clone takes, for each thing that may become of the disks, and makes the one that is chosen. */
+/** Shows the steps of a clone, for each way to treat the disks, and carries out the chosen one. */
 export async function planAndClone(ui: Ui, vm: VmInfo, name: string): Promise<void> {
   const text = await ui.engine.definition(vm.id);
   const { state } = managerPaths();
@@ -59,7 +59,7 @@ function remarks(plan: ClonePlan): string[] {
 }
 
 async function clone(ui: Ui, vm: VmInfo, name: string, plan: ClonePlan): Promise<void> {
-  // Nobody may start it, or write to its disks, while they are copied.
+  // Nothing may start the VM, or write to its disks, while they are copied.
   const copies = plan.steps.some(({ kind }) => kind === 'copy');
   const locks = copies ? [lockVm(vm.name), lockCopied(plan)] : [];
   try {

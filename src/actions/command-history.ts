@@ -1,6 +1,6 @@
 const KEPT = 100;
 
-/** The command lines that were carried out, to be recalled. */
+/** Earlier command lines. */
 export class CommandHistory {
   #lines: string[] = [];
 
@@ -9,7 +9,7 @@ export class CommandHistory {
     this.#lines = [...this.#lines.filter(other => other !== line), line].slice(-KEPT);
   }
 
-  /** The line so many steps back, from 1; undefined when there are not so many. */
+  /** The line this many steps back, from 1; undefined if there are not so many. */
   recall(back: number): string | undefined {
     return back < 1 ? undefined : this.#lines.at(-back);
   }

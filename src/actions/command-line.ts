@@ -7,10 +7,10 @@ import { actions } from './registry.ts';
 import { sortByLine, sortCompletions } from './sort.ts';
 import type { Ui } from './ui.ts';
 
-/** A place to go to by name, or a command with a value. */
+/** A destination by name, or a command with a value. */
 type Noun = {
   readonly names: readonly string[];
-  /** What may follow the name. */
+  /** Completions for the value. */
   readonly values?: (context: ActionContext) => readonly string[];
   /** @throws what is wrong with the value */
   readonly go: (context: ActionContext, value: string) => void;
@@ -74,7 +74,7 @@ const vmNouns: readonly Noun[] = [
   },
 ];
 
-/** Other names of lists of the host. */
+/** Aliases of the host's lists. */
 const LIST_NAMES: Readonly<Record<HostList, readonly string[]>> = {
   pci: ['pci', 'devices', 'functions'],
   iommu: ['iommu', 'groups'],
@@ -100,10 +100,10 @@ const hostNouns: readonly Noun[] = HOST_LISTS.map(list => ({
 
 const nouns: readonly Noun[] = [...vmNouns, ...hostNouns];
 
-/** Other names of commands. */
+/** Aliases of commands. */
 const aliases: Readonly<Record<string, string>> = { q: 'quit', 'q!': 'quit' };
 
-/** Carries out what was typed after `:`. */
+/** Runs the command typed after `:`. */
 export function runCommandLine(ui: Ui, line: string): void {
   const [, name = '', value = ''] = /^\s*(\S*)\s*(.*?)\s*$/.exec(line) ?? [];
   if (name === '') return;
@@ -132,7 +132,7 @@ function perform(context: ActionContext, name: string, value: string): void {
   }
 }
 
-/** What a line may begin with on the screen that is shown. */
+/** The words that can start a line on the screen that is shown. */
 function namesHere(context: ActionContext): readonly string[] {
   return [
     ...nouns.flatMap(noun => noun.names),
@@ -140,7 +140,7 @@ function namesHere(context: ActionContext): readonly string[] {
   ];
 }
 
-/** The lines that what was typed may become. */
+/** The completions of the line typed so far. */
 export function completions(ui: Ui, line: string): readonly string[] {
   const context = actionContext(ui);
   const withValue = /^(\S+)\s+(.*)$/.exec(line);
@@ -151,7 +151,7 @@ export function completions(ui: Ui, line: string): readonly string[] {
   return namesHere(context).filter(name => name.startsWith(line));
 }
 
-/** The line as far as all its completions agree; with a space after a name that a value may follow. */
+/** The line up to where its completions differ; with a space after a name that takes a value. */
 export function completed(ui: Ui, line: string): string {
   const candidates = completions(ui, line);
   if (candidates.length === 0) return line;

@@ -4,18 +4,18 @@ import { join, resolve } from 'node:path';
 import { printable } from '../text/printable.ts';
 
 export type PathCompletion = {
-  /** The text as far as all that it may become agrees; directories end with `/`. */
+  /** The text up to where its completions differ; directories end with `/`. */
   readonly text: string;
-  /** What the last part of the path may become. */
+  /** Completions of the last part of the path. */
   readonly candidates: readonly string[];
 };
 
-/** A path as a user writes it, with `~` for the home folder, as an absolute one. */
+/** The absolute path for one typed by a user, with `~` for the home folder. */
 export function filePath(text: string): string {
   return resolve(text === '~' || text.startsWith('~/') ? join(homedir(), text.slice(1)) : text);
 }
 
-/** What a path that is being typed may become. Files whose names cannot be shown as they are are left out. */
+/** Completes a path being typed. Omits files with unprintable names. */
 export async function completePath(text: string): Promise<PathCompletion> {
   if (text === '~') return { text: '~/', candidates: [] };
   const slash = text.lastIndexOf('/') + 1;
@@ -43,13 +43,13 @@ async function namesIn(folder: string, start: string): Promise<string[]> {
   return (await Promise.all(names)).sort();
 }
 
-/** The same for one of several words. */
+/** The same for a word out of several. */
 export function completeWord(text: string, words: readonly string[]): PathCompletion {
   const candidates = words.filter(word => word.startsWith(text));
   return { text: commonStart(candidates, text), candidates };
 }
 
-/** The longest beginning that all have; `start` when there are none. */
+/** The longest common prefix; `start` if there are no names. */
 function commonStart(names: readonly string[], start: string): string {
   let common = names[0] ?? start;
   for (const name of names) while (!name.startsWith(common)) common = common.slice(0, -1);

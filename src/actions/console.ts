@@ -7,12 +7,12 @@ import { bytes } from '../text/units.ts';
 import type { Action, ActionContext } from './action.ts';
 import type { Ui } from './ui.ts';
 
-/** Is the console what is looked at? */
+/** Whether the console is shown. */
 export function isConsoleTab({ state, vm }: ActionContext): boolean {
   return state.console !== null && vm?.id === state.console.id && vmViewOf(state, vm.id).tab === 'console';
 }
 
-/** Goes to the line that the last search finds next, older or newer than the one that is looked at. */
+/** Goes to the next match of the last search, older or newer than the present line. */
 export function findNext(ui: Ui, towards: 'older' | 'newer'): void {
   const state = ui.store.getState();
   const id = state.console?.id;
@@ -24,12 +24,12 @@ export function findNext(ui: Ui, towards: 'older' | 'newer'): void {
   else state.changeVmView(id, { cursors: { ...cursors, console: found } });
 }
 
-/** The consoles that the VM has; none while that is not known. */
+/** The consoles of the VM; none while unknown. */
 function consolesOf({ vm }: ActionContext) {
   return vm?.topology?.consoles ?? [];
 }
 
-/** The numbers of what the tab can show: the consoles, and then the screen. */
+/** The numbers of the tab's choices: the consoles, then the screen. */
 function portsOf(context: ActionContext): readonly number[] {
   const ports = consolesOf(context).map(console => console.port);
   return hasScreen(context.vm ?? undefined) ? [...ports, SCREEN_PORT] : ports;
@@ -47,10 +47,10 @@ function backOf({ state, vm }: ActionContext): number {
   return vmViewOf(state, vm!.id).cursors.console;
 }
 
-/** Copies what is marked, else what is seen, and says how much of it. */
+/** Copies the marked lines, else the visible ones, and reports how many. */
 function copy(context: ActionContext): void {
   const { ui, state } = context;
-  // The first line of the tab is its title, and the tabs have one, too.
+  // The tabs and the tab's title each take a line.
   const lines = ui.consoles.textToCopy(backOf(context), bodyRows(state) - 2);
   const copied = copyable(lines);
   const text = copied.join('\n');
@@ -62,7 +62,7 @@ function copy(context: ActionContext): void {
   ui.notify('info', `copied ${count} (${bytes(Buffer.byteLength(text))}) to the clipboard${rest}`);
 }
 
-/** Commands for the text of a serial console. */
+/** Actions on the text of a serial console. */
 export const consoleActions: readonly Action[] = [
   {
     name: 'next-console',

@@ -2,14 +2,14 @@ import { currentScreen, shownList } from '../store/ui-slice.ts';
 import { vmOfRow } from '../view/overview-rows.ts';
 import type { Ui } from './ui.ts';
 
-/** Puts the cursor of the list of VMs on a row, or on the nearest one that there is. */
+/** Moves the cursor of the VM list to a row, or to the nearest one. */
 export function moveInVms(ui: Ui, row: number): void {
   const state = ui.store.getState();
   const visible = ui.select.visibleVms(state);
   state.selectVm(visible[clamped(row, visible.length)] ?? null);
 }
 
-/** The same of the list of queues. The VM goes along to other screens. */
+/** The same for the queue list. The VM becomes selected on other screens, too. */
 export function moveInQueues(ui: Ui, row: number): void {
   const state = ui.store.getState();
   const rows = ui.select.visibleQueues(state);
@@ -20,7 +20,7 @@ export function moveInQueues(ui: Ui, row: number): void {
   state.selectVm(found.vm);
 }
 
-/** The same of the networks. */
+/** The same for the networks. */
 export function moveInNetworks(ui: Ui, row: number): void {
   const state = ui.store.getState();
   const rows = ui.select.visibleNetworks(state);
@@ -29,7 +29,7 @@ export function moveInNetworks(ui: Ui, row: number): void {
   if (found !== undefined) state.setNetworkCursor({ key: found.key, index });
 }
 
-/** The same of the disk images. */
+/** The same for the disk images. */
 export function moveInImages(ui: Ui, row: number): void {
   const state = ui.store.getState();
   const rows = ui.select.visibleImages(state);
@@ -38,7 +38,7 @@ export function moveInImages(ui: Ui, row: number): void {
   if (found !== undefined) state.setImageCursor({ key: found.key, index });
 }
 
-/** The same of the overview, whose tables have one cursor. */
+/** The same for the overview, whose tables share one cursor. */
 export function moveInOverview(ui: Ui, row: number): void {
   const state = ui.store.getState();
   const rows = ui.select.overviewRows(state);
@@ -50,7 +50,7 @@ export function moveInOverview(ui: Ui, row: number): void {
   if (vm !== null && vm in state.infos) state.selectVm(vm);
 }
 
-/** The same of the list of the host that is shown. The function goes along to other screens. */
+/** The same for the host list that is shown. The function becomes selected on other screens, too. */
 export function moveInHostList(ui: Ui, row: number): void {
   const state = ui.store.getState();
   const list = shownList(state);
@@ -62,8 +62,8 @@ export function moveInHostList(ui: Ui, row: number): void {
 }
 
 /**
- * Has the cursor stay with its row, whatever becomes of the rows around it: also where it is there only because the list
- * begins with it, or because the filter hides the row that it was on.
+ * Keeps the cursor on its row, whatever happens to the rows around it, even if it is only there because the list starts
+ * with that row, or because the filter hides its former row.
  */
 export function pinCursor(ui: Ui): void {
   const state = ui.store.getState();

@@ -7,7 +7,7 @@ function undefinedVm({ vm }: ActionContext): string | null {
   return vm.defined ? null : `${vm.name} has no definition, since it was started without one`;
 }
 
-/** Commands for what VMs are defined as. */
+/** Actions on definitions. */
 export const definitionActions: readonly Action[] = [
   {
     name: 'new-vm',
@@ -19,7 +19,7 @@ export const definitionActions: readonly Action[] = [
     bar: 46,
     changes: 'vm',
     run: async ({ ui }) => {
-      // What it needs is loaded when it is asked for: the screens come up without.
+      // Loaded on demand, so that the UI starts faster.
       const { openNewVmForm } = await import('./new-vm.ts');
       openNewVmForm(ui);
     },

@@ -36,7 +36,7 @@ function deviceAtCursor(context: ActionContext): DeviceLabel | string {
     : `${row.name} is a part of every machine`;
 }
 
-/** Asks how a device is to leave its VM, or what is to become of one that has been asked for and has not left yet. */
+/** Asks how to detach a device, or what to do about one that has been asked for and has not left yet. */
 function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   const label = vm.topology?.devices.find(({ name }) => name === device);
   const persist = vm.defined
@@ -64,7 +64,7 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
 
 type How = { readonly force?: boolean; readonly persist?: boolean };
 
-/** Nobody waits for the guest: what comes of it is said then. */
+/** Does not wait for the guest: the outcome is shown once it is known. */
 function detach(ui: Ui, vm: VmInfo, device: string, { force = false, persist = false }: How): void {
   if (!force) ui.notify('info', `${vm.name} was asked to release ${device}`);
   const done = ui.engine

@@ -48,7 +48,7 @@ const number = (text: string) => (/^[1-9]\d{0,14}$/.test(text) ? Number(text) : 
 
 const RATES = { iops: number, 'iops-burst': number, bps: bytesOf, 'bps-burst': bytesOf };
 
-/** `iops=500 bps=50M`; `none` or nothing: no limits. @throws an error for the user */
+/** `iops=500 bps=50M`; `none` or empty for no limits. @throws an error for the user */
 function parseLimits(text: string): DiskLimits {
   const limits: DiskLimits = parseRates(text, RATES, 'iops=500, iops-burst=2000, bps=50M or bps-burst=200M');
   const problem = limitsProblem(limits);
@@ -56,7 +56,10 @@ function parseLimits(text: string): DiskLimits {
   return limits;
 }
 
-/** Nothing: an empty drive. A guest that has locked the drive is asked to release it; `--force` behind the path takes the medium. */
+/**
+ * An empty text ejects the medium. A guest that has locked the drive is asked to release it; `--force` after the path
+ * ejects it anyway.
+ */
 async function change(ui: Ui, vm: VmInfo, drive: string, text: string): Promise<void> {
   const force = / ?--force$/.test(text);
   const file = text.replace(/ ?--force$/, '');
@@ -72,7 +75,7 @@ function noDrive(context: ActionContext): string | null {
   return disk.drive ? null : `the medium of ${disk.name} cannot be changed`;
 }
 
-/** What changes a disk while its VM runs. */
+/** Actions on disks of a running VM. */
 export const diskActions: readonly Action[] = [
   {
     name: 'resize-disk',

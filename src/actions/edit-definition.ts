@@ -6,13 +6,13 @@ import type { Ui } from './ui.ts';
 
 type Draft = {
   readonly name: string;
-  /** As it was when the editing began. */
+  /** Its text when editing began. */
   readonly original: string;
   readonly folder: string;
   readonly file: string;
 };
 
-/** Has the user edit a VM's definition in an editor of theirs, and saves it once it is right. */
+/** Lets the user edit a VM's definition in their editor, and saves it once it is valid. */
 export async function editDefinition(ui: Ui, name: string): Promise<void> {
   const original = await ui.engine.definition(name);
   const folder = await mkdtemp(join(tmpdir(), 'vring-edit-'));
@@ -21,7 +21,7 @@ export async function editDefinition(ui: Ui, name: string): Promise<void> {
   await edit(ui, { name, original, folder, file });
 }
 
-/** A text that can't be saved is never thrown away: it is edited again, or stays in a file that is named. */
+/** A text that can't be saved is never lost: it is edited again, or kept in a file that is named. */
 async function edit(ui: Ui, draft: Draft): Promise<void> {
   const { name, original, folder, file } = draft;
   let problem: string | null = null;
@@ -48,7 +48,7 @@ async function edit(ui: Ui, draft: Draft): Promise<void> {
   ]);
 }
 
-/** @returns what keeps the text from being saved; null when it is saved */
+/** @returns why the text cannot be saved; null if it is saved */
 async function save(ui: Ui, { name, original }: Draft, text: string): Promise<string | null> {
   try {
     if ((await ui.engine.definition(name)) !== original)

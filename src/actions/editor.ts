@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 
 /**
- * Has the user edit a file, on the terminal, in $VISUAL or $EDITOR.
- * @returns what went wrong with the editor itself, in a sentence; null when it ended well
+ * Lets the user edit a file on the terminal, in $VISUAL or $EDITOR.
+ * @returns what went wrong with the editor itself, in a sentence; null if it exited with 0
  */
 export async function runEditor(file: string, env: NodeJS.ProcessEnv = process.env): Promise<string | null> {
   const editor = env.VISUAL || env.EDITOR || 'vi';
-  // The variables may hold a command with arguments, so a shell reads them; the file's name is no part of what it reads.
+  // The variables may contain a command with arguments, so a shell parses them; the file's name is passed as an
+  // argument.
   const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit', env });
   return new Promise(resolve => {
     child.on('error', error => resolve(`the editor can not be started: ${error.message}`));

@@ -7,13 +7,13 @@ import type { Ui } from './ui.ts';
 
 let tickets = 0;
 
-/** Makes a plan and shows it; nothing is changed before the user has agreed to it. */
+/** Makes a plan and shows it; nothing is changed before the user has confirmed it. */
 export async function askForChange(ui: Ui, request: PlanRequest): Promise<void> {
   const before = ui.store.getState().layers;
   ui.notify('info', 'planning');
   const plan = await ui.host.connection().client.call('plan', request);
   ui.clearNotice();
-  // The user has gone on to something else meanwhile.
+  // Skip it if the user has gone on to something else.
   if (ui.store.getState().layers !== before) return;
   openPlan(ui, { kind: 'change', request, plan });
 }
@@ -28,7 +28,7 @@ export async function askForUndo(ui: Ui): Promise<void> {
   else openPlan(ui, { kind: 'undo', entry });
 }
 
-/** Opens the dialog. @param forbidden why its plan can be read alone, here */
+/** Opens the dialog. @param forbidden why its plan can only be read here */
 export function openPlan(
   ui: Ui,
   subject: PlanSubject,
@@ -46,7 +46,7 @@ export function openPlan(
   });
 }
 
-/** Makes the plan anew for a request that was chosen differently. */
+/** Makes the plan again after an option changed. */
 export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest): Promise<void> {
   const { subject } = layer;
   if (subject.kind !== 'change') return;
@@ -56,7 +56,7 @@ export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest):
     changePlan(ui, layer.ticket, {
       subject: { kind: 'change', request, plan },
       phase: { kind: 'review' },
-      // It is another plan: what was agreed to is not this one.
+      // It is a new plan, so an earlier confirmation does not count.
       focus: 'cancel',
       typed: textEdit(),
       offset: 0,
@@ -67,7 +67,7 @@ export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest):
   }
 }
 
-/** Does what the dialog shows, and shows what becomes of it. */
+/** Applies the plan that the dialog shows, and shows the outcome. */
 export async function carryOut(ui: Ui, { ticket, subject }: PlanLayer): Promise<void> {
   const show = (phase: PlanPhase) => changePlan(ui, ticket, { phase, offset: 0 });
   show({ kind: 'working', steps: [], waiting: null });
@@ -78,7 +78,7 @@ export async function carryOut(ui: Ui, { ticket, subject }: PlanLayer): Promise<
     if (!phase.good) return;
     const state = ui.store.getState();
     state.setMarked(new Set());
-    // The form that it was asked for with has done its part.
+    // The form that led here is done.
     ui.store.setState({ layers: state.layers.filter(({ kind }) => kind !== 'form') });
   } catch (error) {
     show({ kind: 'done', good: false, steps: [], text: [(error as Error).message] });
@@ -122,7 +122,7 @@ async function undo(ui: Ui, { entry }: SubjectOf<'undo'>): Promise<Done> {
   return { kind: 'done', good, steps: [], text: state === 'refused' ? [problem!] : text };
 }
 
-/** Changes the dialog with this ticket, wherever it is; one that was closed is left alone. */
+/** Changes the dialog with this ticket, wherever it is; a closed one is left alone. */
 export function changePlan(ui: Ui, ticket: number, changes: Partial<PlanLayer>): void {
   ui.store.setState(state => ({
     layers: state.layers.map(layer =>

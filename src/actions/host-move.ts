@@ -6,7 +6,7 @@ import type { PciRow } from '../view/host-rows.ts';
 import { moveInHostList } from './cursor.ts';
 import type { Ui } from './ui.ts';
 
-/** Moves the cursor of a list of the host, or scrolls the screen of a function. */
+/** Moves the cursor of a host list, or scrolls the screen of a function. */
 export function moveInHost(ui: Ui, rows: number): void {
   const state = ui.store.getState();
   const list = shownList(state);
@@ -18,7 +18,7 @@ export function moveInHost(ui: Ui, rows: number): void {
   moveInHostList(ui, ui.hostSelect.cursorRow(state, list) + rows);
 }
 
-/** Lines of the function's screen. */
+/** The number of lines on the function's screen. */
 function factsHeight(ui: Ui): number {
   const state = ui.store.getState();
   const { hostDetails, size } = state;
@@ -64,7 +64,7 @@ function toggle(ui: Ui, { key }: PciRow): void {
   setToggled(toggled.has(key) ? without(toggled, key) : new Set([...toggled, key]));
 }
 
-/** Marks the function at the cursor for the next command, or takes its mark away, and goes on to the next row. */
+/** Marks the function at the cursor for the next command, or unmarks it, and moves to the next row. */
 export function toggleMark(ui: Ui): void {
   const state = ui.store.getState();
   const address = ui.hostSelect.functionAtCursor(state);

@@ -7,7 +7,7 @@ import { textEdit } from '../text/text-edit.ts';
 import { askForChange } from './host-change.ts';
 import type { Ui } from './ui.ts';
 
-/** Has the number of VFs typed: in the list of SR-IOV right where it is shown. */
+/** Prompts for the number of VFs: in the SR-IOV list, right where it is shown. */
 export function editCount(ui: Ui, { address, current, total }: PhysicalFunction): void {
   const state = ui.store.getState();
   state.pushLayer({
@@ -23,7 +23,7 @@ export function editCount(ui: Ui, { address, current, total }: PhysicalFunction)
   });
 }
 
-/** Has the settings of a VF edited, as words of `vring sriov vf`. */
+/** Prompts for the settings of a VF, in the syntax of `vring sriov vf`. */
 export function editSettings(
   ui: Ui,
   { address }: PhysicalFunction,
@@ -44,7 +44,7 @@ export function editSettings(
   });
 }
 
-/** What is set now, as far as the driver says. */
+/** The present settings, as far as the driver reports them. */
 function settingWords({ mac, vlan, trust, spoofCheck }: VfAttributes): string[] {
   const onOff = (on: boolean) => (on ? 'on' : 'off');
   return [

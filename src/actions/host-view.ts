@@ -22,7 +22,7 @@ const DESCRIPTIONS = {
   networks: 'Networks, bridges and TAP interfaces of the host: their leases, VMs and rates',
 } as const;
 
-/** Where number keys open screens: in a VM they open its tabs. */
+/** Screens on which number keys open screens; on a VM's they open its tabs. */
 const OUTSIDE_A_VM = [...TOP_SCREENS, 'images', 'function'] as const;
 
 /** One key for each screen: its number in the header. */
@@ -118,5 +118,5 @@ const look: readonly Action[] = [
   },
 ];
 
-/** Commands that look at the host and change nothing. */
+/** Actions that show the host and change nothing. */
 export const hostViewActions: readonly Action[] = [...go, ...move, ...look];

@@ -63,7 +63,7 @@ const binding: readonly Action[] = [
   },
 ];
 
-/** The function at the cursor as SR-IOV sees it. */
+/** The SR-IOV function at the cursor. */
 function sriovTarget({ ui, state }: ActionContext) {
   const address = ui.hostSelect.functionAtCursor(state);
   const fn = state.host?.functions.get(address ?? '');
@@ -129,5 +129,5 @@ const host: readonly Action[] = [
   },
 ];
 
-/** Commands that change the host. Each shows its plan before anything is done. */
+/** Actions that change the host. Each shows its plan before anything is changed. */
 export const hostActions: readonly Action[] = [...binding, edit, ...host];

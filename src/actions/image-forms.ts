@@ -18,12 +18,12 @@ const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {
   ...{ raw: '.img', qcow2: '.qcow2', vmdk: '.vmdk', vdi: '.vdi', vhd: '.vhd', vhdx: '.vhdx' },
 };
 
-/** As it was chosen, else as the name that was typed ends. */
+/** The chosen format, else the one that the typed name's extension implies. */
 function formatOf({ format, path }: FormValues): ImageFormat {
   return (format as ImageFormat | undefined) ?? formatOfName(path ?? '');
 }
 
-/** What changes images is loaded when it is asked for: the screens come up without. */
+/** Loaded on demand, so that the UI starts faster. */
 const work = () => import('./image-work.ts');
 
 function newFileProblem(text: string): string | null {

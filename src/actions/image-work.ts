@@ -15,9 +15,9 @@ import { sizeText } from '../text/size.ts';
 import { percent } from '../text/units.ts';
 import type { Ui } from './ui.ts';
 
-// What changes images, which is loaded when something is to be changed. All of it is what `vring image` does.
+// The code that changes images, as `vring image` does. Loaded when first needed.
 
-/** A new image. @param backing the file that it begins as; null: none */
+/** Creates an image. @param backing the backing file; null if none */
 export async function create(
   ui: Ui,
   image: Omit<NewImage, 'backing'>,
@@ -58,7 +58,7 @@ export async function changeSnapshots(
   return `snapshot ${name} of ${path} ${words[action]}`;
 }
 
-/** Says what is wrong with an image's tables, and offers to repair it. */
+/** Reports what is wrong with an image's tables, and offers to repair it. */
 export async function check(ui: Ui, image: HostImage, repair = false): Promise<void> {
   const { path, definedFormat } = image;
   const found = await withProgress(ui, `${repair ? 'Repairing' : 'Checking'} ${path}`, options =>
@@ -82,7 +82,7 @@ export async function check(ui: Ui, image: HostImage, repair = false): Promise<v
   ]);
 }
 
-/** Shows how far something is, with a button that stops it. */
+/** Shows the progress of an operation, with a button that cancels it. */
 async function withProgress<Result>(
   ui: Ui,
   title: string,

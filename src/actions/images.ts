@@ -18,7 +18,7 @@ function noImage(context: ActionContext): string | null {
   return rowAtCursor(context) === undefined ? 'there is no image here' : null;
 }
 
-/** Why the image at the cursor cannot have snapshots, or has none though it should; null: it can. */
+/** Why the image at the cursor cannot have snapshots, or has too few; null if it is fine. */
 function noSnapshots(least: number): (context: ActionContext) => string | null {
   return context => {
     const image = rowAtCursor(context)?.image;
@@ -29,7 +29,7 @@ function noSnapshots(least: number): (context: ActionContext) => string | null {
   };
 }
 
-/** They are made by this process: neither the manager nor root is needed. */
+/** This process makes the changes: neither the manager nor root is needed. */
 const CHANGES = { category: 'Host', screens: ['images'], changes: 'vm', withoutManager: true } as const;
 
 export const imageActions: readonly Action[] = [

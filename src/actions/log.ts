@@ -8,7 +8,7 @@ function vmOfEntry({ ui, state }: ActionContext): string | null {
   return entries[logRow(entries, state.logCursor)]?.vm ?? null;
 }
 
-/** Commands of the log's screen. */
+/** Actions on the log's screen. */
 export const logActions: readonly Action[] = [
   {
     name: 'open-vm-of-entry',

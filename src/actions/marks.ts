@@ -9,7 +9,7 @@ function toggleMark({ state, vm }: ActionContext): void {
   state.setMarkedVms(marked, vm!.id);
 }
 
-/** Marks the VMs between the one that was marked last and the cursor. */
+/** Marks the VMs between the one marked last and the cursor. */
 function markRange(ui: Ui): void {
   const state = ui.store.getState();
   const visible = ui.select.visibleVms(state);
@@ -27,7 +27,7 @@ function markAlong({ ui }: ActionContext, rows: number): void {
   markRange(ui);
 }
 
-/** Which VMs an action is for. */
+/** Actions that choose the VMs that others apply to. */
 export const markActions: readonly Action[] = [
   {
     name: 'mark-vm',

@@ -6,12 +6,12 @@ import { moveInHost } from './host-move.ts';
 import type { Ui } from './ui.ts';
 import { moveInVm } from './vm-move.ts';
 
-/** How far a page key goes: a line less than the screen of a list, so that one stays in sight. */
+/** How far a page key moves: a line less than the screen of a list, so that one line stays visible. */
 export function pageRows(state: AppState): number {
   return Math.max(1, bodyRows(state) - 2);
 }
 
-/** Moves the cursor of the list that is shown, as far as there are rows. */
+/** Moves the cursor of the list that is shown, within its rows. */
 export function moveCursor(ui: Ui, rows: number): void {
   const state = ui.store.getState();
   const screen = currentScreen(state);
@@ -30,7 +30,7 @@ export function moveCursor(ui: Ui, rows: number): void {
   } else moveInVms(ui, ui.select.cursorRow(state) + rows);
 }
 
-/** Moves the cursor of the log; the VM that the entry is about goes along to other screens. */
+/** Moves the cursor of the log; the entry's VM becomes selected on other screens, too. */
 function moveInLog(ui: Ui, rows: number): void {
   const state = ui.store.getState();
   const entries = ui.select.visibleLog(state);

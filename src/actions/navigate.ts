@@ -4,7 +4,7 @@ import { currentScreen, shownList } from '../store/ui-slice.ts';
 import { toggledToShow } from '../view/host-pci-rows.ts';
 import type { Ui } from './ui.ts';
 
-/** Opens a screen. Its cursor is on the device or the VM that was looked at last, where it has that. */
+/** Opens a screen, with the cursor on the device or VM selected last, if it is there. */
 export function openScreen(ui: Ui, screen: Screen): void {
   const state = ui.store.getState();
   state.openScreen(screen);
@@ -13,7 +13,7 @@ export function openScreen(ui: Ui, screen: Screen): void {
   placeCursor(ui);
 }
 
-/** Goes back to the previous screen, where the cursor goes along likewise. */
+/** Goes back to the previous screen, with the cursor on the selected item likewise. */
 export function closeScreen(ui: Ui): void {
   ui.store.getState().closeScreen();
   placeCursor(ui);
@@ -25,7 +25,7 @@ function placeCursor(ui: Ui): void {
   if (currentScreen(state).kind === 'queues' && state.selectedVm !== null) showQueuesOf(ui, state.selectedVm);
 }
 
-/** Puts the cursor of the list of the host that is shown on a function, if the list has it. */
+/** Moves the cursor of the host list that is shown to a function, if the list has it. */
 function showFunction(ui: Ui, address: string): void {
   const before = ui.store.getState();
   const list = shownList(before);
@@ -38,7 +38,7 @@ function showFunction(ui: Ui, address: string): void {
   if (index >= 0) state.setHostCursor(list, { key: rows[index]!.key, index }, address);
 }
 
-/** Puts the cursor of the list of queues on the first one of a VM, unless it is on one of these. */
+/** Moves the cursor of the queue list to a VM's first queue, unless it is on one of them. */
 function showQueuesOf(ui: Ui, vm: string): void {
   const state = ui.store.getState();
   const rows = ui.select.visibleQueues(state);

@@ -62,7 +62,7 @@ function requestOf(value: (key: string) => string): NetworkRequest {
   };
 }
 
-/** Asks what a new network is to be, then shows what it takes. */
+/** Asks for the settings of a new network, then shows the plan. */
 function openNetworkForm(ui: Ui): void {
   const taken = (ui.store.getState().networks?.networks ?? []).map(({ name }) => name);
   const first = taken.includes('default') ? DEFAULTS : { ...DEFAULTS, name: 'default' };
@@ -87,7 +87,7 @@ function rowAtCursor({ ui, state }: ActionContext): NetworkRow | undefined {
   return ui.select.visibleNetworks(state)[ui.select.networkRow(state)];
 }
 
-/** Why the row at the cursor is nothing that vring manages; null: it is a network of its own. */
+/** Why the row at the cursor cannot be managed by vring; null for one of vring's networks. */
 function noNetwork(context: ActionContext): string | null {
   const row = rowAtCursor(context);
   if (row === undefined) return 'there is no network here';

@@ -18,7 +18,7 @@ import { filePath } from './complete-path.ts';
 const SOURCES = ['installer', 'cloud', 'kernel'] as const;
 type Source = (typeof SOURCES)[number];
 
-/** Those that this version can start a VM from, and why it cannot from the others. */
+/** The sources that this version cannot start a VM from, and why. */
 const OBSTACLES = new Map(
   SOURCES.flatMap(source => {
     const obstacle = sourceObstacle(source);
@@ -31,7 +31,7 @@ const MISSING = SOURCES.filter(source => OBSTACLES.has(source));
 const FIRMWARES = ['bios', 'uefi'] as const;
 
 type NewVmField = FormField & {
-  /** The sources that it belongs to; all when absent. */
+  /** The sources that it belongs to; default: all. */
   readonly of?: readonly Source[];
   readonly initially?: (source: Source) => string;
   /** @throws what is wrong with it, in a sentence */
@@ -179,19 +179,19 @@ function sourceOf(values: FormValues): Source {
   return SOURCES.find(source => source === values.source) ?? AVAILABLE[0] ?? 'kernel';
 }
 
-/** The fields for the source that is chosen. */
+/** The fields for the chosen source. */
 export function formFields(values: FormValues): readonly NewVmField[] {
   const source = sourceOf(values);
   return FIELDS.filter(({ of }) => of?.includes(source) ?? true);
 }
 
-/** What was typed, else the default. */
+/** The text typed, else the default. */
 export function formValue(values: FormValues, { key }: FormField): string {
   const field = FIELDS.find(field => field.key === key);
   return values[key] ?? field?.initially?.(sourceOf(values)) ?? '';
 }
 
-/** What is wrong with a field, in a sentence; null when nothing is. */
+/** What is wrong with a field, in a sentence; null if it is valid. */
 export function fieldProblem(values: FormValues, field: FormField, taken: readonly string[]): string | null {
   const text = formValue(values, field).trim();
   if (field.key === 'name' && taken.includes(text)) return `there is already a VM named ${text}`;
@@ -199,12 +199,12 @@ export function fieldProblem(values: FormValues, field: FormField, taken: readon
     FIELDS.find(({ key }) => key === field.key)!.read(text);
     return null;
   } catch (error) {
-    // The words of the command line's options have no place here.
+    // Drop the name of the command line's option.
     return (error as Error).message.replace(/^(--[\w-]+|vCPUs) .*?: (?=expected|it )/, '');
   }
 }
 
-/** What to know about a field: what of it this version does not support. */
+/** A note about a field: the part of it that this version does not support. */
 export function fieldNote(values: FormValues, field: FormField): string | null {
   if (field.key === 'source') {
     const missing = [...OBSTACLES].map(
@@ -220,7 +220,7 @@ export function fieldNote(values: FormValues, field: FormField): string | null {
     if (missing.length === 0) return null;
     return `this version does not support ${[...new Set(missing)].join(' or ')}: the VM can be saved, but not started`;
   } catch {
-    // What is wrong is said at the field that it is wrong with.
+    // The error is shown at the field that caused it.
     return null;
   }
 }

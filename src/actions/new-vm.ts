@@ -11,18 +11,18 @@ import { fieldNote, fieldProblem, formFields, formValue, formVm } from './new-vm
 import type { Ui } from './ui.ts';
 
 type NewVmFormOptions = {
-  /** Functions that it gets, in place of those that are marked on the host screens. */
+  /** Functions for it, instead of those marked on the host screens. */
   readonly devices?: readonly string[];
-  /** What is done with the plan in place of showing it. */
+  /** Called with the plan instead of showing it. */
   readonly planned?: (plan: NewVmPlan) => void;
 };
 
-/** Opens the form for a new VM as it was left, with the functions that are marked on the host screens filled in. */
+/** Opens the form for a new VM as it was left, with the functions marked on the host screens filled in. */
 export function openNewVmForm(ui: Ui, { devices, planned }: NewVmFormOptions = {}): void {
   const { marked, order } = ui.store.getState();
   const given = devices ?? [...marked].sort();
   const passthrough = given.length > 0 ? { passthrough: given.join(' ') } : {};
-  // Devices that were just chosen count; others are what the form was left with.
+  // Devices chosen just now take precedence; otherwise the form's earlier input does.
   const values = devices === undefined ? { ...passthrough, ...ui.newVm } : { ...ui.newVm, ...passthrough };
   const choices = ui.networkChoices();
   const words = networkWords(choices);
@@ -54,7 +54,7 @@ export function openNewVmForm(ui: Ui, { devices, planned }: NewVmFormOptions = {
   ui.store.getState().pushLayer(formLayer(form, values));
 }
 
-/** What the form asks for; null, with the reason said, where it cannot be. */
+/** The plan for the form's values; null if there can be none, after showing why. */
 function planOf(ui: Ui, values: FormValues): NewVmPlan | null {
   try {
     const plan = planNewVm(formVm(values), disksFolder(managerPaths().state), randomUUID());
@@ -67,7 +67,7 @@ function planOf(ui: Ui, values: FormValues): NewVmPlan | null {
   }
 }
 
-/** Shows the steps and the definition; nothing is created before the user agrees. */
+/** Shows the steps and the definition; nothing is created before the user confirms. */
 function ask(ui: Ui, plan: NewVmPlan): void {
   const { warnings } = checkPlan(plan);
   const remarks = [
@@ -76,7 +76,7 @@ function ask(ui: Ui, plan: NewVmPlan): void {
     ...warnings.map(warning => `- ${warning}`),
   ];
   const parts = [...remarks, ...(remarks.length > 0 ? [''] : []), plan.text.trimEnd()];
-  // The form stays below: Back is back to it.
+  // The form stays open below: Back returns to it.
   ui.choose(`Create ${plan.definition.name}?`, parts.join('\n'), [
     { label: 'Back' },
     { label: 'Create', run: () => void create(ui, plan, false) },
@@ -86,7 +86,7 @@ function ask(ui: Ui, plan: NewVmPlan): void {
   ]);
 }
 
-/** Creates the VM, and starts it if asked to. */
+/** Creates the VM, and starts it if requested. */
 async function create(ui: Ui, plan: NewVmPlan, start: boolean): Promise<void> {
   const { name } = plan.definition;
   try {

@@ -34,7 +34,7 @@ function factOf({ facts }: DeviceLabel, label: string): string {
 }
 
 async function toggleLink(ui: Ui, { id, name }: VmInfo, nic: DeviceLabel): Promise<void> {
-  // One whose other end is gone is plugged in, too.
+  // A card whose other end is gone counts as plugged in.
   const up = factOf(nic, 'link') === 'down';
   await ui.engine.setLink(id, nic.name, up);
   ui.notify('info', `${name}: the link of ${nic.name} is ${up ? 'up' : 'down'}`);
@@ -55,7 +55,7 @@ const RATES = {
 
 const PREFIXES = { receive: 'rx-', transmit: 'tx-' } as const;
 
-/** `rx-bps=50M tx-pps=1000`; `none` or nothing: no limits. @throws an error for the user */
+/** `rx-bps=50M tx-pps=1000`; `none` or empty for no limits. @throws an error for the user */
 export function parseNicLimits(text: string): NetLimits {
   const rates = Object.entries(
     parseRates(text, RATES, 'rx-bps=50M, tx-bps=50M, rx-pps=10000 or tx-bps-burst=200M'),
@@ -81,7 +81,7 @@ async function limit(ui: Ui, { id, name }: VmInfo, nic: string, text: string): P
   ui.notify('info', `${name}: limits of ${nic}: ${netLimitsText(limits)}`);
 }
 
-/** What changes a network card while its VM runs. */
+/** Actions on network cards of a running VM. */
 export const nicActions: readonly Action[] = [
   {
     name: 'link-nic',

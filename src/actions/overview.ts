@@ -6,7 +6,7 @@ function rowAtCursor({ ui, state }: ActionContext): OverviewRow | undefined {
   return ui.select.overviewRows(state)[ui.select.overviewRow(state)];
 }
 
-/** Commands of the overview. */
+/** Actions on the overview. */
 export const overviewActions: readonly Action[] = [
   {
     name: 'open-vm-of-row',

@@ -7,7 +7,7 @@ function queueAtCursor({ ui, state }: ActionContext): QueueRow | undefined {
   return ui.select.visibleQueues(state)[ui.select.queueRow(state)];
 }
 
-/** Commands of the list of queues. */
+/** Actions on the queue list. */
 export const queueActions: readonly Action[] = [
   {
     name: 'open-queue',

@@ -5,7 +5,7 @@ function count(alive: number): string {
   return alive === 1 ? '1 VM is running' : `${alive} VMs are running`;
 }
 
-/** Leaving harms no VM that another process runs; shutting them down is offered at the same time. */
+/** Leaving does not affect VMs that another process runs; the dialog also offers to shut them down. */
 function leave({ ui, state }: ActionContext): void {
   const alive = ui.select.aliveVms(state);
   const cannotChange = ui.readOnly !== null || state.managerLost !== null;

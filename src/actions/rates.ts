@@ -2,14 +2,14 @@ import { own } from '../text/own.ts';
 import { textEdit } from '../text/text-edit.ts';
 import type { Ui } from './ui.ts';
 
-/** Asks for a text in the status line. What goes wrong with it is said there. */
+/** Asks for a text in the status line, and shows errors there. */
 export function askForText(
   ui: Ui,
   prompt: string,
   suggestion: string,
   submit: (text: string) => Promise<void>,
 ): void {
-  // The prompt is where a message would be.
+  // The prompt takes the place of a message.
   ui.clearNotice();
   ui.store.getState().pushLayer({
     kind: 'prompt',
@@ -22,8 +22,9 @@ export function askForText(
 }
 
 /**
- * `iops=500 bps=50M`; `none` or nothing: no rates.
- * @param known how the value of each is read. @param examples what there is. @throws an error for the user
+ * `iops=500 bps=50M`; `none` or empty for no rates.
+ * @param known how to parse the value of each. @param examples sample input for the error. @throws an error for the
+ * user
  */
 export function parseRates<Key extends string>(
   text: string,

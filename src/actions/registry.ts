@@ -25,7 +25,7 @@ import { vmActions } from './vm.ts';
 import { vmChangeActions } from './vm-changes.ts';
 import { vmViewActions } from './vm-view.ts';
 
-/** Every action there is: the one source of the key bindings, the help, the key bar and the documentation. */
+/** All actions: the one source of the key bindings, the help, the key bar and the documentation. */
 export const actions: readonly Action[] = [
   ...viewActions,
   ...vmViewActions,
@@ -54,14 +54,14 @@ export const actions: readonly Action[] = [
   ...consoleActions,
 ];
 
-/** The actions of the screen that is shown. */
+/** The actions on the screen that is shown. */
 export function actionsHere(context: ActionContext): readonly Action[] {
   return actions.filter(action => existsHere(action, context));
 }
 
 const inBar = actions.filter(({ bar }) => bar !== undefined).sort((a, b) => a.bar! - b.bar!);
 
-/** The ones for the key bar, in its order. */
+/** The actions for the key bar, in its order. */
 export function barActions(context: ActionContext): readonly Action[] {
   return inBar.filter(action => existsHere(action, context));
 }

@@ -10,13 +10,13 @@ import { attachScreen, noScreen, terminalLooks } from '../screen/terminal/attach
 import { type Action, type ActionContext, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
 
-/** Why there is no screen to look at; null: there is. */
+/** Why there is no screen to show; null if there is one. */
 function unavailable({ vm }: ActionContext): string | null {
   if (vm === null) return NO_VM;
   return isAlive(vm) ? noScreen(vm) : `${vm.name} is ${vm.state}`;
 }
 
-/** Gives the terminal to the screen of a VM until the user leaves it. */
+/** Hands the terminal to the screen of a VM until the user leaves it. */
 async function showOnTerminal(ui: Ui, vm: VmInfo): Promise<void> {
   const { stdin, stdout, env } = process;
   const layout = preferredLayout(vm);
@@ -59,10 +59,10 @@ function chooseKeys({ ui, vm }: ActionContext): void {
   ]);
 }
 
-/** A dialog has no room for more; the whole terminal has a menu with all of them. */
+/** A dialog has no space for more; on the whole terminal, the menu has all of them. */
 const SHOWN_CHORDS = 8;
 
-/** Commands for the screen and the keyboard of a VM. */
+/** Actions on the screen and the keyboard of a VM. */
 export const screenActions: readonly Action[] = [
   {
     name: 'screen',

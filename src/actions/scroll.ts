@@ -1,4 +1,4 @@
-/** Lines that a key scrolls a text by, of which a page can be seen. */
+/** The number of lines by which a key scrolls a text, given the visible page. */
 const SCROLL: Readonly<Record<string, (page: number) => number>> = {
   j: () => 1,
   down: () => 1,
@@ -15,7 +15,7 @@ const SCROLL: Readonly<Record<string, (page: number) => number>> = {
   end: () => Number.POSITIVE_INFINITY,
 };
 
-/** The first line that is seen after a key, of a text of `length` lines; null when the key does not scroll. */
+/** The first visible line after a key, in a text of `length` lines; null if the key does not scroll. */
 export function scrolled(key: string, offset: number, page: number, length: number): number | null {
   const lines = SCROLL[key]?.(page);
   if (lines === undefined) return null;

@@ -5,13 +5,13 @@ import type { Choice } from '../store/layers.ts';
 import { own } from '../text/own.ts';
 import type { Ui } from './ui.ts';
 
-/** How long guests may take before killing them is offered. */
+/** How long guests may take before the dialog offers to kill them. */
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1000;
 
 /**
- * Presses the power button of every VM that runs, waits while a dialog shows how far it is, and leaves when all are off.
- * Those that do not go can be killed; the waiting can be given up, which takes nothing back.
+ * Presses the power button of every running VM, waits while a dialog shows the progress, and leaves when all are off.
+ * The user can kill those that do not power off, or stop waiting, which does not undo anything.
  */
 export function shutDownAndQuit(ui: Ui): void {
   const ids = aliveVms(ui).map(vm => vm.id);

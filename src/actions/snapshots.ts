@@ -11,13 +11,13 @@ import { type Action, type ActionContext, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
 import { actionOnVms } from './vm-action.ts';
 
-/** Why no state of a VM can be kept now; null: it can. */
+/** Why a VM's state cannot be saved now; null if it can. */
 function notKept(vm: VmInfo): string | null {
   if (vm.task !== undefined) return `${vm.name} is busy with another snapshot; W cancels that`;
   return isUp(vm) ? null : `${vm.name} is ${vm.state}`;
 }
 
-/** Says what comes of something that takes its time. */
+/** Reports the outcome of a long operation. */
 function report(ui: Ui, begun: string, something: Promise<string>): void {
   ui.notify('info', begun);
   void ui.attempt(something.then(text => ui.notify('info', text)));
@@ -109,7 +109,7 @@ function restore(ui: Ui, { state, vm }: ActionContext): void {
   ui.choose(`Restore ${vm!.name} from ${name}?`, lost.join('\n') || 'It goes on where it was then.', choices);
 }
 
-/** What is under way is not called off by a slip; null: there is nothing under way. */
+/** Canceling an operation needs confirmation; null if there is none in progress. */
 function cancelQuestion({ name, task }: VmInfo): Question | null {
   if (task === undefined) return null;
   return {
@@ -134,7 +134,7 @@ const save = actionOnVms({
   done: who => `saved ${who}; S goes on from there`,
 });
 
-/** What keeps the state of a VM, and brings it back. */
+/** Actions that save the state of a VM, and restore it. */
 export const snapshotActions: readonly Action[] = [
   {
     name: 'snapshot',

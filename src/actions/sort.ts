@@ -14,14 +14,14 @@ import type { Action, ActionContext } from './action.ts';
 import { pinCursor } from './cursor.ts';
 import type { Ui } from './ui.ts';
 
-/** Sorts what is shown by the next column that is in sight, or the one before. */
+/** Sorts by the next or previous visible column. */
 function step({ ui, state }: ActionContext, by: 1 | -1): void {
   const screen = shownSorted(state)!;
   pinCursor(ui);
   state.setSort(screen, nextSort(visibleSortColumns(state, screen), sortOf(state, screen), by));
 }
 
-/** Turns the order of what is shown round; what is not sorted is sorted by its first column, the last first. */
+/** Reverses the order; unsorted rows are sorted by the first column, the last first. */
 export function reverseSort(ui: Ui): void {
   const state = ui.store.getState();
   const screen = shownSorted(state)!;
@@ -30,14 +30,14 @@ export function reverseSort(ui: Ui): void {
   state.setSort(screen, { ...now, descending: !now.descending });
 }
 
-/** Shows the rows as they come. */
+/** Restores the original order. */
 export function clearSort(ui: Ui): void {
   const state = ui.store.getState();
   pinCursor(ui);
   state.setSort(shownSorted(state)!, null);
 }
 
-/** Sorts what is shown by the column with this letter. @returns whether there is one */
+/** Sorts by the column with this letter. @returns whether there is one */
 export function sortByLetter(ui: Ui, letter: string): boolean {
   const state = ui.store.getState();
   const screen = shownSorted(state);
@@ -49,7 +49,7 @@ export function sortByLetter(ui: Ui, letter: string): boolean {
 }
 
 /**
- * Sorts what is shown as a command line says: `NAME`, `NAME asc`, `NAME desc`, or `none`.
+ * Sorts as a command line requests: `NAME`, `NAME asc`, `NAME desc`, or `none`.
  * @throws what is wrong with it, in a sentence
  */
 export function sortByLine(ui: Ui, line: string): void {
@@ -81,7 +81,7 @@ export function sortByLine(ui: Ui, line: string): void {
   });
 }
 
-/** By its name, its title, or the only beginning that fits. */
+/** By its name, its title, or a unique prefix. */
 function columnNamed(columns: readonly SortColumn[], name: string): SortColumn | null {
   const wanted = name.toLowerCase();
   const titled = columns.find(({ title }) => title.toLowerCase() === wanted);
@@ -89,7 +89,7 @@ function columnNamed(columns: readonly SortColumn[], name: string): SortColumn |
   return fieldNamed(columns, name) ?? titled ?? (begun.length === 1 ? begun[0]! : null);
 }
 
-/** What may follow `:sort`. */
+/** Completions after `:sort`. */
 export function sortCompletions(ui: Ui): readonly string[] {
   const screen = shownSorted(ui.store.getState());
   if (screen === null) return [];

@@ -6,7 +6,7 @@ function isGone(loss: Loss | null): boolean {
   return loss?.kind === 'died' || loss?.kind === 'ended';
 }
 
-/** After a manager that died, or ended. The next one takes over the VMs that still run. */
+/** For use after a manager died or ended. The next one takes over the VMs that still run. */
 export const startAgain: Action = {
   name: 'start-again',
   category: 'Virtual machine',

@@ -1,10 +1,10 @@
 import type { Ui } from './ui.ts';
 
-/** Gives the keyboard to the console that is shown; where somebody else types, asks whether to take it from them. */
+/** Takes the keyboard of the console that is shown; if another client holds it, asks first. */
 export function takeKeyboard(ui: Ui, id: string, take = false): void {
-  // What is typed next is the guest's already, although the answer may have a long way.
+  // Input goes to the guest from here on, although the answer may take long to arrive.
   ui.store.getState().pushLayer({ kind: 'console', id });
-  // A PS/2 keyboard is everybody's.
+  // A PS/2 keyboard has no holder.
   if (ui.screens.isShown) return;
   ui.consoles.takeKeyboard(take).catch((error: Error) => {
     ui.store.getState().releaseConsole(id);

@@ -27,47 +27,47 @@ import { CommandHistory } from './command-history.ts';
 /** How long a message stays in the status line. */
 const NOTICE_MS = { info: 5000, error: 15_000 } as const;
 
-/** Terminals report every step of a change of size; the picture is drawn anew after the last one. */
+/** Terminals report every step of a resize; the UI is redrawn after the last one. */
 const RESIZE_SETTLES_MS = 60;
 
-/** Reading networks takes several programs of the host; images of some formats take qemu-img. */
+/** Reading networks runs several host programs; images of some formats take qemu-img. */
 const NETWORKS_AGAIN_MS = 2000;
 const IMAGES_AGAIN_MS = 5000;
 
-/** Errors that may not fit into the status line of a small terminal (60 cells) are in the log, too. */
+/** Longer errors, which may not fit into the status line of a small terminal (60 cells), are logged, too. */
 const SHORT_CELLS = 58;
 
-/** What shows the UI. */
+/** The displayed UI. */
 export type Picture = {
-  /** Takes it off the terminal. */
+  /** Removes it from the terminal. */
   quit(): void;
-  /** Draws all of it, trusting nothing that is on the terminal. */
+  /** Redraws everything, assuming nothing about the terminal's contents. */
   repaint(): void;
-  /** Leaves the terminal to something else for a while. */
+  /** Lends the terminal to another program. */
   lend(use: () => Promise<void>): Promise<void>;
-  /** Leaves the terminal to the shell until that brings vring back, as Ctrl-Z does elsewhere. */
+  /** Suspends the process until the shell brings it back, as Ctrl-Z does elsewhere. */
   stop(): Promise<void>;
-  /** Puts a text into the terminal's clipboard. */
+  /** Copies a text to the terminal's clipboard. */
   copy(text: string): void;
 };
 
 export type UiSettings = {
-  /** The host to show; this one when absent. */
+  /** The host to show; default: this one. */
   readonly host?: HostSource;
-  /** What network cards can be connected to; that of this host when absent. */
+  /** The choices for connecting network cards; default: those of this host. */
   readonly networkChoices?: () => NetworkChoices;
-  /** Forbids whatever changes a VM or the host. */
+  /** Forbids everything that changes a VM or the host. */
   readonly readOnly?: boolean;
 };
 
-/** A dialog that has been opened. */
+/** An open dialog. */
 export type OpenDialog = {
   isOpen(): boolean;
   close(): void;
   change(change: Partial<Pick<DialogLayer, 'title' | 'body' | 'choices'>>): void;
 };
 
-/** The UI without its picture: the state, and what keeps it up to date. Commands work on this. */
+/** The UI without its display: the state, and what keeps it up to date. Commands work on this. */
 export class Ui {
   readonly engine: Engine;
   readonly clock: Clock;
@@ -75,7 +75,7 @@ export class Ui {
   readonly select: Selectors = createSelectors();
   readonly hostSelect: HostSelectors = createHostSelectors();
   readonly host: HostFeed;
-  /** Why nothing may be changed, to follow "can't ...:"; null when it may. */
+  /** Why nothing may be changed, to follow "can't ...:"; null if it may. */
   readonly readOnly: string | null;
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
@@ -84,7 +84,7 @@ export class Ui {
   readonly networks: ScreenFeed;
   readonly images: ScreenFeed;
   readonly history = new CommandHistory();
-  /** What was typed into the form for a new VM, until one is made of it. */
+  /** Input in the form for a new VM, until it is created. */
   newVm: FormValues = {};
   readonly networkChoices: () => NetworkChoices;
   readonly #picture: Picture;
@@ -171,14 +171,14 @@ export class Ui {
     this.snapshots.close();
     this.networks.close();
     this.images.close();
-    // What lies over the screen waits for nothing any more.
+    // The layers no longer wait for anything.
     this.store.setState({ layers: [] });
     this.#closing.abort(new Error('stopped, as vring ended'));
     await Promise.allSettled([...this.#begun]);
     await this.host.close();
   }
 
-  /** Begins something that is called off when the UI is closed, which waits for its end. */
+  /** Starts an operation that is canceled when the UI closes; closing waits for its end. */
   async begin<Result>(something: (closing: AbortSignal) => Promise<Result>): Promise<Result> {
     const begun = something(this.#closing.signal);
     this.#begun.add(begun);
@@ -197,7 +197,7 @@ export class Ui {
     this.#show(level, text);
   }
 
-  /** The same for what is in the log already. */
+  /** The same for messages that are logged already. */
   #show(level: Notice['level'], text: string): void {
     this.#callOffNotice();
     this.store.getState().setNotice({ level, text: printable(text) });
@@ -209,7 +209,7 @@ export class Ui {
     this.store.getState().setNotice(null);
   }
 
-  /** Says in the status line what goes wrong with something that takes a while. */
+  /** Shows an operation's error in the status line. */
   async attempt(something: Promise<void>): Promise<void> {
     try {
       await something;
@@ -218,12 +218,12 @@ export class Ui {
     }
   }
 
-  /** Has a question answered before something is done. The answer at hand is Cancel. */
+  /** Asks for confirmation; Cancel has the focus. */
   ask({ title, body, verb }: Question, confirm: () => void): void {
     this.choose(title, body, [{ label: 'Cancel' }, { label: verb, run: confirm }]);
   }
 
-  /** Has one of several things chosen, or none; the first is at hand. What it says may change while it is there. */
+  /** Offers several choices, of which the first has the focus. The text may change while the dialog is open. */
   choose(title: string, body: string, choices: readonly Choice[]): OpenDialog {
     const ticket = Symbol();
     const isIt = (layer: Layer) => layer.kind === 'dialog' && layer.ticket === ticket;
@@ -238,7 +238,7 @@ export class Ui {
     };
   }
 
-  /** Shows a text to be read. */
+  /** Shows a text for reading. */
   read(title: string, lines: readonly string[]): void {
     const text = lines.flatMap(printableLines);
     this.store.getState().pushLayer({ kind: 'text', title: printable(title), lines: text, offset: 0 });
@@ -262,7 +262,7 @@ export class Ui {
     }
   }
 
-  /** The cursor goes to the next VM of the list, not back to the first. */
+  /** The cursor moves to the next VM of the list, not back to the first. */
   #remove(id: string): void {
     const state = this.store.getState();
     const visible = this.select.visibleVms(state);
@@ -276,12 +276,12 @@ export class Ui {
     const state = this.store.getState();
     state.setManagerLost(loss);
     if (loss !== null) return;
-    // Nobody received what was logged meanwhile.
+    // Entries logged in the meantime were not received.
     state.logListed(this.engine.log());
     this.notify('info', 'reattached to the manager');
   }
 
-  /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */
+  /** If another client takes the keyboard, leaves the console: further input would be lost. */
   #followKeyboard(vm: VmInfo, before: VmInfo | undefined): void {
     const state = this.store.getState();
     const { id, name } = vm;
@@ -296,7 +296,7 @@ export class Ui {
 
   #reportEnd(vm: VmInfo): void {
     this.store.getState().releaseConsole(vm.id);
-    // The banner says it of all of them.
+    // The banner covers all of them.
     if (vm.interrupted) return;
     if (vm.state === 'crashed') this.#show('error', `${vm.name} crashed: ${vm.reason ?? 'no reason given'}`);
     else this.notify('info', `${vm.name} is off${vm.reason ? `: ${vm.reason}` : ''}`);

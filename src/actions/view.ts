@@ -141,7 +141,7 @@ const look: readonly Action[] = [
   },
 ];
 
-/** Prepares a filter in the time before the first letter, in steps that no key has to wait for. */
+/** Prepares a filter before the first letter is typed, in steps short enough not to delay a key. */
 function prepareFilter(ui: Ui): void {
   setImmediate(() => {
     const end = performance.now() + PREPARE_STEP_MS;

@@ -4,28 +4,28 @@ import type { Question } from '../store/layers.ts';
 import { type Action, type ActionContext, cannot, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
 
-/** Something that is done to a VM, or to each of several. */
+/** An operation on one or several VMs. */
 export type VmAction = {
   readonly name: string;
   readonly label: string;
-  /** What it does, to follow "cannot"; the label when that says it. */
+  /** What it does, to follow "cannot"; default: the label. */
   readonly phrase?: string;
   readonly description: string;
   readonly bar?: number;
-  /** The button that does it, and the question's first word: `Kill`. */
+  /** The confirming button, and the question's first word: `Kill`. */
   readonly verb: string;
-  /** Why it cannot be done to this VM; null when it can. */
+  /** Why it cannot be done to this VM; null if it can. */
   readonly refusal: (vm: VmInfo) => string | null;
-  /** What is lost by it, to be asked before; absent where nothing is. */
+  /** What would be lost, for the question; default: nothing. */
   readonly loss?: { readonly title: (who: string) => string; readonly body: string };
   readonly act: (engine: Engine, id: string) => Promise<void>;
-  /** What is said when it is done: `web was reset`. */
+  /** The message when it is done: `web was reset`. */
   readonly done?: (who: string) => string;
-  /** What is said when it begins, where it takes a while. */
+  /** The message when it begins, if it takes a while. */
   readonly begun?: (who: string) => string;
 };
 
-/** The UI's action for it, on the VM at the cursor or on those that are marked. */
+/** The UI's action for it, on the VM at the cursor or on the marked ones. */
 export function actionOnVms(action: VmAction): Action {
   const { name, label, phrase, description, bar, loss } = action;
   const ask = (context: ActionContext) => question(action, context);
@@ -55,14 +55,14 @@ export function actionOnVms(action: VmAction): Action {
   };
 }
 
-/** What is asked: before a loss always, else where it is for several VMs, all of which are named. */
+/** The question: always before a loss, else for several VMs, all of which are named. */
 function question({ verb, loss, refusal }: VmAction, { vms }: ActionContext): Question | null {
   const able = vms.filter(vm => refusal(vm) === null);
   const who = nameOf(able);
   if (vms.length < 2) return loss ? { title: loss.title(who), body: loss.body, verb } : null;
   const left = vms.map(refusal).filter(reason => reason !== null);
   const body = [
-    // One is named in the title.
+    // A single VM is named in the title.
     ...(able.length > 1 ? [able.map(vm => vm.name).join(', ')] : []),
     ...(left.length > 0 ? [`Skipped: ${left.join('; ')}.`] : []),
     ...(loss ? [loss.body] : []),
@@ -76,7 +76,7 @@ function nameOf(vms: readonly VmInfo[]): string {
 
 type Failure = { readonly vm: VmInfo; readonly reason: string };
 
-/** Does it to all at once, and says what came of it; the marks have served then. */
+/** Runs it on all VMs in parallel, reports the outcome, and clears the marks. */
 async function perform(ui: Ui, action: VmAction, vms: readonly VmInfo[]): Promise<void> {
   const { label, act, begun, done } = action;
   const who = nameOf(vms);

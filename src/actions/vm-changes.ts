@@ -11,9 +11,9 @@ function undefinedVm({ vm }: ActionContext): string | null {
   return vm.defined ? null : `${vm.name} has no definition, since it was started without one`;
 }
 
-/** Asks for the name of a VM in the status line, until it can be one. */
+/** Prompts for a VM name in the status line until it is valid. */
 function askForName(ui: Ui, prompt: string, suggestion: string, submit: (name: string) => void): void {
-  // The prompt is where a message would be.
+  // The prompt takes the place of a message.
   ui.clearNotice();
   ui.store.getState().pushLayer({
     kind: 'prompt',
@@ -42,7 +42,7 @@ async function rename(ui: Ui, vm: VmInfo, name: string): Promise<void> {
   ui.notify('info', `${vm.name} was renamed to ${name}`);
 }
 
-/** What changes a VM that is defined without an editor, or makes another one of it. */
+/** Actions that change a definition without an editor, or clone the VM. */
 export const vmChangeActions: readonly Action[] = [
   {
     name: 'autostart',
@@ -95,7 +95,7 @@ export const vmChangeActions: readonly Action[] = [
     run: ({ ui, vm }) =>
       askForName(ui, `Clone ${vm!.name} as`, `${vm!.name}-2`, name => {
         const plan = async () => {
-          // What it needs is loaded when it is asked for: the screens come up without.
+          // Loaded on demand, so that the UI starts faster.
           const { planAndClone } = await import('./clone-vm.ts');
           await planAndClone(ui, vm!, name);
         };

@@ -8,12 +8,12 @@ import { movedLogCursor, vmLog } from '../view/log-rows.ts';
 import { shownSnapshots } from '../view/snapshot-rows.ts';
 import type { Ui } from './ui.ts';
 
-/** The tab so many further on, from the last one to the first. */
+/** The tab `step` places further on, wrapping around. */
 export function nextTab(tab: VmTab, step: number): VmTab {
   return VM_TABS[(VM_TABS.indexOf(tab) + step) % VM_TABS.length]!;
 }
 
-/** Moves the cursor of the tab that is shown, as far as there are rows. */
+/** Moves the cursor of the tab that is shown, within its rows. */
 export function moveInVm(ui: Ui, id: string, rows: number): void {
   const state = ui.store.getState();
   const view = vmViewOf(state, id);

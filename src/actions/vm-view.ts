@@ -33,7 +33,7 @@ const tabs: readonly Action[] = VM_TABS.map(tab => ({
   run: ({ state, vm }) => state.changeVmView(vm!.id, { tab }),
 }));
 
-/** Is the exit heat map shown? */
+/** Why the exit heat map is not shown; null if it is. */
 function notExits({ state, vm }: ActionContext): string | null {
   return vm !== null && vmViewOf(state, vm.id).tab === 'exits' ? null : 'only the exits (3) can be sorted';
 }
@@ -43,7 +43,7 @@ function sortExits({ state, vm }: ActionContext, step: number): void {
   state.changeVmView(vm!.id, { addressOrder: ADDRESS_ORDERS[at % ADDRESS_ORDERS.length]! });
 }
 
-/** Commands that change how a VM's screen is seen. */
+/** Actions that change the view of a VM's screen. */
 export const vmViewActions: readonly Action[] = [
   {
     name: 'next-tab',

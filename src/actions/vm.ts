@@ -4,12 +4,12 @@ import { cannotStart, isAlive, otherVersion } from '../engine/vm-info.ts';
 import { version } from '../project-root.ts';
 import { actionOnVms, type VmAction } from './vm-action.ts';
 
-/** Makes the reason why a VM is in no state for something. */
+/** A refusal for VMs that are in none of these states. */
 function onlyWhile(...states: readonly VmState[]) {
   return (vm: VmInfo): string | null => (states.includes(vm.state) ? null : `${vm.name} is ${vm.state}`);
 }
 
-/** @throws when the guest does not see it */
+/** @throws when the guest does not notice it */
 async function pressPowerButton(engine: Pick<Engine, 'powerButton'>, id: string): Promise<void> {
   const { noticed } = await engine.powerButton(id);
   if (!noticed) throw new Error(BUTTON_OFF);
@@ -20,7 +20,7 @@ function resumeOrWake(engine: Pick<Engine, 'vms' | 'resume' | 'wake'>, id: strin
   return isSuspended ? engine.wake(id) : engine.resume(id);
 }
 
-/** Actions that change a VM have capital letters, so that no slip of a finger is one. */
+/** Actions that change a VM have capital letters, so that a slip of the finger cannot trigger one. */
 const vmSpecs: readonly VmAction[] = [
   {
     name: 'start',

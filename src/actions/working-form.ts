@@ -1,27 +1,29 @@
 import { type Form, type FormField, type FormValues, formLayer, type Question } from '../store/layers.ts';
 import type { Ui } from './ui.ts';
 
-/** What was typed into a field, or its default, without blanks around it. */
+/** The text typed into a field, or its default, trimmed. */
 export type FieldValue = (key: string) => string;
 
-/** A form whose button does something that takes its time, and may fail. */
+/** A form whose button runs an operation that takes a while and may fail. */
 export type WorkingForm = Pick<Form, 'title' | 'button' | 'done'> & {
   readonly fields: readonly FormField[];
-  /** Those of fields that were not touched may depend on the others. */
+  /** The defaults of untouched fields, which may depend on the others. */
   defaults(values: FormValues): FormValues;
-  /** The field where what fails is said. */
+  /** The field at which failures are shown. */
   readonly main: string;
-  /** What is wrong with a field, in a sentence; null when nothing is. */
+  /** What is wrong with a field, in a sentence; null if it is valid. */
   problem(value: FieldValue, key: string): string | null;
-  /** What to know about a field that is not wrong. */
+  /** A note about a valid field; null if there is none. */
   note?(value: FieldValue, key: string): string | null;
-  /** What is asked first; null: nothing. */
+  /** The confirmation question; null if none. */
   question?(value: FieldValue): Question | null;
-  /** @returns what has become of it, in a sentence. @throws an error for the user */
+  /** @returns the outcome, in a sentence. @throws an error for the user */
   run(value: FieldValue): Promise<string>;
 };
 
-/** Opens a form, which stays until what it is for is done. What fails is said at its main field, and can be corrected. */
+/**
+ * Opens a form, which stays until its operation succeeds. Failures are shown at its main field, and can be corrected.
+ */
 export function openWorkingForm(ui: Ui, asked: WorkingForm): void {
   const { title, button, done, fields, main } = asked;
   const typed = (values: FormValues, key: string) => values[key] ?? asked.defaults(values)[key] ?? '';
@@ -29,7 +31,7 @@ export function openWorkingForm(ui: Ui, asked: WorkingForm): void {
     (values: FormValues): FieldValue =>
     key =>
       typed(values, key).trim();
-  /** What went wrong with the values as they are. */
+  /** Why the operation failed with the present values. */
   let failure: string | null = null;
   let isBusy = false;
   const form: Form = {
@@ -39,7 +41,7 @@ export function openWorkingForm(ui: Ui, asked: WorkingForm): void {
     fields: () => fields,
     value: (values, { key }) => typed(values, key),
     problem: (values, { key }) => asked.problem(valuesIn(values), key),
-    // It may be right by now: it does not keep anybody from trying again.
+    // A retry may succeed, so this is a note, not a problem that blocks it.
     note: (values, { key }) =>
       key === main && failure !== null ? failure : (asked.note?.(valuesIn(values), key) ?? null),
     changed: () => {
