@@ -29,14 +29,14 @@ import { bodyRows, currentScreen, type Size } from './store/ui-slice.ts';
 import { openTerminal } from './terminal.ts';
 import { detectTheme, type ThemeOptions } from './theme/detect.ts';
 
-/** The whole picture. */
+/** The whole UI. */
 export function App() {
   const screen = useAppState(currentScreen);
   const { columns, rows } = useAppState(state => state.size);
   const layers = useAppState(state => state.layers.length);
   const { linear } = useTheme();
   const size = { columns, rows: useAppState(bodyRows) };
-  // Whatever was wrong with a picture: another one is worth a try.
+  // If drawing failed, a change of screen, size or layers is worth another attempt.
   const attempt = JSON.stringify([screen, size, layers]);
   return (
     <Box flexDirection="column" width="100%" height={rows} overflow="hidden">
@@ -87,9 +87,9 @@ export type UiOptions = ThemeOptions &
   };
 
 /**
- * Shows the UI on a terminal until the user leaves it, or the process is asked to end. The terminal is then as it was;
- * what becomes of the VMs is for the caller to say.
- * @throws where there is no theme of the name that is asked for
+ * Shows the UI on a terminal until the user leaves it, or the process is asked to end, and then restores the terminal.
+ * The caller decides what happens to the VMs.
+ * @throws when there is no theme of the requested name
  */
 export async function runUi(options: UiOptions): Promise<void> {
   const { engine, stdin = process.stdin, stdout = process.stdout, env = process.env } = options;
@@ -124,7 +124,7 @@ export async function runUi(options: UiOptions): Promise<void> {
   );
   try {
     display = theme.linear ? openSpoken(tree, stdin, stdout, clock) : openFullScreen(tree, stdin, stdout);
-    // The picture ends by itself only by an error that nothing inside it could show.
+    // The display only ends on its own after an error that it could not show.
     await Promise.race([left, display.ended]);
     await display.close();
   } finally {
@@ -133,7 +133,7 @@ export async function runUi(options: UiOptions): Promise<void> {
   }
 }
 
-/** Numbers that change each second would be read out each second: they stand still until the user lets them go. */
+/** A screen reader would read numbers out each time they change: they are frozen until the user releases them. */
 function holdStillAfterFirst({ store }: Ui): void {
   const stop = store.subscribe(state => {
     if (state.sampledAt === 0) return;

@@ -12,7 +12,7 @@ if (bundled && words[0] === 'serve') {
   createRequire(import.meta.url)(builtFile('run.cjs'));
 } else {
   if (startsMachine) {
-    // A machine thread takes longer to come up than the rest of vring takes to load: it is started before that.
+    // Start the machine thread first: it takes longer to come up than the rest of vring takes to load.
     const { warmThread } = await import('./engine/machines/machine-thread.ts');
     warmThread();
   }

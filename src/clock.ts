@@ -1,10 +1,10 @@
-/** Time, as the UI needs it; tests have one of their own. */
+/** Time for the UI; tests use their own. */
 export interface Clock {
-  /** Milliseconds that never go back. */
+  /** Monotonic milliseconds. */
   now(): number;
   /** Milliseconds since 1970. */
   wall(): number;
-  /** Calls `run` once, after `ms`. @returns what calls it off. */
+  /** Calls `run` once, after `ms`. @returns a function that cancels it */
   after(ms: number, run: () => void): () => void;
 }
 

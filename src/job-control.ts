@@ -1,32 +1,32 @@
-/** A job that cannot be stopped (its shell is gone, or it is a session's first process) goes on after this time. */
+/** How long to wait for a job that cannot be stopped (its shell is gone, or it is a session's first process). */
 const STOPS_WITHIN_MS = 200;
 
 /**
- * Stops the whole job that this process is part of, as the terminal does on Ctrl-Z. Whoever calls this has put the terminal
- * back and no listener of SIGTSTP is left: the kernel's default stops each process, and ignores it where no shell could
- * bring the job back (orphaned process groups, POSIX.1-2017 §11.1.4).
- * @returns when the shell has brought it back
+ * Stops this process's whole job, as the terminal does on Ctrl-Z. The caller has restored the terminal and removed all
+ * listeners of SIGTSTP: the kernel's default action stops each process, and does nothing where no shell could bring the
+ * job back (orphaned process groups, POSIX.1-2017 §11.1.4).
+ * @returns once the shell has brought it back
  */
 export async function stopJob(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   process.once('SIGCONT', resolve);
   process.kill(0, 'SIGTSTP');
-  // Time does not pass for a stopped process: this runs only after it has come back, or when it was never stopped.
+  // Time does not pass for a stopped process: this fires only after it was brought back, or if it was never stopped.
   const timer = setTimeout(resolve, STOPS_WITHIN_MS);
   await promise;
   clearTimeout(timer);
   process.off('SIGCONT', resolve);
 }
 
-/** What a terminal program does when its job is stopped and brought back by signals. */
+/** How a terminal program handles job control signals. */
 export type JobListener = {
-  /** SIGTSTP: put the terminal back, then `stopJob`, then take it again. */
+  /** SIGTSTP: restore the terminal, call `stopJob`, then take the terminal again. */
   stopAsked(): void;
-  /** SIGCONT after a stop that nobody asked for (SIGSTOP): the shell has changed the terminal meanwhile. */
+  /** SIGCONT after SIGSTOP: the shell has changed the terminal in the meantime. */
   continued(): void;
 };
 
-/** @returns what gives both signals their usual effect back */
+/** @returns a function that restores the default action of both signals */
 export function watchJob({ stopAsked, continued }: JobListener): () => void {
   process.on('SIGTSTP', stopAsked);
   process.on('SIGCONT', continued);

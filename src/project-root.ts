@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The bundler's constant. While vring runs, an upgrade can replace what is on the disk: bundles do not look there for themselves. */
+/**
+ * Defined by the bundler. An upgrade can replace the files on disk while vring runs, so bundles do not read their
+ * version from there.
+ */
 declare const VRING_VERSION: string | undefined;
 const bundledVersion = typeof VRING_VERSION === 'string' ? VRING_VERSION : null;
 
-/** Does vring run from what the build made? */
+/** Whether vring runs from the built bundles. */
 export const bundled = bundledVersion !== null;
 
 /** The folder of vring's package.json: above src/ in a checkout, above dist/ in the bundles. */
@@ -20,14 +23,14 @@ export function projectRoot(): string {
   return folder;
 }
 
-/** A file that the build made. @throws in a checkout that was not built */
+/** A file created by the build. @throws in a checkout that was not built */
 export function builtFile(name: string): string {
   const path = join(projectRoot(), 'dist', name);
   if (!bundled && !existsSync(path)) throw new Error(`${path} is missing: ${howToRepair()}`);
   return path;
 }
 
-/** What to do about a file of the build that is missing or does not match, as the end of a sentence. */
+/** What to do about a missing or mismatched file of the build, as the end of a sentence. */
 export function howToRepair(): string {
   return existsSync(join(projectRoot(), 'src/cli.ts')) ? 'run npm ci or npm run build' : 'reinstall vring';
 }

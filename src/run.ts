@@ -1,6 +1,7 @@
 /**
- * What bin/vring starts for `vring run`, bundled for CommonJS: a VM of a script is to start as soon as possible, and modules take longer to load.
- * A machine thread is started first, and meanwhile the rest is loaded, which finds the thread in this file's exports (scripts/bundle.mjs).
+ * The program that bin/vring starts for `vring run`, bundled as CommonJS: a script's VM should start as soon as
+ * possible, and ES modules take longer to load. It starts a machine thread first and loads the rest in the meantime,
+ * which finds the thread in this file's exports (scripts/bundle.mjs).
  */
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';

@@ -1,6 +1,9 @@
 import { watchJob } from './job-control.ts';
 
-/** Has the terminal mark what is pasted (xterm control sequences, "bracketed paste mode"), so that it is not keys. */
+/**
+ * Makes the terminal mark pastes (xterm control sequences, "bracketed paste mode"), so that they are not taken for
+ * keys.
+ */
 const BRACKETED_PASTE = { on: '\x1b[?2004h', off: '\x1b[?2004l' } as const;
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
@@ -9,19 +12,19 @@ const ignore = () => {};
 
 export type TerminalListener = {
   typed(bytes: Uint8Array): void;
-  /** Called at once, and whenever the size changes. */
+  /** Called immediately, and whenever the size changes. */
   resized(size: { columns: number; rows: number }): void;
   /** The terminal is gone, or a signal asks the process to end. */
   ended(): void;
   /** SIGTSTP: lend the terminal to `stopJob`. */
   stopAsked(): void;
-  /** The process was stopped without being asked, and is back: nothing is known of what is on the terminal. */
+  /** The process was stopped by SIGSTOP and is back: the terminal's contents are unknown. */
   continued(): void;
 };
 
 /**
- * Takes the terminal: keys come as they are typed, unechoed, as bytes.
- * @returns what gives the terminal back, for good or for a while; the end of the process does, too.
+ * Takes the terminal: input arrives unbuffered and unechoed, as bytes.
+ * @returns functions that release the terminal, for good or temporarily; the end of the process releases it, too
  */
 export function openTerminal(
   stdin: NodeJS.ReadStream,
@@ -40,7 +43,7 @@ export function openTerminal(
     stdin.setRawMode(false);
     stdin.pause();
   };
-  // A terminal that does not know its size says 0 by 0.
+  // A terminal that does not know its size reports 0 by 0.
   const resize = () => resized({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
   resize();
   stdout.on('resize', resize);
@@ -64,10 +67,10 @@ export function openTerminal(
   return {
     lend: async use => {
       giveBack();
-      // Ctrl-C is for whoever has the terminal, although the kernel sends it to this process, too.
+      // Ctrl-C is for the program that has the terminal, although the kernel sends it to this process, too.
       process.off('SIGINT', ended);
       process.on('SIGINT', ignore);
-      // Ctrl-Z stops it and this process together.
+      // Ctrl-Z stops that program and this process together.
       unwatch();
       try {
         await use();
@@ -86,8 +89,8 @@ export function openTerminal(
       stdin.off('end', ended);
       stdout.off('resize', resize);
       giveBack();
-      // A terminal that is gone says so several times: what comes late must not end the process before its VMs are put
-      // away. That is also why the listeners for errors stay.
+      // A terminal that goes away causes several events: late ones must not end the process before the caller has dealt
+      // with its VMs. The error listeners stay for the same reason.
       process.off('SIGHUP', ignore);
       process.on('SIGHUP', ignore);
     },
