@@ -20,8 +20,8 @@ export type StartedManager = {
 let first: StartedManager | null = null;
 
 /**
- * Starts a manager where there was never one: neither a socket nor a lock that another one could have. Whatever is wrong with the folders is left to
- * the connection to it, which says so.
+ * Starts a manager where there never was one: no other can hold the socket or a lock. Errors about the folders are left
+ * to the connection, which reports them.
  */
 export function startFirstManager(): void {
   try {
@@ -32,7 +32,7 @@ export function startFirstManager(): void {
   } catch {}
 }
 
-/** The one that `startFirstManager` started, for the first who asks. */
+/** The manager that `startFirstManager` started, for its first caller. */
 export function takeFirstManager(): StartedManager | null {
   const taken = first;
   first = null;
@@ -45,7 +45,7 @@ export function startManager(paths: ManagerPaths): StartedManager {
   ensurePrivateFolder(paths.state);
   const log = openSync(paths.log, 'a', 0o600);
   const { size: logBefore } = fstatSync(log);
-  // In a session of its own no terminal can send it SIGHUP or Ctrl-C.
+  // In its own session, no terminal can send it SIGHUP or Ctrl-C.
   const child = spawn(process.execPath, [...managerProgram(), 'serve', '--background'], {
     cwd: '/',
     detached: true,
@@ -70,7 +70,7 @@ export function startManager(paths: ManagerPaths): StartedManager {
   };
 }
 
-/** What Node runs the same program as this one with, from the bundles or from the sources. */
+/** Node's arguments to run this same program, from the bundles or from the sources. */
 export function vringProgram(): string[] {
   return nodeWords(bundled ? 'dist/cli.js' : 'src/cli.ts');
 }

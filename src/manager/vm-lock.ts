@@ -105,9 +105,9 @@ export function managerElsewhere({
   state,
   socket,
 }: Pick<ManagerPaths, 'runtime' | 'state' | 'socket'>): string | null {
-  // One whose folder was cleaned up under it is bound to the socket still, and creates both again.
+  // A manager whose folder was cleaned up is still bound to the socket, and creates both again.
   const here = () => lockHolder(managerLock(runtime)) !== null || isBound(socket);
-  // One that is starting or ending here has the lock of this folder longer than the other one.
+  // A manager that is starting or ending here holds this folder's lock longer than the other one.
   if (here()) return null;
   const holder = lockHolder(managerLock(state));
   return here() ? null : holder;

@@ -1,18 +1,18 @@
-/** Characters of one cell each that combine with nothing: printable ASCII, box drawing, blocks, and the UI's own signs. */
+/** Characters of one cell each that never combine: printable ASCII, box drawing, blocks, and the UI's own signs. */
 export const PLAIN = /^[\x20-\x7e\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/;
-/** The same, with escape sequences between them. */
+/** The same, with escape sequences in between. */
 const PLAIN_STYLED = /^[\x1b\x20-\x7e\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/;
 
 type Grapheme = { readonly segment: string; readonly index: number };
 type Graphemes = Iterable<Grapheme> & {
-  /** The one that a code unit belongs to. */
+  /** The grapheme that a code unit belongs to. */
   containing(index: number): Grapheme | undefined;
 };
 
-/** Made for the first text that is not plain: that takes milliseconds. */
+/** Created for the first text that is not plain, as that takes milliseconds. */
 let segmenter: Intl.Segmenter | null = null;
 
-/** What users see as the characters of a text, in place of an Intl.Segmenter: that is slow, and most texts are plain. */
+/** Replaces Intl.Segmenter, which is slow, for the many texts that are plain. */
 export const graphemes = {
   segment(text: string): Graphemes {
     if (PLAIN_STYLED.test(text)) return oneByOne(text);
