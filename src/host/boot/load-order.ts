@@ -7,7 +7,7 @@ import { hostServiceLink } from './desired.ts';
 import type { EarlyModule, EarlyModules } from './early-modules.ts';
 import { globMatches } from './glob.ts';
 import type { DeviceIds } from './ids.ts';
-import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
+import { commandLineSource, installOf, type ModprobeConfig, moduleName, softdepOf } from './modprobe.ts';
 
 /** Whether the driver with the ids binds a device before the host's own driver does. */
 export type LoadOrder = {
@@ -75,7 +75,18 @@ function orderAgainst(
       away,
     );
   }
-  return unordered(fn, ids, module, loads, early);
+  const masked = maskedSoftdep(wanted, module, modprobe);
+  return masked === null ? unordered(fn, ids, module, loads, early) : problem(masked);
+}
+
+/** Why a soft dependency that would order the two does not. */
+function maskedSoftdep(wanted: string, module: string, modprobe: ModprobeConfig): string | null {
+  const first = softdepOf(modprobe, module);
+  const later = modprobe.softdeps.find(
+    line => line !== first && globMatches(line.module, module) && line.pre.includes(wanted),
+  );
+  if (first === null || later === undefined) return null;
+  return `softdep ${module} in ${later.file}, line ${later.line} has no effect: modprobe uses only the first one, in ${first.file}, line ${first.line}`;
 }
 
 /** No file orders the two: what is known about when each is loaded. */
@@ -133,18 +144,11 @@ function firstBy(root: HostRoot, wanted: string, module: string, modprobe: Modpr
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (seen.has(next)) continue;
     seen.add(next);
-    const install = modprobe.installs.find(line => line.module === next);
-    if (
-      install !== undefined &&
-      moduleName(install.command)
-        .split(/[^\w]+/)
-        .includes(wanted)
-    )
-      return install.file;
-    for (const line of modprobe.softdeps.filter(each => each.module === next)) {
-      if (line.pre.includes(wanted)) return line.file;
-      pending.push(...line.pre);
-    }
+    const install = installOf(modprobe, next);
+    if (install !== null && mentions(install.command, wanted)) return install.file;
+    const softdep = softdepOf(modprobe, next);
+    if (softdep?.pre.includes(wanted)) return softdep.file;
+    pending.push(...(softdep?.pre ?? []));
     pending.push(...dependencies(root, next));
   }
   return null;
@@ -196,10 +200,9 @@ function aliasTo(root: HostRoot, fn: PciFunction, wanted: string, modprobe: Modp
 /** The file that keeps udev from loading a module for a device. */
 function keptAway(module: string, modprobe: ModprobeConfig): string | null {
   const blacklisted = modprobe.blacklist.find(line => line.module === module);
-  const disabled = modprobe.installs.find(
-    line => line.module === module && /^(\/\S*\/)?(false|true|:)(\s|$)/.test(line.command),
-  );
-  return blacklisted?.file ?? disabled?.file ?? null;
+  const install = installOf(modprobe, module);
+  const disabled = install !== null && /^(\/\S*\/)?(false|true|:)(\s|$)/.test(install.command);
+  return blacklisted?.file ?? (disabled ? install.file : null);
 }
 
 /** A file that loads the driver at all, perhaps for another module, such as that of another function of the card. */

@@ -1,14 +1,13 @@
 import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
+import { kernelRelease } from '../pci/modules.ts';
 import type { HostRoot } from '../root.ts';
-import { type ConfigLine, configLines } from './config-files.ts';
+import { type ConfigLine, configLines, fileLines } from './config-files.ts';
+import { globMatches } from './glob.ts';
 
 /** The parts of modprobe.d(5) and the kernel command line that decide which driver a device gets. */
 export type ModprobeConfig = {
   readonly options: readonly (ModuleLine & { readonly options: string })[];
-  readonly softdeps: readonly (ModuleLine & {
-    /** Modules to load before it. */
-    readonly pre: readonly string[];
-  })[];
+  readonly softdeps: readonly Softdep[];
   readonly blacklist: readonly ModuleLine[];
   /** Commands that run instead of loading a module. */
   readonly installs: readonly (ModuleLine & { readonly command: string })[];
@@ -16,7 +15,14 @@ export type ModprobeConfig = {
   readonly aliases: readonly (ModuleLine & { readonly pattern: string })[];
 };
 
+/** The name of a module; of soft dependencies and commands it may be a pattern, `nvidia*`. */
 type ModuleLine = ConfigLine & { readonly module: string };
+
+export type Softdep = ModuleLine & {
+  /** Modules to load before it, and after it. */
+  readonly pre: readonly string[];
+  readonly post: readonly string[];
+};
 
 export const modprobeDirectories = [
   '/etc/modprobe.d',
@@ -43,11 +49,12 @@ export function readModprobe(root: HostRoot): ModprobeConfig {
     const [command, name = '', ...rest] = line.text.split(/\s+/);
     const module = moduleName(name);
     if (command === 'options') options.push({ ...line, module, options: rest.join(' ') });
-    if (command === 'softdep') softdeps.push({ ...line, module, pre: preModules(rest) });
+    if (command === 'softdep') softdeps.push({ ...line, module, ...softdepModules(rest) });
     if (command === 'blacklist') blacklist.push({ ...line, module });
     if (command === 'install') installs.push({ ...line, module, command: rest.join(' ') });
     if (command === 'alias') aliases.push({ ...line, module: moduleName(rest[0] ?? ''), pattern: name });
   }
+  softdeps.push(...ownSoftdeps(root));
   const parameters = kernelParameters(root);
   for (const name of ['modprobe.blacklist', 'module_blacklist']) {
     for (const module of parameterOptions(parameters, name)) {
@@ -57,13 +64,36 @@ export function readModprobe(root: HostRoot): ModprobeConfig {
   return { options, softdeps, blacklist, installs, aliases };
 }
 
+/** Those that modules have in themselves, as depmod collected them: any file takes precedence. */
+function ownSoftdeps(root: HostRoot): Softdep[] {
+  const file = `/lib/modules/${kernelRelease(root) ?? 'unknown'}/modules.softdep`;
+  return fileLines(file, root.text(file) ?? '').flatMap(line => {
+    const [command, name, ...rest] = line.text.split(/\s+/);
+    if (command !== 'softdep' || name === undefined) return [];
+    return [{ ...line, module: moduleName(name), ...softdepModules(rest) }];
+  });
+}
+
+/** The soft dependencies of a module: those of the first line for it alone. */
+export function softdepOf({ softdeps }: Pick<ModprobeConfig, 'softdeps'>, module: string): Softdep | null {
+  return softdeps.find(line => globMatches(line.module, module)) ?? null;
+}
+
+/** The command that runs instead of loading a module: the first one for it. */
+export function installOf(
+  { installs }: ModprobeConfig,
+  module: string,
+): ModprobeConfig['installs'][number] | null {
+  return installs.find(line => globMatches(line.module, module)) ?? null;
+}
+
 /** `pre: a b post: c` */
-function preModules(words: readonly string[]): string[] {
-  const found: string[] = [];
-  let section = '';
+function softdepModules(words: readonly string[]): Pick<Softdep, 'pre' | 'post'> {
+  const found = { pre: [] as string[], post: [] as string[] };
+  let section: 'pre' | 'post' | null = null;
   for (const word of words) {
-    if (word === 'pre:' || word === 'post:') section = word;
-    else if (section === 'pre:') found.push(moduleName(word));
+    if (word === 'pre:' || word === 'post:') section = word === 'pre:' ? 'pre' : 'post';
+    else if (section !== null) found[section].push(moduleName(word));
   }
   return found;
 }

@@ -144,6 +144,24 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       ['/etc/modprobe.d/a.conf'],
     ],
     [
+      'a softdep by a pattern',
+      { '/etc/modprobe.d/a.conf': 'softdep nouv* pre: vfio-pci\n' },
+      ['/etc/modprobe.d/a.conf'],
+    ],
+    [
+      'an install line by a pattern',
+      { '/etc/modprobe.d/a.conf': 'install nou* /sbin/modprobe vfio-pci; /sbin/modprobe -i $CMDLINE_OPTS\n' },
+      ['/etc/modprobe.d/a.conf'],
+    ],
+    [
+      'a softdep that masks that of the module itself',
+      {
+        [vfio]: `${ids}softdep nouveau pre: vfio-pci\n`,
+        [`/usr/lib/modules/${release}/modules.softdep`]: '# own\nsoftdep nouveau pre: mxm-wmi\n',
+      },
+      [vfio],
+    ],
+    [
       'an alias of the device',
       { '/etc/modprobe.d/a.conf': 'alias pci:v000010DEd00001E87sv*sd*bc*sc*i* vfio-pci\n' },
       ['/etc/modprobe.d/a.conf'],
@@ -205,6 +223,14 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       'the initramfs has no modprobe.d',
       { '/etc/mkinitcpio.conf': 'MODULES=(vfio_pci)\nHOOKS=(base udev)\n' },
       /without the modconf hook/,
+    ],
+    [
+      'another softdep comes first, and modprobe uses that one alone',
+      {
+        '/usr/lib/modprobe.d/nouveau.conf': 'softdep nouveau post: x\n',
+        [vfio]: `${ids}softdep nouveau pre: vfio-pci\n`,
+      },
+      /^softdep nouveau in \/etc\/modprobe.d\/vfio.conf, line 2 has no effect: .* first one, in \/usr\/lib\/modprobe.d\/nouveau.conf, line 1$/,
     ],
     [
       'only the blacklist',

@@ -11,6 +11,7 @@ import { type HostSurvey, readSurvey } from '../../../src/host/plan/survey.ts';
 import { planUnbind } from '../../../src/host/plan/unbind.ts';
 import { planVfAttributes } from '../../../src/host/plan/vf-attributes.ts';
 import { planVfCount } from '../../../src/host/plan/vf-count.ts';
+import { release } from '../trees/builder.ts';
 import { desktopTree } from '../trees/desktop.ts';
 import { serverTree } from '../trees/server.ts';
 import { expectRollback } from './faults.ts';
@@ -68,6 +69,27 @@ describe('a persistent binding', () => {
     expect(host.root.text('/etc/systemd/system/vring-host.service')).toMatch(
       /^ExecStart=\/.*\/bin\/vring host restore$/m,
     );
+    expect(nextBoot(gpu)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
+  });
+
+  test('keeps soft dependencies that its own would mask, and heeds one that masks its own', async () => {
+    host = new SimulatedHost(desktopTree());
+    await withSystemd(host);
+    host.tree
+      .file('/usr/lib/modprobe.d/nouveau.conf', 'softdep nouveau post: nouveau-extras\n')
+      .file('/usr/lib/modprobe.d/z.conf', 'softdep snd_hda_* pre: snd-early post: snd-late\n')
+      .file(`/usr/lib/modules/${release}/modules.softdep`, 'softdep xhci_pci pre: xhci-pci-renesas\n');
+    await apply(survey => bind(survey, gpu, true));
+    const lines = host.root
+      .text(modprobeFile)!
+      .split('\n')
+      .filter(line => /^(softdep|alias)/.test(line));
+    expect(lines).toEqual([
+      'softdep snd_hda_intel pre: vfio-pci snd_early post: snd_late',
+      'softdep xhci_pci pre: vfio-pci xhci_pci_renesas',
+      'softdep i2c_nvidia_gpu pre: vfio-pci',
+      expect.stringMatching(/^alias pci:v000010DEd00001E87sv\S+ vfio-pci$/),
+    ]);
     expect(nextBoot(gpu)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
   });
 

@@ -35,7 +35,7 @@ export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
   });
   const modprobe = fileSteps(root, {
     path: modprobePath,
-    content: modprobeText(desired, idClaims(survey, desired)),
+    content: modprobeText(root, desired, idClaims(survey, desired)),
     reason: 'devices with unique IDs are claimed before host drivers load',
   });
   const systemctl = findProgram(root, 'systemctl');

@@ -1,9 +1,11 @@
+import path from 'node:path';
 import { type Desired, desiredPath } from '../../boot/desired.ts';
 import { identityText } from '../../boot/identity.ts';
 import { matchesIds, readConfiguredIds } from '../../boot/ids.ts';
-import { readModprobe } from '../../boot/modprobe.ts';
+import { readModprobe, type Softdep, softdepOf } from '../../boot/modprobe.ts';
 import type { PciFunction } from '../../pci/function.ts';
 import type { HostRoot } from '../../root.ts';
+import { keyValues } from '../../text.ts';
 import { readModule } from '../../vfio/modules.ts';
 import type { HostSurvey } from '../survey.ts';
 
@@ -27,7 +29,7 @@ export function idClaims(survey: HostSurvey, desired: Desired): IdClaim[] {
 }
 
 /** The modprobe.d file for these claims; null if there are none. */
-export function modprobeText(desired: Desired, claims: readonly IdClaim[]): string | null {
+export function modprobeText(root: HostRoot, desired: Desired, claims: readonly IdClaim[]): string | null {
   if (claims.length === 0) return null;
   const lines = [
     `# Written by vring from ${desiredPath}; regenerated when that changes (vring vfio, vring undo).`,
@@ -38,10 +40,41 @@ export function modprobeText(desired: Desired, claims: readonly IdClaim[]): stri
       lines.push(`# ${fn.address} ${identityText(desired.devices[fn.address]!.identity)}`);
     const ids = [...new Set(ofDriver.map(claim => claim.ids))];
     lines.push(`options ${driver} ids=${ids.join(',')}`);
-    const modules = new Set(ofDriver.flatMap(claim => claim.fn.modules));
-    for (const module of modules) lines.push(`softdep ${module} pre: ${driver}`);
+    lines.push(...orderLines(root, driver, ofDriver));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * Lines that make the driver load before those of the host. modprobe uses only the first `softdep` for a module: one in an earlier
+ * file leaves an alias of the device, and what this file masks is repeated.
+ */
+function orderLines(root: HostRoot, driver: string, claims: readonly IdClaim[]): string[] {
+  const softdeps = readModprobe(root).softdeps.filter(line => line.file !== modprobePath);
+  const lines: string[] = [];
+  const own = path.posix.basename(modprobePath);
+  const isFirst = (line: Softdep): boolean =>
+    line.file.includes('/modprobe.d/') && path.posix.basename(line.file) < own;
+  const modules = new Set(claims.flatMap(claim => claim.fn.modules));
+  const masked = new Set<string>();
+  for (const module of modules) {
+    const other = softdepOf({ softdeps }, module);
+    if (other !== null && isFirst(other) && !other.pre.includes(driver.replaceAll('-', '_')))
+      masked.add(module);
+    else lines.push(softdepLine(module, driver, other));
+  }
+  for (const { fn } of claims.filter(claim => claim.fn.modules.some(module => masked.has(module)))) {
+    const alias = keyValues(root.attribute(`${fn.path}/uevent`) ?? '').get('MODALIAS');
+    if (alias !== undefined) lines.push(`alias ${alias} ${driver}`);
+  }
+  return lines;
+}
+
+function softdepLine(module: string, driver: string, other: Softdep | null): string {
+  const name = driver.replaceAll('-', '_');
+  const pre = [driver, ...(other?.pre ?? []).filter(each => each !== name)];
+  const post = other === null || other.post.length === 0 ? '' : ` post: ${other.post.join(' ')}`;
+  return `softdep ${module} pre: ${pre.join(' ')}${post}`;
 }
 
 /** Only one `ids=` per module takes effect: if another file sets it, leave it alone. */
