@@ -8,6 +8,8 @@ import { findProgram } from './distribution.ts';
 import { diagnose } from './doctor/doctor.ts';
 import { assess } from './passthrough/assess.ts';
 import { readDetails } from './pci/details.ts';
+import { initramfsCommand } from './plan/persist/initramfs.ts';
+import { storeChecks } from './plan/persist/store-checks.ts';
 import { type HostSurvey, readSurvey } from './plan/survey.ts';
 import { factsPath } from './recorded-facts.ts';
 import { RecordingRoot } from './recording-root.ts';
@@ -109,6 +111,8 @@ function initramfsFiles(root: HostRoot): unknown {
     programs: ['update-initramfs', 'dracut', 'systemctl', 'udevadm', 'modprobe'].map(name =>
       findProgram(root, name),
     ),
+    command: initramfsCommand(root),
+    checks: storeChecks(root),
     modules: root.text('/etc/initramfs-tools/modules'),
   };
 }

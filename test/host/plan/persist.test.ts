@@ -4,6 +4,7 @@ import { readNextBoot } from '../../../src/host/boot/next-boot.ts';
 import { readPci } from '../../../src/host/pci/read.ts';
 import { applyPlan } from '../../../src/host/plan/apply.ts';
 import { planBind } from '../../../src/host/plan/bind.ts';
+import { initramfsCommand } from '../../../src/host/plan/persist/initramfs.ts';
 import { unitText } from '../../../src/host/plan/persist/systemd-unit.ts';
 import type { Plan } from '../../../src/host/plan/plan.ts';
 import { restoreHost } from '../../../src/host/plan/restore.ts';
@@ -11,7 +12,7 @@ import { type HostSurvey, readSurvey } from '../../../src/host/plan/survey.ts';
 import { planUnbind } from '../../../src/host/plan/unbind.ts';
 import { planVfAttributes } from '../../../src/host/plan/vf-attributes.ts';
 import { planVfCount } from '../../../src/host/plan/vf-count.ts';
-import { release } from '../trees/builder.ts';
+import { release, TreeBuilder } from '../trees/builder.ts';
 import { desktopTree } from '../trees/desktop.ts';
 import { serverTree } from '../trees/server.ts';
 import { expectRollback } from './faults.ts';
@@ -30,7 +31,8 @@ const withSystemd = async (host: SimulatedHost): Promise<void> => {
     .file('/usr/bin/systemctl', '')
     .file('/etc/systemd/system/multi-user.target.wants/ssh.service', '')
     .file('/etc/modprobe.d/other.conf', '');
-  if (host.root.exists('/usr/sbin/update-initramfs')) await host.run(['/usr/sbin/update-initramfs', '-u']);
+  if (host.root.exists('/usr/sbin/update-initramfs'))
+    await host.run(['/usr/sbin/update-initramfs', '-u', '-k', 'all']);
 };
 
 const withUdev = (host: SimulatedHost): void => {
@@ -64,7 +66,7 @@ describe('a persistent binding', () => {
     ]);
     expect(host.log.slice(-2)).toEqual([
       '/usr/bin/systemctl enable vring-host.service',
-      '/usr/sbin/update-initramfs -u',
+      '/usr/sbin/update-initramfs -u -k all',
     ]);
     expect(host.root.text('/etc/systemd/system/vring-host.service')).toMatch(
       /^ExecStart=\/.*\/bin\/vring host restore$/m,
@@ -127,6 +129,93 @@ describe('a persistent binding', () => {
     expect(host.root.exists('/etc/vring')).toBe(false);
     expect(host.root.list('/etc/systemd/system')).toEqual(['multi-user.target.wants']);
     expect(nextBoot(gpu)?.drift ?? null).toBeNull();
+  });
+});
+
+describe('what is stored', () => {
+  const trees: TreeBuilder[] = [];
+  afterEach(() => {
+    for (const tree of trees.splice(0)) tree.remove();
+  });
+
+  const planned = async (files: Record<string, string>) => {
+    const tree = desktopTree().files({ '/usr/bin/systemctl': '', ...files });
+    trees.push(tree);
+    const plan = bind(await readSurvey(tree.root()), gpu, true);
+    return {
+      checks: plan.checks.filter(check => check.code === 'boot'),
+      commands: plan.steps.flatMap(({ action }) => (action.kind === 'run' ? [action.argv.join(' ')] : [])),
+    };
+  };
+  const arch = { '/usr/sbin/update-initramfs': '' };
+  const disk = '22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n';
+
+  test.each([
+    ['NixOS', { '/etc/os-release': 'ID=nixos\n' }, /^NixOS generates .* leave out --persist$/],
+    [
+      'a root file system that is read-only',
+      { '/proc/self/mountinfo': '22 1 8:1 / / ro - ext4 /dev/sda1 ro\n' },
+      /not there at the next boot: \/ is mounted read-only; leave it out/,
+    ],
+    [
+      'one in memory',
+      { '/proc/self/mountinfo': '1 1 0:2 / / rw - rootfs rootfs rw\n' },
+      /: \/ is in memory \(rootfs\)/,
+    ],
+  ])('is refused on %s', async (_, files, reason) => {
+    const { checks } = await planned(files);
+    expect(checks).toMatchObject([
+      { level: 'block', forceable: false, reason: expect.stringMatching(reason) },
+    ]);
+    expect((await planned({ '/proc/self/mountinfo': disk })).checks).toEqual([]);
+  });
+
+  test('needs something that applies it', async () => {
+    const tree = desktopTree();
+    trees.push(tree);
+    const { checks } = bind(await readSurvey(tree.root()), gpu, true);
+    expect(checks.filter(check => check.code === 'boot')).toMatchObject([{ level: 'warn' }]);
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    ['Debian', arch, '/usr/sbin/update-initramfs -u -k all'],
+    [
+      'MicroOS',
+      {
+        '/usr/sbin/transactional-update': '',
+        '/usr/bin/dracut': '',
+        '/proc/self/mountinfo':
+          '60 1 0:38 /@ / ro shared:1 - btrfs /dev/sda3 rw\n61 60 0:52 / /etc rw - overlay overlay rw,upperdir=/var/x\n',
+      },
+      '/usr/sbin/transactional-update initrd',
+    ],
+  ])('is copied into the initramfs of every kernel on %s', async (_, files, command) => {
+    expect((await planned(files)).commands.at(-1)).toBe(command);
+  });
+
+  test.each<[string, Record<string, string>, string | null]>([
+    [
+      'mkinitcpio',
+      { '/usr/bin/mkinitcpio': '', '/etc/mkinitcpio.d/linux.preset': '' },
+      '/usr/bin/mkinitcpio -P',
+    ],
+    [
+      'mkinitcpio that kernel-install calls',
+      { '/usr/bin/mkinitcpio': '', '/usr/bin/kernel-install': '' },
+      '/usr/bin/kernel-install add-all',
+    ],
+    [
+      'mkinitcpio that limine-entry-tool calls',
+      { '/usr/bin/mkinitcpio': '', '/usr/bin/limine-mkinitcpio': '' },
+      '/usr/bin/limine-mkinitcpio',
+    ],
+    ['booster', { '/usr/lib/booster/regenerate_images': '' }, '/usr/lib/booster/regenerate_images'],
+    ['mkinitfs', { '/sbin/mkinitfs': '' }, '/sbin/mkinitfs'],
+    ['none', {}, null],
+  ])('the program that builds the initramfs: %s', (_, files, command) => {
+    const tree = new TreeBuilder().files(files);
+    trees.push(tree);
+    expect(initramfsCommand(tree.root())?.join(' ') ?? null).toBe(command);
   });
 });
 

@@ -6,12 +6,12 @@ import {
   hostServiceLink,
 } from '../../boot/desired.ts';
 import { isOstree } from '../../boot/loaders/ostree.ts';
-import { installLayout } from '../../boot/loaders/uki.ts';
 import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import { fileSteps } from '../file-step.ts';
 import { type Condition, noUndo, type Step, undoBy } from '../plan.ts';
 import type { HostSurvey } from '../survey.ts';
+import { initramfsCommand } from './initramfs.ts';
 import { idClaims, modprobePath, modprobeText } from './modprobe-file.ts';
 import { unitPath, unitText } from './systemd-unit.ts';
 import { udevPath, udevText } from './udev-rules.ts';
@@ -105,20 +105,4 @@ function initramfsSteps(root: HostRoot): BootSteps {
     undo: { ...noUndo, changes: [{ ...change, when: [] }], last: true },
   };
   return { steps: [step], notes: [] };
-}
-
-function initramfsCommand(root: HostRoot): readonly [string, ...string[]] | null {
-  const kernelInstall = findProgram(root, 'kernel-install');
-  // The initramfs is then part of the image.
-  if (kernelInstall !== null && installLayout(root) === 'uki') return [kernelInstall, 'add-all'];
-  const tools = [
-    ['update-initramfs', '-u'],
-    ['dracut', '--regenerate-all', '--force'],
-    ['mkinitcpio', '-P'],
-  ] as const;
-  for (const [tool, ...options] of tools) {
-    const program = findProgram(root, tool);
-    if (program !== null) return [program, ...options];
-  }
-  return null;
 }
