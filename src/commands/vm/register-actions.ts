@@ -88,7 +88,7 @@ export function registerActions(vm: Command): void {
     (actions, options) => actions.wake(options),
     {
       text: [
-        "A guest suspends itself, as by systemctl suspend. The power button, a key, the guest's own alarm and a magic packet to an e1000 card wake it up as well.",
+        "A guest suspends itself, as by systemctl suspend. The power button, a key, the guest's own alarm and a magic packet to an e1000, rtl8139 or i82551 card wake it up as well.",
       ],
     },
   );

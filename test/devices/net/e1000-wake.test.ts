@@ -2,23 +2,25 @@ import { describe, expect, test } from 'vitest';
 import { CTRL, RCTL, REG } from '../../../src/devices/net/e1000/registers.ts';
 import { e1000 } from '../../../src/devices/net/e1000/row.ts';
 import { WAKE } from '../../../src/devices/net/e1000/wake-up.ts';
-import { CAPABILITY, REG as PCI } from '../../../src/devices/pci/registers.ts';
-import { BROADCAST_BYTES, frameTo, MAC_BYTES, NicRig } from '../../support/nic-rig.ts';
+import { BROADCAST_BYTES, frameTo, MAC_BYTES } from '../../support/nic-rig.ts';
+import {
+  arp,
+  D0,
+  D3,
+  MULTICAST_BYTES,
+  magic,
+  OTHER_BYTES,
+  PME_EN,
+  PME_STATUS,
+  WakeDriver,
+  WOKEN,
+} from '../../support/wake-driver.ts';
 
-const [D0, D3] = [0, 3];
-const PME_EN = 0x100;
-const PME_STATUS = 0x8000;
-const MULTICAST = Uint8Array.of(1, 0, 0x5e, 0, 0, 1);
-const OTHER = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
 const WUC = { APME: 1, PME_EN: 2, PME_STATUS: 4, APMPME: 8 };
-const WOKEN = { kind: 'wake', by: 'network' };
 
-/** A driver that has the card wake its machine up. */
-class Driver {
-  readonly rig = new NicRig(e1000);
-
-  get requests() {
-    return this.rig.machine.requests;
+class Driver extends WakeDriver {
+  constructor() {
+    super(e1000);
   }
 
   read(register: number): number {
@@ -27,24 +29,6 @@ class Driver {
 
   write(register: number, value: number): void {
     this.rig.machine.memoryBus.write(this.rig.built.pci!.bars[0]!.address! + 4 * register, 4, value >>> 0);
-  }
-
-  get #capability(): number {
-    return this.rig.built.pci!.readConfig(PCI.capabilities, 1);
-  }
-
-  get capabilities(): number {
-    const at = this.#capability;
-    expect(this.rig.built.pci!.readConfig(at, 1)).toBe(CAPABILITY.powerManagement);
-    return this.rig.built.pci!.readConfig(at + 2, 2);
-  }
-
-  get control(): number {
-    return this.rig.built.pci!.readConfig(this.#capability + 4, 2);
-  }
-
-  set control(value: number) {
-    this.rig.built.pci!.writeConfig(this.#capability + 4, 2, value);
   }
 
   /** Goes to sleep. @param filters of WUFC */
@@ -61,31 +45,6 @@ class Driver {
     expect(this.rig.built.pci!.bars[0]!.address).toBe(null);
     this.place();
   }
-
-  place(): void {
-    this.rig.machine.pci.assign();
-    this.rig.built.pci!.writeConfig(PCI.command, 2, 7);
-  }
-
-  receive(...frames: Uint8Array[]): void {
-    expect(this.rig.port.receive(...frames)).toBe(0);
-  }
-}
-
-/** A frame that has the sequence at this place of its payload. */
-function magic(target: Uint8Array, at = 20, address: Uint8Array = MAC_BYTES): Uint8Array {
-  const frame = frameTo(target, 14 + at + 102 + 10);
-  frame.set(BROADCAST_BYTES, 14 + at);
-  for (let count = 0; count < 16; count++) frame.set(address, 14 + at + 6 + 6 * count);
-  return frame;
-}
-
-/** An ARP request for an address. */
-function arp(address: readonly number[], operation = 1): Uint8Array {
-  const frame = frameTo(BROADCAST_BYTES, 64);
-  frame.set([0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, operation], 12);
-  frame.set(address, 38);
-  return frame;
 }
 
 describe('what wakes a machine up', () => {
@@ -98,11 +57,11 @@ describe('what wakes a machine up', () => {
 
   test.each([
     ['a magic packet to the card', WAKE.MAG, magic(MAC_BYTES), frameTo(MAC_BYTES)],
-    ['a magic packet to all', WAKE.MAG, magic(BROADCAST_BYTES, 0), magic(BROADCAST_BYTES, 0, OTHER)],
-    ['a magic packet to a group', WAKE.MAG, magic(MULTICAST, 40), magic(OTHER)],
+    ['a magic packet to all', WAKE.MAG, magic(BROADCAST_BYTES, 0), magic(BROADCAST_BYTES, 0, OTHER_BYTES)],
+    ['a magic packet to a group', WAKE.MAG, magic(MULTICAST_BYTES, 40), magic(OTHER_BYTES)],
     ['a frame to the card', WAKE.EX, frameTo(MAC_BYTES), frameTo(BROADCAST_BYTES)],
-    ['a frame to a group', WAKE.MC, frameTo(MULTICAST), frameTo(MAC_BYTES)],
-    ['a frame to all', WAKE.BC, frameTo(BROADCAST_BYTES), frameTo(MULTICAST)],
+    ['a frame to a group', WAKE.MC, frameTo(MULTICAST_BYTES), frameTo(MAC_BYTES)],
+    ['a frame to all', WAKE.BC, frameTo(BROADCAST_BYTES), frameTo(MULTICAST_BYTES)],
     ['an ARP request', WAKE.ARP, arp([10, 0, 2, 15]), arp([10, 0, 2, 16])],
     ['an ARP request, and no answer', WAKE.ARP, arp([10, 0, 2, 15]), arp([10, 0, 2, 15], 2)],
   ])('%s', (_, filter, wanted, other) => {
@@ -131,7 +90,7 @@ describe('what wakes a machine up', () => {
   test('the link', () => {
     const driver = new Driver().sleep(WAKE.LNKC);
     driver.receive(magic(MAC_BYTES));
-    driver.rig.built.capabilities!.nic!.setLink(false);
+    driver.setLink(false);
     expect([driver.requests, driver.read(REG.WUS)]).toEqual([[WOKEN], WAKE.LNKC]);
   });
 

@@ -1,4 +1,5 @@
 import type { PowerManagement } from '../../pci/power-management.ts';
+import { isMagicPacket } from '../magic-packet.ts';
 import { REG } from './registers.ts';
 
 /** WUC. Two of its bits are those of the power management capability. */
@@ -19,8 +20,6 @@ const STORED_BYTES = 128;
 const IPV4_ADDRESSES = 4;
 const ETHER_TYPE = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100 } as const;
 const ARP_REQUEST = 1;
-const MAGIC_SYNC = 6;
-const MAGIC_REPEATS = 16;
 
 /** The registers that have auxiliary power, so that nothing but its loss resets them: [first, last]. */
 const KEPT: readonly (readonly [first: number, last: number])[] = [
@@ -116,11 +115,8 @@ export class WakeUp {
     if (this.#parts.addressed(frame) === null) return false;
     const { words } = this.#parts;
     const [low, high] = [words[REG.RAL]!, words[REG.RAL + 1]!];
-    const address = [low, low >>> 8, low >>> 16, low >>> 24, high, high >>> 8].map(byte => byte & 0xff);
-    const repeated = Uint8Array.from({ length: MAGIC_SYNC + MAGIC_REPEATS * address.length }, (_, at) =>
-      at < MAGIC_SYNC ? 0xff : address[(at - MAGIC_SYNC) % address.length]!,
-    );
-    return Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(Buffer.from(repeated));
+    const address = [low, low >>> 8, low >>> 16, low >>> 24, high, high >>> 8];
+    return isMagicPacket(frame, Uint8Array.from(address));
   }
 
   /** ARP requests for an address of IP4AT, and IPv4 to one. */

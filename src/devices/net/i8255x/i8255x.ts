@@ -1,6 +1,7 @@
 import type { AccessSize, Device, DeviceState, IoHandler } from '../../device.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
 import { PciFunction, type PciIdentity } from '../../pci/pci-function.ts';
+import { PowerManagement } from '../../pci/power-management.ts';
 import { bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import { MiiPhy } from '../mii-phy.ts';
 import type { CardParts } from '../nic-rows.ts';
@@ -10,6 +11,7 @@ import { eepromWords } from './eeprom-contents.ts';
 import { ReceiveUnit } from './receive-unit.ts';
 import { COUNTERS, CSR, CSR_BYTES, EEPROM_PIN, MASK, MDI, PORT, STAT } from './registers.ts';
 import { Counters } from './statistics.ts';
+import { WakeUp } from './wake-up.ts';
 
 const MEMORY_BAR_BYTES = 4096;
 /** An 82555, which the 82559 and the 82551 have inside. */
@@ -27,6 +29,8 @@ export type Model = {
   readonly identity: Pick<PciIdentity, 'device' | 'revision'>;
   /** It has what the 82558 added. */
   readonly isExtended: boolean;
+  /** What it can wake its machine up by; null: it has no power management. */
+  readonly wakesBy: 'all' | 'no magic' | null;
 };
 
 /** An Intel 8255x, a card for 10 and 100 Mbit/s. */
@@ -43,11 +47,13 @@ export class I8255x implements Device {
   readonly #counters = new Counters();
   readonly #commands: CommandUnit;
   readonly #receive: ReceiveUnit;
+  readonly #power: PowerManagement | null;
+  readonly #wakeUp: WakeUp | null;
   /** STAT/ACK. */
   #causes = 0;
   #level = false;
 
-  constructor({ name, mac, port, services }: CardParts, { identity, isExtended }: Model) {
+  constructor({ name, mac, port, services }: CardParts, { identity, isExtended, wakesBy }: Model) {
     this.name = name;
     this.#port = port;
     const fn = new PciFunction(name, {
@@ -62,10 +68,13 @@ export class I8255x implements Device {
     fn.addBar(0, { kind: 'memory32', size: MEMORY_BAR_BYTES, prefetchable: true, handler });
     fn.addBar(1, { kind: 'io', size: CSR_BYTES, handler });
     fn.addInterruptPin();
+    const onPme = () => services.request({ kind: 'wake', by: 'network' });
+    const power = wakesBy && new PowerManagement(fn, { softReset: true, onPme });
+    this.#power = power;
 
     const memory = new BusMaster(fn, services.memory);
     this.#memory = memory;
-    this.#eeprom = new SerialEeprom(eepromWords(mac));
+    this.#eeprom = new SerialEeprom(eepromWords(mac, wakesBy === 'all'));
     const raise = (causes: number) => this.#raise(causes);
     const counters = this.#counters;
     this.#commands = new CommandUnit(
@@ -77,10 +86,20 @@ export class I8255x implements Device {
       mac,
     );
     this.#receive = new ReceiveUnit({ memory, port, counters, commands: this.#commands, raise });
-    port.onFrame = frame => this.#receive.receive(frame);
+    this.#wakeUp =
+      power &&
+      new WakeUp({
+        ...{ power, station: this.#commands, knowsMagic: wakesBy === 'all' },
+        passes: frame => this.#receive.passes(frame),
+      });
+    port.onFrame = frame => {
+      this.#wakeUp?.arrived(frame);
+      return (power?.isOn ?? true) ? this.#receive.receive(frame) : 'dropped';
+    };
     port.onReady = () => this.#commands.work();
     port.onLink = up => {
       this.#phy.link = up;
+      this.#wakeUp?.linkChanged();
     };
     fn.onBusMaster(() => {
       port.roomAgain();
@@ -92,6 +111,13 @@ export class I8255x implements Device {
 
   reset(): void {
     this.function.reset();
+    this.#resetDevice();
+    this.#wakeUp?.powerOn();
+  }
+
+  resetFromSleep(): void {
+    this.function.reset();
+    this.#power?.wake();
     this.#resetDevice();
   }
 
@@ -109,7 +135,7 @@ export class I8255x implements Device {
   save(): DeviceState {
     return {
       pci: this.function.save(),
-      csr: this.#csr.slice(),
+      csr: this.#savedCsr,
       causes: this.#causes,
       counters: new Uint8Array(this.#counters.words.slice().buffer),
       commands: this.#commands.save(),
@@ -133,6 +159,8 @@ export class I8255x implements Device {
     this.#commands.load(stateOf(state, 'commands'));
     this.#receive.load(stateOf(state, 'receive'));
     this.function.load(stateOf(state, 'pci'));
+    this.#power?.loaded();
+    this.#wakeUp?.load(csr[CSR.pmdr]!);
     this.#csr.set(csr);
     new Uint8Array(this.#counters.words.buffer).set(counters);
     this.#causes = causes;
@@ -144,6 +172,12 @@ export class I8255x implements Device {
     this.#commands.quiesce();
     this.#port.close();
     this.function.close();
+  }
+
+  get #savedCsr(): Uint8Array {
+    const csr = this.#csr.slice();
+    csr[CSR.pmdr] = this.#wakeUp?.register ?? 0;
+    return csr;
   }
 
   #resetDevice(): void {
@@ -182,6 +216,8 @@ export class I8255x implements Device {
         return 0;
       case CSR.eepromControl:
         return (this.#csr[offset]! & ~EEPROM_PIN.do) | (this.#eeprom.output ? EEPROM_PIN.do : 0);
+      case CSR.pmdr:
+        return this.#wakeUp?.register ?? 0;
       case CSR.generalStatus:
         if (!this.#phy.link) return 0;
         return (
@@ -203,6 +239,7 @@ export class I8255x implements Device {
     if (has(CSR.scbCommand)) this.#command(byteOf(CSR.scbCommand));
     if (has(CSR.port + 3)) this.#selectPort(this.#view.getUint32(CSR.port, true));
     if (has(CSR.eepromControl)) this.#setEepromPins(byteOf(CSR.eepromControl));
+    if (has(CSR.pmdr)) this.#wakeUp?.clear(byteOf(CSR.pmdr));
     if (has(CSR.mdiControl + 3)) this.#accessPhy(this.#view.getUint32(CSR.mdiControl, true));
   }
 

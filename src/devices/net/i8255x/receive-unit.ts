@@ -98,18 +98,31 @@ export class ReceiveUnit {
     this.#base = 0;
   }
 
+  /** Whether a frame is for the card. */
+  passes(frame: Uint8Array): boolean {
+    const { config, hash, address } = this.#parts.commands;
+    if (isFor(frame, address)) return true;
+    const filter = config[CONFIG.filter]!;
+    if ((filter & FILTER.promiscuous) !== 0) return true;
+    if (!isMulticast(frame)) return false;
+    if (isBroadcast(frame)) return (filter & FILTER.noBroadcast) === 0;
+    if ((config[CONFIG.multicast]! & ALL_MULTICAST) !== 0) return true;
+    const group = groupHash(frame);
+    return (hash[group >> 3]! & (1 << (group & 7))) !== 0;
+  }
+
   receive(frame: Uint8Array): Arrival {
     const { memory, counters, commands } = this.#parts;
     if (this.#state === RU.idle || !memory.allowed || frame.length < HEADER_BYTES) return 'dropped';
     const frames = commands.config[CONFIG.frames]!;
     const longest = (frames & FRAMES.long) === 0 ? MAX_FRAME : MAX_LONG;
-    const isOwn = isFor(frame, commands.address);
-    if (frame.length > longest || (!isOwn && !this.#passes(frame))) return 'dropped';
+    if (frame.length > longest || !this.passes(frame)) return 'dropped';
     if (this.#state !== RU.ready) {
       counters.count(COUNTER.receiveResource);
       return 'full';
     }
     const length = this.#prepare(frame, (frames & FRAMES.transferCheck) !== 0);
+    const isOwn = isFor(frame, commands.address);
     const type = (frame[HEADER_BYTES - 2]! << 8) | frame[HEADER_BYTES - 1]!;
     return this.#store(length, (type > MAX_LENGTH ? RFD_STATUS.isType : 0) | (isOwn ? 0 : RFD_STATUS.notOwn));
   }
@@ -125,17 +138,6 @@ export class ReceiveUnit {
     this.#base = numberOf(state, 'base', 0xffff_ffff);
     this.#offset = numberOf(state, 'offset', 0xffff_ffff);
     this.#state = unit;
-  }
-
-  #passes(frame: Uint8Array): boolean {
-    const { config, hash } = this.#parts.commands;
-    const filter = config[CONFIG.filter]!;
-    if ((filter & FILTER.promiscuous) !== 0) return true;
-    if (!isMulticast(frame)) return false;
-    if (isBroadcast(frame)) return (filter & FILTER.noBroadcast) === 0;
-    if ((config[CONFIG.multicast]! & ALL_MULTICAST) !== 0) return true;
-    const group = groupHash(frame);
-    return (hash[group >> 3]! & (1 << (group & 7))) !== 0;
   }
 
   /** Pads it, and appends the check sequence if it is wanted. @returns its length */

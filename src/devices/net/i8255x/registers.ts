@@ -15,6 +15,7 @@ export const CSR = {
   port: 0x08,
   eepromControl: 0x0e,
   mdiControl: 0x10,
+  pmdr: 0x1b,
   generalControl: 0x1c,
   generalStatus: 0x1d,
 } as const;
@@ -23,6 +24,9 @@ export const CSR = {
 export const STAT = { cx: 0x80, fr: 0x40, cna: 0x20, rnr: 0x10, mdi: 0x08, swi: 0x04 } as const;
 /** Of the interrupt mask: all, and a request for one by software; bits 7 to 4 are those of STAT/ACK. */
 export const MASK = { all: 0x01, softwareInterrupt: 0x02, single: 0xf0 } as const;
+
+/** Power management driver register: what has woken the machine up, and PME status, each cleared by a one. */
+export const PMDR = { link: 0x80, magic: 0x40, frame: 0x20, event: 0x01, causes: 0xe0 } as const;
 
 /** States of the command unit and of the receive unit, in the SCB status byte. */
 export const CU = { idle: 0, suspended: 1, active: 2 } as const;
@@ -84,9 +88,11 @@ export const RFD_STATUS = { outOfSpace: 0x0200, isType: 0x0020, notOwn: 0x0002 }
 export const CONFIG_BYTES = 22;
 export const CONFIG = {
   options: 6,
+  fixedWake: 9,
   loopback: 10,
   filter: 15,
   frames: 18,
+  wake: 19,
   multicast: 21,
 } as const;
 export const OPTIONS = {
@@ -95,6 +101,9 @@ export const OPTIONS = {
   standardTcb: 0x10,
   standardStatistics: 0x20,
 } as const;
+/** What wakes the machine up, in two bytes (§A.4). */
+export const FIXED_WAKE = { link: 0x20, group: 0x80 } as const;
+export const WAKE = { address: 0x01, noMagic: 0x02 } as const;
 export const LOOPBACK = 0xc0;
 export const FILTER = { promiscuous: 0x01, noBroadcast: 0x02 } as const;
 export const FRAMES = { padding: 0x02, transferCheck: 0x04, long: 0x08 } as const;

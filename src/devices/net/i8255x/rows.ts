@@ -7,14 +7,18 @@ const rom = ipxeRom('eepro100');
 
 const description = 'a card for 10 and 100 Mbit/s, as many servers had';
 
-const I82551: Model = { identity: { device: 0x1209, revision: 0x10 }, isExtended: true };
-const I82557B: Model = { identity: { device: 0x1229, revision: 0x02 }, isExtended: false };
-const I82559ER: Model = { identity: { device: 0x1209, revision: 0x09 }, isExtended: true };
+const I82551: Model = { identity: { device: 0x1209, revision: 0x10 }, isExtended: true, wakesBy: 'all' };
+const I82557B: Model = { identity: { device: 0x1229, revision: 0x02 }, isExtended: false, wakesBy: null };
+const I82559ER: Model = {
+  identity: { device: 0x1209, revision: 0x09 },
+  isExtended: true,
+  wakesBy: 'no magic',
+};
 
 export const i82551 = pciNic({
   type: 'i82551',
   title: 'Intel 82551 network card',
-  ...{ description, rom },
+  ...{ description, rom, acpi: { assertsPme: true } },
   build: parts => new I8255x(parts, I82551),
 });
 
@@ -28,6 +32,6 @@ export const i82557b = pciNic({
 export const i82559er = pciNic({
   type: 'i82559er',
   title: 'Intel 82559ER network card',
-  ...{ description, rom },
+  ...{ description, rom, acpi: { assertsPme: true } },
   build: parts => new I8255x(parts, I82559ER),
 });

@@ -51,14 +51,14 @@ const TAG_AVAILABLE = 0x0001_0000;
 const MAX_FRAME = 4096 - FCS_BYTES;
 
 /** Whom a frame is for. */
-type Kind = 'physical' | 'multicast' | 'broadcast';
+export type Addressee = 'physical' | 'multicast' | 'broadcast';
 const RING_STATUS = {
   physical: STATUS.physical,
   multicast: STATUS.multicast,
   broadcast: STATUS.broadcast,
 } as const;
 const DESCRIPTOR_STATUS = { physical: PHYSICAL, multicast: MULTICAST, broadcast: BROADCAST } as const;
-const TALLIES: Readonly<Record<Kind, TallyName>> = {
+const TALLIES: Readonly<Record<Addressee, TallyName>> = {
   physical: 'rxPhysical',
   multicast: 'rxMulticast',
   broadcast: 'rxBroadcast',
@@ -101,10 +101,26 @@ export class Receiver {
     return this.#wanted > 0;
   }
 
+  /** Whom it is for, of those whose frames are received (section 6.10); null: none. */
+  addressee(frame: Uint8Array): Addressee | null {
+    const { registers } = this.#card;
+    const modes = registers.u8(REG.rcr);
+    if (isBroadcast(frame)) return (modes & (RCR.broadcast | RCR.allPhysical)) === 0 ? null : 'broadcast';
+    if (isMulticast(frame)) {
+      if ((modes & RCR.allPhysical) !== 0) return 'multicast';
+      const bit = addressCrcMsb(frame) >>> 26;
+      const isIn = ((registers.u8(REG.mar + (bit >> 3)) >> (bit & 7)) & 1) !== 0;
+      return (modes & RCR.multicast) !== 0 && isIn ? 'multicast' : null;
+    }
+    const isOwn = isFor(frame, registers.bytes(REG.idr, ADDRESS_BYTES));
+    if (isOwn && (modes & (RCR.physicalMatch | RCR.allPhysical)) !== 0) return 'physical';
+    return (modes & RCR.allPhysical) !== 0 ? 'physical' : null;
+  }
+
   receive(frame: Uint8Array): Arrival {
     const { registers, tally } = this.#card;
     if (!registers.receives || frame.length > MAX_FRAME || frame.length < HEADER_BYTES) return 'dropped';
-    const kind = this.#filter(frame);
+    const kind = this.addressee(frame);
     if (kind === null) return 'dropped';
     if (!this.#card.bus.allowed) return 'dropped';
     const arrival = registers.isCplus ? this.#toDescriptors(frame, kind) : this.#toBuffer(frame, kind);
@@ -153,22 +169,6 @@ export class Receiver {
     return (registers.u16(REG.cbr) - registers.u16(REG.capr) - CAPR_LAG + 2 * LARGEST_BUFFER) % bytes;
   }
 
-  /** Whom it is for, of those whose frames are received (section 6.10); null: none. */
-  #filter(frame: Uint8Array): Kind | null {
-    const { registers } = this.#card;
-    const modes = registers.u8(REG.rcr);
-    if (isBroadcast(frame)) return (modes & (RCR.broadcast | RCR.allPhysical)) === 0 ? null : 'broadcast';
-    if (isMulticast(frame)) {
-      if ((modes & RCR.allPhysical) !== 0) return 'multicast';
-      const bit = addressCrcMsb(frame) >>> 26;
-      const isIn = ((registers.u8(REG.mar + (bit >> 3)) >> (bit & 7)) & 1) !== 0;
-      return (modes & RCR.multicast) !== 0 && isIn ? 'multicast' : null;
-    }
-    const isOwn = isFor(frame, registers.bytes(REG.idr, ADDRESS_BYTES));
-    if (isOwn && (modes & (RCR.physicalMatch | RCR.allPhysical)) !== 0) return 'physical';
-    return (modes & RCR.allPhysical) !== 0 ? 'physical' : null;
-  }
-
   #missed(): void {
     const { registers, tally } = this.#card;
     tally.count('missed');
@@ -186,7 +186,7 @@ export class Receiver {
   }
 
   /** The ring buffer of the older chips (section 5.1). */
-  #toBuffer(frame: Uint8Array, kind: Kind): Arrival {
+  #toBuffer(frame: Uint8Array, kind: Addressee): Arrival {
     const { registers } = this.#card;
     const bytes = this.#bufferBytes;
     const length = this.#collect(frame);
@@ -226,7 +226,7 @@ export class Receiver {
   }
 
   /** The ring of descriptors of C+ mode (section 9.2). */
-  #toDescriptors(frame: Uint8Array, kind: Kind): Arrival {
+  #toDescriptors(frame: Uint8Array, kind: Addressee): Arrival {
     const { registers, bus } = this.#card;
     const base = registers.address(REG.rdsar);
     const untags = (registers.u16(REG.cpcr) & CPCR.vlan) !== 0 && isTagged(frame);

@@ -50,6 +50,10 @@ export const REG = {
   etthr: 0xec,
 } as const;
 
+/** Its IDs on PCI. */
+export const REALTEK = 0x10ec;
+export const RTL8139 = 0x8139;
+
 /** Ports, and bytes of memory, of its registers. */
 export const REGISTERS = 256;
 /** Those of C+ mode that share offsets with others are kept this much further up. */
@@ -106,8 +110,12 @@ export const RCR = {
 export const CR9346 = { mode: 0xc0, select: 0x08, clock: 0x04, input: 0x02, output: 0x01 } as const;
 export const MODE = { normal: 0x00, autoload: 0x40, program: 0x80, configure: 0xc0 } as const;
 
-/** CONFIG1 (section 6.13): the registers are in ports, and in memory. */
+/** CONFIG1 (section 6.13): power management, and that the registers are in ports, and in memory. */
 export const CONFIG1 = { power: 0x01, memoryMapped: 0x04, portMapped: 0x08 } as const;
+
+/** What wakes the machine up: bits of CONFIG3 and of CONFIG5. */
+export const CONFIG3 = { magic: 0x20, linkUp: 0x10 } as const;
+export const CONFIG5 = { broadcast: 0x40, multicast: 0x20, unicast: 0x10 } as const;
 
 /** Media status (section 6.14). */
 export const MSR = { linkFailed: 0x04, speed10: 0x08, writable: 0xc0 } as const;

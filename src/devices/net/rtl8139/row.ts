@@ -7,5 +7,6 @@ export const rtl8139 = pciNic({
   title: 'Realtek RTL8139',
   description: 'a Fast Ethernet card that nearly every system of the last 25 years knows, as its model C+',
   rom: ipxeRom('rtl8139'),
+  acpi: { assertsPme: true },
   build: parts => new Rtl8139(parts),
 });

@@ -3,13 +3,14 @@ import { BusMaster } from '../../pci/bus-master.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
 import { PowerManagement } from '../../pci/power-management.ts';
 import { REG as REG_PCI } from '../../pci/registers.ts';
-import { DeviceStateError, stateOf } from '../../state.ts';
-import { ADDRESS_BYTES } from '../ethernet.ts';
-import { MII, MiiPhy } from '../mii-phy.ts';
+import { stateOf } from '../../state.ts';
 import type { Arrival, NicPort } from '../nic-port.ts';
 import type { CardParts } from '../nic-rows.ts';
 import { SerialEeprom } from '../serial-eeprom.ts';
+import { type Action, actionAt } from './actions.ts';
 import type { Card } from './card.ts';
+import { addressIn, eepromWords } from './eeprom-contents.ts';
+import { PhyRegisters } from './phy-registers.ts';
 import { Receiver } from './receive.ts';
 import { RECEIVE_BITS, RegisterFile } from './register-file.ts';
 import {
@@ -20,69 +21,26 @@ import {
   ISR,
   MODE,
   MSR,
+  REALTEK,
   REG,
   REGISTERS,
+  RTL8139,
   TPPOLL,
   TSAD_STATUS,
   TSD,
   TSD_COUNT,
 } from './registers.ts';
 import { TALLY_BYTES, Tally } from './tally.ts';
+import { Timer } from './timer.ts';
 import { Transmitter } from './transmit.ts';
+import { WakeUp } from './wake-up.ts';
 
-const REALTEK = 0x10ec;
-const RTL8139 = 0x8139;
 /** Drivers tell an RTL8139C+ by it. */
 const REVISION = 0x20;
-
-/** The internal PHY (RTL8139C+ data sheet, section 6.21, has no ID): Realtek's, model 0. */
-const PHY_ID = 0x001c_c800;
-
-/** Words of the EEPROM (data sheet, section 7.1). */
-const EEPROM = {
-  words: 64,
-  id: 0,
-  vendor: 1,
-  device: 2,
-  subsystemVendor: 3,
-  subsystem: 4,
-  latency: 5,
-  address: 7,
-};
-const EEPROM_ID = 0x8129;
-
-/** The timer counts cycles of PCI's clock. */
-const TIMER_HZ = 33_000_000n;
-const NS = 1_000_000_000n;
-const TIMER_RANGE = 2n ** 32n;
 
 /** How long a frame waits until the card looks for room again, at first: drivers do not say that they have given a descriptor. */
 const ROOM_DELAY = 250_000n;
 const MAX_ROOM_DELAY = 16_000_000n;
-
-/** What a write does, by the first of the registers' bytes. */
-const ACTIONS = [
-  ['transmitStatus', REG.tsd, 16],
-  ['dumpTally', CPLUS_BANK + REG.dtccr, 8],
-  ['command', REG.cr, 1],
-  ['readPointer', REG.capr, 2],
-  ['interrupts', REG.imr, 4],
-  ['timer', REG.tctr, 4],
-  ['missed', REG.mpc, 4],
-  ['eeprom', REG.cr9346, 1],
-  ['timer interval', REG.timerInt, 4],
-  ['phyControl', REG.bmcr, 2],
-  ['advertisement', REG.anar, 2],
-  ['poll', REG.tppoll, 1],
-  ['transmitRing', CPLUS_BANK + REG.tnpds, 16],
-  ['receiveRing', REG.rdsar, 8],
-] as const;
-type Action = (typeof ACTIONS)[number][0];
-
-const actionAt: readonly (Action | null)[] = Array.from(
-  { length: CPLUS_BANK + REGISTERS },
-  (_, at) => ACTIONS.find(([, start, bytes]) => at >= start && at < start + bytes)?.[0] ?? null,
-);
 
 /**
  * Realtek's RTL8139C+: a Fast Ethernet card with the four transmit registers and the ring buffer of its predecessors, and rings of
@@ -99,23 +57,21 @@ export class Rtl8139 implements Device, IoHandler, Card {
   readonly #eeprom: SerialEeprom;
   /** What it has at power-on: the address is the machine's to give. */
   readonly #words: Uint16Array;
-  readonly #phy = new MiiPhy(PHY_ID);
+  readonly #phy = new PhyRegisters();
   readonly #receiver = new Receiver(this);
   readonly #transmitter = new Transmitter(this, frame => this.#receiver.receive(frame));
-  /** When the timer was at zero. */
-  #timerStart: bigint;
-  #cancelTimer: Cancel | null = null;
+  readonly #timer: Timer;
+  readonly #power: PowerManagement;
+  readonly #wakeUp: WakeUp;
   #cancelLater: Cancel | null = null;
   #roomDelay = ROOM_DELAY;
-  /** During a write to a register of the PHY. */
-  #phyWrite: number | null = null;
   #isRunning = true;
 
   constructor({ name, mac, port, services }: CardParts) {
     this.name = name;
     this.port = port;
     this.#clock = services.clock;
-    this.#timerStart = services.clock.now();
+    this.#timer = new Timer(services.clock, () => this.raise(ISR.timeout));
     this.#words = eepromWords(mac);
     this.#eeprom = new SerialEeprom(this.#words.slice());
     this.function = new PciFunction(name, {
@@ -128,7 +84,13 @@ export class Rtl8139 implements Device, IoHandler, Card {
     // Linux takes only a card that lets it set both.
     this.function.config.define(REG_PCI.cacheLineSize, 1, 0, { writable: 0xff });
     this.function.config.define(REG_PCI.latencyTimer, 1, 0, { writable: 0xff });
-    new PowerManagement(this.function);
+    this.#power = new PowerManagement(this.function, {
+      onPme: () => services.request({ kind: 'wake', by: 'network' }),
+    });
+    this.#wakeUp = new WakeUp({
+      ...{ registers: this.registers, power: this.#power },
+      addressee: frame => this.#receiver.addressee(frame),
+    });
     this.function.onBusReset(() => this.#reset());
     this.bus = new BusMaster(this.function, services.memory);
     this.#autoload();
@@ -179,6 +141,13 @@ export class Rtl8139 implements Device, IoHandler, Card {
   reset(): void {
     this.function.reset();
     this.#reset();
+    this.#power.powerOn();
+  }
+
+  resetFromSleep(): void {
+    this.function.reset();
+    this.#power.wake();
+    this.#reset();
   }
 
   quiesce(done: () => void): void {
@@ -204,7 +173,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
       transmitter: this.#transmitter.save(),
       receiver: this.#receiver.save(),
       tally: this.tally.save(),
-      timerStart: this.#timerStart,
+      ...this.#timer.save(),
       pins: this.#eeprom.save(),
       eeprom: this.#eeprom.saveWords(),
       port: this.port.save(),
@@ -212,21 +181,19 @@ export class Rtl8139 implements Device, IoHandler, Card {
   }
 
   load(state: DeviceState): void {
-    const { timerStart } = state;
-    if (typeof timerStart !== 'bigint' || timerStart < 0n || timerStart >= 2n ** 63n)
-      throw new DeviceStateError('timerStart', 'time');
     this.#cancelTimers();
     this.registers.load(stateOf(state, 'registers'));
     this.#phy.load(stateOf(state, 'phy'));
     this.#transmitter.load(stateOf(state, 'transmitter'));
     this.#receiver.load(stateOf(state, 'receiver'));
     this.tally.load(stateOf(state, 'tally'));
-    this.#timerStart = timerStart;
+    this.#timer.load(state);
     this.#eeprom.load(stateOf(state, 'pins'));
     this.#eeprom.loadWords(state, 'eeprom');
     this.port.load(stateOf(state, 'port'));
     this.#phy.link = this.port.up;
     this.function.load(stateOf(state, 'function'));
+    this.#power.loaded();
     this.#updateInterrupt();
   }
 
@@ -254,31 +221,14 @@ export class Rtl8139 implements Device, IoHandler, Card {
       case REG.tsadStatus + 1:
         return byteOf(this.#transmitStatus, index - REG.tsadStatus);
     }
-    if (index >= REG.tctr && index < REG.tctr + 4) return byteOf(this.#timerCount, index - REG.tctr);
-    if (index >= REG.bmcr && index < REG.nwaytr) return byteOf(this.#readPhy(index & ~1), index & 1);
+    if (index >= REG.tctr && index < REG.tctr + 4) return byteOf(this.#timer.count, index - REG.tctr);
+    if (this.#phy.has(index)) return this.#phy.readByte(index);
     return registers.u8(index);
   }
 
-  #readPhy(register: number): number {
-    switch (register) {
-      case REG.bmcr:
-        return this.#phy.read(MII.control);
-      case REG.bmsr:
-        return this.#phy.read(MII.status);
-      case REG.anar:
-        return this.#phy.read(MII.advertisement);
-      case REG.anlpar:
-        return this.#phy.read(MII.linkPartner);
-      case REG.aner:
-        return this.#phy.read(MII.expansion);
-      default:
-        return 0;
-    }
-  }
-
   #writeByte(index: number, byte: number): void {
-    if (index >= REG.bmcr && index < REG.nwaytr) {
-      this.#writePhyByte(index, byte);
+    if (this.#phy.has(index)) {
+      this.#phy.writeByte(index, byte);
       return;
     }
     const wasReceiving = this.registers.receives;
@@ -287,20 +237,6 @@ export class Rtl8139 implements Device, IoHandler, Card {
     if (index !== REG.cr) return;
     if (!wasReceiving && this.registers.receives) this.#receiver.restart();
     if (!wasTransmitting && this.registers.transmits) this.#transmitter.restart();
-  }
-
-  /** Puts what is written to a byte of a register, and what the other one has, where `#writePhy` finds it. */
-  #writePhyByte(index: number, byte: number): void {
-    const register = index & ~1;
-    if (register !== REG.bmcr && register !== REG.anar) return;
-    if (this.#phyWrite === null) this.#phyWrite = this.#readPhy(register);
-    const shift = 8 * (index & 1);
-    this.#phyWrite = (this.#phyWrite & ~(0xff << shift)) | (byte << shift);
-  }
-
-  #writePhy(register: number, offset: number): void {
-    this.#phy.write(register, this.#phyWrite ?? this.#readPhy(offset));
-    this.#phyWrite = null;
   }
 
   #clearStatus(index: number, byte: number): void {
@@ -331,8 +267,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
         this.#lookForRoom();
         return;
       case 'timer':
-        this.#timerStart = this.#clock.now();
-        this.#scheduleTimer();
+        this.#timer.restart();
         return;
       case 'timer interval':
         this.#scheduleTimer();
@@ -344,10 +279,10 @@ export class Rtl8139 implements Device, IoHandler, Card {
         this.#driveEeprom();
         return;
       case 'phyControl':
-        this.#writePhy(MII.control, REG.bmcr);
+        this.#phy.commit(REG.bmcr);
         return;
       case 'advertisement':
-        this.#writePhy(MII.advertisement, REG.anar);
+        this.#phy.commit(REG.anar);
         return;
       case 'transmitRing':
         this.#transmitter.restart();
@@ -371,6 +306,10 @@ export class Rtl8139 implements Device, IoHandler, Card {
   }
 
   #receive(frame: Uint8Array): Arrival {
+    if (!this.#power.isOn) {
+      this.#wakeUp.arrived(frame);
+      return 'dropped';
+    }
     const arrival = this.#receiver.receive(frame);
     if (arrival === 'full') this.#later(this.#roomDelay);
     return arrival;
@@ -410,30 +349,8 @@ export class Rtl8139 implements Device, IoHandler, Card {
     return value;
   }
 
-  get #timerTicks(): bigint {
-    const since = this.#clock.now() - this.#timerStart;
-    return since <= 0n ? 0n : (since * TIMER_HZ) / NS;
-  }
-
-  get #timerCount(): number {
-    return Number(this.#timerTicks % TIMER_RANGE);
-  }
-
-  /** The timer's interrupt comes when it counts to the interval, again when it has overflowed and does so (section 6.15). */
   #scheduleTimer(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    const interval = BigInt(this.registers.u32(REG.timerInt));
-    if (interval === 0n || !this.#isRunning) return;
-    const ticks = this.#timerTicks;
-    const round = ticks - (ticks % TIMER_RANGE);
-    const next = round + interval > ticks ? round + interval : round + TIMER_RANGE + interval;
-    const deadline = this.#timerStart + (next * NS + TIMER_HZ - 1n) / TIMER_HZ;
-    this.#cancelTimer = this.#clock.at(deadline, () => {
-      this.#cancelTimer = null;
-      this.raise(ISR.timeout);
-      this.#scheduleTimer();
-    });
+    if (this.#isRunning) this.#timer.schedule(this.registers.u32(REG.timerInt));
   }
 
   #dumpTally(): void {
@@ -465,14 +382,14 @@ export class Rtl8139 implements Device, IoHandler, Card {
 
   /** Takes the address from the EEPROM. */
   #autoload(): void {
-    const bytes = new Uint8Array(this.#eeprom.words.slice(EEPROM.address, EEPROM.address + 3).buffer);
-    this.registers.setBytes(REG.idr, bytes);
+    this.registers.setBytes(REG.idr, addressIn(this.#eeprom.words));
   }
 
   #linkChanged(): void {
     if (this.#phy.link === this.port.up) return;
     this.#phy.link = this.port.up;
-    this.raise(ISR.linkChange);
+    if (this.#phy.link) this.#wakeUp.linkIsUp();
+    if (this.#power.isOn) this.raise(ISR.linkChange);
   }
 
   #updateInterrupt(): void {
@@ -498,31 +415,16 @@ export class Rtl8139 implements Device, IoHandler, Card {
     this.#transmitter.restart();
     this.#receiver.restart();
     this.tally.reset();
-    this.#timerStart = this.#clock.now();
+    this.#timer.restart();
     this.#updateInterrupt();
     this.port.reset();
   }
 
   #cancelTimers(): void {
-    this.#cancelTimer?.();
+    this.#timer.cancel();
     this.#cancelLater?.();
-    this.#cancelTimer = null;
     this.#cancelLater = null;
   }
-}
-
-/** What the EEPROM of such a card has (section 7.1). */
-function eepromWords(mac: Uint8Array): Uint16Array {
-  const words = new Uint16Array(EEPROM.words);
-  words[EEPROM.id] = EEPROM_ID;
-  words[EEPROM.vendor] = REALTEK;
-  words[EEPROM.device] = RTL8139;
-  words[EEPROM.subsystemVendor] = REALTEK;
-  words[EEPROM.subsystem] = RTL8139;
-  // 8 µs of grants, 16 µs of latency.
-  words[EEPROM.latency] = 0x4020;
-  for (let i = 0; i < ADDRESS_BYTES; i += 2) words[EEPROM.address + i / 2] = mac[i]! | (mac[i + 1]! << 8);
-  return words;
 }
 
 function byteOf(value: number, index: number): number {
