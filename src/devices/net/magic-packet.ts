@@ -1,11 +1,18 @@
-import { ADDRESS_BYTES } from './ethernet.ts';
+import { ADDRESS_BYTES, HEADER_BYTES } from './ethernet.ts';
 
 const SYNC_BYTES = 6;
 const REPEATS = 16;
+const SEQUENCE_BYTES = SYNC_BYTES + REPEATS * ADDRESS_BYTES;
 
-/** Whether a frame has, anywhere, what AMD's Magic Packet Technology wakes a station up by: six bytes of ones, and 16 times its address. */
-export function isMagicPacket(frame: Uint8Array, address: Uint8Array): boolean {
-  const sequence = Buffer.alloc(SYNC_BYTES + REPEATS * ADDRESS_BYTES, 0xff);
-  for (let count = 0; count < REPEATS; count++) sequence.set(address, SYNC_BYTES + count * ADDRESS_BYTES);
-  return Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(sequence);
+/** What AMD's Magic Packet Technology wakes a station up by: six bytes of ones, and 16 times its address, anywhere in a frame. */
+export class MagicSequence {
+  readonly #bytes = Buffer.alloc(SEQUENCE_BYTES, 0xff);
+
+  /** @param address of the station, which may be another one each time */
+  isIn(frame: Uint8Array, address: Uint8Array): boolean {
+    // As are most: each frame that a card receives comes by here.
+    if (frame.length < HEADER_BYTES + SEQUENCE_BYTES) return false;
+    for (let at = SYNC_BYTES; at < SEQUENCE_BYTES; at++) this.#bytes[at] = address[at % ADDRESS_BYTES]!;
+    return Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(this.#bytes);
+  }
 }

@@ -208,6 +208,24 @@ describe('the ring buffer', () => {
     expect(rig.in(CBR, 2)).toBe(6 * 1508 - 8192);
   });
 
+  it('takes frames again only when a quarter of a full buffer is free', () => {
+    const rig = classic();
+    const frame = frameTo(MAC_BYTES, 64);
+    const bytes = 4 + frame.length + 4;
+    let count = 0;
+    while (rig.port.receive(frame) === 0) count++;
+    expect(count).toBe(Math.floor((8192 - 1) / bytes));
+    let read = 0;
+    while (!rig.port.isReceiving) {
+      read += bytes;
+      rig.out(CAPR, 2, (read - 16) & 0xffff);
+    }
+    const free = 8192 - count * bytes + read;
+    expect(free).toBeGreaterThanOrEqual(8192 / 4);
+    expect(free).toBeLessThan(8192 / 4 + bytes);
+    expect(rig.in(CBR, 2)).toBe(((count + 1) * bytes) % 8192);
+  });
+
   it('says that it is full once, and takes the frame when there is room', () => {
     const rig = classic();
     const frame = frameTo(MAC_BYTES, 1500);

@@ -1,5 +1,6 @@
 import type { PowerManagement } from '../../pci/power-management.ts';
-import { isMagicPacket } from '../magic-packet.ts';
+import { ADDRESS_BYTES } from '../ethernet.ts';
+import { MagicSequence } from '../magic-packet.ts';
 import { REG } from './registers.ts';
 
 /** WUC. Two of its bits are those of the power management capability. */
@@ -44,9 +45,14 @@ export type WakeUpParts = {
 /** What of the network wakes up the machine (§6.4, §13.6): the filters of ACPI while the card is in D3, and magic packets for APM. */
 export class WakeUp {
   readonly #parts: WakeUpParts;
+  readonly #magic = new MagicSequence();
+  /** The card's first one, as it is in its registers. */
+  readonly #address: Uint8Array;
 
   constructor(parts: WakeUpParts) {
+    const { words } = parts;
     this.#parts = parts;
+    this.#address = new Uint8Array(words.buffer, words.byteOffset + 4 * REG.RAL, ADDRESS_BYTES);
   }
 
   powerOn(): void {
@@ -112,11 +118,7 @@ export class WakeUp {
 
   /** Six bytes of ones, and 16 times the card's first address, somewhere in a frame that it would get (§6.4.3.1.2). */
   #isMagic(frame: Uint8Array): boolean {
-    if (this.#parts.addressed(frame) === null) return false;
-    const { words } = this.#parts;
-    const [low, high] = [words[REG.RAL]!, words[REG.RAL + 1]!];
-    const address = [low, low >>> 8, low >>> 16, low >>> 24, high, high >>> 8];
-    return isMagicPacket(frame, Uint8Array.from(address));
+    return this.#magic.isIn(frame, this.#address) && this.#parts.addressed(frame) !== null;
   }
 
   /** ARP requests for an address of IP4AT, and IPv4 to one. */

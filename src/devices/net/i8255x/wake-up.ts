@@ -1,6 +1,6 @@
 import type { PowerManagement } from '../../pci/power-management.ts';
 import { isBroadcast, isMulticast } from '../ethernet.ts';
-import { isMagicPacket } from '../magic-packet.ts';
+import { MagicSequence } from '../magic-packet.ts';
 import { CONFIG, FIXED_WAKE, PMDR, WAKE } from './registers.ts';
 
 export type WakeUpParts = {
@@ -19,6 +19,7 @@ export type WakeUpParts = {
  */
 export class WakeUp {
   readonly #parts: WakeUpParts;
+  readonly #magic = new MagicSequence();
   /** Causes, in the bits of PMDR, which has auxiliary power. */
   #causes = 0;
 
@@ -63,7 +64,7 @@ export class WakeUp {
     const { station, knowsMagic } = this.#parts;
     const { config, address } = station;
     const modes = config[CONFIG.wake]!;
-    if (knowsMagic && (modes & WAKE.noMagic) === 0 && isMagicPacket(frame, address)) return PMDR.magic;
+    if (knowsMagic && (modes & WAKE.noMagic) === 0 && this.#magic.isIn(frame, address)) return PMDR.magic;
     const isGroup = isMulticast(frame) && !isBroadcast(frame);
     const wakes = isGroup
       ? (config[CONFIG.fixedWake]! & FIXED_WAKE.group) !== 0

@@ -34,6 +34,8 @@ const HEADER = 4;
 /** The ring buffer's size by RCR's field, in bytes; the largest one ignores WRAP. */
 const LEAST_BUFFER = 8192;
 const LARGEST_BUFFER = 65_536;
+/** Frames come again when this part of a full buffer is free: one by one, each would cost as much as many. */
+const ROOM_AGAIN = 4;
 /** How far the driver's read pointer is behind what it has read (section 6.5). */
 const CAPR_LAG = 16;
 
@@ -143,7 +145,11 @@ export class Receiver {
   hasRoom(): boolean {
     const { registers, bus } = this.#card;
     if (!this.isStalled || !registers.receives) return true;
-    if (!registers.isCplus) return this.#wanted < this.#bufferBytes - this.#unread;
+    if (!registers.isCplus) {
+      const bytes = this.#bufferBytes;
+      const free = bytes - this.#unread;
+      return this.#wanted < free && free >= bytes / ROOM_AGAIN;
+    }
     const options = bus.readU32(registers.address(REG.rdsar) + DESCRIPTOR_BYTES * this.#next);
     return options === null || (options & OWN) !== 0;
   }

@@ -1,6 +1,6 @@
 import type { PowerManagement } from '../../pci/power-management.ts';
 import { ADDRESS_BYTES } from '../ethernet.ts';
-import { isMagicPacket } from '../magic-packet.ts';
+import { MagicSequence } from '../magic-packet.ts';
 import type { Addressee } from './receive.ts';
 import type { RegisterFile } from './register-file.ts';
 import { CONFIG1, CONFIG3, CONFIG5, REG } from './registers.ts';
@@ -21,6 +21,7 @@ const ENABLED_BY = { physical: CONFIG5.unicast, multicast: CONFIG5.multicast, br
  */
 export class WakeUp {
   readonly #parts: WakeUpParts;
+  readonly #magic = new MagicSequence();
 
   constructor(parts: WakeUpParts) {
     this.#parts = parts;
@@ -48,7 +49,7 @@ export class WakeUp {
     if ((registers.u8(REG.config5) & ENABLED_BY[whom]) !== 0) return true;
     return (
       (registers.u8(REG.config3) & CONFIG3.magic) !== 0 &&
-      isMagicPacket(frame, registers.bytes(REG.idr, ADDRESS_BYTES))
+      this.#magic.isIn(frame, registers.bytes(REG.idr, ADDRESS_BYTES))
     );
   }
 }
