@@ -22,8 +22,9 @@ export function metricsMarkdown(): string {
 
 const INTRODUCTION = `# Metrics
 
-vring has metrics of the host, of every VM, vCPU and virtqueue, and of every address whose accesses exit to a device model. This
-page is generated from the table in \`src/report/metrics/\` by \`npm run docs\`.
+vring exports metrics of the host, of every VM, vCPU and virtqueue, and of every address whose accesses exit to a device
+model, for Prometheus and compatible systems. This page is generated from the table in \`src/report/metrics/\` by
+\`npm run docs\`.
 
 ## Scraping
 
@@ -32,7 +33,7 @@ vring serve --metrics 127.0.0.1:9177   # Prometheus scrapes http://127.0.0.1:917
 vring metrics                          # the same text, once
 \`\`\`
 
-For the systemd unit, \`systemctl edit vring\` takes the option:
+For the systemd unit, set the option with \`systemctl edit vring\`:
 
 \`\`\`ini
 [Service]
@@ -48,23 +49,26 @@ scrape_configs:
     static_configs: [ { targets: [ '127.0.0.1:9177' ] } ]
 \`\`\`
 
-The endpoint has no authentication, so it listens on loopback addresses only, unless \`--metrics-remote\` says that the network is
-trusted. To let a Prometheus on another host scrape it, put a proxy with TLS in front; \`--metrics unix:/run/vring-metrics/sock\` serves it
-on a Unix socket of mode 0660 for that. In a set-group-ID folder the socket belongs to the group of the folder.
+[packaging/prometheus/vring.rules.yml](../packaging/prometheus/vring.rules.yml) has alert rules, and
+[packaging/grafana/vring.json](../packaging/grafana/vring.json) is a dashboard to import into Grafana.
 
-Clients that accept \`application/openmetrics-text; version=1.0.0\` get OpenMetrics, others the Prometheus text format 0.0.4.
+The endpoint has no authentication, so it listens on loopback addresses only, unless \`--metrics-remote\` declares the
+network trusted. To let a Prometheus on another host scrape it, put a TLS proxy in front. For that,
+\`--metrics unix:/run/vring-metrics/sock\` serves it on a Unix socket of mode 0660. In a set-group-ID folder, the socket
+belongs to the folder's group.
 
-Where node_exporter runs already, its textfile collector can take the metrics along. A timer writes them:
+Clients that accept \`application/openmetrics-text; version=1.0.0\` get OpenMetrics, others the Prometheus text format
+0.0.4.
+
+If node_exporter is already running, its textfile collector can export the metrics, too. Let a timer write them:
 
 \`\`\`sh
 vring metrics --format prometheus --output /var/lib/prometheus/node-exporter/vring.prom
 \`\`\`
 
-[packaging/prometheus/vring.rules.yml](../packaging/prometheus/vring.rules.yml) has alert rules, and
-[packaging/grafana/vring.json](../packaging/grafana/vring.json) a dashboard to import into Grafana.
-
 ## Names
 
-In both formats, the name of a counter ends with \`_total\`, that of an info with \`_info\`, and a histogram has \`_bucket\`, \`_count\` and
-\`_sum\`. Text 0.0.4 has neither infos nor state sets: there they are gauges. The counters of a VM start at 0 each time it is started.
-\`vring_exit_address_*\` has the addresses that the guest accessed, up to 1024 for each VM; accesses beyond those are in \`vring_region_*\` only.`;
+In both formats, the name of a counter ends with \`_total\`, that of an info with \`_info\`, and a histogram has \`_bucket\`,
+\`_count\` and \`_sum\`. Text format 0.0.4 has neither infos nor state sets: there they are gauges. The counters of a VM
+start at 0 each time it is started. \`vring_exit_address_*\` covers up to 1024 addresses for each VM; accesses to further
+addresses are counted in \`vring_region_*\` only.`;

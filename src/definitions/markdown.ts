@@ -20,12 +20,10 @@ export function definitionsMarkdown(): string {
   ].join('\n');
 }
 
-const INTRODUCTION = `# Definitions of VMs
+const INTRODUCTION = `# VM definitions
 
-A VM is defined by one YAML file, \`NAME.yaml\`, in \`/etc/vring/vms\` (root) or \`~/.config/vring/vms\`
-(\`$XDG_CONFIG_HOME\` is respected); \`$VRING_DEFINITIONS_DIR\` sets another folder. vring notices changes made by other
-programs. When vring changes or deletes a file, it keeps the previous one as \`NAME.yaml~\`; a changed file keeps its owner and
-permissions. Links that lead out of the folder are not followed.
+A VM is defined by one YAML file, \`NAME.yaml\`, in \`/etc/vring/vms\` (root) or \`~/.config/vring/vms\` (\`$XDG_CONFIG_HOME\`
+is respected); \`$VRING_DEFINITIONS_DIR\` sets another folder.
 
 \`\`\`yaml
 name: web
@@ -44,25 +42,32 @@ autostart: true
 on-crash: restart
 \`\`\`
 
-An error names the file, the line, the column and what was expected, and suggests a fix for a typo:
-\`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that this version
-does not support, such as a device that it does not have, or name a file that does not exist: it is saved, and the VM is marked with
-\`!\` until it can start; \`vring vm show\` and the details in the UI (\`d\`) give every reason. YAML aliases and tags are not
-allowed, and a file may have at most 256 KiB.
+Write one with an editor, \`vring vm edit NAME\`, \`vring vm create\` or the UI. vring notices changes made by other
+programs. When vring changes or deletes a file, it keeps the previous one as \`NAME.yaml~\`; a changed file keeps its
+owner and permissions. Symbolic links that lead out of the folder are not followed.
 
-A disk without \`format\` is probed before each start: raw disks and qcow2 images start, and an image in another format, which the
-guest would overwrite as a raw disk, is refused with the command that converts it. The guest may write anything, even to the first
-sector, so what a probe finds is never trusted with another file: a qcow2 image that has a backing file starts only if the definition
-has \`format: qcow2\`. A guest that writes the header of another format to its own raw disk, with \`dd of=/dev/vda\` for instance,
-keeps running, but its next start is refused or reads the disk as that image, until the definition has \`format: raw\`. QEMU fails
-that write instead. Set \`format\` for untrusted guests. [images.md](images.md) says more.
+**Values.** Sizes are written as \`512M\`, \`1.5G\` or \`64MiB\`; a bare number is in MiB. Paths are absolute. Many mappings
+have a short form: \`memory: 2G\`, \`cpus: 2\`, \`network: user\`. YAML aliases and tags are not allowed, and a file may have
+at most 256 KiB.
 
-Sizes are written as \`512M\`, \`1.5G\` or \`64MiB\`; a bare number is in MiB. Paths are absolute. Without \`machine.kernel\`,
-firmware boots the guest, by its \`boot\`: SeaBIOS, or with \`firmware: uefi\` OVMF ([firmware.md](firmware.md)). Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,
-\`network: user\`.
+**Booting.** Without \`machine.kernel\`, firmware boots the guest in the order of \`boot\`: SeaBIOS, or OVMF with
+\`firmware: uefi\` ([firmware.md](firmware.md)).
 
-\`vring vm schema\` prints the JSON Schema. With the YAML language server, an editor checks and completes a definition
-that starts with
+**Errors** name the file, the line, the column and what was expected, and suggest a fix for a typo:
+\`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for a device that this
+version does not have, or name a file that does not exist: it is saved, and the VM is marked with \`!\` until it can
+start; \`vring vm show\` and the details in the UI (\`d\`) give every reason.
+
+**Disk formats.** Set \`format\` for disks of untrusted guests. A disk without it is probed before each start: raw disks
+and qcow2 images start, and an image in another format, which the guest would overwrite as a raw disk, is refused with
+the command that converts it. Because the guest can write anything to its disk, even to the first sector, a probed
+format never opens another file: a qcow2 image with a backing file starts only with \`format: qcow2\`. A guest that writes
+another format's header to its own raw disk, for instance with \`dd of=/dev/vda\`, keeps running, but its next start is
+refused or reads the disk as that image, until the definition has \`format: raw\`. QEMU fails that write instead. See
+[images.md](images.md).
+
+**Editors.** \`vring vm schema\` prints the JSON Schema. With the YAML language server, an editor checks and completes a
+definition that starts with
 
 \`\`\`yaml
 # yaml-language-server: $schema=/path/to/vring.schema.json
@@ -73,18 +78,21 @@ that starts with
 
 const QEMU = `## QEMU options
 
-\`vring run\` and \`vring vm create NAME --\` accept QEMU's options as they appear in its manual and in start scripts, optionally
-preceded by the name of the program. Each option has one of three outcomes: it becomes part of the VM; the guest does not need it, and it
-is left out and reported, with the reason; or the guest needs it and vring does not have it, and it is refused, with an
-alternative. The same holds for the settings of an option. Nothing is ignored silently. Of several occurrences of an option, the last one
-counts. A comma in a value is written \`,,\`; a value may also be JSON. As in QEMU, a guest that firmware boots
-has a standard VGA and, where no option says anything of its networks, an e1000 on a user network, unless \`-nodefaults\` is given; an
-empty CD-ROM drive, which QEMU adds too, is not. A drive without \`format=\` is probed, and refused if it looks like anything but a raw disk.
+\`vring run\` and \`vring vm create NAME --\` accept QEMU's options as in its manual and in start scripts, optionally
+preceded by the name of the program. Nothing is ignored silently. Each option, and each setting of an option,
 
-CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model, stepping and
-name, the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and \`vring vm create\` list the
-missing ones; with \`enforce\` the VM does not start without them. A kernel that takes multiboot modules gets them from
-\`-initrd "FILE ARGUMENTS,FILE ARGUMENTS"\`.
+- becomes part of the VM,
+- is left out and reported with the reason, if the guest does not need it, or
+- is refused with an alternative, if the guest needs it and vring does not have it.
+
+If an option is repeated, the last one counts. A comma in a value is written \`,,\`; a value may also be JSON. Devices
+that QEMU adds by default (a network card, a CD-ROM drive, a graphics card) are not added. A drive without \`format=\` is
+probed, and refused if it looks like anything but a raw disk.
+
+CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model,
+stepping and name, the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and
+\`vring vm create\` list the missing ones; with \`enforce\`, the VM does not start without them. A kernel that takes
+multiboot modules gets them from \`-initrd "FILE ARGUMENTS,FILE ARGUMENTS"\`.
 
 These options become part of the VM:
 `;
