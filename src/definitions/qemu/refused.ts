@@ -10,7 +10,7 @@ const withValue = (instead: string): RefusedOption => ({ value: true, instead })
 const alone = (instead: string): RefusedOption => ({ value: false, instead });
 
 const NO_SHARE = 'shared folders are not supported yet: share files over the network, or on a disk';
-const NO_SNAPSHOT = 'snapshots are not supported yet: leave it out';
+const NO_SNAPSHOT = "QEMU's snapshots cannot be loaded: use vring vm snapshot and vring vm restore";
 
 /** The options that are refused. */
 export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
