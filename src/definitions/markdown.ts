@@ -97,15 +97,21 @@ multiboot modules gets them from \`-initrd "FILE ARGUMENTS,FILE ARGUMENTS"\`.
 These options become part of the VM:
 `;
 
-const DEVICES = `\`-device\` accepts these, with \`id=\` and the properties in parentheses: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\`, \`packed\`,
-\`event_idx\`, \`indirect_desc\`, \`queue_reset\`, \`iommu_platform\` for virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`, \`max-bytes\`, \`period\`), \`vfio-pci\` (\`host\` or \`sysfsdev\`,
-\`iommufd\`, \`vf-token\`, \`bus\`, \`addr\`, \`multifunction\`, \`rombar\`, \`romfile\`, \`bootindex\`, \`x-vga\`, \`x-pci-*-id\`, \`x-no-*\`, \`x-intx-mmap-timeout-ms\`, \`x-req\`),
-the root ports and bridges that such a device is behind (\`pcie-root-port\`, \`ioh3420\`, \`pcie-pci-bridge\`, \`pci-bridge\`, ...), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
-and all others in the device table:
+const DEVICES = `These values of \`-device\` are accepted, with \`id=\` and the properties in parentheses:
 
-${deviceList()}
+- disks (\`drive\`, \`serial\`, \`bootindex\`; for virtio-blk also \`num-queues\`, \`packed\`, \`event_idx\`, \`indirect_desc\`,
+  \`queue_reset\`, \`iommu_platform\`)
+- network cards (\`netdev\`, \`mac\`, \`bootindex\`)
+- \`virtio-rng-pci\` (\`rng\`, \`max-bytes\`, \`period\`)
+- \`vfio-pci\` (\`host\` or \`sysfsdev\`, \`iommufd\`, \`vf-token\`, \`bus\`, \`addr\`, \`multifunction\`, \`rombar\`, \`romfile\`,
+  \`bootindex\`, \`x-vga\`, \`x-pci-*-id\`, \`x-no-*\`, \`x-intx-mmap-timeout-ms\`, \`x-req\`), and the root ports and bridges that
+  such a device is behind (\`pcie-root-port\`, \`ioh3420\`, \`pcie-pci-bridge\`, \`pci-bridge\`, ...)
+- \`isa-debug-exit\` (\`iobase\`, \`iosize\`)
+- all others in the device table
 
-PCI bridges, disk controllers, USB controllers but xHCI, other input devices and channels to host programs are left out.
+Their names: ${deviceList()}
+
+Other PCI bridges, controllers and input devices, and channels to host programs, are left out.
 
 These options are left out, and reported:
 `;
