@@ -29,14 +29,14 @@ test('each tick is counted, stored in memory, and raises the interrupt', () => {
   expect(machine.statistics.get('tick0 ticks')).toBe(4);
 });
 
-test('an address outside of memory is no harm', () => {
+test('an address outside of memory does no harm', () => {
   const { machine, counter } = setUp();
   counter.write(ADDRESS, 0xffff_fff0);
   machine.clock.advance(20);
   expect(counter.read(COUNT)).toBe(1);
 });
 
-test('it stands still while it is quiesced, and goes on where it was in another machine', () => {
+test('it stops while quiesced, and continues from its state in another machine', () => {
   const { machine, counter } = setUp();
   machine.clock.advance(40);
   counter.device.quiesce?.(() => {});
