@@ -11,6 +11,9 @@ mod counters;
 mod epoll;
 mod errno;
 mod event;
+// vring-net-user uses more of it.
+#[allow(dead_code)]
+mod frame_ring;
 mod futex;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -2,7 +2,7 @@
 
 use crate::errno::{Errno, Result};
 use crate::limiter::RateLimits;
-use crate::net::{FilterConfig, Hub, NetConfig, ReceiveFilter, Wire, WireConfig};
+use crate::net::{FilterConfig, Hub, NetConfig, ReceiveFilter, SharedFds, Wire, WireConfig};
 use crate::queue_abi::{bytes, read};
 use crate::queue_thread::QueueConfig;
 use crate::{answer, handles, on_vm};
@@ -24,7 +24,9 @@ pub unsafe extern "C" fn vring_wire_open(vm: i32, config: *const WireConfig, fds
             let config = read(config)?;
             (config, numbers(fds, config.fds)?)
         };
-        let wire = Wire::new(&fds, config.header != 0, config.notice_fd)?;
+        let shared =
+            (config.memory_fd >= 0).then_some(SharedFds { memory: config.memory_fd, room: config.room_fd });
+        let wire = Wire::new(&fds, shared, config.header != 0, config.notice_fd)?;
         Ok(handles::get(vm)?.wires().add(Arc::new(wire))? as i32)
     })
 }

@@ -6,6 +6,8 @@ mod hub;
 mod offload;
 mod receive;
 #[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,7 @@ pub use hub::Hub;
 pub use offload::{complete_checksum, segment};
 pub use receive::Receiver;
 pub use transmit::Transmitter;
-pub use wire::Wire;
+pub use wire::{SharedFds, Wire};
 
 /// Feature bits (§5.1.3).
 pub mod feature {
@@ -53,5 +55,9 @@ crate::abi_struct! {
         pub header: u32,
         /// The eventfd to signal when nobody is at the other end any more.
         pub notice_fd: i32,
+        /// Memory that carries the frames in place of the file, which then wakes (frame_ring.rs); -1: none.
+        pub memory_fd: i32,
+        /// The eventfd that says that there is room in it.
+        pub room_fd: i32,
     }
 }

@@ -6,7 +6,7 @@
 use super::feature;
 use super::filter::ReceiveFilter;
 use super::header::{HEADER_BYTES, MAX_FRAME, NUM_BUFFERS};
-use super::wire::{self, Moved, Wire};
+use super::wire::{Moved, Wire};
 use crate::clock::now_ns;
 use crate::counters::queue as words;
 use crate::epoll::EventFd;
@@ -70,7 +70,7 @@ impl Server for Receiver {
     const NAME: &'static str = "rx";
 
     fn calls(&self) -> Vec<Call> {
-        wire::calls(self.file(), Call::readv)
+        self.wire.calls(self.pair, false)
     }
 
     fn signals(&self) -> Vec<RawFd> {
@@ -134,6 +134,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         while !post.must_leave() {
             let pause = self.receive_batch(queue, post)?;
             post.publish(queue);
+            self.receiver.wire.took();
             match pause {
                 Pause::None => {}
                 Pause::Wire => self.wait_for_wire(post)?,
@@ -141,7 +142,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
                 Pause::Limit(until) => {
                     let since = now_ns();
                     post.counters.add(words::THROTTLED, 1);
-                    post.wait(false, None, Some(until))?;
+                    post.wait(false, &[], Some(until))?;
                     post.counters.add(words::THROTTLED_NS, now_ns().saturating_sub(since));
                 }
                 Pause::Unused => self.wait_unused(post)?,
@@ -157,7 +158,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         if wanted > 1 {
             let is_enough = queue.enable_kicks_after(wanted);
             if !is_enough && !post.must_leave() {
-                post.wait(true, None, Some(now_ns().saturating_add(BUFFERS_NS)))?;
+                post.wait(true, &[], Some(now_ns().saturating_add(BUFFERS_NS)))?;
             }
             queue.disable_kicks();
             if queue.has_available() {
@@ -167,20 +168,26 @@ impl<'m, 'r> Receiving<'m, 'r> {
             return Ok(());
         }
         if !queue.enable_kicks() && !post.must_leave() {
-            post.wait(true, None, None)?;
+            post.wait(true, &[], None)?;
         }
         queue.disable_kicks();
         Ok(())
     }
 
     fn wait_for_wire(&self, post: &mut Post<'_>) -> Served<()> {
+        let wire = &self.receiver.wire;
         let file = self.receiver.file();
-        if file.is_some_and(|file| post.spin_for_file(file)) {
+        // Whoever puts several frames into shared memory wakes once for all of them.
+        let spins = !wire.is_shared();
+        if spins && file.is_some_and(|file| post.spin_for_file(file)) || !wire.sleep() {
             return Ok(());
         }
-        let woken = post.wait(false, file.map(|file| (file, libc::POLLIN)), None)?;
-        if woken.hung_up && !woken.file {
-            self.receiver.wire.hang_up();
+        let files: Vec<(RawFd, i16)> = file.map(|file| (file, libc::POLLIN)).into_iter().collect();
+        let woken = post.wait(false, &files, None);
+        let is_there = wire.rise(woken.as_ref().is_ok_and(|woken| woken.file));
+        let woken = woken?;
+        if !is_there || woken.hung_up && !woken.file {
+            wire.hang_up();
         }
         Ok(())
     }
@@ -188,13 +195,13 @@ impl<'m, 'r> Receiving<'m, 'r> {
     /// Frames that come while the cable is not plugged in are lost.
     fn wait_unused(&mut self, post: &mut Post<'_>) -> Served<()> {
         let Receiver { wire, pair, .. } = self.receiver;
-        let Some(file) = wire.file(*pair).filter(|_| wire.is_used(*pair)) else {
-            post.wait(false, None, None)?;
+        if wire.file(*pair).is_none() || !wire.is_used(*pair) {
+            post.wait(false, &[], None)?;
             return Ok(());
-        };
+        }
         let all = [iovec(&mut self.rest)];
         for _ in 0..BATCH {
-            match wire::read(file, &all) {
+            match wire.read(*pair, &all) {
                 Moved::Frame(_) => post.counters.add(words::DROPPED, 1),
                 Moved::Later | Moved::Lost => return self.wait_for_wire(post),
                 Moved::HungUp => {
@@ -229,9 +236,9 @@ impl<'m, 'r> Receiving<'m, 'r> {
     /// Receives one frame.
     fn receive<R: Ring<'m>>(&mut self, queue: &mut R, post: &Post<'_>, bytes: &mut u64) -> Served<Pause> {
         let Receiver { wire, pair, .. } = self.receiver;
-        let Some(file) = wire.file(*pair).filter(|_| wire.carries(*pair)) else {
+        if wire.file(*pair).is_none() || !wire.carries(*pair) {
             return Ok(Pause::Unused);
-        };
+        }
         if let Some(kept) = self.kept.take() {
             return self.deliver_kept(queue, post, kept, bytes);
         }
@@ -246,7 +253,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         }
         let before = HEADER_BYTES - wire.header_bytes();
         let into = self.gather(before);
-        let count = match wire::read(file, &self.iovecs) {
+        let count = match wire.read(*pair, &self.iovecs) {
             Moved::Frame(count) => count + before,
             Moved::Later | Moved::Lost => return Ok(Pause::Wire),
             Moved::HungUp => {

@@ -1,8 +1,9 @@
 //! A driver around a real queue of a card whose wire is a socket, for tests.
 
-use super::{Receiver, Transmitter, Wire};
+use super::{Receiver, SharedFds, Transmitter, Wire};
 use crate::counters::{Block, Counters, HEADER_WORDS, queue as words};
 use crate::epoll::EventFd;
+use crate::frame_ring::{self, FrameRings};
 use crate::memory::GuestRam;
 use crate::queue::testing::{Driver, ram};
 use crate::queue_thread::{QueueConfig, QueueThread, Stopped, Surroundings};
@@ -28,6 +29,8 @@ pub struct Fixture {
     reactor: Arc<Reactor>,
     pub queue: Option<QueueThread>,
     transmits: bool,
+    /// The other end of shared memory, and the eventfd for room in it.
+    pub shared: Option<(Arc<FrameRings>, EventFd)>,
 }
 
 /// Two connected sockets that keep frames apart, and do not block.
@@ -48,6 +51,15 @@ pub fn send(fd: RawFd, frame: &[u8]) -> bool {
 
 impl Fixture {
     pub fn new(transmits: bool, features: u64, has_header: bool) -> Fixture {
+        Fixture::of(transmits, features, has_header, false)
+    }
+
+    /// A wire whose frames go through shared memory.
+    pub fn sharing(transmits: bool, features: u64) -> Fixture {
+        Fixture::of(transmits, features, false, true)
+    }
+
+    fn of(transmits: bool, features: u64, has_header: bool, shares: bool) -> Fixture {
         let ram = Arc::new(ram());
         // Leaked, so that the driver can borrow it.
         let shared: &'static Arc<GuestRam> = Box::leak(Box::new(ram.clone()));
@@ -58,7 +70,10 @@ impl Fixture {
         driver.layout.features = features;
         let (own, peer) = pair();
         let notice = EventFd::new().unwrap();
-        let wire = Wire::new(&[own.as_raw_fd()], has_header, notice.as_raw_fd()).unwrap();
+        let (memory, room) = (frame_ring::memory(), EventFd::new().unwrap());
+        let fds = SharedFds { memory: memory.as_raw_fd(), room: room.as_raw_fd() };
+        let wire =
+            Wire::new(&[own.as_raw_fd()], shares.then_some(fds), has_header, notice.as_raw_fd()).unwrap();
         let mut fixture = Fixture {
             driver,
             ram,
@@ -71,6 +86,7 @@ impl Fixture {
             reactor: Arc::new(Reactor::new().unwrap()),
             queue: None,
             transmits,
+            shared: shares.then(|| (FrameRings::map(memory.as_raw_fd()).unwrap(), room)),
         };
         fixture.start();
         fixture

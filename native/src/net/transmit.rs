@@ -2,7 +2,7 @@
 
 use super::header::{ETHERNET_BYTES, GSO_NONE, HEADER_BYTES, Header, MAX_FRAME};
 use super::offload;
-use super::wire::{self, Moved, Wire};
+use super::wire::{Moved, Wire};
 use crate::clock::now_ns;
 use crate::counters::queue as words;
 use crate::epoll::EventFd;
@@ -43,10 +43,6 @@ struct Scratch {
 impl Transmitter {
     pub fn new(wire: Arc<Wire>, pair: u32, features: u64) -> Transmitter {
         Transmitter { wire, pair, features }
-    }
-
-    fn file(&self) -> Option<RawFd> {
-        self.wire.file(self.pair)
     }
 
     /// Sends what the driver offers, a batch at most. Returns whether the wire takes no more now: `chain` is then what it did not take.
@@ -90,7 +86,9 @@ impl Transmitter {
     }
 
     fn send(&self, chain: &Chain<'_>, len: usize, scratch: &mut Scratch) -> Sent {
-        let (Some(file), true) = (self.file(), self.wire.carries(self.pair)) else { return Sent::Dropped };
+        if self.wire.file(self.pair).is_none() || !self.wire.carries(self.pair) {
+            return Sent::Dropped;
+        }
         let mut bytes = [0; HEADER_BYTES];
         chain.readable.copy_to(0, &mut bytes);
         let Some(header) = Header::parse(&bytes).checked(self.features, len) else { return Sent::Refused };
@@ -98,11 +96,11 @@ impl Transmitter {
             return Sent::Refused;
         }
         let moved = match self.wire.has_header() {
-            true => self.send_as_is(file, Some(header), chain, len, scratch),
+            true => self.send_as_is(Some(header), chain, len, scratch),
             false if header.needs_checksum() => {
-                return self.send_completed(file, header, chain, len, scratch);
+                return self.send_completed(header, chain, len, scratch);
             }
-            false => self.send_as_is(file, None, chain, len, scratch),
+            false => self.send_as_is(None, chain, len, scratch),
         };
         self.sent(moved)
     }
@@ -110,7 +108,6 @@ impl Transmitter {
     /// Sends a frame that the wire takes like this.
     fn send_as_is(
         &self,
-        file: RawFd,
         header: Option<Header>,
         chain: &Chain<'_>,
         len: usize,
@@ -131,13 +128,12 @@ impl Transmitter {
             copy_frame(chain, len, frame);
             iovecs.push(libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: len });
         }
-        wire::write(file, iovecs)
+        self.wire.write(self.pair, iovecs)
     }
 
     /// Sends what the driver has left to the device, on a wire that takes complete frames.
     fn send_completed(
         &self,
-        file: RawFd,
         header: Header,
         chain: &Chain<'_>,
         len: usize,
@@ -146,12 +142,12 @@ impl Transmitter {
         copy_frame(chain, len, frame);
         if header.gso() == GSO_NONE {
             offload::complete_checksum(&header, frame);
-            return self.sent(write_bytes(file, frame));
+            return self.sent(self.write_bytes(frame));
         }
         let mut outcome = Sent::Done;
         let mut is_first = true;
         let divided = offload::segment(&header, frame, |part| {
-            let moved = write_bytes(file, part);
+            let moved = self.write_bytes(part);
             // Of one that was sent in part, the sender sends the rest again.
             outcome = match self.sent(moved) {
                 Sent::Later if !is_first => Sent::Dropped,
@@ -161,6 +157,11 @@ impl Transmitter {
             matches!(outcome, Sent::Done)
         });
         if divided { outcome } else { Sent::Refused }
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) -> Moved {
+        let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        self.wire.write(self.pair, &[part])
     }
 
     fn sent(&self, moved: Moved) -> Sent {
@@ -220,15 +221,11 @@ fn copy_frame(chain: &Chain<'_>, len: usize, frame: &mut Vec<u8>) {
     chain.readable.copy_to(HEADER_BYTES as u64, frame);
 }
 
-fn write_bytes(file: RawFd, bytes: &[u8]) -> Moved {
-    wire::write(file, &[libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }])
-}
-
 impl Server for Transmitter {
     const NAME: &'static str = "tx";
 
     fn calls(&self) -> Vec<Call> {
-        wire::calls(self.file(), Call::writev)
+        self.wire.calls(self.pair, true)
     }
 
     fn signals(&self) -> Vec<RawFd> {
@@ -245,6 +242,7 @@ impl Server for Transmitter {
         let mut scratch = Scratch::default();
         while !post.must_leave() {
             let is_full = self.send_batch(queue, post, &mut chain, &mut scratch)?;
+            self.wire.wrote();
             post.publish(queue);
             let now = now_ns();
             let throttled = match self.wire.transmit_limiter.wait(now) {
@@ -253,17 +251,20 @@ impl Server for Transmitter {
                 _ => None,
             };
             if is_full {
-                let file = self.file().map(|file| (file, libc::POLLOUT));
-                if post.wait(false, file, None)?.hung_up {
+                let files = self.wire.await_room(self.pair);
+                if !files.is_empty() && post.wait(false, &files, None)?.hung_up {
                     self.wire.hang_up();
                 }
+                self.wire.awaited_room();
             } else if throttled.is_some() {
                 post.counters.add(words::THROTTLED, 1);
-                post.wait(false, None, throttled)?;
+                post.wait(false, &[], throttled)?;
                 post.counters.add(words::THROTTLED_NS, now_ns().saturating_sub(now));
-            } else if !post.spin(queue) {
+            } else if self.wire.is_shared() || !post.spin(queue) {
+                // The other end of shared memory works on what it got: a thread that yields the CPU instead waits for the next frames of a
+                // guest that waits for an answer.
                 if !post.must_leave() && !queue.enable_kicks() {
-                    post.wait(true, None, None)?;
+                    post.wait(true, &[], None)?;
                 }
                 queue.disable_kicks();
             }

@@ -4,6 +4,7 @@ use super::filter::ReceiveFilter;
 use super::header::HEADER_BYTES;
 use crate::epoll::{self, EventFd};
 use crate::errno::{Errno, Result, check};
+use crate::frame_ring::{Direction, FrameRings, Putter, Taker};
 use crate::limiter::{Limiter, RateLimits};
 use crate::queue_thread::duplicate;
 use crate::seccomp::Call;
@@ -28,9 +29,26 @@ pub enum Moved {
     HungUp,
 }
 
+/// Memory that the wire shares with the process at its other end, which carries the frames of the first queue pair. Its socket
+/// then has one-byte messages which wake that process, or the thread that receives.
+struct Shared {
+    sent: Putter,
+    received: Taker,
+    /// Signaled when the other end has taken frames, and there is room again.
+    room: OwnedFd,
+}
+
+/// What a wire of shared memory is made of.
+#[derive(Clone, Copy)]
+pub struct SharedFds {
+    pub memory: RawFd,
+    pub room: RawFd,
+}
+
 pub struct Wire {
     /// One for each queue pair.
     fds: Vec<OwnedFd>,
+    shared: Option<Shared>,
     /// Frames have a virtio_net_hdr in front.
     has_header: bool,
     /// The cable is plugged in.
@@ -49,13 +67,15 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// The fds are duplicated, and must be non-blocking. EINVAL for too many.
-    pub fn new(fds: &[RawFd], has_header: bool, notice: RawFd) -> Result<Wire> {
-        if fds.len() > MAX_PAIRS {
+    /// The fds are duplicated, and must be non-blocking. EINVAL for too many, and for memory that cannot be shared.
+    pub fn new(fds: &[RawFd], shared: Option<SharedFds>, has_header: bool, notice: RawFd) -> Result<Wire> {
+        if fds.len() > MAX_PAIRS || shared.is_some() && fds.len() != 1 {
             return Err(Errno(libc::EINVAL));
         }
+        let shared = shared.map(Shared::new).transpose()?;
         Ok(Wire {
             fds: fds.iter().map(|fd| duplicate(*fd)).collect::<Result<_>>()?,
+            shared,
             has_header,
             link: AtomicBool::new(true),
             pairs: AtomicU32::new(1),
@@ -81,6 +101,101 @@ impl Wire {
     /// The file of a queue pair; None if the network has none for it.
     pub fn file(&self, pair: u32) -> Option<RawFd> {
         self.fds.get(pair as usize).map(AsRawFd::as_raw_fd)
+    }
+
+    /// Whether a thread looks for frames without a system call.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Reads one frame of a queue pair that has a file.
+    pub fn read(&self, pair: u32, to: &[libc::iovec]) -> Moved {
+        match (&self.shared, self.file(pair)) {
+            // SAFETY: the iovecs are of memory that the caller may have written.
+            (Some(shared), Some(_)) => unsafe { shared.received.take(to) }.map_or(Moved::Later, Moved::Frame),
+            (None, Some(file)) => read(file, to),
+            (_, None) => Moved::Later,
+        }
+    }
+
+    /// Writes one frame.
+    pub fn write(&self, pair: u32, from: &[libc::iovec]) -> Moved {
+        match (&self.shared, self.file(pair)) {
+            (Some(shared), Some(_)) => {
+                let len = from.iter().map(|part| part.iov_len).sum();
+                // SAFETY: the iovecs are of memory that the caller may have read.
+                if unsafe { shared.sent.put(from) } { Moved::Frame(len) } else { Moved::Later }
+            }
+            (None, Some(file)) => write(file, from),
+            (_, None) => Moved::Lost,
+        }
+    }
+
+    /// Wakes the other end for frames that were written, if it sleeps.
+    pub fn wrote(&self) {
+        if self.shared.as_ref().is_some_and(|shared| shared.sent.must_wake()) {
+            self.wake_other_end();
+        }
+    }
+
+    /// Wakes the other end as frames were read, if it waits for room.
+    pub fn took(&self) {
+        if self.shared.as_ref().is_some_and(|shared| shared.received.must_wake()) {
+            self.wake_other_end();
+        }
+    }
+
+    /// A socket that takes no message has some, which wake it.
+    fn wake_other_end(&self) {
+        let message = [0u8];
+        if let Some(file) = self.file(0) {
+            write(file, &[libc::iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: 1 }]);
+        }
+    }
+
+    /// Before a thread sleeps until the wire's file can be read. False: there are frames in shared memory.
+    pub fn sleep(&self) -> bool {
+        self.shared.as_ref().is_none_or(|shared| shared.received.sleep())
+    }
+
+    /// The thread does not sleep any more; `woken`: the file can be read. Returns whether somebody is at the other end.
+    pub fn rise(&self, woken: bool) -> bool {
+        let Some(shared) = &self.shared else { return true };
+        shared.received.rise();
+        let mut message = [0u8; 16];
+        let to = [libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() }];
+        !woken || self.file(0).is_none_or(|file| read(file, &to) != Moved::HungUp)
+    }
+
+    /// What a thread that has found no room waits for, of which files; none: there is some.
+    pub fn await_room(&self, pair: u32) -> Vec<(RawFd, i16)> {
+        let file = self.file(pair).into_iter();
+        match &self.shared {
+            // That of the file is only that nobody is there any more.
+            Some(shared) if shared.sent.await_room() => {
+                file.map(|file| (file, 0)).chain([(shared.room.as_raw_fd(), libc::POLLIN)]).collect()
+            }
+            Some(_) => Vec::new(),
+            None => file.map(|file| (file, libc::POLLOUT)).collect(),
+        }
+    }
+
+    /// After a wait for room.
+    pub fn awaited_room(&self) {
+        if let Some(shared) = &self.shared {
+            epoll::drain(shared.room.as_raw_fd());
+        }
+    }
+
+    /// The system calls of a thread that reads the wire, or writes it.
+    pub fn calls(&self, pair: u32, writes: bool) -> Vec<Call> {
+        let Some(file) = self.file(pair) else { return Vec::new() };
+        match (&self.shared, writes) {
+            (None, false) => vec![Call::readv(file)],
+            (None, true) => vec![Call::writev(file)],
+            (Some(_), false) => vec![Call::readv(file), Call::writev(file)],
+            (Some(shared), true) => vec![Call::writev(file), Call::read_eventfd(shared.room.as_raw_fd())],
+        }
     }
 
     /// Whether frames of a queue pair are carried now.
@@ -145,9 +260,15 @@ impl Wire {
     }
 }
 
-/// The system calls of a thread that reads, or writes, a file.
-pub fn calls(file: Option<RawFd>, call: fn(RawFd) -> Call) -> Vec<Call> {
-    file.map(call).into_iter().collect()
+impl Shared {
+    fn new(fds: SharedFds) -> Result<Shared> {
+        let rings = FrameRings::map(fds.memory)?;
+        Ok(Shared {
+            sent: rings.putter(Direction::ToNetwork),
+            received: rings.taker(Direction::ToMachine),
+            room: duplicate(fds.room)?,
+        })
+    }
 }
 
 /// Reads one frame.

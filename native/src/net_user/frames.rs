@@ -1,27 +1,58 @@
-//! The machine's end of the wire: a pair of SOCK_SEQPACKET sockets, a frame a message, many of them with one system call; and what is sent as
-//! such to a stream.
+//! The machine's end of the wire: a pair of SOCK_SEQPACKET sockets, a frame a message, many of them with one system call, or memory that is
+//! shared with the machine, where the sockets' messages of one byte only wake; and what is sent as such to a stream.
 
+use crate::errno::Result;
+use crate::frame_ring::{Direction, FrameRings, Putter, Taker};
+use crate::options::Options;
 use std::collections::VecDeque;
 use std::io::Error;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 /// An Ethernet header, and the largest payload that the stack makes or takes.
 pub const MAX_FRAME: usize = 14 + 65_520;
 const BATCH: usize = 32;
 /// What waits for a machine that takes no frames. More is dropped, as a switch would: TCP sends it again.
 const MAX_WAITING: usize = 8 << 20;
+/// What adds one to an eventfd.
+static ONE: u64 = 1;
+
+/// What this process has of the machine.
+pub struct Machine {
+    pub fd: RawFd,
+    shared: Option<(Arc<FrameRings>, RawFd)>,
+}
+
+impl Machine {
+    /// Fails if the memory cannot be shared.
+    pub fn of(options: &Options) -> Result<Machine> {
+        let rings = (options.memory_fd >= 0).then(|| FrameRings::map(options.memory_fd)).transpose()?;
+        Ok(Machine { fd: options.fd, shared: rings.map(|rings| (rings, options.room_fd)) })
+    }
+
+    #[cfg(test)]
+    pub fn by_socket(fd: RawFd) -> Machine {
+        Machine { fd, shared: None }
+    }
+}
 
 /// Frames on their way to the machine, or to a stream.
 pub struct Outgoing {
     fd: RawFd,
+    shared: Option<Putter>,
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
 }
 
 impl Outgoing {
-    pub fn new(fd: RawFd) -> Outgoing {
-        Outgoing { fd, waiting: VecDeque::new(), bytes: 0, spare: Vec::new() }
+    pub fn to_stream(fd: RawFd) -> Outgoing {
+        Outgoing { fd, shared: None, waiting: VecDeque::new(), bytes: 0, spare: Vec::new() }
+    }
+
+    pub fn to_machine(Machine { fd, shared }: &Machine) -> Outgoing {
+        let shared = shared.as_ref().map(|(rings, _)| rings.putter(Direction::ToMachine));
+        Outgoing { shared, ..Outgoing::to_stream(*fd) }
     }
 
     pub fn push(&mut self, frame: &[u8]) {
@@ -30,6 +61,12 @@ impl Outgoing {
 
     /// A frame with something in front of it, in one message.
     pub fn push_with(&mut self, prefix: &[u8], frame: &[u8]) {
+        if let Some(shared) = &self.shared
+            && self.waiting.is_empty()
+            && shared.put_bytes(frame)
+        {
+            return;
+        }
         if self.bytes + prefix.len() + frame.len() > MAX_WAITING {
             return;
         }
@@ -48,8 +85,17 @@ impl Outgoing {
         self.waiting.is_empty()
     }
 
+    /// What to wait for of the socket while frames wait, besides messages.
+    pub fn events(&self) -> i16 {
+        if self.is_empty() || self.shared.is_some() { 0 } else { libc::POLLOUT }
+    }
+
     /// Sends what the socket takes. A peer that is gone is noticed where frames are received.
     pub fn flush(&mut self) {
+        if self.shared.is_some() {
+            self.flush_to_memory();
+            return;
+        }
         while !self.waiting.is_empty() {
             let sent = self.send_some();
             for frame in self.waiting.drain(..sent) {
@@ -61,6 +107,23 @@ impl Outgoing {
             if sent == 0 {
                 return;
             }
+        }
+    }
+
+    fn flush_to_memory(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        while let Some(frame) = self.waiting.front() {
+            if shared.put_bytes(frame) {
+                self.bytes -= frame.len();
+                self.spare.extend(self.waiting.pop_front().filter(|_| self.spare.len() < BATCH));
+            } else if shared.await_room() {
+                break;
+            }
+        }
+        if shared.must_wake() {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            // SAFETY: one byte. A socket that takes no more has messages that wake.
+            unsafe { libc::send(self.fd, [0u8].as_ptr().cast(), 1, flags) };
         }
     }
 
@@ -98,6 +161,10 @@ impl Outgoing {
 /// Frames from the machine.
 pub struct Incoming {
     fd: RawFd,
+    /// With the eventfd that says that there is room.
+    shared: Option<(Taker, RawFd)>,
+    /// With shared memory: the socket has messages.
+    has_messages: bool,
     buffers: Vec<u8>,
 }
 
@@ -111,8 +178,22 @@ pub enum Received {
 }
 
 impl Incoming {
-    pub fn new(fd: RawFd) -> Incoming {
-        Incoming { fd, buffers: vec![0; BATCH * MAX_FRAME] }
+    pub fn new(Machine { fd, shared }: &Machine) -> Incoming {
+        let shared = shared.as_ref().map(|(rings, room)| (rings.taker(Direction::ToNetwork), *room));
+        Incoming { fd: *fd, shared, has_messages: false, buffers: vec![0; BATCH * MAX_FRAME] }
+    }
+
+    /// Before this process sleeps until the socket has messages. False: there are frames in shared memory.
+    pub fn sleep(&self) -> bool {
+        self.shared.as_ref().is_none_or(|(shared, _)| shared.sleep())
+    }
+
+    /// It does not sleep any more, and has been told these events of the socket. Returns whether there may be frames.
+    pub fn rise(&mut self, events: i16) -> bool {
+        self.has_messages = events & libc::POLLIN != 0;
+        let Some((shared, _)) = &self.shared else { return self.has_messages };
+        shared.rise();
+        self.has_messages || shared.has_frames()
     }
 
     pub fn frame(&self, index: usize, length: usize) -> &[u8] {
@@ -129,6 +210,38 @@ impl Incoming {
 
     /// Takes a batch of frames. One that is too long for Ethernet has length 0.
     pub fn receive(&mut self) -> Received {
+        if self.shared.is_none() {
+            return self.receive_messages();
+        }
+        let lengths = self.take();
+        if !lengths.is_empty() {
+            return Received::Frames(lengths);
+        }
+        if !std::mem::take(&mut self.has_messages) {
+            return Received::Nothing;
+        }
+        match self.receive_messages() {
+            // A byte is none.
+            Received::Frames(lengths) => Received::Frames(
+                lengths.into_iter().map(|length| if length == 1 { 0 } else { length }).collect(),
+            ),
+            other => other,
+        }
+    }
+
+    /// Takes a batch out of shared memory, and wakes the machine if it waits for room.
+    fn take(&mut self) -> Vec<usize> {
+        let Some((shared, room)) = &self.shared else { return Vec::new() };
+        let lengths = self.buffers.chunks_exact_mut(MAX_FRAME).map_while(|buffer| shared.take_bytes(buffer));
+        let lengths: Vec<usize> = lengths.collect();
+        if shared.must_wake() {
+            // SAFETY: eight bytes, to an eventfd.
+            unsafe { libc::write(*room, (&raw const ONE).cast(), size_of::<u64>()) };
+        }
+        lengths
+    }
+
+    fn receive_messages(&mut self) -> Received {
         let mut parts = [const { libc::iovec { iov_base: std::ptr::null_mut(), iov_len: MAX_FRAME } }; BATCH];
         // SAFETY: plain data, for which zeros are valid.
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
@@ -172,7 +285,7 @@ mod tests {
     #[test]
     fn frames_keep_their_order_and_their_limits() {
         let [a, b] = pair();
-        let (mut to, mut from) = (Outgoing::new(a), Incoming::new(b));
+        let (mut to, mut from) = (Outgoing::to_stream(a), Incoming::new(&Machine::by_socket(b)));
         for length in 1..=100 {
             to.push(&vec![length as u8; length]);
         }
@@ -191,13 +304,13 @@ mod tests {
     #[test]
     fn a_peer_that_takes_nothing_holds_a_bounded_amount() {
         let [a, b] = pair();
-        let mut to = Outgoing::new(a);
+        let mut to = Outgoing::to_stream(a);
         for _ in 0..20_000 {
             to.push(&[0; 1514]);
         }
         assert!(!to.is_empty());
         assert!(to.bytes <= MAX_WAITING && to.bytes > MAX_WAITING - 4096);
-        let mut from = Incoming::new(b);
+        let mut from = Incoming::new(&Machine::by_socket(b));
         while let Received::Frames(_) = from.receive() {
             to.flush();
         }
@@ -210,7 +323,9 @@ mod tests {
         let long = vec![1u8; MAX_FRAME + 1];
         // SAFETY: sends the bytes of `long`.
         assert!(unsafe { libc::send(a, long.as_ptr().cast(), long.len(), 0) } > 0);
-        let Received::Frames(lengths) = Incoming::new(b).receive() else { panic!("a frame") };
+        let Received::Frames(lengths) = Incoming::new(&Machine::by_socket(b)).receive() else {
+            panic!("a frame")
+        };
         assert_eq!(lengths, [0]);
     }
 }

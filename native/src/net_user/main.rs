@@ -1,6 +1,7 @@
 //! `vring-net-user`: the user-mode network of one network card, or what carries its frames to passt. libslirp turns what the guest sends into connections of this process
 //! to the host's network. It is a process of its own because it parses the guest's packets and has the network, and its machine's has
-//! neither: one end of a pair of SOCK_SEQPACKET sockets is all that it has of the machine. It ends when the other end is closed.
+//! neither: one end of a pair of SOCK_SEQPACKET sockets is all that it has of the machine, and memory for frames where the card's are served by
+//! threads. It ends when the other end is closed.
 //!
 //! It writes one line to its report fd when it has started, or cannot: `ready`, with the layers that cannot be had and their errnos
 //! (`ready landlock:95`), or `failed WHAT ...`.
@@ -9,6 +10,9 @@
 #[allow(dead_code)]
 #[path = "../errno.rs"]
 mod errno;
+#[allow(dead_code)]
+#[path = "../frame_ring.rs"]
+mod frame_ring;
 #[allow(dead_code)]
 #[path = "../spawn"]
 mod spawn {
@@ -37,7 +41,7 @@ mod stack;
 
 use errno::Errno;
 use fragments::{Fragments, Passed};
-use frames::{Incoming, Received};
+use frames::{Incoming, Machine, Received};
 use options::Options;
 use relay::Relay;
 use stack::Stack;
@@ -61,20 +65,23 @@ fn main() -> ExitCode {
     };
     // SAFETY: the fd was given to this process for its report, and nothing else uses it.
     let mut report = unsafe { File::from_raw_fd(options.report_fd) };
-    let started = if options.relay_fd < 0 {
-        start(&options).map(|(stack, missing)| (Some(stack), missing))
-    } else {
-        start_relay(&options).map(|missing| (None, missing))
-    };
+    let started =
+        Machine::of(&options).map_err(|Errno(errno)| format!("memory {errno}")).and_then(|machine| {
+            if options.relay_fd < 0 {
+                start(&options, &machine).map(|(stack, missing)| (machine, Some(stack), missing))
+            } else {
+                start_relay(&options).map(|missing| (machine, None, missing))
+            }
+        });
     match started {
-        Ok((stack, missing)) => {
+        Ok((machine, stack, missing)) => {
             let missing: String =
                 missing.iter().map(|(layer, Errno(errno))| format!(" {layer}:{errno}")).collect();
             let _ = writeln!(report, "ready{missing}");
             drop(report);
             match stack {
-                Some(stack) => serve(&stack, options.fd),
-                None => Relay::new(options.fd, options.relay_fd).run(),
+                Some(stack) => serve(&stack, &machine),
+                None => Relay::new(&machine, options.relay_fd).run(),
             }
             // Without the cleanup of a runtime, whose calls the filter does not know.
             // SAFETY: ends the process.
@@ -90,7 +97,7 @@ fn main() -> ExitCode {
 type Started = (Stack, Vec<(&'static str, Errno)>);
 
 /// Fails with `library TEXT`, `stack`, `hostfwd INDEX ERRNO`, `guestfwd INDEX` or `root ERRNO`.
-fn start(options: &Options) -> Result<Started, String> {
+fn start(options: &Options, machine: &Machine) -> Result<Started, String> {
     let failed = |what: &str, Errno(errno): Errno| format!("{what} {errno}");
     // Children of commands that guest forwards start end up here.
     // SAFETY: no handler.
@@ -113,7 +120,7 @@ fn start(options: &Options) -> Result<Started, String> {
         forward::serve(listeners, &options.guest_forwards, &unused)
             .map_err(|errno| failed("guestfwd-process", errno))?;
     }
-    let stack = Stack::new(library, options, tftp, options.fd).ok_or("stack")?;
+    let stack = Stack::new(library, options, tftp, machine).ok_or("stack")?;
     for (index, host_forward) in options.host_forwards.iter().enumerate() {
         forward::add_host_forward(&stack, host_forward)
             .map_err(|errno| format!("hostfwd {index} {errno}"))?;
@@ -159,12 +166,12 @@ fn grow_buffers(fd: i32) {
 }
 
 /// Until the machine's end is closed.
-fn serve(stack: &Stack, fd: i32) {
-    let mut incoming = Incoming::new(fd);
+fn serve(stack: &Stack, machine: &Machine) {
+    let mut incoming = Incoming::new(machine);
     let mut fragments = Fragments::default();
     loop {
-        let events = stack.wait(fd);
-        if events & libc::POLLIN != 0 && !take_frames(stack, &mut incoming, &mut fragments) {
+        let (has_frames, events) = stack.wait(machine.fd, &mut incoming);
+        if has_frames && !take_frames(stack, &mut incoming, &mut fragments) {
             return;
         }
         if events & (libc::POLLHUP | libc::POLLERR) != 0 && events & libc::POLLIN == 0 {

@@ -14,6 +14,10 @@ pub struct Options {
     pub report_fd: i32,
     /// A stream of frames that they are carried to, in place of a network of libslirp's; -1: none.
     pub relay_fd: i32,
+    /// Memory that carries the frames in place of the sockets, which then wake (frame_ring.rs); -1: none.
+    pub memory_fd: i32,
+    /// The eventfd that says that there is room in it for the machine.
+    pub room_fd: i32,
     pub mtu: usize,
     pub restrict: bool,
     pub ipv4: bool,
@@ -96,6 +100,8 @@ impl Options {
             "fd" => self.fd = number(value)?,
             "report" => self.report_fd = number(value)?,
             "relay" => self.relay_fd = number(value)?,
+            "memory" => self.memory_fd = number(value)?,
+            "room" => self.room_fd = number(value)?,
             "mtu" => self.mtu = number(value)?,
             "restrict" => self.restrict = flag(value)?,
             "ipv4" => self.ipv4 = flag(value)?,
@@ -169,6 +175,8 @@ impl Default for Options {
             fd: -1,
             report_fd: -1,
             relay_fd: -1,
+            memory_fd: -1,
+            room_fd: -1,
             mtu: 1500,
             restrict: false,
             ipv4: true,

@@ -5,7 +5,7 @@
 //! frame is sent by itself, which the kernel keeps together, up to 48 KiB, and longer ones in two parts. It also takes packets of IP only in frames
 //! without padding, which network cards and their drivers have after short ones: acknowledgments and the ends of connections.
 
-use super::frames::{Incoming, MAX_FRAME, Outgoing, Received};
+use super::frames::{Incoming, MAX_FRAME, Machine, Outgoing, Received};
 use std::os::fd::RawFd;
 
 const PREFIX: usize = 4;
@@ -31,14 +31,14 @@ enum Side {
 
 impl Relay {
     /// Both must not block.
-    pub fn new(frames: RawFd, stream: RawFd) -> Relay {
+    pub fn new(machine: &Machine, stream: RawFd) -> Relay {
         Relay {
-            frames,
+            frames: machine.fd,
             stream,
-            incoming: Incoming::new(frames),
-            outgoing: Outgoing::new(frames),
+            incoming: Incoming::new(machine),
+            outgoing: Outgoing::to_machine(machine),
             partial: Vec::new(),
-            to_stream: Outgoing::new(stream),
+            to_stream: Outgoing::to_stream(stream),
         }
     }
 
@@ -46,7 +46,8 @@ impl Relay {
     pub fn run(&mut self) {
         loop {
             let [frames, stream] = self.wait();
-            if frames & libc::POLLIN != 0 && self.take_from_machine() == Side::Ended {
+            let may_take = self.incoming.rise(frames) && self.to_stream.is_empty();
+            if may_take && self.take_from_machine() == Side::Ended {
                 return;
             }
             if stream & libc::POLLIN != 0 && self.take_from_stream() == Side::Ended {
@@ -64,16 +65,18 @@ impl Relay {
 
     /// A side is not read while the other takes nothing.
     fn wait(&self) -> [i16; 2] {
-        let from_machine = if self.to_stream.is_empty() { libc::POLLIN } else { 0 };
+        let takes = self.to_stream.is_empty();
+        let timeout = if takes && !self.incoming.sleep() { 0 } else { -1 };
+        let from_machine = if takes { libc::POLLIN } else { 0 };
         let from_stream = if self.outgoing.is_empty() { libc::POLLIN } else { 0 };
-        let to_machine = if self.outgoing.is_empty() { 0 } else { libc::POLLOUT };
+        let to_machine = self.outgoing.events();
         let to_stream = if self.to_stream.is_empty() { 0 } else { libc::POLLOUT };
         let mut poll = [
             libc::pollfd { fd: self.frames, events: from_machine | to_machine, revents: 0 },
             libc::pollfd { fd: self.stream, events: from_stream | to_stream, revents: 0 },
         ];
         // SAFETY: two entries.
-        unsafe { libc::poll(poll.as_mut_ptr(), 2, -1) };
+        unsafe { libc::poll(poll.as_mut_ptr(), 2, timeout) };
         poll.map(|entry| entry.revents)
     }
 
@@ -152,9 +155,9 @@ mod tests {
         theirs.set_nonblocking(true).unwrap();
         let relay = std::thread::spawn({
             let theirs = theirs.try_clone().unwrap();
-            move || Relay::new(fds[0], theirs.as_raw_fd()).run()
+            move || Relay::new(&Machine::by_socket(fds[0]), theirs.as_raw_fd()).run()
         });
-        let (mut to, mut from) = (Outgoing::new(fds[1]), Incoming::new(fds[1]));
+        let (mut to, mut from) = (Outgoing::to_stream(fds[1]), Incoming::new(&Machine::by_socket(fds[1])));
         for length in [1, 60, 1514, MAX_FRAME] {
             to.push(&vec![7; length]);
             to.flush();
@@ -204,7 +207,7 @@ mod tests {
             unsafe { libc::setsockopt(theirs.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, value, bytes) };
         assert_eq!(set, 0);
         // The relay receives them at once.
-        let mut to = Outgoing::new(fds[1]);
+        let mut to = Outgoing::to_stream(fds[1]);
         for _ in 0..FRAMES {
             to.push(&[7; LENGTH]);
         }
@@ -212,7 +215,7 @@ mod tests {
         assert!(to.is_empty());
         let relay = std::thread::spawn({
             let theirs = theirs.try_clone().unwrap();
-            move || Relay::new(fds[0], theirs.as_raw_fd()).run()
+            move || Relay::new(&Machine::by_socket(fds[0]), theirs.as_raw_fd()).run()
         });
         let mut buffer = vec![0; 8 << 20];
         let mut left = FRAMES;

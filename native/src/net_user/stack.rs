@@ -1,6 +1,6 @@
 //! An instance of libslirp's stack, with what it calls back: frames to the machine, the clock, timers, and the sockets to wait for.
 
-use super::frames::Outgoing;
+use super::frames::{Incoming, Machine, Outgoing};
 use super::library::{
     self, AddPoll, Callbacks, Config, HandleTimer, In4, In6, Library, Stack as Opaque, TimerCallback,
 };
@@ -70,7 +70,7 @@ struct Texts {
 
 impl Stack {
     /// `tftp`: the folder's path, as the confined process will find it.
-    pub fn new(library: Library, options: &Options, tftp: Option<&str>, frames: RawFd) -> Option<Stack> {
+    pub fn new(library: Library, options: &Options, tftp: Option<&str>, machine: &Machine) -> Option<Stack> {
         let c = |text: Option<&str>| text.and_then(|text| CString::new(text).ok());
         let texts = Texts {
             hostname: c(options.hostname.as_deref()),
@@ -83,7 +83,7 @@ impl Stack {
         let search: Vec<*const c_char> =
             texts.search.iter().map(|name| name.as_ptr()).chain([ptr::null()]).collect();
         let context = Box::new(Context {
-            outgoing: RefCell::new(Outgoing::new(frames)),
+            outgoing: RefCell::new(Outgoing::to_machine(machine)),
             timers: RefCell::default(),
             poll: RefCell::default(),
             blocked: Cell::new(false),
@@ -111,11 +111,11 @@ impl Stack {
     }
 
     /// Waits until a frame or one of the stack's sockets is there, or a timer has expired, and serves the sockets and the timers.
-    /// Returns the events of `frames`.
-    pub fn wait(&self, frames: RawFd) -> i16 {
+    /// Returns whether there may be frames, and the events of the machine's socket, `frames`.
+    pub fn wait(&self, frames: RawFd, incoming: &mut Incoming) -> (bool, i16) {
         let context = &*self.context;
         context.blocked.set(!context.outgoing.borrow().is_empty());
-        let wanted = libc::POLLIN | if context.blocked.get() { libc::POLLOUT } else { 0 };
+        let wanted = libc::POLLIN | context.outgoing.borrow().events();
         {
             let mut poll = context.poll.borrow_mut();
             poll.clear();
@@ -126,6 +126,9 @@ impl Stack {
         unsafe {
             (self.library.pollfds_fill)(self.raw, &raw mut timeout, add_poll as AddPoll, self.opaque())
         };
+        if !incoming.sleep() {
+            timeout = 0;
+        }
         let failed = {
             let mut poll = context.poll.borrow_mut();
             // SAFETY: as many entries as there are.
@@ -134,11 +137,12 @@ impl Stack {
             };
             c_int::from(ready < 0)
         };
+        let events = if failed == 0 { context.poll.borrow()[0].revents } else { 0 };
+        let has_frames = incoming.rise(events);
         // SAFETY: as above.
         unsafe { (self.library.pollfds_poll)(self.raw, failed, get_events, self.opaque()) };
         self.run_timers();
-        let events = context.poll.borrow()[0].revents;
-        if failed == 0 { events } else { 0 }
+        (has_frames, events)
     }
 
     /// Fails with an errno.

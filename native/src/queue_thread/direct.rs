@@ -40,9 +40,9 @@ pub trait Server: Send + Sync + 'static {
 /// Why a thread has stopped waiting. Several may be so at once.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Woken {
-    /// What it waited for of its file.
+    /// What it waited for of its files.
     pub file: bool,
-    /// The other end of the file is gone, or its interface.
+    /// The other end of a file is gone, or its interface.
     pub hung_up: bool,
 }
 
@@ -103,18 +103,22 @@ impl Post<'_> {
         self.spin.until_yielding(|| ready() || shared.stop.load(Relaxed)) && !self.must_leave()
     }
 
-    /// Sleeps until the handle wants something, or until one of these: a kick, with `kick`; an event of a file; a time.
-    pub fn wait(&self, kick: bool, file: Option<(RawFd, i16)>, until: Option<u64>) -> Served<Woken> {
+    /// Sleeps until the handle wants something, or until one of these: a kick, with `kick`; an event of one of at most two files; a time.
+    pub fn wait(&self, kick: bool, files: &[(RawFd, i16)], until: Option<u64>) -> Served<Woken> {
         let entry = |fd, events| libc::pollfd { fd, events, revents: 0 };
         let mut fds = [
             entry(self.shared.control.as_raw_fd(), libc::POLLIN),
             entry(if kick { self.shared.kick.as_raw_fd() } else { -1 }, libc::POLLIN),
-            file.map_or(entry(-1, 0), |(fd, events)| entry(fd, events)),
+            entry(-1, 0),
+            entry(-1, 0),
         ];
+        for (polled, (fd, events)) in fds[2..].iter_mut().zip(files) {
+            *polled = entry(*fd, *events);
+        }
         let timeout = until.map(|until| timespec(until.saturating_sub(now_ns())));
         let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
         let polled = self.shared.gate.in_kernel(|| {
-            // SAFETY: three valid entries, and a timespec that outlives the call.
+            // SAFETY: valid entries, and a timespec that outlives the call.
             let count = unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as u64, timeout, ptr::null()) };
             if count < 0 { Err(Errno::last()) } else { Ok(()) }
         });
@@ -129,7 +133,7 @@ impl Post<'_> {
         if fds[1].revents != 0 {
             self.counters.add(words::KICKS, epoll::drain(self.shared.kick.as_raw_fd()));
         }
-        let events = fds[2].revents;
+        let events = fds[2].revents | fds[3].revents;
         let gone = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
         Ok(Woken { file: events & (libc::POLLIN | libc::POLLOUT) != 0, hung_up: events & gone != 0 })
     }

@@ -245,7 +245,7 @@ fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
     use crate::net::{Receiver, Transmitter, Wire};
     let fixture = Fixture::new(memory_file(), FEATURES, 0);
     let (wake, notice, files) = (EventFd::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
-    let wire = Arc::new(Wire::new(&[files.as_raw_fd()], false, notice.as_raw_fd()).unwrap());
+    let wire = Arc::new(Wire::new(&[files.as_raw_fd()], None, false, notice.as_raw_fd()).unwrap());
     let file = wire.file(0).unwrap() as u64;
     let [notice] = wire.signals()[..] else { panic!("one eventfd") };
     let config = fixture.config();
@@ -278,6 +278,28 @@ fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
         ] {
             assert!(!allowed(number, file, 0), "call {number}");
         }
+    }
+}
+
+/// With shared memory, the file only wakes.
+#[test]
+fn a_thread_that_shares_memory_wakes_the_other_end() {
+    use crate::net::{Receiver, SharedFds, Transmitter, Wire};
+    let fixture = Fixture::new(memory_file(), FEATURES, 0);
+    let (wake, notice, files) = (EventFd::new().unwrap(), EventFd::new().unwrap(), EventFd::new().unwrap());
+    let (memory, room) = (crate::frame_ring::memory(), EventFd::new().unwrap());
+    let shared = Some(SharedFds { memory: memory.as_raw_fd(), room: room.as_raw_fd() });
+    let wire = Arc::new(Wire::new(&[files.as_raw_fd()], shared, false, notice.as_raw_fd()).unwrap());
+    let file = wire.file(0).unwrap() as u64;
+    let config = fixture.config();
+    let receiver = confine_direct(&config, &Receiver::new(wire.clone(), 0, 0), wake.as_raw_fd());
+    let transmitter = confine_direct(&config, &Transmitter::new(wire, 0, 0), wake.as_raw_fd());
+    let allowed = |filter: &crate::seccomp::Filter, number, first: u64| {
+        allows(filter.program(), &Call { number, arguments: [first, 0, 1, 0, 0, 0] })
+    };
+    for (filter, reads) in [(&receiver.0, true), (&transmitter.0, false)] {
+        assert!(allowed(filter, libc::SYS_writev, file) && !allowed(filter, libc::SYS_writev, file + 1));
+        assert_eq!(allowed(filter, libc::SYS_readv, file), reads);
     }
 }
 

@@ -39,6 +39,7 @@ const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
 const programUser = ({ vm, header, strictly }: WireUser): UserNetworkUser => ({
   vm,
   largeFrames: header,
+  sharesMemory: header,
   strictly,
 });
 

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { NetOptions } from '../../devices/backends/net.ts';
 import { commandEnvironment } from '../../host/live-facts.ts';
 import { printable } from '../../host/text.ts';
+import { openSharedFrames } from '../../vmm/backends/net/frame-ring.ts';
 import { NetworkError } from '../../vmm/backends/net/network-error.ts';
 import type { Wire } from '../../vmm/backends/net/wire.ts';
 import { watchExit } from '../../vmm/confinement/exit-status.ts';
@@ -30,24 +31,25 @@ const LOOK_AGAIN_MS = 10;
  */
 export async function openPasst(
   options: PasstOptions,
-  { vm, largeFrames, strictly = false }: UserNetworkUser,
+  { vm, largeFrames, sharesMemory = false, strictly = false }: UserNetworkUser,
 ): Promise<Wire> {
   const passt = findPasst();
   const mtu = largeFrames ? LARGE_MTU : ETHERNET_MTU;
   const [ours, frames] = libc.socketPair(libc.SOCK_SEQPACKET);
   const [stream, passts] = libc.socketPair();
+  const shared = sharesMemory ? openSharedFrames() : undefined;
   try {
     libc.setNonblocking(ours);
     libc.setNonblocking(stream);
     await startPasst(passt, passts, passtArguments(options, mtu));
-    const { report, layers } = startNetworkProgram([frames, stream], [`vm=${vm}`, 'relay=5'], true);
+    const { report, layers } = startNetworkProgram({ frames, shared, relay: stream }, [`vm=${vm}`], true);
     const said = await report;
     if (!said.startsWith('ready'))
       throw new NetworkError(`the frames of passt cannot be carried: ${said.trim()}`);
     const program = programText(programLayers(layers, said), strictly);
-    return { fds: [ours], header: 'none', mtu, label: 'passt', program };
+    return { fds: [ours], header: 'none', shared, mtu, label: 'passt', program };
   } catch (error) {
-    libc.close(ours);
+    for (const fd of [ours, ...Object.values(shared ?? {})]) libc.close(fd);
     throw error;
   } finally {
     for (const fd of [frames, stream, passts]) libc.close(fd);

@@ -346,6 +346,10 @@ export const wireConfigStruct = new Struct('WireConfig', {
   header: 'u32',
   /** The eventfd to signal when nobody is at the other end any more. */
   noticeFd: 's32',
+  /** Memory that carries the frames in place of the file, which then wakes (frame_ring.rs); -1: none. */
+  memoryFd: 's32',
+  /** The eventfd that says that there is room in it. */
+  roomFd: 's32',
 });
 
 /** Which frames a card receives, as passed by JavaScript; its addresses are bytes of their own, 6 each, unicast first. */

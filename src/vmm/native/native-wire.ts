@@ -1,4 +1,5 @@
 import type { ReceiveFilter } from '../../devices/backends/net.ts';
+import type { Wire } from '../backends/net/wire.ts';
 import {
   FILTER_FLAG,
   filterConfigStruct,
@@ -25,12 +26,22 @@ export class NativeWire {
   readonly #calls = nativeCalls();
 
   /**
-   * @param vm handle of the native VM. @param fds duplicated, and non-blocking. @param header frames have a virtio_net_hdr in front
+   * @param vm handle of the native VM. @param wire its fds are duplicated, and non-blocking
    * @param noticeFd an eventfd that is signaled when nobody is at the other end any more
    */
-  constructor(vm: number, fds: readonly number[], header: boolean, noticeFd: number) {
+  constructor(
+    vm: number,
+    { fds, header, shared }: Pick<Wire, 'fds' | 'header' | 'shared'>,
+    noticeFd: number,
+  ) {
     this.#vm = vm;
-    const config = wireConfigStruct.encode({ fds: fds.length, header: Number(header), noticeFd });
+    const config = wireConfigStruct.encode({
+      fds: fds.length,
+      header: Number(header === 'virtio'),
+      noticeFd,
+      memoryFd: shared?.memory ?? -1,
+      roomFd: shared?.room ?? -1,
+    });
     const numbers = new Int32Array([...fds, -1]);
     this.handle = checked('vring_wire_open', this.#calls.vring_wire_open(vm, config, numbers));
   }

@@ -2,8 +2,9 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { UserOptions } from '../../../devices/backends/net-user.ts';
 import { builtFile } from '../../../project-root.ts';
+import { openSharedFrames } from '../../../vmm/backends/net/frame-ring.ts';
 import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
-import type { Wire } from '../../../vmm/backends/net/wire.ts';
+import type { SharedFrames, Wire } from '../../../vmm/backends/net/wire.ts';
 import { type ExitStatus, watchExit } from '../../../vmm/confinement/exit-status.ts';
 import type { Layer } from '../../../vmm/confinement/layer.ts';
 import { spawnConfined, UNCONFINED } from '../../../vmm/confinement/spawn-confined.ts';
@@ -30,6 +31,8 @@ export type UserNetworkUser = {
   readonly vm: string;
   /** The card's model takes the MTU of its network. */
   readonly largeFrames: boolean;
+  /** Threads serve the card: frames go through shared memory; default: false. */
+  readonly sharesMemory?: boolean;
   /** Fail unless every layer of confinement applies to the program; default: false. */
   readonly strictly?: boolean;
 };
@@ -47,22 +50,23 @@ export type UserNetworkSettings = {
  */
 export async function openUserNetwork(
   options: UserOptions,
-  { vm, largeFrames, strictly = false }: UserNetworkUser,
+  { vm, largeFrames, sharesMemory = false, strictly = false }: UserNetworkUser,
   { confined = true, ended }: UserNetworkSettings = {},
 ): Promise<Wire> {
   const mtu = largeFrames ? LARGE_MTU : ETHERNET_MTU;
   const [ours, theirs] = libc.socketPair(libc.SOCK_SEQPACKET);
+  const shared = sharesMemory ? openSharedFrames() : undefined;
   try {
     libc.setNonblocking(ours);
     const words = [`vm=${vm}`, `mtu=${mtu}`, ...programWords(options)];
-    const { status, report, layers } = startNetworkProgram([theirs], words, confined);
+    const { status, report, layers } = startNetworkProgram({ frames: theirs, shared }, words, confined);
     const said = await report;
     if (!said.startsWith('ready')) throw await userFailure(said.replace(/^failed /, ''), options);
     if (ended !== undefined) void status.then(ended);
     const program = programText(confined ? programLayers(layers, said) : layers, strictly);
-    return { fds: [ours], header: 'none', mtu, label: 'user', program };
+    return { fds: [ours], header: 'none', shared, mtu, label: 'user', program };
   } catch (error) {
-    libc.close(ours);
+    for (const fd of [ours, ...Object.values(shared ?? {})]) libc.close(fd);
     throw error;
   } finally {
     libc.close(theirs);
@@ -76,12 +80,23 @@ type Program = {
   readonly layers: readonly Layer[];
 };
 
-/** Starts vring-net-user. @param fds passed to it as 3, 5, 6, ...; they stay open here. @throws NetworkError */
+/** What the program gets: the machine's frames, and the stream that it carries them to, if it does. */
+type ProgramFds = {
+  readonly frames: number;
+  readonly shared?: SharedFrames | undefined;
+  readonly relay?: number;
+};
+
+/** Starts vring-net-user. @param fds they stay open here. @throws NetworkError */
 export function startNetworkProgram(
-  [frames, ...others]: readonly [number, ...number[]],
+  { frames, shared, relay }: ProgramFds,
   words: readonly string[],
   confined: boolean,
 ): Program {
+  // In the order in which it finds them, from 5 on.
+  const others = Object.entries({ relay, ...shared }).flatMap(([key, fd]) =>
+    fd === undefined ? [] : [{ key, fd }],
+  );
   const [read, write] = libc.socketPair();
   try {
     const { pidfd, layers } = spawnConfined({
@@ -89,10 +104,11 @@ export function startNetworkProgram(
       args: [
         ...['fd=3', 'report=4', `confine=${confined ? 1 : 0}`],
         ...(process.geteuid?.() === 0 ? [`uid=${NOBODY}`] : []),
+        ...others.map(({ key }, index) => `${key}=${5 + index}`),
         ...words,
       ],
       env: {},
-      fds: [frames, write, ...others],
+      fds: [frames, write, ...others.map(({ fd }) => fd)],
       confinement: { ...(confined ? { off: ['network'] } : UNCONFINED), rlimits: LIMITS },
     });
     const status = watchExit(pidfd, { ref: false });

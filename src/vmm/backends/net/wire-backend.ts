@@ -86,7 +86,7 @@ export class WireBackend implements NetBackend {
     this.gives = hasHeader ? tapOffloads(wire.fds[0]!) : NO_OFFLOADS;
     this.takes = hasHeader ? this.gives : IN_SOFTWARE;
     this.#noticeFd = native.ownFd(eventfd());
-    this.#native = new NativeWire(native.handle, wire.fds, hasHeader, this.#noticeFd);
+    this.#native = new NativeWire(native.handle, wire, this.#noticeFd);
     this.#unwatch = events.watch(this.#noticeFd, () => this.onConnected?.(this.connected));
     this.#vhost = this.#openVhost();
     this.setPairs(1);

@@ -15,6 +15,11 @@ export type Wire = {
   readonly header: 'virtio' | 'none';
   /** Bytes of payload that its frames may have, if known. */
   readonly mtu?: number | undefined;
+  /**
+   * Memory that the file's frames go through (native/src/frame_ring.rs), and the eventfd that says that there is room in it: the file then
+   * only wakes. Absent: they go through the file.
+   */
+  readonly shared?: SharedFrames | undefined;
   /** For facts on screens: `tap0`, `br0 (tap vnet3)`, `user`. */
   readonly label: string;
   /** The program that carries its frames, and how that is confined, for facts; absent for none. */
@@ -31,46 +36,54 @@ export type Wire = {
   readonly char?: CharFacts | undefined;
 };
 
+export type SharedFrames = { readonly memory: number; readonly room: number };
+
 export type HubPort = { readonly label: string };
 export type WireHub<Port extends HubPort> = { readonly number: number; readonly ports: readonly Port[] };
 
 /** A wire without its fds: what a message says of one whose fds come with it, in the order of `wireFds`. */
-export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'hub'> & {
+export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'hub' | 'shared'> & {
   /** How many there are. */
   readonly fds: number;
   readonly vhost?: { readonly devices: number; readonly counters: number } | undefined;
   readonly hub?: WireHub<HubPort> | undefined;
+  readonly shared?: boolean | undefined;
 };
 
 /** The most fds that a wire may have. */
 export const MAX_WIRE_FDS = 256;
 
 /** All fds of a wire. */
-export function wireFds({ fds, vhost, hub }: Wire): readonly number[] {
+export function wireFds({ fds, vhost, hub, shared }: Wire): readonly number[] {
   return [
     ...fds,
     ...(vhost?.devices ?? []),
     ...(vhost?.counters ?? []),
     ...(hub?.ports ?? []).map(({ fd }) => fd),
+    ...(shared === undefined ? [] : [shared.memory, shared.room]),
   ];
 }
 
-export function wireFacts({ fds, vhost, hub, ...facts }: Wire): WireFacts {
+export function wireFacts({ fds, vhost, hub, shared, ...facts }: Wire): WireFacts {
   return {
     ...facts,
     fds: fds.length,
     ...(vhost && { vhost: { devices: vhost.devices.length, counters: vhost.counters.length } }),
     ...(hub && { hub: { number: hub.number, ports: hub.ports.map(({ label }) => ({ label })) } }),
+    ...(shared && { shared: true }),
   };
 }
 
 /** How many fds come with it. */
-export function wireFdCount({ fds, vhost, hub }: WireFacts): number {
-  return fds + (vhost?.devices ?? 0) + (vhost?.counters ?? 0) + (hub?.ports.length ?? 0);
+export function wireFdCount({ fds, vhost, hub, shared }: WireFacts): number {
+  return fds + (vhost?.devices ?? 0) + (vhost?.counters ?? 0) + (hub?.ports.length ?? 0) + (shared ? 2 : 0);
 }
 
 /** The wire of these facts. @param fds as many as `wireFdCount` says */
-export function wireOf({ fds: count, vhost, hub, ...facts }: WireFacts, fds: readonly number[]): Wire {
+export function wireOf(
+  { fds: count, vhost, hub, shared, ...facts }: WireFacts,
+  fds: readonly number[],
+): Wire {
   const left = [...fds];
   const next = (length: number) => left.splice(0, length);
   return {
@@ -80,5 +93,6 @@ export function wireOf({ fds: count, vhost, hub, ...facts }: WireFacts, fds: rea
     ...(hub && {
       hub: { number: hub.number, ports: hub.ports.map(port => ({ ...port, fd: next(1)[0]! })) },
     }),
+    ...(shared && { shared: { memory: next(1)[0]!, room: next(1)[0]! } }),
   };
 }

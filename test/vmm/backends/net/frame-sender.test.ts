@@ -40,7 +40,11 @@ class Rig {
     this.events = new NativeEvents(this.native, queues);
     [this.own, this.peer] = libc.socketPair(libc.SOCK_SEQPACKET);
     for (const fd of [this.own, this.peer]) libc.setNonblocking(this.native.ownFd(fd));
-    const wire = new NativeWire(this.native.handle, [this.own], true, this.native.ownFd(libc.eventfd()));
+    const wire = new NativeWire(
+      this.native.handle,
+      { fds: [this.own], header: 'virtio' },
+      this.native.ownFd(libc.eventfd()),
+    );
     this.sender = new FrameSender({
       ...{ owner: this.native, events: this.events, memory: new PortMemory(this.native, SEND_RING_BYTES) },
       start: (queue, own, onBroken) => {

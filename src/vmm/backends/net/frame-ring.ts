@@ -1,0 +1,17 @@
+import { sealedMemfd } from '../../memory/sealed-memfd.ts';
+import * as libc from '../../native/libc.ts';
+import type { SharedFrames } from './wire.ts';
+
+/** A page of words, and 1 MiB of frames for each direction, as native/src/frame_ring.rs has it. */
+const BYTES = 4096 + 2 * (1 << 20);
+
+/** Memory for a wire's frames, of which pages are there when they are first used. The fds are the caller's. */
+export function openSharedFrames(): SharedFrames {
+  const room = libc.eventfd();
+  try {
+    return { memory: sealedMemfd('vring-frames', BYTES), room };
+  } catch (error) {
+    libc.close(room);
+    throw error;
+  }
+}
