@@ -1,5 +1,6 @@
+import { isBootScript, recordedBootScript } from './boot/boot-scripts.ts';
 import { isNetworkManagerFile, recordedNetworkManagerFile } from './boot/network-manager.ts';
-import { isNetworkScript, recordedNetworkScript } from './boot/network-scripts.ts';
+import { isSysfsWritesFile, recordedSysfsWrites } from './boot/sysfs-writes.ts';
 import { nameInCommandLine } from './use/holders.ts';
 
 /**
@@ -39,8 +40,8 @@ export function filterRecorded(
 ): Buffer {
   if (isNetworkManagerFile(hostPath))
     return Buffer.from(recordedNetworkManagerFile(content.toString('utf8')));
-  if (isNetworkScript(hostPath))
-    return Buffer.from(recordedNetworkScript(content.toString('utf8'), interfaces));
+  if (isBootScript(hostPath)) return Buffer.from(recordedBootScript(content.toString('utf8'), interfaces));
+  if (isSysfsWritesFile(hostPath)) return Buffer.from(recordedSysfsWrites(content.toString('utf8')));
   // The command line in a unified kernel image: offsets in the file must not change.
   if (/\.efi$/i.test(hostPath)) return Buffer.from(maskInPlace(content.toString('latin1')), 'latin1');
   const applied = filters.filter(filter => filter.path.test(hostPath));
@@ -70,7 +71,7 @@ export function isSecret(hostPath: string): boolean {
 
 /** Files that may contain secrets, but whose filters keep none whatever the name is. */
 function isNetworkConfig(hostPath: string): boolean {
-  return isNetworkManagerFile(hostPath) || isNetworkScript(hostPath);
+  return isNetworkManagerFile(hostPath) || isBootScript(hostPath) || isSysfsWritesFile(hostPath);
 }
 
 const secretParameter = /([\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*=)("[^"]*"|[^\s"\0]+)/gi;

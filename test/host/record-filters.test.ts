@@ -37,6 +37,18 @@ test('dependencies of modules are kept by name', () => {
   expect(filtered('/lib/modules/6.12/modules.dep', text)).toBe('nouveau.ko.zst: drm.ko.zst b.ko.zst\n');
 });
 
+test('of scripts and values for sysfs only what concerns devices is kept', () => {
+  const script =
+    '#!/bin/sh\nTOKEN=hunter2 curl https://example.com\necho 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs\n';
+  expect(filtered('/etc/cron.d/vfs', script)).toBe('sriov_numvfs\n0000:3b:00.2\n');
+  expect(filtered('/etc/init.d/other', 'PASSWORD=hunter2\n')).toBe('');
+  const values =
+    'f /etc/secret 0600 root root - hunter2\n# w /sys/x/sriov_numvfs - - - - 1\nw /sys/class/net/eth0/device/sriov_numvfs - - - - 4\n';
+  expect(filtered('/etc/tmpfiles.d/a.conf', values)).toBe(
+    'w /sys/class/net/eth0/device/sriov_numvfs - - - - 4\n',
+  );
+});
+
 test.each([
   ['/etc/mkinitcpio.conf', true],
   ['/etc/mkinitcpio.d/linux.preset', true],
@@ -49,7 +61,13 @@ test.each([
   ['/etc/systemd/system', false],
   ['/etc/systemd/system/multi-user.target.wants/vring-host.service', true],
   ['/etc/NetworkManager/system-connections/a', true],
-  ['/etc/NetworkManager/dispatcher.d/a', false],
+  ['/etc/NetworkManager/dispatcher.d/a', true],
+  ['/etc/NetworkManager/dispatcher.d/a/b', false],
+  ['/etc/NetworkManager/certs/a', false],
+  ['/etc/tmpfiles.d/vfs.conf', true],
+  ['/etc/sysfs.conf', true],
+  ['/etc/cron.d/vfs', true],
+  ['/etc/crontab', false],
   ['/etc/shadow', false],
 ])('%s may be recorded: %s', (path, may) => {
   expect(mayRecord(path)).toBe(may);

@@ -1,14 +1,15 @@
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import { isParkingDriver } from '../vfio/read.ts';
+import { type BootScript, mentions, readBootScripts } from './boot-scripts.ts';
 import { type Desired, desiredPath, readDesired } from './desired.ts';
 import { readEarlyModules } from './early-modules.ts';
 import { type Identity, identify, identityText, sameDevice } from './identity.ts';
 import { type DeviceIds, matchesIds, readConfiguredIds } from './ids.ts';
 import { type LoadSources, loadOrder } from './load-order.ts';
-import { readModprobe } from './modprobe.ts';
+import { installOf, moduleName, readModprobe } from './modprobe.ts';
 import { type NetworkManagerFiles, readNetworkManager } from './network-manager.ts';
-import { type NetworkScript, readNetworkScripts } from './network-scripts.ts';
+import { readSysfsWrites, type SysfsWrite, writesTo } from './sysfs-writes.ts';
 import { type LinkFile, readLinkFiles } from './systemd-link.ts';
 import { type DeviceRule, matchRule, readDeviceRules } from './udev-rules.ts';
 import { ruleProblems, type VfCount, vfCount } from './vf-count.ts';
@@ -45,8 +46,9 @@ type Sources = LoadSources & {
   readonly desired: Desired;
   readonly ids: readonly DeviceIds[];
   readonly driverctl: ReadonlyMap<string, string>;
-  readonly scripts: readonly NetworkScript[];
+  readonly scripts: readonly BootScript[];
   readonly networkManager: NetworkManagerFiles;
+  readonly writes: readonly SysfsWrite[];
   /** Cache, by address of a physical function. */
   readonly counts: Map<string, VfCount>;
 };
@@ -64,8 +66,9 @@ function collect(root: HostRoot): Sources {
     desired: readDesired(root),
     ids: readConfiguredIds(root, modprobe),
     driverctl: new Map(driverctl),
-    scripts: readNetworkScripts(root),
+    scripts: readBootScripts(root),
     networkManager: readNetworkManager(root),
+    writes: readSysfsWrites(root),
     counts: new Map(),
   };
 }
@@ -100,6 +103,17 @@ function nextBootOf(
     if (match.result === 'yes') found.add(rule.file);
     problems.push(...ruleProblems(rule, match, rule.driver ?? null));
   }
+  for (const write of writesTo(root, fn, 'driver_override', sources.writes)) {
+    found.add(write.file);
+    driver = write.value;
+    if (fn.modules.some(module => module !== write.value.replaceAll('-', '_'))) {
+      problems.push(
+        `${write.file}, line ${write.line} is applied after udev has loaded drivers: one that is bound by then stays`,
+      );
+    }
+  }
+  const uninterpreted = driver === null ? unknownDriver(fn, sources) : [];
+  problems.push(...uninterpreted);
   const counted = countOf(root, fn, sources);
   let vfs = counted.count;
   for (const source of counted.sources) found.add(source);
@@ -119,9 +133,27 @@ function nextBootOf(
   }
   const exists = existsAfterBoot(root, fn, owner, sources);
   const unknown = vfs === null && counted.unknown;
-  const drift = driftOf(fn, { driver, vfs, exists, unknown });
+  const drift = driftOf(fn, { driver, vfs, exists, unknown, anyDriver: uninterpreted.length > 0 });
   if (found.size + problems.length === 0 && drift === null) return null;
   return { driver, vfs, sources: [...found], problems: [...new Set(problems)], drift };
+}
+
+/**
+ * What may give a function another driver in a way that is known only when it runs: a script that names it, or for a function that is
+ * away from the host, one that runs whenever vfio-pci is loaded.
+ */
+function unknownDriver(fn: PciFunction, { scripts, modprobe }: Sources): string[] {
+  const named = scripts.filter(
+    script => script.text !== null && script.creates !== 'vfs' && mentions(script, fn.address, []),
+  );
+  const install = isParkingDriver(fn.driver) ? installOf(modprobe, moduleName(fn.driver!)) : null;
+  const runs = install !== null && !/^(\/\S*\/)?modprobe\s[^;&|]*$/.test(install.command);
+  return [
+    ...named.map(({ file }) => `not known which driver ${file} gives it: vring does not interpret it`),
+    ...(runs
+      ? [`not known which devices ${install.file}, line ${install.line} binds: it runs a command`]
+      : []),
+  ];
 }
 
 type Stored = {
@@ -168,7 +200,14 @@ function existsAfterBoot(
 
 function driftOf(
   fn: PciFunction,
-  next: { driver: string | null; vfs: number | null; exists: boolean | null; unknown: boolean },
+  next: {
+    driver: string | null;
+    vfs: number | null;
+    exists: boolean | null;
+    unknown: boolean;
+    /** Something that is not interpreted may give it another driver. */
+    anyDriver: boolean;
+  },
 ): string | null {
   // The physical function reports that its VFs go; only VFs bound for guests report it themselves.
   if (next.exists !== true) {
@@ -179,7 +218,7 @@ function driftOf(
     return `${fn.driver ?? 'no driver'} now, ${next.driver} after a boot`;
   }
   if (next.driver === null && isParkingDriver(fn.driver)) {
-    return `${fn.driver} now, the host's driver after a boot`;
+    return `${fn.driver} now, ${next.anyDriver ? 'not known' : "the host's driver"} after a boot`;
   }
   const count = fn.virtualFunctions.length;
   if (count === (next.vfs ?? 0)) return null;

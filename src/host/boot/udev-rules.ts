@@ -15,6 +15,8 @@ export const udevDirectories = [
 /** A udev rule (udev(7)) that sets the driver of PCI devices, or the number of VFs. */
 export type DeviceRule = ConfigLine & {
   readonly conditions: readonly Term[];
+  /** The rule is skipped if all conditions of one of these hold: they jump over it (GOTO). */
+  readonly skips: readonly (readonly Term[])[];
   /** The value it writes; null: not known without running it. */
   readonly driver?: string | null;
   readonly vfs?: number | null;
@@ -34,11 +36,23 @@ export type RuleMatch =
   | { readonly result: 'unknown'; readonly condition: string };
 
 export function readDeviceRules(root: HostRoot): DeviceRule[] {
+  let jumps: Jump[] = [];
+  let file = '';
   return configLines(root, udevDirectories, '.rules').flatMap(line => {
-    if (!/driver_override|sriov_numvfs/.test(line.text)) return [];
+    // A jump ends at its label, which is in the same file.
+    if (line.file !== file) jumps = [];
+    file = line.file;
+    const relevant = /driver_override|sriov_numvfs/.test(line.text);
+    if (!relevant && !/(?:GOTO|LABEL)[ \t]*=/.test(line.text)) return [];
     const terms = ruleTerms(line.text);
-    const conditions = terms.filter(({ operator }) => operator === '==' || operator === '!=');
-    const written = terms.filter(({ operator }) => operator !== '==' && operator !== '!=');
+    const label = terms.find(({ key }) => key === 'LABEL')?.value;
+    jumps = jumps.filter(jump => jump.label !== label);
+    const conditions = terms.filter(isCondition);
+    const written = terms.filter(term => !isCondition(term));
+    const skips = jumps.map(jump => jump.conditions);
+    const target = terms.find(({ key }) => key === 'GOTO')?.value;
+    if (target !== undefined) jumps = [...jumps, { label: target, conditions }];
+    if (!relevant) return [];
     const set = (name: string): string | null | undefined => {
       const term = written.find(
         each => each.key === 'ATTR' && each.argument.replace(/^device\//, '') === name,
@@ -53,11 +67,19 @@ export function readDeviceRules(root: HostRoot): DeviceRule[] {
       {
         ...line,
         conditions,
+        skips,
         ...(driver === undefined ? {} : { driver }),
         ...(vfs === undefined ? {} : { vfs: integer(vfs) }),
       },
     ];
   });
+}
+
+type Jump = { readonly label: string; readonly conditions: readonly Term[] };
+
+/** PROGRAM and IMPORT run something whose success is a condition, whatever the operator. */
+function isCondition({ key, operator }: Term): boolean {
+  return operator === '==' || operator === '!=' || key === 'PROGRAM' || key === 'IMPORT';
 }
 
 /** `KEY{argument}=="value"`; a backslash before a quote is part of the value. */
@@ -74,15 +96,39 @@ function ruleTerms(text: string): Term[] {
 /** Whether a rule matches a function, or one of its network interfaces. */
 export function matchRule(root: HostRoot, rule: DeviceRule, fn: PciFunction): RuleMatch {
   const interfaces = root.list(`${fn.path}/net`) ?? [];
-  const network = rule.conditions.some(term => term.key === 'SUBSYSTEM' && term.value === 'net');
+  const network = isForNetwork(rule);
   const names = network ? interfaces : [fn.address];
   let best: RuleMatch = { result: 'no', otherDevice: null };
   for (const name of names) {
-    const match = matchDevice(root, rule.conditions, fn, network ? name : null);
+    const match = matchUnlessSkipped(root, rule, fn, network ? name : null);
     if (match.result === 'yes') return match;
     if (match.result === 'unknown' || best.result === 'no') best = match;
   }
   return best;
+}
+
+/** Its own condition says so, or that of a jump over everything else. */
+function isForNetwork({ conditions, skips }: DeviceRule): boolean {
+  const isNet = ({ key, value }: Term): boolean => key === 'SUBSYSTEM' && value === 'net';
+  return (
+    conditions.some(isNet) || skips.some(skip => skip.some(term => isNet(term) && term.operator === '!='))
+  );
+}
+
+function matchUnlessSkipped(
+  root: HostRoot,
+  rule: DeviceRule,
+  fn: PciFunction,
+  interfaceName: string | null,
+): RuleMatch {
+  const match = matchDevice(root, rule.conditions, fn, interfaceName);
+  if (match.result === 'no') return match;
+  for (const conditions of rule.skips) {
+    const skip = matchDevice(root, conditions, fn, interfaceName);
+    if (skip.result === 'yes') return { result: 'no', otherDevice: null };
+    if (skip.result === 'unknown') return skip;
+  }
+  return match;
 }
 
 /** @param interfaceName for a rule that matches network interfaces */

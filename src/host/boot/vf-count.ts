@@ -1,9 +1,10 @@
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import { integer } from '../text.ts';
+import { type BootScript, mentions } from './boot-scripts.ts';
 import type { ModprobeConfig } from './modprobe.ts';
 import type { NetworkManagerFiles } from './network-manager.ts';
-import { mentions, type NetworkScript } from './network-scripts.ts';
+import { type SysfsWrite, writesTo } from './sysfs-writes.ts';
 import { type LinkFile, linkCount } from './systemd-link.ts';
 import { type DeviceRule, matchRule, type RuleMatch } from './udev-rules.ts';
 
@@ -24,8 +25,9 @@ export function vfCount(
     readonly rules: readonly DeviceRule[];
     readonly links: readonly LinkFile[];
     readonly modprobe: ModprobeConfig;
-    readonly scripts: readonly NetworkScript[];
+    readonly scripts: readonly BootScript[];
     readonly networkManager: NetworkManagerFiles;
+    readonly writes: readonly SysfsWrite[];
   },
 ): VfCount {
   const sources: string[] = [];
@@ -56,9 +58,19 @@ export function vfCount(
       unknown = true;
     }
   }
+  for (const write of writesTo(root, fn, 'sriov_numvfs', from.writes)) {
+    const written = integer(write.value);
+    sources.push(write.file);
+    if (written !== null) count = written;
+    else {
+      problems.push(`not known how many VFs ${write.file}, line ${write.line} creates: it is not a number`);
+      count = null;
+      unknown = true;
+    }
+  }
   const interfaces = root.list(`${fn.path}/net`) ?? [];
   for (const script of from.scripts) {
-    const about = mentions(script, fn.address, interfaces);
+    const about = script.creates !== 'drivers' && mentions(script, fn.address, interfaces);
     // An unreadable file does not matter for a function that has no VFs.
     if (!about || (script.text === null && (count !== null || fn.virtualFunctions.length === 0))) continue;
     problems.push(

@@ -390,6 +390,46 @@ describe('the number of VFs', () => {
     expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: ['/etc/udev/rules.d/40-x.rules'] });
   });
 
+  test.each([
+    ['/etc/tmpfiles.d/vfs.conf', 'w /sys/class/net/ens1f2/device/sriov_numvfs - - - - 4'],
+    [
+      '/usr/lib/tmpfiles.d/vfs.conf',
+      'w+ "/sys/bus/pci/devices/0000:3b:00.[2-3]/sriov_numvfs"  -  -  -  -  4',
+    ],
+    ['/etc/sysfs.conf', '# x\nbus/pci/devices/0000:3b:00.2/sriov_numvfs = 4'],
+    ['/etc/sysfs.d/vfs.conf', 'class/net/ens1f2/device/sriov_numvfs=4'],
+  ])('of a value for sysfs in %s', (file, text) => {
+    tree.file(file, `${text}\n`);
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: [file], problems: [] });
+    tree.file(file, `${text.replaceAll('3b:00.', '3b:01.').replace('ens1f2', 'other')}\n`);
+    expect(next(pf)).toMatchObject({ vfs: null, drift: '4 VFs now, 0 after a boot' });
+  });
+
+  test('of a udev rule that others jump over', () => {
+    const file = '/etc/udev/rules.d/40-x.rules';
+    const rules = (jump: string) =>
+      tree.file(
+        file,
+        `ACTION!="add|bind", GOTO="end"\n${jump}, GOTO="end"\nATTR{sriov_numvfs}="4"\nLABEL="end"\n`,
+      );
+    rules('KERNEL!="0000:3b:00.2"');
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: [file] });
+    expect(next('0000:3b:00.3')).toBeUndefined();
+    rules('KERNEL=="0000:3b:00.2"');
+    expect(next(pf)).toMatchObject({ vfs: null, drift: '4 VFs now, 0 after a boot' });
+    rules('TEST=="/run/no-vfs"');
+    expect(next(pf)).toMatchObject({ vfs: null, drift: '4 VFs now, not known after a boot' });
+    // The jump over everything but network interfaces: the attribute is that of the interface.
+    tree.file(
+      file,
+      'SUBSYSTEM!="net", GOTO="end"\nKERNEL=="ens1f2", ATTR{device/sriov_numvfs}="4"\nLABEL="end"\n',
+    );
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null });
+    // A jump ends at its label.
+    tree.file(file, 'KERNEL=="0000:3b:00.2", GOTO="end"\nLABEL="end"\nATTR{sriov_numvfs}="4"\n');
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null });
+  });
+
   test('of a udev rule by the name of an interface', () => {
     const name = tree.root().list(`${tree.pathOf(pf)}/net`)?.[0];
     expect(name).toBeDefined();
@@ -410,6 +450,22 @@ describe('the number of VFs', () => {
       'KERNEL=="0000:3b:00.2", PROGRAM=="/bin/x", ATTR{sriov_numvfs}="4"\n',
       'it depends on PROGRAM',
     ],
+    [
+      '/etc/udev/rules.d/40-x.rules',
+      'KERNEL=="0000:3b:00.2", PROGRAM="/bin/x", ATTR{sriov_numvfs}="4"\n',
+      'it depends on PROGRAM',
+    ],
+    [
+      '/etc/NetworkManager/dispatcher.d/10-vfs',
+      '[ "$1" = ens1f2 ] && echo 4 > /sys/class/net/$1/device/sriov_numvfs\n',
+      'vring does not interpret it',
+    ],
+    [
+      '/etc/nmstate/ens1f2.yml',
+      '- name: ens1f2\n  ethernet:\n    sr-iov:\n      total-vfs: 4\n',
+      'does not interpret',
+    ],
+    ['/etc/local.d/vfs.start', 'echo 4 > /sys/class/net/ens1f2/device/sriov_numvfs\n', 'does not interpret'],
     [
       '/etc/udev/rules.d/40-x.rules',
       'KERNEL=="0000:3b:00.2", RUN+="/bin/sh -c \'echo 4 > /sys$devpath/sriov_numvfs\'"\n',
@@ -477,5 +533,54 @@ describe('the number of VFs', () => {
   test('of an option of the driver', () => {
     tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');
     expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: ['/etc/modprobe.d/i40e.conf'] });
+  });
+});
+
+describe('the driver after a boot', () => {
+  const bound = '0000:3b:0a.0';
+  const file = '/etc/tmpfiles.d/vfio.conf';
+  const spare = '0000:3b:00.3';
+
+  test('of a value for driver_override, which comes after udev', () => {
+    tree.file(file, `w /sys/bus/pci/devices/${spare}/driver_override - - - - vfio-pci\n`);
+    expect(next(spare)).toMatchObject({
+      driver: 'vfio-pci',
+      sources: [file],
+      problems: [`${file}, line 1 is applied after udev has loaded drivers: one that is bound by then stays`],
+    });
+  });
+
+  test.each<[string, string, string]>([
+    [
+      '/etc/modprobe.d/local.conf',
+      'install vfio-pci /sbin/vfio-pci-override.sh\n',
+      'not known which devices /etc/modprobe.d/local.conf, line 1 binds: it runs a command',
+    ],
+    [
+      '/etc/systemd/system/vfio.service',
+      `ExecStart=/bin/sh -c "echo ${bound} > /sys/bus/pci/drivers/vfio-pci/bind"\n`,
+      'not known which driver /etc/systemd/system/vfio.service gives it: vring does not interpret it',
+    ],
+    [
+      '/etc/initramfs-tools/scripts/init-top/vfio',
+      `echo vfio-pci > /sys/bus/pci/devices/${bound}/driver_override\n`,
+      'not known which driver /etc/initramfs-tools/scripts/init-top/vfio gives it: vring does not interpret it',
+    ],
+  ])('is not known if %s gives it one', (path, text, problem) => {
+    tree.file('/etc/udev/rules.d/40-vfs.rules', 'KERNEL=="0000:3b:00.2", ATTR{sriov_numvfs}="4"\n');
+    tree.file(path, text);
+    expect(next(bound)).toMatchObject({ driver: null, drift: 'vfio-pci now, not known after a boot' });
+    expect(next(bound)?.problems).toEqual([problem]);
+    // The host's own devices are not concerned.
+    expect(next('0000:b0:00.0')).toBeUndefined();
+  });
+
+  test('an install line that only loads the module gives it none', () => {
+    tree.file('/etc/udev/rules.d/40-vfs.rules', 'KERNEL=="0000:3b:00.2", ATTR{sriov_numvfs}="4"\n');
+    tree.file('/etc/modprobe.d/a.conf', 'install vfio-pci /sbin/modprobe --ignore-install vfio-pci\n');
+    expect(next(bound)).toMatchObject({
+      drift: "vfio-pci now, the host's driver after a boot",
+      problems: [],
+    });
   });
 });

@@ -1,0 +1,102 @@
+import { HostReadError, type HostRoot } from '../root.ts';
+import { configFiles } from './config-files.ts';
+
+/** A file that vring does not interpret but that may create VFs or bind drivers: it mentions them, or cannot be read. */
+export type BootScript = {
+  readonly file: string;
+  /** Null: it cannot be read. */
+  readonly text: string | null;
+  readonly creates: 'vfs' | 'drivers' | 'both';
+};
+
+const FILES = [
+  '/etc/rc.local',
+  '/etc/rc.d/rc.local',
+  '/etc/network/interfaces',
+  '/etc/conf.d/net',
+  '/sbin/ifup-local',
+];
+const PLACES: readonly (readonly [directory: string, suffix: string])[] = [
+  ['/etc/systemd/system', '.service'],
+  ['/usr/local/lib/systemd/system', '.service'],
+  ['/etc/netplan', '.yaml'],
+  ['/etc/nmstate', '.yml'],
+  ['/etc/nmstate', '.yaml'],
+  ['/etc/network/interfaces.d', ''],
+  ['/etc/network/if-pre-up.d', ''],
+  ['/etc/network/if-up.d', ''],
+  ['/etc/NetworkManager/dispatcher.d', ''],
+  ['/etc/NetworkManager/dispatcher.d/pre-up.d', ''],
+  ['/etc/networkd-dispatcher/configuring.d', ''],
+  ['/etc/networkd-dispatcher/carrier.d', ''],
+  ['/etc/networkd-dispatcher/routable.d', ''],
+  ['/etc/local.d', '.start'],
+  ['/etc/init.d', ''],
+  ['/etc/cron.d', ''],
+  ['/etc/initramfs-tools/scripts/init-top', ''],
+  ['/etc/initramfs-tools/scripts/init-premount', ''],
+  ['/etc/initcpio/hooks', ''],
+];
+
+const CREATES_VFS = /sriov_numvfs|virtual-function-count|total-vfs/g;
+const BINDS_DRIVERS = /driver_override|drivers\/(?:vfio-pci|pci-stub)|driverctl/g;
+const ADDRESS = /^([0-9a-f]{4,}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
+
+export function isBootScript(hostPath: string): boolean {
+  return (
+    FILES.includes(hostPath) ||
+    PLACES.some(
+      ([directory, suffix]) =>
+        hostPath.startsWith(`${directory}/`) &&
+        !hostPath.slice(directory.length + 1).includes('/') &&
+        hostPath.endsWith(suffix),
+    )
+  );
+}
+
+/** Files that often do so: scripts of administrators, and configuration of network managers. */
+export function readBootScripts(root: HostRoot): BootScript[] {
+  const files = [
+    ...FILES,
+    ...PLACES.flatMap(([directory, suffix]) => configFiles(root, [directory], suffix)),
+  ];
+  return files.flatMap((file): BootScript[] => {
+    const text = textOf(root, file);
+    if (text === null) return root.exists(file) ? [{ file, text, creates: 'both' }] : [];
+    const [vfs, drivers] = [text.search(CREATES_VFS) >= 0, text.search(BINDS_DRIVERS) >= 0];
+    if (vfs) return [{ file, text, creates: drivers ? 'both' : 'vfs' }];
+    return drivers ? [{ file, text, creates: 'drivers' }] : [];
+  });
+}
+
+function textOf(root: HostRoot, file: string): string | null {
+  try {
+    return root.text(file);
+  } catch (error) {
+    if (!(error instanceof HostReadError)) throw error;
+    return error.code === 'EISDIR' ? '' : null;
+  }
+}
+
+/** By address, with or without its domain, or by an interface name; an unreadable file may mention any. */
+export function mentions({ text }: BootScript, address: string, interfaces: readonly string[]): boolean {
+  if (text === null) return true;
+  const words = new Set(wordsOf(text));
+  return [address, address.replace(/^0000:/, ''), ...interfaces].some(name => words.has(name));
+}
+
+/**
+ * What a recording keeps of such a file: that it creates VFs or binds drivers, and the addresses and interfaces it mentions. All else,
+ * such as Wi-Fi passwords in netplan files, is dropped; nothing is left of a file that does neither.
+ * @param interfaces network interfaces of the host
+ */
+export function recordedBootScript(text: string, interfaces: ReadonlySet<string>): string {
+  const keywords = new Set([...(text.match(CREATES_VFS) ?? []), ...(text.match(BINDS_DRIVERS) ?? [])]);
+  if (keywords.size === 0) return '';
+  const names = wordsOf(text).filter(word => ADDRESS.test(word) || interfaces.has(word));
+  return [...keywords, ...new Set(names)].map(word => `${word}\n`).join('');
+}
+
+function wordsOf(text: string): string[] {
+  return text.split(/[^\w.:-]+/).map(word => word.replace(/[.:]+$/, ''));
+}
