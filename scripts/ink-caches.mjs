@@ -99,6 +99,8 @@ const takesSameRoom = (node) => {
   'reconciler.js': [
     ["await import('./devtools.js');", ''],
     ['const loaded = await loadPackageJson();', 'const loaded = {};'],
+    // There is no <Static>, which Ink looks for in the whole tree.
+    ['const staticNode = findStaticNode(rootNode);', 'const staticNode = undefined;'],
   ],
   // Measure a text once: Ink keeps that for its layout.
   'render-node-to-output.js': [

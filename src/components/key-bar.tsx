@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Text } from 'ink';
-import { memo } from 'react';
+import { memo, useState } from 'react';
 import { actionContext, disabledReason } from '../actions/action.ts';
 import { barActions } from '../actions/registry.ts';
 import type { Ui } from '../actions/ui.ts';
 import { keyLabel, keysOf } from '../keys/bindings.ts';
+import type { AppState } from '../store/app-store.ts';
 import type { FormLayer, Layer } from '../store/layers.ts';
 import { obstacleOf, type PlanLayer } from '../store/plan-layer.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
@@ -14,17 +15,14 @@ type Entry = { readonly key: string; readonly label: string; readonly available:
 /** The last line: the keys that matter most here. What can't be done now is dim; the help says why. */
 export function KeyBar({ columns }: { columns: number }) {
   const ui = useUi();
+  const [screenEntries] = useState(() => screenEntriesOf(ui));
   const layer = useAppState(state => state.layers.at(-1));
   // Drawn again when another set of keys is available, not with every sample.
-  useAppState(({ layers }) =>
-    layers.length > 0
-      ? ''
-      : screenEntries(ui)
-          .map(({ key, available }) => `${key}${available}`)
-          .join(),
-  );
-  return <Entries entries={fitted(layer ? layerEntries(layer) : screenEntries(ui), columns)} />;
+  const ofScreen = useAppState(state => (state.layers.length > 0 ? NONE : screenEntries(state)));
+  return <Entries entries={fitted(layer ? layerEntries(layer) : ofScreen, columns)} />;
 }
+
+const NONE: readonly Entry[] = [];
 
 /** Drawn again when they are others, not with every key that is typed into a layer. */
 const Entries = memo(
@@ -43,6 +41,19 @@ const Entries = memo(
   },
   (before, after) => isDeepStrictEqual(before.entries, after.entries),
 );
+
+/** Asks all actions once for each state, and gives the same entries as long as they say the same. */
+function screenEntriesOf(ui: Ui): (state: AppState) => readonly Entry[] {
+  let entries = NONE;
+  let last: AppState | null = null;
+  return state => {
+    if (state === last) return entries;
+    last = state;
+    const now = screenEntries(ui);
+    if (!isDeepStrictEqual(now, entries)) entries = now;
+    return entries;
+  };
+}
 
 function screenEntries(ui: Ui): Entry[] {
   const context = actionContext(ui);

@@ -1,7 +1,7 @@
 /** Characters of one cell each that never combine: printable ASCII, box drawing, blocks, and the UI's own signs. */
 export const PLAIN = /^[\x20-\x7e\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/;
 /** The same, with escape sequences in between. */
-const PLAIN_STYLED = /^[\x1b\x20-\x7e\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/;
+export const PLAIN_STYLED = /^[\x1b\x20-\x7e\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/;
 
 type Grapheme = { readonly segment: string; readonly index: number };
 type Graphemes = Iterable<Grapheme> & {

@@ -1,3 +1,5 @@
+import { PLAIN, PLAIN_STYLED } from '../../text/graphemes.ts';
+
 /** One character of a frame, as Ink keeps it. */
 type Cell = { type: string; value: string; fullWidth: boolean; styles: unknown[] };
 type Clip = {
@@ -24,6 +26,7 @@ export interface InkOutput {
   readonly width: number;
   readonly height: number;
   readonly operations: readonly Operation[];
+  readonly caches: { getStyledChars(line: string): readonly Cell[] };
   /** Writes a text to existing lines; missing lines are skipped. */
   applyWriteOperation(lines: (Cell[] | undefined)[], write: Write, clip: Clip | undefined): void;
   get(): { output: string; height: number };
@@ -32,7 +35,7 @@ type OutputClass = new (options: { width: number; height: number }) => InkOutput
 
 /** Functions of Ink that `get` needs. */
 export type InkParts = {
-  readonly styledCharsToString: (cells: Cell[]) => string;
+  readonly styledCharsToString: (cells: readonly Cell[]) => string;
   readonly intersectClips: (outer: Clip | undefined, inner: Clip) => Clip;
 };
 
@@ -65,11 +68,28 @@ export function cacheLines(
       const keys = this.#keys(placed);
       const cells = keys.map(key => (known.has(key) ? undefined : new Array<Cell>(this.width).fill(BLANK)));
       for (const { write, clip, top, bottom } of placed) {
-        if (cells.slice(top, bottom).some(Boolean)) this.applyWriteOperation(cells, write, clip);
+        if (!cells.slice(top, bottom).some(Boolean)) continue;
+        if (!this.#writePlain(cells[write.y], write, clip)) this.applyWriteOperation(cells, write, clip);
       }
       const lines = cells.map((line, y) => (line ? toText(line) : known.get(keys[y]!)!));
       known = new Map(lines.map((line, y) => [keys[y]!, line]));
       return { output: lines.join('\n'), height: lines.length };
+    }
+
+    /**
+     * Most texts are one line of characters of one cell each, and fit in: they need none of Ink's cutting.
+     * @returns whether this one is, and is written
+     */
+    #writePlain(line: Cell[] | undefined, { x, text, transformers }: Write, clip: Clip | undefined): boolean {
+      if (line === undefined || x < (clip?.x1 ?? 0) || !PLAIN_STYLED.test(text)) return false;
+      // Transformers expect a text's own styles as Ink writes them.
+      const own = PLAIN.test(text) ? text : styledCharsToString(this.caches.getStyledChars(text));
+      const styled = transformers.reduce((text, transform) => transform(text, 0), own);
+      const characters = this.caches.getStyledChars(styled);
+      const end = x + characters.length;
+      if (end > (clip?.x2 ?? this.width) || isHalf(line[x]) || isHalf(line[end])) return false;
+      for (const [index, character] of characters.entries()) line[x + index] = character;
+      return true;
     }
 
     #place(): Placed[] {
@@ -107,6 +127,11 @@ export function cacheLines(
     // There are holes next to a wide character that crosses the edge.
     return styledCharsToString(line.filter(cell => cell !== undefined)).trimEnd();
   }
+}
+
+/** The second cell of a wide character. */
+function isHalf(cell: Cell | undefined): boolean {
+  return cell?.value === '';
 }
 
 /** Assigns a unique number to each thing. */
