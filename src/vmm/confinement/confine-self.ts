@@ -79,8 +79,7 @@ export function endOnSignals(): void {
   checked('vring_end_on_signals', nativeCalls().vring_end_on_signals());
 }
 
-/** Makes the runtime read now what it would look for at its first use, and could not once confined. Takes 9 ms the first time. */
+/** Makes the runtime read now what it would look for at its first use, and could not once confined. */
 export function readTimeZone(): void {
-  new Date().toLocaleString();
   new Date().getTimezoneOffset();
 }
