@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { reportRateProblem } from '../../devices/backends/net-limits.ts';
-import { switchFields } from '../../devices/virtio/net-features.ts';
+import { switchFields } from '../../devices/virtio/net-switches.ts';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { network } from './networks.ts';
 import { bytesPerSecond } from './rates.ts';

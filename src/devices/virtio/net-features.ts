@@ -1,6 +1,4 @@
-import type * as z from 'zod';
 import type { NetOffloads } from '../backends/net.ts';
-import type { Zod } from '../zod.ts';
 
 /** Feature bits (virtio 1.3 §5.1.3). */
 export const NET_FEATURE = {
@@ -35,63 +33,10 @@ export const NET_FEATURE = {
   speedDuplex: 1n << 63n,
 } as const;
 
-type Name = keyof typeof NET_FEATURE;
-
-/** The features that options switch off, by QEMU's names, with what each is. */
-const SWITCHES = [
-  ['csum', 'checksum', 'frames that the guest sends without complete checksums'],
-  ['guest_csum', 'guestChecksum', 'frames that it receives without complete checksums'],
-  ['guest_tso4', 'guestTso4', 'large TCP segments of IPv4 that it receives'],
-  ['guest_tso6', 'guestTso6', 'large TCP segments of IPv6 that it receives'],
-  ['guest_ecn', 'guestEcn', 'those with congestion notification'],
-  ['guest_ufo', 'guestUfo', 'large UDP datagrams that it receives'],
-  ['guest_uso4', 'guestUso4', 'several UDP datagrams of IPv4 at once that it receives'],
-  ['guest_uso6', 'guestUso6', 'several UDP datagrams of IPv6 at once that it receives'],
-  ['host_tso4', 'hostTso4', 'large TCP segments of IPv4 that it sends'],
-  ['host_tso6', 'hostTso6', 'large TCP segments of IPv6 that it sends'],
-  ['host_ecn', 'hostEcn', 'those with congestion notification'],
-  ['host_ufo', 'hostUfo', 'large UDP datagrams that it sends'],
-  ['host_uso', 'hostUso', 'several UDP datagrams at once that it sends'],
-  ['mrg_rxbuf', 'mergeableBuffers', 'received frames that are spread over several buffers'],
-  ['status', 'status', 'whether the cable is plugged in'],
-  ['ctrl_vq', 'ctrlQueue', 'a control queue'],
-  ['ctrl_rx', 'ctrlRx', 'modes of reception'],
-  ['ctrl_vlan', 'ctrlVlan', 'filtering of VLANs'],
-  ['ctrl_rx_extra', 'ctrlRxExtra', 'more modes of reception'],
-  ['ctrl_mac_addr', 'ctrlMac', 'changes of the address by the guest'],
-  ['ctrl_guest_offloads', 'ctrlGuestOffloads', 'changes of the offloads of reception by the guest'],
-  ['guest_announce', 'guestAnnounce', 'announcing itself to the network after it was moved'],
-  ['mq', 'multiqueue', 'more than one pair of queues'],
-] as const satisfies readonly (readonly [string, Name, string])[];
-
-type Hyphenated<Text extends string> = Text extends `${infer Head}_${infer Tail}`
-  ? `${Head}-${Hyphenated<Tail>}`
-  : Text;
-type SwitchOption = Hyphenated<(typeof SWITCHES)[number][0]> | 'gso';
-
-const optionOf = (name: string) => name.replaceAll('_', '-');
-
-/** The options that switch features off. `gso`: all large segments that the guest sends. */
-export function switchFields(z: Zod): Record<SwitchOption, z.ZodOptional<z.ZodBoolean>> {
-  const field = (what: string) =>
-    z
-      .boolean()
-      .optional()
-      .meta({ description: `${what}; on if absent`, examples: [false] });
-  return {
-    ...Object.fromEntries(SWITCHES.map(([name, , what]) => [optionOf(name), field(what)])),
-    gso: field('large segments that the guest sends'),
-  } as Record<SwitchOption, z.ZodOptional<z.ZodBoolean>>;
-}
-
-/** QEMU's properties for them. */
-export const SWITCH_PROPERTIES: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(SWITCHES.map(([name]) => [name, optionOf(name)])),
-  gso: 'gso',
-};
+export type NetFeatureName = keyof typeof NET_FEATURE;
 
 /** What each feature is no use without (§5.1.3.1). */
-const REQUIRES: readonly (readonly [Name, Name])[] = [
+const REQUIRES: readonly (readonly [NetFeatureName, NetFeatureName])[] = [
   ['guestTso4', 'guestChecksum'],
   ['guestTso6', 'guestChecksum'],
   ['guestUfo', 'guestChecksum'],
@@ -112,7 +57,7 @@ const REQUIRES: readonly (readonly [Name, Name])[] = [
 ];
 
 /** The features of the offloads that are possible. */
-const OFFLOADS: readonly (readonly [Name, 'takes' | 'gives', keyof NetOffloads])[] = [
+const OFFLOADS: readonly (readonly [NetFeatureName, 'takes' | 'gives', keyof NetOffloads])[] = [
   ['checksum', 'takes', 'checksum'],
   ['hostTso4', 'takes', 'tso4'],
   ['hostTso6', 'takes', 'tso6'],
@@ -134,17 +79,13 @@ export type FeatureChoices = {
   readonly pairs: number;
   readonly mtu: number | null;
   readonly speedDuplex: boolean;
-  /** Whether an option leaves a feature on. */
-  readonly switches: Readonly<Record<string, unknown>>;
+  /** Features that options switch off. */
+  readonly unwanted: readonly NetFeatureName[];
 };
 
 /** The features of a device for such a network. */
-export function netFeatures({ takes, gives, pairs, mtu, speedDuplex, switches }: FeatureChoices): bigint {
-  const off = new Set<Name>(
-    SWITCHES.flatMap(([name, feature]) => (switches[optionOf(name)] === false ? [feature] : [])),
-  );
-  if (switches.gso === false)
-    for (const name of ['hostTso4', 'hostTso6', 'hostEcn', 'hostUfo', 'hostUso'] as const) off.add(name);
+export function netFeatures({ takes, gives, pairs, mtu, speedDuplex, unwanted }: FeatureChoices): bigint {
+  const off = new Set<NetFeatureName>(unwanted);
   for (const [name, side, offload] of OFFLOADS)
     if (!(side === 'takes' ? takes : gives)[offload]) off.add(name);
   if (pairs < 2) off.add('multiqueue');
@@ -152,7 +93,7 @@ export function netFeatures({ takes, gives, pairs, mtu, speedDuplex, switches }:
   if (!speedDuplex) off.add('speedDuplex');
   if (off.has('guestChecksum')) off.add('ctrlGuestOffloads');
   for (const [name, needed] of REQUIRES) if (off.has(needed)) off.add(name);
-  const names = (Object.keys(NET_FEATURE) as Name[]).filter(name => !off.has(name));
+  const names = (Object.keys(NET_FEATURE) as NetFeatureName[]).filter(name => !off.has(name));
   return names.reduce((all, name) => all | NET_FEATURE[name], 0n);
 }
 

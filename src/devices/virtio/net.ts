@@ -5,7 +5,8 @@ import { bootFields } from '../boot-device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import { networkFacts } from '../net/network-facts.ts';
 import { addNetworkRom, ipxeRom, romFields } from '../pci/option-rom.ts';
-import { NET_FEATURE, netFeatures, SWITCH_PROPERTIES, switchFields } from './net-features.ts';
+import { NET_FEATURE, netFeatures } from './net-features.ts';
+import { SWITCH_PROPERTIES, switchedOff, switchFields } from './net-switches.ts';
 import { virtioNames } from './qemu-names.ts';
 import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from './transport-options.ts';
 import { VirtioPci } from './transport-pci.ts';
@@ -147,7 +148,8 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
     const mac = macBytes(options.mac ?? macAddressOf(name));
     const { takes, gives } = backend;
     const speedDuplex = speed !== null || duplex !== null;
-    const features = netFeatures({ takes, gives, pairs, mtu, speedDuplex, switches: options });
+    const unwanted = switchedOff(options);
+    const features = netFeatures({ takes, gives, pairs, mtu, speedDuplex, unwanted });
     const net = new VirtioNet(
       {
         ...{ name, features, mac, pairs, mtu, link, limits },

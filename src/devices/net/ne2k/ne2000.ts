@@ -5,8 +5,6 @@ import { Dp8390 } from './dp8390.ts';
 import { PacketMemory } from './packet-memory.ts';
 import { PAGE0_READ, PAGE3 } from './registers.ts';
 
-/** Ports of an NE2000: the controller's registers, the data port and the reset port, each of the latter two several times. */
-export const NE2000_PORTS = 32;
 const DATA = 0x10;
 const RESET = 0x18;
 

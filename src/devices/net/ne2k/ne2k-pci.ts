@@ -3,7 +3,8 @@ import { PciFunction } from '../../pci/pci-function.ts';
 import { stateOf } from '../../state.ts';
 import type { NicPort } from '../nic-port.ts';
 import type { CardParts } from '../nic-rows.ts';
-import { NE2000_PORTS, Ne2000 } from './ne2000.ts';
+import { Ne2000 } from './ne2000.ts';
+import { NE2000_PORTS } from './registers.ts';
 
 const REALTEK = 0x10ec;
 const RTL8029 = 0x8029;

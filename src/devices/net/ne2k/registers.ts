@@ -1,5 +1,8 @@
 /** Registers of National Semiconductor's DP8390D (data sheet, section 10.3), by page. Where reads and writes differ, both are named. */
 
+/** Ports of an NE2000: the controller's registers, the data port and the reset port, each of the latter two several times. */
+export const NE2000_PORTS = 32;
+
 /** On all pages. */
 export const CR_PORT = 0x00;
 

@@ -2,7 +2,7 @@ import { ipxeRom } from '../../pci/option-rom.ts';
 import { isaNic, pciNic } from '../nic-rows.ts';
 import { Ne2kIsa } from './ne2k-isa.ts';
 import { Ne2kPci } from './ne2k-pci.ts';
-import { NE2000_PORTS } from './ne2000.ts';
+import { NE2000_PORTS } from './registers.ts';
 
 export const ne2kPci = pciNic({
   type: 'ne2k_pci',

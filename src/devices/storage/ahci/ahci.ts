@@ -1,5 +1,6 @@
 import { type ConfigurableType, deviceFields, type Zod } from '../../device-type.ts';
-import { AHCI_PORTS, AhciController } from './controller.ts';
+import { AhciController } from './controller.ts';
+import { AHCI_PORTS } from './registers.ts';
 
 const options = (z: Zod) =>
   z.strictObject({

@@ -7,11 +7,10 @@ import { PciFunction } from '../../pci/pci-function.ts';
 import { CAPABILITY } from '../../pci/registers.ts';
 import { numberOf, stateOf, statesOf } from '../../state.ts';
 import { AhciPort } from './port.ts';
-import { CAP, GHC, HBA, PORT_SIZE, PORTS, SLOTS } from './registers.ts';
+import { AHCI_PORTS, CAP, GHC, HBA, PORT_SIZE, PORTS, SLOTS } from './registers.ts';
 
 /** The controller of an ICH9 in AHCI mode (Intel ICH9 data sheet, order number 316972, §14). */
 const IDENTITY = { vendor: 0x8086, device: 0x2922, revision: 0x02, classCode: 0x01_06_01 } as const;
-export const AHCI_PORTS = 6;
 const ABAR = { index: 5, size: 0x1000 } as const;
 /** Registers by an index and data, for software that reaches ports only (AHCI 1.3.1 §2.1.10, §10.14). */
 const INDEX_DATA = { bar: 4, size: 32, index: 0x10, data: 0x14 } as const;

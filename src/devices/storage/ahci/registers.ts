@@ -16,6 +16,8 @@ export const HBA = {
   cap2: 0x24,
 } as const;
 
+/** How many ports an ICH9 has. */
+export const AHCI_PORTS = 6;
 /** Where the registers of the first port are, and how many bytes each has (§3.3). */
 export const PORTS = 0x100;
 export const PORT_SIZE = 0x80;

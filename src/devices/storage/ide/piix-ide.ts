@@ -31,9 +31,6 @@ export const IDE_CHANNELS = [
   { commands: 0x170, control: 0x376, irq: 15, timing: TIMING.second },
 ] as const;
 
-/** Drives: two on each channel. */
-export const IDE_UNITS = 4;
-
 export type PiixIdeOptions = {
   readonly name: string;
   readonly memory: GuestMemory;

@@ -1,5 +1,8 @@
 import { type ConfigurableType, deviceFields, type Zod } from '../../device-type.ts';
-import { IDE_UNITS, PiixIde } from './piix-ide.ts';
+import { PiixIde } from './piix-ide.ts';
+
+/** Drives: two on each channel. */
+const IDE_UNITS = 4;
 
 /**
  * CMOS RAM: how firmware translates CHS addresses, two bits for each drive. By LBA, it makes no difference to disks that need no

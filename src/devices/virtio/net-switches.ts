@@ -1,0 +1,62 @@
+import type * as z from 'zod';
+import type { Zod } from '../zod.ts';
+import type { NetFeatureName } from './net-features.ts';
+
+/** The features that options switch off, by QEMU's names, with what each is. */
+const SWITCHES = [
+  ['csum', 'checksum', 'frames that the guest sends without complete checksums'],
+  ['guest_csum', 'guestChecksum', 'frames that it receives without complete checksums'],
+  ['guest_tso4', 'guestTso4', 'large TCP segments of IPv4 that it receives'],
+  ['guest_tso6', 'guestTso6', 'large TCP segments of IPv6 that it receives'],
+  ['guest_ecn', 'guestEcn', 'those with congestion notification'],
+  ['guest_ufo', 'guestUfo', 'large UDP datagrams that it receives'],
+  ['guest_uso4', 'guestUso4', 'several UDP datagrams of IPv4 at once that it receives'],
+  ['guest_uso6', 'guestUso6', 'several UDP datagrams of IPv6 at once that it receives'],
+  ['host_tso4', 'hostTso4', 'large TCP segments of IPv4 that it sends'],
+  ['host_tso6', 'hostTso6', 'large TCP segments of IPv6 that it sends'],
+  ['host_ecn', 'hostEcn', 'those with congestion notification'],
+  ['host_ufo', 'hostUfo', 'large UDP datagrams that it sends'],
+  ['host_uso', 'hostUso', 'several UDP datagrams at once that it sends'],
+  ['mrg_rxbuf', 'mergeableBuffers', 'received frames that are spread over several buffers'],
+  ['status', 'status', 'whether the cable is plugged in'],
+  ['ctrl_vq', 'ctrlQueue', 'a control queue'],
+  ['ctrl_rx', 'ctrlRx', 'modes of reception'],
+  ['ctrl_vlan', 'ctrlVlan', 'filtering of VLANs'],
+  ['ctrl_rx_extra', 'ctrlRxExtra', 'more modes of reception'],
+  ['ctrl_mac_addr', 'ctrlMac', 'changes of the address by the guest'],
+  ['ctrl_guest_offloads', 'ctrlGuestOffloads', 'changes of the offloads of reception by the guest'],
+  ['guest_announce', 'guestAnnounce', 'announcing itself to the network after it was moved'],
+  ['mq', 'multiqueue', 'more than one pair of queues'],
+] as const satisfies readonly (readonly [string, NetFeatureName, string])[];
+
+type Hyphenated<Text extends string> = Text extends `${infer Head}_${infer Tail}`
+  ? `${Head}-${Hyphenated<Tail>}`
+  : Text;
+type SwitchOption = Hyphenated<(typeof SWITCHES)[number][0]> | 'gso';
+
+const optionOf = (name: string) => name.replaceAll('_', '-');
+
+/** The options that switch features off. `gso`: all large segments that the guest sends. */
+export function switchFields(z: Zod): Record<SwitchOption, z.ZodOptional<z.ZodBoolean>> {
+  const field = (what: string) =>
+    z
+      .boolean()
+      .optional()
+      .meta({ description: `${what}; on if absent`, examples: [false] });
+  return {
+    ...Object.fromEntries(SWITCHES.map(([name, , what]) => [optionOf(name), field(what)])),
+    gso: field('large segments that the guest sends'),
+  } as Record<SwitchOption, z.ZodOptional<z.ZodBoolean>>;
+}
+
+/** QEMU's properties for them. */
+export const SWITCH_PROPERTIES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(SWITCHES.map(([name]) => [name, optionOf(name)])),
+  gso: 'gso',
+};
+
+/** The features that these options switch off. */
+export function switchedOff(options: Readonly<Record<string, unknown>>): NetFeatureName[] {
+  const off = SWITCHES.flatMap(([name, feature]) => (options[optionOf(name)] === false ? [feature] : []));
+  return options.gso === false ? [...off, 'hostTso4', 'hostTso6', 'hostEcn', 'hostUfo', 'hostUso'] : off;
+}
