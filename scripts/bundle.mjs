@@ -6,6 +6,7 @@ import { inkCaches } from './ink-caches.mjs';
 import { koffiAddon } from './koffi-addon.mjs';
 import { lateModules } from './late-modules.mjs';
 import { thirdPartyLicenses } from './licenses.mjs';
+import { bundleMachines } from './machine-bundles.mjs';
 import { yogaAtOnce } from './yoga-at-once.mjs';
 import { zodParts } from './zod-parts.mjs';
 
@@ -123,14 +124,8 @@ export async function bundle() {
         startedBy('ui.cjs', 'src/manager/start-manager.ts'),
       ],
     }),
-    // A manager keeps copies of them (src/engine/machines/machine-code.ts).
-    esbuild.build({
-      ...ONE_FILE,
-      entryPoints: {
-        'machine-thread': 'src/vmm/machine/machine-thread.ts',
-        'machine-process': 'src/vmm/machine/machine-process.ts',
-      },
-    }),
+    // A manager keeps copies of what this makes (src/engine/machines/machine-code.ts).
+    bundleMachines(ONE_FILE),
   ]);
   declareDeviceApi();
   const { inputs, outputs } = program.metafile;

@@ -66,6 +66,7 @@ describe.skipIf(noKvm !== null)(onKvm('an upgrade under a manager with a VM'), (
       'ui-program.cjs',
       'machine-thread.cjs',
       'machine-process.cjs',
+      'machine-parts.js',
       'host-thread.js',
       'libvring_native.so',
       'koffi.node',

@@ -16,7 +16,7 @@ import { builtFile, bundled } from '../../project-root.ts';
 export type MachineProgram = 'machine-thread' | 'machine-process';
 
 /** The files that a machine process of the bundle loads. */
-const FILES = ['machine-process.cjs', 'libvring_native.so', 'koffi.node'] as const;
+const FILES = ['machine-process.cjs', 'machine-parts.js', 'libvring_native.so', 'koffi.node'] as const;
 
 /** Those files, open since `keepMachineCode` was called. */
 let kept: readonly { readonly name: string; readonly fd: number }[] | null = null;

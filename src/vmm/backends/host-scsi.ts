@@ -2,7 +2,6 @@ import type { Cancel, EventLoop } from '../../devices/device.ts';
 import {
   type ScsiAddress,
   type ScsiController,
-  type ScsiHost,
   type ScsiIdentity,
   type ScsiQueueKind,
   type ScsiQueueOptions,
@@ -26,19 +25,7 @@ type Parts = {
 };
 
 /** SCSI commands, by native threads. */
-export class HostScsi implements ScsiHost {
-  readonly #parts: Parts;
-
-  constructor(parts: Parts) {
-    this.#parts = parts;
-  }
-
-  createController(): ScsiController {
-    return new HostController(this.#parts);
-  }
-}
-
-class HostController implements ScsiController {
+export class HostScsiController implements ScsiController {
   readonly #native: NativeVm;
   readonly #queues: QueueThreads;
   readonly #scsi: NativeScsi;

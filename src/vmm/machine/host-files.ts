@@ -201,8 +201,8 @@ export class HostFiles {
   checkGiven(): void {
     const left = this.#given?.splice(0) ?? [];
     const wires = this.#givenWires.splice(0);
-    for (const fd of left.flatMap(fdsOf)) close(fd);
-    for (const fd of wires.flatMap(({ wire }) => wireFds(wire))) close(fd);
+    for (const disk of left) for (const fd of fdsOf(disk)) close(fd);
+    for (const { wire } of wires) for (const fd of wireFds(wire)) close(fd);
     if (wires.length > 0)
       throw new Error(`the VM has no device "${wires[0]!.device}", for which a network was opened`);
     if (left.length > 0) throw new Error(`no device has the disk ${left[0]!.path}, which the VM has open`);

@@ -10,7 +10,7 @@ import type { GuestRam } from '../memory/guest-ram.ts';
 import type { MachineMemory } from '../memory/machine-memory.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
-import type { MachineHostDevices } from '../vfio/machine-host-devices.ts';
+import type { HostDevicesWhenNeeded } from '../vfio/host-devices-when-needed.ts';
 import type { Buses } from './answer-exit.ts';
 import type { MachineClock } from './machine-clock.ts';
 
@@ -29,7 +29,7 @@ export type MachineParts = {
   readonly queues: QueueThreads;
   /** The device models that it may have, those of its device modules too. */
   readonly table: DeviceTable;
-  readonly hostDevices: MachineHostDevices;
+  readonly hostDevices: HostDevicesWhenNeeded;
   /** What a device that comes later is created with. */
   readonly services: MachineServices;
   /** Loads the kernel, if there is one, into empty RAM, as at the first start. @returns where the first vCPU starts. @throws BootError */

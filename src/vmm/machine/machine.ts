@@ -39,6 +39,7 @@ import { SHADOW_RAM, SHADOW_ROM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
+import { HostDevicesWhenNeeded } from '../vfio/host-devices-when-needed.ts';
 import { MachineHostDevices } from '../vfio/machine-host-devices.ts';
 import { nativeLogs } from '../vhost/native-log.ts';
 import { VhostMemory } from '../vhost/vhost-memory.ts';
@@ -93,11 +94,14 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const queues = new QueueThreads(native);
   const clock = new MachineClock(base.loop);
   const { hugepages, mergeable } = config.memory;
-  const hostDevices = new MachineHostDevices({
-    ...{ native, vm, memory, mergeable, warn: base.warn },
-    pageSize: hugepages === undefined ? PAGE : HUGEPAGES[hugepages].bytes,
-    later: step => base.loop.at(0n, step),
-  });
+  const hostDevices = new HostDevicesWhenNeeded(
+    () =>
+      new MachineHostDevices({
+        ...{ native, vm, memory, mergeable, warn: base.warn },
+        pageSize: hugepages === undefined ? PAGE : HUGEPAGES[hugepages].bytes,
+        later: step => base.loop.at(0n, step),
+      }),
+  );
   hostDevices.give(base.hostDevices ?? []);
   const services = machineServices(base, {
     ...{
@@ -126,7 +130,9 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     rootPorts: rootPortsOf(config),
     ...(firmware && { firmware: { ...memory, flash } }),
   });
-  const table = deviceTable.with(...loadDeviceModules(config.deviceModules));
+  const { deviceModules } = config;
+  const table =
+    deviceModules.length > 0 ? deviceTable.with(...loadDeviceModules(deviceModules)) : deviceTable;
   addDevices(config, table, services, chipset);
   files.checkGiven();
   hostDevices.checkGiven();

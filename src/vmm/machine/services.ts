@@ -3,7 +3,7 @@ import type { MachineServices, SleepStates } from '../../devices/machine-service
 import type { HostDevices } from '../../devices/vfio/host-device.ts';
 import { openChar } from '../backends/char/open-chars.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
-import { HostScsi } from '../backends/host-scsi.ts';
+import { HostScsiController } from '../backends/host-scsi.ts';
 import { openImageDisk } from '../backends/image-disk.ts';
 import { machineBackends } from '../backends/machine-backends.ts';
 import { MachineHubs } from '../backends/net/machine-hubs.ts';
@@ -82,8 +82,10 @@ export function machineServices(
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   const ports = { memory: memory.space.memory, events: loop, ownMemory: new PortMemory(native, RING_BYTES) };
-  const sendMemory = new PortMemory(native, SEND_RING_BYTES);
-  const hubs = new MachineHubs(native.handle, name => counters.queue(name));
+  const networks = onceNeeded(() => ({
+    sendMemory: new PortMemory(native, SEND_RING_BYTES),
+    hubs: new MachineHubs(native.handle, name => counters.queue(name)),
+  }));
   return {
     memory: memory.space.memory,
     allocateMemory: (name, size, kind) => {
@@ -116,7 +118,7 @@ export function machineServices(
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
-    scsi: new HostScsi({ native, queues, events: loop }),
+    scsi: { createController: () => new HostScsiController({ native, queues, events: loop }) },
     discards: new RamDiscards({ ram: memory.ram, native, queues }),
     readFile: (path, limit) => files.readFile(path, limit),
     firmware,
@@ -133,8 +135,7 @@ export function machineServices(
           queues,
           native,
           owner,
-          hubs,
-          sendMemory,
+          ...networks(),
           events: loop,
           clock,
           vhost: forKernel,
@@ -150,5 +151,14 @@ export function machineServices(
         }),
       tpm: request => openTpm(request, { opened: device => files.openWire(device), loop, warn: base.warn }),
     }),
+  };
+}
+
+/** What is made when it is needed first, and most machines do not need. */
+function onceNeeded<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
