@@ -53,7 +53,8 @@ function isStandard({ message }: Issue): boolean {
 
 /** Device options have messages that are whole sentences; those of definition keys say what was expected. */
 function inOwnWords({ message, input }: Issue, path: readonly PropertyKey[]): string {
-  const sentence = path[0] === 'devices' ? message : `expected ${message}`;
+  const isSentence = path[0] === 'devices' || message.startsWith('expected ');
+  const sentence = isSentence ? message : `expected ${message}`;
   return typeof input === 'object' ? sentence : `${sentence}, not ${shown(input)}`;
 }
 

@@ -32,6 +32,23 @@ function nic(value: string, devices: readonly string[], models: readonly string[
   };
 }
 
+/** Cards that guests have drivers for wherever they have some for another one, which the device table has no row for yet. */
+const SUBSTITUTES: Readonly<Record<string, string>> = { e1000e: 'e1000' };
+
+/** The card that stands for one that there is no row for; null if there is one, or nothing stands for it. */
+export function substituteCard(
+  model: string,
+  rows: readonly NamedType[] = deviceTable.rows,
+): { readonly model: string; readonly reason: string } | null {
+  const instead = Object.hasOwn(SUBSTITUTES, model) ? SUBSTITUTES[model]! : null;
+  if (
+    instead === null ||
+    rows.some(({ definition }) => definition?.key === 'nics' && definition.value === model)
+  )
+    return null;
+  return { model: instead, reason: `the guest gets an ${instead} instead: vring has no ${model}` };
+}
+
 /** The devices that definitions have keys for: those of the table, then the others. */
 export function knownDevices(rows: readonly NamedType[] = deviceTable.rows): KnownDevice[] {
   const own = rows.flatMap(({ definition, qemu, libvirt }) =>

@@ -127,7 +127,8 @@ function deviceList(): string {
 const LIBVIRT = `## libvirt's domain XML
 
 \`vring vm import FILE.xml\` creates a definition from the output of \`virsh dumpxml NAME\`, and lists each element and attribute that
-was left out, with its line. These are used:
+was left out, with its lines and the reason. Guests get an e1000 in place of an e1000e, and virtio-scsi in place of other SCSI controllers,
+which is said too. These are used:
 
 | Element | Becomes |
 | --- | --- |
@@ -138,7 +139,7 @@ was left out, with its line. These are used:
 | \`cputune/vcpupin\` | \`cpus.pinning\`, if each vCPU has one host CPU |
 | \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\`, \`nvram\` | \`machine\`; for firmware that needs SMM, some that does without |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
-| \`clock\` (utc, localtime, absolute), \`clock/timer\` (hpet) | \`machine.clock\`, \`machine.hpet\` |
+| \`clock\` (utc, localtime, absolute, variable without an adjustment), \`clock/timer\` (hpet) | \`machine.clock\`, \`machine.hpet\` |
 | \`sysinfo\` (smbios), with \`os/smbios\` (sysinfo) | \`machine.smbios\` |
 | \`pm\` (suspend-to-mem, suspend-to-disk) | \`machine.suspend\`, \`machine.hibernate\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |

@@ -1,4 +1,4 @@
-import { MAX_DOMAIN_BYTES } from '../../definitions/libvirt/document.ts';
+import { type LeftOut, MAX_DOMAIN_BYTES } from '../../definitions/libvirt/document.ts';
 import { readDomain } from '../../definitions/libvirt/read.ts';
 import { printError } from '../../text/output.ts';
 import { readLimited } from '../../text/read-limited.ts';
@@ -20,6 +20,15 @@ export async function importVm(vmList: VmList, file: string, options: ImportOpti
   reportMissingFeatures(definition);
   if (leftOut.length === 0) return;
   printError(`vring: left out of ${file}:`);
-  for (const { path, line, reason } of leftOut)
-    printError(`  line ${line}: ${path}${reason === null ? '' : `: ${reason}`}`);
+  for (const line of leftOutLines(leftOut)) printError(`  ${line}`);
+}
+
+/** Elements that are left out for the same reason are one line. */
+function leftOutLines(leftOut: readonly LeftOut[]): string[] {
+  const lines = new Map<string, number[]>();
+  for (const { path, line, reason } of leftOut) {
+    const what = `${path}${reason === null ? '' : `: ${reason}`}`;
+    lines.set(what, [...(lines.get(what) ?? []), line]);
+  }
+  return [...lines].map(([what, at]) => `line ${[...new Set(at)].join(', ')}: ${what}`);
 }

@@ -2,7 +2,8 @@ import * as z from 'zod';
 import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 
-const MOST = 64;
+/** vCPUs of a VM. */
+export const MOST = 64;
 
 const count = z.int().min(1, 'at least 1 vCPU').max(MOST, `at most ${MOST} vCPUs`);
 const part = z.int().min(1, 'at least 1').max(MOST, `at most ${MOST}`).default(1);

@@ -88,7 +88,7 @@ const settings = z
         "Files that the firmware and the guest find by QEMU's fw_cfg, for example a configuration of Ignition; only with firmware.",
     }),
     uuid: z
-      .guid('expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301')
+      .guid('a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301')
       .optional()
       .meta({
         description: 'What the firmware says who the VM is; a UUID that follows from its name if absent.',

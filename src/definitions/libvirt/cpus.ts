@@ -2,6 +2,7 @@ import type { XmlElement } from '@rgrove/parse-xml';
 import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 import { linuxFeature } from '../../vmm/cpu/feature-names.ts';
+import { MOST as MOST_VCPUS } from '../fields/cpus.ts';
 import { leftOutProperty } from '../qemu/cpus.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
@@ -16,14 +17,19 @@ export function readCpus(document: DomainDocument, domain: XmlElement): CpuSetti
     throw document.error(vcpu!, `expected a number of vCPUs, not ${text}`);
   if (document.attribute(vcpu, 'placement') === 'auto')
     document.leaveOut(vcpu!, 'vring does not place vCPUs automatically');
-  const all = text === null ? 1 : Number(text);
+  const given = text === null ? 1 : Number(text);
   const current = document.attribute(vcpu, 'current');
-  if (current !== null && !(/^\d{1,4}$/.test(current) && Number(current) >= 1 && Number(current) <= all))
-    throw document.error(vcpu!, `expected a number of vCPUs from 1 to ${all} in current, not ${current}`);
-  const count = current === null ? all : Number(current);
+  if (current !== null && !(/^\d{1,4}$/.test(current) && Number(current) >= 1 && Number(current) <= given))
+    throw document.error(vcpu!, `expected a number of vCPUs from 1 to ${given} in current, not ${current}`);
+  const count = current === null ? given : Number(current);
+  // Room for vCPUs that are never added is of no use to a guest.
+  const all = given > MOST_VCPUS && count <= MOST_VCPUS ? count : given;
+  if (all !== given) document.leaveOut(vcpu!, `a VM has room for at most ${MOST_VCPUS} vCPUs: it has ${all}`);
   const cpu = document.child(domain, 'cpu');
   const mode = document.attribute(cpu, 'mode');
   document.skip(cpu, 'migratable', 'match');
+  if (mode === 'host-model' || mode === 'host-passthrough' || mode === 'maximum')
+    document.skipAll(document.child(cpu, 'model'));
   const isCustom = cpu !== null && (mode === null || mode === 'custom');
   const model = isCustom ? readModel(document, cpu) : undefined;
   const enforced = document.attribute(cpu, 'check') === 'full';
@@ -50,10 +56,10 @@ function readTopology(
   const element = document.child(cpu, 'topology');
   if (element === null) return undefined;
   const part = (name: string) => Number(document.attribute(element, name) ?? 1);
-  const [sockets, cores, threads] = [part('sockets'), part('cores'), part('threads')];
-  // Levels that vring does not have do not matter if there is one of each.
-  const others = part('dies') * part('clusters');
-  if (others === 1 && sockets * cores * threads === count) return { sockets, cores, threads };
+  const [sockets, threads] = [part('sockets'), part('threads')];
+  // A socket of vring has the cores of all its dies and clusters.
+  const cores = part('dies') * part('clusters') * part('cores');
+  if (sockets * cores * threads === count) return { sockets, cores, threads };
   document.leaveOut(element, `expected sockets x cores x threads to equal ${count}`);
   return undefined;
 }

@@ -1,11 +1,13 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import type { CharInput } from '../../devices/backends/char-fields.ts';
 import { virtConsole } from '../../devices/virtio/serial/rows.ts';
+import { own } from '../../text/own.ts';
 import type { BalloonInput } from '../fields/balloon.ts';
 import { AGENT_PORT, type ChannelInput } from '../fields/char.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
+import { LAYOUTS } from '../qemu/vnc.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { readDisk } from './disks.ts';
@@ -140,6 +142,8 @@ function readDisplay(document: DomainDocument, devices: XmlElement | null): Pick
   const row = libvirtDevice('video', type);
   if (type === 'none' || row !== undefined) document.skipAll(first);
   else document.leaveOut(first, `it is a standard VGA instead: vring has no ${type} adapter`);
+  const acceleration = document.child(model, 'acceleration');
+  if (acceleration?.attributes.accel3d === 'yes') document.leaveOut(acceleration, 'there is no 3D');
   if (type === 'none') return { display: 'none' };
   return { display: (row?.definition?.value ?? 'vga') as NonNullable<DefinitionInput['display']> };
 }
@@ -172,10 +176,12 @@ function readGraphics(
       );
     else if (element.attributes.passwd !== undefined)
       document.leaveOut(element, 'a password is that of graphics.password-file');
+    const layout = own(LAYOUTS, element.attributes.keymap ?? '');
     const isFixed = type === 'vnc' && autoport !== 'yes' && port !== undefined && Number(port) > 0;
     graphics = {
       type: 'vnc',
       listen: path !== undefined ? `unix:${path}` : isFixed ? `127.0.0.1::${Number(port)}` : 'auto',
+      ...(layout !== undefined && { layout }),
     };
   }
   return graphics === undefined ? {} : { graphics };

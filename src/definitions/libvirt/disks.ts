@@ -1,5 +1,6 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { diskCaches, diskErrorActions, zeroDetections } from '../../devices/backends/disk.ts';
+import { own } from '../../text/own.ts';
 import { sizeText } from '../../text/size.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { libvirtDevice } from '../known-devices.ts';
@@ -13,12 +14,15 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   };
   const type = document.attribute(element, 'type') ?? 'file';
   if (type !== 'file' && type !== 'block')
-    return leaveOut('a disk must be a file or a block device of this host');
+    return leaveOut(`a disk must be a file or a block device of this host${own(INSTEAD, type) ?? ''}`);
   const kind = document.attribute(element, 'device') ?? 'disk';
   if (kind !== 'disk' && kind !== 'cdrom' && kind !== 'floppy')
     return leaveOut(`vring has no ${kind} devices`);
   const source = document.child(element, 'source');
-  const file = document.attribute(source, type === 'file' ? 'file' : 'dev');
+  // An empty drive may have an empty source.
+  const file = document.attribute(source, type === 'file' ? 'file' : 'dev') || null;
+  if (document.child(element, 'encryption') !== null || document.child(source, 'encryption') !== null)
+    return leaveOut('its image is encrypted: decrypt it with qemu-img convert');
   document.skip(source, 'index');
 
   const target = document.child(element, 'target');
@@ -45,7 +49,11 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   document.skip(readonly);
   const transient = document.child(element, 'transient');
   document.skipAll(transient);
-  const serial = document.text(document.child(element, 'serial'));
+  const serialElement = document.child(element, 'serial');
+  const serial = document.text(serialElement);
+  // Of virtio and ATA disks, a guest of libvirt's sees no more either.
+  if (bus === 'scsi' && serial !== null && serial.length > MAX_SERIAL)
+    document.leaveOut(serialElement!, `a serial number has at most ${MAX_SERIAL} characters`);
   return {
     ...(file !== null && { file }),
     bus,
@@ -53,11 +61,21 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
     ...readDriver(document, element),
     ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
     ...(transient !== null && readonly === null && kind !== 'cdrom' && { transient: true }),
-    ...(serial !== null && { serial: serial.slice(0, 20) }),
+    ...(serial !== null && { serial: serial.slice(0, MAX_SERIAL) }),
     ...(place !== null && { bootindex: Number(place) }),
     ...readLimits(document, element),
   };
 }
+
+/** How a disk that libvirt reaches otherwise becomes one. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  volume: ': virsh vol-path says which file the volume is',
+  network: ': attach it there first, with rbd map, iscsiadm or nbd-client for instance',
+  nvme: ': pass its controller through',
+  dir: ': put its files on an image',
+};
+
+const MAX_SERIAL = 20;
 
 const DEFAULT_BUS = { disk: 'virtio', cdrom: 'ide', floppy: 'fdc' } as const;
 

@@ -1,5 +1,6 @@
 import { parseXml, XmlElement, XmlError } from '@rgrove/parse-xml';
 import { printable } from '../../text/printable.ts';
+import { reasonFor } from './left-out.ts';
 
 /** libvirt domains have a few KiB. */
 export const MAX_DOMAIN_BYTES = 2 ** 20;
@@ -98,12 +99,12 @@ export class DomainDocument {
       const read = this.#read.get(element);
       const line = this.#lineOf(element);
       if (read === undefined) {
-        found.push({ path, line, reason: this.#reasons.get(element) ?? null });
+        found.push({ path, line, reason: this.#reasons.get(element) ?? reasonFor(path) });
         return;
       }
       for (const name of Object.keys(element.attributes)) {
         if (!read.has(name) && !name.startsWith('xmlns'))
-          found.push({ path: `${path}@${name}`, line, reason: null });
+          found.push({ path: `${path}@${name}`, line, reason: reasonFor(`${path}@${name}`) });
       }
       for (const each of elementsOf(element)) visit(each, `${path}/${each.name}`);
     };

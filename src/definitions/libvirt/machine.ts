@@ -131,6 +131,8 @@ function readOffset(document: DomainDocument, clock: XmlElement | null): { reado
   const offset = document.attribute(clock, 'offset');
   if (clock === null || offset === 'utc') return {};
   if (offset === 'localtime') return { clock: offset };
+  if (offset === 'variable' && Number(document.attribute(clock, 'adjustment') ?? 0) === 0)
+    return document.attribute(clock, 'basis') === 'localtime' ? { clock: 'localtime' } : {};
   const start = Number(document.attribute(clock, 'start') ?? Number.NaN);
   if (offset === 'absolute' && start >= 0 && start < 2 ** 37)
     return { clock: new Date(1000 * start).toISOString().slice(0, 'YYYY-MM-DDTHH:MM:SS'.length) };

@@ -1,7 +1,10 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
+import { plainName } from '../plain-name.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
+import { shown } from '../words.ts';
 import { readCpus } from './cpus.ts';
 import { readDevices } from './devices.ts';
 import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
@@ -27,9 +30,8 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
   document.skip(domain, 'type', 'id');
   const { machine, boot } = readOs(document, domain);
   const devices = readDevices(document, domain);
-  const domainName = document.text(document.child(domain, 'name'));
   const input: DefinitionInput = {
-    name: name ?? domainName ?? '',
+    name: readName(document, domain, name),
     ...readDescription(document, domain),
     memory: readMemory(document, domain),
     cpus: readCpus(document, domain),
@@ -51,6 +53,23 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
   throw new LibvirtError(
     problems.map(({ path, message }) => `${file}: ${keyPath(path)}: ${message}`).join('; '),
   );
+}
+
+/** <name>: characters that VM names cannot have are replaced. @throws LibvirtError */
+function readName(document: DomainDocument, domain: XmlElement, instead: string | undefined): string {
+  const element = document.child(domain, 'name');
+  const given = document.text(element);
+  if (instead !== undefined) return instead;
+  if (given === null)
+    throw document.error(element ?? domain, 'the domain has no name: give it one with --name');
+  const name = plainName(given);
+  if (name === null)
+    throw document.error(
+      element!,
+      `expected ${VM_NAME.rule}, not ${shown(given)}: give it another with --name`,
+    );
+  if (name !== given) document.leaveOut(element!, `${VM_NAME.rule}: it becomes ${name}`);
+  return name;
 }
 
 /** The first line of <title> or <description>. */

@@ -21,6 +21,7 @@ export function readScsiControllers(document: DomainDocument, devices: XmlElemen
   const [first, ...others] = all.sort((a, b) => indexOf(a) - indexOf(b));
   for (const other of others) {
     document.skipAll(other);
+    noteModel(document, other);
     const driver = document.child(other, 'driver');
     if (driver !== null) document.leaveOut(driver, 'its disks are on the first SCSI controller');
   }
@@ -28,10 +29,21 @@ export function readScsiControllers(document: DomainDocument, devices: XmlElemen
   for (const part of document.children(first, 'address')) document.skipAll(part);
   document.skipAll(document.child(first, 'alias'));
   document.skip(first, 'type', 'index', 'model', 'ports');
+  noteModel(document, first);
   const options = readOptions(document, document.child(first, 'driver'));
   return Object.keys(options).length === 0
     ? []
     : [{ type: 'virtio-scsi', name: 'scsi0', ...options } as DeviceInput];
+}
+
+/** Guests need another driver for disks on a controller of another kind. */
+function noteModel(document: DomainDocument, controller: XmlElement): void {
+  const { model = 'virtio-scsi' } = controller.attributes;
+  if (!/^(auto|virtio-scsi|virtio-(non-)?transitional)$/.test(model))
+    document.leaveOut(
+      controller,
+      `it is a virtio-scsi controller instead of ${model}: the guest needs a driver for that`,
+    );
 }
 
 function readOptions(document: DomainDocument, driver: XmlElement | null): Record<string, number> {

@@ -2,6 +2,7 @@ import { likely } from '../../text/nearest.ts';
 import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { INPUTS } from '../fields/inputs.ts';
+import { plainName } from '../plain-name.ts';
 import { shown } from '../words.ts';
 import { readBlockdev } from './blockdevs.ts';
 import { readChardev } from './chardevs.ts';
@@ -400,17 +401,10 @@ function readName(draft: Draft, value: string, place: Place): void {
   });
   settings.end();
   if (given === undefined) return;
-  if (VM_NAME.pattern.test(given)) {
-    draft.fields.name = given;
-    return;
-  }
-  const name = given
-    .replaceAll(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '')
-    .slice(0, 63);
-  if (!VM_NAME.pattern.test(name)) throw new OptionError(`expected ${VM_NAME.rule}, not ${shown(given)}`);
+  const name = plainName(given);
+  if (name === null) throw new OptionError(`expected ${VM_NAME.rule}, not ${shown(given)}`);
   draft.fields.name = name;
-  draft.leaveOut(place, `${VM_NAME.rule}: it becomes ${name}`);
+  if (name !== given) draft.leaveOut(place, `${VM_NAME.rule}: it becomes ${name}`);
 }
 
 /** QEMU's internal objects, which no guest sees. */

@@ -6,7 +6,7 @@ import { OptionError } from './error.ts';
 type Graphics = NonNullable<DefinitionInput['graphics']>;
 
 /** QEMU's names of keyboard layouts that vring has. */
-const LAYOUTS: Readonly<Record<string, LayoutName>> = {
+export const LAYOUTS: Readonly<Record<string, LayoutName>> = {
   'en-us': 'us',
   'en-gb': 'uk',
   de: 'de',

@@ -63,7 +63,7 @@ describe('a domain as written by virsh dumpxml', () => {
           mac: '52:54:00:aa:bb:01',
           limits: { receive: { bps: '976.5625K' } },
         },
-        { model: 'e1000e', network: { type: 'network', name: 'default' }, mac: '52:54:00:aa:bb:02' },
+        { model: 'e1000', network: { type: 'network', name: 'default' }, mac: '52:54:00:aa:bb:02' },
       ],
       agent: true,
       balloon: { target: '1G', stats: 5 },
@@ -79,17 +79,18 @@ describe('a domain as written by virsh dumpxml', () => {
       expect(lines[line - 1]).toContain(`<${where.split('/').at(-1)!.split('@')[0]}`);
     }
     expect(leftOut.map(({ path: where, reason }) => (reason ? `${where}: ${reason}` : where))).toEqual([
-      'domain/metadata',
-      'domain/memoryBacking/locked',
-      'domain/cputune/emulatorpin',
-      'domain/features/vmport',
+      'domain/metadata: it only concerns the programs that manage the domain',
+      'domain/memoryBacking/locked: guest RAM is not locked, unless a device is passed through',
+      'domain/cputune/emulatorpin: the host places vCPUs, threads and memory',
+      'domain/features/vmport: this version has none',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
-      'domain/devices/disk/iotune/read_bytes_sec',
-      'domain/devices/disk: a disk must be a file or a block device of this host',
+      'domain/devices/disk/iotune/read_bytes_sec: limits hold for reads and writes together: use total_iops_sec and total_bytes_sec',
+      'domain/devices/disk: a disk must be a file or a block device of this host: attach it there first, with rbd map, iscsiadm or nbd-client for instance',
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
+      'domain/devices/interface/model: the guest gets an e1000 instead: vring has no e1000e',
       'domain/devices/interface: vring has no vhostuser networks',
       'domain/devices/hostdev: only PCI devices can be passed through',
-      'domain/seclabel',
+      'domain/seclabel: the processes of VMs are always confined',
     ]);
   });
 });
@@ -149,9 +150,85 @@ describe('elements', () => {
         ...base,
         leftOut: [
           '3 domain/devices/controller/driver: its disks are on the first SCSI controller',
-          '3 domain/devices/controller/driver@queues',
-          '3 domain/devices/controller/driver@ioeventfd',
+          '3 domain/devices/controller/driver@queues: vring chooses how data is transferred',
+          '3 domain/devices/controller/driver@ioeventfd: vring chooses how data is transferred',
         ],
+      },
+    ],
+    [
+      "<devices><controller type='scsi' model='lsilogic'/></devices>",
+      {
+        ...base,
+        leftOut: [
+          '3 domain/devices/controller: it is a virtio-scsi controller instead of lsilogic: the guest needs a driver for that',
+        ],
+      },
+    ],
+    [
+      "<vcpu>16</vcpu><cpu><topology sockets='1' dies='2' clusters='2' cores='2' threads='2'/></cpu>",
+      { ...base, cpus: { count: 16, topology: { sockets: 1, cores: 8, threads: 2 } }, leftOut: [] },
+    ],
+    [
+      "<vcpu current='2'>160</vcpu>",
+      { ...base, cpus: 2, leftOut: ['3 domain/vcpu: a VM has room for at most 64 vCPUs: it has 2'] },
+    ],
+    ["<cpu mode='host-model'><model fallback='allow'/></cpu>", { ...base, leftOut: [] }],
+    ["<clock offset='variable' adjustment='0' basis='utc'/>", { ...base, leftOut: [] }],
+    [
+      "<clock offset='variable' basis='localtime'/>",
+      { ...base, machine: { clock: 'localtime' }, leftOut: [] },
+    ],
+    [
+      // As oVirt has it for an empty drive.
+      "<devices><disk device='cdrom'><source file='' startupPolicy='optional'/><target dev='hdc' bus='ide'/></disk></devices>",
+      {
+        ...base,
+        disks: [{ bus: 'ide', addr: '2', cdrom: true }],
+        leftOut: ['3 domain/devices/disk/source@startupPolicy: a VM only starts if its disks are there'],
+      },
+    ],
+    [
+      "<devices><disk type='volume'><source pool='p' volume='v'/><target dev='vda'/></disk></devices>",
+      {
+        ...base,
+        leftOut: [
+          '3 domain/devices/disk: a disk must be a file or a block device of this host: virsh vol-path says which file the volume is',
+        ],
+      },
+    ],
+    [
+      "<devices><disk><source file='/a'><encryption format='luks'/></source><target dev='vda'/></disk></devices>",
+      {
+        ...base,
+        leftOut: ['3 domain/devices/disk: its image is encrypted: decrypt it with qemu-img convert'],
+      },
+    ],
+    [
+      "<devices><disk><source file='/a'/><target dev='sda' bus='scsi'/><serial>b4b54eb4-51b5-4aeb-96cf-6064ffeb4ca2</serial></disk></devices>",
+      {
+        ...base,
+        disks: [{ file: '/a', bus: 'scsi', serial: 'b4b54eb4-51b5-4aeb-9' }],
+        leftOut: ['3 domain/devices/disk/serial: a serial number has at most 20 characters'],
+      },
+    ],
+    [
+      "<devices><input type='tablet' bus='virtio'/></devices>",
+      {
+        ...base,
+        inputs: ['tablet'],
+        leftOut: ['3 domain/devices/input: the guest gets a USB tablet instead'],
+      },
+    ],
+    [
+      "<devices><graphics type='vnc' port='-1' autoport='yes' keymap='de'/></devices>",
+      { ...base, graphics: { type: 'vnc', listen: 'auto', layout: 'de' }, leftOut: [] },
+    ],
+    [
+      "<devices><video><model type='virtio'><acceleration accel3d='yes'/></model></video></devices>",
+      {
+        ...base,
+        display: 'virtio',
+        leftOut: ['3 domain/devices/video/model/acceleration: there is no 3D'],
       },
     ],
     [
@@ -492,8 +569,16 @@ describe('an error names the file, the line and the reason', () => {
       'web.xml:4: expected a disk of format raw or qcow2, not vdi: convert it with qemu-img',
     ],
     [
-      '<domain><name>my vm</name></domain>',
-      'web.xml: name: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit, not "my vm"',
+      '<domain><name>ИМЯ</name></domain>',
+      'web.xml:1: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit, not "ИМЯ": give it another with --name',
+    ],
+    [
+      "<domain type='kvm'><memory>1</memory></domain>",
+      'web.xml:1: the domain has no name: give it one with --name',
+    ],
+    [
+      '<domain><name>a</name><uuid>TESTING</uuid></domain>',
+      'web.xml: machine.uuid: expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, not "TESTING"',
     ],
   ])('%#', (text, message) => {
     let said = '';
@@ -504,4 +589,14 @@ describe('an error names the file, the line and the reason', () => {
     }
     expect(said).toBe(message);
   });
+});
+
+test('characters that no name of a VM has are replaced, and that is said', () => {
+  const { definition, leftOut } = readDomain('<domain><name>Windows 10 (test)</name></domain>', 'w.xml');
+  expect(definition.name).toBe('Windows-10-test');
+  expect(leftOut).toMatchObject([
+    { path: 'domain/name', reason: expect.stringMatching(/it becomes Windows-10-test$/) },
+  ]);
+  const named = readDomain('<domain><name>Windows 10</name></domain>', 'w.xml', 'other');
+  expect(named.definition.name).toBe('other');
 });
