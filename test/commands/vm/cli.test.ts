@@ -91,9 +91,9 @@ describe('without a manager', () => {
     [['top', '--csv', '--json'], 2, 'cannot be combined'],
     [['vm', 'create', 'a b', '-m', '64', '-kernel', '/k'], 2, 'a b'],
     [
-      ['vm', 'create', 'web', '-m', '64', '-soundhw', 'hda'],
+      ['vm', 'create', 'web', '-m', '64', '-fsdev', 'local'],
       2,
-      '-soundhw hda: sound cards are not supported',
+      '-fsdev local: shared folders are not supported',
     ],
     [['vm', 'create'], 2, 'describe the VM with'],
     [['vm', 'create', '--kernel', '/k'], 2, 'expected a name for the new VM'],
