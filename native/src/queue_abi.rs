@@ -192,6 +192,21 @@ pub unsafe extern "C" fn vring_qcow2_inspect(fd: i32, buffer: *mut u8, len: u32)
     })
 }
 
+/// Reads what the host has of a file in its page cache, without waiting for anything. Returns how many bytes it had, or the negative errno:
+/// -EAGAIN for none of them, -EOPNOTSUPP from a file system that cannot tell.
+///
+/// # Safety
+/// `buffer` has room for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_read_cached(fd: i32, buffer: *mut u8, len: u32, offset: i64) -> i32 {
+    answer(|| {
+        let part = libc::iovec { iov_base: buffer.cast(), iov_len: len as usize };
+        // SAFETY: the caller's promise.
+        let count = unsafe { libc::preadv2(fd, &raw const part, 1, offset, libc::RWF_NOWAIT) };
+        i32::try_from(count).ok().filter(|count| *count >= 0).ok_or_else(Errno::last)
+    })
+}
+
 /// Frees the handle. The file is closed when no queue uses it anymore.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_image_close(vm: i32, image: u32) -> i32 {

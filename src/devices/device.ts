@@ -102,6 +102,8 @@ export type Cancel = () => void;
 /** Calls back on the machine thread when an eventfd is signaled, after draining it, with its count. */
 export interface EventLoop {
   watch(fd: number, onSignal: (count: number) => void): Cancel;
+  /** Calls back once, after what is being handled: after the answer to an exit, before the guest that had it goes on where this thread runs it. */
+  soon(callback: () => void): void;
 }
 
 /** What a device may request from its machine, which acts after answering the current access. */

@@ -64,6 +64,8 @@ class FakeEventFds {
     this.counts.delete(fd);
   };
 
+  soon = (callback: () => void): void => queueMicrotask(callback);
+
   readonly vectors: FakeMsi[] = [];
 
   /** Watched eventfds. */

@@ -7,6 +7,7 @@ export class NativeEvents implements EventLoop {
   readonly #native: NativeVm;
   readonly #queues: QueueThreads;
   readonly #watchers = new Map<number, (count: number) => void>();
+  readonly #soon: (() => void)[] = [];
   #next = 1000;
 
   constructor(native: NativeVm, queues: QueueThreads) {
@@ -24,10 +25,19 @@ export class NativeEvents implements EventLoop {
     };
   }
 
+  soon(callback: () => void): void {
+    this.#soon.push(callback);
+  }
+
   /** Handles events until `finished`. */
   until(finished: () => boolean): void {
     for (let turns = 0; !finished(); turns++) {
       if (turns > 1_000_000) throw new Error('what is awaited does not come');
+      const soon = this.#soon.shift();
+      if (soon !== undefined) {
+        soon();
+        continue;
+      }
       const count = this.#native.wait(5_000_000_000n);
       if (count === 0) throw new Error('nothing happens for five seconds');
       for (let event = 0; event < count; event++) this.#handle(event);

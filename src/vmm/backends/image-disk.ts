@@ -1,4 +1,10 @@
-import type { DiskErrorAction, DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
+import {
+  type DiskErrorAction,
+  type DiskFormat,
+  type DiskLimits,
+  type DiskOptions,
+  isUncached,
+} from '../../devices/backends/disk.ts';
 import type { DiskPort, DiskPortOptions } from '../../devices/backends/disk-port.ts';
 import type {
   BlockBackend,
@@ -11,6 +17,7 @@ import { ERROR_ACTION } from '../native/abi.ts';
 import { SystemError } from '../native/libc.ts';
 import type { ImageOptions, NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
+import { readCached } from '../native/read-cached.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
 import type { FileIdentity } from './file-identity.ts';
@@ -54,6 +61,9 @@ export class ImageDisk implements BlockBackend {
   readonly #native: NativeVm;
   readonly #owner: ResourceOwner;
   readonly #ports: DiskParts['ports'];
+  /** Its bytes are those of its file, of which the host's cache may have some. */
+  readonly #isCached: boolean;
+  #isLimited = false;
 
   constructor(disk: OpenDisk, options: ImageDiskOptions, { queues, native, owner, ports }: DiskParts) {
     const { readonly, keepsDiscarded = false, policy = { rerror: 'report', werror: 'report' } } = options;
@@ -70,6 +80,7 @@ export class ImageDisk implements BlockBackend {
     this.#native = native;
     this.#owner = owner;
     this.#ports = ports;
+    this.#isCached = disk.imageFormat === 'raw' && !isUncached(options.cache);
     this.#image = openImage(disk, this.canDiscard, options, native);
     native.setErrorPolicy(this.#image, ACTIONS[policy.rerror], ACTIONS[policy.werror]);
     this.#limiter = native.createLimiter(UNLIMITED);
@@ -107,6 +118,11 @@ export class ImageDisk implements BlockBackend {
     }
   }
 
+  /** Fills `bytes` with what the host's page cache has, without waiting; not for a disk with limits. @returns whether that was all of it */
+  readCached(offset: number, bytes: Uint8Array): boolean {
+    return this.#isCached && !this.#isLimited && readCached(this.#disk.fd, bytes, offset);
+  }
+
   openPort(options: DiskPortOptions): DiskPort {
     return new QueuePort(this, options, { ...this.#ports, owner: this.#native });
   }
@@ -121,6 +137,7 @@ export class ImageDisk implements BlockBackend {
   }
 
   setLimits(limits: DiskLimits): void {
+    this.#isLimited = limits.iops !== undefined || limits.bps !== undefined;
     this.#native.setLimits(this.#limiter, {
       operations: limits.iops ?? 0,
       operationsBurst: limits['iops-burst'] ?? 0,

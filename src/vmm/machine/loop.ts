@@ -34,6 +34,8 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   readonly #watchers = new Map<number, (count: number) => void>();
   /** Of the fds of `watchFd`. */
   readonly #fdTokens = new Map<number, number>();
+  /** To be called before anything else is waited for. */
+  #soon: (() => void)[] = [];
   #nextToken = 1;
   #running = true;
   #wasIdle = false;
@@ -67,6 +69,10 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
     this.#native.unwatch(fd);
   }
 
+  soon(callback: () => void): void {
+    this.#soon.push(callback);
+  }
+
   now(): bigint {
     return process.hrtime.bigint();
   }
@@ -82,6 +88,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   /** Runs until `stop`. */
   run(handlers: MachineHandlers): void {
     for (let round = 1; this.#running; round++) {
+      if (this.#soon.length > 0) this.#callSoon();
       const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#timers.next);
       for (let i = 0; i < count && this.#running; i++) this.#dispatch(handlers, i);
       if (count === 0) this.#nothingHappened(handlers);
@@ -91,6 +98,12 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
 
   stop(): void {
     this.#running = false;
+  }
+
+  #callSoon(): void {
+    const callbacks = this.#soon;
+    this.#soon = [];
+    for (const callback of callbacks) callback();
   }
 
   /** A timer is due, or there has been nothing to do for a while. */

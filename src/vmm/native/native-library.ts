@@ -78,6 +78,9 @@ function bind(library: Library) {
       'int vring_image_corruption(int vm, uint32_t image, void *text, uint32_t size)',
     ),
     vring_qcow2_inspect: library.func('int vring_qcow2_inspect(int fd, void *text, uint32_t size)'),
+    vring_read_cached: library.func(
+      'int vring_read_cached(int fd, void *bytes, uint32_t size, int64_t offset)',
+    ),
     vring_image_close: library.func('int vring_image_close(int vm, uint32_t image)'),
     vring_image_resize: library.func('int vring_image_resize(int vm, uint32_t image, uint64_t capacity)'),
     vring_image_set_write_through: library.func(

@@ -42,6 +42,8 @@ class Machine {
     this.native.setMemory(this.ram.regions);
     const given = { path, readonly: false, cache: 'writeback', ...options } as const;
     this.disk = openImageDisk(openDisk({ format: 'raw', ...given }), given, this.#parts);
+    // With a limit, no read passes its thread by.
+    this.disk.setLimits({ iops: 2 ** 40 });
     this.port = this.openPort();
   }
 
@@ -335,6 +337,70 @@ describe('a disk port whose host fails', () => {
     expect(machine.broken).toEqual([expect.stringContaining('not all RAM')]);
     machine.native.setMemory(machine.ram.regions);
     expect(machine.transfer('read', 0, [segment])).toBeNull();
+  });
+});
+
+describe('a disk port whose host has the data at hand', () => {
+  const isStarted = () => threadNames().some(name => name.startsWith('vring-blk'));
+  const cached = (content: Uint8Array, options: Partial<DiskOptions> = {}) => {
+    const machine = new Machine(image(content), options);
+    machine.disk.setLimits({});
+    return machine;
+  };
+
+  it('reads it without a thread, and counts it', () => {
+    const content = noise(64 * 1024, 21);
+    const machine = cached(content);
+    const segments = [
+      { address: 0x1_0001, length: 511 },
+      { address: 0x2_0000, length: 1025 },
+    ];
+    expect(machine.transfer('read', 1024, segments)).toBeNull();
+    expect(Buffer.compare(machine.gathered(segments), content.subarray(1024, 1024 + 1536))).toBe(0);
+    const bytes = new Uint8Array(2048);
+    expect(machine.ask((port, done) => port.readInto(512, bytes, done))).toBeNull();
+    expect(Buffer.compare(bytes, content.subarray(512, 512 + 2048))).toBe(0);
+    expect([isStarted(), machine.port.pending]).toEqual([false, 0]);
+    expect(machine.count(QUEUE.requests)).toBe(2);
+    expect(machine.count(QUEUE.bytesToGuest)).toBe(1536 + 2048);
+  });
+
+  it('ends a read when it is polled, and none after it was cancelled', () => {
+    const machine = cached(noise(4096, 22));
+    const segment = { address: 0x1000, length: 512 };
+    let ended = 0;
+    machine.port.transfer('read', 512, [segment], () => ended++);
+    expect([ended, machine.port.pending]).toEqual([0, 1]);
+    machine.port.poll();
+    expect([ended, machine.port.pending]).toEqual([1, 0]);
+    machine.port.transfer('read', 512, [segment], () => ended++);
+    machine.port.cancel(() => {});
+    machine.port.poll();
+    expect([ended, machine.port.pending]).toEqual([1, 0]);
+  });
+
+  it.each<[string, Partial<DiskOptions>, (machine: Machine) => void, number]>([
+    ['past limits', {}, ({ disk }) => disk.setLimits({ bps: 2 ** 40 }), 512],
+    ['past the cache that the user does not want', { cache: 'none' }, () => {}, 4096],
+    ['while a thread has requests', {}, ({ port }) => port.flush(() => {}), 512],
+    ['of more than is copied in a moment', {}, () => {}, MiB],
+  ])('reads none %s', (_, options, prepare, length) => {
+    const content = noise(2 * MiB, 23);
+    const machine = cached(content, options);
+    prepare(machine);
+    const segment = { address: 0x1000, length };
+    expect(machine.transfer('read', 0, [segment])).toBeNull();
+    expect(isStarted()).toBe(true);
+    expect(Buffer.compare(machine.gathered([segment]), content.subarray(0, length))).toBe(0);
+  });
+
+  it('leaves to the thread what is not there: it knows what becomes of an error', () => {
+    const path = image(noise(8192, 24));
+    const machine = new Machine(path);
+    machine.disk.setLimits({});
+    truncateSync(path, 4096);
+    expect(machine.transfer('read', 4096, [{ address: 0x1000, length: 512 }])).toBe('host');
+    expect(machine.transfer('read', 0, [{ address: 0x1000, length: 512 }])).toBeNull();
   });
 });
 

@@ -41,6 +41,7 @@ afterEach(() => {
 class NativeLoop implements EventLoop {
   readonly watchers = new Map<number, (count: number) => void>();
   readonly #native: NativeVm;
+  readonly #soon: (() => void)[] = [];
   #token = 1;
 
   constructor(native: NativeVm) {
@@ -56,7 +57,12 @@ class NativeLoop implements EventLoop {
     };
   }
 
+  soon(callback: () => void): void {
+    this.#soon.push(callback);
+  }
+
   turn(): void {
+    for (const callback of this.#soon.splice(0)) callback();
     const count = this.#native.poll();
     for (let i = 0; i < count; i++) {
       if (this.#native.eventKind(i) !== EVENT.fd) continue;

@@ -32,7 +32,10 @@ export function creationServices(services: MachineServices): CreationServices {
     allocateQueueCounters: taking(services.allocateQueueCounters, release),
     statistic: taking(services.statistic, release),
     eventFds: { ...eventFds, create: taking(eventFds.create, fd => eventFds.close(fd)) },
-    events: { watch: taking((fd, onSignal) => events.watch(fd, onSignal), call) },
+    events: {
+      watch: taking((fd, onSignal) => events.watch(fd, onSignal), call),
+      soon: callback => events.soon(callback),
+    },
     clock: {
       now: () => clock.now(),
       at: taking((deadline, callback) => clock.at(deadline, callback), call),

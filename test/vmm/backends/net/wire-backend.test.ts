@@ -50,6 +50,10 @@ class NativeLoop {
     };
   }
 
+  soon(callback: () => void): void {
+    queueMicrotask(callback);
+  }
+
   /** Waits for events. @returns how many there were */
   turn(ns: bigint): number {
     const count = this.#native.wait(ns);
