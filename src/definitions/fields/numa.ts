@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import { size } from './memory.ts';
 
-const MOST = 16;
+/** NUMA nodes of a VM. */
+export const MOST = 16;
 const NEAR = 10;
 const FAR = 20;
 

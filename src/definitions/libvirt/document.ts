@@ -22,14 +22,15 @@ export type LeftOut = {
 /** The XML of a domain; it tracks which elements and attributes have been read. */
 export class DomainDocument {
   readonly root: XmlElement;
-  readonly #text: string;
+  /** Where each line starts. */
+  readonly #lines: readonly number[];
   readonly #file: string;
   readonly #read = new Map<XmlElement, Set<string>>();
   readonly #reasons = new Map<XmlElement, string>();
 
   /** Entities other than XML's own five are an error: none is ever resolved. @throws LibvirtError */
   constructor(text: string, file: string) {
-    this.#text = text;
+    this.#lines = lineStarts(text);
     this.#file = file;
     if (Buffer.byteLength(text) > MAX_DOMAIN_BYTES)
       throw new LibvirtError(`${file}: a domain may have at most 1 MiB`);
@@ -117,7 +118,13 @@ export class DomainDocument {
   }
 
   #lineOf(element: XmlElement): number {
-    return this.#text.slice(0, element.start).split('\n').length;
+    let [low, high] = [0, this.#lines.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.#lines[middle]! <= element.start) low = middle;
+      else high = middle;
+    }
+    return low + 1;
   }
 
   #mark(element: XmlElement): Set<string> {
@@ -125,6 +132,12 @@ export class DomainDocument {
     this.#read.set(element, read);
     return read;
   }
+}
+
+function lineStarts(text: string): number[] {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return starts;
 }
 
 function elementsOf(parent: XmlElement | null): XmlElement[] {

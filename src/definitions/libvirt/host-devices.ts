@@ -56,7 +56,12 @@ function hostAddress(document: DomainDocument, element: XmlElement): string | nu
   const source = document.child(element, 'source');
   const address = document.child(source, 'address');
   if (address === null || (address.attributes.type ?? 'pci') !== 'pci') return null;
-  const part = (name: string) => Number(document.attribute(address, name) ?? 0);
+  const part = (name: string) => {
+    const text = document.attribute(address, name) ?? '0';
+    if (!/^(0x[0-9a-f]{1,8}|\d{1,9})$/i.test(text))
+      throw document.error(address, `expected a number such as 0x1f in ${name}, not ${text}`);
+    return Number(text);
+  };
   document.skip(address, 'type');
   document.skip(source, 'writeFiltering');
   const [domain, bus, device, fn] = [part('domain'), part('bus'), part('slot'), part('function')];

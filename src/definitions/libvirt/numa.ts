@@ -1,5 +1,6 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { sizeText } from '../../text/size.ts';
+import { MOST as MOST_NODES } from '../fields/numa.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 import { bytesIn } from './machine.ts';
@@ -9,6 +10,11 @@ export function readNuma(document: DomainDocument, domain: XmlElement): Pick<Def
   const numa = document.child(document.child(domain, 'cpu'), 'numa');
   document.skip(numa);
   const cells = document.children(numa, 'cell');
+  if (cells.length > MOST_NODES)
+    throw document.error(
+      cells[MOST_NODES]!,
+      `expected at most ${MOST_NODES} NUMA nodes, not ${cells.length}`,
+    );
   const nodes = cells.map((cell, index) => readCell(document, cell, cells.length, index));
   return cells.length < 2 ? {} : { numa: nodes };
 }

@@ -29,6 +29,7 @@ export class Buses {
   readonly #bridges = new Map<string, Bridge>();
   /** The names of vring's devices, by QEMU's names of their buses. */
   readonly #used = new Map<string, string>();
+  readonly #names = new Set<string>();
 
   /** Whether it is a bridge that may become part of the definition. */
   read(driver: string, settings: Settings, place: Place): boolean {
@@ -49,13 +50,12 @@ export class Buses {
 
   /** The name of the device that provides a bus; one that no option defines is a root port. */
   use(bus: string): string {
-    const known = this.#used.get(bus);
-    if (known !== undefined) return known;
-    const name = this.#free(bus);
-    this.#used.set(bus, name);
-    const above = this.#bridges.get(bus)?.bus;
-    if (above !== undefined && this.#bridges.has(above)) this.use(above);
-    return name;
+    for (let each: string | undefined = bus; each !== undefined && !this.#used.has(each); ) {
+      this.#used.set(each, this.#free(each));
+      const above: string | undefined = this.#bridges.get(each)?.bus;
+      each = above !== undefined && this.#bridges.has(above) ? above : undefined;
+    }
+    return this.#used.get(bus)!;
   }
 
   has(bus: string): boolean {
@@ -93,8 +93,13 @@ export class Buses {
       .replaceAll(/[^a-z0-9-]+/g, '-')
       .replace(/^[^a-z]+/, '')
       .slice(0, 16);
-    const taken = new Set(this.#used.values());
-    if (DEVICE_NAME.pattern.test(plain) && !taken.has(plain)) return plain;
-    for (let index = 0; ; index++) if (!taken.has(`bus${index}`)) return `bus${index}`;
+    if (DEVICE_NAME.pattern.test(plain) && !this.#names.has(plain)) return this.#take(plain);
+    for (let index = this.#used.size; ; index++)
+      if (!this.#names.has(`bus${index}`)) return this.#take(`bus${index}`);
+  }
+
+  #take(name: string): string {
+    this.#names.add(name);
+    return name;
   }
 }

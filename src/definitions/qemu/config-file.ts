@@ -26,6 +26,8 @@ export function configWords(text: string, file: string): string[] {
     const group = /^\[\s*([\w.-]+)(?:\s+"([^"]+)")?\s*\]$/.exec(content);
     if (group !== null) {
       const [, name = '', id] = group;
+      if (name === 'readconfig' || name === 'writeconfig')
+        throw new OptionError(`${file}:${index + 1}: a file cannot name another one`);
       groups.push({
         option: own(OPTIONS, name) ?? name,
         settings: id === undefined ? [] : [`id=${commas(id)}`],

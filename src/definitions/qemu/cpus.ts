@@ -2,6 +2,7 @@ import { splitCommas } from '../../text/commas.ts';
 import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 import { linuxFeature } from '../../vmm/cpu/feature-names.ts';
+import { MOST } from '../fields/cpus.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
@@ -16,16 +17,25 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   const [given, sockets, inDie, threads] = ['cpus', 'sockets', 'cores', 'threads'].map(key =>
     settings.takeCount(key),
   );
-  const most = settings.takeCount('maxcpus');
+  const maximum = settings.takeCount('maxcpus');
   for (const level of ['books', 'drawers']) settings.accept(level, '1');
   const between = ['dies', 'clusters', 'modules'].map(level => takeLevel(draft, settings, level, place));
   settings.end();
   const inSocket = between.reduce((all, each) => all * each, 1);
   const cores = inDie === undefined ? undefined : inDie * inSocket;
-  const product = (sockets ?? 1) * (cores ?? inSocket) * (threads ?? 1);
   const named = sockets !== undefined || cores !== undefined || threads !== undefined;
+  const product = (sockets ?? 1) * (cores ?? inSocket) * (threads ?? 1);
   const whole = sockets !== undefined && cores !== undefined && threads !== undefined;
-  const count = given ?? most ?? product;
+  const count = given ?? maximum ?? product;
+  if (count > MOST) throw new OptionError(`expected at most ${MOST} vCPUs, not ${count}`);
+  if (maximum !== undefined && maximum > MOST) {
+    // Room for vCPUs that are never added is of no use to a guest.
+    draft.leaveOut(place, `a VM has room for at most ${MOST} vCPUs`, `maxcpus=${maximum}`);
+    if (named) draft.leaveOut(place, 'it is that of the vCPUs that are left out', 'the topology');
+    setCpus(draft, { count });
+    return;
+  }
+  const most = maximum;
   // As in QEMU, a whole topology says how many vCPUs there may be.
   const all = most ?? (whole && product > count ? product : count);
   if (all < count) throw new OptionError(`maxcpus=${all}: expected at least ${count}, the number of vCPUs`);

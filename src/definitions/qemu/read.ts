@@ -23,6 +23,11 @@ const OPTION_OF: Readonly<Record<string, string>> = {
   cpus: '-smp',
   machine: '-kernel',
   boot: '-boot',
+  disks: '-drive',
+  nics: '-nic',
+  inputs: '-usbdevice',
+  passthrough: '-device vfio-pci',
+  devices: '-device',
 };
 
 type Given = {

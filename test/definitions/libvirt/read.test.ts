@@ -577,6 +577,14 @@ describe('an error names the file, the line and the reason', () => {
       'web.xml:1: the domain has no name: give it one with --name',
     ],
     [
+      "<domain><name>a</name>\n<devices><hostdev type='pci'><source><address bus='x'/></source></hostdev></devices></domain>",
+      'web.xml:2: expected a number such as 0x1f in bus, not x',
+    ],
+    [
+      `<domain><name>a</name><cpu><numa>${"<cell cpus='0-9999' memory='1'/>".repeat(10_000)}</numa></cpu></domain>`,
+      'web.xml:1: expected at most 16 NUMA nodes, not 10000',
+    ],
+    [
       '<domain><name>a</name><uuid>TESTING</uuid></domain>',
       'web.xml: machine.uuid: expected a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, not "TESTING"',
     ],
@@ -599,4 +607,11 @@ test('characters that no name of a VM has are replaced, and that is said', () =>
   ]);
   const named = readDomain('<domain><name>Windows 10</name></domain>', 'w.xml', 'other');
   expect(named.definition.name).toBe('other');
+});
+
+test('of ten thousand elements, each has its line', () => {
+  const sounds = "<sound model='ac97'/>\n".repeat(10_000);
+  const { leftOut } = readDomain(`<domain><name>a</name>\n<devices>\n${sounds}</devices></domain>`, 'a.xml');
+  expect(leftOut).toHaveLength(10_000);
+  expect([leftOut[0]!.line, leftOut.at(-1)!.line]).toEqual([3, 10_002]);
 });

@@ -50,7 +50,14 @@ test.each([
   ['addr = "1"', 1],
   ['[device "a"]\naddr = 1', 2],
   ['[device "a"\n', 1],
+
   ['\u0000', 1],
 ])('%j names the line that is wrong', (text, line) => {
   expect(() => configWords(text, '/a.cfg')).toThrow(`/a.cfg:${line}: expected a group such as`);
+});
+
+test('a file does not name another one', () => {
+  expect(() => configWords('# x\n[readconfig]\n', '/a.cfg')).toThrow(
+    '/a.cfg:2: a file cannot name another one',
+  );
 });
