@@ -13,7 +13,7 @@ export function registerDevices(program: Command): void {
     .description('List the device models, or show one with its options')
     .argument(
       '[type]',
-      'a device model, such as virtio-blk; or disk, net or char: those with such a back end',
+      'a device model, such as virtio-blk; or disk, net, char or tpm for those with such a back end',
     )
     .option('--json', 'print JSON')
     .action(async (type: string | undefined, options: { json?: boolean }) => {

@@ -16,7 +16,7 @@ export type Example = { readonly command: string; readonly does: string };
 
 /** For commands that run until the user leaves them. */
 export const LEFT_STATUS =
-  'Ctrl-C ends it with exit status 0, any other signal with 128 and its number: 143 for SIGTERM.';
+  'Ctrl-C ends it with exit status 0, any other signal with 128 plus its number: 143 for SIGTERM.';
 
 const manuals = new WeakMap<Command, Manual>();
 

@@ -25,8 +25,8 @@ export function registerMetrics(program: Command): void {
     });
   withManual(metrics, {
     text: [
-      'docs/metrics.md lists the metrics. `vring serve --metrics` serves them over HTTP. Without a manager, the VMs are those that are ' +
-        'defined, all of them off.',
+      'docs/metrics.md lists the metrics. `vring serve --metrics` serves them over HTTP. Without a manager, ' +
+        'all defined VMs are listed as off.',
     ],
     examples: [
       {

@@ -18,17 +18,18 @@ export function registerRun(program: Command, load: () => Promise<RunModule>): v
     .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
     .argument('[qemu...]', 'QEMU options instead of a kernel: `-m 1024 -smp 2 -kernel vmlinuz`')
     .usage('[options] [kernel | qemu options]')
-    .description('Boot a kernel, or a disk by its firmware, with the serial port on this terminal')
+    .description('Boot a kernel, or a disk through firmware, with the serial port on this terminal')
     .option(
       '--firmware <what>',
-      'bios (SeaBIOS), uefi (OVMF) or a file: boots a disk, or the kernel (default: bios without a kernel, none with one)',
+      'bios (SeaBIOS), uefi (OVMF) or a file: boots a disk, or the kernel (default: bios without a kernel, ' +
+        'none with one)',
     )
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <text>', 'kernel command line')
     .option(
       '--disk <file[,option...]>',
-      'add a virtio-blk disk: a raw file or a block device (repeat for more); options: format=raw, readonly, transient, cache=none, ' +
-        'serial=S, queues=N, iops=N, bps=SIZE',
+      'add a virtio-blk disk: a raw file or a block device (repeat for more); options: format=raw, readonly, ' +
+        'transient, cache=none, serial=S, queues=N, iops=N, bps=SIZE',
       (text, disks: DiskOption[] | undefined) => [...(disks ?? []), parseDisk(text)],
     )
     .option('--cpus <n>', 'number of vCPUs', text => parseCount(text, '--cpus', 1, 64), 1)
@@ -50,7 +51,7 @@ export function registerRun(program: Command, load: () => Promise<RunModule>): v
     .addOption(
       new Option(
         '--confine <mode>',
-        "confinement of the machine's process; strict: refuse to start without all of it",
+        "confinement of the machine's process; strict: refuse to start unless every layer is on",
       )
         .choices(['default', 'strict', 'off'])
         .default('default'),
@@ -69,13 +70,15 @@ export function registerRun(program: Command, load: () => Promise<RunModule>): v
     });
   withManual(run, {
     text: [
-      "QEMU's options are taken as start scripts have them. One that changes nothing for the guest is left out and named; one that a " +
-        "guest would miss is refused (docs/definitions.md). Of vring's own options, " +
-        '`--name`, `--ui`, `--detach`, `--hugepages`, `--device-module` and `--confine` may be combined with them.',
-      'On a terminal the manager runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
-        '`vring vm console` joins it again. Without a terminal, in a script or a pipe, it runs in this process and ends with it.',
-      'The exit status is 0 after a power-off, 1 after a crash, whose reason and registers are printed, and the ' +
-        "guest's own code when it ends itself through the debug exit port.",
+      "QEMU's options are accepted as start scripts have them. Options that make no difference to the guest " +
+        'are left out and named; options that the guest needs and vring lacks are refused (docs/definitions.md). ' +
+        "Of vring's own options, `--name`, `--ui`, `--detach`, `--hugepages`, `--device-module` and `--confine` " +
+        'may be combined with them.',
+      'On a terminal, the manager runs the VM: Ctrl-] or a lost connection leaves it running, and `vring vm ' +
+        'console` attaches again. Without a terminal, in a script or a pipe, the VM runs in this process and ' +
+        'ends with it.',
+      'The exit status is 0 after a power-off, 1 after a crash, whose reason and registers are printed, or the ' +
+        'code that the guest writes to the debug exit port.',
     ],
     examples: [
       {
@@ -90,11 +93,11 @@ export function registerRun(program: Command, load: () => Promise<RunModule>): v
       },
       {
         command: 'vring run --disk disk.img --memory 1G',
-        does: 'what is installed on a disk, by SeaBIOS',
+        does: 'boot an installed system by SeaBIOS',
       },
       {
         command: 'vring run --firmware uefi --disk disk.img --memory 1G',
-        does: 'the same by OVMF',
+        does: 'the same by OVMF (UEFI)',
       },
       {
         command: 'vring run --detach --name build vmlinuz',

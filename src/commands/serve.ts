@@ -24,14 +24,15 @@ export function registerServe(program: Command): void {
     .description('Run the manager, the process that starts and watches VMs, and start the VMs with autostart')
     .option(
       '--shutdown-timeout <seconds>',
-      'seconds that guests get to power off when the manager stops, before they are killed',
+      'seconds that guests have to power off when the manager stops, before they are killed',
       seconds('--shutdown-timeout', 0),
       60,
     )
     .addOption(
       new Option(
         '--on-shutdown <what>',
-        'what to do with running VMs when the manager stops: shut them down, or save their state for the next manager to start from',
+        'what to do with running VMs when the manager stops: shut them down, or save their state for the next ' +
+          'manager to continue',
       )
         .choices(['shut-down', 'save'])
         .default('shut-down'),
@@ -40,7 +41,8 @@ export function registerServe(program: Command): void {
     .option('--metrics-remote', 'let --metrics listen on an address that other hosts can reach')
     .option(
       '--uids <range>',
-      'as root, run each VM under a uid of its own from FIRST-LAST, or under root with off (default: VRING_UIDS, else 1879048192-1879113727)',
+      'as root, run each VM under its own uid from FIRST-LAST, or with off under root (default: VRING_UIDS, ' +
+        'else 1879048192-1879113727)',
     )
     .addOption(
       new Option('--background', 'as clients start it: log to a file, and stop when idle').hideHelp(),
@@ -69,12 +71,15 @@ export function registerServe(program: Command): void {
     });
   withManual(serve, {
     text: [
-      'On SIGTERM the manager presses the power button of every guest, waits until they are off, kills those that are still on after ' +
-        'the time limit, and logs their names. A second SIGTERM, or SIGQUIT, kills them at once. On SIGUSR2 it ends and leaves the VMs running, for the next manager. Each user has at most one manager; the UI and the commands find it by its socket.',
-      'With --on-shutdown save it writes the state of every VM to disk instead, within the same time, and the next manager starts them ' +
-        'where they were. A VM that cannot be saved is shut down.',
-      'Metrics are served without authentication: every user of this host can read them from a loopback address. A Unix socket has ' +
-        'mode 0660. Clients get OpenMetrics or the Prometheus text format, as they ask for.',
+      'On SIGTERM the manager presses the power button of every guest, waits until they are off, kills those ' +
+        'that are still on after the time limit, and logs their names. A second SIGTERM, or SIGQUIT, kills them ' +
+        'immediately. On SIGUSR2, it exits and leaves the VMs running for the next manager. Each user has at ' +
+        'most one manager; the UI and the commands find it by its socket.',
+      'With --on-shutdown save, it instead writes the state of every VM to disk, within the same time, and the ' +
+        'next manager continues them from there. A VM that cannot be saved is shut down.',
+      'Metrics are served without authentication: every user of this host can read them from a loopback ' +
+        'address. A Unix socket has mode 0660. Clients get OpenMetrics or the Prometheus text format, as they ' +
+        'request.',
     ],
     examples: [
       { command: 'vring serve --metrics 127.0.0.1:9177', does: 'scrape http://127.0.0.1:9177/metrics' },

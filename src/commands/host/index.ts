@@ -172,8 +172,9 @@ function registerPassthrough(passthrough: Command): void {
   });
   withManual(check, {
     text: [
-      'Every reason is printed with what to do about it. The exit status is 0 if all functions can be passed, 1 if one cannot, and 2 for ' +
-        'wrong usage. Nothing is changed: `vring vfio bind` binds a device now, and a VM that has it does so as it starts.',
+      'Every reason is printed with its fix. The exit status is 0 if all functions can be passed, 1 if one ' +
+        'cannot, and 2 for wrong usage. Nothing is changed: `vring vfio bind` binds a device now, and a VM binds ' +
+        'its devices when it starts.',
     ],
     json: [
       ['possible', 'whether nothing blocks'],
@@ -187,8 +188,8 @@ function registerPassthrough(passthrough: Command): void {
       ],
       ['api', 'the VFIO interface of the first: `group`, `iommufd` or null'],
       ['unsafe', 'whether the guest would reach all host memory'],
-      ['plan', 'what binds the functions that are not bound yet, as `vring vfio bind --json` prints it'],
-      ['losses', 'what the VM cannot do while it has a device: `what` and `why`'],
+      ['plan', 'the plan that binds the functions not bound yet, as `vring vfio bind --json` prints it'],
+      ['losses', 'what the VM cannot do while it has the device: `what` and `why`'],
       ['memory', 'bytes that will be pinned, and that may be locked'],
     ],
     examples: [

@@ -6,9 +6,7 @@ import type { CheckOptions, ConvertOptions, CreateOptions, RebaseOptions, Resize
 const json = (command: Command) => command.option('--json', 'print JSON');
 const format = (command: Command) =>
   command.addOption(
-    new Option('--format <format>', 'the format of the image (default: as its content looks)').choices(
-      IMAGE_FORMATS,
-    ),
+    new Option('--format <format>', 'the format of the image (default: probed)').choices(IMAGE_FORMATS),
   );
 
 /** The commands about image files. Their code is loaded when they run. */
@@ -25,26 +23,23 @@ function registerMaking(image: Command): void {
       image
         .command('create')
         .argument('<image>', 'the new file')
-        .argument('[size]', 'such as 20G; that of the backing file if there is one and this is left out')
+        .argument('[size]', 'such as 20G (default: the size of the backing file)')
         .description('Create an image')
         .addOption(
-          new Option('--format <format>', 'its format (default: as its name ends, else qcow2)').choices(
+          new Option('--format <format>', 'its format (default: by its file name, else qcow2)').choices(
             IMAGE_FORMATS,
           ),
         )
-        .option(
-          '--backing <image>',
-          'the image that it begins as: a linked clone, which writes to its own file only',
-        )
+        .option('--backing <image>', 'make it a linked clone of this image, which is only read')
         .addOption(
           new Option(
             '--backing-format <format>',
-            'the format of that (default: as its content looks)',
+            'the format of the backing image (default: probed)',
           ).choices(IMAGE_FORMATS),
         )
-        .option('--cluster-size <size>', 'of a qcow2 image: 512 to 2M (default: 64K)')
+        .option('--cluster-size <size>', 'cluster size of a qcow2 image: 512 to 2M (default: 64K)')
         .addOption(
-          new Option('--preallocation <kind>', 'space that is taken at once').choices(PREALLOCATIONS),
+          new Option('--preallocation <kind>', 'space to allocate in advance').choices(PREALLOCATIONS),
         ),
     ).action(async (path: string, size: string | undefined, options: CreateOptions) => {
       const { create } = await import('./run.ts');
@@ -54,7 +49,7 @@ function registerMaking(image: Command): void {
       examples: [
         {
           command: 'vring image create web.qcow2 20G',
-          does: 'an image that takes the space that its guest writes',
+          does: 'an image that grows as its guest writes',
         },
         { command: 'vring image create web-2.qcow2 --backing web.qcow2', does: 'a linked clone of it' },
       ],
@@ -63,7 +58,12 @@ function registerMaking(image: Command): void {
   );
   withManual(
     json(
-      format(image.command('info').argument('<image>', 'the file').description('Show what an image is')),
+      format(
+        image
+          .command('info')
+          .argument('<image>', 'the file')
+          .description('Show the format, size and backing files of an image'),
+      ),
     ).action(async (path: string, options: CheckOptions) => {
       const { info } = await import('./run.ts');
       await info(path, options);
@@ -72,9 +72,9 @@ function registerMaking(image: Command): void {
       json: [
         ['path, format', 'the file, and the format of its content'],
         ['size, allocated', 'bytes of the disk in it (null if not known), and of the file on disk'],
-        ['backing', 'the files that back it, the next one first: `path` and `format`'],
+        ['backing', 'its backing files, the nearest first: `path` and `format`'],
         ['snapshots', 'of a qcow2 image: `id`, `name`, `seconds` since 1970, `vmStateBytes`'],
-        ['problems', 'what is wrong with it'],
+        ['problems', 'errors in it'],
         ['details', 'of a qcow2 image: `version`, `clusterSize`, `refcountBits`, `compression` and flags'],
       ],
     },
@@ -89,29 +89,29 @@ function registerMaking(image: Command): void {
         .addOption(
           new Option(
             '--format <format>',
-            'the format of the new file (default: as its name ends, else qcow2)',
+            'the format of the new file (default: by its name, else qcow2)',
           ).choices(IMAGE_FORMATS),
         )
         .addOption(
-          new Option(
-            '--from-format <format>',
-            'the format of the image (default: as its content looks)',
-          ).choices(IMAGE_FORMATS),
+          new Option('--from-format <format>', 'the format of the image (default: probed)').choices(
+            IMAGE_FORMATS,
+          ),
         )
         .option('--compress', 'compress the clusters of a qcow2 or vmdk image')
-        .option('--force', 'replace a file that is there'),
+        .option('--force', 'replace an existing file'),
     ).action(async (from: string, to: string, options: ConvertOptions) => {
       const { convert } = await import('./run.ts');
       process.exitCode = await convert(from, to, options);
     }),
     {
       text: [
-        'The new file is there when all of it is: an interrupted conversion leaves nothing. qemu-img converts, and has to be installed.',
+        'The new file appears only when it is complete: an interrupted conversion leaves nothing behind. This ' +
+          'requires qemu-img.',
       ],
       examples: [
         {
           command: 'vring image convert appliance.vmdk appliance.qcow2',
-          does: 'what another hypervisor exported',
+          does: 'an image exported by another hypervisor',
         },
       ],
       json: [['image', 'the new image, as `vring image info --json` prints it']],
@@ -125,9 +125,9 @@ function registerChanging(image: Command): void {
       image
         .command('resize')
         .argument('<image>', 'the file')
-        .argument('<size>', 'such as 40G, or +10G for so much more')
-        .description('Give the disk in an image that no VM uses a new size')
-        .option('--shrink', 'also a smaller one: what is beyond it is lost'),
+        .argument('<size>', 'the new size, such as 40G, or +10G to add to it')
+        .description('Resize an image that no VM uses')
+        .option('--shrink', 'allow a smaller size: data beyond it is lost'),
     ),
   ).action(async (path: string, size: string, options: ResizeOptions) => {
     const { resize } = await import('./run.ts');
@@ -139,7 +139,7 @@ function registerChanging(image: Command): void {
         image
           .command('check')
           .argument('<image>', 'the file')
-          .description('Look for errors in the tables of an image that no VM uses')
+          .description('Check the tables of an image that no VM uses for errors')
           .option('--repair', 'repair what can be repaired'),
       ),
     ).action(async (path: string, options: CheckOptions) => {
@@ -148,15 +148,17 @@ function registerChanging(image: Command): void {
     }),
     {
       json: [
-        ['errors, leaks', 'errors that are left, and clusters that nothing uses, which cost space only'],
-        ['repaired', 'what has been repaired'],
+        ['errors, leaks', 'remaining errors, and leaked clusters, which only waste space'],
+        ['repaired', 'what was repaired'],
       ],
     },
   );
 }
 
 function registerChains(image: Command): void {
-  const snapshot = image.command('snapshot').description('Snapshots inside of a qcow2 image that no VM uses');
+  const snapshot = image
+    .command('snapshot')
+    .description('Manage internal snapshots of a qcow2 image that no VM uses');
   json(snapshot.command('list').argument('<image>', 'the file').description('List them')).action(
     async (path: string, options: CheckOptions) => {
       const { listSnapshots } = await import('./run.ts');
@@ -164,8 +166,8 @@ function registerChains(image: Command): void {
     },
   );
   for (const [action, description] of [
-    ['create', 'Keep the disk as it is now, under a name'],
-    ['apply', 'Have the disk as it was: what it has now is lost'],
+    ['create', 'Take a snapshot'],
+    ['apply', 'Revert the disk to a snapshot; its current content is lost'],
     ['delete', 'Delete a snapshot'],
   ] as const) {
     json(
@@ -183,7 +185,7 @@ function registerChains(image: Command): void {
     image
       .command('commit')
       .argument('<image>', 'an image with a backing file')
-      .description('Write what an image has into its backing file'),
+      .description('Write the content of an image to its backing file'),
   ).action(async (path: string, options: CheckOptions) => {
     const { commit } = await import('./run.ts');
     process.exitCode = await commit(path, options);
@@ -192,14 +194,12 @@ function registerChains(image: Command): void {
     image
       .command('rebase')
       .argument('<image>', 'the file')
-      .description('Give an image another backing file')
-      .option('--backing <image>', 'the new one; left out: none, and the image has everything itself')
+      .description('Change the backing file of an image')
+      .option('--backing <image>', 'the new backing file (default: none: the image then contains everything)')
       .addOption(
-        new Option('--backing-format <format>', 'its format (default: as its content looks)').choices(
-          IMAGE_FORMATS,
-        ),
+        new Option('--backing-format <format>', 'its format (default: probed)').choices(IMAGE_FORMATS),
       )
-      .option('--unsafe', 'change the name only, as after a file was moved'),
+      .option('--unsafe', 'only change the name, for instance after the file was moved'),
   ).action(async (path: string, options: RebaseOptions) => {
     const { rebase } = await import('./run.ts');
     process.exitCode = await rebase(path, options);

@@ -29,17 +29,17 @@ function registerStatus(manager: Command): void {
   withManual(command, {
     text: [
       'The exit status is 0 if a manager is running, 1 if it does not respond, and 3 if none is running.',
-      'A manager that does not respond is usually busy or on an overloaded host. VMs have processes of their own and keep running: ' +
-        '`vring manager restart --force` replaces such a manager.',
+      'A manager that does not respond is usually busy or on an overloaded host. VMs have their own processes ' +
+        'and keep running: `vring manager restart --force` replaces such a manager.',
     ],
     json: [
       ['state', '`running`, `slow` (it does not respond) or `none`'],
       ['problem', 'why it does not respond; null otherwise'],
       [
         'manager',
-        '`pid`, `version`, `startedAt` (milliseconds since 1970), `unit` (systemd unit: `name`, `user`; or null), `socket`, `log` (file, or ' +
-          'null when it logs to stderr), `metrics` (address or null), `memoryBytes` (resident, without the VMs), `clients`, ' +
-          '`stopping`; null unless running',
+        '`pid`, `version`, `startedAt` (milliseconds since 1970), `unit` (systemd unit: `name`, `user`; or ' +
+          'null), `socket`, `log` (file, or null when it logs to stderr), `metrics` (address or null), ' +
+          '`memoryBytes` (resident, without the VMs), `clients`, `stopping`; null unless running',
       ],
       [
         'vms',
@@ -60,9 +60,10 @@ function registerStop(manager: Command): void {
     });
   withManual(command, {
     text: [
-      'Presses the power button of every guest, like SIGTERM to the manager. Guests that are still on after the time limit are ' +
-        'killed and listed. With --force, all guests are killed at once, and so is a manager that does not respond. With --keep-vms, ' +
-        'as with SIGUSR2, the VMs keep running, and the next manager takes them over.',
+      'Presses the power button of every guest, like SIGTERM to the manager. Guests that are still on after ' +
+        'the time limit are killed and listed. With --force, all guests are killed immediately, and so is a ' +
+        'manager that does not respond. With --keep-vms, like SIGUSR2, the VMs keep running, and the next ' +
+        'manager takes them over.',
       'systemd does not restart a service stopped this way; use `systemctl start vring`.',
     ],
   });
@@ -78,11 +79,12 @@ function registerRestart(manager: Command): void {
     });
   withManual(command, {
     text: [
-      'After an upgrade of vring, for example: the new manager takes over the VMs. Each VM runs on with the code that it was started with, ' +
-        'until vring vm upgrade hands it to a process of the new version; ' +
-        '--with-vms has the guests shut down and boot again, so that they use the new one.',
-      'If no manager is running, one is started; it takes over the VMs that run, and the VMs that ended unexpectedly are started again. A ' +
-        'manager that is a systemd service is restarted through systemctl. With --force, a manager that does not respond is killed first.',
+      'Use it after an upgrade of vring, for example. The new manager takes over the VMs. Each VM keeps ' +
+        'running the code that it was started with, until `vring vm upgrade` moves it to a process of the new ' +
+        'version; --with-vms shuts the guests down and boots them again on the new version.',
+      'If no manager is running, one is started; it takes over the running VMs and restarts those that ended ' +
+        'unexpectedly. A manager that is a systemd service is restarted through systemctl. With --force, a ' +
+        'manager that does not respond is killed first.',
       'The exit status is 1 if any of these VMs is not running afterwards.',
     ],
   });
@@ -92,12 +94,9 @@ function withStopOptions(command: Command): Command {
   return command
     .option(
       '--timeout <seconds>',
-      "seconds that guests get to power off (default: the manager's --shutdown-timeout)",
+      "seconds that guests have to power off (default: the manager's --shutdown-timeout)",
       (text: string) => parseCount(text, '--timeout', 0, LONGEST_WAIT_SECONDS),
     )
-    .option(
-      '--force',
-      'kill a manager that does not respond; guests that are to shut down are killed at once',
-    )
+    .option('--force', 'kill a manager that does not respond; kill guests instead of shutting them down')
     .option('--json', 'print JSON');
 }

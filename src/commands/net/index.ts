@@ -13,8 +13,8 @@ export function registerNetCommands(program: Command): void {
   registerCreate(net);
   for (const { name, description, kind } of [
     { name: 'start', description: 'Bring a network up', kind: 'start' },
-    { name: 'stop', description: 'Take a network down, and keep its definition', kind: 'stop' },
-    { name: 'delete', description: 'Take a network down, and remove its definition', kind: 'delete' },
+    { name: 'stop', description: 'Take a network down but keep its definition', kind: 'stop' },
+    { name: 'delete', description: 'Take a network down and remove its definition', kind: 'delete' },
   ] as const) {
     withChangeOptions(
       net.command(name).argument('<network>', 'name of the network').description(description),
@@ -27,13 +27,16 @@ export function registerNetCommands(program: Command): void {
 
 function registerReading(net: Command): void {
   const keys = [
-    ['name', 'the name, as VMs have it'],
-    ['state', '`up`, `down`, or `broken`: then `problems` says what is missing'],
+    ['name', 'its name, to which VMs refer'],
+    ['state', '`up`, `down`, or `broken`: then `problems` says why'],
     ['form', '`nat`, `routed` or `isolated`'],
     ['subnet', "its addresses; `address` is the host's"],
-    ['bridge', 'the bridge of the host; `ports` are the interfaces that are attached to it'],
-    ['dhcp', 'the range (`start`, `end`), or false; `dns`, `domain` and `reservations` as they were given'],
-    ['leases', 'addresses that DHCP has given: `mac`, `address`, `name`, `expiresAt` (seconds since 1970)'],
+    ['bridge', 'its bridge on the host; `ports` are the attached interfaces'],
+    [
+      'dhcp',
+      'the DHCP range (`start`, `end`), or false; `dns`, `domain` and `reservations` as in the definition',
+    ],
+    ['leases', 'addresses assigned by DHCP: `mac`, `address`, `name`, `expiresAt` (seconds since 1970)'],
     ['traffic', 'what the host received from guests and sent to them: bytes and packets'],
   ] as const;
   withManual(
@@ -46,7 +49,7 @@ function registerReading(net: Command): void {
     {
       json: [
         ['networks', 'each network, as `vring net show --json` prints it'],
-        ['problems', 'files that are no definitions'],
+        ['problems', 'definitions that cannot be read'],
       ],
     },
   );
@@ -71,50 +74,49 @@ function registerCreate(net: Command): void {
       net
         .command('create')
         .argument('<name>', 'name of the network')
-        .description('Create a network, and bring it up')
-        .option(
-          '--subnet <subnet>',
-          'its addresses, such as 192.168.150.0/24 (default: a private network that is free)',
-        )
+        .description('Create a network and bring it up')
+        .option('--subnet <subnet>', 'its subnet, such as 192.168.150.0/24 (default: a free private one)')
         .addOption(
-          new Option('--routed', "guests' addresses are known outside: no NAT").conflicts('isolated'),
+          new Option('--routed', "no NAT: other hosts have a route to the guests' addresses").conflicts(
+            'isolated',
+          ),
         )
-        .option('--isolated', 'guests reach each other and the host, and nothing else')
+        .option('--isolated', 'guests reach only each other and the host')
         .option('--bridge <name>', 'name of the bridge (default: vr- and the name)')
-        .option('--dhcp <start-end>', 'the addresses that DHCP gives (default: all but the first)')
+        .option('--dhcp <start-end>', 'the addresses that DHCP assigns (default: all but the first)')
         .option('--no-dhcp', 'no DHCP')
         .option('--no-dns', 'no DNS')
-        .option('--domain <domain>', 'the domain of the guests, whose names DNS knows')
+        .option('--domain <domain>', "the guests' domain, whose names DNS resolves")
         .option(
           '--reserve <mac=address>',
-          'an address for a guest, with ,NAME for its name; may be repeated',
+          'reserve an address for a guest, optionally with ,NAME (repeat for more)',
           collect,
-          [],
         )
         .option('--autostart', 'bring it up whenever the manager starts')
-        .option('--down', 'only define it'),
+        .option('--down', 'do not bring it up'),
     ).action(async (name: string, options: CreateOptions) => {
       const { createNetwork } = await import('./change.ts');
       process.exitCode = await createNetwork(await openHost(options), name, options);
     }),
     {
       text: [
-        'A network is a bridge of the host with DHCP and DNS by dnsmasq, and a table of nftables for NAT. `--dry-run` shows each step before it is ' +
-          'taken; `vring undo` takes all of it back, `vring net delete` removes all of it. Its definition is a file in /etc/vring/networks, so it ' +
-          'can be brought up again after a reboot: by `--autostart`, by a VM that has a card in it, or by `vring net start`.',
+        'A network is a bridge on the host, with DHCP and DNS by dnsmasq, and an nftables table for NAT. ' +
+          '`--dry-run` shows every step in advance; `vring undo` reverts all of them, and `vring net delete` ' +
+          'removes the network. Its definition is a file in /etc/vring/networks. After a reboot, the network ' +
+          'comes up with `--autostart`, with the first VM that starts in it, or by `vring net start`.',
       ],
       examples: [
-        { command: 'vring net create default', does: 'a NAT network with a free range of addresses' },
+        { command: 'vring net create default', does: 'a NAT network with a free subnet' },
         {
           command:
             'vring net create lab --isolated --subnet 10.9.0.0/24 --reserve 52:54:00:00:00:01=10.9.0.10,db',
-          does: 'one without a way out, in which one guest has a fixed address and name',
+          does: 'an isolated network, in which one guest has a fixed address and name',
         },
       ],
     },
   );
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }

@@ -108,7 +108,7 @@ function registerStats(vm: Command): void {
       process.exitCode = await leaving(await runningManager(), engine => printStats(engine, names, options));
     });
   withManual(stats, {
-    text: [`With --watch it goes on. ${LEFT_STATUS}`],
+    text: [`With --watch, ${LEFT_STATUS}`],
     json: [['vms', 'one report per VM, described in docs/report.md; with --watch, one report per line']],
   });
 }
@@ -127,7 +127,7 @@ function registerEvents(vm: Command): void {
       process.exitCode = await leaving(await runningManager(), engine => printEvents(engine, names, options));
     });
   withManual(events, {
-    text: [`With --follow it goes on. ${LEFT_STATUS}`],
+    text: [`With --follow, ${LEFT_STATUS}`],
     json: [
       [
         'events',

@@ -13,8 +13,8 @@ type Actions = typeof import('./actions.ts');
 const JSON_KEYS: NonNullable<Manual['json']> = [
   [
     'vms',
-    'in the order of the names: `name`, `ok`, `result` (a phrase; null after an error), `error` (null on success), ' +
-      '`state` (afterwards; null for an unknown VM)',
+    'in the order of the names: `name`, `ok`, `result` (a phrase; null after an error), `error` (null on ' +
+      'success), `state` (afterwards; null for an unknown VM)',
   ],
 ];
 
@@ -28,7 +28,8 @@ export function registerActions(vm: Command): void {
       startsManager: true,
       text: [
         'If no manager is running, one is started in the background.',
-        'A VM that was saved goes on where it was. If its saved state does not fit any more, it is not started: --discard-saved boots it without.',
+        'A saved VM continues where it was. If its saved state no longer fits, it does not start; ' +
+          '--discard-saved boots it without that state.',
       ],
     },
   )
@@ -52,13 +53,13 @@ export function registerActions(vm: Command): void {
   register<ActionOptions>(
     vm
       .command('save')
-      .description('Write the state of VMs to disk and end them; their next start goes on from there'),
+      .description('Write the state of VMs to disk and end them; their next start continues from there'),
     'all running or paused VMs',
     (actions, options) => actions.save(options),
     {
       text: [
-        'Disks are not copied: as long as a VM is saved, nobody should write to its disks. --timeout is the time that writing may take; a VM that is not ' +
-          'saved by then goes on.',
+        'Disks are not copied: while a VM is saved, nothing may write to its disks. --timeout limits the time ' +
+          'for writing; a VM that is not saved by then keeps running.',
       ],
     },
   );
@@ -88,22 +89,23 @@ export function registerActions(vm: Command): void {
     (actions, options) => actions.wake(options),
     {
       text: [
-        "A guest suspends itself, as by systemctl suspend. The power button, a key, the guest's own alarm and a magic packet to an e1000, rtl8139 or i82551 card wake it up as well.",
+        "A guest suspends itself, for instance by systemctl suspend. The power button, a key, the guest's own " +
+          'alarm, and a magic packet to an e1000, rtl8139 or i82551 card wake it up, too.',
       ],
     },
   );
   register<UpgradeOptions>(
-    vm.command('upgrade').description('Hand VMs, while they run, to new processes of the installed vring'),
+    vm.command('upgrade').description('Move running VMs to new processes of the installed vring'),
     'all VMs that run another version of vring',
     (actions, options) => actions.upgrade(options),
     {
       text: [
-        'The guest is stopped for some milliseconds, and keeps its memory, disks, console and counters. A VM that cannot be handed over ' +
-          'keeps running as before, and the reason is printed. After an upgrade of vring, restart the manager first (vring manager restart), which ' +
-          'keeps the VMs running.',
+        'The guest is stopped for some milliseconds, and keeps its memory, disks, console and counters. A VM ' +
+          'that cannot be moved keeps running as before, and the reason is printed. After an upgrade of vring, ' +
+          'restart the manager first (vring manager restart), which keeps the VMs running.',
       ],
     },
-  ).option('--force', 'also VMs that run this version already');
+  ).option('--force', 'also move VMs that already run this version');
 }
 
 function register<Options extends ActionOptions>(

@@ -13,8 +13,8 @@ export function registerAgent(vm: Command): void {
   const agent = vm
     .command('agent')
     .argument('<vm>', 'a running VM with `agent: true`')
-    .argument('<what>', 'ping: whether its agent answers; info: what it says of the guest')
-    .description('Ask the guest agent in a VM')
+    .argument('<what>', 'ping: check whether its agent responds; info: show what it reports about the guest')
+    .description('Query the guest agent of a VM')
     .option('--json', 'print JSON')
     .action(async (name: string, what: string, options: AgentOptions) => {
       if (what !== 'ping' && what !== 'info') throw new UsageError(`${what}: expected ping or info`);
@@ -22,16 +22,14 @@ export function registerAgent(vm: Command): void {
       await leaving(await runningManager(), engine => agent(engine, name, what, options));
     });
   withManual(agent, {
-    text: [
-      'The guest needs qemu-guest-agent, installed and started, and the VM `agent: true` in its definition.',
-    ],
+    text: ["The guest must run qemu-guest-agent, and the VM's definition must have `agent: true`."],
     json: [
       ['name', 'the VM name'],
       ['version', 'of the agent'],
-      ['hostname', '`os`, `kernel`: with info; null where the agent does not say'],
+      ['hostname', '`os`, `kernel`: with info; null if the agent does not report it'],
       ['interfaces', '`name`, `mac`, `addresses`'],
       ['filesystems', '`mountpoint`, `type`, `total` and `used` (bytes, or null)'],
-      ['users', 'who is logged in'],
+      ['users', 'users logged in'],
       ['at', 'milliseconds since 1970'],
     ],
     examples: [
@@ -49,12 +47,12 @@ function registerExec(vm: Command): void {
     .command('exec')
     .argument('<vm>', 'a running VM with a guest agent')
     .argument('<command...>', 'a program in the guest and its arguments, after --')
-    .description('Run a program in a VM by its guest agent')
-    .option('--stdin', 'give it the standard input, at most 1 MiB')
+    .description('Run a program in a VM through its guest agent')
+    .option('--stdin', 'pass standard input to it, at most 1 MiB')
     .option('--env <name=value...>', "its environment, instead of the agent's")
     .option(
       '--timeout <time>',
-      'how long it may take, such as 30s (default: 10m); then it goes on in the guest',
+      'how long to wait for it, such as 30s (default: 10m); it is not killed afterward',
       text => parseDuration(text, '--timeout', 1000, A_DAY_MS),
     )
     .option('--json', 'print JSON')
@@ -67,19 +65,25 @@ function registerExec(vm: Command): void {
     });
   withManual(exec, {
     text: [
-      'The output is printed when the program has ended, and its exit status is that of this command; 128 and the signal if one has ended it. ' +
-        'There is no shell unless it is the program.',
+      "The output is printed when the program has ended. The exit status is the program's, or 128 plus the " +
+        'signal that ended it. No shell is involved unless it is the program.',
     ],
     json: [
       ['name', 'the VM name'],
-      ['exitCode', 'null if a signal has ended it, which is then `signal`'],
-      ['signal', 'null if it has ended by itself'],
+      ['exitCode', 'null if a signal ended it'],
+      ['signal', 'the signal that ended it, or null'],
       ['stdout', '`stderr`: in base64'],
-      ['truncated', 'whether only the first 16 MiB of a stream are there'],
+      ['truncated', 'whether a stream was cut off after 16 MiB'],
     ],
     examples: [
-      { command: 'vring vm exec web -- systemctl is-system-running', does: 'how the guest is' },
-      { command: "vring vm exec web -- sh -c 'df -h | tail -n +2'", does: 'a pipe, by a shell of the guest' },
+      {
+        command: 'vring vm exec web -- systemctl is-system-running',
+        does: "the state of the guest's system",
+      },
+      {
+        command: "vring vm exec web -- sh -c 'df -h | tail -n +2'",
+        does: 'a pipeline, through a shell in the guest',
+      },
     ],
   });
 }

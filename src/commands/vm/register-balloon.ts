@@ -12,7 +12,7 @@ export function registerBalloon(vm: Command): void {
     .argument('<vm>', 'a running or paused VM with a balloon')
     .argument(
       '[size]',
-      'the memory that the guest is to keep, such as 1G; without it, the present state is shown',
+      'the memory to leave to the guest, such as 1G; without it, the current state is shown',
     )
     .description("Show or set how much memory a VM's balloon leaves to the guest")
     .option('--json', 'print JSON')
@@ -23,25 +23,27 @@ export function registerBalloon(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'The guest gives up memory as it can, and the host gets it at once; it takes back what a larger size allows. How far it is, is its current ' +
-        'memory. The size holds until the VM is off, across reboots of its guest. Statistics are what the guest says of its memory.',
-      'Memory with huge pages, and that of a VM with a PCI device of the host, stays with the VM: a smaller size is refused.',
+      'The guest gives up memory as it can, and the host gets it immediately; with a larger size, the guest ' +
+        'takes memory back. The current memory shows the progress. The size applies until the VM is off, across ' +
+        'reboots of its guest. Statistics are those that the guest reports.',
+      'A VM with huge pages or a passed-through PCI device keeps all of its memory: a smaller size is refused.',
     ],
     json: [
       ['name', 'the VM name'],
       ['memory', "bytes of the guest's RAM"],
-      ['target', 'bytes that it is to keep'],
-      ['current', 'bytes that it keeps now'],
+      ['target', 'bytes to leave to it'],
+      ['current', 'bytes that it has now'],
       ['active', 'whether the guest has a driver for the balloon'],
       [
         'stats',
-        `null until the guest has sent any; else \`at\` (milliseconds since 1970) and those it has of \`${BALLOON_STATS.join('`, `')}\``,
+        'null until the guest has sent any; else `at` (milliseconds since 1970) and those that it supports of ' +
+          `\`${BALLOON_STATS.join('`, `')}\``,
       ],
-      ['obstacle', 'why pages that the guest gives up stay with the VM; null: the host gets them'],
+      ['obstacle', 'why the host does not get the pages that the guest gives up; or null'],
     ],
     examples: [
-      { command: 'vring vm balloon web', does: 'what the guest has, and what it does with it' },
-      { command: 'vring vm balloon web 1G', does: 'leave it 1 GiB' },
+      { command: 'vring vm balloon web', does: "show the guest's memory and its statistics" },
+      { command: 'vring vm balloon web 1G', does: 'leave 1 GiB to the guest' },
     ],
   });
 }

@@ -25,22 +25,25 @@ function registerAttach(vm: Command): void {
     )
     .option(
       '--net <how>',
-      'a network card: user, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE or passt, with settings of -nic: bridge:br0,queues=2',
+      'a network card: user, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE or passt, with ' +
+        'settings of -nic: bridge:br0,queues=2',
     )
     .option(
       '--device <type[,option...]>',
       "any other device, as QEMU's device_add: virtio-rng,max-bytes=1024; vring devices lists the types",
     )
-    .option('--id <name>', "the device's name in the VM; numbered if absent")
+    .option('--id <name>', "the device's name in the VM (default: the next numbered one)")
     .option(
       '--bus <bus>',
-      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi, sata, usb or sd for the first such controller',
+      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi, sata, usb ' +
+        'or sd for the first such controller',
     )
     .option(
       '--addr <address>',
-      'its slot on the bus, in hexadecimal, its SCSI target and unit, such as 3:0, or its SATA port; the first free one if absent',
+      'its slot on the bus, in hexadecimal, its SCSI target and unit, such as 3:0, or its SATA port (default: ' +
+        'the first free one)',
     )
-    .option('--persist', 'add it to the definition too')
+    .option('--persist', 'also add it to the definition')
     .option('--json', 'print JSON')
     .action(async (name: string, options: AttachOptions) => {
       const { attachDevice } = await import('./attach-device.ts');
@@ -48,18 +51,19 @@ function registerAttach(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'A running guest is told of the device: in a free root port that it drives (native PCI Express hotplug), else in a free slot of bus 0 (ACPI). ' +
-        'The device is there until the VM is off, also when the guest reboots, and in its snapshots; with --persist at every start. ' +
-        'A VM that is off gets the device in its definition.',
+      'A running guest is notified of the device, in a free root port that it drives (native PCI Express ' +
+        'hotplug), else in a free slot of bus 0 (ACPI). The device stays until the VM is off, across guest ' +
+        'reboots, and is part of snapshots; with --persist, it is there at every start. A VM that is off gets ' +
+        'the device in its definition.',
     ],
     json: [
       ['vm', 'the VM name'],
       ['name', "the device's name"],
-      ['bus', 'the bus it is on; null if that is not known before the start'],
-      ['addr', 'its place there, as in a definition; or null'],
+      ['bus', 'its bus; null if not known before the start'],
+      ['addr', 'its place on that bus, as in a definition; or null'],
       ['address', 'its address as the guest sees it, or null'],
-      ['running', 'true if the VM runs and has it, false if only the definition does'],
-      ['noticed', 'whether the guest has a hotplug driver that looks at it now'],
+      ['running', 'true if the running VM has it, false if only the definition does'],
+      ['noticed', 'whether the guest was notified; if not, it finds the device at its next bus scan'],
     ],
     examples: [
       { command: 'vring vm attach web --disk data.img', does: 'a disk, with the next free name' },
@@ -70,15 +74,15 @@ function registerAttach(vm: Command): void {
       },
       {
         command: 'vring vm attach web --device usb-tablet',
-        does: 'a pointer by position, on its USB controller',
+        does: 'an absolute pointer, on its USB controller',
       },
       {
         command: 'vring vm attach web --disk /dev/vg0/data,format=raw --id data --persist',
-        does: 'a block device, at every start too',
+        does: 'a block device, also at every start',
       },
       {
         command: 'vring vm attach web --net bridge:br0 --persist',
-        does: 'a network card on a bridge, at every start too',
+        does: 'a network card on a bridge, also at every start',
       },
       { command: 'vring vm attach web --device virtio-rng,id=rng1', does: 'another random number device' },
     ],
@@ -92,12 +96,10 @@ function registerDetach(vm: Command): void {
     .argument('<vm>', 'VM name')
     .argument('<device>', 'the name of a device, as in vring vm show: blk1')
     .description('Detach a device from a VM while it runs, or from its definition')
-    .addOption(new Option('--force', 'take it without asking the guest').conflicts('cancel'))
-    .option('--wait <seconds>', 'how long to wait for the guest; 0: only ask', seconds, WAIT_SECONDS)
-    .addOption(
-      new Option('--cancel', 'let it stay: the guest need not release it any more').conflicts('persist'),
-    )
-    .option('--persist', 'remove it from the definition too')
+    .addOption(new Option('--force', 'remove it without asking the guest').conflicts('cancel'))
+    .option('--wait <seconds>', 'seconds to wait for the guest; 0: do not wait', seconds, WAIT_SECONDS)
+    .addOption(new Option('--cancel', 'withdraw the request to release it').conflicts('persist'))
+    .option('--persist', 'also remove it from the definition')
     .option('--json', 'print JSON')
     .action(async (name: string, device: string, options: DetachOptions) => {
       const { detachDevice } = await import('./attach-device.ts');
@@ -107,10 +109,11 @@ function registerDetach(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'The guest is asked to release the device, stops using it and lets it go. A guest without a hotplug driver never does, nor does one that is stuck ' +
-        'or still starting: the request stays, and is carried out at the latest when the guest reboots. --force takes the device as if pulled out: ' +
-        'what the guest has not written to a disk is lost. Disks and CD drives of SCSI and SATA controllers leave at once: unmount them first.',
-      'The exit status is 1 if the guest has not released the device in time; it may still do so.',
+      'The guest is asked to release the device. A guest that is stuck, still starting, or without a hotplug ' +
+        'driver does not: the request stays pending until the guest reboots. --force removes the device as if it ' +
+        'were pulled out: data that the guest has not written yet is lost. Disks and CD drives on SCSI and SATA ' +
+        'controllers, USB devices and SD cards leave immediately: unmount them first.',
+      'The exit status is 1 if the guest has not released the device in time; it may still do so later.',
     ],
     json: [
       ['vm', 'the VM name'],
@@ -118,8 +121,8 @@ function registerDetach(vm: Command): void {
       ['detached', 'whether it is out'],
     ],
     examples: [
-      { command: 'vring vm detach web blk1', does: 'ask, and wait for half a minute' },
-      { command: 'vring vm detach web blk1 --force', does: 'take it, whatever the guest does with it' },
+      { command: 'vring vm detach web blk1', does: 'ask the guest, and wait for 30 seconds' },
+      { command: 'vring vm detach web blk1 --force', does: 'remove it, whatever the guest does with it' },
     ],
   });
 }

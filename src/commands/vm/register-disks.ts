@@ -21,10 +21,7 @@ function registerResize(vm: Command): void {
     .command('resize')
     .argument('<vm>', 'a running or paused VM')
     .argument('<disk>', 'the name of a disk, as in vring vm show: blk0')
-    .argument(
-      '[size]',
-      "the new size, such as 20G; without it, the guest is told of the file's or device's present size",
-    )
+    .argument('[size]', 'the new size, such as 20G (default: the current size of the file or device)')
     .description('Resize a disk of a running VM')
     .option('--shrink', 'allow a smaller size')
     .option('--json', 'print JSON')
@@ -35,9 +32,10 @@ function registerResize(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Sets the size of the image file, and notifies the guest, which sees the new size at once; enlarge partitions and file systems there ' +
-        'afterward. A block device of the host is resized with its own tools first, such as lvextend; then leave out the size. ' +
-        'What is beyond a smaller size is lost: shrink file systems and partitions in the guest first.',
+      'Sets the size of the image file and notifies the guest, which sees the new size immediately; enlarge ' +
+        'its partitions and file systems afterward. Resize a block device with its own tools first, such as ' +
+        'lvextend, then run this command without a size. Data beyond a smaller size is lost: shrink file systems ' +
+        'and partitions in the guest first.',
     ],
     json: [
       ['name', 'the VM name'],
@@ -58,13 +56,13 @@ function registerLimit(vm: Command): void {
     .command('limit')
     .argument('<vm>', 'VM name')
     .argument('<disk>', 'the name of a disk, as in vring vm show: blk0')
-    .description("Show or set the limits of a disk's rate")
+    .description('Show or set the rate limits of a disk')
     .option('--iops <n>', 'requests per second', count('--iops'))
-    .option('--iops-burst <n>', 'most requests at once, after a pause', count('--iops-burst'))
+    .option('--iops-burst <n>', 'most requests at once, after an idle period', count('--iops-burst'))
     .option('--bps <size>', 'bytes per second, such as 50M', bytes('--bps'))
-    .option('--bps-burst <size>', 'most bytes at once, after a pause', bytes('--bps-burst'))
+    .option('--bps-burst <size>', 'most bytes at once, after an idle period', bytes('--bps-burst'))
     .addOption(new Option('--none', 'remove the limits').conflicts(['iops', 'iopsBurst', 'bps', 'bpsBurst']))
-    .option('--persist', 'set them in the definition too, or of a VM that is off only there')
+    .option('--persist', 'also set them in the definition; if the VM is off, only there')
     .option('--json', 'print JSON')
     .action(async (name: string, disk: string, options: LimitOptions) => {
       const { limitDisk } = await import('./disks.ts');
@@ -72,8 +70,9 @@ function registerLimit(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Replaces all limits of the disk, until the VM is off; with --persist at every start (`limits` in its definition). They hold for reads and writes of all its ' +
-        'queues together. Without a burst, the requests or bytes of a tenth of a second may come at once.',
+      'Replaces all limits of the disk until the VM is off, or with --persist at every start (`limits` in its ' +
+        'definition). They apply to reads and writes of all its queues together. The default burst is the amount ' +
+        'allowed in a tenth of a second.',
     ],
     json: [
       ['name', 'the VM name'],
@@ -83,14 +82,15 @@ function registerLimit(vm: Command): void {
     examples: [
       { command: 'vring vm limit web blk0 --iops 500 --iops-burst 2000', does: '500 requests per second' },
       { command: 'vring vm limit web blk0 --bps 50M', does: '50 MiB per second' },
-      { command: 'vring vm limit web blk0 --bps 50M --persist', does: 'the same at every start too' },
+      { command: 'vring vm limit web blk0 --bps 50M --persist', does: 'the same, also at every start' },
       { command: 'vring vm limit web blk0 --none', does: 'no limits' },
     ],
   });
 }
 
 const LOCKED =
-  'A guest that has mounted a medium locks the drive: it is then asked to release it, and the command fails, unless --force is given.';
+  'A guest that has mounted the medium locks the drive: it is asked to release it, and the command fails, unless ' +
+  '--force is given.';
 
 function registerChange(vm: Command): void {
   const command = vm
@@ -98,12 +98,13 @@ function registerChange(vm: Command): void {
     .argument('<vm>', 'a running or paused VM')
     .argument('<drive>', 'the name of a drive, as in vring vm show: cd0')
     .argument('<file>', 'the image file or block device')
-    .description('Put another medium into a drive of a running VM')
-    .option('--force', 'take what is in it, even if the guest uses it')
+    .description('Change the medium in a drive of a running VM')
+    .option('--force', 'eject the current medium, even if the guest uses it')
     .addOption(
-      new Option('--format <format>', 'its format; if absent, the file must look like a raw disk').choices(
-        FORMATS,
-      ),
+      new Option(
+        '--format <format>',
+        'format of the file; without it, the file must look like a raw disk',
+      ).choices(FORMATS),
     )
     .addOption(
       new Option('--cache <mode>', "use the host's page cache, or bypass it").choices(['writeback', 'none']),
@@ -115,19 +116,19 @@ function registerChange(vm: Command): void {
     });
   withManual(command, {
     text: [
-      `Opens the file, and notifies the guest. ${LOCKED} The medium stays in the drive while the VM is reset; the definition has what is in it at ` +
-        'the next start.',
+      `Opens the file and notifies the guest. ${LOCKED} The medium stays in the drive across resets; at the next ` +
+        'start, the VM has the medium of its definition.',
     ],
     json: [
       ['name', 'the VM name'],
       ['drive', "the drive's name"],
-      ['file', 'what is in it now'],
+      ['file', 'the medium in it now'],
     ],
     examples: [
       { command: 'vring vm change web cd0 /iso/drivers.iso', does: 'another CD' },
       {
         command: 'vring vm change web cd0 /iso/drivers.iso --force',
-        does: 'the same, though the guest has mounted the present one',
+        does: 'the same, even if the guest has mounted the current one',
       },
     ],
   });
@@ -138,20 +139,20 @@ function registerEject(vm: Command): void {
     .command('eject')
     .argument('<vm>', 'a running or paused VM')
     .argument('<drive>', 'the name of a drive, as in vring vm show: cd0')
-    .description('Take the medium out of a drive of a running VM')
-    .option('--force', 'take it even if the guest uses it')
+    .description('Eject the medium of a drive of a running VM')
+    .option('--force', 'eject it even if the guest uses it')
     .option('--json', 'print JSON')
     .action(async (name: string, drive: string, options: EjectOptions) => {
       const { ejectMedium } = await import('./disks.ts');
       await leaving(await runningManager(), engine => ejectMedium(engine, name, drive, options));
     });
   withManual(command, {
-    text: [`Takes the medium out, and releases its file. ${LOCKED}`],
+    text: [`Removes the medium and releases its file. ${LOCKED}`],
     json: [
       ['name', 'the VM name'],
       ['drive', "the drive's name"],
       ['file', 'null'],
     ],
-    examples: [{ command: 'vring vm eject web cd0', does: 'an empty drive' }],
+    examples: [{ command: 'vring vm eject web cd0', does: 'leave the drive empty' }],
   });
 }

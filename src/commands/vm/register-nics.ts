@@ -18,8 +18,8 @@ function registerLink(vm: Command): void {
     .command('link')
     .argument('<vm>', 'a running or paused VM')
     .argument('<nic>', 'the name of a network card, as in vring vm show: net0')
-    .argument('[state]', 'up or down; without it, the link is shown')
-    .description('Plug the cable of a network card in or out')
+    .argument('[state]', 'up or down; prints the current state if omitted')
+    .description('Show or set the link of a network card')
     .option('--json', 'print JSON')
     .action(async (name: string, nic: string, state: string | undefined, options: { json?: boolean }) => {
       if (state !== undefined && state !== 'up' && state !== 'down')
@@ -29,8 +29,8 @@ function registerLink(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'While the link is down, packets are dropped in both directions, and the guest sees that its cable is not plugged in. That holds until the VM is off; ' +
-        '`link` in its definition applies at every start.',
+      'While the link is down, packets are dropped in both directions, and the guest sees an unplugged cable. ' +
+        'The state lasts until the VM is off; `link` in its definition applies at every start.',
     ],
     json: [
       ['name', 'the VM name'],
@@ -51,20 +51,24 @@ function registerLimit(vm: Command): void {
     .command('limit-nic')
     .argument('<vm>', 'VM name')
     .argument('<nic>', 'the name of a network card, as in vring vm show: net0')
-    .description("Show or set the limits of a network card's rates");
+    .description('Show or set the rate limits of a network card');
   for (const [side, what] of [
     ['rx', 'received'],
     ['tx', 'sent'],
   ] as const) {
     command
       .option(`--${side}-pps <n>`, `packets ${what} per second`, count(`--${side}-pps`))
-      .option(`--${side}-pps-burst <n>`, 'most at once, after a pause', count(`--${side}-pps-burst`))
+      .option(`--${side}-pps-burst <n>`, 'most at once, after an idle period', count(`--${side}-pps-burst`))
       .option(`--${side}-bps <size>`, `bytes ${what} per second, such as 50M`, bytes(`--${side}-bps`))
-      .option(`--${side}-bps-burst <size>`, 'most at once, after a pause', bytes(`--${side}-bps-burst`));
+      .option(
+        `--${side}-bps-burst <size>`,
+        'most at once, after an idle period',
+        bytes(`--${side}-bps-burst`),
+      );
   }
   command
     .addOption(new Option('--none', 'remove the limits'))
-    .option('--persist', 'set them in the definition too, or of a VM that is off only there')
+    .option('--persist', 'also set them in the definition; if the VM is off, only there')
     .option('--json', 'print JSON')
     .action(async (name: string, nic: string, options: NicLimitOptions) => {
       const { limitNic } = await import('./nics.ts');
@@ -72,8 +76,9 @@ function registerLimit(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Replaces all limits of the card, until the VM is off; with --persist at every start (`limits` in its definition). Received and sent are as the guest sees them. ' +
-        'What a limit does not allow yet waits: on the host, or in the guest.',
+      'Replaces all limits of the card until the VM is off, or with --persist at every start (`limits` in its ' +
+        "definition). Received and sent are from the guest's point of view. Packets beyond a limit wait on the " +
+        'host or in the guest.',
     ],
     json: [
       ['name', 'the VM name'],

@@ -29,7 +29,7 @@ function registerWatch(vm: Command): void {
     .argument('<vm>', 'a running or paused VM with a screen')
     .description("Show a VM's screen on the whole terminal; Ctrl-] leaves")
     .addOption(layoutOption())
-    .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
+    .option('--device <name>', "the screen's device, if the VM has several (default: the first)")
     .option('--view-only', 'send no keys to the guest')
     .action(async (name: string, options: ScreenOptions) => {
       const { watchScreen } = await import('./screen.ts');
@@ -37,14 +37,19 @@ function registerWatch(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Text modes are shown as characters, graphics in half blocks, two pixels to a cell, or as pictures where the terminal says that it has ' +
-        "kitty's graphics protocol or sixels. What is larger than the terminal is scaled, or cut around the cursor.",
-      'Keys go to the guest. A terminal sends characters, for which the keys of --layout are pressed; one with the kitty keyboard protocol sends ' +
-        'the keys themselves. Ctrl-\\ opens a menu of what terminals do not send, such as Ctrl-Alt-Delete.',
+      'Text modes are shown as characters. Graphics are shown in half blocks, two pixels per cell, or as ' +
+        "pictures if the terminal reports kitty's graphics protocol or sixels. Graphics larger than the terminal " +
+        'are scaled, text is cropped around the cursor.',
+      'Keys go to the guest. Most terminals send characters, for which the keys of --layout are pressed; one ' +
+        'with the kitty keyboard protocol sends the keys themselves. Ctrl-\\ opens a menu of keys that terminals ' +
+        'do not send, such as Ctrl-Alt-Delete.',
     ],
     examples: [
       { command: 'vring vm screen web', does: 'look at the screen and type' },
-      { command: 'vring vm screen web --layout de', does: 'the same, of a guest with a German keyboard' },
+      {
+        command: 'vring vm screen web --layout de',
+        does: 'the same for a guest with a German keyboard layout',
+      },
     ],
   });
 }
@@ -53,16 +58,16 @@ function registerScreenshot(vm: Command): void {
   const command = vm
     .command('screenshot')
     .argument('<vm>', 'a running or paused VM with a screen')
-    .argument('<file>', 'the PNG file; - is standard output')
+    .argument('<file>', 'the PNG file; - for standard output')
     .description("Save a picture of a VM's screen")
-    .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
+    .option('--device <name>', "the screen's device, if the VM has several (default: the first)")
     .action(async (name: string, file: string, options: { readonly device?: string }) => {
       const { screenshot } = await import('./screenshot.ts');
       await leaving(await runningManager(), engine => screenshot(engine, name, file, options));
     });
   withManual(command, {
     text: ["Text modes are drawn in the guest's own font. An existing file is replaced."],
-    examples: [{ command: 'vring vm screenshot web screen.png', does: 'what the guest shows now' }],
+    examples: [{ command: 'vring vm screenshot web screen.png', does: 'save the screen as a PNG file' }],
   });
 }
 
@@ -78,12 +83,12 @@ function registerVnc(vm: Command): void {
     )
     .option(
       '--password-file <file>',
-      'the password that clients need: the first line, of which 8 characters count',
+      "the password for clients: the file's first line, of which 8 characters count",
     )
     .option('--tls-cert <file>', 'encrypt by TLS with this certificate (PEM)')
     .option('--tls-key <file>', 'its key (PEM)')
     .addOption(layoutOption())
-    .option('--device <name>', 'the device whose screen it is, of a VM with several (default: the first)')
+    .option('--device <name>', "the screen's device, if the VM has several (default: the first)")
     .option('--view-only', 'send nothing to the guest')
     // It ends when its standard input does: with the manager that started it.
     .addOption(new Option('--child', 'end with the manager, which has started it').hideHelp())
@@ -93,18 +98,19 @@ function registerVnc(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Beyond loopback addresses and Unix sockets, a password and TLS (VeNCrypt X509Vnc) are needed. A VNC password is short, and the same for everybody: ' +
-        'prefer a Unix socket or a loopback address, reached by `ssh -L`.',
-      'It runs in a process of its own, which ends with the VM. Several clients share the screen. Clients with extended key events send keys by their place; ' +
-        'for others --layout says which key has a character.',
+      'Beyond loopback addresses and Unix sockets, a password and TLS (VeNCrypt X509Vnc) are required. A VNC ' +
+        'password is short and shared by all clients: prefer a Unix socket or a loopback address, reached ' +
+        'through `ssh -L`.',
+      'The server ends with the VM. Several clients share the screen. Clients with extended key events send ' +
+        'keys by position; for others, --layout maps characters to keys.',
     ],
     examples: [
-      { command: 'vring vm vnc web', does: 'at 127.0.0.1:5900, or the next port that is free' },
+      { command: 'vring vm vnc web', does: 'at 127.0.0.1:5900, or the next free port' },
       { command: 'vring vm vnc web --listen unix:/run/user/1000/web.vnc', does: 'at a socket, for ssh -L' },
       {
         command:
           'vring vm vnc web --listen 0.0.0.0:1 --password-file pw --tls-cert cert.pem --tls-key key.pem',
-        does: 'for others, encrypted',
+        does: 'for other hosts, encrypted',
       },
     ],
   });
@@ -125,11 +131,12 @@ function registerSendKey(vm: Command): void {
     });
   withManual(command, {
     text: [
-      "Keys have the names of QEMU's sendkey (`ret`, `spc`, `pgup`, `kp_0`, `alt_r` ...) or those of linux/input-event-codes.h (`KEY_LEFTCTRL`). A name " +
-        "means the key's place: `y` is the key that a German keyboard has `z` on. Several arguments are pressed one after the other.",
+      "Keys have the names of QEMU's sendkey (`ret`, `spc`, `pgup`, `kp_0`, `alt_r` ...) or those of " +
+        "linux/input-event-codes.h (`KEY_LEFTCTRL`). A name means a key's position on a US keyboard: `y` is the " +
+        'key labeled `z` on a German one. Several arguments are pressed one after the other.',
     ],
     examples: [
-      { command: 'vring vm send-key web ctrl-alt-delete', does: 'what resets a PC' },
+      { command: 'vring vm send-key web ctrl-alt-delete', does: 'press Ctrl-Alt-Delete' },
       { command: 'vring vm send-key web down down ret', does: 'choose the third entry of a menu' },
       { command: 'vring vm send-key web esc --hold-ms 2000', does: 'hold a key' },
     ],
@@ -141,7 +148,7 @@ function registerType(vm: Command): void {
     .command('type')
     .argument('<vm>', 'a running or paused VM')
     .argument('<text>', 'the text')
-    .description("Type a text on a VM's keyboard")
+    .description("Type text on a VM's keyboard")
     .addOption(layoutOption())
     .option('--enter', 'press Enter after it')
     .option('--delay-ms <ms>', 'how long each key is held, and between keys (default: 20)', text =>
@@ -158,9 +165,7 @@ function registerType(vm: Command): void {
       },
     );
   withManual(command, {
-    text: ['Characters that the layout has no keys for are refused before anything is typed.'],
-    examples: [
-      { command: "vring vm type web 'ls /' --enter", does: 'run a command in a guest that is logged in' },
-    ],
+    text: ['If the layout has no key for a character, nothing is typed.'],
+    examples: [{ command: "vring vm type web 'ls /' --enter", does: "run a command in a guest's shell" }],
   });
 }

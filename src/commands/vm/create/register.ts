@@ -40,11 +40,12 @@ export function registerCreate(vm: Command): void {
       )
       .option(
         '--disk <settings>',
-        'size=SIZE,format=raw|qcow2: its disk in detail; a qcow2 disk from a cloud image is an overlay of that (default: raw)',
+        'size=SIZE,format=raw|qcow2: its disk; a qcow2 disk for a cloud image is an overlay of it (default: raw)',
       )
       .option(
         '--network <how>',
-        'user, tap, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE, passt or none; with settings of -nic: user,hostfwd=tcp::2222-:22',
+        'user, tap, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE, passt or none; with ' +
+          'settings of -nic: user,hostfwd=tcp::2222-:22',
       )
       .option(
         '--pci <address>',
@@ -86,8 +87,8 @@ export function registerCreate(vm: Command): void {
   );
   withManual(create, {
     text: [
-      'Without options that describe the VM, it prompts for them on a terminal. Disks are created in the `disks` folder of the state ' +
-        'folder; after a failure, everything created so far is removed.',
+      'Without options that describe the VM, it prompts for them on a terminal. Disks are created in the ' +
+        '`disks` folder of the state folder; after a failure, everything created so far is removed.',
     ],
     json: [
       ...DEFINED,
@@ -95,7 +96,7 @@ export function registerCreate(vm: Command): void {
       ['leftOut', 'QEMU options that were left out: option, settings and reason'],
     ],
     examples: [
-      { command: 'vring vm create', does: 'answer prompts' },
+      { command: 'vring vm create', does: 'prompt for everything' },
       {
         command: 'vring vm create web --iso debian.iso --disk-size 20G --memory 2G --cpus 2',
         does: 'a VM to install an operating system on',
@@ -107,12 +108,14 @@ export function registerCreate(vm: Command): void {
       },
       {
         command:
-          'vring vm create ci --cloud-image debian-12.qcow2 --disk size=10G,format=qcow2 --network user,hostfwd=tcp:127.0.0.1:2222-:22',
-        does: 'the same on an overlay of the image, with SSH at port 2222 of this host',
+          'vring vm create ci --cloud-image debian-12.qcow2 --disk size=10G,format=qcow2 --network ' +
+          'user,hostfwd=tcp:127.0.0.1:2222-:22',
+        does: 'the same on an overlay of the image, with SSH on port 2222 of this host',
       },
       {
         command:
-          'vring vm create db -m 2048 -smp 2 -drive file=/var/lib/db.img,if=virtio -kernel /boot/vmlinuz -append root=/dev/vda',
+          'vring vm create db -m 2048 -smp 2 -drive file=/var/lib/db.img,if=virtio -kernel /boot/vmlinuz -append ' +
+          'root=/dev/vda',
         does: 'a VM described by QEMU options',
       },
     ],
