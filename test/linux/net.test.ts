@@ -56,7 +56,7 @@ describe.skipIf(missing !== null)('Linux with a virtio network card', () => {
   test.each([
     ['with split rings and all offloads', {}],
     [
-      'with packed rings, two pairs of queues and no offloads',
+      'with packed rings, two pairs of queues whose frames it has spread by RSS, and no offloads',
       { packed: true, queues: 2, csum: false, 'guest-csum': false },
     ],
   ])(
@@ -83,6 +83,9 @@ describe.skipIf(missing !== null)('Linux with a virtio network card', () => {
         devices: [{ type: 'virtio-net', network: { type: 'tap', ifname: 'tap9' }, ...options }],
       });
       await guest.printed(/guest: sent/);
+      const facts = guest.info.topology?.devices.find(({ name }) => name === 'net0')?.facts ?? [];
+      const rss = facts.filter(({ label }) => label === 'RSS').map(({ value }) => value);
+      expect(rss).toEqual('queues' in options ? ['set by the guest'] : []);
       const received = await transferred;
       expect(received.equals(sentByGuest(CHUNKS))).toBe(true);
       expect(pinged).toContain('3 received, 0% packet loss');

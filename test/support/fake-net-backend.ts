@@ -6,6 +6,7 @@ import {
   type NetQueueOptions,
   NO_OFFLOADS,
   type ReceiveFilter,
+  type ReceiveSideScaling,
 } from '../../src/devices/backends/net.ts';
 import type { NetLimits } from '../../src/devices/backends/net-limits.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
@@ -111,6 +112,8 @@ export class FakeNetBackend implements NetBackend {
   offloads = NO_OFFLOADS;
   pairs = 0;
   filter: ReceiveFilter | null = null;
+  scales = true;
+  scaling: ReceiveSideScaling | null = null;
   link = true;
   limits: NetLimits = {};
   closed = false;
@@ -129,6 +132,10 @@ export class FakeNetBackend implements NetBackend {
 
   setPairs(count: number): void {
     this.pairs = count;
+  }
+
+  setScaling(scaling: ReceiveSideScaling | null): void {
+    this.scaling = scaling;
   }
 
   setFilter(filter: ReceiveFilter): void {

@@ -173,6 +173,7 @@ function readDriver(
       event_idx: 'event-idx',
       packed: 'packed',
       iommu: 'iommu-platform',
+      rss: 'rss',
     }),
     ...switches(document, document.child(driver, 'host'), {
       ...ofDirection('host', ['tso4', 'tso6', 'ecn', 'ufo']),

@@ -208,6 +208,28 @@ export type ReceiveFilter = {
   readonly vlans: readonly number[] | null;
 };
 
+/** Types of hashes of received frames (virtio 1.3 §5.1.6.4.3.1): of addresses, or of addresses and ports. */
+export const RSS_HASH = { ipv4: 1, tcp4: 2, udp4: 4, ipv6: 8, tcp6: 16, udp6: 32 } as const;
+
+/** All of them. */
+export const RSS_HASHES = Object.values(RSS_HASH).reduce((all, type) => all | type, 0);
+
+/** The most entries of a table of queues, and bytes of a key. */
+export const MAX_RSS_TABLE = 128;
+export const RSS_KEY_BYTES = 40;
+
+/** How received frames are spread over the receive queues by their hashes (RSS, virtio 1.3 §5.1.6.5.7). */
+export type ReceiveSideScaling = {
+  /** Of `RSS_HASH`. */
+  readonly hashTypes: number;
+  /** Of the Toeplitz hash. */
+  readonly key: Uint8Array;
+  /** Queue pairs, by the low bits of a hash: a power of two of them, at most `MAX_RSS_TABLE`. */
+  readonly queues: readonly number[];
+  /** The queue pair of frames without a hash. */
+  readonly unclassified: number;
+};
+
 /** What serves a virtio-net queue. */
 export type NetQueueOptions = {
   /** Negotiated features. */
@@ -247,6 +269,10 @@ export interface NetBackend {
   setOffloads(offloads: NetOffloads): void;
   /** How many pairs the guest uses. The others get no frames. */
   setPairs(count: number): void;
+  /** Whether it can spread received frames as a driver has it. */
+  readonly scales: boolean;
+  /** Spreads them so; null: by itself. */
+  setScaling(scaling: ReceiveSideScaling | null): void;
   setFilter(filter: ReceiveFilter): void;
   /** Whether the card's cable is plugged in: without, frames are dropped in both directions. */
   setLink(up: boolean): void;

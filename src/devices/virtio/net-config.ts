@@ -1,7 +1,18 @@
+import { MAX_RSS_TABLE, RSS_HASHES, RSS_KEY_BYTES } from '../backends/net.ts';
 import type { AccessSize } from '../device.ts';
 
 /** Offsets in the config space (virtio 1.3 §5.1.4). */
-const FIELD = { mac: 0, status: 6, maxPairs: 8, mtu: 10, speed: 12, duplex: 16 } as const;
+const FIELD = {
+  mac: 0,
+  status: 6,
+  maxPairs: 8,
+  mtu: 10,
+  speed: 12,
+  duplex: 16,
+  rssKeyBytes: 17,
+  rssTable: 18,
+  rssHashes: 20,
+} as const;
 
 /** Bits of the status. */
 const STATUS = { linkUp: 1, announce: 2 } as const;
@@ -17,14 +28,19 @@ export type LinkMode = {
 
 /** The config space of a network device. */
 export class NetConfig {
-  static readonly size = 20;
+  static readonly size = 24;
   readonly #view = new DataView(new ArrayBuffer(NetConfig.size));
 
-  constructor(pairs: number, mtu: number | null, { speed, duplex }: LinkMode) {
+  /** @param scales the driver may say how received frames are spread */
+  constructor(pairs: number, mtu: number | null, { speed, duplex }: LinkMode, scales: boolean) {
     this.#view.setUint16(FIELD.maxPairs, pairs, true);
     this.#view.setUint16(FIELD.mtu, mtu ?? 0, true);
     this.#view.setUint32(FIELD.speed, speed ?? UNKNOWN.speed, true);
     this.#view.setUint8(FIELD.duplex, duplex === null ? UNKNOWN.duplex : duplex === 'full' ? 1 : 0);
+    if (!scales) return;
+    this.#view.setUint8(FIELD.rssKeyBytes, RSS_KEY_BYTES);
+    this.#view.setUint16(FIELD.rssTable, MAX_RSS_TABLE, true);
+    this.#view.setUint32(FIELD.rssHashes, RSS_HASHES, true);
   }
 
   read(offset: number, size: AccessSize): number {

@@ -1,5 +1,7 @@
+import type { ReceiveSideScaling } from '../backends/net.ts';
 import { NET_FEATURE } from './net-features.ts';
 import { RECEIVE_MODES, type ReceiveMode } from './net-filter.ts';
+import { rssOf } from './net-rss.ts';
 
 /** Classes of commands (virtio 1.3 §5.1.6.5). */
 const CLASS = { rx: 0, mac: 1, vlan: 2, announce: 3, multiqueue: 4, guestOffloads: 5 } as const;
@@ -7,6 +9,7 @@ const MAC = { tableSet: 0, addressSet: 1 } as const;
 const VLAN = { add: 0, remove: 1 } as const;
 const ANNOUNCE_ACK = 0;
 const PAIRS_SET = 0;
+const RSS_CONFIG = 1;
 const OFFLOADS_SET = 0;
 
 const MAC_BYTES = 6;
@@ -32,6 +35,8 @@ export interface NetControl {
   announced(): void;
   /** @returns false: there are not so many */
   setPairs(count: number): boolean;
+  /** Spreads received frames; `pairs` pairs are used then. @returns false: there are not so many */
+  setScaling(scaling: ReceiveSideScaling, pairs: number): boolean;
   /** @returns false: there are others among them than were negotiated */
   setGuestOffloads(bits: bigint): boolean;
 }
@@ -56,6 +61,7 @@ export function carryOut(control: NetControl, bytes: Uint8Array): number {
       control.announced();
       return ACK.ok;
     case CLASS.multiqueue:
+      if (command === RSS_CONFIG) return answer(has(NET_FEATURE.rss) && setScaling(control, data));
       if (command !== PAIRS_SET || !has(NET_FEATURE.multiqueue) || data.length !== 2) return ACK.error;
       return answer(control.setPairs(view(data).getUint16(0, true)));
     case CLASS.guestOffloads:
@@ -81,6 +87,11 @@ function setMode(control: NetControl, command: number, data: Uint8Array): boolea
   if (mode === undefined || (control.agreed & needed) === 0n || data.length !== 1) return false;
   control.setMode(mode, data[0] !== 0);
   return true;
+}
+
+function setScaling(control: NetControl, data: Uint8Array): boolean {
+  const wanted = rssOf(data);
+  return wanted !== null && control.setScaling(wanted.scaling, wanted.pairs);
 }
 
 /** Two tables, each {le32 entries, u8 macs[entries][6]}: of addresses, then of groups. */

@@ -30,6 +30,8 @@ export const NET_FEATURE = {
   guestUso4: 1n << 54n,
   guestUso6: 1n << 55n,
   hostUso: 1n << 56n,
+  /** The driver says how received frames are spread over the queues. */
+  rss: 1n << 60n,
   speedDuplex: 1n << 63n,
 } as const;
 
@@ -52,6 +54,7 @@ const REQUIRES: readonly (readonly [NetFeatureName, NetFeatureName])[] = [
   ['guestAnnounce', 'ctrlQueue'],
   ['guestAnnounce', 'status'],
   ['multiqueue', 'ctrlQueue'],
+  ['rss', 'ctrlQueue'],
   ['ctrlMac', 'ctrlQueue'],
   ['ctrlGuestOffloads', 'ctrlQueue'],
 ];
@@ -77,6 +80,8 @@ export type FeatureChoices = {
   readonly takes: NetOffloads;
   readonly gives: NetOffloads;
   readonly pairs: number;
+  /** The network can spread received frames as a driver has it. */
+  readonly scales: boolean;
   readonly mtu: number | null;
   readonly speedDuplex: boolean;
   /** Features that options switch off. */
@@ -84,11 +89,20 @@ export type FeatureChoices = {
 };
 
 /** The features of a device for such a network. */
-export function netFeatures({ takes, gives, pairs, mtu, speedDuplex, unwanted }: FeatureChoices): bigint {
+export function netFeatures({
+  takes,
+  gives,
+  pairs,
+  scales,
+  mtu,
+  speedDuplex,
+  unwanted,
+}: FeatureChoices): bigint {
   const off = new Set<NetFeatureName>(unwanted);
   for (const [name, side, offload] of OFFLOADS)
     if (!(side === 'takes' ? takes : gives)[offload]) off.add(name);
   if (pairs < 2) off.add('multiqueue');
+  if (pairs < 2 || !scales) off.add('rss');
   if (mtu === null) off.add('mtu');
   if (!speedDuplex) off.add('speedDuplex');
   if (off.has('guestChecksum')) off.add('ctrlGuestOffloads');

@@ -27,6 +27,7 @@ const SWITCHES = [
   ['ctrl_guest_offloads', 'ctrlGuestOffloads', 'changes of the offloads of reception by the guest'],
   ['guest_announce', 'guestAnnounce', 'announcing itself to the network after it was moved'],
   ['mq', 'multiqueue', 'more than one pair of queues'],
+  ['rss', 'rss', 'receive-side scaling: received frames spread over the queues as the guest has it'],
 ] as const satisfies readonly (readonly [string, NetFeatureName, string])[];
 
 type Hyphenated<Text extends string> = Text extends `${infer Head}_${infer Tail}`

@@ -1,5 +1,11 @@
 import { macAddressOf, macBytes, macText } from '../backends/mac-address.ts';
-import { type DataPath, MAX_QUEUE_PAIRS, type NetBackend, netFields } from '../backends/net.ts';
+import {
+  type DataPath,
+  MAX_QUEUE_PAIRS,
+  type NetBackend,
+  netFields,
+  type ReceiveSideScaling,
+} from '../backends/net.ts';
 import { netLimitsText } from '../backends/net-limits.ts';
 import { bootFields } from '../boot-device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
@@ -90,6 +96,11 @@ function dataPathText({ kernel, why }: DataPath): string {
   return why === null ? 'threads of the VM' : `threads of the VM (vhost-net: ${why})`;
 }
 
+function rssFact(features: bigint, scaling: ReceiveSideScaling | null) {
+  if ((features & NET_FEATURE.rss) === 0n) return [];
+  return [{ label: 'RSS', value: scaling === null ? 'not used by the guest' : 'set by the guest' }];
+}
+
 /** Warns of each reason why the kernel does not carry the frames of a card that was to have that. */
 function unaskedPath(name: string, backend: NetBackend, warn: (text: string) => void): () => void {
   const said = new Set<string>();
@@ -146,10 +157,10 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
     const known = backend.mtu === DEFAULT_MTU ? null : backend.mtu;
     const mtu = options.mtu ?? known;
     const mac = macBytes(options.mac ?? macAddressOf(name));
-    const { takes, gives } = backend;
+    const { takes, gives, scales } = backend;
     const speedDuplex = speed !== null || duplex !== null;
     const unwanted = switchedOff(options);
-    const features = netFeatures({ takes, gives, pairs, mtu, speedDuplex, unwanted });
+    const features = netFeatures({ takes, gives, scales, pairs, mtu, speedDuplex, unwanted });
     const net = new VirtioNet(
       {
         ...{ name, features, mac, pairs, mtu, link, limits },
@@ -198,6 +209,7 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
           },
           { label: 'MTU', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
           { label: 'queues', value: pairs },
+          ...rssFact(features, net.scaling),
           { label: 'data path', value: dataPathText(backend.dataPath) },
           { label: 'checksum offload', value: (features & NET_FEATURE.checksum) !== 0n },
           { label: 'segmentation offload', value: (features & NET_FEATURE.hostTso4) !== 0n },

@@ -1,4 +1,4 @@
-import type { NetBackend } from '../backends/net.ts';
+import type { NetBackend, ReceiveSideScaling } from '../backends/net.ts';
 import { type NetLimits, netLimitsOf, savedNetLimits } from '../backends/net-limits.ts';
 import type { AccessSize, DeviceState } from '../device.ts';
 import type { MachineServices } from '../machine-services.ts';
@@ -8,6 +8,7 @@ import { type LinkMode, NetConfig } from './net-config.ts';
 import { ACK, carryOut, MAX_COMMAND, type NetControl } from './net-control.ts';
 import { GUEST_OFFLOADS, NET_FEATURE, offloadsOf } from './net-features.ts';
 import { NetFilter, type ReceiveMode } from './net-filter.ts';
+import { saveScaling, scalingOf } from './net-rss.ts';
 import type { Chain } from './ring/chain.ts';
 import type { RunningQueue, VirtioDevice, VirtioDriver, VirtioQueue } from './virtio-device.ts';
 
@@ -60,6 +61,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
   /** What the driver has agreed to. */
   #agreed = 0n;
   #pairs = 1;
+  #scaling: ReceiveSideScaling | null = null;
   #guestOffloads = 0n;
   #limits: NetLimits = {};
   #link = true;
@@ -78,7 +80,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
     this.#services = services;
     this.#mac = options.mac;
     this.#maxPairs = pairs;
-    this.#config = new NetConfig(pairs, options.mtu, options.mode);
+    this.#config = new NetConfig(pairs, options.mtu, options.mode, (features & NET_FEATURE.rss) !== 0n);
     const indices = Array.from({ length: pairs }, (_, pair) => (pairs === 1 ? '' : ` ${pair}`));
     const hasControl = (features & NET_FEATURE.ctrlQueue) !== 0n;
     this.queueNames = [...indices.flatMap(pair => [`receive${pair}`, `transmit${pair}`]), 'control'].slice(
@@ -121,7 +123,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
 
   startQueue(queue: VirtioQueue, driver: VirtioDriver): RunningQueue {
     const { index } = queue;
-    const multiqueue = (driver.features & NET_FEATURE.multiqueue) !== 0n;
+    const multiqueue = (driver.features & (NET_FEATURE.multiqueue | NET_FEATURE.rss)) !== 0n;
     const pairs = multiqueue ? this.#maxPairs : 1;
     if (index === 2 * pairs)
       return new ModelQueue(queue, driver, this.#services, each => this.#control(each));
@@ -171,6 +173,11 @@ export class VirtioNet implements VirtioDevice, NetControl {
     return this.#pairs;
   }
 
+  /** How the driver has received frames spread; null: it leaves that to the network. */
+  get scaling(): ReceiveSideScaling | null {
+    return this.#scaling;
+  }
+
   /** Which frames the guest receives, in words. */
   get filterText(): string {
     return this.#filter.text;
@@ -202,8 +209,13 @@ export class VirtioNet implements VirtioDevice, NetControl {
 
   setPairs(count: number): boolean {
     if (count < 1 || count > this.#maxPairs) return false;
-    this.#pairs = count;
-    this.#backend.setPairs(count);
+    this.#applyPairs(count, null);
+    return true;
+  }
+
+  setScaling(scaling: ReceiveSideScaling, pairs: number): boolean {
+    if (pairs > this.#maxPairs) return false;
+    this.#applyPairs(pairs, scaling);
     return true;
   }
 
@@ -219,6 +231,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
       mac: this.#config.mac,
       announce: this.#config.announce,
       pairs: this.#pairs,
+      ...(this.#scaling && { scaling: saveScaling(this.#scaling) }),
       guestOffloads: this.#guestOffloads,
       link: this.#link,
       linkUp: this.#config.linkUp,
@@ -235,6 +248,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
       throw new DeviceStateError('guestOffloads', 'negotiated offloads');
     const pairs = numberOf(state, 'pairs', this.#maxPairs);
     if (pairs < 1) throw new DeviceStateError('pairs', 'number of queue pairs');
+    const scaling = 'scaling' in state ? scalingOf(stateOf(state, 'scaling'), pairs) : null;
     const [link, linkUp] = [booleanOf(state, 'link'), booleanOf(state, 'linkUp')];
     const announce = booleanOf(state, 'announce');
     const limits = netLimitsOf(stateOf(state, 'limits'));
@@ -242,7 +256,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
     this.#config.mac = mac;
     this.#config.announce = announce;
     this.setGuestOffloads(guestOffloads);
-    this.setPairs(pairs);
+    this.#applyPairs(pairs, scaling);
     this.#filterChanged();
     this.setLimits(limits);
     this.#link = link;
@@ -262,6 +276,15 @@ export class VirtioNet implements VirtioDevice, NetControl {
     this.#filterChanged();
     this.setPairs(1);
     this.setGuestOffloads(this.#agreed & GUEST_OFFLOADS);
+  }
+
+  #applyPairs(count: number, scaling: ReceiveSideScaling | null): void {
+    const wasScaling = this.#scaling !== null;
+    this.#pairs = count;
+    this.#scaling = scaling;
+    this.#backend.setPairs(count);
+    this.#backend.setScaling(scaling);
+    if (wasScaling !== (scaling !== null)) this.onFactsChanged?.();
   }
 
   #filterChanged(): void {

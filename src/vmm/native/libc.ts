@@ -97,6 +97,7 @@ export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x4000_0000;
 
 /** asm/unistd_64.h */
+const SYS_BPF = 321;
 const SYS_PIDFD_OPEN = 434;
 
 /** poll(2), from asm-generic/poll.h. */
@@ -408,6 +409,11 @@ let viewGuard = <Result>(make: () => Result): Result => make();
  */
 export function setViewGuard(guard: typeof viewGuard): void {
   viewGuard = guard;
+}
+
+/** bpf(2). @param attribute the address of its `bytes` bytes. @returns the fd that it makes */
+export function bpf(name: string, command: number, attribute: bigint, bytes: number): number {
+  return checked(`bpf ${name}`, () => calls.syscall(SYS_BPF, command, attribute, bytes, 0));
 }
 
 /** The memory at `address` as an ArrayBuffer, in place. This doesn't keep it mapped: the mapping must outlive the buffer. */

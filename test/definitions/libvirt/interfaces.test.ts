@@ -56,12 +56,12 @@ describe('an <interface> becomes a network card', () => {
     ['null', '', { network: 'none' }],
     [
       'user',
-      "<driver name='vhost' queues='4' rx_queue_size='256' event_idx='off'><host tso4='off' mrg_rxbuf='on'/><guest csum='off'/></driver>",
+      "<driver name='vhost' queues='4' rx_queue_size='256' event_idx='off' rss='on'><host tso4='off' mrg_rxbuf='on'/><guest csum='off'/></driver>",
       {
         network: 'user',
         queues: 4,
         vhost: true,
-        virtio: { 'event-idx': false, 'host-tso4': false, 'mrg-rxbuf': true, 'guest-csum': false },
+        virtio: { 'event-idx': false, rss: true, 'host-tso4': false, 'mrg-rxbuf': true, 'guest-csum': false },
       },
     ],
     ['user', "<driver name='qemu'/>", { network: 'user', vhost: false }],

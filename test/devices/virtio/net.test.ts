@@ -67,6 +67,25 @@ const CONTROL =
   NET_FEATURE.ctrlRxExtra |
   NET_FEATURE.ctrlVlan |
   NET_FEATURE.ctrlMac;
+const RSS = [4, 1];
+const KEY = Array.from({ length: 40 }, (_, index) => index);
+
+/** A struct virtio_net_rss_config (virtio 1.3 §5.1.6.5.7). */
+function rss({
+  hashTypes = 3,
+  unclassified = 1,
+  queues = [0, 1],
+  transmitQueues = 1,
+  key = KEY,
+} = {}): number[] {
+  const le16 = (value: number) => [value & 0xff, value >> 8];
+  const table = queues.flatMap(le16);
+  return [
+    ...[hashTypes, 0, 0, 0, ...le16(queues.length - 1), ...le16(unclassified), ...table],
+    ...[...le16(transmitQueues), key.length, ...key],
+  ];
+}
+
 const config = (offset: number, size: 1 | 2 | 4) => driver.read(driver.device!.address + offset, size);
 
 describe('virtio-net', () => {
@@ -122,6 +141,62 @@ describe('virtio-net', () => {
     driver.status = 0;
     expect(backend().pairs).toBe(1);
     expect(backend().running.size).toBe(0);
+  });
+
+  test('has the back end spread received frames as the driver says, until that sets pairs or is reset', () => {
+    plug({ queues: 4 });
+    expect(driver.offered & NET_FEATURE.rss).toBe(NET_FEATURE.rss);
+    expect([config(17, 1), config(18, 2), config(20, 4)]).toEqual([40, 128, 0x3f]);
+    // Its queues are numbered as those of a driver with multiqueue.
+    start(NET_FEATURE.ctrlQueue | NET_FEATURE.rss, 9);
+    expect(command(8, [...RSS, ...rss({ queues: [0, 2, 1, 0] })])).toBe(0);
+    expect(backend().pairs).toBe(3);
+    expect(backend().scaling).toEqual({
+      hashTypes: 3,
+      key: Uint8Array.from(KEY),
+      queues: [0, 2, 1, 0],
+      unclassified: 1,
+    });
+    expect(built.facts).toContainEqual({ label: 'RSS', value: 'set by the guest' });
+    // With padding, as Linux sends it.
+    expect(command(8, [...RSS, ...rss({ transmitQueues: 4 }), 0])).toBe(0);
+    expect(backend().pairs).toBe(4);
+    const wrong = [
+      rss({ queues: [0, 4] }),
+      rss({ queues: [0, 1, 2] }),
+      rss({ queues: Array(256).fill(0) }),
+      rss({ unclassified: 4 }),
+      rss({ transmitQueues: 0 }),
+      rss({ transmitQueues: 5 }),
+      rss({ hashTypes: 0x40 }),
+      rss({ key: Array(41).fill(1) }),
+      rss().slice(0, -1),
+      rss().slice(0, 9),
+      [],
+    ];
+    expect(wrong.map(bytes => command(8, [...RSS, ...bytes]))).toEqual(wrong.map(() => 1));
+    expect(backend().scaling?.queues).toEqual([0, 1]);
+    driver.status = 0;
+    expect(backend()).toMatchObject({ pairs: 1, scaling: null });
+    start(MQ | NET_FEATURE.rss, 9);
+    command(8, [...RSS, ...rss()]);
+    expect(command(8, [4, 0, 2, 0])).toBe(0);
+    expect(backend()).toMatchObject({ pairs: 2, scaling: null });
+  });
+
+  test('offers that only with several pairs, on a network that can do it', () => {
+    plug();
+    expect(driver.offered & NET_FEATURE.rss).toBe(0n);
+    expect([config(17, 1), config(20, 4)]).toEqual([0, 0]);
+    machine = new FakeMachine();
+    machine.network.scales = false;
+    plug({ queues: 2 });
+    expect(driver.offered & NET_FEATURE.rss).toBe(0n);
+    start(MQ, 5);
+    expect(command(4, [...RSS, ...rss()])).toBe(1);
+    machine = new FakeMachine();
+    plug({ queues: 2, rss: false });
+    expect(driver.offered & NET_FEATURE.rss).toBe(0n);
   });
 
   test('has its control queue after the first pair if the driver uses only one', () => {
@@ -261,11 +336,11 @@ describe('virtio-net', () => {
 
   test('goes on from a state with what its driver and its user have set', () => {
     plug({ queues: 2 });
-    start(CONTROL | MQ, 5);
+    start(CONTROL | MQ | NET_FEATURE.rss, 5);
     for (const bytes of [
       [0, 0, 0],
       [2, 0, 7, 0],
-      [4, 0, 2, 0],
+      [...RSS, ...rss()],
       [1, 1, 2, 0, 0, 0, 0, 9],
     ])
       command(4, bytes);
@@ -280,10 +355,11 @@ describe('virtio-net', () => {
     plug({ queues: 2 });
     device.quiesce!(() => {});
     device.load(state);
-    const { filter, pairs, link, limits, offloads } = backend();
-    expect({ filter, pairs, link, limits, offloads }).toEqual({
+    const { filter, pairs, scaling, link, limits, offloads } = backend();
+    expect({ filter, pairs, scaling, link, limits, offloads }).toEqual({
       filter: before.filter,
       pairs: 2,
+      scaling: before.scaling,
       link: false,
       limits: { receive: { pps: 100, 'pps-burst': 200 }, transmit: { bps: 5000 } },
       offloads: before.offloads,
@@ -310,7 +386,7 @@ describe('virtio-net', () => {
 
   test('does what a command says, or nothing, whatever it is made of', () => {
     plug({ queues: 2 });
-    start(CONTROL | MQ | NET_FEATURE.ctrlGuestOffloads | NET_FEATURE.guestChecksum, 5);
+    start(CONTROL | MQ | NET_FEATURE.rss | NET_FEATURE.ctrlGuestOffloads | NET_FEATURE.guestChecksum, 5);
     const random = new Random(7);
     let accepted = 0;
     for (let round = 0; round < 3000; round++) {
@@ -318,7 +394,8 @@ describe('virtio-net', () => {
       const bytes = Uint8Array.from({ length }, () => random.pick([0, 0, 0, 1, 2, random.below(256)]));
       if (length > 1) bytes.set([random.below(7), random.below(3)]);
       if (command(4, bytes) === 0) accepted++;
-      const { filter, pairs, offloads } = backend();
+      const { filter, pairs, scaling, offloads } = backend();
+      expect(scaling?.queues.every(queue => queue < pairs) ?? true).toBe(true);
       expect(pairs === 1 || pairs === 2).toBe(true);
       expect(filter!.unicast.every(({ length }) => length === 6)).toBe(true);
       expect({ ...offloads, checksum: false }).toEqual(NO_OFFLOADS);

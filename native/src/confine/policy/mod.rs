@@ -15,9 +15,9 @@ pub const UNKNOWN_FROM: i64 = 450;
 const IOCTL_TYPES: [u32; 2] = [0xae, 0x3b];
 
 /// Requests of other types: FIONBIO, FIOCLEX, FIONCLEX and FIONREAD, TCGETS (isatty); of taps TUNSETOFFLOAD,
-/// TUNSETTXFILTER, TUNSETVNETHDRSZ, TUNSETQUEUE and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE,
+/// TUNSETTXFILTER, TUNSETVNETHDRSZ, TUNSETQUEUE, TUNSETVNETLE and TUNSETSTEERINGEBPF; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE,
 /// for snapshots.
-const IOCTLS: [u32; 14] = [
+const IOCTLS: [u32; 15] = [
     0x5421,
     0x5451,
     0x5450,
@@ -28,6 +28,7 @@ const IOCTLS: [u32; 14] = [
     0x4004_54d8,
     0x4004_54d9,
     0x4004_54dc,
+    0x8004_54e0,
     0x8008_1272,
     0x1277,
     0x127f,

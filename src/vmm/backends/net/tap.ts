@@ -16,6 +16,7 @@ import {
 } from './interface.ts';
 import { NetworkError } from './network-error.ts';
 import { withVhost } from './open-vhost.ts';
+import { openSteering } from './steering/tap-steering.ts';
 import type { Wire } from './wire.ts';
 import type { WireUser } from './wire-user.ts';
 
@@ -51,11 +52,10 @@ export async function openTap(options: TapOptions, user: WireUser): Promise<Wire
     const isReady = options.fds !== undefined || wire.existed;
     if (!isReady && script === undefined) bringUp(name);
     const label = br === undefined ? name : `${br} (tap ${name})`;
-    return withVhost(
-      { fds: wire.fds, header: wire.header, mtu: mtuOf(name), label, interface: name },
-      'tap',
-      user.vhost,
-    );
+    const { fds, header } = wire;
+    const open = withVhost({ fds, header, mtu: mtuOf(name), label, interface: name }, 'tap', user.vhost);
+    const steering = fds.length > 1 ? openSteering(fds[0]!) : null;
+    return steering === null ? open : { ...open, steering };
   } catch (error) {
     for (const fd of wire.fds) libc.close(fd);
     throw error;

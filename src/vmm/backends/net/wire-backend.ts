@@ -6,6 +6,7 @@ import {
   type NetQueueOptions,
   NO_OFFLOADS,
   type ReceiveFilter,
+  type ReceiveSideScaling,
 } from '../../../devices/backends/net.ts';
 import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits.ts';
 import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
@@ -21,6 +22,7 @@ import { CardQueue } from './card-queue.ts';
 import { FrameSender } from './frame-sender.ts';
 import type { MachineHubs } from './machine-hubs.ts';
 import { SEND_HEADER_BYTES } from './send-ring.ts';
+import { TapSteering } from './steering/tap-steering.ts';
 import { setTapOffloads, setTapQueue, tapOffloads } from './tap-offloads.ts';
 import { type VhostParts, VhostPath } from './vhost-path.ts';
 import { type Wire, wireFds } from './wire.ts';
@@ -60,6 +62,7 @@ export class WireBackend implements NetBackend {
   readonly #unwatch: Cancel;
   readonly #leaveHub: () => void;
   readonly #vhost: VhostPath | null;
+  readonly #steering: TapSteering | null;
   /** Queues that run, or ran. */
   readonly #queues = new Set<CardQueue>();
   #port: WirePort | null = null;
@@ -89,6 +92,7 @@ export class WireBackend implements NetBackend {
     this.#native = new NativeWire(native.handle, wire, this.#noticeFd);
     this.#unwatch = events.watch(this.#noticeFd, () => this.onConnected?.(this.connected));
     this.#vhost = this.#openVhost();
+    this.#steering = wire.steering === undefined ? null : new TapSteering(wire.fds[0]!, wire.steering);
     this.setPairs(1);
     this.#leaveHub = wire.hub === undefined ? () => {} : hubs.attach(device, wire.hub);
   }
@@ -116,6 +120,14 @@ export class WireBackend implements NetBackend {
       for (const [pair, fd] of fds.entries()) setTapQueue(fd, pair < count);
     }
     this.#native.set(this.#link, count);
+  }
+
+  get scales(): boolean {
+    return this.#steering !== null;
+  }
+
+  setScaling(scaling: ReceiveSideScaling | null): void {
+    this.#steering?.set(scaling);
   }
 
   setFilter(filter: ReceiveFilter): void {
@@ -194,6 +206,7 @@ export class WireBackend implements NetBackend {
     this.#leaveHub();
     this.#native.close();
     this.#vhost?.close();
+    this.#steering?.close();
     native.closeFd(this.#noticeFd);
     for (const fd of wireFds(this.#wire)) owner.closeFd(fd);
   }

@@ -1,3 +1,5 @@
+import type { SteeringFds } from './steering/tap-steering.ts';
+
 /** What the first fd of a character back end is. `none`: there is only the log. */
 export const CHAR_FILES = ['none', 'pty', 'listener', 'stream', 'file'] as const;
 
@@ -30,6 +32,8 @@ export type Wire = {
   readonly vhost?: { readonly devices: readonly number[]; readonly counters: readonly number[] } | undefined;
   /** Of an interface: why the kernel cannot do that, in a few words. */
   readonly withoutVhost?: string | undefined;
+  /** Of a TAP interface with several queues: a program that spreads frames over them, and the table that it reads. */
+  readonly steering?: SteeringFds | undefined;
   /** The hub of the machine that is at the other end, with the ports that come with this card, its own first. */
   readonly hub?: WireHub<HubPort & { readonly fd: number }> | undefined;
   /** It is no network, but what a character device is connected to. */
@@ -42,10 +46,11 @@ export type HubPort = { readonly label: string };
 export type WireHub<Port extends HubPort> = { readonly number: number; readonly ports: readonly Port[] };
 
 /** A wire without its fds: what a message says of one whose fds come with it, in the order of `wireFds`. */
-export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'hub' | 'shared'> & {
+export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'steering' | 'hub' | 'shared'> & {
   /** How many there are. */
   readonly fds: number;
   readonly vhost?: { readonly devices: number; readonly counters: number } | undefined;
+  readonly steering?: boolean | undefined;
   readonly hub?: WireHub<HubPort> | undefined;
   readonly shared?: boolean | undefined;
 };
@@ -54,34 +59,37 @@ export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'hub' | 'shared'> & {
 export const MAX_WIRE_FDS = 256;
 
 /** All fds of a wire. */
-export function wireFds({ fds, vhost, hub, shared }: Wire): readonly number[] {
+export function wireFds({ fds, vhost, steering, hub, shared }: Wire): readonly number[] {
   return [
     ...fds,
     ...(vhost?.devices ?? []),
     ...(vhost?.counters ?? []),
+    ...(steering ? [steering.program, steering.table] : []),
     ...(hub?.ports ?? []).map(({ fd }) => fd),
     ...(shared === undefined ? [] : [shared.memory, shared.room]),
   ];
 }
 
-export function wireFacts({ fds, vhost, hub, shared, ...facts }: Wire): WireFacts {
+export function wireFacts({ fds, vhost, steering, hub, shared, ...facts }: Wire): WireFacts {
   return {
     ...facts,
     fds: fds.length,
     ...(vhost && { vhost: { devices: vhost.devices.length, counters: vhost.counters.length } }),
+    ...(steering && { steering: true }),
     ...(hub && { hub: { number: hub.number, ports: hub.ports.map(({ label }) => ({ label })) } }),
     ...(shared && { shared: true }),
   };
 }
 
 /** How many fds come with it. */
-export function wireFdCount({ fds, vhost, hub, shared }: WireFacts): number {
-  return fds + (vhost?.devices ?? 0) + (vhost?.counters ?? 0) + (hub?.ports.length ?? 0) + (shared ? 2 : 0);
+export function wireFdCount({ fds, vhost, steering, hub, shared }: WireFacts): number {
+  const ofVhost = (vhost?.devices ?? 0) + (vhost?.counters ?? 0);
+  return fds + ofVhost + (steering ? 2 : 0) + (hub?.ports.length ?? 0) + (shared ? 2 : 0);
 }
 
 /** The wire of these facts. @param fds as many as `wireFdCount` says */
 export function wireOf(
-  { fds: count, vhost, hub, shared, ...facts }: WireFacts,
+  { fds: count, vhost, steering, hub, shared, ...facts }: WireFacts,
   fds: readonly number[],
 ): Wire {
   const left = [...fds];
@@ -90,6 +98,7 @@ export function wireOf(
     ...facts,
     fds: next(count),
     ...(vhost && { vhost: { devices: next(vhost.devices), counters: next(vhost.counters) } }),
+    ...(steering && { steering: { program: next(1)[0]!, table: next(1)[0]! } }),
     ...(hub && {
       hub: { number: hub.number, ports: hub.ports.map(port => ({ ...port, fd: next(1)[0]! })) },
     }),

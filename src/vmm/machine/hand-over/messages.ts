@@ -95,6 +95,7 @@ const wire: z.ZodMiniType<GivenWireFacts> = z.object({
       }),
     ),
     withoutVhost: z.optional(text(300)),
+    steering: z.optional(z.boolean()),
     hub: z.optional(
       z.object({
         number: count,

@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openWire } from '../../../../src/engine/networks/open-wire.ts';
-import type { Wire } from '../../../../src/vmm/backends/net/wire.ts';
+import { type Wire, wireFds } from '../../../../src/vmm/backends/net/wire.ts';
 import type { WireUser } from '../../../../src/vmm/backends/net/wire-user.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';
 import { enterOwnNetwork, ip } from '../../../support/own-network.ts';
@@ -28,7 +28,7 @@ async function open(options: Parameters<typeof openWire>[0], user: Partial<WireU
 
 beforeAll(enterOwnNetwork);
 afterEach(() => {
-  for (const fd of wires.splice(0).flatMap(({ fds }) => fds)) libc.close(fd);
+  for (const fd of wires.splice(0).flatMap(wireFds)) libc.close(fd);
 });
 
 describe('a TAP interface', () => {
