@@ -1,5 +1,4 @@
 import { HostReadError, type HostRoot } from '../root.ts';
-import { configFiles } from './config-files.ts';
 
 /** A file that vring does not interpret but that may create VFs or bind drivers: it mentions them, or cannot be read. */
 export type BootScript = {
@@ -56,25 +55,34 @@ export function isBootScript(hostPath: string): boolean {
 
 /** Files that often do so: scripts of administrators, and configuration of network managers. */
 export function readBootScripts(root: HostRoot): BootScript[] {
-  const files = [
-    ...FILES,
-    ...PLACES.flatMap(([directory, suffix]) => configFiles(root, [directory], suffix)),
-  ];
+  const files = [...FILES, ...PLACES.flatMap(([directory, suffix]) => filesIn(root, directory, suffix))];
   return files.flatMap((file): BootScript[] => {
     const text = textOf(root, file);
-    if (text === null) return root.exists(file) ? [{ file, text, creates: 'both' }] : [];
+    if (text === 'unreadable') return [{ file, text: null, creates: 'both' }];
     const [vfs, drivers] = [text.search(CREATES_VFS) >= 0, text.search(BINDS_DRIVERS) >= 0];
     if (vfs) return [{ file, text, creates: drivers ? 'both' : 'vfs' }];
     return drivers ? [{ file, text, creates: 'drivers' }] : [];
   });
 }
 
-function textOf(root: HostRoot, file: string): string | null {
+/** A directory that cannot be read counts as such a file itself. */
+function filesIn(root: HostRoot, directory: string, suffix: string): string[] {
   try {
-    return root.text(file);
+    const names = (root.list(directory) ?? []).filter(name => name.endsWith(suffix));
+    return names.map(name => `${directory}/${name}`);
+  } catch (error) {
+    if (error instanceof HostReadError) return [directory];
+    throw error;
+  }
+}
+
+function textOf(root: HostRoot, file: string): string | 'unreadable' {
+  try {
+    return root.text(file) ?? '';
   } catch (error) {
     if (!(error instanceof HostReadError)) throw error;
-    return error.code === 'EISDIR' ? '' : null;
+    // Only files run.
+    return error.code === 'EISDIR' || error.code === 'ELOOP' ? '' : 'unreadable';
   }
 }
 

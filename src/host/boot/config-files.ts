@@ -1,6 +1,31 @@
-import type { HostRoot } from '../root.ts';
+import { HostReadError, type HostRoot } from '../root.ts';
 
 export type ConfigLine = { readonly file: string; readonly line: number; readonly text: string };
+
+const unreadable = new WeakMap<HostRoot, Set<string>>();
+
+/** Files and directories of configuration that this user may not read, or that are damaged. */
+export function unreadableConfig(root: HostRoot): readonly string[] {
+  return [...(unreadable.get(root) ?? [])];
+}
+
+/** The text of a file; null also if it cannot be read, which {@link unreadableConfig} then says. */
+export function configText(root: HostRoot, file: string): string | null {
+  return noting(root, file, () => root.text(file));
+}
+
+function noting<Value>(root: HostRoot, path: string, read: () => Value | null): Value | null {
+  const noted = unreadable.get(root) ?? new Set();
+  unreadable.set(root, noted);
+  noted.delete(path);
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof HostReadError)) throw error;
+    noted.add(path);
+    return null;
+  }
+}
 
 /**
  * Files of a layered configuration directory, in the order in which their program reads them: by name. A file in an
@@ -10,7 +35,7 @@ export type ConfigLine = { readonly file: string; readonly line: number; readonl
 export function configFiles(root: HostRoot, directories: readonly string[], suffix: string): string[] {
   const files = new Map<string, string>();
   for (const directory of directories) {
-    for (const name of root.list(directory) ?? []) {
+    for (const name of noting(root, directory, () => root.list(directory)) ?? []) {
       if (name.endsWith(suffix) && !files.has(name)) files.set(name, `${directory}/${name}`);
     }
   }
@@ -22,7 +47,9 @@ export function configFiles(root: HostRoot, directories: readonly string[], suff
  * @param directories highest precedence first
  */
 export function configLines(root: HostRoot, directories: readonly string[], suffix: string): ConfigLine[] {
-  return configFiles(root, directories, suffix).flatMap(file => fileLines(file, root.text(file) ?? ''));
+  return configFiles(root, directories, suffix).flatMap(file =>
+    fileLines(file, configText(root, file) ?? ''),
+  );
 }
 
 export function fileLines(file: string, text: string): ConfigLine[] {

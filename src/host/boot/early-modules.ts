@@ -1,7 +1,7 @@
 import { readDistribution } from '../distribution.ts';
 import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import type { HostRoot } from '../root.ts';
-import { configFiles, configLines, fileLines } from './config-files.ts';
+import { configFiles, configLines, configText, fileLines } from './config-files.ts';
 import { commandLineSource, moduleName } from './modprobe.ts';
 import { readShellFiles } from './shell/script.ts';
 import { type ShellVariables, valueText } from './shell/variables.ts';
@@ -47,9 +47,9 @@ export function readEarlyModules(root: HostRoot): EarlyModules {
     ...commandLineModules(root),
     ...mkinitcpio.modules,
     ...dracutModules(root, unknown),
-    ...listed(initramfsModules, root.text(initramfsModules), 'initramfs'),
+    ...listed(initramfsModules, configText(root, initramfsModules), 'initramfs'),
     ...boosterModules(root),
-    ...listed('/etc/modules', root.text('/etc/modules'), 'beside'),
+    ...listed('/etc/modules', configText(root, '/etc/modules'), 'beside'),
     ...configLines(root, loadDirectories, '.conf').map(line => early(line.text, line.file, 'beside', [])),
   ];
   return { modules, unknown, modprobeHook: mkinitcpio.modprobeHook };
@@ -119,13 +119,13 @@ function dracutModules(root: HostRoot, unknown: string[]): EarlyModule[] {
 /** booster.yaml: `modules_force_load: a,b`. */
 function boosterModules(root: HostRoot): EarlyModule[] {
   const file = '/etc/booster.yaml';
-  const list = /^modules_force_load:\s*(.*)$/m.exec(root.text(file) ?? '')?.[1] ?? '';
+  const list = /^modules_force_load:\s*(.*)$/m.exec(configText(root, file) ?? '')?.[1] ?? '';
   return inOrder(list.split(/[,\s"']+/).filter(Boolean), file, 'first');
 }
 
 function readBash(root: HostRoot, files: readonly string[]): ShellVariables | null {
   const sources = files.flatMap(file => {
-    const text = root.text(file);
+    const text = configText(root, file);
     return text === null ? [] : [{ file, text }];
   });
   if (sources.length === 0) return null;

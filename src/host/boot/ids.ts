@@ -1,7 +1,7 @@
 import { kernelParameters, parameterOptions, parameterValues } from '../kernel-cmdline.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
-import { fileLines } from './config-files.ts';
+import { configText, fileLines } from './config-files.ts';
 import { initramfsModules } from './early-modules.ts';
 import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
 
@@ -41,7 +41,7 @@ export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): Dev
 
 /** `vfio-pci ids=...`: initramfs-tools accepts arguments after a module. */
 function initramfsOptions(root: HostRoot, driver: string): string[] {
-  return fileLines(initramfsModules, root.text(initramfsModules) ?? '').flatMap(({ text }) => {
+  return fileLines(initramfsModules, configText(root, initramfsModules) ?? '').flatMap(({ text }) => {
     const [name, ...options] = text.split(/\s+/);
     return moduleName(name!) === moduleName(driver) ? parameterValues(options, 'ids') : [];
   });

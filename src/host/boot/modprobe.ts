@@ -1,7 +1,7 @@
 import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import { kernelRelease } from '../pci/modules.ts';
 import type { HostRoot } from '../root.ts';
-import { type ConfigLine, configLines, fileLines } from './config-files.ts';
+import { type ConfigLine, configLines, configText, fileLines } from './config-files.ts';
 import { globMatches } from './glob.ts';
 
 /** The parts of modprobe.d(5) and the kernel command line that decide which driver a device gets. */
@@ -67,7 +67,7 @@ export function readModprobe(root: HostRoot): ModprobeConfig {
 /** Those that modules have in themselves, as depmod collected them: any file takes precedence. */
 function ownSoftdeps(root: HostRoot): Softdep[] {
   const file = `/lib/modules/${kernelRelease(root) ?? 'unknown'}/modules.softdep`;
-  return fileLines(file, root.text(file) ?? '').flatMap(line => {
+  return fileLines(file, configText(root, file) ?? '').flatMap(line => {
     const [command, name, ...rest] = line.text.split(/\s+/);
     if (command !== 'softdep' || name === undefined) return [];
     return [{ ...line, module: moduleName(name), ...softdepModules(rest) }];

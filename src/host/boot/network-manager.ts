@@ -37,8 +37,8 @@ const PLACES: readonly (readonly [directories: readonly string[], suffix: string
 ];
 const MAIN_CONFIG = '/etc/NetworkManager/NetworkManager.conf';
 
-const CREATES_VFS = /^\s*(total-vfs|sriov-num-vfs|SRIOV_TOTAL_VFS)\s*=/m;
-const INTERFACE = /^\s*(?:interface-name|DEVICE)\s*=\s*["']?([^\s"';*?]+)["']?\s*$/m;
+const CREATES_VFS = /^[ \t]*(total-vfs|sriov-num-vfs|SRIOV_TOTAL_VFS)[ \t]*=/m;
+const INTERFACE = /^[ \t]*(?:interface-name|DEVICE)[ \t]*=[ \t]*["']?([^\s"';*?]+)["']?[ \t\r]*$/m;
 
 export function isNetworkManagerFile(hostPath: string): boolean {
   return (

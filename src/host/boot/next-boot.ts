@@ -1,7 +1,9 @@
+import path from 'node:path';
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import { isParkingDriver } from '../vfio/read.ts';
 import { type BootScript, mentions, readBootScripts } from './boot-scripts.ts';
+import { configFiles, configText, unreadableConfig } from './config-files.ts';
 import { type Desired, desiredPath, readDesired } from './desired.ts';
 import { readEarlyModules } from './early-modules.ts';
 import { type Identity, identify, identityText, sameDevice } from './identity.ts';
@@ -49,16 +51,19 @@ type Sources = LoadSources & {
   readonly scripts: readonly BootScript[];
   readonly networkManager: NetworkManagerFiles;
   readonly writes: readonly SysfsWrite[];
+  readonly unreadable: readonly string[];
   /** Cache, by address of a physical function. */
   readonly counts: Map<string, VfCount>;
 };
 
+const driverctlDirectory = '/etc/driverctl.d';
+
 function collect(root: HostRoot): Sources {
   const modprobe = readModprobe(root);
-  const driverctl = (root.list('/etc/driverctl.d') ?? []).map(
-    address => [address, root.attribute(`/etc/driverctl.d/${address}`) ?? ''] as const,
+  const driverctl = configFiles(root, [driverctlDirectory], '').map(
+    file => [path.posix.basename(file), configText(root, file)?.trim() ?? ''] as const,
   );
-  return {
+  const read = {
     modprobe,
     early: readEarlyModules(root),
     rules: readDeviceRules(root),
@@ -71,6 +76,7 @@ function collect(root: HostRoot): Sources {
     writes: readSysfsWrites(root),
     counts: new Map(),
   };
+  return { ...read, unreadable: unreadableConfig(root) };
 }
 
 function nextBootOf(
@@ -95,7 +101,7 @@ function nextBootOf(
   const override = sources.driverctl.get(fn.address);
   if (override) {
     driver = override;
-    found.add(`/etc/driverctl.d/${fn.address}`);
+    found.add(`${driverctlDirectory}/${fn.address}`);
   }
   for (const rule of sources.rules.filter(each => each.driver !== undefined)) {
     const match = matchRule(root, rule, fn);
@@ -135,6 +141,7 @@ function nextBootOf(
   const unknown = vfs === null && counted.unknown;
   const drift = driftOf(fn, { driver, vfs, exists, unknown, anyDriver: uninterpreted.length > 0 });
   if (found.size + problems.length === 0 && drift === null) return null;
+  for (const path of sources.unreadable) problems.push(`not known what ${path} sets: it cannot be read`);
   return { driver, vfs, sources: [...found], problems: [...new Set(problems)], drift };
 }
 

@@ -1,6 +1,6 @@
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
-import { type ConfigLine, configLines, fileLines } from './config-files.ts';
+import { type ConfigLine, configLines, configText, fileLines } from './config-files.ts';
 import { globMatches } from './glob.ts';
 
 /** A value that is written to a file in sysfs at every boot, by systemd-tmpfiles or the sysfsutils service. */
@@ -46,7 +46,7 @@ export function readSysfsWrites(root: HostRoot): SysfsWrite[] {
     return path === undefined ? [] : [{ ...line, path: path.replaceAll('"', ''), value: value!.trim() }];
   });
   const sysfs = [
-    ...fileLines(sysfsConfig, root.text(sysfsConfig) ?? ''),
+    ...fileLines(sysfsConfig, configText(root, sysfsConfig) ?? ''),
     ...configLines(root, [sysfsDirectory], '.conf'),
   ].flatMap(line => {
     // bus/pci/devices/0000:01:00.0/sriov_numvfs = 4 (sysfs.conf(5))

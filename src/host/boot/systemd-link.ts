@@ -1,7 +1,7 @@
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import { integer } from '../text.ts';
-import { configFiles, fileLines } from './config-files.ts';
+import { configFiles, configText, fileLines } from './config-files.ts';
 import { globMatches } from './glob.ts';
 
 /** systemd.link(5): the first file that matches an interface applies. */
@@ -38,7 +38,7 @@ export function readLinkFiles(root: HostRoot): LinkFile[] {
       '.conf',
     );
     const files = [file, ...dropIns];
-    return { files, settings: files.flatMap(each => settingsOf(each, root.text(each) ?? '')) };
+    return { files, settings: files.flatMap(each => settingsOf(each, configText(root, each) ?? '')) };
   });
 }
 

@@ -35,6 +35,9 @@ export type RuleMatch =
   | { readonly result: 'no'; readonly otherDevice: string | null }
   | { readonly result: 'unknown'; readonly condition: string };
 
+/** udev ignores longer lines. */
+const MAX_LINE = 16_384;
+
 export function readDeviceRules(root: HostRoot): DeviceRule[] {
   let jumps: Jump[] = [];
   let file = '';
@@ -43,6 +46,7 @@ export function readDeviceRules(root: HostRoot): DeviceRule[] {
     if (line.file !== file) jumps = [];
     file = line.file;
     const relevant = /driver_override|sriov_numvfs/.test(line.text);
+    if (line.text.length > MAX_LINE) return [];
     if (!relevant && !/(?:GOTO|LABEL)[ \t]*=/.test(line.text)) return [];
     const terms = ruleTerms(line.text);
     const label = terms.find(({ key }) => key === 'LABEL')?.value;
@@ -84,7 +88,8 @@ function isCondition({ key, operator }: Term): boolean {
 
 /** `KEY{argument}=="value"`; a backslash before a quote is part of the value. */
 function ruleTerms(text: string): Term[] {
-  const pattern = /([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*(?:e|i)?"((?:[^"\\]|\\.)*)"/g;
+  const pattern =
+    /(?<![A-Z_])([A-Z_]+)(?:\{([^}]{0,512})\})?[ \t]*(==|!=|\+=|-=|:=|=)[ \t]*(?:e|i)?"((?:[^"\\]|\\.)*)"/g;
   return [...text.matchAll(pattern)].map(([, key, argument = '', operator, value]) => ({
     key: key!,
     argument,

@@ -1,4 +1,4 @@
-import type { HostRoot } from '../root.ts';
+import { HostReadError, type HostRoot } from '../root.ts';
 
 /** How much of a function's config space is readable. */
 export type ConfigAccess =
@@ -59,11 +59,16 @@ export class ConfigSpace {
   }
 }
 
-/** Opens a function's config space for `use`; null if there is none. */
+/** Opens a function's config space for `use`; null if there is none, or it cannot be read. */
 export function withConfigSpace<T>(
   root: HostRoot,
   devicePath: string,
   use: (config: ConfigSpace) => T,
 ): T | null {
-  return root.withFile(`${devicePath}/config`, read => use(new ConfigSpace(read)));
+  try {
+    return root.withFile(`${devicePath}/config`, read => use(new ConfigSpace(read)));
+  } catch (error) {
+    if (error instanceof HostReadError) return null;
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import type { HostRoot } from '../root.ts';
+import { HostReadError, type HostRoot } from '../root.ts';
 import { printable } from '../text.ts';
 
 /** Where distributions install the PCI ID database. */
@@ -111,8 +111,18 @@ export function pciIds(root: HostRoot): PciIds {
   const known = opened.get(root);
   if (known) return known;
   let text = '';
-  for (const path of pciIdsPaths) text ||= root.text(path, 16 << 20) ?? '';
+  for (const path of pciIdsPaths) text ||= textOf(root, path);
   const ids = new PciIds(text);
   opened.set(root, ids);
   return ids;
+}
+
+/** Names are not worth an error. */
+function textOf(root: HostRoot, path: string): string {
+  try {
+    return root.text(path, 16 << 20) ?? '';
+  } catch (error) {
+    if (error instanceof HostReadError) return '';
+    throw error;
+  }
 }

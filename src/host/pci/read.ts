@@ -47,7 +47,7 @@ function readFunction(sources: Sources, address: string): PciFunction | null {
   const link = root.link(`${devices}/${address}`);
   const directory = link && path.posix.resolve(devices, link);
   const entries = directory ? root.list(directory) : null;
-  const uevent = root.text(`${directory}/uevent`);
+  const uevent = root.attribute(`${directory}/uevent`);
   if (!directory || entries === null || uevent === null) return null;
   const has = new Set(entries);
   const read = (name: string): string | null =>

@@ -50,7 +50,7 @@ function childNodes(root: HostRoot, directory: string, depth = 0): FunctionNode[
     const number = root.attribute(`${child}/dev`);
     const below = childNodes(root, child, depth + 1);
     if (number === null || !/^\d+:\d+$/.test(number)) return below;
-    const devName = keyValues(root.text(`${child}/uevent`) ?? '').get('DEVNAME');
+    const devName = keyValues(root.attribute(`${child}/uevent`) ?? '').get('DEVNAME');
     return [{ path: `/dev/${devName ?? name.replaceAll('!', '/')}`, number, shared: false }, ...below];
   });
 }

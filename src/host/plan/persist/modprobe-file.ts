@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { unreadableConfig } from '../../boot/config-files.ts';
 import { type Desired, desiredPath } from '../../boot/desired.ts';
 import { identityText } from '../../boot/identity.ts';
 import { matchesIds, readConfiguredIds } from '../../boot/ids.ts';
@@ -81,9 +82,10 @@ function softdepLine(module: string, driver: string, other: Softdep | null): str
 function takesIds(root: HostRoot, driver: string): boolean {
   if (driver !== 'vfio-pci' && driver !== 'pci-stub') return false;
   if (readModule(root, driver).state === 'built-in') return false;
-  return !readConfiguredIds(root, readModprobe(root)).some(
-    ids => ids.driver === driver && ids.source !== modprobePath,
-  );
+  const ids = readConfiguredIds(root, readModprobe(root));
+  // A file that cannot be read may set them.
+  if (unreadableConfig(root).some(file => file.includes('/modprobe.d'))) return false;
+  return !ids.some(each => each.driver === driver && each.source !== modprobePath);
 }
 
 /** A built-in driver comes before any module. */
