@@ -23,11 +23,17 @@ import type { Engine } from './engine/engine.ts';
 import { stopJob } from './job-control.ts';
 import { inputSink } from './keys/handle-key.ts';
 import { TerminalInput } from './keys/terminal-input.ts';
+import { drained } from './screen/terminal/drained.ts';
+import { PanePicture } from './screen/terminal/pane-picture.ts';
 import { ScreenPicture } from './screens/screens.tsx';
 import type { Screen } from './store/screens.ts';
 import { bodyRows, currentScreen, type Size } from './store/ui-slice.ts';
 import { openTerminal } from './terminal.ts';
-import { detectTheme, type ThemeOptions } from './theme/detect.ts';
+import { detectTheme, isRemote, type ThemeOptions } from './theme/detect.ts';
+
+/** Bytes per millisecond for pictures of VMs' screens. Over SSH, keys must not be stuck behind them on a slow line. */
+const REMOTE_BYTES_PER_MS = 100;
+const LOCAL_BYTES_PER_MS = 4000;
 
 /** The whole UI. */
 export function App() {
@@ -97,10 +103,24 @@ export async function runUi(options: UiOptions): Promise<void> {
   const theme = detectTheme(env, options);
   const { promise: left, resolve: leave } = Promise.withResolvers<void>();
   let display: Display | null = null;
+  const repaint = () => display?.repaint();
+  const ofScreen =
+    theme.color && !theme.ascii && !theme.linear
+      ? new PanePicture({
+          write: text => stdout.write(text),
+          drained: () => drained(stdout),
+          rows: () => stdout.rows || 24,
+          bytesPerMs: isRemote(env) ? REMOTE_BYTES_PER_MS : LOCAL_BYTES_PER_MS,
+          learned: () => ui.store.getState().vmScreenChanged(),
+          ...{ clock, repaint },
+        })
+      : null;
+  const lend = async (use: () => Promise<void>) => display?.lend(use);
   const picture: Picture = {
+    ofScreen,
     quit: leave,
-    repaint: () => display?.repaint(),
-    lend: use => terminal.lend(async () => display?.lend(use)),
+    repaint,
+    lend: use => terminal.lend(() => (ofScreen === null ? lend(use) : ofScreen.lent(() => lend(use)))),
     stop: () => picture.lend(stopJob),
     copy: text => stdout.write(clipboardSequence(text)),
   };
@@ -110,10 +130,13 @@ export async function runUi(options: UiOptions): Promise<void> {
   if (theme.linear) holdStillAfterFirst(ui);
   const terminal = openTerminal(stdin, stdout, {
     typed: bytes => input.push(bytes),
-    resized: size => ui.resize(theme.linear ? spokenSize(size) : size),
+    resized: size => {
+      ui.resize(theme.linear ? spokenSize(size) : size);
+      ofScreen?.resized();
+    },
     ended: leave,
     stopAsked: () => void ui.attempt(picture.stop()),
-    continued: () => display?.repaint(),
+    continued: repaint,
   });
   const tree = (
     <ThemeContext value={theme}>
@@ -123,9 +146,12 @@ export async function runUi(options: UiOptions): Promise<void> {
     </ThemeContext>
   );
   try {
-    display = theme.linear ? openSpoken(tree, stdin, stdout, clock) : openFullScreen(tree, stdin, stdout);
+    display = theme.linear
+      ? openSpoken(tree, stdin, stdout, clock)
+      : openFullScreen(tree, stdin, stdout, text => ofScreen?.frameWritten(text));
     // The display only ends on its own after an error that it could not show.
     await Promise.race([left, display.ended]);
+    ofScreen?.close();
     await display.close();
   } finally {
     terminal.close();

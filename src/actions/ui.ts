@@ -8,6 +8,7 @@ import { HostRoot } from '../host/root.ts';
 import { type NetworkChoices, readNetworkChoices } from '../host/use/network-choices.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
+import type { PanePicture } from '../screen/terminal/pane-picture.ts';
 import { VmScreenFeed } from '../screen/vm-screen-feed.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
 import { HostFeed } from '../store/host-feed.ts';
@@ -49,6 +50,8 @@ export type Picture = {
   stop(): Promise<void>;
   /** Copies a text to the terminal's clipboard. */
   copy(text: string): void;
+  /** Shows the screen of a VM better than cells do; null: cells are all that there is. */
+  readonly ofScreen?: PanePicture | null;
 };
 
 export type UiSettings = {
@@ -111,7 +114,13 @@ export class Ui {
     this.#unsubscribe = engine.subscribe(event => this.#receive(event));
     this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
-    this.screens = new VmScreenFeed(engine, this.store, clock, text => this.notify('error', text));
+    this.screens = new VmScreenFeed(
+      engine,
+      this.store,
+      clock,
+      text => this.notify('error', text),
+      picture.ofScreen ?? null,
+    );
     this.snapshots = new SnapshotFeed(engine, this.store, clock);
     const { networksRead, networksFailed, imagesRead, imagesFailed } = this.store.getState();
     this.networks = new ScreenFeed(this.store, clock, {

@@ -12,7 +12,9 @@ export function openFullScreen(
   children: ReactNode,
   stdin: NodeJS.ReadStream,
   stdout: NodeJS.WriteStream,
+  written: (text: string) => void = () => {},
 ): Display {
+  const frames = inWholeFrames(stdout, written);
   let suspend: Suspend | null = null;
   const tree = (
     <>
@@ -26,7 +28,7 @@ export function openFullScreen(
   );
   const picture = render(tree, {
     stdin,
-    stdout: inWholeFrames(stdout),
+    stdout: frames,
     interactive: true,
     alternateScreen: true,
     incrementalRendering: true,
@@ -37,7 +39,7 @@ export function openFullScreen(
   });
   const repaint = () => {
     picture.clear();
-    stdout.write(HOME_AND_ERASE);
+    frames.write(HOME_AND_ERASE);
     picture.rerender(tree);
   };
   return {

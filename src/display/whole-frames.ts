@@ -17,17 +17,28 @@ export function withoutForeign(frame: string): string {
 /**
  * The same stream, with one write per frame. Ink writes the frame and its brackets separately; over SSH each of these would
  * be a packet.
+ * @param written is called with each frame, after it was written
  */
-export function inWholeFrames(stdout: NodeJS.WriteStream): NodeJS.WriteStream {
+export function inWholeFrames(
+  stdout: NodeJS.WriteStream,
+  written: (text: string) => void = () => {},
+): NodeJS.WriteStream {
   let held: string | null = null;
   const write = (...[text, ...rest]: [text: string, ...rest: never[]]): boolean => {
     if (text === BEGIN) held ??= '';
-    if (held === null) return stdout.write(typeof text === 'string' ? withoutForeign(text) : text, ...rest);
+    if (held === null) {
+      const clean = typeof text === 'string' ? withoutForeign(text) : text;
+      const isFlushed = stdout.write(clean, ...rest);
+      if (typeof clean === 'string') written(clean);
+      return isFlushed;
+    }
     held += text;
     if (text !== END) return true;
-    const frame = held;
+    const frame = withoutForeign(held);
     held = null;
-    return stdout.write(withoutForeign(frame));
+    const isFlushed = stdout.write(frame);
+    written(frame);
+    return isFlushed;
   };
   return new Proxy(stdout, {
     get: (target, key) => {

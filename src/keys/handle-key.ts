@@ -3,6 +3,7 @@ import { scrolled } from '../actions/scroll.ts';
 import { sortByLetter } from '../actions/sort.ts';
 import type { Ui } from '../actions/ui.ts';
 import { ConsoleInput } from '../console/console-input.ts';
+import { terminalReply } from '../screen/terminal/terminal-replies.ts';
 import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { aboutHeight } from '../view/about-facts.ts';
@@ -42,6 +43,10 @@ export function inputSink(ui: Ui): InputSink {
       return taken;
     },
     key: key => handleKey(ui, key),
+    sequence: text => {
+      const reply = terminalReply(text);
+      if (reply !== null) ui.screens.picture?.replied(reply);
+    },
   };
 }
 

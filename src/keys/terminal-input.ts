@@ -11,6 +11,8 @@ export type InputSink = {
    */
   raw(bytes: Uint8Array): number;
   key(key: ParsedKey): void;
+  /** A control sequence that is no key. */
+  sequence?(text: string): void;
 };
 
 /** How long to wait for the rest of a control sequence after its ESC. */
@@ -57,8 +59,10 @@ export class TerminalInput {
       }
       const key = parseKey(rest, complete);
       if (key === null) break;
+      const taken = rest.subarray(0, key.length);
       rest = rest.subarray(key.length);
       if (key.name !== '') this.#sink.key(key);
+      else this.#sink.sequence?.(Buffer.from(taken).toString('latin1'));
     }
     this.#pending = rest;
     if (this.#paste !== null) {

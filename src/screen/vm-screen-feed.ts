@@ -13,6 +13,7 @@ import { drawFrame } from './cells/draw-frame.ts';
 import { spanRows } from './cells/spans.ts';
 import { InputQueue } from './keyboard/input-queue.ts';
 import { preferredLayout } from './keyboard/preferred-layout.ts';
+import type { PanePicture } from './terminal/pane-picture.ts';
 import { TerminalKeys } from './terminal/terminal-keys.ts';
 
 /** The shortest interval between two pictures. */
@@ -34,11 +35,20 @@ export class VmScreenFeed {
   readonly #store: AppStore;
   readonly #clock: Clock;
   readonly #failed: (text: string) => void;
+  /** Shows graphics better than cells do; null: this terminal has cells only. */
+  readonly picture: PanePicture | null;
   readonly #unsubscribe: () => void;
   #shown: Shown | null = null;
 
   /** @param failed receives a message for the user */
-  constructor(engine: Engine, store: AppStore, clock: Clock, failed: (text: string) => void) {
+  constructor(
+    engine: Engine,
+    store: AppStore,
+    clock: Clock,
+    failed: (text: string) => void,
+    picture: PanePicture | null = null,
+  ) {
+    this.picture = picture;
     this.#engine = engine;
     this.#store = store;
     this.#clock = clock;
@@ -103,6 +113,7 @@ export class VmScreenFeed {
         input: events => queue.push(events),
         // Ctrl-] is handled earlier, and the menu is an action.
         own: () => {},
+        replied: reply => this.picture?.replied(reply),
         unknown: character => this.#failed(`the ${layout} layout has no ${character}`),
       },
       this.#clock,
@@ -126,6 +137,7 @@ export class VmScreenFeed {
       const view = await shown.link.next();
       if (view === null || shown !== this.#shown) return;
       shown.frame = view.frame;
+      this.picture?.frameChanged(view.frame, view.changed);
       this.#store.getState().vmScreenChanged();
       await new Promise<void>(resolve => this.#clock.after(REDRAW_MS, resolve));
     }

@@ -48,5 +48,10 @@ function utf8Locale(env: NodeJS.ProcessEnv): boolean {
  */
 export function colorDepth(env: NodeJS.ProcessEnv): '1' | undefined {
   if (env.FORCE_COLOR !== undefined) return undefined;
-  return env.SSH_CONNECTION || env.SSH_TTY ? '1' : undefined;
+  return isRemote(env) ? '1' : undefined;
+}
+
+/** Whether the terminal is at the other end of an SSH connection. */
+export function isRemote(env: NodeJS.ProcessEnv): boolean {
+  return Boolean(env.SSH_CONNECTION || env.SSH_TTY);
 }

@@ -12,13 +12,20 @@ export function fitted(size: PixelSize, room: PixelSize): PixelSize {
 }
 
 /** The frame in another size, 3 bytes per pixel, red, green, blue; averaged where it shrinks. */
-export function scaled(
+export function scaled(frame: GraphicsFrame, toWidth: number, toHeight: number): Uint8Array {
+  return scaledLines(frame, toWidth, toHeight, 0, toHeight);
+}
+
+/** Some lines of the frame in another size: `lines` of them, the first one being `from`. */
+export function scaledLines(
   { width, height, pixels }: GraphicsFrame,
   toWidth: number,
   toHeight: number,
+  from: number,
+  lines: number,
 ): Uint8Array {
-  const result = new Uint8Array(3 * toWidth * toHeight);
-  for (let y = 0, to = 0; y < toHeight; y++) {
+  const result = new Uint8Array(3 * toWidth * lines);
+  for (let y = from, to = 0; y < from + lines; y++) {
     const top = Math.floor((y * height) / toHeight);
     const bottom = Math.max(top + 1, Math.floor(((y + 1) * height) / toHeight));
     for (let x = 0; x < toWidth; x++, to += 3) {

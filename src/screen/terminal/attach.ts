@@ -7,6 +7,7 @@ import { printable } from '../../text/printable.ts';
 import { type ColorDepth, terminalDepth } from '../cells/colors.ts';
 import { InputQueue } from '../keyboard/input-queue.ts';
 import { saveScreenshot } from '../picture/save-screenshot.ts';
+import { drained } from './drained.ts';
 import { ScreenSession } from './screen-session.ts';
 
 export type AttachOptions = {
@@ -93,19 +94,4 @@ export function attachScreen(engine: Engine, vm: VmInfo, options: AttachOptions)
       session.close();
     },
   };
-}
-
-function drained(stdout: NodeJS.WriteStream): Promise<void> {
-  if (stdout.writableLength === 0 || stdout.destroyed) return Promise.resolve();
-  return new Promise(resolve => {
-    const done = () => {
-      stdout.off('drain', done);
-      stdout.off('close', done);
-      resolve();
-    };
-    stdout.once('drain', done);
-    stdout.once('close', done);
-    // The buffer is empty, and was not full: there will be no 'drain'.
-    if (!stdout.writableNeedDrain) done();
-  });
 }

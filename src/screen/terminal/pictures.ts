@@ -43,15 +43,33 @@ export function pictureOf(
 
 /** The output that removes the pictures from a terminal. */
 export function noPicture(protocol: PictureProtocol): string {
-  return protocol === 'kitty' ? `${ESC}_Ga=d,d=I,i=${IMAGE},q=2${ESC}\\` : '';
+  return protocol === 'kitty' ? noKittyImage(IMAGE) : '';
+}
+
+/** The output that removes an image of kitty's protocol, and forgets it. */
+export function noKittyImage(id: number): string {
+  return `${ESC}_Ga=d,d=I,i=${id},q=2${ESC}\\`;
 }
 
 function kitty(frame: GraphicsFrame, place: PicturePlace, size: PixelSize): string {
   // The terminal scales it up itself.
   const { width, height } = size.width < frame.width ? size : frame;
-  const pixels = scaled(frame, width, height);
+  const { columns, rows } = place;
+  return kittyImage(scaled(frame, width, height), { width, height }, { id: IMAGE, columns, rows });
+}
+
+/**
+ * An image at the cursor, in place of the one that has this number.
+ * @param pixels 3 bytes each: red, green, blue
+ * @param shown its number, and the cells that it is scaled to
+ */
+export function kittyImage(
+  pixels: Uint8Array,
+  { width, height }: PixelSize,
+  { id, columns, rows }: { readonly id: number; readonly columns: number; readonly rows: number },
+): string {
   const data = deflateSync(pixels, { level: 1 }).toString('base64');
-  const control = `a=T,f=24,o=z,s=${width},v=${height},c=${place.columns},r=${place.rows},i=${IMAGE},p=1,q=2,C=1`;
+  const control = `a=T,f=24,o=z,s=${width},v=${height},c=${columns},r=${rows},i=${id},p=1,q=2,C=1`;
   const parts: string[] = [];
   for (let at = 0; at < data.length; at += CHUNK) {
     const more = at + CHUNK < data.length ? 1 : 0;
@@ -65,9 +83,12 @@ const LEVELS = 6;
 /** Rows in a band of sixels. */
 const BAND = 6;
 
-/** Sixels in a color cube of 216 colors. */
 function sixels(frame: GraphicsFrame, { width, height }: PixelSize): string {
-  const pixels = scaled(frame, width, height);
+  return sixelImage(scaled(frame, width, height), { width, height });
+}
+
+/** Sixels at the cursor, in a color cube of 216 colors. @param pixels 3 bytes each: red, green, blue */
+export function sixelImage(pixels: Uint8Array, { width, height }: PixelSize): string {
   const numbers = new Uint8Array(width * height);
   const used = new Set<number>();
   for (let index = 0; index < numbers.length; index++) {

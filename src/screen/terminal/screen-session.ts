@@ -8,22 +8,17 @@ import type { ColorDepth } from '../cells/colors.ts';
 import { drawFrame } from '../cells/draw-frame.ts';
 import { struck } from '../keyboard/key-strokes.ts';
 import { SPECIAL_CHORDS } from '../keyboard/special-chords.ts';
-import type { PixelSize } from '../picture/scale.ts';
+import { GraphicsSupport } from './graphics-support.ts';
 import { noPicture, type PictureProtocol, pictureOf, placeOf } from './pictures.ts';
-import { type TerminalKeyEvents, TerminalKeys, type TerminalReply } from './terminal-keys.ts';
+import { type TerminalKeyEvents, TerminalKeys } from './terminal-keys.ts';
+import { GRAPHICS_QUERY, TERMINAL_QUERY, type TerminalReply } from './terminal-replies.ts';
 
 const CSI = '\x1b[';
-const ESC = '\x1b';
 /** Alternate screen, no wrapping at the right edge, focus events. */
 const ENTER = `${CSI}?1049h${CSI}?7l${CSI}?1004h${CSI}?25l`;
 const LEAVE = `${CSI}<u${CSI}?1004l${CSI}?7h${CSI}0m${CSI}?25h${CSI}?1049l`;
-/** Queries the kitty keyboard protocol and the size of a cell, and ends with a query that every terminal answers. */
-const QUERY = `${CSI}?u${CSI}16t${CSI}c`;
-/** Only for terminals with the keyboard protocol: others might print it. */
-const QUERY_GRAPHICS = `${ESC}_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA${ESC}\\`;
 /** Reports key releases, all keys as escape sequences, and the base layout key. */
 const KITTY_KEYBOARD = `${CSI}>15u`;
-const SIXEL = 4;
 
 /** The shortest interval between two frames, and the longest delay of the next frame after a large one. */
 const FRAME_MS = 40;
@@ -71,9 +66,7 @@ export class ScreenSession {
   #menu: number | null = null;
   #notice: string | null = null;
   #cancelNotice: () => void = () => {};
-  #cell: PixelSize | null = null;
-  #hasGraphics = false;
-  #hasSixel = false;
+  readonly #graphics = new GraphicsSupport();
   /** The protocol of the picture on the terminal; null if there is none. */
   #shown: PictureProtocol | null = null;
 
@@ -96,7 +89,7 @@ export class ScreenSession {
   /** Follows the screen until it is closed. */
   async run(): Promise<void> {
     const { terminal, link, name, input } = this.#options;
-    terminal.write(ENTER + QUERY);
+    terminal.write(ENTER + TERMINAL_QUERY);
     this.#say(`${name}: Ctrl-] leaves, Ctrl-\\ has more keys${input === null ? '; view only' : ''}`);
     for (;;) {
       const view = await link.next();
@@ -133,18 +126,14 @@ export class ScreenSession {
   #replied(reply: TerminalReply): void {
     const { terminal, depth } = this.#options;
     if (this.#closed) return;
-    if (reply.kind === 'keyboard') terminal.write(KITTY_KEYBOARD + (depth === 'none' ? '' : QUERY_GRAPHICS));
-    if (reply.kind === 'graphics') this.#hasGraphics = true;
-    if (reply.kind === 'attributes') this.#hasSixel = reply.numbers.slice(1).includes(SIXEL);
-    if (reply.kind === 'cell' && reply.width > 0 && reply.height > 0)
-      this.#cell = { width: reply.width, height: reply.height };
+    if (reply.kind === 'keyboard') terminal.write(KITTY_KEYBOARD + (depth === 'none' ? '' : GRAPHICS_QUERY));
+    this.#graphics.replied(reply);
     if (this.#protocol !== null && this.#frame.kind === 'graphics') this.redraw();
   }
 
   /** Null if this terminal only shows cells. */
   get #protocol(): PictureProtocol | null {
-    if (this.#cell === null || this.#options.depth === 'none') return null;
-    return this.#hasGraphics ? 'kitty' : this.#hasSixel ? 'sixel' : null;
+    return this.#options.depth === 'none' ? null : this.#graphics.protocol;
   }
 
   #say(text: string): void {
@@ -199,8 +188,8 @@ export class ScreenSession {
     terminal.write(cells);
     this.#lastBytes = cells.length;
     if (picture !== null && protocol !== null) {
-      const place = placeOf(picture, columns, rows, this.#cell!);
-      const image = pictureOf(protocol, picture, place, this.#cell!);
+      const place = placeOf(picture, columns, rows, this.#graphics.cell!);
+      const image = pictureOf(protocol, picture, place, this.#graphics.cell!);
       terminal.write(image);
       this.#lastBytes += image.length;
     }

@@ -3,6 +3,7 @@ import type { InputEvent } from '../../devices/input/input-event.ts';
 import { KEY } from '../../devices/input/key-codes.ts';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import { type Chord, chordsOf, struck } from '../keyboard/key-strokes.ts';
+import { type TerminalReply, terminalReply } from './terminal-replies.ts';
 
 /** How long to wait for more after an ESC; a single one is the Esc key. */
 const ESC_TIMEOUT_MS = 50;
@@ -115,17 +116,6 @@ const RELEASED = 3;
 /** Ctrl-] and Ctrl-\, which are not sent to the guest. */
 export type OwnKey = 'leave' | 'menu';
 
-/** A terminal's report about itself. */
-export type TerminalReply =
-  /** Primary device attributes (DA1). */
-  | { readonly kind: 'attributes'; readonly numbers: readonly number[] }
-  /** The kitty keyboard protocol is supported. */
-  | { readonly kind: 'keyboard' }
-  /** Kitty's graphics protocol is supported. */
-  | { readonly kind: 'graphics' }
-  /** Pixels of a character cell. */
-  | { readonly kind: 'cell'; readonly width: number; readonly height: number };
-
 export type TerminalKeyEvents = {
   input(events: readonly InputEvent[]): void;
   own(key: OwnKey): void;
@@ -200,7 +190,9 @@ export class TerminalKeys {
         string,
         string,
       ];
-      this.#csi(mark, parameters, final);
+      const reply = terminalReply(all);
+      if (reply !== null) this.#events.replied?.(reply);
+      else if (mark === '') this.#csi(parameters, final);
       return all.length;
     }
     const single = /^\x1bO([\d;]*)([A-Za-z])/.exec(text);
@@ -211,7 +203,8 @@ export class TerminalKeys {
     }
     const command = /^\x1b[_P\]^]([^\x07\x1b]*)(?:\x07|\x1b\\)/.exec(text);
     if (command !== null) {
-      if (/^Gi=31[,;].*OK/.test(command[1]!)) this.#events.replied?.({ kind: 'graphics' });
+      const reply = terminalReply(command[0]);
+      if (reply !== null) this.#events.replied?.(reply);
       return command[0].length;
     }
     // An incomplete sequence.
@@ -229,18 +222,11 @@ export class TerminalKeys {
     return 1 + character.length;
   }
 
-  #csi(mark: string, parameters: string, final: string): void {
+  #csi(parameters: string, final: string): void {
     const lists = parameters.split(';').map(each => each.split(':').map(Number));
     const number = lists[0]?.[0] ?? 0;
     const [modifiers = 1, event = 1] = lists[1] ?? [];
-    if (mark === '?') {
-      if (final === 'c') this.#events.replied?.({ kind: 'attributes', numbers: lists.flat() });
-      if (final === 'u') this.#events.replied?.({ kind: 'keyboard' });
-      return;
-    }
-    if (final === 't' && number === 6)
-      this.#events.replied?.({ kind: 'cell', height: lists[1]?.[0] ?? 0, width: lists[2]?.[0] ?? 0 });
-    else if (final === 'u') this.#kittyKey(lists[0] ?? [], modifiers, event);
+    if (final === 'u') this.#kittyKey(lists[0] ?? [], modifiers, event);
     else if (final === 'O' && parameters === '') this.#releaseAll();
     else if (final === 'Z') this.#strike([KEY.leftshift, KEY.tab]);
     else {
