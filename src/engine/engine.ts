@@ -2,6 +2,7 @@ import type { TerminalSize } from '../devices/backends/char.ts';
 import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
+import type { MonitorSize, ScreenResize } from '../devices/display/monitor-size.ts';
 import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
 import type { InputEvent } from '../devices/input/input-event.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
@@ -135,6 +136,11 @@ export interface Engine {
    * @returns how many events were accepted, from the first; the rest found the guest's queue full
    */
   input(id: string, events: readonly InputEvent[]): Promise<number>;
+  /**
+   * Tells the guest of a running or paused VM that the monitor of a screen is of this size now; whether it follows is up to it.
+   * @param device its name, or null for the first screen. @returns what became of it, as with a monitor whose size is fixed
+   */
+  resizeScreen(id: string, device: string | null, size: MonitorSize): Promise<ScreenResize>;
   /** Asks the guest's agent for facts about the guest. @throws AgentError */
   guestFacts(id: string): Promise<GuestFacts>;
   /** Runs a program in the guest through its agent, and waits for its end. @throws AgentError */

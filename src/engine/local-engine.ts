@@ -1,6 +1,7 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
 import { type NetLimits, netLimitsText } from '../devices/backends/net-limits.ts';
+import type { MonitorSize, ScreenResize } from '../devices/display/monitor-size.ts';
 import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
 import type { InputEvent } from '../devices/input/input-event.ts';
 import type { DeviceConfig } from '../devices/registry.ts';
@@ -47,7 +48,7 @@ import {
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
-import { parseNews } from './machines/machine-messages.ts';
+import { parseNews, parseScreenResize } from './machines/machine-messages.ts';
 import { threadMachines } from './machines/thread-machine.ts';
 import { takingAtStart } from './networks/open-wires.ts';
 import { VmNetworks } from './networks/vm-networks.ts';
@@ -294,6 +295,10 @@ export class LocalEngine implements Engine, CounterSource {
 
   async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null> {
     return parseNews(await this.#vm(id).command('screen', { device, seen }));
+  }
+
+  async resizeScreen(id: string, device: string | null, size: MonitorSize): Promise<ScreenResize> {
+    return parseScreenResize(await this.#vm(id).command('resize-screen', { device, ...size }));
   }
 
   async limitNic(

@@ -2,17 +2,6 @@ import { constants, createDeflate, type Deflate } from 'node:zlib';
 import { type Framebuffer, type Rectangle, TILE } from './framebuffer.ts';
 import type { PixelWriter } from './pixel-format.ts';
 
-/**
- * Encodings, and the pseudo-encodings by which clients announce capabilities (RFC 6143 §7.7, §7.8, and the registry of
- * rfbproto).
- */
-export const ENCODING = {
-  raw: 0,
-  zrle: 16,
-  desktopSize: -223,
-  qemuExtendedKey: -258,
-} as const;
-
 /** Palettes are sent only up to this many colors. */
 const PALETTE_MAX = 16;
 

@@ -38,6 +38,8 @@ export class VncServer {
   readonly #link: ScreenLink;
   readonly #queue: InputQueue;
   readonly #name: string;
+  readonly #engine: Engine;
+  readonly #id: string;
 
   private constructor(
     engine: Engine,
@@ -46,6 +48,8 @@ export class VncServer {
   ) {
     this.#options = options;
     this.#name = vm.name;
+    this.#engine = engine;
+    this.#id = vm.id;
     this.#link = followScreen(engine, vm.id, options.device);
     this.#queue = new InputQueue(engine, vm.id, () => {});
     this.#server = createServer(socket => void this.#serve(socket));
@@ -128,6 +132,9 @@ export class VncServer {
     const session = new VncSession(socket, {
       ...{ framebuffer: this.#framebuffer, name: this.#name, security, layout },
       input: viewOnly ? null : events => this.#queue.push(events),
+      resize: viewOnly
+        ? null
+        : size => this.#engine.resizeScreen(this.#id, this.#options.device ?? null, size),
     });
     this.#sessions.add(session);
     try {

@@ -1,24 +1,23 @@
 import type { Duplex } from 'node:stream';
+import type { MonitorSize, ScreenResize } from '../devices/display/monitor-size.ts';
 import { BUTTON, type InputEvent, POSITION_MAX } from '../devices/input/input-event.ts';
 import type { LayoutName } from '../devices/input/layout-names.ts';
 import { ByteReader, ConnectionEnded } from './byte-reader.ts';
-import { ENCODING, rawPixels, Zrle } from './encodings.ts';
+import {
+  extendedDesktopSize,
+  INVALID_LAYOUT,
+  NOT_NOW,
+  readDesktopSize,
+  type SizeStatus,
+  statusOf,
+} from './desktop-size.ts';
+import { rawPixels, Zrle } from './encodings.ts';
 import { DirtyTiles, type Framebuffer, type Rectangle } from './framebuffer.ts';
 import { keyOfScanCode, keyOfSymbol } from './key-symbols.ts';
+import { CLIENT, ENCODING, rectangleHead, updateHead } from './messages.ts';
 import { decodeFormat, encodeFormat, NATIVE, PIXEL_FORMAT_BYTES, PixelWriter } from './pixel-format.ts';
 import { Refused, type Security, secure } from './security.ts';
 
-/** Client messages (RFC 6143 §7.5), and QEMU's. */
-const CLIENT = {
-  setPixelFormat: 0,
-  setEncodings: 2,
-  framebufferUpdateRequest: 3,
-  keyEvent: 4,
-  pointerEvent: 5,
-  clientCutText: 6,
-  qemu: 255,
-} as const;
-const FRAMEBUFFER_UPDATE = 0;
 const VERSION = 'RFB 003.008\n';
 const CUT_TEXT_MAX = 2 ** 20;
 const HANDSHAKE_MS = 15_000;
@@ -41,6 +40,8 @@ export type VncSessionOptions = {
   readonly layout: LayoutName;
   /** Null for a view-only client. */
   readonly input: ((events: readonly InputEvent[]) => void) | null;
+  /** Has the guest make the screen as large as the client wants it. Null for a view-only client. */
+  readonly resize: ((size: MonitorSize) => Promise<ScreenResize>) | null;
 };
 
 /** One VNC client: RFB 3.3 to 3.8 (RFC 6143). A protocol error ends the connection. */
@@ -53,6 +54,7 @@ export class VncSession {
   readonly #dirty = new DirtyTiles();
   #hasZrle = false;
   #hasDesktopSize = false;
+  #hasExtendedSize = false;
   /** The size of the framebuffer as the client knows it. */
   #size: { readonly width: number; readonly height: number } = { width: 0, height: 0 };
   /** The client has requested an update. */
@@ -171,6 +173,11 @@ export class VncSession {
         await this.#reader.skip(length);
         break;
       }
+      case CLIENT.setDesktopSize: {
+        const size = await readDesktopSize(this.#reader);
+        this.#answerResize(size === null ? INVALID_LAYOUT : await this.#resize(size));
+        break;
+      }
       case CLIENT.qemu: {
         const event = await this.#reader.read(11);
         if (event[0] !== 0) throw new Refused(`it sends QEMU's message ${event[0]}`);
@@ -191,10 +198,35 @@ export class VncSession {
     for (let at = 0; at < bytes.length; at += 4) known.add(bytes.readInt32BE(at));
     this.#hasZrle = known.has(ENCODING.zrle);
     this.#hasDesktopSize = known.has(ENCODING.desktopSize);
+    const hadExtendedSize = this.#hasExtendedSize;
+    this.#hasExtendedSize = known.has(ENCODING.extendedDesktopSize);
+    // By this the client knows that it may ask for another size.
+    if (this.#hasExtendedSize && !hadExtendedSize) this.#tellSize();
     if (known.has(ENCODING.qemuExtendedKey)) {
       // An empty rectangle announces that this server accepts such events.
       this.#stream.write(Buffer.concat([updateHead(1), rectangleHead(NOWHERE, ENCODING.qemuExtendedKey)]));
     }
+  }
+
+  async #resize(size: MonitorSize): Promise<SizeStatus> {
+    const { resize } = this.#options;
+    if (resize === null) return statusOf(null);
+    try {
+      return statusOf(await resize(size));
+    } catch {
+      // The VM is off, or has no screen any more.
+      return NOT_NOW;
+    }
+  }
+
+  /** Every request is answered, whatever the size is now. */
+  #answerResize(status: SizeStatus): void {
+    if (this.#hasExtendedSize) this.#tellSize(status);
+  }
+
+  #tellSize(status?: SizeStatus): void {
+    if (this.#isReady)
+      this.#stream.write(Buffer.concat([updateHead(1), extendedDesktopSize(this.#size, status)]));
   }
 
   #key(code: number | null, down: boolean): void {
@@ -240,13 +272,13 @@ export class VncSession {
     const { framebuffer } = this.#options;
     const { width, height } = framebuffer;
     const isResized = width !== this.#size.width || height !== this.#size.height;
-    if (isResized && this.#hasDesktopSize) {
+    if (isResized && (this.#hasExtendedSize || this.#hasDesktopSize)) {
       this.#size = { width, height };
       this.#dirty.all(framebuffer);
-      return Buffer.concat([
-        updateHead(1),
-        rectangleHead({ x: 0, y: 0, width, height }, ENCODING.desktopSize),
-      ]);
+      const told = this.#hasExtendedSize
+        ? extendedDesktopSize(this.#size)
+        : rectangleHead({ x: 0, y: 0, width, height }, ENCODING.desktopSize);
+      return Buffer.concat([updateHead(1), told]);
     }
     // A client that cannot resize sees as much as fits its size.
     const areas = this.#dirty.take(framebuffer).flatMap(area => clipped(area, this.#size));
@@ -277,20 +309,6 @@ export class VncSession {
 }
 
 const NOWHERE: Rectangle = { x: 0, y: 0, width: 0, height: 0 };
-
-function updateHead(rectangles: number): Buffer {
-  const head = Buffer.alloc(4);
-  head[0] = FRAMEBUFFER_UPDATE;
-  head.writeUInt16BE(rectangles, 2);
-  return head;
-}
-
-function rectangleHead({ x, y, width, height }: Rectangle, encoding: number): Buffer {
-  const head = Buffer.alloc(12);
-  for (const [index, value] of [x, y, width, height].entries()) head.writeUInt16BE(value, 2 * index);
-  head.writeInt32BE(encoding, 8);
-  return head;
-}
 
 function clipped(area: Rectangle, size: { readonly width: number; readonly height: number }): Rectangle[] {
   const width = Math.min(area.width, size.width - area.x);

@@ -2,6 +2,7 @@ import type { Clock } from '../../src/clock.ts';
 import type { DiskLimits } from '../../src/devices/backends/disk.ts';
 import type { NetLimits } from '../../src/devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../src/devices/device-table.ts';
+import type { MonitorSize, ScreenResize } from '../../src/devices/display/monitor-size.ts';
 import type { ScreenSeen } from '../../src/devices/display/screen-frame.ts';
 import type { InputEvent } from '../../src/devices/input/input-event.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
@@ -295,6 +296,14 @@ export class FakeEngine implements Engine, CounterSource {
     this.#act(`limit ${device}${persist ? ' for good' : ''} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits, { persist = false }: LimitOptions = {}) =>
     this.#act(`limit ${device}${persist ? ' for good' : ''} to ${JSON.stringify(limits)} of`, id, () => {});
+  /** What screens were asked to be, and what becomes of that. */
+  readonly resized: (string | null | number)[][] = [];
+  resizeAnswer: ScreenResize = 'told';
+  resizeScreen = async (id: string, device: string | null, { width, height }: MonitorSize) => {
+    this.#vm(id);
+    this.resized.push([device, width, height]);
+    return this.resizeAnswer;
+  };
   /** What was done with keyboards and pointers. */
   readonly inputs: InputEvent[] = [];
   input = async (id: string, events: readonly InputEvent[]) => {

@@ -14,6 +14,8 @@ export class RfbClient {
   pixels = new Uint32Array(0);
   /** The server takes QEMU's extended key events. */
   hasExtendedKeys = false;
+  /** What ExtendedDesktopSize rectangles said. */
+  readonly sizes: { reason: number; status: number; width: number; height: number }[] = [];
   updates = 0;
   bytes = 0;
   readonly #socket: Socket;
@@ -79,6 +81,29 @@ export class RfbClient {
     message.writeUInt16BE(x, 2);
     message.writeUInt16BE(y, 4);
     this.#stream.write(message);
+  }
+
+  /** Asks for another size of the desktop. @param screens each [x, y, width, height] */
+  setDesktopSize(
+    width: number,
+    height: number,
+    screens: readonly number[][] = [[0, 0, width, height]],
+  ): void {
+    const message = Buffer.alloc(8 + 16 * screens.length);
+    message[0] = 251;
+    message.writeUInt16BE(width, 2);
+    message.writeUInt16BE(height, 4);
+    message[6] = screens.length;
+    for (const [index, screen] of screens.entries())
+      for (const [at, value] of screen.entries()) message.writeUInt16BE(value, 8 + 16 * index + 4 + 2 * at);
+    this.#stream.write(message);
+  }
+
+  /** Waits for the next ExtendedDesktopSize rectangle. */
+  async size() {
+    const before = this.sizes.length;
+    while (this.sizes.length === before) await this.#message();
+    return this.sizes.at(-1)!;
   }
 
   write(bytes: Uint8Array): void {
@@ -160,7 +185,15 @@ export class RfbClient {
       if (encoding !== -258) isOnlyAboutKeys = false;
       if (encoding === -258) this.hasExtendedKeys = true;
       else if (encoding === -223) this.#resize(width, height);
-      else if (encoding === 0) {
+      else if (encoding === -308) {
+        const screens = await this.#reader.read(4);
+        const screen = await this.#reader.read(16 * screens[0]!);
+        const [atX, atY, wide, high] = [4, 6, 8, 10].map(at => screen.readUInt16BE(at));
+        if (screens[0] !== 1 || atX !== 0 || atY !== 0 || wide !== width || high !== height)
+          throw new Error('the desktop is not one screen');
+        this.sizes.push({ reason: x, status: y, width, height });
+        if (width !== this.width || height !== this.height) this.#resize(width, height);
+      } else if (encoding === 0) {
         const bytes = await this.#reader.read(4 * width * height);
         for (let index = 0; index < width * height; index++)
           this.#set(x + (index % width), y + Math.floor(index / width), bytes.readUInt32LE(4 * index));

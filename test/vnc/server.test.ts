@@ -178,6 +178,95 @@ describe('a VNC client', () => {
   });
 });
 
+describe('a VNC client with windows of its own size', () => {
+  const encodings = [16, -223, -308];
+  const [SERVER, CLIENT] = [0, 1];
+  const [PROHIBITED, RESOURCES, LAYOUT, FORWARDED] = [1, 2, 3, 4];
+
+  test('is told the size, and asks for another', async () => {
+    const { client } = await serve();
+    const one = await client({ encodings });
+    expect(await one.size()).toEqual({ reason: SERVER, status: 0, width: one.width, height: one.height });
+    const { width, height } = one;
+    one.setDesktopSize(1024, 768);
+    expect(await one.size()).toEqual({ reason: CLIENT, status: FORWARDED, width, height });
+    expect(engine.resized).toEqual([[null, 1024, 768]]);
+    // The guest follows.
+    engine.screens.show(
+      id,
+      graphicsFrame(1024, 768, () => 0x00ff00),
+    );
+    while (one.width !== 1024) await one.update();
+    expect(one.sizes.at(-1)).toEqual({ reason: SERVER, status: 0, width: 1024, height: 768 });
+    await one.update({ incremental: false });
+    expect(one.color(1023, 767)).toBe(0x00ff00);
+  });
+
+  test.each([
+    ['fixed', LAYOUT],
+    ['memory', RESOURCES],
+  ] as const)('is refused it: %s', async (answer, status) => {
+    engine.resizeAnswer = answer;
+    const { client } = await serve();
+    const one = await client({ encodings });
+    await one.size();
+    one.setDesktopSize(800, 600);
+    expect((await one.size()).status).toBe(status);
+    expect(engine.resized.length).toBe(1);
+  });
+
+  test('is refused it when it may only look, or the VM is gone', async () => {
+    const { client } = await serve({}, { viewOnly: true });
+    const one = await client({ encodings });
+    await one.size();
+    one.setDesktopSize(800, 600);
+    expect((await one.size()).status).toBe(PROHIBITED);
+    expect(engine.resized).toEqual([]);
+    engine.resizeScreen = () => Promise.reject(new Error('the VM is off'));
+    const other = await (await serve()).client({ encodings });
+    await other.size();
+    other.setDesktopSize(800, 600);
+    expect((await other.size()).status).toBe(RESOURCES);
+  });
+
+  test.each<[string, number, number, number[][]]>([
+    ['no size', 0, 0, [[0, 0, 0, 0]]],
+    ['one that is too small', 800, 63, [[0, 0, 800, 63]]],
+    ['one that is too large', 8193, 600, [[0, 0, 8193, 600]]],
+    ['the largest that there is', 65_535, 65_535, [[0, 0, 65_535, 65_535]]],
+    ['no screen', 800, 600, []],
+    [
+      'two screens',
+      800,
+      600,
+      [
+        [0, 0, 400, 600],
+        [400, 0, 400, 600],
+      ],
+    ],
+    ['255 screens', 800, 600, Array.from({ length: 255 }, () => [0, 0, 800, 600])],
+    ['a screen that is elsewhere', 800, 600, [[1, 0, 800, 600]]],
+    ['a screen of another size', 800, 600, [[0, 0, 799, 600]]],
+  ])('may want %s, and goes on', async (_, width, height, screens) => {
+    const { client } = await serve();
+    const one = await client({ encodings });
+    await one.size();
+    one.setDesktopSize(width, height, screens);
+    expect((await one.size()).status).toBe(LAYOUT);
+    expect(engine.resized).toEqual([]);
+    one.setDesktopSize(800, 600);
+    expect((await one.size()).status).toBe(FORWARDED);
+  });
+
+  test('gets no answer that it does not know', async () => {
+    const { client } = await serve();
+    const one = await client();
+    one.setDesktopSize(800, 600);
+    await one.update();
+    expect([engine.resized, one.sizes]).toEqual([[[null, 800, 600]], []]);
+  });
+});
+
 test('garbage ends a connection, and no other', async () => {
   const { client, port } = await serve();
   const good = await client();

@@ -1,4 +1,5 @@
 import type { Cancel } from '../device.ts';
+import type { MonitorSize, ScreenResize } from './monitor-size.ts';
 
 /** What a screen shows. Whoever gets one only reads it: its arrays change with the next. */
 export type ScreenFrame = TextFrame | GraphicsFrame | OffFrame;
@@ -83,4 +84,6 @@ export interface ScreenControl {
    * While nobody waits nothing is computed, and no writes are logged.
    */
   next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel;
+  /** Its monitor prefers this size from now on, which is one that MONITOR_SIDE allows. Absent: it keeps the one that it has. */
+  resize?(size: MonitorSize): Exclude<ScreenResize, 'fixed'>;
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
+import type { ScreenResize } from '../../devices/display/monitor-size.ts';
 import type { ScreenNews } from '../../devices/display/screen-frame.ts';
 import { BALLOON_STATS } from '../../devices/virtio/balloon/facts.ts';
 import { MAX_CHAIN } from '../../vmm/backends/image-chain.ts';
@@ -273,6 +274,13 @@ export function parseNews(value: unknown): ScreenNews | null {
   if (!parsed.success) throw new Error(INVALID);
   if (parsed.data === null) return null;
   return { seen: parsed.data.seen, update: Buffer.from(parsed.data.update, 'base64') };
+}
+
+/** The answer to the command `resize-screen`. @throws when it is invalid */
+export function parseScreenResize(value: unknown): ScreenResize {
+  const parsed = z.enum(['told', 'fixed', 'memory']).safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
 }
 
 /** The answer to the command `plug`. @throws when it is invalid */

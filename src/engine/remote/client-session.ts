@@ -177,6 +177,7 @@ export class ClientSession implements Sink {
       const news = await this.#engine.screen(id, device, seen);
       return news && { seen: news.seen, update: Buffer.from(news.update).toString('base64') };
     },
+    'vm/resizeScreen': ({ id, device, ...size }) => this.#engine.resizeScreen(id, device, size),
     'vm/setBalloon': ({ id, bytes }) => this.#engine.setBalloon(id, bytes).then(done),
     'vm/changeMedium': ({ id, device, ...change }) =>
       this.#engine.changeMedium(id, device, change).then(done),

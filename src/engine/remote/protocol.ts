@@ -2,6 +2,7 @@ import type { TerminalSize } from '../../devices/backends/char.ts';
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { MonitorSize, ScreenResize } from '../../devices/display/monitor-size.ts';
 import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
@@ -116,6 +117,7 @@ export type Requests = {
   'vm/guestExec': [ById & GuestProgram, GuestProgramEnd];
   /** Answers once something on the screen has changed, or with null after some seconds. */
   'vm/screen': [ById & { readonly device: string | null; readonly seen: ScreenSeen }, EncodedNews | null];
+  'vm/resizeScreen': [ById & { readonly device: string | null } & MonitorSize, ScreenResize];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
   'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];

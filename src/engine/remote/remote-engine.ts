@@ -1,6 +1,7 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { MonitorSize } from '../../devices/display/monitor-size.ts';
 import type { ScreenNews, ScreenSeen } from '../../devices/display/screen-frame.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import { version } from '../../project-root.ts';
@@ -47,6 +48,7 @@ type ActionOnOne = Exclude<
   | 'vm/input'
   | 'vm/limitNic'
   | 'vm/screen'
+  | 'vm/resizeScreen'
   | 'vm/setBalloon'
   | 'vm/changeMedium'
   | 'vm/attach'
@@ -159,6 +161,9 @@ export class RemoteEngine implements Engine {
     const news = await this.#requestOfLater('vm/screen', { id, device, seen });
     return news && { seen: news.seen, update: Buffer.from(news.update, 'base64') };
   }
+
+  resizeScreen = (id: string, device: string | null, size: MonitorSize) =>
+    this.#requestOfLater('vm/resizeScreen', { id, device, ...size });
 
   async setBalloon(id: string, bytes: number): Promise<void> {
     await this.#request('vm/setBalloon', { id, bytes });

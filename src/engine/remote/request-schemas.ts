@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { diskLimits, mediumFields } from '../../devices/backends/disk.ts';
 import { netLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import { MONITOR_SIDE } from '../../devices/display/monitor-size.ts';
 import { BUTTON, MOTION_MAX, POSITION_MAX } from '../../devices/input/input-event.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { MAX_INPUT_BYTES } from '../guest-agent/exec.ts';
@@ -32,6 +33,8 @@ const bytes = z.base64().max((MAX_TYPED_BYTES / 3) * 4 + 4);
 const MAX_INPUT_EVENTS = 1024;
 const position = z.int().min(0).max(POSITION_MAX);
 const motion = z.int().min(-MOTION_MAX).max(MOTION_MAX);
+const monitorSide = z.int().min(MONITOR_SIDE.least).max(MONITOR_SIDE.most);
+
 const inputEvent = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('key'), code: z.int().min(1).max(0x2ff), down: z.boolean() }),
   z.strictObject({ kind: z.literal('button'), code: z.literal(Object.values(BUTTON)), down: z.boolean() }),
@@ -94,6 +97,12 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
     id,
     device: device.nullable(),
     seen: z.strictObject({ epoch: count, version: count, part: count }),
+  }),
+  'vm/resizeScreen': z.strictObject({
+    id,
+    device: device.nullable(),
+    width: monitorSide,
+    height: monitorSide,
   }),
   'vm/setBalloon': z.strictObject({ id, bytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER) }),
   'vm/changeMedium': z.strictObject({
@@ -173,6 +182,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/limitDisk',
   'vm/setLink',
   'vm/limitNic',
+  'vm/resizeScreen',
   'vm/setBalloon',
   'vm/input',
   'vm/changeMedium',

@@ -20,7 +20,7 @@ import {
 import { limitNic, setLink } from './nic-commands.ts';
 import type { Reply } from './reply.ts';
 import type { Tell } from './report.ts';
-import { watchScreen } from './screen-commands.ts';
+import { resizeScreen, watchScreen } from './screen-commands.ts';
 import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
 import type { Suspension } from './suspension.ts';
 import type { UserPause } from './user-pause.ts';
@@ -79,6 +79,13 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   'limit-nic': (on, given, reply) =>
     changeDevice(on, reply, () => limitNic(on.machine.parts.chipset.devices, given)),
   screen: ({ machine }, given, reply) => watchScreen(machine.parts.chipset.devices, given, reply),
+  'resize-screen': ({ machine }, given, reply) => {
+    try {
+      reply.done(resizeScreen(machine.parts.chipset.devices, given));
+    } catch (error) {
+      reply.failed((error as Error).message);
+    }
+  },
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
   input: ({ machine, input, suspension }, { events }, reply) => {

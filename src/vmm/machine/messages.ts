@@ -2,6 +2,7 @@ import type { TerminalSize } from '../../devices/backends/char.ts';
 import type { DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { ScreenResize } from '../../devices/display/monitor-size.ts';
 import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { BackingFile } from '../backends/image-chain.ts';
@@ -85,6 +86,11 @@ export type MachineCommands = {
   screen: {
     readonly arguments: { readonly device: string | null; readonly seen: ScreenSeen };
     readonly result: EncodedNews | null;
+  };
+  /** A screen's monitor is to prefer this size, in pixels, which is one that MONITOR_SIDE allows. */
+  'resize-screen': {
+    readonly arguments: { readonly device: string | null; readonly width: number; readonly height: number };
+    readonly result: ScreenResize;
   };
   /** The guest is to keep this many bytes of its memory: the balloon takes the rest. */
   'set-balloon': { readonly arguments: { readonly bytes: number }; readonly result: null };

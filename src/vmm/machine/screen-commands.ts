@@ -1,4 +1,5 @@
 import type { BuiltDevice } from '../../devices/device-type.ts';
+import type { ScreenResize } from '../../devices/display/monitor-size.ts';
 import type { ScreenControl } from '../../devices/display/screen-frame.ts';
 import type { MachineCommands } from './messages.ts';
 import type { Reply } from './reply.ts';
@@ -22,6 +23,16 @@ export function watchScreen(
       },
     ),
   );
+}
+
+/** Has the guest make a screen as large as its watcher's window. */
+export function resizeScreen(
+  devices: readonly BuiltDevice[],
+  { device, width, height }: MachineCommands['resize-screen']['arguments'],
+): ScreenResize {
+  const screen = screenOf(devices, device);
+  if (screen === null) throw new Error(device === null ? NO_SCREEN : `the VM has no screen "${device}"`);
+  return screen.resize?.({ width, height }) ?? 'fixed';
 }
 
 const NO_SCREEN = 'the VM has no screen: add `display: vga` to its definition';

@@ -356,3 +356,70 @@ describe('virtio-vga', () => {
     expect(gpu.driver.common.address).toBe(registers + 0x1000);
   });
 });
+
+describe('a monitor that changes', () => {
+  const resize = (width: number, height: number) => built.capabilities!.screen!.resize!({ width, height });
+  const events = () => gpu.driver.read(gpu.driver.device!.address, 4);
+  const preferred = () => {
+    const info = gpu.send(TYPE.displayInfo);
+    return [info.getUint32(HEADER + 8, true), info.getUint32(HEADER + 12, true)];
+  };
+  /** Of the detailed timing in its EDID. */
+  const described = () => {
+    const edid = gpu.send(TYPE.edid, [0, 0]);
+    const at = HEADER + 8 + 54;
+    return [
+      edid.getUint8(at + 2) | ((edid.getUint8(at + 4) & 0xf0) << 4),
+      edid.getUint8(at + 5) | ((edid.getUint8(at + 7) & 0xf0) << 4),
+    ];
+  };
+
+  test('is an event for its driver, which asks for the size again', () => {
+    expect([events(), preferred()]).toEqual([0, [1280, 800]]);
+    expect(resize(1024, 768)).toBe('told');
+    expect(events()).toBe(1);
+    expect([preferred(), described()]).toEqual([
+      [1024, 768],
+      [1024, 768],
+    ]);
+    gpu.driver.write(gpu.driver.device!.address + 4, 4, 1);
+    expect(events()).toBe(0);
+    // To the size that it has: nothing to tell.
+    expect([resize(1024, 768), events()]).toEqual(['told', 0]);
+  });
+
+  test('is not larger than the memory for its picture', () => {
+    plug({ 'max-hostmem': 2 * MiB });
+    expect(resize(8192, 8192)).toBe('memory');
+    expect([events(), preferred()]).toEqual([0, [1280, 800]]);
+    expect(resize(64, 8192)).toBe('told');
+  });
+
+  test('stays as it is when its driver starts anew, and in a saved state', () => {
+    resize(800, 600);
+    built.device.quiesce!(() => {});
+    const state = structuredClone(built.device.save());
+    built.device.reset();
+    built.device.resume!();
+    machine.pci.assign();
+    built.pci!.writeConfig(REG.command, 2, COMMAND.io | COMMAND.memory | COMMAND.busMaster);
+    gpu = new GpuDriver(machine, new GuestDriver(machine, built.pci!.place.slot));
+    expect([events(), preferred()]).toEqual([0, [800, 600]]);
+    plug();
+    built.device.quiesce!(() => {});
+    built.device.load(state);
+    expect((built.device.save().device as typeof state).monitor).toEqual({ width: 800, height: 600 });
+    const inside = state.device as typeof state;
+    for (const monitor of [
+      { width: 63, height: 600 },
+      { width: 800, height: 8193 },
+      { width: -1, height: 600 },
+    ]) {
+      const wrong = { ...state, device: { ...inside, monitor } };
+      expect(() => built.device.load(wrong)).toThrow(DeviceStateError);
+    }
+    const { monitor, events: _, ...earlier } = inside;
+    expect(monitor).toBeDefined();
+    expect(() => built.device.load({ ...state, device: earlier })).not.toThrow();
+  });
+});

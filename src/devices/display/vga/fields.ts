@@ -1,8 +1,10 @@
 import type { Zod } from '../../zod.ts';
+import { MONITOR_SIDE } from '../monitor-size.ts';
 
 /** The options of an adapter's monitor. */
 export function monitorFields(z: Zod) {
-  const side = z.int().min(64, 'at least 64').max(8192, 'at most 8192');
+  const { least, most } = MONITOR_SIDE;
+  const side = z.int().min(least, `at least ${least}`).max(most, `at most ${most}`);
   return {
     xres: side.default(1280).describe('the width that its monitor prefers'),
     yres: side.default(800).describe('the height that its monitor prefers'),

@@ -58,6 +58,7 @@ export class GpuAdapter implements Device {
     const textMode = this.vga?.textMode;
     return {
       next: (...given) => this.screen.next(...given),
+      resize: size => this.gpu.resize(size),
       ...(textMode && { textMode }),
     };
   }

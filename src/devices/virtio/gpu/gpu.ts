@@ -1,5 +1,6 @@
 import type { AccessSize, DeviceState } from '../../device.ts';
 import { edid } from '../../display/edid.ts';
+import { MONITOR_SIDE, type MonitorSize, type ScreenResize } from '../../display/monitor-size.ts';
 import { DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import type { Statistic } from '../../statistic.ts';
 import { ModelQueue, type ModelQueueServices } from '../model-queue.ts';
@@ -27,7 +28,10 @@ import { Resources } from './resources.ts';
 /** Virtio 1.3 §5.7.3. */
 const FEATURE = { edid: 1n << 1n } as const;
 /** Offsets in the config space (§5.7.4). */
-const CONFIG = { scanouts: 8, size: 16 } as const;
+const CONFIG = { eventsRead: 0, eventsClear: 4, scanouts: 8, size: 16 } as const;
+/** The display has changed: its driver is to ask for its information and its EDID again. */
+const EVENT_DISPLAY = 1;
+const PIXEL_BYTES = 4;
 
 const CONTROL = { queue: 0, size: 256 } as const;
 const CURSOR_QUEUE_SIZE = 16;
@@ -55,7 +59,7 @@ export type GpuOptions = {
   readonly pciClass: number;
   readonly transportFeatures: bigint;
   /** The mode that its monitor prefers. */
-  readonly monitor: { readonly width: number; readonly height: number };
+  readonly monitor: MonitorSize;
   readonly edid: boolean;
   /** Bytes of the host's memory that resources may take. */
   readonly hostMemory: number;
@@ -83,7 +87,10 @@ export class VirtioGpu implements VirtioDevice {
   readonly #resources: Resources;
   readonly #cursor = new Cursor();
   readonly picture = new GpuPicture(this.#cursor);
-  readonly #monitor: GpuOptions['monitor'];
+  readonly #hostMemory: number;
+  #monitor: MonitorSize;
+  /** That the driver has not cleared. */
+  #events = 0;
   /** What is left of the bytes. */
   #budget = BUDGET;
   /** The driver has set a scan-out since it started, if only to nothing: from then on the display is its own. */
@@ -96,6 +103,7 @@ export class VirtioGpu implements VirtioDevice {
     this.features = options.edid ? FEATURE.edid : 0n;
     this.transportFeatures = options.transportFeatures;
     this.#monitor = options.monitor;
+    this.#hostMemory = options.hostMemory;
     this.#resources = new Resources(services.memory, options.hostMemory);
     this.#services = services;
     this.#statistics = statistics;
@@ -107,14 +115,26 @@ export class VirtioGpu implements VirtioDevice {
 
   readConfig(offset: number, size: AccessSize): number {
     const view = new DataView(new ArrayBuffer(CONFIG.size));
+    view.setUint32(CONFIG.eventsRead, this.#events, true);
     view.setUint32(CONFIG.scanouts, 1, true);
     let value = 0;
     for (let i = size - 1; i >= 0; i--) value = value * 256 + view.getUint8(offset + i);
     return value;
   }
 
-  /** There are no events to clear: its monitor stays what it is. */
-  writeConfig(): void {}
+  writeConfig(offset: number, _size: AccessSize, value: number): void {
+    if (offset === CONFIG.eventsClear) this.#events &= ~value;
+  }
+
+  /** The monitor prefers another size, of which the driver is told. Whether it follows is up to the guest. */
+  resize(size: MonitorSize): Exclude<ScreenResize, 'fixed'> {
+    if (PIXEL_BYTES * size.width * size.height > this.#hostMemory) return 'memory';
+    if (size.width === this.#monitor.width && size.height === this.#monitor.height) return 'told';
+    this.#monitor = { width: size.width, height: size.height };
+    this.#events |= EVENT_DISPLAY;
+    this.onConfigChanged?.();
+    return 'told';
+  }
 
   negotiated(features: bigint): void {
     if (features === 0n) this.#reset();
@@ -147,6 +167,8 @@ export class VirtioGpu implements VirtioDevice {
       resources: this.#resources.save(),
       scanout: scanout && { id: scanout.resource.id, ...scanout.rect },
       cursor: this.#cursor.save(),
+      monitor: { ...this.#monitor },
+      events: this.#events,
     };
   }
 
@@ -156,6 +178,10 @@ export class VirtioGpu implements VirtioDevice {
     if (state.scanout !== null) this.#loadScanout(stateOf(state, 'scanout'));
     this.#cursor.load(stateOf(state, 'cursor'));
     this.#isInUse = numberOf(state, 'isInUse', 1) === 1;
+    // One that was saved by an earlier version has the monitor of its definition.
+    if (state.monitor === undefined) return;
+    this.#monitor = monitorOf(stateOf(state, 'monitor'));
+    this.#events = numberOf(state, 'events', EVENT_DISPLAY);
   }
 
   close(): void {
@@ -166,6 +192,7 @@ export class VirtioGpu implements VirtioDevice {
     this.#resources.clear();
     this.picture.show(null);
     this.#cursor.reset();
+    this.#events = 0;
     this.#isInUse = false;
   }
 
@@ -297,4 +324,13 @@ export class VirtioGpu implements VirtioDevice {
     if (command.byteLength < size) return null;
     return this.#resources.get(command.getUint32(at, true));
   }
+}
+
+function monitorOf(state: DeviceState): MonitorSize {
+  const side = (key: 'width' | 'height') => {
+    const value = numberOf(state, key, MONITOR_SIDE.most);
+    if (value < MONITOR_SIDE.least) throw new DeviceStateError(key, 'side of a monitor');
+    return value;
+  };
+  return { width: side('width'), height: side('height') };
 }
