@@ -7,6 +7,7 @@ import { AGENT_PORT, type ChannelInput } from '../fields/char.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
+import { IN_FILE } from '../qemu/chardevs.ts';
 import { LAYOUTS } from '../qemu/vnc.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { MAX_PORTS, TOO_MANY_PORTS } from '../serial-ports.ts';
@@ -236,6 +237,7 @@ function readEnd(document: DomainDocument, element: XmlElement): CharInput {
       };
     }
     case 'file':
+      if (log !== null) document.leaveOut(document.child(element, 'log')!, IN_FILE);
       return {
         type: 'file',
         path: document.attribute(source, 'path') ?? '',

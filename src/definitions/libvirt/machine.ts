@@ -1,6 +1,8 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { own } from '../../text/own.ts';
+import { needsSmm } from '../../vmm/boot/firmware-files.ts';
 import type { Boot, BootSource } from '../fields/boot.ts';
+import { NO_SMM } from '../qemu/firmware.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 
@@ -204,7 +206,6 @@ function readOrder(document: DomainDocument, os: XmlElement | null): BootSource[
   return order;
 }
 
-const NO_SMM = 'it needs SMM, which VMs do not have: vring takes firmware that does without';
 const RAW_FLASH = 'flash memory is raw: convert it with qemu-img convert -O raw';
 
 /** Firmware and its variables stay in their files, except for what needs SMM. */
@@ -217,7 +218,7 @@ function readFirmware(
   const isFlash = document.attribute(loader, 'type') === 'pflash' || /OVMF|edk2/i.test(file ?? '');
   if (document.attribute(os, 'firmware') !== 'efi' && !isFlash)
     return file === null ? {} : { firmware: 'bios', 'firmware-file': file };
-  const isSecure = document.attribute(loader, 'secure') === 'yes' || /secboot|\.ms\.fd$/.test(file ?? '');
+  const isSecure = document.attribute(loader, 'secure') === 'yes' || needsSmm(file ?? '');
   const isRaw = (document.attribute(loader, 'format') ?? 'raw') === 'raw';
   const secureBoot = wantsSecureBoot(document, os);
   if (loader !== null && (isSecure || secureBoot)) document.leaveOut(loader, NO_SMM);

@@ -1,9 +1,13 @@
+import path from 'node:path';
 import type { CharInput } from '../../devices/backends/char-fields.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
+import type { QemuHost } from './host.ts';
 import type { Settings } from './settings.ts';
 
+/** Why a file has no log. */
+export const IN_FILE = 'all output is in the file already';
 const LOCAL = '127.0.0.1';
 /** Back ends of QEMU that only its own parts have a use for. */
 const NOT_HERE = /^(spicevmc|spiceport|qemu-vdagent|dbus|ringbuf|msmouse|wctablet|braille|testdev|mux|hub)$/;
@@ -25,6 +29,7 @@ export function readChardev(draft: Draft, text: string, place: Place): void {
 
 function readEnd(draft: Draft, place: Place, backend: string, settings: Settings): CharInput {
   const logfile = settings.take('logfile');
+  const { host } = draft;
   settings.leaveOut({
     logappend: 'logs are always added to',
     mux: 'vring has no monitor to share a port with',
@@ -38,9 +43,13 @@ function readEnd(draft: Draft, place: Place, backend: string, settings: Settings
     draft.leaveOut(place, `vring has no ${backend}: nothing is connected`);
     return 'null';
   }
-  const end = readBackend(backend, settings);
+  const end = readBackend(backend, settings, host);
   settings.end();
-  return logfile === undefined ? end : withLog(end, logfile);
+  if (logfile !== undefined && typeof end === 'object' && end.type === 'file') {
+    draft.leaveOut(place, IN_FILE, `logfile=${logfile}`);
+    return end;
+  }
+  return logfile === undefined ? end : withLog(end, pathOf(logfile, host));
 }
 
 function withLog(end: CharInput, logfile: string): CharInput {
@@ -48,7 +57,7 @@ function withLog(end: CharInput, logfile: string): CharInput {
 }
 
 /** @throws OptionError */
-function readBackend(backend: string, settings: Settings): CharInput {
+function readBackend(backend: string, settings: Settings, host: QemuHost): CharInput {
   switch (backend) {
     case 'null':
       return 'null';
@@ -61,12 +70,22 @@ function readBackend(backend: string, settings: Settings): CharInput {
       return 'pty';
     case 'file':
       settings.leaveOut({ 'input-path': 'there is no input from a file' });
-      return { type: 'file', path: settings.require('path'), append: settings.takeSwitch('append') ?? false };
+      return {
+        type: 'file',
+        path: pathOf(settings.require('path'), host),
+        append: settings.takeSwitch('append') ?? false,
+      };
     case 'socket':
-      return readSocket(settings);
+      return readSocket(settings, host);
     default:
       throw new OptionError(`${shown(backend)} is not supported: expected null, stdio, pty, file or socket`);
   }
+}
+
+/** Relative to where the command is, not to where the VM runs. @throws OptionError */
+function pathOf(file: string, { cwd }: QemuHost): string {
+  if (file === '') throw new OptionError('the path is empty');
+  return path.resolve(cwd, file);
 }
 
 const RECONNECT = 'a client connects once, when the VM starts';
@@ -74,9 +93,9 @@ const NO_TELNET =
   'its bytes are plain TCP, without the options of Telnet: use nc or socat, or telnet as it is';
 
 /** @throws OptionError */
-function readSocket(settings: Settings): CharInput {
+function readSocket(settings: Settings, host: QemuHost): CharInput {
   const server = settings.takeSwitch('server') ?? false;
-  const path = settings.take('path');
+  const file = settings.take('path');
   settings.leaveOut({
     wait: 'a VM never waits for somebody to connect',
     nowait: 'a VM never waits for somebody to connect',
@@ -93,7 +112,7 @@ function readSocket(settings: Settings): CharInput {
     if (!/^(off|)$/.test(settings.take(setting) ?? ''))
       throw new OptionError(`${setting} is not supported: use a plain socket`);
   }
-  if (path !== undefined) return { type: 'unix', path, server };
+  if (file !== undefined) return { type: 'unix', path: pathOf(file, host), server };
   return tcp(settings.take('host') ?? '', settings.require('port'), server);
 }
 
@@ -122,7 +141,7 @@ export function readSerial(draft: Draft, text: string, place: Place): CharInput 
     case 'chardev':
       return draft.claimChardev(to);
     case 'file':
-      return { type: 'file', path: to, append: false };
+      return { type: 'file', path: pathOf(to, draft.host), append: false };
     case 'unix':
     case 'telnet':
     case 'tcp': {
@@ -136,7 +155,7 @@ export function readSerial(draft: Draft, text: string, place: Place): CharInput 
       });
       settings.end();
       if (kind === 'telnet') draft.leaveOut(place, NO_TELNET, kind);
-      if (kind === 'unix') return { type: 'unix', path: to, server };
+      if (kind === 'unix') return { type: 'unix', path: pathOf(to, draft.host), server };
       const at = to.lastIndexOf(':');
       return tcp(to.slice(0, Math.max(0, at)), to.slice(at + 1), server);
     }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { FW_CFG_NAME } from '../../devices/firmware/fw-cfg-items.ts';
-import { firmwareKind } from '../../vmm/boot/firmware-files.ts';
+import { firmwareKind, needsSmm } from '../../vmm/boot/firmware-files.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
@@ -9,6 +9,7 @@ import { hostFile } from './host-file.ts';
 import type { Settings } from './settings.ts';
 
 const OWN_FIRMWARE = 'vring finds its firmware itself';
+export const NO_SMM = 'it needs SMM, which VMs do not have: vring takes firmware that does without';
 const DIRECT = 'the kernel is booted directly, which is what this firmware is for';
 
 /** Firmware that does nothing but start a kernel. */
@@ -64,12 +65,14 @@ export function placeFlash(draft: Draft): void {
   }
 }
 
-/** A file of another distribution stands for what this one has. */
+/** A file of another distribution, or one that would not start, stands for what this one has. */
 function setFile(draft: Draft, firmware: 'bios' | 'uefi', given: string, place: Place): void {
   const file = hostFile(given, draft.host);
   const isForeign = file.startsWith('/usr/') && draft.host.exists?.(file) === false;
-  if (isForeign) draft.leaveOut(place, `${OWN_FIRMWARE}, and this host does not have that file`);
-  setMachine(draft, { firmware, ...(!isForeign && { 'firmware-file': file }) });
+  const isOwn = isForeign || (firmware === 'uefi' && needsSmm(file));
+  if (isOwn)
+    draft.leaveOut(place, isForeign ? `${OWN_FIRMWARE}, and this host does not have that file` : NO_SMM);
+  setMachine(draft, { firmware, ...(!isOwn && { 'firmware-file': file }) });
 }
 
 /** -fw_cfg. @throws OptionError */

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { LayoutName } from '../../devices/input/layout-names.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { Draft, Place } from './draft.ts';
@@ -55,7 +56,7 @@ export function readVnc(draft: Draft, value: string, place: Place): void {
 }
 
 function listen(draft: Draft, where: string, place: Place): Pick<Graphics, 'listen'> {
-  if (where.startsWith('unix:')) return { listen: where };
+  if (where.startsWith('unix:')) return { listen: socketAt(where.slice('unix:'.length), draft) };
   const match = /^(\[[^\]]*\]|[^:]*):(\d{1,4})$/.exec(where);
   if (match === null) throw new OptionError(`expected [HOST]:DISPLAY, unix:PATH or none, not ${where}`);
   const [, host, display] = match;
@@ -64,16 +65,21 @@ function listen(draft: Draft, where: string, place: Place): Pick<Graphics, 'list
   return { listen: isLocal && host !== '' ? where : `127.0.0.1:${display}` };
 }
 
+/** Relative to where the command is, not to where the VM runs. */
+function socketAt(file: string, draft: Draft): string {
+  return `unix:${path.resolve(draft.host.cwd, file)}`;
+}
+
 /** -spice: a VNC server that clients of SPICE do not connect to, unless there is one anyway. @throws OptionError */
 export function readSpice(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
-  const path = settings.takeSwitch('unix') ? settings.take('addr') : undefined;
+  const file = settings.takeSwitch('unix') ? settings.take('addr') : undefined;
   draft.leaveOut(place, 'it is a VNC server instead, whose clients vring vm show tells where to connect');
   if (draft.fields.graphics !== undefined) return;
   const layout = draft.keyboardLayout;
   draft.fields.graphics = {
     type: 'vnc',
-    listen: path === undefined ? 'auto' : `unix:${path}`,
+    listen: file === undefined ? 'auto' : socketAt(file, draft),
     ...(layout !== null && { layout }),
   };
   // QEMU's machines have a VGA unless they are told otherwise.

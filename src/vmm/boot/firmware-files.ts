@@ -42,6 +42,11 @@ const PACKAGES: Readonly<Record<Kind, { readonly what: string; readonly names: s
 /** Images that stop without SMM, by their names. */
 const NEEDS_SMM = /secboot|\.ms\.fd$|snakeoil|secure/i;
 
+/** Whether UEFI firmware stops without SMM, by the name of its file. */
+export function needsSmm(file: string): boolean {
+  return NEEDS_SMM.test(basename(file));
+}
+
 /** The kind of a firmware file, by the names that distributions use; null if unknown. */
 export function firmwareKind(file: string): Kind | null {
   const name = basename(file).toLowerCase();
@@ -67,7 +72,7 @@ export function firmwareFile(wanted: Wanted, exists: (path: string) => boolean):
       `this host has no ${what}, ${purpose}: install the package ${names}, or name its file by --firmware`,
     );
   }
-  if (firmware === 'uefi' && NEEDS_SMM.test(basename(file)))
+  if (firmware === 'uefi' && needsSmm(file))
     throw new BootError(
       `${file} needs SMM, which VMs do not have: use one without, such as ${FILES.uefi[0]} of the package ovmf`,
     );

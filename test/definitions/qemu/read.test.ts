@@ -604,7 +604,7 @@ test.each([
         {
           type: 'isa-debugcon',
           iobase: 0x402,
-          chardev: { type: 'file', path: 'debug.log', append: false },
+          chardev: { type: 'file', path: '/vms/debug.log', append: false },
         },
       ],
     },
@@ -615,12 +615,28 @@ test.each([
   ],
   [
     '-parallel file:lpt.prn -parallel none -parallel pty',
-    { parallel: [{ type: 'file', path: 'lpt.prn', append: false }, 'pty'] },
+    { parallel: [{ type: 'file', path: '/vms/lpt.prn', append: false }, 'pty'] },
   ],
   ['-machine q35,hpet=on', { machine: { hpet: true } }],
   ['-global ICH9-LPC.disable_s3=1', { machine: { suspend: false } }],
   ['-global driver=PIIX4_PM,property=disable_s4,value=1', { machine: { hibernate: false } }],
   ['-global PIIX4_PM.disable_s3=0', { machine: { suspend: true } }],
+  // Relative to where the command is.
+  ['-serial unix:s,server,nowait', { serial: [{ type: 'unix', path: '/vms/s' }] }],
+  [
+    '-chardev file,id=f,path=f.log,logfile=g.log -serial chardev:f',
+    { serial: [{ type: 'file', path: '/vms/f.log', append: false }] },
+  ],
+  [
+    '-chardev socket,id=t,path=swtpm.sock -tpmdev emulator,id=t,chardev=t -device tpm-crb,tpmdev=t',
+    { tpm: { version: 2, model: 'crb', socket: '/vms/swtpm.sock' } },
+  ],
+  ['-vnc unix:v', { display: 'vga', graphics: { type: 'vnc', listen: 'unix:/vms/v' } }],
+  [
+    // Firmware that needs SMM.
+    '-drive if=pflash,file=OVMF_CODE_4M.secboot.fd,readonly=on -drive if=pflash,file=VARS.fd',
+    { machine: { firmware: 'uefi', 'firmware-variables': '/vms/VARS.fd' } },
+  ],
   ['-localtime', { machine: { clock: 'localtime' } }],
   ['-option-rom a.rom', { machine: { 'fw-cfg': [{ name: 'genroms/a.rom', file: '/vms/a.rom' }] } }],
   [
@@ -848,6 +864,16 @@ describe('what a guest does not need is left out, and named', () => {
       ],
     ],
     [
+      '-chardev file,id=f,path=f,logfile=g -serial chardev:f',
+      ['logfile=g of -chardev file: all output is in the file already'],
+    ],
+    [
+      '-bios ./OVMF.secboot.fd',
+      [
+        '-bios ./OVMF.secboot.fd: it needs SMM, which VMs do not have: vring takes firmware that does without',
+      ],
+    ],
+    [
       '-smp 2,cores=1,sockets=240,maxcpus=240',
       [
         'maxcpus=240 of -smp 2: a VM has room for at most 64 vCPUs',
@@ -1063,6 +1089,7 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-drive format=raw,file=fat:rw:esp',
       '-drive format=raw,file=fat:rw:esp: "fat:rw:esp": vring only opens files and block devices of this host: vring makes no disk of a folder: put its files on an image, with mformat and mcopy (package mtools) for instance',
     ],
+    ['-serial file:', '-serial file:: the path is empty'],
     ['-smp 99999', '-smp 99999: expected at most 64 vCPUs, not 99999'],
     [
       '-smp sockets=999999999,cores=999999999',
