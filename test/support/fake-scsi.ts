@@ -10,6 +10,7 @@ import type {
   ScsiUnitState,
 } from '../../src/devices/scsi/scsi-host.ts';
 import type { BlockBackend, BlockQueue } from '../../src/devices/virtio/block-backend.ts';
+import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
 import type { VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
 
 const AFTER_RESET = {
@@ -25,15 +26,17 @@ const AFTER_RESET = {
 export class FakeScsiUnit implements ScsiUnit {
   readonly address: ScsiAddress;
   readonly identity: ScsiIdentity;
+  readonly counterSlot: number;
   disk: BlockBackend | null = null;
   state: ScsiUnitState;
   onTrayChanged: (() => void) | null = null;
   readonly calls: string[] = [];
   readonly #removed: () => void;
 
-  constructor(address: ScsiAddress, identity: ScsiIdentity, removed: () => void) {
+  constructor(address: ScsiAddress, identity: ScsiIdentity, slot: number, removed: () => void) {
     this.address = address;
     this.identity = identity;
+    this.counterSlot = slot;
     this.#removed = removed;
     this.state = { ...AFTER_RESET, writeCache: identity.writeCache };
   }
@@ -118,8 +121,10 @@ export class FakeScsiController implements ScsiController {
     this.hasEvents = true;
   }
 
-  addUnit(address: ScsiAddress, identity: ScsiIdentity): ScsiUnit {
-    const unit = new FakeScsiUnit(address, identity, () => this.units.splice(this.units.indexOf(unit), 1));
+  addUnit(address: ScsiAddress, identity: ScsiIdentity, { slot }: Pick<QueueCounters, 'slot'>): ScsiUnit {
+    const unit = new FakeScsiUnit(address, identity, slot, () =>
+      this.units.splice(this.units.indexOf(unit), 1),
+    );
     this.units.push(unit);
     return unit;
   }

@@ -2,6 +2,7 @@ import type { TerminalSize } from '../../src/devices/backends/char.ts';
 import { builtFile } from '../../src/project-root.ts';
 import type { GivenWire } from '../../src/vmm/backends/net/given-wires.ts';
 import { CounterBlocks } from '../../src/vmm/counters/counter-blocks.ts';
+import { CounterLayout } from '../../src/vmm/counters/counters.ts';
 import { answerAccess } from '../../src/vmm/machine/answer-exit.ts';
 import { type MachineConfigInput, parseMachineConfig } from '../../src/vmm/machine/config.ts';
 import { ConsolePorts } from '../../src/vmm/machine/console-ports.ts';
@@ -27,6 +28,8 @@ export class LiveMachine {
   readonly machine: Machine;
   readonly files: HostFiles;
   readonly #consoles: ConsolePorts;
+  readonly #counters: BigUint64Array;
+  readonly #blocks: CounterBlocks;
   /** What the guest has printed. */
   output = '';
   /** The same, by console. */
@@ -41,6 +44,8 @@ export class LiveMachine {
   /** Builds it, and starts its vCPUs, parked. @param append the guest's command line. @param wires what its manager would open */
   constructor(append: string, options: Partial<MachineConfigInput> = {}, wires: readonly GivenWire[] = []) {
     const counters = allocateCounters(SHAPE);
+    this.#counters = counters;
+    this.#blocks = new CounterBlocks(counters, SHAPE);
     this.native = new NativeVm(counters, SHAPE);
     this.loop = new MachineLoop(this.native);
     const config = parseMachineConfig({
@@ -61,7 +66,7 @@ export class LiveMachine {
     const parts = buildMachine(config, {
       native: this.native,
       loop: this.loop,
-      counters: new CounterBlocks(counters, SHAPE),
+      counters: this.#blocks,
       consoles: this.#consoles,
       files: this.files,
       origin: { kind: 'boot' },
@@ -78,6 +83,13 @@ export class LiveMachine {
     });
     this.machine = new Machine(parts);
     this.machine.startThreads(config.pin ?? []);
+  }
+
+  /** What all queues of a device have counted. @param word of `QUEUE` */
+  counted(device: string, word: number): number {
+    const layout = new CounterLayout(SHAPE);
+    const queues = this.#blocks.labels.queues.filter(queue => queue.device === device);
+    return queues.reduce((sum, { slot }) => sum + Number(this.#counters[layout.queue(slot) + word]), 0);
   }
 
   get ram() {

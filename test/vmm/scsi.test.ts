@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deviceConfig } from '../../src/devices/device-config.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { openDisk } from '../../src/vmm/backends/open-disk.ts';
+import { QUEUE } from '../../src/vmm/counters/counters.ts';
 import { HotPlug } from '../../src/vmm/machine/hot-plug/hot-plug.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { LiveMachine } from '../support/live-machine.ts';
@@ -44,6 +45,40 @@ function run(commands: string, devices: readonly object[], during: (live: LiveMa
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest that drives a SCSI controller in ring 3'), () => {
+  test('has the commands of each disk counted, and those of the controller', () => {
+    const words = [QUEUE.requests, QUEUE.bytesToGuest, QUEUE.bytesFromGuest, QUEUE.errors];
+    const counts: number[][] = [];
+    const live = new LiveMachine('quiet run="blk verify 500 scsi=0; blk verify 300 scsi=5; halt"', {
+      devices: [
+        { type: 'virtio-scsi', name: 'scsi0' },
+        { type: 'scsi-hd', name: 'sd0', path: makeDisk('count-a.img'), format: 'raw' },
+        { type: 'scsi-hd', name: 'sd1', path: makeDisk('count-b.img'), format: 'raw', addr: '5' },
+        { type: 'scsi-cd', name: 'cd0' },
+      ] as never,
+      confine: 'off',
+    });
+    try {
+      live.machine.run();
+      live.run();
+      for (const name of ['sd0', 'sd1', 'cd0', 'scsi0']) {
+        counts.push(words.map(word => live.counted(name, word)));
+      }
+    } finally {
+      live.close();
+    }
+    const [first, second, cd, all] = counts as [number[], number[], number[], number[]];
+    // As many bytes are written as are read again, besides what the disks say of themselves.
+    const blocks = 500 * 512;
+    expect(first[2]).toBeGreaterThanOrEqual(blocks);
+    expect(first[1]).toBeGreaterThanOrEqual(first[2]!);
+    expect(second[2]! / first[2]!).toBeCloseTo(300 / 500);
+    expect(cd[2]).toBe(0);
+    for (const [index] of words.entries()) {
+      expect(first[index]! + second[index]! + cd[index]!).toBeLessThanOrEqual(all[index]!);
+    }
+    expect(first[2]! + second[2]!).toBe(all[2]);
+  });
+
   test.each([
     ['polling', ''],
     ['by interrupts', ' irq'],

@@ -30,6 +30,8 @@ crate::abi_struct! {
         pub optimal_io: u32,
         /// 0: not reported; 1: does not rotate; else turns per minute.
         pub rotation_rate: u32,
+        /// The block of a queue in which its commands are counted; `NO_COUNTERS` for none.
+        pub counter_slot: u32,
         pub vendor: [u8; VENDOR_BYTES],
         pub product: [u8; PRODUCT_BYTES],
         pub revision: [u8; REVISION_BYTES],
@@ -174,10 +176,11 @@ pub extern "C" fn vring_scsi_set_sizes(vm: i32, controller: u32, cdb: u32, sense
 /// `unit` points to a valid config.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_scsi_add_unit(vm: i32, controller: u32, unit: *const ScsiUnitConfig) -> i32 {
-    on_controller(vm, controller, |controller| {
+    on_vm(vm, |vm| {
         // SAFETY: the caller's promise.
         let config = unsafe { read(unit)? };
-        controller.add(unit_of(&config)?)
+        let counters = vm.queue_counters(config.counter_slot)?;
+        vm.controllers().get(controller)?.add(unit_of(&config)?.counting_in(counters))
     })
 }
 

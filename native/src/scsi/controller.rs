@@ -105,6 +105,7 @@ impl Controller {
         let unit = units.remove(&address).ok_or(Errno(libc::ENOENT))?;
         units.values().filter(|other| other.address.target == address.target).for_each(tell_of_units);
         drop(units);
+        unit.stop_counting();
         self.discard(unit.take_medium());
         Ok(())
     }

@@ -40,6 +40,35 @@ fn data_is_written_and_read_by_every_length_of_command() {
 }
 
 #[test]
+fn a_unit_counts_its_commands_until_it_is_removed() {
+    use crate::counters::{Counters, HEADER_WORDS};
+    let mut bus = Bus::new();
+    let block: &'static [u64] = Box::leak(vec![0; HEADER_WORDS + words::WORDS].into_boxed_slice());
+    // SAFETY: the words are leaked.
+    let counters = unsafe { Counters::new(block.as_ptr(), block.len(), 0, 1) }.unwrap().queue(0).unwrap();
+    let address = Address { target: 7, lun: 0 };
+    let unit = Unit::new(address, identity(Kind::Disk), true).counting_in(counters);
+    bus.controller.add(unit).unwrap();
+    bus.controller.insert(address, image(&memory_file(), 1 << 20, false), no_limit(), true).unwrap();
+    assert_eq!(bus.command(address, &[0; 6], &[], 0).sense(), (6, 0x29, 0));
+    bus.command(address, &[0x2a, 0, 0, 0, 0, 9, 0, 0, 2, 0], &[7; 1024], 0).good();
+    bus.command(address, &[0x28, 0, 0, 0, 0, 9, 0, 0, 1, 0], &[], 512).good();
+    bus.disk(&[0x28, 0, 0, 0, 0, 9, 0, 0, 2, 0], &[], 1024).good();
+    // Beyond its end.
+    bus.command(address, &[0x28, 0, 0xff, 0, 0, 9, 0, 0, 1, 0], &[], 512).sense();
+    let counted = |word| counters.get(word);
+    assert_eq!(counted(words::REQUESTS), 4);
+    assert_eq!((counted(words::BYTES_FROM_GUEST), counted(words::BYTES_TO_GUEST)), (1024, 512));
+    assert_eq!((counted(words::ERRORS), counted(words::DISK_ERRORS)), (1, 0));
+    let timed: u64 = (0..32).map(|bucket| counted(words::LATENCY + bucket)).sum();
+    assert_eq!(timed, 4);
+    let unit = bus.controller.unit(address).unwrap();
+    bus.controller.remove(address).unwrap();
+    unit.count(&crate::queue_thread::Outcome::default(), 1);
+    assert_eq!(counted(words::REQUESTS), 4);
+}
+
+#[test]
 fn what_a_buffer_has_too_much_is_the_residual_and_too_little_an_overrun() {
     let mut bus = Bus::new();
     bus.disk.write_all_at(&pattern(3), 0).unwrap();

@@ -3,6 +3,8 @@
 use super::medium::Medium;
 use super::sense::{self, Sense};
 use super::tasks::Tasks;
+use crate::counters::{Block, queue as words};
+use crate::queue_thread::Outcome;
 use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -119,6 +121,8 @@ pub struct Unit {
     descriptor_sense: AtomicBool,
     attentions: AtomicU32,
     drive: Mutex<Drive>,
+    /// Counts its commands, which its controller's queues count too; None: nobody wants to know.
+    counters: Mutex<Option<Block>>,
 }
 
 impl Drive {
@@ -144,7 +148,36 @@ impl Unit {
             descriptor_sense: AtomicBool::new(false),
             attentions: AtomicU32::new(attention::RESET),
             drive: Mutex::default(),
+            counters: Mutex::default(),
         }
+    }
+
+    /// With counters, which it has until `stop_counting`.
+    pub fn counting_in(self, counters: Block) -> Unit {
+        *lock(&self.counters) = Some(counters);
+        self
+    }
+
+    /// The counters are another's from then on: commands that have begun may end later.
+    pub fn stop_counting(&self) {
+        *lock(&self.counters) = None;
+    }
+
+    /// Counts a command that has ended, `took` nanoseconds after it began.
+    pub fn count(&self, outcome: &Outcome, took: u64) {
+        let counters = lock(&self.counters);
+        let Some(counters) = &*counters else { return };
+        for (word, amount) in [
+            (words::REQUESTS, 1),
+            (words::BYTES_TO_GUEST, outcome.to_guest),
+            (words::BYTES_FROM_GUEST, outcome.from_guest),
+            (words::ERRORS, u64::from(outcome.failed)),
+            (words::DISK_ERRORS, u64::from(outcome.error.is_some())),
+            (words::LATENCY_NS, took),
+        ] {
+            counters.add(word, amount);
+        }
+        counters.histogram(words::LATENCY, took);
     }
 
     pub fn is_cd(&self) -> bool {

@@ -64,6 +64,8 @@ pub struct Request<'m> {
     blocks: Buffers<'m>,
     /// Its limit allows it.
     allowed: bool,
+    /// When it began, by the monotonic clock.
+    began_ns: u64,
 }
 
 #[derive(Default)]
@@ -209,6 +211,7 @@ impl Worker for ScsiWorker {
         cdb[..len].copy_from_slice(&given[..len]);
         request.data_bytes = chain.readable.len() + chain.writable.len();
         request.allowed = false;
+        request.began_ns = now_ns();
         let (work, operation) = self.decode(&header, cdb, chain, request);
         match &work {
             Work::Disk { transfer, .. } => {
@@ -307,10 +310,11 @@ impl Worker for ScsiWorker {
         outcome.written = (request.status_at.len() + outcome.to_guest).min(u32::MAX.into()) as u32;
         outcome.failed = verdict.is_failure();
         self.release(work);
-        if let Some((unit, id)) = task
-            && unit.tasks.end(id)
-        {
-            self.controller.task_ended.signal();
+        if let Some((unit, id)) = task {
+            unit.count(&outcome, now_ns().saturating_sub(request.began_ns));
+            if unit.tasks.end(id) {
+                self.controller.task_ended.signal();
+            }
         }
         outcome
     }

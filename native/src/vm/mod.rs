@@ -7,7 +7,7 @@ mod tests;
 use crate::balloon::{BalloonConfig, BalloonWorker};
 use crate::blk::{BlkConfig, BlkWorker};
 use crate::clock::now_ns;
-use crate::counters::Counters;
+use crate::counters::{Block, Counters};
 use crate::errno::{Errno, Result};
 #[cfg(test)]
 use crate::event::Event;
@@ -266,9 +266,14 @@ impl Vm {
         &self.hubs
     }
 
+    /// The block of a queue, or of what is counted as one.
+    pub fn queue_counters(&self, slot: u32) -> Result<Block> {
+        self.counters.queue(slot as usize)
+    }
+
     /// Adds a port to a hub, which counts in the block of a queue. Returns its number.
     pub fn add_hub_port(&self, hub: u32, fd: RawFd, counter_slot: u32) -> Result<u32> {
-        self.hubs.get(hub)?.add(fd, self.counters.queue(counter_slot as usize)?)
+        self.hubs.get(hub)?.add(fd, self.queue_counters(counter_slot)?)
     }
 
     /// Serves a queue of a network card.
@@ -341,7 +346,7 @@ impl Vm {
     fn surroundings(&self, queue: &QueueConfig) -> Result<Surroundings> {
         Ok(Surroundings {
             ram: lock(&self.memory).clone(),
-            counters: self.counters.queue(queue.counter_slot as usize)?,
+            counters: self.queue_counters(queue.counter_slot)?,
             reactor: self.reactor.clone(),
             seccomp: self.seccomp.load(SeqCst),
         })

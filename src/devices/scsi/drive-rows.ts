@@ -18,6 +18,7 @@ import {
 } from '../device-type.ts';
 import type { MachineServices } from '../machine-services.ts';
 import type { BlockBackend } from '../virtio/block-backend.ts';
+import { UNIT_COMMANDS } from '../virtio/queue-counters.ts';
 import { ScsiDrive } from './drive.ts';
 import type { ScsiIdentity } from './scsi-host.ts';
 
@@ -146,7 +147,7 @@ export const scsiHd: ConfigurableType<ReturnType<typeof diskOptions>> = {
   create(services, options, name) {
     const { limits = {} } = options;
     const drive = new ScsiDrive({
-      ...hostOf(services, name),
+      ...hostOf(services, name, 'scsi-hd'),
       identity: disk => diskIdentity(options, name, disk),
       medium: diskOptionsOf(options),
       limits,
@@ -171,7 +172,7 @@ export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
   create(services, options, name) {
     const { path, limits = {} } = options;
     const drive = new ScsiDrive({
-      ...hostOf(services, name),
+      ...hostOf(services, name, 'scsi-cd'),
       identity: () => ({
         kind: 'cd',
         ...identityOf(options, name, 'VRING CD-ROM'),
@@ -191,10 +192,12 @@ export const scsiCd: ConfigurableType<ReturnType<typeof cdOptions>> = {
   },
 };
 
-function hostOf(services: MachineServices, name: string) {
+function hostOf(services: MachineServices, name: string, type: string) {
   return {
     name,
     open: (options: DiskOptions) => services.backends.open('disk', options),
+    allocateCounters: () =>
+      services.allocateQueueCounters({ device: name, type, queue: UNIT_COMMANDS, size: 0 }),
     reportDiskErrors: (text: string | null) => services.reportDiskErrors(name, text),
     pause: (reason: string) => services.pauseForDisk(name, reason),
   };

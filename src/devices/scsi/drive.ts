@@ -4,6 +4,7 @@ import type { Device, DeviceState } from '../device.ts';
 import type { DiskControl, DriveControl } from '../device-type.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
 import type { BlockBackend } from '../virtio/block-backend.ts';
+import type { QueueCounters } from '../virtio/queue-counters.ts';
 import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiIdentity, ScsiUnit, ScsiUnitState } from './scsi-host.ts';
 
@@ -20,6 +21,8 @@ export type ScsiDriveOptions = {
   readonly medium: DiskOptions | null;
   readonly limits: DiskLimits;
   readonly open: (options: DiskOptions) => BlockBackend;
+  /** Assigns what its commands are counted in. */
+  readonly allocateCounters: () => QueueCounters;
   readonly reportDiskErrors: (text: string | null) => void;
   /** Pauses the VM: requests wait for it to be resumed. */
   readonly pause?: (reason: string) => void;
@@ -34,6 +37,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   readonly #pause: (reason: string) => void;
   readonly #identity: ScsiIdentity;
   readonly #open: (options: DiskOptions) => BlockBackend;
+  readonly #counters: QueueCounters;
   readonly #changed = new Set<() => void>();
   #medium: DiskOptions | null;
   #disk: BlockBackend | null;
@@ -43,7 +47,8 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   /** What screens were last told of the tray. */
   #shown = '';
 
-  constructor({ name, identity, medium, limits, open, reportDiskErrors, pause }: ScsiDriveOptions) {
+  constructor(options: ScsiDriveOptions) {
+    const { name, identity, medium, limits, open, allocateCounters, reportDiskErrors, pause } = options;
     this.name = name;
     this.#report = reportDiskErrors;
     this.#pause = pause ?? (() => {});
@@ -54,6 +59,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
     try {
       this.#identity = identity(this.#disk);
       if (this.#disk !== null) this.#checkSize(this.#disk);
+      this.#counters = allocateCounters();
     } catch (error) {
       this.#disk?.close();
       throw error;
@@ -76,7 +82,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   }
 
   connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void {
-    const unit = controller.addUnit(address, this.#identity);
+    const unit = controller.addUnit(address, this.#identity, this.#counters);
     try {
       if (this.#disk !== null) unit.insert(this.#disk, true);
     } catch (error) {
@@ -217,6 +223,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
 
   close(): void {
     this.disconnect();
+    this.#counters.release();
     if (this.#failing) this.reportDiskErrors(null);
     this.#disk?.close();
     this.#disk = null;

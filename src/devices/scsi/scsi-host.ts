@@ -1,4 +1,5 @@
 import type { BlockBackend, BlockQueue } from '../virtio/block-backend.ts';
+import type { QueueCounters } from '../virtio/queue-counters.ts';
 import type { VirtioQueue } from '../virtio/virtio-device.ts';
 
 /** The host's side of SCSI: it carries out commands off the machine thread. */
@@ -28,7 +29,7 @@ export interface ScsiController {
   /** The driver is told that it has missed events. */
   missEvents(): void;
   /** A unit without a medium. Its address is free. @throws an error for the user */
-  addUnit(address: ScsiAddress, identity: ScsiIdentity): ScsiUnit;
+  addUnit(address: ScsiAddress, identity: ScsiIdentity, counters: Pick<QueueCounters, 'slot'>): ScsiUnit;
   close(): void;
 }
 

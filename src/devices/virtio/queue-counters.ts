@@ -8,6 +8,9 @@ export type QueueName = {
   readonly size: number;
 };
 
+/** The name of the queue of a SCSI unit: its commands, which have been counted in a queue of its controller, too. */
+export const UNIT_COMMANDS = 'commands';
+
 /** What a model that serves a queue itself counts. */
 export type QueueCount =
   | 'kicks'

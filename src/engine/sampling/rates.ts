@@ -1,3 +1,4 @@
+import { UNIT_COMMANDS } from '../../devices/virtio/queue-counters.ts';
 import { QUEUE, REGION, STATISTIC, VCPU } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { type AddressHeat, addressHeat } from './address-rates.ts';
@@ -143,7 +144,7 @@ export function vmTotals(window: Window, topology: Topology | null): VmTotals {
   );
   for (const label of countedQueues(window.after, topology)) {
     const base = layout.queue(label.slot);
-    totals.requests += window.perSecond(base + QUEUE.requests);
+    if (label.queue !== UNIT_COMMANDS) totals.requests += window.perSecond(base + QUEUE.requests);
     totals.kicks += window.perSecond(base + QUEUE.kicks);
     totals.interrupts += window.perSecond(base + QUEUE.interrupts);
     if (!disks.has(label.device)) continue;

@@ -10,6 +10,7 @@ import {
   unitNumber,
 } from '../../devices/scsi/scsi-host.ts';
 import type { BlockBackend, BlockQueue } from '../../devices/virtio/block-backend.ts';
+import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { eventfd, SystemError } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
@@ -73,8 +74,8 @@ export class HostScsiController implements ScsiController {
     this.#scsi.missEvents();
   }
 
-  addUnit(address: ScsiAddress, identity: ScsiIdentity): ScsiUnit {
-    this.#scsi.addUnit(address, identity);
+  addUnit(address: ScsiAddress, identity: ScsiIdentity, { slot }: Pick<QueueCounters, 'slot'>): ScsiUnit {
+    this.#scsi.addUnit(address, identity, slot);
     const number = unitNumber(address);
     const unit = new HostUnit(this.#scsi, address, () => this.#units.delete(number));
     this.#units.set(number, unit);

@@ -313,6 +313,8 @@ export const scsiUnitConfigStruct = new Struct('ScsiUnitConfig', {
   optimalIo: 'u32',
   /** 0: not reported; 1: does not rotate; else turns per minute. */
   rotationRate: 'u32',
+  /** The block of a queue in which its commands are counted; `NO_COUNTERS` for none. */
+  counterSlot: 'u32',
   vendor: { array: 'u8', length: 8 },
   product: { array: 'u8', length: 16 },
   revision: { array: 'u8', length: 4 },

@@ -71,7 +71,7 @@ export class NativeScsi {
     checked('vring_scsi_miss_events', this.#calls.vring_scsi_miss_events(this.#vm, this.#handle));
   }
 
-  addUnit(address: ScsiAddress, identity: ScsiIdentity): void {
+  addUnit(address: ScsiAddress, identity: ScsiIdentity, counterSlot: number): void {
     const { kind, removable, dpofua, writeCache, rotationRate } = identity;
     const { wwn, portWwn, logicalBlock, physicalBlock, minIo, optimalIo } = identity;
     const flags =
@@ -80,7 +80,7 @@ export class NativeScsi {
       (dpofua ? SCSI_UNIT_FLAG.dpofua : 0) |
       (writeCache ? SCSI_UNIT_FLAG.writeCache : 0);
     const bytes = scsiUnitConfigStruct.encode({
-      ...{ wwn, portWwn, address: packed(address), flags, rotationRate },
+      ...{ wwn, portWwn, address: packed(address), flags, rotationRate, counterSlot },
       ...{ logicalBlock, physicalBlock, minIo, optimalIo },
       vendor: text(identity.vendor, 8, ' '),
       product: text(identity.product, 16, ' '),

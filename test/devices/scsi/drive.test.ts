@@ -54,6 +54,20 @@ describe('drives on a SCSI bus', () => {
     expect(() => attach({ type: 'scsi-hd', path: '/c' }, 'sd2')).toThrow(/sd2: all targets .* are taken/);
   });
 
+  test('are counted by themselves for as long as they are there', () => {
+    const before = machine.queueCounters.length;
+    const built = attach({ type: 'scsi-hd', path: '/a' }, 'sd0');
+    expect(machine.queueCounters.length).toBe(before + 1);
+    const counters = machine.queueCounters.at(-1)!;
+    expect(controller().units[0]!.counterSlot).toBe(counters.slot);
+    disk.size = 512;
+    // One that is refused leaves none.
+    expect(() => attach({ type: 'scsi-cd', path: '/b' }, 'cd0')).toThrow();
+    expect(machine.queueCounters.length).toBe(before + 1);
+    built.device.close?.();
+    expect(counters.released).toBe(true);
+  });
+
   test('say what their options do, and the rest as the disk has it', () => {
     attach({ type: 'scsi-hd', path: '/a', wwn: '0x5000c500', vendor: 'ACME', 'rotation-rate': 7200 }, 'sd0');
     expect(controller().units[0]!.identity).toMatchObject({

@@ -177,6 +177,16 @@ describe('rates', () => {
     });
   });
 
+  test('of a VM count the commands of a SCSI disk once', () => {
+    const queue = { id: 9, slot: 0, device: 'sd0', type: 'scsi-hd', queue: 'commands', size: 0 };
+    const id = Number(topology.queues[0]!.id);
+    const disk = { ...topology.devices[0]!, name: 'sd0', backend: 'disk' } as const;
+    const scsi = { ...topology, devices: [disk], queues: [{ ...queue, id }] };
+    const words = { [layout.queue(0) + QUEUE.requests]: 10, [layout.queue(0) + QUEUE.bytesToGuest]: 4096 };
+    const totals = vmTotals(new Window(snapshot(0, {}), snapshot(1000, words)), scsi);
+    expect(totals).toMatchObject({ requests: 0, diskReadBytes: 4096 });
+  });
+
   test('of regions and queues carry their names', () => {
     const words = {
       [layout.region(0) + REGION.reads]: 3,
