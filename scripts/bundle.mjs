@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { inkCaches } from './ink-caches.mjs';
 import { koffiAddon } from './koffi-addon.mjs';
 import { lateModules } from './late-modules.mjs';
+import { divide } from './late-parts.mjs';
 import { thirdPartyLicenses } from './licenses.mjs';
 import { bundleMachines } from './machine-bundles.mjs';
 import { yogaAtOnce } from './yoga-at-once.mjs';
@@ -108,12 +109,11 @@ export async function bundle() {
     }),
     // What scripts run VMs with.
     esbuild.build({ ...ONE_FILE, entryPoints: { run: 'src/run.ts' } }),
-    esbuild.build({
-      ...ONE_FILE,
+    bundleWithoutModels(esbuild, {
       entryPoints: { 'run-here': 'src/commands/run-here-program.ts' },
-      plugins: [...ONE_FILE.plugins, startedBy('run.cjs', 'src/engine/machines/machine-thread.ts')],
+      plugins: [startedBy('run.cjs', 'src/engine/machines/machine-thread.ts')],
     }),
-    esbuild.build({ ...ONE_FILE, entryPoints: { serve: 'src/commands/serve-program.ts' } }),
+    bundleWithoutModels(esbuild, { entryPoints: { serve: 'src/commands/serve-program.ts' }, plugins: [] }),
     esbuild.build({ ...ONE_FILE, entryPoints: { ui: 'src/ui.ts' } }),
     esbuild.build({
       ...ONE_FILE,
@@ -135,6 +135,14 @@ export async function bundle() {
   }
   writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(importedLate(UI, outputs)));
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
+}
+
+/** A bundle of one file for a program that runs no machine: it evaluates no device model. */
+async function bundleWithoutModels(esbuild, { entryPoints, plugins }) {
+  const options = { ...ONE_FILE, entryPoints, plugins: [...COMMON.plugins, ...plugins] };
+  const { metafile } = await esbuild.build({ ...options, write: false });
+  const { parts } = divide(metafile.inputs, Object.values(entryPoints));
+  await esbuild.build({ ...options, plugins: [lateModules([...parts]), ...options.plugins] });
 }
 
 /** Declares the types of what device modules import, into dist/types. */
