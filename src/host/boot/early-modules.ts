@@ -25,6 +25,8 @@ export type EarlyModules = {
   readonly unknown: readonly string[];
   /** Whether mkinitcpio's initramfs contains modprobe.d, which takes a hook; null: not mkinitcpio. */
   readonly modprobeHook: boolean | null;
+  /** Whether mkinitcpio's initramfs contains graphics drivers, which udev loads there (the kms hook). */
+  readonly kmsHook: boolean;
 };
 
 const loadDirectories = [
@@ -52,7 +54,7 @@ export function readEarlyModules(root: HostRoot): EarlyModules {
     ...listed('/etc/modules', configText(root, '/etc/modules'), 'beside'),
     ...configLines(root, loadDirectories, '.conf').map(line => early(line.text, line.file, 'beside', [])),
   ];
-  return { modules, unknown, modprobeHook: mkinitcpio.modprobeHook };
+  return { modules, unknown, modprobeHook: mkinitcpio.modprobeHook, kmsHook: mkinitcpio.kmsHook };
 }
 
 function early(
@@ -90,10 +92,10 @@ function commandLineModules(root: HostRoot): EarlyModule[] {
 function readMkinitcpio(
   root: HostRoot,
   unknown: string[],
-): { modules: EarlyModule[]; modprobeHook: boolean | null } {
+): { modules: EarlyModule[]; modprobeHook: boolean | null; kmsHook: boolean } {
   const files = ['/etc/mkinitcpio.conf', ...configFiles(root, ['/etc/mkinitcpio.conf.d'], '.conf')];
   const variables = readBash(root, files);
-  if (variables === null) return { modules: [], modprobeHook: null };
+  if (variables === null) return { modules: [], modprobeHook: null, kmsHook: false };
   const { list: modules, file } = listOf(variables, 'MODULES', files[0]!, unknown);
   const { list: hooks } = listOf(variables, 'HOOKS', files[0]!, unknown);
   return {
@@ -104,6 +106,7 @@ function readMkinitcpio(
       'first',
     ),
     modprobeHook: hooks.length === 0 ? null : hooks.includes('modconf') || hooks.includes('systemd'),
+    kmsHook: hooks.includes('kms'),
   };
 }
 

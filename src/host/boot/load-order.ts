@@ -62,8 +62,15 @@ function orderAgainst(
     );
   }
   const before = firstBy(root, wanted, module, modprobe) ?? aliasTo(root, fn, wanted, modprobe);
-  if (before !== null) return ordered(before);
   const loads = early.modules.filter(each => each.module === wanted);
+  if (before !== null) {
+    const absent = early.kmsHook && fn.class.startsWith('03') && !loads.some(each => each.when === 'first');
+    if (!absent) return ordered(before);
+    return problem(
+      `the kms hook of mkinitcpio loads ${module} in the initramfs, which does not have ${ids.driver}: add ${wanted} to MODULES in /etc/mkinitcpio.conf, and run mkinitcpio -P`,
+      before,
+    );
+  }
   const first = loads.find(each => each.when === 'first' && !each.behind.includes(module));
   if (first !== undefined) return firstLoad(first, ids, early);
   const away = keptAway(module, modprobe);

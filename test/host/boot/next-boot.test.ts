@@ -172,6 +172,14 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       ['/etc/mkinitcpio.conf'],
     ],
     [
+      'a softdep, where the initramfs has no graphics drivers',
+      {
+        '/etc/mkinitcpio.conf': 'MODULES=()\nHOOKS=(base udev modconf)\n',
+        '/etc/modprobe.d/a.conf': 'softdep nouveau pre: vfio-pci\n',
+      },
+      ['/etc/modprobe.d/a.conf'],
+    ],
+    [
       'MODULES of a drop-in',
       {
         '/etc/mkinitcpio.conf': 'MODULES=()\nHOOKS=(systemd)\n',
@@ -223,6 +231,14 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       'the initramfs has no modprobe.d',
       { '/etc/mkinitcpio.conf': 'MODULES=(vfio_pci)\nHOOKS=(base udev)\n' },
       /without the modconf hook/,
+    ],
+    [
+      'the initramfs has the driver, but not vfio-pci',
+      {
+        [vfio]: `${ids}softdep nouveau pre: vfio-pci\n`,
+        '/etc/mkinitcpio.conf': 'MODULES=()\nHOOKS=(base udev modconf kms block)\n',
+      },
+      /^the kms hook of mkinitcpio loads nouveau in the initramfs, which does not have vfio-pci: add vfio_pci to MODULES/,
     ],
     [
       'another softdep comes first, and modprobe uses that one alone',

@@ -144,6 +144,7 @@ describe('what is stored', () => {
     const plan = bind(await readSurvey(tree.root()), gpu, true);
     return {
       checks: plan.checks.filter(check => check.code === 'boot'),
+      notes: plan.notes,
       commands: plan.steps.flatMap(({ action }) => (action.kind === 'run' ? [action.argv.join(' ')] : [])),
     };
   };
@@ -168,6 +169,16 @@ describe('what is stored', () => {
       { level: 'block', forceable: false, reason: expect.stringMatching(reason) },
     ]);
     expect((await planned({ '/proc/self/mountinfo': disk })).checks).toEqual([]);
+  });
+
+  test('comes too late for a graphics driver that mkinitcpio puts into the initramfs', async () => {
+    const config = (modules: string) => ({
+      '/etc/mkinitcpio.conf': `MODULES=(${modules})\nHOOKS=(base udev modconf kms)\n`,
+    });
+    expect((await planned(config(''))).notes).toContain(
+      `the kms hook of mkinitcpio loads the driver of ${gpu} in the initramfs: add vfio_pci to MODULES in /etc/mkinitcpio.conf before the next boot`,
+    );
+    expect((await planned(config('vfio_pci'))).notes).toEqual([]);
   });
 
   test('needs something that applies it', async () => {

@@ -119,7 +119,8 @@ function findBuilder(root: HostRoot, request: ParameterRequest): Builder | null 
   }
   const mkinitcpio = findProgram(root, 'mkinitcpio');
   const presets = mkinitcpioPresets(root);
-  if (mkinitcpio && presets.some(({ text }) => BUILDS_UKI.test(text))) {
+  // Without any preset, mkinitcpio -P fails: nothing is changed then.
+  if (mkinitcpio && (presets.length === 0 || presets.some(({ text }) => BUILDS_UKI.test(text)))) {
     const override = presets.find(({ text }) => OTHER_CMDLINE.test(text))?.path ?? null;
     return { argv: [mkinitcpio, '-P'], reader: 'mkinitcpio', override };
   }

@@ -5,14 +5,16 @@ import {
   hostService,
   hostServiceLink,
 } from '../../boot/desired.ts';
+import { readEarlyModules } from '../../boot/early-modules.ts';
 import { isOstree } from '../../boot/loaders/ostree.ts';
+import { moduleName } from '../../boot/modprobe.ts';
 import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import { fileSteps } from '../file-step.ts';
 import { type Condition, noUndo, type Step, undoBy } from '../plan.ts';
 import type { HostSurvey } from '../survey.ts';
 import { initramfsCommand } from './initramfs.ts';
-import { idClaims, modprobePath, modprobeText } from './modprobe-file.ts';
+import { type IdClaim, idClaims, modprobePath, modprobeText } from './modprobe-file.ts';
 import { unitPath, unitText } from './systemd-unit.ts';
 import { udevPath, udevText } from './udev-rules.ts';
 
@@ -33,15 +35,32 @@ export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
       ? 'nothing remains stored for the next boot'
       : 'stored for every boot, with the identity of the devices',
   });
+  const claims = idClaims(survey, desired);
   const modprobe = fileSteps(root, {
     path: modprobePath,
-    content: modprobeText(root, desired, idClaims(survey, desired)),
+    content: modprobeText(root, desired, claims),
     reason: 'devices with unique IDs are claimed before host drivers load',
   });
   const systemctl = findProgram(root, 'systemctl');
   const service = systemctl === null ? udevSteps(survey, desired) : serviceSteps(root, systemctl, empty);
   const initramfs = modprobe.length > 0 ? initramfsSteps(root) : { steps: [], notes: [] };
-  return { steps: [...stored, ...modprobe, ...service, ...initramfs.steps], notes: initramfs.notes };
+  return {
+    steps: [...stored, ...modprobe, ...service, ...initramfs.steps],
+    notes: [...initramfs.notes, ...(modprobe.length > 0 ? earlyNotes(root, claims) : [])],
+  };
+}
+
+/** Graphics drivers in the initramfs of mkinitcpio come before vfio-pci, which is not in it unless it is listed. */
+function earlyNotes(root: HostRoot, claims: readonly IdClaim[]): string[] {
+  const { kmsHook, modules } = readEarlyModules(root);
+  const late = claims.filter(({ driver, fn }) => {
+    const listed = modules.some(each => each.module === moduleName(driver) && each.when === 'first');
+    return kmsHook && fn.class.startsWith('03') && !listed;
+  });
+  return late.map(
+    ({ driver, fn }) =>
+      `the kms hook of mkinitcpio loads the driver of ${fn.address} in the initramfs: add ${moduleName(driver)} to MODULES in /etc/mkinitcpio.conf before the next boot`,
+  );
 }
 
 /** The current stored state, as a plan's assumption. */
