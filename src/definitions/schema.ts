@@ -29,13 +29,13 @@ const fields = z.strictObject({
   name: z
     .string(VM_NAME.rule)
     .regex(VM_NAME.pattern, VM_NAME.rule)
-    .meta({ description: "The VM's name; also the file's, without .yaml.", examples: ['web'] }),
+    .meta({ description: "The VM's name, and the file's name without .yaml.", examples: ['web'] }),
   description: line(500)
     .optional()
-    .meta({ description: 'A description, in one line.', examples: ['The web server'] }),
+    .meta({ description: 'A one-line description.', examples: ['The web server'] }),
   memory: memory.meta({ description: 'Guest RAM: a size, or settings.', examples: ['2G'] }),
   cpus: cpus.meta({ description: 'vCPUs: a number, or settings.', examples: [2] }),
-  numa: numa.meta({ description: 'NUMA nodes, as the guest sees them; a single node if absent.' }),
+  numa: numa.meta({ description: 'NUMA nodes of the guest. Default: a single node.' }),
   machine: machine.meta({ description: 'What boots: firmware, or a kernel.' }),
   disks: disks.meta({ description: 'Disks and CD-ROMs, in the order in which the guest sees them.' }),
   nics: nics.meta({ description: 'Network cards.' }),
@@ -48,17 +48,17 @@ const fields = z.strictObject({
     }),
   serial: serial.meta({
     description:
-      'What COM1 to COM4 are connected to: `console`, `null`, `pty`, or settings of type `unix` (path, server, mode), `tcp` (host, port, ' +
-      'server) or `file` (path, append), and with each a `logfile`. COM1 is a console if absent.',
+      'What COM1 to COM4 are connected to: `console`, `null`, `pty`, or settings of type `unix` (path, server, ' +
+      'mode), `tcp` (host, port, server) or `file` (path, append), and with each a `logfile`. Default: COM1 is a ' +
+      'console.',
     examples: [['console', { type: 'unix', path: '/run/web-com2.sock' }]],
   }),
   parallel: parallel.meta({
-    description:
-      'What LPT1 and LPT2 are connected to, as of `serial`: what the guest prints. None if absent.',
+    description: 'What LPT1 and LPT2 print to, as for `serial`. Default: none.',
     examples: [[{ type: 'file', path: '/srv/printed.prn' }]],
   }),
   channels: channels.meta({
-    description: 'Named ports for programs of guest and host to talk over (virtio-serial).',
+    description: 'Named ports between programs of guest and host (virtio-serial).',
     examples: [[{ name: 'org.example.backup.0', chardev: { type: 'unix', path: '/run/backup.sock' } }]],
   }),
   agent: z
@@ -66,15 +66,16 @@ const fields = z.strictObject({
     .default(false)
     .meta({
       description:
-        'A channel to the QEMU guest agent, if that runs in the guest: shutdown, addresses, `vring vm exec`, quiet file systems for snapshots.',
+        'A channel to the QEMU guest agent, if the guest runs it: shutdown, addresses, `vring vm exec`, frozen ' +
+        'file systems for snapshots.',
       examples: [true],
     }),
   rng: rng.meta({
-    description: 'Random bytes from the host (virtio-rng): whether, or how many at most.',
+    description: 'Random bytes from the host (virtio-rng): true, false, or a limit.',
     examples: [false],
   }),
   balloon: balloon.meta({
-    description: 'A balloon, to reclaim memory from the guest (virtio-balloon): whether, or how.',
+    description: 'A balloon, to reclaim memory from the guest (virtio-balloon): true, false, or settings.',
     examples: [true],
   }),
   display: z
@@ -82,20 +83,22 @@ const fields = z.strictObject({
     .optional()
     .meta({
       description:
-        'The screen (docs/screen.md): `vga` if absent where firmware boots, `none` where a kernel does; `virtio` for a virtio GPU with a VGA.',
+        'The graphics card (docs/screen.md). Default: `vga` with firmware, `none` with a kernel; `virtio` is a ' +
+        'virtio GPU with a VGA.',
       examples: ['vga', 'virtio'],
     }),
   inputs: inputs.meta({
     description:
-      'USB keyboards and pointers, besides the PS/2 ones that every VM has: `tablet` is a pointer by position, which is where a VNC client shows it.',
+      'USB keyboards and pointers, besides the PS/2 ones that every VM has. A `tablet` is an absolute pointer, ' +
+      'which follows that of a VNC client.',
     examples: [['tablet', 'keyboard']],
   }),
   tpm: tpm.optional().meta({
-    description: 'A Trusted Platform Module, by the program swtpm (docs/firmware.md); none if absent.',
+    description: 'A Trusted Platform Module, by the program swtpm (docs/firmware.md). Default: none.',
     examples: [{ version: 2 }],
   }),
   graphics: graphics.optional().meta({
-    description: 'A VNC server for the screen of the VM (docs/screen.md); none if absent.',
+    description: "A VNC server for the VM's screen (docs/screen.md). Default: none.",
     examples: [{ type: 'vnc', listen: '127.0.0.1:1' }],
   }),
   passthrough: passthrough.meta({ description: 'PCI devices of the host to pass through to the guest.' }),
@@ -112,7 +115,7 @@ const fields = z.strictObject({
     .max(MAX_DEVICE_MODULES, `at most ${MAX_DEVICE_MODULES} device modules`)
     .default([])
     .meta({
-      description: 'Files with device models of your own, whose types `devices` may list (docs/devices.md).',
+      description: 'Files with your own device models, whose types `devices` may list (docs/devices.md).',
       examples: [['/etc/vring/tick-counter.ts']],
     }),
   boot: boot.optional().meta({ description: 'What the firmware boots from.' }),
@@ -136,8 +139,8 @@ const fields = z.strictObject({
     .default('default')
     .meta({
       description:
-        "How the VM's process is confined: as far as the host allows, not at all, or `strict`: it does not start unless every " +
-        'layer is on (docs/security.md).',
+        "How the VM's process is confined: as far as the host allows (`default`), not at all (`off`), or not " +
+        'started unless every layer is on (`strict`; docs/security.md).',
       examples: ['strict'],
     }),
 });

@@ -29,7 +29,7 @@ export const bootFields = madeOnce((z: Zod) => ({
     .min(0, 'at least 0')
     .max(999_999_999, 'at most 999999999')
     .optional()
-    .describe('its place in the order in which firmware boots; after those with one if absent'),
+    .describe('its place in the order in which firmware boots (default: after those with one)'),
 }));
 
 /** `/pci@i0cf8/scsi@4`, as QEMU writes Open Firmware paths, and SeaBIOS and OVMF read them. */

@@ -321,7 +321,7 @@ export function commonFields(z: Zod) {
       .string()
       .regex(DEVICE_NAME.pattern, DEVICE_NAME.rule)
       .optional()
-      .describe('its name in the machine; numbered if absent'),
+      .describe('its name in the machine (default: numbered)'),
     bus: z
       .string()
       .optional()
@@ -330,7 +330,8 @@ export function commonFields(z: Zod) {
       .string('expected an address in quotes, such as "05.0"')
       .optional()
       .describe(
-        'its address on the bus: a PCI slot and function, in hexadecimal, a SCSI target and unit, such as 3:0, or a unit; any if absent',
+        'its address on the bus: a PCI slot and function, in hexadecimal, a SCSI target and unit, such as 3:0, ' +
+          'or a unit (default: any)',
       ),
   };
 }

@@ -3,7 +3,7 @@ import { size } from './memory.ts';
 
 const settings = z.strictObject({
   target: size.optional().meta({
-    description: 'The memory that the guest is to keep at first; all if absent.',
+    description: 'The memory that the balloon leaves to the guest at first. Default: all.',
     examples: ['1G'],
   }),
   stats: z
@@ -12,21 +12,21 @@ const settings = z.strictObject({
     .max(86_400, 'at most a day')
     .optional()
     .meta({
-      description: "Seconds between two questions for the guest's statistics; 0 for never, 10 if absent.",
+      description: "Seconds between requests for the guest's statistics; 0 for never. Default: 10.",
       examples: [60],
     }),
   'deflate-on-oom': z
     .boolean()
     .optional()
     .meta({
-      description: 'The guest takes memory back before it ends programs for lack of it; true if absent.',
+      description: 'The guest takes memory back before it kills programs for lack of it. Default: true.',
       examples: [false],
     }),
   'free-page-reporting': z
     .boolean()
     .optional()
     .meta({
-      description: 'The guest also gives the host memory that it has free, until it uses that.',
+      description: 'The guest also gives its free memory to the host until it needs it.',
       examples: [true],
     }),
 });

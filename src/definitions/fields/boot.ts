@@ -14,18 +14,18 @@ const sources = z
 /** For the firmware; a kernel in the definition boots before any of these. */
 export const boot = z.strictObject({
   order: sources.optional().meta({
-    description: 'What the firmware boots from, in this order; the order of the disks if absent.',
+    description: 'What the firmware boots from, in this order. Default: the order of the disks.',
     examples: [['cdrom', 'disk']],
   }),
   once: sources.optional().meta({
-    description: 'The order for the first boot after a start; reboots use order again.',
+    description: 'The order for the first boot after a start; reboots use `order`.',
     examples: [['cdrom']],
   }),
   menu: z
     .boolean()
     .optional()
     .meta({
-      description: 'Whether Esc shows a menu of all devices while the firmware starts.',
+      description: 'Whether Esc shows a boot menu while the firmware starts.',
       examples: [true],
     }),
   'menu-wait': z

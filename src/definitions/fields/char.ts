@@ -25,11 +25,11 @@ const channel = z.strictObject({
     .string()
     .regex(/^[\x21-\x7e]{1,200}$/, 'a port name has 1 to 200 printable ASCII characters, and no blanks')
     .meta({
-      description: 'What the guest finds it by, in /dev/virtio-ports.',
+      description: 'Its name in the guest, in /dev/virtio-ports.',
       examples: ['org.example.backup.0'],
     }),
   chardev: end.meta({
-    description: 'What it is connected to on the host, as of `serial`.',
+    description: 'What it is connected to on the host, as for `serial`.',
     examples: [{ type: 'unix', path: '/run/backup.sock' }],
   }),
 });

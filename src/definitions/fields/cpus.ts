@@ -43,12 +43,12 @@ const model = z.string().superRefine((text, context) => {
 const settings = z
   .strictObject({
     count: count.optional().meta({
-      description: 'The number of vCPUs; if absent, the product of the topology, or 1.',
+      description: 'The number of vCPUs. Default: the product of the topology, or 1.',
       examples: [4],
     }),
     maxcpus: count.optional().meta({
       description:
-        'The number of vCPUs that the VM has room for; count if absent. Adding vCPUs while the guest runs is not supported yet.',
+        'The maximum number of vCPUs (default: count). Adding vCPUs while the guest runs is not supported yet.',
       examples: [8],
     }),
     topology: topology.optional().meta({
@@ -68,13 +68,13 @@ const settings = z
       .default([])
       .meta({
         description:
-          'CPU features, by their names in /proc/cpuinfo: with a leading "-", to hide from the guest; with a leading "+", to add ' +
-          'to the model.',
+          'CPU features, by their names in /proc/cpuinfo: "-" hides one from the guest, "+" adds one to the model.',
         examples: [['-cx16', '-xsave']],
       }),
     model: model.optional().meta({
       description:
-        "A QEMU CPU model, such as Haswell or x86-64-v2, limited to the features that this host has; the host's CPU if absent.",
+        'A QEMU CPU model, such as Haswell or x86-64-v2, limited to the features that this host has. Default: ' +
+        "the host's CPU.",
       examples: ['Haswell-noTSX'],
     }),
     enforce: z

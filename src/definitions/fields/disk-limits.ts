@@ -12,7 +12,7 @@ export const diskLimits = z
   .strictObject({
     iops: requests.optional().meta({ description: 'Requests per second.', examples: [500] }),
     'iops-burst': requests.optional().meta({
-      description: 'Most requests at once, after a pause; if absent, as many as in a tenth of a second.',
+      description: 'Most requests at once, after an idle period. Default: the amount of a tenth of a second.',
       examples: [2000],
     }),
     bps: bytes.optional().meta({
@@ -20,7 +20,7 @@ export const diskLimits = z
       examples: ['50M'],
     }),
     'bps-burst': bytes.optional().meta({
-      description: 'Most bytes at once, after a pause; if absent, as many as in a tenth of a second.',
+      description: 'Most bytes at once, after an idle period. Default: the amount of a tenth of a second.',
       examples: ['200M'],
     }),
   })

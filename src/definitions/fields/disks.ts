@@ -15,19 +15,20 @@ const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
   file: hostPath.optional().meta({
-    description: 'The image file or block device on the host; a CD-ROM or floppy drive without one is empty.',
+    description: 'The image file or block device on the host. A CD-ROM or floppy drive without one is empty.',
     examples: ['/var/lib/vring/disks/web.img'],
   }),
   bus: z
     .enum(DISK_BUSES)
     .optional()
     .meta({
-      description: 'How the disk is attached; if absent, virtio, or scsi for a CD-ROM.',
+      description: 'How the disk is attached. Default: virtio, or scsi for a CD-ROM.',
       examples: ['scsi'],
     }),
   addr: place.optional().meta({
     description:
-      'Its place: a PCI slot, in hexadecimal, its target and unit on the bus of its SCSI controller ("3:0"), or the number of its port or drive; the first free one if absent.',
+      'Its place: a PCI slot, in hexadecimal, its target and unit on its SCSI controller ("3:0"), or the ' +
+      'number of its port or drive. Default: the first free one.',
     examples: ['05.0'],
   }),
   format: z
@@ -35,7 +36,8 @@ const settings = z.strictObject({
     .optional()
     .meta({
       description:
-        'The format of the file. If absent, the file is probed: one that looks like a raw disk is one, and a qcow2 image is one if it has no backing file; everything else is refused.',
+        'The format of the file. By default, the file is probed: raw disks, and qcow2 images without a backing ' +
+        'file, are accepted; everything else is refused.',
       examples: ['qcow2'],
     }),
   cdrom: z
@@ -51,7 +53,7 @@ const settings = z.strictObject({
     .default(false)
     .meta({
       description:
-        'What the guest writes is gone when the VM ends: the file is only read, and VMs that do the same may share it.',
+        'What the guest writes is discarded when the VM ends. The file is only read, so several such VMs may share it.',
       examples: [true],
     }),
   cache: z
@@ -59,19 +61,24 @@ const settings = z.strictObject({
     .default('writeback')
     .meta({
       description:
-        "writeback uses the host's page cache; none bypasses it; writethrough and directsync are the same, with every write durable when it completes; unsafe ignores flushes.",
+        "writeback uses the host's page cache; none bypasses it; writethrough and directsync are the same, " +
+        'with every write durable when it completes; unsafe ignores flushes.',
       examples: ['none'],
     }),
   discard: z
     .enum(['unmap', 'ignore'])
     .default('unmap')
-    .meta({ description: 'Whether the space that the guest discards is given back.', examples: ['ignore'] }),
+    .meta({
+      description: 'Whether space that the guest discards is returned to the host.',
+      examples: ['ignore'],
+    }),
   'detect-zeroes': z
     .enum(zeroDetections)
     .default('off')
     .meta({
       description:
-        'A write of nothing but zeros zeroes the range instead (on), and gives its space back, too (unmap). Looking takes CPU time.',
+        'Turn writes of zeros into zeroing the range (on), and also release its space (unmap). Detection costs ' +
+        'CPU time.',
       examples: ['unmap'],
     }),
   rerror: z
@@ -79,7 +86,7 @@ const settings = z.strictObject({
     .default(defaultErrorPolicy.rerror)
     .meta({
       description:
-        'When the host fails to read: the guest gets an error or none, or the VM is paused until it is resumed.',
+        'When the host fails to read: report an error to the guest, ignore it, or pause the VM until it is resumed.',
       examples: ['stop'],
     }),
   werror: z
@@ -87,7 +94,7 @@ const settings = z.strictObject({
     .default(defaultErrorPolicy.werror)
     .meta({
       description:
-        'When the host fails to write: the same; enospc pauses the VM when no space is left, and reports other errors.',
+        'The same when the host fails to write; enospc pauses the VM if no space is left, and reports other errors.',
       examples: ['stop'],
     }),
   serial: z
@@ -100,7 +107,7 @@ const settings = z.strictObject({
     .min(0, 'at least 0')
     .max(999_999_999, 'at most 999999999')
     .optional()
-    .meta({ description: 'Its place among all devices that the firmware boots from.', examples: [1] }),
+    .meta({ description: "Its position in the firmware's boot order.", examples: [1] }),
   queues: z
     .int()
     .min(1, 'at least 1 queue')
@@ -110,8 +117,10 @@ const settings = z.strictObject({
   virtio: z
     .strictObject(asSentences(transportFields(z)))
     .optional()
-    .meta({ description: 'What the device offers to the driver (virtio), for tests and comparisons.' }),
-  limits: diskLimits.optional().meta({ description: 'The most that the guest gets of the disk.' }),
+    .meta({
+      description: 'Features that the device offers to the driver (virtio), for tests and comparisons.',
+    }),
+  limits: diskLimits.optional().meta({ description: 'Rate limits of the disk.' }),
 });
 
 const disk = settings.transform((value, context) => {

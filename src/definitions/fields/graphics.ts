@@ -6,7 +6,7 @@ import { hostPath } from './text.ts';
 export const graphics = z.strictObject({
   type: z
     .literal('vnc')
-    .meta({ description: 'A VNC server, in a process of its own while the VM runs.', examples: ['vnc'] }),
+    .meta({ description: 'A VNC server, which runs while the VM does.', examples: ['vnc'] }),
   listen: z
     .string()
     .regex(
@@ -16,11 +16,13 @@ export const graphics = z.strictObject({
     .default('auto')
     .meta({
       description:
-        'Where: `auto` (127.0.0.1, the first free port of 5900-5999; `vring vm events` says which), `unix:PATH`, `[HOST]:DISPLAY` (port 5900 and up) or `HOST::PORT`. Beyond loopback addresses it needs a password and TLS.',
+        'Where: `auto` (127.0.0.1, the first free port of 5900-5999; `vring vm events` says which), ' +
+        '`unix:PATH`, `[HOST]:DISPLAY` (port 5900 and up) or `HOST::PORT`. Beyond loopback addresses it needs ' +
+        'a password and TLS.',
       examples: ['127.0.0.1:1'],
     }),
   'password-file': hostPath.optional().meta({
-    description: 'A file whose first line is the password that clients need; 8 characters of it count.',
+    description: 'A file whose first line is the password for clients; only its first 8 characters count.',
     examples: ['/etc/vring/web.vnc'],
   }),
   'tls-cert': hostPath
@@ -33,11 +35,11 @@ export const graphics = z.strictObject({
     .enum(LAYOUT_NAMES)
     .optional()
     .meta({
-      description: "The layout of the guest's keyboard, for clients that send characters; us if absent.",
+      description: "The layout of the guest's keyboard, for clients that send characters. Default: us.",
       examples: ['de'],
     }),
   'view-only': z
     .boolean()
     .optional()
-    .meta({ description: 'Clients only look.', examples: [true] }),
+    .meta({ description: 'Ignore input from clients.', examples: [true] }),
 });

@@ -12,7 +12,7 @@ const bootModule = z.strictObject({
     .regex(/^[^\u0000]*$/, 'text without NUL characters')
     .optional()
     .meta({
-      description: "The module's command line; the file's path if absent.",
+      description: "The module's command line. Default: the file's path.",
       examples: ['hello.elf 1 2'],
     }),
 });
@@ -24,7 +24,7 @@ const fwCfgFile = z
       .regex(FW_CFG_NAME.pattern, FW_CFG_NAME.rule)
       .meta({ description: 'Its name in the guest.', examples: ['opt/com.coreos/config'] }),
     file: hostPath.optional().meta({
-      description: 'The file on the host with its content.',
+      description: 'A host file with its content.',
       examples: ['/srv/config.ign'],
     }),
     text: z
@@ -44,16 +44,18 @@ const settings = z
       .optional()
       .meta({
         description:
-          'The firmware that boots the guest: bios (SeaBIOS) or uefi (OVMF); without a kernel bios, and with one none.',
+          'The firmware that boots the guest: bios (SeaBIOS) or uefi (OVMF). Default: bios without a kernel, ' +
+          'none with one.',
         examples: ['uefi'],
       }),
     'firmware-file': hostPath.optional().meta({
-      description: 'The file with the firmware; if absent, where the packages seabios and ovmf have it.',
+      description: 'The firmware image. Default: the one of the package seabios or ovmf.',
       examples: ['/usr/share/seabios/bios-256k.bin'],
     }),
     'firmware-variables': hostPath.optional().meta({
       description:
-        'The file with the variables of UEFI firmware, which is made if it is not there; if absent, vring keeps one for the VM.',
+        'The file with the UEFI variables, which is created if it does not exist. Default: one that vring ' +
+        'keeps for the VM.',
       examples: ['/srv/web_VARS.fd'],
     }),
     'secure-boot': z
@@ -61,12 +63,14 @@ const settings = z
       .optional()
       .meta({
         description:
-          'UEFI starts only what is signed, by the keys that the package ovmf brings along; only the guest itself keeps that in force: there is no SMM.',
+          "UEFI boots only signed images, with the keys of the package ovmf. Without SMM, the guest's kernel " +
+          'could disable this.',
         examples: [true],
       }),
     kernel: hostPath.optional().meta({
       description:
-        'Boot this kernel: directly, a bzImage, an ELF with a PVH note, or a multiboot ELF; with `firmware`, by that, a bzImage or, by uefi, an application.',
+        'The kernel to boot: directly, a bzImage, an ELF with a PVH note, or a multiboot ELF; through ' +
+        '`firmware`, a bzImage, or with uefi an application.',
       examples: ['/boot/vmlinuz'],
     }),
     initrd: hostPath
@@ -83,19 +87,24 @@ const settings = z
       .regex(/^[^\u0000]*$/, 'text without NUL characters')
       .optional()
       .meta({ description: "The kernel's command line.", examples: ['console=ttyS0 root=/dev/vda1'] }),
-    'fw-cfg': z.array(fwCfgFile).max(64, 'at most 64 files').optional().meta({
-      description:
-        "Files that the firmware and the guest find by QEMU's fw_cfg, for example a configuration of Ignition; only with firmware.",
-    }),
+    'fw-cfg': z
+      .array(fwCfgFile)
+      .max(64, 'at most 64 files')
+      .optional()
+      .meta({
+        description:
+          "Files for the firmware and the guest through QEMU's fw_cfg, for example an Ignition configuration. " +
+          'Requires firmware.',
+      }),
     uuid: z
       .guid('a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301')
       .optional()
       .meta({
-        description: 'What the firmware says who the VM is; a UUID that follows from its name if absent.',
+        description: "The machine's UUID. Default: derived from its name.",
         examples: ['3f2504e0-4f89-11d3-9a0c-0305e82c3301'],
       }),
     smbios: smbiosOptions.optional().meta({
-      description: 'What the SMBIOS tables say (`dmidecode`) in place of what they say by default.',
+      description: 'Values in the SMBIOS tables (`dmidecode`).',
     }),
     clock: z
       .string()
@@ -103,28 +112,28 @@ const settings = z
       .optional()
       .meta({
         description:
-          "What the guest's clock shows when the VM starts: utc, localtime (the host's, as Windows expects), or a time; utc if absent.",
+          "The guest's clock when the VM starts: utc (default), localtime (the host's, as Windows expects), or a time.",
         examples: ['localtime'],
       }),
     hpet: z
       .boolean()
       .optional()
       .meta({
-        description: 'High Precision Event Timers, for guests without a better clock; false if absent.',
+        description: 'High Precision Event Timers, for guests without a better clock. Default: false.',
         examples: [true],
       }),
     suspend: z
       .boolean()
       .optional()
       .meta({
-        description: 'Whether the guest may suspend to RAM (ACPI S3), until `vring vm wake`; true if absent.',
+        description: 'Whether the guest may suspend to RAM (ACPI S3), until `vring vm wake`. Default: true.',
         examples: [false],
       }),
     hibernate: z
       .boolean()
       .optional()
       .meta({
-        description: 'Whether the guest may hibernate (ACPI S4), which turns the VM off; true if absent.',
+        description: 'Whether the guest may hibernate (ACPI S4), which turns the VM off. Default: true.',
         examples: [false],
       }),
     'hotplug-ports': z
@@ -134,7 +143,8 @@ const settings = z
       .optional()
       .meta({
         description:
-          'PCI Express root ports to spare, for devices that are attached while the VM runs; none if absent: slots of bus 0, which guests manage by ACPI, need none.',
+          'Spare PCI Express root ports, for devices that are attached while the VM runs. Default: none, ' +
+          'because slots of bus 0 support ACPI hotplug.',
         examples: [4],
       }),
   })

@@ -41,7 +41,7 @@ const forward = z.strictObject({
     .meta({ description: 'The host address to listen on.', examples: ['0.0.0.0'] }),
   host: port.meta({ description: 'The port on the host.', examples: [2222] }),
   guest: port.meta({ description: 'The port in the guest.', examples: [22] }),
-  'guest-address': ipv4("The guest's address; the one that DHCP gives if absent.", '10.0.2.15'),
+  'guest-address': ipv4("The guest's address. Default: the one that DHCP assigns.", '10.0.2.15'),
 });
 
 const forwards = z.array(forward).max(64, 'at most 64 ports').default([]);
@@ -49,7 +49,7 @@ const forwards = z.array(forward).max(64, 'at most 64 ports').default([]);
 const guestForward = z
   .strictObject({
     address: z.ipv4('an IPv4 address').meta({
-      description: 'An address of the network, which neither the guest nor the host has.',
+      description: 'An unused address in the network.',
       examples: ['10.0.2.100'],
     }),
     port: port.meta({ description: 'The port that the guest connects to.', examples: [80] }),
@@ -88,27 +88,30 @@ const userNetwork = z.strictObject({
     .array(guestForward)
     .max(64, 'at most 64 ports')
     .default([])
-    .meta({ description: 'Ports of the network to forward to the host, or to a program.' }),
+    .meta({ description: 'Ports in the network to forward to the host, or to a program.' }),
   net: z
     .cidrv4(SUBNET)
     .optional()
-    .meta({ description: 'Its IPv4 network; 10.0.2.0/24 if absent.', examples: ['192.168.76.0/24'] }),
-  host: ipv4("The host's address in it; the second of the network if absent.", '10.0.2.2'),
-  'dhcp-start': ipv4('The first address that DHCP gives; the fifteenth if absent.', '10.0.2.15'),
-  dns: ipv4('The address of its name server; the third if absent.', '10.0.2.3'),
-  hostname: hostname.meta({ description: 'The host name that DHCP gives the guest.', examples: ['web'] }),
-  domain: hostname.meta({ description: 'The domain that DHCP gives the guest.', examples: ['example.org'] }),
+    .meta({ description: 'Its IPv4 network. Default: 10.0.2.0/24.', examples: ['192.168.76.0/24'] }),
+  host: ipv4("The host's address in it. Default: the second of the network.", '10.0.2.2'),
+  'dhcp-start': ipv4('The first address that DHCP assigns. Default: the fifteenth.', '10.0.2.15'),
+  dns: ipv4('The address of its name server. Default: the third.', '10.0.2.3'),
+  hostname: hostname.meta({ description: 'The host name that DHCP sends to the guest.', examples: ['web'] }),
+  domain: hostname.meta({
+    description: 'The domain that DHCP sends to the guest.',
+    examples: ['example.org'],
+  }),
   search: z
     .array(z.string(NAME).min(1, NAME).max(255, NAME))
     .max(16, 'at most 16 domains')
     .default([])
-    .meta({ description: 'Domains in which the guest looks up names.', examples: [['example.org']] }),
+    .meta({ description: 'Search domains that DHCP sends to the guest.', examples: [['example.org']] }),
   restrict: z
     .boolean()
     .default(false)
     .meta({ description: 'Isolate the guest: only forwarded ports work.', examples: [true] }),
   tftp: hostPath.optional().meta({
-    description: 'A folder of the host that its TFTP server offers, read-only.',
+    description: 'A host folder that its TFTP server offers, read-only.',
     examples: ['/srv/tftp'],
   }),
   bootfile: z
@@ -128,25 +131,25 @@ const userNetwork = z.strictObject({
   'ipv6-net': z
     .cidrv6('a network such as fec0::/64')
     .optional()
-    .meta({ description: 'Its IPv6 network; fec0::/64 if absent.', examples: ['fd00:1::/64'] }),
+    .meta({ description: 'Its IPv6 network. Default: fec0::/64.', examples: ['fd00:1::/64'] }),
   'ipv6-host': ipv6("The host's IPv6 address in it.", 'fec0::2'),
   'ipv6-dns': ipv6('The IPv6 address of its name server.', 'fec0::3'),
 });
 
-const SCRIPT = 'run as QEMU runs it, with the name of the interface as its argument';
+const SCRIPT = 'with the name of the interface as its argument, like QEMU';
 
 const tapNetwork = z.strictObject({
   type: z.literal('tap').meta({ description: 'A TAP interface on the host.' }),
   interface: hostInterface
     .optional()
-    .meta({ description: 'The TAP interface; one is created if absent.', examples: ['tap0'] }),
+    .meta({ description: 'The TAP interface. Default: a new one.', examples: ['tap0'] }),
   bridge: hostInterface.optional().meta({ description: 'The bridge to attach it to.', examples: ['br0'] }),
   script: hostPath.optional().meta({
-    description: `A program of the host that sets the interface up, ${SCRIPT}.`,
+    description: `A host program that sets the interface up, run ${SCRIPT}.`,
     examples: ['/etc/vring/tap-up'],
   }),
   downscript: hostPath.optional().meta({
-    description: `A program of the host for when the VM has ended, ${SCRIPT}.`,
+    description: `A host program to run after the VM has ended, ${SCRIPT}.`,
     examples: ['/etc/vring/tap-down'],
   }),
 });
@@ -159,12 +162,12 @@ const passtNetwork = z.strictObject({
     .meta({ description: "The host's own addresses and routes, without NAT or privileges, by passt." }),
   interface: hostInterface.optional().meta({
     description:
-      'The interface whose addresses and routes the guest gets; that of the default route if absent.',
+      'The interface whose addresses and routes the guest gets. Default: that of the default route.',
     examples: ['eth0'],
   }),
   address: ipAddress
     .optional()
-    .meta({ description: "The guest's address; the interface's if absent.", examples: ['192.0.2.7'] }),
+    .meta({ description: "The guest's address. Default: the interface's.", examples: ['192.0.2.7'] }),
   forward: forwards.meta({ description: 'Host ports to forward to the guest.' }),
 });
 
@@ -184,7 +187,8 @@ const simpleNetworks = [
       .default('bridge')
       .meta({
         description:
-          'Whom it reaches: guests on the same interface (bridge), those by way of the switch (vepa), or none (private); or the interface is its own (passthru).',
+          'Which guests on the same interface it reaches: all (bridge), all by way of the switch (vepa), or ' +
+          'none (private). passthru gives it the whole interface.',
         examples: ['vepa'],
       }),
   }),
@@ -222,7 +226,7 @@ const hubNetwork = z.strictObject({
     .max(16, 'at most 16 networks')
     .default([])
     .meta({
-      description: 'The networks that are connected to it, with one of its cards.',
+      description: 'The networks that are connected to it; listed with one of its cards.',
       examples: [['user']],
     }),
 });

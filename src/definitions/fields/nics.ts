@@ -33,12 +33,12 @@ const direction = z
       .optional()
       .meta({ description: 'Bytes per second; a bare number is in MiB.', examples: ['50M'] }),
     'bps-burst': bytesPerSecond.optional().meta({
-      description: 'Most bytes at once, after a pause; if absent, as many as in a tenth of a second.',
+      description: 'Most bytes at once, after an idle period. Default: the amount of a tenth of a second.',
       examples: ['200M'],
     }),
     pps: packets.optional().meta({ description: 'Packets per second.', examples: [10_000] }),
     'pps-burst': packets.optional().meta({
-      description: 'Most packets at once, after a pause; if absent, as many as in a tenth of a second.',
+      description: 'Most packets at once, after an idle period. Default: the amount of a tenth of a second.',
       examples: [20_000],
     }),
   })
@@ -59,7 +59,7 @@ const nic = z.strictObject({
     examples: ['tap'],
   }),
   addr: pciPlace,
-  mac: unicastMac("The card's MAC address; derived from the VM's name if absent."),
+  mac: unicastMac("The card's MAC address. Default: derived from the VM's name."),
   queues: z
     .int()
     .min(1, 'at least 1 pair of queues')
@@ -71,7 +71,7 @@ const nic = z.strictObject({
     .min(68, 'at least 68 bytes')
     .max(65_535, 'at most 65535 bytes')
     .optional()
-    .meta({ description: 'The MTU that the driver is told of (virtio), in bytes.', examples: [9000] }),
+    .meta({ description: 'The MTU offered to the driver (virtio), in bytes.', examples: [9000] }),
   link: z
     .enum(['up', 'down'])
     .default('up')
@@ -81,7 +81,7 @@ const nic = z.strictObject({
     .optional()
     .meta({
       description:
-        "Whether the host's kernel transfers the packets of a TAP interface; if absent, where it can.",
+        "Whether the host's kernel transfers the packets of a TAP interface (vhost-net). Default: if it can.",
       examples: [false],
     }),
   vectors: z
@@ -89,37 +89,38 @@ const nic = z.strictObject({
     .min(0, 'at least 0 vectors')
     .max(2048, 'at most 2048 vectors')
     .optional()
-    .meta({ description: 'MSI-X vectors (virtio); as many as the queues need if absent.', examples: [4] }),
+    .meta({ description: 'MSI-X vectors (virtio). Default: as many as the queues need.', examples: [4] }),
   bootindex: z
     .int()
     .min(0, 'at least 0')
     .max(2 ** 31 - 1, 'at most 2147483647')
     .optional()
-    .meta({ description: 'Its place among all devices that the firmware boots from.', examples: [1] }),
+    .meta({ description: "Its position in the firmware's boot order.", examples: [1] }),
   romfile: z
     .union([z.literal(''), hostPath], 'expected an absolute path, or nothing for no ROM')
     .optional()
     .meta({
       description:
-        "A file with its expansion ROM, empty for none; if absent, iPXE's (package ipxe-qemu) when the firmware is to boot from the network.",
+        "A file with its expansion ROM; empty for none. Default: iPXE's (package ipxe-qemu) if the firmware " +
+        'boots from the network.',
       examples: ['/srv/82540em.rom'],
     }),
   rombar: z
     .boolean()
     .optional()
-    .meta({ description: 'Whether the guest sees an expansion ROM; true if absent.', examples: [false] }),
+    .meta({ description: 'Whether the guest sees an expansion ROM. Default: true.', examples: [false] }),
   limits: z
     .strictObject({
       receive: direction.optional().meta({ description: 'What the guest receives.' }),
       transmit: direction.optional().meta({ description: 'What the guest sends.' }),
     })
     .optional()
-    .meta({ description: 'The most that the card transfers.' }),
+    .meta({ description: 'Rate limits of the card.' }),
   virtio: z
     .strictObject(features)
     .optional()
     .meta({
-      description: `What the device offers to the driver (virtio): ${Object.keys(features).join(', ')}; what is absent is on where the network carries it.`,
+      description: `What the device offers to the driver (virtio): ${Object.keys(features).join(', ')}; default: on if the network supports it.`,
       examples: [{ 'guest-tso4': false }],
     }),
 });

@@ -16,7 +16,7 @@ const node = z.strictObject({
     .array(z.int().min(NEAR, 'a distance from 10 to 255').max(255, 'a distance from 10 to 255'))
     .optional()
     .meta({
-      description: 'Distances to all nodes, in their order; 10 to itself and 20 to others if absent.',
+      description: 'Distances to all nodes, in their order. Default: 10 to itself and 20 to others.',
       examples: [[10, 21]],
     }),
 });

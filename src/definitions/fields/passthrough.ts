@@ -26,7 +26,7 @@ const pciId = (what: string) =>
     .min(0, 'a number from 0 to 0xffff')
     .max(0xffff, 'a number from 0 to 0xffff')
     .optional()
-    .meta({ description: `The ${what} that the guest sees; the device's if absent.`, examples: [0x1af4] });
+    .meta({ description: `The ${what} that the guest sees. Default: the device's.`, examples: [0x1af4] });
 
 const flag = (description: string) =>
   z
@@ -39,7 +39,7 @@ const QOS = 'a priority from 0 to 7';
 
 const device = z.strictObject({
   host: hostAddress.meta({
-    description: "The host's PCI function; without its last part, all functions of the device.",
+    description: "The host's PCI function; without the function number, all functions of the device.",
     examples: ['0000:02:00.0'],
   }),
   id: z
@@ -56,7 +56,7 @@ const device = z.strictObject({
     .string()
     .regex(DEVICE_NAME.pattern, DEVICE_NAME.rule)
     .optional()
-    .meta({ description: 'Its name in the VM; numbered if absent.', examples: ['gpu'] }),
+    .meta({ description: 'Its name in the VM. Default: numbered.', examples: ['gpu'] }),
   bus: z
     .string(BUS)
     .max(16, BUS)
@@ -64,17 +64,17 @@ const device = z.strictObject({
     .meta({ description: `Its bus in the guest: ${BUS}.`, examples: ['port0'] }),
   addr: pciPlace,
   multifunction: flag(
-    'Functions of one device keep their places in one slot of the guest; each has its own if absent.',
+    'Keep the functions of one device in one slot of the guest. Default: each gets its own.',
   ),
-  keep: flag('When the VM stops, the device stays with vfio-pci; otherwise it returns to its driver.'),
-  mac: unicastMac("Of a network card's virtual function: the MAC address that it gets as the VM starts."),
+  keep: flag('Leave the device with vfio-pci when the VM stops, instead of returning it to its driver.'),
+  mac: unicastMac('For a network VF: the MAC address that it gets when the VM starts.'),
   vlan: z
     .int(VLAN)
     .min(0, VLAN)
     .max(4094, VLAN)
     .optional()
     .meta({
-      description: "Of a network card's virtual function: the VLAN that all its traffic is in; 0 for none.",
+      description: 'For a network VF: the VLAN of all its traffic; 0 for none.',
       examples: [42],
     }),
   qos: z
@@ -82,15 +82,15 @@ const device = z.strictObject({
     .min(0, QOS)
     .max(7, QOS)
     .optional()
-    .meta({ description: 'The priority in that VLAN, IEEE 802.1p.', examples: [3] }),
+    .meta({ description: 'The priority in that VLAN (IEEE 802.1p).', examples: [3] }),
   trust: flag(
-    'The host trusts that virtual function: its guest may change its MAC address, and receive what is not for it.',
+    'For a network VF: trust it, so that its guest may change its MAC address and receive frames for others.',
   ),
   'spoof-check': flag(
-    'Whether frames that it sends with another MAC address than its own are dropped; as the driver has it if absent.',
+    "For a network VF: drop frames that it sends with a MAC address other than its own. Default: the driver's.",
   ),
   iommufd: flag(
-    "Whether it is opened through iommufd, or through its IOMMU group; the kernel's newest if absent.",
+    'Whether to open it through iommufd, or through its IOMMU group. Default: iommufd if the kernel has it.',
   ),
   'vf-token': z
     .string()
@@ -99,18 +99,19 @@ const device = z.strictObject({
     .optional()
     .meta({
       description:
-        'The token, a UUID, that a physical function and its virtual functions share when all of them are with VFIO.',
+        'The token, a UUID, that a physical function and its virtual functions share if all of them are bound ' +
+        'to VFIO drivers.',
       examples: ['4b20d080-1b54-4048-85b3-a6a62d165c01'],
     }),
   'unsafe-no-iommu': flag(
-    'Pass it even if the host has no IOMMU: UNSAFE, the guest can read and write all host memory.',
+    'Pass it even if the host has no IOMMU. UNSAFE: the guest can read and write all host memory.',
   ),
   rombar: z
     .boolean()
     .optional()
-    .meta({ description: 'Whether the guest sees its ROM; it does if absent.', examples: [false] }),
+    .meta({ description: 'Whether the guest sees its ROM. Default: true.', examples: [false] }),
   romfile: hostPath.optional().meta({
-    description: 'A file with its ROM, for a card whose own cannot be read.',
+    description: "A file with its ROM, if the card's own cannot be read.",
     examples: ['/usr/share/vring/gpu.rom'],
   }),
   bootindex: z
@@ -119,10 +120,10 @@ const device = z.strictObject({
     .max(2 ** 31 - 1, 'at most 2147483647')
     .optional()
     .meta({
-      description: 'Its place in the order in which the firmware boots.',
+      description: "Its position in the firmware's boot order.",
       examples: [1],
     }),
-  'x-vga': flag("Whether it also answers at a VGA adapter's legacy addresses, as old firmware needs."),
+  'x-vga': flag('Whether it also answers at the legacy VGA addresses, which old firmware needs.'),
   'x-pci-vendor-id': pciId('vendor ID'),
   'x-pci-device-id': pciId('device ID'),
   'x-pci-sub-vendor-id': pciId('subsystem vendor ID'),
@@ -137,14 +138,14 @@ const device = z.strictObject({
     .max(3_600_000, 'at most an hour')
     .optional()
     .meta({
-      description: 'How long after an INTx interrupt its memory is not mapped, with x-no-kvm-intx.',
+      description: 'With x-no-kvm-intx: how long its memory stays unmapped after an INTx interrupt.',
       examples: [1100],
     }),
   'x-req': z
     .boolean()
     .optional()
     .meta({
-      description: 'Whether the guest is asked to release it when the host wants it back; it is if absent.',
+      description: 'Whether the guest is asked to release it when the host wants it back. Default: true.',
       examples: [false],
     }),
 });

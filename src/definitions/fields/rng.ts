@@ -11,7 +11,7 @@ const settings = z.strictObject({
     .min(1, 'at least 1 millisecond')
     .max(86_400_000, 'at most a day')
     .optional()
-    .meta({ description: "The period in milliseconds; QEMU's 65536 if absent.", examples: [1000] }),
+    .meta({ description: 'The period in milliseconds. Default: 65536, as in QEMU.', examples: [1000] }),
 });
 
 /** Whether the guest gets random bytes, or how many. */

@@ -25,7 +25,7 @@ export const place = z.string(PLACE).regex(/^((0x)?[0-9a-f]{1,4}(\.[0-7])?|\d{1,
 
 export const pciPlace = place.optional().meta({
   description:
-    'Its PCI slot in the guest, in hexadecimal, with a function if not 0; the first free one if absent.',
+    'Its PCI slot in the guest, in hexadecimal, with the function if not 0. Default: the first free one.',
   examples: ['05.0'],
 });
 

@@ -8,21 +8,20 @@ export const tpm = z
     version: z
       .literal(2)
       .default(2)
-      .meta({ description: 'TPM 2.0, the only one there is.', examples: [2] }),
+      .meta({ description: 'TPM 2.0, the only supported version.', examples: [2] }),
     model: z
       .enum(['tis', 'crb'])
       .default('tis')
       .meta({
-        description: 'Its interface: `tis`, which all systems know, or `crb`.',
+        description: 'Its interface: `tis`, which all systems support, or `crb`.',
         examples: ['crb'],
       }),
     socket: hostPath.optional().meta({
-      description:
-        'The control socket of a swtpm that runs already; if absent, vring starts one with the VM.',
+      description: 'The control socket of a running swtpm. Default: vring starts one with the VM.',
       examples: ['/run/swtpm/web.sock'],
     }),
     state: hostPath.optional().meta({
-      description: 'The folder with its state; if absent, vring keeps it with the VM.',
+      description: 'The folder with its state. Default: one that vring keeps for the VM.',
       examples: ['/srv/tpm/web'],
     }),
   })

@@ -8,8 +8,8 @@ const LOOPBACK = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|localhost)$/;
 export function charSchema(z: Zod) {
   const text = z.string().min(1, 'the path is empty');
   const path = text.describe('On the host.');
-  const logfile = text.optional().describe('A file that all output is added to, too.');
-  const server = z.boolean().default(true).describe('Listen, or connect once.');
+  const logfile = text.optional().describe('A file to which all output is appended, too.');
+  const server = z.boolean().default(true).describe('Whether to listen, or to connect once.');
   const settings = z.discriminatedUnion('type', [
     z.strictObject({ type: z.enum(['console', 'null', 'pty', 'agent']).describe('What it is.'), logfile }),
     z.strictObject({
@@ -33,7 +33,7 @@ export function charSchema(z: Zod) {
           .max(65_535, 'a port from 1 to 65535')
           .describe('A port number.'),
         server,
-        anywhere: z.boolean().default(false).describe('It may be another address than a loopback one.'),
+        anywhere: z.boolean().default(false).describe('Allow addresses other than loopback ones.'),
         logfile,
       })
       .refine(({ host, anywhere, server }) => anywhere || !server || LOOPBACK.test(host), {
@@ -44,7 +44,7 @@ export function charSchema(z: Zod) {
     z.strictObject({
       type: z.literal('file').describe('What it is.'),
       path,
-      append: z.boolean().default(true).describe('Add to the file, or begin it anew.'),
+      append: z.boolean().default(true).describe('Append to the file, or truncate it.'),
     }),
   ]);
   const names = z.enum(['console', 'null', 'pty', 'agent']).transform((type): CharOptions => ({ type }));
@@ -65,7 +65,7 @@ export function charFields(z: Zod, byDefault: 'console' | 'null') {
     chardev: charSchema(z)
       .prefault(byDefault)
       .describe(
-        `what it is connected to: console, null, pty, or settings of type unix, tcp or file; ${byDefault} if absent`,
+        `what it is connected to: console, null, pty, or settings of type unix, tcp or file (default: ${byDefault})`,
       ),
   };
 }

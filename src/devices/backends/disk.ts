@@ -18,7 +18,8 @@ export const diskBackends = [
     type: 'qcow2',
     title: 'qcow2 image',
     description:
-      "QEMU's format: takes the space that its guest has written, and may have backing files, compressed clusters and snapshots",
+      "QEMU's format: takes the space that its guest has written, and may have backing files, compressed " +
+      'clusters and snapshots',
   },
 ] as const satisfies readonly BackendType[];
 
@@ -198,36 +199,42 @@ export function diskFields(z: Zod) {
       .enum(diskCaches)
       .default('writeback')
       .describe(
-        "use the host's page cache, or bypass it (none, directsync); make every write durable (writethrough, directsync), or none (unsafe)",
+        "use the host's page cache, or bypass it (none, directsync); make every write durable (writethrough, " +
+          'directsync), or none (unsafe)',
       ),
     discard: z
       .enum(['unmap', 'ignore'])
       .optional()
-      .describe('give back the space that the guest discards, or keep it; unmap if absent'),
+      .describe(
+        'unmap returns the space that the guest discards to the host, ignore keeps it (default: unmap)',
+      ),
     'detect-zeroes': z
       .enum(zeroDetections)
       .optional()
       .describe(
-        'a write of nothing but zeros zeroes the range instead (on), and gives its space back (unmap), which discard=ignore forbids; off if absent',
+        'turn writes of zeros into zeroing the range (on), and also release its space (unmap, unless ' +
+          'discard=ignore) (default: off)',
       ),
     rerror: z
       .enum(['report', 'ignore', 'stop'])
       .optional()
       .describe(
-        'when the host fails to read: the guest gets an error or none, or the VM is paused; report if absent',
+        'when the host fails to read: report an error to the guest, ignore it, or pause the VM (default: report)',
       ),
     werror: z
       .enum(diskErrorActions)
       .optional()
       .describe(
-        'when the host fails to write: the same; enospc pauses the VM when no space is left, and reports other errors; enospc if absent',
+        'when the host fails to write: the same; enospc pauses the VM if no space is left, and reports other ' +
+          'errors (default: enospc)',
       ),
     limits: diskLimits(z).optional().describe('the most that the guest gets of it, all queues together'),
     transient: z
       .boolean()
       .optional()
       .describe(
-        'what the guest writes is gone when the VM ends: the file is only read, and may be shared by VMs that do the same',
+        'what the guest writes is gone when the VM ends: the file is only read, and may be shared by VMs that ' +
+          'do the same',
       ),
   };
 }

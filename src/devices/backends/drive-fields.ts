@@ -37,7 +37,7 @@ export function cdFields(z: Zod) {
   return {
     ...fields,
     ...bootFields(z),
-    path: path.optional().describe('the file or block device on the host; the drive is empty if absent'),
+    path: path.optional().describe('the file or block device on the host (default: none: an empty drive)'),
     readonly: z
       .literal(true, 'a CD cannot be written')
       .default(true)

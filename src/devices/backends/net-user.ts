@@ -20,11 +20,11 @@ export function passtArm(z: Zod) {
       .string()
       .regex(/^[^\s/]{1,15}$/, 'the name of a network interface')
       .optional()
-      .describe('whose addresses and routes the guest gets; that of the default route if absent'),
+      .describe('whose addresses and routes the guest gets (default: that of the default route)'),
     address: z
       .union([z.ipv4(), z.ipv6()], 'an IP address')
       .optional()
-      .describe("the guest's address; the interface's if absent"),
+      .describe("the guest's address (default: the interface's)"),
     hostfwd: z.array(portForward(z)).max(MAX_FORWARDS).optional().describe('ports of the host for the guest'),
   });
 }
@@ -37,7 +37,7 @@ export function hostForward(z: Zod) {
     'guest-address': z
       .union([z.ipv4(), z.ipv6()], 'an IP address')
       .optional()
-      .describe('its address; the first that DHCP gives if absent'),
+      .describe('its address (default: the first that DHCP gives)'),
   };
   return z.union([
     z.strictObject({
@@ -61,7 +61,7 @@ export function hostForward(z: Zod) {
 function guestForward(z: Zod) {
   const port = z.int().min(1, 'a port from 1 to 65535').max(65_535, 'a port from 1 to 65535');
   return z.strictObject({
-    address: z.ipv4('an IPv4 address').optional().describe('an address of the network; its .2.4 if absent'),
+    address: z.ipv4('an IPv4 address').optional().describe('an address of the network (default: its .2.4)'),
     port: port.describe('the port that the guest connects to'),
     to: z
       .union([

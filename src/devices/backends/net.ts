@@ -102,7 +102,7 @@ function netArms(z: Zod) {
       type: z.literal('tap'),
       ifname: interfaceName
         .optional()
-        .describe('the TAP interface: it is used if it exists, else created; any name if absent'),
+        .describe('the TAP interface: it is used if it exists, else created (default: any name)'),
       br: interfaceName.optional().describe('a bridge that the interface is attached to'),
       script: program
         .optional()
@@ -113,7 +113,7 @@ function netArms(z: Zod) {
         .min(1, 'at least 1 queue')
         .max(MAX_QUEUE_PAIRS, `at most ${MAX_QUEUE_PAIRS} queues`)
         .optional()
-        .describe("pairs of queues; as many as the card's if absent"),
+        .describe("pairs of queues (default: as many as the card's)"),
       fds: z
         .array(z.int().min(0))
         .min(1)
@@ -157,7 +157,7 @@ export const netFields = madeOnce((z: Zod) => ({
     )
     .refine(mac => !/^[0:]*$/.test(mac), 'an address other than zero')
     .optional()
-    .describe("its address; made of the device's name if absent"),
+    .describe("its address (default: made of the device's name)"),
   link: z.boolean().default(true).describe('whether its cable is plugged in'),
   limits: netLimits(z)
     .optional()

@@ -30,13 +30,13 @@ const CD_BLOCK = 2048;
 function unitFields(z: Zod) {
   return {
     serial: identityText(z, 36).describe(
-      "the serial number that the guest reads; the device's name if absent",
+      "the serial number that the guest reads (default: the device's name)",
     ),
-    wwn: worldWideName(z).describe('its world-wide name; none if absent'),
-    'port-wwn': worldWideName(z).describe('the world-wide name of its port; none if absent'),
-    vendor: identityText(z, 8).describe(`its vendor; ${VENDOR} if absent`),
-    product: identityText(z, 16).describe('its product name; that of the type if absent'),
-    ver: identityText(z, 4).describe(`its revision; ${REVISION} if absent`),
+    wwn: worldWideName(z).describe('its world-wide name (default: none)'),
+    'port-wwn': worldWideName(z).describe('the world-wide name of its port (default: none)'),
+    vendor: identityText(z, 8).describe(`its vendor (default: ${VENDOR})`),
+    product: identityText(z, 16).describe('its product name (default: that of the type)'),
+    ver: identityText(z, 4).describe(`its revision (default: ${REVISION})`),
   };
 }
 
@@ -83,13 +83,13 @@ const diskOptions = (z: Zod) =>
     'logical-block-size': block(z).default(512).describe('bytes of a block'),
     'physical-block-size': block(z)
       .optional()
-      .describe("bytes of a block of the medium; as the host's disk has them if absent"),
+      .describe("bytes of a block of the medium (default: as the host's disk has them)"),
     'min-io-size': z
       .int()
       .min(0, 'at least 0 bytes')
       .max(2 ** 31, 'at most 2 GiB')
       .optional()
-      .describe("bytes of the smallest efficient transfer; as the host's disk has them if absent"),
+      .describe("bytes of the smallest efficient transfer (default: as the host's disk has them)"),
     'opt-io-size': z
       .int()
       .min(0, 'at least 0 bytes')

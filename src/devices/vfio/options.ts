@@ -17,7 +17,7 @@ export function vfioOptions(z: Zod) {
       .min(0, 'a number from 0 to 0xffff')
       .max(0xffff, 'a number from 0 to 0xffff')
       .optional()
-      .meta({ description: `the ${what} that the guest sees; the device's if absent`, examples: [0x1af4] });
+      .meta({ description: `the ${what} that the guest sees (default: the device's)`, examples: [0x1af4] });
   const flag = (description: string) =>
     z
       .boolean()
@@ -47,11 +47,11 @@ export function vfioOptions(z: Zod) {
         .regex(ID, 'expected vendor:device in hexadecimal, such as 8086:1521')
         .optional()
         .meta({
-          description: 'the vendor and device ID that it must have; any if absent',
+          description: 'the vendor and device ID that it must have (default: any)',
           examples: ['8086:1521'],
         }),
       iommufd: flag(
-        'open it through iommufd (on) or as a member of its IOMMU group (off); what the kernel offers if absent',
+        'on: open it through iommufd, off: as a member of its IOMMU group (default: what the kernel offers)',
       ),
       'vf-token': z
         .string()
@@ -59,11 +59,12 @@ export function vfioOptions(z: Zod) {
         .optional()
         .meta({
           description:
-            'of a function whose VFs are opened by others through VFIO, and of those: the token that they share; none if absent',
+            'the token that a function shares with its VFs when other processes open these through VFIO ' +
+            '(default: none)',
           examples: ['4b20d080-1b54-4048-85b3-a6a62d165c01'],
         }),
       multifunction: flag(
-        'its functions with this option share a slot of the guest, as they do on the host; each has its own if absent',
+        'its functions with this option share a slot of the guest, as they do on the host (default: each has its own)',
       ),
       rombar: z.boolean().default(true).describe('whether the guest sees the expansion ROM'),
       romfile: z
@@ -77,7 +78,7 @@ export function vfioOptions(z: Zod) {
         .max(2 ** 31 - 1, 'at most 2^31 - 1')
         .optional()
         .describe('its place in the order in which firmware boots'),
-      'x-vga': flag("it answers at the VGA adapter's legacy addresses; off if absent"),
+      'x-vga': flag("it answers at the VGA adapter's legacy addresses (default: off)"),
       'x-pci-vendor-id': id('vendor ID'),
       'x-pci-device-id': id('device ID'),
       'x-pci-sub-vendor-id': id('subsystem vendor ID'),

@@ -206,7 +206,7 @@ const options = (z: Zod) =>
       .string()
       .regex(/^[\x20-\x7e]{1,20}$/, 'a serial is 1 to 20 printable ASCII characters')
       .optional()
-      .describe("the serial number that the guest reads; the device's name if absent"),
+      .describe("the serial number that the guest reads (default: the device's name)"),
     queues: z
       .int()
       .min(1, 'at least 1 queue')

@@ -43,7 +43,7 @@ export function switchFields(z: Zod): Record<SwitchOption, z.ZodOptional<z.ZodBo
     z
       .boolean()
       .optional()
-      .meta({ description: `${what}; on if absent`, examples: [false] });
+      .meta({ description: `${what} (default: on)`, examples: [false] });
   return {
     ...Object.fromEntries(SWITCHES.map(([name, , what]) => [optionOf(name), field(what)])),
     gso: field('large segments that the guest sends'),

@@ -47,7 +47,7 @@ const options = (z: Zod) => {
       .min(MIN_MTU, `at least ${MIN_MTU}`)
       .max(MAX_MTU, `at most ${MAX_MTU}`)
       .optional()
-      .describe("the largest packet, in bytes, that the guest is told; the network's if absent"),
+      .describe("the largest packet, in bytes, that the guest is told (default: the network's)"),
     vectors: z
       .int()
       .min(0)
@@ -64,9 +64,7 @@ const options = (z: Zod) => {
     vhost: z
       .boolean()
       .optional()
-      .describe(
-        "whether the host's kernel carries the frames of a TAP or macvtap interface (vhost-net); where it can if absent",
-      ),
+      .describe('whether vhost-net carries the frames of a TAP or macvtap interface (default: where it can)'),
     'rx-queue-size': size('receive'),
     'tx-queue-size': size('transmit'),
     ...switchFields(z),

@@ -72,7 +72,7 @@ const options = (z: Zod) =>
       .min(1, 'at least 1 millisecond')
       .max(MAX_PERIOD_MS, 'at most a day')
       .optional()
-      .describe('milliseconds; 65536 if absent'),
+      .describe('milliseconds (default: 65536)'),
   });
 
 export const virtioRng: ConfigurableType<ReturnType<typeof options>> = {

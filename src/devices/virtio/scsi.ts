@@ -170,7 +170,7 @@ const options = (z: Zod) =>
       .min(1, 'at least 1 buffer')
       .max(1022, 'at most 1022 buffers')
       .optional()
-      .describe('buffers of data in one request; as many as a queue has room for if absent'),
+      .describe('buffers of data in one request (default: as many as a queue has room for)'),
     'max-sectors': z
       .int()
       .min(1, 'at least 1 sector')

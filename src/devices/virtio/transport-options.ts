@@ -8,7 +8,7 @@ export function transportFields(z: Zod) {
     z
       .boolean()
       .optional()
-      .meta({ description: `${description}; ${byDefault ? 'on' : 'off'} if absent`, examples: [!byDefault] });
+      .meta({ description: `${description} (default: ${byDefault ? 'on' : 'off'})`, examples: [!byDefault] });
   return {
     packed: option('packed virtqueues (virtio 1.3 §2.8)', false),
     'event-idx': option('notifications by index, which save kicks and interrupts', true),

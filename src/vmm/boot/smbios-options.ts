@@ -12,26 +12,26 @@ const rate = (description: string) =>
   z.int().min(0, 'at least 0').max(0xffff, 'at most 65535').optional().meta({ description });
 
 const bios = z.strictObject({
-  vendor: text('Who makes the firmware.'),
+  vendor: text("The firmware's vendor."),
   version: text('Its version.'),
-  date: text('When it was released: MM/DD/YYYY.'),
+  date: text('Its release date: MM/DD/YYYY.'),
   release: z
     .string()
     .regex(/^(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])\.(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])$/, 'a release, such as 4.11')
     .optional()
-    .meta({ description: 'Its release: two numbers with a dot.', examples: ['4.11'] }),
-  uefi: z.boolean().optional().meta({ description: 'Whether it says to be UEFI.' }),
+    .meta({ description: 'Its release: two numbers separated by a dot.', examples: ['4.11'] }),
+  uefi: z.boolean().optional().meta({ description: 'Whether it is declared as UEFI.' }),
 });
 const system = z.strictObject({
-  manufacturer: text('Who makes the machine.'),
+  manufacturer: text("The machine's manufacturer."),
   product: text('Its model.'),
-  version: text("The model's version; the VM's name if absent."),
-  serial: text('Its serial number, in which cloud-init looks for its data source.'),
-  sku: text('Its number in a catalog.'),
+  version: text("The model's version. Default: the VM's name."),
+  serial: text('Its serial number, where cloud-init looks for its data source.'),
+  sku: text('Its SKU number.'),
   family: text('Its family of models.'),
 });
 const board = z.strictObject({
-  manufacturer: text('Who makes the board.'),
+  manufacturer: text("The board's manufacturer."),
   product: text('Its model.'),
   version: text("The model's version."),
   serial: text('Its serial number.'),
@@ -39,15 +39,15 @@ const board = z.strictObject({
   location: text('Where it is in the chassis.'),
 });
 const chassis = z.strictObject({
-  manufacturer: text('Who makes the chassis.'),
+  manufacturer: text("The chassis's manufacturer."),
   version: text('Its version.'),
   serial: text('Its serial number.'),
   asset: text('Its asset tag.'),
-  sku: text('Its number in a catalog.'),
+  sku: text('Its SKU number.'),
 });
 const processor = z.strictObject({
-  socket: text('What sockets are called, before their numbers.'),
-  manufacturer: text('Who makes the processors.'),
+  socket: text('The prefix of socket names, before their numbers.'),
+  manufacturer: text('Their manufacturer.'),
   version: text('Their model.'),
   serial: text('Their serial number.'),
   asset: text('Their asset tag.'),
@@ -56,9 +56,9 @@ const processor = z.strictObject({
   'current-speed': rate('Their speed, in MHz.'),
 });
 const memory = z.strictObject({
-  location: text('What slots are called, before their numbers.'),
+  location: text('The prefix of slot names, before their numbers.'),
   bank: text('Their bank.'),
-  manufacturer: text('Who makes the module.'),
+  manufacturer: text("The modules' manufacturer."),
   serial: text('Its serial number.'),
   asset: text('Its asset tag.'),
   part: text('Its part number.'),
@@ -67,11 +67,11 @@ const memory = z.strictObject({
 
 /** What the SMBIOS tables say in place of what they say by default, by structure: types 0, 1, 2, 3, 4, 17 and 11. */
 export const smbiosOptions = z.strictObject({
-  bios: bios.optional().meta({ description: 'The firmware (type 0); what that says of itself if absent.' }),
+  bios: bios.optional().meta({ description: "The firmware (type 0). Default: the firmware's own values." }),
   system: system
     .optional()
     .meta({ description: 'The machine (type 1).', examples: [{ serial: 'ds=nocloud' }] }),
-  board: board.optional().meta({ description: 'Its board (type 2); none if absent.' }),
+  board: board.optional().meta({ description: 'Its board (type 2). Default: none.' }),
   chassis: chassis.optional().meta({ description: 'Its chassis (type 3).' }),
   processor: processor.optional().meta({ description: 'Its processors (type 4).' }),
   memory: memory.optional().meta({ description: 'Its memory (type 17).' }),
@@ -80,7 +80,7 @@ export const smbiosOptions = z.strictObject({
     .max(255, 'at most 255 strings')
     .optional()
     .meta({
-      description: 'Texts for programs in the guest (type 11), such as credentials of systemd.',
+      description: 'Strings for programs in the guest (type 11), such as systemd credentials.',
       examples: [['io.systemd.credential:agetty.autologin=root']],
     }),
 });

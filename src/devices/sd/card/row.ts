@@ -20,7 +20,7 @@ const options = (z: Zod) =>
       .regex(SERIAL, 'a number of up to 8 hexadecimal digits, such as 0x5a17')
       .optional()
       .describe(
-        "the serial number that the guest reads, in hexadecimal; made of the device's name if absent",
+        "the serial number that the guest reads, in hexadecimal (default: made of the device's name)",
       ),
   });
 

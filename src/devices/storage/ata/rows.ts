@@ -24,11 +24,11 @@ const FIRMWARE = '1.0';
 function identityFields(z: Zod) {
   return {
     serial: identityText(z, 20).describe(
-      "the serial number that the guest reads; the device's name if absent",
+      "the serial number that the guest reads (default: the device's name)",
     ),
-    model: identityText(z, 40).describe('its model; that of the type if absent'),
-    ver: identityText(z, 8).describe(`the revision of its firmware; ${FIRMWARE} if absent`),
-    wwn: worldWideName(z).describe('its world-wide name; none if absent'),
+    model: identityText(z, 40).describe('its model (default: that of the type)'),
+    ver: identityText(z, 8).describe(`the revision of its firmware (default: ${FIRMWARE})`),
+    wwn: worldWideName(z).describe('its world-wide name (default: none)'),
   };
 }
 
@@ -90,7 +90,7 @@ function diskRow(ata: AtaBus) {
         .int()
         .refine(bytes => [512, 1024, 2048, 4096].includes(bytes), '512, 1024, 2048 or 4096')
         .optional()
-        .describe("bytes of a block of the medium; as the host's disk has them if absent"),
+        .describe("bytes of a block of the medium (default: as the host's disk has them)"),
     });
   const row: ConfigurableType<ReturnType<typeof options>> = {
     type,

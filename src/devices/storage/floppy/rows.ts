@@ -132,7 +132,7 @@ const driveOptions = (z: Zod) => {
     ...deviceFields(z, 'floppy'),
     ...fields,
     ...bootFields(z),
-    path: path.optional().describe('the file or block device on the host; the drive is empty if absent'),
+    path: path.optional().describe('the file or block device on the host (default: none: an empty drive)'),
     'drive-type': z
       .enum(['auto', ...FLOPPY_DRIVES])
       .default('auto')

@@ -17,7 +17,7 @@ const options = (z: Zod) => {
     ...disk,
     ...bootFields(z),
     serial: identityText(z, 36).describe(
-      "the serial number that the guest reads; the device's name if absent",
+      "the serial number that the guest reads (default: the device's name)",
     ),
     removable: z.boolean().default(false).describe('its medium can be changed, as that of a card reader'),
   });

@@ -243,7 +243,7 @@ const options = (z: Zod) =>
       .int()
       .min(2 ** 20, 'at least 1 MiB')
       .optional()
-      .describe('bytes of memory that the guest is to keep at first; all if absent'),
+      .describe('bytes of memory to leave to the guest at first (default: all)'),
     'guest-stats-polling-interval': z
       .int()
       .min(0, 'seconds, or 0 for never')
