@@ -4,6 +4,7 @@ import { own } from '../../text/own.ts';
 import { sizeText } from '../../text/size.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { libvirtDevice } from '../known-devices.ts';
+import { MAX_SERIAL } from '../qemu/drives.ts';
 import type { DomainDocument } from './document.ts';
 
 /** A <disk>; null if it is left out. */
@@ -74,8 +75,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
   nvme: ': pass its controller through',
   dir: ': put its files on an image',
 };
-
-const MAX_SERIAL = 20;
 
 const DEFAULT_BUS = { disk: 'virtio', cdrom: 'ide', floppy: 'fdc' } as const;
 

@@ -15,6 +15,7 @@ import { ROOT_BUSES } from './buses.ts';
 import type { Connection } from './connection.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
+import { takeSerial } from './drives.ts';
 import { OptionError } from './error.ts';
 import { hostFile } from './host-file.ts';
 import { isOtherTablet, leftOutDevice, otherAdapter, refusedDevice } from './other-devices.ts';
@@ -161,7 +162,7 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   }
   const name = settings.take('drive');
   const bootIndex = takeBootIndex(settings);
-  const serial = settings.take('serial');
+  const serial = takeSerial(settings);
   const queues = bus === 'virtio' ? takeQueues(settings) : undefined;
   const virtio =
     bus === 'virtio' ? takeSwitches(settings, TRANSPORT_PROPERTIES, Object.values(TRANSPORT_PROPERTIES)) : {};

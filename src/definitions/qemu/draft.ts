@@ -39,6 +39,9 @@ export type Drive = {
   readonly disk: (Omit<DiskInput, 'bus' | 'file'> & { readonly file: string }) | null;
 };
 
+/** A drive that is attached without a -device, and the place of its option if one may take it. */
+type Attached = { readonly drive: Drive; readonly at: number | null };
+
 /** A -numa node, whose memory may only be known once its memdev= is read. */
 export type NumaNode = { readonly id: number; readonly cpus: number[]; bytes: number | undefined };
 /** A -numa dist. */
@@ -65,7 +68,7 @@ export class Draft {
   readonly #passthrough: From<PassthroughInput>[] = [];
   readonly #devices: From<NonNullable<DefinitionInput['devices']>[number]>[] = [];
   readonly #drives = new Map<string, Named<Drive>>();
-  readonly #attached = new Map<string, string>();
+  readonly #attached = new Map<string, Attached>();
   readonly #networks = new Map<string, Named<Connection>>();
   readonly #randomSources = new Map<string, Named<null>>();
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
@@ -213,17 +216,29 @@ export class Draft {
     return this.#claim(this.#throttleGroups, group, 'throttle-group', '-object throttle-group,id=');
   }
 
-  /** A drive has an ID although no -device has to name it. */
-  nameAttached(id: string, bus: string): void {
-    this.#attached.set(id, bus);
+  /**
+   * A drive has an ID although no -device has to name it.
+   * @param place of one that a -device may take nevertheless, as it may where a machine has no such bus of its own
+   */
+  nameAttached(drive: Drive & { readonly id: string }, place: Place | null): void {
+    this.#attached.set(drive.id, { drive, at: place?.at ?? null });
   }
 
   /** @throws OptionError */
   claimDrive(id: string, property = 'drive'): Drive {
-    const bus = this.#attached.get(id);
-    if (bus !== undefined)
-      throw new OptionError(`its drive has if=${bus}: a drive for a -device needs if=none`);
+    const attached = this.#attached.get(id);
+    if (attached !== undefined) return this.#takeAttached(id, attached);
     return this.#claim(this.#drives, id, property, '-drive file=...,if=none,id=');
+  }
+
+  /** @throws OptionError for one that its machine has attached already */
+  #takeAttached(id: string, { drive, at }: Attached): Drive {
+    const index = at === null ? -1 : this.#disks.findIndex(disk => disk.at === at);
+    if (index < 0)
+      throw new OptionError(`its drive has if=${drive.bus}: a drive for a -device needs if=none`);
+    this.#disks.splice(index, 1);
+    this.#attached.set(id, { drive, at: null });
+    return drive;
   }
 
   nameChardev({ option }: Place, id: string, end: CharInput | OptionError): void {

@@ -26,6 +26,8 @@ const NO_INTERFACE = {
 const OWN_QUEUES = 'vring chooses how data is transferred';
 export const TOTALS = 'limits hold for reads and writes together: use iops-total, bps-total and their -max';
 
+/** QEMU, include/hw/block/block.h and VIRTIO_BLK_ID_BYTES. */
+export const MAX_SERIAL = 20;
 const OWN_LIMITS = 'each disk has limits of its own';
 
 /** Settings of a drive or block node that a guest does not see. */
@@ -56,12 +58,15 @@ export const DRIVE_LEFT_OUT: LeftOutSettings = {
 /** -drive. @throws OptionError */
 export function readDrive(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text);
-  if (settings.take('if') === 'pflash') {
+  const given = settings.take('if');
+  if (given === 'pflash') {
     readFlashDrive(draft, settings, place);
     return;
   }
   const drive = parseDrive(settings, draft.host);
-  if (drive.bus !== 'none' && drive.id !== undefined) draft.nameAttached(drive.id, drive.bus);
+  const { id } = drive;
+  if (drive.bus !== 'none' && id !== undefined)
+    draft.nameAttached({ ...drive, id }, given === undefined || given === 'sd' ? place : null);
   if (drive.bus === 'none') draft.nameDrive(place, drive);
   else if (drive.disk !== null) draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
   else if (drive.bus === 'virtio' || drive.bus === 'sd') draft.leaveOut(place, 'it has no medium');
@@ -85,7 +90,7 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   const cache = parseCache(settings);
   const errors = takeErrorPolicy(settings);
   const discard = takeDiscard(settings);
-  const serial = settings.take('serial');
+  const serial = takeSerial(settings);
   const limits = takeLimits(settings);
   settings.prefer('aio', ['io_uring'], OWN_QUEUES);
   settings.leaveOut(DRIVE_LEFT_OUT);
@@ -147,6 +152,14 @@ export function takeLimits(
     throw new OptionError(`${prefixes[0]}${problem.key.replace('-burst', '-total-max')}: ${problem.message}`);
   }
   return Object.keys(limits).length === 0 ? null : limits;
+}
+
+/** As much of a serial number as QEMU shows of it; none if it is empty. */
+export function takeSerial(settings: Settings): string | undefined {
+  const serial = settings.peek('serial');
+  if (serial === undefined || serial.length <= MAX_SERIAL) return settings.take('serial') || undefined;
+  settings.prefer('serial', [], `a serial number has at most ${MAX_SERIAL} characters`);
+  return serial.slice(0, MAX_SERIAL);
 }
 
 /** Its index on its bus: index=, or bus= and unit=. @throws OptionError */

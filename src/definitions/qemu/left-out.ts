@@ -43,7 +43,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: 'it only concerns the program that started QEMU', withValue: 'add-fd id iscsi' },
   {
     reason: 'only old versions of QEMU used it',
-    alone: 'no-fd-bootchk win2k-hack rtc-td-hack tdf no-kvm-pit no-kvm-irqchip',
+    alone: 'no-fd-bootchk win2k-hack rtc-td-hack tdf no-kvm-pit no-kvm-pit-reinjection no-kvm-irqchip',
   },
   {
     reason: 'it only changes how QEMU itself runs',
@@ -66,4 +66,4 @@ function names(text: string): string[] {
 
 /** `-global DRIVER.PROPERTY=VALUE` for these sets chips that have no such settings in vring. */
 export const MACHINE_CHIPS =
-  /^(ICH9-LPC|PIIX4_PM|piix4-pm|kvm-pit|kvm-apic|isa-fdc|hpet|mc146818rtc|fw_cfg|fw_cfg_mem|i440FX-pcihost|q35-pcihost|mch|cfi\.pflash01|isa-debugcon|pcspk|vmport|nec-usb-xhci|qemu-xhci|(qxl-|virtio-)?vga|VGA|pcie-root-port|migration|ICH9-SMB|ich9-ahci)$/i;
+  /^(ICH9-LPC|PIIX4_PM|piix4-pm|kvm-pit|kvm-apic|isa-fdc|hpet|mc146818rtc|fw_cfg|fw_cfg_mem|i440FX-pcihost|q35-pcihost|mch|cfi\.pflash01|isa-debugcon|pcspk|vmport|virtio-mmio|nec-usb-xhci|qemu-xhci|(qxl-|virtio-)?vga|VGA|pcie-root-port|migration|ICH9-SMB|ich9-ahci)$/i;

@@ -11,7 +11,8 @@ import { USB_CONTROLLERS } from './other-devices.ts';
 import type { LeftOutSettings } from './settings.ts';
 
 /** QEMU's PC machines. */
-const PCS = /^(pc|q35|pc-(i440fx|q35)-[\w.-]+|pc-[\d.]+|ubuntu|ubuntu-q35|microvm|isapc)(\+pve\d+)?$/;
+const PCS =
+  /^(pc|q35|pc-(i440fx|q35)-[\w.-]+|pc-[\d.]+|rhel[\d.]+|ubuntu|ubuntu-q35|microvm|isapc)(\+pve\d+)?$/;
 
 const ONE_MACHINE = 'vring has one machine type, a PC like q35';
 const NOT_THERE = 'this version has none';
