@@ -85,9 +85,10 @@ preceded by the name of the program. Nothing is ignored silently. Each option, a
 - is left out and reported with the reason, if the guest does not need it, or
 - is refused with an alternative, if the guest needs it and vring does not have it.
 
-If an option is repeated, the last one counts. A comma in a value is written \`,,\`; a value may also be JSON. Devices
-that QEMU adds by default (a network card, a CD-ROM drive, a graphics card) are not added. A drive without \`format=\` is
-probed, and refused if it looks like anything but a raw disk.
+If an option is repeated, the last one counts. A comma in a value is written \`,,\`; a value may also be JSON. As in
+QEMU, a guest that boots through firmware gets a standard VGA and, unless an option configures networks, an e1000 on a
+user network; \`-nodefaults\` disables both. The empty CD-ROM drive that QEMU adds is left out. A drive without
+\`format=\` is probed, and refused if it looks like anything but a raw disk.
 
 CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model,
 stepping and name, the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and
@@ -126,9 +127,9 @@ function deviceList(): string {
 
 const LIBVIRT = `## libvirt's domain XML
 
-\`vring vm import FILE.xml\` creates a definition from the output of \`virsh dumpxml NAME\`, and lists each element and attribute that
-was left out, with its lines and the reason. Guests get an e1000 in place of an e1000e, and virtio-scsi in place of other SCSI controllers,
-which is said too. These are used:
+\`vring vm import FILE.xml\` creates a definition from the output of \`virsh dumpxml NAME\`, and lists each element and
+attribute that was left out, with its lines and the reason. An e1000e becomes an e1000, and SCSI controllers become
+virtio-scsi; the list says so, too. These are used:
 
 | Element | Becomes |
 | --- | --- |
