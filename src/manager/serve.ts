@@ -11,6 +11,7 @@ import { ControlServer } from '../engine/remote/server.ts';
 import { SnapshotStore } from '../engine/snapshots/store.ts';
 import { version } from '../project-root.ts';
 import { metricsNow } from '../report/metrics-now.ts';
+import { codeCache, pruneCodeCache } from './code-cache.ts';
 import { LockHeldError } from './file-lock.ts';
 import { hostDevices } from './host-devices.ts';
 import { whenIdle } from './idle.ts';
@@ -159,6 +160,8 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   notifySystemd('READY=1');
   outliveUpgrades(engine);
   void startVms(engine, lastRun, background);
+  const cache = codeCache();
+  if (cache !== null) void pruneCodeCache(cache);
 
   const reason = await Promise.race([stop.first, ...(idle === null ? [] : [idle.reached])]);
   engine.note('info', `ending: ${reason.text}`);
