@@ -216,12 +216,17 @@ export class Flash implements Device, IoHandler {
     }
   }
 
+  /** Bytes in a row, as drivers fill the buffer, are one change. */
   #programBuffer(): void {
     const { bytes, onChanged } = this.#options;
+    let start = 0;
     for (let i = 0; i < this.#filled; i++) {
       const at = this.#offsets[i]!;
       bytes[at] = this.#buffer[i]!;
-      onChanged(at, 1);
+      const goesOn = i + 1 < this.#filled && this.#offsets[i + 1] === at + 1;
+      if (goesOn) continue;
+      onChanged(this.#offsets[start]!, i + 1 - start);
+      start = i + 1;
     }
   }
 }

@@ -78,6 +78,28 @@ describe('a flash memory chip', () => {
     expect(changes).toEqual([]);
     flash.write(0x100, 1, 0xd0);
     expect([...bytes.subarray(0x100, 0x105)]).toEqual([1, 2, 3, 4, 0x11]);
+    expect(changes).toEqual([[0x100, 4]]);
+  });
+
+  test('programs a buffer wherever its bytes are', () => {
+    const flash = chip();
+    flash.write(0, 1, 0xe8);
+    flash.write(0, 1, 4);
+    for (const [at, value] of [
+      [7, 1],
+      [8, 2],
+      [3, 3],
+      [8, 4],
+      [9, 5],
+    ] as const)
+      flash.write(at, 1, value);
+    flash.write(0, 1, 0xd0);
+    expect([bytes[7], bytes[8], bytes[3], bytes[9]]).toEqual([1, 4, 3, 5]);
+    expect(changes).toEqual([
+      [7, 2],
+      [3, 1],
+      [8, 2],
+    ]);
   });
 
   test('answers what it is: identifier and CFI query', () => {
