@@ -106,3 +106,6 @@ export const FEATURE = {
 export const TRANSFER_MODE = { pio: 0x00, pioFlow: 0x08, multiwordDma: 0x20, ultraDma: 0x40 } as const;
 
 export const SECTOR = 512;
+
+/** Bits of a packet command's interrupt reason, which is in the count register (ACS-3 §7.18): a packet is wanted, and the way data goes. */
+export const REASON = { packet: 0x01, toHost: 0x02 } as const;
