@@ -63,7 +63,7 @@ export const attachDiskActions: readonly Action[] = [
     label: 'attach',
     phrase: 'attach a disk',
     description:
-      'Attach a disk: plugged into a VM that runs, and into its definition if wanted; of a VM that is off, into its definition',
+      'Attach a disk to a running VM, optionally also in its definition, or to the definition of one that is off',
     screens: ['vm'],
     here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'disks',
     bar: 39,

@@ -59,7 +59,8 @@ export const attachNicActions: readonly Action[] = [
     label: 'attach',
     phrase: 'attach a network card',
     description:
-      'Attach a network card: plugged into a VM that runs, and into its definition if wanted; of a VM that is off, into its definition',
+      'Attach a network card to a running VM, optionally also in its definition, or to the definition of one ' +
+      'that is off',
     screens: ['vm'],
     here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'networks',
     bar: 39,

@@ -79,7 +79,7 @@ export const attachActions: readonly Action[] = [
     label: 'attach',
     phrase: 'attach the function',
     description:
-      'Attach the function, or all marked ones, to a VM: plugged into one that runs, or for its next start; shows the plan first',
+      "Attach the function, or all marked ones, to a running VM, or for a VM's next start; shows the plan first",
     screens: FUNCTION_SCREENS,
     bar: 39,
     changes: 'host-by-plan',
@@ -99,7 +99,7 @@ export const attachActions: readonly Action[] = [
     label: 'attach',
     phrase: 'attach a device',
     description:
-      'Attach a disk, a network card, or devices of the host: these are chosen in a list, where Space marks them and a attaches them',
+      'Attach a disk, a network card, or devices of the host, which Space marks in a list and a attaches',
     screens: ['vm'],
     here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'devices',
     bar: 39,

@@ -53,7 +53,8 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   }
   ui.choose(
     `${vm.name} has not released ${device} yet`,
-    'The guest was asked to. To take the device by force is like pulling a card out of a running computer: what the guest was doing with it is lost.',
+    'The guest was asked to. To take the device by force is like pulling a card out of a running computer: ' +
+      'what the guest was doing with it is lost.',
     [
       { label: 'Wait' },
       { label: 'Let it stay', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
@@ -109,7 +110,8 @@ export const detachActions: readonly Action[] = [
     label: 'detach',
     phrase: 'detach the device',
     description:
-      'Have the guest release the device, or take it by force if it does not; of a VM that is off, remove it from the definition; asks first',
+      'Ask the guest to release the device, or remove it by force; if the VM is off, remove it from the ' +
+      'definition; asks first',
     screens: ['vm', ...FUNCTION_SCREENS],
     here: context =>
       context.vm === null || currentScreen(context.state).kind !== 'vm' || deviceTab(context) !== null,

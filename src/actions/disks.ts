@@ -100,7 +100,7 @@ export const diskActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'medium',
     phrase: 'change the medium',
-    description: 'Put another medium into a drive, or take out what is in it',
+    description: 'Change or eject the medium in a drive',
     screens: ['vm'],
     here: ({ state, vm }) => vm === null || vmViewOf(state, vm.id).tab !== 'networks',
     changes: 'vm',

@@ -13,10 +13,10 @@ const DESCRIPTIONS = {
   overview: 'The host and its VMs at a glance, alarms and recent events',
   vms: 'Virtual machines',
   pci: 'PCI devices of the host, as a tree',
-  iommu: 'IOMMU groups: what can only be assigned to a guest together',
+  iommu: 'IOMMU groups: functions that can only be assigned together',
   sriov: 'SR-IOV: physical functions and their virtual functions',
-  vfio: 'Drivers (vfio): who has each device, now and after the next boot',
-  doctor: 'What on this host needs fixing',
+  vfio: 'Drivers (vfio): the driver of each device, now and after the next boot',
+  doctor: 'Problems of this host, with fixes',
   log: 'Log of events',
   queues: 'Virtqueues of all VMs',
   networks: 'Networks, bridges and TAP interfaces of the host: their leases, VMs and rates',
@@ -79,7 +79,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'back',
     phrase: 'go back',
-    description: 'Clear the marks, else the filter, else go back',
+    description: 'Clear the marks, else clear the filter, else go back',
     screens: [...HOST_LISTS, 'overview', 'log', 'queues', 'networks', 'images'],
     run: ({ ui, state }) => {
       if (shownList(state) !== null && state.marked.size > 0) state.setMarked(new Set());

@@ -104,7 +104,7 @@ const host: readonly Action[] = [
     category: 'Host',
     label: 'fix',
     phrase: 'apply the fix',
-    description: 'Turn the IOMMU on at the next boot; shows the plan first',
+    description: 'Enable the IOMMU from the next boot on; shows the plan first',
     screens: ['doctor'],
     bar: 40,
     changes: 'host-by-plan',

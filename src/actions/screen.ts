@@ -69,7 +69,7 @@ export const screenActions: readonly Action[] = [
     category: 'Console',
     label: 'screen',
     phrase: 'show the screen on the whole terminal',
-    description: "Show the VM's screen on the whole terminal and type into it; Ctrl-] comes back",
+    description: "Show the VM's screen on the whole terminal and type into it; Ctrl-] leaves",
     screens: ['vm'],
     unavailable,
     run: ({ ui, vm }) => void ui.attempt(showOnTerminal(ui, vm!)),

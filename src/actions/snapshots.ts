@@ -126,7 +126,7 @@ function onTab({ state, vm }: ActionContext): boolean {
 const save = actionOnVms({
   name: 'save',
   label: 'save',
-  description: 'Write the state of the VM to disk and end it; its next start goes on from there',
+  description: 'Save the state of the VM to disk and end it; its next start continues from there',
   verb: 'Save',
   refusal: notKept,
   act: (engine, id) => engine.save(id),
@@ -142,7 +142,7 @@ export const snapshotActions: readonly Action[] = [
     label: 'snapshot',
     phrase: 'take a snapshot',
     description:
-      'Take a snapshot of a VM that runs or is paused: of its memory, and of its disks if wanted; while one is under way, cancel it',
+      'Take a snapshot of a running or paused VM, optionally with its disks; cancel one in progress',
     screens: ['vms', 'vm'],
     changes: 'vm',
     unavailable: ({ vm }) => {
@@ -159,7 +159,7 @@ export const snapshotActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'restore',
     phrase: 'restore the snapshot',
-    description: 'Have the VM go on from the snapshot under the cursor, or make a new VM of it',
+    description: 'Restore the VM from the snapshot under the cursor, or create a new VM from it',
     screens: ['vm'],
     here: onTab,
     bar: 53,

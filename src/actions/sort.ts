@@ -103,7 +103,8 @@ export const sortActions: readonly Action[] = [
     label: 'sort',
     phrase: 'sort by a column',
     description:
-      'Sort by a column: o, then its letter; Shift and the letter do it at once, unless that is the key of an action',
+      'Sort by a column: o, then its letter; Shift and the letter do it in one step, unless that is the key of ' +
+      'an action',
     screens: SORTED_SCREENS,
     bar: 25,
     run: ({ state }) => state.pushLayer({ kind: 'sort' }),

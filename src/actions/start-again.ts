@@ -12,7 +12,7 @@ export const startAgain: Action = {
   category: 'Virtual machine',
   label: 'start again',
   description:
-    'Start a manager if none runs, which takes over the VMs that still do; start the VMs that ended unexpectedly',
+    'Start a manager if none is running, which takes over running VMs; start the VMs that ended unexpectedly',
   bar: 5,
   changes: 'vm',
   withoutManager: true,

@@ -101,7 +101,7 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'about',
     phrase: 'show details of the VM',
-    description: 'Show what the VM is made of, and why it ended',
+    description: "Show the VM's configuration, and why it ended",
     screens: ['vms', 'vm'],
     bar: 40,
     unavailable: noVm,
@@ -112,7 +112,8 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'filter',
     description:
-      'Filter rows by any column: text or a regular expression, field:text, cpu>50, !inverse; several terms must all match; -f fuzzy',
+      'Filter rows by any column: text or a regular expression, field:text, cpu>50, !inverse; several terms ' +
+      'must all match; -f fuzzy',
     screens: LISTS,
     bar: 20,
     run: ({ ui, state }) => {

@@ -49,7 +49,7 @@ export const vmChangeActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'autostart',
     phrase: 'change autostart',
-    description: 'Turn autostart on or off: whether the VM is started with vring serve',
+    description: 'Turn autostart on or off: whether the VM starts with vring serve',
     screens: ['vms', 'vm'],
     changes: 'vm',
     unavailable: ({ vms }) => {
@@ -72,7 +72,7 @@ export const vmChangeActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'rename',
     phrase: 'rename the VM',
-    description: 'Give a VM that is off another name; its disks and MAC addresses stay as they are',
+    description: 'Rename a VM that is off; its disks and MAC addresses stay the same',
     screens: ['vms', 'vm'],
     changes: 'vm',
     unavailable: ({ vm }) => {
@@ -87,8 +87,7 @@ export const vmChangeActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'clone',
     phrase: 'clone the VM',
-    description:
-      'Make a VM like this one, with a name, MAC addresses and disks of its own; shows the plan first',
+    description: 'Clone the VM, with its own name, MAC addresses and disks; shows the plan first',
     screens: ['vms', 'vm'],
     changes: 'vm',
     unavailable: undefinedVm,

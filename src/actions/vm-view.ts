@@ -7,15 +7,15 @@ import { nextTab } from './vm-move.ts';
 
 const DESCRIPTIONS: Readonly<Record<VmTab, string>> = {
   summary: 'The VM at a glance',
-  vcpus: "The vCPUs: where their time goes, exits by reason, and the time to an exit's answer",
-  exits: 'The exit heat map: each port and memory address that exits are for, its device, and its cost',
-  queues: 'Virtqueues: depth, batches, kicks and interrupts, and the time that requests take',
+  vcpus: 'The vCPUs: where their time goes, exits by reason, and exit latency',
+  exits: 'The exit heat map: each port and memory address with exits, its device, and its cost',
+  queues: 'Virtqueues: depth, batches, kicks, interrupts, and request latency',
   disks: 'Disks',
   networks: 'Network cards',
   devices: 'All devices of the VM',
   console: 'The serial console, on the whole screen',
-  events: 'What has happened to the VM',
-  snapshots: 'Snapshots and the saved state: age, size, parent, and what does not fit',
+  events: "The VM's events",
+  snapshots: 'Snapshots and the saved state: age, size, parent, and what prevents a restore',
 };
 
 function showTabBeside({ state, vm }: ActionContext, step: number): void {
@@ -50,7 +50,7 @@ export const vmViewActions: readonly Action[] = [
     category: 'Move',
     label: 'next tab',
     phrase: 'go to the next tab',
-    description: 'To the next tab',
+    description: 'Go to the next tab',
     screens: ['vm'],
     bar: 20,
     unavailable: noVm,
@@ -61,7 +61,7 @@ export const vmViewActions: readonly Action[] = [
     category: 'Move',
     label: 'tab before',
     phrase: 'go to the previous tab',
-    description: 'To the tab before',
+    description: 'Go to the previous tab',
     screens: ['vm'],
     unavailable: noVm,
     run: context => showTabBeside(context, VM_TABS.length - 1),

@@ -45,7 +45,7 @@ const vmSpecs: readonly VmAction[] = [
   {
     name: 'resume',
     label: 'resume',
-    description: 'Resume a paused VM, or wake up one whose guest is suspended',
+    description: 'Resume a paused VM, or wake a suspended one',
     bar: 51,
     verb: 'Resume',
     refusal: onlyWhile('paused', 'suspended'),
@@ -54,7 +54,7 @@ const vmSpecs: readonly VmAction[] = [
   {
     name: 'upgrade',
     label: 'upgrade',
-    description: 'Hand the VM, while it runs, to a new process of the installed vring',
+    description: 'Move the running VM to a new process of the installed vring',
     verb: 'Upgrade',
     refusal: vm =>
       onlyWhile('running', 'paused', 'suspended')(vm) ??

@@ -41,8 +41,10 @@ function sortSection(): string {
   return [
     '## Sorting',
     '',
-    'After `o`, a letter sorts by a column, and the same letter again reverses the order; `o` reverses it, too, and `-` shows the',
-    'rows unsorted. A capital letter does it at once, unless it changes a VM or the host on some screen. `:sort COLUMN` takes `asc` or `desc`, too.',
+    'After `o`, a letter sorts by a column, and the same letter again, or `o`, reverses the order; `-` shows the rows',
+    'unsorted. A capital letter sorts in one step, unless it changes a VM or the host on some screen. `:sort ' +
+      'COLUMN` also',
+    'takes `asc` or `desc`.',
     '',
     '| Screen | Keys |',
     '| --- | --- |',
@@ -52,16 +54,19 @@ function sortSection(): string {
 
 const INTRODUCTION = `# Keys
 
-This page is generated from \`src/actions/\` and \`src/keys/bindings.ts\`; the help of the UI (\`?\`) shows the same, with the reason why an action
-is unavailable at the moment. Capital letters, \`a\` and \`u\` change a VM or the host, or sort a list; others change only what you see. On the command line
-(\`:\`) there are also \`:vm NAME\`, \`:images\`, and the lists of the host with a filter or an address: \`:pci /igb\`, \`:pci 02:00.0\`.
+This page is generated from \`src/actions/\` and \`src/keys/bindings.ts\`. \`?\` in the UI shows the same for the current
+screen, with the reason why an action is unavailable.
 
-A change of the host is shown word for word before it is made: \`Tab\` and \`Enter\` apply it, \`w\` takes the whole IOMMU group, \`p\`
-has it made at each boot, too. Where a check blocks it, the address must be typed.
+Capital letters, \`a\` and \`u\` change a VM or the host, or sort a list; other keys change only what you see. The command
+line (\`:\`) also has \`:vm NAME\`, \`:images\`, and the lists of the host with a filter or an address: \`:pci /igb\`,
+\`:pci 02:00.0\`.
 
-A device is attached (\`a\`) with a VM picked from a list, and one plan of everything from the host's drivers to the guest: \`Tab\` and \`Enter\`
-attach it and start the VM, \`s\` leaves it off, \`r\` has the device stay with vfio-pci when the VM ends, \`w\` takes its whole IOMMU group, \`i\`
-chooses between iommufd and VFIO groups, \`m\` gives a VF that has none a MAC address that stays. In the VM's tab of disks, \`a\` attaches
-a disk, in its tab of devices either.
+A change of the host shows its plan first: \`Tab\` and \`Enter\` apply it, \`w\` includes the whole IOMMU group, \`p\` also
+makes it at each boot. If a check blocks it, you must type the address to proceed.
 
-While a text is being typed, letters are text. In the serial console all keys go to the guest but \`Ctrl-]\`, which leaves it.`;
+Attaching a device (\`a\`) shows a list of VMs, then one plan of everything from the host's drivers to the guest: \`Tab\`
+and \`Enter\` attach it and start the VM, \`s\` leaves the VM off, \`r\` leaves the device with vfio-pci when the VM ends, \`w\`
+includes the whole IOMMU group, \`i\` chooses between iommufd and VFIO groups, and \`m\` gives a VF without one a permanent
+MAC address. In a VM's tabs, \`a\` attaches a disk (Disks), a network card (Net), or any device (Devices).
+
+While you type text, letters are text. In the serial console, all keys but \`Ctrl-]\`, which leaves it, go to the guest.`;
