@@ -38,6 +38,8 @@ function readNode(draft: Draft, settings: Settings): Disk {
   const cache = parseCache(settings);
   settings.prefer('aio', ['io_uring'], 'vring chooses how data is transferred');
   settings.leaveOut({ ...DRIVE_LEFT_OUT, backing: OWN_BACKING, 'backing.*': OWN_BACKING });
+  const size = settings.peek('size');
+  if (size !== undefined && draft.host.fileSize?.(below.file) === Number(size)) settings.take('size');
   settings.end({ size: WHOLE, offset: WHOLE });
   return {
     ...below,

@@ -38,6 +38,7 @@ export const DRIVE_LEFT_OUT: LeftOutSettings = {
   'file.aio': OWN_QUEUES,
   'auto-read-only': 'a disk that cannot be written must be marked as read-only',
   'lazy-refcounts': OWN_QUEUES,
+  'discard-no-unref': OWN_QUEUES,
   'l2-cache-size': OWN_QUEUES,
   'refcount-cache-size': OWN_QUEUES,
   'cache-clean-interval': OWN_QUEUES,
@@ -206,7 +207,7 @@ export function imageFormat(
 ): 'raw' | 'qcow2' | undefined {
   if (given === 'raw' || given === 'qcow2') return given;
   // QEMU's names for raw disks.
-  if (given === 'host_device' || given === 'file') return 'raw';
+  if (given === 'host_device' || given === 'host_cdrom' || given === 'file') return 'raw';
   if (given !== undefined) {
     throw new OptionError(`format=${given}: expected raw or qcow2; convert it with qemu-img convert -O raw`);
   }

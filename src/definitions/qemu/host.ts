@@ -1,4 +1,4 @@
-import { existsSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync, statSync } from 'node:fs';
 import { readLimited } from '../../text/read-limited.ts';
 import { BootError } from '../../vmm/boot/boot-error.ts';
 import { needsBios } from '../../vmm/boot/bzimage.ts';
@@ -18,6 +18,8 @@ export type QemuHost = {
   readonly needsBios?: (kernel: string) => boolean;
   /** Whether there is such a file; absent: all that are named are there. */
   readonly exists?: (file: string) => boolean;
+  /** The bytes in a file; null if it is none. */
+  readonly fileSize?: (file: string) => number | null;
   /** The text of a file of -readconfig. @throws OptionError */
   readonly configText?: (file: string) => string;
   /** Whether a kernel takes modules instead of an initrd. */
@@ -40,6 +42,7 @@ export function thisHost(): QemuHost {
     needsBios: kernelNeedsBios,
     exists: existsSync,
     configText,
+    fileSize,
     hugepageSize,
   };
 }
@@ -49,6 +52,11 @@ export function kernelNeedsBios(file: string): boolean {
   return withKernel(file, kernel =>
     needsBios(readBytes(kernel, 0, Math.min(kernel.size, KERNEL_HEAD), 'header')),
   );
+}
+
+function fileSize(file: string): number | null {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() ? stat.size : null;
 }
 
 /** @throws OptionError */

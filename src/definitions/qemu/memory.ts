@@ -4,6 +4,7 @@ import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Draft, MemoryBackend, Place } from './draft.ts';
 import { OptionError } from './error.ts';
+import type { QemuHost } from './host.ts';
 import type { Settings } from './settings.ts';
 
 type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
@@ -74,7 +75,7 @@ export function readMemoryBackend(draft: Draft, type: string, settings: Settings
 /** The huge page size of a file system; undefined unless it is a hugetlbfs. @throws OptionError */
 function hugepagesAt(draft: Draft, file: string, place: Place): MemoryBackend['hugepages'] {
   const resolved = path.resolve(draft.host.cwd, file);
-  const size = draft.host.hugepageSize?.(resolved);
+  const size = pagesAt(draft.host, resolved);
   if (size === undefined) {
     throw new OptionError(
       `${resolved} does not exist on this host: mount a hugetlbfs there, or leave it out`,
@@ -83,6 +84,16 @@ function hugepagesAt(draft: Draft, file: string, place: Place): MemoryBackend['h
   if (size !== null) return pageSize(size);
   draft.leaveOut(place, 'guest RAM is not kept in a file; only a hugetlbfs makes a difference', resolved);
   return undefined;
+}
+
+/** The page size where a file is, or will be made: null for one outside of a hugetlbfs, undefined if there is no such place. */
+function pagesAt({ hugepageSize }: QemuHost, file: string): number | null | undefined {
+  const parent = path.dirname(file);
+  let at = file;
+  while (hugepageSize?.(at) === undefined && at !== path.dirname(at)) at = path.dirname(at);
+  const size = hugepageSize?.(at);
+  const isPlace = at === file || (at === parent && parent !== '/' && parent !== '/dev');
+  return typeof size === 'number' || isPlace ? size : undefined;
 }
 
 /** @throws OptionError */

@@ -113,3 +113,20 @@ test.each([
   expect(() => read(...blockdev(node))).toThrow(QemuError);
   expect(() => read(...blockdev(node))).toThrow(why);
 });
+
+test('a size that is that of the file says nothing', () => {
+  const node = { driver: 'raw', 'node-name': 'd', size: 540_672, file: { driver: 'file', filename: '/a' } };
+  const words = ['-kernel', '/k', ...blockdev(node), '-device', 'virtio-blk-pci,drive=d'];
+  const read = (size: number) => readQemuOptions(words, 'web', { cwd: '/vms', fileSize: () => size });
+  expect(read(540_672).definition.disks).toMatchObject([{ file: '/a', format: 'raw' }]);
+  expect(() => read(2 ** 22)).toThrow('a disk is the whole file');
+});
+
+test('a CD drive of the host, and what a qcow2 image keeps, are no settings of a guest', () => {
+  const disks = disksOf(
+    ...['-blockdev', 'host_cdrom,node-name=c,filename=/dev/cdrom'],
+    ...['-blockdev', 'qcow2,node-name=d,discard-no-unref=on,file.driver=file,file.filename=/a'],
+    ...['-device', 'ide-cd,drive=c', '-device', 'virtio-blk-pci,drive=d'],
+  );
+  expect(disks).toMatchObject([{ file: '/dev/cdrom', format: 'raw', cdrom: true }, { file: '/a' }]);
+});

@@ -752,6 +752,10 @@ test('huge pages come from a hugetlbfs, by its page size', () => {
   expect(memory('-m 1G -mem-path /dev/hugepages')).toEqual({ size: '1G', hugepages: '2M' });
   expect(memory('-m 1G -mem-path /mnt/1G')).toEqual({ size: '1G', hugepages: '1G' });
   expect(memory('-m 1G -mem-path /tmp')).toBe('1G');
+  // Files that QEMU makes, and folders that libvirt made.
+  expect(memory('-m 1G -mem-path /tmp/ram')).toBe('1G');
+  expect(memory('-m 1G -mem-path /dev/hugepages/libvirt/qemu/1-a')).toEqual({ size: '1G', hugepages: '2M' });
+  expect(problems('-mem-path /tmp/a/b', { hugepageSize }).join()).toContain('/tmp/a/b does not exist');
   const backend = '-object memory-backend-memfd,id=m,size=1G,hugetlb=on';
   expect(memory(`${backend} -machine memory-backend=m`)).toEqual({ size: '1G', hugepages: '2M' });
   expect(memory(`${backend},hugetlbsize=1G -numa node,memdev=m`)).toEqual({ size: '1G', hugepages: '1G' });
