@@ -30,15 +30,33 @@ export type BlockDevice = {
   readonly partitionType: string | null;
 };
 
-/** Block devices on hardware or on other block devices, without loop, ram and zram devices, which need no PCI function. */
+/**
+ * Block devices on hardware or on other block devices, without ram, zram and loop devices, which need no PCI function, unless a loop
+ * device is on a disk instead of a file.
+ */
 export function readBlockDevices(root: HostRoot): BlockDevice[] {
   const heads = nvmePaths(root);
   const serversOf = diskServers(root);
-  const names = (root.list(directory) ?? []).filter(name => !/^(loop|ram|zram|nbd)\d/.test(name));
+  const all = root.list(directory) ?? [];
+  const loops = diskLoops(root, all);
+  const onDisks = new Set([...loops.values()].flat());
+  const names = all.filter(name => !/^(loop|ram|zram|nbd)\d/.test(name) || onDisks.has(name));
   return names
     .sort(natural)
     .map(name => readBlockDevice(root, name, heads, serversOf))
-    .filter(device => device !== null);
+    .filter(device => device !== null)
+    .map(device => ({ ...device, holders: [...device.holders, ...(loops.get(device.name) ?? [])] }));
+}
+
+/** Loop devices by the disk or partition that they are on: no link leads from it to them. */
+function diskLoops(root: HostRoot, names: readonly string[]): Map<string, string[]> {
+  const loops = new Map<string, string[]>();
+  for (const name of names.filter(each => /^loop\d+$/.test(each))) {
+    const file = root.attribute(`${directory}/${name}/loop/backing_file`);
+    const disk = /^\/dev\/(?:mapper\/)?([^/]+)$/.exec(file ?? '')?.[1];
+    if (disk !== undefined) loops.set(disk, [...(loops.get(disk) ?? []), name]);
+  }
+  return loops;
 }
 
 function readBlockDevice(
@@ -85,17 +103,40 @@ function mapperOwner(uuid: string | null): string | null {
  */
 function nvmePaths(root: HostRoot): Map<string, string[]> {
   const heads = new Map<string, string[]>();
+  const fibreChannel = fibreChannelPorts(root);
   const subsystems = '/sys/class/nvme-subsystem';
   for (const subsystem of root.list(subsystems) ?? []) {
     const path = `${subsystems}/${subsystem}`;
     const entries = root.list(path) ?? [];
     const controllers = entries
       .filter(name => /^nvme\d+$/.test(name))
-      .map(name => pciOwner(root.real(`${path}/${name}`) ?? ''))
+      .map(
+        name =>
+          pciOwner(root.real(`${path}/${name}`) ?? '') ??
+          fibreChannel.get(localPort(root.attribute(`${path}/${name}/address`))) ??
+          null,
+      )
       .filter(owner => owner !== null);
     for (const name of entries.filter(entry => /^nvme\d+n\d+$/.test(entry))) {
       heads.set(name, [...new Set(controllers)]);
     }
   }
   return heads;
+}
+
+/** PCI functions by the names of their Fibre Channel ports: the controllers of NVMe over Fibre Channel are virtual. */
+function fibreChannelPorts(root: HostRoot): Map<string | null, string> {
+  const hosts = '/sys/class/fc_host';
+  const ports = new Map<string | null, string>();
+  for (const name of root.list(hosts) ?? []) {
+    const owner = pciOwner(root.real(`${hosts}/${name}`) ?? '');
+    const port = root.attribute(`${hosts}/${name}/port_name`);
+    if (owner !== null && port) ports.set(port.toLowerCase(), owner);
+  }
+  return ports;
+}
+
+/** `traddr=nn-0x..:pn-0x..,host_traddr=nn-0x..:pn-0x10000090fae39706` */
+function localPort(address: string | null): string | null {
+  return /host_traddr=[^,]*pn-(0x[0-9a-f]+)/i.exec(address ?? '')?.[1]?.toLowerCase() ?? null;
 }

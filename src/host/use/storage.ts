@@ -24,6 +24,8 @@ type Storage = {
   readonly devices: ReadonlyMap<string, BlockDevice>;
   readonly partitions: ReadonlyMap<string | null, readonly BlockDevice[]>;
   readonly mounts: ReadonlyMap<string, readonly Mount[]>;
+  /** Those with a file system that is mounted somewhere, in containers, too. */
+  readonly mounted: ReadonlySet<string>;
   readonly swaps: ReadonlySet<string>;
   readonly pools: ReadonlySet<string>;
 };
@@ -39,6 +41,7 @@ export function readStorage(root: HostRoot): {
     devices: new Map(devices.map(device => [device.name, device])),
     partitions: Map.groupBy(devices, device => device.partitionOf),
     mounts: mountsByDevice(root, mounts, devices),
+    mounted: mountedDevices(root),
     swaps: new Set(readSwaps(root).map(path => deviceName(path, devices))),
     pools: importedPools(root, mounts),
   };
@@ -87,6 +90,9 @@ function rolesOf(device: BlockDevice, below: readonly string[], storage: Storage
     roles.push({ kind, active, through, text });
 
   for (const mount of storage.mounts.get(device.name) ?? []) add('mount', true, `mounted on ${mount.point}`);
+  if (storage.mounted.has(device.name) && !storage.mounts.has(device.name)) {
+    add('mount', true, 'mounted, but not where this process sees it (in a container, for example)');
+  }
   if (storage.swaps.has(device.name)) add('swap', true, 'active swap');
   const pool = poolText(device, storage);
   if (pool !== null) add('zfs', pool.active, pool.text);
@@ -100,13 +106,7 @@ function rolesOf(device: BlockDevice, below: readonly string[], storage: Storage
   for (const partition of storage.partitions.get(device.name) ?? []) {
     roles.push(...rolesOf(partition, through, storage));
   }
-  if (roles.length === 0 && device.signature !== null) {
-    add(
-      'content',
-      false,
-      `holds ${signatureText(device.signature)}${device.label ? ` "${device.label}"` : ''}`,
-    );
-  }
+  if (roles.length === 0 && device.signature !== null) add('content', false, `holds ${contentText(device)}`);
   return roles;
 }
 
@@ -167,8 +167,14 @@ const signatures: Readonly<Record<string, string>> = {
   swap: 'a swap area',
 };
 
-function signatureText(signature: string): string {
-  return signatures[signature] ?? `a ${signature} file system`;
+const EFI_SYSTEM_PARTITION = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
+
+function contentText({ signature, label, partitionType }: BlockDevice): string {
+  const name = label ? ` "${label}"` : '';
+  if (partitionType === EFI_SYSTEM_PARTITION) {
+    return `an EFI system partition${name}, from which this host may boot`;
+  }
+  return `${signatures[signature!] ?? `a ${signature} file system`}${name}`;
 }
 
 /** Mounts by block device name; a btrfs file system counts for each of its devices, a pool for none (see `pools`). */
@@ -189,6 +195,15 @@ function mountsByDevice(
     for (const name of members ?? several ?? [source]) result.set(name, [...(result.get(name) ?? []), mount]);
   }
   return result;
+}
+
+/** Devices that file systems have in /sys/fs, which is there while they are mounted, in any mount namespace. */
+function mountedDevices(root: HostRoot): ReadonlySet<string> {
+  const single = ['ext4', 'xfs', 'f2fs', 'erofs'].flatMap(type => root.list(`/sys/fs/${type}`) ?? []);
+  const several = (root.list('/sys/fs/btrfs') ?? []).flatMap(
+    id => root.list(`/sys/fs/btrfs/${id}/devices`) ?? [],
+  );
+  return new Set([...single, ...several]);
 }
 
 /** `/dev/mapper/vg-root` and `/dev/dm-0` as `dm-0`, `/dev/sda1` as `sda1`. */

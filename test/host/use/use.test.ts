@@ -125,6 +125,71 @@ test("a pool's cache has no signature: the type of its partition shows it", () =
   ]);
 });
 
+const spareNvme = '0000:b0:00.0';
+const spareRoles = (change: (tree: TreeBuilder) => void) => {
+  const tree = serverTree();
+  change(tree);
+  return useOf(tree)(spareNvme).disks[0]?.roles;
+};
+
+test('a file system that is mounted elsewhere only, such as in a container, is in use', () => {
+  for (const directory of ['/sys/fs/ext4/nvme1n1', '/sys/fs/btrfs/0f5e/devices/nvme1n1']) {
+    expect(spareRoles(tree => tree.file(`${directory}/x`, ''))).toMatchObject([
+      { kind: 'mount', active: true, text: expect.stringContaining('not where this process sees it') },
+    ]);
+  }
+  // Where it is seen, the place is all that is said.
+  const seen = useOf(serverTree().file('/sys/fs/xfs/nvme0n1p1/x', ''))('0000:af:00.0').disks[0]?.roles;
+  expect(seen?.[0]).toMatchObject({ kind: 'mount', text: 'mounted on /boot' });
+  expect(seen?.filter(role => role.through.at(-1) === 'nvme0n1p1')).toHaveLength(1);
+});
+
+test('a loop device on a disk leads to what is mounted from it', () => {
+  const roles = spareRoles(tree =>
+    tree
+      .block('loop0', { directory: '/sys/devices/virtual/block/loop0', number: '7:0' })
+      .file('/sys/devices/virtual/block/loop0/loop/backing_file', '/dev/nvme1n1\n')
+      .file('/proc/self/mountinfo', '40 1 7:0 / /mnt rw - squashfs /dev/loop0 ro\n'),
+  );
+  expect(roles?.map(role => role.text)).toEqual(['below the block device loop0', 'mounted on /mnt']);
+});
+
+test('an EFI system partition that is not mounted may be what the host boots from', () => {
+  const roles = spareRoles(tree =>
+    tree.block('nvme1n1p1', {
+      directory: `${tree.pathOf(spareNvme)}/nvme/nvme1/nvme1n1/nvme1n1p1`,
+      number: '259:4',
+      partition: 1,
+      udev: { ID_FS_TYPE: 'vfat', ID_PART_ENTRY_TYPE: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' },
+    }),
+  );
+  expect(roles).toMatchObject([
+    { active: false, text: 'holds an EFI system partition, from which this host may boot' },
+  ]);
+});
+
+test('NVMe over Fibre Channel: the adapter is found by the name of its port', () => {
+  const tree = serverTree();
+  const adapter = '0000:05:00.0';
+  tree.pci({ address: adapter, id: '10df:e300', class: '0c0400', driver: 'lpfc' });
+  const port = `${tree.pathOf(adapter)}/host1/fc_host/host1`;
+  const controller = '/sys/devices/virtual/nvme-fabrics/ctl/nvme7';
+  const subsystem = '/sys/devices/virtual/nvme-subsystem/nvme-subsys7';
+  tree
+    .file(`${port}/port_name`, '0x10000090fae39706\n')
+    .relativeLink('/sys/class/fc_host/host1', port)
+    .file(`${controller}/transport`, 'fc\n')
+    .file(
+      `${controller}/address`,
+      'traddr=nn-0x203b:pn-0x203d,host_traddr=nn-0x20000090fae39706:pn-0x10000090FAE39706\n',
+    )
+    .relativeLink(`${subsystem}/nvme7`, controller)
+    .relativeLink('/sys/class/nvme-subsystem/nvme-subsys7', subsystem)
+    .block('nvme7n1', { directory: `${subsystem}/nvme7n1`, number: '259:70' })
+    .file('/proc/self/mountinfo', '22 1 259:70 / / rw - xfs /dev/nvme7n1 rw\n');
+  expect(useOf(tree)(adapter).disks).toMatchObject([{ name: 'nvme7n1', roles: [{ text: 'mounted on /' }] }]);
+});
+
 test('bcachefs: each of its devices is in use', () => {
   const tree = serverTree();
   tree.file('/proc/self/mountinfo', '31 1 0:44 / /srv rw - bcachefs /dev/nvme0n1:/dev/nvme1n1 rw\n');
