@@ -1,6 +1,7 @@
 import type { Segment } from '../../devices/backends/disk-port.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { OWN_MEMORY } from '../native/queue-threads.ts';
+import { DESCRIPTOR, DESCRIPTOR_BYTES, DriverRing, ringParts } from './driver-ring.ts';
 
 /** Requests that a ring has room for. */
 export const RING_SLOTS = 64;
@@ -10,21 +11,14 @@ export const RING_SEGMENTS = 254;
 export const RING_BUFFERS = 4;
 export const RING_BUFFER_BYTES = 65_536;
 
-/** Bytes of a descriptor, and its flags (virtio 1.3 §2.7.5). */
-const DESCRIPTOR = 16;
-const NEXT = 1;
-const WRITE = 2;
-const INDIRECT = 4;
-const TABLE = DESCRIPTOR * (RING_SEGMENTS + 2);
+const TABLE = DESCRIPTOR_BYTES * (RING_SEGMENTS + 2);
 /** What a slot has besides its table: the request's header, the range of a discard, the status. */
 const SLOT = 64;
 const RANGE_AT = 16;
 const STATUS_AT = 32;
 
-/** Where the parts are in the memory. */
-const AVAILABLE = RING_SLOTS * DESCRIPTOR;
-const USED = 2048;
-const SLOTS = 4096;
+/** Where the parts are in the memory, after the ring. */
+const SLOTS = ringParts(RING_SLOTS).end;
 const TABLES = SLOTS + RING_SLOTS * SLOT;
 const BUFFERS = TABLES + RING_SLOTS * TABLE;
 export const RING_BYTES = BUFFERS + RING_BUFFERS * RING_BUFFER_BYTES;
@@ -46,7 +40,7 @@ export type BlkRequest = {
 export class PortRing {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
-  readonly #words: Uint16Array;
+  readonly #ring: DriverRing;
   #offered = 0;
   #seen = 0;
 
@@ -54,7 +48,7 @@ export class PortRing {
   constructor(memory: ArrayBuffer) {
     this.#view = new DataView(memory);
     this.#bytes = new Uint8Array(memory);
-    this.#words = new Uint16Array(memory);
+    this.#ring = new DriverRing(memory, RING_SLOTS);
     this.reset();
   }
 
@@ -62,17 +56,12 @@ export class PortRing {
   reset(): void {
     this.#offered = 0;
     this.#seen = 0;
-    this.#bytes.fill(0, AVAILABLE, SLOTS);
+    this.#ring.clear();
   }
 
   /** Where the parts of the ring are for the thread. */
   get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
-    return {
-      size: RING_SLOTS,
-      descriptors: OWN_MEMORY,
-      available: OWN_MEMORY + AVAILABLE,
-      used: OWN_MEMORY + USED,
-    };
+    return this.#ring.place;
   }
 
   /** Bytes of a buffer. */
@@ -95,18 +84,19 @@ export class PortRing {
     view.setBigUint64(own + 8, BigInt(sector), true);
     view.setUint8(own + STATUS_AT, 0xff);
     const table = TABLES + slot * TABLE;
-    this.#describe(table, { address: OWN_MEMORY + own, length: 16 }, NEXT, 1);
-    const write = type === BLK_TYPE.in ? WRITE : 0;
+    const ring = this.#ring;
+    const { next: more, write, indirect } = DESCRIPTOR;
+    ring.describe(table, { address: OWN_MEMORY + own, length: 16 }, more, 1);
+    const flags = more | (type === BLK_TYPE.in ? write : 0);
     let next = 1;
-    for (const segment of data) this.#describe(table + next * DESCRIPTOR, segment, NEXT | write, ++next);
+    for (const segment of data) ring.describe(table + next * DESCRIPTOR_BYTES, segment, flags, ++next);
     const status = { address: OWN_MEMORY + own + STATUS_AT, length: 1 };
-    this.#describe(table + next * DESCRIPTOR, status, WRITE, 0);
-    const whole = { address: OWN_MEMORY + table, length: (next + 1) * DESCRIPTOR };
-    this.#describe(slot * DESCRIPTOR, whole, INDIRECT, 0);
-    this.#words[AVAILABLE / 2 + 2 + (this.#offered % RING_SLOTS)] = slot;
+    ring.describe(table + next * DESCRIPTOR_BYTES, status, write, 0);
+    const whole = { address: OWN_MEMORY + table, length: (next + 1) * DESCRIPTOR_BYTES };
+    ring.describe(slot * DESCRIPTOR_BYTES, whole, indirect, 0);
+    ring.stage(this.#offered, slot);
     this.#offered = (this.#offered + 1) & 0xffff;
-    // After all that: the thread takes the request as soon as it sees this.
-    Atomics.store(this.#words, AVAILABLE / 2 + 1, this.#offered);
+    ring.publish(this.#offered);
   }
 
   /** The range of a discard, as data of the request in `slot`. */
@@ -120,18 +110,9 @@ export class PortRing {
 
   /** The next request that has ended: its slot, and whether it succeeded; null: there is none. */
   take(): { readonly slot: number; readonly succeeded: boolean } | null {
-    if (Atomics.load(this.#words, USED / 2 + 1) === this.#seen) return null;
-    const slot = this.#view.getUint32(USED + 4 + 8 * (this.#seen % RING_SLOTS), true) % RING_SLOTS;
+    if (this.#ring.returned === this.#seen) return null;
+    const slot = this.#ring.returnedAt(this.#seen);
     this.#seen = (this.#seen + 1) & 0xffff;
     return { slot, succeeded: this.#view.getUint8(SLOTS + slot * SLOT + STATUS_AT) === 0 };
-  }
-
-  #describe(at: number, { address, length }: Segment, flags: number, next: number): void {
-    const view = this.#view;
-    view.setUint32(at, address % 2 ** 32, true);
-    view.setUint32(at + 4, Math.floor(address / 2 ** 32), true);
-    view.setUint32(at + 8, length, true);
-    view.setUint16(at + 12, flags, true);
-    view.setUint16(at + 14, next, true);
   }
 }

@@ -1,5 +1,6 @@
 import type { VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { OWN_MEMORY } from '../../native/queue-threads.ts';
+import { DESCRIPTOR_BYTES, DriverRing, ringParts } from '../driver-ring.ts';
 
 /** Pieces of the memory for frames, of which each has one or several: so many small frames wait. */
 export const SEND_SLOTS = 256;
@@ -7,14 +8,8 @@ const SLOT_BYTES = 2048;
 /** struct virtio_net_hdr_v1 (virtio 1.3 §5.1.6), all zeros: nothing is left to others. */
 export const SEND_HEADER_BYTES = 12;
 
-const DESCRIPTOR_BYTES = 16;
-/** In the flags of the available ring: no interrupts. In those of the used ring: no kicks. */
-const SUPPRESSED = 1;
-
-/** Where the parts are in the memory. */
-const AVAILABLE = SEND_SLOTS * DESCRIPTOR_BYTES;
-const USED = AVAILABLE + 1024;
-const FRAMES = USED + 3072;
+/** Where the frames are in the memory: after the ring. */
+const FRAMES = ringParts(SEND_SLOTS).end;
 export const SEND_RING_BYTES = FRAMES + SEND_SLOTS * SLOT_BYTES;
 
 /**
@@ -24,8 +19,8 @@ export const SEND_RING_BYTES = FRAMES + SEND_SLOTS * SLOT_BYTES;
  */
 export class SendRing {
   readonly #bytes: Uint8Array;
-  readonly #halves: Uint16Array;
   readonly #words: Uint32Array;
+  readonly #ring: DriverRing;
   /** How many slots the frame that begins with one takes, those included that were left free before it. */
   readonly #slots = new Uint8Array(SEND_SLOTS);
   /** Bytes of the frame that begins with a slot, a header included. */
@@ -42,20 +37,15 @@ export class SendRing {
   /** @param memory of `SEND_RING_BYTES`, which the thread finds at `OWN_MEMORY` */
   constructor(memory: ArrayBuffer) {
     this.#bytes = new Uint8Array(memory);
-    this.#halves = new Uint16Array(memory);
     this.#words = new Uint32Array(memory);
-    this.#bytes.fill(0, AVAILABLE, FRAMES);
-    this.#halves[AVAILABLE / 2] = SUPPRESSED;
+    this.#ring = new DriverRing(memory, SEND_SLOTS);
+    this.#ring.clear();
+    this.#ring.wantInterrupts(false);
   }
 
   /** Where the parts of the ring are for the thread. */
   get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
-    return {
-      size: SEND_SLOTS,
-      descriptors: OWN_MEMORY,
-      available: OWN_MEMORY + AVAILABLE,
-      used: OWN_MEMORY + USED,
-    };
+    return this.#ring.place;
   }
 
   /** Frames that the thread does not see yet. */
@@ -71,7 +61,7 @@ export class SendRing {
 
   /** Whether the thread waits for a kick. */
   get isAsleep(): boolean {
-    return (Atomics.load(this.#halves, USED / 2) & SUPPRESSED) === 0;
+    return this.#ring.isAsleep;
   }
 
   /** @returns whether there was room for the frame */
@@ -90,7 +80,7 @@ export class SendRing {
     this.#order[this.#put % SEND_SLOTS] = slot;
     this.#free -= skipped + slots;
     this.#next = (slot + slots) % SEND_SLOTS;
-    this.#halves[AVAILABLE / 2 + 2 + (this.#put % SEND_SLOTS)] = slot;
+    this.#ring.stage(this.#put, slot);
     this.#put = (this.#put + 1) & 0xffff;
     return true;
   }
@@ -99,7 +89,7 @@ export class SendRing {
   publish(): boolean {
     this.#published = this.#put;
     // After all that: the thread takes frames as soon as it sees this.
-    Atomics.store(this.#halves, AVAILABLE / 2 + 1, this.#put);
+    this.#ring.publish(this.#put);
     return this.isAsleep;
   }
 
@@ -128,32 +118,25 @@ export class SendRing {
   /** Asks for an interrupt when the thread returns frames. @returns whether it has done so meanwhile */
   awaitRoom(): boolean {
     const before = this.#returned;
-    Atomics.store(this.#halves, AVAILABLE / 2, 0);
+    this.#ring.wantInterrupts(true);
     this.#reclaim();
     return this.#returned !== before;
   }
 
   /** Asks for no more interrupts. */
   awaitNothing(): void {
-    Atomics.store(this.#halves, AVAILABLE / 2, SUPPRESSED);
+    this.#ring.wantInterrupts(false);
   }
 
   #describe(slot: number, length: number): void {
-    const words = this.#words;
-    const at = (slot * DESCRIPTOR_BYTES) / 4;
-    const address = FRAMES + slot * SLOT_BYTES;
-    words[at] = address;
-    words[at + 1] = OWN_MEMORY / 2 ** 32;
-    words[at + 2] = length;
-    words[at + 3] = 0;
-    words[address / 4] = 0;
-    words[address / 4 + 1] = 0;
-    words[address / 4 + 2] = 0;
+    const at = FRAMES + slot * SLOT_BYTES;
+    this.#ring.describe(slot * DESCRIPTOR_BYTES, { address: OWN_MEMORY + at, length }, 0, 0);
+    this.#words.fill(0, at / 4, (at + SEND_HEADER_BYTES) / 4);
   }
 
   /** Frees the slots of frames that the thread has returned, which it does in their order. */
   #reclaim(): void {
-    const returned = Atomics.load(this.#halves, USED / 2 + 1);
+    const { returned } = this.#ring;
     while (this.#returned !== returned && this.#returned !== this.#published) {
       this.#free += this.#slots[this.#order[this.#returned % SEND_SLOTS]!]!;
       this.#returned = (this.#returned + 1) & 0xffff;
