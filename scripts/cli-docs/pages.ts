@@ -6,8 +6,8 @@ export type Entry = { readonly term: string; readonly text: string };
 export const RELEASED = '2026-11-28';
 
 export const INTRODUCTION =
-  'vring runs virtual machines on its own VMM, and assigns PCI devices to them. Without a command it opens its full-screen UI. ' +
-  'Each VM is a process of its own. The manager, a process without a terminal, starts and watches them; the UI and the commands connect to it. ' +
+  'vring runs virtual machines on its own VMM and assigns PCI devices to them. Without a command, it opens its full-screen UI. ' +
+  'Each VM has its own process. The manager, a process without a terminal, starts and watches them; the UI and the commands connect to it. ' +
   '`vring serve` runs the manager as a service; if none is running, the UI and `vring vm start` start one.';
 
 export const OUTPUT =
@@ -43,8 +43,11 @@ export const ENVIRONMENT: readonly Entry[] = [
     text: 'keyboard layout of guests whose definition has none (`us`, `uk`, `de`, `fr`, `es`, `it`; default: `us`), in the UI and without `--layout`',
   },
   { term: 'VISUAL, EDITOR', text: 'editor for `vring vm edit` (default: `vi`)' },
+  { term: 'VRING_THEME', text: 'color theme of the UI; `--theme` takes precedence' },
   { term: 'NO_COLOR', text: 'if set, disables colors in the UI' },
-  { term: 'VRING_DEBUG', text: 'when set, errors include a stack trace' },
+  { term: 'INK_SCREEN_READER', text: 'if `true`, the UI is laid out for screen readers' },
+  { term: 'VRING_DEBUG', text: 'if set, errors include a stack trace' },
+  { term: 'VRING_TRACE_START', text: 'if set, the steps of each start of a VM are logged with their times' },
 ];
 
 export const FILES: readonly Entry[] = [
