@@ -13,7 +13,7 @@ const BRIDGES: Readonly<Record<string, string>> = {
   'pci-bridge': 'pci-bridge',
 };
 
-export const ROOT_BUSES = ['pci.0', 'pcie.0'];
+const ROOT_BUSES = ['pci.0', 'pcie.0'];
 
 type Bridge = {
   readonly place: Place;
@@ -58,6 +58,11 @@ export class Buses {
     return this.#used.get(bus)!;
   }
 
+  /** Whether it is the bus that the machine has itself. Proxmox VE calls a bridge of a Q35 so, too. */
+  isRoot(bus: string): boolean {
+    return ROOT_BUSES.includes(bus) && !this.#bridges.has(bus);
+  }
+
   has(bus: string): boolean {
     return this.#bridges.has(bus);
   }
@@ -77,7 +82,7 @@ export class Buses {
 
   #entry({ type, bus, addr, slot }: Bridge, name: string): DeviceConfig {
     const above = bus === undefined ? undefined : this.#used.get(bus);
-    const onRoot = bus === undefined || ROOT_BUSES.includes(bus);
+    const onRoot = bus === undefined || this.isRoot(bus);
     return {
       type,
       name,

@@ -11,7 +11,6 @@ import { knownDevices, qemuDevice, substituteCard } from '../known-devices.ts';
 import { type NetEntry, netOptions } from '../net-options.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
-import { ROOT_BUSES } from './buses.ts';
 import type { Connection } from './connection.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
@@ -67,7 +66,7 @@ export function readDevice(
     return;
   }
   const id = settings.take('id');
-  const addr = takePlace(settings);
+  const addr = takePlace(draft, settings);
   const known = (port === null ? qemuDevice(driver, rows) : row)?.definition;
   if (row?.provides?.kind === 'scsi')
     draft.scsi.add(place, id, { ...rowEntry(draft, settings, row, undefined), ...addr });
@@ -93,10 +92,10 @@ const USB_PORTS = 'a USB controller has 15 ports of USB 2.0';
 type Address = { readonly addr?: string };
 
 /** `addr` on the root bus; other buses are those of bridges that are left out. */
-function takePlace(settings: Settings): Address {
+function takePlace(draft: Draft, settings: Settings): Address {
   const bus = settings.peek('bus');
   const addr = settings.peek('addr');
-  if (bus !== undefined && !ROOT_BUSES.includes(bus)) return {};
+  if (bus !== undefined && !draft.buses.isRoot(bus)) return {};
   settings.take('bus');
   const match = /^(?:0x)?([0-9a-f]{1,2})(?:\.([0-7]))?$/i.exec(addr ?? '');
   if (match === null) return {};

@@ -2,7 +2,6 @@ import path from 'node:path';
 import { DEVICE_NAME } from '../../devices/device-type.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { shown } from '../words.ts';
-import { ROOT_BUSES } from './buses.ts';
 import { ANY_DEVICE } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
@@ -106,7 +105,7 @@ function takeBus(
   const given = settings.take('addr');
   const multifunction = settings.takeSwitch('multifunction');
   if (addr !== undefined) return { addr };
-  if (bus === undefined || ROOT_BUSES.includes(bus)) return multifunction ? { multifunction } : {};
+  if (bus === undefined || draft.buses.isRoot(bus)) return multifunction ? { multifunction } : {};
   if (!draft.buses.has(bus))
     draft.leaveOut(place, 'no option defines this bus: it becomes a root port', `bus=${bus}`);
   const match = /^(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?$/i.exec(given ?? '');

@@ -1285,6 +1285,19 @@ test('devices on the root bus keep their slots', () => {
   expect(leftOut).toEqual([]);
 });
 
+test('a bridge of a Q35 may be called pci.0', () => {
+  const line =
+    '-M q35 -kernel /k -device i82801b11-bridge,id=dmi,bus=pcie.0,addr=1e.0 -device pci-bridge,id=pci.0,bus=dmi,addr=1.0 ' +
+    '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pci.0,addr=0x5 -device vfio-pci,host=02:00.0,bus=pci.0,addr=0x6';
+  const { definition } = readQemuOptions(words(line), 'web', host);
+  expect(definition.disks[0]!.addr).toBeUndefined();
+  expect(definition.passthrough).toMatchObject([{ bus: 'pci-0', addr: '06.0' }]);
+  expect(definition.devices).toEqual([
+    { type: 'pcie-pci-bridge', name: 'dmi', addr: '1e' },
+    { type: 'pci-bridge', name: 'pci-0', bus: 'dmi', addr: '01' },
+  ]);
+});
+
 test('a device that only the table has takes the options of its row', () => {
   const draft = new Draft(host);
   const drive = parseDrive(new Settings('if=none,id=d,file=a,readonly=on'), host);
