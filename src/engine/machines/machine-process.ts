@@ -70,6 +70,9 @@ export class MachineProcess {
           '--expose-gc',
           // A busy machine's garbage is short-lived: by default it would fill 32 MiB before it is collected.
           '--max-semi-space-size=1',
+          // What a start compiled is dropped when the machine is idle first, unless it has been used since: by default after six collections.
+          '--bytecode-old-age=1',
+          '--flush-baseline-code',
           // A start allocates 10 MiB that stay: by default V8 would look for garbage among them, for as long as the start takes.
           '--initial-old-space-size=32',
           machineProgram('machine-process'),
