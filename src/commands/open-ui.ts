@@ -31,7 +31,7 @@ export function withUiOptions(command: Command): Command {
     .option('--screen-reader', 'lay out the UI for screen readers; same as INK_SCREEN_READER=true');
 }
 
-/** Lets the first frames be drawn first. */
+/** Draw the first frames first. */
 const LOAD_REST_MS = 1000;
 
 /**
@@ -71,11 +71,11 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
 async function loadRest(): Promise<void> {
   try {
     await loadAhead();
-    // With koffi's addon, a file of its own.
+    // Also loads koffi's addon, which is a separate file.
     const { errnoName } = await import('../vmm/native/libc.ts');
     errnoName(0);
   } catch {
-    // It is reported when the module is needed.
+    // It is reported once the module is needed.
   }
 }
 

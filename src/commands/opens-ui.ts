@@ -3,8 +3,8 @@ const FLAGS: ReadonlySet<string> = new Set(['--read-only', '--ascii', '--no-colo
 const WITH_VALUE: ReadonlySet<string> = new Set(['--host-root', '--theme']);
 
 /**
- * Does this command line open the UI with a manager? What else it may say is for the whole program to find out.
- * @param words all after `vring`
+ * Whether this command line opens the UI with a manager. Anything unusual is left to the whole program.
+ * @param words everything after `vring`
  */
 export function opensUi([word, ...rest]: readonly string[]): boolean {
   if (word === undefined) return true;

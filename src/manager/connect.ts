@@ -10,7 +10,7 @@ import { type StartedManager, startManager, takeFirstManager } from './start-man
 /** A manager that cannot start exits with an error: this limit is for one that hangs, and allows for a slow machine. */
 const START_TIMEOUT_MS = 90_000;
 const LOOK_EVERY_MS = 3;
-/** After that the machine is slow, and the manager needs its CPU. */
+/** After this, the machine is slow: poll less often, as the manager needs the CPU. */
 const LOOK_LESS_AFTER_MS = 500;
 const LOOK_LESS_EVERY_MS = 250;
 const START_AGAIN_MS = 250;
@@ -84,7 +84,7 @@ async function start(options: ConnectOptions, starting: StartedManager | null = 
   let started = starting ?? startManager(paths);
   const begun = Date.now();
   for (;;) {
-    // As long as there is no socket, a look at why there is none is worth its time only if that manager has ended.
+    // While there is no socket, finding out why is only worth the time once that manager has ended.
     const engine = existsSync(paths.socket) || started.ended() ? await connect(options) : null;
     if (engine !== null) return engine;
     const failure = started.failed();

@@ -23,7 +23,7 @@ export function managerLock(folder: string): string {
   return join(folder, 'manager.lock');
 }
 
-/** Where a manager keeps the variables of UEFI firmware, a file for each VM. */
+/** The folder of UEFI variables, with a file for each VM. */
 export function variablesFolder(state: string): string {
   return join(state, 'firmware');
 }

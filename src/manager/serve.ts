@@ -218,7 +218,7 @@ async function keepReachable(server: ControlServer, paths: ManagerPaths, engine:
   }
 }
 
-/** Keeps what may be needed: an upgrade of vring replaces its files while this manager keeps running. */
+/** Keeps files open that may be needed: an upgrade of vring replaces them while this manager keeps running. */
 function outliveUpgrades(engine: LocalEngine): void {
   try {
     keepMachineCode();

@@ -1,12 +1,12 @@
 import { natural } from '../host/text.ts';
 
-/** By which column a list is sorted. */
+/** The column by which a list is sorted. */
 export type Sort = { readonly column: string; readonly descending: boolean };
 
 /** A row's value in a column; null if it has none, which sorts last in either order. */
 export type SortValue = string | number | null;
 
-/** The rows in the order of their values; rows with the same value stay in the order in which they came. */
+/** The rows in the order of their values; rows with equal values keep their order. */
 export function sorted<Row>(
   rows: readonly Row[],
   value: (row: Row) => SortValue,
