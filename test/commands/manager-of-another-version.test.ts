@@ -96,7 +96,7 @@ describe('a manager of another version', () => {
     const manager = await fakeManager(PROTOCOL_1, ['adhoc']);
     const { stderr, exitCode } = await vringManager('restart');
     expect(exitCode).toBe(1);
-    expect(stderr).toContain('adhoc could not be started again, for want of a definition');
+    expect(stderr).toContain('adhoc could not be started again without a definition');
     expect(isRunning(manager.pid)).toBe(true);
   });
 

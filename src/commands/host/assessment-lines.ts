@@ -31,7 +31,7 @@ export function assessmentLines(assessment: Assessment, cells: number): string[]
     ...paragraph(verdict(assessment), cells, '  '),
     ...(assessment.possible && plan.steps.length > 0
       ? paragraph(
-          `to bind it now: ${bindCommand(assessment)}; a VM that has it does so as it starts`,
+          `to bind it now: ${bindCommand(assessment)}; a VM that has it binds it when it starts`,
           cells,
           '  ',
         )

@@ -86,7 +86,7 @@ function vmText({ name, running, device, keep, before, noIommu }: ListedOwner): 
     : before === null
       ? 'returns to the host'
       : `returns to ${before}`;
-  const unsafe = noIommu ? '; UNSAFE: no IOMMU keeps its guest from the memory of the host' : '';
+  const unsafe = noIommu ? '; UNSAFE: no IOMMU protects the memory of the host from its guest' : '';
   return running
     ? `${name} has it as ${device}; it ${then} when the VM ends${unsafe}`
     : `${name} takes it as ${device} at its next start${unsafe}`;

@@ -79,7 +79,7 @@ export async function resize(file: string, size: string, options: ResizeOptions)
   const given = parseSize(size.replace(/^\+/, ''), 'SIZE');
   const before = size.startsWith('+') ? (await imageFacts(file, format)).size : 0;
   if (before === null)
-    throw new Error(`the size of ${file} is not known: give the new one, not how much more`);
+    throw new Error(`the size of ${file} is not known: give the new size, not an increment`);
   await resizeImage(file, { format, size: before + given, shrink });
   await made(file, format, options);
 }
@@ -92,7 +92,7 @@ export async function check(file: string, options: CheckOptions): Promise<number
     found.errors === 0
       ? 'no errors'
       : `errors: ${found.errors}; repair them with vring image check --repair ${file}`,
-    ...(found.leaks > 0 ? [`clusters that nothing uses: ${found.leaks} (they cost space only)`] : []),
+    ...(found.leaks > 0 ? [`leaked clusters: ${found.leaks} (they only cost space)`] : []),
   ]);
   return found.errors === 0 ? 0 : 1;
 }

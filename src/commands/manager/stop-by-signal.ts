@@ -80,7 +80,7 @@ function checkResumable(vms: readonly string[], { interrupted }: LastRun): void 
   const lost = vms.filter(name => !known(name));
   if (lost.length > 0)
     throw new Error(
-      `${lost.join(', ')} could not be started again, for want of a definition: end the manager with vring manager stop`,
+      `${lost.join(', ')} could not be started again without a definition: stop the manager with vring manager stop`,
     );
 }
 

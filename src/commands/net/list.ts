@@ -73,7 +73,7 @@ export function networkLines(network: NetworkInfo, cells: number): string[] {
 const FORMS = {
   nat: 'NAT',
   routed: 'routed',
-  isolated: 'isolated: no way out',
+  isolated: 'isolated: no outside access',
 } as const;
 
 function dhcpText({ dhcp }: NetworkInfo): string {

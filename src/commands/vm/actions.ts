@@ -79,7 +79,7 @@ export function save({ timeout }: ActionOptions): Action<Engine> {
       const saved = engine.save(vm.id);
       saved.catch(() => {});
       try {
-        await within(saved, timeout, `it was not saved within ${seconds(timeout)}, and goes on`);
+        await within(saved, timeout, `it was not saved within ${seconds(timeout)}, and keeps running`);
       } catch (error) {
         // It is too late, or has failed already.
         await engine.cancelTask(vm.id).catch(() => {});
@@ -157,7 +157,7 @@ export function resume({ timeout }: ActionOptions): Action<Engine> {
     run: async (engine, vm) => {
       if (vm.state === 'running') return 'is already running';
       if (vm.state === 'suspended')
-        throw new Error(`its guest sleeps: wake it up (vring vm wake ${vm.name})`);
+        throw new Error(`its guest is suspended: wake it up (vring vm wake ${vm.name})`);
       await soon(engine.resume(vm.id), timeout);
       return 'resumed';
     },

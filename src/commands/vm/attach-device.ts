@@ -44,15 +44,15 @@ function kindOfBus({ topology }: VmInfo, bus: string): BusKind | undefined {
 function inDefinition({ name, state, saved }: VmInfo, device: string): string {
   // It resumes with the devices that it had.
   if (saved !== undefined)
-    return `${name} is saved, and has not got ${device} when it goes on: ${device} is in its definition, and there when it starts anew`;
-  return `${name} is ${state}: ${device} is in its definition, and there at its next start`;
+    return `${name} is saved, and resumes without ${device}: ${device} is in its definition, for its next boot`;
+  return `${name} is ${state}: ${device} is in its definition, for its next start`;
 }
 
 function unnoticed({ addr }: AttachedDevice): string {
   // A PCI address has a function: `05.1`.
   return addr !== null && /\.[1-7]$/.test(addr)
-    ? 'The guest looks at the slot when its function 0 is attached.'
-    : 'The guest has no hotplug driver there: it finds the device when it looks for devices next.';
+    ? 'The guest scans the slot once its function 0 is attached.'
+    : 'The guest has no hotplug driver there: it finds the device on its next scan.';
 }
 
 /** @returns the exit status: 1 while the guest has not released the device */
@@ -85,10 +85,10 @@ function outcome(vm: VmInfo, device: string, isOut: boolean, { wait, force }: De
   if (isOut) return `${name}: ${device} is detached`;
   if (force)
     return `${name}: ${device} is out of the guest, but the host has not finished its requests: what it uses is released when it has`;
-  if (wait === 0) return `${name}: the guest is to release ${device}`;
+  if (wait === 0) return `${name}: the guest was asked to release ${device}`;
   return (
     `${name}: the guest has not released ${device} in ${wait} s, and may still do so: ` +
-    `vring vm detach ${name} ${device} waits on, takes it with --force, or lets it stay with --cancel`
+    `vring vm detach ${name} ${device} waits longer, removes it with --force, or keeps it with --cancel`
   );
 }
 

@@ -39,7 +39,7 @@ export async function takeSnapshot(
   ]);
   if (info.disks === 'outside' && !options.json)
     printError(
-      `vring: the snapshot is without the disks of ${name}: it can be restored until somebody writes to them; --disks copies them`,
+      `vring: the snapshot does not include the disks of ${name}: it can only be restored until they are written to; --disks copies them`,
     );
   return 0;
 }

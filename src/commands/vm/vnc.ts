@@ -97,8 +97,8 @@ function securityOf(address: VncAddress, options: VncOptions): Security {
   const isLocal = address.kind === 'unix' || isLoopback(address.host);
   if (!isLocal && (passwordFile === undefined || tlsCert === undefined))
     throw new UsageError(
-      `${address.host} is not a loopback address: there --password-file, --tls-cert and --tls-key are needed. Or listen at a loopback ` +
-        'address or a Unix socket, and reach it by ssh -L',
+      `${address.host} is not a loopback address, and so requires --password-file, --tls-cert and --tls-key. Or listen on a loopback ` +
+        'address or a Unix socket, and reach it through ssh -L',
     );
   const password = passwordFile === undefined ? null : readFileSync(passwordFile, 'utf8').split('\n')[0]!;
   if (password === '') throw new Error(`${passwordFile} is empty: the password is its first line`);

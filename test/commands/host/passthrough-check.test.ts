@@ -123,6 +123,6 @@ test('a page of text', async () => {
       its memory at any time
 
     Verdict: 0000:01:00.0 can be passed to a VM
-    to bind it now: vring vfio bind 0000:01:00.0 --group; a VM that has it does so as it starts"
+    to bind it now: vring vfio bind 0000:01:00.0 --group; a VM that has it binds it when it starts"
   `);
 });

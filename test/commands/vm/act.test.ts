@@ -114,13 +114,13 @@ test('stop says at once that the guest has not turned its power button on, and w
   const stopped = actOnEach(engine, ['web'], {}, stop(SECOND));
   await vi.waitFor(() =>
     expect(stderr).toEqual([
-      expect.stringMatching(/^vring: web: its guest has not turned the power button on: .*; waiting 1 s$/),
+      expect.stringMatching(/^vring: web: its guest has not enabled the power button: .*; waiting 1 s$/),
     ]),
   );
   engine.become('web', 'off');
   expect(await stopped).toBe(0);
   expect(await actOnEach(engine, ['db'], {}, stop({ ...SECOND, wait: false }))).toBe(1);
-  expect(stderr.at(-1)).toMatch(/^vring: db: its guest has not turned the power button on: [^;]*$/);
+  expect(stderr.at(-1)).toMatch(/^vring: db: its guest has not enabled the power button: [^;]*$/);
   expect(await actOnEach(engine, ['db'], {}, stop(SHORT))).toBe(1);
   expect(stderr.at(-1)).toMatch(/^vring: db: it is still on after 0.05 s, and its guest has not .*--force/);
 });

@@ -26,7 +26,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
     await attach('--device', 'virtio-rng,id=extra');
     expect(await detach('extra', '--wait', '0')).toMatchObject({
       status: 0,
-      stdout: 'web: the guest is to release extra',
+      stdout: 'web: the guest was asked to release extra',
     });
     expect(await detach('nosuch', '--wait', '0')).toMatchObject({
       status: 1,
@@ -70,14 +70,14 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm attach'), () => {
     const engine = await startWeb();
     const place = ['--bus', 'pci.0', '--addr'];
     expect((await attach('--device', 'virtio-rng', ...place, '10.1')).stdout).toContain(
-      'The guest looks at the slot when its function 0 is attached.',
+      'The guest scans the slot once its function 0 is attached.',
     );
     expect((await attach('--device', 'virtio-rng', ...place, '10.0')).stdout).toContain(
-      'it finds the device when it looks for devices next',
+      'it finds the device on its next scan',
     );
     await engine.save('web');
     expect((await attach('--device', 'virtio-rng,id=extra')).stdout).toContain(
-      'web is saved, and has not got extra when it goes on',
+      'web is saved, and resumes without extra',
     );
   });
 });
