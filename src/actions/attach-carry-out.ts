@@ -74,7 +74,7 @@ async function plugAll(
       );
       const { name, address, noticed } = attached;
       const place = address === null ? '' : `, at ${address}`;
-      const when = noticed ? '' : '; its guest finds it when it looks for devices next';
+      const when = noticed ? '' : '; its guest finds it on its next scan';
       done.push(`${entry.host} is ${name} of ${target.name}${place}${when}`);
     });
     if (!good) return;

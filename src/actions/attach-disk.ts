@@ -23,14 +23,14 @@ const READ_ONLY: FormField = {
 const FORMAT: FormField = {
   key: 'format',
   label: 'Format',
-  hint: 'detect takes only what looks like a raw disk; raw takes it as it is',
+  hint: 'detect only accepts what looks like a raw disk; raw accepts anything',
   choices: ['detect', 'raw'],
 };
 /** Why a VM cannot get a device now; null if it can. */
 export function hotplugRefusal(vm: VmInfo): string | null {
   const refusal = attachRefusal(vm, []);
   if (refusal !== null || !isAlive(vm) || vm.topology?.places !== undefined) return refusal;
-  return `${vm.name} was started by a vring whose devices do not come and go: V upgrades it`;
+  return `${vm.name} was started by a version of vring without hot plug: V upgrades it`;
 }
 
 function pathProblem(text: string): string | null {

@@ -55,7 +55,7 @@ async function attached(ui: Ui, vm: VmInfo, device: DeviceConfig, persist: boole
     persist,
     ...(isAlive(vm) && { running: true }),
   });
-  if (!running) return `${name} is in the definition of ${vm.name}, which has it at its next start`;
+  if (!running) return `${name} is in the definition of ${vm.name}, for its next start`;
   const kept = persist ? ' and its definition' : '';
   const place = address === null ? '' : `, at ${address}`;
   return `${name} is in ${vm.name}${kept}${noticed ? place : '; its guest has no hotplug driver yet'}`;

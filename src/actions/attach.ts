@@ -45,7 +45,7 @@ function firstChoice(rows: readonly PickRow[], selected: string | null): number 
 
 async function attachTo(ui: Ui, id: string, { addresses, wholeGroup }: Chosen): Promise<void> {
   const vm = own(ui.store.getState().infos, id);
-  if (vm === undefined) throw new Error(`${id} is gone: it was deleted or renamed meanwhile`);
+  if (vm === undefined) throw new Error(`${id} is gone: it was deleted or renamed in the meantime`);
   const refusal = attachRefusal(vm, addresses);
   if (refusal !== null) throw new Error(refusal);
   await askToAttach(ui, await targetOf(ui, vm), addresses, wholeGroup);
@@ -107,12 +107,16 @@ export const attachActions: readonly Action[] = [
     unavailable: ({ vm }) => (vm === null ? NO_VM : attachRefusal(vm, [])),
     run: ({ ui, vm }) => {
       const { name } = vm!;
-      ui.choose(`Attach what to ${name}?`, 'Devices of the host are marked in a list, and attached with a.', [
-        { label: 'Cancel' },
-        { label: 'Disk', run: () => openDiskForm(ui, vm!) },
-        { label: 'Network card', run: () => openNicForm(ui, vm!) },
-        { label: 'Devices of the host', run: () => openHostDevices(ui, vm!) },
-      ]);
+      ui.choose(
+        `Attach what to ${name}?`,
+        'Host devices are marked in a list with Space, and attached with a.',
+        [
+          { label: 'Cancel' },
+          { label: 'Disk', run: () => openDiskForm(ui, vm!) },
+          { label: 'Network card', run: () => openNicForm(ui, vm!) },
+          { label: 'Host devices', run: () => openHostDevices(ui, vm!) },
+        ],
+      );
     },
   },
 ];

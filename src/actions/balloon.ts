@@ -26,7 +26,7 @@ export const balloonActions: readonly Action[] = [
       ui.clearNotice();
       ui.store.getState().pushLayer({
         kind: 'prompt',
-        prompt: `Memory that ${vm!.name} is to keep, of ${sizeText(memory)}`,
+        prompt: `Memory for ${vm!.name} to keep, of ${sizeText(memory)}`,
         edit: textEdit(sizeText(target)),
         inRowOf: null,
         range: null,

@@ -98,7 +98,7 @@ export const consoleActions: readonly Action[] = [
     run: context => {
       const { ui } = context;
       if (!ui.consoles.toggleMark(backOf(context)))
-        ui.notify('error', 'this line can not be marked: the guest draws a full screen');
+        ui.notify('error', 'this line cannot be marked: the guest draws a full screen');
     },
   },
   {
@@ -121,7 +121,7 @@ export const consoleActions: readonly Action[] = [
     description: 'Go to the next older match',
     screens: ['vm'],
     here: isConsoleTab,
-    unavailable: ({ state }) => (state.consoleSearch === '' ? 'nothing was searched yet: / does' : null),
+    unavailable: ({ state }) => (state.consoleSearch === '' ? 'there is no search yet: press / first' : null),
     run: ({ ui }) => findNext(ui, 'older'),
   },
   {
@@ -132,7 +132,7 @@ export const consoleActions: readonly Action[] = [
     description: 'Go to the next newer match',
     screens: ['vm'],
     here: isConsoleTab,
-    unavailable: ({ state }) => (state.consoleSearch === '' ? 'nothing was searched yet: / does' : null),
+    unavailable: ({ state }) => (state.consoleSearch === '' ? 'there is no search yet: press / first' : null),
     run: ({ ui }) => findNext(ui, 'newer'),
   },
 ];

@@ -30,7 +30,7 @@ function deviceAtCursor(context: ActionContext): DeviceLabel | string {
   if (row === undefined) return `${vm.name} has no device here`;
   const { places } = vm.topology!;
   if (places === undefined)
-    return `${vm.name} was started by a vring whose devices do not come and go: V upgrades it`;
+    return `${vm.name} was started by a version of vring without hot plug: V upgrades it`;
   return places.devices.some(({ name }) => name === row.name)
     ? row
     : `${row.name} is a part of every machine`;
@@ -42,7 +42,7 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   const persist = vm.defined
     ? [{ label: 'Detach for good', run: () => detach(ui, vm, device, { persist: true }) }]
     : [];
-  const forGood = vm.defined ? ' For good: its definition loses it, too.' : '';
+  const forGood = vm.defined ? ' For good: it is removed from the definition, too.' : '';
   if (label?.removing === undefined) {
     ui.choose(
       `Detach ${device} from ${vm.name}?`,
@@ -57,8 +57,8 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
       'what the guest was doing with it is lost.',
     [
       { label: 'Wait' },
-      { label: 'Let it stay', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
-      { label: 'Take it by force', run: () => detach(ui, vm, device, { force: true }) },
+      { label: 'Keep it', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
+      { label: 'Remove it by force', run: () => detach(ui, vm, device, { force: true }) },
     ],
   );
 }
@@ -70,7 +70,7 @@ function detach(ui: Ui, vm: VmInfo, device: string, { force = false, persist = f
   if (!force) ui.notify('info', `${vm.name} was asked to release ${device}`);
   const done = ui.engine
     .detach(vm.id, device, { force, persist })
-    .then(() => ui.notify('info', `${device} is out of ${vm.name}`));
+    .then(() => ui.notify('info', `${device} was detached from ${vm.name}`));
   void ui.attempt(done);
 }
 
@@ -87,7 +87,7 @@ function detachFunction(ui: Ui, vm: VmInfo, { has, device, address }: DeviceOwne
   }
   ui.choose(
     `Remove ${address} from the definition of ${vm.name}?`,
-    `${vm.name} is off, and no longer takes the device at its next start then.`,
+    `${vm.name} is off; it will no longer take the device at its next start.`,
     [
       { label: 'Cancel' },
       {

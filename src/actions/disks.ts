@@ -90,7 +90,7 @@ export const diskActions: readonly Action[] = [
       const { ui, vm } = context;
       const disk = diskAtCursor(context) as DeviceLabel;
       const size = sizeText(Number(factOf(disk, 'size')));
-      askForText(ui, `Size of ${disk.name} (nothing: as its file has it now)`, size, text =>
+      askForText(ui, `Size of ${disk.name} (empty: the present size of its file)`, size, text =>
         resize(ui, vm!, disk.name, text.trim()),
       );
     },
@@ -111,7 +111,7 @@ export const diskActions: readonly Action[] = [
       const present = String(factOf(drive, 'path'));
       askForText(
         ui,
-        `Image file for ${drive.name} (nothing: empty; --force: though the guest has it locked)`,
+        `Image file for ${drive.name} (empty: eject; --force: even if the guest has locked it)`,
         present === 'empty' ? '' : present,
         text => change(ui, vm!, drive.name, text.trim()),
       );

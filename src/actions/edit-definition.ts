@@ -38,7 +38,7 @@ async function edit(ui: Ui, draft: Draft): Promise<void> {
   const failure = problem ?? (await save(ui, draft, text));
   if (failure === null) {
     await rm(folder, { recursive: true });
-    ui.notify('info', `${name} is saved, for its next start; what it was before is ${name}.yaml~`);
+    ui.notify('info', `${name} is saved, for its next start; the previous definition is ${name}.yaml~`);
     return;
   }
   const kept = `Your text is kept in ${file}`;
@@ -52,7 +52,7 @@ async function edit(ui: Ui, draft: Draft): Promise<void> {
 async function save(ui: Ui, { name, original }: Draft, text: string): Promise<string | null> {
   try {
     if ((await ui.engine.definition(name)) !== original)
-      return 'somebody else has changed it meanwhile: merge the two, then edit it again';
+      return 'it was changed in the meantime: merge the two, then edit it again';
     await ui.engine.define(name, text, { replace: true });
     return null;
   } catch (error) {

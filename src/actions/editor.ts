@@ -10,7 +10,7 @@ export async function runEditor(file: string, env: NodeJS.ProcessEnv = process.e
   // argument.
   const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit', env });
   return new Promise(resolve => {
-    child.on('error', error => resolve(`the editor can not be started: ${error.message}`));
+    child.on('error', error => resolve(`the editor cannot be started: ${error.message}`));
     child.on('exit', (status, signal) => {
       if (status === 127) resolve(`there is no editor "${editor}": set VISUAL or EDITOR to one`);
       else if (signal !== null) resolve(`the editor "${editor}" was ended by ${signal}`);

@@ -118,7 +118,7 @@ async function apply(ui: Ui, ticket: number, { request, plan }: SubjectOf<'chang
 async function undo(ui: Ui, { entry }: SubjectOf<'undo'>): Promise<Done> {
   const { state, problem, changes } = await ui.host.connection().client.call('undo', entry.id);
   const good = state === 'undone';
-  const text = [...(problem === null ? [] : [problem]), ...describeUndone(changes, 'all of it was undone')];
+  const text = [...(problem === null ? [] : [problem]), ...describeUndone(changes, 'everything was undone')];
   return { kind: 'done', good, steps: [], text: state === 'refused' ? [problem!] : text };
 }
 

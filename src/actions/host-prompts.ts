@@ -38,7 +38,7 @@ export function editSettings(
     range: null,
     submit: text => {
       const settings = changed(parseVfSettings(text.split(/\s+/).filter(Boolean)), attributes);
-      if (Object.keys(settings).length === 0) throw new Error('nothing of it is different from what it is');
+      if (Object.keys(settings).length === 0) throw new Error('these settings are in effect already');
       void ui.attempt(askForChange(ui, { kind: 'vf-attributes', address, index, settings, persist: false }));
     },
   });

@@ -79,7 +79,7 @@ const edit: Action = {
   label: 'edit',
   phrase: 'edit SR-IOV settings',
   description:
-    'Change the number of VFs, or what is set for a VF: MAC, VLAN, trust, spoof check; shows the plan first',
+    'Change the number of VFs, or the settings of a VF: MAC, VLAN, trust, spoof check; shows the plan first',
   screens: ['sriov', 'function'],
   bar: 35,
   changes: 'host-by-plan',

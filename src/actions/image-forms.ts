@@ -50,20 +50,20 @@ export function openCreateForm(ui: Ui): void {
       {
         key: 'backing',
         label: 'Backing',
-        hint: 'the image that it begins as (qcow2), which must not be written any more; empty: none',
+        hint: 'the backing file (qcow2), which must not be written any more; empty: none',
         path: true,
         mayBeEmpty: true,
       },
       {
         key: 'size',
         label: 'Size',
-        hint: 'such as 20G; empty: that of the backing file',
+        hint: 'such as 20G; empty: the size of the backing file',
         mayBeEmpty: true,
       },
       {
         key: 'preallocation',
         label: 'Space',
-        hint: 'that is taken at once: none, for tables, or all, without or with writing it',
+        hint: 'allocated in advance: none, for tables, or all, without or with writing it',
         choices: PREALLOCATIONS,
       },
     ],
@@ -114,7 +114,7 @@ export function openConvertForm(ui: Ui, image: HostImage): void {
       {
         key: 'from',
         label: 'From',
-        hint: 'the format of the image; detect: as its content looks, unless that has a backing file',
+        hint: 'the format of the image; detect: probed, unless it has a backing file',
         choices: ['detect', ...IMAGE_FORMATS],
       },
       {
@@ -160,7 +160,7 @@ export function openResizeForm(ui: Ui, image: HostImage): void {
       isSmaller(value('size'))
         ? {
             title: `Shrink ${path} to ${value('size')}?`,
-            body: `It has ${sizeText(size!)}: what is beyond ${value('size')} is lost. Shrink its file systems first.`,
+            body: `It has ${sizeText(size!)}: data beyond ${value('size')} is lost. Shrink its file systems first.`,
             verb: 'Shrink',
           }
         : null,
@@ -176,7 +176,7 @@ export function openTakeForm(ui: Ui, { path, snapshots }: HostImage): void {
     title: `Snapshot of ${path}`,
     button: 'Take',
     done: 'take',
-    fields: [{ key: 'name', label: 'Name', hint: 'of the snapshot, which is kept inside of the image' }],
+    fields: [{ key: 'name', label: 'Name', hint: 'of the snapshot, which is kept inside the image' }],
     defaults: () => ({ name: `snapshot-${snapshots.length + 1}` }),
     main: 'name',
     problem: value => {
@@ -189,7 +189,7 @@ export function openTakeForm(ui: Ui, { path, snapshots }: HostImage): void {
 }
 
 const VERBS = {
-  apply: { verb: 'Apply', lost: 'What the disk has now is lost: it gets the contents that it had then.' },
+  apply: { verb: 'Apply', lost: 'The present contents of the disk are lost: it gets those of the snapshot.' },
   delete: { verb: 'Delete', lost: 'It cannot be brought back.' },
 } as const;
 
@@ -203,7 +203,7 @@ export function openSnapshotForm(ui: Ui, { path, snapshots }: HostImage, action:
       {
         key: 'name',
         label: 'Snapshot',
-        hint: 'one of those inside of the image',
+        hint: 'one of those inside the image',
         choices: snapshots.map(({ name }) => name),
       },
     ],

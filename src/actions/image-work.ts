@@ -72,7 +72,7 @@ export async function check(ui: Ui, image: HostImage, repair = false): Promise<v
   }
   const body = [
     `Errors: ${errors}${fixed}`,
-    ...(leaks === 0 ? [] : [`Clusters that nothing uses: ${leaks} (they cost space only)`]),
+    ...(leaks === 0 ? [] : [`Leaked clusters: ${leaks} (they only cost space)`]),
   ];
   ui.choose(path, body.join('\n'), [
     { label: 'Close' },

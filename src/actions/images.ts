@@ -24,7 +24,7 @@ function noSnapshots(least: number): (context: ActionContext) => string | null {
     const image = rowAtCursor(context)?.image;
     if (image === undefined) return 'there is no image here';
     if (image.format !== 'qcow2')
-      return `${basename(image.path)} is no qcow2 image: only those have snapshots`;
+      return `${basename(image.path)} is not a qcow2 image: only those have snapshots`;
     return image.snapshots.length < least ? `${basename(image.path)} has no snapshots` : null;
   };
 }

@@ -20,7 +20,7 @@ export const logActions: readonly Action[] = [
     unavailable: context => {
       const id = vmOfEntry(context);
       if (id === null) return 'the entry is about no VM';
-      return id in context.state.infos ? null : `there is no VM ${id} any more`;
+      return id in context.state.infos ? null : `the VM ${id} no longer exists`;
     },
     run: context => {
       const id = vmOfEntry(context)!;

@@ -12,7 +12,7 @@ const FIELDS: readonly FormField[] = [
   {
     key: 'form',
     label: 'Form',
-    hint: "nat: behind the host's address; routed: their own; isolated: no way out",
+    hint: "nat: behind the host's address; routed: their own; isolated: no outside access",
     choices: ['nat', 'routed', 'isolated'],
   },
   { key: 'subnet', label: 'Subnet', hint: 'such as 192.168.150.0/24; free: a private one that is free' },
@@ -91,7 +91,7 @@ function rowAtCursor({ ui, state }: ActionContext): NetworkRow | undefined {
 function noNetwork(context: ActionContext): string | null {
   const row = rowAtCursor(context);
   if (row === undefined) return 'there is no network here';
-  return row.network === undefined ? `${row.name} is not a network of vring's` : null;
+  return row.network === undefined ? `${row.name} is not managed by vring` : null;
 }
 
 function change(kind: Extract<PlanRequest['kind'], `network-${'start' | 'stop' | 'delete'}`>) {

@@ -88,7 +88,7 @@ export const nicActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'link',
     phrase: 'change the link',
-    description: "Plug the network card's cable in or out, until the VM is off",
+    description: "Plug in or unplug the network card's cable, until the VM is off",
     screens: ['vm'],
     here: isNetTab,
     bar: 41,

@@ -20,7 +20,7 @@ export const overviewActions: readonly Action[] = [
       if (row === undefined) return 'there is nothing here';
       const id = vmOfRow(row);
       if (id === null) return `the ${row.kind} is about no VM`;
-      return id in context.state.infos ? null : `there is no VM ${id} any more`;
+      return id in context.state.infos ? null : `the VM ${id} no longer exists`;
     },
     run: context => {
       const row = rowAtCursor(context)!;

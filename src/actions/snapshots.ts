@@ -39,7 +39,7 @@ function take(ui: Ui, vm: VmInfo, name: string): void {
   }
   ui.choose(
     `Snapshot ${name} of ${vm.name}: copy its disks?`,
-    'The VM stands still meanwhile. Without its disks, the snapshot fits for as long as nobody writes to them.',
+    'The VM is stopped in the meantime. Without its disks, the snapshot fits until they are written to.',
     [{ label: 'Cancel' }, { label: 'Copy disks', run: run(true) }, { label: 'Memory only', run: run(false) }],
   );
 }
@@ -91,14 +91,14 @@ function restore(ui: Ui, { state, vm }: ActionContext): void {
         report(
           ui,
           `restoring ${as} from ${name}`,
-          restored.then(() => `${as} goes on from ${name}`),
+          restored.then(() => `${as} continues from ${name}`),
         );
       },
     });
   const lost = [
-    ...(alive ? [`What ${vm!.name} has in memory now is lost.`] : []),
+    ...(alive ? [`The present memory of ${vm!.name} is lost.`] : []),
     ...(info.disks === 'copied'
-      ? ['What its disks have now is lost: they get the contents that they had then.']
+      ? ['The present contents of its disks are lost: they get those of the snapshot.']
       : []),
   ];
   const choices: readonly Choice[] = [
@@ -106,7 +106,7 @@ function restore(ui: Ui, { state, vm }: ActionContext): void {
     { label: 'Restore', run: back },
     { label: 'As a new VM', run: asNew },
   ];
-  ui.choose(`Restore ${vm!.name} from ${name}?`, lost.join('\n') || 'It goes on where it was then.', choices);
+  ui.choose(`Restore ${vm!.name} from ${name}?`, lost.join('\n') || 'It resumes where it was then.', choices);
 }
 
 /** Canceling an operation needs confirmation; null if there is none in progress. */
@@ -131,7 +131,7 @@ const save = actionOnVms({
   refusal: notKept,
   act: (engine, id) => engine.save(id),
   begun: who => `saving ${who}`,
-  done: who => `saved ${who}; S goes on from there`,
+  done: who => `saved ${who}; S resumes from there`,
 });
 
 /** Actions that save the state of a VM, and restore it. */
@@ -167,7 +167,7 @@ export const snapshotActions: readonly Action[] = [
     unavailable: ({ state, vm }) => {
       const info = snapshotAtCursor(state, vm!.id);
       if (info === null) return 'there is no snapshot here';
-      if (info.name === null) return `${vm!.name} goes on from its saved state when it is started`;
+      if (info.name === null) return `${vm!.name} resumes from its saved state when it is started`;
       if (vm!.task !== undefined) return `${vm!.name} is busy with another snapshot; W cancels that`;
       return info.problems.length === 0 ? null : `it does not fit: ${info.problems.join('; ')}`;
     },

@@ -114,7 +114,7 @@ export const sortActions: readonly Action[] = [
     category: 'Look',
     label: 'sort by next column',
     phrase: 'sort by the next column',
-    description: 'Sort by the next column; after the last one, by none',
+    description: 'Sort by the next column; after the last one, unsorted',
     screens: SORTED_SCREENS,
     run: context => step(context, 1),
   },

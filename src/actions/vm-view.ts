@@ -83,7 +83,7 @@ export const vmViewActions: readonly Action[] = [
     category: 'Look',
     label: 'sort back',
     phrase: 'sort the exits',
-    description: 'Sort the exits by the one before',
+    description: 'Sort the exits by the previous one of these',
     screens: ['vm'],
     unavailable: notExits,
     run: context => sortExits(context, ADDRESS_ORDERS.length - 1),

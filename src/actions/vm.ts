@@ -84,7 +84,7 @@ const vmSpecs: readonly VmAction[] = [
     refusal: onlyWhile('running', 'paused', 'suspended'),
     loss: {
       title: who => `Reset ${who}?`,
-      body: 'The guest boots again at once. What it has not written to its disks is lost.',
+      body: 'The guest boots again immediately. What it has not written to its disks is lost.',
     },
     act: (engine, id) => engine.reset(id),
     done: who => `reset ${who}`,
@@ -98,7 +98,7 @@ const vmSpecs: readonly VmAction[] = [
     refusal: onlyWhile('starting', 'running', 'paused', 'suspended', 'stuck'),
     loss: {
       title: who => `Kill ${who}?`,
-      body: 'The power is cut at once. What the guest has not written to its disks is lost.',
+      body: 'The power is cut immediately. What the guest has not written to its disks is lost.',
     },
     act: (engine, id) => engine.kill(id),
   },

@@ -73,8 +73,8 @@ describe('the UI for a screen reader', () => {
     driver.type('K');
     expect(await heard(driver)).toEqual([
       'Kill web?',
-      'The power is cut at once. What the guest has not written to',
-      'its disks is lost.',
+      'The power is cut immediately. What the guest has not written',
+      'to its disks is lost.',
       '> [ Cancel ], [ Kill ]',
     ]);
     driver.type(KEY.tab);

@@ -89,7 +89,7 @@ describe('a disk is attached', () => {
     await driver.waitFor('Add a disk to the definition of db');
     expect(driver.screen).not.toContain('In definition');
     driver.type(`${disk}${CTRL_S}`);
-    await driver.waitFor('virtio-blk0 is in the definition of db, which has it at its next start');
+    await driver.waitFor('virtio-blk0 is in the definition of db, for its next start');
     driver.type('6');
     await driver.waitFor('None when it last ran');
     expect(engine.calls).toEqual(['attach virtio-blk to db']);
@@ -124,7 +124,7 @@ describe('what is wrong is said', () => {
     await driver.waitFor('DISK');
     engine.become('db', 'off', {});
     driver.type('a');
-    await driver.waitFor('cannot attach a disk: db has no definition that could get it: start it first');
+    await driver.waitFor('cannot attach a disk: db has no definition to add it to: start it first');
     expect(engine.calls).toEqual([]);
   });
 });

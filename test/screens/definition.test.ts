@@ -120,7 +120,7 @@ describe('the definition', () => {
     while (!existsSync(join(folder, 'edited'))) await new Promise(resolve => setTimeout(resolve, 10));
     engine.texts.set('web', 'name: web\nmemory: 3G\n');
     writeFileSync(join(folder, 'go'), '');
-    await driver.waitFor('somebody else has changed it meanwhile');
+    await driver.waitFor('it was changed in the meantime');
     expect(readFileSync(draft(), 'utf8')).toContain('2G');
     expect(engine.texts.get('web')).toContain('3G');
     rmSync(dirname(draft()), { recursive: true });

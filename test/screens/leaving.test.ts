@@ -92,12 +92,12 @@ describe('leaving VMs that another process runs', () => {
     expect(engine.calls.at(-1)).toBe('kill db');
   });
 
-  test('says whose guest has not turned the power button on, and offers to kill it', async () => {
+  test('says whose guest has not enabled the power button, and offers to kill it', async () => {
     engine.add('web', busy);
     engine.add('db', busy);
     engine.noticesButton = false;
     const driver = await shutDown();
-    await driver.waitFor('web: running; its guest has not turned the power');
+    await driver.waitFor('web: running; its guest has not enabled the power');
     expect(driver.screen).toContain('Kill the rest');
   });
 

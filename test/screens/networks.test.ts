@@ -129,7 +129,7 @@ describe('networks', () => {
     driver.type('j');
     await driver.waitFor(/VMs +db \(off\)/);
     driver.type('S');
-    await driver.waitFor("cannot start the network: br0 is not a network of vring's");
+    await driver.waitFor('cannot start the network: br0 is not managed by vring');
     driver.type('/isolated\r');
     await driver.waitFor('1/4 match');
   });

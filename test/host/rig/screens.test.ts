@@ -72,12 +72,12 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
     await ui.press('u');
     await ui.waitFor(/Undo: Bind 0000:01:10\.0 to vfio-pci[\s\S]*>\[ Cancel \]/);
     await ui.press('Tab', 'Enter');
-    await ui.waitFor(/all of it was undone/);
+    await ui.waitFor(/everything was undone/);
     expect([await driver(vf), await vfCount()]).toEqual(['', '1']);
     await ui.press('Enter', 'u');
     await ui.waitFor(/Undo: Set the VFs of 0000:01:00\.0 to 1[\s\S]*>\[ Cancel \]/);
     await ui.press('Tab', 'Enter');
-    await ui.waitFor(/all of it was undone/);
+    await ui.waitFor(/everything was undone/);
     expect(await host.check(HOST_STATE)).toBe(first);
     await ui.press('Enter');
     await ui.waitFor(/> +01:00\.0 +0\/7 /);

@@ -97,7 +97,7 @@ describe('the VM', () => {
     start(serverTree());
     driver.engine.become('web', 'off', { saved: { at: 0, automatic: false } });
     await driver.press('5', 'G', 'a', KEY.up);
-    expect(driver.screen).toContain('web goes on from a saved state, which has no such device');
+    expect(driver.screen).toContain('web resumes from a saved state, which has no such device');
     await driver.press(enter);
     expect(driver.screen).toContain('to which VM?');
     await driver.press(esc);
@@ -233,7 +233,7 @@ describe('the plan', () => {
     expect(driver.screen).toContain('x [ ] UNSAFE without IOMMU');
     await driver.press('x');
     expect(driver.screen).toContain('UNSAFE. To attach it anyway, type 0000:01:00.0:');
-    expect(driver.screen).toContain('no IOMMU: the guest can read and write all memory of the host');
+    expect(driver.screen).toContain('no IOMMU: the guest can read and write all host memory');
     await driver.press(tab, '0000:01:00.0', enter, enter);
     expect(driver.screen).toContain('web runs with 0000:01:00.0');
     expect(definition()).toContain('unsafe-no-iommu: true');

@@ -161,7 +161,7 @@ describe('undo', () => {
     expect(driver.screen).toContain('Undo: Bind 0000:b0:00.0 to vfio-pci');
     expect(driver.screen).toContain('1.  write 0000:b0:00.0 to');
     await driver.press(tab, enter);
-    expect(driver.screen).toContain('all of it was undone');
+    expect(driver.screen).toContain('everything was undone');
     expect(driver.host.pci.driverOf('0000:b0:00.0')).toBe('nvme');
   });
 
@@ -201,7 +201,7 @@ describe('settings of a VF', () => {
     ['vlan=4095', 'vlan'],
     ['color=red', 'unknown setting "color"'],
     ['mac=03:00:00:00:00:01', 'this is a multicast address'],
-    ['vlan=0', 'nothing of it is different'],
+    ['vlan=0', 'these settings are in effect already'],
   ])('%s is refused, and can be mended', async (words, message) => {
     await start(serverTree()).press(...edit, '\x15', words, enter);
     expect(driver.screen).toContain(message);

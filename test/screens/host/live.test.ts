@@ -73,7 +73,7 @@ test('the screen of a function that has gone says so, and can be left', async ()
   await start().press('4', 'jjjj', '\r');
   await driver.host.writeAttribute('/sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs', '0');
   await look();
-  expect(driver.screen).toContain('0000:3b:0a.1 is no longer there');
+  expect(driver.screen).toContain('0000:3b:0a.1 no longer exists');
   await driver.press('\x1b');
   expect(driver.screen).toContain('[4 SR-IOV]');
 });

@@ -154,7 +154,7 @@ describe('a device is detached', () => {
     expect(driver.screen).toContain('Detach hostdev0 from web?');
     await driver.press(KEY.tab, KEY.enter);
     expect(driver.engine.calls).toEqual(['detach hostdev0 from web']);
-    expect(driver.screen).toContain('hostdev0 is out of web');
+    expect(driver.screen).toContain('hostdev0 was detached from web');
   });
 
   test('or by force, once the guest does not release it', async () => {
@@ -206,7 +206,7 @@ describe('without an IOMMU', () => {
     await driver.still();
     expect(driver.screen).toContain('web (UNSAFE)');
     await driver.press('d');
-    expect(driver.screen).toContain('UNSAFE: no IOMMU keeps its guest from the memory of the host');
+    expect(driver.screen).toContain('UNSAFE: no IOMMU protects the memory of the host from its guest');
     await driver.press(KEY.esc, KEY.enter);
     expect(driver.terminal.lines[0]).toContain('web running UNSAFE');
     expect(driver.screen).toContain('UNSAFE: no IOMMU');
