@@ -52,7 +52,7 @@ export const ACCESS_METRICS: readonly Family[] = [
   {
     name: 'vring_device_statistic',
     type: 'counter',
-    help: 'What a device counts by a name of its own.',
+    help: 'Statistics specific to a device.',
     labels: ['vm', 'device', 'statistic'],
     points: function* (facts) {
       for (const vm of countedVms(facts))

@@ -8,7 +8,7 @@ export const BALLOON_METRICS: readonly Family[] = [
     name: 'vring_balloon_target_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Memory that the guest is to keep.',
+    help: 'Memory that the guest should keep.',
     labels: ['vm', 'device'],
     points: facts => perBalloon(facts, ({ target }) => target),
   },
@@ -24,12 +24,12 @@ export const BALLOON_METRICS: readonly Family[] = [
   stat('vring_guest_memory_free_bytes', 'Memory that the guest does not use at all.', 'free'),
   stat(
     'vring_guest_memory_available_bytes',
-    'Memory that programs of the guest could get without swapping, as the guest estimates it.',
+    'Memory that the guest estimates to be available to programs without swapping.',
     'available',
   ),
   stat(
     'vring_guest_memory_caches_bytes',
-    'Memory of the guest with what it could read again from disks.',
+    'Memory of the guest with data that it could read again from disks.',
     'caches',
   ),
 ];

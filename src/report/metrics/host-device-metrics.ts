@@ -6,7 +6,7 @@ export const HOST_DEVICE_METRICS: readonly Family[] = [
   {
     name: 'vring_host_device',
     type: 'info',
-    help: 'A PCI function of the host that the VM has.',
+    help: 'A host PCI function that the VM has.',
     labels: ['vm', 'device', 'host_address', 'api'],
     points: function* ({ vms }) {
       for (const { info } of vms.filter(vm => isAlive(vm.info)))
@@ -17,7 +17,7 @@ export const HOST_DEVICE_METRICS: readonly Family[] = [
   {
     name: 'vring_host_device_interrupts',
     type: 'counter',
-    help: 'Interrupts of the device that the host has handled, from /proc/interrupts; with posted interrupts, those of running vCPUs are not among them, and it may stand still under load.',
+    help: 'Interrupts of the device that the host has handled, from /proc/interrupts; posted interrupts to running vCPUs are not included, so it may stand still under load.',
     labels: ['vm', 'device', 'kind', 'vector', 'posted'],
     points: function* ({ vms }) {
       for (const { info, snapshot } of vms) {

@@ -61,7 +61,7 @@ export const LABELS = {
   size: 'page size in bytes',
   resource: '`cpu`, `memory` or `io`',
   tasks: '`some`: at least one task was stalled; `full`: all non-idle tasks were',
-  statistic: 'what the device counts',
+  statistic: 'name of the statistic',
   host_address: 'PCI address on the host',
   api: '`group` or `iommufd`',
   kind: '`intx`, `msi` or `msix`',

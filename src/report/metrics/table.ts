@@ -12,8 +12,8 @@ export const METRICS: readonly { readonly title: string; readonly families: read
   { title: 'Host and manager', families: HOST_METRICS },
   { title: 'VMs', families: VM_METRICS },
   { title: 'vCPUs', families: VCPU_METRICS },
-  { title: 'Accesses by region and by address, and what devices count', families: ACCESS_METRICS },
+  { title: 'Accesses by region and by address, and device statistics', families: ACCESS_METRICS },
   { title: 'Virtqueues', families: QUEUE_METRICS },
   { title: 'Balloons', families: BALLOON_METRICS },
-  { title: 'Devices of the host', families: HOST_DEVICE_METRICS },
+  { title: 'Host devices', families: HOST_DEVICE_METRICS },
 ];
