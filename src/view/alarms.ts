@@ -82,7 +82,7 @@ function hostAlarms(usage: HostUsage): Alarm[] {
       ? [error('kvm', null, 'no VM can run: this user may not open /dev/kvm; 6 says what to do')]
       : []),
     ...(used >= MEMORY_IN_USE
-      ? [warning('memory', null, `memory is short: ${bytes(memory.availableBytes)} can still be had`)]
+      ? [warning('memory', null, `memory is low: ${bytes(memory.availableBytes)} available`)]
       : []),
     ...(waits >= MEMORY_WAITS
       ? [warning('pressure', null, `tasks wait for memory ${percent(waits)} of the time`)]
@@ -93,13 +93,7 @@ function hostAlarms(usage: HostUsage): Alarm[] {
         warning(`huge ${pageBytes}`, null, `all ${total} huge pages of ${bytes(pageBytes)} are in use`),
       ),
     ...(stateSpace !== null && isLow(stateSpace)
-      ? [
-          warning(
-            'disk',
-            null,
-            `${stateSpace.path} has only ${bytes(stateSpace.availableBytes)} of room left`,
-          ),
-        ]
+      ? [warning('disk', null, `${stateSpace.path} has only ${bytes(stateSpace.availableBytes)} left`)]
       : []),
   ];
 }

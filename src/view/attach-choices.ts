@@ -52,7 +52,7 @@ export function attachRefusal(vm: VmInfo, addresses: readonly string[]): string 
     return `${name} is ${state}: wait until it runs or is off`;
   if (isAlive(vm)) return null;
   if (saved !== undefined)
-    return `${name} goes on from a saved state, which has no such device: start it, or discard the state first`;
+    return `${name} resumes from a saved state, which has no such device: start it, or discard the state first`;
   if (problem !== null) return `the definition of ${name} is not valid: ${problem}`;
-  return defined ? null : `${name} has no definition that could get it: start it first`;
+  return defined ? null : `${name} has no definition to add it to: start it first`;
 }

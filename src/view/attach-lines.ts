@@ -59,14 +59,14 @@ function factsOf(subject: AttachSubject, columns: number): PlanLine[] {
   const facts: Fact[] = [
     fact('State', targetText(target)),
     ...(assessment.unsafe
-      ? [fact('UNSAFE', 'no IOMMU: the guest can read and write all memory of the host', 'status.error')]
+      ? [fact('UNSAFE', 'no IOMMU: the guest can read and write all host memory', 'status.error')]
       : []),
     fact('Opened by', openedBy(assessment)),
     ...memoryFacts(assessment),
     fact('On stop', onStop(subject)),
     ...(losses.length === 0 ? [] : [{ name: 'It loses', texts: losses, token: 'status.warning' as Token }]),
     ...(target.kind === 'running' && !options.persist
-      ? [fact('Definition', 'stays as it is: the VM starts without the device the next time')]
+      ? [fact('Definition', 'unchanged: the VM will start without the device next time')]
       : []),
   ];
   return factLines(facts, columns - 2).map(({ name, text, token }) => ({ text: `  ${name} ${text}`, token }));
@@ -102,7 +102,7 @@ function onStop({ options, assessment }: AttachSubject): string {
   const backs = assessment.plan.devices.filter(
     ({ driver, becomes }) => becomes !== undefined && driver !== becomes,
   );
-  if (backs.length === 0) return 'nothing changes: the devices have been bound before, and stay so';
+  if (backs.length === 0) return 'nothing changes: the devices were bound before, and stay bound';
   return backs.map(({ address, driver }) => `${address} goes back to ${driver ?? 'no driver'}`).join(', ');
 }
 

@@ -18,6 +18,6 @@ export function balloonText({ memory, target, current, active, stats, obstacle }
     ...(available === undefined ? [] : [`${bytes(available)} available`]),
     ...(caches === undefined ? [] : [`${bytes(caches)} of caches`]),
   ];
-  const kept = obstacle === null ? '' : '; the host gets nothing of it';
+  const kept = obstacle === null ? '' : '; the host gets none of the rest back';
   return `${size}${next}${parts.length === 0 ? '' : `; ${parts.join(', ')}`}${kept}`;
 }

@@ -36,7 +36,7 @@ export function ownerSentences(owners: readonly DeviceOwner[]): string[] {
       : before === null
         ? 'the host gets it back when the VM ends'
         : `it goes back to ${before} when the VM ends`;
-    const unsafe = noIommu ? '; UNSAFE: no IOMMU keeps the guest from the memory of the host' : '';
+    const unsafe = noIommu ? '; UNSAFE: no IOMMU protects the memory of the host from the guest' : '';
     return has
       ? `${vm} has it as ${device}${how}; ${then}${unsafe}`
       : `${vm} takes it as ${device} at its next start${unsafe}`;

@@ -117,7 +117,7 @@ export function deviceFacts(
       : [
           fact(
             'Leaving',
-            `asked at ${logTime(device.removing)}, the guest has not released it yet: D takes it by force, or lets it stay`,
+            `asked at ${logTime(device.removing)}, the guest has not released it yet: D removes it by force, or keeps it`,
             'status.warning',
           ),
         ]),

@@ -18,7 +18,7 @@ import { isInUse } from './host-use.ts';
  */
 export function functionFacts(host: HostView, address: string, details: FunctionDetails | null): Fact[] {
   const fn = host.functions.get(address);
-  if (fn === undefined) return [{ name: '', texts: [`${address} is no longer there`] }];
+  if (fn === undefined) return [{ name: '', texts: [`${address} no longer exists`] }];
   return [
     ...nameFacts(fn),
     ...ownerFacts(host.owners.get(address)),
@@ -87,7 +87,7 @@ function driverFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
     driver ?? 'none',
     ...(driverOverride === null ? [] : [`override ${driverOverride}`]),
     ...(modules.length === 0 ? [] : [`modules ${modules.join(', ')}`]),
-    ...(vfioModules.length === 0 ? [] : [`VFIO drivers of its own: ${vfioModules.join(', ')}`]),
+    ...(vfioModules.length === 0 ? [] : [`its own VFIO drivers: ${vfioModules.join(', ')}`]),
   ];
   const bound = host.bound.get(fn.address);
   const nodes = [bound?.groupNode, bound?.deviceNode].flatMap(node => node?.path ?? []);
@@ -133,7 +133,7 @@ function sharingFacts({ reasons, override }: IommuGroup): Fact[] {
 /** Facts about an IOMMU group, and about its member under the cursor. */
 export function groupFacts(host: HostView, id: number, member: string | null): Fact[] {
   const group = host.groups.get(id);
-  if (group === undefined) return [fact('', `group ${id} is no longer there`)];
+  if (group === undefined) return [fact('', `group ${id} no longer exists`)];
   const size = group.members.length + group.others.length;
   const domain = group.type === null ? '' : `; domain ${group.type}`;
   const reserved = group.reserved.map(({ start, end, type }) => `${start}-${end} ${type}`).join(', ');

@@ -223,7 +223,7 @@ export function networkFacts(row: NetworkRow, vms: readonly VmInfo[]): Fact[] {
 
 const FORMS = {
   nat: "NAT: guests use the host's address outside",
-  routed: 'routed: guests have addresses of their own outside',
+  routed: 'routed: guests use their own addresses outside',
   isolated: 'isolated: guests reach the host and each other',
 } as const;
 

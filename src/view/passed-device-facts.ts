@@ -21,7 +21,7 @@ export function passedDeviceFacts(device: HostDeviceFacts, { taken, host, counte
   const numa = host?.functions.get(address)?.numaNode ?? null;
   return [
     ...(taken?.noIommu
-      ? [fact('UNSAFE', 'no IOMMU: its guest can read and write all memory of the host', 'status.error')]
+      ? [fact('UNSAFE', 'no IOMMU: its guest can read and write all host memory', 'status.error')]
       : []),
     fact('On host', [address, hostName(address, host)].filter(Boolean).join(' ')),
     fact('Opened by', api === 'group' ? 'its VFIO group' : 'iommufd'),
@@ -64,7 +64,7 @@ function interruptTexts(
   { kind, vectors, enabled }: HostDeviceFacts['interrupts'],
   counted: HostInterrupts | null,
 ): string[] {
-  if (kind === 'none') return ['its driver has turned none on'];
+  if (kind === 'none') return ['its driver has enabled none'];
   const text = kind === 'intx' ? 'INTx' : `${KINDS[kind]}, ${enabled} of ${vectors} vectors connected`;
   if (counted === null || counted.vectors.length === 0) return [text];
   const sum = (value: (vector: HostInterruptRate) => number) =>

@@ -56,7 +56,7 @@ export const SNAPSHOT_COLUMNS: readonly ListColumn<SnapshotRow>[] = [
           text: more.length === 0 ? first : `${first} (and ${more.length} more)`,
           token: 'status.error',
         };
-      return doubtful.length === 0 ? 'yes' : 'yes, if its checksums are right';
+      return doubtful.length === 0 ? 'yes' : 'yes, if its checksums match';
     },
   },
 ];
@@ -95,7 +95,7 @@ export function snapshotFacts({ info, now }: SnapshotRow): Fact[] {
 
 const DISKS = {
   copied: 'copied',
-  outside: 'not copied: it fits for as long as nobody writes to them',
+  outside: 'not copied: it fits until they are written to',
 } as const;
 
 /** Always the same object, so that a selector sees no change. */

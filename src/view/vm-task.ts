@@ -13,7 +13,7 @@ export function describeTask({ kind, phase, done, total, waitingFor }: VmTask): 
     case 'syncing':
       return kind === 'save' ? 'waiting for the disk' : 'the VM runs again; waiting for the disk';
     case 'verifying':
-      return total === 0 ? 'looking at the files' : `comparing checksums ${amount(done, total)}`;
+      return total === 0 ? 'examining the files' : `comparing checksums ${amount(done, total)}`;
     case 'copying':
       return `copying disks ${amount(done, total)}`;
     case 'starting':

@@ -63,7 +63,7 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
 });
 
 test('a VM that is stuck, with what its host has to do', () => {
-  const reason = 'its process 7 was stopped by a signal: kill -CONT 7 lets it go on';
+  const reason = 'its process 7 was stopped by a signal: kill -CONT 7 resumes it';
   engine.add('web', idle, { state: 'stuck', reason });
   store.getState().vmsListed(engine.vms());
   expect(texts()).toEqual([`error web is stuck: ${reason}`]);
@@ -97,7 +97,7 @@ describe('the host', () => {
       'without memory',
       { memory: { totalBytes: 64 * GiB, availableBytes: GiB } },
       {},
-      'warning memory is short: 1G can still be had',
+      'warning memory is low: 1G available',
     ],
     ['that waits for memory', {}, { memory: 0.25 }, 'warning tasks wait for memory 25% of the time'],
     [
@@ -110,7 +110,7 @@ describe('the host', () => {
       'without room for state',
       { stateSpace: { path: '/var/lib/vring', totalBytes: 100 * GiB, availableBytes: 4 * GiB } },
       {},
-      'warning /var/lib/vring has only 4G of room left',
+      'warning /var/lib/vring has only 4G left',
     ],
   ] as const)('%s', (_, vitals, waits, text) => {
     take(vitals, waits);
