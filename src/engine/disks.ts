@@ -31,11 +31,11 @@ async function growQcow2(
 ): Promise<number> {
   if (bytes === null)
     throw new DiskError(
-      `disk ${path} is a qcow2 image, whose size its VM knows: give the size that it is to have`,
+      `disk ${path} is a qcow2 image, whose size does not follow its file: give the new size`,
     );
   if (bytes < size)
     throw new DiskError(
-      `disk ${path} has ${sizeText(size)}: a qcow2 image does not shrink while its VM runs; shut it down, then use vring image resize --shrink`,
+      `disk ${path} has ${sizeText(size)}: a qcow2 image cannot shrink while its VM runs; shut it down, then use vring image resize --shrink`,
     );
   const file = fileIdentity(await stat(path, { bigint: true }));
   await vm.command('resize-disk', { device, bytes, file });

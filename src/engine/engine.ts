@@ -55,7 +55,7 @@ export type Upgraded = {
 
 /** Why a VM's power button has no effect. */
 export const BUTTON_OFF =
-  'its guest has not turned the power button on: it has no ACPI driver, or has not loaded it yet';
+  'its guest has not enabled the power button: it has no ACPI driver, or has not loaded it yet';
 
 export type ConsoleOptions = {
   /** The serial port's number in the topology of the machine; default: the first. */

@@ -215,7 +215,7 @@ export class LocalEngine implements Engine, CounterSource {
       return;
     }
     const machine = vm.defined === null ? vm.config : parseMachineConfig(this.#definitions.machine(id));
-    if (machine === null) throw new Error(`${id} has no definition any more: there is nothing to start`);
+    if (machine === null) throw new Error(`${id} no longer has a definition: there is nothing to start`);
     await this.#run(vm, machine);
   }
 
@@ -334,7 +334,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async setBalloon(id: string, target: number): Promise<void> {
     await this.#vm(id).command('set-balloon', { bytes: target });
-    this.note('info', `the guest is to keep ${sizeText(target)} of its memory`, id);
+    this.note('info', `the guest should keep ${sizeText(target)} of its memory`, id);
   }
 
   async changeMedium(id: string, device: string, change: MediumChange): Promise<void> {
@@ -400,7 +400,7 @@ export class LocalEngine implements Engine, CounterSource {
     if (!quiesce) return await this.#snapshots.take(vm, rest);
     const { state } = vm.info;
     if (state === 'paused' || state === 'suspended')
-      throw new Error(`${id} is ${state}: its guest cannot hold its file systems still`);
+      throw new Error(`${id} is ${state}: its guest cannot freeze its file systems`);
     const warn = (text: string) => this.note('warning', text, id);
     return await whileFrozen(vm.agent.agent, warn, () => this.#snapshots.take(vm, rest));
   }

@@ -157,7 +157,7 @@ export function isUnsafe({ hostDevices = [] }: Pick<VmInfo, 'hostDevices'>): boo
 }
 
 /** The warning, to follow the VM's name. */
-export const UNSAFE = 'UNSAFE: no IOMMU keeps its guest from the memory of the host';
+export const UNSAFE = 'UNSAFE: no IOMMU protects the memory of the host from its guest';
 
 /** Why a VM cannot be started as it is defined, with every reason; null if none is known. */
 export function cannotStart({

@@ -215,7 +215,7 @@ export class VmRun {
   ): Promise<MachineCommands[Name]['result']> {
     if (this.#heldBack !== null && !URGENT.has(command)) await this.#whenSettled();
     const { connection } = this.machine;
-    if (connection === null) throw new Error('its machine takes no more commands');
+    if (connection === null) throw new Error('its machine accepts no more commands');
     const id = this.#nextCommand++;
     const reply = Promise.withResolvers<unknown>();
     this.#replies.set(id, { command, ...reply });
@@ -355,7 +355,7 @@ export class VmRun {
     isLeft();
     before.connection?.close();
     for (const [id, { command }] of this.#replies) if (command === 'hand-over') this.#replies.delete(id);
-    this.#rejectReplies(new HandedOverError('it was handed to another process before it has answered'));
+    this.#rejectReplies(new HandedOverError('it was handed to another process before it answered'));
     void machine.gone.then(death => this.#gone(machine, this.#earlierDeath ?? death));
     this.listen();
     this.#letThrough();
@@ -380,7 +380,7 @@ export class VmRun {
     } else if (successor.machine === machine) {
       // It ended before it reported that it runs there.
       successor.takenOver.reject(
-        new Error(death?.reason ?? 'the process that was to take it over has ended'),
+        new Error(death?.reason ?? 'the process that should have taken it over has ended'),
       );
       this.#successor = null;
       this.#over(death);

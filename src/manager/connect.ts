@@ -60,7 +60,7 @@ async function nobody(): Promise<null> {
   const holder = managerElsewhere(paths);
   if (holder === null) return null;
   throw new Error(
-    `the VMs of ${paths.state} are held by ${holder}, whose socket is not in ${paths.runtime}: set XDG_RUNTIME_DIR or VRING_RUNTIME_DIR as it has it, or stop that process`,
+    `the VMs of ${paths.state} are held by ${holder}, whose socket is not in ${paths.runtime}: set XDG_RUNTIME_DIR or VRING_RUNTIME_DIR to the same value, or stop that process`,
   );
 }
 

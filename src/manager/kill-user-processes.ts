@@ -25,7 +25,7 @@ export function logoutWarning(root = '/', cgroup = readIfThere('/proc/self/cgrou
   if (session === null || !endsAtLogout(session, loginSettings(root))) return null;
   return (
     `the VMs will be killed when ${session.name} logs out, because KillUserProcesses is on in logind.conf. To keep them, either run vring ` +
-    'as a service (systemctl enable --now vring), or as a service of your own: loginctl enable-linger, then ' +
+    'as a service (systemctl enable --now vring), or as a user service: loginctl enable-linger, then ' +
     'systemctl --user enable --now vring, or systemd-run --user --scope vring'
   );
 }

@@ -179,8 +179,8 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expect(await guest.command('info')).toContain('virtio-blk 8 MiB');
     await verifies(1000);
     const resize = (bytes: number | null) => engine.resizeDisk(guest.id, 'blk0', { bytes, shrink: true });
-    await expect(resize(MiB)).rejects.toThrow('does not shrink while its VM runs');
-    await expect(resize(null)).rejects.toThrow('give the size');
+    await expect(resize(MiB)).rejects.toThrow('cannot shrink while its VM runs');
+    await expect(resize(null)).rejects.toThrow('give the new size');
     await engine.kill(guest.id);
     expectSound();
     expect(content().length).toBe(8 * MiB);

@@ -59,7 +59,7 @@ describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
     const guest = await start('one', true);
     await verifies(guest);
     await expect(engine.snapshot(guest.id, { name: 'now', disks: true })).rejects.toThrow(
-      `its disk ${image} is transient: what its guest has written to it ends with the VM, and so would be missing afterwards`,
+      `its disk ${image} is transient: data written to it is lost when the VM ends, so a snapshot would lack it`,
     );
     await expect(engine.resizeDisk(guest.id, 'blk0', { bytes: 16 * MiB, shrink: false })).rejects.toThrow(
       `disk ${image} is transient: resize it while one is shut off`,

@@ -123,7 +123,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
       await until(() => !isRunning(taker));
       if (guest.info.pid === pid) {
         kept++;
-        expect(failure).toMatch(/the other process has ended|does not take its configuration/);
+        expect(failure).toMatch(/the other process has ended|does not accept its configuration/);
         await guest.rest();
         guest.check();
         await guest.checkLeftovers();

@@ -80,7 +80,7 @@ function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { ty
   try {
     const address = unixAddress(path);
     if (!server) {
-      tried(path, () => libc.connect(fd, path, address), 'start what listens there first');
+      tried(path, () => libc.connect(fd, path, address), 'start the program that listens there first');
       libc.setNonblocking(fd);
       return { file: 'stream', fd } as const;
     }
@@ -106,7 +106,7 @@ function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { ty
 function removeStale(path: string, address: Uint8Array): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return;
-  if (!stats.isSocket()) throw new CharError(`${path} is there, and is no socket: choose another path`);
+  if (!stats.isSocket()) throw new CharError(`${path} exists and is not a socket: choose another path`);
   const fd = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
   try {
     libc.connect(fd, path, address);
@@ -117,7 +117,7 @@ function removeStale(path: string, address: Uint8Array): void {
   } finally {
     libc.close(fd);
   }
-  throw new CharError(`another program listens at ${path}: choose another path`);
+  throw new CharError(`another program listens on ${path}: choose another path`);
 }
 
 function openTcp({ host, port, server }: Extract<CharOptions, { type: 'tcp' }>) {
@@ -126,7 +126,11 @@ function openTcp({ host, port, server }: Extract<CharOptions, { type: 'tcp' }>) 
   const where = `${host}:${port}`;
   try {
     if (!server) {
-      tried(where, () => libc.connect(fd, where, address.bytes), 'start what listens there first');
+      tried(
+        where,
+        () => libc.connect(fd, where, address.bytes),
+        'start the program that listens there first',
+      );
       libc.setNonblocking(fd);
       return { file: 'stream', fd } as const;
     }
@@ -171,7 +175,7 @@ function openFile(path: string, append: boolean): number {
   const fd = tried(path, () => openSync(path, flags, 0o600), 'choose another file');
   if (lstatSync(readlinkSync(`/proc/self/fd/${fd}`), { throwIfNoEntry: false })?.isFile()) return fd;
   libc.close(fd);
-  throw new CharError(`${path} is no file: choose another path`);
+  throw new CharError(`${path} is not a file: choose another path`);
 }
 
 /** @throws CharError with the thing and the reason */
@@ -188,7 +192,7 @@ function tried<Result>(what: string, action: () => Result, advice?: string): Res
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'it does not exist',
   EACCES: 'permission denied',
-  ECONNREFUSED: 'nobody listens there',
+  ECONNREFUSED: 'no program listens there',
   EADDRINUSE: 'another program uses it',
   EADDRNOTAVAIL: 'the host has no such address',
   EISDIR: 'it is a folder',

@@ -39,7 +39,7 @@ function provide(file: string, template: string | null, firmware: string): void 
   if (there !== undefined) {
     if (template === null || there.size === fs.statSync(template).size) return;
     throw new Error(
-      `${file} has the variables of other firmware than ${firmware}: move it away to start with new ones, or give the firmware that it belongs to`,
+      `${file} has variables of a firmware other than ${firmware}: move it away to start with new ones, or use the firmware that it belongs to`,
     );
   }
   if (template === null)
@@ -48,7 +48,7 @@ function provide(file: string, template: string | null, firmware: string): void 
     fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     replaceFile(file, fs.readFileSync(template), { mode: 0o600, fresh: true });
   } catch (error) {
-    throw new Error(`the variables of UEFI cannot be written to ${file}: ${(error as Error).message}`);
+    throw new Error(`the UEFI variables cannot be written to ${file}: ${(error as Error).message}`);
   }
 }
 

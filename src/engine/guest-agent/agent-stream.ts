@@ -54,7 +54,7 @@ export class AgentStream {
     try {
       message = JSON.parse(text);
     } catch {
-      this.#onGarbage('sent a line that is no JSON');
+      this.#onGarbage('sent a line that is not JSON');
       return;
     }
     this.#onMessage(message);

@@ -78,7 +78,7 @@ export async function execInGuest(
       };
     }
     if (Date.now() + wait > deadline) {
-      throw new AgentError(`${path} has not ended in time: it goes on in the guest, as process ${pid}`);
+      throw new AgentError(`${path} did not end in time: it keeps running in the guest, as process ${pid}`);
     }
     await new Promise(resolve => setTimeout(resolve, wait));
   }

@@ -115,7 +115,7 @@ export class GuestAgent {
       await this.#send({ execute: command, ...(Object.keys(args).length > 0 && { arguments: args }) });
       this.#wasSent = true;
       const message = answer.safeParse(await this.#next(timeoutMs));
-      if (!message.success) throw new AgentError(`the guest agent gave no answer to ${command} that is one`);
+      if (!message.success) throw new AgentError(`the guest agent's answer to ${command} is malformed`);
       if ('error' in message.data) {
         const { desc } = message.data.error;
         throw new AgentRefusal(`the guest agent refuses ${command}: ${desc}`);

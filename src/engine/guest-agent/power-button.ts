@@ -13,10 +13,10 @@ export async function pressPowerButton(
   if (result?.noticed !== false) return { noticed: true };
   const { agent } = vm;
   if (agent.facts === null) {
-    note('warning', 'the power button was pressed, but the guest has not turned it on');
+    note('warning', 'the power button was pressed, but the guest has not enabled it');
     return { noticed: false };
   }
   await agent.agent.tell('guest-shutdown', { mode: 'powerdown' });
-  note('info', 'the guest does not notice its power button: its agent was told to shut it down');
+  note('info', 'the guest does not notice its power button: its agent was asked to shut it down');
   return { noticed: true };
 }

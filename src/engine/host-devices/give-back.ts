@@ -89,7 +89,7 @@ async function giveBackOne(
   const place = whereabouts(root, taken);
   if (place === 'gone') {
     records.remove(address);
-    note('warning', `${address} is no longer there: it is not given back`, vm);
+    note('warning', `${address} no longer exists: it is not given back`, vm);
     return null;
   }
   if (pending.has(address)) return 'the kernel has not completed an earlier change of it';

@@ -148,7 +148,7 @@ export class HostDeviceLender {
       const names = sentenceList(returning.map(({ address }) => address));
       this.#host.note(
         'error',
-        `could not give ${names} back: ${(error as Error).message}; it is tried again`,
+        `could not give ${names} back: ${(error as Error).message}; vring will try again`,
         vm,
       );
       this.#retryLater();
@@ -224,7 +224,7 @@ export class HostDeviceLender {
       if (isNews)
         tools.note(
           'warning',
-          `could not give ${taken.address} back${to(taken)}: ${reason}; it is tried again`,
+          `could not give ${taken.address} back${to(taken)}: ${reason}; vring will try again`,
           taken.vm,
         );
     }

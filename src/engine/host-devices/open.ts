@@ -128,14 +128,14 @@ class Opener {
     if (group === null || !/^\d+$/.test(group)) {
       throw fail(
         address,
-        'no IOMMU is in front of it: turn on VT-d or AMD-Vi in the firmware, and add intel_iommu=on (Intel) to the kernel command line',
+        'it is not behind an IOMMU: turn on VT-d or AMD-Vi in the firmware, and add intel_iommu=on (Intel) to the kernel command line',
       );
     }
     const noIommu = root.attribute(`${path}/iommu_group/name`) === 'vfio-noiommu';
     if (noIommu && !unsafeNoIommu) {
       throw fail(
         address,
-        'no IOMMU is in front of it, so that it could read and write all memory of the host: turn one on, or, if the guest may do that, set unsafe-no-iommu',
+        'it is not behind an IOMMU, so it could read and write all host memory: turn one on, or, if the guest may do that, set unsafe-no-iommu',
       );
     }
     const cdev = root.list(`${path}/vfio-dev`)?.[0];

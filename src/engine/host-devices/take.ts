@@ -110,7 +110,7 @@ function assessmentOf({ vm, wanted, claims }: TakeRequest): PassthroughRequest {
 }
 
 function absentText({ address, device }: WantedHostDevice): string {
-  return `${device} is ${address}, and this host has no such PCI function: vring pci list shows all; a VF is there only while its physical function has VFs (vring sriov list)`;
+  return `${device} is ${address}, and this host has no such PCI function: vring pci list shows all; a VF exists only while its physical function has VFs enabled (vring sriov list)`;
 }
 
 /** Everything that blocks it. */
@@ -125,7 +125,7 @@ function reasonText({ subject, reason, repair }: Reason): string {
 }
 
 function refusal(vm: string, problems: readonly string[]): ListedError {
-  return new ListedError(`${vm} cannot have its devices of the host`, problems);
+  return new ListedError(`${vm} cannot have its host devices`, problems);
 }
 
 type SettingsPlan = {
@@ -144,7 +144,7 @@ function planOfSettings(survey: HostSurvey, { address, settings }: WantedHostDev
   const vfs = physicalFunction === null ? [] : (survey.physicalFunctions.get(physicalFunction)?.vfs ?? []);
   const vf = vfs.find(each => each.address === address);
   if (physicalFunction === null || vf === undefined) {
-    const problem = `${address}: ${names.join(', ')} can be set for VFs only, and it is none`;
+    const problem = `${address}: ${names.join(', ')} can only be set for VFs, and it is not one`;
     return { ...none, problem };
   }
   const { index, attributes } = vf;

@@ -48,11 +48,11 @@ export async function attachDevice(
   if (!isUp(info)) throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
   if (info.topology?.places === undefined)
     throw new Error(
-      `${vm.name} was started by a vring whose devices do not come and go: upgrade it first, with vring vm upgrade ${vm.name}`,
+      `${vm.name} was started by a version of vring without hot plug: upgrade it first, with vring vm upgrade ${vm.name}`,
     );
   checkType(device, config!);
   if (info.topology.places.devices.length >= MAX_DEVICES)
-    throw new Error(`${vm.name} has ${MAX_DEVICES} devices already, which is the most that a VM has`);
+    throw new Error(`${vm.name} has ${MAX_DEVICES} devices already, the most that a VM can have`);
   const row = deviceTable.find(device.type);
   if (row?.single && info.topology.devices.some(({ type }) => type === device.type))
     throw new Error(`${vm.name} has a ${row.title} already, and a VM has at most one`);

@@ -85,7 +85,7 @@ export class MachineDevices {
    */
   async plug<Result>(name: string, device: DeviceConfig, plug: () => Promise<Result>): Promise<Result> {
     const known = this.#known;
-    if (known === null) throw new Error(`${this.#config.name} has not said which devices it has: try again`);
+    if (known === null) throw new Error(`${this.#config.name} has not reported its devices yet: try again`);
     known.begin(name, device);
     try {
       this.#tellLater();

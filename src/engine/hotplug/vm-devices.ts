@@ -34,7 +34,7 @@ export class VmDevices {
     const device = checkedDevice(input);
     if (!vm.alive && running === true)
       throw new Error(
-        `${vm.name} is ${vm.info.state} now: nothing was attached, and its definition is as it was`,
+        `${vm.name} is ${vm.info.state} now: nothing was attached, and its definition is unchanged`,
       );
     if (!vm.alive) return this.#attachToDefinition(vm, input);
     if (persist) requireDefinition(vm);
@@ -129,7 +129,7 @@ function requireDefinition({ name, defined, info }: Vm): void {
   if (defined === null)
     throw new Error(
       isAlive(info)
-        ? `${name} has no definition that could be changed: leave out --persist`
+        ? `${name} has no definition to change: leave out --persist`
         : `${name} is ${info.state} and has no definition: start it first`,
     );
 }

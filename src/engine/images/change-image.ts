@@ -74,7 +74,7 @@ export async function convertImage(conversion: Conversion, options: QemuImgOptio
   const facts = await imageFacts(from, conversion.fromFormat);
   if (conversion.fromFormat === undefined && facts.backing.length > 0)
     throw new ImageError(
-      `${from} looks like qcow2 with the backing file ${facts.backing[0]!.path}, which its guest may have written there: give --from-format qcow2 if it is such an image`,
+      `${from} looks like qcow2 with the backing file ${facts.backing[0]!.path}, a header that its guest may have written: give --from-format qcow2 if it is a qcow2 image`,
     );
   checkUnused(from, true);
   if (force && existsSync(to)) checkUnused(to, false);
@@ -96,7 +96,7 @@ export async function resizeImage(
   const facts = await imageFacts(path, format);
   if (facts.size !== null && size < facts.size && !shrink)
     throw new ImageError(
-      `${path} has ${facts.size} bytes: what is beyond ${size} would be lost; shrink its file systems first, then use --shrink`,
+      `${path} has ${facts.size} bytes: data beyond ${size} would be lost; shrink its file systems first, then use --shrink`,
     );
   checkUnused(path, false);
   if (facts.format === 'raw' && !facts.isBlockDevice) {
@@ -129,8 +129,7 @@ export async function checkImage(
   options: QemuImgOptions = {},
 ): Promise<ImageCheck> {
   const { format: found } = await imageFacts(path, format);
-  if (found === 'raw')
-    throw new ImageError(`${path} is a raw image, which has no tables that could be checked`);
+  if (found === 'raw') throw new ImageError(`${path} is a raw image, which has no tables to check`);
   checkUnused(path, !repair);
   const args = ['check', '-f', driverOf(found), '--output=json', ...(repair ? ['-r', 'all'] : []), path];
   const { stdout } = await qemuImg(`checking ${path}`, args, { ...options, accepted: [2, 3] });
@@ -147,7 +146,7 @@ export async function changeSnapshot(
   name: string,
 ): Promise<void> {
   const { format, snapshots } = await imageFacts(path);
-  if (format !== 'qcow2') throw new ImageError(`${path} is no qcow2 image: only those have snapshots`);
+  if (format !== 'qcow2') throw new ImageError(`${path} is not a qcow2 image: only those have snapshots`);
   const isThere = snapshots.some(snapshot => snapshot.name === name || snapshot.id === name);
   if (action === 'create' && isThere) throw new ImageError(`${path} has a snapshot named ${name} already`);
   if (action !== 'create' && !isThere) throw new ImageError(`${path} has no snapshot named ${name}`);
@@ -209,7 +208,7 @@ async function written(
   write: (temporary: string) => Promise<unknown>,
 ): Promise<void> {
   if (!force && existsSync(path))
-    throw new ImageError(`${path} is there already: remove it, or choose another name`);
+    throw new ImageError(`${path} already exists: remove it, or choose another name`);
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.new`);
   try {
     await (await fsp.open(temporary, 'wx', 0o600)).close();
@@ -219,7 +218,7 @@ async function written(
   try {
     await write(temporary);
     if (!force && existsSync(path))
-      throw new ImageError(`${path} has been created by somebody else meanwhile`);
+      throw new ImageError(`${path} was created by another process in the meantime: choose another name`);
     await fsp.rename(temporary, path);
   } catch (error) {
     await fsp.rm(temporary, { force: true });

@@ -60,7 +60,7 @@ export class MachineConnection {
     const frame = messageFrame(message);
     const sent = sendNow(fd, frame, fds);
     if (sent === null || sent === 0)
-      throw new Error("the machine's process does not take its configuration: try again");
+      throw new Error("the machine's process does not accept its configuration: try again");
     onSent();
     const connection = new MachineConnection(fd);
     if (sent < frame.length) connection.#socket.write(frame.subarray(sent));
@@ -103,7 +103,7 @@ export class MachineConnection {
       }
       await new Promise(resolve => setTimeout(resolve, Math.min(round, 20)));
     }
-    throw new Error('its machine takes no more commands');
+    throw new Error('its machine accepts no more commands');
   }
 
   type(port: number, bytes: Uint8Array): void {

@@ -196,7 +196,7 @@ const QUEUES_PER_DEVICE = 64;
 
 const OUT_OF_MEMORY = {
   limit: 'it needed far more than the VM has',
-  host: 'the host has too little for all that runs on it',
+  host: 'the host has too little for everything that runs on it',
 } as const;
 
 /**

@@ -145,7 +145,7 @@ export class ProcessMachines implements Machines {
 
   whyNotUpgraded(): string | null {
     if (!machineCodeWasReplaced()) return null;
-    return `vring was installed anew since this manager (process ${process.pid}, vring ${version()}) was started: replace it first with vring manager restart, which keeps the VMs running`;
+    return `vring has been reinstalled since this manager (process ${process.pid}, vring ${version()}) was started: replace it first with vring manager restart, which keeps the VMs running`;
   }
 
   async cool(): Promise<void> {

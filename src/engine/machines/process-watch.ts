@@ -33,7 +33,7 @@ export class ProcessWatch {
 /** Why a process does not respond, or, once it has been killed, is still there. */
 export function whyStuck(pid: number): string {
   const state = stateOf(String(pid));
-  if (state === 'T') return `its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`;
+  if (state === 'T') return `its process ${pid} was stopped by a signal: kill -CONT ${pid} resumes it`;
   if (state === 't') return `its process ${pid} is stopped by a debugger`;
   const blocked = blockedThread(pid);
   if (blocked === null) return `its process ${pid} does not respond (state ${state ?? 'unknown'})`;

@@ -82,14 +82,14 @@ export class HostNetworks {
           // It may have been taken down or repaired by now.
           if (!this.#unserved().includes(name)) return;
           await this.#start(name);
-          this.#note('warning', `dnsmasq of network ${name} had ended, and was started again`);
+          this.#note('warning', `dnsmasq of network ${name} had exited, and was restarted`);
         });
         this.#failed.delete(name);
       } catch (error) {
         const { message } = error as Error;
         if (this.#failed.get(name) === message) continue;
         this.#failed.set(name, message);
-        this.#note('error', `network ${name} has no DHCP and DNS: ${message}; it is tried again`);
+        this.#note('error', `network ${name} has no DHCP and DNS: ${message}; vring will try again`);
       }
     }
   }

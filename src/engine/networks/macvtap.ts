@@ -29,7 +29,7 @@ export async function openMacvtap({ interface: lower, mode }: MacvtapOptions, us
   const { vm, device, mac, queuePairs, header } = user;
   const what = `interface ${lower}`;
   if (process.geteuid?.() !== 0)
-    throw new NetworkError(`${what} cannot be shared by macvtap: that takes root`);
+    throw new NetworkError(`${what} cannot be shared by macvtap: that requires root`);
   if (!exists(lower)) throw new NetworkError(`${what} does not exist: ip link shows all`);
   const name = macvtapName(vm, device);
   // A VM that ended without a manager may have left one.
@@ -40,7 +40,10 @@ export async function openMacvtap({ interface: lower, mode }: MacvtapOptions, us
   try {
     await ip(what, ['link', 'set', 'dev', name, 'up']);
     const node = `/dev/tap${indexOf(name)}`;
-    await until(() => existsSync(node), `${node} does not appear: udev, or devtmpfs, makes it`);
+    await until(
+      () => existsSync(node),
+      `${node} was not created: check that udev is running, or that devtmpfs is mounted`,
+    );
     for (let queue = 0; queue < queuePairs; queue++)
       fds.push(openMacvtapQueue(node, name, header, queuePairs));
     const label = `${lower} (macvtap ${name})`;

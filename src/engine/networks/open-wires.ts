@@ -42,7 +42,7 @@ export async function openWires(
     const count = opened.flatMap(({ wire }) => wireFds(wire)).length;
     if (count > MAX_FDS)
       throw new NetworkError(
-        `the networks of ${vm} take ${count} files, and ${MAX_FDS} are possible: use fewer queues`,
+        `the networks of ${vm} need ${count} files, but at most ${MAX_FDS} are possible: use fewer queues`,
       );
     return opened;
   } catch (error) {

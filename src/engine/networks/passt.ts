@@ -45,7 +45,7 @@ export async function openPasst(
     const { report, layers } = startNetworkProgram({ frames, shared, relay: stream }, [`vm=${vm}`], true);
     const said = await report;
     if (!said.startsWith('ready'))
-      throw new NetworkError(`the frames of passt cannot be carried: ${said.trim()}`);
+      throw new NetworkError(`cannot exchange frames with passt: ${said.trim()}`);
     const program = programText(programLayers(layers, said), strictly);
     return { fds: [ours], header: 'none', shared, mtu, label: 'passt', program };
   } catch (error) {

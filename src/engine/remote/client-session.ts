@@ -122,7 +122,7 @@ export class ClientSession implements Sink {
     if (!isKeyOf(this.#handlers, method))
       throw refusal('methodNotFound', `there is no request "${method}" in protocol ${PROTOCOL}`);
     if (this.#hello === null && method !== 'hello')
-      throw refusal('notIntroduced', 'say hello first: see docs/api.md');
+      throw refusal('notIntroduced', 'send hello first: see docs/api.md');
     if (this.#hello?.readOnly && CHANGING.has(method))
       throw refusal(
         'readOnly',
@@ -131,7 +131,7 @@ export class ClientSession implements Sink {
     if (this.#open >= MAX_OPEN_REQUESTS)
       throw refusal(
         'tooMany',
-        `${MAX_OPEN_REQUESTS} requests wait already: wait for an answer before the next`,
+        `${MAX_OPEN_REQUESTS} requests are pending already: wait for an answer before the next`,
       );
     this.#open++;
     try {
@@ -214,7 +214,7 @@ export class ClientSession implements Sink {
   }
 
   #introduce(hello: Hello) {
-    if (this.#hello !== null) throw refusal('invalidParams', 'hello was said already');
+    if (this.#hello !== null) throw refusal('invalidParams', 'hello was sent already');
     const objection = otherClient(hello);
     if (objection !== null) throw refusal('otherVersion', objection);
     this.#hello = hello;

@@ -129,7 +129,7 @@ function parseMessage(body: Buffer): Message {
     throw new FrameError('a message is not valid JSON');
   }
   if (!isMessage(message))
-    throw new FrameError('a message is no JSON-RPC 2.0 request, notification or response');
+    throw new FrameError('a message is not a JSON-RPC 2.0 request, notification or response');
   return message;
 }
 

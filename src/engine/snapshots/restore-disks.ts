@@ -136,7 +136,7 @@ function newPath(folder: string, vm: string, from: string, plans: readonly CopyP
   const path = join(folder, `${vm}${number}${extname(from) || '.img'}`);
   if (fs.existsSync(path))
     throw new Error(
-      `${path} is there already, where a disk of ${vm} would be: move it, or choose another name`,
+      `${path} already exists, where a disk of ${vm} would go: move it, or choose another name`,
     );
   return path;
 }

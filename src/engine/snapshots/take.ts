@@ -73,7 +73,7 @@ function refuseTransient(disks: readonly DiskLabel[]): void {
   const disk = disks.find(({ transient }) => transient);
   if (disk !== undefined)
     throw new Error(
-      `its disk ${disk.path} is transient: what its guest has written to it ends with the VM, and so would be missing afterwards`,
+      `its disk ${disk.path} is transient: data written to it is lost when the VM ends, so a snapshot would lack it`,
     );
 }
 
@@ -82,7 +82,7 @@ function writableDisks(disks: readonly DiskLabel[]): number[] {
   const device = disks.find(({ readonly, isBlockDevice }) => !readonly && isBlockDevice);
   if (device !== undefined)
     throw new Error(
-      `its disk ${device.path} is a block device, which is not copied: take the snapshot without --disks, and one of the device by its own means`,
+      `its disk ${device.path} is a block device, which cannot be copied: take the snapshot without --disks, and snapshot the device with its own tools`,
     );
   return disks.flatMap(({ readonly }, index) => (readonly ? [] : [index]));
 }

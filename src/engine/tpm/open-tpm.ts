@@ -84,12 +84,12 @@ function connectTo(path: string): Wire {
     libc.connect(control, path, unixAddress(path));
     for (const fd of [data, control]) libc.setNonblocking(fd);
     if (sendNow(control, SET_DATA_FD, [swtpmData]) !== SET_DATA_FD.length)
-      throw new Error('it takes no commands');
+      throw new Error('it accepts no commands');
     if (waitForFds([{ fd: control }], WITHIN_MS).length === 0) throw new Error('it does not answer');
     const answer = receiveNow(control);
     const bytes = answer.kind === 'data' ? answer.bytes : new Uint8Array();
     if (bytes.length !== RESULT_BYTES || bytes.some(byte => byte !== 0))
-      throw new Error('it has a client already, or is no swtpm');
+      throw new Error('it has a client already, or is not swtpm');
     return { fds: [data, control], header: 'none', label: path };
   } catch (error) {
     for (const fd of [data, control]) libc.close(fd);

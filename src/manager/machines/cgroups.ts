@@ -16,6 +16,6 @@ export function cgroupsUnder(
 ): CgroupParent {
   if (unit === null || /^0::.*\/manager$/m.test(cgroup)) return CgroupParent.prepare();
   throw new NoCgroups(
-    `systemd could not restart ${unit.name} with its cgroup divided: that takes systemd 254, and DelegateSubgroup=manager in the unit`,
+    `systemd could not restart ${unit.name} with its cgroup divided: that requires systemd 254, and DelegateSubgroup=manager in the unit`,
   );
 }

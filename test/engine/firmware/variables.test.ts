@@ -74,7 +74,7 @@ test('what does not go together is refused', () => {
   const { boot, folder, template, root } = host();
   mkdirSync(folder, { recursive: true });
   writeFileSync(variablesFile(folder, 'web'), 'of other firmware');
-  expect(() => boot({})).toThrow(/has the variables of other firmware than .*move it away/);
+  expect(() => boot({})).toThrow(/has variables of a firmware other than .*move it away/);
   expect(() => boot({ path: join(root, 'OVMF_CODE.secboot.fd') }, 'db')).toThrow(/needs SMM/);
   expect(() => boot({ path: join(root, 'X_CODE.fd') }, 'db')).toThrow(/X_VARS.fd is missing/);
   expect(existsSync(template)).toBe(true);

@@ -60,7 +60,7 @@ describe.skipIf(!existsSync(QEMU_GA))('the agent of Debian', () => {
     expect(killed).toMatchObject({ exitCode: null, signal: 9 });
     const much = await run(['-c', 'head -c 3000000 /dev/zero']);
     expect(Buffer.from(much.stdout, 'base64')).toHaveLength(3_000_000);
-    await expect(run(['-c', 'sleep 30'], { timeoutMs: 100 })).rejects.toThrow('goes on in the guest');
+    await expect(run(['-c', 'sleep 30'], { timeoutMs: 100 })).rejects.toThrow('keeps running in the guest');
     await expect(execInGuest(agent, { path: '/no/program', args: [], timeoutMs: 1000 })).rejects.toThrow(
       'the guest agent refuses guest-exec',
     );
@@ -100,11 +100,11 @@ const inStep = (id: number) => `\xff{"return": ${id}}\n`;
 
 describe('an agent that lies', () => {
   test.each([
-    ['nothing that is JSON', 'no JSON\n', 'no JSON'],
+    ['nothing that is JSON', 'no JSON\n', 'is not JSON'],
     ['an answer of another kind', '{"return": "text"}\n', 'not valid'],
-    ['neither a result nor an error', '{"hello": 1}\n', 'no answer'],
+    ['neither a result nor an error', '{"hello": 1}\n', 'malformed'],
     ['a line without an end', `{"return": "${'x'.repeat(2 ** 20)}`, 'more than 1048576 bytes'],
-    ['errors of any length', `{"error": {"class": "a", "desc": "${'y'.repeat(5000)}"}}\n`, 'no answer'],
+    ['errors of any length', `{"error": {"class": "a", "desc": "${'y'.repeat(5000)}"}}\n`, 'malformed'],
   ])('is refused: %s', async (_what, answer, reason) => {
     const { agent } = falseAgent((command, id) => (command.startsWith('guest-sync') ? inStep(id) : answer));
     await expect(agent.request('guest-ping', { returns: z.object({}) })).rejects.toThrow(reason);

@@ -185,7 +185,7 @@ describe('a VM with a device of the host', () => {
     const setting = new Setting();
     const bad = [{ ...device, id: '8086:1520' }, { type: 'vfio-pci', host: '0000:3b:00.0' } as const];
     await expect(setting.engine.start({ ...web, devices: bad })).rejects.toThrow(
-      /^web cannot have its devices of the host: 0000:3b:0a\.2: .*not 8086:1520.*; 0000:3b:00\.0: .*SSH session/,
+      /^web cannot have its host devices: 0000:3b:0a\.2: .*not 8086:1520.*; 0000:3b:00\.0: .*SSH session/,
     );
     expect(setting.engine.vms()).toEqual([]);
     expect(setting.log.filter(line => line.includes('could not start'))).toHaveLength(1);

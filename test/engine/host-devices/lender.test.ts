@@ -221,9 +221,9 @@ describe('a start that fails', () => {
       () => new Error('it was started'),
       (error: Error) => error,
     );
-    expect(error.message).toMatch(/^web cannot have its devices of the host: /);
+    expect(error.message).toMatch(/^web cannot have its host devices: /);
     expect(error.message).toMatch(/0000:3b:00\.0: ens1f0 .*is part of bond0/);
-    expect(error.message).toContain('0000:b0:00.0: vlan can be set for VFs only, and it is none');
+    expect(error.message).toContain('0000:b0:00.0: vlan can only be set for VFs, and it is not one');
     expect(error.message).toMatch(/0000:3b:0a\.2: .*8086:1520/);
     expect(rig.host.log).toEqual([]);
     expect(rig.records.list()).toEqual([]);
@@ -371,7 +371,7 @@ describe('a device that a VM has', () => {
       await lender.giveBack('web');
       expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
       expect(rig.notes.at(-1)).toBe(
-        `warning web: could not give ${VF} back to iavf: it is open in qemu-system-x86 (pid 9000); it is tried again`,
+        `warning web: could not give ${VF} back to iavf: it is open in qemu-system-x86 (pid 9000); vring will try again`,
       );
       await vi.advanceTimersByTimeAsync(5000);
       expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
@@ -401,7 +401,7 @@ describe('a device that a VM has', () => {
       failures = 1;
       await lender.giveBack('web');
       expect(rig.notes.at(-1)).toBe(
-        `error web: could not give ${VF} back: the host is being changed; it is tried again`,
+        `error web: could not give ${VF} back: the host is being changed; vring will try again`,
       );
       expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
       await vi.advanceTimersByTimeAsync(5000);
@@ -421,7 +421,7 @@ describe('a device that a VM has', () => {
     await lender.giveBack('web');
     expect(rig.host.log).toEqual([]);
     expect(rig.records.list()).toEqual([]);
-    expect(rig.notes.at(-1)).toBe(`warning web: ${VF} is no longer there: it is not given back`);
+    expect(rig.notes.at(-1)).toBe(`warning web: ${VF} no longer exists: it is not given back`);
   });
 
   test('and that the host has taken back meanwhile stays with it', async () => {

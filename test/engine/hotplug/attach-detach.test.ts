@@ -96,7 +96,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect((await engine.attach(guest.id, disk('second.img'), running)).running).toBe(true);
     await engine.kill(guest.id);
     await expect(engine.attach(guest.id, disk('third.img'), running)).rejects.toThrow(
-      `${guest.id} is off now: nothing was attached, and its definition is as it was`,
+      `${guest.id} is off now: nothing was attached, and its definition is unchanged`,
     );
   });
 

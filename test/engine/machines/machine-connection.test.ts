@@ -109,7 +109,7 @@ describe('a connection to a machine', () => {
     const [ours, machine] = socketPair();
     closeSync(machine);
     expect(() => MachineConnection.open(ours, { kind: 'collected' }, [])).toThrow(
-      "the machine's process does not take its configuration",
+      "the machine's process does not accept its configuration",
     );
     expect(isOpen(ours)).toBe(true);
     closeSync(ours);

@@ -146,7 +146,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
     process.kill(pid, 'SIGSTOP');
     const pausing = engine.pause('victim');
     const { reason } = await victim.reached('stuck');
-    expect(reason).toBe(`its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`);
+    expect(reason).toBe(`its process ${pid} was stopped by a signal: kill -CONT ${pid} resumes it`);
     await expect(pausing).rejects.toThrow('it does not respond');
     await expect(engine.reset('victim')).rejects.toThrow('victim is stuck');
     await neighborGoesOn();

@@ -53,7 +53,7 @@ describe('a process that is watched', () => {
     expect(isHeld(pid)).toBe(false);
     process.kill(pid, 'SIGSTOP');
     await until(() => isHeld(pid));
-    expect(whyStuck(pid)).toBe(`its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`);
+    expect(whyStuck(pid)).toBe(`its process ${pid} was stopped by a signal: kill -CONT ${pid} resumes it`);
     expect(isHeld(GONE)).toBe(true);
   });
 

@@ -94,7 +94,7 @@ describe('networks of vring', () => {
     process.kill(dnsmasq!, 'SIGKILL');
     await expect
       .poll(() => notes, { timeout: 20_000 })
-      .toContain('warning: dnsmasq of network auto had ended, and was started again');
+      .toContain('warning: dnsmasq of network auto had exited, and was restarted');
     expect(await stateOf('auto')).toBe('up');
   }, 30_000);
 

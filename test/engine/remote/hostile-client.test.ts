@@ -36,9 +36,9 @@ describe('a client that does not keep to the protocol', () => {
     ['binary garbage', '\x16\x03\x01\x02\x00', /a message starts with/],
     ['64 MiB at once', 'Content-Length: 67108864\r\n\r\n', /67108864 bytes is too long: at most 1048576/],
     ['broken JSON', 'Content-Length: 2\r\n\r\n{{', /not valid JSON/],
-    ['a batch', 'Content-Length: 2\r\n\r\n[]', /no JSON-RPC 2.0 request/],
+    ['a batch', 'Content-Length: 2\r\n\r\n[]', /not a JSON-RPC 2.0 request/],
     ['nothing', 'Content-Length: 0\r\n\r\n', /not valid JSON/],
-    ['null', 'Content-Length: 4\r\n\r\nnull', /no JSON-RPC 2.0 request/],
+    ['null', 'Content-Length: 4\r\n\r\nnull', /not a JSON-RPC 2.0 request/],
     ['a deep array', `Content-Length: 200000\r\n\r\n${'['.repeat(200_000)}`, /not valid JSON/],
   ])('is told and dismissed for %s', async (_, text, message) => {
     const rig = await Rig.start();
@@ -66,7 +66,7 @@ describe('a client that does not keep to the protocol', () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.send({ id: 1, method: 'vms', params: {} });
-    await client.hears(/"id":1,"error":{"code":-32002,"message":"say hello first/);
+    await client.hears(/"id":1,"error":{"code":-32002,"message":"send hello first/);
     client.hello({ protocol: 99, version: '9.0', more: 'keys' });
     await client.hears(
       /-32003,"message":"this is vring 9.0 \(protocol 99\), and the manager is vring [^ ]+ \(protocol 4\): vring manager restart /,
@@ -76,7 +76,7 @@ describe('a client that does not keep to the protocol', () => {
     client.hello();
     await client.hears(/"result":{"protocol":4,/);
     client.hello();
-    await client.hears(/hello was said already/);
+    await client.hears(/hello was sent already/);
   });
 
   test.each([

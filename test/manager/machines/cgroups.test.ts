@@ -5,7 +5,7 @@ const unit = { name: 'vring.service', user: false };
 
 test('the cgroup of a unit is not divided where systemd could not restart it then', () => {
   expect(() => cgroupsUnder(unit, '0::/system.slice/vring.service\n')).toThrow(
-    'systemd could not restart vring.service with its cgroup divided: that takes systemd 254',
+    'systemd could not restart vring.service with its cgroup divided: that requires systemd 254',
   );
   // By a newer systemd it is, as far as this host has a cgroup v2 that may be divided.
   const outcome = (divide: () => unknown) => {

@@ -282,7 +282,7 @@ describe('a machine that an earlier manager had handed over', () => {
     await taken();
     expect(web()).toMatchObject({
       state: 'stuck',
-      reason: `it is being handed over, and its process ${next} was stopped by a signal: kill -CONT ${next} lets it go on`,
+      reason: `it is being handed over, and its process ${next} was stopped by a signal: kill -CONT ${next} resumes it`,
     });
     await engine.kill('web');
     await until(() => [old, next].every(pid => !isRunning(pid)));

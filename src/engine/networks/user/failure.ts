@@ -49,7 +49,7 @@ async function hostForwardFailure(forward: HostForward, errno: number, root: Hos
   if (forward.protocol === 'unix') {
     const because = {
       [EADDRINUSE]: 'there is a file of this name: remove it, if nothing uses it',
-      [EACCES]: 'this user may not make files in its folder: choose another one',
+      [EACCES]: 'this user may not create files in its folder: choose another one',
       [ENOENT]: 'its folder does not exist: create it',
       [ENAMETOOLONG]: 'its path is longer than 107 bytes: choose a shorter one',
     }[errno];
@@ -64,9 +64,9 @@ async function hostForwardFailure(forward: HostForward, errno: number, root: Hos
       return `${port} it is in use by ${who}: stop that, or choose another port`;
     }
     case EACCES:
-      return `${port} a port below ${unprivileged(root)} takes root: choose a higher one`;
+      return `${port} a port below ${unprivileged(root)} requires root: choose a higher one`;
     case EADDRNOTAVAIL:
-      return `${port} the host does not have this address: ip address shows those that it has`;
+      return `${port} the host does not have this address: ip address shows its addresses`;
     default:
       return `${port} ${errnoName(errno)}`;
   }
@@ -84,7 +84,7 @@ function rootFailure(errno: number, { tftp }: UserOptions): string {
   }
   const needs = tftp === undefined ? 'guestfwd' : 'tftp';
   if (errno === EPERM)
-    return `${needs} takes root, or user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces): enable them, or leave it out`;
-  if (errno === ENOSYS || errno === EINVAL) return `${needs} takes Linux 5.12 or newer: leave it out`;
+    return `${needs} requires root, or user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces): enable them, or leave it out`;
+  if (errno === ENOSYS || errno === EINVAL) return `${needs} requires Linux 5.12 or newer: leave it out`;
   return `${needs} is not possible: ${errnoName(errno)}`;
 }

@@ -126,10 +126,10 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     await host.check(`echo 1 >/sys/bus/pci/devices/${e1000e}/remove`, { seconds: 300 });
     expect(await guest.check('ls /sys/bus/pci/devices')).toMatch(/0000:00:05\.1/);
     expect((await guest.check('ls /sys/class/net | grep -c eth')).trim()).toBe('2');
-    await host.check("until grep -q 'no longer there' /root/manager.log; do sleep 0.2; done");
+    await host.check("until grep -q 'no longer exists' /root/manager.log; do sleep 0.2; done");
     const log = await host.check('cat /root/manager.log');
     expect(log).toContain(`warning: all: nic is to be released: the host wants ${e1000e} back`);
-    expect(log).toContain(`warning: all: ${e1000e} is no longer there: it is not given back`);
+    expect(log).toContain(`warning: all: ${e1000e} no longer exists: it is not given back`);
     expect(await vring('vm list')).toMatch(/^all +running/m);
     await host.check('echo 1 >/sys/bus/pci/rescan');
     expect(await driver(e1000e)).toBe('e1000e');
