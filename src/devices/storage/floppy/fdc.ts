@@ -1,20 +1,19 @@
 import type { Device, DeviceState, InterruptLine } from '../../device.ts';
 import type { ByteRegisters } from '../../legacy/byte-wide.ts';
-import { booleanOf, bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
+import { booleanOf, numberOf, stateOf } from '../../state.ts';
 import type { IsaDma } from '../isa-dma.ts';
-import { FloppyExecution, type FloppyOutcome, isTransfer, type TransferName } from './execution.ts';
+import { CommandFifo } from './command-fifo.ts';
+import { FloppyExecution, type FloppyOutcome, type TransferName } from './execution.ts';
+import { fixedBytesOf } from './fixed-bytes.ts';
 import {
-  COMMANDS,
   type CommandName,
-  commandOf,
   DIR_DISK_CHANGED,
   DOR,
   DRIVE,
   DRIVE_SPECIFICATION,
+  DRIVES,
   DSR,
   HEAD,
-  MAX_COMMAND,
-  MAX_RESULT,
   MSR,
   REG,
   SECTOR_CODE,
@@ -22,9 +21,9 @@ import {
   ST1,
   ST3,
 } from './registers.ts';
+import { Seeks } from './seeks.ts';
 import type { FloppyUnit } from './unit.ts';
 
-const DRIVES = 4;
 const ENHANCED_CONTROLLER = 0x90;
 /** A 82078 with 64 pins. */
 const PART_ID = 0x41;
@@ -35,8 +34,6 @@ const CONFIGURED_BY_RESET = CONFIGURE.noFifo;
 const PERPENDICULAR_OVERWRITE = 0x80;
 const PERPENDICULAR_DRIVES = 0x3c;
 const TOWARDS_SPINDLE = 0x40;
-
-type Phase = 'command' | 'execution' | 'result';
 
 export type FdcOptions = {
   readonly name: string;
@@ -59,22 +56,12 @@ export class Fdc implements Device, ByteRegisters {
   #dor = 0;
   #tapeDrive = 0;
   #rate = 0;
-  #phase: Phase = 'command';
-  /** The bytes of the command so far. */
-  #command = new Uint8Array(MAX_COMMAND);
-  #received = 0;
-  #result = new Uint8Array(0);
-  #given = 0;
+  readonly #fifo = new CommandFifo();
   /** A command has ended, or the FIFO is to be read or written. */
   #dataInterrupt = false;
   /** A seek has ended, or drives were polled. */
   #senseInterrupt = false;
-  /** Drives of which SENSE INTERRUPT STATUS still tells that they were polled after a reset. */
-  #polled = 0;
-  /** What it tells of the others: status register 0 when a seek has ended, 0 when there was none. */
-  readonly #seekEnds = new Uint8Array(DRIVES);
-  /** Where it believes the heads to be. */
-  readonly #cylinders = new Uint8Array(DRIVES);
+  readonly #seeks = new Seeks(on => this.#signalSense(on));
   readonly #specified = new Uint8Array(2);
   #configured: number = CONFIGURED_BY_RESET;
   #precompensation = 0;
@@ -102,7 +89,7 @@ export class Fdc implements Device, ByteRegisters {
   connect(unit: number, drive: FloppyUnit): void {
     this.#drives[unit] = drive;
     drive.onMediumChanged = () => {
-      if (this.#phase === 'execution' && this.#selected === drive) this.#execution.lose();
+      if (this.#fifo.phase === 'execution' && this.#selected === drive) this.#execution.lose();
     };
   }
 
@@ -157,9 +144,10 @@ export class Fdc implements Device, ByteRegisters {
 
   get #mainStatus(): number {
     if (this.#isHeld) return 0;
-    const seeking = this.#seekEnds.reduce((bits, end, drive) => bits | (end === 0 ? 0 : 1 << drive), 0);
-    if (this.#phase === 'result') return MSR.ready | MSR.toHost | MSR.commandBusy | seeking;
-    if (this.#phase === 'command') return MSR.ready | seeking | (this.#received > 0 ? MSR.commandBusy : 0);
+    const { phase, received } = this.#fifo;
+    const seeking = this.#seeks.busy;
+    if (phase === 'result') return MSR.ready | MSR.toHost | MSR.commandBusy | seeking;
+    if (phase === 'command') return MSR.ready | seeking | (received > 0 ? MSR.commandBusy : 0);
     const { byFifo } = this.#execution;
     if (byFifo === null) return MSR.commandBusy | seeking;
     return MSR.ready | MSR.nonDma | MSR.commandBusy | seeking | (byFifo === 'read' ? MSR.toHost : 0);
@@ -177,7 +165,7 @@ export class Fdc implements Device, ByteRegisters {
   /** What a reset by the DOR or the DSR does (§3.3): not to what LOCK protects. */
   #resetByDriver(): void {
     this.#stop();
-    this.#cylinders.fill(0);
+    this.#seeks.cylinders.fill(0);
     if (!this.#locked) {
       this.#configured = CONFIGURED_BY_RESET;
       this.#precompensation = 0;
@@ -185,69 +173,51 @@ export class Fdc implements Device, ByteRegisters {
     this.#configured &= ~(CONFIGURE.impliedSeek | CONFIGURE.noPolling);
     this.#perpendicular &= PERPENDICULAR_DRIVES;
     if (this.#isHeld) return;
-    this.#polled = DRIVES;
-    this.#signalSense(true);
+    this.#seeks.polled();
   }
 
   /** Drops the command. */
   #stop(): void {
     this.#execution.abort();
-    this.#awaitCommand();
-    this.#polled = 0;
-    this.#seekEnds.fill(0);
+    this.#fifo.awaitCommand();
     this.#dataInterrupt = false;
-    this.#signalSense(false);
-  }
-
-  #awaitCommand(): void {
-    this.#phase = 'command';
-    this.#received = 0;
-    this.#result = new Uint8Array(0);
-    this.#given = 0;
+    this.#seeks.stop();
   }
 
   #readFifo(): number {
     if (this.#isHeld) return 0;
-    if (this.#phase === 'command') return 0;
+    const { phase } = this.#fifo;
+    if (phase === 'command') return 0;
     this.#signalData(false);
-    if (this.#phase === 'execution') return this.#execution.readFifo();
-    const byte = this.#result[this.#given++]!;
-    if (this.#given === this.#result.length) this.#awaitCommand();
-    return byte;
+    return phase === 'execution' ? this.#execution.readFifo() : this.#fifo.take();
   }
 
   #writeFifo(value: number): void {
-    if (this.#isHeld || this.#phase === 'result') return;
-    if (this.#phase === 'execution') {
+    const { phase } = this.#fifo;
+    if (this.#isHeld || phase === 'result') return;
+    if (phase === 'execution') {
       this.#signalData(false);
       this.#execution.writeFifo(value);
       return;
     }
-    this.#command[this.#received++] = value;
-    const name = commandOf(this.#command[0]!);
-    if (name === null) {
-      this.#answer(ST0.invalid);
-      return;
-    }
-    const isLast =
-      name === 'driveSpecification' && this.#received > 1 && (value & DRIVE_SPECIFICATION.done) !== 0;
-    if (!isLast && this.#received <= COMMANDS[name].parameters) return;
-    this.#carryOut(name);
+    const name = this.#fifo.give(value);
+    if (name === null) this.#answer(ST0.invalid);
+    else if (name !== undefined) this.#carryOut(name);
   }
 
   #carryOut(name: CommandName): void {
-    const [first = 0, second = 0, third = 0, fourth = 0] = this.#command;
-    if (name !== 'senseInterruptStatus') this.#polled = 0;
+    const [first = 0, second = 0, third = 0, fourth = 0] = this.#fifo.command;
+    if (name !== 'senseInterruptStatus') this.#seeks.forgetPolls();
     switch (name) {
       case 'specify':
         this.#specified.set([second, third]);
-        this.#awaitCommand();
+        this.#fifo.awaitCommand();
         break;
       case 'senseDriveStatus':
         this.#answer(this.#driveStatus(second));
         break;
       case 'senseInterruptStatus':
-        this.#tellSense();
+        this.#answer(...this.#seeks.tell());
         break;
       case 'recalibrate':
         this.#seek(second & DRIVE, 0);
@@ -257,7 +227,7 @@ export class Fdc implements Device, ByteRegisters {
         break;
       case 'relativeSeek': {
         const steps = first & TOWARDS_SPINDLE ? third : -third;
-        this.#seek(second, (this.#cylinders[second & DRIVE]! + steps) & 0xff);
+        this.#seek(second, (this.#seeks.cylinders[second & DRIVE]! + steps) & 0xff);
         break;
       }
       case 'version':
@@ -269,13 +239,13 @@ export class Fdc implements Device, ByteRegisters {
       case 'perpendicularMode': {
         const drives = second & PERPENDICULAR_OVERWRITE ? second : this.#perpendicular;
         this.#perpendicular = (drives & PERPENDICULAR_DRIVES) | (second & 0x3);
-        this.#awaitCommand();
+        this.#fifo.awaitCommand();
         break;
       }
       case 'configure':
         this.#configured = third & 0x7f;
         this.#precompensation = fourth;
-        this.#awaitCommand();
+        this.#fifo.awaitCommand();
         break;
       case 'lock':
         this.#locked = (first & 0x80) !== 0;
@@ -288,10 +258,11 @@ export class Fdc implements Device, ByteRegisters {
         this.#answer(PART_ID);
         break;
       case 'option':
-        this.#awaitCommand();
+        this.#fifo.awaitCommand();
         break;
       case 'driveSpecification':
-        if (this.#command[this.#received - 1]! & DRIVE_SPECIFICATION.noResult) this.#awaitCommand();
+        if (this.#fifo.command[this.#fifo.received - 1]! & DRIVE_SPECIFICATION.noResult)
+          this.#fifo.awaitCommand();
         else this.#answer(0, 0, 0, 0);
         break;
       case 'readId':
@@ -303,9 +274,7 @@ export class Fdc implements Device, ByteRegisters {
   }
 
   #answer(...bytes: number[]): void {
-    this.#result = Uint8Array.from(bytes);
-    this.#given = 0;
-    this.#phase = 'result';
+    this.#fifo.answer(bytes);
   }
 
   #driveStatus(selected: number): number {
@@ -315,38 +284,20 @@ export class Fdc implements Device, ByteRegisters {
     return ST3.fixed | track0 | writeProtected | (selected & (HEAD | DRIVE));
   }
 
-  #tellSense(): void {
-    const seeker = this.#seekEnds.findIndex(end => end !== 0);
-    if (this.#polled > 0) {
-      const drive = DRIVES - this.#polled--;
-      this.#signalSense(false);
-      this.#answer(ST0.polled | drive, this.#cylinders[drive]!);
-    } else if (seeker >= 0) {
-      const end = this.#seekEnds[seeker]!;
-      this.#seekEnds[seeker] = 0;
-      this.#signalSense(this.#seekEnds.some(other => other !== 0));
-      this.#answer(end, this.#cylinders[seeker]!);
-    } else {
-      this.#answer(ST0.invalid);
-    }
-  }
-
   /** @param selected drive and head */
   #seek(selected: number, cylinder: number): void {
     const unit = selected & DRIVE;
     const drive = this.#drives[unit];
     drive?.moveTo(cylinder);
-    this.#cylinders[unit] = cylinder;
     // Without a drive nothing tells that the heads have reached track 0.
     const failed = !drive && cylinder === 0 ? ST0.abnormal | ST0.equipmentCheck : 0;
-    this.#seekEnds[unit] = ST0.seekEnd | failed | (selected & (HEAD | DRIVE));
-    this.#awaitCommand();
-    this.#signalSense(true);
+    this.#fifo.awaitCommand();
+    this.#seeks.ended(unit, cylinder, ST0.seekEnd | failed | (selected & (HEAD | DRIVE)));
   }
 
   get #registers(): number[] {
     return [
-      ...this.#cylinders,
+      ...this.#seeks.cylinders,
       ...this.#specified,
       this.#lastSector,
       (this.#locked ? 0x80 : 0) | this.#perpendicular,
@@ -356,12 +307,12 @@ export class Fdc implements Device, ByteRegisters {
   }
 
   get #selected(): FloppyUnit | null {
-    return this.#drives[this.#command[1]! & DRIVE]!;
+    return this.#drives[this.#fifo.command[1]! & DRIVE]!;
   }
 
   /** The sector that passes under the head next. */
   #readId(): void {
-    const selected = this.#command[1]!;
+    const selected = this.#fifo.command[1]!;
     const drive = this.#selected;
     const head = selected & HEAD ? 1 : 0;
     const format = drive?.format;
@@ -376,16 +327,15 @@ export class Fdc implements Device, ByteRegisters {
   }
 
   #begin(name: TransferName): void {
-    this.#phase = 'execution';
-    const command = this.#command.slice(0, this.#received);
+    const command = this.#fifo.execute();
     this.#lastSector = command[name === 'formatTrack' ? 3 : 6]!;
-    if (name !== 'formatTrack') this.#cylinders[command[1]! & DRIVE] = command[2]!;
+    if (name !== 'formatTrack') this.#seeks.cylinders[command[1]! & DRIVE] = command[2]!;
     this.#execution.begin(name, command, this.#selected, this.#rate);
   }
 
   /** The seven bytes of the result of a command that has read, written or formatted (§3.2). */
   #ended({ st0, st1, st2, id }: FloppyOutcome): void {
-    const [, selected = 0, cylinder = 0, head = 0, sector = 0] = this.#command;
+    const [, selected = 0, cylinder = 0, head = 0, sector = 0] = this.#fifo.command;
     const at = id ?? { cylinder, head, sector };
     const place = [at.cylinder, at.head, at.sector, SECTOR_CODE];
     this.#answer(st0 | (selected & (HEAD | DRIVE)), st1, st2, ...place.map(byte => byte & 0xff));
@@ -413,8 +363,8 @@ export class Fdc implements Device, ByteRegisters {
     this.#dor = 0;
     this.#tapeDrive = 0;
     this.#rate = 0;
-    this.#command.fill(0);
-    this.#cylinders.fill(0);
+    this.#fifo.reset();
+    this.#seeks.cylinders.fill(0);
     this.#specified.fill(0);
     this.#configured = CONFIGURED_BY_RESET;
     this.#precompensation = 0;
@@ -438,15 +388,10 @@ export class Fdc implements Device, ByteRegisters {
       dor: this.#dor,
       tapeDrive: this.#tapeDrive,
       rate: this.#rate,
-      phase: this.#phase,
-      command: this.#command.slice(),
-      received: this.#received,
-      result: this.#result.slice(this.#given),
+      ...this.#fifo.save(),
       dataInterrupt: this.#dataInterrupt,
       senseInterrupt: this.#senseInterrupt,
-      polled: this.#polled,
-      seekEnds: this.#seekEnds.slice(),
-      cylinders: this.#cylinders.slice(),
+      ...this.#seeks.save(),
       specified: this.#specified.slice(),
       configured: this.#configured,
       precompensation: this.#precompensation,
@@ -464,44 +409,25 @@ export class Fdc implements Device, ByteRegisters {
     this.#dor = numberOf(state, 'dor', 0xff);
     this.#tapeDrive = numberOf(state, 'tapeDrive', 0x3);
     this.#rate = numberOf(state, 'rate', DSR.rate);
-    this.#command = fixed(state, 'command', MAX_COMMAND);
-    this.#received = numberOf(state, 'received', MAX_COMMAND);
     this.#dataInterrupt = booleanOf(state, 'dataInterrupt');
     this.#senseInterrupt = booleanOf(state, 'senseInterrupt');
-    this.#polled = numberOf(state, 'polled', DRIVES);
-    this.#seekEnds.set(fixed(state, 'seekEnds', DRIVES));
-    this.#cylinders.set(fixed(state, 'cylinders', DRIVES));
-    this.#specified.set(fixed(state, 'specified', 2));
+    this.#seeks.load(state);
+    this.#specified.set(fixedBytesOf(state, 'specified', 2));
     this.#configured = numberOf(state, 'configured', 0x7f);
     this.#precompensation = numberOf(state, 'precompensation', 0xff);
     this.#locked = booleanOf(state, 'locked');
     this.#perpendicular = numberOf(state, 'perpendicular', PERPENDICULAR_DRIVES | 0x3);
     this.#lastSector = numberOf(state, 'lastSector', 0xff);
     this.#passed = numberOf(state, 'passed', 0xff);
-    this.#loadPhase(state);
+    this.#loadCommand(state);
     this.#updateLine();
   }
 
-  #loadPhase(state: DeviceState): void {
-    const result = bytesOf(state, 'result');
-    if (result.length > MAX_RESULT)
-      throw new DeviceStateError('result', `result of at most ${MAX_RESULT} bytes`);
-    const name = this.#received === 0 ? null : commandOf(this.#command[0]!);
-    const bytes = name === null ? 0 : COMMANDS[name].parameters + 1;
-    const isPossible = {
-      command: result.length === 0 && (this.#received === 0 || this.#received < bytes),
-      execution: result.length === 0 && isTransfer(name) && this.#received === bytes,
-      result: result.length > 0,
-    };
-    const { phase } = state;
-    if ((phase !== 'command' && phase !== 'execution' && phase !== 'result') || !isPossible[phase])
-      throw new DeviceStateError('phase', 'phase');
-    this.#phase = phase;
-    this.#result = result.slice();
-    this.#given = 0;
-    this.#goesOn = phase === 'execution';
-    if (phase !== 'execution') return;
-    const command = this.#command.slice(0, bytes);
+  #loadCommand(state: DeviceState): void {
+    const name = this.#fifo.load(state);
+    this.#goesOn = name !== null;
+    if (name === null) return;
+    const command = this.#fifo.command.slice(0, this.#fifo.received);
     this.#execution.load(stateOf(state, 'execution'), command, name as TransferName, this.#selected);
   }
 
@@ -509,11 +435,4 @@ export class Fdc implements Device, ByteRegisters {
     this.#execution.abort();
     this.#line.release();
   }
-}
-
-/** @throws DeviceStateError */
-function fixed(state: DeviceState, key: string, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = bytesOf(state, key);
-  if (bytes.length !== length) throw new DeviceStateError(key, `${length} bytes`);
-  return Uint8Array.from(bytes);
 }

@@ -104,3 +104,6 @@ const ENTRIES = Object.entries(COMMANDS) as [CommandName, (typeof COMMANDS)[Comm
 export function commandOf(byte: number): CommandName | null {
   return ENTRIES.find(([, { mask, code }]) => (byte & mask) === code)?.[0] ?? null;
 }
+
+/** Of a controller, whether they are there or not. */
+export const DRIVES = 4;

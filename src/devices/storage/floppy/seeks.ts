@@ -1,0 +1,74 @@
+import type { DeviceState } from '../../device.ts';
+import { numberOf } from '../../state.ts';
+import { fixedBytesOf } from './fixed-bytes.ts';
+import { DRIVES, ST0 } from './registers.ts';
+
+/** Where the controller believes the heads to be, and what SENSE INTERRUPT STATUS has to tell of seeks and of a reset. */
+export class Seeks {
+  readonly cylinders = new Uint8Array(DRIVES);
+  readonly #signal: (on: boolean) => void;
+  /** Drives of which it still tells that they were polled after a reset. */
+  #polled = 0;
+  /** What it tells of the others: status register 0 when a seek has ended, 0 when there was none. */
+  readonly #ends = new Uint8Array(DRIVES);
+
+  /** @param signal asserts the interrupt, or ends it */
+  constructor(signal: (on: boolean) => void) {
+    this.#signal = signal;
+  }
+
+  /** Of the main status register: the drives that seek, or of whose seek nobody has heard. */
+  get busy(): number {
+    return this.#ends.reduce((bits, end, drive) => bits | (end === 0 ? 0 : 1 << drive), 0);
+  }
+
+  /** All drives have been polled. */
+  polled(): void {
+    this.#polled = DRIVES;
+    this.#signal(true);
+  }
+
+  /** Another command has come. */
+  forgetPolls(): void {
+    this.#polled = 0;
+  }
+
+  ended(unit: number, cylinder: number, st0: number): void {
+    this.cylinders[unit] = cylinder;
+    this.#ends[unit] = st0;
+    this.#signal(true);
+  }
+
+  /** The result of SENSE INTERRUPT STATUS. */
+  tell(): readonly number[] {
+    if (this.#polled > 0) {
+      const drive = DRIVES - this.#polled--;
+      this.#signal(false);
+      return [ST0.polled | drive, this.cylinders[drive]!];
+    }
+    const unit = this.#ends.findIndex(end => end !== 0);
+    if (unit < 0) return [ST0.invalid];
+    const end = this.#ends[unit]!;
+    this.#ends[unit] = 0;
+    this.#signal(this.#ends.some(other => other !== 0));
+    return [end, this.cylinders[unit]!];
+  }
+
+  /** Nothing is to be told. */
+  stop(): void {
+    this.#polled = 0;
+    this.#ends.fill(0);
+    this.#signal(false);
+  }
+
+  save(): DeviceState {
+    return { polled: this.#polled, seekEnds: this.#ends.slice(), cylinders: this.cylinders.slice() };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    this.#polled = numberOf(state, 'polled', DRIVES);
+    this.#ends.set(fixedBytesOf(state, 'seekEnds', DRIVES));
+    this.cylinders.set(fixedBytesOf(state, 'cylinders', DRIVES));
+  }
+}
