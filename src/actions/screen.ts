@@ -7,6 +7,7 @@ import { sendInput } from '../screen/keyboard/send-input.ts';
 import { SPECIAL_CHORDS } from '../screen/keyboard/special-chords.ts';
 import { saveScreenshot } from '../screen/picture/save-screenshot.ts';
 import { attachScreen, noScreen, terminalLooks } from '../screen/terminal/attach.ts';
+import { textEdit } from '../text/text-edit.ts';
 import { type Action, type ActionContext, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
 
@@ -50,17 +51,20 @@ async function savePicture(ui: Ui, vm: VmInfo): Promise<void> {
 
 function chooseKeys({ ui, vm }: ActionContext): void {
   const { id, name } = vm!;
-  ui.choose(`Send keys to ${name}`, 'Keys that a terminal does not send, or keeps for itself.', [
-    { label: 'Cancel' },
-    ...SPECIAL_CHORDS.slice(0, SHOWN_CHORDS).map(({ label, chord }) => ({
-      label,
-      run: () => void ui.attempt(sendInput(ui.engine, id, struck(chord), ui.clock)),
-    })),
-  ]);
+  ui.store.getState().pushLayer({
+    kind: 'pick',
+    title: `Send keys to ${name}: those that a terminal does not send, or keeps for itself`,
+    hint: 'Type to narrow',
+    columns: [{ key: 'keys', title: 'KEYS', min: 20, grow: 1 }],
+    rows: SPECIAL_CHORDS.map(({ label }) => ({ key: label, cells: { keys: label }, refusal: null })),
+    edit: textEdit(),
+    cursor: 0,
+    pick: picked => {
+      const { chord } = SPECIAL_CHORDS.find(({ label }) => label === picked)!;
+      void ui.attempt(sendInput(ui.engine, id, struck(chord), ui.clock));
+    },
+  });
 }
-
-/** A dialog has no space for more; on the whole terminal, the menu has all of them. */
-const SHOWN_CHORDS = 8;
 
 /** Actions on the screen and the keyboard of a VM. */
 export const screenActions: readonly Action[] = [

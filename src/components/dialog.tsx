@@ -40,15 +40,27 @@ function Buttons({ layer: { choices, focus }, cells }: { layer: DialogLayer; cel
   const labels = choices.map(({ label }, index) =>
     index === focus ? `${glyphs.cursor}[ ${label} ]` : ` [ ${label} ]`,
   );
-  const used = labels.reduce((sum, label) => sum + label.length + 1, 0);
+  const shown = fitted(labels, focus, cells + 2);
+  const used = shown.reduce((sum, label) => sum + label.length + 1, 0);
   return (
     <Text wrap="truncate">
       {' '.repeat(Math.max(0, cells + 2 - used))}
-      {labels.map((label, index) => (
+      {shown.map(label => (
         <Text key={label}>
-          <Text {...(index === focus ? style('selection') : {})}>{label}</Text>{' '}
+          <Text {...(label === labels[focus] ? style('selection') : {})}>{label}</Text>{' '}
         </Text>
       ))}
     </Text>
   );
+}
+
+/** As many buttons as fit, from the first one on, with the focused one among them. */
+function fitted(labels: readonly string[], focus: number, cells: number): readonly string[] {
+  const fits = (from: number, to: number) =>
+    labels.slice(from, to).reduce((sum, label) => sum + label.length + 1, 0) <= cells;
+  let to = labels.length;
+  while (to > focus + 1 && !fits(0, to)) to--;
+  let from = 0;
+  while (from < focus && !fits(from, to)) from++;
+  return labels.slice(from, to);
 }

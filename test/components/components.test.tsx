@@ -1,7 +1,8 @@
-import { Text } from 'ink';
+import { Box, Text } from 'ink';
 import { render } from 'ink-testing-library';
 import { describe, expect, test } from 'vitest';
 import { ThemeContext } from '../../src/components/contexts.ts';
+import { Dialog } from '../../src/components/dialog.tsx';
 import { sparkline } from '../../src/components/sparkline.ts';
 import { Table, TableRow } from '../../src/components/table/table.tsx';
 import { TimeBar } from '../../src/components/time-bar.tsx';
@@ -135,4 +136,32 @@ describe('a bar of time', () => {
 
 test('the ASCII glyphs are ASCII', () => {
   expect(JSON.stringify(plainGlyphs)).toMatch(/^[\x20-\x7e]*$/);
+});
+
+test.each([0, 4, 8])('button %i of a dialog with too many is in sight when it is focused', focus => {
+  const choices = Array.from({ length: 9 }, (_, index) => ({ label: `Choice number ${index}` }));
+  const layer = {
+    kind: 'dialog',
+    ticket: Symbol(),
+    title: 'Which?',
+    body: '',
+    choices,
+    focus,
+    offset: 0,
+  } as const;
+  const { lastFrame, unmount } = render(
+    <ThemeContext value={createTheme({ color: false, ascii: true })}>
+      <Box width={60} height={12}>
+        <Dialog layer={layer} size={{ columns: 60, rows: 12 }} />
+      </Box>
+    </ThemeContext>,
+  );
+  const lines = lastFrame()!
+    .split('\n')
+    .filter(line => line.trim() !== '');
+  unmount();
+  expect(lines.join('\n')).toContain(`>[ Choice number ${focus} ]`);
+  expect(Math.max(...lines.map(line => line.length))).toBeLessThanOrEqual(60);
+  // Its box is whole.
+  expect(new Set(lines.map(line => line.length)).size).toBe(1);
 });

@@ -136,15 +136,15 @@ describe.each(['sixel', 'kitty'] as const)('by %s, graphics are a picture', prot
     engine.screens.show(id, halves(RED, BLUE));
     const { terminal, driver, settle, shows } = await start(ANSWERS[protocol]);
     const seen = terminal.seen;
-    driver.type('f');
-    await driver.waitFor('Ctrl-Alt-Delete');
+    driver.type('K');
+    await driver.waitFor('Kill demo?');
     await settle();
     expect(terminal.seen.join('')).toBe('');
     expect(terminal.images).toBe(0);
     // What is around the dialog is drawn with cells.
     await driver.waitFor('▀');
     driver.escape();
-    await driver.waitFor(({ screen }) => !screen.includes('Ctrl-Alt-Delete'));
+    await driver.waitFor(({ screen }) => !screen.includes('Kill demo?'));
     await shows(seen);
   });
 
