@@ -16,7 +16,7 @@ export const definitionActions: readonly Action[] = [
     phrase: 'create a VM',
     description: 'Create a VM; shows the plan first',
     screens: ['vms'],
-    bar: 46,
+    bar: 18,
     changes: 'vm',
     run: async ({ ui }) => {
       // Loaded on demand, so that the UI starts faster.
@@ -31,7 +31,7 @@ export const definitionActions: readonly Action[] = [
     phrase: 'edit the definition',
     description: 'Edit the definition in $VISUAL or $EDITOR; it is checked before it is saved',
     screens: ['vms', 'vm'],
-    bar: 45,
+    bar: 41,
     changes: 'vm',
     unavailable: undefinedVm,
     run: ({ ui, vm }) => editDefinition(ui, vm!.id),

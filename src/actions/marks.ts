@@ -36,7 +36,7 @@ export const markActions: readonly Action[] = [
     phrase: 'mark the VM',
     description: 'Mark or unmark the VM; actions apply to all marked VMs',
     screens: ['vms'],
-    bar: 30,
+    bar: 42,
     unavailable: noVm,
     run: context => {
       toggleMark(context);

@@ -26,7 +26,7 @@ const vmSpecs: readonly VmAction[] = [
     name: 'start',
     label: 'start',
     description: 'Start the VM: from its definition as it is on disk now, or with the same configuration',
-    bar: 52,
+    bar: 15,
     verb: 'Start',
     refusal: vm => onlyWhile('off', 'crashed')(vm) ?? cannotStart(vm),
     act: (engine, id) => engine.restart(id),

@@ -1,5 +1,5 @@
 import { Text } from 'ink';
-import { SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../store/screens.ts';
+import { SCREEN_NAMES, SHORT_SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../store/screens.ts';
 import { useTheme } from './contexts.ts';
 
 const PROGRAM = ' vring';
@@ -16,13 +16,13 @@ type ScreenTabsProps = {
 /** The program's name, the screens that number keys open, and the one that is shown, if no number opens it, too. */
 export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   const { style } = useTheme();
-  const { program, named } = fitted(shown, room, columns < NAMES_COLUMNS ? 0 : TOP_SCREENS.length);
+  const { program, names } = fitted(shown, room, columns < NAMES_COLUMNS ? 0 : TOP_SCREENS.length);
   const unnumbered = !isNumbered(shown);
   return (
     <>
       {program && <Text {...style('focus')}>{PROGRAM}</Text>}
       {TOP_SCREENS.map((screen, index) => {
-        const name = index < named || screen === shown ? ` ${SCREEN_NAMES[screen]}` : '';
+        const name = names[index];
         return screen === shown ? (
           <Text key={screen} {...style('focus')}>{` [${index}${name}]`}</Text>
         ) : (
@@ -44,21 +44,31 @@ function isNumbered(shown: TopScreen): boolean {
 }
 
 /**
- * What fits: without room the program's name goes first, then the names of screens, the last one first.
+ * What fits: without room the program's name goes first, then the names become short, then they go, the last one first.
+ * The name of the shown screen is always whole.
  * @param most number of screens that may have their names
+ * @returns the names, each with a blank before it, or empty
  */
-function fitted(shown: TopScreen, room: number, most: number): { program: boolean; named: number } {
+function fitted(
+  shown: TopScreen,
+  room: number,
+  most: number,
+): { readonly program: boolean; readonly names: readonly string[] } {
   const brackets = 2;
   const numbers =
-    TOP_SCREENS.length * 2 + brackets + (isNumbered(shown) ? 0 : SCREEN_NAMES[shown].length + 1);
-  const cells = (named: number) =>
-    TOP_SCREENS.reduce(
-      (sum, screen, index) =>
-        index < named || screen === shown ? sum + SCREEN_NAMES[screen].length + 1 : sum,
-      numbers,
-    );
+    TOP_SCREENS.length * 2 + brackets + (isNumbered(shown) ? 0 : SCREEN_NAMES[shown].length + 3);
+  /** The first so many names whole, those up to `named` short. */
+  const namesOf = (whole: number, named: number) =>
+    TOP_SCREENS.map((screen, index) => {
+      if (index < whole || screen === shown) return ` ${SCREEN_NAMES[screen]}`;
+      return index < named ? ` ${SHORT_SCREEN_NAMES[screen]}` : '';
+    });
+  const fits = (names: readonly string[], more = 0) => numbers + names.join('').length + more <= room;
+  const all = namesOf(most, most);
+  if (fits(all, PROGRAM.length)) return { program: true, names: all };
+  let whole = most;
+  while (whole > 0 && !fits(namesOf(whole, most))) whole--;
   let named = most;
-  if (cells(named) + PROGRAM.length <= room) return { program: true, named };
-  while (named > 0 && cells(named) > room) named--;
-  return { program: false, named };
+  while (named > 0 && !fits(namesOf(whole, named))) named--;
+  return { program: false, names: namesOf(whole, named) };
 }

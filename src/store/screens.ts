@@ -41,6 +41,17 @@ export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string
   function: 'function',
 };
 
+/** For a header without room for all names. */
+export const SHORT_SCREEN_NAMES: typeof SCREEN_NAMES = {
+  ...SCREEN_NAMES,
+  overview: 'All',
+  iommu: 'IOM',
+  sriov: 'VFs',
+  doctor: 'Doc',
+  queues: 'Que',
+  networks: 'Net',
+};
+
 /** The screens that consist of one list, which can be filtered. */
 export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues', 'networks', 'images'] as const;
 export type ListName = (typeof LISTS)[number];

@@ -35,6 +35,14 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   ];
 }
 
+/** Of a VM that does not run: so much, and which key starts it, unless nothing may be changed. */
+export function restingText(vm: VmInfo, isReadOnly: boolean): string {
+  const obstacle = cannotStart(vm);
+  if (obstacle !== null) return `The VM cannot start: ${obstacle}`;
+  const [state, again] = vm.state === 'crashed' ? ['has crashed', ' again'] : [`is ${vm.state}`, ''];
+  return `The VM ${state}${isReadOnly ? '' : `: S starts it${again}`}`;
+}
+
 /** `web1, Debian GNU/Linux 12 (bookworm), 192.168.122.7`. */
 export function guestText({ hostname, os, interfaces }: GuestFacts): string {
   const addresses = interfaces.flatMap(each => each.addresses);

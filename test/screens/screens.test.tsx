@@ -119,7 +119,7 @@ describe('the screen of a VM', () => {
   test('of one that never ran is empty, not wrong', () => {
     const id = engine.add('demo', idle, { state: 'off', topology: null });
     state().openScreen({ kind: 'vm', id });
-    expect(vm(id)).toMatch(/No sample/);
+    expect(vm(id)).toMatch(/The VM is off: S starts it/);
     expect(vm(id)).toMatch(/No virtqueues/);
   });
 });

@@ -7,6 +7,7 @@ import { SCREEN_PORT, vmViewOf } from '../../store/vm-view-slice.ts';
 import { own } from '../../text/own.ts';
 import { pad } from '../../text/width.ts';
 import { ConsoleText } from './console-text.tsx';
+import { useEmptyText } from './empty-text.ts';
 import type { PaneProps } from './pane-props.ts';
 import { ScreenPane } from './screen-pane.tsx';
 
@@ -30,10 +31,13 @@ function SerialPane({ id, size }: PaneProps) {
   const lines = consoles.lines(height, size.columns, back, grabbed);
   const first = consoles.firstRow(height, back);
   const marked = consoles.marked(back);
+  const empty = useEmptyText(id, '');
+  const isBlank = lines.every(spans => spans.length === 0);
+  const shown = empty !== '' && isBlank ? [[{ text: `  ${empty}` }]] : lines;
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
       <ConsoleTitle id={id} columns={size.columns} grabbed={grabbed} back={back} marked={marked !== null} />
-      {lines.map((spans, index) => {
+      {shown.map((spans, index) => {
         const isMarked = marked !== null && first + index >= marked.from && first + index <= marked.to;
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: a line of the screen is known by its place

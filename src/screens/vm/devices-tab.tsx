@@ -16,6 +16,7 @@ import { type Fact, factLines } from '../../view/facts.ts';
 import type { Cells } from '../../view/list-columns.ts';
 import { hostName } from '../../view/passed-device-facts.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
+import { useEmptyText } from './empty-text.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
@@ -93,6 +94,7 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
   const host = useAppState(state => state.host);
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const cursor = useAppState(state => vmViewOf(state, id).cursors[tab]);
+  const unbuilt = useEmptyText(id, 'The VM is starting');
   if (vm === undefined) return null;
   const rows = deviceRows(vm, rates, only);
   const layout = layoutColumns(columns, size.columns);
@@ -106,7 +108,7 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
         height={list.rows}
         cursor={cursor}
         focused
-        empty={noneText(vm, empty)}
+        empty={vm.topology === null ? unbuilt : noneText(vm, empty)}
         renderRow={(row, selected) => (
           <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row, vm, host)} />
         )}
@@ -118,7 +120,6 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
 
 /** A VM that is off has the devices of its last run; its definition may have others. */
 function noneText(vm: VmInfo, empty: string): string {
-  if (vm.topology === null) return 'The machine has not been built yet';
   return isAlive(vm) ? empty : 'None when it last ran';
 }
 

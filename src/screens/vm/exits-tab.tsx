@@ -9,6 +9,7 @@ import type { Token } from '../../theme/tokens.ts';
 import { type AddressRow, addressRows, type Heat } from '../../view/address-rows.ts';
 import type { Cell, Cells } from '../../view/list-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
+import { useEmptyText } from './empty-text.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -35,6 +36,7 @@ export function ExitsTab({ id, size }: PaneProps) {
   const { glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const cursor = useAppState(state => vmViewOf(state, id).cursors.exits);
+  const empty = useEmptyText(id, rates === null ? 'No sample' : 'No device was accessed');
   const order = useAppState(state => vmViewOf(state, id).addressOrder);
   const rows = rates === null ? [] : addressRows(rates, order);
   const layout = layoutColumns(COLUMNS, size.columns);
@@ -47,7 +49,7 @@ export function ExitsTab({ id, size }: PaneProps) {
       height={size.rows}
       cursor={cursor}
       focused
-      empty={rates === null ? 'No sample' : 'No device was accessed'}
+      empty={empty}
       renderRow={(row, selected) => (
         <TableRow
           key={row.key}

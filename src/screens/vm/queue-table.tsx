@@ -7,6 +7,7 @@ import { own } from '../../text/own.ts';
 import { bytes, count, nanoseconds, rate } from '../../text/units.ts';
 import type { Cells } from '../../view/list-columns.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
+import { useEmptyText } from './empty-text.ts';
 
 const COLUMNS: readonly Column[] = [
   { key: 'queue', title: 'QUEUE', min: 14, grow: 1, cut: 'middle' },
@@ -28,6 +29,7 @@ const COLUMNS: readonly Column[] = [
 
 const NONE: readonly QueueRates[] = [];
 const NO_TROUBLE = {};
+const NONE_TEXT = 'No virtqueues';
 
 type QueueTableProps = {
   /** The VM's. */
@@ -42,6 +44,7 @@ export function QueueTable({ id, size, cursor }: QueueTableProps) {
   const queues = useAppState(state => (state.detail?.id === id ? state.detail.rates.queues : NONE));
   const broken = useAppState(state => own(state.infos, id)?.broken ?? NO_TROUBLE);
   const failing = useAppState(state => own(state.infos, id)?.diskErrors ?? NO_TROUBLE);
+  const empty = useEmptyText(id, NONE_TEXT);
   const layout = layoutColumns(COLUMNS, size.columns);
   return (
     <Table
@@ -50,7 +53,7 @@ export function QueueTable({ id, size, cursor }: QueueTableProps) {
       height={size.rows}
       cursor={cursor ?? 0}
       focused={cursor !== null}
-      empty="No virtqueues"
+      empty={cursor === null ? NONE_TEXT : empty}
       renderRow={(queue, selected) => (
         <TableRow
           key={queue.id}

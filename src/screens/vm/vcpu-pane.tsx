@@ -9,6 +9,7 @@ import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
+import { useEmptyText } from './empty-text.ts';
 import type { PaneProps } from './pane-props.ts';
 
 /** The titles of the shares of time are also the legend of the bar below. */
@@ -30,6 +31,7 @@ export function VcpuPane({ id, size }: PaneProps) {
   const { style, glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
+  const empty = useEmptyText(id, 'No sample');
   const layout = layoutColumns(columns(glyphs), size.columns);
   const vcpu = rates && vcpuAt(rates, cursor)?.vcpu;
   const answer = vcpu && percentiles(vcpu.latency);
@@ -41,7 +43,7 @@ export function VcpuPane({ id, size }: PaneProps) {
         height={size.rows - SUMMARY_ROWS}
         cursor={cursor}
         focused
-        empty="No sample"
+        empty={empty}
         renderRow={(row, selected) => (
           <TableRow key={row.label} layout={layout} selected={selected} cells={cellsOf(row)} />
         )}

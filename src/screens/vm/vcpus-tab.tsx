@@ -14,6 +14,7 @@ import type { Glyphs } from '../../theme/glyphs.ts';
 import { rateScale, type Scale } from '../../view/graph-scale.ts';
 import type { Cells } from '../../view/list-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
+import { useEmptyText } from './empty-text.ts';
 import { ExitsPane } from './exits-pane.tsx';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
@@ -39,6 +40,7 @@ export function VcpusTab({ id, size }: PaneProps) {
   const histories = useAppState(state => state.detailHistory.vcpus);
   const pinning = useAppState(state => own(state.infos, id)?.topology?.pinning ?? NOT_PINNED);
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
+  const empty = useEmptyText(id, 'No sample');
   const rows = rates === null ? [] : vcpuRows(rates);
   const { list, details } = listAndDetails(size, rows.length);
   const scale = rateScale(Object.values(histories));
@@ -56,7 +58,7 @@ export function VcpusTab({ id, size }: PaneProps) {
         height={list.rows}
         cursor={cursor}
         focused
-        empty="No sample"
+        empty={empty}
         renderRow={(row, selected) => (
           <TableRow
             key={row.label}

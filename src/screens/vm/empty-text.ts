@@ -1,0 +1,13 @@
+import { useAppState, useUi } from '../../components/contexts.ts';
+import { isAlive } from '../../engine/vm-info.ts';
+import { own } from '../../text/own.ts';
+import { restingText } from '../../view/vm-facts.ts';
+
+/** Why a tab has nothing to show: its VM does not run, and what starts it; for one that runs, `otherwise`. */
+export function useEmptyText(id: string, otherwise: string): string {
+  const isReadOnly = useUi().readOnly !== null;
+  return useAppState(state => {
+    const vm = own(state.infos, id);
+    return vm === undefined || isAlive(vm) ? otherwise : restingText(vm, isReadOnly);
+  });
+}
