@@ -69,6 +69,8 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
 const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
   'virtio-net': ['link', 'linkUp', 'limits'],
   'virtio-balloon': ['target'],
+  'virtio-gpu': ['monitor'],
+  'virtio-vga': ['monitor'],
 };
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
