@@ -32,6 +32,7 @@ import { pressPowerButton } from './guest-agent/power-button.ts';
 import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { VmHostDevices } from './host-devices/vm-host-devices.ts';
+import { checkedDevice } from './hotplug/attach.ts';
 import { changeMedium } from './hotplug/change-medium.ts';
 import type {
   AttachedDevice,
@@ -346,7 +347,8 @@ export class LocalEngine implements Engine, CounterSource {
 
   async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {
     const vm = this.#vm(id);
-    return await this.#devices.attach(vm, this.#networks.withMac(vm, device), options);
+    const mac = this.#networks.macFor(vm, checkedDevice(device));
+    return await this.#devices.attach(vm, mac === null ? device : { ...device, mac }, options);
   }
 
   async detach(id: string, device: string, options: DetachOptions): Promise<void> {

@@ -81,19 +81,23 @@ export class VmNetworks {
     refuseSameMac({ name: vm, nics: vmNics(devices) }, running, what);
   }
 
-  /** Gives a network card a unique MAC address. @throws when another running VM has the requested one */
-  withMac({ name, nics }: Vm, device: DeviceConfig): DeviceConfig {
-    if (deviceTable.network(device) === null) return device;
+  /**
+   * The MAC address for a card to attach: the one it asks for, or one that no other card has.
+   * @param device validated. @returns null if it is not a network card
+   * @throws an error for the user if another running VM uses the address it asks for
+   */
+  macFor({ name, nics }: Vm, device: DeviceConfig): string | null {
+    if (deviceTable.network(device) === null) return null;
     if (typeof device.mac === 'string') {
       const mac = device.mac.toLowerCase();
       const own = nics.find(nic => nic.mac === mac);
       if (own !== undefined)
         throw new Error(`${own.device} of ${name} has the MAC address ${mac} already: give another`);
       this.refuseSameMac(name, [device], 'does not get the card');
-      return device;
+      return mac;
     }
     const taken = new Set([...this.#host.vms()].flatMap(other => other.nics.map(({ mac }) => mac ?? '')));
-    return { ...device, mac: freeMacAddress(name, nics.length, taken) };
+    return freeMacAddress(name, nics.length, taken);
   }
 
   close(): void {

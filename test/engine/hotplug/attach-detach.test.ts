@@ -78,6 +78,15 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect(names()).not.toContain('balloon1');
   });
 
+  test('have what they need of what was not given, and are refused for what was', async () => {
+    const { name } = await engine.attach(guest.id, { type: 'virtio-net' }, FOR_NOW);
+    expect(label(name)?.facts).toContainEqual({ label: 'network', value: 'none' });
+    expect(guest.info.nics?.[0]?.mac).toMatch(/^52:54:00:/);
+    const wrong = { type: 'virtio-net', network: 'br0', mac: '52:54:00:00:00:01' };
+    await expect(engine.attach(guest.id, wrong, FOR_NOW)).rejects.toThrow(/^network: /);
+    await expect(engine.attach(guest.id, { type: 'virtio-nic' }, FOR_NOW)).rejects.toThrow('virtio-nic');
+  });
+
   test('have the ROM that their manager opens, since their machine has no files', async () => {
     const romfile = join(folder, 'card.rom');
     const card = { type: 'virtio-net', network: { type: 'none' }, romfile };
