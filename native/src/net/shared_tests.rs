@@ -165,7 +165,8 @@ fn one_whose_other_end_is_gone_is_found_out_by_who_receives_and_who_waits_for_ro
         let (gone, _) = super::testing::pair();
         drop(std::mem::replace(&mut fixture.peer, gone));
         fixture.until("hung up", || fixture.wire.is_hung_up());
-        assert_eq!(fixture.notice.drain(), 1);
+        // After the wire is marked.
+        fixture.until("noticed", || fixture.notice.drain() == 1);
         if transmits {
             // What is sent from then on is lost.
             fixture.await_used(18);
