@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 export type DiskSpace = {
   readonly path: string;
   readonly totalBytes: number;
-  /** What users other than root may still write. */
+  /** Bytes that users other than root may still write. */
   readonly availableBytes: number;
 };
 

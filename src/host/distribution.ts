@@ -59,8 +59,8 @@ export function findProgram(root: HostRoot, name: string): string | null {
 }
 
 /**
- * transactional-update(8) of openSUSE MicroOS and SUSE Linux Micro, whose root file system is a read-only snapshot: changes
- * outside /etc go to a new one. Null on other hosts.
+ * transactional-update(8) of openSUSE MicroOS and SUSE Linux Micro, whose root file system is a read-only snapshot:
+ * changes outside /etc go to a new one. Null on other hosts.
  */
 export function transactionalUpdate(root: HostRoot): string | null {
   const program = findProgram(root, 'transactional-update');

@@ -12,7 +12,10 @@ export function splitParameters(line: string): string[] {
   return (end < 0 ? words : words.slice(0, end)).map(word => word.replaceAll('"', ''));
 }
 
-/** The values given to a parameter, in order; a parameter without `=` has the value ''. Dashes and underscores are equivalent. */
+/**
+ * The values given to a parameter, in order; a parameter without `=` has the value ''. Dashes and underscores are
+ * equivalent.
+ */
 export function parameterValues(parameters: readonly string[], name: string): string[] {
   const wanted = canonical(name);
   return parameters

@@ -59,8 +59,8 @@ export function liveAddresses(): Record<string, string[]> {
 }
 
 /**
- * SSH_CONNECTION of this process and its ancestors: sudo removes the variable from the environment, but the shell above it
- * still has it.
+ * SSH_CONNECTION of this process and its ancestors: sudo removes the variable from the environment, but the shell above
+ * it still has it.
  */
 export function liveSshConnections(): string[] {
   const found = new Set<string>();

@@ -33,12 +33,12 @@ const schema = z.array(
   }),
 );
 
-/** Updated before each such write, for all processes of vring. */
+/** Updated before each such write, and read by all vring processes. */
 export function pendingWritesPath(): string {
   return join(stateFolder(), 'pending-writes.json');
 }
 
-/** Those whose process still exists. */
+/** The writes whose process still exists. */
 export function readPendingWrites(root: HostRoot): PendingWrite[] {
   const writes = parse(textOf(root));
   if (writes.length === 0) return [];

@@ -4,8 +4,8 @@ import { isSysfsWritesFile, recordedSysfsWrites } from './boot/sysfs-writes.ts';
 import { nameInCommandLine } from './use/holders.ts';
 
 /**
- * Removes from a file what must not be recorded. Most files are kept whole; those that contain more than the readers need, or
- * may contain secrets, are reduced to what is needed.
+ * Removes from a file what must not be recorded. Most files are kept whole; those that contain more than the readers
+ * need, or may contain secrets, are reduced to what is needed.
  */
 type Filter = { readonly path: RegExp; readonly apply: (text: string) => string };
 
@@ -49,7 +49,10 @@ export function filterRecorded(
   return Buffer.from(applied.reduce((text, filter) => filter.apply(text), content.toString('utf8')));
 }
 
-/** Whether a file is left out if the filter leaves nothing: even its name, such as that of a Wi-Fi network, is not needed. */
+/**
+ * Whether a file is left out if the filter leaves nothing: even its name, such as that of a Wi-Fi network, is not
+ * needed.
+ */
 export function isOptional(hostPath: string): boolean {
   return /^\/proc\/\d+\//.test(hostPath) || isNetworkConfig(hostPath);
 }

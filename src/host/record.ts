@@ -48,7 +48,7 @@ async function recordTo(directory: string, source: string): Promise<Recording> {
   }
   const root = new RecordingRoot(source);
   await readEverything(root);
-  // They differ at each read, so `readEverything` does not have them.
+  // These differ at each read, so `readEverything` omits them.
   readHostVitals(root, '/');
   root.nodes('/dev/vfio');
   root.nodes('/dev/vfio/devices');
@@ -88,7 +88,7 @@ export async function readEverything(root: HostRoot) {
   };
 }
 
-/** What passthrough checks read, of all functions at once; without free memory, which differs at each read. */
+/** What passthrough checks read, for all functions; without free memory, which differs at each read. */
 function passthroughReasons(survey: HostSurvey): unknown {
   const { devices, reasons } = assess(survey, { addresses: survey.functions.map(fn => fn.address) });
   return { devices, reasons };
@@ -105,7 +105,7 @@ function bootLoaderEdits(root: HostRoot): unknown {
   }
 }
 
-/** What plans that persist read. */
+/** What plans with `persist` read. */
 function initramfsFiles(root: HostRoot): unknown {
   return {
     programs: ['update-initramfs', 'dracut', 'systemctl', 'udevadm', 'modprobe'].map(name =>

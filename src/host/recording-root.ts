@@ -13,8 +13,8 @@ type Entry =
 const fileLimit = 32 << 20;
 
 /**
- * A root that records everything that is read through it, so that readers get the same answers from the recording, which
- * contains nothing else.
+ * A root that records everything that is read through it, so that readers get the same answers from the recording,
+ * which contains nothing else.
  */
 export class RecordingRoot extends HostRoot {
   readonly entries = new Map<string, Entry>();

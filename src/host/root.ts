@@ -166,7 +166,7 @@ export class HostRoot {
     if (this.#isPlain(parentOf(direct)) && !isLink(direct)) return direct;
     const real = realPath(direct);
     if (real !== null && this.#contains(real)) return real;
-    // It leads out of the tree, or does not exist: with links followed inside the tree it may exist.
+    // The path leads out of the tree, or does not exist. Inside the tree, its links may lead to a file.
     return this.#walk(hostPath);
   }
 

@@ -1,6 +1,6 @@
 /**
- * Text from a device, firmware or file, made safe for a terminal: without C0 and C1 control characters (which include escape
- * sequences), bidirectional overrides and surrounding blanks.
+ * Text from a device, firmware or file, made safe for a terminal: without C0 and C1 control characters (which include
+ * escape sequences), bidirectional overrides and surrounding blanks.
  */
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '').trim();
@@ -35,7 +35,7 @@ let collator: Intl.Collator | null = null;
 
 /** Orders `eth2` before `eth10`. */
 export function natural(a: string, b: string): number {
-  // Made at the first use: that takes milliseconds, which no start of a VM needs.
+  // Created on first use: this takes milliseconds, and starting a VM does not need it.
   collator ??= new Intl.Collator('en', { numeric: true });
   return collator.compare(a, b);
 }

@@ -19,7 +19,7 @@ export type HostVitals = HostLoad & {
   /** Whether KSM is running; null if the kernel has none. */
   readonly ksmRuns: boolean | null;
   readonly kvm: 'usable' | 'forbidden' | 'absent';
-  /** 0: no IOMMU, or it is off. */
+  /** 0 if there is no IOMMU, or it is off. */
   readonly iommuGroups: number;
   /** The file system of the VM state; null for a recording. */
   readonly stateSpace: DiskSpace | null;
@@ -51,7 +51,10 @@ function kvmState(root: HostRoot): HostVitals['kvm'] {
   return node.usable ? 'usable' : 'forbidden';
 }
 
-/** Fields of a CPU's line: user, nice, system, idle, iowait, irq, softirq, steal; guest time is included in the first two. */
+/**
+ * Fields of a CPU's line: user, nice, system, idle, iowait, irq, softirq, steal; guest time is included in the first
+ * two.
+ */
 function cpuTicks(stat: string): CpuTicks[] {
   return [...stat.matchAll(/^cpu\d+ ([\d ]+)$/gm)].map(([, line]) => {
     const ticks = line!.split(' ').slice(0, 8).map(Number);

@@ -1,9 +1,11 @@
 import { HostReadError, type HostRoot } from '../root.ts';
 
-/** A file that vring does not interpret but that may create VFs or bind drivers: it mentions them, or cannot be read. */
+/**
+ * A file that vring does not interpret but that may create VFs or bind drivers: it mentions them, or cannot be read.
+ */
 export type BootScript = {
   readonly file: string;
-  /** Null: it cannot be read. */
+  /** Null if it cannot be read. */
   readonly text: string | null;
   readonly creates: 'vfs' | 'drivers' | 'both';
 };
@@ -53,7 +55,7 @@ export function isBootScript(hostPath: string): boolean {
   );
 }
 
-/** Files that often do so: scripts of administrators, and configuration of network managers. */
+/** Files that often create VFs or bind drivers: administrators' scripts, and configuration of network managers. */
 export function readBootScripts(root: HostRoot): BootScript[] {
   const files = [...FILES, ...PLACES.flatMap(([directory, suffix]) => filesIn(root, directory, suffix))];
   return files.flatMap((file): BootScript[] => {
@@ -81,12 +83,12 @@ function textOf(root: HostRoot, file: string): string | 'unreadable' {
     return root.text(file) ?? '';
   } catch (error) {
     if (!(error instanceof HostReadError)) throw error;
-    // Only files run.
+    // A directory or a link loop cannot run.
     return error.code === 'EISDIR' || error.code === 'ELOOP' ? '' : 'unreadable';
   }
 }
 
-/** By address, with or without its domain, or by an interface name; an unreadable file may mention any. */
+/** Whether it names the address (with or without its domain) or an interface; an unreadable file may name any. */
 export function mentions({ text }: BootScript, address: string, interfaces: readonly string[]): boolean {
   if (text === null) return true;
   const words = new Set(wordsOf(text));
@@ -94,8 +96,9 @@ export function mentions({ text }: BootScript, address: string, interfaces: read
 }
 
 /**
- * What a recording keeps of such a file: that it creates VFs or binds drivers, and the addresses and interfaces it mentions. All else,
- * such as Wi-Fi passwords in netplan files, is dropped; nothing is left of a file that does neither.
+ * What a recording keeps of such a file: that it creates VFs or binds drivers, and the addresses and interfaces it
+ * mentions. Everything else, such as Wi-Fi passwords in netplan files, is dropped; a file that does neither becomes
+ * empty.
  * @param interfaces network interfaces of the host
  */
 export function recordedBootScript(text: string, interfaces: ReadonlySet<string>): string {

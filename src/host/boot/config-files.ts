@@ -4,12 +4,12 @@ export type ConfigLine = { readonly file: string; readonly line: number; readonl
 
 const unreadable = new WeakMap<HostRoot, Set<string>>();
 
-/** Files and directories of configuration that this user may not read, or that are damaged. */
+/** Configuration files and directories that this user may not read, or that are damaged. */
 export function unreadableConfig(root: HostRoot): readonly string[] {
   return [...(unreadable.get(root) ?? [])];
 }
 
-/** The text of a file; null also if it cannot be read, which {@link unreadableConfig} then says. */
+/** The text of a file; null if it is missing or cannot be read, which {@link unreadableConfig} then reports. */
 export function configText(root: HostRoot, file: string): string | null {
   return noting(root, file, () => root.text(file));
 }

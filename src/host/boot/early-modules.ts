@@ -23,9 +23,9 @@ export type EarlyModules = {
   readonly modules: readonly EarlyModule[];
   /** Sources that cannot be evaluated without running them, with the reason. */
   readonly unknown: readonly string[];
-  /** Whether mkinitcpio's initramfs contains modprobe.d, which takes a hook; null: not mkinitcpio. */
+  /** Whether mkinitcpio's initramfs contains modprobe.d, which takes a hook; null if mkinitcpio is not used. */
   readonly modprobeHook: boolean | null;
-  /** Whether mkinitcpio's initramfs contains graphics drivers, which udev loads there (the kms hook). */
+  /** Whether mkinitcpio's initramfs contains graphics drivers, which udev loads from there (the kms hook). */
   readonly kmsHook: boolean;
 };
 

@@ -1,4 +1,7 @@
-/** fnmatch(3) with `*`, `?` and `[..]`, as modprobe, udev and systemd use it. The time is bounded by the product of the lengths. */
+/**
+ * fnmatch(3) with `*`, `?` and `[..]`, as modprobe, udev and systemd use it. The time is bounded by the product of the
+ * lengths.
+ */
 export function globMatches(pattern: string, text: string): boolean {
   const tokens = tokensOf(pattern);
   let [token, at] = [0, 0];

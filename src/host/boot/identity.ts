@@ -33,7 +33,7 @@ export function identify(root: HostRoot, fn: PciFunction): Identity {
   };
 }
 
-/** Whether `now` may be the stored device: a value that only one of them has is not compared. */
+/** Whether `now` may be the stored device. A value that only one of them has is not compared. */
 export function sameDevice(stored: Identity, now: Identity): boolean {
   const known = (a: string | null, b: string | null): boolean => a === null || b === null || a === b;
   return (
@@ -59,7 +59,10 @@ function nvmeSerial(root: HostRoot, fn: PciFunction): string | null {
   return serial ? printable(serial) : null;
 }
 
-/** Only the permanent address: one that was set, stolen from another device or random (addr_assign_type) may differ at each boot. */
+/**
+ * Only the permanent address: one that was set, stolen from another device or random (addr_assign_type) may differ at
+ * each boot.
+ */
 function firstMac(root: HostRoot, fn: PciFunction): string | null {
   const name = root.list(`${fn.path}/net`)?.sort(natural)[0];
   if (name === undefined || root.attribute(`${fn.path}/net/${name}/addr_assign_type`) !== '0') return null;

@@ -10,7 +10,7 @@ export type DeviceIds = {
   readonly text: string;
   readonly source: string;
   readonly driver: string;
-  /** The source whose later `ids=` replaces this one; null: this one takes effect. */
+  /** The source whose later `ids=` replaces this one; null if this one takes effect. */
   readonly replacedBy: string | null;
 };
 

@@ -17,7 +17,7 @@ import { generatedEntries, otherLoaders } from './loaders/refused.ts';
 import { sdbootutil } from './loaders/suse.ts';
 import { uki } from './loaders/uki.ts';
 
-/** Asked in this order: the most specific come first. */
+/** Tried in this order, most specific first. */
 const loaders: readonly Loader[] = [
   managedSystems,
   ostree,
@@ -62,7 +62,7 @@ function checkWhole(root: HostRoot, edit: FileEdit, request: ParameterRequest): 
   throw new ManualStepError(`${edit.path} cannot be edited safely: it ${reason}`, step);
 }
 
-/** An edit of a file that cannot be written, or that is gone after the boot, would only seem to work. */
+/** An edit to a file that cannot be written, or that a reboot discards, would only appear to work. */
 function checkKept(root: HostRoot, { path }: FileEdit, request: ParameterRequest): void {
   const loss = lossAtBoot(root, path);
   if (loss === null) return;

@@ -44,7 +44,7 @@ export function loadOrder(root: HostRoot, fn: PciFunction, ids: DeviceIds, sourc
   };
 }
 
-/** Against one module that claims the device. */
+/** The order relative to one module that claims the device. */
 function orderAgainst(
   root: HostRoot,
   fn: PciFunction,
@@ -96,7 +96,7 @@ function maskedSoftdep(wanted: string, module: string, modprobe: ModprobeConfig)
   return `softdep ${module} in ${later.file}, line ${later.line} has no effect: modprobe uses only the first one, in ${first.file}, line ${first.line}`;
 }
 
-/** No file orders the two: what is known about when each is loaded. */
+/** No file orders the two: reports what is known about when each is loaded. */
 function unordered(
   fn: PciFunction,
   ids: DeviceIds,
@@ -113,7 +113,7 @@ function unordered(
   }
   const initramfs = loads.find(each => each.when === 'initramfs');
   if (initramfs !== undefined) {
-    // It has no graphics and sound drivers unless they are listed.
+    // The initramfs has no graphics and sound drivers unless they are listed.
     if (/^0[34]/.test(fn.class) && !early.modules.some(each => each.module === module)) {
       return { sources: [initramfs.source], problems: [] };
     }
@@ -136,7 +136,7 @@ function unordered(
   );
 }
 
-/** mkinitcpio's image contains modprobe.d only if a hook adds it. */
+/** mkinitcpio's initramfs contains modprobe.d only if a hook adds it. */
 function firstLoad(load: EarlyModule, ids: DeviceIds, early: EarlyModules): LoadOrder {
   const blind = early.modprobeHook === false && load.source.includes('mkinitcpio');
   if (!blind || ids.source === commandLineSource) return { sources: [load.source], problems: [] };
@@ -212,7 +212,7 @@ function keptAway(module: string, modprobe: ModprobeConfig): string | null {
   return blacklisted?.file ?? (disabled ? install.file : null);
 }
 
-/** A file that loads the driver at all, perhaps for another module, such as that of another function of the card. */
+/** A file that loads the driver for any reason, such as for another function of the card. */
 function anyLoader(root: HostRoot, wanted: string, { modprobe, early }: LoadSources): string | null {
   const softdep = modprobe.softdeps.find(line => line.pre.includes(wanted));
   const install = modprobe.installs.find(line => mentions(line.command, wanted));

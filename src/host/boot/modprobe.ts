@@ -15,7 +15,7 @@ export type ModprobeConfig = {
   readonly aliases: readonly (ModuleLine & { readonly pattern: string })[];
 };
 
-/** The name of a module; of soft dependencies and commands it may be a pattern, `nvidia*`. */
+/** A module's name; for soft dependencies and commands, it may be a pattern, `nvidia*`. */
 type ModuleLine = ConfigLine & { readonly module: string };
 
 export type Softdep = ModuleLine & {
@@ -64,7 +64,7 @@ export function readModprobe(root: HostRoot): ModprobeConfig {
   return { options, softdeps, blacklist, installs, aliases };
 }
 
-/** Those that modules have in themselves, as depmod collected them: any file takes precedence. */
+/** Soft dependencies declared by the modules themselves, as depmod collected them. Any file takes precedence. */
 function ownSoftdeps(root: HostRoot): Softdep[] {
   const file = `/lib/modules/${kernelRelease(root) ?? 'unknown'}/modules.softdep`;
   return fileLines(file, configText(root, file) ?? '').flatMap(line => {

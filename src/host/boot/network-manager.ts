@@ -1,10 +1,13 @@
 import { HostReadError, type HostRoot } from '../root.ts';
 import { configFiles } from './config-files.ts';
 
-/** A file that makes NetworkManager create VFs: `total-vfs` of a connection, `sriov-num-vfs` of a device (NetworkManager.conf(5)). */
+/**
+ * A file that makes NetworkManager create VFs: `total-vfs` of a connection, `sriov-num-vfs` of a device
+ * (NetworkManager.conf(5)).
+ */
 export type NetworkManagerFile = {
   readonly file: string;
-  /** The interface it is for; null: any, or one identified otherwise. */
+  /** The interface it is for; null for any, or one identified otherwise. */
   readonly interfaceName: string | null;
 };
 
@@ -50,8 +53,8 @@ export function isNetworkManagerFile(hostPath: string): boolean {
 }
 
 /**
- * What a recording keeps of such a file: that it creates VFs, and for which interface. All else, such as Wi-Fi keys and
- * passwords, is dropped; nothing is left of a file that does not create VFs.
+ * What a recording keeps of such a file: that it creates VFs, and for which interface. Everything else, such as Wi-Fi
+ * keys and passwords, is dropped; a file that does not create VFs becomes empty.
  */
 export function recordedNetworkManagerFile(text: string): string {
   const setting = CREATES_VFS.exec(text)?.[1];

@@ -18,7 +18,7 @@ import { ruleProblems, type VfCount, vfCount } from './vf-count.ts';
 
 /** What the next boot does with a function, as far as it is configured. */
 export type NextBoot = {
-  /** The configured driver; null: none is, so the kernel chooses. */
+  /** The configured driver; null if none is, so that the kernel chooses. */
   readonly driver: string | null;
   /** The configured number of VFs of a physical function. */
   readonly vfs: number | null;
@@ -146,8 +146,8 @@ function nextBootOf(
 }
 
 /**
- * What may give a function another driver in a way that is known only when it runs: a script that names it, or for a function that is
- * away from the host, one that runs whenever vfio-pci is loaded.
+ * Files that may give a function another driver, in a way that is known only when they run: scripts that name the
+ * function and, if it is bound for a guest, the command that runs whenever vfio-pci is loaded.
  */
 function unknownDriver(fn: PciFunction, { scripts, modprobe }: Sources): string[] {
   const named = scripts.filter(
@@ -191,7 +191,7 @@ function countOf(root: HostRoot, fn: PciFunction, sources: Sources): VfCount {
   return known;
 }
 
-/** Whether a virtual function will exist: its physical function must have enough VFs configured. Null: not known. */
+/** Whether a virtual function will exist: its physical function must have enough VFs configured. Null if not known. */
 function existsAfterBoot(
   root: HostRoot,
   fn: PciFunction,
@@ -212,11 +212,11 @@ function driftOf(
     vfs: number | null;
     exists: boolean | null;
     unknown: boolean;
-    /** Something that is not interpreted may give it another driver. */
+    /** A source that vring does not interpret may give it another driver. */
     anyDriver: boolean;
   },
 ): string | null {
-  // The physical function reports that its VFs go; only VFs bound for guests report it themselves.
+  // The physical function reports the removal of its VFs; only VFs bound for guests report it themselves.
   if (next.exists !== true) {
     const becomes = next.exists === null ? 'not known' : 'gone';
     return isParkingDriver(fn.driver) ? `${fn.driver} now, ${becomes} after a boot` : null;

@@ -24,7 +24,7 @@ export type LinkFile = {
 /** The number of VFs that an interface of a function gets. */
 export type LinkCount = {
   readonly source: string;
-  /** Null: not known, because whether `source` matches depends on `condition`. */
+  /** Null if not known, because whether `source` matches depends on `condition`. */
   readonly count: number | null;
   readonly condition: string | null;
 };
@@ -53,7 +53,7 @@ function settingsOf(file: string, text: string): Setting[] {
   });
 }
 
-/** Null: no file sets a number for this function. */
+/** Null if no file sets a number for this function. */
 export function linkCount(root: HostRoot, fn: PciFunction, files: readonly LinkFile[]): LinkCount | null {
   const interfaces = root.list(`${fn.path}/net`) ?? [];
   const counts = (interfaces.length > 0 ? interfaces : [null]).map(name =>
@@ -139,7 +139,7 @@ function listMatches(settings: readonly Setting[], given: string, key: string): 
   return patterns.some(equal) !== inverse;
 }
 
-/** The value that a setting of [Match] is compared with; null: not known before the boot. */
+/** The value that a setting of [Match] is compared with; null if not known before the boot. */
 function matchValue(root: HostRoot, fn: PciFunction, name: string | null, key: string): string | null {
   switch (key) {
     case 'Path':

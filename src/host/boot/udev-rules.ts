@@ -17,7 +17,7 @@ export type DeviceRule = ConfigLine & {
   readonly conditions: readonly Term[];
   /** The rule is skipped if all conditions of one of these hold: they jump over it (GOTO). */
   readonly skips: readonly (readonly Term[])[];
-  /** The value it writes; null: not known without running it. */
+  /** The value it writes; null if that is known only when it runs. */
   readonly driver?: string | null;
   readonly vfs?: number | null;
 };
@@ -29,7 +29,9 @@ type Term = {
   readonly value: string;
 };
 
-/** `no`: with the ids of the other device it names at this address, if any. `unknown`: a condition cannot be evaluated. */
+/**
+ * `no`: with the ids of the other device it names at this address, if any. `unknown`: a condition cannot be evaluated.
+ */
 export type RuleMatch =
   | { readonly result: 'yes' }
   | { readonly result: 'no'; readonly otherDevice: string | null }
@@ -112,7 +114,7 @@ export function matchRule(root: HostRoot, rule: DeviceRule, fn: PciFunction): Ru
   return best;
 }
 
-/** Its own condition says so, or that of a jump over everything else. */
+/** By its own condition, or by that of a jump over everything else. */
 function isForNetwork({ conditions, skips }: DeviceRule): boolean {
   const isNet = ({ key, value }: Term): boolean => key === 'SUBSYSTEM' && value === 'net';
   return (
@@ -164,7 +166,7 @@ function matchDevice(
 
 type Device = { readonly root: HostRoot; readonly fn: PciFunction; readonly interfaceName: string | null };
 
-/** The values that a condition is compared with; null: not known. */
+/** The values that a condition is compared with; null if not known. */
 function valuesOf({ root, fn, interfaceName }: Device, { key, argument }: Term): readonly string[] | null {
   const parents = fn.path.split('/').filter(part => /^[0-9a-f]{4,}:/.test(part) || part.startsWith('pci'));
   switch (key) {

@@ -9,7 +9,7 @@ import { type LinkFile, linkCount } from './systemd-link.ts';
 import { type DeviceRule, matchRule, type RuleMatch } from './udev-rules.ts';
 
 export type VfCount = {
-  /** Null: no source sets it. */
+  /** Null if no source sets it. */
   readonly count: number | null;
   readonly sources: readonly string[];
   readonly problems: readonly string[];
@@ -120,7 +120,10 @@ export function ruleProblems(rule: DeviceRule, match: RuleMatch, value: string |
   }
 }
 
-/** `max_vfs=` of igb and ixgbe, `num_vfs=` of mlx4_core: the last one takes effect. Only a number that is the same for every port is understood. */
+/**
+ * `max_vfs=` of igb and ixgbe, `num_vfs=` of mlx4_core: the last one takes effect. Only a number that is the same for
+ * every port is understood.
+ */
 function optionCount(fn: PciFunction, modprobe: ModprobeConfig, sources: string[]): number | null {
   const modules = new Set([...fn.modules, fn.driver?.replaceAll('-', '_')]);
   const lines = modprobe.options.filter(line => modules.has(line.module));

@@ -17,9 +17,9 @@ export function iommuActive(root: HostRoot): boolean {
 }
 
 /**
- * Kernel parameters that enable the IOMMU at the next boot; pass-through mode keeps the host's own devices fast. AMD-Vi is on
- * by default: the kernel has no `amd_iommu=on`. The firmware's table says which one there is: a virtual machine may have
- * that of the other vendor.
+ * Kernel parameters that enable the IOMMU at the next boot; pass-through mode keeps the host's own devices fast. AMD-Vi
+ * is on by default: the kernel has no `amd_iommu=on`. The firmware's table decides which IOMMU the host has: a virtual
+ * machine may have the other vendor's.
  */
 export function iommuParameters(root: HostRoot, cpu: Pick<Cpu, 'vendor'>): ParameterRequest {
   const table = firmwareTable(root);
@@ -117,17 +117,20 @@ function remappingFinding(root: HostRoot): Finding {
   };
 }
 
-/** Whether the IOMMU checks the interrupts that devices send. `unsupported`: the chipset cannot; `unknown`: not recorded. */
+/**
+ * Whether the IOMMU checks the interrupts that devices send. `unsupported`: the chipset cannot; `unknown`: not
+ * recorded.
+ */
 export function interruptRemapping(root: HostRoot): 'on' | 'off' | 'unsupported' | 'unknown' {
   const interrupts = root.text('/proc/interrupts', 16 << 20);
-  // Of Intel's and AMD's IOMMUs, and of Arm's interrupt controller, which does it by itself.
+  // IR- marks Intel's and AMD's IOMMUs; ITS- marks Arm's interrupt controller, which remaps on its own.
   if (/\b(IR-|ITS-)/.test(interrupts ?? '')) return 'on';
   const dmar = root.exists('/sys/firmware/acpi/tables/DMAR') ? dmarFlags(root) : null;
   if (dmar !== null && (dmar & 1) === 0) return 'unsupported';
   return interrupts === null ? 'unknown' : 'off';
 }
 
-/** The flags byte of the DMAR table (VT-d specification §8.1); null when it may not be read. */
+/** The flags byte of the DMAR table (VT-d specification §8.1); null if it is not readable. */
 function dmarFlags(root: HostRoot): number | null {
   try {
     const table = root.bytes('/sys/firmware/acpi/tables/DMAR', 64);

@@ -74,7 +74,7 @@ function nodeNames(root: HostRoot): string[] {
 const CAP_IPC_LOCK = 14n;
 const CAP_SYS_RESOURCE = 24n;
 
-/** Bytes that a process of this user may lock at most, which is its hard limit; null if unlimited. */
+/** The hard limit of a process of this user on locked memory, in bytes; null if unlimited. */
 export function lockableMemory(root: HostRoot): number | null {
   const status = root.text('/proc/self/status') ?? '';
   const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);

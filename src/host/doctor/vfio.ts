@@ -30,7 +30,7 @@ function vfioModule(root: HostRoot): Finding {
   }
 }
 
-/** The files by which VMs open devices belong to root unless a udev rule says otherwise. */
+/** The device files that VMs open belong to root unless a udev rule sets another owner. */
 function vfioNodes(root: HostRoot): Finding[] {
   const nodes = ['/dev/vfio', '/dev/vfio/devices'].flatMap(directory => root.nodes(directory));
   const own = nodes.filter(({ path }) => path !== '/dev/vfio/vfio');

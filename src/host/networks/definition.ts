@@ -23,7 +23,10 @@ const reservation = z.strictObject({
 
 const definition = z
   .strictObject({
-    /** `nat`: guests use the host's address outside. `routed`: they have their own. `isolated`: they reach the host and each other. */
+    /**
+     * `nat`: guests use the host's address outside. `routed`: they have their own. `isolated`: they reach the host and
+     * each other.
+     */
     form: z.enum(['nat', 'routed', 'isolated'], 'nat, routed or isolated').default('nat'),
     bridge: z.string().regex(BRIDGE, 'a name of at most 15 letters, digits, "-", "_" and "."'),
     subnet: z.cidrv4('a network, such as 192.168.150.0/24'),
@@ -60,13 +63,13 @@ const definition = z
     }
   });
 
-/** A network of vring: a bridge of the host, with DHCP and DNS on it. */
+/** A vring network: a bridge of the host, with DHCP and DNS. */
 export type NetworkDefinition = z.output<typeof definition> & { readonly name: string };
 
-/** What `checkNetwork` completes: what is absent has a default. */
+/** Input of `checkNetwork`, which fills in the defaults. */
 export type NetworkInput = z.input<typeof definition> & { readonly name: string };
 
-/** @throws an error that names what is wrong */
+/** @throws an error that says what is wrong */
 export function checkNetwork({ name, ...input }: NetworkInput): NetworkDefinition {
   if (!NAME.test(name))
     throw new Error(`${name} cannot be the name of a network: use letters, digits, "-", "_" and "."`);
@@ -86,11 +89,11 @@ export function definitionText({ name: _, ...definition }: NetworkDefinition): s
 
 export type Networks = {
   readonly definitions: readonly NetworkDefinition[];
-  /** A sentence for each file that is no definition. */
+  /** One sentence per file that is not a valid definition. */
   readonly problems: readonly string[];
 };
 
-/** The networks that are defined, by name. */
+/** The defined networks, by name. */
 export function readNetworks(root: HostRoot): Networks {
   const definitions: NetworkDefinition[] = [];
   const problems: string[] = [];
@@ -109,7 +112,7 @@ export function readNetworks(root: HostRoot): Networks {
   return { definitions, problems };
 }
 
-/** @throws unless it is defined, with the names of those that are */
+/** @throws if no such network is defined; the error names those that are */
 export function networkNamed(root: HostRoot, name: string): NetworkDefinition {
   const { definitions, problems } = readNetworks(root);
   const found = definitions.find(each => each.name === name);
@@ -122,7 +125,7 @@ export function networkNamed(root: HostRoot, name: string): NetworkDefinition {
   );
 }
 
-/** The host's address in it. */
+/** The host's address in the network. */
 export function hostAddress({ subnet }: NetworkDefinition): string {
   return addressAt(parseSubnet(subnet), 1);
 }

@@ -2,7 +2,7 @@ import type { HostRoot } from '../root.ts';
 import { hostAddress, type NetworkDefinition } from './definition.ts';
 import { netmask, parseSubnet } from './subnet.ts';
 
-/** What vring has of a network while it is up. */
+/** The files of networks that are up. */
 export const RUNTIME_FOLDER = '/run/vring/networks';
 const STATE_FOLDER = '/var/lib/vring/networks';
 
@@ -14,7 +14,7 @@ export function dnsmasqFiles(name: string) {
   } as const;
 }
 
-/** Does the network need the program? */
+/** Whether the network needs dnsmasq. */
 export function wantsDnsmasq({ dhcp, dns }: NetworkDefinition): boolean {
   return dhcp !== false || dns;
 }
@@ -26,7 +26,7 @@ export function dnsmasqConfig(network: NetworkDefinition): string {
   const host = hostAddress(network);
   const lines = [
     `# Network ${name} of vring: written when it is started.`,
-    // Nothing of the host's own configuration.
+    // None of the host's own configuration.
     'conf-dir=',
     'no-hosts',
     'bind-interfaces',
@@ -35,7 +35,7 @@ export function dnsmasqConfig(network: NetworkDefinition): string {
     `listen-address=${host}`,
     `pid-file=${files.pid}`,
     ...(dns ? ['domain-needed', 'bogus-priv'] : ['port=0']),
-    // Guests of an isolated network have no names of the world.
+    // Guests of an isolated network cannot resolve names outside it.
     ...(form === 'isolated' && dns ? ['no-resolv'] : []),
     ...(domain === undefined
       ? []
@@ -48,7 +48,7 @@ export function dnsmasqConfig(network: NetworkDefinition): string {
       'dhcp-authoritative',
       'dhcp-no-override',
       'dhcp-lease-max=65536',
-      // No router, and no name server but its own.
+      // No router in an isolated network, and no name server without DNS.
       ...(form === 'isolated' ? ['dhcp-option=3'] : []),
       ...(dns ? [] : ['dhcp-option=6']),
       ...reservations.map(
@@ -59,7 +59,7 @@ export function dnsmasqConfig(network: NetworkDefinition): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The process that serves a network; null: none does. */
+/** The PID of the network's dnsmasq; null if it is not running. */
 export function dnsmasqProcess(root: HostRoot, name: string): number | null {
   const text = root.attribute(dnsmasqFiles(name).pid) ?? '';
   if (!/^\d+$/.test(text)) return null;

@@ -2,25 +2,25 @@ import type { HostRoot } from '../root.ts';
 import { natural, printable } from '../text.ts';
 import { type InterfaceTraffic, listNetworks, type NetworkInfo, readInterfaces } from './read.ts';
 
-/** A bridge that is no network of vring's, or a TAP interface. */
+/** A TAP interface, or a bridge that does not belong to a vring network. */
 export type HostInterface = {
   readonly name: string;
   readonly kind: 'bridge' | 'tap';
   readonly up: boolean;
   /** The bridge that it is a port of, or null. */
   readonly master: string | null;
-  /** Of a bridge. */
+  /** Ports of a bridge. */
   readonly ports: readonly string[];
   /** IPv4, with prefix length. */
   readonly addresses: readonly string[];
   readonly traffic: InterfaceTraffic | null;
 };
 
-/** What VMs on this host can be connected to, and are. */
+/** What VMs on this host are, or can be, connected to. */
 export type HostNetworks = {
   readonly networks: readonly NetworkInfo[];
   readonly interfaces: readonly HostInterface[];
-  /** What cannot be read, a sentence each. */
+  /** What cannot be read, one sentence each. */
   readonly problems: readonly string[];
 };
 

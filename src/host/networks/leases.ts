@@ -2,24 +2,24 @@ import type { HostRoot } from '../root.ts';
 import { printable } from '../text.ts';
 import { dnsmasqFiles } from './dnsmasq.ts';
 
-/** An address that DHCP has given. */
+/** A DHCP lease. */
 export type Lease = {
   readonly mac: string;
   readonly address: string;
-  /** The name that the guest gave itself; null: none. */
+  /** The name that the guest sent; null if none. */
   readonly name: string | null;
-  /** Seconds since 1970; null: it does not expire. */
+  /** Seconds since 1970; null if it does not expire. */
   readonly expiresAt: number | null;
 };
 
-/** Those that have not expired at `now` (seconds since 1970). */
+/** The leases that have not expired at `now` (seconds since 1970). */
 export function readLeases(root: HostRoot, network: string, now = Date.now() / 1000): Lease[] {
   return parseLeases(root.text(dnsmasqFiles(network).leases, 8 << 20) ?? '').filter(
     ({ expiresAt }) => expiresAt === null || expiresAt > now,
   );
 }
 
-/** dnsmasq's file: `expiry MAC address name client-id`, `*` for what is not known; leases of IPv6 follow `duid`. */
+/** dnsmasq's file: `expiry MAC address name client-id`, `*` for unknown values; IPv6 leases follow `duid`. */
 export function parseLeases(text: string): Lease[] {
   const leases: Lease[] = [];
   for (const line of text.split('\n')) {

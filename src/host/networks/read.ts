@@ -5,20 +5,20 @@ import { type Lease, readLeases } from './leases.ts';
 import { tableName } from './ruleset.ts';
 import { parseSubnet } from './subnet.ts';
 
-/** A network, and what there is of it on the host now. */
+/** A network, and its current state on the host. */
 export type NetworkInfo = NetworkDefinition & {
-  /** `up` when all of it is there, `down` when nothing is, else `broken`. */
+  /** `up` if all of it exists, `down` if none of it does, else `broken`. */
   readonly state: 'up' | 'down' | 'broken';
   /** The host's address in it. */
   readonly address: string;
-  /** What is missing of one that is up, a sentence each. */
+  /** What a network that is up lacks, one sentence each. */
   readonly problems: readonly string[];
-  /** The process that serves DHCP and DNS; null: none. */
+  /** The PID of the process that serves DHCP and DNS; null if none. */
   readonly dnsmasq: number | null;
   /** Interfaces that are ports of its bridge. */
   readonly ports: readonly string[];
   readonly leases: readonly Lease[];
-  /** Bytes and packets that guests sent (`received` by the host) and got, since it is up. */
+  /** Bytes and packets sent by guests (`received` by the host) and to them, since the network came up. */
   readonly traffic: InterfaceTraffic | null;
 };
 
@@ -31,11 +31,11 @@ export type InterfaceTraffic = {
 
 export type NetworkList = {
   readonly networks: readonly NetworkInfo[];
-  /** Definitions that cannot be read, a sentence each. */
+  /** Definitions that cannot be read, one sentence each. */
   readonly problems: readonly string[];
 };
 
-/** All networks that are defined. */
+/** All defined networks. */
 export async function listNetworks(root: HostRoot): Promise<NetworkList> {
   const { definitions, problems } = readNetworks(root);
   if (definitions.length === 0) return { networks: [], problems };
@@ -43,19 +43,19 @@ export async function listNetworks(root: HostRoot): Promise<NetworkList> {
   return { networks: definitions.map(each => networkInfo(root, each, host)), problems };
 }
 
-/** What ip(8) and nft(8) say. */
+/** What ip(8) and nft(8) report. */
 export type HostInterfaces = {
   readonly links: ReadonlyMap<string, Link>;
   /** With prefix length, by interface. */
   readonly addresses: ReadonlyMap<string, readonly string[]>;
-  /** `ip vring-default`; null: nft is not there, or this user may not ask it. */
+  /** `ip vring-default`; null if nft is not installed, or this user may not run it. */
   readonly tables: ReadonlySet<string> | null;
   readonly traffic: ReadonlyMap<string, InterfaceTraffic>;
 };
 
 export type Link = { readonly up: boolean; readonly bridge: boolean; readonly master: string | null };
 
-/** Reads the interfaces of the network that this process is in; sysfs may show those of another one. */
+/** Reads the interfaces of this process's network namespace; sysfs may show those of another one. */
 export async function readInterfaces(root: HostRoot): Promise<HostInterfaces> {
   const [links, addresses, tables] = await Promise.all([
     root.query('ip', '-details', '-oneline', 'link', 'show'),

@@ -2,7 +2,7 @@ import type { NetworkDefinition } from './definition.ts';
 import { RUNTIME_FOLDER } from './dnsmasq.ts';
 import { parseSubnet, subnetText } from './subnet.ts';
 
-/** Each network has a table of its own, which is removed with it. */
+/** Each network has its own table, which is removed with it. */
 export function tableName(name: string): string {
   return `vring-${name}`;
 }
@@ -11,7 +11,7 @@ export function rulesetPath(name: string): string {
   return `${RUNTIME_FOLDER}/${name}.nft`;
 }
 
-/** The rules of a network, for `nft -f` (nft(8)). They replace those that are there. */
+/** The rules of a network, for `nft -f` (nft(8)). They replace its existing rules. */
 export function rulesetText({ name, form, bridge, subnet }: NetworkDefinition): string {
   const table = tableName(name);
   const net = subnetText(parseSubnet(subnet));

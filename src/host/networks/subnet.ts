@@ -1,4 +1,4 @@
-/** Networks of IPv4, as `192.168.200.0/24`. */
+/** An IPv4 network, `192.168.200.0/24`. */
 export type Subnet = {
   /** The first address, as a number. */
   readonly base: number;
@@ -13,7 +13,7 @@ export function addressText(number: number): string {
   return [24, 16, 8, 0].map(shift => (number >>> shift) & 255).join('.');
 }
 
-/** The network of an address with its prefix length. */
+/** The network of an address with a prefix length. */
 export function parseSubnet(text: string): Subnet {
   const [address = '', length = ''] = text.split('/');
   const bits = Number(length);
@@ -38,7 +38,7 @@ export function broadcastAddress({ base, bits }: Subnet): string {
   return addressText(base + size(bits) - 1);
 }
 
-/** All but its own, the host's and the broadcast address. */
+/** All addresses except the network's, the host's and the broadcast address. */
 export function guestRange({ base, bits }: Subnet): { start: string; end: string } {
   return { start: addressText(base + 2), end: addressText(base + size(bits) - 2) };
 }

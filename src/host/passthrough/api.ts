@@ -10,10 +10,10 @@ import { isVfioDriver } from '../vfio/read.ts';
 import type { PassthroughRequest, Reason, VfioApi } from './assessment.ts';
 import { block, ok } from './reason.ts';
 
-/** Through which interface a function is opened, and what the host lacks for each; null: nothing. */
+/** The interface through which a function is opened, and what the host lacks for each; null if it lacks nothing. */
 export type ApiChoice = {
   readonly fn: PciFunction;
-  /** Whether the request leaves no choice. */
+  /** The interface that the request demands; null if it leaves the choice. */
   readonly forced: VfioApi | null;
   readonly chosen: VfioApi | null;
   readonly lacks: Readonly<Record<VfioApi, string | null>>;
@@ -27,7 +27,9 @@ export function chooseApi(survey: HostSurvey, fn: PciFunction, request: Passthro
   return { fn, forced, chosen: allowed.find(api => lacks[api] === null) ?? null, lacks };
 }
 
-/** From 6.6 on, devices have files of their own (CONFIG_VFIO_DEVICE_CDEV), and groups can be left out (CONFIG_VFIO_GROUP). */
+/**
+ * Since 6.6, devices have their own files (CONFIG_VFIO_DEVICE_CDEV), and groups can be disabled (CONFIG_VFIO_GROUP).
+ */
 const CDEV_RELEASE = [6, 6] as const;
 
 function hasCdevs(survey: HostSurvey): boolean {
@@ -38,7 +40,7 @@ function hasCdevs(survey: HostSurvey): boolean {
 function lackForGroups(survey: HostSurvey): string | null {
   if (survey.vfio.devices.some(device => device.groupNode !== null)) return null;
   const config = readKernelConfig(survey.root);
-  // A kernel has one of the two interfaces at least.
+  // A kernel has at least one of the two interfaces.
   if (config?.get('VFIO_DEVICE_CDEV') === 'y' && config.get('VFIO_GROUP') !== 'y') {
     return 'this kernel has no VFIO groups (CONFIG_VFIO_GROUP is not set)';
   }

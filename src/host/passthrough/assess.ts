@@ -30,15 +30,15 @@ import { vmReasons } from './vm-reasons.ts';
 
 const DRIVER = 'vfio-pci';
 
-/** Checks of a plan that are made here with more knowledge; modules are another. */
+/** Checks of a plan that more exact ones replace here, as they do that of the driver unless it warns. */
 const REPLACED: ReadonlySet<CheckCode> = new Set(['memlock', 'iommu', 'reset', 'rom']);
 
-/** What a check says of a function matters only if the guest gets it, not if it merely comes along. */
+/** Checks that matter only for functions that the guest gets, not for those that merely come along. */
 const OF_ASKED: ReadonlySet<ReasonCode> = new Set(['card', 'group']);
 
 /**
- * Whether functions of a host can be passed to a VM: every reason, with its repair, and the plan that binds what is not bound yet.
- * Reads only.
+ * Whether functions of a host can be passed to a VM: every reason, with its repair, and the plan that binds what is not
+ * bound yet. Reads only.
  */
 export function assess(survey: HostSurvey, request: PassthroughRequest): Assessment {
   const addresses = [...new Set(request.addresses)];
@@ -52,7 +52,7 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
   const apis = asked.map(fn => chooseApi(survey, fn, request));
   const checks = [...plan.checks, ...readyChecks(survey, boundAlready(survey, asked, plan), DRIVER)]
     .filter(check => !REPLACED.has(check.code) && !(check.code === 'driver' && check.level !== 'warn'))
-    // Of these there is more to say: what the device is called in that VM.
+    // A claim gives a better reason: it knows the device's name in that VM.
     .filter(check => !isClaimed(check, heldBy(survey, check), request))
     .map(check =>
       request.vm !== undefined && heldBy(survey, check) === request.vm.name
@@ -94,7 +94,10 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
   };
 }
 
-/** The VM of vring's that has the device's group open, if a check is about that and nothing else has. It may itself get another function. */
+/**
+ * The VM of vring that has the device's group open, if the check is about that and no other process has it. The VM may
+ * itself get another function.
+ */
 function heldBy(survey: HostSurvey, { code, level, subject }: Check): string | null {
   const fn = subject === null ? undefined : survey.byAddress.get(subject);
   if (code !== 'held' || level !== 'block' || fn === undefined) return null;
@@ -162,7 +165,7 @@ function assessDevice(
   };
 }
 
-/** The functions of the plan that it leaves as they are, because a VM can already use them. */
+/** The functions that the plan leaves alone because a VM can already use them. */
 function boundAlready(survey: HostSurvey, asked: readonly PciFunction[], plan: Plan): string[] {
   const moving = new Set(
     plan.devices.filter(({ driver, becomes }) => driver !== becomes).map(({ address }) => address),
@@ -172,7 +175,7 @@ function boundAlready(survey: HostSurvey, asked: readonly PciFunction[], plan: P
   return [...new Set(left.map(fn => fn.address))];
 }
 
-/** Whether a check is about a member of the function's group that nobody asked for. */
+/** Whether a check is about a group member that was not asked for. */
 function isMember(
   survey: HostSurvey,
   fn: PciFunction,

@@ -1,16 +1,19 @@
 import type { CheckCode, Plan, PlanDevice, VfSettings } from '../plan/plan.ts';
 
-/** What is asked: whether these functions can be passed through to a VM. */
+/** The request: whether these functions can be passed through to a VM. */
 export type PassthroughRequest = {
-  /** Full addresses; of functions that the host does not have, too. */
+  /** Full addresses, which may name functions that the host does not have. */
   readonly addresses: readonly string[];
-  /** Without it, what depends on a VM is left open. */
+  /** Without it, nothing that depends on a VM is checked. */
   readonly vm?: PassthroughVm;
-  /** VFIO interface: true for iommufd with device files, false for groups and a container; absent: what the kernel offers. */
+  /**
+   * VFIO interface: true for iommufd with device files, false for groups and a container. Default: what the kernel
+   * offers.
+   */
   readonly iommufd?: boolean;
   /** Accept that a device without an IOMMU reaches all host memory. */
   readonly unsafeNoIommu?: boolean;
-  /** What a definition says about a function, by address; for `iommufd` and `unsafeNoIommu`, in place of what is said above. */
+  /** Settings from a definition, by address; their `iommufd` and `unsafeNoIommu` override those above. */
   readonly options?: Readonly<Record<string, PassthroughOptions>>;
   /** Devices that other VMs have, or take when they start. */
   readonly claims?: readonly Claim[];
@@ -19,28 +22,28 @@ export type PassthroughRequest = {
 export type PassthroughVm = {
   readonly name: string;
   readonly memoryBytes: number;
-  /** Whether firmware boots it, which has RAM end lower below 4 GiB. */
+  /** Whether firmware boots it, which makes RAM below 4 GiB end lower. */
   readonly firmware?: boolean;
   readonly vcpus: number;
-  /** Host CPUs that its vCPUs are pinned to; null: any. */
+  /** Host CPUs that its vCPUs are pinned to; null for any. */
   readonly hostCpus: readonly number[] | null;
   readonly state: 'stopped' | 'running';
-  /** Bytes of one page if its memory is in huge pages. */
+  /** Page size in bytes if its memory is in huge pages. */
   readonly hugepageBytes?: number | null;
   readonly balloon?: boolean;
   /** Whether KSM may merge its memory. */
   readonly mergeable?: boolean;
-  /** Whether it hides from its guest that it is a VM. */
+  /** Whether the hypervisor is hidden from the guest. */
   readonly hideHypervisor?: boolean;
 };
 
-/** What of a VF of a network card is set for the VM. */
+/** Settings that are made on a VF of a network card for the VM. */
 export type PassedVfSettings = Pick<VfSettings, 'mac' | 'vlan' | 'qos' | 'trust' | 'spoofCheck'>;
 
 export type PassthroughOptions = PassedVfSettings & {
   readonly iommufd?: boolean;
   readonly unsafeNoIommu?: boolean;
-  /** The UUID that VFIO asks for if it has the physical function, too. */
+  /** The VF token (a UUID), which VFIO requires if it also has the physical function. */
   readonly vfToken?: string;
   /** Expected `vendor:device`. */
   readonly id?: string;
@@ -52,16 +55,16 @@ export type Claim = {
   readonly address: string;
   readonly vm: string;
   readonly running: boolean;
-  /** Its name in that VM, if it is known. */
+  /** Its name in that VM, if known. */
   readonly device?: string;
 };
 
-/** One thing that matters to the passthrough of a device. */
+/** A finding about the passthrough of a device. */
 export type Reason = {
-  /** `block`: it cannot be passed as things are. */
+  /** `block`: it cannot be passed in the current state. */
   readonly level: 'ok' | 'warn' | 'block';
   readonly code: ReasonCode;
-  /** The address, interface or group that it is about; null for the host or the VM as a whole. */
+  /** The address, interface or group concerned; null for the host or the VM as a whole. */
   readonly subject: string | null;
   /** A sentence without its full stop. */
   readonly reason: string;
@@ -80,7 +83,7 @@ export type ReasonCode =
   /** Memory that the firmware reserves for the device, or that the IOMMU cannot map. */
   | 'reserved'
   | 'audio'
-  /** What drivers of a graphics card ask for. */
+  /** What a graphics card's drivers require. */
   | 'graphics'
   | 'mac'
   /** Loadable modules and the configuration of the kernel. */
@@ -102,7 +105,7 @@ export type Assessment = {
   readonly devices: readonly DeviceAssessment[];
   /** About the host and the VM. */
   readonly reasons: readonly Reason[];
-  /** The interface by which the first of them would be opened; null if the host has none. */
+  /** The interface through which the first of them would be opened; null if the host has none. */
   readonly api: VfioApi | null;
   /** Without an IOMMU: the guest reaches all host memory. */
   readonly unsafe: boolean;
@@ -124,13 +127,13 @@ export type DeviceAssessment = {
   readonly driver: string | null;
   readonly iommuGroup: number | null;
   readonly numaNode: number | null;
-  /** The interface by which it would be opened; null if the host has none. */
+  /** The interface through which it would be opened; null if the host has none. */
   readonly api: VfioApi | null;
-  /** Those of the members that come along are among them. */
+  /** Includes those of group members that come along. */
   readonly reasons: readonly Reason[];
   /** The other members of its group. */
   readonly members: readonly GroupMember[];
-  /** How the kernel resets it, first choice first; null: not reported, empty: not at all. */
+  /** How the kernel resets it, first choice first; null if not reported, empty if it cannot. */
   readonly resetMethods: readonly string[] | null;
   /** What the host loses, in a few words; null for nothing. */
   readonly hostLoses: string | null;
@@ -150,11 +153,11 @@ export type Loss = {
   readonly why: string;
 };
 
-/** Device memory access needs all of guest RAM in place. */
+/** DMA requires all guest RAM to be in place. */
 export type PinnedMemory = {
   /** All of the VM's memory; null without a VM. */
   readonly bytes: number | null;
-  /** What this user may lock (RLIMIT_MEMLOCK), in bytes; null: without limit. */
+  /** What this user may lock (RLIMIT_MEMLOCK), in bytes; null if unlimited. */
   readonly limit: number | null;
   /** Bytes that the host has available; null if not known. */
   readonly available: number | null;

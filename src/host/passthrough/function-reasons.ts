@@ -11,7 +11,7 @@ import type { PassthroughRequest, Reason } from './assessment.ts';
 import { graphicsReasons } from './graphics.ts';
 import { block, ok, warn } from './reason.ts';
 
-/** What kind of function it is, and what that asks for. */
+/** Its kind of function, and what that requires. */
 export function functionReasons(survey: HostSurvey, fn: PciFunction, request: PassthroughRequest): Reason[] {
   return [
     ...idReasons(survey, fn, request),
@@ -32,7 +32,7 @@ function idReasons(survey: HostSurvey, fn: PciFunction, { options }: Passthrough
   return [block('id', fn.address, reason, ...whereIs(survey, expected))];
 }
 
-/** An address without a function. */
+/** An address where there is no function. */
 export function absentReason(survey: HostSurvey, address: string, { options }: PassthroughRequest): Reason {
   const id = options?.[address]?.id;
   const found = id === undefined ? [] : whereIs(survey, id);
@@ -66,7 +66,7 @@ function virtualFunctionReasons(survey: HostSurvey, fn: PciFunction, request: Pa
   return reasons;
 }
 
-/** A VF of an NVMe controller answers its driver only while it is online, which takes resources of its PF. */
+/** An NVMe VF responds to its driver only while it is online, which takes resources of its PF. */
 function nvmeReason({ secondaryControllers }: HostSurvey, { address }: PciFunction): Reason {
   const secondary = secondaryControllers.get(address);
   if (secondary === undefined) {
@@ -96,7 +96,7 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-/** As vfio_pci_validate_vf_token has it (drivers/vfio/pci/vfio_pci_core.c). */
+/** As in vfio_pci_validate_vf_token (drivers/vfio/pci/vfio_pci_core.c). */
 function tokenReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
   const { address, physicalFunction } = fn;
   const hasToken = options?.[address]?.vfToken !== undefined;
@@ -120,7 +120,7 @@ function tokenReasons(survey: HostSurvey, fn: PciFunction, { options }: Passthro
 
 const ATTRIBUTES = ['mac', 'vlan', 'qos', 'trust', 'spoofCheck'] as const;
 
-/** Only a VF's PF can give it a MAC address, a VLAN and the like. */
+/** Only a VF's PF can set its MAC address, VLAN and so on. */
 function attributesOfOther(fn: PciFunction, { options }: PassthroughRequest): Reason[] {
   const own = options?.[fn.address];
   return ATTRIBUTES.filter(key => own?.[key] !== undefined).map(key =>
@@ -140,10 +140,10 @@ const NAMES = {
   trust: 'trust',
   spoofCheck: 'check of MAC addresses',
 } as const;
-/** In a definition. */
+/** Keys of a definition. */
 const KEYS = { mac: 'mac', vlan: 'vlan', qos: 'qos', trust: 'trust', spoofCheck: 'spoof-check' } as const;
 
-/** A VF without a MAC address gets a random one from its driver, or the PF's driver refuses the one of the guest. */
+/** Without a MAC address, a VF gets a random one from its driver, or the PF's driver refuses the guest's. */
 function macReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
   const given = ATTRIBUTES.filter(key => options?.[fn.address]?.[key] !== undefined);
   const pf = survey.physicalFunctions.get(fn.physicalFunction!);

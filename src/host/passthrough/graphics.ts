@@ -7,13 +7,13 @@ const INTEL = '8086';
 const NVIDIA = '10de';
 const AMD = '1002';
 
-/** In all of Intel's processors. */
+/** The address of the graphics in all Intel processors. */
 const PROCESSOR_GRAPHICS = '0000:00:02.0';
 
-/** VGA controllers: those with connectors, which are also sold for desktops. */
+/** VGA controllers: cards with connectors, which are also sold for desktops. */
 const VGA = '0300';
 
-/** What drivers of a graphics card ask of a VM. */
+/** What a graphics card's drivers require of a VM. */
 export function graphicsReasons(fn: PciFunction, { vm }: PassthroughRequest): Reason[] {
   if (!classTraits(fn.class).display) return [];
   if (isProcessorGraphics(fn)) return [processorGraphics(fn)];
@@ -36,8 +36,8 @@ function isProcessorGraphics({ vendor, address }: PciFunction): boolean {
 }
 
 /**
- * Generations before Broadwell, by their device IDs (Linux, include/drm/intel/pciids.h); 0a84 and 0a85 are of Broxton. Their drivers need
- * the memory that the firmware has set aside at its place.
+ * Generations before Broadwell, by their device IDs (Linux, include/drm/intel/pciids.h); 0a84 and 0a85 are of Broxton.
+ * Their drivers need the memory that the firmware has reserved, at the same address.
  */
 const BEFORE_BROADWELL = /^0(?!a8[45])/;
 
@@ -51,8 +51,8 @@ function processorGraphics(fn: PciFunction): Reason {
 }
 
 /**
- * Cards that do not come back from the resets that the kernel knows: the next guest finds them hung until the host reboots. The
- * vendor-reset module (github.com/gnif/vendor-reset, src/device-db.h) knows how.
+ * Cards that do not recover from the resets that the kernel knows: the next guest finds them hung until the host
+ * reboots. The vendor-reset module (github.com/gnif/vendor-reset, src/device-db.h) can reset them.
  */
 const HANGING: readonly { readonly family: string; readonly devices: RegExp }[] = [
   { family: 'Polaris', devices: /^(67[c-f][0-9a-f]|6fdf|69(8[0-7]|9[57f]))$/ },
@@ -60,7 +60,7 @@ const HANGING: readonly { readonly family: string; readonly devices: RegExp }[] 
   { family: 'Navi 1x', devices: /^(731[0-9a-f]|734[0-9a-f]|736[02])$/ },
 ];
 
-/** The family of cards that hang when they are reset; null: it is no such card. */
+/** The family of a card that hangs when it is reset; null for all others. */
 export function hangsInReset({ vendor, device }: PciFunction): string | null {
   if (vendor !== AMD) return null;
   return HANGING.find(({ devices }) => devices.test(device))?.family ?? null;

@@ -29,7 +29,7 @@ export function isolationReasons(survey: HostSurvey, fn: PciFunction, request: P
   ];
 }
 
-/** Whether the request says that the device may reach all host memory. */
+/** Whether the request accepts that the device can reach all host memory. */
 export function acceptsNoIommu(fn: PciFunction, { options, unsafeNoIommu }: PassthroughRequest): boolean {
   return options?.[fn.address]?.unsafeNoIommu ?? unsafeNoIommu ?? false;
 }
@@ -77,7 +77,7 @@ function noIommuReason({ root }: HostSurvey, fn: PciFunction): Reason {
 }
 
 /**
- * Interrupts that a device writes as memory (MSI) must be checked too: without that, VFIO refuses the group
+ * Interrupts that a device sends as memory writes (MSI) must be checked, too: otherwise, VFIO refuses the group
  * (vfio_iommu_type1_attach_group: EPERM).
  */
 export function interruptReasons(survey: HostSurvey, choices: readonly ApiChoice[]): Reason[] {

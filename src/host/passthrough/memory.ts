@@ -52,7 +52,7 @@ function lockReason(root: HostRoot, vm: PassthroughVm | undefined): Reason {
   return block('memlock', null, reason, ...repair(kibibytes));
 }
 
-/** Pinning needs the memory at once, not only as the guest uses it. */
+/** Pinning takes all of the memory immediately, not as the guest uses it. */
 function roomReasons(root: HostRoot, { name, memoryBytes, hugepageBytes = null }: PassthroughVm): Reason[] {
   if (hugepageBytes !== null) {
     const pool = readHugepages(root).find(({ size }) => size === hugepageBytes);
@@ -76,12 +76,12 @@ function roomReasons(root: HostRoot, { name, memoryBytes, hugepageBytes = null }
   return [ok('memory', null, `${mebibytes(memoryBytes)} will be pinned while ${name} runs`)];
 }
 
-/** RAM below and above 4 GiB, and a page of the firmware. */
+/** RAM below and above 4 GiB, and a page of firmware. */
 const RAM_MAPPINGS = 4;
-/** Of one device: its BARs, around its MSI-X table. */
+/** Per device: its BARs, split around the MSI-X table. */
 const DEVICE_MAPPINGS = 12;
 
-/** Type 1 containers have a limit of mappings, whatever their sizes (dma_entry_limit). */
+/** Type 1 containers limit the number of mappings, whatever their size (dma_entry_limit). */
 function mappingReasons(root: HostRoot, functions: readonly PciFunction[]): Reason[] {
   const limit = integer(readModule(root, 'vfio_iommu_type1').parameters.dma_entry_limit ?? null);
   const needed = RAM_MAPPINGS + DEVICE_MAPPINGS * functions.length;

@@ -11,7 +11,7 @@ export type NumaNode = {
   readonly id: number;
   /** As the kernel writes them: `0-15,32-47`. */
   readonly cpuList: string;
-  /** To every node, in the order of `readNumaNodes`; 10 is itself. */
+  /** Distance to every node, in the order of `readNumaNodes`; 10 is the node itself. */
   readonly distances: readonly number[];
 };
 

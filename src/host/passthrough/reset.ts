@@ -11,7 +11,8 @@ const WHY =
   'what one guest leaves in it reaches the next one, and after a crash it may not work until the host reboots';
 
 /**
- * How the device is reset between guests: by itself, or with its whole bus if everything on that comes along (VFIO_DEVICE_PCI_HOT_RESET).
+ * How the device is reset between guests: alone, or with its whole bus if everything on that comes along
+ * (VFIO_DEVICE_PCI_HOT_RESET).
  * @param asked all functions that the VM gets
  */
 export function resetReason(survey: HostSurvey, fn: PciFunction, asked: readonly PciFunction[]): Reason {

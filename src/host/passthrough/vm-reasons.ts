@@ -1,7 +1,7 @@
 import type { PassthroughRequest, Reason } from './assessment.ts';
 import { block, warn } from './reason.ts';
 
-/** Other VMs that have the same devices, or will. */
+/** Other VMs that have the same devices, or will take them. */
 export function vmReasons({ addresses, claims = [], vm }: PassthroughRequest): Reason[] {
   return claims
     .filter(claim => addresses.includes(claim.address) && claim.vm !== vm?.name)

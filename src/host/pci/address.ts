@@ -28,7 +28,7 @@ export function formatAddress(parts: PciAddressParts): string {
   return `${hex(parts.domain, 4)}:${hex(parts.bus, 2)}:${hex(parts.device, 2)}.${parts.function}`;
 }
 
-/** Completes an address or a slot without its domain, `02:00.0` or `02:00`, with the first one; others stay as they are. */
+/** Adds domain 0000 to an address or slot without one, `02:00.0` or `02:00`; others are unchanged. */
 export function withDomain(text: string): string {
   return /^[0-9a-f]{2}:/i.test(text) ? `0000:${text}` : text;
 }
@@ -62,8 +62,8 @@ export function slotOf(address: string): string {
 }
 
 /**
- * The address in `known` that `text` denotes. A short one, `02:00.0` or `2:0.0`, may omit the domain if only one function
- * matches. Case does not matter.
+ * The address in `known` that `text` denotes. A short one, `02:00.0` or `2:0.0`, may omit the domain if only one
+ * function matches. Case does not matter.
  * @throws a message for the user if no function matches, or several do
  */
 export function resolveAddress(text: string, known: readonly string[]): string {

@@ -20,8 +20,8 @@ export type PciDetails = {
   /** Runtime power management: `active`, `suspended`, `unsupported`... */
   readonly runtimeStatus: string | null;
   /**
-   * How the kernel can reset the function, first choice first: `flr`, `af_flr`, `pm`, `bus`, `device_specific`...
-   * Empty: it cannot. Null: not reported (before Linux 5.15); it can if `resettable`.
+   * How the kernel can reset the function, first choice first: `flr`, `af_flr`, `pm`, `bus`, `device_specific`... Empty
+   * if it cannot. Null if not reported (before Linux 5.15): it can if `resettable`.
    */
   readonly resetMethods: readonly string[] | null;
   readonly resettable: boolean;

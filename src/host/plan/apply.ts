@@ -10,7 +10,7 @@ import { userFinder } from './user-finder.ts';
 import type { HostWriter } from './writer.ts';
 
 export type UndoneChange = {
-  /** `unneeded`: already in its earlier state. `kept`: what it depends on is still in use. */
+  /** `unneeded`: already in its earlier state. `kept`: something it depends on is still in use. */
   readonly state: 'undone' | 'unneeded' | 'kept' | 'failed';
   /** What was done. */
   readonly text: string;
@@ -20,8 +20,8 @@ export type UndoneChange = {
 
 export type Outcome = {
   /**
-   * `refused`: the host has changed since the plan was made; nothing was done. `hanging`: the kernel does not complete a
-   * step; the plan stopped there, and the earlier steps were kept.
+   * `refused`: the host has changed since the plan was made; nothing was done. `hanging`: the kernel does not complete
+   * a step; the plan stopped there, and the earlier steps were kept.
    */
   readonly state: 'applied' | 'failed' | 'refused' | 'hanging';
   readonly steps: readonly StepState[];
@@ -43,7 +43,10 @@ export type Waiting = {
   readonly users: readonly string[];
 };
 
-/** Called before and after each step, and with `waiting` during a slow one. If it throws (say, the journal cannot be written), the step fails. */
+/**
+ * Called before and after each step, and with `waiting` during a slow one. If it throws (for example, because the
+ * journal cannot be written), the step fails.
+ */
 export type Progress = (steps: readonly StepState[], waiting: Waiting | null) => void | Promise<void>;
 
 /**
@@ -156,7 +159,7 @@ async function perform(writer: HostWriter, action: Action, onWait: OnWait): Prom
   const limit: TimeLimit = {
     seconds,
     onWait: passed => {
-      // Most writes complete at once, so do not search for users yet.
+      // Most writes complete immediately, so do not search for users yet.
       if (passed === 0) findUsers = userFinder(writer.root, action);
       if (passed < patienceSeconds) return;
       const report = () => {

@@ -20,7 +20,7 @@ export type BindRequest = {
   readonly wholeGroup: boolean;
   /** Also apply at every boot. */
   readonly persist?: boolean;
-  /** For a VM: functions stay as they are if it can use them so, and modules are loaded even if no driver changes. */
+  /** For a VM: functions that it can already use are left alone, and modules are loaded even if no driver changes. */
   readonly lend?: boolean;
 };
 

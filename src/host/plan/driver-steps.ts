@@ -61,7 +61,7 @@ export function overrideStep(fn: PciFunction, driver: string, reason: string): S
 
 /**
  * A write to drivers_probe succeeds even if no driver binds, so the driver link is checked.
- * @param driver null: any host driver
+ * @param driver null for any host driver
  */
 export function probeStep(fn: PciFunction, driver: string | null, reason: string): Step {
   const node = isVfioDriver(driver)

@@ -4,7 +4,7 @@ import { type Change, type Step, undoBy } from './plan.ts';
 
 export type FileChange = {
   readonly path: string;
-  /** Null: the file is removed. */
+  /** Null to remove the file. */
   readonly content: string | null;
   readonly reason: string;
   readonly risk?: string;
@@ -12,7 +12,7 @@ export type FileChange = {
   readonly foreign?: boolean;
 };
 
-/** A step that writes a file; none if it already has the content. */
+/** The step that writes a file; none if it already has the content. */
 export function fileSteps(root: HostRoot, change: FileChange): Step[] {
   const { reason, risk = null } = change;
   const before = root.text(change.path, 16 << 20);

@@ -13,12 +13,12 @@ const bindSeconds = 15;
 
 /**
  * - `here`: at its address
- * - `gone`: there is none, or another one
- * - `theirs`: somebody has bound another driver to it since vring did
+ * - `gone`: its address is empty, or has another device
+ * - `theirs`: another program has bound another driver to it since
  */
 export type Whereabouts = 'here' | 'gone' | 'theirs';
 
-/** What has become of a device that was taken. */
+/** The state of a device that was taken. */
 export function whereabouts(root: HostRoot, { address, id, driver, before }: TakenDevice): Whereabouts {
   const path = sysfsPath({ address });
   const ids = keyValues(root.text(`${path}/uevent`) ?? '').get('PCI_ID');
@@ -28,8 +28,9 @@ export function whereabouts(root: HostRoot, { address, id, driver, before }: Tak
 }
 
 /**
- * What returns a taken device to what it was, from any state in between: vring may have died at any point. Nothing must have it open.
- * @param physicalFunction of a VF whose settings were changed; undefined: it is gone, and its VF's settings with it
+ * The changes that restore a taken device, from any intermediate state: vring may have died at any point. No process
+ * may have the device open.
+ * @param physicalFunction of a VF whose settings were changed; undefined if it is gone, and the VF's settings with it
  */
 export function giveBackChanges(
   root: HostRoot,
@@ -41,13 +42,13 @@ export function giveBackChanges(
   return changes.map(change => ({ when: [], ...change }));
 }
 
-/** Settings come before the driver, which reads them as it binds. */
+/** Settings come before the driver, which reads them when it binds. */
 function driverChanges(root: HostRoot, taken: TakenDevice, settings: readonly Change[]): Change[] {
   const { address, driver, before } = taken;
   const path = sysfsPath({ address });
   const now = root.linkName(`${path}/driver`);
   const override = root.attribute(`${path}/driver_override`) ?? '';
-  // One that somebody else has set stays.
+  // An override set by another program stays.
   const ours = override === driver || override === before.driver;
   const restore = ours ? [setOverride(path, before.override)] : [];
   const isBack = now === before.driver;
@@ -58,7 +59,7 @@ function driverChanges(root: HostRoot, taken: TakenDevice, settings: readonly Ch
     ...moduleSteps(root, before.driver).map(changeOf),
     ...release,
     ...settings,
-    // By name: the kernel may prefer vfio-pci, by IDs that it was given, or probe no VFs.
+    // By name: the kernel may prefer vfio-pci because of its configured IDs, or not probe VFs.
     setOverride(path, before.driver),
     bind(path, address, before.driver),
     setOverride(path, before.override),
@@ -91,7 +92,7 @@ function setOverride(path: string, driver: string): Change {
   };
 }
 
-/** Only what still is as vring has set it. */
+/** Only settings that still have the values that vring set. */
 function settingChanges({ vf }: TakenDevice, physicalFunction: PhysicalFunction | undefined): Change[] {
   const manager = physicalFunction?.manager ?? null;
   const now = vf === null ? null : (physicalFunction?.vfs[vf.index]?.attributes ?? null);

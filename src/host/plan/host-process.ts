@@ -3,8 +3,8 @@ import readline from 'node:readline';
 import { removeFiles, replaceFile } from '../../files/replace-file.ts';
 import type { HostOperation, HostReply } from './process-writer.ts';
 
-// Entry point of the process that writes to the host: one operation per line on stdin, one reply per line on stdout. It may
-// hang in the kernel forever; it exits at the end of stdin.
+// Entry point of the process that writes to the host: one operation per line on stdin, one reply per line on stdout. It
+// may hang in the kernel forever; it exits at the end of stdin.
 for await (const line of readline.createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(perform(JSON.parse(line) as HostOperation))}\n`);
 }

@@ -12,8 +12,8 @@ export type JournalEntry = {
   /** /proc/sys/kernel/random/boot_id at that time: sysfs changes do not survive a reboot. */
   readonly bootId: string;
   /**
-   * `applying`: in progress, or interrupted with its process. `failed`: a step failed, and so did the rollback. `hanging`:
-   * the kernel does not complete a step. A plan that failed and was completely rolled back has no entry.
+   * `applying`: in progress, or interrupted with its process. `failed`: a step failed, and so did the rollback.
+   * `hanging`: the kernel does not complete a step. A plan that failed and was completely rolled back has no entry.
    */
   readonly state: 'applying' | 'applied' | 'failed' | 'hanging' | 'undone';
   readonly plan: Plan;

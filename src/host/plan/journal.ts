@@ -31,7 +31,7 @@ export class Journal {
     this.directory = directory;
   }
 
-  /** @throws if other users could have written it: root acts on the entries to undo them */
+  /** @throws if other users could have written it: root acts on the entries when it undoes them */
   read(): JournalContent {
     const entries: JournalEntry[] = [];
     const damaged: string[] = [];

@@ -40,7 +40,7 @@ export function planKernelParameters(root: HostRoot, request: ParameterRequest):
   };
 }
 
-/** Configured parameters that contradict the request: someone may have set them for a reason. */
+/** Configured parameters that contradict the request: they may have been set for a reason. */
 function removed({ request, files }: ParameterEdits): string[] {
   const candidates = new Set([...request.remove, 'intel_iommu=off', 'iommu=off', 'iommu=nopt']);
   const gone = [...candidates].filter(word =>
@@ -71,7 +71,7 @@ function commandStep(root: HostRoot, edits: ParameterEdits, command: LoaderComma
   };
 }
 
-/** How the command's result can be read back. */
+/** How to read back the command's result. */
 function resultCondition(root: HostRoot, { result }: LoaderCommand): Condition[] {
   if (result === null) return [];
   if (result.kind === 'output') return [{ kind: 'output', argv: result.argv, has: result.has, lacks: [] }];

@@ -34,7 +34,7 @@ export type PlanDevice = {
    */
   readonly role: 'asked' | 'group' | 'left' | 'bridge' | 'ended-vf';
   readonly driver: string | null;
-  /** Driver after the plan; null: none. Absent if the kernel decides. */
+  /** Driver after the plan; null for none. Absent if the kernel decides. */
   readonly becomes?: string | null;
 };
 
@@ -109,8 +109,8 @@ export type Action =
       readonly seconds?: number;
     }
   /**
-   * A file is created or replaced with one rename(2). `backup`: the path to which an existing file is copied, unless the
-   * backup already exists.
+   * A file is created or replaced with one rename(2). `backup`: the path to which an existing file is copied, unless
+   * the backup already exists.
    */
   | {
       readonly kind: 'file';
@@ -120,7 +120,9 @@ export type Action =
       readonly mode: number;
       readonly backup: string | null;
     }
-  /** Files to remove, in this order; missing ones are ignored. `directory`: also remove their directory if it is empty. */
+  /**
+   * Files to remove, in this order; missing ones are ignored. `directory`: also remove their directory if it is empty.
+   */
   | { readonly kind: 'remove'; readonly paths: readonly string[]; readonly directory: boolean }
   | { readonly kind: 'run'; readonly argv: readonly [string, ...string[]]; readonly seconds: number }
   /** Only waits for the expected state. */
@@ -129,7 +131,7 @@ export type Action =
 export type Condition =
   /** A sysfs attribute's value, without its newline; `(null)` is read as ''. */
   | { readonly kind: 'attribute'; readonly path: string; readonly value: string }
-  /** The driver of the device at a sysfs directory; null: none. */
+  /** The driver of the device at a sysfs directory; null for none. */
   | { readonly kind: 'driver'; readonly device: string; readonly driver: string | null }
   /** Whether a host driver is bound, as opposed to a VFIO driver or pci-stub. */
   | { readonly kind: 'host-driver'; readonly device: string; readonly bound: boolean }
@@ -138,7 +140,7 @@ export type Condition =
   | { readonly kind: 'exists'; readonly path: string; readonly exists: boolean }
   /** A node in /dev/vfio through which a VM opens the device at a sysfs directory. */
   | { readonly kind: 'vfio-node'; readonly device: string; readonly exists: boolean }
-  /** A file's whole text; null: it does not exist. */
+  /** A file's whole text; null if the file does not exist. */
   | { readonly kind: 'file'; readonly path: string; readonly content: string | null }
   /** A generated file contains all these texts. */
   | { readonly kind: 'contains'; readonly path: string; readonly texts: readonly string[] }

@@ -34,8 +34,8 @@ export type HostReply =
   | { readonly ok: false; readonly message: string; readonly code?: string };
 
 /**
- * Changes a host through a separate process. A write to sysfs may never return, and no signal ends a process or thread stuck
- * in one; this process must be able to continue and to exit.
+ * Changes a host through a separate process. A write to sysfs may never return, and no signal ends a process or thread
+ * stuck in one; this process must be able to continue and to exit.
  */
 export class ProcessWriter implements HostWriter {
   readonly root: HostRoot;
@@ -43,7 +43,7 @@ export class ProcessWriter implements HostWriter {
   #child: ChildProcess | null = null;
   #replies: AsyncIterator<string> | null = null;
 
-  /** @param writeSeconds how long a write to a device may take; null: as the plan says */
+  /** @param writeSeconds time limit of a write to a device; null for the plan's */
   constructor(root: HostRoot, writeSeconds: number | null = null) {
     this.root = root;
     this.writeSeconds = writeSeconds;
@@ -164,7 +164,7 @@ export class ProcessWriter implements HostWriter {
 
 /**
  * Writes to the running system.
- * @param writeSeconds how long a write to a device may take; undefined: as the plan says
+ * @param writeSeconds time limit of a write to a device; default: the plan's
  * @throws for a recorded host, and for users other than root
  */
 export function systemWriter(root: HostRoot, writeSeconds?: number): HostWriter {
@@ -181,7 +181,7 @@ async function nextReply(replies: AsyncIterator<string>): Promise<HostReply> {
   return JSON.parse(next.value) as HostReply;
 }
 
-/** Does not keep this process alive. */
+/** Lets this process exit while the child is still running. */
 function letGo(child: ChildProcess): void {
   child.unref();
   for (const pipe of [child.stdin, child.stdout, child.stderr]) {

@@ -18,7 +18,8 @@ export type RestoredItem = {
 };
 
 /**
- * Restores the stored state of the host's devices. Devices are independent: a failure of one does not affect the others.
+ * Restores the stored state of the host's devices. Devices are independent: a failure of one does not affect the
+ * others.
  */
 export async function restoreHost(
   writer: HostWriter,
@@ -113,8 +114,8 @@ async function attempt(writer: HostWriter, address: string, makePlan: () => Plan
 }
 
 /**
- * Risks accepted when the state was stored, such as the only display, are accepted at every boot. Devices in use are never
- * taken by an unattended program.
+ * Risks accepted when the state was stored, such as the only display, are accepted at every boot. Devices in use are
+ * never taken by an unattended program.
  */
 function standsAtBoot(check: Check): boolean {
   return !check.forceable || ['storage', 'network', 'sriov', 'held'].includes(check.code);

@@ -15,8 +15,8 @@ import { stepsToUndo } from './step-states.ts';
 import type { HostWriter } from './writer.ts';
 
 /**
- * Applies a plan and records it for {@link undoEntry}: the journal is written before the first step, and before and after
- * each step. The caller holds the host lock.
+ * Applies a plan and records it for {@link undoEntry}: the journal is written before the first step, and before and
+ * after each step. The caller holds the host lock.
  * @throws if the plan cannot be recorded; nothing is changed then
  */
 export async function runPlan(

@@ -1,8 +1,8 @@
 import type { Step, UndoChange } from './plan.ts';
 
 /**
- * `unneeded`: the expected state held already; it is not undone either. `hanging`: the kernel does not complete it, so its
- * result is unknown.
+ * `unneeded`: the expected state held already; it is not undone either. `hanging`: the kernel does not complete it, so
+ * its result is unknown.
  */
 export type StepState = 'pending' | 'running' | 'done' | 'unneeded' | 'failed' | 'hanging';
 

@@ -21,12 +21,12 @@ export type HostSurvey = {
   /** NVMe VFs, by address, as far as they are known. */
   readonly secondaryControllers: ReadonlyMap<string, SecondaryController>;
   readonly vfio: VfioState;
-  /** With `devices`. */
+  /** Read with `devices: true`. */
   readonly openFiles: OpenFiles;
   readonly use: ReadonlyMap<string, FunctionUse>;
 };
 
-/** Each part takes time on a large host: a manager answers its clients between them. */
+/** Each part takes time on a large host, so a manager can answer its clients between them. */
 export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
   const functions = readPci(root);
   await turn();

@@ -19,7 +19,7 @@ export type UnbindRequest = {
   readonly addresses: readonly string[];
   /** Include all members of their IOMMU groups. */
   readonly wholeGroup: boolean;
-  /** A host driver by name; null: the kernel chooses. */
+  /** A host driver by name; null lets the kernel choose. */
   readonly driver: string | null;
   /** Also remove their stored state for the next boots. */
   readonly persist?: boolean;
@@ -67,7 +67,7 @@ function stillStored(survey: HostSurvey, functions: readonly PciFunction[]): str
 
 type Return = {
   readonly steps: readonly Step[];
-  /** Undefined: the kernel decides. */
+  /** Undefined if the kernel decides. */
   readonly becomes: string | null | undefined;
   readonly note?: string;
 };
@@ -147,7 +147,7 @@ function claimedByIds(root: HostRoot, fn: PciFunction): boolean {
   );
 }
 
-/** The PCI driver of the first module that is there. */
+/** The PCI driver of the first existing module. */
 function driverOf(root: HostRoot, modules: readonly string[]): string | null {
   const names = modules.flatMap(module => root.list(`/sys/module/${module}/drivers`) ?? []);
   return names.find(name => name.startsWith('pci:'))?.slice('pci:'.length) ?? null;

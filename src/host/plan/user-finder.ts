@@ -7,8 +7,8 @@ import { readOpenFiles } from '../use/open-files.ts';
 import type { Action } from './plan.ts';
 
 /**
- * Prepares to find who uses the function of a write. Its device files are looked up now, because the driver removes them
- * when it unbinds.
+ * Prepares to find who uses the function of a write. Its device files are looked up now, because the driver removes
+ * them when it unbinds.
  */
 export function userFinder(root: HostRoot, action: Action): () => Promise<string[]> {
   const address = action.kind === 'write' ? addressOf(action.path, action.value) : null;

@@ -21,7 +21,7 @@ export type VfCountRequest = {
   /** Address of the physical function. */
   readonly address: string;
   readonly count: number;
-  /** Whether host drivers bind to new VFs; undefined: unchanged. */
+  /** Whether host drivers bind to new VFs; undefined to keep the setting. */
   readonly autoprobe?: boolean | undefined;
   /** Also apply at every boot. */
   readonly persist?: boolean;

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { HostRoot } from '../root.ts';
 
-/** The settings of one VF of a network card. Null: not reported by this driver, or by this version of `ip`. */
+/** The settings of one VF of a network card. Null if this driver, or this version of `ip`, does not report it. */
 export type VfAttributes = {
   readonly mac: string | null;
   /** 0: untagged. */

@@ -3,15 +3,18 @@ import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import type { PhysicalFunction } from './read.ts';
 
-/** What the physical function of an NVMe controller has given a VF (NVM Express Base 2.0 §8.26, Virtualization Enhancements). */
+/**
+ * What the physical function of an NVMe controller has assigned to a VF (NVM Express Base 2.0 §8.26, Virtualization
+ * Enhancements).
+ */
 export type SecondaryController = {
   /** The device file of the physical function's controller: `/dev/nvme0`. */
   readonly primary: string;
   /** Controller identifier. */
   readonly id: number;
-  /** An offline one is a disk to nobody. */
+  /** An offline controller cannot be used. */
   readonly online: boolean;
-  /** Pairs of queues, with that of admin commands. */
+  /** Queue pairs, including that of admin commands. */
   readonly queues: number;
   readonly interrupts: number;
 };
@@ -31,8 +34,8 @@ const listSchema = z.object({
 });
 
 /**
- * The VFs of NVMe controllers, by address, as far as nvme-cli is installed and this user may ask them. A command for each controller with
- * VFs: not for what is read all the time.
+ * The VFs of NVMe controllers, by address, if nvme-cli is installed and this user may query them. Runs a command for
+ * each controller with VFs, so do not call it periodically.
  */
 export async function readSecondaryControllers(
   root: HostRoot,

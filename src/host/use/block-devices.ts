@@ -31,8 +31,8 @@ export type BlockDevice = {
 };
 
 /**
- * Block devices on hardware or on other block devices, without ram, zram and loop devices, which need no PCI function, unless a loop
- * device is on a disk instead of a file.
+ * Block devices on hardware or on other block devices. RAM disks, zram and loop devices need no PCI function and are
+ * omitted, except for loop devices on a disk.
  */
 export function readBlockDevices(root: HostRoot): BlockDevice[] {
   const heads = nvmePaths(root);
@@ -48,7 +48,7 @@ export function readBlockDevices(root: HostRoot): BlockDevice[] {
     .map(device => ({ ...device, holders: [...device.holders, ...(loops.get(device.name) ?? [])] }));
 }
 
-/** Loop devices by the disk or partition that they are on: no link leads from it to them. */
+/** Loop devices by the disk or partition below them, which has no link to them. */
 function diskLoops(root: HostRoot, names: readonly string[]): Map<string, string[]> {
   const loops = new Map<string, string[]>();
   for (const name of names.filter(each => /^loop\d+$/.test(each))) {

@@ -45,7 +45,7 @@ function readHolder(root: HostRoot, pid: string): Holder {
   };
 }
 
-/** A process that runs a VM has its name as its title, of which `comm` has only the beginning. */
+/** The title of a process that runs a VM is the VM's name; `comm` has only its beginning. */
 const MACHINE = 'vring: ';
 
 /** The command line is read with the mmap lock, too. */
@@ -55,7 +55,10 @@ function machineName(root: HostRoot, pid: string): string | null {
   return printable(nameInCommandLine(words) ?? '') || null;
 }
 
-/** A VM's name in the command line of a process of it: `vring: web`, `vring-net-user vm=web`, or QEMU's `-name guest=web`. */
+/**
+ * A VM's name in the command line of one of its processes: `vring: web`, `vring-net-user vm=web`, or QEMU's `-name
+ * guest=web`.
+ */
 export function nameInCommandLine(words: readonly string[]): string | null {
   const title = words[0] ?? '';
   if (title.startsWith(MACHINE)) return title.slice(MACHINE.length).trim();
@@ -83,7 +86,7 @@ export function holderText(holder: Holder): string {
   return `${what} (pid ${pid})`;
 }
 
-/** Whether it is the process of a VM of vring's. */
+/** Whether it is the process of one of vring's VMs. */
 export function isOfVring({ command, vm }: Pick<Holder, 'command' | 'vm'>): boolean {
   return vm !== undefined && command.startsWith(MACHINE.trim());
 }

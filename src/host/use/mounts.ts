@@ -8,7 +8,7 @@ export type Mount = {
   readonly type: string;
   /** The mounted source: `/dev/sda1`, `tank/home`. */
   readonly source: string;
-  /** As this mount is; the file system may be mounted for writing elsewhere. */
+  /** Of this mount; the file system may be mounted for writing elsewhere. */
   readonly readOnly: boolean;
   /** Of the file system: `upperdir=/run/overlay/rw`, `addr=192.0.2.1`. */
   readonly options: readonly string[];
@@ -34,7 +34,7 @@ export function readMounts(root: HostRoot): Mount[] {
   });
 }
 
-/** The mount that a path is on: the innermost one, and of several at one place the last. Null: not known. */
+/** The mount that a path is on: the innermost one; of several at the same place, the last. Null if not known. */
 export function mountOf(root: HostRoot, path: string): Mount | null {
   const around = readMounts(root).filter(
     ({ point }) => point === '/' || path === point || path.startsWith(`${point}/`),
@@ -47,7 +47,7 @@ export function mountOf(root: HostRoot, path: string): Mount | null {
 
 const IN_MEMORY = new Set(['tmpfs', 'ramfs', 'rootfs']);
 
-/** Why what is written to a path is not there after a boot, as far as its mount shows; null: it is. */
+/** Why writes to a path do not survive a reboot, as far as its mount shows; null if they do. */
 export function lossAtBoot(root: HostRoot, path: string): string | null {
   const mount = mountOf(root, path);
   if (mount === null) return null;
@@ -55,7 +55,7 @@ export function lossAtBoot(root: HostRoot, path: string): string | null {
   if (IN_MEMORY.has(mount.type)) return `${mount.point} is in memory (${mount.type})`;
   const upper = mount.options.find(option => option.startsWith('upperdir='))?.slice('upperdir='.length);
   const below = mount.type === 'overlay' && upper !== undefined ? mountOf(root, upper) : null;
-  // The upper directory of a live system may be at a place that it no longer shows.
+  // The upper directory of a live system may be at a path that is no longer visible.
   return below !== null && below.point !== mount.point && IN_MEMORY.has(below.type)
     ? `the changes to ${mount.point} are in memory (${below.type})`
     : null;

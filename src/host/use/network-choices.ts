@@ -5,12 +5,12 @@ const INTERFACES = '/sys/class/net';
 const NETWORKS = '/etc/vring/networks';
 const PASST = ['/usr/bin/passt', '/usr/local/bin/passt'];
 
-/** What of the host a network card can be connected to. */
+/** What a network card can be connected to on the host. */
 export type NetworkChoices = {
   readonly bridges: readonly string[];
-  /** Devices, which macvtap interfaces can be on. */
+  /** Interfaces of devices, on which macvtap interfaces can be created. */
   readonly interfaces: readonly string[];
-  /** Networks of vring's (`vring net`). */
+  /** vring's networks (`vring net`). */
   readonly networks: readonly string[];
   readonly passt: boolean;
 };
@@ -28,7 +28,7 @@ export function readNetworkChoices(root: HostRoot): NetworkChoices {
   };
 }
 
-/** As options of commands have them: `user`, `bridge:br0`. */
+/** As in the options of commands: `user`, `bridge:br0`. */
 export function networkWords({ bridges, interfaces, networks, passt }: NetworkChoices): string[] {
   return [
     'user',
@@ -41,7 +41,7 @@ export function networkWords({ bridges, interfaces, networks, passt }: NetworkCh
   ];
 }
 
-/** What keeps a card from such a network, as things are here; null: nothing. */
+/** Why a card cannot be connected to such a network on this host; null if it can. */
 export function networkObstacle(
   { bridges, networks }: NetworkChoices,
   network: { readonly type: string; readonly bridge?: unknown; readonly name?: unknown },

@@ -22,9 +22,9 @@ export type NetworkInterface = {
   readonly uppers: readonly string[];
   /** Clients of SSH sessions that use it. */
   readonly sshClients: readonly string[];
-  /** Disks and file systems of servers that it reaches. */
+  /** Disks and file systems on servers that it reaches. */
   readonly storage: readonly RemoteStorage[];
-  /** Tunnels and switch ports whose packets it may carry, which nothing in sysfs connects with it: `wg0`. */
+  /** Tunnels and switch ports whose packets it may carry, although sysfs does not link them to it: `wg0`. */
   readonly mayCarry: readonly string[];
 };
 
@@ -38,7 +38,7 @@ export type NetworkRole = {
 
 /**
  * All interfaces of the network namespace, by name.
- * @param remote what the host has from servers
+ * @param remote the disks and file systems that the host has from servers
  */
 export function readNetwork(root: HostRoot, remote: readonly RemoteStorage[]): NetworkInterface[] {
   const routes = readRoutes(root);
@@ -124,7 +124,7 @@ const ORDER: readonly NetworkRole['kind'][] = [
   'route',
 ];
 
-/** What goes through an interface itself, as objects of `carries`. */
+/** What goes through an interface itself, phrased as the object of `carries`. */
 function traffic(each: NetworkInterface): Pick<NetworkRole, 'kind' | 'text'>[] {
   const { sshClients, routes, storage } = each;
   return [

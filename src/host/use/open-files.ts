@@ -7,11 +7,11 @@ export type OpenFile = {
   readonly target: string;
   /** Its entry in /proc/PID/fd; null for a mapping. */
   readonly link: string | null;
-  /** `major:minor` if it was asked for, and the path is that of a device file. */
+  /** `major:minor`, if requested and if the path is that of a device file. */
   readonly number?: string;
 };
 
-/** What processes had open at some time. */
+/** What processes had open at one time. */
 export type OpenFiles = {
   readonly root: HostRoot;
   /** `files` is null if this user may not read them: without root, those of other users. */
@@ -19,13 +19,13 @@ export type OpenFiles = {
 };
 
 export type OpenFilesOptions = {
-  /** Also what else finds the users of device files: device numbers, and memory mappings, which outlive a descriptor. */
+  /** Also read device numbers, and memory mappings, which outlive a descriptor, to find users of device files. */
   readonly devices?: boolean;
 };
 
 /**
- * Searches /proc for what processes have open, a few at a time: hosts have thousands of processes with hundreds of files, and a manager
- * answers its clients meanwhile.
+ * Searches /proc for what processes have open, a few at a time: hosts have thousands of processes with hundreds of
+ * files, and a manager must answer its clients in between.
  */
 export async function readOpenFiles(
   root: HostRoot,
@@ -81,8 +81,8 @@ class PatientReader {
   }
 
   /**
-   * Reading mappings takes the process's mmap lock, which a process in uninterruptible sleep may hold forever: for those only
-   * descriptors are searched.
+   * Reading mappings takes the process's mmap lock, which a process in uninterruptible sleep may hold forever: for
+   * those only descriptors are searched.
    */
   async #mapped(pid: string): Promise<OpenFile[]> {
     if (isUninterruptible(this.#root, pid)) return [];

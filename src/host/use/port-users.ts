@@ -7,10 +7,10 @@ export type Port = {
   readonly number: number;
 };
 
-/** Of TCP, the state of a socket that waits for connections (net/tcp_states.h). */
+/** The TCP state of a listening socket (net/tcp_states.h). */
 const LISTENING = '0A';
 
-/** The processes that a port of this host belongs to, as far as this user may see them. */
+/** The processes that use a port of this host, as far as this user may see them. */
 export async function readPortUsers(root: HostRoot, { protocol, number }: Port): Promise<readonly Holder[]> {
   const inodes = new Set(
     ['', '6'].flatMap(family => {

@@ -6,7 +6,7 @@ export type StorageServer = {
   /** `iSCSI`, `NVMe over tcp`, `nfs4`. */
   readonly kind: string;
   readonly address: string;
-  /** The interface that the connection is bound to; null: the one of the route to the server. */
+  /** The interface that the connection is bound to; null for that of the route to the server. */
   readonly interfaceName: string | null;
 };
 
@@ -15,7 +15,7 @@ export type RemoteStorage = {
   readonly server: StorageServer;
   /** `the disk sda`, `/srv`. */
   readonly what: string;
-  /** How the host uses it, `mounted on /`; empty: it is connected, but nothing uses it. */
+  /** How the host uses it, `mounted on /`; empty if it is connected but unused. */
   readonly uses: readonly string[];
 };
 
@@ -48,7 +48,7 @@ function iscsiConnections(root: HostRoot): { readonly session: string; readonly 
   });
 }
 
-/** Controllers that are reached by IP; those of PCI and Fibre Channel have other transports. */
+/** Controllers that are reached by IP; PCI and Fibre Channel are other transports. */
 function nvmeControllers(root: HostRoot): Map<string, StorageServer> {
   const found = (root.list(NVME) ?? []).flatMap(name => {
     const transport = root.attribute(`${NVME}/${name}/transport`);

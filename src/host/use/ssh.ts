@@ -8,8 +8,8 @@ const established = '01';
 const sshPort = 22;
 
 /**
- * The sessions that must not be interrupted: those that this process descends from (SSH_CONNECTION), and every established
- * connection to their port, or to port 22 (in tmux, the variable may be another session's, or missing).
+ * The sessions that must not be interrupted: those that this process descends from (SSH_CONNECTION), and every
+ * established connection to their port, or to port 22 (in tmux, the variable may be another session's, or missing).
  */
 export function readSshSessions(root: HostRoot): SshSession[] {
   const own = root.sshConnections().flatMap(text => {

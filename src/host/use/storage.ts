@@ -24,13 +24,16 @@ type Storage = {
   readonly devices: ReadonlyMap<string, BlockDevice>;
   readonly partitions: ReadonlyMap<string | null, readonly BlockDevice[]>;
   readonly mounts: ReadonlyMap<string, readonly Mount[]>;
-  /** Those with a file system that is mounted somewhere, in containers, too. */
+  /** Devices with a mounted file system, even in a container. */
   readonly mounted: ReadonlySet<string>;
   readonly swaps: ReadonlySet<string>;
   readonly pools: ReadonlySet<string>;
 };
 
-/** Disks on PCI functions, with everything mounted from them or built on them; and what is reached through the network. */
+/**
+ * Disks on PCI functions, with everything mounted from them or built on them, and storage that is reached through the
+ * network.
+ */
 export function readStorage(root: HostRoot): {
   readonly disks: readonly Disk[];
   readonly remote: readonly RemoteStorage[];
@@ -113,7 +116,7 @@ function rolesOf(device: BlockDevice, below: readonly string[], storage: Storage
 /** Solaris /usr, which ZFS gives to partitions it makes. */
 const ZFS_PARTITION = '6a898cc3-1dd2-11b2-99a6-080020736631';
 
-/** Whether a device is part of a ZFS pool, as far as its signature shows; null: nothing does. */
+/** Whether a device is part of a ZFS pool, as far as its signature shows; null if nothing shows it. */
 function poolText(
   { signature, label, partitionType }: BlockDevice,
   storage: Storage,
@@ -122,7 +125,7 @@ function poolText(
     if (label !== null && storage.pools.has(label)) {
       return { active: true, text: `part of the imported ZFS pool ${label}` };
     }
-    // A pool may have got another name when it was imported, after udev read this one.
+    // A pool may have been renamed when it was imported, after udev read its name.
     const renamed = unplacedPools(storage);
     return renamed.length > 0
       ? { active: true, text: `may be part of the imported ZFS pool ${renamed.join(' or ')}` }
@@ -197,7 +200,7 @@ function mountsByDevice(
   return result;
 }
 
-/** Devices that file systems have in /sys/fs, which is there while they are mounted, in any mount namespace. */
+/** Devices listed in /sys/fs, which has file systems that are mounted in any mount namespace. */
 function mountedDevices(root: HostRoot): ReadonlySet<string> {
   const single = ['ext4', 'xfs', 'f2fs', 'erofs'].flatMap(type => root.list(`/sys/fs/${type}`) ?? []);
   const several = (root.list('/sys/fs/btrfs') ?? []).flatMap(

@@ -7,7 +7,7 @@ const directory = '/sys/class/net';
 const ETHERNET = 1;
 const LOOPBACK = 772;
 
-/** The interface that all ports of Open vSwitch have above them; those of the host's own stack have no link to it. */
+/** The upper interface of all ports of Open vSwitch, except for internal ports, which have no link to it. */
 const OVS = 'ovs-system';
 
 type Interface = {
@@ -20,9 +20,9 @@ type Interface = {
 };
 
 /**
- * Which interfaces may carry the packets of which tunnels (WireGuard, a VPN's tun, GRE) and internal ports of Open vSwitch: sysfs
- * shows no interface below them, and the address of the other end is known to their programs alone.
- * @param leaving interfaces that packets which matter are sent to
+ * Which interfaces may carry the packets of which tunnels (WireGuard, a VPN's tun, GRE) and internal ports of Open
+ * vSwitch: sysfs shows no interface below them, and only their programs know the remote address.
+ * @param leaving interfaces to which packets that matter are sent
  */
 export function carriedBy(
   root: HostRoot,
@@ -49,12 +49,12 @@ export function carriedBy(
   };
 }
 
-/** Whether nothing is below it although its packets leave the host. */
+/** Whether it has no interface below it although its packets leave the host. */
 function floats(root: HostRoot, { name }: Interface): boolean {
   const path = `${directory}/${name}`;
   if (name === 'lo' || name === OVS || arpType(root, name) === LOOPBACK) return false;
   if (root.exists(`${path}/bridge`) || root.exists(`${path}/bonding`)) return false;
-  // One end of a pair, whose other end is in a container, or an interface on another one.
+  // An end of a pair whose other end is in a container, or an interface on top of another one, has another `iflink`.
   const [own, link] = ['ifindex', 'iflink'].map(file => integer(root.attribute(`${path}/${file}`)));
   return own === null || link === null || link === 0 || own === link;
 }

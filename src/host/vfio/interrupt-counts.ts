@@ -10,7 +10,9 @@ export type VectorCount = {
   readonly count: number;
 };
 
-/** As vfio-pci names them (drivers/vfio/pci/vfio_pci_intrs.c): `vfio-msix[3](0000:01:10.0)`, `vfio-intx(0000:01:10.0)`. */
+/**
+ * As vfio-pci names them (drivers/vfio/pci/vfio_pci_intrs.c): `vfio-msix[3](0000:01:10.0)`, `vfio-intx(0000:01:10.0)`.
+ */
 const NAME = /^vfio-(intx|msix?)(?:\[(\d+)\])?\(([0-9a-f:.]+)\)$/;
 const INTERRUPTS_LIMIT = 64 << 20;
 

@@ -48,7 +48,7 @@ export function readVfio(files: OpenFiles, functions: readonly PciFunction[]): V
   const { byKey, complete } = holdersOf(files, ({ target }) =>
     target.startsWith('/dev/vfio/') ? target : null,
   );
-  // Drivers of virtual GPUs offer VFs to VMs by themselves.
+  // Drivers of virtual GPUs offer VFs to VMs on their own.
   const bound = functions.filter(
     fn => isVfioDriver(fn.driver) || (fn.driver !== null && root.exists(`${fn.path}/vfio-dev`)),
   );
@@ -77,7 +77,7 @@ export function readVfio(files: OpenFiles, functions: readonly PciFunction[]): V
   };
 }
 
-/** A process may run VMs on its threads: what it has open is the VM's that a record names. */
+/** A vring process may run VMs on its threads: the record names the VM that has the device. */
 function withVm(holder: Holder, vm: string | undefined): Holder {
   return holder.vm === undefined && vm !== undefined && holder.command.startsWith('vring')
     ? { ...holder, vm }

@@ -26,14 +26,14 @@ const schema = z.strictObject({
   address,
   /** `8086:10ca`: by the time it is given back, another device may be at the address. */
   id: z.string(),
-  /** Its IOMMU group; null: none. */
+  /** Its IOMMU group; null if none. */
   group: z.int().nullable(),
   bootId: z.string(),
   /** The name of the VM. */
   vm: z.string(),
-  /** Its name in the VM; null: it only came along with the rest of its IOMMU group. */
+  /** Its name in the VM; null if it only came along with the rest of its IOMMU group. */
   device: z.string().nullable(),
-  /** The interface that it is open through; null: not yet, or it only came along. */
+  /** The interface that it is open through; null if not open yet, or if it only came along. */
   api: z.enum(['group', 'iommufd']).nullable(),
   /** It stays bound to its VFIO driver when the VM ends. */
   keep: z.boolean(),
@@ -41,18 +41,18 @@ const schema = z.strictObject({
   noIommu: z.literal(true).exactOptional(),
   /** The VFIO driver that it is bound to for the VM. */
   driver,
-  /** What it was before: its driver, null for none, and its `driver_override`, '' for none. */
+  /** Its earlier state: its driver, null for none, and its `driver_override`, '' for none. */
   before: z.strictObject({ driver: driver.nullable(), override: z.union([driver, z.literal('')]) }),
-  /** Settings of a VF that were changed on its physical function; null: none. */
+  /** Settings of a VF that were changed on its physical function; null if none. */
   vf: z
     .strictObject({ physicalFunction: address, index: z.int().min(0), before: settings, set: settings })
     .nullable(),
 });
 
-/** A PCI function that vring has taken from the host for a VM, and what it has to be when it is given back. */
+/** A PCI function that vring has taken from the host for a VM, and the state to restore. */
 export type TakenDevice = z.output<typeof schema>;
 
-/** One file for each in the state folder: it is there before anything is changed, and until all of it is undone. */
+/** One file per device in the state folder, from before the first change until everything is undone. */
 export function takenFolder(env: NodeJS.ProcessEnv = process.env, uid = process.getuid!()): string {
   return join(stateFolder(env, uid), 'taken-devices');
 }
@@ -72,7 +72,7 @@ export class TakenDevices {
 
   /**
    * By address. Records of an earlier boot of the host are removed: nothing is left of what they describe.
-   * @param problem called for each that cannot be read, with a sentence
+   * @param problem called with a sentence for each record that cannot be read
    */
   list(problem: (text: string) => void = () => {}, bootId = currentBootId()): TakenDevice[] {
     return namesIn(this.folder).flatMap(name => {
@@ -107,7 +107,10 @@ export class TakenDevices {
   }
 }
 
-/** Those of the user's state folder, as far as this user can read them: the VMs that have devices, by the devices' addresses. */
+/**
+ * The VMs that have devices, by the devices' addresses, from the records of the user's state folder that this user can
+ * read.
+ */
 export function vmsByTaken(root: HostRoot): ReadonlyMap<string, string> {
   const folder = takenFolder();
   try {
@@ -118,7 +121,7 @@ export function vmsByTaken(root: HostRoot): ReadonlyMap<string, string> {
       taken.filter(({ bootId }) => bootId === currentBootId()).map(({ address, vm }) => [address, vm]),
     );
   } catch {
-    // They are root's.
+    // They belong to root.
     return new Map();
   }
 }

@@ -32,8 +32,8 @@ export function bootEntries(root: HostRoot): BootEntry[] {
 }
 
 /**
- * Null for an entry that does not start Linux, such as a firmware tool or another boot loader. A kernel is a program of the
- * firmware, too, and some entries start it as one.
+ * Null for an entry that does not start Linux, such as a firmware tool or another boot loader. A kernel is an EFI
+ * program, too, and some entries start it as one.
  */
 function parseEntry(path: string, text: string): BootEntry | null {
   const field = (name: string): string =>
@@ -91,7 +91,7 @@ export function editEntries(root: HostRoot, request: ParameterRequest): Paramete
   };
 }
 
-/** systemd-boot, or anything else that reads such entries. */
+/** systemd-boot, or any other boot loader that reads such entries. */
 export function entries(
   root: HostRoot,
   evidence: BootEvidence,

@@ -2,9 +2,9 @@ import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import { HostReadError, type HostRoot } from '../../root.ts';
 import { type ParameterRequest, saysAlready } from '../kernel-words.ts';
 
-/** What shows which boot loader booted this host. */
+/** Evidence of which boot loader booted this host. */
 export type BootEvidence = {
-  /** Null: not known, or not readable. */
+  /** Null if not known, or not readable. */
   readonly booted: 'grub' | 'systemd-boot' | 'other' | null;
   /** The name it reports, `systemd-boot 255.4`, or the program that the firmware started. */
   readonly name: string | null;
@@ -15,9 +15,9 @@ export type BootEvidence = {
 };
 
 const variables = '/sys/firmware/efi/efivars';
-/** Of the Boot Loader Interface (systemd.io/BOOT_LOADER_INTERFACE). */
+/** Vendor GUID of the Boot Loader Interface (systemd.io/BOOT_LOADER_INTERFACE). */
 const loaderVendor = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
-/** UEFI's global variables. */
+/** Vendor GUID of UEFI's global variables. */
 const globalVendor = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 
 export function readEvidence(root: HostRoot): BootEvidence {
@@ -89,7 +89,10 @@ function variable(root: HostRoot, name: string): Buffer | null {
   }
 }
 
-/** Whether the running kernel was started with them: the fallback if the boot loader's files are not accessible. */
+/**
+ * Whether the running kernel was started with the parameters: the fallback if the boot loader's files are not
+ * accessible.
+ */
 export function runningSays(root: HostRoot, request: ParameterRequest): boolean {
   return saysAlready(kernelParameters(root), request);
 }

@@ -5,8 +5,8 @@ import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words
 const maxLine = 65_536;
 
 /**
- * The kernel lines of a grub.cfg that grub-mkconfig generated for this host's own kernels, without recovery entries, those
- * of other systems (os-prober) and those of /etc/grub.d/40_custom.
+ * The kernel lines of a grub.cfg that grub-mkconfig generated for this host's own kernels, without recovery entries,
+ * those of other systems (os-prober) and those of /etc/grub.d/40_custom.
  */
 export function grubKernelLines(config: string): string[] {
   const sections = [...config.matchAll(/^### BEGIN \S*(?:10|20)_linux\w* ###$(.*?)^### END /gms)];
@@ -24,7 +24,7 @@ export function grubKernelLines(config: string): string[] {
   return lines;
 }
 
-/** Whether every kernel line of the generated file meets the request; null: it cannot be read, or has none. */
+/** Whether every kernel line of the generated file meets the request; null if it cannot be read, or has none. */
 export function grubConfigSays(root: HostRoot, path: string, request: ParameterRequest): boolean | null {
   const text = readable(() => root.text(path, 16 << 20));
   if (text === null) return null;
@@ -38,7 +38,7 @@ export function grubConfigSays(root: HostRoot, path: string, request: ParameterR
   );
 }
 
-/** Null if it cannot be read: on many hosts only root may. */
+/** Null if it cannot be read: on many hosts, only root may. */
 export function readable<T>(read: () => T | null): T | null {
   try {
     return read();
@@ -48,8 +48,8 @@ export function readable<T>(read: () => T | null): T | null {
 }
 
 /**
- * Characters that GRUB's script language would interpret: grub-mkconfig copies parameters into grub.cfg unquoted. Null if
- * there are none.
+ * Characters that GRUB's script language would interpret: grub-mkconfig copies parameters into grub.cfg unquoted. Null
+ * if there are none.
  */
 export function scriptTrouble(line: string): string | null {
   let quote = '';

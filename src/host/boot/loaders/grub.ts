@@ -67,8 +67,8 @@ function findGenerator(root: HostRoot): { readonly argv: Argv; readonly config: 
 }
 
 /**
- * Before RHEL 9, a UEFI host has its configuration on the EFI partition; elsewhere that file is a stub. RHEL and Oracle Linux
- * have it in a directory that is not named after their id.
+ * Before RHEL 9, a UEFI host has its configuration on the EFI partition; elsewhere that file is a stub. RHEL and Oracle
+ * Linux have it in a directory that is not named after their id.
  */
 export function grubConfig(root: HostRoot): string {
   const { id, family } = readDistribution(root);

@@ -26,8 +26,8 @@ export function grubby(
   groups.delete(JSON.stringify(none));
   const nothing: ParameterEdits = { loader: 'grubby', request, files: [], commands: [], notes: [] };
   if (groups.size === 0) return nothing;
-  // ALL would include the rescue entry, and sets the defaults for new kernels; without ALL these are edited here. Where the
-  // parameters are in a variable of GRUB (RHEL 8), only ALL changes it, and new kernels use it.
+  // ALL would include the rescue entry, and sets the defaults for new kernels; without ALL these are edited here. Where
+  // the parameters are in a variable of GRUB (RHEL 8), only ALL changes it, and new kernels use it.
   const shared = changing.some(usesVariable);
   const spared = rescue.length > 0 && !(shared && rescue.every(usesVariable));
   const all = groups.size === 1 && !spared && [...groups.values()][0]!.length === changing.length;
@@ -59,7 +59,7 @@ function entryLines(root: HostRoot, request: ParameterRequest): EntryLine[] {
   }
   const generated = grubKernelLines(readable(() => root.text(grubConfig(root), 16 << 20)) ?? '');
   if (generated.length > 0) {
-    // Without boot loader entries, all kernels are changed at once: the first one that lacks a parameter decides.
+    // Without boot loader entries, all kernels are changed together: the first one that lacks a parameter decides.
     const lacking = generated.find(line => !saysAlready(words(line), request));
     return [{ entry: null, words: words(lacking ?? generated[0]!) }];
   }

@@ -4,17 +4,17 @@ import { kernelWords, type ParameterRequest, saysAlready, wordEdits } from '../k
 import { editPlain, type FileEdit, ManualStepError, type PlainRange, requestText } from '../line-edit.ts';
 
 /**
- * The program that reads /etc/kernel/cmdline: kernel-install and ukify use the whole file, proxmox-boot-tool its first line,
- * mkinitcpio all lines but comments, followed by those of /etc/cmdline.d/*.conf.
+ * The program that reads /etc/kernel/cmdline: kernel-install and ukify use the whole file, proxmox-boot-tool its first
+ * line, mkinitcpio all lines but comments, followed by those of /etc/cmdline.d/*.conf.
  */
 export type CmdlineReader = 'kernel-install' | 'proxmox-boot-tool' | 'mkinitcpio';
 
 export const kernelCmdline = '/etc/kernel/cmdline';
 
 export type CmdlineFile = {
-  /** The file that has the parameters, or gets them; null: there is none. */
+  /** The file that has the parameters, or gets them; null if there is none. */
   readonly path: string | null;
-  /** Null: it already has them. */
+  /** Null if the file already has them. */
   readonly edit: FileEdit | null;
 };
 

@@ -8,7 +8,7 @@ export type Argv = readonly [string, ...string[]];
 /** A boot loader's program that applies edits, or makes them itself. */
 export type LoaderCommand = {
   readonly argv: Argv;
-  /** The command that undoes it once the files are restored; null: run it again. */
+  /** The command that undoes it once the files are restored; null to run it again. */
   readonly undo: Argv | null;
   /** Where its result can be read, and what it must contain. */
   readonly result:

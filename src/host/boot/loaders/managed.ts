@@ -18,7 +18,7 @@ const isDistribution =
   (root: HostRoot): boolean =>
     readDistribution(root).id === id;
 
-/** A word of /proc/cmdline, as `boot=live`. */
+/** A word of /proc/cmdline, such as `boot=live`. */
 const wasStartedWith =
   (name: string, ...values: readonly string[]) =>
   (root: HostRoot): boolean => {

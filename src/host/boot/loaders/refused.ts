@@ -5,9 +5,9 @@ import type { BootEvidence } from './evidence.ts';
 
 type Known = {
   readonly name: string;
-  /** Any of these shows that it is there. */
+  /** It is installed if any of these exists. */
   readonly files: readonly string[];
-  /** Or the name that it reports, or the path of its program. */
+  /** Or if this matches the name that it reports, or the path of its program. */
   readonly reports?: RegExp;
   readonly step: string;
 };
@@ -55,7 +55,9 @@ const known: readonly Known[] = [
   { name: 'LILO', files: ['/etc/lilo.conf'], step: 'the append line in /etc/lilo.conf, then run lilo' },
 ];
 
-/** Programs that generate boot entries, or images, from files of their own: edits of what they generate would be lost. */
+/**
+ * Programs that generate boot entries, or images, from files of their own: edits of what they generate would be lost.
+ */
 const generators: readonly (Known & {
   readonly runs: (root: HostRoot, evidence: BootEvidence) => boolean;
 })[] = [

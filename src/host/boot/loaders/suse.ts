@@ -8,7 +8,10 @@ import type { BootEvidence } from './evidence.ts';
 import { editKernelCmdline, kernelCmdline } from './kernel-cmdline-file.ts';
 import type { ParameterEdits } from './loader.ts';
 
-/** openSUSE with boot entries (systemd-boot, or GRUB that reads them): sdbootutil generates them from /etc/kernel/cmdline. */
+/**
+ * openSUSE with boot entries (systemd-boot, or GRUB that reads them): sdbootutil generates them from
+ * /etc/kernel/cmdline.
+ */
 export function sdbootutil(
   root: HostRoot,
   evidence: BootEvidence,

@@ -170,7 +170,7 @@ function dracutCmdline(root: HostRoot): string | null {
   return dracutFiles(root).find(path => /^[ \t]*kernel_cmdline\+?=/m.test(root.text(path) ?? '')) ?? null;
 }
 
-/** Of mkinitcpio(8): a preset builds an image only if it says so. */
+/** mkinitcpio(8): a preset builds a unified image only if it has one of these. */
 const BUILDS_UKI = /^[^#\n]*?(\w_uki=|\w_efi_image=|--uki\b|-U\b)/m;
 /** Options that name another file for the command line, or none. */
 const OTHER_CMDLINE = /^[^#\n]*?--(no-)?cmdline/m;

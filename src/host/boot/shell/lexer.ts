@@ -1,5 +1,5 @@
 /**
- * Words and operators of a shell script (POSIX.1-2017, Shell Command Language, 2.2 and 2.3; bash where asked for),
+ * Words and operators of a shell script (POSIX.1-2017, Shell Command Language, 2.2 and 2.3; bash on request),
  * each character with its position. Nothing is executed: a value known only at run time is `opaque`.
  */
 
@@ -91,7 +91,7 @@ const ansiEscapes: Readonly<Record<string, string>> = {
   '"': '"',
   '?': '?',
 };
-/** Substitutions within substitutions: no file needs as many. */
+/** Nested substitutions: no real file has as many levels. */
 const maxDepth = 50;
 
 export class ShellLexer {

@@ -74,7 +74,10 @@ export class ShellParser {
     return null;
   }
 
-  /** Reads one simple command with the operator that follows it, or a word of a compound command. @returns false at the end. */
+  /**
+   * Reads one simple command with the operator that follows it, or a word of a compound command.
+   * @returns false at the end.
+   */
   #statement(): boolean {
     const words: Word[] = [];
     if (++this.#statements > maxStatements || this.#text.length > maxLength)

@@ -18,7 +18,10 @@ export type ShellFiles = {
 };
 
 const identifier = /^[A-Za-z_]\w*$/;
-/** A kernel accepts 2 or 4 KiB of parameters. Bounds files whose variables double each other, or that source each other. */
+/**
+ * A kernel accepts 2 or 4 KiB of parameters. The limit bounds files whose variables double each other, or that source
+ * each other.
+ */
 const maxLetters = 16_384;
 const maxSources = 16;
 
@@ -96,7 +99,8 @@ class Script {
       for (const word of words) this.#assign(this.#assignment(word)!, uncertain);
       return;
     }
-    // Before a command, assignments are its environment; before a special built-in they persist, depending on the shell.
+    // Before a command, assignments are its environment; before a special built-in they persist, depending on the
+    // shell.
     for (const word of words.slice(0, first)) this.#forgetWord(word, 'a command gets it in its environment');
     const [command, ...rest] = words.slice(first) as [Word, ...Word[]];
     this.#run(literal(command), command, rest, uncertain);

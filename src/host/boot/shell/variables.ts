@@ -19,7 +19,7 @@ export type ShellValue = {
   readonly from: readonly Assignment[];
   /** Elements of an array; `letters` is empty then. */
   readonly elements: readonly string[] | null;
-  /** Why the value is not known without running the files, with the position; null: it is known. */
+  /** Why the value is not known without running the files, with the position; null if it is known. */
   readonly unknown: string | null;
 };
 

@@ -38,7 +38,7 @@ export function takeChecks(survey: HostSurvey, addresses: readonly string[], dri
   return isVfioDriver(driver) ? [...perFunction, ...memlockCheck(survey.root)] : perFunction;
 }
 
-/** Checks of functions that a VM opens as they are: only what the kernel and the hardware say matters. */
+/** All checks of functions that a VM opens as they are: only limits of the kernel and the hardware matter. */
 export function readyChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
   return subjects(survey, addresses, driver).flatMap(subject => [
     ...responseCheck(subject),

@@ -8,8 +8,9 @@ import { block, impossible, type Subject } from './check.ts';
 const directory = '/sys/bus/mdev/devices';
 
 /**
- * Whether the function, or a VF of it, has been divided into mediated devices (Documentation/driver-api/vfio-mediated-device.rst), such as vGPUs:
- * they end with its driver, which waits for a VM that has one open.
+ * Whether the function, or a VF of it, has been divided into mediated devices such as vGPUs
+ * (Documentation/driver-api/vfio-mediated-device.rst). They end with its driver, which waits for a VM that has one
+ * open.
  */
 export function mediatedCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check[] {
   const devices = mediatedDevices(survey, fn);

@@ -29,7 +29,10 @@ export function networkCheck({ survey, fn }: Subject): Check[] {
   return checks;
 }
 
-/** Drivers reset the whole card for another number of VFs (igb, ixgbe, i40e, bnx2x), which takes its link down for seconds. */
+/**
+ * Drivers reset the whole card for another number of VFs (igb, ixgbe, i40e, bnx2x), which takes its link down for
+ * seconds.
+ */
 export function interruptionCheck(survey: HostSurvey, fn: PciFunction): Check[] {
   return hostUse(survey, fn).interfaces.flatMap(({ name, roles }) => {
     const concerned = roles.filter(role => role.kind !== 'upper' && needed.has(role.kind));

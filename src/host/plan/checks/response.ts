@@ -6,8 +6,8 @@ import type { HostSurvey } from '../survey.ts';
 import { block, type Subject, warn } from './check.ts';
 
 /**
- * Whether the function responds on the bus. If it does not, unbinding its driver may hang, and no guest can use it. In D3cold
- * after a runtime suspend it is only asleep.
+ * Whether the function responds on the bus. If it does not, unbinding its driver may hang, and no guest can use it. In
+ * D3cold after a runtime suspend it is only asleep.
  */
 export function responseCheck({ survey, fn }: Subject): Check[] {
   const silent = silentPart(survey, fn);

@@ -8,14 +8,14 @@ import type { Change, Condition } from '../plan.ts';
 const SECONDS = 20;
 
 export const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
-/** There while it was vring that let the host forward packets. */
+/** Exists while the host forwards packets because vring turned that on. */
 export const FORWARDING_MARK = '/run/vring/networks/forwarding';
 
 function run(argv: readonly [string, ...string[]], expect: readonly Condition[], within = 0): Change {
   return { action: { kind: 'run', argv, seconds: SECONDS }, expect, within };
 }
 
-/** What ip(8) says of this process's network, which sysfs may not. */
+/** A condition on what ip(8) reports of this process's network namespace; sysfs may show another one. */
 function output(argv: readonly [string, ...string[]], what: { has?: string[]; lacks?: string[] }): Condition {
   return { kind: 'output', argv, has: what.has ?? [], lacks: what.lacks ?? [] };
 }
@@ -98,7 +98,10 @@ export function deleteRules({ name }: NetworkDefinition): Change {
   );
 }
 
-/** Prints what names dnsmasq if the process of a PID file is one that has not ended (proc(5), stat), else `nothing`. */
+/**
+ * Prints a line with dnsmasq if the process of the PID file is a running dnsmasq, not a zombie (proc(5), stat), else
+ * `nothing`.
+ */
 function whatRuns(name: string): readonly [string, ...string[]] {
   const { pid } = dnsmasqFiles(name);
   return ['sh', '-c', `grep -s '(dnsmasq) [^Z]' "/proc/$(cat '${pid}')/stat" || echo nothing`];

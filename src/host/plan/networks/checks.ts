@@ -9,7 +9,7 @@ import { block, impossible, ok, warn } from '../checks/check.ts';
 import type { Check } from '../plan.ts';
 import { libvirtNetworks, takenSubnets } from './taken.ts';
 
-/** What a network needs, and what it would collide with. */
+/** What a network needs, and what it would conflict with. */
 export async function networkChecks(root: HostRoot, network: NetworkDefinition): Promise<Check[]> {
   return [
     ...(await programChecks(root, network)),
@@ -79,12 +79,12 @@ async function subnetChecks(root: HostRoot, { name, bridge, subnet }: NetworkDef
   if (first === undefined)
     return [ok('network', subnet, 'no route or other network of this host overlaps it')];
   const overlap = `it overlaps ${subnetText(first.subnet)}, ${first.by}`;
-  // Defined alone, it takes no packets; two that are up do.
+  // A network that is only defined takes no packets.
   if (first.interface === null) return [warn('network', subnet, `${overlap}: only one of them can be up`)];
   return [block('network', subnet, `${overlap}: choose another one (--subnet), or leave it out`)];
 }
 
-/** Other tables of the firewall see each packet, too: what one drops stays dropped. */
+/** Every table of the firewall sees each packet: what one of them drops stays dropped. */
 async function forwardChecks(root: HostRoot, { bridge }: NetworkDefinition): Promise<Check[]> {
   const checks: Check[] = [];
   const ruleset = (await root.query('nft', 'list', 'ruleset'))?.stdout ?? '';
@@ -113,7 +113,7 @@ async function forwardChecks(root: HostRoot, { bridge }: NetworkDefinition): Pro
   return checks;
 }
 
-/** One that has port 53 of all addresses keeps dnsmasq from having it on the bridge. */
+/** A server on port 53 of all addresses keeps dnsmasq from opening it on the bridge. */
 async function serverChecks(root: HostRoot, { bridge, dns }: NetworkDefinition): Promise<Check[]> {
   if (!dns) return [];
   const all = (root.text('/proc/net/udp', 16 << 20) ?? '')

@@ -18,14 +18,14 @@ import { startSteps } from './start.ts';
 import { portChecks, stopSteps } from './stop.ts';
 import { takenSubnets } from './taken.ts';
 
-/** What a new network is to be; what is absent is chosen. */
+/** The settings of a new network; missing ones are chosen. */
 export type NetworkRequest = Partial<NetworkInput> & {
   readonly name: string;
-  /** Only defines it. */
+  /** Only define it. */
   readonly down?: boolean;
 };
 
-/** Defines a network, and brings it up. @throws if one has this name, or the request is wrong */
+/** Defines a network, and brings it up. @throws if the name is taken, or the request is invalid */
 export async function planNetworkCreate(root: HostRoot, request: NetworkRequest): Promise<Plan> {
   const { definitions } = readNetworks(root);
   const { down = false, ...wanted } = request;
@@ -97,7 +97,7 @@ async function complete(
 ): Promise<NetworkDefinition> {
   const { name } = wanted;
   const subnet = wanted.subnet ?? (await chosenSubnet(root));
-  // What is wrong with it is said when all is checked.
+  // An invalid subnet is reported by checkNetwork.
   const range = /^\d+(\.\d+){3}\/\d+$/.test(subnet) ? guestRange(parseSubnet(subnet)) : false;
   return checkNetwork({
     ...wanted,

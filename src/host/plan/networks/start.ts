@@ -7,7 +7,7 @@ import { type Change, noUndo, type Plan, planVersion, type Step, undoBy } from '
 import * as changes from './changes.ts';
 import { networkChecks } from './checks.ts';
 
-/** Brings a network up: what is there already stays. */
+/** Brings a network up, keeping what already exists. */
 export async function planNetworkStart(root: HostRoot, network: NetworkDefinition): Promise<Plan> {
   return {
     version: planVersion,
@@ -76,7 +76,7 @@ const RULES = {
   isolated: "guests' packets pass among them, and to the host",
 } as const;
 
-/** Without a mark, it was on before, or somebody else has turned it on. */
+/** Without the mark, forwarding was already on, or another program has turned it on. */
 function forwardingSteps(root: HostRoot): Step[] {
   if (root.attribute(changes.FORWARDING) === '1') return [];
   return [
@@ -95,7 +95,7 @@ function forwardingSteps(root: HostRoot): Step[] {
   ];
 }
 
-/** An address of the range for virtual machines, which is the same at each start. */
+/** An address in the range for virtual machines, the same at each start. */
 function bridgeMac(name: string): string {
   const hash = createHash('sha256').update(`vring network ${name}`).digest();
   return ['52', '54', '00', ...[...hash.subarray(0, 3)].map(byte => byte.toString(16).padStart(2, '0'))].join(

@@ -9,7 +9,7 @@ import { type Change, type Check, noUndo, type Plan, planVersion, type Step, und
 import * as changes from './changes.ts';
 import { startSteps } from './start.ts';
 
-/** Takes a network down: all that it changed is as before. */
+/** Takes a network down, and reverts all that it changed. */
 export async function planNetworkStop(root: HostRoot, network: NetworkDefinition): Promise<Plan> {
   const { networks } = await listNetworks(root);
   const info = networks.find(({ name }) => name === network.name);
@@ -36,7 +36,7 @@ export function portChecks({ bridge, ports }: NetworkInfo): Check[] {
   ];
 }
 
-/** @param all networks as they are now */
+/** @param all the current state of all networks */
 export function stopSteps(root: HostRoot, network: NetworkDefinition, all: readonly NetworkInfo[]): Step[] {
   const info = all.find(({ name }) => name === network.name);
   if (info === undefined || info.state === 'down') return [];
@@ -82,10 +82,10 @@ export function stopSteps(root: HostRoot, network: NetworkDefinition, all: reado
   return steps;
 }
 
-/** What other programs made, and need the host to forward for. */
+/** Interfaces of other programs, which need the host to forward packets. */
 const OTHERS = /^(docker|br-|virbr|lxcbr|lxdbr|incusbr|cni|wg|tun)/;
 
-/** Off again, if vring turned it on, and nobody seems to need it. */
+/** Turns forwarding off if vring turned it on, and nothing else seems to need it. */
 function forwardingSteps(root: HostRoot, network: NetworkDefinition, all: readonly NetworkInfo[]): Step[] {
   if (network.form === 'isolated' || !root.exists(changes.FORWARDING_MARK)) return [];
   const inUse = all.some(

@@ -8,13 +8,13 @@ export type TakenSubnet = {
   readonly subnet: Subnet;
   /** `a route through eth0` */
   readonly by: string;
-  /** The interface that has it; null: it is only defined. */
+  /** The interface that has it; null if it is only defined. */
   readonly interface: string | null;
-  /** The network of vring's that it is. */
+  /** The vring network that it belongs to. */
   readonly network?: string;
 };
 
-/** Networks of IPv4 that this host has: by routes, addresses and definitions. */
+/** The IPv4 networks of this host: in routes, addresses and definitions. */
 export async function takenSubnets(root: HostRoot): Promise<TakenSubnet[]> {
   const { addresses } = await readInterfaces(root);
   return [
@@ -54,13 +54,13 @@ export type LibvirtNetwork = {
 
 const LIBVIRT = '/etc/libvirt/qemu/networks';
 
-/** Networks that libvirt has, up or down, by their files. */
+/** libvirt's networks, up or down, from its files. */
 export function libvirtNetworks(root: HostRoot): LibvirtNetwork[] {
   let files: readonly string[];
   try {
     files = root.list(LIBVIRT) ?? [];
   } catch {
-    // Root's alone: another user cannot create a network either.
+    // Only root may read them, and only root can create a network.
     return [];
   }
   return files.flatMap(file => {

@@ -21,9 +21,9 @@ import { udevPath, udevText } from './udev-rules.ts';
 export type BootSteps = { readonly steps: readonly Step[]; readonly notes: readonly string[] };
 
 /**
- * Steps that store the desired state of the host's devices for each boot, and what applies it: modprobe.d and the initramfs
- * for devices that ids identify, and for all devices vring's service (udev rules without systemd), which also checks that
- * the device at an address is still the same one.
+ * Steps that store the desired state of the host's devices for each boot, and what applies it: modprobe.d and the
+ * initramfs for devices that ids identify, and for all devices vring's service (udev rules without systemd), which also
+ * checks that the device at an address is still the same one.
  */
 export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
   const { root } = survey;
@@ -50,7 +50,7 @@ export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
   };
 }
 
-/** Graphics drivers in the initramfs of mkinitcpio come before vfio-pci, which is not in it unless it is listed. */
+/** mkinitcpio's initramfs loads the graphics drivers that it contains before vfio-pci, which it lacks unless listed. */
 function earlyNotes(root: HostRoot, claims: readonly IdClaim[]): string[] {
   const { kmsHook, modules } = readEarlyModules(root);
   const late = claims.filter(({ driver, fn }) => {

@@ -21,7 +21,7 @@ export function setDesiredDriver(
   return next;
 }
 
-/** The driver that the desired state has for a function, or null. */
+/** The stored driver of a function, or null. */
 export function desiredDriver(survey: HostSurvey, desired: Desired, fn: PciFunction): string | null {
   if (fn.physicalFunction === null) return desired.devices[fn.address]?.driver ?? null;
   return desired.sriov[fn.physicalFunction]?.vfs[vfIndex(survey, fn)]?.driver ?? null;

@@ -5,7 +5,7 @@ import type { HostRoot } from '../../root.ts';
 
 type Argv = readonly [string, ...string[]];
 
-/** The command that rebuilds the initramfs of every installed kernel; null: none is known. */
+/** The command that rebuilds the initramfs of every installed kernel; null if none is known. */
 export function initramfsCommand(root: HostRoot): Argv | null {
   const transactional = transactionalUpdate(root);
   if (transactional !== null) return [transactional, 'initrd'];

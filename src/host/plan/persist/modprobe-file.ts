@@ -16,8 +16,8 @@ export const modprobePath = '/etc/modprobe.d/vring-vfio.conf';
 export type IdClaim = { readonly driver: string; readonly ids: string; readonly fn: PciFunction };
 
 /**
- * The devices that can be claimed by ID: no function that stays with the host shares their IDs, and their own driver is not
- * built into the kernel.
+ * The devices that can be claimed by ID: no function that stays with the host shares their IDs, and their own driver is
+ * not built into the kernel.
  */
 export function idClaims(survey: HostSurvey, desired: Desired): IdClaim[] {
   return Object.entries(desired.devices).flatMap(([address, { driver, identity }]) => {
@@ -47,8 +47,8 @@ export function modprobeText(root: HostRoot, desired: Desired, claims: readonly 
 }
 
 /**
- * Lines that make the driver load before those of the host. modprobe uses only the first `softdep` for a module: one in an earlier
- * file leaves an alias of the device, and what this file masks is repeated.
+ * Lines that make the driver load before those of the host. modprobe uses only the first `softdep` for a module: if an
+ * earlier file has one, only an alias of the device remains, and what this file masks is repeated.
  */
 function orderLines(root: HostRoot, driver: string, claims: readonly IdClaim[]): string[] {
   const softdeps = readModprobe(root).softdeps.filter(line => line.file !== modprobePath);

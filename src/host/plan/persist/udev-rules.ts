@@ -5,8 +5,8 @@ import type { HostSurvey } from '../survey.ts';
 export const udevPath = '/etc/udev/rules.d/90-vring-host.rules';
 
 /**
- * The stored state as udev rules, for a host without systemd: devices get their driver_override before a driver is loaded
- * for them, and a physical function its VFs when its network interface appears. Null if nothing is stored.
+ * The stored state as udev rules, for a host without systemd: devices get their driver_override before a driver is
+ * loaded for them, and a physical function its VFs when its network interface appears. Null if nothing is stored.
  */
 export function udevText(survey: HostSurvey, desired: Desired): string | null {
   const lines: string[] = [];
