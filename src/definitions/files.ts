@@ -47,7 +47,7 @@ export function readFile(folder: string, name: string): Buffer {
   const file = fileOf(folder, name);
   try {
     refuseLinkOut(folder, file);
-    // Opening a FIFO would otherwise block until somebody writes to it.
+    // Opening a FIFO would otherwise block until another process opens it for writing.
     const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     try {
       if (!fs.fstatSync(fd).isFile())

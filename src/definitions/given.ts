@@ -1,4 +1,4 @@
-/** Without the keys that have no value. */
+/** Without the keys whose value is undefined. */
 export function given<Value extends object>(value: { [Key in keyof Value]: Value[Key] | undefined }): Value {
   return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Value;
 }

@@ -46,7 +46,7 @@ function inWords(issue: Issue, above: readonly PropertyKey[], root: unknown): Ke
   }
 }
 
-/** The message for what the schema itself has no message for. */
+/** The library's own message, for issues for which the schema has none. */
 function isStandard({ message }: Issue): boolean {
   return message.startsWith('Invalid');
 }
@@ -86,7 +86,7 @@ function ofUnion(issue: UnionIssue, path: readonly PropertyKey[], root: unknown)
     return [{ path, message: `expected ${types}, not ${shown(type)}`, atKey: false }];
   }
   const possible = issue.errors.filter(errors => !errors.some(isOfAnotherType));
-  // Another one that takes any type comes after those that the types are known of.
+  // An alternative that accepts any type comes after those with known types.
   const meant = possible.find(errors => !errors.some(isUnknownType)) ?? possible[0];
   if (meant) return meant.flatMap(each => inWords(each, path, root));
   if (issue.input === undefined) return missing(path, issue.message);

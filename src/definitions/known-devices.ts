@@ -2,12 +2,15 @@ import type { DefinitionKey, DeviceType, LibvirtNames } from '../devices/device-
 import { deviceTable } from '../devices/registry.ts';
 import { virtioNames } from '../devices/virtio/qemu-names.ts';
 
-/** A device that a definition may ask for with a key of its own, and what others call it. */
+/** A device with its own key in definitions, and its names in QEMU and libvirt. */
 export type KnownDevice = Pick<DeviceType, 'qemu' | 'libvirt'> & { readonly definition: DefinitionKey };
 
 type NamedType = Pick<DeviceType, 'qemu' | 'libvirt' | 'definition'>;
 
-/** What definitions may ask for although the device table has no row for it yet; a row with the same key replaces the entry. */
+/**
+ * What definitions may ask for although the device table has no row for it yet; a row with the same key replaces the
+ * entry.
+ */
 const AWAITED: readonly KnownDevice[] = [
   nic('virtio', virtioNames('net'), ['virtio', 'virtio-transitional', 'virtio-non-transitional']),
   nic('e1000', ['e1000', 'e1000-82540em', 'e1000-82544gc', 'e1000-82545em']),
@@ -32,10 +35,13 @@ function nic(value: string, devices: readonly string[], models: readonly string[
   };
 }
 
-/** Cards that guests have drivers for wherever they have some for another one, which the device table has no row for yet. */
+/**
+ * Substitutes for cards that the device table has no row for yet: a guest with a driver for one also has one for the
+ * other.
+ */
 const SUBSTITUTES: Readonly<Record<string, string>> = { e1000e: 'e1000' };
 
-/** The card that stands for one that there is no row for; null if there is one, or nothing stands for it. */
+/** The substitute for a card without a row; null if the card has a row, or no substitute. */
 export function substituteCard(
   model: string,
   rows: readonly NamedType[] = deviceTable.rows,
@@ -59,7 +65,7 @@ export function knownDevices(rows: readonly NamedType[] = deviceTable.rows): Kno
   return [...own, ...AWAITED.filter(({ definition }) => !isOwn(definition))];
 }
 
-/** The device that QEMU's `-device` calls so; undefined for one that no definition has a key for. */
+/** The device with this name in QEMU's `-device`; undefined if definitions have no key for it. */
 export function qemuDevice(
   name: string,
   rows: readonly NamedType[] = deviceTable.rows,
@@ -67,7 +73,7 @@ export function qemuDevice(
   return knownDevices(rows).find(({ qemu }) => qemu?.devices.includes(name));
 }
 
-/** The device that libvirt means by an element of this model or bus. */
+/** The device that a libvirt element with this model or bus describes. */
 export function libvirtDevice(element: LibvirtNames['element'], model: string): KnownDevice | undefined {
   return knownDevices().find(({ libvirt }) => libvirt?.element === element && libvirt.models.includes(model));
 }

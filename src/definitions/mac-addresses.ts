@@ -5,14 +5,14 @@ import type { Passthrough } from './fields/passthrough.ts';
 
 /** A network card's address in a definition. */
 export type CardAddress = {
-  /** Where it is said, or the card that it is derived for: `nics[0].mac`. */
+  /** The key that sets it, or that of the card it is derived for: `nics[0].mac`. */
   readonly path: readonly [list: string, index: number, key: 'mac'];
   /** Lower case: `52:54:00:12:34:56`. */
   readonly mac: string;
 };
 
 type Cards = {
-  /** Of the VM. */
+  /** The VM's name. */
   readonly name: string;
   readonly nics: readonly Nic[];
   readonly passthrough: readonly Passthrough[];

@@ -176,7 +176,10 @@ function keyRows(schema: JsonSchema, above: string): string[][] {
   });
 }
 
-/** The device table has the options of devices; the networks of a hub are those of cards; a description has all the keys. */
+/**
+ * The device table has the options of devices; the networks of a hub are those of cards; a description has all the
+ * keys.
+ */
 const LISTED_ELSEWHERE = ['devices', 'nics[].network.networks', 'nics[].virtio'];
 
 function rowsBelow(schema: JsonSchema, path: string): string[][] {

@@ -5,7 +5,7 @@ import { given, orNothing } from './given.ts';
 /** Options of a network back end, as its type declares them. */
 export type NetEntry = { readonly type: string } & Readonly<Record<string, unknown>>;
 
-/** The back end that a network of a definition is. */
+/** The back end of a network in a definition. */
 export function netOptions({ network, queues }: Pick<Nic, 'network' | 'queues'>): NetEntry {
   const transfer = given({ queues: queues > 1 ? queues : undefined });
   switch (network.type) {

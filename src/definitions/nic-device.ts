@@ -4,7 +4,7 @@ import { type NicInput, nics } from './fields/nics.ts';
 import { nicEntry } from './wanted-devices.ts';
 import { andList } from './words.ts';
 
-/** The device that a card is in this version. @throws an error for the user when it has none */
+/** The device that a card becomes. @throws an error for the user if this version has none */
 export function nicDevice(input: NicInput, what: string): DeviceConfig {
   const [nic] = nics.parse([input]);
   const checked = checkDevice(nicEntry(nic!));

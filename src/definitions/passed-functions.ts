@@ -11,25 +11,25 @@ export type FunctionsOfSlot = (slot: string) => readonly string[];
 
 /** A function of the host that a definition passes through. */
 export type PassedFunction = {
-  /** Of the entry that asks for it. */
+  /** Index of the entry that asks for it. */
   readonly index: number;
   /** Its options, with the address of one function. */
   readonly device: Passthrough;
 };
 
-/** Options that concern one function: of a whole device, its first. */
+/** Options that concern one function; for a whole device, its first. */
 const OF_ONE = [
   ...['id', 'name', 'mac', 'vlan', 'qos', 'trust', 'spoof-check', 'romfile', 'bootindex', 'x-vga'],
   ...['x-pci-vendor-id', 'x-pci-device-id', 'x-pci-sub-vendor-id', 'x-pci-sub-device-id'],
 ] as const;
 
-/** What of the VF is set for the VM, on its physical function. */
+/** The settings that are made for the VM on the VF's physical function. */
 export function vfSettings(device: Passthrough): PassedVfSettings {
   const { mac, vlan, qos, trust, 'spoof-check': spoofCheck } = device;
   return given<PassedVfSettings>({ mac, vlan, qos, trust, spoofCheck });
 }
 
-/** Entries by function: one of a whole device becomes all its functions, which stay together in the guest. */
+/** Entries by function. An entry for a whole device becomes all its functions, which stay together in the guest. */
 export function passedFunctions(
   entries: readonly Passthrough[],
   functionsOfSlot: FunctionsOfSlot,
@@ -37,7 +37,7 @@ export function passedFunctions(
   return entries.flatMap((device, index) => {
     if (parseAddress(device.host) !== null) return [{ index, device }];
     const found = functionsOfSlot(device.host);
-    // The start says that the function is not there.
+    // Starting the VM reports the missing function.
     const functions = found.length > 0 ? found : [`${device.host}.0`];
     return functions.map((host, at) => ({ index, device: asFunction(device, host, at === 0) }));
   });
@@ -50,7 +50,7 @@ function asFunction(device: Passthrough, host: string, first: boolean): Passthro
   return all as Passthrough;
 }
 
-/** Of this host. */
+/** The functions of a device of this host. */
 export function hostFunctionsOfSlot(slot: string): string[] {
   return functionsOfHostSlot(new HostRoot(), slot);
 }

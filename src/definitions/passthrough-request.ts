@@ -18,7 +18,7 @@ import { hasFirmware } from './to-machine.ts';
 const HUGEPAGE_BYTES = { '2M': 2 ** 21, '1G': 2 ** 30 } as const;
 
 /**
- * What a definition asks of the host: its functions, with what it says about each.
+ * The host functions that a definition asks for, with its options for each.
  * @param claims devices of other VMs
  */
 export function requestOf(
@@ -43,7 +43,7 @@ export function requestOf(
   };
 }
 
-/** What of a VM matters to the devices that it gets. */
+/** What matters about a VM for its passed-through devices. */
 export function passthroughVm(
   { name, memory, machine, cpus, balloon }: Definition,
   state: PassthroughVm['state'],

@@ -1,6 +1,6 @@
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 
-/** The name of a VM for one that another program gave it, whose other characters are replaced; null if nothing of it can be kept. */
+/** Makes a VM name of one from another program, replacing all other characters; null if nothing is left of it. */
 export function plainName(given: string): string | null {
   if (VM_NAME.pattern.test(given)) return given;
   const name = given

@@ -53,7 +53,7 @@ function plainBalloon(balloon: Definition['balloon']): DefinitionInput['balloon'
   return orNothing(given({ target: target && sizeText(target), ...more })) ?? true;
 }
 
-/** What a port is connected to: its type, if that says it all. */
+/** What a port is connected to: just its type, if there is nothing else to say. */
 function plainEnd(end: CharOptions): CharInput {
   const { type, ...more } = end;
   const settings = given<Record<string, unknown>>({
@@ -209,7 +209,7 @@ function plainNetwork(network: NicNetwork): NicNetworkInput {
       break;
   }
   const rest = given(plain);
-  // Alone, its type is enough, for those that need nothing more.
+  // Networks that need no other settings are written as their type alone.
   return (Object.keys(rest).length === 1 ? network.type : rest) as NicNetworkInput;
 }
 

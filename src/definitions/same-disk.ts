@@ -9,7 +9,7 @@ export type DiskUse = {
   readonly key: string;
   readonly file: string;
   readonly readonly: boolean;
-  /** Absent: its content is looked at. */
+  /** Default: probed from the content. */
   readonly format?: string | undefined;
 };
 
@@ -20,7 +20,9 @@ export class SameDiskError extends Error {
 
 type Disks = { readonly disks: readonly Disk[]; readonly devices: readonly DeviceConfig[] };
 
-/** Two disks that name the same file and are not both read-only, as a sentence about the second; null if there are none. */
+/**
+ * Two disks that name the same file and are not both read-only, as a sentence about the second; null if there are none.
+ */
 export function sameDisk(
   definition: Disks,
 ): { readonly path: (string | number)[]; readonly message: string } | null {
@@ -93,7 +95,7 @@ function identity({ file }: DiskUse): string | null {
     const stats = fs.statSync(file, { bigint: true });
     return stats.isBlockDevice() ? `device ${stats.rdev}` : `${stats.dev} ${stats.ino}`;
   } catch {
-    // The start reports a disk that cannot be opened.
+    // A disk that cannot be opened is reported when the VM starts.
     return null;
   }
 }

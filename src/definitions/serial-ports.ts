@@ -7,8 +7,8 @@ export const TOO_MANY_PORTS = 'a guest has at most four serial ports';
 export const MAX_PORTS = COM_PORTS.length + 1;
 
 /**
- * The serial port `index` of a guest, counted from 0, as an entry of `devices`: COM2 is 1. Null for COM1 if it is the console that every
- * machine has.
+ * The serial port `index` of a guest, counted from 0, as an entry of `devices`: COM2 is 1. Null for COM1 if it is the
+ * console that every machine has.
  */
 export function serialPort(index: number, chardev: CharOptions) {
   if (index > 0) return { type: isaSerial.type, ...COM_PORTS[index - 1]!, chardev };

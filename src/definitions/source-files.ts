@@ -22,8 +22,8 @@ export function sourceFiles(definition: Definition): SourceFile[] {
 }
 
 /**
- * Which files exist. Before `watch`, each query looks at the file system; after it, the file system is polled every two seconds
- * in the background, so that a network file system that hangs blocks no query.
+ * Which files exist. Before `watch`, each query looks at the file system; after it, the file system is polled every two
+ * seconds in the background, so that a network file system that hangs blocks no query.
  */
 export class FilePresence {
   #seen: ReadonlyMap<string, boolean> = new Map();

@@ -23,7 +23,7 @@ import { removeFile, writeFile } from './write-file.ts';
 type Known = {
   readonly stamp: string | null;
   readonly vm: DefinedVm;
-  /** What it asks for that this version does not support. */
+  /** What it asks for that this version lacks. */
   readonly lacks: readonly string[];
   readonly files: readonly SourceFile[];
 };
@@ -39,7 +39,10 @@ export class DefinitionStore implements Definitions {
     this.folder = folder;
   }
 
-  /** Every definition, by name, including those that cannot be used. @throws DefinitionFileError if the folder cannot be read */
+  /**
+   * Every definition, by name, including those that cannot be used.
+   * @throws DefinitionFileError if the folder cannot be read
+   */
   list(): readonly DefinedVm[] {
     const names = listNames(this.folder);
     const gone = new Set(this.#known.keys());
@@ -64,7 +67,10 @@ export class DefinitionStore implements Definitions {
     return readDefinition(readFile(this.folder, name), { file: this.file(name), name });
   }
 
-  /** The machine that a definition describes, read now. @throws DefinitionFileError, DefinitionError, NotYetError, SameDiskError */
+  /**
+   * The machine that a definition describes, read now.
+   * @throws DefinitionFileError, DefinitionError, NotYetError, SameDiskError
+   */
   machine(name: string): MachineConfigInput {
     return toMachine(this.definition(name));
   }
@@ -75,14 +81,21 @@ export class DefinitionStore implements Definitions {
     return readFile(this.folder, name).toString('utf8');
   }
 
-  /** Checks a definition and saves it; an old file is kept as `NAME.yaml~`. @throws DefinitionFileError, DefinitionError */
+  /**
+   * Checks a definition and saves it; an old file is kept as `NAME.yaml~`.
+   * @throws DefinitionFileError, DefinitionError
+   */
   save(name: string, yaml: string, { replace }: { readonly replace: boolean }): void {
     checkName(name);
     readDefinition(yaml, { file: `${name}.yaml`, name });
     writeFile(this.folder, name, yaml, replace);
   }
 
-  /** Adds a device at the end; comments stay. @returns its name in the VM. @throws DefinitionFileError, DefinitionError */
+  /**
+   * Adds a device at the end; comments stay.
+   * @returns its name in the VM.
+   * @throws DefinitionFileError, DefinitionError
+   */
   attach(name: string, device: DeviceConfig): string {
     const changed = withDevice(this.text(name), this.file(name), this.definition(name), device);
     this.save(name, changed.text, { replace: true });
@@ -101,7 +114,10 @@ export class DefinitionStore implements Definitions {
     this.save(name, text, { replace: true });
   }
 
-  /** Gives a definition another name; the old file is kept as `NAME.yaml~`. @throws DefinitionFileError, DefinitionError */
+  /**
+   * Gives a definition another name; the old file is kept as `NAME.yaml~`.
+   * @throws DefinitionFileError, DefinitionError
+   */
   rename(from: string, to: string): void {
     const text = renamedText(this.text(from), this.file(from), this.definition(from), to);
     this.save(to, text, { replace: false });
@@ -124,8 +140,8 @@ export class DefinitionStore implements Definitions {
   }
 
   /**
-   * Calls `changed` when a definition changes, or a file that one names appears or disappears. While the folder cannot be
-   * read, the last known definitions stay.
+   * Calls `changed` when a definition changes, or a file that one names appears or disappears. While the folder cannot
+   * be read, the last known definitions stay.
    * @returns a function that stops watching
    */
   watch(changed: () => void): () => void {
@@ -191,7 +207,7 @@ export class DefinitionStore implements Definitions {
   }
 }
 
-/** Also keeps a name from leading out of the folder. @throws DefinitionFileError */
+/** The check also keeps a name from leading out of the folder. @throws DefinitionFileError */
 function checkName(name: string): void {
   if (!VM_NAME.pattern.test(name)) {
     throw new DefinitionFileError(`${shown(name)} cannot be the name of a VM: expected ${VM_NAME.rule}`);

@@ -16,7 +16,7 @@ import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './pa
 import type { Definition } from './schema.ts';
 import { serialPort } from './serial-ports.ts';
 
-/** Ports of a controller that nobody has asked for more of. */
+/** The default number of ports of a controller. */
 const ROOM_FOR_PORTS = 4;
 
 /** A device that a definition asks for, as an entry of the device table. */
@@ -28,7 +28,7 @@ export type WantedDevice = {
   readonly entry: WantedEntry;
 };
 
-/** `type`: null when the table has no device for the key. */
+/** `type`: null if the table has no device for the key. */
 export type WantedEntry = { readonly type: string | null } & Readonly<Record<string, unknown>>;
 
 /**
@@ -99,7 +99,7 @@ export function wantedDevices(
   return [...impliedControllers(wanted, table), ...wanted];
 }
 
-/** Firmware is given a screen, unless the guest has one of another kind. */
+/** A guest with firmware gets a screen, unless it has one of another kind. */
 function ofDisplay(
   { display, machine, devices, passthrough }: Definition,
   table: DeviceTable,
@@ -112,18 +112,18 @@ function ofDisplay(
   return [{ key: 'display', what: 'screens', entry: { type: table.typeOfKey('display', value) } }];
 }
 
-/** COM1 is a console unless it is to be something else; the others are there if they are listed. */
+/** COM1 is a console unless it is configured otherwise; other ports exist if they are listed. */
 function serialEntry(chardev: CharOptions, index: number): WantedDevice[] {
   const entry = serialPort(index, chardev);
   return entry === null ? [] : [{ key: `serial[${index}]`, what: 'serial ports', entry }];
 }
 
-/** Those that are listed, and that of the guest agent. */
+/** The listed channels, and that of the guest agent. */
 function channelsOf({ channels, agent }: Definition): Channel[] {
   return agent ? [...channels, { name: AGENT_PORT, chardev: { type: 'agent' } }] : channels;
 }
 
-/** The controller of virtio ports has room for as many as there are, where that is more than it has anyway. */
+/** A controller for virtio ports with room for all of them, if the default one has too few. */
 function portController(definition: Definition, table: DeviceTable): WantedDevice[] {
   const type = table.typeOfKey('channels');
   const bus = type === null ? null : table.find(type)!.bus;
@@ -137,7 +137,7 @@ function portController(definition: Definition, table: DeviceTable): WantedDevic
   return [{ key: 'channels', what: 'channels', entry }];
 }
 
-/** Controllers with the buses that devices are to be on, of the kinds that no device of the definition provides. */
+/** Controllers for the buses that devices need, of kinds that no device of the definition provides. */
 function impliedControllers(wanted: readonly WantedDevice[], table: DeviceTable): WantedDevice[] {
   const rows = wanted.map(({ entry }) => (entry.type === null ? undefined : table.find(entry.type)));
   const provided = new Set<BusKind>(['pci', 'isa', ...rows.flatMap(row => row?.provides?.kind ?? [])]);
@@ -152,7 +152,7 @@ function impliedControllers(wanted: readonly WantedDevice[], table: DeviceTable)
   });
 }
 
-/** What the manager does before the machine starts is nothing to the machine. */
+/** The machine has no use for settings that the manager applies before it starts. */
 function ofMachine(passed: Passthrough) {
   const { keep, mac, vlan, qos, trust, 'spoof-check': spoofCheck, 'unsafe-no-iommu': _, ...device } = passed;
   return device;
@@ -193,7 +193,7 @@ function ofDisk(
       ...(readonly && { readonly }),
       ...(transient && { transient }),
       ...(cache !== 'writeback' && { cache }),
-      // What a guest discards of a USB disk is kept anyway.
+      // A USB disk ignores discards.
       ...(discard !== 'unmap' && bus !== 'usb' && { discard }),
       ...(detectZeroes !== 'off' && { 'detect-zeroes': detectZeroes }),
       ...(rerror !== defaultErrorPolicy.rerror && { rerror }),
@@ -207,7 +207,7 @@ function ofDisk(
   };
 }
 
-/** The device that a network card is, without an address of its own unless it has been given one. */
+/** The device that a network card becomes, without an address unless it has been given one. */
 export function nicEntry(nic: Nic, table = deviceTable): WantedEntry {
   const { model, mac, addr, queues, mtu, link, vhost, vectors, bootindex, limits, virtio } = nic;
   const { romfile, rombar } = nic;

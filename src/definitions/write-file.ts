@@ -3,8 +3,8 @@ import { replaceFile, syncFolder } from '../files/replace-file.ts';
 import { backupOf, codeOf, DefinitionFileError, fileOf, reason, refuseLinkOut } from './files.ts';
 
 /**
- * Writes a definition atomically: a reader, or a host that loses power, has the old text or the new one. The old file is kept
- * as `NAME.yaml~`, and the new one gets its owner and permissions. @throws DefinitionFileError
+ * Writes a definition atomically: a reader, or a host that loses power, has the old text or the new one. The old file
+ * is kept as `NAME.yaml~`, and the new one gets its owner and permissions. @throws DefinitionFileError
  */
 export function writeFile(folder: string, name: string, text: string, replace: boolean): void {
   const file = fileOf(folder, name);

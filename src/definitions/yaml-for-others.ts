@@ -4,15 +4,15 @@ import { Document, Scalar, visit } from 'yaml';
 const STYLE = { lineWidth: 0, flowCollectionPadding: false } as const;
 
 /**
- * What a YAML 1.1 reader refuses as not printable, or reads as a line break (YAML 1.1 §4.1.1 and §4.2), and characters that
- * disguise text. Only a double-quoted string may contain one, as an escape.
+ * What a YAML 1.1 reader refuses as not printable, or reads as a line break (YAML 1.1 §4.1.1 and §4.2), and characters
+ * that disguise text. Only a double-quoted string may contain one, as an escape.
  */
 const NOT_PRINTABLE =
   /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]/u;
 
 /**
- * A definition's YAML: plain where YAML 1.1 and 1.2 agree, quoted where they differ. Ansible and scripts read these files
- * with YAML 1.1 parsers, for which `no` is false and `12:30` is 750.
+ * A definition's YAML: plain where YAML 1.1 and 1.2 agree, quoted where they differ. Ansible and scripts read these
+ * files with YAML 1.1 parsers, for which `no` is false and `12:30` is 750.
  */
 export function definitionYaml(value: object): string {
   // `=` and `<<` have their own tags in YAML 1.1; PyYAML accepts no tab in a plain string.

@@ -40,7 +40,8 @@ export class YamlText {
     const syntax = faults.find(({ code }) => code !== 'TAG_RESOLVE_FAILED');
     if (syntax) throw this.#refused(syntax.pos[0], syntaxMessage(syntax, text));
     visit(this.document, {
-      // The library knows more tags than those of YAML 1.2, with values that are no plain data: a !!binary is a Buffer.
+      // The library knows more tags than those of YAML 1.2, with values that are not plain data: a !!binary is a
+      // Buffer.
       Node: (_key, node, above) => {
         const { tag, range } = node as Node & { readonly tag?: string };
         if (tag === undefined) return;

@@ -10,8 +10,9 @@ const STYLE: ToStringOptions = { lineWidth: 0, flowCollectionPadding: false };
 export type KeyChange = { readonly path: readonly (string | number)[]; readonly value: unknown };
 
 /**
- * The text of a definition with some keys changed. Comments and the order of keys stay; a single top-level value, or entry of a list, is
- * changed in place, without touching any other text. @throws DefinitionError if it is not YAML
+ * The text of a definition with some keys changed. Comments and the order of keys are kept; a single top-level value,
+ * or entry of a list, is changed in place, without touching any other text.
+ * @throws DefinitionError if it is not YAML
  */
 export function changeKeys(text: string, file: string, changes: readonly KeyChange[]): string {
   const { document } = new YamlText(text, file);

@@ -25,7 +25,7 @@ export type CloneOptions = {
   readonly disks: CloneDisks;
   /** For the new disks. */
   readonly folder: string;
-  /** The variables of the VM's UEFI firmware, and where those of the clone are to be; absent: it has none of its own. */
+  /** Files with the UEFI variables of the VM and of the clone; absent if the VM has none of its own. */
   readonly variables?: { readonly from: string; readonly to: string };
   /** New for each clone (randomUUID), so that cloud-init sets the clone up as a new machine. */
   readonly instanceId: string;
@@ -43,8 +43,8 @@ type DiskEntry = {
 };
 
 /**
- * The steps that clone a VM: another name, other MAC addresses, its own disks, and a cloud-init seed with a new instance ID.
- * Changes nothing. @throws CreateError, DefinitionError
+ * The steps that clone a VM: another name, other MAC addresses, its own disks, and a cloud-init seed with a new
+ * instance ID. Changes nothing. @throws CreateError, DefinitionError
  */
 export function planClone(
   text: string,
@@ -207,8 +207,9 @@ function warnings(
 }
 
 /**
- * Locks the disks that a plan copies against writers. @returns a handle that releases them
- * @throws DiskError naming the writer of one
+ * Locks the disks that a plan copies against writers.
+ * @returns a handle that releases them
+ * @throws DiskError naming the writer of a disk
  */
 export function lockCopied({ steps }: NewVmPlan): { release(): void } {
   const fds: number[] = [];

@@ -2,8 +2,8 @@ import type { Definition } from '../schema.ts';
 import { changeKeys, type KeyChange } from './change-text.ts';
 
 /**
- * The text of a definition of another VM like this one: with another name, other MAC addresses, and other disks where `disks` has new
- * paths for theirs; without autostart. With the same name, all but the disks stays.
+ * The text of a definition of another VM like this one: with another name, other MAC addresses, the paths in `disks`
+ * for its disks, and without autostart. With the same name, everything but the disks is kept.
  */
 export function derivedText(
   text: string,

@@ -17,9 +17,9 @@ type WrittenDevice = {
 };
 
 /**
- * The text of a definition with one device more, at the end, where it moves no other; with its comments. One without a name gets the next
- * free one.
- * @throws DefinitionError, DefinitionFileError when it does not fit in
+ * The text of a definition with another device at the end, where it does not move any other. Comments are kept. A
+ * device without a name gets the next free one.
+ * @throws DefinitionError, DefinitionFileError if it does not fit in
  */
 export function withDevice(
   text: string,
@@ -47,9 +47,10 @@ export function withDevice(
 }
 
 /**
- * The text of a definition without a device. @param device its name in the VM, with its disk or its host device if they are known: the
- * definition may give it another name by now
- * @throws DefinitionFileError when it has none such
+ * The text of a definition without a device.
+ * @param device its name in the VM, with its disk or its host device if known: the definition may use another name by
+ * now
+ * @throws DefinitionFileError if there is no such device
  */
 export function withoutDevice(
   text: string,
@@ -62,13 +63,14 @@ export function withoutDevice(
   const [list] = found.path;
   const others = written.filter(({ path }) => path[0] === list && path.length > 1);
   const path = others.length === 1 ? [list!] : found.path;
-  // Random numbers are there unless they are turned off.
+  // The random number device exists unless it is turned off.
   return changeKeys(text, file, [{ path, value: list === 'rng' ? false : undefined }]);
 }
 
 /**
- * The text of a definition in which a disk or network card has these limits, and no others. @param device as for `withoutDevice`
- * @throws DefinitionFileError when it has none such
+ * The text of a definition in which a disk or network card has these limits, and no others.
+ * @param device as for `withoutDevice`
+ * @throws DefinitionFileError if there is no such device
  */
 export function withLimits(
   text: string,
@@ -82,13 +84,13 @@ export function withLimits(
   return changeKeys(text, file, [{ path: [...path, 'limits'], value }]);
 }
 
-/** As the list has them: `devices` has what a machine's configuration has. */
+/** In the form that the list uses: `devices` has the form of a machine's configuration. */
 function limitsIn(list: string | number, limits: DiskLimits | NetLimits): object {
   if (list === 'disks') return plainLimits(limits as DiskLimits);
   return list === 'nics' ? plainNicLimits(limits as NetLimits) : limits;
 }
 
-/** @throws DefinitionFileError when there is none such */
+/** @throws DefinitionFileError if there is no such device */
 function findDevice(
   written: readonly WrittenDevice[],
   file: string,
@@ -104,7 +106,7 @@ function findDevice(
   );
 }
 
-/** Passed-through devices have a key of their own. */
+/** Passed-through devices have their own key. */
 function entryOf({ type, ...options }: DeviceConfig, name: string) {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   if (deviceTable.find(type)?.definition?.key !== 'passthrough')

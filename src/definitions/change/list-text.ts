@@ -19,7 +19,7 @@ type BlockList = {
   readonly ends: readonly number[];
 };
 
-/** The text with one entry more at the end of a list; null if the list is not written entry by entry. */
+/** The text with another entry at the end of a list; null if the list is not written entry by entry. */
 export function withEntry(
   text: string,
   document: Document.Parsed,
@@ -39,7 +39,10 @@ export function withEntry(
   return before + (before.endsWith('\n') ? '' : newline) + added + text.slice(end);
 }
 
-/** The text without an entry of a list and the comment above it; null if the list is not written entry by entry, or has no other. */
+/**
+ * The text without an entry of a list and the comment above it; null if the list is not written entry by entry, or has
+ * no other entry.
+ */
 export function withoutEntry(
   text: string,
   document: Document.Parsed,
@@ -50,7 +53,7 @@ export function withoutEntry(
   const dash = list?.dashes[index];
   if (list === null || dash === undefined || list.dashes.length === 1) return null;
   let start = lineStart(text, dash);
-  // Those further right are of the entry before.
+  // Comments further right belong to the previous entry.
   const comment = new RegExp(`^ {0,${dash - start}}#`);
   while (start > 0) {
     const above = lineStart(text, start - 1);

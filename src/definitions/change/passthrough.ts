@@ -6,8 +6,8 @@ import { changeKeys, type KeyChange } from './change-text.ts';
 export type PassthroughEntry = NonNullable<DefinitionInput['passthrough']>[number];
 
 /**
- * The text of a definition that passes these devices through. An entry for a device that it has already is replaced, but for what
- * only the old one says. Comments stay.
+ * The text of a definition that passes these devices through. An existing entry for a device is replaced, but keeps the
+ * settings that the new one lacks. Comments are kept.
  * @throws DefinitionError if the text is not valid
  */
 export function withPassthrough(
@@ -35,7 +35,7 @@ export function withPassthrough(
   return changes.length === 0 ? text : changeKeys(text, file, changes);
 }
 
-/** To a reader of YAML 1.1, `0000:02:00.0` is a number of base 60. */
+/** YAML 1.1 parsers read `0000:02:00.0` as a base-60 number. */
 function quoted(text: string): Scalar<string> {
   const scalar = new Scalar(text);
   scalar.type = Scalar.QUOTE_DOUBLE;

@@ -48,7 +48,8 @@ export function checkPlan({ steps, definition }: NewVmPlan): PlanCheck {
 }
 
 /**
- * Creates the files of a new VM and saves its definition. If anything fails or is aborted, the created files are removed.
+ * Creates the files of a new VM and saves its definition. If anything fails or is aborted, the created files are
+ * removed.
  * @throws CreateError, or what `save` throws
  */
 export async function carryOut(plan: NewVmPlan, options: CarryOutOptions): Promise<void> {
@@ -85,7 +86,7 @@ async function perform(step: CreateStep, { progress, signal }: CarryOutOptions):
   }
 }
 
-/** Creates an empty file and its folder; never replaces a file that another program created meanwhile. */
+/** Creates an empty file and its folder; never replaces a file that another program has created in the meantime. */
 function reserve(file: string, made: string[]): void {
   const folder = path.dirname(file);
   const first = fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -99,7 +100,7 @@ function foldersFrom(first: string, last: string): string[] {
   return first === last ? [last] : [...foldersFrom(first, path.dirname(last)), last];
 }
 
-/** Folders are removed only if nobody else put anything into them. */
+/** A folder is removed only if no other program has put anything into it. */
 function removeMade(file: string): void {
   if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
     if (fs.readdirSync(file).length === 0) fs.rmdirSync(file);

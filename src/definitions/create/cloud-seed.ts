@@ -24,10 +24,10 @@ export type CloudNetwork =
 
 export type CloudSeed = {
   readonly hostname: string;
-  /** A guest that finds another ID than at its last boot sets itself up again. */
+  /** A guest that finds an ID other than that of its last boot sets itself up again. */
   readonly instanceId: string;
   readonly user: CloudUser;
-  /** Of the first card; null: there is no card. */
+  /** Of the first card; null if there is none. */
   readonly network: (CloudNetwork & { readonly mac: string }) | null;
 };
 
@@ -54,7 +54,10 @@ export function seedFiles({ hostname, instanceId, user, network }: CloudSeed): R
   };
 }
 
-/** The host name that a guest gets from the name of its VM: "_" has no place in one, nor an end that is not a letter or digit (RFC 1123 §2.1). */
+/**
+ * A guest's host name, derived from its VM's name: it cannot contain "_", and begins and ends with a letter or digit
+ * (RFC 1123 §2.1).
+ */
 export function hostnameOf(vm: string): string {
   const labels = vm.split('.').map(label => label.replaceAll('_', '-').replace(/^-+|-+$/g, ''));
   return labels.filter(label => label !== '').join('.');

@@ -28,7 +28,10 @@ export async function fillDisk(
   await fs.truncate(disk, size);
 }
 
-/** Copies a file, with its holes; instantly where the file system can share blocks (reflink). @param to an existing, empty file */
+/**
+ * Copies a file, with its holes; instantly where the file system can share blocks (reflink).
+ * @param to an existing, empty file
+ */
 export async function copyFile(
   from: string,
   to: string,
@@ -76,8 +79,9 @@ async function copy(
 }
 
 /**
- * A new qcow2 disk in place of an empty file.
- * @param backing what it has where nothing was written. @throws CreateError
+ * Creates a qcow2 disk in place of an empty file.
+ * @param backing provides the content that is not written yet
+ * @throws CreateError
  */
 export async function createQcow2(
   file: string,

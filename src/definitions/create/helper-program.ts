@@ -1,10 +1,10 @@
 import { execa } from 'execa';
 import { CreateError } from './image-info.ts';
 
-/** What a program says of a full file system, in the C locale (errno(3)). */
+/** How a program reports a full file system, in the C locale (errno(3)). */
 const FULL = /No space left on device|Disk quota exceeded/;
 
-/** What a program that writes a file has done. */
+/** The result of a program that writes a file. */
 export type HelperResult = Awaited<ReturnType<typeof runHelper>>;
 
 /** Starts a program that writes a file; its failure is in the result. */

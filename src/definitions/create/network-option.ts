@@ -11,7 +11,7 @@ import { Settings } from '../qemu/settings.ts';
 export const NETWORKS =
   'user, tap, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE, passt or none';
 
-/** The setting that the name after a type is. */
+/** The setting that the name after a type stands for. */
 const NAME_OF: Readonly<Record<string, string>> = {
   tap: 'ifname',
   bridge: 'br',
@@ -23,9 +23,10 @@ const NAME_OF: Readonly<Record<string, string>> = {
 const TYPES = ['user', 'none', ...Object.keys(NAME_OF)];
 
 /**
- * The network card of `user,hostfwd=tcp::2222-:22`, `bridge:br0,mac=52:54:00:12:34:56`, `network:default`: a type, the name of
- * what it connects to, and settings of QEMU's -nic.
- * @param option that has the text, for messages. @throws UsageError
+ * The network card of `user,hostfwd=tcp::2222-:22`, `bridge:br0,mac=52:54:00:12:34:56`, `network:default`: a type, the
+ * name of what it connects to, and settings of QEMU's -nic.
+ * @param option the option with the text, for messages
+ * @throws UsageError
  */
 export function parseNic(text: string, option: string, host: QemuHost = { cwd: process.cwd() }): NicInput {
   const [, type = '', name] = /^([a-z]*)(?::([^,]*))?(?=,|$)/.exec(text) ?? [];

@@ -23,7 +23,7 @@ export type CreateOptions = {
   readonly address?: string;
   readonly gateway?: string;
   readonly dns?: readonly string[];
-  /** A kind of firmware, or a file with one. */
+  /** A kind of firmware, or a firmware file. */
   readonly firmware?: string;
   readonly memory?: number;
   readonly cpus?: number;

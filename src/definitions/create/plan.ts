@@ -20,7 +20,7 @@ export type NewVmSource =
   | {
       readonly kind: 'cloud';
       readonly image: ImageInfo;
-      /** Of the guest; follows from the VM's name if absent. */
+      /** The guest's; default: derived from the VM's name. */
       readonly hostname?: string;
       readonly user: CloudUser;
       readonly network: CloudNetwork;
@@ -33,7 +33,7 @@ export type NewVm = {
   readonly source: NewVmSource;
   /** Size of the disk in bytes; null for none, which only a kernel can do without. */
   readonly diskSize: number | null;
-  /** Of the disk; raw if absent. A qcow2 disk from a cloud image is an overlay, which the image stays below. */
+  /** The disk's; default: raw. A qcow2 disk from a cloud image is an overlay, which keeps needing the image. */
   readonly diskFormat?: 'raw' | 'qcow2';
   /** Other keys of the definition, except those that follow from `source`. */
   readonly more?: Omit<DefinitionInput, 'name' | 'disks' | 'boot'>;
@@ -43,7 +43,7 @@ export type NewVm = {
 export type CreateStep =
   /** A sparse raw disk. */
   | { readonly kind: 'disk'; readonly file: string; readonly size: number }
-  /** A qcow2 disk. `backing`: the image whose content it has where nothing was written; null: none. */
+  /** A qcow2 disk. `backing`: the image that provides what is not written yet; null if none. */
   | {
       readonly kind: 'qcow2';
       readonly file: string;

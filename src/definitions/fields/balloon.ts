@@ -33,7 +33,7 @@ const settings = z.strictObject({
 
 export type BalloonInput = boolean | z.input<typeof settings>;
 
-/** Whether the guest has a balloon, or how. */
+/** Whether the guest has a balloon, or its settings. */
 export const balloon = z.union([z.boolean(), settings], 'true, false, or settings').default(false);
 
 /** The settings as options of the device. */

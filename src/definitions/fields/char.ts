@@ -4,7 +4,7 @@ import { charSchema } from '../../devices/backends/char-fields.ts';
 import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
 
 const MAX_SERIAL_PORTS = 4;
-/** Of a virtio serial controller, beside its console. */
+/** Ports of a virtio serial controller besides its console. */
 const MAX_CHANNELS = 30;
 
 /** YAML reads `null` as nothing. */
@@ -13,7 +13,7 @@ const NAMES = new Map<unknown, string>([
   [null, 'null'],
 ]);
 
-/** What a serial port or channel is connected to. `stdio` is what a start script says of the console. */
+/** What a serial port or channel is connected to. Start scripts for QEMU call the console `stdio`. */
 const end = z.preprocess(value => NAMES.get(value) ?? value, charSchema(z));
 
 export const serial = z.array(end).max(MAX_SERIAL_PORTS, 'a PC has COM1 to COM4').default([]);
@@ -39,5 +39,5 @@ export type ChannelInput = z.input<typeof channel>;
 
 export const channels = z.array(channel).max(MAX_CHANNELS, `at most ${MAX_CHANNELS} channels`).default([]);
 
-/** The port that the guest agent listens at. */
+/** The port on which the guest agent listens. */
 export const AGENT_PORT = 'org.qemu.guest_agent.0';

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 
-/** vCPUs of a VM. */
+/** The most vCPUs of a VM. */
 export const MOST = 64;
 
 const count = z.int().min(1, 'at least 1 vCPU').max(MOST, `at most ${MOST} vCPUs`);

@@ -7,7 +7,7 @@ const requests = z
   .min(1, 'at least 1 request')
   .max(2 ** 50, 'at most 2^50 requests');
 
-/** The most that a disk's guest gets of it. */
+/** Rate limits of a disk. */
 export const diskLimits = z
   .strictObject({
     iops: requests.optional().meta({ description: 'Requests per second.', examples: [500] }),

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { LAYOUT_NAMES } from '../../devices/input/layout-names.ts';
 import { hostPath } from './text.ts';
 
-/** Who else sees the screen. */
+/** How to see the screen from outside vring. */
 export const graphics = z.strictObject({
   type: z
     .literal('vnc')

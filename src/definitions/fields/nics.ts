@@ -26,7 +26,7 @@ const packets = z
   .min(1, 'at least 1 packet')
   .max(2 ** 40, 'at most 2^40 packets');
 
-/** The most that a card transfers in one direction. */
+/** Rate limits of a card in one direction. */
 const direction = z
   .strictObject({
     bps: bytesPerSecond

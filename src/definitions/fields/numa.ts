@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { size } from './memory.ts';
 
-/** NUMA nodes of a VM. */
+/** The most NUMA nodes of a VM. */
 export const MOST = 16;
 const NEAR = 10;
 const FAR = 20;

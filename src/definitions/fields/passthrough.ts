@@ -7,7 +7,7 @@ import { hostPath, pciPlace, unicastMac } from './text.ts';
 
 const EXPECTED = 'a PCI address, such as 0000:02:00.0, or 0000:02:00 for all functions of the device';
 
-/** A function, or with all functions of the device, its slot. */
+/** A function, or a slot, which stands for all functions of the device. */
 const hostAddress = z.string(EXPECTED).transform((text, context) => {
   const full = withDomain(text);
   const address = parseAddress(full);

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** One line for people: nothing in it can move the cursor. */
+/** One line of text, without characters that move the cursor. */
 export const line = (most: number) =>
   z
     .string()

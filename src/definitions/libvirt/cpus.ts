@@ -22,7 +22,7 @@ export function readCpus(document: DomainDocument, domain: XmlElement): CpuSetti
   if (current !== null && !(/^\d{1,4}$/.test(current) && Number(current) >= 1 && Number(current) <= given))
     throw document.error(vcpu!, `expected a number of vCPUs from 1 to ${given} in current, not ${current}`);
   const count = current === null ? given : Number(current);
-  // Room for vCPUs that are never added is of no use to a guest.
+  // A guest has no use for vCPUs that are never added.
   const all = given > MOST_VCPUS && count <= MOST_VCPUS ? count : given;
   if (all !== given) document.leaveOut(vcpu!, `a VM has room for at most ${MOST_VCPUS} vCPUs: it has ${all}`);
   const cpu = document.child(domain, 'cpu');

@@ -89,7 +89,7 @@ function readPassthrough(
     });
 }
 
-/** Null: it is left out. */
+/** Null if it is left out. */
 function readRng(document: DomainDocument, element: XmlElement): DefinitionInput['rng'] | null {
   const backend = document.child(element, 'backend');
   const model = document.attribute(backend, 'model');
@@ -119,7 +119,7 @@ function readBalloon(document: DomainDocument, domain: XmlElement, devices: XmlE
   const model = document.attribute(element, 'model') ?? 'none';
   const onOom = document.attribute(element, 'autodeflate');
   const reporting = document.attribute(element, 'freePageReporting');
-  // libvirt asks for statistics only where it is told to.
+  // libvirt asks for statistics only if a period is set.
   const period = Number(document.attribute(document.child(element, 'stats'), 'period') ?? 0);
   const hasBalloon = libvirtDevice('memballoon', model) !== undefined;
   const target = readTarget(document, domain, hasBalloon);
@@ -212,7 +212,9 @@ function readParallelPorts(
   return ports.length === 0 ? {} : { parallel: ports };
 }
 
-/** What a <serial>, <parallel> or <channel> is connected to. A <pty> is a console: vring has its own way to show one. */
+/**
+ * What a <serial>, <parallel> or <channel> is connected to. A <pty> is a console: vring has its own way to show one.
+ */
 function readEnd(document: DomainDocument, element: XmlElement): CharInput {
   const source = document.child(element, 'source');
   const log = document.attribute(document.child(element, 'log'), 'file');
@@ -256,7 +258,7 @@ function readEnd(document: DomainDocument, element: XmlElement): CharInput {
   }
 }
 
-/** Named ports; the guest agent's is vring's own to use. */
+/** Named ports. vring itself uses that of the guest agent. */
 function readChannels(
   document: DomainDocument,
   devices: XmlElement | null,
@@ -286,8 +288,8 @@ type Consoles = {
 };
 
 /**
- * The first serial port is COM1, which every VM has; what it is connected to does not concern the definition. Its <console> is
- * the same port. Virtio consoles next to the one that is shown are devices.
+ * The first serial port is COM1, which every VM has; what it is connected to does not concern the definition. Its
+ * <console> is the same port. Virtio consoles next to the one that is shown are devices.
  */
 function readConsoles(document: DomainDocument, devices: XmlElement | null): Consoles {
   const [first] = document.children(devices, 'serial');

@@ -52,7 +52,7 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   document.skipAll(transient);
   const serialElement = document.child(element, 'serial');
   const serial = document.text(serialElement);
-  // Of virtio and ATA disks, a guest of libvirt's sees no more either.
+  // On virtio and ATA disks, libvirt's guests see no more of it, either.
   if (bus === 'scsi' && serial !== null && serial.length > MAX_SERIAL)
     document.leaveOut(serialElement!, `a serial number has at most ${MAX_SERIAL} characters`);
   return {
@@ -68,7 +68,7 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   };
 }
 
-/** How a disk that libvirt reaches otherwise becomes one. */
+/** What to do with disks that libvirt reaches in other ways. */
 const INSTEAD: Readonly<Record<string, string>> = {
   volume: ': virsh vol-path says which file the volume is',
   network: ': attach it there first, with rbd map, iscsiadm or nbd-client for instance',
@@ -78,7 +78,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
 
 const DEFAULT_BUS = { disk: 'virtio', cdrom: 'ide', floppy: 'fdc' } as const;
 
-/** Where an IDE or floppy drive is: by its address, else by the name that it is given, hda or fdb. */
+/** Where an IDE or floppy drive is: by its address, else by its name, hda or fdb. */
 function readUnit(
   document: DomainDocument,
   element: XmlElement,
@@ -97,7 +97,7 @@ function readUnit(
     : {};
 }
 
-/** Where a disk of the first SCSI or SATA controller is; those of others go where there is room. */
+/** Where a disk of the first SCSI or SATA controller is; disks of other controllers get a free place. */
 function readAddress(
   document: DomainDocument,
   element: XmlElement,
@@ -170,7 +170,7 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
     ...(werror !== undefined && {
       werror: diskErrorActions.find(action => LIBVIRT_ACTIONS[action] === werror)!,
     }),
-    // Without a policy of its own, reads have that of writes, as far as they can.
+    // Without their own policy, reads have that of writes, as far as possible.
     ...((rerror ?? (werror !== 'enospace' ? werror : undefined)) !== undefined && {
       rerror: rerror ?? (werror as 'report' | 'ignore' | 'stop'),
     }),

@@ -80,7 +80,7 @@ export class DomainDocument {
     for (const name of attributes) read.add(name);
   }
 
-  /** Marks an element and everything in it as read: it means nothing to vring. */
+  /** Marks an element and everything in it as read, since vring has no use for it. */
   skipAll(element: XmlElement | null): void {
     if (element === null) return;
     this.skip(element, ...Object.keys(element.attributes));

@@ -5,10 +5,10 @@ import type { DomainDocument } from './document.ts';
 
 type DeviceInput = NonNullable<DefinitionInput['devices']>[number];
 
-/** libvirt's actions of a watchdog that are the device's, too. */
+/** The watchdog actions of libvirt that the device has, too. */
 const ACTIONS = ['reset', 'shutdown', 'poweroff', 'pause', 'none'];
 
-/** <watchdog> and <panic>: what the host hears from a guest that hangs or has crashed. */
+/** <watchdog> and <panic>: devices that notify the host of a guest that hangs or has crashed. */
 export function readGuards(document: DomainDocument, devices: XmlElement | null): DeviceInput[] {
   return [
     ...document.children(devices, 'watchdog').flatMap(element => readWatchdog(document, element)),

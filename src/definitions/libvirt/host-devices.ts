@@ -68,7 +68,7 @@ function hostAddress(document: DomainDocument, element: XmlElement): string | nu
   return formatAddress({ domain, bus, device, function: fn });
 }
 
-/** What both elements have: <driver>, <rom>, <boot>, <address>. @throws LibvirtError */
+/** What both elements share: <driver>, <rom>, <boot>, <address>. @throws LibvirtError */
 function readCommon(
   document: DomainDocument,
   element: XmlElement,
@@ -99,7 +99,7 @@ function readDriver(document: DomainDocument, element: XmlElement): { iommufd?: 
   return iommufd === null ? {} : { iommufd: iommufd === 'yes' };
 }
 
-/** `bar` hides the ROM, `file` replaces it; `enabled='no'` does both away. */
+/** `bar` hides the ROM, `file` replaces it; `enabled='no'` removes it. */
 function readRom(
   document: DomainDocument,
   element: XmlElement,

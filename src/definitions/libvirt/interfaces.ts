@@ -39,7 +39,7 @@ export function readInterface(document: DomainDocument, element: XmlElement): Ni
   };
 }
 
-/** `bar` hides the ROM, `file` replaces it; `enabled='no'` does it away. */
+/** `bar` hides the ROM, `file` replaces it; `enabled='no'` removes it. */
 function readRom(document: DomainDocument, element: XmlElement): Pick<NicInput, 'romfile' | 'rombar'> {
   const rom = document.child(element, 'rom');
   const file = document.attribute(rom, 'enabled') === 'no' ? '' : document.attribute(rom, 'file');
@@ -54,7 +54,7 @@ function readNetwork(document: DomainDocument, element: XmlElement): NicNetworkI
   const target = document.child(element, 'target');
   const attribute = (name: string) => document.attribute(source, name);
   const type = document.attribute(element, 'type');
-  // libvirt gives the interface a name, unless the domain is another's.
+  // libvirt chooses the name, except for type ethernet, which may be an existing interface.
   if (type !== 'ethernet') document.skip(target, 'dev');
   switch (type) {
     case 'user':
@@ -103,7 +103,7 @@ function readTap(document: DomainDocument, element: XmlElement, target: XmlEleme
   };
 }
 
-/** Without a backend it is QEMU's own user network, with passt the host's addresses. */
+/** Without a backend, it is QEMU's own user network; with passt, it has the host's addresses. */
 function readUserNetwork(document: DomainDocument, element: XmlElement): NicNetworkInput {
   const backend = document.child(element, 'backend');
   const ipv4 = document.children(element, 'ip').find(({ attributes }) => attributes.family !== 'ipv6');
@@ -122,7 +122,7 @@ function readUserNetwork(document: DomainDocument, element: XmlElement): NicNetw
   };
 }
 
-/** Ranges longer than this are forwarded port by port in no definition. */
+/** Longer ranges are not forwarded port by port in a definition. */
 const MOST_PORTS = 64;
 
 function readPortForwards(document: DomainDocument, element: XmlElement) {
@@ -212,7 +212,9 @@ function switches(
   return Object.fromEntries(given);
 }
 
-/** <bandwidth>: rates in kB, bursts in KiB, from the guest's point of view. Higher rates during a burst are left out. */
+/**
+ * <bandwidth>: rates in kB, bursts in KiB, from the guest's point of view. Higher rates during a burst are left out.
+ */
 function readBandwidth(document: DomainDocument, element: XmlElement): Pick<NicInput, 'limits'> {
   const bandwidth = document.child(element, 'bandwidth');
   const receive = rateOf(document, document.child(bandwidth, 'inbound'));

@@ -154,7 +154,10 @@ const PATTERNS = Object.keys(REASONS)
     reason: REASONS[key]!,
   }));
 
-/** Why an element or attribute is left out of a definition; null if vring does not know it. @param path `domain/devices/sound` */
+/**
+ * Why an element or attribute is left out of a definition; null if vring does not know it.
+ * @param path `domain/devices/sound`
+ */
 export function reasonFor(path: string): string | null {
   const inside = path.replace(/^domain\//, '');
   return own(REASONS, inside) ?? PATTERNS.find(({ pattern }) => pattern.test(inside))?.reason ?? null;

@@ -11,8 +11,8 @@ type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | n
 const PREFIXES = 'kmgtpe';
 
 /**
- * The bytes in a unit, case-insensitively as in libvirt (virScaleInteger): `b`, `byte` and `bytes`; `k` and `KiB` are 1024,
- * `KB` is 1000, and so on up to exbibytes. Null if unknown.
+ * The bytes in a unit, case-insensitively as in libvirt (virScaleInteger): `b`, `byte` and `bytes`; `k` and `KiB` are
+ * 1024, `KB` is 1000, and so on up to exbibytes. Null if unknown.
  */
 function unitBytes(unit: string): number | null {
   const text = unit.toLowerCase();
@@ -34,7 +34,7 @@ export function bytesIn(
   throw document.error(element, `expected a number and a unit such as MiB, not ${text} ${unit ?? ''}`.trim());
 }
 
-/** What the guest is to keep of its memory (<currentMemory>), in MiB as in a definition; null: all. @throws LibvirtError */
+/** The memory that the guest keeps (<currentMemory>), in MiB as in a definition; null for all. @throws LibvirtError */
 export function readTarget(document: DomainDocument, domain: XmlElement, hasBalloon: boolean): number | null {
   const memory = document.child(domain, 'memory');
   const current = document.child(domain, 'currentMemory');
@@ -237,7 +237,7 @@ function readFirmware(
   };
 }
 
-/** What <os firmware='efi'> chooses among firmware. */
+/** Whether <os firmware='efi'> selects firmware with Secure Boot. */
 function wantsSecureBoot(document: DomainDocument, os: XmlElement | null): boolean {
   const features = document.children(document.child(os, 'firmware'), 'feature');
   return features

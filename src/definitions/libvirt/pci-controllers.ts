@@ -3,7 +3,7 @@ import type { DeviceConfig } from '../../devices/registry.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import type { DomainDocument } from './document.ts';
 
-/** The device of vring's that provides a bus like that of a controller. Ports of a switch become root ports. */
+/** The vring device that provides the bus of each controller. Ports of a switch become root ports. */
 const BRIDGES: Readonly<Record<string, string>> = {
   'pcie-root-port': 'root-port',
   'pcie-switch-downstream-port': 'root-port',
@@ -13,8 +13,8 @@ const BRIDGES: Readonly<Record<string, string>> = {
 };
 
 /**
- * <controller type='pci'>: the buses of a domain, by their numbers. Only those that a passed-through device is behind become part of the
- * definition; vring has room for all other devices on its root bus.
+ * <controller type='pci'>: the buses of a domain, by their numbers. Only those with a passed-through device behind them
+ * become part of the definition; vring's root bus has room for all other devices.
  */
 export class PciControllers {
   readonly #document: DomainDocument;
@@ -30,7 +30,7 @@ export class PciControllers {
     }
   }
 
-  /** The bus and the address of a device's <address>; nothing for one on the root bus, where vring finds a place. */
+  /** The bus and the address of a device's <address>; empty for a device on the root bus, where vring finds a place. */
   placeOf(address: XmlElement | null): Pick<PassthroughInput, 'bus' | 'addr'> {
     this.#document.skipAll(address);
     if (address === null) return {};

@@ -4,7 +4,9 @@ import type { DomainDocument } from './document.ts';
 
 type DeviceInput = NonNullable<DefinitionInput['devices']>[number];
 
-/** Attributes of a controller's <driver>, and the options of vring's that they are, with the most that those take. */
+/**
+ * Attributes of a controller's <driver>, with the options of vring that they become, and the most that those accept.
+ */
 const OPTIONS = {
   queues: ['queues', 64],
   cmd_per_lun: ['cmd-per-lun', 1024],
@@ -12,8 +14,8 @@ const OPTIONS = {
 } as const;
 
 /**
- * <controller type='scsi'>. A definition has one without being told, which all of its disks of bus scsi are on; it lists the first of a
- * domain only if that has options of its own.
+ * <controller type='scsi'>. A definition implies one, which has all of its disks on bus scsi; the first of a domain is
+ * listed only if it has options.
  */
 export function readScsiControllers(document: DomainDocument, devices: XmlElement | null): DeviceInput[] {
   const all = document.children(devices, 'controller').filter(({ attributes }) => attributes.type === 'scsi');

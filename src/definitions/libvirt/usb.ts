@@ -26,7 +26,7 @@ export function readInputs(document: DomainDocument, devices: XmlElement | null)
   });
 }
 
-/** <controller type='usb'>: devices bring theirs along; one with none is for those that come later. */
+/** <controller type='usb'>: devices imply theirs; one without devices is for those that are added later. */
 export function readUsbControllers(
   document: DomainDocument,
   devices: XmlElement | null,

@@ -16,11 +16,14 @@ const WHOLE = 'a disk is the whole file: leave it out';
 
 type Disk = NonNullable<Drive['disk']>;
 
-/** -blockdev: a file, a format, or a filter on top of another node, for a -device or -machine to name. @throws OptionError */
+/**
+ * -blockdev: a file, a format, or a filter on top of another node, for a -device or -machine to name.
+ * @throws OptionError
+ */
 export function readBlockdev(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'driver');
   const id = settings.require('node-name');
-  // What -snapshot makes of all drives, it does not make of these.
+  // -snapshot does not apply to these, unlike to drives.
   const disk = { ...readNode(draft, settings), transient: false };
   draft.nameDrive(place, { id, bus: 'none', disk });
 }

@@ -3,7 +3,10 @@ import type { DeviceConfig } from '../../devices/registry.ts';
 import type { Place } from './notes.ts';
 import type { Settings } from './settings.ts';
 
-/** The device of vring's that provides a bus like one of QEMU's bridges. A switch of PCI Express is a port for each of its own. */
+/**
+ * The vring device that provides the bus of each of QEMU's bridges. A PCI Express switch becomes one port per
+ * downstream port.
+ */
 const BRIDGES: Readonly<Record<string, string>> = {
   'pcie-root-port': 'root-port',
   ioh3420: 'root-port',
@@ -18,13 +21,13 @@ const ROOT_BUSES = ['pci.0', 'pcie.0'];
 type Bridge = {
   readonly place: Place;
   readonly type: string;
-  /** The bus that it is on itself, by QEMU's name. */
+  /** QEMU's name of the bus that it is on. */
   readonly bus: string | undefined;
   readonly addr: string | undefined;
   readonly slot: number | undefined;
 };
 
-/** The bridges of a command line. Only those that a passed-through device is behind become part of the definition. */
+/** The bridges of a command line. Only those with a passed-through device behind them become part of the definition. */
 export class Buses {
   readonly #bridges = new Map<string, Bridge>();
   /** The names of vring's devices, by QEMU's names of their buses. */
@@ -58,7 +61,7 @@ export class Buses {
     return this.#used.get(bus)!;
   }
 
-  /** Whether it is the bus that the machine has itself. Proxmox VE calls a bridge of a Q35 so, too. */
+  /** Whether it is the machine's own bus. Proxmox VE also gives this name to a bridge of a Q35. */
   isRoot(bus: string): boolean {
     return ROOT_BUSES.includes(bus) && !this.#bridges.has(bus);
   }

@@ -9,10 +9,10 @@ import type { Settings } from './settings.ts';
 /** Why a file has no log. */
 export const IN_FILE = 'all output is in the file already';
 const LOCAL = '127.0.0.1';
-/** Back ends of QEMU that only its own parts have a use for. */
+/** QEMU back ends that only its own components use. */
 const NOT_HERE = /^(spicevmc|spiceport|qemu-vdagent|dbus|ringbuf|msmouse|wctablet|braille|testdev|mux|hub)$/;
 
-/** -chardev. What is wrong with one is only said where a device uses it: monitors do not. @throws OptionError */
+/** -chardev. Errors are reported only if a device uses it: those of monitors do not matter. @throws OptionError */
 export function readChardev(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'backend');
   const backend = settings.require('backend');
@@ -82,7 +82,7 @@ function readBackend(backend: string, settings: Settings, host: QemuHost): CharI
   }
 }
 
-/** Relative to where the command is, not to where the VM runs. @throws OptionError */
+/** Relative to the folder of the command, not to that of the VM. @throws OptionError */
 function pathOf(file: string, { cwd }: QemuHost): string {
   if (file === '') throw new OptionError('the path is empty');
   return path.resolve(cwd, file);
@@ -116,14 +116,14 @@ function readSocket(settings: Settings, host: QemuHost): CharInput {
   return tcp(settings.take('host') ?? '', settings.require('port'), server);
 }
 
-/** Where QEMU would listen on all addresses, this host alone can connect. @throws OptionError */
+/** Where QEMU would listen on all addresses, only this host can connect. @throws OptionError */
 function tcp(host: string, port: string, server: boolean): CharInput {
   if (!/^\d{1,5}$/.test(port)) throw new OptionError(`port=${shown(port)}: expected a number`);
   const isAny = host === '' || host === '0.0.0.0' || host === '::';
   return { type: 'tcp', host: isAny || host === 'localhost' ? LOCAL : host, port: Number(port), server };
 }
 
-/** A value of -serial: `pty`, `unix:PATH,server=on,wait=off`, `chardev:ID`. Null: none. @throws OptionError */
+/** A value of -serial: `pty`, `unix:PATH,server=on,wait=off`, `chardev:ID`. Null for none. @throws OptionError */
 export function readSerial(draft: Draft, text: string, place: Place): CharInput | null {
   const [whole = ''] = text.split(',', 1);
   const [kind = '', ...rest] = whole.replace(/^mon:/, '').split(':');

@@ -10,12 +10,12 @@ const OPTIONS: Readonly<Record<string, string>> = {
   acpi: 'acpitable',
 };
 
-/** More than any file has that describes a machine. */
+/** More than any file that describes a machine. */
 export const MAX_CONFIG_BYTES = 2 ** 20;
 
 /**
- * The words of the options in a file of -readconfig: `[device "ehci"]` with lines such as `driver = "ich9-usb-ehci1"` becomes
- * `-device id=ehci,driver=ich9-usb-ehci1` (qemu_config_foreach() in util/qemu-config.c).
+ * The words of the options in a file of -readconfig: `[device "ehci"]` with lines such as `driver = "ich9-usb-ehci1"`
+ * becomes `-device id=ehci,driver=ich9-usb-ehci1` (qemu_config_foreach() in util/qemu-config.c).
  * @throws OptionError naming the file and the line
  */
 export function configWords(text: string, file: string): string[] {

@@ -29,14 +29,14 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   const count = given ?? maximum ?? product;
   if (count > MOST) throw new OptionError(`expected at most ${MOST} vCPUs, not ${count}`);
   if (maximum !== undefined && maximum > MOST) {
-    // Room for vCPUs that are never added is of no use to a guest.
+    // A guest has no use for vCPUs that are never added.
     draft.leaveOut(place, `a VM has room for at most ${MOST} vCPUs`, `maxcpus=${maximum}`);
     if (named) draft.leaveOut(place, 'it is that of the vCPUs that are left out', 'the topology');
     setCpus(draft, { count });
     return;
   }
   const most = maximum;
-  // As in QEMU, a whole topology says how many vCPUs there may be.
+  // As in QEMU, a complete topology sets the maximum number of vCPUs.
   const all = most ?? (whole && product > count ? product : count);
   if (all < count) throw new OptionError(`maxcpus=${all}: expected at least ${count}, the number of vCPUs`);
   const topology = named && { topology: fillIn(all, sockets, cores, threads) };
@@ -55,8 +55,8 @@ function takeLevel(draft: Draft, settings: Settings, level: string, place: Place
 }
 
 /**
- * Missing parts follow from the number of vCPUs: cores before sockets, and threads where both are given, as in QEMU since 6.2
- * (hw/core/machine-smp.c).
+ * Missing parts follow from the number of vCPUs: cores before sockets, and threads where both are given, as in QEMU
+ * since 6.2 (hw/core/machine-smp.c).
  */
 function fillIn(
   count: number,

@@ -200,7 +200,7 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
   });
 }
 
-/** What a disk has that its row does not know. */
+/** The disk properties that the device's row does not map. */
 function withoutOwn({ qemu }: QemuRow): LeftOutSettings {
   const own = Object.keys(qemu!.properties);
   return Object.fromEntries(Object.entries(DISK_PROPERTIES).filter(([property]) => !own.includes(property)));
@@ -241,10 +241,10 @@ function takeUnit(draft: Draft, settings: Settings, bus: DiskInput['bus']): Addr
   return { addr: String(place) };
 }
 
-/** What a disk of a definition has of the properties of a SCSI disk. */
+/** The properties of a SCSI disk that a disk of a definition has. */
 const SCSI_DISK_KEYS = ['bootindex', 'drive', 'serial'];
 
-/** The row of a drive on a SATA port that QEMU calls so. */
+/** The row of a drive on a SATA port, by QEMU's name of the drive. */
 function sataRow(rows: readonly QemuRow[], driver: string): QemuRow | undefined {
   const cdrom = SataControllers.isCd(driver);
   return rows.find(
@@ -273,7 +273,7 @@ function takeUsbPlace(settings: Settings) {
   return { addr, bus: undefined, isOwn: settings.peek('removable') !== undefined };
 }
 
-/** A card is in the first slot that is free. */
+/** A card goes into the first free slot. */
 function takeSlot(settings: Settings) {
   settings.leaveOut({
     bus: 'it is in the first slot that is free',
@@ -282,7 +282,7 @@ function takeSlot(settings: Settings) {
   return { addr: {}, bus: undefined, isOwn: false };
 }
 
-/** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot say all of it. */
+/** Where a SCSI disk is, and whether it needs an entry of its own because `disks` cannot express all of it. */
 function takeScsiPlace(draft: Draft, settings: Settings, row: QemuRow | undefined) {
   if (row?.bus !== 'scsi') return { addr: {}, bus: undefined, isOwn: false };
   const bus = settings.take('bus');
@@ -299,7 +299,7 @@ function takeScsiPlace(draft: Draft, settings: Settings, row: QemuRow | undefine
 /** Where a card is on ISA, for which `nics` has no keys. */
 const ISA_PROPERTIES = ['iobase', 'irq'];
 
-/** Of a card without a network there is no link. */
+/** A card without a network has no link. */
 function readNic(
   draft: Draft,
   settings: Settings,
@@ -361,7 +361,7 @@ function takeSwitches(
   return Object.fromEntries(given);
 }
 
-/** One with a place is a device of its own: the key has none. */
+/** With an address, it becomes a device of its own, which the key cannot express. */
 function readRng(draft: Draft, settings: Settings, { place, row, addr }: KnownOption): void {
   const source = settings.take('rng');
   if (source !== undefined) draft.claimRandomSource(source);
@@ -373,7 +373,7 @@ function readRng(draft: Draft, settings: Settings, { place, row, addr }: KnownOp
   } else draft.fields.rng = limit ?? true;
 }
 
-/** One with a place, or with properties of its queues, is a device of its own: the key has none. */
+/** With an address, or with properties of its queues, it becomes a device of its own, which the key cannot express. */
 function readBalloon(draft: Draft, settings: Settings, { place, row, id, addr }: KnownOption): void {
   settings.leaveOut({
     'free-page-hint': 'it speeds up migration, which this version does not have',
@@ -416,7 +416,7 @@ function readChannel(draft: Draft, settings: Settings, { place }: KnownOption): 
   addChannel(draft, place, name, chardev === undefined ? null : draft.claimChardev(chardev));
 }
 
-/** One with a place, or with properties, is a device of its own: the key has none. */
+/** With an address, or with properties, it becomes a device of its own, which the key cannot express. */
 function readDisplay(draft: Draft, settings: Settings, { place, known, row, id, addr }: KnownOption): void {
   settings.leaveOut({
     big_endian_framebuffer: 'frame buffers are little endian',
@@ -479,7 +479,7 @@ export function rowEntry(
         readonly: disk.readonly === true || row.definition?.cdrom === true,
         ...(draft.isTransient(disk) && { transient: true }),
         cache: disk.cache,
-        // What a guest discards of a USB disk is kept anyway.
+        // A USB disk ignores discards.
         ...(disk.discard !== undefined && row.bus !== 'usb' && { discard: disk.discard }),
         ...(disk['detect-zeroes'] !== undefined && { 'detect-zeroes': disk['detect-zeroes'] }),
         ...(disk.rerror !== undefined && { rerror: disk.rerror }),
@@ -491,12 +491,12 @@ export function rowEntry(
   return typedEntry(entry);
 }
 
-/** What a row without a key of its own gets of a network. */
+/** The network options of a row without a key of its own. */
 function networkEntry({ network, queues = 1 }: Connection): NetEntry {
   return netOptions({ network: networkField.parse(network), queues });
 }
 
-/** Of QEMU's sizes. */
+/** Suffixes of QEMU's sizes. */
 const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
 
 /** Options are text; those that the row wants as a number or a switch are converted. */

@@ -77,7 +77,7 @@ export class Draft {
   readonly #tpms = new Map<string, Named<string>>();
   readonly #iommufds = new Map<string, Named<null>>();
   readonly #throttleGroups = new Map<string, Named<DiskInput['limits']>>();
-  /** IDs of options that are refused: what refers to them is not wrong itself. */
+  /** IDs of options that are refused: options that refer to them are not wrong themselves. */
   readonly #refused = new Set<string>();
   readonly scsi = new ScsiControllers();
   readonly sata = new SataControllers();
@@ -87,7 +87,7 @@ export class Draft {
   /** The connections of -netdev that -netdev hubport connects to hubs. */
   readonly hubPorts: (Place & { readonly hub: number; readonly member: string })[] = [];
   readonly #hubMembers: (Place & { readonly hub: number; readonly network: NicNetworkInput })[] = [];
-  /** That of -k. */
+  /** The layout of -k. */
   keyboardLayout: LayoutName | null = null;
   /** The values of -serial, in order. */
   readonly serialPorts: (Place & { readonly value: string })[] = [];
@@ -95,20 +95,20 @@ export class Draft {
   readonly parallelPorts: (Place & { readonly value: string })[] = [];
   /** -debugcon. */
   debugConsole: (Place & { readonly value: string }) | null = null;
-  /** -global isa-debugcon.iobase: the port of those that have none of their own. */
+  /** -global isa-debugcon.iobase: the port of debug consoles that set none. */
   debugPort: number | null = null;
   readonly virtioConsoles: (Place & { readonly end: CharInput })[] = [];
   /** The accelerators of -accel, in order. */
   readonly accelerators: (Place & { readonly name: string })[] = [];
   /** The machine is a q35, whose IDE buses are the ports of a SATA controller. */
   isQ35 = false;
-  /** What watchdogs do; null: what is their default. */
+  /** What watchdogs do; null for their default. */
   watchdogAction: string | null = null;
-  /** -snapshot: what is written to a drive is gone at the end, unless the drive says otherwise. */
+  /** -snapshot: writes to a drive are discarded at the end, unless the drive has another setting. */
   allTransient = false;
   /** -nodefaults: no serial port and no network card unless requested. */
   noDefaults = false;
-  /** Whether an option says what networks the guest has. */
+  /** Whether an option configures the guest's networks. */
   saysNetwork = false;
   /** Where -machine, -numa and -mem-path put guest RAM. */
   readonly memoryPlaces: (Place &
@@ -138,7 +138,7 @@ export class Draft {
     this.#disks.push({ ...place, entry, index });
   }
 
-  /** Whether what is written to a disk is gone at the end. */
+  /** Whether writes to a disk are discarded at the end. */
   isTransient({ file, cdrom, readonly, transient }: DiskInput): boolean {
     const isWritten = file !== undefined && !cdrom && !readonly;
     return isWritten && (transient ?? this.allTransient);
@@ -198,7 +198,7 @@ export class Draft {
     addNamed(this.#iommufds, id, null, option);
   }
 
-  /** Any number of devices share one. @throws OptionError */
+  /** Any number of devices may share one. @throws OptionError */
   claimIommufd(id: string): void {
     const named = this.#iommufds.get(id);
     if (named !== undefined) named.used = false;
@@ -209,7 +209,7 @@ export class Draft {
     addNamed(this.#throttleGroups, id, limits, option);
   }
 
-  /** What each disk of a group may do. @throws OptionError */
+  /** The limits of each disk of a group. @throws OptionError */
   limitsOf(group: string): DiskInput['limits'] {
     const named = this.#throttleGroups.get(group);
     if (named !== undefined) named.used = false;
@@ -217,8 +217,8 @@ export class Draft {
   }
 
   /**
-   * A drive has an ID although no -device has to name it.
-   * @param place of one that a -device may take nevertheless, as it may where a machine has no such bus of its own
+   * Registers the ID of a drive that needs no -device.
+   * @param place given if a -device may name it anyway, as on a machine without such a bus
    */
   nameAttached(drive: Drive & { readonly id: string }, place: Place | null): void {
     this.#attached.set(drive.id, { drive, at: place?.at ?? null });
@@ -231,7 +231,7 @@ export class Draft {
     return this.#claim(this.#drives, id, property, '-drive file=...,if=none,id=');
   }
 
-  /** @throws OptionError for one that its machine has attached already */
+  /** @throws OptionError if the machine has attached it already */
   #takeAttached(id: string, { drive, at }: Attached): Drive {
     const index = at === null ? -1 : this.#disks.findIndex(disk => disk.at === at);
     if (index < 0)
@@ -284,7 +284,7 @@ export class Draft {
     );
   }
 
-  /** An option that defines something by its ID is refused. */
+  /** Records that an option that defines something by its ID is refused. */
   refuse({ option }: Place): void {
     for (const [, id] of option.matchAll(/(?<=[ ,{])"?(?:id|node-name)"?[=:]\s*"?([^,"}]+)/g))
       this.#refused.add(id!);
@@ -390,7 +390,7 @@ export class Draft {
   }
 }
 
-/** Thrown for an option that refers to one that is refused, of which that is said already. */
+/** Thrown for an option that refers to a refused one, which is reported already. */
 export class RefersToRefused extends OptionError {}
 
 function addNamed<What>(all: Map<string, Named<What>>, id: string, what: What, option: string): void {

@@ -121,7 +121,8 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
 }
 
 /**
- * The limits of -drive, by their names and by those of earlier versions, or of -object throttle-group; null without any.
+ * The limits of -drive, by their names and by those of earlier versions, or of -object throttle-group; null without
+ * any.
  * @param prefixes before `iops-total`
  * @throws OptionError
  */
@@ -155,7 +156,7 @@ export function takeLimits(
   return Object.keys(limits).length === 0 ? null : limits;
 }
 
-/** As much of a serial number as QEMU shows of it; none if it is empty. */
+/** The part of a serial number that QEMU shows; undefined if it is empty. */
 export function takeSerial(settings: Settings): string | undefined {
   const serial = settings.peek('serial');
   if (serial === undefined || serial.length <= MAX_SERIAL) return settings.take('serial') || undefined;
@@ -236,7 +237,7 @@ export function parseCache(settings: Settings): DiskCache {
   return writeback ? 'writeback' : 'writethrough';
 }
 
-/** What is made of a disk's errors. @throws OptionError */
+/** How a disk's errors are handled. @throws OptionError */
 export function takeErrorPolicy(settings: Settings): Pick<DiskInput, 'rerror' | 'werror'> {
   const rerror = settings.takeOne('rerror', ['report', 'ignore', 'stop', 'auto', 'enospc']);
   const werror = settings.takeOne('werror', [...diskErrorActions, 'auto']);
@@ -247,7 +248,7 @@ export function takeErrorPolicy(settings: Settings): Pick<DiskInput, 'rerror' | 
   };
 }
 
-/** What becomes of discards, and of zeros. @throws OptionError */
+/** How discards and zeros are handled. @throws OptionError */
 export function takeDiscard(settings: Settings): Pick<DiskInput, 'discard' | 'detect-zeroes'> {
   const discard = settings.takeOne('discard', ['unmap', 'on', 'ignore', 'off']);
   const isIgnored = discard === 'ignore' || discard === 'off';

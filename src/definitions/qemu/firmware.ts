@@ -15,7 +15,10 @@ const DIRECT = 'the kernel is booted directly, which is what this firmware is fo
 /** Firmware that does nothing but start a kernel. */
 const ONLY_KERNELS = /^(qboot\.(rom|bin)|bios-microvm\.bin)$/;
 
-/** -bios, read once it is known whether there is a kernel: the name of a file that QEMU brings along, or the path of one. @throws OptionError */
+/**
+ * -bios, read once it is known whether there is a kernel: the name of a file that QEMU brings along, or the path of
+ * one. @throws OptionError
+ */
 export function readBios(draft: Draft, file: string, place: Place): void {
   const kind = firmwareKind(file);
   const isPath = file.includes('/');
@@ -65,7 +68,7 @@ export function placeFlash(draft: Draft): void {
   }
 }
 
-/** A file of another distribution, or one that would not start, stands for what this one has. */
+/** If the file is another distribution's, or would not start, the guest gets this host's firmware. */
 function setFile(draft: Draft, firmware: 'bios' | 'uefi', given: string, place: Place): void {
   const file = hostFile(given, draft.host);
   const isForeign = file.startsWith('/usr/') && draft.host.exists?.(file) === false;
@@ -107,7 +110,7 @@ function setMachine(draft: Draft, keys: NonNullable<DefinitionInput['machine']>)
   draft.fields.machine = { ...draft.fields.machine, ...keys };
 }
 
-/** A kernel that only starts in real mode, or is to find things by fw_cfg, gets the firmware that QEMU always has. */
+/** A kernel that only starts in real mode, or that uses fw_cfg, gets the firmware that QEMU always has. */
 export function addFirmware(draft: Draft): void {
   const { kernel, firmware, 'fw-cfg': settings } = draft.fields.machine ?? {};
   if (kernel === undefined || firmware !== undefined) return;

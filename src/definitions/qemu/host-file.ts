@@ -20,7 +20,10 @@ const INSTEAD: Readonly<Record<string, string>> = {
   blkdebug: 'give the path below it',
 };
 
-/** What to do instead of opening a disk by a protocol or block driver that vring does not have; null if there is no advice. */
+/**
+ * What to do instead of opening a disk by a protocol or block driver that vring does not have; null if there is no
+ * advice.
+ */
 export function insteadOf(protocol: string): string | null {
   return own(INSTEAD, protocol.toLowerCase()) ?? null;
 }

@@ -16,9 +16,9 @@ export type QemuHost = {
   readonly imageFormat?: (file: string) => string | null;
   /** Whether a kernel can only be started by firmware, in real mode. */
   readonly needsBios?: (kernel: string) => boolean;
-  /** Whether there is such a file; absent: all that are named are there. */
+  /** Whether there is such a file. Default: all named files exist. */
   readonly exists?: (file: string) => boolean;
-  /** The bytes in a file; null if it is none. */
+  /** The size of a file in bytes; null if it is not a file. */
   readonly fileSize?: (file: string) => number | null;
   /** The text of a file of -readconfig. @throws OptionError */
   readonly configText?: (file: string) => string;
@@ -28,7 +28,7 @@ export type QemuHost = {
   readonly hugepageSize?: (path: string) => number | null | undefined;
 };
 
-/** As much as has the setup header of a bzImage. */
+/** Enough for the setup header of a bzImage. */
 const KERNEL_HEAD = 1024;
 /** linux/magic.h */
 const HUGETLBFS_MAGIC = 0x9584_58f6;
@@ -70,7 +70,7 @@ function configText(file: string): string {
   }
 }
 
-/** The start reports a kernel that cannot be read. */
+/** A kernel that cannot be read is reported when the VM starts. */
 function withKernel(file: string, look: (kernel: ImageFile) => boolean): boolean {
   try {
     const kernel = openImage(file, 'kernel');

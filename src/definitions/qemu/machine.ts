@@ -89,7 +89,10 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   if (backend !== undefined) draft.memoryPlaces.push({ ...place, backend });
 }
 
-/** The accelerators of -machine and -accel: QEMU uses the first that is available; vring only has KVM. @throws OptionError */
+/**
+ * The accelerators of -machine and -accel: QEMU uses the first that is available; vring only has KVM.
+ * @throws OptionError
+ */
 export function readAccelerators(names: readonly string[]): void {
   const all = names.flatMap(name => name.split(':'));
   if (all.length === 0 || all.includes('kvm')) return;
@@ -103,8 +106,8 @@ export function readKernel(draft: Draft, file: string): void {
 }
 
 /**
- * -initrd: for a multiboot kernel, files with their command lines, `a x,b`; the first word of each is the file. Read once the
- * kernel is known. @throws OptionError
+ * -initrd: for a multiboot kernel, files with their command lines, `a x,b`; the first word of each is the file. Read
+ * once the kernel is known. @throws OptionError
  */
 export function readInitrd(draft: Draft, text: string): void {
   const { cwd, isMultiboot } = draft.host;

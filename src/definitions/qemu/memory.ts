@@ -86,7 +86,9 @@ function hugepagesAt(draft: Draft, file: string, place: Place): MemoryBackend['h
   return undefined;
 }
 
-/** The page size where a file is, or will be made: null for one outside of a hugetlbfs, undefined if there is no such place. */
+/**
+ * The page size where a file is, or will be created: null outside of a hugetlbfs, undefined if there is no such place.
+ */
 function pagesAt({ hugepageSize }: QemuHost, file: string): number | null | undefined {
   const parent = path.dirname(file);
   let at = file;

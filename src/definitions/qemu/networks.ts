@@ -82,7 +82,7 @@ function parseTap(settings: Settings, host: QemuHost): Connection {
   };
 }
 
-/** Null: none is run. */
+/** Null to run none. */
 function takeScript(settings: Settings, key: string, host: QemuHost): string | null {
   const script = settings.take(key);
   return script === undefined || script === 'no' || script === '' ? null : hostFile(script, host);

@@ -90,8 +90,8 @@ export function joinNets(draft: Draft): void {
 }
 
 /**
- * The card of a guest that firmware boots and of whose network no option says anything (QEMU's manual, -nic none). A kernel that is
- * booted directly has none, as it has no screen.
+ * Adds the card of a guest that firmware boots, if no option configures its network (QEMU's manual, -nic none). A
+ * kernel that is booted directly has no card, as it has no screen.
  */
 export function addDefaultCard(draft: Draft): void {
   if (draft.saysNetwork || draft.noDefaults || draft.fields.machine?.kernel !== undefined) return;

@@ -486,7 +486,10 @@ function readGlobal(draft: Draft, value: string, place: Place): void {
   draft.leaveOut(place, 'the chip has no such setting in vring');
 }
 
-/** The chip with the ACPI registers, of either of QEMU's PCs, says which sleep states there are. @returns whether it is about that */
+/**
+ * The chip with the ACPI registers, on both of QEMU's PCs, has properties for the sleep states.
+ * @returns whether this is one of them
+ */
 function readSleepState(draft: Draft, value: string): boolean {
   const match =
     /^(?:driver=)?(?:ICH9-LPC|PIIX4_PM)(?:\.|,property=)disable_s([34])(?:=|,value=)(0x)?([01])$/i.exec(
@@ -498,7 +501,7 @@ function readSleepState(draft: Draft, value: string): boolean {
   return true;
 }
 
-/** @returns whether it is about that */
+/** @returns whether this is the port of the debug console */
 function readDebugPort(draft: Draft, value: string): boolean {
   const match =
     /^(?:driver=)?isa-debugcon(?:\.|,property=)iobase(?:=|,value=)(0x[0-9a-f]{1,4}|\d{1,5})$/i.exec(value);
@@ -507,7 +510,7 @@ function readDebugPort(draft: Draft, value: string): boolean {
   return true;
 }
 
-/** The first available accelerator of -accel counts. @returns what is wrong */
+/** Reads -accel, of which the first available accelerator counts. */
 export function checkAccelerators(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const { accelerators } = draft;
   try {

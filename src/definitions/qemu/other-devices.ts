@@ -40,7 +40,7 @@ const LEFT_OUT: readonly Kind[] = [
   { names: /^(loader|generic-sdhci)$/, reason: 'it only concerns firmware' },
 ];
 
-/** Display adapters in place of which guests get another one: the value of `display`, and what the user is told. */
+/** Display adapters that guests get another one for: the value of `display`, and what the user is told. */
 const OTHER_ADAPTERS = [
   {
     names: /^((cirrus|qxl|ati)-vga|vmware-svga|qxl)$/,
@@ -55,7 +55,7 @@ const OTHER_ADAPTERS = [
   },
 ] as const;
 
-/** Pointers that say where on the screen they are, in place of which guests get QEMU's USB tablet. */
+/** Absolute pointing devices, which QEMU's USB tablet replaces. */
 const OTHER_TABLETS = /^(usb-wacom-tablet|virtio-tablet(-pci|-device)?)$/;
 
 /** Guests need them. */
@@ -114,7 +114,7 @@ const REFUSED: readonly Kind[] = [
   },
 ];
 
-/** The display adapter that a guest gets in place of one; undefined: it is none, or the guest gets that. */
+/** The display adapter that a guest gets in place of another; undefined if there is nothing to replace. */
 export function otherAdapter(driver: string): (typeof OTHER_ADAPTERS)[number] | undefined {
   return OTHER_ADAPTERS.find(({ names }) => names.test(driver));
 }

@@ -8,7 +8,9 @@ import { readSerial } from './chardevs.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 
-/** -serial and virtio consoles: the console of a guest is COM1, or the first virtio console. Others of those are devices. */
+/**
+ * -serial and virtio consoles: the console of a guest is COM1, or the first virtio console. Further ones are devices.
+ */
 export function placeConsoles(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const ports: CharInput[] = [];
   for (const port of draft.serialPorts) {
@@ -33,7 +35,7 @@ export function placeConsoles(draft: Draft, problem: (place: Place, error: Optio
   }
 }
 
-/** -parallel and -debugcon, whose port -global may say later. */
+/** -parallel and -debugcon, whose port a later -global may set. */
 export function placeOtherPorts(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const attempt = (place: Place & { readonly value: string }, add: (end: CharInput) => void) => {
     try {
@@ -78,7 +80,7 @@ export function addConsoleDevice(
   });
 }
 
-/** A named port. That of the guest agent is vring's own to use. */
+/** A named port. vring itself uses that of the guest agent. */
 export function addChannel(
   draft: Draft,
   place: Place,

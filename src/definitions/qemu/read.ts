@@ -41,8 +41,8 @@ type Given = {
 export type QemuMachine = { readonly definition: Definition; readonly leftOut: readonly LeftOutNote[] };
 
 /**
- * The definition that QEMU options describe. The program's name may be the first word. Options that a guest does not need are
- * left out, and named.
+ * The definition that QEMU options describe. The program's name may be the first word. Options that a guest does not
+ * need are left out, and named.
  * @param name the VM's name if there is no -name
  * @param deviceModules files whose types -device may name
  * @throws QemuError naming every option that needs something vring does not have

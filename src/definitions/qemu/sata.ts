@@ -5,20 +5,23 @@ const DRIVERS: Readonly<Record<string, boolean>> = { 'ide-hd': false, 'ide-cd': 
 
 /** A port of a controller of a command line. */
 export type SataPort = {
-  /** The name that the controller has as a device. */
+  /** The controller's name as a device. */
   readonly controller: string;
   readonly isFirst: boolean;
-  /** Its number; undefined: any. */
+  /** Its number; undefined for any. */
   readonly port: number | undefined;
 };
 
-/** The SATA controllers of a command line, in the order of their options: QEMU has a bus for each of their ports, `ahci0.2`. */
+/**
+ * The SATA controllers of a command line, in the order of their options. In QEMU, each of their ports is a bus,
+ * `ahci0.2`.
+ */
 export class SataControllers {
-  /** By ID, the names that they have as devices. */
+  /** Their names as devices, by ID. */
   readonly #names = new Map<string, string>();
   #count = 0;
 
-  /** @returns the name that it gets */
+  /** @returns the controller's name */
   add(id: string | undefined): string {
     const name = id !== undefined && DEVICE_NAME.pattern.test(id) ? id : `ahci${this.#count}`;
     this.#names.set(id ?? name, name);
@@ -26,7 +29,7 @@ export class SataControllers {
     return name;
   }
 
-  /** Where a `-device` with this bus is; null: not on one of them. */
+  /** The port of a `-device` with this bus; null if that is not one of these controllers. */
   portOf(driver: string, bus: string | undefined): SataPort | null {
     if (DRIVERS[driver] === undefined || bus === undefined) return null;
     const [, id, port] = /^(.+?)(?:\.(\d{1,3}))?$/.exec(bus) ?? [];

@@ -13,8 +13,8 @@ type Controller = {
 };
 
 /**
- * The SCSI controllers of a command line. A definition has one without being told, for its `disks` of bus scsi: those that are any
- * different become entries of `devices`.
+ * The SCSI controllers of a command line. A definition implies a plain one for its `disks` on bus scsi; any others
+ * become entries of `devices`.
  */
 export class ScsiControllers {
   readonly #all: Controller[] = [];
@@ -23,7 +23,10 @@ export class ScsiControllers {
     this.#all.push({ place, id, entry, used: false });
   }
 
-  /** A disk is on a bus of QEMU's; undefined: the first. @returns whether it is the first */
+  /**
+   * Records that a disk is on one of QEMU's buses, by default the first.
+   * @returns whether it is the first
+   */
   use(bus: string | undefined): boolean {
     const named = this.#all.find(({ id }) => id !== undefined && (bus === id || bus === `${id}.0`));
     const controller = named ?? this.#all[0];
@@ -32,7 +35,7 @@ export class ScsiControllers {
     return controller === this.#all[0];
   }
 
-  /** The name that a device on a bus of QEMU's has for that, of which `use` has said that it is not the first. */
+  /** The name of a controller by QEMU's name of its bus. */
   nameOf(bus: string): string | undefined {
     const index = this.#all.findIndex(({ id }) => bus === id || bus === `${id}.0`);
     return index < 0 ? undefined : this.#names[index];
@@ -44,7 +47,7 @@ export class ScsiControllers {
     );
   }
 
-  /** Those that a definition must list: all of several, or one with options of its own. */
+  /** The controllers that a definition must list: all of several, or a single one with options. */
   listed(): { readonly place: Place; readonly entry: DeviceConfig }[] {
     const isPlain =
       this.#all.length === 1 && Object.keys(this.#all[0]!.entry).every(key => ['type', 'name'].includes(key));
@@ -53,7 +56,7 @@ export class ScsiControllers {
     return this.#all.map(({ place, entry }, index) => ({ place, entry: { ...entry, name: names[index]! } }));
   }
 
-  /** Whether nothing would be on the only one. */
+  /** The place of the only controller, if it has no disk. */
   unused(): readonly Place[] {
     const [only, ...others] = this.#all;
     return only === undefined || only.used || others.length > 0 || this.listed().length > 0

@@ -21,15 +21,15 @@ const SWITCHES: Readonly<Record<string, boolean>> = {
   n: false,
 };
 
-/** What a switch says; undefined for anything else. */
+/** The value of a switch; undefined for any other text. */
 export function switchValue(text: string): boolean | undefined {
   return own(SWITCHES, text);
 }
 
 /**
- * The value of a QEMU option: `file=disk.img,if=virtio`, with `,,` for a comma in a value, or the same as JSON, whose nested
- * objects become `file.filename=`. Each setting is taken once; of several occurrences, the last counts. Settings that are never
- * taken are unknown to vring.
+ * The value of a QEMU option: `file=disk.img,if=virtio`, with `,,` for a comma in a value, or the same as JSON, whose
+ * nested objects become `file.filename=`. Each setting is taken once; of several occurrences, the last counts. Settings
+ * that are never taken are unknown to vring.
  */
 export class Settings {
   readonly #values = new Map<string, string[]>();
@@ -60,8 +60,8 @@ export class Settings {
   }
 
   /**
-   * The settings of an object in this one, `file.driver` as `driver`; null if there are none. They count as taken here, and end() of
-   * the result says which are unknown.
+   * The settings of an object in this one, `file.driver` as `driver`; null if there are none. They count as taken here;
+   * end() of the result reports those that are unknown.
    */
   nested(key: string): Settings | null {
     const start = `${key}.`;
@@ -89,7 +89,7 @@ export class Settings {
     return this.takeAll(key).at(-1);
   }
 
-  /** The last value, which stays to be taken. */
+  /** The last value, without taking it. */
   peek(key: string): string | undefined {
     return this.#values.get(key)?.at(-1);
   }

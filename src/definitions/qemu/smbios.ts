@@ -70,7 +70,7 @@ export function readSmbios(draft: Draft, value: string, place: Place): void {
     'processor-family': 'it is "other"',
   });
   settings.end();
-  // A board is there when it is mentioned.
+  // A board exists if it is mentioned.
   if (fields.length > 0 || known.key === 'board')
     setSmbios(draft, { ...before, [known.key]: { ...before[known.key], ...Object.fromEntries(fields) } });
 }

@@ -39,7 +39,7 @@ export function parseUserNetwork(settings: Settings, host: QemuHost): UserNetwor
   });
 }
 
-/** One that is asked for alone turns the other off, as in QEMU. @throws OptionError */
+/** Enabling only one turns the other off, as in QEMU. @throws OptionError */
 function families(settings: Settings): Pick<UserNetwork, 'ipv4' | 'ipv6'> {
   const v4 = settings.takeSwitch('ipv4');
   const v6 = settings.takeSwitch('ipv6');
@@ -60,7 +60,7 @@ function ipv6(settings: Settings) {
   };
 }
 
-/** Networks without a mask, by their first bits, as QEMU takes them (net/slirp.c). */
+/** Networks without a mask, by their first bits, as QEMU reads them (net/slirp.c). */
 const CLASSES: readonly { readonly mask: number; readonly value: number; readonly bits: number }[] = [
   { mask: 0x8000_0000, value: 0, bits: 8 },
   { mask: 0xfff0_0000, value: 0xac10_0000, bits: 12 },

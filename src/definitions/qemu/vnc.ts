@@ -51,7 +51,7 @@ export function readVnc(draft: Draft, value: string, place: Place): void {
     ...listen(draft, where, place),
     ...(layout !== null && { layout }),
   };
-  // QEMU's machines have a VGA unless they are told otherwise.
+  // QEMU's machines have a VGA adapter by default.
   draft.fields.display ??= 'vga';
 }
 
@@ -65,12 +65,12 @@ function listen(draft: Draft, where: string, place: Place): Pick<Graphics, 'list
   return { listen: isLocal && host !== '' ? where : `127.0.0.1:${display}` };
 }
 
-/** Relative to where the command is, not to where the VM runs. */
+/** Relative to the folder of the command, not to that of the VM. */
 function socketAt(file: string, draft: Draft): string {
   return `unix:${path.resolve(draft.host.cwd, file)}`;
 }
 
-/** -spice: a VNC server that clients of SPICE do not connect to, unless there is one anyway. @throws OptionError */
+/** -spice: becomes a VNC server, unless there is one anyway. SPICE clients cannot connect to it. @throws OptionError */
 export function readSpice(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
   const file = settings.takeSwitch('unix') ? settings.take('addr') : undefined;
@@ -82,7 +82,7 @@ export function readSpice(draft: Draft, value: string, place: Place): void {
     listen: file === undefined ? 'auto' : socketAt(file, draft),
     ...(layout !== null && { layout }),
   };
-  // QEMU's machines have a VGA unless they are told otherwise.
+  // QEMU's machines have a VGA adapter by default.
   draft.fields.display ??= 'vga';
 }
 

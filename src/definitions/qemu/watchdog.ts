@@ -5,10 +5,10 @@ import { OptionError } from './error.ts';
 
 type DeviceInput = NonNullable<DefinitionInput['devices']>[number];
 
-/** What QEMU does when a watchdog's time is over, by its name here. */
+/** What QEMU does when a watchdog expires, by its name here. */
 const ACTIONS: Readonly<Record<string, string>> = {
   ...{ reset: 'reset', shutdown: 'shutdown', poweroff: 'poweroff', pause: 'pause', none: 'none' },
-  // Which prints a message.
+  // Prints a message.
   debug: 'none',
 };
 
