@@ -7,7 +7,7 @@ import { ABOUT_NAME_CELLS, type AboutFact, aboutFacts } from '../view/about-fact
 import type { Topology } from '../vmm/machine/topology.ts';
 import { useAppState, useTheme } from './contexts.ts';
 
-/** What a VM is made of, and why it ended: facts that don't move. */
+/** What a VM is made of, and why it ended: facts that do not change. */
 export function AboutOverlay({ id, offset, size }: { id: string; offset: number; size: Size }) {
   const vm = useAppState(state => own(state.infos, id));
   if (vm === undefined) return null;
@@ -41,7 +41,7 @@ function Fact({ name, lines }: AboutFact) {
   );
 }
 
-/** A register dump: as it is, line by line. */
+/** A register dump, unchanged, line by line. */
 function Detail({ text }: { text: string }) {
   return (
     <Box flexDirection="column" flexShrink={0} paddingTop={1}>
@@ -79,7 +79,7 @@ type StaticTableProps = {
   readonly titles: Record<string, string>;
 };
 
-/** A table without lines: so it needs no characters but those of its cells. */
+/** A table without lines, so that it needs no characters but those of its cells. */
 function StaticTable({ data, titles }: StaticTableProps) {
   if (data.length === 0) return null;
   return (

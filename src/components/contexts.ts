@@ -17,7 +17,7 @@ export function useUi(): Ui {
   return ui;
 }
 
-/** A part of the state; the component is drawn again when, and only when, that part changes. */
+/** A part of the state. The component is redrawn when, and only when, that part changes. */
 export function useAppState<Part>(select: (state: AppState) => Part): Part {
   return useStore(useUi().store, select);
 }

@@ -7,7 +7,7 @@ import { useTheme } from './contexts.ts';
 
 type DialogProps = { readonly layer: DialogLayer; readonly size: Size };
 
-/** A question over the middle of the screen. Its lines are as wide as it is, so that they cover what is below. */
+/** A question in the middle of the screen. Its lines are padded to its full width, to cover what is below. */
 export function Dialog({ layer, size }: DialogProps) {
   const { style, glyphs } = useTheme();
   const { cells, lines, room } = dialogLines(layer, size);
@@ -36,7 +36,7 @@ export function Dialog({ layer, size }: DialogProps) {
 
 function Buttons({ layer: { choices, focus }, cells }: { layer: DialogLayer; cells: number }) {
   const { style, glyphs } = useTheme();
-  // The marker says it where inverse does not show.
+  // The marker shows the focus where inverse video does not.
   const labels = choices.map(({ label }, index) =>
     index === focus ? `${glyphs.cursor}[ ${label} ]` : ` [ ${label} ]`,
   );
@@ -54,7 +54,7 @@ function Buttons({ layer: { choices, focus }, cells }: { layer: DialogLayer; cel
   );
 }
 
-/** As many buttons as fit, from the first one on, with the focused one among them. */
+/** As many buttons as fit, from the first one on, always including the focused one. */
 function fitted(labels: readonly string[], focus: number, cells: number): readonly string[] {
   const fits = (from: number, to: number) =>
     labels.slice(from, to).reduce((sum, label) => sum + label.length + 1, 0) <= cells;

@@ -4,11 +4,11 @@ import { printableLines } from '../text/printable.ts';
 
 type Props = {
   readonly children: ReactNode;
-  /** A new one lets the children try again. */
+  /** A new value lets the children try again. */
   readonly attempt: string;
 };
 
-/** Shows the error of a screen that could not be drawn. The VMs, and the keys, go on. */
+/** Shows the error of a screen that could not be drawn. The VMs keep running, and keys keep working. */
 export class ErrorBoundary extends Component<Props, { error: Error | null; attempt: string }> {
   override state = { error: null as Error | null, attempt: this.props.attempt };
 

@@ -7,13 +7,13 @@ import { useTheme } from './contexts.ts';
 
 type FactLinesProps = {
   readonly lines: readonly Line[];
-  /** The first line that is shown. */
+  /** The first line to show. */
   readonly offset?: number;
   readonly columns: number;
   readonly rows: number;
 };
 
-/** Facts, as far as there is room; the last line says how many more lines there are. */
+/** As many facts as fit; the last line shows how many more lines there are. */
 export function FactLines({ lines, offset = 0, columns, rows }: FactLinesProps) {
   const { style, glyphs } = useTheme();
   const more = lines.length - offset - rows;
@@ -40,7 +40,7 @@ type FactLineProps = {
   readonly columns: number;
 };
 
-/** As wide as its column, whatever it says: another text in its place needs no new layout. */
+/** As wide as its column, whatever the text: a new text needs no new layout. */
 const FactLine = memo(function FactLine({ name, text, token, columns }: FactLineProps) {
   const { style } = useTheme();
   return (

@@ -7,15 +7,15 @@ import { useTheme } from './contexts.ts';
 import { TextField } from './text-field.tsx';
 
 const LABEL_CELLS = 18;
-/** Title, a blank line, and what may be typed. */
+/** The title, a blank line, and a hint for the focused field. */
 const FRAME_ROWS = 3;
-/** Below the field that has the focus. */
+/** Remarks below the focused field. */
 const REMARK_ROWS = 4;
 const REMARK_INDENT = '      ';
 
 type Remark = { readonly text: string; readonly token: Token };
 
-/** What is asked, a line each; what is wrong or may follow is below the field that it is about. */
+/** One line per question; problems and completions are below the field that they are about. */
 export function FormOverlay({ layer, size }: { layer: FormLayer; size: Size }) {
   const { style, glyphs } = useTheme();
   const { form, values, focus } = layer;
@@ -65,7 +65,7 @@ function remarksOn(layer: FormLayer, field: FormField, columns: number): Remark[
     .map(text => ({ text: REMARK_INDENT + text, token }));
 }
 
-/** The candidates in columns, and how many more there are. */
+/** The candidates in columns, and the number of those that do not fit. */
 function candidateLines(candidates: readonly string[], cells: number): Remark[] {
   const widest = Math.min(cells, Math.max(...candidates.map(width)) + 2);
   const perLine = Math.max(1, Math.floor(cells / widest));

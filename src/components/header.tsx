@@ -14,10 +14,10 @@ import { useAppState, useTheme, useUi } from './contexts.ts';
 import { useListSummary } from './list-summary.ts';
 import { ScreenTabs } from './screen-tabs.tsx';
 
-/** Cells between the two halves of the line, at least. */
+/** Minimum number of cells between the two halves of the line. */
 const GAP = 1;
 const PROGRAM_CELLS = ' vring'.length;
-/** Around the name and the state of a VM, and at the right the age of the numbers. */
+/** Around the name and the state of a VM, and the age of the numbers at the right. */
 const MARGIN_CELLS = 12;
 
 type HeaderProps = { readonly screen: Screen; readonly columns: Size['columns'] };
@@ -59,10 +59,10 @@ function HeaderLine({ columns, left, right }: { columns: number; left: ReactNode
   );
 }
 
-/** Columns of a recording's name, where there is room for words and where there is not. */
+/** Columns of a recording's name, on a wide and on a narrow terminal. */
 const NAME_COLUMNS = { wide: 24, narrow: 10 } as const;
 
-/** What is special about all that is shown: a recording in place of this host, a session that changes nothing. */
+/** What is special about everything shown: a recording instead of this host, a read-only session. */
 function useBadges(columns: number): string {
   const { readOnly, host } = useUi();
   const { glyphs } = useTheme();
@@ -109,13 +109,13 @@ function VmTitle({ id, columns }: { id: string; columns: number }) {
   const state = stateWord(vm);
   const up = uptimeOf({ vm, now });
   const facts = [
-    // Nothing is known of a definition that can't be read.
+    // Nothing is known about a definition that cannot be read.
     ...(vm.vcpus === 0 ? [] : [`${vm.vcpus} vCPU${vm.vcpus === 1 ? '' : 's'}`]),
     ...(vm.memoryBytes === 0 ? [] : [bytes(vm.memoryBytes)]),
     ...(up === null ? [] : [`up ${uptime(up)}`]),
     ...(vm.task === undefined ? [] : [`${vm.task.kind}: ${describeTask(vm.task)}`]),
   ];
-  // The name gives way last, and keeps both of its ends.
+  // The name is truncated last, in its middle.
   const room = columns - PROGRAM_CELLS - state.length - MARGIN_CELLS;
   return (
     <>
@@ -138,10 +138,10 @@ function FunctionTitle({ address, columns }: { address: string; columns: number 
   );
 }
 
-/** From this many columns on there is room for words. */
+/** From this width on, words fit. */
 const WIDE_COLUMNS = 100;
 
-/** How old the numbers may be, or that they are frozen. */
+/** The maximum age of the numbers, or that they are frozen. */
 function useFreshness(columns: number): { readonly text: string; readonly token: Token } {
   const { paused, intervalMs } = useAppState(state => state.sampling);
   if (paused) return { text: ' FROZEN ', token: 'status.warning' };

@@ -10,7 +10,7 @@ const SHARE_CELLS = 6;
 
 type HistogramBarsProps = { readonly counts: Histogram; readonly size: Size; readonly empty: string };
 
-/** How long things took: a bar for each length of time, the shortest first. */
+/** How long things took: a bar per duration, shortest first. */
 export function HistogramBars({ counts, size: { columns, rows }, empty }: HistogramBarsProps) {
   const { style, glyphs } = useTheme();
   const bands = histogramBands(counts, rows);

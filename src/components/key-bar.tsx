@@ -12,19 +12,19 @@ import { useAppState, useTheme, useUi } from './contexts.ts';
 
 type Entry = { readonly key: string; readonly label: string; readonly available: boolean };
 
-/** The last line: the keys that matter most here. What can't be done now is dim; the help says why. */
+/** The last line: the keys that matter most here. Unavailable ones are dim; the help says why. */
 export function KeyBar({ columns }: { columns: number }) {
   const ui = useUi();
   const [screenEntries] = useState(() => screenEntriesOf(ui));
   const layer = useAppState(state => state.layers.at(-1));
-  // Drawn again when another set of keys is available, not with every sample.
+  // Redrawn when another set of keys is available, not with every sample.
   const ofScreen = useAppState(state => (state.layers.length > 0 ? NONE : screenEntries(state)));
   return <Entries entries={fitted(layer ? layerEntries(layer) : ofScreen, columns)} />;
 }
 
 const NONE: readonly Entry[] = [];
 
-/** Drawn again when they are others, not with every key that is typed into a layer. */
+/** Redrawn when the entries change, not with every key that is typed into a layer. */
 const Entries = memo(
   function Entries({ entries }: { entries: readonly Entry[] }) {
     const { style } = useTheme();
@@ -42,7 +42,7 @@ const Entries = memo(
   (before, after) => isDeepStrictEqual(before.entries, after.entries),
 );
 
-/** Asks all actions once for each state, and gives the same entries as long as they say the same. */
+/** Evaluates all actions once per state, and returns the same array while the entries are equal. */
 function screenEntriesOf(ui: Ui): (state: AppState) => readonly Entry[] {
   let entries = NONE;
   let last: AppState | null = null;
@@ -64,7 +64,7 @@ function screenEntries(ui: Ui): Entry[] {
   }));
 }
 
-/** Keys of what lies over the screen, which are the same everywhere. */
+/** The keys of a layer above the screen, which are the same everywhere. */
 function layerEntries(layer: Layer): Entry[] {
   const entry = (key: string, label: string): Entry => ({ key, label, available: true });
   switch (layer.kind) {
@@ -149,7 +149,7 @@ function planEntries(layer: PlanLayer): readonly (readonly [string, string])[] {
 
 const CANCEL = ['Esc', 'cancel'] as const;
 
-/** As many as fit: what can't be done goes first, the last two, help and quit, stay. */
+/** As many as fit: unavailable ones are dropped first; the last two, help and quit, always stay. */
 function fitted(entries: readonly Entry[], columns: number): readonly Entry[] {
   const needed = (some: readonly Entry[]) =>
     some.reduce((sum, { key, label }) => sum + key.length + label.length + 3, 0);

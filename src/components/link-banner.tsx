@@ -3,7 +3,7 @@ import { pad } from '../text/width.ts';
 import { lossText } from '../view/manager-loss.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 
-/** A line that is there while the manager cannot be reached: what is shown below is what was last known. */
+/** A line that is shown while the manager cannot be reached: everything below is the last known state. */
 export function LinkBanner({ columns }: { columns: number }) {
   const { style, glyphs } = useTheme();
   const lost = useAppState(state => state.managerLost);

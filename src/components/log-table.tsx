@@ -17,7 +17,7 @@ const LIST_ROWS = 6;
 
 type LogTableProps = {
   readonly entries: readonly LogEntry[];
-  /** Number of the entry under the cursor; null: the last one. */
+  /** Number of the entry under the cursor; null for the last one. */
   readonly cursor: number | null;
   readonly size: Size;
   /** Whether entries are about several VMs. */

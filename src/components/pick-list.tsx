@@ -7,10 +7,10 @@ import { useTheme } from './contexts.ts';
 import { Table, TableRow } from './table/table.tsx';
 import { TextField } from './text-field.tsx';
 
-/** Title, what is typed, and why the row under the cursor cannot be picked. */
+/** The title, the filter, and why the row under the cursor cannot be picked. */
 const FRAME_ROWS = 3;
 
-/** One of many to be picked: a list that what is typed narrows. */
+/** A list from which to pick one entry, narrowed by typing. */
 export function PickList({ layer, size: { columns, rows } }: { layer: PickLayer; size: Size }) {
   const { style, glyphs } = useTheme();
   const shown = shownRows(layer);

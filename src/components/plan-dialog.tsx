@@ -17,7 +17,7 @@ import { TextField } from './text-field.tsx';
 
 type PlanDialogProps = { readonly layer: PlanLayer; readonly size: Size };
 
-/** A change of the host: what will be done, word for word, and the buttons that do it or don't. */
+/** A change of the host: everything that will be done, and the buttons to apply or cancel it. */
 export function PlanDialog({ layer, size: { columns, rows } }: PlanDialogProps) {
   const { style, glyphs } = useTheme();
   const room = Math.max(0, rows - PLAN_FRAME_ROWS);
@@ -44,7 +44,7 @@ export function PlanDialog({ layer, size: { columns, rows } }: PlanDialogProps) 
   );
 }
 
-/** A rule with what may still be chosen, and how much of the plan is further down. */
+/** A rule with the remaining choices, and the number of further lines of the plan. */
 function Choices({ layer, columns, more }: { layer: PlanLayer; columns: number; more: number }) {
   const { style, glyphs } = useTheme();
   const parts = [
@@ -61,7 +61,7 @@ function Choices({ layer, columns, more }: { layer: PlanLayer; columns: number; 
   );
 }
 
-/** Against a block: what must be typed. Else what goes on. */
+/** The word that must be typed to override a block, or else the progress. */
 function Word({ layer, columns }: { layer: PlanLayer; columns: number }) {
   const { style } = useTheme();
   const { phase, focus, typed } = layer;
@@ -110,7 +110,7 @@ function Buttons({ layer, columns }: { layer: PlanLayer; columns: number }) {
   const buttons = closes
     ? [
         button('Close', true),
-        // What may not be applied is shown, but dimmed.
+        // A forbidden action is shown, but dimmed.
         ...(phase.kind === 'review' && layer.forbidden !== null ? [button(verb, false, false)] : []),
       ]
     : [button('Cancel', focus === 'cancel'), button(verb, focus === 'confirm', isReady(layer))];

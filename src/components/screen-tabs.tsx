@@ -3,17 +3,17 @@ import { SCREEN_NAMES, SHORT_SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '.
 import { useTheme } from './contexts.ts';
 
 const PROGRAM = ' vring';
-/** A narrower terminal shows the name of the current screen only. */
+/** A narrower terminal only shows the name of the current screen. */
 const NAMES_COLUMNS = 80;
 
 type ScreenTabsProps = {
   readonly shown: TopScreen;
   readonly columns: number;
-  /** Cells that there are for them. */
+  /** Cells available for the tabs. */
   readonly room: number;
 };
 
-/** The program's name, the screens that number keys open, and the one that is shown, if no number opens it, too. */
+/** The program's name, the screens that number keys open, and the current screen if no number opens it. */
 export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   const { style } = useTheme();
   const { program, names } = fitted(shown, room, columns < NAMES_COLUMNS ? 0 : TOP_SCREENS.length);
@@ -38,14 +38,14 @@ export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   );
 }
 
-/** Others are opened by their names alone. */
+/** Other screens are only opened by name. */
 function isNumbered(shown: TopScreen): boolean {
   return TOP_SCREENS.some(screen => screen === shown);
 }
 
 /**
- * What fits: without room the program's name goes first, then the names become short, then they go, the last one first.
- * The name of the shown screen is always whole.
+ * As much as fits. The program's name is dropped first; then names are shortened, then dropped, the last one first. The
+ * name of the current screen is always complete.
  * @param most number of screens that may have their names
  * @returns the names, each with a blank before it, or empty
  */
@@ -57,7 +57,7 @@ function fitted(
   const brackets = 2;
   const numbers =
     TOP_SCREENS.length * 2 + brackets + (isNumbered(shown) ? 0 : SCREEN_NAMES[shown].length + 3);
-  /** The first so many names whole, those up to `named` short. */
+  /** The first `whole` names complete, those up to `named` short. */
   const namesOf = (whole: number, named: number) =>
     TOP_SCREENS.map((screen, index) => {
       if (index < whole || screen === shown) return ` ${SCREEN_NAMES[screen]}`;

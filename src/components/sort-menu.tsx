@@ -4,13 +4,13 @@ import { pad } from '../text/width.ts';
 import { shownSorted, sortColumns, sortOf } from '../view/sort-columns.ts';
 import { useAppState, useTheme } from './contexts.ts';
 
-/** Cells of an entry: its key and what it does. */
+/** Cells of an entry: its key and its column. */
 const ENTRY_CELLS = 24;
-/** Border, and the title. */
+/** The border and the title. */
 const FRAME_ROWS = 3;
 const FRAME_CELLS = 2;
 
-/** The columns that can be sorted by and their keys, over the middle of the list; in two columns where rows are few. */
+/** The columns to sort by and their keys, in the middle of the list; in two columns if there are few rows. */
 export function SortMenu({ size: { columns, rows } }: { size: Size }) {
   const { style, glyphs } = useTheme();
   const screen = useAppState(shownSorted);

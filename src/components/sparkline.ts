@@ -2,7 +2,7 @@ import type { Glyphs } from '../theme/glyphs.ts';
 
 /**
  * The last `cells` values as levels between zero and `top`; blank where there are no values yet.
- * @param top what the highest level stands for; higher values are drawn as that
+ * @param top the value of the highest level; higher values are drawn the same
  */
 export function sparkline(
   values: readonly number[],

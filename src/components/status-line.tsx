@@ -11,8 +11,8 @@ import { useAppState, useTheme, useUi } from './contexts.ts';
 import { TextField } from './text-field.tsx';
 
 /**
- * The last line but one: what is being typed, else what happened last, else why the VM under the cursor ended, else the
- * filter, else what of the host can't be read.
+ * The last line but one: the text being typed, else the last event, else why the VM under the cursor ended, else the
+ * filter, else what cannot be read of the host.
  */
 export function StatusLine({ columns }: { columns: number }) {
   const { style, glyphs } = useTheme();
@@ -40,13 +40,13 @@ export function StatusLine({ columns }: { columns: number }) {
   );
 }
 
-/** A text in so many cells; where it is cut, it says where all of it is. */
+/** A text in this many cells. If it is truncated, `where` says where to find all of it. */
 function fitted(text: string, where: string, columns: number, ellipsis: string): string {
   if (width(text) <= columns) return pad(text, columns);
   return pad(text, columns - where.length, 'left', ellipsis) + where;
 }
 
-/** Why a VM cannot start or has ended, or what of it no longer works. */
+/** Why a VM cannot start or has ended, or which of its devices no longer works. */
 function vmTrouble(vm: VmInfo): string {
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return `${vm.name} cannot start: ${obstacle}`;
@@ -59,7 +59,7 @@ function hostTrouble(state: AppState): string {
   return showsHost(state) ? (state.hostLost ?? state.host?.general.problems[0] ?? '') : '';
 }
 
-/** What is typed where it is not in a row; there, what may be typed. */
+/** The text being typed; if it is typed in a row, the prompt only. */
 function Prompt({ layer: { prompt, edit, inRowOf }, columns }: { layer: PromptLayer; columns: number }) {
   const { style, glyphs } = useTheme();
   if (inRowOf === null) return <TextField prompt={` ${prompt}: `} edit={edit} columns={columns} />;

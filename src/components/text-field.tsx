@@ -7,11 +7,11 @@ type TextFieldProps = {
   readonly prompt: string;
   readonly edit: TextEdit;
   readonly columns: number;
-  /** What is shown is a default, which typing replaces. */
+  /** Whether the text is a default, which typing replaces. */
   readonly isDefault?: boolean;
 };
 
-/** A line that is being typed, in `columns` cells; the part around the cursor where it is longer. */
+/** A line being typed, in `columns` cells; of a longer line, the part around the cursor. */
 export function TextField({ prompt, edit, columns, isDefault = false }: TextFieldProps) {
   const { style } = useTheme();
   const points = [...edit.text, ' '];

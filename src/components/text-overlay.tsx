@@ -5,7 +5,7 @@ import { pad } from '../text/width.ts';
 import { textRoom } from '../view/layer-room.ts';
 import { useTheme } from './contexts.ts';
 
-/** A text to be read: a title, and its lines as they are; how many more there are is in the title. */
+/** A text to read: a title, which shows the position, and unchanged lines. */
 export function TextOverlay({ layer, size }: { layer: TextLayer; size: Size }) {
   const { style, glyphs } = useTheme();
   const { title, lines, offset } = layer;

@@ -2,7 +2,7 @@ import { Text } from 'ink';
 import type { TimeSplit } from '../engine/sampling/rates.ts';
 import { useTheme } from './contexts.ts';
 
-/** Where time went, as a bar of `cells` cells: guest, KVM, devices, and what was idle. */
+/** Where time went, as a bar of `cells` cells: guest, KVM, devices, idle. */
 export function TimeBar({ time, cells: room }: { time: TimeSplit; cells: number }) {
   const { style, glyphs } = useTheme();
   const cells = Math.max(0, room);

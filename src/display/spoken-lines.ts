@@ -16,8 +16,8 @@ export function spokenLines(frame: string): string[] {
 const CURSOR = /^> /;
 
 /**
- * What to read out after the previous frame: lines that were not in it, wherever they are now, and the line that the cursor
- * has moved to.
+ * What to read out after the previous frame: lines that were not in it, wherever they are now, and the line that the
+ * cursor has moved to.
  */
 export function spokenChanges(before: readonly string[], after: readonly string[]): string[] {
   const known = new Set(before);

@@ -18,8 +18,8 @@ export function spokenSize({ rows }: Size): Size {
 }
 
 /**
- * For a screen reader: appends lines to an ordinary terminal. Lines are never moved, erased or repeated; a change in the
- * frame is a new line.
+ * For a screen reader: appends lines to an ordinary terminal. Lines are never moved, erased or repeated; a change in
+ * the frame is a new line.
  */
 export function openSpoken(
   tree: ReactNode,

@@ -15,8 +15,8 @@ export function withoutForeign(frame: string): string {
 }
 
 /**
- * The same stream, with one write per frame. Ink writes the frame and its brackets separately; over SSH each of these would
- * be a packet.
+ * The same stream, with one write per frame. Ink writes the frame and its brackets separately; over SSH each of these
+ * would be a packet.
  * @param written is called with each frame, after it was written
  */
 export function inWholeFrames(

@@ -7,7 +7,7 @@ import { ListWithDetails } from './list-with-details.tsx';
 
 const NO_PROBLEMS: readonly string[] = [];
 
-/** Disk images: those that VMs have, and others beside them. */
+/** Disk images: those of VMs, and others in the same folders. */
 export function ImagesScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const rows = useAppState(select.visibleImages);

@@ -11,13 +11,13 @@ import type { Split } from './split.ts';
 type ListAndSideProps = {
   readonly size: Size;
   readonly split: Split;
-  /** What the row under the cursor is called, and what there is to say about it. */
+  /** The title of the row under the cursor, above its facts. */
   readonly title: string;
   readonly facts: readonly Fact[];
   readonly children: ReactNode;
 };
 
-/** A list, and the details of the row that its cursor is on: beside it, or below where it is narrow. */
+/** A list, and the details of the row under the cursor: beside it, or below it on a narrow terminal. */
 export function ListAndSide({ size, split, title, facts, children }: ListAndSideProps) {
   return (
     <Box flexDirection={split.beside ? 'row' : 'column'} width={size.columns} height={size.rows}>
@@ -43,7 +43,7 @@ type DetailsProps = {
   readonly title: string;
   readonly facts: readonly Fact[];
   readonly size: Size;
-  /** Its title is on a rule that takes a line of its own. */
+  /** Whether its title is on a rule, which takes a line. */
   readonly ruled: boolean;
 };
 

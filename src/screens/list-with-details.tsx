@@ -16,15 +16,15 @@ type ListProps<Row> = {
   readonly columns: readonly ListColumn<Row>[];
   readonly rows: readonly Row[];
   readonly cursor: number;
-  /** What is said when there are no rows at all. */
+  /** Shown if there are no rows at all. */
   readonly empty: string;
-  /** What is said to match no filter: `No network`. */
+  /** What does not match the filter: `No network`. */
   readonly subject: string;
   readonly title: (row: Row) => string;
   readonly facts: (row: Row) => readonly Fact[];
 };
 
-/** A list that can be filtered and sorted, and what there is to say about the row at its cursor. */
+/** A list that can be filtered and sorted, and facts about the row under the cursor. */
 export function ListWithDetails<Row extends { readonly key: string }>({
   size,
   list,

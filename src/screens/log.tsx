@@ -4,7 +4,7 @@ import { filterOf } from '../store/list-slice.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { noMatchText } from '../view/unknown-columns.ts';
 
-/** What has happened: to the VMs, and to the process that runs them. */
+/** What has happened to the VMs and to the manager. */
 export function LogScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const entries = useAppState(select.visibleLog);

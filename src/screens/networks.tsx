@@ -5,7 +5,7 @@ import { ListWithDetails } from './list-with-details.tsx';
 
 const NONE = 'No networks, bridges or TAP interfaces. n creates a network with NAT, DHCP and DNS';
 
-/** What VMs can be connected to: networks of vring's, bridges, TAP interfaces. */
+/** What VMs can be connected to: vring's networks, bridges, TAP interfaces. */
 export function NetworksScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const rows = useAppState(select.visibleNetworks);

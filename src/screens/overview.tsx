@@ -16,7 +16,7 @@ export function OverviewScreen({ size: { columns, rows } }: { size: Size }) {
   const history = useAppState(state => state.usageHistory);
   const alarms = useAppState(select.alarms).length;
   const vms = useAppState(select.topVms).length;
-  // Where there are few rows, the tables need them.
+  // If there are few rows, the tables need them.
   const roomy = rows >= ROOMY_ROWS;
   const host = usage === null ? [] : hostLines(usage, history, roomy);
   const eachCpu = roomy && usage !== null;
@@ -43,10 +43,10 @@ const ROOMY_ROWS = 20;
 const VM_ROWS = 3;
 const NAME_CELLS = 11;
 const NOW_CELLS = 6;
-/** Of the label of a graph's scale: `0-6400%`, `0-500k/s`. */
+/** Cells of the label of a graph's scale: `0-6400%`, `0-500k/s`. */
 const SCALE_CELLS = 8;
 
-/** A name, its value now, its graph with the scale, and more about it. */
+/** A name, its current value, its graph with the scale, and more about it. */
 function Gauge({ line, columns }: { line: GaugeLine; columns: number }) {
   const { style, glyphs } = useTheme();
   const { name, now, graph, text } = line;
@@ -68,7 +68,7 @@ function Gauge({ line, columns }: { line: GaugeLine; columns: number }) {
   );
 }
 
-/** Each CPU as a level, the first one first. */
+/** Each CPU's usage as a level, in order. */
 function EachCpu({ cpus, columns }: { cpus: readonly number[]; columns: number }) {
   const { style, glyphs } = useTheme();
   const { levels } = glyphs;

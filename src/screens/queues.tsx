@@ -8,7 +8,7 @@ import { QUEUE_COLUMNS } from '../view/queue-rows.ts';
 import { layoutColumns } from '../view/table-columns.ts';
 import { noMatchText } from '../view/unknown-columns.ts';
 
-/** The virtqueues of all VMs that run. */
+/** The virtqueues of all running VMs. */
 export function QueuesScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const rows = useAppState(select.visibleQueues);

@@ -14,7 +14,7 @@ import { QueuesScreen } from './queues.tsx';
 import { VmScreen } from './vm.tsx';
 import { VmsScreen } from './vms.tsx';
 
-/** The picture of each screen. */
+/** Draws a screen. */
 export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) {
   switch (screen.kind) {
     case 'overview':

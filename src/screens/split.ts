@@ -1,22 +1,23 @@
 import type { Size } from '../store/ui-slice.ts';
 
-/** From here on the details stand beside the list. */
+/** From this width on, the details are beside the list. */
 const WIDE_COLUMNS = 160;
 const RULE = 1;
 
-/** Rows that there must be for details below the list, by whether Enter shows them, too. */
+/** Rows needed to show details below the list, by whether they also have a screen of their own. */
 const MIN_ROWS = { elsewhere: 20, here: 10 } as const;
 
 export type Split = {
   readonly list: Size;
-  /** Null: they are not shown. */
+  /** Null if they are not shown. */
   readonly details: Size | null;
   readonly beside: boolean;
 };
 
 /**
- * Where a list and the details of its cursor's row go.
- * @param details where they can be seen: nowhere, since there are none; on a screen of their own; or here alone
+ * The sizes of a list and of the details of the row under its cursor.
+ * @param details where they can be seen: `none` if there are none, `elsewhere` if also on a screen of their own, or
+ * only `here`
  */
 export function splitPlaces({ columns, rows }: Size, details: 'none' | keyof typeof MIN_ROWS): Split {
   if (details !== 'none' && columns >= WIDE_COLUMNS) return besides({ columns, rows });

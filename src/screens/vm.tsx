@@ -27,7 +27,7 @@ const TABS: Readonly<Record<VmTab, ComponentType<PaneProps>>> = {
   snapshots: SnapshotsTab,
 };
 
-/** One VM: all of it at a glance, and a tab for each part. */
+/** One VM: a summary, and a tab for each part. */
 export function VmScreen({ id, size: { columns, rows } }: { id: string; size: Size }) {
   const tab = useAppState(state => vmViewOf(state, id).tab);
   const Tab = TABS[tab];

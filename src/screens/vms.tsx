@@ -13,14 +13,14 @@ import { type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
 import { noMatchText } from '../view/unknown-columns.ts';
 import { VM_COLUMNS, type VmColumn, vmListed } from '../view/vm-columns.ts';
 
-/** All VMs: those that run, and those that are defined and off. */
+/** All VMs: running ones, and defined ones that are off. */
 export function VmsScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const visible = useAppState(select.visibleVms);
   const cursor = useAppState(select.cursorRow);
   const filter = useAppState(state => filterOf(state, 'vms'));
   const sort = useAppState(state => state.sorts.vms);
-  // Without any, there is more room for the rest.
+  // Without addresses, the other columns get the space.
   const addressed = useAppState(state =>
     Object.values(state.infos).some(vm => guestAddresses(vm).length > 0),
   );
@@ -55,7 +55,7 @@ type VmRowProps = {
 const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
   const { glyphs } = useTheme();
   const shows = (key: string) => layout.find(column => column.key === key)?.cells ?? 0;
-  // One look at the state for everything in the row: there are many rows, and the state changes often.
+  // One selector for everything in the row: there are many rows, and the state changes often.
   const { vm, totals, now, marked, history } = useAppState(
     useShallow(state => {
       const listed = vmListed(state, id);

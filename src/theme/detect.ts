@@ -13,8 +13,8 @@ export type ThemeOptions = {
 };
 
 /**
- * The theme for a terminal: no color if NO_COLOR (no-color.org) is set or the terminal is dumb, ASCII unless the terminal
- * and the locale are known to support more.
+ * The theme for a terminal: no color if NO_COLOR (no-color.org) is set or the terminal is dumb, ASCII unless the
+ * terminal and the locale are known to support more.
  * @throws if there is no theme of that name
  */
 export function detectTheme(env: NodeJS.ProcessEnv, options: ThemeOptions = {}): Theme {
@@ -43,8 +43,8 @@ function utf8Locale(env: NodeJS.ProcessEnv): boolean {
 }
 
 /**
- * The color depth for Ink's FORCE_COLOR: over SSH the 16 colors of the user's terminal, which suit slow connections and old
- * terminals. Undefined: detect the terminal's.
+ * The color depth for Ink's FORCE_COLOR: over SSH the 16 colors of the user's terminal, which suit slow connections and
+ * old terminals. Undefined to detect the terminal's.
  */
 export function colorDepth(env: NodeJS.ProcessEnv): '1' | undefined {
   if (env.FORCE_COLOR !== undefined) return undefined;

@@ -22,7 +22,7 @@ export type Glyphs = {
   readonly bracket: { readonly first: string; readonly middle: string; readonly last: string };
   /** Between two panes side by side. */
   readonly side: string;
-  /** Ink's name of the border around dialogs; null: none. */
+  /** Ink's name of the border around dialogs; null for none. */
   readonly border: 'round' | 'classic' | null;
 };
 

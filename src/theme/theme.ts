@@ -13,7 +13,7 @@ export type Theme = {
 };
 
 export type ThemeChoice = {
-  /** `default` when absent. */
+  /** Default: `default`. */
   readonly name?: ThemeName;
   /** False: only bold and dim, whatever the theme. */
   readonly color: boolean;
@@ -28,7 +28,7 @@ export function createTheme({ name = 'default', color, ascii, linear = false }: 
   return { color: colored, ascii: ascii || linear, linear, glyphs, style: token => styles[token] };
 }
 
-/** Without color there is still bold and dim. */
+/** Without color, bold and dim remain. */
 function withoutColor(styles: Styles): Styles {
   return Object.fromEntries(
     Object.entries(styles).map(([token, { color: _, backgroundColor: __, ...rest }]) => [token, rest]),

@@ -13,7 +13,7 @@ type TableHeaderProps = {
   readonly sort?: Sort | undefined;
 };
 
-/** The line of column titles, with an arrow beside the one that the rows are sorted by. */
+/** The line of column titles, with an arrow beside that of the sort column. */
 export const TableHeader = memo(function TableHeader({ layout, sort }: TableHeaderProps) {
   const { style, glyphs } = useTheme();
   const titles = layout.map(({ title, cells, align }) => pad(title, cells, align, glyphs.ellipsis)).join(' ');
@@ -35,7 +35,7 @@ export const TableHeader = memo(function TableHeader({ layout, sort }: TableHead
   );
 });
 
-/** Where the title and its arrow are. The arrow is in the gap beside the column where the title leaves no room for it. */
+/** Where the title and its arrow are. The arrow is in the gap beside the column if the title leaves no room for it. */
 function sortedTitle(layout: ColumnLayout, { column }: Sort) {
   const index = layout.findIndex(({ key }) => key === column);
   const found = layout[index];
@@ -49,13 +49,13 @@ function sortedTitle(layout: ColumnLayout, { column }: Sort) {
 type TableRowProps = {
   readonly layout: ColumnLayout;
   readonly cells: Cells;
-  /** The cursor is on it. */
+  /** Whether the cursor is on it. */
   readonly selected: boolean;
-  /** How cells without a token of their own are drawn. */
+  /** The style of cells without their own token. */
   readonly token?: Token;
 };
 
-/** One row: one Text, with a nested one for each cell that has a token of its own. */
+/** One row: one Text, with a nested one for each cell with its own token. */
 export const TableRow = memo(function TableRow({ layout, cells, selected, token }: TableRowProps) {
   const { style, glyphs } = useTheme();
   return (
@@ -78,7 +78,7 @@ export const TableRow = memo(function TableRow({ layout, cells, selected, token 
 type TableProps<Row> = {
   readonly layout: ColumnLayout;
   readonly rows: readonly Row[];
-  /** Lines, including the header's. */
+  /** Number of lines, including the header's. */
   readonly height: number;
   /** Row that the cursor is on. */
   readonly cursor: number;
@@ -90,7 +90,7 @@ type TableProps<Row> = {
   readonly renderRow: (row: Row, selected: boolean) => ReactNode;
 };
 
-/** A table that mounts only the rows that can be seen, so that its cost is that of the window and not of the list. */
+/** A table that only mounts the visible rows, so that its cost depends on the window, not on the list. */
 export function Table<Row>({
   layout,
   rows,

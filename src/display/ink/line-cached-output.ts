@@ -39,7 +39,9 @@ export type InkParts = {
   readonly intersectClips: (outer: Clip | undefined, inner: Clip) => Clip;
 };
 
-/** A text of the frame with its clip, and the lines in which it is visible: from `top` up to, not including, `bottom`. */
+/**
+ * A text of the frame with its clip, and the lines in which it is visible: from `top` up to, not including, `bottom`.
+ */
 type Placed = {
   readonly write: Write;
   readonly clip: Clip | undefined;
@@ -48,8 +50,8 @@ type Placed = {
 };
 
 /**
- * Ink recomputes every cell of each frame, although most lines don't change. Here, a line with the same contents is reused,
- * so that a frame only costs what changed.
+ * Ink recomputes every cell of each frame, although most lines don't change. Here, a line with the same contents is
+ * reused, so that a frame only costs what changed.
  * @returns a replacement for Ink's class; it requires transformers that only depend on their arguments
  */
 export function cacheLines(
@@ -77,8 +79,8 @@ export function cacheLines(
     }
 
     /**
-     * Most texts are one line of characters of one cell each, and fit in: they need none of Ink's cutting.
-     * @returns whether this one is, and is written
+     * Most texts are one line of single-cell characters that fit, and need no truncation by Ink.
+     * @returns whether this is such a text, and was written
      */
     #writePlain(line: Cell[] | undefined, { x, text, transformers }: Write, clip: Clip | undefined): boolean {
       if (line === undefined || x < (clip?.x1 ?? 0) || !PLAIN_STYLED.test(text)) return false;

@@ -10,7 +10,7 @@ import { cellsOf } from '../../view/list-columns.ts';
 import type { ColumnLayout } from '../../view/table-columns.ts';
 import { ListView } from './list-view.tsx';
 
-/** What on this host keeps guests from running well, or from getting devices, and how to fix it. */
+/** What keeps guests on this host from running well or from getting devices, and how to fix it. */
 export function DoctorScreen({ size }: { size: Size }) {
   const { hostSelect } = useUi();
   const rows = useAppState(hostSelect.doctor);

@@ -5,7 +5,7 @@ import { functionFacts } from '../../view/host-facts.ts';
 
 const NOTHING: readonly Fact[] = [];
 
-/** What there is to say about a function; nothing for no function. */
+/** Facts about a function; empty for no function. */
 export function useFunctionFacts(address: string | null): readonly Fact[] {
   const { hostSelect } = useUi();
   const host = useAppState(hostSelect.view);

@@ -4,7 +4,7 @@ import type { Size } from '../../store/ui-slice.ts';
 import { factLines } from '../../view/facts.ts';
 import { useFunctionFacts } from './function-facts.ts';
 
-/** All that is known of one PCI function. */
+/** Everything known about one PCI function. */
 export function FunctionScreen({ address, size }: { address: string; size: Size }) {
   const facts = useFunctionFacts(address);
   const offset = useAppState(state => state.factsOffset);

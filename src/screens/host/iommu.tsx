@@ -11,7 +11,7 @@ import type { ColumnLayout } from '../../view/table-columns.ts';
 import { markCell, shortAddress } from './cells.ts';
 import { ListView } from './list-view.tsx';
 
-/** The IOMMU groups with their members: what a guest can only be given together. */
+/** The IOMMU groups with their members, which can only be assigned to a guest together. */
 export function IommuScreen({ size }: { size: Size }) {
   const { hostSelect } = useUi();
   const rows = useAppState(hostSelect.iommu);
@@ -58,7 +58,7 @@ const Row = memo(function Row({ row, layout, selected }: RowProps) {
     mark: markCell(marked),
     group: groupText(row, glyphs),
     address: shortAddress(row.name, style),
-    // Said once for each group.
+    // Shown once per group.
     isolation: row.place === 'only' || row.place === 'first' ? (cells.isolation ?? '') : '',
   };
   return <TableRow layout={layout} cells={shown} selected={selected} />;

@@ -19,17 +19,17 @@ type ListViewProps<Row, Of extends Column> = {
   readonly size: Size;
   readonly columns: readonly Of[];
   readonly rows: readonly Row[];
-  /** Why there is nothing, when no filter is the reason. */
+  /** Why the list is empty, if no filter is the reason. */
   readonly empty: string;
   readonly renderRow: (row: Row, layout: ColumnLayout<Of>, selected: boolean) => ReactNode;
-  /** What the row under the cursor is called, and what there is to say about it. */
+  /** The title of the row under the cursor, above its facts. */
   readonly title: string;
   readonly facts: readonly Fact[];
-  /** Where the details can be seen: on a screen of their own, too, or nowhere but here. */
+  /** Where the details are shown: on their own screen, too, or only here. */
   readonly details?: 'elsewhere' | 'here';
 };
 
-/** A list of the host, and the details of the row that the cursor is on. */
+/** A list of the host, and the details of the row under the cursor. */
 export function ListView<Row, Of extends Column>(props: ListViewProps<Row, Of>) {
   const { list, size, columns, rows, renderRow } = props;
   const { hostSelect } = useUi();
@@ -37,7 +37,7 @@ export function ListView<Row, Of extends Column>(props: ListViewProps<Row, Of>) 
   const sort = useAppState(state => state.sorts[list]);
   const empty = useEmptyText(list, props.empty);
   const split = splitPlaces(size, props.title === '' ? 'none' : (props.details ?? 'elsewhere'));
-  // The same layout as long as it is the same size: rows that have not changed are not drawn again.
+  // The same layout while the size stays the same, so that unchanged rows are not redrawn.
   const owned = useAppState(state => (hostSelect.view(state)?.owners.size ?? 0) > 0);
   const layout = useMemo(() => {
     const shown = owned ? columns : columns.filter(({ key }) => key !== OWNER.key);
@@ -67,7 +67,7 @@ function useEmptyText(list: HostList, otherwise: string): string {
   const filter = useAppState(state => filterOf(state, list));
   if (lost !== null) return lost;
   if (!read) return 'Reading the host';
-  // Functions are there as they are read, what belongs to them once all are.
+  // Functions appear as they are read; everything else, once all are read.
   if (reading) return 'Reading the host: the functions come first';
   if (filter !== '') return noMatchText(list, filter, 'Nothing');
   return problem ?? otherwise;

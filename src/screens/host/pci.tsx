@@ -11,7 +11,7 @@ import { markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
 import { type HostLayout, ListView } from './list-view.tsx';
 
-/** Cells of a step into the tree, and of the sign that something is below. */
+/** Cells per level of the tree, and of the mark of a node with children. */
 const STEP_CELLS = 2;
 const FOLD_CELLS = 2;
 
@@ -65,7 +65,9 @@ const Row = memo(function Row({ row, layout, selected }: RowProps) {
   return <TableRow layout={layout} cells={cells} selected={selected} />;
 });
 
-/** Its place in the tree and its name. Where there is little room, deep ones are indented less, and no address is cut. */
+/**
+ * Its position in the tree and its name. If space is tight, deep nodes are indented less, and no address is truncated.
+ */
 function treeName({ depth, open }: PciRow, name: string, room: number, { fold }: Glyphs): string {
   const sign = open === null ? ' ' : open ? fold.open : fold.closed;
   const indent = Math.min(depth * STEP_CELLS, Math.max(0, room - FOLD_CELLS - name.length));

@@ -11,10 +11,10 @@ import { markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
 import { ListView } from './list-view.tsx';
 
-/** Cells that a VF stands further in than its physical function. */
+/** Cells by which a VF is indented below its physical function. */
 const INDENT = 2;
 
-/** Functions that can have virtual ones, and those that they have. */
+/** Functions that can have virtual ones, and their current virtual functions. */
 export function SriovScreen({ size }: { size: Size }) {
   const { hostSelect } = useUi();
   const rows = useAppState(hostSelect.sriov);
@@ -67,7 +67,7 @@ const Row = memo(function Row({ row, layout, selected }: RowProps) {
   return <TableRow layout={layout} cells={cells} selected={selected} />;
 });
 
-/** What is being typed for a function's number of VFs; null while nothing is. */
+/** The number of VFs being typed for a function, or null. */
 function typedCount({ layers }: AppState, address: string): string | null {
   const layer = layers.at(-1);
   return layer?.kind === 'prompt' && layer.inRowOf === address ? layer.edit.text : null;

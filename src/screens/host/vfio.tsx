@@ -12,7 +12,7 @@ import { markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
 import { type HostLayout, ListView } from './list-view.tsx';
 
-/** Who has each device: now, and at the next boot. */
+/** The owner of each device: now, and at the next boot. */
 export function VfioScreen({ size }: { size: Size }) {
   const { hostSelect } = useUi();
   const rows = useAppState(hostSelect.vfio);
@@ -51,7 +51,7 @@ function ModulesLine({ columns }: { columns: number }) {
   );
 }
 
-/** The modules that matter; the ones they depend on come with them. */
+/** The modules to show; those that they depend on are loaded with them. */
 const SHOWN_MODULES = ['vfio_pci', 'vfio_iommu_type1', 'iommufd'];
 
 function modulesText({ modules, container, iommufd }: NonNullable<HostGeneral['vfio']>): string[] {

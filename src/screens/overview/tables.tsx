@@ -12,7 +12,7 @@ import { type VmColumn, vmListed } from '../../view/vm-columns.ts';
 
 type TableProps = { readonly size: Size };
 
-/** The row of the overview's cursor among the rows of one table, of which so many are above it; none elsewhere. */
+/** The overview's cursor as a row of a table with `above` rows above it; not focused if it is in another table. */
 function useCursor(above: number, length: number): { cursor: number; focused: boolean } {
   const { select } = useUi();
   const row = useAppState(select.overviewRow) - above;
@@ -30,7 +30,7 @@ const ALARM_COLUMNS: readonly ListColumn<Alarm>[] = [
   { key: 'text', title: '', min: 20, grow: 1, cell: ({ text }) => text },
 ];
 
-/** What somebody should look at. */
+/** What needs attention. */
 export function Alarms({ size }: TableProps) {
   const { select } = useUi();
   const alarms = useAppState(select.alarms);
@@ -85,7 +85,7 @@ const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
   return <TableRow layout={layout} selected={selected} cells={cellsOf(layout, listed)} />;
 });
 
-/** What has happened, the latest first. */
+/** What has happened, newest first. */
 export function RecentEvents({ size }: TableProps) {
   const { select } = useUi();
   const events = useAppState(select.recentEvents);

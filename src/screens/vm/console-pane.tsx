@@ -11,18 +11,18 @@ import { useEmptyText } from './empty-text.ts';
 import type { PaneProps } from './pane-props.ts';
 import { ScreenPane } from './screen-pane.tsx';
 
-/** The console or the screen that is looked at. */
+/** The selected console or screen. */
 export function ConsolePane(props: PaneProps) {
   const port = useAppState(state => shownPort(state, props.id));
   return port === SCREEN_PORT ? <ScreenPane {...props} /> : <SerialPane {...props} />;
 }
 
-/** The serial console: a title that says where the keyboard is, and the lines that end with the last one. */
+/** The serial console: a title that shows where keys go, and the last lines that fit. */
 function SerialPane({ id, size }: PaneProps) {
   const { consoles } = useUi();
-  // The picture is the feed's; the revision says that there is another one.
+  // The feed has the contents; the revision shows that they have changed.
   useAppState(state => (state.console?.id === id ? state.console.revision : -1));
-  // Another console begins with a revision that this one may have had.
+  // The other console's revision may be the same number.
   useAppState(state => shownPort(state, id));
   const grabbed = useAppState(state => state.layers.at(-1)?.kind === 'console');
   const back = useAppState(state => vmViewOf(state, id).cursors.console);

@@ -118,12 +118,12 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
   );
 }
 
-/** A VM that is off has the devices of its last run; its definition may have others. */
+/** A VM that is off shows the devices of its last run; its definition may have others. */
 function noneText(vm: VmInfo, empty: string): string {
   return isAlive(vm) ? empty : 'None when it last ran';
 }
 
-/** A device of the host is best known by what it is there. */
+/** A host device is best known by its name on the host. */
 function titleOf({ title, hostDevice }: DeviceRow, host: HostSnapshot | null): string {
   if (hostDevice === undefined) return title;
   const { address } = hostDevice;
@@ -141,7 +141,7 @@ function markedName(
   return diskErrors === null ? name : { text: `${name} !`, token: 'status.error' };
 }
 
-/** Why a link is down is in the details. */
+/** The details show why a link is down. */
 function linkCell(link: string): Cells[string] {
   return link.startsWith('down') ? { text: 'down', token: 'status.warning' } : link;
 }
@@ -178,7 +178,7 @@ function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
 
 type DeviceDetailsProps = { readonly row: DeviceRow; readonly facts: readonly Fact[]; readonly size: Size };
 
-/** What is known of a device and, where it has virtqueues, how long its requests take. */
+/** Facts about a device and, if it has virtqueues, how long its requests take. */
 function DeviceDetails({ row, facts, size: { columns, rows } }: DeviceDetailsProps) {
   const half = row.queues === 0 ? columns : Math.floor(columns / 2);
   const about = row.queues === 0 ? row.name : `${row.name}: facts, and request latency`;

@@ -3,7 +3,7 @@ import { isAlive } from '../../engine/vm-info.ts';
 import { own } from '../../text/own.ts';
 import { restingText } from '../../view/vm-facts.ts';
 
-/** Why a tab has nothing to show: its VM does not run, and what starts it; for one that runs, `otherwise`. */
+/** Why a tab is empty: the VM is not running, and how to start it; `otherwise` if it is running. */
 export function useEmptyText(id: string, otherwise: string): string {
   const isReadOnly = useUi().readOnly !== null;
   return useAppState(state => {

@@ -15,7 +15,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'total', title: 'TOTAL', min: 7, align: 'right' },
 ];
 
-/** Exits by reason of the vCPU under the cursor, with the share of its time that they took. */
+/** Exits of the vCPU under the cursor by reason, with their share of its time. */
 export function ExitsPane({ id, size }: PaneProps) {
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);

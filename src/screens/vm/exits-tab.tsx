@@ -31,7 +31,7 @@ const SORTED_BY: Readonly<Record<AddressOrder, Sort>> = {
   address: { column: 'at', descending: false },
 };
 
-/** The exit heat map: the ports and memory addresses that exits were for, and which of them cost time. */
+/** The exit heat map: the ports and memory addresses that caused exits, and how much time they cost. */
 export function ExitsTab({ id, size }: PaneProps) {
   const { glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
@@ -83,7 +83,7 @@ const TOKENS: Readonly<Record<Heat, Token>> = {
   cold: 'text.secondary',
 };
 
-/** As long as its share of the costliest one; its glyph and its color say how much of everything it is. */
+/** The length is the share of the costliest address; glyph and color show the share of everything. */
 function heatCell({ part, heat }: AddressRow, most: number, cells: number, { bar }: Glyphs): Cell {
   const glyph = { hot: bar.guest, warm: bar.kvm, cool: bar.devices, cold: '' }[heat];
   return { text: glyph.repeat(Math.ceil((part / most) * cells) || 0), token: TOKENS[heat] };

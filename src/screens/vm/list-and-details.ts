@@ -1,13 +1,13 @@
 import type { Size } from '../../store/ui-slice.ts';
 
-/** Below this there is room for the list alone. */
+/** On a narrower terminal, only the list is shown. */
 const MIN_COLUMNS = 80;
 const MIN_ROWS = 18;
 
 /**
- * Where a tab's list and, below it, the details of the row under its cursor go: the list has what it needs, up to half of
- * the rows.
- * @param length rows of the list
+ * The sizes of a tab's list and, below it, of the details of the row under its cursor: the list gets what it needs, up
+ * to half of the rows.
+ * @param length number of rows of the list
  */
 export function listAndDetails(size: Size, length: number): { list: Size; details: Size | null } {
   const { columns, rows } = size;

@@ -1,8 +1,8 @@
 import type { Size } from '../../store/ui-slice.ts';
 
-/** What each tab of the VM screen, and each pane of the first of them, gets. */
+/** The props of each tab of the VM screen, and of each pane of the first tab. */
 export type PaneProps = {
-  /** The VM's. */
+  /** The VM's ID. */
   readonly id: string;
   readonly size: Size;
 };

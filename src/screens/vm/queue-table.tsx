@@ -32,10 +32,10 @@ const NO_TROUBLE = {};
 const NONE_TEXT = 'No virtqueues';
 
 type QueueTableProps = {
-  /** The VM's. */
+  /** The VM's ID. */
   readonly id: string;
   readonly size: Size;
-  /** Row of the cursor; null: there is none here. */
+  /** Row of the cursor; null if it is not in this table. */
   readonly cursor: number | null;
 };
 

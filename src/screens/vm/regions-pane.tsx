@@ -14,7 +14,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'share', title: 'TIME%', min: 5, align: 'right' },
 ];
 
-/** Which devices the exits were for: accesses by range of ports or memory. */
+/** The devices that caused exits: accesses by range of ports or memory. */
 export function RegionsPane({ id, size }: PaneProps) {
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const layout = layoutColumns(COLUMNS, size.columns);

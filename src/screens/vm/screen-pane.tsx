@@ -7,10 +7,10 @@ import { pad } from '../../text/width.ts';
 import { ConsoleText } from './console-text.tsx';
 import type { PaneProps } from './pane-props.ts';
 
-/** The VM's screen, with a title that says where keys go. */
+/** The VM's screen, with a title that shows where keys go. */
 export function ScreenPane({ id, size }: PaneProps) {
   const { screens } = useUi();
-  // The feed has the picture; the revision says that it has changed.
+  // The feed has the picture; the revision shows that it has changed.
   useAppState(state => state.vmScreenRevision);
   const grabbed = useAppState(state => state.layers.at(-1)?.kind === 'console');
   const { color, ascii } = useTheme();
@@ -43,7 +43,7 @@ function usePicture(size: Size) {
   useEffect(() => {
     if (isGraphics) picture.ask();
   }, [isGraphics, picture]);
-  // React runs clean-ups before Ink draws: the picture is gone before anything takes its place.
+  // React runs clean-ups before Ink draws, so the picture is removed before anything replaces it.
   // biome-ignore lint/correctness/useExhaustiveDependencies: a pane of another size is elsewhere
   useLayoutEffect(() => {
     if (isPicture) return () => picture.hide();

@@ -14,7 +14,7 @@ import { describeTask } from '../../view/vm-task.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
-/** The VM's snapshots and its saved state; above them what is being done, below the one under the cursor. */
+/** The VM's snapshots and its saved state; above them the task in progress, below them the one under the cursor. */
 export function SnapshotsTab({ id, size }: PaneProps) {
   const snapshots = useAppState(state => state.snapshots);
   const listed = useAppState(state => shownSnapshots(state, id));

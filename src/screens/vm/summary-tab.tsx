@@ -33,12 +33,12 @@ export function SummaryTab({ id, size }: PaneProps) {
   );
 }
 
-/** Of the label of a graph's scale: `0-800%`, `0-500k/s`. */
+/** Cells of the label of a graph's scale: `0-800%`, `0-500k/s`. */
 const SCALE_CELLS = 9;
 
 type HeadProps = { readonly id: string; readonly columns: number; readonly rows: number };
 
-/** Facts in a line; CPU and exits over time, beside each other or, with three rows, below. */
+/** A line of facts; CPU usage and exits over time, side by side or, with three rows, one below the other. */
 function Head({ id, columns, rows }: HeadProps) {
   const { style, glyphs } = useTheme();
   const facts = useAppState(state => summaryFacts(state, id).join(` ${glyphs.separator} `));

@@ -24,7 +24,7 @@ const SHORT_TITLES: Readonly<Record<VmTab, string>> = {
   snapshots: 'Snap',
 };
 
-/** Cells that the names of all tabs take, and that their short ones do. */
+/** Cells needed for the full names of all tabs, and for their short names. */
 const MIN_COLUMNS = 92;
 const MIN_COLUMNS_SHORT = 80;
 
@@ -33,7 +33,7 @@ function titleOf(name: VmTab, shown: VmTab, columns: number): string {
   return columns >= MIN_COLUMNS_SHORT ? ` ${SHORT_TITLES[name]}` : '';
 }
 
-/** The tabs that number keys open, and which one is shown. */
+/** The tabs that number keys open, with the current one marked. */
 export function TabBar({ tab, columns }: { tab: VmTab; columns: number }) {
   const { style } = useTheme();
   return (

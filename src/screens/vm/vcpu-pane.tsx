@@ -22,11 +22,11 @@ const columns = ({ bar }: Glyphs): readonly Column[] => [
   { key: 'devices', title: `${bar.devices}DEV`, min: 5, align: 'right' },
 ];
 
-/** Cells of the names of the lines under the table. */
+/** Cells of the labels below the table. */
 const LABEL_CELLS = 10;
 const SUMMARY_ROWS = 2;
 
-/** Where each vCPU's time goes; below, the one under the cursor in pictures. */
+/** Where each vCPU's time goes; below, bars and graphs for the one under the cursor. */
 export function VcpuPane({ id, size }: PaneProps) {
   const { style, glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));

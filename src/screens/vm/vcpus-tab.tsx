@@ -33,7 +33,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'history', title: 'EXITS', min: 16, priority: 3, grow: 1 },
 ];
 
-/** Each vCPU's time and exits; below, for the one under the cursor, exits by reason and how long they take. */
+/** Each vCPU's time and exits; below, for the one under the cursor, exits by reason and their durations. */
 export function VcpusTab({ id, size }: PaneProps) {
   const { glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
@@ -87,7 +87,7 @@ export function VcpusTab({ id, size }: PaneProps) {
 
 const NOT_PINNED: readonly number[] = [];
 
-/** What the lower half is about. */
+/** The title of the lower half. */
 function subject({ label, vcpu }: VcpuRow, pinning: readonly number[]): string {
   if (label === 'all') return 'all vCPUs';
   const pinned = pinning[vcpu.index];
@@ -111,7 +111,7 @@ function cellsOf({ label, vcpu }: VcpuRow, history: string): Cells {
   };
 }
 
-/** The graph of its exits; nothing where the column has left. */
+/** The graph of its exits; empty if the column is hidden. */
 function historyOf(
   { label }: VcpuRow,
   histories: Readonly<Record<string, readonly number[]>>,
