@@ -6,8 +6,8 @@ const ROUNDS = 3;
 const LIMIT_MS = 1000;
 
 /**
- * How long a balloon takes to give the host 1 GiB of memory that the guest has used: page by page, 256 in each request as Linux has them, in
- * their order, or such that no two that follow each other are neighbors.
+ * How long a balloon takes to return 1 GiB of used guest memory to the host: page by page, 256 per request as in Linux,
+ * in order, or such that no two consecutive pages are neighbors.
  */
 export async function measureBalloon(): Promise<Measurement[]> {
   const measurements: Measurement[] = [];

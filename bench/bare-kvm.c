@@ -1,9 +1,9 @@
 /*
- * The minimum that runs the embedded guest: a KVM_RUN loop that answers each exit at once. An exit here costs what the
- * processor and the kernel take; anything beyond that is a VMM's own overhead.
+ * The minimum that runs the embedded guest: a KVM_RUN loop that answers each exit immediately. An exit here costs what
+ * the processor and the kernel take; anything beyond that is a VMM's own overhead.
  *
- * usage: bare-kvm guest.elf 'command line'; the guest's serial port and its debug console are standard output, its debug
- * exit port ends the run.
+ * usage: bare-kvm guest.elf 'command line'; the guest's serial port and its debug console are standard output, its
+ * debug exit port ends the run.
  */
 #include <elf.h>
 #include <err.h>

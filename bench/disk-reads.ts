@@ -9,8 +9,8 @@ const ROUNDS = 5;
 const SECONDS = 2;
 
 /**
- * Random 4 KiB reads of a file in the page cache, through virtio-blk from a guest that polls in ring 3, and by fio on the
- * host. Measures the request path, not the disk.
+ * Random 4 KiB reads of a file in the page cache, through virtio-blk from a guest that polls in ring 3, and by fio on
+ * the host. Measures the request path, not the disk.
  */
 export async function measureDiskReads(): Promise<Measurement[]> {
   const disk = join(workDirectory, 'disk.img');
@@ -25,7 +25,10 @@ export async function measureScsiReads(): Promise<Measurement[]> {
   return [await scsiAtDepth(disk, 1), await scsiAtDepth(disk, 32)];
 }
 
-/** Reads by bus-master DMA from an IDE drive, whose ports the guest drives: each access to one is an exit, also of the guest's polling. */
+/**
+ * Reads by bus-master DMA from an IDE drive, whose ports the guest drives: each access to one is an exit, also of the
+ * guest's polling.
+ */
 export async function measureIdeReads(): Promise<Measurement[]> {
   const disk = join(workDirectory, 'ide.img');
   await makeCachedFile(disk);

@@ -4,12 +4,12 @@ import { alternate } from './statistics.ts';
 
 const ROUNDS = 7;
 const EXITS = 20_000;
-/** How long they write, in milliseconds. */
+/** How long the vCPUs write, in milliseconds. */
 const SMP_MS = 300;
 
 /**
- * The cost of a port write that exits to user space, measured in the guest: vring handles it in a TypeScript device model
- * on its machine thread, QEMU in its own port device, and the bare loop just calls KVM_RUN again.
+ * The cost of a port write that exits to user space, measured in the guest: vring handles it in a TypeScript device
+ * model on its machine thread, QEMU in its own port device, and the bare loop just calls KVM_RUN again.
  */
 export async function measureExitCost(): Promise<Measurement[]> {
   const cost = (vmm: Vmm) => async () => {

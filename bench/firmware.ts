@@ -10,7 +10,10 @@ import { alternate } from './statistics.ts';
 const ROUNDS = 5;
 const TEXT = 'this is the boot sector';
 
-/** From the command until SeaBIOS has booted a sector from a virtio disk, which prints by INT 10h and on the debug console. */
+/**
+ * From the command until SeaBIOS has booted a sector from a virtio disk, which prints by INT 10h and on the debug
+ * console.
+ */
 export async function measureFirmware(): Promise<Measurement[]> {
   const disk = join(workDirectory, 'boot.img');
   writeFileSync(disk, bootDisk(TEXT));
@@ -35,7 +38,7 @@ export async function measureFirmware(): Promise<Measurement[]> {
   ];
 }
 
-/** @returns milliseconds until the program has printed the boot sector's text; it is ended then */
+/** @returns milliseconds until the program has printed the boot sector's text; the program is then ended */
 async function untilPrinted(program: string, args: readonly string[]): Promise<number> {
   const begun = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -66,7 +66,7 @@ function qemuDisk(file: string, { bus, format }: DiskOptions): string[] {
   ];
 }
 
-/** With a disk on another controller than its own option gives it, vring is started as QEMU is. */
+/** For a disk on a bus that --disk does not offer, vring is started with QEMU's options. */
 function vringArguments(append: string, file: string | undefined, bus: DiskBus): string[] {
   if (file === undefined || bus === 'virtio') {
     return ['run', GUEST, '--memory', '64M', '--append', append, ...(file ? ['--disk', file] : [])];
@@ -85,10 +85,10 @@ export type Job = {
   /** The guest's commands, such as `exits io 1000`; see its `help`. */
   readonly commands: string;
   readonly disk?: string;
-  /** Of the disk: a raw one on virtio if absent. */
+  /** The disk's bus; default: a raw disk on virtio. */
   readonly bus?: DiskBus;
   readonly format?: 'raw' | 'qcow2';
-  /** Options that vring and QEMU both have, in place of a disk. */
+  /** Options that vring and QEMU share, in place of a disk. */
   readonly options?: readonly string[];
 };
 

@@ -13,8 +13,8 @@ const KiB_PER_MiB = 1024;
 
 /**
  * The host memory of an idle VM beyond its RAM: the proportional share (PSS) of every mapping except the memfd of guest
- * RAM. Of vring that is the VM's process, and what it adds to the manager. The manager itself, and the spare process that it keeps, are
- * there before the first VM.
+ * RAM. For vring, this is the VM's process and what it adds to the manager. The manager itself and its spare process
+ * exist before the first VM.
  */
 export async function measureIdleMemory(): Promise<Measurement[]> {
   const { vm: vring, manager, spare } = await vringMebibytes();
@@ -44,7 +44,7 @@ async function vringMebibytes(): Promise<{ vm: number; manager: number; spare: n
   return { vm: (withAll - withOne) / VMS, ...alone };
 }
 
-/** With the spare process. */
+/** Including the spare process. */
 async function ofMachines({ machinePids }: VringManager): Promise<number> {
   const each = await Promise.all(machinePids.map(mebibytesBeyondRam));
   return each.reduce((sum, mebibytes) => sum + mebibytes);

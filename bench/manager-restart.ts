@@ -5,7 +5,7 @@ import { VringManager } from './vring-manager.ts';
 const VMS = 64;
 const ROUNDS = 5;
 
-/** From the death of a manager with 64 VMs until a client of the next one has the list of them, all running. */
+/** From the death of a manager with 64 VMs until a client of its successor has the list of them, all running. */
 export async function measureManagerRestart(): Promise<Measurement[]> {
   await using manager = await VringManager.start('restart');
   for (let added = 0; added < VMS; added++) await manager.add(`vm${added}`);

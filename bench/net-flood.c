@@ -1,4 +1,4 @@
-/* Sends frames as the embedded guest's "net receive" counts them out of an interface: net-flood INTERFACE SIZE SECONDS. */
+/* Sends the frames that the embedded guest's "net receive" counts: net-flood INTERFACE SIZE SECONDS. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-/* As guest/command-net.c has them. */
+/* As in guest/command-net.c. */
 enum { TYPE = 0x88b5, KIND = 34, SUM = 36, PATTERN = 42, STREAM = 3 };
 enum { BATCH = 64, MAX_FRAME = 65536 };
 

@@ -4,14 +4,14 @@ import { type Card, floodProgram, runOnTap, type TapVmm, withTap } from './tap-g
 
 const ROUNDS = 3;
 const SECONDS = 2;
-/** Frames of this size show how many bits fit; the others how many frames. */
+/** Frames of this size show the bit rate; the others, the frame rate. */
 const LARGE = 60_000;
 
 const CARD: Card = { driver: 'virtio-net-pci', qemu: ',disable-legacy=on' };
 
 /**
- * Frames between a TAP interface, in a network of its own, and a guest that polls in ring 3. QEMU without vhost: both carry the frames in
- * threads of their own. Takes root.
+ * Frames between a TAP interface, in its own network namespace, and a guest that polls in ring 3. QEMU runs without
+ * vhost: both carry the frames in their own threads. Needs root.
  */
 export async function measureNet(): Promise<Measurement[]> {
   return await withTap(async () => {
@@ -32,7 +32,10 @@ export async function measureNet(): Promise<Measurement[]> {
   });
 }
 
-/** How fast frames of a kind go, and the CPU time that they take. @param program that sends what the guest receives */
+/**
+ * The rate of frames of a kind, and the CPU time that they take.
+ * @param program sends what the guest receives
+ */
 async function measured(
   what: string,
   commands: string,

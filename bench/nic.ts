@@ -4,10 +4,10 @@ import { type Card, floodProgram, runOnTap, type TapVmm, withTap } from './tap-g
 
 const ROUNDS = 3;
 const SECONDS = 2;
-/** Until the guest has ended, however long its VMM takes to start. */
+/** Long enough for the guest to end, however long its VMM takes to start. */
 const FLOOD_SECONDS = 60;
 
-/** What the guest does: each frame announced on its own, or many at once where the card can that. */
+/** The guest's job: to announce each frame on its own, or many at once if the card supports that. */
 const JOBS = [
   ['e1000', 'sent, 60 bytes', `nic send ${SECONDS}s 60`, false],
   ['e1000', 'sent, 60 bytes, 32 at once', `nic send ${SECONDS}s 60 batch=32`, false],
@@ -18,9 +18,9 @@ const JOBS = [
 ] as const;
 
 /**
- * Frames between a TAP interface and a guest that drives the registers of a card of a PC, polling in ring 3: both VMMs have the same driver. Each
- * access to a register is an exit. Takes root. Under such a flood of frames QEMU's cards come to a stop on a busy machine, which their rates
- * then show.
+ * Frames between a TAP interface and a guest that drives the registers of a PC's network card, polling in ring 3: both
+ * VMMs run the same driver. Each access to a register is an exit. Needs root. Under such a flood of frames, QEMU's
+ * cards stall on a busy machine, which shows in their rates.
  */
 export async function measureNics(): Promise<Measurement[]> {
   return await withTap(async () => {

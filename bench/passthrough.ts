@@ -10,17 +10,17 @@ const LONG = { seconds: 600 };
 type Figures = {
   readonly exits: number;
   readonly attach: number;
-  /** The part of that in which the guest has the device; null: not known. */
+  /** The part of `attach` in which the guest has the device; null if not known. */
   readonly guest: number | null;
 };
 
 /** One of the VMMs, in the emulated host. */
 type Contestant = {
-  /** Starts the guest with the VF, and leaves its serial port on the standard input and output of the returned command. */
+  /** Starts the guest with the VF. The returned command has its serial port on standard input and output. */
   start(host: EmulatedHost): Promise<string>;
   readonly detach: string;
   readonly attach: string;
-  /** Waits until the guest has been told of the device, in the background; null: it cannot be seen. */
+  /** Waits in the background until the guest is notified of the device; null if that cannot be observed. */
   readonly told: string | null;
   readonly stop: string;
 };
@@ -61,8 +61,9 @@ const contestants: Readonly<Record<'vring' | 'qemu', Contestant>> = {
 };
 
 /**
- * A VF of an igb card in a Linux guest, in the emulated host: exits to the VMM while the guest pings its peer as fast as it can, less those
- * of an idle guest, and the time from attaching the VF to its link. Times there only compare.
+ * A VF of an igb card in a Linux guest, in the emulated host: exits to the VMM while the guest pings its peer as fast
+ * as it can, minus those of an idle guest, and the time from attaching the VF to link up. Times in the emulated host
+ * are only meaningful in comparison.
  */
 export async function measurePassthrough(): Promise<Measurement[]> {
   const host = await EmulatedHost.boot({
@@ -92,7 +93,8 @@ export async function measurePassthrough(): Promise<Measurement[]> {
         values: { vring: vring.attach, qemu: qemu.attach },
       },
       {
-        // Before that, vring takes the VF from the host, as others did for QEMU: three starts of Node, on an emulated CPU.
+        // Before that, vring takes the VF from the host, which was done beforehand for QEMU: three starts of Node, on
+        // an emulated CPU.
         what: 'a passed VF: plugged in to link up',
         unit: 's',
         values: { vring: vring.guest! },
@@ -135,9 +137,10 @@ async function measure(host: EmulatedHost, contestant: Contestant): Promise<Figu
   };
 }
 
-/** @returns exits of the only VM to its VMM, a second */
+/** @returns exits per second of the only VM to its VMM */
 async function exitsDuring(host: EmulatedHost, guest: SerialGuest, script: string): Promise<number> {
-  // Between two reads of the counters inside the guest's script, its serial port is idle; at both ends it is used alike.
+  // Both reads of the counters happen while the guest's script runs: its serial port is idle in between, and used alike
+  // at both ends.
   const counted = async () =>
     (await host.check('cat /sys/kernel/debug/kvm/io_exits /sys/kernel/debug/kvm/mmio_exits'))
       .split('\n')

@@ -8,7 +8,10 @@ import { alternate } from './statistics.ts';
 const ROUNDS = 5;
 const SECONDS = 2;
 
-/** Random 4 KiB reads of a qcow2 image whose clusters are all allocated, beside those of a raw file with the same content. Takes qemu-img. */
+/**
+ * Random 4 KiB reads of a qcow2 image whose clusters are all allocated, beside those of a raw file with the same
+ * content. Needs qemu-img.
+ */
 export async function measureQcow2(): Promise<Measurement[]> {
   const raw = join(workDirectory, 'qcow2-peer.img');
   const qcow2 = join(workDirectory, 'disk.qcow2');

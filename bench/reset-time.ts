@@ -5,12 +5,12 @@ import { alternate } from './statistics.ts';
 import { VringManager } from './vring-manager.ts';
 
 const ROUNDS = 9;
-/** Time for the next spare process to prepare itself, as between the VMs that a user starts one by one. */
+/** Time for the next spare process to get ready, as between VMs that a user starts one by one. */
 const PREPARES_MS = 3000;
-/** How long a guest takes at most to its prompt, where it waits. */
+/** The most that a guest takes to reach its prompt, where it waits. */
 const BOOTS_MS = 100;
 
-/** From the order to the first byte of the guest that starts again, beside a start in the same manager. */
+/** From the request to the first byte of the restarted guest, beside a start in the same manager. */
 export async function measureResetTime(): Promise<Measurement[]> {
   await using manager = await VringManager.start('reset');
   const guest = new Guest(manager);
@@ -25,7 +25,7 @@ export async function measureResetTime(): Promise<Measurement[]> {
   ];
 }
 
-/** One VM after the other, whose guest prints a byte when it starts, and then waits. */
+/** One VM after another, whose guest prints a byte when it starts, and then waits. */
 class Guest {
   readonly #manager: VringManager;
   #started = 0;
@@ -37,7 +37,7 @@ class Guest {
     this.#manager = manager;
   }
 
-  /** Ends the VM before, and starts the next one. @returns milliseconds to its first byte */
+  /** Ends the previous VM, and starts the next one. @returns milliseconds to its first byte */
   async start(): Promise<number> {
     const { engine } = this.#manager;
     if (this.#link !== null) {

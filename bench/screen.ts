@@ -12,7 +12,7 @@ const MiB = 2 ** 20;
 const WRITES = 32 * 2048;
 const ROUNDS = 200;
 
-/** What a screen costs: a guest's write to it, drawing it, and the bytes that travel. */
+/** The cost of a screen: a guest's write to it, drawing it, and the bytes sent. */
 export async function measureScreen(): Promise<Measurement[]> {
   const { exit, direct } = textWrites();
   const bytes = textTraffic();
@@ -30,7 +30,7 @@ export async function measureScreen(): Promise<Measurement[]> {
   ];
 }
 
-/** Microseconds of a guest's write, while it exits and while it does not. */
+/** Microseconds per guest write, with and without an exit. */
 function textWrites(): { exit: number; direct: number } {
   const [object, disk] = [join(workDirectory, 'text-writes.o'), join(workDirectory, 'text-writes.img')];
   execFileSync('as', ['--32', '-o', object, join(import.meta.dirname, 'text-writes.S')]);
@@ -84,7 +84,7 @@ function drawPixels(): number {
   }, ROUNDS / 10);
 }
 
-/** Bytes a second, in base64, of a log whose lines scroll by, one for each of ten frames. */
+/** Bytes per second, in base64, of a scrolling log with one new line in each of ten frames. */
 function textTraffic(): number {
   const canvas = new ScreenCanvas();
   const lines = Array.from(
@@ -104,7 +104,7 @@ function textTraffic(): number {
   return bytes / 10;
 }
 
-/** Microseconds of a round. */
+/** Microseconds per round. */
 function timed(action: (round: number) => void, rounds = ROUNDS): number {
   for (let round = 0; round < rounds; round++) action(round);
   const began = performance.now();

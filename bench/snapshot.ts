@@ -1,4 +1,4 @@
-/** What a snapshot takes, and a restore until the guest runs, which must not depend on how much memory the VM has. */
+/** The time of a snapshot, and of a restore until the guest runs, which must not depend on the VM's memory size. */
 import { randomFillSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,13 @@ const MiB = 2 ** 20;
 const ROUNDS = 7;
 const TOUCHED = 100 * MiB;
 const RESTORE_MS = 30;
-/** Until there is another process ready for the next one. */
+/** Time for the next spare process to get ready. */
 const BETWEEN_MS = 1500;
 
 export async function measureSnapshots(): Promise<Measurement[]> {
   await using manager = await VringManager.start('snapshot');
   const initrd = join(workDirectory, 'snapshot-initrd');
-  // What is in it is in the guest's memory.
+  // Its contents end up in the guest's memory.
   writeFileSync(initrd, randomFillSync(Buffer.alloc(TOUCHED)));
   const rows: Measurement[] = [];
   for (const memory of [256, 1024, 4096]) {

@@ -16,19 +16,19 @@ const MICROVM = [
   'quiet',
 ].concat(['-chardev', 'stdio,id=console', '-device', 'isa-debugcon,iobase=0x402,chardev=console']);
 const VRING_RUN = ['run', GUEST, '--memory', '64M', '--no-rng', '--append', 'quiet'];
-/** Time for the next spare process to prepare itself, as between the VMs that a user starts one by one. */
+/** Time for the next spare process to get ready, as between VMs that a user starts one by one. */
 const PREPARES_MS = 3000;
 
 /**
- * From the command to the guest's first instruction, which writes a byte to the debug console, until the byte arrives here. A
- * running manager is asked by a client that is connected, as its UI is.
+ * From the command to the guest's first instruction, which writes a byte to the debug console, until the byte arrives
+ * here. For a running manager, the request comes from a connected client, such as its UI.
  */
 export async function measureStartTime(): Promise<Measurement[]> {
   await using manager = await VringManager.start('start', { traced: true });
   const starts = new TracedStarts(manager);
   const runs = new TracedRuns();
   const bare = await bareLoop();
-  // To its end: Node's cache of compiled code is written then, and the runs that are measured are killed.
+  // This run ends normally, so that Node writes its compile cache; the measured runs are killed.
   await runGuest('vring', { commands: 'exits io 1' });
   const values = await alternate(ROUNDS, {
     running: () => starts.start(),
@@ -104,7 +104,7 @@ class TracedStarts {
   }
 }
 
-/** Starts by `vring run`, whose threads work side by side. */
+/** Starts by `vring run`, whose threads run concurrently. */
 class TracedRuns {
   readonly #times = new Map<string, number[]>();
 
@@ -117,24 +117,24 @@ class TracedRuns {
     return ms;
   }
 
-  /** Milliseconds from the command to each step, by median, in their order. */
+  /** Median milliseconds from the command to each step, in order. */
   get times(): Record<string, number> {
     const medians = [...this.#times].map(([step, times]) => [step, median(times)] as const);
     return Object.fromEntries(medians.sort(([, a], [, b]) => a - b));
   }
 }
 
-/** Of CLOCK_MONOTONIC, which all processes share. */
+/** CLOCK_MONOTONIC, which all processes share. */
 function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-/** Starts a program and ends it when it has printed. @returns milliseconds to its first byte. */
+/** Starts a program and ends it once it has printed. @returns milliseconds to its first byte. */
 async function firstByte(program: string, args: readonly string[]): Promise<number> {
   return (await startToByte(program, args, process.env)).ms;
 }
 
-/** @returns what it wrote to stderr, too */
+/** @returns milliseconds to the first byte, and the text on stderr */
 async function startToByte(
   program: string,
   args: readonly string[],

@@ -10,10 +10,10 @@ export const TAP = 'tap0';
 export type TapVmm = 'vring' | 'QEMU';
 export type TapRun = { readonly fields: ReadonlyMap<string, number>; readonly cpuSeconds: number };
 
-/** A network card, as `-device` has it after its `netdev`: on both VMMs, with what QEMU needs besides. */
+/** A network card, as in `-device` after its `netdev`, on both VMMs; `qemu` is what QEMU needs in addition. */
 export type Card = { readonly driver: string; readonly qemu?: string };
 
-/** Does something while there is a TAP interface in a network of its own. Takes root. */
+/** Runs `what` with a TAP interface in its own network namespace. Needs root. */
 export async function withTap<T>(what: () => Promise<T>): Promise<T> {
   await execa('ip', ['netns', 'add', NETWORK]);
   try {
@@ -27,7 +27,7 @@ export async function withTap<T>(what: () => Promise<T>): Promise<T> {
 
 let flood: Promise<string> | undefined;
 
-/** A program that sends frames of a size to the TAP interface for so long. */
+/** A program that sends frames of this size to the TAP interface for this many seconds. */
 export async function floodProgram(size: number, seconds: number): Promise<string[]> {
   flood ??= (async () => {
     const program = join(workDirectory, 'net-flood');
@@ -41,7 +41,11 @@ function inNetwork(command: string, args: readonly string[]) {
   return execa('ip', ['netns', 'exec', NETWORK, command, ...args], { timeout: TIMEOUT_MS, stdin: 'ignore' });
 }
 
-/** Runs the guest with a card on the TAP interface. @param program that runs beside it @returns its result, and the CPU time of the VMM */
+/**
+ * Runs the guest with a card on the TAP interface.
+ * @param program runs beside the guest
+ * @returns its result, and the CPU time of the VMM
+ */
 export async function runOnTap(
   vmm: TapVmm,
   card: Card,

@@ -113,7 +113,7 @@ function moveKey(key: number): string {
 
 const FILTER = 'iavf !0000 3';
 
-/** Types a filter that fewer functions match with each term, and takes it back. */
+/** Types a filter that matches fewer functions with each term, and clears it again. */
 function filterKey(key: number): string {
   return FILTER[key % (2 * FILTER.length)] ?? '\x7f';
 }

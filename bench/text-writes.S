@@ -1,5 +1,5 @@
-# A boot sector that writes to text memory: 65,536 words while each is an exit, and then while memory is shown. It prints a letter on the debug
-# port before, between and after.
+# A boot sector that writes to text memory: 65,536 words while each write is an exit, and then while the memory is
+# mapped. It prints a letter on the debug port before, between and after.
 	.code16
 	.globl _start
 _start:

@@ -8,11 +8,11 @@ import { VringManager } from './vring-manager.ts';
 
 const GiB = 2 ** 30;
 const UPGRADES = 15;
-/** Until there is another process ready for the next one. */
+/** Time for the next spare process to get ready. */
 const BETWEEN_MS = 1500;
 
 /**
- * How long the guest of 1 GiB, with a disk that it uses, stands still while its VM is handed to another process, beside how long it takes to
+ * How long a guest with 1 GiB and a disk in use pauses while its VM is handed to another process, beside the time to
  * start that VM: both depend on what else the host does.
  */
 export async function measureUpgrade(): Promise<Measurement[]> {

@@ -7,8 +7,8 @@ const SECONDS = 2;
 const SIZES = [60, 1500];
 
 /**
- * Frames to the gateway of a user-mode network and back: echo requests, of which 64 are on their way at once, from a guest that polls in ring 3.
- * Both have the stack of libslirp; vring's is in a process of its own.
+ * Frames to the gateway of a user-mode network and back: echo requests, 64 of them in flight, from a guest that polls
+ * in ring 3. Both VMMs use libslirp; vring runs it in its own process.
  */
 export async function measureUserNetwork(): Promise<Measurement[]> {
   const measurements: Measurement[] = [];

@@ -11,18 +11,18 @@ import { GUEST, workDirectory } from './guest.ts';
 const MiB = 2 ** 20;
 const LOOK_EVERY_MS = 5;
 
-/** The released manager, in folders of its own, and this process's connection to it. */
+/** The released manager, with its own folders, and this process's connection to it. */
 export class VringManager implements AsyncDisposable {
   readonly #sandbox: Sandbox;
   readonly #traced: boolean;
   #child: ChildProcess;
   #engine: RemoteEngine | null = null;
 
-  /** @param traced has machines log the steps of their starts */
+  /** @param traced makes machines log the steps of their starts */
   private constructor(name: string, traced: boolean) {
     this.#sandbox = new Sandbox(join(workDirectory, name));
     this.#traced = traced;
-    // connect() looks for the manager where these say.
+    // connect() finds the manager by these.
     Object.assign(process.env, this.#sandbox.env);
     this.#child = this.#spawn();
   }
@@ -41,7 +41,7 @@ export class VringManager implements AsyncDisposable {
     return this.#child.pid!;
   }
 
-  /** Starts an idle guest of 64 MiB. Resolves when it runs. */
+  /** Starts an idle guest of 64 MiB. Resolves once it runs. */
   async add(name: string): Promise<string> {
     return await this.engine.start({
       name,
@@ -50,13 +50,13 @@ export class VringManager implements AsyncDisposable {
     });
   }
 
-  /** The process that waits for the next VM, and those of the VMs. */
+  /** The PIDs of the spare process and of the VMs' processes. */
   get machinePids(): number[] {
     const vms = this.engine.vms().flatMap(vm => (vm.pid === null ? [] : [vm.pid]));
     return [...new Set([...childrenOf(this.pid), ...vms])];
   }
 
-  /** Kills it, and starts another one, which finds its VMs. Resolves when there is a connection to that. */
+  /** Kills the manager and starts another one, which finds its VMs. Resolves once that is connected. */
   async replace(): Promise<void> {
     const gone = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');

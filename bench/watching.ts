@@ -59,9 +59,9 @@ export async function measureWatching(): Promise<Measurement[]> {
 }
 
 /**
- * Lets the guest compute for a while. Adds the CPU time of the middle of that period, in percent of a core, to `shares`,
- * which excludes drawing the typed command and its result.
- * @returns iterations a second
+ * Lets the guest compute for a while. Adds the CPU time of the middle of that period, in percent of a core, to
+ * `shares`; this excludes drawing the typed command and its result.
+ * @returns iterations per second
  */
 async function spin(engine: Engine, cpuNow: () => number, shares: number[]): Promise<number> {
   const done = Promise.withResolvers<number>();

@@ -1,6 +1,6 @@
-// Builds what vring needs to run into dist/: the native library, the embedded guest and the bundles.
-// npm runs it in a checkout (`prepare`), but not when installing a packed vring. Plain JavaScript, because it runs before
-// anything has been built.
+// Builds what vring needs to run into dist/: the native library, the embedded guest and the bundles. npm runs it in a
+// checkout (`prepare`), but not when installing a packed vring. Plain JavaScript, because it runs before anything has
+// been built.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

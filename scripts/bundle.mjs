@@ -42,7 +42,7 @@ const DEFINE = {
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
-/** Bundles of one file each, which load faster than the chunks and than modules: what a start of a VM, or of the UI, waits for. */
+/** Bundles of one file each, which load faster than chunks or modules: for the starts of VMs and of the UI. */
 const ONE_FILE = {
   ...COMMON,
   format: 'cjs',
@@ -56,7 +56,7 @@ const ONE_FILE = {
   },
 };
 
-/** What the first frame of the UI does without: schemas, device models, the native library. */
+/** What the first frame of the UI does not need: schemas, device models, the native library. */
 const LATE_IN_UI = [
   'src/actions/new-vm-form.ts',
   'src/definitions/device-check.ts',
@@ -71,7 +71,7 @@ const LATE_IN_UI = [
 ];
 
 /**
- * An esbuild plugin: a bundle that starts something before it loads the rest has the module that did so, and the rest uses that one.
+ * An esbuild plugin for a bundle that is started by another one: it uses that bundle's copy of a module.
  * @param module its path in the project
  */
 function startedBy(bundle, module) {
@@ -124,7 +124,7 @@ export async function bundle() {
         startedBy('ui.cjs', 'src/manager/start-manager.ts'),
       ],
     }),
-    // A manager keeps copies of what this makes (src/engine/machines/machine-code.ts).
+    // A manager keeps copies of the output (src/engine/machines/machine-code.ts).
     bundleMachines(ONE_FILE),
   ]);
   declareDeviceApi();
@@ -137,7 +137,7 @@ export async function bundle() {
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
 }
 
-/** A bundle of one file for a program that runs no machine: it evaluates no device model. */
+/** A single-file bundle for a program that runs no machine: it evaluates no device models. */
 async function bundleWithoutModels(esbuild, { entryPoints, plugins }) {
   const options = { ...ONE_FILE, entryPoints, plugins: [...COMMON.plugins, ...plugins] };
   const { metafile } = await esbuild.build({ ...options, write: false });
@@ -145,7 +145,7 @@ async function bundleWithoutModels(esbuild, { entryPoints, plugins }) {
   await esbuild.build({ ...options, plugins: [lateModules([...parts]), ...options.plugins] });
 }
 
-/** Declares the types of what device modules import, into dist/types. */
+/** Declares the types that device modules import, in dist/types. */
 function declareDeviceApi() {
   rmSync(join(dist, 'types'), { recursive: true, force: true });
   execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.types.json')], {

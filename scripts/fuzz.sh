@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fuzzes the data plane with libFuzzer, on any Rust: scripts/fuzz.sh <seconds> [target ...]. New inputs that reach more code are kept in
-# native/fuzz/target/found/<target>; one that fails, in native/fuzz/target/failed. VRING_FUZZ_MERGE=1 then makes native/fuzz/corpus the
-# smallest set of all inputs that reaches as much.
+# Fuzzes the data plane with libFuzzer, on any Rust: scripts/fuzz.sh <seconds> [target ...]. New inputs that reach more
+# code are kept in native/fuzz/target/found/<target>, failing ones in native/fuzz/target/failed. VRING_FUZZ_MERGE=1 then
+# makes native/fuzz/corpus the smallest set of all inputs that reaches the same code.
 set -eu
 cd "$(dirname "$0")/../native/fuzz"
 
@@ -9,11 +9,11 @@ seconds=${1:?usage: scripts/fuzz.sh <seconds> [target ...]}
 shift
 [ $# -gt 0 ] || set -- $(sed -n 's/^name = "\(.*\)"/\1/p' Cargo.toml | sed 1,2d)
 
-# What cargo-fuzz has the compiler do, but AddressSanitizer, which takes a nightly one.
+# The flags of cargo-fuzz, except for AddressSanitizer, which needs a nightly compiler.
 coverage='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
   -Cllvm-args=-sanitizer-coverage-trace-compares'
-# Not for the libraries that the compiler loads: with --target, flags are for programs alone.
+# Not for the libraries that the compiler loads: with --target, flags only apply to programs.
 host=$(rustc -vV | sed -n 's/^host: //p')
 RUSTFLAGS="--cfg fuzzing $coverage" cargo build --quiet --release --locked --target "$host" --bins
 

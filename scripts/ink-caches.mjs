@@ -6,20 +6,20 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lineCache = join(root, 'src/display/ink/line-cached-output.ts');
 const graphemes = join(root, 'src/text/graphemes.ts');
 
-/** Ink's own, and those of the packages that it takes texts apart with. */
+/** Ink's own files, and those of the packages with which it splits texts. */
 const FILES =
   /\/(?:ink\/build\/[a-z-]+|(?:string-width|wrap-ansi)\/index|slice-ansi\/tokenize-ansi|ansi-tokenize\/build\/tokenize)\.js$/;
 const SEGMENTER = /^const (\w+) = new Intl\.Segmenter\([^;]*\);$/m;
 
 /**
- * Characters of one cell each, which are not combined with others: printable ASCII, box drawing, blocks, and the signs of
- * src/theme/glyphs.ts. Texts of these alone are measured by their length.
+ * Characters of one cell each, which are not combined with others: printable ASCII, box drawing, blocks, and the signs
+ * of src/theme/glyphs.ts. Texts of these alone are measured by their length.
  */
 const ONE_CELL = String.raw`/^[ -~\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/`;
 
 /**
- * Caches what Ink recomputes for each frame although most of it doesn't change. Per file of Ink: a text that occurs once,
- * and its replacement.
+ * Caches what Ink recomputes for each frame although most of it doesn't change. Per file of Ink: a text that occurs
+ * once, and its replacement.
  */
 const CHANGES = {
   // Keep a text's characters, styles and width from frame to frame, and each line.
@@ -57,7 +57,7 @@ const markNodeAsDirty = (node) => {
     for (let text = node; text; text = text.yogaNode ? undefined : text.parentNode) text.squashedText = undefined;
 `,
     ],
-    // Lay out only what takes other room than before: a row of a table that says something else is as long as it was.
+    // Lay out only texts whose size has changed: the text of a table row keeps its length.
     [
       `const yogaNode = findClosestYogaNode(node);
     yogaNode?.markDirty();`,
@@ -102,7 +102,7 @@ const takesSameRoom = (node) => {
     // There is no <Static>, which Ink looks for in the whole tree.
     ['const staticNode = findStaticNode(rootNode);', 'const staticNode = undefined;'],
   ],
-  // Measure a text once: Ink keeps that for its layout.
+  // Measure a text once: Ink keeps the result for its layout.
   'render-node-to-output.js': [
     ["import widestLine from 'widest-line';", "import measureText from './measure-text.js';"],
     ['const currentWidth = widestLine(text);', 'const currentWidth = measureText(text).width;'],
@@ -111,7 +111,7 @@ const takesSameRoom = (node) => {
 
 const STRING_WIDTH = [
   ['/^[\\u0020-\\u007E]*$/', ONE_CELL],
-  // Made for the first text that may have one: V8 takes milliseconds to learn which sequences are emoji.
+  // Created for the first text that may contain an emoji: V8 takes milliseconds to build the table of sequences.
   [
     String.raw`const rgiEmojiRegex = /^\p{RGI_Emoji}$/v;`,
     String.raw`let emoji; const rgiEmojiRegex = { test: text => (emoji ??= /^\p{RGI_Emoji}$/v).test(text) };`,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages that the tests and benchmarks need, on Debian and its relatives. Quick if nothing is missing: apt
-# isn't run then. vring itself needs none of these.
+# Installs the packages that the tests and benchmarks need, on Debian and its relatives. Quick if nothing is missing:
+# apt isn't run then. vring itself needs none of these.
 set -euo pipefail
 
 packages=(

@@ -6,9 +6,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const PREBUILT = 'node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node';
 
 /**
- * An esbuild plugin: the bundles load koffi's prebuilt addon from dist/, so that an installed vring needs no koffi package, and
- * no install script. Loaded by a plain path: the dynamic linker remembers it while the addon is loaded, even if an upgrade
- * replaces the file.
+ * An esbuild plugin: the bundles load koffi's prebuilt addon from dist/, so that an installed vring needs no koffi
+ * package, and no install script. Loaded by a plain path: the dynamic linker remembers it while the addon is loaded,
+ * even if an upgrade replaces the file.
  */
 export const koffiAddon = {
   name: 'koffi-addon',

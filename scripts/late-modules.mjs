@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** What no start of a VM or of the UI needs, and takes milliseconds to load. */
+/** Packages that take milliseconds to load and that starts of VMs and of the UI do not need. */
 const PACKAGES = [
   '@xterm/headless',
   'execa',
@@ -23,9 +23,9 @@ const PACKAGES = [
 ];
 
 /**
- * An esbuild plugin for bundles in CommonJS format: these modules are loaded when something of them is used first.
- * @param files modules of the project, by their paths in it, and folders of them, that are late in this bundle, too; none that imports them may use them while
- * it is loaded
+ * An esbuild plugin for bundles in CommonJS format: these modules are loaded on first use.
+ * @param files further late modules of this bundle: paths of files and folders in the project. Modules that import them
+ * must not use them while being loaded
  */
 export const lateModules = (files = []) => ({
   name: 'late-modules',

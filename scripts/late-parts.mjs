@@ -4,10 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** The table of devices: what a file that it imports imports itself is a device's model, which only machines with such a device load. */
+/**
+ * The table of devices. What its imports import in turn is a device's model, which only machines with such a device
+ * load.
+ */
 const REGISTRY = 'src/devices/registry.ts';
 const TABLE = 'src/devices/device-table.ts';
-/** Models that most machines have: they are loaded at once. */
+/** Models of most machines, which are always loaded. */
 const USUAL = [
   'src/devices/legacy/i8042.ts',
   'src/devices/legacy/rtc.ts',
@@ -17,7 +20,7 @@ const USUAL = [
 /** Helpers that make rows are rows, too. */
 const ROWS = /^src\/devices\/.*\brows?\.ts$/;
 
-/** More of what few machines need, or none until somebody asks for it: files, and folders. */
+/** Other files and folders that few machines need, or only on request. */
 const LATE = [
   'src/devices/firmware/',
   'src/vmm/backends/host-scsi.ts',
@@ -36,14 +39,14 @@ const LATE = [
   'src/vmm/vfio/machine-host-devices.ts',
 ];
 
-/** Bytes of source text: what is smaller, with all that it alone needs, costs less when it is loaded at once. */
+/** Bytes of source text. Anything smaller, with all that it alone needs, is cheaper to load immediately. */
 const WORTHWHILE = 6000;
 
 /**
- * Divides the modules of a bundle into those that are evaluated at once and those that are loaded late.
+ * Divides the modules of a bundle into those that are evaluated immediately and those that are loaded late.
  * @param inputs of esbuild's metafile
  * @param entries the bundle's entry points
- * @returns `core`: the modules to evaluate at once; `parts`: those by which the others are loaded
+ * @returns `core`: the modules to evaluate immediately; `parts`: the modules through which the others are loaded
  */
 export function divide(inputs, entries) {
   const imports = path =>
@@ -91,7 +94,7 @@ function pathOf({ path, resolveDir }) {
   return path.startsWith('.') ? relative(root, join(resolveDir, path)) : null;
 }
 
-/** An esbuild plugin for a bundle of late parts: what is evaluated at once is imported from there. */
+/** An esbuild plugin for a bundle of late parts, which imports the modules of `core` instead of containing them. */
 export const withoutCore = core => ({
   name: 'without-core',
   setup(build) {
@@ -109,11 +112,11 @@ export const withoutCore = core => ({
   },
 });
 
-/** What the names of modules that are evaluated at once begin with, where late parts import them. */
+/** The prefix of names of `core` modules, where late parts import them. */
 export const CORE = 'core:';
 
 /**
- * An esbuild plugin for a bundle in CommonJS format: in place of each late part is an object that loads it when something of it is used first.
+ * An esbuild plugin for a bundle in CommonJS format: replaces each late part by an object that loads it on first use.
  * @param parts the names that each exports
  */
 export const withoutParts = (core, parts) => ({
@@ -134,5 +137,5 @@ export const withoutParts = (core, parts) => ({
   },
 });
 
-/** A variable of the bundle: the function that loads a late part. */
+/** A variable of the bundle, with the function that loads a late part. */
 export const LOAD = '__latePart';

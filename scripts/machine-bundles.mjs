@@ -13,8 +13,8 @@ const ENTRIES = {
 };
 
 /**
- * Bundles what runs a machine: what each machine needs in one file, and in machine-parts.js the device models and more that few need, which
- * src/vmm/machine/late-parts.ts loads.
+ * Bundles the code that runs a machine: one file with what every machine needs, and machine-parts.js with device models
+ * and others that few need, which src/vmm/machine/late-parts.ts loads.
  * @param options of esbuild, for bundles in CommonJS format
  */
 export async function bundleMachines(options) {
@@ -34,7 +34,7 @@ export async function bundleMachines(options) {
   );
 }
 
-/** @returns the names that each part exports, where each is in its file, and the modules of `core` that they import */
+/** @returns the names that each part exports, its place in the file, and the modules of `core` that the parts import */
 async function bundleParts(esbuild, options, core, parts) {
   const { outputFiles, metafile } = await esbuild.build({
     ...options,

@@ -1,6 +1,6 @@
 /**
- * Writes src/vmm/native/abi.ts from what the built native library says of its structs and constants (native/src/abi.rs):
- * `npm run abi`, after `npm run build -- native`.
+ * Writes src/vmm/native/abi.ts from the structs and constants that the built native library reports
+ * (native/src/abi.rs): `npm run abi`, after `npm run build -- native`.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ import { Struct } from '../kvm/c-struct.ts';
 
 export const ABI_FILE = join(projectRoot(), 'src/vmm/native/abi.ts');
 
-/** The description of the built library, of whatever version. */
+/** The description from the built library, whatever its version. */
 export function describeAbi(): AbiDescription {
   const library = koffi.load(builtFile('libvring_native.so'));
   return JSON.parse(library.func('const char *vring_layout()')());

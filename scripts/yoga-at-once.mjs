@@ -7,8 +7,8 @@ const GLUE = join(yoga, 'binaries/yoga-wasm-base64-esm.js');
 const DATA_URL = /data:application\/octet-stream;base64,([A-Za-z0-9+/=]+)/;
 
 /**
- * An esbuild plugin: Yoga, Ink's layout engine, is there when it has been imported, without a top-level await, which CommonJS does not have,
- * and without the HTTP client that Node loads to fetch its WebAssembly from a data: URL.
+ * An esbuild plugin: Yoga, Ink's layout engine, is ready once it has been imported, without a top-level await, which
+ * CommonJS lacks, and without the HTTP client that Node loads to fetch its WebAssembly from a data: URL.
  */
 export const yogaAtOnce = {
   name: 'yoga-at-once',

@@ -99,7 +99,7 @@ export function gzip(content: Buffer): Buffer {
   return gzipSync(content, { level: 9 });
 }
 
-/** Licenses have a place of their own; what the tests of device modules and their types need comes with the npm package. */
+/** Licenses have their own place; the tests and types of device modules come with the npm package. */
 const NOT_INSTALLED = /^(third-party-licenses\.txt|types\/.*|device(-testing)?\.js)$/;
 
 const NEEDED = [
