@@ -1,4 +1,4 @@
-/** A disk can't be used; the message tells the user why and what to do. */
+/** A disk cannot be used; the message gives the reason and the next step. */
 export class DiskError extends Error {
   override readonly name = 'DiskError';
 }

@@ -8,9 +8,9 @@ const COMMAND_LINE_MAX = 60;
 const byte = (start: number): LockRange => ({ start, length: 1 });
 
 /**
- * The bytes that QEMU locks for reading (block/file-posix.c): RAW_LOCK_PERM_BASE + n means "I do this" and
- * RAW_LOCK_SHARED_BASE + n "nobody else may", where n is a permission bit: 0 for consistent reads, 1 for writes. After
- * taking one lock, a process checks for the other.
+ * The bytes that QEMU locks for reading (block/file-posix.c): RAW_LOCK_PERM_BASE + n means "I use permission n" and
+ * RAW_LOCK_SHARED_BASE + n "no other process may use it", where n is a permission bit: 0 for consistent reads, 1 for
+ * writes. After taking one lock, a process checks for the other.
  */
 const QEMU = {
   reads: byte(100),
@@ -24,7 +24,8 @@ const VIRTLOCKD = byte(0);
 
 /**
  * Locks a disk for one writer, or for any number of readers, so that QEMU, libvirt and vring don't corrupt each other's
- * disks. Like QEMU, it locks first and checks afterward: if two start at once, at least one sees the other.
+ * disks. Like QEMU, it locks first and checks afterward: if two processes start at the same time, at least one sees the
+ * other.
  * @throws DiskError naming the holder
  */
 export function lockDisk(fd: number, path: string, readonly: boolean): void {
@@ -81,7 +82,9 @@ function lockHolder(own: number): Holder | null {
   return reader;
 }
 
-/** `lock: 1: OFDLCK ADVISORY READ -1 08:01:1234 100 101`: the lock that QEMU or vring takes to write, or any write lock. */
+/**
+ * `lock: 1: OFDLCK ADVISORY READ -1 08:01:1234 100 101`: the lock that QEMU or vring takes to write, or any write lock.
+ */
 function isWriters(lock: string): boolean {
   const [, kind, first, last] = / (READ|WRITE) \S+ \S+ (\d+) (\S+)$/.exec(lock) ?? [];
   const at = QEMU.writes.start;
@@ -98,7 +101,7 @@ function isSameFile(path: string, { dev, ino }: { readonly dev: bigint; readonly
   }
 }
 
-/** The start of the command line. The name of the main thread says less: it is the same for every Node program. */
+/** The start of the command line. The name of the main thread is less useful: it is the same for every Node program. */
 function commandLine(pid: string): string {
   const text = readIfThere(`/proc/${pid}/cmdline`).split('\0').join(' ').trim();
   return text.length > COMMAND_LINE_MAX ? `${text.slice(0, COMMAND_LINE_MAX)}...` : text;

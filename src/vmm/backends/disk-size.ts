@@ -6,22 +6,23 @@ import { sizeText } from '../../text/size.ts';
 import { DiskError } from './disk-error.ts';
 import { deviceNumbers, type FileIdentity, fileIdentity } from './file-identity.ts';
 
-/** A disk's file as it is now. */
+/** The present state of a disk's file. */
 export type DiskSize = {
   readonly bytes: number;
   readonly file: FileIdentity;
 };
 
 export type SizeChange = {
-  /** The size to give the file; null: it has its new size already. */
+  /** The new size of the file; null if it has it already. */
   readonly bytes: number | null;
-  /** Whether it may lose what is beyond the new size. */
+  /** Whether data beyond the new size may be lost. */
   readonly shrink: boolean;
 };
 
 /**
- * Gives a disk's file a new size, or finds out which one it has, and tells its user, at the moment when both agree: `announce` is
- * called after the file has grown, and before it shrinks; with its present size also before it grows. Nothing waits for a file system that hangs but the promise.
+ * Resizes a disk's file, or finds out its size, and announces the size when disk and file agree on it: `announce` is
+ * called after the file has grown, and before it shrinks; with its present size also before it grows. A file system
+ * that hangs blocks only the promise.
  * @returns the size. @throws DiskError, or what `announce` throws
  */
 export async function changeDiskSize(
@@ -40,7 +41,7 @@ export async function changeDiskSize(
       );
     }
     if (size > now.bytes) {
-      // By this name there may be another file than the one in use: then that is refused, and this one stays as it is.
+      // The name may lead to another file than the one in use: that one is then refused, and this one stays unchanged.
       const present = now.bytes - (now.bytes % SECTOR);
       if (present > 0) await announce({ bytes: present, file: now.file });
       await truncated(handle, path, size);
@@ -65,7 +66,7 @@ function checkChange(path: string, from: number, to: number, shrink: boolean): v
   }
 }
 
-/** Opens what the path leads to, which is not a pipe, whose open would wait. */
+/** Opens what the path leads to. It is never a pipe, whose open would block. */
 async function opened(path: string, write: boolean): Promise<FileHandle> {
   try {
     const found = await stat(path);
@@ -87,7 +88,7 @@ async function sizeOf(handle: FileHandle, path: string): Promise<DiskSize & { is
 async function deviceSize(path: string, device: bigint): Promise<number> {
   const { major, minor } = deviceNumbers(device);
   try {
-    // In sectors of 512 bytes, whatever the device's own.
+    // In sectors of 512 bytes, regardless of the device's own.
     return SECTOR * Number(await readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8'));
   } catch (error) {
     throw failed(path, 'measured', error);

@@ -8,7 +8,7 @@ export const DESCRIPTOR = { next: 1, write: 2, indirect: 4 } as const;
 /** In the flags of the avail ring: no interrupts. In those of the used ring: no kicks. */
 const SUPPRESSED = 1;
 
-/** Where the parts of a split ring are in memory of its own, the descriptors first, and where they end: a multiple of 4096. */
+/** Offsets of the parts of a split ring in separate memory, descriptors first, and of its end: a multiple of 4096. */
 export function ringParts(size: number) {
   const available = size * DESCRIPTOR_BYTES;
   const used = roundUp(available + 6 + 2 * size, 1024);
@@ -18,8 +18,8 @@ export function ringParts(size: number) {
 const roundUp = (bytes: number, unit: number) => Math.ceil(bytes / unit) * unit;
 
 /**
- * The driver's side of a split virtqueue (virtio 1.3 §2.7) in memory that it shares with the thread that serves the queue, which finds it
- * at `OWN_MEMORY`. Which descriptors are free is the caller's to know. Indexes count modulo 2^16.
+ * The driver's side of a split virtqueue (virtio 1.3 §2.7) in memory shared with the thread that serves the queue,
+ * where it is at `OWN_MEMORY`. The caller keeps track of free descriptors. Indexes count modulo 2^16.
  */
 export class DriverRing {
   readonly #size: number;
@@ -42,7 +42,7 @@ export class DriverRing {
     this.#words = new Uint32Array(memory);
   }
 
-  /** Where its parts are for the thread. */
+  /** The addresses of its parts for the thread. */
   get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
     return {
       size: this.#size,
@@ -52,12 +52,15 @@ export class DriverRing {
     };
   }
 
-  /** For a thread that has not begun. */
+  /** Resets the ring for a thread that has not started. */
   clear(): void {
     this.#bytes.fill(0, this.#available, this.#end);
   }
 
-  /** Writes a descriptor. @param at its offset in the memory: of the ring's, or of a table's. @param flags of `DESCRIPTOR` */
+  /**
+   * Writes a descriptor.
+   * @param at its offset in the memory: in the ring, or in a table @param flags of `DESCRIPTOR`
+   */
   describe(at: number, { address, length }: Segment, flags: number, next: number): void {
     const word = at / 4;
     this.#words[word] = address;
@@ -66,12 +69,18 @@ export class DriverRing {
     this.#words[word + 3] = flags | (next << 16);
   }
 
-  /** Puts a chain at a place of the avail ring: the thread sees it after `publish`. @param head its first descriptor */
+  /**
+   * Puts a chain into a slot of the avail ring; the thread sees it after `publish`.
+   * @param head its first descriptor
+   */
   stage(index: number, head: number): void {
     this.#halves[this.#available / 2 + 2 + (index % this.#size)] = head;
   }
 
-  /** Lets the thread see all chains before an index. It takes them as soon as it sees that: this is after all other writes. */
+  /**
+   * Shows the thread all chains before an index. It may take them as soon as it sees the index, so this follows all
+   * other writes.
+   */
   publish(index: number): void {
     Atomics.store(this.#halves, this.#available / 2 + 1, index);
   }
@@ -81,7 +90,7 @@ export class DriverRing {
     return (Atomics.load(this.#halves, this.#used / 2) & SUPPRESSED) === 0;
   }
 
-  /** Whether the thread is to interrupt when it returns chains. */
+  /** Sets whether the thread should interrupt when it returns chains. */
   wantInterrupts(wanted: boolean): void {
     Atomics.store(this.#halves, this.#available / 2, wanted ? 0 : SUPPRESSED);
   }

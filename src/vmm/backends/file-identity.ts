@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 
-/** What tells a file from every other one of this host, whatever its name: `fd01:1234`. Device and inode, in hexadecimal. */
+/** Identifies a file of this host, whatever its name: `fd01:1234`. Device and inode, in hexadecimal. */
 export type FileIdentity = string;
 
 export function fileIdentity(stats: BigIntStats): FileIdentity {

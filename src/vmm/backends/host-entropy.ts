@@ -26,13 +26,13 @@ export class HostEntropy implements EntropySource {
       if (!(error instanceof SystemError)) throw error;
       throw new Error(`the thread for random bytes cannot be started: ${error.code}`);
     } finally {
-      // The queue keeps it.
+      // The queue holds its own reference.
       if (limiter !== null) this.#native.destroyLimiter(limiter);
     }
   }
 }
 
-/** A whole period's bytes may come at once. */
+/** A whole period's bytes may come in one burst. */
 function rateOf({ bytes, periodMs }: EntropyLimit): RateLimits {
   const perSecond = Math.max(1, Math.round((bytes * 1000) / periodMs));
   return { operations: 0, operationsBurst: 0, bytes: perSecond, bytesBurst: bytes };

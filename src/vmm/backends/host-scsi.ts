@@ -32,7 +32,7 @@ export class HostScsiController implements ScsiController {
   readonly #scsi: NativeScsi;
   readonly #machineFd: number;
   readonly #unwatch: Cancel;
-  /** By `unitNumber`. */
+  /** Keyed by `unitNumber`. */
   readonly #units = new Map<number, HostUnit>();
 
   constructor({ native, queues, events }: Parts) {
@@ -83,7 +83,7 @@ export class HostScsiController implements ScsiController {
   }
 
   close(): void {
-    // The machine may close its units after it.
+    // The machine may close its units later.
     for (const unit of this.#units.values()) unit.isGone = true;
     this.#unwatch();
     this.#scsi.destroy();
@@ -93,7 +93,7 @@ export class HostScsiController implements ScsiController {
 
 class HostUnit implements ScsiUnit {
   onTrayChanged: (() => void) | null = null;
-  /** Its controller is closed, and it with that. */
+  /** Its controller, and so the unit, is closed. */
   isGone = false;
   readonly #scsi: NativeScsi;
   readonly #address: ScsiAddress;

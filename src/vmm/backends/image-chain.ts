@@ -4,17 +4,17 @@ import { shellText } from '../../text/shell.ts';
 import { inspectQcow2, type Qcow2Header } from '../native/qcow2-header.ts';
 import { DiskError } from './disk-error.ts';
 
-/** The most files of an image: itself and those that back it. */
+/** Most files of an image: itself and its backing files. */
 export const MAX_CHAIN = 200;
 
-/** A file that backs a disk's image, open to be read. */
+/** A backing file of a disk's image, open for reading. */
 export type BackingFile = {
   readonly fd: number;
   readonly path: string;
   readonly format: DiskFormat;
 };
 
-/** Names that QEMU does not take for files. */
+/** Names that QEMU takes for protocols rather than files. */
 const PROTOCOL = /^[A-Za-z0-9+.-]+:/;
 
 type Opened = { readonly fd: number /** Of `fileIdentity`. */; readonly file: string };
@@ -25,9 +25,9 @@ export type ChainOptions = {
   readonly fd: number;
   readonly file: string;
   readonly readonly: boolean;
-  /** Nobody has said that it is a qcow2 image: its guest may have written its header. */
+  /** The format was probed, not declared: the guest may have written the qcow2 header. */
   readonly isProbed: boolean;
-  /** Opens and locks a file of the chain to be read. @throws DiskError */
+  /** Opens and locks a file of the chain for reading. @throws DiskError */
   readonly open: (path: string) => Opened;
   /** The format that the content of an open file indicates. */
   readonly probe: (fd: number, path: string) => string;
@@ -40,9 +40,10 @@ export type ImageChain = {
 };
 
 /**
- * Reads the header of a qcow2 image, and opens the files that back it, which none of their guests can have named: an image that was only
- * probed has no backing file, and neither has one that an image names without its format. @throws DiskError; nothing is left open then
- * @param close of an fd that `open` has opened
+ * Reads the header of a qcow2 image and opens its backing files. No guest can choose any of them: an image that was
+ * only probed has no backing file, and neither has one that an image names without its format.
+ * @param close closes an fd that `open` has opened
+ * @throws DiskError; nothing is left open then
  */
 export function openChain(options: ChainOptions, close: (fd: number) => void): ImageChain {
   const header = headerOf(options.fd, options.path, options.readonly);
@@ -148,12 +149,12 @@ function sizeOf({ size }: Qcow2Header, path: string): number {
 }
 
 /**
- * Where a backing file is that the image `above` names: relative names start at that image's folder. @throws DiskError for what is no file of
- * this host
+ * The path of a backing file that the image `above` names: relative names start at that image's folder.
+ * @throws DiskError if it is not a file of this host
  */
 export function backingPath(above: string, name: string): string {
   const path = name.startsWith('file:') ? name.slice('file:'.length) : name;
-  // As QEMU reads names: a colon before the first slash ends a protocol.
+  // As QEMU parses names: a colon before the first slash ends a protocol.
   if (name.startsWith('json:') || PROTOCOL.test(path))
     throw new DiskError(`${above} is backed by ${name}, which is no file of this host: copy it to a file`);
   return isAbsolute(path) ? path : join(dirname(above), path);

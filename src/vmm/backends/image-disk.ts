@@ -40,7 +40,7 @@ type DiskParts = {
 
 const ACTIONS: Readonly<Record<DiskErrorAction, number>> = ERROR_ACTION;
 
-/** What a guest's disk is made of, apart from its file. */
+/** The parts of a guest's disk, apart from its file. */
 export type ImageDiskOptions = Pick<
   DiskOptions,
   'readonly' | 'cache' | 'keepsDiscarded' | 'policy' | 'transient' | 'detectZeroes'
@@ -61,7 +61,7 @@ export class ImageDisk implements BlockBackend {
   readonly #native: NativeVm;
   readonly #owner: ResourceOwner;
   readonly #ports: DiskParts['ports'];
-  /** Its bytes are those of its file, of which the host's cache may have some. */
+  /** The file holds the disk's bytes as they are, and the host may cache some of them. */
   readonly #isCached: boolean;
   #isLimited = false;
 
@@ -71,7 +71,7 @@ export class ImageDisk implements BlockBackend {
     this.readonly = readonly;
     this.blockSize = disk.blockSize;
     this.canDiscard = disk.canDiscard && !keepsDiscarded;
-    // What the user knows of: not the overlay of a transient disk, but the disk that it is over.
+    // The file that the user knows: not the overlay of a transient disk, but the disk below it.
     const base = options.transient ? disk.backing[0] : undefined;
     this.format = base?.format ?? disk.imageFormat;
     this.backing = disk.backing.filter(file => file !== base).map(({ path }) => path);
@@ -98,7 +98,7 @@ export class ImageDisk implements BlockBackend {
     return this.#native.imageCorruption(this.#image) || null;
   }
 
-  /** @param own memory of the queue's driver, if that is a port */
+  /** @param own memory of the queue's driver, if the driver is a port */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions, own?: OwnMemory): BlockQueue {
     const serial = new Uint8Array(SERIAL_BYTES);
     new TextEncoder().encodeInto(options.serial, serial);
@@ -118,7 +118,10 @@ export class ImageDisk implements BlockBackend {
     }
   }
 
-  /** Fills `bytes` with what the host's page cache has, without waiting; not for a disk with limits. @returns whether that was all of it */
+  /**
+   * Fills `bytes` from the host's page cache, without waiting; not for a disk with limits.
+   * @returns whether that was all of it
+   */
   readCached(offset: number, bytes: Uint8Array): boolean {
     return this.#isCached && !this.#isLimited && readCached(this.#disk.fd, bytes, offset);
   }

@@ -8,8 +8,8 @@ const SECTOR = 512;
 const HEAD = 2048;
 
 /**
- * Formats identified by their first bytes. Sources: the probe functions of QEMU's block/ folder, docs/interop/qcow2.rst and
- * the formats' own documents.
+ * Formats identified by their first bytes. Sources: the probe functions of QEMU's block/ folder, docs/interop/qcow2.rst
+ * and the formats' own documents.
  */
 const HEADERS: readonly { readonly name: string; readonly at: number; readonly magic: string }[] = [
   { name: 'qed', at: 0, magic: 'QED\0' },
@@ -46,8 +46,8 @@ const COMPRESSED: Readonly<Record<string, string>> = {
 };
 
 /**
- * The format that an image's bytes indicate, under `qemu-img`'s name if it has one; `raw` for everything else, including CD
- * images.
+ * The format that an image's bytes indicate, under `qemu-img`'s name if it has one; `raw` for everything else,
+ * including CD images.
  * @param size bytes of the whole image
  */
 export function probeFormat(read: ReadAt, size: number): string {

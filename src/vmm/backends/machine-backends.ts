@@ -10,10 +10,10 @@ type Opener<Kind extends BackendKind> = (
   options: BackendsByKind[Kind]['options'],
 ) => BackendsByKind[Kind]['opened'];
 
-/** How each type of back end is opened, one line each. */
+/** The opener for each type of back end. */
 export type BackendOpeners = {
   readonly disk: (options: DiskOptions) => BlockBackend;
-  /** Of all types: what is open already is a wire. */
+  /** For all types: what is already open is a wire. */
   readonly net: (request: NetRequest) => NetBackend;
   readonly char: (request: CharRequest) => CharBackend;
   readonly tpm: (request: TpmRequest) => TpmBackend;

@@ -26,7 +26,7 @@ const PAGE = 4096;
 export type OpenDisk = {
   readonly fd: number;
   readonly imageFormat: DiskFormat;
-  /** The files that back it, the next one first. */
+  /** Its backing files, the next one first. */
   readonly backing: readonly BackingFile[];
   /** Of the disk. Follows the file while it is in use. */
   size: number;
@@ -39,14 +39,16 @@ export type OpenDisk = {
 };
 
 /**
- * Opens an image file or a block device, bypassing the page cache where `cache` says so and it is possible, and locks it against other
- * writers (for `readonly`, shares it with other readers). The files that back it are opened and locked to be read. @throws DiskError
+ * Opens an image file or a block device, bypassing the page cache if `cache` asks for it and it is possible, and locks
+ * it against other writers (for `readonly`, shares it with other readers). Its backing files are opened and locked for
+ * reading.
+ * @throws DiskError
  */
 export function openDisk(options: DiskOptions): OpenDisk {
   return options.transient ? openTransient(options) : openImage(options);
 }
 
-/** An overlay of its own over the disk, which is only read. @throws DiskError */
+/** Opens a private overlay over the disk, which itself is only read. @throws DiskError */
 function openTransient(options: DiskOptions): OpenDisk {
   const base = openImage({ ...options, readonly: true });
   try {
@@ -179,7 +181,9 @@ function opened({ path, readonly }: DiskOptions, isBlockDevice: boolean, open: (
   }
 }
 
-/** Refuses an image that looks like a format other than these: as a raw disk, the guest would overwrite its metadata. */
+/**
+ * Refuses an image that looks like a format other than these: as a raw disk, the guest would overwrite its metadata.
+ */
 function checkFormat(fd: number, path: string, size: number): DiskFormat {
   const format = probeFormat((offset, length) => readPages(fd, offset, length), size);
   if (format === 'raw' || format === 'qcow2') return format;
@@ -219,8 +223,8 @@ function openUncached(path: string, flags: number): number {
 }
 
 /**
- * Whether a single sector can be read. With O_DIRECT, disks with 4096-byte blocks accept nothing smaller, but a guest may
- * ask for 512 bytes.
+ * Whether a single sector can be read. With O_DIRECT, disks with 4096-byte blocks accept nothing smaller, but a guest
+ * may ask for 512 bytes.
  */
 function readsSectors(fd: number): boolean {
   const memory = libc.mmap(PAGE, libc.PROT_READ | libc.PROT_WRITE, libc.MAP_PRIVATE | libc.MAP_ANONYMOUS, -1);
@@ -266,7 +270,7 @@ function openAdvice(path: string, readonly: boolean, code: string): string {
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
-      // An empty one that cannot be written, as of a CD, is no use.
+      // An empty file that cannot be written, as for a CD, is useless.
       if (readonly) return `disk ${path} does not exist: correct the path`;
       return `disk ${path} does not exist: create it with \`${creation(path)}\`, or correct the path`;
     case 'EACCES':
@@ -301,7 +305,7 @@ function fileDiscards(fd: number, size: number): boolean {
 function deviceDiscards(device: bigint): boolean {
   const { major, minor } = deviceNumbers(device);
   const node = `/sys/dev/block/${major}:${minor}`;
-  // A partition's queue is its disk's.
+  // A partition uses its disk's queue.
   for (const queue of [`${node}/queue`, `${node}/../queue`]) {
     try {
       return Number(readFileSync(`${queue}/discard_max_bytes`, 'utf8')) > 0;

@@ -12,7 +12,7 @@ type Parts = {
   readonly queues: QueueThreads;
 };
 
-/** Pages of a machine's RAM go back to the host by native threads, unless devices of the host reach them. */
+/** Native threads return pages of the machine's RAM to the host, unless host devices access them. */
 export class RamDiscards implements PageDiscards {
   readonly #ram: GuestRam;
   readonly #queues: QueueThreads;
@@ -22,7 +22,7 @@ export class RamDiscards implements PageDiscards {
     this.#ram = ram;
     this.#queues = queues;
     ram.onPinned = pinned => {
-      // None is under way when this returns: what the devices reach from now on stays where it is.
+      // None is in progress when this returns: what the devices access from now on stays in place.
       native.allowDiscards(!pinned);
       for (const hook of this.#hooks) hook();
     };

@@ -1,18 +1,21 @@
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 
-/** Memory that a port shares with the thread of its queue. */
+/** Memory that a port shares with its queue's thread. */
 export type OwnMemory = { readonly host: bigint; readonly size: number; readonly buffer: ArrayBuffer };
 
 const PAGE = 4096;
 
-/** The memory of a machine's ports of one kind, which takes space as it is used. What a port gives back, the next one gets. */
+/**
+ * Memory for a machine's ports of one kind, committed as it is used. Memory that a port releases is reused by the next
+ * one.
+ */
 export class PortMemory {
   readonly #owner: ResourceOwner;
   readonly #bytes: number;
   readonly #free: OwnMemory[] = [];
 
-  /** @param bytes that each port needs */
+  /** @param bytes per port */
   constructor(owner: ResourceOwner, bytes: number) {
     this.#owner = owner;
     this.#bytes = bytes;

@@ -3,21 +3,21 @@ import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { OWN_MEMORY } from '../native/queue-threads.ts';
 import { DESCRIPTOR, DESCRIPTOR_BYTES, DriverRing, ringParts } from './driver-ring.ts';
 
-/** Requests that a ring has room for. */
+/** Requests that fit in a ring. */
 export const RING_SLOTS = 64;
-/** Segments of data that a request may have: its table has a descriptor for the header and one for the status, too. */
+/** Most data segments of a request: its table also has a descriptor for the header and one for the status. */
 export const RING_SEGMENTS = 254;
-/** Memory for data that is not in guest memory, and its pieces. */
+/** Memory for data outside guest memory, and its parts. */
 export const RING_BUFFERS = 4;
 export const RING_BUFFER_BYTES = 65_536;
 
 const TABLE = DESCRIPTOR_BYTES * (RING_SEGMENTS + 2);
-/** What a slot has besides its table: the request's header, the range of a discard, the status. */
+/** Bytes of a slot besides its table: the request's header, the range of a discard, the status. */
 const SLOT = 64;
 const RANGE_AT = 16;
 const STATUS_AT = 32;
 
-/** Where the parts are in the memory, after the ring. */
+/** Offsets of the parts in the memory, after the ring. */
 const SLOTS = ringParts(RING_SLOTS).end;
 const TABLES = SLOTS + RING_SLOTS * SLOT;
 const BUFFERS = TABLES + RING_SLOTS * TABLE;
@@ -28,14 +28,14 @@ export const BLK_TYPE = { in: 0, out: 1, flush: 4, discard: 11 } as const;
 
 export type BlkRequest = {
   readonly type: (typeof BLK_TYPE)[keyof typeof BLK_TYPE];
-  /** Of what is read or written, in sectors. */
+  /** Of the data, in sectors. */
   readonly sector: number;
   readonly data: readonly Segment[];
 };
 
 /**
- * The driver's side of a virtio-blk queue (virtio 1.3 §2.7, §5.2.6), split, in memory that it shares with the thread that serves the queue. The
- * slots are the caller's to choose.
+ * The driver's side of a split virtio-blk queue (virtio 1.3 §2.7, §5.2.6), in memory shared with the thread that serves
+ * the queue. The caller chooses the slots.
  */
 export class PortRing {
   readonly #view: DataView;
@@ -52,14 +52,14 @@ export class PortRing {
     this.reset();
   }
 
-  /** For a thread that has not begun. */
+  /** Resets the ring for a thread that has not started. */
   reset(): void {
     this.#offered = 0;
     this.#seen = 0;
     this.#ring.clear();
   }
 
-  /** Where the parts of the ring are for the thread. */
+  /** The addresses of the parts of the ring for the thread. */
   get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
     return this.#ring.place;
   }
@@ -75,7 +75,7 @@ export class PortRing {
     return { address: OWN_MEMORY + BUFFERS + index * RING_BUFFER_BYTES, length };
   }
 
-  /** Offers a request in a slot that is free. */
+  /** Offers a request in a free slot. */
   offer(slot: number, { type, sector, data }: BlkRequest): void {
     const view = this.#view;
     const own = SLOTS + slot * SLOT;
@@ -108,7 +108,7 @@ export class PortRing {
     return { address: OWN_MEMORY + at, length: 16 };
   }
 
-  /** The next request that has ended: its slot, and whether it succeeded; null: there is none. */
+  /** The next completed request: its slot, and whether it succeeded; null if there is none. */
   take(): { readonly slot: number; readonly succeeded: boolean } | null {
     if (this.#ring.returned === this.#seen) return null;
     const slot = this.#ring.returnedAt(this.#seen);

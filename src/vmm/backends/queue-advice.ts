@@ -1,4 +1,4 @@
-/** Why a queue's thread could not be started, and what to do. */
+/** Why a queue's thread could not be started, and the next step. */
 export function queueAdvice(code: string): string {
   switch (code) {
     case 'EPERM':

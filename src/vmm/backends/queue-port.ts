@@ -25,14 +25,14 @@ import {
   RING_SLOTS,
 } from './port-ring.ts';
 
-/** The most that one request discards: 1 GiB. */
+/** Most that one request discards: 1 GiB. */
 const DISCARD_SECTORS = 2 ** 21;
-/** The most that one request transfers, so that its chain stays below 4 GiB. */
+/** Most that one request transfers, so that its chain stays below 4 GiB. */
 const TRANSFER_BYTES = 2 ** 30;
-/** What is read at once, by the machine thread: not more than it copies in less time than it takes to wake another one. */
+/** Most that the machine thread reads itself: what it copies in less time than it takes to wake another thread. */
 const CACHED_BYTES = 256 * 1024;
 const CACHED_SEGMENTS = 32;
-/** How long `close` waits for a request that the host is about to end. */
+/** How long `close` waits for a request that the host is about to complete. */
 const CLOSE_MS = 10;
 
 const FEATURES =
@@ -42,12 +42,15 @@ const FEATURES =
   BLK_FEATURE.configWce |
   BLK_FEATURE.discard;
 
-/** The disk that a port is for. */
+/** The disk behind a port. */
 export type PortDisk = {
   readonly size: number;
   readonly readonly: boolean;
   readonly canDiscard: boolean;
-  /** Fills `bytes` with what the host has of it at hand, without waiting. @returns whether that was all of it, and nothing forbids it */
+  /**
+   * Fills `bytes` from the host's page cache, without waiting.
+   * @returns whether that was all of it, and it is allowed
+   */
   readCached(offset: number, bytes: Uint8Array): boolean;
   /** Serves the port's ring. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions, memory: OwnMemory): BlockQueue;
@@ -60,26 +63,27 @@ export type PortParts = {
   readonly ownMemory: PortMemory;
 };
 
-/** What a model asked for. */
+/** A request of the model. */
 type Request = { parts: number; error: DiskPortError | null; done: DiskDone | null };
 
-/** A piece of it that is a request in the ring. */
+/** A part of it that is one request in the ring. */
 type Part = {
   readonly request: Request;
   readonly type: BlkRequest['type'];
   readonly sector: number;
-  /** Of a discard. */
+  /** For a discard. */
   readonly sectors: number;
   /** In guest memory. */
   readonly segments: readonly Segment[];
-  /** Data in memory of the model's. */
+  /** Data in the model's own memory. */
   readonly bytes: Uint8Array | null;
   buffer: number | null;
 };
 
 /**
- * A disk port whose requests are virtio-blk requests: the model is the driver of a ring in memory that no guest reaches, and a queue thread serves
- * it. So cache modes, alignment, errors, limits, confinement and counters are those of every disk. The thread starts with the first request.
+ * A disk port whose requests are virtio-blk requests: the model is the driver of a ring in memory that no guest
+ * reaches, and a queue thread serves it. Cache modes, alignment, errors, limits, confinement and counters are thus
+ * those of every disk. The thread starts with the first request.
  */
 export class QueuePort implements DiskPort {
   readonly #disk: PortDisk;
@@ -94,15 +98,15 @@ export class QueuePort implements DiskPort {
   #isStopping = false;
   #isQuiesced = false;
   #closed = false;
-  /** Called when the thread has stopped. */
+  /** Called once the thread has stopped. */
   #cancelled: (() => void)[] = [];
   #quiesced: (() => void) | null = null;
   #pending = 0;
-  /** Requests without a part for the ring, which end when what is being handled has been. */
+  /** Requests without a part for the ring, which complete after the present event. */
   #soon: Request[] = [];
-  /** The thread could not be started: what waits fails at the next event. */
+  /** The thread could not be started: waiting requests fail at the next event. */
   #hasFailed = false;
-  /** Parts that the ring has no room for yet. */
+  /** Parts that do not fit in the ring yet. */
   #waiting: Part[] = [];
   readonly #slots: (Part | null)[] = Array.from({ length: RING_SLOTS }, () => null);
   readonly #freeSlots = Array.from({ length: RING_SLOTS }, (_, slot) => slot);
@@ -234,7 +238,7 @@ export class QueuePort implements DiskPort {
       this.#options.onDiskErrors();
       this.#running = null;
       const hasStopped = running.stop(CLOSE_MS) !== null || running.abandon() !== null;
-      // A thread that was left behind may still use the memory.
+      // A thread that was left behind may still be using the memory.
       if (hasStopped) this.#parts.ownMemory.giveBack(this.#own);
     } else {
       this.#parts.ownMemory.giveBack(this.#own);
@@ -265,13 +269,13 @@ export class QueuePort implements DiskPort {
     return isWhole && offset >= 0 && length >= 0 && offset + length <= size ? null : 'range';
   }
 
-  /** Whether nothing speaks against a read by this thread: not while its other one has requests, with which it counts. */
+  /** Whether this thread may read now: not while the queue's thread has requests, since the counters are its then. */
   #mayReadAtOnce(bytes: number): boolean {
     if (bytes === 0 || bytes > CACHED_BYTES) return false;
     return !this.#isQuiesced && !this.#isStopping && !this.#closed && this.#freeSlots.length === RING_SLOTS;
   }
 
-  /** What the host has in its page cache needs no other thread. @returns whether all has been read */
+  /** Reads from the host's page cache without another thread. @returns whether all was read */
   #readAtOnce(offset: number, length: number, segments: readonly Segment[]): boolean {
     if (!this.#mayReadAtOnce(length) || segments.length > CACHED_SEGMENTS) return false;
     const { memory } = this.#parts;
@@ -291,14 +295,14 @@ export class QueuePort implements DiskPort {
     counters.add('bytesToGuest', bytes);
   }
 
-  /** A request that has been carried out, or cannot be, ends soon. */
+  /** Adds a request that is done or has failed; it completes soon. */
   #addEnded(error: DiskPortError | null, done: DiskDone): void {
     this.#pending++;
     this.#soon.push({ parts: 0, error, done });
     this.#parts.events.soon(() => this.#endSoon());
   }
 
-  /** Begins a request that consists of `pieces`; one of none, or with an error, ends soon. */
+  /** Begins a request that consists of `pieces`; one without any, or with an error, completes soon. */
   #add<Piece>(
     error: DiskPortError | null,
     done: DiskDone,
@@ -315,7 +319,7 @@ export class QueuePort implements DiskPort {
     this.#pump();
   }
 
-  /** Puts waiting parts into the ring as far as it has room. */
+  /** Puts waiting parts into the ring while there is room. */
   #pump(): void {
     if (this.#waiting.length === 0 || this.#isQuiesced || this.#isStopping || this.#closed) return;
     if (this.#hasFailed || (this.#running === null && !this.#start())) return;
@@ -345,7 +349,7 @@ export class QueuePort implements DiskPort {
     this.#ring.offer(slot, { type, sector, data });
   }
 
-  /** @returns whether it is served; else all that waits fails */
+  /** @returns whether it is served; if not, all waiting parts fail */
   #start(): boolean {
     this.#ring.reset();
     const queue = {
@@ -388,7 +392,7 @@ export class QueuePort implements DiskPort {
       const taken = this.#ring.take();
       if (taken === null) break;
       const part = this.#slots[taken.slot];
-      // Nothing else has the memory; a thread that was subverted might say anything.
+      // Only the thread shares the memory, but a compromised one might write anything.
       if (part == null) continue;
       this.#slots[taken.slot] = null;
       this.#freeSlots.push(taken.slot);
@@ -427,7 +431,7 @@ export class QueuePort implements DiskPort {
     this.#running!.requestStop(() => this.#stopped());
   }
 
-  /** The thread has ended. What it has not carried out waits again, unless it was cancelled. */
+  /** The thread has ended. Parts that it has not carried out wait again, unless it was canceled. */
   #stopped(): void {
     const running = this.#running;
     if (running === null) return;
@@ -446,7 +450,7 @@ export class QueuePort implements DiskPort {
     this.#pump();
   }
 
-  /** The parts that the ring has, which the thread has not carried out, in the order of their slots. */
+  /** The parts in the ring that the thread has not carried out, in the order of their slots. */
   #takeLeft(): Part[] {
     const left = this.#slots.filter(part => part !== null);
     for (const [slot, part] of this.#slots.entries()) if (part !== null) this.#freeSlots.push(slot);
@@ -454,11 +458,11 @@ export class QueuePort implements DiskPort {
     return left;
   }
 
-  /** The ring is served no longer: its requests fail, and the next one starts a thread again. */
+  /** The ring is no longer served: its requests fail, and the next one starts a new thread. */
   #broken(reason: string): void {
     const running = this.#running;
     if (running === null || this.#closed) return;
-    // One that was asked to stop says when it has.
+    // If it was asked to stop, it reports when it has.
     this.#collect();
     this.#options.onBroken(reason);
     running.requestStop();
@@ -474,7 +478,7 @@ export class QueuePort implements DiskPort {
   }
 }
 
-/** Divides a transfer's memory into pieces that a request may have each, of whole sectors; null: it is too scattered for that. */
+/** Divides a transfer's memory into pieces of whole sectors that each fit in a request; null if it is too scattered. */
 function cutIntoRequests(segments: readonly Segment[]): Segment[][] | null {
   const pieces: Segment[][] = [];
   let piece: Segment[] = [];
@@ -499,7 +503,7 @@ function cutIntoRequests(segments: readonly Segment[]): Segment[][] | null {
   return pieces;
 }
 
-/** Takes from the end of a piece what is beyond its last whole sector. */
+/** Trims the end of a piece to its last whole sector. */
 function endAtSector(piece: Segment[], bytes: number): Segment[] {
   let excess = bytes % SECTOR;
   const rest: Segment[] = [];

@@ -5,7 +5,7 @@ import type { DiskFormat } from '../../devices/backends/disk.ts';
 import { randomHex } from '../../text/digest.ts';
 import { DiskError } from './disk-error.ts';
 
-/** QEMU's: temporary images may be large, and /tmp is often in memory. */
+/** As in QEMU: temporary images may be large, and /tmp is often in memory. */
 const FOLDER = '/var/tmp';
 
 const CLUSTER_BITS = 16;
@@ -15,10 +15,10 @@ const HEADER_BYTES = 104;
 /** Bits of a refcount: 2^4. */
 const REFCOUNT_ORDER = 4;
 const BACKING_FORMAT = 0xe279_2aca;
-/** The overlay is opened with its backing file: nobody looks for a file of this name. */
+/** The overlay is opened together with its backing file, so this name is never looked up. */
 const BACKING_NAME = 'base';
 
-/** What one entry of an L1 table maps: an L2 table of one cluster, with an entry of 8 bytes for each cluster. */
+/** What one L1 entry maps: an L2 table of one cluster, with an entry of 8 bytes for each cluster. */
 const L1_ENTRY_MAPS = (CLUSTER / 8) * CLUSTER;
 /** In clusters. The L1 table follows. */
 const REFCOUNT_TABLE = 1;
@@ -26,8 +26,8 @@ const REFCOUNT_BLOCK = 2;
 const L1_TABLE = 3;
 
 /**
- * An empty qcow2 image (version 3; QEMU's docs/interop/qcow2.rst) over a disk of this size, in bytes, and format: its metadata, from the start of
- * the file.
+ * An empty qcow2 image (version 3; QEMU's docs/interop/qcow2.rst) over a disk of this size, in bytes, and format: its
+ * metadata, from the start of the file.
  */
 export function emptyOverlay(size: number, format: DiskFormat): Buffer {
   const entries = Math.ceil(size / L1_ENTRY_MAPS);
@@ -62,7 +62,7 @@ export function emptyOverlay(size: number, format: DiskFormat): Buffer {
 }
 
 /**
- * Creates an empty overlay in a file that has no name any more, so that it is gone with its last fd. TMPDIR says in which folder.
+ * Creates an empty overlay in an unlinked file, which is gone with its last fd. TMPDIR is its folder.
  * @param path of the disk, for errors
  * @throws DiskError
  */

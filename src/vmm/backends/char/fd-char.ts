@@ -3,15 +3,15 @@ import type { Cancel, Clock } from '../../../devices/device.ts';
 import { ByteQueue } from '../../../devices/legacy/byte-queue.ts';
 import * as libc from '../../native/libc.ts';
 
-/** Output that waits for a reader. */
+/** Limit of output that waits for a reader. */
 const OUTPUT_MAX = 64 * 1024;
-/** Input that the guest has not taken: beyond that, no more is read. */
+/** Limit of input that the guest has not taken; no more is read beyond it. */
 const INPUT_WINDOW = 64 * 1024;
 const READ_BYTES = 16 * 1024;
-/** Between two looks whether somebody has opened a pseudoterminal: the kernel does not say. */
+/** Interval for checking whether a program has opened a pseudoterminal: the kernel does not report it. */
 const PTY_LOOK_NS = 500_000_000n;
 
-/** Watches fds, as a machine's loop does. */
+/** Watches fds; a machine's loop is one. */
 export interface FdLoop extends Pick<Clock, 'at' | 'now'> {
   watchFd(fd: number, writable: boolean, onReady: () => void): void;
   unwatchFd(fd: number): void;
@@ -19,8 +19,9 @@ export interface FdLoop extends Pick<Clock, 'at' | 'now'> {
 
 export type FdCharOptions = {
   /**
-   * A non-blocking fd. `listener`: a socket that listens, of which one client at a time is served. `stream`: a connected socket, which is
-   * gone when its other end is. `pty`: the master of a pseudoterminal, whose other end programs open and close.
+   * A non-blocking fd. `listener`: a listening socket, which serves one client at a time. `stream`: a connected socket,
+   * which is gone once its other end is. `pty`: the master of a pseudoterminal, whose other end programs open and
+   * close.
    */
   readonly kind: 'listener' | 'stream' | 'pty';
   readonly fd: number;
@@ -29,7 +30,10 @@ export type FdCharOptions = {
   readonly closeFd: (fd: number) => void;
 };
 
-/** Characters over a socket or a pseudoterminal. Nothing here waits: a reader that is stuck costs its device its output. */
+/**
+ * Characters over a socket or a pseudoterminal. Nothing here blocks: if the reader is stuck, the device's output is
+ * lost.
+ */
 export class FdChar implements CharBackend {
   readonly label: string;
   onInput: ((bytes: Uint8Array) => void) | null = null;
@@ -37,11 +41,11 @@ export class FdChar implements CharBackend {
   onConnected: ((connected: boolean) => void) | null = null;
   readonly #options: FdCharOptions;
   readonly #output = new ByteQueue(OUTPUT_MAX);
-  /** What is read from and written to; null: nobody is there. */
+  /** The fd that is read and written; null if there is no peer. */
   #peer: number | null = null;
   /** Input that the guest has not taken. */
   #waiting = 0;
-  /** The device has found too little room. */
+  /** The device has run out of room. */
   #wasFull = false;
   #cancelLook: Cancel = () => {};
   #closed = false;
@@ -90,7 +94,7 @@ export class FdChar implements CharBackend {
     const { fd, loop } = this.#options;
     const client = libc.accept(fd);
     if (client === null) return;
-    // Others wait until this one is gone.
+    // Other clients wait until this one is gone.
     loop.unwatchFd(fd);
     this.#connect(client);
   }
@@ -116,7 +120,7 @@ export class FdChar implements CharBackend {
     this.#madeRoom();
   }
 
-  /** A pseudoterminal has a peer once reading from it does not fail any more. */
+  /** A pseudoterminal has a peer once reads from it no longer fail. */
   #look(): void {
     if (this.#closed) return;
     const { fd } = this.#options;
@@ -135,14 +139,14 @@ export class FdChar implements CharBackend {
     this.#cancelLook = loop.at(loop.now() + PTY_LOOK_NS, () => this.#look());
   }
 
-  /** Reads while the guest takes it, and writes while there is something to. */
+  /** Reads while the guest takes input, and writes while there is output. */
   #watch(): void {
     const peer = this.#peer;
     if (peer === null) return;
     const { loop } = this.#options;
     const reads = this.#waiting < INPUT_WINDOW;
     const writes = this.#output.length > 0;
-    // One that is not read is not watched: it would be ready for as long as that lasts.
+    // Do not watch an fd that is not read: it would stay ready the whole time.
     if (reads || writes) loop.watchFd(peer, writes, () => this.#ready());
     else loop.unwatchFd(peer);
   }
@@ -183,7 +187,7 @@ export class FdChar implements CharBackend {
     this.onRoom?.();
   }
 
-  /** Null: there is nothing now. */
+  /** Null if there is nothing now. */
   #read(fd: number): Uint8Array | null | 'gone' {
     const buffer = new Uint8Array(READ_BYTES);
     try {
@@ -194,7 +198,7 @@ export class FdChar implements CharBackend {
     }
   }
 
-  /** Null: the other end is gone. */
+  /** Null if the other end is gone. */
   #write(fd: number, bytes: Uint8Array): number | null {
     try {
       return libc.write(fd, bytes);

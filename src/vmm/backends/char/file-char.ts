@@ -1,7 +1,7 @@
 import type { CharBackend } from '../../../devices/backends/char.ts';
 import * as libc from '../../native/libc.ts';
 
-/** Adds bytes to a file. @returns why that failed; null: it did not */
+/** Appends bytes to a file. @returns the error code; null if it succeeded */
 export function append(fd: number, bytes: Uint8Array): string | null {
   try {
     for (let done = 0; done < bytes.length; ) done += libc.write(fd, bytes.subarray(done));
@@ -12,7 +12,7 @@ export function append(fd: number, bytes: Uint8Array): string | null {
   }
 }
 
-/** Output that is added to a file. Of several failures one after the other the user hears once. */
+/** Output that is appended to a file. Of consecutive failures, only the first is reported to the user. */
 export function fileChar(
   fd: number,
   closeFd: (fd: number) => void,
@@ -22,7 +22,7 @@ export function fileChar(
   return { write, onInput: null, close: () => closeFd(fd) };
 }
 
-/** Adds bytes to a file, for as long as that works. */
+/** Returns a function that appends bytes to a file, and reports only the first of consecutive failures. */
 export function appender(fd: number, failed: (code: string) => void): (bytes: Uint8Array) => void {
   let isFailing = false;
   return bytes => {

@@ -14,12 +14,12 @@ import { charOf, type OpenedChar } from './opened-char.ts';
 export type CharParts = {
   /** The console of the port with this name. */
   readonly console: (name: string) => CharBackend;
-  /** The same of one that only the manager uses. */
+  /** Same, for a port that only the manager uses. */
   readonly agent: (name: string) => CharBackend;
   /** What the manager opened for a device. */
   readonly opened: (device: string) => { readonly wire: Wire; readonly owner: ResourceOwner };
   readonly loop: FdLoop;
-  /** Tells the user about something that does not stop the machine. */
+  /** Warns the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
 };
 
@@ -40,7 +40,6 @@ export function openChar(request: CharRequest, parts: CharParts): CharBackend {
 
 type Opener = (request: CharRequest, opened: Opened | null, parts: CharParts) => CharBackend;
 
-/** One line each. */
 const OPENERS: { readonly [Type in CharType]: Opener } = {
   console: ({ device }, _, { console }) => console(device),
   agent: ({ device }, _, { agent }) => agent(device),
@@ -63,7 +62,7 @@ function fdChar(opened: Opened | null, { loop }: CharParts, label?: string): Cha
   return new FdChar({ kind: file, fd, label: label ?? opened!.label, loop, closeFd });
 }
 
-/** The same back end, whose output also goes to a log. */
+/** The same back end, with its output also written to a log. */
 function logged(backend: CharBackend, log: (bytes: Uint8Array) => void, closeLog: () => void): CharBackend {
   return new Proxy(backend, {
     get: (target, key) => {

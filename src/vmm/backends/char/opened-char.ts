@@ -1,12 +1,12 @@
 import type { CharFacts, Wire } from '../net/wire.ts';
 
-/** What was opened for a character device, as a wire among those of the machine. */
+/** What was opened for a character device, in the form of one of the machine's wires. */
 export type OpenedChar = {
   readonly file: CharFacts['file'];
   /** Null with `none`. */
   readonly fd: number | null;
   readonly log: number | null;
-  /** `/dev/pts/3`; empty: it follows from the options. */
+  /** `/dev/pts/3`; empty if it follows from the options. */
   readonly label: string;
 };
 
@@ -15,7 +15,7 @@ export function charWire({ file, fd, log, label }: OpenedChar): Wire {
   return { fds, header: 'none', label, char: { file, log: log !== null } };
 }
 
-/** @throws when the wire is another's */
+/** @throws if the wire belongs to another kind of device */
 export function charOf({ fds, label, char }: Wire): OpenedChar {
   const count = (char?.file === 'none' ? 0 : 1) + (char?.log ? 1 : 0);
   if (char === undefined || fds.length !== count) throw new Error('what was opened is no character back end');

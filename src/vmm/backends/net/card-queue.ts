@@ -1,6 +1,6 @@
 import type { QueueProgress, RunningQueue } from '../../../devices/virtio/virtio-device.ts';
 
-/** A queue of a card, which may be served by another one from where it is, while its device does not notice. */
+/** A queue of a card. Another server may take it over at its present position, unnoticed by the device. */
 export class CardQueue implements RunningQueue {
   readonly #start: (progress: QueueProgress) => RunningQueue;
   readonly #broken: (reason: string) => void;
@@ -9,7 +9,9 @@ export class CardQueue implements RunningQueue {
   #state: 'running' | 'restarting' | 'stopping' = 'running';
 
   /**
-   * @param start has it served, by whoever is to do that now. @param broken it cannot be started again. @param ended its device has stopped it
+   * @param start starts a server for it, whichever applies now
+   * @param broken it cannot be started again
+   * @param ended its device has stopped it
    * @throws what `start` throws
    */
   constructor(
@@ -24,12 +26,12 @@ export class CardQueue implements RunningQueue {
     this.#running = start(progress);
   }
 
-  /** Stops it, and starts it again when it has stopped, unless its device stops it meanwhile. */
+  /** Stops it, and starts it again once it has stopped, unless its device has stopped it in the meantime. */
   restart(): void {
     if (this.#state !== 'running') return;
     this.#state = 'restarting';
     this.#running.requestStop(() => this.#startAgain());
-    // One that is not served by a thread has stopped already.
+    // Without a thread, it has already stopped.
     this.#startAgain();
   }
 

@@ -6,7 +6,7 @@ import type { ResourceOwner } from '../../native/resource-owner.ts';
 import type { OwnMemory, PortMemory } from '../port-memory.ts';
 import { SEND_HEADER_BYTES, SendRing } from './send-ring.ts';
 
-/** After so many frames the thread sees them, though more follow. */
+/** Frames are published to the thread after this many, even if more follow. */
 const PUBLISHED_FRAMES = 16;
 /** How long `close` waits for the thread. */
 const CLOSE_MS = 10;
@@ -17,15 +17,16 @@ export type FrameSenderParts = {
   readonly memory: PortMemory;
   /** Starts the thread. @throws if it cannot */
   readonly start: (queue: VirtioQueue, own: OwnMemory, onBroken: () => void) => RunningQueue;
-  /** Writes a frame, with a header in front, to the wire. @returns false: it takes no more now */
+  /** Writes a frame, with a header in front, to the wire. @returns false if it takes no more now */
   readonly write: (frame: Uint8Array) => boolean;
-  /** There is room again, after `put` had none. */
+  /** There is room again, after `put` had found none. */
   readonly onRoom: () => void;
 };
 
 /**
- * Sends the frames of a card whose model is TypeScript by a queue thread, while the machine thread goes on with the guest. To wake the thread takes
- * longer than to send one frame, which is therefore sent at once; the first time that there are several starts it.
+ * Sends the frames of a card with a TypeScript model by a queue thread, while the machine thread goes on with the
+ * guest. Waking the thread takes longer than sending one frame, so single frames are sent immediately; the thread
+ * starts the first time there are several.
  */
 export class FrameSender {
   readonly #parts: FrameSenderParts;
@@ -35,7 +36,7 @@ export class FrameSender {
   readonly #callFd: number;
   readonly #unwatch: Cancel;
   #running: RunningQueue | null = null;
-  /** Its thread cannot be started, or has died. */
+  /** Its thread could not be started, or has died. */
   #hasFailed = false;
   #awaitsRoom = false;
 
@@ -49,7 +50,7 @@ export class FrameSender {
     this.#unwatch = events.watch(this.#callFd, () => this.#returned());
   }
 
-  /** Whether frames are to be sent at once, not by this. */
+  /** Whether the caller should send frames directly instead. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
@@ -59,7 +60,10 @@ export class FrameSender {
     return this.#ring.staged === 0 && this.#ring.isIdle;
   }
 
-  /** Takes a frame, to be sent by the next `flush` at the latest. @returns false: there is no room, and `onRoom` is called when there is */
+  /**
+   * Takes a frame, which the next `flush` sends at the latest.
+   * @returns false if there is no room; `onRoom` is called once there is
+   */
   put(frame: Uint8Array): boolean {
     const ring = this.#ring;
     if (ring.staged >= PUBLISHED_FRAMES) this.#publish();
@@ -113,7 +117,7 @@ export class FrameSender {
     try {
       this.#running = this.#parts.start(queue, this.#own, () => this.#broken());
     } catch {
-      // It may be one thread too many: then frames are sent as they come.
+      // The thread limit may be reached: frames are then sent one by one.
       this.#hasFailed = true;
     }
     return this.#running !== null;
@@ -132,7 +136,7 @@ export class FrameSender {
     this.#returned();
   }
 
-  /** @returns whether nothing uses the memory any more */
+  /** @returns whether the memory is no longer in use */
   #end(): boolean {
     const running = this.#running;
     this.#running = null;

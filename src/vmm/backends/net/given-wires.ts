@@ -1,11 +1,12 @@
 import { type Wire, type WireFacts, wireFdCount, wireOf } from './wire.ts';
 
-/** A network that a machine was given for the device with this name. */
+/** A network passed to a machine for the device with this name. */
 export type GivenWire = { readonly device: string; readonly wire: Wire };
 
 /**
- * Takes the fds of networks, which come in the order of the message.
- * @param take the next fd; null: there is none. @throws when one is missing; those that came are then closed
+ * Takes the fds of networks, which arrive in the order of the message.
+ * @param take returns the next fd, or null if there is none. @throws if one is missing, after closing those that
+ * arrived
  */
 export function takeGivenWires(
   given: readonly { readonly device: string; readonly wire: WireFacts }[],

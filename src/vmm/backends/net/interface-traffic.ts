@@ -2,12 +2,12 @@ import type { Cancel, Clock } from '../../../devices/device.ts';
 import type { QueueCount, QueueCounters } from '../../../devices/virtio/queue-counters.ts';
 import { pread, SystemError } from '../../native/libc.ts';
 
-/** What the kernel counts of an interface, in the order of the files that a wire has open. */
+/** The kernel's counters of an interface, in the order of the files that a wire has open. */
 export const TRAFFIC = ['bytes', 'packets', 'dropped'] as const;
 export const DIRECTIONS_OF_TRAFFIC = ['toGuest', 'fromGuest'] as const;
 export const TRAFFIC_FILES = TRAFFIC.length * DIRECTIONS_OF_TRAFFIC.length;
 
-/** As long as frames come and go, and otherwise: screens show rates of a second or more. */
+/** The sampling interval while there is traffic, and otherwise: screens show rates over a second or more. */
 const BUSY_NS = 200_000_000n;
 const QUIET_NS = 1_000_000_000n;
 
@@ -17,15 +17,15 @@ const MAX_DIGITS = 24;
 export type CountedQueue = {
   readonly transmits: boolean;
   readonly counters: Pick<QueueCounters, 'add'>;
-  /** Chains returned so far, modulo 2^16: how traffic is divided among several queues. */
+  /** Chains returned so far, modulo 2^16: traffic is divided among several queues accordingly. */
   readonly used: () => number;
 };
 
 type Entry = { readonly queue: CountedQueue; used: number };
 
 /**
- * Counts what the kernel carries between a guest and an interface, by what the kernel counts of the interface: nobody in this process sees
- * the frames.
+ * Counts what the kernel carries between a guest and an interface by the kernel's counters of the interface, since this
+ * process does not see the frames.
  */
 export class InterfaceTraffic {
   readonly #files: readonly number[];
@@ -37,7 +37,7 @@ export class InterfaceTraffic {
 
   /**
    * @param files open files of /sys/class/net/NAME/statistics: for each of `DIRECTIONS_OF_TRAFFIC` those of `TRAFFIC`
-   * @param onGone the interface is there no more
+   * @param onGone the interface no longer exists
    */
   constructor(files: readonly number[], clock: Pick<Clock, 'now' | 'at'>, onGone: () => void) {
     this.#files = files;
@@ -45,7 +45,7 @@ export class InterfaceTraffic {
     this.#onGone = onGone;
   }
 
-  /** Counts for a queue from now on. @returns counts what has come meanwhile, and ends that */
+  /** Counts for a queue from now on. @returns a function that counts what has come since, and ends counting */
   count(queue: CountedQueue): Cancel {
     this.#sample();
     this.#entries.set(queue, { queue, used: queue.used() });
@@ -71,7 +71,7 @@ export class InterfaceTraffic {
     const counts = this.#read();
     if (counts === null) return false;
     this.#counts = counts;
-    // What came before the first queue was others'.
+    // Traffic before the first queue was not the card's.
     if (this.#entries.size === 0) return false;
     const deltas = counts.map((count, index) => Math.max(0, count - (before[index] ?? count)));
     for (const [index] of DIRECTIONS_OF_TRAFFIC.entries())
@@ -79,7 +79,7 @@ export class InterfaceTraffic {
     return deltas.some(delta => delta > 0);
   }
 
-  /** Divides what one direction had among its queues, by the chains that each has returned. */
+  /** Divides one direction's traffic among its queues by the chains that each has returned. */
   #divide(transmits: boolean, [bytes, packets, dropped]: readonly number[]): void {
     const entries = [...this.#entries.values()].filter(({ queue }) => queue.transmits === transmits);
     const chains = entries.map(entry => {
@@ -115,7 +115,7 @@ export class InterfaceTraffic {
   }
 }
 
-/** The number in an open file of sysfs. @throws SystemError when what it is about is gone */
+/** The number in an open file of sysfs. @throws SystemError if its object is gone */
 function numberIn(file: number): number {
   const bytes = new Uint8Array(MAX_DIGITS);
   const length = pread(file, bytes, 0);

@@ -35,7 +35,7 @@ export function ifreqValue(request: Uint8Array): DataView {
   return new DataView(request.buffer, request.byteOffset + IFNAME_BYTES, IFREQ_BYTES - IFNAME_BYTES);
 }
 
-/** Is there an interface of this name in this process's network? */
+/** Whether an interface of this name exists in this process's network namespace. */
 export function exists(name: string): boolean {
   const socket = libc.socket(AF_INET, libc.SOCK_DGRAM);
   try {
@@ -56,7 +56,7 @@ export function bringUp(name: string): void {
   asked(name, 'be brought up', 'SIOCSIFFLAGS', SIOCSIFFLAGS, request);
 }
 
-/** Bytes of payload that its frames may have. @throws NetworkError */
+/** Largest payload of its frames, in bytes. @throws NetworkError */
 export function mtuOf(name: string): number {
   const request = ifreq(name);
   asked(name, 'be asked for its MTU', 'SIOCGIFMTU', SIOCGIFMTU, request);
@@ -70,14 +70,14 @@ export function setMtu(name: string, mtu: number): void {
   asked(name, `have an MTU of ${mtu}`, 'SIOCSIFMTU', SIOCSIFMTU, request);
 }
 
-/** The kernel's number of an interface. @throws NetworkError */
+/** The kernel's index of an interface. @throws NetworkError */
 export function indexOf(name: string): number {
   const request = ifreq(name);
   asked(name, 'be found', 'SIOCGIFINDEX', SIOCGIFINDEX, request);
   return ifreqValue(request).getInt32(0, true);
 }
 
-/** Makes an interface a port of a bridge; one that is one already stays it. @throws NetworkError */
+/** Makes an interface a port of a bridge; no change if it already is one. @throws NetworkError */
 export function attachToBridge(name: string, bridge: string): void {
   const request = ifreq(bridge);
   ifreqValue(request).setInt32(0, indexOf(name), true);
@@ -88,7 +88,7 @@ export function attachToBridge(name: string, bridge: string): void {
   }
 }
 
-/** Is `error` this answer of the kernel's? */
+/** Whether `error` is this errno from the kernel. */
 export function isErrno(error: unknown, errno: number): boolean {
   return error instanceof libc.SystemError && error.errno === errno;
 }

@@ -4,7 +4,7 @@ import type { Wire } from './wire.ts';
 
 type Hub = { readonly handle: number; ports: number };
 
-/** The hubs of a machine, by their numbers. One is there for as long as it has a port. */
+/** The hubs of a machine, by number. A hub exists while it has a port. */
 export class MachineHubs {
   readonly #vm: number;
   readonly #allocateCounters: (name: QueueName) => QueueCounters;
@@ -17,7 +17,7 @@ export class MachineHubs {
     this.#allocateCounters = allocateCounters;
   }
 
-  /** Adds the ports that come with a card. @returns removes them; their fds stay the caller's */
+  /** Adds the ports that come with a card. @returns removes them; the caller keeps their fds */
   attach(device: string, { number, ports }: NonNullable<Wire['hub']>): () => void {
     const hub = this.#hubs.get(number) ?? this.#create(number);
     const removals: (() => void)[] = [];

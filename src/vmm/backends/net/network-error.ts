@@ -1,4 +1,4 @@
-/** Why a network cannot be opened; the message names it, the reason and the next step. */
+/** Why a network cannot be opened; the message gives the network, the reason and the next step. */
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }

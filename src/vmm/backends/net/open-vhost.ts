@@ -4,13 +4,14 @@ import type { Wire } from './wire.ts';
 
 const NODE = '/dev/vhost-net';
 
-/** The statistics of an interface that are about frames to the guest, and from it: a TAP interface receives what its user writes. */
+/** The interface's statistics on frames to the guest, and from it: a TAP interface receives what its user writes. */
 const SENDS = ['tx_bytes', 'tx_packets', 'tx_dropped'];
 const RECEIVES = ['rx_bytes', 'rx_packets', 'rx_dropped'];
 
 /**
- * Has the kernel carry the frames of an open TAP or macvtap interface, if it can: opens vhost-net for each queue pair, and the interface's
- * counters. @param wanted by the card. @returns the wire with them, or with why not
+ * Lets the kernel carry the frames of an open TAP or macvtap interface if possible: opens vhost-net for each queue
+ * pair, and the interface's counters.
+ * @param wanted by the card @returns the wire with them, or with the reason why not
  */
 export function withVhost(wire: Wire, kind: 'tap' | 'macvtap', wanted: boolean): Wire {
   if (!wanted) return { ...wire, withoutVhost: 'switched off' };

@@ -20,13 +20,13 @@ class Bucket {
     return Math.max(0, this.#emptyAt - now);
   }
 
-  /** What is larger than what is left is taken from the future. */
+  /** Takes tokens; if the bucket has too few, the rest is borrowed from the future. */
   take(tokens: number, now: number): void {
     this.#emptyAt = Math.max(this.#emptyAt, now - this.#fullNs) + (tokens / this.#rate) * SECOND;
   }
 }
 
-/** What limits a port in one direction, as `native/src/limiter.rs` does queues. */
+/** Limits a port in one direction, as `native/src/limiter.rs` does for queues. */
 export class PortRate {
   readonly #packets: Bucket | null;
   readonly #bytes: Bucket | null;
@@ -36,12 +36,12 @@ export class PortRate {
     this.#bytes = bps === undefined ? null : new Bucket(bps, bpsBurst, now);
   }
 
-  /** For how many nanoseconds no frame may pass. */
+  /** Nanoseconds until a frame may pass. */
   wait(now: number): number {
     return Math.max(this.#packets?.wait(now) ?? 0, this.#bytes?.wait(now) ?? 0);
   }
 
-  /** A frame passes. */
+  /** Accounts for a frame that passes. */
   take(bytes: number, now: number): void {
     this.#packets?.take(1, now);
     this.#bytes?.take(bytes, now);

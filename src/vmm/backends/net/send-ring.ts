@@ -2,28 +2,28 @@ import type { VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { OWN_MEMORY } from '../../native/queue-threads.ts';
 import { DESCRIPTOR_BYTES, DriverRing, ringParts } from '../driver-ring.ts';
 
-/** Pieces of the memory for frames, of which each has one or several: so many small frames wait. */
+/** Slots of the memory for frames; a frame takes one or several. This is also the limit of small frames in flight. */
 export const SEND_SLOTS = 256;
 const SLOT_BYTES = 2048;
-/** struct virtio_net_hdr_v1 (virtio 1.3 §5.1.6), all zeros: nothing is left to others. */
+/** struct virtio_net_hdr_v1 (virtio 1.3 §5.1.6), all zeros: no offloads. */
 export const SEND_HEADER_BYTES = 12;
 
-/** Where the frames are in the memory: after the ring. */
+/** Offset of the frames in the memory: after the ring. */
 const FRAMES = ringParts(SEND_SLOTS).end;
 export const SEND_RING_BYTES = FRAMES + SEND_SLOTS * SLOT_BYTES;
 
 /**
- * The driver's side of a virtio-net transmit queue (virtio 1.3 §2.7, §5.1.6.2), split, in memory that it shares with the thread that sends the
- * frames. A frame has a descriptor, and is in as many slots of the memory, one after the other, as it needs. What has been put into the ring, the thread
- * sees after `publish`.
+ * The driver's side of a split virtio-net transmit queue (virtio 1.3 §2.7, §5.1.6.2), in memory shared with the thread
+ * that sends the frames. A frame has a descriptor, and takes as many consecutive slots of the memory as it needs. The
+ * thread sees frames in the ring after `publish`.
  */
 export class SendRing {
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
   readonly #ring: DriverRing;
-  /** How many slots the frame that begins with one takes, those included that were left free before it. */
+  /** Slots taken by the frame that begins at each slot, including any left free before it. */
   readonly #slots = new Uint8Array(SEND_SLOTS);
-  /** Bytes of the frame that begins with a slot, a header included. */
+  /** Bytes of the frame that begins at each slot, including its header. */
   readonly #lengths = new Uint32Array(SEND_SLOTS);
   /** The first slots of the frames, by their number modulo `SEND_SLOTS`. */
   readonly #order = new Uint8Array(SEND_SLOTS);
@@ -43,12 +43,12 @@ export class SendRing {
     this.#ring.wantInterrupts(false);
   }
 
-  /** Where the parts of the ring are for the thread. */
+  /** The addresses of the parts of the ring for the thread. */
   get place(): Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'> {
     return this.#ring.place;
   }
 
-  /** Frames that the thread does not see yet. */
+  /** Number of frames that the thread does not see yet. */
   get staged(): number {
     return (this.#put - this.#published) & 0xffff;
   }
@@ -85,17 +85,17 @@ export class SendRing {
     return true;
   }
 
-  /** Lets the thread see all frames. @returns whether it needs a kick */
+  /** Shows the thread all frames. @returns whether it needs a kick */
   publish(): boolean {
     this.#published = this.#put;
-    // After all that: the thread takes frames as soon as it sees this.
+    // This comes last: the thread takes frames as soon as it sees it.
     this.#ring.publish(this.#put);
     return this.isAsleep;
   }
 
   /**
-   * Takes the frames out of the ring that the thread does not see yet, or, once it has ended, those that it has not returned. @returns them in their
-   * order, each with a header in front, valid until the next `put`
+   * Takes back the frames that the thread does not see yet, or, once it has ended, those that it has not returned.
+   * @returns them in order, each with a header in front, valid until the next `put`
    */
   takeBack(all = false): Uint8Array[] {
     const frames: Uint8Array[] = [];
@@ -115,7 +115,7 @@ export class SendRing {
     return frames;
   }
 
-  /** Asks for an interrupt when the thread returns frames. @returns whether it has done so meanwhile */
+  /** Asks for an interrupt when the thread returns frames. @returns whether it has done so in the meantime */
   awaitRoom(): boolean {
     const before = this.#returned;
     this.#ring.wantInterrupts(true);
@@ -134,7 +134,7 @@ export class SendRing {
     this.#words.fill(0, at / 4, (at + SEND_HEADER_BYTES) / 4);
   }
 
-  /** Frees the slots of frames that the thread has returned, which it does in their order. */
+  /** Frees the slots of frames that the thread has returned, which it does in order. */
   #reclaim(): void {
     const { returned } = this.#ring;
     while (this.#returned !== returned && this.#returned !== this.#published) {

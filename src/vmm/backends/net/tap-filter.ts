@@ -1,31 +1,35 @@
 import type { ReceiveFilter } from '../../../devices/backends/net.ts';
 import { tryIoctl } from '../../native/libc.ts';
 
-/** Of linux/if_tun.h. */
+/** From linux/if_tun.h. */
 const TUNSETTXFILTER = 0x4004_54d1;
 const TUN_FLT_ALLMULTI = 0x0001;
 
 /** struct tun_filter: flags and count, then addresses. */
 const HEADER_BYTES = 4;
 const MAC_BYTES = 6;
-/** Addresses that the kernel compares; it hashes the others, if they are of groups (drivers/net/tun.c, FLT_EXACT_COUNT). */
+/**
+ * Number of addresses that the kernel compares; it hashes the others if they are multicast (drivers/net/tun.c,
+ * FLT_EXACT_COUNT).
+ */
 const EXACT = 8;
 const BROADCAST = new Uint8Array(MAC_BYTES).fill(0xff);
 
 /**
- * The struct tun_filter that passes what a filter does; with no address, everything passes. VLANs are left to the guest, as virtio allows
- * (virtio 1.3 §5.1.6.5.3). @returns null: the kernel has no such filter
+ * The struct tun_filter that passes the same frames as a filter; without addresses, everything passes. VLANs are left
+ * to the guest, as virtio allows (virtio 1.3 §5.1.6.5.3).
+ * @returns null if the kernel cannot express it
  */
 export function tapFilter(filter: ReceiveFilter): Uint8Array | null {
   const { promiscuous, allMulticast, allUnicast, noMulticast, noUnicast, noBroadcast } = filter;
   if (allUnicast || noMulticast || noUnicast || noBroadcast) return null;
   if (promiscuous) return struct([], false);
-  // The first ones are compared, so those of single receivers come first.
+  // The first ones are compared, so unicast addresses come first.
   if (filter.unicast.length + 1 > EXACT) return null;
   return struct([...filter.unicast, BROADCAST, ...filter.multicast], allMulticast);
 }
 
-/** Has a TAP interface pass frames by a filter. @returns whether the kernel does: a macvtap interface filters by itself */
+/** Sets the filter of a TAP interface. @returns whether the kernel does it: a macvtap interface filters on its own */
 export function setTapFilter(fd: number, filter: Uint8Array): boolean {
   return tryIoctl(fd, TUNSETTXFILTER, filter) >= 0;
 }

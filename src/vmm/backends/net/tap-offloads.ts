@@ -21,10 +21,10 @@ const IFF_DETACH_QUEUE = 0x0400;
 const IFREQ_BYTES = 40;
 const IFREQ_FLAGS = 16;
 
-/** UDP's are the newest (Linux 6.2), and `ufo` the oldest, which newer kernels no longer take. */
+/** UDP's are the newest (Linux 6.2), and `ufo` the oldest, which newer kernels no longer accept. */
 const CANDIDATES: readonly (keyof NetOffloads)[][] = [['uso4', 'uso6'], ['ufo']];
 
-/** The offloads that a TAP interface takes. None are on afterwards. */
+/** The offloads that a TAP interface supports. All are off afterwards. */
 export function tapOffloads(fd: number): NetOffloads {
   let taken: NetOffloads = { ...NO_OFFLOADS, checksum: true, tso4: true, tso6: true, ecn: true };
   if (!setTapOffloads(fd, taken)) return NO_OFFLOADS;
@@ -36,19 +36,19 @@ export function tapOffloads(fd: number): NetOffloads {
   return taken;
 }
 
-/** Which frames that the host has for the guest may be left incomplete. @returns whether the kernel takes that */
+/** Sets which frames from the host may be left incomplete for the guest. @returns whether the kernel accepts that */
 export function setTapOffloads(fd: number, offloads: NetOffloads): boolean {
   const names = Object.keys(TUN_F) as (keyof NetOffloads)[];
-  // Segments have no complete checksums: the kernel refuses them without that.
+  // Segments have no complete checksums: the kernel refuses them without checksum offload.
   const wanted = offloads.checksum ? names.filter(name => offloads[name]) : [];
   const flags = wanted.reduce((all, name) => all | TUN_F[name], 0);
   return tryIoctl(fd, TUNSETOFFLOAD, flags) >= 0;
 }
 
-/** Whether an interface with several queues uses this one. */
+/** Sets whether an interface with several queues uses this one. */
 export function setTapQueue(fd: number, isUsed: boolean): void {
   const request = new Uint8Array(IFREQ_BYTES);
   new DataView(request.buffer).setUint16(IFREQ_FLAGS, isUsed ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE, true);
-  // EINVAL: it is so already.
+  // EINVAL: nothing changes.
   tryIoctl(fd, TUNSETQUEUE, request);
 }

@@ -62,7 +62,7 @@ export async function openTap(options: TapOptions, user: WireUser): Promise<Wire
   }
 }
 
-/** Runs a script of the user's with the name of an interface. @throws NetworkError */
+/** Runs a user's script with the name of an interface. @throws NetworkError */
 export async function runScript(script: string, name: string): Promise<void> {
   try {
     await promisify(execFile)(script, [name], { timeout: SCRIPT_LIMIT_MS });
@@ -87,7 +87,10 @@ export async function runScript(script: string, name: string): Promise<void> {
   }
 }
 
-/** Opens a queue of a macvtap interface, by its device node. @param queues how many it is to have. @throws NetworkError */
+/**
+ * Opens a queue of a macvtap interface, by its device node.
+ * @param queues number of its queues. @throws NetworkError
+ */
 export function openMacvtapQueue(node: string, name: string, header: boolean, queues: number): number {
   const fd = openNode(node, `macvtap interface ${name}`);
   try {
@@ -102,7 +105,7 @@ export function openMacvtapQueue(node: string, name: string, header: boolean, qu
 
 type OpenTap = Wire & { readonly existed: boolean };
 
-/** @param name null: the kernel chooses one */
+/** @param name null lets the kernel choose one */
 function openInterface(name: string | null, queues: number, header: boolean): OpenTap {
   const existed = name !== null && exists(name);
   const fds: number[] = [];
@@ -141,7 +144,7 @@ function attach(fd: number, name: string, header: boolean, queues: number): stri
         { cause: error },
       );
   }
-  // A persistent interface may have been created for several.
+  // A persistent interface may have been created with several queues.
   try {
     return set(IFF_MULTI_QUEUE);
   } catch (error) {
@@ -197,7 +200,7 @@ function setHeader(fd: number, name: string): void {
   }
 }
 
-/** Fds that this process has: of one TAP interface, or sockets that keep the boundaries of frames. */
+/** fds inherited by this process: queues of one TAP interface, or sockets that keep the boundaries of frames. */
 function adoptFds(given: readonly number[]): OpenTap {
   const fds: number[] = [];
   try {
@@ -247,7 +250,7 @@ function kindOf(fd: number, given: number): Kind {
   return { name, header: 'virtio' };
 }
 
-/** SO_TYPE of socket(7) is SOCK_DGRAM or SOCK_SEQPACKET. */
+/** Whether SO_TYPE (socket(7)) is SOCK_DGRAM or SOCK_SEQPACKET. */
 function keepsBoundaries(fd: number): boolean {
   const type = new Int32Array(1);
   libc.getSocketOption(fd, 'SO_TYPE', SOL_SOCKET, SO_TYPE, new Uint8Array(type.buffer));

@@ -13,27 +13,30 @@ import { InterfaceTraffic } from './interface-traffic.ts';
 import { NO_FILTER, setTapFilter, tapFilter } from './tap-filter.ts';
 import type { Wire } from './wire.ts';
 
-/** Where the number of returned chains is in a split used ring (virtio 1.3 §2.7.8), and the next to write in a packed one. */
+/**
+ * Offsets of the number of returned chains in a split used ring (virtio 1.3 §2.7.8), and of the next to write in a
+ * packed one.
+ */
 const USED_INDEX = 2;
 
 export type VhostParts = {
   readonly native: Pick<NativeVm, 'ownFd' | 'closeFd'>;
   readonly memory: VhostMemory;
-  /** As device models reach it. */
+  /** Guest memory as device models access it. */
   readonly guest: Pick<GuestMemory, 'readU16'>;
   readonly events: EventLoop & Pick<Clock, 'now' | 'at'>;
-  /** How the files of vhost-net are called. */
+  /** Wraps an fd of vhost-net; default: `vhostFile`. */
   readonly open?: (fd: number) => VhostFile;
 };
 
 export type VhostPathEvents = {
-  /** The kernel cannot carry the card's frames any more: what `refusal` says is for good. */
+  /** The kernel can no longer carry the card's frames; the result of `refusal` is final. */
   readonly onRefused: () => void;
-  /** The interface is there no more. */
+  /** The interface no longer exists. */
   readonly onGone: () => void;
 };
 
-/** What of a card the kernel can do only some of. */
+/** Settings of a card of which the kernel supports only some. */
 export type CardSettings = {
   readonly link: boolean;
   readonly limits: NetLimits;
@@ -48,14 +51,14 @@ export class VhostPath {
   readonly #pairs: readonly VhostNet[];
   readonly #errors: readonly { readonly fd: number; readonly unwatch: Cancel }[];
   readonly #traffic: InterfaceTraffic;
-  /** What is told when the kernel finds a queue of the pair broken. */
+  /** Listeners for queues of the pair that the kernel finds broken. */
   readonly #broken: readonly Set<(reason: string) => void>[];
-  /** Why it carries nothing any more. */
+  /** Why it no longer carries anything; null if it does. */
   #failure: string | null = null;
   #running = 0;
   #filter: Uint8Array = NO_FILTER;
 
-  /** @throws SystemError if what the wire has is no vhost device */
+  /** @throws SystemError if the wire's fds are not vhost devices */
   constructor(
     wire: Wire & { readonly vhost: NonNullable<Wire['vhost']> },
     parts: VhostParts,
@@ -81,14 +84,14 @@ export class VhostPath {
       (fd, pair) =>
         new VhostNet(open(fd), memory, {
           errorFd: this.#errors[pair]!.fd,
-          // The address space is being changed.
+          // The address space is changing.
           onRefused: reason => loop.at(0n, () => this.#fail(reason)),
         }),
     );
     this.#traffic = new InterfaceTraffic(counters, loop, events.onGone);
   }
 
-  /** Why the kernel does not carry the frames of a card with these settings, in a few words; null: it does. */
+  /** Why the kernel does not carry the frames of a card with these settings, in a few words; null if it does. */
   refusal({ link, limits, filter }: CardSettings): string | null {
     if (this.#failure !== null) return this.#failure;
     if (!link) return 'its cable is unplugged';
@@ -98,7 +101,7 @@ export class VhostPath {
     return null;
   }
 
-  /** Why the kernel cannot go on with a queue; null: it can. */
+  /** Why the kernel cannot continue a queue; null if it can. */
   missing(features: bigint, progress: QueueProgress): string | null {
     const missing = this.#pairs[0]!.missing(features);
     if (missing !== null) return missing;
@@ -108,13 +111,13 @@ export class VhostPath {
     return isClean ? null : 'the queue has buffers that were taken and not given back';
   }
 
-  /** The filter of the card, which counts while the kernel carries its frames. */
+  /** Sets the card's filter, which applies while the kernel carries its frames. */
   setFilter(filter: ReceiveFilter): void {
     this.#filter = tapFilter(filter) ?? NO_FILTER;
     if (this.#running > 0) this.#applyFilter(this.#filter);
   }
 
-  /** Has the kernel serve a queue. @returns null: it does not, and `refusal` says why from now on */
+  /** Lets the kernel serve a queue. @returns null if it does not; `refusal` gives the reason from now on */
   start(
     queue: VirtioQueue,
     { features, pair, onBroken }: NetQueueOptions,
@@ -184,7 +187,7 @@ export class VhostPath {
     try {
       return this.#parts.guest.readU16(used + USED_INDEX);
     } catch {
-      // It is no memory any more: the kernel says so.
+      // It is no longer memory: the kernel will report that.
       return 0;
     }
   }

@@ -28,7 +28,7 @@ import { type VhostParts, VhostPath } from './vhost-path.ts';
 import { type Wire, wireFds } from './wire.ts';
 import { type FdEvents, WirePort } from './wire-port.ts';
 
-/** What the device does itself for a wire without headers. */
+/** Offloads that the device does itself for a wire without headers. */
 const IN_SOFTWARE: NetOffloads = { ...NO_OFFLOADS, checksum: true, tso4: true, tso6: true, ecn: true };
 
 /** What serves a wire, and what closes its files if nothing else does. */
@@ -39,12 +39,12 @@ export type WireParts = {
   readonly events: EventLoop & FdEvents & Pick<Clock, 'now' | 'at'>;
   readonly clock: Pick<Clock, 'now' | 'at'>;
   readonly hubs: MachineHubs;
-  /** Of ports' frames. */
+  /** For the frames of ports. */
   readonly sendMemory: PortMemory;
   readonly vhost: Pick<VhostParts, 'memory' | 'guest' | 'open'>;
 };
 
-/** The network of a card. Its queues are served by the kernel where it can (vhost-net), and else by native threads. */
+/** The network of a card. Its queues are served by the kernel if possible (vhost-net), otherwise by native threads. */
 export class WireBackend implements NetBackend {
   readonly label: string;
   readonly interface: string | null;
@@ -63,14 +63,14 @@ export class WireBackend implements NetBackend {
   readonly #leaveHub: () => void;
   readonly #vhost: VhostPath | null;
   readonly #steering: TapSteering | null;
-  /** Queues that run, or ran. */
+  /** Queues that run or have run. */
   readonly #queues = new Set<CardQueue>();
   #port: WirePort | null = null;
   #link = true;
   #limits: NetLimits = {};
   #pairs = 1;
   #filter: ReceiveFilter | null = null;
-  /** Why the kernel does not serve a queue that runs; null: it would, or none runs. */
+  /** Why the kernel does not serve a running queue; null if it would, or if none runs. */
   #withoutVhost: string | null = null;
   #isGone = false;
 
@@ -234,7 +234,7 @@ export class WireBackend implements NetBackend {
     return this.#vhost?.refusal(settings) ?? null;
   }
 
-  /** Makes a change after which others may have to serve the queues. */
+  /** Makes a change that may move the queues to or from the kernel. */
   #reconsider(change: () => void): void {
     const before = this.#refusal;
     change();

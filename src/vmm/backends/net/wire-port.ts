@@ -7,7 +7,7 @@ import type { FrameSender } from './frame-sender.ts';
 import { PortRate } from './port-rate.ts';
 import type { Wire } from './wire.ts';
 
-/** Calls back for as long as an fd is readable, or also writable. */
+/** Calls back while an fd is readable, or also writable. */
 export type FdEvents = {
   watchFd(fd: number, writable: boolean, onReady: () => void): void;
   unwatchFd(fd: number): void;
@@ -15,9 +15,9 @@ export type FdEvents = {
 
 /** struct virtio_net_hdr_v1 (virtio 1.3 §5.1.6). */
 const HEADER_BYTES = 12;
-/** A packet of IP with 65,535 bytes, Ethernet's header and a VLAN's tag. */
+/** An IP packet of 65,535 bytes, the Ethernet header and a VLAN tag. */
 const MAX_FRAME = 65_535 + 18;
-/** Frames before others have the thread. */
+/** Frames handled before the thread turns to other work. */
 const BATCH = 64;
 
 /** A wire on the machine thread, frame by frame. It receives nothing before `resume`. */
@@ -36,14 +36,14 @@ export class WirePort implements FramePort {
   #isReceiving = false;
   /** A frame for which the card had no room. */
   #kept: Uint8Array | null = null;
-  /** The other end has taken no frame lately. */
+  /** The other end did not take the last frame. */
   #isFull = false;
   readonly #clock: Pick<Clock, 'now' | 'at'>;
-  /** What limits each direction, and the end of a wait because of that. */
+  /** Each direction's limit, and the end of a wait for it. */
   readonly #rates: Record<(typeof DIRECTIONS)[number], PortRate | null> = { receive: null, transmit: null };
   readonly #waits: Record<(typeof DIRECTIONS)[number], Cancel | null> = { receive: null, transmit: null };
 
-  /** @param hungUp called when nobody is at the other end any more */
+  /** @param hungUp called once the other end is closed */
   constructor(wire: Wire, events: FdEvents, clock: Pick<Clock, 'now' | 'at'>, hungUp: () => void) {
     this.#clock = clock;
     this.#fd = wire.fds[0] ?? null;
@@ -55,7 +55,7 @@ export class WirePort implements FramePort {
     this.#sent = new Uint8Array(this.#headerBytes + MAX_FRAME);
   }
 
-  /** Has a thread send frames of which there are several. Without, each is sent at once. */
+  /** Lets a thread send frames when there are several. Without it, each is sent immediately. */
   sendBy(sender: FrameSender): void {
     this.#sender = sender;
   }
@@ -64,7 +64,7 @@ export class WirePort implements FramePort {
     if (this.#fd === null || !this.#link || !this.connected || frame.length > MAX_FRAME) return true;
     if (this.#isFull || this.#mustWait('transmit')) return false;
     const sender = this.#sender;
-    // With a limit, one after the other: but none before those that the thread has.
+    // With a limit, one by one, but none before those that the thread has.
     if (sender !== null && !sender.hasFailed && (this.#rates.transmit === null || !sender.isIdle)) {
       return sender.put(frame);
     }
@@ -82,12 +82,15 @@ export class WirePort implements FramePort {
     this.#sender?.flush();
   }
 
-  /** The thread takes frames again. */
+  /** Called when the thread takes frames again. */
   roomAgain(): void {
     this.onReady?.();
   }
 
-  /** Sends a frame at once that has a header in front, if the wire's have. @returns false: the other end takes no more now */
+  /**
+   * Sends a frame immediately; it has a header in front if the wire's frames do.
+   * @returns false if the other end takes no more now
+   */
   write(bytes: Uint8Array): boolean {
     const result = tryWrite(this.#fd!, bytes);
     if (result === -constants.errno.EPIPE) this.#hangUp();
@@ -127,7 +130,7 @@ export class WirePort implements FramePort {
     this.#kept = null;
     for (const direction of DIRECTIONS) this.#waits[direction]?.();
     this.#watch();
-    // A card and its network close it, one after the other.
+    // A card and its network both close it.
     this.#sender?.close();
     this.#sender = null;
   }
@@ -184,7 +187,7 @@ export class WirePort implements FramePort {
     this.#hungUp();
   }
 
-  /** Whether a limit lets nothing pass now. Then the wait ends by itself. */
+  /** Whether the limit lets nothing pass now. A timer ends the wait. */
   #mustWait(direction: (typeof DIRECTIONS)[number]): boolean {
     if (this.#waits[direction] !== null) return true;
     const rate = this.#rates[direction];

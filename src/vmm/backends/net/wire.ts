@@ -1,42 +1,48 @@
 import type { SteeringFds } from './steering/tap-steering.ts';
 
-/** What the first fd of a character back end is. `none`: there is only the log. */
+/** The kind of the first fd of a character back end. `none`: there is only the log. */
 export const CHAR_FILES = ['none', 'pty', 'listener', 'stream', 'file'] as const;
 
-/** What a character back end has open: its fds, and then that of its log. */
+/** What a character back end has open: its fds, followed by its log's. */
 export type CharFacts = { readonly file: (typeof CHAR_FILES)[number]; readonly log: boolean };
 
-/** An open connection to a network, as each type of network back end gives it. */
+/** An open connection to a network, as each type of network back end returns it. */
 export type Wire = {
-  /** One fd for each queue pair; a read gives one frame, a write sends one. Non-blocking. Owned by the machine from here on. */
+  /**
+   * One fd for each queue pair; a read returns one frame, a write sends one. Non-blocking. Owned by the machine from
+   * here on.
+   */
   readonly fds: readonly number[];
   /**
-   * `virtio`: each frame has a 12-byte virtio_net_hdr in front (a tap with IFF_VNET_HDR, whose TUNSETOFFLOAD may be set). `none`: bare
-   * frames (AF_UNIX SOCK_SEQPACKET, or a tap without it).
+   * `virtio`: each frame has a 12-byte virtio_net_hdr in front (a tap with IFF_VNET_HDR, whose TUNSETOFFLOAD may be
+   * set). `none`: bare frames (AF_UNIX SOCK_SEQPACKET, or a tap without it).
    */
   readonly header: 'virtio' | 'none';
   /** Bytes of payload that its frames may have, if known. */
   readonly mtu?: number | undefined;
   /**
-   * Memory that the file's frames go through (native/src/frame_ring.rs), and the eventfd that says that there is room in it: the file then
-   * only wakes. Absent: they go through the file.
+   * Memory through which the file's frames go (native/src/frame_ring.rs), and the eventfd that signals room in it; the
+   * file is then only for wake-ups. Default: frames go through the file.
    */
   readonly shared?: SharedFrames | undefined;
   /** For facts on screens: `tap0`, `br0 (tap vnet3)`, `user`. */
   readonly label: string;
-  /** The program that carries its frames, and how that is confined, for facts; absent for none. */
+  /** The program that carries its frames, and its confinement, for facts; default: none. */
   readonly program?: string | undefined;
-  /** The interface on the host, whose counters and link the host knows; absent for none. */
+  /** The interface on the host, for its counters and link; default: none. */
   readonly interface?: string | undefined;
-  /** The kernel can carry its frames: /dev/vhost-net, once for each queue pair, and the counters of the interface (interface-traffic.ts). */
+  /**
+   * The kernel can carry its frames: /dev/vhost-net, once for each queue pair, and the counters of the interface
+   * (interface-traffic.ts).
+   */
   readonly vhost?: { readonly devices: readonly number[]; readonly counters: readonly number[] } | undefined;
-  /** Of an interface: why the kernel cannot do that, in a few words. */
+  /** For an interface: why the kernel cannot do that, in a few words. */
   readonly withoutVhost?: string | undefined;
-  /** Of a TAP interface with several queues: a program that spreads frames over them, and the table that it reads. */
+  /** For a TAP interface with several queues: a program that spreads frames over them, and the table that it reads. */
   readonly steering?: SteeringFds | undefined;
-  /** The hub of the machine that is at the other end, with the ports that come with this card, its own first. */
+  /** The machine's hub at the other end, with the ports that come with this card, its own first. */
   readonly hub?: WireHub<HubPort & { readonly fd: number }> | undefined;
-  /** It is no network, but what a character device is connected to. */
+  /** This is not a network but the connection of a character device. */
   readonly char?: CharFacts | undefined;
 };
 
@@ -45,9 +51,9 @@ export type SharedFrames = { readonly memory: number; readonly room: number };
 export type HubPort = { readonly label: string };
 export type WireHub<Port extends HubPort> = { readonly number: number; readonly ports: readonly Port[] };
 
-/** A wire without its fds: what a message says of one whose fds come with it, in the order of `wireFds`. */
+/** A wire without its fds: what a message contains for a wire whose fds come with it, in the order of `wireFds`. */
 export type WireFacts = Omit<Wire, 'fds' | 'vhost' | 'steering' | 'hub' | 'shared'> & {
-  /** How many there are. */
+  /** Number of fds. */
   readonly fds: number;
   readonly vhost?: { readonly devices: number; readonly counters: number } | undefined;
   readonly steering?: boolean | undefined;
@@ -81,13 +87,13 @@ export function wireFacts({ fds, vhost, steering, hub, shared, ...facts }: Wire)
   };
 }
 
-/** How many fds come with it. */
+/** Number of fds that come with it. */
 export function wireFdCount({ fds, vhost, steering, hub, shared }: WireFacts): number {
   const ofVhost = (vhost?.devices ?? 0) + (vhost?.counters ?? 0);
   return fds + ofVhost + (steering ? 2 : 0) + (hub?.ports.length ?? 0) + (shared ? 2 : 0);
 }
 
-/** The wire of these facts. @param fds as many as `wireFdCount` says */
+/** The wire with these facts. @param fds as many as `wireFdCount` returns */
 export function wireOf(
   { fds: count, vhost, steering, hub, shared, ...facts }: WireFacts,
   fds: readonly number[],

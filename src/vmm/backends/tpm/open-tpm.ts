@@ -8,11 +8,11 @@ export type TpmParts = {
   /** What the manager opened for a device. */
   readonly opened: (device: string) => { readonly wire: Wire; readonly owner: ResourceOwner };
   readonly loop: FdLoop;
-  /** Tells the user about something that does not stop the machine. */
+  /** Warns the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
 };
 
-/** The TPM of a device, whose sockets its manager has opened. @throws when the wire is another's */
+/** The TPM of a device, whose sockets its manager has opened. @throws if the wire belongs to another kind of device */
 export function openTpm({ device }: TpmRequest, { opened, loop, warn }: TpmParts): TpmBackend {
   const { wire, owner } = opened(device);
   const [data, control] = wire.fds;

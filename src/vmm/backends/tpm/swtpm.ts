@@ -1,7 +1,10 @@
 import type { CharBackend } from '../../../devices/backends/char.ts';
 import { NO_TPM_STATE, type TpmBackend, type TpmState } from '../../../devices/backends/tpm.ts';
 
-/** Commands of swtpm's control channel, and flags (swtpm: include/swtpm/tpm_ioctl.h; swtpm_ioctls(3)). All numbers are big endian. */
+/**
+ * Commands of swtpm's control channel, and flags (swtpm: include/swtpm/tpm_ioctl.h; swtpm_ioctls(3)). All numbers are
+ * big endian.
+ */
 const CONTROL = {
   init: 2,
   setLocality: 5,
@@ -18,18 +21,18 @@ const RESULT_BYTES = 4;
 /** {be16 tag, be32 size, be32 code}. */
 const RESPONSE_HEADER = 10;
 const MAX_RESPONSE = 64 * 1024;
-/** TPM_ST_NO_SESSIONS, TPM_RC_FAILURE: of a TPM that does not work (TPM 2.0 Part 2 §6.6.3). */
+/** TPM_ST_NO_SESSIONS, TPM_RC_FAILURE: the response of a broken TPM (TPM 2.0 Part 2 §6.6.3). */
 const FAILURE = Uint8Array.of(0x80, 0x01, 0, 0, 0, RESPONSE_HEADER, 0, 0, 0x01, 0x01);
 
 type Channel = 'data' | 'control';
 
-/** Something that is asked, and its answer awaited, one after the other. */
+/** A request that waits for its response; they run one after the other. */
 type Step = {
   readonly channel: Channel;
   readonly request: Uint8Array;
-  /** The bytes that an answer has which begins like this; null: not known yet. */
+  /** The length of the response that begins with these bytes; null if not known yet. */
   readonly size: (answer: Uint8Array) => number | null;
-  /** Null: swtpm is gone. */
+  /** Null if swtpm is gone. */
   readonly done: (answer: Uint8Array | null) => void;
 };
 
@@ -37,22 +40,22 @@ export type SwtpmParts = {
   readonly label: string;
   readonly data: CharBackend;
   readonly control: CharBackend;
-  /** Tells the user once that it is gone, or does not do what it is asked. */
+  /** Warns the user once if swtpm is gone, or does not do what it is asked. */
   readonly warn: (text: string) => void;
 };
 
-/** A TPM by swtpm: commands go over one socket, and what turns it on, off, and reads its state over another. */
+/** A TPM emulated by swtpm: commands go over one socket; another one turns it on and off and transfers its state. */
 export class Swtpm implements TpmBackend {
   readonly label: string;
   readonly #parts: SwtpmParts;
   readonly #steps: Step[] = [];
-  /** What has come of the answer to the first step, which has been asked. */
+  /** The part received so far of the response to the first step. */
   #answer = new Uint8Array();
   #isAsked = false;
   #isOn = false;
   #isGone = false;
   #locality = 0;
-  /** To be given to it before it is on. */
+  /** To be restored before it is turned on. */
   #state: TpmState | null = null;
 
   constructor(parts: SwtpmParts) {
@@ -84,7 +87,7 @@ export class Swtpm implements TpmBackend {
   }
 
   cancel(): void {
-    // The other channel is busy with what is to be canceled; the answer to this is taken after that.
+    // The other channel is busy with the command to cancel; the response to this is read after that one's.
     if (this.#isAsked && this.#steps[0]!.channel === 'data' && this.#steps[1] === undefined)
       this.#addCancel();
   }
@@ -108,7 +111,7 @@ export class Swtpm implements TpmBackend {
         size: answer => {
           if (answer.length < RESULT_BYTES) return null;
           const view = new DataView(answer.buffer, answer.byteOffset);
-          // What it does not have has no length.
+          // A blob that it does not have has no length.
           if (answer.length < STATE_HEADER) return view.getUint32(0) === 0 ? null : STATE_HEADER;
           return STATE_HEADER + view.getUint32(12);
         },
@@ -154,7 +157,7 @@ export class Swtpm implements TpmBackend {
     });
   }
 
-  /** Has something done whose answer is a result. */
+  /** Sends a command whose response is only a result code. */
   #tell(command: number, body = new Uint8Array()): void {
     this.#add({
       channel: 'control',
@@ -192,7 +195,7 @@ export class Swtpm implements TpmBackend {
     this.#parts[channel].inputTaken?.(bytes.length, 0);
     const step = this.#steps[0];
     if (step === undefined || !this.#isAsked || step.channel !== channel) {
-      // The answer to a cancel may come before that to what it cancels.
+      // The response to a cancel may arrive before that to the canceled command.
       const next = this.#steps[1];
       if (next?.request.length === 0 && next.channel === channel) this.#steps.splice(1, 1);
       else this.#gone('it says what it was not asked for');

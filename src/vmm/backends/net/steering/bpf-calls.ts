@@ -9,7 +9,7 @@ const BPF_MAP_TYPE_ARRAY = 2;
 const BPF_F_MMAPABLE = 1 << 10;
 export const PROGRAM_TYPE = { socketFilter: 1, trafficControl: 3 } as const;
 
-/** Of union bpf_attr, as much as is used here: up to the name of a map, and of a program. */
+/** The part of union bpf_attr used here: up to the name of a map, and of a program. */
 const MAP_ATTRIBUTE = {
   bytes: 44,
   type: 0,
@@ -23,10 +23,10 @@ const PROGRAM_ATTRIBUTE = { bytes: 64, type: 0, count: 4, code: 8, license: 16, 
 const NAME_BYTES = 16;
 const KEY_BYTES = 4;
 
-/** Where what a program's attribute points to is in the argument page. */
+/** Offsets in the argument page of the data to which a program's attribute points. */
 const LICENSE_AT = 128;
 const CODE_AT = 256;
-/** That the kernel lets it call all helper functions. */
+/** Allows the program to call all helper functions. */
 const LICENSE = 'GPL\0';
 const INSTRUCTION_BYTES = 8;
 const ATTEMPTS = 5;
@@ -63,7 +63,7 @@ export function loadProgram(name: string, programType: number, code: Uint8Array)
     try {
       return bpf('BPF_PROG_LOAD', BPF_PROG_LOAD, address, size);
     } catch (error) {
-      // The verifier gives up when a signal comes.
+      // The verifier gives up when a signal arrives.
       const isInterrupted = error instanceof SystemError && error.errno === constants.errno.EAGAIN;
       if (!isInterrupted || attempt === ATTEMPTS) throw error;
     }

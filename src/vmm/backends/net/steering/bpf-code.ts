@@ -1,4 +1,6 @@
-/** A register: r0 has results, r1 to r5 arguments, r6 to r9 keep their values across calls, r10 is the frame pointer. */
+/**
+ * A register: r0 has results, r1 to r5 arguments, r6 to r9 keep their values across calls, r10 is the frame pointer.
+ */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 
 /** Opcodes of 64-bit operations (RFC 9669 §4.1): with a constant, and with a register. */
@@ -56,7 +58,7 @@ export class BpfCode {
     this.#add(STORE_CONSTANT_8, base, 0, offset, 0);
   }
 
-  /** The 16 bits of a register as network byte order has them. */
+  /** Converts 16 bits of a register from network byte order. */
   fromNetworkOrder16(register: Register): void {
     this.#add(TO_BIG_ENDIAN, register, 0, 0, 16);
   }
@@ -89,7 +91,7 @@ export class BpfCode {
     this.#add(EXIT, 0, 0, 0, 0);
   }
 
-  /** The program. @throws Error when a jump goes to a label that is not there */
+  /** The program. @throws Error if a jump goes to an undefined label */
   bytes(): Uint8Array {
     const bytes = Uint8Array.from(this.#bytes);
     const view = new DataView(bytes.buffer);

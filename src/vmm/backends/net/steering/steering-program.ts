@@ -11,7 +11,7 @@ const TAG_BYTES = 4;
 const ETHERTYPE = { ipv4: 0x0800, ipv6: 0x86dd, tag: 0x8100, outerTag: 0x88a8 } as const;
 const MAX_TAGS = 2;
 const PROTOCOL = { tcp: 6, udp: 17 } as const;
-/** Of IPv6, which have their length in their second byte (RFC 8200 §4). */
+/** IPv6 extension headers with their length in their second byte (RFC 8200 §4). */
 const EXTENSIONS = { hopByHop: 0, routing: 43, destination: 60 } as const;
 const MAX_EXTENSIONS = 6;
 const IPV4 = { bytes: 20, fragment: 6, protocol: 9, source: 12, destination: 16 } as const;
@@ -20,27 +20,27 @@ const IS_FRAGMENT = 0x3fff;
 const IPV6 = { bytes: 40, next: 6, addresses: 8 } as const;
 const ADDRESSES_6 = 32;
 const PORT_BYTES = 4;
-/** What is hashed of IPv4: addresses and ports. */
+/** Bytes hashed of IPv4: addresses and ports. */
 const HASHED_4 = 12;
 
 const RESULT = 0;
 const FRAME_POINTER = 10;
-/** Registers that keep their values. */
+/** Registers that are preserved across calls. */
 const PACKET = 6;
 const TABLE = 7;
 const TYPES = 8;
-/** Where in the packet. */
+/** The position in the packet. */
 const AT = 9;
 
-/** On the stack: what is hashed, a header, and a few bytes. */
+/** On the stack: the input of the hash, a header, and a few bytes. */
 const INPUT = -40;
 const HEADER = -88;
 const SCRATCH = -96;
 
 /**
- * A program that a TAP interface with several queues runs for each frame to the guest (TUNSETSTEERINGEBPF), which returns the number of its
- * queue. It hashes as receive-side scaling has it (virtio 1.3 §5.1.6.4.3), by the table of this map. Fragments are hashed by their addresses
- * alone: not all of them have ports.
+ * A program that a TAP interface with several queues runs for each frame to the guest (TUNSETSTEERINGEBPF), which
+ * returns the number of its queue. It hashes as for receive-side scaling (virtio 1.3 §5.1.6.4.3), using the table in
+ * this map. Fragments are hashed by address only, since not all of them have ports.
  */
 export function steeringProgram(mapFd: number): Uint8Array {
   const code = new BpfCode();
@@ -62,7 +62,7 @@ export function steeringProgram(mapFd: number): Uint8Array {
   return code.bytes();
 }
 
-/** Leaves the type of what is in the frame in r1, and where that begins in AT. */
+/** Leaves the type of the frame's payload in r1, and its offset in AT. */
 function readEthertype(code: BpfCode): void {
   const read = () => {
     code.load(2, 1, FRAME_POINTER, SCRATCH);
@@ -132,7 +132,7 @@ function readIpv6(code: BpfCode): void {
 
 type Ports = { readonly tcp: number; readonly udp: number; readonly ip: number; readonly at: number };
 
-/** r1 has the protocol; AT is where its header begins. */
+/** r1 has the protocol; AT is the offset of its header. */
 function readPorts(code: BpfCode, version: '4' | '6', { tcp, udp, ip, at }: Ports): void {
   code.jumpIf('equal', 1, PROTOCOL.tcp, `tcp ${version}`);
   code.jumpIf('equal', 1, PROTOCOL.udp, `udp ${version}`);
@@ -154,7 +154,7 @@ function readPorts(code: BpfCode, version: '4' | '6', { tcp, udp, ip, at }: Port
   code.jump('unclassified');
 }
 
-/** Adds up what each byte adds to the hash, and returns its queue. */
+/** XORs the contributions of all bytes to the hash, and returns its queue. */
 function hash(code: BpfCode): void {
   const add = (byte: number) => {
     code.load(1, 1, FRAME_POINTER, INPUT + byte);
@@ -183,7 +183,7 @@ function hash(code: BpfCode): void {
   code.exit();
 }
 
-/** Copies bytes of the packet, from where r2 says, to the stack; goes to a label when it is too short. */
+/** Copies bytes of the packet, from the offset in r2, to the stack; goes to a label if it is too short. */
 function copy(code: BpfCode, to: number, bytes: number, tooShort: string): void {
   code.aluRegister('mov', 1, PACKET);
   code.aluRegister('mov', 3, FRAME_POINTER);

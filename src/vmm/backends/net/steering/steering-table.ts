@@ -1,16 +1,16 @@
 import { MAX_RSS_TABLE, type ReceiveSideScaling } from '../../../../devices/backends/net.ts';
 
-/** The bytes that are hashed at most: both addresses of IPv6, and both ports. */
+/** Most bytes that are hashed: both addresses of IPv6, and both ports. */
 export const HASHED_BYTES = 36;
 
 const WORD_BYTES = 4;
 const HASHES_AT = 512;
-/** Of one byte's values. */
+/** For all values of one byte. */
 export const HASH_BYTES = 256 * WORD_BYTES;
 
 /**
- * What the steering program reads: types of hashes, the queue of frames without one, the mask of the table, the table (le16), and for each
- * byte that may be hashed what each of its values adds to the hash (32 bits).
+ * What the steering program reads: types of hashes, the queue of frames without one, the mask of the table, the table
+ * (le16), and for each byte that may be hashed the contribution of each of its values to the hash (32 bits).
  */
 export const STEERING_TABLE = {
   types: 0,
@@ -18,11 +18,11 @@ export const STEERING_TABLE = {
   mask: 8,
   queues: 16,
   hashes: HASHES_AT,
-  /** Whole pages: it is mapped. */
+  /** Whole pages, since it is mapped. */
   bytes: Math.ceil((HASHES_AT + HASHED_BYTES * HASH_BYTES) / 4096) * 4096,
 } as const;
 
-/** Writes what a driver has set into the table of a steering program. */
+/** Writes the driver's settings into the table of a steering program. */
 export function writeSteering(
   buffer: ArrayBuffer,
   { hashTypes, key, queues, unclassified }: ReceiveSideScaling,
@@ -42,7 +42,10 @@ export function writeSteering(
   }
 }
 
-/** 32 bits of a Toeplitz key from a bit on, the first of which is the highest of its byte. A key that is too short ends in zeros. */
+/**
+ * 32 bits of a Toeplitz key from a given bit on; bit 0 is the highest of the first byte. A key that is too short is
+ * padded with zeros.
+ */
 function keyWindow(key: Uint8Array, bit: number): number {
   const at = bit >> 3;
   const shift = bit & 7;

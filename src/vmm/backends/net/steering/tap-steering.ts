@@ -4,7 +4,7 @@ import { createMap, loadProgram, PROGRAM_TYPE } from './bpf-calls.ts';
 import { steeringProgram } from './steering-program.ts';
 import { STEERING_TABLE, writeSteering } from './steering-table.ts';
 
-/** Of linux/if_tun.h. */
+/** From linux/if_tun.h. */
 const TUNSETSTEERINGEBPF = 0x8004_54e0;
 const NO_PROGRAM = -1;
 const NAME = 'vring_rss';
@@ -13,9 +13,9 @@ const NAME = 'vring_rss';
 export type SteeringFds = { readonly program: number; readonly table: number };
 
 /**
- * Loads a program that spreads frames over a TAP interface's queues. It runs once a driver wants that: one that was left behind, by
- * a process that was killed, is removed. @param tap an fd of the interface. @returns null if the kernel does not let this process
- * load programs
+ * Loads a program that spreads frames over a TAP interface's queues. It runs once a driver wants that; one left behind
+ * by a killed process is removed.
+ * @param tap an fd of the interface @returns null if the kernel does not let this process load programs
  */
 export function openSteering(tap: number): SteeringFds | null {
   attach(tap, NO_PROGRAM);
@@ -38,7 +38,7 @@ export class TapSteering {
   readonly #table: ArrayBuffer;
   #isOn = false;
 
-  /** @param tap an fd of the interface, which stays the caller's, as the others do. @throws SystemError */
+  /** @param tap an fd of the interface; the caller keeps it and the others. @throws SystemError */
   constructor(tap: number, { program, table }: SteeringFds) {
     this.#tap = tap;
     this.#program = program;
@@ -46,7 +46,7 @@ export class TapSteering {
     this.#table = libc.viewOf(this.#address, STEERING_TABLE.bytes);
   }
 
-  /** Spreads frames as the driver has it; null: as the kernel does by itself. @returns whether the kernel does that */
+  /** Spreads frames by the driver's settings; null: by the kernel's default. @returns whether the kernel does */
   set(scaling: ReceiveSideScaling | null): boolean {
     if (scaling === null) {
       if (this.#isOn) attach(this.#tap, NO_PROGRAM);
