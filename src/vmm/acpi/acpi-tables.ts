@@ -13,21 +13,21 @@ import { TPM2_LOG, tpm2 } from './tpm2.ts';
 export type AcpiOptions = DsdtOptions & {
   /** What the machine's devices add. */
   readonly parts: readonly AcpiParts[];
-  /** By vCPU, those that may come later at the end. */
+  /** By vCPU; vCPUs that may be added later come last. */
   readonly apicIds: readonly number[];
-  /** How many vCPUs there are. */
+  /** Number of vCPUs present. */
   readonly presentCpus: number;
-  /** NUMA nodes, if there are several, and where guest RAM is. */
+  /** NUMA nodes, if there are several, and the ranges of guest RAM. */
   readonly numa?: { readonly nodes: readonly NumaNode[]; readonly ram: Parameters<typeof srat>[2] };
 };
 
-/** The files of the tables, with QEMU's names. */
+/** Names of the table files, as in QEMU. */
 export const RSDP_FILE = 'etc/acpi/rsdp';
 export const TABLES_FILE = 'etc/acpi/tables';
-/** Empty: firmware notes in it what it has measured. */
+/** Initially empty: firmware logs its measurements in it. */
 export const TPM_LOG_FILE = 'etc/tpm/log';
 
-/** The FACS has to be on such a boundary (ACPI 6.5 §5.2.10). */
+/** The FACS must be aligned to this (ACPI 6.5 §5.2.10). */
 const ALIGNMENT = 64;
 const HEADER = 36;
 
@@ -59,7 +59,7 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
     return at;
   };
   const xsdtAt = rootTable('XSDT', 8);
-  // Systems of before 2000, which only firmware boots, know no other.
+  // Systems from before 2000, which only firmware boots, know no other root table.
   const rsdtAt = placed === undefined ? null : rootTable('RSDT', 4);
 
   const rsdp = rootPointer();
@@ -79,7 +79,7 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
       ...(rsdtAt === null
         ? []
         : [{ kind: 'add-pointer', file, to: TABLES_FILE, offset: RSDP.rsdt, size: 4 } as const]),
-      // The first checksum covers what ACPI 1.0 had; the second one covers everything, the first one too.
+      // The first checksum covers the ACPI 1.0 fields; the second covers everything, including the first.
       { kind: 'add-checksum', file, offset: RSDP.checksum, start: 0, length: RSDP.firstLength },
       { kind: 'add-checksum', file, offset: RSDP.extendedChecksum, start: 0, length: RSDP.length },
     ],
@@ -106,7 +106,7 @@ function pointers(offsets: readonly number[], size: 4 | 8): Uint8Array {
   return concat(...offsets.map(offset => little(offset, size)));
 }
 
-/** A file of tables, one after the other, and the steps that make its pointers and checksums right. */
+/** A file of consecutive tables, and the steps that fix up their pointers and checksums. */
 class TablesFile {
   readonly commands: LoaderCommand[] = [];
   readonly #tables: { readonly at: number; readonly bytes: Uint8Array }[] = [];
@@ -127,7 +127,7 @@ class TablesFile {
     to = TABLES_FILE,
   ): void {
     const { bytes } = this.#tables.find(table => table.at === at)!;
-    // SeaBIOS adjusts a checksum, OVMF sums up all bytes and sets it: both are right when it starts at zero.
+    // SeaBIOS adjusts a checksum, OVMF sums up all bytes and sets it: both work if it starts at zero.
     bytes[CHECKSUM] = 0;
     for (const { offset, size } of pointers) {
       this.commands.push({

@@ -24,29 +24,29 @@ const LEAST_WINDOW = 2;
 export type AcpiRange = { readonly start: number; readonly size: number };
 
 export type DsdtOptions = {
-  /** Where 64-bit PCI BARs may be. */
+  /** The window for 64-bit PCI BARs. */
   readonly mmio64: AcpiRange;
-  /** What firmware has placed; absent: all is where a machine without firmware has it. */
+  /** What firmware has placed; default: everything is where a machine without firmware has it. */
   readonly placed?: {
-    /** Null: there is none. */
+    /** Null if there is none. */
     readonly ecam: (AcpiRange & { readonly buses: number }) | null;
-    /** Where other PCI BARs may be. */
+    /** The windows for other PCI BARs. */
     readonly io: readonly AcpiRange[];
     readonly mmio32: readonly AcpiRange[];
-    /** Other memory that is taken. */
+    /** Other reserved memory. */
     readonly reserved: readonly AcpiRange[];
-    /** The first of the power management ports. */
+    /** The first power management port. */
     readonly pmBase: number;
     /** The first port of the general-purpose events. */
     readonly gpe0: number;
-    /** The interrupt input of a pin, 0 for the first one of PCI. */
+    /** The interrupt input of a slot's pin, counted from PCI's first one. */
     readonly interruptOf: (slot: number, pin: number) => number;
   };
-  /** Slots on bus 0 with a device that has an INTx pin. Few entries: interpreting AML is a good part of a slow boot. */
+  /** Slots on bus 0 with a device that has an INTx pin. Keep it short: interpreting AML takes much of a slow boot. */
   readonly intxSlots: readonly number[];
   /** Whether there are root ports, whose slots the guest may manage. */
   readonly rootPorts: boolean;
-  /** Slots of bus 0 whose devices come and go. */
+  /** Slots of bus 0 that support hot plug. */
   readonly hotplugSlots: readonly number[];
   /** What the machine's devices add. */
   readonly parts: readonly (AcpiParts & { readonly at?: PciPlace })[];
@@ -73,13 +73,13 @@ export function dsdt(options: DsdtOptions): Uint8Array {
   );
 }
 
-/** Memory that is the board's, and no PCI device's. */
+/** Memory that belongs to the board rather than to a PCI device. */
 function taken({ placed }: DsdtOptions): readonly AcpiRange[] {
   if (placed === undefined) return [ECAM];
   return [...(placed.ecam === null ? [] : [placed.ecam]), ...placed.reserved];
 }
 
-/** Whether a device may assert PME#. */
+/** Whether any device may assert PME#. */
 function hasPme({ parts }: DsdtOptions): boolean {
   return parts.some(({ assertsPme }) => assertsPme);
 }
@@ -114,7 +114,7 @@ function hostBridge(options: DsdtOptions): Aml {
   );
 }
 
-/** Devices of functions of bus 0: those that a device adds to, and those of slots whose devices come and go. */
+/** Devices for functions of bus 0: those to which a device adds terms, and those of hot-plug slots. */
 function functionDevices({ parts, hotplugSlots }: DsdtOptions): Aml[] {
   const isSlot = ({ slot, function: fn }: PciPlace) => fn === 0 && hotplugSlots.includes(slot);
   const added = parts.flatMap(({ at, pciFunction }) => (at && pciFunction ? [{ at, pciFunction }] : []));
@@ -130,7 +130,7 @@ function functionDevices({ parts, hotplugSlots }: DsdtOptions): Aml[] {
   ];
 }
 
-/** Terms that are the same in most machines, which a process has built for its rehearsal: by what they are. */
+/** Terms that are the same in most machines, built once per process, at its rehearsal; keyed by name. */
 const KEPT = new Map<string, Aml>();
 
 function kept(what: string, build: () => Aml): Aml {

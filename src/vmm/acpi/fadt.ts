@@ -62,13 +62,13 @@ export const FADT_POINTERS = [
 ] as const;
 
 export type FadtOptions = {
-  /** Where the tables are, in the file that has them all. */
+  /** Offsets of the tables in the file that contains them all. */
   readonly facs: number;
   readonly dsdt: number;
   readonly has8042: boolean;
-  /** The status register says so when the alarm of the real-time clock has woken the machine up. */
+  /** Whether the status register reports that the alarm of the real-time clock has woken the machine up. */
   readonly rtcWakes: boolean;
-  /** The first of the power management ports, and of those of the general-purpose events. */
+  /** The first power management port, and the first one of the general-purpose events. */
   readonly pmBase?: number;
   readonly gpe0?: number;
 };

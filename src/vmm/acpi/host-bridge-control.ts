@@ -27,8 +27,8 @@ const GRANTED = (1 << 0) | (1 << 2) | (1 << 4);
 const STATUS = { unknownInterface: 1 << 2, unknownRevision: 1 << 3, masked: 1 << 4 } as const;
 
 /**
- * The _OSC method of the host bridge: without it, a guest leaves the hotplug of root ports to a firmware that this machine does not
- * have.
+ * The _OSC method of the host bridge: without it, a guest leaves hotplug of root ports to firmware, and no firmware
+ * here handles it.
  */
 export function hostBridgeControl(): Aml {
   const [interfaceId, revision, capabilities] = [arg(0), arg(1), arg(3)];

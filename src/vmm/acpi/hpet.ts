@@ -4,11 +4,11 @@ import { systemTable } from './table.ts';
 
 const SYSTEM_MEMORY = 0;
 const REGISTER_BITS = 64;
-/** The shortest period that loses no ticks, in those of the counter: this is QEMU's. */
+/** The shortest period that loses no ticks, in ticks of the counter: the same as QEMU's. */
 const LEAST_TICKS = 0;
 const NO_PROTECTION = 0;
 
-/** HPET description table (IA-PC HPET Specification 1.0a §3.2.4): the only block. */
+/** HPET description table (IA-PC HPET Specification 1.0a §3.2.4) for the only block. */
 export function hpetTable({ blockId, address }: HpetPlace): Uint8Array {
   const body = concat(
     little(blockId, 4),

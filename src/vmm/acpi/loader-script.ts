@@ -1,13 +1,13 @@
 import { concat, little } from '../../devices/acpi/aml.ts';
 import type { LoaderCommand } from './table-loader.ts';
 
-/** QEMU, hw/acpi/bios-linker-loader.c: entries of this size, the rest of each is zero. */
+/** QEMU, hw/acpi/bios-linker-loader.c: entries have this size and are padded with zeros. */
 export const ENTRY_SIZE = 128;
 const FILE_SIZE = 56;
 const COMMAND = { allocate: 1, 'add-pointer': 2, 'add-checksum': 3 } as const;
 const ZONE = { any: 1, low: 2 } as const;
 
-/** The commands as fw_cfg's file `etc/table-loader` has them for firmware. */
+/** The commands in the format of fw_cfg's file `etc/table-loader`, for firmware. */
 export function loaderScript(commands: readonly LoaderCommand[]): Uint8Array {
   return concat(
     ...commands.map(command => {

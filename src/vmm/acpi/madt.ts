@@ -8,21 +8,24 @@ const IO_APIC = 1;
 const SOURCE_OVERRIDE = 2;
 const LOCAL_APIC_NMI = 4;
 
-/** There are two 8259 PICs as well. */
+/** The machine also has two 8259 PICs. */
 const PCAT_COMPAT = 1;
-/** Flags of a processor (table 5.22): it is there; it is not, and may come while the machine runs. */
+/** Flags of a processor (table 5.22): present; or absent, but may be added while the machine runs. */
 const ENABLED = 1 << 0;
 const ONLINE_CAPABLE = 1 << 1;
 /** MPS INTI flags (table 5.26). */
 const AS_THE_BUS = 0;
 const LEVEL_HIGH = 0b1101;
 const ISA = 0;
-/** The PIT's interrupt is wired to this IOAPIC input. */
+/** The IOAPIC input to which the PIT's interrupt is wired. */
 const TIMER_GSI = 2;
 const ALL_PROCESSORS = 0xff;
 const NMI_LINT = 1;
 
-/** Multiple APIC Description Table. @param apicIds by vCPU @param present how many vCPUs there are; the others may come later */
+/**
+ * Multiple APIC Description Table.
+ * @param apicIds by vCPU @param present number of vCPUs present; the others may be added later
+ */
 export function madt(apicIds: readonly number[], present: number): Uint8Array {
   const processors = apicIds.map((id, index) =>
     entry(LOCAL_APIC, [index, id], little(index < present ? ENABLED : ONLINE_CAPABLE, 4)),

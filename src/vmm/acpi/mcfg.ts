@@ -2,7 +2,7 @@ import { concat, little } from '../../devices/acpi/aml.ts';
 import { ECAM } from '../memory/layout.ts';
 import { systemTable } from './table.ts';
 
-/** Memory-mapped configuration space table (PCI Firmware Specification 3.0 §4.1.2): segment 0, the buses from 0 on. */
+/** Memory-mapped configuration space table (PCI Firmware Specification 3.0 §4.1.2): segment 0, buses from 0 up. */
 export function mcfg({
   start,
   buses,

@@ -1,4 +1,4 @@
-/** The tables that describe which vCPUs and memory are close to each other. */
+/** The tables that describe the proximity of vCPUs and memory. */
 import { concat, little } from '../../devices/acpi/aml.ts';
 import { systemTable } from './table.ts';
 
@@ -40,7 +40,7 @@ export function slit(nodes: readonly NumaNode[]): Uint8Array {
   return systemTable('SLIT', 1, concat(little(nodes.length, 8), matrix));
 }
 
-/** Which node each range of guest RAM belongs to: a node whose memory spans the hole below 4 GiB has two. */
+/** The node of each range of guest RAM: a node whose memory spans the hole below 4 GiB has two. */
 export function nodeRanges(nodes: readonly NumaNode[], ram: readonly Range[]): (Range & { node: number })[] {
   const ranges: (Range & { node: number })[] = [];
   const free = ram.map(range => ({ ...range }));

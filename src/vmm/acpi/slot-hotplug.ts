@@ -19,7 +19,7 @@ import { GPE, PORT } from '../memory/layout.ts';
 const DEVICE_CHECK = 1;
 const EJECT_REQUEST = 3;
 
-/** The name of a function's device under that of its bus, `S080` for 01.0. */
+/** The name of a function's device under its bus, `S080` for 01.0. */
 export function functionPath({ slot, function: fn }: PciPlace): string {
   return `S${(slot * 8 + fn).toString(16).toUpperCase().padStart(2, '0')}0`;
 }
@@ -30,8 +30,8 @@ export function functionDevice(place: PciPlace, ...terms: Aml[]): Aml {
 }
 
 /**
- * What the host bridge has for slots whose devices come and go: the registers (AcpiSlots), and a method that tells the devices of the slots
- * of what they say. Bit n is slot n.
+ * The terms of the host bridge for hot-plug slots: the registers (AcpiSlots), and a method that notifies the slots'
+ * devices according to them. Bit n is slot n.
  */
 export function hotplugMethods(slots: readonly number[]): Aml {
   const [up, down] = [local(0), local(1)];
@@ -53,12 +53,12 @@ export function hotplugMethods(slots: readonly number[]): Aml {
   );
 }
 
-/** What the device of such a slot has: its number, which the guest shows, and its ejection. */
+/** The terms of such a slot's device: its number, which the guest displays, and its ejection. */
 export function ejectableSlot(slot: number): Aml {
   return concat(name('_SUN', integer(slot)), method('_EJ0', 1, store(integer(2 ** slot), named('B0EJ'))));
 }
 
-/** The event that such a slot causes: an edge. */
+/** The event that such a slot causes, edge-triggered. */
 export function hotplugEvent(): Aml {
   const event = GPE.pciHotplug.toString(16).toUpperCase().padStart(2, '0');
   return scope('_GPE', method(`_E${event}`, 0, callMethod('\\_SB.PCI0.PCNT')));

@@ -2,8 +2,8 @@ import type { GuestMemory } from '../../devices/guest-memory.ts';
 import { checksum } from './table.ts';
 
 /**
- * A step of placing tables in guest memory. They are those of fw_cfg's `etc/table-loader` (QEMU, hw/acpi/bios-linker-loader.c),
- * which firmware carries out; for a kernel that boots directly, `loadTables` does.
+ * A step of placing tables in guest memory. Steps are those of fw_cfg's `etc/table-loader` (QEMU,
+ * hw/acpi/bios-linker-loader.c), which firmware carries out; for a kernel that boots directly, `loadTables` does.
  */
 export type LoaderCommand =
   /** `low`: where a guest searches for the RSDP, 0xe0000-0xfffff (ACPI 6.5 §5.2.5.1). */
@@ -30,7 +30,7 @@ export type LoaderCommand =
       readonly length: number;
     };
 
-/** Tables, and how to place them. They do not depend on where they will be. */
+/** Tables, and how to place them. Their contents do not depend on their addresses. */
 export type TableFiles = {
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly commands: readonly LoaderCommand[];
@@ -39,7 +39,10 @@ export type TableFiles = {
 /** Free guest memory. */
 export type TableZone = { readonly start: number; readonly size: number };
 
-/** Places the tables in a zone of guest memory. @returns the address of each file. @throws RangeError if they do not fit */
+/**
+ * Places the tables in a zone of guest memory.
+ * @returns the address of each file. @throws RangeError if they do not fit
+ */
 export function loadTables(
   { files, commands }: TableFiles,
   memory: GuestMemory,

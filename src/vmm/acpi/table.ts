@@ -22,7 +22,10 @@ export function systemTable(signature: string, revision: number, body: Uint8Arra
   return table;
 }
 
-/** The RSDP (§5.2.5.3): the offsets of what its loader fills in, and the bytes that ACPI 1.0 had, which have a checksum of their own. */
+/**
+ * The RSDP (§5.2.5.3): the offsets of the fields that its loader fills in, and the length of the ACPI 1.0 part, which
+ * has its own checksum.
+ */
 export const RSDP = {
   checksum: 8,
   rsdt: 16,

@@ -2,13 +2,19 @@ import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
 import { concat, little } from '../../devices/acpi/aml.ts';
 import { systemTable } from './table.ts';
 
-/** The area in which firmware notes what it has measured: as large as the specification wants it at least, and where the table has its address. */
+/**
+ * The log area for firmware's measurements: the specification's minimum size, and the offset of its address in the
+ * table.
+ */
 export const TPM2_LOG = { bytes: 0x1_0000, pointer: 68 } as const;
 
-/** The start method's own parameters, of which those here have none. */
+/** Parameters of the start method; there are none. */
 const PARAMETERS = new Uint8Array(12);
 
-/** The table of a TPM 2.0 (TCG ACPI Specification 1.4 §7.3), revision 4, of a client platform. @param hasLog its address is filled in later */
+/**
+ * The table of a TPM 2.0 (TCG ACPI Specification 1.4 §7.3), revision 4, of a client platform.
+ * @param hasLog its address is filled in later
+ */
 export function tpm2(
   { startMethod, controlArea }: NonNullable<AcpiParts['tpm2']>,
   hasLog: boolean,

@@ -8,7 +8,7 @@ export type BootEntry = {
   /** General registers that aren't zero. */
   readonly registers: Readonly<Partial<Record<GeneralRegister, number>>>;
   readonly segments: BootSegments;
-  /** Where the segments' descriptors are in guest memory; `limit` as LGDT takes it. */
+  /** The segments' descriptors in guest memory; `limit` as LGDT takes it. */
   readonly gdt: { readonly base: number; readonly limit: number };
   readonly cr0: number;
   readonly cr3: number;
@@ -36,6 +36,6 @@ export type Segment = {
   readonly l: 0 | 1;
   /** 32-bit code or stack. */
   readonly db: 0 | 1;
-  /** The descriptor counts its limit in pages. */
+  /** The limit is counted in pages. */
   readonly g: 0 | 1;
 };

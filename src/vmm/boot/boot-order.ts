@@ -8,8 +8,8 @@ export type BootCandidate = {
 };
 
 /**
- * The paths that firmware boots from, one after the other: first those of devices with an index, then the others, by `order`, or in the
- * order of the devices if it is empty.
+ * The paths that firmware boots from, in order: first those of devices with an index, then the others, by `order`, or
+ * in the order of the devices if it is empty.
  */
 export function bootOrder(devices: readonly BootCandidate[], order: readonly BootKind[]): string[] {
   const indexed = devices.filter(({ index }) => index !== undefined).sort((a, b) => a.index! - b.index!);

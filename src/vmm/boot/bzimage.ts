@@ -13,13 +13,16 @@ import {
 } from './kernel-load.ts';
 import { memoryMap } from './memory-map.ts';
 
-/** Offsets in the file and, the same, in boot_params (Linux, Documentation/arch/x86/boot.rst, "The real-mode kernel header"). */
+/**
+ * Offsets in the file, which are also those in boot_params (Linux, Documentation/arch/x86/boot.rst, "The real-mode
+ * kernel header").
+ */
 export const HEADER = {
   setupSects: 0x1f1,
   syssize: 0x1f4,
   vidMode: 0x1fa,
   bootFlag: 0x1fe,
-  /** The header ends this many bytes, as the byte says, after `magic`. */
+  /** A byte: the distance from `magic` to the header's end. */
   length: 0x201,
   magic: 0x202,
   version: 0x206,
@@ -45,7 +48,7 @@ export const HEADER = {
 const SCREEN = { mode: 0x06, columns: 0x07, memory: 0x0a, rows: 0x0e, isVga: 0x0f, points: 0x10 } as const;
 /** The mode of 80 by 25 characters in color. */
 const TEXT_MODE = 3;
-/** 256 KiB, of an EGA or better. */
+/** 256 KiB, for an EGA or better. */
 const EGA_MEMORY = 3;
 
 /** Fields of boot_params outside the header (Linux, Documentation/arch/x86/zero-page.rst). */
@@ -63,7 +66,7 @@ const BOOT_FLAG = 0xaa55;
 const SECTOR = 512;
 /** The header is inside the first two sectors. */
 const HEADER_AREA = 2 * SECTOR;
-/** syssize counts these. */
+/** The unit of syssize. */
 const PARAGRAPH = 16;
 const LOADED_HIGH = 1;
 const XLF_KERNEL_64 = 1;
@@ -73,7 +76,7 @@ const VIDEO_NORMAL = 0xffff;
 const LOADER_UNKNOWN = 0xff;
 
 type SetupHeader = {
-  /** Where the protected-mode code is in the file, its bytes in memory, and how many of those the file has. */
+  /** Offset of the protected-mode code in the file, its bytes in memory, and how many of those are in the file. */
   readonly code: { readonly offset: number; readonly size: number; readonly fileSize: number };
   /** Where it is loaded, and how many bytes from there it uses before it reads the memory map. */
   readonly place: Placed;
@@ -90,7 +93,10 @@ export function isBzImage(head: Uint8Array): boolean {
   return view.getUint32(HEADER.magic, true) === MAGIC && view.getUint16(HEADER.bootFlag, true) === BOOT_FLAG;
 }
 
-/** Whether an image can only be started by a PC's firmware: its setup code does all the work, in real mode, as in iPXE's ipxe.lkrn, or it is too old. */
+/**
+ * Whether an image can only be started by a PC's firmware: its setup code does all the work, in real mode, as in iPXE's
+ * ipxe.lkrn, or it is too old.
+ */
 export function needsBios(head: Buffer): boolean {
   if (!isBzImage(head) || head.length < HEADER_AREA) return false;
   const version = head.readUInt16LE(HEADER.version);
@@ -104,7 +110,7 @@ function startsIn64Bits(head: Buffer): boolean {
   );
 }
 
-/** Loads a Linux bzImage and enters it by the 64-bit boot protocol where it has one, else by the 32-bit one. */
+/** Loads a Linux bzImage and enters it by the 64-bit boot protocol if it supports that, otherwise by the 32-bit one. */
 export function loadBzImage(load: KernelLoad): BootEntry {
   const { kernel, memory } = load;
   const header = readSetupHeader(kernel);
@@ -153,7 +159,7 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
   };
 }
 
-/** What a loader of a kernel without a setup header tells it there: that of protocol 2.12. */
+/** The setup header that a loader fills in for a kernel without one: protocol 2.12. */
 export function minimalHeader(): Uint8Array {
   const bytes = Buffer.alloc(HEADER.end - HEADER.setupSects);
   bytes.writeUInt16LE(BOOT_FLAG, HEADER.bootFlag - HEADER.setupSects);

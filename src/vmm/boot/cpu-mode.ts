@@ -84,7 +84,9 @@ function encodeDescriptor(segment: Segment): bigint {
   return low | (BigInt(limit >>> 16) << 48n) | (BigInt(flags) << 52n) | (BigInt(segment.base >>> 24) << 56n);
 }
 
-/** @returns the address of the top table (for CR3). Six pages: one PML4, one PDPT, four page directories of 2 MiB pages. */
+/**
+ * @returns the address of the top table (for CR3). Six pages: one PML4, one PDPT, four page directories of 2 MiB pages.
+ */
 function writeIdentityMap(memory: GuestMemory): number {
   const pml4 = LOW_MEMORY.pageTables;
   const pdpt = pml4 + PAGE;

@@ -1,13 +1,13 @@
 import { damaged, type Elf, PT_NOTE } from './elf.ts';
 import { type ImageFile, readBytes } from './image-file.ts';
 
-/** Far more than any kernel's notes have. */
+/** Far more than the notes of any kernel. */
 const NOTES_MAX = 64 * 1024;
 
 /** A note of an ELF file (System V ABI, "Note Section"). */
 export type ElfNote = { readonly owner: string; readonly type: number; readonly content: Buffer };
 
-/** The notes in the note segments of an ELF file, as far as they are whole. @throws BootError */
+/** The complete notes in the note segments of an ELF file. @throws BootError */
 export function* readNotes(image: ImageFile, elf: Elf): Generator<ElfNote> {
   for (const segment of elf.segments) {
     if (segment.type !== PT_NOTE) continue;
@@ -26,7 +26,7 @@ function* notesIn(notes: Buffer, alignment: number): Generator<ElfNote> {
     const content = at + 12 + pad(ownerSize);
     if (content + contentSize > notes.length) return;
     yield {
-      // Without the NUL at its end.
+      // Without the trailing NUL.
       owner: notes.toString('latin1', at + 12, at + 12 + Math.max(0, ownerSize - 1)),
       type: notes.readUInt32LE(at + 8),
       content: notes.subarray(content, content + contentSize),

@@ -40,7 +40,7 @@ export function isElf(head: Buffer): boolean {
   return head.length >= 4 && head.readUInt32LE(0) === MAGIC;
 }
 
-/** @throws BootError when it is damaged or not an x86 executable. */
+/** @throws BootError if it is damaged or not an x86 executable. */
 export function readElf(image: ImageFile): Elf {
   const ident = readBytes(image, 0, 20, 'ELF header');
   const bits = ident[4] === 2 ? 64 : 32;
@@ -129,7 +129,7 @@ export function loadSegments(load: KernelLoad, elf: Elf): number {
   return end;
 }
 
-/** The physical address of `entry`, which may be virtual; null when it is in no loadable segment. */
+/** The physical address of `entry`, which may be virtual; null if it is in no loadable segment. */
 export function physicalEntry(elf: Elf, entry: number): number | null {
   const loadable = elf.segments.filter(segment => segment.type === PT_LOAD);
   const inside = (start: number, segment: ElfSegment) => entry >= start && entry < start + segment.memorySize;

@@ -3,12 +3,12 @@ import { BootError } from './boot-error.ts';
 import type { ImageFile, ImagePurpose } from './image-file.ts';
 
 export type FileSources = {
-  /** Opens a file of the host; it is open for as long as the machine is. @throws BootError */
+  /** Opens a file of the host; it stays open as long as the machine exists. @throws BootError */
   readonly open: (path: string, purpose: ImagePurpose) => ImageFile;
   readonly warn: (text: string) => void;
 };
 
-/** What `read` makes of an open file, which is closed then. @throws BootError */
+/** Calls `read` on an open file, which is closed afterwards. @throws BootError */
 export function withImage<T>(
   { open }: Pick<FileSources, 'open'>,
   path: string,
@@ -25,8 +25,8 @@ export function withImage<T>(
 
 /**
  * A file of the host as an item of fw_cfg, from byte `start` on; it is read when the guest reads it.
- * @param head what it starts with, in place of what the file has there
- * @throws BootError when it cannot be opened
+ * @param head replaces the file's content at its start
+ * @throws BootError if it cannot be opened
  */
 export function fileItem(
   path: string,

@@ -5,7 +5,7 @@ import { BootError } from './boot-error.ts';
 type Kind = FirmwareBoot['firmware'];
 type Wanted = Pick<FirmwareBoot, 'firmware' | 'path'> & { readonly secureBoot?: boolean };
 
-/** Where the packages of Debian and Ubuntu, of Fedora and its kin, and of Arch Linux have it. */
+/** The paths used by the packages of Debian and Ubuntu, of Fedora and its derivatives, and of Arch Linux. */
 const FILES: Readonly<Record<Kind, readonly string[]>> = {
   bios: [
     '/usr/share/seabios/bios-256k.bin',
@@ -29,7 +29,7 @@ const NAMES: Readonly<Record<string, Kind | undefined>> = {
   ovmf: 'uefi',
 };
 
-/** Firmware that has Secure Boot without SMM, and the variables with its keys: Debian and Ubuntu have some. */
+/** Firmware that has Secure Boot without SMM, and the variables with its keys: Debian and Ubuntu ship some. */
 const SECURE_BOOT = [
   { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', template: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd' },
 ] as const;
@@ -55,13 +55,16 @@ export function firmwareKind(file: string): Kind | null {
   return null;
 }
 
-/** What the user calls firmware: its kind, the name of its project, or its file. */
+/** Firmware as the user names it: its kind, the name of its project, or its file. */
 export function namedFirmware(what: string): Pick<FirmwareBoot, 'firmware' | 'path'> {
   const kind = NAMES[what.toLowerCase()];
   return kind !== undefined ? { firmware: kind } : { firmware: firmwareKind(what) ?? 'bios', path: what };
 }
 
-/** The file with the firmware of a machine. @param exists whether there is a file. @throws BootError that names the package */
+/**
+ * The file with a machine's firmware.
+ * @param exists whether there is a file. @throws BootError that names the package
+ */
 export function firmwareFile(wanted: Wanted, exists: (path: string) => boolean): string {
   const { firmware, path, secureBoot = false } = wanted;
   const file = path ?? (secureBoot ? secureBootFiles(exists).code : FILES[firmware].find(exists));
@@ -80,8 +83,8 @@ export function firmwareFile(wanted: Wanted, exists: (path: string) => boolean):
 }
 
 /**
- * What a new file of UEFI's variables is copied from: what comes with the firmware `code`. @returns null for firmware that comes with
- * none: it is one image that has both. @throws BootError
+ * The template for a new file of UEFI variables, from the same package as the firmware `code`.
+ * @returns null for firmware without one: a single image that has both. @throws BootError
  */
 export function variablesTemplate(
   { secureBoot = false }: Pick<Wanted, 'secureBoot'>,

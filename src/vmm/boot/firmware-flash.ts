@@ -15,15 +15,15 @@ export interface FlashFile {
   readonly size: number;
   /** Fills `target` from byte `offset` on. @throws BootError */
   readInto(target: Uint8Array, offset: number, part: string): void;
-  /** Absent: what the guest changes is not kept. @throws SystemError */
+  /** Absent: the guest's changes are not kept. @throws SystemError */
   write?(bytes: Uint8Array, offset: number): void;
 }
 
 /**
- * Flash memory just below the firmware, in which UEFI has its variables. Reads are direct; a write, and a read of anything but the contents,
- * is an exit. What the guest changes is in the file before its instruction ends, so that whatever kills the machine leaves what
- * firmware, which is prepared for a power failure, finds its way in.
- * @param romSize of the firmware @param warn tells the user, once, that the file cannot be written @throws BootError
+ * Flash memory just below the firmware, which holds UEFI's variables. Reads are direct; a write, and a read of anything
+ * but the contents, is an exit. A guest's change is in the file before its instruction completes, so however the
+ * machine is killed, firmware finds a state that it can recover, as after a power failure.
+ * @param romSize of the firmware @param warn warns the user, once, that the file cannot be written @throws BootError
  */
 export function addFlash(
   file: FlashFile,

@@ -22,18 +22,18 @@ import { SMBIOS_FILES, smbios, smbiosFacts } from './smbios.ts';
 
 /** Types of ranges (ACPI 6.5 §15). */
 const E820 = { ram: 1, reserved: 2 } as const;
-/** Of a sleep state: the guest may enter it. */
+/** Flag of a sleep state: the guest may enter it. */
 const ENTERABLE = 0x80;
 
-/** What firmware is told about its machine, as that is when firmware asks. */
+/** What firmware learns about its machine, evaluated when it asks. */
 export type FirmwareFacts = {
   readonly tables: () => TableFiles;
   readonly bootCandidates: () => readonly BootCandidate[];
-  /** Whether firmware has a screen to show text on; without one, it does that on COM1. */
+  /** Whether firmware has a screen to show text on; without one, it uses COM1. */
   readonly hasScreen: boolean;
 };
 
-/** What firmware gets to know of its machine by fw_cfg. */
+/** Adds the fw_cfg items that describe the machine to firmware. */
 export function addFirmwareItems(
   items: FwCfgItems,
   config: MachineConfig,
@@ -75,7 +75,10 @@ function addBootItems(
   items.setFile('bootorder', bootOrderFile(first, order, once, candidates));
 }
 
-/** Lines, and a NUL at the end. After a reset `once` is over. @param first paths that come before any device */
+/**
+ * Lines with a NUL at the end. `once` no longer applies after a reset.
+ * @param first paths that come before any device
+ */
 function bootOrderFile(
   first: readonly string[],
   order: FirmwareBoot['order'],

@@ -16,7 +16,7 @@ const PAGE = 4096;
 
 /** Where the ROM puts the setup code, and the command line after it: the end of its segment is its heap and stack. */
 const HIGH = { setup: 0x1_0000, commandLine: 0x2_0000, code: KERNEL_START } as const;
-/** The same for images that are not loaded above 1 MiB: the code has the low addresses. */
+/** Same, for images that are not loaded above 1 MiB: the code takes the low addresses. */
 const LOW = { setup: 0x9_0000, commandLine: 0x9_a000, code: 0x1_0000 } as const;
 /** Bytes of the setup header: it is in the first two sectors. */
 const HEAD = 2 * SECTOR;
@@ -24,15 +24,15 @@ const LOADER = 0xb0;
 const LOADED_HIGH = 0x01;
 const CAN_USE_HEAP = 0x80;
 const CAN_BE_ABOVE_4G = 0x02;
-/** Of protocols that do not say (Linux, Documentation/arch/x86/boot.rst). */
+/** For protocols without such a field (Linux, Documentation/arch/x86/boot.rst). */
 const INITRD_MAX = 0x37ff_ffff;
 const SETUP_SECTORS = 4;
-/** Before protocol 2.02 the command line is found by these, in the segment of the setup code. */
+/** Before protocol 2.02, these locate the command line, in the segment of the setup code. */
 const OLD_COMMAND_LINE = { magic: 0x20, offset: 0x22, value: 0xa33f } as const;
-/** RAM below its end that firmware may take for tables and itself, which the ROM asks it about. */
+/** RAM below its end that firmware may use for tables and itself; the ROM asks it for the amount. */
 const FIRMWARE_RAM = 1 * MiB;
 
-/** The option ROM that firmware boots a kernel by (guest/linuxboot.S), under the name that firmware finds it by. */
+/** The option ROM by which firmware boots a kernel (guest/linuxboot.S), and the name under which firmware finds it. */
 export const LINUXBOOT = { file: 'genroms/linuxboot.bin', path: '/rom@genroms/linuxboot.bin' } as const;
 
 export type FirmwareKernel = NonNullable<FirmwareBoot['kernel']>;
@@ -44,8 +44,9 @@ export type FirmwareKernelSources = FileSources & {
 };
 
 /**
- * Has firmware boot a kernel: SeaBIOS by an option ROM and its real-mode entry point, UEFI as an application. Both read it, its initrd and
- * command line from fw_cfg. @throws BootError
+ * Lets firmware boot a kernel: SeaBIOS by an option ROM and its real-mode entry point, UEFI as an application. Both
+ * read it, its initrd and command line from fw_cfg.
+ * @throws BootError
  */
 export function addKernelItems(
   items: FwCfgItems,
@@ -75,7 +76,7 @@ export function addKernelItems(
     throw new BootError(
       `the initrd ${initrd} is too large: it has ${initrdSize} bytes, and the guest has no room for it beside the kernel: give it more memory`,
     );
-  // What UEFI starts may be signed.
+  // A kernel for UEFI may be signed.
   if (setup !== null && firmware === 'bios')
     completeHeader(bytes, place, initrdSize === 0 ? 0 : initrdAddress, initrdSize);
 
@@ -99,7 +100,7 @@ type Setup = {
   /** Of the setup code, with the boot sector. */
   readonly size: number;
   readonly initrdMax: number;
-  /** The header, to be changed. */
+  /** The header, to be modified. */
   readonly bytes: Buffer;
 };
 
@@ -117,7 +118,7 @@ function setupOf(head: Buffer): Setup {
   };
 }
 
-/** What a boot loader writes into the header. */
+/** Fills in the header fields of a boot loader. */
 function completeHeader(
   bytes: Buffer,
   { setup, commandLine }: Setup['place'],
@@ -141,7 +142,7 @@ function completeHeader(
   }
 }
 
-/** In units of 512 bytes, which add up to 0 (Plug and Play BIOS Specification §3.1). */
+/** In units of 512 bytes, with a byte sum of 0 (Plug and Play BIOS Specification §3.1). */
 function romImage(code: Uint8Array): Uint8Array {
   const image = Buffer.alloc(Math.ceil(code.length / SECTOR) * SECTOR);
   image.set(code);

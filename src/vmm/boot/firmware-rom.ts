@@ -9,13 +9,14 @@ import { BootError } from './boot-error.ts';
 import type { ImageFile } from './image-file.ts';
 
 const KiB = 2 ** 10;
-/** Of the end of the ROM, as much is also below 1 MiB. */
+/** This much of the end of the ROM is also visible below 1 MiB. */
 const ISA_SIZE = 128 * KiB;
 const SHADOW_END = SHADOW.start + SHADOW.size;
 
 /**
- * Shows a machine its firmware: up to 4 GiB, where a CPU starts after a reset, and the end of it also up to 1 MiB, until firmware has
- * copied that into RAM. @throws BootError
+ * Maps a machine's firmware: up to 4 GiB, where a CPU starts after a reset, and its end also up to 1 MiB, until
+ * firmware has copied that into RAM.
+ * @throws BootError
  */
 export function showFirmware(
   image: ImageFile,

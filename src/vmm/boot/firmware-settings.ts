@@ -4,8 +4,9 @@ import { BootError } from './boot-error.ts';
 import { type FileSources, fileItem } from './file-item.ts';
 
 /**
- * Adds what the user gives the guest by fw_cfg, as QEMU's -fw_cfg does: files that firmware and the guest's own programs look for by
- * name (QEMU, docs/specs/fw_cfg.rst; Linux shows them in /sys/firmware/qemu_fw_cfg). Their data cannot replace what vring itself tells firmware.
+ * Adds the user's fw_cfg files, like QEMU's -fw_cfg: files that firmware and the guest's programs look up by name
+ * (QEMU, docs/specs/fw_cfg.rst; Linux shows them in /sys/firmware/qemu_fw_cfg). They cannot replace files that vring
+ * itself provides to firmware.
  * @throws BootError
  */
 export function addFirmwareSettings(

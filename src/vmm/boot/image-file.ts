@@ -11,14 +11,17 @@ export interface ImageFile {
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Fills `target` from byte `offset` on. @throws BootError when the file ends early; `part` names what was being read. */
+  /**
+   * Fills `target` from byte `offset` on.
+   * @throws BootError if the file ends early; `part` names what was being read.
+   */
   readInto(target: Uint8Array, offset: number, part: string): void;
   close(): void;
 }
 
 export type ImagePurpose = 'kernel' | 'initrd' | 'module' | 'firmware' | 'variables' | 'fw_cfg file';
 
-/** @throws BootError when it doesn't exist or can't be read. */
+/** @throws BootError if it doesn't exist or can't be read. */
 export function openImage(path: string, purpose: ImagePurpose): ImageFile {
   return imageOfFd(path, openImageFd(path, purpose));
 }
@@ -38,7 +41,7 @@ export function openImageFd(path: string, purpose: ImagePurpose): number {
   throw new BootError(`the ${purpose} ${path} is not a regular file: give the path of an image`);
 }
 
-/** An open image file; `fd`, which was opened by whatever means, is closed with it. */
+/** An open image file, which takes over `fd`. */
 export function imageOfFd(path: string, fd: number): ImageFile {
   const { size } = fstatSync(fd);
   return {
@@ -56,7 +59,7 @@ export function imageOfFd(path: string, fd: number): ImageFile {
   };
 }
 
-/** An image that is in memory already. */
+/** An image that is already in memory. */
 export function imageOfBytes(name: string, bytes: Uint8Array): ImageFile {
   return {
     name,

@@ -14,7 +14,7 @@ export type KernelLoad = {
   readonly memory: GuestMemory;
   /** Guest-physical address of the ACPI RSDP. */
   readonly rsdp: number;
-  /** What a screen shows by now; null: there is none. */
+  /** What a screen shows so far; null if there is none. */
   readonly textMode: TextMode | null;
 };
 
@@ -27,9 +27,7 @@ export type Placed = { readonly address: number; readonly size: number };
 
 const PAGE = 4096;
 const MiB = 2 ** 20;
-/**
- * The length of a command line that Linux keeps on x86 (COMMAND_LINE_SIZE - 1), for protocols without a limit of their own.
- */
+/** The longest command line that Linux keeps on x86 (COMMAND_LINE_SIZE - 1), for protocols without their own limit. */
 export const DEFAULT_COMMAND_LINE_MAX = 2047;
 
 /** Writes the NUL-terminated command line to its place. @param max most bytes before the NUL. */
@@ -56,7 +54,7 @@ export function writeText(memory: GuestMemory, address: number, text: string, wh
 
 /**
  * Copies the initrd as high as allowed: whole pages in low RAM, between `kernelEnd` and the last byte `highest`.
- * @returns null when there is none.
+ * @returns null if there is none.
  */
 export function placeInitrd(load: KernelLoad, kernelEnd: number, highest: number): Placed | null {
   const { initrd } = load;

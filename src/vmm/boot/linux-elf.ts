@@ -7,15 +7,18 @@ import { readNotes } from './elf-notes.ts';
 import type { ImageFile } from './image-file.ts';
 import { DEFAULT_COMMAND_LINE_MAX, type KernelLoad, placeInitrd, writeCommandLine } from './kernel-load.ts';
 
-/** Whether an ELF file is a 64-bit Linux, which has notes of its own (Linux, include/linux/elfnote-lto.h, build-salt.h). */
+/**
+ * Whether an ELF file is a 64-bit Linux kernel, which has its own notes (Linux, include/linux/elfnote-lto.h,
+ * build-salt.h).
+ */
 export function isLinux(kernel: ImageFile, elf: Elf): boolean {
   if (elf.class !== 64 || physicalEntry(elf, elf.entry) === null) return false;
   return [...readNotes(kernel, elf)].some(({ owner }) => owner === 'Linux');
 }
 
 /**
- * Loads an uncompressed Linux and enters it by the 64-bit boot protocol, as its own decompressor does (Documentation/arch/x86/boot.rst):
- * unlike PVH, that tells it of the screen.
+ * Loads an uncompressed Linux and enters it by the 64-bit boot protocol, as its own decompressor does
+ * (Documentation/arch/x86/boot.rst): unlike PVH, that protocol describes the screen.
  */
 export function loadLinuxElf(load: KernelLoad, elf: Elf): BootEntry {
   const end = loadSegments(load, elf);

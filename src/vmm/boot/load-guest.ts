@@ -9,13 +9,13 @@ export type GuestLoad = {
   readonly memory: GuestMemory;
   /** Guest-physical address of the ACPI RSDP. */
   readonly rsdp: number;
-  /** What a screen of the machine shows by now; null: it has none. */
+  /** What the machine's screen shows so far; null if it has none. */
   readonly textMode: TextMode | null;
   /** Opens a file of the host. @throws BootError */
   readonly open: (path: string, purpose: ImagePurpose) => ImageFile;
 };
 
-/** Puts the kernel that a machine boots into its RAM. @returns how the boot processor enters it. @throws BootError */
+/** Loads the machine's kernel into its RAM. @returns how the boot processor enters it. @throws BootError */
 export function loadGuest({ path, initrd, modules, append }: KernelBoot, load: GuestLoad): BootEntry {
   const { memory, rsdp, textMode } = load;
   const images: ImageFile[] = [];

@@ -32,7 +32,7 @@ export function memoryMap(memory: GuestMemory): MapEntry[] {
   return map.sort((a, b) => a.address - b.address);
 }
 
-/** Where the RAM that starts at address 0 ends. */
+/** The end of the RAM that starts at address 0. */
 export function lowRamEnd(memory: GuestMemory): number {
   return memory.regions.find(region => region.address === 0)?.size ?? 0;
 }

@@ -41,15 +41,15 @@ const INFO = {
   size: 120,
 } as const;
 const MODULE_SIZE = 16;
-/** Command lines start on such a boundary. */
+/** Alignment of command lines. */
 const TEXT_ALIGNMENT = 16;
 /** The size field, which doesn't count itself, and 20 bytes. */
 const MAP_ENTRY_SIZE = 24;
 const LOADER_NAME = Buffer.from('vring\0');
-/** What EAX holds at the entry point. */
+/** The value of EAX at the entry point. */
 const LOADER_MAGIC = 0x2bad_b002;
 
-/** @returns the flags of the multiboot header, or null when the file has none. */
+/** @returns the flags of the multiboot header, or null if the file has none. */
 export function findMultibootFlags(image: ImageFile): number | null {
   const area = readBytes(image, 0, Math.min(image.size, HEADER.area), 'multiboot header');
   for (let at = 0; at + HEADER.size <= area.length; at += 4) {

@@ -13,7 +13,7 @@ const XEN_ELFNOTE_PHYS32_ENTRY = 18;
 /** Xen, public/arch-x86/hvm/start_info.h: struct hvm_start_info, version 1, and what it points to. */
 const START_INFO = { magic: 0x336e_c578, version: 1, size: 56, moduleSize: 32, mapEntrySize: 24 } as const;
 
-/** @returns the physical address in the kernel's PVH note, or null when it has no such note. */
+/** @returns the physical address in the kernel's PVH note, or null if it has no such note. */
 export function findPvhEntry(kernel: ImageFile, elf: Elf): number | null {
   for (const { owner, type, content } of readNotes(kernel, elf)) {
     if (owner === 'Xen' && type === XEN_ELFNOTE_PHYS32_ENTRY && content.length >= 4)

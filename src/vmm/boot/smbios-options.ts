@@ -65,7 +65,7 @@ const memory = z.strictObject({
   speed: rate('Its speed, in MT/s.'),
 });
 
-/** What the SMBIOS tables say in place of what they say by default, by structure: types 0, 1, 2, 3, 4, 17 and 11. */
+/** Overrides of the SMBIOS tables' defaults, by structure: types 0, 1, 2, 3, 4, 17 and 11. */
 export const smbiosOptions = z.strictObject({
   bios: bios.optional().meta({ description: "The firmware (type 0). Default: the firmware's own values." }),
   system: system

@@ -1,10 +1,10 @@
 import { concat, little } from '../../devices/acpi/aml.ts';
 
-/** The strings of a structure, which its fields name by their numbers (DSP0134 §6.1.3). */
+/** The strings of a structure, which its fields refer to by number (DSP0134 §6.1.3). */
 export class Strings {
   readonly #texts: string[] = [];
 
-  /** @returns the number of the string; 0: there is none */
+  /** @returns the number of the string; 0 if there is none */
   add(text: string | undefined): number {
     if (text === undefined) return 0;
     const index = this.#texts.indexOf(text);
@@ -21,7 +21,7 @@ export class Strings {
   }
 }
 
-/** A structure: type, length, handle, the body that `fields` makes, then its strings (§6.1). */
+/** A structure: type, length, handle, the body that `fields` returns, then its strings (§6.1). */
 export function structure(
   type: number,
   handle: number,

@@ -9,10 +9,10 @@ import type { MapEntry } from './memory-map.ts';
 import type { SmbiosOptions } from './smbios-options.ts';
 import { structure, uuidBytes } from './smbios-structure.ts';
 
-/** What the tables say about a machine. */
+/** The facts in a machine's tables. */
 export type SmbiosFacts = {
   readonly name: string;
-  /** RFC 9562 text; one that follows from the name if absent. */
+  /** RFC 9562 text; default: derived from the name. */
   readonly uuid?: string | undefined;
   /** Sockets, and what is in each. */
   readonly sockets: number;
@@ -20,9 +20,9 @@ export type SmbiosFacts = {
   readonly threads: number;
   /** Bytes. */
   readonly memory: number;
-  /** Where RAM is. */
+  /** The ranges of RAM. */
   readonly ram: readonly Pick<MapEntry, 'address' | 'size'>[];
-  /** What they say in place of what they say by default. */
+  /** Overrides of the defaults. */
   readonly options?: SmbiosOptions | undefined;
 };
 
@@ -61,13 +61,13 @@ const HANDLE = {
 const NO_ERROR = 0xfffe;
 const NO_HANDLE = 0xffff;
 
-/** The files of the tables, with QEMU's names. */
+/** Names of the table files, as in QEMU. */
 export const SMBIOS_FILES = {
   anchor: 'etc/smbios/smbios-anchor',
   tables: 'etc/smbios/smbios-tables',
 } as const;
 
-/** What there is to say about a machine. */
+/** The SMBIOS facts of a machine. */
 export function smbiosFacts(config: MachineConfig, { regions }: Pick<GuestMemory, 'regions'>): SmbiosFacts {
   const { name, uuid, memory, smbios: options } = config;
   const { sockets, cores, threads } = config.topology ?? coresOnly(maxCpus(config));
@@ -100,8 +100,8 @@ export function smbiosFiles(facts: SmbiosFacts): TableFiles {
 }
 
 /**
- * The SMBIOS tables as files of fw_cfg, `etc/smbios/smbios-tables` and its entry point, whose address firmware fills in. It adds what it
- * says about itself (type 0).
+ * The SMBIOS tables as files of fw_cfg, `etc/smbios/smbios-tables` and its entry point. Firmware fills in the address
+ * and adds a structure about itself (type 0).
  */
 export function smbios(facts: SmbiosFacts): { readonly anchor: Uint8Array; readonly tables: Uint8Array } {
   const list = structures(facts);
@@ -110,10 +110,10 @@ export function smbios(facts: SmbiosFacts): { readonly anchor: Uint8Array; reado
   return { anchor: entryPoint(tables.length, list.length, largest), tables };
 }
 
-/** The entry point (§5.2.1): its second part has a checksum of its own, and the address of the tables. */
+/** The entry point (§5.2.1): its second part has its own checksum, and the address of the tables. */
 const ANCHOR = { checksum: 4, second: 0x10, tablesChecksum: 0x15, address: 0x18, size: 0x1f } as const;
 
-/** §5.2.1, without the address and with checksums that firmware makes right. */
+/** §5.2.1, without the address; firmware corrects the checksums. */
 function entryPoint(length: number, count: number, largest: number): Uint8Array {
   const anchor = Buffer.alloc(ANCHOR.size);
   anchor.write('_SM_', 0, 'ascii');
@@ -150,7 +150,7 @@ function structures(facts: SmbiosFacts): Uint8Array[] {
     memoryDevice(memory, options.memory),
     ...ram.map(({ address, size }, index) =>
       structure(TYPE.arrayAddress, HANDLE.map + index, () => [
-        // The numbers of 32 bits refer to those of 64 bits, in bytes.
+        // The 32-bit fields refer to the 64-bit ones, in bytes.
         ...[little(0xffff_ffff, 4), little(0xffff_ffff, 4), little(HANDLE.array, 2), [1]],
         ...[little(address, 8), little(address + size - 1, 8)],
       ]),
@@ -160,7 +160,7 @@ function structures(facts: SmbiosFacts): Uint8Array[] {
   ];
 }
 
-/** §7.1. PCI, boots from CDs, and the boot device can be chosen; the ROM has 64 KiB. */
+/** §7.1. PCI, boots from CDs, and the boot device is selectable; the ROM has 64 KiB. */
 function bios({ vendor, version, date, release, uefi }: Options<'bios'>): Uint8Array {
   const PCI_AND_BOOT = 0x1_8080;
   const UEFI_AND_VM = (uefi ? 1 << 3 : 0) | (1 << 4);
@@ -171,7 +171,7 @@ function bios({ vendor, version, date, release, uefi }: Options<'bios'>): Uint8A
   ]);
 }
 
-/** §7.2. It wakes up by the power switch. */
+/** §7.2. Woken up by the power switch. */
 function system(name: string, uuid: string, given: Options<'system'> = {}): Uint8Array {
   const { manufacturer = MANUFACTURER, product = PRODUCT, version = name, serial, sku, family } = given;
   return structure(TYPE.system, HANDLE.system, strings => [
@@ -199,7 +199,7 @@ function chassis(given: Options<'chassis'> = {}): Uint8Array {
   ]);
 }
 
-/** §7.5: enabled, in a populated socket. Its speeds are not known unless they are given. */
+/** §7.5: enabled, in a populated socket. Its speeds are unknown unless given. */
 function processor(
   socket: number,
   cores: number,
@@ -219,7 +219,7 @@ function processor(
   ]);
 }
 
-/** §7.12: each string is one of the maker's, in order, whether or not there is another like it. */
+/** §7.12: each string is one of the vendor's, in order, including duplicates. */
 function oemStrings(texts: readonly string[]): Uint8Array {
   return structure(TYPE.oemStrings, HANDLE.oemStrings, strings => {
     for (const text of texts) strings.append(text);
@@ -227,7 +227,7 @@ function oemStrings(texts: readonly string[]): Uint8Array {
   });
 }
 
-/** §7.18: one module with all of it. */
+/** §7.18: a single module. */
 function memoryDevice(memory: number, given: Options<'memory'> = {}): Uint8Array {
   const { location = 'DIMM', bank, manufacturer = MANUFACTURER, serial, asset, part, speed = 0 } = given;
   const mib = memory / MiB;
@@ -241,7 +241,7 @@ function memoryDevice(memory: number, given: Options<'memory'> = {}): Uint8Array
   ]);
 }
 
-/** A UUID of version 8 (RFC 9562 §5.8) that a VM of this name always has. */
+/** A UUID of version 8 (RFC 9562 §5.8), always the same for a VM of this name. */
 export function uuidOf(name: string): string {
   const bytes = sha256(`vring ${name}`).subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;

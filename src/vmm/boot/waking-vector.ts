@@ -7,14 +7,14 @@ import { BootError } from './boot-error.ts';
 const XSDT_ENTRIES = 36;
 const FADT = { signature: 'FACP', facs: 36 } as const;
 const FACS = { vector: 12, extendedVector: 24 } as const;
-/** Root tables have at most as many entries as there can be tables. */
+/** Limit of a root table's entries. */
 const MAX_TABLES = 64;
 const REAL_MODE_END = 2 ** 20;
 
 /**
- * Where a guest that was booted directly wants to go on in real mode after S3: the waking vector of the FACS. Guests may have written anything to
- * the tables.
- * @throws BootError when there is none, or one that asks for protected mode
+ * Where a directly booted guest wants to continue in real mode after S3: the waking vector of the FACS. The guest may
+ * have written anything into the tables.
+ * @throws BootError if there is none, or one that asks for protected mode
  */
 export function wakingVector(memory: GuestMemory): number {
   const { vector, extended } = readVectors(memory);

@@ -4,7 +4,10 @@ import { ENTRY_SIZE, loaderScript } from '../acpi/loader-script.ts';
 import { RSDP } from '../acpi/table.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 
-/** Each file, and the unit of its size, which leaves room: firmware places things, and longer numbers take more bytes of AML. */
+/**
+ * Each file, and the unit to which its size is rounded up: once firmware has placed things, longer numbers take more
+ * bytes of AML.
+ */
 const FILES = [
   { name: RSDP_FILE, unit: RSDP.length, bytesOf: ({ files }: TableFiles) => files.get(RSDP_FILE)! },
   { name: TABLES_FILE, unit: 4096, bytesOf: ({ files }: TableFiles) => files.get(TABLES_FILE)! },
@@ -16,8 +19,8 @@ const FILES = [
 ] as const;
 
 /**
- * The ACPI tables as files of fw_cfg, with the script by which firmware places them. They describe what firmware has set up, so
- * they are made when it reads them; their sizes are known before that, and stay.
+ * The ACPI tables as files of fw_cfg, with the script by which firmware places them. They describe what firmware has
+ * set up, so they are built when firmware reads them; their sizes are fixed earlier.
  */
 export function addAcpiFiles(items: FwCfgItems, build: () => TableFiles): void {
   for (const { name, unit, bytesOf } of FILES)
@@ -25,7 +28,7 @@ export function addAcpiFiles(items: FwCfgItems, build: () => TableFiles): void {
       name,
       acpiFile(name, unit, () => bytesOf(build())),
     );
-  // Which machines have does not change.
+  // Whether a machine has a log does not change.
   const log = build().files.get(TPM_LOG_FILE);
   if (log !== undefined) items.setFile(TPM_LOG_FILE, log);
 }

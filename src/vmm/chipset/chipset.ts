@@ -36,41 +36,41 @@ export type ChipsetOptions = {
   readonly ports: PortBus;
   readonly memory: Bus;
   readonly services: Pick<MachineServices, 'interruptLine' | 'allocateMsi' | 'request' | 'memory'>;
-  /** Where guest RAM ends, in bytes. */
+  /** The end of guest RAM, in bytes. */
   readonly ramEnd: number;
-  /** Root ports that are no devices; default: none. */
+  /** Root ports that are not devices; default: none. */
   readonly rootPorts?: {
-    /** Where the first ones are. */
+    /** The addresses of the first ones. */
     readonly at: readonly PciPlace[];
-    /** How many more there are to be, which go where the devices that are attached first leave room. */
+    /** Number of further ones, which go where the devices that are attached first leave room. */
     readonly spare: number;
   };
-  /** The machine has firmware: what it needs to find. Absent: a kernel is booted directly. */
+  /** For a machine with firmware: what firmware needs to find. Default: a kernel is booted directly. */
   readonly firmware?: Pick<Q35Options, 'space' | 'shadow' | 'flash'>;
-  /** Bits of the physical addresses that the guest's CPUs have; 40 if absent. */
+  /** Physical address bits of the guest's CPUs; default: 40. */
   readonly addressBits?: number;
 };
 
 /** The shutdown status byte of CMOS RAM, by which QEMU tells firmware that the machine wakes up from S3. */
 const WOKEN_UP: CmosBits = { register: 0x0f, mask: 0xff, value: 0xfe };
 
-/** A device of a machine, and what its row says about it. */
+/** A device of a machine, with the facts in its row. */
 export type ChipsetPart = {
   readonly type: DeviceRow;
   readonly built: BuiltDevice;
-  /** Absent: the bus of every machine that suits it, at any address. */
+  /** Default: the bus that every machine has for this kind, at any address. */
   readonly place?: DevicePlace;
 };
 
 /**
- * What connects the devices of a machine: the PCI host with its windows and interrupts, the legacy ports, and the description of
- * all that for the guest.
+ * Connects a machine's devices: the PCI host with its windows and interrupts, the legacy ports, and their description
+ * for the guest.
  */
 export class Chipset {
   readonly pci: PciHost;
   /** ACPI hotplug of the slots of bus 0. */
   readonly slots: SlotHotplug;
-  /** What firmware expects to find; null: there is none. */
+  /** What firmware expects to find; null without firmware. */
   readonly q35: Q35 | null;
   readonly #ports: PortBus;
   readonly #memory: Bus;
@@ -78,7 +78,7 @@ export class Chipset {
   readonly #buses: Map<string, DeviceBus>;
   readonly #parts: ChipsetPart[] = [];
   readonly #lowRamEnd: number;
-  /** Root ports that are still to be added. */
+  /** Number of root ports still to be added. */
   #spareRootPorts = 0;
   /** The ports and memory of each part. */
   readonly #ranges = new Map<ChipsetPart, readonly BusRange[]>();
@@ -136,14 +136,14 @@ export class Chipset {
     this.#nameRootPorts();
   }
 
-  /** Connects devices: those with an address first, so that no other takes it. @throws an error for the user */
+  /** Connects devices: those with an address first, before others can take it. @throws an error for the user */
   attach(...parts: readonly ChipsetPart[]): void {
     for (let waiting = parts; waiting.length > 0; ) {
       const ready = waiting.filter(part => this.#buses.has(busOf(part)));
       const [first] = waiting;
       if (ready.length === 0)
         throw new Error(`${first!.built.device.name}: there is no bus "${busOf(first!)}"`);
-      // Those that provide buses come before what is behind them.
+      // Devices that provide buses come before those behind them.
       this.#parts.push(...ready);
       const placed = ready.filter(({ place }) => place?.address);
       for (const part of [...placed, ...ready.filter(part => !placed.includes(part))]) this.#attach(part);
@@ -167,8 +167,8 @@ export class Chipset {
   }
 
   /**
-   * Disconnects a device: its guest reaches nothing of it any more. It is still to be quiesced and closed.
-   * @throws Error when there is no such device, or another sits on the bus that it provides
+   * Disconnects a device: its guest can no longer access any of it. The caller still has to quiesce and close it.
+   * @throws Error if there is no such device, or another one is on the bus that it provides
    */
   detach(name: string): BuiltDevice {
     const part = this.#parts.find(({ built }) => built.device.name === name);
@@ -185,13 +185,13 @@ export class Chipset {
     return part.built;
   }
 
-  /** What the buses behind root ports that are no devices are named by. */
+  /** Adds the buses behind root ports that are not devices, by name. */
   #nameRootPorts(): void {
     for (const port of this.pci.ownRootPorts)
       if (!this.#buses.has(port.name)) this.#buses.set(port.name, busBehind(port));
   }
 
-  /** Whether all that is in a slot of bus 0 may leave it while the machine runs. */
+  /** Whether everything in a slot of bus 0 may be unplugged while the machine runs. */
   #isRemovable(slot: number): boolean {
     return this.pci.root.functionsOf(slot).every(fn => {
       const part = this.#partOf(fn);
@@ -199,7 +199,7 @@ export class Chipset {
     });
   }
 
-  /** Slots of bus 0 that devices leave, or come to. */
+  /** Slots of bus 0 that support hot plug. */
   get #hotplugSlots(): number[] {
     const { root } = this.pci;
     return Array.from({ length: root.slots }, (_, slot) => slot).filter(slot => {
@@ -212,7 +212,7 @@ export class Chipset {
     return this.#parts.find(({ built }) => built.pci === fn);
   }
 
-  /** @throws an error for the user when the ports of a device are another's */
+  /** @throws an error for the user if the ports of a device are taken */
   #checkPorts({ built: { device, ports = [] } }: ChipsetPart): void {
     for (const { start, size } of ports) {
       const other = [...this.#ranges.keys()].find(({ built }) =>
@@ -226,7 +226,7 @@ export class Chipset {
     }
   }
 
-  /** The devices with what their rows say, in the order in which they were attached. */
+  /** The devices with the facts in their rows, in the order in which they were attached. */
   get parts(): readonly ChipsetPart[] {
     return this.#parts;
   }
@@ -256,7 +256,7 @@ export class Chipset {
     });
   }
 
-  /** Where the devices of the configuration are, and the root ports that are none. */
+  /** The addresses of the configured devices, and of the root ports that are not devices. */
   get places(): MachinePlaces {
     const devices = this.#parts
       .filter(({ type }) => type.builtin !== true)
@@ -274,7 +274,7 @@ export class Chipset {
     return this.#buses.get(busOf(part))?.addressOf?.(part.built) ?? part.place?.address ?? null;
   }
 
-  /** The same for screens. */
+  /** Same, for screens. */
   #unitOf(part: ChipsetPart): string | null {
     const address = this.#placeOf(part);
     if (address === null) return null;
@@ -282,24 +282,24 @@ export class Chipset {
     return `${part.type.bus === 'usb' ? 'port' : 'unit'} ${address.unit}`;
   }
 
-  /** The part of a device; undefined: there is none of this name. */
+  /** The part of a device; undefined if there is none of this name. */
   part(name: string): ChipsetPart | undefined {
     return this.#parts.find(({ built }) => built.device.name === name);
   }
 
-  /** The bus with this name; undefined: there is none. */
+  /** The bus with this name; undefined if there is none. */
   bus(name: string): DeviceBus | undefined {
     return this.#buses.get(name);
   }
 
-  /** The buses whose devices come and go, with their names. */
+  /** The buses that support hot plug, with their names. */
   get hotplugs(): readonly { readonly name: string; readonly hotplug: PciHotplug }[] {
     return [...this.#buses].flatMap(([name, { hotplug }]) =>
       hotplug === undefined ? [] : [{ name, hotplug }],
     );
   }
 
-  /** What is in the same slot as a device, it too: all of it leaves together. */
+  /** All devices in the same slot as a device, including itself: they are unplugged together. */
   slotMates({ built: { pci } }: ChipsetPart): readonly ChipsetPart[] {
     if (!pci?.bus) return [];
     return this.#parts.filter(
@@ -307,14 +307,14 @@ export class Chipset {
     );
   }
 
-  /** The name of the bus that a device is on: not the one that it was to be on, if that was full. */
+  /** The name of the bus that a device is on. This may differ from the configured one if that was full. */
   busOf(part: ChipsetPart): string {
     const { bus } = part.built.pci ?? {};
     const port = bus && this.pci.ownRootPorts.find(({ secondary }) => secondary === bus);
     return port?.name ?? busOf(part);
   }
 
-  /** Writes what its devices want firmware to find in CMOS RAM. */
+  /** Writes the values that its devices want firmware to find in CMOS RAM. */
   setCmos(): void {
     for (const { built } of this.#parts) for (const bits of built.cmos ?? []) this.#setCmos(bits);
   }
@@ -328,7 +328,7 @@ export class Chipset {
     return this.#parts.flatMap(part => {
       const { boot, pci } = part.built;
       const provider = this.part(this.busOf(part));
-      // What is on the ISA bus is behind its bridge.
+      // Devices on the ISA bus are behind its bridge.
       const controller =
         pci ?? provider?.built.pci ?? (provider?.type.bus === 'isa' ? this.q35?.lpc : undefined);
       if (boot === undefined || controller === undefined) return [];
@@ -342,20 +342,20 @@ export class Chipset {
     });
   }
 
-  /** Into the state after power-on, after its devices. */
+  /** Resets it to the state after power-on; call it after its devices' reset. */
   reset(): void {
-    // First what leaves, then addresses for what stays.
+    // First remove what is leaving, then assign addresses to what stays.
     this.slots.reset();
     this.pci.reset();
     this.q35?.reset();
   }
 
-  /** The guest sleeps in S3. */
+  /** Whether the guest sleeps in S3. */
   get asleep(): boolean {
     return this.#sleepers.some(({ asleep }) => asleep);
   }
 
-  /** Whether the guest has this wake it up. */
+  /** Whether the guest has enabled this wake-up source. */
   wakesBy(by: WakeSource): boolean {
     if (by === 'network') return this.slots.events.enabled(layout.GPE.pme);
     return this.#sleepers.some(sleeper => sleeper.wakesBy(by));
@@ -366,7 +366,10 @@ export class Chipset {
     this.slots.events.raise(layout.GPE.pme);
   }
 
-  /** Into the state after S3, after its devices: what firmware has placed stays there. Firmware finds out by CMOS RAM that it is no reset. */
+  /**
+   * Resets it to the state after S3; call it after its devices. What firmware has placed stays there. CMOS RAM tells
+   * firmware that this is not a reset.
+   */
   wake(by: WakeSource): void {
     this.slots.reset();
     this.pci.wake();
@@ -380,7 +383,7 @@ export class Chipset {
     return this.#parts.flatMap(({ built }) => built.capabilities?.sleep ?? []);
   }
 
-  /** The state of what is no device. */
+  /** The state of everything that is not a device. */
   save(): DeviceState {
     return { slots: this.slots.save(), ...(this.q35 && { q35: this.q35.save() }) };
   }
@@ -396,7 +399,7 @@ export class Chipset {
     return this.#parts.flatMap(({ built }) => built.capabilities?.screen ?? []);
   }
 
-  /** The power button of the machine, whichever of its devices have one. */
+  /** The power button of the machine, which drives all devices that have one. */
   get powerButton(): PowerButton {
     const buttons = this.#parts.flatMap(({ built }) => built.capabilities?.powerButton ?? []);
     return {
@@ -409,7 +412,7 @@ export class Chipset {
     };
   }
 
-  /** Where 64-bit BARs are, or may be. */
+  /** The present or possible window of 64-bit BARs. */
   get #memory64(): { readonly start: number; readonly size: number } {
     const used = this.q35 && this.pci.assignedFrom(layout.HIGH_RAM_START);
     if (!used) return this.pci.memory64;
@@ -418,7 +421,7 @@ export class Chipset {
     return { start, size: Math.ceil(used.end / GiB) * GiB - start };
   }
 
-  /** The ACPI tables of the machine as it is now. */
+  /** The ACPI tables of the machine in its present state. */
   acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'presentCpus' | 'numa'>): TableFiles {
     const hotplugSlots = this.#hotplugSlots;
     return buildAcpiTables({
@@ -430,7 +433,7 @@ export class Chipset {
       hotplugSlots,
       parts: this.#parts.flatMap(({ built: { acpi, pci } }) => {
         if (acpi === undefined) return [];
-        // The tables have devices of bus 0: others may come and go.
+        // Only devices on bus 0 are in the tables: others may come and go.
         return [pci?.bus === this.pci.root ? { ...acpi, at: pci.place } : acpi];
       }),
     });
@@ -456,5 +459,5 @@ function rootBus(host: PciHost, hotplug: PciHotplug): DeviceBus {
   };
 }
 
-/** Its devices are reached by their ports and memory alone. */
+/** A bus whose devices are accessed by their ports and memory alone. */
 const ISA_BUS: DeviceBus = { attach: () => {} };

@@ -2,9 +2,9 @@ import type { PciWindow } from '../../devices/pci/assign.ts';
 import { HIGH_RAM_START, PCI_MMIO64 } from '../memory/layout.ts';
 
 /**
- * The window of 64-bit BARs: above RAM and everything else, within the addresses that the guest's CPUs have.
+ * The window of 64-bit BARs: above RAM and everything else, within the address space of the guest's CPUs.
  *
- * @returns the window of a machine whose devices need no more, and where it has to end if they do
+ * @returns the window of a machine whose devices need no more, and the limit of its end if they do
  */
 export function memory64Window(
   ramEnd: number,

@@ -25,18 +25,18 @@ export type Q35Options = {
   readonly ports: PortBus;
   readonly space: AddressSpace;
   readonly shadow: Shadow;
-  /** Flash memory with the variables of its firmware; null: it has none. */
+  /** Flash memory with its firmware's variables; null if it has none. */
   readonly flash: Device | null;
   readonly services: Pick<MachineServices, 'interruptLine' | 'request' | 'memory'>;
   readonly onEcam: (place: EcamPlace | null) => void;
 };
 
-/** Slots of bus 0 from here on are wired by their pins alone, as firmware takes it for a machine of this kind. */
+/** Slots of bus 0 from here on are wired by their pins alone, as firmware assumes for this kind of machine. */
 const FIRST_FIXED_SLOT = 25;
 
 /**
- * What firmware expects of a PC with Intel's Q35 chipset, as QEMU has it: the host bridge and the LPC bridge with their registers, reset and
- * power management ports, and fw_cfg. It has no SMM.
+ * What firmware expects of a PC with Intel's Q35 chipset, as in QEMU: the host bridge and the LPC bridge with their
+ * registers, reset and power management ports, and fw_cfg. It has no SMM.
  */
 export class Q35 {
   readonly hostBridge: HostBridge;
@@ -46,7 +46,7 @@ export class Q35 {
   readonly #options: Q35Options;
   readonly #devices: readonly Device[];
   readonly #smi: BusRange;
-  /** Ranges that are where the power management ports are, each at an offset. */
+  /** Ranges that move with the power management ports, each at an offset. */
   readonly #pmRanges: { readonly range: BusRange; readonly offset: number }[] = [];
   #rcba: BusRange | null = null;
 
@@ -74,17 +74,17 @@ export class Q35 {
     this.movesWithPm(this.#smi, SMI_PORTS.offset);
   }
 
-  /** The input that a pin of a slot of bus 0 is wired to. */
+  /** The input to which a pin of a slot of bus 0 is wired. */
   static readonly interruptOf = (slot: number, pin: number): number =>
     (slot < FIRST_FIXED_SLOT ? slot + pin : pin) % layout.PCI_INTX_GSIS;
 
-  /** Has a range of ports be where the guest has the power management ports. */
+  /** Keeps a range of ports at an offset from the power management ports, wherever the guest puts them. */
   movesWithPm(range: BusRange, offset: number): void {
     this.#pmRanges.push({ range, offset });
     this.#placePm(this.lpc.pmBase);
   }
 
-  /** What the ACPI tables say about it. @param ramEnd where the RAM below 4 GiB ends */
+  /** Its part of the ACPI tables. @param ramEnd the end of RAM below 4 GiB */
   placed(ecam: EcamPlace | null, ramEnd: number): NonNullable<DsdtOptions['placed']> {
     const pmBase = this.lpc.pmBase ?? layout.PORT.pm1Event;
     const rcba = this.lpc.rcba;
@@ -99,12 +99,12 @@ export class Q35 {
     };
   }
 
-  /** Into the state after power-on. The host bridge is reset with the PCI host. */
+  /** Resets it to the state after power-on. The host bridge is reset with the PCI host. */
   reset(): void {
     for (const device of this.#devices) device.reset();
   }
 
-  /** Into the state after S3. The bridges keep what firmware has set up in them: not all firmware does that again. */
+  /** Resets it to the state after S3. The bridges keep firmware's settings: not all firmware makes them again. */
   wake(): void {
     for (const device of this.#devices) if (device !== this.lpc) device.reset();
   }
@@ -144,7 +144,7 @@ export class Q35 {
   }
 }
 
-/** A range without a part of it. */
+/** A range minus a part of it. */
 function without({ start, size }: AcpiRange, taken: AcpiRange | null): AcpiRange[] {
   if (taken === null) return [{ start, size }];
   const end = start + size;

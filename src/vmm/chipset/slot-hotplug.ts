@@ -6,7 +6,7 @@ import type { PciBus } from '../../devices/pci/pci-bus.ts';
 import { stateOf } from '../../devices/state.ts';
 import { GPE, PORT } from '../memory/layout.ts';
 
-/** ACPI hotplug of the slots of PCI bus 0: its registers, and the events that tell the guest to look at them. */
+/** ACPI hotplug of the slots of PCI bus 0: its registers, and the events that make the guest read them. */
 export class SlotHotplug {
   readonly slots: AcpiSlots;
   readonly eventPorts: BusRange;
