@@ -16,23 +16,26 @@ import { Cgroup } from './cgroup.ts';
 const CONTROLLERS = ['cpu', 'memory', 'pids'] as const;
 type Controller = (typeof CONTROLLERS)[number];
 
-/** The child that takes the manager: a cgroup with controllers for its children has no processes of its own (cgroups(7)). */
+/**
+ * The child that takes the manager: a cgroup with controllers for its children has no processes of its own
+ * (cgroups(7)).
+ */
 const OWN_CHILD = 'manager';
-/** Of VMs' cgroups: this, the manager's process id and a number. */
+/** Prefix of VMs' cgroups: then come the manager's process id and a number. */
 const PREFIX = 'vring-';
 const HOW =
   'run the manager by its systemd unit, or under `systemd-run --user --scope -p Delegate=yes` (as root without --user)';
 
-/** There can be no cgroups for VMs; the message says why, and what to do. */
+/** There can be no cgroups for VMs; the message gives the reason and the next step. */
 export class NoCgroups extends Error {
   override readonly name = 'NoCgroups';
 }
 
-/** Where this process may make cgroups: a delegated subtree of cgroup v2, from whose top it has moved aside. */
+/** Where this process may create cgroups: a delegated subtree of cgroup v2, from whose top it has moved itself. */
 export class CgroupParent {
   readonly #path: string;
   #made = 0;
-  /** The controllers that VMs have here. */
+  /** The controllers available to VMs here. */
   readonly controllers: ReadonlySet<Controller>;
 
   private constructor(path: string, controllers: ReadonlySet<Controller>) {
@@ -41,7 +44,7 @@ export class CgroupParent {
   }
 
   /**
-   * Moves this process, all of its threads, into a child of its cgroup, and opens the rest to VMs. Done again, finds it as it is.
+   * Moves this process with all of its threads into a child of its cgroup, and opens the rest to VMs. Idempotent.
    * @throws NoCgroups
    */
   static prepare(proc = '/proc/self'): CgroupParent {
@@ -51,7 +54,7 @@ export class CgroupParent {
     const path = join(mount, own.replace(new RegExp(`/${OWN_CHILD}$`), ''));
     checkDelegated(path);
     try {
-      // The root of all has no type, and may have both: controllers for its children and processes.
+      // The root cgroup has no type, and may have both processes and controllers for its children.
       if (existsSync(join(path, 'cgroup.type'))) moveInto(join(path, OWN_CHILD));
       const parent = new CgroupParent(path, enable(path));
       parent.#sweep();
@@ -74,7 +77,7 @@ export class CgroupParent {
     return new Cgroup(path);
   }
 
-  /** Removes what managers that are gone have left. A cgroup with a machine in it cannot be removed, and stays. */
+  /** Removes cgroups left by managers that are gone. One with a machine in it cannot be removed, and stays. */
   #sweep(): void {
     for (const name of readdirSync(this.#path)) {
       const manager = /^vring-(\d+)-\d+$/.exec(name)?.[1];
@@ -86,7 +89,7 @@ export class CgroupParent {
   }
 }
 
-/** The cgroup that an earlier manager has made for a machine's process; null: it is in none. */
+/** The cgroup that an earlier manager created for a machine's process; null if it is in none. */
 export function cgroupOfMachine(pid: number): Cgroup | null {
   try {
     const mount = mountPoint(readFileSync('/proc/self/mountinfo', 'utf8'));
@@ -98,18 +101,18 @@ export function cgroupOfMachine(pid: number): Cgroup | null {
   }
 }
 
-/** Of /proc/self/mountinfo (proc_pid_mountinfo(5)): where cgroup v2 is mounted, beside v1 or alone. */
+/** From /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point of cgroup v2, with or without v1. */
 function mountPoint(mountinfo: string): string | null {
   const line = mountinfo.split('\n').find(line => / - cgroup2 /.test(line));
   return line?.split(' ')[4] ?? null;
 }
 
-/** Of /proc/self/cgroup: the path in v2, `0::/system.slice/vring.service`. */
+/** From /proc/self/cgroup: the path in v2, `0::/system.slice/vring.service`. */
 function ownCgroup(cgroup: string): string {
   return /^0::(.*)$/m.exec(cgroup)?.[1] ?? '/';
 }
 
-/** systemd owns the tree, and marks what it leaves to others (Delegate= in systemd.resource-control(5)). */
+/** systemd owns the tree, and marks the subtrees that it delegates (Delegate= in systemd.resource-control(5)). */
 function checkDelegated(path: string): void {
   try {
     accessSync(path, accessModes.W_OK);
@@ -138,7 +141,7 @@ function moveInto(child: string): void {
   writeFileSync(join(child, 'cgroup.procs'), String(process.pid));
 }
 
-/** @returns which of the controllers the children have */
+/** @returns the controllers that the children have */
 function enable(path: string): ReadonlySet<Controller> {
   const words = (file: string) => readFileSync(join(path, file), 'utf8').trim().split(/\s+/);
   const available = words('cgroup.controllers');

@@ -6,9 +6,9 @@ const MiB = 2 ** 20;
 
 /** Limits of one VM (Documentation/admin-guide/cgroup-v2.rst). */
 export type CgroupLimits = {
-  /** Bytes, `memory.max`: the process is killed when it needs more. */
+  /** Bytes, `memory.max`: the process is killed if it needs more. */
   readonly memoryMax?: number;
-  /** 1 to 10000 (default 100), `cpu.weight`: the share of a busy host's CPUs, against the other VMs'. */
+  /** 1 to 10000 (default 100), `cpu.weight`: the share of a busy host's CPUs, relative to other VMs. */
   readonly cpuWeight?: number;
   /** Threads, `pids.max`. */
   readonly pidsMax?: number;
@@ -17,8 +17,8 @@ export type CgroupLimits = {
 const FILES = { memoryMax: 'memory.max', cpuWeight: 'cpu.weight', pidsMax: 'pids.max' } as const;
 
 /**
- * A `memoryMax` for a VM with so much RAM: what guest, page tables of host and KVM, the machine's own code and the buffers of
- * its devices need together, with room to spare. It stops what grows without bound.
+ * A `memoryMax` for a VM with this much RAM: the needs of the guest, of page tables of host and KVM, of the machine's
+ * own code and of its devices' buffers, with a generous margin. It stops unbounded growth.
  */
 export function memoryLimitFor(ram: number): number {
   return ram + Math.ceil(ram / 128) + 512 * MiB;
@@ -36,7 +36,7 @@ export class Cgroup {
     this.fd = openSync(path, 'r');
   }
 
-  /** Sets those limits that there are controllers for; `layer` names the others. */
+  /** Sets those limits whose controllers are available; `layer` names the others. */
   limit(limits: CgroupLimits): void {
     this.#missing = Object.entries(limits).flatMap(([name, limit]) => {
       const file = FILES[name as keyof CgroupLimits];
@@ -44,7 +44,7 @@ export class Cgroup {
     });
   }
 
-  /** @param started the layer as `spawnConfined` reports it. @returns that with the limits that could not be set */
+  /** @param started the layer as `spawnConfined` reports it. @returns it with the limits that could not be set */
   layer(started: Layer): Layer {
     if (started.state !== 'on' || this.#missing.length === 0) return started;
     const missing = this.#missing.join(', ');
@@ -52,7 +52,10 @@ export class Cgroup {
     return { ...started, reason };
   }
 
-  /** Why the kernel has killed a process here for lack of memory: it reached the limit, or the host had none left; null if not. */
+  /**
+   * Why the kernel has killed a process here for lack of memory: it reached the limit, or the host had none left; null
+   * if neither.
+   */
   outOfMemory(): 'limit' | 'host' | null {
     let events: string;
     try {
@@ -66,12 +69,12 @@ export class Cgroup {
   }
 
   /**
-   * Kills what is left in it, waits for its end, and removes it. Where that fails, `CgroupParent.prepare` of a later manager does
-   * it.
+   * Kills any remaining processes, waits for their end, and removes the cgroup. If that fails, `CgroupParent.prepare`
+   * of a later manager does it.
    */
   async remove(): Promise<void> {
     closeSync(this.fd);
-    // Absent before Linux 5.14: then the caller has ended the process.
+    // Absent before Linux 5.14: the caller has then ended the process.
     setLimit(join(this.path, 'cgroup.kill'), 1);
     try {
       await this.#emptied();
@@ -102,7 +105,7 @@ export class Cgroup {
   }
 }
 
-/** @returns whether it is set: there is no such file without its controller */
+/** @returns whether it is set: without the controller, there is no such file */
 function setLimit(path: string, limit: number): boolean {
   try {
     writeFileSync(path, String(limit), { flag: 'r+' });

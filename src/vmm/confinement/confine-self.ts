@@ -17,12 +17,12 @@ const LAYERS = [
 export type OwnLayer = (typeof LAYERS)[number];
 
 export type OwnConfinement = {
-  /** A uid and a gid of its own, for a process of root. */
+  /** A dedicated uid and gid, for a process of root. */
   readonly user?: { readonly uid: number; readonly gid: number };
   /** Where a forbidden system call is reported before it ends the process: `readForbiddenCall`. Stays open. */
   readonly reportFd?: number;
   readonly rlimits?: Rlimits;
-  /** Paths that stay open, with everything below them (default: none). With any, the process keeps its root. */
+  /** Paths that stay accessible, with everything below them (default: none). With any, the process keeps its root. */
   readonly readOnly?: readonly string[];
   readonly readWrite?: readonly string[];
   /** Layers to leave out (default: none). */
@@ -30,10 +30,10 @@ export type OwnConfinement = {
 };
 
 /**
- * Confines this process for good, all of its threads: no file, no other process and no network can be reached any more except
- * through what is open. It must have loaded all its code and opened everything, and no vCPU or queue may have started,
- * whose threads have filters of their own. @returns what became of each layer. @throws SystemError, for a path in `readOnly` or
- * `readWrite` that does not exist
+ * Confines this process with all of its threads for good: files, other processes and the network can only be reached
+ * through what is already open. Before that, it must have loaded all its code and opened everything; vCPUs and queues
+ * start later, since their threads have their own filters.
+ * @returns the outcome of each layer. @throws SystemError, for a path in `readOnly` or `readWrite` that does not exist
  */
 export function confineSelf(options: OwnConfinement = {}): readonly Layer[] {
   const { user, reportFd = -1, rlimits, readOnly = [], readWrite = [], off = [] } = options;
@@ -71,15 +71,15 @@ function uncovered(abi: number): string | null {
 }
 
 /**
- * Lets SIGTERM, SIGSEGV and the like end this process at once, also as the first of its PID namespace, which otherwise ignores
- * them, and while its main thread is not in libuv's loop. Its exit status is 128 and the signal's number then. WebAssembly can
- * no longer be used.
+ * Lets SIGTERM, SIGSEGV and the like end this process immediately, even if it is the init of its PID namespace, which
+ * would ignore them, and even while its main thread is outside libuv's loop. Its exit status is then 128 plus the
+ * signal's number. WebAssembly can no longer be used.
  */
 export function endOnSignals(): void {
   checked('vring_end_on_signals', nativeCalls().vring_end_on_signals());
 }
 
-/** Makes the runtime read now what it would look for at its first use, and could not once confined. */
+/** Makes the runtime read now what it would look up on first use, when confinement would prevent it. */
 export function readTimeZone(): void {
   new Date().getTimezoneOffset();
 }

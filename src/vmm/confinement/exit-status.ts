@@ -20,8 +20,9 @@ for (const [name, value] of Object.entries(constants.signals)) {
 }
 
 /**
- * Resolves when the process of a pidfd has ended; a native thread waits for it, not V8 or libuv's pool. Keeps this process
- * running until then unless `ref` is false. The pidfd may be closed in the meantime. @throws SystemError
+ * Resolves once the process of a pidfd has ended; a native thread waits for it, not V8 or libuv's pool. Keeps this
+ * process running until then unless `ref` is false. The pidfd may be closed in the meantime.
+ * @throws SystemError
  */
 export function watchExit(pidfd: number, { ref = true } = {}): Promise<ExitStatus> {
   const fd = checked('vring_watch_exit', nativeCalls().vring_watch_exit(pidfd));
@@ -43,7 +44,10 @@ function exitStatus(bytes: Buffer): ExitStatus {
   return { code: null, signal };
 }
 
-/** Sends a signal to the process of a pidfd, never to another one that has its number by now. @returns false if it has ended */
+/**
+ * Sends a signal to the process of a pidfd, never to another one that has reused its number.
+ * @returns false if it has ended
+ */
 export function signalProcess(pidfd: number, signal: NodeJS.Signals): boolean {
   const result = nativeCalls().vring_pidfd_signal(pidfd, constants.signals[signal]);
   if (-result === constants.errno.ESRCH) return false;

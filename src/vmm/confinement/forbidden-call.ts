@@ -1,6 +1,6 @@
 import { SYSCALL_NAMES } from './syscall-names.ts';
 
-/** Of a report (native/src/confine/trap.rs): {magic u32, number s32, thread u32, 0 u32}. */
+/** Start of a report (native/src/confine/trap.rs): {magic u32, number s32, thread u32, 0 u32}. */
 const MAGIC = 0x7663_6e66;
 const BYTES = 16;
 
@@ -13,7 +13,10 @@ export type ForbiddenCall = {
   readonly thread: number;
 };
 
-/** What a process wrote to its `reportFd`; null for anything else, since a subverted process writes what it likes. */
+/**
+ * Parses what a process wrote to its `reportFd`; null for anything else, since a compromised process writes what it
+ * likes.
+ */
 export function readForbiddenCall(bytes: Uint8Array): ForbiddenCall | null {
   if (bytes.length < BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, BYTES);

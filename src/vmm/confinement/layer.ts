@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { getSystemErrorMessage } from 'node:util';
 import { errnoName } from '../native/libc.ts';
 
-/** What confines a machine's process, in the order in which it is shown. */
+/** The layers that confine a machine's process, in the order in which they are shown. */
 export const LAYER_NAMES = [
   'user-namespace',
   'mount-namespace',
@@ -24,8 +24,8 @@ export const LAYER_NAMES = [
 export type LayerName = (typeof LAYER_NAMES)[number];
 
 /**
- * One layer: `off` was not asked for, `unavailable` cannot be had on this host, and `reason` says why and what to do. With `on`, the
- * reason is what to know about it, if anything.
+ * One layer: `off` if not requested, `unavailable` if this host does not support it; `reason` then gives the reason and
+ * the next step. With `on`, it is a note, if there is one.
  */
 export type Layer = {
   readonly name: LayerName;
@@ -33,10 +33,10 @@ export type Layer = {
   readonly reason: string | null;
 };
 
-/** The value of a layer's outcome that was not asked for (native/src/spawn/request.rs). */
+/** The outcome of a layer that was not requested (native/src/spawn/request.rs). */
 const NOT_ASKED = -1;
 
-/** @param outcome 0 if it is on, -1 if it was not asked for, or the errno that it failed with */
+/** @param outcome 0 if it is on, -1 if it was not requested, or the errno with which it failed */
 export function layerOf(name: LayerName, outcome: number, detail: string | null = null): Layer {
   if (outcome === 0) return { name, state: 'on', reason: detail };
   if (outcome === NOT_ASKED) return { name, state: 'off', reason: null };
@@ -44,8 +44,8 @@ export function layerOf(name: LayerName, outcome: number, detail: string | null 
 }
 
 /**
- * The layers of a process: those it was started with and those it added itself. A layer that both have is on if the process's own
- * is, except that what failed at the start stays visible.
+ * The layers of a process: those it was started with and those it added itself. A layer in both is on if the process's
+ * own is, but a failure at the start stays visible.
  */
 export function mergeLayers(started: readonly Layer[], own: readonly Layer[]): readonly Layer[] {
   const all = [...started, ...own];
@@ -124,7 +124,7 @@ const ADVICE: { readonly [name in LayerName]?: ReadonlyMap<number, string> } = {
   ]),
 };
 
-/** Of layers that every thread must have: `landlock`, `capabilities`, `seccomp`. */
+/** For layers that every thread must have: `landlock`, `capabilities`, `seccomp`. */
 const THREADS = new Map([
   [
     constants.errno.ETIMEDOUT,

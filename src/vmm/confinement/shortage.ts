@@ -3,7 +3,7 @@ import { SystemError } from '../native/libc.ts';
 
 const { errno: E } = constants;
 
-/** What a host has run out of, by errno, and what to do. */
+/** The resource that a host has run out of, by errno, and the next step. */
 export const SHORTAGE = new Map([
   [
     E.EAGAIN,
@@ -16,12 +16,15 @@ export const SHORTAGE = new Map([
   [E.EBADF, 'one of them is not open'],
 ]);
 
-/** For what a start ran into: an error that says what the host has run out of, if that is what it is; else the same one. */
+/**
+ * For an error of a start: one that names the exhausted resource of the host, if that is the cause; otherwise the same
+ * error.
+ */
 export function explainShortage(error: unknown): unknown {
   const { errno } = error as { errno?: unknown };
   if (typeof errno !== 'number') return error;
   const advice = SHORTAGE.get(Math.abs(errno));
-  // One that says more than its call and errno says it already.
+  // An error with more than its call and errno is specific enough.
   const isRaw = !(error instanceof SystemError) || error.constructor === SystemError;
   return advice === undefined || !isRaw ? error : new Error(advice, { cause: error });
 }

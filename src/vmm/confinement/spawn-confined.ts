@@ -6,7 +6,9 @@ import { type Layer, type LayerName, layerOf } from './layer.ts';
 import { encodeRlimits, type Rlimits } from './rlimits.ts';
 import { SHORTAGE } from './shortage.ts';
 
-/** The layers of a start, in the order of native/src/spawn/request.rs; all but `rlimits` have a flag of the same number. */
+/**
+ * The layers of a start, in the order of native/src/spawn/request.rs; all but `rlimits` have a flag of the same number.
+ */
 const LAYERS = [
   'user-namespace',
   'mount-namespace',
@@ -25,13 +27,13 @@ export type SpawnLayer = (typeof LAYERS)[number];
 export type Confinement = {
   /** Layers to leave out (default: none). */
   readonly off?: readonly SpawnLayer[];
-  /** Beside no core files. */
+  /** In addition to no core files. */
   readonly rlimits?: Rlimits;
-  /** The open folder of a cgroup to start in. */
+  /** fd of the cgroup's folder to start in. */
   readonly cgroup?: number;
 };
 
-/** None of what confines a process from its first instruction on, but for its resource limits. */
+/** No confinement from the first instruction on, except for resource limits. */
 export const UNCONFINED = {
   off: [
     'user-namespace',
@@ -45,11 +47,11 @@ export const UNCONFINED = {
 } as const satisfies Confinement;
 
 export type SpawnOptions = {
-  /** The program, and its arguments after its own name. */
+  /** The program, and its arguments without its name. */
   readonly path: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What it finds at 3, 4, ...; it has no other. They stay open here. */
+  /** Its fds 3, 4, ...; it gets no others. They stay open here. */
   readonly fds?: readonly number[];
   /** 0, 1 and 2; null is /dev/null (default: all). */
   readonly stdio?: readonly [number | null, number | null, number | null];
@@ -65,7 +67,7 @@ export type ConfinedProcess = {
   readonly layers: readonly Layer[];
 };
 
-/** A process could not be started; the message says why and what to do. */
+/** A process could not be started; the message gives the reason and the next step. */
 export class SpawnError extends SystemError {
   constructor(call: string, errno: number, message: string) {
     super(call, errno);
@@ -73,12 +75,13 @@ export class SpawnError extends SystemError {
   }
 }
 
-/** What a start was at when it failed (native/src/spawn/request.rs). */
+/** The step at which a start failed (native/src/spawn/request.rs). */
 const STEP = { prepare: 1, clone: 2, fds: 3, directory: 4, rlimits: 5, exec: 6 } as const;
 
 /**
- * Starts a program in a session of its own, confined before its first instruction. Returns as soon as it runs: about a
- * millisecond, whatever the size of this process. @throws SpawnError
+ * Starts a program in a new session, confined before its first instruction. Returns as soon as it runs: about a
+ * millisecond, whatever the size of this process.
+ * @throws SpawnError
  */
 export function spawnConfined(options: SpawnOptions): ConfinedProcess {
   const { confinement = {}, fds = [], stdio = [null, null, null] } = options;
@@ -120,7 +123,7 @@ function openNull(path: string): number {
   }
 }
 
-/** Root needs no user namespace: it has what the others take, and a uid per VM. */
+/** Root needs no user namespace: it already has the necessary privileges, and a uid per VM. */
 function flagsOf({ off = [], cgroup }: Confinement): number {
   const wanted = LAYERS.map(name => {
     if (off.includes(name) || name === 'rlimits') return false;
@@ -136,7 +139,7 @@ function idMaps(): readonly string[] {
   return [`${uid} ${uid} 1`, `${gid} ${gid} 1`];
 }
 
-/** @throws TypeError for a text with a NUL, which would be two */
+/** @throws TypeError for a text that contains a NUL, which would split it */
 function texted(texts: readonly string[]): Uint8Array {
   const nul = texts.find(text => text.includes('\0'));
   if (nul !== undefined) throw new TypeError(`"${nul.replaceAll('\0', '\\0')}" has a NUL character`);

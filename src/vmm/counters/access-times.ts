@@ -3,8 +3,8 @@ import { addCount } from './counters.ts';
 const NOTHING = -1;
 
 /**
- * Counts how long accesses take, in the words of the last one's range and address. An exit has one access, or several that
- * belong together, and its time is known when its vCPU goes on.
+ * Counts how long accesses take, in the words of the last one's range and address. An exit has one access, or several
+ * related ones, and its time is known once its vCPU continues.
  */
 export class AccessTimes {
   readonly #words: BigUint64Array;
@@ -15,13 +15,16 @@ export class AccessTimes {
     this.#words = words;
   }
 
-  /** An access is being answered. @param range @param address the words that count the nanoseconds of its range, and of its address */
+  /**
+   * An access is being answered.
+   * @param range @param address the words that count the nanoseconds of its range, and of its address
+   */
   accessed(range: number, address: number): void {
     this.#range = range;
     this.#address = address;
   }
 
-  /** What has been accessed since the last call took this long. */
+  /** Adds this time to what has been accessed since the last call. */
   took(ns: number): void {
     if (this.#range === NOTHING) return;
     addCount(this.#words, this.#range, ns);
@@ -29,7 +32,7 @@ export class AccessTimes {
     this.#range = NOTHING;
   }
 
-  /** The words may count something else from now on. */
+  /** Forgets the words: they may be reassigned from now on. */
   forget(): void {
     this.#range = NOTHING;
   }

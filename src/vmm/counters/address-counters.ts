@@ -20,13 +20,13 @@ const REGION_MASK = -1 << HIGH_BITS;
 const FORGOTTEN_HIGH = 0xffff_ffff;
 
 /**
- * Counts accesses by exact address in the VM's shared block: an open-addressed hash table. A key is written with a single
- * store, so readers need no lock. Addresses that no longer fit in the table are counted together. The entries of a region that
- * is released are used again.
+ * Counts accesses by exact address in the VM's shared block: an open-addressed hash table. A key is written with a
+ * single store, so readers need no lock. Addresses that no longer fit in the table are counted together. The entries of
+ * a released region are reused.
  */
 export class AddressCounters {
   readonly #words: BigUint64Array;
-  /** The same words, in halves. */
+  /** The same words, as 32-bit halves. */
   readonly #halves: Uint32Array;
   readonly #table: number;
   readonly #others: number;

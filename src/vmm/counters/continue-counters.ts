@@ -15,8 +15,8 @@ import {
 export type LabeledCounters = { readonly words: BigUint64Array; readonly labels: CounterLabels };
 
 /**
- * Adds what one machine has counted to the counters of another one with the same devices, which goes on from there. They need not
- * be laid out in the same way. The first may have been written by anyone: numbers in it are only added up, or checked.
+ * Adds the counts of one machine to those of its successor with the same devices. Their layouts may differ. The former
+ * may have been written by anyone: its numbers are only added up, or checked.
  */
 export function continueCounters(from: LabeledCounters, to: LabeledCounters): void {
   const [source, target] = [new CounterLayout(from.labels.shape), new CounterLayout(to.labels.shape)];
@@ -57,7 +57,7 @@ export function continueCounters(from: LabeledCounters, to: LabeledCounters): vo
   add(source.otherAddresses, target.otherAddresses, ADDRESS.words, [ADDRESS.key]);
 }
 
-/** Pairs of what has the same name; of several with one name, the first with the first. */
+/** Pairs of entries with the same name; if several share one, they are paired in order. */
 function* matched<Label>(
   theirs: readonly Label[],
   ours: readonly Label[],

@@ -17,9 +17,9 @@ import {
 import { SharedRegionCounters } from './region-counters.ts';
 
 /**
- * Assigns a VM's counter blocks to the queues and bus ranges of its machine, and records the assignment. A block that is released
- * is zeroed and assigned again. Every assignment has an id that no other of this VM has, in the label and in the block: a reader
- * that has the label of a block's former owner does not take the new one's counts for its.
+ * Assigns a VM's counter blocks to the queues and bus ranges of its machine, and records the assignment. A released
+ * block is zeroed and reused. Every assignment has an id that is unique within this VM, in the label and in the block,
+ * so a reader with an old label does not attribute the new owner's counts to the former one.
  */
 export class CounterBlocks {
   /** How long accesses to the ranges take. */
@@ -46,7 +46,7 @@ export class CounterBlocks {
     this.#statistics = new Places(MAX_STATISTICS, 'statistics of devices');
   }
 
-  /** @throws when there is no free block */
+  /** @throws if there is no free block */
   queue(name: QueueName): QueueCounters {
     const slot = this.#queues.free();
     const base = this.#layout.queue(slot);
@@ -62,7 +62,7 @@ export class CounterBlocks {
     return { slot, release, add: (count, amount) => addCount(this.#words, base + QUEUE[count], amount) };
   }
 
-  /** @throws when there is no free block */
+  /** @throws if there is no free block */
   region(label: RegionLabel): RegionCounters {
     const index = this.#regions.free();
     const base = this.#layout.region(index);
@@ -79,7 +79,7 @@ export class CounterBlocks {
     });
   }
 
-  /** @throws when there is none left */
+  /** @throws if there is none left */
   statistic(name: StatisticName): Statistic {
     const words = this.#words;
     const index = this.#statistics.free();

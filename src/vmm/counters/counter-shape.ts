@@ -3,17 +3,19 @@ import { maxCpus } from '../cpu/cpu-topology.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { type CounterShape, MAX_KEYED_REGIONS } from './counters.ts';
 
-/** Virtqueues of devices that are plugged in while the machine runs. */
+/** Virtqueues of hot-plugged devices. */
 const SPARE_QUEUES = 64;
-/** Such devices, and how many ranges of ports and memory any device may have: six BARs, an expansion ROM and one more. */
+/**
+ * Hot-plugged devices, and the most ranges of ports and memory of any device: six BARs, an expansion ROM and one more.
+ */
 const SPARE_DEVICES = 32;
 const REGIONS_PER_DEVICE = 8;
-/** Of the chipset and the devices that every machine has, and unclaimed accesses. */
+/** Of the chipset and the devices that every machine has, and for unclaimed accesses. */
 const BUILTIN_REGIONS = 48;
 
 /**
- * How many counter blocks the machine of a configuration has. Its manager makes the counters, so every process that maps them
- * computes this. Blocks that are not used cost address space, hardly any memory.
+ * The number of counter blocks of a configuration's machine. Its manager creates the counters, so every process that
+ * maps them computes this. Unused blocks cost address space, but hardly any memory.
  */
 export function counterShape(config: Pick<MachineConfig, 'cpus' | 'maxCpus' | 'devices'>): CounterShape {
   const queues = config.devices.map(device => deviceTable.find(device.type)?.queues?.(device) ?? 0);

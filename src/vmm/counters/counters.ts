@@ -12,19 +12,21 @@ const WORD = 8;
 
 /** Words before the first vCPU block. */
 export const HEADER_WORDS = COUNTERS_HEADER.words;
-/** Offsets of these words: the numbers of blocks, and how often a queue or region block has been assigned or released. */
+/**
+ * Offsets of these words: the numbers of blocks, and how often a queue or region block has been assigned or released.
+ */
 export const HEADER = { magic: 0, vcpus: 1, queues: 2, regions: 3, changes: 4 } as const;
 const COUNTERS_MAGIC = 0x31_54_4e_43_47_4e_52_56n; // "VRNGCNT1", little endian
 
 /**
- * Word offsets in a region block: one range of ports or memory that a device model answers. `id` is that of the range, 0 in
- * a free block.
+ * Word offsets in a region block: one range of ports or memory that a device model answers. `id` is that of the range,
+ * 0 in a free block.
  */
 export const REGION = { reads: 0, writes: 1, ns: 2, id: 3, words: 8 } as const;
 
 /**
- * Word offsets in an entry of the address table: one exact address, as one region answers it. `key` is an `addressKey`,
- * 0 in a free entry, `FORGOTTEN` in one whose region was released. `ns` is the time from an exit to its answer.
+ * Word offsets in an entry of the address table: one exact address within one region. `key` is an `addressKey`, 0 in a
+ * free entry, `FORGOTTEN` if the region was released. `ns` is the time from an exit to its answer.
  */
 export const ADDRESS = { key: 0, reads: 1, writes: 2, ns: 3, words: 4 } as const;
 
@@ -34,15 +36,15 @@ export const ADDRESS_ENTRIES = 1024;
 /** An address of a machine has at most this many bits; the rest of the key is the region. */
 export const ADDRESS_BITS = 52;
 
-/** Word offsets in a statistic: a number that a device counts by a name of its own. `id` is that of its owner, 0 if it is free. */
+/** Word offsets in a statistic: a named number that a device counts. `id` is that of its owner, 0 if it is free. */
 export const STATISTIC = { value: 0, id: 1, words: 2 } as const;
 
-/** How many statistics the devices of a machine may have together. */
+/** Most statistics that all devices of a machine have together. */
 export const MAX_STATISTICS = 256;
 
-/** Key of an entry that counts nothing, but may not end the search for one behind it. */
+/** Key of an entry that counts nothing, but must not end the search for later ones. */
 export const FORGOTTEN = (1n << 64n) - 1n;
-/** Regions that fit in a key, without that of `FORGOTTEN`. */
+/** Regions that fit in a key, excluding that of `FORGOTTEN`. */
 export const MAX_KEYED_REGIONS = 2 ** (64 - ADDRESS_BITS) - 2;
 
 /** The key of a guest address in region `region` of the topology. It is never 0. */
@@ -126,8 +128,8 @@ const halves = new Uint32Array(2);
 const whole = new BigUint64Array(halves.buffer);
 
 /**
- * Adds a number from 0 to 2^53, truncated, to a 64-bit word. Works on two 32-bit halves because BigInt(number) allocates,
- * which costs several times as much as the rest of counting an access.
+ * Adds a number from 0 to 2^53, truncated, to a 64-bit word. Works on two 32-bit halves because BigInt(number)
+ * allocates, which costs several times as much as the rest of counting an access.
  */
 export function addCount(words: BigUint64Array, word: number, amount: number): void {
   halves[0] = amount;

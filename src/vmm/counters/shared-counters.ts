@@ -17,10 +17,10 @@ export type SharedCounters = CounterBlock & {
 
 export type NewCounters = SharedCounters & { readonly fd: number; closeFd(): void };
 
-/** Without these seals the other process could shrink the file, and reading it would be a SIGBUS (memfd_create(2)). */
+/** Without these seals the other process could shrink the file, and reading it would raise SIGBUS (memfd_create(2)). */
 const SEALS = libc.F_SEAL_SEAL | libc.F_SEAL_SHRINK | libc.F_SEAL_GROW;
 
-/** New counters, zeroed but for their header, and their memfd, which the caller closes. */
+/** New counters, zeroed except for their header, and their memfd, which the caller closes. */
 export function createCounters(shape: CounterShape): NewCounters {
   const fd = libc.memfdCreate('vring-counters', libc.MFD_ALLOW_SEALING);
   try {
@@ -36,8 +36,8 @@ export function createCounters(shape: CounterShape): NewCounters {
 }
 
 /**
- * Maps counters that another process has made. The fd stays the caller's.
- * @throws when they do not have this shape, or may be shrunk
+ * Maps counters that another process has created. The caller keeps the fd.
+ * @throws if they do not have this shape, or may be shrunk
  */
 export function mapCounters(fd: number, shape: CounterShape): SharedCounters {
   if (fstatSync(fd).size !== new CounterLayout(shape).bytes)
@@ -47,7 +47,7 @@ export function mapCounters(fd: number, shape: CounterShape): SharedCounters {
   return map(fd, shape);
 }
 
-/** Maps counters that this process's manager has made, with the shape that their header says. The fd stays the caller's. */
+/** Maps counters that this process's manager has created, with the shape in their header. The caller keeps the fd. */
 export function adoptCounters(fd: number): SharedCounters {
   const { size } = fstatSync(fd);
   const address = libc.mmap(size, libc.PROT_READ, libc.MAP_SHARED, fd);

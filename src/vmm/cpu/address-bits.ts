@@ -1,14 +1,14 @@
 import type { CpuidEntry } from '../kvm/structs.ts';
 
 const LEAF = 0x8000_0008;
-/** CPUs without the leaf have so many (Intel SDM volume 3 §4.1.4). */
+/** For CPUs without the leaf (Intel SDM volume 3 §4.1.4). */
 const WITHOUT_LEAF = 36;
-/** Page tables of four levels, KVM's for the guest included, reach no further. */
+/** The limit of four-level page tables, including KVM's for the guest. */
 const FOUR_LEVELS = 48;
 
 /**
- * Bits of the physical addresses that a guest can use: EAX 7-0, and 23-16 where those that KVM maps are fewer (AMD APM volume 3
- * §E.4.7). Models do not change them.
+ * Bits of the physical addresses that a guest can use: EAX 7-0, and 23-16 if KVM maps fewer (AMD APM volume 3 §E.4.7).
+ * Models do not change them.
  */
 export function physicalAddressBits(cpuid: readonly CpuidEntry[]): number {
   const eax = cpuid.find(entry => entry.function === LEAF)?.eax ?? WITHOUT_LEAF;

@@ -1,5 +1,5 @@
 /**
- * Named CPU models, as QEMU has them: family, model and stepping, brand, and which features a guest sees. The vendor is
+ * Named CPU models, as in QEMU: family, model and stepping, brand, and the features that a guest sees. The vendor is
  * the host's, as with QEMU on KVM. Names of features are those of /proc/cpuinfo.
  */
 import { likely } from '../../text/nearest.ts';
@@ -348,7 +348,7 @@ export function cpuModelNames(): string[] {
   return [...names().keys()];
 }
 
-/** By name: the row, and which of its versions. */
+/** By name: the row, and its version. */
 let byName: ReadonlyMap<string, { readonly key: string; readonly version: number }> | null = null;
 
 function names(): NonNullable<typeof byName> {

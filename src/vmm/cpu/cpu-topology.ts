@@ -1,7 +1,7 @@
 /** How a machine's vCPUs appear to its guest: threads of cores of sockets. Their product is the number of vCPUs. */
 export type CpuTopology = { readonly sockets: number; readonly cores: number; readonly threads: number };
 
-/** How many vCPUs a machine has room for. */
+/** Most vCPUs that a machine can have. */
 export function maxCpus({
   cpus,
   maxCpus,
@@ -17,19 +17,19 @@ export function coresOnly(vcpus: number): CpuTopology {
   return { sockets: 1, cores: vcpus, threads: 1 };
 }
 
-/** Bits of an APIC ID for the thread in its core: its lowest. */
+/** Bits of an APIC ID for the thread within its core: the lowest ones. */
 export function threadBits({ threads }: CpuTopology): number {
   return Math.ceil(Math.log2(threads));
 }
 
-/** Bits of an APIC ID for the core in its socket, above those of the thread. */
+/** Bits of an APIC ID for the core within its socket, above those of the thread. */
 export function coreBits({ cores }: CpuTopology): number {
   return Math.ceil(Math.log2(cores));
 }
 
 /**
- * The APIC IDs of the vCPUs, threads of a core side by side. Thread, core and socket have bits of their own (SDM vol. 3
- * §10.9.1), so there are gaps when the number of threads or cores is not a power of two. With up to 64 vCPUs they stay
+ * The APIC IDs of the vCPUs, with threads of a core side by side. Thread, core and socket have separate bits (SDM vol.
+ * 3 §10.9.1), so there are gaps if the number of threads or cores is not a power of two. With up to 64 vCPUs they stay
  * below 255, the broadcast ID.
  */
 export function apicIdsOf(topology: CpuTopology): number[] {
@@ -42,7 +42,7 @@ export function apicIdsOf(topology: CpuTopology): number[] {
   });
 }
 
-/** Which socket, core and thread has this APIC ID. */
+/** The socket, core and thread that have this APIC ID. */
 export function coordinatesOf(topology: CpuTopology, apicId: number) {
   const core = apicId >>> threadBits(topology);
   return {

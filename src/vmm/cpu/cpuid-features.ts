@@ -175,8 +175,8 @@ const NOT_OF_A_MODEL: readonly (readonly [leaf: number, register: Register, bits
 const ALWAYS_KEPT = 'x2apic';
 
 /**
- * `entries` with only the features in `wanted` that the host has, and whose dependencies are present. Clears unnamed bits,
- * too.
+ * `entries` with only the features in `wanted` that the host has, and whose dependencies are present. Also clears
+ * unnamed bits.
  */
 export function keepFeatures(entries: readonly CpuidEntry[], wanted: ReadonlySet<string>): CpuidEntry[] {
   const kept = entries.map(entry => {

@@ -1,6 +1,6 @@
 /**
- * The CPUID leaves that describe the processors and which one the guest runs on: sockets, their cores, and
- * the cores' threads. Intel SDM vol. 2 (CPUID), AMD APM vol. 3 appendix E.
+ * The CPUID leaves that describe the processors and the one on which the guest runs: sockets, their cores, and the
+ * cores' threads. Intel SDM vol. 2 (CPUID), AMD APM vol. 3 appendix E.
  */
 
 import { CPUID_FLAG_SIGNIFCANT_INDEX } from '../kvm/constants.ts';
@@ -47,7 +47,7 @@ function placeEntry(entry: CpuidEntry, place: VcpuPlace, amd: boolean): CpuidEnt
   }
 }
 
-/** EBX: initial APIC ID, and how many IDs the package has. */
+/** EBX: initial APIC ID, and the number of IDs in the package. */
 function basicInformation(entry: CpuidEntry, place: VcpuPlace): CpuidEntry {
   const ebx = setBits(setBits(entry.ebx, 24, 8, place.apicId), 16, 8, Math.min(apicIds(place), 255));
   const edx = processors(place) > 1 ? entry.edx | HTT : entry.edx & ~HTT;
@@ -63,13 +63,13 @@ function cacheSharing(entry: CpuidEntry, place: VcpuPlace): CpuidEntry {
   return { ...entry, eax: setBits(entry.eax, 14, 12, sharing - 1) };
 }
 
-/** Extended APIC ID; core in its package, and threads of a core; node, one for each package. */
+/** Extended APIC ID; core in its package, and threads per core; node, one for each package. */
 function coreIdentifiers(entry: CpuidEntry, { topology, apicId }: VcpuPlace): CpuidEntry {
   const { socket, core } = coordinatesOf(topology, apicId);
   return { ...entry, eax: apicId, ebx: core | ((topology.threads - 1) << 8), ecx: socket, edx: 0 };
 }
 
-/** Leaves 0xb and 0x1f, where the CPU has them. */
+/** Leaves 0xb and 0x1f, if the CPU has them. */
 function levelLeaves(entries: readonly CpuidEntry[], place: VcpuPlace): CpuidEntry[] {
   const leaves = new Set(entries.map(entry => entry.function).filter(isLevelLeaf));
   const levels = [

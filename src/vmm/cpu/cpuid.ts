@@ -62,7 +62,7 @@ function withMirroredBits(entries: readonly CpuidEntry[]): CpuidEntry[] {
   );
 }
 
-/** State components of XSAVE (SDM vol. 1 §13.1) beyond x87 and SSE, and the feature whose state each is. */
+/** State components of XSAVE (SDM vol. 1 §13.1) beyond x87 and SSE, and the feature to which each belongs. */
 const COMPONENTS: readonly { readonly bit: number; readonly feature: string }[] = [
   { bit: 2, feature: 'avx' },
   { bit: 3, feature: 'mpx' },

@@ -12,8 +12,8 @@ export function featuresMissingHere(choice: CpuChoice): string[] | null {
 }
 
 /**
- * The features of a guest's CPU that another host has to offer, for it to go on there: those that KVM offers here. Some KVMs show a guest
- * more than that (kvm-pvm does).
+ * The features that another host must offer for a guest with this CPUID to continue there: those that KVM offers here.
+ * Some KVMs show a guest more than they offer.
  */
 export function neededFeatures(cpuid: readonly CpuidEntry[], kvm: Kvm): CpuFeatures {
   const { vendor, features } = featuresOf(cpuid);
@@ -25,7 +25,7 @@ function offerOf(kvm: Kvm): CpuidEntry[] {
   return hostCpuid(kvm.supportedCpuid(), kvm.capability('TSC_DEADLINE_TIMER') !== 0);
 }
 
-/** All that KVM on this host can offer a guest; null if there is no usable KVM. */
+/** Everything that KVM on this host can offer a guest; null if there is no usable KVM. */
 export function featuresHere(): CpuFeatures | null {
   const host = hostOffer();
   return host && featuresOf(host);

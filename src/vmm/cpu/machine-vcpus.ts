@@ -9,12 +9,12 @@ import { guestCpuid, hostCpuid } from './cpuid.ts';
 import { missingFeatures } from './model-cpuid.ts';
 import { powerOnVcpu, setUpVcpu, type VcpuStart } from './vcpu-setup.ts';
 
-/** How the guest sees its vCPUs, those that may come later too. */
+/** The topology of the vCPUs as the guest sees it, including those that may be added later. */
 export function cpuTopology(config: MachineConfig): CpuTopology {
   return config.topology ?? coresOnly(maxCpus(config));
 }
 
-/** The vCPUs that the machine starts with. @param entry where the first starts */
+/** The vCPUs with which the machine starts. @param entry where the first one starts */
 export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: VcpuStart): VcpuFd[] {
   const { maxVcpus } = kvm;
   const most = maxCpus(config);
@@ -45,8 +45,9 @@ export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: Vc
 }
 
 /**
- * Starts the vCPUs' threads, parked. The only vCPU that a machine can have is run by the machine thread itself, which answers its exits,
- * unless it is to have a host CPU of its own. @param pin host CPUs, by vCPU
+ * Starts the vCPUs' threads, parked. If a machine can have only one vCPU, the machine thread itself runs it and answers
+ * its exits, unless it is pinned to a host CPU.
+ * @param pin host CPUs, by vCPU
  */
 export function startVcpus(native: NativeVm, vcpus: readonly VcpuFd[], pin: readonly number[]): void {
   const [first] = vcpus;

@@ -5,7 +5,7 @@ import { checkFeatures, hasFeature, keepFeatures } from './cpuid-features.ts';
 
 /** The CPU chosen for a guest. */
 export type CpuChoice = {
-  /** A name of `cpu-models.ts`; absent for the host's own CPU. */
+  /** A name of `cpu-models.ts`; default: the host's own CPU. */
   readonly model?: string | undefined;
   /** Names of /proc/cpuinfo. */
   readonly add?: readonly string[];
@@ -20,10 +20,13 @@ const HOST_ONLY_LEAVES = new Set([
 /** Palette and matrix unit of AMX. */
 const AMX_LEAVES = [0x1d, 0x1e];
 const BRAND = { first: 0x8000_0002, leaves: 3, bytes: 16 } as const;
-/** Largest extended leaf: Intel SDM vol. 2 has none above; AMD's topology is in the other. */
+/** Largest extended leaf: Intel SDM vol. 2 has none above `plain`; `topology` is AMD's. */
 const LAST_EXTENDED = { plain: 0x8000_0008, topology: 0x8000_001e } as const;
 
-/** The features chosen for a guest, by name; null for all that the host has. @throws CpuModelError, CpuFeatureError */
+/**
+ * The features chosen for a guest, by name; null for everything that the host has.
+ * @throws CpuModelError, CpuFeatureError
+ */
 export function wantedFeatures({ model, add = [], remove }: CpuChoice): ReadonlySet<string> | null {
   checkFeatures([...add, ...remove]);
   if (model === undefined) return null;
@@ -32,7 +35,7 @@ export function wantedFeatures({ model, add = [], remove }: CpuChoice): Readonly
   return wanted;
 }
 
-/** The chosen features that this host lacks, sorted by name. @param host all that it can offer */
+/** The chosen features that this host lacks, sorted by name. @param host everything that it can offer */
 export function missingFeatures(host: readonly CpuidEntry[], choice: CpuChoice): string[] {
   const wanted = wantedFeatures(choice) ?? new Set(choice.add ?? []);
   return [...wanted].filter(name => !hasFeature(host, name)).sort();
@@ -61,7 +64,7 @@ export function withModel(entries: readonly CpuidEntry[], choice: CpuChoice): Cp
   });
 }
 
-/** The model's, or the one that its features need, up to the host's. */
+/** The model's last leaf, or that needed by its features, up to the host's. */
 function lastLeaf(entries: readonly CpuidEntry[], model: CpuModel, wanted: ReadonlySet<string>): number {
   const host = entries.find(entry => entry.function === 0)?.eax ?? model.level;
   const needed = wanted.has('amx_tile') ? 0x1e : wanted.has('xsave') ? 0xd : 0xb;

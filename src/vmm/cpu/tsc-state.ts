@@ -6,12 +6,18 @@ export type TscState = {
   value: bigint;
   /** Its frequency. */
   khz: number;
-  /** What KVM adds to the host's TSC, modulo 2^64: only the differences between vCPUs matter. Null where KVM doesn't expose it. */
+  /**
+   * The difference to the host's TSC, modulo 2^64: only the differences between vCPUs matter. Null if KVM doesn't
+   * expose it.
+   */
   offset: bigint | null;
 };
 
 const IA32_TSC = 0x10;
-/** How far the frequency of the host may be off before the guest's clocks notice, in millionths: as NTP corrects at most 500. */
+/**
+ * By how much the host's frequency may differ before the guest's clocks notice, in millionths: NTP corrects at most
+ * 500.
+ */
 const TOLERANCE = 250;
 
 export function tscState(vcpu: VcpuFd): TscState {
@@ -19,9 +25,10 @@ export function tscState(vcpu: VcpuFd): TscState {
 }
 
 /**
- * Continues the TSCs of a machine's vCPUs from saved ones, as far apart from each other as they were. A write to the MSR would not do
- * that: KVM takes a value that is less than a second away from what it expects for an attempt to synchronize vCPUs, and changes it.
- * @throws KvmError when the host can't give the frequency
+ * Continues the TSCs of a machine's vCPUs from saved ones, with the same differences between them. Writing the MSR
+ * would not preserve these: KVM takes a value within a second of the expected one for an attempt to synchronize vCPUs,
+ * and changes it.
+ * @throws KvmError if the host cannot provide the frequency
  */
 export function loadTscs(vcpus: readonly VcpuFd[], states: readonly TscState[]): void {
   for (const [i, vcpu] of vcpus.entries()) setFrequency(vcpu, states[i]!.khz);

@@ -1,6 +1,6 @@
 /**
- * The state in which vCPUs start when a kernel is booted directly: what firmware would have set up. KVM's own reset state
- * is real mode at the reset vector. Pure functions on data.
+ * The state in which vCPUs start when a kernel is booted directly: what firmware would have set up. KVM's own reset
+ * state is real mode at the reset vector. Pure functions on data.
  */
 import type { BootEntry, Segment as BootSegment } from '../boot/boot-entry.ts';
 import type { MsrEntry, Regs, Segment, Sregs } from '../kvm/structs.ts';
@@ -36,14 +36,17 @@ export function bootSregs(reset: Sregs, entry: BootEntry): Sregs {
   };
 }
 
-/** Flags of which only the one is set that always is. */
+/** Flags with only the always-set one. */
 const RFLAGS_NONE = 2n;
 /** Extension type: no 80287. */
 const CR0_ET = 0x10n;
 const REAL_MODE_LIMIT = 0xffff;
 const [DATA_SEGMENT, CODE_SEGMENT, TASK_SEGMENT] = [3, 0xb, 0xb];
 
-/** Real mode with interrupts off, at `address` below 1 MiB (ACPI 6.5 §16.3.1): the segment has all of it but the last digit. */
+/**
+ * Real mode with interrupts off, at `address` below 1 MiB (ACPI 6.5 §16.3.1): the segment covers all but its last
+ * digit.
+ */
 export function realMode(reset: Sregs, address: number): { readonly sregs: Sregs; readonly regs: Regs } {
   const segment = (selector: number, type: number, s = 1): Segment => {
     const limits = { base: BigInt(selector << 4), limit: REAL_MODE_LIMIT, selector };
@@ -85,8 +88,9 @@ const DELIVER_NMI = 0x400;
 const DELIVER_EXTINT = 0x700;
 
 /**
- * The 8259's interrupts come through LINT0, NMIs through LINT1: virtual wire mode (MultiProcessor Specification 1.4
- * §3.6.2.2). `lapic` is KVM_GET_LAPIC's page. @returns a changed copy.
+ * The 8259's interrupts arrive through LINT0, NMIs through LINT1: virtual wire mode (MultiProcessor Specification 1.4
+ * §3.6.2.2). `lapic` is KVM_GET_LAPIC's page.
+ * @returns a changed copy.
  */
 export function bootLapic(lapic: Uint8Array): Uint8Array {
   const copy = lapic.slice();

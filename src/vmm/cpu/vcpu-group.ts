@@ -2,7 +2,10 @@ import type { NativeVm } from '../native/native.ts';
 
 type Threads = Pick<NativeVm, 'pauseVcpu' | 'resumeVcpu'>;
 
-/** The vCPU threads of a machine, paused and resumed together. They start parked. While they sleep, resuming them takes effect later. */
+/**
+ * A machine's vCPU threads, which are paused and resumed together. They start parked. While they sleep, a resume takes
+ * effect later.
+ */
 export class VcpuGroup {
   readonly #threads: Threads;
   readonly #indices: readonly number[];
@@ -31,7 +34,7 @@ export class VcpuGroup {
     }
   }
 
-  /** Calls `onPaused` once no vCPU runs. If `resume` comes first, calls it at once, with the vCPUs running. */
+  /** Calls `onPaused` once no vCPU runs. If `resume` comes first, calls it immediately, with the vCPUs running. */
   pause(onPaused: () => void): void {
     this.#onPaused.push(onPaused);
     if (this.#running) {
@@ -41,7 +44,7 @@ export class VcpuGroup {
     this.#checkPaused();
   }
 
-  /** They do not run, whatever else happens, until `wake`. */
+  /** Keeps the vCPUs from running, whatever else happens, until `wake`. */
   sleep(): void {
     if (this.#asleep) return;
     this.#asleep = true;

@@ -5,11 +5,14 @@ import type { CpuidEntry } from '../kvm/structs.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { bootLapic, bootMsrs, bootRegs, bootSregs, realMode } from './vcpu-boot.ts';
 
-/** Where the boot processor starts: in a kernel, or in the firmware, as after power-on. Null: a state will be loaded into it. */
+/**
+ * Where the boot processor starts: in a kernel, or in the firmware, as after power-on. Null if a state will be loaded
+ * into it.
+ */
 export type VcpuStart = BootEntry | 'firmware' | null;
 
 /**
- * Puts a new vCPU into its state at boot. With `entry` it is the boot processor, which starts there; without, an
+ * Puts a new vCPU into its state at boot. With `entry` it is the boot processor, which starts there; without it, an
  * application processor that waits for the guest's INIT and SIPI.
  */
 export function setUpVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], entry: BootEntry | null): void {
@@ -31,12 +34,12 @@ export function powerOnVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], isBootPr
   else vcpu.setMpState(MP_STATE.UNINITIALIZED);
 }
 
-/** Has a vCPU that is as after power-on start at the reset vector. */
+/** Lets a vCPU in its power-on state start at the reset vector. */
 export function enterFirmware(vcpu: VcpuFd): void {
   vcpu.setMpState(MP_STATE.RUNNABLE);
 }
 
-/** Puts a vCPU that is otherwise as after power-on at an address below 1 MiB, as firmware calls the waking vector. */
+/** Lets a vCPU in its power-on state start at an address below 1 MiB, as firmware calls the waking vector. */
 export function enterRealMode(vcpu: VcpuFd, address: number): void {
   const { sregs, regs } = realMode(vcpu.getSregs(), address);
   vcpu.setSregs(sregs);
@@ -44,7 +47,7 @@ export function enterRealMode(vcpu: VcpuFd, address: number): void {
   vcpu.setMpState(MP_STATE.RUNNABLE);
 }
 
-/** Puts a vCPU that is otherwise as after power-on at the kernel's first instruction. */
+/** Lets a vCPU in its power-on state start at the kernel's first instruction. */
 export function enterKernel(vcpu: VcpuFd, entry: BootEntry): void {
   vcpu.setSregs(bootSregs(vcpu.getSregs(), entry));
   vcpu.setRegs(bootRegs(entry));

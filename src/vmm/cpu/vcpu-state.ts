@@ -7,7 +7,7 @@ import { type TscState, tscState } from './tsc-state.ts';
 /** The complete state of a vCPU, as plain data. */
 export type VcpuState = VcpuRegisters & { cpuid: CpuidEntry[] };
 
-/** All of it that a guest can change. */
+/** The part of it that a guest can change. */
 export type VcpuRegisters = {
   regs: Regs;
   sregs: Sregs;
@@ -19,7 +19,7 @@ export type VcpuRegisters = {
   xcrs: Xcrs | null;
   debugRegs: DebugRegs;
   lapic: Uint8Array;
-  /** All that KVM can read, without the TSC. */
+  /** Everything that KVM can read, without the TSC. */
   msrs: MsrEntry[];
   tsc: TscState;
   events: VcpuEvents;
@@ -30,7 +30,7 @@ export type VcpuRegisters = {
 
 /** MSR numbers: Intel SDM vol. 4. */
 const IA32_TSC = 0x10;
-/** It only takes effect once the APIC timer's mode is set. */
+/** Takes effect only once the APIC timer's mode is set. */
 const IA32_TSC_DEADLINE = 0x6e0;
 const MTRRS = [
   ...range(0x200, 0x210),
@@ -39,7 +39,7 @@ const MTRRS = [
   // Last: the default type, with the enable bit.
   0x2ff,
 ];
-/** Four of each machine check bank; KVM has 32 banks. */
+/** Four for each machine check bank; KVM has 32 banks. */
 const MACHINE_CHECK_BANKS = range(0x400, 0x400 + 4 * 32);
 
 function range(from: number, to: number): number[] {
@@ -53,7 +53,7 @@ export function stateMsrs(listed: readonly number[]): number[] {
   return [...all];
 }
 
-/** `msrIndices` are `stateMsrs`, or those of them that KVM could read before. The vCPU must be parked. */
+/** `msrIndices` are `stateMsrs`, or those of them that KVM has been able to read. The vCPU must be parked. */
 export function saveVcpu(vcpu: VcpuFd, msrIndices: readonly number[]): VcpuState {
   return { ...saveRegisters(vcpu, msrIndices), cpuid: vcpu.getCpuid() };
 }
@@ -79,16 +79,17 @@ export function saveRegisters(vcpu: VcpuFd, msrIndices: readonly number[]): Vcpu
 }
 
 /**
- * Loads a parked vCPU, or one that has not run, with everything but the TSC (`loadTscs`). The order matters: CPUID determines which
- * values are valid, and the APIC base (sregs) comes before the APIC. KVM accepts no other CPUID for a vCPU that has run.
- * @throws KvmError, SystemError, RangeError or TypeError when KVM does not accept it, or it is not a state
+ * Loads everything but the TSC (`loadTscs`) into a parked vCPU, or one that has not run. The order matters: CPUID
+ * determines which values are valid, and the APIC base (sregs) comes before the APIC. KVM accepts no other CPUID for a
+ * vCPU that has run.
+ * @throws KvmError, SystemError, RangeError or TypeError if KVM does not accept it, or it is not a state
  */
 export function loadVcpu(vcpu: VcpuFd, state: VcpuState): void {
   if (!sameCpuid(vcpu.getCpuid(), state.cpuid)) vcpu.setCpuid(state.cpuid);
   loadRegisters(vcpu, state);
 }
 
-/** The same for a vCPU that has its CPUID already. */
+/** Same, for a vCPU that already has its CPUID. */
 export function loadRegisters(vcpu: VcpuFd, state: VcpuRegisters): void {
   if (state.nested !== null) vcpu.setNestedState(state.nested);
   vcpu.setSregs(state.sregs);
@@ -103,7 +104,7 @@ export function loadRegisters(vcpu: VcpuFd, state: VcpuRegisters): void {
   vcpu.setMpState(state.mpState);
 }
 
-/** The guest changes some bits of it by its control registers, which KVM keeps up to date and doesn't compare. */
+/** Ignores bits that the guest changes by its control registers, which KVM keeps up to date and doesn't compare. */
 function sameCpuid(a: readonly CpuidEntry[], b: readonly CpuidEntry[]): boolean {
   const FIELDS = ['function', 'index', 'flags', 'eax', 'ebx', 'ecx', 'edx'] as const;
   return a.length === b.length && a.every((entry, i) => FIELDS.every(field => entry[field] === b[i]![field]));

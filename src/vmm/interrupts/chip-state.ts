@@ -7,7 +7,7 @@ export type ChipState = {
   picMaster: Uint8Array;
   picSlave: Uint8Array;
   ioapic: Uint8Array;
-  /** The times at which its channels were loaded are those of the machine's clock. */
+  /** The load times of its channels are on the machine's clock. */
   pit: PitState;
 };
 
@@ -25,11 +25,11 @@ export function saveChips(vm: VmFd, time: HostTime): ChipState {
 }
 
 /**
- * After the vCPUs, to which the IOAPIC delivers what was pending, and after the devices, whose lines have their levels by then:
- * a line that is raised later would be an interrupt that the guest has seen already.
+ * Call it after the vCPUs, to which the IOAPIC delivers pending interrupts, and after the devices, whose lines then
+ * have their levels: a line raised later would be an interrupt that the guest has already seen.
  */
 export function loadChips(vm: VmFd, state: ChipState, time: HostTime): void {
-  // First: a tick of the timer that it replaces may still be on its way.
+  // First: a tick of the timer that it replaces may still be in flight.
   vm.setPit(withLoadTimes(state.pit, ns => time.toHost(ns)));
   vm.setIrqchip(IRQCHIP.PIC_MASTER, state.picMaster);
   vm.setIrqchip(IRQCHIP.PIC_SLAVE, state.picSlave);

@@ -6,17 +6,16 @@ import type { VmFd } from '../kvm/vm-fd.ts';
 export type LineVm = Pick<VmFd, 'assignIrqfd' | 'deassignIrqfd' | 'setIrqLine'>;
 
 /**
- * The wires to the pins of a VM's interrupt controllers, GSI 0-23. Wires to the same GSI are ORed: the pin is asserted while
- * any of them is. Those that devices set are ORed here, and KVM ORs the result with what irqfds assert, for which it
- * has a source of its own.
+ * The wires to the pins of a VM's interrupt controllers, GSI 0-23. Wires to the same GSI are ORed: the pin is asserted
+ * while any of them is. Those set by devices are ORed here; KVM has a separate source for irqfds and ORs the two.
  */
 export class GsiLines {
   readonly #vm: LineVm;
-  /** How many wires assert each GSI. */
+  /** Number of wires that assert each GSI. */
   readonly #asserted = new Array<number>(IOAPIC_NUM_PINS).fill(0);
   /** The GSIs that `hold` keeps asserted. */
   readonly #held = new Set<number>();
-  /** The GSIs that KVM was told are asserted. */
+  /** The GSIs that are asserted in KVM. */
   readonly #high = new Set<number>();
 
   constructor(vm: LineVm) {

@@ -14,19 +14,19 @@ const TIMER_IOAPIC_PIN = 2;
 
 const PIN_ROUTES: readonly GsiRoute[] = pinRoutes();
 
-/** How many MSI vectors of a VM can have a route at a time. */
+/** Most MSI vectors of a VM that can have a route at a time. */
 export const MAX_MSI_ROUTES = MAX_ROUTES - PIN_ROUTES.length;
 
 /**
- * The VM's table from GSIs to interrupt controller pins and MSI messages. Replacing it waits until no vCPU uses KVM's old
- * table (up to milliseconds), so changes are batched: the constructor's `requestApply` schedules a call of `apply`.
+ * The VM's table from GSIs to interrupt controller pins and MSI messages. Replacing it waits until no vCPU uses KVM's
+ * old table (up to milliseconds), so changes are batched: the constructor's `requestApply` schedules a call of `apply`.
  */
 export class GsiRouting {
   readonly #vm: Pick<VmFd, 'setGsiRouting'>;
   readonly #requestApply: () => void;
   readonly #messages = new Map<number, MsiMessage>();
   readonly #waiting = new Map<number, () => void>();
-  /** Allocated before, and free again. */
+  /** Previously allocated, now free. */
   readonly #freed: number[] = [];
   #nextGsi = FIRST_MSI_GSI;
 
@@ -36,14 +36,14 @@ export class GsiRouting {
     vm.setGsiRouting(PIN_ROUTES);
   }
 
-  /** A GSI for one MSI vector; null when all `MAX_MSI_ROUTES` are taken. */
+  /** A GSI for one MSI vector; null if all `MAX_MSI_ROUTES` are taken. */
   allocate(): number | null {
     const freed = this.#freed.pop();
     if (freed !== undefined) return freed;
     return this.#nextGsi < FIRST_MSI_GSI + MAX_MSI_ROUTES ? this.#nextGsi++ : null;
   }
 
-  /** Gives a GSI back, which must have no irqfd any more. Its route leaves KVM's table with the next change. */
+  /** Releases a GSI, which must no longer have an irqfd. Its route leaves KVM's table with the next change. */
   free(gsi: number): void {
     this.#waiting.delete(gsi);
     this.#messages.delete(gsi);
@@ -55,7 +55,10 @@ export class GsiRouting {
     return this.#nextGsi - FIRST_MSI_GSI - this.#freed.length;
   }
 
-  /** Routes `gsi` to `message`, and calls `then` once the route is active: at once if it already is, else from `apply`. */
+  /**
+   * Routes `gsi` to `message`, and calls `then` once the route is active: immediately if it already is, otherwise from
+   * `apply`.
+   */
   route(gsi: number, message: MsiMessage, then: () => void): void {
     if (!this.#waiting.has(gsi) && sameMessage(this.#messages.get(gsi), message)) {
       then();

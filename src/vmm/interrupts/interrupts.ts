@@ -21,7 +21,7 @@ export class Interrupts {
   readonly #vectors: VectorContext;
   #isFull = false;
 
-  /** @param warn called once, with a sentence for the user, when the VM has more MSI vectors in use than KVM has routes */
+  /** @param warn called once, with a sentence for the user, if the VM uses more MSI vectors than KVM has routes */
   constructor(
     vm: InterruptVm,
     events: EventLoop,
@@ -55,14 +55,14 @@ export class Interrupts {
     return this.#routing.allocated;
   }
 
-  /** Which lines devices assert. KVM has it too, but neither KVM_GET_IRQCHIP nor anything else reads it. */
+  /** The lines that devices assert. KVM has them too, but neither KVM_GET_IRQCHIP nor anything else reads them. */
   save(): DeviceState {
     return { lines: Uint8Array.from(this.#lines.high) };
   }
 
   /**
-   * Asserts the lines that were asserted, until `settle`. Call it before the state of the interrupt controllers is loaded: then a
-   * device that asserts its line again as it is loaded causes no second edge.
+   * Asserts the lines that were asserted, until `settle`. Call it before the state of the interrupt controllers is
+   * loaded, so that a device that asserts its line again as it is loaded causes no second edge.
    * @throws DeviceStateError
    */
   load(state: DeviceState): void {
@@ -71,7 +71,7 @@ export class Interrupts {
     this.#lines.hold(lines);
   }
 
-  /** Call it when all devices have been loaded: from here on a line is what its devices make it. */
+  /** Call it once all devices have been loaded: from here on devices determine their lines. */
   settle(): void {
     this.#lines.letGo();
   }

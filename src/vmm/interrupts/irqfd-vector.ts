@@ -3,26 +3,26 @@ import type { VmFd } from '../kvm/vm-fd.ts';
 import { drainEventfd } from '../native/libc.ts';
 import { type GsiRouting, sameMessage } from './gsi-routing.ts';
 
-/** What the vectors of a VM share. */
+/** State shared by the vectors of a VM. */
 export type VectorContext = {
   readonly vm: Pick<VmFd, 'assignIrqfd' | 'deassignIrqfd' | 'signalMsi'>;
   readonly routing: GsiRouting;
   readonly events: EventLoop;
-  /** A vector got no route, for KVM's table is full. */
+  /** Called if a vector got no route because KVM's table is full. */
   readonly onFull: () => void;
 };
 
 /**
- * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signaled. While it has
- * none, a signal stays in the eventfd's count, where `pending` finds it; KVM delivers it when the eventfd becomes an irqfd
- * again. A vector takes a GSI when its first irqfd needs one. If there is none left, the machine thread waits for the
- * eventfds and sends the messages, which needs no route.
+ * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signaled. While it
+ * has none, a signal stays in the eventfd's count, where `pending` finds it; KVM delivers it once the eventfd is an
+ * irqfd again. A vector takes a GSI when its first irqfd needs one. If there is none left, the machine thread waits for
+ * the eventfds and sends the messages, which needs no route.
  */
 export class IrqfdVector implements MsiVector {
   readonly #context: VectorContext;
   #gsi: number | null = null;
   readonly #fds = new Set<number>();
-  /** The members of `#fds` that are irqfds or are watched by the machine thread, and how that ends. */
+  /** The members of `#fds` that are irqfds or are watched by the machine thread, and how to stop that. */
   readonly #armed = new Map<number, Cancel>();
   #message: MsiMessage | null = null;
   /** A signal that was drained from its eventfd. */

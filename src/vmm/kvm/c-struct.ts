@@ -28,17 +28,17 @@ type FieldValue<T> = T extends Scalar
             : never
       : never;
 
-/** What a struct with these fields reads as. */
+/** The value type of a struct with these fields. */
 export type StructValue<F extends Fields> = {
   -readonly [K in keyof F as F[K] extends Padding ? never : K]: FieldValue<F[K]>;
 };
-/** What a `Struct` constant reads as. */
+/** The value type of a `Struct` constant. */
 export type ValueOf<S> = S extends Struct<infer F> ? StructValue<F> : never;
 
 const scalarSizes: Record<Scalar, number> = { u8: 1, u16: 2, u32: 4, s32: 4, u64: 8, s64: 8 };
 
 export class Struct<F extends Fields> {
-  /** The C type or the expression that has it: `struct kvm_regs`. */
+  /** The C type, or the expression that has this type: `struct kvm_regs`. */
   readonly name: string;
   readonly fields: F;
   readonly size: number;

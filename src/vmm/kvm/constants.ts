@@ -96,17 +96,20 @@ export const IRQ_ROUTING = { IRQCHIP: 1, MSI: 2 } as const;
 export const IRQFD_FLAG = { DEASSIGN: 1, RESAMPLE: 2 } as const;
 export const IOEVENTFD_FLAG = { DATAMATCH: 1, PIO: 2, DEASSIGN: 4 } as const;
 export const PIT_SPEAKER_DUMMY = 1;
-/** Of the state: channel 0 raises no interrupt. */
+/** Flag of the state: channel 0 raises no interrupt. */
 export const PIT_FLAGS_HPET_LEGACY = 1;
 
 /** Flag of a CPUID entry: its `index` (subleaf, ECX) is significant. */
 export const CPUID_FLAG_SIGNIFCANT_INDEX = 1;
 
-/** A device attribute of a vCPU: what KVM adds to the host's TSC (Documentation/virt/kvm/devices/vcpu.rst). */
+/** A device attribute of a vCPU: the offset to the host's TSC (Documentation/virt/kvm/devices/vcpu.rst). */
 export const VCPU_TSC_CTRL = 0;
 export const VCPU_TSC_OFFSET = 0;
 
-/** The device that is told of the VFIO files of a VM (Documentation/virt/kvm/devices/vfio.rst): its type, and its one group of attributes. */
+/**
+ * The device that takes the VFIO files of a VM (Documentation/virt/kvm/devices/vfio.rst): its type, and its one group
+ * of attributes.
+ */
 export const DEV_TYPE_VFIO = 4;
 export const DEV_VFIO_GROUP = 1;
 export const DEV_VFIO_GROUP_ADD = 1;

@@ -6,7 +6,7 @@ import { API_VERSION, CAP, type CapName } from './constants.ts';
 import { type CpuidEntry, kvmMsrList } from './structs.ts';
 import { VmFd } from './vm-fd.ts';
 
-/** KVM can't be used or lacks a feature; the message tells the user what to do. */
+/** KVM can't be used or lacks a feature; the message includes the next step. */
 export class KvmError extends Error {
   override readonly name = 'KvmError';
 }
@@ -51,7 +51,7 @@ export class Kvm {
     this.runSize = kvmIoctl(fd, 'KVM_GET_VCPU_MMAP_SIZE');
   }
 
-  /** @throws KvmError when there is no usable KVM, saying what to do. */
+  /** @throws KvmError with the next step if there is no usable KVM */
   static open(owner: ResourceOwner, path = '/dev/kvm'): Kvm {
     const fd = openKvmDevice(path);
     try {
@@ -64,13 +64,14 @@ export class Kvm {
   }
 
   /**
-   * The result of KVM_CHECK_EXTENSION: 0 when the capability is missing, else 1 or a value that depends on the capability.
+   * The result of KVM_CHECK_EXTENSION: 0 if the capability is missing, otherwise 1 or a value that depends on the
+   * capability.
    */
   capability(name: CapName): number {
     return checkExtension(this.fd, name);
   }
 
-  /** How many vCPUs one VM can have. */
+  /** Most vCPUs of one VM. */
   get maxVcpus(): number {
     return this.capability('MAX_VCPUS') || this.capability('NR_VCPUS') || 4;
   }
@@ -104,7 +105,7 @@ export class Kvm {
   }
 }
 
-/** @throws KvmError when it cannot be opened, saying what to do. */
+/** @throws KvmError with the next step if it cannot be opened */
 function openKvmDevice(path: string): number {
   try {
     return open(path, O_RDWR);
@@ -114,7 +115,7 @@ function openKvmDevice(path: string): number {
   }
 }
 
-/** Why `path` could not be opened and what to do, in a sentence. `flags` are the CPU's, as in /proc/cpuinfo. */
+/** Why `path` could not be opened and the next step, in a sentence. `flags` are the CPU's, as in /proc/cpuinfo. */
 export function openAdvice(path: string, code: string, flags: ReadonlySet<string>): string {
   switch (code) {
     case 'EACCES':

@@ -26,7 +26,7 @@ const MMIO_DATA = UNION + kvmRunMmio.offset('data');
 const MMIO_LENGTH = UNION + kvmRunMmio.offset('len');
 const MMIO_IS_WRITE = UNION + kvmRunMmio.offset('is_write');
 
-/** KVM_EXIT_INTERNAL_ERROR: KVM could not go on. */
+/** KVM_EXIT_INTERNAL_ERROR: KVM could not continue. */
 export type InternalError = {
   /** An INTERNAL_ERROR value. */
   readonly suberror: number;
@@ -36,13 +36,13 @@ export type InternalError = {
 };
 
 /**
- * The pages that KVM shares with user space for one vCPU: why KVM_RUN returned, and room for the answer. Read and
- * write it only while the vCPU is not inside KVM_RUN. The accessors used for every exit allocate nothing.
+ * The pages that KVM shares with user space for one vCPU: why KVM_RUN returned, and room for the answer. Read and write
+ * it only while the vCPU is not inside KVM_RUN. The accessors used for every exit allocate nothing.
  */
 export class RunPage {
   readonly address: bigint;
   readonly size: number;
-  /** The whole mapping; port data is in it at `ioDataOffset`. */
+  /** The whole mapping; port data is at `ioDataOffset`. */
   readonly data: DataView;
 
   constructor(address: bigint, pages: ArrayBuffer) {

@@ -50,7 +50,7 @@ export type Segment = ValueOf<typeof kvmSegment>;
 const kvmDtable = new Struct('kvm_dtable', { base: 'u64', limit: 'u16' });
 export type DescriptorTable = ValueOf<typeof kvmDtable>;
 
-/** What both forms of the special registers begin with. */
+/** The beginning that both forms of the special registers share. */
 const sregs = {
   cs: kvmSegment,
   ds: kvmSegment,
@@ -95,7 +95,7 @@ export const kvmNestedState = new Struct('kvm_nested_state', {
 /** `fd` is the new device's. */
 export const kvmCreateDevice = new Struct('kvm_create_device', { type: 'u32', fd: 'u32', flags: 'u32' });
 
-/** `addr` is where the value of the attribute is in this process. */
+/** `addr` is the address of the attribute's value in this process. */
 export const kvmDeviceAttr = new Struct('kvm_device_attr', {
   flags: 'u32',
   group: 'u32',
@@ -183,7 +183,7 @@ export type Xcrs = ValueOf<typeof kvmXcrs>;
 /** The registers as bytes, 16 apart, at the offsets of the memory-mapped APIC (SDM vol. 3 §11.4.1). */
 export const kvmLapicState = new Struct('kvm_lapic_state', { regs: u8s(1024) });
 
-/** Also what KVM_GET_XSAVE2 fills, unless KVM_CAP_XSAVE2 reports a larger size. */
+/** Also filled by KVM_GET_XSAVE2, unless KVM_CAP_XSAVE2 reports a larger size. */
 export const kvmXsave = new Struct('kvm_xsave', { region: u8s(4096) });
 
 // The VM: memory, interrupts, timers.

@@ -12,17 +12,17 @@ export type VcpuFeatures = {
   readonly xsaveSize: number;
   /** Whether there are extended control registers. */
   readonly xcrs: boolean;
-  /** Whether KVM_GET_SREGS2 gives the PDPTRs. */
+  /** Whether KVM_GET_SREGS2 returns the PDPTRs. */
   readonly pdptrs: boolean;
   /** Whether a vCPU's TSC may have another frequency than the host's. */
   readonly tscScaling: boolean;
-  /** The most bytes of nested state; 0 without nested virtualization. */
+  /** Most bytes of nested state; 0 without nested virtualization. */
   readonly nestedSize: number;
 };
 
 /**
- * One vCPU. Every method is one ioctl, which waits while another thread is inside KVM_RUN: only call them while the vCPU is
- * parked or waits for the answer to an exit.
+ * One vCPU. Every method is one ioctl, which blocks while another thread is inside KVM_RUN: only call them while the
+ * vCPU is parked or waits for the answer to an exit.
  */
 export class VcpuFd {
   /** The vCPU's index and its local APIC's ID. */
@@ -54,14 +54,17 @@ export class VcpuFd {
     setStruct(this.fd, 'KVM_SET_SREGS', structs.kvmSregs, sregs);
   }
 
-  /** The page directory pointers that PAE paging has loaded; null without PAE paging, or on a kernel that doesn't expose them. */
+  /**
+   * The page directory pointers that PAE paging has loaded; null without PAE paging, or on a kernel that doesn't expose
+   * them.
+   */
   getPdptrs(): bigint[] | null {
     if (!this.#features.pdptrs) return null;
     const { flags, pdptrs } = getStruct(this.fd, 'KVM_GET_SREGS2', structs.kvmSregs2);
     return (flags & SREGS2_FLAGS_PDPTRS_VALID) === 0n ? null : pdptrs;
   }
 
-  /** After the other special registers. */
+  /** Call it after setting the other special registers. */
   setPdptrs(pdptrs: bigint[]): void {
     if (!this.#features.pdptrs) return;
     const sregs = getStruct(this.fd, 'KVM_GET_SREGS2', structs.kvmSregs2);
@@ -81,7 +84,7 @@ export class VcpuFd {
 
   /** `state` is as `getNestedState` returned it. */
   setNestedState(state: Uint8Array): void {
-    // KVM reads as many bytes as the header says.
+    // KVM reads as many bytes as the header specifies.
     if (state.length < structs.kvmNestedState.size || structs.kvmNestedState.read(state).size > state.length)
       throw new RangeError(`a nested state of ${state.length} bytes, fewer than its header says`);
     kvmIoctl(this.fd, 'KVM_SET_NESTED_STATE', state);
@@ -92,13 +95,13 @@ export class VcpuFd {
     return kvmIoctl(this.fd, 'KVM_GET_TSC_KHZ');
   }
 
-  /** Sets it, if the host scales TSCs: without, KVM would only approximate it. @returns whether it does */
+  /** Sets it if the host scales TSCs: otherwise KVM would only approximate it. @returns whether it does */
   setTscKhz(khz: number): boolean {
     if (!this.#features.tscScaling) return false;
     return tryIoctl(this.fd, IOCTLS.KVM_SET_TSC_KHZ, khz) >= 0;
   }
 
-  /** What KVM adds to the host's TSC, modulo 2^64; null before Linux 5.16, which doesn't expose it. */
+  /** The difference to the host's TSC, modulo 2^64; null before Linux 5.16, which doesn't expose it. */
   getTscOffset(): bigint | null {
     if (tryIoctl(this.fd, IOCTLS.KVM_HAS_DEVICE_ATTR, tscOffsetAttribute()) < 0) return null;
     kvmIoctl(this.fd, 'KVM_GET_DEVICE_ATTR', tscOffsetAttribute());
@@ -140,7 +143,7 @@ export class VcpuFd {
     setStruct(this.fd, 'KVM_SET_XCRS', structs.kvmXcrs, xcrs);
   }
 
-  /** The MSRs of `indices` that KVM can read, in their order. */
+  /** The MSRs of `indices` that KVM can read, in order. */
   getMsrs(indices: readonly number[]): structs.MsrEntry[] {
     const entries: structs.MsrEntry[] = [];
     for (let start = 0; start < indices.length; start++) {
@@ -218,7 +221,7 @@ export class VcpuFd {
     setStruct(this.fd, 'KVM_SET_DEBUGREGS', structs.kvmDebugregs, regs);
   }
 
-  /** Tells a guest that uses kvmclock that it was paused, so that its watchdogs stay quiet. */
+  /** Notes the pause for a guest that uses kvmclock, so that its watchdogs stay quiet. */
   notePause(): void {
     try {
       kvmIoctl(this.fd, 'KVM_KVMCLOCK_CTRL');

@@ -101,11 +101,12 @@ export class VmFd {
   }
 
   /**
-   * The pages of a slot that the guest has written since the last call, or since its log was turned on: bit i % 32 of word
-   * i / 32 is page i. @returns words that stay valid until the next call
+   * The pages of a slot that the guest has written since the last call, or since its log was turned on: bit i % 32 of
+   * word i / 32 is page i.
+   * @returns words that stay valid until the next call
    */
   getDirtyLog(slot: number, pages: number): Uint32Array {
-    // KVM fills whole words of 64 bits.
+    // KVM fills whole 64-bit words.
     const length = Math.ceil(pages / 64) * 8;
     if (this.#log === null || this.#log.length < length) this.#log = this.#mapLog(length);
     const { address, words } = this.#log;
@@ -117,19 +118,19 @@ export class VmFd {
     return words.subarray(0, length / 4);
   }
 
-  /** Memory that KVM writes a log of `length` bytes to. */
+  /** Memory into which KVM writes a log of `length` bytes. */
   #mapLog(length: number): DirtyLogBuffer {
     const address = mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     this.#owner.ownMap(address, length);
     return { address, length, words: new Uint32Array(viewOf(address, length)) };
   }
 
-  /** The three pages that Intel hosts without unrestricted guest need; not in RAM. Before the first vCPU. */
+  /** The three pages that Intel hosts without unrestricted guest need; not in RAM. Call it before the first vCPU. */
   setTssAddress(address: number): void {
     kvmIoctl(this.fd, 'KVM_SET_TSS_ADDR', address);
   }
 
-  /** The page table of real mode on the same hosts; not in RAM. Before the first vCPU. */
+  /** The page table of real mode on the same hosts; not in RAM. Call it before the first vCPU. */
   setIdentityMapAddress(address: number): void {
     kvmIoctl(
       this.fd,
@@ -138,7 +139,7 @@ export class VmFd {
     );
   }
 
-  /** Two 8259s, an IOAPIC of 24 pins, and a local APIC for each vCPU, with the usual routes of GSI 0-23. */
+  /** Two 8259s, an IOAPIC of 24 pins, and a local APIC for each vCPU, with the default routes of GSI 0-23. */
   createIrqchip(): void {
     kvmIoctl(this.fd, 'KVM_CREATE_IRQCHIP');
   }
@@ -157,8 +158,8 @@ export class VmFd {
   }
 
   /**
-   * From now on every signal of eventfd `fd` raises `gsi`, in the kernel. With `resampleFd` the pin stays asserted until the guest
-   * ends the interrupt, which signals `resampleFd`.
+   * From now on every signal of eventfd `fd` raises `gsi`, in the kernel. With `resampleFd` the pin stays asserted
+   * until the guest ends the interrupt, which signals `resampleFd`.
    */
   assignIrqfd(fd: number, gsi: number, resampleFd?: number): void {
     const flags = resampleFd === undefined ? 0 : IRQFD_FLAG.RESAMPLE;
@@ -174,14 +175,17 @@ export class VmFd {
     setStruct(this.fd, 'KVM_IOEVENTFD', structs.kvmIoeventfd, ioEventArgument(event));
   }
 
-  /** `event` must be as it was assigned. */
+  /** `event` must be the same as when it was assigned. */
   deassignIoEvent(event: IoEvent): void {
     const argument = ioEventArgument(event);
     argument.flags |= IOEVENTFD_FLAG.DEASSIGN;
     setStruct(this.fd, 'KVM_IOEVENTFD', structs.kvmIoeventfd, argument);
   }
 
-  /** KVM_CREATE_DEVICE. @param type one of KVM_DEV_TYPE. @returns its fd, which belongs to the VM's owner. @throws SystemError */
+  /**
+   * KVM_CREATE_DEVICE.
+   * @param type one of KVM_DEV_TYPE. @returns its fd, which belongs to the VM's owner. @throws SystemError
+   */
   createDevice(type: number): number {
     const bytes = structs.kvmCreateDevice.encode({ type, fd: 0, flags: 0 });
     kvmIoctl(this.fd, 'KVM_CREATE_DEVICE', bytes);
@@ -193,14 +197,14 @@ export class VmFd {
   }
 
   /**
-   * Sends a message whose content the guest chose. @returns whether an APIC took it: none does if there is no such APIC, or
-   * if the guest masks it.
+   * Sends a message whose content the guest chose.
+   * @returns whether an APIC took it: none does if there is no such APIC, or if the guest masks it.
    */
   signalMsi(message: { readonly address: bigint; readonly data: number }): boolean {
     const address = splitAddress(message.address);
     const argument = structs.kvmMsi.encode({ ...address, data: message.data, flags: 0, devid: 0 });
     const result = tryIoctl(this.fd, IOCTLS.KVM_SIGNAL_MSI, argument);
-    // KVM returns -1, i.e. EPERM, when no APIC has the address.
+    // KVM returns -1, i.e. EPERM, if no APIC has the address.
     if (result < 0 && result !== -constants.errno.EPERM)
       throw new SystemError('ioctl KVM_SIGNAL_MSI', -result);
     return result > 0;
@@ -220,7 +224,7 @@ export class VmFd {
     });
   }
 
-  /** State of one of IRQCHIP, as KVM lays it out. */
+  /** State of one of IRQCHIP, in KVM's layout. */
   getIrqchip(chipId: number): Uint8Array {
     const bytes = structs.kvmIrqchip.encode({ chip_id: chipId, chip: new Uint8Array(512) });
     kvmIoctl(this.fd, 'KVM_GET_IRQCHIP', bytes);
@@ -235,7 +239,7 @@ export class VmFd {
     return getStruct(this.fd, 'KVM_GET_PIT2', structs.kvmPitState2);
   }
 
-  /** Whether another timer has the PIT's interrupt, so that the PIT raises none. */
+  /** Sets whether another timer replaces the PIT's interrupt, so that the PIT raises none. */
   replacePit(isReplaced: boolean): void {
     const state = this.getPit();
     const flags = isReplaced ? state.flags | PIT_FLAGS_HPET_LEGACY : state.flags & ~PIT_FLAGS_HPET_LEGACY;
