@@ -7,8 +7,9 @@ import type { AddressSpace } from '../memory/address-space.ts';
 export type Buses = { readonly ports: PortBus; readonly memory: AddressSpace };
 
 /**
- * Answers an access to a port or to memory, in the page where KVM described it. Every exit that reaches a device model
- * takes this path. @returns false for any other exit.
+ * Answers an access to a port or to memory, in the page where KVM described it. Every exit for a device model takes
+ * this path.
+ * @returns false for any other exit.
  */
 export function answerAccess(run: RunPage, buses: Buses): boolean {
   switch (run.exitReason) {

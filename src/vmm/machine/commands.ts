@@ -25,7 +25,7 @@ import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
 import type { Suspension } from './suspension.ts';
 import type { UserPause } from './user-pause.ts';
 
-/** What commands are carried out on. */
+/** The objects on which commands act. */
 export type Commanded = {
   readonly machine: Machine;
   readonly files: HostFiles;
@@ -37,11 +37,11 @@ export type Commanded = {
   readonly hotPlug: HotPlug;
   readonly input: MachineInput;
   readonly consoles: Pick<ConsolePorts, 'resize'>;
-  /** Something that screens show of its devices is another now. */
+  /** Call it after a change to anything that screens show of its devices. */
   readonly updateTopology: () => void;
   /** Ends the machine. */
   readonly finish: (reason: string) => void;
-  /** An fd that came with the command, which is then the caller's; null if none is left. */
+  /** Returns an fd that came with the command and hands it to the caller; null if none is left. */
   readonly takeFd: () => number | null;
 };
 
@@ -89,7 +89,7 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
   input: ({ machine, input, suspension }, { events }, reply) => {
-    // The key that wakes it up is no input: nobody would know whether its driver is there yet.
+    // The key that wakes it up is not passed on as input: its driver may not be ready yet.
     if (events.some(isPress) && suspension.wake('user')) {
       reply.done({ taken: events.length });
       return;
@@ -130,7 +130,7 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   },
 };
 
-/** A key or a button goes down. */
+/** Whether a key or a button goes down. */
 function isPress(event: InputEvent): boolean {
   return (event.kind === 'key' || event.kind === 'button') && event.down;
 }
@@ -175,11 +175,11 @@ function takeSnapshot(
   });
 }
 
-/** Carries out what managers ask of a machine. */
+/** Carries out managers' commands to a machine. */
 export class Commands {
   readonly #on: Commanded;
   readonly #tell: Tell;
-  /** The commands that have not been replied to, each with its id. */
+  /** Commands without a reply so far, each with its id. */
   readonly #open = new Map<Reply<unknown>, number>();
 
   constructor(on: Commanded, tell: Tell) {
@@ -187,7 +187,7 @@ export class Commands {
     this.#tell = tell;
   }
 
-  /** A manager of another version may send one that this machine does not know. */
+  /** A manager of another version may send a command that this machine does not know. */
   carryOut({ id, command, arguments: given }: MachineCommand & { readonly id: number }): void {
     const reply: Reply<unknown> = {
       done: result => this.#reply(reply, null, result),
@@ -199,12 +199,15 @@ export class Commands {
     else reply.failed('this machine does not know that command: restart it');
   }
 
-  /** Who has sent the commands is gone. Another manager numbers its own from the start: a late reply would be taken for one to those. */
+  /**
+   * The sender of the commands is gone. Another manager's ids start anew: a late reply would be mistaken for one to its
+   * commands.
+   */
   forget(): void {
     this.#open.clear();
   }
 
-  /** Replies to all that is still open. */
+  /** Replies to all open commands. */
   end(reason: string): void {
     for (const reply of this.#open.keys()) reply.failed(reason);
   }

@@ -18,10 +18,10 @@ const path = z.string().min(1, 'the path is empty');
 
 /** Eight slots of eight. */
 export const MAX_ROOT_PORTS = 64;
-/** Devices that a machine may have besides those that every one has. */
+/** Most devices of a machine besides those that every machine has. */
 export const MAX_DEVICES = 64;
 
-/** A kernel that is loaded into RAM, and entered with its own boot protocol. */
+/** A kernel that is loaded into RAM and entered by its own boot protocol. */
 const kernelBoot = z.strictObject({
   kind: z.literal('kernel'),
   path,
@@ -34,10 +34,10 @@ const kernelBoot = z.strictObject({
   append: z.string().default(''),
 });
 
-/** What a machine's firmware may boot from, in the order of their places. */
+/** What a machine's firmware may boot from, in order of priority. */
 const bootSources = z.array(z.enum(BOOT_KINDS)).max(4).default([]);
 
-/** A file of fw_cfg: one of the host, or a text. */
+/** A file of fw_cfg, from a file of the host or a text. */
 const firmwareSetting = z.strictObject({
   name: z.string().regex(FW_CFG_NAME.pattern, FW_CFG_NAME.rule),
   path: path.optional(),
@@ -48,24 +48,25 @@ const firmwareSetting = z.strictObject({
 const firmwareBoot = z.strictObject({
   kind: z.literal('firmware'),
   firmware: z.enum(['bios', 'uefi']).default('bios'),
-  /** The file with it; where distributions put it if absent. */
+  /** Its file; default: where distributions put it. */
   path: path.optional(),
-  /** UEFI with the keys of Secure Boot, and with that on. */
+  /** UEFI with Secure Boot on, and its keys. */
   secureBoot: z.boolean().default(false),
   /**
-   * The flash memory with UEFI's variables: the file, and what one that is not there yet is copied from. Without a file, it
-   * starts with the contents of the template, and what the guest writes ends with the machine. Absent: there is no such flash memory.
+   * The flash memory with UEFI's variables: the file, and the template for a new one. Without a file, it starts with
+   * the contents of the template, and the guest's changes are lost when the machine ends. Default: no such flash
+   * memory.
    */
   variables: z.strictObject({ file: path.optional(), template: path.optional() }).optional(),
-  /** A kernel that the firmware boots, before anything else. */
+  /** A kernel that the firmware boots before anything else. */
   kernel: z.strictObject({ path, initrd: path.optional(), append: z.string().default('') }).optional(),
-  /** What it and the guest find by fw_cfg, beside what every machine has. */
+  /** fw_cfg items for it and the guest, in addition to those of every machine. */
   settings: z.array(firmwareSetting).max(64, 'at most 64 files').default([]),
-  /** What it boots from, of devices without a place of their own in the order; what it chooses itself if empty. */
+  /** The order of devices without their own boot index; if empty, firmware chooses. */
   order: bootSources,
-  /** The same for the first boot alone. */
+  /** Same, for the first boot only. */
   once: bootSources,
-  /** Its menu of devices, and for how many milliseconds it waits for the key that shows it. */
+  /** Its boot menu, and how many milliseconds it waits for the key that opens it. */
   menu: z
     .strictObject({ show: z.boolean().default(false), waitMs: z.int().min(0).max(0xffff).optional() })
     .prefault({}),
@@ -78,12 +79,12 @@ const fields = z.strictObject({
       VM_NAME.pattern,
       'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
     ),
-  /** What the guest's firmware says who it is; one that follows from the name if absent. */
+  /** The UUID that firmware reports to the guest; default: derived from the name. */
   uuid: z.guid('a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301').optional(),
   cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),
-  /** vCPUs that the machine has room for, from `cpus` up; `cpus` if absent. Those beyond `cpus` are not there when it starts. */
+  /** Most vCPUs of the machine, from `cpus` up; default: `cpus`. Those beyond `cpus` are absent at the start. */
   maxCpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').optional(),
-  /** The topology of all `maxCpus` that the guest sees; one socket of cores if absent. */
+  /** The topology of all `maxCpus` that the guest sees; default: one socket of cores. */
   topology: z.strictObject({ sockets: part, cores: part, threads: part }).optional(),
   memory: z
     .strictObject({
@@ -92,7 +93,7 @@ const fields = z.strictObject({
         .min(2 * MiB, 'at least 2M')
         .refine(bytes => bytes % MiB === 0, 'a whole number of MiB'),
       hugepages: z.enum(['2M', '1G']).optional(),
-      /** Let the kernel merge identical pages of several guests (KSM). */
+      /** Lets the kernel merge identical pages of several guests (KSM). */
       mergeable: z.boolean().default(false),
     })
     .refine(({ hugepages, mergeable }) => !(hugepages && mergeable), {
@@ -100,7 +101,10 @@ const fields = z.strictObject({
       message: 'the kernel never merges huge pages: remove one of the two',
     })
     .prefault({ bytes: 256 * MiB }),
-  /** NUMA nodes; empty without NUMA. Each vCPU of `maxCpus` is in exactly one, and their memory adds up to the machine's. */
+  /**
+   * NUMA nodes; empty without NUMA. Each vCPU of `maxCpus` is in exactly one, and their memory adds up to the
+   * machine's.
+   */
   numa: z
     .array(
       z.strictObject({
@@ -118,7 +122,10 @@ const fields = z.strictObject({
   boot: z.discriminatedUnion('kind', [kernelBoot, firmwareBoot]),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
   devices: z.array(anyDeviceConfig).max(MAX_DEVICES, `at most ${MAX_DEVICES} devices`).default([]),
-  /** Root ports of bus 0 that are no devices, `root-port.1` and so on: beside those that devices need for which bus 0 has no slot. */
+  /**
+   * Root ports of bus 0 that are not devices, `root-port.1` and so on: in addition to those for devices that do not fit
+   * on bus 0.
+   */
   rootPorts: z
     .strictObject({
       /** Addresses of the first ones, `18.0`; the machine chooses those of the others. */
@@ -126,38 +133,41 @@ const fields = z.strictObject({
         .array(z.string().refine(text => parsePciAddress(text) !== null, 'an address, such as 18.0'))
         .max(MAX_ROOT_PORTS, `at most ${MAX_ROOT_PORTS} root ports`)
         .default([]),
-      /** How many there are at least. */
+      /** Their minimum number. */
       count: z.int().min(0).max(MAX_ROOT_PORTS, `at most ${MAX_ROOT_PORTS} root ports`).default(0),
     })
     .prefault({}),
-  /** Files with device models of the user's, which the machine loads. */
+  /** The user's device modules, which the machine loads. */
   deviceModules: z
     .array(z.string().min(1, 'the path is empty'))
     .max(MAX_DEVICE_MODULES, `at most ${MAX_DEVICE_MODULES} device modules`)
     .default([]),
-  /** A named CPU model (`Haswell`); the host's own CPU if absent. */
+  /** A named CPU model (`Haswell`); default: the host's own CPU. */
   cpuModel: z.string().optional(),
   /** CPUID features to remove (`cx16`), and to add to a named model, by their /proc/cpuinfo names. */
   cpuFeatures: z
     .strictObject({ add: z.array(z.string()).default([]), remove: z.array(z.string()).default([]) })
     .prefault({}),
-  /** Refuse to start if the host lacks a feature of the CPU. */
+  /** Refuses to start if the host lacks a feature of the CPU. */
   cpuEnforce: z.boolean().default(false),
-  /** Hide KVM's CPUID leaves from the guest. */
+  /** Hides KVM's CPUID leaves from the guest. */
   hideHypervisor: z.boolean().default(false),
   /** Host CPUs for each vCPU thread, by vCPU index. */
   pin: z.array(z.int().min(0)).optional(),
-  /** What the SMBIOS tables say in place of what they say by default. */
+  /** Overrides of the SMBIOS tables' defaults. */
   smbios: smbiosOptions.optional(),
   /** When the guest resets the machine: rebuild it, or stop it. The reset button always resets. */
   onReboot: z.enum(['restart', 'stop']).default('restart'),
-  /** A VNC server for its screen, which its manager runs beside it; absent: none. */
+  /** A VNC server for its screen, which its manager runs alongside it; default: none. */
   vnc: vncSettings.optional(),
-  /** What its clock shows at its start; UTC if absent. */
+  /** The initial time of its clock; default: UTC. */
   clock: z.string().refine(isClockStart, 'utc, localtime or a time, such as 2006-06-17T16:01:21').optional(),
-  /** Whether the guest may enter the ACPI sleep states S3 and S4; absent: both. */
+  /** Whether the guest may enter the ACPI sleep states S3 and S4; default: both. */
   sleepStates: z.strictObject({ s3: z.boolean().default(true), s4: z.boolean().default(true) }).optional(),
-  /** How the machine's process is confined: as far as this host can, or not at all; or it does not start unless all layers are on. */
+  /**
+   * How the machine's process is confined: as far as this host allows, or not at all; with `strict` it starts only if
+   * all layers are on.
+   */
   confine: z.enum(['default', 'strict', 'off']).default('default'),
 });
 
@@ -185,7 +195,7 @@ export const machineConfig = fields.check(({ value, issues }) => {
       message: second.message,
       input: value.devices,
     });
-  // A device of a type that a module adds is placed by the machine, which knows its bus.
+  // The machine, which knows the bus, places devices of a module's type.
   for (const { index, option, message } of placeDevices(deviceTable, value.devices, rootPortsOf(value))
     .problems)
     issues.push({ code: 'custom', path: ['devices', index, option], message, input: value.devices });
@@ -205,7 +215,7 @@ export const machineConfig = fields.check(({ value, issues }) => {
   }
 });
 
-/** How many root ports are there, by name, before any device is placed. */
+/** The root ports that exist, by name, before any device is placed. */
 export function rootPortsOf({ rootPorts: { at, count } }: Pick<MachineConfig, 'rootPorts'>): number {
   return Math.max(at.length, count);
 }

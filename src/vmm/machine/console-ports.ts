@@ -5,16 +5,18 @@ import type { SerialConsole } from './serial-console.ts';
 export type ConsoleLabel = {
   readonly port: number;
   readonly name: string;
-  /** The manager's own, to a program in the guest: no screen shows it. */
+  /** The manager's own, to a program in the guest: not shown on screens. */
   readonly agent?: true;
 };
 
-/** Consoles of one machine. */
+/** Most consoles of one machine. */
 export const MAX_CONSOLES = 16;
 
 type Port = ConsoleLabel & { readonly console: SerialConsole };
 
-/** The character ports of a machine that are consoles, numbered in the order in which its devices open them: COM1 is 0. */
+/**
+ * The character ports of a machine that are consoles, numbered in the order in which its devices open them: COM1 is 0.
+ */
 export class ConsolePorts {
   readonly #create: (port: number) => SerialConsole;
   readonly #wholly: (port: number, console: SerialConsole) => CharBackend;
@@ -22,7 +24,7 @@ export class ConsolePorts {
 
   /**
    * @param create makes the console of a port
-   * @param wholly what a device is given of one whose output the manager reads whole
+   * @param wholly wraps one whose output the manager reads completely, for the device
    */
   constructor(
     create: (port: number) => SerialConsole,
@@ -32,11 +34,14 @@ export class ConsolePorts {
     this.#wholly = wholly;
   }
 
-  /** The console of the port with this name, which several devices may share. @throws an error for the user when there are too many */
+  /**
+   * The console of the port with this name, which several devices may share.
+   * @throws an error for the user if there are too many
+   */
   open(name: string, isAgent = false): CharBackend {
     let port = this.#ports.find(port => port.name === name);
     if (port === undefined) {
-      // COM1 is 0, whoever else has one: the manager's own are counted from the end.
+      // COM1 is always 0: the manager's own ports are numbered from the end.
       const agents = this.#ports.filter(({ agent }) => agent).length;
       const number = isAgent ? MAX_CONSOLES - 1 - agents : this.#ports.length - agents;
       if (this.#ports.length === MAX_CONSOLES)
@@ -51,17 +56,17 @@ export class ConsolePorts {
     return this.#ports.map(({ console: _, ...label }) => label);
   }
 
-  /** Somebody has typed. Bytes for a port that the machine does not have are dropped. */
+  /** Passes on input. Bytes for a port that the machine does not have are dropped. */
   typed(port: number, bytes: Uint8Array): void {
     this.#ports.find(each => each.port === port)?.console.onInput?.(bytes);
   }
 
-  /** The terminal at a port has this size. */
+  /** Passes on the size of the terminal at a port. */
   resize(port: number, size: TerminalSize): void {
     this.#ports.find(each => each.port === port)?.console.resize(size);
   }
 
-  /** Sends what the ports hold, and says what the guest has read: another process goes on with them. */
+  /** Sends what the ports hold, and reports what the guest has read, before another process continues with them. */
   settle(): void {
     for (const { console } of this.#ports) console.settle();
   }

@@ -44,7 +44,7 @@ function exitName(reason: number): string {
   return Object.entries(EXIT).find(([, value]) => value === reason)?.[0] ?? String(reason);
 }
 
-/** Failing to read the registers must not hide the reason for the dump. */
+/** A failure to read the registers must not hide the reason for the dump. */
 function registers(vcpu: VcpuFd, index: number): string | null {
   try {
     return formatRegisters(index, vcpu.getRegs(), vcpu.getSregs());

@@ -7,7 +7,9 @@ import * as api from '../../devices/modules/api.ts';
 import { ModuleError, moduleRow } from '../../devices/modules/module-row.ts';
 import { deviceTable } from '../../devices/registry.ts';
 
-/** What device modules import. Here it is the API of this very program, so that its classes are the machine's. */
+/**
+ * The name by which device modules import the API. It is this very program's, so that its classes are the machine's.
+ */
 const API_NAME = 'vring/device';
 const API_URL = 'vring:device';
 
@@ -18,8 +20,9 @@ declare global {
 let hooked = false;
 
 /**
- * Loads device modules, TypeScript or JavaScript, with whatever they import. To be called before the process is confined: they
- * are files of the user's. @returns the rows that they add to the device table. @throws an error for the user
+ * Loads device modules, TypeScript or JavaScript, with their imports. Call it before the process is confined: they are
+ * the user's files.
+ * @returns the rows that they add to the device table. @throws an error for the user
  */
 export function loadDeviceModules(paths: readonly string[]): AnyConfigurable[] {
   if (paths.length === 0) return [];
@@ -82,8 +85,9 @@ function whyNotLoaded(error: unknown, path: string): string {
 }
 
 /**
- * While it is in force, a device module that would end the process, and the machine with it without a word, gets an error instead, which
- * says where that was. @returns ends it
+ * While in force, a device module that would exit the process, and silently end the machine, gets an error instead,
+ * with the place of the call.
+ * @returns ends it
  */
 export function forbidExit(): () => void {
   const { exit } = process;
@@ -97,7 +101,7 @@ export function forbidExit(): () => void {
   };
 }
 
-/** What a device module may throw that is no Error has no place. */
+/** Wraps what a device module throws if it is not an Error, which has no place. */
 export function thrownError(thrown: unknown): Error {
   return thrown instanceof Error
     ? thrown
@@ -106,7 +110,10 @@ export function thrownError(thrown: unknown): Error {
       );
 }
 
-/** Why something failed: the error's message, after the place if device modules were involved: `my-device.ts:41: no such unit`. */
+/**
+ * Why something failed: the error's message, after the place if device modules were involved: `my-device.ts:41: no such
+ * unit`.
+ */
 export function reasonOf(error: unknown, paths: readonly string[]): string {
   const message = error instanceof Error ? error.message : String(error);
   const place = placeIn(error, paths);
@@ -114,12 +121,12 @@ export function reasonOf(error: unknown, paths: readonly string[]): string {
 }
 
 /**
- * Where in one of these files an error was thrown, or from where it was caused: `my-device.ts:41`.
+ * The place in one of these files where an error was thrown or caused: `my-device.ts:41`.
  * @returns null if none of them was involved
  */
 export function placeIn(error: unknown, paths: readonly string[]): string | null {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  // Frames of calls, and the first line of a syntax error, which is a place.
+  // Stack frames, and the first line of a syntax error, which is a place.
   for (const [, place, line] of stack.matchAll(
     /(?:\(|at |^)((?:file:\/\/)?\/[^\n]*?):(\d+)(?::\d+)?\)?$/gm,
   )) {

@@ -5,7 +5,7 @@ import { diskOfFacts, type MachineCommands } from './messages.ts';
 type Arguments<Name extends 'resize-disk' | 'limit-disk' | 'change-medium'> =
   MachineCommands[Name]['arguments'];
 
-/** The disk of a device takes a size that its file has now. @throws an error for the user */
+/** Sets a device's disk to the present size of its file. @throws an error for the user */
 export function resizeDisk(
   devices: readonly BuiltDevice[],
   { device, bytes, file }: Arguments<'resize-disk'>,
@@ -28,7 +28,8 @@ export function limitDisk(
 }
 
 /**
- * Changes the medium of a device's drive. @param fds of the disk that comes with it, which are then this function's; null: they have not come
+ * Changes the medium of a device's drive. @param fds of the disk that comes with it, which this function takes over;
+ * null if they have not arrived
  * @throws an error for the user
  */
 export function changeMedium(

@@ -5,12 +5,12 @@ export class Ending {
   readonly #ended: () => void;
   #end: MachineEnd | null = null;
 
-  /** @param ended called with each reason: the machine is to leave its loop after the current event */
+  /** @param ended called with each reason: the machine should leave its loop after the present event */
   constructor(ended: () => void) {
     this.#ended = ended;
   }
 
-  /** Null while the machine goes on. */
+  /** Null while the machine runs. */
   get end(): MachineEnd | null {
     return this.#end;
   }

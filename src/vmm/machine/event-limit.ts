@@ -1,18 +1,18 @@
 import type { MachineEvent } from './messages.ts';
 
 export type EventRate = {
-  /** How many events may come at once. */
+  /** How many events may come in one burst. */
   readonly burst: number;
-  /** How long it takes until one more may come, in milliseconds. */
+  /** The time until one more may come, in milliseconds. */
   readonly everyMs: number;
 };
 
-/** What a guest may cause. */
+/** Limit for events that a guest can cause. */
 const GUEST_RATE: EventRate = { burst: 20, everyMs: 1000 };
 
 /**
- * Keeps a guest from flooding the log: a token bucket. What is dropped is counted, and the count is an event itself, together with
- * the next one that is admitted.
+ * Keeps a guest from flooding the log: a token bucket. Dropped events are counted, and the count is logged as an event
+ * before the next one that is admitted.
  */
 export class EventLimit {
   readonly #rate: EventRate;
@@ -27,7 +27,7 @@ export class EventLimit {
 
   /**
    * @param now milliseconds that never go back
-   * @returns what to log for this event: nothing, or it, after the number of those that were dropped before it
+   * @returns what to log for this event: nothing, or the event, preceded by the number of those dropped before it
    */
   admit(event: MachineEvent, now = performance.now()): MachineEvent[] {
     const { burst, everyMs } = this.#rate;
@@ -44,7 +44,7 @@ export class EventLimit {
     return [...this.rest(event.at), event];
   }
 
-  /** The number of those that were dropped since the last one that was admitted, as an event. */
+  /** The number of events dropped since the last one that was admitted, as an event. */
   rest(at: number): MachineEvent[] {
     const dropped = this.#dropped;
     this.#dropped = 0;

@@ -1,6 +1,6 @@
 /**
- * How a manager and a machine write messages to the socket between them: a 32-bit length, little endian, then that many bytes,
- * of which the first is the frame's kind.
+ * How a manager and a machine write messages to the socket between them: a 32-bit little-endian length, then that many
+ * bytes, the first of which is the frame's kind.
  */
 
 export const FRAME = {
@@ -12,7 +12,10 @@ export const FRAME = {
   bytes: 3,
 } as const;
 
-/** The largest frame that is accepted: a machine with all of its queues and devices labels them in less than a tenth of that. */
+/**
+ * Largest frame that is accepted: the labels of a machine with every possible queue and device take less than a tenth
+ * of it.
+ */
 const MAX_BYTES = 4 * 2 ** 20;
 const HEADER_BYTES = 5;
 
@@ -34,7 +37,7 @@ export function bytesFrame(bytes: Uint8Array): Uint8Array {
   return encode(FRAME.bytes, bytes);
 }
 
-/** The JSON of a message's frame. @throws when it is none */
+/** The JSON of a message's frame. @throws if it is not one */
 export function messageOf({ body }: Frame): unknown {
   return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.length).toString());
 }
@@ -51,17 +54,17 @@ function encode(kind: number, body: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** Puts frames together from what a stream delivers, in however many pieces: each byte is copied three times at most. */
+/** Assembles frames from a stream's chunks, however small: each byte is copied three times at most. */
 export class FrameReader {
-  /** What has come of the frame that is not complete. */
+  /** The chunks of the incomplete frame. */
   #pieces: Uint8Array[] = [];
   #length = 0;
-  /** Bytes that have to be there before there is anything to do. */
+  /** Bytes needed before there is anything to do. */
   #needed = HEADER_BYTES;
 
-  /** @returns the frames that are complete now. @throws when the stream is not one of frames */
+  /** @returns the frames that are now complete. @throws if the stream does not consist of frames */
   push(chunk: Uint8Array): Frame[] {
-    // A copy: `slice` of a Buffer is none.
+    // A copy, unlike `slice` of a Buffer.
     this.#pieces.push(new Uint8Array(chunk));
     this.#length += chunk.length;
     if (this.#length < this.#needed) return [];

@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from '../../devices/device.ts';
 
-/** A device that takes longer than this to stop is reported, in nanoseconds: usually it takes a millisecond. */
+/** Devices that take longer than this to stop are reported, in nanoseconds: usually it takes a millisecond. */
 const PATIENCE_NS = 500_000_000n;
 
 /** Reports the devices that a machine waits for, once it has waited for a while. */
@@ -16,7 +16,7 @@ export class HoldupReports {
     this.#report = report;
   }
 
-  /** @param devices that the machine waits for now */
+  /** @param devices that the machine now waits for */
   update(devices: readonly string[]): void {
     this.#devices = devices;
     if (devices.length === 0) {

@@ -12,11 +12,11 @@ import type { ResourceOwner } from '../native/resource-owner.ts';
 import type { BootConfig, FirmwareBoot } from './config.ts';
 import { readOpenFile, readSmallFile } from './small-file.ts';
 
-/** A disk that a machine has open; its fds are the machine's. */
+/** A disk that a machine has open; the machine owns its fds. */
 export type HeldDisk = DiskOptions & OpenDisk;
 type HeldImage = { readonly path: string; readonly fd: number };
 
-/** What another process has had open, and nothing else: a machine that takes this over opens no file itself. */
+/** The files that another process had open, and nothing else: a machine that takes them over opens no file itself. */
 export type GivenFiles = {
   readonly disks: readonly HeldDisk[];
   readonly images: readonly HeldImage[];
@@ -24,26 +24,32 @@ export type GivenFiles = {
 };
 
 /**
- * The files that a machine has open: its disks, its networks, and what it boots from. Those of the boot stay open: a reset finds the same ones,
- * although the process has been confined meanwhile, and whatever their paths lead to by then. QEMU keeps its files open in the same
- * way.
+ * The files that a machine has open: its disks, its networks, and what it boots from. The boot files stay open: a reset
+ * finds the same ones, although the process has since been confined, and wherever their paths lead by then. QEMU keeps
+ * its files open in the same way.
  */
 export class HostFiles {
   readonly #owner: ResourceOwner;
   readonly #disks: HeldDisk[] = [];
   readonly #images: HeldImage[];
-  /** Disks that no device has taken yet; null: they are opened. */
+  /** Disks that no device has taken yet; null if they are opened. */
   readonly #given: HeldDisk[] | null;
-  /** Networks that devices have. */
+  /** Networks of devices. */
   readonly #wires: GivenWire[] = [];
-  /** Networks that no device has taken yet. Its manager opens them all: a machine's process is not in the host's network. */
+  /**
+   * Networks that no device has taken yet. Its manager opens them all: a machine's process is not in the host's network
+   * namespace.
+   */
   #givenWires: GivenWire[] = [];
-  /** A small file of the device that is being plugged in, which its manager has opened: the process has no files any more. */
+  /**
+   * A small file of the device that is being plugged in, which its manager has opened: the process can no longer open
+   * files.
+   */
   #smallFile: { readonly path: string; readonly fd: number } | null = null;
   /** The disk of the device that is being plugged in, which its manager has opened. */
   #plugged: HeldDisk | null = null;
 
-  /** @param given its fds are then this object's */
+  /** @param given this object takes over its fds */
   constructor(owner: ResourceOwner, given: GivenFiles | null = null) {
     this.#owner = owner;
     this.#given = given && [...given.disks];
@@ -53,7 +59,8 @@ export class HostFiles {
   }
 
   /**
-   * The next device to be created gets this disk, whose fds are then this object's. @returns closes it unless a device has taken it
+   * The next device to be created gets this disk, whose fds this object takes over.
+   * @returns closes it unless a device has taken it
    */
   give(disk: HeldDisk): () => void {
     this.#plugged = disk;
@@ -64,7 +71,7 @@ export class HostFiles {
     };
   }
 
-  /** The next device to be created reads this file, whose fd is then this object's. @returns closes it */
+  /** The next device to be created reads this file, whose fd this object takes over. @returns closes it */
   giveFile(path: string, fd: number): () => void {
     this.#smallFile = { path, fd };
     return () => {
@@ -80,12 +87,12 @@ export class HostFiles {
     return readOpenFile(given.fd, path, limit);
   }
 
-  /** Opens and locks a disk. @returns it, with the owner that its fd is to be given to. @throws DiskError */
+  /** Opens and locks a disk. @returns it, with the owner to which its fd should be transferred. @throws DiskError */
   openDisk(options: DiskOptions): { readonly disk: OpenDisk; readonly owner: ResourceOwner } {
     const disk =
       this.#takePlugged(options) ?? (this.#given === null ? openDisk(options) : this.#takeGiven(options));
     const { path, format, readonly, cache, transient } = options;
-    // The same object: its size may change.
+    // The same object, since its size may change.
     this.#disks.push(Object.assign(disk, { path, format, readonly, cache, transient }));
     const owner = this.#owner;
     return {
@@ -103,7 +110,8 @@ export class HostFiles {
   }
 
   /**
-   * The devices of these names get these networks, whose fds are then this object's. @returns closes those that no device has taken
+   * The devices with these names get these networks, whose fds this object takes over.
+   * @returns closes those that no device has taken
    */
   giveWires(wires: readonly GivenWire[]): () => void {
     this.#givenWires.push(...wires);
@@ -114,7 +122,10 @@ export class HostFiles {
     };
   }
 
-  /** The network that was opened for a device, with the owner that its fds are to be given to. @throws when there is none */
+  /**
+   * The network that was opened for a device, with the owner to which its fds should be transferred.
+   * @throws if there is none
+   */
   openWire(device: string): { readonly wire: Wire; readonly owner: ResourceOwner } {
     const index = this.#givenWires.findIndex(given => given.device === device);
     if (index < 0) throw new Error(`the network of ${device} did not reach the machine: try again`);
@@ -135,7 +146,7 @@ export class HostFiles {
     };
   }
 
-  /** The networks that its devices have. */
+  /** The networks of its devices. */
   get wires(): readonly GivenWire[] {
     return this.#wires;
   }
@@ -150,7 +161,7 @@ export class HostFiles {
     return imageOfFd(path, duplicate(image.fd));
   }
 
-  /** The firmware of a machine. @throws BootError */
+  /** Opens a machine's firmware. @throws BootError */
   openFirmware(boot: FirmwareBoot): ImageFile {
     const isHeld = (path: string) => this.#images.some(image => image.path === path);
     return this.openImage(
@@ -159,7 +170,7 @@ export class HostFiles {
     );
   }
 
-  /** The contents of flash memory, which are this machine's alone. @throws BootError, DiskError */
+  /** Opens the contents of flash memory, exclusively for this machine. @throws BootError, DiskError */
   openFlash(path: string): FlashFile {
     let held = this.#images.find(image => image.path === path);
     if (held === undefined) {
@@ -177,9 +188,9 @@ export class HostFiles {
     };
   }
 
-  /** Opens all that a machine boots from, which has not booted itself, for its reset. @throws BootError */
+  /** Opens the boot files of a machine that has not booted here, for a later reset. @throws BootError */
   openBoot(boot: BootConfig): void {
-    // A machine with firmware shows it from the start.
+    // A machine with firmware maps it from the start.
     if (boot.kind === 'firmware') return;
     const { path, initrd, modules } = boot;
     const open = (path: string, purpose: ImagePurpose) => this.openImage(path, purpose).close();
@@ -197,7 +208,7 @@ export class HostFiles {
     return this.#images;
   }
 
-  /** All devices have their disks and networks. @throws when some were given that none of them has taken */
+  /** All devices have their disks and networks. @throws if some given ones have not been taken */
   checkGiven(): void {
     const left = this.#given?.splice(0) ?? [];
     const wires = this.#givenWires.splice(0);

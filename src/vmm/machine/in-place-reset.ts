@@ -14,8 +14,8 @@ export type ResetParts = {
 };
 
 /**
- * Resets a machine in place as soon as all of it has stopped, which a disk that does not answer delays: everything else goes on
- * responding meanwhile. A machine that is paused stays so.
+ * Resets a machine in place once all of it has stopped. A disk that does not respond delays that; everything else keeps
+ * responding in the meantime. A paused machine stays paused.
  */
 export class InPlaceReset {
   readonly #parts: ResetParts;
@@ -26,7 +26,7 @@ export class InPlaceReset {
     this.#parts = parts;
   }
 
-  /** Does nothing while a reset is under way. @param event what the log says when it is done */
+  /** Does nothing while a reset is in progress. @param event logged when it is done */
   begin(event: string): void {
     if (this.#isUnderWay) return;
     this.#isUnderWay = true;
@@ -44,13 +44,13 @@ export class InPlaceReset {
     if (isDone && ending.end === null) release();
   }
 
-  /** Calls back once no reset is under way. */
+  /** Calls back once no reset is in progress. */
   afterwards(callback: () => void): void {
     if (this.#isUnderWay) this.#whenDone = callback;
     else callback();
   }
 
-  /** @returns whether the machine may go on */
+  /** @returns whether the machine may continue */
   #done(failure: unknown, event: string): boolean {
     const { deviceModules, ending, tell } = this.#parts;
     this.#isUnderWay = false;

@@ -5,13 +5,13 @@ import type { InputEvent, KeyboardControl, PointerControl } from '../../devices/
 const COUNTS_PER_SCREEN = 1024;
 const POSITIONS = 0x8000;
 
-/** Passes on what users do to the keyboard and the pointer that the guest uses. */
+/** Passes on users' input to the keyboard and the pointer that the guest uses. */
 export class MachineInput {
   /** The last position that was turned into motion, in counts. */
   #at: { readonly x: number; readonly y: number } | null = null;
 
   /**
-   * Passes on events, in order. @returns how many; the guest has not taken enough of what came before for the others
+   * Passes on events, in order. @returns how many; the guest has not consumed enough of the earlier ones for the rest
    * @throws an error for the user
    */
   pass(devices: readonly BuiltDevice[], events: readonly InputEvent[]): number {
@@ -33,7 +33,7 @@ export class MachineInput {
     return pointer.point(event);
   }
 
-  /** A mouse that has no positions is moved by the difference to the last one. */
+  /** Moves a relative mouse by the difference to the last position. */
   #move(pointer: PointerControl, position: { readonly x: number; readonly y: number }): boolean {
     const counts = (value: number) => Math.round((value * COUNTS_PER_SCREEN) / POSITIONS);
     const to = { x: counts(position.x), y: counts(position.y) };
@@ -43,7 +43,7 @@ export class MachineInput {
   }
 }
 
-/** The last one that the guest has a driver for: what was added to a machine is there to be used. */
+/** The last one for which the guest has a driver: a device that was added is meant to be used. */
 function preferred<Control extends KeyboardControl | PointerControl>(
   controls: readonly Control[],
 ): Control | null {

@@ -5,10 +5,10 @@ import { Script } from 'node:vm';
 /** Exports of a module, by name. */
 type Exports = Readonly<Record<string, unknown>>;
 
-/** Where a part's text is in the file of parts: its offset and length in bytes. */
+/** The location of a part's text in the file of parts: its offset and length in bytes. */
 type Place = readonly [offset: number, bytes: number];
 
-/** With what Node gives modules in CommonJS format. */
+/** Takes what Node passes to modules in CommonJS format. */
 type PartFunction = (
   exports: object,
   require: (name: string) => unknown,
@@ -18,9 +18,9 @@ type PartFunction = (
 ) => void;
 
 /**
- * Code that few machines need, such as most device models, of a bundle: text in a file that all processes share, until a machine needs it. The
- * file is open from the start, so that a confined process reads on, and whatever an upgrade does to the file. The bundler
- * (scripts/machine-bundles.mjs) makes it, and the calls that load from it.
+ * Code of a bundle that few machines need, such as most device models: text in a file shared by all processes, loaded
+ * on demand. The file is open from the start, so that a confined process can read on, whatever an upgrade does to the
+ * file. The bundler (scripts/machine-bundles.mjs) makes it, and the calls that load from it.
  */
 export class LateParts {
   readonly #path: string;
@@ -32,10 +32,10 @@ export class LateParts {
 
   /**
    * @param path of the file, whose first line has its digest
-   * @param digest that of the file that belongs to this program
+   * @param digest of the file that belongs to this program
    * @param core the modules of this program that parts import, by their names there
    * @param require loads anything else that they import
-   * @throws an error for the user: it is another version's, or missing
+   * @throws an error for the user if the file is missing, or another version's
    */
   constructor(
     path: string,
@@ -59,12 +59,12 @@ export class LateParts {
     return [...this.#loaded.keys()];
   }
 
-  /** All there are. */
+  /** The names of all parts. */
   get names(): string[] {
     return Object.keys(this.#index);
   }
 
-  /** The exports of a part, which is evaluated when it is asked for first. */
+  /** The exports of a part, which is evaluated on first use. */
   load(name: string): Exports {
     const loaded = this.#loaded.get(name);
     if (loaded !== undefined) return loaded;
@@ -85,7 +85,7 @@ export class LateParts {
     return core === undefined ? this.#require(name) : plain(core);
   };
 
-  /** ASCII. @throws when the file has been cut off */
+  /** ASCII. @throws if the file has been truncated */
   #read([offset, bytes]: Place): string {
     const buffer = Buffer.alloc(bytes);
     for (let done = 0; done < bytes; ) {
@@ -97,7 +97,10 @@ export class LateParts {
   }
 }
 
-/** An object with the values of a module, whose exports the bundler has made getters: reading those takes longer. Nothing exported is assigned to later. */
+/**
+ * A plain object with a module's exports, which the bundler turns into getters: these are slower. No export is
+ * reassigned later.
+ */
 function plain(exports: Exports): Exports {
   return { ...exports };
 }

@@ -7,8 +7,8 @@ import { type HoldEvents, Quiescence, type Release } from './quiescence.ts';
 import { type PowerOnState, powerOnState, resetSteps, wakeUp } from './reset.ts';
 
 /**
- * A machine that has been built: its vCPUs are at the kernel's first instruction. It runs from `run` on, while nothing holds it. It
- * may be saved, loaded and reset while it is quiesced.
+ * A machine that has been built: its vCPUs are at the kernel's first instruction. It runs from `run` on, while nothing
+ * holds it. It may be saved, loaded and reset while it is quiesced.
  */
 export class Machine {
   readonly parts: MachineParts;
@@ -48,12 +48,12 @@ export class Machine {
     this.#vcpus.parked(index);
   }
 
-  /** Its vCPUs run, or are about to. */
+  /** Whether its vCPUs run, or are about to. */
   get running(): boolean {
     return this.#quiescence.running;
   }
 
-  /** No vCPU runs. */
+  /** Whether no vCPU runs. */
   get parked(): boolean {
     return this.#quiescence.parked;
   }
@@ -63,7 +63,7 @@ export class Machine {
     return this.#quiescence.holdups;
   }
 
-  /** Its guest sleeps in S3: its devices work, and its vCPUs do not run before `wake` or `reset`. */
+  /** Whether its guest sleeps in S3: its devices work, but its vCPUs do not run before `wake` or `reset`. */
   get asleep(): boolean {
     return this.#vcpus.asleep;
   }
@@ -74,8 +74,8 @@ export class Machine {
   }
 
   /**
-   * Its guest goes on where it wants to after a sleep, while the machine is quiesced: as after a reset, but with its memory.
-   * @throws BootError when the guest has said no place to go on at; it must not run then
+   * Wakes a sleeping guest at its waking vector, while the machine is quiesced: as after a reset, but with its memory.
+   * @throws BootError if the guest has set no vector; it must not run then
    */
   wake(by: WakeSource): void {
     this.#checkQuiesced();
@@ -83,12 +83,12 @@ export class Machine {
     this.#vcpus.wake();
   }
 
-  /** It has another device, which stands still while the machine does. */
+  /** Adds a device, which stops and runs with the machine. */
   plugged(device: Device): void {
     this.#quiescence.plugged(device);
   }
 
-  /** A device is no longer one of its devices. */
+  /** Removes a device from the machine's devices. */
   unplugged(device: Device): void {
     this.#quiescence.unplugged(device);
   }
@@ -98,12 +98,12 @@ export class Machine {
     return this.#quiescence.hold(events);
   }
 
-  /** The same; `done` once `save`, `load` and `reset` may be called. */
+  /** Same; `done` is called once `save`, `load` and `reset` are possible. */
   quiesce(done: () => void): Release {
     return this.hold({ quiesced: done });
   }
 
-  /** It has ended: nothing that holds it lets it run again. What it has written to its disks by now is all. */
+  /** It has ended: no release lets it run again. Nothing more is written to its disks. */
   end(): void {
     this.#quiescence.end();
   }
@@ -114,7 +114,10 @@ export class Machine {
     return saveMachine(this.parts);
   }
 
-  /** Replaces its state, while it is quiesced or before it runs first. @throws MachineStateError; it must not run then */
+  /**
+   * Replaces its state, while it is quiesced or before its first run.
+   * @throws MachineStateError; it must not run then
+   */
   load(state: MachineState): void {
     this.#checkQuiesced();
     loadMachine(this.parts, state);
@@ -123,8 +126,9 @@ export class Machine {
   }
 
   /**
-   * Resets it in place, while it is quiesced. Emptying much memory takes several turns of the loop, during which nothing else may be done
-   * with it. @param done called when it is over, with why the kernel can't be loaded again, so that it must not run
+   * Resets it in place, while it is quiesced. Clearing much memory takes several turns of the loop, during which it
+   * must not be used.
+   * @param done called when it is over, with the reason if the kernel can't be loaded again and it must not run
    */
   reset(done: (failure: unknown) => void): void {
     this.#checkQuiesced();

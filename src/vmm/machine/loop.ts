@@ -6,7 +6,7 @@ import { Timers } from './timers.ts';
 /** Rounds (a few microseconds each) between timer checks while the loop is never idle. */
 const ROUNDS_PER_TIMER_CHECK = 64;
 
-/** Nothing to do for that long is idle. */
+/** The loop is idle once it has had nothing to do for this long. */
 const IDLE_NS = 1_000_000_000n;
 
 /** Handlers for each kind of event. */
@@ -15,7 +15,7 @@ export type MachineHandlers = {
   exit(index: number): void;
   /** vCPU `index` has paused. */
   parked(index: number): void;
-  /** vCPU `index` has ended: asked to (`errno` 0), because KVM_RUN failed, or because its thread died. */
+  /** vCPU `index` has ended: on request (`errno` 0), because KVM_RUN failed, or because its thread died. */
   vcpuEnded(index: number, errno: number, died: boolean): void;
   /** The queue thread with this handle has given up its queue. */
   queueBroken(handle: number): void;
@@ -32,9 +32,9 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   readonly #native: NativeVm;
   readonly #timers = new Timers();
   readonly #watchers = new Map<number, (count: number) => void>();
-  /** Of the fds of `watchFd`. */
+  /** For the fds of `watchFd`. */
   readonly #fdTokens = new Map<number, number>();
-  /** To be called before anything else is waited for. */
+  /** Called before the loop waits again. */
   #soon: (() => void)[] = [];
   #nextToken = 1;
   #running = true;
@@ -53,7 +53,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
     };
   }
 
-  /** Calls back for as long as `fd` is readable, or also writable. May be called again to change that. */
+  /** Calls back while `fd` is readable, or also writable. Call it again to change that. */
   watchFd(fd: number, writable: boolean, onReady: () => void): void {
     const token = this.#fdTokens.get(fd) ?? this.#nextToken++;
     this.#fdTokens.set(fd, token);

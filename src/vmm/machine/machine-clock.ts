@@ -1,8 +1,8 @@
 import type { Cancel, Clock } from '../../devices/device.ts';
 
 /**
- * The clock of one machine's devices: nanoseconds since it was built. It never stands still. A machine that is loaded from a saved
- * state continues at the time at which that was saved, as its TSC and its kvmclock do, so the times in the states of its
+ * The clock of one machine's devices: nanoseconds since it was built. It never stops. A machine loaded from a saved
+ * state continues at the time when that was saved, as do its TSC and its kvmclock, so the times in the states of its
  * devices are times of this clock.
  */
 export class MachineClock implements Clock {
@@ -24,7 +24,7 @@ export class MachineClock implements Clock {
     this.#origin = this.#host.now() - now;
   }
 
-  /** The time of this clock at a time of the host's. */
+  /** This clock's time at a time of the host's. */
   fromHost(ns: bigint): bigint {
     return ns - this.#origin;
   }

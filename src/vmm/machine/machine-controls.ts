@@ -30,17 +30,17 @@ export type ControlsParts = {
   readonly ending: Ending;
   readonly report: MachineReport;
   readonly tell: Tell;
-  /** The fds of this process that a hand-over passes on; null: the machine cannot be handed over. */
+  /** The fds of this process that a hand-over passes on; null if the machine cannot be handed over. */
   readonly own: OwnFds | null;
-  /** Something that screens show of its devices is another now. */
+  /** Call it after a change to anything that screens show of its devices. */
   readonly updateTopology: () => void;
-  /** An fd that came with a command, which is then the caller's; null if none is left. */
+  /** Returns an fd that came with a command and hands it to the caller; null if none is left. */
   readonly takeFd: () => number | null;
-  /** The machine is another process's: nothing of it may be touched any more. */
+  /** The machine belongs to another process: none of it may be touched any more. */
   readonly gone: () => void;
 };
 
-/** What may happen to a machine that has been built: each of its parts is one such thing, and they know of each other. */
+/** The operations on a machine that has been built, one in each part; the parts know each other. */
 export class MachineControls {
   readonly snapshots: SnapshotWriter;
   readonly pause: UserPause;
@@ -61,7 +61,7 @@ export class MachineControls {
     this.pause = new UserPause(machine, tell);
     this.reset = new InPlaceReset({
       ...{ machine, deviceModules, ending, tell },
-      // What it has written by then would be of two machines.
+      // The data written so far would be a mix of two machines.
       beforeReset: () => this.snapshots.cancel('the machine was reset'),
     });
     this.suspension = new Suspension({
@@ -88,10 +88,10 @@ export class MachineControls {
     );
   }
 
-  /** The manager that has asked for what is under way is gone. */
+  /** The manager that has requested the present operations is gone. */
   managerGone(): void {
     this.commands.forget();
-    // Nobody would end a snapshot that leaves it standing still.
+    // No client would end a snapshot that keeps the machine stopped.
     this.snapshots.cancel('its manager is gone');
   }
 

@@ -14,7 +14,7 @@ import type { HostDevicesWhenNeeded } from '../vfio/host-devices-when-needed.ts'
 import type { Buses } from './answer-exit.ts';
 import type { MachineClock } from './machine-clock.ts';
 
-/** What a machine is made of. All of it stays for as long as the machine does, also when the guest resets it. */
+/** The parts of a machine. All of them last as long as the machine, across resets by the guest. */
 export type MachineParts = {
   readonly native: NativeVm;
   readonly kvm: Kvm;
@@ -27,11 +27,14 @@ export type MachineParts = {
   readonly buses: Buses;
   readonly chipset: Chipset;
   readonly queues: QueueThreads;
-  /** The device models that it may have, those of its device modules too. */
+  /** The device models that it may have, including those of its device modules. */
   readonly table: DeviceTable;
   readonly hostDevices: HostDevicesWhenNeeded;
-  /** What a device that comes later is created with. */
+  /** The services with which hot-plugged devices are created. */
   readonly services: MachineServices;
-  /** Loads the kernel, if there is one, into empty RAM, as at the first start. @returns where the first vCPU starts. @throws BootError */
+  /**
+   * Loads the kernel, if there is one, into empty RAM, as at the first start.
+   * @returns where the first vCPU starts. @throws BootError
+   */
   readonly boot: () => BootEntry | 'firmware';
 };

@@ -1,4 +1,6 @@
-/** A machine process: it waits for the configuration of its machine, serves it, and exits. Its manager's socket is fd 3. */
+/**
+ * A machine process: it waits for the configuration of its machine, serves it, and exits. Its manager's socket is fd 3.
+ */
 import { sha256 } from '../../text/digest.ts';
 import { confineSelf, endOnSignals, readTimeZone } from '../confinement/confine-self.ts';
 import { type Layer, layerTitle, mergeLayers } from '../confinement/layer.ts';
@@ -12,7 +14,10 @@ import { takeMarks } from './start-trace.ts';
 const MANAGER_FD = 3;
 /** Where a system call that ends this process is reported. */
 const REPORT_FD = 4;
-/** A manager and its first client start meanwhile, or a VM that was wanted at once: they are to have the host's CPUs. */
+/**
+ * In this time, a manager and its first client, or a VM that is wanted immediately, can start: they should have the
+ * host's CPUs.
+ */
 const REHEARSE_AFTER_MS = 500;
 
 process.title = 'vring: spare';
@@ -30,21 +35,21 @@ serveMachine(MANAGER_FD, {
 });
 process.exit(0);
 
-/** Does ahead what the machine's start would take its time for. */
+/** Does work in advance that would take time at the machine's start. */
 function prepare(): void {
   try {
     rehearse(MANAGER_FD);
   } catch {
-    // A host that can run no machine says so when one is to run.
+    // A host that cannot run machines reports that when one is started.
   }
   // Network cards and firmware need it, and the rehearsed machine has neither.
   sha256('');
-  // The start is to find the young generation empty. Shrinking the whole heap would have it grow again then.
+  // The start should find the young generation empty. If the whole heap were shrunk, it would have to grow again then.
   globalThis.gc?.({ type: 'minor', execution: 'sync' });
   takeMarks();
 }
 
-/** @throws when strict confinement lacks a layer */
+/** @throws if strict confinement lacks a layer */
 function confine({ config, layers: started, user }: Build): readonly Layer[] {
   if (config.confine === 'off') return started;
   const own = confineSelf({ reportFd: REPORT_FD, ...(user !== null && { user }) });

@@ -15,12 +15,12 @@ export type MachineState = {
   version: number;
   vcpus: VcpuState[];
   chips: ChipState;
-  /** Times in nanoseconds: that of the devices (MachineClock) and that of kvmclock. The times in the states refer to the first. */
+  /** Times in nanoseconds: the devices' (MachineClock) and kvmclock's. The times in the states refer to the former. */
   clock: { machine: bigint; kvmclock: bigint };
   /** The levels of the interrupt lines. */
   interrupts: DeviceState;
   pci: DeviceState;
-  /** Of what else is no device. Absent from the states of versions that had none of it. */
+  /** State of everything else that is not a device. Absent from the states of versions without any. */
   chipset?: DeviceState;
   /** By the devices' names. */
   devices: { [name: string]: DeviceState };
@@ -36,7 +36,8 @@ export function saveMachine(parts: MachineParts): MachineState {
   const { kvm, vm, vcpus, clock, interrupts, chipset } = parts;
   const now = clock.now();
   const msrs = stateMsrs(kvm.msrIndices());
-  // All of them before any other state is read: one that takes a pending INIT or SIPI may have got it from another one.
+  // All of them before any other state is read: a vCPU that takes a pending INIT or SIPI may have got it from another
+  // one.
   for (const vcpu of vcpus) vcpu.getMpState();
   return {
     version: VERSION,
@@ -51,8 +52,9 @@ export function saveMachine(parts: MachineParts): MachineState {
 }
 
 /**
- * Loads a state into a machine of the same configuration that is quiesced or has not run. The guest sees no time pass between save
- * and load, by any of its clocks but the RTC. RAM must have its contents already: KVM writes the guest's clocks to it.
+ * Loads a state into a machine with the same configuration that is quiesced or has not run. The guest sees no time pass
+ * between save and load, on any of its clocks but the RTC. RAM must have its contents already: KVM writes the guest's
+ * clocks to it.
  * @throws MachineStateError; the machine must not run then
  */
 export function loadMachine(parts: MachineParts, state: MachineState): void {
@@ -72,7 +74,7 @@ export function loadMachine(parts: MachineParts, state: MachineState): void {
   );
   for (const [i, vcpu] of vcpus.entries()) fitting(`vCPU ${i}`, () => loadVcpu(vcpu, state.vcpus[i]!));
   fitting('interrupt lines', () => interrupts.load(state.interrupts));
-  // Bridges before what is behind them.
+  // Bridges before the devices behind them.
   fitting('PCI host', () => chipset.pci.load(state.pci));
   const { chipset: ofChipset } = state;
   if (ofChipset !== undefined) fitting('chipset', () => chipset.load(ofChipset));
@@ -98,7 +100,7 @@ function checkParts({ vcpus, chipset }: MachineParts, state: MachineState): void
     throw new MachineStateError(`the saved machine had a device ${more}: add it to this one`);
 }
 
-/** KVM refuses values that it can't have, and a state of wrong types can't be encoded for it. */
+/** KVM refuses invalid values, and a state with wrong types can't be encoded for it. */
 function fitting(part: string, load: () => void): void {
   try {
     load();

@@ -16,7 +16,7 @@ const gate = new ThreadGate(workerData);
 // A dying thread must not block anyone.
 process.once('exit', () => gate.open());
 setViewGuard(make => gate.runClosed(make));
-// While the thread is idle: the library is loaded, and does what it does once in a process.
+// While the thread is idle: loads the library, and does its once-per-process work.
 rehearseNative();
 mark('library');
 gate.open();

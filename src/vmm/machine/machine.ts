@@ -65,14 +65,20 @@ export type MachineBase = MachineHost & {
   readonly hostDevices?: readonly GivenDevice[];
 };
 
-/** What a machine goes on from: nothing, so that it boots; or a state that is loaded into it, and RAM that has its contents already. */
+/**
+ * Where a machine starts: from nothing, by booting; or from a state that is loaded into it, with RAM that already has
+ * its contents.
+ */
 export type MachineOrigin = { readonly kind: 'boot' } | { readonly kind: 'state'; readonly ram: RamSource };
 
-/** Builds a machine, and loads its kernel if it is to boot. @throws an error for the user if its configuration or this host is unsuitable. */
+/**
+ * Builds a machine, and loads its kernel if it boots.
+ * @throws an error for the user if its configuration or this host is unsuitable.
+ */
 export function buildMachine(config: MachineConfig, base: MachineBase): MachineParts {
   const { native, counters, files, origin } = base;
   const source: RamSource = origin.kind === 'boot' ? { kind: 'new' } : origin.ram;
-  // Memory that is taken over from another process is in use already.
+  // Memory taken over from another process is already in use.
   if (source.kind !== 'memfd') checkHostMemory(config.memory.bytes);
   const kvm = Kvm.open(native);
   const firmware = config.boot.kind === 'firmware';
@@ -222,7 +228,7 @@ function checkTypes(devices: readonly DeviceConfig[], table: DeviceTable): void 
   );
 }
 
-/** @returns the flash memory with UEFI's variables; null: it has none. @throws BootError, DiskError */
+/** @returns the flash memory with UEFI's variables; null if it has none. @throws BootError, DiskError */
 function addFirmware(
   boot: FirmwareBoot,
   files: HostFiles,

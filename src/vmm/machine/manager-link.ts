@@ -5,18 +5,18 @@ import { FRAME, type Frame, FrameReader, messageOf, portOf } from './frames.ts';
 import type { MachineIdentity, ToMachine } from './messages.ts';
 import type { MachineReport } from './report.ts';
 
-/** What a manager sends: a message, or what is typed into a port. */
+/** What a manager sends: a message, or input for a port. */
 export type Incoming =
   | ToMachine
   | { readonly kind: 'input'; readonly port: number; readonly bytes: Uint8Array };
 
-/** What has a thread's loop call back when an fd is ready. */
+/** Lets a thread's loop call back when an fd is ready. */
 export type FdWatcher = {
   watchFd(fd: number, writable: boolean, onReady: () => void): void;
   unwatchFd(fd: number): void;
 };
 
-/** For managers that connect later: the socket to accept them on, and what to tell them first. */
+/** For managers that connect later: the socket on which to accept them, and the first message to them. */
 export type Readmission = {
   readonly listener: number;
   readonly identity: MachineIdentity;
@@ -26,15 +26,15 @@ export type Readmission = {
 };
 
 /**
- * A machine's end of the connection to its manager. There is one manager at a time: one that connects takes the place of the one
- * before, which is gone, or about to be. Nothing here blocks, except `wait`.
+ * A machine's end of the connection to its manager. There is one manager at a time: a new one replaces the previous
+ * one, which is gone, or about to be. Nothing here blocks, except `wait`.
  */
 export class ManagerLink {
   readonly #report: MachineReport;
   #connection: number | null;
   #reader = new FrameReader();
   #inbox: Incoming[] = [];
-  /** What came with messages as SCM_RIGHTS, in order. */
+  /** fds that came with messages (SCM_RIGHTS), in order. */
   #fds: number[] = [];
   /** The frame that is being sent, and the fds that go with its first byte. */
   #sending: { readonly frame: Uint8Array; readonly fds: readonly number[] } | null = null;
@@ -44,7 +44,7 @@ export class ManagerLink {
   #managers = 0;
 
   /**
-   * @param connection a connected stream socket, which is then this object's
+   * @param connection a connected stream socket, which this object takes over
    * @param close closes it, and those of later managers
    */
   constructor(connection: number, report: MachineReport, close: (connection: number) => void = libc.close) {
@@ -57,20 +57,20 @@ export class ManagerLink {
     return this.#connection !== null;
   }
 
-  /** Counts the managers: another number is another manager. */
+  /** Number of managers so far: it changes with the manager. */
   get manager(): number {
     return this.#managers;
   }
 
-  /** Will there ever be a manager again? */
+  /** Whether there may be a manager now or later. */
   get reachable(): boolean {
     return this.#connection !== null || this.#readmission !== null;
   }
 
-  /** From here on it accepts other managers. */
+  /** Accepts other managers from here on. */
   readmit(readmission: Readmission): void {
     this.#readmission = readmission;
-    // Whoever connected may be gone, or accepted already, by the time it is looked at.
+    // A peer may be gone, or accepted already, by the time its connection is examined.
     libc.setNonblocking(readmission.listener);
     libc.listen(readmission.listener, 4);
     this.#watchListener();
@@ -81,12 +81,12 @@ export class ManagerLink {
     return this.#inbox.shift() ?? null;
   }
 
-  /** An fd that came with a message; null if none is left. It is then the caller's. */
+  /** An fd that came with a message; null if none is left. The caller takes it over. */
   takeFd(): number | null {
     return this.#fds.shift() ?? null;
   }
 
-  /** Sends what there is to say, as far as the socket takes it. */
+  /** Sends pending output, as far as the socket takes it. */
   flush(): void {
     while (this.#connection !== null) {
       this.#sending ??= this.#nextFrame();
@@ -103,7 +103,10 @@ export class ManagerLink {
     this.#watchConnection();
   }
 
-  /** Has a loop receive and send until the returned function is called. @param onMessages there may be messages to read */
+  /**
+   * Lets a loop receive and send until the returned function is called.
+   * @param onMessages there may be messages to read
+   */
   attach(loop: FdWatcher, onMessages: () => void): Cancel {
     this.#watcher = { loop, onMessages };
     this.#watchConnection();
@@ -128,12 +131,14 @@ export class ManagerLink {
     else if (ready.length > 0) this.#receive();
   }
 
-  /** Sends the rest of what there is to say, and accepts no other manager. Blocks until the present one has taken it, or is gone. */
+  /**
+   * Sends the remaining output, and accepts no other manager. Blocks until the present one has taken it, or is gone.
+   */
   finish(): void {
     this.#closeListener();
     for (this.flush(); this.#connection !== null && this.#sending !== null; this.flush()) {
       waitForFds([{ fd: this.#connection, writable: true }]);
-      // Nobody is here to read it.
+      // Incoming messages are no longer read.
       this.#receive();
       this.#inbox = [];
     }
@@ -169,7 +174,7 @@ export class ManagerLink {
       try {
         for (const frame of this.#reader.push(received.bytes)) this.#take(frame);
       } catch {
-        // Whoever sends that is no manager.
+        // The sender of that is not a manager.
         this.#disconnect();
       }
     }
@@ -196,7 +201,7 @@ export class ManagerLink {
     this.flush();
   }
 
-  /** Of what it sent, all that has arrived is still carried out, with the fds that came along. */
+  /** Messages that have already arrived are still carried out, with the fds that came along. */
   #disconnect(): void {
     if (this.#connection === null) return;
     this.#watcher?.loop.unwatchFd(this.#connection);

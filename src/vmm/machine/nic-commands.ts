@@ -3,7 +3,7 @@ import type { MachineCommands } from './messages.ts';
 
 type Arguments<Name extends 'set-link' | 'limit-nic'> = MachineCommands[Name]['arguments'];
 
-/** Plugs the cable of a network card in, or out. @throws an error for the user */
+/** Connects or disconnects the cable of a network card. @throws an error for the user */
 export function setLink(devices: readonly BuiltDevice[], { device, up }: Arguments<'set-link'>): void {
   nicOf(devices, device).setLink(up);
 }

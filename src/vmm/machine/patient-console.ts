@@ -1,9 +1,9 @@
 import type { CharBackend } from '../../devices/backends/char.ts';
 import type { Clock } from '../../devices/device.ts';
 
-/** Output that the manager has not read yet. It keeps twice as much of a port before it drops the oldest. */
+/** Limit of output that the manager has not read yet. Twice as much is kept of a port before the oldest is dropped. */
 const UNREAD_MAX = 32 * 1024;
-/** Between two looks whether it has. */
+/** Interval for checking whether it has. */
 const LOOK_NS = 2_000_000n;
 
 export type PatientConsoleOptions = {
@@ -13,7 +13,10 @@ export type PatientConsoleOptions = {
   readonly clock: Pick<Clock, 'at' | 'now'>;
 };
 
-/** A console whose output is read whole: a guest that prints faster than the manager reads has to wait, which those who watch do not need. */
+/**
+ * A console whose output is read completely: a guest that prints faster than the manager reads has to wait, which is
+ * not needed for viewers.
+ */
 export class PatientConsole implements CharBackend {
   readonly #options: PatientConsoleOptions;
   onRoom: (() => void) | null = null;

@@ -1,13 +1,13 @@
 import type { Device } from '../../devices/device.ts';
 import type { VcpuGroup } from '../cpu/vcpu-group.ts';
 
-/** What a hold waits for. */
+/** Events that a holder may wait for. */
 export type HoldEvents = {
-  /** Nothing of it runs any more: it may be saved, loaded and reset. Late or never while a back end does not answer. */
+  /** All of it has stopped: it may be saved, loaded and reset. Late or never while a back end does not respond. */
   readonly quiesced?: () => void;
 };
 
-/** Ends a hold, whose event no longer comes. May be called more than once. */
+/** Ends a hold, whose event then no longer comes. May be called more than once. */
 export type Release = () => void;
 
 export type QuiescenceOptions = {
@@ -23,14 +23,14 @@ export type QuiescenceOptions = {
 type Phase = 'running' | 'parking' | 'draining' | 'quiesced';
 
 /**
- * Whether a machine runs: it does while nothing holds it. A pause, a reset and a snapshot each hold it for as long as they
- * need it to stand still, whatever the others do. Stopping takes two steps: vCPUs park first, because they may be in the
- * middle of an access to a device, then each device stops its queues and timers. Nothing here waits.
+ * Whether a machine runs: it does while nothing holds it. A pause, a reset and a snapshot each hold it while they need
+ * it stopped, independently of each other. Stopping takes two steps: vCPUs park first, because they may be in the
+ * middle of an access to a device, then each device stops its queues and timers. Nothing here blocks.
  */
 export class Quiescence {
   readonly #options: QuiescenceOptions;
   readonly #holds = new Set<HoldEvents>();
-  /** Those that have been told that it is quiesced. */
+  /** Holds that have been notified that it is quiesced. */
   readonly #told = new WeakSet<HoldEvents>();
   /** Between `occupy` and its end. */
   #isOccupied = false;
@@ -42,22 +42,22 @@ export class Quiescence {
   #hasRun = false;
   #hasEnded = false;
 
-  /** The machine has not run yet: it needs a hold from the start. */
+  /** The machine has not run yet: hold it from the start. */
   constructor(options: QuiescenceOptions) {
     this.#options = options;
   }
 
-  /** vCPUs run, or are about to. */
+  /** Whether vCPUs run, or are about to. */
   get running(): boolean {
     return this.#phase === 'running';
   }
 
-  /** No vCPU runs. */
+  /** Whether no vCPU runs. */
   get parked(): boolean {
     return this.#phase === 'draining' || this.#phase === 'quiesced';
   }
 
-  /** Nothing of it runs, and nobody occupies it. */
+  /** Whether all of it has stopped, and it is not occupied. */
   get quiesced(): boolean {
     return this.#phase === 'quiesced' && !this.#isOccupied;
   }
@@ -67,22 +67,25 @@ export class Quiescence {
     return [...this.#draining].map(({ name }) => name);
   }
 
-  /** A device has been plugged in: while the machine stands still, it does too. */
+  /** A device has been plugged in: it stops too if the machine is stopped. */
   plugged(device: Device): void {
     if (this.parked) device.quiesce?.(() => {});
   }
 
-  /** A device has been unplugged: nobody waits for it any longer. */
+  /** A device has been unplugged: it is no longer waited for. */
   unplugged(device: Device): void {
     if (this.#draining.delete(device)) this.#stopped();
   }
 
-  /** The machine has ended: whoever lets go of it now does not start its vCPUs and queues again. */
+  /** The machine has ended: a release no longer starts its vCPUs and queues. */
   end(): void {
     this.#hasEnded = true;
   }
 
-  /** Stops the machine, or keeps it stopped, until the returned function is called. The event may come before this returns. */
+  /**
+   * Stops the machine, or keeps it stopped, until the returned function is called. The event may come before this
+   * returns.
+   */
   hold(events: HoldEvents): Release {
     const hold = { ...events };
     this.#holds.add(hold);
@@ -94,9 +97,9 @@ export class Quiescence {
   }
 
   /**
-   * Nobody else is told that it is quiesced until the returned function is called, for work that takes several turns of the loop. Only
-   * while it is quiesced and held.
-   * @returns ends that: calls `then` first, before others may begin
+   * Keeps other holders from being notified that it is quiesced until the returned function is called, for work that
+   * takes several turns of the loop. Only while it is quiesced and held.
+   * @returns ends that: calls `then` first, before the others are notified
    */
   occupy(): (then: () => void) => void {
     this.#isOccupied = true;
@@ -122,7 +125,7 @@ export class Quiescence {
     for (const device of devices) this.#draining.add(device);
     this.#options.onChange();
     for (const device of devices) {
-      // A hold may have ended meanwhile, and it with the stop.
+      // A hold may have ended in the meantime, and with it the stop.
       if (epoch !== this.#epoch) return;
       const stopped = () => {
         if (epoch === this.#epoch && this.#draining.delete(device)) this.#stopped();
@@ -132,7 +135,7 @@ export class Quiescence {
     }
   }
 
-  /** One device less to wait for. */
+  /** One device fewer to wait for. */
   #stopped(): void {
     if (this.#draining.size === 0) this.#phase = 'quiesced';
     this.#options.onChange();

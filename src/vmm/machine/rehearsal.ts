@@ -14,7 +14,7 @@ const MiB = 2 ** 20;
 /** The guest takes a few hundredths of that. */
 const LIMIT_NS = 1_000_000_000n;
 
-/** The embedded guest, which looks at all devices, and ends. */
+/** The embedded guest, which examines all devices, and ends. */
 const CONFIG: MachineConfig = {
   name: 'rehearsal',
   cpus: 1,
@@ -32,9 +32,9 @@ const CONFIG: MachineConfig = {
 };
 
 /**
- * Builds a machine, runs it and destroys it. Code is compiled when it runs first: a machine that is built after this is built in a
- * third of the time. Nothing of it is left. It ends early when there is something to read from `managerFd`.
- * @returns how it ended @throws when this host can run no machine
+ * Builds a machine, runs it and destroys it. Code is compiled on its first run: machines built after this take a third
+ * of the time. It leaves nothing behind, and ends early when there is something to read from `managerFd`.
+ * @returns how it ended @throws if this host cannot run machines
  */
 export function rehearse(managerFd: number): MachineEnd | null {
   const report = new MachineReport();
@@ -42,7 +42,7 @@ export function rehearse(managerFd: number): MachineEnd | null {
   return runMachine(config, newCounters(), report, new RehearsalLink(managerFd, report), {});
 }
 
-/** The same for the native side of a machine alone, which takes a hundredth of the time. */
+/** Same, for only the native side of a machine, which takes a hundredth of the time. */
 export function rehearseNative(): void {
   const counters = newCounters();
   new NativeVm(counters, counterShape(CONFIG)).destroy();
@@ -55,7 +55,9 @@ function newCounters(): BigUint64Array {
   return counters;
 }
 
-/** In place of a link to a manager: it stops the machine when the manager wants one, or when that takes too long. */
+/**
+ * Replaces a link to a manager: it stops the machine when the manager wants one, or when the rehearsal takes too long.
+ */
 class RehearsalLink {
   readonly #managerFd: number;
   readonly #report: MachineReport;
@@ -66,7 +68,7 @@ class RehearsalLink {
     this.#report = report;
   }
 
-  /** There is no other one. */
+  /** There is never another one. */
   readonly manager = 0;
   readonly reachable = true;
 

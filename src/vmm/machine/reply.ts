@@ -1,6 +1,9 @@
-/** The reply to a command, which may be given at any later time, once. One that the machine's end leaves open is given then. */
+/**
+ * The reply to a command, which may be given at any later time, once. If it is still open when the machine ends, it is
+ * given then.
+ */
 export type Reply<Result> = {
-  /** It has been carried out. */
+  /** The command has been carried out. */
   done(result: Result): void;
   /** It has not. @param reason for the user */
   failed(reason: string): void;

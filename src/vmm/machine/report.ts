@@ -13,9 +13,9 @@ import type {
 import { Scrollback } from './scrollback.ts';
 import type { Topology } from './topology.ts';
 
-/** How much is kept of what each port printed. */
+/** Bytes kept of each port's output. */
 export const SCROLLBACK_BYTES = 64 * 1024;
-/** How much of it one frame carries. */
+/** Most bytes of it in one frame. */
 const PIECE_BYTES = 16 * 1024;
 /** Events kept for a later manager. */
 export const KEPT_EVENTS = 200;
@@ -45,10 +45,10 @@ const FIRST: readonly Part[] = [
   'snapshot',
 ];
 const LAST: readonly Part[] = ['ending', 'ended'];
-/** Sent to one manager, and not to a later one. */
+/** Sent to one manager, but not to a later one. */
 const ONCE: ReadonlySet<Part> = new Set<Part>(['created', 'taken-over', 'handed-over']);
 
-/** Of a device of vring's own: it waits for its back end. */
+/** For one of vring's own devices: it waits for its back end. */
 const NO_ANSWER = 'the host has not answered some of its requests';
 
 /** `known`: to the manager. */
@@ -59,12 +59,12 @@ type Port = { readonly printed: Scrollback; sent: number; taken: number };
 export type ReportState = {
   readonly ports: readonly {
     readonly port: number;
-    /** Bytes that it has printed; `bytes` has the last of them. */
+    /** Number of bytes printed so far; `bytes` has the last of them. */
     readonly total: number;
     readonly bytes: Uint8Array;
-    /** Of them, bytes that the manager has been sent. */
+    /** The number of these sent to the manager. */
     readonly sent: number;
-    /** Bytes of input that the guest has taken and the manager has not been told of. */
+    /** Bytes of input that the guest has taken and that have not been reported to the manager. */
     readonly taken: number;
   }[];
   readonly events: readonly KeptEvent[];
@@ -72,12 +72,13 @@ export type ReportState = {
   readonly diskErrors: Readonly<Record<string, string>>;
 };
 
-/** Changes a machine's report, and sends what has changed. */
+/** Changes a machine's report, and sends the changes. */
 export type Tell = (change: (report: MachineReport) => void) => void;
 
 /**
- * What a machine reports to its manager, kept as its present state, since the manager may be slow, or gone. A part that changes before it
- * is sent is sent once, in its last state, and console output as far as it is kept: memory does not grow with what is unsent.
+ * A machine's report to its manager, kept as its present state, since the manager may be slow, or gone. If a part
+ * changes before it is sent, only its last state is sent; so is only the console output that is kept: memory does not
+ * grow with unsent data.
  */
 export class MachineReport {
   readonly #unsent = new Set<Part>();
@@ -93,7 +94,7 @@ export class MachineReport {
   #stateReason: string | undefined;
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
-  /** Why, by device. */
+  /** The reason, by device. */
   #draining: ReadonlyMap<string, string> = new Map();
   #snapshot: SnapshotProgress | null = null;
   #snapshotKnown = false;
@@ -115,7 +116,7 @@ export class MachineReport {
     this.#unsent.add('topology');
   }
 
-  /** @param reason why it is paused, if nobody has asked for it */
+  /** @param reason why it is paused, if no user asked for it */
   entered(state: RunState, reason?: string): void {
     if (state === this.#state && reason === this.#stateReason) return;
     this.#state = state;
@@ -135,7 +136,7 @@ export class MachineReport {
     this.#unsent.add('broken');
   }
 
-  /** The host's disk has failed requests of a device; null: no longer. */
+  /** The host's disk has failed requests of a device; null once it no longer does. */
   diskFailed(device: string, text: string | null): void {
     const { [device]: _, ...others } = this.#diskErrors;
     this.#diskErrors = text === null ? others : { ...others, [device]: text };
@@ -144,8 +145,8 @@ export class MachineReport {
   }
 
   /**
-   * Devices that the machine waits for, to be paused or reset; none: no longer.
-   * @param reason why one has not stopped; undefined: the host does not answer
+   * Devices that the machine waits for, to be paused or reset; empty once it no longer does.
+   * @param reason why one has not stopped; undefined if the host does not respond
    */
   draining(
     devices: readonly string[],
@@ -168,19 +169,19 @@ export class MachineReport {
     this.#unsent.add('broken');
   }
 
-  /** How far a snapshot of it is; null: there is none being taken. */
+  /** The progress of a snapshot of it; null if none is being taken. */
   snapshotting(progress: SnapshotProgress | null): void {
     if (progress === null && this.#snapshot === null) return;
     this.#snapshot = progress;
     this.#unsent.add('snapshot');
   }
 
-  /** What the ports have printed, as far as it is kept. */
+  /** The output of the ports, as far as it is kept. */
   get printedSoFar(): readonly { readonly port: number; readonly bytes: Uint8Array }[] {
     return Array.from(this.#ports, ([port, { printed }]) => ({ port, bytes: printed.read() }));
   }
 
-  /** It has stopped; `ended` follows once it has been taken apart. */
+  /** It has stopped; `ended` follows once it has been torn down. */
   ending(end: MachineEnd): void {
     this.#ending = end;
     this.#unsent.add('ending');
@@ -207,7 +208,7 @@ export class MachineReport {
     this.#port(port).printed.append(bytes);
   }
 
-  /** Bytes that a port has printed and the manager has not been sent. */
+  /** Bytes that a port has printed and that have not been sent to the manager. */
   unread(port: number): number {
     const { printed, sent } = this.#port(port);
     return printed.total - sent;
@@ -221,7 +222,7 @@ export class MachineReport {
     this.#replies.push({ kind: 'reply', id, error, result });
   }
 
-  /** From here on only replies are sent, until `thaw`. @returns what another process may go on from */
+  /** From here on only replies are sent, until `thaw`. @returns what another process needs to continue */
   freeze(): ReportState {
     this.#isFrozen = true;
     return {
@@ -242,12 +243,12 @@ export class MachineReport {
     this.#isFrozen = false;
   }
 
-  /** The machine is the other process's: that is the last message to the manager. */
+  /** The machine belongs to the other process: that is the last message to the manager. */
   handedOver(): void {
     this.#unsent.add('handed-over');
   }
 
-  /** Continues the report of another process: what the manager has been sent is not sent again. */
+  /** Continues the report of another process: what has been sent to the manager is not sent again. */
   takenOver({ ports, events, broken, diskErrors }: ReportState, how: TakenOver): void {
     for (const { port: number, total, bytes, sent, taken } of ports) {
       const port = this.#port(number);
@@ -255,7 +256,7 @@ export class MachineReport {
       port.sent = Math.min(sent, total);
       port.taken = taken;
     }
-    // This process may have warned of something since it was started.
+    // This process may have logged warnings since it was started.
     const own = this.#events;
     this.#events = [];
     for (const event of [...events, ...own]) this.#keep(event);
@@ -265,7 +266,7 @@ export class MachineReport {
     for (const part of ['broken', 'disk-errors', 'taken-over'] as const) this.#unsent.add(part);
   }
 
-  /** Another manager has connected: everything is to be sent. @returns the first frame */
+  /** Another manager has connected: everything must be sent. @returns the first frame */
   beginAgain(identity: MachineIdentity): Uint8Array {
     this.#replies = [];
     this.#events = this.#events.map(({ event }) => ({ event, known: false }));
@@ -279,7 +280,7 @@ export class MachineReport {
     return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
   }
 
-  /** The next frame to send; null: there is nothing to send for now. */
+  /** The next frame to send; null if there is none for now. */
   next(): Uint8Array | null {
     if (this.#isFrozen) {
       const last = this.#replies.shift() ?? this.#part('handed-over');
@@ -290,7 +291,7 @@ export class MachineReport {
     for (const [number, port] of this.#ports) {
       if (port.sent === port.printed.total) continue;
       const bytes = port.printed.readFrom(port.sent, PIECE_BYTES);
-      // The oldest may be gone.
+      // The oldest bytes may have been dropped.
       port.sent = Math.max(port.sent, port.printed.oldest) + bytes.length;
       return portFrame(number, bytes);
     }
@@ -346,7 +347,7 @@ export class MachineReport {
     return Object.fromEntries(this.#draining);
   }
 
-  /** Nothing for a manager that knows of none. */
+  /** Null for a manager that knows of no snapshot. */
   #snapshotChange(): FromMachine | null {
     if (this.#snapshot === null && !this.#snapshotKnown) return null;
     this.#snapshotKnown = this.#snapshot !== null;

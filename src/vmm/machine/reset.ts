@@ -9,23 +9,23 @@ import type { MachineParts } from './machine-parts.ts';
 /** What KVM cannot reset itself: the state of a machine that has not run. */
 export type PowerOnState = { readonly vcpus: readonly VcpuRegisters[]; readonly chips: ChipState };
 
-/** Call it before the vCPUs run first. */
+/** Call it before the vCPUs' first run. */
 export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnState {
   const msrs = stateMsrs(kvm.msrIndices());
   return { vcpus: vcpus.map(vcpu => saveRegisters(vcpu, msrs)), chips: saveChips(vm, clock) };
 }
 
 /**
- * Resets a quiesced machine in place, like its reset line: everything that the guest can see is as after power-on, and the kernel
- * is loaded again. Threads, file descriptors, memory slots, interrupt routes and counters stay. It is done in steps, between which others
- * may have the thread.
- * @throws when the kernel can't be loaded any more
+ * Resets a quiesced machine in place, like its reset line: everything that the guest can see is as after power-on, and
+ * the kernel is loaded again. Threads, file descriptors, memory slots, interrupt routes and counters stay. Between
+ * steps, other work may use the thread.
+ * @throws if the kernel can no longer be loaded
  */
 export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generator<void> {
   const { vcpus, ram, memory, boot } = parts;
   resetHardware(parts, powerOn, () => parts.chipset.reset());
   memory.shadow.reset();
-  // From here on KVM writes no clock and no counter into it.
+  // From here on KVM writes no clock or counter into it.
   yield* ram.clearing();
   const entry = boot();
   if (entry === 'firmware') enterFirmware(vcpus[0]!);
@@ -33,9 +33,9 @@ export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generat
 }
 
 /**
- * Wakes a quiesced machine up whose guest sleeps in S3. Its devices have had no power, so all of it is as after a reset, but for its memory,
- * and for what its firmware has placed: SeaBIOS goes on in the RAM that it is in.
- * @throws BootError when a guest without firmware has said no place to go on at
+ * Wakes up a quiesced machine whose guest sleeps in S3. Its devices have had no power, so all of it is as after a
+ * reset, except for its memory, and for what its firmware has placed: SeaBIOS continues in the RAM where it is.
+ * @throws BootError if a guest without firmware has set no waking vector
  */
 export function wakeUp(parts: MachineParts, powerOn: PowerOnState, by: WakeSource): void {
   const { vcpus, chipset, memory } = parts;
@@ -67,7 +67,7 @@ function resetHardware(
     powerOn.vcpus.map(({ tsc }) => tsc),
   );
   for (const [i, vcpu] of vcpus.entries()) {
-    // Takes an INIT or a SIPI that is still pending.
+    // Takes a pending INIT or SIPI.
     vcpu.getMpState();
     loadRegisters(vcpu, powerOn.vcpus[i]!);
   }

@@ -12,25 +12,28 @@ import { mark } from './start-trace.ts';
 export type MachineHosting = {
   /** Reports the native VM to the thread that may have to destroy it. */
   readonly created?: (vm: number) => void;
-  /** Called once it has been built: null to go on, or how the machine ends. */
+  /** Called once it has been built: null to continue, or how the machine ends. */
   readonly afterBuild?: () => MachineEnd | null;
-  /** Called once it has been built, and has opened all that it needs. @throws what keeps the machine from being confined */
+  /**
+   * Called once it has been built, and has opened everything that it needs.
+   * @throws the reason if it cannot be confined
+   */
   readonly confine?: () => void;
-  /** Where the machine runs that is to be taken over; absent: a new one is started. */
+  /** The machine to take over, in the process where it runs; default: a new one is started. */
   readonly takeOver?: TakeOver;
-  /** What the machine goes on from; absent: it boots. */
+  /** The snapshot from which the machine continues; default: it boots. */
   readonly restore?: RestoredFrom;
-  /** Host devices that it has from the start; absent: none. */
+  /** Host devices that it has from the start; default: none. */
   readonly hostDevices?: readonly GivenDevice[];
-  /** Networks that it has from the start; absent: none. */
+  /** Networks that it has from the start; default: none. */
   readonly wires?: readonly GivenWire[];
-  /** The fds of this process that a hand-over passes on; absent: the machine cannot be handed over. */
+  /** The fds of this process that a hand-over passes on; default: the machine cannot be handed over. */
   readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
   readonly idle?: () => void;
 };
 
-/** Builds a machine and runs it, across resets, to its end. @returns null: it goes on in another process */
+/** Builds a machine and runs it, across resets, to its end. @returns null if it continues in another process */
 export function runMachine(
   config: MachineConfig,
   counters: BigUint64Array,
@@ -78,7 +81,7 @@ export function runMachine(
   }
 }
 
-/** A machine that can't be built is for the user to fix; it is not a failure of this thread. */
+/** A machine that can't be built is the user's problem; the thread itself has not failed. */
 function failureOf(
   deviceModules: readonly string[],
   build: () => void,

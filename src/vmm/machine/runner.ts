@@ -29,23 +29,23 @@ import { mark } from './start-trace.ts';
 import { TopologyReport } from './topology-report.ts';
 import { VcpuExits } from './vcpu-exits.ts';
 
-/** The kernel doesn't return a queue's thread from a request. What the request uses is released when it does. */
+/** The kernel doesn't return a queue's thread from a request. Its resources are released when it does. */
 const LEFT_BEHIND =
   "the host's disk does not answer one of its requests; memory and disk are released when it does";
 
-/** Of a device of a device module. */
+/** For a device of a device module. */
 const NOT_QUIESCED = 'its quiesce() has not called done';
 
-/** The files of a snapshot; they are the runner's. */
+/** The files of a snapshot, which the runner takes over. */
 export type RestoredFrom = Restore & { readonly stateFd: number; readonly ramFd: number };
 
 export type RunnerOptions = {
   readonly counters: BigUint64Array;
   readonly report: MachineReport;
   readonly link: MachineLink;
-  /** The fds of this process that a hand-over passes on; null: the machine cannot be handed over. */
+  /** The fds of this process that a hand-over passes on; null if the machine cannot be handed over. */
   readonly own?: OwnFds | null;
-  /** What the machine goes on from; default: it boots. */
+  /** The snapshot from which the machine continues; default: it boots. */
   readonly restore?: RestoredFrom | null;
   /** Host devices that it has from the start; default: none. */
   readonly hostDevices?: readonly GivenDevice[];
@@ -53,10 +53,10 @@ export type RunnerOptions = {
   readonly wires?: readonly GivenWire[];
 };
 
-/** What a machine needs of its connection to its manager. */
+/** What a machine needs from its connection to its manager. */
 export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach' | 'manager' | 'reachable'>;
 
-/** A machine that has been built, and what may happen to it. */
+/** A machine that has been built, and the operations on it. */
 type Built = {
   readonly machine: Machine;
   readonly controls: MachineControls;
@@ -64,8 +64,8 @@ type Built = {
 };
 
 /**
- * A machine from power-on to its end, across resets, on the machine thread. Everything it creates belongs to its NativeVm, which
- * `close` destroys.
+ * A machine from power-on to its end, across resets, on the machine thread. Everything it creates belongs to its
+ * NativeVm, which `close` destroys.
  */
 export class MachineRunner {
   readonly #report: MachineReport;
@@ -84,9 +84,9 @@ export class MachineRunner {
   readonly #holdups: HoldupReports;
   readonly #ending: Ending;
   #built: Built | null = null;
-  /** The manager that has asked for what is under way. */
+  /** The manager that has requested the present operations. */
   #manager: number;
-  /** It goes on in another process. */
+  /** It continues in another process. */
   #isGone = false;
 
   constructor(options: RunnerOptions) {
@@ -137,7 +137,7 @@ export class MachineRunner {
   }
 
   /**
-   * @param takeOver where it runs now
+   * @param takeOver the process where it runs now
    * @throws an error for the user if the configuration or this host is unsuitable
    */
   build(config: MachineConfig, takeOver: TakeOver | null = null): void {
@@ -193,19 +193,19 @@ export class MachineRunner {
     this.#built!.machine.startThreads(pin);
   }
 
-  /** Takes the machine over, into the one that has been built and started. @throws why it goes on where it runs */
+  /** Takes the machine over, into the one that has been built and started. @throws why it continues where it runs */
   takeOver(takeOver: TakeOver): void {
     const { machine, controls } = this.#built!;
     const state = takeOver.finish({ machine, words: this.#words, labels: () => this.#blocks.labels });
     if (state.paused) controls.pause.hold();
     machine.run();
     takeOver.tell(this.#report, state);
-    // Its devices have the sizes and limits that were changed there.
+    // Its devices have sizes and limits that were changed there.
     this.#topology.update();
     this.#machineChanged();
   }
 
-  /** Loads what the machine goes on from, if it does not boot. @throws an error for the user */
+  /** Loads the snapshot from which the machine continues, if any. @throws an error for the user */
   restore(): void {
     const restore = this.#restore;
     if (restore === null) return;
@@ -226,14 +226,14 @@ export class MachineRunner {
     mark('state');
   }
 
-  /** Its memory, and what it boots from after a reset. */
+  /** Its memory, and its boot files for after a reset. */
   get #restoredOrigin(): MachineOrigin | null {
     return this.#restore && { kind: 'state', ram: { kind: 'file', fd: this.#restore.ramFd } };
   }
 
   /**
    * Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while
-   * @returns null: it goes on in another process
+   * @returns null if it continues in another process
    */
   run(idle = () => {}): MachineEnd | null {
     const { machine, controls } = this.#built!;
@@ -249,7 +249,7 @@ export class MachineRunner {
     const handleMessages = () => this.#handleMessages(controls);
     const detach = this.#link.attach(this.#loop, handleMessages);
     try {
-      // What came while it was being built.
+      // Messages that arrived while it was being built.
       handleMessages();
       this.#loop.run({
         exit: index => exits.exit(index),
@@ -277,7 +277,7 @@ export class MachineRunner {
     // The last counts stay on screens.
     this.#blocks.keep();
     this.#native.requestStopOfAllQueues();
-    // Of one that goes on elsewhere nothing is touched.
+    // If it continues elsewhere, none of it may be touched.
     if (this.#built !== null && !this.#isGone) {
       const { machine, controls, deviceModules } = this.#built;
       for (const { device } of machine.parts.chipset.devices) this.#closeDevice(device, deviceModules);
@@ -290,14 +290,14 @@ export class MachineRunner {
     this.#native.destroy();
   }
 
-  /** Of a device module it cannot be known what it waits for. @returns undefined: for its back end */
+  /** What a device module's device waits for is unknown. @returns undefined if it waits for its back end */
   #whyDraining(name: string): string | undefined {
     const labels = this.#built?.machine.parts.chipset.labels ?? [];
     const type = labels.find(label => label.name === name)?.type;
     return type === undefined || deviceTable.find(type) !== undefined ? undefined : NOT_QUIESCED;
   }
 
-  /** One that throws, of a device module, is not to keep the others open. */
+  /** A device module's exception must not keep the other devices open. */
   #closeDevice(device: Device, deviceModules: readonly string[]): void {
     try {
       device.close?.();
@@ -340,7 +340,7 @@ export class MachineRunner {
     }
   }
 
-  /** Leaves messages after a stop to whoever serves the machine's end. */
+  /** Leaves messages after a stop to `waitUntilCollected`. */
   #handleMessages(controls: MachineControls): void {
     while (this.#ending.end === null && !this.#isGone) {
       const message = this.#link.next();
@@ -360,7 +360,7 @@ export class MachineRunner {
           break;
       }
     }
-    // What came of the one that is gone has been carried out.
+    // The commands of the one that is gone have been carried out.
     if (this.#manager !== this.#link.manager) {
       this.#manager = this.#link.manager;
       controls.managerGone();
@@ -368,7 +368,7 @@ export class MachineRunner {
     this.#flush();
   }
 
-  /** One that no later manager can find ends with its manager. */
+  /** A machine that no later manager can find ends with its manager. */
   #flush(): void {
     this.#link.flush();
     if (!this.#link.reachable) this.#ending.finish('its manager is gone');

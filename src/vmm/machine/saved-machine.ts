@@ -3,14 +3,14 @@ import { decodeState, encodeState, MAX_STATE_BYTES, StateError } from '../snapsh
 import type { MachineState } from './machine-state.ts';
 import { SCROLLBACK_BYTES } from './report.ts';
 
-/** What a port had printed. */
+/** The earlier output of a port. */
 export type PrintedBefore = { readonly port: number; readonly bytes: Uint8Array };
 
-/** What a snapshot has of a machine besides its RAM and its disks. */
+/** The part of a snapshot besides RAM and disks. */
 export type SavedMachine = {
   /** Checked when it is loaded. */
   readonly machine: MachineState;
-  /** The last that each of its consoles printed. */
+  /** The last output of each of its consoles. */
   readonly printed: readonly PrintedBefore[];
 };
 
@@ -18,7 +18,7 @@ export function encodeSaved(saved: SavedMachine): Uint8Array {
   return encodeState(saved);
 }
 
-/** Reads the file of a state. Anybody may have written it. @throws StateError */
+/** Reads the file of a state, which is untrusted. @throws StateError */
 export function readSaved(fd: number): SavedMachine {
   const { size } = fstatSync(fd);
   if (size > MAX_STATE_BYTES) throw new StateError(`it has ${size} bytes`);

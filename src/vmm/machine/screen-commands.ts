@@ -4,7 +4,7 @@ import type { ScreenControl } from '../../devices/display/screen-frame.ts';
 import type { MachineCommands } from './messages.ts';
 import type { Reply } from './reply.ts';
 
-/** Replies with what is new on a screen. */
+/** Replies with the changes of a screen. */
 export function watchScreen(
   devices: readonly BuiltDevice[],
   { device, seen }: MachineCommands['screen']['arguments'],
@@ -25,7 +25,7 @@ export function watchScreen(
   );
 }
 
-/** Has the guest make a screen as large as its watcher's window. */
+/** Asks the guest to make a screen as large as its viewer's window. */
 export function resizeScreen(
   devices: readonly BuiltDevice[],
   { device, width, height }: MachineCommands['resize-screen']['arguments'],

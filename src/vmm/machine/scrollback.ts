@@ -1,4 +1,4 @@
-/** The last bytes of a stream: a ring that forgets its oldest. */
+/** The last bytes of a stream: a ring that drops its oldest. */
 export class Scrollback {
   readonly #ring: Uint8Array;
   /** Bytes ever appended. */
@@ -39,12 +39,15 @@ export class Scrollback {
     this.#total = 0;
   }
 
-  /** What is kept, oldest first, as a copy. */
+  /** The bytes kept, oldest first, as a copy. */
   read(): Uint8Array {
     return this.readFrom(0, this.#ring.length);
   }
 
-  /** At most `length` bytes from number `from` on, counted from the first ever appended, or from the oldest that is kept. */
+  /**
+   * At most `length` bytes from number `from` on, counted from the first ever appended, or from the oldest that is
+   * kept.
+   */
   readFrom(from: number, length: number): Uint8Array {
     const capacity = this.#ring.length;
     const start = Math.max(from, this.oldest);

@@ -1,7 +1,7 @@
 import type { CharBackend, TerminalSize } from '../../devices/backends/char.ts';
 import type { Cancel, Clock } from '../../devices/device.ts';
 
-/** Buffer size in bytes: a full buffer is sent at once. */
+/** Buffer size in bytes: a full buffer is sent immediately. */
 const FULL = 2048;
 /** The guest reads byte by byte; the main thread is notified once per this many bytes. */
 const TAKEN_STEP = 4096;
@@ -9,8 +9,8 @@ const TAKEN_STEP = 4096;
 const WAIT_NS = 4_000_000n;
 
 /**
- * The user's end of a serial port. A guest prints byte by byte, each a VM exit; the main thread gets them in chunks: the
- * first at once, then one every few milliseconds or when the buffer is full.
+ * The user's end of a serial port. A guest prints byte by byte, each a VM exit; the main thread gets them in chunks:
+ * the first immediately, then one every few milliseconds or when the buffer is full.
  */
 export class SerialConsole implements CharBackend {
   onInput: ((bytes: Uint8Array) => void) | null = null;
@@ -29,7 +29,7 @@ export class SerialConsole implements CharBackend {
   #cancelFlush: Cancel | null = null;
 
   /**
-   * @param send called with what the guest prints
+   * @param send called with the guest's output
    * @param reportTaken called with how many typed bytes the guest has read since the last call
    */
   constructor(
@@ -60,7 +60,7 @@ export class SerialConsole implements CharBackend {
     this.onResized?.(size);
   }
 
-  /** Sends and reports all that is held back. */
+  /** Sends and reports everything that is held back. */
   settle(): void {
     this.flush();
     if (this.#taken > 0) this.#tellTaken();

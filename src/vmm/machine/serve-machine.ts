@@ -16,20 +16,20 @@ import { mark } from './start-trace.ts';
 
 export type Build = Extract<ToMachine, { kind: 'build' }>;
 
-/** Where a machine runs: on a thread of its manager, or in a process of its own. */
+/** Where a machine runs: on a thread of its manager, or in its own process. */
 export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'idle'> & {
-  /** Its manager is in this process, and ends it by force with the native VM's handle. */
+  /** Its manager is in this process, and forces it to end with the native VM's handle. */
   readonly withManager?: boolean;
   readonly closeConnection?: (connection: number) => void;
-  /** The machine that it has been asked to build. */
+  /** Called with the machine that it has been asked to build. */
   readonly building?: (build: Build) => void;
-  /** Confines the process. @returns what became of each layer. @throws if the machine is not to run like that */
+  /** Confines the process. @returns the outcome of each layer. @throws if the machine must not run like that */
   readonly confine?: (build: Build) => readonly Layer[];
 };
 
 /**
- * Serves one machine over a connected socket: waits for its configuration, runs it until it ends, and stays until a manager knows how
- * it ended. Returns also when there is no manager left that could want it.
+ * Serves one machine over a connected socket: waits for its configuration, runs it until it ends, and stays until a
+ * manager has learned how it ended. Also returns if there is no manager left that could ask.
  */
 export function serveMachine(connection: number, place: MachinePlace = {}): void {
   const report = new MachineReport();
@@ -60,10 +60,10 @@ const NOT_CONFINED: MachineEnd = {
   exitCode: null,
 };
 
-/** The machine that was to be taken over goes on in the process that has it, which knows why. */
+/** A failed take-over: the machine continues in the process that has it, which knows the reason. */
 const GOES_ON_THERE: MachineEnd = { crashed: false, reason: '', detail: null, exitCode: null };
 
-/** @returns null: it goes on in another process */
+/** @returns null if it continues in another process */
 function run(build: Build, link: ManagerLink, report: MachineReport, place: MachinePlace): MachineEnd | null {
   const { config, token } = build;
   const countersFd = link.takeFd();
@@ -105,7 +105,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
       ...(restore && { restore }),
       hostDevices,
       wires,
-      // Nobody else runs a VM of this name for as long as the lock is open.
+      // While the lock is open, no other process runs a VM of this name.
       ...(lock !== null && { own: { counters: countersFd, lock } }),
       ...(withManager && { created }),
       ...(confine && { confine: () => report.confined(confine(build)) }),
@@ -132,7 +132,7 @@ function takeOverFrom(socket: number | null): TakeOver | null {
   try {
     return new TakeOver(socket);
   } catch {
-    return null; // it has said why
+    return null; // it has reported why
   }
 }
 
@@ -151,7 +151,7 @@ function waitForBuild(link: ManagerLink): Build | null {
   return null;
 }
 
-/** The manager may still send commands, which come too late, and one that connects now is to know how it ended. */
+/** Rejects late commands of the manager, and lets one that connects now learn how the machine ended. */
 function waitUntilCollected(link: ManagerLink, report: MachineReport): void {
   for (let message = awaitNext(link); message !== null; message = awaitNext(link)) {
     if (message.kind === 'collected') return;
@@ -161,7 +161,7 @@ function waitUntilCollected(link: ManagerLink, report: MachineReport): void {
   }
 }
 
-/** Blocks until there is a message; null: there never will be another one. */
+/** Blocks until there is a message; null if there will never be another one. */
 function awaitNext(link: ManagerLink): Incoming | null {
   for (;;) {
     const message = link.next();

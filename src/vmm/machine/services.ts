@@ -27,15 +27,15 @@ import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineClock } from './machine-clock.ts';
 
-/** Callbacks for what the guest does to its machine. */
+/** Callbacks for the guest's actions on its machine. */
 export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly reportDiskErrors: (device: string, text: string | null) => void;
   readonly pauseForDisk: (device: string, reason: string) => void;
-  /** A device is to leave, at its host's request. */
+  /** A device should be unplugged, at its host's request. */
   readonly requestUnplug: (device: string, reason: string) => void;
-  /** Tells the user about something that does not stop the machine. */
+  /** Warns the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
   readonly consoles: ConsolePorts;
   readonly files: HostFiles;
@@ -53,15 +53,15 @@ type Parts = {
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
-  /** 0 if absent. */
+  /** Default: 0. */
   readonly clockOffsetMs?: number;
-  /** All if absent. */
+  /** Default: all. */
   readonly sleepStates?: SleepStates;
   readonly hostDevices: HostDevices;
   readonly firmware: MachineServices['firmware'];
 };
 
-/** Those of a machine whose configuration does not turn any off. */
+/** Those of a machine whose configuration disables none. */
 export const ALL_SLEEP_STATES: SleepStates = { s3: true, s4: true };
 
 /** The services that a machine offers its devices. */
@@ -154,7 +154,7 @@ export function machineServices(
   };
 }
 
-/** What is made when it is needed first, and most machines do not need. */
+/** Something created on first use, which most machines do not need. */
 function onceNeeded<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => {

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 
-/** Opens a file to read all of it. The fd is the caller's. @throws an error for the user */
+/** Opens a file to read all of it. The caller owns the fd. @throws an error for the user */
 export function openSmallFile(path: string): number {
   try {
     // Non-blocking: opening a named pipe without a writer would block the thread forever.
@@ -22,7 +22,7 @@ export function readSmallFile(path: string, limit: number): Uint8Array {
   }
 }
 
-/** The same of one that is open. @param path for messages */
+/** Same, for an open file. @param path for messages */
 export function readOpenFile(fd: number, path: string, limit: number): Uint8Array {
   const status = fstatSync(fd);
   if (!status.isFile()) throw new Error(`${path} is not a regular file: give the path of one`);

@@ -11,9 +11,9 @@ import type { MachineLoop } from './loop.ts';
 import type { DiskLabel, SnapshotArguments, SnapshotProgress, WrittenSnapshot } from './messages.ts';
 import type { MachinePlaces } from './topology.ts';
 
-/** How often its progress is reported. */
+/** Interval for reporting its progress. */
 const REPORT_NS = 100_000_000n;
-/** What of a machine's private memory is its own (proc(5)); opened before the process is confined. */
+/** Tells which pages of a machine's private memory are its own (proc(5)); opened before the process is confined. */
 const PAGEMAP = '/proc/self/pagemap';
 
 export type SavedBySource = {
@@ -22,13 +22,13 @@ export type SavedBySource = {
   readonly places: MachinePlaces;
 };
 
-/** What a snapshot is taken of. */
+/** The machine of which a snapshot is taken. */
 export type SnapshotSource = {
   /** Stops the machine until the returned function is called. */
   hold(events: { readonly quiesced: () => void }): () => void;
   /** Devices that have not stopped. */
   holdups(): readonly string[];
-  /** The whole state of the machine that stands still, and what it takes to build it again. */
+  /** The whole state of the stopped machine, and what it takes to build it again. */
   save(): SavedBySource;
   readonly ram: GuestRam;
   disks(): readonly HeldDisk[];
@@ -38,7 +38,7 @@ export type SnapshotWriterOptions = {
   readonly source: SnapshotSource;
   readonly native: NativeVm;
   readonly loop: Pick<MachineLoop, 'watch' | 'at' | 'now'>;
-  /** Null: it is over. */
+  /** Null once it is over. */
   readonly progress: (progress: SnapshotProgress | null) => void;
 };
 
@@ -56,14 +56,14 @@ type Taking = {
 };
 
 /**
- * Writes snapshots of a machine into files that its manager has opened: holds the machine until a native thread has copied its RAM and
- * its disks, and lets it go on whatever became of that. Nothing here waits.
+ * Writes snapshots of a machine into files that its manager has opened: holds the machine until a native thread has
+ * copied its RAM and its disks, and then lets it continue, whatever the outcome. Nothing here blocks.
  */
 export class SnapshotWriter {
   readonly #options: SnapshotWriterOptions;
   readonly #pagemap: number | null;
   #taking: Taking | null = null;
-  /** The machine stands still after a snapshot that was asked to leave it so. */
+  /** Releases the machine, which was left stopped after a snapshot on request. */
   #kept: (() => void) | null = null;
 
   constructor(options: SnapshotWriterOptions) {
@@ -74,8 +74,8 @@ export class SnapshotWriter {
   }
 
   /**
-   * Takes a snapshot. `fds` are those of the state, of the RAM and of its checksums, then for each disk to copy those of the copy and of
-   * its checksums; they are this object's.
+   * Takes a snapshot. `fds` are those of the state, of the RAM and of its checksums, then for each disk to copy those
+   * of the copy and of its checksums; this object takes them over.
    */
   take(request: SnapshotArguments, fds: readonly number[], done: Done): void {
     const refusal = this.#refusal(request, fds);
@@ -95,7 +95,7 @@ export class SnapshotWriter {
     };
     this.#taking = taking;
     this.#report(taking);
-    // It may stand still already: `quiesced` comes before `hold` returns then.
+    // The machine may already be stopped: `quiesced` then comes before `hold` returns.
     let isHeld = false;
     let isQuiesced = false;
     taking.release = this.#options.source.hold({
@@ -108,24 +108,24 @@ export class SnapshotWriter {
     if (isQuiesced) this.#copy(taking);
   }
 
-  /** Gives up the snapshot that is being taken, or lets the machine go on after one. */
+  /** Gives up the snapshot that is being taken, or lets the machine continue after one. */
   cancel(reason: string): void {
     this.#finish(reason, null);
     this.resume();
   }
 
-  /** Lets the machine go on after a snapshot that has left it standing still. */
+  /** Lets the machine continue after a snapshot that has left it stopped. */
   resume(): void {
     this.#kept?.();
     this.#kept = null;
   }
 
-  /** /proc/self/pagemap, for the memory of a machine that is private; null: it is not, or the host does not tell. */
+  /** /proc/self/pagemap, for a machine with private memory; null if it has none, or the host does not allow it. */
   get pagemap(): number | null {
     return this.#pagemap;
   }
 
-  /** Why the machine cannot be handed to another process now; null: it can. */
+  /** Why the machine cannot be handed to another process now; null if it can. */
   get busy(): string | null {
     return this.#taking === null && this.#kept === null ? null : 'a snapshot of it is being taken';
   }
@@ -134,7 +134,7 @@ export class SnapshotWriter {
     if (this.#taking !== null || this.#kept !== null) return 'another snapshot of it is being taken';
     const there = this.#options.source.disks();
     const known = disks.every(index => there[index] !== undefined);
-    // Some may be lost where this process has no room for more.
+    // Some fds are lost if this process has reached its limit.
     return known && fds.length === 3 + 2 * disks.length
       ? null
       : 'the files of the snapshot did not reach the machine: try again';
@@ -208,14 +208,14 @@ export class SnapshotWriter {
     this.#finish(null, result);
   }
 
-  /** Ends what is being taken: the machine goes on, unless it is to stand still. */
+  /** Ends the present snapshot: the machine continues, unless it should stay stopped. */
   #finish(error: string | null, written: WrittenSnapshot | null): void {
     const taking = this.#taking;
     if (taking === null) return;
     this.#taking = null;
     taking.stopTimer();
     taking.unwatch();
-    // One that is held up by its file system is left to itself.
+    // A job blocked by its file system is left to finish on its own.
     taking.job?.free();
     closeAll(taking.fds);
     this.#options.progress(null);
@@ -239,7 +239,7 @@ export class SnapshotWriter {
   }
 }
 
-/** What a manager has to know of a disk. */
+/** A manager's facts about a disk. */
 export function labelOf({ path, readonly, transient, isBlockDevice, fd, size }: HeldDisk): DiskLabel {
   // A file may have been resized since it was opened.
   const bytes = isBlockDevice ? size : identityOf(fd).size;
@@ -250,7 +250,7 @@ function identityOf(fd: number): FileIdentity {
   return identify(fd)!;
 }
 
-/** Without it, all pages are looked at. */
+/** Without it, all pages are examined. */
 function openPagemap(native: NativeVm): number | null {
   try {
     return native.ownFd(openSync(PAGEMAP, 'r'));

@@ -5,7 +5,7 @@ import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
 import type { Tell } from './report.ts';
 
-/** What the log says. */
+/** Texts for the log. */
 const WOKEN_BY: Readonly<Record<WakeSource, string>> = {
   user: 'woken up',
   rtc: 'woken up by the alarm of its clock',
@@ -17,15 +17,15 @@ export type SuspensionParts = {
   readonly deviceModules: readonly string[];
   readonly ending: Ending;
   readonly tell: Tell;
-  /** It sleeps now, or runs again. */
+  /** Called when it goes to sleep or runs again. */
   readonly changed: () => void;
 };
 
-/** ACPI S3 of a machine: its vCPUs stand still and its devices do not, so that one of them may wake it up. */
+/** ACPI S3 of a machine: its vCPUs are stopped but its devices are not, so that one of them may wake it up. */
 export class Suspension {
   readonly #parts: SuspensionParts;
   #isWaking = false;
-  /** Of those who wait for it to be awake. */
+  /** Called once it is awake. */
   #callbacks: (() => void)[] = [];
 
   constructor(parts: SuspensionParts) {
@@ -40,7 +40,11 @@ export class Suspension {
     changed();
   }
 
-  /** Wakes it up as soon as all of it has stopped. @param done called when it is awake. @returns false: it does not sleep, or its guest does not want that to wake it up */
+  /**
+   * Wakes it up as soon as all of it has stopped.
+   * @param done called when it is awake. @returns false if it does not sleep, or its guest has not enabled this wake-up
+   * source
+   */
   wake(by: WakeSource, done: () => void = () => {}): boolean {
     const { machine, ending } = this.#parts;
     if (!machine.asleep || !machine.parts.chipset.wakesBy(by)) return false;
@@ -57,11 +61,11 @@ export class Suspension {
     return true;
   }
 
-  /** @returns whether the machine may go on */
+  /** @returns whether the machine may continue */
   #wakeUp(by: WakeSource): boolean {
     const { machine, deviceModules, ending, tell, changed } = this.#parts;
     this.#isWaking = false;
-    // It may have been reset meanwhile.
+    // It may have been reset in the meantime.
     if (machine.asleep) {
       try {
         machine.wake(by);

@@ -1,12 +1,13 @@
 /**
- * Says when a machine thread may be terminated. Node terminates a thread at any point. If koffi is creating values at that
- * moment (while it loads, or when it returns views of memory), it can't throw, and aborts the whole process with every VM
- * in it. So the thread closes the gate around such code, and whoever terminates it waits for the gate to open.
+ * Coordinates when a machine thread may be terminated. Node terminates a thread at any point. If koffi is creating
+ * values at that moment (while it loads, or when it returns views of memory), it can't throw, and aborts the whole
+ * process with every VM in it. So the thread closes the gate around such code, and the terminating thread waits for the
+ * gate to open.
  */
 export class ThreadGate {
   /**
-   * One word is 1 while the thread may be terminated, one is 1 once it has been asked to end, one once it has closed its socket. The last
-   * says what became of its machine: TAKEN or REVOKED.
+   * One word is 1 while the thread may be terminated, one is 1 once it has been asked to end, one once it has closed
+   * its socket. The last one is the state of its machine: TAKEN or REVOKED.
    */
   readonly words: Int32Array<SharedArrayBuffer>;
 
@@ -15,11 +16,11 @@ export class ThreadGate {
     this.words = words;
   }
 
-  /** In the thread: the following code must not be interrupted. Does not return in a thread that has been asked to end. */
+  /** In the thread: the following code must not be interrupted. Does not return if the thread has been asked to end. */
   close(): void {
     Atomics.store(this.words, OPEN, 0);
     if (!this.#endRequested) return;
-    // Whoever asked may have found the gate open, and terminates the thread at any moment.
+    // The requester may have found the gate open, and terminates the thread at any moment.
     this.open();
     Atomics.wait(this.words, END_REQUESTED, 1);
   }
@@ -46,12 +47,12 @@ export class ThreadGate {
     return Atomics.load(this.words, END_REQUESTED) === 1;
   }
 
-  /** In the thread: it is about to use what it was given. @returns false: that was revoked */
+  /** In the thread: it is about to use what it was given. @returns false if that was revoked */
   take(): boolean {
     return Atomics.compareExchange(this.words, MACHINE, 0, TAKEN) === 0;
   }
 
-  /** Outside: the thread is not to use what it was given. @returns false: it does already */
+  /** Outside: keeps the thread from using what it was given. @returns false if it already does */
   revoke(): boolean {
     return Atomics.compareExchange(this.words, MACHINE, 0, REVOKED) !== TAKEN;
   }

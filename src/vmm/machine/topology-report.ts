@@ -6,14 +6,14 @@ import type { MachineParts } from './machine-parts.ts';
 import type { MachineReport, Tell } from './report.ts';
 import type { DeviceLabel } from './topology.ts';
 
-/** How often what changes in a device by itself is reported at most: four times a second. */
+/** Shortest interval between reports of devices' own changes: four times a second. */
 const DEVICE_INTERVAL_NS = 250_000_000n;
 
-/** The machine's devices, which come and go. */
+/** The machine's devices, which may be hot-plugged. */
 export type ReportedDevices = {
   /** As screens show them. */
   readonly labels: readonly DeviceLabel[];
-  /** Names of those that are being plugged in. */
+  /** Names of devices that are being plugged in. */
   readonly pluggingIn: readonly string[];
 };
 
@@ -35,7 +35,9 @@ export class TopologyReport {
   #pinning: readonly number[] = [];
   #hotPlug: ReportedDevices | null = null;
   #isDue = false;
-  /** What changes by itself, and is reported then: host devices, drives that the guest opens, cards that lose their network. */
+  /**
+   * Devices that report changes on their own: host devices, drives that the guest opens, cards that lose their network.
+   */
   readonly #watched = new WeakSet<Changing>();
   #deviceIsDue = false;
 
@@ -51,7 +53,7 @@ export class TopologyReport {
     this.update();
   }
 
-  /** A device's size, limits or the like are others now. It is sent with what follows. */
+  /** A device's size, limits or the like have changed. The report is sent with the next messages. */
   update(): void {
     const { chipset, vcpus } = this.#machine!;
     for (const { capabilities } of chipset.devices) {
@@ -74,7 +76,7 @@ export class TopologyReport {
     });
   }
 
-  /** A queue or range came or went; with a device there are many, which are reported together. */
+  /** Queues or ranges were added or removed; a device has many, which are reported together. */
   changed(): void {
     if (this.#machine === null || this.#isDue) return;
     this.#isDue = true;
@@ -84,7 +86,7 @@ export class TopologyReport {
     });
   }
 
-  /** The guest moves BARs and connects interrupts many times in a row. */
+  /** Limits the rate, since the guest moves BARs and connects interrupts many times in a row. */
   #watch(device: Changing | null | undefined): void {
     if (!device?.onChanged || this.#watched.has(device)) return;
     this.#watched.add(device);

@@ -15,23 +15,28 @@ export type { DeviceFact } from '../../devices/device-type.ts';
 export type Topology = CounterLabels & {
   /** The ones that every machine has, then those of its configuration. */
   readonly devices: readonly DeviceLabel[];
-  /** vCPUs that it has; its counters may have room for more. */
+  /** Present vCPUs; its counters may have room for more. */
   readonly vcpus: number;
-  /** The first is the one that screens show as the VM's console. */
+  /** Screens show the first one as the VM's console. */
   readonly consoles: readonly ConsoleLabel[];
   /** The host CPU of each pinned vCPU, by vCPU index. */
   readonly pinning: readonly number[];
-  /** Absent from a machine of a version whose devices do not come and go. */
+  /** Absent from a machine of a version without hot plug. */
   readonly places?: MachinePlaces;
-  /** Names of devices that are being plugged in: guest memory is mapped for them. Absent: there are none. */
+  /** Names of devices that are being plugged in: guest memory is mapped for them. Default: none. */
   readonly pluggingIn?: readonly string[];
 };
 
-/** Where things are on their buses, whatever numbers the guest gives those: what it takes to build the machine again as it is. */
+/**
+ * Addresses of devices on their buses, independent of the guest's bus numbers: what it takes to build the same machine
+ * again.
+ */
 export type MachinePlaces = {
-  /** Addresses on bus 0 of the root ports that are no devices, `18.0`, in the order of their numbers. */
+  /** Addresses on bus 0 of the root ports that are not devices, `18.0`, in the order of their numbers. */
   readonly rootPorts: readonly string[];
-  /** The devices of the configuration, those that have been plugged in too. `addr`: as in a configuration; null: it has none. */
+  /**
+   * The devices of the configuration, including hot-plugged ones. `addr`: as in a configuration; null if it has none.
+   */
   readonly devices: readonly { readonly name: string; readonly bus: string; readonly addr: string | null }[];
 };
 
@@ -40,22 +45,22 @@ export type DeviceLabel = {
   /** `virtio-blk`. */
   readonly type: string;
   readonly title: string;
-  /** The kind of back end that it is connected to. */
+  /** The kind of back end to which it is connected. */
   readonly backend: BackendKind | null;
-  /** The bus that it sits on: `pci.0`, `isa.0`, or the name of the device that provides it. */
+  /** Its bus: `pci.0`, `isa.0`, or the name of the device that provides it. */
   readonly bus: string;
-  /** Its address as the guest sees it, on PCI `00:03.0`; null without one. */
+  /** Its address as the guest sees it, on PCI `00:03.0`; null if it has none. */
   readonly address: string | null;
   readonly facts: readonly DeviceFact[];
-  /** Of a device of the host that was passed through; absent for others. */
+  /** For a host device that was passed through; absent for others. */
   readonly hostDevice?: HostDeviceFacts;
-  /** Of a balloon; absent for others. */
+  /** For a balloon; absent for others. */
   readonly balloon?: BalloonFacts;
-  /** It is a drive whose medium can be changed; absent: it is not. */
+  /** It is a drive whose medium can be changed; default: it is not. */
   readonly drive?: true;
-  /** It has a screen; absent: it has none. */
+  /** It has a screen; default: it has none. */
   readonly screen?: true;
-  /** Since when the guest has been asked to release it, in milliseconds since 1970. Absent: it has not been. */
+  /** When the guest was asked to release it, in milliseconds since 1970. Absent if it has not been. */
   readonly removing?: number;
 };
 
@@ -66,7 +71,7 @@ export type CounterLabels = {
   readonly queues: readonly QueueLabel[];
   /** Bus ranges, in the order of their counter blocks, which need not be contiguous. */
   readonly regions: readonly RegionPlace[];
-  /** Statistics of devices; absent from a machine of a version that has none. */
+  /** Statistics of devices; absent from a machine of a version without any. */
   readonly statistics?: readonly StatisticPlace[];
 };
 
@@ -77,7 +82,7 @@ export type StatisticPlace = StatisticName & {
 };
 
 export type QueueLabel = QueueName & {
-  /** The machine gives no other queue or range the same one, not even in the same slot. */
+  /** Unique among all queues and ranges of the machine over time, even in the same slot. */
   readonly id: number;
   /** Number of its counter block. */
   readonly slot: number;

@@ -2,19 +2,22 @@ import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
 import type { Tell } from './report.ts';
 
-/** The pause that a machine's user asks for, or that a failing disk makes, which lasts until the user ends it, across resets. */
+/**
+ * The pause that a machine's user asks for, or that a failing disk causes. It lasts until the user ends it, across
+ * resets.
+ */
 export class UserPause {
   readonly #machine: Machine;
   readonly #tell: Tell;
   #release: Release | null = null;
-  /** Because the host fails a disk's requests, which are carried out again when it ends. */
+  /** A pause because the host failed a disk's requests, which are retried when it ends. */
   #failure: {
     readonly reason: string;
     readonly release: Release;
     isQuiesced: boolean;
     ends: boolean;
   } | null = null;
-  /** Of those who wait for the vCPUs to stop. */
+  /** Called once the vCPUs have stopped. */
   readonly #callbacks = new Set<() => void>();
 
   constructor(machine: Machine, tell: Tell) {
@@ -22,7 +25,7 @@ export class UserPause {
     this.#tell = tell;
   }
 
-  /** The user has asked for it, also if vCPUs still run. */
+  /** Whether the user has asked for it, even if vCPUs still run. */
   get isAsked(): boolean {
     return this.#release !== null || this.#failure !== null;
   }
@@ -45,8 +48,8 @@ export class UserPause {
 
   /**
    * Pauses the machine, or leaves it paused.
-   * @param paused called once no vCPU runs any more: a device that has not stopped by then cannot be seen by anyone. Called also when the
-   * pause ends before that
+   * @param paused called once no vCPU runs; a device that has not stopped by then has no visible effect. Also called if
+   * the pause ends before that
    */
   begin(paused: () => void): void {
     this.#callbacks.add(paused);
@@ -54,7 +57,7 @@ export class UserPause {
     this.update();
   }
 
-  /** The machine is paused from when it begins to run. */
+  /** Keeps the machine paused from its start. */
   hold(): void {
     this.#release ??= this.#machine.hold({});
   }
@@ -63,7 +66,7 @@ export class UserPause {
     this.#release?.();
     this.#release = null;
     if (this.#failure !== null) {
-      // The request that waits begins again with its queue, which has to stop first.
+      // The waiting request is retried by its queue, which has to stop first.
       if (this.#failure.isQuiesced) this.#endFailure();
       else this.#failure.ends = true;
     }
@@ -86,7 +89,7 @@ export class UserPause {
         ? report.entered('paused', this.#failure?.reason)
         : report.entered(this.#machine.asleep ? 'suspended' : 'running'),
     );
-    // After the state: who waits for the reply looks at it.
+    // After the state, which the recipient of the reply looks at.
     if (isPaused) this.#callBack();
   }
 

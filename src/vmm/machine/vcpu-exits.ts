@@ -17,7 +17,7 @@ export type VcpuExitsParts = {
   readonly times: AccessTimes;
 };
 
-/** Answers what vCPUs leave the guest for: accesses to devices, and whatever else, which ends the machine or resets it. */
+/** Answers vCPUs' exits: accesses to devices, and any others, which end or reset the machine. */
 export class VcpuExits {
   readonly #parts: VcpuExitsParts;
   readonly #tripleFaults = new TripleFaults();
@@ -32,7 +32,7 @@ export class VcpuExits {
     const { machine, ending, times } = this.#parts;
     const { native } = machine;
     const vcpu = machine.vcpus[index]!;
-    // A vCPU that this thread runs itself is timed where it goes on; that needs no clock here.
+    // A vCPU that this thread runs itself is timed in the native library; that needs no clock here.
     const isCarried = native.carries(index);
     if (isCarried) times.took(native.lastAnswerNs);
     const began = isCarried ? 0 : performance.now();
@@ -50,7 +50,7 @@ export class VcpuExits {
     ending.crash({ reason: `vCPU ${index} ended: ${error === '' ? cause : error}` });
   }
 
-  /** Its first instruction that needs the machine, which soon follows the very first. */
+  /** Its first instruction that needs the machine, which comes soon after the very first. */
   #firstExit(): void {
     this.#hasExited = true;
     mark('entry');
@@ -58,7 +58,7 @@ export class VcpuExits {
     if (marks !== null) this.#parts.tell(report => report.happened('info', marks));
   }
 
-  /** It resets a PC; a machine that has booted a kernel directly is none. */
+  /** A triple fault resets a PC, but a machine that has booted a kernel directly is not one. */
   #tripleFault(vcpu: VcpuFd, index: number): void {
     const { machine, ending, tell } = this.#parts;
     if (!this.#tripleFaults.mayReset()) {

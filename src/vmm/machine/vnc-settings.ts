@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { LAYOUT_NAMES } from '../../devices/input/layout-names.ts';
 
-/** Where a VNC server of a VM listens, and what it demands. */
+/** Where a VM's VNC server listens, and what it requires. */
 export const vncSettings = z.strictObject({
   /** `auto`, `unix:PATH`, `[HOST]:DISPLAY` or `HOST::PORT`. */
   listen: z.string().min(1).max(256),

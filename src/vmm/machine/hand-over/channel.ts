@@ -4,7 +4,7 @@ import { MAX_STATE_BYTES } from '../../snapshot/state-codec.ts';
 import { bytesFrame, FRAME, FrameReader, messageFrame, messageOf } from '../frames.ts';
 import { HandOverError } from './messages.ts';
 
-/** What one frame carries of a state. */
+/** Most bytes of a state in one frame. */
 const PIECE_BYTES = 2 ** 20;
 
 type Outgoing = { readonly frame: Uint8Array; readonly fds: readonly number[] };
@@ -16,37 +16,40 @@ export class HandOverChannel {
   #outgoing: Outgoing[] = [];
   #incoming: unknown[] = [];
   #fds: number[] = [];
-  /** A state that is coming in. */
+  /** A state that is being received. */
   #state: { readonly bytes: Uint8Array; at: number } | null = null;
   #isClosed = false;
   #isOver = false;
 
-  /** @param fd a connected stream socket, which is then this object's */
+  /** @param fd a connected stream socket, which this object takes over */
   constructor(fd: number) {
     this.fd = fd;
     libc.setNonblocking(fd);
   }
 
-  /** Nothing more can be sent, or will come after what `receive` returns. */
+  /** Whether nothing more can be sent, or will come after what `receive` returns. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** There is something that the socket has not taken yet. */
+  /** Whether the socket has not taken everything yet. */
   get isWaiting(): boolean {
     return this.#outgoing.length > 0;
   }
 
-  /** Sends a message, as far as the socket takes it. @param fds stay the caller's; they must stay open until it is sent */
+  /**
+   * Sends a message, as far as the socket takes it.
+   * @param fds the caller keeps them, and must keep them open until it is sent
+   */
   send(message: object, fds: readonly number[] = []): void {
-    // Before it, so that all of them are there when it is read.
+    // They come first, so that all of them have arrived when the message is read.
     for (let from = 0; from < fds.length; from += MAX_FDS)
       this.#outgoing.push({ frame: bytesFrame(new Uint8Array()), fds: fds.slice(from, from + MAX_FDS) });
     this.#outgoing.push({ frame: messageFrame(message), fds: [] });
     this.flush();
   }
 
-  /** A message of kind `state`, with its bytes in frames of their own. */
+  /** Sends a message of kind `state`, with its bytes in separate frames. */
   sendState(bytes: Uint8Array): void {
     this.#outgoing.push({ frame: messageFrame({ kind: 'state', bytes: bytes.length }), fds: [] });
     for (let from = 0; from < bytes.length; from += PIECE_BYTES)
@@ -54,7 +57,7 @@ export class HandOverChannel {
     this.flush();
   }
 
-  /** Sends what waits, as far as the socket takes it. */
+  /** Sends what is waiting, as far as the socket takes it. */
   flush(): void {
     for (let next = this.#outgoing[0]; next !== undefined && !this.#isOver; next = this.#outgoing[0]) {
       const sent = sendNow(this.fd, next.frame, next.fds);
@@ -65,7 +68,9 @@ export class HandOverChannel {
     }
   }
 
-  /** @returns the messages that have come, unchecked but for a `state`, which has its bytes. @throws HandOverError */
+  /**
+   * @returns the messages that have arrived, unchecked except for a `state`, which has its bytes. @throws HandOverError
+   */
   receive(): unknown[] {
     while (!this.#isOver) {
       const received = receiveNow(this.fd);
@@ -80,7 +85,7 @@ export class HandOverChannel {
     return this.#incoming.splice(0);
   }
 
-  /** The oldest fd that has come; it is then the caller's. @throws HandOverError: there is none */
+  /** The oldest fd that has arrived; the caller takes it over. @throws HandOverError if there is none */
   takeFd(): number {
     const fd = this.#fds.shift();
     if (fd === undefined) throw new HandOverError('the other process did not pass all of its files');

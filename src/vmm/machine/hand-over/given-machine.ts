@@ -12,7 +12,7 @@ import { FORMAT, type OfferedDisk } from './messages.ts';
 import type { PrivateRamCopy } from './private-ram.ts';
 import { encodeHandedState } from './state.ts';
 
-/** What of a machine's process its successor is to have too. */
+/** fds of a machine's process that its successor also needs. */
 export type OwnFds = {
   /** The memfd of its counters. */
   readonly counters: number;
@@ -26,20 +26,20 @@ export type GivenParts = {
   readonly own: OwnFds | null;
   readonly report: MachineReport;
   readonly counters: () => CounterLabels;
-  /** Sends what its ports have printed, and says what they have read. */
+  /** Sends what its ports have printed, and reports what they have read. */
   readonly settlePorts: () => void;
-  /** It is paused by its user. */
+  /** Whether its user has paused it. */
   readonly isPaused: () => boolean;
-  /** Its memory may be merged with that of others (KSM). */
+  /** Whether its memory may be merged with that of others (KSM). */
   readonly isMergeable: boolean;
   readonly deviceModules: readonly string[];
   /** Makes a copy of memory that only this process has. */
   readonly copyRam: () => PrivateRamCopy;
-  /** Calls back once no reset is under way. */
+  /** Calls back once no reset is in progress. */
   readonly afterReset: (done: () => void) => void;
 };
 
-/** A machine as it is handed over. */
+/** A machine in the form in which it is handed over. */
 export function givenMachine(parts: GivenParts): GivenMachine & { close(): void } {
   const { machine, files, own, report } = parts;
   let stoppedAt = 0n;

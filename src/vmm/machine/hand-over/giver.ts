@@ -3,42 +3,42 @@ import type { FdWatcher } from '../manager-link.ts';
 import { HandOverChannel } from './channel.ts';
 import { type FromTaker, type Offer, parseFromTaker } from './messages.ts';
 
-/** What is handed over. */
+/** A machine that can be handed over. */
 export type GivenMachine = {
-  /** What it is to be built of, with the fds, which stay the giver's. @throws why it cannot be handed over */
+  /** What to build it from, with the fds, which the giver keeps. @throws why it cannot be handed over */
   offer(): { readonly offer: Offer; readonly fds: readonly number[] };
   /**
-   * Stops it; `done` once all of it has, with null, or with why it cannot be handed over. It goes on when the returned function is
-   * called.
+   * Stops it; `done` is called once all of it has stopped, with null, or with why it cannot be handed over. It
+   * continues when the returned function is called.
    */
   quiesce(done: (failure: string | null) => void): () => void;
-  /** How long that may take beyond `STOP_NS`, after what was offered. */
+  /** How long that may take beyond `STOP_NS`, given what was offered. */
   readonly extraStopNs: bigint;
   /** Names of the devices that have not stopped. */
   readonly holdups: readonly string[];
-  /** While it is quiesced: all that the other process has to know. */
+  /** Everything that the other process has to know, while it is quiesced. */
   state(): Uint8Array;
 };
 
 export type Outcome =
-  /** The machine is the other process's: nothing of it may be touched any more. */
+  /** The machine belongs to the other process: none of it may be touched any more. */
   | { readonly kind: 'gone' }
-  /** It goes on here. */
+  /** It continues here. */
   | { readonly kind: 'failed'; readonly reason: string };
 
-/** How long the other process may take to build the machine, which runs meanwhile, in nanoseconds. */
+/** How long the other process may take to build the machine, which runs in the meantime, in nanoseconds. */
 export const PREPARE_NS = 10_000_000_000n;
 /** How long the machine may take to stop: usually a few milliseconds. */
 export const STOP_NS = 1_000_000_000n;
-/** How long the other process may take to load the state, while the guest stands still. */
+/** How long the other process may take to load the state, while the guest is stopped. */
 export const LOAD_NS = 3_000_000_000n;
 
-/** The steps that it waits for. */
+/** The steps that have a deadline. */
 type Step = 'prepare' | 'stop' | 'load' | 'go';
 
 /**
- * Hands a machine that runs on this thread over to another process. It is over when that process is certain to have `go`, or with the
- * machine going on here: whatever the other process does, and however it ends.
+ * Hands a machine that runs on this thread over to another process. It ends once the other process is certain to
+ * receive `go`, or else the machine continues here, whatever the other process does, and however it ends.
  */
 export class Giver {
   readonly #channel: HandOverChannel;
@@ -51,8 +51,8 @@ export class Giver {
   #deadline: Cancel = () => {};
 
   /**
-   * @param fd a connected socket, which is then this object's
-   * @param over called once, maybe before this returns
+   * @param fd a connected socket, which this object takes over
+   * @param over called once, possibly before this returns
    */
   constructor(
     fd: number,
@@ -72,7 +72,7 @@ export class Giver {
     });
   }
 
-  /** Does nothing once it is over. @param reason for the other process, and for the one who wanted this */
+  /** Does nothing once it is over. @param reason for the other process, and for the requester */
   cancel(reason: string): void {
     this.#fail(reason);
   }
@@ -122,7 +122,7 @@ export class Giver {
     this.#proceed();
   }
 
-  /** Looks at what has become of what was sent. */
+  /** Acts on the progress of what was sent. */
   #proceed(): void {
     if (this.#isOver) return;
     if (this.#step === 'go' && !this.#channel.isWaiting) this.#finish({ kind: 'gone' });
@@ -151,7 +151,7 @@ export class Giver {
 
   #fail(reason: string): void {
     if (this.#isOver) return;
-    // The other process must not get `go`: it cannot while part of it is here.
+    // The other process must not receive `go`: it cannot while part of it is still here.
     if (!this.#channel.isWaiting) this.#channel.send({ kind: 'failed', reason });
     this.#finish({ kind: 'failed', reason });
     this.#release?.();

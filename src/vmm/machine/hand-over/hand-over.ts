@@ -25,12 +25,12 @@ export type HandOverParts = {
   readonly counters: () => CounterLabels;
   readonly report: MachineReport;
   readonly tell: Tell;
-  /** The fds of this process that are passed on; null: the machine cannot be handed over. */
+  /** The fds of this process that are passed on; null if the machine cannot be handed over. */
   readonly own: OwnFds | null;
-  /** Its memory may be merged with that of others (KSM). */
+  /** Whether its memory may be merged with that of others (KSM). */
   readonly isMergeable: boolean;
   readonly deviceModules: readonly string[];
-  /** Called when the machine is another process's: nothing of it may be touched any more. */
+  /** Called once the machine belongs to another process: none of it may be touched any more. */
   readonly gone: () => void;
 };
 
@@ -43,14 +43,14 @@ export class HandOver {
     this.#parts = parts;
   }
 
-  /** Why a snapshot has to wait; null: nobody is taking the machine over. */
+  /** Why a snapshot has to wait; null if no process is taking the machine over. */
   get busy(): string | null {
     return this.#giver && 'it is being handed over to another process: try again';
   }
 
   /**
-   * @param fd the socket to the process that is to have it, which is then this object's; null: none came
-   * @param failed called with why it goes on here
+   * @param fd the socket to the process that should get it, which this object takes over; null if none arrived
+   * @param failed called with the reason if the machine continues here
    */
   begin(fd: number | null, failed: (reason: string) => void): void {
     const { snapshots, loop } = this.#parts;
@@ -75,7 +75,10 @@ export class HandOver {
     if (!isOver) this.#giver = giver;
   }
 
-  /** Does nothing if nobody is taking the machine over. @param reason for the other process, and for the one who wanted this */
+  /**
+   * Does nothing if no process is taking the machine over.
+   * @param reason for the other process, and for the requester
+   */
   cancel(reason: string): void {
     this.#giver?.cancel(reason);
   }

@@ -1,14 +1,14 @@
 /**
- * The messages between the process that has a machine and the one that takes it over, on a socket that their manager has
- * made. The guest runs until the last answer is certain to come soon:
+ * The messages between the process that has a machine and the one that takes it over, on a socket that their manager
+ * has created. The guest runs until the last answer is certain to come soon:
  *
- *     offer ->             what to build the machine of
+ *     offer ->             what to build the machine from
  *           <- prepared    it is built, and its vCPUs are parked
  *     state ->             the guest has stopped
  *           <- loaded
- *     go ->                from here on the machine is the other process's
+ *     go ->                from here on the machine belongs to the other process
  *
- * Until `go`, either side may say `failed` or close the socket, and the old process goes on.
+ * Until `go`, either side may send `failed` or close the socket, and the old process continues.
  */
 import * as z from 'zod/mini';
 import {
@@ -21,24 +21,24 @@ import { MAX_CHAIN } from '../../backends/image-chain.ts';
 import { CHAR_FILES, MAX_WIRE_FDS } from '../../backends/net/wire.ts';
 import type { DiskFacts, GivenWireFacts } from '../messages.ts';
 
-/** The version of these messages, and of what is in the state apart from the machine's own. */
+/** The version of these messages, and of the state without the machine's own. */
 export const FORMAT = 1;
 
 export type OfferedDisk = { readonly options: DiskOptions; readonly facts: DiskFacts };
 
 /**
- * The fds that come with it: RAM, counters, the lock of the VM's name, then disks, each with its backing files, images and wires in the
- * order of their lists.
+ * The fds that come with it: RAM, counters, the lock of the VM's name, then disks, each with its backing files, images
+ * and wires, in the order of their lists.
  */
 export type Offer = {
   readonly kind: 'offer';
   readonly format: number;
-  /** The vring that runs the machine. */
+  /** The version of vring that runs the machine. */
   readonly version: string;
   readonly disks: readonly OfferedDisk[];
-  /** Paths of the files that it boots from. */
+  /** Paths of the files from which it boots. */
   readonly images: readonly string[];
-  /** The networks of its devices. Absent from a vring without any. */
+  /** The networks of its devices. Absent if sent by a vring without any. */
   readonly wires?: readonly GivenWireFacts[];
 };
 
@@ -125,12 +125,12 @@ const fromTaker = z.discriminatedUnion('kind', [
   failed,
 ]);
 
-/** A peer that does not keep to these messages. */
+/** The peer violates the protocol. */
 export class HandOverError extends Error {
   override readonly name = 'HandOverError';
 }
 
-/** @throws HandOverError; the state comes in frames of its own (channel.ts) */
+/** @throws HandOverError; the state comes in separate frames (channel.ts) */
 export function parseFromGiver(value: unknown): Exclude<FromGiver, { kind: 'state' }> {
   return parsed(fromGiver, value) as Exclude<FromGiver, { kind: 'state' }>;
 }

@@ -4,19 +4,22 @@ import { sealedMemfd } from '../../memory/sealed-memfd.ts';
 import * as libc from '../../native/libc.ts';
 import { describeFailure, Job } from '../../snapshot/job.ts';
 
-/** What is copied in a nanosecond at the least, in bytes: a host that is slower is too busy. */
+/** Lowest speed of copying, in bytes per nanosecond: a slower host is too busy. */
 const SLOWEST_BYTES_PER_NS = 0.2;
 
 export type PrivateRamOptions = {
   readonly ram: GuestRam;
-  /** /proc/self/pagemap; null: every page is looked at. */
+  /** /proc/self/pagemap; null to examine every page. */
   readonly pagemap: number | null;
   /** Native handle of the VM. */
   readonly vm: number;
   readonly loop: EventLoop;
 };
 
-/** RAM that only its process has, as that of a machine that was restored from a snapshot, on its way into a memfd that another one can map. */
+/**
+ * RAM that only its process has, such as that of a machine restored from a snapshot, on its way into a memfd that
+ * another one can map.
+ */
 export class PrivateRamCopy {
   readonly fd: number;
   readonly #options: PrivateRamOptions;
@@ -32,7 +35,10 @@ export class PrivateRamCopy {
     return BigInt(Math.ceil(this.#options.ram.size / SLOWEST_BYTES_PER_NS));
   }
 
-  /** Copies it on a native thread, while the machine is quiesced. @param done null: all of it is there; else why it is not */
+  /**
+   * Copies it on a native thread, while the machine is quiesced.
+   * @param done null once all of it is copied, otherwise why it is not
+   */
   copy(done: (failure: string | null) => void): void {
     const { ram, pagemap, vm, loop } = this.#options;
     const ranges = ram.blocks.map(({ host, offset, size }) => ({ host, offset, size }));
@@ -65,7 +71,7 @@ export class PrivateRamCopy {
     };
   }
 
-  /** The copy is not wanted any more. */
+  /** The copy is no longer needed. */
   cancel(): void {
     this.#end();
   }

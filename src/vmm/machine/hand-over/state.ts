@@ -4,11 +4,11 @@ import { KEPT_EVENTS, type ReportState, SCROLLBACK_BYTES } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
 import { HandOverError } from './messages.ts';
 
-/** All that a machine's next process has to know of it, besides its memory and files. */
+/** Everything that a machine's next process has to know, besides its memory and files. */
 export type HandedState = {
-  /** The state of the machine, which checks it when it is loaded. */
+  /** The state of the machine, which checks it on load. */
   readonly machine: unknown;
-  /** It is paused by its user. */
+  /** Whether its user has paused it. */
   readonly paused: boolean;
   /** CLOCK_MONOTONIC when it was asked to stop, in nanoseconds. */
   readonly stoppedAt: bigint;
@@ -17,7 +17,7 @@ export type HandedState = {
   readonly report: ReportState;
 };
 
-/** Blocks of each kind, and entries of each list, that a machine may have. */
+/** Limit of blocks of each kind, and of entries of each list. */
 const MOST = 4096;
 
 const name = z.string().check(z.maxLength(200));
@@ -78,7 +78,7 @@ export function encodeHandedState(state: HandedState): Uint8Array {
   return encodeState(state);
 }
 
-/** @throws HandOverError, StateError: it is none */
+/** @throws HandOverError, StateError if it is not one */
 export function decodeHandedState(bytes: Uint8Array): HandedState {
   const parsed = schema.safeParse(decodeState(bytes));
   if (!parsed.success) {

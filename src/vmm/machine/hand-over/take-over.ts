@@ -12,20 +12,23 @@ import type { CounterLabels } from '../topology.ts';
 import { decodeHandedState, encodeHandedState, type HandedState } from './state.ts';
 import { type Given, Taker } from './taker.ts';
 
-/** What goes on here of what has run in another process. */
+/** The objects of another process that continue here. */
 export type Continued = {
   readonly machine: Machine;
   readonly words: BigUint64Array;
   readonly labels: () => CounterLabels;
 };
 
-/** A machine that this process takes over from another one, step by step. Each waits for the other process. */
+/** A machine that this process takes over from another one, step by step. Each step waits for the other process. */
 export class TakeOver {
   readonly #taker: Taker;
   readonly #given: Given;
   #isDone = false;
 
-  /** @param fd a connected socket, which is then this object's. @throws HandOverError; the other process then knows why */
+  /**
+   * @param fd a connected socket, which this object takes over. @throws HandOverError; the other process then knows the
+   * reason
+   */
   constructor(fd: number) {
     this.#taker = new Taker(fd);
     try {
@@ -36,7 +39,7 @@ export class TakeOver {
     }
   }
 
-  /** The machine is this process's. */
+  /** Whether the machine belongs to this process. */
   get isDone(): boolean {
     return this.#isDone;
   }
@@ -60,8 +63,9 @@ export class TakeOver {
   }
 
   /**
-   * The machine is built, and its vCPUs are parked. When this returns, it is this process's, and has the state that it had in the other
-   * one. @throws why it cannot be taken over: it goes on there
+   * The machine is built, and its vCPUs are parked. When this returns, it belongs to this process, and has the state
+   * that it had in the other one.
+   * @throws why it cannot be taken over: it then continues there
    */
   finish(continued: Continued): HandedState {
     rehearse(continued);
@@ -77,7 +81,7 @@ export class TakeOver {
     return state;
   }
 
-  /** It runs here now, or is paused as it was there. */
+  /** Reports that it now runs here, or is paused as it was there. */
   tell(report: MachineReport, state: HandedState): void {
     const from = this.#given.version;
     const stoodStillMs = Number(process.hrtime.bigint() - state.stoppedAt) / 1e6;
@@ -88,22 +92,22 @@ export class TakeOver {
     report.happened('info', `${what}; its guest stood still for ${Math.round(stoodStillMs)} ms`);
   }
 
-  /** It goes on in the other process, unless it is this one's. */
+  /** Lets it continue in the other process, unless it already belongs to this one. */
   fail(reason: string): void {
     if (this.#isDone) return;
     this.#taker.fail(reason);
     this.#taker.close();
   }
 
-  /** What is not needed once it is built. */
+  /** Releases what is not needed once it is built. */
   close(): void {
     libc.close(this.#given.counters);
   }
 }
 
 /**
- * Saves and loads the machine that has been built, as it will be loaded while its guest stands still: code takes several times as long when it
- * runs first. Of RAM, which the other process's guest uses, nothing is touched by a machine that has not run.
+ * Saves and loads the built machine, as it will be loaded while its guest is stopped: code takes several times as long
+ * on its first run. A machine that has not run touches no RAM, which the other process's guest is using.
  */
 function rehearse({ machine, words, labels }: Continued): void {
   const report = new MachineReport();

@@ -14,9 +14,9 @@ import {
 
 export type GivenDisk = OfferedDisk & { /** As `fdsOf` has them. */ readonly fds: readonly number[] };
 
-/** What a machine is built of that another process has. The fds are then the caller's. */
+/** What a machine is built from that belongs to another process. The caller takes over the fds. */
 export type Given = {
-  /** Of the vring that runs it. */
+  /** Version of the vring that runs it. */
   readonly version: string;
   readonly ram: number;
   readonly counters: number;
@@ -27,14 +27,15 @@ export type Given = {
 };
 
 /**
- * Takes a machine over from another process, which may be another version of vring, or in the hands of its guest: what it sends is
- * checked. Each step waits for the other process, which has the deadlines; it says so, or ends, when it goes on itself.
+ * Takes a machine over from another process, which may run another version of vring, or be controlled by its guest: its
+ * messages are checked. Each step waits for the other process, which keeps the deadlines; when it continues on its own,
+ * it reports that, or ends.
  */
 export class Taker {
   readonly #channel: HandOverChannel;
   #messages: unknown[] = [];
 
-  /** @param fd a connected socket, which is then this object's */
+  /** @param fd a connected socket, which this object takes over */
   constructor(fd: number) {
     this.#channel = new HandOverChannel(fd);
   }
@@ -49,19 +50,19 @@ export class Taker {
     return this.#givenBy(offer);
   }
 
-  /** The machine is built. @returns its state, encoded. @throws HandOverError */
+  /** Reports that the machine is built. @returns its state, encoded. @throws HandOverError */
   prepared(): Uint8Array {
     this.#channel.send({ kind: 'prepared' });
     return this.#await('state').bytes;
   }
 
-  /** The state is loaded. When this returns, the machine is this process's. @throws HandOverError */
+  /** Reports that the state is loaded. When this returns, the machine belongs to this process. @throws HandOverError */
   loaded(): void {
     this.#channel.send({ kind: 'loaded' });
     this.#await('go');
   }
 
-  /** The machine cannot be taken over. Does nothing once the other process goes on. */
+  /** Reports that the machine cannot be taken over. Does nothing once the other process continues. */
   fail(reason: string): void {
     this.#channel.send({ kind: 'failed', reason });
   }
@@ -124,7 +125,7 @@ export class Taker {
   }
 }
 
-/** The channel has checked it. */
+/** The channel has already checked it. */
 function isState(message: unknown): message is Extract<FromGiver, { kind: 'state' }> {
   return (message as { readonly kind?: unknown } | null)?.kind === 'state';
 }
@@ -133,7 +134,7 @@ function isFile(fd: number): boolean {
   return fstatSync(fd).isFile();
 }
 
-/** A socket, or a character device: a TAP interface, a pseudoterminal; or a file that output is added to. */
+/** A socket, or a character device: a TAP interface, a pseudoterminal; or a file to which output is appended. */
 function isWire(fd: number): boolean {
   const stats = fstatSync(fd);
   return stats.isSocket() || stats.isCharacterDevice() || stats.isFile();

@@ -5,10 +5,10 @@ import { fdCount, type MachineCommands, type PlugArguments } from '../messages.t
 import type { Reply } from '../reply.ts';
 import type { GivenToPlug, HotPlug } from './hot-plug.ts';
 
-/** What the commands are carried out on. */
+/** The objects on which the commands act. */
 type Plugged = {
   readonly hotPlug: HotPlug;
-  /** An fd that came with the command; null if none is left. */
+  /** Returns an fd that came with the command; null if none is left. */
   readonly takeFd: () => number | null;
 };
 
@@ -32,7 +32,7 @@ export function plug(
   });
 }
 
-/** All that came with it, whatever becomes of it: the next message has its own. @throws when some has not come */
+/** Takes all fds that came with it, even if it fails: the next message has its own. @throws if some have not arrived */
 function takeFds(
   { takeFd }: Plugged,
   { name, hostDevices = [], disk, wire, rom }: PlugArguments,
@@ -52,7 +52,7 @@ function takeFds(
   }
 }
 
-/** Null: some have not come. */
+/** Null if some have not arrived. */
 export function takeAll(count: number, takeFd: () => number | null): readonly number[] | null {
   const taken = Array.from({ length: count }, takeFd);
   const fds = taken.filter(fd => fd !== null);

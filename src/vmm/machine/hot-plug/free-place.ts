@@ -7,9 +7,9 @@ import type { Chipset } from '../../chipset/chipset.ts';
 export type FreePlace = { readonly bus: string; readonly address: BusAddress };
 
 /**
- * Where a device is plugged in: where its options say; else in a root port that the guest drives, a slot of bus 0, or a root port that the
- * guest does not drive, in this order.
- * @throws an error for the user when that place cannot be had, or there is none
+ * The place for a device to plug in: as its options specify; otherwise a root port that the guest drives, a slot of bus
+ * 0, or a root port that the guest does not drive, in this order.
+ * @throws an error for the user if that place is unavailable, or there is none
  */
 export function freePlace(chipset: Chipset, table: DeviceTable, config: DeviceConfig): FreePlace {
   const row = table.find(config.type);
@@ -32,7 +32,7 @@ export function freePlace(chipset: Chipset, table: DeviceTable, config: DeviceCo
   return { bus, address: free };
 }
 
-/** On a bus whose devices come and go at once. */
+/** On a bus whose devices are plugged and unplugged immediately. */
 function placeOfUnit(chipset: Chipset, table: DeviceTable, config: DeviceConfig): FreePlace {
   const { bus, address } = namedPlace(chipset, table, config);
   const units = chipset.bus(bus)?.units;
@@ -67,7 +67,7 @@ function freeAddress(chipset: Chipset, bus: string): BusAddress | null {
   return port?.secondary.functions.length === 0 ? { unit: 0, function: 0 } : null;
 }
 
-/** What the options `bus` and `addr` say, beside the devices that are there. */
+/** The place that the options `bus` and `addr` specify, given the present devices. */
 function namedPlace(chipset: Chipset, table: DeviceTable, config: DeviceConfig) {
   const { rootPorts, devices } = chipset.places;
   const present = devices.map(({ name, bus, addr }): DeviceConfig => {
@@ -76,7 +76,7 @@ function namedPlace(chipset: Chipset, table: DeviceTable, config: DeviceConfig) 
   });
   const isPci = table.find(config.type)?.bus === 'pci';
   const address = config.addr === undefined || !isPci ? null : parsePciAddress(config.addr);
-  // A guest looks at a slot when its function 0 comes, so that comes last: the others are checked in its place.
+  // A guest examines a slot when function 0 is added, so that comes last: the others are checked in its place.
   const checked = address === null ? config : { ...config, addr: address.unit.toString(16) };
   const { places, problems } = placeDevices(table, [...present, checked], rootPorts.length);
   const problem = problems.find(({ index }) => index === present.length);

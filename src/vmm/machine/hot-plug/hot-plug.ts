@@ -20,53 +20,53 @@ import type { DeviceLabel } from '../topology.ts';
 import { freePlace } from './free-place.ts';
 import { creationServices } from './undo.ts';
 
-/** Less than that after a request, another one could mean to the guest that the device stays (PCI Express Base 4.0 §6.7.1.5). */
+/** If repeated sooner, a request could mean to the guest that the device stays (PCI Express Base 4.0 §6.7.1.5). */
 const REPEAT_AFTER_NS = 6_000_000_000n;
-/** How long a device that is out may take to finish the requests that the host has of it, before the user is told. */
+/** How long a removed device may take to finish the host's requests before the user is warned. */
 const CLOSES_WITHIN_NS = 2_000_000_000n;
 
 export type HotPlugOptions = {
   readonly machine: Machine;
   readonly files: HostFiles;
   readonly deviceModules: readonly string[];
-  /** Why the devices have to stay what they are for now; null: they need not. */
+  /** Why the devices must not change now; null if they may. */
   readonly busy: () => string | null;
-  /** Devices have come, gone or are to go. */
+  /** Called when devices have been added or removed, or removal has been requested. */
   readonly changed: () => void;
   readonly happened: (level: 'info' | 'warning', text: string) => void;
 };
 
 /** The fds that come with a device. */
 export type GivenToPlug = {
-  /** Of its disk; null: none has come. */
+  /** Of its disk; null if none arrived. */
   readonly disk: readonly number[] | null;
   readonly hostDevices: readonly GivenDevice[];
-  /** Its network, if one has come. */
+  /** Its network, if one arrived. */
   readonly wires?: readonly GivenWire[];
-  /** Of its ROM; null: none has come. */
+  /** Of its ROM; null if none arrived. */
   readonly rom?: number | null;
 };
 
-/** Called once: with null, or with why it has not come to that. */
+/** Called once: with null, or with the reason for the failure. */
 type Done = (error: string | null) => void;
 
-/** A device that the guest is to release. */
+/** A device that the guest has been asked to release. */
 type Request = {
   /** Milliseconds since 1970. */
   readonly since: number;
-  /** When the guest was asked last, by the machine's clock. */
+  /** When the guest was last asked, by the machine's clock. */
   askedAt: bigint;
   readonly waiting: Done[];
 };
 
-/** Devices that come and go while their machine runs. */
+/** Plugs and unplugs devices while their machine runs. */
 export class HotPlug {
   readonly #options: HotPlugOptions;
   /** By name. */
   readonly #requests = new Map<string, Request>();
   /** Names of devices for which guest memory is being mapped. */
   readonly #mapping = new Set<string>();
-  /** Devices that are out, and whose back ends have not finished, by what to call when they have. */
+  /** Removed devices whose back ends have not finished, with the callbacks for when they have. */
   readonly #closing = new Map<Device, Done[]>();
 
   constructor(options: HotPlugOptions) {
@@ -80,9 +80,9 @@ export class HotPlug {
   }
 
   /**
-   * Plugs in a device. Of one that fails nothing is left.
-   * @param given what came with the command, which is then this object's
-   * @param done called once, maybe later: guest memory is mapped for a host device while the guest runs
+   * Plugs in a device. A failure leaves nothing behind.
+   * @param given what came with the command, which this object takes over
+   * @param done called once, possibly later: guest memory is mapped for a host device while the guest runs
    */
   plug(plugged: PlugArguments, given: GivenToPlug, done: (outcome: PluggedIn | Error) => void): void {
     const { hostDevices } = this.#options.machine.parts;
@@ -91,14 +91,14 @@ export class HotPlug {
     const closeWires = wires.length === 0 ? () => {} : files.giveWires(wires);
     const addresses = given.hostDevices.map(({ address }) => address);
     const finish = (unmapped: Error | null) => {
-      // Somebody may have begun to take a snapshot meanwhile, or the machine over.
+      // A snapshot or a hand-over may have begun in the meantime.
       const failure = unmapped ?? this.#whyNotNow;
       const closeRom = rom === null ? () => {} : files.giveFile(plugged.rom!, rom);
       const outcome = failure ?? this.#outcome(() => this.#plug(plugged, given.disk));
       closeRom();
       if (failure !== null && given.disk !== null) for (const fd of given.disk) close(fd);
       closeWires();
-      // Those that no model has opened.
+      // Releases those that no model has opened.
       hostDevices.release(addresses);
       done(outcome);
     };
@@ -114,7 +114,7 @@ export class HotPlug {
     }
     const { name } = plugged;
     this.#mapping.add(name);
-    // Whichever manager is there then knows that the host's devices stay.
+    // Any manager present by then learns that the host's devices stay.
     this.#options.changed();
     hostDevices.prepare(addresses, unmapped => {
       this.#mapping.delete(name);
@@ -136,7 +136,7 @@ export class HotPlug {
     }
   }
 
-  /** @param disk is then this object's. @throws an error for the user */
+  /** @param disk is taken over. @throws an error for the user */
   #plug({ config, name, disk: facts }: PlugArguments, disk: readonly number[] | null): PluggedIn {
     const { machine, files } = this.#options;
     const { parts } = machine;
@@ -194,9 +194,9 @@ export class HotPlug {
   }
 
   /**
-   * Has the guest release a device, and what shares its slot; or takes it without asking.
-   * @param done called when the device is closed, and nothing of it is left
-   * @throws an error for the user when it cannot be unplugged, or not now
+   * Asks the guest to release a device, and any others in its slot; or removes it without asking.
+   * @param done called once the device is closed and gone
+   * @throws an error for the user if it cannot be unplugged, or not now
    */
   unplug(name: string, force: boolean, done: Done): void {
     const { clock } = this.#options.machine.parts;
@@ -228,7 +228,7 @@ export class HotPlug {
     this.#options.changed();
   }
 
-  /** The guest need not release a device any more. @throws an error for the user when it has not been asked to */
+  /** Withdraws a request to release a device. @throws an error for the user if there is none */
   cancel(name: string): void {
     if (this.#removableUnit(name) !== null)
       throw new Error(`the guest has not been asked to release ${name}`);
@@ -240,7 +240,7 @@ export class HotPlug {
     this.#options.changed();
   }
 
-  /** A device is to go, as the host wants it back. @param reason of the host's: a few words */
+  /** The host wants a device back. @param reason of the host's: a few words */
   requested(name: string, reason: string): void {
     this.#options.happened('warning', `${name} is to be released: ${reason}`);
     try {
@@ -250,7 +250,7 @@ export class HotPlug {
     }
   }
 
-  /** The machine's devices as screens show them, those that are to go marked. */
+  /** The machine's devices as screens show them, with pending removals marked. */
   get labels(): readonly DeviceLabel[] {
     return this.#chipset.labels.map(label => {
       const since = this.#removingSince(label.name);
@@ -263,13 +263,13 @@ export class HotPlug {
     return [...this.#mapping];
   }
 
-  /** The machine ends: closes what is out and not closed. */
+  /** The machine ends: closes removed devices that are still open. */
   close(): void {
     for (const device of this.#closing.keys()) this.#close(device);
     for (const name of [...this.#requests.keys()]) this.#settle(name, 'the machine has ended');
   }
 
-  /** One that goes on from a saved state may have been asked before. */
+  /** A machine that continues from a saved state may have been asked before. */
   #removingSince(name: string): number | null {
     const part = this.#chipset.part(name);
     const fn = part?.built.pci;
@@ -279,7 +279,7 @@ export class HotPlug {
     return this.#wait(name, null).since;
   }
 
-  /** Guests that release a device may not have been asked. */
+  /** Guests may release a device without having been asked. */
   #released(functions: readonly PciFunction[]): void {
     const parts = this.#chipset.parts.filter(
       ({ built: { pci } }) => pci !== undefined && functions.includes(pci),
@@ -287,7 +287,7 @@ export class HotPlug {
     for (const part of parts) this.#takeApart(part, this.#requests.has(part.built.device.name));
   }
 
-  /** The guest reaches a device no more: closes it as soon as its back end has finished. */
+  /** The guest can no longer access the device: closes it as soon as its back end has finished. */
   #takeApart({ built: { device } }: ChipsetPart, wasAsked: boolean): void {
     const { machine, happened, changed } = this.#options;
     const { name } = device;
@@ -320,7 +320,7 @@ export class HotPlug {
     changed();
   }
 
-  /** A device that leaves its bus at once; null: it is another one, or there is none. */
+  /** A device that leaves its bus immediately; null for any other, or if there is none. */
   #removableUnit(name: string): ChipsetPart | null {
     const part = this.#chipset.part(name);
     if (part === undefined || !isHotpluggable(part.type)) return null;
@@ -375,7 +375,7 @@ export class HotPlug {
     for (const done of request?.waiting ?? []) done(error);
   }
 
-  /** One that throws, of a device module, does not keep the machine from going on. */
+  /** If a device module's close throws, the machine continues. */
   #close(device: Device): void {
     try {
       device.close?.();
@@ -386,10 +386,10 @@ export class HotPlug {
   }
 }
 
-/** Tells the guest of a device that has been attached to a bus. @returns whether it looks at it now */
+/** Notifies the guest of a device that has been attached to a bus. @returns whether it examines it now */
 function announce({ hotplug, units }: DeviceBus, built: BuiltDevice, address: BusAddress): boolean {
   if (units !== undefined) return units.announce(built);
-  // The guest looks at all functions of a slot when there is function 0.
+  // The guest examines all functions of a slot once there is function 0.
   if (address.function !== 0) return false;
   hotplug!.announce(address.unit);
   return hotplug!.driven(address.unit);

@@ -3,13 +3,13 @@ import type { MachineServices } from '../../../devices/machine-services.ts';
 /** Services for a device that is being created. */
 export type CreationServices = {
   readonly services: MachineServices;
-  /** There is a device: what it has taken is its own to release. */
+  /** The device exists: it releases what it has taken itself. */
   created(): void;
-  /** Its creation has failed halfway: releases all that it has taken. */
+  /** Its creation has failed: releases everything that it has taken. */
   undo(): void;
 };
 
-/** Services that remember what is taken of them, for as long as there is no device that could be closed. */
+/** Services that record what is taken from them until there is a device that can be closed. */
 export function creationServices(services: MachineServices): CreationServices {
   let releases: (() => void)[] | null = [];
   /** Calls a service; `release` undoes that. */
