@@ -8,17 +8,18 @@ import { changesBetween, type DirectPiece, directPieces, type MapChanges, spansO
 import { ADDRESS_LIMIT, MemoryRange, PRIORITY, type RangeOptions, type RangeOwner } from './memory-range.ts';
 import { type Span, SpanMemory } from './span-memory.ts';
 
-/** Follows what the guest reaches without an exit: KVM, queue threads, an IOMMU. */
+/** Follows what the guest accesses without an exit: KVM, queue threads, an IOMMU. */
 export interface MapListener {
   /**
-   * Called with everything at first, then after each batch that changes something. It must not change the address space.
-   * @param spans what device models reach now
+   * Called with everything at first, then after each batch that changes something. It must not change the address
+   * space.
+   * @param spans what device models can now access
    */
   commit(changes: MapChanges, spans: readonly Span[]): void;
 }
 
 export type AddressSpaceOptions = BusOptions & {
-  /** RAM as it is installed, for memory maps. */
+  /** The installed RAM, for memory maps. */
   readonly ram?: readonly MemoryRegion[];
 };
 
@@ -30,20 +31,21 @@ type Target = AccessTarget & { readonly range: MemoryRange };
 const NOT_COUNTED: RegionCounters = { read: () => {}, written: () => {}, release: () => {} };
 
 /**
- * The guest-physical memory of one machine: ranges that can be added, moved and removed while it runs. Of ranges that
- * overlap the one with the highest priority is seen; of those with the same, the one mapped first.
+ * The guest-physical memory of one machine: ranges that can be added, moved and removed while it runs. Where ranges
+ * overlap, the one with the highest priority is visible; with equal priorities, the one mapped first.
  *
- * What is seen of ranges with memory, the guest reaches directly: KVM's slots follow it. Its other accesses come here, and
- * device models answer them; but also those to memory that share a page with a device model, and writes to a ROM.
+ * The guest accesses visible ranges with memory directly, by KVM's slots, which follow this. Its other accesses come
+ * here, and device models answer them, as do accesses to memory that shares a page with a device model, and writes to a
+ * ROM.
  */
 export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
   readonly space = 'memory';
-  /** The memory as device models reach it. */
+  /** The memory as device models access it. */
   readonly memory: SpanMemory;
   readonly #counters: BusOptions['counters'];
   readonly #unclaimed: RegionCounters;
   readonly #ranges = new Set<MemoryRange>();
-  /** By the original of aliases. */
+  /** Keyed by the original of aliases. */
   readonly #answers = new Map<MemoryRange, Answer>();
   readonly #listeners = new Set<MapListener>();
   #pieces: readonly DirectPiece[] = [];
@@ -60,7 +62,7 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
     this.memory = new SpanMemory(ram);
   }
 
-  /** @throws RangeError if there can be no such range */
+  /** @throws RangeError if the range is invalid */
   add(options: RangeOptions): MemoryRange {
     return this.batch(() => {
       const range = new MemoryRange(this, options);
@@ -70,7 +72,7 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
     });
   }
 
-  /** A range of a device behind the PCI host. */
+  /** Adds a range of a device behind the PCI host. */
   claim(device: string, start: number, size: number, handler: IoHandler): MemoryRange {
     return this.add({ kind: 'mmio', name: device, start, size, handler, priority: PRIORITY.pci });
   }
@@ -79,7 +81,7 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
     return this.targetAt(address)?.range ?? null;
   }
 
-  /** Changes several ranges at once: what they have in common before and after does not change in between. */
+  /** Changes several ranges in one step: what is the same before and after does not change in between. */
   batch<T>(action: () => T): T {
     this.#batches++;
     try {
@@ -90,7 +92,7 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
     }
   }
 
-  /** Calls `listener` with what there is now, and then with every change. */
+  /** Calls `listener` with the present state, and then with every change. */
   listen(listener: MapListener): Cancel {
     this.#listeners.add(listener);
     listener.commit({ removed: [], added: this.#pieces }, this.memory.spans);

@@ -4,7 +4,7 @@ import type { HostBlock } from '../../devices/host-block.ts';
 /** Takes a write to memory; `at` is relative to the block. */
 export type BlockWrite = (at: number, size: AccessSize, value: number) => void;
 
-/** Answers accesses to a block's memory from `start` on, for those that do not reach it directly. */
+/** Answers accesses to a block's memory, from `start` on, that do not reach it directly. */
 export function blockAccess(block: HostBlock, start: number, write: BlockWrite): IoHandler {
   const viewed = dataOf(block);
   return {
@@ -30,7 +30,7 @@ export function storeIn(block: HostBlock, wrote: (at: number, size: AccessSize) 
   };
 }
 
-/** Made at the first access. */
+/** Created at the first access. */
 function dataOf(block: HostBlock): () => DataView {
   let data: DataView | null = null;
   return () => {

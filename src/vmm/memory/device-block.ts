@@ -8,7 +8,7 @@ import type { MachineMemory } from './machine-memory.ts';
 import { PRIORITY } from './memory-range.ts';
 import { sealedMemfd } from './sealed-memfd.ts';
 
-/** A new block in a memfd of its own. @param size a multiple of a page */
+/** A new block with its own memfd. @param size a multiple of a page */
 export function allocateBlock(owner: ResourceOwner, name: string, size: number): HostBlock {
   if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE !== 0) {
     throw new RangeError(`${name} of ${size} bytes is not a multiple of ${PAGE}`);
@@ -20,7 +20,7 @@ export function allocateBlock(owner: ResourceOwner, name: string, size: number):
   return { name, size, host, fd, offset: 0, buffer: libc.viewOf(host, size) };
 }
 
-/** Gives a block's memory back to the host. Its addresses in this process stay taken until the owner unmaps them. */
+/** Returns a block's memory to the host. Its addresses in this process stay reserved until the owner unmaps them. */
 export function freeBlock(owner: ResourceOwner, { fd, size }: HostBlock): void {
   libc.fallocate(fd!, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, 0, size);
   owner.closeFd(fd!);

@@ -3,28 +3,30 @@ import type { Visible } from '../../devices/overlay.ts';
 import type { MemoryRange } from './memory-range.ts';
 import type { Span } from './span-memory.ts';
 
-/** Whole pages that a guest reaches without an exit. All numbers are multiples of a page. */
+/** Whole pages that a guest accesses without an exit. All numbers are multiples of a page. */
 export type DirectPiece = {
   /** Guest-physical. */
   readonly address: number;
   readonly size: number;
   readonly kind: 'ram' | 'rom' | 'device';
   readonly block: HostBlock;
-  /** Where it starts in the block. */
+  /** Its offset in the block. */
   readonly offset: number;
 };
 
-/** How the direct pieces have changed: what is removed does not overlap with what stays, and comes before what is added. */
+/** The changes of the direct pieces: removed pieces do not overlap with those that stay, and come before added ones. */
 export type MapChanges = { readonly removed: readonly DirectPiece[]; readonly added: readonly DirectPiece[] };
 
-/** The block that [start, end) of a range shows, and where that starts in it; null if a device model answers there. */
+/**
+ * The block visible in [start, end) of a range, and the offset of `start` in it; null if a device model answers there.
+ */
 function shownBlock({ start, range }: Visible<MemoryRange>): { block: HostBlock; offset: number } | null {
   const { content, sourceOffset } = range;
   if (content.kind === 'mmio') return null;
   return { block: content.block, offset: (content.offset ?? 0) + sourceOffset + (start - range.start) };
 }
 
-/** The whole pages of what can be seen. The rest of a page that a device model shares is not direct: the guest exits for it. */
+/** The whole visible pages. The rest of a page shared with a device model is not direct: the guest exits for it. */
 export function directPieces(view: readonly Visible<MemoryRange>[]): DirectPiece[] {
   return view.flatMap(visible => {
     const shown = shownBlock(visible);
@@ -37,7 +39,7 @@ export function directPieces(view: readonly Visible<MemoryRange>[]): DirectPiece
   });
 }
 
-/** What device models reach of what can be seen, to the byte. Registers of a host device are not among it. */
+/** The visible memory that device models can access, to the byte. Registers of a host device are not part of it. */
 export function spansOf(view: readonly Visible<MemoryRange>[]): Span[] {
   const spans: Span[] = [];
   for (const visible of view) {
@@ -64,8 +66,8 @@ function continues(last: Span, span: Span): boolean {
 }
 
 /**
- * The smallest change from one list of pieces to another, both ascending. @returns it, and the other list, where a piece that
- * stays is the same object as before
+ * The smallest change from one list of pieces to another, both ascending.
+ * @returns it, and the other list, in which unchanged pieces are the same objects as before
  */
 export function changesBetween(
   before: readonly DirectPiece[],

@@ -2,13 +2,15 @@ import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 import { PageSet } from './page-set.ts';
 import type { SpanMemory, WriteLog } from './span-memory.ts';
 
-/** Somebody who writes to blocks without telling, and can be asked afterwards: KVM for the guest, queue threads. */
+/**
+ * A writer to blocks that does not report its writes, but can be asked afterwards: KVM for the guest, queue threads.
+ */
 export interface DirtySource {
-  /** From now on writes to these blocks are noted, and to no others. */
+  /** Logs writes to these blocks from now on, and to no others. */
   setLogging(blocks: ReadonlySet<HostBlock>): void;
   /**
-   * Adds the pages of `block` that were written since this was last called, and forgets them. A page of a write that is in
-   * progress may come now or the next time.
+   * Adds the pages of `block` that were written since the last call, and clears them from the log. A page of a write
+   * that is in progress may be reported now or the next time.
    */
   collect(block: HostBlock, into: PageSet): void;
 }
@@ -17,8 +19,8 @@ export interface DirtySource {
 export type DirtyPages = ReadonlyMap<HostBlock, PageSet>;
 
 /**
- * Which pages of memory have been written, by the guest or a device, for several users at once: a migration, a display.
- * Each collects what was written since it last did.
+ * Tracks the pages of memory that were written, by the guest or a device, for several users at the same time: a
+ * migration, a display. Each collects what was written since its last collection.
  */
 export class DirtyLog implements WriteLog {
   readonly #sources: readonly DirtySource[];
@@ -38,13 +40,13 @@ export class DirtyLog implements WriteLog {
   /** Logs writes to `blocks` for `user` from now on. */
   start(user: string, blocks: readonly HostBlock[]): void {
     if (this.#users.has(user)) throw new Error(`${user} has started a dirty log already`);
-    // What was written before is for the others.
+    // Earlier writes are for the other users.
     for (const block of blocks) this.#gather(block);
     this.#users.set(user, emptySets(blocks));
     this.#updateSources();
   }
 
-  /** What was written since `start` or the last call. */
+  /** The pages written since `start` or the last call. */
   collect(user: string): DirtyPages {
     const pages = this.#pagesOf(user);
     for (const block of pages.keys()) this.#gather(block);
@@ -68,7 +70,7 @@ export class DirtyLog implements WriteLog {
     return pages;
   }
 
-  /** Asks all sources about a block, for all its users. */
+  /** Asks all sources about a block, on behalf of all its users. */
   #gather(block: HostBlock): void {
     const sets = [...this.#users.values()].flatMap(pages => pages.get(block) ?? []);
     if (sets.length === 0) return;

@@ -6,10 +6,11 @@ import { SpanMemory } from './span-memory.ts';
 const CLEAR_STEP = 256 * 2 ** 20;
 
 /**
- * Guest RAM: blocks that are contiguous in one memfd; or private memory, if it is mergeable or comes from a file. The host
- * allocates memory as the guest touches it (huge pages are reserved at once). The views stay valid until the owner unmaps.
+ * Guest RAM: contiguous blocks in one memfd, or private memory, if it is mergeable or comes from a file. The host
+ * allocates memory as the guest touches it (huge pages are reserved immediately). The views stay valid until the owner
+ * unmaps.
  *
- * As memory, it has each block where it belongs. What a guest and its devices see of it is up to the address space.
+ * As memory, it has each block at its address. What a guest and its devices see of it is up to the address space.
  */
 export class GuestRam extends SpanMemory {
   readonly blocks: readonly RamBlock[];
@@ -35,12 +36,12 @@ export class GuestRam extends SpanMemory {
     this.#below = source.kind === 'file' && isPrivate ? source.fd : null;
   }
 
-  /** The file that has the pages of private memory that have not been written; null: they are zero. */
+  /** The file with the unwritten pages of private memory; null if they are zero. */
   get below(): number | null {
     return this.#below;
   }
 
-  /** Host devices reach it: its pages are emptied where they are, rather than given back to the host. */
+  /** Whether host devices access it: its pages are then cleared in place, rather than returned to the host. */
   get pinned(): boolean {
     return this.#pinned;
   }
@@ -51,12 +52,15 @@ export class GuestRam extends SpanMemory {
     this.onPinned?.(pinned);
   }
 
-  /** Makes all RAM read as zero, and returns it to the host unless it is pinned. vCPUs and queue threads must be stopped. */
+  /**
+   * Makes all RAM read as zero, and returns it to the host unless it is pinned. vCPUs and queue threads must be
+   * stopped.
+   */
   clear(): void {
     for (const _ of this.clearing());
   }
 
-  /** The same in steps, between which others may have the thread: the kernel takes up to a second for some GiB. */
+  /** Same, in steps, between which other work may use the thread: the kernel takes up to a second for some GiB. */
   *clearing(): Generator<void> {
     for (const block of this.blocks) {
       for (let start = 0; start < block.size; start += CLEAR_STEP) {

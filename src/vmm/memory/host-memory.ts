@@ -5,8 +5,8 @@ const KiB = 2 ** 10;
 const GiB = 2 ** 30;
 
 /**
- * Guest RAM is allocated as the guest touches it, so VMs may overcommit the host's memory. A single VM with more than the
- * host has is a mistake, and costs memory even if untouched: KVM keeps tables for every page.
+ * Guest RAM is allocated as the guest touches it, so VMs may overcommit the host's memory. A single VM with more than
+ * the host has is a mistake, and costs memory even if untouched: KVM keeps tables for every page.
  * @param meminfo contents of /proc/meminfo. @throws RamError
  */
 export function checkHostMemory(bytes: number, meminfo = readFileSync('/proc/meminfo', 'utf8')): void {

@@ -5,14 +5,14 @@ import type { DirectPiece, MapChanges } from './direct-map.ts';
 import type { DirtySource } from './dirty-log.ts';
 import { PageSet } from './page-set.ts';
 
-/** The part of a VM that this needs. */
+/** The required part of a VM. */
 export interface SlotVm {
   setMemory(slot: MemorySlot): void;
   getDirtyLog(slot: number, pages: number): Uint32Array;
 }
 
 /**
- * KVM's memory slots, which follow an address space. A piece for which there is no slot is left out: the guest exits for
+ * KVM's memory slots, which follow an address space. A piece for which no slot is left is omitted: the guest exits for
  * each access to it, and the address space answers.
  */
 export class KvmSlots implements MapListener, DirtySource {
@@ -25,7 +25,7 @@ export class KvmSlots implements MapListener, DirtySource {
   #waiting: readonly DirectPiece[] = [];
   /** Blocks whose slots have a log. */
   #logging: ReadonlySet<HostBlock> = new Set();
-  /** Pages whose log went with their slot. */
+  /** Pages whose log was lost with their slot. */
   readonly #lost = new Map<HostBlock, PageSet>();
 
   /** @param capacity number of slots that KVM offers (KVM_CAP_NR_MEMSLOTS) */
@@ -70,7 +70,7 @@ export class KvmSlots implements MapListener, DirtySource {
     this.#free.push(slot);
   }
 
-  /** All of it counts as written: a vCPU may write until the moment when the slot is removed. */
+  /** All of it counts as written: a vCPU may write until the moment the slot is removed. */
   #lose({ block, offset, size }: DirectPiece): void {
     const lost = this.#lost.get(block) ?? new PageSet(block.size / PAGE);
     lost.addBytes(offset, size);

@@ -6,20 +6,25 @@ const GiB = 2 ** 30;
 
 /** RAM is contiguous below this, and continues at 4 GiB. */
 export const LOW_RAM_END = 3 * GiB;
-/** Firmware takes the addresses from 2.75 GiB on for PCI. Where RAM would reach that, it ends at 2 GiB, as QEMU has it. */
+/**
+ * Firmware uses the addresses from 2.75 GiB on for PCI. If RAM would extend beyond that, it ends at 2 GiB, as in QEMU.
+ */
 export const FIRMWARE_LOW_RAM = { most: 2816 * MiB, end: 2 * GiB } as const;
 export const HIGH_RAM_START = 4 * GiB;
 
-/** Conventional memory ends here: then there is the window of a VGA adapter, which is no RAM. */
+/** Conventional memory ends here, at the window of a VGA adapter, which is not RAM. */
 export const VGA_WINDOW = { start: 0xa_0000, size: 128 * KiB } as const;
-/** From there to 1 MiB a chipset shows RAM or ROM. */
+/** From there to 1 MiB a chipset maps RAM or ROM. */
 export const SHADOW = { start: 0xc_0000, size: 256 * KiB } as const;
 
 /** 32-bit PCI memory window: BARs. */
 export const PCI_MMIO32 = { start: 0xc000_0000, size: 512 * MiB } as const;
 /** PCI Express configuration space (ECAM) of buses 0-255: PCI Firmware Specification 3.0 §4.1. */
 export const ECAM = { start: 0xe000_0000, size: 256 * MiB, buses: 256 } as const;
-/** 64-bit PCI memory window: starts at the first multiple of `align` above RAM, and has an eighth of all addresses, within these limits. */
+/**
+ * 64-bit PCI memory window: starts at the first multiple of `align` above RAM, and takes an eighth of all addresses,
+ * within these limits.
+ */
 export const PCI_MMIO64 = { align: 4 * GiB, least: 32 * GiB, most: 1024 * GiB, share: 8 } as const;
 
 export const IOAPIC = 0xfec0_0000;
@@ -33,17 +38,19 @@ export const FIRMWARE = { end: 4 * GiB, maxSize: 16 * MiB } as const;
 /** Ports for PCI I/O BARs. */
 export const PCI_IO = { start: 0xc000, size: 0x4000 } as const;
 
-/** The same in a machine with firmware, which chooses: all but the ports of the board. */
+/** Same, in a machine with firmware, which chooses them: all except the board's ports. */
 export const FIRMWARE_PCI_IO = [
   { start: 0x1000, size: 0xae00 - 0x1000 },
   { start: 0xaf00, size: 0x1_0000 - 0xaf00 },
 ] as const;
-/** Where the general-purpose events are, from the first of the power management ports on, in a machine with firmware. */
+/** Offset of the general-purpose events from the first power management port, in a machine with firmware. */
 export const GPE0_OFFSET = 0x20;
 
 export { IRQ, PORT } from '../../devices/legacy/pc-ports.ts';
 
-/** General-purpose events, by number: QEMU's for PCI hotplug, and ICH9's for power management events of bus 0 (PME_B0). */
+/**
+ * General-purpose events, by number: QEMU's for PCI hotplug, and ICH9's for power management events of bus 0 (PME_B0).
+ */
 export const GPE = { pciHotplug: 1, pme: 13 } as const;
 
 /** INTx pins reach IOAPIC inputs 16-19: input = 16 + (slot + pin) % 4, pin A = 0. */
@@ -62,8 +69,8 @@ export const LOW_MEMORY = {
   /** End of conventional memory; from there up to 1 MiB is reserved. */
   end: 0x9_fc00,
 } as const;
-/** ACPI tables of a kernel that boots directly, where guests search for the RSDP (ACPI 6.5 §5.2.5.1). */
+/** ACPI tables for a kernel that boots directly, where guests search for the RSDP (ACPI 6.5 §5.2.5.1). */
 export const ACPI_TABLES = { start: 0xe_0000, size: 128 * KiB } as const;
-/** Guests look for the entry point of the SMBIOS tables from here to the end of the same (DSP0134 §5.2.1). */
+/** Guests search for the entry point of the SMBIOS tables from here to the end of the same area (DSP0134 §5.2.1). */
 export const SMBIOS_SEARCH = 0xf_0000;
 export const KERNEL_START = 1 * MiB;

@@ -20,16 +20,16 @@ export type MachineMemory = {
 export type MachineMemoryOptions = {
   readonly ram: GuestRam;
   readonly slots: KvmSlots;
-  /** Absent if there are no queue threads. */
+  /** Absent without queue threads. */
   readonly queues?: QueueMemory;
   /** Absent if the kernel serves no queues. */
   readonly vhost?: VhostMemory;
-  /** What is from 768 KiB to 1 MiB at power-on. */
+  /** What is mapped from 768 KiB to 1 MiB at power-on. */
   readonly shadow: ShadowMode;
   readonly bus: BusOptions;
 };
 
-/** The address space of a machine with its RAM in it: all but the window of a VGA adapter. */
+/** A machine's address space with its RAM mapped, except in the window of a VGA adapter. */
 export function machineMemory({
   ram,
   slots,
@@ -51,7 +51,7 @@ export function machineMemory({
   });
 }
 
-/** Shows [from, to) of a block where it belongs. */
+/** Maps [from, to) of a block at its address. */
 function addRam(
   space: AddressSpace,
   block: HostBlock & { readonly address: number },

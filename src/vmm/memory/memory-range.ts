@@ -6,20 +6,20 @@ import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 export const ADDRESS_LIMIT = 2 ** 52;
 
 /**
- * Which of overlapping ranges is seen: the higher number. A BAR that a guest moves onto RAM stays below it, as on a PC,
- * whose host bridge passes on to PCI only what is not RAM. `window`: memory that a VGA shows in its legacy window, over itself.
- * `page`: that of a BAR that is smaller, below other BARs in the same page.
+ * Determines which of overlapping ranges is visible: the one with the higher number. A BAR that a guest moves onto RAM
+ * stays below it, as on a PC, whose host bridge passes only non-RAM addresses on to PCI. `window`: memory that a VGA
+ * shows in its legacy window, on top of itself. `page`: the page of a smaller BAR, below other BARs in the same page.
  */
 export const PRIORITY = { page: -2, pci: -1, window: -0.5, ram: 0, chipset: 1 } as const;
 
-/** What a guest finds in a range. */
+/** The content of a range. */
 export type RangeContent =
-  /** RAM of the machine; or memory of a device that the guest reaches directly: a frame buffer, a VFIO BAR. */
+  /** RAM of the machine, or memory of a device that the guest accesses directly: a frame buffer, a VFIO BAR. */
   | {
       readonly kind: 'ram' | 'device';
       readonly block: HostBlock;
       readonly offset?: number;
-      /** Answers accesses that do not reach it directly; absent: the block does. */
+      /** Answers accesses that do not reach it directly; default: the block does. */
       readonly handler?: IoHandler;
     }
   /** Memory that the guest can only read. Its writes go to `onWrite`, or are ignored. */
@@ -31,7 +31,7 @@ export type RangeContent =
     }
   /** A device model. */
   | { readonly kind: 'mmio'; readonly handler: IoHandler }
-  /** A part of what `of` has, wherever that is, and whether it is mapped or not; until it is removed. */
+  /** A part of the content of `of`, wherever that is, and whether or not it is mapped; until it is removed. */
   | { readonly kind: 'alias'; readonly of: MemoryRange; readonly offset?: number };
 
 export type OwnContent = Exclude<RangeContent, { kind: 'alias' }>;
@@ -39,14 +39,18 @@ export type OwnContent = Exclude<RangeContent, { kind: 'alias' }>;
 export type RangeOptions = RangeContent & {
   /** For counters and errors: the device's name. */
   readonly name: string;
-  /** Guest-physical start. A multiple of a page, like size and offset, unless the range is `mmio` or an alias of one. */
+  /**
+   * Guest-physical start. A multiple of a page, like size and offset, unless the range is `mmio` or an alias of one.
+   */
   readonly start: number;
   readonly size: number;
-  /** @see PRIORITY; 0 if absent. */
+  /** @see PRIORITY; default: 0. */
   readonly priority?: number;
-  /** Whether it is there from the start; true if absent. */
+  /** Whether it is mapped from the start; default: true. */
   readonly mapped?: boolean;
-  /** Whether accesses that reach a handler have counters of their own, rather than those of unclaimed ones; true if absent. */
+  /**
+   * Whether accesses that reach a handler have their own counters, rather than those of unclaimed ones; default: true.
+   */
   readonly counted?: boolean;
 };
 
@@ -56,17 +60,19 @@ export interface RangeOwner {
   rangeChanged(): void;
   /** The range is gone. */
   rangeRemoved(range: MemoryRange): void;
-  /** Counts up, so that of two ranges the later one to be mapped has the larger number. */
+  /** An increasing number: the larger one belongs to the range mapped later. */
   nextOrder(): number;
 }
 
-/** A range of guest-physical addresses. Changes take effect at once, or at the end of the address space's `batch`. */
+/**
+ * A range of guest-physical addresses. Changes take effect immediately, or at the end of the address space's `batch`.
+ */
 export class MemoryRange implements BusRange {
   readonly name: string;
   readonly size: number;
   readonly priority: number;
   readonly content: OwnContent;
-  /** The range that `content` belongs to: this one, or of an alias the original, from `sourceOffset` on. */
+  /** The range that `content` belongs to: this one, or for an alias the original, from `sourceOffset` on. */
   readonly source: MemoryRange;
   readonly sourceOffset: number;
   readonly #owner: RangeOwner;
@@ -106,17 +112,17 @@ export class MemoryRange implements BusRange {
     return this.#start;
   }
 
-  /** Whether the guest finds it at `start`, unless another range is above it. */
+  /** Whether the guest sees it at `start`, unless another range is above it. */
   get mapped(): boolean {
     return this.#mapped && !this.source.#removed;
   }
 
-  /** Of two ranges with the same priority the one mapped first is seen, which has the smaller number. */
+  /** Of two ranges with the same priority, the one mapped first, with the smaller number, is visible. */
   get order(): number {
     return this.#order;
   }
 
-  /** Maps or moves the range. @throws RangeError unless it can be there */
+  /** Maps or moves the range. @throws RangeError if it does not fit there */
   map(start: number): void {
     this.#require(!this.#removed, 'has been removed');
     if (this.#mapped && this.#start === start) return;

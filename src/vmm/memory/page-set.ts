@@ -2,7 +2,7 @@ import { PAGE } from '../../devices/host-block.ts';
 
 /** A set of pages, by their index in a block. */
 export class PageSet {
-  /** Pages that can be in it. */
+  /** Number of pages that it can contain. */
   readonly pages: number;
   /** Bit i % 32 of word i / 32 is page i. */
   readonly words: Uint32Array;

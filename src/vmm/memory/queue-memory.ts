@@ -10,10 +10,10 @@ import type { Span } from './span-memory.ts';
 /** Bytes before the bits of a log: whether it is on, and the number of pages (native/src/memory/writes.rs). */
 const HEADER_BYTES = 16;
 
-/** A log of what queue threads write to a block, in memory that they share. */
+/** A log of queue threads' writes to a block, in memory that they share. */
 type Log = { readonly address: bigint; readonly pages: number };
 
-/** The guest memory that queue threads reach, which is what device models reach. It follows an address space. */
+/** The guest memory that queue threads access, the same as for device models. It follows an address space. */
 export class QueueMemory implements MapListener, DirtySource {
   readonly #native: NativeVm;
   readonly #logs = new Map<HostBlock, Log>();
@@ -30,7 +30,7 @@ export class QueueMemory implements MapListener, DirtySource {
       log: writable ? this.#logOf(block).address : 0n,
       discard: block.discard ?? null,
     }));
-    // Threads that run stop for a change.
+    // A change would stop the running threads.
     if (areSame(regions, this.#regions)) return;
     this.#regions = regions;
     this.#native.setMemory(regions);
@@ -45,7 +45,7 @@ export class QueueMemory implements MapListener, DirtySource {
     for (const block of blocks) {
       if (before.has(block)) continue;
       const { address, pages } = this.#logOf(block);
-      // What is left of an earlier time.
+      // Discards leftovers of earlier logging.
       this.#native.takeWritten(address, pages);
       this.#native.setWriteLog(address, true);
     }

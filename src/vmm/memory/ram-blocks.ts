@@ -14,15 +14,15 @@ const PRIVATE = libc.MAP_PRIVATE | libc.MAP_NORESERVE;
 export type RamOptions = {
   readonly bytes: number;
   readonly hugepages?: HugepageSize | undefined;
-  /** Identical pages of several guests may be merged (KSM); not with `hugepages`. */
+  /** Whether identical pages of several guests may be merged (KSM); not with `hugepages`. */
   readonly mergeable?: boolean | undefined;
-  /** The machine has firmware, which takes more of the addresses below 4 GiB. */
+  /** Whether the machine has firmware, which takes more of the addresses below 4 GiB. */
   readonly firmware?: boolean | undefined;
 };
 
 /**
- * Where RAM comes from. `new`: empty. `file`: a copy of a file's contents, which are read as they are touched and never
- * written; the file must keep them. `memfd`: the file itself, as another process had it. A file has exactly the bytes of
+ * The source of RAM. `new`: empty. `file`: a copy of a file's contents, which are read as they are touched and never
+ * written; the file must not change. `memfd`: the file itself, from another process. A file has exactly the bytes of
  * all blocks, one after the other; its `fd` then belongs to the RAM's owner.
  */
 export type RamSource =
@@ -30,13 +30,13 @@ export type RamSource =
   | { readonly kind: 'file'; readonly fd: number }
   | { readonly kind: 'memfd'; readonly fd: number };
 
-/** A piece of RAM. Its offset is in the file of all blocks, whether there is one or not. */
+/** A piece of RAM. Its offset is that in the file of all blocks, even if there is no such file. */
 export type RamBlock = HostBlock & {
-  /** The guest-physical address where it belongs. */
+  /** Its guest-physical address. */
   readonly address: number;
 };
 
-/** Guest RAM can't be had; the message tells the user why and what to do. */
+/** Guest RAM is unavailable; the message gives the reason and the next step. */
 export class RamError extends Error {
   override readonly name = 'RamError';
 }
@@ -69,12 +69,12 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
   return blocks;
 }
 
-/** Bytes of a block's `head`: what a kernel is booted with is there. */
+/** Bytes of a block's `head`, which contains what a kernel is booted with. */
 const HEAD = 16 * MiB;
 
 /**
- * V8 counts a view of memory as garbage that it may have to collect some day: one of all RAM has it collect everything at once, just when the
- * VM starts. Most device models reach no RAM beyond the head.
+ * V8 counts a view of memory as potential garbage: a view of all RAM would trigger a full collection immediately, just
+ * when the VM starts. Most device models access no RAM beyond the head.
  */
 function viewedLate(block: Omit<RamBlock, 'buffer'>): RamBlock {
   const { host, size } = block;
@@ -92,12 +92,12 @@ function viewedLate(block: Omit<RamBlock, 'buffer'>): RamBlock {
   );
 }
 
-/** Pages of a block to clear; all if absent. `inPlace`: they are those that devices have pinned. */
+/** Pages of a block to clear; default: all. `inPlace`: devices have pinned them. */
 export type Clearing = { readonly start?: number; readonly length?: number; readonly inPlace?: boolean };
 
 /**
- * Makes a block, or some pages of it, read as zero again, and returns its memory to the host; but not huge pages, which another program
- * could then take. The vCPUs and queue threads must be stopped.
+ * Makes a block, or some pages of it, read as zero again, and returns its memory to the host, except for huge pages,
+ * which another program could then take. The vCPUs and queue threads must be stopped.
  */
 export function clearBlock(block: RamBlock, options: RamOptions, clearing: Clearing = {}): void {
   const { hugepages, mergeable = false } = options;

@@ -1,10 +1,12 @@
 import type { HostBlock } from '../../devices/host-block.ts';
 import { FIRMWARE_LOW_RAM, HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
 
-/** Where a block of RAM belongs: its guest-physical address, and its offset in the file of all blocks. Bytes. */
+/** The place of a block of RAM: its guest-physical address, and its offset in the file of all blocks. Bytes. */
 export type BlockPlace = Pick<HostBlock, 'name' | 'size' | 'offset'> & { readonly address: number };
 
-/** The blocks that `bytes` of RAM are divided into: one below 3 GiB, or less with firmware, and the rest from 4 GiB up. */
+/**
+ * The blocks into which `bytes` of RAM are divided: one below 3 GiB, or less with firmware, and the rest from 4 GiB up.
+ */
 export function ramLayout(bytes: number, firmware = false): BlockPlace[] {
   const low = firmware
     ? bytes <= FIRMWARE_LOW_RAM.most

@@ -1,6 +1,6 @@
 import * as libc from '../native/libc.ts';
 
-/** A file that shrinks under its mapping would end the process with SIGBUS. */
+/** If a file shrank under its mapping, the process would end with SIGBUS. */
 const SEALS = libc.F_SEAL_SHRINK | libc.F_SEAL_GROW;
 
 /** A memfd whose size never changes. `name` shows in /proc/PID/maps. @param flags for huge pages. @returns the fd */

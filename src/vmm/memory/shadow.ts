@@ -5,7 +5,7 @@ import { blockAccess, storeIn } from './block-access.ts';
 import { SHADOW } from './layout.ts';
 import { type MemoryRange, PRIORITY } from './memory-range.ts';
 
-/** Where the reads and the writes of an area go: to RAM, or to what is there without it, a ROM or nothing. */
+/** Where reads and writes of an area go: to RAM, or to what is below it, a ROM or nothing. */
 export type ShadowMode = { readonly read: ShadowTarget; readonly write: ShadowTarget };
 export type ShadowTarget = 'ram' | 'rom';
 
@@ -13,8 +13,8 @@ export const SHADOW_RAM: ShadowMode = { read: 'ram', write: 'ram' };
 export const SHADOW_ROM: ShadowMode = { read: 'rom', write: 'rom' };
 
 /**
- * The areas that a PC's chipset switches one by one (PAM0-PAM6 of an MCH, Intel 3 Series Express Chipset datasheet §5.1.21),
- * ascending.
+ * The areas that a PC's chipset switches individually (PAM0-PAM6 of an MCH, Intel 3 Series Express Chipset datasheet
+ * §5.1.21), ascending.
  */
 export const SHADOW_AREAS: readonly { readonly start: number; readonly size: number }[] = [
   ...Array.from({ length: 12 }, (_, index) => ({ start: SHADOW.start + index * 0x4000, size: 0x4000 })),
@@ -26,11 +26,11 @@ export type ShadowedRom = {
   readonly start: number;
   readonly size: number;
   readonly block: HostBlock;
-  /** Where it starts in the block. */
+  /** Its offset in the block. */
   readonly offset: number;
 };
 
-/** A ROM, as it is read: writes are ignored, or go to the RAM under it. */
+/** A ROM as it is read: writes are ignored, or go to the RAM under it. */
 type RomRanges = {
   readonly start: number;
   readonly end: number;
@@ -39,8 +39,8 @@ type RomRanges = {
 };
 
 /**
- * Memory from 768 KiB to 1 MiB, where firmware copies itself and option ROMs from ROM into RAM. A chipset says for each area
- * what the guest finds there. A kernel that is booted without firmware finds RAM.
+ * Memory from 768 KiB to 1 MiB, where firmware copies itself and option ROMs from ROM into RAM. The chipset selects
+ * what the guest sees in each area. A kernel that is booted without firmware sees RAM.
  */
 export class Shadow {
   readonly #space: AddressSpace;
@@ -54,7 +54,7 @@ export class Shadow {
   readonly #roms = new Set<RomRanges>();
   #placed: MemoryRange[] = [];
 
-  /** @param block the RAM that starts at address 0. @param initial what there is at power-on */
+  /** @param block the RAM that starts at address 0. @param initial the modes at power-on */
   constructor(space: AddressSpace, block: HostBlock, initial: ShadowMode) {
     this.#space = space;
     this.#initial = initial;
@@ -79,7 +79,7 @@ export class Shadow {
     this.setAll(this.#modes.map((old, index) => (index === area ? mode : old)));
   }
 
-  /** @param modes of all areas; or one for all of them */
+  /** @param modes one for each area, or one for all of them */
   setAll(modes: ShadowMode | readonly ShadowMode[]): void {
     const wanted = SHADOW_AREAS.map((_, index) => ('read' in modes ? modes : modes[index]!));
     if (wanted.every((mode, index) => isSame(mode, this.#modes[index]!))) return;
@@ -87,12 +87,12 @@ export class Shadow {
     this.#apply();
   }
 
-  /** As at power-on. */
+  /** Sets the modes at power-on. */
   reset(): void {
     this.setAll(this.#initial);
   }
 
-  /** Shows `rom` where an area is not RAM. @returns removes it */
+  /** Maps `rom` where an area is not RAM. @returns removes it */
   place(rom: ShadowedRom): Cancel {
     const { start, size, block, offset } = rom;
     const content = { kind: 'rom', start, size, block, offset, mapped: false, counted: false } as const;
@@ -135,14 +135,14 @@ export class Shadow {
     });
   }
 
-  /** Shows [start, end) of what `of` has when it is at `base`. */
+  /** Maps [start, end) of the content of `of`, as if that were at `base`. */
   #show(of: MemoryRange, base: number, start: number, end: number, above = 0): void {
     const priority = PRIORITY.chipset + above;
     const place = { name: of.name, start, size: end - start, offset: start - base, priority };
     this.#placed.push(this.#space.add({ kind: 'alias', of, ...place }));
   }
 
-  /** Neighboring areas with the same mode, as one. */
+  /** Neighboring areas with the same mode, merged. */
   #runs(): { readonly start: number; readonly end: number; readonly mode: ShadowMode }[] {
     const runs: { start: number; end: number; mode: ShadowMode }[] = [];
     for (const [index, { start, size }] of SHADOW_AREAS.entries()) {

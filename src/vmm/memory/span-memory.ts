@@ -7,12 +7,12 @@ export type Span = {
   readonly address: number;
   readonly size: number;
   readonly block: HostBlock;
-  /** Where it starts in the block. */
+  /** Its offset in the block. */
   readonly offset: number;
   readonly writable: boolean;
 };
 
-/** Hears what device models write. */
+/** Records device models' writes. */
 export interface WriteLog {
   wrote(block: HostBlock, offset: number, length: number): void;
 }
@@ -26,7 +26,7 @@ export class SpanMemory implements GuestMemory {
   #views: readonly View[] = [];
   #last: View | null = null;
 
-  /** @param regions RAM as it is installed, for memory maps */
+  /** @param regions the installed RAM, for memory maps */
   constructor(regions: readonly MemoryRegion[]) {
     this.regions = regions;
   }
@@ -115,7 +115,7 @@ export class SpanMemory implements GuestMemory {
   }
 }
 
-/** What is in the head of its block comes first: that is there already. */
+/** The part in its block's head comes first, since a view of that already exists. */
 function viewsOf(span: Span): View[] {
   const { block, offset, size } = span;
   const inHead = Math.min(size, (block.head?.byteLength ?? 0) - offset);

@@ -1,6 +1,6 @@
 import { MAP_ANONYMOUS, MAP_PRIVATE, mmap, PROT_READ, PROT_WRITE, viewOf } from './libc.ts';
 
-/** What an argument of a system call points to, for one call at a time. */
+/** Memory for what an argument of a system call points to, one call at a time. */
 export type ArgumentMemory = {
   readonly address: bigint;
   readonly view: DataView;
@@ -11,7 +11,7 @@ export const ARGUMENT_BYTES = 4096;
 
 let memory: ArgumentMemory | null = null;
 
-/** A page at an address that stays: V8 moves its own buffers. Each thread has one. */
+/** A page with a fixed address: V8 moves its own buffers. Each thread has one. */
 export function argumentMemory(): ArgumentMemory {
   if (memory === null) {
     const address = mmap(ARGUMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);

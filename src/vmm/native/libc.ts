@@ -3,12 +3,12 @@ import { getSystemErrorMessage } from 'node:util';
 import koffi from 'koffi';
 
 /**
- * The libc calls that Node lacks. Each throws a SystemError when the call fails. Addresses are bigint.
- * Buffers are passed in place: what the kernel writes is in the buffer when the call returns.
+ * The libc calls that Node lacks. Each throws a SystemError if the call fails. Addresses are bigint. Buffers are passed
+ * in place: they contain what the kernel has written when the call returns.
  */
 const libc = koffi.load(null);
 
-// ioctl and fcntl are variadic in C. On x86-64 their third argument travels in the same register either way.
+// ioctl and fcntl are variadic in C. On x86-64 their third argument is passed in the same register either way.
 const calls = {
   open: libc.func('int open(const char *path, int flags, unsigned int mode)'),
   close: libc.func('int close(int fd)'),
@@ -128,7 +128,7 @@ export function errnoName(errno: number): string {
 /** A system call that failed. */
 export class SystemError extends Error {
   override readonly name = 'SystemError';
-  /** The call and what identifies it: `ioctl KVM_CREATE_VM`. */
+  /** The call, and its object: `ioctl KVM_CREATE_VM`. */
   readonly call: string;
   readonly errno: number;
   /** `EBUSY`. */
@@ -243,7 +243,7 @@ export function madvise(address: bigint, length: number, advice: number): void {
   checked('madvise', () => calls.madvise(address, length, advice));
 }
 
-/** Returns memory that has been freed to the kernel (malloc_trim(3)). */
+/** Returns freed memory to the kernel (malloc_trim(3)). */
 export function mallocTrim(): void {
   calls.mallocTrim(0);
 }
@@ -289,7 +289,7 @@ export function socket(domain: number, type: number): number {
   return checked('socket', () => calls.socket(domain, type | SOCK_CLOEXEC, 0));
 }
 
-/** Two connected sockets, by default of streams, close-on-exec; not non-blocking. */
+/** Two connected sockets, by default stream sockets; close-on-exec, blocking. */
 export function socketPair(type: typeof SOCK_STREAM | typeof SOCK_SEQPACKET = SOCK_STREAM): [number, number] {
   const fds = new Int32Array(2);
   checked('socketpair', () => calls.socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds));
@@ -310,12 +310,15 @@ export function listen(fd: number, backlog: number): void {
   checked('listen', () => calls.listen(fd, backlog));
 }
 
-/** @returns a connection, non-blocking and close-on-exec; null when nobody waits for one on a non-blocking socket, or there is no room for it now. */
+/**
+ * @returns a connection, non-blocking and close-on-exec; null if none is pending on a non-blocking socket, or it cannot
+ * be accepted for lack of resources.
+ */
 export function accept(fd: number): number | null {
   const connection: number = calls.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (connection >= 0) return connection;
   const errno = koffi.errno();
-  // One that waited may have gone away, or waits until there is room for it (accept(2)).
+  // A pending connection may have gone away, or stays pending until resources are available (accept(2)).
   const { EAGAIN, EINTR, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } = constants.errno;
   if ([EAGAIN, EINTR, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM].includes(errno)) return null;
   throw new SystemError('accept4', errno);
@@ -360,7 +363,10 @@ export const RLIMIT_MEMLOCK = 8;
 /** RLIM_INFINITY. */
 export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
-/** prlimit(2) of process `pid`, 0 for this one. @returns the limits before, soft and hard. `wanted` null: they stay */
+/**
+ * prlimit(2) of process `pid`, 0 for this one.
+ * @returns the limits before, soft and hard. `wanted` null leaves them unchanged
+ */
 export function prlimit(
   pid: number,
   resource: number,
@@ -373,7 +379,11 @@ export function prlimit(
   return [before[0]!, before[1]!];
 }
 
-/** pidfd_open(2): @returns an fd of process `pid`, which is readable once that has ended. Glibc 2.36 has it, vring needs less. */
+/**
+ * pidfd_open(2):
+ * @returns an fd of process `pid`, which is readable once that has ended. Only glibc 2.36 and later have it; vring
+ * supports older ones.
+ */
 export function pidfdOpen(pid: number): number {
   return checked('pidfd_open', () => calls.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
 }
@@ -404,19 +414,22 @@ export function getSocketOption(
 let viewGuard = <Result>(make: () => Result): Result => make();
 
 /**
- * For a thread that may be terminated: that aborts the whole process while koffi makes a view.
- * @param guard calls what it is given, uninterrupted
+ * For a thread that may be terminated: if that happens while koffi makes a view, it aborts the whole process.
+ * @param guard calls its argument, uninterrupted
  */
 export function setViewGuard(guard: typeof viewGuard): void {
   viewGuard = guard;
 }
 
-/** bpf(2). @param attribute the address of its `bytes` bytes. @returns the fd that it makes */
+/** bpf(2). @param attribute the address of its `bytes` bytes. @returns the fd that it creates */
 export function bpf(name: string, command: number, attribute: bigint, bytes: number): number {
   return checked(`bpf ${name}`, () => calls.syscall(SYS_BPF, command, attribute, bytes, 0));
 }
 
-/** The memory at `address` as an ArrayBuffer, in place. This doesn't keep it mapped: the mapping must outlive the buffer. */
+/**
+ * The memory at `address` as an ArrayBuffer, in place. This doesn't keep it mapped: the mapping must outlive the
+ * buffer.
+ */
 export function viewOf(address: bigint, length: number): ArrayBuffer {
   return viewGuard(() => koffi.view(address, length));
 }

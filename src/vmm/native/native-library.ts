@@ -27,7 +27,7 @@ function requireMatch(library: Library, path: string): void {
     if (built === version() && abi === ABI_VERSION) return;
     found = `vring ${built} (ABI ${abi})`;
   } catch {
-    // The function is missing: the library is older than it.
+    // The function is missing: the library is older.
   }
   throw new Error(
     `${path} belongs to ${found}, but this is vring ${version()} (ABI ${ABI_VERSION}): ${howToRepair()}`,

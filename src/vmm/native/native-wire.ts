@@ -12,14 +12,14 @@ import { checked, nativeCalls } from './native-library.ts';
 
 const VLANS = 4096;
 
-/** What a queue of a network card serves. */
+/** The backend of a network card's queue. */
 export type NetQueue = {
   readonly wire: NativeWire;
   readonly pair: number;
   readonly transmits: boolean;
 };
 
-/** A network card's connection, as its queue threads have it. */
+/** A network card's connection, in the form used by its queue threads. */
 export class NativeWire {
   readonly handle: number;
   readonly #vm: number;
@@ -27,7 +27,7 @@ export class NativeWire {
 
   /**
    * @param vm handle of the native VM. @param wire its fds are duplicated, and non-blocking
-   * @param noticeFd an eventfd that is signaled when nobody is at the other end any more
+   * @param noticeFd an eventfd that is signaled once the other end is closed
    */
   constructor(
     vm: number,
@@ -46,7 +46,7 @@ export class NativeWire {
     this.handle = checked('vring_wire_open', this.#calls.vring_wire_open(vm, config, numbers));
   }
 
-  /** Whether frames are carried at all, and of how many queue pairs. */
+  /** Sets whether frames are carried at all, and of how many queue pairs. */
   set(link: boolean, pairs: number): void {
     checked('vring_wire_set', this.#calls.vring_wire_set(this.#vm, this.handle, Number(link), pairs));
   }

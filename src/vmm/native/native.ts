@@ -31,14 +31,17 @@ export { EVENT } from './abi.ts';
 /** A virtqueue to serve. */
 export type QueueConfig = StructValue<typeof queueConfigStruct.fields>;
 
-/** Where a queue continues: its chains that were taken and not returned are bytes, as `queueProgressStruct` describes them. */
+/**
+ * The position at which a queue continues: its chains that were taken and not returned are bytes, as
+ * `queueProgressStruct` describes them.
+ */
 export type NativeProgress = {
   readonly lastAvail: number;
   readonly usedIndex: number;
   readonly unfinished: Uint8Array;
 };
 
-/** What a virtio-blk queue serves. */
+/** The backend of a virtio-blk queue. */
 export type BlkConfig = StructValue<typeof blkConfigStruct.fields>;
 
 /** A file of an image's chain. */
@@ -46,15 +49,18 @@ export type ChainFile = { readonly fd: number; readonly isQcow2: boolean };
 
 export type ImageOptions = {
   readonly readonly: boolean;
-  /** The space of what is discarded is given back. */
+  /** Discarded space is returned to the file system. */
   readonly canDiscard: boolean;
-  /** When what is written is made durable: when the guest asks for it, before a write completes, or never. */
+  /** When writes are made durable: on the guest's request, before each write completes, or never. */
   readonly durability: 'asked' | 'always' | 'never';
-  /** Whether writes of nothing but zeros zero the range instead, and give its space back as far as what is discarded is. */
+  /**
+   * Whether writes of nothing but zeros zero the range instead; with `unmap`, they also release its space where
+   * discards do.
+   */
   readonly detectZeroes?: 'off' | 'on' | 'unmap';
 };
 
-/** Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth. */
+/** Rates per second, 0 for no limit, and the burst allowed after a pause, 0 for a tenth of a second's worth. */
 export type RateLimits = {
   readonly operations: number;
   readonly operationsBurst: number;
@@ -72,13 +78,13 @@ const DISK_ACCESSES = new Map<number, DiskErrors['access']>([
 
 /** A part of guest memory for queue threads. */
 export type QueueRegion = MemoryRegion & {
-  /** Address of the log of its block (queue-memory.ts); absent if it has none. */
+  /** Address of its block's log (queue-memory.ts); absent if it has none. */
   readonly log?: bigint;
-  /** Where it starts in its block. */
+  /** Its offset in its block. */
   readonly offset?: number;
-  /** They may not write it; false if absent. */
+  /** Whether they may not write it; default: false. */
   readonly readonly?: boolean;
-  /** How its pages go back to the host; null, and absent: they do not. */
+  /** How its pages are returned to the host; null or absent: they are not. */
   readonly discard?: HostBlock['discard'] | null;
 };
 
@@ -104,30 +110,31 @@ const MAX_STUCK = 64;
 const WATCH = { readable: 0, drain: 1, either: 2 } as const;
 
 /**
- * Ends the VM's threads, whatever the machine thread is doing, then unmaps and closes everything it owns. Callable from any
- * thread; does nothing if the VM is already destroyed. The machine thread must no longer touch guest memory: while it still
- * runs, call `shutDownVmLater` first.
+ * Ends the VM's threads, whatever the machine thread is doing, then unmaps and closes everything it owns. Callable from
+ * any thread; does nothing if the VM is already destroyed. The machine thread must no longer touch guest memory: if it
+ * still runs, call `shutDownVmLater` first.
  */
 export function destroyVm(handle: number): void {
   nativeCalls().vring_vm_destroy(handle);
 }
 
 /**
- * Ends the threads of every VM of this process, and makes the machine threads' waits throw ECANCELED; memory stays mapped.
- * For a process that is exiting: Node waits for its own threads, and those wait for the guests'.
+ * Ends the threads of every VM of this process, and makes the machine threads' waits throw ECANCELED; memory stays
+ * mapped. For a process that is exiting: Node waits for its own threads, and those wait for the guests'.
  */
 export function shutDownAllVms(): void {
   nativeCalls().vring_shutdown_all();
 }
 
-/** Does the same to one VM, on a separate thread: it waits for disk requests, a second at most. */
+/** Same, for one VM, on a separate thread: it waits for disk requests, a second at most. */
 export function shutDownVmLater(handle: number): Promise<void> {
   return new Promise(resolve => nativeCalls().vring_vm_shutdown.async(handle, () => resolve()));
 }
 
 /**
- * `destroyVm` on a separate thread. @returns the counter slots of the queues that were left behind, stuck in a disk request:
- * the VM's memory stays mapped, and its disk locked, until that ends
+ * `destroyVm` on a separate thread.
+ * @returns the counter slots of the queues that were left behind, stuck in a disk request: the VM's memory stays
+ * mapped, and its disk locked, until that ends
  */
 export async function destroyVmLater(handle: number): Promise<number[]> {
   await shutDownVmLater(handle);
@@ -143,8 +150,8 @@ function stuckQueues(handle: number): number[] {
 }
 
 /**
- * A VM's native side, for its machine thread: the reactor it sleeps in, its vCPU and queue threads, and the resources it
- * owns.
+ * A VM's native side, for its machine thread: the reactor in which it sleeps, its vCPU and queue threads, and the
+ * resources it owns.
  */
 export class NativeVm implements ResourceOwner {
   /** For `destroyVm` and `shutDownVmLater`, on any thread. */
@@ -152,17 +159,19 @@ export class NativeVm implements ResourceOwner {
   /** Native threads write to the counters, so they must live as long as this object, and until the VM is destroyed. */
   readonly counters: BigUint64Array;
   readonly #calls = nativeCalls();
-  /** What a wait and this pass each other. Native code keeps its address, so it is shared memory, which does not move. */
+  /**
+   * The data that a wait and this exchange. Native code keeps its address, so it is shared memory, which does not move.
+   */
   readonly #page = new Uint32Array(new SharedArrayBuffer(waitPageStruct.size));
   /** The same, in whole words. */
   readonly #pageWords = new BigUint64Array(this.#page.buffer);
-  /** What the page says. */
+  /** The timeout in the page. */
   #timeout: bigint | null = null;
   #deadline: bigint | null = null;
   /** The vCPU that the waiting thread runs. */
   #carried = -1;
 
-  /** vCPUs that it has room for. */
+  /** Most vCPUs that it can have. */
   readonly maxVcpus: number;
 
   constructor(counters: BigUint64Array, shape: CounterShape) {
@@ -200,8 +209,7 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Sets the guest RAM that queue threads may access. Those that run leave what they had, between two steps of their requests,
-   * soon after this.
+   * Sets the guest RAM that queue threads may access. Running threads switch soon, between two steps of their requests.
    */
   setMemory(regions: readonly QueueRegion[]): void {
     const bytes = new Uint8Array(regions.length * regionStruct.size);
@@ -221,19 +229,22 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
   }
 
-  /** Whether pages of guest RAM may be given back to the host. Once this has returned, none is that may not. */
+  /**
+   * Sets whether pages of guest RAM may be returned to the host. Once this returns with false, no such operation is in
+   * progress.
+   */
   allowDiscards(allowed: boolean): void {
     checked('vring_vm_allow_discards', this.#calls.vring_vm_allow_discards(this.handle, Number(allowed)));
   }
 
-  /** Turns the log of a block on or off: what queue threads write after this is noted. @param log its address */
+  /** Turns the log of a block on or off: later writes of queue threads are recorded. @param log its address */
   setWriteLog(log: bigint, on: boolean): void {
     checked('vring_write_log_set', this.#calls.vring_write_log_set(log, Number(on)));
   }
 
   /**
-   * Takes what a log of `pages` has noted out of it. @returns bits, of which bit i % 32 of word i / 32 is page i; null if there
-   * are none
+   * Takes the recorded pages out of a log of `pages`.
+   * @returns bits, of which bit i % 32 of word i / 32 is page i; null if there are none
    */
   takeWritten(log: bigint, pages: number): Uint32Array | null {
     const words = new BigUint64Array(Math.ceil(pages / 64));
@@ -241,7 +252,7 @@ export class NativeVm implements ResourceOwner {
     return checked('vring_write_log_take', found) === 0 ? null : new Uint32Array(words.buffer);
   }
 
-  /** Whether threads started from now on are restricted to the system calls they need (default: yes). */
+  /** Sets whether threads started from now on are restricted to the system calls they need (default: yes). */
   setSeccomp(on: boolean): void {
     checked('vring_vm_set_seccomp', this.#calls.vring_vm_set_seccomp(this.handle, Number(on)));
   }
@@ -252,9 +263,10 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Sleeps, or runs the vCPU that this thread carries, until something happens or `timeout` nanoseconds have passed, or until
-   * `deadline`, in nanoseconds of the monotonic clock; null is never. @returns the number of events, which stay
-   * readable until the next call. @throws SystemError ECANCELED once the VM is being destroyed.
+   * Sleeps, or runs the vCPU that this thread carries, until something happens or `timeout` nanoseconds have passed, or
+   * until `deadline`, in nanoseconds of the monotonic clock; null is never.
+   * @returns the number of events, which stay readable until the next call. @throws SystemError ECANCELED once the VM
+   * is being destroyed.
    */
   wait(timeout: bigint | null, deadline: bigint | null = null): number {
     if (timeout !== this.#timeout) {
@@ -298,8 +310,8 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Reports `fd` with `token` for as long as it is readable, or writable if that is asked for. May be called again with the
-   * same token to change that.
+   * Reports `fd` with `token` while it is readable, or also writable on request. Call it again with the same token to
+   * change that.
    */
   watchFd(fd: number, token: number, writable = false): void {
     const flags = writable ? WATCH.either : WATCH.readable;
@@ -312,7 +324,7 @@ export class NativeVm implements ResourceOwner {
 
   /**
    * Starts the thread of vCPU `index`, parked. May replace one that has ended. `run` is its mapped kvm_run, which
-   * outlives the VM; `cpu` the host CPU to run on.
+   * outlives the VM; `cpu` the host CPU on which to run.
    */
   startVcpu(index: number, fd: number, run: { address: bigint; size: number }, cpu?: number): void {
     const result = this.#calls.vring_vcpu_start(this.handle, index, fd, run.address, run.size, cpu ?? -1);
@@ -321,8 +333,8 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Has the calling thread, which must be the one that waits, run vCPU `index` meanwhile, parked at first: its exits are then
-   * answered without a hand-over between threads.
+   * Makes the calling thread, which must be the waiting one, run vCPU `index` while it waits, parked at first: its
+   * exits are then answered without switching threads.
    */
   carryVcpu(index: number, fd: number, run: { address: bigint; size: number }): void {
     const result = this.#calls.vring_vcpu_carry(this.handle, index, fd, run.address, run.size);
@@ -340,7 +352,9 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vcpu_pause', this.#calls.vring_vcpu_pause(this.handle, index));
   }
 
-  /** The open exit has been answered in the kvm_run page. A vCPU that runs only during a wait is told by the next one. */
+  /**
+   * The open exit has been answered in the kvm_run page. A vCPU that runs only during a wait continues in the next one.
+   */
   completeVcpu(index: number): void {
     if (index === this.#carried) this.#page[ANSWERED] = index + 1;
     else checked('vring_vcpu_complete', this.#calls.vring_vcpu_complete(this.handle, index));
@@ -351,7 +365,7 @@ export class NativeVm implements ResourceOwner {
     return index === this.#carried;
   }
 
-  /** From the last exit of that vCPU that has been answered to its answer. */
+  /** Nanoseconds from the last answered exit of the carried vCPU to its answer. */
   get lastAnswerNs(): number {
     return this.#page[ANSWER_NS]! + this.#page[ANSWER_NS + 1]! * 2 ** 32;
   }
@@ -361,14 +375,17 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vcpu_stop', this.#calls.vring_vcpu_stop(this.handle, index));
   }
 
-  /** Why a vCPU's thread ended, in words; empty if it was asked to. */
+  /** Why a vCPU's thread ended, in words; empty if on request. */
   vcpuError(index: number): string {
     const text = new Uint8Array(MAX_TEXT);
     const length = this.#calls.vring_vcpu_error(this.handle, index, text, text.length);
     return decode(text, checked('vring_vcpu_error', length));
   }
 
-  /** Opens a raw image of `size` bytes, a multiple of 512, in the open file of `fd`, which is duplicated. @returns its handle */
+  /**
+   * Opens a raw image of `size` bytes, a multiple of 512, in the open file of `fd`, which is duplicated.
+   * @returns its handle
+   */
   openImage(fd: number, size: number, options: ImageOptions): number {
     const config = imageConfigStruct.encode({ capacity: BigInt(size), fd, flags: imageFlags(options) });
     return checked('vring_image_open', this.#calls.vring_image_open(this.handle, config));
@@ -376,7 +393,7 @@ export class NativeVm implements ResourceOwner {
 
   /**
    * Opens a qcow2 image whose chain of files is open, itself first; the fds are duplicated. @returns its handle
-   * @throws SystemError EBADMSG for one that cannot be used, as `inspectQcow2` says
+   * @throws SystemError EBADMSG if it is unusable, as reported by `inspectQcow2`
    */
   openQcow2Image(chain: readonly ChainFile[], options: ImageOptions): number {
     const config = imageConfigStruct.encode({ capacity: 0n, fd: -1, flags: imageFlags(options) });
@@ -395,36 +412,43 @@ export class NativeVm implements ResourceOwner {
     return Number(out[0]);
   }
 
-  /** What is made of requests that fail on the host: `ERROR_ACTION`s. */
+  /** Sets how requests that fail on the host are handled: `ERROR_ACTION`s. */
   setErrorPolicy(image: number, reads: number, writes: number): void {
     const result = this.#calls.vring_image_set_policy(this.handle, image, reads, writes);
     checked('vring_image_set_policy', result);
   }
 
-  /** Why nothing is written to an image any more, because its tables are wrong; empty if they are not known to be. */
+  /** Why an image is no longer written, because its tables are wrong; empty if they are not known to be. */
   imageCorruption(image: number): string {
     const text = new Uint8Array(MAX_TEXT);
     const length = this.#calls.vring_image_corruption(this.handle, image, text, text.length);
     return decode(text, checked('vring_image_corruption', length));
   }
 
-  /** The file is closed when no queue uses it any more. */
+  /** The file is closed once no queue uses it. */
   closeImage(image: number): void {
     checked('vring_image_close', this.#calls.vring_image_close(this.handle, image));
   }
 
-  /** Changes the size for requests that begin from now on: bytes, a multiple of 512. The file has its new size already. */
+  /**
+   * Changes the size for requests that begin from now on: bytes, a multiple of 512. The file already has its new size.
+   */
   resizeImage(image: number, size: number): void {
     checked('vring_image_resize', this.#calls.vring_image_resize(this.handle, image, BigInt(size)));
   }
 
-  /** Whether writes that begin from now on are durable when they complete, for drivers that can choose (VIRTIO_BLK_F_CONFIG_WCE). */
+  /**
+   * Sets whether writes that begin from now on are durable when they complete, for drivers that can choose
+   * (VIRTIO_BLK_F_CONFIG_WCE).
+   */
   setWriteThrough(image: number, on: boolean): void {
     const result = this.#calls.vring_image_set_write_through(this.handle, image, Number(on));
     checked('vring_image_set_write_through', result);
   }
 
-  /** Whether an image has storage for the byte at `start`, and for how many bytes that is so. Waits for the file system. */
+  /**
+   * Whether an image has storage for the byte at `start`, and for how many bytes that holds. Blocks on the file system.
+   */
   imageAllocation(image: number, start: number): { readonly allocated: boolean; readonly bytes: number } {
     const out = new Uint8Array(allocationStruct.size);
     const result = this.#calls.vring_image_allocation(this.handle, image, BigInt(start), out);
@@ -433,13 +457,13 @@ export class NativeVm implements ResourceOwner {
     return { allocated: allocated !== 0n, bytes: Number(bytes) };
   }
 
-  /** Makes a limiter, which queues can share. @returns its handle */
+  /** Creates a limiter, which queues can share. @returns its handle */
   createLimiter(limits: RateLimits): number {
     const bytes = encodeLimits(limits);
     return checked('vring_limiter_create', this.#calls.vring_limiter_create(this.handle, bytes));
   }
 
-  /** Changes the limits; requests that wait because of the old ones are looked at again. */
+  /** Changes the limits; requests that wait because of the old ones are reconsidered. */
   setLimits(limiter: number, limits: RateLimits): void {
     const bytes = encodeLimits(limits);
     checked('vring_limiter_set', this.#calls.vring_limiter_set(this.handle, limiter, bytes));
@@ -450,7 +474,10 @@ export class NativeVm implements ResourceOwner {
     checked('vring_limiter_destroy', this.#calls.vring_limiter_destroy(this.handle, limiter));
   }
 
-  /** Starts a thread that serves a virtio-blk queue, `unfinished` chains first. @returns its handle, as in `queueBroken` events. */
+  /**
+   * Starts a thread that serves a virtio-blk queue, `unfinished` chains first.
+   * @returns its handle, as in `queueBroken` events.
+   */
   startBlkQueue(queue: QueueConfig, unfinished: Uint8Array, blk: BlkConfig): number {
     const config = queueConfigStruct.encode(queue);
     const bytes = blkConfigStruct.encode(blk);
@@ -460,7 +487,7 @@ export class NativeVm implements ResourceOwner {
     );
   }
 
-  /** The same for a virtio-rng queue; `limiter` is -1 for none. */
+  /** Same, for a virtio-rng queue; `limiter` is -1 for none. */
   startRngQueue(queue: QueueConfig, unfinished: Uint8Array, limiter: number): number {
     const config = queueConfigStruct.encode(queue);
     const bytes = rngConfigStruct.encode({ limiter });
@@ -470,7 +497,7 @@ export class NativeVm implements ResourceOwner {
     );
   }
 
-  /** The same for a virtio-balloon queue. */
+  /** Same, for a virtio-balloon queue. */
   startBalloonQueue(queue: QueueConfig, unfinished: Uint8Array, role: BalloonQueueOptions['role']): number {
     const config = queueConfigStruct.encode(queue);
     const bytes = balloonConfigStruct.encode({ role: BALLOON_ROLE[role] });
@@ -485,14 +512,15 @@ export class NativeVm implements ResourceOwner {
     checked('vring_queue_request_stop', this.#calls.vring_queue_request_stop(this.handle, queue));
   }
 
-  /** Asks all queue threads to end, so that stopping one after the other takes no longer than one. */
+  /** Asks all queue threads to end, so that stopping them one by one takes no longer than stopping one. */
   requestStopOfAllQueues(): void {
     this.requestQueueStop(-1);
   }
 
   /**
-   * Asks the thread to end, between two steps of its requests, waits for that at most `limitMs`, and frees the handle. @returns
-   * its position in a ring of `size` entries; null if it has not ended: it still uses the ring, and the handle stays valid
+   * Asks the thread to end, between two steps of its requests, waits at most `limitMs` for that, and frees the handle.
+   * @returns its position in a ring of `size` entries; null if it has not ended: it still uses the ring, and the handle
+   * stays valid
    */
   stopQueue(queue: number, size: number, limitMs: number): NativeProgress | null {
     const limit = BigInt(Math.round(limitMs * 1e6));
@@ -512,9 +540,9 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Leaves a thread behind that does not end, because it is stuck in a disk request, and frees the handle. The kernel may still
-   * write to the guest's memory, and its counter slot is taken, until the request has ended. @returns null; its position in
-   * the ring if it has ended after all
+   * Leaves a thread behind that does not end, because it is stuck in a disk request, and frees the handle. The kernel
+   * may still write to the guest's memory, and its counter slot is taken, until the request has ended.
+   * @returns null; its position in the ring if it has ended after all
    */
   abandonQueue(queue: number, size: number): NativeProgress | null {
     const progress = new Uint8Array(queueProgressStruct.size);
@@ -525,8 +553,8 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * The kinds of disk errors that a queue has not reported yet; with `endPeriod`, those that have occurred again since they
-   * were, and the others are forgotten.
+   * The kinds of disk errors that a queue has not reported yet; with `endPeriod`, those that have recurred since they
+   * were reported, and the others are forgotten.
    */
   diskErrors(queue: number, endPeriod: boolean): DiskErrors[] {
     const { size } = diskErrorsStruct;
@@ -566,7 +594,7 @@ function imageFlags({ readonly, canDiscard, durability, detectZeroes }: ImageOpt
   );
 }
 
-/** For the descriptors of a whole packed ring. */
+/** Sized for the descriptors of a whole packed ring. */
 function roomForUnfinished(size: number): Uint8Array {
   return new Uint8Array(16 * size);
 }
@@ -576,7 +604,7 @@ function progressOf(progress: Uint8Array, unfinished: Uint8Array): NativeProgres
   return { lastAvail, usedIndex, unfinished: unfinished.slice(0, unfinishedBytes) };
 }
 
-/** As the native library reads them. */
+/** In the native library's format. */
 export function encodeLimits({ operations, operationsBurst, bytes, bytesBurst }: RateLimits): Uint8Array {
   return rateLimitsStruct.encode({
     operations: BigInt(operations),

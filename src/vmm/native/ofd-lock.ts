@@ -24,7 +24,7 @@ const WHOLE: LockRange = { start: 0, length: 0 };
 
 /**
  * Locks bytes of an open file: for one writer, or for any number of readers.
- * @returns false if someone else has locked one of them. @throws SystemError when the file cannot be locked
+ * @returns false if another open file has a conflicting lock. @throws SystemError if the file cannot be locked
  */
 export function tryLock(fd: number, kind: 'read' | 'write', range: LockRange = WHOLE): boolean {
   try {
@@ -37,7 +37,7 @@ export function tryLock(fd: number, kind: 'read' | 'write', range: LockRange = W
   }
 }
 
-/** Whether another open file has any lock, to read or to write, on these bytes. @throws SystemError */
+/** Whether another open file has any lock, for reading or writing, on these bytes. @throws SystemError */
 export function isLockedElsewhere(fd: number, range: LockRange): boolean {
   const lock = encode('write', range);
   fcntl(fd, 'F_OFD_GETLK', F_OFD_GETLK, lock);

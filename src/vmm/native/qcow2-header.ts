@@ -1,9 +1,9 @@
 import { checked, nativeCalls } from './native-library.ts';
 
-/** What the header of a qcow2 image says. Sizes in bytes. */
+/** The header of a qcow2 image. Sizes in bytes. */
 export type Qcow2Header = {
   readonly version: number;
-  /** Of the disk in it: a decimal number, which may be larger than a JavaScript number can say. */
+  /** Of the disk in it: a decimal number, which may exceed a JavaScript number's precision. */
   readonly size: string;
   readonly clusterSize: number;
   readonly refcountBits: number;
@@ -16,7 +16,7 @@ export type Qcow2Header = {
   readonly encrypted: boolean;
   readonly extendedL2: boolean;
   readonly dataFile: boolean;
-  /** Why it cannot be opened to be read, or to be written, as a clause; null: it can. */
+  /** Why it cannot be opened for reading, or for writing, as a clause; null if it can. */
   readonly refusedReadonly: string | null;
   readonly refused: string | null;
   readonly snapshots: readonly {
@@ -30,7 +30,7 @@ export type Qcow2Header = {
 
 const ROOM = 16_384;
 
-/** Reads the header of a qcow2 image in an open file. `error`: why it is none, as a clause. @throws SystemError */
+/** Reads the header of a qcow2 image in an open file. `error`: why it is not one, as a clause. @throws SystemError */
 export function inspectQcow2(fd: number): Qcow2Header | { readonly error: string } {
   const read = (room: number): string | number => {
     const text = new Uint8Array(room);

@@ -9,18 +9,18 @@ import { type NetQueue, startNetQueue } from './native-wire.ts';
 import type { NativeScsi } from './scsi.ts';
 
 /**
- * Where a thread finds memory that its queue's driver, on the machine thread, shares with it: beyond what a CPU can address, so that no guest has
- * memory there.
+ * Address at which a thread finds memory that its queue's driver, on the machine thread, shares with it: beyond a CPU's
+ * addresses, so that no guest has memory there.
  */
 export const OWN_MEMORY = 2 ** 52;
 
-/** Counters of a queue whose driver counts for itself, on the machine thread: nobody reads what its thread counts. */
+/** Counters of a queue whose driver, on the machine thread, does the counting: its thread's counts are not read. */
 export const NO_COUNTERS: QueueCounters = { slot: 0xffff_ffff, add: () => {}, release: () => {} };
 
 /** Such memory, which stays mapped until the thread has ended. */
 export type OwnQueueMemory = { readonly host: bigint; readonly size: number };
 
-/** What a machine is notified of by a queue thread. */
+/** A queue thread's notifications to its machine. */
 export type QueueThreadEvents = {
   readonly onBroken: (reason: string) => void;
   readonly onDiskErrors?: () => void;
@@ -38,8 +38,9 @@ export class QueueThreads {
   }
 
   /**
-   * Starts a thread that serves a virtio-blk queue with these negotiated features. @param own memory that its driver and this thread alone
-   * have, whose addresses begin at `OWN_MEMORY`. @throws SystemError
+   * Starts a thread that serves a virtio-blk queue with these negotiated features.
+   * @param own memory shared by its driver and this thread alone, whose addresses begin at `OWN_MEMORY`. @throws
+   * SystemError
    */
   startBlk(
     queue: VirtioQueue,
@@ -56,14 +57,14 @@ export class QueueThreads {
     };
   }
 
-  /** The same for a virtio-rng queue; `limiter` is -1 for none. */
+  /** Same, for a virtio-rng queue; `limiter` is -1 for none. */
   startRng(queue: VirtioQueue, features: bigint, limiter: number, events: QueueThreadEvents): RunningQueue {
     const config = configOf(queue, features);
     const handle = this.#native.startRngQueue(config, unfinishedBytes(queue.progress, features), limiter);
     return this.#running(handle, queue.size, features, events);
   }
 
-  /** The same for a queue of a SCSI controller. */
+  /** Same, for a queue of a SCSI controller. */
   startScsi(
     scsi: NativeScsi,
     kind: ScsiQueueKind,
@@ -79,7 +80,7 @@ export class QueueThreads {
     };
   }
 
-  /** The same for a queue of a network card. @param own as of `startBlk` */
+  /** Same, for a queue of a network card. @param own as in `startBlk` */
   startNet(
     queue: VirtioQueue,
     features: bigint,
@@ -93,7 +94,7 @@ export class QueueThreads {
     return this.#running(handle, queue.size, features, events);
   }
 
-  /** The same for a virtio-balloon queue. */
+  /** Same, for a virtio-balloon queue. */
   startBalloon(
     queue: VirtioQueue,
     features: bigint,

@@ -1,6 +1,6 @@
 /**
- * Closes a VM's fds and unmaps its memory. In a running vring the native VM is the owner, so that nothing leaks when the
- * machine thread dies at an arbitrary point. Whoever opens or maps something hands it over at once.
+ * Closes a VM's fds and unmaps its memory. In a running vring the native VM is the owner, so that nothing leaks if the
+ * machine thread dies at an arbitrary point. Code that opens or maps something must hand it over immediately.
  */
 export interface ResourceOwner {
   /** Takes over `fd`. @returns it, so that calls can be wrapped. */

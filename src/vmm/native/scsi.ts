@@ -21,7 +21,10 @@ export class NativeScsi {
   readonly #vm: number;
   readonly #handle: number;
 
-  /** @param vm of the native VM. @param machineFd an eventfd, signaled when `settle` is to be called, and trays may have changed */
+  /**
+   * @param vm handle of the native VM. @param machineFd an eventfd, signaled when `settle` must be called, and trays
+   * may have changed
+   */
   constructor(vm: number, machineFd: number) {
     this.#vm = vm;
     this.#handle = checked('vring_scsi_create', this.#calls.vring_scsi_create(vm, machineFd));
@@ -32,7 +35,7 @@ export class NativeScsi {
     checked('vring_scsi_destroy', this.#calls.vring_scsi_destroy(this.#vm, this.#handle));
   }
 
-  /** Closes media that no request has any more, and wakes threads that are to look at their requests. */
+  /** Closes media that no request uses any more, and wakes threads that have to reconsider their requests. */
   settle(): void {
     checked('vring_scsi_settle', this.#calls.vring_scsi_settle(this.#vm, this.#handle));
   }
@@ -57,7 +60,7 @@ export class NativeScsi {
     checked('vring_scsi_reset', this.#calls.vring_scsi_reset(this.#vm, this.#handle));
   }
 
-  /** Tells the driver of an event (VIRTIO_SCSI_T_*). */
+  /** Notifies the driver of an event (VIRTIO_SCSI_T_*). */
   event(event: number, address: ScsiAddress, reason: number): void {
     const unit = packed(address);
     checked('vring_scsi_event', this.#calls.vring_scsi_event(this.#vm, this.#handle, event, unit, reason));
@@ -95,7 +98,7 @@ export class NativeScsi {
     checked('vring_scsi_remove_unit', result);
   }
 
-  /** Puts an image into a drive, with the limiter of its requests. With `first` the driver is not told. */
+  /** Puts an image into a drive, with the limiter of its requests. With `first` the driver is not notified. */
   insert(address: ScsiAddress, image: number, limiter: number, first: boolean): void {
     const unit = packed(address);
     const handle = this.#handle;

@@ -24,10 +24,10 @@ const SO_PEERCRED = 17;
 const SCM_RIGHTS = 1;
 const MSG_CTRUNC = 8;
 
-/** Of 64 devices, three each; the kernel's own limit is 253 (SCM_MAX_FD). */
+/** For 64 devices, three each; the kernel's own limit is 253 (SCM_MAX_FD). */
 export const MAX_FDS = 192;
 
-/** Where the structures are in a page of their own, and the data after it. */
+/** Offsets of the structures in a separate page, and of the data after it. */
 const AT = { message: 0, part: 64, control: 128, data: 4096 } as const;
 const DATA_BYTES = 64 * 1024;
 
@@ -82,7 +82,7 @@ class MessageBuffer {
     return { kind: 'data', bytes: this.#memory.slice(AT.data, AT.data + count), fds };
   }
 
-  /** @param controlLength bytes of ancillary data; `space` what that takes with its padding */
+  /** @param controlLength bytes of ancillary data @param space the same with padding */
   #describe(length: number, space: number, controlLength: number): void {
     iovec.write(this.#memory, { base: this.#address + BigInt(AT.data), length: BigInt(length) }, AT.part);
     msghdr.write(
@@ -110,7 +110,7 @@ class MessageBuffer {
       this.#view.getInt32(AT.control + cmsghdr.size + index * 4, true),
     );
     if ((flags & MSG_CTRUNC) === 0) return fds;
-    // Some did not fit, or this process has no room for more: half of them are of no use.
+    // Some did not fit, or this process has reached its limit: the others are useless without them.
     for (const each of fds) libc.close(each);
     return [];
   }
@@ -131,12 +131,18 @@ export function sendNow(fd: number, bytes: Uint8Array, fds: readonly number[] = 
   return messageBuffer().send(fd, bytes, fds);
 }
 
-/** Receives what has arrived, at most 64 KiB, and the fds that came with it, which are then the caller's. Does not block. */
+/**
+ * Receives what has arrived, at most 64 KiB, and the fds that came with it, which the caller takes over. Does not
+ * block.
+ */
 export function receiveNow(fd: number): Received {
   return messageBuffer().receive(fd);
 }
 
-/** Who is at the other end of a Unix socket: as the kernel noted it at connect(2), or at listen(2) of the other end. */
+/**
+ * The process at the other end of a Unix socket, as the kernel recorded it at connect(2), or at listen(2) of the other
+ * end.
+ */
 export type PeerCredentials = { readonly pid: number; readonly uid: number; readonly gid: number };
 
 export function credentialsOfPeer(fd: number): PeerCredentials {
@@ -145,10 +151,13 @@ export function credentialsOfPeer(fd: number): PeerCredentials {
   return ucred.read(value);
 }
 
-/** What a thread without an event loop waits for. */
+/** An fd that a thread without an event loop waits for. */
 export type Awaited = { readonly fd: number; readonly writable?: boolean };
 
-/** Blocks until one of `fds` is ready, or hung up. @returns which are; empty after the timeout, or an interruption */
+/**
+ * Blocks until one of `fds` is ready, or hung up.
+ * @returns those that are; empty after the timeout, or an interruption
+ */
 export function waitForFds(awaited: readonly Awaited[], timeoutMs = -1): number[] {
   const bytes = new Uint8Array(awaited.length * pollfd.size);
   awaited.forEach(({ fd, writable = false }, index) => {
@@ -161,7 +170,7 @@ export function waitForFds(awaited: readonly Awaited[], timeoutMs = -1): number[
   );
 }
 
-/** struct sockaddr_un (unix(7)). An abstract address starts with a zero, which is written as "@" here, as systemd does. */
+/** struct sockaddr_un (unix(7)). An abstract address starts with a zero byte, written as "@" here, as in systemd. */
 export function unixAddress(path: string): Uint8Array {
   const address = Buffer.alloc(2 + Buffer.byteLength(path) + 1);
   address.writeUInt16LE(libc.AF_UNIX);
