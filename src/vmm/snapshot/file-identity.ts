@@ -1,16 +1,16 @@
 import { fstatSync, statSync } from 'node:fs';
 
 /**
- * What tells that a file is the one that it was, and has not been written since. The times are nanoseconds since 1970. Its device is left
- * out, as in git's index: the number may be another after a reboot.
+ * Identifies a file that has not been replaced or written since. The times are nanoseconds since 1970. Its device is
+ * left out, as in git's index: the number may change with a reboot.
  */
 export type FileIdentity = {
-  /** Bytes; of a block device 0. */
+  /** Bytes; 0 for a block device. */
   readonly size: number;
   readonly ino: string;
   /** The last write. */
   readonly mtime: string;
-  /** The last change of any kind, also of owner or mode. No program can set it. */
+  /** The last change of any kind, including owner or mode. No program can set it. */
   readonly ctime: string;
 };
 
@@ -39,7 +39,10 @@ export function identityOf({ size, ino, mtimeNs, ctimeNs }: BigStats): FileIdent
   };
 }
 
-/** Has nobody changed the file since? As git's index, this trusts the kernel's times. A copy elsewhere is another file. */
+/**
+ * Whether the file is unchanged since. Like git's index, this trusts the kernel's times. A copy elsewhere is another
+ * file.
+ */
 export function isUntouched(then: FileIdentity, now: FileIdentity | null): boolean {
   return now !== null && then.size === now.size && then.ino === now.ino && then.ctime === now.ctime;
 }

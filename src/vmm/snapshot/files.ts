@@ -1,2 +1,2 @@
-/** The files of a snapshot, in a folder of its own; the folder `disks` has a copy of each disk that is in it. */
+/** The files of a snapshot, in its folder; the folder `disks` has a copy of each disk that is in it. */
 export const FILES = { manifest: 'snapshot.json', state: 'state', ram: 'ram', ramSums: 'ram.sums' } as const;

@@ -5,29 +5,32 @@ import { type FileIdentity, isUntouched } from './file-identity.ts';
 import { FILES } from './files.ts';
 import type { Manifest, SavedDisk } from './manifest.ts';
 
-/** What is found of a snapshot and of its host. */
+/** The present state of a snapshot's files and of its host. */
 export type Surroundings = {
   readonly state: FileIdentity | null;
   readonly ram: FileIdentity | null;
   readonly ramSums: FileIdentity | null;
-  /** By the path in the manifest; null: there is no such file. */
+  /** By the path in the manifest; null if there is no such file. */
   readonly disk: (path: string) => FileIdentity | null;
   /** By the name below the snapshot's folder. */
   readonly copy: (file: string) => FileIdentity | null;
   /** Files of the kernel. */
   readonly exists: (path: string) => boolean;
-  /** What KVM can offer a guest here; null: it cannot be asked. */
+  /** What KVM can offer a guest here; null if that is unknown. */
   readonly cpu: CpuFeatures | null;
 };
 
 export type Fit = {
-  /** Why it cannot be restored; empty: it can. */
+  /** Why it cannot be restored; empty if it can. */
   readonly problems: readonly string[];
-  /** Files whose checksums have to be compared first: they are not the ones that were written, or were changed since. */
+  /** Files whose checksums must be compared first: they are not the ones that were written, or have changed since. */
   readonly doubtful: readonly string[];
 };
 
-/** How a snapshot fits a host. @param copies restore the copies of its disks, if it has them; else onto the disks as they are */
+/**
+ * How a snapshot fits a host.
+ * @param copies restore the copies of its disks, if it has them; otherwise use the disks as they are
+ */
 export function fitOf(manifest: Manifest, here: Surroundings, copies = true): Fit {
   const { ram, disks, config, cpu } = manifest;
   const problems: string[] = [];
@@ -80,7 +83,7 @@ export function cpuProblems(saved: Manifest['cpu'], here: CpuFeatures): string[]
   return missing.length === 0 ? [] : [`this host's CPU lacks ${missing.join(', ')}, which its guest uses`];
 }
 
-/** A disk that is not in the snapshot has to be as the snapshot left it: the guest has parts of it in memory. */
+/** A disk that is not in the snapshot must be as the snapshot left it: the guest has parts of it in memory. */
 export function diskProblems(disk: SavedDisk, now: FileIdentity | null): string[] {
   const { path, identity } = disk;
   if (now === null) return [`its disk ${path} does not exist`];
@@ -91,7 +94,10 @@ export function diskProblems(disk: SavedDisk, now: FileIdentity | null): string[
   return now.mtime === identity.mtime ? [] : [`its disk ${path} was written since, at ${when(now.mtime)}`];
 }
 
-/** What backs an image has to be as it was, as its copy and its own file have the rest only. A block device has no times of its own. */
+/**
+ * Backing files must be unchanged, as the image's copy and its own file only have the rest. A block device has no times
+ * of its own.
+ */
 function backingProblems({ path, backing = [] }: SavedDisk, now: Surroundings['disk']): string[] {
   return backing.flatMap(({ path: file, identity }) => {
     const found = now(file);

@@ -2,7 +2,7 @@ import { jobPartStruct, jobReportStruct } from '../native/abi.ts';
 import { errnoName, SystemError } from '../native/libc.ts';
 import { checked, nativeCalls } from '../native/native-library.ts';
 
-/** What has a checksum of its own, in bytes (native/src/snapshot/mod.rs). */
+/** The unit with its own checksum, in bytes (native/src/snapshot/mod.rs). */
 export const CHUNK_BYTES = 2 ** 20;
 
 /** Memory ranges of one part (native/src/snapshot/abi.rs). */
@@ -13,12 +13,12 @@ const MAY_CLONE = 1;
 /** By the number in native/src/snapshot/abi.rs. */
 const FAILURES = ['none', 'read', 'write', 'different', 'died'] as const;
 
-/** Memory of this process, at `host`, that is a file's at `offset`; bytes. */
+/** Memory of this process, at `host`, that maps a file at `offset`; bytes. */
 export type MemoryRange = { readonly host: bigint; readonly offset: number; readonly size: number };
 
 /**
- * One file to write or to verify; its fds are duplicated. A copy leaves out holes and zero pages. `sumsFd` is a file of checksums: a
- * CRC32C for each chunk of 1 MiB, 32 bits, little endian.
+ * One file to write or to verify; its fds are duplicated. A copy leaves out holes and zero pages. `sumsFd` is a file of
+ * checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian.
  */
 export type JobPart =
   | {
@@ -27,14 +27,16 @@ export type JobPart =
       readonly targetFd: number;
       readonly sumsFd?: number;
       readonly size: number;
-      /** Share the source's blocks if the file system can; there are no checksums then. */
+      /** Share the source's blocks if the file system supports it; there are then no checksums. */
       readonly mayClone?: boolean;
     }
-  /** Memory that is mapped privately: the pages that this process has written, and what the file below has of the others. */
+  /**
+   * Privately mapped memory: the pages that this process has written, and the content of the file below for the others.
+   */
   | {
       readonly action: 'copy-private';
       readonly sourceFd: number | null;
-      /** /proc/self/pagemap; null: every page is looked at. */
+      /** /proc/self/pagemap; null to examine every page. */
       readonly pagemapFd: number | null;
       readonly targetFd: number;
       readonly sumsFd?: number;
@@ -47,25 +49,25 @@ export type JobPart =
       readonly sumsFd: number;
       readonly size: number;
     }
-  /** The bytes that the job is started with. */
+  /** The bytes passed to the job at its start. */
   | { readonly action: 'write'; readonly targetFd: number; readonly size: number };
 
-/** How far a job has got, and how it ended. Bytes. */
+/** The progress of a job, and how it ended. Bytes. */
 export type JobReport = {
-  /** Bytes that it has got past, holes included, of all parts. */
+  /** Bytes processed of all parts, including holes. */
   readonly done: number;
   readonly written: number;
   readonly ended: boolean;
-  /** By part: its blocks are shared with its source. */
+  /** By part: whether its blocks are shared with its source. */
   readonly cloned: (part: number) => boolean;
-  /** Null: none. */
+  /** Null if there is none. */
   readonly failure: JobFailure | null;
 };
 
 export type JobFailure = {
   /** `canceled`; reading or writing failed; a verification found other bytes; the thread died. */
   readonly kind: 'canceled' | 'read' | 'write' | 'different' | 'died';
-  /** Index of the part, and where in it. */
+  /** Index of the part, and the offset in it. */
   readonly part: number;
   readonly offset: number;
   /** `ENOSPC`. */
@@ -80,9 +82,9 @@ export class Job {
 
   /**
    * Starts it.
-   * @param endedFd an eventfd, or a socket, that gets 8 bytes when it has ended
-   * @param vm native handle of the VM whose memory it copies, 0: none
-   * @param bytes what a part with the action `write` writes
+   * @param endedFd an eventfd, or a socket, that receives 8 bytes once it has ended
+   * @param vm native handle of the VM whose memory it copies, 0 for none
+   * @param bytes the content of a part with the action `write`
    * @throws SystemError
    */
   constructor(parts: readonly JobPart[], endedFd: number, vm = 0, bytes: Uint8Array = new Uint8Array()) {
@@ -120,18 +122,18 @@ export class Job {
     };
   }
 
-  /** Asks it to end; it does, unless it has done its work by then. */
+  /** Asks it to end. It does, unless it completes its work first. */
   cancel(): void {
     checked('vring_job_cancel', nativeCalls().vring_job_cancel(this.#handle));
   }
 
-  /** Forgets it; it ends if it has not. It must not be used any more. */
+  /** Releases it; a running job ends. It must not be used any more. */
   free(): void {
     checked('vring_job_free', nativeCalls().vring_job_free(this.#handle));
   }
 }
 
-/** A job that cannot go on for lack of space or because of an I/O error, as a sentence without a full stop. */
+/** Why a job cannot continue, for lack of space or because of an I/O error, as a sentence without a full stop. */
 export function describeFailure({ kind, code, offset }: JobFailure, file: string): string {
   switch (kind) {
     case 'canceled':

@@ -5,10 +5,10 @@ import { machineConfig } from '../machine/config.ts';
 import { VM_NAME } from '../machine/vm-name.ts';
 import { FILES } from './files.ts';
 
-/** The version of a snapshot's files. One that another version could misunderstand counts this up. */
+/** The version of a snapshot's files. It increases with changes that another version could misunderstand. */
 export const FORMAT = 1;
 
-/** The longest manifest that is read. */
+/** Longest manifest that is read. */
 export const MAX_MANIFEST_BYTES = 4 * 2 ** 20;
 
 export const SNAPSHOT_NAME = {
@@ -30,34 +30,37 @@ const disk = z.strictObject({
   size: count,
   /** The disk itself, as the snapshot left it. */
   identity,
-  /** The files that back a qcow2 image, from the top of the chain down: they are in no snapshot. Absent: none does. */
+  /** The backing files of a qcow2 image, from the top of the chain down: they are in no snapshot. Default: none. */
   backing: z
     .array(z.strictObject({ path: text, identity }))
     .max(MAX_CHAIN)
     .exactOptional(),
-  /** Its copy in the snapshot. Without checksums it shares its blocks with the disk, and is known by its identity alone. */
+  /**
+   * Its copy in the snapshot. Without checksums it shares its blocks with the disk, and is recognized by its identity
+   * alone.
+   */
   copy: z.strictObject({ file: text, identity, sums: sha256.nullable() }).nullable(),
 });
 
 const manifest = z.strictObject({
   format: z.literal(FORMAT),
-  /** The vring that wrote it. */
+  /** The version of vring that wrote it. */
   vring: text,
-  /** The VM and the snapshot had these names then. */
+  /** The names of the VM and the snapshot at that time. */
   vm: text,
   name: text,
-  /** `save`: the VM ended with it, and goes on from it at its next start. */
+  /** `save`: the VM ended with it, and continues from it at its next start. */
   kind: z.enum(['snapshot', 'save']),
   /** A `save` by a manager that was ending: the next one starts the VM. */
   automatic: z.boolean(),
   /** Milliseconds since 1970. */
   createdAt: z.number(),
-  /** The snapshot that the VM was restored from, or that was taken of it before. */
+  /** The snapshot from which the VM was restored, or that was taken of it before. */
   parent: text.nullable(),
-  /** It was paused by its user. */
+  /** Whether its user had paused it. */
   paused: z.boolean(),
   config: z.custom<z.output<typeof machineConfig>>(),
-  /** The text of its definition then; null: it had none. */
+  /** The text of its definition at that time; null if it had none. */
   definition: z
     .string()
     .max(2 ** 20)
@@ -72,12 +75,12 @@ const manifest = z.strictObject({
 export type Manifest = z.output<typeof manifest>;
 export type SavedDisk = z.output<typeof disk>;
 
-/** A manifest that cannot be used; the message says why, to follow the snapshot's name. */
+/** A manifest that cannot be used; the message gives the reason, to follow the snapshot's name. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
 }
 
-/** The text of a manifest's file, with a checksum of its own. */
+/** The text of a manifest's file, including its checksum. */
 export function manifestText(value: Manifest): string {
   return `${JSON.stringify({ ...value, checksum: checksumOf(value) }, null, 1)}\n`;
 }
@@ -106,7 +109,7 @@ export function parseManifest(content: string): Manifest {
   return { ...parsed.data, config: configOf(rest.config) };
 }
 
-/** A device that this version lacks, or an option that it does not know, is what does not fit most often. */
+/** The most frequent mismatch is a device or option that this version does not know. */
 function configOf(value: unknown): Manifest['config'] {
   const parsed = machineConfig.safeParse(value);
   if (parsed.success && VM_NAME.pattern.test(parsed.data.name)) return parsed.data;
@@ -115,7 +118,7 @@ function configOf(value: unknown): Manifest['config'] {
   throw new ManifestError(`this version of vring cannot build its machine${what}`);
 }
 
-/** Of the JSON text, whose keys are in the order in which they were written. */
+/** Of the JSON text, with keys in the order in which they were written. */
 function checksumOf(value: object): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }

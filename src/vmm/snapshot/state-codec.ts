@@ -1,38 +1,38 @@
 /**
- * A machine's state as text: JSON, with what JSON lacks in objects of one key: `{"$int":"-1f"}` is a bigint in hexadecimal,
- * `{"$bytes":"AAEC"}` bytes in base64. A file of it may have been written by anyone: `decodeState` accepts nothing else, and no more than
- * fits a machine.
+ * A machine's state as text: JSON, with types that JSON lacks as objects of one key: `{"$int":"-1f"}` is a bigint in
+ * hexadecimal, `{"$bytes":"AAEC"}` bytes in base64. A file of it may have been written by anyone: `decodeState` accepts
+ * nothing else, and no more than fits a machine.
  */
 import type { StateValue } from '../../devices/device.ts';
 
-/** The longest text that is decoded, in bytes of UTF-8. */
+/** Longest text that is decoded, in bytes of UTF-8. */
 export const MAX_STATE_BYTES = 64 * 2 ** 20;
-/** Levels of arrays and objects. */
+/** Limit of nested arrays and objects. */
 const MAX_DEPTH = 32;
-/** Hexadecimal digits of an integer. */
+/** Limit of an integer's hexadecimal digits. */
 const MAX_DIGITS = 64;
 
 const INT = '$int';
 const BYTES = '$bytes';
-/** Bytes of this length and more are put into the text at the end. */
+/** Byte arrays of at least this length are inserted into the text at the end. */
 const LARGE = 64 * 2 ** 10;
-/** No base64. A string that looks like the whole place has its quotes escaped in JSON. */
+/** Not base64. In a string that looks like the whole placeholder, JSON would have escaped the quotes. */
 const PLACE_TEXT = '#';
 const PLACE = `{"${BYTES}":"${PLACE_TEXT}"}`;
 
-/** A text that is no machine's state, or a value that cannot be one. */
+/** A text that is not a machine's state, or a value that cannot be one. */
 export class StateError extends Error {
   override readonly name = 'StateError';
 }
 
-/** @throws StateError naming what has no place in a state: a function, undefined, NaN */
+/** @throws StateError naming a value that is not allowed in a state: a function, undefined, NaN */
 export function encodeState(state: unknown): Uint8Array {
   const large: Uint8Array[] = [];
   const text = JSON.stringify(toJson(state, 'state', 0, large));
   return withLarge(text, large);
 }
 
-/** Puts the base64 of `large` in the places that are kept for them: a frame buffer does not pass through JSON, which would hold the machine up. */
+/** Replaces placeholders by the base64 of `large`: passing a frame buffer through JSON would block the machine. */
 function withLarge(text: string, large: readonly Uint8Array[]): Uint8Array {
   const parts = text.split(PLACE).flatMap((part, index) => {
     const bytes = large[index];
@@ -63,7 +63,7 @@ function placeFor(bytes: Uint8Array, large: Uint8Array[]): string {
   return PLACE_TEXT;
 }
 
-/** @param large takes the bytes that are not in the result, in its order */
+/** @param large receives the bytes that are not in the result, in order */
 function toJson(value: unknown, where: string, depth: number, large: Uint8Array[]): unknown {
   if (depth > MAX_DEPTH) throw new StateError(`${where} is nested too deeply`);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
@@ -88,7 +88,7 @@ function toJson(value: unknown, where: string, depth: number, large: Uint8Array[
 function fromJson(value: unknown, where: string, depth: number): StateValue {
   if (depth > MAX_DEPTH) throw new StateError(`${where} is nested too deeply`);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
-  // JSON.parse makes Infinity of 1e999.
+  // JSON.parse turns 1e999 into Infinity.
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return value;
     throw new StateError(`${where} is no finite number`);
@@ -107,7 +107,7 @@ function fromJson(value: unknown, where: string, depth: number): StateValue {
   );
 }
 
-/** Keys with a dollar sign are the codec's own; `__proto__` is no key to any JavaScript that copies an object. */
+/** Keys with a dollar sign are reserved for the codec; `__proto__` is special to JavaScript that copies an object. */
 function checkKey(key: string, where: string): void {
   if (key.startsWith('$') || key === '__proto__')
     throw new StateError(`${where} has a key ${JSON.stringify(key)}`);
@@ -129,7 +129,7 @@ function bigintOf(text: unknown, where: string): bigint {
 function bytesOf(text: unknown, where: string): Uint8Array {
   if (typeof text === 'string') {
     const bytes = Buffer.from(text, 'base64');
-    // Buffer skips what is no base64.
+    // Buffer skips characters that are not base64.
     if (bytes.toString('base64') === text) return new Uint8Array(bytes);
   }
   throw new StateError(`${where} is no base64`);

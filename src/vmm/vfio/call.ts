@@ -8,7 +8,7 @@ export function vfioIoctl(fd: number, name: IoctlName, argument: number | bigint
   return ioctl(fd, name, IOCTLS[name], argument);
 }
 
-/** The same, once: @returns its result, or the negative errno. */
+/** Same, once: @returns its result, or the negative errno. */
 export function tryVfioIoctl(
   fd: number,
   name: IoctlName,
@@ -17,13 +17,16 @@ export function tryVfioIoctl(
   return tryIoctl(fd, IOCTLS[name], argument);
 }
 
-/** How VFIO_GROUP_GET_DEVICE_FD takes a device: a C string, with the token behind the address (vfio_pci_core_match of Linux). */
+/**
+ * A device's name for VFIO_GROUP_GET_DEVICE_FD: a C string, with the token after the address (vfio_pci_core_match of
+ * Linux).
+ */
 export function deviceName(address: string, vfToken?: string): Uint8Array {
   const token = vfToken === undefined ? '' : ` vf_token=${vfToken}`;
   return Buffer.from(`${address}${token}\0`, 'latin1');
 }
 
-/** A header with `values` (s32) after it; its `argsz` covers both. */
+/** A header followed by `values` (s32); its `argsz` covers both. */
 export function withNumbers<F extends Fields>(
   struct: Struct<F>,
   value: Omit<StructValue<F>, 'argsz'>,
@@ -36,14 +39,14 @@ export function withNumbers<F extends Fields>(
   return bytes;
 }
 
-/** The most that an info struct may have with its capabilities: more than any kernel says. */
+/** Limit of an info struct with its capabilities: larger than any kernel's. */
 const MAX_INFO = 2 ** 20;
 
 /** An info struct, and the bytes with its capabilities. */
 export type Info<F extends Fields> = { readonly value: StructValue<F>; readonly bytes: Uint8Array };
 
 /**
- * An ioctl that says in `argsz` how much room it needs for its capabilities: asked again with that room.
+ * An ioctl that returns in `argsz` how much room it needs for its capabilities; it is repeated with that room.
  * @throws SystemError
  */
 export function getInfo<F extends Fields>(
@@ -63,7 +66,10 @@ export function getInfo<F extends Fields>(
   }
 }
 
-/** The capabilities of an info struct: where each starts in it, by id. @param first of them; 0 if there are none */
+/**
+ * The capabilities of an info struct: their offsets in it, by id.
+ * @param first offset of the first; 0 if there are none
+ */
 export function capabilities(bytes: Uint8Array, first: number): Map<number, number> {
   const found = new Map<number, number>();
   for (let at = first; at !== 0 && at + vfioInfoCapHeader.size <= bytes.length; ) {

@@ -4,22 +4,22 @@ import type { DmaMap } from './dma-map.ts';
 import type { GivenDevice } from './given-devices.ts';
 import type { KvmVfio } from './kvm-vfio.ts';
 
-/** How a device is connected to its machine, before a model has opened it and after. */
+/** The connection of a device to its machine, before a model has opened it and after. */
 export type Connection = {
   readonly given: GivenDevice;
-  /** The fd of its IOMMU group; null: it has a file of its own. */
+  /** The fd of its IOMMU group; null if it has its own file. */
   readonly group: number | null;
-  /** The memory that it reaches; null: no IOMMU is between it and the host's memory. */
+  /** The memory that it accesses; null if no IOMMU is between it and the host's memory. */
   readonly dma: DmaMap | null;
-  /** Undoes it, once the device's fd is closed. */
+  /** Undoes the connection, once the device's fd is closed. */
   readonly disconnect: () => void;
 };
 
-/** What devices are connected with. */
+/** What is needed to connect devices. */
 export type ConnectionParts = {
   readonly native: ResourceOwner;
   readonly kvm: KvmVfio;
-  /** Maps nothing yet. */
+  /** Creates a map, still empty. */
   readonly dmaMap: (domain: DmaDomain) => DmaMap;
 };
 

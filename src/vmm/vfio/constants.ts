@@ -10,7 +10,7 @@ export const VFIO_GROUP_FLAGS_VIABLE = 1;
 
 export const VFIO_DEVICE_FLAGS_RESET = 1;
 export const VFIO_DEVICE_FLAGS_PCI = 2;
-/** Of Linux 6.17. */
+/** Since Linux 6.17. */
 export const VFIO_DEVICE_BIND_FLAG_TOKEN = 1;
 
 export const VFIO_REGION_INFO_FLAG_READ = 1;

@@ -22,7 +22,7 @@ export class Container implements DmaDomain {
   }
 
   /**
-   * Adds a group. The first one brings the IOMMU with it. When that fails, the group is not in it.
+   * Adds a group. The first one brings the IOMMU with it. If that fails, the group is not added.
    * @param run makes a call, and explains its errors
    */
   add(group: number, run: (name: IoctlName, call: () => void) => void): void {
@@ -37,7 +37,7 @@ export class Container implements DmaDomain {
     }
   }
 
-  /** Its devices must be closed. With the last one the IOMMU goes, and all mappings. */
+  /** Removes a group, whose devices must be closed. The last one takes the IOMMU and all mappings with it. */
   remove(group: number): void {
     tryVfioIoctl(group, 'VFIO_GROUP_UNSET_CONTAINER');
   }
@@ -45,7 +45,7 @@ export class Container implements DmaDomain {
   ranges(): readonly IovaRange[] {
     const { value, bytes } = this.#info();
     const at = capabilityOf(value, bytes, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE);
-    // Before Linux 5.4 the kernel does not say.
+    // The kernel does not report them before Linux 5.4.
     if (at === null) return [{ start: 0, end: Number.MAX_SAFE_INTEGER }];
     const { nr_iovas } = structs.vfioIommuType1InfoCapIovaRange.read(bytes, at);
     const first = at + structs.vfioIommuType1InfoCapIovaRange.size;
@@ -55,7 +55,10 @@ export class Container implements DmaDomain {
     });
   }
 
-  /** How many more mappings the kernel takes (dma_entry_limit of vfio_iommu_type1); null: it does not say, before Linux 5.10. */
+  /**
+   * Number of mappings that the kernel still accepts (dma_entry_limit of vfio_iommu_type1); null if unknown, before
+   * Linux 5.10.
+   */
   get availableMappings(): number | null {
     const { value, bytes } = this.#info();
     const at = capabilityOf(value, bytes, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);

@@ -6,22 +6,25 @@ export type DmaMapping = {
   readonly iova: number;
   /** Bytes; a multiple of a page, like the address. */
   readonly size: number;
-  /** Where the memory is in this process. */
+  /** The address of the memory in this process. */
   readonly host: bigint;
   readonly writable: boolean;
 };
 
-/** The addresses of the IOMMU that the devices of a machine share. */
+/** The IOMMU addresses that a machine's devices share. */
 export interface DmaDomain {
-  /** What can be mapped for all of its devices, ascending: without what the platform keeps, such as the range of MSI messages. */
+  /**
+   * The ranges that can be mapped for all of its devices, ascending: without those that the platform reserves, such as
+   * that of MSI messages.
+   */
   ranges(): readonly IovaRange[];
-  /** Pins memory, and makes it reachable. Nothing else may be mapped there. @throws SystemError */
+  /** Pins memory, and makes it accessible. Nothing else may be mapped there. @throws SystemError */
   map(mapping: DmaMapping): void;
   /** Unmaps all mappings in a range, none of which may be partly outside it. */
   unmap(iova: number, size: number): void;
 }
 
-/** Numbers beyond it are not exact. Guest-physical addresses end at 2^52. */
+/** Larger numbers are not exact. Guest-physical addresses end at 2^52. */
 const LAST_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** @param last the last byte */

@@ -7,38 +7,39 @@ import type { DmaDomain, IovaRange } from './dma-domain.ts';
 import { explainMapping, lockLimit } from './errors.ts';
 
 const MiB = 2 ** 20;
-/** What is pinned between two events of a running machine: some hundredths of a second. */
+/** Bytes pinned between two events of a running machine: some hundredths of a second. */
 const STEP = 64 * MiB;
 /** A container takes 65,535 mappings: the steps of the largest VM leave most of them. */
 const MAX_STEPS = 4096;
 
 export type DmaMapOptions = {
   readonly domain: DmaDomain;
-  /** Tells the user about something that does not stop the machine. */
+  /** Warns the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
-  /** Bytes of the pages that RAM is made of: a step is a multiple, so that the IOMMU can use pages as large. */
+  /** Page size of RAM in bytes: a step is a multiple, so that the IOMMU can use pages of this size. */
   readonly pageSize: number;
 };
 
-/** What of a piece is mapped, from its start on. */
+/** The mapped part of a piece, from its start on. */
 type Progress = { bytes: number; count: number };
 
 /**
- * The memory of a machine as its host devices reach it: at the addresses where the guest has it. It follows the address space. RAM and
- * ROMs must be mapped for a machine to start with devices; the registers of other host devices are mapped if the kernel can do it.
+ * The memory of a machine as its host devices access it: at the guest's addresses. It follows the address space. RAM
+ * and ROMs must be mapped for a machine to start with devices; the registers of other host devices are mapped if the
+ * kernel supports it.
  */
 export class DmaMap implements MapListener {
   readonly #options: DmaMapOptions;
   readonly #mapped = new Map<DirectPiece, Progress>();
   readonly #hooks = new Set<() => void>();
   readonly #warned = new Set<string>();
-  /** Not mapped yet, or not all of it. */
+  /** Pieces that are not mapped yet, or not completely. */
   #pending: DirectPiece[] = [];
   #registers: DirectPiece[] = [];
   #ranges: readonly IovaRange[] = [];
-  /** Whether the devices of the machine may reach each other. */
+  /** Whether the devices of the machine may access each other. */
   #peers = false;
-  /** Why the machine cannot start, while it is mapped first. */
+  /** Why the machine cannot start, during the first mapping. */
   #failure: HostDeviceError | null = null;
   /** Called at the end of the steps. */
   #waiting: ((failure: HostDeviceError | null) => void)[] = [];
@@ -53,7 +54,7 @@ export class DmaMap implements MapListener {
     return this.#phase !== 'stopped';
   }
 
-  /** Guest memory that devices reach, and in how many mappings. */
+  /** Guest memory that devices access, and the number of its mappings. */
   get mappings(): { readonly bytes: number; readonly count: number } {
     let bytes = 0;
     let count = 0;
@@ -70,7 +71,7 @@ export class DmaMap implements MapListener {
     return () => this.#hooks.delete(hook);
   }
 
-  /** Maps everything at once, and follows from then on. @throws HostDeviceError; nothing is mapped then */
+  /** Maps everything immediately, and follows from then on. @throws HostDeviceError, with nothing left mapped */
   start(space: AddressSpace): void {
     this.#begin(space, 'starting');
     const failure = this.#failure;
@@ -83,9 +84,10 @@ export class DmaMap implements MapListener {
   }
 
   /**
-   * The same in steps, between which others may have the thread, unless it is done already or under way. What changes meanwhile is followed.
-   * @param later calls back in a moment. @param done with why it failed: then nothing is mapped
-   * @throws SystemError when the kernel does not say which addresses can be mapped
+   * Same, in steps, between which other work may use the thread, unless it is done or in progress. Changes in the
+   * meantime are followed.
+   * @param later calls back in a moment. @param done called with the error if it failed: nothing is then mapped
+   * @throws SystemError if the kernel does not report which addresses can be mapped
    */
   startInSteps(
     space: AddressSpace,
@@ -110,7 +112,7 @@ export class DmaMap implements MapListener {
     later(step);
   }
 
-  /** The machine has several devices now, which may reach each other's registers. */
+  /** The machine now has several devices, which may access each other's registers. */
   meetPeers(): void {
     if (this.#peers) return;
     this.#peers = true;
@@ -119,7 +121,10 @@ export class DmaMap implements MapListener {
     this.#changed();
   }
 
-  /** Another device has joined, and the platform may keep addresses of it. @throws HostDeviceError if the machine has memory there */
+  /**
+   * Another device has been added, for which the platform may reserve addresses.
+   * @throws HostDeviceError if the machine has memory there
+   */
   recheck(): void {
     this.#ranges = this.#options.domain.ranges();
     for (const piece of this.#mapped.keys()) {
@@ -141,7 +146,7 @@ export class DmaMap implements MapListener {
     if (this.#phase === 'following') this.#changed();
   }
 
-  /** Unmaps everything, and follows no longer. */
+  /** Unmaps everything, and stops following. */
   stop(): void {
     if (this.#phase === 'stopped') return;
     if (this.#phase === 'stepping') {
@@ -183,7 +188,7 @@ export class DmaMap implements MapListener {
     const piece = this.#pending[0];
     if (piece === undefined) return false;
     const done = this.#mapped.get(piece)?.bytes ?? 0;
-    // To where a page of RAM ends.
+    // Up to the end of a page of RAM.
     const end = Math.min(this.#stepEnd(piece, done), piece.size);
     if (!this.#map(piece, end - done) || end === piece.size) this.#pending.shift();
     return this.#pending.length > 0;
@@ -195,7 +200,7 @@ export class DmaMap implements MapListener {
     return (Math.floor((address + done) / unit) + 1) * unit - address;
   }
 
-  /** Maps the next `length` bytes of a piece. @returns whether that worked */
+  /** Maps the next `length` bytes of a piece. @returns whether that succeeded */
   #map(piece: DirectPiece, length: number): boolean {
     const progress = this.#mapped.get(piece) ?? { bytes: 0, count: 0 };
     const reserved = this.#reserved(piece);
@@ -225,7 +230,7 @@ export class DmaMap implements MapListener {
     return true;
   }
 
-  /** Bytes that are locked once all is mapped. */
+  /** Bytes that are locked once everything is mapped. */
   get #needed(): number {
     const pieces = new Set([...this.#mapped.keys(), ...this.#pending]);
     return [...pieces].reduce((sum, { size, block }) => sum + (block.registers ? 0 : size), 0);
@@ -239,7 +244,8 @@ export class DmaMap implements MapListener {
       this.#options.domain.unmap(piece.address, progress.bytes);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      // A host that takes the last device of a domain away unmaps everything, before the machine has closed the device or while it does.
+      // When the host removes the last device of a domain, it unmaps everything, before or while the machine closes the
+      // device.
       if (this.#phase === 'following')
         this.#warnOnce(
           'unmap',
@@ -248,7 +254,10 @@ export class DmaMap implements MapListener {
     }
   }
 
-  /** What keeps a machine from its start is a failure; later, and for registers, it is a warning, once for each kind. */
+  /**
+   * A problem that prevents the machine's start is a failure; later, and for registers, it is a warning, once for each
+   * kind.
+   */
   #failed(piece: DirectPiece, problem: string, code: string): void {
     const isStart = this.#phase === 'starting' || this.#phase === 'stepping';
     if (piece.block.registers) {
@@ -266,7 +275,7 @@ export class DmaMap implements MapListener {
     this.#options.warn(text);
   }
 
-  /** A sentence if the platform keeps some of the addresses of a piece. */
+  /** A sentence if the platform reserves some of the addresses of a piece. */
   #reserved(piece: DirectPiece): string | null {
     const { address, size } = piece;
     const range = this.#ranges.find(({ start, end }) => address >= start && address < end);

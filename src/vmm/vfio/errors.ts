@@ -11,7 +11,7 @@ const TOKEN =
 const OTHER_USE =
   'the IOMMU uses its group for something else: unbind all devices of the group, and bind them to vfio-pci again';
 
-/** What an errno of a call means, and what to do, after `0000:01:10.0: `. */
+/** The meaning of a call's errno, and the next step, after `0000:01:10.0: `. */
 const ADVICE: { readonly [name in IoctlName]?: Advice } = {
   VFIO_GROUP_SET_CONTAINER: {
     EPERM:
@@ -55,7 +55,7 @@ function noRemapping(module: string): string {
   );
 }
 
-/** What the user is told when a call about a device failed. */
+/** The error for the user after a failed call about a device. */
 export function explain(address: string, name: IoctlName, error: unknown): unknown {
   if (!(error instanceof SystemError)) return error;
   const advice = ADVICE[name]?.[error.code];
@@ -73,7 +73,7 @@ export function explained<T>(address: string, name: IoctlName, call: () => T): T
   }
 }
 
-/** The most that this process may lock, in bytes; null: it is not limited. */
+/** Most bytes that this process may lock; null if unlimited. */
 export function lockLimit(): number | null {
   const [soft] = prlimit(0, RLIMIT_MEMLOCK);
   return soft === UNLIMITED ? null : Number(soft);

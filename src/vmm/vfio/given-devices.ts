@@ -1,11 +1,12 @@
 import type { GivenHostDevice, HostDeviceFd } from '../machine/messages.ts';
 
-/** A host device that a machine was given, with the fds that came for it. */
+/** A host device that was passed to a machine, with the fds that came for it. */
 export type GivenDevice = Omit<GivenHostDevice, 'fds'> & { readonly fds: ReadonlyMap<HostDeviceFd, number> };
 
 /**
- * Takes the fds of devices, which come in the order of the message.
- * @param take the next fd; null: there is none. @throws when one is missing; those that came are then closed
+ * Takes the fds of devices, which arrive in the order of the message.
+ * @param take returns the next fd, or null if there is none. @throws if one is missing, after closing those that
+ * arrived
  */
 export function takeGivenDevices(
   devices: readonly GivenHostDevice[],

@@ -6,7 +6,10 @@ import type { GivenDevice } from './given-devices.ts';
 
 type Group = { readonly fd: number; readonly number: number; readonly users: Set<string> };
 
-/** The devices of a machine that are connected by their IOMMU groups, in one container (Documentation/driver-api/vfio.rst). */
+/**
+ * The devices of a machine that are connected by their IOMMU groups, in one container
+ * (Documentation/driver-api/vfio.rst).
+ */
 export class GroupConnections {
   readonly #parts: ConnectionParts;
   readonly #groups = new Map<number, Group>();
@@ -16,12 +19,12 @@ export class GroupConnections {
     this.#parts = parts;
   }
 
-  /** Null: there are none. */
+  /** Null if there are none. */
   get dma(): DmaMap | null {
     return this.#container?.dma ?? null;
   }
 
-  /** The fd of a group; undefined: the machine does not have it. */
+  /** The fd of a group; undefined if the machine does not have it. */
   fdOf(number: number): number | undefined {
     return this.#groups.get(number)?.fd;
   }

@@ -2,7 +2,7 @@ import type { HostDevice, HostDevices } from '../../devices/vfio/host-device.ts'
 import type { GivenDevice } from './given-devices.ts';
 import type { MachineHostDevices } from './machine-host-devices.ts';
 
-/** The host devices of a machine. What serves them is made for the first one: most machines have none. */
+/** The host devices of a machine. Their infrastructure is created for the first one: most machines have none. */
 export class HostDevicesWhenNeeded
   implements HostDevices, Pick<MachineHostDevices, 'give' | 'prepare' | 'release' | 'checkGiven'>
 {

@@ -3,17 +3,20 @@ import { tryVfioIoctl, withNumbers } from './call.ts';
 import { VFIO_PCI_HOT_RESET_FLAG_DEV_ID, VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED } from './constants.ts';
 import { vfioPciDependentDevice, vfioPciHotReset, vfioPciHotResetInfo } from './structs.ts';
 
-/** A function that a reset of the bus concerns. */
+/** A function that a bus reset affects. */
 export type Dependent = { readonly address: string; readonly group: number };
 
-/** What a reset of a device's bus concerns. */
+/** The scope of a reset of a device's bus. */
 export type BusReset = {
   readonly devices: readonly Dependent[];
-  /** Of a device that is bound to an iommufd: all of them are that iommufd's, or nobody's. Null: their groups say. */
+  /**
+   * For a device bound to an iommufd: whether each of them belongs to that iommufd, or to none. Null: their groups
+   * decide.
+   */
   readonly owned: boolean | null;
 };
 
-/** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO. @returns null: its bus cannot be reset */
+/** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO. @returns null if its bus cannot be reset */
 export function busResetOf(device: number): BusReset | null {
   let size = vfioPciHotResetInfo.size;
   for (;;) {
@@ -35,7 +38,10 @@ export function busResetOf(device: number): BusReset | null {
   }
 }
 
-/** VFIO_DEVICE_PCI_HOT_RESET. @param groups fds of all groups that it concerns; none with an iommufd. @returns whether that worked */
+/**
+ * VFIO_DEVICE_PCI_HOT_RESET.
+ * @param groups fds of all affected groups; none with an iommufd. @returns whether that succeeded
+ */
 export function resetBus(device: number, groups: readonly number[]): boolean {
   const argument = withNumbers(vfioPciHotReset, { flags: 0, count: groups.length }, groups);
   return tryVfioIoctl(device, 'VFIO_DEVICE_PCI_HOT_RESET', argument) >= 0;

@@ -13,7 +13,7 @@ import * as structs from './structs.ts';
 
 const MAX_RANGES = Math.floor(ARGUMENT_BYTES / structs.iommuIovaRange.size);
 
-/** An I/O address space of iommufd (Documentation/userspace-api/iommufd.rst), in which a machine's devices are. */
+/** An I/O address space of iommufd (Documentation/userspace-api/iommufd.rst), which a machine's devices share. */
 export class Ioas implements DmaDomain {
   /** /dev/iommu. */
   readonly fd: number;
@@ -32,8 +32,8 @@ export class Ioas implements DmaDomain {
   }
 
   /**
-   * Binds an open device to this iommufd, which nobody else can use from then on. It ends with its fd.
-   * @param vfToken a UUID, which kernels before 6.17 do not take here @throws SystemError
+   * Binds an open device to this iommufd, which gives it exclusive use until the device's fd is closed.
+   * @param vfToken a UUID, which kernels before 6.17 do not accept here @throws SystemError
    */
   bind(device: number, vfToken?: string): void {
     const struct = structs.vfioDeviceBindIommufd;
@@ -50,7 +50,7 @@ export class Ioas implements DmaDomain {
     vfioIoctl(device, 'VFIO_DEVICE_BIND_IOMMUFD', argument);
   }
 
-  /** Lets a bound device reach what is mapped. @throws SystemError */
+  /** Lets a bound device access what is mapped. @throws SystemError */
   attach(device: number): void {
     const struct = structs.vfioDeviceAttachIommufdPt;
     const value = { argsz: struct.size, flags: 0, pt_id: this.#id };
@@ -73,7 +73,7 @@ export class Ioas implements DmaDomain {
       out_iova_alignment: 0n,
     });
     const result = tryVfioIoctl(this.fd, 'IOMMU_IOAS_IOVA_RANGES', bytes);
-    // EMSGSIZE: there are more, which are then refused by the kernel.
+    // EMSGSIZE: there are more ranges; the kernel will refuse mappings in those.
     if (result < 0 && result !== -constants.errno.EMSGSIZE)
       throw new SystemError('ioctl IOMMU_IOAS_IOVA_RANGES', -result);
     const count = Math.min(struct.read(bytes).num_iovas, MAX_RANGES);
@@ -104,7 +104,7 @@ export class Ioas implements DmaDomain {
     vfioIoctl(this.fd, 'IOMMU_IOAS_UNMAP', struct.encode(value));
   }
 
-  /** When its last device is gone: unmaps everything. */
+  /** Call it when its last device is gone: unmaps everything. */
   destroy(): void {
     const struct = structs.iommuDestroy;
     tryVfioIoctl(this.fd, 'IOMMU_DESTROY', struct.encode({ size: struct.size, id: this.#id }));

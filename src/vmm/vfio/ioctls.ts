@@ -1,6 +1,6 @@
 /**
- * The ioctls of VFIO (linux/vfio.h) and of iommufd (linux/iommufd.h). Both have the type ';'. A test compiles the real headers and
- * compares every number.
+ * The ioctls of VFIO (linux/vfio.h) and of iommufd (linux/iommufd.h). Both have the type ';'. A test compiles the real
+ * headers and compares every number.
  */
 
 const TYPE = 0x3b;

@@ -4,7 +4,10 @@ import { explained } from './errors.ts';
 import type { GivenDevice } from './given-devices.ts';
 import { Ioas } from './ioas.ts';
 
-/** The devices of a machine that have files of their own, in one I/O address space of an iommufd (Documentation/userspace-api/iommufd.rst). */
+/**
+ * The devices of a machine that have their own files, in one I/O address space of an iommufd
+ * (Documentation/userspace-api/iommufd.rst).
+ */
 export class IommufdConnections {
   readonly #parts: ConnectionParts;
   readonly #users = new Set<GivenDevice>();
@@ -14,7 +17,7 @@ export class IommufdConnections {
     this.#parts = parts;
   }
 
-  /** Null: there are none. */
+  /** Null if there are none. */
   get dma(): DmaMap | null {
     return this.#ioas?.dma ?? null;
   }
@@ -35,7 +38,7 @@ export class IommufdConnections {
     this.#users.add(given);
     const disconnect = () => this.#leave(given);
     try {
-      // KVM is to know of it before it is bound.
+      // KVM must know it before it is bound.
       kvm.add(fd);
       explained(address, 'VFIO_DEVICE_BIND_IOMMUFD', () => domain.bind(fd, vfToken));
       explained(address, 'VFIO_DEVICE_ATTACH_IOMMUFD_PT', () => domain.attach(fd));
@@ -64,7 +67,7 @@ export class IommufdConnections {
     this.#ioas = null;
   }
 
-  /** @param fds that are closed if that fails */
+  /** @param fds closed if that fails */
   #allocate(address: string, fds: readonly number[], iommufd: number): Ioas {
     try {
       return explained(address, 'IOMMU_IOAS_ALLOC', () => new Ioas(iommufd));

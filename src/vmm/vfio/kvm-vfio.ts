@@ -6,12 +6,13 @@ import { argumentMemory } from '../native/argument-memory.ts';
 import { SystemError } from '../native/libc.ts';
 
 /**
- * The device of KVM that is told of the VFIO files of its VM (Documentation/virt/kvm/devices/vfio.rst): a VM whose devices do not snoop
- * the CPU's caches emulates instructions that write them back. A kernel without it has none of that, and works otherwise.
+ * KVM's device that is notified of the VFIO files of its VM (Documentation/virt/kvm/devices/vfio.rst): for a VM whose
+ * devices do not snoop the CPU's caches, KVM emulates instructions that write them back. A kernel without it does not
+ * do that, but works otherwise.
  */
 export class KvmVfio {
   readonly #vm: Pick<VmFd, 'createDevice'>;
-  /** Null: the kernel has none. Undefined: nobody has asked yet. */
+  /** Null if the kernel has none; undefined if not yet known. */
   #fd: number | null | undefined;
 
   constructor(vm: Pick<VmFd, 'createDevice'>) {
@@ -24,7 +25,7 @@ export class KvmVfio {
     if (this.#fd !== null) setFile(this.#fd, DEV_VFIO_GROUP_ADD, file);
   }
 
-  /** Before the file is closed: KVM keeps it open. Nothing if it was not added. */
+  /** Call it before the file is closed: KVM keeps it open. Does nothing if it was not added. */
   remove(file: number): void {
     if (this.#fd === null || this.#fd === undefined) return;
     try {

@@ -17,19 +17,19 @@ export type HostDevicesOptions = {
   readonly native: ResourceOwner;
   readonly vm: Pick<VmFd, 'createDevice'>;
   readonly memory: Pick<MachineMemory, 'space' | 'ram'>;
-  /** Bytes of the pages that RAM is made of. */
+  /** Page size of RAM, in bytes. */
   readonly pageSize: number;
-  /** Identical pages of RAM may be merged. */
+  /** Whether identical pages of RAM may be merged. */
   readonly mergeable: boolean;
-  /** Tells the user about something that does not stop the machine. */
+  /** Warns the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
   /** Calls back in a moment. */
   readonly later: (step: () => void) => void;
 };
 
 /**
- * The PCI devices of the host that a machine has. Its manager opens their files and hands them over; all else is done here, by the process
- * whose memory the devices are to reach.
+ * The PCI devices of the host that a machine has. Its manager opens their files and hands them over; everything else is
+ * done here, in the process whose memory the devices access.
  */
 export class MachineHostDevices implements HostDevices {
   readonly #options: HostDevicesOptions;
@@ -50,7 +50,7 @@ export class MachineHostDevices implements HostDevices {
     this.#iommufd = new IommufdConnections(parts);
   }
 
-  /** Takes devices, whose fds belong to the machine from then on. @throws HostDeviceError; they are then closed */
+  /** Takes devices, whose fds belong to the machine from then on. @throws HostDeviceError, after closing them */
   give(devices: readonly GivenDevice[]): void {
     for (const device of devices) {
       for (const fd of device.fds.values()) this.#options.native.ownFd(fd);
@@ -67,8 +67,9 @@ export class MachineHostDevices implements HostDevices {
   }
 
   /**
-   * Maps the memory of a running machine for devices that it was given, in steps between which it runs. They can be opened after that.
-   * @param done with why it failed: the devices are then closed
+   * Maps the memory of a running machine for devices that were passed to it, in steps between which it runs. They can
+   * be opened after that.
+   * @param done called with the error if it failed, after closing the devices
    */
   prepare(addresses: readonly string[], done: (failure: Error | null) => void): void {
     const { memory, later } = this.#options;
@@ -130,7 +131,7 @@ export class MachineHostDevices implements HostDevices {
     }
   }
 
-  /** All models have opened theirs. @throws when some were given that none has opened */
+  /** All models have opened their devices. @throws if some of those passed have not been opened */
   checkGiven(): void {
     const [address] = this.#given.keys();
     if (address === undefined) return;
@@ -225,7 +226,7 @@ export class MachineHostDevices implements HostDevices {
     for (const { dma } of [this.#groups, this.#iommufd]) dma?.meetPeers();
   }
 
-  /** A reset in place of the machine may not take pages from devices that have them. */
+  /** An in-place reset of the machine must not take pages from devices that have pinned them. */
   #pinned(): void {
     const interfaces = [this.#groups, this.#iommufd];
     this.#options.memory.ram.pinned = interfaces.some(({ dma }) => dma?.active ?? false);

@@ -2,12 +2,12 @@ import { CAPABILITY } from '../../devices/pci/registers.ts';
 import { HostConfig } from '../../devices/vfio/host-config.ts';
 import type { HostRegion } from '../../devices/vfio/host-device.ts';
 
-/** Where the MSI-X table of a device is: in BAR `bar`. Bytes. */
+/** The location of a device's MSI-X table: in BAR `bar`. Bytes. */
 export type MsixTable = { readonly bar: number; readonly offset: number; readonly size: number };
 
 const ENTRY_BYTES = 16;
 
-/** By its capability (PCI Local Bus 3.0 §6.8.2); null: the device has none. @throws HostDeviceError */
+/** From its capability (PCI Local Bus 3.0 §6.8.2); null if the device has none. @throws HostDeviceError */
 export function findMsixTable(region: Pick<HostRegion, 'size' | 'read'>): MsixTable | null {
   const config = HostConfig.read(region);
   const at = config.capabilities.find(({ id }) => id === CAPABILITY.msix)?.at;

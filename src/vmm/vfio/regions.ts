@@ -11,11 +11,11 @@ export type RegionInfo = {
   readonly size: number;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** Where it starts in the device's file. */
+  /** Its offset in the device's file. */
   readonly fileOffset: number;
-  /** What the kernel lets be mapped: whole pages. */
+  /** The parts that the kernel can map: whole pages. */
   readonly mappable: readonly Part[];
-  /** The kernel lets an MSI-X table in it be mapped. */
+  /** Whether the kernel can map an MSI-X table in it. */
   readonly msixMappable: boolean;
 };
 
@@ -35,7 +35,7 @@ export function regionInfo(fd: number, address: string, index: number): RegionIn
     const { value, bytes } = getInfo(fd, 'VFIO_DEVICE_GET_REGION_INFO', structs.vfioRegionInfo, asked);
     return parseRegion(value, bytes);
   } catch (error) {
-    // The device has no such region, which is also what a device without VGA says of that.
+    // The device has no such region; a device without VGA also returns this for the VGA region.
     if (error instanceof SystemError && error.code === 'EINVAL') return NONE;
     throw explain(address, 'VFIO_DEVICE_GET_REGION_INFO', error);
   }
@@ -54,7 +54,7 @@ export function parseRegion(value: RawRegion, bytes: Uint8Array): RegionInfo {
   const has = (bit: number) => (value.flags & bit) !== 0;
   const found = has(flag.VFIO_REGION_INFO_FLAG_CAPS) ? capabilities(bytes, value.cap_offset) : new Map();
   const sparse: number | undefined = found.get(flag.VFIO_REGION_INFO_CAP_SPARSE_MMAP);
-  // Of a BAR that is smaller than a page, the kernel maps the page if nothing else is on it.
+  // For a BAR that is smaller than a page, the kernel maps the page if nothing else is on it.
   const whole = [{ offset: 0, size: Math.ceil(size / PAGE) * PAGE }];
   const areas = sparse === undefined ? whole : sparseAreas(bytes, sparse);
   const canMap = has(flag.VFIO_REGION_INFO_FLAG_MMAP) && size > 0;
@@ -96,7 +96,7 @@ export function regionName(index: number): string {
   return NAMES[index] ?? `BAR ${index}`;
 }
 
-/** The accesses of a region by its device's file. */
+/** Accesses a region through its device's file. */
 export function regionAccess(
   fd: number,
   address: string,

@@ -10,30 +10,30 @@ import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 
 export type RegisterMemoryOptions = {
-  /** Of the block: `0000:01:10.0 BAR 0`. */
+  /** Name of the block: `0000:01:10.0 BAR 0`. */
   readonly name: string;
   readonly owner: ResourceOwner;
   readonly space: AddressSpace;
-  /** The device's file, and where the part starts in it. */
+  /** The device's file, and the offset of the part in it. */
   readonly fd: number;
   readonly fileOffset: number;
   readonly size: number;
-  /** The region that it is a part of, from `offset` on. */
+  /** The region to which it belongs, from `offset` on. */
   readonly region: Pick<HostRegion, 'size' | 'readable' | 'writable' | 'read' | 'write'>;
   readonly offset: number;
   readonly released: (memory: RegisterMemory) => void;
 };
 
 /**
- * A mapped part of a host device's region. The guest reaches it without an exit; an access that exits after all, such as one in a page that
- * it shares with a device model, goes through the device's file.
+ * A mapped part of a host device's region. The guest accesses it without an exit; an access that exits after all, such
+ * as one in a page shared with a device model, goes through the device's file.
  */
 export class RegisterMemory implements DeviceMemory {
   readonly size: number;
   readonly #block: HostBlock;
   readonly #space: AddressSpace;
   readonly #handler: IoHandler;
-  /** The region ends before it does. */
+  /** Whether the region ends before it does. */
   readonly #isPartial: boolean;
   readonly #onRelease: (memory: RegisterMemory) => void;
   readonly #shown = new Set<BusRange>();
@@ -50,7 +50,7 @@ export class RegisterMemory implements DeviceMemory {
     this.#space = space;
     this.#onRelease = options.released;
     this.#block = { name, size, host, fd: null, offset: 0, buffer: libc.viewOf(host, size), registers: true };
-    // Of a device that is gone, its model tells the user.
+    // If the device is gone, its model warns the user.
     this.#handler = new RegionAccess(region, () => {}, offset);
   }
 
@@ -77,7 +77,7 @@ export class RegisterMemory implements DeviceMemory {
     return range;
   }
 
-  /** Nobody knows what a device writes to its registers. */
+  /** A device's writes to its own registers are unknown. */
   watch(): WriteWatch {
     throw new Error(`writes to ${this.#block.name} cannot be watched`);
   }
@@ -89,7 +89,7 @@ export class RegisterMemory implements DeviceMemory {
       for (const range of this.#shown) range.remove();
     });
     this.#shown.clear();
-    // The mapping keeps the device open. Its addresses stay taken until the owner unmaps them.
+    // The mapping keeps the device open. Its addresses stay reserved until the owner unmaps them.
     const flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_NORESERVE;
     libc.mmapOver(this.#block.host, this.size, libc.PROT_NONE, flags);
     this.#onRelease(this);

@@ -1,12 +1,12 @@
 /**
- * The structs that the ioctls of VFIO and iommufd take, under their names in linux/vfio.h and linux/iommufd.h. A test compiles the
- * real headers and compares every size and offset.
+ * The structs that the ioctls of VFIO and iommufd take, under their names in linux/vfio.h and linux/iommufd.h. A test
+ * compiles the real headers and compares every size and offset.
  */
 import { Struct } from '../kvm/c-struct.ts';
 
 // linux/vfio.h. `argsz` is the size of the struct with what follows it.
 
-/** What each capability of an info struct begins with; `next` is from the start of the info struct. */
+/** The start of each capability of an info struct; `next` is relative to the start of the info struct. */
 export const vfioInfoCapHeader = new Struct('vfio_info_cap_header', {
   id: 'u16',
   version: 'u16',
@@ -65,7 +65,7 @@ export const vfioPciHotResetInfo = new Struct('vfio_pci_hot_reset_info', {
   flags: 'u32',
   count: 'u32',
 });
-/** Of a group fd: the group; of one bound to an iommufd: the id of the device there. */
+/** For a group fd: the group; for one bound to an iommufd: the id of the device there. */
 export const vfioPciDependentDevice = new Struct('vfio_pci_dependent_device', {
   group_id: 'u32',
   segment: 'u16',
@@ -80,7 +80,7 @@ export const vfioPciHotReset = new Struct('vfio_pci_hot_reset', {
   count: 'u32',
 });
 
-/** `token_uuid_ptr` is where the 16 bytes of a token are in this process; kernels before 6.17 do not know it. */
+/** `token_uuid_ptr` is the address of a token's 16 bytes in this process; kernels before 6.17 do not know it. */
 export const vfioDeviceBindIommufd = new Struct('vfio_device_bind_iommufd', {
   argsz: 'u32',
   flags: 'u32',
@@ -117,7 +117,7 @@ export const vfioIommuType1InfoCapIovaRange = new Struct('vfio_iommu_type1_info_
 /** `end` is the last byte. */
 export const vfioIovaRange = new Struct('vfio_iova_range', { start: 'u64', end: 'u64' });
 
-/** How many more mappings the container takes. */
+/** Number of mappings that the container still accepts. */
 export const vfioIommuType1InfoDmaAvail = new Struct('vfio_iommu_type1_info_dma_avail', {
   header: vfioInfoCapHeader,
   avail: 'u32',
@@ -151,7 +151,7 @@ export const iommuIoasAlloc = new Struct('iommu_ioas_alloc', {
 /** `last` is the last byte. */
 export const iommuIovaRange = new Struct('iommu_iova_range', { start: 'u64', last: 'u64' });
 
-/** `allowed_iovas` is where an array of `num_iovas` ranges is in this process. */
+/** `allowed_iovas` is the address of an array of `num_iovas` ranges in this process. */
 export const iommuIoasIovaRanges = new Struct('iommu_ioas_iova_ranges', {
   size: 'u32',
   ioas_id: 'u32',

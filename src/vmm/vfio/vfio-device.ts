@@ -22,15 +22,18 @@ import { type RegionInfo, regionAccess, regionInfo, regionName } from './regions
 import { RegisterMemory } from './register-memory.ts';
 import { vfioDeviceInfo, vfioIrqInfo, vfioIrqSet } from './structs.ts';
 
-/** What a device needs of the machine that has it. */
+/** What a device needs from its machine. */
 export type DeviceOwner = {
   readonly native: ResourceOwner;
   readonly space: AddressSpace;
-  /** Null: no IOMMU is between it and the host's memory. */
+  /** Null if no IOMMU is between it and the host's memory. */
   readonly dma: DmaMap | null;
-  /** Resets the bus, if all that concerns is this machine's, and none of it is in use. @returns whether it did */
+  /**
+   * Resets the bus, if all affected devices belong to this machine, and none of them is in use.
+   * @returns whether it did
+   */
   readonly resetBus: (device: VfioDevice, reset: BusReset) => boolean;
-  /** The device is closed. */
+  /** Called once the device is closed. */
   readonly closed: (device: VfioDevice) => void;
 };
 
@@ -50,12 +53,12 @@ export class VfioDevice implements HostDevice {
   readonly #regions = new Map<number, HostRegion>();
   readonly #irqs = new Map<number, HostIrq>();
   readonly #mapped = new Set<RegisterMemory>();
-  /** Interrupts that are enabled. */
+  /** Indices of enabled interrupts. */
   readonly #enabled = new Set<number>();
   #msixTable: MsixTable | null | undefined;
   #closed = false;
 
-  /** @param open its fd is then the owner's. @throws HostDeviceError */
+  /** @param open the owner takes over its fd. @throws HostDeviceError */
   constructor({ address, api, resetMethods, fd }: OpenDevice, owner: DeviceOwner) {
     this.address = address;
     this.api = api;
@@ -105,7 +108,7 @@ export class VfioDevice implements HostDevice {
   disable(index: number): void {
     this.#enabled.delete(index);
     const flags = flag.VFIO_IRQ_SET_DATA_NONE | flag.VFIO_IRQ_SET_ACTION_TRIGGER;
-    // EINVAL: it is not enabled. Others: the device is gone, and its interrupts with it.
+    // EINVAL: it is not enabled. Other errors: the device is gone, and its interrupts with it.
     tryVfioIoctl(
       this.fd,
       'VFIO_DEVICE_SET_IRQS',
@@ -129,7 +132,7 @@ export class VfioDevice implements HostDevice {
     return reset !== null && this.#owner.resetBus(this, reset);
   }
 
-  /** Its driver in the guest uses it: INTx, MSI or MSI-X is enabled. */
+  /** Whether its driver in the guest uses it: INTx, MSI or MSI-X is enabled. */
   get inUse(): boolean {
     return [IRQ.intx, IRQ.msi, IRQ.msix].some(index => this.#enabled.has(index));
   }
@@ -159,7 +162,7 @@ export class VfioDevice implements HostDevice {
     return { ...region, map: (offset, length) => this.#map(index, info, region, offset, length) };
   }
 
-  /** Older kernels (before 4.16) refuse to map the pages of an MSI-X table, and may not say so. */
+  /** Older kernels (before 4.16) refuse to map the pages of an MSI-X table, and may not report it. */
   #mappable(index: number, { mappable, msixMappable }: RegionInfo): HostRegion['mappable'] {
     if (mappable.length === 0 || msixMappable) return mappable;
     if (this.#msixTable === undefined) this.#msixTable = findMsixTable(this.region(REGION.config));
@@ -203,7 +206,7 @@ export class VfioDevice implements HostDevice {
 
   #describeIrq(index: number): HostIrq {
     const bytes = vfioIrqInfo.encode({ argsz: vfioIrqInfo.size, flags: 0, index, count: 0 });
-    // EINVAL: the device has none of this kind, as one without PCI Express has no errors.
+    // EINVAL: the device has none of this kind; one without PCI Express has no error interrupt.
     if (tryVfioIoctl(this.fd, 'VFIO_DEVICE_GET_IRQ_INFO', bytes) < 0) return NO_IRQ;
     const { flags, count } = vfioIrqInfo.read(bytes);
     return {

@@ -1,4 +1,7 @@
-/** The ioctls of /dev/vhost-net, and what they take (linux/vhost.h, linux/vhost_types.h). A test compares them with the real headers. */
+/**
+ * The ioctls of /dev/vhost-net and their arguments (linux/vhost.h, linux/vhost_types.h). A test compares them with the
+ * real headers.
+ */
 import { Struct } from '../kvm/c-struct.ts';
 
 const TYPE = 0xaf;
@@ -55,9 +58,9 @@ export const IOCTLS = {
 
 export type VhostIoctl = keyof typeof IOCTLS;
 
-/** The kernel logs its writes to guest memory: a feature bit. */
+/** A feature bit: the kernel logs its writes to guest memory. */
 export const VHOST_F_LOG_ALL = 26;
-/** Of `vhost_vring_addr`: writes to the used ring are logged at `log_guest_addr`. */
+/** In `vhost_vring_addr`: writes to the used ring are logged at `log_guest_addr`. */
 export const VHOST_VRING_F_LOG = 0;
 /** Bytes of guest memory for each bit of the log. */
 export const VHOST_PAGE_SIZE = 0x1000;

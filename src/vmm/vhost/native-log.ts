@@ -6,8 +6,8 @@ import type { VhostLog } from './vhost-memory.ts';
 const HEADER_BYTES = 16;
 
 /**
- * Makes logs of the same form as those of queue threads. One that is large enough is used again, as its memory stays mapped until the
- * native VM ends.
+ * Makes logs in the same format as those of queue threads. A log that is large enough is reused, as its memory stays
+ * mapped until the native VM ends.
  */
 export function nativeLogs(
   native: Pick<NativeVm, 'takeWritten' | 'ownMap'>,
@@ -15,7 +15,7 @@ export function nativeLogs(
   let last: (VhostLog & { readonly pages: number }) | null = null;
   return pages => {
     if (last === null || last.pages < pages) last = newLog(native, pages);
-    // What is left of an earlier time.
+    // Discards leftovers of earlier logging.
     last.take();
     return last;
   };

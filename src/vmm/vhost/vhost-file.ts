@@ -7,7 +7,7 @@ export interface VhostFile {
   call(name: VhostIoctl, argument?: number | bigint | Uint8Array): void;
 }
 
-/** The file behind an fd, which stays the caller's. */
+/** The file behind an fd, which the caller keeps. */
 export function vhostFile(fd: number): VhostFile {
   return { call: (name, argument = 0) => void ioctl(fd, name, IOCTLS[name], argument) };
 }

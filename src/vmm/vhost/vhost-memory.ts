@@ -5,25 +5,28 @@ import type { DirtySource } from '../memory/dirty-log.ts';
 import { PageSet } from '../memory/page-set.ts';
 import { vhostMemory, vhostMemoryRegion } from './ioctls.ts';
 
-/** Bits for the pages of guest memory, from address 0 on, in which the kernel notes its writes. */
+/** Bits for the pages of guest memory, from address 0 on, in which the kernel logs its writes. */
 export interface VhostLog {
-  /** Where the bits are in this process. */
+  /** The address of the bits in this process. */
   readonly address: bigint;
-  /** Takes out what has been noted. @returns bits, of which bit i % 32 of word i / 32 is page i; null if there are none */
+  /**
+   * Takes the recorded pages out.
+   * @returns bits, of which bit i % 32 of word i / 32 is page i; null if there are none
+   */
   take(): Uint32Array | null;
-  /** How many pages it is for. */
+  /** Number of pages that it covers. */
   readonly pages: number;
 }
 
-/** Vhost devices that run, which have their own copy of the memory table. */
+/** Running vhost devices, which have their own copy of the memory table. */
 export interface MemoryUser {
-  /** The table, or the log, is another one. It must not change the address space, and must not throw. */
+  /** The table, or the log, has been replaced. It must not change the address space, and must not throw. */
   memoryChanged(): void;
 }
 
 /**
- * Guest memory as the kernel's vhost reaches it: all RAM, by its addresses in the guest and in this process. It follows an address space.
- * ROMs are left out, as the kernel would write to them.
+ * Guest memory as the kernel's vhost accesses it: all RAM, by its addresses in the guest and in this process. It
+ * follows an address space. ROMs are left out, as the kernel would write to them.
  */
 export class VhostMemory implements MapListener, DirtySource {
   readonly #createLog: (pages: number) => VhostLog;
@@ -32,15 +35,15 @@ export class VhostMemory implements MapListener, DirtySource {
   #pieces: readonly DirectPiece[] = [];
   #logging: ReadonlySet<HostBlock> = new Set();
   #log: VhostLog | null = null;
-  /** What has been taken out of the log, and not collected yet. */
+  /** Pages that have been taken out of the log, and not collected yet. */
   readonly #written = new Map<HostBlock, PageSet>();
 
-  /** @param createLog makes a log for so many pages, all clear */
+  /** @param createLog creates an empty log for this many pages */
   constructor(createLog: (pages: number) => VhostLog) {
     this.#createLog = createLog;
   }
 
-  /** From now on `user` hears of changes. */
+  /** Notifies `user` of changes from now on. */
   attach(user: MemoryUser): void {
     this.#users.add(user);
   }
@@ -66,12 +69,12 @@ export class VhostMemory implements MapListener, DirtySource {
     return bytes;
   }
 
-  /** Where the log's bits are in this process; null: writes are not logged. */
+  /** The address of the log's bits in this process; null if writes are not logged. */
   get logAddress(): bigint | null {
     return this.#log?.address ?? null;
   }
 
-  /** Where guest memory is in this process; null if it is not RAM, or not in one piece there. */
+  /** The address of guest memory in this process; null if it is not RAM, or not contiguous there. */
   hostAddress(address: number, length: number): bigint | null {
     const region = merged(this.#pieces).find(
       each => address >= each.address && address + length <= each.address + each.size,
@@ -91,7 +94,7 @@ export class VhostMemory implements MapListener, DirtySource {
     const before = this.#log;
     if (before !== null && before.pages < this.#pages) this.#log = this.#createLog(this.#pages);
     this.#changed();
-    // With what came until the users had the new one.
+    // Includes writes logged until the users switched to the new one.
     if (before !== null && before !== this.#log) this.#take(before);
   }
 
@@ -124,7 +127,7 @@ export class VhostMemory implements MapListener, DirtySource {
     if (this.#log !== null) this.#take(this.#log);
   }
 
-  /** Takes what is in a log, for the blocks that are at its pages now. */
+  /** Takes the pages out of a log, for the blocks that are now at their addresses. */
   #take(log: VhostLog): void {
     const bits = log.take();
     if (bits === null) return;
@@ -151,7 +154,7 @@ export class VhostMemory implements MapListener, DirtySource {
   }
 }
 
-/** Pieces that go on in guest and process as one: the kernel takes 64 of them. */
+/** Merges pieces that are contiguous in both guest and process: the kernel takes at most 64 of them. */
 function merged(pieces: readonly DirectPiece[]): DirectPiece[] {
   const regions: DirectPiece[] = [];
   for (const piece of pieces) {

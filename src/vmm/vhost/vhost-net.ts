@@ -12,7 +12,7 @@ import {
 import type { VhostFile } from './vhost-file.ts';
 import type { MemoryUser, VhostMemory } from './vhost-memory.ts';
 
-/** What of a driver's features the kernel has to know, as it reads and writes the rings and the header of each frame. */
+/** The driver's features that matter to the kernel, which reads and writes the rings and the header of each frame. */
 const FOR_KERNEL =
   FEATURE.version1 |
   FEATURE.ringIndirectDesc |
@@ -32,20 +32,20 @@ export class VhostError extends Error {
 }
 
 export type VhostNetEvents = {
-  /** The kernel has stopped because of what the driver did. Signaled as an eventfd. */
+  /** The kernel has stopped because of the driver's behavior. Signaled as an eventfd. */
   readonly errorFd: number;
-  /** The kernel does not take the memory as it is now: its queues have stopped, and are to be served by others. */
+  /** The kernel refuses the present memory: its queues have stopped, and must be served in another way. */
   readonly onRefused: (reason: string) => void;
 };
 
 type Served = { readonly queue: VirtioQueue; progress: QueueProgress | null };
 
 /**
- * A pair of queues of a network card that the kernel serves (drivers/vhost/net.c). The kernel takes frames of the guest from the rings, and
- * puts those of the interface there, without this process.
+ * A pair of queues of a network card that the kernel serves (drivers/vhost/net.c). The kernel carries frames between
+ * the rings and the interface, without this process.
  *
- * It has an owner, the process whose memory the kernel reaches, while one of the queues runs, and none otherwise: another process can then
- * go on with it.
+ * While one of the queues runs, it has an owner, the process whose memory the kernel accesses; otherwise it has none,
+ * so that another process can continue with it.
  */
 export class VhostNet implements MemoryUser {
   /** What the kernel offers. */
@@ -67,7 +67,7 @@ export class VhostNet implements MemoryUser {
     this.#events = events;
   }
 
-  /** Why it cannot serve a driver with these features, in a few words; null: it can. */
+  /** Why it cannot serve a driver with these features, in a few words; null if it can. */
   missing(features: bigint): string | null {
     const missing = features & FOR_KERNEL & ~this.offered;
     if ((missing & FEATURE.ringPacked) !== 0n) return "the kernel's vhost-net has no packed virtqueues";
@@ -77,8 +77,8 @@ export class VhostNet implements MemoryUser {
   }
 
   /**
-   * Has the kernel serve a queue from where it was left. No chain may be unfinished.
-   * @param tapFd the interface. @throws VhostError; the queue is as before then
+   * Lets the kernel serve a queue from its present position. No chain may be unfinished.
+   * @param tapFd the interface. @throws VhostError, with the queue unchanged
    */
   start(vring: number, queue: VirtioQueue, features: bigint, tapFd: number): RunningQueue {
     const served: Served = { queue, progress: null };
@@ -87,7 +87,7 @@ export class VhostNet implements MemoryUser {
       this.#running.set(vring, served);
       this.#setUp(vring, queue);
       this.#fileOf('VHOST_NET_SET_BACKEND', vring, tapFd);
-      // What the driver has put into it already.
+      // For what the driver has already put into it.
       signalEventfd(queue.kickFd);
     } catch (error) {
       this.#running.delete(vring);
@@ -98,19 +98,19 @@ export class VhostNet implements MemoryUser {
       throw error;
     }
     const stop = () => this.#stop(vring, served);
-    // It stops at once.
+    // It stops immediately.
     return { requestStop: () => void stop(), stop, abandon: stop };
   }
 
   memoryChanged(): void {
     try {
-      // Before the table, for which the log has to be large enough.
+      // Before the table, which requires a log that is large enough.
       this.#setLog();
       this.#file.call('VHOST_SET_MEM_TABLE', this.#memory.table);
-      // Where the used rings are logged.
+      // The addresses at which the used rings are logged.
       for (const [vring, { queue }] of this.#running) this.#setAddresses(vring, queue);
     } catch (error) {
-      // What has left the map must not be written to any more.
+      // Memory that has left the map must no longer be written.
       for (const [vring, served] of [...this.#running]) this.#stop(vring, served);
       this.#events.onRefused(
         `the kernel's vhost-net does not take the memory of the VM: ${(error as Error).message}`,
@@ -126,7 +126,7 @@ export class VhostNet implements MemoryUser {
     this.#file.call('VHOST_SET_MEM_TABLE', this.#memory.table);
   }
 
-  /** Gives up the memory, and all settings. */
+  /** Releases the memory, and all settings. */
   #end(): void {
     this.#memory.detach(this);
     this.#try(() => this.#file.call('VHOST_RESET_OWNER'));
@@ -170,7 +170,7 @@ export class VhostNet implements MemoryUser {
     this.#file.call('VHOST_SET_VRING_ADDR', addresses);
   }
 
-  /** The kernel has given back all buffers that it took when this returns. */
+  /** When this returns, the kernel has returned all buffers that it took. */
   #stop(vring: number, served: Served): QueueProgress {
     if (served.progress !== null) return served.progress;
     this.#try(() => this.#fileOf('VHOST_NET_SET_BACKEND', vring, NO_FD));
@@ -181,7 +181,7 @@ export class VhostNet implements MemoryUser {
     return served.progress;
   }
 
-  /** The kernel looks at the eventfds of a stopped queue no longer. */
+  /** Detaches the eventfds of a stopped queue from the kernel. */
   #detach(vring: number): void {
     for (const name of ['VHOST_SET_VRING_KICK', 'VHOST_SET_VRING_CALL'] as const)
       this.#try(() => this.#fileOf(name, vring, NO_FD));
@@ -216,7 +216,7 @@ export class VhostNet implements MemoryUser {
     this.#file.call(name, file);
   }
 
-  /** For what undoes: there is nothing to do when the kernel refuses that. @returns whether it did not */
+  /** For undoing: a refusal by the kernel can only be ignored. @returns whether it succeeded */
   #try(call: () => void): boolean {
     try {
       call();
@@ -228,7 +228,9 @@ export class VhostNet implements MemoryUser {
   }
 }
 
-/** The position of a packed virtqueue: what is used is in the upper half, each with its wrap counter in the highest bit. */
+/**
+ * The position of a packed virtqueue: the used one is in the upper half, each with its wrap counter in the highest bit.
+ */
 function packedBase({ lastAvail, usedIndex }: QueueProgress): number {
   return ((usedIndex << 16) | lastAvail) >>> 0;
 }
