@@ -72,7 +72,7 @@ export function isSecret(hostPath: string): boolean {
   return hostPath !== '/etc/passwd' && !isNetworkConfig(hostPath) && secret.test(hostPath);
 }
 
-/** Files that may contain secrets, but whose filters keep none whatever the name is. */
+/** Files that may contain secrets, which their filters remove whatever the file's name. */
 function isNetworkConfig(hostPath: string): boolean {
   return isNetworkManagerFile(hostPath) || isBootScript(hostPath) || isSysfsWritesFile(hostPath);
 }

@@ -5,7 +5,7 @@ import type { ApiChoice } from './api.ts';
 import type { Reason } from './assessment.ts';
 import { block, ok } from './reason.ts';
 
-/** What maps guest memory for DMA. */
+/** The modules that map guest memory for DMA. */
 export const BACKENDS = { group: 'vfio_iommu_type1', iommufd: 'iommufd' } as const;
 
 /** The option of the kernel's configuration that builds each module. */

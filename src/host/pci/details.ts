@@ -4,7 +4,7 @@ import { capability } from './capabilities.ts';
 import type { PciFunction } from './function.ts';
 import { type PciInterrupt, readInterrupts } from './interrupts.ts';
 
-/** What is read only for the function that is shown. */
+/** Details that are read only for the function being shown. */
 export type PciDetails = {
   /** Speeds in GT/s per lane; null if there is no link, or it is not known. */
   readonly link: {

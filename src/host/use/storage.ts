@@ -200,7 +200,7 @@ function mountsByDevice(
   return result;
 }
 
-/** Devices listed in /sys/fs, which has file systems that are mounted in any mount namespace. */
+/** Devices in /sys/fs, which lists the file systems that are mounted in any mount namespace. */
 function mountedDevices(root: HostRoot): ReadonlySet<string> {
   const single = ['ext4', 'xfs', 'f2fs', 'erofs'].flatMap(type => root.list(`/sys/fs/${type}`) ?? []);
   const several = (root.list('/sys/fs/btrfs') ?? []).flatMap(

@@ -57,7 +57,7 @@ export function takenFolder(env: NodeJS.ProcessEnv = process.env, uid = process.
   return join(stateFolder(env, uid), 'taken-devices');
 }
 
-/** Whether vring bound it, so that it goes back. */
+/** Whether vring bound it, and so must return it. */
 export function isMoved({ driver, before }: Pick<TakenDevice, 'driver' | 'before'>): boolean {
   return before.driver !== driver;
 }

@@ -10,7 +10,7 @@ const generated: Readonly<Record<string, string>> = {
   guix: 'Guix generates its services from its configuration: add one there that binds the device, and leave out --persist',
 };
 
-/** Whether what is stored takes effect at the next boot. */
+/** Whether the stored state takes effect at the next boot. */
 export function storeChecks(root: HostRoot): Check[] {
   const { id } = readDistribution(root);
   if (Object.hasOwn(generated, id)) return [impossible('boot', null, generated[id]!)];
