@@ -141,7 +141,7 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
   });
 }
 
-/** The limits of a disk as a definition has them. */
+/** The limits of a disk in the form of a definition. */
 export function plainLimits(limits: NonNullable<Disk['limits']>) {
   const { iops, bps, 'iops-burst': iopsBurst, 'bps-burst': bpsBurst } = limits;
   return given({
@@ -171,7 +171,7 @@ function plainNic(nic: Nic): NonNullable<DefinitionInput['nics']>[number] {
   });
 }
 
-/** The limits of a network card as a definition has them. */
+/** The limits of a network card in the form of a definition. */
 export function plainNicLimits({ receive, transmit }: NonNullable<Nic['limits']>) {
   return given({
     receive: receive && plainDirection(receive),

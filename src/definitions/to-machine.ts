@@ -152,7 +152,7 @@ function cpuOf({ model, features, enforce }: Definition['cpus']) {
   };
 }
 
-/** The functions of the host that a definition passes through, with what only the host needs to know of them. */
+/** The host functions that a definition passes through, with the settings that only the host needs. */
 export function hostDevicesOf(definition: Definition, table = deviceTable): WantedHostDevice[] {
   const options = passedFunctions(definition.passthrough, hostFunctionsOfSlot).map(({ device }) => ({
     address: device.host,

@@ -23,7 +23,7 @@ const ROOM_FOR_PORTS = 4;
 export type WantedDevice = {
   /** The key that asks for it: `nics[0].model`. */
   readonly key: string;
-  /** What people call it, as a plural or a mass noun: `e1000 network cards`. */
+  /** Its common name, as a plural or a mass noun: `e1000 network cards`. */
   readonly what: string;
   readonly entry: WantedEntry;
 };

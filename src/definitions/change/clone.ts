@@ -109,7 +109,7 @@ function lastFirst(a: KeyChange, b: KeyChange): number {
   return Number(b.path[1]) - Number(a.path[1]);
 }
 
-/** The entries of `devices` that pass a function of the host. */
+/** The entries of `devices` that pass through a host function. */
 function passedDevices({ devices }: Definition): { readonly index: number; readonly host: unknown }[] {
   const type = deviceTable.typeOfKey('passthrough');
   return devices.flatMap((device, index) =>

@@ -171,7 +171,7 @@ const passtNetwork = z.strictObject({
   forward: forwards.meta({ description: 'Host ports to forward to the guest.' }),
 });
 
-/** What may be connected to a hub: everything that is not one itself. */
+/** What may be connected to a hub: anything but another hub. */
 const simpleNetworks = [
   userNetwork,
   tapNetwork,

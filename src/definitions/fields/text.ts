@@ -10,8 +10,8 @@ export const line = (most: number) =>
 const PATH = 'an absolute path, such as /var/lib/vring/disk.img';
 
 /**
- * A host file. The process that opens it may run in another folder than the one where the definition was written, so a
- * relative path could mean another file there.
+ * A host file. The process that opens it may run in a different folder from the one where the definition was written,
+ * so a relative path could mean another file.
  */
 export const hostPath = z
   .string(PATH)

@@ -2,7 +2,7 @@ import { parseXml, XmlElement, XmlError } from '@rgrove/parse-xml';
 import { printable } from '../../text/printable.ts';
 import { reasonFor } from './left-out.ts';
 
-/** libvirt domains have a few KiB. */
+/** libvirt domains are a few KiB. */
 export const MAX_DOMAIN_BYTES = 2 ** 20;
 
 /** Text that is not a libvirt domain; the message names the file, the line and the reason. */

@@ -112,7 +112,7 @@ export function readOs(
   };
 }
 
-/** <clock>: the timers that a guest may have or not, and what its clock shows. */
+/** <clock>: the optional timers of a guest, and the time that its clock shows. */
 export function readClock(
   document: DomainDocument,
   domain: XmlElement,

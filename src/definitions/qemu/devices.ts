@@ -91,7 +91,7 @@ const USB_PORTS = 'a USB controller has 15 ports of USB 2.0';
 /** Where a device is to be: nothing, or its address. */
 type Address = { readonly addr?: string };
 
-/** `addr` on the root bus; other buses are those of bridges that are left out. */
+/** `addr` on the root bus; other buses belong to bridges that are left out. */
 function takePlace(draft: Draft, settings: Settings): Address {
   const bus = settings.peek('bus');
   const addr = settings.peek('addr');
@@ -220,7 +220,7 @@ function takeNumber(settings: Settings, key: string): number | undefined {
   throw new OptionError(`${key} takes a whole number, not ${shown(value)}`);
 }
 
-/** QEMU accepts more queues than a definition; those beyond have no use. */
+/** QEMU accepts more queues than a definition; additional ones are of no use. */
 function takeQueues(settings: Settings): number | undefined {
   const queues = settings.takeCount('num-queues');
   return queues === undefined ? undefined : Math.min(queues, 16);
@@ -391,7 +391,7 @@ function readBalloon(draft: Draft, settings: Settings, { place, row, id, addr }:
   draft.fields.balloon = Object.keys(given).length > 0 ? given : true;
 }
 
-/** Options that the key has too, by the same name. */
+/** Options that the key also has, by the same name. */
 const BALLOON_KEYS = { 'deflate-on-oom': true, 'free-page-reporting': true };
 
 function readConsole(
@@ -439,7 +439,7 @@ const USB_PLACE = {
   'msos-desc': 'it is a device of full speed',
 };
 
-/** Where a USB device is, and what QEMU makes of it, does not matter to a guest. */
+/** The place of a USB device, and QEMU's settings for it, do not matter to a guest. */
 function readInput(draft: Draft, settings: Settings, { place, known }: KnownOption): void {
   settings.leaveOut(USB_PLACE);
   draft.addInput(place, known.value as Input);

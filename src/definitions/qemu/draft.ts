@@ -39,7 +39,7 @@ export type Drive = {
   readonly disk: (Omit<DiskInput, 'bus' | 'file'> & { readonly file: string }) | null;
 };
 
-/** A drive that is attached without a -device, and the place of its option if one may take it. */
+/** A drive that is attached without a -device, and the place of its option if a -device may take it. */
 type Attached = { readonly drive: Drive; readonly at: number | null };
 
 /** A -numa node, whose memory may only be known once its memdev= is read. */
@@ -57,7 +57,7 @@ export type MemoryBackend = {
 /** A card or a network of -net, and the hub that it is on. */
 export type LegacyNet<Entry> = From<Entry> & { readonly hub: number };
 
-/** What the options so far amount to. */
+/** The result of the options so far. */
 export class Draft {
   readonly host: QemuHost;
   readonly fields: Partial<DefinitionInput> = {};

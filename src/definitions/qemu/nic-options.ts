@@ -73,7 +73,8 @@ const OF_A_CARD = {
 };
 
 /**
- * Connects the cards of -net with its networks. All with the same vlan= are on one hub; one of each needs none.
+ * Connects the cards of -net with its networks. All with the same vlan= are on one hub; a single card with a single
+ * network needs none.
  */
 export function joinNets(draft: Draft): void {
   const { legacyNics, legacyNetworks } = draft;

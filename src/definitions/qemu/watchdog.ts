@@ -29,7 +29,7 @@ export function watchdogAction(name: string): string {
   throw new OptionError(`${shown(name)} is not supported: expected ${Object.keys(ACTIONS).join(', ')}`);
 }
 
-/** The watchdog of a VM does what the options say, wherever they are. */
+/** Applies the watchdog action that the options set, wherever they are. */
 export function withWatchdogAction(entry: DeviceInput, action: string | null): DeviceInput {
   return action !== null && isWatchdog(entry.type) ? ({ ...entry, action } as DeviceInput) : entry;
 }
