@@ -34,7 +34,7 @@ export const QEMU_BASE = [
   '-no-user-config',
 ].concat(['-display', 'none', '-no-reboot', '-kernel', GUEST]);
 
-/** The disk's devices. QEMU's virtio ones are the fastest that it has: with a separate I/O thread. */
+/** The disk's devices. QEMU's virtio devices are its fastest: with a separate I/O thread. */
 const DEVICES = {
   virtio: {
     vring: ['virtio-blk-pci,drive=disk0'],

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   qemu-system-x86 # the emulated host of test/rig, and the benchmarks' peer
   seabios         # boots disks
-  ovmf            # boots them by UEFI
+  ovmf            # boots disks by UEFI
   dmidecode       # reads our SMBIOS tables back
   ipxe-qemu       # option ROMs that QEMU's network cards load
   busybox-static  # user space of the emulated host and of its guests
@@ -28,21 +28,21 @@ packages=(
   fish
   iproute2
   iputils-ping
-  socat # docs/api.md is tried with it
+  socat # runs the examples of docs/api.md
   qemu-utils  # new VMs from qcow2 images
-  eject # of guests' CDs
+  eject # ejects CDs in guests
   grub-common # boots guests of the emulated host from their disks
   grub-pc-bin
-  genisoimage # and their cloud-init seeds, by each program that makes some
+  genisoimage # cloud-init seeds for guests, by each program that can make them
   xorriso
   cloud-image-utils
   mmdebstrap # a cloud image, its partitions, and a login to its guest
   fdisk
   openssh-client
-  mandoc # its lint reads the man page
+  mandoc # lints the man page
   rpm    # rpmbuild, for packages
   nvme-cli     # gives VFs of the emulated host's NVMe controller queues
-  libslirp0    # networks of user mode
+  libslirp0    # user-mode networks
   passt
   swtpm # TPMs
   qemu-guest-agent # for guests of the emulated host
