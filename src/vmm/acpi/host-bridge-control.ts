@@ -26,10 +26,7 @@ const GRANTED = (1 << 0) | (1 << 2) | (1 << 4);
 /** Bits of the status that _OSC returns (ACPI 6.5 §6.2.11). */
 const STATUS = { unknownInterface: 1 << 2, unknownRevision: 1 << 3, masked: 1 << 4 } as const;
 
-/**
- * The _OSC method of the host bridge: without it, a guest leaves hotplug of root ports to firmware, and no firmware
- * here handles it.
- */
+/** The host bridge's _OSC method: without it, a guest leaves hotplug of root ports to firmware, which does nothing. */
 export function hostBridgeControl(): Aml {
   const [interfaceId, revision, capabilities] = [arg(0), arg(1), arg(3)];
   const [status, control, granted] = [named('CDW1'), named('CDW3'), local(0)];

@@ -2,10 +2,7 @@ import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
 import { concat, little } from '../../devices/acpi/aml.ts';
 import { systemTable } from './table.ts';
 
-/**
- * The log area for firmware's measurements: the specification's minimum size, and the offset of its address in the
- * table.
- */
+/** The log area for firmware's measurements: the minimum size required, and the offset of its address in the table. */
 export const TPM2_LOG = { bytes: 0x1_0000, pointer: 68 } as const;
 
 /** Parameters of the start method; there are none. */

@@ -77,10 +77,7 @@ export class DriverRing {
     this.#halves[this.#available / 2 + 2 + (index % this.#size)] = head;
   }
 
-  /**
-   * Shows the thread all chains before an index. It may take them as soon as it sees the index, so this follows all
-   * other writes.
-   */
+  /** Shows the thread all chains before an index. It may take them immediately, so this follows all other writes. */
   publish(index: number): void {
     Atomics.store(this.#halves, this.#available / 2 + 1, index);
   }

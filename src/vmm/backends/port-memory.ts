@@ -6,10 +6,7 @@ export type OwnMemory = { readonly host: bigint; readonly size: number; readonly
 
 const PAGE = 4096;
 
-/**
- * Memory for a machine's ports of one kind, committed as it is used. Memory that a port releases is reused by the next
- * one.
- */
+/** Memory for a machine's ports of one kind, committed as it is used. The next port reuses what one has released. */
 export class PortMemory {
   readonly #owner: ResourceOwner;
   readonly #bytes: number;

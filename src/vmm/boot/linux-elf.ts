@@ -8,8 +8,7 @@ import type { ImageFile } from './image-file.ts';
 import { DEFAULT_COMMAND_LINE_MAX, type KernelLoad, placeInitrd, writeCommandLine } from './kernel-load.ts';
 
 /**
- * Whether an ELF file is a 64-bit Linux kernel, which has its own notes (Linux, include/linux/elfnote-lto.h,
- * build-salt.h).
+ * Whether an ELF file is a 64-bit Linux, which has its own notes (Linux, include/linux/elfnote-lto.h, build-salt.h).
  */
 export function isLinux(kernel: ImageFile, elf: Elf): boolean {
   if (elf.class !== 64 || physicalEntry(elf, elf.entry) === null) return false;

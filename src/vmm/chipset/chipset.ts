@@ -62,10 +62,7 @@ export type ChipsetPart = {
   readonly place?: DevicePlace;
 };
 
-/**
- * Connects a machine's devices: the PCI host with its windows and interrupts, the legacy ports, and their description
- * for the guest.
- */
+/** Connects a machine's devices: PCI host, windows, interrupts, legacy ports, and their description for the guest. */
 export class Chipset {
   readonly pci: PciHost;
   /** ACPI hotplug of the slots of bus 0. */

@@ -16,10 +16,7 @@ import { Cgroup } from './cgroup.ts';
 const CONTROLLERS = ['cpu', 'memory', 'pids'] as const;
 type Controller = (typeof CONTROLLERS)[number];
 
-/**
- * The child that takes the manager: a cgroup with controllers for its children has no processes of its own
- * (cgroups(7)).
- */
+/** The manager's own child: a cgroup with controllers for its children has no processes of its own (cgroups(7)). */
 const OWN_CHILD = 'manager';
 /** Prefix of VMs' cgroups: then come the manager's process id and a number. */
 const PREFIX = 'vring-';

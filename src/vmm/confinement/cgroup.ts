@@ -53,8 +53,7 @@ export class Cgroup {
   }
 
   /**
-   * Why the kernel has killed a process here for lack of memory: it reached the limit, or the host had none left; null
-   * if neither.
+   * Why the kernel killed a process here for lack of memory: the limit, or the host had none left; null if it did not.
    */
   outOfMemory(): 'limit' | 'host' | null {
     let events: string;

@@ -14,8 +14,7 @@ export type ForbiddenCall = {
 };
 
 /**
- * Parses what a process wrote to its `reportFd`; null for anything else, since a compromised process writes what it
- * likes.
+ * Parses a process's report from `reportFd`; null for anything else, since a compromised process writes what it likes.
  */
 export function readForbiddenCall(bytes: Uint8Array): ForbiddenCall | null {
   if (bytes.length < BYTES) return null;

@@ -16,10 +16,7 @@ export const SHORTAGE = new Map([
   [E.EBADF, 'one of them is not open'],
 ]);
 
-/**
- * For an error of a start: one that names the exhausted resource of the host, if that is the cause; otherwise the same
- * error.
- */
+/** For an error of a start: one that names the host's exhausted resource, if that is the cause; else the same error. */
 export function explainShortage(error: unknown): unknown {
   const { errno } = error as { errno?: unknown };
   if (typeof errno !== 'number') return error;

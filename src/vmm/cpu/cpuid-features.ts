@@ -174,10 +174,7 @@ const NOT_OF_A_MODEL: readonly (readonly [leaf: number, register: Register, bits
 /** KVM offers it to every guest, and kernels need it above 255 vCPUs: QEMU on KVM adds it to every model. */
 const ALWAYS_KEPT = 'x2apic';
 
-/**
- * `entries` with only the features in `wanted` that the host has, and whose dependencies are present. Also clears
- * unnamed bits.
- */
+/** `entries` with only those features in `wanted` that the host has, with dependencies; unnamed bits are cleared. */
 export function keepFeatures(entries: readonly CpuidEntry[], wanted: ReadonlySet<string>): CpuidEntry[] {
   const kept = entries.map(entry => {
     const changed = { ...entry };

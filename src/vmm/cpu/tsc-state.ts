@@ -7,17 +7,13 @@ export type TscState = {
   /** Its frequency. */
   khz: number;
   /**
-   * The difference to the host's TSC, modulo 2^64: only the differences between vCPUs matter. Null if KVM doesn't
-   * expose it.
+   * The difference to the host's TSC, modulo 2^64: only differences between vCPUs matter. Null if not exposed by KVM.
    */
   offset: bigint | null;
 };
 
 const IA32_TSC = 0x10;
-/**
- * By how much the host's frequency may differ before the guest's clocks notice, in millionths: NTP corrects at most
- * 500.
- */
+/** How far the host's frequency may differ before the guest's clocks notice, in millionths: NTP corrects up to 500. */
 const TOLERANCE = 250;
 
 export function tscState(vcpu: VcpuFd): TscState {

@@ -43,10 +43,7 @@ const CR0_ET = 0x10n;
 const REAL_MODE_LIMIT = 0xffff;
 const [DATA_SEGMENT, CODE_SEGMENT, TASK_SEGMENT] = [3, 0xb, 0xb];
 
-/**
- * Real mode with interrupts off, at `address` below 1 MiB (ACPI 6.5 §16.3.1): the segment covers all but its last
- * digit.
- */
+/** Real mode with interrupts off, at `address` below 1 MiB (ACPI 6.5 §16.3.1); its last hex digit goes into IP. */
 export function realMode(reset: Sregs, address: number): { readonly sregs: Sregs; readonly regs: Regs } {
   const segment = (selector: number, type: number, s = 1): Segment => {
     const limits = { base: BigInt(selector << 4), limit: REAL_MODE_LIMIT, selector };

@@ -2,10 +2,7 @@ import type { NativeVm } from '../native/native.ts';
 
 type Threads = Pick<NativeVm, 'pauseVcpu' | 'resumeVcpu'>;
 
-/**
- * A machine's vCPU threads, which are paused and resumed together. They start parked. While they sleep, a resume takes
- * effect later.
- */
+/** A machine's vCPU threads, paused and resumed together. They start parked. A resume takes effect after any sleep. */
 export class VcpuGroup {
   readonly #threads: Threads;
   readonly #indices: readonly number[];

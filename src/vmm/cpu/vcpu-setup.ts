@@ -5,10 +5,7 @@ import type { CpuidEntry } from '../kvm/structs.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { bootLapic, bootMsrs, bootRegs, bootSregs, realMode } from './vcpu-boot.ts';
 
-/**
- * Where the boot processor starts: in a kernel, or in the firmware, as after power-on. Null if a state will be loaded
- * into it.
- */
+/** Where the boot processor starts: in a kernel, or in firmware, as after power-on. Null if a state will be loaded. */
 export type VcpuStart = BootEntry | 'firmware' | null;
 
 /**

@@ -56,8 +56,7 @@ export class GsiRouting {
   }
 
   /**
-   * Routes `gsi` to `message`, and calls `then` once the route is active: immediately if it already is, otherwise from
-   * `apply`.
+   * Routes `gsi` to `message`, and calls `then` once that is active: immediately if it already is, else from `apply`.
    */
   route(gsi: number, message: MsiMessage, then: () => void): void {
     if (!this.#waiting.has(gsi) && sameMessage(this.#messages.get(gsi), message)) {

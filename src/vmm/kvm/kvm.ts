@@ -63,10 +63,7 @@ export class Kvm {
     return new Kvm(owner.ownFd(fd), owner);
   }
 
-  /**
-   * The result of KVM_CHECK_EXTENSION: 0 if the capability is missing, otherwise 1 or a value that depends on the
-   * capability.
-   */
+  /** The result of KVM_CHECK_EXTENSION: 0 if the capability is missing, otherwise 1 or a capability-specific value. */
   capability(name: CapName): number {
     return checkExtension(this.fd, name);
   }

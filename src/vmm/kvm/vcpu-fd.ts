@@ -55,8 +55,7 @@ export class VcpuFd {
   }
 
   /**
-   * The page directory pointers that PAE paging has loaded; null without PAE paging, or on a kernel that doesn't expose
-   * them.
+   * The page directory pointers loaded by PAE paging; null without PAE paging, or if the kernel doesn't expose them.
    */
   getPdptrs(): bigint[] | null {
     if (!this.#features.pdptrs) return null;

@@ -199,10 +199,7 @@ export class Commands {
     else reply.failed('this machine does not know that command: restart it');
   }
 
-  /**
-   * The sender of the commands is gone. Another manager's ids start anew: a late reply would be mistaken for one to its
-   * commands.
-   */
+  /** The sender of the commands is gone. Another manager starts numbering anew: late replies would be misattributed. */
   forget(): void {
     this.#open.clear();
   }

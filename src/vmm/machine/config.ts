@@ -102,8 +102,7 @@ const fields = z.strictObject({
     })
     .prefault({ bytes: 256 * MiB }),
   /**
-   * NUMA nodes; empty without NUMA. Each vCPU of `maxCpus` is in exactly one, and their memory adds up to the
-   * machine's.
+   * NUMA nodes; empty without NUMA. Each vCPU of `maxCpus` is in exactly one; their memory adds up to the machine's.
    */
   numa: z
     .array(

@@ -12,10 +12,7 @@ export const FRAME = {
   bytes: 3,
 } as const;
 
-/**
- * Largest frame that is accepted: the labels of a machine with every possible queue and device take less than a tenth
- * of it.
- */
+/** Largest frame accepted: the labels of a machine with every possible queue and device take less than a tenth. */
 const MAX_BYTES = 4 * 2 ** 20;
 const HEADER_BYTES = 5;
 

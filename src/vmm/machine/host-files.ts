@@ -36,15 +36,9 @@ export class HostFiles {
   readonly #given: HeldDisk[] | null;
   /** Networks of devices. */
   readonly #wires: GivenWire[] = [];
-  /**
-   * Networks that no device has taken yet. Its manager opens them all: a machine's process is not in the host's network
-   * namespace.
-   */
+  /** Networks that no device has taken yet. Its manager opens them: the machine has its own network namespace. */
   #givenWires: GivenWire[] = [];
-  /**
-   * A small file of the device that is being plugged in, which its manager has opened: the process can no longer open
-   * files.
-   */
+  /** A small file of the device being plugged in, opened by the manager: the process can no longer open files. */
   #smallFile: { readonly path: string; readonly fd: number } | null = null;
   /** The disk of the device that is being plugged in, which its manager has opened. */
   #plugged: HeldDisk | null = null;

@@ -97,10 +97,7 @@ export class LateParts {
   }
 }
 
-/**
- * A plain object with a module's exports, which the bundler turns into getters: these are slower. No export is
- * reassigned later.
- */
+/** An object with a module's exports: the bundler makes them getters, which are slower. None is reassigned later. */
 function plain(exports: Exports): Exports {
   return { ...exports };
 }

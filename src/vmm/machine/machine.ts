@@ -65,10 +65,7 @@ export type MachineBase = MachineHost & {
   readonly hostDevices?: readonly GivenDevice[];
 };
 
-/**
- * Where a machine starts: from nothing, by booting; or from a state that is loaded into it, with RAM that already has
- * its contents.
- */
+/** Where a machine starts: by booting, or from a state that is loaded into it, with RAM that has its contents. */
 export type MachineOrigin = { readonly kind: 'boot' } | { readonly kind: 'state'; readonly ram: RamSource };
 
 /**

@@ -82,10 +82,7 @@ export class Quiescence {
     this.#hasEnded = true;
   }
 
-  /**
-   * Stops the machine, or keeps it stopped, until the returned function is called. The event may come before this
-   * returns.
-   */
+  /** Stops the machine, or keeps it stopped, until the returned function is called. The event may come first. */
   hold(events: HoldEvents): Release {
     const hold = { ...events };
     this.#holds.add(hold);

@@ -1,6 +1,5 @@
 /**
- * The reply to a command, which may be given at any later time, once. If it is still open when the machine ends, it is
- * given then.
+ * The reply to a command, given once, at any later time. If it is still open when the machine ends, it is given then.
  */
 export type Reply<Result> = {
   /** The command has been carried out. */

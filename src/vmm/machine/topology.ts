@@ -27,10 +27,7 @@ export type Topology = CounterLabels & {
   readonly pluggingIn?: readonly string[];
 };
 
-/**
- * Addresses of devices on their buses, independent of the guest's bus numbers: what it takes to build the same machine
- * again.
- */
+/** Addresses of devices, independent of the guest's bus numbers: what it takes to build the same machine again. */
 export type MachinePlaces = {
   /** Addresses on bus 0 of the root ports that are not devices, `18.0`, in the order of their numbers. */
   readonly rootPorts: readonly string[];

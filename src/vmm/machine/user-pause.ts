@@ -2,10 +2,7 @@ import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
 import type { Tell } from './report.ts';
 
-/**
- * The pause that a machine's user asks for, or that a failing disk causes. It lasts until the user ends it, across
- * resets.
- */
+/** The pause that a user asks for, or that a failing disk causes. It lasts until the user ends it, across resets. */
 export class UserPause {
   readonly #machine: Machine;
   readonly #tell: Tell;

@@ -52,10 +52,7 @@ export class GuestRam extends SpanMemory {
     this.onPinned?.(pinned);
   }
 
-  /**
-   * Makes all RAM read as zero, and returns it to the host unless it is pinned. vCPUs and queue threads must be
-   * stopped.
-   */
+  /** Makes all RAM read as zero, and returns it to the host unless pinned. vCPUs and queue threads must be stopped. */
   clear(): void {
     for (const _ of this.clearing());
   }

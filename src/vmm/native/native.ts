@@ -53,10 +53,7 @@ export type ImageOptions = {
   readonly canDiscard: boolean;
   /** When writes are made durable: on the guest's request, before each write completes, or never. */
   readonly durability: 'asked' | 'always' | 'never';
-  /**
-   * Whether writes of nothing but zeros zero the range instead; with `unmap`, they also release its space where
-   * discards do.
-   */
+  /** Whether writes of only zeros zero the range instead; with `unmap`, they also release its space if discards do. */
   readonly detectZeroes?: 'off' | 'on' | 'unmap';
 };
 
@@ -149,10 +146,7 @@ function stuckQueues(handle: number): number[] {
   return [...slots.subarray(0, Math.max(0, count))];
 }
 
-/**
- * A VM's native side, for its machine thread: the reactor in which it sleeps, its vCPU and queue threads, and the
- * resources it owns.
- */
+/** A VM's native side, for its machine thread: its reactor, its vCPU and queue threads, and the resources it owns. */
 export class NativeVm implements ResourceOwner {
   /** For `destroyVm` and `shutDownVmLater`, on any thread. */
   readonly handle: number;
@@ -229,10 +223,7 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
   }
 
-  /**
-   * Sets whether pages of guest RAM may be returned to the host. Once this returns with false, no such operation is in
-   * progress.
-   */
+  /** Sets whether pages of guest RAM may be returned to the host. With false, none are being returned afterwards. */
   allowDiscards(allowed: boolean): void {
     checked('vring_vm_allow_discards', this.#calls.vring_vm_allow_discards(this.handle, Number(allowed)));
   }

@@ -131,17 +131,13 @@ export function sendNow(fd: number, bytes: Uint8Array, fds: readonly number[] = 
   return messageBuffer().send(fd, bytes, fds);
 }
 
-/**
- * Receives what has arrived, at most 64 KiB, and the fds that came with it, which the caller takes over. Does not
- * block.
- */
+/** Receives what has arrived, at most 64 KiB, and its fds, which the caller takes over. Does not block. */
 export function receiveNow(fd: number): Received {
   return messageBuffer().receive(fd);
 }
 
 /**
- * The process at the other end of a Unix socket, as the kernel recorded it at connect(2), or at listen(2) of the other
- * end.
+ * The process at a Unix socket's other end, as the kernel recorded it at connect(2), or at the other end's listen(2).
  */
 export type PeerCredentials = { readonly pid: number; readonly uid: number; readonly gid: number };
 

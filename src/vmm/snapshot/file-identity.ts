@@ -39,10 +39,7 @@ export function identityOf({ size, ino, mtimeNs, ctimeNs }: BigStats): FileIdent
   };
 }
 
-/**
- * Whether the file is unchanged since. Like git's index, this trusts the kernel's times. A copy elsewhere is another
- * file.
- */
+/** Whether the file is unchanged since. Like git's index, this trusts the kernel's times. A copy is another file. */
 export function isUntouched(then: FileIdentity, now: FileIdentity | null): boolean {
   return now !== null && then.size === now.size && then.ino === now.ino && then.ctime === now.ctime;
 }

@@ -36,8 +36,7 @@ const disk = z.strictObject({
     .max(MAX_CHAIN)
     .exactOptional(),
   /**
-   * Its copy in the snapshot. Without checksums it shares its blocks with the disk, and is recognized by its identity
-   * alone.
+   * Its copy in the snapshot. Without checksums it shares its blocks with the disk, and only its identity is checked.
    */
   copy: z.strictObject({ file: text, identity, sums: sha256.nullable() }).nullable(),
 });

@@ -17,10 +17,7 @@ export function tryVfioIoctl(
   return tryIoctl(fd, IOCTLS[name], argument);
 }
 
-/**
- * A device's name for VFIO_GROUP_GET_DEVICE_FD: a C string, with the token after the address (vfio_pci_core_match of
- * Linux).
- */
+/** A device for VFIO_GROUP_GET_DEVICE_FD: a C string, the token after the address (Linux, vfio_pci_core_match). */
 export function deviceName(address: string, vfToken?: string): Uint8Array {
   const token = vfToken === undefined ? '' : ` vf_token=${vfToken}`;
   return Buffer.from(`${address}${token}\0`, 'latin1');

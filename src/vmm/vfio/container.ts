@@ -56,8 +56,7 @@ export class Container implements DmaDomain {
   }
 
   /**
-   * Number of mappings that the kernel still accepts (dma_entry_limit of vfio_iommu_type1); null if unknown, before
-   * Linux 5.10.
+   * Mappings that the kernel still accepts (vfio_iommu_type1's dma_entry_limit); null if unknown, before Linux 5.10.
    */
   get availableMappings(): number | null {
     const { value, bytes } = this.#info();

@@ -255,8 +255,7 @@ export class DmaMap implements MapListener {
   }
 
   /**
-   * A problem that prevents the machine's start is a failure; later, and for registers, it is a warning, once for each
-   * kind.
+   * A problem that prevents the machine's start is a failure; later, and for registers, a warning once for each kind.
    */
   #failed(piece: DirectPiece, problem: string, code: string): void {
     const isStart = this.#phase === 'starting' || this.#phase === 'stepping';

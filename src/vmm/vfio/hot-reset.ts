@@ -9,10 +9,7 @@ export type Dependent = { readonly address: string; readonly group: number };
 /** The scope of a reset of a device's bus. */
 export type BusReset = {
   readonly devices: readonly Dependent[];
-  /**
-   * For a device bound to an iommufd: whether each of them belongs to that iommufd, or to none. Null: their groups
-   * decide.
-   */
+  /** For a device bound to an iommufd: whether each belongs to that iommufd, or to none. Null: their groups decide. */
   readonly owned: boolean | null;
 };
 

@@ -1,7 +1,4 @@
-/**
- * The ioctls of /dev/vhost-net and their arguments (linux/vhost.h, linux/vhost_types.h). A test compares them with the
- * real headers.
- */
+/** The ioctls of /dev/vhost-net (linux/vhost.h, linux/vhost_types.h). A test compares them with the real headers. */
 import { Struct } from '../kvm/c-struct.ts';
 
 const TYPE = 0xaf;

@@ -30,10 +30,7 @@ export type FdCharOptions = {
   readonly closeFd: (fd: number) => void;
 };
 
-/**
- * Characters over a socket or a pseudoterminal. Nothing here blocks: if the reader is stuck, the device's output is
- * lost.
- */
+/** Characters over a socket or a pseudoterminal. Nothing here blocks: a stuck reader costs the device its output. */
 export class FdChar implements CharBackend {
   readonly label: string;
   onInput: ((bytes: Uint8Array) => void) | null = null;

@@ -8,10 +8,7 @@ export type CharFacts = { readonly file: (typeof CHAR_FILES)[number]; readonly l
 
 /** An open connection to a network, as each type of network back end returns it. */
 export type Wire = {
-  /**
-   * One fd for each queue pair; a read returns one frame, a write sends one. Non-blocking. Owned by the machine from
-   * here on.
-   */
+  /** One fd per queue pair; a read returns one frame, a write sends one. Non-blocking. The machine takes them over. */
   readonly fds: readonly number[];
   /**
    * `virtio`: each frame has a 12-byte virtio_net_hdr in front (a tap with IFF_VNET_HDR, whose TUNSETOFFLOAD may be
