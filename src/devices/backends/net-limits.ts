@@ -4,19 +4,19 @@ import type { DeviceState } from '../device.ts';
 import { DeviceStateError, numberOf, stateOf } from '../state.ts';
 import type { Zod } from '../zod.ts';
 
-/** What a card gets in one direction at most, all of its queues together. What is absent is not limited. */
+/** The most that a card gets in one direction, over all its queues. Absent limits do not apply. */
 export type NetRate = {
   /** Packets per second. */
   readonly pps?: number | undefined;
-  /** Most packets at once, after a pause; if absent, as many as in a tenth of a second. */
+  /** The largest burst of packets after a pause; default: a tenth of a second's worth. */
   readonly 'pps-burst'?: number | undefined;
   /** Bytes per second. */
   readonly bps?: number | undefined;
-  /** Most bytes at once, after a pause; if absent, as many as in a tenth of a second. */
+  /** The largest burst of bytes after a pause; default: a tenth of a second's worth. */
   readonly 'bps-burst'?: number | undefined;
 };
 
-/** As the guest sees it. */
+/** Directions are the guest's. */
 export type NetLimits = { readonly receive?: NetRate | undefined; readonly transmit?: NetRate | undefined };
 
 export const DIRECTIONS = ['receive', 'transmit'] as const;
@@ -34,7 +34,7 @@ export function netLimits(z: Zod) {
   return z.strictObject({ receive: rate, transmit: rate });
 }
 
-/** Reports what is wrong with a rate to its schema. */
+/** Reports problems with a rate to its schema. */
 export function reportRateProblem(rate: NetRate, context: z.RefinementCtx): void {
   const problem = rateProblem(rate);
   if (problem === null) return;
@@ -42,7 +42,7 @@ export function reportRateProblem(rate: NetRate, context: z.RefinementCtx): void
   context.addIssue({ code: 'custom', path: [key], message, input: rate[key] });
 }
 
-/** What is wrong with a rate whose numbers are in order, or null. */
+/** What is wrong with a rate whose numbers are valid, or null. */
 export function rateProblem(rate: NetRate): { readonly key: keyof NetRate; readonly message: string } | null {
   for (const name of ['pps', 'bps'] as const) {
     const key = `${name}-burst` as const;
@@ -54,7 +54,7 @@ export function rateProblem(rate: NetRate): { readonly key: keyof NetRate; reado
   return null;
 }
 
-/** Whether there are any. */
+/** Whether any limit is set. */
 export function areLimited(limits: NetLimits): boolean {
   return DIRECTIONS.some(direction => {
     const { pps, bps } = limits[direction] ?? {};

@@ -1,13 +1,16 @@
 import type * as z from 'zod';
 import type { Zod } from '../zod.ts';
 
-/** A folder, socket or program of the host, by its full path: the process that uses it has a working directory of its own. */
+/**
+ * A folder, socket or program of the host, by its absolute path: the process that uses it has its own working
+ * directory.
+ */
 const FULL_PATH = /^\/[^\u0000]*$/;
 const DOMAIN =
   /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/;
 const MAX_FORWARDS = 256;
 
-/** A port of the host whose connections go to the guest. */
+/** A port of the host whose connections are forwarded to the guest. */
 function portForward(z: Zod) {
   return hostForward(z).options[0];
 }
@@ -29,7 +32,7 @@ export function passtArm(z: Zod) {
   });
 }
 
-/** A port of the host, or a socket, whose connections go to the guest. */
+/** A port of the host, or a socket, whose connections are forwarded to the guest. */
 export function hostForward(z: Zod) {
   const port = z.int().min(1, 'a port from 1 to 65535').max(65_535, 'a port from 1 to 65535');
   const guest = {
@@ -57,7 +60,7 @@ export function hostForward(z: Zod) {
   ]);
 }
 
-/** An address of the guest's network whose connections go to the host. */
+/** An address of the guest's network whose connections are forwarded to the host. */
 function guestForward(z: Zod) {
   const port = z.int().min(1, 'a port from 1 to 65535').max(65_535, 'a port from 1 to 65535');
   return z.strictObject({

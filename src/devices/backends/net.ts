@@ -59,7 +59,7 @@ export const netBackends = [
 
 export type NetType = (typeof netBackends)[number]['type'];
 
-/** The most queue pairs of a network card. */
+/** The maximum number of queue pairs of a network card. */
 export const MAX_QUEUE_PAIRS = 16;
 
 const MAX_HUB = 255;
@@ -68,7 +68,7 @@ export const MAX_HUB_NETWORKS = 8;
 /** What Linux accepts as the name of a network interface (15 bytes). */
 const INTERFACE = /^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/;
 
-/** The options of each type of network back end. Each is checked before anything is opened. */
+/** The options of each type of network back end. All are checked before anything is opened. */
 export function netOptions(z: Zod) {
   const networks = [...single(z)] as const;
   const hub = z.strictObject({
@@ -87,7 +87,7 @@ export function netOptions(z: Zod) {
   return z.discriminatedUnion('type', [...networks, hub]);
 }
 
-/** The types of which a hub may have several. */
+/** The types that a hub may have several of. */
 function single(z: Zod) {
   const { none, tap, bridge, macvtap, network } = netArms(z);
   return [none, tap, userArm(z), passtArm(z), bridge, macvtap, network] as const;
@@ -145,7 +145,7 @@ function netArms(z: Zod) {
 
 export type NetOptions = z.output<ReturnType<typeof netOptions>>;
 
-/** The options of a network card that concern its network. */
+/** The options of a network card that apply to its network. */
 export const netFields = madeOnce((z: Zod) => ({
   network: netOptions(z).default({ type: 'none' }).describe('what it is connected to'),
   mac: z
@@ -164,14 +164,14 @@ export const netFields = madeOnce((z: Zod) => ({
     .describe('the most that the guest gets of it in each direction, all queues together'),
 }));
 
-/** What a device opens of its machine's networks: the one that was opened for it, by its name. */
+/** What a device opens of its machine's networks: the network that was opened for it, by name. */
 export type NetRequest = { readonly device: string; readonly network: NetOptions };
 
-/** The frames that a card's guest has offered to take, or said that it sends (virtio 1.3 §5.1.3.1). */
+/** The frames that a card's guest has offered to accept, or announced that it sends (virtio 1.3 §5.1.3.1). */
 export type NetOffloads = {
   /** Frames without a complete checksum. */
   readonly checksum: boolean;
-  /** Frames of more than the MTU, for the receiver to divide. */
+  /** Frames larger than the MTU, for the receiver to segment. */
   readonly tso4: boolean;
   readonly tso6: boolean;
   readonly ecn: boolean;
@@ -190,47 +190,50 @@ export const NO_OFFLOADS: NetOffloads = {
   uso6: false,
 };
 
-/** Which frames a card passes on to its guest. The others are dropped, and counted. */
+/** The frames that a card passes on to its guest. The others are dropped, and counted. */
 export type ReceiveFilter = {
-  /** All of them. */
+  /** All frames. */
   readonly promiscuous: boolean;
-  /** All to groups of receivers; all to a single one. */
+  /** All multicast frames; all unicast frames. */
   readonly allMulticast: boolean;
   readonly allUnicast: boolean;
-  /** None to groups, to single receivers, to everybody. */
+  /** No multicast, unicast or broadcast frames. */
   readonly noMulticast: boolean;
   readonly noUnicast: boolean;
   readonly noBroadcast: boolean;
-  /** Addresses, 6 bytes each, the card's own among them. */
+  /** Addresses, 6 bytes each, including the card's own. */
   readonly unicast: readonly Uint8Array[];
   readonly multicast: readonly Uint8Array[];
-  /** Numbers of the VLANs, 0 to 4095, whose tagged frames are passed on; null: of all. */
+  /** The VLANs, 0 to 4095, whose tagged frames are passed on; null for all. */
   readonly vlans: readonly number[] | null;
 };
 
-/** Types of hashes of received frames (virtio 1.3 §5.1.6.4.3.1): of addresses, or of addresses and ports. */
+/** Hash types of received frames (virtio 1.3 §5.1.6.4.3.1): over addresses, or over addresses and ports. */
 export const RSS_HASH = { ipv4: 1, tcp4: 2, udp4: 4, ipv6: 8, tcp6: 16, udp6: 32 } as const;
 
-/** All of them. */
+/** All hash types. */
 export const RSS_HASHES = Object.values(RSS_HASH).reduce((all, type) => all | type, 0);
 
-/** The most entries of a table of queues, and bytes of a key. */
+/** The maximum number of entries of an indirection table, and of bytes of a key. */
 export const MAX_RSS_TABLE = 128;
 export const RSS_KEY_BYTES = 40;
 
 /** How received frames are spread over the receive queues by their hashes (RSS, virtio 1.3 §5.1.6.5.7). */
 export type ReceiveSideScaling = {
-  /** Of `RSS_HASH`. */
+  /** Bits of `RSS_HASH`. */
   readonly hashTypes: number;
-  /** Of the Toeplitz hash. */
+  /** The key of the Toeplitz hash. */
   readonly key: Uint8Array;
-  /** Queue pairs, by the low bits of a hash: a power of two of them, at most `MAX_RSS_TABLE`. */
+  /**
+   * The indirection table: queue pairs, indexed by the low bits of a hash. Its length is a power of two, at most
+   * `MAX_RSS_TABLE`.
+   */
   readonly queues: readonly number[];
   /** The queue pair of frames without a hash. */
   readonly unclassified: number;
 };
 
-/** What serves a virtio-net queue. */
+/** How a virtio-net queue is served. */
 export type NetQueueOptions = {
   /** Negotiated features. */
   readonly features: bigint;
@@ -240,10 +243,10 @@ export type NetQueueOptions = {
   readonly onBroken: (reason: string) => void;
 };
 
-/** Who carries the frames of a card: the host's kernel (vhost-net), or the machine's process. */
+/** What carries the frames of a card: the host's kernel (vhost-net), or the machine's process. */
 export type DataPath = {
   readonly kernel: boolean;
-  /** Why not the kernel, in a few words; null if there is nothing to say. */
+  /** Why the kernel does not, in a few words; null if there is nothing to say. */
   readonly why: string | null;
 };
 
@@ -251,62 +254,69 @@ export type DataPath = {
 export interface NetBackend {
   /** For facts on screens: `tap0`. */
   readonly label: string;
-  /** The interface of the host; null: none. */
+  /** The interface of the host; null if there is none. */
   readonly interface: string | null;
-  /** The program that carries its frames, and how that is confined; null: none. */
+  /** The program that carries its frames, and how it is confined; null if there is none. */
   readonly program: string | null;
-  /** Bytes of payload that its frames may have; null: not known. */
+  /** The largest payload of its frames in bytes; null if unknown. */
   readonly mtu: number | null;
-  /** Pairs of queues that can be served at once. */
+  /** Queue pairs that can be served at the same time. */
   readonly queuePairs: number;
-  /** What frames that the guest sends may leave to others, and what frames that it receives may leave to it. */
+  /**
+   * The offloads that it takes from the guest's transmitted frames, and those that its received frames may leave to the
+   * guest.
+   */
   readonly takes: NetOffloads;
   readonly gives: NetOffloads;
-  /** Serves a receive queue (virtio 1.3 §5.1.6.3), or a transmit queue (§5.1.6.2), off the machine thread, until it is stopped. */
+  /**
+   * Serves a receive queue (virtio 1.3 §5.1.6.3), or a transmit queue (§5.1.6.2), off the machine thread until stopped.
+   */
   startReceive(queue: VirtioQueue, options: NetQueueOptions): RunningQueue;
   startTransmit(queue: VirtioQueue, options: NetQueueOptions): RunningQueue;
-  /** What the guest takes, of what `gives` has. Applies at once. */
+  /** The offloads of `gives` that the guest accepts. Applies immediately. */
   setOffloads(offloads: NetOffloads): void;
-  /** How many pairs the guest uses. The others get no frames. */
+  /** The number of pairs that the guest uses. The others get no frames. */
   setPairs(count: number): void;
-  /** Whether it can spread received frames as a driver has it. */
+  /** Whether it can spread received frames as a driver configures (RSS). */
   readonly scales: boolean;
-  /** Spreads them so; null: by itself. */
+  /** Spreads received frames this way; null for the back end's own choice. */
   setScaling(scaling: ReceiveSideScaling | null): void;
   setFilter(filter: ReceiveFilter): void;
-  /** Whether the card's cable is plugged in: without, frames are dropped in both directions. */
+  /** Plugs the card's cable in or out: without a link, frames are dropped in both directions. */
   setLink(up: boolean): void;
   setLimits(limits: NetLimits): void;
-  /** Whether somebody is at the other end. */
+  /** Whether the other end is connected. */
   readonly connected: boolean;
   /** Called on the machine thread when `connected` changes. */
   onConnected: ((connected: boolean) => void) | null;
   readonly dataPath: DataPath;
   /** Called on the machine thread when `dataPath` may have changed. */
   onDataPath: (() => void) | null;
-  /** For a card whose model is TypeScript. A back end has queues or one port. */
+  /** For a card whose model is in TypeScript. A back end has either queues or one port. */
   openPort(): FramePort;
   close(): void;
 }
 
-/** A card's end of a network, frame by frame, on the machine thread: Ethernet frames without their check sequence (FCS). */
+/**
+ * A card's end of a network, frame by frame, on the machine thread: Ethernet frames without their check sequence (FCS).
+ */
 export interface FramePort {
   /**
-   * Sends a frame, with the next `flush` at the latest. @returns false: the other end takes no more now, and the frame is dropped; `onReady` is called
-   * when it does
+   * Sends a frame, no later than the next `flush`. @returns false if the other end takes no more now: the frame is
+   * dropped, and `onReady` is called when there is room
    */
   send(frame: Uint8Array): boolean;
-  /** No more frames follow at once. */
+  /** No frames follow for now. */
   flush(): void;
   /**
-   * Receives a frame, which is only valid during the call. @returns false: the card has no room; the frame is kept, and comes again after
-   * `resume`
+   * Receives a frame, which is valid only during the call. @returns false if the card has no room: the frame is kept,
+   * and delivered again after `resume`
    */
   onFrame: ((frame: Uint8Array) => boolean) | null;
   onReady: (() => void) | null;
   /** The card has room again. */
   resume(): void;
-  /** Stops receiving until `resume`: the device is quiesced. */
+  /** Stops receiving until `resume`, when the device is quiesced. */
   pause(): void;
   close(): void;
 }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 
-/** Frames are Ethernet II or IEEE 802.3, from the destination address on, without their check sequence (FCS). */
+/** Frames are Ethernet II or IEEE 802.3, starting at the destination address, without their check sequence (FCS). */
 
 export const ADDRESS_BYTES = 6;
 /** Two addresses and a type. */
@@ -10,11 +10,11 @@ export const FCS_BYTES = 4;
 export const MIN_FRAME = 60;
 /** The longest without a VLAN tag: a header and 1,500 bytes. */
 export const MAX_FRAME = 1514;
-/** What the ID of a VLAN tag is preceded by (IEEE 802.1Q). */
+/** The type that precedes the ID of a VLAN tag (IEEE 802.1Q). */
 export const VLAN_TYPE = 0x8100;
 export const VLAN_BYTES = 4;
 
-/** Whether a frame is for a group of receivers, everybody among them. */
+/** Whether a frame is multicast or broadcast. */
 export function isMulticast(frame: Uint8Array): boolean {
   return (frame[0]! & 1) !== 0;
 }
@@ -30,12 +30,12 @@ export function isFor(frame: Uint8Array, addresses: Uint8Array, at = 0): boolean
   return true;
 }
 
-/** The check sequence of a frame (IEEE 802.3 §3.2.9) as a number whose lowest byte is sent first. */
+/** The check sequence of a frame (IEEE 802.3 §3.2.9), as a number whose lowest byte is sent first. */
 export function frameCheck(frame: Uint8Array): number {
   return crc32(frame);
 }
 
-/** CRC-32 of a frame's destination with the bits in the order in which they are sent, the first one lowest: AMD's hash filters. */
+/** CRC-32 of a frame's destination, with the bits in transmission order, the first one lowest: AMD's hash filters. */
 export function addressCrcLsb(frame: Uint8Array): number {
   return ~crc32(frame.subarray(0, ADDRESS_BYTES)) >>> 0;
 }

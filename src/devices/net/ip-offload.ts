@@ -1,12 +1,12 @@
 import { ADDRESS_BYTES, HEADER_BYTES, VLAN_BYTES, VLAN_TYPE } from './ethernet.ts';
 import { read16, read32, write16, write32 } from './network-order.ts';
 
-/** What cards do for their guests in IP packets: checksums (RFC 1071), and dividing TCP segments. */
+/** IP offloads that cards do for their guests: checksums (RFC 1071) and TCP segmentation. */
 
 const ETHERTYPE = { ipv4: 0x0800, ipv6: 0x86dd } as const;
 export const PROTOCOL = { tcp: 6, udp: 17 } as const;
 
-/** Offsets in an IPv4 header (RFC 791 §3.1), in an IPv6 one (RFC 8200 §3), and in a TCP and a UDP one (RFC 9293 §3.1, RFC 768). */
+/** Offsets in the headers of IPv4 (RFC 791 §3.1), IPv6 (RFC 8200 §3), TCP and UDP (RFC 9293 §3.1, RFC 768). */
 const IPV4 = {
   totalLength: 2,
   id: 4,
@@ -20,24 +20,26 @@ const IPV4_FRAGMENT = 0x3fff;
 const IPV6 = { payloadLength: 4, nextHeader: 6, addresses: 8, length: 40 } as const;
 const TCP = { sequence: 4, dataOffset: 12, flags: 13, checksum: 16, least: 20 } as const;
 const UDP = { checksum: 6, least: 8 } as const;
-/** Flags that only the last of the segments has. */
+/** Flags that only the last segment has. */
 const TCP_FIN_PSH = 0x09;
 
-/** Less than any TCP announces (RFC 9293 §3.7.1 has 536 as the default); a divided packet has no more segments than that gives. */
+/** Less than any TCP announces (RFC 9293 §3.7.1 has 536 as the default); limits the number of segments of a packet. */
 const LEAST_SEGMENT = 48;
 
-/** Where the parts of a packet are in its frame. */
+/** The offsets of a packet's parts in its frame. */
 export type IpPacket = {
   readonly version: 4 | 6;
-  /** Offsets of the IP header and of what follows it, and the end of the packet, which may be padded. */
+  /** Offsets of the IP header, of what follows it, and of the packet's end, which padding may follow. */
   readonly ip: number;
   readonly transport: number;
   readonly end: number;
-  /** Of the transport; null: it is a fragment, or one that is not looked into. */
+  /** The transport protocol; null for a fragment, or for an unsupported protocol. */
   readonly protocol: number | null;
 };
 
-/** The IP packet in a frame; null: there is none, or its header is damaged. IPv6 extension headers are not passed over. */
+/**
+ * The IP packet in a frame; null if there is none, or if its header is damaged. IPv6 extension headers are not skipped.
+ */
 export function findIp(frame: Uint8Array): IpPacket | null {
   let ip = HEADER_BYTES;
   if (frame.length < ip) return null;
@@ -68,7 +70,7 @@ function findIpv6(frame: Uint8Array, ip: number): IpPacket | null {
   return { version: 6, ip, transport, end, protocol: frame[ip + IPV6.nextHeader]! };
 }
 
-/** The sum of the 16-bit words of [start, end), of which an odd byte is the high half. Not folded: see `folded`. */
+/** The sum of the 16-bit words of [start, end), where a final odd byte is a high half. Not folded: see `folded`. */
 export function sumOf(bytes: Uint8Array, start: number, end: number, initial = 0): number {
   let sum = initial;
   let at = start;
@@ -76,7 +78,7 @@ export function sumOf(bytes: Uint8Array, start: number, end: number, initial = 0
   return at < end ? sum + (bytes[at]! << 8) : sum;
 }
 
-/** A sum as one's complement of 16 bits has it. @param sum less than 2^48 */
+/** Folds a sum to 16 bits in one's complement. @param sum less than 2^48 */
 export function folded(sum: number): number {
   let value = sum;
   while (value > 0xffff) value = Math.floor(value / 0x1_0000) + (value % 0x1_0000);
@@ -90,23 +92,23 @@ export function setHeaderChecksum(frame: Uint8Array, { version, ip, transport }:
   write16(frame, ip + IPV4.checksum, ~folded(sumOf(frame, ip, transport)) & 0xffff);
 }
 
-/** Fills in the checksum of TCP or UDP. @returns false: the packet has none */
+/** Fills in the checksum of TCP or UDP. @returns false if the packet has none */
 export function setTransportChecksum(frame: Uint8Array, packet: IpPacket): boolean {
   const at = checksumAt(packet);
   if (at === null) return false;
   write16(frame, at, 0);
   const checksum = ~transportSum(frame, packet) & 0xffff;
-  // UDP's zero says that there is none.
+  // In UDP, zero means that there is no checksum.
   write16(frame, at, checksum === 0 && packet.protocol === PROTOCOL.udp ? 0xffff : checksum);
   return true;
 }
 
-/** Whether the checksum of an IPv4 header is right. */
+/** Whether the checksum of an IPv4 header is valid. */
 export function isHeaderRight(frame: Uint8Array, { version, ip, transport }: IpPacket): boolean {
   return version !== 4 || folded(sumOf(frame, ip, transport)) === 0xffff;
 }
 
-/** Whether the checksum of TCP or UDP is right, or absent as UDP may have it. */
+/** Whether the checksum of TCP or UDP is valid, or absent, as UDP allows. */
 export function isTransportRight(frame: Uint8Array, packet: IpPacket): boolean {
   const at = checksumAt(packet);
   if (at === null) return false;
@@ -115,8 +117,9 @@ export function isTransportRight(frame: Uint8Array, packet: IpPacket): boolean {
 }
 
 /**
- * Divides a frame with a TCP segment into frames with at most `mss` bytes of data each, and computes their checksums. What `emit` is given is
- * valid during the call. @param scratch room for one of them @returns false: the frame has no TCP segment that can be divided so
+ * Divides a frame with a TCP segment into frames with at most `mss` bytes of data each, and computes their checksums.
+ * What `emit` gets is valid during the call. @param scratch room for one of them @returns false if the frame has no TCP
+ * segment that can be divided like this
  */
 export function divideTcp(
   frame: Uint8Array,
@@ -151,7 +154,7 @@ export function divideTcp(
   return true;
 }
 
-/** As `findIp`, of a frame whose IP length may be anything: that of a segment to be divided need not fit in 16 bits. */
+/** As `findIp`, but with any IP length: that of a segment to be divided need not fit in 16 bits. */
 function findTcp(frame: Uint8Array) {
   let ip = HEADER_BYTES;
   if (frame.length < ip + VLAN_BYTES) return null;
@@ -177,7 +180,7 @@ function checksumAt({ protocol, transport, end }: IpPacket): number | null {
   return null;
 }
 
-/** With the pseudo header. */
+/** Includes the pseudo header. */
 function transportSum(frame: Uint8Array, { version, ip, transport, end, protocol }: IpPacket): number {
   const [addresses, addressBytes] = version === 4 ? [IPV4.addresses, 8] : [IPV6.addresses, 32];
   const pseudo = sumOf(frame, ip + addresses, ip + addresses + addressBytes, protocol! + (end - transport));

@@ -4,13 +4,16 @@ const SYNC_BYTES = 6;
 const REPEATS = 16;
 const SEQUENCE_BYTES = SYNC_BYTES + REPEATS * ADDRESS_BYTES;
 
-/** What AMD's Magic Packet Technology wakes a station up by: six bytes of ones, and 16 times its address, anywhere in a frame. */
+/**
+ * The pattern of AMD's Magic Packet Technology that wakes a station: six bytes of ones, and 16 times its address,
+ * anywhere in a frame.
+ */
 export class MagicSequence {
   readonly #bytes = Buffer.alloc(SEQUENCE_BYTES, 0xff);
 
-  /** @param address of the station, which may be another one each time */
+  /** @param address of the station, which may change between calls */
   isIn(frame: Uint8Array, address: Uint8Array): boolean {
-    // As are most: each frame that a card receives comes by here.
+    // True of most frames: every frame that a card receives is checked here.
     if (frame.length < HEADER_BYTES + SEQUENCE_BYTES) return false;
     for (let at = SYNC_BYTES; at < SEQUENCE_BYTES; at++) this.#bytes[at] = address[at % ADDRESS_BYTES]!;
     return Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(this.#bytes);

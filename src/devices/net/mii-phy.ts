@@ -27,14 +27,14 @@ const STATUS_ABILITIES = 0x7809;
 const STATUS_NEGOTIATED = 0x0020;
 const STATUS_LINK = 0x0004;
 
-/** The selector of IEEE 802.3, with all of the above; a partner also acknowledges, and offers to pause. */
+/** The selector of IEEE 802.3, with all of the above; a partner also acknowledges, and supports pause. */
 const ADVERTISEMENT = 0x01e1;
 const ADVERTISEMENT_WRITABLE = 0x2fff;
 const LINK_PARTNER = 0x45e1;
-/** The partner negotiates, and a page of it has been received: the latter until it is read. */
+/** The partner negotiates; and a page of it has been received, which a read clears. */
 const EXPANSION_PARTNER = 0x0001;
 
-/** A 10/100 PHY whose partner on the link can do whatever it can: negotiation is over at once. */
+/** A 10/100 PHY whose link partner supports the same modes: negotiation completes immediately. */
 export class MiiPhy {
   /** Registers 2 and 3. */
   readonly #id: number;
@@ -42,7 +42,7 @@ export class MiiPhy {
   #control = MII_CONTROL.speed100 | MII_CONTROL.autonegotiate | MII_CONTROL.fullDuplex;
   #advertisement = ADVERTISEMENT;
 
-  /** @param id the organization, the model and the revision, as registers 2 (high half) and 3 have them */
+  /** @param id the organization, the model and the revision, as in registers 2 (high half) and 3 */
   constructor(id: number) {
     this.#id = id;
   }
@@ -55,7 +55,7 @@ export class MiiPhy {
     this.#link = up;
   }
 
-  /** Whether it works at 100 Mbit/s: by negotiation, or because the driver says so. */
+  /** Whether it runs at 100 Mbit/s: as negotiated, or as forced by the driver. */
   get is100(): boolean {
     return this.#negotiates
       ? (this.#advertisement & LINK_PARTNER & 0x0180) !== 0

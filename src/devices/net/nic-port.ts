@@ -8,29 +8,29 @@ import type { QueueCounters } from '../virtio/queue-counters.ts';
 import { networkFacts } from './network-facts.ts';
 
 /**
- * What became of a frame that arrived: the guest has it; its filters or its errors lost it; or there is no room for it, and it comes again
- * after `NicPort.roomAgain`.
+ * The result of a frame's arrival: delivered to the guest; dropped by its filters or for errors; or kept, since there
+ * is no room, and delivered again after `NicPort.roomAgain`.
  */
 export type Arrival = 'taken' | 'dropped' | 'full';
 
 export type NicPortOptions = {
-  /** Of the card. */
+  /** The card's name. */
   readonly name: string;
   readonly type: string;
-  /** Until `setLink` and `setLimits`. */
+  /** The initial state, until `setLink` and `setLimits`. */
   readonly link: boolean;
   readonly limits: NetLimits;
 };
 
-/** Frames of one packet, divided, that wait for a wire that takes no more. What exceeds them is dropped. */
+/** The most frames of a segmented packet that wait while the wire takes no more. Further frames are dropped. */
 const MAX_WAITING = 64;
 
 /**
- * The connector of a network card whose model handles its frames itself, on the machine thread: a port of its network, with link, limits
- * and counters. Nothing arrives while the card is quiesced.
+ * The connector of a network card whose model handles its frames itself, on the machine thread: a port of its network,
+ * with link, limits and counters. Nothing arrives while the card is quiesced.
  */
 export class NicPort implements NicControl {
-  /** A frame, valid during the call, has arrived. */
+  /** Called with an arriving frame, which is valid during the call. */
   onFrame: (frame: Uint8Array) => Arrival = () => 'dropped';
   /** The wire takes frames again. */
   onReady: () => void = () => {};
@@ -43,7 +43,7 @@ export class NicPort implements NicControl {
   readonly #waiting: Uint8Array[] = [];
   #link = true;
   #limits: NetLimits = {};
-  /** What the card has been told. */
+  /** The link state that the card has been notified of. */
   #up = false;
   #isRunning = true;
   #isFull = false;
@@ -73,7 +73,7 @@ export class NicPort implements NicControl {
     this.#port.resume();
   }
 
-  /** Whether there is a link, as the card has been told. */
+  /** Whether there is a link, as the card has been notified. */
   get up(): boolean {
     return this.#up;
   }
@@ -83,13 +83,13 @@ export class NicPort implements NicControl {
     return this.#waiting.length === 0 && this.#isRunning;
   }
 
-  /** Sends a frame, which is copied. While the wire takes no more, a few wait for it. */
+  /** Sends a frame, which is copied. While the wire takes no more, a few frames are queued. */
   send(frame: Uint8Array): void {
     this.sendMore(frame);
     this.flush();
   }
 
-  /** The same for one of several, after the last of which `flush` must be called. */
+  /** The same for one of several frames; `flush` must be called after the last. */
   sendMore(frame: Uint8Array): void {
     this.#transmit.add('requests', 1);
     this.#transmit.add('bytesFromGuest', frame.length);
@@ -102,12 +102,12 @@ export class NicPort implements NicControl {
     this.#port.flush();
   }
 
-  /** Counts a packet that the guest wants to have sent and that cannot be. */
+  /** Counts a packet that the guest wants to send but that cannot be sent. */
   transmitError(): void {
     this.#transmit.add('errors', 1);
   }
 
-  /** Counts an interrupt that the card has raised for frames of a direction. */
+  /** Counts an interrupt that the card has raised for frames in one direction. */
   interrupted(direction: 'receive' | 'transmit'): void {
     (direction === 'receive' ? this.#receive : this.#transmit).add('interrupts', 1);
   }
@@ -124,7 +124,7 @@ export class NicPort implements NicControl {
     this.#port.pause();
   }
 
-  /** Continues, and tells the card what has become of link and wire meanwhile. */
+  /** Continues, and notifies the card of changes of link and wire in the meantime. */
   resume(): void {
     this.#isRunning = true;
     this.#linkChanged();
@@ -132,7 +132,7 @@ export class NicPort implements NicControl {
     this.#wireReady();
   }
 
-  /** The card is reset: frames wait for nothing of it any more. */
+  /** The card is reset: no frames wait for it any more. */
   reset(): void {
     this.#waiting.length = 0;
     this.roomAgain();
@@ -163,7 +163,7 @@ export class NicPort implements NicControl {
     ];
   }
 
-  /** What outlives a reset of the card: link and limits. Frames that wait are lost. */
+  /** What survives a reset of the card: link and limits. Queued frames are lost. */
   save(): DeviceState {
     return { link: this.#link, up: this.#up, limits: savedNetLimits(this.#limits) };
   }
@@ -214,7 +214,7 @@ export class NicPort implements NicControl {
     return true;
   }
 
-  /** Sends what waits, and then has the card go on. */
+  /** Sends queued frames, and then lets the card continue. */
   #wireReady(): void {
     if (!this.#isRunning) return;
     while (this.#waiting.length > 0 && this.#port.send(this.#waiting[0]!)) this.#waiting.shift();

@@ -12,7 +12,7 @@ import { addNetworkRom, type NetworkRom, romFields } from '../pci/option-rom.ts'
 import type { PciFunction } from '../pci/pci-function.ts';
 import { NicPort } from './nic-port.ts';
 
-/** What the model of a card is made of. */
+/** The parts that the model of a card is built from. */
 export type CardParts = {
   readonly name: string;
   /** Its address, 6 bytes. */
@@ -23,12 +23,12 @@ export type CardParts = {
 
 /** Names and texts of a card's row. */
 type Card<Type extends string> = {
-  /** QEMU's name, which definitions and libvirt have, too. */
+  /** QEMU's name, which definitions and libvirt also use. */
   readonly type: Type;
   /** Other names that QEMU has for such cards. */
   readonly aliases?: readonly string[];
   readonly title: string;
-  /** One sentence, without its full stop. */
+  /** One sentence, without its period. */
   readonly description: string;
 };
 
@@ -50,7 +50,7 @@ export function pciNic<Type extends string>({
   acpi,
   ...card
 }: Card<Type> & {
-  /** The ROM by which firmware boots from it, unless its options say otherwise. */
+  /** The ROM with which firmware boots from it, unless its options select another. */
   readonly rom: NetworkRom;
   readonly build: (parts: CardParts) => Device & { readonly function: PciFunction };
   readonly acpi?: AcpiParts;
@@ -83,11 +83,11 @@ export function pciNic<Type extends string>({
 
 type PciOptions = z.output<ReturnType<typeof pciOptions<string>>>;
 
-/** Where an ISA card's jumpers put it. */
+/** The resources that an ISA card's jumpers select. */
 export type IsaPlace = { readonly iobase: number; readonly irq: number };
 
 type IsaSpace = IsaPlace & {
-  /** How many ports it has, a power of two. */
+  /** The number of its ports, a power of two. */
   readonly ports: number;
 };
 
@@ -161,7 +161,7 @@ function namesOf<Type extends string>(
     definition: { key: 'nics', value: type },
     qemu: { devices: names, properties },
     libvirt: { element: 'interface', models: names },
-    // Of counters: frames that are received, and those that are sent.
+    // For counters: received frames, and transmitted frames.
     queues: () => 2,
   } as const;
 }

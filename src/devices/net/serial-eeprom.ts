@@ -6,29 +6,29 @@ const OPERATION = { extended: 0, write: 1, read: 2, erase: 3 } as const;
 /** Extended operations, by the two highest bits of the address. */
 const EXTENDED = { writeDisable: 0, writeAll: 1, eraseAll: 2, writeEnable: 3 } as const;
 
-/** What it expects next. */
+/** The phases of a command. */
 const PHASE = { start: 0, command: 1, data: 2, reading: 3, done: 4 } as const;
 const LAST_PHASE = PHASE.done;
 const WORD_BITS = 16;
 const OPERATION_BITS = 2;
 
 /**
- * A serial EEPROM of the Microwire family, with words of 16 bits: 64 words are a 93C46, 128 a 93C56, 256 a 93C66. What a guest writes
- * to it stays until the machine is reset, so that the address of a card is always the one that was configured.
+ * A serial EEPROM of the Microwire family, with 16-bit words: 64 words are a 93C46, 128 a 93C56, 256 a 93C66. What a
+ * guest writes to it lasts until the machine is reset, so that a card always starts with its configured address.
  */
 export class SerialEeprom {
   readonly words: Uint16Array;
   readonly #initial: Uint16Array;
-  /** Of an address on the wire: a 93C56 takes 8, of which it ignores the first. */
+  /** The bits of an address on the wire: a 93C56 takes 8, of which it ignores the first. */
   readonly #addressBits: number;
   #selected = false;
   #clock = false;
   #output = true;
   #phase: number = PHASE.start;
-  /** The bits that have come in, or those that go out next. */
+  /** The bits received so far, or the bits to be sent. */
   #bits = 0;
   #count = 0;
-  /** The operation whose data comes in. */
+  /** The operation that expects data. */
   #operation = 0;
   #address = 0;
   #writable = false;
@@ -40,7 +40,7 @@ export class SerialEeprom {
     this.#addressBits = words.length <= 64 ? 6 : 8;
   }
 
-  /** The DO pin; a line that nobody drives is high. */
+  /** The DO pin; an undriven line is high. */
   get output(): boolean {
     return this.#output;
   }
@@ -160,7 +160,7 @@ export class SerialEeprom {
     }
   }
 
-  /** The extended operation; of others null. */
+  /** The extended operation; null for others. */
   get #extended(): number | null {
     return this.#operation === OPERATION.extended ? this.#address >> (this.#addressBits - 2) : null;
   }
@@ -176,7 +176,7 @@ export class SerialEeprom {
     this.words[this.#address % this.words.length] = value;
   }
 
-  /** Bit 15 first; the words that follow come after it. */
+  /** Bit 15 first; the words after it follow. */
   #shiftOut(): void {
     const word = this.words[this.#address % this.words.length]!;
     this.#output = ((word >> (WORD_BITS - 1 - this.#count)) & 1) !== 0;

@@ -30,24 +30,24 @@ import { Transmit } from './transmit.ts';
 import { WakeUp } from './wake-up.ts';
 
 const MEMORY_BAR_BYTES = 0x2_0000;
-/** The registers by ports (§13.2.2): their offset at port 0, what is there at port 4. */
+/** Register access through ports (§13.2.2): the register's offset at port 0, its value at port 4. */
 const IO_BAR_PORTS = 64;
 const IODATA = 4;
 const PHY_ADDRESS = 1;
 
-/** What registers are after a reset; those that are absent are 0. The link is added to STATUS as it is read. */
+/** Register values after a reset; others are 0. The link is added to STATUS when it is read. */
 const INITIAL: Readonly<Record<number, number>> = {
   [REG.CTRL]: CTRL.FD | CTRL.ASDE | CTRL.SLU | CTRL.SPEED_1000,
   [REG.STATUS]: STATUS.FD | STATUS.SPEED_1000 | STATUS.ASDV_1000,
   [REG.VET]: 0x8100,
   [REG.LEDCTL]: 0x0706_8302,
-  // Of the packet buffer of 64 KiB, 48 are for receiving.
+  // 48 of the 64 KiB of the packet buffer are for receiving.
   [REG.PBA]: 0x0010_0030,
   [REG.TIPG]: 0x0060_2008,
   [REG.TXDMAC]: 1,
 };
 
-/** Which words keep what is written to them, and which bits of it. */
+/** The bits of each word that keep what is written to them. */
 const MASKS = new Uint32Array(REGISTER_BYTES / 4);
 for (const [first, last] of STORED) MASKS.fill(0xffff_ffff, first, last + 1);
 for (const [register, mask] of Object.entries(WRITABLE)) MASKS[Number(register)] = mask;
@@ -203,7 +203,7 @@ export class E1000 implements Device {
     this.#resetMac();
   }
 
-  /** What CTRL.RST does: the PHY and configuration space stay as they are. */
+  /** CTRL.RST: resets all but the PHY and configuration space. */
   #resetMac(): void {
     const words = this.#words;
     this.#wakeUp.resetOthers();
@@ -328,7 +328,7 @@ export class E1000 implements Device {
     return written | granted | EECD.PRES | (this.#eeprom.output ? EECD.DO : 0);
   }
 
-  /** EERD reads a word at once. */
+  /** EERD: reads a word immediately. */
   #readEepromWord(value: number): void {
     const address = (value >>> EERD.addressShift) & 0xff;
     const word = this.#eeprom.words[address] ?? 0;
@@ -356,7 +356,7 @@ export class E1000 implements Device {
     if (this.#phy.link !== before) this.#interrupts.raise(CAUSE.LSC);
   }
 
-  /** The guest has allowed the card to access memory, or no longer does. */
+  /** Called when the guest has allowed the card to access memory, or revoked that. */
   #memoryChanged(): void {
     this.#port.roomAgain();
     this.#transmit.work();

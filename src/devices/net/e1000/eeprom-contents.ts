@@ -16,12 +16,12 @@ const WORD = {
 } as const;
 /** Its signature is valid, IDs are loaded, full duplex. */
 const CONTROL1 = 0x4403;
-/** Magic packets wake, after power-on and by the drivers' default. */
+/** Magic packets wake the machine, after power-on and by the drivers' default. */
 const APM_ENABLE = 0x0400;
-/** What all words add up to. */
+/** The sum of all words. */
 const SUM = 0xbaba;
 
-/** What the EEPROM of a gigabit card has: its address, the IDs of its function, and the checksum that drivers look at. */
+/** The EEPROM of a gigabit card: its address, the IDs of its function, and the checksum that drivers verify. */
 export function eepromWords(mac: Uint8Array, { config }: PciFunction): Uint16Array {
   const words = new Uint16Array(WORDS).fill(0xffff);
   for (let i = 0; i < 3; i++) words[i] = mac[2 * i]! | (mac[2 * i + 1]! << 8);
@@ -38,7 +38,7 @@ export function eepromWords(mac: Uint8Array, { config }: PciFunction): Uint16Arr
   return words;
 }
 
-/** Whether the contents have the card wake by magic packets after power-on. */
+/** Whether the contents enable waking by magic packets after power-on. */
 export function wakesByApm(words: Uint16Array): boolean {
   return (words[WORD.control3]! & APM_ENABLE) !== 0;
 }

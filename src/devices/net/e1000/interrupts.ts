@@ -2,20 +2,20 @@ import type { Cancel, Clock, DeviceState } from '../../device.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import { CAUSE, CAUSES, REG } from './registers.ts';
 
-/** Units of ITR, and of the delay timers, in nanoseconds. */
+/** The units of ITR and of the delay timers, in nanoseconds. */
 const ITR_NS = 256;
 const DELAY_NS = 1024;
-/** No timer of the card runs longer: 16 bits of the larger unit. */
+/** The longest time of any of the card's timers: 16 bits of the larger unit. */
 const MAX_NS = 0x1_0000 * DELAY_NS;
 
-/** A pair of delay timers: one starts anew with each event, the other limits the wait since the first of them. */
+/** A pair of delay timers: one restarts with each event, the other limits the wait since the first one. */
 class Delay {
-  /** When its cause is raised, in nanoseconds; 0: it is not. */
+  /** When its cause will be raised, in nanoseconds; 0 if it will not. */
   at = 0;
-  /** The latest of that. */
+  /** The latest time for that. */
   #limit = 0;
 
-  /** @param packet @param absolute in units of the timers; the latter 0 for no limit */
+  /** @param packet @param absolute in units of the timers; 0 in `absolute` for no limit */
   start(now: number, packet: number, absolute: number): void {
     if (this.at === 0) this.#limit = absolute === 0 ? Infinity : now + absolute * DELAY_NS;
     this.at = Math.min(now + packet * DELAY_NS, this.#limit);
@@ -38,8 +38,8 @@ class Delay {
 }
 
 /**
- * Interrupt causes, mask and moderation (§13.4.17-21, §13.4.30-31, §13.4.44-45): ICR and IMS are words of the registers. Times are
- * nanoseconds of the machine's clock.
+ * Interrupt causes, mask and moderation (§13.4.17-21, §13.4.30-31, §13.4.44-45): ICR and IMS are words of the
+ * registers. Times are nanoseconds of the machine's clock.
  */
 export class Interrupts {
   readonly #words: Uint32Array;
@@ -47,7 +47,7 @@ export class Interrupts {
   readonly #setLine: (level: boolean) => void;
   readonly #receive = new Delay();
   readonly #transmit = new Delay();
-  /** Before that the line is not asserted again. */
+  /** The line is not asserted again before this time. */
   #quietUntil = 0;
   #level = false;
   #cancel: Cancel | null = null;
@@ -65,7 +65,7 @@ export class Interrupts {
     this.update();
   }
 
-  /** A frame is in memory: RXT0 now or after RDTR, and RADV at the latest. */
+  /** A frame is in memory: raises RXT0 now or after RDTR, no later than RADV. */
   received(): void {
     const delay = this.#words[REG.RDTR]!;
     if (delay === 0) {
@@ -76,7 +76,7 @@ export class Interrupts {
     this.#setTimer();
   }
 
-  /** A descriptor that asked for a report has been written back: TXDW now or, with IDE, after TIDV. */
+  /** A descriptor that requested a report has been written back: raises TXDW now or, with IDE, after TIDV. */
   sent(delayed: boolean): void {
     const delay = this.#words[REG.TIDV]!;
     if (!delayed || delay === 0) {
@@ -88,7 +88,7 @@ export class Interrupts {
     this.#setTimer();
   }
 
-  /** The driver does not wait for a delay (FPD). */
+  /** The driver cuts a delay short (FPD). */
   flush(direction: 'receive' | 'transmit'): void {
     const delay = direction === 'receive' ? this.#receive : this.#transmit;
     if (delay.at === 0) return;
@@ -104,7 +104,7 @@ export class Interrupts {
     return causes;
   }
 
-  /** Asserts the line for causes that are not masked, as often as ITR allows. Call after ICR, IMS or ITR have changed. */
+  /** Asserts the line for unmasked causes, as often as ITR allows. Call after ICR, IMS or ITR has changed. */
   update(): void {
     const words = this.#words;
     const asserted = (words[REG.ICR]! & words[REG.IMS]!) !== 0;
@@ -177,7 +177,7 @@ export class Interrupts {
     this.#setLine(level);
   }
 
-  /** For the first of what is to happen. */
+  /** Sets the timer to the earliest deadline. */
   #setTimer(): void {
     if (!this.#isRunning) return;
     const waits = !this.#level && (this.#words[REG.ICR]! & this.#words[REG.IMS]!) !== 0;
@@ -212,7 +212,7 @@ export class Interrupts {
   }
 }
 
-/** A time that a timer of the card may have; 0 for none. @throws DeviceStateError */
+/** A deadline of one of the card's timers; 0 for none. @throws DeviceStateError */
 function deadlineOf(state: DeviceState, key: string, now: number): number {
   const at = numberOf(state, key);
   if (at <= now + MAX_NS) return at;

@@ -1,20 +1,23 @@
 import { folded, sumOf } from '../ip-offload.ts';
 import { read16, read32, write16, write32 } from '../network-order.ts';
 
-/** What a context descriptor says of the packets that follow (§3.3.5): where their headers are, in bytes from the frame's start. */
+/**
+ * The contents of a context descriptor, which apply to the packets that follow (§3.3.5): the offsets of their headers,
+ * in bytes from the frame's start.
+ */
 export type Context = {
   /** IP checksum: start, offset of the field, and the last byte, 0 for the end of the packet. */
   readonly ipcss: number;
   readonly ipcso: number;
   readonly ipcse: number;
-  /** The same of TCP or UDP. */
+  /** The same for TCP or UDP. */
   readonly tucss: number;
   readonly tucso: number;
   readonly tucse: number;
   readonly paylen: number;
   readonly hdrlen: number;
   readonly mss: number;
-  /** TUCMD: the packet is TCP, and not UDP; IPv4, and not IPv6. */
+  /** TUCMD: TCP rather than UDP; IPv4 rather than IPv6. */
   readonly tcp: boolean;
   readonly ip4: boolean;
 };
@@ -27,27 +30,28 @@ const IPV6 = { payloadLength: 4, headerBytes: 40 } as const;
 const TCP = { sequence: 4, flags: 13 } as const;
 const UDP_LENGTH = 4;
 const FIN_PSH = 0x09;
-/** A hostile one of a few bytes would make thousands of frames of a packet. */
+/** A hostile segment size of a few bytes would split a packet into thousands of frames. */
 const LEAST_SEGMENT = 64;
 
-/** Fills in the checksums that a packet's descriptors ask for. What is outside of the frame is left alone. */
+/** Fills in the checksums that a packet's descriptors ask for, except those outside the frame. */
 export function fillChecksums(frame: Uint8Array, context: Context, { ip, transport }: Checksums): void {
   if (transport) fillChecksum(frame, context.tucss, context.tucso, context.tucse);
   if (ip) fillChecksum(frame, context.ipcss, context.ipcso, context.ipcse);
 }
 
-/** The sum of [start, end], in which the field is what software has left there: a pseudo header's sum, or zero. */
+/** The checksum of [start, end]. The field holds what software has left there: a pseudo header's sum, or zero. */
 export function fillChecksum(frame: Uint8Array, start: number, offset: number, last: number): void {
   const end = last === 0 || last >= frame.length ? frame.length : last + 1;
   if (offset + 2 > frame.length || start >= end) return;
   const sum = ~folded(sumOf(frame, start, end)) & 0xffff;
-  // Of UDP, zero would mean that there is no checksum.
+  // For UDP, zero would mean that there is no checksum.
   write16(frame, offset, sum === 0 ? 0xffff : sum);
 }
 
 /**
- * Divides a packet (§3.5): each segment has its headers, updated, and `mss` bytes of its data. What `emit` gets is valid during the call.
- * @param segment room for one @returns false: it cannot be divided so
+ * Segments a packet (§3.5): each segment has the updated headers, and `mss` bytes of data. What `emit` gets is valid
+ * during the call.
+ * @param segment room for one @returns false if the packet cannot be segmented like this
  */
 export function divide(
   packet: Uint8Array,
@@ -69,7 +73,7 @@ export function divide(
     const data = packet.subarray(at, at + mss);
     const isLast = at + mss >= packet.length;
     const length = hdrlen + data.length;
-    // The headers again: the segment before has filled in its checksums.
+    // The headers again, since the previous segment has filled in its checksums.
     if (number > 0) segment.set(packet.subarray(0, hdrlen));
     segment.set(data, hdrlen);
     if (ip4) {
@@ -82,7 +86,7 @@ export function divide(
     } else write16(segment, tucss + UDP_LENGTH, length - tucss);
     const frame = segment.subarray(0, length);
     if (checksums.transport) {
-      // The pseudo header's sum comes without the length, which differs between segments.
+      // The pseudo header's sum excludes the length, which differs between segments.
       write16(frame, tucso, folded(read16(frame, tucso) + length - tucss));
     }
     fillChecksums(frame, context, checksums);

@@ -24,11 +24,11 @@ const CONTROL = {
   restart: 0x0200,
 } as const;
 
-/** What they are after a reset; those that are absent are 0. */
+/** Register values after a reset; others are 0. */
 const INITIAL: Readonly<Record<number, number>> = {
   // Autonegotiation, full duplex, 1000 Mbit/s.
   [PHY.control]: 0x1140,
-  // All speeds of 10 and 100 Mbit/s, extended status and registers, preambles may be left out.
+  // All modes of 10 and 100 Mbit/s, extended status and registers, preamble suppression.
   [PHY.status]: 0x7949,
   [PHY.id1]: 0x0141,
   [PHY.id2]: 0x0c20,
@@ -41,16 +41,16 @@ const INITIAL: Readonly<Record<number, number>> = {
 
 const STATUS_LINK = 0x0004;
 const STATUS_NEGOTIATED = 0x0020;
-/** The partner acknowledges, pauses, and has 10 and 100 Mbit/s. */
+/** The partner acknowledges, supports pause, and has 10 and 100 Mbit/s. */
 const LINK_PARTNER = 0x4de1;
-/** It negotiates; a page of it was received. */
+/** The partner negotiates, and a page of it was received. */
 const EXPANSION = 0x0003;
 /** Both receivers work; the partner has 1000 Mbit/s in both duplexes. */
 const STATUS_1000 = 0x3c00;
 /** 1000 Mbit/s, full duplex, resolved, and a link in real time. */
 const SPECIFIC_LINK = 0xac00;
 
-/** Those that a driver can write. */
+/** The bits that a driver can write. */
 const WRITABLE: Readonly<Record<number, number>> = {
   [PHY.control]: 0x7dc0,
   [PHY.advertisement]: 0xbfff,
@@ -62,12 +62,12 @@ const WRITABLE: Readonly<Record<number, number>> = {
   [PHY.pageData]: 0xffff,
 };
 
-/** The PHY of a gigabit card, whose partner can do all that it can: negotiation is over at once. */
+/** The PHY of a gigabit card, whose partner supports the same modes: negotiation completes immediately. */
 export class GigabitPhy {
   readonly #registers = new Uint16Array(REGISTERS);
   readonly #isPluggedIn: () => boolean;
 
-  /** @param isPluggedIn whether there is a partner */
+  /** @param isPluggedIn whether there is a link partner */
   constructor(isPluggedIn: () => boolean) {
     this.#isPluggedIn = isPluggedIn;
     this.reset();
@@ -81,7 +81,7 @@ export class GigabitPhy {
     return !this.#has(CONTROL.powerDown);
   }
 
-  /** What is sent comes back. */
+  /** Whether transmitted frames are looped back. */
   get loopback(): boolean {
     return this.#has(CONTROL.loopback);
   }

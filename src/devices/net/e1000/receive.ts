@@ -15,14 +15,14 @@ import { AV, CAUSE, CTRL, RCTL, RECEIVE_ADDRESSES, REG } from './registers.ts';
 import { STATISTIC, type Statistics } from './statistics.ts';
 
 const DESCRIPTOR_BYTES = 16;
-/** Status and special of a receive descriptor (§3.2.3). IXSM: checksums were not looked at. */
+/** Status and special of a receive descriptor (§3.2.3). IXSM: checksums were not verified. */
 const STATUS = { DD: 1 << 0, EOP: 1 << 1, IXSM: 1 << 2, VP: 1 << 3, PIF: 1 << 7 } as const;
 
 /** Longest frames without FCS: with LPE, and without. */
 const MAX_LONG = 16_384 - FCS_BYTES;
 const MAX_SHORT = 1522 - FCS_BYTES;
 
-/** How the 12 bits of a multicast hash are taken from the last two bytes of an address, by RCTL.MO. */
+/** How the 12 bits of a multicast hash are extracted from the last two bytes of an address, by RCTL.MO. */
 const HASH_SHIFTS = [4, 3, 2, 0] as const;
 
 export type ReceiveParts = {
@@ -42,7 +42,7 @@ export class Receive {
     this.#parts = parts;
   }
 
-  /** A frame has come. */
+  /** Receives a frame. */
   receive(frame: Uint8Array): Arrival {
     const { words, memory, statistics } = this.#parts;
     const control = words[REG.RCTL]!;
@@ -66,7 +66,7 @@ export class Receive {
     return arrival;
   }
 
-  /** Which of the card's addresses a frame is for; null: none of them. */
+  /** The kind of the card's address that a frame is for; null if it is for none. */
   addressed(frame: Uint8Array): 'own' | 'multicast' | 'broadcast' | null {
     if (frame.length < HEADER_BYTES) return null;
     if (isBroadcast(frame)) return 'broadcast';
@@ -76,7 +76,7 @@ export class Receive {
     return (control & RCTL.MPE) !== 0 || this.#isHashed(frame, control) ? 'multicast' : null;
   }
 
-  /** Whether the frame passes the address filters, and by a hash only. Null: it does not. */
+  /** Whether the frame passes the address filters, and whether only by a hash. Null if it does not. */
   #filter(frame: Uint8Array, control: number): 'exact' | 'inexact' | null {
     if (this.#isOwn(frame)) return 'exact';
     if (!isMulticast(frame)) return (control & RCTL.UPE) !== 0 ? 'exact' : null;
@@ -85,7 +85,7 @@ export class Receive {
     return this.#isHashed(frame, control) ? 'inexact' : null;
   }
 
-  /** RAL and RAH. */
+  /** Whether RAL and RAH match. */
   #isOwn(frame: Uint8Array): boolean {
     const { words } = this.#parts;
     const low = (frame[0]! | (frame[1]! << 8) | (frame[2]! << 16) | (frame[3]! << 24)) >>> 0;
@@ -103,7 +103,7 @@ export class Receive {
     return ((this.#parts.words[REG.MTA + (hash >> 5)]! >>> (hash & 31)) & 1) !== 0;
   }
 
-  /** What is in the tag of a frame; null: it has none. */
+  /** The tag of a frame; null if it has none. */
   #tagOf(frame: Uint8Array): number | null {
     const at = 2 * ADDRESS_BYTES;
     const type = (frame[at]! << 8) | frame[at + 1]!;
@@ -119,7 +119,7 @@ export class Receive {
     return ((this.#parts.words[REG.VFTA + (vlan >> 5)]! >>> (vlan & 31)) & 1) !== 0;
   }
 
-  /** Puts the frame as it goes to memory into `#frame`. @returns its length */
+  /** Copies the frame to `#frame` as it will be written to memory. @returns its length */
   #prepare(frame: Uint8Array, strips: boolean, withCheck: boolean): number {
     const bytes = this.#frame;
     let length = frame.length;
@@ -149,7 +149,7 @@ export class Receive {
     let head = words[REG.RDH]!;
     const tail = words[REG.RDT]!;
     if (head >= count || tail >= count) return 'full';
-    // One descriptor always stays free: a ring whose head is at its tail is empty.
+    // One descriptor always stays free, since a ring whose head equals its tail is empty.
     if (needed > count - 1) return 'dropped';
     const free = (tail - head + count) % count;
     if (free < needed) return 'full';
@@ -170,7 +170,7 @@ export class Receive {
     return arrival;
   }
 
-  /** Copies a part of the frame to the buffer of a descriptor; one without a buffer is passed over. */
+  /** Copies a part of the frame to the buffer of a descriptor; a descriptor without a buffer is skipped. */
   #write(descriptor: number, at: number, length: number): boolean {
     const { memory } = this.#parts;
     const low = memory.readU32(descriptor);
@@ -182,7 +182,7 @@ export class Receive {
     return buffer !== null;
   }
 
-  /** RXT0, and RXDMT0 when the free descriptors have come down to RDMTS. */
+  /** Raises RXT0, and RXDMT0 when the free descriptors are down to RDMTS. */
   #signal(before: number, after: number, count: number): void {
     const { words, interrupts } = this.#parts;
     const threshold = count >> (1 + ((words[REG.RCTL]! >>> RCTL.thresholdShift) & 3));
@@ -191,7 +191,7 @@ export class Receive {
   }
 }
 
-/** BSIZE and BSEX. */
+/** The buffer size of BSIZE and BSEX. */
 function bufferSize(control: number): number {
   const size = (control >>> RCTL.sizeShift) & 3;
   if ((control & RCTL.BSEX) === 0) return 2048 >> size;

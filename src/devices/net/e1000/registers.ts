@@ -1,11 +1,12 @@
 /**
- * The registers of the 82540EM that this model has (Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual,
- * revision 4.0, §13), by their data sheet names and in its order. Each is the index of a word of 32 bits.
+ * The registers of the 82540EM that this model implements (Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers
+ * Software Developer's Manual, revision 4.0, §13), by their data sheet names and in its order. Each is the index of a
+ * 32-bit word.
  */
 
 const word = (offset: number) => offset >>> 2;
 
-/** Bytes of the register space that is kept: beyond are diagnostic windows, which read as zero. */
+/** The bytes of the register space that are stored: beyond are diagnostic windows, which read as zero. */
 export const REGISTER_BYTES = 0x6000;
 
 export const REG = {
@@ -76,7 +77,7 @@ export const REG = {
 
 export const MTA_WORDS = 128;
 export const VFTA_WORDS = 128;
-/** Each is RAL and RAH. */
+/** The number of RAL and RAH pairs. */
 export const RECEIVE_ADDRESSES = 16;
 
 export const CTRL = {
@@ -127,7 +128,7 @@ export const CAUSE = {
   TXD_LOW: 1 << 15,
   SRPD: 1 << 16,
 } as const;
-/** Bits that ICR has. */
+/** The bits of ICR. */
 export const CAUSES = 0x0001_ffff;
 
 export const RCTL = {
@@ -149,15 +150,15 @@ export const RCTL = {
   SECRC: 1 << 26,
 } as const;
 
-/** RDTR's and TIDV's: flush partial descriptor block. */
+/** In RDTR and TIDV: flush partial descriptor block. */
 export const FPD = 2 ** 31;
 
 export const TCTL = { EN: 1 << 1, PSP: 1 << 3 } as const;
 
-/** RAH. */
+/** In RAH. */
 export const AV = 2 ** 31;
 
-/** Which bits a write changes, of registers that are more than stored; all others that are here have all 32. */
+/** The writable bits of registers that are more than storage; all others listed here have all 32. */
 export const WRITABLE: Readonly<Record<number, number>> = {
   [REG.STATUS]: 0,
   [REG.ITR]: 0xffff,

@@ -2,7 +2,10 @@ import { isBroadcast, isMulticast } from '../ethernet.ts';
 
 const word = (offset: number) => offset >>> 2;
 
-/** Statistics registers (§13.7), which a read clears and which stop at their largest value. Of those of 64 bits, the lower word. */
+/**
+ * Statistics registers (§13.7), which are cleared by a read and stop at their maximum. 64-bit registers are listed by
+ * their lower word.
+ */
 export const STATISTIC = {
   MPC: word(0x4010),
   PRC64: word(0x405c),
@@ -28,7 +31,7 @@ export const STATISTIC = {
 export const FIRST_STATISTIC = word(0x4000);
 export const LAST_STATISTIC = word(0x40fc);
 
-/** Registers of 64 bits are cleared when their upper half is read. */
+/** 64-bit registers are cleared when their upper half is read. */
 const LOWER_HALVES: ReadonlySet<number> = new Set([
   STATISTIC.GORC,
   STATISTIC.GOTC,
@@ -37,7 +40,9 @@ const LOWER_HALVES: ReadonlySet<number> = new Set([
 ]);
 
 const FCS_BYTES = 4;
-/** Upper bounds of the classes by length, with the FCS: each has a register, the next one the longer frames. */
+/**
+ * Upper bounds of the length classes, with the FCS: each has a register, and the next register counts longer frames.
+ */
 const LENGTHS = [64, 127, 255, 511, 1023] as const;
 
 /** The statistics among the words of a card's registers. */
@@ -62,7 +67,7 @@ export class Statistics {
     words[register] = Math.min(words[register]! + amount, 0xffff_ffff);
   }
 
-  /** A frame, without its FCS, has come. @param good it passed the filters, and went to memory */
+  /** A frame, without its FCS, has arrived. @param good it passed the filters, and was written to memory */
   received(frame: Uint8Array, good: boolean): void {
     const bytes = frame.length + FCS_BYTES;
     this.count(STATISTIC.TPR);

@@ -11,7 +11,7 @@ import { STATISTIC, type Statistics } from './statistics.ts';
 
 const DESCRIPTOR_BYTES = 16;
 
-/** The third word of a descriptor: of a legacy one CMD, of others DTYP and DCMD (§3.3.3-6). */
+/** The third word of a descriptor: CMD of a legacy one, DTYP and DCMD of the others (§3.3.3-6). */
 const COMMAND = {
   EOP: 1 << 24,
   /** Legacy: insert checksum. Data: TSE. */
@@ -31,12 +31,12 @@ const TUCMD = { TCP: 1 << 24, IP: 1 << 25 } as const;
 const POPTS = { IXSM: 1 << 8, TXSM: 1 << 9 } as const;
 const STATUS_DD = 1;
 
-/** A packet of IP with 65,535 bytes, Ethernet's header and a VLAN tag: more is not sent. */
+/** An IP packet of 65,535 bytes, Ethernet's header and a VLAN tag: longer packets are not sent. */
 const MAX_PACKET = 65_535 + HEADER_BYTES + VLAN_BYTES;
-/** Before others have the machine thread. */
+/** The number of descriptors in a batch. */
 const BATCH_DESCRIPTORS = 512;
 const BATCH_BYTES = 2 ** 20;
-/** What a segment counts at least. */
+/** The minimum cost of a segment, in the unit of a batch. */
 const SEGMENT_WORK = 1024;
 
 const NO_CONTEXT: Context = {
@@ -51,7 +51,7 @@ export type TransmitParts = {
   readonly clock: Clock;
   readonly interrupts: Interrupts;
   readonly statistics: Statistics;
-  /** Whether what is sent comes back, and where to. */
+  /** Whether transmitted frames are looped back, and where to. */
   readonly loopback: () => boolean;
   readonly deliver: (frame: Uint8Array) => void;
 };
@@ -59,10 +59,10 @@ export type TransmitParts = {
 /** The transmit ring (§3.3-3.5): descriptors from TDH to TDT, and the packets that they describe. */
 export class Transmit {
   readonly #parts: TransmitParts;
-  /** Of the context descriptor that came last, as its words are. */
+  /** The words of the last context descriptor. */
   #contextWords = new Uint32Array(4);
   #context = NO_CONTEXT;
-  /** A packet whose last descriptor has not come yet, and what its first said. */
+  /** A packet whose last descriptor has not come yet, and the options of its first descriptor. */
   readonly #packet = new Uint8Array(MAX_PACKET);
   #size = 0;
   #isOpen = false;
@@ -79,7 +79,7 @@ export class Transmit {
     this.#batches = new BatchedWork(parts.clock, () => this.#batch());
   }
 
-  /** Sends what is in the ring, as much as others leave time for; the rest follows. */
+  /** Sends what is in the ring, in batches. */
   work(): void {
     this.#batches.run();
   }
@@ -129,7 +129,7 @@ export class Transmit {
     this.#checksums = { ip: (checksums & 1) !== 0, transport: (checksums & 2) !== 0 };
   }
 
-  /** Does a batch. @returns whether there is more */
+  /** Does a batch. @returns whether more is left */
   #batch(): boolean {
     const isMore = this.#work();
     this.#parts.port.flush();
@@ -144,7 +144,7 @@ export class Transmit {
     for (let done = 0; ; done++) {
       const head = words[REG.TDH]!;
       const tail = words[REG.TDT]!;
-      // Outside of the ring there is nothing, and a tail that is there is never reached.
+      // A tail outside the ring would never be reached.
       const isEnabled = (words[REG.TCTL]! & TCTL.EN) !== 0;
       if (!isEnabled || !memory.allowed || head >= count || tail >= count) return false;
       if (head === tail) {
@@ -173,7 +173,7 @@ export class Transmit {
     if (left === threshold) interrupts.raise(CAUSE.TXD_LOW);
   }
 
-  /** @returns how much of the batch it takes */
+  /** @returns its cost, in the unit of a batch */
   #descriptor(address: number): number {
     const { memory, interrupts } = this.#parts;
     const low = memory.readU32(address);
@@ -193,7 +193,10 @@ export class Transmit {
     return bytes;
   }
 
-  /** A part of a packet, of legacy or data type. @returns its length, and that of the frames that it has completed */
+  /**
+   * Sends a part of a packet from a legacy or data descriptor. @returns its length, plus that of the frames that it has
+   * completed
+   */
   #data(address: number, command: number, last: number): number {
     const { memory } = this.#parts;
     const isExtended = (command & COMMAND.DEXT) !== 0;
@@ -231,7 +234,7 @@ export class Transmit {
     return length + sent;
   }
 
-  /** Whether a descriptor's part is a frame as it is sent: then it need not be copied. */
+  /** Whether a descriptor's part is a frame that is sent as it is, so that it need not be copied. */
   #isWhole(part: Uint8Array, command: number, endsPacket: boolean): boolean {
     const { ip, transport } = this.#checksums;
     const isChanged = ip || transport || this.#divides || (command & (COMMAND.IC | COMMAND.VLE)) !== 0;
@@ -266,7 +269,7 @@ export class Transmit {
     return bytes;
   }
 
-  /** Sends a frame, with the tag that its descriptor has for it while CTRL.VME is set. */
+  /** Sends a frame, with the tag of its descriptor while CTRL.VME is set. */
   #tag(frame: Uint8Array, tag: number | null): void {
     const { words } = this.#parts;
     if (tag === null || (words[REG.CTRL]! & CTRL.VME) === 0 || frame.length < HEADER_BYTES) {

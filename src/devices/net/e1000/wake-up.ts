@@ -3,7 +3,7 @@ import { ADDRESS_BYTES } from '../ethernet.ts';
 import { MagicSequence } from '../magic-packet.ts';
 import { REG } from './registers.ts';
 
-/** WUC. Two of its bits are those of the power management capability. */
+/** WUC. Two of its bits mirror the power management capability. */
 const WUC = { APME: 1 << 0, PME_EN: 1 << 1, PME_STATUS: 1 << 2, APMPME: 1 << 3 } as const;
 /** WUFC and WUS. */
 export const WAKE = {
@@ -16,13 +16,13 @@ export const WAKE = {
   IPV4: 1 << 6,
 } as const;
 const FRAME_BITS = 0x7e;
-/** What WUPM has of the frame. */
+/** The bytes of the frame that WUPM stores. */
 const STORED_BYTES = 128;
 const IPV4_ADDRESSES = 4;
 const ETHER_TYPE = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100 } as const;
 const ARP_REQUEST = 1;
 
-/** The registers that have auxiliary power, so that nothing but its loss resets them: [first, last]. */
+/** The registers on auxiliary power, which are reset only by its loss: [first, last]. */
 const KEPT: readonly (readonly [first: number, last: number])[] = [
   [REG.WUC, REG.WUC],
   [REG.WUFC, REG.WUFC],
@@ -36,17 +36,20 @@ const KEPT: readonly (readonly [first: number, last: number])[] = [
 export type WakeUpParts = {
   readonly words: Uint32Array;
   readonly power: PowerManagement;
-  /** Which of the card's addresses a frame is for. */
+  /** The kind of the card's address that a frame is for. */
   readonly addressed: (frame: Uint8Array) => 'own' | 'multicast' | 'broadcast' | null;
-  /** As the EEPROM says: advanced power management wakes after power-on. */
+  /** From the EEPROM: advanced power management wakes the machine after power-on. */
   readonly startsWithApm: () => boolean;
 };
 
-/** What of the network wakes up the machine (§6.4, §13.6): the filters of ACPI while the card is in D3, and magic packets for APM. */
+/**
+ * Waking the machine from the network (§6.4, §13.6): the ACPI filters while the card is in D3, and magic packets for
+ * APM.
+ */
 export class WakeUp {
   readonly #parts: WakeUpParts;
   readonly #magic = new MagicSequence();
-  /** The card's first one, as it is in its registers. */
+  /** The card's first address, as stored in its registers. */
   readonly #address: Uint8Array;
 
   constructor(parts: WakeUpParts) {
@@ -62,7 +65,7 @@ export class WakeUp {
     power.powerOn();
   }
 
-  /** Zeroes all words but those that have auxiliary power. */
+  /** Zeroes all words except those on auxiliary power. */
   resetOthers(): void {
     const { words } = this.#parts;
     const kept = KEPT.map(([first, last]) => ({ first, values: words.slice(first, last + 1) }));
@@ -83,7 +86,7 @@ export class WakeUp {
     power.isEnabled = (value & WUC.PME_EN) !== 0;
   }
 
-  /** A frame has come. */
+  /** A frame has arrived. */
   arrived(frame: Uint8Array): void {
     const { words, power } = this.#parts;
     if ((words[REG.WUC]! & WUC.APME) !== 0 && this.#isMagic(frame)) {
@@ -91,7 +94,7 @@ export class WakeUp {
       if ((words[REG.WUC]! & WUC.APMPME) !== 0) power.hasEvent = true;
     }
     const enabled = words[REG.WUFC]! & FRAME_BITS;
-    // The one that is there stays until the driver has seen it.
+    // An earlier packet stays until the driver has seen it.
     if (power.isOn || enabled === 0 || power.hasEvent) return;
     const matches = this.#matches(frame) & enabled;
     if (matches === 0) return;
@@ -116,12 +119,12 @@ export class WakeUp {
     return (this.#isMagic(frame) ? WAKE.MAG : 0) | isDirected | isMulticast | isForAll | forProtocol;
   }
 
-  /** Six bytes of ones, and 16 times the card's first address, somewhere in a frame that it would get (§6.4.3.1.2). */
+  /** Six bytes of ones, and 16 times the card's first address, in a frame that passes its filters (§6.4.3.1.2). */
   #isMagic(frame: Uint8Array): boolean {
     return this.#magic.isIn(frame, this.#address) && this.#parts.addressed(frame) !== null;
   }
 
-  /** ARP requests for an address of IP4AT, and IPv4 to one. */
+  /** ARP requests for an address in IP4AT, and IPv4 packets to one. */
   #protocol(frame: Uint8Array): number {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
     let at = 12;

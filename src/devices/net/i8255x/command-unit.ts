@@ -25,24 +25,24 @@ import {
 } from './registers.ts';
 import type { Counters } from './statistics.ts';
 
-/** Work before others have the machine thread: about as much as moving this many bytes. */
+/** The work of one batch: about as much as moving this many bytes. */
 const BATCH_WORK = 2 ** 20;
-/** What a block, and a buffer of one, count beside their bytes. */
+/** The cost of a block, and of each of its buffers, besides their bytes. */
 const BLOCK_WORK = 4096;
 const BUFFER_WORK = 1024;
 
 const BYTE_COUNT = 0x3fff;
 const MAX_FRAME = BYTE_COUNT;
-/** A transmit buffer descriptor: its address, and its size. */
+/** The size of a transmit buffer descriptor: an address and a size. */
 const TBD_BYTES = 8;
-/** TBD array address: there are none. */
+/** The TBD array address if there is no array. */
 const NO_TBD = 0xffff_ffff;
-/** In an extended TxCB there are this many behind its own words. */
+/** The number of descriptors in an extended TxCB, after its own words. */
 const TBDS_INSIDE = 2;
 const TBD_END_OF_LIST = 0x1_0000;
 const HASH_BITS = 64;
 const DUMP_BYTES = 596;
-/** Where the dump has the individual address. */
+/** The offset of the individual address in the dump. */
 const DUMP_ADDRESS = 39;
 
 export type CommandParts = {
@@ -50,25 +50,27 @@ export type CommandParts = {
   readonly port: NicPort;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** The card has what the 82558 added: extended TxCBs and counters. */
+  /** Whether the card has the 82558's additions: extended TxCBs and counters. */
   readonly isExtended: boolean;
   readonly raise: (causes: number) => void;
   readonly deliver: (frame: Uint8Array) => void;
 };
 
-/** The command unit (§6.2, §6.4.2): carries out action commands of a list in memory, transmit commands among them. */
+/**
+ * The command unit (§6.2, §6.4.2): carries out the action commands of a list in memory, including transmit commands.
+ */
 export class CommandUnit {
   readonly #parts: CommandParts;
   readonly #frame = new Uint8Array(MAX_FRAME);
   readonly config = DEFAULT_CONFIG.slice();
   /** The individual address. */
   readonly address = new Uint8Array(ADDRESS_BYTES);
-  /** Bit n of byte m: groups whose hash is 8m+n are received. */
+  /** Bit n of byte m: multicast frames whose hash is 8m+n are received. */
   readonly hash = new Uint8Array(HASH_BITS / 8);
   readonly #mac: Uint8Array;
   #state: number = CU.idle;
   #base = 0;
-  /** Of the next block. */
+  /** The offset of the next block. */
   #offset = 0;
   #dumpAddress = 0;
   readonly #batches: BatchedWork;
@@ -118,12 +120,12 @@ export class CommandUnit {
     }
   }
 
-  /** Carries out what is in the list, as much as others leave time for; the rest follows. */
+  /** Carries out the commands of the list, in batches. */
   work(): void {
     this.#batches.run();
   }
 
-  /** Ends what it does, and keeps the configuration. */
+  /** Stops the current command, and keeps the configuration. */
   stop(): void {
     this.#state = CU.idle;
     this.#offset = 0;
@@ -147,7 +149,7 @@ export class CommandUnit {
     this.#batches.resume();
   }
 
-  /** Writes what PORT and the dump command ask for. */
+  /** Writes the dump that PORT or the dump command asks for. */
   dump(address: number): void {
     const target = this.#parts.memory.writable(address, DUMP_BYTES);
     if (target === null) return;
@@ -185,7 +187,7 @@ export class CommandUnit {
     this.#dumpAddress = dumpAddress;
   }
 
-  /** Does a batch. @returns whether there is more */
+  /** Does a batch. @returns whether more is left */
   #batch(): boolean {
     const isMore = this.#work();
     this.#parts.port.flush();
@@ -203,13 +205,13 @@ export class CommandUnit {
     return false;
   }
 
-  /** @returns how much of the batch it takes */
+  /** @returns its cost, in the unit of a batch */
   #block(at: number): number {
     const { memory, raise } = this.#parts;
     const header = memory.readU32(at + BLOCK.status);
     const link = memory.readU32(at + BLOCK.link);
     if (header === null || link === null) {
-      // A list that leads out of memory ends there.
+      // A list that leaves memory ends there.
       this.#end(CU.idle);
       return 0;
     }
@@ -249,12 +251,12 @@ export class CommandUnit {
         this.dump(memory.readU32(at + BLOCK.data) ?? 0);
         return DUMP_BYTES;
       default:
-        // Microcode is accepted: it only changes how interrupts are bundled. Diagnose finds nothing.
+        // Microcode is accepted: it only changes how interrupts are coalesced. Diagnose always succeeds.
         return 0;
     }
   }
 
-  /** Byte 0 says how many bytes there are. */
+  /** The number of bytes is in byte 0. */
   #configure(at: number): void {
     const bytes = this.#parts.memory.readable(at, CONFIG_BYTES);
     if (bytes === null) return;
@@ -295,7 +297,10 @@ export class CommandUnit {
     return size + BUFFER_WORK * (count >>> 24);
   }
 
-  /** Transmit buffer descriptors: some behind the command's own words in an extended TxCB, the others in the array. */
+  /**
+   * Reads transmit buffer descriptors: in an extended TxCB some follow the command's own words, and the others are in
+   * the array.
+   */
   #gatherBuffers(at: number, array: number, count: number, size: number): number {
     const { memory, isExtended } = this.#parts;
     const isInside = isExtended && (this.config[CONFIG.options]! & OPTIONS.standardTcb) === 0;
@@ -313,7 +318,7 @@ export class CommandUnit {
     return total;
   }
 
-  /** Appends memory to the frame. @returns its new size; too large for one that is cut off or too long */
+  /** Appends memory to the frame. @returns its new size, which is too large if the frame is cut off or too long */
   #gather(address: number, length: number, size: number): number {
     if (length === 0) return size;
     if (size + length > MAX_FRAME) return MAX_FRAME + 1;
@@ -324,7 +329,7 @@ export class CommandUnit {
   }
 }
 
-/** The place of a group's address in the hash table: bits 7 to 2 of its CRC. */
+/** The index of a multicast address in the hash table: bits 7 to 2 of its CRC. */
 export function groupHash(address: Uint8Array): number {
   return (addressCrcMsb(address) >>> 2) & (HASH_BITS - 1);
 }

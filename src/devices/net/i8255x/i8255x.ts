@@ -14,12 +14,12 @@ import { Counters } from './statistics.ts';
 import { WakeUp } from './wake-up.ts';
 
 const MEMORY_BAR_BYTES = 4096;
-/** An 82555, which the 82559 and the 82551 have inside. */
+/** The ID of an 82555, which is integrated in the 82559 and the 82551. */
 const PHY_ID = 0x02a8_0154;
 const PHY_ADDRESS = 1;
-/** What a bus without a PHY reads as. */
+/** The value of a bus without a PHY. */
 const NO_PHY = 0xffff;
-/** The signature that a self-test writes, and its result without errors. */
+/** The signature that a self-test writes, and its result on success. */
 const SELF_TEST_SIGNATURE = 0xffff_ffff;
 const STATUS_LINK = 0x01;
 const STATUS_100 = 0x02;
@@ -27,17 +27,17 @@ const STATUS_DUPLEX = 0x04;
 
 export type Model = {
   readonly identity: Pick<PciIdentity, 'device' | 'revision'>;
-  /** It has what the 82558 added. */
+  /** Whether it has the 82558's additions. */
   readonly isExtended: boolean;
-  /** What it can wake its machine up by; null: it has no power management. */
+  /** The wake events that it supports; null if it has no power management. */
   readonly wakesBy: 'all' | 'no magic' | null;
 };
 
-/** An Intel 8255x, a card for 10 and 100 Mbit/s. */
+/** An Intel 8255x, a 10/100 Mbit/s card. */
 export class I8255x implements Device {
   readonly name: string;
   readonly function: PciFunction;
-  /** What was written to registers that keep it: the pointer, PORT, MDI control and the like. */
+  /** The stored values of registers: the pointer, PORT, MDI control and the like. */
   readonly #csr = new Uint8Array(CSR_BYTES);
   readonly #view = new DataView(this.#csr.buffer);
   readonly #port: CardParts['port'];
@@ -187,7 +187,7 @@ export class I8255x implements Device {
     this.#resetController();
   }
 
-  /** What PORT's software reset does: PHY and EEPROM stay as they are. */
+  /** PORT's software reset: resets all but the PHY and EEPROM. */
   #resetController(): void {
     this.#csr.fill(0);
     this.#view.setUint32(CSR.mdiControl, MDI.ready, true);
@@ -212,7 +212,7 @@ export class I8255x implements Device {
       case CSR.statAck:
         return this.#causes;
       case CSR.scbCommand:
-        // It has been accepted.
+        // The command has been accepted.
         return 0;
       case CSR.eepromControl:
         return (this.#csr[offset]! & ~EEPROM_PIN.do) | (this.#eeprom.output ? EEPROM_PIN.do : 0);
@@ -228,7 +228,7 @@ export class I8255x implements Device {
     }
   }
 
-  /** Registers of several bytes act when their last one is written. */
+  /** Registers of several bytes act when the last one is written. */
   #write(offset: number, size: AccessSize, value: number): void {
     if (offset + size > CSR_BYTES) return;
     const has = (register: number) => offset <= register && register < offset + size;

@@ -31,12 +31,12 @@ import {
 } from './registers.ts';
 import type { Counters } from './statistics.ts';
 
-/** Actual count: a frame's end, and the count is valid. */
+/** Actual count: end of frame, and the count is valid. */
 const EOF_AND_F = 0xc000;
 const SIZE_MASK = 0x3fff;
-/** What a descriptor can hold at most. */
+/** The most that a descriptor can hold. */
 const MAX_LONG = SIZE_MASK - FCS_BYTES;
-/** Types are larger than any length. */
+/** Types are larger than this, lengths are not. */
 const MAX_LENGTH = 1500;
 const STATES: readonly number[] = Object.values(RU);
 
@@ -48,14 +48,14 @@ export type ReceiveParts = {
   readonly raise: (causes: number) => void;
 };
 
-/** The receive unit (§6.4.3): puts frames into receive frame descriptors (RFDs), each with its data behind it. */
+/** The receive unit (§6.4.3): puts frames into receive frame descriptors (RFDs), each followed by its data. */
 export class ReceiveUnit {
   readonly #parts: ReceiveParts;
   readonly #frame = new Uint8Array(MAX_LONG + FCS_BYTES);
   readonly #view = new DataView(this.#frame.buffer);
   #state: number = RU.idle;
   #base = 0;
-  /** Of the next descriptor. */
+  /** The offset of the next descriptor. */
   #offset = 0;
 
   constructor(parts: ReceiveParts) {
@@ -98,7 +98,7 @@ export class ReceiveUnit {
     this.#base = 0;
   }
 
-  /** Whether a frame is for the card. */
+  /** Whether a frame passes the card's filters. */
   passes(frame: Uint8Array): boolean {
     const { config, hash, address } = this.#parts.commands;
     if (isFor(frame, address)) return true;
@@ -140,7 +140,7 @@ export class ReceiveUnit {
     this.#state = unit;
   }
 
-  /** Pads it, and appends the check sequence if it is wanted. @returns its length */
+  /** Pads it, and appends the check sequence if enabled. @returns its length */
   #prepare(frame: Uint8Array, withCheck: boolean): number {
     const bytes = this.#frame;
     bytes.set(frame);
@@ -164,7 +164,7 @@ export class ReceiveUnit {
     const command = header >>> 16;
     const room = (counts >>> 16) & SIZE_MASK;
     const isLast = (command & COMMAND.endOfList) !== 0;
-    // An empty one at the end only says that there are no more: it is not completed.
+    // An empty descriptor at the end only marks the end: it is not completed.
     if (isLast && room === 0) {
       this.#end(RU.noResources);
       return 'full';

@@ -1,6 +1,6 @@
 /**
- * Registers and structures of the 82557, 82559 and 82551 (Intel 8255x 10/100 Mbps Ethernet Controller Family Open Source Software Developer
- * Manual, revision 1.3, §6), by their names there.
+ * Registers and structures of the 82557, 82559 and 82551 (Intel 8255x 10/100 Mbps Ethernet Controller Family Open
+ * Source Software Developer Manual, revision 1.3, §6), by their names there.
  */
 
 /** Bytes of the control/status registers (CSR, §6.3). */
@@ -22,10 +22,10 @@ export const CSR = {
 
 /** Causes of interrupts, in STAT/ACK. */
 export const STAT = { cx: 0x80, fr: 0x40, cna: 0x20, rnr: 0x10, mdi: 0x08, swi: 0x04 } as const;
-/** Of the interrupt mask: all, and a request for one by software; bits 7 to 4 are those of STAT/ACK. */
+/** The interrupt mask: all, and a request for an interrupt by software; bits 7 to 4 are those of STAT/ACK. */
 export const MASK = { all: 0x01, softwareInterrupt: 0x02, single: 0xf0 } as const;
 
-/** Power management driver register: what has woken the machine up, and PME status, each cleared by a one. */
+/** Power management driver register: the wake events and PME status, each cleared by a one. */
 export const PMDR = { link: 0x80, magic: 0x40, frame: 0x20, event: 0x01, causes: 0xe0 } as const;
 
 /** States of the command unit and of the receive unit, in the SCB status byte. */
@@ -44,7 +44,7 @@ export const CU_COMMAND = {
 } as const;
 export const RU_COMMAND = { start: 1, resume: 2, abort: 4, loadBase: 6 } as const;
 
-/** PORT functions, in its lowest four bits. */
+/** PORT functions, in the lowest four bits. */
 export const PORT = { reset: 0, selfTest: 1, selectiveReset: 2, dump: 3 } as const;
 
 export const EEPROM_PIN = { sk: 1 << 0, cs: 1 << 1, di: 1 << 2, do: 1 << 3 } as const;
@@ -75,16 +75,19 @@ export const ACTION = {
   diagnose: 7,
 } as const;
 
-/** Of both: the last one, suspend after it, and interrupt after an action. */
+/** In both: the last one, suspend after it, and interrupt after an action. */
 export const COMMAND = { endOfList: 0x8000, suspend: 0x4000, interrupt: 0x2000, type: 0x7 } as const;
-/** SF: a transmit command's data is in buffers. */
+/** SF: the data of a transmit command is in buffers. */
 export const FLEXIBLE = 0x0008;
 export const COMPLETE = 0x8000;
 export const OK = 0x2000;
-/** Of a received frame: too long for its descriptor, with a type and not a length, and not for the card's own address. */
+/**
+ * The status of a received frame: too long for its descriptor, with a type rather than a length, and not for the card's
+ * own address.
+ */
 export const RFD_STATUS = { outOfSpace: 0x0200, isType: 0x0020, notOwn: 0x0002 } as const;
 
-/** Configuration (§6.4.2.3): the bytes that matter, and their bits. */
+/** The configuration (§6.4.2.3): the bytes that matter, and their bits. */
 export const CONFIG_BYTES = 22;
 export const CONFIG = {
   options: 6,
@@ -101,7 +104,7 @@ export const OPTIONS = {
   standardTcb: 0x10,
   standardStatistics: 0x20,
 } as const;
-/** What wakes the machine up, in two bytes (§A.4). */
+/** The wake events, in two bytes (§A.4). */
 export const FIXED_WAKE = { link: 0x20, group: 0x80 } as const;
 export const WAKE = { address: 0x01, noMagic: 0x02 } as const;
 export const LOOPBACK = 0xc0;

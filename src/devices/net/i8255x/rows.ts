@@ -2,7 +2,7 @@ import { ipxeRom } from '../../pci/option-rom.ts';
 import { pciNic } from '../nic-rows.ts';
 import { I8255x, type Model } from './i8255x.ts';
 
-/** For all cards of the family. */
+/** The ROM of all cards of the family. */
 const rom = ipxeRom('eepro100');
 
 const description = 'a card for 10 and 100 Mbit/s, as many servers had';

@@ -1,7 +1,7 @@
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { COUNTERS, OPTIONS } from './registers.ts';
 
-/** Bytes of the counters of each format; the word that says that they are complete follows. */
+/** The bytes of the counters in each format; the word that marks them complete follows. */
 const BYTES = { standard: 64, extended: 76, tco: 80 } as const;
 const DUMPED = 0xa005;
 const DUMPED_AND_RESET = 0xa007;
@@ -14,7 +14,10 @@ export class Counters {
     this.words[counter]! += 1;
   }
 
-  /** Writes them to memory. @param options byte 6 of the configuration @param hasExtended the card has more than the 82557 */
+  /**
+   * Writes them to memory. @param options byte 6 of the configuration @param hasExtended the card has more than the
+   * 82557
+   */
   dump(memory: BusMaster, address: number, options: number, hasExtended: boolean, reset: boolean): void {
     const isStandard = !hasExtended || (options & OPTIONS.standardStatistics) !== 0;
     const hasTco = (options & OPTIONS.tcoStatistics) !== 0;

@@ -7,20 +7,21 @@ export type WakeUpParts = {
   readonly power: PowerManagement;
   /** Of the command unit: the configuration, and the card's address. */
   readonly station: { readonly config: Uint8Array; readonly address: Uint8Array };
-  /** Whether the receive unit's filters let a frame pass. */
+  /** Whether a frame passes the receive unit's filters. */
   readonly passes: (frame: Uint8Array) => boolean;
-  /** The card knows magic packets, as all but the 82559ER. */
+  /** Whether the card supports magic packets, as all but the 82559ER do. */
   readonly knowsMagic: boolean;
 };
 
 /**
- * What of the network wakes up the machine, as the configuration says (§A.4): in all states but D0 a magic packet, a frame to the card's address
- * or to a group, and a change of the link always. ARP requests, and frames by filters that are loaded, are not among it.
+ * Waking the machine from the network, as configured (§A.4): by a magic packet, by a unicast or multicast frame that
+ * the card receives, except in D0, and by a change of the link in any state. ARP requests and loaded filters are not
+ * supported.
  */
 export class WakeUp {
   readonly #parts: WakeUpParts;
   readonly #magic = new MagicSequence();
-  /** Causes, in the bits of PMDR, which has auxiliary power. */
+  /** The wake events, as bits of PMDR, which is on auxiliary power. */
   #causes = 0;
 
   constructor(parts: WakeUpParts) {
@@ -32,13 +33,13 @@ export class WakeUp {
     return this.#causes | (this.#parts.power.hasEvent ? PMDR.event : 0);
   }
 
-  /** Clears what has ones. */
+  /** Clears the bits that are ones. */
   clear(bits: number): void {
     this.#causes &= ~bits;
     if ((bits & PMDR.event) !== 0) this.#parts.power.hasEvent = false;
   }
 
-  /** The register is as it was, in a state that the power management's is part of. */
+  /** Restores the register from a state, of which the power management is a part. */
   load(register: number): void {
     this.#causes = register & PMDR.causes;
   }

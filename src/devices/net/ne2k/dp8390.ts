@@ -31,14 +31,17 @@ import {
   TSR,
 } from './registers.ts';
 
-/** In front of each packet in the ring: receive status, the next packet's page, and its length with the check sequence. */
+/**
+ * The header of each packet in the ring: receive status, the next packet's page, and its length with the check
+ * sequence.
+ */
 const PACKET_HEADER = 4;
 const LONGEST = MAX_FRAME + VLAN_BYTES + FCS_BYTES;
 const HASH_BYTES = 8;
 const FIFO_BYTES = 8;
 const COUNTERS = 3;
 const MISSED = 2;
-/** A counter stays at its highest value; when its highest bit is set, it interrupts. */
+/** A counter stops at its maximum; it interrupts when its highest bit is set. */
 const COUNTER_MAX = 0xff;
 const COUNTER_NOTICE = 0x80;
 
@@ -77,21 +80,24 @@ function powerOn(): Registers {
   };
 }
 
-/** National Semiconductor's DP8390D network interface controller: its three pages of registers, its ring of packets and its remote DMA. */
+/**
+ * National Semiconductor's DP8390D network interface controller: its three pages of registers, its ring of packets and
+ * its remote DMA.
+ */
 export class Dp8390 {
   readonly memory: PacketMemory;
   readonly #port: NicPort;
   readonly #interrupt: (level: boolean) => void;
-  /** The registers, by the data sheet's names. */
+  /** The registers, by their data sheet names. */
   readonly #r = powerOn();
   readonly #par = new Uint8Array(ADDRESS_BYTES);
   readonly #mar = new Uint8Array(HASH_BYTES);
   readonly #counters = new Uint8Array(COUNTERS);
-  /** What is left of a packet in loopback mode (section 12). */
+  /** The end of a packet in loopback mode (section 12). */
   readonly #fifo = new Uint8Array(FIFO_BYTES);
-  /** A frame waits for pages. */
+  /** Whether a frame waits for free pages. */
   #isStalled = false;
-  /** A frame as it goes to memory: header, padded, check sequence. */
+  /** A frame as written to memory: header, padded data, check sequence. */
   readonly #packet = new Uint8Array(PACKET_HEADER + LONGEST);
 
   /** @param interrupt the level of its interrupt pin */
@@ -122,7 +128,7 @@ export class Dp8390 {
     else if (this.page === 1) this.#writePage1(register, value);
   }
 
-  /** Reads the data port: what remote DMA has next (section 7.3). @param bytes that the access has */
+  /** Reads the data port: the next bytes of remote DMA (section 7.3). @param bytes the size of the access */
   readData(bytes: number): number {
     let value = 0;
     for (let at = 0; at < bytes; at++) value |= this.#nextByte() << (8 * at);
@@ -163,7 +169,7 @@ export class Dp8390 {
     this.pulseReset();
   }
 
-  /** Sends the packet that is waiting, if there is one and the wire takes it. */
+  /** Sends the pending packet, if there is one and the wire takes it. */
   transmit(): void {
     const isOn = (this.#r.cr & CR.stop) === 0 && (this.#r.cr & CR.transmit) !== 0;
     if (!isOn || !this.#port.ready) return;
@@ -262,10 +268,10 @@ export class Dp8390 {
         this.#r.tbcr = (this.#r.tbcr & 0xff) | (value << 8);
         return;
       case PAGE0_WRITE.isr:
-        // Reset is a state of the controller, which a start ends.
+        // Reset is a state of the controller, and only a start clears it.
         this.#r.isr &= ~value | (this.#r.isr & ISR.reset);
         this.#updateInterrupt();
-        // The same if it has left them meanwhile.
+        // Raised again if the driver left packets in the ring, and a frame still waits.
         if ((value & ISR.received) !== 0 && this.#isStalled) this.#raise(ISR.received);
         return;
       case PAGE0_WRITE.rsar0:
@@ -331,7 +337,7 @@ export class Dp8390 {
     }
   }
 
-  /** Of stop and start, neither changes anything. */
+  /** Stop and start together change nothing. */
   #command(value: number): void {
     const wasStopped = (this.#r.cr & CR.stop) !== 0;
     const state = (value & (CR.stop | CR.start)) === 0 ? this.#r.cr & (CR.stop | CR.start) : 0;
@@ -345,7 +351,7 @@ export class Dp8390 {
     if (wasStopped && !isStopped) this.#port.roomAgain();
   }
 
-  /** Remote DMA of no bytes is over at once: drivers find their interrupt by it. */
+  /** Remote DMA of no bytes completes immediately: drivers detect their interrupt with it. */
   #startRemote(): void {
     const remote = this.#r.cr & CR.remote;
     if ((remote & CR.remoteAbort) !== 0 || remote === 0) return;
@@ -382,7 +388,7 @@ export class Dp8390 {
     if (this.#r.rbcr === 0) this.#raise(ISR.remoteComplete);
   }
 
-  /** With word transfer, an access of a byte takes a whole word from memory. */
+  /** With word transfers, an access of a byte takes a whole word from memory. */
   #endAccess(bytes: number): void {
     const remote = this.#r.cr & CR.remote;
     if (bytes !== 1 || (this.#r.dcr & DCR.wordTransfer) === 0 || !this.#moves(remote)) return;
@@ -394,7 +400,7 @@ export class Dp8390 {
       this.#port.send(frame);
       return;
     }
-    // What comes back ends in the FIFO, not in memory.
+    // Looped-back data ends in the FIFO, not in memory.
     const check = frameCheck(frame);
     const length = frame.length + FCS_BYTES;
     const end = [check, check >>> 8, check >>> 16, check >>> 24, length, length >> 8, length >> 8];
@@ -426,11 +432,11 @@ export class Dp8390 {
       this.#raise(ISR.overwrite);
       return 'dropped';
     }
-    // Of the free pages, the one before the boundary stays free: else a full ring would look like an empty one.
+    // The page before the boundary stays free: else a full ring would look empty.
     const free = 1 + modulo(this.#r.bnry - this.#r.curr - 1, ring);
     this.#isStalled = pages >= free;
     if (this.#isStalled) {
-      // A driver may have left packets in the ring, and wait for this one.
+      // A driver may have left packets in the ring, and wait for this interrupt.
       this.#raise(ISR.received);
       return 'full';
     }

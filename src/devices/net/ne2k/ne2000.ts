@@ -8,9 +8,9 @@ import { PAGE0_READ, PAGE3 } from './registers.ts';
 const DATA = 0x10;
 const RESET = 0x18;
 
-/** By which drivers know Realtek's chips: "P" and "C". */
+/** The ID by which drivers recognize Realtek's chips: "P" and "C". */
 const REALTEK_ID = [0x50, 0x43] as const;
-/** CR9346: the mode in which CONFIG2 and CONFIG3 can be written. */
+/** CR9346: the mode in which CONFIG2 and CONFIG3 are writable. */
 const CR9346_MODE = 0xc0;
 /** CONFIG3: full duplex, sleep and power down. */
 const CONFIG3_WRITABLE = 0x46;
@@ -18,9 +18,9 @@ const CONFIG3_WRITABLE = 0x46;
 export type Ne2000Options = {
   readonly mac: Uint8Array;
   readonly port: NicPort;
-  /** The level of its interrupt. */
+  /** Sets the level of its interrupt. */
   readonly interrupt: (level: boolean) => void;
-  /** Realtek's chip: it has an ID, and a fourth page of registers. */
+  /** Whether it is Realtek's chip, which has an ID, and a fourth page of registers. */
   readonly isRealtek: boolean;
 };
 
@@ -48,7 +48,7 @@ export class Ne2000 implements IoHandler {
     else for (let i = 0; i < size; i++) this.#writeByte(offset + i, (value >>> (8 * i)) & 0xff);
   }
 
-  /** Sends what waits. */
+  /** Sends the pending packet. */
   transmit(): void {
     this.#controller.transmit();
   }
@@ -85,7 +85,7 @@ export class Ne2000 implements IoHandler {
   }
 
   #writeByte(offset: number, value: number): void {
-    // The write to the reset port ends a reset, which is over already.
+    // A write to the reset port ends a reset, which is over already.
     if (offset >= RESET) return;
     if (!this.#isRealtek || offset === 0 || this.#controller.page !== 3)
       this.#controller.write(offset, value);
@@ -96,7 +96,7 @@ export class Ne2000 implements IoHandler {
 
   #readPage3(offset: number): number {
     if (offset === PAGE3.cr9346) return this.#cr9346;
-    // CONFIG0 and CONFIG2: a twisted pair, which the chip has found itself.
+    // CONFIG0 and CONFIG2: twisted pair, autodetected.
     return offset === PAGE3.config3 ? this.#config3 : 0;
   }
 }

@@ -9,7 +9,7 @@ import { NE2000_PORTS } from './registers.ts';
 const REALTEK = 0x10ec;
 const RTL8029 = 0x8029;
 
-/** Realtek's RTL8029AS: an NE2000 on PCI, which masters no bus. */
+/** Realtek's RTL8029AS: an NE2000 on PCI, without bus mastering. */
 export class Ne2kPci implements Device {
   readonly name: string;
   readonly function: PciFunction;

@@ -1,14 +1,14 @@
 import { ADDRESS_BYTES } from '../ethernet.ts';
 
-/** What an NE2000 has on its local bus: a PROM with its address, and 16 KiB of RAM for packets. */
+/** The local bus of an NE2000: a PROM with its address, and 16 KiB of RAM for packets. */
 export const PAGE = 256;
 export const RAM = { start: 0x4000, end: 0x8000 } as const;
 const ADDRESS_SPACE = 0x1_0000;
 
-/** A word of the PROM for each byte of it, which is in both halves. The last two bytes are those of a card with 16 bits. */
+/** Each byte of the PROM appears in both halves of a word. The last two bytes mark a 16-bit card. */
 const PROM_BYTES = 32;
 const PROM_MARK = { at: 14, byte: 0x57 } as const;
-/** Where nothing is. */
+/** The value of unmapped addresses. */
 const FLOATING = 0xff;
 
 export class PacketMemory {
@@ -30,7 +30,7 @@ export class PacketMemory {
     if (address >= RAM.start && address < RAM.end) this.ram[address - RAM.start] = byte;
   }
 
-  /** A view of [start, start + length) if that is RAM, else a copy of what is read there. */
+  /** A view of [start, start + length) if it is RAM, else a copy of what reads return there. */
   bytes(start: number, length: number): Uint8Array {
     if (start >= RAM.start && start + length <= RAM.end) {
       return this.ram.subarray(start - RAM.start, start - RAM.start + length);
@@ -38,7 +38,7 @@ export class PacketMemory {
     return Uint8Array.from({ length }, (_, at) => this.read((start + at) % ADDRESS_SPACE));
   }
 
-  /** Writes to one page. @param at within it */
+  /** Writes within one page. @param at offset in it */
   putInPage(page: number, at: number, bytes: Uint8Array): void {
     const address = PAGE * page + at;
     if (address >= RAM.start && address < RAM.end) this.ram.set(bytes, address - RAM.start);

@@ -1,6 +1,12 @@
-/** Registers of National Semiconductor's DP8390D (data sheet, section 10.3), by page. Where reads and writes differ, both are named. */
+/**
+ * Registers of National Semiconductor's DP8390D (data sheet, section 10.3), by page. Where reads and writes differ,
+ * both are named.
+ */
 
-/** Ports of an NE2000: the controller's registers, the data port and the reset port, each of the latter two several times. */
+/**
+ * Ports of an NE2000: the controller's registers, the data port and the reset port, each of the latter two several
+ * times.
+ */
 export const NE2000_PORTS = 32;
 
 /** On all pages. */
@@ -16,7 +22,7 @@ export const PAGE0_READ = {
   isr: 0x07,
   crda0: 0x08,
   crda1: 0x09,
-  /** Of Realtek's chips: "P" and "C". */
+  /** The ID of Realtek's chips: "P" and "C". */
   id0: 0x0a,
   id1: 0x0b,
   rsr: 0x0c,
@@ -45,7 +51,7 @@ export const PAGE0_WRITE = {
 
 export const PAGE1 = { par0: 0x01, curr: 0x07, mar0: 0x08 } as const;
 
-/** Read-only here: the others are for diagnosing the chip. */
+/** The registers that are read-only here: the others are for diagnosing the chip. */
 export const PAGE2 = {
   pstart: 0x01,
   pstop: 0x02,
@@ -56,7 +62,7 @@ export const PAGE2 = {
   imr: 0x0f,
 } as const;
 
-/** Of the RTL8029AS (data sheet, section 5.2.2). */
+/** The RTL8029AS's page (data sheet, section 5.2.2). */
 export const PAGE3 = { cr9346: 0x01, config0: 0x03, config2: 0x05, config3: 0x06 } as const;
 
 /** Command. */

@@ -3,9 +3,9 @@ import { bytesOf, DeviceStateError, stateOf } from '../../state.ts';
 import { MiiPhy } from '../mii-phy.ts';
 import { BCR, BCR_POWER_ON, BCR_WRITABLE, BCRS, BURST_DWIO, LED, STYLE } from './registers.ts';
 
-/** An Am79C874 PHY, which the Am79C973 has inside. */
+/** The ID of an Am79C874 PHY, which is integrated in the Am79C973. */
 const PHY_ID = 0x0022_5610;
-/** Where it is on its management bus: the data sheet's default. */
+/** Its address on the management bus: the data sheet's default. */
 const PHY_ADDRESS = 0x1e;
 
 /** The bus configuration registers (BCR), and the PHY behind three of them. */
@@ -17,7 +17,7 @@ export class BusRegisters {
     this.#powerOn();
   }
 
-  /** Whether registers are accessed by 32 bits. */
+  /** Whether registers are accessed as 32 bits. */
   get isDword(): boolean {
     return (this.#values[BCR.burst]! & BURST_DWIO) !== 0;
   }
@@ -52,7 +52,7 @@ export class BusRegisters {
     }
   }
 
-  /** The size of addresses follows from the style; one that is reserved is as 0 (data sheet, BCR20). */
+  /** The size of addresses follows from the style; reserved styles act as 0 (data sheet, BCR20). */
   setStyle(value: number): void {
     const style = (value & STYLE.style) > 3 ? 0 : value & STYLE.style;
     const size = style === 0 ? 0 : STYLE.size32;

@@ -2,7 +2,7 @@ import type { BusMaster } from '../../pci/bus-master.ts';
 import type { NicPort } from '../nic-port.ts';
 import type { DescriptorFormat } from './descriptors.ts';
 
-/** What the halves of a card have in common. */
+/** What the two halves of a card share. */
 export interface Card {
   readonly csr: Uint16Array;
   readonly bus: BusMaster;

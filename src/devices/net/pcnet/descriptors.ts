@@ -1,24 +1,24 @@
 import type { BusMaster } from '../../pci/bus-master.ts';
 
-/** Upper half of the word with a descriptor's state (TMD1, RMD1), which all software styles have in this form. */
+/** The upper half of the word with a descriptor's state (TMD1, RMD1), which is the same in all software styles. */
 export const STATE = {
   own: 0x8000,
   error: 0x4000,
-  /** Of a transmit descriptor. */
+  /** In a transmit descriptor. */
   noCheck: 0x2000,
   lastInterrupt: 0x1000,
   one: 0x0800,
-  /** Of a receive descriptor. */
+  /** In a receive descriptor. */
   buffer: 0x0400,
   start: 0x0200,
   end: 0x0100,
-  /** For whom a frame is; styles of 32 bits only. */
+  /** The kind of the address that a frame is for; 32-bit styles only. */
   physical: 0x0040,
   hashed: 0x0020,
   broadcast: 0x0010,
 } as const;
 
-/** What TMD2 (16 bits: TMD3) says of an error. */
+/** The error bits of TMD2 (16 bits: TMD3). */
 export const TRANSMIT_ERROR = { underflow: 0x4000, lostCarrier: 0x0800 } as const;
 
 const COUNT = 0x0fff;
@@ -27,21 +27,21 @@ const LARGEST = 4096;
 /** A descriptor, as the driver wrote it. */
 export type Descriptor = {
   readonly at: number;
-  /** Of its buffer: guest-physical, and bytes. */
+  /** The guest-physical address and size of its buffer, in bytes. */
   readonly address: number;
   readonly bytes: number;
   readonly state: number;
 };
 
 /**
- * The forms of descriptors by software style (BCR20): 0 has 8 bytes and addresses of 24 bits, the others 16 bytes and addresses of 32. Style 3
- * has the words in another order.
+ * The formats of descriptors by software style (BCR20): 0 has 8 bytes and 24-bit addresses, the others have 16 bytes
+ * and 32-bit addresses. Style 3 has the words in another order.
  */
 export class DescriptorFormat {
   readonly bytes: number;
   readonly #bus: BusMaster;
   readonly #style: number;
-  /** Of the upper 8 bits of style 0's addresses: those of the initialization block. */
+  /** The upper 8 bits of style 0's addresses: those of the initialization block. */
   readonly #high: number;
 
   constructor(bus: BusMaster, style: number, high: number) {
@@ -51,7 +51,7 @@ export class DescriptorFormat {
     this.bytes = style === 0 ? 8 : 16;
   }
 
-  /** Null: it is not in memory. */
+  /** Null if it is not in memory. */
   read(at: number): Descriptor | null {
     const raw = this.#bus.readable(at, this.bytes);
     if (raw === null) return null;
@@ -66,7 +66,7 @@ export class DescriptorFormat {
     return { at, address, bytes: countOf(middle), state: middle >>> 16 };
   }
 
-  /** Writes back what became of it. @param details of a frame that was received its length, of one that was sent its error */
+  /** Writes back the result. @param details the length of a received frame, or the error of a transmitted one */
   write({ at }: Descriptor, state: number, details: number): boolean {
     const raw = this.#bus.writable(at, this.bytes);
     if (raw === null) return false;
@@ -81,12 +81,12 @@ export class DescriptorFormat {
     return true;
   }
 
-  /** Whether it says for whom frames are. */
+  /** Whether it reports the kind of address that matched. */
   get tellsAddressMatch(): boolean {
     return this.#style !== 0;
   }
 
-  /** Errors of a frame that was sent: in the upper half of styles with 32 bits. */
+  /** The errors of a transmitted frame: in the upper half in 32-bit styles. */
   errorDetails(bits: number): number {
     return this.#style === 0 ? bits : bits << 16;
   }
@@ -97,7 +97,7 @@ function countOf(word: number): number {
   return LARGEST - (word & COUNT);
 }
 
-/** The same of a ring's length, of 16 bits. */
+/** The same for a ring's length, of 16 bits. */
 export function lengthOf(negative: number): number {
   return 0x1_0000 - negative;
 }

@@ -1,7 +1,10 @@
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { ADDRESS_BYTES } from '../ethernet.ts';
 
-/** Where the fields of the initialization block are (data sheet, "Initialization Block"), of addresses with 16 and with 32 bits. */
+/**
+ * The offsets of the fields of the initialization block (data sheet, "Initialization Block"), with 16-bit and 32-bit
+ * addresses.
+ */
 const LAYOUTS = {
   short: { bytes: 24, address: 2, hash: 8, receive: 16, transmit: 20 },
   long: { bytes: 28, address: 4, hash: 12, receive: 20, transmit: 24 },
@@ -10,13 +13,13 @@ const ADDRESS_WORDS = ADDRESS_BYTES / 2;
 const HASH_WORDS = 4;
 const SHORT_ADDRESS = 0xff_ffff;
 
-/** A ring that a driver gives: where it is, and the power of two of its length. */
+/** A ring as set by a driver: its address, and its length as a power of two. */
 type GivenRing = { readonly base: number; readonly bits: number };
 
-/** What a driver sets a card up with. */
+/** The settings with which a driver initializes a card. */
 export type InitBlock = {
   readonly mode: number;
-  /** The card's own address, and the hash filter, in words of 16 bits. */
+  /** The card's own address, and the hash filter, in 16-bit words. */
   readonly address: readonly number[];
   readonly hash: readonly number[];
   readonly receive: GivenRing;
@@ -24,8 +27,8 @@ export type InitBlock = {
 };
 
 /**
- * @param isLong it has addresses of 32 bits
- * @param high what is added to those of 24
+ * @param isLong it has 32-bit addresses
+ * @param high what is added to 24-bit ones
  * @returns null if it cannot be read
  */
 export function readInitBlock(

@@ -39,18 +39,21 @@ const CHIP_ID = 0x0262_5003;
 const APROM_MARK = 0x57;
 const RAP_BITS = 0x7f;
 
-/** Registers that can be changed only while the card is stopped or suspended (data sheet, "Control and Status Registers"). */
+/**
+ * Registers that can be changed only while the card is stopped or suspended (data sheet, "Control and Status
+ * Registers").
+ */
 const STOPPED_ONLY: ReadonlySet<number> = new Set([
   ...[1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 24, 25, 30, 31, 47, 49, 58, 72, 74, 76, 78],
 ]);
 
-/** How often the card looks for descriptors of its own accord (CSR47): less and less while it finds none. */
+/** How often the card polls for descriptors (CSR47): less and less often while it finds none. */
 const POLL = 1_966_000n;
 const MAX_POLL = 64n * POLL;
 
 /**
- * AMD's PCnet-FAST III (Am79C973), which has the registers of its predecessors, the Am79C970A among them: rings of descriptors in four software
- * styles, registers by words or double words.
+ * AMD's PCnet-FAST III (Am79C973), which has the registers of its predecessors, including the Am79C970A: rings of
+ * descriptors in four software styles, and registers accessed by words or double words.
  */
 export class Pcnet implements Device, IoHandler, Card {
   readonly name: string;
@@ -118,7 +121,7 @@ export class Pcnet implements Device, IoHandler, Card {
 
   write(offset: number, size: AccessSize, value: number): void {
     const isDword = this.#bcr.isDword;
-    // A write of 32 bits to the first of them changes how they are accessed.
+    // A 32-bit write to the first register changes how they are accessed.
     if (!isDword && size === 4 && offset === DWIO.rdp) this.#bcr.setDword();
     if (size !== (this.#bcr.isDword ? 4 : 2)) return;
     const word = value & 0xffff;
@@ -311,7 +314,7 @@ export class Pcnet implements Device, IoHandler, Card {
     return (this.csr[CSR.status]! & STATUS.stop) !== 0 || (this.csr[CSR.extended]! & EXTENDED.suspend) !== 0;
   }
 
-  /** CSR0: a stop wins over all else. */
+  /** CSR0: a stop overrides everything else. */
   #writeStatus(value: number): void {
     const { csr } = this;
     csr[CSR.status]! &= ~(value & STATUS_CLEARABLE) & ~STATUS.enable;
@@ -373,7 +376,7 @@ export class Pcnet implements Device, IoHandler, Card {
     return this.csr[CSR.initBlock]! + this.csr[CSR.initBlock + 1]! * 0x1_0000;
   }
 
-  /** The upper byte of addresses that have 24 bits. */
+  /** The upper byte of 24-bit addresses. */
   get #high(): number {
     return (this.csr[CSR.initBlock + 1]! >> 8) * 0x100_0000;
   }
@@ -401,7 +404,7 @@ export class Pcnet implements Device, IoHandler, Card {
     return arrival;
   }
 
-  /** Goes on with both halves, and looks again after a while. */
+  /** Continues with both halves, and polls again after a while. */
   #run(): void {
     const { csr } = this;
     if (!this.#isRunning || !this.bus.allowed) return;
@@ -453,7 +456,7 @@ export class Pcnet implements Device, IoHandler, Card {
     this.function.setInterrupt(this.#interrupts);
   }
 
-  /** By the reset register: bus configuration stays. */
+  /** A reset by the reset register: the bus configuration stays. */
   #softReset(): void {
     const { csr } = this;
     csr.fill(0);
@@ -478,7 +481,7 @@ export class Pcnet implements Device, IoHandler, Card {
   }
 }
 
-/** The address, its mark and its checksum (data sheet, "Address PROM Space"). */
+/** The address, its signature and its checksum (data sheet, "Address PROM Space"). */
 function addressProm(mac: Uint8Array): Uint8Array {
   const prom = new Uint8Array(APROM_BYTES);
   prom.set(mac);

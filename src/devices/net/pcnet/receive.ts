@@ -14,13 +14,13 @@ import { STATE } from './descriptors.ts';
 import { CSR, EXTENDED, FEATURES, MODE, STATUS } from './registers.ts';
 import { advance, descriptorAt, type Ring } from './ring.ts';
 
-/** A length of 12 bits, with the check sequence. */
+/** A 12-bit length, with the check sequence. */
 const MAX_MESSAGE = 4095;
 const MAX_CHAIN = 64;
-/** What is a length in a frame's type field (IEEE 802.3 §3.2.6), and the least that need not be padded. */
+/** The data that needs no padding: a smaller length in a frame's type field (IEEE 802.3 §3.2.6) means padding. */
 const MIN_DATA = MIN_FRAME - HEADER_BYTES;
 
-/** The card's half that receives. */
+/** The card's receiving half. */
 export class Receiver {
   readonly ring: Ring = { base: 0, length: 1, index: 0 };
   readonly #card: Card;
@@ -31,7 +31,7 @@ export class Receiver {
     this.#card = card;
   }
 
-  /** A frame waits for a buffer. */
+  /** Whether a frame waits for a buffer. */
   get isStalled(): boolean {
     return this.#isStalled;
   }
@@ -48,7 +48,7 @@ export class Receiver {
     return arrival;
   }
 
-  /** Whether a frame that waits may have a buffer now. */
+  /** Whether a waiting frame may have a buffer now. */
   hasRoom(): boolean {
     const { format } = this.#card;
     const next = format.read(descriptorAt(this.ring, format.bytes));
@@ -59,7 +59,7 @@ export class Receiver {
     this.#isStalled = false;
   }
 
-  /** How a frame passes the filters, as style 2 and 3 tell it (RMD1); null: it does not. */
+  /** How a frame passes the filters, as styles 2 and 3 report it (RMD1); null if it does not. */
   #match(frame: Uint8Array): number | null {
     const { csr } = this.#card;
     const mode = csr[CSR.mode]!;
@@ -84,7 +84,7 @@ export class Receiver {
     return true;
   }
 
-  /** @returns how many bytes of `#message` it has */
+  /** @returns the length of the frame in `#message` */
   #collect(frame: Uint8Array): number {
     const message = this.#message;
     message.set(frame);
@@ -120,7 +120,7 @@ export class Receiver {
     return 'taken';
   }
 
-  /** Whether the buffers that the driver has given have room. What the whole ring has no room for is missed. */
+  /** Whether the driver's free buffers have room. A frame that exceeds the whole ring is missed. */
   #roomFor(length: number): Arrival {
     const { format } = this.#card;
     const { base, length: descriptors, index } = this.ring;

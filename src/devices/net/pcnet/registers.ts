@@ -1,10 +1,13 @@
-/** Registers of AMD's PCnet controllers (Am79C973 data sheet, "User Accessible Registers"; those of the Am79C970A are the same). */
+/**
+ * Registers of AMD's PCnet controllers (Am79C973 data sheet, "User Accessible Registers"; those of the Am79C970A are
+ * the same).
+ */
 
-/** Where the driver finds them: by 16 bits (WIO), and by 32 (DWIO). */
+/** The offsets of the registers: for 16-bit (WIO) and for 32-bit accesses (DWIO). */
 export const WIO = { rdp: 0x10, rap: 0x12, reset: 0x14, bdp: 0x16 } as const;
 export const DWIO = { rdp: 0x10, rap: 0x14, reset: 0x18, bdp: 0x1c } as const;
 export const PORTS = 32;
-/** In front of them: the address PROM. */
+/** The address PROM, which precedes them. */
 export const APROM_BYTES = 16;
 
 export const CSRS = 128;
@@ -56,12 +59,12 @@ export const STATUS = {
   babble: 0x4000,
   error: 0x8000,
 } as const;
-/** What the driver clears by ones. */
+/** The bits that the driver clears by writing ones. */
 export const STATUS_CLEARABLE = 0x7f00;
-/** What interrupts unless CSR3 masks it; an error is one of the others. */
+/** The causes of interrupts unless masked in CSR3; the error bit summarizes others. */
 export const STATUS_CAUSES = 0x5f00;
 export const STATUS_ERRORS = 0x7800;
-/** What it keeps in a saved state: the rest follows. */
+/** The bits in a saved state: the others are derived. */
 export const STATUS_SAVED = 0x7f7f;
 
 /** CSR3. */
@@ -78,7 +81,7 @@ export const FEATURES = {
   noPolling: 0x1000,
   clearable: 0x026a,
   writable: 0xfd15,
-  /** The bits below `clearable` ones that mask them: all but the user's. */
+  /** The bits below those of `clearable` that mask them: all but the user interrupt's. */
   masked: 0x022a,
   powerOn: 0x0115,
 } as const;
@@ -115,14 +118,14 @@ export const BCR = {
   vendor: 35,
 } as const;
 
-/** BCR18: registers are accessed by 32 bits. */
+/** BCR18: registers are accessed as 32 bits. */
 export const BURST_DWIO = 0x0080;
-/** BCR4 to BCR7: what of the link's states lights the LED, and whether it is lit. */
+/** BCR4 to BCR7: the link states that light the LED, and whether it is lit. */
 export const LED = { lit: 0x8000, link: 0x0040 } as const;
 /** BCR20. */
 export const STYLE = { style: 0x00ff, size32: 0x0100, pcnet: 0x0200 } as const;
 
-/** Of all BCRs, at power-on; those that are missing are 0. */
+/** The values of the BCRs at power-on; others are 0. */
 export const BCR_POWER_ON: Readonly<Record<number, number>> = {
   0: 0x0005,
   1: 0x0005,
@@ -140,7 +143,7 @@ export const BCR_POWER_ON: Readonly<Record<number, number>> = {
   32: 0x0400,
   35: 0x1022,
 };
-/** Bits of BCRs that the driver can change. Style and PHY have rules of their own. */
+/** The bits of BCRs that the driver can change. Style and PHY have their own rules. */
 export const BCR_WRITABLE: Readonly<Record<number, number>> = {
   2: 0x7f0f,
   4: 0x73ff,

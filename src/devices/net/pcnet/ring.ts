@@ -2,10 +2,10 @@ import type { DeviceState } from '../../device.ts';
 import { DeviceStateError, numberOf, stateOf } from '../../state.ts';
 import { lengthOf } from './descriptors.ts';
 
-/** The initialization block can give a ring up to 512 descriptors. */
+/** The initialization block can set a ring of up to 512 descriptors. */
 const MAX_RING_BITS = 9;
 
-/** A ring of descriptors: how long it is, and where the card is in it. */
+/** A ring of descriptors: its address and length, and the card's position in it. */
 export type Ring = { base: number; length: number; index: number };
 
 export function descriptorAt({ base, index }: Ring, bytes: number): number {
@@ -16,25 +16,27 @@ export function advance(ring: Ring): void {
   ring.index = (ring.index + 1) % ring.length;
 }
 
-/** Begins a ring anew. @param bits the power of two of its length */
+/** Restarts a ring. @param bits its length as a power of two */
 export function setRing(ring: Ring, base: number, bits: number): void {
   ring.base = base;
   ring.length = 2 ** Math.min(bits, MAX_RING_BITS);
   ring.index = 0;
 }
 
-/** Begins one anew, whose length a register has as a negative number (CSR76, CSR78). */
+/** Restarts one whose length is a negative number in a register (CSR76, CSR78). */
 export function setLength(ring: Ring, negative: number): void {
   ring.length = lengthOf(negative);
   ring.index = 0;
 }
 
-/** How many descriptors are left until the ring begins again (CSR72, CSR74), as registers have it: the length at its beginning. */
+/**
+ * The number of descriptors until the ring wraps (CSR72, CSR74), in the registers' form: at its beginning, the length.
+ */
 export function counterOf({ length, index }: Ring): number {
   return (length - index) & 0xffff;
 }
 
-/** Goes to where so many are left. */
+/** Moves to where this many are left. */
 export function setCounter(ring: Ring, value: number): void {
   if (value > 0 && value <= ring.length) ring.index = ring.length - value;
 }

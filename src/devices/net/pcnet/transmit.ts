@@ -4,13 +4,13 @@ import { type Descriptor, STATE, TRANSMIT_ERROR } from './descriptors.ts';
 import { CSR, EXTENDED, FEATURES, MODE, STATUS } from './registers.ts';
 import { advance, descriptorAt, type Ring } from './ring.ts';
 
-/** The longest packet that is collected, and the most buffers that it may be in. */
+/** The largest packet that is collected, and the largest number of its buffers. */
 const MAX_PACKET = 4096;
 const MAX_CHAIN = 64;
-/** Packets that are sent before others have the thread. */
+/** Packets that are sent in one batch. */
 const BUDGET = 256;
 
-/** The card's half that sends. */
+/** The card's transmitting half. */
 export class Transmitter {
   readonly ring: Ring = { base: 0, length: 1, index: 0 };
   readonly #card: Card;
@@ -18,13 +18,13 @@ export class Transmitter {
   readonly #packet = new Uint8Array(MAX_PACKET);
   readonly #chain: Descriptor[] = [];
 
-  /** @param loopback receives what is sent while the card is in loopback mode */
+  /** @param loopback receives transmitted frames while the card is in loopback mode */
   constructor(card: Card, loopback: (frame: Uint8Array) => void) {
     this.#card = card;
     this.#loopback = loopback;
   }
 
-  /** Sends the packets that are ready. @returns how many; as many as it may at once: there may be more */
+  /** Sends the packets that are ready, up to the batch limit. @returns how many, and whether there may be more */
   run(): { readonly count: number; readonly isMore: boolean } {
     const { csr, port } = this.#card;
     let count = 0;
@@ -39,7 +39,7 @@ export class Transmitter {
     return { count, isMore: count === BUDGET };
   }
 
-  /** Sends the packet whose first buffer the card is at, if the driver has given all of it. */
+  /** Sends the packet at the card's position, if the driver has provided all of it. */
   #sendPacket(): boolean {
     const { csr, format } = this.#card;
     const chain = this.#chain;
@@ -86,7 +86,7 @@ export class Transmitter {
     else port.sendMore(frame);
   }
 
-  /** Success may interrupt for each packet, for those that the driver has marked, or for none (CSR5). */
+  /** Success may interrupt for every packet, for those that the driver has marked, or for none (CSR5). */
   #tellsSuccess({ state }: Descriptor): boolean {
     const extended = this.#card.csr[CSR.extended]!;
     if ((extended & EXTENDED.noTransmitInterrupt) !== 0) return false;
@@ -106,7 +106,7 @@ export class Transmitter {
     return true;
   }
 
-  /** What does not begin a packet is passed over. */
+  /** Skips a descriptor that does not begin a packet. */
   #skip(descriptor: Descriptor): boolean {
     this.#chain.push(descriptor);
     return this.#giveBack(0, 0) || this.#fail();

@@ -1,6 +1,6 @@
 import { CPLUS_BANK, REG, REGISTERS } from './registers.ts';
 
-/** What a write does besides, by the registers' bytes. */
+/** The side effects of writes, by the registers' bytes. */
 const ACTIONS = [
   ['transmitStatus', REG.tsd, 16],
   ['dumpTally', CPLUS_BANK + REG.dtccr, 8],
@@ -20,7 +20,7 @@ const ACTIONS = [
 
 export type Action = (typeof ACTIONS)[number][0];
 
-/** By the index of a byte in the register file; null: it only keeps what is written. */
+/** By the index of a byte in the register file; null if it is only stored. */
 export const actionAt: readonly (Action | null)[] = Array.from(
   { length: CPLUS_BANK + REGISTERS },
   (_, at) => ACTIONS.find(([, start, bytes]) => at >= start && at < start + bytes)?.[0] ?? null,

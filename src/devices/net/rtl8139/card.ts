@@ -3,7 +3,7 @@ import type { NicPort } from '../nic-port.ts';
 import type { RegisterFile } from './register-file.ts';
 import type { Tally } from './tally.ts';
 
-/** What the halves of a card have in common. */
+/** What the two halves of a card share. */
 export interface Card {
   readonly registers: RegisterFile;
   readonly bus: BusMaster;
@@ -18,10 +18,10 @@ export interface Card {
 /** A descriptor of C+ mode (data sheet, section 9): two words of options, and the address of its buffer. */
 export const DESCRIPTOR_BYTES = 16;
 export const DESCRIPTOR = { options1: 0, options2: 4, address: 8 } as const;
-/** A ring has no more of them, with or without one that says that it is the last. */
+/** The maximum number of descriptors in a ring, even if none is marked as the last. */
 export const MAX_DESCRIPTORS = 64;
 
-/** Bits that both kinds of descriptors have in their first word. */
+/** Bits in the first word of both kinds of descriptors. */
 export const OWN = 0x8000_0000;
 export const END_OF_RING = 0x4000_0000;
 export const FIRST = 0x2000_0000;

@@ -13,10 +13,10 @@ const WORD = {
 } as const;
 const WORDS = 64;
 const ID = 0x8129;
-/** 8 µs of grants, 16 µs of latency. */
+/** 8 µs of grant, 16 µs of latency. */
 const LATENCY = 0x4020;
 
-/** What the EEPROM of a card with this address has. */
+/** The EEPROM contents of a card with this address. */
 export function eepromWords(mac: Uint8Array): Uint16Array {
   const words = new Uint16Array(WORDS);
   words[WORD.id] = ID;
@@ -29,7 +29,7 @@ export function eepromWords(mac: Uint8Array): Uint16Array {
   return words;
 }
 
-/** The address that an EEPROM has. */
+/** The address in an EEPROM. */
 export function addressIn(words: Uint16Array): Uint8Array {
   return new Uint8Array(words.slice(WORD.address, WORD.address + ADDRESS_BYTES / 2).buffer);
 }

@@ -2,10 +2,10 @@ import type { DeviceState } from '../../device.ts';
 import { MII, MiiPhy } from '../mii-phy.ts';
 import { REG } from './registers.ts';
 
-/** The internal PHY has no ID among its registers (data sheet, section 6.21): Realtek's, model 0. */
+/** The internal PHY has no ID registers (data sheet, section 6.21), so this is Realtek's, model 0. */
 const ID = 0x001c_c800;
 
-/** Registers of MII by those of the card that show them, each two bytes (sections 6.21 to 6.25). */
+/** MII registers by the registers of the card that show them, two bytes each (sections 6.21 to 6.25). */
 const MII_REGISTERS: Readonly<Record<number, number>> = {
   [REG.bmcr]: MII.control,
   [REG.bmsr]: MII.status,
@@ -14,10 +14,10 @@ const MII_REGISTERS: Readonly<Record<number, number>> = {
   [REG.aner]: MII.expansion,
 };
 
-/** The PHY, whose registers are among those of the card. */
+/** The PHY, whose registers are mapped among those of the card. */
 export class PhyRegisters {
   readonly #phy = new MiiPhy(ID);
-  /** What is being written to a register, of which bytes come one by one. */
+  /** The value being written to a register byte by byte. */
   #written: number | null = null;
 
   get link(): boolean {
@@ -32,7 +32,7 @@ export class PhyRegisters {
     return this.#phy.is100;
   }
 
-  /** Whether a byte is one of its registers'. */
+  /** Whether a byte belongs to one of its registers. */
   has(index: number): boolean {
     return index >= REG.bmcr && index < REG.nwaytr;
   }
@@ -41,7 +41,7 @@ export class PhyRegisters {
     return (this.#read(index & ~1) >>> (8 * (index & 1))) & 0xff;
   }
 
-  /** Collects what is written to bytes of a register, until `commit`. */
+  /** Collects bytes written to a register, until `commit`. */
   writeByte(index: number, byte: number): void {
     const register = index & ~1;
     if (register !== REG.bmcr && register !== REG.anar) return;

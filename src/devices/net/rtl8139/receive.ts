@@ -28,31 +28,34 @@ import {
 import { CPCR, ISR, RCR, REG } from './registers.ts';
 import type { TallyName } from './tally.ts';
 
-/** The status in front of a frame in the ring buffer (data sheet, section 5.1). */
+/** The status that precedes a frame in the ring buffer (data sheet, section 5.1). */
 const STATUS = { ok: 0x0001, broadcast: 0x2000, physical: 0x4000, multicast: 0x8000 } as const;
 const HEADER = 4;
-/** The ring buffer's size by RCR's field, in bytes; the largest one ignores WRAP. */
+/** The ring buffer's size by RCR's field, in bytes; the largest size ignores WRAP. */
 const LEAST_BUFFER = 8192;
 const LARGEST_BUFFER = 65_536;
-/** Frames come again when this part of a full buffer is free: one by one, each would cost as much as many. */
+/**
+ * After the buffer was full, frames are delivered again once this fraction of it is free: one by one, each would cost
+ * as much as many.
+ */
 const ROOM_AGAIN = 4;
-/** How far the driver's read pointer is behind what it has read (section 6.5). */
+/** The distance of the driver's read pointer behind what it has read (section 6.5). */
 const CAPR_LAG = 16;
 
-/** Of the first word of a receive descriptor (section 9.2). */
+/** In the first word of a receive descriptor (section 9.2). */
 const SIZE = 0x1fff;
 const MULTICAST = 0x0400_0000;
 const PHYSICAL = 0x0200_0000;
 const BROADCAST = 0x0100_0000;
 const PROTOCOL_ID = { tcp: 0x0001_0000, udp: 0x0002_0000, ip: 0x0003_0000 } as const;
 const FAILED = { ip: 0x8000, udp: 0x4000, tcp: 0x2000 } as const;
-/** Of the second: a tag has been taken out. */
+/** In the second word: a tag has been removed. */
 const TAG_AVAILABLE = 0x0001_0000;
 
-/** What is not received at all: the receive watchdog ends longer frames (section 9.2, RWT). */
+/** Longer frames are not received: the receive watchdog ends them (section 9.2, RWT). */
 const MAX_FRAME = 4096 - FCS_BYTES;
 
-/** Whom a frame is for. */
+/** The kind of address that a frame is for. */
 export type Addressee = 'physical' | 'multicast' | 'broadcast';
 const RING_STATUS = {
   physical: STATUS.physical,
@@ -66,13 +69,13 @@ const TALLIES: Readonly<Record<Addressee, TallyName>> = {
   broadcast: 'rxBroadcast',
 };
 
-/** The card's half that receives. */
+/** The card's receiving half. */
 export class Receiver {
   readonly #card: Card;
-  /** The frame as it goes to memory: padded, without its tag, and with its check sequence. */
+  /** The frame as written to memory: padded, without its tag, and with its check sequence. */
   readonly #frame = new Uint8Array(MAX_FRAME + FCS_BYTES);
   #next = 0;
-  /** What a frame takes that waits for room, of which the driver has been told; 0: none does. */
+  /** The room that a waiting frame needs, once the driver has been notified; 0 if none waits. */
   #wanted = 0;
 
   constructor(card: Card) {
@@ -88,22 +91,22 @@ export class Receiver {
     registers.setU16(REG.capr, -CAPR_LAG & 0xffff);
   }
 
-  /** Starts again with the first descriptor. */
+  /** Restarts at the first descriptor. */
   restartRing(): void {
     this.#next = 0;
   }
 
-  /** Whether the ring buffer has nothing that the driver has not read. */
+  /** Whether the driver has read everything in the ring buffer. */
   get isEmpty(): boolean {
     return this.#unread === 0;
   }
 
-  /** A frame waits for room. */
+  /** Whether a frame waits for room. */
   get isStalled(): boolean {
     return this.#wanted > 0;
   }
 
-  /** Whom it is for, of those whose frames are received (section 6.10); null: none. */
+  /** The kind of address that it is for, if the card receives it (section 6.10); null if not. */
   addressee(frame: Uint8Array): Addressee | null {
     const { registers } = this.#card;
     const modes = registers.u8(REG.rcr);
@@ -141,7 +144,7 @@ export class Receiver {
     return arrival;
   }
 
-  /** Whether a frame that waits may have room now. */
+  /** Whether a waiting frame may have room now. */
   hasRoom(): boolean {
     const { registers, bus } = this.#card;
     if (!this.isStalled || !registers.receives) return true;
@@ -181,7 +184,7 @@ export class Receiver {
     registers.setU32(REG.mpc, (registers.u32(REG.mpc) + 1) & 0x00ff_ffff);
   }
 
-  /** @returns how many bytes of `#frame` it has, with the check sequence */
+  /** @returns the length of the frame in `#frame`, with the check sequence */
   #collect(frame: Uint8Array, from = 0, at = 0): number {
     const end = Math.max(at + frame.length - from, MIN_FRAME);
     this.#frame.fill(0, at, end);
@@ -197,7 +200,7 @@ export class Receiver {
     const bytes = this.#bufferBytes;
     const length = this.#collect(frame);
     const total = bufferBytes(length);
-    // A buffer that is full looks like one that is empty.
+    // A full buffer would look empty.
     if (total >= bytes) return 'dropped';
     if (total >= bytes - this.#unread) return 'full';
     const at = registers.u16(REG.cbr) % bytes;
@@ -215,7 +218,7 @@ export class Receiver {
     return bus.writeU32(registers.u32(REG.rbstart) + at, header);
   }
 
-  /** Writes the frame to the ring buffer. With WRAP, it goes on beyond the end, where the driver has room for it. */
+  /** Writes the frame to the ring buffer. With WRAP, it continues beyond the end, where the driver has room for it. */
   #put(at: number, length: number, bytes: number): boolean {
     const { registers, bus } = this.#card;
     const base = registers.u32(REG.rbstart);
@@ -276,7 +279,7 @@ export class Receiver {
       room += size;
       if (room >= length) return 'taken';
       index = (options & END_OF_RING) !== 0 ? 0 : (index + 1) % MAX_DESCRIPTORS;
-      // All of the ring is too small.
+      // The whole ring is too small.
       if (index === this.#next) break;
     }
     return 'dropped';
@@ -288,7 +291,7 @@ export class Receiver {
     return this.#collect(frame, addresses + VLAN_BYTES, addresses);
   }
 
-  /** What is known of the packet in the collected frame: its protocol, and whether its checksums are wrong. */
+  /** The receive status of the packet in the collected frame: its protocol, and whether its checksums are wrong. */
   #checked(length: number): number {
     const frame = this.#frame.subarray(0, length - FCS_BYTES);
     const packet = findIp(frame);
@@ -309,7 +312,7 @@ export class Receiver {
   }
 }
 
-/** What a frame takes of the ring buffer. @param length with its check sequence */
+/** The room that a frame takes in the ring buffer. @param length with its check sequence */
 function bufferBytes(length: number): number {
   return (HEADER + length + 3) & ~3;
 }

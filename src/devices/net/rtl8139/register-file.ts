@@ -31,7 +31,7 @@ function masks(registers: typeof WRITABLE): Uint8Array {
   return bits;
 }
 
-/** What the registers hold, as the driver reads them, and what it may change of them. */
+/** The registers' contents as read by the driver, and the bits that it may change. */
 export class RegisterFile {
   readonly #values = new Uint8Array(BYTES);
   readonly #view = new DataView(this.#values.buffer);
@@ -57,13 +57,13 @@ export class RegisterFile {
     return (this.u16(REG.isr) & this.u16(REG.imr)) !== 0;
   }
 
-  /** Where the driver's access to `offset` goes. */
+  /** The index of the byte at `offset`. */
   indexOf(offset: number): number {
     const isBanked = offset >= CPLUS_BANKED.start && offset < CPLUS_BANKED.end;
     return isBanked && this.isCplus ? offset + CPLUS_BANK : offset;
   }
 
-  /** The driver writes a byte. */
+  /** Handles a byte that the driver writes. */
   write(index: number, value: number): void {
     const isUnlocked = (this.#values[REG.cr9346]! & CR9346.mode) === MODE.configure;
     const mask = isUnlocked ? writable[index]! | locked[index]! : writable[index]!;
@@ -82,7 +82,7 @@ export class RegisterFile {
     return this.#view.getUint32(offset, true);
   }
 
-  /** A guest-physical address of 64 bits; one beyond 2^53 is not exact, and no memory. */
+  /** A 64-bit guest-physical address; one beyond 2^53 is inexact, but not memory either. */
   address(offset: number): number {
     return this.u32(offset) + this.u32(offset + 4) * 2 ** 32;
   }
@@ -107,7 +107,7 @@ export class RegisterFile {
     this.#values.set(bytes, offset);
   }
 
-  /** A reset by the command register leaves addresses and configuration (section 6.6). */
+  /** A reset by the command register keeps addresses and configuration (section 6.6). */
   softReset(): void {
     const kept = [this.bytes(REG.idr, 16).slice(), this.bytes(REG.cr9346, 4).slice()] as const;
     const [config3, config5] = [this.bytes(REG.config3, 2).slice(), this.u8(REG.config5)];
@@ -151,5 +151,5 @@ export class RegisterFile {
   }
 }
 
-/** What an interrupt of these bits is for. */
+/** The interrupt bits for received and for transmitted frames. */
 export const RECEIVE_BITS = ISR.receiveOk | ISR.receiveError | ISR.receiveOverflow;

@@ -1,4 +1,7 @@
-/** Registers of the RTL8139C+ (data sheet 1.6, section 6, in its order). Those that both modes use differently are named for each. */
+/**
+ * Registers of the RTL8139C+ (data sheet 1.6, section 6, in its order). A register that the two modes use differently
+ * has a name for each.
+ */
 
 export const REG = {
   idr: 0x00,
@@ -54,9 +57,9 @@ export const REG = {
 export const REALTEK = 0x10ec;
 export const RTL8139 = 0x8139;
 
-/** Ports, and bytes of memory, of its registers. */
+/** The number of ports, and of bytes of memory, of its registers. */
 export const REGISTERS = 256;
-/** Those of C+ mode that share offsets with others are kept this much further up. */
+/** Registers of C+ mode that share offsets with others are stored this much higher. */
 export const CPLUS_BANK = 0x100;
 export const CPLUS_BANKED = { start: REG.tsd, end: REG.rbstart } as const;
 
@@ -110,10 +113,10 @@ export const RCR = {
 export const CR9346 = { mode: 0xc0, select: 0x08, clock: 0x04, input: 0x02, output: 0x01 } as const;
 export const MODE = { normal: 0x00, autoload: 0x40, program: 0x80, configure: 0xc0 } as const;
 
-/** CONFIG1 (section 6.13): power management, and that the registers are in ports, and in memory. */
+/** CONFIG1 (section 6.13): power management, and that the registers are mapped to ports and to memory. */
 export const CONFIG1 = { power: 0x01, memoryMapped: 0x04, portMapped: 0x08 } as const;
 
-/** What wakes the machine up: bits of CONFIG3 and of CONFIG5. */
+/** The wake events: bits of CONFIG3 and of CONFIG5. */
 export const CONFIG3 = { magic: 0x20, linkUp: 0x10 } as const;
 export const CONFIG5 = { broadcast: 0x40, multicast: 0x20, unicast: 0x10 } as const;
 
@@ -140,7 +143,9 @@ export const CPCR = {
 /** Dump tally counters command (section 6.1). */
 export const DTCCR = { command: 0x08, addressLow: 0xffff_ffc0 } as const;
 
-/** What the driver can change: where, how many bytes, which bits. Others are read-only, or done by an action. */
+/**
+ * What the driver can change: the offset, the number of bytes, the bits. Others are read-only, or handled by an action.
+ */
 export const WRITABLE: readonly (readonly [offset: number, bytes: number, bits: number])[] = [
   [REG.idr, 4, 0xffff_ffff],
   [REG.idr + 4, 2, 0xffff],
@@ -174,7 +179,7 @@ export const WRITABLE: readonly (readonly [offset: number, bytes: number, bits: 
   [REG.etthr, 1, 0x3f],
 ];
 
-/** Those that can be changed only while CR9346 says so (section 6.11). */
+/** The registers that can be changed only while CR9346 permits it (section 6.11). */
 export const LOCKED: readonly (readonly [offset: number, bytes: number, bits: number])[] = [
   [REG.config0, 1, 0x00],
   [REG.config1, 1, 0xf3],

@@ -35,16 +35,19 @@ import { Timer } from './timer.ts';
 import { Transmitter } from './transmit.ts';
 import { WakeUp } from './wake-up.ts';
 
-/** Drivers tell an RTL8139C+ by it. */
+/** The revision by which drivers recognize an RTL8139C+. */
 const REVISION = 0x20;
 
-/** How long a frame waits until the card looks for room again, at first: drivers do not say that they have given a descriptor. */
+/**
+ * The initial delay before the card looks for room again for a waiting frame: drivers do not notify it of new
+ * descriptors.
+ */
 const ROOM_DELAY = 250_000n;
 const MAX_ROOM_DELAY = 16_000_000n;
 
 /**
- * Realtek's RTL8139C+: a Fast Ethernet card with the four transmit registers and the ring buffer of its predecessors, and rings of
- * descriptors with checksum and segmentation offload in C+ mode.
+ * Realtek's RTL8139C+: a Fast Ethernet card with the four transmit registers and the ring buffer of its predecessors,
+ * and rings of descriptors with checksum and segmentation offload in C+ mode.
  */
 export class Rtl8139 implements Device, IoHandler, Card {
   readonly name: string;
@@ -55,7 +58,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
   readonly tally = new Tally();
   readonly #clock: Clock;
   readonly #eeprom: SerialEeprom;
-  /** What it has at power-on: the address is the machine's to give. */
+  /** The power-on contents: the address comes from the machine. */
   readonly #words: Uint16Array;
   readonly #phy = new PhyRegisters();
   readonly #receiver = new Receiver(this);
@@ -81,7 +84,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     this.function.addBar(0, { kind: 'io', size: REGISTERS, handler: this });
     this.function.addBar(1, { kind: 'memory32', size: REGISTERS, handler: this });
     this.function.addInterruptPin();
-    // Linux takes only a card that lets it set both.
+    // Linux accepts only a card on which it can set both.
     this.function.config.define(REG_PCI.cacheLineSize, 1, 0, { writable: 0xff });
     this.function.config.define(REG_PCI.latencyTimer, 1, 0, { writable: 0xff });
     this.#power = new PowerManagement(this.function, {
@@ -111,7 +114,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     for (let i = 0; i < size; i++) {
       const byte = (value >>> (8 * i)) & 0xff;
       const index = this.registers.indexOf(offset + i);
-      // Status bits are cleared by ones, and the rest of it before what the command says.
+      // Status bits are cleared by ones, and the rest of the status before the command takes effect.
       if (index === REG.isr || index === REG.isr + 1) this.#clearStatus(index, byte);
       else this.#writeByte(index, byte);
     }
@@ -315,7 +318,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     return arrival;
   }
 
-  /** Has a frame that waits come again, if there may be room for it. */
+  /** Asks for a waiting frame again, if there may be room for it. */
   #lookForRoom(): void {
     if (!this.#receiver.isStalled) return;
     if (this.#receiver.hasRoom()) {
@@ -326,7 +329,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     }
   }
 
-  /** Goes on with both halves after a while. */
+  /** Continues with both halves after a while. */
   #later(delay: bigint): void {
     if (this.#cancelLater !== null || !this.#isRunning) return;
     this.#cancelLater = this.#clock.at(this.#clock.now() + delay, () => {
@@ -337,7 +340,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     });
   }
 
-  /** One bit for each of the four registers in each group (section 6.20). */
+  /** One bit per group for each of the four registers (section 6.20). */
   get #transmitStatus(): number {
     let value = 0;
     for (let index = 0; index < TSD_COUNT; index++) {
@@ -380,7 +383,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     }
   }
 
-  /** Takes the address from the EEPROM. */
+  /** Loads the address from the EEPROM. */
   #autoload(): void {
     this.registers.setBytes(REG.idr, addressIn(this.#eeprom.words));
   }

@@ -1,7 +1,7 @@
 import type { DeviceState } from '../../device.ts';
 import { numberOf } from '../../state.ts';
 
-/** The tally counters (data sheet, section 6.1): where each is in what the card writes, and how many bytes it has there. */
+/** The tally counters (data sheet, section 6.1): the offset and size of each in the dump. */
 const LAYOUT = [
   ['txOk', 0, 8],
   ['rxOk', 8, 8],
@@ -22,7 +22,7 @@ export type TallyName = (typeof LAYOUT)[number][0];
 
 export const TALLY_BYTES = 64;
 
-/** What the card counts for its driver, from its power-on on. */
+/** What the card counts for its driver since power-on. */
 export class Tally {
   readonly #counts = new Map<TallyName, number>(LAYOUT.map(([name]) => [name, 0]));
 
@@ -30,7 +30,7 @@ export class Tally {
     this.#counts.set(name, this.#counts.get(name)! + 1);
   }
 
-  /** Writes them as the driver asks for them. @param target `TALLY_BYTES` */
+  /** Writes a dump for the driver. @param target `TALLY_BYTES` */
   dump(target: Uint8Array): void {
     const view = new DataView(target.buffer, target.byteOffset, target.length);
     for (const [name, offset, bytes] of LAYOUT) {

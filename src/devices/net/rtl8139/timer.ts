@@ -1,12 +1,15 @@
 import type { Cancel, Clock, DeviceState } from '../../device.ts';
 import { DeviceStateError } from '../../state.ts';
 
-/** The timer counts cycles of PCI's clock. */
+/** The timer counts PCI clock cycles. */
 const HZ = 33_000_000n;
 const NS = 1_000_000_000n;
 const RANGE = 2n ** 32n;
 
-/** The general purpose timer (data sheet, sections 6.15 and 6.16): it counts up, and interrupts when it has the value of an interval. */
+/**
+ * The general purpose timer (data sheet, sections 6.15 and 6.16): counts up, and interrupts when it reaches the
+ * interval.
+ */
 export class Timer {
   readonly #clock: Clock;
   readonly #interrupt: () => void;
@@ -31,7 +34,7 @@ export class Timer {
     this.schedule(Number(this.#interval));
   }
 
-  /** Its interrupt comes when it counts to the interval, again when it has overflowed and does so. @param interval in cycles; 0: never */
+  /** Interrupts when it reaches the interval, and again after each overflow. @param interval in cycles; 0 for never */
   schedule(interval: number): void {
     this.cancel();
     this.#interval = BigInt(interval);
@@ -47,7 +50,7 @@ export class Timer {
     });
   }
 
-  /** Interrupts no more, until it is scheduled. */
+  /** Stops interrupting until it is scheduled again. */
   cancel(): void {
     this.#cancel?.();
     this.#cancel = null;

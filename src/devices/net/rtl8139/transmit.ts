@@ -21,7 +21,7 @@ import {
 } from './card.ts';
 import { CPLUS_BANK, ISR, LOOPBACK, REG, TCR, TPPOLL, TSD, TSD_COUNT } from './registers.ts';
 
-/** Of the first word of a transmit descriptor (data sheet, section 9.1). */
+/** In the first word of a transmit descriptor (data sheet, section 9.1). */
 const LARGE_SEND = 0x0800_0000;
 const MSS_SHIFT = 16;
 const MSS = 0x7ff;
@@ -29,16 +29,16 @@ const IP_CHECKSUM = 0x0004_0000;
 const UDP_CHECKSUM = 0x0002_0000;
 const TCP_CHECKSUM = 0x0001_0000;
 const LENGTH = 0xffff;
-/** Of its status. */
+/** In its status. */
 const ERROR_SUMMARY = 0x0080_0000;
-/** Of the second word: a VLAN tag is put in, with its bytes in the order of the wire. */
+/** In the second word: a VLAN tag is inserted, with its bytes in the order of the wire. */
 const TAG = 0x0002_0000;
 
-/** What four registers can send (data sheet, section 6.3). */
+/** The longest frame that the four registers can send (data sheet, section 6.3). */
 const MAX_CLASSIC = 1792;
-/** An IP packet of 65,535 bytes, and what is in front of it. */
+/** An IP packet of 65,535 bytes, and the headers in front of it. */
 const MAX_LARGE = 65_535 + 22;
-/** Frames that are sent before others have the thread. */
+/** Frames that are sent in one batch. */
 const BUDGET = 512;
 const NOTHING = new Uint8Array();
 
@@ -46,29 +46,29 @@ const NORMAL = 0;
 const HIGH = 1;
 type Ring = typeof NORMAL | typeof HIGH;
 
-/** The card's half that sends. */
+/** The card's transmitting half. */
 export class Transmitter {
   readonly #card: Card;
   readonly #loopback: (frame: Uint8Array) => void;
-  /** A packet that is collected from several buffers; in it and in memory of its own the divided frames. */
+  /** A packet that is collected from several buffers; its segments are built in it and in separate memory. */
   readonly #packet = new Uint8Array(MAX_LARGE + VLAN_BYTES);
   readonly #segment = new Uint8Array(MAX_LARGE);
-  /** The next descriptor: of four registers or the ring of normal priority, and of that of high priority. */
+  /** The next descriptor: of the four registers or the normal priority ring, and of the high priority ring. */
   readonly #next = new Uint8Array(2);
   #sent = 0;
 
-  /** @param loopback receives what is sent while the card is in loopback mode */
+  /** @param loopback receives transmitted frames while the card is in loopback mode */
   constructor(card: Card, loopback: (frame: Uint8Array) => void) {
     this.#card = card;
     this.#loopback = loopback;
   }
 
-  /** Starts again with the first descriptor. */
+  /** Restarts at the first descriptor. */
   restart(): void {
     this.#next.fill(0);
   }
 
-  /** Sends what the four registers have (section 6.3), in their order. */
+  /** Sends the frames of the four registers (section 6.3), in their order. */
   sendClassic(): void {
     const { registers, port } = this.#card;
     for (let count = 0; count < TSD_COUNT && registers.transmits && port.ready; count++) {
@@ -85,7 +85,7 @@ export class Transmitter {
     port.flush();
   }
 
-  /** Sends what the rings have. @returns whether there is more, for which it has no time now */
+  /** Sends the frames of the rings, up to the batch limit. @returns whether more is left */
   sendRings(): boolean {
     const { registers } = this.#card;
     const poll = registers.u8(REG.tppoll);
@@ -114,7 +114,7 @@ export class Transmitter {
     this.#next.set(next);
   }
 
-  /** @returns whether it has stopped in between */
+  /** @returns whether it stopped at the batch limit */
   #sendRing(ring: Ring): boolean {
     const { registers, port } = this.#card;
     const base = registers.address(CPLUS_BANK + (ring === HIGH ? REG.thpds : REG.tnpds));
@@ -126,7 +126,7 @@ export class Transmitter {
     return true;
   }
 
-  /** Sends the packet whose first descriptor is the next one. @returns false: there is none, or not all of it */
+  /** Sends the packet whose first descriptor is the next one. @returns false if there is none, or only a part of one */
   #sendPacket(ring: Ring, base: number): boolean {
     const { bus } = this.#card;
     let [index, length, isWhole] = [this.#next[ring]!, 0, true];
@@ -154,7 +154,7 @@ export class Transmitter {
       length += part;
       index = (options & END_OF_RING) !== 0 ? 0 : (index + 1) % MAX_DESCRIPTORS;
       if ((options & LAST) !== 0) {
-        // One that does not begin with a first part is what is left of another.
+        // A packet that does not begin with a first part is the rest of another.
         const isSent = isWhole && (first & FIRST) !== 0 && this.#sendWith(first, length, tag);
         return this.#giveBack(ring, base, index, isSent);
       }
@@ -162,7 +162,7 @@ export class Transmitter {
     return this.#fail();
   }
 
-  /** Gives back the descriptors up to the one before `end`. */
+  /** Returns the descriptors before `end` to the driver. */
   #giveBack(ring: Ring, base: number, end: number, isSent: boolean): boolean {
     const { bus } = this.#card;
     for (let count = 0; count < MAX_DESCRIPTORS; count++) {
@@ -181,7 +181,7 @@ export class Transmitter {
     return true;
   }
 
-  /** Sends the collected packet as the options of its first descriptor say. */
+  /** Sends the collected packet with the options of its first descriptor. */
   #sendWith(options: number, length: number, tag: number | null): boolean {
     const end = tag === null ? length : this.#putTag(length, tag);
     const frame = this.#packet.subarray(0, end);

@@ -8,16 +8,16 @@ import { CONFIG1, CONFIG3, CONFIG5, REG } from './registers.ts';
 export type WakeUpParts = {
   readonly registers: RegisterFile;
   readonly power: PowerManagement;
-  /** Whom a frame is for, if the receiver's filter lets it pass. */
+  /** The kind of address that a frame is for, if it passes the receiver's filter. */
   readonly addressee: (frame: Uint8Array) => Addressee | null;
 };
 
-/** By which frames without a pattern of their own the machine wakes up. */
+/** The frames without a pattern that wake the machine. */
 const ENABLED_BY = { physical: CONFIG5.unicast, multicast: CONFIG5.multicast, broadcast: CONFIG5.broadcast };
 
 /**
- * What of the network wakes up the machine while the card is not in D0: magic packets, frames to the card, to a group or
- * to all, and a link that is there again. Frames by patterns are not among it.
+ * Waking the machine from the network while the card is not in D0: magic packets, unicast, multicast and broadcast
+ * frames, and a restored link. Patterns are not supported.
  */
 export class WakeUp {
   readonly #parts: WakeUpParts;
