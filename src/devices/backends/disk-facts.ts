@@ -2,7 +2,7 @@ import type { DeviceFact } from '../device-type.ts';
 import type { BlockBackend } from '../virtio/block-backend.ts';
 import type { DiskOptions } from './disk.ts';
 
-/** What screens show of a disk, or of what is in a drive; null: the drive is empty. */
+/** What screens show of a disk, or of a drive's medium; null if the drive is empty. */
 export function diskFacts(
   medium: Pick<DiskOptions, 'path' | 'cache' | 'readonly' | 'transient' | 'detectZeroes'> | null,
   disk: Pick<BlockBackend, 'size' | 'format' | 'backing' | 'canDiscard'> | null,

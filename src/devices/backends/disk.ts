@@ -5,7 +5,7 @@ import { DeviceStateError, numberOf } from '../state.ts';
 import type { Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 
-/** The image formats that a disk's content may have. */
+/** The image formats that a disk may have. */
 export const diskBackends = [
   {
     kind: 'disk',
@@ -26,8 +26,9 @@ export const diskBackends = [
 export type DiskFormat = (typeof diskBackends)[number]['type'];
 
 /**
- * As in QEMU: `writeback` uses the host's page cache, which a flush writes out; `none` bypasses it if possible (O_DIRECT). `writethrough` and
- * `directsync` are the same, with every write durable when it completes; `unsafe` is `writeback` without flushes.
+ * As in QEMU: `writeback` uses the host's page cache, which a flush writes out; `none` bypasses it if possible
+ * (O_DIRECT). `writethrough` and `directsync` are the same, with every write durable when it completes; `unsafe` is
+ * `writeback` without flushes.
  */
 export const diskCaches = ['writeback', 'none', 'writethrough', 'directsync', 'unsafe'] as const;
 export type DiskCache = (typeof diskCaches)[number];
@@ -38,8 +39,8 @@ export function isUncached(cache: DiskCache): boolean {
 }
 
 /**
- * What is made of a request that fails on the host, as in QEMU: the guest gets an error or none, or the VM is paused and the request carried out
- * again when it is resumed; `enospc`: paused if the host has no space left, else an error.
+ * What happens when a request fails on the host, as in QEMU: the guest gets an error or none, or the VM is paused and
+ * the request retried when it is resumed; `enospc`: paused if the host has no space left, else an error.
  */
 export const diskErrorActions = ['report', 'ignore', 'stop', 'enospc'] as const;
 export type DiskErrorAction = (typeof diskErrorActions)[number];
@@ -48,7 +49,9 @@ export type DiskErrorPolicy = {
   readonly rerror: Exclude<DiskErrorAction, 'enospc'>;
   readonly werror: DiskErrorAction;
 };
-/** Whether requests that failed so wait for the VM to be resumed. `errno`: 0 for a file that has become shorter. */
+/**
+ * Whether requests that failed this way wait for the VM to be resumed. `errno`: 0 for a file that has become shorter.
+ */
 export function isHeld({ rerror, werror }: DiskErrorPolicy, access: string, errno: number): boolean {
   const action = access === 'read' ? rerror : werror;
   return action === 'stop' || (action === 'enospc' && NO_SPACE.includes(errno));
@@ -57,23 +60,23 @@ export function isHeld({ rerror, werror }: DiskErrorPolicy, access: string, errn
 /** ENOSPC and EDQUOT. */
 const NO_SPACE: readonly number[] = [28, 122];
 
-/** Requests that failed on the host's disk for one reason. */
+/** Requests that failed on the host's disk for the same reason. */
 export type DiskErrors = {
   readonly access: 'read' | 'write' | 'flush' | 'discard' | 'write-zeroes';
-  /** 0: the file ended before the disk's last sector. */
+  /** 0 if the file ended before the disk's last sector. */
   readonly errno: number;
   /** Where the first one failed. */
   readonly sector: number;
-  /** Requests. */
+  /** The number of requests. */
   readonly count: number;
-  /** Which of the queue's disks; 0 where it has one. */
+  /** The index of the disk among the queue's disks; 0 if it has one. */
   readonly disk: number;
 };
 
-/** QEMU's. */
+/** QEMU's defaults. */
 export const defaultErrorPolicy: DiskErrorPolicy = { rerror: 'report', werror: 'enospc' };
 
-/** What options say of it, and the default for the rest. */
+/** The error policy that options set, with defaults for the rest. */
 export function errorPolicyOf({
   rerror,
   werror,
@@ -81,38 +84,41 @@ export function errorPolicyOf({
   return { rerror: rerror ?? defaultErrorPolicy.rerror, werror: werror ?? defaultErrorPolicy.werror };
 }
 
-/** What becomes of a write of nothing but zeros: that of any other, zeroes the range instead, or gives its space back, too, where discards do. */
+/**
+ * How a write of nothing but zeros is handled: like any other; as zeroing the range; or as zeroing that also frees its
+ * space, where discards do.
+ */
 export const zeroDetections = ['off', 'on', 'unmap'] as const;
 export type ZeroDetection = (typeof zeroDetections)[number];
 
 export type DiskOptions = {
   readonly path: string;
-  /** Absent if the user hasn't set it: then the content is probed. A qcow2 image with a backing file is not opened then. */
+  /** Absent if the user hasn't set it: the content is probed, and a qcow2 image with a backing file is refused. */
   readonly format?: DiskFormat | undefined;
   readonly readonly: boolean;
   readonly cache: DiskCache;
-  /** What the guest discards is kept. */
+  /** Guest discards are ignored. */
   readonly keepsDiscarded?: boolean | undefined;
   readonly detectZeroes?: ZeroDetection | undefined;
-  /** What the guest writes goes to a temporary file, and is gone when its VM ends; the file itself is only read. */
+  /** Guest writes go to a temporary file, and are lost when the VM ends; the file itself is only read. */
   readonly transient?: boolean | undefined;
   readonly policy?: DiskErrorPolicy | undefined;
 };
 
-/** Whether nothing that a guest does changes the disk's file. */
+/** Whether the guest can never change the disk's file. */
 export function isOnlyRead({ readonly, transient }: Pick<DiskOptions, 'readonly' | 'transient'>): boolean {
   return readonly || transient === true;
 }
 
-/** What a disk's guest gets of it at most, all its requests together. What is absent is not limited. */
+/** The most that a disk's guest gets, over all its requests. Absent limits do not apply. */
 export type DiskLimits = {
   /** Requests per second. */
   readonly iops?: number | undefined;
-  /** Most requests at once, after a pause; if absent, as many as in a tenth of a second. */
+  /** The largest burst of requests after a pause; default: a tenth of a second's worth. */
   readonly 'iops-burst'?: number | undefined;
   /** Bytes per second, read or written. */
   readonly bps?: number | undefined;
-  /** Most bytes at once, after a pause; if absent, as many as in a tenth of a second. */
+  /** The largest burst of bytes after a pause; default: a tenth of a second's worth. */
   readonly 'bps-burst'?: number | undefined;
 };
 
@@ -126,7 +132,7 @@ export function diskLimits(z: Zod) {
     .superRefine(reportLimitsProblem);
 }
 
-/** Reports what is wrong with limits to their schema. */
+/** Reports problems with limits to their schema. */
 export function reportLimitsProblem(limits: DiskLimits, context: z.RefinementCtx): void {
   const problem = limitsProblem(limits);
   if (problem === null) return;
@@ -153,7 +159,7 @@ export function limitsOf(state: DeviceState): DiskLimits {
 
 type LimitsProblem = { readonly key: keyof DiskLimits; readonly message: string };
 
-/** What is wrong with limits whose rates are in order, or null. */
+/** What is wrong with limits whose rates are valid, or null. */
 export function limitsProblem(limits: DiskLimits): LimitsProblem | null {
   for (const name of ['iops', 'bps'] as const) {
     const key = `${name}-burst` as const;
@@ -184,7 +190,7 @@ export function mediumFields(z: Zod) {
   return { path, format, cache };
 }
 
-/** The options of a device that concern its disk. */
+/** The options of a device that apply to its disk. */
 export function diskFields(z: Zod) {
   return {
     path: z.string().min(1, 'the path of the disk is empty').describe('the file or block device on the host'),
@@ -239,14 +245,14 @@ export function diskFields(z: Zod) {
   };
 }
 
-/** What `diskFields` have, but for limits, which may change. */
+/** The options of `diskFields`, except limits, which may change. */
 type DiskFieldOptions = Omit<DiskOptions, 'keepsDiscarded' | 'detectZeroes' | 'policy'> &
   Partial<{ [Key in keyof DiskErrorPolicy]: DiskErrorPolicy[Key] | undefined }> & {
     readonly discard?: 'unmap' | 'ignore' | undefined;
     readonly 'detect-zeroes'?: ZeroDetection | undefined;
   };
 
-/** How a device of these options opens its disk. */
+/** How a device with these options opens its disk. */
 export function diskOptionsOf(options: DiskFieldOptions): DiskOptions {
   const { path, format, readonly, cache, discard, transient, 'detect-zeroes': detectZeroes } = options;
   return {

@@ -3,10 +3,10 @@ import type { BlockBackend } from '../virtio/block-backend.ts';
 import type { Zod } from '../zod.ts';
 import { diskFields } from './disk.ts';
 
-/** The most that a disk says its physical blocks have. */
+/** The largest physical block size that a disk reports. */
 const MAX_PHYSICAL_BLOCK = 4096;
 
-/** What a drive says of itself, of at most so many characters. */
+/** A string that a drive reports about itself, with the maximum length in characters. */
 export function identityText(z: Zod, most: number) {
   return z
     .string()
@@ -31,7 +31,7 @@ export function rotationRate(z: Zod) {
     .describe('turns per minute; 1 for a disk that does not rotate, 0 for one that does not say');
 }
 
-/** The options of a drive whose medium is a CD, or absent. */
+/** The options of a drive whose medium is a CD, or that has none. */
 export function cdFields(z: Zod) {
   const { path, readonly: _, ...fields } = diskFields(z);
   return {
@@ -45,7 +45,10 @@ export function cdFields(z: Zod) {
   };
 }
 
-/** Bytes of a block of the medium: a power of two, between a logical one and what disks have. */
+/**
+ * The physical block size of the medium, in bytes: a power of two, from the logical size to the largest that disks
+ * report.
+ */
 export function physicalBlock(logical: number, disk: Pick<BlockBackend, 'blockSize'> | null): number {
   const ofHost = 2 ** Math.floor(Math.log2(Math.max(1, disk?.blockSize ?? logical)));
   return Math.max(logical, Math.min(MAX_PHYSICAL_BLOCK, ofHost));

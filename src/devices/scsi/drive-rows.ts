@@ -26,7 +26,7 @@ const VENDOR = 'VRING';
 const REVISION = '1.0';
 const CD_BLOCK = 2048;
 
-/** What every unit says of itself. */
+/** The options for what a unit reports about itself. */
 function unitFields(z: Zod) {
   return {
     serial: identityText(z, 36).describe(
@@ -42,7 +42,7 @@ function unitFields(z: Zod) {
 
 type UnitOptions = z.output<z.ZodObject<ReturnType<typeof unitFields>>>;
 
-/** QEMU's properties for them, and for the disk. */
+/** QEMU's properties for these options, and for the disk. */
 const PROPERTIES = {
   drive: 'path',
   bootindex: 'bootindex',

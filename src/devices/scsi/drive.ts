@@ -10,29 +10,31 @@ import type { ScsiAddress, ScsiController, ScsiIdentity, ScsiUnit, ScsiUnitState
 
 /** CAPACITY DATA HAS CHANGED (SPC-4 annex F). */
 const CAPACITY_CHANGED = 0x2a | (0x09 << 8);
-/** Of a drive that its driver has not touched, and that is not connected. */
+/** The state of a drive that its driver has not touched, and that is not connected. */
 const UNTOUCHED = { attentions: 0, mediaEvent: 0 } as const;
 
 export type ScsiDriveOptions = {
   readonly name: string;
-  /** What it says of itself, with a medium whose blocks have this size, or without one. */
+  /** What it reports about itself, given its medium, or null for none. */
   readonly identity: (disk: BlockBackend | null) => ScsiIdentity;
-  /** What is in it at first; null: nothing. */
+  /** The initial medium; null if none. */
   readonly medium: DiskOptions | null;
   readonly limits: DiskLimits;
   readonly open: (options: DiskOptions) => BlockBackend;
-  /** Assigns what its commands are counted in. */
+  /** Allocates the counters of its commands. */
   readonly allocateCounters: () => QueueCounters;
   readonly reportDiskErrors: (text: string | null) => void;
-  /** Pauses the VM: requests wait for it to be resumed. */
+  /** Pauses the VM: requests wait until it is resumed. */
   readonly pause?: (reason: string) => void;
 };
 
-/** A disk or a CD drive on a SCSI bus. The controller carries out its commands; this is what comes and goes. */
+/**
+ * A disk or a CD drive on a SCSI bus. The controller carries out its commands; this manages its medium and connection.
+ */
 export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   readonly name: string;
   readonly #report: (text: string | null) => void;
-  /** The user has been told of errors of the disk, and not of their end. */
+  /** Whether the user has been notified of errors of the disk, and not of their end. */
   #failing = false;
   readonly #pause: (reason: string) => void;
   readonly #identity: ScsiIdentity;
@@ -44,7 +46,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   #limits: DiskLimits;
   #connection: { readonly unit: ScsiUnit; readonly address: ScsiAddress; readonly news: ScsiNews } | null =
     null;
-  /** What screens were last told of the tray. */
+  /** The state of the tray that screens were last notified of. */
   #shown = '';
 
   constructor(options: ScsiDriveOptions) {
@@ -140,7 +142,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
     this.#limits = limits;
   }
 
-  /** How its medium is changed; null: it cannot be. */
+  /** The control of its medium; null if the medium cannot be changed. */
   get drive(): DriveControl | null {
     return this.#identity.removable ? this.#drive : null;
   }

@@ -56,7 +56,7 @@ export class ScsiBus implements DeviceBus {
     return address === undefined ? null : { unit: address.target, function: address.lun };
   }
 
-  /** The unit with this number; undefined: it is gone. */
+  /** The unit with this number; undefined if it is gone. */
   unit(number: number): ScsiDevice | undefined {
     for (const [built, address] of this.#places) if (unitNumber(address) === number) return built.scsi;
     return undefined;

@@ -1,9 +1,9 @@
 import type { DiskErrors } from '../backends/disk.ts';
 import type { ScsiAddress, ScsiController } from './scsi-host.ts';
 
-/** What a controller tells its driver of its units, if the driver wants to know. */
+/** What a controller reports to its driver about units, if the driver has asked for that. */
 export interface ScsiNews {
-  /** @returns whether it does */
+  /** @returns whether the driver has asked for it */
   transportReset(address: ScsiAddress, reason: number): boolean;
   /** @param sense additional sense code in the low byte, its qualifier in the next */
   parametersChanged(address: ScsiAddress, sense: number): void;
@@ -14,10 +14,10 @@ export interface ScsiDevice {
   /** @throws an error for the user */
   connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void;
   disconnect(): void;
-  /** Of its medium's image, as `BlockBackend.corruption`. */
+  /** The corruption of its medium's image, as `BlockBackend.corruption`. */
   readonly corruption: string | null;
-  /** Reports errors of the host's disk to the user, and with null their end. */
+  /** Reports errors of the host's disk to the user; null ends the report. */
   reportDiskErrors(text: string | null): void;
-  /** Requests to its medium have failed on the host; `text` says so. */
+  /** Requests to its medium have failed on the host, as `text` describes. */
   diskFailed(errors: DiskErrors, text: string): void;
 }

@@ -2,33 +2,33 @@ import type { BlockBackend, BlockQueue } from '../virtio/block-backend.ts';
 import type { QueueCounters } from '../virtio/queue-counters.ts';
 import type { VirtioQueue } from '../virtio/virtio-device.ts';
 
-/** The host's side of SCSI: it carries out commands off the machine thread. */
+/** The host's side of SCSI, which carries out commands off the machine thread. */
 export interface ScsiHost {
   /** A controller without units. @throws an error for the user */
   createController(): ScsiController;
 }
 
-/** Where a unit is: its target (QEMU's scsi-id), and its number there. There is one channel, 0. */
+/** A unit's address: its target (QEMU's scsi-id), and its number there. There is one channel, 0. */
 export type ScsiAddress = { readonly target: number; readonly lun: number };
 
 export const MAX_TARGET = 255;
-/** The most that flat space addressing has room for (SAM-5 §4.7.7.3). */
+/** The limit of flat space addressing (SAM-5 §4.7.7.3). */
 export const MAX_LUN = 16383;
 
 export interface ScsiController {
-  /** Serves one of its queues (virtio 1.3 §5.6.2) until it is stopped. @throws an error for the user */
+  /** Serves one of its queues (virtio 1.3 §5.6.2) until stopped. @throws an error for the user */
   startQueue(kind: ScsiQueueKind, queue: VirtioQueue, options: ScsiQueueOptions): BlockQueue;
-  /** Bytes of commands, at most 255, and of sense data, at most 65535, in requests that begin from now on. */
+  /** Sets the bytes of commands, at most 255, and of sense data, at most 65535, for requests that begin from now on. */
   setSizes(command: number, sense: number): void;
-  /** Puts all units into the state after power-on, and forgets what the driver was to be told. Not while queues run. */
+  /** Puts all units into the power-on state, and drops pending events. Not while queues run. */
   reset(): void;
-  /** Tells the driver of an event of a unit (VIRTIO_SCSI_T_*, virtio 1.3 §5.6.6.3). */
+  /** Reports an event of a unit to the driver (VIRTIO_SCSI_T_*, virtio 1.3 §5.6.6.3). */
   tell(event: number, address: ScsiAddress, reason: number): void;
-  /** Whether there are events that the driver has not been told of. */
+  /** Whether there are events that have not been reported to the driver. */
   readonly hasEvents: boolean;
-  /** The driver is told that it has missed events. */
+  /** Reports to the driver that it has missed events. */
   missEvents(): void;
-  /** A unit without a medium. Its address is free. @throws an error for the user */
+  /** Adds a unit without a medium, at a free address. @throws an error for the user */
   addUnit(address: ScsiAddress, identity: ScsiIdentity, counters: Pick<QueueCounters, 'slot'>): ScsiUnit;
   close(): void;
 }
@@ -48,7 +48,7 @@ export function unitNumber({ target, lun }: ScsiAddress): number {
   return target * 2 ** 16 + lun;
 }
 
-/** What a unit says of itself. Texts are ASCII. Sizes in bytes. */
+/** What a unit reports about itself. Texts are ASCII. Sizes are in bytes. */
 export type ScsiIdentity = {
   readonly kind: 'disk' | 'cd';
   readonly vendor: string;
@@ -61,42 +61,45 @@ export type ScsiIdentity = {
   readonly logicalBlock: number;
   readonly physicalBlock: number;
   readonly minIo: number;
-  /** 0: not known. */
+  /** 0 if unknown. */
   readonly optimalIo: number;
-  /** 0: not reported; 1: does not rotate; else turns per minute. */
+  /** 0 if not reported, 1 if it does not rotate, else revolutions per minute. */
   readonly rotationRate: number;
   readonly removable: boolean;
   readonly dpofua: boolean;
-  /** The write cache is on until the driver turns it off. */
+  /** Whether the write cache is on, until the driver turns it off. */
   readonly writeCache: boolean;
 };
 
 export interface ScsiUnit {
-  /** Puts a medium into the drive, in place of the one that it has. With `first` the driver is not told. @throws an error for the user */
+  /**
+   * Inserts a medium into the drive, in place of the current one. With `first` the driver is not notified. @throws an
+   * error for the user
+   */
   insert(disk: BlockBackend, first: boolean): void;
-  /** Takes the medium out, whatever the driver does with it. */
+  /** Ejects the medium, whatever the driver is doing with it. */
   eject(): void;
-  /** Asks the driver to release the medium, as the button of a drive does. */
+  /** Asks the driver to release the medium, as a drive's button does. */
   requestEject(): void;
-  /** The medium has another size. */
+  /** The size of the medium has changed. */
   capacityChanged(): void;
   state: ScsiUnitState;
   /** Calls back when the driver may have opened, closed, locked or unlocked the tray. */
   onTrayChanged: (() => void) | null;
-  /** The driver finds it no more. */
+  /** Removes the unit, so that the driver no longer finds it. */
   remove(): void;
 }
 
-/** What a unit has of state, besides its medium. */
+/** The state of a unit, besides its medium. */
 export type ScsiUnitState = {
-  /** What the driver is to be told, and the last event of the drive, by numbers of the unit's own. */
+  /** Pending unit attentions, and the last media event of the drive, in the unit's own encoding. */
   readonly attentions: number;
   readonly mediaEvent: number;
   readonly writeCache: boolean;
   readonly descriptorSense: boolean;
   readonly trayOpen: boolean;
-  /** The driver prevents the removal of the medium. */
+  /** Whether the driver prevents the removal of the medium. */
   readonly locked: boolean;
-  /** The driver wants to be told of media. */
+  /** Whether the driver has asked for media events. */
   readonly subscribed: boolean;
 };

@@ -20,27 +20,27 @@ export type DriveOptions = {
   /** The device's name, and its type for screens. */
   readonly name: string;
   readonly type: string;
-  /** What is in it at first; null: nothing. */
+  /** The initial medium; null if none. */
   readonly medium: DiskOptions | null;
   readonly limits: DiskLimits;
-  /** Requests that its host makes at once. */
+  /** The number of concurrent requests. */
   readonly depth: number;
-  /** Bytes of a block: a medium has a multiple of them. 512 if absent. */
+  /** The block size in bytes, of which a medium's size must be a multiple. Default: 512. */
   readonly block?: number;
-  /** Looks whether a medium fits. @throws an error for the user */
+  /** Checks whether a medium fits. @throws an error for the user */
   readonly check?: (disk: BlockBackend) => void;
 };
 
-/** How a drive's medium is kept in it by the guest. */
+/** How the guest locks a drive's medium. */
 export interface DriveLock {
   readonly locked: boolean;
-  /** The user wants the medium, which the guest has locked. */
+  /** The user requests the medium, which the guest has locked. */
   requestEject(): void;
 }
 
 /**
- * What every drive that a model on the machine thread serves has of the host: a medium that may be changed, a port to it, limits, and reports of
- * its errors.
+ * The host's side of every drive whose model is on the machine thread: a medium that may be changed, a port to it,
+ * limits, and reports of its errors.
  */
 export class Drive implements DiskControl {
   readonly name: string;
@@ -55,11 +55,11 @@ export class Drive implements DiskControl {
   #port: DiskPort | null = null;
   #limits: DiskLimits;
   #isQuiesced = false;
-  /** Whether the medium can be changed: it says who may lock it. */
+  /** The lock of a drive whose medium can be changed; null if it cannot. */
   lock: DriveLock | null = null;
-  /** Called when another medium is in the drive, or none. */
+  /** Called when the drive has another medium, or none. */
   onMediumChanged: (() => void) | null = null;
-  /** Called when the medium has another size. */
+  /** Called when the medium's size has changed. */
   onResized: (() => void) | null = null;
 
   constructor(services: MachineServices, options: DriveOptions) {
@@ -93,7 +93,7 @@ export class Drive implements DiskControl {
     return this.#disk;
   }
 
-  /** Of the medium; null: the drive is empty. */
+  /** The medium's port; null if the drive is empty. */
   get port(): DiskPort | null {
     return this.#port;
   }
@@ -117,7 +117,7 @@ export class Drive implements DiskControl {
     this.#limits = limits;
   }
 
-  /** How its medium is changed; null: it cannot be. */
+  /** The control of its medium; null if the medium cannot be changed. */
   get drive(): DriveControl | null {
     return this.lock === null ? null : this.#control;
   }
@@ -130,7 +130,7 @@ export class Drive implements DiskControl {
     },
   };
 
-  /** The guest has opened, closed, locked or unlocked it: tells screens. */
+  /** The guest has opened, closed, locked or unlocked it: notifies screens. */
   changed(): void {
     for (const hook of this.#changed) hook();
   }
@@ -146,7 +146,7 @@ export class Drive implements DiskControl {
     this.#port?.resume();
   }
 
-  /** Forgets what its port has been asked for: its host has been reset, or is another one. */
+  /** Drops the requests to its port: its host has been reset, or replaced. */
   forget(): void {
     this.#port?.cancel(() => {});
   }
@@ -175,7 +175,7 @@ export class Drive implements DiskControl {
     this.#counters.release();
   }
 
-  /** What screens show of it. */
+  /** What screens show about it. */
   get facts(): readonly DeviceFact[] {
     return [...diskFacts(this.#medium, this.#disk), { label: 'limits', value: limitsText(this.#limits) }];
   }

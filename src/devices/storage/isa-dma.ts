@@ -4,7 +4,10 @@ import type { GuestMemory } from '../guest-memory.ts';
 import { type ByteRegisters, byteWide } from '../legacy/byte-wide.ts';
 import { booleanOf, bytesOf, DeviceStateError, numberOf, statesOf } from '../state.ts';
 
-/** Registers of one controller, by the offset from its first port: 8237A data sheet, "Software commands". 0-7 are addresses and counts. */
+/**
+ * Registers of one controller, by the offset from its first port: 8237A data sheet, "Software commands". 0-7 are
+ * addresses and counts.
+ */
 const REG = {
   /** Read: status, write: command. */
   status: 0x8,
@@ -34,29 +37,32 @@ const MASK_ALL = 0xf;
 /** The first ports of the two controllers, and of the page registers: port 0x80 is for POST codes. */
 const PORTS = { first: 0x00, second: 0xc0, pages: 0x81 } as const;
 const PAGE_REGISTERS = 15;
-/** Where each channel has its page register, from 0x80 on. Channel 4 connects the controllers. */
+/** The page register of each channel, as an offset from 0x80. Channel 4 connects the controllers. */
 const PAGE_OF_CHANNEL = [0x7, 0x3, 0x1, 0x2, 0xf, 0xb, 0x9, 0xa] as const;
 
-/** What a transfer has moved. */
+/** The result of a transfer. */
 export type DmaProgress = {
   readonly bytes: number;
-  /** Terminal count: the driver does not want more. */
+  /** Terminal count: the driver expects no more. */
   readonly ended: boolean;
 };
 
-/** One channel, as the device that is connected to it sees it. */
+/** One channel, as seen by the device that is connected to it. */
 export interface DmaChannel {
-  /** Whether a transfer would begin now: the driver has set the channel up. */
+  /** Whether a transfer can begin now: the driver has set the channel up. */
   readonly isReady: boolean;
-  /** Moves bytes to memory, until all of them or the count are done. Only while it is ready. */
+  /** Moves bytes to memory, until all are moved or the count is reached. Only while it is ready. */
   toMemory(bytes: Uint8Array): DmaProgress;
   /** Fills `bytes` from memory. */
   fromMemory(bytes: Uint8Array): DmaProgress;
-  /** Calls back when the channel becomes ready; null: the device wants nothing of it. */
+  /** Called when the channel becomes ready; null if the device needs nothing. */
   onReady: (() => void) | null;
 }
 
-/** The two 8237A controllers of a PC with their page registers, by which devices on the ISA bus reach the first 16 MiB of memory. */
+/**
+ * The two 8237A controllers of a PC with their page registers, through which ISA devices access the first 16 MiB of
+ * memory.
+ */
 export class IsaDma {
   readonly ports: readonly PortRange[];
   readonly #controllers: readonly [Controller, Controller];
@@ -112,7 +118,7 @@ export class IsaDma {
   }
 }
 
-/** The registers of the second controller are at even ports; address line 0 does not reach it. */
+/** The registers of the second controller are at even ports; address line 0 is not connected to it. */
 function everySecond(registers: ByteRegisters): ByteRegisters {
   return {
     readByte: offset => registers.readByte(offset >>> 1),
@@ -128,7 +134,7 @@ class Controller implements ByteRegisters {
   /** Which half of an address or a count is next. */
   #highByte = false;
 
-  /** @param shift 0 for bytes, 1 for words. @param page the address that a channel's page register stands for */
+  /** @param shift 0 for bytes, 1 for words. @param page the address in a channel's page register */
   constructor(memory: GuestMemory, shift: 0 | 1, page: (channel: number) => number) {
     this.channels = Array.from(
       { length: CHANNELS },
@@ -181,7 +187,7 @@ class Controller implements ByteRegisters {
       case REG.allMasks:
         this.#masks = value & MASK_ALL;
         break;
-      // A request by software is for block mode, from memory to memory, which a PC does not have.
+      // Software requests are for block mode between memory and memory, which a PC does not support.
     }
     for (const channel of this.channels) channel.offer();
   }
@@ -210,7 +216,7 @@ class Controller implements ByteRegisters {
     return this.#next() ? value >>> 8 : value & 0xff;
   }
 
-  /** Whether it is the turn of the high byte. */
+  /** Whether the high byte is next. */
   #next(): boolean {
     const high = this.#highByte;
     this.#highByte = !high;
@@ -290,7 +296,7 @@ class Channel implements DmaChannel {
     return !this.masked && this.#options.isOn();
   }
 
-  /** Lets a device that waits go on, if it can. */
+  /** Lets a waiting device continue, if it can. */
   offer(): void {
     if (this.isReady) this.onReady?.();
   }
@@ -308,7 +314,7 @@ class Channel implements DmaChannel {
     const wanted = bytes.length >>> shift;
     const units = Math.min(wanted, this.#count + 1);
     const direction = this.mode & MODE_DIRECTION;
-    // With the wrong direction nothing reaches memory, and a verify transfer only counts.
+    // With the wrong direction no data reaches memory, and a verify transfer only counts.
     if (direction === (access === 'write' ? MODE_WRITE : MODE_READ))
       this.#move(bytes.subarray(0, units << shift), access);
     const step = this.mode & MODE_DECREMENT ? -units : units;
@@ -319,7 +325,7 @@ class Channel implements DmaChannel {
     return { bytes: units << shift, ended };
   }
 
-  /** Terminal count: the channel begins anew, or needs to be set up. */
+  /** Terminal count: the channel restarts, or must be set up again. */
   #end(): void {
     this.#options.onEnded();
     if (this.mode & MODE_AUTO_INITIALIZE) {
@@ -351,7 +357,7 @@ class Channel implements DmaChannel {
     }
   }
 
-  /** Within a page. Where there is no memory nothing answers. */
+  /** Within a page. Unmapped memory does not respond. */
   #access(address: number, bytes: Uint8Array, access: 'read' | 'write'): void {
     const { memory } = this.#options;
     if (!memory.contains(address, bytes.length, access)) {

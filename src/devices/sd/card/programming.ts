@@ -2,25 +2,28 @@ import type { DiskPort, DiskPortError } from '../../backends/disk-port.ts';
 import type { DeviceState } from '../../device.ts';
 import { booleanOf, DeviceStateError, numberOf } from '../../state.ts';
 
-/** Bytes that are erased at a time. */
+/** The number of bytes erased at a time. */
 const STEP = 2 ** 20;
 
-/** A part of the disk that is erased: its bytes from `at` up to `end`, which read as zeros afterward unless they are discarded. */
+/**
+ * A part of the disk that is being erased: from byte `at` up to `end`. It reads as zeros afterwards unless it is
+ * discarded.
+ */
 export type Erased = { readonly at: number; readonly end: number; readonly isDiscarded: boolean };
 
 export type ProgrammingHost = {
   readonly failed: (error: DiskPortError) => void;
-  /** It has ended, well or not. */
+  /** Called when it has ended, whether it succeeded or not. */
   readonly done: () => void;
 };
 
-/** What a card does while it is busy: it erases, if that is what there is to do, and makes durable what has changed. */
+/** What a card does while it is busy: it carries out a pending erase, and makes changes durable. */
 export class Programming {
   readonly #port: () => DiskPort | null;
   readonly #host: ProgrammingHost;
   #isPending = false;
   #erased: Erased | null = null;
-  /** A request to the disk is under way, which `#generation` tells from others. */
+  /** Whether a disk request is under way; `#generation` tells it from earlier ones. */
   #isBusy = false;
   #generation = 0;
 
@@ -35,7 +38,7 @@ export class Programming {
     this.resume();
   }
 
-  /** Without carrying on; requests to the disk are for others to cancel. */
+  /** Forgets the work without completing it; the caller cancels the disk requests. */
   forget(): void {
     this.#generation++;
     this.#isBusy = false;
@@ -43,7 +46,7 @@ export class Programming {
     this.#erased = null;
   }
 
-  /** Goes on with what there is to do, unless it does. */
+  /** Continues with the work, unless it is under way already. */
   resume(): void {
     if (!this.#isPending || this.#isBusy) return;
     const port = this.#port();
@@ -70,7 +73,9 @@ export class Programming {
     return { isPending: this.#isPending, at, end, isDiscarded };
   }
 
-  /** Whether a state is one of a disk of `size` bytes. @param isPending as the card's state has it. @throws DeviceStateError */
+  /**
+   * Checks that a state fits a disk of `size` bytes. @param isPending from the card's state. @throws DeviceStateError
+   */
   check(state: DeviceState, size: number, isPending: boolean): void {
     const end = numberOf(state, 'end', size);
     numberOf(state, 'at', end);
@@ -79,7 +84,7 @@ export class Programming {
       throw new DeviceStateError('isPending', 'state of the card');
   }
 
-  /** Takes over what has been checked. */
+  /** Loads a checked state. */
   load(state: DeviceState): void {
     this.forget();
     const [at, end] = [state.at as number, state.end as number];
@@ -92,7 +97,7 @@ export class Programming {
     { at, end, isDiscarded }: Erased,
     then: (next: () => void) => (error: DiskPortError | null) => void,
   ): void {
-    // Discarding takes no time that depends on the length.
+    // The duration of a discard does not depend on its length.
     const length = isDiscarded ? end - at : Math.min(STEP, end - at);
     const done = then(() => {
       this.#erased = at + length < end ? { at: at + length, end, isDiscarded } : null;

@@ -2,13 +2,13 @@
 
 export const SECTOR = 512;
 
-/** Standard capacity ends with 2 GiB; a card with more addresses blocks in place of bytes. */
+/** Standard capacity ends at 2 GiB; a larger card addresses blocks instead of bytes. */
 export const MAX_STANDARD = 2 ** 31;
-/** What C_SIZE of the second structure counts, and the most that it does. */
+/** The unit of C_SIZE in the second structure, and its maximum. */
 export const HIGH_CAPACITY_UNIT = 2 ** 19;
 export const MAX_CAPACITY = 2 ** 41;
 
-/** The states (§4.1). `inactive` is in no status. */
+/** The states (§4.1). No status reports `inactive`. */
 export const STATE = {
   ...{ idle: 0, ready: 1, ident: 2, standby: 3, transfer: 4, data: 5, receive: 6, program: 7, disconnect: 8 },
   inactive: 15,
@@ -37,7 +37,7 @@ export const COMMAND = {
   ...{ readSingle: 17, readMultiple: 18, setBlockCount: 23, writeSingle: 24, writeMultiple: 25 },
   ...{ eraseStart: 32, eraseEnd: 33, erase: 38, application: 55 },
 } as const;
-/** Those that follow `application`. */
+/** Commands that follow `application`. */
 export const APPLICATION = {
   ...{ setBusWidth: 6, sdStatus: 13, writtenBlocks: 22, eraseCount: 23, operatingConditions: 41 },
   ...{ cardDetect: 42, sendScr: 51 },
@@ -45,11 +45,11 @@ export const APPLICATION = {
 
 /** Operating conditions (§5.1): 2.7 V to 3.6 V. */
 export const OCR = { voltages: 0x00ff_8000, highCapacity: 0x4000_0000, ready: 0x8000_0000 } as const;
-/** Of the host's argument to SEND_OP_COND. */
+/** In the host's argument to SEND_OP_COND. */
 export const HOST_HIGH_CAPACITY = 0x4000_0000;
 export const VOLTAGE_WINDOW = 0x00ff_ffff;
 
-/** How much of a card is erased, and whether what was there reads as zeros (§4.3.5). */
+/** The kinds of erase: whether the erased blocks read as zeros (§4.3.5). */
 export const ERASE = { erase: 0, discard: 1 } as const;
 
 /** Classes 0, 2, 4, 5, 8 and 10: basic, block read, block write, erase, application, switch. */
@@ -57,7 +57,7 @@ const COMMAND_CLASSES = 0x535;
 const SPEED_25_MHZ = 0x32;
 const SPEED_50_MHZ = 0x5a;
 
-/** A register of up to 512 bits, the most significant first, as a card sends it. */
+/** A register of up to 512 bits, most significant first, as a card sends it. */
 class Bits {
   readonly bytes: Uint8Array;
 
@@ -76,20 +76,20 @@ class Bits {
   }
 }
 
-/** How a card of standard capacity says its size: `units` of `2 ** shift` bytes (§5.3.2). Null: it cannot. */
+/** The size encoding of a standard capacity card: `units` of `2 ** shift` bytes (§5.3.2). Null if the size has none. */
 function standardSize(bytes: number): { units: number; multiplier: number; blockShift: number } | null {
   for (let shift = 11; shift <= 19; shift++) {
     const units = bytes / 2 ** shift;
     if (units > 4096) continue;
     if (!Number.isInteger(units) || units === 0) return null;
-    // Blocks have 512 bytes as long as the multiplier suffices.
+    // Blocks have 512 bytes if the multiplier suffices.
     const blockShift = Math.max(9, shift - 9);
     return { units, multiplier: shift - blockShift - 2, blockShift };
   }
   return null;
 }
 
-/** Bytes of which the size of a card is to be a multiple, if it is about this large. */
+/** The unit that the size of a card of about this size must be a multiple of, in bytes. */
 export function sizeUnit(bytes: number): number {
   if (bytes > MAX_STANDARD) return HIGH_CAPACITY_UNIT;
   let unit = 2 ** 11;
@@ -97,7 +97,7 @@ export function sizeUnit(bytes: number): number {
   return unit;
 }
 
-/** What of a disk a card has. */
+/** The part of a disk that a card can use. */
 export function capacityOf(bytes: number): number {
   return Math.floor(Math.min(bytes, MAX_CAPACITY) / sizeUnit(bytes)) * sizeUnit(bytes);
 }
@@ -107,7 +107,7 @@ export function cardSpecificData(bytes: number, isReadOnly: boolean, isHighSpeed
   const csd = new Bits(128)
     .set(103, 96, isHighSpeed ? SPEED_50_MHZ : SPEED_25_MHZ)
     .set(95, 84, COMMAND_CLASSES)
-    // Single blocks are erased.
+    // Single blocks can be erased.
     .set(46, 46, 1)
     .set(45, 39, 0x7f)
     .set(28, 26, 2)
@@ -144,7 +144,7 @@ export function cardIdentification({ maker, product, serial }: CardIdentity): Ui
   return cid.bytes.subarray(0, 15);
 }
 
-/** SD configuration (§5.6): version 5.0, what is erased reads as zeros, one or four data lines, SET_BLOCK_COUNT. */
+/** SD configuration (§5.6): version 5.0, erased data reads as zeros, one or four data lines, SET_BLOCK_COUNT. */
 export function configuration(): Uint8Array {
   return new Bits(64)
     .set(59, 56, 2)
@@ -166,7 +166,10 @@ export function sdStatus(isWide: boolean, canDiscard: boolean): Uint8Array {
     .set(313, 313, canDiscard ? 1 : 0).bytes;
 }
 
-/** What SWITCH_FUNC's argument asks for and how it ends (§4.3.10). Of six groups of functions the first has two: default and high speed. */
+/**
+ * The result of SWITCH_FUNC for its argument (§4.3.10). Of six function groups the first has two functions: default and
+ * high speed.
+ */
 export function switchFunctions(
   argument: number,
   isHighSpeed: boolean,

@@ -71,7 +71,7 @@ function checkSize(bytes: number, path: string, name: string): void {
   );
 }
 
-/** FNV-1a, so that the cards of a VM have serial numbers of their own. */
+/** FNV-1a, so that the cards of a VM get different serial numbers. */
 function serialOf(name: string): number {
   let hash = 0x811c_9dc5;
   for (const character of name) hash = Math.imul(hash ^ character.charCodeAt(0), 0x0100_0193);

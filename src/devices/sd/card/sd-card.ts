@@ -30,14 +30,15 @@ const MAX_32 = 2 ** 32 - 1;
 const INTERFACE_VOLTAGE = 1;
 const WIDE = 2;
 
-/** How many blocks travel: that many, or until the host stops it. */
+/** The block count of a transfer that lasts until the host stops it. */
 const UNLIMITED = MAX_32;
 
 export type SdCardOptions = { readonly drive: Drive; readonly identity: CardIdentity };
 
 /**
- * An SD memory card: identification, states, and the commands of its classes (SD Physical Layer Simplified Specification 6.00 §4). Up to 2 GiB it is one
- * of standard capacity, which addresses bytes; beyond, blocks. It has no cache: what has been written is durable when it is no longer busy.
+ * An SD memory card: identification, states, and the commands of its classes (SD Physical Layer Simplified
+ * Specification 6.00 §4). Up to 2 GiB it has standard capacity, and addresses are bytes; beyond, they are blocks. It
+ * has no cache: data is durable once the card is no longer busy.
  */
 export class SdCard implements SdDevice {
   readonly name: string;
@@ -45,12 +46,12 @@ export class SdCard implements SdDevice {
   readonly #drive: Drive;
   readonly #identity: CardIdentity;
   readonly #programming: Programming;
-  /** Bytes of the card, as they were when it got its power. */
+  /** Bytes of the card, as of power-on. */
   #size = 0;
   #state: CardState = STATE.idle;
-  /** Relative card address; 0: it has none yet. */
+  /** Relative card address; 0 if none is assigned yet. */
   #address = 0;
-  /** The next command is one of an application. */
+  /** Whether the next command is an application command. */
   #isApplication = false;
   /** Errors that no response has reported. */
   #errors = 0;
@@ -58,15 +59,15 @@ export class SdCard implements SdDevice {
   #isWide = false;
   #isHighSpeed = false;
   #blockLength = SECTOR;
-  /** SET_BLOCK_COUNT: blocks of the next transfer; 0: it has not been given. */
+  /** SET_BLOCK_COUNT: the blocks of the next transfer; 0 if not set. */
   #blockCount = 0;
-  /** Where on the disk the next byte of a transfer is. */
+  /** The offset on the disk of a transfer's next byte. */
   #offset = 0;
-  /** Its blocks that are left; `UNLIMITED`, or 0: there is none. */
+  /** Blocks of the transfer that are left; `UNLIMITED`, or 0 if there is no transfer. */
   #left = 0;
-  /** Register contents on their way to the host, in place of content of the disk. */
+  /** Register contents to be sent to the host, in place of disk contents. */
   #bytes: Uint8Array | null = null;
-  /** Blocks of the last write. */
+  /** The number of blocks of the last write. */
   #written = 0;
   #eraseStart: number | null = null;
   #eraseEnd: number | null = null;
@@ -267,14 +268,14 @@ export class SdCard implements SdDevice {
     this.#eraseEnd = null;
   }
 
-  /** Ends what there is of requests to the disk without carrying on from them. */
+  /** Cancels pending disk requests without continuing afterwards. */
   #stop(): void {
     this.#generation++;
     this.#programming.forget();
     this.#drive.port?.cancel(() => {});
   }
 
-  /** @param count of blocks that SET_BLOCK_COUNT gave right before; 0: it did not */
+  /** @param count the block count that SET_BLOCK_COUNT set right before; 0 if it did not */
   #command(index: number, argument: number, count: number): SdResponse | null {
     const isMine = argument >>> 16 === this.#address;
     switch (index) {
@@ -325,7 +326,7 @@ export class SdCard implements SdDevice {
     }
   }
 
-  /** A command of a card that is selected, and has nothing to do. */
+  /** A command to a card that is selected and idle. */
   #transferCommand(index: number, argument: number, count: number): SdResponse | null {
     switch (index) {
       case COMMAND.switchFunction: {
@@ -369,7 +370,7 @@ export class SdCard implements SdDevice {
     }
   }
 
-  /** @returns undefined: it is not one that only applications have, but as any other command */
+  /** @returns undefined if it is not an application command, and is handled like any other */
   #applicationCommand(index: number, argument: number): SdResponse | null | undefined {
     if (index === APPLICATION.operatingConditions) {
       if (this.#state !== STATE.idle && this.#state !== STATE.ready) return this.#illegal();
@@ -401,7 +402,10 @@ export class SdCard implements SdDevice {
     return this.#drive.disk?.canDiscard === true && !this.isWriteProtected;
   }
 
-  /** ACMD41 (§4.2.3): without a voltage window it only asks; a host that does not know high capacity waits for such a card forever. */
+  /**
+   * ACMD41 (§4.2.3): without a voltage window it only queries; a host without high capacity support waits for such a
+   * card forever.
+   */
   #operatingConditions(argument: number): SdResponse {
     const isHigh = this.#hasHighCapacity;
     if ((argument & VOLTAGE_WINDOW) === 0) return short(OCR.voltages);
@@ -414,12 +418,12 @@ export class SdCard implements SdDevice {
     return short((OCR.ready | (isHigh ? OCR.highCapacity : 0) | OCR.voltages) >>> 0);
   }
 
-  /** R6 has the upper bits of the status where they fit (§4.9.5). */
+  /** R6 contains the upper status bits that fit (§4.9.5). */
   #sendRelativeAddress(): SdResponse | null {
     if (this.#state !== STATE.ident && this.#state !== STATE.standby) return this.#illegal();
     const { value } = this.#status();
     this.#state = STATE.standby;
-    // Any but 0, and another than before.
+    // Any address but 0 and the previous one.
     this.#address = this.#address === 0xffff ? 1 : this.#address + 1;
     const errors = ((value >>> 8) & 0xc000) | ((value >>> 6) & 0x2000);
     return short(((this.#address << 16) | errors | (value & 0x1fff)) >>> 0);
@@ -468,7 +472,7 @@ export class SdCard implements SdDevice {
     return response;
   }
 
-  /** Where a block is; null: it is not on the card. */
+  /** The offset of a block; null if it is not on the card. */
   #offsetOf(argument: number, length: number): number | null {
     const offset = this.#hasHighCapacity ? argument * SECTOR : argument;
     return offset + length <= this.#size ? offset : null;
@@ -530,7 +534,7 @@ export class SdCard implements SdDevice {
     this.#left = 0;
   }
 
-  /** Nothing of a transfer goes on. */
+  /** Ends the transfer. */
   #endTransfer(): void {
     this.#bytes = null;
     this.#left = 0;
@@ -562,7 +566,7 @@ export class SdCard implements SdDevice {
     return { kind: 'short', value: value >>> 0 };
   }
 
-  /** Not in this state, or not at all: there is no response, and the next one says so. */
+  /** The command is illegal, in this state or at all: there is no response, and the next one reports it. */
   #illegal(): null {
     this.#errors |= STATUS.illegalCommand;
     return null;

@@ -2,7 +2,10 @@ import type { DeviceState } from '../../device.ts';
 import type { BusMaster } from '../../pci/bus-master.ts';
 import { booleanOf, numberOf } from '../../state.ts';
 
-/** Descriptors of ADMA2 (SD Host Controller Simplified Specification 3.00 §1.13.3): attributes, 16 bits of length, an address of 32 or 64 bits. */
+/**
+ * Descriptors of ADMA2 (SD Host Controller Simplified Specification 3.00 §1.13.3): attributes, 16 bits of length, an
+ * address of 32 or 64 bits.
+ */
 const ATTRIBUTE = {
   valid: 0x01,
   end: 0x02,
@@ -13,20 +16,20 @@ const ATTRIBUTE = {
 } as const;
 const MAX_LENGTH = 2 ** 16;
 const MAX_ADDRESS = 2 ** 52;
-/** A table with so many descriptors in a row that move nothing is a circle. */
+/** A table with this many consecutive descriptors that move nothing is a loop. */
 const MAX_IDLE = 1024;
 
-/** ADMA Error Status (§2.2.26): the state in which it stopped, and that the lengths do not match. */
+/** ADMA Error Status (§2.2.26): the state in which it stopped, and a length mismatch. */
 export const ADMA_ERROR = { fetch: 0x01, transfer: 0x03, lengthMismatch: 0x04 } as const;
 
 export type AdmaStep =
-  /** Memory that the next bytes are in, and how many at most. */
+  /** The memory of the next bytes, and their maximum number. */
   | { readonly kind: 'segment'; readonly address: number; readonly length: number }
-  /** The table has ended. */
+  /** The end of the table. */
   | { readonly kind: 'end' }
   | { readonly kind: 'error'; readonly error: number };
 
-/** The walk along a table of descriptors. */
+/** A walk through a table of descriptors. */
 export class Adma {
   readonly #memory: BusMaster;
   readonly #onInterrupt: () => void;
@@ -36,18 +39,18 @@ export class Adma {
   #isLast = false;
   #interrupts = false;
 
-  /** @param onInterrupt a descriptor that asks for it has been carried out */
+  /** @param onInterrupt called when a descriptor that asks for an interrupt has been carried out */
   constructor(memory: BusMaster, onInterrupt: () => void) {
     this.#memory = memory;
     this.#onInterrupt = onInterrupt;
   }
 
-  /** ADMA System Address: of the descriptor that is next. */
+  /** ADMA System Address: the address of the next descriptor. */
   get address(): bigint {
     return this.#address;
   }
 
-  /** A transfer begins with the descriptor at `address`. */
+  /** Begins a transfer with the descriptor at `address`. */
   start(address: bigint): void {
     this.#address = address;
     this.#segment = 0;
@@ -56,7 +59,7 @@ export class Adma {
     this.#interrupts = false;
   }
 
-  /** Where the next bytes are. @param isWide addresses have 64 bits */
+  /** The memory of the next bytes. @param isWide addresses have 64 bits */
   next(isWide: boolean): AdmaStep {
     for (let idle = 0; this.#left === 0; idle++) {
       if (this.#isLast) return { kind: 'end' };
@@ -65,12 +68,12 @@ export class Adma {
     return { kind: 'segment', address: this.#segment, length: this.#left };
   }
 
-  /** Everything that the table has has been moved. */
+  /** Whether all data of the table has been moved. */
   get isDone(): boolean {
     return this.#isLast && this.#left === 0;
   }
 
-  /** So many bytes of the segment have been moved. */
+  /** `length` bytes of the segment have been moved. */
   moved(length: number): void {
     this.#segment += length;
     this.#left -= length;
@@ -99,7 +102,7 @@ export class Adma {
     this.#interrupts = interrupts;
   }
 
-  /** Takes the next descriptor. @returns whether there is one that is valid */
+  /** Fetches the next descriptor. @returns whether it is valid */
   #fetch(isWide: boolean): boolean {
     const at = Number(this.#address);
     if (at > MAX_ADDRESS) return false;

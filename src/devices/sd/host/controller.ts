@@ -22,7 +22,7 @@ import {
 import { SdSlot } from './slot.ts';
 import { Transfer } from './transfer.ts';
 
-/** That of QEMU's sdhci-pci: drivers go by the class, an SD host controller with DMA. */
+/** QEMU's sdhci-pci: drivers match the class, an SD host controller with DMA. */
 const IDENTITY = { vendor: 0x1b36, device: 0x0007, revision: 0x00, classCode: 0x08_05_01 } as const;
 /** Slot information (Appendix A.2 of the specification): one slot, whose registers are in BAR 0. */
 const SLOT_INFORMATION = 0x40;
@@ -37,7 +37,7 @@ export class SdhciController implements Device {
   readonly slot: SdSlot;
   readonly #registers = new RegisterFile();
   readonly #transfer: Transfer;
-  /** A command or transfer is over when the card is no longer busy. */
+  /** Whether the end of a command or transfer waits until the card is no longer busy. */
   #awaitsCard = false;
 
   constructor(name: string, { memory }: MachineServices) {
@@ -129,7 +129,7 @@ export class SdhciController implements Device {
     return hasClock && hasPower ? this.slot.card : null;
   }
 
-  /** Registers that follow from something else. */
+  /** Updates registers that are derived from other state. */
   #refresh(): void {
     const { card } = this.slot;
     const registers = this.#registers;
@@ -174,12 +174,12 @@ export class SdhciController implements Device {
         this.#autoCommandFailed(bits & AUTO_COMMAND_ERROR.forceable);
         return;
     }
-    // The shape of a transfer is fixed while there is one (§2.2.2 to §2.2.5).
+    // The parameters of a transfer cannot change while it runs (§2.2.2 to §2.2.5).
     if (SHAPE.includes(at) && this.#isDataInhibited) return;
     registers.write(at, bits, mask);
     switch (at) {
       case REG.systemAddress:
-        // Its highest byte has a transfer that waits go on.
+        // Writing the highest byte continues a waiting transfer.
         if (mask & 0xff00_0000) this.#transfer.addressWritten();
         break;
       case REG.command:
@@ -219,7 +219,7 @@ export class SdhciController implements Device {
     const hasData = (command & COMMAND.hasData) !== 0;
     const isAbort = (command & COMMAND.typeMask) === COMMAND.abort;
     const needsData = hasData || (responseType === COMMAND.busyResponse && !isAbort);
-    // What a driver does too early is not done.
+    // A command that is issued too early is ignored.
     if (needsData && this.#isDataInhibited) return;
     const card = this.#card;
     if (hasData && mode & MODE.multiple && (mode & MODE.autoCommandMask) === MODE.autoCommand23) {
@@ -236,14 +236,14 @@ export class SdhciController implements Device {
       this.#transfer.begin();
       return;
     }
-    // Its data ends with the command that stops it.
+    // The data ends with the command that stops it.
     const isStopped = this.#transfer.isActive && !wasBusy && (card?.data ?? null) === null;
     if (isStopped) this.#transfer.drop();
     if (isStopped || responseType === COMMAND.busyResponse) this.#awaitsCard = true;
     this.#checkCard();
   }
 
-  /** @returns whether it is as the driver expects it */
+  /** @returns whether it is the response that the driver expects */
   #takeResponse(response: SdResponse | null, type: number): boolean {
     if (type === 0) return true;
     if (response === null) {
@@ -298,7 +298,7 @@ export class SdhciController implements Device {
     this.#update();
   }
 
-  /** The data lines (§2.2.20): the card stays as it is. */
+  /** Resets the data lines (§2.2.20), but not the card. */
   #resetData(): void {
     this.#transfer.drop();
     this.#awaitsCard = false;

@@ -20,13 +20,15 @@ import {
 type Register = {
   readonly at: number;
   readonly bytes: 1 | 2 | 4;
-  /** Bits that are what was written last. */
+  /** Bits that software writes. */
   readonly writable: number;
-  /** Bits that the controller itself changes as well. */
+  /** Bits that the controller itself also changes. */
   readonly own?: number;
 };
 
-/** Registers that a driver writes, in ascending order. The upper half of an address of 64 bits is a register of its own. */
+/**
+ * The registers that a driver writes, in ascending order. The upper half of a 64-bit address is a separate register.
+ */
 const REGISTERS: readonly Register[] = [
   { at: REG.systemAddress, bytes: 4, writable: 0xffff_ffff },
   { at: REG.blockSize, bytes: 2, writable: BLOCK_SIZE.writable },
@@ -85,7 +87,7 @@ export class RegisterFile {
     for (let index = 0; index < bytes; index++) this.#bytes[at + index] = value >>> (8 * index);
   }
 
-  /** The registers that a write of `size` bytes reaches: bits as written, and which of them were. */
+  /** The registers that a write of `size` bytes covers: the written bits, and their mask. */
   *written(
     offset: number,
     size: AccessSize,
@@ -103,21 +105,21 @@ export class RegisterFile {
     }
   }
 
-  /** Writes what of a register can be written. */
+  /** Writes the writable bits of a register. */
   write(at: number, bits: number, mask: number): void {
     const { bytes, writable } = REGISTERS.find(register => register.at === at)!;
     const changed = writable & mask;
     this.set(at, bytes, (this.get(at, bytes) & ~changed) | (bits & changed));
   }
 
-  /** Without those that follow from something else. */
+  /** Excludes registers that are derived from other state. */
   save(): Uint8Array {
     const saved = new RegisterFile();
     saved.load(this.#bytes);
     return saved.#bytes;
   }
 
-  /** @param saved from `save`, or whatever somebody has made of it */
+  /** @param saved from `save`, but untrusted */
   load(saved: Uint8Array): void {
     const view = new DataView(saved.slice(0, REGISTER_BYTES).buffer);
     this.reset();

@@ -35,7 +35,7 @@ export const REG = {
 export const REGISTER_BYTES = 0x100;
 
 export const BLOCK_SIZE = { lengthMask: 0xfff, boundaryShift: 12, writable: 0x7fff } as const;
-/** The most bytes that a block has: what the capabilities say. */
+/** The largest block, as in the capabilities. */
 export const MAX_BLOCK = 512;
 
 export const MODE = {
@@ -72,7 +72,7 @@ export const PRESENT = {
   inserted: 0x0001_0000,
   stable: 0x0002_0000,
   detectPin: 0x0004_0000,
-  /** 1: the card can be written. */
+  /** 1 if the card is writable. */
   writeProtectPin: 0x0008_0000,
   /** DAT3 to DAT0. */
   dataLevels: 0x00f0_0000,
@@ -80,7 +80,7 @@ export const PRESENT = {
   commandLevel: 0x0100_0000,
 } as const;
 
-/** LED, width of the bus, high speed, and which DMA. */
+/** LED, bus width, high speed, and the kind of DMA. */
 export const HOST_CONTROL = { dmaMask: 0x18, dmaShift: 3, writable: 0x1f } as const;
 export const DMA = { sdma: 0, adma32: 2, adma64: 3 } as const;
 export const POWER = { on: 0x01, writable: 0x0f } as const;
@@ -98,7 +98,7 @@ export const INTERRUPT = {
   bufferReadReady: 0x0020,
   insertion: 0x0040,
   removal: 0x0080,
-  /** In the status alone: any of the errors. */
+  /** In the status only: any of the errors. */
   error: 0x8000,
   enableable: 0x01ff,
 } as const;
@@ -120,7 +120,7 @@ export const AUTO_COMMAND_ERROR = {
   forceable: 0x9f,
 } as const;
 
-/** A clock of 50 MHz, blocks of 512 bytes, ADMA2 with addresses of 64 bits, high speed, SDMA, 3.3 V. */
+/** 50 MHz clock, 512-byte blocks, ADMA2 with 64-bit addresses, high speed, SDMA, 3.3 V. */
 export const CAPABILITIES = 0x1168_32b2;
 /** 400 mA at 3.3 V. */
 export const MAX_CURRENT = 100;

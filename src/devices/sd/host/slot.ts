@@ -7,7 +7,7 @@ export type SdSlotHost = {
   readonly removed: (card: SdDevice) => void;
 };
 
-/** The slot of a controller, which is the bus that a card is on. */
+/** The slot of a controller: the bus of a card. */
 export class SdSlot implements DeviceBus {
   readonly #controller: string;
   readonly #host: SdSlotHost;
@@ -22,7 +22,7 @@ export class SdSlot implements DeviceBus {
 
   readonly units = {
     free: (): BusAddress | null => (this.#built === null ? { unit: 0, function: 0 } : null),
-    // Drivers look at the slot when it is there, and then wait for its interrupt.
+    // Drivers check the slot when they start, and then wait for its interrupt.
     announce: () => true,
   };
 

@@ -25,25 +25,25 @@ const SMALLEST_BOUNDARY = 4096;
 const METHODS = ['port', 'sdma', 'adma'] as const;
 type Method = (typeof METHODS)[number];
 
-/** `left`: of the blocks that are counted, null where they are not. */
+/** The value of `left` if blocks are not counted. */
 const UNCOUNTED = 2 ** 16;
 
 export type TransferHost = {
   readonly registers: RegisterFile;
   readonly memory: BusMaster;
-  /** One that responds. */
+  /** The card, if it responds. */
   readonly card: () => SdDevice | null;
-  /** Normal interrupts. */
+  /** Raises normal interrupts. */
   readonly raise: (bits: number) => void;
   /** The transfer has ended with this error. */
   readonly fail: (error: number) => void;
-  /** The transfer has ended well. */
+  /** The transfer has succeeded. */
   readonly moved: () => void;
 };
 
 /**
- * The data of one command, between the card and the buffer, and between that and the driver: by the buffer data port a block at a time, by SDMA or ADMA2
- * several.
+ * The data of one command, between the card and the buffer, and between the buffer and the driver: a block at a time
+ * through the buffer data port, or several by SDMA or ADMA2.
  */
 export class Transfer {
   readonly #host: TransferHost;
@@ -54,15 +54,18 @@ export class Transfer {
   #blockLength = 0;
   /** Blocks that the card has not sent or taken. */
   #left = 0;
-  /** Bytes from the card that the driver has not all got, or from the driver that the card has not got; empty: neither. */
+  /**
+   * Bytes from the card that the driver has not fully read, or from the driver that the card has not received; empty if
+   * neither.
+   */
   #buffer: Uint8Array = NOTHING;
-  /** Of those, how many the driver has taken or given. */
+  /** The number of those bytes that the driver has read or written. */
   #at = 0;
-  /** SDMA is at a boundary, and waits for the driver. */
+  /** Whether SDMA is at a boundary, and waits for the driver. */
   #isAtBoundary = false;
-  /** It has been stopped between two blocks. */
+  /** Whether it has been stopped between two blocks. */
   #isInGap = false;
-  /** The card has been asked for something, which `#generation` tells from what it was asked before. */
+  /** Whether a request to the card is pending; `#generation` tells it from earlier ones. */
   #isAsked = false;
   #generation = 0;
 
@@ -75,7 +78,7 @@ export class Transfer {
     return this.#isActive;
   }
 
-  /** Its part of the present state register. */
+  /** The transfer's bits of the present state register. */
   get presentState(): number {
     if (!this.#isActive) return 0;
     const direction = this.#isRead ? PRESENT.readActive : PRESENT.writeActive;
@@ -84,7 +87,7 @@ export class Transfer {
     return PRESENT.dataActive | direction | (isReady ? buffer : 0);
   }
 
-  /** Begins with what the registers say, and what the card has for it or wants. */
+  /** Begins a transfer as set by the registers, with the data that the card has or expects. */
   begin(): void {
     const { registers, card } = this.#host;
     const mode = registers.get(REG.transferMode, 2);
@@ -110,7 +113,7 @@ export class Transfer {
     }
   }
 
-  /** Forgets all of it. What the card has been asked for ends unheard. */
+  /** Drops the transfer. The result of a pending request to the card is ignored. */
   drop(): void {
     this.#generation++;
     this.#isActive = false;
@@ -131,12 +134,12 @@ export class Transfer {
     this.#host.fail(error);
   }
 
-  /** Asks again for what the card has been asked for, where a state was loaded. */
+  /** Repeats a pending request to the card after a state was loaded. */
   resume(): void {
     this.#continue();
   }
 
-  /** SDMA goes on at another address. */
+  /** SDMA continues at another address. */
   addressWritten(): void {
     this.#isAtBoundary = false;
     this.#continue();
@@ -189,13 +192,13 @@ export class Transfer {
     const adma = stateOf(state, 'adma');
     this.drop();
     this.#adma.load(adma);
-    // A block without bytes is none.
+    // A block without bytes is no block.
     this.#isActive = isActive && blockLength > 0;
     [this.#isRead, this.#method, this.#blockLength, this.#left] = [isRead, method, blockLength, left];
     [this.#buffer, this.#at, this.#isAtBoundary, this.#isInGap] = [buffer, at, isAtBoundary, isInGap];
   }
 
-  /** The driver may read or write the buffer by its port. */
+  /** Whether the driver may read or write the buffer through its port. */
   get #isPortReady(): boolean {
     const isWaiting = this.#isActive && this.#method === 'port' && !this.#isAsked && !this.#isInGap;
     return isWaiting && this.#at < this.#buffer.length;
@@ -205,14 +208,14 @@ export class Transfer {
     return this.#left !== UNCOUNTED;
   }
 
-  /** Does what can be done. */
+  /** Does as much as possible. */
   #continue(): void {
     while (this.#isActive && !this.#isAsked && !this.#isAtBoundary && !this.#isInGap && this.#step()) {
-      // Until there is nothing more to do for now.
+      // Until nothing more can be done for now.
     }
   }
 
-  /** @returns whether it has come further */
+  /** @returns whether it made progress */
   #step(): boolean {
     if (this.#at < this.#buffer.length) return this.#method !== 'port' && this.#moveByDma();
     if (this.#buffer.length > 0 && !this.#isRead) {
@@ -241,7 +244,7 @@ export class Transfer {
     return true;
   }
 
-  /** How many blocks go between card and buffer at once. */
+  /** The number of blocks to move between card and buffer at once. */
   get #nextBlocks(): number {
     return this.#method === 'port' || !this.#isCounted ? 1 : Math.min(this.#left, DMA_BLOCKS);
   }
@@ -297,7 +300,7 @@ export class Transfer {
     if (registers.get(REG.transferMode, 2) & MODE.countsBlocks) registers.set(REG.blockCount, 2, this.#left);
   }
 
-  /** Between buffer and memory. @returns whether it has come further */
+  /** Moves data between buffer and memory. @returns whether it made progress */
   #moveByDma(): boolean {
     return this.#method === 'sdma' ? this.#moveBySdma() : this.#moveByAdma();
   }
@@ -320,7 +323,7 @@ export class Transfer {
     return true;
   }
 
-  /** Data is to come behind what has been moved. */
+  /** Whether more data follows. */
   get #hasMore(): boolean {
     if (this.#at < this.#buffer.length || !this.#isCounted) return true;
     return this.#isRead ? this.#left > 0 : this.#left * this.#blockLength > this.#buffer.length;

@@ -24,20 +24,20 @@ import {
 
 const WORDS = 2 ** 32;
 
-/** What a list has of its port. */
+/** The port as its command list sees it. */
 export type ListHost = {
   readonly registers: PortRegisters;
   readonly memory: PortMemory;
   readonly drive: () => AtaDrive | null;
   /** Sets bits of PxIS. */
   readonly raise: (bits: number) => void;
-  /** Puts a frame from the drive into memory. @returns whether it could be; else an error has stopped the list */
+  /** Writes a frame from the drive to memory. @returns whether it succeeded; if not, an error has stopped the list */
   readonly receive: (offset: number, frame: Uint8Array) => boolean;
-  /** A frame with device control is in a slot, which is done with that: a software reset begins or ends. */
+  /** A slot's frame is device control, which completes the slot: a software reset begins or ends. */
   readonly control: (frame: HostFrame) => void;
 };
 
-/** A command that the drive has. */
+/** A command that the drive is carrying out. */
 type Run = {
   readonly slot: number;
   readonly isQueued: boolean;
@@ -47,27 +47,30 @@ type Run = {
   readonly descriptors: Descriptors;
   /** Bytes moved so far. */
   moved: number;
-  /** The data that the drive has last given by PIO. */
+  /** The last data that the drive has returned by PIO. */
   pioBlock: number | null;
 };
 
-/** The command list of a port (AHCI 1.3.1 §5.3 to §5.6): which commands the drive has, the data of each, and how each ends. */
+/**
+ * The command list of a port (AHCI 1.3.1 §5.3 to §5.6): the commands that the drive is carrying out, the data of each,
+ * and how each ends.
+ */
 export class CommandList {
   readonly #host: ListHost;
   readonly #registers: PortRegisters;
   readonly #memory: PortMemory;
-  /** Commands that the drive has, by slot. */
+  /** Commands that the drive is carrying out, by slot. */
   readonly #running = new Map<number, Run>();
-  /** An error has stopped the list until software has cleared ST. */
+  /** An error has stopped the list until software clears ST. */
   #isHalted = false;
   /** Earlier commands are being dropped: their memory may still be written to. */
   #isAborting = false;
-  /** Slots whose commands are to be carried out again after a load. */
+  /** Slots whose commands must be repeated after a load. */
   #again = 0;
   #isIssuing = false;
-  /** Commands of earlier generations end unheard: the list was reset, or the drive is gone. */
+  /** Completions of commands from earlier generations are ignored: the list was reset, or the drive is gone. */
   #generation = 0;
-  /** A drive in reset takes no command. */
+  /** Whether the drive is in reset, and takes no command. */
   isHeld = false;
 
   constructor(host: ListHost) {
@@ -80,12 +83,12 @@ export class CommandList {
     return this.#isHalted;
   }
 
-  /** Slots whose commands the drive has, or is to have again. */
+  /** Slots whose commands the drive is carrying out, or will repeat. */
   get busySlots(): number {
     return (this.#runningSlots | this.#again) >>> 0;
   }
 
-  /** The state after power-on. The drive has no commands any more. */
+  /** Restores the power-on state. The drive has no commands any more. */
   reset(): void {
     this.#generation++;
     this.#running.clear();
@@ -95,14 +98,14 @@ export class CommandList {
     this.isHeld = false;
   }
 
-  /** A state was loaded. @param slots whose commands the drive had */
+  /** Called when a state was loaded. @param slots whose commands the drive was carrying out */
   load(slots: number, isHalted: boolean): void {
     this.reset();
     this.#isHalted = isHalted;
     this.#again = slots | 0;
   }
 
-  /** The machine goes on: after a load, with the commands that the drive had. */
+  /** The machine continues; after a load, the drive's commands are repeated. */
   resume(): void {
     const again = this.#again;
     this.#again = 0;
@@ -119,7 +122,7 @@ export class CommandList {
     this.issue();
   }
 
-  /** Software has cleared ST. CR is clear when nothing of the commands reaches memory any more. */
+  /** Software has cleared ST. CR is cleared once the commands no longer access memory. */
   stop(): void {
     this.#registers.set(PORT.ci, 0);
     this.#registers.set(PORT.sact, 0);
@@ -132,17 +135,17 @@ export class CommandList {
     this.#registers.currentSlot = 0;
   }
 
-  /** Drops the commands that the drive has. */
+  /** Drops the drive's commands. */
   abort(ended: () => void): void {
     this.#again = 0;
     const drive = this.#host.drive();
-    // What was dropped before may not have ended.
+    // Commands that were dropped before may not have ended.
     const isBusy = this.#running.size > 0 || this.#isAborting;
     if (drive !== null && isBusy) this.abortDrive(drive, ended);
     else ended();
   }
 
-  /** The drive is gone: nothing that it was doing ends any more. */
+  /** The drive is gone: its commands never complete. */
   removed(): void {
     this.#generation++;
     this.#running.clear();
@@ -152,7 +155,7 @@ export class CommandList {
     this.#stopped();
   }
 
-  /** Has a drive drop whatever it does. */
+  /** Makes a drive drop all of its commands. */
   abortDrive(drive: AtaDrive, ended: () => void): void {
     this.#running.clear();
     this.#isAborting = true;
@@ -168,14 +171,14 @@ export class CommandList {
     this.issue();
   }
 
-  /** An error after which software has to clear ST, and begin again (§6.2.2). */
+  /** An error after which software must clear ST and start over (§6.2.2). */
   fatal(bits: number): void {
     this.#isHalted = true;
     this.abort(() => {});
     this.#host.raise(bits);
   }
 
-  /** Has the drive carry out commands of the list, in the order of their slots. */
+  /** Gives the drive commands of the list, in the order of their slots. */
   issue(): void {
     if (this.#isIssuing) return;
     this.#isIssuing = true;
@@ -204,7 +207,10 @@ export class CommandList {
     return slots;
   }
 
-  /** @param again it was begun before the machine was saved. @returns whether the drive has it; else it waits, or an error has stopped the list */
+  /**
+   * @param again it was begun before the machine was saved. @returns whether the drive has it; if not, it waits, or an
+   * error has stopped the list
+   */
   #begin(slot: number, again: boolean): boolean {
     const header = this.#registers.address(PORT.clb, PORT.clbu) + slot * COMMAND_HEADER.size;
     if (!this.#memory.contains(header, COMMAND_HEADER.size, 'read')) {
@@ -236,7 +242,7 @@ export class CommandList {
       this.fatal(PORT_IRQ.interfaceFatal);
       return false;
     }
-    // Those that are not queued wait for the end of those that are.
+    // Non-queued commands wait for queued ones to end.
     if (!isQueued && this.#running.size > 0) return false;
     const descriptors = new Descriptors(guest, table + COMMAND_TABLE.descriptors, flags >>> 16);
     const run: Run = { slot, isQueued, header, table, descriptors, moved: 0, pioBlock: null };
@@ -280,7 +286,7 @@ export class CommandList {
       if (interrupts) this.#host.raise(PORT_IRQ.descriptor);
     };
     if (phase.protocol === 'pio' && phase.direction === 'in') run.pioBlock = lastBlock(length, phase.block);
-    // Answers to packets may be longer than what the host has asked for.
+    // A packet command may return more than the host has asked for.
     const mayBeCut =
       phase.kind === 'bytes' && phase.direction === 'in' && this.#host.drive()?.kind === 'packet';
     if (bytes < length && !mayBeCut) {
@@ -330,7 +336,7 @@ export class CommandList {
     this.#registers.change(PORT.sact, { clear: finished });
     if (!this.#host.receive(RECEIVED.setDeviceBits, setDeviceBitsFrame(status, error, finished))) return;
     if (hasFailed) {
-      // The drive drops the others, of which PxSACT tells (Serial ATA 3.0 §13.6).
+      // The drive drops the other commands, which PxSACT shows (Serial ATA 3.0 §13.6).
       this.fatal(PORT_IRQ.setDeviceBits | PORT_IRQ.taskFileError);
       return;
     }
@@ -345,7 +351,7 @@ export class CommandList {
       return;
     }
     this.#memory.guest.writeU32(run.header + 4, run.moved);
-    // Data to the host by PIO ends with the frame that announces it; all else with a register frame.
+    // PIO data to the host ends with the frame that announces it; everything else with a register frame.
     const isPioOnly = run.pioBlock !== null && !hasFailed && this.#host.drive()?.kind === 'disk';
     if (run.pioBlock !== null) {
       const setup = { toHost: true, length: run.pioBlock, endStatus: result.status };
@@ -364,7 +370,7 @@ export class CommandList {
   }
 }
 
-/** Bytes of the last block of PIO. */
+/** The size of the last PIO block in bytes. */
 function lastBlock(length: number, block: number): number {
   return length % block || Math.min(block, length);
 }

@@ -12,15 +12,15 @@ import { AHCI_PORTS, CAP, GHC, HBA, PORT_SIZE, PORTS, SLOTS } from './registers.
 /** The controller of an ICH9 in AHCI mode (Intel ICH9 data sheet, order number 316972, §14). */
 const IDENTITY = { vendor: 0x8086, device: 0x2922, revision: 0x02, classCode: 0x01_06_01 } as const;
 const ABAR = { index: 5, size: 0x1000 } as const;
-/** Registers by an index and data, for software that reaches ports only (AHCI 1.3.1 §2.1.10, §10.14). */
+/** Index and data ports for the registers, for software that can access only ports (AHCI 1.3.1 §2.1.10, §10.14). */
 const INDEX_DATA = { bar: 4, size: 32, index: 0x10, data: 0x14 } as const;
-/** Revision 1.0, and where the pair is: in BAR 4, at dword 4. */
+/** Revision 1.0, and the location of the pair: in BAR 4, at dword 4. */
 const SATA_CAPABILITY = Uint8Array.of(0x10, 0x00, 0x48, 0x00, 0x00, 0x00);
 const VERSION_1_3_1 = 0x0001_0301;
 
 export type AhciOptions = { readonly name: string; readonly staggeredSpinUp: boolean };
 
-/** An AHCI controller with six ports, which is the bus that drives are on. */
+/** An AHCI controller with six ports, which provides the bus of the drives. */
 export class AhciController implements Device, DeviceBus {
   readonly name: string;
   readonly function: PciFunction;
@@ -29,12 +29,12 @@ export class AhciController implements Device, DeviceBus {
   readonly #msi: Msi;
   readonly #places = new Map<BuiltDevice, number>();
   #control = GHC.ahci as number;
-  /** IS: ports with an interrupt. */
+  /** IS: ports with a pending interrupt. */
   #status = 0;
   /** Ports that are still being reset. */
   #resetting = 0;
   #index = 0;
-  /** The level that drivers were last shown. */
+  /** The interrupt level that was last signaled. */
   #asserted = false;
 
   constructor({ name, staggeredSpinUp }: AhciOptions, services: MachineServices) {
@@ -181,7 +181,7 @@ export class AhciController implements Device, DeviceBus {
     return offset < INDEX_DATA.data + 4 ? this.#read(this.#index) : 0;
   }
 
-  /** What a write of less than a dword means: the other bytes stay, or are not written where ones act. */
+  /** The dword that a narrow write means: the other bytes stay, or are not written in registers where ones act. */
   #dword(offset: number, size: AccessSize, value: number): number {
     if (size === 4) return value;
     const shift = 8 * (offset & 3);
@@ -259,7 +259,7 @@ export class AhciController implements Device, DeviceBus {
   }
 
   #raised(port: number, bits: number): void {
-    // Ports are made, and put into their power-on state, before there are others.
+    // Called while the ports are being created, when there are no others yet.
     if (this.ports === undefined) return;
     const isNew = (bits & this.ports[port]!.enabledInterrupts) !== 0;
     this.#update(isNew);
@@ -269,7 +269,7 @@ export class AhciController implements Device, DeviceBus {
     return this.#status !== 0 && (this.#control & GHC.interrupts) !== 0;
   }
 
-  /** @param isNew an enabled interrupt has come, which is a message of its own */
+  /** @param isNew whether another enabled interrupt has occurred, which needs its own message */
   #update(isNew = false): void {
     this.ports.forEach((port, number) => {
       if (port.isPending) this.#status |= 1 << number;
@@ -281,5 +281,5 @@ export class AhciController implements Device, DeviceBus {
   }
 }
 
-/** Registers in which ones act: writing fewer bytes leaves the others alone. */
+/** Registers in which ones act: a narrow write does not affect the other bytes. */
 const ACTING: ReadonlySet<number> = new Set([HBA.is, 0x10, 0x30, 0x34, 0x38]);

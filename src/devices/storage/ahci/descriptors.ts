@@ -4,16 +4,16 @@ import { COMMAND_TABLE } from './registers.ts';
 
 const BYTES_MASK = 0x3f_ffff;
 const INTERRUPT = 0x8000_0000;
-/** Guest-physical addresses beyond this are no memory: numbers stay exact. */
+/** No guest-physical address beyond this is memory: numbers stay exact. */
 const MAX_ADDRESS = 2 ** 52;
 
-/** Where the data of a command is: the physical region descriptors of its table (AHCI 1.3.1 §4.2.3.3). */
+/** The data of a command: the physical region descriptors of its table (AHCI 1.3.1 §4.2.3.3). */
 export class Descriptors {
   readonly #memory: GuestMemory;
   readonly #table: number;
   readonly #count: number;
 
-  /** @param table guest-physical address of the first one. @param count at most 65,535 */
+  /** @param table guest-physical address of the first descriptor. @param count at most 65,535 */
   constructor(memory: GuestMemory, table: number, count: number) {
     this.#memory = memory;
     this.#table = table;
@@ -21,8 +21,8 @@ export class Descriptors {
   }
 
   /**
-   * The memory of `length` bytes, from the first one on. Reads no more descriptors than that takes.
-   * @returns null if a descriptor, or the address in one, cannot be memory
+   * The memory of `length` bytes, from the first descriptor on. Reads no more descriptors than needed.
+   * @returns null if a descriptor, or the address in one, is not in memory
    */
   take(
     length: number,
@@ -36,7 +36,7 @@ export class Descriptors {
       const low = this.#memory.readU32(at);
       const high = this.#memory.readU32(at + 4);
       const control = this.#memory.readU32(at + 12);
-      // Words: bit 0 of the address and of the count minus one mean nothing else.
+      // Word granularity: bit 0 of the address and of the count minus one is ignored.
       const address = high * 2 ** 32 + low - (low % 2);
       const size = ((control & BYTES_MASK) | 1) + 1;
       if (address + size > MAX_ADDRESS) return null;

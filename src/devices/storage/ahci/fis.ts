@@ -8,14 +8,14 @@ export const FIS = {
   setDeviceBits: 0xa1,
 } as const;
 
-/** Bytes of the longest FIS in a command table. */
+/** The size of the longest FIS in a command table. */
 export const COMMAND_FIS = 64;
-/** Bytes of a register FIS. */
+/** The size of a register FIS. */
 export const REGISTER_FIS = 20;
 
 const INTERRUPT = 0x40;
 const TO_HOST = 0x20;
-/** The frame has a command, not just device control. */
+/** The frame contains a command, rather than device control. */
 const IS_COMMAND = 0x80;
 /** Device control: software reset. */
 const SOFT_RESET = 0x04;
@@ -23,14 +23,14 @@ const SOFT_RESET = 0x04;
 /** A register FIS of the host. */
 export type HostFrame = {
   readonly registers: CommandRegisters;
-  /** Otherwise it has device control alone. */
+  /** Otherwise it contains only device control. */
   readonly isCommand: boolean;
   readonly softReset: boolean;
-  /** The port of a multiplier that it is for. */
+  /** The port of a multiplier that it addresses. */
   readonly multiplierPort: number;
 };
 
-/** What a frame says; null: it is no register FIS to a device. */
+/** Parses a frame; null if it is not a register FIS to a device. */
 export function parseHostFrame(bytes: Uint8Array): HostFrame | null {
   if (bytes[0] !== FIS.registerToDevice) return null;
   const low = bytes[4]! + bytes[5]! * 2 ** 8 + bytes[6]! * 2 ** 16;
@@ -49,7 +49,7 @@ export function parseHostFrame(bytes: Uint8Array): HostFrame | null {
   };
 }
 
-/** A register FIS of the device. @param interrupts it is to interrupt the host */
+/** A register FIS of the device. @param interrupts whether it interrupts the host */
 export function registerFrame(result: ResultRegisters, interrupts: boolean): Uint8Array {
   const { status, error, count, lba, device } = result;
   const byte = (index: number) => Math.floor(lba / 2 ** (8 * index)) & 0xff;
@@ -62,7 +62,7 @@ export function registerFrame(result: ResultRegisters, interrupts: boolean): Uin
   ]);
 }
 
-/** A PIO setup FIS for `length` bytes, after which the device has `endStatus`. */
+/** A PIO setup FIS for `length` bytes, after which the device's status is `endStatus`. */
 export function pioSetupFrame(
   { status, error, count, lba, device }: ResultRegisters,
   {
@@ -80,10 +80,10 @@ export function pioSetupFrame(
   return frame;
 }
 
-/** A set device bits FIS: the queued commands in `finished` have ended. */
+/** A set device bits FIS: the queued commands in `finished` have completed. */
 export function setDeviceBitsFrame(status: number, error: number, finished: number): Uint8Array {
   const frame = new Uint8Array(8);
-  // Without BSY and DRQ, which it leaves as they are.
+  // Excludes BSY and DRQ, which it does not change.
   frame.set([FIS.setDeviceBits, INTERRUPT, status & 0x77, error]);
   new DataView(frame.buffer).setUint32(4, finished, true);
   return frame;

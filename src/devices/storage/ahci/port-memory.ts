@@ -24,7 +24,7 @@ export class PortMemory {
     return segments.every(({ address, length }) => this.contains(address, length, access));
   }
 
-  /** Writes `bytes` to segments that have been looked at, which together have as many or fewer. */
+  /** Writes `bytes` to checked segments, which are at least as long in total. */
   scatter(segments: readonly Segment[], bytes: Uint8Array): void {
     let at = 0;
     for (const { address, length } of segments) {
@@ -33,7 +33,7 @@ export class PortMemory {
     }
   }
 
-  /** @returns the bytes of segments that have been looked at */
+  /** @returns the bytes of checked segments */
   gather(segments: readonly Segment[]): Uint8Array {
     const bytes = new Uint8Array(segments.reduce((sum, { length }) => sum + length, 0));
     let at = 0;

@@ -16,7 +16,7 @@ export class PortRegisters {
     this.#values.set(offset, value >>> 0);
   }
 
-  /** Changes bits of one. */
+  /** Changes bits of a register. */
   change(offset: number, { set = 0, clear = 0 }: { readonly set?: number; readonly clear?: number }): void {
     this.set(offset, (this.get(offset) & ~clear) | set);
   }
@@ -45,7 +45,7 @@ export class PortRegisters {
     return Object.fromEntries(Object.entries(PORT).map(([name, offset]) => [name, this.get(offset)]));
   }
 
-  /** Reads what was saved. @returns takes it over. @throws DeviceStateError */
+  /** Checks a saved state. @returns a function that takes it over. @throws DeviceStateError */
   load(state: DeviceState): () => void {
     const loaded = new Map(
       Object.entries(PORT).map(([name, offset]) => [offset, numberOf(state, name, WORDS - 1)]),

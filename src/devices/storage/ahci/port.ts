@@ -22,17 +22,17 @@ import {
 
 const NO_SIGNATURE = 0xffff_ffff;
 
-/** Bits of PxCMD that software writes as they are; the others have effects, or are the controller's. */
+/** Bits of PxCMD that are only stored; the others have effects, or belong to the controller. */
 const PLAIN_COMMAND_BITS = PORT_CMD.atapi;
 
-/** What a port has of its controller. */
+/** The controller as a port sees it. */
 export type PortHost = {
   readonly memory: GuestMemory;
   /** Whether the function reaches memory. */
   readonly isBusMaster: () => boolean;
-  /** The drive spins up, and its link comes up, when software says so. */
+  /** Whether the drive spins up, and its link comes up, only when software requests it. */
   readonly staggersSpinUp: boolean;
-  /** These bits of PxIS have been set; 0: what is enabled or pending has changed otherwise. */
+  /** These bits of PxIS have been set; 0 if the enabled or pending interrupts have changed otherwise. */
   readonly raised: (bits: number) => void;
 };
 
@@ -43,9 +43,9 @@ export class AhciPort {
   readonly #registers = new PortRegisters();
   readonly #memory: PortMemory;
   readonly #list: CommandList;
-  /** The signature has come, and has not been put into memory. */
+  /** The signature has been received, but not written to memory. */
   #hasSignature = false;
-  /** Called when the drive has dropped what it had for the reset of the controller. */
+  /** Called when the drive has dropped its commands for a reset of the controller. */
   #stopping: (() => void) | null = null;
 
   constructor(host: PortHost) {
@@ -66,21 +66,21 @@ export class AhciPort {
     return this.#drive;
   }
 
-  /** Connects a drive: the link comes up, unless software keeps it off. */
+  /** Connects a drive: the link comes up, unless software has disabled it. */
   attach(drive: AtaDrive): void {
     this.#drive = drive;
     drive.interface = 'serial';
     if (this.#detect === SCTL.noAction) this.#connect();
   }
 
-  /** Tells software of a drive that has come (§7.3). @returns whether it wants to know */
+  /** Notifies software of a new drive (§7.3). @returns whether it has asked for that */
   announce(): boolean {
     if (this.#detect !== SCTL.noAction) return false;
     this.#changed(SERR.exchanged | SERR.phyChange);
     return (this.enabledInterrupts & (PORT_IRQ.connectChange | PORT_IRQ.phyChange)) !== 0;
   }
 
-  /** The drive is pulled out. What it was doing ends unheard. */
+  /** Unplugs the drive. Its commands never complete. */
   unplug(): void {
     const drive = this.#drive;
     if (drive === null) return;
@@ -90,7 +90,7 @@ export class AhciPort {
     const isOff = this.#detect === SCTL.offline;
     this.#disconnect(isOff ? SSTS.offline : SSTS.none);
     this.#registers.change(PORT.cmd, { clear: PORT_CMD.atapi });
-    // The reset of the controller need not wait for it.
+    // A reset of the controller need not wait for it.
     if (this.#stopping !== null) this.#stopped();
     if (!isOff) this.#changed(SERR.phyChange);
   }
@@ -104,7 +104,7 @@ export class AhciPort {
     return this.#registers.get(PORT.ie);
   }
 
-  /** The state after power-on. Its drive has no commands any more. */
+  /** Restores the power-on state. The drive has no commands any more. */
   reset(): void {
     this.#stopping = null;
     this.#list.reset();
@@ -116,7 +116,7 @@ export class AhciPort {
     if (!staggersSpinUp) this.#connect();
   }
 
-  /** The controller is reset: as `reset`, with commands that the drive may have. @param done called when it has none */
+  /** The controller is reset: as `reset`, but the drive may have commands. @param done called when it has none */
   stop(done: () => void): void {
     const drive = this.#drive;
     if (drive === null) {
@@ -185,7 +185,7 @@ export class AhciPort {
     }
   }
 
-  /** The machine goes on: after a load, with the commands that the drive had. */
+  /** The machine continues; after a load, the drive's commands are repeated. */
   resume(): void {
     this.#list.resume();
   }
@@ -221,13 +221,13 @@ export class AhciPort {
     this.#host.raised(bits);
   }
 
-  /** The link is not what it was. @param errors bits of PxSERR */
+  /** The state of the link has changed. @param errors bits of PxSERR */
   #changed(errors: number): void {
     this.#registers.change(PORT.serr, { set: errors });
     this.#followErrors();
   }
 
-  /** The bits of PxIS that follow those of PxSERR. */
+  /** Updates the bits of PxIS that mirror PxSERR. */
   #followErrors(): void {
     const errors = this.#registers.get(PORT.serr);
     const bits =
@@ -244,7 +244,7 @@ export class AhciPort {
     if (value & PORT_CMD.commandListOverride && !(before & PORT_CMD.start)) {
       this.#registers.change(PORT.tfd, { clear: STATUS.busy | STATUS.dataRequest });
     }
-    // Frames are received until the list does not run any more.
+    // Frames are received until the list has stopped.
     const receives = (value & PORT_CMD.fisReceive) !== 0 || (before & PORT_CMD.listRunning) !== 0;
     cmd &= ~(PORT_CMD.fisReceive | PORT_CMD.fisRunning);
     if (receives) cmd |= PORT_CMD.fisReceive | PORT_CMD.fisRunning;
@@ -258,7 +258,7 @@ export class AhciPort {
     else if (!starts && before & PORT_CMD.start) this.#list.stop();
   }
 
-  /** PxSCTL (§3.3.11): COMRESET, and switching the interface off. */
+  /** PxSCTL (§3.3.11): COMRESET, and disabling the interface. */
   #writeControl(value: number): void {
     const before = this.#detect;
     this.#registers.set(PORT.sctl, value);
@@ -277,7 +277,7 @@ export class AhciPort {
       this.#disconnect(SSTS.none);
       return;
     }
-    // It answers when it has dropped what it had.
+    // It responds once it has dropped its commands.
     drive.abort(() => {
       if (this.#detect !== SCTL.noAction || this.#drive !== drive) return;
       drive.softReset();
@@ -298,7 +298,7 @@ export class AhciPort {
     this.#hasSignature = false;
   }
 
-  /** The link comes up, and the drive sends its signature. */
+  /** Brings the link up; the drive sends its signature. */
   #connect(): void {
     const drive = this.#drive;
     if (drive === null || !this.#registers.has(PORT_CMD.spinUp)) return;
@@ -324,7 +324,7 @@ export class AhciPort {
     this.#receive(RECEIVED.register, registerFrame({ ...drive.signature, status }, false));
   }
 
-  /** Puts a frame into memory. @returns whether it could be */
+  /** Writes a frame to memory. @returns whether it succeeded */
   #receive(offset: number, frame: Uint8Array): boolean {
     if (!this.#registers.has(PORT_CMD.fisReceive)) return true;
     const at = this.#registers.address(PORT.fb, PORT.fbu) + offset;

@@ -16,9 +16,9 @@ export const HBA = {
   cap2: 0x24,
 } as const;
 
-/** How many ports an ICH9 has. */
+/** The number of ports of an ICH9. */
 export const AHCI_PORTS = 6;
-/** Where the registers of the first port are, and how many bytes each has (§3.3). */
+/** The offset of the first port's registers, and the bytes of each port's (§3.3). */
 export const PORTS = 0x100;
 export const PORT_SIZE = 0x80;
 
@@ -59,7 +59,7 @@ export const CAP = {
   generation3: 3 << 20,
   /** BSY and DRQ can be cleared by software. */
   commandListOverride: 1 << 24,
-  /** Drives spin up when they are told to. */
+  /** Drives spin up on request. */
   staggeredSpinUp: 1 << 27,
   queuing: 1 << 30,
   address64: 0x8000_0000,
@@ -76,22 +76,22 @@ export const PORT_IRQ = {
   pioSetup: 1 << 1,
   /** A set device bits FIS. */
   setDeviceBits: 1 << 3,
-  /** A PRD with its interrupt bit has been used up. */
+  /** A PRD with its interrupt bit has been completed. */
   descriptor: 1 << 5,
   /** The connection has changed: follows DIAG.X. */
   connectChange: 1 << 6,
   /** PhyRdy has changed: follows DIAG.N. */
   phyChange: 1 << 22,
-  /** More data than the PRDs have room for. */
+  /** The data exceeds the PRDs. */
   overflow: 1 << 24,
-  /** A frame that no device takes. */
+  /** A frame that no device accepts. */
   interfaceFatal: 1 << 27,
-  /** The host's memory did not answer. */
+  /** Host memory did not respond. */
   hostBusFatal: 1 << 29,
   /** The device has set ERR. */
   taskFileError: 1 << 30,
 } as const;
-/** Those that software may enable. */
+/** The bits that software may enable. */
 export const PORT_IRQ_MASK = 0xfdc0_007f;
 
 /** Port command and status (§3.3.7). */
@@ -105,46 +105,46 @@ export const PORT_CMD = {
   currentSlotShift: 8,
   fisRunning: 1 << 14,
   listRunning: 1 << 15,
-  /** The device is an ATAPI one, for the activity light. */
+  /** The device is ATAPI, for the activity light. */
   atapi: 1 << 24,
   linkStateMask: 0xf000_0000,
 } as const;
 
-/** SATA status (§3.3.10): what is there, its speed, and that it is awake. */
+/** SATA status (§3.3.10): device detection, its speed, and that it is awake. */
 export const SSTS = {
   none: 0x000,
-  /** A device, and the connection is established at generation 3. */
+  /** A device is present, and the connection is established at generation 3. */
   established: 0x133,
-  /** A device, without a connection. */
+  /** A device is present, without a connection. */
   present: 0x001,
   /** The interface is off. */
   offline: 0x004,
 } as const;
 
-/** SATA control (§3.3.11): what software wants of the interface. */
+/** SATA control (§3.3.11): what software requests of the interface. */
 export const SCTL = { detectMask: 0xf, noAction: 0, initialize: 1, offline: 4, writable: 0xfff } as const;
 
 /** SATA error (§3.3.12). */
 export const SERR = { phyChange: 1 << 16, exchanged: 1 << 26 } as const;
 
-/** Without a device, as BSY and everything else that a floating bus says. */
+/** The value without a device: BSY and the other bits of a floating bus. */
 export const NO_DEVICE_TFD = 0x7f;
 
-/** What a command header in the list says (§4.2.2). */
+/** Bits of a command header in the list (§4.2.2). */
 export const COMMAND_HEADER = {
   size: 32,
   /** Dwords of the command FIS. */
   fisLength: 0x1f,
   atapi: 1 << 5,
-  /** It is part of a reset, and BSY is cleared when the FIS has been sent. */
+  /** The command is part of a reset, and BSY is cleared once the FIS has been sent. */
   reset: 1 << 8,
   clearBusy: 1 << 10,
 } as const;
 
-/** Where the parts of a command table are (§4.2.3). */
+/** Offsets in a command table (§4.2.3). */
 export const COMMAND_TABLE = { packet: 0x40, descriptors: 0x80, descriptor: 16 } as const;
 
-/** Where received FISes are put (§4.2.1). */
+/** Offsets of received FISes (§4.2.1). */
 export const RECEIVED = { size: 256, pioSetup: 0x20, register: 0x40, setDeviceBits: 0x58 } as const;
 
 export const SLOTS = 32;

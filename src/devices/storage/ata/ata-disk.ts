@@ -29,12 +29,12 @@ import { addressingOf, TRANSFERS, type Transfer, trimRanges } from './transfers.
 export type AtaDiskOptions = {
   readonly drive: Drive;
   readonly identity: AtaIdentity;
-  /** Bytes of a block of the medium. */
+  /** The physical block size of the medium, in bytes. */
   readonly physicalBlock: number;
   readonly rotationRate: number;
 };
 
-/** An ATA disk (ACS-3), apart from how its registers and its data travel. */
+/** An ATA disk (ACS-3), independent of how its registers and data are transported. */
 export class AtaDisk implements AtaDrive {
   readonly kind = 'disk';
   readonly name: string;
@@ -45,7 +45,7 @@ export class AtaDisk implements AtaDrive {
   readonly #options: AtaDiskOptions;
   #settings: DiskSettings = { ...POWER_ON };
   #queuedError: QueuedError | null = null;
-  /** Commands of earlier generations were dropped. */
+  /** Completions of commands from earlier generations are ignored: they were dropped. */
   #generation = 0;
 
   constructor(options: AtaDiskOptions) {
@@ -183,7 +183,7 @@ export class AtaDisk implements AtaDrive {
         command.host.complete({ ...this.signature, status: READY });
         return;
       case COMMAND.checkPowerMode:
-        // Active or idle.
+        // The mode: active or idle.
         succeed(command, { count: 0xff });
         return;
       case COMMAND.recalibrate:
@@ -206,7 +206,7 @@ export class AtaDisk implements AtaDrive {
     const { lba, count } = addressingOf(size, registers, this.#settings.geometry);
     const isForced = size === 'queued' && (registers.device & DEVICE.forceUnitAccess) !== 0;
     const isDurable = direction === 'out' && (transfer.durable === true || isForced);
-    // 0: READ MULTIPLE and WRITE MULTIPLE have been switched off.
+    // 0 if READ MULTIPLE and WRITE MULTIPLE have been disabled.
     const block = transfer.multiple === true ? this.#settings.multiple : 1;
     if (block === 0) {
       fail(command, ERROR.aborted);
@@ -250,7 +250,7 @@ export class AtaDisk implements AtaDrive {
     });
   }
 
-  /** TRIM (ACS-3 §7.10): ranges of 48 bits of address and 16 of count. */
+  /** TRIM (ACS-3 §7.10): ranges with a 48-bit address and a 16-bit count. */
   #dataSetManagement(command: Command, isCurrent: () => boolean): void {
     const { registers, host } = command;
     const { disk, port } = this.#drive;
@@ -300,7 +300,7 @@ export class AtaDisk implements AtaDrive {
       return;
     }
     this.#applyWriteCache();
-    // What is in the cache becomes durable with it.
+    // The cache is flushed when it is disabled.
     if ((registers.features & 0xff) === FEATURE.disableWriteCache) this.#flush(command);
     else succeed(command);
   }
@@ -336,7 +336,7 @@ export class AtaDisk implements AtaDrive {
     });
   }
 
-  /** READ LOG EXT (ACS-3 §7.23): the directory, and the queued command that has failed. */
+  /** READ LOG EXT (ACS-3 §7.23): the directory, and the error of a failed queued command. */
   #readLog(command: Command): void {
     const { lba, count } = command.registers;
     const page = Math.floor(lba / 2 ** 8) & 0xff;
@@ -395,7 +395,7 @@ export class AtaDisk implements AtaDrive {
       case SMART.attributeAutosave:
       case SMART.saveAttributes:
       case SMART.executeOffline:
-      // It is well: the key is returned as it was given.
+      // No failure is predicted: the key is returned unchanged.
       case SMART.returnStatus:
         succeed(command);
         return;

@@ -19,7 +19,10 @@ import { type Exchange, PacketCommands } from './packet-commands.ts';
 import { COMMAND, ERROR, FEATURE, READY, STATUS } from './registers.ts';
 import { dmaModeOf, loadDmaMode } from './transfer-mode.ts';
 
-/** A CD or DVD drive with packet commands (ATAPI: ACS-3 §4.3, MMC-6), apart from how registers, packets and data travel. */
+/**
+ * A CD or DVD drive with packet commands (ATAPI: ACS-3 §4.3, MMC-6), independent of how registers, packets and data are
+ * transported.
+ */
 export class AtapiDrive implements AtaDrive, DriveLock {
   readonly kind = 'packet';
   readonly name: string;
@@ -32,7 +35,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
   readonly #unit: CdUnit;
   readonly #commands: PacketCommands;
   #generation = 0;
-  /** Ends of transfers from the medium, which do not come by themselves once it is gone. */
+  /** Pending transfers from the medium, which must be ended explicitly when it is gone. */
   readonly #moving = new Set<PhaseDone>();
 
   constructor(drive: Drive, identity: AtaIdentity) {
@@ -49,7 +52,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
     return this.#drive.port;
   }
 
-  /** An open tray keeps nothing. */
+  /** An open tray locks nothing. */
   get locked(): boolean {
     return this.#unit.isLocked && !this.#unit.isOpen;
   }
@@ -59,7 +62,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
   }
 
   requestEject(): void {
-    // No unit attention: that would fail a command, such as the one that unlocks it.
+    // No unit attention, since that would fail a command, such as the one that unlocks it.
     this.#unit.mediaEvent = MEDIA_EVENT.ejectRequest;
     this.onNotify?.();
   }
@@ -154,7 +157,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
         return;
       case COMMAND.identify:
       case COMMAND.readSectors:
-        // Not a disk: the signature says what it is (ACS-3 §7.12.6).
+        // It is not a disk: the signature identifies it (ACS-3 §7.12.6).
         host.complete({ ...this.signature, status: READY | STATUS.error, error: ERROR.aborted });
         return;
       case COMMAND.deviceReset:
@@ -215,7 +218,7 @@ export class AtapiDrive implements AtaDrive, DriveLock {
       return;
     }
     const protocol = registers.features & DMA ? 'dma' : 'pio';
-    // The byte count that the host takes at a time; an odd one is for the last block only.
+    // The byte count that the host accepts at a time; an odd one is valid only for the last block.
     const limit = Math.floor(registers.lba / 2 ** 8) & 0xfffe;
     const exchange: Exchange = { registers, host, protocol, block: limit || 0xfffe };
     host.takePacket(packet => this.#commands.carryOut(exchange, packet));

@@ -4,14 +4,14 @@ import { booleanOf, numberOf, stateOf } from '../../state.ts';
 import type { Drive } from '../drive.ts';
 import { CD_BLOCK, MEDIA_EVENT } from './mmc.ts';
 
-/** A unit attention: what a host is told by the failure of its next command. */
+/** A unit attention: reported to a host by failing its next command. */
 type Attention = 'powerOn' | 'mediumChanged';
 const ATTENTIONS: readonly Attention[] = ['powerOn', 'mediumChanged'];
 
-/** What a CD drive is like between two commands: its tray and the lock of that, and what a host has yet to hear of them. */
+/** The state of a CD drive between commands: its tray and lock, and what has not been reported to the host yet. */
 export class CdUnit {
   readonly #drive: Drive;
-  /** Of the last command, if that has failed. */
+  /** The sense data of the last command, if it failed. */
   sense: Sense = SENSE.none;
   mediaEvent: number = MEDIA_EVENT.none;
   readonly #attentions = new Set<Attention>(['powerOn']);
@@ -22,7 +22,7 @@ export class CdUnit {
     this.#drive = drive;
   }
 
-  /** The tray is open. */
+  /** Whether the tray is open. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
@@ -40,13 +40,13 @@ export class CdUnit {
     return this.#drive.disk !== null;
   }
 
-  /** Blocks of the medium that can be read; null: there is none. */
+  /** The readable blocks of the medium; null if there is none. */
   get blocks(): number | null {
     const { disk } = this.#drive;
     return disk === null || this.#isOpen ? null : Math.floor(disk.size / CD_BLOCK);
   }
 
-  /** The first thing that a host has not been told, of which it then has been; null: there is none. */
+  /** The first unreported attention, which counts as reported from then on; null if there is none. */
   takeAttention(): Sense | null {
     const [attention] = this.#attentions;
     if (attention === undefined) return null;
@@ -54,7 +54,7 @@ export class CdUnit {
     return SENSE[attention];
   }
 
-  /** The host opens or closes the tray. @returns whether the lock lets it */
+  /** Opens or closes the tray for the host. @returns whether the lock permits it */
   move(open: boolean): boolean {
     if (open && this.#isLocked) return false;
     if (open === this.#isOpen) return true;
@@ -67,13 +67,13 @@ export class CdUnit {
     return true;
   }
 
-  /** The drive has another medium, or none: that is what an open tray looks like. */
+  /** The drive has another medium or none, which looks like an open tray. */
   mediumChanged(): void {
     const isLoaded = this.hasMedium;
     this.#isOpen = !isLoaded;
     this.mediaEvent = isLoaded ? MEDIA_EVENT.newMedia : MEDIA_EVENT.removal;
     if (isLoaded) this.#attentions.add('mediumChanged');
-    // One that was taken by force is not locked any more.
+    // A medium that was removed by force is no longer locked.
     if (!isLoaded) this.#isLocked = false;
     this.#drive.changed();
   }
@@ -100,7 +100,7 @@ export class CdUnit {
     };
   }
 
-  /** @returns what takes it over. @throws DeviceStateError */
+  /** @returns a function that takes the state over. @throws DeviceStateError */
   prepare(state: DeviceState): () => void {
     const saved = stateOf(state, 'sense');
     const sense = {

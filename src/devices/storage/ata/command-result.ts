@@ -2,10 +2,10 @@ import type { DiskPortError } from '../../backends/disk-port.ts';
 import type { CommandHost, CommandRegisters, DataDirection, ResultRegisters } from './ata-drive.ts';
 import { ERROR, READY, STATUS } from './registers.ts';
 
-/** A command that a drive carries out, and the transport's end of it. */
+/** A command that a drive carries out, with the transport's end of it. */
 export type Command = { readonly registers: CommandRegisters; readonly host: CommandHost };
 
-/** Ends a command. @param changes registers that tell something, or stay as they were */
+/** Completes a command. @param changes registers with results; the others stay as they were */
 export function succeed({ registers, host }: Command, changes: Partial<ResultRegisters> = {}): void {
   host.complete({ ...resultOf(registers, READY, 0), count: 0, ...changes });
 }
@@ -15,7 +15,7 @@ export function fail({ registers, host }: Command, error: number): void {
   host.complete(resultOf(registers, READY | STATUS.error, error));
 }
 
-/** The registers of a command that has ended, as the host wrote them but for `status` and `error`. */
+/** The registers of a completed command, as the host wrote them except for `status` and `error`. */
 export function resultOf(
   { lba, count, device }: CommandRegisters,
   status: number,
@@ -24,7 +24,7 @@ export function resultOf(
   return { status, error, count, lba, device };
 }
 
-/** What the registers say of a request that a disk's port did not carry out. */
+/** The error register for a request that a disk's port did not carry out. */
 export function errorOf(error: DiskPortError, direction: DataDirection): [status: number, error: number] {
   switch (error) {
     case 'host':

@@ -5,7 +5,7 @@ import { DEFAULT_GEOMETRY, type DmaMode, type Geometry, MAX_MULTIPLE } from './i
 import { FEATURE } from './registers.ts';
 import { dmaModeOf, loadDmaMode } from './transfer-mode.ts';
 
-/** What a host sets, and a software reset may take back. */
+/** The settings that a host makes, and that a software reset may revert. */
 export type DiskSettings = {
   multiple: number;
   geometry: Geometry;
@@ -13,7 +13,7 @@ export type DiskSettings = {
   writeCache: boolean;
   lookAhead: boolean;
   smart: boolean;
-  /** SET FEATURES 66h: a software reset keeps the others. */
+  /** SET FEATURES 66h: a software reset keeps the other settings. */
   keepsSettings: boolean;
 };
 
@@ -27,13 +27,16 @@ export const POWER_ON: DiskSettings = {
   keepsSettings: false,
 };
 
-/** What a software reset leaves: transfer modes and the geometry survive (ACS-3 §9.16), and the rest only if the host wants that. */
+/**
+ * The settings after a software reset: transfer modes and the geometry survive (ACS-3 §9.16), the others only if the
+ * host has asked for that.
+ */
 export function afterSoftReset(settings: DiskSettings): DiskSettings {
   const { keepsSettings, geometry, dma, smart } = settings;
   return keepsSettings ? settings : { ...POWER_ON, geometry, dma, smart };
 }
 
-/** SET FEATURES (ACS-3 §7.45). @returns false if the drive does not have the feature */
+/** SET FEATURES (ACS-3 §7.45). @returns false if the drive does not support the feature */
 export function setFeature(settings: DiskSettings, { features, count }: CommandRegisters): boolean {
   switch (features & 0xff) {
     case FEATURE.enableWriteCache:
@@ -61,7 +64,7 @@ export function setFeature(settings: DiskSettings, { features, count }: CommandR
   }
 }
 
-/** Whether READ MULTIPLE can have blocks of so many sectors; 0 switches it off. */
+/** Whether blocks of READ MULTIPLE can have this many sectors; 0 disables it. */
 export function isBlockCount(count: number): boolean {
   return count <= MAX_MULTIPLE && (count & (count - 1)) === 0;
 }

@@ -1,17 +1,17 @@
 import { SECTOR } from './registers.ts';
 
-/** Most sectors of a block of READ MULTIPLE. */
+/** The maximum number of sectors in a block of READ MULTIPLE. */
 export const MAX_MULTIPLE = 16;
-/** Commands that a drive queues. */
+/** The number of commands that a drive queues. */
 export const QUEUE_DEPTH = 32;
-/** Blocks of ranges that DATA SET MANAGEMENT takes. */
+/** The maximum number of blocks of ranges in DATA SET MANAGEMENT. */
 export const MAX_TRIM_BLOCKS = 8;
 
-/** The most sectors that 28 bits address. */
+/** The maximum number of sectors that 28 bits address. */
 const MAX_LBA28 = 2 ** 28 - 1;
 const MAX_CYLINDERS = 16_383;
 
-/** How a drive counts sectors for hosts that address them by cylinder, head and sector. */
+/** The geometry of a drive for hosts that address sectors by cylinder, head and sector. */
 export type Geometry = { readonly heads: number; readonly sectors: number };
 export const DEFAULT_GEOMETRY: Geometry = { heads: 16, sectors: 63 };
 
@@ -19,28 +19,28 @@ export function cylindersOf(sectors: number, geometry: Geometry): number {
   return Math.min(MAX_CYLINDERS, Math.floor(sectors / (geometry.heads * geometry.sectors)));
 }
 
-/** What every drive says of itself. */
+/** What every drive reports about itself. */
 export type AtaIdentity = {
   /** At most 20, 8 and 40 characters. */
   readonly serial: string;
   readonly firmware: string;
   readonly model: string;
-  /** 0: none. */
+  /** 0 if none. */
   readonly wwn: bigint;
 };
 
 /** The selected transfer mode: the number of the multiword or ultra DMA mode. */
 export type DmaMode = { readonly kind: 'multiword' | 'ultra' | 'none'; readonly mode: number };
 
-/** How a drive is connected: by a parallel cable (IDE), or serially (SATA). */
+/** How a drive is connected: by a parallel (IDE) or a serial cable (SATA). */
 export type AtaInterface = 'parallel' | 'serial';
 
 export type DiskFacts = AtaIdentity & {
   readonly interface: AtaInterface;
   readonly sectors: number;
-  /** Bytes of a block of the medium. */
+  /** The physical block size of the medium, in bytes. */
   readonly physicalBlock: number;
-  /** Turns a minute; 1: it does not rotate, 0: not said. */
+  /** Revolutions per minute; 1 if it does not rotate, 0 if not reported. */
   readonly rotationRate: number;
   readonly canTrim: boolean;
   readonly geometry: Geometry;
@@ -51,7 +51,7 @@ export type DiskFacts = AtaIdentity & {
   readonly smart: boolean;
 };
 
-/** The answer of IDENTIFY DEVICE (ACS-3 §7.12.7). */
+/** The data of IDENTIFY DEVICE (ACS-3 §7.12.7). */
 export function identifyDisk(facts: DiskFacts): Uint8Array {
   const { sectors, geometry, physicalBlock } = facts;
   const cylinders = cylindersOf(sectors, DEFAULT_GEOMETRY);
@@ -63,7 +63,7 @@ export function identifyDisk(facts: DiskFacts): Uint8Array {
   words.set(3, DEFAULT_GEOMETRY.heads);
   words.set(6, DEFAULT_GEOMETRY.sectors);
   words.set(47, 0x8000 | MAX_MULTIPLE);
-  // Standby timers as the standard has them, IORDY, LBA, DMA.
+  // Standby timers as in the standard, IORDY, LBA, DMA.
   words.set(49, 0x2f00);
   words.set(50, 0x4000);
   words.set(54, current);
@@ -95,15 +95,15 @@ export function identifyDisk(facts: DiskFacts): Uint8Array {
   return words.finish();
 }
 
-/** The answer of IDENTIFY PACKET DEVICE (ACS-3 §7.13). */
+/** The data of IDENTIFY PACKET DEVICE (ACS-3 §7.13). */
 export function identifyCdDrive(
   facts: AtaIdentity & { readonly interface: AtaInterface; readonly dma: DmaMode },
 ): Uint8Array {
   const words = commonWords(facts);
-  // A removable CD drive of packet commands of 12 bytes, which asks for them within 50 µs.
+  // A removable CD drive with packet commands of 12 bytes, which requests them within 50 µs.
   words.set(0, 0x85c0);
   words.set(49, 0x0f00);
-  // Byte counts of PIO are heeded as of ATAPI.
+  // Byte counts of PIO are honored as in ATAPI.
   words.set(71, 30);
   words.set(72, 30);
   // NOP, DEVICE RESET, packet commands, power management.
@@ -138,7 +138,7 @@ function commonWords(
     words.set(76, 0x010e);
     words.set(222, 0x1000 | 0x3f);
   } else {
-    // A cable of 80 wires, and the first drive has found it.
+    // An 80-wire cable, as detected by the first drive.
     words.set(93, 0x6001);
   }
   if (facts.wwn !== 0n) {
@@ -160,13 +160,13 @@ class IdentifyWords {
     this.#view.setUint32(2 * word, value, true);
   }
 
-  /** Text of `length` bytes, of which the first is the high byte of a word. */
+  /** Text of `length` bytes, where the first byte of a word is the high one. */
   text(word: number, length: number, text: string): void {
     const padded = text.slice(0, length).padEnd(length);
     for (let at = 0; at < length; at++) this.#bytes[2 * word + (at ^ 1)] = padded.charCodeAt(at) & 0xff;
   }
 
-  /** With the signature and the checksum of word 255. */
+  /** Adds the signature and the checksum in word 255. */
   finish(): Uint8Array {
     const bytes = this.#bytes;
     bytes[510] = 0xa5;

@@ -1,16 +1,16 @@
 import { be32At } from '../../scsi/cdb.ts';
 
-/** Answers of CD and DVD drives (MMC-6), for media with one data track. */
+/** Responses of CD and DVD drives (MMC-6), for media with one data track. */
 
 export const CD_BLOCK = 2048;
 
-/** Blocks of the longest CD: 80 minutes of 60 seconds of 75. */
+/** The blocks of the longest CD: 80 minutes of 60 seconds of 75. */
 const MAX_CD_BLOCKS = 80 * 60 * 75;
 const PROFILE = { cd: 0x0008, dvd: 0x0010 } as const;
 /** Minutes, seconds and frames of block 0. */
 const MSF_OFFSET = 150;
 const LEAD_OUT = 0xaa;
-/** A data track, of which the subchannel has the position. */
+/** A data track, with the position in the subchannel. */
 const DATA_TRACK = 0x14;
 
 /** Media events (MMC-6 table 303). */
@@ -30,15 +30,15 @@ function position(block: number, asTime: boolean): number[] {
   return [0, Math.min(255, Math.floor(frames / 75 / 60)), Math.floor(frames / 75) % 60, frames % 75];
 }
 
-/** Data behind its length, which is 2 bytes and does not count itself. */
+/** Data preceded by its length, which is 2 bytes and does not count itself. */
 function withLength(content: readonly number[]): Uint8Array {
   return Uint8Array.from([...be16(content.length), ...content]);
 }
 
-/** READ TOC/PMA/ATIP (MMC-6 §6.25); null: a field of the command is wrong. */
+/** READ TOC/PMA/ATIP (MMC-6 §6.25); null if a field of the command is invalid. */
 export function readToc(packet: Uint8Array, blocks: number): Uint8Array | null {
   const asTime = (packet[1]! & 2) !== 0;
-  // Old drivers have the format in the control byte.
+  // Old drivers put the format in the control byte.
   switch (packet[2]! & 0xf || packet[9]! >> 6) {
     case 0: {
       const first = packet[6]!;
@@ -64,7 +64,7 @@ export function readToc(packet: Uint8Array, blocks: number): Uint8Array | null {
   }
 }
 
-/** GET CONFIGURATION (MMC-6 §6.5). @param blocks null: there is no medium */
+/** GET CONFIGURATION (MMC-6 §6.5). @param blocks null if there is no medium */
 export function getConfiguration(packet: Uint8Array, blocks: number | null): Uint8Array | null {
   const CURRENT_ONLY = 1;
   const ONE = 2;
@@ -97,7 +97,7 @@ function featuresOf(profile: number): Feature[] {
     feature(0x0000, 0, profiles),
     // Core: ATAPI, with DBE.
     feature(0x0001, 2, [0, 0, 0, 2, 1, 0, 0, 0]),
-    // Morphing: with operational change requests by polling.
+    // Morphing: operational change requests by polling.
     feature(0x0002, 1, [2, 0, 0, 0]),
     // Removable medium: a tray that loads, ejects and locks.
     feature(0x0003, 2, [0x39, 0, 0, 0]),
@@ -110,7 +110,7 @@ function featuresOf(profile: number): Feature[] {
   ];
 }
 
-/** What GET EVENT STATUS NOTIFICATION (MMC-6 §6.6) tells of media events; null: it is asked for what the drive cannot. */
+/** The media events of GET EVENT STATUS NOTIFICATION (MMC-6 §6.6); null if the drive does not support the request. */
 export function eventStatus(packet: Uint8Array, event: number, status: number): Uint8Array | null {
   const POLLED = 1;
   const MEDIA = 4;
@@ -125,16 +125,16 @@ export function eventStatus(packet: Uint8Array, event: number, status: number): 
 export function readDiscInformation(packet: Uint8Array): Uint8Array | null {
   if ((packet[1]! & 7) !== 0) return null;
   const content = new Array<number>(32).fill(0);
-  // Complete, its first and last tracks and sessions; unrestricted use.
+  // Complete; its first and last tracks and sessions; unrestricted use.
   [0x0e, 1, 1, 1, 1, 0x20].forEach((byte, at) => {
     content[at] = byte;
   });
-  // Where a next session would start: nowhere.
+  // The start of a next session: none.
   content.fill(0xff, 14, 22);
   return withLength(content);
 }
 
-/** READ TRACK INFORMATION (MMC-6 §6.26); null: there is no such track. */
+/** READ TRACK INFORMATION (MMC-6 §6.26); null if there is no such track. */
 export function readTrackInformation(packet: Uint8Array, blocks: number): Uint8Array | null {
   const number = be32At(packet, 2);
   const kind = packet[1]! & 3;
@@ -150,7 +150,7 @@ export function readTrackInformation(packet: Uint8Array, blocks: number): Uint8A
   return withLength(content);
 }
 
-/** READ DISC STRUCTURE (MMC-6 §6.22), of a DVD; null: the drive does not have it. */
+/** READ DISC STRUCTURE (MMC-6 §6.22) of a DVD; null if the drive does not support the request. */
 export function readDiscStructure(packet: Uint8Array, blocks: number): Uint8Array | null {
   const READABLE = 0x40;
   switch (packet[7]!) {
@@ -159,7 +159,7 @@ export function readDiscStructure(packet: Uint8Array, blocks: number): Uint8Arra
     // No copy protection, all regions.
     case 0x01:
       return withLength([0, 0, 0, 0, 0, 0]);
-    // No manufacturer's data.
+    // No manufacturer data.
     case 0x04:
       return withLength([0, 0, ...new Array<number>(2048).fill(0)]);
     case 0xff: {
@@ -171,9 +171,9 @@ export function readDiscStructure(packet: Uint8Array, blocks: number): Uint8Arra
   }
 }
 
-/** Physical format information (MMC-6 table 399): a single-layer DVD-ROM of 120 mm. */
+/** Physical format information (MMC-6 table 399): a single-layer 120 mm DVD-ROM. */
 function physicalFormat(blocks: number): number[] {
-  /** Where data starts on a DVD. */
+  /** The start of data on a DVD. */
   const START = 0x3_0000;
   const data = new Array<number>(2048).fill(0);
   const last = Math.min(START + Math.max(0, blocks - 1), 0xff_ffff);
@@ -183,7 +183,7 @@ function physicalFormat(blocks: number): number[] {
   return data;
 }
 
-/** Mode pages (MMC-6 §7): error recovery, caching, timeouts, and what the drive can. */
+/** Mode pages (MMC-6 §7): error recovery, caching, timeouts, and capabilities. */
 const MODE_PAGES: readonly (readonly number[])[] = [
   [0x01, 0x06, 0x00, 0x05, 0, 0, 0, 0],
   [0x08, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -191,9 +191,9 @@ const MODE_PAGES: readonly (readonly number[])[] = [
   capabilities(),
 ];
 
-/** CD/DVD capabilities and mechanical status (MMC-3 §6.3.11), which drivers still ask for. */
+/** CD/DVD capabilities and mechanical status (MMC-3 §6.3.11), which drivers still read. */
 function capabilities(): number[] {
-  // It reads DVD-ROM; a tray that locks and ejects; 706 kB/s as every page has said for decades, 2 MiB of buffer.
+  // Reads DVD-ROM; a tray that locks and ejects; 706 kB/s, as drives have reported for decades, and a 2 MiB buffer.
   const page = [
     0x2a,
     0x14,
@@ -212,7 +212,10 @@ function capabilities(): number[] {
   return [...page, 0, 0, 0, 0, 0, 0];
 }
 
-/** MODE SENSE (SPC-4 §6.13); null: there is no such page. @param control which values are wanted: 0 current, 1 changeable, 2 default */
+/**
+ * MODE SENSE (SPC-4 §6.13); null if there is no such page. @param control the requested values: 0 current, 1
+ * changeable, 2 default
+ */
 export function modePages(page: number, subpage: number, control: number): number[] | null {
   const ALL = 0x3f;
   if (subpage !== 0 && subpage !== 0xff) return null;

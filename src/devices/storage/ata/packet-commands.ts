@@ -67,7 +67,7 @@ const MEDIUM_COMMANDS: ReadonlySet<number> = new Set([
   PACKET.readCd,
 ]);
 
-/** What a host asks of a packet command besides the packet: how data is to travel. */
+/** The parameters of a packet command besides the packet: how data is transferred. */
 export type Exchange = {
   readonly registers: CommandRegisters;
   readonly host: CommandHost;
@@ -174,7 +174,7 @@ export class PacketCommands {
         this.#reply(exchange, readToc(packet, blocks), be16At(packet, 7));
         return;
       case PACKET.readSubchannel:
-        // No audio is played.
+        // No audio is playing.
         this.#reply(exchange, Uint8Array.from([0, 0x15, 0, 0]), be16At(packet, 7));
         return;
       case PACKET.readDiscInformation:
@@ -206,7 +206,7 @@ export class PacketCommands {
     this.#reply(exchange, encodeSense(sense), packet[4]!);
   }
 
-  /** INQUIRY (SPC-4 §6.6): a removable CD drive of MMC. Vital product data it has none of but the list of them. */
+  /** INQUIRY (SPC-4 §6.6): a removable CD drive (MMC). Its only vital product data page is the list of pages. */
   #inquiry(exchange: Exchange, packet: Uint8Array): void {
     const VITAL = 1;
     const CD_DRIVE = 0x05;
@@ -236,7 +236,7 @@ export class PacketCommands {
     const status = (unit.isOpen ? 1 : 0) | (unit.hasMedium ? 2 : 0);
     const allocation = be16At(packet, 7);
     const answer = eventStatus(packet, unit.mediaEvent, status);
-    // One that the driver has no room for stays.
+    // An event that the driver has no room for stays.
     if (answer?.length === 8 && allocation > 4) unit.mediaEvent = MEDIA_EVENT.none;
     this.#reply(exchange, answer, allocation);
   }
@@ -254,12 +254,12 @@ export class PacketCommands {
       return;
     }
     const length = pages.length + header - (header === 4 ? 1 : 2);
-    // The medium's type is left to other commands, and there are no block descriptors.
+    // The medium type is left to other commands, and there are no block descriptors.
     const head = header === 4 ? [length, 0, 0, 0] : [length >> 8, length & 0xff, 0, 0, 0, 0, 0, 0];
     this.#reply(exchange, Uint8Array.from([...head, ...pages]), allocation);
   }
 
-  /** Takes pages, of which nothing can be changed. */
+  /** Accepts pages, in which nothing can be changed. */
   #modeSelect(exchange: Exchange, length: number): void {
     if (length === 0) {
       this.#done(exchange);
@@ -306,7 +306,7 @@ export class PacketCommands {
     });
   }
 
-  /** READ CD (MMC-6 §6.18), of what images have: user data. */
+  /** READ CD (MMC-6 §6.18), limited to what images contain: user data. */
   #readCd(exchange: Exchange, blocks: number, packet: Uint8Array): void {
     const USER_DATA = 0x10;
     const wanted = packet[9]! & 0xf8;
@@ -329,7 +329,7 @@ export class PacketCommands {
     this.#read(exchange, blocks, first, count);
   }
 
-  /** Answers with at most `allocation` bytes; null: a field of the command is wrong. */
+  /** Responds with at most `allocation` bytes; null if a field of the command is invalid. */
   #reply(exchange: Exchange, answer: Uint8Array | null, allocation: number): void {
     if (answer === null) {
       this.#check(exchange, SENSE.invalidField);

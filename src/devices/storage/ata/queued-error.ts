@@ -4,10 +4,10 @@ import type { ResultRegisters } from './ata-drive.ts';
 import { SECTOR } from './registers.ts';
 import { withChecksum } from './smart.ts';
 
-/** A queued command that has failed, for the log that tells of it (ACS-3 §9.14). */
+/** A failed queued command, for the log (ACS-3 §9.14). */
 export type QueuedError = { readonly tag: number; readonly result: ResultRegisters };
 
-/** The queued command error log (10h), page 0. @param failed null: no queued command has failed */
+/** The queued command error log (10h), page 0. @param failed null if no queued command has failed */
 export function queuedErrorLog(failed: QueuedError | null): Uint8Array {
   const NOT_QUEUED = 0x80;
   const data = new Uint8Array(SECTOR);
@@ -16,7 +16,7 @@ export function queuedErrorLog(failed: QueuedError | null): Uint8Array {
   return withChecksum(data);
 }
 
-/** The tag, and the registers as a frame of them has them. */
+/** The tag, and the registers as in a register frame. */
 function errorLog({ tag, result }: QueuedError): Uint8Array {
   const { status, error, lba, device, count } = result;
   const byte = (index: number) => Math.floor(lba / 2 ** (8 * index)) & 0xff;

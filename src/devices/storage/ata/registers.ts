@@ -1,10 +1,10 @@
 /** Status register (ACS-3 §6.2). */
 export const STATUS = {
-  /** ERR; for packet commands CHK. */
+  /** ERR; CHK for packet commands. */
   error: 0x01,
-  /** DRQ: the host is to move data. */
+  /** DRQ: the host must move data. */
   dataRequest: 0x08,
-  /** DSC of old standards, which drivers still look at: seek complete. */
+  /** DSC of old standards, which drivers still check: seek complete. */
   seekComplete: 0x10,
   /** DF. */
   deviceFault: 0x20,
@@ -14,7 +14,7 @@ export const STATUS = {
   busy: 0x80,
 } as const;
 
-/** Of a drive that waits for a command. */
+/** The status of a drive that waits for a command. */
 export const READY = STATUS.ready | STATUS.seekComplete;
 
 /** Error register (ACS-3 §6.3). */
@@ -33,9 +33,9 @@ export const DEVICE = {
   head: 0x0f,
   /** The second of two drives on a cable. */
   second: 0x10,
-  /** An LBA, not CHS. */
+  /** The address is an LBA, not CHS. */
   lba: 0x40,
-  /** Of a queued write: durable when it completes (FUA). */
+  /** For a queued write: durable when it completes (FUA). */
   forceUnitAccess: 0x80,
 } as const;
 
@@ -102,10 +102,13 @@ export const FEATURE = {
   revertSettings: 0xcc,
 } as const;
 
-/** What a transfer mode of SET FEATURES selects, by its upper bits. */
+/** The kind of transfer mode in SET FEATURES, by its upper bits. */
 export const TRANSFER_MODE = { pio: 0x00, pioFlow: 0x08, multiwordDma: 0x20, ultraDma: 0x40 } as const;
 
 export const SECTOR = 512;
 
-/** Bits of a packet command's interrupt reason, which is in the count register (ACS-3 §7.18): a packet is wanted, and the way data goes. */
+/**
+ * Bits of a packet command's interrupt reason, in the count register (ACS-3 §7.18): a packet is requested, and the
+ * direction of data.
+ */
 export const REASON = { packet: 0x01, toHost: 0x02 } as const;

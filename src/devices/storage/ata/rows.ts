@@ -20,7 +20,7 @@ import { SECTOR } from './registers.ts';
 
 const FIRMWARE = '1.0';
 
-/** What every drive says of itself. */
+/** The options for what every drive reports about itself. */
 function identityFields(z: Zod) {
   return {
     serial: identityText(z, 20).describe(
@@ -41,12 +41,12 @@ const identityOf = (options: IdentityOptions, name: string, model: string) => ({
   wwn: BigInt(options.wwn ?? 0),
 });
 
-/** QEMU's properties for them, and for the disk. */
+/** QEMU's properties for these options, and for the disk. */
 const PROPERTIES = {
   ...{ drive: 'path', bootindex: 'bootindex', serial: 'serial', model: 'model', ver: 'ver', wwn: 'wwn' },
 } as const;
 
-/** What tells the rows of one kind of bus from those of another. */
+/** What distinguishes the rows of one kind of bus from those of another. */
 type AtaBus = {
   readonly bus: BusKind;
   /** `sata` for `sata-hd`. */

@@ -13,12 +13,12 @@ export const SMART = {
   returnStatus: 0xda,
 } as const;
 
-/** What bits 8 to 23 of the address must be, and what they are if the drive is about to fail. */
+/** The required value of bits 8 to 23 of the address, and their value if the drive is about to fail. */
 export const SMART_KEY = 0xc24f;
 
-/** Attributes: number, threshold, flags. All have their best value. */
+/** Attributes: number, threshold, flags. All are at their best value. */
 const ATTRIBUTES: readonly (readonly [id: number, threshold: number, flags: number])[] = [
-  // Read errors, spin-up time, starts, reallocated sectors, hours of power, power cycles.
+  // Read errors, spin-up time, starts, reallocated sectors, power-on hours, power cycles.
   [1, 6, 0x03],
   [3, 0, 0x03],
   [4, 20, 0x02],
@@ -28,14 +28,14 @@ const ATTRIBUTES: readonly (readonly [id: number, threshold: number, flags: numb
 ];
 const BEST = 100;
 
-/** The answer of SMART READ DATA. */
+/** The data of SMART READ DATA. */
 export function smartData(): Uint8Array {
   const data = new Uint8Array(SECTOR);
   data[0] = 1;
   ATTRIBUTES.forEach(([id, _, flags], index) => {
     data.set([id, flags, 0, BEST, BEST], 2 + 12 * index);
   });
-  // Offline collection has never been started; a self-test takes two minutes at most.
+  // Offline collection has never been started; a self-test takes at most two minutes.
   data[362] = 0x00;
   data[363] = 0x00;
   data[367] = 0x10;
@@ -46,7 +46,7 @@ export function smartData(): Uint8Array {
   return withChecksum(data);
 }
 
-/** The answer of SMART READ THRESHOLDS. */
+/** The data of SMART READ THRESHOLDS. */
 export function smartThresholds(): Uint8Array {
   const data = new Uint8Array(SECTOR);
   data[0] = 1;
@@ -56,7 +56,7 @@ export function smartThresholds(): Uint8Array {
   return withChecksum(data);
 }
 
-/** Logs that can be read: the directory, the summary of errors and the self-tests, which have nothing to tell. */
+/** The supported logs: the directory, the summary of errors and the self-tests, both empty. */
 export function smartLog(address: number): Uint8Array | null {
   const data = new Uint8Array(SECTOR);
   switch (address) {
@@ -74,7 +74,7 @@ export function smartLog(address: number): Uint8Array | null {
   }
 }
 
-/** All bytes of the sector together are 0. */
+/** Sets the last byte so that all bytes of the sector add up to 0. */
 export function withChecksum(data: Uint8Array): Uint8Array {
   data[SECTOR - 1] = 0;
   data[SECTOR - 1] = 0x100 - (data.reduce((sum, byte) => sum + byte, 0) & 0xff);

@@ -8,7 +8,7 @@ const MAX_ULTRA = 5;
 const MAX_PIO = 4;
 const KINDS = ['none', 'multiword', 'ultra'] as const;
 
-/** What a mode of SET FEATURES selects; null: the drive does not have it. Modes of PIO select no DMA. */
+/** The mode that SET FEATURES selects; null if the drive does not support it. PIO modes select no DMA. */
 export function dmaModeOf(value: number): DmaMode | null {
   const number = value & 7;
   switch (value & ~7) {
@@ -19,7 +19,7 @@ export function dmaModeOf(value: number): DmaMode | null {
     case TRANSFER_MODE.multiwordDma:
       return number <= MAX_MULTIWORD ? { kind: 'multiword', mode: number } : null;
     case TRANSFER_MODE.ultraDma:
-      // Serial drives accept the faster ones of parallel ones.
+      // Serial drives accept the faster modes of parallel drives.
       return { kind: 'ultra', mode: Math.min(number, MAX_ULTRA) };
     default:
       return null;

@@ -4,7 +4,7 @@ import { COMMAND, DEVICE } from './registers.ts';
 
 /** The sectors of a command. */
 export type Addressing = {
-  /** The first; -1: there is none with this cylinder, head and sector. */
+  /** The first sector; -1 if none has this cylinder, head and sector. */
   readonly lba: number;
   readonly count: number;
 };
@@ -19,7 +19,7 @@ export type Transfer = {
   readonly durable?: true;
 };
 
-/** Commands that move sectors (ACS-3 §7), by their numbers. */
+/** Commands that move sectors (ACS-3 §7), by command code. */
 export const TRANSFERS: ReadonlyMap<number, Transfer> = new Map<number, Transfer>([
   [COMMAND.readSectors, { size: 'short', direction: 'in', protocol: 'pio' }],
   [COMMAND.readSectorsNoRetry, { size: 'short', direction: 'in', protocol: 'pio' }],
@@ -46,7 +46,7 @@ export const TRANSFERS: ReadonlyMap<number, Transfer> = new Map<number, Transfer
   ],
 ]);
 
-/** @param geometry what the host has set, for CHS addresses */
+/** @param geometry the one that the host has set, for CHS addresses */
 export function addressingOf(
   size: Transfer['size'],
   registers: CommandRegisters,
@@ -57,13 +57,13 @@ export function addressingOf(
       return shortAddressing(registers, geometry);
     case 'long':
       return { lba: registers.lba, count: registers.count || 65_536 };
-    // A queued command has its count in the features register, and its tag in that of the count.
+    // A queued command has its count in the features register, and its tag in the count register.
     case 'queued':
       return { lba: registers.lba, count: registers.features || 65_536 };
   }
 }
 
-/** The sectors of a command with 28 bits of address or a CHS one. */
+/** The sectors of a command with a 28-bit or a CHS address. */
 function shortAddressing(
   { lba, count, device }: CommandRegisters,
   { heads, sectors: perTrack }: Geometry,
@@ -76,7 +76,7 @@ function shortAddressing(
   return { lba: isThere ? (cylinder * heads + head) * perTrack + sector - 1 : -1, count: sectors };
 }
 
-/** The ranges of DATA SET MANAGEMENT (ACS-3 §7.10) that are not empty: 48 bits of address and 16 of count each. */
+/** The non-empty ranges of DATA SET MANAGEMENT (ACS-3 §7.10): a 48-bit address and a 16-bit count each. */
 export function trimRanges(bytes: Uint8Array): Addressing[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const ranges: Addressing[] = [];

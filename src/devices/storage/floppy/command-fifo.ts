@@ -11,10 +11,10 @@ import {
   MAX_RESULT,
 } from './registers.ts';
 
-/** Bytes of a command are wanted, it is carried out, or its result is to be read. */
+/** Receiving the bytes of a command, carrying it out, or returning its result. */
 export type Phase = 'command' | 'execution' | 'result';
 
-/** The bytes of a command and of its result, one after the other through the FIFO. */
+/** The bytes of a command and of its result, which go through the FIFO one at a time. */
 export class CommandFifo {
   #phase: Phase = 'command';
   /** The bytes of the command so far. */
@@ -27,12 +27,12 @@ export class CommandFifo {
     return this.#phase;
   }
 
-  /** The command's bytes, and what earlier ones left behind them. */
+  /** The command's bytes, followed by leftovers of earlier ones. */
   get command(): Uint8Array {
     return this.#command;
   }
 
-  /** How many bytes of it have come. */
+  /** The number of bytes received. */
   get received(): number {
     return this.#received;
   }
@@ -44,7 +44,10 @@ export class CommandFifo {
     this.#given = 0;
   }
 
-  /** Takes a byte of a command. @returns its name when all of it is there; null: there is no such command; undefined: more is to come */
+  /**
+   * Adds a byte of a command. @returns its name once it is complete; null if there is no such command; undefined if
+   * more bytes are to come
+   */
   give(value: number): CommandName | null | undefined {
     this.#command[this.#received++] = value;
     const name = commandOf(this.#command[0]!);
@@ -67,7 +70,7 @@ export class CommandFifo {
     this.#phase = 'result';
   }
 
-  /** The next byte of the result, after whose last one a command is awaited. */
+  /** The next byte of the result; after the last one, the next command is expected. */
   take(): number {
     const byte = this.#result[this.#given++]!;
     if (this.#given === this.#result.length) this.awaitCommand();
@@ -88,7 +91,7 @@ export class CommandFifo {
     };
   }
 
-  /** @returns the command that is being carried out, if there is one. @throws DeviceStateError */
+  /** @returns the command that is being carried out, if any. @throws DeviceStateError */
   load(state: DeviceState): CommandName | null {
     this.#command = fixedBytesOf(state, 'command', MAX_COMMAND);
     this.#received = numberOf(state, 'received', MAX_COMMAND);

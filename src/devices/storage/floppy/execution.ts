@@ -28,7 +28,7 @@ export function isTransfer(name: CommandName | null): name is TransferName {
   return name !== null && NAMES.has(name);
 }
 
-/** How a command has ended: status registers 0 to 2, and the sector that its result names; null: that of its parameters. */
+/** The result of a command: status registers 0 to 2, and the sector in the result; null for that of its parameters. */
 export type FloppyOutcome = {
   readonly st0: number;
   readonly st1: number;
@@ -44,26 +44,26 @@ type Task = {
   readonly format: FloppyFormat;
   /** Null for FORMAT TRACK. */
   readonly transfer: SectorTransfer | null;
-  /** `host`: data passes between buffer and host; `medium`: between buffer and medium. */
+  /** `host`: data moves between buffer and host; `medium`: between buffer and medium. */
   stage: 'host' | 'medium';
   readonly buffer: Uint8Array;
-  /** Bytes that have passed from or to the host. */
+  /** Bytes moved from or to the host. */
   at: number;
-  /** The host wants no more (terminal count). */
+  /** The host has ended the transfer (terminal count). */
   isEnded: boolean;
 };
 
 export type FloppyExecutionOptions = {
   readonly channel: DmaChannel;
   readonly usesDma: () => boolean;
-  /** Whether requests to the DMA controller reach it. */
+  /** Whether requests reach the DMA controller. */
   readonly isGateOpen: () => boolean;
-  /** The host is to read or write the FIFO. */
+  /** The host must read or write the FIFO. */
   readonly onHost: () => void;
   readonly onEnd: (outcome: FloppyOutcome) => void;
 };
 
-/** Bytes of the entry of a sector in the data of FORMAT TRACK: its cylinder, head, number and size. */
+/** The bytes per sector in the data of FORMAT TRACK: cylinder, head, number and size. */
 const FORMAT_ENTRY = 4;
 
 /** The execution phase of a command that transfers data, by DMA or through the FIFO. */
@@ -75,14 +75,14 @@ export class FloppyExecution {
     this.#options = options;
   }
 
-  /** How the host is to use the FIFO; null: not now. */
+  /** How the host may access the FIFO; null if it may not now. */
   get byFifo(): 'read' | 'write' | null {
     const task = this.#task;
     if (task === null || task.stage !== 'host' || this.#options.usesDma()) return null;
     return WRITES.has(task.name) ? 'write' : 'read';
   }
 
-  /** Begins a command, whose end may come at once. @param rate the data rate that was selected */
+  /** Begins a command, which may end immediately. @param rate the selected data rate */
   begin(name: TransferName, command: Uint8Array, drive: FloppyUnit | null, rate: number): void {
     const format = drive?.format;
     if (!drive || !format || format.rate !== rate) {
@@ -104,7 +104,7 @@ export class FloppyExecution {
     format: FloppyFormat,
   ): void {
     const transfer = transferOf(name, command, format);
-    // No sector has the mark of deleted data: a controller that is to skip the others finds none.
+    // No sector has a deleted data mark: a controller that skips the others finds none.
     const skipsAll = name === 'readDeletedData' && (command[0]! & SKIP) !== 0;
     if (transfer.sectors === 0 || skipsAll) {
       this.#end(ST0.abnormal, { st1: ST1.noData });
@@ -137,7 +137,7 @@ export class FloppyExecution {
     this.#meetHost();
   }
 
-  /** The DMA channel, or the gate to it, may have become ready. */
+  /** The DMA channel, or its gate, may have become ready. */
   offer(): void {
     if (this.#task?.stage === 'host' && this.#options.usesDma()) this.#meetHost();
   }
@@ -165,14 +165,14 @@ export class FloppyExecution {
     this.#task = null;
   }
 
-  /** The medium has gone. */
+  /** The medium has been removed. */
   lose(): void {
     if (this.#task === null) return;
     this.abort();
     this.#end(ST0.abnormal, { st1: ST1.missingAddressMark });
   }
 
-  /** Has the host take or give the data. */
+  /** Moves the data from or to the host. */
   #meetHost(): void {
     const task = this.#task!;
     const { channel, usesDma, isGateOpen, onHost } = this.#options;
@@ -193,7 +193,7 @@ export class FloppyExecution {
     else this.#finish(task);
   }
 
-  /** Reads all that the command may want. */
+  /** Reads everything that the command may return. */
   #read(task: Task): void {
     const { drive, transfer, buffer } = task;
     this.#eachRun(
@@ -213,7 +213,7 @@ export class FloppyExecution {
     );
   }
 
-  /** Writes what the host has given; what is missing of the last sector is zero. */
+  /** Writes the host's data; the missing part of the last sector is zero. */
   #write(task: Task): void {
     task.stage = 'medium';
     if (task.name === 'formatTrack') {
@@ -230,7 +230,7 @@ export class FloppyExecution {
     );
   }
 
-  /** Fills the track, if its sectors are those that the medium has. */
+  /** Fills the track, if the sectors match those of the medium. */
   #format(task: Task): void {
     const { drive, format, command, buffer } = task;
     const [, selected, , sectors, , filler] = command;
@@ -254,7 +254,10 @@ export class FloppyExecution {
     });
   }
 
-  /** Has `access` take the first `length` bytes of the buffer to the medium or from there, as they follow each other on it. */
+  /**
+   * Calls `access` to move the first `length` bytes of the buffer to or from the medium, in runs of consecutive
+   * sectors.
+   */
   #eachRun(
     task: Task,
     length: number,
@@ -283,7 +286,7 @@ export class FloppyExecution {
     else this.#end(ST0.abnormal, { st1: ST1.dataError, st2: ST2.dataError });
   }
 
-  /** All data has passed. */
+  /** All data has been moved. */
   #finish(task: Task): void {
     const transfer = task.transfer!;
     const last = transfer.at(Math.ceil(task.at / SECTOR_BYTES) - 1);
@@ -308,7 +311,7 @@ export class FloppyExecution {
     return { stage, buffer: buffer.slice(), at, isEnded };
   }
 
-  /** What `save` saved, with the command that it was of. @throws DeviceStateError */
+  /** What `save` saved, with its command. @throws DeviceStateError */
   load(state: DeviceState, command: Uint8Array, name: TransferName, drive: FloppyUnit | null): void {
     const format = drive?.format;
     if (!drive || !format) throw new DeviceStateError('execution', 'command that its drive can carry out');
@@ -326,7 +329,7 @@ export class FloppyExecution {
     };
   }
 
-  /** Goes on with what was loaded. */
+  /** Continues with the loaded command. */
   goOn(): void {
     const task = this.#task;
     if (task === null) return;
@@ -339,15 +342,15 @@ export class FloppyExecution {
 
 function transferOf(name: TransferName, command: Uint8Array, format: FloppyFormat): SectorTransfer {
   if (name !== 'readTrack') return new SectorTransfer(command, format);
-  // It begins behind the index hole.
+  // It begins after the index hole.
   const fromFirst = command.slice();
   fromFirst[4] = 1;
   return new SectorTransfer(fromFirst, format);
 }
 
-/** Bytes that pass between host and controller. */
+/** The bytes that move between host and controller. */
 function bufferBytes(name: TransferName, command: Uint8Array, transfer: SectorTransfer | null): number {
   if (transfer === null) return command[3]! * FORMAT_ENTRY;
-  // One that finds the other kind of mark ends with that sector.
+  // A command that finds the other kind of mark ends with that sector.
   return (name === 'readDeletedData' ? Math.min(1, transfer.sectors) : transfer.sectors) * SECTOR_BYTES;
 }

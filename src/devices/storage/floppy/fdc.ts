@@ -25,7 +25,7 @@ import { Seeks } from './seeks.ts';
 import type { FloppyUnit } from './unit.ts';
 
 const ENHANCED_CONTROLLER = 0x90;
-/** A 82078 with 64 pins. */
+/** A 64-pin 82078. */
 const PART_ID = 0x41;
 const SPECIFY_NON_DMA = 0x01;
 /** Parameters of CONFIGURE (§5.2.7). */
@@ -44,8 +44,9 @@ export type FdcOptions = {
 };
 
 /**
- * A floppy disk controller: an 82077AA as a PC-AT has it, with what software looks for in an 82078. The heads of its drives move in no time, and a transfer finds the
- * cylinder that it names wherever they are, as QEMU has it: firmware does not step twice for media with 40 cylinders.
+ * A floppy disk controller: an 82077AA as in a PC-AT, with the registers of an 82078 that software checks. Head
+ * movement takes no time, and a transfer finds its cylinder wherever the heads are, as in QEMU: firmware does not
+ * double-step for media with 40 cylinders.
  */
 export class Fdc implements Device, ByteRegisters {
   readonly name: string;
@@ -57,7 +58,7 @@ export class Fdc implements Device, ByteRegisters {
   #tapeDrive = 0;
   #rate = 0;
   readonly #fifo = new CommandFifo();
-  /** A command has ended, or the FIFO is to be read or written. */
+  /** A command has ended, or the FIFO must be read or written. */
   #dataInterrupt = false;
   /** A seek has ended, or drives were polled. */
   #senseInterrupt = false;
@@ -68,9 +69,9 @@ export class Fdc implements Device, ByteRegisters {
   #locked = false;
   #perpendicular = 0;
   #lastSector = 0;
-  /** Sectors that have passed under the heads. */
+  /** The sectors that have passed under the heads. */
   #passed = 0;
-  /** What was loaded is to go on. */
+  /** Whether a loaded command must be continued. */
   #goesOn = false;
 
   constructor({ name, line, dma, channel }: FdcOptions) {
@@ -162,7 +163,7 @@ export class Fdc implements Device, ByteRegisters {
     this.#execution.offer();
   }
 
-  /** What a reset by the DOR or the DSR does (§3.3): not to what LOCK protects. */
+  /** A reset by the DOR or the DSR (§3.3): keeps what LOCK protects. */
   #resetByDriver(): void {
     this.#stop();
     this.#seeks.cylinders.fill(0);
@@ -176,7 +177,7 @@ export class Fdc implements Device, ByteRegisters {
     this.#seeks.polled();
   }
 
-  /** Drops the command. */
+  /** Aborts the command. */
   #stop(): void {
     this.#execution.abort();
     this.#fifo.awaitCommand();
@@ -289,7 +290,7 @@ export class Fdc implements Device, ByteRegisters {
     const unit = selected & DRIVE;
     const drive = this.#drives[unit];
     drive?.moveTo(cylinder);
-    // Without a drive nothing tells that the heads have reached track 0.
+    // Without a drive, no signal reports that the heads have reached track 0.
     const failed = !drive && cylinder === 0 ? ST0.abnormal | ST0.equipmentCheck : 0;
     this.#fifo.awaitCommand();
     this.#seeks.ended(unit, cylinder, ST0.seekEnd | failed | (selected & (HEAD | DRIVE)));
@@ -310,7 +311,7 @@ export class Fdc implements Device, ByteRegisters {
     return this.#drives[this.#fifo.command[1]! & DRIVE]!;
   }
 
-  /** The sector that passes under the head next. */
+  /** The next sector that passes under the head. */
   #readId(): void {
     const selected = this.#fifo.command[1]!;
     const drive = this.#selected;
@@ -333,7 +334,7 @@ export class Fdc implements Device, ByteRegisters {
     this.#execution.begin(name, command, this.#selected, this.#rate);
   }
 
-  /** The seven bytes of the result of a command that has read, written or formatted (§3.2). */
+  /** The seven result bytes of a read, write or format command (§3.2). */
   #ended({ st0, st1, st2, id }: FloppyOutcome): void {
     const [, selected = 0, cylinder = 0, head = 0, sector = 0] = this.#fifo.command;
     const at = id ?? { cylinder, head, sector };
@@ -375,7 +376,7 @@ export class Fdc implements Device, ByteRegisters {
     this.#updateLine();
   }
 
-  /** What its drives do is theirs to stop. */
+  /** Its drives stop their own work. */
   resume(): void {
     if (!this.#goesOn) return;
     this.#goesOn = false;

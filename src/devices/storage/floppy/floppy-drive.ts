@@ -18,7 +18,7 @@ import type { FloppyUnit } from './unit.ts';
 export type FloppyDriveOptions = {
   readonly name: string;
   readonly services: MachineServices;
-  /** Null: the drive that its first medium is for. */
+  /** Null for the kind that fits its first medium. */
   readonly kind: FloppyDriveKind | null;
   readonly medium: DiskOptions | null;
   readonly limits: DiskLimits;
@@ -33,7 +33,7 @@ export class FloppyDrive implements Device, FloppyUnit, DiskControl {
   readonly #drive: Drive;
   #format: FloppyFormat | null = null;
   #cylinder = 0;
-  /** Since power-on, or since the medium was changed, the heads have not moved over a medium. */
+  /** The heads have not moved over a medium since power-on, or since the medium was changed. */
   #isChanged = true;
   onMediumChanged: (() => void) | null = null;
 
@@ -88,7 +88,7 @@ export class FloppyDrive implements Device, FloppyUnit, DiskControl {
     const there = Math.max(0, Math.min(bytes.length, disk!.size - offset));
     const wanted = there === 0 ? bytes.subarray(0, 0) : bytes.subarray(0, there);
     bytes.fill(0, there);
-    // Also where there is nothing to read, so that it ends later.
+    // Even if there is nothing to read, so that it ends later.
     port!.readInto(there === 0 ? 0 : offset, wanted, done);
   }
 

@@ -1,11 +1,11 @@
 import { bytes } from '../../../text/units.ts';
 
-/** How fast data passes under the head: values of the data rate select bits (82077AA data sheet, table 2-2). */
+/** Data rates: values of the data rate select bits (82077AA data sheet, table 2-2). */
 export const RATE = { kbps500: 0, kbps300: 1, kbps250: 2, mbps1: 3 } as const;
 
 export type FloppyRate = (typeof RATE)[keyof typeof RATE];
 
-/** How a medium is formatted: sectors of 512 bytes. */
+/** The format of a medium: sectors of 512 bytes. */
 export type FloppyFormat = {
   readonly sectors: number;
   readonly cylinders: number;
@@ -15,16 +15,16 @@ export type FloppyFormat = {
 
 export const SECTOR_BYTES = 512;
 
-/** The drives, by QEMU's names: 5.25 inches with 1.2 MB, 3.5 inches with 1.44 and with 2.88 MB. */
+/** The kinds of drives, by QEMU's names: 5.25 inches with 1.2 MB, 3.5 inches with 1.44 and with 2.88 MB. */
 export const FLOPPY_DRIVES = ['120', '144', '288'] as const;
 
 export type FloppyDriveKind = (typeof FLOPPY_DRIVES)[number];
 
 type DriveFacts = {
   readonly title: string;
-  /** In CMOS RAM, where firmware looks for it. */
+  /** Its value in CMOS RAM, for firmware. */
   readonly cmos: number;
-  /** What it reads and writes: first what an image that ends early is taken for. */
+  /** The formats that it reads and writes, beginning with the one assumed for a truncated image. */
   readonly formats: readonly FloppyFormat[];
 };
 
@@ -42,7 +42,7 @@ const DOUBLE_DENSITY = [
   format(RATE.kbps250, 10, 83),
 ];
 
-/** 1.44 MiB, and what tools have made fit. */
+/** 1.44 MiB, and what tools have squeezed onto it. */
 const HIGH_DENSITY = [
   ...[18, 20, 21, 22, 23, 24].map(sectors => format(RATE.kbps500, sectors)),
   format(RATE.kbps500, 21, 82),
@@ -83,7 +83,10 @@ export function formatBytes({ sectors, cylinders, heads }: FloppyFormat): number
   return sectors * cylinders * heads * SECTOR_BYTES;
 }
 
-/** The drive that an image of this size is for, and for an empty drive the one that takes most. @param size bytes; null: there is no medium */
+/**
+ * The kind of drive for an image of this size; for an empty drive, the one that accepts most. @param size bytes; null
+ * if there is no medium
+ */
 export function driveFor(size: number | null): FloppyDriveKind {
   if (size === null) return '288';
   const exact = (['144', '288', '120'] as const).find(kind =>
@@ -94,8 +97,9 @@ export function driveFor(size: number | null): FloppyDriveKind {
 }
 
 /**
- * How a medium of this size is formatted. An image that ends early, as those of boot loaders do, has the first format with room for it.
- * @throws an error for the user when it is too large
+ * The format of a medium of this size. A truncated image, such as a boot loader's, gets the first format with room for
+ * it.
+ * @throws an error for the user if it is too large
  */
 export function formatFor(kind: FloppyDriveKind, size: number, name: string): FloppyFormat {
   const { title, formats } = floppyDrives[kind];

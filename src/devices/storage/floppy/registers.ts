@@ -1,6 +1,9 @@
-/** Registers and commands of Intel's 82077AA floppy disk controller, and of the 82078 that followed it. Sections are those of the 82077AA data sheet. */
+/**
+ * Registers and commands of Intel's 82077AA floppy disk controller, and of its successor, the 82078. Sections are those
+ * of the 82077AA data sheet.
+ */
 
-/** Offsets from the first port (§2.1). Where a PC-AT has none, nothing answers. */
+/** Offsets from the first port (§2.1). The gaps are unmapped on a PC-AT. */
 export const REG = {
   digitalOutput: 2,
   tapeDrive: 3,
@@ -14,7 +17,7 @@ export const REG = {
 /** Digital output register (§2.1.3). */
 export const DOR = { drive: 0x03, notReset: 0x04, dmaGate: 0x08 } as const;
 
-/** Main status register (§2.1.5). The low four bits: drives that seek. */
+/** Main status register (§2.1.5). The low four bits: drives that are seeking. */
 export const MSR = { commandBusy: 0x10, nonDma: 0x20, toHost: 0x40, ready: 0x80 } as const;
 
 /** Data rate select register (§2.1.6). */
@@ -62,7 +65,8 @@ export const SECTOR_CODE = 2;
 export type CommandName = keyof typeof COMMANDS;
 
 /**
- * The commands (§5.1, and of the 82078 from `powerdownMode` on): the first byte where its bits of `mask` have `code`, and how many bytes follow it.
+ * The commands (§5.1; the 82078's from `powerdownMode` on): the first byte has `code` in the bits of `mask`, and is
+ * followed by this many bytes.
  */
 export const COMMANDS = {
   readTrack: { mask: 0xbf, code: 0x02, parameters: 8 },
@@ -94,16 +98,16 @@ export const COMMANDS = {
 /** The last parameter of DRIVE SPECIFICATION (82078 data sheet §5.2.10). */
 export const DRIVE_SPECIFICATION = { done: 0x80, noResult: 0x40 } as const;
 
-/** The most bytes that a command has, and a result. */
+/** The maximum number of bytes in a command, and in a result. */
 export const MAX_COMMAND = 9;
 export const MAX_RESULT = 10;
 
 const ENTRIES = Object.entries(COMMANDS) as [CommandName, (typeof COMMANDS)[CommandName]][];
 
-/** The command that begins with this byte; null: there is none. */
+/** The command that begins with this byte; null if there is none. */
 export function commandOf(byte: number): CommandName | null {
   return ENTRIES.find(([, { mask, code }]) => (byte & mask) === code)?.[0] ?? null;
 }
 
-/** Of a controller, whether they are there or not. */
+/** The drives of a controller, whether present or not. */
 export const DRIVES = 4;

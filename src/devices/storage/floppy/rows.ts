@@ -20,13 +20,13 @@ import { FloppyDrive } from './floppy-drive.ts';
 import { FLOPPY_DRIVES, type FloppyDriveKind, floppyDrives } from './media.ts';
 import { REG } from './registers.ts';
 
-/** A PC has cables for two. */
+/** A PC has cables for two drives. */
 const UNITS = 2;
 const DMA_CHANNEL = 2;
-/** Its ports but for the last one. */
+/** Its ports except for the last one. */
 const FIRST_PORTS = 6;
 
-/** CMOS RAM: the kind of each drive, and how many there are. */
+/** CMOS RAM: the kind of each drive, and their number. */
 const CMOS = { drives: 0x10, equipment: 0x14 } as const;
 const EQUIPMENT = { mask: 0xc1, any: 0x01, countShift: 6 } as const;
 
@@ -115,7 +115,7 @@ export const isaFdc: ConfigurableType<ReturnType<typeof controllerOptions>> = {
       ports: [
         ...dma.ports,
         { start: first, size: FIRST_PORTS, handler: registers },
-        // The one between is that of an IDE controller.
+        // The port in between belongs to an IDE controller.
         { start: last, size: 1, handler: end },
       ],
       acpi: { systemBus: concat(dmaAml, aml) },

@@ -3,21 +3,21 @@ import { numberOf } from '../../state.ts';
 import { fixedBytesOf } from './fixed-bytes.ts';
 import { DRIVES, ST0 } from './registers.ts';
 
-/** Where the controller believes the heads to be, and what SENSE INTERRUPT STATUS has to tell of seeks and of a reset. */
+/** The controller's idea of the head positions, and what SENSE INTERRUPT STATUS reports about seeks and a reset. */
 export class Seeks {
   readonly cylinders = new Uint8Array(DRIVES);
   readonly #signal: (on: boolean) => void;
-  /** Drives of which it still tells that they were polled after a reset. */
+  /** Drives whose polling after a reset has not been reported yet. */
   #polled = 0;
-  /** What it tells of the others: status register 0 when a seek has ended, 0 when there was none. */
+  /** What it reports for the others: status register 0 after a seek, 0 if there was none. */
   readonly #ends = new Uint8Array(DRIVES);
 
-  /** @param signal asserts the interrupt, or ends it */
+  /** @param signal asserts or deasserts the interrupt */
   constructor(signal: (on: boolean) => void) {
     this.#signal = signal;
   }
 
-  /** Of the main status register: the drives that seek, or of whose seek nobody has heard. */
+  /** For the main status register: the drives that are seeking, or whose seek has not been reported. */
   get busy(): number {
     return this.#ends.reduce((bits, end, drive) => bits | (end === 0 ? 0 : 1 << drive), 0);
   }
@@ -28,7 +28,7 @@ export class Seeks {
     this.#signal(true);
   }
 
-  /** Another command has come. */
+  /** Another command has been received. */
   forgetPolls(): void {
     this.#polled = 0;
   }
@@ -54,7 +54,7 @@ export class Seeks {
     return [end, this.cylinders[unit]!];
   }
 
-  /** Nothing is to be told. */
+  /** Drops pending reports. */
   stop(): void {
     this.#polled = 0;
     this.#ends.fill(0);

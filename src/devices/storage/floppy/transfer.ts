@@ -1,17 +1,17 @@
 import type { FloppyFormat } from './media.ts';
 import { HEAD, MULTI_TRACK, SECTOR_CODE } from './registers.ts';
 
-/** Where a sector is, as its address mark says. */
+/** The address of a sector, as in its address mark. */
 export type SectorId = { readonly cylinder: number; readonly head: number; readonly sector: number };
 
-/** Sectors that follow each other on the medium and in the image. */
+/** Sectors that are contiguous on the medium and in the image. */
 type Run = { readonly first: SectorId; readonly count: number };
 
-/** What a command that transfers sectors does: 82077AA data sheet §5.1.1 and tables 5-3 to 5-5. */
+/** The effect of a command that transfers sectors: 82077AA data sheet §5.1.1 and tables 5-3 to 5-5. */
 export class SectorTransfer {
   /** At most two. */
   readonly runs: readonly Run[];
-  /** After the last of them a sector that is not there would be next; else the cylinder has ended. */
+  /** Whether the sector after the last one is missing; if not, the cylinder has ended. */
   readonly endsMissing: boolean;
   readonly #format: FloppyFormat;
   readonly #last: number;
@@ -48,7 +48,7 @@ export class SectorTransfer {
     return this.runs.reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** The place of a sector among those of the image. */
+  /** The index of a sector in the image. */
   lba({ cylinder, head, sector }: SectorId): number {
     const { heads, sectors } = this.#format;
     return (cylinder * heads + head) * sectors + sector - 1;
@@ -64,7 +64,7 @@ export class SectorTransfer {
     throw new RangeError(`the transfer has no sector ${index}`);
   }
 
-  /** What the result says after the last sector of a transfer that ended as it should: the next one (table 5-6). */
+  /** The sector that the result names after the last sector of a successful transfer: the next one (table 5-6). */
   after({ cylinder, head, sector }: SectorId): SectorId {
     if (sector !== this.#last) return { cylinder, head, sector: sector + 1 };
     if (this.#isMultiTrack && head === 0) return { cylinder, head: 1, sector: 1 };

@@ -4,9 +4,9 @@ import type { GuestMemory } from '../../guest-memory.ts';
 import { numberOf } from '../../state.ts';
 import { BM_COMMAND, BM_STATUS, BUS_MASTER } from './registers.ts';
 
-/** A physical region descriptor (§1.2): address, count of bytes, and in the last one the end of the table. */
+/** A physical region descriptor (§1.2): address, byte count, and an end-of-table flag. */
 const DESCRIPTOR = { bytes: 8, countMask: 0xfffe, end: 0x8000_0000 } as const;
-/** A table is within 64 KiB. */
+/** The maximum in a table, which is within 64 KiB. */
 const MAX_DESCRIPTORS = 8192;
 const FULL_COUNT = 0x1_0000;
 
@@ -15,13 +15,13 @@ export type BusMasterOptions = {
   /** Whether the function may access memory. */
   readonly isMaster: () => boolean;
   readonly onStart: () => void;
-  /** The driver looks whether a transfer has ended. */
+  /** The driver polls for the end of a transfer. */
   readonly onPoll: () => void;
-  /** The driver has stopped what was under way. */
+  /** The driver has stopped a transfer in progress. */
   readonly onStop: () => void;
 };
 
-/** What the driver's table has for a transfer. */
+/** The memory that the driver's table provides for a transfer. */
 export type Regions = { readonly segments: readonly Segment[]; readonly isExact: boolean };
 
 /** The bus master of one channel. */
@@ -85,7 +85,7 @@ export class BusMaster {
     }
   }
 
-  /** The memory for a transfer of `length` bytes; null: the table has less, or cannot be read. */
+  /** The memory for a transfer of `length` bytes; null if the table has less, or cannot be read. */
   regions(length: number): Regions | null {
     const { memory, isMaster } = this.#options;
     if (!isMaster()) return null;
@@ -107,12 +107,12 @@ export class BusMaster {
     return null;
   }
 
-  /** A transfer has ended; with all that the table has, the bus master is done as well. */
+  /** A transfer has ended; if it has used the whole table, the bus master is done as well. */
   transferred(isExact: boolean): void {
     if (isExact) this.#status &= ~BM_STATUS.active;
   }
 
-  /** The table has not enough, or there is no memory. */
+  /** The table is too short, or memory is missing. */
   failed(): void {
     this.#status = (this.#status & ~BM_STATUS.active) | BM_STATUS.error;
   }

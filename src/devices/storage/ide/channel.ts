@@ -16,7 +16,10 @@ export type IdeChannelOptions = {
   readonly isMaster: () => boolean;
 };
 
-/** An ATA channel: two drives that share registers and an interrupt, by programmed I/O and by a bus master (ATA/ATAPI-6 §7 and §9). */
+/**
+ * An ATA channel: two drives that share registers and an interrupt, with programmed I/O and a bus master (ATA/ATAPI-6
+ * §7 and §9).
+ */
 export class IdeChannel implements CommandChannel {
   readonly memory: GuestMemory;
   readonly busMaster: BusMaster;
@@ -26,12 +29,12 @@ export class IdeChannel implements CommandChannel {
   readonly #line: InterruptLine;
   #control = 0;
   #interrupt = false;
-  /** The command that is being carried out, and whose. */
+  /** The command that is being carried out, with its unit. */
   #active: IdeCommand | null = null;
   #activeUnit: IdeUnit = this.units[0];
-  /** What was loaded is to go on. */
+  /** Whether a loaded command must be continued. */
   #goesOn = false;
-  /** Counts resets, so that what an earlier one waited for is passed over. */
+  /** Counts resets, so that completions from before a reset are ignored. */
   #resets = 0;
 
   constructor({ line, memory, isMaster }: IdeChannelOptions) {
@@ -42,7 +45,7 @@ export class IdeChannel implements CommandChannel {
       onStart: () => this.#active?.offerDma(),
       onPoll: () => this.#poll(),
       onStop: () => {
-        // The drive stays busy with data that never comes, until it is reset.
+        // The drive stays busy, waiting for data that never comes, until it is reset.
         if (this.#active?.isCutShort) this.#abort(() => {});
       },
     });
@@ -65,7 +68,7 @@ export class IdeChannel implements CommandChannel {
     this.units[unit].identify();
   }
 
-  /** The unit that is selected. */
+  /** The selected unit. */
   get #selected(): IdeUnit {
     return this.units[this.units[0].device & DEVICE.second ? 1 : 0];
   }
@@ -127,7 +130,7 @@ export class IdeChannel implements CommandChannel {
     if (this.#isEmpty) return offset === REG.status ? FLOATING.status : FLOATING.other;
     const unit = this.#selected;
     if (offset === REG.status) {
-      // With interrupts, the driver is to get one.
+      // With interrupts enabled, the driver waits for one.
       if ((this.#control & CONTROL.noInterrupt) !== 0) this.#poll();
       // Reading it acknowledges the interrupt.
       this.#interrupt = false;
@@ -135,18 +138,18 @@ export class IdeChannel implements CommandChannel {
       return this.#statusOf(unit);
     }
     if (offset === REG.data) return 0;
-    // The drive that is there answers for the other one, whose status is 0.
+    // The drive that is present responds for the other one, whose status is 0.
     const answering = unit.drive === null ? this.units[unit.isSecond ? 0 : 1] : unit;
     return answering.read(offset, (this.#control & HIGH_ORDER) !== 0);
   }
 
-  /** Another way to the status, which leaves the interrupt alone. */
+  /** A second way to read the status, without acknowledging the interrupt. */
   readAlternateStatus(): number {
     this.#poll();
     return this.#isEmpty ? FLOATING.status : this.#statusOf(this.#selected);
   }
 
-  /** The driver looks whether its command has ended: it may have. */
+  /** The driver polls for the end of its command: completes it if it has ended. */
   #poll(): void {
     if (this.#active !== null) this.#activeUnit.drive?.port?.poll();
   }
@@ -185,7 +188,7 @@ export class IdeChannel implements CommandChannel {
     for (const unit of this.units) if (unit.drive !== null) unit.status = STATUS.busy;
   }
 
-  /** The drives are busy until nothing of their commands is left, and then show their signatures. */
+  /** The drives are busy until all of their commands have ended, and then show their signatures. */
   #endReset(): void {
     this.#abort(() => {
       for (const unit of this.units) {
@@ -223,7 +226,7 @@ export class IdeChannel implements CommandChannel {
       return;
     }
     if (drive === null) return;
-    // What a driver does not wait for it gives up.
+    // A driver that does not wait for a command abandons it.
     unit.status = STATUS.busy | STATUS.ready | STATUS.seekComplete;
     this.#abort(() => {
       this.#activeUnit = unit;
@@ -243,7 +246,7 @@ export class IdeChannel implements CommandChannel {
     });
   }
 
-  /** EXECUTE DEVICE DIAGNOSTIC, of both drives. */
+  /** EXECUTE DEVICE DIAGNOSTIC, on both drives. */
   #diagnose(): void {
     for (const unit of this.units) unit.identify();
     this.#raise();
@@ -289,7 +292,7 @@ export class IdeChannel implements CommandChannel {
     this.#line.set(this.#interrupt && (this.#control & CONTROL.noInterrupt) === 0);
   }
 
-  /** Into the state after power-on; its drives are reset by themselves. */
+  /** Restores the power-on state; the drives are reset separately. */
   reset(): void {
     this.#goesOn = false;
     this.#abort(() => {});
@@ -301,12 +304,12 @@ export class IdeChannel implements CommandChannel {
     this.#updateLine();
   }
 
-  /** Goes on with what was loaded. */
+  /** Continues with the loaded command. */
   resume(): void {
     if (!this.#goesOn) return;
     this.#goesOn = false;
     if (this.#active !== null) this.#active.begin();
-    // A drive that was being reset, or that waited for data of a bus master that was stopped.
+    // A drive that was being reset, or was waiting for data from a bus master that was stopped.
     else if (this.#isBusy && (this.#control & CONTROL.softReset) === 0)
       for (const unit of this.units) unit.identify();
   }

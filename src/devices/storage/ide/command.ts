@@ -12,19 +12,19 @@ import type {
 } from '../ata/ata-drive.ts';
 import type { BusMaster, Regions } from './bus-master.ts';
 
-/** Bytes that the port is asked for at once while the host takes or gives them through the data register. */
+/** The bytes of one request to the port while the host reads or writes the data register. */
 const CHUNK = 128 * 1024;
 const SECTOR = 512;
 const PACKET_BYTES = 12;
 const NOTHING = new Uint8Array(0);
 
-/** What a command does to its channel. */
+/** A command's view of its channel. */
 export interface CommandChannel {
   readonly memory: GuestMemory;
   readonly busMaster: BusMaster;
   /**
-   * The host is to move `bytes` through the data register, or with `packet` those of a command packet.
-   * @param interrupts whether the drive tells the host
+   * The host must move `bytes` through the data register, or with `packet` those of a command packet.
+   * @param interrupts whether the drive interrupts the host
    */
   requestData(
     direction: 'in' | 'out',
@@ -41,7 +41,7 @@ export class IdeCommand implements CommandHost {
   readonly registers: CommandRegisters;
   readonly drive: AtaDrive;
   readonly #channel: CommandChannel;
-  /** The packet, as far as the host has written it; null: none was asked for. */
+  /** The part of the packet that the host has written; null if none was requested. */
   #packet: Uint8Array | null = null;
   #packetBytes = 0;
   #takePacket: ((packet: Uint8Array) => void) | null = null;
@@ -50,15 +50,15 @@ export class IdeCommand implements CommandHost {
   /** A part of the data, from `#start` on. */
   #buffer: Uint8Array = NOTHING;
   #start = 0;
-  /** Bytes of the phase that have passed through the data register. */
+  /** Bytes of the phase that have been moved through the data register. */
   #passed = 0;
-  /** Where the block ends that the host moves now; at most `#passed`: it does not. */
+  /** The end of the block that the host is moving; at most `#passed` if there is none. */
   #blockEnd = 0;
   /** All data of the phase has been moved. */
   #isMoved = false;
-  /** DMA that waits for the bus master, or that is under way. */
+  /** DMA that waits for the bus master, or that is in progress. */
   #dma: 'waiting' | 'moving' | null = null;
-  /** Where it was when its state was saved, until it has come there again. */
+  /** The position when its state was saved, until it is reached again. */
   #loaded: Loaded | null = null;
 
   constructor(registers: CommandRegisters, drive: AtaDrive, channel: CommandChannel) {
@@ -109,12 +109,12 @@ export class IdeCommand implements CommandHost {
     }
   }
 
-  /** Goes on as before. @returns whether the host moves a block now */
+  /** Continues as before. @returns whether the host is moving a block now */
   #resume(phase: DataPhase, { buffer, passed, isOffered }: Loaded): boolean {
     const length = lengthOf(phase);
     const isIn = phase.direction === 'in';
     const first = isIn ? passed : passed - buffer.length;
-    // Of a state that nobody has saved so, it begins anew.
+    // A state that was not saved like this starts over.
     if (passed > length || first < 0 || (isIn && passed + buffer.length > length)) return false;
     this.#passed = passed;
     if (isIn) {
@@ -142,7 +142,7 @@ export class IdeCommand implements CommandHost {
     const phase = this.#phase!;
     const regions = busMaster.regions(lengthOf(phase));
     if (regions === null) {
-      // The drive waits for data until it is reset, as it does where the bus master takes no more.
+      // The drive waits for data until it is reset, as when the bus master accepts no more.
       busMaster.failed();
       return;
     }
@@ -157,7 +157,7 @@ export class IdeCommand implements CommandHost {
     }
   }
 
-  /** Data that the drive has, or is to get, in memory of its own. */
+  /** Moves data that the drive has, or will receive, in its own memory. */
   #dmaBytes(phase: DataPhase & { readonly kind: 'bytes' }, regions: Regions): void {
     const { memory } = this.#channel;
     const isIn = phase.direction === 'in';
@@ -189,7 +189,7 @@ export class IdeCommand implements CommandHost {
     this.#end(error);
   }
 
-  /** Has the host move the next block, once there is data for it, or ends the phase. */
+  /** Offers the next block to the host, once there is data for it, or ends the phase. */
   #nextBlock(): void {
     const phase = this.#phase!;
     const length = lengthOf(phase);
@@ -204,12 +204,12 @@ export class IdeCommand implements CommandHost {
     }
     if (this.#passed === this.#start + this.#buffer.length) this.#newChunk(phase, this.#passed);
     this.#blockEnd = this.#passed + block;
-    // The host expects the first block at once, but for that of a packet command.
+    // The host expects the first block immediately, except for a packet command's.
     const interrupts = this.#passed > 0 || this.#packet !== null;
     this.#channel.requestData('out', block, { packet: false, interrupts });
   }
 
-  /** Room for the blocks that go to the drive together, from `start` on. */
+  /** Makes room for the blocks that go to the drive together, from `start` on. */
   #newChunk(phase: DataPhase, start: number): void {
     const block = blockOf(phase);
     const most = phase.kind === 'disk' ? Math.max(1, Math.floor(CHUNK / block)) * block : Infinity;
@@ -217,7 +217,7 @@ export class IdeCommand implements CommandHost {
     this.#buffer = new Uint8Array(Math.min(most, lengthOf(phase) - start));
   }
 
-  /** A block for the host to read, which may have to be fetched. */
+  /** Offers a block for the host to read, which may have to be fetched. */
   #offerBlock(block: number): void {
     const phase = this.#phase!;
     const offer = () => {
@@ -246,7 +246,7 @@ export class IdeCommand implements CommandHost {
     });
   }
 
-  /** The host takes the bytes that come next, as many as the block still has. @returns how many */
+  /** The host reads the next bytes, as many as the block has left. @returns their number */
   take(bytes: Uint8Array): number {
     const phase = this.#phase;
     if (phase?.direction !== 'in' || this.#passed >= this.#blockEnd) return 0;
@@ -258,7 +258,7 @@ export class IdeCommand implements CommandHost {
     return count;
   }
 
-  /** The host gives bytes. @returns how many the block has had room for */
+  /** The host writes bytes. @returns how many fit in the block */
   give(bytes: Uint8Array): number {
     if (this.#takePacket !== null) return this.#givePacket(bytes);
     const phase = this.#phase;
@@ -322,7 +322,7 @@ export class IdeCommand implements CommandHost {
     return this.#dma === 'moving';
   }
 
-  /** Nothing more happens of it. @param ended when nothing of it touches disk or memory */
+  /** Ends the command without a completion. @param ended called once it no longer touches disk or memory */
   abort(ended: () => void): void {
     this.#phase = null;
     this.#done = null;
@@ -349,7 +349,7 @@ export class IdeCommand implements CommandHost {
     };
   }
 
-  /** The command of a saved state; `begin` goes on with it. @throws DeviceStateError */
+  /** The command of a saved state; `begin` continues it. @throws DeviceStateError */
   static load(state: DeviceState, drive: AtaDrive, channel: CommandChannel): IdeCommand {
     const registers = stateOf(state, 'registers');
     const command = new IdeCommand(
@@ -383,14 +383,14 @@ export class IdeCommand implements CommandHost {
 }
 
 type Loaded = {
-  /** Data that the host has given and the drive has not taken, or the rest of the block that the host was taking. */
+  /** Data from the host that the drive has not received, or the rest of the block that the host was reading. */
   readonly buffer: Uint8Array;
   readonly passed: number;
   readonly isOffered: boolean;
   readonly isMoved: boolean;
 };
 
-/** Whether the drive takes the data of a phase when that ends. */
+/** Whether the drive receives the data of a phase when it ends. */
 function isTaken(phase: DataPhase): boolean {
   return phase.kind === 'bytes' && phase.direction === 'out';
 }

@@ -9,7 +9,10 @@ import { stateOf, statesOf } from '../../state.ts';
 import { IdeChannel } from './channel.ts';
 import { BUS_MASTER, FLOATING } from './registers.ts';
 
-/** The IDE function of Intel's 82371SB (PIIX3): two channels at the ports of a PC-AT, with a bus master (its data sheet, §2.3). */
+/**
+ * The IDE function of Intel's 82371SB (PIIX3): two channels at the ports of a PC-AT, with a bus master (data sheet
+ * §2.3).
+ */
 const IDENTITY = {
   vendor: 0x8086,
   device: 0x7010,
@@ -19,13 +22,13 @@ const IDENTITY = {
   subsystem: 0x1100,
 } as const;
 
-/** IDE timing (§2.3.9): a channel's ports are decoded while it has this bit. */
+/** IDE timing (§2.3.9): the bit enables decoding of a channel's ports. */
 const TIMING = { first: 0x40, second: 0x42, decode: 0x8000 } as const;
 /** Timing of the second drives. */
 const SLAVE_TIMING = 0x44;
 const BUS_MASTER_BAR = 4;
 
-/** Where the channels of a PC are: command block, control block, ISA interrupt. */
+/** The channels of a PC: command block, control block, ISA interrupt. */
 export const IDE_CHANNELS = [
   { commands: 0x1f0, control: 0x3f6, irq: 14, timing: TIMING.first },
   { commands: 0x170, control: 0x376, irq: 15, timing: TIMING.second },
@@ -47,7 +50,7 @@ export class PiixIde implements Device {
     this.name = name;
     const fn = new PciFunction(name, IDENTITY);
     this.function = fn;
-    // Firmware turns decoding on, and a kernel that boots without it expects to find it so.
+    // Firmware enables decoding, and a kernel that boots without firmware expects it enabled.
     for (const { timing } of IDE_CHANNELS) fn.config.define(timing, 2, TIMING.decode, { writable: 0xffff });
     fn.config.define(SLAVE_TIMING, 1, 0, { writable: 0xff });
     this.channels = IDE_CHANNELS.map(
@@ -83,7 +86,7 @@ export class PiixIde implements Device {
   /** The bus for its drives: 0 and 1 are those of the first channel. */
   readonly bus: DeviceBus = new IdeBus(this);
 
-  /** After the function, whose registers decide what the guest reaches. */
+  /** Called after the function's reset, whose registers determine what the guest reaches. */
   reset(): void {
     this.function.reset();
     for (const channel of this.channels) channel.reset();
@@ -146,7 +149,7 @@ class IdeBus implements DeviceBus {
   }
 }
 
-/** Ports that nobody answers for while `isDecoded` does not hold. */
+/** Ports that are unmapped unless `isDecoded` holds. */
 function whileDecoded(isDecoded: () => boolean, handler: IoHandler): IoHandler {
   const { readString, writeString } = handler;
   return {

@@ -1,11 +1,11 @@
 import { type ConfigurableType, deviceFields, type Zod } from '../../device-type.ts';
 import { PiixIde } from './piix-ide.ts';
 
-/** Drives: two on each channel. */
+/** The number of drives: two on each channel. */
 const IDE_UNITS = 4;
 
 /**
- * CMOS RAM: how firmware translates CHS addresses, two bits for each drive. By LBA, it makes no difference to disks that need no
+ * CMOS RAM: firmware's translation of CHS addresses, two bits per drive. LBA makes no difference to disks that need no
  * translation.
  */
 const TRANSLATION = { register: 0x39, mask: 0xff, value: 0x55 } as const;

@@ -3,13 +3,18 @@ import { numberOf } from '../../state.ts';
 import type { AtaDrive, CommandRegisters, ResultRegisters } from '../ata/ata-drive.ts';
 import { DEVICE, REG, STATUS } from './registers.ts';
 
-/** Registers that take a new value while they keep the one before, for 48-bit commands (ATA/ATAPI-6 §6.20): features, count and LBA. */
+/**
+ * Registers that keep the previous value when a new one is written, for 48-bit commands (ATA/ATAPI-6 §6.20): features,
+ * count and LBA.
+ */
 const PAIRED = [REG.error, REG.count, REG.lbaLow, REG.lbaMid, REG.lbaHigh] as const;
 const REGISTERS = 8;
 const BYTE = 2 ** 8;
 const LOW = 2 ** 24;
 
-/** One of the two drives of a channel with its registers; without a drive they only remember what the host wrote to both. */
+/**
+ * One of the two drives of a channel with its registers; without a drive they only store what the host wrote to both.
+ */
 export class IdeUnit {
   drive: AtaDrive | null = null;
   status = 0;
@@ -26,7 +31,7 @@ export class IdeUnit {
     return this.#current[REG.device]!;
   }
 
-  /** @param highOrder of those that have two */
+  /** @param highOrder the previous value of a register that has one */
   read(register: number, highOrder: boolean): number {
     if (register === REG.error) return this.error;
     return (highOrder && register !== REG.device ? this.#previous : this.#current)[register]!;
@@ -37,19 +42,19 @@ export class IdeUnit {
     this.#current[register] = value;
   }
 
-  /** The interrupt reason of PACKET. */
+  /** Sets the interrupt reason of PACKET. */
   tellReason(reason: number): void {
     this.#current[REG.count] = reason;
   }
 
-  /** The same, and the bytes of the block that the host is to move. */
+  /** The same, and the byte count of the block for the host to move. */
   tellPacketData(reason: number, bytes: number): void {
     this.tellReason(reason);
     this.#current[REG.lbaMid] = bytes & 0xff;
     this.#current[REG.lbaHigh] = (bytes >>> 8) & 0xff;
   }
 
-  /** A command with these registers. */
+  /** A command with the current registers. */
   command(command: number): CommandRegisters {
     const pair = (register: number) => this.#current[register]! + this.#previous[register]! * BYTE;
     const low = (from: Uint8Array) =>
@@ -63,7 +68,7 @@ export class IdeUnit {
     };
   }
 
-  /** What a command leaves in the registers; which drive is selected stays. */
+  /** Sets the registers to the results of a command; the selection of a drive stays. */
   accept({ error, count, lba, device }: Omit<ResultRegisters, 'status'>): void {
     this.error = error;
     this.#set(REG.count, count % BYTE, Math.floor(count / BYTE) % BYTE);
@@ -79,7 +84,7 @@ export class IdeUnit {
     this.#previous[register] = previous;
   }
 
-  /** After power-on or a reset: the signature of the drive, which packet drives show without being ready. */
+  /** After power-on or a reset: shows the signature of the drive, which packet drives do without being ready. */
   identify(): void {
     this.#previous.fill(0);
     this.#current.fill(0);
