@@ -2,13 +2,13 @@ import type { DeviceState } from '../device.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import type { EcamPlace } from '../pci/pci-host.ts';
 
-/** Intel 3 Series Express Chipset Family datasheet §5.1: 82G33 DRAM controller, as QEMU's q35 has it. */
+/** Intel 3 Series Express Chipset Family datasheet §5.1: 82G33 DRAM controller, as in QEMU's q35. */
 const IDENTITY = {
   vendor: 0x8086,
   device: 0x29c0,
   revision: 0,
   classCode: 0x060000,
-  // Firmware takes the machine for one of QEMU's, with its fw_cfg, by these.
+  // By these, firmware takes the machine for one of QEMU's, with its fw_cfg.
   subsystemVendor: 0x1af4,
   subsystem: 0x1100,
 } as const;
@@ -25,7 +25,7 @@ const PCIEXBAR_BUSES = [256, 128, 64] as const;
 const PCIEXBAR_ADDRESS = 0xfc00_0000;
 const PCIEXBAR_UPPER = 0xf;
 
-/** There is no SMRAM: it is closed (D_LCK), at its only place (C_BASE_SEG). */
+/** There is no SMRAM: it is closed (D_LCK), at its only valid base (C_BASE_SEG). */
 const SMRAM_LOCKED = 0x12;
 /** No TSEG; the three cache bits are hard-wired. */
 const ESMRAMC_NONE = 0x38;
@@ -34,13 +34,16 @@ const ESMRAMC_NONE = 0x38;
 export type PamMode = { readonly read: boolean; readonly write: boolean };
 
 export type HostBridgeEvents = {
-  /** The modes of the areas, ascending: twelve of 16 KiB from 0xc0000 on, and one of 64 KiB at 0xf0000. */
+  /** The modes of the areas, ascending: twelve of 16 KiB from 0xc0000, and one of 64 KiB at 0xf0000. */
   readonly onPam: (modes: readonly PamMode[]) => void;
-  /** Null: it is off. */
+  /** Null if the ECAM is off. */
   readonly onEcam: (place: EcamPlace | null) => void;
 };
 
-/** The host bridge of a machine with firmware: the registers by which firmware shadows itself in RAM, and places the ECAM. */
+/**
+ * The host bridge of a machine with firmware: the registers with which firmware shadows itself in RAM, and places the
+ * ECAM.
+ */
 export class HostBridge extends PciFunction {
   readonly #events: HostBridgeEvents;
 

@@ -11,7 +11,7 @@ const IDENTITY = {
   subsystem: 0x1100,
 } as const;
 
-/** Where a PC with this chipset has it. */
+/** Its place on a PC with this chipset. */
 export const LPC_PLACE = { slot: 31, function: 0 } as const;
 
 const REG = {
@@ -41,15 +41,15 @@ export const RCBA_SIZE = 0x4000;
 const ROUTABLE = new Set([3, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15]);
 
 export type LpcEvents = {
-  /** The first port of the 128 for power management; null: they are off. */
+  /** The first of the 128 ports for power management; null if they are off. */
   readonly onPmBase: (port: number | null) => void;
-  /** The address of the root complex registers; null: they are off. */
+  /** The address of the root complex registers; null if they are off. */
   readonly onRcba: (address: number | null) => void;
-  /** The ISA interrupts that PIRQA# to PIRQD# are routed to; null: to none. */
+  /** The ISA interrupts that PIRQA# to PIRQD# are routed to; null for none. */
   readonly onRoutes: (routes: readonly (number | null)[]) => void;
 };
 
-/** The LPC bridge: interrupt routing for the 8259s, and where the power management ports are. */
+/** The LPC bridge: interrupt routing for the 8259s, and the base of the power management ports. */
 export class LpcBridge extends PciFunction {
   readonly #events: LpcEvents;
 
@@ -111,20 +111,23 @@ export class LpcBridge extends PciFunction {
 
 /** General control and status (§10.1.75). */
 const GCS = 0x3410;
-/** A watchdog timer's second timeout does not reset the machine, which nobody can change: it has no such timer. */
+/** A watchdog timer's second timeout does not reset the machine. Read-only, since there is no such timer. */
 const NO_REBOOT = 0x20;
 
-/** The root complex registers, of which guests read whether there is a watchdog timer. */
+/** The root complex registers, from which guests read whether there is a watchdog timer. */
 export const rootComplexRegisters: IoHandler = fixedRegisters(new Map([[GCS, NO_REBOOT]]));
 
 /** Among the power management ports (§13.8.3.5): SMI control and enable, SMI status. */
 export const SMI_PORTS = { offset: 0x30, size: 8 } as const;
-/** Writes to the APM port cause an SMI, as firmware sets it up: to firmware it is done, and it leaves SMM alone. There is none. */
+/**
+ * Writes to the APM port cause an SMI, once firmware has set that up. The bit tells firmware that it has been done, so
+ * it leaves SMM alone: there is no SMM.
+ */
 const APMC_ENABLED = 0x20;
 
 export const smiRegisters: IoHandler = fixedRegisters(new Map([[0, APMC_ENABLED]]));
 
-/** Double words that only can be read; the others are zero. */
+/** Read-only double words; the others are zero. */
 function fixedRegisters(values: ReadonlyMap<number, number>): IoHandler {
   return {
     read: (offset: number, size: AccessSize) => {

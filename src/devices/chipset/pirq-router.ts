@@ -1,13 +1,13 @@
 import type { InterruptLine } from '../device.ts';
 
 /**
- * PIRQA# to PIRQD#: each is wired to an input of the IOAPIC, and routed to an ISA interrupt as well if the guest wants that
- * (ICH9 datasheet §5.9). What drives a wire by an eventfd reaches the IOAPIC alone.
+ * PIRQA# to PIRQD#: each is wired to an input of the IOAPIC, and routed to an ISA interrupt as well if the guest asks
+ * for that (ICH9 datasheet §5.9). A wire driven by an eventfd reaches the IOAPIC only.
  */
 export class PirqRouter {
   readonly #line: (gsi: number) => InterruptLine;
   readonly #first: number;
-  /** How many devices assert each. */
+  /** The number of devices that assert each. */
   readonly #asserted = [0, 0, 0, 0];
   #routes: readonly (number | null)[] = [null, null, null, null];
   readonly #isa = new Map<number, InterruptLine>();
@@ -41,7 +41,7 @@ export class PirqRouter {
     };
   }
 
-  /** @param routes the ISA interrupt of each; null: none */
+  /** @param routes the ISA interrupt of each; null for none */
   route(routes: readonly (number | null)[]): void {
     this.#routes = routes;
     this.#update();

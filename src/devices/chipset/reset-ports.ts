@@ -6,7 +6,7 @@ import { numberOf } from '../state.ts';
 const INIT_NOW = 0x01;
 const A20 = 0x02;
 
-/** Port 0x92. The A20 gate has no effect, as on a processor that has none. */
+/** Port 0x92. The A20 gate has no effect, as on a processor without one. */
 export class Port92 implements Device, ByteRegisters {
   readonly name = 'port-92';
   readonly handler = byteWide(this);
@@ -41,7 +41,10 @@ export class Port92 implements Device, ByteRegisters {
   }
 }
 
-/** Ports 0xb2 and 0xb3 (§13.7.7): a command and a status, which firmware and SMM exchange; without SMM they are stored. */
+/**
+ * Ports 0xb2 and 0xb3 (§13.7.7): a command and a status, by which firmware and SMM communicate; without SMM they are
+ * only stored.
+ */
 export class ApmPorts implements Device, ByteRegisters {
   readonly name = 'apm';
   readonly handler = byteWide(this);

@@ -5,30 +5,30 @@ import type { PciFunction } from './pci-function.ts';
 import type { PciHotplug } from './pci-hotplug.ts';
 
 /**
- * Offsets of the registers, with the names that QEMU's ACPI tables give them (docs/specs/acpi_pci_hotplug.rst of QEMU): a bit for each
- * slot of the bus. PCIU and PCID are read, B0EJ is written.
+ * Offsets of the registers, with the names from QEMU's ACPI tables (docs/specs/acpi_pci_hotplug.rst of QEMU): a bit for
+ * each slot of the bus. PCIU and PCID are read, B0EJ is written.
  */
 const REG = { PCIU: 0x0, PCID: 0x4, B0EJ: 0x8, size: 0xc } as const;
 
 export type AcpiSlotsOptions = {
   readonly bus: PciBus;
-  /** Whether the machine can do without what is in a slot. */
+  /** Whether the machine can do without the device in a slot. */
   readonly removable: (slot: number) => boolean;
-  /** Tells the guest that PCIU or PCID has changed. */
+  /** Notifies the guest that PCIU or PCID has changed. */
   readonly notify: () => void;
-  /** Whether the guest wants to be told. */
+  /** Whether the guest has enabled that notification. */
   readonly isHeard: () => boolean;
 };
 
 /**
- * ACPI hotplug of the slots of a bus. The host sets a bit in PCIU or PCID and raises a general-purpose event, whose method notifies the
- * slots' devices; to release a slot, the guest runs its _EJ0, which writes the slot's bit to B0EJ.
+ * ACPI hot plug of the slots of a bus. The host sets a bit in PCIU or PCID and raises a general-purpose event, whose
+ * method notifies the slots' devices; to release a slot, the guest runs its _EJ0, which writes the slot's bit to B0EJ.
  */
 export class AcpiSlots implements IoHandler, PciHotplug {
   static readonly size = REG.size;
   onReleased: ((functions: readonly PciFunction[]) => void) | null = null;
   readonly #options: AcpiSlotsOptions;
-  /** Slots with a device that the guest has not looked at. */
+  /** Slots with a device that the guest has not checked yet. */
   #up = 0;
   /** Slots that the guest has been asked to release. */
   #down = 0;
@@ -65,7 +65,7 @@ export class AcpiSlots implements IoHandler, PciHotplug {
 
   remove(slot: number): void {
     this.#takeOut(slot);
-    // Who looks finds the slot empty (ACPI 6.5 §5.6.6: a device check).
+    // A guest that checks finds the slot empty (ACPI 6.5 §5.6.6: a device check).
     this.announce(slot);
   }
 
@@ -83,7 +83,10 @@ export class AcpiSlots implements IoHandler, PciHotplug {
     for (let slot = 0; slot < 32; slot++) if ((slots & bit(slot)) !== 0) this.#eject(slot);
   }
 
-  /** Into the state after power-on. What the guest has been asked to release goes: no driver uses it any more. */
+  /**
+   * Restores the power-on state. Devices that the guest has been asked to release are removed: no driver uses them any
+   * more.
+   */
   reset(): void {
     const { bus } = this.#options;
     this.#up = 0;
@@ -101,7 +104,7 @@ export class AcpiSlots implements IoHandler, PciHotplug {
     this.#down = numberOf(state, 'down', 0xffff_ffff);
   }
 
-  /** A guest may eject what it has not been asked to release, but nothing that the machine needs. */
+  /** A guest may eject what it has not been asked to release, but not what the machine needs. */
   #eject(slot: number): void {
     if (!this.#options.removable(slot)) return;
     const functions = this.#takeOut(slot);

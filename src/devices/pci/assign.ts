@@ -8,7 +8,7 @@ import { RootPort } from './root-port.ts';
 export type PciWindow = {
   readonly start: number;
   readonly size: number;
-  /** What a user can do when devices need more; they can remove one if absent. */
+  /** What a user can do if devices need more; default: remove one. */
   readonly advice?: string;
 };
 export type PciWindows = {
@@ -17,7 +17,7 @@ export type PciWindows = {
   readonly memory64: PciWindow;
 };
 
-/** A window that the BARs of a machine's devices don't fit in, or more buses than there are numbers. */
+/** The BARs of a machine's devices exceed a window, or its buses exceed the bus numbers. */
 export class PciWindowError extends Error {
   override readonly name = 'PciWindowError';
 }
@@ -26,7 +26,7 @@ export class PciWindowError extends Error {
 const BRIDGE_IO = 0x1000;
 const BRIDGE_MEMORY = 0x10_0000;
 
-/** What a root port keeps free for a device that is plugged in later, as firmware does; its BARs rarely need more. */
+/** What a root port reserves for a device that is plugged in later, as firmware does; its BARs rarely need more. */
 const SPARE = { memory32: 2 * BRIDGE_MEMORY, memory64: 32 * BRIDGE_MEMORY, buses: 1 } as const;
 const MAX_BUS = 255;
 /** Display controller, VGA compatible (PCI Code and ID Assignment Specification). */
@@ -36,11 +36,12 @@ const VGA_CLASS = 0x03_0000;
 export type InterruptOfPin = (slot: number, pin: number) => number;
 
 /**
- * Configures all of a host's functions like firmware: BAR addresses and bridge windows, bus numbers, the interrupt line
- * register, and decoding enabled. In the order of their places, so that adding a device at the end moves no other.
+ * Configures all of a host's functions, as firmware would: BAR addresses and bridge windows, bus numbers, the interrupt
+ * line register, and decoding enabled. It goes in the order of their places, so that adding a device at the end moves
+ * no other.
  *
  * @param interruptOf for the slots of bus 0
- * @returns where what they have of the 64-bit window ends
+ * @returns the end of the used part of the 64-bit window
  * @throws PciWindowError
  */
 export function assignResources(root: PciBus, windows: PciWindows, interruptOf: InterruptOfPin): number {
@@ -55,13 +56,13 @@ export function assignResources(root: PciBus, windows: PciWindows, interruptOf: 
 
 type Cursors = { readonly io: Cursor; readonly memory32: Cursor; readonly memory64: Cursor };
 
-/** @returns the highest bus number behind and including `bus` */
+/** @returns the highest bus number from `bus` downstream */
 function assignBus(bus: PciBus, number: number, cursors: Cursors, interruptOf: InterruptOfPin): number {
   let highest = number;
   for (const { slot, fn } of bus.functions) {
     let command = fn.config.u16(REG.command);
     for (const bar of fn.bars) {
-      // Memory BARs have pages of their own, as by firmware: those of a host device can then be mapped.
+      // Memory BARs get whole pages, as from firmware: those of a host device can then be mapped.
       const size = bar.space === 'memory' ? Math.max(bar.size, PAGE) : bar.size;
       bar.program(cursorFor(bar, number, cursors).take(size, size, fn.name));
       command |= bar.space === 'port' ? COMMAND.io : COMMAND.memory;
@@ -72,7 +73,7 @@ function assignBus(bus: PciBus, number: number, cursors: Cursors, interruptOf: I
       highest = assignBehind(fn, number, highest + 1, cursors, behind);
       command |= COMMAND.io | COMMAND.memory | COMMAND.busMaster;
     }
-    // No BAR tells of the ports and the window of a VGA.
+    // No BAR covers the ports and the window of a VGA.
     if (fn.config.u32(REG.revision) >>> 8 === VGA_CLASS) command |= COMMAND.io | COMMAND.memory;
     fn.config.setU16(REG.command, command);
     fn.refresh();
@@ -110,7 +111,7 @@ function assignBehind(
   cursors.memory32.reserve(memory, spare.memory32, name);
   cursors.memory64.reserve(prefetch, spare.memory64, name);
 
-  // An empty window ends up with its limit below its base, which closes it.
+  // An empty window gets its limit below its base, which closes it.
   config.write(REG.ioBase, 1, io >>> 8);
   config.write(REG.ioLimit, 1, cursors.io.close(BRIDGE_IO, name) >>> 8);
   config.write(REG.memoryBase, 2, Math.floor(memory / 2 ** 16));
@@ -152,7 +153,7 @@ class Cursor {
     return start;
   }
 
-  /** Takes what is missing from `start` on to `size` bytes. */
+  /** Reserves what is missing from `start` to `size` bytes. */
   reserve(start: number, size: number, name: string): void {
     if (this.#next < start + size) this.take(start + size - this.#next, 1, name);
   }
@@ -162,7 +163,7 @@ class Cursor {
     return this.take(0, granularity, name);
   }
 
-  /** Ends it. @returns its last address. */
+  /** Ends a bridge's window. @returns its last address */
   close(granularity: number, name: string): number {
     return this.take(0, granularity, name) - 1;
   }

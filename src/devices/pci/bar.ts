@@ -11,28 +11,31 @@ export type BarOptions = {
   /** Bytes or ports: a power of two, at least 16 (4 for ports). */
   readonly size: number;
   readonly prefetchable?: boolean;
-  /** The BAR has moved to another address (null: unmapped). */
+  /** The BAR has moved to another address (null if it is unmapped). */
   readonly onMoved?: (address: number | null) => void;
 } & BarContent;
 
-/** Registers that a model answers for; memory of the BAR's size, which the guest reaches directly; or some of each. */
+/**
+ * The content of a BAR: registers that a model handles; memory of the BAR's size, which the guest reaches directly; or
+ * a mix of both.
+ */
 export type BarContent =
   | { readonly handler: IoHandler }
   | { readonly memory: DeviceMemory }
   | { readonly parts: BarParts };
 
-/** What a BAR is made of. */
+/** The parts of a mixed BAR. */
 export interface BarParts {
-  /** Shows all of it at `start`, for the first time. */
+  /** Maps all of it at `start`, for the first time. */
   show(device: string, bus: Bus, start: number): BusRange;
 }
 
 /** The index of a function's expansion ROM. */
 export const ROM_BAR = 6;
-/** In its register: whether it is decoded (PCI Local Bus 3.0 §6.2.5.2). */
+/** In its register: whether the ROM is decoded (PCI Local Bus 3.0 §6.2.5.2). */
 const ROM_ENABLE = 1;
 
-/** A BAR whose last byte would be here or above is not mapped. */
+/** A BAR whose last byte would be at or above this address is not mapped. */
 const LIMIT = { io: 2 ** 16 - 1, memory32: 2 ** 32 - 1, memory64: 2 ** 52 - 1 } as const;
 
 /** One base address register: its bits in configuration space, and the range that it maps into a bus. */
@@ -57,7 +60,7 @@ export class Bar {
     this.#options = options;
     this.#config = config;
     const least = options.kind === 'io' ? 4 : 16;
-    // Not by bitwise operators: it may have more than 32 bits.
+    // Without bitwise operators: it may have more than 32 bits.
     if (!(options.size >= least && Number.isInteger(Math.log2(options.size)))) {
       throw new RangeError(
         `BAR ${index} of ${name} has ${options.size} bytes: it takes a power of two, at least ${least}`,
@@ -93,14 +96,14 @@ export class Bar {
     return this.kind === 'io' ? 'port' : 'memory';
   }
 
-  /** Whether a guest's access to [address, address + size) reaches this BAR, and not a range mapped over it. */
+  /** Whether a guest's access to [address, address + size) reaches this BAR, rather than a range mapped over it. */
   answersAt(bus: Bus, address: number): boolean {
     return this.#range !== null && bus.owner(address) === this.#range;
   }
 
   /**
-   * The address in the register; null if it is zero, or so high that the guest must be sizing the BAR, or of a ROM that is not
-   * enabled.
+   * The address in the register; null if it is zero, so high that the guest must be sizing the BAR, or that of a
+   * disabled ROM.
    */
   get programmed(): number | null {
     const low = this.#config.u32(this.#offset);
@@ -110,7 +113,7 @@ export class Bar {
     return address === 0 || address + this.size - 1 >= LIMIT[this.kind] ? null : address;
   }
 
-  /** Writes an address to the register, like firmware. */
+  /** Writes an address to the register, as firmware would. */
   program(address: number): void {
     this.#config.write(this.#offset, 4, address % 2 ** 32);
     if (this.kind === 'memory64') this.#config.write(this.#offset + 4, 4, Math.floor(address / 2 ** 32));
@@ -126,7 +129,7 @@ export class Bar {
     this.#options.onMoved?.(address);
   }
 
-  /** Unmaps the BAR and gives its range back: its function is unplugged. */
+  /** Unmaps the BAR and returns its range: its function is unplugged. */
   release(): void {
     const wasMapped = this.#address !== null;
     this.#address = null;

@@ -2,12 +2,12 @@ import type { GuestMemory } from '../guest-memory.ts';
 import type { PciFunction } from './pci-function.ts';
 import { REG } from './registers.ts';
 
-/** Status bit: a request of the function found nobody (PCI Local Bus 3.0 §6.2.3). */
+/** Status bit: a request of the function had no target (PCI Local Bus 3.0 §6.2.3). */
 const RECEIVED_MASTER_ABORT = 0x2000;
 
 /**
- * A conventional function's own accesses to guest memory. One that the guest has not allowed (bus master enable), or that is not all
- * memory, reaches nothing: it is answered with null or false, and the latter kind shows in the status register.
+ * A conventional function's own accesses to guest memory. An access fails with null or false if the guest has not
+ * enabled bus mastering, or if it is not all memory; the latter is reported in the status register.
  */
 export class BusMaster {
   readonly #fn: PciFunction;

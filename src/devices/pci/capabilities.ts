@@ -21,8 +21,8 @@ const ROOT_CONTROL_WRITABLE = 0x1f;
 const HIDDEN = 0x00;
 
 /**
- * The PCI Express capability of a device: part of the root complex on bus 0, an endpoint behind a root port, and absent on
- * a conventional bus.
+ * The PCI Express capability of a device: integrated in the root complex on bus 0, an endpoint behind a root port, and
+ * absent on a conventional bus.
  */
 export function addEndpointCapability(fn: PciFunction): void {
   const at = addPcieCapability(fn, EXPRESS_TYPE.rootComplexEndpoint);
@@ -35,7 +35,7 @@ export function addEndpointCapability(fn: PciFunction): void {
   });
 }
 
-/** The PCI Express capability of a root port; its slot registers are for the slot to define. @returns its offset */
+/** The PCI Express capability of a root port; the slot defines its slot registers. @returns its offset */
 export function addRootPortCapability(fn: PciFunction): number {
   const at = addPcieCapability(fn, EXPRESS_TYPE.rootPort, SLOT_IMPLEMENTED);
   addLink(fn, at, LINK_CAPABILITIES.reportsActive);

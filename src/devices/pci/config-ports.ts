@@ -19,8 +19,8 @@ const RESET_BITS = 0x0e;
 const RESET_CPU = 0x04;
 
 /**
- * The eight ports from 0xcf8: configuration mechanism #1, whose address register only takes dwords, and, overlapping it,
- * the reset control register at 0xcf9, which only takes bytes.
+ * The eight ports from 0xcf8: configuration mechanism #1, whose address register accepts only dwords, and, overlapping
+ * it, the reset control register at 0xcf9, which accepts only bytes.
  */
 export class ConfigPorts implements IoHandler, Device {
   readonly name = 'pci-config';

@@ -2,12 +2,12 @@ import type { AccessSize } from '../device.ts';
 import { DeviceStateError } from '../state.ts';
 import { EXTENDED_CONFIG_SIZE, REG, STATUS } from './registers.ts';
 
-/** What the guest may do to a register: bits it can write freely, and bits it clears by writing ones. */
+/** How the guest may change a register: bits it can write freely, and bits it clears by writing ones. */
 export type RegisterBits = { readonly writable?: number; readonly clearable?: number };
 
 /**
- * The 4 KiB of configuration space of one function: values, and which bits of them the guest may change. Undefined bytes
- * read as zero and ignore writes, as PCI Local Bus 3.0 §6.1 requires for reserved registers.
+ * The 4 KiB of configuration space of one function: values, and which bits of them the guest may change. Undefined
+ * bytes read as zero and ignore writes, as PCI Local Bus 3.0 §6.1 requires for reserved registers.
  */
 export class ConfigSpace {
   readonly #values = new Uint8Array(EXTENDED_CONFIG_SIZE);

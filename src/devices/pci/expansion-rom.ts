@@ -14,19 +14,19 @@ const DATA = {
 } as const;
 const LAST_IMAGE = 0x80;
 const X86_CODE = 0;
-/** As large as ROMs of devices may be: 16 MiB. */
+/** The largest ROM of a device: 16 MiB. */
 export const MAX_ROM = 2 ** 24;
 
 /** The IDs that firmware compares with those of the function. */
 export type RomIds = { readonly vendor: number; readonly device: number };
 
-/** A ROM that can be shown, and what a user should know about it. */
+/** A valid ROM, and a warning for the user. */
 export type ExpansionRom = { readonly bytes: Uint8Array; readonly warnings: readonly string[] };
 
 /**
- * Checks a file that is to be shown instead of the ROM of a device.
+ * Checks a file that replaces the ROM of a device.
  * @param name the file's, for errors
- * @throws an error for the user when it is no expansion ROM
+ * @throws an error for the user if it is not an expansion ROM
  */
 export function checkRom(name: string, bytes: Uint8Array, ids: RomIds): ExpansionRom {
   if (bytes.length > MAX_ROM) throw new Error(`${name} is larger than an expansion ROM may be: 16 MiB`);
@@ -48,8 +48,8 @@ export function checkRom(name: string, bytes: Uint8Array, ids: RomIds): Expansio
 }
 
 /**
- * Gives the images of a device's ROM the IDs that the guest sees: firmware runs no others.
- * @param from only those that have these; if absent, all
+ * Sets the IDs in the images of a device's ROM to those that the guest sees: firmware runs no others.
+ * @param from only images with these IDs; default: all
  */
 export function withIds(rom: Uint8Array, to: RomIds, from?: RomIds): Uint8Array {
   const bytes = rom.slice();
@@ -67,20 +67,20 @@ export function withIds(rom: Uint8Array, to: RomIds, from?: RomIds): Uint8Array 
   }
 }
 
-/** The smallest BAR for it, a power of two of whole pages. */
+/** The smallest BAR for a ROM: a power of two, in whole pages. */
 export function romBarSize(bytes: number): number {
   return Math.max(PAGE, 2 ** Math.ceil(Math.log2(bytes)));
 }
 
 type Image = RomIds & {
-  /** Where its PCI data structure is. */
+  /** The offset of its PCI data structure. */
   readonly data: number;
   readonly end: number;
   readonly codeType: number;
   readonly isLast: boolean;
 };
 
-/** The first image of a ROM; null: it has none that anything could run. */
+/** The first image of a ROM; null if it has none that can run. */
 export function firstImage(bytes: Uint8Array): Image | null {
   return imageAt(bytes, 0);
 }
@@ -101,7 +101,7 @@ function imageAt(bytes: Uint8Array, at: number): Image | null {
   };
 }
 
-/** All bytes of an image for a PC add up to 0; byte 6 makes up for the others, as in QEMU. */
+/** All bytes of an image for a PC must add up to 0; byte 6 compensates for the others, as in QEMU. */
 function fixChecksum(image: Uint8Array): void {
   const at = 6;
   const sum = image.reduce((total, byte) => total + byte, 0);

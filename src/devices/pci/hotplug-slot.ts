@@ -46,7 +46,7 @@ const STATUS = {
 const STATUS_CLEARABLE = 0x1f | STATUS.linkChanged;
 
 export type HotplugSlotOptions = {
-  /** The physical slot number that the guest shows, 1-8191, unique in the machine. */
+  /** The physical slot number in the slot's registers, 1-8191, unique within the machine. */
   readonly number: number;
   /** Offset of the port's PCI Express capability. */
   readonly at: number;
@@ -55,17 +55,17 @@ export type HotplugSlotOptions = {
   readonly onLink: () => void;
   /** The device has lost power, and with it its state. */
   readonly onPowerLost: () => void;
-  /** The guest has released the device whose removal was requested: takes it out. */
+  /** The guest has released the device whose removal was requested: removes it. */
   readonly takeOut: () => void;
-  /** It is out, and there may be another one. */
+  /** The device has been ejected, and another may be inserted. */
   readonly onEjected: () => void;
 };
 
 /**
- * The slot registers of a root port, with attention button, power controller and both indicators (PCI Express Base 4.0 §6.7,
- * §7.5.3.9-11). The host adds a device with `insert`; the guest powers the slot and finds it. To remove it, `requestRemoval`
- * presses the attention button; the guest stops using the device and powers the slot off, which ejects it. A guest that powers
- * a slot off of its own accord has its device off, not gone.
+ * The slot registers of a root port, with attention button, power controller and both indicators (PCI Express Base 4.0
+ * §6.7, §7.5.3.9-11). The host adds a device with `insert`; the guest powers the slot and finds it. To remove it,
+ * `requestRemoval` presses the attention button; the guest stops using the device and powers the slot off, which ejects
+ * it. If a guest powers a slot off without a request, its device is off, not gone.
  */
 export class HotplugSlot {
   readonly #function: PciFunction;
@@ -73,7 +73,7 @@ export class HotplugSlot {
   #occupied = false;
   #removing = false;
   #linkUp = false;
-  /** Whether an enabled event waited at the last look: an MSI is sent when one begins to. */
+  /** Whether an enabled event was pending at the last update: an MSI is sent when one becomes pending. */
   #notified = false;
 
   constructor(fn: PciFunction, options: HotplugSlotOptions) {
@@ -101,19 +101,21 @@ export class HotplugSlot {
     return this.#linkUp;
   }
 
-  /** Whether the guest has been asked to release the device, and has not yet. */
+  /** Whether the guest has been asked to release the device, and has not done so yet. */
   get removing(): boolean {
     return this.#removing;
   }
 
-  /** Whether the guest wants interrupts when a device comes or is to go. */
+  /** Whether the guest has enabled interrupts for hot plug and removal. */
   get driven(): boolean {
     const { control } = this;
     const wanted = STATUS.attentionPressed | STATUS.presenceChanged;
     return (control & CONTROL.interruptEnable) !== 0 && (control & wanted) !== 0;
   }
 
-  /** A device has been there since before the machine's first instruction: as firmware leaves it, powered and unannounced. */
+  /**
+   * A device that was present before the machine's first instruction: powered and unannounced, as firmware leaves it.
+   */
   populate(): void {
     this.#occupied = true;
     this.#setControl(ATTENTION_OFF | POWER_ON);
@@ -126,13 +128,13 @@ export class HotplugSlot {
     this.#occupied = true;
     this.#showPresence();
     this.#updateLink();
-    // A guest with an attention button to look at may not look at the presence, and the other way round.
+    // A guest that handles the attention button may ignore presence changes, and vice versa.
     this.#happened(STATUS.presenceChanged | STATUS.attentionPressed);
   }
 
   /**
-   * Asks the guest to release the device. Press once: to a guest, a second press within five seconds means never mind.
-   * @returns false when it has been asked already
+   * Asks the guest to release the device. Called once: a second press within five seconds would cancel the request.
+   * @returns false if it has been asked already
    */
   requestRemoval(): boolean {
     if (!this.#occupied || this.#removing) return false;
@@ -147,14 +149,16 @@ export class HotplugSlot {
     if (this.#removing) this.#happened(STATUS.attentionPressed);
   }
 
-  /** The device stays. A guest that counts down to the removal, which its blinking indicator shows, is told so (§6.7.1.5). */
+  /**
+   * Keeps the device. A guest that counts down to the removal, as its blinking indicator shows, is notified (§6.7.1.5).
+   */
   cancelRemoval(): void {
     if (!this.#removing) return;
     this.#removing = false;
     if ((this.control & CONTROL.powerIndicator) === POWER_BLINKS) this.#happened(STATUS.attentionPressed);
   }
 
-  /** The device is gone, whatever the guest was doing with it. */
+  /** Removes the device, whatever the guest is doing with it. */
   remove(): void {
     if (!this.#occupied) return;
     this.#occupied = false;
@@ -164,7 +168,10 @@ export class HotplugSlot {
     this.#happened(STATUS.presenceChanged);
   }
 
-  /** After the guest's write to [offset, offset + size) of configuration space. @param before slot control before it */
+  /**
+   * Called after the guest's write to [offset, offset + size) of configuration space. @param before slot control before
+   * the write
+   */
   written(offset: number, size: AccessSize, before: number): void {
     const control = this.#options.at + PCIE.slotControl;
     if (offset < control + 2 && offset + size > control) {
@@ -179,7 +186,7 @@ export class HotplugSlot {
     return this.#function.config.u16(this.#options.at + PCIE.slotControl);
   }
 
-  /** Into the state after power-on, the device in place. */
+  /** Restores the power-on state, with the device in place. */
   reset(): void {
     this.#notified = false;
     if (this.#occupied) this.populate();
@@ -192,7 +199,7 @@ export class HotplugSlot {
     if (this.#removing) this.#eject();
   }
 
-  /** After configuration space has been loaded: what follows from it and from the slot's device. */
+  /** Called after configuration space has been loaded: updates what depends on it and on the slot's device. */
   loaded(removing: boolean): void {
     this.#removing = removing && this.#occupied;
     this.#showPresence();
@@ -201,7 +208,7 @@ export class HotplugSlot {
     this.update();
   }
 
-  /** Adapts the interrupt to the registers. */
+  /** Updates the interrupt from the registers. */
   update(): void {
     const { msi } = this.#options;
     const waiting = this.#waiting;
@@ -220,7 +227,7 @@ export class HotplugSlot {
     return (this.control & CONTROL.powerOff) === 0;
   }
 
-  /** Whether an event for which the guest wants interrupts has occurred (§6.7.3.4). */
+  /** Whether an event with an enabled interrupt has occurred (§6.7.3.4). */
   get #waiting(): boolean {
     const { control } = this;
     const status = this.#function.config.u16(this.#options.at + PCIE.slotStatus);

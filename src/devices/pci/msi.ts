@@ -2,7 +2,7 @@ import type { DeviceState, MsiVector } from '../device.ts';
 import type { PciFunction } from './pci-function.ts';
 import { CAPABILITY } from './registers.ts';
 
-/** Offsets in the capability of one vector with 64-bit address and mask (PCI Local Bus 3.0 §6.8.1). */
+/** Offsets in the capability with one vector, a 64-bit address and a mask (PCI Local Bus 3.0 §6.8.1). */
 const MSI = { control: 2, address: 4, addressHigh: 8, data: 12, mask: 16, pending: 20, body: 22 } as const;
 /** Message control. */
 const ENABLE = 0x1;
@@ -16,7 +16,7 @@ export class Msi {
   readonly #at: number;
   readonly #onEnable: (() => void) | undefined;
 
-  /** @param onEnable MSI may have been switched on or off */
+  /** @param onEnable called when MSI may have been enabled or disabled */
   constructor(fn: PciFunction, vector: MsiVector, onEnable?: () => void) {
     this.#function = fn;
     this.#vector = vector;
@@ -47,7 +47,7 @@ export class Msi {
     if (this.enabled) this.#vector.signal();
   }
 
-  /** Adapts to the configuration space. */
+  /** Updates the vector from configuration space. */
   update(): void {
     const { config, busMaster } = this.#function;
     const masked = (config.u32(this.#at + MSI.mask) & 1) !== 0;

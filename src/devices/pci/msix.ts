@@ -3,11 +3,11 @@ import { bytesOf, DeviceStateError } from '../state.ts';
 import type { PciFunction } from './pci-function.ts';
 import { CAPABILITY } from './registers.ts';
 
-/** Message control, and where table and pending bits are (PCI Local Bus 3.0 §6.8.2.3-5). */
+/** Message control, and the locations of table and pending bits (PCI Local Bus 3.0 §6.8.2.3-5). */
 const CONTROL = 2;
 const TABLE = 4;
 const PENDING = 8;
-/** Bytes behind ID and next pointer. */
+/** The bytes that follow ID and next pointer. */
 const BODY = 10;
 const ENABLE = 0x8000;
 const FUNCTION_MASK = 0x4000;
@@ -24,25 +24,25 @@ export type MsixOptions = {
   readonly bar: number;
   readonly tableOffset: number;
   readonly pendingOffset: number;
-  /** The BAR of the pending bits, if it is another one. */
+  /** The BAR of the pending bits, if different. */
   readonly pendingBar?: number;
-  /** Where the capability is, of a function that links its capabilities itself; appended if absent. */
+  /** The offset of the capability, for a function that links its own capabilities; default: appended. */
   readonly at?: number;
-  /** MSI-X was switched on or off. */
+  /** MSI-X was enabled or disabled. */
   readonly onEnable?: (enabled: boolean) => void;
 };
 
 /**
- * MSI-X of one function (PCI Local Bus 3.0 §6.8.2): the capability, and the table and pending bits, to which the owner of
- * the BAR forwards accesses. A vector sends its message while MSI-X is on, neither mask is set, and the function is a bus
- * master: a message is a write to memory.
+ * MSI-X of one function (PCI Local Bus 3.0 §6.8.2): the capability, and the table and pending bits, to which the owner
+ * of the BAR forwards accesses. A vector sends its message while MSI-X is on, neither mask is set, and the function is
+ * a bus master: a message is a write to memory.
  */
 export class Msix {
   readonly vectors: readonly MsiVector[];
   readonly #function: PciFunction;
   readonly #control: number;
   readonly #table: Uint32Array;
-  /** 1 for the vectors that have been given a message. */
+  /** 1 for vectors that have a message. */
   readonly #sending: Uint8Array;
   readonly #onEnable: ((enabled: boolean) => void) | undefined;
   #released = false;
@@ -77,7 +77,9 @@ export class Msix {
     return word >>> (8 * (offset & 3));
   }
 
-  /** A guest's write in the table. Narrow accesses, undefined by the specification, change only their bytes. */
+  /**
+   * A guest's write to the table. Narrow accesses, which the specification leaves undefined, change only their bytes.
+   */
   writeTable(offset: number, size: AccessSize, value: number): void {
     const index = offset >>> 2;
     if (index >= this.#table.length || (offset & 3) + size > 4) return;
@@ -122,7 +124,7 @@ export class Msix {
     });
   }
 
-  /** Gives the vectors back: the function is unplugged. */
+  /** Releases the vectors: the function is unplugged. */
   release(): void {
     for (const vector of this.vectors) vector.release();
     this.#released = true;
@@ -148,7 +150,7 @@ export class Msix {
     const word = index * ENTRY_WORDS;
     const masked = (this.#table[word + VECTOR_CONTROL]! & MASKED) !== 0;
     if (!this.#enabled || this.#masked || masked || !this.#function.busMaster) {
-      // A new route costs a system call: skip it for a vector that is already silent.
+      // A new route costs a system call, so skip it for a vector that is already silent.
       if (this.#sending[index] === 1) this.vectors[index]!.configure(null);
       this.#sending[index] = 0;
       return;

@@ -5,12 +5,12 @@ import type { PciFunction } from './pci-function.ts';
 import { REG } from './registers.ts';
 
 /**
- * Where distributions have a ROM that firmware can boot from the network by, by the firmware that runs it; the images for UEFI are for BIOSes as well, but
- * larger.
+ * Where distributions install a ROM for booting from the network, by the firmware that runs it; images for UEFI run on
+ * a BIOS as well, but are larger.
  */
 export type NetworkRom = Readonly<Record<'bios' | 'uefi', readonly string[]>>;
 
-/** The file name that QEMU has for iPXE's ROM of a card: the folders of Debian and Ubuntu, of Fedora, and of Arch Linux. */
+/** QEMU's file name for iPXE's ROM of a card, in the folders of Debian and Ubuntu, of Fedora, and of Arch Linux. */
 export function ipxeRom(card: string): NetworkRom {
   const folders = ['/usr/lib/ipxe/qemu', '/usr/share/ipxe/qemu', '/usr/share/qemu'];
   const named = (kind: string) => folders.map(folder => `${folder}/${kind}-${card}.rom`);
@@ -37,8 +37,8 @@ type RomOptions = {
 };
 
 /**
- * Gives a network card the expansion ROM that its options ask for. Without any, it gets a ROM only where firmware is to boot from
- * it: running one takes firmware seconds. @throws an error for the user
+ * Adds the expansion ROM that a network card's options select. By default, it gets a ROM only if firmware is to boot
+ * from it: running one takes firmware seconds. @throws an error for the user
  */
 export function addNetworkRom(
   fn: PciFunction,
@@ -61,7 +61,7 @@ export function addNetworkRom(
     services.warn(`${fn.name}: no booting from the network: install the package ipxe-qemu, or give romfile`);
     return;
   }
-  // It may have those of another card of the family, and Debian's for ne2k_pci has none.
+  // It may have the IDs of another card of the family, and Debian's for ne2k_pci has none.
   showRom(fn, services, withIds(rom, ids));
 }
 
@@ -73,7 +73,7 @@ function standardRom(
     try {
       return readFile(file, MAX_ROM);
     } catch {
-      // Another distribution's.
+      // From another distribution.
     }
   }
   return null;

@@ -6,15 +6,15 @@ import { PciFunction, type PciIdentity } from './pci-function.ts';
 import { PowerManagement } from './power-management.ts';
 import { BRIDGE_CONTROL, COMMAND, REG, STATUS_CLEARABLE } from './registers.ts';
 
-/** Parity, SERR, ISA, VGA, secondary bus reset ... of the bridge control register. */
+/** Writable bits of the bridge control register: parity, SERR, ISA, VGA, secondary bus reset ... */
 const BRIDGE_CONTROL_WRITABLE = 0x007f;
 const PREFETCH_64BIT = 0x1;
 const PINS = 4;
 const CLASS_PCI_BRIDGE = 0x060400;
 
 /**
- * A bridge (type 1 header) with a bus behind it. It forwards the addresses in its windows, requests of the functions behind it,
- * and their interrupts, if its command register allows (PCI-to-PCI Bridge 1.2 §3.2, §4).
+ * A bridge (type 1 header) with a bus behind it. It forwards accesses in its windows, and the requests and interrupts
+ * of the functions behind it, as its command register permits (PCI-to-PCI Bridge 1.2 §3.2, §4).
  */
 export class PciBridge extends PciFunction implements PciUpstream {
   readonly secondary: PciBus;
@@ -47,7 +47,7 @@ export class PciBridge extends PciFunction implements PciUpstream {
     return this.busMaster;
   }
 
-  /** Pins are rotated by the slot (PCI-to-PCI Bridge 1.2 §9.1), then go where the bridge's own would. */
+  /** Pins are rotated by the slot (PCI-to-PCI Bridge 1.2 §9.1), then routed like the bridge's own pin. */
   interruptWire(slot: number, pin: number): InterruptLine {
     return this.#upstreamBus.interruptWire(this.place.slot, swizzled(slot, pin));
   }
@@ -62,7 +62,7 @@ export class PciBridge extends PciFunction implements PciUpstream {
     return this.config.u8(REG.subordinateBus);
   }
 
-  /** Whether the guest reaches what is behind the bridge. */
+  /** Whether the guest can reach the devices behind the bridge. */
   get linkUp(): boolean {
     return true;
   }
@@ -84,7 +84,7 @@ export class PciBridge extends PciFunction implements PciUpstream {
     return address >= start && last < end;
   }
 
-  /** The window for prefetchable memory; it is closed when its end is not above its start. */
+  /** The window for prefetchable memory; closed if its end is not above its start. */
   get prefetchWindow(): { readonly start: number; readonly end: number } {
     const start = this.config.u32(REG.prefetchBaseUpper) * 2 ** 32 + this.#megabytes(REG.prefetchBase);
     const last = this.config.u32(REG.prefetchLimitUpper) * 2 ** 32 + this.#megabytes(REG.prefetchLimit);
@@ -107,7 +107,7 @@ export class PciBridge extends PciFunction implements PciUpstream {
     this.secondary.reset();
   }
 
-  /** What is behind the bridge goes with it. */
+  /** Also detaches what is behind the bridge. */
   override detach(): void {
     for (const { fn } of this.secondary.functions) this.secondary.unplug(fn);
     super.detach();

@@ -2,7 +2,7 @@ import type { Bus } from '../bus.ts';
 import type { InterruptLine } from '../device.ts';
 import type { PciFunction, PciPlace, PciSlot } from './pci-function.ts';
 
-/** What a bus is attached to: the host, or a bridge. */
+/** The upstream side of a bus: the host, or a bridge. */
 export interface PciUpstream {
   readonly ports: Bus;
   readonly memory: Bus;
@@ -12,7 +12,7 @@ export interface PciUpstream {
   interruptWire(slot: number, pin: number): InterruptLine;
   /** Whether accesses to this range reach the bus. */
   forwards(space: 'port' | 'memory', address: number, size: number): boolean;
-  /** The link to the device on the bus has this speed and width. Absent where there is none. */
+  /** Sets the speed and width of the link to the device on the bus. Absent if there is no link. */
   train?(link: number): void;
 }
 
@@ -21,7 +21,7 @@ export class PciSlotError extends Error {
   override readonly name = 'PciSlotError';
 }
 
-/** A conventional bus has 32 slots, a PCI Express link just one. */
+/** A root or conventional bus has 32 slots, a PCI Express link just one. */
 const SLOTS = { root: 32, link: 1, conventional: 32 } as const;
 const FUNCTIONS = 8;
 
@@ -56,15 +56,15 @@ export class PciBus implements PciSlot {
     return this.#functions.slice(FUNCTIONS * slot, FUNCTIONS * (slot + 1)).filter(fn => fn !== null);
   }
 
-  /** The first slot without functions from `first` on; null when there is none below `end`. */
+  /** The first slot without functions from `first` on; null if there is none below `end`. */
   freeSlot(first = 0, end = this.slots): number | null {
     for (let slot = first; slot < end; slot++) if (this.functionsOf(slot).length === 0) return slot;
     return null;
   }
 
   /**
-   * Puts a function into function 0 of the first free slot, or into `place`. A guest finds functions 1-7 of a slot only if
-   * function 0 is there.
+   * Puts a function into function 0 of the first free slot, or into `place`. A guest finds functions 1-7 of a slot only
+   * if function 0 is there.
    * @throws PciSlotError
    */
   plug(fn: PciFunction, place: PciPlace = this.#freePlace(fn)): PciPlace {
@@ -84,7 +84,7 @@ export class PciBus implements PciSlot {
     return place;
   }
 
-  /** Takes a function out of its place, which reads all ones from then on. */
+  /** Removes a function from its place, which reads as all ones from then on. */
   unplug(fn: PciFunction): void {
     const devfn = this.#functions.indexOf(fn);
     if (devfn < 0) return;
@@ -93,7 +93,7 @@ export class PciBus implements PciSlot {
     this.#markMultifunction(devfn >>> 3);
   }
 
-  /** A free place beside other functions of the same device; null without any. */
+  /** A free place next to other functions of the same device; null if there is none. */
   placeBeside({ deviceKey }: PciFunction): PciPlace | null {
     if (deviceKey === null) return null;
     const slot = this.functions.find(({ fn }) => fn.deviceKey === deviceKey)?.slot;
@@ -127,12 +127,12 @@ export class PciBus implements PciSlot {
     return this.#upstream.interruptWire(slot, pin);
   }
 
-  /** Adapts every function to a change upstream. */
+  /** Updates every function after a change upstream. */
   refresh(): void {
     for (const { fn } of this.functions) fn.refresh();
   }
 
-  /** Resets every function, and what is behind it. */
+  /** Resets every function, and everything behind it. */
   reset(): void {
     for (const { fn } of this.functions) fn.busReset();
     for (const { fn } of this.functions) fn.busResetDone();

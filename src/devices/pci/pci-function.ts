@@ -53,7 +53,10 @@ export interface PciSlot {
   /** A new end of the wire that a pin in `slot` drives. @param pin 0 for INTA# to 3 for INTD# */
   interruptWire(slot: number, pin: number): InterruptLine;
   unplug(fn: PciFunction): void;
-  /** A device on a PCI Express link has one of this speed and width, as its link capabilities have them: the port shows the same. */
+  /**
+   * Reports the speed and width of a device's PCI Express link, from its link capabilities, which the port then shows
+   * as well.
+   */
   train(link: number): void;
 }
 
@@ -65,7 +68,10 @@ export class PciFunction implements Device {
   readonly name: string;
   readonly config = new ConfigSpace();
   readonly bars: Bar[] = [];
-  /** Functions of the same device: those that have no place of their own get one in the slot of the first. Null: it is a device. */
+  /**
+   * Functions with the same key belong to the same device: those without an assigned place get one in the slot of the
+   * first. Null if the function is a device by itself.
+   */
   readonly deviceKey: string | null;
   readonly #headerType: 0 | 1;
   readonly #hooks: ConfigHook[] = [];
@@ -78,7 +84,7 @@ export class PciFunction implements Device {
   #wire: InterruptLine | null = null;
   #interrupt = false;
   #busMaster = false;
-  /** Eventfds that drive the pin, and whether they are connected to the wire. */
+  /** Eventfds that drive the pin, with their resample fds if any. */
   readonly #pinFds = new Map<number, number | undefined>();
   #pinConnected = false;
 
@@ -125,7 +131,9 @@ export class PciFunction implements Device {
     return bar;
   }
 
-  /** Gives the function an expansion ROM: `memory` of a power of two of bytes, which the guest cannot write. */
+  /**
+   * Adds an expansion ROM to the function: `memory`, whose size is a power of two, and which the guest cannot write.
+   */
   addRom(memory: DeviceMemory): Bar {
     return this.addBar(ROM_BAR, { kind: 'memory32', size: memory.size, memory });
   }
@@ -150,8 +158,8 @@ export class PciFunction implements Device {
   }
 
   /**
-   * Calls back when the function is reset by its bus (a bridge's secondary bus reset, a slot that is powered off), after its
-   * configuration space has been: the device's part is to stop and to forget what its driver set up.
+   * Calls back when the function is reset by its bus (a bridge's secondary bus reset, a slot that is powered off),
+   * after its configuration space has been reset: the device must stop, and forget what its driver set up.
    */
   onBusReset(hook: () => void): void {
     this.#resetHooks.push(hook);
@@ -179,12 +187,12 @@ export class PciFunction implements Device {
     return this.config.u8(REG.interruptPin) !== 0;
   }
 
-  /** 0 for INTA# to 3 for INTD#; of a function without a pin 0. */
+  /** 0 for INTA# to 3 for INTD#; 0 for a function without a pin. */
   get interruptPin(): number {
     return Math.max(0, this.config.u8(REG.interruptPin) - 1);
   }
 
-  /** Called by the bus: whether its slot has other functions, too. */
+  /** Called by the bus: whether its slot has other functions as well. */
   setMultifunction(multifunction: boolean): void {
     this.config.define(REG.headerType, 1, this.#headerType | (multifunction ? HEADER.multifunction : 0));
   }
@@ -198,7 +206,7 @@ export class PciFunction implements Device {
     this.refresh();
   }
 
-  /** Called by the bus that it is unplugged from: nothing of it is reached any more. */
+  /** Called by the bus that it is unplugged from: afterwards, nothing of it can be reached. */
   detach(): void {
     for (const bar of this.bars) bar.release();
     this.#wire?.release();
@@ -235,7 +243,7 @@ export class PciFunction implements Device {
 
   /**
    * From now on signals of `fd` assert the pin inside the kernel until the guest ends the interrupt, which signals
-   * `resampleFd` (`InterruptLine.connect`), while the guest has not disabled the pin.
+   * `resampleFd` (`InterruptLine.connect`), as long as the guest has not disabled the pin.
    */
   connectInterrupt(fd: number, resampleFd?: number): void {
     this.#connectPin(false);
@@ -249,7 +257,7 @@ export class PciFunction implements Device {
     this.#updateWire();
   }
 
-  /** Maps the BARs as configuration space and the upstream bridges specify. */
+  /** Maps the BARs according to configuration space and the upstream bridges. */
   refresh(): void {
     const bus = this.#bus;
     if (bus === null) return;
@@ -296,12 +304,12 @@ export class PciFunction implements Device {
     this.#bus?.unplug(this);
   }
 
-  /** Whether its BARs respond at all, whatever the command register says: not in a low power state. */
+  /** Whether its BARs respond, regardless of the command register: not in a low power state. */
   protected get decodes(): boolean {
     return true;
   }
 
-  /** A conventional bus has no way to the extended part (PCI Express to PCI Bridge 1.0 §3.2). */
+  /** A conventional bus cannot reach the extended part (PCI Express to PCI Bridge 1.0 §3.2). */
   protected get configSize(): number {
     return this.#bus?.type === 'conventional' ? CONFIG_SIZE : EXTENDED_CONFIG_SIZE;
   }

@@ -21,18 +21,21 @@ import { RootPort } from './root-port.ts';
 /** The function at 00:00.0, by which guests detect a PCI host. */
 const HOST_BRIDGE = { vendor: 0x1b36, device: 0x0008, revision: 0, classCode: 0x060000 } as const;
 
-/** The interrupt inputs that the INTx pins of bus 0 are wired to: pin p (INTA# 0) of slot s to input s + p, modulo their number. */
+/**
+ * The interrupt inputs that the INTx pins of bus 0 are wired to: pin p (INTA# 0) of slot s to input s + p, modulo their
+ * number.
+ */
 export type PciInterrupts = {
   /** Interrupt number of the first input. */
   readonly first: number;
   readonly count: number;
   /** A new end of the wire to interrupt `gsi`. */
   readonly line: (gsi: number) => InterruptLine;
-  /** The input of a slot's pin, if it is another one: 0 for the first. */
+  /** The input of a slot's pin, if different: 0 for the first. */
   readonly input?: (slot: number, pin: number) => number;
 };
 
-/** Where the memory-mapped configuration space is: 1 MiB for each bus from 0. */
+/** The location of the memory-mapped configuration space: 1 MiB for each bus from 0. */
 export type EcamPlace = { readonly start: number; readonly buses: number };
 
 export type PciHostOptions = {
@@ -40,28 +43,28 @@ export type PciHostOptions = {
   readonly memory: Bus;
   /** Port of the configuration address register: 0xcf8. */
   readonly configPort: number;
-  /** The memory-mapped configuration space: 1 MiB for each bus from 0. Null: firmware places it. */
+  /** The memory-mapped configuration space: 1 MiB for each bus from 0. Null if firmware places it. */
   readonly ecam: EcamPlace | null;
-  /** The function at 00:00.0 if it is another one. */
+  /** The function at 00:00.0; default: a generic host bridge. */
   readonly bridge?: PciFunction;
-  /** Functions get their addresses from firmware, which the machine has. */
+  /** Whether the machine has firmware, which assigns the functions' addresses. */
   readonly hasFirmware?: boolean;
   /** Windows for BARs; the 64-bit one grows up to `memory64End` when devices need more than half of it. */
   readonly windows: PciWindows;
-  /** Where the addresses end that the CPU has; the end of the window if absent. */
+  /** The end of the CPU's address space; default: the end of the window. */
   readonly memory64End?: number;
   readonly interrupts: PciInterrupts;
-  /** Vectors of root ports. */
+  /** Allocates the vectors of root ports. */
   readonly allocateMsi: () => MsiVector;
   readonly request: RequestMachine;
 };
 
-/** Bits of a device and function number in a configuration address. */
+/** The layout of the device and function number in a configuration address. */
 const DEVFN = { slotShift: 3, function: 7 } as const;
 
 /**
- * The PCI host of one machine: bus 0 with the host bridge in slot 0, what is behind its bridges, and the two ways to configuration
- * space, ports 0xcf8-0xcff and ECAM (PCI Express Base 4.0 §7.2.2).
+ * The PCI host of one machine: bus 0 with the host bridge in slot 0, what is behind its bridges, and the two access
+ * mechanisms of configuration space, ports 0xcf8-0xcff and ECAM (PCI Express Base 4.0 §7.2.2).
  */
 export class PciHost implements Device, ConfigSpaces {
   readonly name = 'pci';
@@ -91,7 +94,7 @@ export class PciHost implements Device, ConfigSpaces {
     this.placeEcam(options.ecam);
   }
 
-  /** Moves the memory-mapped configuration space. @param place null: there is none */
+  /** Moves the memory-mapped configuration space. @param place null to remove it */
   placeEcam(place: EcamPlace | null): void {
     const old = this.#ecam?.place ?? null;
     if (old?.start === place?.start && old?.buses === place?.buses) return;
@@ -102,25 +105,28 @@ export class PciHost implements Device, ConfigSpaces {
     };
   }
 
-  /** Where the memory-mapped configuration space is; null: firmware has not placed it. */
+  /** The location of the memory-mapped configuration space; null if firmware has not placed it. */
   get ecam(): EcamPlace | null {
     return this.#ecam?.place ?? null;
   }
 
   /**
-   * Puts a function into a place of its own on bus 0, or behind a root port when that is full. Before the machine first
-   * runs; later ones come in through a root port (`RootPort.insert`). @throws PciSlotError
+   * Plugs a function into a slot of bus 0, or behind a root port when bus 0 is full. Only before the machine first
+   * runs; later devices are inserted through a root port (`RootPort.insert`). @throws PciSlotError
    */
   plug(fn: PciFunction): void {
     this.#placement.plug(fn);
   }
 
-  /** Adds a root port, `root-port.1` and so on, at a place or at the next free one. Before the machine first runs. @throws PciSlotError */
+  /**
+   * Adds a root port, `root-port.1` and so on, at a place or at the next free one. Only before the machine first runs.
+   * @throws PciSlotError
+   */
   addRootPort(place?: PciPlace): void {
     this.#placement.addPort(place);
   }
 
-  /** The root ports that are no device of the configuration. */
+  /** The root ports that are not devices of the configuration. */
   get ownRootPorts(): readonly RootPort[] {
     return this.#placement.ports;
   }
@@ -130,13 +136,13 @@ export class PciHost implements Device, ConfigSpaces {
     return this.#bridges().filter(bridge => bridge instanceof RootPort);
   }
 
-  /** A free slot of bus 0 for a device that may be in any; null: there is none. */
+  /** A free slot of bus 0 for a device that may be in any; null if there is none. */
   freeSlot(): number | null {
     return this.#placement.freeSlot();
   }
 
   /**
-   * Powers what is behind root ports, and, unless the machine has firmware for that, assigns addresses to every function: before the
+   * Powers the devices behind root ports and, unless firmware does it, assigns addresses to every function: before the
    * first boot and after each reset. @throws PciWindowError
    */
   assign(): void {
@@ -152,7 +158,7 @@ export class PciHost implements Device, ConfigSpaces {
     const end = assignResources(this.root, { ...windows, memory64 }, (slot, pin) =>
       this.#interrupt(slot, pin),
     );
-    // As much again is for devices that come later: a guest finds place for their BARs itself.
+    // The same amount again is for devices that come later: a guest assigns their BARs itself.
     const wanted = Math.ceil((2 * (end - start)) / size) * size;
     this.#memory64 = { start, size: Math.min(Math.max(size, wanted), most) };
   }
@@ -162,7 +168,10 @@ export class PciHost implements Device, ConfigSpaces {
     return this.#memory64;
   }
 
-  /** The address of a plugged function as the guest has it now, `01:00.0`; null for one behind a bridge without a number. */
+  /**
+   * The address of a plugged function as currently numbered by the guest, `01:00.0`; null behind a bridge without a
+   * number.
+   */
   addressOf(fn: PciFunction): string | null {
     const bus =
       fn.bus === this.root ? 0 : this.#bridges().find(bridge => bridge.secondary === fn.bus)?.secondaryNumber;
@@ -177,7 +186,7 @@ export class PciHost implements Device, ConfigSpaces {
     return bridge === undefined ? [] : [...this.bridgesAbove(bridge), bridge];
   }
 
-  /** The memory from `from` on that firmware has given to BARs and bridges: where it begins and ends. Null: none. */
+  /** The range of memory, from `from` on, that firmware has assigned to BARs and bridges; null if none. */
   assignedFrom(from: number): { readonly start: number; readonly end: number } | null {
     const bridges = this.#bridges();
     const bars = [this.root, ...bridges.map(bridge => bridge.secondary)].flatMap(bus =>
@@ -219,7 +228,7 @@ export class PciHost implements Device, ConfigSpaces {
     this.#resetBridges();
   }
 
-  /** The same after S3, when the host bridge keeps what firmware has set up in it. */
+  /** The same after S3: the host bridge keeps its settings from firmware. */
   wake(): void {
     if (!this.#options.hasFirmware) this.#bridge.reset();
     this.#resetBridges();
@@ -238,7 +247,7 @@ export class PciHost implements Device, ConfigSpaces {
     return { version: 2, ports: this.#configPorts.save(), tree: this.#tree(), bridges };
   }
 
-  /** @throws DeviceStateError when the state is of another tree of functions */
+  /** @throws DeviceStateError if the state is of another tree of functions */
   load(state: DeviceState): void {
     if (state.version !== 2) throw new DeviceStateError('version', 'known version');
     if (!Array.isArray(state.tree) || state.tree.join() !== this.#tree().join())
@@ -256,7 +265,7 @@ export class PciHost implements Device, ConfigSpaces {
     return first + input(slot, pin);
   }
 
-  /** The functions that are no device's: the host bridge, and all bridges, those nearer to the root first. */
+  /** The functions that do not belong to devices: the host bridge, and all bridges, those closer to the root first. */
   #own(): PciFunction[] {
     return [this.#bridge, ...this.#bridges()];
   }
@@ -266,7 +275,7 @@ export class PciHost implements Device, ConfigSpaces {
     return bridges.flatMap(bridge => [bridge, ...this.#bridges(bridge.secondary)]);
   }
 
-  /** Each function with its place, as a guest may not change it. */
+  /** Each function with its place, which no guest may change. */
   #tree(bus = this.root, path = ''): string[] {
     return bus.functions.flatMap(({ slot, function: number, fn }) => {
       const at = `${path}${slot}.${number}`;
@@ -282,14 +291,20 @@ export class PciHost implements Device, ConfigSpaces {
   }
 }
 
-/** SeaBIOS makes devices bus masters, but not the bridges above them, which on QEMU's machines pass on all that devices request. */
+/**
+ * SeaBIOS enables bus mastering for devices, but not for the bridges above them, which on QEMU's machines forward all
+ * requests of devices.
+ */
 function forwardRequests(bridge: PciBridge): void {
   const { config } = bridge;
   config.setU16(REG.command, config.u16(REG.command) | COMMAND.busMaster);
   bridge.refresh();
 }
 
-/** The bus that a request for bus `number` reaches, which is on bus `own` (PCI-to-PCI Bridge 1.2 §3.1.2.1). */
+/**
+ * The bus that a request for bus `number` reaches, starting at `bus`, whose number is `own` (PCI-to-PCI Bridge 1.2
+ * §3.1.2.1).
+ */
 function busOf(bus: PciBus, own: number, number: number): PciBus | null {
   if (number === own) return bus;
   for (const { fn } of bus.functions) {

@@ -1,21 +1,24 @@
 import type { PciFunction } from './pci-function.ts';
 
-/** How devices come to the slots of a bus, and leave them, while the machine runs. All functions of a slot come and go together. */
+/**
+ * How devices are plugged into the slots of a bus, and unplugged, while the machine runs. All functions of a slot come
+ * and go together.
+ */
 export interface PciHotplug {
   /** Called with functions that the guest has released. They are unplugged from the bus. */
   onReleased: ((functions: readonly PciFunction[]) => void) | null;
-  /** Whether the guest has turned on the interrupts of a slot: else it looks at the slot when it starts, or never. */
+  /** Whether the guest has enabled the interrupts of a slot: otherwise it checks the slot when it starts, or never. */
   driven(slot: number): boolean;
-  /** Tells the guest of a device that has been plugged into a slot. */
+  /** Notifies the guest of a device that has been plugged into a slot. */
   announce(slot: number): void;
-  /** Asks the guest to release what is in a slot. It may take any time, and may never do it. */
+  /** Asks the guest to release the device in a slot. It may take any time, and may never do it. */
   requestRemoval(slot: number): void;
-  /** Asks once more. A guest may take a second request that comes within five seconds for a change of mind. */
+  /** Asks again. A guest may take a second request within five seconds as a cancellation. */
   repeatRequest(slot: number): void;
-  /** The guest need not release it, and keeps it unless it already has begun to. */
+  /** Cancels the request: the guest keeps the device, unless it has already begun to release it. */
   cancelRemoval(slot: number): void;
-  /** Whether the guest has been asked to release what is in a slot, and has not yet. */
+  /** Whether the guest has been asked to release the device in a slot, and has not done so yet. */
   removing(slot: number): boolean;
-  /** Takes out what is in a slot, without asking the guest. */
+  /** Removes the device in a slot, without asking the guest. */
   remove(slot: number): void;
 }

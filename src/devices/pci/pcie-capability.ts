@@ -1,4 +1,6 @@
-/** Offsets in the PCI Express capability (PCI Express Base 4.0 §7.5.3), and its bytes behind ID and next pointer. */
+/**
+ * Offsets in the PCI Express capability (PCI Express Base 4.0 §7.5.3), and the bytes that follow ID and next pointer.
+ */
 export const PCIE = {
   capabilities: 2,
   deviceCapabilities: 4,
@@ -25,7 +27,7 @@ export const EXPRESS_TYPE = {
 } as const;
 
 export const LINK_STATUS = {
-  /** Data link layer link active, of a port that reports it. */
+  /** Data link layer link active, for a port that reports it. */
   active: 1 << 13,
 } as const;
 

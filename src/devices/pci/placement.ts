@@ -3,14 +3,14 @@ import { type PciBus, PciSlotError } from './pci-bus.ts';
 import type { PciFunction, PciPlace } from './pci-function.ts';
 import { RootPort } from './root-port.ts';
 
-/** Slots of bus 0 that are kept for root ports; devices without a place of their own fill those before. */
+/** Slots of bus 0 from here on are kept for root ports; devices without an assigned place fill those before. */
 export const FIRST_PORT_SLOT = 24;
 const FUNCTIONS = 8;
 const PINS = 4;
 
 /**
- * Places for functions that have none: a slot of bus 0, or, when those are taken, a root port of their own, of which eight share a
- * slot. Places follow from the order alone: a device that is added at the end moves no other.
+ * Places for functions that have none assigned: a slot of bus 0 or, when those are taken, a root port for each, of
+ * which eight share a slot. Places follow from the order alone: a device that is added at the end moves no other.
  */
 export class Placement {
   readonly #root: PciBus;
@@ -27,7 +27,7 @@ export class Placement {
     return this.#ports;
   }
 
-  /** The first slot of bus 0 that a device without a place of its own would get; null when there is none. */
+  /** The first slot of bus 0 that a device without an assigned place would get; null if there is none. */
   freeSlot(): number | null {
     return this.#root.freeSlot(0, FIRST_PORT_SLOT);
   }
@@ -36,7 +36,7 @@ export class Placement {
   addPort(place = this.#portPlace()): RootPort {
     if (place === null) throw new PciSlotError('the machine has no free PCI slot for another root port');
     const port = new RootPort(`root-port.${this.#ports.length + 1}`, {
-      // No user would choose such a number.
+      // A number that no user would choose.
       slot: place.slot * FUNCTIONS + place.function,
       interruptPin: place.function % PINS,
       allocateMsi: this.#allocateMsi,
@@ -46,7 +46,7 @@ export class Placement {
     return port;
   }
 
-  /** @throws PciSlotError when there is no place left */
+  /** @throws PciSlotError if there is no place left */
   plug(fn: PciFunction): void {
     for (const bus of [this.#root, ...this.#ports.map(port => port.secondary)]) {
       const beside = bus.placeBeside(fn);
@@ -72,7 +72,7 @@ export class Placement {
     return slot === null ? null : { slot, function: this.#root.functionsOf(slot).length };
   }
 
-  /** A slot that has room beside ports of this kind, or none yet. */
+  /** A slot that is empty, or has room next to ports of this kind. */
   #portSlot(): number | null {
     for (let slot = FIRST_PORT_SLOT; slot < this.#root.slots; slot++) {
       const functions = this.#root.functionsOf(slot);

@@ -1,7 +1,10 @@
 import type { PciFunction } from './pci-function.ts';
 import { CAPABILITY } from './registers.ts';
 
-/** Offsets in the capability, and bytes behind ID and next pointer (PCI Bus Power Management Interface 1.2 §3.2). */
+/**
+ * Offsets in the capability, and the bytes that follow ID and next pointer (PCI Bus Power Management Interface 1.2
+ * §3.2).
+ */
 const POWER = { capabilities: 2, control: 4, body: 6 } as const;
 const VERSION_1_2 = 0x3;
 const VERSION_1_1 = 0x2;
@@ -15,9 +18,9 @@ const PME_BITS = PME_ENABLE | PME_STATUS;
 const PME_CAPABILITIES = 0xc820;
 
 export type PowerManagementOptions = {
-  /** The function comes back from D3hot reset (§5.4.1); otherwise it keeps its state. */
+  /** Whether the function is reset by leaving D3hot (§5.4.1); otherwise it keeps its state. */
   readonly softReset?: boolean;
-  /** The function may assert PME#; called when it does. */
+  /** Called when the function asserts PME#. Absent if it never does. */
   readonly onPme?: () => void;
 };
 
@@ -26,7 +29,7 @@ export class PowerManagement {
   readonly #fn: PciFunction;
   readonly #control: number;
   readonly #onPme: (() => void) | undefined;
-  /** PME_En and PME_Status, which have auxiliary power: a reset of the bus leaves them. */
+  /** PME_En and PME_Status, which are on auxiliary power: a reset of the bus keeps them. */
   #kept = 0;
 
   constructor(fn: PciFunction, { softReset = false, onPme }: PowerManagementOptions = {}) {
@@ -55,7 +58,7 @@ export class PowerManagement {
     });
   }
 
-  /** The function is in D0. */
+  /** Whether the function is in D0. */
   get isOn(): boolean {
     return this.#state === D0;
   }
@@ -78,18 +81,20 @@ export class PowerManagement {
     this.#set((this.#value & PME_ENABLE) | (hasEvent ? PME_STATUS : 0));
   }
 
-  /** The machine has been without power. */
+  /** Called after a loss of power. */
   powerOn(): void {
     this.#kept = 0;
     this.#set(0);
   }
 
-  /** The machine wakes up from S3: what has auxiliary power is as it was, though configuration space has been reset. */
+  /**
+   * The machine wakes from S3: what is on auxiliary power is unchanged, although configuration space has been reset.
+   */
   wake(): void {
     this.#set(this.#kept);
   }
 
-  /** Configuration space has been loaded. */
+  /** Called when configuration space has been loaded. */
   loaded(): void {
     this.#kept = this.#value & PME_BITS;
   }

@@ -39,11 +39,11 @@ export const REG = {
   prefetchLimitUpper: 0x2c,
   bridgeControl: 0x3e,
 
-  /** Where capabilities may start. */
+  /** The lowest offset of a capability. */
   firstCapability: 0x40,
 } as const;
 
-/** Bit of the header type: the slot has several functions. */
+/** Bits of the header type. `multifunction`: the slot has several functions. */
 export const HEADER = { type: 0x7f, multifunction: 0x80 } as const;
 
 export const COMMAND = {
@@ -70,7 +70,7 @@ export const CAPABILITY = {
   advancedFeatures: 0x13,
 } as const;
 
-/** Conventional configuration space, and with the extended part (PCI Express Base 4.0 §7.2). */
+/** The size of conventional configuration space, and with the extended part (PCI Express Base 4.0 §7.2). */
 export const CONFIG_SIZE = 256;
 export const EXTENDED_CONFIG_SIZE = 4096;
 

@@ -13,7 +13,7 @@ import { PowerManagement } from './power-management.ts';
 const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0 } as const;
 
 export type RootPortOptions = {
-  /** Slot number that the guest shows, unique in the machine. */
+  /** The slot number in the port's registers, unique within the machine. */
   readonly slot: number;
   /** Pin of the port's own interrupts: 0 for INTA# to 3 for INTD#. */
   readonly interruptPin?: number;
@@ -21,8 +21,8 @@ export type RootPortOptions = {
 };
 
 /**
- * A PCI Express root port: a bridge whose secondary bus is a link with one slot, for one device of up to eight functions. The
- * device may come and go while the machine runs (PCI Express Base 4.0 §6.7).
+ * A PCI Express root port: a bridge whose secondary bus is a link with one slot, for one device of up to eight
+ * functions. The device may be plugged in and unplugged while the machine runs (PCI Express Base 4.0 §6.7).
  */
 export class RootPort extends PciBridge implements PciHotplug {
   onReleased: ((functions: readonly PciFunction[]) => void) | null = null;
@@ -30,7 +30,7 @@ export class RootPort extends PciBridge implements PciHotplug {
   readonly #msi: Msi;
   /** Offset of the PCI Express capability. */
   readonly #express: number;
-  /** What the guest has just released. */
+  /** The functions that the guest has just released. */
   #released: readonly PciFunction[] = [];
 
   constructor(name: string, { slot, interruptPin = 0, allocateMsi }: RootPortOptions) {
@@ -65,15 +65,18 @@ export class RootPort extends PciBridge implements PciHotplug {
     return this.#slot.removing;
   }
 
-  /** The functions behind the port, in a machine that has not run yet, are powered and found by the guest like on bus 0. */
+  /**
+   * In a machine that has not run yet: the functions behind the port are powered, and the guest finds them like those
+   * on bus 0.
+   */
   populate(): void {
     if (this.secondary.functions.length > 0) this.#slot.populate();
   }
 
   /**
-   * Puts a device into the empty slot while the machine runs, and tells the guest.
+   * Inserts a device into the empty slot while the machine runs, and notifies the guest.
    * @param functions functions 0, 1 ... of the device
-   * @throws PciSlotError when there is one already
+   * @throws PciSlotError if the slot is occupied
    */
   insert(functions: readonly PciFunction[]): void {
     if (this.#slot.occupied) {
@@ -90,7 +93,7 @@ export class RootPort extends PciBridge implements PciHotplug {
     this.#slot.insert();
   }
 
-  /** @returns false when there is no device, or it has been asked already */
+  /** @returns false if there is no device, or the guest has been asked already */
   requestRemoval(): boolean {
     return this.#slot.requestRemoval();
   }
@@ -103,24 +106,27 @@ export class RootPort extends PciBridge implements PciHotplug {
     this.#slot.cancelRemoval();
   }
 
-  /** The guest has been reset: what it has been asked to release goes. */
+  /** The guest has been reset: removes the device that it has been asked to release. */
   finishRemoval(): void {
     this.#slot.finishRemoval();
   }
 
-  /** Pulls the device out without asking the guest. */
+  /** Removes the device without asking the guest. */
   remove(): void {
     this.#unplugAll();
     this.#slot.remove();
   }
 
-  /** Shows the speed and width of the device's link as its own: guests take the slowest link on the way for the device's. */
+  /**
+   * Shows the speed and width of the device's link as the port's own: guests take the slowest link on the path for the
+   * device's.
+   */
   train(link: number): void {
     const { config } = this;
     const [capabilities, status] = [this.#express + PCIE.linkCapabilities, this.#express + PCIE.linkStatus];
     config.define(capabilities, 4, ((config.u32(capabilities) & ~LINK.mask) | link) >>> 0);
     config.define(status, 2, (config.u16(status) & ~LINK.mask) | link);
-    // All speeds up to that one, from bit 1 on (PCI Express Base 4.0 §7.5.3.18).
+    // All speeds up to this one, from bit 1 on (PCI Express Base 4.0 §7.5.3.18).
     config.define(this.#express + PCIE.linkCapabilities2, 4, 2 ** ((link & LINK.speed) + 1) - 2);
   }
 
