@@ -5,12 +5,12 @@ export const BUTTON = { left: 0x110, right: 0x111, middle: 0x112, side: 0x113, e
 
 /** The range of an absolute position, of both axes. */
 export const POSITION_MAX = 0x7fff;
-/** The most that one event moves a pointer or a wheel. */
+/** The largest distance that one event moves a pointer or a wheel. */
 export const MOTION_MAX = 0x7fff;
 
-/** What a user does with a keyboard or a pointer. */
+/** A user's action on a keyboard or a pointer. */
 export type InputEvent =
-  /** `code`: KEY_* of linux/input-event-codes.h, which names a key by its place, whatever is printed on it. */
+  /** `code`: KEY_* of linux/input-event-codes.h, which identifies a key by its position, whatever is printed on it. */
   | { readonly kind: 'key'; readonly code: number; readonly down: boolean }
   /** `code`: one of BUTTON. */
   | { readonly kind: 'button'; readonly code: number; readonly down: boolean }
@@ -23,13 +23,13 @@ export type InputEvent =
 
 export type Leds = { readonly scrollLock: boolean; readonly numLock: boolean; readonly capsLock: boolean };
 
-/** The LEDs of a keyboard that has each of them at a bit. */
+/** The LEDs in `value`, given the bit of each. */
 export function ledsOf(value: number, bits: Readonly<Record<keyof Leds, number>>): Leds {
   const isLit = (led: keyof Leds) => (value & bits[led]) !== 0;
   return { scrollLock: isLit('scrollLock'), numLock: isLit('numLock'), capsLock: isLit('capsLock') };
 }
 
-/** The same for screens. */
+/** The lit LEDs, for screens. */
 export function litLeds({ scrollLock, numLock, capsLock }: Leds): string {
   const lit = [
     numLock ? 'Num Lock' : [],
@@ -39,26 +39,29 @@ export function litLeds({ scrollLock, numLock, capsLock }: Leds): string {
   return lit.length === 0 ? 'none' : lit.join(', ');
 }
 
-/** A keyboard, as who types on it sees it. */
+/** A keyboard, as its user sees it. */
 export interface KeyboardControl {
   /** Whether the guest has a driver for it now. */
   readonly active: boolean;
   readonly leds: Leds;
   /**
-   * Presses or releases a key. One that the keyboard does not have, and one that is in that state already, are ignored.
-   * @returns false: the guest has not taken enough of what was typed before; try again
+   * Presses or releases a key. A key that the keyboard lacks, or that is in that state already, is ignored.
+   * @returns false if the guest has not yet taken enough of the earlier input: try again
    */
   key(code: number, down: boolean): boolean;
   /** Calls back when `leds` or `active` may have changed. */
   onChanged(hook: () => void): Cancel;
 }
 
-/** A pointer, as who moves it sees it. */
+/** A pointer, as its user sees it. */
 export interface PointerControl {
   /** Whether the guest has a driver for it now. */
   readonly active: boolean;
-  /** It takes `position`; others take `motion`. */
+  /** Whether it takes `position` rather than `motion`. */
   readonly absolute: boolean;
-  /** Motion adds up while the guest takes none. @returns false: the guest has not taken enough buttons before; try again */
+  /**
+   * Motion accumulates while the guest takes none. @returns false if the guest has not yet taken enough of the earlier
+   * buttons: try again
+   */
   point(event: Exclude<InputEvent, { readonly kind: 'key' }>): boolean;
 }

@@ -1,4 +1,4 @@
-/** Keys by their names in linux/input-event-codes.h, without KEY_, in lower case. */
+/** Key codes by their names in linux/input-event-codes.h, without KEY_, in lower case. */
 export const KEY = {
   esc: 1,
   '1': 2,
@@ -121,7 +121,7 @@ export const KEY = {
 
 export type KeyName = keyof typeof KEY;
 
-/** What QEMU's `sendkey` calls keys, where that is another name. */
+/** The keys to which QEMU's `sendkey` gives other names. */
 const QEMU_NAMES: Readonly<Record<string, KeyName>> = {
   shift: 'leftshift',
   shift_r: 'rightshift',
@@ -179,7 +179,7 @@ const ALIASES: Readonly<Record<string, KeyName>> = {
   win: 'leftmeta',
 };
 
-/** Every name that a key may be given by, QEMU's first. */
+/** Every accepted name of a key, QEMU's first. */
 export const KEY_NAMES: ReadonlyMap<string, number> = new Map(
   [
     ...Object.entries(QEMU_NAMES),

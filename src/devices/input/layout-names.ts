@@ -1,4 +1,4 @@
-/** The keyboard layouts that are known, by the names that X and Linux have for them. */
+/** The known keyboard layouts, by their names in X and Linux. */
 export const LAYOUT_NAMES = ['us', 'uk', 'de', 'fr', 'es', 'it'] as const;
 
 export type LayoutName = (typeof LAYOUT_NAMES)[number];

@@ -8,16 +8,16 @@ export const REPLY = { ack: 0xfa, selfTestPassed: 0xaa, error: 0xfc, resend: 0xf
 /** More than the replies to any command with its parameter. */
 const REPLIES_MAX = 16;
 
-/** What a PS/2 device sends: replies to commands come before what the user has done. */
+/** The output of a PS/2 device: replies to commands are sent ahead of input. */
 export class Ps2Output {
   readonly #sent: () => void;
   readonly #replies = new ByteQueue(REPLIES_MAX);
   readonly #input: ByteQueue;
   readonly #max: number;
-  /** For the resend command. */
+  /** The last byte sent, for the resend command. */
   #last = 0;
 
-  /** @param max bytes of input. @param sent there is something to take. */
+  /** @param max bytes of input. @param sent called when there is a byte to take */
   constructor(max: number, sent: () => void) {
     this.#input = new ByteQueue(max);
     this.#max = max;
@@ -28,7 +28,7 @@ export class Ps2Output {
     return this.#replies.length + this.#input.length === 0;
   }
 
-  /** How many bytes of input still fit. */
+  /** The number of bytes of input that still fit. */
   get room(): number {
     return this.#max - this.#input.length;
   }

@@ -15,12 +15,12 @@ const COMMAND = {
   enable: 0xf4,
   disable: 0xf5,
   setDefaults: 0xf6,
-  /** All keys, in set 3: what they do when they are held and released. */
+  /** All keys, in set 3: their behavior when held and released. */
   allTypematic: 0xf7,
   allMakeBreak: 0xf8,
   allMake: 0xf9,
   allTypematicMakeBreak: 0xfa,
-  /** The same of the keys that follow, by their codes of set 3. */
+  /** The same for the keys that follow, by their codes in set 3. */
   keyTypematic: 0xfb,
   keyMakeBreak: 0xfc,
   keyMake: 0xfd,
@@ -28,7 +28,7 @@ const COMMAND = {
   reset: 0xff,
 } as const;
 
-/** An MF2 keyboard. */
+/** The ID of an MF2 keyboard. */
 const ID = [0xab, 0x83] as const;
 
 const LED = { scrollLock: 0x01, numLock: 0x02, capsLock: 0x04 } as const;
@@ -39,7 +39,7 @@ const DEFAULT_TYPEMATIC = 0x2b;
 const TYPEMATIC_BITS = 0x7f;
 const MS = 1_000_000n;
 
-/** What a key does in set 3. In the other sets all keys do both. */
+/** The behavior of a key in set 3. In the other sets all keys do both. */
 const REPEATS = 1;
 const BREAKS = 2;
 const DEFAULT_BREAKS: readonly number[] = [
@@ -56,18 +56,18 @@ const DEFAULT_REPEATS = (key: number) =>
     [KEY.space, KEY.up, KEY.down, KEY.left, KEY.right, KEY.delete, KEY.kpplus, KEY['102nd']] as number[]
   ).includes(key);
 
-/** Far more than anyone types ahead of a guest that is busy. */
+/** Far more than anyone types ahead of a busy guest. */
 const INPUT_MAX = 128;
 
 export type Ps2KeyboardOptions = {
   readonly clock: Clock;
-  /** There is a byte to take. */
+  /** Called when there is a byte to take. */
   readonly sent: () => void;
 };
 
 /**
- * A PS/2 keyboard with 102 keys, in scan code sets 1, 2 and 3. A key that is held repeats by itself, so that it does not depend on a network
- * how often a guest sees it.
+ * A PS/2 keyboard with 102 keys, in scan code sets 1, 2 and 3. It repeats a held key itself, so that the repeat rate
+ * does not depend on a network.
  */
 export class Ps2Keyboard implements KeyboardControl {
   readonly #clock: Clock;
@@ -82,10 +82,10 @@ export class Ps2Keyboard implements KeyboardControl {
   /** By code of set 3: REPEATS | BREAKS. */
   #types = defaultTypes();
   readonly #held = new Set<number>();
-  /** The key that repeats, which is the one that was pressed last. */
+  /** The repeating key: the one pressed last. */
   #repeating: number | null = null;
   #cancelRepeat: Cancel = () => {};
-  /** Keys were held in a state that was loaded; whoever held them is not here. */
+  /** Keys were held in a loaded state; the user who held them is not here. */
   #abandoned = false;
 
   constructor({ clock, sent }: Ps2KeyboardOptions) {
@@ -110,7 +110,7 @@ export class Ps2Keyboard implements KeyboardControl {
     return this.#output.isEmpty;
   }
 
-  /** The next byte that it sends to the controller. */
+  /** The next byte for the controller. */
   take(): number | undefined {
     return this.#output.take();
   }
@@ -126,7 +126,7 @@ export class Ps2Keyboard implements KeyboardControl {
     this.#setScanning(true);
   }
 
-  /** No key repeats any more. */
+  /** Stops key repeat. */
   quiesce(): void {
     this.#cancelRepeat();
     this.#repeating = null;
@@ -276,7 +276,7 @@ export class Ps2Keyboard implements KeyboardControl {
     this.#cancelRepeat();
     this.#repeating = key;
     this.#cancelRepeat = this.#clock.at(this.#clock.now() + after, () => {
-      // It waits for a guest that does not keep up.
+      // Repeats wait for a guest that does not keep up.
       if (!this.#output.hasInput && key !== KEY.pause) this.#output.input(this.#codesOf(key, true));
       this.#repeat(key, this.#period);
     });
@@ -328,7 +328,7 @@ export class Ps2Keyboard implements KeyboardControl {
 }
 
 function heldOf(state: DeviceState): number[] {
-  // Copied: a list may have holes, which `every` would pass over.
+  // Copied: a list may have holes, which `every` would skip.
   const held: readonly unknown[] = Array.isArray(state.held) ? [...state.held] : [null];
   const known = (each: unknown): each is number => typeof each === 'number' && SCAN_CODES.has(each);
   if (held.length <= SCAN_CODES.size && held.every(known)) return [...held];

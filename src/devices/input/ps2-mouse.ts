@@ -29,7 +29,7 @@ const STATUS_BUTTON = { left: 0x04, middle: 0x02, right: 0x01 } as const;
 
 /** First byte of a packet. */
 const PACKET = { alwaysSet: 0x08, xSign: 0x10, ySign: 0x20 } as const;
-/** Buttons, as packets have them; the last two in the fourth byte of the five-button protocol. */
+/** Buttons as encoded in packets; the last two in the fourth byte of the five-button protocol. */
 const BUTTON_BITS: ReadonlyMap<number, number> = new Map([
   [BUTTON.left, 0x01],
   [BUTTON.right, 0x02],
@@ -43,18 +43,18 @@ const ALL_BUTTONS = FIRST_BUTTONS | MORE_BUTTONS;
 
 /** Device types: standard, with a wheel (IntelliMouse), with a wheel and five buttons (IntelliMouse Explorer). */
 const TYPE = { standard: 0, wheel: 3, fiveButtons: 4 } as const;
-/** Sample rates that a driver sets in a row to have a mouse be more than it was. */
+/** Sequences of sample rates with which a driver enables a mouse's extensions. */
 const TO_WHEEL = [200, 100, 80] as const;
 const TO_FIVE_BUTTONS = [200, 200, 80] as const;
 
 const DEFAULT_RATE = 100;
-/** 2^n counts per mm. */
+/** In powers of two per mm. */
 const DEFAULT_RESOLUTION = 2;
 const COUNTS_MAX = 255;
-/** Of 16 packets. */
+/** Room for 16 packets. */
 const INPUT_MAX = 64;
 
-/** A PS/2 mouse. It sends a packet when the guest has taken the one before, and for each change of a button. */
+/** A PS/2 mouse. It sends a packet once the guest has taken the previous one, and for each change of a button. */
 export class Ps2Mouse implements PointerControl {
   readonly absolute = false;
   readonly #output: Ps2Output;
@@ -68,7 +68,7 @@ export class Ps2Mouse implements PointerControl {
   #wrap = false;
   #enabled = false;
   #buttons = 0;
-  /** What has not been reported yet. */
+  /** Motion that has not been reported yet. */
   #dx = 0;
   #dy = 0;
   #dz = 0;
@@ -121,7 +121,7 @@ export class Ps2Mouse implements PointerControl {
   #press(bit: number, down: boolean): boolean {
     const buttons = down ? this.#buttons | bit : this.#buttons & ~bit;
     if (buttons === this.#buttons) return true;
-    // With the motion that came before it.
+    // One packet for the button, and one for the motion before it.
     if (this.#streams && this.#output.room < 2 * this.#packetSize) return false;
     this.#stream();
     this.#buttons = buttons;
@@ -133,7 +133,7 @@ export class Ps2Mouse implements PointerControl {
     return this.#enabled && !this.#remote && !this.#wrap;
   }
 
-  /** Reports what has moved since the last packet. */
+  /** Reports motion since the last packet. */
   #stream(): void {
     if (!this.#streams || (this.#dx === 0 && this.#dy === 0 && this.#dz === 0)) return;
     if (this.#output.room >= this.#packetSize) this.#output.input(this.#packet());
@@ -316,11 +316,11 @@ export class Ps2Mouse implements PointerControl {
 }
 
 const clamp = (value: number, max: number) => Math.max(-max, Math.min(max, value));
-/** Without minus zero. */
+/** Avoids minus zero. */
 const bounded = (value: number) => clamp(Math.trunc(value), MOTION_MAX) || 0;
 
 function threeOf(state: DeviceState, key: string, min: number, max: number): number[] {
-  // Copied: a list may have holes, which `every` would pass over.
+  // Copied: a list may have holes, which `every` would skip.
   const list: readonly unknown[] = Array.isArray(state[key]) ? [...state[key]] : [];
   const fits = (each: unknown): each is number =>
     typeof each === 'number' && Number.isInteger(each) && each >= min && each <= max;

@@ -1,6 +1,6 @@
 import { KEY, type KeyName } from './key-codes.ts';
 
-/** The scan codes of a key: set 2, in which 0xe0 in the high byte is a prefix, and set 3; 0: none. */
+/** The scan codes of a key: set 2, with 0xe0 in the high byte as a prefix, and set 3; 0 for none. */
 type Codes = readonly [set2: number, set3: number];
 
 /** Scan code sets 2 and 3 of an MF2 keyboard (IBM Personal System/2 Technical Reference, "Keyboard"). */
@@ -128,7 +128,7 @@ export const SCAN_CODES: ReadonlyMap<number, Codes> = new Map(
   Object.entries(CODES).map(([name, codes]) => [KEY[name as KeyName], codes]),
 );
 
-/** Scan code set 1 as the controller's translation makes it of set 2 (Intel 8242 data sheet), 0x00-0x84. */
+/** Scan code set 1, as the controller's translation derives it from set 2 (Intel 8242 data sheet), 0x00-0x84. */
 const TRANSLATION = Uint8Array.of(
   ...[0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59],
   ...[0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a, 0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11, 0x03, 0x5b],
@@ -141,33 +141,36 @@ const TRANSLATION = Uint8Array.of(
   ...[0x80, 0x81, 0x82, 0x41, 0x54],
 );
 
-/** In set 2 and set 3: the next code is that of a key that is released. */
+/** In set 2 and set 3: the key with the next code is released. */
 export const BREAK = 0xf0;
 
-/** What the controller translates a byte of a keyboard to; replies stay what they are. */
+/** The controller's translation of a byte from a keyboard; replies are not changed. */
 export function translate(byte: number): number {
   return TRANSLATION[byte] ?? byte;
 }
 
-/** The scan code set 1 of a byte of set 2. */
+/** The scan code in set 1 of one in set 2. */
 const set1Of = (code: number): number[] =>
   code > 0xff ? [code >> 8, translate(code & 0xff)] : [translate(code)];
 const set2Of = (code: number): number[] => (code > 0xff ? [code >> 8, code & 0xff] : [code]);
 const set2Release = (code: number): number[] =>
   code > 0xff ? [code >> 8, BREAK, code & 0xff] : [BREAK, code];
 
-/** Pause, which repeats and ends with its make code. With Ctrl it is Break. */
+/** Pause sends this on press, repeats it, and sends nothing on release. With Ctrl it is Break. */
 const PAUSE = [0xe1, 0x14, 0x77, 0xe1, BREAK, 0x14, BREAK, 0x77];
 const PAUSE_SET_1 = [0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5];
 const BREAK_KEY = 0xe07e;
-/** Print Screen with Alt: SysRq. Without Ctrl, Alt and Shift it has a shift of its own, for the sake of the first PCs. */
+/**
+ * Print Screen with Alt: SysRq. Without Ctrl, Alt and Shift it adds a fake shift, for compatibility with the
+ * first PCs.
+ */
 const SYSRQ = 0x84;
 const FAKE_SHIFT = 0xe012;
 
 /** Modifiers that are held. */
 export type HeldModifiers = { readonly alt: boolean; readonly ctrl: boolean; readonly shift: boolean };
 
-/** What a keyboard sends when a key is pressed, or released; nothing for one that it does not have. */
+/** What a keyboard sends when a key is pressed or released; nothing for a key that it lacks. */
 export function scanCodes(set: 1 | 2 | 3, key: number, down: boolean, held: HeldModifiers): number[] {
   const codes = SCAN_CODES.get(key);
   if (codes === undefined) return [];

@@ -14,28 +14,28 @@ export const DESCRIPTOR = {
 export const ENDPOINT_TYPE = { bulk: 2, interrupt: 3 } as const;
 
 export type EndpointDescription = {
-  /** Its number, with bit 7 for one to the host. */
+  /** The endpoint's number, with bit 7 set for an IN endpoint. */
   readonly address: number;
   readonly type: (typeof ENDPOINT_TYPE)[keyof typeof ENDPOINT_TYPE];
   readonly maxPacket: number;
-  /** As the descriptor has it. */
+  /** In the descriptor's encoding. */
   readonly interval: number;
 };
 
-/** What a device with one configuration and one interface says of itself. */
+/** What a device with one configuration and one interface reports about itself. */
 export type UsbDescription = {
   readonly vendor: number;
   readonly product: number;
   readonly speed: UsbSpeed;
-  /** Bytes of a packet of endpoint 0. */
+  /** The maximum packet size of endpoint 0, in bytes. */
   readonly maxPacket: number;
   readonly names: { readonly manufacturer: string; readonly product: string; readonly serial: string };
   /** Class, subclass and protocol of the interface. */
   readonly interfaceClass: readonly [number, number, number];
-  /** Descriptors of the class, behind that of the interface. */
+  /** Class descriptors, which follow the interface descriptor. */
   readonly classDescriptors: Uint8Array;
   readonly endpoints: readonly EndpointDescription[];
-  /** The same at full speed, of a device that is faster. */
+  /** The endpoints at full speed, for a device that is faster. */
   readonly otherEndpoints?: readonly EndpointDescription[];
 };
 
@@ -45,12 +45,12 @@ const US_ENGLISH = 0x0409;
 const ATTRIBUTES = 0x80;
 const POWER = 50;
 const STRINGS = ['manufacturer', 'product', 'serial'] as const;
-/** UTF-16 code units that the length of a descriptor has room for. */
+/** The maximum number of UTF-16 code units in a string descriptor. */
 const MAX_STRING = 126;
 
 const le16 = (value: number) => [value & 0xff, value >> 8];
 
-/** The descriptor of this type and index (USB 2.0 §9.6); null: there is none. */
+/** The descriptor of this type and index (USB 2.0 §9.6); null if there is none. */
 export function descriptor(description: UsbDescription, type: number, index: number): Uint8Array | null {
   const { speed, endpoints, otherEndpoints } = description;
   if (type === DESCRIPTOR.string) return stringDescriptor(description, index);

@@ -24,7 +24,7 @@ const ENDPOINT_HALT = 0;
 const MAX_ADDRESS = 127;
 
 export type StandardHooks = {
-  /** Another configuration has been chosen, 0 for none, or the same anew. */
+  /** A configuration has been selected: 0 for none, or the same one again. */
   readonly onConfigured: () => void;
   /** An endpoint is no longer halted. */
   readonly onUnhalted?: (endpoint: number) => void;
@@ -32,13 +32,13 @@ export type StandardHooks = {
 
 const NOTHING = new Uint8Array(0);
 
-/** What every device does by the requests of USB 2.0 chapter 9, of one configuration and one interface. */
+/** The standard requests of USB 2.0 chapter 9, for a device with one configuration and one interface. */
 export class StandardRequests {
   readonly #description: UsbDescription;
   readonly #hooks: StandardHooks;
   #address = 0;
   #configuration = 0;
-  /** Bits of those that are halted, in the order of the description. */
+  /** Bits of halted endpoints, in the order of the description. */
   #halted = 0;
 
   constructor(description: UsbDescription, hooks: StandardHooks) {
@@ -46,12 +46,12 @@ export class StandardRequests {
     this.#hooks = hooks;
   }
 
-  /** Whether a driver has taken it into use. */
+  /** Whether a driver has configured it. */
   get isConfigured(): boolean {
     return this.#configuration !== 0;
   }
 
-  /** Whether an endpoint can be used at all. */
+  /** Whether an endpoint is usable. */
   has(endpoint: number): boolean {
     return this.isConfigured && this.#indexOf(endpoint) >= 0;
   }
@@ -69,7 +69,7 @@ export class StandardRequests {
     this.#configure(0);
   }
 
-  /** @returns the data to the host; null: the request is not possible; undefined: it is not a standard one */
+  /** @returns the data to the host; null if the request is invalid; undefined if it is not a standard one */
   control(setup: SetupPacket): Uint8Array | null | undefined {
     const { requestType, request, value, index } = setup;
     if ((requestType & REQUEST_TYPE.kind) !== 0) return undefined;

@@ -1,16 +1,16 @@
 import type { Segment } from '../backends/disk-port.ts';
 import type { Device } from '../device.ts';
 
-/** How fast a device is, 12 and 480 Mbit/s. */
+/** The speed of a device, 12 or 480 Mbit/s. */
 export type UsbSpeed = 'full' | 'high';
 
-/** What is asked by a control transfer (USB 2.0 §9.3). */
+/** The request of a control transfer (USB 2.0 §9.3). */
 export type SetupPacket = {
   readonly requestType: number;
   readonly request: number;
   readonly value: number;
   readonly index: number;
-  /** Bytes of the data stage at most. */
+  /** The maximum size of the data stage, in bytes. */
   readonly length: number;
 };
 
@@ -27,7 +27,7 @@ export function parseSetup(bytes: Uint8Array): SetupPacket {
   };
 }
 
-/** How a transfer ends: with so many bytes, or because the endpoint is halted, or because the device does not answer. */
+/** How a transfer ends: with this many bytes, since the endpoint is halted, or since the device does not respond. */
 export type TransferEnd =
   | { readonly kind: 'done'; readonly length: number }
   | { readonly kind: 'stall' }
@@ -37,31 +37,39 @@ export type TransferEnd =
 export interface UsbTransfer {
   /** Bytes that the host sends, or has room for. */
   readonly length: number;
-  /** Where they are in guest memory, `length` bytes altogether. */
+  /** The guest memory, `length` bytes in total. */
   readonly segments: readonly Segment[];
-  /** Bytes from the host. */
+  /** Reads bytes from the host. */
   read(offset: number, length: number): Uint8Array;
-  /** Bytes to the host. */
+  /** Writes bytes to the host. */
   write(offset: number, bytes: Uint8Array): void;
-  /** Once, possibly within `submit`. */
+  /** Ends the transfer; called once, possibly within `submit`. */
   end(end: TransferEnd): void;
 }
 
-/** A device on a port, apart from how transfers come from memory and go there. A host controller asks only for what its guest may have. */
+/**
+ * A device on a port, independent of how transfers access memory. A host controller only makes requests that its guest
+ * may make.
+ */
 export interface UsbDevice extends Device {
   readonly speed: UsbSpeed;
-  /** What its host calls the product. */
+  /** The product name. */
   readonly product: string;
-  /** Its port is reset, or it has been connected to another: it has the default address and no configuration. */
+  /** Its port is reset, or it has been connected to another one: it has the default address and no configuration. */
   busReset(): void;
   /**
    * A control transfer to endpoint 0.
    * @param data of the data stage from the host, `setup.length` bytes; none for other requests
-   * @returns the data to the host, possibly none; null: the device stalls
+   * @returns the data to the host, possibly none; null if the device stalls
    */
   control(setup: SetupPacket, data: Uint8Array): Uint8Array | null;
-  /** Begins a transfer. At most one of each endpoint at a time. @param endpoint its address, with bit 7 for one to the host */
+  /**
+   * Begins a transfer. At most one per endpoint at a time. @param endpoint its address, with bit 7 set for an IN
+   * endpoint
+   */
   submit(endpoint: number, transfer: UsbTransfer): void;
-  /** Drops the transfer of an endpoint, if there is one: it does not end. @param ended called when nothing of it reaches memory any more */
+  /**
+   * Drops the transfer of an endpoint, if any, without ending it. @param ended called once it no longer reaches memory
+   */
   cancel(endpoint: number, ended: () => void): void;
 }

@@ -25,28 +25,28 @@ const REPORT_PROTOCOL = 1;
 
 const VERSION_1_11 = 0x0111;
 const INPUT = 0x81;
-/** Bytes of a packet, and milliseconds between reports. */
+/** The packet size in bytes, and milliseconds between reports. */
 const MAX_PACKET = 8;
 const INTERVAL = 10;
-/** A duration of SET_IDLE. */
+/** The unit of SET_IDLE's duration. */
 const IDLE_UNIT_NS = 4_000_000n;
 
-/** IDs that drivers and their settings know for devices of virtual machines. */
+/** IDs by which drivers and their settings recognize the devices of virtual machines. */
 const VENDOR = 0x0627;
 const PRODUCT = 0x0001;
 
-/** What is particular to a kind of device: its reports. */
+/** The reports, which distinguish the kinds of devices. */
 export interface Reports {
   readonly descriptor: Uint8Array;
-  /** How things are now. */
+  /** A report of the current state. */
   readonly current: Uint8Array;
-  /** What has happened and the host has not been told, the oldest first; null: nothing. */
+  /** The oldest event that has not been reported to the host; null if there is none. */
   take(): Uint8Array | null;
-  /** An output report has come. */
+  /** Handles an output report. */
   output(report: Uint8Array): void;
-  /** The device has been reset, or its driver has begun anew: nothing has happened. */
+  /** The device has been reset, or its driver has started over: drops pending events. */
   clear(): void;
-  /** The driver has taken the device into use, or left it. */
+  /** The driver has configured the device, or has stopped using it. */
   used(isUsed: boolean): void;
   resume(): void;
   save(): DeviceState;
@@ -64,7 +64,7 @@ export type HidOptions = {
   readonly statistic: Statistic;
 };
 
-/** A device for people's input, of full speed, with one interrupt endpoint (HID 1.11). */
+/** A human interface device at full speed, with one interrupt endpoint (HID 1.11). */
 export class HidDevice implements UsbDevice {
   readonly speed = 'full';
   readonly name: string;
@@ -75,7 +75,7 @@ export class HidDevice implements UsbDevice {
   readonly #clock: Clock;
   readonly #statistic: Statistic;
   #protocol = REPORT_PROTOCOL;
-  /** In units of 4 ms: how long until the host is told again how things are; 0 for never. */
+  /** In units of 4 ms: the interval at which the current state is reported again; 0 for never. */
   #idle = 0;
   #transfer: UsbTransfer | null = null;
   #repeatAt: bigint | null = null;
@@ -106,7 +106,7 @@ export class HidDevice implements UsbDevice {
     return this.#standard.isConfigured;
   }
 
-  /** Something has happened: tells the host when it asks. */
+  /** An event has occurred: reports it when the host asks. */
   changed(): void {
     this.#answer();
   }
@@ -178,7 +178,7 @@ export class HidDevice implements UsbDevice {
     this.#reports.used(this.isConfigured);
     this.#protocol = protocol;
     this.#idle = idle;
-    // The host controller asks again.
+    // The host controller submits transfers again.
     this.#forget();
   }
 
@@ -226,7 +226,7 @@ export class HidDevice implements UsbDevice {
     }
   }
 
-  /** Sends what has happened, or how things are when it is time for that. */
+  /** Reports an event, or the current state when that is due. */
   #answer(): void {
     const transfer = this.#transfer;
     if (transfer === null || this.#isQuiesced) return;
@@ -262,7 +262,7 @@ function hidDescriptor(length: number): Uint8Array {
   const le16 = (value: number) => [value & 0xff, value >> 8];
   return Uint8Array.from([
     ...[9, DESCRIPTOR.hid, ...le16(VERSION_1_11)],
-    // Of no country, with one descriptor more.
+    // No country code, one more descriptor.
     ...[0, 1, DESCRIPTOR.report, ...le16(length)],
   ]);
 }

@@ -5,17 +5,17 @@ import type { Reports } from './hid-device.ts';
 import { application, FIELD, fields, item, PAGE, range, USAGE, usages } from './report-descriptor.ts';
 import { FIRST_MODIFIER, ROLL_OVER, USAGES } from './usages.ts';
 
-/** Modifiers, a reserved byte, and the keys that are held (HID 1.11 appendix B.1). */
+/** Modifiers, a reserved byte, and the held keys (HID 1.11 appendix B.1). */
 const REPORT = { bytes: 8, modifiers: 0, keys: 2 } as const;
 const MAX_KEYS = REPORT.bytes - REPORT.keys;
 const LED = { numLock: 0x01, capsLock: 0x02, scrollLock: 0x04 } as const;
 const LED_BITS = 0x1f;
-/** Far more than anyone types ahead of a guest that is busy. */
+/** Far more than anyone types ahead of a busy guest. */
 const MAX_QUEUE = 32;
 const FIRST_USAGE = 0x04;
 const LAST_USAGE = FIRST_MODIFIER + 7;
 
-/** A keyboard's reports, which are the same by the boot protocol (HID 1.11 appendix B.1, E.6). */
+/** A keyboard's reports, which are the same in the boot protocol (HID 1.11 appendix B.1, E.6). */
 const DESCRIPTOR = application(
   USAGE.keyboard,
   ...[
@@ -30,7 +30,7 @@ const DESCRIPTOR = application(
   ...[range(0, 0xff), usages(PAGE.keyboard, 0, 0xff), fields(MAX_KEYS, 8), item('input', FIELD.array)],
 );
 
-/** What a USB keyboard with 104 keys and more reports: which keys are held, for each key that is pressed or released. */
+/** The reports of a USB keyboard with 104 keys and more: the held keys, after each key press and release. */
 export class KeyboardReports implements Reports, KeyboardControl {
   readonly descriptor = DESCRIPTOR;
   readonly #happened: () => void;
@@ -40,10 +40,10 @@ export class KeyboardReports implements Reports, KeyboardControl {
   readonly #queue: Uint8Array[] = [];
   #leds = 0;
   #isUsed = false;
-  /** Keys were held in a state that was loaded; whoever held them is not here. */
+  /** Keys were held in a loaded state; the user who held them is not here. */
   #abandoned = false;
 
-  /** @param happened there is a report to take */
+  /** @param happened called when there is a report to take */
   constructor(happened: () => void) {
     this.#happened = happened;
   }

@@ -30,15 +30,15 @@ const BUTTON_BITS: ReadonlyMap<number, number> = new Map([
   [BUTTON.extra, 0x10],
 ]);
 const BUTTONS = 0x1f;
-/** The most that a report says of a motion and of the wheel. */
+/** The maximum motion, or wheel movement, in one report. */
 const STEP_MAX = 127;
-/** Far more changes of buttons than a guest that is busy leaves. */
+/** Far more button changes than a busy guest leaves unread. */
 const MAX_QUEUE = 32;
 
-/** What has happened: `x` and `y` are motion, or a position. */
+/** An event: `x` and `y` are motion, or a position. */
 type Change = { isMotion: boolean; buttons: number; x: number; y: number; wheel: number };
 
-/** Buttons, what two axes have, and the wheel. */
+/** Buttons, two axes, and the wheel. */
 const descriptorOf = (axes: Item): Uint8Array =>
   application(
     USAGE.mouse,
@@ -58,7 +58,7 @@ const descriptorOf = (axes: Item): Uint8Array =>
 
 /** How the two kinds differ. */
 const KINDS = {
-  /** By the boot protocol, too (HID 1.11 appendix B.2): its report may be longer. */
+  /** Also with the boot protocol (HID 1.11 appendix B.2), whose reports may be longer. */
   mouse: {
     descriptor: descriptorOf([
       ...range(-STEP_MAX, STEP_MAX),
@@ -73,20 +73,20 @@ const KINDS = {
   },
 } as const;
 
-/** What a USB mouse or tablet with five buttons and a wheel reports. */
+/** The reports of a USB mouse or tablet with five buttons and a wheel. */
 export class PointerReports implements Reports, PointerControl {
   readonly descriptor: Uint8Array;
   readonly absolute: boolean;
   readonly #axis: (value: number) => readonly number[];
   readonly #happened: () => void;
   #buttons = 0;
-  /** Of a tablet. */
+  /** The position of a tablet. */
   #x = 0;
   #y = 0;
   readonly #queue: Change[] = [];
   #isUsed = false;
 
-  /** @param happened there is a report to take */
+  /** @param happened called when there is a report to take */
   constructor(kind: keyof typeof KINDS, happened: () => void) {
     this.descriptor = KINDS[kind].descriptor;
     this.#axis = KINDS[kind].axis;
@@ -113,7 +113,7 @@ export class PointerReports implements Reports, PointerControl {
         this.#y = change.y = event.y;
         break;
       case 'wheel':
-        // Away from the user, as HID has it.
+        // Away from the user, as in HID.
         change.wheel = bounded(change.wheel - event.dy);
         break;
     }
@@ -206,7 +206,10 @@ export class PointerReports implements Reports, PointerControl {
     return { isMotion: false, buttons: this.#buttons, x: this.#x, y: this.#y, wheel: 0 };
   }
 
-  /** What motion adds to. A button has been pressed where the pointer was then, so that stays as it is while there is room for more. */
+  /**
+   * The event that motion adds to. A button is pressed at the pointer's position at that time, so such an event stays
+   * unchanged while there is room for more.
+   */
   #moving(): Change {
     const last = this.#queue.at(-1);
     if (last !== undefined && (last.isMotion || this.#queue.length >= MAX_QUEUE)) return last;

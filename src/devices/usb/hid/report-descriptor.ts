@@ -25,7 +25,7 @@ const COLLECTION = { physical: 0x00, application: 0x01 } as const;
 
 export type Item = readonly number[];
 
-/** An item with data of 1 or 2 bytes, or of as many as a signed value needs. */
+/** An item with 1 or 2 bytes of data, or as many as a signed value needs. */
 export function item(tag: keyof typeof ITEM, value: number): Item {
   const isShort = value >= -0x80 && value <= (tag === 'logicalMaximum' ? 0x7f : 0xff);
   return isShort ? [ITEM[tag] | 1, value & 0xff] : [ITEM[tag] | 2, value & 0xff, (value >> 8) & 0xff];

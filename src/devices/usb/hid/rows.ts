@@ -11,9 +11,9 @@ type Input = {
   readonly type: InputType;
   readonly prefix: string;
   readonly title: string;
-  /** One sentence, without its full stop. */
+  /** One sentence, without its period. */
   readonly description: string;
-  /** What `inputs` and libvirt call it. */
+  /** Its name in `inputs` and in libvirt. */
   readonly word: 'keyboard' | 'mouse' | 'tablet';
   readonly build: (parts: Omit<HidOptions, 'product' | 'boot' | 'reports'>) => BuiltDevice;
 };

@@ -1,11 +1,11 @@
 import { KEY } from '../../input/key-codes.ts';
 
-/** The first of eight usages of modifiers, each of which is a bit of the first byte of a report. */
+/** The first of eight modifier usages, each of which is a bit of a report's first byte. */
 export const FIRST_MODIFIER = 0xe0;
-/** More keys are held than a report has room for. */
+/** More keys are held than fit in a report. */
 export const ROLL_OVER = 0x01;
 
-/** Keys by their usages on the keyboard page (HID Usage Tables 1.12 §10), from those on. */
+/** Runs of keys, with the usage of the first one on the keyboard page (HID Usage Tables 1.12 §10). */
 const RUNS: readonly (readonly [number, readonly (keyof typeof KEY)[]])[] = [
   [0x04, [...'abcdefghijklmnopqrstuvwxyz1234567890'] as (keyof typeof KEY)[]],
   [0x28, ['enter', 'esc', 'backspace', 'tab', 'space', 'minus', 'equal', 'leftbrace', 'rightbrace']],
@@ -28,7 +28,7 @@ const RUNS: readonly (readonly [number, readonly (keyof typeof KEY)[]])[] = [
   ],
 ];
 
-/** Usages, by code of the key. */
+/** Usages, by key code. */
 export const USAGES: ReadonlyMap<number, number> = new Map(
   RUNS.flatMap(([first, names]) => names.map((name, at) => [KEY[name], first + at] as const)),
 );

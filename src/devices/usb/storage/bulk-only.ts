@@ -9,7 +9,10 @@ import { moveDiskData } from './disk-data.ts';
 import type { ScsiDisk, ScsiStep } from './scsi-disk.ts';
 import { COMMAND_WRAPPER_BYTES, parseCommandWrapper, STATUS, statusWrapper } from './wrappers.ts';
 
-/** Mass storage, SCSI transparent command set, bulk-only transport (Mass Storage Class Specification Overview 1.4 §2, §3). */
+/**
+ * Mass storage, SCSI transparent command set, bulk-only transport (Mass Storage Class Specification Overview 1.4 §2,
+ * §3).
+ */
 const INTERFACE_CLASS = [0x08, 0x06, 0x50] as const;
 /** Requests of the class (Bulk-Only Transport 1.0 §3). */
 const REQUEST = { getMaxLun: 0xfe, reset: 0xff } as const;
@@ -20,10 +23,10 @@ const OUT = 0x02;
 const MAX_32 = 2 ** 32 - 1;
 
 const PHASES = ['command', 'data', 'status', 'failed'] as const;
-/** `failed`: what came was no command; only a reset goes on from here (§6.6.1). */
+/** `failed`: an invalid command was received, and only a reset continues from here (§6.6.1). */
 type Phase = (typeof PHASES)[number];
 
-/** What the data of a command is: content of the disk, bytes of an answer, or nothing that is kept. */
+/** The source of a command's data: disk contents, bytes of a response, or nothing that is kept. */
 const SOURCES = ['none', 'disk', 'bytes'] as const;
 
 export type BulkOnlyOptions = {
@@ -33,7 +36,7 @@ export type BulkOnlyOptions = {
   readonly product: string;
 };
 
-/** A SCSI disk behind USB Mass Storage's bulk-only transport: a command, its data and its status, one after the other. */
+/** A SCSI disk behind USB Mass Storage's bulk-only transport: a command, its data and its status, in turn. */
 export class BulkOnlyDisk implements UsbDevice {
   readonly speed = 'high';
   readonly name: string;
@@ -43,21 +46,21 @@ export class BulkOnlyDisk implements UsbDevice {
   readonly #standard: StandardRequests;
   #phase: Phase = 'command';
   #tag = 0;
-  /** Bytes of data that the host still expects to travel. */
+  /** Bytes of data that the host still expects to be transferred. */
   #expected = 0;
-  /** Those that mean something, of which `#source` is the source. */
+  /** The meaningful bytes of those, whose source is `#source`. */
   #left = 0;
   #toHost = false;
   #source: (typeof SOURCES)[number] = 'none';
-  /** Where on the disk the next byte is. */
+  /** The offset on the disk of the next byte. */
   #offset = 0;
   #bytes = NOTHING;
   #durable = false;
   #residue = 0;
   #status: number = STATUS.passed;
-  /** A request to the disk is under way, which `#generation` tells from others. */
+  /** Whether a disk request is under way; `#generation` tells it from earlier ones. */
   #isBusy = false;
-  /** What was written is to be made durable before the status. */
+  /** Whether writes must be made durable before the status. */
   #needsFlush = false;
   #generation = 0;
   readonly #transfers: { [IN]: UsbTransfer | null; [OUT]: UsbTransfer | null } = { [IN]: null, [OUT]: null };
@@ -79,7 +82,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#standard = new StandardRequests(description, {
       onConfigured: () => this.#restart(),
       onUnhalted: endpoint => {
-        // Only a reset of the class ends this (§5.3.4).
+        // Only a class reset ends this (§5.3.4).
         if (this.#phase === 'failed') this.#standard.halt(endpoint);
       },
     });
@@ -99,7 +102,7 @@ export class BulkOnlyDisk implements UsbDevice {
       case REQUEST.getMaxLun:
         return Uint8Array.of(0);
       case REQUEST.reset:
-        // Endpoints that are halted stay so (§3.1).
+        // Halted endpoints stay halted (§3.1).
         this.#restart();
         return NOTHING;
       default:
@@ -204,7 +207,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#drive.close();
   }
 
-  /** For the next command, whatever there was; transfers that wait go on to wait. */
+  /** Prepares for the next command, whatever the state; waiting transfers stay queued. */
   #restart(): void {
     if (this.#isBusy) this.#drop(() => {});
     this.#phase = 'command';
@@ -221,7 +224,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#status = STATUS.passed;
   }
 
-  /** The host controller submits again what there was. */
+  /** Drops transfers, since the host controller submits them again. */
   #forget(): void {
     this.#generation++;
     this.#isBusy = false;
@@ -229,7 +232,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#transfers[OUT] = null;
   }
 
-  /** Ends the request to the disk without carrying on from it. */
+  /** Cancels the disk request without continuing afterwards. */
   #drop(ended: () => void): void {
     this.#generation++;
     this.#isBusy = false;
@@ -238,7 +241,7 @@ export class BulkOnlyDisk implements UsbDevice {
     else port.cancel(ended);
   }
 
-  /** The request that was under way does not end by itself once its medium is gone. */
+  /** A pending request must be ended explicitly when its medium is gone. */
   #mediumChanged(): void {
     this.#disk.mediumChanged();
     if (!this.#isBusy) return;
@@ -250,14 +253,14 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#continue();
   }
 
-  /** Does what can be done with the transfers that wait. */
+  /** Makes as much progress as possible with the waiting transfers. */
   #continue(): void {
     while (!this.#isBusy && this.#step()) {
-      // Until there is nothing more to do for now.
+      // Until nothing more can be done for now.
     }
   }
 
-  /** @returns whether it has come further */
+  /** @returns whether it made progress */
   #step(): boolean {
     switch (this.#phase) {
       case 'command': {
@@ -314,7 +317,7 @@ export class BulkOnlyDisk implements UsbDevice {
     transfer.end({ kind: 'done', length: COMMAND_WRAPPER_BYTES });
   }
 
-  /** What travels is what the host expects, whatever the command would need (§6.7). */
+  /** The host's expectation determines what is transferred, whatever the command needs (§6.7). */
   #begin(step: ScsiStep): void {
     this.#source = 'none';
     this.#left = 0;
@@ -327,7 +330,7 @@ export class BulkOnlyDisk implements UsbDevice {
         this.#needsFlush = true;
         break;
       case 'bytes':
-        // An answer is as long as the host wants it.
+        // A response is truncated to what the host expects.
         if (!this.#goes(true, Math.min(step.bytes.length, this.#expected))) break;
         this.#source = 'bytes';
         this.#bytes = step.bytes.slice(0, this.#left);
@@ -346,7 +349,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#phase = this.#expected > 0 ? 'data' : 'status';
   }
 
-  /** Whether the host expects data in this direction, and enough of it; else nothing of it means anything. */
+  /** Whether the host expects data in this direction, and enough of it; if not, none of it is meaningful. */
   #goes(toHost: boolean, length: number): boolean {
     const isExpected = length === 0 || (toHost === this.#toHost && length <= this.#expected);
     if (!isExpected) this.#status = STATUS.phaseError;
@@ -354,7 +357,7 @@ export class BulkOnlyDisk implements UsbDevice {
     return isExpected && length > 0;
   }
 
-  /** A transfer of data. What the host expects beyond what there is travels as zeros, or to nowhere. */
+  /** A transfer of data. What the host expects beyond the actual data is sent as zeros, or discarded. */
   #data(transfer: UsbTransfer): void {
     const length = Math.min(transfer.length, this.#expected);
     const useful = Math.min(length, this.#left);
@@ -398,7 +401,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#left -= useful;
     this.#offset += useful;
     this.#residue -= useful;
-    // A short transfer from the host ends the data as well.
+    // A short transfer from the host also ends the data.
     if (this.#expected === 0 || (length === 0 && !this.#toHost)) this.#endData();
     transfer.end({ kind: 'done', length });
   }
@@ -409,7 +412,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#needsFlush ||= this.#durable;
   }
 
-  /** The rest of the data means nothing. */
+  /** The rest of the data is meaningless. */
   #failData(error: DiskPortError, access: 'read' | 'write'): void {
     this.#fail(error, access);
     this.#source = 'none';

@@ -2,25 +2,28 @@ import type { DiskDone, DiskPort, Segment } from '../../backends/disk-port.ts';
 import type { UsbTransfer } from '../usb-device.ts';
 
 const SECTOR = 512;
-/** The most that goes through a buffer of the model's: transfers of anything but whole sectors. */
+/** The most that goes through a buffer of the model: transfers of anything but whole sectors. */
 const MAX_STAGED = 2 ** 20;
 
-/** A part of a disk that is moved to the beginning of a transfer, or from there. */
+/** A part of a disk that is moved to or from the beginning of a transfer. */
 export type DiskData = {
   readonly access: 'read' | 'write';
-  /** Bytes, of any division. */
+  /** Bytes, with any alignment. */
   readonly offset: number;
   readonly length: number;
-  /** Whether the transfer is still wanted when a part of it has been done. */
+  /** Whether the transfer is still wanted after a part of it has completed. */
   readonly isCurrent: () => boolean;
 };
 
-/** Moves whole sectors directly between the disk and guest memory, and others through a buffer. @param done possibly called at once */
+/**
+ * Moves whole sectors directly between the disk and guest memory, and others through a buffer. @param done possibly
+ * called within this call
+ */
 export function moveDiskData(port: DiskPort, transfer: UsbTransfer, data: DiskData, done: DiskDone): void {
   const { access, offset, length } = data;
   if (offset % SECTOR === 0 && length % SECTOR === 0)
     port.transfer(access, offset, firstOf(transfer.segments, length), done);
-  // No driver's: nobody divides so much data like this.
+  // No driver splits this much data in such a way.
   else if (length > MAX_STAGED) done('memory');
   else moveStaged(port, transfer, data, done);
 }

@@ -44,15 +44,15 @@ const BLOCK = 512;
 const MAX_32 = 2 ** 32 - 1;
 const CACHING_PAGE = 0x08;
 
-/** What a command asks its transport for, or how it has ended. */
+/** What a command needs from its transport, or how it has ended. */
 export type ScsiStep =
   | { readonly kind: 'good' }
   | { readonly kind: 'failed' }
   /** The command has been carried out; its data goes to the host. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  /** Data from the host that is taken, and means nothing. */
+  /** Data from the host that is accepted and ignored. */
   | { readonly kind: 'ignored'; readonly length: number }
-  /** Content of the disk goes to or from the host. `durable`: the host wants it written before the command ends. */
+  /** Disk contents go to or from the host. `durable`: they must be durable before the command ends. */
   | {
       readonly kind: 'read' | 'write';
       readonly offset: number;
@@ -64,7 +64,7 @@ export type ScsiStep =
 const GOOD: ScsiStep = { kind: 'good' };
 
 export type ScsiDiskIdentity = {
-  /** 8, 16 and 4 characters at most. */
+  /** At most 8, 16 and 4 characters. */
   readonly vendor: string;
   readonly product: string;
   readonly revision: string;
@@ -75,7 +75,10 @@ export type ScsiDiskIdentity = {
 const ATTENTIONS = ['none', 'powerOn', 'mediumChanged', 'capacityChanged'] as const;
 type Attention = (typeof ATTENTIONS)[number];
 
-/** The commands of a disk with blocks of 512 bytes (SPC-4, SBC-3), for a model on the machine thread, apart from how commands and data travel. */
+/**
+ * The commands of a disk with 512-byte blocks (SPC-4, SBC-3), for a model on the machine thread, independent of how
+ * commands and data are transported.
+ */
 export class ScsiDisk implements DriveLock {
   readonly #drive: Drive;
   readonly #identity: ScsiDiskIdentity;
@@ -111,7 +114,7 @@ export class ScsiDisk implements DriveLock {
     this.#locked = false;
   }
 
-  /** Begins a command of up to 16 bytes, which are all there; those behind a shorter one are 0. */
+  /** Begins a command of up to 16 bytes, padded with zeros. */
   begin(command: Uint8Array): ScsiStep {
     const operation = command[0]!;
     const attention = this.#attention;
@@ -144,7 +147,7 @@ export class ScsiDisk implements DriveLock {
     }
   }
 
-  /** How a command whose data or flush has gone wrong ends. */
+  /** The end of a command whose data or flush has failed. */
   fail(error: DiskPortError, access: 'read' | 'write'): ScsiStep {
     if (error === 'readonly') return this.#failed(SENSE.writeProtected);
     if (error === 'range') return this.#failed(SENSE.outOfRange);
@@ -283,7 +286,7 @@ export class ScsiDisk implements DriveLock {
       case 0x80:
         return ascii(serial, serial.length);
       case 0xb1: {
-        // Block device characteristics: it does not rotate.
+        // Block device characteristics: non-rotating.
         const content = new Array<number>(60).fill(0);
         content[1] = 1;
         return content;
@@ -321,7 +324,7 @@ export class ScsiDisk implements DriveLock {
   }
 }
 
-/** FUA of commands with 10 bytes and more. */
+/** FUA of commands with 10 bytes or more. */
 function isForced(command: Uint8Array): boolean {
   return (command[1]! & 0x08) !== 0;
 }

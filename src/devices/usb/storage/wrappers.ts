@@ -9,20 +9,20 @@ export const COMMAND_WRAPPER_BYTES = CBW.bytes;
 
 export const STATUS = { passed: 0, failed: 1, phaseError: 2 } as const;
 
-/** Bytes of the longest command. */
+/** The size of the longest command. */
 const COMMAND_BYTES = 16;
 const TO_HOST = 0x80;
 
 export type CommandWrapper = {
   readonly tag: number;
-  /** Bytes of data that the host expects to travel. */
+  /** Bytes of data that the host expects to be transferred. */
   readonly length: number;
   readonly toHost: boolean;
-  /** 16 bytes; those behind a shorter command are 0. */
+  /** 16 bytes, padded with zeros. */
   readonly command: Uint8Array;
 };
 
-/** A wrapper for logical unit 0; null: it is not valid and meaningful (§6.2). */
+/** A wrapper for logical unit 0; null if it is not valid and meaningful (§6.2). */
 export function parseCommandWrapper(bytes: Uint8Array): CommandWrapper | null {
   if (bytes.length !== CBW.bytes) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -39,7 +39,7 @@ export function parseCommandWrapper(bytes: Uint8Array): CommandWrapper | null {
   };
 }
 
-/** @param residue bytes of the data that have not meant anything */
+/** @param residue bytes of the data that were not meaningful */
 export function statusWrapper(tag: number, residue: number, status: number): Uint8Array {
   const view = new DataView(new ArrayBuffer(CSW.bytes));
   view.setUint32(0, CSW.signature, true);

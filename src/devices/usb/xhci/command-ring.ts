@@ -15,21 +15,21 @@ export type CommandRingHost = {
   readonly ended: () => void;
 };
 
-/** The command ring (xHCI 1.1 §4.6.1): commands are carried out one after the other. */
+/** The command ring (xHCI 1.1 §4.6.1): commands are carried out one at a time. */
 export class CommandRing {
   readonly #host: CommandRingHost;
   #place: RingPlace = placeOf(0);
   #isRunning = false;
-  /** The command that has not ended; null: none. */
+  /** The command in progress; null if none. */
   #active: Trb | null = null;
-  /** The driver wants the ring stopped when that has ended. */
+  /** The driver has requested to stop the ring once that has ended. */
   #isStopping = false;
 
   constructor(host: CommandRingHost) {
     this.#host = host;
   }
 
-  /** Of its register (§5.4.5): software does not see where the ring is. */
+  /** The value of its register (§5.4.5), which does not show the ring's position. */
   get control(): number {
     return this.#isRunning ? COMMAND_RING.running : 0;
   }
@@ -37,7 +37,7 @@ export class CommandRing {
   /** @throws HostSystemError */
   writeControl(value: number): void {
     if (value & (COMMAND_RING.stop | COMMAND_RING.abort)) {
-      // No command takes so long that it had to be given up.
+      // No command takes long enough to be aborted.
       if (this.#active !== null) this.#isStopping = true;
       else if (this.#isRunning) this.#stop();
       return;
@@ -64,7 +64,7 @@ export class CommandRing {
     const { trb, after } = next;
     this.#active = trb;
     this.#host.execute(trb, (code, slot) => {
-      // A reset of the controller has come in between.
+      // The controller has been reset in the meantime.
       if (this.#active !== trb) return;
       this.#active = null;
       this.#place = after;
@@ -75,7 +75,7 @@ export class CommandRing {
     return this.#active === null;
   }
 
-  /** A command that has not ended begins anew. */
+  /** A command in progress is restarted later. */
   forget(): void {
     this.#active = null;
   }

@@ -19,7 +19,7 @@ import { CODE, CONTROL, endpointOf, slotOf, TRB, type Trb, typeOf } from './trb.
 const SET_ADDRESS = 5;
 const CONTEXT_ALIGNMENT = 64;
 const NOWHERE = { address: 0, cycle: 0 } as const;
-/** Of an input control context: the slot, and endpoint 0. */
+/** Bits of an input control context: the slot, and endpoint 0. */
 const SLOT_FLAG = 0x1;
 const CONTROL_FLAG = 0x2;
 
@@ -27,15 +27,15 @@ export type CommandsHost = {
   readonly memory: GuestAccess;
   readonly slots: readonly Slot[];
   readonly ports: readonly RootHubPort[];
-  /** The array of pointers to output contexts. */
+  /** The address of the array of pointers to output contexts. */
   readonly contexts: () => number;
-  /** How many slots the driver uses. */
+  /** The number of slots that the driver uses. */
   readonly usedSlots: () => number;
-  /** Has an action that comes later done where an error of the guest's is dealt with. */
+  /** Runs a later action where the guest's errors are handled. */
   readonly guarded: (action: () => void) => void;
 };
 
-/** How a command has ended. */
+/** The result of a command. */
 export type Completed = (code: number, slot: number) => void;
 
 /** The commands of the command ring (xHCI 1.1 §4.6). */
@@ -46,7 +46,10 @@ export class Commands {
     this.#host = host;
   }
 
-  /** Carries out a command. @param completed called once, possibly later, where the guest's errors are dealt with. @throws HostSystemError */
+  /**
+   * Carries out a command. @param completed called once, possibly later, where the guest's errors are handled. @throws
+   * HostSystemError
+   */
   execute(trb: Trb, completed: Completed): void {
     const number = slotOf(trb);
     const done = (code: number) => completed(code, number);
@@ -119,7 +122,7 @@ export class Commands {
     );
   }
 
-  /** @param then where the guest's errors are dealt with, at once or later */
+  /** @param then called where the guest's errors are handled, now or later */
   #takeBack(slot: Slot, dcis: readonly number[], then: () => void): void {
     const endpoints = dcis.flatMap(dci => slot.endpoint(dci) ?? []);
     let isNow = true;
@@ -148,7 +151,7 @@ export class Commands {
     const wanted = readSlot(memory, input.contextOf(0));
     const endpoint = readEndpoint(memory, input.contextOf(1), 1);
     const port = ports[wanted.port - 1];
-    // There are no hubs behind which a device could be.
+    // A device cannot be behind a hub: there are none.
     if (port === undefined || endpoint === null || wanted.route !== 0) {
       done(CODE.parameterError);
       return;
@@ -206,7 +209,7 @@ export class Commands {
       done(CODE.parameterError);
       return;
     }
-    // One that is added anew without being dropped would have two rings.
+    // An endpoint that is added without being dropped first would have two rings.
     if (added.some(dci => slot.endpoint(dci) !== undefined && !dropped.includes(dci))) {
       done(CODE.trbError);
       return;
@@ -230,7 +233,7 @@ export class Commands {
     });
   }
 
-  /** §4.6.7: what a driver finds out later, of which only the packets of endpoint 0 would matter, and they do not here. */
+  /** §4.6.7: what a driver finds out later. Only the packet size of endpoint 0 would matter, but it does not here. */
   #evaluateContext(slot: Slot, trb: Trb): number {
     const { memory } = this.#host;
     if (slot.state === SLOT_STATE.disabled) return CODE.contextState;
@@ -322,13 +325,13 @@ const IS_OF_SLOT: ReadonlySet<number> = new Set([
   TRB.resetDevice,
 ]);
 
-/** An input context (§6.2.5); null: it cannot be where the command says. */
+/** An input context (§6.2.5); null if the command's pointer is invalid. */
 function inputOf(memory: GuestAccess, { pointer }: Trb) {
   if (pointer % 16 !== 0) return null;
   return {
     drop: memory.readU32(pointer),
     add: memory.readU32(pointer + 4),
-    /** Behind the control context: 0 for the slot, then by DCI. */
+    /** After the control context: 0 for the slot, then by DCI. */
     contextOf: (index: number) => pointer + CONTEXT_BYTES * (index + 1),
   };
 }

@@ -1,7 +1,7 @@
 import type { GuestAccess } from './guest-access.ts';
 import type { RingPlace } from './ring.ts';
 
-/** Contexts of 32 bytes (xHCI 1.1 §6.2): that of a slot, then those of endpoints 1 to 31 by their DCI. */
+/** Contexts of 32 bytes (xHCI 1.1 §6.2): a slot's, then those of endpoints 1 to 31 by their DCI. */
 export const CONTEXT_BYTES = 32;
 export const MAX_DCI = 31;
 
@@ -17,11 +17,11 @@ export const ENDPOINT_TYPE = {
 } as const;
 const USABLE: readonly number[] = Object.values(ENDPOINT_TYPE);
 
-/** What a slot context says (§6.2.2). */
+/** The fields of a slot context (§6.2.2). */
 export type SlotContext = {
   readonly route: number;
   readonly entries: number;
-  /** Of the root hub, from 1 on. */
+  /** The port of the root hub, from 1 on. */
   readonly port: number;
   readonly interrupter: number;
 };
@@ -36,7 +36,7 @@ export function readSlot(memory: GuestAccess, address: number): SlotContext {
   };
 }
 
-/** Writes state, and the device's address, into an output slot context. */
+/** Writes the state and the device's address to an output slot context. */
 export function writeSlotState(
   memory: GuestAccess,
   address: number,
@@ -50,10 +50,10 @@ export function writeEntries(memory: GuestAccess, address: number, entries: numb
   memory.writeU32(address, (memory.readU32(address) & 0x07ff_ffff) | (entries << 27));
 }
 
-/** What an endpoint context says (§6.2.3). */
+/** The fields of an endpoint context (§6.2.3). */
 export type EndpointContext = { readonly type: number; readonly maxPacket: number; readonly dequeue: number };
 
-/** Null: it is none that can be used. */
+/** Null if it is not usable. */
 export function readEndpoint(memory: GuestAccess, address: number, dci: number): EndpointContext | null {
   const first = memory.readU32(address);
   const second = memory.readU32(address + 4);

@@ -9,18 +9,18 @@ const TO_HOST = 0x80;
 /** The longest data stage. */
 const MAX_DATA = 0xffff;
 
-/** How a stage ends; `trb`: the driver has asked for something that is none. */
+/** How a stage ends; `trb`: the driver's TRB is invalid. */
 export type StageEnd = TransferEnd | { readonly kind: 'trb' };
 
 const DONE: StageEnd = { kind: 'done', length: 0 };
 const STALL: StageEnd = { kind: 'stall' };
 const TRB_ERROR: StageEnd = { kind: 'trb' };
 
-/** Endpoint 0: control transfers, whose setup, data and status stages are descriptors of their own (xHCI 1.1 §4.11.2.2). */
+/** Endpoint 0: control transfers, whose setup, data and status stages are separate descriptors (xHCI 1.1 §4.11.2.2). */
 export class ControlPipe {
-  /** The setup packet; null: none has come since the last status stage. */
+  /** The setup packet; null if none was received since the last status stage. */
   #setup: Uint8Array | null = null;
-  /** The request has been carried out: with this data to the host, or null for a stall. */
+  /** The result of the request: data to the host, or null for a stall. */
   #reply: Uint8Array | null = null;
   #isCarriedOut = false;
 
@@ -29,7 +29,7 @@ export class ControlPipe {
     return typeOf(trb) !== TRB.setup && (trb.control & CONTROL.toHost) !== 0;
   }
 
-  /** A stage, whose first TRB this is. */
+  /** Carries out a stage, given its first TRB. */
   stage(device: UsbDevice, first: Trb, transfer: Transfer): StageEnd {
     switch (typeOf(first)) {
       case TRB.setup:
@@ -78,7 +78,7 @@ export class ControlPipe {
     view.setUint32(4, high, true);
     const setup = parseSetup(bytes);
     this.reset();
-    // The controller itself sends this one (§4.6.5).
+    // The controller itself sends this request (§4.6.5).
     const isAddress = setup.requestType === 0 && setup.request === SET_ADDRESS;
     if (isAddress || (control & CONTROL.immediate) === 0) return TRB_ERROR;
     this.#setup = bytes;
@@ -106,7 +106,7 @@ export class ControlPipe {
 
   #status(device: UsbDevice): StageEnd {
     if (this.#setup === null) return TRB_ERROR;
-    // Without a data stage.
+    // There was no data stage.
     if (!this.#isCarriedOut) this.#carryOut(device, new Uint8Array(0));
     const isStalled = this.#reply === null;
     this.reset();
@@ -115,7 +115,7 @@ export class ControlPipe {
 
   #carryOut(device: UsbDevice, data: Uint8Array): void {
     this.#isCarriedOut = true;
-    // A copy: what a device shows may be its own.
+    // A copy: the device may return its own memory.
     this.#reply = device.control(parseSetup(this.#setup!), data)?.slice() ?? null;
   }
 }

@@ -29,17 +29,17 @@ import { RootHub } from './root-hub.ts';
 import { createSlots, type Slot, takeBackAll } from './slots.ts';
 import { CODE, type Event, TRB } from './trb.ts';
 
-/** QEMU's xHCI: every operating system of the last decade has a driver for its class. */
+/** QEMU's xHCI: all current operating systems have a driver for its class. */
 const IDENTITY = { vendor: 0x1b36, device: 0x000d, revision: 0x01, classCode: 0x0c_03_30 } as const;
 /** The release of USB that the controller conforms to, in configuration space (xHCI 1.1 §5.2.3). */
 const RELEASE_NUMBER = { offset: 0x60, value: 0x30 } as const;
 const PAGE_4_KIB = 1;
 const MICROFRAME_NS = 125_000n;
 const MICROFRAMES = 0x3fff;
-/** Commands and descriptors that are begun before others have the machine thread. */
+/** The number of commands and descriptors in a batch. */
 const BATCH = 256;
 const MAX_32 = 2 ** 32 - 1;
-/** Where the command bits are that stay as they are written. */
+/** The command bits that are only stored. */
 const COMMAND_BITS =
   USB_COMMAND.run | USB_COMMAND.interrupts | USB_COMMAND.hostErrors | USB_COMMAND.wrapEvents;
 
@@ -47,7 +47,7 @@ const COMMAND_BITS =
 export class XhciController implements Device {
   readonly name: string;
   readonly function: PciFunction;
-  /** The bus that USB devices are on. */
+  /** The bus of USB devices. */
   readonly hub: RootHub;
   readonly #services: MachineServices;
   readonly #memory: GuestAccess;
@@ -64,9 +64,9 @@ export class XhciController implements Device {
   #notifications = 0;
   #contexts = 0;
   #usedSlots = 0;
-  /** The driver's reset waits for devices to have nothing of memory any more. */
+  /** The driver's reset waits until devices no longer access memory. */
   #isResetting = false;
-  /** Tells what was begun before a reset from what comes later. */
+  /** Distinguishes what began before a reset from what comes later. */
   #generation = 0;
 
   constructor(name: string, services: MachineServices) {
@@ -308,7 +308,7 @@ export class XhciController implements Device {
       this.#hostReset();
       return;
     }
-    // What a driver saves is in its own memory; what it restores is refused, so that it begins anew (§4.23.2).
+    // What a driver saves is in its own memory; a restore is refused, so that it starts over (§4.23.2).
     if (value & USB_COMMAND.save) this.#status &= ~USB_STATUS.restoreError;
     if (value & USB_COMMAND.restore) this.#status |= USB_STATUS.restoreError;
     const wasRunning = this.#isRunning;
@@ -339,7 +339,7 @@ export class XhciController implements Device {
     this.#work.run();
   }
 
-  /** Commands and descriptors, while there is room for their events. @returns whether there is more */
+  /** Processes commands and descriptors while there is room for their events. @returns whether more is left */
   #batch(): boolean {
     let left = BATCH;
     this.#guard(() => {
@@ -348,7 +348,7 @@ export class XhciController implements Device {
         if (this.#commands.step()) continue;
         const [endpoint] = this.#due;
         if (endpoint === undefined) break;
-        // The next turn is another one's.
+        // Other endpoints are next.
         this.#due.delete(endpoint);
         if (endpoint.step()) this.#due.add(endpoint);
       }
@@ -373,7 +373,7 @@ export class XhciController implements Device {
     (this.#interrupters[interrupter] ?? this.#interrupters[0]!).put(event);
   }
 
-  /** Where what the guest has given turns out not to be memory, the controller stops (§4.24.1). */
+  /** The controller stops if an address from the guest is not memory (§4.24.1). */
   #guard(action: () => void): void {
     try {
       action();
@@ -390,7 +390,7 @@ export class XhciController implements Device {
     }
   }
 
-  /** Devices have nothing of memory any more when it shows as halted; what they had begins anew when it runs again. */
+  /** It shows as halted once devices no longer access memory; what they had begun is restarted when it runs again. */
   #halt(): void {
     const generation = this.#generation;
     this.#commands.forget();
@@ -404,7 +404,7 @@ export class XhciController implements Device {
     return this.#slots.flatMap(({ endpoints }) => endpoints);
   }
 
-  /** §4.2, §5.4.1: reads as set until devices have nothing of memory any more. */
+  /** §4.2, §5.4.1: reads as set until devices no longer access memory. */
   #hostReset(): void {
     const endpoints = this.#allEndpoints;
     this.#powerOn();
@@ -439,7 +439,7 @@ export class XhciController implements Device {
     this.#guard(() => this.#put(0, { type: TRB.portStatusChange, pointer, code: CODE.success }));
   }
 
-  /** What a device has does not get an answer from it any more. */
+  /** Cancels a device's transfers, which are not answered any more. */
   #silence(port: number, then: () => void): void {
     const generation = this.#generation;
     const endpoints = this.#slots.filter(slot => slot.port === port).flatMap(slot => slot.endpoints);

@@ -10,11 +10,14 @@ import { CODE, type Event, TRB, typeOf } from './trb.ts';
 
 export type EndpointHost = {
   readonly memory: GuestAccess;
-  /** The device behind it, if transfers reach it. */
+  /** The device of the endpoint, if transfers reach it. */
   readonly device: () => UsbDevice | null;
   /** @throws HostSystemError */
   readonly put: (interrupter: number, event: Event) => void;
-  /** A transfer has ended by itself: `finish` is called where an error of the guest's is dealt with, and then there may be more to do. */
+  /**
+   * A transfer has ended asynchronously: `finish` must be called where the guest's errors are handled; afterwards there
+   * may be more to do.
+   */
   readonly ended: (endpoint: Endpoint, finish: () => void) => void;
   /** Counts a descriptor. */
   readonly counted: () => void;
@@ -23,13 +26,15 @@ export type EndpointHost = {
 export type EndpointParts = {
   readonly slot: number;
   readonly dci: number;
-  /** Its output context. */
+  /** The address of its output context. */
   readonly context: number;
   readonly type: number;
   readonly place: RingPlace;
 };
 
-/** An endpoint that the driver has enabled (xHCI 1.1 §4.8): it carries out the descriptors of its ring, one at a time. */
+/**
+ * An endpoint that the driver has enabled (xHCI 1.1 §4.8): it carries out the descriptors of its ring, one at a time.
+ */
 export class Endpoint {
   readonly slot: number;
   readonly dci: number;
@@ -39,7 +44,7 @@ export class Endpoint {
   readonly #control = new ControlPipe();
   #state: number = ENDPOINT_STATE.running;
   #place: RingPlace;
-  /** The descriptor that the device has. */
+  /** The descriptor that the device is carrying out. */
   #active: TransferDescriptor | null = null;
 
   constructor(host: EndpointHost, { slot, dci, context, type, place }: EndpointParts) {
@@ -55,7 +60,7 @@ export class Endpoint {
     return this.#state;
   }
 
-  /** As the device has it. */
+  /** The address from the device's descriptor. */
   get address(): number {
     return (this.dci >> 1) | (this.dci & 1 && this.dci > 1 ? 0x80 : 0);
   }
@@ -87,20 +92,20 @@ export class Endpoint {
     return this.#active === null;
   }
 
-  /** Writes state and place where the driver reads them. @throws HostSystemError */
+  /** Writes the state and the position to the output context. @throws HostSystemError */
   setState(state: number): void {
     this.#state = state;
     writeEndpointState(this.#host.memory, this.#context, state, this.#place);
   }
 
-  /** The driver has another place for it to go on. @throws HostSystemError */
+  /** The driver has set another position. @throws HostSystemError */
   moveTo(place: RingPlace): void {
     this.#place = place;
     this.#control.reset();
     this.setState(ENDPOINT_STATE.stopped);
   }
 
-  /** Takes back what the device has. @param then called when nothing of it reaches memory any more, with what there was */
+  /** Takes back the device's transfer. @param then called with its descriptor, once it no longer reaches memory */
   takeBack(then: (descriptor: TransferDescriptor | null) => void): void {
     const descriptor = this.#active;
     this.#active = null;
@@ -109,12 +114,12 @@ export class Endpoint {
     else device.cancel(this.address, () => then(descriptor));
   }
 
-  /** Tells the driver of a descriptor that has not been carried out. @throws HostSystemError */
+  /** Reports to the driver a descriptor that has not been carried out. @throws HostSystemError */
   report(descriptor: TransferDescriptor, code: number): void {
     this.#put(descriptor, 0, code);
   }
 
-  /** The device has not answered. @throws HostSystemError */
+  /** The device has not responded. @throws HostSystemError */
   unanswered(descriptor: TransferDescriptor): void {
     this.#fail(CODE.transactionError, ENDPOINT_STATE.halted, descriptor);
   }
@@ -164,7 +169,7 @@ export class Endpoint {
     }
   }
 
-  /** The device may end the transfer at once, which this waits for, or later. */
+  /** The device may end the transfer immediately, which is handled here, or later. */
   #submit(device: UsbDevice, descriptor: TransferDescriptor): void {
     this.#active = descriptor;
     let isSubmitting = true;
@@ -205,7 +210,7 @@ export class Endpoint {
     }
   }
 
-  /** The ring stays where the descriptor is: the driver says where it goes on. */
+  /** The ring stays at the descriptor: the driver sets where it continues. */
   #fail(code: number, state: number, descriptor?: TransferDescriptor): void {
     this.#control.reset();
     this.setState(state);

@@ -2,7 +2,9 @@ import type { BusMaster } from '../../pci/bus-master.ts';
 import { pointerOf } from './registers.ts';
 import { TRB_BYTES, type Trb } from './trb.ts';
 
-/** A ring or context of the guest's is not in memory: the controller stops with Host System Error (xHCI 1.1 §4.10.2.6). */
+/**
+ * A ring or context of the guest is not in memory: the controller stops with Host System Error (xHCI 1.1 §4.10.2.6).
+ */
 export class HostSystemError extends Error {
   override readonly name = 'HostSystemError';
 
@@ -11,7 +13,10 @@ export class HostSystemError extends Error {
   }
 }
 
-/** The controller's accesses to what it shares with its driver. Addresses are the guest's and may be anything. @throws HostSystemError */
+/**
+ * The controller's accesses to what it shares with its driver. Addresses come from the guest and may be anything.
+ * @throws HostSystemError
+ */
 export class GuestAccess {
   readonly #bus: BusMaster;
 

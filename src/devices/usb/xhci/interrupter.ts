@@ -7,37 +7,40 @@ import { CODE, CONTROL, type Event, encodeEvent, TRB, TRB_BYTES } from './trb.ts
 /** Sizes of an event ring segment (xHCI 1.1 §6.5). */
 const MIN_TRBS = 16;
 const MAX_TRBS = 4096;
-/** 250 ns units: 1 ms, as after a reset (§5.5.2.2). Interrupts are not held back: a guest of a VM gains nothing by that. */
+/**
+ * In units of 250 ns: 1 ms, as after a reset (§5.5.2.2). Interrupts are not moderated, since a guest of a VM gains
+ * nothing by that.
+ */
 const MODERATION = 4000;
-/** More events than work that is begun while the ring is full can make. */
+/** More events than work that began before the ring was full can cause. */
 const MAX_WAITING = 4096;
 const MAX_32 = 2 ** 32 - 1;
 
 export type InterrupterHost = {
   readonly memory: GuestAccess;
-  /** There are new events, for a driver that is not at work on others. */
+  /** There are new events, and the driver is not processing others. */
   readonly raised: () => void;
-  /** The level of its interrupt may have changed otherwise. */
+  /** The level of its interrupt may have changed for another reason. */
   readonly changed: () => void;
 };
 
-/** An interrupter (§4.17): an event ring of one segment, and the interrupt that tells of it. */
+/** An interrupter (§4.17): an event ring of one segment, and its interrupt. */
 export class Interrupter {
   readonly #host: InterrupterHost;
   #isPending = false;
   #isEnabled = false;
   #moderation = MODERATION;
-  /** Entries in the table of segments: 0, so that it is off, or 1. */
+  /** Entries in the segment table: 0, which disables it, or 1. */
   #tableSize = 0;
   #table = 0;
   #dequeue = 0;
   #isBusy = false;
-  /** The segment, of `#trbs` TRBs; none before the table has been written. */
+  /** The segment, of `#trbs` TRBs; none until the table has been written. */
   #start = 0;
   #trbs = 0;
   #enqueue = 0;
   #cycle: 0 | 1 = 1;
-  /** Events for which the ring has no room. */
+  /** Events that the ring has no room for. */
   #waiting: Uint8Array[] = [];
   #hasToldFull = false;
 
@@ -45,7 +48,7 @@ export class Interrupter {
     this.#host = host;
   }
 
-  /** Whether its interrupt is to be asserted, if interrupts are on. */
+  /** Whether its interrupt must be asserted, if interrupts are enabled. */
   get level(): boolean {
     return this.#isPending && this.#isEnabled;
   }
@@ -55,7 +58,7 @@ export class Interrupter {
     this.#isPending = false;
   }
 
-  /** Nothing that makes events is to begin: the driver has not made room for those that there are. */
+  /** Whether the driver has not made room for pending events, so that nothing that causes events may begin. */
   get isFull(): boolean {
     return this.#waiting.length > 0;
   }
@@ -184,14 +187,14 @@ export class Interrupter {
       this.#waiting.push(waiting.slice(at, at + TRB_BYTES));
   }
 
-  /** A write of the table's address, whose high half comes last, begins the ring anew (§4.9.4). */
+  /** A write of the table's address, whose high half comes last, restarts the ring (§4.9.4). */
   #open(): void {
     this.#close();
     if (this.#tableSize === 0 || this.#table === 0) return;
     const { memory } = this.#host;
     this.#start = memory.readPointer(this.#table);
     const trbs = memory.readU32(this.#table + 8) & 0xffff;
-    // One of another size is off, as if there were none.
+    // A segment of an invalid size disables the ring.
     if (trbs >= MIN_TRBS && trbs <= MAX_TRBS) this.#trbs = trbs;
   }
 
@@ -204,16 +207,16 @@ export class Interrupter {
     this.#hasToldFull = false;
   }
 
-  /** Where the driver reads next; that it is there where the pointer is none of the ring's. */
+  /** The driver's read position; the write position if the pointer is outside the ring. */
   get #readIndex(): number {
     const index = (this.#dequeue - this.#start) / TRB_BYTES;
     return Number.isInteger(index) && index >= 0 && index < this.#trbs ? index : this.#enqueue;
   }
 
-  /** Writes what there is room for. */
+  /** Writes the events that there is room for. */
   #flush(): void {
     if (this.#trbs === 0) {
-      // Without a ring, events go nowhere.
+      // Without a ring, events are lost.
       this.#waiting = [];
       return;
     }
@@ -222,7 +225,7 @@ export class Interrupter {
       const room = (this.#readIndex - this.#enqueue - 1 + this.#trbs) % this.#trbs;
       if (room === 0) break;
       if (room === 1 && !this.#hasToldFull) {
-        // The last place says that there may be more (§4.9.4).
+        // The last entry reports that there may be more (§4.9.4).
         this.#hasToldFull = true;
         this.#write(encodeEvent({ type: TRB.hostController, pointer: 0, code: CODE.ringFull }));
       } else {
@@ -244,7 +247,7 @@ export class Interrupter {
     this.#cycle = this.#cycle === 1 ? 0 : 1;
   }
 
-  /** A driver that is at work finds new events by itself (§4.17.2). */
+  /** A driver that is processing events finds new ones without an interrupt (§4.17.2). */
   #raise(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;

@@ -4,13 +4,13 @@ import type { UsbDevice } from '../usb-device.ts';
 import { LINK, PORT, PORT_CHANGES, PORT_CLEARABLE, PORT_STATUS, PORT_WAKE, SPEED } from './registers.ts';
 
 export type PortHost = {
-  /** The driver is to be told that something has changed. */
+  /** The driver must be notified of a change. */
   readonly changed: () => void;
-  /** Nothing of the device's transfers goes on: `then` may be called at once. */
+  /** Ends the device's transfers; `then` may be called within this call. */
   readonly silence: (then: () => void) => void;
 };
 
-/** What is kept of the status register in a state. */
+/** The bits of the status register that are saved. */
 const SAVED = PORT_STATUS.enabled | PORT_STATUS.linkMask | PORT_CHANGES | PORT_WAKE;
 
 /** A USB 2.0 port of the root hub (xHCI 1.1 §4.19, §5.4.8). */
@@ -22,14 +22,14 @@ export class RootHubPort {
   #changes = 0;
   #wake = 0;
   #isResetting = false;
-  /** Tells a reset from one before it that has not ended. */
+  /** Distinguishes a reset from an earlier one that has not ended. */
   #generation = 0;
 
   constructor(host: PortHost) {
     this.#host = host;
   }
 
-  /** What is connected to it; null: nothing. */
+  /** The connected device; null if none. */
   get device(): UsbDevice | null {
     return this.#device;
   }
@@ -63,7 +63,7 @@ export class RootHubPort {
       this.#setLink((value & PORT_STATUS.linkMask) >> PORT_STATUS.linkShift);
   }
 
-  /** As after power-on, or a reset of the controller: what is connected is found anew. */
+  /** The state after power-on, or a reset of the controller: a connected device is detected again. */
   powerOn(): void {
     this.#generation++;
     this.#isResetting = false;
@@ -131,7 +131,7 @@ export class RootHubPort {
     this.#link = LINK.polling;
   }
 
-  /** Suspends the device, or has it go on (§4.15). */
+  /** Suspends or resumes the device (§4.15). */
   #setLink(link: number): void {
     if (!this.#enabled) return;
     const isResumed = link === LINK.u0 && (this.#link === LINK.u3 || this.#link === LINK.resume);

@@ -1,6 +1,6 @@
 import { ADDRESS_64, CAPABILITY, INTERRUPTERS, PORTS, SLOTS, SPACE, VERSION_1_1 } from './registers.ts';
 
-/** What the controller can (xHCI 1.1 §5.3). */
+/** The controller's capabilities (xHCI 1.1 §5.3). */
 export function readCapability(offset: number): number {
   switch (offset) {
     case CAPABILITY.lengthAndVersion:

@@ -1,11 +1,11 @@
 /** Registers and their bits (eXtensible Host Controller Interface 1.1 §5), as offsets in BAR 0. */
 
-/** Root hub ports, slots for devices, and interrupters. */
+/** The numbers of root hub ports, device slots, and interrupters. */
 export const PORTS = 15;
 export const SLOTS = 32;
 export const INTERRUPTERS = 4;
 
-/** Where each part is. */
+/** The offset of each part. */
 export const SPACE = {
   capability: 0x0000,
   operational: 0x0040,
@@ -89,15 +89,15 @@ export const PORT_STATUS = {
 } as const;
 export const PORT_CHANGES =
   PORT_STATUS.connectChange | PORT_STATUS.enableChange | PORT_STATUS.resetChange | PORT_STATUS.linkChange;
-/** All bits that are cleared by writing ones, those too that are never set here. */
+/** All bits that are cleared by writing ones, including those that are never set here. */
 export const PORT_CLEARABLE = 0xfe_0000;
-/** Wake enables, which the driver writes and reads. */
+/** Wake enables, which are only stored. */
 export const PORT_WAKE = 0xe00_0000;
 export const LINK = { u0: 0, u3: 3, rxDetect: 5, polling: 7, resume: 15 } as const;
 /** Default speed IDs (§7.2.2.1.1). */
 export const SPEED = { full: 1, high: 3 } as const;
 
-/** Of an interrupter (§5.5.2). */
+/** Registers of an interrupter (§5.5.2). */
 export const INTERRUPTER = {
   management: 0x00,
   moderation: 0x04,
@@ -108,18 +108,18 @@ export const INTERRUPTER = {
   dequeueHigh: 0x1c,
 } as const;
 export const MANAGEMENT = { pending: 0x1, enable: 0x2 } as const;
-/** In the dequeue pointer: the driver is at work on events. */
+/** In the dequeue pointer: the driver is processing events. */
 export const HANDLER_BUSY = 0x8;
 
-/** Bits of physical addresses, which are those of processors. */
+/** Bits of physical addresses, as in processors. */
 const ADDRESS_BITS = 52;
 
-/** 64 bits as an address. One beyond what processors address is in no memory, wherever it is. */
+/** 64 bits as an address. One beyond the processors' physical addresses is not in memory in any case. */
 export function pointerOf(low: number, high: number): number {
   return Math.min(high, 2 ** (ADDRESS_BITS - 32)) * 2 ** 32 + low;
 }
 
-/** An address whose low dword is written. */
+/** An address after a write of its low dword. */
 export function withLow(address: number, low: number): number {
   return pointerOf(low, Math.floor(address / 2 ** 32));
 }

@@ -3,24 +3,24 @@ import { numberOf } from '../../state.ts';
 import type { GuestAccess } from './guest-access.ts';
 import { CONTROL, TRB, TRB_BYTES, type Trb, typeOf } from './trb.ts';
 
-/** A place in a ring of the guest's (xHCI 1.1 §4.9.2): the next TRB, and the cycle bit that it has once it is there. */
+/** A position in a guest's ring (xHCI 1.1 §4.9.2): the next TRB, and the cycle bit that marks it as written. */
 export type RingPlace = { readonly address: number; readonly cycle: 0 | 1 };
 
-/** Links to links, one after the other. No driver needs more than one. */
+/** Consecutive links. No driver needs more than one. */
 const MAX_LINKS = 16;
 
-/** A link leads nowhere: to links without end. */
+/** A chain of links does not end. */
 export class RingError extends Error {
   override readonly name = 'RingError';
 }
 
-/** From the 64 bits in which a pointer and the cycle bit are. */
+/** From 64 bits with a pointer and the cycle bit. */
 export function placeOf(pointer: number): RingPlace {
   const bits = pointer % TRB_BYTES;
   return { address: pointer - bits, cycle: bits & 1 ? 1 : 0 };
 }
 
-/** The TRB that is next, links followed; null: the driver has not written it. @throws HostSystemError, RingError */
+/** The next TRB, after links; null if the driver has not written it. @throws HostSystemError, RingError */
 export function nextTrb(
   memory: GuestAccess,
   place: RingPlace,

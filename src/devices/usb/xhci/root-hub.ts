@@ -6,15 +6,15 @@ import { PORT_BYTES, PORTS } from './registers.ts';
 export type RootHubHost = {
   /** The controller's name. */
   readonly name: string;
-  /** Whether a driver is told of what happens. */
+  /** Whether a driver is notified of events. */
   readonly isRunning: () => boolean;
-  /** The driver is to be told of a port, by its number from 1 on. */
+  /** The driver must be notified of a port, by its number from 1 on. */
   readonly changed: (port: number) => void;
-  /** Nothing of the transfers of the device on a port goes on: `then` may be called at once. */
+  /** Ends the transfers of the device on a port; `then` may be called within this call. */
   readonly silence: (port: number, then: () => void) => void;
 };
 
-/** The ports of a controller, which are the bus that USB devices are on. */
+/** The ports of a controller, which form the bus of USB devices. */
 export class RootHub implements DeviceBus {
   readonly ports: readonly RootHubPort[];
   readonly #host: RootHubHost;
@@ -72,14 +72,14 @@ export class RootHub implements DeviceBus {
     return unit === undefined ? null : { unit, function: 0 };
   }
 
-  /** What is connected, by port from 1 on. */
+  /** The connected devices, by port from 1 on. */
   get connected(): readonly { readonly port: number; readonly product: string }[] {
     return this.ports.flatMap(({ device }, index) =>
       device === null ? [] : [{ port: index + 1, product: device.product }],
     );
   }
 
-  /** A register of a port, by its offset from the first. */
+  /** A register of a port, by its offset from the first port's. */
   read(offset: number): number {
     return this.ports[Math.floor(offset / PORT_BYTES)]?.read(offset % PORT_BYTES) ?? 0;
   }

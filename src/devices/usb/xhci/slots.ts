@@ -8,7 +8,7 @@ import { PORTS, SLOTS } from './registers.ts';
 
 export type SlotHost = Omit<EndpointHost, 'device'>;
 
-/** A device slot (xHCI 1.1 §4.5): a device on a port as its driver sees it. */
+/** A device slot (xHCI 1.1 §4.5): a device on a port, as seen by its driver. */
 export class Slot {
   /** From 1 on. */
   readonly number: number;
@@ -17,9 +17,9 @@ export class Slot {
   readonly #endpoints = new Map<number, Endpoint>();
   isEnabled = false;
   state: number = SLOT_STATE.disabled;
-  /** Of the root hub, from 1 on; 0 before it has been addressed. */
+  /** The port of the root hub, from 1 on; 0 before it has been addressed. */
   port = 0;
-  /** Its output context. */
+  /** The address of its output context. */
   context = 0;
 
   constructor(number: number, ports: readonly RootHubPort[], host: SlotHost) {
@@ -42,7 +42,7 @@ export class Slot {
     return this.#endpoints.get(dci);
   }
 
-  /** Where the output context of an endpoint is. */
+  /** The address of an endpoint's output context. */
   contextOf(dci: number): number {
     return this.context + CONTEXT_BYTES * dci;
   }
@@ -57,12 +57,12 @@ export class Slot {
     return endpoint;
   }
 
-  /** Forgets endpoints, of which the device has nothing any more. */
+  /** Drops endpoints, whose transfers have been taken back. */
   drop(dcis: readonly number[]): void {
     for (const dci of dcis) this.#endpoints.delete(dci);
   }
 
-  /** As if it had never been used. */
+  /** Returns to the unused state. */
   clear(): void {
     this.#endpoints.clear();
     this.isEnabled = false;
@@ -112,7 +112,10 @@ export function createSlots(ports: readonly RootHubPort[], host: SlotHost): Slot
   return Array.from({ length: SLOTS }, (_, index) => new Slot(index + 1, ports, host));
 }
 
-/** Takes back what devices have of endpoints. @param then called when they have nothing any more, once, with those that had something */
+/**
+ * Takes back the transfers of endpoints from their devices. @param then called once all have been taken back, with the
+ * endpoints that had a transfer
+ */
 export function takeBackAll(
   endpoints: readonly Endpoint[],
   then: (had: readonly { readonly endpoint: Endpoint; readonly descriptor: TakenBack }[]) => void,

@@ -4,29 +4,32 @@ import type { GuestAccess } from './guest-access.ts';
 import { nextTrb, type RingPlace } from './ring.ts';
 import { CODE, CONTROL, type Event, lengthOf, TRB, type Trb, typeOf } from './trb.ts';
 
-/** More than any driver has in a transfer descriptor. */
+/** More than any driver uses in a transfer descriptor. */
 const MAX_TRBS = 1024;
-/** The most that one may have (xHCI 1.1 §3.2.11). */
+/** The maximum size of a transfer descriptor (xHCI 1.1 §3.2.11). */
 const MAX_BYTES = 2 ** 24;
 const MAX_IMMEDIATE = 8;
 
-/** A transfer descriptor that is not one: it is too long, or has what its endpoint has no use for. */
+/** An invalid transfer descriptor: it is too long, or contains what its endpoint does not support. */
 export class TransferError extends Error {
   override readonly name = 'TransferError';
 }
 
-/** What a driver asks of an endpoint at once: TRBs that are chained (xHCI 1.1 §4.11). */
+/** A driver's request to an endpoint: a chain of TRBs (xHCI 1.1 §4.11). */
 export type TransferDescriptor = {
   readonly trbs: readonly Trb[];
   readonly length: number;
   readonly segments: readonly Segment[];
-  /** Where the ring goes on behind it. */
+  /** The ring position after it. */
   readonly after: RingPlace;
 };
 
 const HAS_DATA: ReadonlySet<number> = new Set([TRB.normal, TRB.data]);
 
-/** The next one; null: the driver has not written all of it yet. @throws HostSystemError, RingError, TransferError */
+/**
+ * The next descriptor; null if the driver has not written all of it yet. @throws HostSystemError, RingError,
+ * TransferError
+ */
 export function nextDescriptor(
   memory: GuestAccess,
   from: RingPlace,
@@ -108,7 +111,7 @@ export class Transfer implements UsbTransfer {
         continue;
       }
       const size = Math.min(segment.length - skipped, length - at);
-      // Memory may have been taken from the guest since the transfer began.
+      // The memory may have been taken from the guest since the transfer began.
       const address = segment.address + skipped;
       if (this.#memory.reaches(address, size, toHost)) move(address, size, at);
       at += size;
@@ -118,9 +121,9 @@ export class Transfer implements UsbTransfer {
 }
 
 /**
- * The events of a descriptor that has ended, each with the interrupter that it is for (xHCI 1.1 §4.10, §4.11.5.2).
+ * The events of a completed descriptor, each with its interrupter (xHCI 1.1 §4.10, §4.11.5.2).
  * @param transferred bytes
- * @param source slot and endpoint, as events have them
+ * @param source slot and endpoint, as in events
  */
 export function eventsOf(
   trbs: readonly Trb[],

@@ -3,7 +3,7 @@
 export const TRB_BYTES = 16;
 
 export type Trb = {
-  /** Where it is in guest memory. */
+  /** Its guest-physical address. */
   readonly address: number;
   /** The first 8 bytes, as a pointer. */
   readonly pointer: number;
@@ -62,17 +62,17 @@ export const CODE = {
 /** Bits of the last dword. */
 export const CONTROL = {
   cycle: 0x1,
-  /** Of a link: the cycle bit is inverted behind it. */
+  /** In a link: the cycle bit is inverted after it. */
   toggle: 0x2,
   onShortPacket: 0x4,
   chain: 0x10,
   onCompletion: 0x20,
   immediate: 0x40,
-  /** Of an address device command: no request is sent to the device. */
+  /** In an address device command: no request is sent to the device. */
   blockRequest: 0x200,
-  /** Of a configure endpoint command. */
+  /** In a configure endpoint command. */
   deconfigure: 0x200,
-  /** Of an event: it is about an event data TRB. */
+  /** In an event: it is for an event data TRB. */
   eventData: 0x4,
   toHost: 0x1_0000,
 } as const;
@@ -96,7 +96,7 @@ export function endpointOf({ control }: Pick<Trb, 'control'>): number {
 
 export type Event = {
   readonly type: number;
-  /** The first 8 bytes: an address, or what the driver has given to have it back. */
+  /** The first 8 bytes: an address, or the driver's data of an event data TRB. */
   readonly pointer: number | { readonly low: number; readonly high: number };
   readonly code: number;
   /** The low 24 bits of the third dword, below the code. */
@@ -105,7 +105,7 @@ export type Event = {
   readonly control?: number;
 };
 
-/** An event as its ring has it, with a cycle bit of 0. */
+/** An event in the format of its ring, with a cycle bit of 0. */
 export function encodeEvent({ type, pointer, code, length = 0, control = 0 }: Event): Uint8Array {
   const view = new DataView(new ArrayBuffer(TRB_BYTES));
   const isAddress = typeof pointer === 'number';
