@@ -10,13 +10,14 @@ import { type Trap, TrappedAccess } from './traps.ts';
 type Mapping = {
   readonly offset: number;
   readonly memory: DeviceMemory;
-  /** Null until the guest has reached it. */
+  /** Null until the guest has accessed it. */
   range: BusRange | null;
 };
 
 /**
- * A BAR of a passed-through function: what can be mapped the guest reaches directly, except for pages with a trap; the rest are
- * reads and writes of the region. Of one that is smaller than a page, the page is mapped where the guest has it at the start of a page.
+ * A BAR of a passed-through function: the guest reaches the mappable parts directly, except for pages with a trap;
+ * other accesses are reads and writes of the region. If the BAR is smaller than a page, its page is mapped if the guest
+ * has placed it at the start of a page.
  */
 export class PassedBar implements BarParts, IoHandler {
   readonly #region: HostRegion;
@@ -29,8 +30,8 @@ export class PassedBar implements BarParts, IoHandler {
   #trapped = false;
 
   /**
-   * @param mappable false: every access exits
-   * @param onAccess a guest's access has exited
+   * @param mappable false if every access exits
+   * @param onAccess called when a guest's access has exited
    */
   constructor(
     region: HostRegion,
@@ -46,19 +47,19 @@ export class PassedBar implements BarParts, IoHandler {
     this.#onAccess = onAccess;
   }
 
-  /** Before the BAR is first shown. Of traps that overlap the first answers. */
+  /** Only before the BAR is first mapped. Of overlapping traps the first handles an access. */
   addTrap(trap: Trap): void {
     this.#traps.push(trap);
   }
 
-  /** Bytes that the guest reaches without an exit now. */
+  /** Bytes that the guest now reaches without an exit. */
   get mapped(): number {
     if (this.#shown?.isDirect !== true) return 0;
     const bytes = (this.#mappings ?? []).reduce((sum, { memory }) => sum + memory.size, 0);
     return Math.min(bytes, this.#region.size);
   }
 
-  /** Makes every access exit, or no longer. */
+  /** Whether every access exits. */
   set trapped(trapped: boolean) {
     if (trapped === this.#trapped) return;
     this.#trapped = trapped;
@@ -74,7 +75,7 @@ export class PassedBar implements BarParts, IoHandler {
     return this.#shown;
   }
 
-  /** Gives back what is mapped into this process. */
+  /** Releases what is mapped into this process. */
   release(): void {
     for (const { memory } of this.#mappings ?? []) memory.release();
     this.#mappings = null;
@@ -102,7 +103,7 @@ export class PassedBar implements BarParts, IoHandler {
     }));
   }
 
-  /** The parts of an area that no page with a trap is in. */
+  /** The parts of an area without the pages that have traps. */
   #withoutTraps(area: Part): Part[] {
     return this.#traps.reduce<Part[]>(
       (parts, { start, size }) => withoutPages(parts, { offset: start, size }),
@@ -141,7 +142,7 @@ class ShownBar implements BusRange {
     return this.#mapped;
   }
 
-  /** Whether the guest reaches what can be mapped without an exit. */
+  /** Whether the guest reaches the mappable parts without an exit. */
   get isDirect(): boolean {
     return this.#mapped && this.#isDirect;
   }
@@ -156,7 +157,7 @@ class ShownBar implements BusRange {
       if (this.#isDirect) this.#show(mapping);
       else mapping.range?.unmap();
     }
-    // The page of a small BAR is below all else, and answers what exits there itself.
+    // The page of a small BAR is below everything else, and handles what exits there itself.
     const isWhole = this.#isDirect && this.size < PAGE && this.#mappings.length > 0;
     if (!isWhole) this.#rest.map(start);
   }

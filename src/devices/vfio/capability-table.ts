@@ -1,17 +1,17 @@
 /**
- * What a guest sees of each capability of a passed-through device. Identifiers and sizes: PCI Local Bus 3.0 §6.7 and appendix H, PCI Code
- * and ID Assignment 1.11, PCI Express Base 4.0 §7.
+ * How a guest sees each capability of a passed-through device. Identifiers and sizes: PCI Local Bus 3.0 §6.7 and
+ * appendix H, PCI Code and ID Assignment 1.11, PCI Express Base 4.0 §7.
  */
 export type CapabilityRule = {
   readonly id: number;
   readonly name: string;
   /**
-   * `passed`: the guest reads and writes the device's registers; `read`: it reads them; `virtual`: they are a model's, which changes
-   * the device as needed; `hidden`: it reads zeros.
+   * `passed`: the guest reads and writes the device's registers; `read`: it only reads them; `virtual`: they are
+   * emulated by a model, which changes the device as needed; `hidden`: they read as zeros.
    */
   readonly how: 'passed' | 'read' | 'virtual' | 'hidden';
   readonly why: string;
-  /** Bytes; up to the next capability if absent. */
+  /** Bytes; default: up to the next capability. */
   readonly size?: number;
 };
 
@@ -101,7 +101,7 @@ const UNKNOWN: Omit<CapabilityRule, 'id'> = {
   why: 'nothing is known of what it would let a guest do',
 };
 
-/** The rule for a capability; of those that are not in the table: hidden. */
+/** The rule for a capability; capabilities that are not in the table are hidden. */
 export function ruleFor(rules: readonly CapabilityRule[], id: number): CapabilityRule {
   return rules.find(rule => rule.id === id) ?? { id, ...UNKNOWN };
 }

@@ -6,11 +6,11 @@ export type DeviceEventsOptions = {
   readonly services: Pick<MachineServices, 'eventFds' | 'events'>;
   /** An error that the device cannot recover from (VFIO_PCI_ERR_IRQ_INDEX). */
   readonly onError: () => void;
-  /** The host wants the device back (VFIO_PCI_REQ_IRQ_INDEX); again and again until it is closed. Null: it has to wait. */
+  /** The host wants the device back (VFIO_PCI_REQ_IRQ_INDEX); repeated until it is closed. Null if it has to wait. */
   readonly onRequest: (() => void) | null;
 };
 
-/** Watches what the host tells of a device. @returns stops that */
+/** Watches the host's events of a device. @returns stops watching */
 export function watchEvents(device: HostDevice, options: DeviceEventsOptions): Cancel {
   const { onError, onRequest } = options;
   const stops = [watch(IRQ.error, onError), ...(onRequest === null ? [] : [watch(IRQ.request, onRequest)])];

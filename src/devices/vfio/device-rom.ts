@@ -3,7 +3,7 @@ import type { HostRegion } from './host-device.ts';
 
 const CHUNK = 4096;
 
-/** Reads the ROM of a device, which must decode memory. @returns null when it has none that anything could run */
+/** Reads the ROM of a device, which must decode memory. @returns null if it has none that can run */
 export function readRom(region: HostRegion): Uint8Array | null {
   if (region.size === 0 || region.size > MAX_ROM) return null;
   const bytes = new Uint8Array(region.size);

@@ -1,19 +1,19 @@
 import { CONFIG_SIZE, EXTENDED_CONFIG_SIZE, REG, STATUS } from '../pci/registers.ts';
 import type { HostRegion } from './host-device.ts';
 
-/** A capability of a device: where it is, and the bytes up to the next one. */
+/** A capability of a device: its offset, and the bytes up to the next one. */
 export type FoundCapability = {
   readonly id: number;
   readonly at: number;
   /** At least 4: up to the next capability, or the end of the space. */
   readonly room: number;
-  /** Of an extended capability. */
+  /** The version of an extended capability. */
   readonly version: number;
 };
 
 const DWORD = 4;
 
-/** The configuration space of a host's device as it is when the machine is built. */
+/** The configuration space of a host's device, as of when the machine is built. */
 export class HostConfig {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
@@ -45,7 +45,7 @@ export class HostConfig {
     return this.#view.getUint32(at, true);
   }
 
-  /** The capabilities in the order of their offsets (PCI Local Bus 3.0 §6.7). A list that is damaged ends where it is. */
+  /** The capabilities in the order of their offsets (PCI Local Bus 3.0 §6.7). A damaged list ends at the damage. */
   get capabilities(): FoundCapability[] {
     if ((this.u16(REG.status) & STATUS.capabilities) === 0) return [];
     const found = new Map<number, number>();

@@ -1,4 +1,4 @@
-/** What a passed-through device of the host says of itself while its machine runs, for screens and commands. */
+/** The state of a passed-through device of the host while its machine runs, for screens and commands. */
 export type HostDeviceFacts = {
   /** Its address on the host: `0000:01:10.0`. */
   readonly address: string;
@@ -6,17 +6,17 @@ export type HostDeviceFacts = {
   readonly api: 'group' | 'iommufd';
   /** How it is reset: `flr`, `pm`, `bus`, or `none`. */
   readonly reset: string;
-  /** The BARs that it has, and its expansion ROM. */
+  /** Its BARs, and its expansion ROM. */
   readonly bars: readonly HostDeviceBar[];
   readonly interrupts: {
-    /** What its driver has enabled. */
+    /** The kind that its driver has enabled. */
     readonly kind: 'none' | 'intx' | 'msi' | 'msix';
-    /** That the device has of this kind. */
+    /** The device's vectors of this kind. */
     readonly vectors: number;
-    /** That are connected to the guest. */
+    /** The vectors that are connected to the guest. */
     readonly enabled: number;
   };
-  /** Guest memory that it reaches: what is mapped in the IOMMU for it. */
+  /** Guest memory that it can access: what is mapped in the IOMMU for it. */
   readonly mappings: { readonly bytes: number; readonly count: number };
 };
 
@@ -26,9 +26,9 @@ export type HostDeviceBar = {
   readonly kind: 'memory' | 'io' | 'rom';
   /** Bytes. */
   readonly size: number;
-  /** Where the guest has put it, in hexadecimal; null while it does not decode it. */
+  /** The guest's address of it, in hexadecimal; null while it is not decoded. */
   readonly address: string | null;
-  /** Bytes that the guest reaches without exits. */
+  /** Bytes that the guest reaches without an exit. */
   readonly mapped: number;
   readonly prefetchable: boolean;
 };

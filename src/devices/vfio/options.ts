@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import { deviceFields, type Zod } from '../device-type.ts';
 
-/** QEMU's: BARs are mapped again when there has been no interrupt for so long. */
+/** QEMU's: BARs are mapped again after this long without an interrupt. */
 const INTX_MMAP_TIMEOUT_MS = 1100;
 
 const HOST_ADDRESS = /^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i;

@@ -5,7 +5,7 @@ import type { HostConfig } from './host-config.ts';
 import type { HostDevice } from './host-device.ts';
 import type { PassedFunction } from './passed-function.ts';
 
-/** A BAR of the guest, and what is behind it. */
+/** A BAR of the guest, and its contents. */
 export type BarOfDevice = { readonly bar: Bar; readonly parts: PassedBar };
 
 export type PassedBarOptions = {
@@ -19,7 +19,7 @@ const BARS = 6;
 /** The smallest BAR (PCI Local Bus 3.0 §6.2.5.1). */
 const LEAST = { io: 4, memory: 16 } as const;
 
-/** Gives a function the BARs of its device, at the guest's addresses. @returns them by index */
+/** Adds the BARs of its device to a function, at the guest's addresses. @returns them by index */
 export function addBars(
   fn: PassedFunction,
   device: HostDevice,

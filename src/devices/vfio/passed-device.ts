@@ -18,17 +18,23 @@ import { quirksOf } from './quirks/quirks.ts';
 import type { Trap } from './traps.ts';
 import { type VirtualConfig, virtualConfig } from './virtual-config.ts';
 
-/** Registers of a device that is not there, or does not answer, read so. */
+/** The value of registers if the device is missing, or does not respond. */
 const NO_DEVICE = 0xffff;
-/** How often the host asks for the device before it is taken from a guest that does not release it: for half a minute. */
+/**
+ * The number of the host's requests for the device before it is taken from a guest that does not release it: about half
+ * a minute.
+ */
 const PATIENCE = 3;
 
-/** A PCI function of the host in a machine. Its driver reaches it directly, as it reaches the guest's memory: this model only sets that up. */
+/**
+ * A PCI function of the host in a machine. Its driver reaches it directly, and it reaches the guest's memory: this
+ * model only sets that up.
+ */
 export class PassedDevice implements Device {
   readonly name: string;
   readonly function: PassedFunction;
   readonly host: HostDevice;
-  /** Where something answers for it among the ports of a VGA adapter; null: it is none to its guest. */
+  /** Handlers that replace it at some ports of a VGA adapter; null if the guest does not see a VGA adapter. */
   readonly vgaPorts: readonly Trap[] | null;
   readonly #services: MachineServices;
   readonly #bars: Map<number, BarOfDevice>;
@@ -37,7 +43,7 @@ export class PassedDevice implements Device {
   readonly #changeHooks = new Set<() => void>();
   readonly #stops: Cancel[] = [];
   #failed = false;
-  /** How often the host has asked for the device. */
+  /** The number of the host's requests for the device. */
   #requests = 0;
   #gone = false;
 
@@ -51,7 +57,7 @@ export class PassedDevice implements Device {
       const found = HostConfig.read(host.region(REGION.config));
       const identity = this.#identify(found, options);
       const onError = (error: unknown) => this.#report(error);
-      // The slot on the host is the device.
+      // The slot on the host identifies the device.
       const deviceKey = options.multifunction === true ? host.address.replace(/\.\d$/, '') : null;
       this.function = new PassedFunction(name, identity, deviceKey, host.region(REGION.config), onError);
       this.#config = virtualConfig(this.function, found, host.region(REGION.config).size > 256, () =>
@@ -91,7 +97,7 @@ export class PassedDevice implements Device {
       );
       this.function.onBusReset(() => this.#afterFunctionReset());
       this.function.onBusResetDone(() => this.#interrupts.start());
-      // Not before all functions of the device have been opened, and the host could reset them together.
+      // Only after all functions of the device have been opened, since the host may have to reset them together.
       this.function.onAttach(() => this.#interrupts.start());
     } catch (error) {
       this.host.close();
@@ -99,7 +105,7 @@ export class PassedDevice implements Device {
     }
   }
 
-  /** What screens show of it. */
+  /** What screens show about it. */
   get facts(): HostDeviceFacts {
     const { address, api, resetMethods, mappings } = this.host;
     const { bytes, count } = mappings;
@@ -131,13 +137,16 @@ export class PassedDevice implements Device {
     return () => this.#changeHooks.delete(hook);
   }
 
-  /** Functions that the host can only reset together are reset with the last of them: no interrupt may be connected then. */
+  /**
+   * Functions that the host can only reset together are reset with the last of them: no interrupt may be connected
+   * then.
+   */
   reset(): void {
     this.#functionReset();
     if (this.function.power.running) this.#interrupts.start();
   }
 
-  /** Its DMA stops with bus mastering. */
+  /** Disabling bus mastering stops its DMA. */
   quiesce(done: () => void): void {
     this.function.power = { ...this.function.power, running: false };
     done();
@@ -168,11 +177,11 @@ export class PassedDevice implements Device {
     );
   }
 
-  /** @throws an error for the user about a device that cannot be passed */
+  /** @throws an error for the user about a device that cannot be passed through */
   #identify(found: HostConfig, options: VfioOptions): PciIdentity {
     const { address } = this.host;
     const given = options.id?.split(':').map(part => Number.parseInt(part, 16));
-    // Virtual functions have no IDs of their own (SR-IOV 1.1 §3.4.1.1), which VFIO makes up for.
+    // Virtual functions have no IDs of their own (SR-IOV 1.1 §3.4.1.1), but VFIO provides some.
     const own = found.u16(REG.vendor) !== NO_DEVICE;
     const [vendor, device] = own ? [found.u16(REG.vendor), found.u16(REG.device)] : (given ?? []);
     if (vendor === undefined || device === undefined) {
@@ -197,7 +206,7 @@ export class PassedDevice implements Device {
     };
   }
 
-  /** Shows the ROM of a file, or of the device. */
+  /** Shows a ROM from a file, or the device's. */
   #addRom(
     { romfile }: VfioOptions,
     identity: PciIdentity,
@@ -230,7 +239,7 @@ export class PassedDevice implements Device {
       return null;
     }
     try {
-      // Some decode their ROM by the same circuits as their BARs: the kernel asks that memory is decoded.
+      // Some devices decode their ROM with the same circuits as their BARs, so the kernel requires memory decoding.
       this.function.change16(REG.command, COMMAND.memory, COMMAND.memory);
       return readRom(this.host.region(REGION.rom));
     } catch (error) {
@@ -255,7 +264,7 @@ export class PassedDevice implements Device {
     this.#afterFunctionReset();
   }
 
-  /** The configuration space has been reset, and the device is to follow. */
+  /** The configuration space has been reset, and the device must follow. */
   #afterFunctionReset(): void {
     this.#interrupts.stop();
     this.#interrupts.reset();
@@ -268,11 +277,11 @@ export class PassedDevice implements Device {
     this.function.deviceReset();
     this.#config.power?.wake();
     this.host.reset();
-    // The host may have saved the state that it found.
+    // The host may have restored the power state that it had saved.
     this.#config.power?.wake();
   }
 
-  /** An uncorrectable error: what it has written to the guest's memory may be wrong. */
+  /** An uncorrectable error: data that it has written to the guest's memory may be wrong. */
   #hostError(): void {
     if (this.#failed) return;
     this.#failed = true;
@@ -282,7 +291,10 @@ export class PassedDevice implements Device {
     this.#services.request({ kind: 'crash', reason });
   }
 
-  /** The kernel asks again every ten seconds, and whoever unbinds the device waits until it is closed. */
+  /**
+   * The kernel repeats its request every ten seconds, and the process that unbinds the device blocks until it is
+   * closed.
+   */
   #requested(): void {
     const { address } = this.host;
     if (this.#requests++ < PATIENCE) {
@@ -296,7 +308,7 @@ export class PassedDevice implements Device {
     );
   }
 
-  /** Closes the device, whatever the guest does with it: it finds nothing there any more. */
+  /** Closes the device, whatever the guest is doing with it: the guest no longer finds it. */
   #giveBack(): void {
     if (this.#gone) return;
     for (const stop of this.#stops.splice(0)) stop();

@@ -4,20 +4,21 @@ import { COMMAND, EXTENDED_CONFIG_SIZE, REG } from '../pci/registers.ts';
 import type { HostRegion } from './host-device.ts';
 import { RegionAccess } from './region-access.ts';
 
-/** Bits of the command register that the device gets when the guest sets them. Error reports stay as the host has them. */
+/** Bits of the command register that are forwarded to the device. Error reporting stays as the host has set it. */
 const MIRRORED = COMMAND.io | COMMAND.memory | COMMAND.busMaster | COMMAND.interruptDisable;
 
-/** Whether the device responds, as far as that is not for the guest alone to say. */
+/** What determines, besides the guest, whether the device responds. */
 export type FunctionPower = {
-  /** It is in D0, and has not been given up. */
+  /** It is in D0, and has not been returned to the host. */
   readonly awake: boolean;
   /** Its machine is not quiesced. */
   readonly running: boolean;
 };
 
 /**
- * The configuration space of a passed-through function: registers of this model, and those of the device, which are read and written
- * there. Its command register follows the guest's: it decodes its BARs before the guest reaches them and for as long as it does.
+ * The configuration space of a passed-through function: registers of this model, and registers of the device, which are
+ * read and written there. The device's command register follows the guest's: it decodes its BARs before the guest
+ * reaches them, and as long as the guest does.
  */
 export class PassedFunction extends PciFunction {
   readonly #device: RegionAccess;
@@ -26,12 +27,12 @@ export class PassedFunction extends PciFunction {
   /** For each byte, whether the guest writes it to the device: 0 or 1. */
   readonly #written = new Uint8Array(EXTENDED_CONFIG_SIZE);
   #power: FunctionPower = { awake: true, running: true };
-  /** What the device's command register was last set to; null: unknown. */
+  /** The last value of the device's command register; null if unknown. */
   #command: number | null = null;
-  /** The device has been given back to the host. */
+  /** The device has been returned to the host. */
   #gone = false;
 
-  /** @param deviceKey functions with the same one share a slot */
+  /** @param deviceKey functions with the same key share a slot */
   constructor(
     name: string,
     identity: PciIdentity,
@@ -43,7 +44,7 @@ export class PassedFunction extends PciFunction {
     this.#device = new RegionAccess(config, onError);
   }
 
-  /** The guest reads `mask` of [start, end) from the device, and writes it to there if `writable`. */
+  /** The guest reads `mask` of [start, end) from the device, and writes it there if `writable`. */
   pass(start: number, end: number, { writable, mask = 0xff }: { writable: boolean; mask?: number }): void {
     this.#read.fill(mask, start, end);
     this.#written.fill(writable ? 1 : 0, start, end);
@@ -72,13 +73,15 @@ export class PassedFunction extends PciFunction {
     this.refresh();
   }
 
-  /** The device has been reset: it does not decode anything, whatever it was told before. */
+  /** The device has been reset: it decodes nothing, whatever was set before. */
   deviceReset(): void {
     this.#command = null;
     this.#mirror(0);
   }
 
-  /** The device is the host's again: from now on the function reads all ones, as one that has been pulled out. */
+  /**
+   * The device has been returned to the host: from now on the function reads as all ones, like one that was removed.
+   */
   leave(): void {
     this.#gone = true;
   }

@@ -13,7 +13,7 @@ import { TriggeredVector, type VectorServices } from './triggered-vector.ts';
 /** Offsets in the MSI-X capability, and fields (PCI Local Bus 3.0 §6.8.2.3-5). */
 const MSIX = { control: 2, table: 4, pending: 8, size: 12, lastVector: 0x7ff, bar: 0x7 } as const;
 const ENTRY_BYTES = 16;
-/** Pending bits come in words of eight bytes. */
+/** Pending bits are in words of eight bytes. */
 const PENDING_BITS = 64;
 
 type Kind = HostDeviceFacts['interrupts']['kind'];
@@ -23,18 +23,19 @@ export type PassedInterruptsOptions = Pick<
   'x-no-kvm-intx' | 'x-no-kvm-msi' | 'x-no-kvm-msix' | 'x-intx-mmap-timeout-ms'
 > & {
   readonly services: VectorServices & PassedIntxOptions['services'];
-  /** Where the capabilities are; null: the device has none. */
+  /** The offsets of the capabilities; null if the device has none. */
   readonly msi: number | null;
   readonly msix: number | null;
   readonly bars: ReadonlyMap<number, BarOfDevice>;
   readonly onChanged: () => void;
-  /** The kernel refused what the guest asked for. */
+  /** The kernel refused what the guest requested. */
   readonly onError: (error: unknown) => void;
 };
 
 /**
- * The interrupts of a passed-through function. A device has one kind at a time: MSI-X or MSI once the guest has enabled it, the pin
- * otherwise. Each vector is an eventfd from the device to KVM; the machine thread only connects them.
+ * The interrupts of a passed-through function. A device uses one kind at a time: MSI-X or MSI once the guest has
+ * enabled it, the pin otherwise. Each vector is an eventfd from the device to KVM; the machine thread only connects
+ * them.
  */
 export class PassedInterrupts {
   readonly #device: HostDevice;
@@ -44,7 +45,7 @@ export class PassedInterrupts {
   readonly #msix: Msix | null;
   readonly #msixVectors: readonly TriggeredVector[];
   #kind: Kind = 'none';
-  /** Vectors of MSI-X that the device has, from 0 on; connected or not. */
+  /** The number of MSI-X vectors, from 0 on, that are set up in the device, connected or not. */
   #armed = 0;
   #running = false;
   #closed = false;
@@ -68,7 +69,7 @@ export class PassedInterrupts {
     });
   }
 
-  /** The table of MSI-X; null: the device has none. */
+  /** The MSI-X table; null if the device has none. */
   get msixTable(): Pick<Msix, 'readTable' | 'writeTable'> | null {
     return this.#msix;
   }
@@ -82,19 +83,19 @@ export class PassedInterrupts {
     return { kind, vectors: vectors.length, enabled: vectors.filter(({ fd }) => fd !== null).length };
   }
 
-  /** Connects what the guest has enabled, from now on. */
+  /** From now on, connects what the guest has enabled. */
   start(): void {
     this.#running = !this.#closed;
     this.#update();
   }
 
-  /** Disconnects everything: the device is to be reset, or closed. */
+  /** Disconnects everything before the device is reset or closed. */
   stop(): void {
     this.#running = false;
     this.#update();
   }
 
-  /** After the configuration space has been reset. */
+  /** Called after the configuration space has been reset. */
   reset(): void {
     this.#msi?.update();
     this.#msix?.reset();
@@ -145,7 +146,7 @@ export class PassedInterrupts {
     );
   }
 
-  /** The capability, and table and pending bits in place of the device's, which the kernel uses. */
+  /** The capability, with a table and pending bits that replace the device's, which the kernel uses. */
   #makeMsix(fn: PassedFunction, host: HostConfig, at: number): Msix {
     const table = host.u32(at + MSIX.table);
     const pending = host.u32(at + MSIX.pending);
@@ -207,7 +208,7 @@ export class PassedInterrupts {
     }
   }
 
-  /** A vector of MSI-X has an eventfd that the device does not know. */
+  /** An MSI-X vector has a new eventfd, which is not connected to the device yet. */
   #armOne(index: number): void {
     if (this.#kind !== 'msix') return;
     this.#try(() => {
@@ -215,7 +216,7 @@ export class PassedInterrupts {
       if (noresize && index >= this.#armed) {
         this.#device.disable(IRQ.msix);
         this.#armAll(index);
-        // An interrupt that came in between is lost: better one too many.
+        // An interrupt that occurred in between is lost: a spurious one is better.
         this.#msixVectors.forEach((vector, other) => {
           if (other !== index && vector.fd !== null) vector.signal();
         });
@@ -228,8 +229,9 @@ export class PassedInterrupts {
   }
 
   /**
-   * Connects the vectors up to the last one with an eventfd, at least up to `last`; the device has MSI-X on even if there is none. Where
-   * vectors cannot be added later, there are twice as many as before: each time interrupts are off for a moment.
+   * Connects the vectors up to the last one with an eventfd, and at least up to `last`; this enables the device's MSI-X
+   * even if there is none. Where vectors cannot be added later, their number is doubled, since each time interrupts are
+   * disabled for a moment.
    */
   #armAll(last: number): void {
     const inUse = this.#msixVectors.findLastIndex(({ fd }) => fd !== null);

@@ -6,21 +6,21 @@ import type { PassedFunction } from './passed-function.ts';
 const NS_PER_MS = 1_000_000n;
 
 export type PassedIntxOptions = {
-  /** False: the machine thread asserts the pin. */
+  /** If false, the machine thread asserts the pin. */
   readonly inKernel: boolean;
-  /** How long after an interrupt accesses to BARs exit, while it is not in the kernel; milliseconds. */
+  /** How long accesses to BARs exit after an interrupt that is not handled in the kernel; milliseconds. */
   readonly mmapTimeoutMs: number;
-  /** Makes all accesses to BARs exit, or no longer. */
+  /** Makes all accesses to BARs exit, or ends that. */
   readonly trapBars: (trapped: boolean) => void;
   readonly services: Pick<MachineServices, 'eventFds' | 'events' | 'clock'>;
 };
 
 /**
- * The INTx pin of a passed-through function. The device's interrupt is masked by the kernel as it occurs, and asserts the pin; the end of
- * the interrupt in the guest unmasks it. Both are eventfds between parts of the kernel.
+ * The INTx pin of a passed-through function. The kernel masks the device's interrupt when it occurs, and asserts the
+ * pin; the end of the interrupt in the guest unmasks it. Both are eventfds between parts of the kernel.
  *
- * Without that, nothing tells when the guest has served its device but its accesses to it: they exit for a while, and the first one
- * deasserts the pin and unmasks the interrupt.
+ * Without that, only the guest's accesses to its device show when it has served it: they exit for a while, and the
+ * first one deasserts the pin and unmasks the interrupt.
  */
 export class PassedIntx {
   readonly #fn: PassedFunction;
@@ -43,18 +43,18 @@ export class PassedIntx {
     else this.#watch();
   }
 
-  /** The device asserts nothing any more. */
+  /** The device no longer asserts the pin. */
   disable(): void {
     this.#stop?.();
     this.#stop = null;
   }
 
-  /** The guest has enabled the pin again, in the command register: what came meanwhile is asserted. */
+  /** The guest has enabled the pin again, in the command register: a pending interrupt is asserted. */
   unmask(): void {
     if (this.#stop !== null && !this.#asserted) this.#device.maskIntx(false);
   }
 
-  /** A guest's access to a BAR: it may have served the device. */
+  /** The guest has accessed a BAR, and may have served the device. */
   accessed(): void {
     if (!this.#asserted) return;
     this.#asserted = false;

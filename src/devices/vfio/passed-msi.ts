@@ -13,17 +13,17 @@ const MASKABLE = 0x100;
 const MAX_LOG = 5;
 
 export type PassedMsiOptions = {
-  /** Where the capability is. */
+  /** The offset of the capability. */
   readonly at: number;
-  /** Vectors that the host can give the device. */
+  /** Vectors that the host supports for the device. */
   readonly available: number;
   readonly inKernel: boolean;
   readonly services: VectorServices;
-  /** MSI was switched on or off. */
+  /** MSI was enabled or disabled. */
   readonly onEnable: () => void;
 };
 
-/** MSI of a passed-through function: the capability in the form that the device has, and up to 32 vectors. */
+/** MSI of a passed-through function: the capability in the device's form, and up to 32 vectors. */
 export class PassedMsi {
   readonly vectors: readonly TriggeredVector[];
   readonly #fn: PassedFunction;
@@ -75,14 +75,14 @@ export class PassedMsi {
     return this.#enabled;
   }
 
-  /** Adapts to the configuration space. */
+  /** Updates the vectors from configuration space. */
   update(): void {
     if (this.#released) return;
     const { config, busMaster } = this.#fn;
     const control = config.u16(this.#at + CONTROL);
     const { address, addressHigh, data, mask } = this.#registers;
     const wanted = (control & ENABLE) !== 0;
-    // How many there are is read when MSI is switched on (§6.8.1.3).
+    // The number of vectors is read when MSI is enabled (§6.8.1.3).
     const before = this.#enabled;
     if (!wanted) this.#enabled = 0;
     else if (before === 0) {
@@ -107,7 +107,7 @@ export class PassedMsi {
     for (const vector of this.vectors) vector.release();
   }
 
-  /** Offsets of the registers, by the form of the capability. */
+  /** Offsets of the registers, depending on the capability's form. */
   get #registers() {
     const at = this.#at;
     const data = at + (this.#is64 ? 12 : 8);

@@ -3,7 +3,7 @@ import { HostDeviceError, type HostRegion } from './host-device.ts';
 
 type AccessedRegion = Pick<HostRegion, 'size' | 'readable' | 'writable' | 'read' | 'write'>;
 
-/** A guest's accesses to a region of the device. One that fails reads all ones, as from a device that is gone. */
+/** A guest's accesses to a region of the device. A failing read returns all ones, as if the device were gone. */
 export class RegionAccess implements IoHandler {
   readonly #region: AccessedRegion;
   readonly #base: number;
@@ -11,7 +11,7 @@ export class RegionAccess implements IoHandler {
   readonly #bytes = new Uint8Array(4);
   readonly #view = new DataView(this.#bytes.buffer);
 
-  /** @param base where offset 0 is in the region */
+  /** @param base the position of offset 0 in the region */
   constructor(region: AccessedRegion, onError: (error: Error) => void, base = 0) {
     this.#region = region;
     this.#onError = onError;

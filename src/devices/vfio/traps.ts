@@ -1,14 +1,17 @@
 import type { AccessSize, IoHandler } from '../device.ts';
 
-/** A part of a region in which a model answers for the device: an MSI-X table. Bytes, from the start of the region. */
+/**
+ * A part of a region that a model handles in place of the device, such as an MSI-X table. Bytes, from the start of the
+ * region.
+ */
 export type Trap = { readonly start: number; readonly size: number; readonly handler: IoHandler };
 
-/** Accesses to a region that has traps. Of traps that overlap the first answers. */
+/** Accesses to a region with traps. Of overlapping traps the first handles an access. */
 export class TrappedAccess implements IoHandler {
   readonly #device: IoHandler;
   readonly #traps: readonly Trap[];
 
-  /** @param traps as they are at each access */
+  /** @param traps read at each access */
   constructor(device: IoHandler, traps: readonly Trap[]) {
     this.#device = device;
     this.#traps = traps;
@@ -30,7 +33,7 @@ export class TrappedAccess implements IoHandler {
     else for (let i = 0; i < size; i++) this.write(offset + i, 1, (value >>> (8 * i)) & 0xff);
   }
 
-  /** The trap that has all of [offset, offset + size); `split` if one has only some of it. */
+  /** The trap that contains all of [offset, offset + size); `split` if one contains only a part. */
   #trapAt(offset: number, size: number): Trap | 'split' | null {
     for (const trap of this.#traps) {
       const end = trap.start + trap.size;

@@ -4,8 +4,8 @@ import type { MachineServices } from '../machine-services.ts';
 export type VectorServices = Pick<MachineServices, 'allocateMsi' | 'eventFds' | 'events'>;
 
 /**
- * A vector whose messages the device's interrupts cause: they signal an eventfd, which the kernel turns into the message. The eventfd
- * exists from when the guest first lets the vector send until the interrupt is disabled.
+ * A vector whose messages are triggered by the device's interrupts: they signal an eventfd, which the kernel turns into
+ * the message. The eventfd exists from when the guest first unmasks the vector until the interrupt is disabled.
  */
 export class TriggeredVector implements MsiVector {
   readonly #inner: MsiVector;
@@ -15,7 +15,10 @@ export class TriggeredVector implements MsiVector {
   #fd: number | null = null;
   #unwatch: Cancel | null = null;
 
-  /** @param inKernel false: the machine thread passes interrupts on @param onArmed it has an eventfd now, to be connected to the device */
+  /**
+   * @param inKernel false if the machine thread forwards interrupts @param onArmed it now has an eventfd, to be
+   * connected to the device
+   */
   constructor(services: VectorServices, inKernel: boolean, onArmed: () => void) {
     this.#services = services;
     this.#inKernel = inKernel;
@@ -23,7 +26,7 @@ export class TriggeredVector implements MsiVector {
     this.#inner = services.allocateMsi();
   }
 
-  /** What the device signals; null while the vector is not in use. */
+  /** The eventfd that the device signals; null while the vector is not in use. */
   get fd(): number | null {
     return this.#fd;
   }
@@ -62,7 +65,7 @@ export class TriggeredVector implements MsiVector {
     this.#onArmed();
   }
 
-  /** The device no longer signals it. What it has signaled is lost, as when a device's interrupt is disabled. */
+  /** The device no longer signals it. Pending signals are lost, as when a device's interrupt is disabled. */
   disarm(): void {
     const fd = this.#fd;
     if (fd === null) return;

@@ -3,7 +3,7 @@ import { vfioOptions } from './options.ts';
 import { PassedDevice } from './passed-device.ts';
 import { vgaRanges } from './vga-ranges.ts';
 
-/** QEMU's properties, which have the names of the options. */
+/** QEMU's properties with the same names as the options. */
 const PROPERTIES = [
   ...['host', 'sysfsdev', 'iommufd', 'vf-token', 'multifunction', 'rombar', 'romfile', 'bootindex', 'x-vga'],
   ...['x-pci-vendor-id', 'x-pci-device-id', 'x-pci-sub-vendor-id', 'x-pci-sub-device-id'],

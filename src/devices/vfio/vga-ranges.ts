@@ -6,7 +6,10 @@ import type { PassedFunction } from './passed-function.ts';
 import { RegionAccess } from './region-access.ts';
 import { type Trap, TrappedAccess } from './traps.ts';
 
-/** The legacy addresses of a VGA adapter, which are also their offsets in its region (linux/vfio.h, VFIO_PCI_VGA_REGION_INDEX). */
+/**
+ * The legacy addresses of a VGA adapter, which are also their offsets in its region (linux/vfio.h,
+ * VFIO_PCI_VGA_REGION_INDEX).
+ */
 const MEMORY = { start: 0xa_0000, size: 0x2_0000 } as const;
 const PORTS = [
   { start: 0x3b0, size: 0xc },
@@ -14,8 +17,8 @@ const PORTS = [
 ] as const;
 
 /**
- * The ranges at which a graphics card answers as the VGA adapter of its machine, while it decodes memory or ports.
- * @param traps ports at which a model answers for it
+ * The ranges in which a graphics card responds as its machine's VGA adapter, while it decodes memory or ports.
+ * @param traps ports that a model handles in its place
  */
 export function vgaRanges(
   fn: PassedFunction,
@@ -40,7 +43,7 @@ export function vgaRanges(
   };
 }
 
-/** Traps by their offset from a port; those before it are never met. */
+/** Traps by their offset from a port; those before it are never hit. */
 function from(port: number, traps: readonly Trap[]): Trap[] {
   return traps.map(trap => ({ ...trap, start: trap.start - port }));
 }

@@ -5,7 +5,7 @@ import type { PassedFunction } from './passed-function.ts';
 import { addVirtualExpress } from './virtual-express.ts';
 import { VirtualPower } from './virtual-power.ts';
 
-/** Where the capabilities are that others make; null for those that the device does not have. */
+/** The offsets of the capabilities that other code adds; null for those that the device lacks. */
 export type VirtualConfig = {
   readonly msi: number | null;
   readonly msix: number | null;
@@ -15,12 +15,12 @@ export type VirtualConfig = {
 /** Offsets in the advanced features capability, and bits (Advanced Capabilities for Conventional PCI, ECN of 2006). */
 const AF = { capabilities: 3, control: 4, status: 5, flrCapable: 0x2, flr: 0x1 } as const;
 
-/** Status bits that are this model's: capabilities are linked here. */
+/** Status bits that this model sets: it links the capabilities. */
 const OWN_STATUS = STATUS.capabilities;
 
 /**
- * Makes the configuration space that a guest sees of a device: header, capabilities by the rules of the tables, and the device's own
- * registers between them.
+ * Builds the configuration space of a device as its guest sees it: header, capabilities by the rules of the tables, and
+ * the device's own registers in between.
  *
  * @param extended whether the device has the extended part @param onFlr the guest has started a function level reset
  */
@@ -87,7 +87,7 @@ function showExtended(fn: PassedFunction, host: HostConfig): void {
   });
 }
 
-/** Links the capabilities that the guest is to see. */
+/** Links the capabilities that the guest sees. */
 function link(fn: PassedFunction, shown: readonly FoundCapability[]): void {
   const { config } = fn;
   config.define(REG.capabilities, 1, shown[0]?.at ?? 0);

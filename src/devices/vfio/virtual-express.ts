@@ -6,10 +6,13 @@ import type { PassedFunction } from './passed-function.ts';
 
 const VERSION = 0xf;
 const TYPE_SHIFT = 4;
-/** Bytes of the capability of an endpoint, in version 1 and later ones. */
+/** The size of an endpoint's capability, in version 1 and in later ones. */
 const SIZE = { version1: 0x14, version2: 0x3c } as const;
 
-/** Device capabilities: phantom functions, the slot's power limit, and function level reset (PCI Express Base 4.0 §7.5.3.3). */
+/**
+ * Device capabilities: phantom functions, the slot's power limit, and function level reset (PCI Express Base 4.0
+ * §7.5.3.3).
+ */
 const PHANTOM_FUNCTIONS = 0x18;
 const SLOT_POWER = 0x0ffc_0000;
 const FLR_CAPABLE = 1 << 28;
@@ -18,8 +21,8 @@ const FLR_CAPABLE = 1 << 28;
 const PHANTOM_ENABLE = 0x0200;
 const FLR = 0x8000;
 /**
- * Relaxed ordering, extended tags, no snoop and the maximum read request size are the guest driver's to choose. Payload size and error
- * reports stay as the host has them.
+ * The guest driver controls relaxed ordering, extended tags, no snoop and the maximum read request size. Payload size
+ * and error reporting stay as the host has set them.
  */
 const DRIVERS = 0x10 | 0x100 | 0x800 | 0x7000;
 
@@ -28,7 +31,10 @@ const LINK_POWER = 0x0c00 | (1 << 18);
 const LINK_CONTROL_WRITABLE = 0x0fc3;
 const LINK_GEN1_X1 = 0x11;
 
-/** Device capabilities 2 that need more than the device: ARI forwarding, LTR, TPH, 10-bit tags, OBFF, prefixes (§7.5.3.15). */
+/**
+ * Device capabilities 2 that depend on more than the device: ARI forwarding, LTR, TPH, 10-bit tags, OBFF, prefixes
+ * (§7.5.3.15).
+ */
 const NEEDS_MORE = 0x0020 | 0x0800 | 0x3000 | 0x3_0000 | 0xc_0000 | (1 << 21);
 /** Device control 2: completion timeout and its disabling (§7.5.3.16). */
 const COMPLETION_TIMEOUT = 0x1f;
@@ -39,11 +45,12 @@ const LINK_CONTROL_2 = 0x30;
 const LINK_STATUS_2 = 0x32;
 
 /**
- * The PCI Express capability of a passed-through function (PCI Express Base 4.0 §7.5.3): of its device, and where it is in the guest,
- * an integrated endpoint on bus 0 or an endpoint behind a port. Behind a conventional bridge there is none.
+ * The PCI Express capability of a passed-through function (PCI Express Base 4.0 §7.5.3): with its device's properties,
+ * and the type for its place in the guest, an integrated endpoint on bus 0 or an endpoint behind a port. Behind a
+ * conventional bridge there is none.
  *
  * @param onFlr the guest has started a function level reset
- * @returns its bytes
+ * @returns its size in bytes
  */
 export function addVirtualExpress(
   fn: PassedFunction,
@@ -92,7 +99,7 @@ function addSecondPart(fn: PassedFunction, host: HostConfig, at: number): void {
   });
 }
 
-/** What depends on the bus that it is plugged into. */
+/** Sets what depends on the bus that it is plugged into. */
 function place(fn: PassedFunction, host: HostConfig, at: number, size: number, slot: PciSlot): void {
   const { config } = fn;
   const flags = host.u16(at + PCIE.capabilities);

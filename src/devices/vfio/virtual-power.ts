@@ -3,7 +3,7 @@ import type { PassedFunction } from './passed-function.ts';
 
 /** Offsets in the capability (PCI Bus Power Management Interface 1.2 §3.2), and its size. */
 const PM = { capabilities: 2, control: 4, size: 8 } as const;
-/** Wake-up signals from any state, and the current that they take: they would reach the host. */
+/** PME support, in any state, and the auxiliary current: wake-up signals would reach the host. */
 const WAKE_UP = 0xf800 | 0x01c0;
 const D1_SUPPORTED = 1 << 9;
 const D2_SUPPORTED = 1 << 10;
@@ -11,7 +11,10 @@ const STATE = 0x3;
 const NO_SOFT_RESET = 1 << 3;
 const D0 = 0;
 
-/** The power management of a passed-through function: BARs leave the guest before the device leaves D0, and come back after it is in D0. */
+/**
+ * The power management of a passed-through function: BARs are unmapped before the device leaves D0, and mapped again
+ * once it is back in D0.
+ */
 export class VirtualPower {
   readonly #fn: PassedFunction;
   readonly #control: number;
@@ -33,12 +36,12 @@ export class VirtualPower {
     fn.addHook({ start: this.#control, end: this.#control + 2, afterWrite: () => this.#follow() });
   }
 
-  /** Puts the device into D0, whatever its guest believes. */
+  /** Puts the device into D0; the state that its guest sees does not change. */
   wakeDevice(): void {
     this.#fn.change16(this.#control, STATE, D0);
   }
 
-  /** Puts the device into D0, whatever the guest did. */
+  /** Puts the device into D0, also in the state that its guest sees. */
   wake(): void {
     this.wakeDevice();
     this.#fn.config.setU16(this.#control, this.#fn.config.u16(this.#control) & ~STATE);
@@ -49,7 +52,7 @@ export class VirtualPower {
     const { config, power } = this.#fn;
     const control = config.u16(this.#control);
     const wanted = control & STATE;
-    // A state that the device does not have is not entered (§3.2.4).
+    // A state that the device does not support is not entered (§3.2.4).
     const state = this.#supported.includes(wanted) ? wanted : D0;
     if (state !== wanted) config.setU16(this.#control, (control & ~STATE) | state);
     if (state === D0) {

@@ -7,13 +7,13 @@ import { configMirror, isDisplay, type Quirk, type QuirkTarget, trapBar } from '
 /** ATI, today AMD. */
 const VENDOR = 0x1002;
 
-/** The configuration space among the registers. */
+/** The offset of the configuration space's mirror in the registers. */
 const MIRROR = 0x4000;
-/** BAR 2 has the registers in cards whose BAR 2 has 64 bits. */
+/** Cards whose BAR 2 has 64 bits have the registers there. */
 const BAR2 = 2;
-/** I/O ports of BAR 4, by which 16-bit code reaches the registers: MM_INDEX and MM_DATA (Linux, radeon_reg.h). */
+/** I/O ports of BAR 4, through which 16-bit code reaches the registers: MM_INDEX and MM_DATA (Linux, radeon_reg.h). */
 const BAR4 = { index: 4, address: 0x0, data: 0x4 } as const;
-/** The port of the VGA adapter at which that code finds where BAR 4 is: bits 8 to 15 of its address. */
+/** The port of the VGA adapter where that code finds the address of BAR 4: bits 8 to 15. */
 const BAR4_PORT = 0x3c3;
 
 const WHY = 'the code in its ROM finds BARs there, which are those of the host';
@@ -21,7 +21,7 @@ const SOURCE = 'QEMU hw/vfio/pci-quirks.c, Linux drivers/gpu/drm/radeon/radeon_r
 
 const concerns: Quirk['concerns'] = device => device.vendor === VENDOR && isDisplay(device);
 
-/** All of them matter to the code in the ROM alone, and so with x-vga. */
+/** All of them matter only to the code in the ROM, and hence with x-vga. */
 export const ATI_QUIRKS: readonly Quirk[] = [
   {
     name: 'ATI configuration space in BAR 2',

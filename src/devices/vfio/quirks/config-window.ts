@@ -1,7 +1,7 @@
 import type { AccessSize, IoHandler } from '../../device.ts';
 import type { PassedFunction } from '../passed-function.ts';
 
-/** Addresses that stand for the configuration space. */
+/** A range of addresses that maps the configuration space. */
 export type WindowMatch = {
   /** Address of its first byte. */
   readonly base: number;
@@ -10,14 +10,14 @@ export type WindowMatch = {
 };
 
 /**
- * A pair of registers through which a driver reaches others: it writes an address to one, and reads or writes the other. Where the address
- * is one of the configuration space, the guest gets the one that it sees elsewhere.
+ * A pair of registers through which a driver reaches others: it writes an address to one, and reads or writes the
+ * other. For addresses in the configuration space, the guest gets the one that it sees elsewhere.
  */
 export class ConfigWindow {
   readonly #fn: PassedFunction;
   readonly #matches: readonly WindowMatch[];
   readonly #enabled: () => boolean;
-  /** Offset in the configuration space; null: the address is another one. */
+  /** Offset in the configuration space; null for other addresses. */
   #selected: number | null = null;
 
   constructor(fn: PassedFunction, matches: readonly WindowMatch[], enabled = () => true) {
@@ -26,7 +26,7 @@ export class ConfigWindow {
     this.#enabled = enabled;
   }
 
-  /** The address register, which the device gets too. */
+  /** The address register, whose writes also go to the device. */
   address(device: IoHandler): IoHandler {
     return {
       read: (offset, size) => device.read(offset, size),
@@ -40,7 +40,7 @@ export class ConfigWindow {
   data(device: IoHandler): IoHandler {
     return {
       read: (offset, size) => {
-        // What a read changes in the device it changes anyway.
+        // The device is read as well, for the side effects.
         const value = device.read(offset, size);
         const at = this.#at(offset, size);
         return at === null ? value : this.#fn.readConfig(at, size);

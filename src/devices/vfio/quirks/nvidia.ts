@@ -8,14 +8,20 @@ import { configMirror, isDisplay, type Quirk, type QuirkTarget, trapBar } from '
 
 const VENDOR = 0x10de;
 
-/** The configuration space among the registers of BAR 0 (nouveau, nvkm/subdev/pci): PPCI since NV50, and PBUS before. */
+/**
+ * The mirror of the configuration space in the registers of BAR 0 (nouveau, nvkm/subdev/pci): PPCI since NV50, and PBUS
+ * before.
+ */
 const PPCI = { base: 0x8_8000, size: EXTENDED_CONFIG_SIZE } as const;
 const PBUS = { base: 0x1800, size: CONFIG_SIZE } as const;
 
-/** I/O ports of BAR 5, by which 16-bit code reaches BAR 0: two switches, which are on when bit 0 is, an address and its contents. */
+/**
+ * I/O ports of BAR 5, through which 16-bit code reaches BAR 0: two switches, which bit 0 turns on, an address and its
+ * contents.
+ */
 const BAR5 = { index: 5, master: 0x0, enable: 0x4, address: 0x8, data: 0xc, on: 1 } as const;
 
-/** The same by ports of the VGA adapter: a command, and its argument or result. */
+/** The same through ports of the VGA adapter: a command, and its argument or result. */
 const PORTS = { argument: { start: 0x3d0, size: 4 }, command: { start: 0x3d4, size: 2 } } as const;
 const COMMAND = { select: 0x338, read: 0x538, write: 0x738 } as const;
 
@@ -30,7 +36,7 @@ export const NVIDIA_QUIRKS: readonly Quirk[] = [
     apply: target => {
       const { fn, vgaPorts } = target;
       trapBar(target, 0, { start: PPCI.base, size: PPCI.size, handler: acknowledging(target, PPCI.base) });
-      // Only the code in the ROM of old cards uses it, and other registers of the same page are often used.
+      // Only the code in the ROM of old cards uses it, and other registers in the same page are used often.
       if (vgaPorts !== null) {
         trapBar(target, 0, { start: PBUS.base, size: PBUS.size, handler: acknowledging(target, PBUS.base) });
         addBar5(target);
@@ -40,7 +46,10 @@ export const NVIDIA_QUIRKS: readonly Quirk[] = [
   },
 ];
 
-/** The mirror, by which the device is told that an interrupt has been handled: a write of a byte to the ID of the MSI capability. */
+/**
+ * The mirror with which the device is notified that an interrupt has been handled: by a byte write to the ID of the MSI
+ * capability.
+ */
 function acknowledging({ fn, host, msi, onError }: QuirkTarget, base: number): IoHandler {
   const device = new RegionAccess(host.region(0), onError, base);
   return configMirror(fn, (offset, size, value) => {
@@ -71,7 +80,7 @@ function addBar5(target: QuirkTarget): void {
   trap(BAR5.data, window.data(device(BAR5.data)));
 }
 
-/** `select`, an address, `read` or `write`, and then the contents; anything else in between begins anew. */
+/** `select`, an address, `read` or `write`, and then the contents; anything else in between starts over. */
 function addPorts(
   fn: PassedFunction,
   { host, onError }: QuirkTarget,
@@ -82,7 +91,7 @@ function addPorts(
   const argument = new RegionAccess(vga, onError, PORTS.argument.start);
   let step: 'none' | 'select' | 'selected' | 'read' | 'write' = 'none';
   let address = 0;
-  /** @returns the step before */
+  /** @returns the previous step */
   const proceed = (to: typeof step = 'none') => {
     const before = step;
     step = to;

@@ -5,7 +5,7 @@ import type { BarOfDevice } from '../passed-bars.ts';
 import type { PassedFunction } from '../passed-function.ts';
 import type { Trap } from '../traps.ts';
 
-/** What a device is recognized by: its own IDs, whatever the guest sees. */
+/** How a device is recognized: by its own IDs, whatever the guest sees. */
 export type DeviceIdentity = {
   readonly vendor: number;
   readonly device: number;
@@ -13,29 +13,29 @@ export type DeviceIdentity = {
   readonly classCode: number;
 };
 
-/** A passed-through device, to be changed before its guest runs. */
+/** A passed-through device, for changes before its guest runs. */
 export type QuirkTarget = {
   readonly fn: PassedFunction;
   readonly host: HostDevice;
   readonly bars: ReadonlyMap<number, BarOfDevice>;
-  /** Where the MSI capability is; null: the device has none. */
+  /** The offset of the MSI capability; null if the device has none. */
   readonly msi: number | null;
-  /** Null: the device has no MSI-X. */
+  /** Null if the device has no MSI-X. */
   readonly msix: Pick<Msix, 'readTable' | 'writeTable'> | null;
-  /** Traps at the ports of a VGA adapter; null: it does not answer there. */
+  /** Traps at the ports of a VGA adapter; null if it does not respond there. */
   readonly vgaPorts: Trap[] | null;
   readonly onError: (error: Error) => void;
 };
 
-/** What is special about some devices. */
+/** A workaround for some devices. */
 export type Quirk = {
   readonly name: string;
   readonly why: string;
-  /** Where that is known from. */
+  /** Where it is documented. */
   readonly source: string;
   readonly concerns: (device: DeviceIdentity) => boolean;
   readonly apply?: (target: QuirkTarget) => void;
-  /** Reading its expansion ROM harms the device: the guest sees none but that of a file. */
+  /** Reading its expansion ROM harms the device: the guest only sees a ROM from a file. */
   readonly unreadableRom?: boolean;
 };
 
@@ -47,7 +47,9 @@ export function isDisplay({ classCode }: DeviceIdentity): boolean {
   return classCode >>> BASE_CLASS_SHIFT === DISPLAY;
 }
 
-/** Has `handler` answer for a part of a BAR. A device without that part, which is then no device of this kind, stays as it is. */
+/**
+ * Makes `handler` handle a part of a BAR. A device without that part, which hence is not of this kind, is not changed.
+ */
 export function trapBar({ bars }: QuirkTarget, index: number, trap: Trap): void {
   const bar = bars.get(index);
   if (bar !== undefined && trap.start + trap.size <= bar.bar.size) bar.parts.addTrap(trap);

@@ -3,7 +3,7 @@ import { NVIDIA_QUIRKS } from './nvidia.ts';
 import type { DeviceIdentity, Quirk } from './quirk.ts';
 import { RTL8168_QUIRK } from './rtl8168.ts';
 
-/** What is special about which devices. */
+/** The workarounds, in the order in which they are applied. */
 export const QUIRKS: readonly Quirk[] = [
   ...NVIDIA_QUIRKS,
   ...ATI_QUIRKS,

@@ -6,10 +6,10 @@ import { type Quirk, type QuirkTarget, trapBar } from './quirk.ts';
 const BAR = 2;
 const DATA = 0x70;
 const ADDRESS = 0x74;
-/** Which of the device's tables: 1 is that of MSI-X. */
+/** The selected table of the device: 1 is the MSI-X table. */
 const TABLE = { mask: 0x7fff_0000, msix: 0x0001_0000 } as const;
 const OFFSET = 0x0fff;
-/** Set by who writes, and flipped by the device when it is done. */
+/** Set by the writer, and flipped by the device when it is done. */
 const WRITE = 0x8000_0000;
 
 export const RTL8168_QUIRK: Quirk = {
@@ -26,7 +26,7 @@ function addRegisters(target: QuirkTarget, msix: NonNullable<QuirkTarget['msix']
   const { host, onError } = target;
   const data = new RegionAccess(host.region(BAR), onError, DATA);
   const address = new RegionAccess(host.region(BAR), onError, ADDRESS);
-  /** The address that was written last, if it is in the table; null: the device has it. */
+  /** The last address written, if it is in the table; null if it was passed to the device. */
   let selected: number | null = null;
   let written = 0;
   const atData: IoHandler = {
