@@ -78,7 +78,7 @@ export class BlkConfig {
     this.#view.setBigUint64(FIELD.capacity, BigInt(Math.floor(bytes / SECTOR)), true);
   }
 
-  /** Whether a driver's access is to the cache mode, its only writable field. */
+  /** Whether a driver's access is to the cache mode, the only writable field. */
   isWriteback(offset: number, size: AccessSize): boolean {
     return offset === FIELD.writeback && size === 1;
   }

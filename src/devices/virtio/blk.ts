@@ -43,21 +43,21 @@ export type VirtioBlkOptions = {
   /** At most 20 ASCII characters. */
   readonly serial: string;
   readonly transportFeatures: bigint;
-  /** Request queues. */
+  /** The number of request queues. */
   readonly queues: number;
-  /** Until `setLimits`. */
+  /** The initial limits, until `setLimits`. */
   readonly limits: DiskLimits;
   readonly clock: Clock;
-  /** Reports errors of the host's disk, and with null their end. */
+  /** Reports errors of the host's disk; null ends the report. */
   readonly reportDiskErrors: (text: string | null) => void;
   readonly policy?: DiskErrorPolicy;
-  /** Requests wait for the VM, which is to be paused, to be resumed. */
+  /** Pauses the VM: requests wait until it is resumed. */
   readonly paused?: (reason: string) => void;
 };
 
 /**
- * A block device (virtio 1.3 §5.2). This is its control plane: features and config space. The backend serves the request
- * queues off the machine thread.
+ * A block device (virtio 1.3 §5.2). This is its control plane: features and config space. The backend serves the
+ * request queues off the machine thread.
  */
 class VirtioBlk implements VirtioDevice {
   readonly name: string;
@@ -75,7 +75,7 @@ class VirtioBlk implements VirtioDevice {
   readonly #serial: string;
   readonly #errors: DiskErrorReports;
   readonly #queues = new Set<BlockQueue>();
-  /** What the driver has agreed to. */
+  /** The features negotiated with the driver. */
   #agreed = 0n;
   #limits: DiskLimits = {};
 
@@ -147,7 +147,7 @@ class VirtioBlk implements VirtioDevice {
     };
   }
 
-  /** The disk has this many bytes now, a multiple of 512: tells the driver. */
+  /** The size of the disk is now `bytes`, a multiple of 512: notifies the driver. */
   resize(bytes: number): void {
     this.#backend.resize(bytes);
     this.#config.setCapacity(bytes);
@@ -188,7 +188,9 @@ class VirtioBlk implements VirtioDevice {
     this.#backend.close();
   }
 
-  /** Chooses the cache mode, which only a driver with CONFIG_WCE sees; one without FLUSH expects none (§5.2.6.2). */
+  /**
+   * Sets the cache mode, which is visible only to a driver with CONFIG_WCE; one without FLUSH expects none (§5.2.6.2).
+   */
   #setWriteback(on: boolean): void {
     this.#config.writeback = on;
     const cached = this.#agreed & BLK_FEATURE.configWce ? on : (this.#agreed & BLK_FEATURE.flush) !== 0n;

@@ -30,11 +30,11 @@ const FIELD = {
 const U32 = 2 ** 32;
 
 /**
- * The registers by which a driver negotiates over PCI. Fields are written whole, the 64-bit ones in halves; writes of any
- * other width are ignored (§4.1.3.1 requires drivers to use the natural width). Reads may have any width.
+ * The registers with which a driver negotiates over PCI. Fields are written whole, the 64-bit ones in halves; writes of
+ * any other width are ignored (§4.1.3.1 requires drivers to use the natural width). Reads may have any width.
  */
 export class CommonConfig {
-  /** Bytes of the structure for a device that offers these features: queue_reset came with RING_RESET. */
+  /** The size of the structure for a device that offers these features: queue_reset came with RING_RESET. */
   static size(features: bigint): number {
     return features & FEATURE.ringReset ? 0x3c : 0x38;
   }
@@ -166,7 +166,7 @@ export class CommonConfig {
   }
 
   #acceptFeatures(value: number): void {
-    // Words past the second have no bits that could be offered.
+    // Words after the second have no bits that could be offered.
     if (this.#driverFeatureSelect > 1) return;
     const shift = BigInt(32 * this.#driverFeatureSelect);
     const others = this.#lifecycle.accepted & ~(0xffff_ffffn << shift);
@@ -186,7 +186,7 @@ function high(address = 0): number {
   return Math.floor(address / U32);
 }
 
-/** `address` with its half at `offset` (a multiple of 8: the low one) replaced. Exact up to 2^53. */
+/** `address` with the half at `offset` replaced (at a multiple of 8: the low one). Exact up to 2^53. */
 function withHalf(address: number, offset: number, value: number): number {
   return offset % 8 === 0 ? high(address) * U32 + value : value * U32 + low(address);
 }

@@ -3,32 +3,32 @@ import type { DiskErrors } from '../backends/disk.ts';
 import type { Cancel, Clock } from '../device.ts';
 import type { BlockQueue } from './block-backend.ts';
 
-/** Within this time, in nanoseconds, the errors of one kind give one report, and their number another. */
+/** The period in nanoseconds in which the errors of one kind cause one report, and their number another. */
 export const DISK_ERROR_PERIOD = 60_000_000_000n;
 
-/** What meets errors: a queue, or a port. */
+/** Where errors occur: a queue, or a port. */
 type ErrorSource = Pick<BlockQueue, 'diskErrors'>;
 
 export type DiskErrorReportsOptions = {
   readonly clock: Clock;
-  /** Those of one disk, or of several. */
+  /** The queues of one disk, or of several. */
   readonly queues: () => readonly ErrorSource[];
-  /** @param disk its number, as `DiskErrors` has it */
+  /** @param disk its number, as in `DiskErrors` */
   readonly report: (text: string | null, disk: number) => void;
-  /** Called with each kind of errors, when it is known. */
+  /** Called for each kind of errors when it is detected. */
   readonly failed: (errors: DiskErrors, text: string) => void;
   /** Why nothing is written to a disk's image any more, as `BlockBackend.corruption`. */
   readonly corruption: (disk: number) => string | null;
 };
 
 /**
- * Reports a disk's errors to the user: the first of each kind at once, and those that follow as a number at the end of the
- * period, so that a failing disk doesn't flood the log. A period without any ends with null, unless the image has been found to be corrupt,
- * which does not pass.
+ * Reports a disk's errors to the user: the first of each kind immediately, and the number of later ones at the end of
+ * the period, so that a failing disk doesn't flood the log. A period without errors ends the report with null, unless
+ * the image has been found to be corrupt, which is permanent.
  */
 export class DiskErrorReports {
   readonly #options: DiskErrorReportsOptions;
-  /** The kinds reported in this period, and what has followed. */
+  /** The kinds reported in this period, and the errors since. */
   readonly #kinds = new Map<string, DiskErrors | null>();
   #timer: Cancel | null = null;
 
@@ -42,7 +42,7 @@ export class DiskErrorReports {
       for (const errors of queue.diskErrors(false)) this.#add(errors);
   }
 
-  /** Reports no more. */
+  /** Stops reporting. */
   close(): void {
     this.#timer?.();
     this.#timer = null;

@@ -3,8 +3,9 @@ import type { Cancel } from '../device.ts';
 export type Doorbell = { readonly offset: number; readonly fd: number };
 
 /**
- * Makes the kernel signal the kick eventfds of a function's queues on guest writes to their notification addresses. If the
- * kernel refuses an address (another device has it), the writes reach user space, which signals the eventfd instead.
+ * Makes the kernel signal the kick eventfds of a function's queues on guest writes to their notification addresses. If
+ * the kernel refuses an address (another device uses it), the writes reach user space, which signals the eventfd
+ * instead.
  */
 export class Doorbells {
   readonly #attach: (address: number, fd: number) => Cancel;
@@ -15,7 +16,7 @@ export class Doorbells {
     this.#attach = attach;
   }
 
-  /** Attaches these doorbells, at `base`, and no others. */
+  /** Attaches exactly these doorbells, at `base`. */
   place(base: number, doorbells: readonly Doorbell[]): void {
     const wanted = new Map(doorbells.map(({ offset, fd }) => [base + offset, fd]));
     for (const [address, { fd, cancel }] of this.#attached) {

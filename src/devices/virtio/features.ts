@@ -6,7 +6,7 @@ export const FEATURE = {
   /** The device's accesses may be translated by an IOMMU. */
   accessPlatform: 1n << 33n,
   ringPacked: 1n << 34n,
-  /** Single queues can be reset. */
+  /** Individual queues can be reset. */
   ringReset: 1n << 40n,
 } as const;
 

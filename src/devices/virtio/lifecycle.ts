@@ -7,12 +7,12 @@ import { RunningQueues } from './running-queues.ts';
 import type { VirtioDevice } from './virtio-device.ts';
 
 /**
- * Milliseconds for which a driver's reset holds up the machine thread, so that drivers find the device reset at once: some don't
- * wait for it. A back end that takes longer is drained in the background.
+ * How long, in milliseconds, a driver's reset may block the machine thread, so that drivers find the device reset
+ * immediately: some don't wait for it. A slower back end is drained in the background.
  */
 const RESET_PATIENCE = 10;
 
-/** How long, in milliseconds, a queue may take to stop when its machine ends, before it is left behind. */
+/** How long, in milliseconds, a queue may take to stop when its machine ends, before it is abandoned. */
 const END_PATIENCE = 1000;
 
 const KNOWN_STATUS = Object.values(STATUS).reduce((all, bit) => all | bit, 0);
@@ -22,20 +22,20 @@ export type LifecycleEvents = {
   readonly onServing: () => void;
   /** Notifies the driver of a config change. */
   readonly onConfigInterrupt: () => void;
-  /** Resets everything that the transport keeps for the driver. */
+  /** Resets all driver state that the transport keeps. */
   readonly onReset: () => void;
-  /** Resets what the transport keeps for one queue. */
+  /** Resets the transport's state of one queue. */
   readonly onQueueReset: (queue: QueueSetup) => void;
   /** Reports to the user why the device stopped. */
   readonly onBroken: (reason: string) => void;
 };
 
 /**
- * The transport-independent state machine between a driver and a device: status, features and queues (virtio 1.3 §2.1, §2.2,
- * §2.6.1 and §3.1), and which queues the device serves.
+ * The transport-independent state machine between a driver and a device: status, features and queues (virtio 1.3 §2.1,
+ * §2.2, §2.6.1 and §3.1), and which queues the device serves.
  *
- * Queues stop asynchronously, since the host may hold up a request for any time. Until they have, the device *drains*: a driver
- * that has reset it reads the old status (§4.1.4.3.2), and a machine that wants it quiesced waits.
+ * Queues stop asynchronously, since the host may delay a request for any time. Until they have stopped, the device
+ * *drains*: a driver that has reset it reads the old status (§4.1.4.3.2), and quiescing the device waits.
  */
 export class VirtioLifecycle {
   readonly device: VirtioDevice;
@@ -50,7 +50,7 @@ export class VirtioLifecycle {
   /** The driver has reset the device, which still drains. */
   #resetting = false;
   #quiesced = false;
-  /** The transport lets the device reach memory. */
+  /** The transport permits the device to access memory. */
   #busMaster = true;
   /** Callbacks of `quiesce`, while the device drains. */
   #onQuiesced: (() => void)[] = [];
@@ -69,7 +69,7 @@ export class VirtioLifecycle {
     this.#running = new RunningQueues(device, {
       stopped: queue => this.#stopped(queue),
       broken: (queue, reason) => {
-        // The driver's own reset ends what it did wrong.
+        // A driver's own reset ends its violation.
         if (!this.#resetting && !queue.resetting) this.fail(reason);
       },
     });
@@ -98,12 +98,15 @@ export class VirtioLifecycle {
     return (this.#status & STATUS.featuresOk) !== 0 && (this.#accepted & feature) !== 0n;
   }
 
-  /** The driver has reset the device, and must wait until it reads a status of 0: what else it writes is ignored. */
+  /**
+   * The driver has reset the device, and must wait until it reads a status of 0: until then its other writes are
+   * ignored.
+   */
   get resetting(): boolean {
     return this.#resetting;
   }
 
-  /** Queues have been asked to stop, and have not yet. */
+  /** Queues have been asked to stop, and have not stopped yet. */
   get draining(): boolean {
     return this.#running.draining;
   }
@@ -120,8 +123,8 @@ export class VirtioLifecycle {
   }
 
   /**
-   * The driver's write to the status: 0 resets, other values add bits. FEATURES_OK comes before DRIVER_OK (§3.1.1), but not after DRIVER: iPXE leaves that
-   * away when it opens a card again that it has reset.
+   * The driver's write to the status: 0 resets, other values add bits. FEATURES_OK must precede DRIVER_OK (§3.1.1), but
+   * DRIVER need not come first: iPXE omits it when it reopens a card that it has reset.
    */
   writeStatus(value: number): void {
     if (this.#resetting) return;
@@ -179,14 +182,14 @@ export class VirtioLifecycle {
     if (this.#usable) this.#events.onConfigInterrupt();
   }
 
-  /** Into the power-on state. The device must be drained. */
+  /** Restores the power-on state. The device must be drained. */
   reset(): void {
     this.#requireDrained('reset');
     this.#generation = 0;
     this.#finishReset();
   }
 
-  /** Takes the queues from the device. `done` is called when it has drained, unless `resume` comes first. */
+  /** Stops the device's queues. `done` is called when it has drained, unless `resume` comes first. */
   quiesce(done: () => void): void {
     this.#quiesced = true;
     this.#onQuiesced.push(done);
@@ -194,7 +197,7 @@ export class VirtioLifecycle {
     this.#drained();
   }
 
-  /** Gives the queues back after `quiesce` or `load`. */
+  /** Restarts the queues after `quiesce` or `load`. */
   resume(): void {
     this.#quiesced = false;
     this.#onQuiesced = [];
@@ -202,8 +205,8 @@ export class VirtioLifecycle {
   }
 
   /**
-   * Whether the device may reach memory: while not, it takes no buffers, and goes on where it stopped afterwards. A kernel that is about
-   * to start another one takes that right from devices whose drivers it does not stop.
+   * Whether the device may access memory: otherwise it takes no buffers, and continues later where it stopped. A kernel
+   * that is about to start another one revokes this for devices whose drivers it does not stop.
    */
   set busMaster(allowed: boolean) {
     if (allowed === this.#busMaster) return;
@@ -212,7 +215,10 @@ export class VirtioLifecycle {
     else this.#running.stop(this.queues);
   }
 
-  /** Ends the device with its machine, or when it is unplugged. @returns the queues that the host holds up, which are left behind */
+  /**
+   * Ends the device with its machine, or when it is unplugged. @returns the queues that the host delays, which are
+   * abandoned
+   */
   close(): ReadonlySet<QueueSetup> {
     this.#quiesced = true;
     this.#onQuiesced = [];
@@ -259,7 +265,7 @@ export class VirtioLifecycle {
     this.#generation = generation;
     for (const [i, queue] of this.queues.entries()) {
       queue.load(saved[i]!, this.#packed);
-      // Until DRIVER_OK, the driver may still make good what is wrong.
+      // Until DRIVER_OK, the driver may still correct errors.
       const started = queue.enabled && (status & STATUS.driverOk) !== 0;
       if (!started) queue.progress = null;
       const problem = started ? queue.problem(this.#memory, this.#packed) : null;
@@ -273,7 +279,7 @@ export class VirtioLifecycle {
     return this.negotiated(FEATURE.ringPacked);
   }
 
-  /** The driver has finished its setup, and neither side has given up. */
+  /** The driver has finished its setup, and neither side has failed. */
   get #usable(): boolean {
     return (this.#status & (STATUS.driverOk | STATUS.needsReset)) === STATUS.driverOk && !this.#resetting;
   }
@@ -286,11 +292,11 @@ export class VirtioLifecycle {
     if (this.#running.any) throw new Error(`${this.device.name} cannot be ${what} while it uses its queues`);
   }
 
-  /** Has the device serve every queue that it may serve now. */
+  /** Starts every queue that the device may serve now. */
   #startQueues(): void {
     if (!this.#quiesced && this.#busMaster) {
       for (const queue of this.queues) {
-        // A queue that still drains is started when it has stopped.
+        // A queue that is still draining is started when it has stopped.
         if (this.serves(queue) && !this.#running.has(queue)) this.#start(queue);
       }
     }
@@ -298,7 +304,7 @@ export class VirtioLifecycle {
   }
 
   #start(queue: QueueSetup): void {
-    // The driver may have chosen other features since it enabled the queue.
+    // The driver may have selected other features since it enabled the queue.
     const problem = queue.problem(this.#memory, this.#packed);
     if (problem === null) this.#running.start(queue, queue.describe(this.#packed), this.#accepted);
     else this.fail(problem);
@@ -317,13 +323,13 @@ export class VirtioLifecycle {
     this.#drained();
   }
 
-  /** Carries out what waits for the queues to stop, if they have. */
+  /** Continues with what waits for the queues to stop, if they have. */
   #drained(): void {
     if (!this.#running.draining) {
       if (this.#resetting) this.#finishReset();
       for (const done of this.#onQuiesced.splice(0)) done();
     }
-    // A resume may have come before they had stopped.
+    // `resume` may have been called before they had stopped.
     this.#startQueues();
   }
 

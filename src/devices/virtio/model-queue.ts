@@ -10,8 +10,8 @@ import type { QueueProgress, RunningQueue, VirtioDriver, VirtioQueue } from './v
 export type ModelQueueServices = Pick<MachineServices, 'memory' | 'events' | 'eventFds'>;
 
 /**
- * A virtqueue that a device model serves itself, on the machine thread: one for control, or with little traffic. What its driver writes
- * is checked; a driver that breaks the rules ends the queue, and with that its device.
+ * A virtqueue that a device model serves itself, on the machine thread: a control queue, or one with little traffic.
+ * The driver's input is checked; a driver that breaks the rules ends the queue, and with it the device.
  */
 export class ModelQueue implements RunningQueue {
   readonly #queue: VirtioQueue;
@@ -20,20 +20,20 @@ export class ModelQueue implements RunningQueue {
   readonly #ring: Ring;
   readonly #work: (queue: ModelQueue) => void;
   readonly #unwatch: () => void;
-  /** Taken and not given back. */
+  /** Chains that were taken, and not returned. */
   readonly #taken = new Set<Chain>();
-  /** Of an earlier life of the queue, to be taken first. */
+  /** Chains from before the queue was stopped, to be taken first. */
   #retaken: Chain[] = [];
-  /** Chains that may be taken before others have the thread. */
+  /** Chains that may be taken in one batch. */
   #budget = 0;
-  /** Signals of the kick eventfd that are not the driver's. */
+  /** Signals of the kick eventfd that did not come from the driver. */
   #ownSignals = 0;
-  /** Where it was stopped, or found to be broken. */
+  /** Its position when it was stopped, or found to be broken. */
   #end: QueueProgress | null = null;
 
   /**
-   * @param work takes chains with `take`, as many as it can use now: called for each kick and once at the start, never from within the
-   * constructor
+   * @param work takes chains with `take`, as many as it can use now: called for each kick and once at the start, never
+   * from within the constructor
    */
   constructor(
     queue: VirtioQueue,
@@ -60,7 +60,7 @@ export class ModelQueue implements RunningQueue {
     this.workSoon();
   }
 
-  /** Has the model take chains, after it has left some in the ring. What it gives back is published at the end. */
+  /** Makes the model take chains, after it has left some in the ring. What it returns is published at the end. */
   work(): void {
     if (this.#end !== null) return;
     this.#budget = this.#queue.size;
@@ -72,7 +72,7 @@ export class ModelQueue implements RunningQueue {
     if (before > this.#budget) this.#queue.counters.add('batches', 1);
   }
 
-  /** The next chain; null: there is none now, and the queue's work goes on at the next kick. */
+  /** The next chain; null if there is none now: the queue's work continues at the next kick. */
   take(): Chain | null {
     if (this.#end !== null) return null;
     const retaken = this.#retaken.shift();
@@ -98,25 +98,25 @@ export class ModelQueue implements RunningQueue {
     return bytes;
   }
 
-  /** Writes to byte `at` of the chain and on, as much as fits. @returns the number of bytes */
+  /** Writes from byte `at` of the chain on, as much as fits. @returns the number of bytes */
   write(chain: Chain, at: number, bytes: Uint8Array): number {
     const count = this.#guard(() => chain.write(at, bytes)) ?? 0;
     this.#queue.counters.add('bytesToGuest', count);
     return count;
   }
 
-  /** Returns a chain in which the model wrote `written` bytes. Outside of the queue's work `publish` follows. */
+  /** Returns a chain in which the model wrote `written` bytes. Outside of the queue's work, `publish` must follow. */
   giveBack(chain: Chain, written: number): void {
     this.#guard(() => this.#ring.giveBack(chain, written));
     this.#taken.delete(chain);
   }
 
-  /** Shows the driver what was given back, and interrupts it if it asked for that. */
+  /** Publishes the returned chains, and interrupts the driver if it has asked for that. */
   publish(): void {
     this.#guard(() => this.#publish());
   }
 
-  /** The driver broke the rules of the device: ends the queue. @param problem after "the driver" */
+  /** The driver violated the device's rules: ends the queue. @param problem continues the sentence "the driver" */
   broken(problem: string): void {
     this.#guard(() => {
       throw new RingError(problem);
@@ -136,7 +136,7 @@ export class ModelQueue implements RunningQueue {
     return this.#stop();
   }
 
-  /** Has the model take chains again soon, after others have had the thread. */
+  /** Makes the model take chains again soon, after other events. */
   workSoon(): void {
     this.#ownSignals++;
     this.#services.eventFds.signal(this.#queue.kickFd);
@@ -162,7 +162,7 @@ export class ModelQueue implements RunningQueue {
     if (wanted) this.#services.eventFds.signal(this.#queue.callFd);
   }
 
-  /** @returns null once the queue has ended, and when this ends it */
+  /** @returns null if the queue has ended, or ends in `action` */
   #guard<T>(action: () => T): T | null {
     if (this.#end !== null) return null;
     try {

@@ -17,7 +17,7 @@ const FIELD = {
 /** Bits of the status. */
 const STATUS = { linkUp: 1, announce: 2 } as const;
 
-/** Values of the fields for a speed or duplex that is not known. */
+/** Field values for an unknown speed or duplex. */
 const UNKNOWN = { speed: 0xffff_ffff, duplex: 0xff } as const;
 
 export type LinkMode = {
@@ -31,7 +31,7 @@ export class NetConfig {
   static readonly size = 24;
   readonly #view = new DataView(new ArrayBuffer(NetConfig.size));
 
-  /** @param scales the driver may say how received frames are spread */
+  /** @param scales whether the driver may configure how received frames are spread (RSS) */
   constructor(pairs: number, mtu: number | null, { speed, duplex }: LinkMode, scales: boolean) {
     this.#view.setUint16(FIELD.maxPairs, pairs, true);
     this.#view.setUint16(FIELD.mtu, mtu ?? 0, true);

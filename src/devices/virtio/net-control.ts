@@ -17,15 +17,15 @@ const VLANS = 4096;
 /** Modes of RX_EXTRA: those from `allUnicast` on. */
 const FIRST_EXTRA = 2;
 
-/** The most of a command that is looked at: two tables of thousands of addresses. */
+/** The maximum size of a command that is read: two tables of thousands of addresses. */
 export const MAX_COMMAND = 65_536;
 
-/** The answers to a command. */
+/** The results of a command. */
 export const ACK = { ok: 0, error: 1 } as const;
 
-/** What commands are carried out on. */
+/** The device that commands are carried out on. */
 export interface NetControl {
-  /** Negotiated. */
+  /** The negotiated features. */
   readonly agreed: bigint;
   setMode(mode: ReceiveMode, on: boolean): void;
   /** Addresses of 6 bytes each. */
@@ -33,15 +33,15 @@ export interface NetControl {
   setMac(mac: Uint8Array): void;
   setVlan(vlan: number, on: boolean): void;
   announced(): void;
-  /** @returns false: there are not so many */
+  /** @returns false if there are not that many */
   setPairs(count: number): boolean;
-  /** Spreads received frames; `pairs` pairs are used then. @returns false: there are not so many */
+  /** Spreads received frames, using `pairs` pairs. @returns false if there are not that many */
   setScaling(scaling: ReceiveSideScaling, pairs: number): boolean;
-  /** @returns false: there are others among them than were negotiated */
+  /** @returns false if not all of them were negotiated */
   setGuestOffloads(bits: bigint): boolean;
 }
 
-/** Carries out a command of a driver's. @param bytes what the driver wrote. @returns the answer */
+/** Carries out a driver's command. @param bytes what the driver wrote. @returns the result */
 export function carryOut(control: NetControl, bytes: Uint8Array): number {
   if (bytes.length < 2) return ACK.error;
   const command = bytes[1]!;
@@ -94,7 +94,7 @@ function setScaling(control: NetControl, data: Uint8Array): boolean {
   return wanted !== null && control.setScaling(wanted.scaling, wanted.pairs);
 }
 
-/** Two tables, each {le32 entries, u8 macs[entries][6]}: of addresses, then of groups. */
+/** Two tables, each {le32 entries, u8 macs[entries][6]}: of unicast, then of multicast addresses. */
 function setTable(control: NetControl, data: Uint8Array): boolean {
   const unicast = tableOf(data);
   const multicast = unicast && tableOf(data.subarray(4 + unicast.length));

@@ -4,7 +4,7 @@ import type { NetOffloads } from '../backends/net.ts';
 export const NET_FEATURE = {
   checksum: 1n << 0n,
   guestChecksum: 1n << 1n,
-  /** The driver may change which incomplete frames it takes. */
+  /** The driver may change which incomplete frames it accepts. */
   ctrlGuestOffloads: 1n << 2n,
   mtu: 1n << 3n,
   mac: 1n << 5n,
@@ -16,7 +16,7 @@ export const NET_FEATURE = {
   hostTso6: 1n << 12n,
   hostEcn: 1n << 13n,
   hostUfo: 1n << 14n,
-  /** A received frame may be spread over several buffers. */
+  /** A received frame may span several buffers. */
   mergeableBuffers: 1n << 15n,
   status: 1n << 16n,
   ctrlQueue: 1n << 17n,
@@ -30,14 +30,14 @@ export const NET_FEATURE = {
   guestUso4: 1n << 54n,
   guestUso6: 1n << 55n,
   hostUso: 1n << 56n,
-  /** The driver says how received frames are spread over the queues. */
+  /** The driver may configure how received frames are spread over the queues. */
   rss: 1n << 60n,
   speedDuplex: 1n << 63n,
 } as const;
 
 export type NetFeatureName = keyof typeof NET_FEATURE;
 
-/** What each feature is no use without (§5.1.3.1). */
+/** The features that each feature requires (§5.1.3.1). */
 const REQUIRES: readonly (readonly [NetFeatureName, NetFeatureName])[] = [
   ['guestTso4', 'guestChecksum'],
   ['guestTso6', 'guestChecksum'],
@@ -59,7 +59,7 @@ const REQUIRES: readonly (readonly [NetFeatureName, NetFeatureName])[] = [
   ['ctrlGuestOffloads', 'ctrlQueue'],
 ];
 
-/** The features of the offloads that are possible. */
+/** The features of the possible offloads. */
 const OFFLOADS: readonly (readonly [NetFeatureName, 'takes' | 'gives', keyof NetOffloads])[] = [
   ['checksum', 'takes', 'checksum'],
   ['hostTso4', 'takes', 'tso4'],
@@ -80,11 +80,11 @@ export type FeatureChoices = {
   readonly takes: NetOffloads;
   readonly gives: NetOffloads;
   readonly pairs: number;
-  /** The network can spread received frames as a driver has it. */
+  /** Whether the network can spread received frames as a driver configures. */
   readonly scales: boolean;
   readonly mtu: number | null;
   readonly speedDuplex: boolean;
-  /** Features that options switch off. */
+  /** Features that options disable. */
   readonly unwanted: readonly NetFeatureName[];
 };
 
@@ -111,7 +111,7 @@ export function netFeatures({
   return names.reduce((all, name) => all | NET_FEATURE[name], 0n);
 }
 
-/** The bits that a driver may set by a command: those of incomplete frames that it takes (§5.1.6.5.6.1). */
+/** The bits that a driver may set by a command: those of incomplete frames that it accepts (§5.1.6.5.6.1). */
 export const GUEST_OFFLOADS =
   NET_FEATURE.guestChecksum |
   NET_FEATURE.guestTso4 |
@@ -121,7 +121,7 @@ export const GUEST_OFFLOADS =
   NET_FEATURE.guestUso4 |
   NET_FEATURE.guestUso6;
 
-/** Which incomplete frames a driver with these bits takes. */
+/** The incomplete frames that a driver with these bits accepts. */
 export function offloadsOf(bits: bigint): NetOffloads {
   const has = (bit: bigint) => (bits & bit) !== 0n;
   return {

@@ -3,7 +3,7 @@ import type { DeviceState } from '../device.ts';
 import { booleanOf, bytesOf, DeviceStateError } from '../state.ts';
 
 const MAC_BYTES = 6;
-/** Beyond these, all addresses of the kind are received. */
+/** With more addresses than this, all of the kind are received. */
 const MAX_ADDRESSES = 256;
 const VLANS = 4096;
 
@@ -21,7 +21,7 @@ export type ReceiveMode = (typeof MODES)[number];
 /** The modes in the order of their commands (virtio 1.3 §5.1.6.5.1). */
 export const RECEIVE_MODES: readonly ReceiveMode[] = MODES;
 
-/** What a driver has said of the frames that it wants (§5.1.6.5.1 to §5.1.6.5.3). */
+/** The frames that a driver has asked for (§5.1.6.5.1 to §5.1.6.5.3). */
 export class NetFilter {
   readonly #modes = new Set<ReceiveMode>();
   #unicast = new Uint8Array();
@@ -29,14 +29,14 @@ export class NetFilter {
   /** The driver has set more addresses than there is room for. */
   #manyUnicast = false;
   #manyMulticast = false;
-  /** A bit for each. */
+  /** One bit per VLAN. */
   readonly #vlans = new Uint8Array(VLANS / 8);
 
   constructor() {
     this.reset();
   }
 
-  /** A driver that says nothing receives everything. */
+  /** A driver that sets no filter receives everything. */
   reset(): void {
     this.#modes.clear();
     this.#modes.add('promiscuous');

@@ -8,11 +8,14 @@ const TAIL = { transmitQueues: 0, keyBytes: 2, bytes: 3 } as const;
 
 export type WantedScaling = {
   readonly scaling: ReceiveSideScaling;
-  /** Queue pairs that the driver uses then: those that it sends with, and those that it receives with. */
+  /** The number of queue pairs that the driver then uses, the larger of those for transmitting and receiving. */
   readonly pairs: number;
 };
 
-/** What a driver's struct virtio_net_rss_config says; null: that is not possible. Whether there are such queues is left to the device. */
+/**
+ * Parses a driver's struct virtio_net_rss_config; null if it is invalid. Whether the queues exist is up to the device
+ * to check.
+ */
 export function rssOf(data: Uint8Array): WantedScaling | null {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length < HEAD.bytes) return null;
@@ -46,7 +49,7 @@ export function saveScaling({ hashTypes, key, queues, unclassified }: ReceiveSid
   return { hashTypes, key, queues: Uint8Array.from(queues), unclassified };
 }
 
-/** @param pairs that are used. @throws DeviceStateError */
+/** @param pairs in use. @throws DeviceStateError */
 export function scalingOf(state: DeviceState, pairs: number): ReceiveSideScaling {
   const hashTypes = numberOf(state, 'hashTypes', RSS_HASHES);
   const unclassified = numberOf(state, 'unclassified', pairs - 1);

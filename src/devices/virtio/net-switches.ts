@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import type { Zod } from '../zod.ts';
 import type { NetFeatureName } from './net-features.ts';
 
-/** The features that options switch off, by QEMU's names, with what each is. */
+/** The features that options disable, by QEMU's names, with a description of each. */
 const SWITCHES = [
   ['csum', 'checksum', 'frames that the guest sends without complete checksums'],
   ['guest_csum', 'guestChecksum', 'frames that it receives without complete checksums'],
@@ -37,7 +37,7 @@ type SwitchOption = Hyphenated<(typeof SWITCHES)[number][0]> | 'gso';
 
 const optionOf = (name: string) => name.replaceAll('_', '-');
 
-/** The options that switch features off. `gso`: all large segments that the guest sends. */
+/** The options that disable features. `gso`: all large segments that the guest sends. */
 export function switchFields(z: Zod): Record<SwitchOption, z.ZodOptional<z.ZodBoolean>> {
   const field = (what: string) =>
     z
@@ -50,13 +50,13 @@ export function switchFields(z: Zod): Record<SwitchOption, z.ZodOptional<z.ZodBo
   } as Record<SwitchOption, z.ZodOptional<z.ZodBoolean>>;
 }
 
-/** QEMU's properties for them. */
+/** QEMU's properties for these options. */
 export const SWITCH_PROPERTIES: Readonly<Record<string, string>> = {
   ...Object.fromEntries(SWITCHES.map(([name]) => [name, optionOf(name)])),
   gso: 'gso',
 };
 
-/** The features that these options switch off. */
+/** The features that these options disable. */
 export function switchedOff(options: Readonly<Record<string, unknown>>): NetFeatureName[] {
   const off = SWITCHES.flatMap(([name, feature]) => (options[optionOf(name)] === false ? [feature] : []));
   return options.gso === false ? [...off, 'hostTso4', 'hostTso6', 'hostEcn', 'hostUfo', 'hostUso'] : off;

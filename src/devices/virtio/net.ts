@@ -18,7 +18,7 @@ import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from './
 import { VirtioPci } from './transport-pci.ts';
 import { VirtioNet } from './virtio-net.ts';
 
-/** What IPv4 needs at least, and the most that Linux gives an interface. */
+/** The minimum for IPv4, and Linux's maximum for an interface. */
 const MIN_MTU = 68;
 const MAX_MTU = 65_535;
 const DEFAULT_MTU = 1500;
@@ -71,19 +71,19 @@ const options = (z: Zod) => {
   });
 };
 
-/** Of a transitional card. */
+/** The ROM of a transitional card. */
 const IPXE = ipxeRom('virtio');
 
 type Options = ReturnType<ReturnType<typeof options>['parse']>;
 
-/** Pairs of queues of a card with these options. */
+/** The number of queue pairs of a card with these options. */
 function pairsOf({ queues, mq, network }: Pick<Options, 'queues' | 'mq' | 'network'>): number {
   if (mq === false) return 1;
   const own = 'queues' in network ? network.queues : undefined;
   return queues ?? own ?? 1;
 }
 
-/** How many ports of a hub come with a card. */
+/** The number of hub ports that come with a card. */
 function hubPorts(network: Options['network']): number {
   return network.type === 'hub' ? 1 + (network.networks?.length ?? 0) : 0;
 }
@@ -99,7 +99,7 @@ function rssFact(features: bigint, scaling: ReceiveSideScaling | null) {
   return [{ label: 'RSS', value: scaling === null ? 'not used by the guest' : 'set by the guest' }];
 }
 
-/** Warns of each reason why the kernel does not carry the frames of a card that was to have that. */
+/** Warns of each reason why the kernel does not carry the frames of a card for which it was requested. */
 function unaskedPath(name: string, backend: NetBackend, warn: (text: string) => void): () => void {
   const said = new Set<string>();
   return () => {
@@ -144,7 +144,7 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
     },
   },
   config: options,
-  // Each port of a hub that comes with a card counts like a queue.
+  // Each port of a hub that comes with a card counts as a queue.
   queues: given => 2 * pairsOf(given) + 1 + hubPorts(given.network),
   queuePairs: pairsOf,
   vhost: ({ vhost }) => vhost !== false,

@@ -12,7 +12,7 @@ export type VirtioBarLayout = {
   readonly isr: Place;
   readonly device: Place;
   readonly notify: Place;
-  /** Bytes from one queue's notification address to the next. */
+  /** Bytes between the notification addresses of consecutive queues. */
   readonly notifyMultiplier: number;
 };
 
@@ -34,8 +34,8 @@ export function addVirtioCapabilities(fn: PciFunction, layout: VirtioBarLayout, 
 const ACCESS = { bar: 4, offset: 8, length: 12, data: 16, end: 20 } as const;
 
 /**
- * The capability through which a driver reaches the BAR without mapping it (§4.1.4.9): it names BAR, offset and
- * length, and an access to the data field is forwarded to the BAR.
+ * The capability with which a driver reaches the BAR without mapping it (§4.1.4.9): it sets BAR, offset and length, and
+ * an access to the data field is forwarded to the BAR.
  */
 function addAccessCapability(fn: PciFunction, bar: number, access: IoHandler): void {
   const { config } = fn;

@@ -8,13 +8,13 @@ import type { QueueSetup } from './queue-setup.ts';
 /** Bits of the ISR status (virtio 1.3 §4.1.4.5). */
 const ISR = { queue: 0x1, config: 0x2 } as const;
 
-/** Where the signals of a queue's call eventfd go: an MSI-X vector, the INTx pin, or nowhere. */
+/** The destination of a queue's call eventfd: an MSI-X vector, the INTx pin, or nothing. */
 type Route = number | 'pin' | null;
 
 /**
- * A virtio function's interrupts (virtio 1.3 §4.1.4.5, §4.1.5.1.2). With MSI-X, the call eventfd of each queue is connected
- * to the vector that the driver chose, bypassing user space; without, the machine thread watches the eventfds, sets the ISR
- * and raises the pin.
+ * A virtio function's interrupts (virtio 1.3 §4.1.4.5, §4.1.5.1.2). With MSI-X, the call eventfd of each queue is
+ * connected to the vector that the driver chose, bypassing user space; without, the machine thread watches the
+ * eventfds, sets the ISR and raises the pin.
  */
 export class VirtioPciInterrupts {
   readonly #function: PciFunction;
@@ -30,7 +30,7 @@ export class VirtioPciInterrupts {
     this.#queues = queues.map(setup => ({ setup, vector: NO_VECTOR, route: null, cancel: null }));
   }
 
-  /** Uses `msix` from now on, or the pin only; call it when the function is complete. */
+  /** Uses `msix` from now on, or only the pin; call it when the function is complete. */
   start(msix: Msix | null): void {
     this.#msix = msix;
     this.update();
@@ -67,7 +67,7 @@ export class VirtioPciInterrupts {
     return isr;
   }
 
-  /** MSI-X was switched on or off. */
+  /** MSI-X was enabled or disabled. */
   update(): void {
     if (this.#msix?.enabled) this.readIsr();
     for (let queue = 0; queue < this.#queues.length; queue++) this.#updateRoute(queue);
@@ -81,7 +81,7 @@ export class VirtioPciInterrupts {
     this.readIsr();
   }
 
-  /** Signals of the call eventfds go nowhere anymore. */
+  /** From now on, signals of the call eventfds are ignored. */
   close(): void {
     for (const queue of this.#queues) {
       queue.cancel?.();
@@ -111,7 +111,7 @@ export class VirtioPciInterrupts {
     for (let queue = 0; queue < this.#queues.length; queue++) this.#updateRoute(queue);
   }
 
-  /** A vector that the function doesn't have can't be bound: the driver reads "no vector" back. */
+  /** A vector that does not exist can't be bound: the driver reads back "no vector". */
   #existing(vector: number): number {
     return this.#msix !== null && vector < this.#msix.vectors.length ? vector : NO_VECTOR;
   }

@@ -1,14 +1,14 @@
-/** Which queue of which device counters are for. */
+/** The queue and device that counters belong to. */
 export type QueueName = {
   readonly device: string;
-  /** Of the device: `virtio-blk`. */
+  /** The type of the device: `virtio-blk`. */
   readonly type: string;
   readonly queue: string;
-  /** Largest number of descriptors; 0: of no virtqueue, but of the frames of a card that has none. */
+  /** Largest number of descriptors; 0 for the frames of a card without virtqueues. */
   readonly size: number;
 };
 
-/** The name of the queue of a SCSI unit: its commands, which have been counted in a queue of its controller, too. */
+/** The queue name of a SCSI unit: its commands, which are also counted in a queue of its controller. */
 export const UNIT_COMMANDS = 'commands';
 
 /** What a model that serves a queue itself counts. */
@@ -23,11 +23,11 @@ export type QueueCount =
   | 'dropped'
   | 'batches';
 
-/** The counters of one virtqueue, in which whoever serves it counts: a native thread, by `slot`, or a model. */
+/** The counters of one virtqueue, updated by the code that serves it: a native thread, by `slot`, or a model. */
 export interface QueueCounters {
   readonly slot: number;
   /** @param amount from 0 to 2^53 */
   add(count: QueueCount, amount: number): void;
-  /** Zeroes them for another queue. Nothing may count in them any more. */
+  /** Zeroes them for another queue. Nothing may update them any more. */
   release(): void;
 }

@@ -31,8 +31,8 @@ export function saveProgress({
 }
 
 /**
- * The position that `saveProgress` saved of a ring of `size` entries. It must be one that a device can have; whether the ring has
- * the chains is checked as they are served. @throws DeviceStateError
+ * The position that `saveProgress` saved, in a ring of `size` entries. It must be a valid device position; whether the
+ * ring has the chains is checked as they are served. @throws DeviceStateError
  */
 export function loadProgress(state: DeviceState, size: number, packed: boolean): QueueProgress {
   const lastAvail = numberOf(state, 'lastAvail', 0xffff);
@@ -54,7 +54,7 @@ function splitProgress(position: QueueProgress, bytes: Uint8Array, size: number)
 
 function packedProgress(position: QueueProgress, bytes: Uint8Array, size: number): QueueProgress {
   const [available, used] = [position.lastAvail & ~WRAP, position.usedIndex & ~WRAP];
-  // The driver's side is ahead of the device's by the descriptors that were taken: less than one lap, or a whole one.
+  // The driver's side is ahead of the device's by the descriptors that were taken: less than one lap, or exactly one.
   const laps = (position.lastAvail & WRAP) === (position.usedIndex & WRAP) ? 0 : 1;
   const taken = available + laps * size - used;
   if (available >= size || used >= size || taken < 0 || taken > size) {

@@ -33,13 +33,13 @@ export type QueueResources = {
 export class QueueSetup {
   readonly resources: QueueResources;
   enabled = false;
-  /** The driver has reset this queue, and the device hasn't finished that (virtio 1.3 §2.6.1). */
+  /** The driver has reset this queue, and the device has not finished the reset (virtio 1.3 §2.6.1). */
   resetting = false;
   size = 0;
   descriptors = 0;
   available = 0;
   used = 0;
-  /** The device's position in the ring, which it reports when it stops; null: at its start. */
+  /** The device's position in the ring, as reported when it stopped; null at the ring's start. */
   progress: QueueProgress | null = null;
 
   constructor(resources: QueueResources) {

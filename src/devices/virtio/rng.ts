@@ -8,7 +8,7 @@ import type { RunningQueue, VirtioDevice, VirtioDriver, VirtioQueue } from './vi
 
 const QUEUE_SIZE = 64;
 
-/** QEMU's: 65.536 s. */
+/** QEMU's default: 65.536 s. */
 const DEFAULT_PERIOD_MS = 2 ** 16;
 const MAX_PERIOD_MS = 24 * 3600 * 1000;
 

@@ -4,13 +4,13 @@ import type { RunningQueue, VirtioDevice, VirtioQueue } from './virtio-device.ts
 export type RunningQueueEvents = {
   /** The queue has stopped, and its position is in its setup. */
   readonly stopped: (queue: QueueSetup) => void;
-  /** The device can't go on with the queue. It is still to be stopped. */
+  /** The device can't continue with the queue, which must still be stopped. */
   readonly broken: (queue: QueueSetup, reason: string) => void;
 };
 
 type Entry = { running: RunningQueue | null; stopping: boolean };
 
-/** The queues of a device that it serves, or that have been asked to stop and have not yet. */
+/** The queues that a device serves, or that have been asked to stop and have not stopped yet. */
 export class RunningQueues {
   readonly #device: VirtioDevice;
   readonly #events: RunningQueueEvents;
@@ -39,7 +39,7 @@ export class RunningQueues {
     this.#entries.set(queue, entry);
     let failure: string | null = null;
     const broken = (reason: string) => {
-      // While it starts, the device can't be told to stop it yet. Late reports are about an earlier start.
+      // While a queue starts, the device can't be asked to stop it yet. Late reports concern an earlier start.
       if (entry.running === null) failure ??= reason;
       else if (this.#entries.get(queue) === entry) this.#events.broken(queue, reason);
     };
@@ -52,9 +52,9 @@ export class RunningQueues {
     if (failure !== null) this.#events.broken(queue, failure);
   }
 
-  /** Asks those of `queues` that run to stop. */
+  /** Asks the running queues among `queues` to stop. */
   stop(queues: readonly QueueSetup[]): void {
-    // All are marked first: none counts as running when the first one reports its end.
+    // All are marked first, so that none counts as running when the first one reports its end.
     const running = queues.filter(queue => this.#entries.get(queue)?.stopping === false);
     for (const queue of running) this.#entries.get(queue)!.stopping = true;
     for (const queue of running) this.#requestStop(queue);
@@ -68,7 +68,7 @@ export class RunningQueues {
     }
   }
 
-  /** Ends them for good: waits `limitMs` at most. @returns those that have not stopped, which are left behind */
+  /** Ends them for good: waits at most `limitMs`. @returns those that have not stopped, which are abandoned */
   abandon(limitMs: number): ReadonlySet<QueueSetup> {
     const entries = [...this.#entries];
     this.#entries.clear();
@@ -86,11 +86,11 @@ export class RunningQueues {
     entry.running!.requestStop(() => {
       if (this.#entries.get(queue) === entry) this.#collect(queue, 0);
     });
-    // One that is not served by a thread has stopped already.
+    // A queue that is not served by a thread has stopped already.
     this.#collect(queue, 0);
   }
 
-  /** Takes the position of a queue that has stopped, or does within `limitMs`. */
+  /** Takes the position of a queue that has stopped, or stops within `limitMs`. */
   #collect(queue: QueueSetup, limitMs: number): void {
     const progress = this.#entries.get(queue)!.running!.stop(limitMs);
     if (progress === null) return;

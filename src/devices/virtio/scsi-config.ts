@@ -57,7 +57,7 @@ export class ScsiConfig {
     this.set(DEFAULT_CDB_SIZE, DEFAULT_SENSE_SIZE);
   }
 
-  /** Both are in range. */
+  /** Both must be in range. */
   set(cdbSize: number, senseSize: number): void {
     this.#view.setUint32(FIELD.cdbSize, cdbSize, true);
     this.#view.setUint32(FIELD.senseSize, senseSize, true);
@@ -76,7 +76,10 @@ export class ScsiConfig {
     return size === 2 ? this.#view.getUint16(offset, true) : this.#view.getUint8(offset);
   }
 
-  /** A driver's write: it may change the sizes. Others, and sizes out of range, have no effect. @returns whether one has changed */
+  /**
+   * A driver's write, which may change the sizes. Other fields, and sizes out of range, have no effect. @returns
+   * whether a size has changed
+   */
   write(offset: number, size: AccessSize, value: number): boolean {
     if (size !== 4) return false;
     const most = offset === FIELD.senseSize ? MAX_SENSE_SIZE : offset === FIELD.cdbSize ? MAX_CDB_SIZE : -1;

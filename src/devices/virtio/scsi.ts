@@ -13,7 +13,7 @@ import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from './
 import { VirtioPci } from './transport-pci.ts';
 import type { RunningQueue, VirtioDevice, VirtioDriver, VirtioQueue } from './virtio-device.ts';
 
-/** Queues before those of requests (virtio 1.3 §5.6.2). */
+/** The queues that precede the request queues (virtio 1.3 §5.6.2). */
 const FIXED_QUEUES = ['control', 'events'] as const;
 const DEFAULT_QUEUE_SIZE = 256;
 const MAX_REQUEST_QUEUES = 64;
@@ -25,15 +25,15 @@ export type VirtioScsiOptions = ScsiConfigOptions & {
   readonly name: string;
   readonly transportFeatures: bigint;
   readonly queueSize: number;
-  /** The driver can be told of units that come and go, and of their parameters. */
+  /** The driver can be notified of units that are added or removed, and of their parameters. */
   readonly hotplug: boolean;
   readonly paramChange: boolean;
   readonly clock: Clock;
 };
 
 /**
- * A SCSI host (virtio 1.3 §5.6). This is its control plane: features and config space. The host's controller serves its queues off the
- * machine thread.
+ * A SCSI host (virtio 1.3 §5.6). This is its control plane: features and config space. The host's controller serves its
+ * queues off the machine thread.
  */
 class VirtioScsi implements VirtioDevice, ScsiNews {
   readonly name: string;
@@ -51,7 +51,7 @@ class VirtioScsi implements VirtioDevice, ScsiNews {
   readonly #controller: ScsiController;
   readonly #errors: DiskErrorReports;
   readonly #queues = new Set<BlockQueue>();
-  /** What the driver has agreed to. */
+  /** The features negotiated with the driver. */
   #agreed = 0n;
 
   constructor(options: VirtioScsiOptions, controller: ScsiController) {
@@ -137,7 +137,7 @@ class VirtioScsi implements VirtioDevice, ScsiNews {
     if (!ScsiConfig.isValid(cdbSize, senseSize)) throw new DeviceStateError('cdbSize', 'size of commands');
     this.#config.set(cdbSize, senseSize);
     this.#setSizes();
-    // Which ones they were is not saved: a driver that has missed some looks at everything.
+    // The missed events are not saved: a driver that has missed some rescans everything.
     if (events) this.#controller.missEvents();
   }
 

@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import type { Zod } from '../zod.ts';
 import { FEATURE } from './features.ts';
 
-/** The options of a virtio device about its transport and rings, by QEMU's names with hyphens. */
+/** The transport and ring options of a virtio device, by QEMU's names with hyphens. */
 export function transportFields(z: Zod) {
   const option = (description: string, byDefault: boolean) =>
     z
@@ -20,7 +20,7 @@ export function transportFields(z: Zod) {
 
 export type TransportOptions = z.output<z.ZodObject<ReturnType<typeof transportFields>>>;
 
-/** QEMU's properties for them. */
+/** QEMU's properties for these options. */
 export const TRANSPORT_PROPERTIES = {
   packed: 'packed',
   event_idx: 'event-idx',
@@ -29,7 +29,7 @@ export const TRANSPORT_PROPERTIES = {
   iommu_platform: 'iommu-platform',
 } as const;
 
-/** The features of a device whose queues are served by native threads, as far as its options leave them on. */
+/** The features of a device whose queues are served by native threads, except those that its options disable. */
 export function withTransportFeatures({
   packed = false,
   'event-idx': eventIdx = true,

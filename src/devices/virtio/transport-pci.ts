@@ -37,10 +37,10 @@ export type VirtioPciServices = Pick<
   | 'reportBroken'
 >;
 
-/** Where the structures of virtio are, of a function that has more than those. */
+/** The location of the virtio structures, in a function that has more than those. */
 export type VirtioBar = {
   readonly index: number;
-  /** What the first page of the BAR is, in front of the structures. */
+  /** Handles the first page of the BAR, before the structures. */
   readonly firstPage: IoHandler;
 };
 
@@ -51,10 +51,10 @@ export class VirtioPci implements Device, IoHandler {
   readonly #device: VirtioDevice;
   readonly #services: VirtioPciServices;
   readonly #bar: Bar;
-  /** The pages of the BAR in front of the structures. */
+  /** The pages of the BAR before the structures. */
   readonly #pagesBefore: number;
   readonly #firstPage: IoHandler | null;
-  /** Null: the device has interrupts by its pin only. */
+  /** Null if the device only has pin interrupts. */
   readonly #msix: Msix | null;
   readonly #queues: readonly QueueSetup[];
   readonly #lifecycle: VirtioLifecycle;
@@ -64,7 +64,7 @@ export class VirtioPci implements Device, IoHandler {
   /** A saved state has been loaded since it last ran. */
   #loaded = false;
 
-  /** @param bar absent: BAR 0, which is all of the device */
+  /** @param bar default: BAR 0, with only the structures */
   constructor(device: VirtioDevice, services: VirtioPciServices, bar?: VirtioBar) {
     this.name = device.name;
     this.#firstPage = bar?.firstPage ?? null;
@@ -97,7 +97,7 @@ export class VirtioPci implements Device, IoHandler {
       onMoved: () => this.#placeDoorbells(),
     });
     this.function.addInterruptPin();
-    // In S3 it has no power. Linux since 6.9 sets a virtio device up again afterwards only if it is reset by D3hot, too.
+    // In S3 it has no power. Since 6.9, Linux sets a virtio device up again afterwards only if D3hot resets it as well.
     new PowerManagement(this.function, { softReset: true });
     addEndpointCapability(this.function);
     addVirtioCapabilities(this.function, this.#layout(index), this);
@@ -190,7 +190,7 @@ export class VirtioPci implements Device, IoHandler {
     this.#msix?.reset();
   }
 
-  /** Stops using its queues. What the host doesn't let end delays `done`, for which nothing waits. */
+  /** Stops using its queues. A request that the host delays also delays `done`, but nothing blocks. */
   quiesce(done: () => void): void {
     this.#lifecycle.quiesce(done);
   }
@@ -226,7 +226,7 @@ export class VirtioPci implements Device, IoHandler {
     this.#loaded = true;
   }
 
-  /** Releases what it took of its machine. A queue that the host holds up for a second is left behind. */
+  /** Releases its resources of the machine. A queue that the host delays for a second is abandoned. */
   close(): void {
     const left = this.#lifecycle.close();
     // Its threads must have stopped using a file before that is closed.
@@ -239,7 +239,7 @@ export class VirtioPci implements Device, IoHandler {
       const { kickFd, callFd, counters } = queue.resources;
       this.#services.eventFds.close(kickFd);
       this.#services.eventFds.close(callFd);
-      // A thread that was left behind still counts.
+      // An abandoned thread still counts.
       if (!left.has(queue)) counters.release();
     }
   }
@@ -248,7 +248,7 @@ export class VirtioPci implements Device, IoHandler {
     if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
   }
 
-  /** A notification that the kernel didn't turn into an eventfd signal. */
+  /** A notification that the kernel did not turn into an eventfd signal. */
   #notify(offset: number): void {
     const queue = this.#queues[Math.floor(offset / NOTIFY_MULTIPLIER)];
     if (queue && this.#lifecycle.serves(queue)) this.#services.eventFds.signal(queue.resources.kickFd);

@@ -18,25 +18,25 @@ const MAC_BYTES = 6;
 export type VirtioNetOptions = {
   readonly name: string;
   readonly transportFeatures: bigint;
-  /** Of the device. */
+  /** The features of the device. */
   readonly features: bigint;
   readonly mac: Uint8Array;
   readonly pairs: number;
   readonly mtu: number | null;
   readonly mode: LinkMode;
-  /** Entries of the queues. */
+  /** The sizes of the queues. */
   readonly receiveSize: number;
   readonly transmitSize: number;
-  /** Interrupt vectors; null: one for each queue, and one for config changes. */
+  /** The number of interrupt vectors; null for one for each queue, and one for config changes. */
   readonly vectors: number | null;
-  /** Until `setLink` and `setLimits`. */
+  /** The initial state, until `setLink` and `setLimits`. */
   readonly link: boolean;
   readonly limits: NetLimits;
 };
 
 /**
- * A network device (virtio 1.3 §5.1). This is its control plane: features, config space and control queue. The back end serves the queues
- * of frames off the machine thread.
+ * A network device (virtio 1.3 §5.1). This is its control plane: features, config space and control queue. The back end
+ * serves the queues of frames off the machine thread.
  */
 export class VirtioNet implements VirtioDevice, NetControl {
   readonly name: string;
@@ -50,7 +50,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
   readonly transportFeatures: bigint;
   readonly configSize = NetConfig.size;
   onConfigChanged: (() => void) | null = null;
-  /** Called when what its facts say may have changed by itself. */
+  /** Called when its facts may have changed without a command. */
   onFactsChanged: (() => void) | null = null;
   readonly #backend: NetBackend;
   readonly #services: ModelQueueServices;
@@ -58,7 +58,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
   readonly #filter = new NetFilter();
   readonly #mac: Uint8Array;
   readonly #maxPairs: number;
-  /** What the driver has agreed to. */
+  /** The features negotiated with the driver. */
   #agreed = 0n;
   #pairs = 1;
   #scaling: ReceiveSideScaling | null = null;
@@ -104,7 +104,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
     };
   }
 
-  /** Negotiated. */
+  /** The negotiated features. */
   get agreed(): bigint {
     return this.#agreed;
   }
@@ -127,7 +127,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
     const pairs = multiqueue ? this.#maxPairs : 1;
     if (index === 2 * pairs)
       return new ModelQueue(queue, driver, this.#services, each => this.#control(each));
-    // Of a driver without multiqueue, which has no use for it.
+    // For a driver without multiqueue, which does not use it.
     if (index > 2 * pairs) return new ModelQueue(queue, driver, this.#services, () => {});
     const options = { features: driver.features, pair: index >> 1, onBroken: driver.broken };
     return index % 2 === 0
@@ -135,9 +135,9 @@ export class VirtioNet implements VirtioDevice, NetControl {
       : this.#backend.startTransmit(queue, options);
   }
 
-  /** A driver that can announces itself: its network may have another way to it. */
+  /** A driver that can announce itself does so: the network's path to it may have changed. */
   resumed(wasLoaded: boolean): void {
-    // What has become of the link meanwhile.
+    // Reports a change of the link in the meantime.
     this.#linkChanged();
     if (!wasLoaded || (this.#agreed & NET_FEATURE.guestAnnounce) === 0n) return;
     this.#config.announce = true;
@@ -148,7 +148,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
     return this.#link;
   }
 
-  /** Plugs the cable in, or out, and tells the driver. */
+  /** Plugs the cable in or out, and notifies the driver. */
   setLink(up: boolean): void {
     this.#link = up;
     this.#backend.setLink(up);
@@ -173,12 +173,12 @@ export class VirtioNet implements VirtioDevice, NetControl {
     return this.#pairs;
   }
 
-  /** How the driver has received frames spread; null: it leaves that to the network. */
+  /** How the driver spreads received frames (RSS); null if it leaves that to the network. */
   get scaling(): ReceiveSideScaling | null {
     return this.#scaling;
   }
 
-  /** Which frames the guest receives, in words. */
+  /** The frames that the guest receives, in words. */
   get filterText(): string {
     return this.#filter.text;
   }
@@ -268,7 +268,7 @@ export class VirtioNet implements VirtioDevice, NetControl {
     this.#backend.close();
   }
 
-  /** What a driver finds that has just negotiated. */
+  /** The state that a newly negotiated driver finds. */
   #reset(): void {
     this.#config.mac = this.#mac;
     this.#config.announce = false;

@@ -19,7 +19,7 @@ const FEATURE = {
   reporting: 1n << 5n,
 } as const;
 
-/** The unit of the config space and of the queues, whatever the size of pages is on either side. */
+/** The unit of the config space and of the queues, regardless of the page size on either side. */
 const PAGE = 4096;
 
 /** Offsets in the config space (§5.5.4). */
@@ -35,13 +35,13 @@ type BalloonOptions = {
   readonly pagePoison: boolean;
   readonly reporting: boolean;
   readonly statsSeconds: number;
-  /** Bytes that the guest is to keep at first; null: all. */
+  /** The initial target: bytes that the guest keeps; null for all. */
   readonly target: number | null;
 };
 
 type BalloonServices = Pick<MachineServices, 'memory' | 'events' | 'eventFds' | 'clock' | 'discards'>;
 
-/** A traditional memory balloon (virtio 1.3 §5.5): memory that the guest does not need goes to the host. */
+/** A traditional memory balloon (virtio 1.3 §5.5): returns memory that the guest does not need to the host. */
 class VirtioBalloon implements VirtioDevice, BalloonControl {
   readonly name: string;
   readonly type = 'virtio-balloon';
@@ -60,7 +60,7 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
   readonly #hooks = new Set<() => void>();
   readonly #unfollow: Cancel;
   #agreed = 0n;
-  /** Queues that are served. */
+  /** The number of queues in service. */
   #serving = 0;
   #target: number;
   #stats: BalloonStats | null = null;
@@ -90,7 +90,7 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
     return value;
   }
 
-  /** The driver writes what it has given up, and what it fills free pages with. */
+  /** The driver writes how much it has given up, and the value with which it fills free pages. */
   writeConfig(offset: number, size: AccessSize, value: number): void {
     let rest = value;
     for (let at = offset; at < offset + size; at++) {
@@ -207,19 +207,22 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
     return discards.startQueue(queue, { features, role, onBroken: broken });
   }
 
-  /** Drivers number the queues of the features that they have accepted. */
+  /** Drivers number only the queues of the features that they have accepted. */
   #roleOf(index: number): 'inflate' | 'deflate' | 'report' | 'stats' {
     const hasStats = (this.#agreed & FEATURE.statsQueue) !== 0n;
     const roles = ['inflate', 'deflate', ...(hasStats ? (['stats'] as const) : []), 'report'] as const;
     return roles[Math.min(index, roles.length - 1)]!;
   }
 
-  /** A page that was reported keeps its content or gets the one that the driver fills pages with (§5.5.6.6, §5.5.6.7): zeros, of the host. */
+  /**
+   * A reported page must keep its content, or get the value with which the driver fills pages (§5.5.6.6, §5.5.6.7):
+   * zero, since that is what a discarded page reads as.
+   */
   get #mayDiscardReported(): boolean {
     return this.#services.discards.leavesZeros && this.#config.getUint32(CONFIG.poison, true) === 0;
   }
 
-  /** What the driver fills pages with stays as it was when the device began to serve. */
+  /** The value with which the driver fills pages cannot change once the device is in service. */
   #isWritable(at: number): boolean {
     if (at >= CONFIG.actual && at < CONFIG.actual + 4) return true;
     const isPoison = at >= CONFIG.poison && at < CONFIG.poison + 4;

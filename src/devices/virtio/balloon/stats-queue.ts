@@ -6,19 +6,19 @@ import { BALLOON_STATS, type BalloonStat, type BalloonStats } from './facts.ts';
 
 /** {le16 tag, le64 value}, packed (virtio 1.3 §5.5.6.3). */
 const ENTRY_BYTES = 10;
-/** More than there are tags: a driver may send some twice. */
+/** More than there are tags, since a driver may send some twice. */
 const MAX_ENTRIES = 64;
 
 export type StatsQueueOptions = {
   readonly clock: Clock;
-  /** Between two questions to the guest; 0: it is never asked. */
+  /** The interval at which the guest is polled; 0 for never. */
   readonly intervalMs: number;
   readonly onStats: (stats: BalloonStats) => void;
 };
 
 /**
- * Serves a balloon's statistics queue (§5.5.6.3): the driver offers a buffer with statistics, which the device keeps until it wants to
- * know them again.
+ * Serves a balloon's statistics queue (§5.5.6.3): the driver provides a buffer with statistics, which the device keeps
+ * until it wants an update.
  */
 export function startStatsQueue(
   queue: VirtioQueue,
@@ -38,7 +38,7 @@ export function startStatsQueue(
   };
   const model = new ModelQueue(queue, driver, services, model => {
     for (let chain = model.take(); chain !== null; chain = model.take()) {
-      // A driver that does not wait gets the earlier one back.
+      // If the driver sends another buffer without waiting, the earlier one is returned.
       if (kept !== null) model.giveBack(kept, 0);
       kept = chain;
       onStats(parseStats(model.read(chain, 0, ENTRY_BYTES * MAX_ENTRIES), clock.wallMs()));
@@ -52,14 +52,14 @@ export function startStatsQueue(
   return { requestStop: stop, stop, abandon: stop };
 }
 
-/** Statistics with tags that are not known are passed over, and so is half an entry. @param at milliseconds since 1970 */
+/** Skips statistics with unknown tags, and a truncated entry. @param at milliseconds since 1970 */
 export function parseStats(bytes: Uint8Array, at: number): BalloonStats {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const stats: { [Stat in BalloonStat]?: number } = {};
   for (let offset = 0; offset + ENTRY_BYTES <= bytes.length; offset += ENTRY_BYTES) {
     const stat = BALLOON_STATS[view.getUint16(offset, true)];
     const value = view.getBigUint64(offset + 2, true);
-    // A guest that does not know a value says -1.
+    // A guest reports an unknown value as -1.
     if (stat !== undefined && value <= BigInt(Number.MAX_SAFE_INTEGER)) stats[stat] = Number(value);
   }
   return { at, ...stats };

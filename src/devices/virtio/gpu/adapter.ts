@@ -10,16 +10,16 @@ import type { Statistic } from '../../statistic.ts';
 import { VirtioPci } from '../transport-pci.ts';
 import { type GpuOptions, VirtioGpu } from './gpu.ts';
 
-/** Where QEMU's virtio-vga has the registers of its VGA, and behind them those of virtio. */
+/** The BAR in which QEMU's virtio-vga has the registers of its VGA, followed by those of virtio. */
 const REGISTER_BAR = 2;
 const CLASS = { vga: 0x03_0000, other: 0x03_8000 } as const;
 
 export type GpuAdapterOptions = Omit<GpuOptions, 'pciClass'> & {
-  /** Bytes of the memory of its VGA; null: it has none. */
+  /** The size of its VGA's memory in bytes; null if it has no VGA. */
   readonly vgaMemory: number | null;
 };
 
-/** A virtio GPU as a display adapter, which may be a VGA until its driver starts. */
+/** A virtio GPU as a display adapter, which may act as a VGA until its driver starts. */
 export class GpuAdapter implements Device {
   readonly name: string;
   readonly screen: ScreenSource;
@@ -41,7 +41,7 @@ export class GpuAdapter implements Device {
       this.#transport = new VirtioPci(this.gpu, services);
       this.vga = null;
     } else {
-      // The VGA is made for a function that is there.
+      // The VGA needs an existing function.
       const firstPage: IoHandler = {
         read: (offset, size) => this.vga!.mmio.read(offset, size),
         write: (offset, size, value) => this.vga!.mmio.write(offset, size, value),
@@ -99,7 +99,7 @@ export class GpuAdapter implements Device {
   }
 }
 
-/** Draws what the GPU shows once its driver has taken over, and the VGA before. */
+/** Draws the GPU's display once its driver has taken over, and the VGA's before. */
 class AdapterPainter implements ScreenPainter {
   readonly #gpu: VirtioGpu;
   readonly #vga: ScreenPainter | null;

@@ -2,17 +2,17 @@ import type { GuestMemory } from '../../guest-memory.ts';
 import { DeviceStateError } from '../../state.ts';
 import { MEMORY_ENTRY } from './protocol.ts';
 
-/** As many as QEMU takes. */
+/** QEMU's limit. */
 export const MAX_ENTRIES = 16_384;
 
-/** A part of guest memory. The guest says where, so that it is checked at every use. */
+/** A part of guest memory. It comes from the guest, so it is checked at every use. */
 type Part = { readonly address: number; readonly length: number };
 
-/** The guest's memory behind a resource: the parts of it, one after the other. */
+/** The guest memory that backs a resource: its parts in order. */
 export class Backing {
   readonly #parts: readonly Part[];
 
-  /** @param entries {le64 address, le32 length, le32 padding}, of `MEMORY_ENTRY` bytes */
+  /** @param entries {le64 address, le32 length, le32 padding}, of `MEMORY_ENTRY` bytes each */
   constructor(entries: Uint8Array) {
     const view = new DataView(entries.buffer, entries.byteOffset, entries.length);
     this.#parts = Array.from({ length: entries.length / MEMORY_ENTRY }, (_, index) => ({
@@ -21,12 +21,12 @@ export class Backing {
     })).filter(({ length }) => length > 0);
   }
 
-  /** Bytes of the host's memory that it takes, about. */
+  /** The approximate host memory that it takes, in bytes. */
   get cost(): number {
     return this.#parts.length * MEMORY_ENTRY;
   }
 
-  /** Whether all of it is guest memory now. */
+  /** Whether all of it is still guest memory. */
   isMemory(memory: GuestMemory): boolean {
     return this.#parts.every(({ address, length }) => memory.contains(address, length));
   }
@@ -52,12 +52,12 @@ export class Backing {
   }
 }
 
-/** Reads a backing from front to back, so that many small reads take no longer than one of all. */
+/** Reads a backing from front to back, so that many small reads take no longer than one large read. */
 class BackingReader {
   readonly #parts: readonly Part[];
   readonly #memory: GuestMemory;
   #index = 0;
-  /** Where the part at `#index` starts. */
+  /** The offset of the part at `#index`. */
   #start = 0;
 
   constructor(parts: readonly Part[], memory: GuestMemory) {
@@ -66,7 +66,7 @@ class BackingReader {
   }
 
   /**
-   * Copies from byte `offset` on, as much as there is. An offset is not less than the one before.
+   * Copies from byte `offset` on, as much as there is. Offsets must not decrease between calls.
    * @returns the number of bytes. @throws GuestMemoryError
    */
   copy(offset: number, into: Uint8Array): number {

@@ -4,31 +4,31 @@ import { alphaOf, drawLine, isFormat } from './pixels.ts';
 import type { Rect } from './protocol.ts';
 import type { Resource } from './resource.ts';
 
-/** Cursors have this size (virtio 1.3 §5.7.6.10). */
+/** The width and height of cursors (virtio 1.3 §5.7.6.10). */
 export const CURSOR_SIDE = 64;
 /**
- * The pointer that the device shows over the picture. Its position is that of its corner, as Linux has it: what is hot in it is for viewers
- * that draw it themselves.
+ * The pointer that the device draws over the picture. Its position is that of its corner, as Linux sets it: the hot
+ * spot is for viewers that draw the cursor themselves.
  */
 export class Cursor {
-  /** The pixels of its picture as they were when it was set, and their format; null: no cursor is shown. */
+  /** The pixels of its image as of when it was set, and their format; null if no cursor is shown. */
   #picture: { readonly format: number; readonly pixels: Uint32Array } | null = null;
   #x = 0;
   #y = 0;
   readonly #line = new Uint32Array(CURSOR_SIDE);
 
-  /** Where it is in the picture of its display, of which it may be a part outside; null: it is not shown. */
+  /** Its area in the picture of its display, which it may exceed; null if it is not shown. */
   get area(): Rect | null {
     if (this.#picture === null) return null;
     return { x: this.#x, y: this.#y, width: CURSOR_SIDE, height: CURSOR_SIDE };
   }
 
-  /** @param resource of 64x64; null: none is shown */
+  /** @param resource of 64x64; null to show none */
   set(resource: Resource | null): void {
     this.#picture = resource && { format: resource.format, pixels: resource.pixels.slice() };
   }
 
-  /** Words of the command: a position left or above of the picture is negative. */
+  /** Words of the command: a position to the left of or above the picture is negative. */
   move(x: number, y: number): void {
     this.#x = x | 0;
     this.#y = y | 0;
@@ -39,7 +39,7 @@ export class Cursor {
     this.move(0, 0);
   }
 
-  /** Draws what it has of line `y` over the pixels from `x` on. Its colors are multiplied by their alpha already. */
+  /** Draws its part of line `y` over the pixels from `x` on. Its colors are premultiplied by their alpha. */
   drawOver(line: Uint32Array, x: number, y: number, width: number): void {
     const { area } = this;
     if (area === null || y < area.y || y >= area.y + CURSOR_SIDE) return;
@@ -74,7 +74,7 @@ export class Cursor {
   }
 }
 
-/** A color that is multiplied by its alpha, over another one. */
+/** Blends a premultiplied color over another one. */
 function over(color: number, alpha: number, under: number): number {
   let blended = 0;
   for (const shift of [0, 8, 16]) {

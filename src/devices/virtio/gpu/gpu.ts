@@ -29,14 +29,14 @@ import { Resources } from './resources.ts';
 const FEATURE = { edid: 1n << 1n } as const;
 /** Offsets in the config space (§5.7.4). */
 const CONFIG = { eventsRead: 0, eventsClear: 4, scanouts: 8, size: 16 } as const;
-/** The display has changed: its driver is to ask for its information and its EDID again. */
+/** The display has changed: the driver should read its information and its EDID again. */
 const EVENT_DISPLAY = 1;
 const PIXEL_BYTES = 4;
 
 const CONTROL = { queue: 0, size: 256 } as const;
 const CURSOR_QUEUE_SIZE = 16;
 
-/** Bytes of the commands that have more than a header. */
+/** The sizes of commands that have more than a header. */
 const SIZE = {
   createResource2d: 40,
   unrefResource: 32,
@@ -48,9 +48,9 @@ const SIZE = {
   cursor: 56,
 } as const;
 
-/** The smallest side of a scan-out, as QEMU has it. */
+/** The smallest side of a scan-out, as in QEMU. */
 const LEAST_SCANOUT = 16;
-/** Bytes that are copied at once before others have the thread. */
+/** The bytes that are copied in one batch. */
 const BUDGET = 32 * 2 ** 20;
 
 export type GpuOptions = {
@@ -61,15 +61,15 @@ export type GpuOptions = {
   /** The mode that its monitor prefers. */
   readonly monitor: MonitorSize;
   readonly edid: boolean;
-  /** Bytes of the host's memory that resources may take. */
+  /** The limit of the host memory that resources may take, in bytes. */
   readonly hostMemory: number;
 };
 
 export type GpuStatistics = { readonly flushes: Statistic; readonly bytes: Statistic };
 
 /**
- * A GPU device without 3D (virtio 1.3 §5.7): the driver keeps pictures on the host, fills them from its memory, and says which of them its
- * display shows.
+ * A GPU device without 3D (virtio 1.3 §5.7): the driver keeps resources on the host, fills them from its memory, and
+ * selects the one that its display shows.
  */
 export class VirtioGpu implements VirtioDevice {
   readonly name: string;
@@ -89,11 +89,11 @@ export class VirtioGpu implements VirtioDevice {
   readonly picture = new GpuPicture(this.#cursor);
   readonly #hostMemory: number;
   #monitor: MonitorSize;
-  /** That the driver has not cleared. */
+  /** Events that the driver has not cleared. */
   #events = 0;
-  /** What is left of the bytes. */
+  /** The rest of the batch, in bytes. */
   #budget = BUDGET;
-  /** The driver has set a scan-out since it started, if only to nothing: from then on the display is its own. */
+  /** The driver has set a scan-out since it started, even to nothing: from then on it controls the display. */
   #isInUse = false;
 
   constructor(options: GpuOptions, services: ModelQueueServices, statistics: GpuStatistics) {
@@ -126,7 +126,7 @@ export class VirtioGpu implements VirtioDevice {
     if (offset === CONFIG.eventsClear) this.#events &= ~value;
   }
 
-  /** The monitor prefers another size, of which the driver is told. Whether it follows is up to the guest. */
+  /** The monitor prefers another size, and the driver is notified. Whether it follows is up to the guest. */
   resize(size: MonitorSize): Exclude<ScreenResize, 'fixed'> {
     if (PIXEL_BYTES * size.width * size.height > this.#hostMemory) return 'memory';
     if (size.width === this.#monitor.width && size.height === this.#monitor.height) return 'told';
@@ -178,7 +178,7 @@ export class VirtioGpu implements VirtioDevice {
     if (state.scanout !== null) this.#loadScanout(stateOf(state, 'scanout'));
     this.#cursor.load(stateOf(state, 'cursor'));
     this.#isInUse = numberOf(state, 'isInUse', 1) === 1;
-    // One that was saved by an earlier version has the monitor of its definition.
+    // A state from an earlier version has the monitor of its definition.
     if (state.monitor === undefined) return;
     this.#monitor = monitorOf(stateOf(state, 'monitor'));
     this.#events = numberOf(state, 'events', EVENT_DISPLAY);
@@ -288,7 +288,7 @@ export class VirtioGpu implements VirtioDevice {
   #transfer(command: DataView): number {
     if (command.byteLength < SIZE.transferToHost2d) return RESPONSE.unspecified;
     const id = command.getUint32(HEADER + 24, true);
-    // One past 2^53 is behind all memory, whatever its last digits.
+    // An offset past 2^53 is beyond all memory, whatever its last digits.
     const offset = Number(command.getBigUint64(HEADER + 16, true));
     return this.#resources.fill(id, rectAt(command, HEADER), offset, bytes => {
       this.#budget -= bytes;
@@ -319,7 +319,7 @@ export class VirtioGpu implements VirtioDevice {
     return response(RESPONSE.ok, command);
   };
 
-  /** The resource whose ID is at byte `at` of a command of `size` bytes; null: there is none. */
+  /** The resource whose ID is at byte `at` of a command of `size` bytes; null if there is none. */
   #resourceOf(command: DataView, size: number, at: number): Resource | null {
     if (command.byteLength < size) return null;
     return this.#resources.get(command.getUint32(at, true));

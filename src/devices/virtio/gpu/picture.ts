@@ -6,18 +6,18 @@ import { drawLine } from './pixels.ts';
 import { type Rect, shared } from './protocol.ts';
 import type { Resource } from './resource.ts';
 
-/** Of more rectangles than these all is drawn. */
+/** With more rectangles than this, everything is drawn. */
 const MOST_RECTS = 64;
 
 /** What a display shows: a part of a resource. */
 export type Scanout = { readonly resource: Resource; readonly rect: Rect };
 
-/** Draws what a GPU shows: those parts of it that the driver has flushed, and its cursor over them. */
+/** Draws a GPU's display: the parts that the driver has flushed, with its cursor over them. */
 export class GpuPicture implements ScreenPainter {
   readonly #cursor: Cursor;
   #scanout: Scanout | null = null;
   #isWatched = false;
-  /** Parts to be drawn, in pixels of the display; null: all. */
+  /** Damaged parts, in pixels of the display; null for all of it. */
   #damage: Rect[] | null = null;
   #line = new Uint32Array(0);
 
@@ -29,13 +29,13 @@ export class GpuPicture implements ScreenPainter {
     return this.#scanout;
   }
 
-  /** Null: nothing is shown. */
+  /** Null to show nothing. */
   show(scanout: Scanout | null): void {
     this.#scanout = scanout;
     this.#damage = null;
   }
 
-  /** A part of a resource is to be seen as it is now. */
+  /** A part of a resource has changed. */
   flush(resource: Resource, rect: Rect): void {
     const scanout = this.#scanout;
     if (scanout?.resource !== resource) return;

@@ -1,4 +1,4 @@
-/** Formats of pixels (virtio 1.3 §5.7.6.8), of 4 bytes each, named by their bytes in memory. */
+/** Pixel formats (virtio 1.3 §5.7.6.8), of 4 bytes each, named by the order of their bytes in memory. */
 const FORMAT = {
   b8g8r8a8: 1,
   b8g8r8x8: 2,
@@ -12,7 +12,7 @@ const FORMAT = {
 
 export const PIXEL_BYTES = 4;
 
-/** 0xRRGGBB of a pixel as a little-endian word has it, by format. */
+/** Converts a pixel, as a little-endian word, to 0xRRGGBB, by format. */
 const COLORS: ReadonlyMap<number, (word: number) => number> = new Map([
   [FORMAT.b8g8r8a8, bgr],
   [FORMAT.b8g8r8x8, bgr],
@@ -24,7 +24,7 @@ const COLORS: ReadonlyMap<number, (word: number) => number> = new Map([
   [FORMAT.a8b8g8r8, abgr],
 ]);
 
-/** Where a format has its alpha; those that are absent have none. */
+/** The position of a format's alpha; formats that are absent have none. */
 const ALPHA_SHIFT: ReadonlyMap<number, number> = new Map([
   [FORMAT.b8g8r8a8, 24],
   [FORMAT.r8g8b8a8, 24],
@@ -36,7 +36,7 @@ export function isFormat(format: number): boolean {
   return COLORS.has(format);
 }
 
-/** Puts `width` pixels of `words`, from `at` on, into `line` as 0xRRGGBB. */
+/** Converts `width` pixels of `words`, from `at` on, to 0xRRGGBB in `line`. */
 export function drawLine(
   format: number,
   words: Uint32Array,

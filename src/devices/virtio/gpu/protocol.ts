@@ -25,23 +25,23 @@ export const RESPONSE = {
   invalidParameter: 0x1205,
 } as const;
 
-/** Flag of a header: the response is to have the same fence. */
+/** Flag of a header: the response must have the same fence. */
 const FENCE = 1;
 
 /** Bytes. */
 export const HEADER = 24;
 export const MEMORY_ENTRY = 16;
-/** Of the longest command, without the memory entries that may follow it. */
+/** The size of the longest command, without the memory entries that may follow it. */
 export const LONGEST_COMMAND = 56;
-/** Of the command in front of its memory entries. */
+/** The size of the command, before its memory entries. */
 export const ATTACH_BACKING = 32;
 
-/** The display information has room for so many, whatever the device has. */
+/** The display information has this many entries, regardless of the device. */
 const MAX_SCANOUTS = 16;
 const DISPLAY = 24;
 const EDID_ROOM = 1024;
 
-/** What every command starts with. */
+/** The header of every command. */
 const HEADER_FIELDS = { type: 0, flags: 4, fence: 8, context: 16, ring: 20 } as const;
 
 /** In pixels. */
@@ -52,7 +52,7 @@ export type Rect = {
   readonly height: number;
 };
 
-/** A command that is missing its end is none. @returns the view; null if there are less than `size` bytes */
+/** A command without all of its fields is invalid. @returns the view; null if there are fewer than `size` bytes */
 export function viewOf(bytes: Uint8Array, size: number): DataView | null {
   return bytes.length < size ? null : new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
@@ -62,12 +62,12 @@ export function rectAt(view: DataView, at: number): Rect {
   return { x: word(0), y: word(1), width: word(2), height: word(3) };
 }
 
-/** Whether a rectangle is not empty, and inside one at 0,0. */
+/** Whether a rectangle is not empty, and inside `bounds`, which starts at 0,0. */
 export function isInside({ x, y, width, height }: Rect, bounds: Pick<Rect, 'width' | 'height'>): boolean {
   return width > 0 && height > 0 && x + width <= bounds.width && y + height <= bounds.height;
 }
 
-/** What two rectangles share; null: nothing. */
+/** The intersection of two rectangles; null if it is empty. */
 export function shared(a: Rect, b: Rect): Rect | null {
   const x = Math.max(a.x, b.x);
   const y = Math.max(a.y, b.y);
@@ -93,7 +93,7 @@ export function response(type: number, command: DataView, body = 0): DataView {
   return view;
 }
 
-/** To GET_DISPLAY_INFO, of a device with one display. */
+/** The response to GET_DISPLAY_INFO, for a device with one display. */
 export function displayInfo(command: DataView, width: number, height: number): DataView {
   const view = response(RESPONSE.displayInfo, command, MAX_SCANOUTS * DISPLAY);
   view.setUint32(HEADER + 8, width, true);
@@ -102,7 +102,7 @@ export function displayInfo(command: DataView, width: number, height: number): D
   return view;
 }
 
-/** To GET_EDID. */
+/** The response to GET_EDID. */
 export function edidResponse(command: DataView, edid: Uint8Array): DataView {
   const view = response(RESPONSE.edid, command, 8 + EDID_ROOM);
   view.setUint32(HEADER, edid.length, true);

@@ -5,9 +5,9 @@ import { Backing } from './backing.ts';
 import { isFormat, PIXEL_BYTES } from './pixels.ts';
 import type { Rect } from './protocol.ts';
 
-/** The largest number of pixels of a side. */
+/** The largest width and height in pixels. */
 export const MAX_SIDE = 16_384;
-/** What a resource costs beside its pixels, so that a guest cannot have any number of small ones. */
+/** The cost of a resource besides its pixels, so that a guest cannot have an unlimited number of small ones. */
 const OVERHEAD = 512;
 
 export type ResourceShape = {
@@ -18,7 +18,7 @@ export type ResourceShape = {
   readonly height: number;
 };
 
-/** A picture that the host keeps for the guest, and the guest's memory from which it is filled. */
+/** A picture that the host keeps for the guest, and the guest memory from which it is filled. */
 export class Resource implements ResourceShape {
   readonly id: number;
   readonly format: number;
@@ -28,7 +28,7 @@ export class Resource implements ResourceShape {
   readonly pixels: Uint32Array;
   backing: Backing | null = null;
 
-  /** @throws RangeError when the host has no memory for it */
+  /** @throws RangeError if the host has no memory for it */
   constructor({ id, format, width, height }: ResourceShape) {
     this.id = id;
     this.format = format;
@@ -37,7 +37,7 @@ export class Resource implements ResourceShape {
     this.pixels = new Uint32Array(width * height);
   }
 
-  /** Bytes of the host's memory that such a resource takes. */
+  /** The host memory that such a resource takes, in bytes. */
   static cost({ width, height }: Pick<ResourceShape, 'width' | 'height'>): number {
     return width * height * PIXEL_BYTES + OVERHEAD;
   }
@@ -47,14 +47,15 @@ export class Resource implements ResourceShape {
     return id !== 0 && isFormat(format) && isSide(width) && isSide(height);
   }
 
-  /** Bytes of the host's memory that it takes. */
+  /** The host memory that it takes, in bytes. */
   get cost(): number {
     return Resource.cost(this) + (this.backing?.cost ?? 0);
   }
 
   /**
-   * Fills a rectangle inside it from its backing, in which the rectangle starts at byte `offset`, and lines are as far apart as those of the
-   * resource. What the backing does not have stays. @returns the number of bytes. @throws GuestMemoryError
+   * Fills a rectangle inside it from its backing, in which the rectangle starts at byte `offset`, with the line stride
+   * of the resource. Pixels that the backing lacks do not change. @returns the number of bytes. @throws
+   * GuestMemoryError
    */
   fill({ x, y, width, height }: Rect, offset: number, memory: GuestMemory): number {
     if (this.backing === null) return 0;
@@ -71,7 +72,7 @@ export class Resource implements ResourceShape {
     return copied;
   }
 
-  /** Without the lines that its backing has as they are: usually all of them. */
+  /** Excludes the lines that equal those of its backing: usually all of them. */
   save(memory: GuestMemory): DeviceState {
     const { id, format, width, height } = this;
     const own = this.#ownLines(memory);
@@ -85,7 +86,7 @@ export class Resource implements ResourceShape {
     return { ...{ id, format, width, height, lines, pixels }, backing: this.backing?.save() ?? null };
   }
 
-  /** @param most bytes that it may cost. @throws DeviceStateError */
+  /** @param most the limit of its cost in bytes. @throws DeviceStateError */
   static load(state: DeviceState, most: number, memory: GuestMemory): Resource {
     const number = (key: string) => numberOf(state, key, 0xffff_ffff);
     const [id, format, width, height] = ['id', 'format', 'width', 'height'].map(number);
@@ -109,7 +110,7 @@ export class Resource implements ResourceShape {
     return resource;
   }
 
-  /** The lines that its backing does not have as they are. */
+  /** The lines that differ from those of its backing. */
   #ownLines(memory: GuestMemory): number[] {
     const bytes = Buffer.from(this.pixels.buffer);
     const stride = this.width * PIXEL_BYTES;

@@ -7,14 +7,16 @@ import { Resource, type ResourceShape } from './resource.ts';
 
 const MAX_RESOURCES = 4096;
 
-/** The pictures that a device keeps for its driver, by ID. What changes them returns the type of the response. */
+/**
+ * The resources that a device keeps for its driver, by ID. Methods that change them return the type of the response.
+ */
 export class Resources {
   readonly #byId = new Map<number, Resource>();
   readonly #memory: GuestMemory;
   readonly #limit: number;
   #used = 0;
 
-  /** @param limit bytes of the host's memory that they may take */
+  /** @param limit of the host memory that they may take, in bytes */
   constructor(memory: GuestMemory, limit: number) {
     this.#memory = memory;
     this.#limit = limit;
@@ -42,7 +44,7 @@ export class Resources {
     this.#byId.delete(resource.id);
   }
 
-  /** @param read the memory entries that follow the command: at most this many bytes */
+  /** @param read returns the memory entries that follow the command: at most this many bytes */
   attach(id: number, count: number, read: (bytes: number) => Uint8Array): number {
     const resource = this.get(id);
     if (resource === null) return RESPONSE.invalidResource;
@@ -66,7 +68,7 @@ export class Resources {
     return RESPONSE.ok;
   }
 
-  /** Fills a part of a picture from the guest's memory. @param copied told of the number of bytes */
+  /** Fills a part of a resource from guest memory. @param copied called with the number of bytes */
   fill(id: number, rect: Rect, offset: number, copied: (bytes: number) => void): number {
     const resource = this.get(id);
     if (resource === null || resource.backing === null) return RESPONSE.invalidResource;
@@ -90,7 +92,7 @@ export class Resources {
     return [...this.#byId.values()].map(resource => resource.save(this.#memory));
   }
 
-  /** Those in `state.resources`. @throws DeviceStateError */
+  /** The resources in `state.resources`. @throws DeviceStateError */
   load(state: DeviceState): void {
     this.clear();
     const count = Array.isArray(state.resources) ? state.resources.length : 0;

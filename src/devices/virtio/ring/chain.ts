@@ -7,28 +7,28 @@ export const DESCRIPTOR_BYTES = 16;
 /** Chains must not be longer than the queue (§2.7.5.3.1), but drivers ignore that for indirect ones. */
 const MAX_INDIRECT = 1024;
 
-/** How the driver broke the rules of a ring, after "the driver". */
+/** How the driver violated the rules of a ring; continues the sentence "the driver". */
 export class RingError extends Error {
   override readonly name = 'RingError';
 }
 
-/** Guest-physical, and checked to be memory when the chain was taken. */
+/** Guest-physical, and verified to be memory when the chain was taken. */
 export type ChainBuffer = { readonly address: number; readonly length: number };
 
-/** The part of a descriptor that both kinds of rings have. */
+/** The descriptor fields that both kinds of rings share. */
 export type Descriptor = {
   readonly address: bigint;
   readonly length: number;
   readonly flags: number;
-  /** The next one, in a split ring; the buffer ID, in a packed one. */
+  /** The next descriptor in a split ring; the buffer ID in a packed one. */
   readonly other: number;
 };
 
 /** A descriptor chain: the buffers that the device reads, then those that it writes. */
 export class Chain {
-  /** What the used ring calls it: its head in a split ring, its buffer ID in a packed one. */
+  /** Its ID in the used ring: the head in a split ring, the buffer ID in a packed one. */
   id = 0;
-  /** Its descriptors in a packed ring, 16 bytes each, which used ones may overwrite before it is given back. */
+  /** Its descriptors in a packed ring, 16 bytes each, which used ones may overwrite before the chain is returned. */
   readonly descriptors: Uint8Array[] = [];
   readonly readable: ChainBuffer[] = [];
   readonly writable: ChainBuffer[] = [];
@@ -65,7 +65,10 @@ export class Chain {
       throw new RingError('made a chain of 4 GiB or more');
   }
 
-  /** A copy of at most `length` bytes that the driver wrote, from byte `at` on. @throws GuestMemoryError if they are no memory any more */
+  /**
+   * A copy of at most `length` bytes that the driver wrote, from byte `at` on. @throws GuestMemoryError if they are no
+   * longer memory
+   */
   read(at: number, length: number): Uint8Array {
     const bytes = new Uint8Array(Math.max(0, Math.min(length, this.readableBytes - at)));
     let done = 0;
@@ -78,7 +81,7 @@ export class Chain {
     return bytes;
   }
 
-  /** Writes to byte `at` and on, as much as fits. @returns the number of bytes. @throws GuestMemoryError */
+  /** Writes from byte `at` on, as much as fits. @returns the number of bytes. @throws GuestMemoryError */
   write(at: number, bytes: Uint8Array): number {
     let done = 0;
     for (const { address, length } of from(this.writable, at)) {
@@ -100,7 +103,10 @@ function* from(buffers: readonly ChainBuffer[], at: number): Generator<ChainBuff
   }
 }
 
-/** The descriptor at guest-physical `at`, of a table that is memory. {le64 address, le32 length, le16 flags, le16 next} (§2.7.5). */
+/**
+ * The descriptor at guest-physical `at`, in a table that is memory. {le64 address, le32 length, le16 flags, le16 next}
+ * (§2.7.5).
+ */
 export function splitDescriptor(memory: GuestMemory, at: number): Descriptor {
   return {
     address: memory.readU64(at),
@@ -121,7 +127,7 @@ export function packedDescriptor(raw: Uint8Array): Descriptor {
   };
 }
 
-/** The table that an indirect descriptor points to: where it is, and its entries. @throws RingError */
+/** The table that an indirect descriptor points to: its address and its entries. @throws RingError */
 export function indirectTable(
   memory: GuestMemory,
   { address, length, flags }: Descriptor,
@@ -146,7 +152,7 @@ export function nestedIndirect(): RingError {
 
 const fenced = new Int32Array(1);
 
-/** What was written before this is visible to the guest's CPUs before what is read after it: a locked instruction. */
+/** Orders earlier writes before later reads, as seen by the guest's CPUs: a locked instruction. */
 export function fence(): void {
   Atomics.add(fenced, 0, 1);
 }

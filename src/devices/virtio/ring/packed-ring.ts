@@ -23,7 +23,7 @@ const FLAGS = 14;
 /** Values of an event suppression structure's flags (§2.8.14): {le16 place, le16 flags}. */
 const EVENTS = { enable: 0, disable: 1, atDescriptor: 2 } as const;
 
-/** A place in the ring, and whether its end has been passed an even number of times. */
+/** A position in the ring, with its wrap counter. */
 type Place = { readonly index: number; readonly wrap: boolean };
 
 const WRAP = 0x8000;
@@ -36,11 +36,11 @@ export class PackedRing implements Ring {
   readonly #queue: VirtioQueue;
   readonly #indirect: boolean;
   readonly #eventIdx: boolean;
-  /** The next descriptor to take, and the next to fill in. What lies between has been taken and not given back. */
+  /** The next descriptor to take, and the next to write. Those in between have been taken, and not returned. */
   #available: Place;
   #used: Place;
   #published: Place;
-  /** What was published when an interrupt was last considered: null at first. */
+  /** The position published when an interrupt was last considered; null initially. */
   #considered: Place | null = null;
 
   constructor(memory: GuestMemory, queue: VirtioQueue, features: bigint) {
@@ -89,7 +89,7 @@ export class PackedRing implements Ring {
     return chains;
   }
 
-  /** §2.8.6: the used descriptor replaces the next one that isn't used yet, whosever that was. */
+  /** §2.8.6: the used descriptor replaces the first one that isn't used yet, whatever chain that belonged to. */
   giveBack({ id, descriptors }: Chain, length: number): void {
     const at = this.#queue.descriptors + DESCRIPTOR_BYTES * this.#used.index;
     this.#memory.writeU32(at + LENGTH, length);
@@ -129,7 +129,7 @@ export class PackedRing implements Ring {
     return this.#hasAvailable();
   }
 
-  /** Their descriptors: those in the ring may be overwritten before a chain is given back. */
+  /** The chains' descriptors: those in the ring may be overwritten before a chain is returned. */
   unfinished(chains: Iterable<Chain>) {
     const all = [...chains].flatMap(({ descriptors }) => descriptors);
     if (all.length === 0) return {};
@@ -154,7 +154,7 @@ export class PackedRing implements Ring {
       return !(descriptor.flags & DESCRIPTOR.next);
     }
     const { address, entries } = indirectTable(this.#memory, descriptor, this.#indirect);
-    // The buffers follow one another in the table, without links (§2.8.7).
+    // The buffers are consecutive in the table, without links (§2.8.7).
     for (let index = 0; index < entries; index++) {
       const at = address + DESCRIPTOR_BYTES * index;
       const entry = packedDescriptor(this.#memory.readable(at, DESCRIPTOR_BYTES).slice());
@@ -170,7 +170,10 @@ export class PackedRing implements Ring {
     return next < size ? { index: next, wrap } : { index: next - size, wrap: !wrap };
   }
 
-  /** How many descriptors `from` is behind `to`, from 0 to twice the ring's size. Indices of the driver may be invalid. */
+  /**
+   * The distance in descriptors from `from` to `to`, from 0 to twice the ring's size. Indices from the driver may be
+   * invalid.
+   */
   #distance(from: Place, to: Place): number {
     const { size } = this.#queue;
     const linear = ({ index, wrap }: Place) => (index + (wrap ? 0 : size)) % (2 * size);

@@ -29,7 +29,7 @@ export class SplitRing implements Ring {
   readonly #eventIdx: boolean;
   #lastAvail: number;
   #usedIndex: number;
-  /** The used index as last published, and when an interrupt was last considered: null at first. */
+  /** The used index as last published, and as of when an interrupt was last considered: null initially. */
   #published: number;
   #considered: number | null = null;
 
@@ -117,7 +117,7 @@ export class SplitRing implements Ring {
     return chain;
   }
 
-  /** Collects the buffers of a chain in one table. @returns the indirect descriptor that it ends with, if it does */
+  /** Collects the buffers of a chain in one table. @returns the indirect descriptor at its end, if any */
   #walkTable(chain: Chain, table: number, entries: number, first: number): Descriptor | null {
     let index = first;
     for (let seen = 0; seen < entries; seen++) {

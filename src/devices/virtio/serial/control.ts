@@ -1,4 +1,4 @@
-/** Control messages (virtio 1.3 §5.3.6.2): {le32 id, le16 event, le16 value}, and with some a text or a size. */
+/** Control messages (virtio 1.3 §5.3.6.2): {le32 id, le16 event, le16 value}, some followed by a text or a size. */
 export const EVENT = {
   deviceReady: 0,
   deviceAdd: 1,
@@ -11,12 +11,12 @@ export const EVENT = {
 } as const;
 
 const HEADER_BYTES = 8;
-/** What a message of a driver has at most: those that mean something to a device are headers. */
+/** The maximum size of a driver's message: those that a device understands are headers. */
 export const MAX_MESSAGE_BYTES = HEADER_BYTES;
 
 export type ControlMessage = { readonly id: number; readonly event: number; readonly value: number };
 
-/** Null: it is too short. */
+/** Null if it is too short. */
 export function parseMessage(bytes: Uint8Array): ControlMessage | null {
   if (bytes.length < HEADER_BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -36,7 +36,7 @@ export function encodeMessage(
   return bytes;
 }
 
-/** {le16 columns, le16 rows}, as a resize has it behind its header. */
+/** {le16 columns, le16 rows}, which follow the header of a resize. */
 export function encodeSize({
   columns,
   rows,
@@ -51,7 +51,7 @@ export function encodeSize({
   return bytes;
 }
 
-/** Messages to a driver that has no buffers for them yet: of each port the latest of each kind, so that there are few. */
+/** Messages that wait for the driver's buffers: only the latest of each kind for each port, so that there are few. */
 export class PendingMessages {
   #messages: Uint8Array[] = [];
 

@@ -6,15 +6,15 @@ import type { ModelQueue } from '../model-queue.ts';
 import type { Chain } from '../ring/chain.ts';
 import { EVENT, encodeMessage, encodeSize } from './control.ts';
 
-/** Input that is kept for a guest which does not read; what is beyond is dropped. */
+/** The most input that is kept for a guest that does not read; more is dropped. */
 const INPUT_MAX = 2 ** 20;
-/** Bytes that a port moves before others have the thread, and how many it copies at a time. */
+/** The bytes that a port moves in one batch, and in one copy. */
 const WORK_BYTES = 2 ** 20;
 const PIECE = 2 ** 16;
 
-/** What a port needs of the device that it is a port of. */
+/** The device as seen by its port. */
 export interface PortOwner {
-  /** Has the driver told, once it takes messages and knows the port. */
+  /** Sends a message to the driver, once it accepts messages and knows the port. */
   send(message: Uint8Array): void;
   /** The terminal at port `number` has another size. */
   resized(number: number): void;
@@ -22,9 +22,9 @@ export interface PortOwner {
 
 export type SerialPortOptions = {
   readonly name: string;
-  /** A console, which Linux calls hvc0 and so on. */
+  /** Whether it is a console, which Linux calls hvc0 and so on. */
   readonly isConsole: boolean;
-  /** What the guest finds it by: `org.qemu.guest_agent.0`; empty for none. */
+  /** The name by which the guest finds it: `org.qemu.guest_agent.0`; empty for none. */
   readonly portName: string;
   readonly backend: CharBackend;
 };
@@ -38,15 +38,15 @@ export class SerialPort implements Device {
   readonly #input = new ByteQueue(INPUT_MAX);
   #owner: PortOwner | null = null;
   #number = 0;
-  /** The guest has it open. */
+  /** The guest has opened it. */
   #guestOpen = false;
-  /** The driver knows it, and takes its messages. */
+  /** The driver knows it, and accepts its messages. */
   #ready = false;
-  /** What the driver was last told of the other end. */
+  /** The state of the other end as last reported to the driver. */
   #toldOpen = false;
   #receive: ModelQueue | null = null;
   #transmit: ModelQueue | null = null;
-  /** Output that is being written, and how far it is. */
+  /** Output that is being written, and the bytes written so far. */
   #chain: Chain | null = null;
   #written = 0;
 
@@ -64,7 +64,7 @@ export class SerialPort implements Device {
     };
   }
 
-  /** It is port `number` of a device from now on. */
+  /** From now on it is port `number` of a device. */
   connect(owner: PortOwner, number: number): void {
     this.#owner = owner;
     this.#number = number;
@@ -74,12 +74,12 @@ export class SerialPort implements Device {
     return this.#guestOpen;
   }
 
-  /** The terminal's size; null: it is not known. */
+  /** The terminal's size; null if unknown. */
   get size(): TerminalSize | null {
     return this.#backend.size ?? null;
   }
 
-  /** The driver has found the port, or failed to. */
+  /** The driver has detected the port, or failed to. */
   driverReady(ready: boolean): void {
     this.#ready = ready;
     this.#toldOpen = false;
@@ -96,18 +96,18 @@ export class SerialPort implements Device {
     if (open) this.#receive?.work();
   }
 
-  /** Serves the queue of what the guest receives; null: it has stopped. */
+  /** Serves the queue from which the guest receives; null when it has stopped. */
   serveReceive(queue: ModelQueue | null): void {
     this.#receive = queue;
   }
 
-  /** The same for what it sends. */
+  /** The same for the queue with which it sends. */
   serveTransmit(queue: ModelQueue | null): void {
     this.#transmit = queue;
     this.#chain = null;
   }
 
-  /** Gives the guest what has been typed, as far as it has buffers. */
+  /** Delivers typed input to the guest, as far as it has buffers. */
   deliver(queue: ModelQueue): void {
     let taken = 0;
     while (this.#guestOpen && this.#input.length > 0 && taken < WORK_BYTES) {
@@ -121,7 +121,7 @@ export class SerialPort implements Device {
     if (taken > 0) this.#backend.inputTaken?.(taken, this.#input.length);
   }
 
-  /** Writes what the guest sends, as far as the other end takes it: the rest stays in its ring. */
+  /** Writes the guest's output, as far as the other end accepts it: the rest stays in its ring. */
   drain(queue: ModelQueue): void {
     for (let left = WORK_BYTES; left > 0; ) {
       if (this.#chain === null) {
@@ -147,12 +147,12 @@ export class SerialPort implements Device {
     queue.workSoon();
   }
 
-  /** Output without a queue: of a driver that is in trouble (§5.3.4, `emerg_wr`). */
+  /** Output without a queue, from a driver in an emergency (§5.3.4, `emerg_wr`). */
   writeByte(byte: number): void {
     this.#backend.write(Uint8Array.of(byte));
   }
 
-  /** The driver is gone. What has been typed and not received yet is still there. */
+  /** The driver is gone. Input that it has not received yet stays. */
   reset(): void {
     this.#guestOpen = false;
     this.#ready = false;
@@ -161,7 +161,7 @@ export class SerialPort implements Device {
     this.#written = 0;
   }
 
-  /** The other end may be another than when the state was saved. */
+  /** The other end may differ from when the state was saved. */
   resume(): void {
     this.#tellOpen();
   }

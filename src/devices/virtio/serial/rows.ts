@@ -5,7 +5,7 @@ import { VirtioPci } from '../transport-pci.ts';
 import { SerialPort } from './port.ts';
 import { queuesOf, VirtioSerial } from './serial.ts';
 
-/** As QEMU: port 0 and 30 more. */
+/** As in QEMU: port 0 and 30 more. */
 const MAX_PORTS = 31;
 const DEFAULT_PORTS = 4;
 
@@ -71,7 +71,7 @@ export const virtConsole: ConfigurableType<ReturnType<typeof consoleOptions>> = 
   },
 };
 
-/** As long as Linux's drivers take. */
+/** The length that Linux's drivers accept. */
 const PORT_NAME = /^[\x21-\x7e]{1,200}$/;
 
 const portOptions = (z: Zod) =>

@@ -13,23 +13,23 @@ const FEATURE = { size: 1n << 0n, multiport: 1n << 1n, emergencyWrite: 1n << 2n 
 /** {le16 columns, le16 rows, le32 max_nr_ports, le32 emerg_wr} (§5.3.4). */
 const CONFIG = { columns: 0, rows: 2, ports: 4, emergencyWrite: 8, size: 12 } as const;
 
-/** Of a driver that asks before anybody has a terminal. */
+/** For a driver that reads it before a terminal is attached. */
 const DEFAULT_SIZE = { columns: 80, rows: 25 };
 
 const QUEUE_SIZE = 64;
-/** The queues of control messages, to and from the driver, which are behind those of port 0. */
+/** The queues of control messages, to and from the driver, which follow those of port 0. */
 const CONTROL = { receive: 2, transmit: 3 } as const;
 /** The longest name of a port, and a little more. */
 const MAX_PENDING_BYTES = 256;
 
-/** The queues of so many ports. */
+/** The number of queues for this many ports. */
 export function queuesOf(ports: number): number {
   return 2 * ports + 2;
 }
 
 type Services = Pick<MachineServices, 'memory' | 'events' | 'eventFds'>;
 
-/** A console device (virtio 1.3 §5.3) with any number of ports, which sit on its bus. */
+/** A console device (virtio 1.3 §5.3) with any number of ports, which connect to its bus. */
 export class VirtioSerial implements VirtioDevice, PortOwner {
   readonly name: string;
   readonly type = 'virtio-serial';
@@ -46,7 +46,7 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
   readonly #ports: (SerialPort | null)[];
   readonly #pending = new PendingMessages();
   #agreed = 0n;
-  /** The driver takes control messages. */
+  /** The driver accepts control messages. */
   #ready = false;
   #control: ModelQueue | null = null;
 
@@ -63,7 +63,7 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
     this.queueSizes = this.queueNames.map(() => QUEUE_SIZE);
   }
 
-  /** Where its ports are plugged in: a console at 0 if that is free, others from 1 on. */
+  /** The bus of its ports: a console is at 0 if that is free, others from 1 on. */
   readonly bus: DeviceBus = {
     attach: ({ serialPort: port, device }, address) => {
       if (port === undefined) throw new Error(`${device.name} is no port of a virtio-serial device`);
@@ -108,9 +108,9 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
     if (index === CONTROL.transmit) return start(model => this.#takeMessages(model));
     const number = index < CONTROL.receive ? 0 : (index - 2) >> 1;
     const port = this.#ports[number] ?? null;
-    // Nobody is there: what is sent is dropped, and nothing is received.
+    // There is no port: output is dropped, and nothing is received.
     if (port === null) return start(index % 2 === 1 ? dropAll : () => {});
-    // A driver of single ports has no messages: its port is there and open.
+    // A driver without multiport has no messages: its port is ready and open.
     if (!(this.#agreed & FEATURE.multiport)) port.opened(true);
     if (index % 2 === 0) {
       const model = start(model => port.deliver(model));
@@ -128,7 +128,7 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
     this.#control?.work();
   }
 
-  /** A driver of single ports reads the size of the first one from the config space (§5.3.4). */
+  /** A driver without multiport reads the size of the first one from the config space (§5.3.4). */
   resized(number: number): void {
     if (number === 0 && this.#agreed & FEATURE.size && !(this.#agreed & FEATURE.multiport))
       this.onConfigChanged?.();
@@ -165,7 +165,7 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
     for (let message = this.#pending.first; message !== undefined; message = this.#pending.first) {
       const chain = queue.take();
       if (chain === null) return;
-      // A message that does not fit is cut off, as a name that is too long for the driver.
+      // A message that does not fit is truncated, such as a name that is too long for the driver.
       queue.giveBack(chain, queue.write(chain, 0, message));
       this.#pending.shift();
     }
@@ -183,7 +183,10 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
     }
   }
 
-  /** A driver that knows its ports from before the machine slept, as Linux, does not say again that it is ready itself. */
+  /**
+   * A driver that knows its ports from before the machine slept, as Linux's does, does not report again that it is
+   * ready itself.
+   */
   #portReady(port: SerialPort | null, ready: boolean): void {
     if (ready) this.#ready = true;
     port?.driverReady(ready);
