@@ -1,5 +1,6 @@
 /**
- * The description that a monitor gives of itself, by which drivers choose a mode: VESA Enhanced EDID Standard 1.4, a single block.
+ * The data with which a monitor describes itself, and by which drivers choose a mode: VESA Enhanced EDID Standard 1.4,
+ * a single block.
  */
 
 const EDID_BYTES = 128;
@@ -24,23 +25,23 @@ const V_FRONT = 3;
 const V_SYNC = 6;
 /** Microseconds. */
 const V_BLANK_LEAST = 460;
-/** Of a pixel, for a size in millimeters: a hundred dots an inch. */
+/** Millimeters per pixel: a hundred dots per inch. */
 const MM = 0.254;
 
-/** The monitor of a virtual machine, which prefers this mode. @param name up to 13 characters */
+/** The EDID of a virtual machine's monitor, which prefers this mode. @param name up to 13 characters */
 export function edid(width: number, height: number, name: string): Uint8Array {
   const bytes = new Uint8Array(EDID_BYTES);
   const view = new DataView(bytes.buffer);
   bytes.set([0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
-  // The manufacturer, five bits a letter.
+  // The manufacturer, five bits per letter.
   view.setUint16(
     8,
     [...'VRG'].reduce((id, letter) => (id << 5) | (letter.charCodeAt(0) - 0x40), 0),
   );
   view.setUint16(10, 1, true);
-  // Week, year from 1990 on, version.
+  // Week, year since 1990, version.
   bytes.set([1, 36, 1, 4], 16);
-  // Digital, 8 bits for each color; centimeters; gamma 2.2; RGB, sRGB, and that the preferred mode is the native one.
+  // Digital, 8 bits per color; centimeters; gamma 2.2; RGB, sRGB, and that the preferred mode is the native one.
   bytes.set(
     [
       0xa0,
@@ -60,14 +61,14 @@ export function edid(width: number, height: number, name: string): Uint8Array {
   }
   bytes.set(detailedTiming(width, height), 54);
   bytes.set(descriptor(0xfc, [...name.slice(0, 13)].map(letter => letter.charCodeAt(0)).concat(0x0a)), 72);
-  // Hz, kHz, and the pixel clock in 10 MHz that it takes: any.
+  // Ranges in Hz and kHz, and of the pixel clock in 10 MHz: any.
   bytes.set(descriptor(0xfd, [50, 125, 30, 160, 255, 0x01, 0x0a]), 90);
   bytes.set(descriptor(0x10, []), 108);
   bytes[127] = -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
   return bytes;
 }
 
-/** §3.10.3: 18 bytes that are no timing. */
+/** §3.10.3: an 18-byte descriptor that is not a timing. */
 function descriptor(tag: number, text: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(18).fill(0x20, 5);
   bytes[3] = tag;

@@ -5,7 +5,7 @@ export const MONITOR_SIDE = { least: 64, most: 8192 } as const;
 export type MonitorSize = { readonly width: number; readonly height: number };
 
 /**
- * What became of a wish for another size: the guest has been told, and may follow in its own time; the screen has a size of its own, as a VGA's; or
- * the adapter has too little memory for such a picture.
+ * The result of a resize request: the guest has been notified, and may follow in its own time; the screen sets its own
+ * size, like a VGA's; or the adapter has too little memory for such a picture.
  */
 export type ScreenResize = 'told' | 'fixed' | 'memory';

@@ -11,12 +11,12 @@ import {
   UpdateWriter,
 } from './screen-update.ts';
 
-/** As much of a picture travels at once. */
+/** The largest part of a picture that is sent at once. */
 const MOST_BYTES = 2 ** 20;
-/** Behind all parts of a version. */
+/** Beyond all parts of a version. */
 const ALL_PARTS = 2 ** 31 - 1;
 
-/** A text screen as a device has it now. */
+/** A text screen as a device shows it now. */
 export type ShownText = TextHead & { readonly cells: Uint16Array } & TextLooks;
 
 type Text = {
@@ -41,20 +41,21 @@ type Graphics = {
 type Off = { readonly kind: 'off' };
 
 /**
- * What a screen shows, with the version in which each of its parts changed last, so that any number of watchers get what they
- * have not seen. A device draws all of it, or what has changed; what is drawn as it was before is no change.
+ * The contents of a screen, with the version in which each of its parts changed last, so that any number of watchers
+ * get what they have not seen. A device draws all of it, or what has changed; redrawing a part identically is no
+ * change.
  */
 export class ScreenCanvas {
-  /** So that a watcher of another canvas, whatever process had it, begins anew. */
+  /** Random, so that a watcher of another canvas, in whatever process, starts over. */
   readonly #epoch = 1 + Math.floor(Math.random() * (2 ** 48 - 1));
   #shown: Off | Text | Graphics = { kind: 'off' };
-  /** Of the parts that are being drawn. */
+  /** The version of the parts that are being drawn. */
   #version = 1;
   /** The version in which the present mode began. */
   #since = 1;
   #hasChanged = true;
 
-  /** Times that it has changed. */
+  /** The number of times it has changed. */
   get changes(): number {
     return this.#version - 1;
   }
@@ -103,7 +104,10 @@ export class ScreenCanvas {
     }
   }
 
-  /** From here on it is a picture of this size. @returns whether it is another one, all of which has to be drawn */
+  /**
+   * From here on it shows a picture of this size. @returns whether this is another mode, so that all of it must be
+   * drawn
+   */
   graphics(width: number, height: number): boolean {
     const shown = this.#shown;
     if (shown.kind === 'graphics' && shown.width === width && shown.height === height) return false;
@@ -116,7 +120,7 @@ export class ScreenCanvas {
     return true;
   }
 
-  /** Draws a part of a line of a picture. @param line 0xRRGGBB, from `x` on, `width` of them */
+  /** Draws a part of a line of a picture. @param line `width` pixels from `x` on, 0xRRGGBB */
   line(x: number, y: number, line: Uint32Array, width: number): void {
     const shown = this.#shown;
     if (shown.kind !== 'graphics' || y >= shown.height) return;
@@ -134,13 +138,13 @@ export class ScreenCanvas {
     }
   }
 
-  /** What has been drawn is seen from here on. */
+  /** Publishes what has been drawn. */
   finish(): void {
     if (this.#hasChanged) this.#version++;
     this.#hasChanged = false;
   }
 
-  /** What is not in `seen`; null: nothing. */
+  /** What is not in `seen`; null if nothing is new. */
   news(seen: ScreenSeen): ScreenNews | null {
     const since = seen.epoch === this.#epoch ? seen : { epoch: this.#epoch, version: 0, part: 0 };
     const last = this.#version - 1;

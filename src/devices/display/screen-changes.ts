@@ -1,20 +1,20 @@
 import type { ScreenArea, ScreenFrame, TextFrame } from './screen-frame.ts';
 
-/** All of a frame. */
+/** The area of a whole frame. */
 export function wholeOf(frame: ScreenFrame): ScreenArea[] {
   if (frame.kind === 'off') return [];
   const [width, height] = frame.kind === 'text' ? [frame.columns, frame.rows] : [frame.width, frame.height];
   return [{ x: 0, y: 0, width, height }];
 }
 
-/** Whether two frames have the same mode and size, so that they can be told apart by what has changed. */
+/** Whether two frames have the same mode and size, so that they can be compared for changes. */
 export function isAlike(a: ScreenFrame, b: ScreenFrame): boolean {
   if (a.kind === 'text') return b.kind === 'text' && a.columns === b.columns && a.rows === b.rows;
   if (a.kind === 'graphics') return b.kind === 'graphics' && a.width === b.width && a.height === b.height;
   return b.kind === 'off';
 }
 
-/** Whether all of a text frame looks different, whatever its characters. */
+/** Whether all of a text frame looks different, even with the same characters. */
 export function looksDifferent(a: TextFrame, b: TextFrame): boolean {
   return (
     a.blinks !== b.blinks ||

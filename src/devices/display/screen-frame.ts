@@ -1,7 +1,7 @@
 import type { Cancel } from '../device.ts';
 import type { MonitorSize, ScreenResize } from './monitor-size.ts';
 
-/** What a screen shows. Whoever gets one only reads it: its arrays change with the next. */
+/** What a screen shows. Frames are read-only to their receivers: the arrays change with the next frame. */
 export type ScreenFrame = TextFrame | GraphicsFrame | OffFrame;
 
 /** A text mode. */
@@ -9,11 +9,14 @@ export type TextFrame = {
   readonly kind: 'text';
   readonly columns: number;
   readonly rows: number;
-  /** Row by row: the character in the low byte, a code of the font (usually code page 437), and its attribute in the high one. */
+  /**
+   * Row by row: the character in the low byte, a code of the font (usually code page 437), and its attribute in the
+   * high one.
+   */
   readonly cells: Uint16Array;
-  /** Null: none is shown. */
+  /** Null if none is shown. */
   readonly cursor: TextCursor | null;
-  /** Bit 7 of an attribute has the character blink; else it is the fourth bit of the background color. */
+  /** Whether bit 7 of an attribute makes the character blink; if not, it is the fourth bit of the background color. */
   readonly blinks: boolean;
   /** The 16 colors of attributes, 0xRRGGBB. */
   readonly palette: Uint32Array;
@@ -23,20 +26,23 @@ export type TextFrame = {
 export type TextCursor = {
   readonly column: number;
   readonly row: number;
-  /** The first and last scan line of the character cell that it covers. */
+  /** The first and last scan line of the character cell that the cursor covers. */
   readonly start: number;
   readonly end: number;
 };
 
-/** The glyphs of a text mode, for pictures. */
+/** The glyphs of a text mode, for rendering it as a picture. */
 export type TextFont = {
-  /** Pixels of a character cell: 8 or 9, of which the ninth repeats the eighth for box drawing characters (0xc0-0xdf) and is empty for others. */
+  /**
+   * Pixels of a character cell: 8 or 9, of which the ninth repeats the eighth for box drawing characters (0xc0-0xdf)
+   * and is empty for others.
+   */
   readonly width: number;
   /** 1-32. */
   readonly height: number;
   /** 256 glyphs of `height` bytes, a byte a scan line with the leftmost pixel in bit 7. */
   readonly glyphs: Uint8Array;
-  /** Those of characters whose attribute has bit 3 set; null: the same ones. */
+  /** The glyphs of characters whose attribute has bit 3 set; null if they are the same. */
   readonly second: Uint8Array | null;
 };
 
@@ -45,7 +51,7 @@ export type GraphicsFrame = {
   readonly kind: 'graphics';
   readonly width: number;
   readonly height: number;
-  /** Row by row without gaps, 4 bytes for each pixel: blue, green, red, and one without a meaning. */
+  /** Row by row without gaps, 4 bytes per pixel: blue, green, red, unused. */
   readonly pixels: Uint8Array;
 };
 
@@ -62,28 +68,34 @@ export type ScreenArea = {
 
 /** The version of a screen that a watcher has seen. */
 export type ScreenSeen = {
-  /** Changes when versions begin anew: 0 is that of no screen. */
+  /** Changes when versions start over; 0 is the epoch of no screen. */
   readonly epoch: number;
   readonly version: number;
-  /** Of the parts that changed in that version, it has seen those before this one. */
+  /** Of the parts that changed in that version, those before this one have been seen. */
   readonly part: number;
 };
 
 /** A watcher that has seen nothing. */
 export const NOTHING_SEEN: ScreenSeen = { epoch: 0, version: 0, part: 0 };
 
-/** What a watcher has not seen, encoded (screen-update.ts). Of much, it is the first part, which is no reason to wait. */
+/**
+ * What a watcher has not seen, encoded (screen-update.ts). A large update is split: this is its first part, and the
+ * rest follows without waiting.
+ */
 export type ScreenNews = { readonly seen: ScreenSeen; readonly update: Uint8Array };
 
 /** The screen of a device. */
 export interface ScreenControl {
-  /** The text mode of a VGA that a kernel finds which boots without firmware: characters, and the height of one in dots. Absent: none. */
+  /**
+   * The text mode of the VGA as found by a kernel that boots without firmware: columns and rows in characters, and the
+   * height of a character in dots. Absent if there is none.
+   */
   readonly textMode?: { readonly columns: number; readonly rows: number; readonly fontHeight: number };
   /**
-   * Calls back once with what is not in `seen`: at once, or when there is something, and at the latest after a few seconds with null.
-   * While nobody waits nothing is computed, and no writes are logged.
+   * Calls back once with what is not in `seen`: immediately, or as soon as there is something, or with null after a few
+   * seconds. While no call waits, nothing is drawn, and no writes are logged.
    */
   next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel;
-  /** Its monitor prefers this size from now on, which is one that MONITOR_SIDE allows. Absent: it keeps the one that it has. */
+  /** Sets the size that its monitor prefers, within MONITOR_SIDE. Absent if its size is fixed. */
   resize?(size: MonitorSize): Exclude<ScreenResize, 'fixed'>;
 }

@@ -2,16 +2,16 @@ import type { Cancel, Clock } from '../device.ts';
 import { ScreenCanvas } from './screen-canvas.ts';
 import type { ScreenControl, ScreenNews, ScreenSeen } from './screen-frame.ts';
 
-/** A watched screen is looked at 30 times a second. */
+/** The refresh interval of a watched screen: 30 times a second. */
 const INTERVAL_NS = 33_000_000n;
-/** A watcher that has waited so long gets an answer, with nothing in it: its connection may be gone. */
+/** A watcher gets an empty answer after waiting this long: its connection may be gone. */
 const PATIENCE_NS = 2_000_000_000n;
-/** A watcher that has not asked again for so long is gone. */
+/** A watcher that has not asked again for this long is gone. */
 const LEASE_NS = 1_000_000_000n;
 
 /** What draws the screen of a device. */
 export interface ScreenPainter {
-  /** Somebody watches, or nobody any more: while nobody does, nothing is drawn, and no writes need to be logged. */
+  /** The screen is now watched, or no longer: while it is not, nothing is drawn, and no writes need to be logged. */
   watched(watched: boolean): void;
   /** Draws what may have changed since the last call, or all of it. */
   paint(canvas: ScreenCanvas, all: boolean): void;
@@ -28,14 +28,14 @@ export class ScreenSource implements ScreenControl {
   readonly #clock: Clock;
   readonly #painter: ScreenPainter;
   readonly #watchers = new Set<Watcher>();
-  /** Null: nobody watches. */
+  /** Null while unwatched. */
   #canvas: ScreenCanvas | null = null;
   #cancelTimer: Cancel | null = null;
   #paintedAt = 0n;
   #isClosed = false;
   readonly #count: (frames: number) => void;
 
-  /** @param count told of each time that something has changed */
+  /** @param count called each time something has changed */
   constructor(clock: Clock, painter: ScreenPainter, count: (frames: number) => void = () => {}) {
     this.#clock = clock;
     this.#painter = painter;
@@ -60,13 +60,13 @@ export class ScreenSource implements ScreenControl {
       this.#paint(false);
       this.#serve(now);
     } else {
-      // What has been drawn may be news to this one.
+      // What has been drawn may be new to this watcher.
       this.#serve(now);
     }
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Nobody can watch it any more: who still waits gets nothing, and who comes later no answer. */
+  /** Ends watching: waiting watchers get nothing, and later ones no answer. */
   close(): void {
     const waiting = [...this.#watchers];
     this.#watchers.clear();

@@ -1,13 +1,13 @@
 /**
- * How what a watcher has not seen of a screen travels to it: a head, then the rows or tiles that have changed. Little endian.
- * A tile has few colors as a rule, so it is sent with a palette of its own.
+ * The encoding of what a watcher has not seen of a screen: a header, then the rows or tiles that have changed. Little
+ * endian. A tile usually has few colors, so it is sent with its own palette.
  */
 import type { GraphicsFrame, ScreenArea, ScreenFrame, TextCursor, TextFont } from './screen-frame.ts';
 
-/** Graphics are sent in tiles of this size, or what of it is inside the frame. */
+/** Graphics are sent in tiles of this size, clipped to the frame. */
 export const TILE = { width: 64, height: 32 } as const;
 
-/** No screen is larger: it has as many pixels at most, and as many characters. */
+/** The largest width and height of a screen, in pixels or characters. */
 export const MAX_SIDE = 16_384;
 export const MAX_PIXELS = 2 ** 24;
 export const MAX_CELLS = 2 ** 16;
@@ -15,10 +15,10 @@ export const MAX_FONT_HEIGHT = 32;
 
 const KIND = { off: 0, text: 1, graphics: 2 } as const;
 const FLAG = { cursor: 1, blinks: 2, looks: 4, second: 8 } as const;
-/** Colors of a tile, by the bits that each of its pixels takes. */
+/** The number of colors in a tile, by bits per pixel. */
 const COLORS_OF_BITS = [1, 2, 4, 16] as const;
 const BITS = [0, 1, 2, 4] as const;
-/** The kind of a tile whose pixels are sent as they are. */
+/** The kind of a tile whose pixels are sent uncompressed. */
 const PLAIN = 4;
 
 export type TextHead = {
@@ -47,7 +47,7 @@ export class UpdateWriter {
     this.#u8(KIND.off);
   }
 
-  /** @param looks null: the watcher has them */
+  /** @param looks null if the watcher has them */
   text({ columns, rows, cursor, blinks }: TextHead, looks: TextLooks | null): void {
     const second = looks?.font.second ?? null;
     this.#u8(KIND.text);
@@ -174,7 +174,7 @@ export class UpdateWriter {
   }
 }
 
-/** The colors of a tile, at most 16; null: it has more. */
+/** The colors of a tile, at most 16; null if it has more. */
 function colorsOf(pixels: Uint32Array, stride: number, { x, y, width, height }: ScreenArea): number[] | null {
   const colors: number[] = [];
   let last = -1;
@@ -191,17 +191,17 @@ function colorsOf(pixels: Uint32Array, stride: number, { x, y, width, height }: 
   return colors;
 }
 
-/** The tiles of a picture in a row. */
+/** The number of tiles in a row of a picture. */
 export function tileColumns(width: number): number {
   return Math.ceil(width / TILE.width);
 }
 
-/** The tiles of a picture. */
+/** The number of tiles in a picture. */
 export function tileCount(width: number, height: number): number {
   return tileColumns(width) * Math.ceil(height / TILE.height);
 }
 
-/** Where a tile is. */
+/** The area of a tile. */
 export function tileArea(index: number, width: number, height: number): ScreenArea {
   const columns = tileColumns(width);
   const x = (index % columns) * TILE.width;
@@ -209,7 +209,7 @@ export function tileArea(index: number, width: number, height: number): ScreenAr
   return { x, y, width: Math.min(TILE.width, width - x), height: Math.min(TILE.height, height - y) };
 }
 
-/** What an update makes of the frame before it. */
+/** The frame after an update. */
 export type UpdatedFrame = {
   readonly frame: ScreenFrame;
   readonly changed: readonly ScreenArea[];
@@ -217,8 +217,8 @@ export type UpdatedFrame = {
 };
 
 /**
- * Reads an update, and changes the arrays of the frame before it, or has new ones. What a machine sends may be a guest's.
- * @throws Error when it is no update of that frame
+ * Decodes an update into the arrays of the previous frame, or into new ones. The data may be controlled by a guest.
+ * @throws Error when it is not an update of that frame
  */
 export function applyUpdate(before: ScreenFrame, update: Uint8Array): UpdatedFrame {
   const reader = new Reader(update);

@@ -1,7 +1,9 @@
-/** Of each chip: as many bytes as a write buffer has, as a power of two. */
+/** The size of each chip's write buffer, as a power of two. */
 export const WRITE_BUFFER_BITS = 11;
 
-/** What the chip answers to a CFI query (JESD68.01 §2.2; its extension for Intel's command set is §3 of Intel AP-646). */
+/**
+ * What the chip answers to a CFI query (JESD68.01 §2.2; its extension for Intel's command set is §3 of Intel AP-646).
+ */
 export function cfiTable(size: number, blockSize: number): Uint8Array {
   const table = Buffer.alloc(0x52);
   const blocks = size / blockSize - 1;
@@ -16,9 +18,9 @@ export function cfiTable(size: number, blockSize: number): Uint8Array {
   table[0x1f] = 7;
   table[0x20] = 7;
   table[0x21] = 10;
-  // The longest ones, as multiples of these.
+  // The maximum times, as multiples of these.
   table.fill(4, 0x23, 0x26);
-  // Chips have a power of two of bytes; this one ends before that.
+  // The size of a chip is a power of two; this one ends before that.
   table[0x27] = Math.ceil(Math.log2(size));
   table[0x28] = 0; // 8 bits wide
   table.writeUInt16LE(WRITE_BUFFER_BITS, 0x2a);

@@ -21,11 +21,11 @@ const COMMAND = {
   writeBuffer: 0xe8,
 } as const;
 
-/** Status register: ready; and that a program or erase was not what it had to be. */
+/** Status register: ready; and that a program or erase sequence was invalid. */
 const STATUS = { ready: 0x80, sequence: 0x30 } as const;
 const IDENTIFIER = Uint8Array.of(0x89, 0x18, 0, 0);
 
-/** What the chip shows, or waits for. */
+/** What reads of the chip return, or what it waits for. */
 const MODES = [
   'array',
   'status',
@@ -39,7 +39,7 @@ const MODES = [
 ] as const;
 type Mode = (typeof MODES)[number];
 
-/** The mode that a command begins; after all others, and those that it does not have, the contents are read. */
+/** The mode that a command starts; all others, unknown ones too, return to reading the contents. */
 const MODE_AFTER: ReadonlyMap<number, Mode> = new Map([
   [COMMAND.program, 'program'],
   [COMMAND.programToo, 'program'],
@@ -55,15 +55,15 @@ export type FlashOptions = {
   readonly name: string;
   /** Its contents, which only the chip changes: a multiple of `FLASH_BLOCK`. */
   readonly bytes: Uint8Array;
-  /** Whether the guest reads the contents, which needs no exit then; or what a command asked for. */
+  /** Whether reads return the contents, which needs no exit, or the answer to a command. */
   readonly onArray: (isArray: boolean) => void;
   /** Bytes have changed. */
   readonly onChanged: (offset: number, length: number) => void;
 };
 
 /**
- * A flash memory chip with the Common Flash Interface and Intel's command set, one byte wide, like QEMU's `cfi.pflash01` of a PC. A program
- * sets bits as well as clearing them, as there.
+ * A flash memory chip with the Common Flash Interface and Intel's command set, one byte wide, like QEMU's
+ * `cfi.pflash01` of a PC. A program sets bits as well as clearing them, as there.
  */
 export class Flash implements Device, IoHandler {
   readonly name: string;
@@ -71,7 +71,7 @@ export class Flash implements Device, IoHandler {
   readonly #query: Uint8Array;
   #mode: Mode = 'array';
   #status: number = STATUS.ready;
-  /** Bytes that are still to come into the write buffer, and how many are in it. */
+  /** Bytes that the write buffer still expects, and the number in it. */
   #left = 0;
   #filled = 0;
   readonly #buffer = new Uint8Array(WRITE_BUFFER);
@@ -97,7 +97,7 @@ export class Flash implements Device, IoHandler {
     else this.#command(offset, value & 0xff);
   }
 
-  /** Its contents stay. */
+  /** The contents stay. */
   reset(): void {
     this.#status = STATUS.ready;
     this.#left = 0;
@@ -164,7 +164,7 @@ export class Flash implements Device, IoHandler {
     }
   }
 
-  /** The first byte of a command, or the one that goes with it. */
+  /** The first byte of a command, or the second. */
   #command(offset: number, command: number): void {
     const { bytes, onChanged } = this.#options;
     if (this.#mode === 'erase') {
@@ -193,7 +193,7 @@ export class Flash implements Device, IoHandler {
   }
 
   #begin(command: number): void {
-    // Not ready either, as QEMU has it: OVMF recognizes the chip by a status of 0.
+    // Not ready either, as in QEMU: OVMF recognizes the chip by a status of 0.
     if (command === COMMAND.clearStatus) this.#status = 0;
     if (command === COMMAND.writeBuffer) this.#status |= STATUS.ready;
     this.#to(MODE_AFTER.get(command) ?? 'array');
@@ -216,7 +216,7 @@ export class Flash implements Device, IoHandler {
     }
   }
 
-  /** Bytes in a row, as drivers fill the buffer, are one change. */
+  /** Consecutive bytes, as drivers fill the buffer, are one change. */
   #programBuffer(): void {
     const { bytes, onChanged } = this.#options;
     let start = 0;

@@ -1,16 +1,16 @@
-/** The contents of an item of fw_cfg, which firmware reads. */
+/** The contents of a fw_cfg item, which firmware reads. */
 export interface FwCfgContent {
-  /** Bytes. It stays the same until the next reset. */
+  /** In bytes. Constant until the next reset. */
   readonly size: number;
   /** Firmware is about to read it from its start. */
   select?(): void;
-  /** The machine has been reset. */
+  /** Called when the machine has been reset. */
   reset?(): void;
-  /** Copies the bytes from `offset` on, as many as `target` has; all of them are in the item. */
+  /** Fills `target` with the bytes from `offset` on; the range is inside the item. */
   read(offset: number, target: Uint8Array): void;
 }
 
-/** Keys of items that are no files (QEMU, docs/specs/fw_cfg.rst and include/standard-headers/linux/qemu_fw_cfg.h). */
+/** Keys of items that are not files (QEMU, docs/specs/fw_cfg.rst and include/standard-headers/linux/qemu_fw_cfg.h). */
 export const KEY = {
   signature: 0x00,
   id: 0x01,
@@ -38,9 +38,9 @@ export const KEY = {
   firstFile: 0x20,
 } as const;
 
-/** Of the names in the directory, with their NUL. */
+/** The size of a name in the directory, with its NUL. */
 const NAME_SIZE = 56;
-/** Names that users may give files. */
+/** The names that users may give files. */
 export const FW_CFG_NAME = {
   pattern: /^[\x21-\x7e]{1,55}$/,
   rule: '1 to 55 printable ASCII characters, such as opt/com.example/config',
@@ -48,14 +48,14 @@ export const FW_CFG_NAME = {
 const ENTRY_SIZE = 64;
 const MAX_FILES = 0x100;
 
-/** What the interface offers: reads by ports, and DMA. */
+/** The interface's features: reads through ports, and DMA. */
 const FEATURES = 0x3;
 
-/** The items of a machine: those with fixed keys, and files by their names. They do not change once firmware has seen them. */
+/** The items of a machine: those with fixed keys, and files by name. They do not change once firmware has seen them. */
 export class FwCfgItems {
   readonly #items = new Map<number, FwCfgContent>();
   readonly #files = new Map<string, FwCfgContent>();
-  /** By key, once the directory has been made. */
+  /** By key; null until the directory has been made. */
   #listed: readonly (readonly [string, FwCfgContent])[] | null = null;
 
   constructor() {
@@ -76,19 +76,19 @@ export class FwCfgItems {
     this.#listed = null;
   }
 
-  /** @returns null: there is no such item */
+  /** @returns null if there is no such item */
   at(key: number): FwCfgContent | null {
     if (key === KEY.directory) return contentOf(this.#directory());
     if (key < KEY.firstFile) return this.#items.get(key) ?? null;
     return this.#sorted()[key - KEY.firstFile]?.[1] ?? this.#items.get(key) ?? null;
   }
 
-  /** The file with this name; null: there is none. */
+  /** The file with this name; null if there is none. */
   file(name: string): FwCfgContent | null {
     return this.#files.get(name) ?? null;
   }
 
-  /** Firmware looks at everything anew. */
+  /** Starts over, since firmware will read everything again. */
   reset(): void {
     for (const content of [...this.#items.values(), ...this.#files.values()]) content.reset?.();
   }

@@ -4,16 +4,18 @@ import { PAGE } from '../host-block.ts';
 import { numberOf } from '../state.ts';
 import type { FwCfgContent, FwCfgItems } from './fw-cfg-items.ts';
 
-/** Offsets of the ports from 0x510 on: selector (16 bits), data (8 bits), and the address of a DMA request (big endian). */
+/**
+ * Offsets of the ports from 0x510 on: selector (16 bits), data (8 bits), and the address of a DMA request (big endian).
+ */
 const REG = { selector: 0, data: 1, dmaHigh: 4, dmaLow: 8, size: 12 } as const;
-/** What the address register reads as: "QEMU CFG". */
+/** The value of the address register: "QEMU CFG". */
 const DMA_SIGNATURE = [0x51454d55, 0x20434647] as const;
 
 /** A DMA request: control, length, address. */
 const REQUEST_SIZE = 16;
 const CONTROL = { error: 1, read: 2, skip: 4, select: 8, write: 16 } as const;
 
-/** Zeros beyond the end of an item that one request may ask for. */
+/** The most zeros beyond the end of an item that one request may ask for. */
 const MAX_PADDING = 2 ** 20;
 
 const NOTHING: FwCfgContent = { size: 0, read: () => {} };
@@ -23,7 +25,10 @@ export type FwCfgOptions = {
   readonly memory: GuestMemory;
 };
 
-/** QEMU's firmware configuration device (QEMU, docs/specs/fw_cfg.rst), with which firmware gets what it needs to know of its machine. */
+/**
+ * QEMU's firmware configuration device (QEMU, docs/specs/fw_cfg.rst), from which firmware reads what it needs to know
+ * about its machine.
+ */
 export class FwCfg implements Device, IoHandler {
   static readonly size = REG.size;
   readonly name = 'fw-cfg';
@@ -126,7 +131,10 @@ export class FwCfg implements Device, IoHandler {
     return true;
   }
 
-  /** As much of [address, address + length) as is one piece of memory, at least to the end of the page; null: it is no memory. */
+  /**
+   * The part of [address, address + length) that is contiguous memory, at least to the end of the page; null if it is
+   * not memory.
+   */
   #target(address: number, length: number): Uint8Array | null {
     const toPageEnd = Math.min(length, PAGE - (address % PAGE));
     const size = this.#memory.contains(address, length, 'write') ? length : toPageEnd;

@@ -1,10 +1,13 @@
 import type { DeviceState } from '../../device.ts';
 import { DeviceStateError, numberOf } from '../../state.ts';
 
-/** Ports: the index, and the data at the next port or, aligned, the one after that. */
+/** Ports: the index, and the data at the next port or, aligned, at the one after that. */
 export const DISPI_PORTS = { start: 0x1ce, size: 3 } as const;
 
-/** Registers of the Bochs display interface (bochs: iodev/display/vga.h, VBE_DISPI_INDEX_*; QEMU: docs/specs/standard-vga). */
+/**
+ * Registers of the Bochs display interface (bochs: iodev/display/vga.h, VBE_DISPI_INDEX_*; QEMU:
+ * docs/specs/standard-vga).
+ */
 export const DISPI = {
   id: 0,
   width: 1,
@@ -28,32 +31,32 @@ export const DISPI_ENABLE = {
   keepMemory: 0x80,
 } as const;
 
-/** The versions of the interface: the last one has the memory register and 32 bits. */
+/** The versions of the interface: the last one has the memory register and 32 bits per pixel. */
 const ID = { first: 0xb0c0, last: 0xb0c5 } as const;
 const MOST = { width: 16_000, height: 12_000, bitsPerPixel: 32 } as const;
 const BANK = 2 ** 16;
 
-/** A mode that is set by the interface. Bytes. */
+/** A mode that the interface sets. Sizes are bytes. */
 export type DispiMode = {
   readonly width: number;
   readonly height: number;
   /** 4, 8, 15, 16, 24 or 32. */
   readonly bitsPerPixel: number;
-  /** Of a line, for 4 bits per pixel of all four planes. */
+  /** Bytes of a line; with 4 bits per pixel, over all four planes. */
   readonly lineBytes: number;
   readonly start: number;
 };
 
 export type DispiEvents = {
-  /** The mode is another one. */
+  /** The mode has changed. */
   changed(): void;
-  /** It was turned on: its VGA is to be set up for it. */
+  /** The interface was enabled: the VGA must be set up for the mode. */
   enabled(mode: DispiMode): void;
-  /** The first bytes are to be cleared. */
+  /** Clears the first `bytes` of memory. */
   clear(bytes: number): void;
 };
 
-/** The registers by which firmware and drivers set modes of any size. */
+/** The registers with which firmware and drivers set modes of any size. */
 export class Dispi {
   readonly #registers = new Uint16Array(DISPI.count);
   readonly #memoryBytes: number;
@@ -67,7 +70,7 @@ export class Dispi {
     this.#registers[DISPI.id] = ID.last;
   }
 
-  /** Null: the VGA's own registers are in effect. */
+  /** Null if the VGA's own registers are in effect. */
   get mode(): DispiMode | null {
     return this.#mode;
   }
@@ -77,7 +80,7 @@ export class Dispi {
     return this.#mode === null ? 0 : this.#registers[DISPI.bank]! * BANK;
   }
 
-  /** The DAC has 8 bits for each part of a color. */
+  /** Whether the DAC has 8 bits per color component. */
   get dac8(): boolean {
     return (this.#registers[DISPI.enable]! & DISPI_ENABLE.dac8) !== 0;
   }
@@ -188,7 +191,7 @@ export class Dispi {
     this.#events.changed();
   }
 
-  /** The mode that the registers have, which are given values that are possible. */
+  /** The mode in the registers, with invalid values replaced by valid ones. */
   #fixed(): DispiMode {
     const registers = this.#registers;
     const bitsPerPixel = [4, 8, 15, 16, 24, 32].includes(registers[DISPI.bitsPerPixel]!)

@@ -12,7 +12,7 @@ export function monitorFields(z: Zod) {
   };
 }
 
-/** The options of a VGA beside those of its monitor. @param memory MiB if absent. @param bios the name of its file */
+/** The options of a VGA beyond those of its monitor. @param memory default, in MiB. @param bios the name of its file */
 export function vgaFields(z: Zod, { memory, bios }: { readonly memory: number; readonly bios: string }) {
   return {
     vgamem: z

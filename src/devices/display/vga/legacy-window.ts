@@ -7,10 +7,10 @@ import type { VgaRegisters } from './vga-registers.ts';
 
 /** Bytes of text memory: characters and attributes alternate. */
 export const TEXT_BYTES = 0x8000;
-/** After so many exits in the same mode it pays to show memory: a switch costs as much as some dozen exits. */
+/** After this many exits in the same mode, mapping memory pays off: a switch costs as much as a few dozen exits. */
 const EXITS_BEFORE_SHOWN = 24;
 
-/** Memory that the guest can reach in the window without an exit. */
+/** Memory that the guest reaches through the window without an exit. */
 type Direct = {
   readonly kind: 'linear' | 'text';
   readonly start: number;
@@ -21,7 +21,7 @@ type Direct = {
 export type LegacyWindowParts = {
   readonly device: string;
   readonly memory: OwnMemory;
-  /** A copy of what text modes have in planes 0 and 1, as the CPU sees it. */
+  /** A copy of the text mode data in planes 0 and 1, as the CPU sees it. */
   readonly text: OwnMemory;
   readonly registers: VgaRegisters;
   readonly planes: PlaneMemory;
@@ -31,8 +31,8 @@ export type LegacyWindowParts = {
 };
 
 /**
- * The window in which a PC has the memory of its VGA. Where each byte that the CPU writes is stored as it is, memory is shown there:
- * with chained planes, which are linear, and in text modes. In all other modes the guest exits.
+ * The window through which a PC reaches the memory of its VGA. Modes that store each byte as the CPU writes it have
+ * memory mapped there: those with chained planes, which are linear, and text modes. In all other modes the guest exits.
  */
 export class LegacyWindow {
   readonly #parts: LegacyWindowParts;
@@ -44,12 +44,12 @@ export class LegacyWindow {
     this.#parts = parts;
   }
 
-  /** What is shown now, for tests and statistics. */
+  /** What is mapped now, for tests and statistics. */
   get shown(): 'linear' | 'text' | null {
     return this.#shown?.kind ?? null;
   }
 
-  /** The guest's accesses that exit. Offsets are from the window's start. */
+  /** Handles the guest's accesses that exit. Offsets are from the window's start. */
   readonly handler: IoHandler = {
     read: (offset, size) => {
       if (!this.#parts.decodes()) return 0xffff_ffff;
@@ -76,14 +76,14 @@ export class LegacyWindow {
     },
   });
 
-  /** Another vCPU may have exited just before text memory was shown. */
+  /** Another vCPU may have exited just before text memory was mapped. */
   #inText(offset: number): number | null {
     if (this.#shown?.kind !== 'text') return null;
     const at = WINDOW.start + offset - this.#shown.start;
     return at >= 0 && at < TEXT_BYTES ? at : null;
   }
 
-  /** Registers have changed by which the CPU reaches memory. */
+  /** Called when registers that affect how the CPU reaches memory have changed. */
   update(): void {
     this.#exits = 0;
     if (this.#shown === null) return;
@@ -91,7 +91,7 @@ export class LegacyWindow {
     if (possible === null || !isSame(possible, this.#shown)) this.hide();
   }
 
-  /** The guest exits from now on. */
+  /** Unmaps memory: the guest exits from now on. */
   hide(): void {
     if (this.#shown === null) return;
     this.sync();
@@ -99,7 +99,7 @@ export class LegacyWindow {
     this.#hide();
   }
 
-  /** Brings what the guest has written directly into the planes. */
+  /** Copies what the guest has written directly to the planes. */
   sync(): void {
     if (this.#shown?.kind !== 'text') return;
     const { memory, text } = this.#parts;

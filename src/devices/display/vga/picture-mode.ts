@@ -5,7 +5,7 @@ import type { VgaRegisters } from './vga-registers.ts';
 /** How a pixel is stored: a bit in each plane, two bits in two planes, an index, or a color. */
 export type PixelKind = 'planar' | 'cga' | 'index' | 'rgb15' | 'rgb16' | 'rgb24' | 'rgb32';
 
-/** What the registers make of memory. Offsets and sizes in bytes of memory, of all four planes. */
+/** How the registers interpret memory. Offsets and sizes are bytes of memory, over all four planes. */
 export type PictureMode =
   | { readonly kind: 'off' }
   | {
@@ -14,7 +14,7 @@ export type PictureMode =
       readonly rows: number;
       readonly start: number;
       readonly lineBytes: number;
-      /** Of a character: dots and lines. */
+      /** The size of a character, in dots and lines. */
       readonly width: 8 | 9;
       readonly height: number;
     }
@@ -25,15 +25,15 @@ export type PictureMode =
       readonly height: number;
       readonly start: number;
       readonly lineBytes: number;
-      /** The first line that starts again at the beginning of memory. */
+      /** The first line that restarts at the beginning of memory. */
       readonly splitAt: number;
-      /** Address bits that lines of a CGA or Hercules mode replace. */
+      /** Address bits that are replaced by the line number in CGA and Hercules modes. */
       readonly interleave: 0 | 1 | 2 | 3;
-      /** Pixels that the first of a line are moved to the left. */
+      /** The number of pixels by which lines are shifted to the left. */
       readonly panning: number;
     };
 
-/** The mode that is set. */
+/** The current mode. */
 export function pictureMode(registers: VgaRegisters, dispi: Dispi): PictureMode {
   const { sequencer, graphics, attribute, crtc, attributeIndex } = registers;
   const isBlank =
@@ -65,7 +65,7 @@ export function pictureMode(registers: VgaRegisters, dispi: Dispi): PictureMode 
   const pixels = shift === 0 ? 'planar' : shift === 1 ? 'cga' : 'index';
   const mode = crtc[CRTC.mode]!;
   const interleave = (((mode & 1) === 0 ? 1 : 0) | ((mode & 2) === 0 ? 2 : 0)) as 0 | 1 | 2 | 3;
-  // The row counter chooses among interleaved lines, rather than repeating one.
+  // The row counter selects among interleaved lines, rather than repeating one.
   const repeats =
     doubled * (interleave === 0 ? height : Math.max(1, Math.floor(height / (interleave === 3 ? 4 : 2))));
   const compare = crtc[CRTC.lineCompare]! + ((overflow & 0x10) << 4) + ((scan & SCAN.lineCompare9) << 3);
@@ -96,7 +96,7 @@ export function lineStart(mode: Extract<PictureMode, { kind: 'graphics' }>, y: n
   const { start, lineBytes, splitAt, interleave } = mode;
   const [from, row] = y < splitAt ? [start, y] : [0, y - splitAt];
   if (interleave === 0) return from + row * lineBytes;
-  // Bits 13 and 14 of an address in a plane, or bit 14 alone, are those of the row.
+  // Bits 13 and 14 of an address in a plane, or bit 14 alone, come from the row.
   const banks = interleave === 3 ? 4 : 2;
   const bank = row % banks;
   const first = (interleave & 1) !== 0 ? (bank & 1) << 13 : 0;

@@ -2,7 +2,7 @@ import type { DeviceMemory } from '../../device-memory.ts';
 import { GFX, GFX_MISC, GFX_MODE, MEMORY_MODE, MISC, SEQ } from './registers.ts';
 import type { VgaRegisters } from './vga-registers.ts';
 
-/** The legacy window, 0xa0000-0xbffff. Of it, Memory Map Select shows one of these. */
+/** The legacy window, 0xa0000-0xbffff. Memory Map Select shows one of these parts. */
 export const WINDOW = { start: 0xa_0000, size: 0x2_0000 } as const;
 const MAPS = [
   { offset: 0, size: 0x2_0000 },
@@ -11,14 +11,14 @@ const MAPS = [
   { offset: 0x1_8000, size: 0x8000 },
 ] as const;
 
-/** The four planes that a bit each stands for, as bytes of a word. */
+/** The bytes of a word that a 4-bit plane mask selects. */
 const PLANES = Uint32Array.from({ length: 16 }, (_, bits) =>
   [0, 1, 2, 3].reduce((word, plane) => word + (bits & (1 << plane) ? 0xff * 2 ** (8 * plane) : 0), 0),
 );
 
 /**
- * The memory of a VGA as the CPU reaches it through the legacy window. The four planes are interleaved: word n has byte n of
- * each, so that memory with chained planes is linear, like the frame buffer.
+ * The memory of a VGA as the CPU reaches it through the legacy window. The four planes are interleaved: word n holds
+ * byte n of each, so that memory with chained planes is linear, like the frame buffer.
  */
 export class PlaneMemory {
   readonly #memory: DeviceMemory;
@@ -26,7 +26,7 @@ export class PlaneMemory {
   readonly #words: Uint32Array;
   readonly #registers: VgaRegisters;
   readonly #bankOffset: () => number;
-  /** What was read last of each plane. */
+  /** The last byte read from each plane. */
   latch = 0;
 
   constructor(memory: DeviceMemory, registers: VgaRegisters, bankOffset: () => number) {
@@ -37,7 +37,7 @@ export class PlaneMemory {
     this.#bankOffset = bankOffset;
   }
 
-  /** The part of the window that is there. */
+  /** The part of the window that is decoded. */
   get map(): { readonly offset: number; readonly size: number } {
     return MAPS[(this.#registers.graphics[GFX.misc]! & GFX_MISC.map) >> 2]!;
   }
@@ -80,7 +80,7 @@ export class PlaneMemory {
     this.#words[word] = (this.#words[word]! & ~planes) | (data & planes);
   }
 
-  /** What the graphics controller makes of a byte of the CPU. */
+  /** Applies the graphics controller's functions to a byte that the CPU writes. */
   #data(value: number): number {
     const { graphics } = this.#registers;
     const mode = graphics[GFX.mode]! & GFX_MODE.write;
@@ -107,7 +107,7 @@ export class PlaneMemory {
     return (data & mask) | (this.latch & ~mask);
   }
 
-  /** The address in memory that an offset in the window stands for; negative: none. */
+  /** The address in memory of an offset in the window; negative if it has none. */
   #address(offset: number): number {
     const { offset: start, size } = this.map;
     const isThere = (this.#registers.misc & MISC.ram) !== 0 && offset >= start && offset < start + size;

@@ -1,9 +1,9 @@
 /**
- * The registers of a VGA, as IBM's "Personal System/2 Hardware Interface Technical Reference - Video Subsystems" and the open
- * programming guides after it name them.
+ * The registers of a VGA, as IBM's "Personal System/2 Hardware Interface Technical Reference - Video Subsystems" and
+ * the open programming guides after it name them.
  */
 
-/** Ports. Those from 0x3b0 on are there in place of those from 0x3d0 on while the Miscellaneous Output register says monochrome. */
+/** Ports. Those from 0x3b0 replace those from 0x3d0 while the Miscellaneous Output register selects monochrome. */
 export const PORT = {
   mono: 0x3b0,
   attribute: 0x3c0,
@@ -63,7 +63,7 @@ export const ATTR = {
   count: 0x15,
 } as const;
 export const ATTR_MODE = { blink: 8, p54Select: 0x80 } as const;
-/** In the index: the palette is used for the picture, and not for the CPU. */
+/** In the index: the palette is used for display, and not accessible to the CPU. */
 export const ATTR_VIDEO = 0x20;
 
 export const CRTC = {
@@ -85,9 +85,9 @@ export const CRTC = {
 } as const;
 export const SCAN = { doubled: 0x80, lineCompare9: 0x40, lines: 0x1f } as const;
 export const CURSOR_OFF = 0x20;
-/** Protects the registers from 0 to 7, in Vertical Retrace End. */
+/** In Vertical Retrace End: protects registers 0 to 7. */
 export const PROTECT = 0x80;
-/** Of Overflow, what is not protected: bit 8 of Line Compare. */
+/** The part of Overflow that is not protected: bit 8 of Line Compare. */
 export const OVERFLOW_LINE_COMPARE = 0x10;
 
 /** Bits that exist. */

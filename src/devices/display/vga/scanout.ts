@@ -17,7 +17,7 @@ export type ScanoutParts = {
   readonly registers: VgaRegisters;
   readonly dispi: Dispi;
   readonly window: LegacyWindow;
-  /** So many pages of a picture have been written. */
+  /** Counts the written pages of a picture. */
   readonly countPages: (pages: number) => void;
 };
 
@@ -25,12 +25,15 @@ const PAGE = 4096;
 /** Bytes of a font: 256 characters of 32 lines. */
 const FONT_BYTES = 0x2000;
 
-/** Draws what a VGA shows. While somebody watches a graphics mode, writes to its memory are logged, and only lines that were written drawn. */
+/**
+ * Draws what a VGA shows. While a graphics mode is watched, writes to its memory are logged, and only lines that were
+ * written are drawn.
+ */
 export class Scanout implements ScreenPainter {
   readonly #parts: ScanoutParts;
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
-  /** Memory is a power of two: addresses wrap. */
+  /** The size of memory is a power of two: addresses wrap. */
   readonly #wrap: number;
   #isWatched = false;
   #writes: WriteWatch | null = null;
@@ -143,7 +146,7 @@ export class Scanout implements ScreenPainter {
     const wrap = this.#wrap;
     switch (pixels) {
       case 'rgb32': {
-        // Lines of this kind start at words.
+        // Lines of this kind start at word boundaries.
         const mask = wrap >>> 2;
         for (let x = 0, from = at >>> 2; x < width; x++, from++)
           into[x] = this.#words[from & mask]! & 0xff_ffff;
@@ -177,7 +180,7 @@ export class Scanout implements ScreenPainter {
     }
   }
 
-  /** Eight pixels a word, a bit of each plane each. */
+  /** Eight pixels per word, one bit per plane each. */
   #drawPlanar(at: number, width: number, palette: Uint32Array): void {
     const into = this.#line;
     const mask = this.#wrap >>> 2;
@@ -194,7 +197,7 @@ export class Scanout implements ScreenPainter {
     }
   }
 
-  /** Eight pixels a word: four of two bits in planes 0 and 2, then four in planes 1 and 3. */
+  /** Eight pixels per word: four of two bits in planes 0 and 2, then four in planes 1 and 3. */
   #drawCga(at: number, width: number, palette: Uint32Array): void {
     const into = this.#line;
     const mask = this.#wrap >>> 2;
@@ -234,7 +237,7 @@ export class Scanout implements ScreenPainter {
   }
 }
 
-/** Of a line, with what panning moves into it. */
+/** The bytes of a line, including those that panning shifts in. */
 function bytesOfLine({ pixels, width, panning }: Graphics): number {
   switch (pixels) {
     case 'rgb32':

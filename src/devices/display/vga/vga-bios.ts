@@ -3,7 +3,7 @@ import { checkRom, MAX_ROM, romBarSize } from '../../pci/expansion-rom.ts';
 import type { PciFunction } from '../../pci/pci-function.ts';
 import { REG } from '../../pci/registers.ts';
 
-/** Where distributions have SeaBIOS's VGA BIOS: Debian and Ubuntu, Fedora, and Arch Linux. */
+/** Where distributions install SeaBIOS's VGA BIOS: Debian and Ubuntu, Fedora, and Arch Linux. */
 const FOLDERS = ['/usr/share/seabios', '/usr/share/seavgabios', '/usr/share/qemu'] as const;
 /** The packages of Debian and Ubuntu, and of Fedora. */
 const PACKAGES = 'seabios, or seavgabios-bin';
@@ -20,7 +20,8 @@ type Services = Pick<MachineServices, 'readFile' | 'allocateMemory' | 'warn' | '
 type RomOptions = { readonly romfile?: string | undefined; readonly rombar: boolean };
 
 /**
- * Gives a display adapter the BIOS that firmware runs, as its options ask for. Where there is no firmware nobody would run it.
+ * Adds to a display adapter the BIOS that its options select. Without firmware there is none, since nothing would run
+ * it.
  * @param file the name that QEMU has for it: `vgabios-stdvga.bin`
  * @throws an error for the user
  */
@@ -42,7 +43,7 @@ export function addVgaBios(fn: PciFunction, services: Services, options: RomOpti
   fn.addRom(memory);
 }
 
-/** The font of 8 x 16 dots in the VGA BIOS: 16 bytes for each character. Null: there is none on this host. */
+/** The font of 8 x 16 dots in the VGA BIOS: 16 bytes per character. Null if this host has none. */
 export function biosFont(services: Pick<Services, 'readFile'>): Uint8Array | null {
   const bios = readBios(services, 'vgabios-stdvga.bin');
   const at = bios === null ? -1 : Buffer.from(bios).indexOf(Uint8Array.from(FONT_START));
@@ -54,7 +55,7 @@ function readBios({ readFile }: Pick<Services, 'readFile'>, file: string): Uint8
     try {
       return readFile(`${folder}/${file}`, MAX_ROM);
     } catch {
-      // Another distribution's.
+      // From another distribution.
     }
   }
   return null;

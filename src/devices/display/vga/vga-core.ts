@@ -17,29 +17,29 @@ import { Scanout } from './scanout.ts';
 import { biosFont, FONT_HEIGHT } from './vga-bios.ts';
 import { VgaRegisters } from './vga-registers.ts';
 
-/** What the BAR with registers has in its first page. */
+/** The first page of the BAR with registers. */
 const MMIO = {
   edid: { start: 0, size: 0x400 },
   /** The ports from 0x3c0 on. */
   ports: { start: 0x400, size: 0x20, first: 0x3c0 },
   dispi: { start: 0x500, size: 0x16 },
-  /** The size of these registers, and the byte order of the frame buffer: only little endian. */
+  /** The size of these registers, and the byte order of the frame buffer, which is always little endian. */
   extended: { start: 0x600, size: 8, littleEndian: 0x1e1e_1e1e },
 } as const;
 
 export type VgaOptions = {
   readonly name: string;
   readonly memoryBytes: number;
-  /** The mode that its monitor prefers; null: it has none. */
+  /** The mode that its monitor prefers; null if it has no monitor. */
   readonly monitor: { readonly width: number; readonly height: number } | null;
 };
 
 /**
- * What QEMU's display adapters with a VGA have in common: a VGA with the Bochs display interface and a linear frame buffer, which is BAR 0 of
- * their function.
+ * What QEMU's display adapters with a VGA have in common: a VGA with the Bochs display interface and a linear frame
+ * buffer, which is BAR 0 of their function.
  */
 export class VgaCore {
-  /** Draws what it shows. */
+  /** Draws the screen. */
   readonly painter: Scanout;
   readonly #function: PciFunction;
   readonly #memory: OwnMemory;
@@ -50,7 +50,7 @@ export class VgaCore {
   readonly #window: LegacyWindow;
   readonly #edid: Uint8Array;
   readonly #pages: Statistic;
-  /** A kernel that boots without firmware finds a text mode. */
+  /** The font with which a kernel that boots without firmware finds a text mode. */
   readonly #textFont: Uint8Array | null;
   readonly #startsInText: boolean;
 
@@ -90,7 +90,7 @@ export class VgaCore {
     this.#powerOn();
   }
 
-  /** The mode that a kernel finds that boots without firmware. */
+  /** The mode that a kernel finds if it boots without firmware. */
   get textMode(): ScreenControl['textMode'] {
     return this.#startsInText ? { columns: 80, rows: 25, fontHeight: FONT_HEIGHT } : undefined;
   }
@@ -123,12 +123,12 @@ export class VgaCore {
     return { ...WINDOW, handler: this.#window.handler };
   }
 
-  /** What of the window the guest reaches without an exit. */
+  /** What the guest reaches through the window without an exit. */
   get shown(): 'linear' | 'text' | null {
     return this.#window.shown;
   }
 
-  /** When its function has been reset. */
+  /** Called when its function has been reset. */
   reset(): void {
     this.#memory.clear();
     this.#powerOn();
@@ -144,7 +144,7 @@ export class VgaCore {
     };
   }
 
-  /** @param loadFunction takes over the state of its function, while the window is hidden. @throws DeviceStateError */
+  /** @param loadFunction loads the state of its function, while the window is unmapped. @throws DeviceStateError */
   load(state: DeviceState, loadFunction: () => void): void {
     const memory = bytesOf(state, 'memory');
     if (memory.length > this.#memory.size)
@@ -158,7 +158,7 @@ export class VgaCore {
     this.#memory.writable(0, memory.length).set(memory);
   }
 
-  /** @param closeFunction releases its function, which shows memory */
+  /** @param closeFunction releases its function, which unmaps memory */
   close(closeFunction: () => void): void {
     this.#window.hide();
     closeFunction();
@@ -184,7 +184,7 @@ export class VgaCore {
     }
   }
 
-  /** What the first page of the BAR with registers is. */
+  /** The handler of the first page of the BAR with registers. */
   get mmio(): IoHandler {
     const { edid, ports, dispi, extended } = MMIO;
     const bytes = byteWide({
@@ -229,7 +229,7 @@ export class VgaCore {
   }
 }
 
-/** A mode of the display interface has the VGA's registers set as that mode takes them, as on Bochs and QEMU. */
+/** Sets the VGA's registers to match a mode of the display interface, as Bochs and QEMU do. */
 function setUpFor({ width, height, bitsPerPixel, lineBytes }: DispiMode, registers: VgaRegisters): void {
   registers.change(() => {
     const { graphics, sequencer, crtc } = registers;
@@ -256,7 +256,7 @@ function setUpFor({ width, height, bitsPerPixel, lineBytes }: DispiMode, registe
   });
 }
 
-/** Of mostly empty memory the rest is not worth keeping. */
+/** Omits zeros at the end: memory is mostly empty. */
 function withoutEmptyEnd(bytes: Uint8Array): Uint8Array {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   let end = words.length;

@@ -18,12 +18,12 @@ import {
 
 const DAC_BYTES = 3 * 256;
 
-/** What the registers answer that read as nothing. */
+/** The value of registers that do not exist. */
 const NOTHING = 0xff;
 
 /**
- * The registers of a VGA behind its ports: sequencer, graphics controller, attribute controller, CRTC and DAC. What they mean for
- * memory and picture is others' to say, which they tell of each change.
+ * The registers of a VGA behind its ports: sequencer, graphics controller, attribute controller, CRTC and DAC. What
+ * they mean for memory and picture is up to others, which are notified of each change.
  */
 export class VgaRegisters {
   readonly sequencer = new Uint8Array(SEQ_MASK.length);
@@ -47,9 +47,9 @@ export class VgaRegisters {
   /** The first two parts of a color that is being written. */
   readonly #dacParts = new Uint8Array(2);
   #status1 = 0;
-  /** Counts changes of what the picture is made by. */
+  /** Counts changes that affect the picture. */
   pictureVersion = 0;
-  /** How the CPU reaches memory may be another one now. */
+  /** Called when the way in which the CPU reaches memory may have changed. */
   readonly #memoryChanged: () => void;
 
   constructor(memoryChanged: () => void) {
@@ -91,7 +91,7 @@ export class VgaRegisters {
     if (offset === CRTC_PORT.data) return this.crtc[this.#crtcIndex] ?? 0;
     if (offset !== CRTC_PORT.status) return NOTHING;
     this.#attributeIsData = false;
-    // A guest that waits for the beam is not to wait long.
+    // A guest that polls for retrace should not wait long.
     this.#status1 ^= STATUS1.displayDisabled | STATUS1.verticalRetrace;
     return this.#status1;
   }
@@ -144,7 +144,7 @@ export class VgaRegisters {
     else if (offset === CRTC_PORT.status) this.#feature = value & 0x10;
   }
 
-  /** Sets registers as something else than the guest does, and tells of it. */
+  /** Sets registers on behalf of something other than the guest, and notifies of the change. */
   change(action: () => void): void {
     action();
     this.#changed();
@@ -253,7 +253,7 @@ export class VgaRegisters {
     });
   }
 
-  /** The offset in the group of ports that is there, or -1. */
+  /** The offset in the active group of ports, or -1. */
   #crtcPort(port: number): number {
     const start = (this.misc & MISC.color) !== 0 ? PORT.color : PORT.mono;
     return port >= start && port < start + 0x10 ? port - start : -1;

@@ -7,7 +7,7 @@ import type { Statistic } from '../../statistic.ts';
 import { ScreenSource } from '../screen-source.ts';
 import { VgaCore, type VgaOptions } from './vga-core.ts';
 
-/** QEMU's (docs/specs/standard-vga). The revision says that the BAR has EDID and the extended registers. */
+/** QEMU's identity (docs/specs/standard-vga). The revision says that the BAR has EDID and the extended registers. */
 const IDENTITY: PciIdentity = {
   vendor: 0x1234,
   device: 0x1111,
