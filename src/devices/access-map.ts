@@ -1,14 +1,14 @@
 import type { AccessSize, IoHandler } from './device.ts';
 
-/** The counters of one region. How long an access took is counted by whoever answers the exit that it is part of. */
+/** The counters of one region. The duration of an access is counted by the code that handles the exit it is part of. */
 export interface RegionCounters {
   read(address: number): void;
   written(address: number): void;
-  /** Zeroes them for another region. */
+  /** Zeroes the counters, for reuse by another region. */
   release(): void;
 }
 
-/** Who answers accesses to a segment of a space. */
+/** The handler of accesses to a segment of an address space. */
 export type AccessTarget = {
   /** The address at which its handler's offset is 0. */
   readonly base: number;
@@ -28,14 +28,14 @@ const UNMAPPED = -1;
 const STRADDLES = -2;
 
 /**
- * A space of addresses, divided into segments: finds the target of a guest's access, and counts it. What is in no segment
- * reads as all ones and ignores writes. An access that crosses the boundary of a segment is split into bytes.
+ * An address space, divided into segments: finds the target of a guest's access, and counts it. Unclaimed addresses
+ * read as all ones and ignore writes. An access that crosses the boundary of a segment is split into bytes.
  */
 export class AccessMap<T extends AccessTarget> {
   readonly #unclaimed: RegionCounters;
   /**
-   * Segment i is [starts[i], ends[i]), ascending and disjoint. A sentinel segment at infinity saves bounds checks in the
-   * lookup.
+   * Segment i is [starts[i], ends[i]), ascending and disjoint. A sentinel segment at infinity saves bounds checks in
+   * the lookup.
    */
   #starts = Float64Array.of(Infinity);
   #ends = Float64Array.of(Infinity);
@@ -43,7 +43,7 @@ export class AccessMap<T extends AccessTarget> {
   /** The segment of the last hit. */
   #last = 0;
 
-  /** @param unclaimed counts accesses that no segment has */
+  /** @param unclaimed counts accesses that hit no segment */
   constructor(unclaimed: RegionCounters) {
     this.#unclaimed = unclaimed;
   }
@@ -120,7 +120,10 @@ export class AccessMap<T extends AccessTarget> {
     }
   }
 
-  /** The reads of a string instruction, `count` of them, all at `address`. They are counted as one where the handler takes them as one. */
+  /**
+   * The reads of a string instruction: `count` reads, all at `address`. Counted as one if the handler takes them as
+   * one.
+   */
   readStringTo(address: number, size: AccessSize, count: number, into: DataView, at: number): void {
     const segment = count > 1 ? this.#find(address, size) : UNMAPPED;
     const target = segment >= 0 ? this.#targets[segment]! : null;
@@ -145,13 +148,13 @@ export class AccessMap<T extends AccessTarget> {
     target.counters.written(address);
   }
 
-  /** Who answers a one-byte access to `address`, or null. */
+  /** The target of a one-byte access to `address`, or null. */
   protected targetAt(address: number): T | null {
     const segment = this.#find(address, 1);
     return segment >= 0 ? this.#targets[segment]! : null;
   }
 
-  /** The segment that holds all of [address, address + size), or why there is none. */
+  /** The segment that contains all of [address, address + size), or why there is none. */
   #find(address: number, size: number): number {
     const starts = this.#starts;
     const ends = this.#ends;

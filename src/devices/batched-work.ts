@@ -1,6 +1,8 @@
 import type { Cancel, Clock } from './device.ts';
 
-/** Work on a guest's ring or list, which may be of any length, in batches: others have the machine thread in between. */
+/**
+ * Work on a guest's ring or list, which may be of any length, in batches: the machine thread serves others in between.
+ */
 export class BatchedWork {
   readonly #clock: Clock;
   readonly #work: () => boolean;
@@ -8,13 +10,13 @@ export class BatchedWork {
   #isRunning = true;
   #isBusy = false;
 
-  /** @param work does one batch. @returns whether there is more to do */
+  /** @param work does one batch. @returns whether more is left */
   constructor(clock: Clock, work: () => boolean) {
     this.#clock = clock;
     this.#work = work;
   }
 
-  /** Does a batch now, unless one is under way: what it does may make the driver, which is this one's caller, want more. */
+  /** Does a batch now, unless one is under way: it may cause the driver, which is the caller here, to ask for more. */
   run(): void {
     if (this.#isBusy || !this.#isRunning || this.#cancel !== null) return;
     this.#isBusy = true;
@@ -25,7 +27,7 @@ export class BatchedWork {
     }
   }
 
-  /** Forgets that there was more to do. */
+  /** Forgets the work that is left. */
   cancel(): void {
     this.#cancel?.();
     this.#cancel = null;

@@ -12,7 +12,7 @@ export type RegionLabel = {
   readonly size: number;
 };
 
-/** The device name of the region that counts unclaimed accesses. */
+/** The device name under which unclaimed accesses are counted. */
 export const UNCLAIMED = 'unclaimed';
 
 export type BusOptions = {
@@ -20,18 +20,18 @@ export type BusOptions = {
   readonly counters: (label: RegionLabel) => RegionCounters;
 };
 
-/** A space of addresses in which devices have ranges: the ports, or the memory, of one machine. */
+/** An address space in which devices claim ranges: the ports, or the memory, of one machine. */
 export interface Bus {
   readonly space: 'port' | 'memory';
-  /** A new range, mapped at `start`. */
+  /** Claims a new range, mapped at `start`. */
   claim(device: string, start: number, size: number, handler: IoHandler): BusRange;
-  /** The range that answers a one-byte access to `address`, or null. */
+  /** The range that handles a one-byte access to `address`, or null. */
   owner(address: number): BusRange | null;
 }
 
 /** One device model's claim to `size` ports or bytes of memory, which can move. */
 export interface BusRange {
-  /** The address of the range, or its last one if unmapped. */
+  /** The address of the range; its last address if it is unmapped. */
   readonly start: number;
   readonly size: number;
   readonly mapped: boolean;

@@ -3,12 +3,14 @@ import type { DeviceConfig } from './device-table.ts';
 import { commonFields } from './device-type.ts';
 import { deviceTable } from './registry.ts';
 
-/** The schema of one entry of a configuration's `devices`, of a type that vring has: made when it is used first, since that takes its time. */
+/**
+ * The schema of one entry of a configuration's `devices`, of a built-in type: made on first use, since that takes time.
+ */
 export const deviceConfig = z.lazy(() => deviceTable.schema(z));
 
 const byType = new Map<string, z.ZodType<DeviceConfig, DeviceConfig>>();
 
-/** The same for entries that can only be of this type: made in a fraction of the time. */
+/** The same for entries of this type only: made in a fraction of the time. */
 export function deviceConfigOf(type: string): z.ZodType<DeviceConfig, DeviceConfig> {
   const row = deviceTable.find(type);
   if (row === undefined) return deviceConfig;
@@ -17,7 +19,7 @@ export function deviceConfigOf(type: string): z.ZodType<DeviceConfig, DeviceConf
   return schema;
 }
 
-/** Of a type that a device module adds: the machine, which loads the module, checks its options. */
+/** An entry of a type that a device module adds: the machine, which loads the module, checks its options. */
 export const moduleDeviceConfig = z
   .object({
     type: z
@@ -28,7 +30,7 @@ export const moduleDeviceConfig = z
   })
   .catchall(z.union([z.string(), z.number(), z.boolean()], 'text, a number, true or false'));
 
-/** Either of them, with the findings of the one that is meant. */
+/** Either of the two, with the errors of the one that is meant. */
 export const anyDeviceConfig = z.custom<DeviceConfig>().transform((value, context): DeviceConfig => {
   const type: unknown = value?.type;
   const isOfModule = typeof type === 'string' && deviceTable.find(type) === undefined;
@@ -41,7 +43,7 @@ export const anyDeviceConfig = z.custom<DeviceConfig>().transform((value, contex
 
 export const MAX_DEVICE_MODULES = 16;
 
-/** The first device that is of no type of vring's, with no device module that could add it; null if there is none. */
+/** The first device of an unknown type, if no device module could add it; null if there is none. */
 export function unknownType({
   devices,
   deviceModules,

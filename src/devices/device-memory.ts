@@ -9,22 +9,23 @@ export interface DeviceMemory {
   readonly bytes: Uint8Array;
   /** [offset, offset + length), to write to until the machine thread's next event. */
   writable(offset: number, length: number): Uint8Array;
-  /** Shows it to the guest at guest-physical `start`, as memory of `device`; more than once if needed. */
+  /** Maps it for the guest at guest-physical `start`, as memory of `device`; more than once if needed. */
   show(device: string, start: number): BusRange;
-  /** Notes what the guest and the device write from now on. */
+  /** Logs the writes of the guest and the device from now on. */
   watch(): WriteWatch;
-  /** Takes it from the guest, and gives it back to the host. */
+  /** Unmaps it from the guest, and returns it to the host. */
   release(): void;
 }
 
-/** Memory of its own that a device has allocated. */
+/** Memory that a device has allocated for itself. */
 export interface OwnMemory extends DeviceMemory {
   /**
-   * Shows a part of it in the window of a VGA adapter, in place of what answers there otherwise. All numbers are multiples of a page.
-   * @returns takes it from there again
+   * Shows a part of it in the window of a VGA adapter, in place of what is mapped there otherwise. All numbers are
+   * multiples of a page.
+   * @returns unmaps it again
    */
   showPart(device: string, start: number, offset: number, size: number): Cancel;
-  /** Makes all of it zero, and gives its memory back to the host. */
+  /** Zeroes all of it, and returns its memory to the host. */
   clear(): void;
 }
 

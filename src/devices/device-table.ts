@@ -7,7 +7,7 @@ import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } f
 import type { MachineServices } from './machine-services.ts';
 import { hostAddressOf } from './vfio/options.ts';
 
-/** One entry of a configuration's `devices`: its options, as the row of its type declares them. */
+/** One entry of a configuration's `devices`, with the options that the row of its type declares. */
 export type DeviceConfig = {
   readonly type: string;
   readonly name?: string | undefined;
@@ -18,13 +18,13 @@ export type DeviceConfig = {
 
 /** A PCI function of the host. */
 export type HostFunction = {
-  /** Full: `0000:01:10.0`. */
+  /** In full: `0000:01:10.0`. */
   readonly address: string;
   /** The expected `vendor:device`. */
   readonly id?: string;
-  /** Whether it is opened through iommufd; absent: as the kernel offers. */
+  /** Whether it is opened through iommufd; default: if the kernel supports it. */
   readonly iommufd?: boolean;
-  /** The UUID that opens it if its physical function, or a VF of it, is open through VFIO, too. */
+  /** The VF token (a UUID) that opens it if its physical function, or a VF of it, is also open through VFIO. */
   readonly vfToken?: string;
   /** A file with its ROM. */
   readonly romfile?: string;
@@ -33,12 +33,12 @@ export type HostFunction = {
 /** What a network card is connected to. */
 export type DeviceNetwork = {
   readonly options: NetOptions;
-  /** The card's address; null: it has not been given one. */
+  /** The card's address; null if none has been assigned. */
   readonly mac: string | null;
   readonly queuePairs: number;
   /** Its frames may have a virtio_net_hdr in front. */
   readonly header: boolean;
-  /** The host's kernel is to carry them where it can. */
+  /** Whether the host's kernel carries them where it can. */
   readonly vhost: boolean;
 };
 
@@ -47,15 +47,15 @@ export type DeviceNetwork = {
 export type AnyConfigurable = ConfigurableType<any>;
 export type DeviceRow = BuiltinType | AnyConfigurable;
 
-/** It leaves room for a number in the name of a device. */
+/** Leaves room for a number in a device's name. */
 const MAX_PREFIX = 12;
 
 /**
- * The device models that a machine may have. A table never changes: one with more rows is another table, so that each machine
- * may have models of its own.
+ * The device models that a machine may have. A table is immutable: adding rows makes another table, so that each
+ * machine may have its own models.
  */
 export class DeviceTable {
-  /** The builtin devices, then those that a configuration may list. */
+  /** The built-in devices, then those that a configuration may list. */
   readonly rows: readonly DeviceRow[];
   readonly #byType: ReadonlyMap<string, DeviceRow>;
 
@@ -81,13 +81,13 @@ export class DeviceTable {
     return this.rows.filter(row => row.builtin !== true);
   }
 
-  /** The row of a type that a configuration may list; undefined for all others. */
+  /** The row of a type that a configuration may list; undefined for all other types. */
   find(type: string): AnyConfigurable | undefined {
     const row = this.#byType.get(type);
     return row?.builtin === true ? undefined : row;
   }
 
-  /** The type that a key of definitions stands for; null when there is no such device. */
+  /** The type that a key of definitions stands for; null if there is no such device. */
   typeOfKey(key: DefinitionKey['key'], value?: string, cdrom = false): string | null {
     const row = this.configurable.find(
       ({ definition }) =>
@@ -104,13 +104,13 @@ export class DeviceTable {
     return row;
   }
 
-  /** The builtin devices of a machine with these configured devices, which may replace some. */
+  /** The built-in devices of a machine with these configured devices, which may replace some of them. */
   builtinBeside(configs: readonly DeviceConfig[]): BuiltinType[] {
     const replaced = new Set(configs.map(({ type }) => this.find(type)?.replaces));
     return this.builtin.filter(({ type }) => !replaced.has(type));
   }
 
-  /** The first of these that is a second one of a type of which a machine has at most one, and what is wrong; null: there is none. */
+  /** The first duplicate of a type that a machine may have at most once, and what is wrong; null if there is none. */
   secondOfSingle(
     devices: readonly { readonly type: string }[],
   ): { readonly index: number; readonly message: string } | null {
@@ -133,7 +133,7 @@ export class DeviceTable {
     >;
   }
 
-  /** The names of the builtin devices of such a machine. */
+  /** The names of the built-in devices of such a machine. */
   builtinNames(configs: readonly DeviceConfig[]): string[] {
     return this.builtinBeside(configs).map(({ name, type }) => name ?? type);
   }
@@ -154,13 +154,16 @@ export class DeviceTable {
     });
   }
 
-  /** The first name for a device of this type that is not taken: `blk1`. Of a type that a device module adds, the prefix is the type. */
+  /**
+   * The first free name for a device of this type: `blk1`. For a type that a device module adds, the prefix is the
+   * type.
+   */
   freeName(type: string, taken: ReadonlySet<string>): string {
     const prefix = this.find(type)?.prefix ?? type.slice(0, MAX_PREFIX);
     for (let index = 0; ; index++) if (!taken.has(`${prefix}${index}`)) return `${prefix}${index}`;
   }
 
-  /** The disk of an entry, checked or not; null without one. */
+  /** The disk of an entry, checked or not; null if it has none. */
   disk({ type, path, format, readonly, cache, transient }: DeviceConfig): DiskOptions | null {
     if (this.find(type)?.backend !== 'disk' || typeof path !== 'string') return null;
     const given = format as DiskOptions['format'];
@@ -173,7 +176,7 @@ export class DeviceTable {
     };
   }
 
-  /** The network of a checked entry; null without one. */
+  /** The network of a checked entry; null if it has none. */
   network(config: DeviceConfig): DeviceNetwork | null {
     const { type, network, mac } = config;
     const row = this.find(type);
@@ -187,23 +190,23 @@ export class DeviceTable {
     };
   }
 
-  /** The file of an entry's expansion ROM; null without one, or for one that the device finds itself. */
+  /** The file of an entry's expansion ROM; null if it has none, or if the device finds it itself. */
   romFile({ romfile }: DeviceConfig): string | null {
     return typeof romfile === 'string' && romfile !== '' ? romfile : null;
   }
 
-  /** What an entry's character device is connected to, checked or not; null without one. */
+  /** The back end of an entry's character device, checked or not; null if it has none. */
   chardev({ type, chardev }: DeviceConfig): CharOptions | null {
     if (this.find(type)?.backend !== 'char' || chardev === undefined) return null;
     return typeof chardev === 'string' ? ({ type: chardev } as CharOptions) : (chardev as CharOptions);
   }
 
-  /** The TPM of a checked entry; null without one. */
+  /** The TPM of a checked entry; null if it has none. */
   tpm({ type, tpm }: DeviceConfig): TpmOptions | null {
     return this.find(type)?.backend === 'tpm' ? (tpm as TpmOptions) : null;
   }
 
-  /** The PCI function of the host that an entry passes through, checked or not; null without one. */
+  /** The PCI function of the host that an entry passes through, checked or not; null if it has none. */
   hostDevice(config: DeviceConfig): HostFunction | null {
     const { type, host, sysfsdev, id, iommufd, romfile, 'vf-token': vfToken } = config;
     if (this.find(type)?.definition?.key !== 'passthrough') return null;

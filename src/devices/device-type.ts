@@ -28,7 +28,7 @@ export type PortRange = { readonly start: number; readonly size: number; readonl
 /** Memory that a device responds to: `start` is a guest-physical address, `size` in bytes. */
 export type MemoryRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
 
-/** A property of a device, which only a command of the user changes while the machine runs: `size`, 10737418240 bytes. */
+/** A property of a device, which changes only by a user's command while the machine runs: `size`, 10737418240 bytes. */
 export type DeviceFact = {
   readonly label: string;
   readonly value: string | number | boolean;
@@ -38,52 +38,55 @@ export type DeviceFact = {
 /** The ACPI power button of a machine. */
 export interface PowerButton {
   press(): void;
-  /** Whether the guest has turned it on; one that has not does not notice it. */
+  /** Whether the guest has enabled it; otherwise the guest does not notice it. */
   readonly enabled: boolean;
 }
 
-/** The power management of a machine whose guest may sleep in S3. */
+/** The power management of a machine whose guest may enter S3. */
 export interface SleepControl {
   readonly asleep: boolean;
-  /** Whether the guest has this wake it up. */
+  /** Whether the guest has enabled this wake source. */
   wakesBy(by: WakeSource): boolean;
-  /** Tells the guest what has woken it up, after the device has been reset. */
+  /** Reports to the guest what has woken it, after the device has been reset. */
   wake(by: WakeSource): void;
 }
 
 /** A disk whose properties can be changed while it is in use. */
 export interface DiskControl {
-  /** What tells its file or block device from every other of the host, whatever its name; null: the drive is empty. */
+  /** Identifies its file or block device on the host, regardless of the name; null if the drive is empty. */
   readonly file: string | null;
-  /** The store has this many bytes now, a multiple of 512. */
+  /** The size of the store is now `bytes`, a multiple of 512. */
   resize(bytes: number): void;
   setLimits(limits: DiskLimits): void;
-  /** Absent or null: it stays what it is. */
+  /** Absent or null if its medium cannot change. */
   readonly drive?: DriveControl | null;
 }
 
-/** A drive with a medium that can be changed. */
+/** A drive with a removable medium. */
 export interface DriveControl {
   /**
-   * Puts another medium into the drive; null takes out what is in it. A guest that has locked the drive is asked to release it first,
-   * unless `force` is given.
+   * Inserts another medium into the drive; null ejects the current one. A guest that has locked the drive is asked to
+   * release it first, unless `force` is set.
    * @throws an error for the user
    */
   change(medium: DiskOptions | null, force: boolean): void;
-  /** Calls back when the guest has opened, closed, locked or unlocked it. */
+  /** Calls back when the guest has opened, closed, locked or unlocked the drive. */
   onChanged(hook: () => void): Cancel;
 }
 
 /** A network card whose properties can be changed while it is in use. */
 export interface NicControl {
-  /** Plugs its cable in, or out. */
+  /** Plugs its cable in or out. */
   setLink(up: boolean): void;
   setLimits(limits: NetLimits): void;
-  /** Calls back when the card's facts may have changed by themselves: its network is gone, or another data path carries its frames. */
+  /**
+   * Calls back when the card's facts may have changed without a command: its network is gone, or another data path
+   * carries its frames.
+   */
   onChanged?(hook: () => void): Cancel;
 }
 
-/** A device of the host that is passed through. */
+/** A passed-through device of the host. */
 export interface HostDeviceControl {
   /** What screens show of it now. */
   readonly facts: HostDeviceFacts;
@@ -95,21 +98,21 @@ export interface HostDeviceControl {
 export interface BalloonControl {
   /** What screens show of it now. */
   readonly facts: BalloonFacts;
-  /** The guest is to keep this many bytes of its memory. @throws an error for the user */
+  /** Sets how many bytes of its memory the guest should keep. @throws an error for the user */
   setTarget(bytes: number): void;
   /** Calls back when `facts` may have changed. */
   onChanged(hook: () => void): Cancel;
 }
 
-/** Bits of a byte of CMOS RAM, in which firmware looks for what a PC's user once set up. */
+/** Bits of a byte of CMOS RAM, in which firmware looks for what a PC's user would have set up. */
 export type CmosBits = { readonly register: number; readonly mask: number; readonly value: number };
 
-/** CMOS RAM of a machine. */
+/** The CMOS RAM of a machine. */
 export interface CmosRam {
   set(bits: CmosBits): void;
 }
 
-/** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
+/** What a device does at the host's request: a machine uses the capabilities of its devices, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
   readonly sleep?: SleepControl;
@@ -128,19 +131,19 @@ export type BuiltDevice = {
   readonly device: Device;
   /** Functions to plug into the PCI host. */
   readonly pci?: PciFunction;
-  /** What it is to the SCSI bus that it sits on. */
+  /** The device as seen by its SCSI bus. */
   readonly scsi?: ScsiDevice;
-  /** What it is to the ATA interface that it sits on. */
+  /** The device as seen by its ATA interface. */
   readonly ata?: AtaDrive;
-  /** What it is to the floppy controller that it sits on. */
+  /** The device as seen by its floppy controller. */
   readonly floppy?: FloppyUnit;
-  /** What it is to the USB port that it sits on. */
+  /** The device as seen by its USB port. */
   readonly usb?: UsbDevice;
-  /** What it is to the slot that it sits in. */
+  /** The device as seen by its SD slot. */
   readonly sd?: SdDevice;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
-  /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
+  /** Ranges of guest-physical memory to claim, for a device that is not on PCI. */
   readonly memory?: readonly MemoryRange[];
   readonly acpi?: AcpiParts;
   readonly capabilities?: DeviceCapabilities;
@@ -148,9 +151,9 @@ export type BuiltDevice = {
   readonly serialPort?: SerialPort;
   /** The bus that it provides. */
   readonly bus?: DeviceBus;
-  /** What firmware is to find of it and of what is on its bus, as they are when the machine has been built. */
+  /** What firmware finds out about it and the devices on its bus, as of when the machine has been built. */
   readonly cmos?: readonly CmosBits[];
-  /** How firmware boots from it; absent: it does not. */
+  /** How firmware boots from it; absent if it does not. */
   readonly boot?: BootDevice;
   /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];
@@ -162,32 +165,35 @@ export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'usb', 'sd'
 export type BusKind = (typeof BUSES)[number];
 
 /**
- * A place on a bus: a PCI slot and a function, a SCSI target and a logical unit of it, or the number of a drive or port, whose
- * `function` is 0.
+ * A place on a bus: a PCI slot and a function, a SCSI target and a logical unit of it, or the number of a drive or
+ * port, whose `function` is 0.
  */
 export type BusAddress = { readonly unit: number; readonly function: number };
 
-/** A bus that a device provides for others. */
+/** A bus that a device provides to others. */
 export interface DeviceBus {
-  /** How devices come and go while the machine runs, when the guest is asked to release them; absent: they do not. */
+  /**
+   * How devices are plugged in and unplugged while the machine runs, if the guest is asked to release them; absent if
+   * they cannot be.
+   */
   readonly hotplug?: PciHotplug;
-  /** The same where the guest is told, and not asked. */
+  /** The same, if the guest is notified rather than asked. */
   readonly units?: UnitHotplug;
-  /** Connects a device to the bus. @param address null: any that is free. @throws an error for the user */
+  /** Connects a device to the bus. @param address null for any free one. @throws an error for the user */
   attach(built: BuiltDevice, address: BusAddress | null): void;
-  /** Disconnects a device, if there is anything to do for that. */
+  /** Disconnects a device, if that takes any action. */
   detach?(built: BuiltDevice): void;
   /** Where firmware looks for the devices on it. */
   readonly bootPath?: BootPath;
-  /** Where a device is on it; null or absent: where it was to be. */
+  /** The address of a device on the bus; null or absent if it is the requested one. */
   addressOf?(built: BuiltDevice): BusAddress | null;
 }
 
-/** How devices come to a bus and leave it while the machine runs, at once. */
+/** How devices are plugged into a bus and unplugged while the machine runs, without the guest's cooperation. */
 export interface UnitHotplug {
-  /** The first place that is free; null: there is none. */
+  /** The first free address; null if there is none. */
   free(): BusAddress | null;
-  /** Tells the guest of a device that has been attached. @returns whether its driver wants to know */
+  /** Notifies the guest of a device that has been attached. @returns whether its driver has asked for that */
   announce(built: BuiltDevice): boolean;
 }
 
@@ -196,8 +202,9 @@ export type QemuNames = {
   /** The value of `-device`: `virtio-blk-pci`. */
   readonly devices: readonly string[];
   /**
-   * The option that each of QEMU's properties sets. `drive` sets its option to the drive's file, and the drive's format, readonly
-   * and cache with it; `netdev` sets its option to the network, and `chardev` to the character back end.
+   * The option that each of QEMU's properties sets. `drive` sets its option to the drive's file, and the drive's
+   * format, readonly and cache along with it; `netdev` sets its option to the network, and `chardev` to the character
+   * back end.
    */
   readonly properties: Readonly<Record<string, string>>;
 };
@@ -219,7 +226,7 @@ export type LibvirtNames = {
   readonly models: readonly string[];
 };
 
-/** A key that definitions have for such devices: `disks` of bus `virtio`, `rng`. */
+/** The key of such devices in definitions: `disks` of bus `virtio`, `rng`. */
 export type DefinitionKey = {
   readonly key:
     | 'disks'
@@ -232,46 +239,49 @@ export type DefinitionKey = {
     | 'inputs'
     | 'passthrough'
     | 'tpm';
-  /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
+  /** Among types with the same key, the value that selects this one: a disk's bus, a network card's model. */
   readonly value?: string;
-  /** Of disks: it is for CD-ROMs. */
+  /** For disks: it is for CD-ROMs. */
   readonly cdrom?: true;
 };
 
-/** A row of the device table: everything about a device model that the rest of the program needs to know. */
+/** A row of the device table: everything that the rest of the program needs to know about a device model. */
 export type DeviceType = {
   /** The name in configurations and on screens: `virtio-blk`. */
   readonly type: string;
   readonly title: string;
-  /** One sentence, without its full stop. */
+  /** One sentence, without its period. */
   readonly description: string;
-  /** The kind of bus that it sits on. */
+  /** The kind of bus that it connects to. */
   readonly bus: BusKind;
-  /** The bus that it provides for other devices, which name it by the name of this one, and the places on that. */
+  /** The bus that it provides for other devices, which refer to it by this device's name, and the addresses on it. */
   readonly provides?: { readonly kind: BusKind; readonly first: number; readonly units: number };
-  /** Absent: it may be plugged in and unplugged while the machine runs, if its bus can that. A device that provides a bus may not. */
+  /**
+   * Default: it may be plugged in and unplugged while the machine runs, if its bus supports that. A device that
+   * provides a bus may not.
+   */
   readonly hotplug?: false;
   /**
-   * The kind of back end that it is connected to. Screens have a section for each kind. A device with a disk has the options
-   * of `diskFields`, one with a network those of `netFields`.
+   * The kind of its back end. Screens have a section for each kind. A device with a disk has the options of
+   * `diskFields`, one with a network those of `netFields`.
    */
   readonly backend?: BackendKind;
-  /** Of one with a network: it takes frames with a virtio_net_hdr in front; absent: bare ones only. */
+  /** For a network device: it takes frames with a virtio_net_hdr in front; default: bare frames only. */
   readonly vnetHeader?: true;
-  /** Absent where QEMU has no such device. */
+  /** Absent if QEMU has no such device. */
   readonly qemu?: QemuNames;
-  /** Absent where libvirt has no such device. */
+  /** Absent if libvirt has no such device. */
   readonly libvirt?: LibvirtNames;
-  /** Absent where definitions list it under `devices` only. */
+  /** Absent if definitions list it only under `devices`. */
   readonly definition?: DefinitionKey;
 };
 
 /** A device that every machine has. */
 export type BuiltinType = DeviceType & {
   readonly builtin: true;
-  /** Only machines that boot a kernel directly have it: a PC has none. */
+  /** Only machines that boot a kernel directly have it; a PC does not. */
   readonly onlyWithKernel?: true;
-  /** The device's name; its type if absent. */
+  /** The device's name; default: its type. */
   readonly name?: string;
   create(services: MachineServices): BuiltDevice;
 };
@@ -281,17 +291,17 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   readonly builtin?: false;
   /** The prefix of default names: `blk` gives `blk0`, `blk1`. */
   readonly prefix: string;
-  /** The builtin device that this one replaces. */
+  /** The built-in device that this one replaces. */
   readonly replaces?: string;
   /** A machine has at most one. */
   readonly single?: true;
-  /** The schema of the options: `deviceFields`, and the type's own. */
+  /** The schema of the options: `deviceFields`, and those of the type. */
   readonly config: (zod: Zod) => Schema;
-  /** How many virtqueues a device with these options has; absent for none. */
+  /** The number of virtqueues of a device with these options; absent for none. */
   queues?(options: z.output<Schema>): number;
-  /** Of one with a network: how many pairs of queues it has; absent for one. */
+  /** For a network device: the number of its queue pairs; absent for one. */
   queuePairs?(options: z.output<Schema>): number;
-  /** Of one with a network: whether the host's kernel may carry its frames; absent: it cannot. */
+  /** For a network device: whether the host's kernel may carry its frames; absent if it cannot. */
   vhost?(options: z.output<Schema>): boolean;
   /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
@@ -299,18 +309,20 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
 
 const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata', 'usb', 'sd']);
 
-/** Whether devices of a row may come and go while their machine runs. */
+/** Whether devices of a row may be plugged in and unplugged while their machine runs. */
 export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {
   return HOTPLUG_BUSES.has(bus) && provides === undefined && hotplug !== false;
 }
 
-/** A device's name in its machine. */
+/** The syntax of device names. */
 export const DEVICE_NAME = {
   pattern: /^[a-z][a-z0-9-]{0,15}$/,
   rule: 'a device name starts with a letter, has only lowercase letters, digits and "-", and at most 16 characters',
 } as const;
 
-/** The options that every configurable device has, with its type. `vring devices TYPE` shows their descriptions. */
+/**
+ * The options that every configurable device has, including its type. `vring devices TYPE` shows their descriptions.
+ */
 export function deviceFields<const Type extends string>(z: Zod, type: Type) {
   return { type: z.literal(type), ...commonFields(z) };
 }

@@ -1,4 +1,4 @@
-/** How many bytes one guest access covers. 8-byte accesses reach a model as two of 4, low half first. */
+/** The size of one guest access in bytes. 8-byte accesses reach a model as two of 4, low half first. */
 export type AccessSize = 1 | 2 | 4;
 
 /** Handles guest accesses to a range of ports or memory. */
@@ -8,13 +8,14 @@ export interface IoHandler {
   /** Writes `value` (unsigned, `size` bytes) at `offset` from the range's start. */
   write(offset: number, size: AccessSize, value: number): void;
   /**
-   * The reads of a string instruction, all at `offset` and of `size` bytes: fills `bytes` with their values. Absent: they are reads like any other.
+   * The reads of a string instruction, all at `offset` and of `size` bytes: fills `bytes` with their values. Default:
+   * handled as single reads.
    */
   readString?(offset: number, size: AccessSize, bytes: Uint8Array): void;
   writeString?(offset: number, size: AccessSize, bytes: Uint8Array): void;
 }
 
-/** A device's state as plain data: what a snapshot stores, migration sends and a test compares. */
+/** A device's state as plain data, for snapshots, migration and tests. */
 export type DeviceState = { [key: string]: StateValue };
 export type StateValue = string | number | bigint | boolean | null | Uint8Array | StateValue[] | DeviceState;
 
@@ -23,44 +24,45 @@ export interface Device {
   /** Unique within the machine, as the UI shows it: `com1`, `blk0`. */
   readonly name: string;
   /**
-   * Puts the device into its power-on state, only while it is quiesced or before the machine first runs. Back ends, file
-   * descriptors and plugged devices stay.
+   * Puts the device into its power-on state; only while it is quiesced, or before the machine first runs. Back ends,
+   * file descriptors and plugged devices stay.
    */
   reset(): void;
-  /** The same when the machine wakes up from S3, for a device that keeps something by auxiliary power. Absent: `reset`. */
+  /** The same when the machine wakes from S3, for a device that keeps state on auxiliary power. Default: `reset`. */
   resetFromSleep?(): void;
   /**
-   * Stops the device's own activity: queues, timers. It never blocks the machine thread. Calls `done` once nothing of the
-   * device runs any more, possibly before it returns; while a back end does not answer, that is late or never. Absent for
-   * a device that only acts when it is accessed.
+   * Stops the device's own activity: queues, timers. Never blocks the machine thread. Calls `done` once nothing of the
+   * device runs any more, possibly before it returns; late or never while a back end does not respond. Absent for a
+   * device that only acts when accessed.
    */
   quiesce?(done: () => void): void;
-  /** Continues after `quiesce` or `load`. One that comes before `done` cancels the quiesce, whose `done` is not called. */
+  /** Continues after `quiesce` or `load`. If called before `done`, it cancels the quiesce, and `done` is not called. */
   resume?(): void;
   /** The whole state, only while quiesced. */
   save(): DeviceState;
   /**
-   * Takes over a state that this device or another of the same configuration saved, and leaves the device quiesced. The
+   * Takes over a state saved by this device or another of the same configuration, and leaves the device quiesced. The
    * state is checked like a hostile guest's input. @throws DeviceStateError
    */
   load(state: DeviceState): void;
-  /** When the machine ends: releases what the device opened or claimed. */
+  /** Called when the machine ends: releases what the device opened or claimed. */
   close?(): void;
 }
 
 /**
- * One device's end of an interrupt wire (an IOAPIC/PIC pin, or a PCI INTx pin), which it may share with others: the wire is
- * asserted while any end asserts it.
+ * One device's end of an interrupt wire (an IOAPIC/PIC pin, or a PCI INTx pin), which it may share with others: the
+ * wire is asserted while any end asserts it.
  */
 export interface InterruptLine {
   set(level: boolean): void;
   /**
-   * From now on a signal of eventfd `fd` asserts the wire, inside the kernel if possible. With `resampleFd` it stays asserted
-   * until the guest ends the interrupt (EOI); then `resampleFd` is signaled, and whoever still has a reason signals
-   * `fd` again: a level-triggered interrupt (KVM_IRQFD_FLAG_RESAMPLE). Without, the wire is deasserted at once: an edge.
+   * From now on a signal of eventfd `fd` asserts the wire, inside the kernel if possible. With `resampleFd` it stays
+   * asserted until the guest ends the interrupt (EOI); then `resampleFd` is signaled, and every device that still has a
+   * reason signals `fd` again: a level-triggered interrupt (KVM_IRQFD_FLAG_RESAMPLE). Without it, the wire is
+   * deasserted immediately: an edge.
    */
   connect(fd: number, resampleFd?: number): void;
-  /** Signals of `fd` stay in its count. */
+  /** Later signals of `fd` stay in its count. */
   disconnect(fd: number): void;
   /** Deasserts this end, and disconnects its eventfds. */
   release(): void;
@@ -81,7 +83,7 @@ export interface MsiVector {
   /** From now on every signal of eventfd `fd` sends the message, inside the kernel if possible. */
   connect(fd: number): void;
   disconnect(fd: number): void;
-  /** Disconnects everything and frees what the vector holds. It is of no use after that. */
+  /** Disconnects everything and frees the vector's resources. It must not be used after that. */
   release(): void;
 }
 
@@ -102,13 +104,16 @@ export type Cancel = () => void;
 /** Calls back on the machine thread when an eventfd is signaled, after draining it, with its count. */
 export interface EventLoop {
   watch(fd: number, onSignal: (count: number) => void): Cancel;
-  /** Calls back once, after what is being handled: after the answer to an exit, before the guest that had it goes on where this thread runs it. */
+  /**
+   * Calls back once, after the current event: after the answer to an exit, but before the guest that exited continues,
+   * if this thread runs it.
+   */
   soon(callback: () => void): void;
 }
 
 /** What a device may request from its machine, which acts after answering the current access. */
 export type MachineRequest =
-  /** `reason`, in place of that the guest did it itself, is for the user. */
+  /** `reason` is for the user; without it, the guest powered off itself. */
   | { readonly kind: 'power-off'; readonly reason?: string }
   | { readonly kind: 'reset'; readonly reason?: string }
   /** The machine stops until its user continues it. */
@@ -117,13 +122,16 @@ export type MachineRequest =
   | { readonly kind: 'power-button' }
   /** The guest sleeps in S3, suspend to RAM, until something wakes it up. */
   | { readonly kind: 'sleep' }
-  /** A guest that sleeps goes on; one that does not, goes on as it does. */
+  /** Wakes a sleeping guest; otherwise has no effect. */
   | { readonly kind: 'wake'; readonly by: WakeSource }
   /** The guest exited with a code (debug-exit port). */
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash'; readonly reason: string };
 
-/** What wakes a guest up that sleeps. `user`: a command, a button or a key; `network`: a power management event (PME#) of a card. */
+/**
+ * What wakes a sleeping guest. `user`: a command, a button or a key; `network`: a power management event (PME#) of a
+ * card.
+ */
 export type WakeSource = 'user' | 'rtc' | 'network';
 
 export type RequestMachine = (request: MachineRequest) => void;

@@ -5,12 +5,14 @@ export interface GuestMemory {
   /** Whether all of [address, address + length) is memory that can be read, or written, in one region. */
   contains(address: number, length: number, access?: 'read' | 'write'): boolean;
   /**
-   * A live view of [address, address + length), to read from. @throws GuestMemoryError unless all of it is memory of one region.
+   * A live view of [address, address + length), to read from. @throws GuestMemoryError unless all of it is memory of
+   * one region.
    */
   readable(address: number, length: number): Uint8Array;
   /**
-   * A live view of [address, address + length), to write to until the machine thread's next event: its pages count as written
-   * from now on, so a later write needs another call. @throws GuestMemoryError unless all of it is writable memory of one region.
+   * A live view of [address, address + length), to write to until the machine thread's next event: its pages count as
+   * written from now on, so a later write needs another call. @throws GuestMemoryError unless all of it is writable
+   * memory of one region.
    */
   writable(address: number, length: number): Uint8Array;
   readU16(address: number): number;

@@ -1,7 +1,7 @@
-/** Guest pages, in bytes: everything that a guest reaches without an exit is a multiple of it. */
+/** The page size of guests, in bytes: everything that a guest reaches without an exit is a multiple of it. */
 export const PAGE = 4096;
 
-/** Some bytes of a block, or of a region of a device. */
+/** A range of bytes within a block, or within a region of a device. */
 export type Part = { readonly offset: number; readonly size: number };
 
 /** `parts` without the pages that [offset, offset + size) touches. */
@@ -17,7 +17,7 @@ export function withoutPages(parts: readonly Part[], { offset, size }: Part): Pa
   });
 }
 
-/** Memory of this process that a guest can be shown. */
+/** Memory of this process that can be mapped for a guest. */
 export type HostBlock = {
   /** Unique among the blocks of a machine: `ram-low`, `video-memory`. */
   readonly name: string;
@@ -25,21 +25,22 @@ export type HostBlock = {
   readonly size: number;
   /** Where it is mapped in this process. */
   readonly host: bigint;
-  /** The memfd that has its contents; null if only the mapping has them, which is then private. */
+  /** The memfd with its contents; null if the memory is a private mapping. */
   readonly fd: number | null;
   /** Where the block starts in that file. */
   readonly offset: number;
-  /** All of it. Guest RAM's is made when it is used first. */
+  /** All of it. That of guest RAM is created on first use. */
   readonly buffer: ArrayBuffer;
-  /** The first bytes of it, for a block whose `buffer` is better not made before it is needed. */
+  /** The first bytes, for a block whose `buffer` should not be created before it is needed. */
   readonly head?: ArrayBuffer;
   /**
-   * How pages of it go back to the host (madvise(2)): `remove` for those of a file, `dontneed` for private ones. Absent: they do not.
+   * How its pages are returned to the host (madvise(2)): `remove` for those of a file, `dontneed` for private ones.
+   * Default: they are not.
    */
   readonly discard?: 'remove' | 'dontneed';
   /**
-   * These are registers of a host device, not memory: device models and queue threads do not reach them, and the kernel may take the
-   * pages away while the device is reset. Absent: false.
+   * The block is registers of a host device, not memory: device models and queue threads do not reach them, and the
+   * kernel may unmap the pages while the device is reset. Default: false.
    */
   readonly registers?: boolean;
 };

@@ -17,49 +17,55 @@ export type SleepStates = { readonly s3: boolean; readonly s4: boolean };
 export interface MachineServices {
   readonly memory: GuestMemory;
   /**
-   * Memory that the guest reaches directly, and with `rom` cannot write, once the device shows it. All zero.
-   * @param name unique in the machine: `vga0 memory`. @param size a multiple of 4096
+   * Memory that the guest reaches directly once the device maps it, and that it cannot write if `kind` is `rom`.
+   * Zeroed.
+   * @param name unique within the machine: `vga0 memory`. @param size a multiple of 4096
    */
   allocateMemory(name: string, size: number, kind: 'device' | 'rom'): OwnMemory;
   readonly clock: Clock;
-  /** What the real-time clock shows at the start, minus the host's time in UTC, in milliseconds. */
+  /** The real-time clock's initial time, minus the host's time in UTC, in milliseconds. */
   readonly clockOffsetMs: number;
-  /** The ACPI sleep states that the guest may enter, beside soft off. */
+  /** The ACPI sleep states that the guest may enter, besides soft off. */
   readonly sleepStates: SleepStates;
   readonly events: EventLoop;
   readonly request: RequestMachine;
   /** Reports to the user why device `name` stopped serving its driver. The machine keeps running. */
   reportBroken(name: string, reason: string): void;
-  /** Tells the user about something that stops neither the device nor the machine. */
+  /** Warns the user about something that stops neither the device nor the machine. */
   warn(text: string): void;
-  /** Reports to the user that the host's disk fails requests of device `name`; null: no longer. */
+  /** Reports to the user that the host's disk fails requests of device `name`; null clears the report. */
   reportDiskErrors(name: string, text: string | null): void;
-  /** Pauses the machine because the host fails requests of device `name`, which are carried out again when it continues. */
+  /** Pauses the machine because the host fails requests of device `name`, which are retried when it continues. */
   pauseForDisk(name: string, reason: string): void;
-  /** The host wants back what device `name` has of it: the guest is asked to release the device. @param reason a few words, for the user */
+  /**
+   * The host wants a resource of device `name` back: the guest is asked to release the device. @param reason a few
+   * words, for the user
+   */
   requestUnplug(name: string, reason: string): void;
-  /** Eventfds, which are closed with the machine at the latest. */
+  /** Eventfds, which are closed no later than the machine. */
   readonly eventFds: { create(): number; signal(fd: number): void; close(fd: number): void };
   /** Makes a guest write of any size to guest-physical `address` signal `fd` in the kernel (KVM_IOEVENTFD). */
   attachDoorbell(address: number, fd: number): Cancel;
   allocateMsi(): MsiVector;
   /** The wire of ISA interrupt `irq` 0-15, or of IOAPIC pin 16-23 for PCI INTx. */
   interruptLine(gsi: number): InterruptLine;
-  /** Takes the 8254's interrupt from it, for another timer that has it, or gives it back. */
+  /** Gives the 8254's interrupt to another timer, or returns it. */
   replacePit(isReplaced: boolean): void;
   /** Counters of a new virtqueue, labeled for the screens. */
   allocateQueueCounters(name: QueueName): QueueCounters;
-  /** A number to count, which screens, `vm stats` and metrics show by its name. */
+  /** A named counter, which screens, `vm stats` and metrics show. */
   statistic(name: StatisticName): Statistic;
-  /** What the machine's firmware is to boot from; null: it has none. */
+  /** What the machine's firmware should boot from; null if it has no firmware. */
   readonly firmware: { readonly kind: 'bios' | 'uefi'; readonly bootsFrom: readonly BootKind[] } | null;
   readonly entropy: EntropySource;
   readonly scsi: ScsiHost;
   readonly discards: PageDiscards;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
-  /** Reads a whole file of the host, before the machine is confined. @param limit bytes @throws an error for the user */
+  /**
+   * Reads a whole file of the host, before the machine is confined. @param limit bytes @throws an error for the user
+   */
   readFile(path: string, limit: number): Uint8Array;
-  /** PCI devices of the host that this machine was given. */
+  /** The PCI devices of the host that are assigned to this machine. */
   readonly hostDevices: HostDevices;
 }

@@ -2,9 +2,9 @@
 export type Visible<R> = { readonly start: number; readonly end: number; readonly range: R };
 
 /**
- * What can be seen of ranges that overlap.
+ * The visible parts of overlapping ranges.
  * @param ranges the topmost first
- * @returns ascending and disjoint pieces; neighbors are of different ranges
+ * @returns ascending and disjoint parts; neighbors are of different ranges
  */
 export function visible<R extends { readonly start: number; readonly size: number }>(
   ranges: readonly R[],
@@ -13,7 +13,7 @@ export function visible<R extends { readonly start: number; readonly size: numbe
   const byStart = ranges.map((_, index) => index).sort((a, b) => ranges[a]!.start - ranges[b]!.start);
   const edges = [...new Set([...ranges.map(({ start }) => start), ...ends])].sort((a, b) => a - b);
   const pieces: Visible<R>[] = [];
-  /** Ranges that have started, the topmost first; those that have ended are removed once they are on top. */
+  /** Ranges that have started, the topmost first; those that have ended are removed when they get to the top. */
   const open: number[] = [];
   let next = 0;
   for (let edge = 0; edge < edges.length - 1; edge++) {
@@ -31,7 +31,7 @@ export function visible<R extends { readonly start: number; readonly size: numbe
   return pieces;
 }
 
-/** Adds a number to an ascending list. */
+/** Inserts a number into an ascending list. */
 function insert(list: number[], value: number): void {
   let low = 0;
   let high = list.length;

@@ -2,11 +2,11 @@ import type { DeviceConfig, DeviceTable } from './device-table.ts';
 import type { BusAddress, BusKind, DeviceType } from './device-type.ts';
 import { MAX_LUN } from './scsi/scsi-host.ts';
 
-/** Where a device of a configuration is. */
+/** The place of a device of a configuration. */
 export type DevicePlace = {
   /** `pci.0`, or the name of the device that provides it. */
   readonly bus: string;
-  /** Null: the bus chooses. */
+  /** Null if the bus chooses. */
   readonly address: BusAddress | null;
 };
 
@@ -15,17 +15,17 @@ export type PlaceProblem = {
   /** The entry's index. */
   readonly index: number;
   readonly option: 'name' | 'bus' | 'addr';
-  /** One sentence, without its full stop. */
+  /** One sentence, without its period. */
   readonly message: string;
 };
 
 export type DevicePlaces = {
-  /** By entry; of those with a problem, not to be used. */
+  /** By entry; invalid for entries with a problem. */
   readonly places: readonly DevicePlace[];
   readonly problems: readonly PlaceProblem[];
 };
 
-/** A bus that entries may name. `provider`: the entry that provides it, -1 for those of every machine. */
+/** A bus that entries may name. `provider`: the entry that provides it, -1 for the buses of every machine. */
 type NamedBus = {
   readonly names: readonly string[];
   readonly kind: BusKind;
@@ -45,8 +45,8 @@ const SCSI_ADDRESS = /^(\d{1,3})(?::(\d{1,5}))?$/;
 const UNIT = /^(\d{1,4})$/;
 
 /**
- * Where the devices of a configuration are, by their options `bus` and `addr`. Entries of unknown types are passed over.
- * @param rootPorts how many there are that are no device
+ * The places of a configuration's devices, from their options `bus` and `addr`. Entries of unknown types are skipped.
+ * @param rootPorts the number of root ports that are not devices
  */
 export function placeDevices(
   table: DeviceTable,
@@ -86,7 +86,7 @@ export function placeDevices(
   return { places, problems: problems.sort((a, b) => a.index - b.index) };
 }
 
-/** Which buses have places left for devices that name no bus. */
+/** The free places on buses, for devices that name no bus. */
 class BusRoom {
   readonly buses: readonly NamedBus[];
   readonly #taken: Map<NamedBus, number>;
@@ -98,7 +98,7 @@ class BusRoom {
     this.#taken = new Map(buses.map(bus => [bus, named(bus)]));
   }
 
-  /** A place of one of these, the first that has any. On PCI the chipset has more when a bus is full. */
+  /** Takes a place on the first of these buses that has one. On PCI the chipset adds more when a bus is full. */
   take(suitable: readonly NamedBus[]): NamedBus | undefined {
     const [first] = suitable;
     const taken = (bus: NamedBus) => this.#taken.get(bus) ?? 0;
@@ -108,12 +108,12 @@ class BusRoom {
   }
 }
 
-/** The bus behind a root port that is no device. */
+/** The bus behind a root port that is not a device. */
 function portBus(number: number): NamedBus {
   return { names: [`root-port.${number}`], kind: 'pci', first: 0, units: 1, provider: -1 };
 }
 
-/** The place of an address such as 05.1, as `addr` has it; null for another text. */
+/** The place that an address such as 05.1 stands for, in the syntax of `addr`; null for invalid text. */
 export function parsePciAddress(text: string): BusAddress | null {
   const match = PCI_ADDRESS.exec(text);
   if (match === null) return null;
@@ -126,13 +126,15 @@ export function pciAddressText({ unit, function: fn }: BusAddress): string {
   return `${unit.toString(16).padStart(2, '0')}.${fn}`;
 }
 
-/** The address of a device on a bus of this kind, as `addr` has it: `05.1`, target and unit `3:0`, or a number. */
+/**
+ * The address of a device on a bus of this kind, in the syntax of `addr`: `05.1`, target and unit `3:0`, or a number.
+ */
 export function addressText(kind: BusKind, address: BusAddress): string {
   if (kind === 'pci') return pciAddressText(address);
   return kind === 'scsi' ? `${address.unit}:${address.function}` : String(address.unit);
 }
 
-/** The names of the devices, those by default too unless something is wrong with the others. */
+/** The names of the devices; those without a name get their default name, unless something is wrong with the others. */
 function namesOf(table: DeviceTable, configs: readonly DeviceConfig[]): readonly (string | undefined)[] {
   try {
     return table.names(configs);
@@ -188,7 +190,7 @@ function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null 
   return { unit, function: fn };
 }
 
-/** How the addresses of each kind of bus are written. */
+/** The address syntax of each kind of bus. */
 const ADDRESSES = {
   pci: {
     pattern: PCI_ADDRESS,
@@ -236,7 +238,7 @@ function conflicts(
   return [...found, ...withoutFirst];
 }
 
-/** Devices that are behind themselves. */
+/** Devices that are, directly or not, on their own bus. */
 function circles(configs: readonly DeviceConfig[], places: readonly DevicePlace[]): PlaceProblem[] {
   return places.flatMap((_, index): PlaceProblem[] => {
     let at = index;

@@ -1,6 +1,6 @@
 import type { DeviceState, StateValue } from './device.ts';
 
-/** A saved state that this device cannot take over: it lacks a value, has one that is not possible, or is that of another one. */
+/** A saved state that this device cannot load: it lacks a value, has an invalid one, or belongs to another device. */
 export class DeviceStateError extends Error {
   override readonly name = 'DeviceStateError';
 
@@ -42,10 +42,10 @@ export function stateOf(state: DeviceState, key: string): DeviceState {
   throw new DeviceStateError(key, 'state');
 }
 
-/** @throws DeviceStateError when there are not exactly `length` states. */
+/** @throws DeviceStateError if there are not exactly `length` states */
 export function statesOf(state: DeviceState, key: string, length: number): DeviceState[] {
   const value = state[key];
-  // Copied: a list may have holes, which `every` would pass over.
+  // Copied: a list may have holes, which `every` would skip.
   const list = Array.isArray(value) ? [...value] : [];
   if (list.length === length && list.every(isState)) return list;
   throw new DeviceStateError(key, `list of ${length} states`);

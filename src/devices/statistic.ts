@@ -6,7 +6,7 @@ export type StatisticName = {
   readonly name: string;
 };
 
-/** A number that a device counts by a name of its own. It only grows, and goes on across resets. */
+/** A named count of a device. It only grows, across resets too. */
 export interface Statistic {
   /** @param amount from 0 to 2^53, truncated */
   add(amount: number): void;

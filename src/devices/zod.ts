@@ -1,13 +1,14 @@
 import type * as z from 'zod';
 
 /**
- * The schema library, passed as an argument. The tables of devices and back ends do not import it: it would cost each machine
- * thread more memory and start time than all device models together.
+ * The schema library, passed as an argument. The tables of devices and back ends do not import it: it would cost each
+ * machine thread more memory and start time than all device models together.
  */
 export type Zod = typeof z;
 
 /**
- * Schemas do not change: those of options that several models have are made once. Making one takes ten to a hundred times as long as a check with it.
+ * Schemas are immutable, so those of options that several models have are made once. Making one takes ten to a hundred
+ * times as long as a check with it.
  * @param make makes schemas with a zod
  */
 export function madeOnce<T>(make: (z: Zod) => T): (z: Zod) => T {

@@ -23,7 +23,7 @@ const OP = {
 /** The target of an operation whose value is only returned (NullName). */
 const NOWHERE: Aml = Uint8Array.of(0);
 
-/** A control method that one thread at a time runs. @param args how many arguments it takes, 0-7 */
+/** A serialized control method. @param args the number of its arguments, 0-7 */
 export function method(path: string, args: number, ...terms: Aml[]): Aml {
   const SERIALIZED = 0x08;
   return withLength([OP.method], concat(nameString(path), [args | SERIALIZED], ...terms));
@@ -53,7 +53,7 @@ export function store(value: Aml, target: Aml): Aml {
   return concat([OP.store], value, target);
 }
 
-/** `target = a & b`; without a target the value alone. */
+/** `target = a & b`; without a target, only the value. */
 export function and(a: Aml, b: Aml, target: Aml = NOWHERE): Aml {
   return concat([OP.and], a, b, target);
 }
@@ -89,7 +89,7 @@ export function callMethod(path: string): Aml {
   return nameString(path);
 }
 
-/** Tells the driver of a device what has happened to it (ACPI 6.5 §5.6.6). */
+/** Notifies the driver of a device of an event (ACPI 6.5 §5.6.6). */
 export function notify(target: Aml, value: Aml): Aml {
   return concat([OP.notify], target, value);
 }

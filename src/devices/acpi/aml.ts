@@ -43,7 +43,7 @@ export function buffer(bytes: Uint8Array): Aml {
   return withLength([OP.buffer], concat(integer(bytes.length), bytes));
 }
 
-/** An unsigned number of at most 64 bits, in the shortest form (0 and 1 are opcodes of their own). */
+/** An unsigned integer of at most 64 bits, in the shortest form (0 and 1 have opcodes of their own). */
 export function integer(value: number | bigint): Aml {
   const big = BigInt(value);
   if (big < 0n || big >= 1n << 64n) throw new RangeError(`${value} is not an unsigned 64-bit number`);

@@ -6,7 +6,7 @@ const REG = { status: 0, enable: 2, size: 4 } as const;
 const EVENTS = 8 * (REG.size / 2);
 const ALL = 2 ** EVENTS - 1;
 
-/** The general-purpose event block GPE0: event n has the guest run the method `\_GPE._Enn` or `_Lnn`. */
+/** The general-purpose event block GPE0: event n makes the guest run the method `\_GPE._Enn` or `_Lnn`. */
 export class GpeBlock implements IoHandler {
   static readonly size = REG.size;
   readonly #sci: InterruptLine;
@@ -18,7 +18,7 @@ export class GpeBlock implements IoHandler {
     this.#sci = sci;
   }
 
-  /** Whether the guest wants to know of event `event`. */
+  /** Whether the guest has enabled `event`. */
   enabled(event: number): boolean {
     return ((this.#enable >>> event) & 1) === 1;
   }

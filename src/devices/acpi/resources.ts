@@ -1,6 +1,9 @@
 import { type Aml, buffer, concat, little } from './aml.ts';
 
-/** Resource descriptors (ACPI 6.5 §6.4): what a `_CRS` lists. Ranges are `size` bytes (or ports, or buses) from `start`. */
+/**
+ * Resource descriptors (ACPI 6.5 §6.4): the entries of a `_CRS`. Ranges are `size` bytes (or ports, or buses) from
+ * `start`.
+ */
 export type Resource = Uint8Array;
 
 const SMALL = { irq: 0x22, dma: 0x2a, io: 0x47, end: 0x79 } as const;

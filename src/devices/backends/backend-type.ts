@@ -1,4 +1,4 @@
-/** What a device may be connected to on the host: a disk, a network, a stream of characters, or a TPM. */
+/** What a device may be connected to on the host: a disk, a network, a character stream, or a TPM. */
 export const BACKEND_KINDS = ['disk', 'net', 'char', 'tpm'] as const;
 
 export type BackendKind = (typeof BACKEND_KINDS)[number];
@@ -9,6 +9,6 @@ export type BackendType = {
   /** The name in configurations: `raw`. */
   readonly type: string;
   readonly title: string;
-  /** One sentence, without its full stop. */
+  /** One sentence, without its period. */
   readonly description: string;
 };

@@ -5,7 +5,7 @@ import { type DiskOptions, diskBackends } from './disk.ts';
 import { type NetBackend, type NetRequest, netBackends } from './net.ts';
 import { type TpmBackend, type TpmRequest, tpmBackends } from './tpm.ts';
 
-/** The options of each kind of back end, and what opening one gives. */
+/** The options of each kind of back end, and what opening it returns. */
 export type BackendsByKind = {
   readonly disk: { readonly options: DiskOptions; readonly opened: BlockBackend };
   readonly net: { readonly options: NetRequest; readonly opened: NetBackend };
@@ -22,7 +22,7 @@ export interface Backends {
   ): BackendsByKind[Kind]['opened'];
 }
 
-/** Every type of back end: what `vring devices` lists. */
+/** Every type of back end, as `vring devices` lists them. */
 export const backendTable: readonly BackendType[] = [
   ...diskBackends,
   ...netBackends,

@@ -4,7 +4,7 @@ import type { CharOptions } from './char.ts';
 
 const LOOPBACK = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|localhost)$/;
 
-/** The schema of what a character device is connected to: the name of a type that needs nothing else, or settings. */
+/** The schema of a character device's back end: the name of a type that needs nothing else, or settings. */
 export function charSchema(z: Zod) {
   const text = z.string().min(1, 'the path is empty');
   const path = text.describe('On the host.');
@@ -54,12 +54,12 @@ export function charSchema(z: Zod) {
   >;
 }
 
-/** A back end as configurations have it. */
+/** A back end as written in configurations. */
 export type CharInput =
   | CharOptions['type']
   | { readonly type: CharOptions['type']; readonly [key: string]: unknown };
 
-/** The option of a device that concerns its back end. */
+/** The option that selects a device's back end. */
 export function charFields(z: Zod, byDefault: 'console' | 'null') {
   return {
     chardev: charSchema(z)
@@ -70,7 +70,7 @@ export function charFields(z: Zod, byDefault: 'console' | 'null') {
   };
 }
 
-/** What screens say of a back end: `Unix socket /run/web.sock`. */
+/** A back end as screens show it: `Unix socket /run/web.sock`. */
 export function charText(options: CharOptions): string {
   switch (options.type) {
     case 'console':

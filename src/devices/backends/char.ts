@@ -54,9 +54,9 @@ export type CharOptions =
   | {
       readonly type: 'unix';
       readonly path: string;
-      /** It listens; else it connects, once. */
+      /** Whether it listens; if not, it connects, once. */
       readonly server: boolean;
-      /** Of a socket that listens: the permissions of the file, in octal. */
+      /** For a listening socket: the permissions of the file, in octal. */
       readonly mode?: string | undefined;
       readonly logfile?: string | undefined;
     }
@@ -66,13 +66,13 @@ export type CharOptions =
       readonly host: string;
       readonly port: number;
       readonly server: boolean;
-      /** Anybody who can reach the host may connect: it may be another address than a loopback one. */
+      /** Anyone who can reach the host may connect: the address need not be a loopback one. */
       readonly anywhere: boolean;
       readonly logfile?: string | undefined;
     }
   | { readonly type: 'file'; readonly path: string; readonly append: boolean };
 
-/** Whether there are files of the host to open for it. */
+/** Whether it opens files of the host. */
 export function needsFiles(options: CharOptions): boolean {
   const isOpenless = options.type === 'console' || options.type === 'null' || options.type === 'agent';
   return !isOpenless || ('logfile' in options && options.logfile !== undefined);
@@ -81,7 +81,7 @@ export function needsFiles(options: CharOptions): boolean {
 /** A back end for one device. */
 export type CharRequest = {
   readonly options: CharOptions;
-  /** The device's name; of a console, also that of its port. */
+  /** The device's name; for a console, also that of its port. */
   readonly device: string;
 };
 
@@ -90,18 +90,18 @@ export type TerminalSize = { readonly columns: number; readonly rows: number };
 
 /** The host's end of a character device: takes guest output and supplies user input. */
 export interface CharBackend {
-  /** For screens, where that is not known from the options: `/dev/pts/3`. */
+  /** For screens, if the options do not determine it: `/dev/pts/3`. */
   readonly label?: string;
-  /** What does not fit is dropped: a device that can wait looks at `room` first. */
+  /** Drops what does not fit: a device that can wait checks `room` first. */
   write(bytes: Uint8Array): void;
-  /** Bytes that it takes now. Absent: any number. */
+  /** Bytes that it accepts now. Default: unlimited. */
   readonly room?: number;
   /** Called when there is room again, after a device has found too little. */
   onRoom?: (() => void) | null;
-  /** Whether somebody is at the other end. Absent: always. What is written meanwhile is dropped. */
+  /** Whether the other end is connected. Default: always. What is written while it is not is dropped. */
   readonly connected?: boolean;
   onConnected?: ((connected: boolean) => void) | null;
-  /** Of the terminal at the other end; null: it is not known, or there is none. */
+  /** The size of the terminal at the other end; null if unknown, or if there is none. */
   readonly size?: TerminalSize | null;
   onResized?: ((size: TerminalSize) => void) | null;
   /** The device's receiver; the backend calls it with typed bytes. */

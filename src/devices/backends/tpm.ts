@@ -1,7 +1,7 @@
 import type { Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 
-/** What a TPM of a guest may be on the host. */
+/** The kinds of TPM that the host offers a guest. */
 export const tpmBackends = [
   {
     kind: 'tpm',
@@ -22,7 +22,7 @@ export const tpmBackends = [
 export type TpmOptions =
   | {
       readonly type: 'emulator';
-      /** The folder with its state; absent: it ends with the machine. */
+      /** The folder with its state; if absent, the state is lost when the machine ends. */
       readonly state?: string | undefined;
     }
   | { readonly type: 'socket'; readonly path: string };
@@ -30,7 +30,10 @@ export type TpmOptions =
 /** A TPM for one device. */
 export type TpmRequest = { readonly options: TpmOptions; readonly device: string };
 
-/** What a TPM consists of: what it keeps when it has no power, and what it has beside that. Opaque, and empty for one that has not been on. */
+/**
+ * A TPM's state: what it keeps without power, and its volatile state. Opaque, and empty for a TPM that has never been
+ * on.
+ */
 export type TpmState = {
   readonly permanent: Uint8Array;
   readonly volatile: Uint8Array;
@@ -43,18 +46,18 @@ export const NO_TPM_STATE: TpmState = {
   saved: new Uint8Array(),
 };
 
-/** The host's end of a TPM. What is asked of it is done in that order, and takes its time. It is turned on by the first command. */
+/** The host's end of a TPM. Requests are carried out in order, asynchronously. The first command turns it on. */
 export interface TpmBackend {
   readonly label: string;
-  /** Carries out a command, one at a time. One that is gone answers that it has failed. */
+  /** Carries out a command, one at a time. If the TPM is gone, the response is a failure. */
   execute(locality: number, command: Uint8Array, done: (response: Uint8Array) => void): void;
-  /** The command is to end early, if the TPM can do that. */
+  /** Asks for the command to end early, if the TPM supports that. */
   cancel(): void;
-  /** Turns it off: the next command finds it as at power-on. */
+  /** Turns it off: the next command finds it in its power-on state. */
   powerOff(): void;
-  /** Null: it is gone. */
+  /** Null if the TPM is gone. */
   readState(done: (state: TpmState | null) => void): void;
-  /** It has this state from the next command on. */
+  /** Takes effect with the next command. */
   writeState(state: TpmState): void;
   close(): void;
 }

@@ -16,9 +16,9 @@ import type { SleepStates } from '../machine-services.ts';
 import { booleanOf, DeviceStateError, numberOf } from '../state.ts';
 import { IRQ, PORT } from './pc-ports.ts';
 
-/** The sleep types, here and in \_S3 to \_S5: those of QEMU, since firmware and some guests know no others. */
+/** The sleep types, here and in \_S3 to \_S5: QEMU's, since firmware and some guests know no others. */
 const SLEEP_TYPE = { s3: 1, s4: 2, s5: 0 } as const;
-/** What \_S5 was in earlier versions, which a guest that was started by one has read. */
+/** The value of \_S5 in earlier versions, which a guest that was started by one has read. */
 const EARLIER_S5 = 5;
 
 /** Offsets from the first port: PM1a status, enable and control, and the PM timer (ACPI 6.5 §4.8.3). */
@@ -28,9 +28,9 @@ const REG = { status: 0, enable: 2, control: 4, timer: 8, size: 12 } as const;
 const TIMER = 1 << 0;
 const GLOBAL_LOCK = 1 << 5;
 const POWER_BUTTON = 1 << 8;
-/** The alarm of the clock has woken the machine up. It raises no event while the machine runs. */
+/** The alarm of the clock has woken the machine. Raises no event while the machine runs. */
 const RTC_ALARM = 1 << 10;
-/** In the status alone: the machine slept. */
+/** In the status only: the machine slept. */
 const WAKE = 1 << 15;
 const ENABLE_BITS = TIMER | GLOBAL_LOCK | POWER_BUTTON | RTC_ALARM;
 
@@ -113,7 +113,7 @@ export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
     return (this.#enable & POWER_BUTTON) !== 0;
   }
 
-  /** Wakes a guest up that sleeps. */
+  /** Wakes a sleeping guest. */
   press(): void {
     if (this.#asleep) {
       this.#request({ kind: 'wake', by: 'user' });
@@ -123,7 +123,7 @@ export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
     this.#update();
   }
 
-  /** The guest has put the machine into S3, in which it is until it is reset. */
+  /** Whether the guest has put the machine into S3, where it stays until reset. */
   get asleep(): boolean {
     return this.#asleep;
   }
@@ -132,7 +132,10 @@ export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
     return by === 'user' || (by === 'rtc' && (this.#enable & RTC_ALARM) !== 0);
   }
 
-  /** The button stands for whatever of a user's the fixed hardware has no bit for: a guest then knows that somebody is there. */
+  /**
+   * The button also stands for user actions for which the fixed hardware has no bit: it tells the guest that a user is
+   * present.
+   */
   wake(by: WakeSource): void {
     const cause = by === 'rtc' ? RTC_ALARM : by === 'user' ? POWER_BUTTON : 0;
     this.#status |= WAKE | cause;
@@ -242,13 +245,13 @@ export class AcpiPm implements Device, IoHandler, PowerButton, SleepControl {
   }
 
   load(state: DeviceState): void {
-    // Absent from the states of versions that had no S3.
+    // Absent from states of versions without S3.
     this.#asleep = state.asleep === undefined ? false : booleanOf(state, 'asleep');
     this.#status = numberOf(state, 'status', 0xffff) & (ENABLE_BITS | WAKE);
     this.#enable = numberOf(state, 'enable', 0xffff) & ENABLE_BITS;
     this.#control = numberOf(state, 'control', 0xffff) & CONTROL_BITS;
     const { timerStart, halvesSeen } = state;
-    // A machine that was loaded itself may have started before its clock did.
+    // A machine that was itself loaded may have a start before its clock's.
     if (!isTime(timerStart) || timerStart > this.#clock.now())
       throw new DeviceStateError('timerStart', 'time before now');
     if (!isTime(halvesSeen) || halvesSeen < 0n) throw new DeviceStateError('halvesSeen', 'count');
@@ -267,7 +270,7 @@ function isTime(value: StateValue | undefined): value is bigint {
   return typeof value === 'bigint' && BigInt.asIntN(64, value) === value;
 }
 
-/** \_S3 to \_S5: each a package whose first number is the sleep type. */
+/** \_S3 to \_S5: each a package whose first element is the sleep type. */
 function sleepPackages({ s3, s4 }: SleepStates): Aml {
   const state = (path: string, type: number) =>
     name(path, packageOf(integer(type), integer(type), integer(0), integer(0)));

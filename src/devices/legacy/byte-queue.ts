@@ -1,8 +1,8 @@
-/** A bounded queue of bytes. It only uses memory for its contents. */
+/** A bounded queue of bytes. It uses memory only for its contents. */
 export class ByteQueue {
   readonly #max: number;
   readonly #chunks: Uint8Array[] = [];
-  /** How many bytes of the first chunk have been taken. */
+  /** Bytes of the first chunk that have been taken. */
   #taken = 0;
   #length = 0;
 
@@ -14,7 +14,7 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** @returns false if not all of them fit; the rest is dropped. */
+  /** @returns false if not all of them fit; the rest are dropped */
   push(bytes: Uint8Array): boolean {
     const fitting = bytes.slice(0, this.#max - this.#length);
     if (fitting.length > 0) this.#chunks.push(fitting);

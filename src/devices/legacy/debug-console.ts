@@ -10,7 +10,7 @@ import {
 import { type ByteRegisters, byteWide } from './byte-wide.ts';
 import { PORT } from './pc-ports.ts';
 
-/** The value that a debug console reads as, which SeaBIOS and OVMF check for. */
+/** The value that a debug console reads as, and that SeaBIOS and OVMF check for. */
 const DEBUG_CONSOLE_PRESENT = 0xe9;
 
 /** A port: each byte written goes to `sink`. */
@@ -75,7 +75,7 @@ export const isaDebugcon: ConfigurableType<ReturnType<typeof options>> = {
   description: 'a port that prints what is written to it, such as the messages of SeaBIOS',
   bus: 'isa',
   backend: 'char',
-  // Who has one of his own, wants the messages there.
+  // A user who configures one wants the messages there.
   replaces: debugConsole.type,
   prefix: 'debugcon',
   qemu: { devices: ['isa-debugcon'], properties: { iobase: 'iobase', chardev: 'chardev' } },

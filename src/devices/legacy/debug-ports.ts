@@ -47,8 +47,8 @@ export class PostCode implements Device, ByteRegisters {
 }
 
 /**
- * Port 0xf4: a guest that writes the byte v stops its machine with exit code v (not 2v + 1, as with QEMU's isa-debug-exit,
- * which is a separate device here). Reads give 0.
+ * Port 0xf4: a guest that writes the byte v stops its machine with exit code v (not 2v + 1, as with QEMU's
+ * isa-debug-exit, which is a separate device here). Reads return 0.
  */
 export class DebugExit implements Device, ByteRegisters {
   readonly name = 'debug-exit';
@@ -78,8 +78,8 @@ export class DebugExit implements Device, ByteRegisters {
 }
 
 /**
- * QEMU's isa-debug-exit: a guest that writes the value v anywhere in the range stops its machine with exit code
- * 2v + 1, of which a shell sees the low byte. Reads give 0.
+ * QEMU's isa-debug-exit: a guest that writes the value v anywhere in the range stops its machine with exit code 2v + 1,
+ * of which a shell sees the low byte. Reads return 0.
  */
 export class IsaDebugExit implements Device, IoHandler {
   readonly name: string;

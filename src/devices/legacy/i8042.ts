@@ -16,9 +16,9 @@ const STATUS_OUTPUT_FULL = 0x01;
 const STATUS_SYSTEM = 0x04;
 /** The last write was a command (to 0x64), not data. */
 const STATUS_COMMAND = 0x08;
-/** The keyboard isn't locked. */
+/** The keyboard is not locked. */
 const STATUS_UNLOCKED = 0x10;
-/** What the output buffer has is from the auxiliary device, the mouse. */
+/** The byte in the output buffer is from the auxiliary device, the mouse. */
 const STATUS_AUX = 0x20;
 
 const COMMAND = {
@@ -71,7 +71,7 @@ const INPUT_UNLOCKED = 0x80;
 
 /** Far more than a driver asks for without reading. */
 const REPLIES_MAX = 16;
-/** Of a reply: it looks as if it came from the mouse. */
+/** Marks a reply that looks as if it came from the mouse. */
 const FROM_AUX = 0x100;
 
 /** Where the byte in the output buffer comes from. */
@@ -90,8 +90,8 @@ export type I8042Options = {
 /**
  * The keyboard controller, with a PS/2 keyboard and a PS/2 mouse. Guests reset the machine through it.
  *
- * The output buffer shows the first byte of one of three queues. Replies of the controller come first: a driver that has asked it something
- * reads the answer, and then what was typed meanwhile.
+ * The output buffer shows the first byte of one of three queues. Replies of the controller come first: a driver that
+ * has sent a command reads its answer before what was typed in the meantime.
  */
 export class I8042 implements Device {
   readonly name = 'i8042';
@@ -101,14 +101,17 @@ export class I8042 implements Device {
   readonly #keyboardLine: InterruptLine;
   readonly #mouseLine: InterruptLine;
   readonly #request: RequestMachine;
-  /** The controller's own, each with FROM_AUX or without. */
+  /** The controller's own replies, each with or without FROM_AUX. */
   #replies: number[] = [];
   #source: Source = 'none';
   #mode = POWER_ON_MODE;
   /** The command that waits for its parameter, 0 if none. */
   #pending = 0;
   #lastWasCommand = false;
-  /** What the output buffer goes on showing. A BIOS that has polled a reply still gets the interrupt, and reads again. */
+  /**
+   * The byte that the output buffer keeps showing after it is read. A BIOS that has polled for a reply still gets the
+   * interrupt, and reads again.
+   */
   #lastByte = 0;
 
   constructor(options: I8042Options) {
@@ -163,7 +166,7 @@ export class I8042 implements Device {
     );
   }
 
-  /** What the output buffer has is, or looks as if it were, from the mouse. */
+  /** Whether the byte in the output buffer is from the mouse, or looks as if it were. */
   get #isAux(): boolean {
     return (
       this.#source === 'mouse' || (this.#source === 'controller' && (this.#replies[0]! & FROM_AUX) !== 0)
@@ -172,7 +175,7 @@ export class I8042 implements Device {
 
   #readData(): number {
     const source = this.#source;
-    // The buffer is briefly empty: an edge-triggered interrupt must see that.
+    // The buffer is briefly empty, so that an edge-triggered interrupt sees a transition.
     this.#source = 'none';
     this.#setLines();
     this.#lastByte = this.#take(source) ?? this.#lastByte;
@@ -195,7 +198,7 @@ export class I8042 implements Device {
     }
   }
 
-  /** In scan code set 1 a released key is its code with bit 7 set, instead of the two bytes of the other sets. */
+  /** In scan code set 1 a key release is the key's code with bit 7 set, instead of the two bytes of the other sets. */
   #translated(byte: number): number | undefined {
     if (byte !== BREAK) return translate(byte);
     const code = this.keyboard.take();
@@ -283,8 +286,8 @@ export class I8042 implements Device {
   }
 
   /**
-   * Fills the output buffer. What is in it stays, so that a driver reads what the status said, unless the controller has a reply or the
-   * device's interface was disabled.
+   * Fills the output buffer. A byte in it stays, so that a driver reads what the status announced, unless the
+   * controller has a reply or the device's interface was disabled.
    */
   #update(): void {
     const keyboard = !this.keyboard.isEmpty && (this.#mode & MODE_KEYBOARD_DISABLED) === 0;
@@ -316,7 +319,7 @@ export class I8042 implements Device {
   }
 
   load(state: DeviceState): void {
-    // Those of a version without a mouse had a keyboard without keys.
+    // States of versions without a mouse had a keyboard without keys.
     if ('keyboard' in state) this.#loadDevices(state);
     else {
       this.#replies = [...bytesOf(state, 'replies').subarray(0, REPLIES_MAX)];
@@ -326,7 +329,7 @@ export class I8042 implements Device {
     this.#mode = numberOf(state, 'mode', 0xff) & MODE_BITS;
     this.#pending = numberOf(state, 'pending', 0xff);
     this.#lastWasCommand = numberOf(state, 'lastWasCommand', 1) === 1;
-    // Absent from states of before firmware.
+    // Absent from states of versions without firmware.
     this.#lastByte = 'lastByte' in state ? numberOf(state, 'lastByte', 0xff) : 0;
     this.#update();
   }
@@ -335,7 +338,7 @@ export class I8042 implements Device {
     const source = SOURCES.find(each => each === state.source);
     if (source === undefined) throw new DeviceStateError('source', 'source of a byte');
     const { controllerReplies } = state;
-    // Copied: a list may have holes, which `every` would pass over.
+    // Copied: a list may have holes, which `every` would skip.
     const replies: readonly unknown[] = Array.isArray(controllerReplies) ? [...controllerReplies] : [null];
     const fits = (each: unknown): each is number =>
       typeof each === 'number' && Number.isInteger(each) && each >= 0 && each < 2 * FROM_AUX;

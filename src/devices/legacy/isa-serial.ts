@@ -4,7 +4,7 @@ import { charFields, charText } from '../backends/char-fields.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import { buildCom1, com1, SERIAL_PORTS, Serial } from './serial.ts';
 
-/** Where a PC has COM2 to COM4. */
+/** The ports of COM2 to COM4 on a PC. */
 export const COM_PORTS = [
   { name: 'com2', iobase: 0x2f8, irq: 3 },
   { name: 'com3', iobase: 0x3e8, irq: 4 },
@@ -30,7 +30,7 @@ const options = (z: Zod) =>
     ...charFields(z, 'console'),
   });
 
-/** A serial port beside COM1. Its console has the device's name. */
+/** A serial port besides COM1. Its console has the device's name. */
 export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
   type: 'isa-serial',
   title: '16550A serial port',
@@ -59,7 +59,7 @@ export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
 
 const com1Options = (z: Zod) => z.strictObject({ ...deviceFields(z, 'com1'), ...charFields(z, 'console') });
 
-/** COM1 of a machine that connects it to something else than the console. */
+/** COM1 of a machine that connects it to something other than the console. */
 export const configuredCom1: ConfigurableType<ReturnType<typeof com1Options>> = {
   type: 'com1',
   title: '16550A serial port',

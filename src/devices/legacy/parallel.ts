@@ -7,10 +7,16 @@ import { type ConfigurableType, deviceFields, type PortRange, type Zod } from '.
 import { booleanOf, numberOf } from '../state.ts';
 import { type ByteRegisters, byteWide } from './byte-wide.ts';
 
-/** Offsets from the first port (IEEE 1284-2000, compatibility mode; the registers are those of the IBM PC's printer adapter). */
+/**
+ * Offsets from the first port (IEEE 1284-2000, compatibility mode; the registers are those of the IBM PC's printer
+ * adapter).
+ */
 const REG = { data: 0, status: 1, control: 2, size: 3 } as const;
 
-/** The printer is selected, has paper and no error, and is neither busy nor about to acknowledge; the others read as ones. */
+/**
+ * The printer is selected, has paper and no error, and is neither busy nor about to acknowledge; the other bits read as
+ * ones.
+ */
 const STATUS_READY = 0xdf;
 /** Low while the printer acknowledges a byte. */
 const STATUS_ACKNOWLEDGE = 0x40;
@@ -19,7 +25,7 @@ const CONTROL_STROBE = 0x01;
 const CONTROL_INIT = 0x04;
 const CONTROL_INTERRUPTS = 0x10;
 const CONTROL_BITS = 0x1f;
-/** Bits that are not there read as ones. */
+/** Bits that do not exist read as ones. */
 const CONTROL_FIXED = 0xc0;
 
 export type ParallelOptions = {
@@ -30,7 +36,7 @@ export type ParallelOptions = {
   readonly backend: CharBackend;
 };
 
-/** A parallel port with a printer that takes every byte at once, and sends none. */
+/** A parallel port with a printer that takes every byte immediately, and sends none. */
 export class Parallel implements Device, ByteRegisters {
   readonly name: string;
   readonly ports: readonly PortRange[];
@@ -38,7 +44,7 @@ export class Parallel implements Device, ByteRegisters {
   readonly #backend: CharBackend;
   #data = 0;
   #control = CONTROL_INIT;
-  /** The guest has not looked at the status since the last byte: BIOSes wait until they have seen the acknowledgment. */
+  /** The guest has not read the status since the last byte: BIOSes wait until they have seen the acknowledgment. */
   #acknowledges = false;
 
   constructor({ name, port, line, backend }: ParallelOptions) {
@@ -78,7 +84,10 @@ export class Parallel implements Device, ByteRegisters {
     if (offset === REG.control) this.#setControl(value & CONTROL_BITS);
   }
 
-  /** The byte is taken when the strobe begins, and acknowledged when it ends. The printer is not reset then (INIT is low while it is). */
+  /**
+   * A byte is taken when the strobe begins, and acknowledged when it ends, unless INIT holds the printer in reset
+   * (active low).
+   */
   #setControl(value: number): void {
     const changed = this.#control ^ value;
     this.#control = value;
@@ -87,7 +96,7 @@ export class Parallel implements Device, ByteRegisters {
     else this.#acknowledge();
   }
 
-  /** The acknowledgment is a pulse, whose end interrupts. */
+  /** The acknowledgment is a pulse, and its end raises the interrupt. */
   #acknowledge(): void {
     this.#acknowledges = true;
     if ((this.#control & CONTROL_INTERRUPTS) === 0) return;
@@ -111,7 +120,7 @@ export class Parallel implements Device, ByteRegisters {
   }
 }
 
-/** Where a PC has LPT1 and LPT2. */
+/** The ports of LPT1 and LPT2 on a PC. */
 export const LPT_PORTS = [
   { name: 'lpt1', iobase: 0x378, irq: 7 },
   { name: 'lpt2', iobase: 0x278, irq: 5 },
@@ -136,7 +145,7 @@ const options = (z: Zod) =>
     ...charFields(z, 'console'),
   });
 
-/** What a guest prints comes to the back end; its console has the device's name. */
+/** What a guest prints goes to the back end; its console has the device's name. */
 export const isaParallel: ConfigurableType<ReturnType<typeof options>> = {
   type: 'isa-parallel',
   title: 'parallel port',

@@ -1,4 +1,6 @@
-/** Fixed I/O ports. Those for ACPI and debugging are specific to this machine; the others are where every PC has them. */
+/**
+ * Fixed I/O ports. Those for ACPI and debugging are specific to this machine; the others are where every PC has them.
+ */
 export const PORT = {
   i8042Data: 0x60,
   i8042Command: 0x64,
@@ -9,7 +11,7 @@ export const PORT = {
   /** APM control and status, of a machine with firmware. */
   apm: 0xb2,
   debugExit: 0xf4,
-  /** A floppy controller: six ports, and one more; the one between them is an IDE controller's. */
+  /** A floppy controller: six ports, and one more; the port in between belongs to an IDE controller. */
   fdc: 0x3f0,
   fdcEnd: 0x3f7,
   com1: 0x3f8,
@@ -22,7 +24,7 @@ export const PORT = {
   pmTimer: 0x608,
   /** ACPI general-purpose events: status (2 bytes), enable (2). */
   gpe0: 0x610,
-  /** ACPI hotplug of the slots of PCI bus 0, where QEMU's guests have it. */
+  /** ACPI hot plug of the slots of PCI bus 0, at QEMU's address. */
   pciHotplug: 0xae00,
   pciConfigAddress: 0xcf8,
   /** Reset control register, inside the 0xcf8 range (written as a byte). */

@@ -14,7 +14,7 @@ export const TIME_REGISTERS: readonly number[] = Object.values(TIME);
 
 /** Register B, data mode: binary rather than BCD. */
 export const B_BINARY = 0x04;
-/** Register B: hours go from 0 to 23 rather than from 1 to 12 with bit 7 for the afternoon. */
+/** Register B: hours run from 0 to 23, rather than from 1 to 12 with bit 7 for the afternoon. */
 export const B_24_HOURS = 0x02;
 
 const PM = 0x80;

@@ -70,7 +70,10 @@ export type RtcOptions = {
   readonly memory: readonly MemoryRegion[];
 };
 
-/** The PC's real-time clock and CMOS RAM. It shows the host's time in UTC, plus an offset: the one that it has at the start, until the guest sets the time. */
+/**
+ * The PC's real-time clock and CMOS RAM. It shows the host's time in UTC plus an offset: the initial one, until the
+ * guest sets the time.
+ */
 export class Rtc implements Device, ByteRegisters, CmosRam {
   readonly name = 'rtc';
   readonly ports: readonly PortRange[];
@@ -78,7 +81,8 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
   readonly #clock: Clock;
   readonly #request: RequestMachine;
   /**
-   * Registers 0x0e-0x7f except the century, and the alarm's. The time registers are only valid while the clock is stopped.
+   * Registers 0x0e-0x7f except the century, and the alarm's. The time registers are only valid while the clock is
+   * stopped.
    */
   readonly #bytes: Uint8Array;
   #index = 0;
@@ -87,7 +91,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
   #c = 0;
   /** Guest time minus host time, in milliseconds. */
   #offsetMs = 0;
-  /** The guest's second, since 1970, in which the wait for an update started. */
+  /** The guest's second, since 1970, in which it began to wait for an update. */
   #awaitingSince = 0;
   #cancelUpdate: Cancel | null = null;
   #cancelPeriodic: Cancel | null = null;
@@ -102,12 +106,12 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     this.#bytes = cmosMemory(options.memory);
   }
 
-  /** Sets bits of CMOS RAM, before the machine runs. */
+  /** Sets bits of CMOS RAM before the machine runs. */
   set({ register, mask, value }: CmosBits): void {
     this.#bytes[register] = (this.#bytes[register]! & ~mask) | (value & mask);
   }
 
-  /** The battery keeps time and RAM; the reset pin clears the interrupts. */
+  /** The battery preserves the time and RAM; the reset pin clears the interrupts. */
   reset(): void {
     this.#index = 0;
     this.#b &= ~(B_INTERRUPTS | B_SQUARE_WAVE);
@@ -218,7 +222,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     return this.#clock.wallMs() + this.#offsetMs;
   }
 
-  /** Milliseconds into the current second; guests can set a time before 1970. */
+  /** Milliseconds into the current second, also for times before 1970, which guests can set. */
   get #fractionMs(): number {
     return this.#nowMs() - this.#second() * 1000;
   }
@@ -239,7 +243,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     this.#offsetMs = time + fractionMs - this.#clock.wallMs();
   }
 
-  /** Schedules timers for the enabled interrupts; one that is already pending needs none. */
+  /** Schedules timers for the enabled interrupts that are not already pending. */
   #schedule(): void {
     if (this.#quiesced) return;
     const due = this.#b & ~this.#c;
@@ -259,7 +263,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     const untilNext = BigInt(Math.ceil(1000 - this.#fractionMs));
     return this.#clock.at(this.#clock.now() + untilNext * NS_PER_MS, () => {
       this.#cancelUpdate = null;
-      // The host's two clocks may differ slightly: then the second hasn't ended yet.
+      // The host's two clocks may differ slightly, so that the second has not ended yet.
       if (this.#second() === this.#awaitingSince) this.#schedule();
       else this.#raise(this.#alarmSince() ? B_ALARM | B_UPDATE_ENDED : B_UPDATE_ENDED);
     });
@@ -275,7 +279,7 @@ export class Rtc implements Device, ByteRegisters, CmosRam {
     });
   }
 
-  /** Whether one of the seconds that have started matches the alarm; after a long pause, only the last day counts. */
+  /** Whether a second that has begun since matches the alarm; after a long pause, only the last day counts. */
   #alarmSince(): boolean {
     const now = this.#second();
     const first = Math.max(this.#awaitingSince + 1, now - SECONDS_PER_DAY);
@@ -359,7 +363,7 @@ function isHeld(a: number): boolean {
   return (a & A_DIVIDER_RESET) === A_DIVIDER_RESET;
 }
 
-/** The period of the periodic interrupt, null when it is off. Rates 1 and 2 equal 8 and 9 (data sheet, table 5). */
+/** The period of the periodic interrupt; null if it is off. Rates 1 and 2 equal 8 and 9 (data sheet, table 5). */
 function periodNs(a: number): bigint | null {
   const rate = a & A_RATE;
   if (rate === 0) return null;

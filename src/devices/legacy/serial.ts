@@ -23,7 +23,7 @@ const REG = {
   msr: 6,
   scr: 7,
 } as const;
-/** Its ports. */
+/** The number of its ports. */
 export const SERIAL_PORTS = 8;
 
 const IER_ERBFI = 0x01;
@@ -83,8 +83,8 @@ export type SerialOptions = {
 };
 
 /**
- * A 16550A serial port. Guest output is sent at once, so the transmitter is always empty and the baud rate has no effect.
- * User input is queued until the guest has room for it, so pasted text isn't lost.
+ * A 16550A serial port. Guest output is sent immediately, so the transmitter is always empty and the baud rate has no
+ * effect. User input is queued until the guest has room for it, so pasted text isn't lost.
  */
 export class Serial implements Device, ByteRegisters {
   readonly name: string;
@@ -115,7 +115,7 @@ export class Serial implements Device, ByteRegisters {
     this.reset();
   }
 
-  /** What has been typed and not received yet is still on the line. */
+  /** Input that has not been received yet stays on the line. */
   reset(): void {
     this.#received.clear();
     this.#ier = 0;
@@ -224,7 +224,7 @@ export class Serial implements Device, ByteRegisters {
   }
 
   #transmit(byte: number): void {
-    // The register is briefly full: an edge-triggered interrupt must see that.
+    // The register is briefly full, so that an edge-triggered interrupt sees a transition.
     this.#thrEmptyPending = false;
     this.#updateInterrupt();
     if (this.#loopback) this.#receive(byte);
@@ -382,7 +382,7 @@ export const com1: BuiltinType = {
   },
 };
 
-/** COM1 over a back end. */
+/** COM1, connected to a back end. */
 export function buildCom1(
   services: Pick<MachineServices, 'interruptLine'>,
   backend: CharBackend,

@@ -1,6 +1,6 @@
 /**
- * What a device module of a user's imports as `vring/device`: the types of a device and of what its machine offers it, and
- * the parts that PCI devices are made of. docs/devices.md describes it.
+ * The API that a user's device module imports as `vring/device`: the types of a device and of its machine's services,
+ * and the building blocks of PCI devices. See docs/devices.md.
  */
 
 export type {

@@ -5,7 +5,7 @@ import type { Zod } from '../zod.ts';
 import type { DeviceModule } from './device-module.ts';
 import { OptionError, optionsProblem, readOptions } from './options.ts';
 
-/** A file that is no device module; the message says what is wrong with it. */
+/** A file that is not a device module; the message says what is wrong with it. */
 export class ModuleError extends Error {
   override readonly name = 'ModuleError';
 }

@@ -1,15 +1,15 @@
 import { bytesOf } from '../../text/size.ts';
 
 type Common = {
-  /** One sentence, without its full stop. */
+  /** One sentence, without its period. */
   readonly description: string;
 };
 
-/** An option of a device module. One without a default has to be given. */
+/** An option of a device module. It is required if it has no default. */
 export type OptionSpec = Common &
   (
     | { readonly kind: 'number'; readonly default?: number; readonly min?: number; readonly max?: number }
-    /** Bytes; `64K` and the like are understood, and a bare number counts bytes. */
+    /** Bytes; suffixes such as in `64K` are accepted, and a bare number counts bytes. */
     | { readonly kind: 'size'; readonly default?: number; readonly min?: number; readonly max?: number }
     | { readonly kind: 'boolean'; readonly default?: boolean }
     | { readonly kind: 'text'; readonly default?: string }
@@ -31,16 +31,16 @@ export type OptionValues<Specs extends OptionSpecs> = {
   readonly [Name in keyof Specs]: ValueOf<Specs[Name]>;
 };
 
-/** Options that a device does not accept; the message says which, and what it expects. */
+/** Options that a device does not accept; the message names them, and what is expected. */
 export class OptionError extends Error {
   override readonly name = 'OptionError';
 }
 
 const KINDS = ['number', 'size', 'boolean', 'text', 'choice'] satisfies OptionSpec['kind'][];
-/** What every entry has. */
+/** The options of every entry. */
 const RESERVED = ['type', 'name', 'bus', 'addr'];
 
-/** What is wrong with the options that a module declares; null if nothing is. */
+/** What is wrong with the options that a module declares, or null. */
 export function optionsProblem(options: unknown): string | null {
   if (typeof options !== 'object' || options === null) return '"options" must be an object';
   for (const [name, spec] of Object.entries(options)) {
@@ -55,7 +55,8 @@ export function optionsProblem(options: unknown): string | null {
 }
 
 /**
- * The options of a configuration's entry, checked. On a command line each is text; a definition has numbers and booleans too.
+ * The checked options of a configuration's entry. On a command line all are text; a definition has numbers and booleans
+ * too.
  * @throws OptionError
  */
 export function readOptions<Specs extends OptionSpecs>(

@@ -10,27 +10,30 @@ const WATCHDOG = 0x25ab;
 const REVISION = 0;
 const CLASS = 0x08_8000;
 
-/** WDT configuration register (section 16.4.17): how stage 1 interrupts, the timer's clock, and whether its end has no effect. */
+/**
+ * WDT configuration register (section 16.4.17): the interrupt of stage 1, the timer's clock, and whether its expiry has
+ * no effect.
+ */
 const CONFIG = { at: 0x60, noInterrupt: 0x03, fastClock: 0x04, noOutput: 0x20, writable: 0x27 } as const;
-/** WDT lock register (section 16.4.18): free-running is a timer that begins again of its own accord. */
+/** WDT lock register (section 16.4.18). A free-running timer restarts when it expires. */
 const LOCK = { at: 0x68, locked: 0x01, enabled: 0x02, freeRunning: 0x04 } as const;
 
 /** Registers in memory (section 16.5). */
 const REG = { preload1: 0x00, preload2: 0x04, interrupt: 0x08, reload: 0x0c } as const;
 const BAR_BYTES = 16;
 const PRELOAD = 0x000f_ffff;
-/** What has to be written to the reload register, in this order, before a register can be changed. */
+/** The sequence that must be written to the reload register before a register can be changed. */
 const UNLOCK = [0x80, 0x86] as const;
 const RELOAD = { restart: 0x100, timedOut: 0x200 } as const;
-/** Linux looks for the flag there. */
+/** Linux looks for the flag in this bit. */
 const TIMED_OUT_OF_LINUX = 0x1000;
 
-/** A tick of the timer in cycles of PCI's clock: 1 kHz, or 1 MHz. */
+/** The timer's ticks, in cycles of PCI's clock: 1 kHz, or 1 MHz. */
 const CLOCK_HZ = 33_000_000n;
 const SLOW_TICK = 2n ** 15n;
 const FAST_TICK = 2n ** 5n;
 const NS = 1_000_000_000n;
-/** A stage lasts as long at least: a guest is not to keep the machine busy with it. */
+/** The minimum duration of a stage, so that a guest cannot keep the machine busy. */
 const LEAST_STAGE = 1_000_000n;
 
 const ACTIONS = ['reset', 'shutdown', 'poweroff', 'pause', 'none'] as const;
@@ -38,7 +41,10 @@ export type WatchdogAction = (typeof ACTIONS)[number];
 
 type Services = Pick<MachineServices, 'clock' | 'request' | 'warn'>;
 
-/** The watchdog of Intel's 6300ESB: a guest that stops restarting it is taken to hang, and the machine does what its user has chosen. */
+/**
+ * The watchdog of Intel's 6300ESB: a guest that stops restarting it is assumed to hang, and the machine does what its
+ * user has configured.
+ */
 export class I6300esb implements Device, IoHandler {
   readonly name: string;
   readonly function: PciFunction;
@@ -46,15 +52,15 @@ export class I6300esb implements Device, IoHandler {
   readonly #services: Services;
   readonly #clock: Clock;
   readonly #preloads: [number, number] = [PRELOAD, PRELOAD];
-  /** How many of the bytes of `UNLOCK` have been written. */
+  /** The number of bytes of `UNLOCK` that have been written. */
   #unlocked = 0;
   #interrupt = false;
-  /** It has ended before the machine was reset. */
+  /** Whether it expired before the machine was reset. */
   #timedOut = false;
-  /** Which of its two stages it is in, and when that ends; null: it does not run. */
+  /** Its current stage, of two, and when that ends; null if it does not run. */
   #stage: 0 | 1 = 0;
   #deadline: bigint | null = null;
-  /** The user has been told since it was last restarted. */
+  /** Whether the user has been notified since it was last restarted. */
   #isTold = false;
   #cancel: Cancel | null = null;
   #isRunning = true;
@@ -136,7 +142,7 @@ export class I6300esb implements Device, IoHandler {
     const [interrupt, timedOut] = [booleanOf(state, 'interrupt'), booleanOf(state, 'timedOut')];
     const told = booleanOf(state, 'told');
     const stage = numberOf(state, 'stage', 1);
-    // What a driver has locked can be loaded.
+    // A state may contain what a driver has locked.
     this.#defineConfig(LOCK.locked | LOCK.enabled | LOCK.freeRunning);
     this.function.load(stateOf(state, 'function'));
     this.#stopTimer();
@@ -182,7 +188,7 @@ export class I6300esb implements Device, IoHandler {
     return (this.#lock & LOCK.enabled) !== 0;
   }
 
-  /** @param lockBits of the lock register, those that the driver can change */
+  /** @param lockBits the bits of the lock register that the driver can change */
   #defineConfig(lockBits: number): void {
     const { config } = this.function;
     config.define(CONFIG.at, 2, 0, { writable: CONFIG.writable });
@@ -195,7 +201,7 @@ export class I6300esb implements Device, IoHandler {
     else if (this.#deadline === null) this.#begin(0);
   }
 
-  /** A register that is locked stays what it is until a reset. */
+  /** A locked register does not change until a reset. */
   #applyLock(): void {
     const { config } = this.function;
     const value = config.u8(LOCK.at);

@@ -12,7 +12,7 @@ const EVENT = { panicked: 0x01, crashLoaded: 0x02 } as const;
 const EVENTS = EVENT.panicked | EVENT.crashLoaded;
 
 const PORT = 0x505;
-/** By which Linux and Windows find it. */
+/** The ID by which Linux and Windows find it. */
 const ACPI_ID = 'QEMU0001';
 
 const RED_HAT = 0x1b36;
@@ -21,7 +21,7 @@ const BAR_BYTES = 16;
 
 type Services = Pick<MachineServices, 'request' | 'warn'>;
 
-/** A byte by which a guest says that it has panicked: its VM has crashed, and `on-crash` says what follows. */
+/** A byte with which a guest reports that it has panicked: its VM has crashed, and `on-crash` applies. */
 class PanicRegister implements ByteRegisters {
   readonly #name: string;
   readonly #services: Services;
@@ -31,7 +31,7 @@ class PanicRegister implements ByteRegisters {
     this.#services = services;
   }
 
-  /** Which events it takes. */
+  /** The supported events. */
   readByte(offset: number): number {
     return offset === 0 ? EVENTS : 0;
   }
@@ -46,7 +46,7 @@ class PanicRegister implements ByteRegisters {
   }
 }
 
-/** On ISA, where ACPI describes it. */
+/** The device on ISA, which ACPI describes. */
 class Pvpanic implements Device {
   readonly name: string;
   readonly handler: IoHandler;

@@ -3,9 +3,9 @@ import { byteWide } from '../legacy/byte-wide.ts';
 import { booleanOf, bytesOf, DeviceStateError, stateOf } from '../state.ts';
 import { HEADER_BYTES, sizeOf, type TpmUnit } from './tpm-unit.ts';
 
-/** Where PCs have the registers of a TPM (TCG PC Client Platform TPM Profile 1.05 §6.3). */
+/** The address of a TPM's registers on PCs (TCG PC Client Platform TPM Profile 1.05 §6.3). */
 export const TPM_BASE = 0xfed4_0000;
-/** Of the one locality that this interface has here. */
+/** The size of the registers of the only locality of this interface. */
 export const CRB_BYTES = 0x1000;
 
 /** Registers (§6.5.3, CRB interface). */
@@ -25,21 +25,21 @@ export const CRB = {
   responseAddress: 0x68,
   buffer: 0x80,
 } as const;
-/** What the control area starts at, for ACPI. */
+/** The start of the control area, for ACPI. */
 export const CONTROL_AREA = CRB.request;
 
 const LOCALITY_CONTROL = { requestAccess: 1, relinquish: 2 } as const;
 const LOCALITY_STATE = { established: 1, assigned: 2, valid: 0x80 } as const;
 const REQUEST = { commandReady: 1, goIdle: 2 } as const;
 const STATUS = { error: 1, idle: 2 } as const;
-/** CRB 1.0 with one locality, 64 bytes at once, and nothing else to choose. */
+/** CRB 1.0 with one locality, transfers of 64 bytes, and no alternatives. */
 const INTERFACE_ID = 0x1 | (0x1 << 4) | (3 << 11) | (1 << 14) | (1 << 17);
-/** QEMU's. */
+/** QEMU's vendor ID. */
 const VENDOR = 0x1014;
 
 const BUFFER_BYTES = CRB_BYTES - CRB.buffer;
 
-/** A TPM with a buffer in memory, for a command and then its response (CRB). */
+/** A TPM whose commands and responses share a buffer in memory (CRB). */
 export class TpmCrb implements Device {
   readonly name: string;
   readonly #unit: TpmUnit;
@@ -47,7 +47,7 @@ export class TpmCrb implements Device {
   #isGranted = false;
   #isIdle = true;
   #hasFailed = false;
-  /** A command is carried out. */
+  /** Whether a command is being carried out. */
   #isStarted = false;
 
   constructor(name: string, unit: TpmUnit) {

@@ -18,12 +18,15 @@ export const ACCESS = {
 /** No locality is active. */
 const NONE = LOCALITIES;
 
-/** Who uses a TPM: software by its privileges, each of which asks for it, and gives it up or is thrown out. */
+/**
+ * The arbitration of a TPM's localities, which stand for software of different privileges: each requests the TPM, and
+ * releases it or is preempted.
+ */
 export class Localities {
-  /** Called when the active one has lost the TPM, or has given it up. */
+  /** Called when the active locality has been preempted, or has released the TPM. */
   readonly #onLost: () => void;
   #active = NONE;
-  /** Bits of those that have asked for it, and of those that were thrown out. */
+  /** Bits of the localities that have requested it, and of those that were preempted. */
   #requests = 0;
   #seized = 0;
 
@@ -87,7 +90,7 @@ export class Localities {
     this.#seized = seized;
   }
 
-  /** The highest of those that wait has it next. */
+  /** The highest waiting locality is next. */
   #giveUp(): void {
     this.#onLost();
     this.#active = this.#requests === 0 ? NONE : 31 - Math.clz32(this.#requests);

@@ -9,16 +9,16 @@ import { LOCALITIES } from './localities.ts';
 import { LOCALITY_BYTES, TpmTis } from './tis.ts';
 import { TpmUnit } from './tpm-unit.ts';
 
-/** By which drivers find a TPM 2.0 (TCG ACPI Specification 1.4 §8). */
+/** The ID by which drivers find a TPM 2.0 (TCG ACPI Specification 1.4 §8). */
 const ACPI_ID = 'MSFT0101';
-/** How its commands are started (§7.3, table 9). */
+/** The start method of its commands (§7.3, table 9). */
 const START_METHOD = { memoryMapped: 6, commandResponseBuffer: 7 } as const;
 
 type Interface = {
   readonly handler: IoHandler;
   readonly size: number;
   readonly startMethod: number;
-  /** Address; 0: it has none. */
+  /** The address; 0 if it has none. */
   readonly controlArea: number;
 };
 

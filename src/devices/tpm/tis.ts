@@ -4,7 +4,7 @@ import { bytesOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
 import { Localities } from './localities.ts';
 import { BUFFER_BYTES, HEADER_BYTES, sizeOf, type TpmUnit } from './tpm-unit.ts';
 
-/** Of the registers of one locality, of which there are five. */
+/** The size of the registers of one of the five localities. */
 export const LOCALITY_BYTES = 0x1000;
 
 /** Registers (TCG PC Client Platform TPM Profile 1.05 §6.5.2, FIFO interface). */
@@ -33,30 +33,30 @@ export const STATUS = {
   family2: 1 << 26,
 } as const;
 
-/** Interface 1.3 of a TPM 2.0, 64 bytes at once, and no interrupts: drivers poll. */
+/** Interface 1.3 of a TPM 2.0, transfers of 64 bytes, and no interrupts: drivers poll. */
 const CAPABILITY = (3 << 28) | (3 << 9);
-/** FIFO interface, five localities, which is all that there is to choose. */
+/** FIFO interface with five localities, and no alternatives. */
 const INTERFACE_ID = (1 << 8) | (1 << 13);
-/** QEMU's: vendor and device ID. */
+/** QEMU's vendor and device ID. */
 const DEVICE_ID = 0x0001_1014;
 const REVISION = 1;
 
-/** What the interface does with its buffer (§6.5.2.5, table of states). */
+/** The states of the interface and its buffer (§6.5.2.5, table of states). */
 const PHASES = ['idle', 'ready', 'reception', 'execution', 'completion'] as const;
 type Phase = (typeof PHASES)[number];
 
-/** A TPM as PCs have it: commands go into a FIFO byte by byte, and responses come out of it (TIS). */
+/** A TPM with a FIFO, as in PCs: commands are written to it and responses read from it byte by byte (TIS). */
 export class TpmTis implements Device {
   readonly name: string;
   readonly #unit: TpmUnit;
   readonly #localities: Localities;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #phase: Phase = 'idle';
-  /** Bytes of the command that have come, or of the response. */
+  /** Bytes of the command received, or of the response. */
   #length = 0;
-  /** Of the response, the next byte that is read. */
+  /** The index of the response's next byte. */
   #at = 0;
-  /** The driver asked to be ready while a command was carried out, which is given up. */
+  /** The driver has requested the ready state during a command, which is aborted. */
   #readyLater = false;
 
   constructor(name: string, unit: TpmUnit) {
@@ -108,7 +108,7 @@ export class TpmTis implements Device {
     const phase = PHASES[numberOf(state, 'phase', PHASES.length - 1)]!;
     const buffer = bytesOf(state, 'buffer');
     const at = numberOf(state, 'at', buffer.length);
-    // A device that is quiesced carries nothing out.
+    // A quiesced device executes nothing.
     if (phase === 'execution' || buffer.length > BUFFER_BYTES)
       throw new DeviceStateError('phase', 'possible phase');
     this.#localities.load(stateOf(state, 'localities'));

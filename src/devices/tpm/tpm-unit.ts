@@ -3,43 +3,47 @@ import type { DeviceState } from '../device.ts';
 import { bytesOf, DeviceStateError } from '../state.ts';
 import type { Statistic } from '../statistic.ts';
 
-/** The longest command or response: what TPMs of PCs have (TPM 2.0 library, TPM_PT_MAX_COMMAND_SIZE of libtpms). */
+/**
+ * The maximum size of a command or response, as in TPMs of PCs (TPM 2.0 library, TPM_PT_MAX_COMMAND_SIZE of libtpms).
+ */
 export const BUFFER_BYTES = 4096;
-/** Of a command and a response: {be16 tag, be32 size, be32 code} (TPM 2.0 Part 1 §18). */
+/** The header of a command or response: {be16 tag, be32 size, be32 code} (TPM 2.0 Part 1 §18). */
 export const HEADER_BYTES = 10;
 const SIZE_OFFSET = 2;
-/** Of the state of a TPM that may be loaded. */
+/** The largest TPM state that is loaded. */
 const MAX_STATE_BYTES = 2 ** 20;
 
-/** The bytes that a command says it has; null: its header is not all there. */
+/** The size in a command's header; null if the header is incomplete. */
 export function sizeOf(command: Uint8Array, length: number): number | null {
   if (length < SIZE_OFFSET + 4) return null;
   return new DataView(command.buffer, command.byteOffset).getUint32(SIZE_OFFSET);
 }
 
-/** The TPM behind a register interface: it carries out a command at a time, and its state goes with that of the device. */
+/**
+ * The TPM behind a register interface: it carries out one command at a time, and its state is saved with the device's.
+ */
 export class TpmUnit {
   readonly #backend: TpmBackend;
   readonly #commands: Statistic;
   #isBusy = false;
-  /** Its answer is not wanted any more. */
+  /** Its response is no longer wanted. */
   #isAborted = false;
-  /** Of a device that is quiesced; null: the TPM is gone. */
+  /** The state while the device is quiesced; null if the TPM is gone. */
   #state: TpmState | null = NO_TPM_STATE;
   #onQuiesced: (() => void) | null = null;
 
-  /** @param commands counts what was carried out */
+  /** @param commands counts executed commands */
   constructor(backend: TpmBackend, commands: Statistic) {
     this.#backend = backend;
     this.#commands = commands;
   }
 
-  /** The TPM has not answered yet: an aborted command takes its time, too. */
+  /** The TPM has not responded yet; an aborted command takes time, too. */
   get isBusy(): boolean {
     return this.#isBusy;
   }
 
-  /** Not while it is busy. @param done not called for one that is aborted */
+  /** Not while it is busy. @param done not called for an aborted command */
   execute(
     locality: number,
     command: Uint8Array,
@@ -61,19 +65,19 @@ export class TpmUnit {
     if (this.#isBusy) this.#backend.cancel();
   }
 
-  /** The same, and its answer is dropped. */
+  /** Cancels the command, and drops its response. */
   abort(): void {
     this.#isAborted = true;
     this.cancel();
   }
 
-  /** As at power-on. */
+  /** Restores the power-on state. */
   reset(): void {
     this.#backend.powerOff();
     this.#state = this.#state && { ...this.#state, volatile: new Uint8Array(), saved: new Uint8Array() };
   }
 
-  /** What it does is finished, and its state read. */
+  /** Waits for the current command, and reads the state. */
   quiesce(done: () => void): void {
     this.#onQuiesced = done;
     this.#drained();
@@ -109,7 +113,7 @@ export class TpmUnit {
     const done = this.#onQuiesced;
     if (this.#isBusy || done === null) return;
     this.#backend.readState(state => {
-      // It may have been resumed meanwhile.
+      // It may have been resumed in the meantime.
       if (this.#onQuiesced !== done) return;
       this.#onQuiesced = null;
       this.#state = state;

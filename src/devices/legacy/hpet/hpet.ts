@@ -11,7 +11,7 @@ import { DeviceStateError, numberOf, statesOf } from '../../state.ts';
 import { CAPABILITIES, CONFIG, CONFIG_BITS, REG, TICK_NS, TIMER, TIMERS } from './registers.ts';
 import { HpetTimer, ticksOf } from './timer.ts';
 
-/** A guest that asks for more interrupts than the machine thread should spend its time on gets fewer. */
+/** A guest that asks for interrupts at a shorter period, which would take up the machine thread, gets fewer. */
 const SHORTEST_PERIOD_NS = 100_000n;
 const HALF = 0xffff_ffffn;
 
@@ -20,11 +20,14 @@ export type HpetOptions = {
   readonly clock: Clock;
   /** A new end of the wire to an ISA interrupt or an IOAPIC input. */
   readonly line: (gsi: number) => InterruptLine;
-  /** The 8254 no longer interrupts, or does again: the first timer has its interrupt. */
+  /** The HPET replaces the 8254, whose interrupt goes to the first timer, or stops doing so. */
   readonly replacePit: (isReplaced: boolean) => void;
 };
 
-/** High Precision Event Timers (IA-PC HPET Specification 1.0a): a counter and three comparators, without interrupts by messages. */
+/**
+ * High Precision Event Timers (IA-PC HPET Specification 1.0a): a counter and three comparators, without message
+ * interrupts.
+ */
 export class Hpet implements Device, IoHandler {
   readonly name: string;
   readonly #options: HpetOptions;
@@ -34,10 +37,10 @@ export class Hpet implements Device, IoHandler {
   #config = 0;
   /** Timers whose level-triggered interrupts are pending. */
   #status = 0;
-  /** The counter at `#startedAt`, or while it stands still. */
+  /** The counter at `#startedAt`, or its value while stopped. */
   #base = 0n;
   #startedAt = 0n;
-  /** The high half of the counter, when the low half was read. */
+  /** The high half of the counter as of when the low half was read. */
   #high: number | null = null;
   #quiesced = false;
 
@@ -68,7 +71,7 @@ export class Hpet implements Device, IoHandler {
     this.#schedule();
   }
 
-  /** Accesses have 32 or 64 bits (§2.3.1); of narrower reads, the part that was asked for. */
+  /** Accesses are 32 or 64 bits wide (§2.3.1); narrower reads return the requested part. */
   read(offset: number, size: AccessSize): number {
     const value = this.#read(offset & ~3) >>> (8 * (offset & 3));
     return size === 4 ? value : value & (2 ** (8 * size) - 1);
@@ -101,7 +104,7 @@ export class Hpet implements Device, IoHandler {
       case REG.status:
         return this.#status;
       case REG.counter: {
-        // A read of 64 bits comes as two halves.
+        // A read of 64 bits arrives as two halves.
         const counter = this.#counter;
         this.#high = Number(counter >> 32n);
         return Number(counter & HALF);
@@ -131,7 +134,7 @@ export class Hpet implements Device, IoHandler {
     return BigInt.asUintN(64, this.#base + passed);
   }
 
-  /** While it runs, it cannot be written (§2.3.7). */
+  /** It cannot be written while it runs (§2.3.7). */
   #setCounter(half: 0 | 1, value: number): void {
     if (this.#isEnabled) return;
     const shift = BigInt(32 * half);
@@ -146,7 +149,7 @@ export class Hpet implements Device, IoHandler {
     if (changed & CONFIG.legacy) this.#options.replacePit(this.#isLegacy);
   }
 
-  /** After a register has been written. */
+  /** Called after a register has been written. */
   #update(): void {
     this.#timers.forEach(({ config }, index) => {
       if ((config & TIMER.level) === 0) this.#status &= ~(1 << index);
@@ -201,7 +204,7 @@ export class Hpet implements Device, IoHandler {
     else if (!this.#holds(gsi)) line.set(false);
   }
 
-  /** Whether a level-triggered timer asserts the same wire. */
+  /** Whether another level-triggered timer asserts the same wire. */
   #holds(gsi: number): boolean {
     return this.#timers.some(
       (timer, index) => (this.#status >>> index) & 1 && timer.gsi(this.#isLegacy) === gsi,
@@ -223,7 +226,7 @@ export class Hpet implements Device, IoHandler {
     const { startedAt } = state;
     if (typeof startedAt !== 'bigint' || BigInt.asIntN(64, startedAt) !== startedAt)
       throw new DeviceStateError('startedAt', 'time');
-    // A machine that was loaded itself may have started it before its clock did.
+    // A machine that was itself loaded may have a start before its clock's.
     if (startedAt > this.#options.clock.now()) throw new DeviceStateError('startedAt', 'time before now');
     const timers = statesOf(state, 'timers', TIMERS);
     this.#config = numberOf(state, 'config', CONFIG_BITS);

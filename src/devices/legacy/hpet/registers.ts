@@ -1,19 +1,19 @@
-/** Registers of the block (IA-PC HPET Specification 1.0a §2.3): offsets of 64 bits each. */
+/** Registers of the block (IA-PC HPET Specification 1.0a §2.3): offsets, 64 bits each. */
 export const REG = {
   capabilities: 0x000,
   config: 0x010,
   status: 0x020,
   counter: 0x0f0,
-  /** Of timer 0; those of the others follow. */
+  /** Registers of timer 0; those of the others follow. */
   timers: 0x100,
   timerSize: 0x20,
-  /** Within a timer's. */
+  /** Offsets within a timer's registers. */
   timerConfig: 0x00,
   timerComparator: 0x08,
   size: 0x400,
 } as const;
 
-/** As QEMU has it: 100 MHz. */
+/** QEMU's 100 MHz. */
 export const TICK_NS = 10n;
 const FEMTOSECONDS_PER_TICK = 10_000_000;
 
@@ -22,7 +22,7 @@ const REVISION = 1;
 const COUNTER_64 = 1 << 13;
 const LEGACY_CAPABLE = 1 << 15;
 const INTEL = 0x8086;
-/** The low half of the capabilities, which the ACPI table has as well. */
+/** The low half of the capabilities, which is also in the ACPI table. */
 export const BLOCK_ID = ((INTEL << 16) | LEGACY_CAPABLE | COUNTER_64 | ((TIMERS - 1) << 8) | REVISION) >>> 0;
 export const CAPABILITIES = (BigInt(FEMTOSECONDS_PER_TICK) << 32n) | BigInt(BLOCK_ID);
 

@@ -4,7 +4,7 @@ import { type ConfigurableType, deviceFields, type Zod } from '../../device-type
 import { Hpet } from './hpet.ts';
 import { BLOCK_ID, REG } from './registers.ts';
 
-/** Where PCs have it. */
+/** Its address on PCs. */
 const ADDRESS = 0xfed0_0000;
 
 const options = (z: Zod) => z.strictObject(deviceFields(z, 'hpet'));

@@ -3,7 +3,7 @@ import { DeviceStateError, numberOf } from '../../state.ts';
 import { ROUTES, TICK_NS, TIMER, TIMER_FIXED, TIMER_WRITABLE } from './registers.ts';
 
 const LEGACY_TIMERS = 2;
-/** ISA interrupts that the first two timers have in place of the 8254 and the clock (§2.4.2). */
+/** ISA interrupts of the first two timers when they replace the 8254 and the clock (§2.4.2). */
 const LEGACY_IRQS = [0, 8] as const;
 
 /** One comparator of the block, as a guest sees it. Ticks are those of the main counter. */
@@ -11,9 +11,9 @@ export class HpetTimer {
   readonly #index: number;
   config = 0;
   #comparator = 0n;
-  /** Of a periodic timer: ticks that are added to the comparator when it matches. */
+  /** For a periodic timer: ticks that are added to the comparator on each match. */
   #period = 0n;
-  /** The low half of the comparator has just been set: the high half may follow. */
+  /** The low half of the comparator has just been set, and the high half may follow. */
   #isFirstHalf = false;
 
   constructor(index: number) {
@@ -49,8 +49,8 @@ export class HpetTimer {
   }
 
   /**
-   * §2.3.9.2.2: of a periodic timer, the comparator is only written after `setValue`, and the period by all writes. A write of 64 bits comes as
-   * two halves.
+   * §2.3.9.2.2: the comparator of a periodic timer is written only after `setValue`, and the period by all writes. A
+   * write of 64 bits arrives as two halves.
    */
   #setComparator(half: 0 | 1, value: number, isSecondHalf: boolean): void {
     const set = (old: bigint) => {
@@ -64,7 +64,7 @@ export class HpetTimer {
     this.config &= ~TIMER.setValue;
   }
 
-  /** The ISA interrupt or IOAPIC input that it raises; null: it raises none. */
+  /** The ISA interrupt or IOAPIC input that it raises; null if it raises none. */
   gsi(isLegacy: boolean): number | null {
     if ((this.config & TIMER.interrupts) === 0) return null;
     if (isLegacy && this.#index < LEGACY_TIMERS) return LEGACY_IRQS[this.#index]!;
@@ -72,12 +72,12 @@ export class HpetTimer {
     return (ROUTES >>> route) & 1 ? route : null;
   }
 
-  /** How long after `counter` it matches next, in nanoseconds. */
+  /** The time from `counter` to its next match, in nanoseconds. */
   nextNs(counter: bigint): bigint {
     return (((this.#comparator - counter - 1n) & this.#mask) + 1n) * TICK_NS;
   }
 
-  /** It has matched by `counter`: a periodic one is set to its next time, one for all that were missed. */
+  /** It has matched by `counter`: a periodic timer is set to its next match, and missed ones count as one. */
   matched(counter: bigint): void {
     if ((this.config & TIMER.periodic) === 0 || this.#period === 0n) return;
     const late = (counter - this.#comparator) & this.#mask;
