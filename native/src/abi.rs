@@ -1,9 +1,10 @@
-//! The one definition of what crosses the C ABI. A struct or a set of constants written with these macros describes itself, and
-//! `src/vmm/native/abi.ts` is made from the descriptions (`npm run abi`; a test fails when it is not up to date).
+//! The single definition of what crosses the C ABI. A struct or set of constants written with these macros
+//! describes itself; `npm run abi` generates `src/vmm/native/abi.ts` from the descriptions, and a test
+//! fails when that file is stale.
 
 use std::fmt::Write;
 
-/// What may be a field of a struct that JavaScript reads and writes: any bytes are a valid value.
+/// A type that may be a field of a struct that JavaScript reads and writes: any bytes are a valid value.
 ///
 /// # Safety
 /// The type has no padding that is read and no invalid values.
@@ -89,7 +90,7 @@ macro_rules! abi_struct {
     };
 }
 
-/// Defines a module of constants that cross the C ABI, and `json`, which describes them under the name that JavaScript has for them.
+/// Defines a module of constants that cross the C ABI, and `json`, which describes them under their JavaScript name.
 #[macro_export]
 macro_rules! abi_constants {
     (

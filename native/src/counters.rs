@@ -1,11 +1,11 @@
-//! The counters of one VM: 64-bit words in memory shared with JavaScript (`src/vmm/counters/counters.ts`). Every word has one writer,
-//! so adding needs no locked instruction.
+//! The counters of one VM: 64-bit words in memory shared with JavaScript (`src/vmm/counters/counters.ts`). Every word
+//! has one writer, so adding needs no locked instruction.
 
 use crate::errno::{Errno, Result};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 crate::abi_constants! {
-    /// What comes before the first vCPU block.
+    /// What precedes the first vCPU block.
     pub mod header as COUNTERS_HEADER: usize {
         WORDS = 8,
     }
@@ -21,7 +21,7 @@ crate::abi_constants! {
     pub mod vcpu as VCPU: usize {
         /// 64 words: exits to user space by KVM_EXIT_* reason (linux/kvm.h).
         EXITS = 0,
-        /// 64 words: nanoseconds from that exit until the vCPU entered KVM again.
+        /// 64 words: nanoseconds from each kind of exit until the vCPU entered KVM again.
         EXIT_NS = 64,
         /// Nanoseconds inside KVM_RUN (the guest and KVM together).
         RUN_NS = 128,
@@ -33,9 +33,9 @@ crate::abi_constants! {
         TID = 131,
         /// A `VCPU_STATE` value.
         STATE = 132,
-        /// KVM_RUN returns with EINTR: kicks.
+        /// KVM_RUN calls that returned EINTR: kicks.
         KICKS = 133,
-        /// 32 words: exits by the time to their answer; word i counts [2^i, 2^(i+1)) ns.
+        /// 32 words: exits by the time until they were answered; word i counts [2^i, 2^(i+1)) ns.
         LATENCY = 160,
         WORDS = 256,
     }
@@ -86,15 +86,16 @@ crate::abi_constants! {
         KICKS_SUPPRESSED = 9,
         /// The highest `inFlight` so far.
         MAX_IN_FLIGHT = 10,
-        /// Nanoseconds from taken to returned, summed over all requests; divided by elapsed nanoseconds, the mean number in flight.
+        /// Nanoseconds from taken to returned, summed over all requests; per elapsed
+        /// nanosecond, the mean number in flight.
         LATENCY_NS = 11,
-        /// Requests that failed on the host's disk; `errors` counts them too, and what the device refuses.
+        /// Requests that failed on the host's disk; `errors` includes them, and requests that the device refuses.
         DISK_ERRORS = 12,
         /// Id of the queue that the block counts; 0 in a free block.
         ID = 13,
         /// Times that a rate limit made the queue wait.
         THROTTLED = 14,
-        /// Nanoseconds that requests waited in the ring because of one.
+        /// Nanoseconds that requests waited in the ring because of a rate limit.
         THROTTLED_NS = 15,
         /// 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns.
         LATENCY = 16,
@@ -135,7 +136,7 @@ impl Counters {
         Ok(self.block(HEADER_WORDS + index * vcpu::WORDS, vcpu::WORDS))
     }
 
-    /// The counters of a queue, or those that nobody reads.
+    /// The counters of a queue, or unread ones for `NO_COUNTERS`.
     pub fn queue(&self, slot: usize) -> Result<Block> {
         if slot == NO_COUNTERS as usize {
             return Ok(Block(&UNREAD));
@@ -152,10 +153,10 @@ impl Counters {
     }
 }
 
-/// The slot of a queue whose driver, a device model, counts for itself.
+/// The slot of a queue whose device model keeps its own counters.
 pub const NO_COUNTERS: u32 = u32::MAX;
 
-/// What such queues count, all together.
+/// The shared, unread counters of such queues.
 static UNREAD: [AtomicU64; queue::WORDS] = [const { AtomicU64::new(0) }; queue::WORDS];
 
 /// The words of one vCPU or one virtqueue, written by one thread.
@@ -192,7 +193,8 @@ impl Block {
         self.0.iter().map(|word| word.load(Relaxed)).collect()
     }
 
-    /// Counts `ns` in the histogram that starts at `first`: word i covers [2^i, 2^(i+1)) ns, the last one everything above.
+    /// Counts `ns` in the histogram that starts at `first`: word i covers [2^i, 2^(i+1)) ns,
+    /// the last one everything above.
     #[inline]
     pub fn histogram(&self, first: usize, ns: u64) {
         self.histogram_of(first, ns, 1);

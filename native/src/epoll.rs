@@ -10,7 +10,7 @@ pub struct EventFd(OwnedFd);
 
 impl EventFd {
     pub fn new() -> Result<EventFd> {
-        // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+        // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
         Ok(EventFd(unsafe {
             OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?)
         }))
@@ -47,11 +47,11 @@ pub fn drain(fd: RawFd) -> u64 {
     if read == 8 { count } else { 0 }
 }
 
-/// What an fd is watched for. A hang-up or an error always counts.
+/// What an fd is watched for. A hang-up or an error is always reported.
 #[derive(Clone, Copy)]
 pub enum Ready {
     Readable,
-    /// Or writable.
+    /// Readable or writable.
     Either,
 }
 
@@ -69,11 +69,11 @@ pub struct Epoll(OwnedFd);
 
 impl Epoll {
     pub fn new() -> Result<Epoll> {
-        // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+        // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) }))
     }
 
-    /// Reports `fd`, by its number, for as long as it is ready.
+    /// Reports `fd`, by its number, while it is ready.
     pub fn add(&self, fd: RawFd, ready: Ready) -> Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, ready)
     }
@@ -96,7 +96,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits at most `timeout_ns` for a readable fd, forever if None. An interruption returns no fd.
+    /// Waits at most `timeout_ns` for a ready fd, forever if None. An interruption returns no fd.
     pub fn wait<'a>(
         &self,
         ready: &'a mut [MaybeUninit<libc::epoll_event>],

@@ -18,7 +18,7 @@ pub fn check(result: i32) -> Result<i32> {
     if result < 0 { Err(Errno::last()) } else { Ok(result) }
 }
 
-/// Of an error of the standard library's.
+/// The errno of a standard library error.
 pub fn errno_of(error: &std::io::Error) -> Errno {
     Errno(error.raw_os_error().unwrap_or(libc::EIO))
 }

@@ -11,27 +11,27 @@ crate::abi_struct! {
     }
 }
 
-/// How many events a wait returns at most.
+/// The most events that a wait returns.
 pub const MAX_EVENTS: usize = 64;
 
 crate::abi_struct! {
     /// What a machine thread and `vring_wait` pass each other: a wait is one call without arguments.
     pub struct WaitPage {
-        /// How long it waits at most; all ones: forever.
+        /// The longest it waits; all ones for forever.
         pub timeout_ns: u64,
-        /// And until when, on CLOCK_MONOTONIC; all ones: forever.
+        /// The latest time it waits until, on CLOCK_MONOTONIC; all ones for forever.
         pub deadline_ns: u64,
-        /// One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0: of none.
+        /// One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0 for none.
         pub answered: u32,
         pub unused: u32,
-        /// Out: how long that answer took.
+        /// Out: the time that answer took.
         pub answer_ns: u64,
         /// Out.
         pub events: [Event; MAX_EVENTS],
     }
 }
 
-/// Without a timeout or a deadline.
+/// No timeout or deadline.
 pub const FOREVER: u64 = u64::MAX;
 
 crate::abi_constants! {

@@ -1,8 +1,8 @@
-//! Frames in memory that two processes share, a ring for each direction: they are copied in and out without a system call. Neither process
-//! trusts the other: every position and length is checked, and what cannot be is skipped.
+//! Frames in memory that two processes share, with one ring per direction: frames are copied in and out without a
+//! system call. Neither process trusts the other: every position and length is checked, and invalid ones are skipped.
 //!
-//! Who takes frames says so in the ring before it sleeps, and who puts some in then wakes it, once for as many frames as it likes. The other
-//! way round for who finds no room. How they wake each other is up to them.
+//! The consumer sets a flag in the ring before it sleeps; the producer then wakes it, once for any number of frames. A
+//! producer that finds the ring full does the same in reverse. The two sides choose how to wake each other.
 
 use crate::errno::{Errno, Result, check};
 use std::os::fd::RawFd;
@@ -12,29 +12,29 @@ use std::sync::atomic::{AtomicU32, Ordering::*, fence};
 
 /// Bytes of frames in each direction, a power of two.
 const CAPACITY: usize = 1 << 20;
-/// Of the words of both rings.
+/// Bytes before the frames, which hold the words of both rings.
 const HEADER: usize = 4096;
-/// The size of the memory, as `src/vmm/backends/net/frame-ring.ts` has it.
+/// The size of the memory, as in `src/vmm/backends/net/frame-ring.ts`.
 pub const BYTES: usize = HEADER + 2 * CAPACITY;
 
-/// A frame is preceded by its length, and begins at a multiple of this.
+/// Each frame follows its length and begins at a multiple of this.
 const ALIGNMENT: usize = 8;
 const LENGTH: usize = 4;
-/// The longest: a packet of IP with 65,535 bytes, the headers of Ethernet, a VLAN and virtio.
+/// The longest frame: an IP packet of 65,535 bytes, and the Ethernet, VLAN and virtio headers.
 const MAX_FRAME: usize = 65_535 + 14 + 4 + 12;
-/// Room for which who has found none is woken.
+/// Free space at which a waiting producer is woken.
 const AMPLE: u32 = CAPACITY as u32 / 2;
 
-/// Words of a ring, each in a cache line of its own.
+/// Words of a ring, each in its own cache line.
 #[derive(Clone, Copy)]
 enum Word {
-    /// Bytes that were put in, modulo 2^32.
+    /// Bytes put in, modulo 2^32.
     Put,
-    /// Bytes that were taken out.
+    /// Bytes taken out.
     Taken,
-    /// Not 0: who takes frames sleeps.
+    /// Nonzero if the consumer sleeps.
     Asleep,
-    /// Not 0: who puts frames waits for room.
+    /// Nonzero if the producer waits for room.
     Full,
 }
 const LINE: usize = 64;
@@ -56,7 +56,8 @@ unsafe impl Send for FrameRings {}
 unsafe impl Sync for FrameRings {}
 
 impl FrameRings {
-    /// Maps the memory, a memfd. EINVAL if it has another size, or one that may change: what shrinks under its mapping ends the process.
+    /// Maps the memory, a memfd. EINVAL if its size is wrong or may change: shrinking it while
+    /// mapped would kill the process.
     pub fn map(fd: RawFd) -> Result<Arc<FrameRings>> {
         const SEALS: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
         // SAFETY: plain data, which fstat fills.
@@ -90,7 +91,7 @@ impl FrameRings {
 
 impl Drop for FrameRings {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this object's, and nothing uses it any more.
+        // SAFETY: this object owns the mapping, and nothing uses it any more.
         unsafe { libc::munmap(self.0.cast(), BYTES) };
     }
 }
@@ -112,7 +113,7 @@ impl Ring {
         unsafe { self.rings.0.add(HEADER + self.direction as usize * CAPACITY) }
     }
 
-    /// Calls back with the address and the length of each part of a range, which may go on at the ring's start.
+    /// Calls back with the address and length of each part of a range, which may wrap around to the ring's start.
     fn parts(&self, at: u32, len: usize, mut each: impl FnMut(*mut u8, usize)) {
         let at = at as usize % CAPACITY;
         let first = len.min(CAPACITY - at);
@@ -128,7 +129,7 @@ impl Ring {
     unsafe fn copy_in(&self, at: u32, from: *const u8, len: usize) {
         let mut from = from;
         self.parts(at, len, |to, part| {
-            // SAFETY: the caller's promise, and a part of the ring's data, which is no memory of the caller's.
+            // SAFETY: the caller's promise, and a part of the ring's data, which is never the caller's memory.
             unsafe {
                 ptr::copy_nonoverlapping(from, to, part);
                 from = from.add(part);
@@ -149,14 +150,15 @@ impl Ring {
         });
     }
 
-    /// Whether a flag is set, which it then is not any more. What the caller has done before is seen by who sets it later.
+    /// Clears a flag and returns whether it was set. What the caller did before is visible to
+    /// whoever sets the flag later.
     fn claim(&self, word: Word) -> bool {
         fence(SeqCst);
         let flag = self.word(word);
         flag.load(Relaxed) != 0 && flag.swap(0, SeqCst) != 0
     }
 
-    /// Sets a flag. What others have done before is seen, or they see the flag.
+    /// Sets a flag. Either this side sees what the other did before, or the other sees the flag.
     fn set(&self, word: Word) {
         self.word(word).store(1, SeqCst);
         fence(SeqCst);
@@ -167,10 +169,10 @@ impl Ring {
     }
 }
 
-/// Puts frames into a ring: one thread at a time.
+/// Puts frames into a ring, from one thread at a time.
 pub struct Putter {
     ring: Ring,
-    /// The ring's word, which the other process may have overwritten.
+    /// This side's copy of the ring's word, which the other process may have overwritten.
     put: AtomicU32,
 }
 
@@ -180,10 +182,10 @@ impl Putter {
         (CAPACITY as u32).saturating_sub(used)
     }
 
-    /// Puts a frame in. False: there is no room now.
+    /// Puts a frame in. Returns false if there is no room now.
     ///
     /// # Safety
-    /// The parts are readable, and together no longer than a frame may be.
+    /// The parts are readable, and together no longer than the longest frame.
     pub unsafe fn put(&self, parts: &[libc::iovec]) -> bool {
         let len: usize = parts.iter().map(|part| part.iov_len).sum();
         let whole = (LENGTH + len).next_multiple_of(ALIGNMENT) as u32;
@@ -213,12 +215,12 @@ impl Putter {
         unsafe { self.put(&[part]) }
     }
 
-    /// Whether who takes the frames is to be woken for those that were put in.
+    /// Whether the consumer must be woken for the frames that were put in.
     pub fn must_wake(&self) -> bool {
         self.ring.claim(Word::Asleep)
     }
 
-    /// Says that there are so many more bytes than there are.
+    /// Claims more bytes than there are.
     #[cfg(test)]
     pub fn lie(&self, bytes: u32) {
         let end = self.put.load(Relaxed).wrapping_add(bytes);
@@ -230,7 +232,7 @@ impl Putter {
         self.ring.word(Word::Taken).load(SeqCst) == self.ring.word(Word::Put).load(SeqCst)
     }
 
-    /// Asks to be woken when there is ample room. False: there is already.
+    /// Asks to be woken when there is ample room. Returns false if there already is.
     pub fn await_room(&self) -> bool {
         self.ring.set(Word::Full);
         let is_ample = self.room() >= AMPLE;
@@ -241,7 +243,7 @@ impl Putter {
     }
 }
 
-/// Takes frames out of a ring: one thread at a time.
+/// Takes frames out of a ring, from one thread at a time.
 pub struct Taker {
     ring: Ring,
     taken: AtomicU32,
@@ -256,7 +258,8 @@ impl Taker {
         self.filled() > 0
     }
 
-    /// Takes the next frame out, and copies as much of it as fits. Returns how much; none: there is no frame.
+    /// Takes the next frame out, and copies as much of it as fits. Returns the number of bytes copied,
+    /// or None if there is no frame.
     ///
     /// # Safety
     /// The parts are writable.
@@ -272,7 +275,7 @@ impl Taker {
         let len = u32::from_ne_bytes(length) as usize;
         let whole = LENGTH.saturating_add(len).next_multiple_of(ALIGNMENT);
         if filled > CAPACITY || len > MAX_FRAME || whole > filled {
-            // No honest peer's.
+            // An honest peer never writes such a length.
             self.took(self.ring.word(Word::Put).load(Acquire));
             return None;
         }
@@ -299,7 +302,7 @@ impl Taker {
         self.ring.word(Word::Taken).store(end, Release);
     }
 
-    /// Asks to be woken when there are frames. False: there are some already.
+    /// Asks to be woken when there are frames. Returns false if there already are some.
     pub fn sleep(&self) -> bool {
         self.ring.set(Word::Asleep);
         let has_frames = self.has_frames();
@@ -309,12 +312,12 @@ impl Taker {
         !has_frames
     }
 
-    /// It is awake, whatever has woken it.
+    /// Notes that it is awake, whatever woke it.
     pub fn rise(&self) {
         self.ring.unset(Word::Asleep);
     }
 
-    /// Whether who puts frames in is to be woken, as there is ample room.
+    /// Whether the producer must be woken because there is ample room.
     pub fn must_wake(&self) -> bool {
         self.filled() <= CAPACITY - AMPLE as usize && self.ring.claim(Word::Full)
     }
@@ -447,7 +450,7 @@ mod tests {
         assert!(!taker.has_frames());
     }
 
-    /// Whatever the other process writes: what is taken is not more than a frame, and the ring goes on.
+    /// Whatever the other process writes, no more than a frame is taken, and the ring keeps working.
     #[test]
     fn lies_are_skipped() {
         let (rings, putter, taker) = ends();
@@ -466,7 +469,7 @@ mod tests {
             assert_eq!(taker.take_bytes(&mut buffer), None);
             assert!(!taker.has_frames());
         }
-        // What it says about what it has taken makes no more room than there is.
+        // False claims about what it has taken make no more room than there is.
         for taken in [1, CAPACITY as u32 + 1, u32::MAX / 2, u32::MAX] {
             set_word(&rings, Word::Taken, putter.put.load(SeqCst).wrapping_sub(taken));
             assert!(putter.room() <= CAPACITY as u32);

@@ -19,7 +19,8 @@ pub fn wait_for(word: &AtomicU32, expected: u32, timeout: Duration) {
 }
 
 fn sleep(word: &AtomicU32, expected: u32, timeout: *const libc::timespec) {
-    // SAFETY: `word` is a valid, aligned futex word for the length of the call; so is the timeout, or it is null: forever.
+    // SAFETY: `word` is a valid, aligned futex word for the duration of the call, and so is
+    // the timeout, unless it is null.
     unsafe {
         libc::syscall(
             libc::SYS_futex,

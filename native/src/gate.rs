@@ -1,5 +1,5 @@
-//! Whether a thread that is asked to end can be left behind: only while it is in the kernel. It then finds out on its way
-//! back, before it touches anything that isn't its own.
+//! Whether a thread that is asked to end can be abandoned: only while it is in the kernel. It then finds out on its way
+//! back, before it touches anything it doesn't own.
 
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
@@ -7,13 +7,13 @@ const RUNNING: u8 = 0;
 const IN_KERNEL: u8 = 1;
 const ABANDONED: u8 = 2;
 
-/// The thread passes it on its way into a system call that may take arbitrarily long, and back.
+/// The thread passes through it on its way into a system call that may take arbitrarily long, and back.
 #[derive(Default)]
 pub struct Gate(AtomicU8);
 
 impl Gate {
-    /// For the thread: makes a call. None if the thread has been abandoned meanwhile: it may no longer touch what it
-    /// does not own.
+    /// For the thread: makes a call. Returns None if the thread has been abandoned in the meantime: it must not touch
+    /// anything it does not own.
     pub fn in_kernel<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let _ = self.0.compare_exchange(RUNNING, IN_KERNEL, SeqCst, SeqCst);
         let result = call();
@@ -21,7 +21,7 @@ impl Gate {
         back.is_ok().then_some(result)
     }
 
-    /// For the others: leaves the thread behind. Returns false while it isn't in the kernel.
+    /// For other threads: abandons the thread. Returns false while it isn't in the kernel.
     pub fn abandon(&self) -> bool {
         match self.0.compare_exchange(IN_KERNEL, ABANDONED, SeqCst, SeqCst) {
             Ok(_) => true,

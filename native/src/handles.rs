@@ -1,5 +1,5 @@
-//! The process's VMs by the handles that JavaScript uses. A number is never reused, so a call with
-//! the handle of a destroyed VM can't reach another one.
+//! The process's VMs by the handles that JavaScript uses. A number is never reused, so a call with the handle of a
+//! destroyed VM can't reach another one.
 
 use crate::errno::{Errno, Result};
 use crate::sync::{read, write};
@@ -23,17 +23,17 @@ pub fn insert(vm: Vm) -> Result<i32> {
     Ok(handle)
 }
 
-/// The VM stays valid for as long as the caller holds it, whatever happens to its handle.
+/// The VM stays valid while the caller holds it, whatever happens to its handle.
 pub fn get(handle: i32) -> Result<Arc<Vm>> {
     read(&TABLE).vms.get(&handle).cloned().ok_or(Errno(libc::EBADF))
 }
 
 thread_local! {
-    /// The VM that the thread waits for again and again.
+    /// The VM that the thread last waited for.
     static RECENT: RefCell<Option<(i32, Arc<Vm>)>> = const { RefCell::new(None) };
 }
 
-/// As `get`, for a call that a thread makes so often that taking turns at the table would show.
+/// Like `get`, for a call so frequent that locking the table would show.
 pub fn with_recent<T>(handle: i32, action: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
     RECENT.with_borrow_mut(|recent| {
         let vm = match recent {

@@ -1,4 +1,4 @@
-//! The versions and the layouts that JavaScript and this library must agree on.
+//! Versions and layouts that JavaScript and this library must agree on.
 
 use crate::abi::Described;
 use crate::balloon::{BalloonConfig, balloon_role};
@@ -29,8 +29,8 @@ pub const VERSION: &CStr =
         Err(_) => panic!("no NUL in a version"),
     };
 
-/// Everything that crosses the ABI besides the functions, as JSON. A struct comes after those that it contains. NUL-terminated, and
-/// the same for as long as the library is loaded.
+/// Everything that crosses the ABI except the functions, as JSON. A struct follows the structs that it contains.
+/// NUL-terminated, and unchanged while the library is loaded.
 pub fn json() -> &'static CString {
     static JSON: OnceLock<CString> = OnceLock::new();
     JSON.get_or_init(|| CString::new(text()).expect("no NUL in the layout"))

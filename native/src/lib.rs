@@ -1,5 +1,5 @@
 //! vring's data plane behind a C ABI: integers as handles, 0 or a positive number on success, a negative errno on
-//! failure, no callbacks. All functions may be called from any thread, `vring_wait` from one at a time.
+//! failure, no callbacks. All functions may be called from any thread, but `vring_wait` from only one at a time.
 //! `src/vmm/native/native.ts` binds it.
 
 mod abi;
@@ -58,7 +58,7 @@ use vm::Vm;
 /// The most parts of a job: a machine's memory, its state and its disks.
 const MAX_JOB_PARTS: u32 = 256;
 
-/// Turns a result into the ABI's number. A panic, which must not cross into C, becomes ENOTRECOVERABLE.
+/// Converts a result to the ABI's number. A panic, which must not cross into C, becomes ENOTRECOVERABLE.
 fn answer(action: impl FnOnce() -> Result<i32>) -> i32 {
     match catch_unwind(AssertUnwindSafe(action)) {
         Ok(Ok(value)) => value,
@@ -92,10 +92,12 @@ pub extern "C" fn vring_layout() -> *const c_char {
     layout::json().as_ptr()
 }
 
-/// Creates a VM that counts into `words` 64-bit words at `counters`, and returns its handle. `page` is for `vring_wait`.
+/// Creates a VM that counts in the `words` 64-bit words at `counters`, and returns its handle. `page` is for
+/// `vring_wait`.
 ///
 /// # Safety
-/// The words stay mapped until `vring_vm_destroy` has returned. So does the page, which nobody accesses during a `vring_wait`.
+/// The words stay mapped until `vring_vm_destroy` has returned. So does the page, which nothing else accesses during a
+/// `vring_wait`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_create(
     counters: *const u64,
@@ -109,14 +111,15 @@ pub unsafe extern "C" fn vring_vm_create(
             return Err(Errno(libc::EINVAL));
         }
         spin::count_cpus();
-        // SAFETY: the caller's promise is `Counters::new`'s.
+        // SAFETY: the caller's promise is the one that `Counters::new` needs.
         let counters =
             unsafe { Counters::new(counters, words as usize, max_vcpus as usize, max_queues as usize)? };
         handles::insert(Vm::new(counters, max_vcpus as usize)?.waiting_by(page))
     })
 }
 
-/// Whether pages of guest RAM may be given back to the host. Once this has returned, none is that may not.
+/// Sets whether pages of guest RAM may be given back to the host. Once this has returned, no
+/// forbidden discard is under way.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_allow_discards(vm: i32, allowed: i32) -> i32 {
     on_vm(vm, |vm| {
@@ -125,7 +128,7 @@ pub extern "C" fn vring_vm_allow_discards(vm: i32, allowed: i32) -> i32 {
     })
 }
 
-/// The VM closes `fd` when it is destroyed.
+/// Transfers `fd` to the VM, which closes it when it is destroyed.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_own_fd(vm: i32, fd: i32) -> i32 {
     on_vm(vm, |vm| vm.own_fd(fd))
@@ -137,7 +140,7 @@ pub extern "C" fn vring_vm_disown_fd(vm: i32, fd: i32) -> i32 {
     on_vm(vm, |vm| vm.disown_fd(fd))
 }
 
-/// The VM unmaps `len` bytes at `address` when it is destroyed.
+/// Transfers `len` mapped bytes at `address` to the VM, which unmaps them when it is destroyed.
 ///
 /// # Safety
 /// The range is a mapping that nothing else unmaps, or uses after the VM has been destroyed.
@@ -146,12 +149,12 @@ pub unsafe extern "C" fn vring_vm_own_map(vm: i32, address: u64, len: u64) -> i3
     on_vm(vm, |vm| vm.own_map(address as usize, len as usize))
 }
 
-/// Sets the guest RAM that queue threads may access. Those that run leave what they had, between two steps of their requests, soon
-/// after this has returned.
+/// Sets the guest RAM that queue threads may access. Running threads switch to it between two steps of their requests,
+/// soon after this has returned.
 ///
 /// # Safety
-/// `regions` points to `count` regions, each mapped readable and writable until the VM has been shut down, as are their logs: words
-/// that are 0, the number of the block's pages, and a bit for each of them, 0.
+/// `regions` points to `count` regions, each mapped readable and writable until the VM has been shut down, as are their
+/// logs: a word that is 0, the number of the block's pages, and one bit per page, all 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_set_memory(vm: i32, regions: *const Region, count: u32) -> i32 {
     on_vm(vm, |vm| {
@@ -170,7 +173,7 @@ pub unsafe extern "C" fn vring_vm_set_memory(vm: i32, regions: *const Region, co
     })
 }
 
-/// Turns the log of a block on or off: whatever queue threads write after this has returned is noted.
+/// Turns the log of a block on or off: queue threads' writes are logged once this has returned.
 ///
 /// # Safety
 /// `log` is one that was passed to `vring_vm_set_memory`.
@@ -180,10 +183,10 @@ pub unsafe extern "C" fn vring_write_log_set(log: *const u64, on: i32) -> i32 {
     answer(|| unsafe { memory::set_write_log(log, on != 0) }.map(|()| 0))
 }
 
-/// Moves the bits of a log to `words` words at `out`, which are 0 before. Returns how many of these are not 0 any more.
+/// Moves the bits of a log to `words` words at `out`, which must be 0. Returns how many of these are now nonzero.
 ///
 /// # Safety
-/// `log` as above; `out` has room for `words` words.
+/// `log` as above; `out` is large enough for `words` words.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_write_log_take(log: *const u64, out: *mut u64, words: u32) -> i32 {
     answer(|| {
@@ -210,8 +213,8 @@ pub extern "C" fn vring_vm_set_seccomp(vm: i32, on: i32) -> i32 {
     })
 }
 
-/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; the VM keeps what it owns. Queue threads
-/// that are stuck in a disk request are left behind after a second. Returns their number.
+/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; the VM keeps what it owns. Queue
+/// threads that are stuck in a disk request are abandoned after a second. Returns their number.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
     answer(|| {
@@ -224,7 +227,7 @@ pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
 /// Fills `slots` with the counter slots of at most `max` queues that are stuck in a disk request. Returns their number.
 ///
 /// # Safety
-/// `slots` has room for `max` numbers.
+/// `slots` is large enough for `max` numbers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_stuck(vm: i32, slots: *mut u32, max: u32) -> i32 {
     answer(|| {
@@ -242,15 +245,15 @@ pub unsafe extern "C" fn vring_vm_stuck(vm: i32, slots: *mut u32, max: u32) -> i
 pub extern "C" fn vring_shutdown_all() -> i32 {
     answer(|| {
         let vms = handles::all();
-        // So that stuck queues of several VMs are waited for at the same time.
+        // All at once, so that the waits for stuck queues of several VMs overlap.
         vms.iter().for_each(|vm| vm.queues().request_stop_of_all());
         vms.iter().for_each(|vm| vm.shutdown());
         Ok(0)
     })
 }
 
-/// `vring_vm_shutdown`, then unmaps and closes what the VM owns and frees the handle. From any thread. While a queue
-/// thread is stuck, the kernel may write to guest memory: that stays mapped until the thread has ended.
+/// Like `vring_vm_shutdown`, then unmaps and closes what the VM owns and frees the handle. While a queue thread is
+/// stuck, the kernel may write to guest memory: that stays mapped until the thread has ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     answer(|| {
@@ -261,16 +264,16 @@ pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     })
 }
 
-/// Waits as the VM's WaitPage says, fills in events, and returns their number. The calling thread runs the vCPU that it carries
-/// meanwhile.
+/// Waits as the VM's WaitPage specifies, fills in events, and returns their number. In the meantime, the calling thread
+/// runs the vCPU that it carries.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_wait(vm: i32) -> i32 {
-    // SAFETY: `vring_vm_create`'s caller promised it.
+    // SAFETY: the promise made by `vring_vm_create`'s caller.
     answer(|| handles::with_recent(vm, |vm| unsafe { vm.wait_by_page() }).map(|events| events as i32))
 }
 
-/// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to drain,
-/// 2 while it is readable or writable.
+/// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to
+/// drain, 2 while it is readable or writable.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_watch(vm: i32, fd: i32, token: u64, flags: u32) -> i32 {
     on_vm(vm, |vm| match flags {
@@ -299,13 +302,13 @@ pub unsafe extern "C" fn vring_vcpu_start(
     host_cpu: i32,
 ) -> i32 {
     on_vm(vm, |vm| {
-        // SAFETY: the caller's promise is `RunPage::new`'s.
+        // SAFETY: the caller's promise is the one that `RunPage::new` needs.
         let run_page = unsafe { RunPage::new(run_address as usize, run_size as usize)? };
         vm.start_vcpu(index as usize, vcpu_fd, run_page, usize::try_from(host_cpu).ok())
     })
 }
 
-/// Has the calling thread run vCPU `index`, parked at first, whenever it is in `vring_wait`.
+/// Makes the calling thread run vCPU `index`, which starts parked, whenever it is in `vring_wait`.
 ///
 /// # Safety
 /// As for `vring_vcpu_start`.
@@ -318,7 +321,7 @@ pub unsafe extern "C" fn vring_vcpu_carry(
     run_size: u64,
 ) -> i32 {
     on_vm(vm, |vm| {
-        // SAFETY: the caller's promise is `RunPage::new`'s.
+        // SAFETY: the caller's promise is the one that `RunPage::new` needs.
         let run_page = unsafe { RunPage::new(run_address as usize, run_size as usize)? };
         vm.carry_vcpu(index as usize, vcpu_fd, run_page)
     })
@@ -330,7 +333,7 @@ pub extern "C" fn vring_vcpu_resume(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::resume)
 }
 
-/// Asks for a PARKED event.
+/// Pauses a vCPU: a PARKED event follows.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vcpu_pause(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::pause)
@@ -342,7 +345,7 @@ pub extern "C" fn vring_vcpu_complete(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::complete)
 }
 
-/// Asks the thread to end; a VCPU_ENDED event follows.
+/// Asks the thread to end. A VCPU_ENDED event follows.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vcpu_stop(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, |vcpu| {
@@ -354,7 +357,7 @@ pub extern "C" fn vring_vcpu_stop(vm: i32, index: u32) -> i32 {
 /// Writes why a vCPU's thread ended, as text, into `buffer` of `len` bytes. Returns the length of the whole text.
 ///
 /// # Safety
-/// `buffer` has room for `len` bytes.
+/// `buffer` is large enough for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vcpu_error(vm: i32, index: u32, buffer: *mut u8, len: u32) -> i32 {
     answer(|| {
@@ -364,9 +367,9 @@ pub unsafe extern "C" fn vring_vcpu_error(vm: i32, index: u32, buffer: *mut u8, 
     })
 }
 
-/// Starts a thread that carries out `count` parts, and returns the job's handle. A part may write the `len` bytes at `bytes`, which are
-/// copied. `ended_fd` gets 8 bytes when the job has ended. The guest memory of `vm` (0: none) is not touched any more once that VM
-/// shuts down.
+/// Starts a thread that carries out `count` parts, and returns the job's handle. A part may write the `len` bytes at
+/// `bytes`, which are copied. `ended_fd` receives 8 bytes when the job has ended. The job does not touch guest memory
+/// of `vm` (0 for none) after that VM has shut down.
 ///
 /// # Safety
 /// `parts` points to valid parts, `bytes` to readable bytes; private memory is mapped until the VM has been shut down.
@@ -393,7 +396,7 @@ pub unsafe extern "C" fn vring_job_start(
             (0..count as usize).map(|index| unsafe { parts.add(index).read_unaligned() }).collect();
         let vm = if vm == 0 { None } else { Some(handles::get(vm)?) };
         let seccomp = vm.as_ref().is_none_or(|vm| vm.has_seccomp());
-        // SAFETY: the caller's promise; `add_job` has the VM close the job's gate before it unmaps anything.
+        // SAFETY: the caller's promise; `add_job` makes the VM close the job's gate before it unmaps anything.
         let start = || unsafe { snapshot::Job::start(&parts, bytes, ended_fd, seccomp) };
         let job = match vm {
             Some(vm) => vm.add_job(start)?,
@@ -403,10 +406,10 @@ pub unsafe extern "C" fn vring_job_start(
     })
 }
 
-/// Fills `out` with how far a job has got, or how it ended.
+/// Fills `out` with a job's progress, or how it ended.
 ///
 /// # Safety
-/// `out` has room for a `JobReport`.
+/// `out` is large enough for a `JobReport`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_job_report(job: i32, out: *mut JobReport) -> i32 {
     answer(|| {
@@ -417,20 +420,20 @@ pub unsafe extern "C" fn vring_job_report(job: i32, out: *mut JobReport) -> i32 
     })
 }
 
-/// Asks a job to end, without waiting; it does unless it has done all its work.
+/// Asks a job to end, without waiting. It does so unless its work is already done.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_job_cancel(job: i32) -> i32 {
     answer(|| snapshot::cancel(job).map(|()| 0))
 }
 
-/// Frees the handle of a job. One that has not ended is canceled, and left to itself.
+/// Frees the handle of a job. If the job has not ended, it is canceled and ends on its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_job_free(job: i32) -> i32 {
     answer(|| snapshot::forget(job).map(|()| 0))
 }
 
 /// # Safety
-/// `buffer` has room for `len` bytes, or `len` is 0.
+/// `buffer` is large enough for `len` bytes, or `len` is 0.
 unsafe fn copy_text(text: &str, buffer: *mut u8, len: u32) -> i32 {
     let copied = text.len().min(len as usize);
     // SAFETY: `copied` bytes are readable in `text` and writable in `buffer`.

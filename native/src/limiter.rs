@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, Weak};
 
 const SECOND: u64 = 1_000_000_000;
-/// The burst of a rate without one: what it allows in this many nanoseconds.
+/// The default burst of a rate: what it allows in this many nanoseconds.
 const DEFAULT_BURST_NS: i64 = SECOND as i64 / 10;
 
 crate::abi_struct! {
-    /// Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth.
+    /// Rates per second, 0 for no limit, and bursts: what may be done immediately after a pause, 0 for a tenth of a
+    /// second's worth.
     pub struct RateLimits {
         pub operations: u64,
         pub operations_burst: u64,
@@ -21,9 +22,9 @@ crate::abi_struct! {
     }
 }
 
-/// A bucket, kept as the time at which it was empty: since then it has filled at `rate`.
+/// A token bucket, represented by the time at which it was empty: it has been filling at `rate` since then.
 struct Bucket {
-    /// Tokens per second; 0: no limit.
+    /// Tokens per second; 0 for no limit.
     rate: u64,
     /// How long it takes to fill.
     full_ns: i64,
@@ -32,7 +33,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// A full one.
+    /// A full bucket.
     fn new(rate: u64, burst: u64, now: u64) -> Bucket {
         let full_ns = if burst == 0 { DEFAULT_BURST_NS } else { duration(burst, rate) };
         Bucket { rate, full_ns, empty_at: now as i64 - full_ns }
@@ -44,7 +45,7 @@ impl Bucket {
         wait.max(0) as u64
     }
 
-    /// What is larger than what is left is taken from the future.
+    /// Taking more than is left borrows from the future.
     fn take(&mut self, tokens: u64, now: u64) {
         if self.rate > 0 {
             let empty_at = self.empty_at.max(now as i64 - self.full_ns);
@@ -53,7 +54,7 @@ impl Bucket {
     }
 }
 
-/// In which time a rate allows that many tokens.
+/// The time in which a rate yields that many tokens.
 fn duration(tokens: u64, rate: u64) -> i64 {
     let ns = u128::from(tokens) * u128::from(SECOND) / u128::from(rate.max(1));
     ns.min(i64::MAX as u128 / 2) as i64
@@ -61,7 +62,7 @@ fn duration(tokens: u64, rate: u64) -> i64 {
 
 pub struct Limiter {
     buckets: Mutex<[Bucket; 2]>,
-    /// There is a limit at all.
+    /// Whether there is any limit.
     active: AtomicBool,
     /// The threads to wake when the limits change.
     threads: Mutex<Vec<Weak<EventFd>>>,
@@ -76,7 +77,7 @@ impl Limiter {
         }
     }
 
-    /// Replaces the limits; threads that wait because of the old ones look again.
+    /// Replaces the limits and wakes the threads that wait because of the old ones.
     pub fn set(&self, limits: &RateLimits) {
         *lock(&self.buckets) = buckets(limits, now_ns());
         self.active.store(is_limit(limits), SeqCst);
@@ -91,12 +92,12 @@ impl Limiter {
         threads.push(control);
     }
 
-    /// Whether there is a limit at all.
+    /// Whether there is any limit.
     pub fn is_active(&self) -> bool {
         self.active.load(SeqCst)
     }
 
-    /// For how many nanoseconds nothing may begin.
+    /// Nanoseconds until an operation may begin.
     pub fn wait(&self, now: u64) -> u64 {
         if !self.is_active() {
             return 0;
@@ -104,7 +105,8 @@ impl Limiter {
         lock(&self.buckets).iter().map(|bucket| bucket.wait(now)).max().unwrap_or(0)
     }
 
-    /// An operation on `bytes` begins. It may exceed what the limits have left: then the next one waits for longer.
+    /// Charges for an operation on `bytes`. It may exceed what is left of the limits: the
+    /// next one then waits for longer.
     pub fn take(&self, bytes: u64, now: u64) {
         if self.is_active() {
             let mut buckets = lock(&self.buckets);
@@ -153,7 +155,7 @@ mod tests {
         limiter
     }
 
-    /// How many operations of `bytes` may begin from `from` to `to`, if one begins as soon as it may.
+    /// How many operations of `bytes` may begin between `from` and `to`, if each begins as soon as it may.
     fn operations(limiter: &Limiter, bytes: u64, from: u64, to: u64) -> u64 {
         let (mut now, mut count) = (from, 0);
         loop {

@@ -1,13 +1,13 @@
-//! Signals between a vCPU's thread and other threads: one futex word, so that no signal is lost between
-//! checking and sleeping, on its own cache line, since it moves between two CPUs at every exit.
+//! Signals between a vCPU's thread and other threads, in one futex word: no signal is lost between checking and
+//! sleeping. The word has its own cache line, since it moves between two CPUs at every exit.
 
 use crate::event::{Event, kind};
 use crate::futex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::*};
 
-/// Someone wants the vCPU out of KVM.
+/// The vCPU must leave KVM.
 pub const PAUSE: u32 = 1 << 0;
-/// Someone wants the thread to end.
+/// The thread must end.
 pub const STOP: u32 = 1 << 1;
 /// The thread is out of KVM because of PAUSE.
 pub const PARKED: u32 = 1 << 2;
@@ -15,7 +15,7 @@ pub const PARKED: u32 = 1 << 2;
 pub const OPEN: u32 = 1 << 3;
 /// The thread sleeps on the word, or is about to.
 const ASLEEP: u32 = 1 << 4;
-/// Events that the machine thread hasn't taken yet.
+/// Events that the machine thread has not taken yet.
 const NEWS_EXIT: u32 = 1 << 5;
 const NEWS_PARKED: u32 = 1 << 6;
 const NEWS_ENDED: u32 = 1 << 7;
@@ -42,7 +42,7 @@ impl Mailbox {
         }
     }
 
-    /// For a new thread, which starts parked. Keeps pending events of the previous one.
+    /// Resets for a new thread, which starts parked. Keeps pending events of the previous one.
     pub fn reset(&self) {
         let _ = self.word.fetch_update(SeqCst, SeqCst, |word| Some(word & NEWS | PAUSE | PARKED));
     }
@@ -71,7 +71,7 @@ impl Mailbox {
         }
     }
 
-    /// Sleeps while `asleep_while` holds; may return early.
+    /// Sleeps while `asleep_while` returns true; may return early.
     pub fn sleep(&self, asleep_while: impl Fn(u32) -> bool) {
         let word = self.word();
         if !asleep_while(word) {
@@ -94,7 +94,7 @@ impl Mailbox {
         self.word.compare_exchange(expected, expected | PARKED | NEWS_PARKED, SeqCst, Relaxed).is_ok()
     }
 
-    /// Reports again that the vCPU is parked.
+    /// Reports once more that the vCPU is parked.
     pub fn tell_still_parked(&self) {
         self.set(NEWS_PARKED);
     }

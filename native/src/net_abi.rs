@@ -1,4 +1,4 @@
-//! The part of the C ABI about network cards. `src/vmm/native/` binds it.
+//! The part of the C ABI for network cards. `src/vmm/native/` binds it.
 
 use crate::errno::{Errno, Result};
 use crate::limiter::RateLimits;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 /// The most fds of a wire.
 const MAX_FDS: u32 = 64;
 
-/// Makes a wire of files and returns its handle. The fds are duplicated, and non-blocking.
+/// Makes a wire from files and returns its handle. The fds are duplicated, and must be non-blocking.
 ///
 /// # Safety
-/// `config` points to a valid config, and `fds` to as many fds as it says.
+/// `config` points to a valid config, and `fds` to as many fds as it specifies.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_wire_open(vm: i32, config: *const WireConfig, fds: *const RawFd) -> i32 {
     answer(|| {
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn vring_wire_open(vm: i32, config: *const WireConfig, fds
 }
 
 /// # Safety
-/// `pointer` points to `count` of them, or `count` is 0.
+/// `pointer` points to `count` fds, or `count` is 0.
 unsafe fn numbers(pointer: *const RawFd, count: u32) -> Result<Vec<RawFd>> {
     if count > MAX_FDS || (count > 0 && pointer.is_null()) {
         return Err(Errno(libc::EINVAL));
@@ -47,7 +47,7 @@ pub extern "C" fn vring_wire_close(vm: i32, wire: u32) -> i32 {
     on_vm(vm, |vm| vm.wires().remove(wire).map(drop))
 }
 
-/// Whether frames are carried at all, and of how many queue pairs.
+/// Sets whether frames are carried at all, and for how many queue pairs.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_wire_set(vm: i32, wire: u32, link: i32, pairs: u32) -> i32 {
     on_vm(vm, |vm| {
@@ -58,13 +58,13 @@ pub extern "C" fn vring_wire_set(vm: i32, wire: u32, link: i32, pairs: u32) -> i
     })
 }
 
-/// Whether there is somebody at the other end: 1, or 0 since a queue has found that there is not.
+/// Whether the other end exists: 1, or 0 once a queue has found it gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_wire_connected(vm: i32, wire: u32) -> i32 {
     answer(|| Ok(i32::from(!handles::get(vm)?.wires().get(wire)?.is_hung_up())))
 }
 
-/// Which frames are received, from now on. `addresses` are `len` bytes.
+/// Sets which frames are received from now on. `addresses` are `len` bytes.
 ///
 /// # Safety
 /// `config` points to a valid config, and `addresses` to `len` bytes.
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn vring_wire_filter(
     })
 }
 
-/// Limits what is received (0) or transmitted (1); queues that wait because of an earlier limit look again.
+/// Limits what is received (0) or transmitted (1); queues that wait because of an earlier limit are woken.
 ///
 /// # Safety
 /// `limits` points to valid limits.
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn vring_wire_limit(
     })
 }
 
-/// Starts a thread that serves a queue of a network card, as `vring_blk_queue_start` does for a disk's.
+/// Starts a thread that serves a queue of a network card, as `vring_blk_queue_start` does for a disk.
 ///
 /// # Safety
 /// As for `vring_blk_queue_start`.
@@ -141,13 +141,14 @@ pub extern "C" fn vring_hub_destroy(vm: i32, hub: u32) -> i32 {
     on_vm(vm, |vm| vm.hubs().remove(hub).map(drop))
 }
 
-/// Adds a port on a file of bare frames, which is duplicated, and non-blocking. It counts in the block of a queue. Returns its number.
+/// Adds a port on a file of bare frames, which is duplicated and must be non-blocking. It counts in a queue's block.
+/// Returns its number.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_hub_add(vm: i32, hub: u32, fd: i32, counter_slot: u32) -> i32 {
     answer(|| Ok(handles::get(vm)?.add_hub_port(hub, fd, counter_slot)? as i32))
 }
 
-/// Nothing counts in its block any more when this returns.
+/// Removes a port. Nothing counts in its block any more when this returns.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_hub_remove(vm: i32, hub: u32, port: u32) -> i32 {
     on_vm(vm, |vm| vm.hubs().get(hub)?.remove(port))

@@ -7,8 +7,8 @@ use crate::signals;
 use crate::spawn::request::{Request, SpawnOptions, SpawnReport};
 use crate::spawn::{self, reaper};
 
-/// Starts a confined process: `texts` and `fds` as `Request::parse` takes them. `report` says what became of each layer,
-/// and at what a spawn failed.
+/// Starts a confined process: `texts` and `fds` as `Request::parse` expects them. `report` has the outcome of each
+/// layer, and the point at which a spawn failed.
 ///
 /// # Safety
 /// `options` and `report` point to such structs, `texts` to `length` bytes and `fds` to as many fds as the options say.
@@ -40,7 +40,8 @@ pub unsafe extern "C" fn vring_spawn(
     })
 }
 
-/// Returns the reading end of a pipe: once the process of `pidfd` has ended, it has 8 bytes (`spawn::reaper`) and its end.
+/// Returns the read end of a pipe: once the process of `pidfd` has ended, it has 8 bytes
+/// (`spawn::reaper`) and end of file.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_watch_exit(pidfd: i32) -> i32 {
     answer(|| reaper::watch(pidfd))
@@ -56,7 +57,7 @@ pub extern "C" fn vring_pidfd_signal(pidfd: i32, signal: i32) -> i32 {
     })
 }
 
-/// Confines this process, all of its threads: `confine::confine`. `report` says what became of each layer.
+/// Confines this process and all of its threads: `confine::confine`. `report` has the outcome of each layer.
 ///
 /// # Safety
 /// `options` and `report` point to such structs, and `texts` to `length` bytes.
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn vring_confine(
     })
 }
 
-/// Lets SIGTERM, SIGSEGV and the like end this process at once, also as the first of its PID namespace.
+/// Makes SIGTERM, SIGSEGV and the like end this process immediately, even as the first of its PID namespace.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_end_on_signals() -> i32 {
     answer(|| signals::end_on_signals().map(|()| 0))

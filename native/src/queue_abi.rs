@@ -1,4 +1,5 @@
-//! The part of the C ABI about virtqueues, and about the images and limits of the disks behind them. `src/vmm/native/` binds it.
+//! The part of the C ABI for virtqueues, and for the images and limits of the disks behind
+//! them. `src/vmm/native/` binds it.
 
 use crate::balloon::BalloonConfig;
 use crate::blk::BlkConfig;
@@ -24,7 +25,7 @@ const MAX_UNFINISHED: u32 = 16 * crate::queue::MAX_SIZE;
 crate::abi_struct! {
     /// A disk image, as passed by JavaScript.
     pub struct ImageConfig {
-        /// Bytes.
+        /// In bytes.
         pub capacity: u64,
         pub fd: i32,
         /// `image_flag` bits.
@@ -38,11 +39,11 @@ crate::abi_constants! {
         READONLY = 1,
         /// The backing store can deallocate space.
         DISCARD = 2,
-        /// Nothing is made durable.
+        /// Writes are never made durable.
         VOLATILE = 4,
         /// Every write is durable when it completes.
         WRITE_THROUGH = 8,
-        /// Zeros that are written are zeroed ranges.
+        /// Writes of zeros become zeroed ranges.
         DETECT_ZEROES = 16,
         /// And their space is deallocated.
         UNMAP_ZEROES = 32,
@@ -87,8 +88,9 @@ pub unsafe extern "C" fn vring_image_open(vm: i32, config: *const ImageConfig) -
     })
 }
 
-/// Opens a qcow2 image with the `count` files of its chain, itself first, and returns its handle; its capacity is in its header, and `fd` of
-/// the config is not used. The fds are duplicated. EBADMSG if a file is no image that can be opened: `vring_qcow2_inspect` says why.
+/// Opens a qcow2 image with the `count` files of its chain, itself first, and returns its handle. Its capacity is in
+/// its header, and `fd` of the config is not used. The fds are duplicated. EBADMSG if a file is not a usable image:
+/// `vring_qcow2_inspect` has the reason.
 ///
 /// # Safety
 /// `config` points to a valid config, and `chain` to `count` valid files.
@@ -139,10 +141,10 @@ fn add_image(vm: i32, image: Arc<dyn Image>, flags: u32) -> Result<i32> {
     Ok(handles::get(vm)?.images().add(image)? as i32)
 }
 
-/// The bytes of the disk in an image, into `out`.
+/// Writes the disk size of an image, in bytes, to `out`.
 ///
 /// # Safety
-/// `out` has room for a `u64`.
+/// `out` is large enough for a `u64`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_image_capacity(vm: i32, image: u32, out: *mut u64) -> i32 {
     on_vm(vm, |vm| {
@@ -153,7 +155,7 @@ pub unsafe extern "C" fn vring_image_capacity(vm: i32, image: u32, out: *mut u64
     })
 }
 
-/// What is made of requests that fail, as `error_action`: of reads, and of everything else.
+/// Sets how failed requests are handled, as `error_action`: reads, and everything else.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_image_set_policy(vm: i32, image: u32, reads: u32, writes: u32) -> i32 {
     on_vm(vm, |vm| {
@@ -165,11 +167,11 @@ pub extern "C" fn vring_image_set_policy(vm: i32, image: u32, reads: u32, writes
     })
 }
 
-/// Writes why nothing is written to an image any more, because its tables are wrong, as `vring_queue_error` writes text; 0 bytes if they are
-/// not known to be.
+/// Writes why writes to an image are refused because its tables are wrong, in the same way as `vring_queue_error`; 0
+/// bytes if no such problem is known.
 ///
 /// # Safety
-/// `buffer` has room for `len` bytes.
+/// `buffer` is large enough for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_image_corruption(vm: i32, image: u32, buffer: *mut u8, len: u32) -> i32 {
     answer(|| {
@@ -182,7 +184,7 @@ pub unsafe extern "C" fn vring_image_corruption(vm: i32, image: u32, buffer: *mu
 /// Writes what the header of a qcow2 image says, as JSON, into `buffer`. Returns the length of the whole text.
 ///
 /// # Safety
-/// `buffer` has room for `len` bytes.
+/// `buffer` is large enough for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_qcow2_inspect(fd: i32, buffer: *mut u8, len: u32) -> i32 {
     answer(|| {
@@ -192,11 +194,11 @@ pub unsafe extern "C" fn vring_qcow2_inspect(fd: i32, buffer: *mut u8, len: u32)
     })
 }
 
-/// Reads what the host has of a file in its page cache, without waiting for anything. Returns how many bytes it had, or the negative errno:
-/// -EAGAIN for none of them, -EOPNOTSUPP from a file system that cannot tell.
+/// Reads what the host's page cache has of a file, without waiting. Returns the number of bytes read, or a negative
+/// errno: -EAGAIN if none is cached, -EOPNOTSUPP if the file system does not support this.
 ///
 /// # Safety
-/// `buffer` has room for `len` bytes.
+/// `buffer` is large enough for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_read_cached(fd: i32, buffer: *mut u8, len: u32, offset: i64) -> i32 {
     answer(|| {
@@ -213,8 +215,8 @@ pub extern "C" fn vring_image_close(vm: i32, image: u32) -> i32 {
     on_vm(vm, |vm| vm.images().remove(image).map(drop))
 }
 
-/// Changes the capacity for requests that begin from now on: bytes, a multiple of 512. The file of a raw image has its new size already; a
-/// qcow2 image, which can only grow, gets larger tables: that waits for the file system.
+/// Changes the capacity for requests that begin from now on: bytes, a multiple of 512. The file of a raw image already
+/// has its new size. A qcow2 image can only grow, and gets larger tables, which waits for the file system.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_image_resize(vm: i32, image: u32, capacity: u64) -> i32 {
     on_vm(vm, |vm| vm.images().get(image)?.resize(capacity))
@@ -229,10 +231,11 @@ pub extern "C" fn vring_image_set_write_through(vm: i32, image: u32, on: i32) ->
     })
 }
 
-/// Fills `out` with whether the image has storage for the byte at `start`, and how far that goes. Waits for the file system.
+/// Fills `out` with whether the image has storage for the byte at `start`, and for how many bytes that holds. Waits for
+/// the file system.
 ///
 /// # Safety
-/// `out` has room for an `Allocation`.
+/// `out` is large enough for an `Allocation`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_image_allocation(
     vm: i32,
@@ -262,7 +265,7 @@ pub unsafe extern "C" fn vring_limiter_create(vm: i32, limits: *const RateLimits
     })
 }
 
-/// Changes the limits; requests that wait because of the old ones are looked at again.
+/// Changes the limits; requests that wait because of the old ones are reconsidered.
 ///
 /// # Safety
 /// `limits` points to valid limits.
@@ -277,17 +280,18 @@ pub unsafe extern "C" fn vring_limiter_set(vm: i32, limiter: u32, limits: *const
     })
 }
 
-/// Frees the handle. Queues that have the limiter keep it.
+/// Frees the handle. Queues that use the limiter keep it.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_limiter_destroy(vm: i32, limiter: u32) -> i32 {
     on_vm(vm, |vm| vm.limiters().remove(limiter).map(drop))
 }
 
-/// Starts a thread that serves a virtio-blk queue, beginning with the `unfinished_bytes` of chains at `unfinished`, as a
-/// `QueueProgress` describes them, and returns the queue's handle.
+/// Starts a thread that serves a virtio-blk queue, beginning with the `unfinished_bytes` of chains at `unfinished`, as
+/// `QueueProgress` describes, and returns the queue's handle.
 ///
 /// # Safety
-/// `queue` and `blk` point to valid configs, whose fds are open during the call, and `unfinished` to `unfinished_bytes` bytes.
+/// `queue` and `blk` point to valid configs, whose fds are open during the call, and `unfinished` to `unfinished_bytes`
+/// bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_blk_queue_start(
     vm: i32,
@@ -344,7 +348,7 @@ pub unsafe extern "C" fn vring_balloon_queue_start(
     })
 }
 
-/// Asks a queue's thread to end, or those of all queues (-1), without waiting. A QUEUE_ENDED event follows.
+/// Asks a queue's thread, or those of all queues (-1), to end, without waiting. A QUEUE_ENDED event follows.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
     on_vm(vm, |vm| match queue {
@@ -362,11 +366,12 @@ pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
     })
 }
 
-/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with how far it got and `unfinished` with the
-/// state of unfinished chains, and frees the handle. EAGAIN if it hasn't ended: the queue stays as it was, asked to end.
+/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with its progress and `unfinished`
+/// with the state of unfinished chains, and frees the handle. EAGAIN if it hasn't ended: the queue stays as it was,
+/// still asked to end.
 ///
 /// # Safety
-/// `out` has room for a `QueueProgress`, and `unfinished` for `room` bytes.
+/// `out` is large enough for a `QueueProgress`, and `unfinished` for `room` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_queue_stop(
     vm: i32,
@@ -384,9 +389,9 @@ pub unsafe extern "C" fn vring_queue_stop(
     })
 }
 
-/// Frees the handle of a queue whose thread doesn't end because it is stuck in a disk request: it is left behind, and no
-/// queue with its counter slot can be started until the request has ended (EINPROGRESS). Returns 1; or 0 if the thread has
-/// ended after all, and fills `out` and `unfinished` as `vring_queue_stop` does.
+/// Frees the handle of a queue whose thread doesn't end because it is stuck in a disk request: the thread is abandoned,
+/// and no queue with its counter slot can be started until the request has ended (EINPROGRESS). Returns 1; or, if the
+/// thread has ended after all, fills `out` and `unfinished` as `vring_queue_stop` does and returns 0.
 ///
 /// # Safety
 /// As for `vring_queue_stop`.
@@ -405,7 +410,7 @@ pub unsafe extern "C" fn vring_queue_abandon(
     })
 }
 
-/// ENOBUFS if there is too little room.
+/// ENOBUFS if `room` is too small.
 ///
 /// # Safety
 /// As for `vring_queue_stop`.
@@ -432,11 +437,11 @@ unsafe fn write_stopped(
     Ok(())
 }
 
-/// Fills `out` with the queue's kinds of disk errors that haven't been reported; with `end_period`, with those that have occurred
-/// again since they were, and forgets the others. Returns their number, at most `max`.
+/// Fills `out` with the queue's kinds of disk errors that have not been reported; with `end_period`, with those that
+/// have recurred since they were, and forgets the others. Returns their number, at most `max`.
 ///
 /// # Safety
-/// `out` has room for `max` entries.
+/// `out` is large enough for `max` entries.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_queue_disk_errors(
     vm: i32,
@@ -459,7 +464,7 @@ pub unsafe extern "C" fn vring_queue_disk_errors(
 /// Writes why a queue is no longer served, as text, into `buffer` of `len` bytes. Returns the length of the whole text.
 ///
 /// # Safety
-/// `buffer` has room for `len` bytes.
+/// `buffer` is large enough for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_queue_error(vm: i32, queue: i32, buffer: *mut u8, len: u32) -> i32 {
     answer(|| {

@@ -1,6 +1,5 @@
-//! Allowlists of system calls for the threads that process guest input. A call outside the list raises
-//! SIGSYS, which ends only that thread (see thread.rs). Filters apply to one thread; Node's own are never
-//! filtered.
+//! Allowlists of system calls for the threads that process guest input. A call outside the list raises SIGSYS, which
+//! ends only that thread (see thread.rs). Filters apply to one thread; Node's own threads are never filtered.
 
 use crate::errno::{Errno, Result};
 use crate::snapshot::FICLONE;
@@ -31,7 +30,7 @@ pub struct DirectFds {
     pub signaled: Vec<RawFd>,
 }
 
-/// A system call that a worker makes, under all of the conditions.
+/// A system call that a worker makes, allowed if all conditions hold.
 #[derive(Clone)]
 pub struct Call {
     pub number: i64,
@@ -71,11 +70,12 @@ impl Call {
 /// A compiled filter.
 pub struct Filter(BpfProgram);
 
-/// The first time that glibc gives memory of a thread's arena back to the kernel, it opens /proc/sys/vm/overcommit_memory, with the arena locked: a
-/// thread that may not do that dies, and whoever uses the arena next waits forever. So this happens once in a thread without a filter, as early
-/// as there is a VM.
+/// The first time that glibc returns memory of a thread's arena to the kernel, it opens /proc/sys/vm/overcommit_memory
+/// with the arena locked: a thread that may not do that dies, and the next user of the arena hangs. So this is done
+/// once in an unfiltered thread, as soon as there is a VM.
 pub fn settle_allocator() {
-    /// Below the size from which on glibc maps memory for each allocation, and so many of it that the arena has something to give back.
+    /// Below the size at which glibc maps memory for each allocation; enough pieces that the
+    /// arena has something to return.
     const PIECE: usize = 100 << 10;
     const PIECES: usize = 80;
     static SETTLED: Once = Once::new();
@@ -84,7 +84,7 @@ pub fn settle_allocator() {
             let pieces: Vec<Vec<u8>> = (0..PIECES).map(|_| Vec::with_capacity(PIECE)).collect();
             pieces.into_iter().rev().for_each(|piece| drop(std::hint::black_box(piece)));
         });
-        // Without a thread for it, the first filtered one will not start either.
+        // If this thread can't start, the first filtered one can't either.
         let _ = thread.map(std::thread::JoinHandle::join);
     });
 }
@@ -98,13 +98,13 @@ impl Filter {
         list.compile()
     }
 
-    /// For a queue thread: its io_uring and its eventfds, and what its worker calls. The fds must stay open for as long as the
-    /// thread runs: the filter goes by their numbers. What the thread may do through the ring, a filter can't see: the ring's
-    /// restrictions say (queue_thread/uring.rs).
+    /// For a queue thread: its io_uring, its eventfds, and its worker's calls. The fds must stay open while the thread
+    /// runs: the filter refers to them by number. What the thread does through the ring is invisible to a filter; the
+    /// ring's own restrictions limit it (queue_thread/uring.rs).
     pub fn queue(fds: &QueueFds, calls: &[Call]) -> Result<Filter> {
         let mut list = AllowList::common();
         let ring_fd = fds.ring;
-        // Other flags would take the first argument for the index of a ring, or wake its polling thread.
+        // Other flags would make the first argument the index of a ring, or wake its polling thread.
         list.when(libc::SYS_io_uring_enter, vec![fd(ring_fd), only(3, ENTER_GETEVENTS | ENTER_EXT_ARG)]);
         list.when(libc::SYS_io_uring_register, vec![fd(ring_fd), equal(1, UNREGISTER_FILES)]);
         for read in fds.read {
@@ -117,8 +117,8 @@ impl Filter {
         list.compile()
     }
 
-    /// For a thread that serves a queue by system calls: waiting, its eventfds, and what its server calls. The fds must stay open for as
-    /// long as the thread runs.
+    /// For a thread that serves a queue by system calls: waiting, its eventfds, and its server's calls. The fds must
+    /// stay open while the thread runs.
     pub fn direct(fds: &DirectFds, calls: &[Call]) -> Result<Filter> {
         let mut list = AllowList::common();
         list.always(libc::SYS_ppoll);
@@ -132,7 +132,7 @@ impl Filter {
         list.compile()
     }
 
-    /// For a job: reading and writing its own files, and saying that it has ended.
+    /// For a job: reading and writing its own files, and signaling that it has ended.
     pub fn job(read: &[RawFd], written: &[RawFd], ended_fd: RawFd) -> Result<Filter> {
         let mut list = AllowList::common();
         for file in read {
@@ -147,8 +147,8 @@ impl Filter {
         list.compile()
     }
 
-    /// For a thread that works on an image's tables: reading its files, changing those that can be written, and saying that a task has
-    /// ended.
+    /// For a thread that works on an image's tables: reading its files, changing those that are writable, and signaling
+    /// that a task has ended.
     pub fn image(read: &[RawFd], written: &[RawFd], signals: &[RawFd]) -> Result<Filter> {
         let mut list = AllowList::common();
         for file in read {
@@ -174,7 +174,8 @@ impl Filter {
 
     /// Installs the filter on the calling thread, permanently.
     pub fn apply(&self) -> Result<()> {
-        // glibc assigns an arena to a thread that first allocates memory, and may look up the number of CPUs in sysfs for that.
+        // glibc assigns an arena when a thread first allocates memory, and may look up the
+        // number of CPUs in sysfs for that.
         drop(std::hint::black_box(Box::new(0u64)));
         seccompiler::apply_filter(&self.0).map_err(|error| match error {
             seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
@@ -210,7 +211,7 @@ impl AllowList {
         // Mapping a file would give access to any fd of the process.
         list.when(libc::SYS_mmap, vec![without(2, libc::PROT_EXEC), with(3, libc::MAP_ANONYMOUS)]);
         list.when(libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)]);
-        // Others act on the file behind a mapping: MADV_REMOVE punches holes.
+        // Other advice acts on the file behind a mapping: MADV_REMOVE punches holes.
         list.when(libc::SYS_madvise, vec![equal(2, libc::MADV_DONTNEED as u64)]);
         list
     }
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn memory_goes_back_to_the_kernel() {
-        // As much as makes glibc shrink the arena, with the pieces that are freed last at its end.
+        // Enough for glibc to shrink the arena; the pieces freed last are at its end.
         let (ending, cause, _) = filtered(|| {
             let pieces: Vec<Vec<u8>> = (0..80).map(|_| Vec::with_capacity(100 << 10)).collect();
             pieces.into_iter().rev().for_each(|piece| drop(std::hint::black_box(piece)));

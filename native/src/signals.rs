@@ -1,5 +1,5 @@
-//! The two signals of VM threads: the kick, which makes KVM_RUN return, and SIGSYS, raised by a seccomp
-//! filter. Both handlers are installed once per process; all other signals are blocked in VM threads.
+//! The two signals of VM threads: the kick, which makes KVM_RUN return, and SIGSYS, raised by a seccomp filter. Both
+//! handlers are installed once per process; all other signals are blocked in VM threads.
 
 use crate::confine::trap;
 use crate::errno::{Result, check};
@@ -18,7 +18,7 @@ pub fn kick() -> i32 {
     libc::SIGRTMIN() + 5
 }
 
-/// Installs both handlers, the first time it is called.
+/// Installs both handlers, on the first call.
 pub fn install() -> Result<()> {
     static INSTALLED: OnceLock<Result<()>> = OnceLock::new();
     *INSTALLED.get_or_init(|| {
@@ -41,13 +41,13 @@ fn set_handler(signal: i32, handler: usize, flags: i32) -> Result<libc::sigactio
     Ok(previous)
 }
 
-/// Lets the calling thread handle a kick that has been sent to it: a signal is handled on the way back from the kernel.
+/// Lets the calling thread handle a kick that was sent to it: signals are handled on return from the kernel.
 pub fn take_kick() {
     // SAFETY: gettid has no arguments.
     unsafe { libc::syscall(libc::SYS_gettid) };
 }
 
-/// Sends the kick to a thread of this process, by its id. One that has ended gets nothing.
+/// Sends the kick to a thread of this process, by its id. A thread that has ended gets nothing.
 pub fn kick_thread(id: libc::pid_t) {
     // SAFETY: no pointers.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, kick()) };
@@ -68,9 +68,9 @@ const ENDING: [i32; 11] = [
     libc::SIGXCPU,
 ];
 
-/// Lets each of these signals end this process at once. Without a handler the first process of a PID namespace ignores all that
-/// are sent to it, and a handler of JavaScript's runs in libuv's loop, to which a machine's thread does not return.
-/// WebAssembly, whose bounds checks V8 makes of SIGSEGV, is of no use from here on.
+/// Makes each of these signals end this process immediately. Without a handler the first process of a PID namespace
+/// ignores all signals sent to it, and a JavaScript handler runs in libuv's loop, to which a machine's thread does not
+/// return. WebAssembly, whose bounds checks in V8 use SIGSEGV, is unusable from here on.
 pub fn end_on_signals() -> Result<()> {
     for signal in ENDING {
         set_handler(signal, on_ending as *const () as usize, libc::SA_RESETHAND | libc::SA_NODEFER)?;
@@ -79,8 +79,8 @@ pub fn end_on_signals() -> Result<()> {
 }
 
 extern "C" fn on_ending(signal: i32) {
-    // SAFETY: both are async-signal-safe. SA_RESETHAND has made it the default action, which ends all but the first process
-    // of a namespace.
+    // SAFETY: both are async-signal-safe. SA_RESETHAND has restored the default action, which ends all but the first
+    // process of a namespace.
     unsafe {
         libc::raise(signal);
         libc::_exit(128 + signal);
@@ -111,7 +111,7 @@ extern "C" fn on_sigsys(signal: i32, info: *mut libc::siginfo_t, _context: *mut 
         let number = unsafe { info.byte_add(24).cast::<i32>().read() };
         // Doesn't return on a VM thread.
         thread::trapped(number);
-        // Another thread's call was forbidden to the whole process: a report is all that is left to do.
+        // The process's filter forbids another thread's call: all that is left to do is report it.
         trap::forbidden(number);
         trap::end();
     }

@@ -1,7 +1,6 @@
-//! Adaptive spinning. A wakeup through the kernel costs a few microseconds at both ends; if the event usually
-//! comes sooner, polling for it is cheaper. If it doesn't, the loop only takes a CPU from the producer: after
-//! some failed spins, spinning is skipped for a while. And however many VMs there are, no more threads spin
-//! than there are CPUs.
+//! Adaptive spinning. A wake-up through the kernel costs a few microseconds at both ends; if the event usually comes
+//! sooner, polling for it is cheaper. If it doesn't, the loop only takes CPU time from the producer: after some failed
+//! spins, spinning is skipped for a while. However many VMs there are, no more threads spin than there are CPUs.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +45,8 @@ impl Drop for Turn<'_> {
 /// The permits of this process.
 static TURNS: Turns = Turns::new();
 
-/// Determines how many threads may spin at once. Call before the first one starts: its seccomp filter forbids the query.
+/// Determines how many threads may spin at a time. Call it before the first one starts: its
+/// seccomp filter forbids the query.
 pub fn count_cpus() {
     TURNS.most.get_or_init(|| {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -72,8 +72,8 @@ impl Spin {
         self.run(ready, LOOKS, std::hint::spin_loop)
     }
 
-    /// The same, for an event that may come from a thread which waits for this CPU, or whose check is expensive: that one runs meanwhile, and
-    /// has caused many events when it stops.
+    /// The same, for an event that may come from a thread waiting for this CPU, or whose check is expensive: it yields
+    /// the CPU, so that thread runs in the meantime and has produced many events when it stops.
     pub fn until_yielding(&mut self, ready: impl FnMut() -> bool) -> bool {
         self.run(ready, 1, std::thread::yield_now)
     }
@@ -100,7 +100,7 @@ impl Spin {
                 }
                 pause();
             }
-            // What came during the last pause is no miss.
+            // An event during the last pause is not a miss.
             let now = now_ns();
             if now - *start.get_or_insert(now) >= self.limit_ns && !ready() {
                 self.missed();

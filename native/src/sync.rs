@@ -1,5 +1,5 @@
-//! Locks that ignore poisoning: their data is changed in single steps, so it is consistent even after a
-//! panic, and a VM must still be able to shut down then.
+//! Locks that ignore poisoning: their data is changed in single steps, so it is consistent even after a panic, and the
+//! VM must still be able to shut down.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -29,11 +29,11 @@ const STACK_BYTES: usize = 256 * 1024;
 /// How a thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It was asked to.
+    /// It was asked to end.
     Done,
     Failed(Errno),
     Panicked,
-    /// By a system call that its filter forbids: the call's number.
+    /// By a system call that its filter forbids; holds the call's number.
     Trapped(i32),
 }
 
@@ -99,8 +99,8 @@ impl Life {
     }
 }
 
-/// What a thread borrows while it runs. Its handle owns it, so that even a thread that ends in a signal
-/// handler, without unwinding, leaks no memory or file.
+/// What a thread borrows while it runs. Its handle owns it, so that even a thread that ends in a signal handler,
+/// without unwinding, leaks no memory or file.
 struct Shared {
     name: CString,
     life: Life,
@@ -120,8 +120,8 @@ unsafe impl Send for Thread {}
 unsafe impl Sync for Thread {}
 
 impl Thread {
-    /// Starts `body` on a thread of this name (at most 15 bytes), on host CPU `cpu` if given. `notify` is
-    /// called when it has ended, for whatever reason; it may run in a signal handler.
+    /// Starts `body` on a thread with this name (at most 15 bytes), on host CPU `cpu` if given. `notify` is called when
+    /// it has ended, for any reason; it may run in a signal handler.
     pub fn spawn(
         name: &str,
         cpu: Option<usize>,
@@ -170,8 +170,8 @@ impl Thread {
         }
     }
 
-    /// Waits for the thread to end, but no longer than `limit`. Returns whether it has. A thread that has reported its
-    /// `ending` may still take long: the kernel ends its disk requests first.
+    /// Waits for the thread to end, at most `limit`. Returns whether it has ended. A thread that has reported its
+    /// `ending` may still take long: the kernel finishes its disk requests first.
     pub fn join_within(&mut self, limit: Duration) -> bool {
         if self.joined {
             return true;
@@ -205,8 +205,8 @@ fn create(shared: *mut Shared, cpu: Option<usize>) -> Result<libc::pthread_t> {
     let mut mask = MaybeUninit::uninit();
     let blocked = signals::blocked_in_vm_threads();
     let cpus = cpu.map(cpu_set).transpose()?;
-    // SAFETY: each object is initialized by its first call before the next one uses it; `shared` lives until the
-    // thread has been joined. The new thread inherits the signal mask, which is then restored here.
+    // SAFETY: each object is initialized by its first call before the next one uses it; `shared` lives until the thread
+    // has been joined. The new thread inherits the signal mask, which is then restored here.
     let error = unsafe {
         libc::pthread_attr_init(attributes.as_mut_ptr());
         libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_BYTES);
@@ -246,7 +246,7 @@ extern "C" fn thread_main(shared: *mut c_void) -> *mut c_void {
     let shared = unsafe { &*shared.cast::<Shared>() };
     let life = &shared.life;
     LIFE.set(life);
-    // From inside: another thread would have to open a file of /proc, which a confined process cannot.
+    // Set from inside: another thread would have to open a file in /proc, which a confined process cannot.
     // SAFETY: a NUL-terminated string; the call copies it.
     unsafe { libc::prctl(libc::PR_SET_NAME, shared.name.as_ptr()) };
     match catch_unwind(AssertUnwindSafe(|| (shared.body)())) {
@@ -282,7 +282,7 @@ fn quiet_panics() {
     });
 }
 
-/// Called by the SIGSYS handler: notes the forbidden call and ends the calling thread, if that is a VM thread.
+/// Called by the SIGSYS handler: records the forbidden call and ends the calling thread, if it is a VM thread.
 pub fn trapped(call: i32) {
     let life = LIFE.get();
     if life.is_null() {
@@ -290,8 +290,8 @@ pub fn trapped(call: i32) {
     }
     // SAFETY: non-null only on a VM thread, whose `Life` outlives it; `end` is async-signal-safe.
     unsafe { (*life).end(Ending::Trapped(call)) };
-    // SAFETY: ends only this thread, without running any more of its code. The kernel clears the thread id
-    // that pthread_join waits for; what the thread borrowed belongs to its handle.
+    // SAFETY: ends only this thread, without running any more of its code. The kernel clears the thread id that
+    // pthread_join waits for; what the thread borrowed belongs to its handle.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
 

@@ -1,7 +1,7 @@
-//! virtio-balloon queues (virtio 1.3 §5.5): pages that the driver gives to the host, takes back, or says that it does not use.
+//! virtio-balloon queues (virtio 1.3 §5.5): pages that the driver gives to the host, takes back, or reports as free.
 //!
-//! A page number is 4 KiB of guest-physical memory, whatever the size of pages on either side. What is no RAM, or RAM that this machine
-//! keeps, is left alone: the driver is free to name it, and gets nothing by it.
+//! A page number stands for 4 KiB of guest-physical memory, whatever the page size on either side. Numbers outside RAM,
+//! or in RAM that must be kept, are ignored: the driver may name them, to no effect.
 
 mod pages;
 #[cfg(test)]
@@ -18,12 +18,12 @@ use io_uring::squeue::Flags;
 use pages::{PAGE, Runs, discard};
 use std::sync::Arc;
 
-/// Page numbers that a request has between two looks at what else there is to do.
+/// Page numbers handled per step of a request.
 const STEP_NUMBERS: usize = 1024;
-/// Bytes of a reported range at a time.
+/// Bytes of a reported range handled per step.
 const STEP_BYTES: u64 = 16 << 20;
 const NUMBER_BYTES: usize = 4;
-/// All that a step may cost: nothing else begins meanwhile.
+/// The full cost of a step, so that no other request begins during one.
 const STEP_COST: u64 = u64::MAX / 1024;
 
 crate::abi_struct! {
@@ -35,13 +35,13 @@ crate::abi_struct! {
 }
 
 crate::abi_constants! {
-    /// What the buffers of a balloon's queue are.
+    /// What the buffers of a balloon queue contain.
     pub mod balloon_role as BALLOON_ROLE: u32 {
-        /// Numbers of pages that the guest gives to the host.
+        /// Page numbers that the guest gives to the host.
         INFLATE = 0,
-        /// Numbers of pages that it takes back.
+        /// Page numbers that the guest takes back.
         DEFLATE = 1,
-        /// Free pages themselves, which stay the guest's.
+        /// The free pages themselves, which stay with the guest.
         REPORT = 2,
     }
 }
@@ -58,12 +58,12 @@ pub struct BalloonWorker {
     discards: Arc<Discards>,
 }
 
-/// How far a request has got.
+/// A request's progress.
 #[derive(Default)]
 pub struct Request {
-    /// Bytes of its buffers.
+    /// Bytes of its buffers that have been handled.
     done: u64,
-    /// Bytes of memory that were given back to the host, or taken from it.
+    /// Bytes of memory given back to the host, or taken from it.
     moved: u64,
 }
 
@@ -78,16 +78,16 @@ impl BalloonWorker {
         Ok(BalloonWorker { role, discards })
     }
 
-    /// Bytes of the buffers that are served.
+    /// Bytes of the buffers that are to be handled.
     fn len(&self, chain: &Chain) -> u64 {
         match self.role {
             Role::Report => chain.writable.len(),
-            // An incomplete number at the end is none.
+            // A partial number at the end is ignored.
             _ => chain.readable.len() / NUMBER_BYTES as u64 * NUMBER_BYTES as u64,
         }
     }
 
-    /// A step with page numbers: neighbors among them are discarded together.
+    /// One step over page numbers: adjacent pages are discarded together.
     fn step_numbers(&self, chain: &Chain, request: &mut Request) {
         let mut bytes = [0; STEP_NUMBERS * NUMBER_BYTES];
         let left = (self.len(chain) - request.done).min(bytes.len() as u64) as usize;
@@ -109,13 +109,13 @@ impl BalloonWorker {
         }
     }
 
-    /// A step with free pages, which the buffers are.
+    /// One step over free pages, which are the buffers themselves.
     fn step_report(&self, chain: &Chain, request: &mut Request) {
         let mut left = STEP_BYTES;
         for slice in chain.writable.from(request.done) {
             let mut len = slice.len() as u64;
             if len > left {
-                // No page is cut into two.
+                // Never split a page.
                 len = left - (slice.ptr_guard().as_ptr() as u64 + left) % PAGE;
                 left = len;
             }
@@ -138,7 +138,7 @@ impl Worker for BalloonWorker {
     fn needs(&self) -> Needs {
         let calls = match self.role {
             Role::Deflate => Vec::new(),
-            // MADV_DONTNEED, for private memory, is every thread's.
+            // MADV_DONTNEED, for private memory, is allowed to every thread.
             _ => vec![Call::madvise_remove()],
         };
         Needs { calls, operations: vec![opcode::Nop::CODE], ..Needs::default() }
@@ -161,7 +161,7 @@ impl Worker for BalloonWorker {
         if request.done >= self.len(chain) {
             return Next::Finished;
         }
-        // Back at once: the loop looks whether it is to stop before it goes on with this.
+        // Completes immediately: it lets the loop check for a stop request before the next step.
         Next::Submit(opcode::Nop::new().build().flags(Flags::FIXED_FILE), STEP_COST)
     }
 

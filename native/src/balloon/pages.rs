@@ -7,7 +7,7 @@ use vm_memory::{GuestAddress, GuestMemoryBackend};
 /// The unit of page numbers (virtio 1.3 §5.5.6), and of the host's pages where it may take single ones.
 pub const PAGE: u64 = 4096;
 
-/// Runs of neighbors in sorted numbers, in which each may occur several times: the first one, and how many.
+/// Runs of consecutive pages in sorted numbers, which may repeat: the first page and the count.
 pub struct Runs<'n>(&'n [u32]);
 
 impl<'n> Runs<'n> {
@@ -35,13 +35,14 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// Gives `len` bytes of memory at `address` back, as far as they are RAM that may be. Returns how many were.
+/// Gives `len` bytes of memory at `address` back to the host, skipping what is not RAM or must be kept. Returns the
+/// number of bytes given back.
 pub fn discard(ram: &GuestRam, address: u64, len: u64, discards: &Discards) -> u64 {
     let mut discarded = 0;
     let mut at = address;
     while at < address + len {
         let left = address + len - at;
-        // To the end of the region, or over a page that is none.
+        // Up to the end of the region, or past a page that is not RAM.
         let Ok(slice) = ram
             .get_slices(GuestAddress(at), left as usize)
             .next()
@@ -56,7 +57,7 @@ pub fn discard(ram: &GuestRam, address: u64, len: u64, discards: &Discards) -> u
     discarded
 }
 
-/// The whole host pages of a slice. Returns how many bytes were given back.
+/// Gives back the whole host pages of a slice. Returns the number of bytes given back.
 pub fn discard_slice(slice: &RamSlice, discards: &Discards) -> u64 {
     let Some(advice) = slice.bitmap().discarded_by() else { return 0 };
     let start = slice.ptr_guard().as_ptr() as u64;
@@ -65,11 +66,12 @@ pub fn discard_slice(slice: &RamSlice, discards: &Discards) -> u64 {
         return 0;
     }
     let gone = discards.carry_out(|| {
-        // SAFETY: whole pages of guest RAM, which stays mapped for as long as the slice exists and is never accessed through Rust
-        // references. The guest has given them up; they read as zero, or as what is behind a private mapping, from now on.
+        // SAFETY: whole pages of guest RAM, which stay mapped while the slice exists and are never
+        // accessed through Rust references. The guest has given them up; from now on they read as zeros,
+        // or as what backs a private mapping.
         unsafe { libc::madvise(first as *mut libc::c_void, (end - first) as usize, advice) == 0 }
     });
-    // Whoever follows changes of RAM must know, and afterwards.
+    // The dirty log must record the change, after it was made.
     slice.bitmap().mark_dirty((first - start) as usize, (end - first) as usize);
     if gone { end - first } else { 0 }
 }

@@ -9,10 +9,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-/// Shared memory of a file, behind all other memory.
+/// Shared memory backed by a file, above all other memory.
 const FILE_AT: u64 = 0x100_0000;
 const FILE_BYTES: u64 = 32 << 20;
-/// Where the driver has its numbers.
+/// Where the driver puts its page numbers.
 const NUMBERS: u64 = 0x8000;
 
 struct Balloon {
@@ -22,7 +22,7 @@ struct Balloon {
     discards: Arc<Discards>,
 }
 
-/// A queue with this role. Below `REGION_BORDER` memory is not to be given back, as if it were a device's.
+/// A queue with this role. Memory below `REGION_BORDER` must not be given back, as if it were a device's.
 fn start(role: u32) -> Balloon {
     let mut fixture = Fixture::new(memory_file(), 0, 0);
     fixture.stop();
@@ -84,7 +84,7 @@ impl Balloon {
         }
     }
 
-    /// Which pages from `address` on are not zero.
+    /// Which pages from `address` on contain nonzero bytes.
     fn filled(&self, address: u64, pages: u64) -> Vec<bool> {
         let page = |index: u64| {
             let slice = self.ram.get_slice(GuestAddress(address + index * PAGE), 1).unwrap();
@@ -95,7 +95,7 @@ impl Balloon {
         (0..pages).map(page).collect()
     }
 
-    /// Pages that the file has.
+    /// Pages allocated in the file.
     fn file_pages(&self) -> u64 {
         self.file.metadata().unwrap().blocks() * 512 / PAGE
     }
@@ -118,7 +118,7 @@ fn inflating_gives_the_memory_of_a_file_back() {
     let filled: Vec<_> = (0..16).map(|page| ![1, 2, 3, 9].contains(&page)).collect();
     assert_eq!(balloon.filled(FILE_AT, 16), filled);
     assert_eq!(balloon.counter(words::BYTES_FROM_GUEST), 4 * PAGE);
-    // Reading has made none.
+    // Reading has allocated none.
     balloon.fill(FILE_AT, 16 * PAGE);
     balloon.give(&(0..16).map(|page| first + page).collect::<Vec<_>>());
     assert_eq!(balloon.file_pages(), 0);
@@ -140,7 +140,7 @@ fn what_is_no_memory_is_passed_over() {
     let last = number(FILE_AT + FILE_BYTES);
     balloon.give(&[u32::MAX, u32::MAX - 1, last, number(0x40_0000), number(FILE_AT)]);
     assert_eq!((balloon.filled(FILE_AT, 1), balloon.counter(words::BYTES_FROM_GUEST)), (vec![false], PAGE));
-    // Half a number, none, and a buffer of the wrong direction.
+    // Half a number, no number, and a buffer with the wrong direction.
     balloon.request(&[out(NUMBERS, 3)]);
     balloon.request(&[in_(NUMBERS, 64)]);
     balloon.fixture.assert_served();
@@ -187,7 +187,7 @@ fn nothing_is_given_back_while_that_is_not_allowed() {
 #[test]
 fn a_request_of_any_length_can_be_stopped_and_goes_on() {
     let mut balloon = start(balloon_role::INFLATE);
-    // The numbers are in the file themselves, and say nothing that may go.
+    // The numbers are in the file themselves, and name no page that may be discarded.
     let len = 24 << 20;
     balloon.fill(FILE_AT, len);
     balloon.fixture.driver.offer(&[out(NUMBERS, 4), in_(0x9000, 4)]);

@@ -1,5 +1,5 @@
-//! What a queue thread can reach if its code is subverted: nothing but the files of its queue. Each attempt runs on a thread
-//! that is set up exactly as a queue thread is.
+//! What a queue thread can reach if its code is subverted: nothing but the files of its queue. Each attempt runs on a
+//! thread set up exactly like a queue thread.
 
 use super::testing::*;
 use crate::epoll::EventFd;
@@ -112,7 +112,7 @@ fn the_ring_takes_no_other_files_and_no_other_ring_is_made() {
     let other = IoUring::new(4).unwrap();
     let other_fd = other.as_raw_fd();
     assert_eq!(confined(move |_| enter(other_fd, 0) as i32), trapped(libc::SYS_io_uring_enter));
-    // IORING_ENTER_REGISTERED_RING would take the number for an index.
+    // IORING_ENTER_REGISTERED_RING would make the number an index.
     assert_eq!(
         confined(move |ring| enter(ring.as_raw_fd(), 1 << 4) as i32),
         trapped(libc::SYS_io_uring_enter)
@@ -124,7 +124,7 @@ fn reads_and_writes_are_those_of_eventfds() {
     let file = secret();
     let fd = file.as_raw_fd();
     let trapped = |call: i64| (Ending::Trapped(call as i32), None);
-    // SAFETY: the buffer is static and has room.
+    // SAFETY: the buffer is static and large enough.
     let read = move |_: &mut IoUring| unsafe { libc::read(fd, buffer().cast(), 4) as i32 };
     // SAFETY: as above.
     let write = move |_: &mut IoUring| unsafe { libc::write(fd, buffer().cast(), 4) as i32 };

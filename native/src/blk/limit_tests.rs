@@ -1,4 +1,4 @@
-//! Limits, the write cache, and a capacity that changes while requests come.
+//! Limits, the write cache, and a capacity that changes while requests arrive.
 
 use super::feature;
 use super::request::{STATUS_IOERR, STATUS_OK};
@@ -14,7 +14,7 @@ const OUT: u32 = 1;
 const FLUSH: u32 = 4;
 const WRITE_ZEROES: u32 = 13;
 
-/// A disk that gets through `operations`, and then one in an hour.
+/// A disk that allows `operations` operations immediately, and one an hour after that.
 fn limited(operations: u64) -> (Fixture, Arc<Limiter>) {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.stop();
@@ -108,7 +108,7 @@ fn a_capacity_that_changes_counts_for_the_next_requests() {
     assert_eq!(disk.request(OUT, 1, &[out(DATA, 512)]).0, STATUS_IOERR);
 }
 
-/// What a write is: whether the operation that the worker submits has RWF_DSYNC, and what follows it.
+/// Whether a write is durable: whether the operation that the worker submits has RWF_DSYNC, and what follows it.
 fn writes_through(features: u64, write_through: bool) -> bool {
     let mut disk = Fixture::new(memory_file(), features, 0);
     let worker = disk.worker(0);

@@ -30,7 +30,7 @@ fn moved(ram: &GuestRam, to: u64) -> Vec<Region> {
 }
 
 fn memory_of(regions: &[Region]) -> Arc<GuestRam> {
-    // SAFETY: the tests leak what the regions are in.
+    // SAFETY: the tests leak the memory behind the regions.
     Arc::new(unsafe { guest_ram(regions) }.unwrap())
 }
 
@@ -53,7 +53,7 @@ fn a_running_queue_reaches_memory_that_is_added() {
         let memory = memory_of(&[old.clone(), moved(added, address)].concat());
         match round % 2 {
             0 => disk.queue().use_memory(memory),
-            // It sees the request first, which must not be served from the memory that it has.
+            // The thread sees the request first; it must not serve it from its old memory.
             _ => disk.queue().use_memory_silently(memory),
         }
         assert_eq!(disk.request(IN, 7, &[in_(address + 16, 512)]), (0, 513));
@@ -114,7 +114,7 @@ fn no_request_is_lost_or_served_twice_while_memory_changes() {
         let before = disk.driver.used_index();
         let mut reads = Vec::new();
         for tag in 0..count {
-            // Each request has a sector of its own, so that their order does not matter.
+            // Each request has its own sector, so that their order does not matter.
             let sector = round % 64 * 8 + tag;
             let data = DATA + tag * 512;
             if random.below(2) == 0 {
@@ -144,7 +144,7 @@ fn no_request_is_lost_or_served_twice_while_memory_changes() {
     }
 }
 
-/// A disk whose memory has a log of 2 MiB; it is off.
+/// A disk whose memory has a 2 MiB dirty log, turned off.
 fn logged() -> (Fixture, *const u64) {
     let pages = 0x20_0000 / PAGE;
     let mut words = vec![0; 2 + pages as usize / 64];
@@ -156,7 +156,7 @@ fn logged() -> (Fixture, *const u64) {
         .into_iter()
         .map(|region| Region { log: log as u64, offset: region.gpa, ..region })
         .collect();
-    // The test's own writes have no log.
+    // The test's own writes are not logged.
     let unlogged = std::mem::replace(&mut disk.ram, memory_of(&regions));
     disk.start(0);
     disk.ram = unlogged;

@@ -1,4 +1,4 @@
-//! virtio-blk request queues (virtio 1.3 §5.2.6), on an image.
+//! virtio-blk request queues (virtio 1.3 §5.2.6), backed by an image.
 
 #[cfg(test)]
 mod confinement_tests;
@@ -54,7 +54,7 @@ crate::abi_struct! {
     }
 }
 
-/// What the config space advertises about the size of a request.
+/// Limits on request size that the config space advertises.
 #[derive(Clone, Copy)]
 pub struct Limits {
     pub segments: u32,
@@ -81,10 +81,10 @@ pub struct Request<'m> {
 
 #[derive(Clone, Copy, Default)]
 enum Work {
-    /// The disk's.
+    /// An operation on the disk.
     Disk(Direction),
     Identify,
-    /// Nothing: the status has the reason.
+    /// Nothing: the status byte has the reason.
     Refuse(u8),
     #[default]
     None,
@@ -106,8 +106,8 @@ impl BlkWorker {
         self.features & feature != 0
     }
 
-    /// Whether a write must be durable when it completes (§5.2.6.2): the driver has set the cache to writethrough, or has no means
-    /// to ask for durability.
+    /// Whether a write must be durable when it completes (§5.2.6.2): the driver has set the cache to writethrough, or
+    /// cannot request durability.
     fn writes_through(&self) -> bool {
         match self.has(feature::CONFIG_WCE) {
             true => self.image.state().writes_through(),

@@ -1,4 +1,4 @@
-//! A queue thread on a packed ring: the same requests, stopped and started again in the middle.
+//! A queue thread on a packed ring: the same requests, with a stop and restart in the middle.
 
 use super::testing::*;
 use crate::queue::testing::packed::PackedDriver;
@@ -81,7 +81,7 @@ fn what_was_unfinished_at_a_stop_is_finished_by_the_next_start() {
     disk.max_range_sectors = u32::MAX;
     disk.file.write_all_at(&[1; 512], 0).unwrap();
     disk.start(0);
-    // Each writes zeros to the whole disk: the file can't do it otherwise.
+    // Each writes zeros to the whole disk: the file has no faster way.
     let sectors = disk.sectors;
     for tag in 0..20 {
         let range = [0u64, sectors];

@@ -30,7 +30,7 @@ trait Edges {
 }
 
 impl Edges for Random {
-    /// A number near the boundaries that checks may get wrong.
+    /// A number near the boundaries where checks are likely to be wrong.
     fn edge(&mut self, limit: u64) -> u64 {
         match self.below(8) {
             0 => self.next(),
@@ -40,7 +40,7 @@ impl Edges for Random {
         }
     }
 
-    /// Mostly a step of a proper chain: something to read and a link to the next one, or something to write and the end.
+    /// Usually part of a valid chain: a readable buffer with a link to the next, or a writable one that ends it.
     fn descriptor(&mut self, index: u64) -> [u64; 2] {
         let wild = self.below(8) == 0;
         let address = if wild { self.edge(0x20_0000) } else { SCRATCH + 16 * self.below(64) };
@@ -64,7 +64,7 @@ fn fill(random: &mut Random, ram: &GuestRam) {
         write(at, low);
         write(at + 8, high);
     }
-    // Some of the scratch area holds headers: {le32 type, le32 reserved, le64 sector}.
+    // Part of the scratch area holds headers: {le32 type, le32 reserved, le64 sector}.
     for index in 0..32 {
         write(SCRATCH + 16 * index, [0, 1, 4, 8, 11, 13, random.next()][random.below(7) as usize]);
         write(SCRATCH + 16 * index + 8, random.edge(DISK_BYTES / SECTOR));
@@ -147,7 +147,7 @@ fn worker() -> BlkWorker {
     BlkWorker::new(&config, features, Arc::new(Aligned(image)), None)
 }
 
-/// Requests that were understood, and rings that were broken.
+/// Counts of requests that parsed, and of broken rings.
 fn random_rings<'m, R: Ring<'m>>(
     ram: &'m GuestRam,
     position: Position,
@@ -178,7 +178,8 @@ fn random_rings<'m, R: Ring<'m>>(
                     break;
                 }
             }
-            // Parsed twice: once to look at it. The header leaves the chain then, so it is read again as after a stop.
+            // Parsed twice, the first time to inspect it. That removes the header from the chain, so it is read again,
+            // as after a stop.
             let mut saved = Vec::new();
             queue.save(&chain, &mut saved);
             let Ok((operation, _)) = parse(&mut chain, &worker) else {

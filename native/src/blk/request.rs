@@ -29,7 +29,7 @@ pub enum Operation {
     Disk(DiskOperation),
     /// The serial number goes to the writable buffers.
     Identify,
-    /// Nothing: the status has the reason.
+    /// Nothing: the status byte has the reason.
     Refuse(u8),
 }
 
@@ -47,7 +47,7 @@ pub fn parse<'m>(chain: &mut Chain<'m>, disk: &BlkWorker) -> Result<(Operation, 
 }
 
 fn operation(kind: u32, sector: u64, chain: &Chain, disk: &BlkWorker) -> Operation {
-    // Header and status byte come in descriptors of their own, besides `seg_max` for the data.
+    // Header and status byte have their own descriptors, besides `seg_max` for the data.
     if chain.descriptors > disk.limits.segments.saturating_add(2) {
         return Operation::Refuse(STATUS_IOERR);
     }
@@ -82,7 +82,7 @@ fn transfer(
 }
 
 /// The ranges of a discard or write-zeroes request, or the status to refuse it with: unsupported for more ranges than
-/// the config space offers, an error for one that is too long.
+/// the config space allows, an error for one that is too long.
 fn ranges(chain: &Chain, disk: &BlkWorker, allowed_flags: u32) -> Result<Vec<Range>, u8> {
     let bytes = chain.readable.len();
     if disk.image.state().readonly || bytes == 0 || bytes % RANGE_BYTES != 0 {

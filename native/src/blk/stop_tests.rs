@@ -1,4 +1,4 @@
-//! Stopping a queue: between two steps of its requests, and while the kernel holds on to one.
+//! Stopping a queue: between two steps of its requests, and while the kernel holds one.
 
 use super::BlkConfig;
 use super::testing::*;
@@ -22,7 +22,7 @@ use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 const IN: u32 = 0;
 const WRITE_ZEROES: u32 = 13;
-/// What of guest memory is missing.
+/// Guest address of the missing page.
 const MISSING: u64 = 0x10_0000;
 
 #[test]
@@ -34,7 +34,7 @@ fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
     disk.max_range_sectors = u32::MAX;
     disk.file.write_all_at(&[1; 512], 0).unwrap();
     disk.start(0);
-    // Each writes zeros to the whole disk: the file can't do it otherwise.
+    // Each writes zeros to the whole disk: the file has no faster way.
     for tag in 0..21 {
         let range = [0u64, disk.sectors];
         disk.write(DATA + 16 * tag, &range.map(u64::to_le_bytes).concat());
@@ -66,8 +66,8 @@ fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
     assert_eq!(disk.counters.get(words::REQUESTS), 21);
 }
 
-/// VIRTIO_F_RING_RESET: one queue of a disk is stopped and set up anew, elsewhere in memory and of another size, while the other
-/// one goes on.
+/// VIRTIO_F_RING_RESET: one queue of a disk is stopped and set up again at other addresses with another size, while the
+/// other queue keeps running.
 #[test]
 fn a_queue_is_reset_while_another_one_of_the_same_disk_is_served() {
     let mut first = Fixture::new(memory_file(), FEATURES, 0);
@@ -104,7 +104,7 @@ fn only_chains_that_were_taken_can_be_resumed() {
     assert_eq!(start(2, 1, &[64]), Err(Errno(libc::EINVAL)));
 }
 
-/// Begins a read that the kernel can't finish. None if this user may not do that.
+/// Starts a read that the kernel can't finish. None if this user may not do that.
 fn read_into_missing_memory(file: File) -> Option<(Fixture, MissingPages)> {
     let mut disk = Fixture::new(file, FEATURES, 0);
     let missing = MissingPages::new(&disk.ram, MISSING, 4096);
@@ -196,7 +196,7 @@ fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
     assert_eq!(queues.next_event(), None);
     assert!(image.upgrade().is_some());
     drop(missing);
-    // The reactor asks for events when the thread ends, which closes the image.
+    // The reactor polls for events when the thread ends, which closes the image.
     while image.upgrade().is_some() {
         assert_eq!(queues.next_event(), None);
         std::thread::yield_now();
@@ -234,7 +234,7 @@ fn is_mapped(address: *mut libc::c_void, len: usize) -> bool {
     unsafe { libc::mincore(address, len, resident.as_mut_ptr()) == 0 }
 }
 
-/// However many requests of whatever size a driver makes: the kernel works on a bounded part of them.
+/// However many requests of whatever size a driver makes, the kernel works on a bounded part of them.
 #[test]
 fn large_requests_wait_for_their_turn() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
@@ -243,7 +243,7 @@ fn large_requests_wait_for_their_turn() {
         return;
     };
     disk.stop();
-    // Two buffers of 1 MiB are one step, and eight steps all that is in progress at a time.
+    // Two 1 MiB buffers make one step, and at most eight steps are in progress at a time.
     disk.sectors = (4 << 20) / 512;
     disk.file.set_len(4 << 20).unwrap();
     for tag in 0..15 {

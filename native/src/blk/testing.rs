@@ -18,7 +18,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 const SIZE: u32 = 64;
 pub const SECTORS: u64 = 4096;
-/// Where the driver places everything else.
+/// Addresses of the driver's headers, statuses and data.
 pub const HEADER: u64 = 0x8000;
 pub const STATUS: u64 = 0x9000;
 pub const DATA: u64 = 0x2_0000;
@@ -42,7 +42,7 @@ pub struct Fixture {
     /// For the next `start`.
     pub unfinished: Vec<u8>,
     pub limiter: Option<Arc<Limiter>>,
-    /// Of the queue that runs.
+    /// The image of the running queue.
     pub image: Option<Arc<RawImage>>,
     pub sectors: u64,
     pub max_range_sectors: u32,
@@ -110,7 +110,7 @@ impl Fixture {
         BlkWorker::new(&self.blk_config(), self.driver.layout.features, image, self.limiter.clone())
     }
 
-    /// Starts the queue on an image that another one uses.
+    /// Starts the queue on an image that another queue uses.
     pub fn share_image(&mut self, image: &Arc<RawImage>) {
         let worker = BlkWorker::new(&self.blk_config(), self.driver.layout.features, image.clone(), None);
         let queue = QueueThread::start(&self.config(), &self.unfinished, worker, self.surroundings());
@@ -229,7 +229,7 @@ impl Fixture {
         }
     }
 
-    /// Stops the queue, so that the next `start` continues where it was.
+    /// Stops the queue, so that the next `start` resumes at its position.
     pub fn stop(&mut self) -> Position {
         let mut queue = self.queue.take().unwrap();
         assert!(queue.end(), "the queue is stuck");
@@ -247,7 +247,7 @@ impl Fixture {
         self.queue.take().unwrap()
     }
 
-    /// Waits until the queue is served from the memory that it was last given.
+    /// Waits until the queue uses the memory that it was last given.
     pub fn await_memory(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.queue.as_ref().unwrap().has_memory() {
@@ -280,7 +280,7 @@ impl Fixture {
         bytes
     }
 
-    /// Bytes that the file occupies.
+    /// Bytes allocated to the file.
     pub fn allocated(&self) -> u64 {
         self.file.metadata().unwrap().blocks() * 512
     }

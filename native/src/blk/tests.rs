@@ -94,7 +94,7 @@ fn ranges_are_discarded_and_zeroed() {
     assert!(disk.on_disk::<4096>(4096) == [0xaa; 4096]);
     assert!(disk.on_disk::<4096>(16 * 512) == [0; 4096]);
 
-    // This file system has no FALLOC_FL_ZERO_RANGE: zeros are written.
+    // This file system lacks FALLOC_FL_ZERO_RANGE: zeros are written.
     fill(&disk);
     assert_eq!(disk.ranges(WRITE_ZEROES, &[(1, 2, 0), (8, 1, 1)]), STATUS_OK);
     assert_eq!(disk.on_disk::<512>(0), [0xaa; 512]);
@@ -138,7 +138,7 @@ fn requests_beyond_the_limits_of_the_config_space_are_refused() {
         assert_eq!(disk.ranges(kind, &vec![(0, 1, 0); most + 1]), STATUS_UNSUPPORTED);
         assert_eq!(disk.ranges(kind, &[(0, LIMITS.range_sectors, 0)]), STATUS_OK);
     }
-    // A longer range than the limit, on a disk that has room for it.
+    // A range longer than the limit, on a disk that is large enough for it.
     disk.stop();
     disk.sectors = 4 * SECTORS;
     disk.file.set_len(disk.sectors * 512).unwrap();
@@ -174,7 +174,7 @@ fn more_buffers_than_seg_max_are_refused() {
 fn large_requests_are_carried_out_in_steps() {
     let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     disk.stop();
-    // One request of 8 MiB, four steps, and a range of more than one step.
+    // One request of 8 MiB, which takes four steps, and a range that takes several.
     disk.sectors = (200 << 20) / 512;
     disk.file.set_len(disk.sectors * 512).unwrap();
     disk.max_range_sectors = u32::MAX;
@@ -224,7 +224,7 @@ fn written_zeros_take_no_space_where_they_are_detected() {
     disk.write(DATA + 65535, &[1]);
     assert_eq!(write(&mut disk, 0), STATUS_OK);
     assert_eq!((disk.allocated(), disk.on_disk::<1>(65535)), (16 * page, [1]));
-    // Over data, in several buffers that are no pages.
+    // Over data, in several buffers that are not page-aligned.
     disk.write(DATA, &[0; 65536]);
     let parts = [out(DATA + 3, 512), out(DATA + 600, 700), out(DATA, 65536 - 1212 - 1024)];
     assert_eq!(disk.request(OUT, 1, &parts).0, STATUS_OK);
@@ -263,7 +263,7 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
         assert!(disk.on_disk::<4096>(tag * 4096) == [tag as u8; 4096], "request {tag}");
         assert_eq!(disk.read::<1>(STATUS + tag), [STATUS_OK]);
     }
-    // The next thread finishes what had been taken and takes what had not, without a kick.
+    // The next thread finishes the requests that were taken and takes the others, without a kick.
     disk.start(0);
     disk.await_used(21);
     assert_eq!(disk.counters.get(words::IN_FLIGHT), 0);
@@ -287,7 +287,7 @@ fn what_is_found_without_having_asked_for_a_kick_is_counted() {
     }
     disk.stop();
     assert_eq!(disk.counters.get(words::BATCHES), 200);
-    // The driver either had to kick or not; a few times it checks just as the thread changes its mind.
+    // The driver either had to kick or not; occasionally it checks just as the thread changes its mind.
     let kicked = disk.counters.get(words::KICKS) + disk.counters.get(words::KICKS_SUPPRESSED);
     assert!((180..=220).contains(&kicked), "{kicked} of 200 batches");
 }

@@ -1,5 +1,5 @@
-//! Compiles rules about system calls to the classic BPF that seccomp(2) runs. seccompiler knows one action for a match and
-//! one for the rest; here each call has its own.
+//! Compiles rules about system calls to the classic BPF that seccomp(2) runs. seccompiler supports one action for a
+//! match and one for the rest; here each call has its own.
 
 use libc::sock_filter;
 
@@ -24,7 +24,7 @@ pub enum Condition {
 
 pub enum Rule {
     Always(Action),
-    /// Allowed if all conditions of any alternative hold; `otherwise` if not.
+    /// Allowed if all conditions of any alternative hold; otherwise `otherwise`.
     AnyOf {
         alternatives: Vec<Vec<Condition>>,
         otherwise: Action,
@@ -71,8 +71,8 @@ fn ret(action: Action) -> sock_filter {
     )
 }
 
-/// Compiles `rules`, which are tried in their order. Calls without a rule are trapped, and those from `unknown_from` on,
-/// which are newer than these rules, fail with ENOSYS so that their callers fall back.
+/// Compiles `rules`, which are tried in order. Calls without a rule are trapped, except those from `unknown_from` on,
+/// which are newer than these rules: they fail with ENOSYS so that their callers fall back.
 pub fn compile(rules: &[(i64, Rule)], unknown_from: i64) -> Vec<sock_filter> {
     let mut program = vec![
         statement(LOAD, ARCHITECTURE),
@@ -94,7 +94,7 @@ pub fn compile(rules: &[(i64, Rule)], unknown_from: i64) -> Vec<sock_filter> {
     program
 }
 
-/// Ends in a return on every way through it.
+/// Every path through it ends in a return.
 fn block(rule: &Rule) -> Vec<sock_filter> {
     match rule {
         Rule::Always(action) => vec![ret(*action)],
@@ -107,7 +107,7 @@ fn block(rule: &Rule) -> Vec<sock_filter> {
     }
 }
 
-/// Returns Allow if all conditions hold, else continues after itself.
+/// Returns Allow if all conditions hold; falls through otherwise.
 fn alternative(conditions: &[Condition]) -> Vec<sock_filter> {
     let mut code = vec![ret(Action::Allow)];
     for condition in conditions.iter().rev() {

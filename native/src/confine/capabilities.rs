@@ -1,14 +1,14 @@
-//! Giving up all capabilities (capabilities(7)) of the calling thread, by raw calls that return 0 or a negative errno.
+//! Dropping all capabilities (capabilities(7)) of the calling thread, by raw calls that return 0 or a negative errno.
 
 use crate::spawn::sys::syscall;
 
 /// _LINUX_CAPABILITY_VERSION_3.
 const VERSION: u32 = 0x2008_0522;
-/// More than Linux has; the kernel says EINVAL after its last.
+/// More than Linux has; the kernel returns EINVAL after its last.
 const MOST: u32 = 64;
 
-/// Empties the bounding set, which limits what execve could give. Needs CAP_SETPCAP: without it the set stays,
-/// and a process with no_new_privs gains nothing by it.
+/// Empties the bounding set, which limits what execve can grant. Needs CAP_SETPCAP: without it the set stays, but a
+/// process with no_new_privs cannot use it.
 pub fn drop_bounding() -> isize {
     for capability in 0..MOST {
         // SAFETY: no pointers.

@@ -1,8 +1,8 @@
-//! Whose process this is.
+//! The user and group that this process runs as.
 
 use crate::errno::{Result, check};
 
-/// By glibc's functions, which change all threads.
+/// Uses glibc's functions, which change all threads.
 pub fn become_user(uid: u32, gid: u32) -> Result<()> {
     // SAFETY: no groups, no pointers.
     unsafe {
@@ -13,7 +13,7 @@ pub fn become_user(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
-/// No core file, and no debugger or reader of /proc/PID/mem of the same user.
+/// No core dump, and neither a debugger nor /proc/PID/mem access for processes of the same user.
 pub fn not_dumpable() -> Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;

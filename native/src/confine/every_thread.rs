@@ -1,7 +1,7 @@
 //! Runs code on every thread of the process: capabilities belong to a thread, and only the thread itself can drop them.
 //!
-//! A signal carries the code. It is one of the two that glibc keeps to itself: nobody can block them with its functions,
-//! so it reaches threads that block all signals. This one is for pthread_cancel, which nothing here uses.
+//! A signal carries the code: one of the two that glibc reserves. glibc's functions never block them, so it reaches
+//! threads that block all signals. This one is for pthread_cancel, which nothing here uses.
 
 use crate::errno::{Errno, Result, check};
 use crate::futex;
@@ -18,18 +18,18 @@ use std::time::{Duration, Instant};
 
 /// SIGCANCEL of nptl/internal-signals.h.
 const SIGNAL: i32 = 32;
-/// A thread that takes this long is in an uninterruptible call.
+/// A thread that takes longer is in an uninterruptible call.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked whether a thread that is waited for is still there.
+/// How often to check whether a thread still exists.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// What threads run: raw system calls only, as it interrupts anything. Returns 0 or a negative errno.
+/// What threads run: raw system calls only, since it can interrupt anything. Returns 0 or a negative errno.
 pub type Action = fn() -> isize;
 
 static ACTION: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicU32 = AtomicU32::new(0);
 static ERROR: AtomicI32 = AtomicI32::new(0);
-/// The thread that is to run the action now: only it counts.
+/// The thread whose turn it is to run the action; others ignore the signal.
 static EXPECTED: AtomicI32 = AtomicI32::new(0);
 
 /// The kernel's own struct sigaction.
@@ -43,7 +43,7 @@ struct KernelSigaction {
 
 const SA_RESTORER: u64 = 0x0400_0000;
 
-/// The threads of this process: an open /proc/self/task, which stays readable when nothing can be opened by its path.
+/// The threads of this process: an open /proc/self/task, which stays readable when paths can no longer be opened.
 pub struct Threads(NonNull<libc::DIR>);
 
 impl Threads {
@@ -53,9 +53,9 @@ impl Threads {
         NonNull::new(folder).map(Threads).ok_or_else(Errno::last)
     }
 
-    /// Runs `action` on each thread, one after the other, the calling one last. Threads that start in the meantime are
-    /// reached too, or inherit from one that was. Fails with ESRCH, with no other thread reached, if one of them has a filter
-    /// that the calling one has not: such a thread may not run the action.
+    /// Runs `action` on each thread in turn, the calling one last. Threads that start in the meantime are reached too,
+    /// or inherit from one that was. Fails with ESRCH before reaching any other thread if one of them has a filter that
+    /// the calling one lacks: such a thread may not be allowed to run the action.
     pub fn run(&self, action: Action) -> Result<()> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = crate::sync::lock(&ONE_AT_A_TIME);
@@ -63,7 +63,7 @@ impl Threads {
         ERROR.store(0, SeqCst);
         let previous = install()?;
         let result = self.reach_others();
-        // SAFETY: gives the signal back as it was.
+        // SAFETY: restores the signal's previous action.
         unsafe { syscall!(libc::SYS_rt_sigaction, SIGNAL, &raw const previous, 0, 8) };
         result?;
         match action() {
@@ -112,7 +112,7 @@ impl Threads {
     /// From its proc_pid_status(5); None if the thread has ended.
     fn look_at(&self, name: &CStr) -> Result<Option<ListedThread>> {
         let path = CString::new([name.to_bytes(), b"/status"].concat()).map_err(|_| Errno(libc::EINVAL))?;
-        // SAFETY: an open folder and a NUL-terminated path; the fd is nobody else's.
+        // SAFETY: an open folder and a NUL-terminated path; nothing else owns the fd.
         let mut file = unsafe {
             let fd =
                 libc::openat(libc::dirfd(self.0.as_ptr()), path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
@@ -121,7 +121,7 @@ impl Threads {
                 fd => File::from_raw_fd(fd?),
             }
         };
-        // With room for all of it, it is read at once.
+        // Large enough to be read in one call.
         let mut status = String::with_capacity(4096);
         if file.read_to_string(&mut status).is_err() {
             return Ok(None);
@@ -130,8 +130,8 @@ impl Threads {
             let line = status.lines().find(|line| line.starts_with(field))?;
             line.split_whitespace().last()?.parse().ok()
         };
-        // /proc may be of another PID namespace, which numbers threads differently: the last number is the innermost one's.
-        // Seccomp_filters is there since Linux 5.10.
+        // /proc may belong to another PID namespace, which numbers threads differently: the last number is the
+        // innermost namespace's. Seccomp_filters exists since Linux 5.10.
         let filters = last_of("Seccomp_filters:").or_else(|| last_of("Seccomp:")).unwrap_or(0);
         Ok(last_of("NSpid:").map(|id| ListedThread { id, filters }))
     }
@@ -140,7 +140,7 @@ impl Threads {
 struct ListedThread {
     /// In this process's PID namespace.
     id: i32,
-    /// How many filters it has.
+    /// How many seccomp filters it has.
     filters: i32,
 }
 
@@ -167,7 +167,7 @@ fn install() -> Result<KernelSigaction> {
     }
 }
 
-/// Where the kernel returns to after the handler.
+/// The kernel returns here after the handler.
 #[unsafe(naked)]
 extern "C" fn restorer() {
     std::arch::naked_asm!("mov eax, {number}", "syscall", number = const libc::SYS_rt_sigreturn);

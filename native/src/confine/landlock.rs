@@ -1,5 +1,5 @@
-//! Landlock (landlock(7), linux/landlock.h): a process may only touch the paths that were allowed, makes no TCP connection
-//! unless it may, and reaches no process outside of its domain. A domain belongs to a thread and what it starts.
+//! Landlock (landlock(7), linux/landlock.h): a process may touch only the allowed paths, connects over TCP only if
+//! allowed, and reaches no process outside its domain. A domain applies to a thread and what it starts.
 
 use crate::errno::{Errno, Result, check};
 use crate::spawn::sys::syscall;
@@ -32,20 +32,20 @@ struct PathBeneath {
     parent_fd: i32,
 }
 
-/// A path that stays open, with everything below it.
+/// A path that stays accessible, with everything below it.
 pub struct AllowedPath<'a> {
     pub path: &'a CStr,
     pub writable: bool,
 }
 
-/// What threads are to be restricted to.
+/// The restrictions to apply to threads.
 pub struct Ruleset {
     fd: OwnedFd,
     pub abi: i32,
 }
 
 impl Ruleset {
-    /// With the paths as they are now. `denied_tcp`: what of TCP is denied. ENOSYS, EOPNOTSUPP without Landlock.
+    /// Resolves the paths now. `denied_tcp`: which TCP rights are denied. ENOSYS or EOPNOTSUPP without Landlock.
     pub fn new(allowed: &[AllowedPath], denied_tcp: u64) -> Result<Ruleset> {
         // SAFETY: no pointers.
         let abi = unsafe {
@@ -58,7 +58,7 @@ impl Ruleset {
             scoped: SCOPE_ABSTRACT_UNIX_SOCKET_SIGNAL,
         };
         let size = attribute_size(abi);
-        // SAFETY: the attributes are at least that large; the fd is nobody else's.
+        // SAFETY: the attributes are at least that large; nothing else owns the fd.
         let fd = unsafe {
             let fd = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attributes, size, 0);
             OwnedFd::from_raw_fd(check(fd as i32)?)
@@ -69,14 +69,14 @@ impl Ruleset {
     }
 
     fn allow(&self, AllowedPath { path, writable }: &AllowedPath) -> Result<()> {
-        // SAFETY: a NUL-terminated path; the fd is nobody else's.
+        // SAFETY: a NUL-terminated path; nothing else owns the fd.
         let file = unsafe {
             OwnedFd::from_raw_fd(check(libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC))?)
         };
         let write = if *writable { WRITE_FILE | TRUNCATE } else { 0 };
         let allowed_access = (READ_FILE | READ_DIR | write) & all_of_fs(self.abi);
         match self.add(&file, allowed_access) {
-            // A file: it has no folder's rights.
+            // A file: folder rights do not apply.
             Err(Errno(libc::EINVAL)) => self.add(&file, allowed_access & !READ_DIR),
             result => result,
         }
@@ -92,7 +92,7 @@ impl Ruleset {
         check(result as i32).map(|_| ())
     }
 
-    /// Restricts all threads of this process at once, for good, if the kernel can.
+    /// Restricts all threads of this process at once and permanently, if the kernel supports it.
     pub fn restrict_process(&self) -> bool {
         self.abi >= 8 && restrict_self(self.as_raw_fd(), RESTRICT_SELF_TSYNC) == 0
     }
@@ -117,7 +117,7 @@ fn restrict_self(ruleset: i32, flags: u64) -> isize {
     }
 }
 
-/// Everything about files that this ABI version can deny.
+/// Every file system right that this ABI version can deny.
 fn all_of_fs(abi: i32) -> u64 {
     let rights = match abi {
         1 => 13,
@@ -128,7 +128,7 @@ fn all_of_fs(abi: i32) -> u64 {
     (1 << rights) - 1
 }
 
-/// The size of the attributes that this version knows.
+/// The size of the attributes in this ABI version.
 fn attribute_size(abi: i32) -> usize {
     match abi {
         ..4 => 8,

@@ -1,4 +1,4 @@
-//! Confining this process, with all of its threads, once it has everything open.
+//! Confining this process, with all of its threads, once it has opened everything it needs.
 
 mod bpf;
 mod capabilities;
@@ -33,14 +33,14 @@ enum Layer {
 const LAYERS: usize = 7;
 
 crate::abi_struct! {
-    /// As JavaScript fills it in.
+    /// Filled in by JavaScript.
     pub struct ConfineOptions {
         pub flags: u32,
         pub uid: u32,
         pub gid: u32,
-        /// Where a forbidden system call is reported before it ends the process; -1: nowhere.
+        /// Where a forbidden system call is reported before it ends the process; -1 for nowhere.
         pub report_fd: i32,
-        /// How many paths stay open.
+        /// How many paths stay accessible.
         pub paths: u32,
         pub rlimit_count: u32,
         pub rlimits: [Rlimit; MAX_RLIMITS],
@@ -50,16 +50,16 @@ crate::abi_struct! {
 crate::abi_struct! {
     /// ConfineReport.
     pub struct ConfineReport {
-        /// By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with.
+        /// By `Layer`: 0 if it is on, -1 if it was not requested, or the errno that it failed with.
         pub outcome: [i32; LAYERS],
         /// Landlock's ABI version; 0 without it.
         pub landlock_abi: i32,
     }
 }
 
-/// Applies each layer, in the order in which none takes away what the next one needs. A layer that fails is noted; the
-/// others follow. `texts` are the paths that stay open, each with `r` (read) or `w` (read and write) before it and a NUL
-/// after it. Fails, with no layer applied, if one of them cannot be opened.
+/// Applies each layer, in an order in which none removes what the next one needs. A layer that fails is noted, and the
+/// others follow. `texts` are the paths that stay accessible, each preceded by `r` (read) or `w` (read and write) and
+/// followed by a NUL. Fails, with no layer applied, if one of them cannot be opened.
 pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> {
     let limits = options.rlimits.get(..options.rlimit_count as usize).ok_or(Errno(libc::EINVAL))?;
     let allowed = allowed_paths(options.paths, texts)?;
@@ -70,7 +70,7 @@ pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> 
             report.outcome[layer as usize] = action().map_or_else(|Errno(errno)| errno, |()| 0);
         }
     };
-    // While paths lead somewhere.
+    // While paths still resolve.
     let threads = Threads::open();
     let threads = || threads.as_ref().map_err(|&errno| errno);
     let ruleset = Ruleset::new(&allowed, landlock::ALL_TCP);
@@ -79,7 +79,7 @@ pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> 
     }
     apply(Layer::EmptyRoot, &mut root::empty);
     if asked(Layer::Capabilities) {
-        // While there are capabilities to do it with.
+        // While the thread still has the capability to do it.
         let _ = threads().and_then(|threads| threads.run(capabilities::drop_bounding));
     }
     apply(Layer::Uid, &mut || credentials::become_user(options.uid, options.gid));
@@ -110,10 +110,10 @@ fn allowed_paths(count: u32, texts: &[u8]) -> Result<Vec<AllowedPath<'_>>> {
     Ok(paths)
 }
 
-/// The fd that threads are restricted by.
+/// The ruleset's fd, for threads to restrict themselves by.
 static RULESET: AtomicI32 = AtomicI32::new(-1);
 
-/// Restricts all threads, for good.
+/// Restricts all threads, permanently.
 fn restrict(ruleset: &Ruleset, threads: &Threads) -> Result<()> {
     if ruleset.restrict_process() {
         return Ok(());
@@ -138,7 +138,7 @@ fn filter(report_fd: i32, files: bool) -> Result<()> {
     match unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FILTER_FLAG_TSYNC, &raw const program) }
     {
         0 => Ok(()),
-        // A thread that has a filter of its own, which this one would have to be put under.
+        // A thread has a filter of its own, so this one cannot be applied to it.
         1.. => Err(Errno(libc::ESRCH)),
         _ => Err(Errno::last()),
     }

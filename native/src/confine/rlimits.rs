@@ -1,4 +1,4 @@
-//! Resource limits, as JavaScript gives them.
+//! Resource limits, as passed by JavaScript.
 
 use crate::spawn::sys::syscall;
 use std::ptr;
@@ -15,8 +15,8 @@ crate::abi_struct! {
     }
 }
 
-/// Sets the limits of this process, which may only be lowered without CAP_SYS_RESOURCE: a hard limit is then left where
-/// it is if it is lower. Raw calls only. Returns 0 or a negative errno.
+/// Sets the limits of this process. Without CAP_SYS_RESOURCE, limits can only be lowered: a hard limit that is already
+/// lower stays. Raw calls only. Returns 0 or a negative errno.
 pub fn apply(limits: &[Rlimit]) -> isize {
     for &Rlimit { resource, soft, hard } in limits {
         let mut now = [0u64; 2];

@@ -1,4 +1,4 @@
-//! An empty, read-only root: a process that has everything open needs no file system.
+//! An empty, read-only root: a process that has opened everything needs no file system.
 
 use crate::errno::{Errno, Result, check};
 use std::ffi::CStr;
@@ -13,7 +13,7 @@ const FSMOUNT_CLOEXEC: u32 = 1;
 pub const MOUNT_ATTR_RDONLY: u32 = 1;
 pub const MOUNT_ATTR_NOSUID_NODEV_NOEXEC: u32 = 2 | 4 | 8;
 
-/// Makes an empty file system, mounted nowhere, the root and the working directory of all threads. Needs CAP_SYS_ADMIN and
+/// Makes an empty, unmounted file system the root and working directory of all threads. Needs CAP_SYS_ADMIN and
 /// CAP_SYS_CHROOT in the process's user namespace.
 pub fn empty() -> Result<()> {
     let mount = file_system(&[(c"size", c"4096")], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID_NODEV_NOEXEC)?;
@@ -25,7 +25,7 @@ pub fn empty() -> Result<()> {
     Ok(())
 }
 
-/// An empty tmpfs with these options, mounted nowhere. Needs CAP_SYS_ADMIN in the process's user namespace.
+/// An empty, unmounted tmpfs with these options. Needs CAP_SYS_ADMIN in the process's user namespace.
 pub fn file_system(options: &[(&CStr, &CStr)], attributes: u32) -> Result<OwnedFd> {
     // SAFETY: NUL-terminated strings; the fds are this function's own.
     unsafe {

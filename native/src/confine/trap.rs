@@ -1,4 +1,4 @@
-//! The report of a system call that the process's filter forbids, written as the last thing it does.
+//! The report of a system call that the process's filter forbids, written as its last action.
 
 use crate::spawn::sys::syscall;
 use std::sync::atomic::{AtomicI32, Ordering::*};
@@ -26,8 +26,8 @@ pub fn forbidden(call: i32) {
     unsafe { syscall!(libc::SYS_write, fd, &raw const report, size_of_val(&report)) };
 }
 
-/// Ends the process as if it had no handler: also the first process of a PID namespace, which a signal that it sends
-/// itself does not end, but a forced one does.
+/// Ends the process as if it had no handler. This also ends the first process of a PID namespace, which a signal that
+/// it sends itself does not, but a forced one does.
 pub fn end() -> ! {
     // The kernel's own struct sigaction: handler, flags, restorer, mask.
     let default = [0u64; 4];

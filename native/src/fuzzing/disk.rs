@@ -1,4 +1,4 @@
-//! Disks of virtio-blk and virtio-scsi, on images that check what they are asked for.
+//! virtio-blk and virtio-scsi disks, on images that check the requests they get.
 
 use super::input::Input;
 use super::kernel::Operation;
@@ -21,7 +21,7 @@ pub fn memory_file() -> File {
     unsafe { File::from_raw_fd(libc::memfd_create(c"disk".as_ptr(), libc::MFD_CLOEXEC)) }
 }
 
-/// An image that is only asked for what is in it. Its buffers may have to be aligned.
+/// An image that checks that every request is inside it. Its buffers may need alignment.
 struct Checked {
     image: RawImage,
     alignment: Option<usize>,
@@ -115,7 +115,7 @@ fn identity(kind: Kind) -> Identity {
     }
 }
 
-/// The first byte chooses among the controller's queues: control, events, and most often requests.
+/// The first byte selects one of the controller's queues: control, events, or most often requests.
 pub fn scsi(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let flags = input.u8();

@@ -1,10 +1,10 @@
-//! Frames of a guest: the offloads that it asks for, and fragments of IPv4.
+//! A guest's frames: the offloads that it requests, and IPv4 fragments.
 
 use super::input::Input;
 use crate::net::{FilterConfig, Header, ReceiveFilter, complete_checksum, segment};
 use std::time::Duration;
 
-// The program of user-mode networks has it; what can be in a frame is the same here.
+// Shared with the program for user-mode networks.
 #[path = "../net_user/fragments.rs"]
 mod reassembly;
 
@@ -32,7 +32,7 @@ pub fn offloads(bytes: &[u8]) {
     assert!(payload <= frame.len() + sent * 512, "segments repeat more than their headers");
 }
 
-/// Frames, each after its length and the seconds since the one before.
+/// Frames, each preceded by its length and the seconds since the previous one.
 pub fn fragments(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut fragments = reassembly::Fragments::default();

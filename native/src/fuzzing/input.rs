@@ -1,4 +1,4 @@
-//! Numbers and bytes of a fuzzer's input, which reads as zeros after its end.
+//! Numbers and bytes from a fuzzer's input, which reads as zeros past its end.
 
 pub struct Input<'d>(&'d [u8]);
 
@@ -11,7 +11,7 @@ impl<'d> Input<'d> {
         self.0.is_empty()
     }
 
-    /// As many bytes as there are, at most `count`.
+    /// At most `count` bytes, fewer at the end of the input.
     pub fn take(&mut self, count: usize) -> &'d [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;

@@ -1,5 +1,5 @@
-//! What the kernel would do with an operation of an io_uring, as far as memory is concerned: it touches the buffers, so that a sanitizer
-//! sees buffers that are none.
+//! What the kernel would do to memory for an io_uring operation: it touches the buffers, so that a sanitizer catches
+//! invalid ones.
 
 use io_uring::{opcode, squeue};
 
@@ -11,7 +11,7 @@ const LEN: usize = 24;
 
 pub struct Operation {
     code: u8,
-    /// In the file.
+    /// Offset in the file.
     pub offset: u64,
     buffers: Vec<(*mut u8, usize)>,
 }
@@ -27,7 +27,8 @@ impl Operation {
         let buffers = match code {
             opcode::Read::CODE | opcode::Write::CODE => vec![(long(ADDR) as *mut u8, len)],
             opcode::Readv::CODE | opcode::Writev::CODE => {
-                // SAFETY: what the kernel would read: so many iovecs, which stay where they are until the operation has completed.
+                // SAFETY: what the kernel would read: that many iovecs, which stay in place until
+                // the operation has completed.
                 let vectors = unsafe { std::slice::from_raw_parts(long(ADDR) as *const libc::iovec, len) };
                 vectors.iter().map(|vector| (vector.iov_base.cast(), vector.iov_len)).collect()
             }

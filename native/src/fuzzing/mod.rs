@@ -1,8 +1,8 @@
-//! What fuzzers call: each target takes bytes, and lets them be what a hostile guest or image would have written. A target that returns
-//! is content; one that panics, hangs or is stopped by a sanitizer has found a bug.
+//! What fuzzers call: each target takes bytes that stand for what a hostile guest or image contains. A target that
+//! returns has passed; one that panics, hangs or is stopped by a sanitizer has found a bug.
 //!
-//! `native/fuzz` runs them under libFuzzer, guided by coverage. `tests.rs` runs them on the inputs that were kept, and on variations of
-//! those, with no more than cargo.
+//! `native/fuzz` runs the targets under libFuzzer, guided by coverage. `tests.rs` runs them on the saved inputs and on
+//! mutations of those, with nothing but cargo.
 
 mod disk;
 mod frames;

@@ -1,4 +1,4 @@
-//! qcow2 images that anyone may have written, and requests to them.
+//! Untrusted qcow2 images, and requests to them.
 
 use super::disk::memory_file;
 use super::input::Input;
@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt;
 
 const REQUESTS: usize = 24;
 const REQUEST_BYTES: usize = 4;
-/// Bytes of a request at most: several of the smallest clusters.
+/// The most bytes of a request: several of the smallest clusters.
 const MAX_LEN: u64 = 64 * 512;
 
-/// The first byte has a flag and the number of requests; then the requests; then the image.
+/// The first byte has a flag and the number of requests; the requests follow, then the image.
 pub fn qcow2(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let first = usize::from(input.u8());
@@ -34,7 +34,7 @@ pub fn qcow2(bytes: &[u8]) {
             _ => (capacity - 512).saturating_sub(place),
         };
         let len = (512 + u64::from(request[3]) * 512).min(MAX_LEN).min(capacity - start);
-        // Whatever the image says about its bytes, a request is carried out or fails.
+        // Whatever the image claims about these bytes, a request is carried out or fails.
         let _ = carry_out(&disk, request[0] & 127, start, len, readonly);
     }
     let _ = disk.carry_out(Task::Settle);

@@ -1,4 +1,4 @@
-//! Rings in guest memory whose content comes from the fuzzer, and what serves them.
+//! Rings in guest memory filled by the fuzzer, and the code that serves them.
 
 use super::input::Input;
 use super::kernel::Operation;
@@ -9,17 +9,17 @@ use std::sync::Arc;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, GuestAddress, GuestRegionMmap};
 
-/// RAM: two regions that touch, the second one only to be read, and one after a hole.
+/// RAM: two adjacent regions, the second one read-only, and one after a hole.
 const REGIONS: [(u64, usize, bool); 3] =
     [(0, 0x4000, true), (0x4000, 0x1000, false), (0x1_0000, 0x2000, true)];
-/// Where the driver's side of the queue is. The fuzzer's first bytes are at 0, so that it finds the rings early.
+/// Where the driver's part of the queue is. The fuzzer's first bytes are at 0, so that it finds the rings early.
 const DESCRIPTORS: u64 = 0;
 const AVAILABLE: u64 = 0x100;
 const USED: u64 = 0x140;
 const MAX_SIZE: u32 = 16;
 /// Requests in progress.
 const MAX_TAKEN: usize = 4;
-/// What a request takes at most until it ends: those of the largest buffers here need a few dozen.
+/// The most steps a request may take: with the largest buffers here it needs a few dozen.
 const MAX_STEPS: u32 = 100_000;
 
 fn region(&(start, size, writable): &(u64, usize, bool)) -> GuestRegionMmap<Writes> {
@@ -35,14 +35,14 @@ fn memory() -> GuestRam {
     GuestRam::from_regions(REGIONS.iter().map(region).collect()).expect("regions in order")
 }
 
-/// The content of the memory that can't be written.
+/// The content of the read-only memory.
 fn readonly_part(ram: &GuestRam) -> Vec<u8> {
     let mut bytes = vec![0; REGIONS[1].1];
     ram.read_slice(&mut bytes, GuestAddress(REGIONS[1].0)).expect("RAM");
     bytes
 }
 
-/// Serves a queue in fuzzed memory: `worker` begins, continues and ends requests in the order that the input has them.
+/// Serves a queue in fuzzed memory: `worker` begins, continues and ends requests in the order given by the input.
 pub fn serve<W: Worker>(bytes: &[u8], worker: &W, check: impl Fn(&Operation) + Copy) {
     let mut input = Input::new(bytes);
     let ram = memory();
@@ -72,9 +72,9 @@ pub fn serve<W: Worker>(bytes: &[u8], worker: &W, check: impl Fn(&Operation) + C
 /// A request in progress.
 struct Taken<'m, W: Worker> {
     chain: Chain<'m>,
-    /// Bytes that the driver has given it to write to.
+    /// Bytes of the buffers that the driver lets it write to.
     room: u64,
-    // It stays where it is.
+    // Boxed, so that it stays in place.
     request: Box<W::Request<'m>>,
 }
 
@@ -96,7 +96,7 @@ fn run<'m, R: Ring<'m>, W: Worker>(
                 match queue.take(&mut chain) {
                     Ok(true) if input.u8() == 255 => queue.put_back(before),
                     Ok(true) => {
-                        // Its header leaves the chain as it begins; a queue that was stopped reads it again.
+                        // Its header leaves the chain when it begins; a queue that was stopped reads it again.
                         let mut saved = Vec::new();
                         queue.save(&chain, &mut saved);
                         if queue.can_retake(&saved) {
@@ -124,7 +124,7 @@ fn run<'m, R: Ring<'m>, W: Worker>(
                 queue.give_back(&chain, outcome.written);
             }
             4 => {
-                // The driver changes what it has offered.
+                // The driver changes buffers that it has already offered.
                 let (at, count) = (u64::from(input.u16()), usize::from(input.u8()));
                 let at = at % (REGIONS[1].0 - u64::from(u8::MAX));
                 ram.write_slice(input.take(count), GuestAddress(at)).expect("RAM");
@@ -141,7 +141,7 @@ fn run<'m, R: Ring<'m>, W: Worker>(
                 queue.disable_kicks();
             }
             7 => {
-                // Another thread goes on where this one has stopped, with requests that begin again.
+                // Another thread continues where this one stopped; its requests start over.
                 queue.publish();
                 let mut saved = Vec::new();
                 taken.drain(..).for_each(|taken| {
@@ -192,7 +192,7 @@ fn finish<'m, W: Worker>(
         check(&operation);
         let len = operation.len();
         let done = match input.u8() {
-            // Some of it, and none.
+            // Part of it, or none.
             254 => len / 2,
             253 => 0,
             255 => {
@@ -208,7 +208,7 @@ fn finish<'m, W: Worker>(
     panic!("a request does not end");
 }
 
-/// Takes requests, and fills their buffers.
+/// Takes requests and fills their buffers.
 pub fn rings(bytes: &[u8]) {
     serve(bytes, &crate::rng::RngWorker::new(None), |_| {});
 }

@@ -1,4 +1,4 @@
-//! The kept inputs, and variations of them: the short form of what libFuzzer does for hours.
+//! The saved inputs and mutations of them: a short version of what libFuzzer does for hours.
 
 use super::{TARGETS, Target};
 use crate::queue::testing::Random;
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Variations of each target; fewer on a machine that does not get there in time.
+/// Mutations per target; slow machines run fewer.
 const VARIATIONS: u32 = 4_000;
 const TIME: Duration = Duration::from_secs(3);
 const MAX_BYTES: usize = 32_768;
@@ -46,12 +46,12 @@ fn vary(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// Where what a target fails on is kept for a debugger.
+/// Where a failing input is saved for a debugger.
 fn failure_of(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("vring-fuzz-{name}-{}", std::process::id()))
 }
 
-/// Runs a target. What it fails on is kept.
+/// Runs a target and saves the input if it fails.
 fn run((name, target): Target, bytes: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_ok() {
         return;
@@ -92,7 +92,7 @@ macro_rules! targets {
 
 targets!(0 rings, 1 balloon, 2 blk, 3 scsi, 4 offloads, 5 fragments, 6 qcow2);
 
-/// Or all of the above would show nothing.
+/// Without this, the tests above would prove nothing.
 #[test]
 fn a_target_that_fails_is_noticed() {
     let failing: Target = ("failing", |bytes| assert!(bytes.len() < 3));

@@ -29,7 +29,7 @@ impl Bounce {
 
     /// The bytes, for use while no request with this buffer is in flight.
     pub fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: `BOUNCE_BYTES` initialized bytes that this value owns, and callers have no request in flight with them.
+        // SAFETY: this value owns `BOUNCE_BYTES` initialized bytes, and callers have no request in flight with them.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), BOUNCE_BYTES) }
     }
 }

@@ -1,5 +1,5 @@
-//! The disk errors of a queue, by kind, until the machine thread has reported them: the first of each kind at once, further
-//! ones as a count at the end of its reporting period. A failing disk can't flood it.
+//! The disk errors of a queue, by kind, until the machine thread has reported them: the first of each kind immediately,
+//! further ones as a count at the end of its reporting period. A failing disk can't flood it.
 
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ crate::abi_constants! {
     }
 }
 
-/// What a request wanted of the disk.
+/// The kind of access that a request made to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Access {
@@ -30,24 +30,24 @@ pub enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskError {
     pub access: Access,
-    /// 0: the file ended before the disk's last sector.
+    /// 0 if the file ended before the disk's last sector.
     pub errno: i32,
-    /// Where the failed step began.
+    /// First sector of the failed step.
     pub sector: u64,
-    /// Which of its queue's disks, as the worker numbers them.
+    /// Which of its queue's disks, as numbered by the worker.
     pub disk: u32,
 }
 
 crate::abi_struct! {
     /// Errors of one kind, as JavaScript reads them.
     pub struct DiskErrors {
-        /// Of the first one.
+        /// Sector of the first error.
         pub sector: u64,
-        /// Requests.
+        /// Number of failed requests.
         pub count: u64,
         pub access: u32,
         pub errno: i32,
-        /// Which of the queue's disks; 0 where it has one.
+        /// Which of the queue's disks; 0 if it has only one.
         pub disk: u32,
     }
 }
@@ -89,12 +89,12 @@ impl ErrorLog {
         true
     }
 
-    /// Whether there are new kinds since this was last asked.
+    /// Whether there are new kinds since the last call.
     pub fn has_new(&self) -> bool {
         self.unreported.swap(false, SeqCst)
     }
 
-    /// The kinds that have not been reported yet. Returns their number, at most `out.len()`.
+    /// Takes the kinds that have not been reported yet. Returns their number, at most `out.len()`.
     pub fn take_new(&self, out: &mut [DiskErrors]) -> usize {
         let mut kinds = lock(&self.kinds);
         let new = kinds.iter_mut().filter(|kind| !kind.reported);
@@ -105,7 +105,7 @@ impl ErrorLog {
         taken.count()
     }
 
-    /// Ends the reporting period: the kinds that occurred again since they were reported. The others are forgotten.
+    /// Ends the reporting period: returns the kinds that recurred since they were reported, and forgets the others.
     pub fn end_period(&self, out: &mut [DiskErrors]) -> usize {
         let mut kinds = lock(&self.kinds);
         kinds.retain(|kind| !kind.reported || kind.errors.count > 0);
@@ -114,7 +114,7 @@ impl ErrorLog {
     }
 }
 
-/// The errors so far; counting goes on from 0.
+/// Takes the count so far and resets it to 0.
 fn take(errors: &mut DiskErrors) -> DiskErrors {
     let taken = *errors;
     errors.count = 0;

@@ -1,6 +1,6 @@
-//! Disk images: what the requests of any disk controller are carried out on. An image maps them to files; whoever uses it
-//! (`DiskRequest`) carries out the operations on its own io_uring, so that any number of threads can use one image at a time. What it takes to
-//! know where bytes are is done by another thread (`Port`).
+//! Disk images, on which any disk controller carries out its requests. An image maps requests to files; its user
+//! (`DiskRequest`) carries out the operations on its own io_uring, so that any number of threads can use one image at a
+//! time. Work that is needed to locate bytes is done by another thread (`Port`).
 
 mod bounce;
 mod errors;
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst};
 
 pub const SECTOR: u64 = 512;
 
-/// The io_uring operations of images that are only read, and of any image.
+/// The io_uring operations used for read-only images, and for all images.
 pub const READ_OPERATIONS: [u8; 2] = [opcode::Read::CODE, opcode::Readv::CODE];
 pub const OPERATIONS: [u8; 5] = [
     READ_OPERATIONS[0],
@@ -34,45 +34,47 @@ pub const OPERATIONS: [u8; 5] = [
     opcode::Fallocate::CODE,
 ];
 
-/// An open image. Whoever has a copy of the pointer keeps its files open.
+/// An open image. Its files stay open while a copy of the pointer exists.
 pub trait Image: Send + Sync {
-    /// What is the same for all formats.
+    /// State common to all formats.
     fn state(&self) -> &ImageState;
 
     /// The files that operations refer to, by their place in this list.
     fn files(&self) -> Vec<RawFd>;
 
-    /// Requests are about to be served.
+    /// Called before requests are served.
     fn prepare(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Who carries out what is not an operation on a file.
+    /// The thread that does what is not an operation on a file.
     fn port(&self) -> Option<&Port> {
         None
     }
 
-    /// A thread serves no more requests for now: asks for what is to have ended before it goes on. With `ends`, somebody else may use the
-    /// files next.
+    /// A thread stops serving requests for now: asks for the work that must end first. With `ends`, another process may
+    /// use the files next.
     fn part(&self, _ends: bool) -> Option<Ticket> {
         None
     }
 
-    /// The io_uring operations that `DiskRequest` submits for it (IORING_OP_*).
+    /// The io_uring operations that `DiskRequest` submits for this image (IORING_OP_*).
     fn operations(&self) -> &'static [u8];
 
     /// With O_DIRECT, the required alignment of a buffer's address.
     fn direct_alignment(&self) -> Option<usize>;
 
-    /// Where the `len` bytes from `start` on are, or as many of them as lie together, to be read or written. Inside the image.
+    /// Where the `len` bytes from `start` on are, or as many of them as are contiguous, for a read
+    /// or a write. Inside the image.
     fn locate(&self, start: u64, len: u64, write: bool) -> Place;
 
-    /// Gives the disk a new size, for requests that begin from now on. Waits for the file system if the image has tables to change.
+    /// Gives the disk a new size, for requests that begin from now on. Waits for the file system if the image has
+    /// tables to change.
     fn resize(&self, capacity: u64) -> Result<()> {
         self.state().resize(capacity)
     }
 
-    /// Why nothing is written any more.
+    /// Why writes are refused from now on, if its tables are corrupt.
     fn corruption(&self) -> Option<String> {
         None
     }
@@ -85,17 +87,17 @@ pub trait Image: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Bytes(Location),
-    /// Nowhere: so many zeros.
+    /// Nowhere: that many zeros.
     Zeros(u64),
-    /// That is known after this task for the image's port, or it has the bytes.
+    /// Known once the image's port has done this task, which may also return the bytes.
     Task(Task),
     Failed(Errno),
 }
 
-/// Bytes of one of an image's files.
+/// A range of one of the image's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// Its place in `Image::files`.
+    /// Its index in `Image::files`.
     pub file: u16,
     pub offset: u64,
     pub len: u64,
@@ -104,42 +106,42 @@ pub struct Location {
 crate::abi_struct! {
     /// How the image is allocated from some byte on.
     pub struct Allocation {
-        /// For so many bytes the answer is the same.
+        /// The number of bytes for which the answer is the same.
         pub bytes: u64,
         /// 1 if there is storage; 0 if they read as zeros because there is none.
         pub allocated: u64,
     }
 }
 
-/// When what is written is made durable.
+/// When written data is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Durability {
-    /// When the guest asks for it.
+    /// When the guest requests it.
     Asked,
     /// Before a write completes (cache=writethrough, directsync).
     Always,
-    /// When the host likes (cache=unsafe).
+    /// When the host chooses (cache=unsafe).
     Never,
 }
 
-/// What becomes of a write whose data is nothing but zeros.
+/// How a write of nothing but zeros is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum WrittenZeros {
-    /// What becomes of any other.
+    /// Like any other write.
     AsOther,
-    /// It zeroes the range, which takes no data.
+    /// It zeroes the range without transferring data.
     Zeroed,
-    /// The same, and the space may be deallocated.
+    /// Likewise, and the space may be deallocated.
     Unmapped,
 }
 
-/// What may change while an image is in use, and what its users must know.
+/// State that may change while an image is in use, and that its users must know.
 pub struct ImageState {
     capacity: AtomicU64,
     write_through: AtomicBool,
-    /// What is made of failed requests.
+    /// How failed requests are handled.
     pub policy: ErrorPolicy,
     durability: AtomicU8,
     written_zeros: AtomicU8,
@@ -163,12 +165,12 @@ impl ImageState {
         Ok(state)
     }
 
-    /// Bytes. Requests that are in progress when it shrinks are carried out as if it had not.
+    /// In bytes. Requests in progress when it shrinks are carried out as if it had not.
     pub fn capacity(&self) -> u64 {
         self.capacity.load(SeqCst)
     }
 
-    /// Changes the capacity for requests that begin from now on; the files have their new size already.
+    /// Changes the capacity for requests that begin from now on; the files already have their new size.
     pub fn resize(&self, capacity: u64) -> Result<()> {
         if capacity % SECTOR != 0 || capacity > i64::MAX as u64 {
             return Err(Errno(libc::EINVAL));
@@ -201,7 +203,7 @@ impl ImageState {
         self.written_zeros.store(what as u8, SeqCst);
     }
 
-    /// Whether a write is durable when it completes, if the driver can choose that.
+    /// Whether a write is durable when it completes, if the driver can choose.
     pub fn writes_through(&self) -> bool {
         self.write_through.load(SeqCst)
     }
@@ -210,7 +212,7 @@ impl ImageState {
         self.write_through.store(on, SeqCst);
     }
 
-    /// The byte offset of `sector`, if `bytes` bytes from there are all inside.
+    /// The byte offset of `sector`, if `bytes` bytes from there are all inside the disk.
     pub fn range(&self, sector: u64, bytes: u64) -> Option<u64> {
         let start = sector.checked_mul(SECTOR)?;
         let end = start.checked_add(bytes)?;

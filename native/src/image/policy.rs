@@ -1,23 +1,23 @@
-//! What is made of requests that fail on the host (QEMU's `rerror` and `werror`).
+//! How requests that fail on the host are handled (QEMU's `rerror` and `werror`).
 
 use super::errors::{Access, DiskError};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 crate::abi_constants! {
-    /// What is made of a failed request.
+    /// How a failed request is handled.
     pub mod error_action as ERROR_ACTION: u32 {
-        /// The guest gets an error.
+        /// The guest sees an error.
         REPORT = 0,
-        /// The guest gets no error.
+        /// The guest sees success.
         IGNORE = 1,
-        /// The VM is paused, and the request carried out again when it continues.
+        /// The VM is paused, and the request carried out again when the VM continues.
         STOP = 2,
         /// Stop if the host has no space left, else report.
         ENOSPC = 3,
     }
 }
 
-/// What becomes of one that has failed.
+/// The outcome of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorAction {
     Report,
@@ -25,7 +25,7 @@ pub enum ErrorAction {
     Hold,
 }
 
-/// `error_action` of reads, and of everything else.
+/// `error_action` for reads, and for everything else.
 #[derive(Default)]
 pub struct ErrorPolicy {
     reads: AtomicU32,

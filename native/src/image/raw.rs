@@ -17,7 +17,7 @@ pub struct RawImage {
 impl RawImage {
     /// An image in the open file of `fd`, which is duplicated.
     pub fn open(fd: RawFd, capacity: u64, readonly: bool, can_discard: bool) -> Result<RawImage> {
-        // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+        // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
         let file =
             unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd))? };
         Ok(RawImage {
@@ -27,7 +27,7 @@ impl RawImage {
         })
     }
 
-    /// lseek(2). The file's position means nothing: all operations have offsets.
+    /// lseek(2). The file's position is unused: all operations have offsets.
     fn seek(&self, start: u64, whence: i32) -> Result<u64> {
         // SAFETY: no pointers.
         let found = unsafe { libc::lseek(self.file.as_raw_fd(), start as i64, whence) };
@@ -64,7 +64,7 @@ impl Image for RawImage {
         let data = match self.seek(start, libc::SEEK_DATA) {
             // No data up to the end of the file.
             Err(Errno(libc::ENXIO)) => capacity,
-            // A block device that doesn't say.
+            // A block device that cannot report holes.
             Err(Errno(libc::EINVAL)) => return Ok(Allocation { bytes: capacity - start, allocated: 1 }),
             found => found?,
         };
@@ -76,7 +76,7 @@ impl Image for RawImage {
     }
 }
 
-/// What `DiskRequest` submits.
+/// The operations that `DiskRequest` submits.
 pub fn operations(readonly: bool) -> &'static [u8] {
     if readonly { &READ_OPERATIONS } else { &OPERATIONS }
 }
@@ -89,7 +89,7 @@ pub fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
         return Ok(None);
     }
     let mut stat = MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path is an empty NUL-terminated string, and `stat` has room for the result.
+    // SAFETY: the path is an empty NUL-terminated string, and `stat` is large enough for the result.
     let stat = unsafe {
         check(libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, stat.as_mut_ptr()))?;
         stat.assume_init()
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(at(MIB), Allocation { bytes: 4096, allocated: 1 });
         assert_eq!(at(MIB + 4096), Allocation { bytes: 3 * MIB - 4096, allocated: 0 });
         assert_eq!(image.allocation(4 * MIB), Err(Errno(libc::EINVAL)));
-        // The end of the disk, not that of the file.
+        // The disk ends there, but not the file.
         image.state().resize(MIB + 512).unwrap();
         assert_eq!(at(MIB), Allocation { bytes: 512, allocated: 1 });
     }

@@ -1,4 +1,4 @@
-//! One request to an image in progress: what remains to be done, as operations of an io_uring.
+//! One request in progress to an image: what remains to be done, as io_uring operations.
 
 use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::errors::{Access, DiskError};
@@ -16,26 +16,26 @@ const MAX_IOVECS: usize = 1024;
 const STEP_BYTES: u64 = 2 << 20;
 /// The most bytes that one step deallocates or zeroes without writing them.
 const RANGE_STEP_BYTES: u64 = 64 << 20;
-/// What a buffer costs at least, and an operation without buffers.
+/// The minimum cost of a buffer, and of an operation without buffers.
 const BUFFER_COST: u64 = 4096;
 const CALL_COST: u64 = 1 << 20;
 /// Buffers for which an idle request keeps memory.
 const KEPT_BUFFERS: usize = 8;
 
-/// What is asked of an image. Bytes and ranges are inside it.
+/// A request to an image. Bytes and ranges are inside it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DiskOperation {
-    /// From this byte on, as many as the data has.
+    /// From this byte on, for the length of the data.
     Read(u64),
     Write(u64),
-    /// What has been written is made durable.
+    /// Makes what was written durable.
     Flush,
-    /// The content of the ranges is no longer needed.
+    /// Discards the content of the ranges.
     Discard(Vec<Range>),
     WriteZeroes(Vec<Range>),
 }
 
-/// Bytes of the image.
+/// A range of the image, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     pub start: u64,
@@ -44,7 +44,7 @@ pub struct Range {
     pub unmap: bool,
 }
 
-/// Which way an operation's data goes.
+/// The direction of an operation's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     ToGuest,
@@ -64,11 +64,11 @@ impl DiskOperation {
 
 /// What a request needs next.
 pub enum Step {
-    /// The operation, and what it costs of the queue's budget, in bytes.
+    /// The operation, and its cost in bytes, charged to the queue's budget.
     Submit(squeue::Entry, u64),
-    /// A bounce buffer, when one is free.
+    /// Waits until a bounce buffer is free.
     AwaitBounce,
-    /// The VM is paused because of this error. The request stays as it is until it is carried out again from its beginning.
+    /// The VM is paused because of this error. The request stays as it is until it is restarted from its beginning.
     Pause(DiskError),
     Finished,
 }
@@ -77,19 +77,19 @@ pub enum Step {
 #[derive(Default)]
 pub struct DiskRequest {
     operation: Option<DiskOperation>,
-    /// Where the image's files begin among those of the ring's worker.
+    /// The index of the image's first file among the files of the ring's worker.
     first_file: u16,
     progress: Progress,
     bounce: Option<Bounce>,
     iovecs: Vec<libc::iovec>,
-    /// Bytes of a write that were found to be zeros.
+    /// Bytes of a write that turned out to be zeros.
     zeros: u64,
     looked_for_zeros: bool,
     failed: bool,
     error: Option<DiskError>,
-    /// What the image's port is doing for it.
+    /// The task that the image's port does for it.
     ticket: Option<(Ticket, Task)>,
-    /// Keeps what the kernel works on in its place.
+    /// Keeps the clusters that the kernel works on in place.
     pin: Option<Pin>,
     /// The image's files may end before its last cluster does.
     zeros_past_end: bool,
@@ -101,11 +101,11 @@ struct Progress {
     done: u64,
     /// Bytes of the current range that are being deallocated or zeroed.
     step: u64,
-    /// The ranges that are finished.
+    /// Number of finished ranges.
     ranges: usize,
     /// The backing store can't zero ranges: write zeros instead.
     write_zeros: bool,
-    /// What has been done is being made durable, or is.
+    /// A sync was submitted for what has been done.
     syncing: bool,
     synced: bool,
 }
@@ -122,7 +122,7 @@ impl DiskRequest {
         self.pin = None;
     }
 
-    /// The image's files are those of the ring's worker from this one on: 0 where a worker has one image.
+    /// The image's files start at this index among those of the ring's worker: 0 where a worker has one image.
     pub fn at_files(&mut self, first: u16) {
         self.first_file = first;
     }
@@ -132,13 +132,13 @@ impl DiskRequest {
         queue_thread::file(self.first_file + index)
     }
 
-    /// Gives back memory that small requests don't need. Not while the request is in progress.
+    /// Frees memory that small requests don't need. Not while the request is in progress.
     pub fn shrink(&mut self) {
         self.iovecs.clear();
         self.iovecs.shrink_to(KEPT_BUFFERS);
     }
 
-    /// Whether the request has failed, for whatever reason.
+    /// Whether the request has failed, for any reason.
     pub fn has_failed(&self) -> bool {
         self.failed
     }
@@ -157,8 +157,8 @@ impl DiskRequest {
         }
     }
 
-    /// Makes a write of nothing but zeros what it comes to, if the image wants that. A driver that changes its buffers meanwhile gets one or
-    /// the other.
+    /// Turns a write of nothing but zeros into a write-zeroes operation, if the image asks for it. A driver that
+    /// changes its buffers at the same time gets one or the other.
     fn look_for_zeros(&mut self, image: &dyn Image, data: &Buffers) {
         if std::mem::replace(&mut self.looked_for_zeros, true) {
             return;
@@ -176,13 +176,13 @@ impl DiskRequest {
         }
     }
 
-    /// Returns whether it had one.
+    /// Returns whether it had a bounce buffer.
     pub fn release_bounce(&mut self, pool: &mut BouncePool) -> bool {
         let bounce = self.bounce.take();
         bounce.map(|bounce| pool.give_back(bounce)).is_some()
     }
 
-    /// The next step. With `durable`, what is written must be durable when the request has finished.
+    /// The next step. With `durable`, written data must be durable when the request has finished.
     pub fn next(&mut self, image: &dyn Image, data: &Buffers, durable: bool, pool: &mut BouncePool) -> Step {
         let durable = match image.state().durability() {
             Durability::Asked => durable,
@@ -208,7 +208,7 @@ impl DiskRequest {
         }
     }
 
-    /// None: to be asked again.
+    /// None if the caller must ask again.
     fn next_step(
         &mut self,
         image: &dyn Image,
@@ -245,7 +245,7 @@ impl DiskRequest {
         })
     }
 
-    /// As `next_step`, for an image whose port does what concerns its tables.
+    /// Like `next_step`, for an image whose port handles its tables.
     fn next_with_port(
         &mut self,
         image: &dyn Image,
@@ -264,7 +264,7 @@ impl DiskRequest {
             DiskOperation::Write(start) => {
                 let start = *start;
                 let step = self.next_transfer(start, Some(durable), image, data, pool);
-                // The tables that refer to it must be durable as well.
+                // The tables that refer to the data must be durable as well.
                 let lacks_tables = durable && !self.progress.synced && port.is_dirty();
                 match step {
                     Some(Step::Finished) if lacks_tables && !self.failed => self.ask(port, Task::Flush),
@@ -289,7 +289,7 @@ impl DiskRequest {
         self.ticket = Some((port.ask(task), task));
     }
 
-    /// Goes on with what the port has done. If it has not, returns the file that will be readable.
+    /// Continues with the port's answer. If there is none yet, returns the file that will become readable.
     fn take_answer(&mut self, data: &Buffers) -> Option<u16> {
         let (ticket, task) = self.ticket.as_ref()?;
         let Some(answer) = ticket.answer() else { return Some(ticket.file()) };
@@ -313,7 +313,7 @@ impl DiskRequest {
         None
     }
 
-    /// The guest is to see no error.
+    /// Completes the request without an error for the guest.
     fn ignore(&mut self, data: &Buffers) {
         self.failed = false;
         self.error = None;
@@ -331,12 +331,12 @@ impl DiskRequest {
     pub fn completed(&mut self, data: &Buffers, result: i32) {
         self.pin = None;
         if self.ticket.is_some() {
-            // A poll: the port may have ended its task.
+            // A poll: the port may have finished its task.
             return;
         }
         let reads = matches!(self.operation, Some(DiskOperation::Read(_))) && self.bounce.is_none();
         if reads && result < 0 {
-            // The kernel may have come far before it failed.
+            // The kernel may have moved some data before it failed.
             data.written(self.progress.done, self.iovecs.iter().map(|iovec| iovec.iov_len as u64).sum());
         }
         if [libc::EAGAIN, libc::EINTR, libc::ECANCELED].contains(&-result) {
@@ -394,7 +394,7 @@ impl DiskRequest {
         Step::Submit(opcode::Fsync::new(self.file(0)).flags(types::FsyncFlags::DATASYNC).build(), CALL_COST)
     }
 
-    /// A step of a read, or of a write that is durable or not.
+    /// One step of a read or a write.
     fn next_transfer(
         &mut self,
         start: u64,
@@ -450,7 +450,7 @@ impl DiskRequest {
         Some(Step::Submit(entry, self.transfer_cost()))
     }
 
-    /// Bytes, and each buffer counts as a page at least: the kernel works on both.
+    /// Bytes, where each buffer counts as at least a page: the kernel works on both.
     fn transfer_cost(&self) -> u64 {
         self.iovecs.iter().map(|iovec| BUFFER_COST.max(iovec.iov_len as u64)).sum()
     }
@@ -475,7 +475,7 @@ impl DiskRequest {
             true => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
             false => libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE,
         };
-        // Steps end at multiples of their size, so that they don't cut a block of the backing store.
+        // Steps end at multiples of their size, so that they don't split a block of the backing store.
         let start = range.start + self.progress.done;
         let step_end = (start / RANGE_STEP_BYTES + 1) * RANGE_STEP_BYTES;
         let at = raw_location(image, start, step_end.min(range.start + range.len) - start);
@@ -510,7 +510,7 @@ impl DiskRequest {
         }
     }
 
-    /// The current step of a range has been deallocated or zeroed.
+    /// Finishes the current step of a range, which has been deallocated or zeroed.
     fn finish_step(&mut self) {
         self.progress.done += self.progress.step;
         let current = self.ranges()[self.progress.ranges..].iter().find(|range| range.len > 0);
@@ -546,12 +546,12 @@ impl DiskRequest {
     }
 }
 
-/// Whether a flush does anything.
+/// Whether a flush has any effect.
 fn flushes(image: &dyn Image) -> bool {
     !image.state().readonly && image.state().durability() != Durability::Never
 }
 
-/// Where bytes of an image are that has no port.
+/// Where bytes are in an image without a port.
 fn raw_location(image: &dyn Image, start: u64, len: u64) -> Location {
     match image.locate(start, len, true) {
         Place::Bytes(at) => at,
@@ -559,7 +559,8 @@ fn raw_location(image: &dyn Image, start: u64, len: u64) -> Location {
     }
 }
 
-/// Collects the data of one step, at most `len` bytes from byte `from` on. Returns false when it isn't aligned for O_DIRECT.
+/// Collects the data of one step, at most `len` bytes from byte `from` on. Returns false if
+/// it isn't aligned for O_DIRECT.
 fn gather(
     data: &Buffers,
     from: u64,
@@ -585,7 +586,7 @@ fn gather(
     true
 }
 
-/// The backing store lacks the operation, or can't do it on a range of this granularity.
+/// The backing store lacks the operation, or doesn't support it for a range of this granularity.
 fn not_supported(result: i32) -> bool {
     [libc::EOPNOTSUPP, libc::ENOSYS, libc::EINVAL].contains(&-result)
 }

@@ -3,20 +3,20 @@
 use crate::sync::lock;
 use std::sync::Mutex;
 
-/// For all threads of a VM that give pages back. While devices of the host reach RAM, its pages are pinned: those that took their place
-/// would be others than the devices go on to use.
+/// Shared by all threads of a VM that give pages back. While host devices access RAM, its pages are pinned: after a
+/// discard the guest would get new pages, and the devices would go on using the old ones.
 #[derive(Default)]
 pub struct Discards {
     forbidden: Mutex<bool>,
 }
 
 impl Discards {
-    /// Once this has returned, none is under way that is not allowed.
+    /// Once this has returned, no forbidden discard is under way.
     pub fn allow(&self, allowed: bool) {
         *lock(&self.forbidden) = !allowed;
     }
 
-    /// Carries one out, unless it is not allowed now. Returns whether it was done.
+    /// Performs a discard, unless it is not allowed now. Returns whether it was performed.
     pub fn carry_out(&self, discard: impl FnOnce() -> bool) -> bool {
         let forbidden = lock(&self.forbidden);
         !*forbidden && discard()

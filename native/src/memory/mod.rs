@@ -21,22 +21,22 @@ crate::abi_struct! {
         /// Guest-physical start.
         pub gpa: u64,
         pub size: u64,
-        /// Its address in this process.
+        /// Host address in this process.
         pub host: u64,
-        /// Where the log of its block is in this process; 0 if it has none.
+        /// Address of its block's log in this process; 0 if it has none.
         pub log: u64,
-        /// Where the region starts in its block, in bytes.
+        /// Offset of the region in its block, in bytes.
         pub offset: u64,
-        /// 1 if it can only be read; else 0.
+        /// 1 if it is read-only, else 0.
         pub readonly: u64,
-        /// What gives its pages back to the host: MADV_REMOVE or MADV_DONTNEED of madvise(2); 0: nothing does.
+        /// How its pages are given back to the host: MADV_REMOVE or MADV_DONTNEED of madvise(2), or 0 if they are not.
         pub discard: u64,
     }
 }
 
 /// # Safety
-/// Each region is mapped readable and writable at `host` for as long as the result or a copy of it exists,
-/// and never accessed through Rust references. Their logs are as `Writes::logged` needs them.
+/// Each region is mapped readable and writable at `host` while the result or a copy of it exists, and never accessed
+/// through Rust references. Their logs are as `Writes::logged` needs them.
 pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
     let mut mapped = Vec::with_capacity(regions.len());
     for region in regions {
@@ -50,7 +50,7 @@ pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
     GuestRam::from_regions(mapped).map_err(|_| Errno(libc::EINVAL))
 }
 
-/// `ram`, and a region that it does not have. EINVAL if the two overlap.
+/// `ram` with an additional region. EINVAL if the two overlap.
 ///
 /// # Safety
 /// As for `guest_ram`.

@@ -1,5 +1,5 @@
-//! What becomes of the writes of queue threads: whether a region takes them, and which pages of its block they have changed. KVM's own
-//! log has only what the guest writes.
+//! How a region handles writes of queue threads: whether it accepts them, and the log of the block's pages that they
+//! have changed. KVM's own dirty log has only the guest's writes.
 
 use crate::errno::{Errno, Result, check};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -8,25 +8,26 @@ use vm_memory::bitmap::{Bitmap, BitmapSlice, NewBitmap, WithBitmapSlice};
 const PAGE: usize = 4096;
 const BITS: usize = u64::BITS as usize;
 
-/// Words before the bits: whether the log is on, and how many pages it is for.
+/// Words before the bits: whether the log is on, and the number of pages that it covers.
 const ON: usize = 0;
 const PAGES: usize = 1;
 pub const HEADER_WORDS: usize = 2;
 
-/// Writes to a region, or to a part of one. By default they are taken, and not noted.
+/// Writes to a region, or to a part of one. By default they are accepted and not logged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Writes {
     /// The log of the block.
     words: Option<&'static [AtomicU64]>,
-    /// Where the region or part starts in the block, in bytes.
+    /// Offset of the region or part in the block, in bytes.
     offset: usize,
     refused: bool,
-    /// The advice of madvise(2) that gives pages back to the host; 0: they are kept.
+    /// The madvise(2) advice that gives pages back to the host; 0 to keep them.
     discard: i32,
 }
 
 impl Writes {
-    /// With the log at `address`, for a region of `size` bytes that starts at `offset` in the block; without one if the address is 0.
+    /// With the log at `address`, for a region of `size` bytes at `offset` in the block;
+    /// without a log if the address is 0.
     ///
     /// # Safety
     /// As for `words`.
@@ -43,7 +44,7 @@ impl Writes {
         Ok(Writes { words: Some(words), offset: offset as usize, ..Writes::default() })
     }
 
-    /// To memory that can only be read.
+    /// To read-only memory.
     pub fn refused() -> Writes {
         Writes { refused: true, ..Writes::default() }
     }
@@ -52,12 +53,12 @@ impl Writes {
         self.refused
     }
 
-    /// To memory whose pages this advice of madvise(2) gives back to the host.
+    /// To memory whose pages this madvise(2) advice gives back to the host.
     pub fn discarded(self, advice: i32) -> Writes {
         Writes { discard: advice, ..self }
     }
 
-    /// None: its pages are not given back.
+    /// None if its pages are not given back.
     pub fn discarded_by(&self) -> Option<i32> {
         (self.discard != 0 && !self.refused).then_some(self.discard)
     }
@@ -79,7 +80,7 @@ unsafe fn words(log: *const u64) -> Result<&'static [AtomicU64]> {
     Ok(unsafe { std::slice::from_raw_parts(log.cast(), len) })
 }
 
-/// Turns a log on or off. What a thread writes after this has returned is noted.
+/// Turns a log on or off. Once this has returned, writes of all threads are logged.
 ///
 /// # Safety
 /// As for `words`.
@@ -88,8 +89,8 @@ pub unsafe fn set(log: *const u64, on: bool) -> Result<()> {
     let words = unsafe { words(log)? };
     words[ON].store(on.into(), SeqCst);
     if on {
-        // A thread writes, then looks whether the log is on. Without a barrier between the two it might find that it is off
-        // although its write is not visible yet. This is the barrier, in all threads at once.
+        // A thread writes, then checks whether the log is on. Without a barrier between the two it might see the log
+        // off although its write is not visible yet. This is the barrier, in all threads at once.
         membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)?;
         membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)?;
     }
@@ -101,7 +102,7 @@ fn membarrier(command: libc::c_int) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } as i32).map(|_| ())
 }
 
-/// Takes the bits out of the log: calls `found` with the index of each word of bits, and the word, unless it is 0.
+/// Takes the bits out of the log: calls `found` with each nonzero word of bits and its index.
 ///
 /// # Safety
 /// As for `words`.
@@ -110,7 +111,7 @@ pub unsafe fn take(log: *const u64, mut found: impl FnMut(usize, u64)) -> Result
     let words = unsafe { words(log)? };
     for (index, word) in words[HEADER_WORDS..].iter().enumerate() {
         if word.load(Relaxed) != 0 {
-            // Who reads the pages after this sees what was written before they were marked.
+            // Reads of the pages after this see what was written before they were marked.
             found(index, word.swap(0, SeqCst));
         }
     }
@@ -130,7 +131,7 @@ impl Bitmap for Writes {
             let Some(word) = words.get(HEADER_WORDS + page / BITS) else { return };
             let count = (BITS - page % BITS).min(last - page + 1);
             let bits = (u64::MAX >> (BITS - count)) << (page % BITS);
-            // Even if they are set already: who takes them must see what was written.
+            // Even if they are set already: whoever takes them must see what was written.
             word.fetch_or(bits, SeqCst);
             page += count;
         }
@@ -163,7 +164,7 @@ impl NewBitmap for Writes {
 mod tests {
     use super::*;
 
-    /// The address of a log of `pages`, which is off.
+    /// The address of a log of `pages` pages, turned off.
     fn log_of(pages: usize) -> usize {
         let mut words = vec![0u64; HEADER_WORDS + pages.div_ceil(BITS)];
         words[PAGES] = pages as u64;

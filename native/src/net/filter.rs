@@ -18,13 +18,13 @@ crate::abi_constants! {
         NO_MULTICAST = 8,
         NO_UNICAST = 16,
         NO_BROADCAST = 32,
-        /// Frames of VLANs are passed on only if their number's bit is set.
+        /// Frames of a VLAN are passed on only if its bit is set.
         VLANS = 64,
     }
 }
 
 crate::abi_struct! {
-    /// Which frames a card receives, as passed by JavaScript; its addresses are bytes of their own, 6 each, unicast first.
+    /// Which frames a card receives, as passed by JavaScript. Its addresses are separate bytes, 6 each, unicast first.
     pub struct FilterConfig {
         /// `filter_flag` bits.
         pub flags: u32,
@@ -54,7 +54,7 @@ impl Default for ReceiveFilter {
 }
 
 impl ReceiveFilter {
-    /// EINVAL if there are not as many addresses as it says, or too many.
+    /// EINVAL if the number of addresses differs from the config, or is too large.
     pub fn new(config: &FilterConfig, addresses: &[u8]) -> Result<ReceiveFilter> {
         let (unicast, multicast) = (config.unicast as usize, config.multicast as usize);
         let count = unicast.checked_add(multicast).ok_or(Errno(libc::EINVAL))?;
@@ -67,12 +67,12 @@ impl ReceiveFilter {
         Ok(ReceiveFilter { flags: config.flags, unicast: all, multicast, vlans: config.vlans })
     }
 
-    /// Whether it passes every frame on.
+    /// Whether it passes on every frame.
     pub fn passes_all(&self) -> bool {
         self.flags == flag::PROMISCUOUS
     }
 
-    /// Whether the frame that begins so is passed on.
+    /// Whether to pass on the frame that begins with `start`.
     pub fn passes(&self, start: &[u8]) -> bool {
         let Some(to) = start.first_chunk::<ADDRESS_BYTES>() else { return false };
         if self.flags & flag::VLANS != 0 && !self.passes_vlan(start) {

@@ -1,12 +1,12 @@
-//! The header in front of each frame (virtio 1.3 §5.1.6), and what a driver may ask for in it.
+//! The header in front of each frame (virtio 1.3 §5.1.6), and what a driver may request in it.
 
 use super::feature;
 
 pub const HEADER_BYTES: usize = 12;
-/// The field that says over how many buffers a received frame is spread.
+/// Offset of `num_buffers`, the number of buffers that hold a received frame.
 pub const NUM_BUFFERS: usize = 10;
 
-/// Ethernet's own header, and the largest frame: a packet of IP with 65,535 bytes, a VLAN's tag too.
+/// Bytes of the Ethernet header, and the largest frame: an IP packet of 65,535 bytes with a VLAN tag.
 pub const ETHERNET_BYTES: usize = 14;
 pub const MAX_FRAME: usize = 65_535 + ETHERNET_BYTES + 4;
 
@@ -44,7 +44,7 @@ impl Header {
         }
     }
 
-    /// What goes to the wire: without what a driver does not set.
+    /// The header as sent on the wire, without fields that a driver does not set.
     pub fn bytes(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0] = self.flags;
@@ -56,8 +56,9 @@ impl Header {
         bytes
     }
 
-    /// The header of a driver with these features for a frame of `len` bytes, cleared of what does not apply. None if it asks for what it
-    /// has not negotiated, or for what does not fit the frame (§5.1.6.2.1).
+    /// Validates the header that a driver with these features sent for a frame of `len` bytes, and clears the fields
+    /// that do not apply. None if it requests something that was not negotiated or that does not fit the frame
+    /// (§5.1.6.2.1).
     pub fn checked(self, features: u64, len: usize) -> Option<Header> {
         let mut header = Header { flags: self.flags & NEEDS_CSUM, ..self };
         if header.needs_checksum() {

@@ -1,4 +1,5 @@
-//! A hub: what comes from one of its ports goes to all others. What a port does not take at once is dropped there, and counted.
+//! A hub: frames from one port go to all others. A frame that a port cannot take immediately
+//! is dropped there, and counted.
 
 use super::header::MAX_FRAME;
 use super::wire::{self, Moved};
@@ -15,15 +16,15 @@ use std::sync::{Arc, Mutex};
 
 /// The most ports.
 const MAX_PORTS: usize = 128;
-/// Frames from one port before the others have their turn.
+/// Frames taken from one port before the others have their turn.
 const BATCH: usize = 32;
 
-/// A place for a frame's way in and out.
+/// A port: frames go in and out here.
 struct Port {
     id: u32,
     file: OwnedFd,
     counters: Block,
-    /// There is nobody at its other end any more.
+    /// The other end is gone.
     hung_up: AtomicBool,
 }
 
@@ -49,7 +50,8 @@ impl Hub {
         Hub { state: Mutex::default(), seccomp }
     }
 
-    /// Adds a port on a file of bare frames, which is duplicated, and non-blocking. Returns its number. EINVAL for too many.
+    /// Adds a port on a file of bare frames, which is duplicated and must be non-blocking. Returns its number. EINVAL
+    /// if there are too many.
     pub fn add(&self, fd: RawFd, counters: Block) -> Result<u32> {
         let mut state = lock(&self.state);
         if state.ports.len() >= MAX_PORTS {
@@ -70,7 +72,7 @@ impl Hub {
         self.restart(&mut state)
     }
 
-    /// Its thread's filter goes by the numbers of files: others take another thread.
+    /// The thread's filter refers to files by number, so other files need another thread.
     fn restart(&self, state: &mut State) -> Result<()> {
         state.stop();
         if state.ports.len() < 2 {
@@ -144,7 +146,7 @@ fn entry(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
 }
 
-/// Passes on what has come from a port, a batch at most.
+/// Forwards what has arrived from a port, at most a batch.
 fn forward(from: &Port, ports: &[Arc<Port>], frame: &mut [u8]) {
     for _ in 0..BATCH {
         let whole = libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: frame.len() };
@@ -227,7 +229,7 @@ mod tests {
         assert_eq!(await_frame(&peers[2]), b"after one has left");
         assert_eq!(take(&peers[1]), Some(Vec::new()), "its end is closed");
         assert_eq!(hub.remove(ids[1]), Err(Errno(libc::ENOENT)));
-        // One that nobody is at the other end of disturbs no other.
+        // A port whose other end is gone does not disturb the others.
         drop(peers.remove(3));
         assert!(send(peers[0].as_raw_fd(), b"after one has hung up"));
         assert_eq!(await_frame(&peers[2]), b"after one has hung up");

@@ -1,4 +1,4 @@
-//! virtio-net's queues of frames (virtio 1.3 §5.1.6): a pair of threads for each pair of queues, and the wire that all of them share.
+//! virtio-net's queues of frames (virtio 1.3 §5.1.6): two threads per queue pair, and the wire that all of them share.
 
 mod filter;
 mod header;
@@ -42,22 +42,23 @@ crate::abi_struct! {
         pub wire: u32,
         /// The number of its queue pair.
         pub pair: u32,
-        /// 1: it transmits; 0: it receives.
+        /// 1 if it transmits, 0 if it receives.
         pub transmits: u32,
     }
 }
 
 crate::abi_struct! {
-    /// A wire, as passed by JavaScript; its fds are an array of their own.
+    /// A wire, as passed by JavaScript; its fds are a separate array.
     pub struct WireConfig {
         pub fds: u32,
         /// 1 if frames have a virtio_net_hdr in front; else 0.
         pub header: u32,
-        /// The eventfd to signal when nobody is at the other end any more.
+        /// The eventfd to signal when the other end is gone.
         pub notice_fd: i32,
-        /// Memory that carries the frames in place of the file, which then wakes (frame_ring.rs); -1: none.
+        /// Memory that carries the frames in place of the file, which is then used for wake-ups
+        /// (frame_ring.rs); -1 for none.
         pub memory_fd: i32,
-        /// The eventfd that says that there is room in it.
+        /// The eventfd that signals free space in that memory.
         pub room_fd: i32,
     }
 }

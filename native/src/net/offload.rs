@@ -1,5 +1,5 @@
-//! What a driver leaves to the device for a wire that cannot do it: completing checksums, and dividing what is larger than a frame
-//! (RFC 1071, RFC 791, RFC 8200, RFC 9293).
+//! Offloads that a driver leaves to the device, for a wire that cannot do them: completing checksums, and segmenting
+//! what is larger than a frame (RFC 1071, RFC 791, RFC 8200, RFC 9293).
 
 use super::header::{ETHERNET_BYTES, GSO_TCPV4, GSO_TCPV6, Header};
 
@@ -11,15 +11,15 @@ const IPV4_BYTES: usize = 20;
 const IPV6_BYTES: usize = 40;
 const TCP_BYTES: usize = 20;
 const TCP_PROTOCOL: u8 = 6;
-/// What is repeated in front of each segment. A driver's has a fraction of it; a guest that could choose any would have the host copy 1 GiB
-/// for one frame.
+/// The longest headers, which are repeated in each segment. Real drivers use a fraction of this; without a limit, a
+/// guest could make the host copy 1 GiB for one frame.
 const MAX_HEADERS: usize = 512;
 /// TCP flags, in byte 13 of its header.
 const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
 const CWR: u8 = 0x80;
 
-/// The sum of RFC 1071 over bytes, added to `sum`, which is for bytes before that at an even number.
+/// Adds bytes to `sum`, the RFC 1071 sum of an even number of bytes before them.
 fn add(mut sum: u64, bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(2);
     for word in &mut words {
@@ -38,20 +38,20 @@ fn fold(mut sum: u64) -> u16 {
     sum as u16
 }
 
-/// Completes the checksum that a checked header asks for: its field has the sum of the pseudo-header.
+/// Completes the checksum that a checked header requests: its field holds the sum of the pseudo-header.
 pub fn complete_checksum(header: &Header, frame: &mut [u8]) {
     let (start, at) =
         (usize::from(header.csum_start), usize::from(header.csum_start) + usize::from(header.csum_offset));
     let Some(covered) = frame.get(start..) else { return };
     let sum = !fold(add(0, covered));
-    // Zero means to UDP that there is none, and to the others the same as its complement.
+    // In UDP, zero means that there is no checksum; elsewhere it equals its complement.
     let sum = if sum == 0 { 0xffff } else { sum };
     if let Some(field) = frame.get_mut(at..at + 2) {
         field.copy_from_slice(&sum.to_be_bytes());
     }
 }
 
-/// Where the headers of a TCP segment are in a frame.
+/// Offsets of a TCP segment's headers in a frame.
 #[derive(Debug, PartialEq, Eq)]
 struct Layout {
     ip: usize,
@@ -74,7 +74,7 @@ fn layout(header: &Header, frame: &[u8]) -> Option<Layout> {
         _ => return None,
     };
     let first = *frame.get(ip)?;
-    // Extension headers may come between IPv6's and TCP's; the driver has said where that is.
+    // Extension headers may come between the IPv6 and TCP headers; the driver gave TCP's offset.
     let tcp = usize::from(header.csum_start);
     let matches = match is_v6 {
         false => {
@@ -91,8 +91,8 @@ fn layout(header: &Header, frame: &[u8]) -> Option<Layout> {
     (matches && fits).then_some(Layout { ip, is_v6, tcp, payload })
 }
 
-/// Divides a TCP segment that is larger than a frame: calls `send` with each one, complete, until it returns false. Returns false if it
-/// cannot be divided; nothing is sent then.
+/// Splits a TCP segment that is larger than a frame: calls `send` with each complete frame, until it returns false.
+/// Returns false, with nothing sent, if the segment cannot be split.
 pub fn segment(header: &Header, frame: &[u8], mut send: impl FnMut(&[u8]) -> bool) -> bool {
     let Some(Layout { ip, is_v6, tcp, payload }) = layout(header, frame) else { return false };
     let (headers, data) = frame.split_at(payload);
@@ -135,7 +135,7 @@ pub fn segment(header: &Header, frame: &[u8], mut send: impl FnMut(&[u8]) -> boo
     true
 }
 
-/// The sum of the addresses, the protocol and the length of a TCP segment.
+/// The sum over the addresses, protocol and length of a TCP segment.
 fn pseudo_header(frame: &[u8], ip: usize, is_v6: bool, length: u32) -> u16 {
     let addresses = if is_v6 { &frame[ip + 8..ip + IPV6_BYTES] } else { &frame[ip + 12..ip + IPV4_BYTES] };
     let sum = add(u64::from(TCP_PROTOCOL), addresses);
@@ -214,7 +214,7 @@ mod tests {
             let number = u32::from_be_bytes(*part[38..].first_chunk().unwrap());
             assert_eq!(number, 0xffff_ff00u32.wrapping_add(1000 * index as u32));
         }
-        // FIN and PSH are the last one's, CWR the first one's.
+        // FIN and PSH belong to the last segment, CWR to the first.
         assert_eq!(sent.iter().map(|part| part[47]).collect::<Vec<_>>(), [0x90, 0x10, 0x19]);
     }
 
@@ -273,7 +273,7 @@ mod tests {
             longer.splice(54..54, std::iter::repeat_n(0, bytes));
             (Header { csum_start: 54 + bytes as u16, ..header }, longer)
         };
-        // Ethernet's, IPv6's and TCP's take 74 bytes.
+        // The Ethernet, IPv6 and TCP headers take 74 bytes.
         let (header, frame) = with_options(MAX_HEADERS - 74);
         assert_eq!(segments(&header, &frame).len(), 2);
         let (header, frame) = with_options(MAX_HEADERS - 73);

@@ -1,7 +1,8 @@
 //! Receive queues (virtio 1.3 §5.1.6.3): frames are read from the wire into the driver's buffers.
 //!
-//! A frame is read into as many buffers as frames have needed lately, and what does not fit into memory of the thread's own, from where it is
-//! copied to further buffers. Buffers that were taken and not needed are put back when the queue stops.
+//! A frame is read into as many buffers as recent frames have needed. What does not fit goes to the
+//! thread's own memory, and is copied from there to further buffers. Buffers that were taken but not needed
+//! are put back when the queue stops.
 
 use super::feature;
 use super::filter::ReceiveFilter;
@@ -17,15 +18,15 @@ use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 
-/// Frames received before the driver sees them, if they come that fast.
+/// The most frames to receive before publishing them to the driver.
 const BATCH: u64 = 64;
-/// What of a frame the filter looks at.
+/// The bytes of a frame that the filter looks at.
 const FILTERED_BYTES: usize = 18;
 /// The most iovecs of one readv (UIO_MAXIOV), less the last one.
 const MAX_IOVECS: usize = 1000;
-/// After so many frames that have needed less, buffers for smaller ones are enough.
+/// After this many frames that needed less, smaller buffers are enough.
 const SMALL_FRAMES: u32 = 256;
-/// For how many buffers, at most, and how long a thread without any waits at once.
+/// The most buffers that a thread without any waits for at a time, and how long it waits.
 const MAX_WANTED_BUFFERS: u16 = 128;
 const BUFFERS_NS: u64 = 500_000;
 
@@ -35,24 +36,24 @@ pub struct Receiver {
     mergeable: bool,
 }
 
-/// Buffers that were taken, and where the queue was before.
+/// Buffers that were taken, and the queue's position before.
 struct Held<'m> {
     before: Position,
     chain: Chain<'m>,
 }
 
-/// Why no more frames are received now.
+/// Why receiving has paused.
 #[derive(PartialEq)]
 enum Pause {
-    /// There may be more.
+    /// Not paused: there may be more frames.
     None,
-    /// None has come.
+    /// No frame has arrived.
     Wire,
     /// The driver has offered too few buffers.
     Buffers,
-    /// A limit is reached, until this time.
+    /// A rate limit is reached, until this time.
     Limit(u64),
-    /// The cable is not plugged in, or nobody uses the queue.
+    /// The cable is unplugged, or the driver does not use the queue.
     Unused,
 }
 
@@ -92,21 +93,21 @@ impl Server for Receiver {
     }
 }
 
-/// A queue at work.
+/// The state of a running queue.
 struct Receiving<'m, 'r> {
     receiver: &'r Receiver,
     held: VecDeque<Held<'m>>,
-    /// Bytes in the buffers that are held.
+    /// Bytes in the held buffers.
     room: usize,
     spare: Vec<Chain<'m>>,
-    /// Buffers that were taken since there were too few.
+    /// Buffers taken since there were too few.
     taken: u16,
-    /// Bytes, a header included, for which there should be buffers.
+    /// Bytes, including the header, to keep buffers for.
     wanted: usize,
-    /// Frames that have needed less since one has needed more than a buffer.
+    /// Consecutive frames that have needed less.
     small: u32,
     iovecs: Vec<libc::iovec>,
-    /// What does not fit into buffers.
+    /// Receives what does not fit into the buffers.
     rest: Vec<u8>,
     /// A frame that waits for buffers, with its header.
     kept: Option<Vec<u8>>,
@@ -151,8 +152,8 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(())
     }
 
-    /// A driver that returns one buffer after the other would kick for each of them: it is to do so for half of those that it had offered last,
-    /// unless it takes long.
+    /// A driver that returns one buffer at a time would kick for each of them: ask it to kick once after half of those
+    /// that it last offered, unless that takes too long.
     fn wait_for_buffers<R: Ring<'m>>(&mut self, queue: &mut R, post: &mut Post<'_>) -> Served<()> {
         let wanted = (std::mem::take(&mut self.taken) / 2).min(MAX_WANTED_BUFFERS);
         if wanted > 1 {
@@ -177,7 +178,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
     fn wait_for_wire(&self, post: &mut Post<'_>) -> Served<()> {
         let wire = &self.receiver.wire;
         let file = self.receiver.file();
-        // Whoever puts several frames into shared memory wakes once for all of them.
+        // With shared memory, the sender wakes once for several frames.
         let spins = !wire.is_shared();
         if spins && file.is_some_and(|file| post.spin_for_file(file)) || !wire.sleep() {
             return Ok(());
@@ -192,7 +193,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(())
     }
 
-    /// Frames that come while the cable is not plugged in are lost.
+    /// Frames that arrive while the cable is unplugged are lost.
     fn wait_unused(&mut self, post: &mut Post<'_>) -> Served<()> {
         let Receiver { wire, pair, .. } = self.receiver;
         if wire.file(*pair).is_none() || !wire.is_used(*pair) {
@@ -213,7 +214,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(())
     }
 
-    /// Receives what has come, a batch at most.
+    /// Receives what has arrived, at most a batch.
     fn receive_batch<R: Ring<'m>>(&mut self, queue: &mut R, post: &Post<'_>) -> Served<Pause> {
         let mut frames = 0;
         let mut bytes = 0;
@@ -289,7 +290,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         *bytes += (count - HEADER_BYTES) as u64;
     }
 
-    /// Takes buffers until there are some for `wanted` bytes, or no more.
+    /// Takes buffers until they hold `wanted` bytes, or there are no more.
     fn hold<R: Ring<'m>>(&mut self, queue: &mut R, post: &Post<'_>, wanted: usize) -> Served<()> {
         while self.held.is_empty() || (self.receiver.mergeable && self.room < wanted) {
             let before = queue.position();
@@ -312,7 +313,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(())
     }
 
-    /// Bytes of the buffers that one frame may have.
+    /// Bytes of the buffers that one frame may use.
     fn usable(&self) -> usize {
         match (self.receiver.mergeable, self.held.front()) {
             (true, _) => self.room,
@@ -321,7 +322,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         }
     }
 
-    /// Makes the iovecs of the buffers from byte `from` on, and of what does not fit. Returns where the latter begins.
+    /// Builds the iovecs of the buffers from byte `from` on, and of the overflow. Returns where the overflow begins.
     fn gather(&mut self, from: usize) -> usize {
         let Receiving { receiver, held, iovecs, rest, .. } = self;
         let chains = if receiver.mergeable { held.len() } else { 1 };
@@ -329,7 +330,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         let mut end = from;
         let mut skip = from;
         for Held { chain, .. } in held.iter().take(chains) {
-            // Of the first one, which is longer.
+            // Of the first buffer, which is longer.
             for slice in chain.writable.from(std::mem::take(&mut skip) as u64) {
                 if iovecs.len() == MAX_IOVECS {
                     break;
@@ -343,7 +344,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         end
     }
 
-    /// Whether the frame of `count` bytes, a header included, of which the first `into` are in buffers, is passed on.
+    /// Whether to pass on the frame of `count` bytes, including the header, of which the first `into` are in buffers.
     fn passes(&mut self, count: usize, into: usize) -> bool {
         if count < HEADER_BYTES + 6 {
             return false;
@@ -363,7 +364,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         self.filter.1.passes(&start[..len])
     }
 
-    /// Has the next frames find as many buffers as this one of `count` bytes has needed.
+    /// Adjusts the buffers for the next frames to the size of this one, `count` bytes.
     fn remember_size(&mut self, count: usize) {
         if count > self.wanted {
             self.wanted = count;
@@ -377,7 +378,8 @@ impl<'m, 'r> Receiving<'m, 'r> {
         }
     }
 
-    /// Keeps a frame for which there are too few buffers now; one that is too large for those of such a driver is dropped.
+    /// Keeps a frame for which there are too few buffers now. Without mergeable buffers, where it
+    /// can never fit, it is dropped.
     fn keep(&mut self, count: usize, into: usize, post: &Post<'_>) -> Pause {
         if !self.receiver.mergeable {
             post.counters.add(words::DROPPED, 1);
@@ -412,7 +414,7 @@ impl<'m, 'r> Receiving<'m, 'r> {
         Ok(Pause::None)
     }
 
-    /// Returns the buffers that have the frame of `count` bytes.
+    /// Returns the buffers that hold the frame of `count` bytes.
     fn give<R: Ring<'m>>(&mut self, queue: &mut R, count: usize) {
         let mut left = count;
         let mut buffers = 0u16;

@@ -1,4 +1,4 @@
-//! Wires whose frames go through memory that is shared with the process at the other end.
+//! Wires whose frames go through memory shared with the process at the other end.
 
 use super::feature;
 use super::header::HEADER_BYTES;
@@ -17,7 +17,7 @@ impl Fixture {
         self.shared.as_ref().unwrap().0.putter(Direction::ToMachine)
     }
 
-    /// The next frame that is sent, which the thread wakes this one for.
+    /// The next frame that is sent; the thread wakes this one for it.
     fn take_from(&self, taker: &Taker) -> Vec<u8> {
         let mut frame = vec![0; 70_000];
         let mut count = None;
@@ -32,7 +32,7 @@ impl Fixture {
         frame
     }
 
-    /// Has the thread receive a frame, which it is woken for if it sleeps.
+    /// Gives the thread a frame to receive, waking it if it sleeps.
     fn put_into(&self, putter: &Putter, frame: &[u8]) {
         assert!(putter.put_bytes(frame));
         if putter.must_wake() {
@@ -57,7 +57,7 @@ fn frames_are_sent_through_it_and_the_other_end_is_woken() {
         assert!(taker.sleep());
         fixture.driver.offer(&[out(DATA, 20), out(DATA + 20, (HEADER_BYTES + sent.len() - 20) as u32)]);
         fixture.kick.signal();
-        // A message wakes the other end: without it, nothing would.
+        // A message wakes the other end, and nothing else would.
         fixture.until("woken", || fixture.try_take() == Some(vec![0]));
         assert_eq!(fixture.take_from(&taker), sent);
         fixture.await_used(round as u16 + 1);
@@ -83,7 +83,7 @@ fn one_that_is_full_holds_frames_back_until_there_is_room() {
     let taker = fixture.taker();
     fixture.write(DATA, &vec![0; HEADER_BYTES + 60_000]);
     let mut offered = 0u16;
-    // Until the thread waits for room: it says so in the memory.
+    // Until the thread waits for room, as its flag in the memory shows.
     loop {
         fixture.driver.offer(&[out(DATA, (HEADER_BYTES + 60_000) as u32)]);
         offered += 1;
@@ -168,13 +168,13 @@ fn one_whose_other_end_is_gone_is_found_out_by_who_receives_and_who_waits_for_ro
         // After the wire is marked.
         fixture.until("noticed", || fixture.notice.drain() == 1);
         if transmits {
-            // What is sent from then on is lost.
+            // Everything sent from then on is lost.
             fixture.await_used(18);
         }
     }
 }
 
-/// Whatever the other end writes to the memory, the queue goes on.
+/// Whatever the other end writes to the memory, the queue keeps working.
 #[test]
 fn lies_in_it_stop_nothing() {
     let mut fixture = Fixture::sharing(false, feature::MRG_RXBUF);

@@ -29,15 +29,15 @@ pub struct Fixture {
     reactor: Arc<Reactor>,
     pub queue: Option<QueueThread>,
     transmits: bool,
-    /// The other end of shared memory, and the eventfd for room in it.
+    /// The other end of the shared memory, and the eventfd that signals room in it.
     pub shared: Option<(Arc<FrameRings>, EventFd)>,
 }
 
-/// Two connected sockets that keep frames apart, and do not block.
+/// Two connected non-blocking sockets that preserve frame boundaries.
 pub fn pair() -> (OwnedFd, OwnedFd) {
     let mut fds = [0; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: room for two fds, which nobody else owns.
+    // SAFETY: an array of two fds, which nothing else owns.
     unsafe {
         assert_eq!(libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()), 0);
         (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1]))
@@ -124,7 +124,7 @@ impl Fixture {
         self.queue = Some(queue.unwrap());
     }
 
-    /// Stops the queue, so that the next `start` continues where it was.
+    /// Stops the queue, so that the next `start` resumes at its position.
     pub fn stop(&mut self) {
         let mut queue = self.queue.take().unwrap();
         assert!(queue.end(), "the queue is stuck");

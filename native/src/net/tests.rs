@@ -61,7 +61,7 @@ fn what_the_wire_cannot_do_is_done_before() {
     fixture.kick.signal();
     let completed = fixture.take();
     assert_eq!(&completed[50..52], [0xff, 0xff]);
-    // A header that asks for what was not negotiated, or does not fit, and a frame that is none.
+    // Headers that request what was not negotiated, or do not fit, and an invalid frame.
     let refused = [
         ([1, 4, 0, 0, 9, 0, 34, 0, 16, 0, 0, 0], 60),
         ([1, 0, 0, 0, 0, 0, 58, 0, 2, 0, 0, 0], 60),
@@ -84,7 +84,7 @@ fn a_wire_that_takes_no_more_holds_frames_back_and_no_stop() {
     fixture.write(DATA, &framed(NO_HEADER, &frame(1514)));
     let mut offered = 0u16;
     let mut before = u64::MAX;
-    // Until the socket is full: then nothing is given back for a while.
+    // Until the socket is full: no chain is returned for a while.
     loop {
         fixture.driver.offer(&[out(DATA, 1526)]);
         offered += 1;
@@ -116,7 +116,7 @@ fn a_wire_that_takes_no_more_holds_frames_back_and_no_stop() {
 #[test]
 fn a_driver_with_event_idx_that_returns_few_buffers_gets_their_frames() {
     let mut fixture = Fixture::new(false, crate::queue::feature::EVENT_IDX, false);
-    // All of them are used, and only one comes back, which is fewer than the thread would like.
+    // All of them are used, and only one comes back, fewer than the thread would like.
     for count in [16, 1, 2, 1] {
         let before = fixture.driver.used_index();
         for _ in 0..count {
@@ -156,7 +156,7 @@ fn frames_are_received_into_buffers_of_any_shape() {
 fn a_large_frame_is_spread_over_the_buffers_that_it_needs() {
     let mut fixture = Fixture::new(false, feature::MRG_RXBUF, false);
     let sent = frame(5000);
-    // It waits for buffers, of which none has room for it.
+    // It waits for buffers; none of those offered is large enough.
     fixture.send(&sent);
     let mut next = 0u16;
     for _round in 0..3 {
@@ -279,7 +279,7 @@ fn the_machine_is_told_when_nobody_is_at_the_other_end() {
         fixture.kick.signal();
         fixture.until("noticed", || fixture.notice.drain() > 0);
         assert!(fixture.wire.is_hung_up());
-        // What is sent is dropped.
+        // Transmitted frames are dropped.
         if transmits {
             fixture.await_used(1);
         }
@@ -307,7 +307,7 @@ fn a_driver_that_breaks_the_rules_ends_its_queue() {
     }
 }
 
-/// A number near those that checks may get wrong.
+/// A number near the boundaries where checks are likely to be wrong.
 fn edge(random: &mut Random, limit: u64) -> u64 {
     match random.below(8) {
         0 => random.next(),
@@ -317,7 +317,8 @@ fn edge(random: &mut Random, limit: u64) -> u64 {
     }
 }
 
-/// Rings full of random numbers: whatever a driver writes, frames are moved, dropped or reported, and the queue can be stopped.
+/// Rings full of random numbers: whatever a driver writes, frames are moved, dropped or reported,
+/// and the queue can be stopped.
 #[test]
 fn random_rings_do_no_harm() {
     let (mut moved, mut broken) = (0, 0);

@@ -1,4 +1,4 @@
-//! Transmit queues (virtio 1.3 §5.1.6.2): what the driver sends goes to the wire, in its order.
+//! Transmit queues (virtio 1.3 §5.1.6.2): the driver's frames go to the wire in order.
 
 use super::header::{ETHERNET_BYTES, GSO_NONE, HEADER_BYTES, Header, MAX_FRAME};
 use super::offload;
@@ -12,7 +12,7 @@ use crate::seccomp::Call;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 
-/// Frames taken before the driver sees that they are sent.
+/// The most frames to take before publishing them to the driver as sent.
 const BATCH: usize = 64;
 /// The most iovecs of one writev (UIO_MAXIOV), less the header's.
 const MAX_IOVECS: usize = 1023;
@@ -23,17 +23,17 @@ pub struct Transmitter {
     features: u64,
 }
 
-/// What has become of a frame.
+/// The outcome of sending a frame.
 enum Sent {
     Done,
-    /// The wire takes none now.
+    /// The wire takes no frames now.
     Later,
     Dropped,
-    /// Dropped, as it asks for what a device does not do.
+    /// Dropped because it requests something that the device does not do.
     Refused,
 }
 
-/// Memory that a queue's frames share.
+/// Memory shared by a queue's frames.
 #[derive(Default)]
 struct Scratch {
     iovecs: Vec<libc::iovec>,
@@ -45,7 +45,8 @@ impl Transmitter {
         Transmitter { wire, pair, features }
     }
 
-    /// Sends what the driver offers, a batch at most. Returns whether the wire takes no more now: `chain` is then what it did not take.
+    /// Sends what the driver offers, at most a batch. Returns whether the wire takes no more now; `chain` is then the
+    /// one that it did not take.
     fn send_batch<'m, R: Ring<'m>>(
         &self,
         queue: &mut R,
@@ -105,7 +106,7 @@ impl Transmitter {
         self.sent(moved)
     }
 
-    /// Sends a frame that the wire takes like this.
+    /// Sends a frame that the wire takes unchanged.
     fn send_as_is(
         &self,
         header: Option<Header>,
@@ -131,7 +132,7 @@ impl Transmitter {
         self.wire.write(self.pair, iovecs)
     }
 
-    /// Sends what the driver has left to the device, on a wire that takes complete frames.
+    /// Does the work that the driver left to the device, for a wire that takes complete frames, and sends the result.
     fn send_completed(
         &self,
         header: Header,
@@ -148,7 +149,7 @@ impl Transmitter {
         let mut is_first = true;
         let divided = offload::segment(&header, frame, |part| {
             let moved = self.write_bytes(part);
-            // Of one that was sent in part, the sender sends the rest again.
+            // If some segments were sent, the sender retransmits the rest.
             outcome = match self.sent(moved) {
                 Sent::Later if !is_first => Sent::Dropped,
                 other => other,
@@ -177,7 +178,7 @@ impl Transmitter {
     }
 }
 
-/// What a batch comes to.
+/// Totals of a batch.
 #[derive(Default)]
 struct Batch {
     began: u64,
@@ -205,7 +206,7 @@ impl Batch {
     }
 }
 
-/// Refuses a chain that is no frame with a header. Returns the frame's length.
+/// Refuses a chain that is not a header and a frame. Returns the frame's length.
 fn check(chain: &Chain<'_>) -> Result<usize, Broken> {
     if chain.writable.len() > 0 {
         return Err(Broken("put a writable buffer into a transmit queue".into()));
@@ -261,8 +262,8 @@ impl Server for Transmitter {
                 post.wait(false, &[], throttled)?;
                 post.counters.add(words::THROTTLED_NS, now_ns().saturating_sub(now));
             } else if self.wire.is_shared() || !post.spin(queue) {
-                // The other end of shared memory works on what it got: a thread that yields the CPU instead waits for the next frames of a
-                // guest that waits for an answer.
+                // The other end of shared memory is still processing the frames: spinning here would wait for more
+                // frames from a guest that itself waits for an answer.
                 if !post.must_leave() && !queue.enable_kicks() {
                     post.wait(true, &[], None)?;
                 }

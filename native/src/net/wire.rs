@@ -1,4 +1,4 @@
-//! A card's connection to a network: its files, and what applies to all of its queues.
+//! A card's connection to a network: its files, and the state shared by all of its queues.
 
 use super::filter::ReceiveFilter;
 use super::header::HEADER_BYTES;
@@ -16,29 +16,29 @@ use std::sync::{Arc, Mutex, Weak};
 /// The most queue pairs of a card.
 const MAX_PAIRS: usize = 64;
 
-/// What a read of a wire has come to.
+/// The outcome of a read or write of a wire.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// Bytes, a header included.
+    /// Bytes, including the header.
     Frame(usize),
-    /// Nothing now.
+    /// Nothing to read, or no room, now.
     Later,
-    /// The frame is lost: the interface is down, or takes no such frame.
+    /// The frame is lost: the interface is down, or does not take such a frame.
     Lost,
-    /// There is nobody at the other end any more.
+    /// The other end is gone.
     HungUp,
 }
 
-/// Memory that the wire shares with the process at its other end, which carries the frames of the first queue pair. Its socket
-/// then has one-byte messages which wake that process, or the thread that receives.
+/// Memory shared with the process at the wire's other end, which carries the frames of the first queue pair. The socket
+/// then carries one-byte messages that wake that process, or the thread that receives.
 struct Shared {
     sent: Putter,
     received: Taker,
-    /// Signaled when the other end has taken frames, and there is room again.
+    /// Signaled when the other end has taken frames and there is room again.
     room: OwnedFd,
 }
 
-/// What a wire of shared memory is made of.
+/// The fds that a wire with shared memory is made of.
 #[derive(Clone, Copy)]
 pub struct SharedFds {
     pub memory: RawFd,
@@ -46,20 +46,20 @@ pub struct SharedFds {
 }
 
 pub struct Wire {
-    /// One for each queue pair.
+    /// One per queue pair.
     fds: Vec<OwnedFd>,
     shared: Option<Shared>,
     /// Frames have a virtio_net_hdr in front.
     has_header: bool,
-    /// The cable is plugged in.
+    /// Whether the cable is plugged in.
     link: AtomicBool,
-    /// Queue pairs that the driver uses.
+    /// Number of queue pairs that the driver uses.
     pairs: AtomicU32,
     filter: Mutex<Arc<ReceiveFilter>>,
-    /// Counts the filters, so that threads notice another one.
+    /// Incremented with each new filter, so that threads notice it.
     filters: AtomicU32,
     hung_up: AtomicBool,
-    /// Signaled when somebody hangs up.
+    /// Signaled when the other end hangs up.
     notice: OwnedFd,
     pub receive_limiter: Limiter,
     pub transmit_limiter: Limiter,
@@ -67,7 +67,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// The fds are duplicated, and must be non-blocking. EINVAL for too many, and for memory that cannot be shared.
+    /// The fds are duplicated, and must be non-blocking. EINVAL if there are too many, or if
+    /// the memory cannot be shared.
     pub fn new(fds: &[RawFd], shared: Option<SharedFds>, has_header: bool, notice: RawFd) -> Result<Wire> {
         if fds.len() > MAX_PAIRS || shared.is_some() && fds.len() != 1 {
             return Err(Errno(libc::EINVAL));
@@ -103,7 +104,7 @@ impl Wire {
         self.fds.get(pair as usize).map(AsRawFd::as_raw_fd)
     }
 
-    /// Whether a thread looks for frames without a system call.
+    /// Whether a thread can check for frames without a system call.
     pub fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
@@ -131,21 +132,21 @@ impl Wire {
         }
     }
 
-    /// Wakes the other end for frames that were written, if it sleeps.
+    /// Wakes the other end for the frames that were written, if it sleeps.
     pub fn wrote(&self) {
         if self.shared.as_ref().is_some_and(|shared| shared.sent.must_wake()) {
             self.wake_other_end();
         }
     }
 
-    /// Wakes the other end as frames were read, if it waits for room.
+    /// Wakes the other end because frames were read, if it waits for room.
     pub fn took(&self) {
         if self.shared.as_ref().is_some_and(|shared| shared.received.must_wake()) {
             self.wake_other_end();
         }
     }
 
-    /// A socket that takes no message has some, which wake it.
+    /// A socket that is full has messages already, which wake the other end.
     fn wake_other_end(&self) {
         let message = [0u8];
         if let Some(file) = self.file(0) {
@@ -153,12 +154,12 @@ impl Wire {
         }
     }
 
-    /// Before a thread sleeps until the wire's file can be read. False: there are frames in shared memory.
+    /// Called before a thread sleeps until the wire's file is readable. False if there are frames in shared memory.
     pub fn sleep(&self) -> bool {
         self.shared.as_ref().is_none_or(|shared| shared.received.sleep())
     }
 
-    /// The thread does not sleep any more; `woken`: the file can be read. Returns whether somebody is at the other end.
+    /// Notes that the thread is awake; `woken` if the file is readable. Returns whether the other end still exists.
     pub fn rise(&self, woken: bool) -> bool {
         let Some(shared) = &self.shared else { return true };
         shared.received.rise();
@@ -167,11 +168,11 @@ impl Wire {
         !woken || self.file(0).is_none_or(|file| read(file, &to) != Moved::HungUp)
     }
 
-    /// What a thread that has found no room waits for, of which files; none: there is some.
+    /// The files and events that a thread without room waits for; none if there is room.
     pub fn await_room(&self, pair: u32) -> Vec<(RawFd, i16)> {
         let file = self.file(pair).into_iter();
         match &self.shared {
-            // That of the file is only that nobody is there any more.
+            // The file can only report that the other end is gone.
             Some(shared) if shared.sent.await_room() => {
                 file.map(|file| (file, 0)).chain([(shared.room.as_raw_fd(), libc::POLLIN)]).collect()
             }
@@ -180,14 +181,14 @@ impl Wire {
         }
     }
 
-    /// After a wait for room.
+    /// Called after a wait for room.
     pub fn awaited_room(&self) {
         if let Some(shared) = &self.shared {
             epoll::drain(shared.room.as_raw_fd());
         }
     }
 
-    /// The system calls of a thread that reads the wire, or writes it.
+    /// The system calls of a thread that reads or writes the wire.
     pub fn calls(&self, pair: u32, writes: bool) -> Vec<Call> {
         let Some(file) = self.file(pair) else { return Vec::new() };
         match (&self.shared, writes) {
@@ -227,7 +228,7 @@ impl Wire {
         self.filters.fetch_add(1, SeqCst);
     }
 
-    /// The filter, and its number: `filter_number` is another one when there is another filter.
+    /// The filter and its number; when `filter_number` differs, there is a new filter.
     pub fn filter(&self) -> (u32, Arc<ReceiveFilter>) {
         let number = self.filter_number();
         (number, lock(&self.filter).clone())
@@ -243,14 +244,14 @@ impl Wire {
         threads.push(control);
     }
 
-    /// The other end is gone: its threads stop using it, and the machine thread is told.
+    /// Handles that the other end is gone: its threads stop using it, and the machine thread is notified.
     pub fn hang_up(&self) {
         if !self.hung_up.swap(true, SeqCst) {
             epoll::signal(self.notice.as_raw_fd());
         }
     }
 
-    /// What its threads signal.
+    /// The eventfds that its threads signal.
     pub fn signals(&self) -> Vec<RawFd> {
         vec![self.notice.as_raw_fd()]
     }
@@ -282,7 +283,7 @@ pub fn write(file: RawFd, from: &[libc::iovec]) -> Moved {
     // SAFETY: the iovecs are of memory that the caller may have read.
     let written = check(unsafe { libc::writev(file, from.as_ptr(), from.len() as i32) } as i32);
     match moved(written) {
-        // Of what was not written, a socket that nobody reads any more says EPIPE.
+        // For what it cannot write, a socket without a reader returns EPIPE.
         Moved::HungUp if written == Ok(0) => Moved::Lost,
         other => other,
     }
@@ -293,7 +294,7 @@ fn moved(result: Result<i32>) -> Moved {
         Ok(0) => Moved::HungUp,
         Ok(count) => Moved::Frame(count as usize),
         Err(Errno(libc::EAGAIN | libc::EINTR)) => Moved::Later,
-        // EBADFD: of a TAP interface that is gone, or a queue that is detached for now.
+        // EBADFD: the TAP interface is gone, or the queue is detached for now.
         Err(Errno(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN)) => Moved::HungUp,
         Err(_) => Moved::Lost,
     }

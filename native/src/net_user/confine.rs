@@ -1,5 +1,5 @@
-//! Confining this process before the guest's first frame: what it has left is sockets of the host's network, and the files below
-//! its own root.
+//! Confining this process before the guest's first frame: what remains is sockets on the host's network, and the files
+//! below its own root.
 
 use super::options::Options;
 use super::root;
@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 /// Newer calls fail as unknown ones do (Linux 5.17).
 const UNKNOWN_FROM: i64 = 450;
 
-/// The layers after the root, in this order. The name of one that cannot be had is reported with its errno.
+/// Applies the layers that follow the root, in this order. Returns the name and errno of each that failed.
 pub fn confine(options: &Options) -> Vec<(&'static str, Errno)> {
     let mut missing = Vec::new();
     let mut apply = |name, result: Result<()>| missing.extend(result.err().map(|errno| (name, errno)));
@@ -30,7 +30,7 @@ pub fn confine(options: &Options) -> Vec<(&'static str, Errno)> {
     missing
 }
 
-/// Reading what is there; all of TCP.
+/// Existing files may be read; all of TCP is allowed.
 fn ruleset() -> Result<Ruleset> {
     let there = |path: &std::ffi::CStr| std::path::Path::new(path.to_str().expect("ASCII")).exists();
     let readable: Vec<AllowedPath> = [root::RESOLV_CONF, root::TFTP]
@@ -41,7 +41,7 @@ fn ruleset() -> Result<Ruleset> {
     Ruleset::new(&readable, 0)
 }
 
-/// What libslirp, glib's allocator and the loop call.
+/// Calls made by libslirp, glib's allocator and the loop.
 #[rustfmt::skip]
 const ALLOWED: &[i64] = &[
     SYS_poll, SYS_ppoll, SYS_recvmmsg, SYS_sendmmsg, SYS_recvfrom, SYS_recvmsg, SYS_sendto, SYS_sendmsg,
@@ -75,7 +75,7 @@ fn rules() -> Vec<(i64, Rule)> {
         ALLOWED.iter().map(|&call| (call, Rule::Always(Action::Allow))).collect();
     rules.extend(REFUSED.iter().map(|&call| (call, Rule::Always(refused))));
     rules.extend([
-        // Not AF_PACKET, AF_NETLINK and the like, whatever the user may do.
+        // Not AF_PACKET, AF_NETLINK and the like, whatever the user's permissions.
         (SYS_socket, any_of(each(0, &[AF_INET, AF_INET6, AF_UNIX]), Action::Fail(EAFNOSUPPORT))),
         (SYS_ioctl, any_of(each(1, &[FIONREAD as i32, FIONBIO as i32, SIOCATMARK]), Action::Fail(ENOTTY))),
         (SYS_fcntl, any_of(each(1, &[F_GETFL, F_SETFL, F_GETFD, F_SETFD]), refused)),

@@ -1,6 +1,6 @@
-//! Port forwarding. What the guest sends to an address of its own network goes through a socket of this process's file system to
-//! a process of its own, which was made before this one was confined: it opens connections and starts commands, and sees
-//! no frame of the guest.
+//! Port forwarding. What the guest sends to an address of its own network goes through a socket in this process's file
+//! system to a separate process, which was started before this one was confined: it opens connections and starts
+//! commands, and never sees the guest's frames.
 
 use super::options::{GuestForward, HostForward, Listen, Target};
 use super::stack::{SocketName, Stack};
@@ -34,12 +34,12 @@ pub fn add_host_forward(
     }
 }
 
-/// The path of a forward's socket, from the folder that is this process's root in the end.
+/// The path of a forward's socket, relative to the folder that becomes this process's root.
 fn socket_path(index: usize) -> String {
     format!("forward/{index}")
 }
 
-/// Makes the sockets below the working directory.
+/// Creates the sockets below the working directory.
 pub fn listen(forwards: &[GuestForward]) -> Result<Vec<UnixListener>> {
     if !forwards.is_empty() {
         std::fs::create_dir("forward").map_err(|error| errno_of(&error))?;
@@ -54,13 +54,13 @@ fn bind(path: &str) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Tells the stack of a forward's socket. False if the address is not one of the guest's network, or taken.
+/// Passes the socket of a forward to the stack. False if the address is outside the guest's network, or taken.
 pub fn add_guest_forward(stack: &Stack, index: usize, forward: &GuestForward) -> bool {
     let path = CString::new(format!("/{}", socket_path(index))).expect("no NUL");
     stack.forward_to_socket(forward.address, forward.port, &path)
 }
 
-/// Makes the process that serves the sockets; `unused` are fds that it must not hold. It ends with this one.
+/// Starts the process that serves the sockets; `unused` are fds that it must not hold. It ends with this one.
 pub fn serve(listeners: Vec<UnixListener>, forwards: &[GuestForward], unused: &[RawFd]) -> Result<()> {
     if listeners.is_empty() {
         return Ok(());
@@ -80,13 +80,14 @@ pub fn serve(listeners: Vec<UnixListener>, forwards: &[GuestForward], unused: &[
         }
         _ => {
             drop(started);
-            // From then on it does not see what is mounted here.
+            // From then on it does not see mounts made here.
             ready.read_exact(&mut [0]).map_err(|error| errno_of(&error))
         }
     }
 }
 
-/// Commands have the rights of the user who started this program. A mount namespace of its own keeps the files of the host here when the other process leaves them.
+/// Commands have the rights of the user who started this program. A mount namespace of its own keeps the host's files
+/// accessible here when the other process leaves them.
 fn prepare(unused: &[RawFd]) -> Result<()> {
     // SAFETY: no pointers; the fds are not used again here.
     unsafe {
@@ -123,7 +124,7 @@ fn accept_all(listeners: &[UnixListener], targets: &[Target]) {
     }
 }
 
-/// A target that cannot be reached closes the guest's connection.
+/// If the target cannot be reached, the guest's connection is closed.
 fn connect(guest: UnixStream, target: Target) {
     match target {
         Target::Command(command) => {

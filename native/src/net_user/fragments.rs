@@ -1,9 +1,9 @@
-//! Puts fragments of IPv4 together (RFC 791 §3.2) before libslirp sees them: its own code for that can be made to write
-//! outside of its buffers. Fragments that overlap belong to no honest sender, and drop what they belong to (as RFC 5722 has it).
+//! Reassembles IPv4 fragments (RFC 791 §3.2) before libslirp sees them: its own reassembly can be made to write outside
+//! its buffers. No honest sender's fragments overlap, so an overlap drops the whole packet, as in RFC 5722.
 
 use std::time::Duration;
 
-/// Packets that are put together at once; the oldest makes room.
+/// Packets being reassembled at a time; the oldest makes room for a new one.
 const MAX_PACKETS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_PACKET: usize = 65_535;
@@ -20,26 +20,26 @@ type Key = [u8; 11];
 struct Packet {
     key: Key,
     since: Duration,
-    /// Of Ethernet and IP, from the first fragment.
+    /// Ethernet and IP headers, from the first fragment.
     headers: Option<Vec<u8>>,
     data: Vec<u8>,
-    /// Of `data`, in no order.
+    /// Filled ranges of `data`, unordered.
     filled: Vec<(usize, usize)>,
-    /// The last fragment is there.
+    /// The packet's length, once the last fragment has arrived.
     length: Option<usize>,
 }
 
 #[derive(Default)]
 pub struct Fragments(Vec<Packet>);
 
-/// What becomes of a frame.
+/// The outcome of passing in a frame.
 #[derive(Debug, PartialEq)]
 pub enum Passed {
-    /// It is no fragment.
+    /// Not a fragment.
     AsItIs,
-    /// It completes this one.
+    /// It completes this packet.
     Whole(Vec<u8>),
-    /// It waits for others, or is none of a packet.
+    /// It waits for other fragments, or was invalid.
     Held,
 }
 
@@ -52,7 +52,7 @@ struct Fragment<'a> {
 }
 
 impl Fragments {
-    /// `now`: of a clock that does not go back.
+    /// `now`: a time that never goes backward.
     pub fn pass(&mut self, frame: &[u8], now: Duration) -> Passed {
         if !is_fragment(frame) {
             return Passed::AsItIs;
@@ -139,7 +139,7 @@ fn is_fragment(frame: &[u8]) -> bool {
         && word(frame, ETHERNET + 6) & (MORE | OFFSET) != 0
 }
 
-/// None: it is malformed.
+/// None if it is malformed.
 fn parse(frame: &[u8]) -> Option<Fragment<'_>> {
     let packet = &frame[ETHERNET..];
     let header = usize::from(packet[0] & 15) * 4;
@@ -163,7 +163,7 @@ fn parse(frame: &[u8]) -> Option<Fragment<'_>> {
     Some(Fragment { key, headers: &frame[..ETHERNET + header], data, offset, more })
 }
 
-/// RFC 1071; of an even number of bytes.
+/// RFC 1071, for an even number of bytes.
 fn checksum(bytes: &[u8]) -> u16 {
     let mut sum: u32 = bytes.chunks_exact(2).map(|pair| u32::from(word(pair, 0))).sum();
     while sum > 0xffff {
@@ -226,7 +226,7 @@ mod tests {
         fragments.pass(&fragment(1, 0, true, &[1; 16]), NOW);
         assert_eq!(fragments.pass(&fragment(1, 8, true, &[2; 16]), NOW), Passed::Held);
         assert_eq!(fragments.pass(&fragment(1, 16, false, &[3; 8]), NOW), Passed::Held);
-        // Two ends, and one that comes before what is there.
+        // Two last fragments; the second ends before data that is already there.
         fragments.pass(&fragment(2, 32, false, &[1; 8]), NOW);
         assert_eq!(fragments.pass(&fragment(2, 16, false, &[1; 8]), NOW), Passed::Held);
         assert!(fragments.0.iter().all(|packet| packet.key[10] != 2));

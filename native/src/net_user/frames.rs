@@ -1,5 +1,6 @@
-//! The machine's end of the wire: a pair of SOCK_SEQPACKET sockets, a frame a message, many of them with one system call, or memory that is
-//! shared with the machine, where the sockets' messages of one byte only wake; and what is sent as such to a stream.
+//! The machine's end of the wire, and streams. The wire is a pair of SOCK_SEQPACKET sockets with one frame per
+//! message, many of them per system call; or memory shared with the machine, where the sockets' one-byte
+//! messages only wake the other side.
 
 use crate::errno::Result;
 use crate::frame_ring::{Direction, FrameRings, Putter, Taker};
@@ -9,15 +10,15 @@ use std::io::Error;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-/// An Ethernet header, and the largest payload that the stack makes or takes.
+/// An Ethernet header, and the largest payload that the stack sends or accepts.
 pub const MAX_FRAME: usize = 14 + 65_520;
 const BATCH: usize = 32;
-/// What waits for a machine that takes no frames. More is dropped, as a switch would: TCP sends it again.
+/// The most bytes queued for a machine that takes no frames. More is dropped, as a switch would: TCP retransmits.
 const MAX_WAITING: usize = 8 << 20;
-/// What adds one to an eventfd.
+/// The value written to an eventfd.
 static ONE: u64 = 1;
 
-/// What this process has of the machine.
+/// This process's connection to the machine.
 pub struct Machine {
     pub fd: RawFd,
     shared: Option<(Arc<FrameRings>, RawFd)>,
@@ -59,7 +60,7 @@ impl Outgoing {
         self.push_with(&[], frame);
     }
 
-    /// A frame with something in front of it, in one message.
+    /// Queues a frame with a prefix, in one message.
     pub fn push_with(&mut self, prefix: &[u8], frame: &[u8]) {
         if let Some(shared) = &self.shared
             && self.waiting.is_empty()
@@ -85,12 +86,12 @@ impl Outgoing {
         self.waiting.is_empty()
     }
 
-    /// What to wait for of the socket while frames wait, besides messages.
+    /// The socket events to wait for while frames wait, besides messages.
     pub fn events(&self) -> i16 {
         if self.is_empty() || self.shared.is_some() { 0 } else { libc::POLLOUT }
     }
 
-    /// Sends what the socket takes. A peer that is gone is noticed where frames are received.
+    /// Sends what the socket takes. That the peer is gone is noticed where frames are received.
     pub fn flush(&mut self) {
         if self.shared.is_some() {
             self.flush_to_memory();
@@ -122,12 +123,12 @@ impl Outgoing {
         }
         if shared.must_wake() {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            // SAFETY: one byte. A socket that takes no more has messages that wake.
+            // SAFETY: one byte. A socket that is full has messages already, which wake.
             unsafe { libc::send(self.fd, [0u8].as_ptr().cast(), 1, flags) };
         }
     }
 
-    /// Returns how many were sent as a whole. Of one more, a stream may have taken the start.
+    /// Returns how many frames were sent in full. A stream may also have taken the start of the next one.
     fn send_some(&mut self) -> usize {
         let mut parts = [const { libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } }; BATCH];
         // SAFETY: plain data, for which zeros are valid.
@@ -139,7 +140,7 @@ impl Outgoing {
             messages[index].msg_hdr.msg_iovlen = 1;
         }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: `count` messages, whose parts are the frames that wait.
+        // SAFETY: `count` messages, whose parts are the waiting frames.
         match unsafe { libc::sendmmsg(self.fd, messages.as_mut_ptr(), count as u32, flags) } {
             sent @ 1.. => {
                 let last = sent as usize - 1;
@@ -151,7 +152,7 @@ impl Outgoing {
                 self.bytes -= taken;
                 last
             }
-            // A frame that the socket could never take.
+            // A frame that the socket can never take.
             _ if Error::last_os_error().raw_os_error() == Some(libc::EMSGSIZE) => 1,
             _ => 0,
         }
@@ -161,16 +162,16 @@ impl Outgoing {
 /// Frames from the machine.
 pub struct Incoming {
     fd: RawFd,
-    /// With the eventfd that says that there is room.
+    /// With the eventfd that signals room in it.
     shared: Option<(Taker, RawFd)>,
-    /// With shared memory: the socket has messages.
+    /// With shared memory, whether the socket has messages.
     has_messages: bool,
     buffers: Vec<u8>,
 }
 
-/// What was received.
+/// The outcome of a receive.
 pub enum Received {
-    /// Lengths of frames, in buffers 0, 1, ...
+    /// Lengths of the frames in buffers 0, 1, ...
     Frames(Vec<usize>),
     Nothing,
     /// The machine has closed its end.
@@ -183,12 +184,12 @@ impl Incoming {
         Incoming { fd: *fd, shared, has_messages: false, buffers: vec![0; BATCH * MAX_FRAME] }
     }
 
-    /// Before this process sleeps until the socket has messages. False: there are frames in shared memory.
+    /// Called before this process sleeps until the socket has messages. False if there are frames in shared memory.
     pub fn sleep(&self) -> bool {
         self.shared.as_ref().is_none_or(|(shared, _)| shared.sleep())
     }
 
-    /// It does not sleep any more, and has been told these events of the socket. Returns whether there may be frames.
+    /// Notes that it is awake, with these events of the socket. Returns whether there may be frames.
     pub fn rise(&mut self, events: i16) -> bool {
         self.has_messages = events & libc::POLLIN != 0;
         let Some((shared, _)) = &self.shared else { return self.has_messages };
@@ -200,7 +201,7 @@ impl Incoming {
         &self.buffers[index * MAX_FRAME..][..length]
     }
 
-    /// Whether the other end is closed, and all that it sent has been received.
+    /// Whether the other end is closed, and everything it sent has been received.
     pub fn is_closed(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.fd, events: 0, revents: 0 };
         // SAFETY: one entry.
@@ -208,7 +209,7 @@ impl Incoming {
         poll.revents & (libc::POLLHUP | libc::POLLERR) != 0
     }
 
-    /// Takes a batch of frames. One that is too long for Ethernet has length 0.
+    /// Takes a batch of frames. A frame that is too long for Ethernet has length 0.
     pub fn receive(&mut self) -> Received {
         if self.shared.is_none() {
             return self.receive_messages();
@@ -221,7 +222,7 @@ impl Incoming {
             return Received::Nothing;
         }
         match self.receive_messages() {
-            // A byte is none.
+            // One byte is a wake-up, not a frame.
             Received::Frames(lengths) => Received::Frames(
                 lengths.into_iter().map(|length| if length == 1 { 0 } else { length }).collect(),
             ),
@@ -229,13 +230,13 @@ impl Incoming {
         }
     }
 
-    /// Takes a batch out of shared memory, and wakes the machine if it waits for room.
+    /// Takes a batch from shared memory, and wakes the machine if it waits for room.
     fn take(&mut self) -> Vec<usize> {
         let Some((shared, room)) = &self.shared else { return Vec::new() };
         let lengths = self.buffers.chunks_exact_mut(MAX_FRAME).map_while(|buffer| shared.take_bytes(buffer));
         let lengths: Vec<usize> = lengths.collect();
         if shared.must_wake() {
-            // SAFETY: eight bytes, to an eventfd.
+            // SAFETY: writes eight bytes to an eventfd.
             unsafe { libc::write(*room, (&raw const ONE).cast(), size_of::<u64>()) };
         }
         lengths

@@ -1,4 +1,4 @@
-//! libslirp's functions and structures (libslirp.h, interface 4), found at run time.
+//! libslirp's functions and structures (libslirp.h, interface 4), loaded at run time.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -20,7 +20,7 @@ pub type TimerCallback = extern "C" fn(*mut c_void);
 pub type AddPoll = extern "C" fn(c_int, c_int, *mut c_void) -> c_int;
 pub type GetEvents = extern "C" fn(c_int, *mut c_void) -> c_int;
 
-/// SlirpCb. All functions get the stack's `opaque` last.
+/// SlirpCb. All functions take the stack's `opaque` as their last argument.
 #[repr(C)]
 pub struct Callbacks {
     pub send_packet: extern "C" fn(*const c_void, usize, *mut c_void) -> isize,
@@ -34,7 +34,7 @@ pub struct Callbacks {
     pub register_poll_fd: extern "C" fn(c_int, *mut c_void),
     pub unregister_poll_fd: extern "C" fn(c_int, *mut c_void),
     pub notify: extern "C" fn(*mut c_void),
-    /// From interface 4 on.
+    /// Since interface 4.
     pub init_completed: extern "C" fn(*mut Stack, *mut c_void),
     pub timer_new_opaque: extern "C" fn(c_int, *mut c_void, *mut c_void) -> *mut c_void,
 }
@@ -88,7 +88,7 @@ macro_rules! functions {
         }
 
         impl Library {
-            /// Loads the library for as long as the process runs. Fails with what the linker says.
+            /// Loads the library for the lifetime of the process. Fails with the linker's message.
             pub fn load() -> Result<Library, String> {
                 // SAFETY: a NUL-terminated name, of a library whose constructors only set themselves up.
                 let handle = unsafe { libc::dlopen(NAME.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
@@ -103,7 +103,7 @@ macro_rules! functions {
                         if address.is_null() {
                             return Err(linker_error());
                         }
-                        // SAFETY: libslirp.h declares it so.
+                        // SAFETY: the type matches the declaration in libslirp.h.
                         unsafe {
                             std::mem::transmute::<
                                 *mut c_void,
@@ -130,9 +130,9 @@ functions! {
 pub type HandleTimer = unsafe extern "C" fn(*mut Stack, c_int, *mut c_void);
 
 impl Library {
-    /// Absent in libraries before interface 4.
+    /// None in libraries before interface 4.
     pub fn timer_handler(&self) -> Option<HandleTimer> {
-        // SAFETY: a NUL-terminated name, looked for in what is loaded; libslirp.h declares it so.
+        // SAFETY: a NUL-terminated name, looked up in what is loaded; the type matches libslirp.h.
         unsafe {
             let library = libc::dlopen(NAME.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
             let address = libc::dlsym(library, c"slirp_handle_timer".as_ptr());

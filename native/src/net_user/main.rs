@@ -1,12 +1,13 @@
-//! `vring-net-user`: the user-mode network of one network card, or what carries its frames to passt. libslirp turns what the guest sends into connections of this process
-//! to the host's network. It is a process of its own because it parses the guest's packets and has the network, and its machine's has
-//! neither: one end of a pair of SOCK_SEQPACKET sockets is all that it has of the machine, and memory for frames where the card's are served by
-//! threads. It ends when the other end is closed.
+//! `vring-net-user`: the user-mode network of one network card, or a relay of its frames to passt. libslirp turns what
+//! the guest sends into connections of this process to the host's network. It is a separate process because it parses
+//! the guest's packets and has network access, and the machine's process does neither. Its only connection to the
+//! machine is one end of a pair of SOCK_SEQPACKET sockets, and memory for frames if the card is served by threads. It
+//! ends when the other end is closed.
 //!
-//! It writes one line to its report fd when it has started, or cannot: `ready`, with the layers that cannot be had and their errnos
-//! (`ready landlock:95`), or `failed WHAT ...`.
+//! It writes one line to its report fd when it has started, or failed to: `ready`, with the unavailable layers and
+//! their errnos (`ready landlock:95`), or `failed WHAT ...`.
 
-// What it shares with the library, which uses more of it.
+// Shared with the library, which uses more of it.
 #[allow(dead_code)]
 #[path = "../errno.rs"]
 mod errno;
@@ -50,9 +51,9 @@ use std::io::Write;
 use std::os::fd::FromRawFd;
 use std::process::ExitCode;
 
-/// Batches of frames that are taken before the sockets of the host have their turn.
+/// Batches of frames to take before the host's sockets have their turn.
 const BATCHES: usize = 8;
-/// Of each socket's buffer; the kernel allows less unless this is root.
+/// Bytes of each socket's buffer; the kernel allows less unless this is root.
 static SOCKET_BUFFER: i32 = 4 << 20;
 
 fn main() -> ExitCode {
@@ -83,7 +84,7 @@ fn main() -> ExitCode {
                 Some(stack) => serve(&stack, &machine),
                 None => Relay::new(&machine, options.relay_fd).run(),
             }
-            // Without the cleanup of a runtime, whose calls the filter does not know.
+            // Skips the runtime's cleanup, whose calls the filter does not allow.
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) }
         }
@@ -99,7 +100,7 @@ type Started = (Stack, Vec<(&'static str, Errno)>);
 /// Fails with `library TEXT`, `stack`, `hostfwd INDEX ERRNO`, `guestfwd INDEX` or `root ERRNO`.
 fn start(options: &Options, machine: &Machine) -> Result<Started, String> {
     let failed = |what: &str, Errno(errno): Errno| format!("{what} {errno}");
-    // Children of commands that guest forwards start end up here.
+    // Children of commands that guest forwards start are reparented to this process.
     // SAFETY: no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     grow_buffers(options.fd);
@@ -112,7 +113,7 @@ fn start(options: &Options, machine: &Machine) -> Result<Started, String> {
     };
     let needs_root = !options.guest_forwards.is_empty() || options.confined && options.tftp.is_some();
     let tftp = if options.confined { confined_tftp } else { options.tftp.as_deref() };
-    // Before there are other sockets, which it would hold.
+    // Before there are other sockets, which it would hold open.
     if root.is_ok() {
         let listeners =
             forward::listen(&options.guest_forwards).map_err(|errno| failed("guestfwd-socket", errno))?;
@@ -143,7 +144,7 @@ fn start(options: &Options, machine: &Machine) -> Result<Started, String> {
     Ok((stack, missing))
 }
 
-/// It carries frames, and looks at none. Fails with `root ERRNO`.
+/// Carries frames without looking at them. Fails with `root ERRNO`.
 fn start_relay(options: &Options) -> Result<Vec<(&'static str, Errno)>, String> {
     grow_buffers(options.fd);
     grow_buffers(options.relay_fd);
@@ -156,7 +157,7 @@ fn start_relay(options: &Options) -> Result<Vec<(&'static str, Errno)>, String> 
     Ok(missing)
 }
 
-/// Room for more than a hundred frames, in both directions.
+/// Makes room for more than a hundred frames in each direction.
 fn grow_buffers(fd: i32) {
     for option in [libc::SO_SNDBUF, libc::SO_SNDBUFFORCE] {
         let size = (&raw const SOCKET_BUFFER).cast();
@@ -165,7 +166,7 @@ fn grow_buffers(fd: i32) {
     }
 }
 
-/// Until the machine's end is closed.
+/// Runs until the machine's end is closed.
 fn serve(stack: &Stack, machine: &Machine) {
     let mut incoming = Incoming::new(machine);
     let mut fragments = Fragments::default();

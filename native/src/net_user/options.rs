@@ -1,22 +1,24 @@
-//! The arguments of the program: words `key=value`, as `src/vmm/backends/net/user-network.ts` writes them. Names and meanings are
-//! those of QEMU's `-netdev user`.
+//! The program's arguments: words `key=value`, as `src/vmm/backends/net/user-network.ts` writes them. Names and
+//! meanings are those of QEMU's `-netdev user`.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// Linux's largest MTU of an Ethernet interface that the stack's buffers hold (IF_MTU_MAX of libslirp's if.h).
+/// MTUs that Linux allows for an Ethernet interface, up to what the stack's buffers hold
+/// (IF_MTU_MAX of libslirp's if.h).
 const MTU: std::ops::RangeInclusive<usize> = 576..=65_520;
 
 pub struct Options {
-    /// One end of a pair of SOCK_SEQPACKET sockets: a frame a message.
+    /// One end of a pair of SOCK_SEQPACKET sockets, with one frame per message.
     pub fd: i32,
-    /// Where the outcome of the start is written.
+    /// Receives the outcome of the start.
     pub report_fd: i32,
-    /// A stream of frames that they are carried to, in place of a network of libslirp's; -1: none.
+    /// A stream that frames are relayed to, in place of a libslirp network; -1 for none.
     pub relay_fd: i32,
-    /// Memory that carries the frames in place of the sockets, which then wake (frame_ring.rs); -1: none.
+    /// Memory that carries the frames in place of the sockets, which are then used for wake-ups
+    /// (frame_ring.rs); -1 for none.
     pub memory_fd: i32,
-    /// The eventfd that says that there is room in it for the machine.
+    /// The eventfd that signals room in it to the machine.
     pub room_fd: i32,
     pub mtu: usize,
     pub restrict: bool,
@@ -38,12 +40,12 @@ pub struct Options {
     pub bootfile: Option<String>,
     pub host_forwards: Vec<HostForward>,
     pub guest_forwards: Vec<GuestForward>,
-    /// To change to, with the group of the same number.
+    /// The user to change to, with the group of the same number.
     pub uid: Option<u32>,
     pub confined: bool,
 }
 
-/// A network: its address and the bits of its prefix.
+/// A network: its address and prefix length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Net4(pub Ipv4Addr, pub u8);
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,11 +58,11 @@ pub enum Listen {
     Unix(String),
 }
 
-/// What reaches the host's address goes to the guest.
+/// What reaches the host's address is forwarded to the guest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostForward {
     pub listen: Listen,
-    /// Unspecified: the first that DHCP gives.
+    /// If unspecified, the first address that DHCP assigns.
     pub guest: SocketAddr,
 }
 
@@ -68,21 +70,21 @@ pub struct HostForward {
 pub enum Target {
     Tcp(SocketAddr),
     Unix(String),
-    /// A command of a shell, one for each connection, which is its standard input and output.
+    /// A shell command, run once per connection, which is its standard input and output.
     Command(String),
 }
 
-/// What the guest sends to an address of its network goes to `target`.
+/// What the guest sends to an address of its network is forwarded to `target`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuestForward {
-    /// Unspecified: the network's .2.4.
+    /// If unspecified, the network's .2.4.
     pub address: Ipv4Addr,
     pub port: u16,
     pub target: Target,
 }
 
 impl Options {
-    /// Fails with what is wrong with which word.
+    /// Fails with the invalid word and the reason.
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut options = Options::default();
         for word in words {
@@ -95,7 +97,7 @@ impl Options {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key {
-            // For those who look at the list of processes.
+            // For people who read the process list.
             "vm" => {}
             "fd" => self.fd = number(value)?,
             "report" => self.report_fd = number(value)?,
@@ -138,7 +140,8 @@ impl Options {
         if !self.ipv4 && !self.ipv6 {
             return Err("ipv4 and ipv6 cannot both be off".into());
         }
-        // libslirp has host, name server and the first address of DHCP in its own network, and 15 addresses for DHCP.
+        // libslirp needs the host, the name server and the first DHCP address in its own
+        // network, and 15 addresses for DHCP.
         if self.net.1 > 29 || self.net.1 < 8 {
             return Err("net: want a prefix of 8 to 29 bits".into());
         }
@@ -207,12 +210,12 @@ impl Net4 {
         Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(self.1)))
     }
 
-    /// Its first address, which is its name.
+    /// Its first address.
     pub fn base(self) -> Ipv4Addr {
         self.0 & self.mask()
     }
 
-    /// The address whose host part is that of `host`, as far as it fits.
+    /// The address in this network with the host part of `host`, as far as it fits.
     fn at(self, host: u32) -> Ipv4Addr {
         self.base() | (Ipv4Addr::from_bits(host) & !self.mask())
     }
@@ -249,7 +252,7 @@ fn prefixed<T: FromStr>(value: &str) -> Result<(T, u8), &'static str> {
     Ok((address(base)?, number(bits)?))
 }
 
-/// C strings: a NUL cannot be in an argument.
+/// C strings: an argument cannot contain a NUL.
 fn text(value: &str) -> Result<Option<String>, &'static str> {
     if value.is_empty() { Err("it is empty") } else { Ok(Some(value.into())) }
 }

@@ -1,15 +1,16 @@
-//! Between the machine's socket, which keeps frames apart, and a stream in which each has its length in front of it, 32 bits in
-//! network byte order: passt's (passt(1)), and QEMU's `-netdev stream`.
+//! Relays between the machine's socket, which preserves frame boundaries, and a stream in which each frame follows its
+//! length, 32 bits in network byte order: passt's (passt(1)), and QEMU's `-netdev stream`.
 //!
-//! passt of 2023 loses what comes after a read that ends within a length, and a frame of which a read has less than the first of two parts. So each
-//! frame is sent by itself, which the kernel keeps together, up to 48 KiB, and longer ones in two parts. It also takes packets of IP only in frames
-//! without padding, which network cards and their drivers have after short ones: acknowledgments and the ends of connections.
+//! passt releases of 2023 lose the data after a read that ends within a length, and a frame if a read ends within the
+//! first of its two parts. So each frame is sent by itself: up to 48 KiB in one part, which the kernel keeps together,
+//! and longer ones in two. passt also accepts IP packets only in frames without padding, which network cards and their
+//! drivers add to short ones: acknowledgments and the ends of connections.
 
 use super::frames::{Incoming, MAX_FRAME, Machine, Outgoing, Received};
 use std::os::fd::RawFd;
 
 const PREFIX: usize = 4;
-/// What is read of the stream at once.
+/// The most bytes to read from the stream at a time.
 const CHUNK: usize = 256 * 1024;
 
 pub struct Relay {
@@ -17,7 +18,7 @@ pub struct Relay {
     stream: RawFd,
     incoming: Incoming,
     outgoing: Outgoing,
-    /// Of the stream, the start of a frame whose end has not come.
+    /// The start of a frame of the stream whose end has not arrived.
     partial: Vec<u8>,
     to_stream: Outgoing,
 }
@@ -30,7 +31,7 @@ enum Side {
 }
 
 impl Relay {
-    /// Both must not block.
+    /// Both must be non-blocking.
     pub fn new(machine: &Machine, stream: RawFd) -> Relay {
         Relay {
             frames: machine.fd,
@@ -42,7 +43,7 @@ impl Relay {
         }
     }
 
-    /// Until one of them ends, or the stream has no frames.
+    /// Runs until one of them ends, or the stream does not contain frames.
     pub fn run(&mut self) {
         loop {
             let [frames, stream] = self.wait();
@@ -63,7 +64,7 @@ impl Relay {
         }
     }
 
-    /// A side is not read while the other takes nothing.
+    /// A side is not read while the other accepts nothing.
     fn wait(&self) -> [i16; 2] {
         let takes = self.to_stream.is_empty();
         let timeout = if takes && !self.incoming.sleep() { 0 } else { -1 };
@@ -100,7 +101,7 @@ impl Relay {
     fn take_from_stream(&mut self) -> Side {
         let start = self.partial.len();
         self.partial.resize(start + CHUNK, 0);
-        // SAFETY: writes at most as many bytes as there is room for.
+        // SAFETY: writes at most as many bytes as fit.
         let count = unsafe { libc::read(self.stream, self.partial[start..].as_mut_ptr().cast(), CHUNK) };
         self.partial.truncate(start + count.max(0) as usize);
         if count == 0 || count < 0 && !would_block() {
@@ -121,11 +122,11 @@ impl Relay {
     }
 }
 
-/// A frame up to the end of its packet of IP, if it has one.
+/// A frame cut at the end of its IP packet, if it has one.
 fn without_padding(frame: &[u8]) -> &[u8] {
     const HEADER: usize = 14;
     let word = |at: usize| frame.get(at..at + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
-    // The total length of RFC 791, and the payload's of RFC 8200, after 40 bytes.
+    // The total length in RFC 791; in RFC 8200 the payload's, plus 40 bytes.
     let packet = match (word(HEADER - 2), word(HEADER + 2), word(HEADER + 4)) {
         (Some(0x0800), Some(total), _) => total as usize,
         (Some(0x86dd), _, Some(payload)) if payload > 0 => 40 + payload as usize,
@@ -164,7 +165,7 @@ mod tests {
             let mut prefixed = vec![0; PREFIX + length];
             ours.read_exact(&mut prefixed).unwrap();
             assert_eq!(prefixed[..PREFIX], (length as u32).to_be_bytes());
-            // In two parts, with the start of the next one.
+            // In two parts, together with the start of the next one.
             ours.write_all(&prefixed[..PREFIX - 1]).unwrap();
             ours.write_all(&prefixed[PREFIX - 1..]).unwrap();
             let lengths = loop {
@@ -175,7 +176,7 @@ mod tests {
             assert_eq!(lengths, [length]);
             assert_eq!(from.frame(0, length), &prefixed[PREFIX..]);
         }
-        // Padding after a packet of 20 bytes, and after one of 60; not in what is no packet.
+        // Padding after a packet of 20 bytes, and after one of 60; not after other data.
         for (kind, at, value, kept) in
             [(0x0800u16, 16, 20u16, 34), (0x86dd, 18, 20, 74), (0x0806, 16, 20, 80)]
         {
@@ -185,7 +186,7 @@ mod tests {
             assert_eq!(without_padding(&frame), &frame[..kept]);
             assert_eq!(without_padding(&frame[..20]), &frame[..20]);
         }
-        // No frame is that long: the stream is not one of frames.
+        // No frame is that long: this is not a stream of frames.
         ours.write_all(&u32::MAX.to_be_bytes()).unwrap();
         relay.join().unwrap();
     }
@@ -199,14 +200,14 @@ mod tests {
         assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0, fds.as_mut_ptr()) }, 0);
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
-        // Less than all of them take.
+        // Too small for all of them.
         let room: libc::c_int = 32 << 10;
         let (value, bytes) = ((&raw const room).cast(), size_of_val(&room) as u32);
         // SAFETY: reads an int.
         let set =
             unsafe { libc::setsockopt(theirs.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, value, bytes) };
         assert_eq!(set, 0);
-        // The relay receives them at once.
+        // The relay receives them together.
         let mut to = Outgoing::to_stream(fds[1]);
         for _ in 0..FRAMES {
             to.push(&[7; LENGTH]);

@@ -1,4 +1,5 @@
-//! The root of this process: a file system of its own, with the host's resolv.conf, the sockets of forwards, and the folder of TFTP.
+//! The root of this process: its own file system, with the host's resolv.conf, the sockets of
+//! forwards, and the TFTP folder.
 
 use crate::confine::root::{MOUNT_ATTR_NOSUID_NODEV_NOEXEC, MOUNT_ATTR_RDONLY, file_system};
 use crate::errno::{Errno, Result, check, errno_of};
@@ -12,10 +13,10 @@ pub const TFTP: &CStr = c"/tftp";
 const OPEN_TREE_CLONE_CLOEXEC: u32 = 1 | libc::O_CLOEXEC as u32;
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
 
-/// The process may change its uid, and still connects to its sockets.
+/// The process may change its uid, and still connect to its sockets.
 const FILE_SYSTEM: [(&CStr, &CStr); 2] = [(c"size", c"1m"), (c"mode", c"0755")];
 
-/// Where the new root is mounted until it is the root. One of them is there on every host.
+/// Where the new root is mounted before it becomes the root. Every host has at least one of them.
 const PLACES: [&CStr; 4] = [c"/tmp", c"/run", c"/var", c"/proc"];
 
 /// struct mount_attr.
@@ -28,14 +29,14 @@ struct MountAttributes {
     userns_fd: u64,
 }
 
-/// A new file system, which is this process's working directory.
+/// A new file system, the working directory of this process.
 pub struct Root {
     mount: OwnedFd,
     tftp: Option<OwnedFd>,
 }
 
 impl Root {
-    /// Needs CAP_SYS_ADMIN in the process's user namespace, and a mount namespace of its own.
+    /// Needs CAP_SYS_ADMIN in the process's user namespace, and its own mount namespace.
     pub fn new(tftp: Option<&str>) -> Result<Root> {
         let tftp = tftp.map(|folder| clone_tree(&CString::new(folder).expect("no NUL"))).transpose()?;
         let mount = file_system(&FILE_SYSTEM, MOUNT_ATTR_NOSUID_NODEV_NOEXEC)?;
@@ -48,7 +49,7 @@ impl Root {
         Ok(Root { mount, tftp })
     }
 
-    /// Makes it the root: no other file is reached any more.
+    /// Makes it the root: no other file can be reached any more.
     pub fn enter(&self) -> Result<()> {
         let place = PLACES.iter().find(|place| {
             // SAFETY: an open mount, and NUL-terminated paths.
@@ -59,7 +60,7 @@ impl Root {
             // SAFETY: as above; the folder is below the root's.
             unsafe { move_mount(tftp, self.mount.as_raw_fd(), c"tftp")? };
         }
-        // SAFETY: NUL-terminated paths. The old root is under the new one until it is taken away.
+        // SAFETY: NUL-terminated paths. The old root is stacked under the new one until it is unmounted.
         unsafe {
             check(libc::fchdir(self.mount.as_raw_fd()))?;
             check(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) as i32)?;
@@ -70,7 +71,7 @@ impl Root {
     }
 }
 
-/// A copy of the mount at a folder, without what is mounted below it, to be read only.
+/// A read-only copy of the mount at a folder, without the mounts below it.
 fn clone_tree(folder: &CStr) -> Result<OwnedFd> {
     // SAFETY: a NUL-terminated path; the fd is this function's own.
     let tree = unsafe {

@@ -1,4 +1,5 @@
-//! An instance of libslirp's stack, with what it calls back: frames to the machine, the clock, timers, and the sockets to wait for.
+//! An instance of libslirp's stack, with its callbacks: frames to the machine, the clock, timers,
+//! and the sockets to wait for.
 
 use super::frames::{Incoming, Machine, Outgoing};
 use super::library::{
@@ -11,7 +12,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
-/// Interfaces of the library that are tried, the newest first. The oldest is libslirp 4.0's; what it lacks is off.
+/// Library interfaces to try, the newest first. The oldest is libslirp 4.0's; features that it lacks are off.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=4;
 
 pub struct Stack {
@@ -21,12 +22,12 @@ pub struct Stack {
     handle_timer: Option<HandleTimer>,
 }
 
-/// What callbacks reach: on one thread, at any depth of calls.
+/// The state that callbacks use: on one thread, at any depth of calls.
 struct Context {
     outgoing: RefCell<Outgoing>,
     timers: RefCell<Vec<Timer>>,
     poll: RefCell<Vec<libc::pollfd>>,
-    /// Sockets of the host are not read while the machine takes no frames.
+    /// Host sockets are not read while the machine takes no frames.
     blocked: Cell<bool>,
 }
 
@@ -34,7 +35,7 @@ struct Context {
 struct Timer {
     notify: Notify,
     argument: *mut c_void,
-    /// In milliseconds; none: it does not run.
+    /// In milliseconds; None while stopped.
     expires: Option<i64>,
 }
 
@@ -58,7 +59,7 @@ static CALLBACKS: Callbacks = Callbacks {
     timer_new_opaque,
 };
 
-/// The texts that a configuration points to.
+/// The strings that a configuration points to.
 struct Texts {
     hostname: Option<CString>,
     domain: Option<CString>,
@@ -69,7 +70,7 @@ struct Texts {
 }
 
 impl Stack {
-    /// `tftp`: the folder's path, as the confined process will find it.
+    /// `tftp`: the folder's path, as the confined process sees it.
     pub fn new(library: Library, options: &Options, tftp: Option<&str>, machine: &Machine) -> Option<Stack> {
         let c = |text: Option<&str>| text.and_then(|text| CString::new(text).ok());
         let texts = Texts {
@@ -110,8 +111,8 @@ impl Stack {
         self.context.outgoing.borrow_mut().flush();
     }
 
-    /// Waits until a frame or one of the stack's sockets is there, or a timer has expired, and serves the sockets and the timers.
-    /// Returns whether there may be frames, and the events of the machine's socket, `frames`.
+    /// Waits until a frame arrives, one of the stack's sockets is ready or a timer expires, and serves the sockets and
+    /// timers. Returns whether there may be frames, and the events of the machine's socket, `frames`.
     pub fn wait(&self, frames: RawFd, incoming: &mut Incoming) -> (bool, i16) {
         let context = &*self.context;
         context.blocked.set(!context.outgoing.borrow().is_empty());
@@ -158,8 +159,8 @@ impl Stack {
         Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
     }
 
-    /// What the guest sends to the address goes to a socket at `path`, which is opened for each connection. False if the
-    /// address is not the network's, or taken.
+    /// Connects the guest's connections to this address to a socket at `path`, opened once per connection. False if the
+    /// address is outside the network, or taken.
     pub fn forward_to_socket(&self, address: std::net::Ipv4Addr, port: u16, path: &std::ffi::CStr) -> bool {
         let mut address = In4(address.octets());
         // SAFETY: the library copies the path.
@@ -253,7 +254,7 @@ impl SocketName {
         SocketName { storage, len: size_of::<T>() as u32 }
     }
 
-    /// None: the path is too long.
+    /// None if the path is too long.
     pub fn unix(path: &str) -> Option<SocketName> {
         // SAFETY: plain data.
         let mut name: libc::sockaddr_un = unsafe { std::mem::zeroed() };
@@ -264,7 +265,7 @@ impl SocketName {
         for (to, from) in name.sun_path.iter_mut().zip(path.bytes()) {
             *to = from as c_char;
         }
-        // SAFETY: it is one.
+        // SAFETY: it is a sockaddr_un.
         Some(unsafe { SocketName::of(name) })
     }
 }
@@ -278,7 +279,7 @@ impl From<std::net::SocketAddr> for SocketName {
                 name.sin_family = libc::AF_INET as u16;
                 name.sin_port = v4.port().to_be();
                 name.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
-                // SAFETY: it is one.
+                // SAFETY: it is a sockaddr_in.
                 unsafe { SocketName::of(name) }
             }
             std::net::SocketAddr::V6(v6) => {
@@ -287,7 +288,7 @@ impl From<std::net::SocketAddr> for SocketName {
                 name.sin6_family = libc::AF_INET6 as u16;
                 name.sin6_port = v6.port().to_be();
                 name.sin6_addr.s6_addr = v6.ip().octets();
-                // SAFETY: it is one.
+                // SAFETY: it is a sockaddr_in6.
                 unsafe { SocketName::of(name) }
             }
         }
@@ -299,7 +300,7 @@ fn opaque(context: &Context) -> *mut c_void {
 }
 
 /// # Safety
-/// `opaque` is what `opaque` made, of a context that still exists.
+/// `opaque` was made by `opaque`, from a context that still exists.
 unsafe fn context<'a>(opaque: *mut c_void) -> &'a Context {
     // SAFETY: the caller's promise.
     unsafe { &*opaque.cast::<Context>() }
@@ -317,14 +318,14 @@ fn now_ms() -> i64 {
 }
 
 extern "C" fn send_packet(frame: *const c_void, length: usize, opaque: *mut c_void) -> isize {
-    // SAFETY: the library gives its `opaque`, and a frame of that length.
+    // SAFETY: the library passes its `opaque`, and a frame of that length.
     let (context, frame) =
         unsafe { (context(opaque), std::slice::from_raw_parts(frame.cast::<u8>(), length)) };
     context.outgoing.borrow_mut().push(frame);
     length as isize
 }
 
-/// A guest may send what it likes: that is not worth a line for each packet.
+/// A guest may send what it likes: not worth a log line per packet.
 extern "C" fn guest_error(_: *const c_char, _: *mut c_void) {}
 
 extern "C" fn clock_get_ns(_: *mut c_void) -> i64 {
@@ -338,17 +339,17 @@ fn add_timer(context: &Context, notify: Notify, argument: *mut c_void) -> *mut c
 }
 
 extern "C" fn timer_new(callback: TimerCallback, argument: *mut c_void, opaque: *mut c_void) -> *mut c_void {
-    // SAFETY: the library gives its `opaque`.
+    // SAFETY: the library passes its `opaque`.
     add_timer(unsafe { context(opaque) }, Notify::ByCall(callback), argument)
 }
 
 extern "C" fn timer_new_opaque(id: c_int, argument: *mut c_void, opaque: *mut c_void) -> *mut c_void {
-    // SAFETY: the library gives its `opaque`.
+    // SAFETY: the library passes its `opaque`.
     add_timer(unsafe { context(opaque) }, Notify::ById(id), argument)
 }
 
 fn set_timer(timer: *mut c_void, opaque: *mut c_void, expires: Option<i64>) {
-    // SAFETY: the library gives its `opaque`.
+    // SAFETY: the library passes its `opaque`.
     let mut timers = unsafe { context(opaque) }.timers.borrow_mut();
     if let Some(timer) = timers.get_mut(timer.addr().wrapping_sub(1)) {
         timer.expires = expires;
@@ -365,7 +366,7 @@ extern "C" fn timer_mod(timer: *mut c_void, expires: i64, opaque: *mut c_void) {
 
 extern "C" fn ignore_fd(_: c_int, _: *mut c_void) {}
 
-/// The loop looks at everything each time it wakes up.
+/// Nothing to do: the loop checks everything each time it wakes up.
 extern "C" fn notify(_: *mut c_void) {}
 
 extern "C" fn init_completed(_: *mut Opaque, _: *mut c_void) {}
@@ -380,7 +381,7 @@ const EVENTS: [(c_int, i16); 5] = [
 ];
 
 extern "C" fn add_poll(fd: c_int, wanted: c_int, opaque: *mut c_void) -> c_int {
-    // SAFETY: the library gives the context.
+    // SAFETY: the library passes the context.
     let context = unsafe { context(opaque) };
     if context.blocked.get() {
         return -1;
@@ -393,7 +394,7 @@ extern "C" fn add_poll(fd: c_int, wanted: c_int, opaque: *mut c_void) -> c_int {
 }
 
 extern "C" fn get_events(index: c_int, opaque: *mut c_void) -> c_int {
-    // SAFETY: the library gives the context.
+    // SAFETY: the library passes the context.
     let poll = unsafe { context(opaque) }.poll.borrow();
     let events =
         usize::try_from(index).ok().and_then(|index| poll.get(index)).map_or(0, |entry| entry.revents);

@@ -1,9 +1,10 @@
-//! The guest memory of one direction of a descriptor chain, as slices whose boundaries have no meaning (virtio 1.3 §2.7.4).
+//! The guest memory of one direction of a descriptor chain, as slices whose boundaries carry no
+//! meaning (virtio 1.3 §2.7.4).
 
 use crate::memory::RamSlice;
 use vm_memory::bitmap::Bitmap;
 
-/// Slices of guest RAM, all checked, in order.
+/// Slices of guest RAM in order, all checked.
 #[derive(Default)]
 pub struct Buffers<'m> {
     slices: Vec<RamSlice<'m>>,
@@ -108,7 +109,7 @@ impl<'m> Buffers<'m> {
         copied
     }
 
-    /// Makes `len` bytes from byte `at` on zeros, as far as there are so many. Returns how many.
+    /// Zeroes `len` bytes from byte `at` on, as much as available. Returns the number of bytes.
     pub fn zero(&self, at: u64, len: u64) -> u64 {
         const ZEROS: [u8; 16384] = [0; 16384];
         let mut left = len;
@@ -124,11 +125,11 @@ impl<'m> Buffers<'m> {
         len - left
     }
 
-    /// Whether no bit is set anywhere, as far as this comes to see.
+    /// Whether all bytes are zero, as far as it checks.
     pub fn are_zeros(&self) -> bool {
         let mut bytes = [0; 4096];
         let mut at = 0;
-        // Most data shows in its first bytes that it is something else.
+        // Most other data is nonzero in its first bytes.
         let mut count = self.copy_to(at, &mut bytes[..64]);
         while count > 0 {
             if bytes[..count].iter().any(|byte| *byte != 0) {
@@ -140,7 +141,7 @@ impl<'m> Buffers<'m> {
         true
     }
 
-    /// The kernel wrote `len` bytes from byte `at` on: whoever follows changes of RAM must know.
+    /// Marks `len` bytes from byte `at` on, which the kernel wrote, in the dirty log.
     pub fn written(&self, at: u64, len: u64) {
         let mut left = len;
         for slice in self.from(at) {

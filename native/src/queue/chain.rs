@@ -13,31 +13,31 @@ pub const INDIRECT: u16 = 4;
 /// Chains must not be longer than the queue (§2.7.5.3.1), but drivers ignore that for indirect ones.
 const MAX_INDIRECT: usize = 1024;
 
-/// A descriptor as it lies in memory.
+/// A descriptor as laid out in memory.
 pub type RawDescriptor = [u8; DESCRIPTOR_BYTES];
 
 /// A descriptor chain's memory: the device-readable part, then the device-writable part.
 #[derive(Default)]
 pub struct Chain<'m> {
-    /// What the used ring calls it: the head of a split ring's chain, the buffer ID of a packed one's.
+    /// Its name in the used ring: the head of a split ring's chain, the buffer ID of a packed one's.
     pub id: u16,
-    /// The chain's descriptors in a packed ring, which used ones may overwrite before it is given back.
+    /// The chain's descriptors in a packed ring, which used ones may overwrite before the chain is given back.
     pub ring: Vec<RawDescriptor>,
     /// Descriptors with a buffer.
     pub descriptors: u32,
-    /// What its buffers are in; none without a buffer.
+    /// The RAM of its buffers; None without a buffer.
     pub ram: Option<&'m GuestRam>,
     pub readable: Buffers<'m>,
     pub writable: Buffers<'m>,
 }
 
-/// The part of a descriptor that both kinds of rings have.
+/// The part of a descriptor that both kinds of rings share.
 #[derive(Clone, Copy)]
 pub struct Descriptor {
     pub address: u64,
     pub len: u32,
     pub flags: u16,
-    /// The next one, in a split ring; the buffer ID, in a packed one.
+    /// The next descriptor in a split ring; the buffer ID in a packed one.
     pub other: u16,
 }
 
@@ -52,7 +52,7 @@ impl<'m> Chain<'m> {
         self.writable.clear();
     }
 
-    /// Gives back memory that chains of this many slices don't need.
+    /// Frees memory that chains of this many slices don't need.
     pub fn shrink(&mut self, slices: usize) {
         self.ring.shrink_to(slices);
         self.readable.shrink(slices);
@@ -138,7 +138,7 @@ fn require_writable(what: &str, address: u64, slice: &RamSlice) -> Result<()> {
     }
 }
 
-/// Like `part`, for one that the device writes.
+/// Like `part`, for a part that the device writes.
 pub fn writable_part<'m>(
     ram: &'m GuestRam,
     what: &str,

@@ -1,8 +1,9 @@
-//! Virtqueues from the device's side: split (virtio 1.3 §2.7) and packed (§2.8). Nothing that the driver wrote is trusted: a protocol
-//! violation that leaves no sane continuation is a `Broken`, after which the ring is not used anymore.
+//! Virtqueues from the device's side: split (virtio 1.3 §2.7) and packed (§2.8). Nothing that the driver
+//! wrote is trusted: a protocol violation that leaves no sane continuation is a `Broken`, after which
+//! the ring is not used anymore.
 //!
-//! Everything that a queue thread writes to guest memory goes through `Buffers`, a slice of a `Chain`, or the rings' own stores, all
-//! of them `RamSlice`s.
+//! Everything that a queue thread writes to guest memory goes through `Buffers`, a slice of a `Chain`, or the rings'
+//! own stores, all of which are `RamSlice`s.
 
 mod buffers;
 mod chain;
@@ -48,8 +49,8 @@ pub struct QueueLayout {
     pub position: Position,
 }
 
-/// The device's position: the next entry to take, and the next to fill in. In a split ring, free-running indices; in a packed one, the
-/// index of a descriptor with the wrap counter in bit 15.
+/// The device's position: the next entry to take, and the next to fill in. In a split ring, free-running indices; in a
+/// packed one, the index of a descriptor with the wrap counter in bit 15.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     pub available: u16,
@@ -68,16 +69,17 @@ pub trait Ring<'m>: Sized {
     /// Takes the next chain. Returns whether there was one.
     fn take(&mut self, chain: &mut Chain<'m>) -> Result<bool>;
 
-    /// Undoes a `take`, before which the position was `before`.
+    /// Undoes a `take`; `before` is the position before it.
     fn put_back(&mut self, before: Position);
 
     /// Appends what `retake` needs to read this chain again, which was taken and not given back.
     fn save(&self, chain: &Chain<'m>, saved: &mut Vec<u8>);
 
-    /// Whether `saved` can be chains that are unfinished at this position.
+    /// Whether `saved` can be the unfinished chains at this position.
     fn can_retake(&self, saved: &[u8]) -> bool;
 
-    /// Reads the first chain of `saved`, which was taken in an earlier life of the queue and not given back, and removes it there.
+    /// Reads the first chain of `saved`, which was taken in an earlier run of the queue and not
+    /// given back, and removes it there.
     fn retake(&mut self, saved: &mut &[u8], chain: &mut Chain<'m>) -> Result<()>;
 
     /// Returns a chain in which the device wrote `len` bytes. The driver sees it after `publish`.
@@ -86,7 +88,7 @@ pub trait Ring<'m>: Sized {
     /// Publishes the returned chains to the driver. Returns whether there were any.
     fn publish(&mut self) -> bool;
 
-    /// Whether the driver wants an interrupt for what has been published since this was last asked.
+    /// Whether the driver wants an interrupt for what has been published since the last call.
     fn wants_interrupt(&mut self) -> bool;
 
     /// Whether kicks were enabled for the chains just taken. Disables them for the following ones.
@@ -95,13 +97,13 @@ pub trait Ring<'m>: Sized {
     /// Asks the driver for a kick at its next chain. Returns whether there is one already.
     fn enable_kicks(&mut self) -> bool;
 
-    /// The same, when the driver has offered so many more, at least 1. Returns whether it has. A ring that can't say how many has the driver
-    /// kick for the next one.
+    /// The same, for when the driver has offered that many more chains, at least 1. Returns whether it already has. In
+    /// a ring that can't express the number, the driver kicks for the next one.
     fn enable_kicks_after(&mut self, chains: u16) -> bool {
         let _ = chains;
         self.enable_kicks()
     }
 
-    /// Disables kicks as far as that is possible.
+    /// Disables kicks as far as possible.
     fn disable_kicks(&mut self);
 }

@@ -1,6 +1,6 @@
-//! Packed virtqueues (virtio 1.3 §2.8): one ring, in which the driver makes descriptors available and the device overwrites them with
-//! used ones. A bit of each descriptor's flags for either side, compared with a counter that flips at the end of the ring, says
-//! whether the descriptor is the other side's news.
+//! Packed virtqueues (virtio 1.3 §2.8): one ring, in which the driver makes descriptors available and the device
+//! overwrites them with used ones. Each descriptor has one flag bit per side; compared with a counter that flips at the
+//! end of the ring, it shows whether the other side has updated the descriptor.
 
 #[cfg(test)]
 mod random_tests;
@@ -33,7 +33,7 @@ const AT_DESCRIPTOR: u16 = 2;
 /// The wrap counter in an index.
 const WRAP: u16 = 1 << 15;
 
-/// A place in the ring, and how often its end has been passed.
+/// A position in the ring, with its wrap counter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     index: u16,
@@ -74,13 +74,14 @@ pub struct PackedQueue<'m> {
     device_events: RamSlice<'m>,
     indirect: bool,
     event_idx: bool,
-    /// The next descriptor to take, and the next to fill in. What lies between has been taken and not given back.
+    /// The next descriptor to take, and the next to fill in. Those in between have been taken and not given back.
     available: Place,
     used: Place,
-    /// The flags of the first descriptor since the last `publish`, and where they go: the driver, which looks at descriptors in their order,
-    /// sees what is given back between two of them at once.
+    /// The flags of the first descriptor since the last `publish`, and their offset. The driver looks at descriptors in
+    /// order, so everything given back between two publishes becomes visible at once.
     first_flags: Option<(usize, u16)>,
-    /// `used` as last published, and when an interrupt was last considered: none at first, when what the driver has seen is unknown.
+    /// `used` as last published, and when an interrupt was last considered: None at first, when what the driver has
+    /// seen is unknown.
     published: Place,
     considered: Option<Place>,
     /// Kicks are enabled for the next chain.
@@ -164,7 +165,7 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
         self.available = Place::unpack(before.available);
     }
 
-    /// Its descriptors: those in the ring may be overwritten before it is given back.
+    /// Saves its descriptors: those in the ring may be overwritten before the chain is given back.
     fn save(&self, chain: &Chain<'m>, saved: &mut Vec<u8>) {
         chain.ring.iter().for_each(|raw| saved.extend(raw));
     }
@@ -190,7 +191,7 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
         }
     }
 
-    /// §2.8.6: the used descriptor replaces the next one that isn't used yet, whosever that was.
+    /// §2.8.6: the used descriptor replaces the next one that isn't used yet, whichever chain that belonged to.
     fn give_back(&mut self, chain: &Chain<'m>, len: u32) {
         let at = usize::from(self.used.index) * DESCRIPTOR_BYTES;
         let mut flags = if len > 0 { WRITE } else { 0 };
@@ -217,7 +218,7 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
 
     /// §2.8.14.
     fn wants_interrupt(&mut self) -> bool {
-        // The driver writes its event suppression and then reads the ring; this is the other half.
+        // Pairs with the driver's barrier: it writes its event suppression and then reads the ring.
         fence(Ordering::SeqCst);
         let before = self.considered.replace(self.published);
         let events =
@@ -262,7 +263,7 @@ impl<'m> PackedQueue<'m> {
         chain.id = descriptor.other;
         if descriptor.flags & INDIRECT != 0 {
             let table = indirect_table(self.ram, descriptor, self.indirect)?;
-            // The buffers follow one another in the table, without links (§2.8.7).
+            // The buffers are consecutive in the table, without links (§2.8.7).
             for index in 0..table.len() / DESCRIPTOR_BYTES {
                 let entry = packed_descriptor(&read_raw(&table, index));
                 if entry.flags & INDIRECT != 0 {

@@ -145,7 +145,7 @@ impl<'m> Ring<'m> for SplitQueue<'m> {
 
     /// §2.7.7.2, §2.7.10.
     fn wants_interrupt(&mut self) -> bool {
-        // The driver writes its event index or flag and then reads the used index; this is the other half.
+        // Pairs with the driver's barrier: it writes its event index or flag and then reads the used index.
         fence(Ordering::SeqCst);
         let before = self.considered.replace(self.published);
         if !self.event_idx {
@@ -187,7 +187,7 @@ impl<'m> Ring<'m> for SplitQueue<'m> {
         offered >= chains
     }
 
-    /// With EVENT_IDX, an index that has been passed already does that.
+    /// With EVENT_IDX, an index that has already been passed has that effect.
     fn disable_kicks(&mut self) {
         if !self.event_idx {
             store(&self.used, FLAGS, NO_NOTIFY, Ordering::Relaxed);
@@ -209,7 +209,7 @@ impl<'m> SplitQueue<'m> {
         }
     }
 
-    /// Collects the buffers of a chain in one table. Returns the indirect descriptor that it ends with, if it does.
+    /// Collects the buffers of a chain in one table. Returns the indirect descriptor that ends it, if any.
     fn walk_table(
         &self,
         table: RamSlice<'m>,

@@ -1,4 +1,4 @@
-//! A queue as JavaScript describes it, checked.
+//! A queue as described by JavaScript, validated.
 
 use crate::errno::{Errno, Result};
 use crate::memory::{GuestRam, Region, with_region};
@@ -18,14 +18,14 @@ crate::abi_struct! {
         pub call_fd: i32,
         /// Entries of the queue.
         pub size: u32,
-        /// Of its counters; all ones: nobody reads them.
+        /// Slot of its counters; all ones for unread counters.
         pub counter_slot: u32,
-        /// Where it continues, as `QueueProgress` has it.
+        /// Where it continues, as in `QueueProgress`.
         pub last_avail: u16,
         pub used_index: u16,
         pub reserved: u32,
-        /// Memory that is no guest's, and that no other queue reaches: what a model on the machine thread has its ring in. Its size is 0 if
-        /// there is none. It stays mapped at `own_host` until the thread has ended.
+        /// Memory outside guest RAM that no other queue accesses: a model on the machine thread keeps its ring there.
+        /// Size 0 for none. It stays mapped at `own_host` until the thread has ended.
         pub own_gpa: u64,
         pub own_size: u64,
         pub own_host: u64,
@@ -33,18 +33,18 @@ crate::abi_struct! {
 }
 
 crate::abi_struct! {
-    /// How far a queue thread has got, as JavaScript reads it.
+    /// How far a queue thread has got, as read by JavaScript.
     ///
-    /// In a split ring both indices are free-running. In a packed one each has the index of a descriptor in bits 0 to 14 and the wrap
-    /// counter in bit 15, as vhost has it: 0x8000 at first.
+    /// In a split ring both indices are free-running. In a packed one each has the index of a descriptor in bits 0 to
+    /// 14 and the wrap counter in bit 15, as in vhost: initially 0x8000.
     ///
-    /// The chains that were taken and not returned are bytes of their own. In a split ring: the 16-bit index of each one's head. In a
-    /// packed ring, in which used descriptors may have overwritten them: each one's descriptors, 16 bytes each as they were in the
-    /// ring; of an indirect one, that which points to its table.
+    /// The chains that were taken and not returned are separate bytes. In a split ring: the 16-bit index of each one's
+    /// head. In a packed ring, where used descriptors may have overwritten them: each one's descriptors, 16 bytes each,
+    /// as they were in the ring; for an indirect chain, the descriptor that points to its table.
     pub struct QueueProgress {
         pub last_avail: u16,
         pub used_index: u16,
-        /// Bytes that tell of unfinished chains.
+        /// Bytes that describe unfinished chains.
         pub unfinished_bytes: u32,
     }
 }
@@ -61,7 +61,7 @@ impl QueueConfig {
         }
     }
 
-    /// Has it served from another position.
+    /// Sets the position to continue at.
     pub fn go_on_at(&mut self, position: Position) {
         self.last_avail = position.available;
         self.used_index = position.used;
@@ -71,17 +71,17 @@ impl QueueConfig {
         self.features & feature::RING_PACKED != 0
     }
 
-    /// What the queue is served from: guest RAM, and the memory of its own.
+    /// What the queue is served from: guest RAM and its own memory.
     pub fn with_own_memory(&self, ram: Arc<GuestRam>) -> Result<Arc<GuestRam>> {
         if self.own_size == 0 {
             return Ok(ram);
         }
         let own = Region { gpa: self.own_gpa, size: self.own_size, host: self.own_host, ..Region::default() };
-        // SAFETY: who made the config keeps the memory mapped, as its fields say; it has no log.
+        // SAFETY: the creator of the config keeps the memory mapped, as its fields require; it has no log.
         Ok(Arc::new(unsafe { with_region(&ram, &own)? }))
     }
 
-    /// Refuses rings that are not in RAM, and unfinished chains that can't have been taken and not returned.
+    /// Refuses rings outside RAM, and unfinished chains that can't have been taken and not returned.
     pub fn check(&self, ram: &GuestRam, unfinished: &[u8]) -> Result<()> {
         match self.is_packed() {
             true => check::<PackedQueue>(ram, &self.layout(), unfinished),
@@ -103,11 +103,11 @@ mod tests {
     use crate::memory::guest_ram;
     use vm_memory::{Bytes, GuestAddress};
 
-    /// Regions start on pages of the host.
+    /// Regions start on host page boundaries.
     #[repr(align(4096))]
     struct Page([u8; 4096]);
 
-    /// Leaked memory of a page at `gpa`.
+    /// One leaked page at `gpa`.
     fn page(gpa: u64) -> Region {
         let memory: &'static mut Page = Box::leak(Box::new(Page([0; 4096])));
         Region { gpa, size: 4096, host: memory.0.as_mut_ptr() as u64, ..Region::default() }

@@ -1,5 +1,6 @@
-//! Queues that are served by system calls, none of which blocks, in place of an io_uring: those of network cards, whose frames have an
-//! order and come when they come. A server takes as many chains as it can serve at once, and puts back those that it has not served.
+//! Queues served by non-blocking system calls instead of an io_uring: those of network cards, whose frames
+//! are ordered and arrive at any time. A server takes as many chains as it can serve at once, and puts back
+//! those that it has not served.
 
 use super::kernel::Served;
 use super::{QueueConfig, Shared, pack, unpack};
@@ -21,32 +22,32 @@ const SPIN_NS: u64 = 50_000;
 
 /// Serves a queue. It is shared with the queue's handle.
 pub trait Server: Send + Sync + 'static {
-    /// The name of its threads, at most 8 characters; the queue's number is added.
+    /// The name of its threads, at most 8 characters; the queue's number is appended.
     const NAME: &'static str;
 
-    /// System calls that it makes, besides those of `Post`.
+    /// System calls that it makes, in addition to those of `Post`.
     fn calls(&self) -> Vec<Call>;
 
-    /// Eventfds of its own that it signals.
+    /// Its own eventfds that it signals.
     fn signals(&self) -> Vec<RawFd>;
 
-    /// Has the thread woken through `control` when something that it looks at has changed.
+    /// Wakes the thread through `control` when state that it depends on has changed.
     fn add_thread(&self, control: Weak<crate::epoll::EventFd>);
 
-    /// Serves the queue until `post.must_leave()`. What it has taken it gives back or puts back.
+    /// Serves the queue until `post.must_leave()`. Everything taken is given back or put back.
     fn serve<'m, R: Ring<'m>>(&self, queue: &mut R, post: &mut Post<'_>) -> Served<()>;
 }
 
-/// Why a thread has stopped waiting. Several may be so at once.
+/// Why a thread has stopped waiting. Several may apply at the same time.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Woken {
-    /// What it waited for of its files.
+    /// A file event that it waited for.
     pub file: bool,
     /// The other end of a file is gone, or its interface.
     pub hung_up: bool,
 }
 
-/// What the thread of a queue has besides the queue.
+/// What a queue's thread has besides the queue.
 pub struct Post<'r> {
     shared: &'r Shared,
     pub counters: Block,
@@ -54,12 +55,12 @@ pub struct Post<'r> {
 }
 
 impl Post<'_> {
-    /// Whether the thread is to end, or to continue with other memory.
+    /// Whether the thread must end, or continue with other memory.
     pub fn must_leave(&self) -> bool {
         self.shared.stop.load(SeqCst) || self.shared.has_memory_changed()
     }
 
-    /// Takes the next chain, if there is one. One that the driver may have offered after guest memory has changed is left.
+    /// Takes the next chain, if there is one. A chain that may have been offered after guest memory changed is left.
     pub fn take<'m, R: Ring<'m>>(
         &self,
         queue: &mut R,
@@ -74,7 +75,7 @@ impl Post<'_> {
         taken
     }
 
-    /// Publishes what was given back, and interrupts the driver if it asked for that.
+    /// Publishes what was given back, and interrupts the driver if it asked for an interrupt.
     pub fn publish<'m, R: Ring<'m>>(&self, queue: &mut R) {
         self.shared.position.store(pack(queue.position()), Relaxed);
         if !queue.publish() {
@@ -103,7 +104,8 @@ impl Post<'_> {
         self.spin.until_yielding(|| ready() || shared.stop.load(Relaxed)) && !self.must_leave()
     }
 
-    /// Sleeps until the handle wants something, or until one of these: a kick, with `kick`; an event of one of at most two files; a time.
+    /// Sleeps until the handle needs attention, or until one of these: a kick, with `kick`; an event of one of at most
+    /// two files; a time.
     pub fn wait(&self, kick: bool, files: &[(RawFd, i16)], until: Option<u64>) -> Served<Woken> {
         let entry = |fd, events| libc::pollfd { fd, events, revents: 0 };
         let mut fds = [
@@ -139,7 +141,8 @@ impl Post<'_> {
     }
 }
 
-/// Serves the queue until it is asked to stop, from the memory that the VM has at each time. Returns the unfinished chains: none.
+/// Serves the queue until it is asked to stop, always from the VM's current memory. Returns the unfinished chains, of
+/// which there are none.
 pub fn serve<S: Server>(
     server: &S,
     shared: &Shared,
@@ -173,7 +176,7 @@ fn serve_from<'m, R: Ring<'m>, S: Server>(
     let mut queue = R::new(ram, &config.layout())?;
     queue.disable_kicks();
     let mut chain = Chain::default();
-    // Those of another program: no server here leaves any. Their frames are lost, the buffers are not.
+    // From another program: no server here leaves any. Their frames are lost, but not the buffers.
     while !unfinished.is_empty() {
         queue.retake(&mut unfinished, &mut chain)?;
         queue.give_back(&chain, 0);

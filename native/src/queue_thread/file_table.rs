@@ -1,5 +1,5 @@
-//! Files that several queue threads use, and that come and go while they run: the disks of a SCSI controller. Each ring has a place for
-//! each file, which the machine thread fills and empties; the threads' own filters don't allow them that.
+//! Files that several queue threads use, and that come and go while they run: the disks of a SCSI controller. Each ring
+//! has a slot for each file, which the machine thread fills and empties; the threads' own filters don't allow them to.
 
 use super::needs::FIRST_FILE;
 use super::uring::UPDATE_FILES;
@@ -9,7 +9,7 @@ use crate::sync::lock;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, Weak};
 
-/// Keeps places from being used for other files: whoever may still name those that they had, has a copy.
+/// Keeps slots from being reused for other files: anything that may still refer to the old ones holds a copy.
 pub type Tenure = Arc<()>;
 
 #[derive(Clone, Default)]
@@ -17,15 +17,15 @@ enum Place {
     #[default]
     Free,
     Used(RawFd, Weak<()>),
-    /// Its file is gone, but requests may still name it.
+    /// Its file is gone, but requests may still refer to it.
     Left(Weak<()>),
 }
 
-/// A queue thread that has the files.
+/// A queue thread that uses the files.
 pub struct Tenant {
     pub ring: OwnedFd,
     pub control: Arc<EventFd>,
-    /// Where the table begins among the files of its worker.
+    /// Index of the table's first file among its worker's files.
     pub first: u32,
 }
 
@@ -46,7 +46,7 @@ struct FilesUpdate {
 }
 
 impl FileTable {
-    /// Room for `places` files.
+    /// A table of `places` slots.
     pub fn new(places: usize) -> FileTable {
         FileTable(Mutex::new(Inner { places: vec![Place::Free; places], tenants: Vec::new() }))
     }
@@ -55,7 +55,7 @@ impl FileTable {
         lock(&self.0).places.len()
     }
 
-    /// A thread uses the files from now on. Its ring has empty places for them.
+    /// Adds a thread that uses the files from now on. Its ring has empty slots for them.
     pub fn add(&self, tenant: &Arc<Tenant>) -> Result<()> {
         let mut inner = lock(&self.0);
         inner.tenants.retain(|tenant| tenant.strong_count() > 0);
@@ -68,7 +68,8 @@ impl FileTable {
         Ok(())
     }
 
-    /// Adds files, which stay open until `remove`. Returns the place of the first; the others follow it. ENFILE if there is no room.
+    /// Adds files, which stay open until `remove`. Returns the index of the first; the others follow it. ENFILE if the
+    /// table is full.
     pub fn insert(&self, files: &[RawFd]) -> Result<(u16, Tenure)> {
         let mut inner = lock(&self.0);
         for place in &mut inner.places {
@@ -90,8 +91,8 @@ impl FileTable {
         Ok((first as u16, tenure))
     }
 
-    /// Removes the `count` files from place `first` on. What threads submitted for them goes on; what they submit later fails with
-    /// EBADF, until nothing has their tenure any more.
+    /// Removes `count` files from index `first` on. Operations that threads have submitted continue; later ones fail
+    /// with EBADF until nothing holds their tenure any more.
     pub fn remove(&self, first: u16, count: usize) {
         let mut inner = lock(&self.0);
         let first = usize::from(first);
@@ -100,11 +101,11 @@ impl FileTable {
                 *place = Place::Left(tenure);
             }
         }
-        // It can't fail for files that go.
+        // Removing files can't fail.
         let _ = inner.update(first, &vec![-1; count]);
     }
 
-    /// What wakes the threads that have the files.
+    /// The eventfds that wake the threads that use the files.
     pub fn controls(&self) -> Vec<Weak<EventFd>> {
         let inner = lock(&self.0);
         inner.tenants.iter().filter_map(Weak::upgrade).map(|tenant| Arc::downgrade(&tenant.control)).collect()
@@ -119,7 +120,7 @@ impl Inner {
 }
 
 impl Tenant {
-    /// Puts files into the places from `place` on; -1 empties one.
+    /// Sets the files at `place` and after it; -1 empties a slot.
     fn update(&self, place: usize, fds: &[RawFd]) -> Result<()> {
         let offset = FIRST_FILE + self.first + place as u32;
         let update = FilesUpdate { offset, reserved: 0, fds: fds.as_ptr() as u64 };

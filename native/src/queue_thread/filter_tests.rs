@@ -1,4 +1,4 @@
-//! The filter and the ring of each worker allow what the loop and that worker need, and just that.
+//! The filter and the ring of each worker allow exactly what the loop and that worker need.
 
 use super::testing::{CONTROL, KICK, Setting, confine, confine_direct, eventfds_of, file};
 use super::uring::LOOP_OPERATIONS;
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 
-/// More than there are.
+/// More than Linux has.
 const SYSTEM_CALLS: i64 = 600;
 
 /// struct seccomp_data (linux/seccomp.h).
@@ -60,7 +60,7 @@ fn allows(program: &[sock_filter], call: &Call) -> bool {
     }
 }
 
-/// The calls of every thread, with arguments that are allowed, and the loop's own.
+/// The calls of every thread, with allowed arguments, including the loop's own.
 fn loop_calls<W>(setting: &Setting<W>, wake: u64) -> Vec<Call> {
     let always = [
         libc::SYS_futex,
@@ -104,7 +104,7 @@ fn filter_allows_just<W: Worker>(worker: W, own: &[Call]) {
     for Call { number, arguments } in calls.iter().chain(own) {
         assert!(allows(program, &Call { number: *number, arguments: *arguments }), "call {number}");
     }
-    // The others with whatever arguments, and these with others.
+    // The other calls with any arguments, and these with different ones.
     let always = calls.iter().filter(|call| call.arguments == [0; 6]).map(|call| call.number);
     let always: Vec<_> = always.filter(|number| *number != libc::SYS_mprotect).collect();
     let known: BTreeSet<_> = calls.iter().chain(own).flat_map(|call| call.arguments).collect();
@@ -121,7 +121,7 @@ fn filter_allows_just<W: Worker>(worker: W, own: &[Call]) {
                     libc::SYS_io_uring_enter => {
                         declared.any(|known| known.arguments[0] as u32 == first as u32)
                     }
-                    // Not to register anything, nor anonymous memory without the flag.
+                    // Neither registering anything else, nor mapping without the anonymous flag.
                     libc::SYS_io_uring_register | libc::SYS_mmap => false,
                     libc::SYS_mprotect => third as i32 & libc::PROT_EXEC == 0,
                     _ => declared.any(|known| known.arguments[2] as u32 == third as u32),
@@ -132,14 +132,14 @@ fn filter_allows_just<W: Worker>(worker: W, own: &[Call]) {
     }
 }
 
-/// The operations that this kernel knows.
+/// The operations that this kernel supports.
 fn known_operations() -> Vec<u8> {
     let mut probe = Probe::new();
     IoUring::new(1).unwrap().submitter().register_probe(&mut probe).unwrap();
     (0..u8::MAX).filter(|operation| probe.is_supported(*operation)).collect()
 }
 
-/// Tries every operation on every file that the ring has, with arguments that mean nothing.
+/// Tries every operation on every file of the ring, with meaningless arguments.
 fn ring_allows_just<W: Worker>(worker: W) {
     let Needs { files, operations, .. } = worker.needs();
     let fixture = Fixture::new(memory_file(), FEATURES, 0);
@@ -169,9 +169,10 @@ fn ring_allows_just<W: Worker>(worker: W) {
     assert_eq!(accepted, declared);
 }
 
-/// Whether the ring takes an operation with this code, whatever comes of it.
+/// Whether the ring accepts an operation with this code, whatever its result.
 fn accepts(ring: &mut IoUring, operation: u8, file: io_uring::types::Fixed) -> bool {
-    // An entry is 64 bytes, the first of which is the operation. A poll for nothing, whose fields others read as lengths of 0.
+    // An entry is 64 bytes, starting with the operation. A poll removal that matches nothing; other operations read its
+    // fields as lengths of 0.
     let entry = opcode::PollRemove::new(u64::MAX).build().flags(squeue::Flags::FIXED_FILE);
     let entry = match operation {
         opcode::PollAdd::CODE => opcode::PollAdd::new(file, libc::POLLOUT as u32).build(),
@@ -184,13 +185,13 @@ fn accepts(ring: &mut IoUring, operation: u8, file: io_uring::types::Fixed) -> b
     raw[0] = operation;
     // SAFETY: as above.
     let entry = unsafe { std::mem::transmute::<[u8; 64], squeue::Entry>(raw) };
-    // SAFETY: at worst the operation is given null pointers with a length of 0.
+    // SAFETY: at worst the operation gets null pointers with a length of 0.
     unsafe { ring.submission().push(&entry) }.unwrap();
     let result = loop {
         if let Some(completion) = ring.completion().next() {
             break completion.result();
         }
-        // EINTR: the kernel has made a thread for an operation that blocks.
+        // EINTR: the kernel has started a thread for a blocking operation.
         let _ = ring.submit_and_wait(1);
     };
     Errno(-result) != Errno(libc::EACCES)
@@ -239,7 +240,7 @@ fn the_ring_of_an_entropy_thread_takes_only_those_of_the_loop() {
     ring_allows_just(RngWorker::new(None));
 }
 
-/// A thread that moves frames reaches its wire, in one direction, and its eventfds, and nothing else.
+/// A thread that moves frames can use its wire, in one direction, and its eventfds, and nothing else.
 #[test]
 fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
     use crate::net::{Receiver, Transmitter, Wire};
@@ -281,7 +282,7 @@ fn a_thread_of_a_network_card_reads_or_writes_its_wire() {
     }
 }
 
-/// With shared memory, the file only wakes.
+/// With shared memory, the file only carries wake-ups.
 #[test]
 fn a_thread_that_shares_memory_wakes_the_other_end() {
     use crate::net::{Receiver, SharedFds, Transmitter, Wire};

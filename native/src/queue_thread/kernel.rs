@@ -1,4 +1,4 @@
-//! A queue thread's dealings with the kernel: the operations that it has, what they cost, and waiting for them.
+//! A queue thread's interface to the kernel: its operations in progress, their cost, and waiting for them.
 
 use super::needs::{self, CONTROL, KICK};
 use super::{MAX_IN_FLIGHT, Shared};
@@ -6,9 +6,11 @@ use crate::errno::{Errno, Result, errno_of};
 use crate::queue::Broken;
 use io_uring::{IoUring, opcode, squeue, types};
 
-/// What the kernel may work on at a time, as the sum of the operations' costs. One operation may exceed it.
+/// The most that the kernel may work on at a time, as the sum of the operations' costs. A
+/// single operation may exceed it.
 const MAX_COST: u64 = 16 << 20;
-/// Entries besides those of requests and of event sources: the polls for kick, control and one more file, their removal, and canceling.
+/// Entries in addition to those of requests and event sources: the polls for kick, control and one more file, their
+/// removal, and canceling.
 const OTHER_ENTRIES: u32 = 7;
 
 /// `user_data` of the polls and of operations on other operations; for requests it is the slot's number.
@@ -23,7 +25,7 @@ const SOURCE: u64 = 1 << 32;
 pub enum Fault {
     Broken(Broken),
     Failed(Errno),
-    /// Nobody waits for the thread anymore: it may no longer touch guest memory or counters.
+    /// The thread was abandoned: it must no longer touch guest memory or counters.
     Abandoned,
 }
 
@@ -55,7 +57,7 @@ pub fn ring_entries(size: u32, sources: usize) -> u32 {
 pub enum Completion {
     /// The driver has kicked.
     Kick,
-    /// The thread is to look what its handle wants.
+    /// The handle needs the thread's attention.
     Control,
     /// The event source with this index is readable.
     Source(u16),
@@ -72,7 +74,7 @@ pub enum Waited {
 pub struct Kernel<'r> {
     ring: &'r mut IoUring,
     shared: &'r Shared,
-    /// Requests that the kernel has, and what they cost.
+    /// Requests that are in the kernel, and their cost.
     submitted: usize,
     cost: u64,
     kick_armed: bool,
@@ -99,30 +101,30 @@ impl<'r> Kernel<'r> {
         }
     }
 
-    /// Whether it has a request.
+    /// Whether any request is in the kernel.
     pub fn is_busy(&self) -> bool {
         self.submitted > 0
     }
 
-    /// Whether it has all that it may have at a time.
+    /// Whether the kernel has as much as it may have at a time.
     pub fn is_full(&self) -> bool {
         self.cost >= MAX_COST
     }
 
-    /// A completion when the handle wants something.
+    /// Requests a completion when the handle needs attention.
     pub fn await_control(&mut self) {
         self.control_armed = true;
         self.enqueue(poll(CONTROL).user_data(CONTROLLED));
     }
 
-    /// A completion when source `index`, the file `file` of the worker, is readable.
+    /// Requests a completion when source `index`, the file `file` of the worker, is readable.
     pub fn await_source(&mut self, index: u16, file: u16) {
         self.sources_armed.resize(self.sources_armed.len().max(usize::from(index) + 1), false);
         self.sources_armed[usize::from(index)] = true;
         self.enqueue(poll(needs::file(file)).user_data(SOURCE + u64::from(index)));
     }
 
-    /// Notes when `file` is readable, for a loop that waits for nothing else.
+    /// Notes when `file` becomes readable, for a loop that waits for nothing else.
     pub fn await_file(&mut self, file: types::Fixed) {
         self.file_armed = true;
         self.enqueue(poll(file).user_data(FILE));
@@ -132,7 +134,7 @@ impl<'r> Kernel<'r> {
         self.file_armed
     }
 
-    /// A completion at the next kick.
+    /// Requests a completion at the next kick.
     pub fn await_kick(&mut self) {
         if !self.kick_armed {
             self.kick_armed = true;
@@ -140,20 +142,20 @@ impl<'r> Kernel<'r> {
         }
     }
 
-    /// An operation of the request in `slot`, whose buffers stay where they are until it has completed.
+    /// Starts an operation for the request in `slot`, whose buffers stay in place until it has completed.
     pub fn begin(&mut self, slot: u16, entry: squeue::Entry, cost: u64) {
         self.submitted += 1;
         self.cost += cost;
         self.enqueue(entry.user_data(slot.into()));
     }
 
-    /// An operation of this cost has completed.
+    /// Notes that an operation of this cost has completed.
     pub fn ended(&mut self, cost: u64) {
         self.submitted -= 1;
         self.cost -= cost;
     }
 
-    /// Asks it to end the requests that it has, which helps with those that wait for something (Linux 5.19).
+    /// Cancels the operations in the kernel, which ends those that wait for an event (Linux 5.19).
     pub fn cancel(&mut self) {
         if self.submitted > 0 && !self.canceled {
             self.canceled = true;
@@ -172,7 +174,7 @@ impl<'r> Kernel<'r> {
             match entry.user_data() {
                 KICKED => {
                     self.kick_armed = false;
-                    // Otherwise canceled.
+                    // Otherwise the poll was canceled.
                     if entry.result() >= 0 {
                         to.push(Completion::Kick);
                     }
@@ -221,7 +223,7 @@ impl<'r> Kernel<'r> {
             return Err(Fault::Abandoned);
         };
         match result.map_err(|error| errno_of(&error)) {
-            // Interrupted, or temporarily out of memory: entries not taken stay queued for the next call.
+            // Interrupted, or temporarily out of memory: entries that were not taken stay queued for the next call.
             Ok(_) | Err(Errno(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => Ok(Waited::Enough),
             Err(Errno(libc::ETIME)) => Ok(Waited::TimedOut),
             Err(errno) => Err(errno.into()),
@@ -229,13 +231,13 @@ impl<'r> Kernel<'r> {
     }
 
     fn enqueue(&mut self, entry: squeue::Entry) {
-        // SAFETY: the entry points to data of a slot, which doesn't touch it until the kernel has completed
-        // the operation, and outlives that (see `drain`); guest memory outlives the thread.
+        // SAFETY: the entry points to a slot's data, which the slot doesn't touch until the kernel has completed the
+        // operation, and which outlives that (see `drain`); guest memory outlives the thread.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         pushed.expect("an entry for each slot and poll");
     }
 
-    /// Waits until it uses neither buffers nor files, touching only what belongs to the thread.
+    /// Waits until the kernel uses neither buffers nor files, touching only what belongs to the thread.
     pub fn drain(&mut self) -> Result<()> {
         self.cancel();
         let polls = [(self.kick_armed, KICKED), (self.control_armed, CONTROLLED), (self.file_armed, FILE)];
@@ -259,7 +261,7 @@ impl<'r> Kernel<'r> {
         Ok(())
     }
 
-    /// Nothing uses the ring any more.
+    /// Unregisters the files, once nothing uses the ring any more.
     pub fn release_files(&mut self) {
         let unregistered = self.shared.gate.in_kernel(|| self.ring.submitter().unregister_files());
         self.abandoned |= unregistered.is_none();
@@ -269,7 +271,7 @@ impl<'r> Kernel<'r> {
         self.kick_armed || self.control_armed || self.file_armed || self.sources_armed.contains(&true)
     }
 
-    /// Whether the thread has been left behind.
+    /// Whether the thread has been abandoned.
     pub fn is_abandoned(&self) -> bool {
         self.abandoned
     }

@@ -1,5 +1,5 @@
-//! Threads that serve virtqueues. `serve.rs` has their loop, generic over the ring and over the worker that knows what the requests
-//! mean; this is what the rest of the program has of them.
+//! Threads that serve virtqueues. `serve.rs` has their loop, generic over the ring and over the worker that knows what
+//! the requests mean; this module has the handle that the rest of the program uses.
 
 mod config;
 mod direct;
@@ -48,24 +48,24 @@ pub use worker::{Next, Outcome, Parting, Worker};
 /// The most requests taken and not yet returned.
 pub const MAX_IN_FLIGHT: u32 = 256;
 
-/// How long a queue may take to end after it was asked to, before it is left behind as stuck, when its VM ends.
+/// How long a queue may take to end after it was asked to, before it is abandoned as stuck, when its VM ends.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
-/// Between attempts to leave it behind.
+/// Interval between attempts to abandon it.
 const STOP_CHECK: Duration = Duration::from_millis(10);
-/// What a thread that has reported its end needs to exit, if the kernel has no more requests of it.
+/// How long a thread that has reported its end needs to exit, if the kernel has none of its requests left.
 const EXIT_LIMIT: Duration = Duration::from_millis(100);
 
 /// The errno of a thread that ended because the driver violated the protocol.
 const BROKEN: Errno = Errno(libc::EPROTO);
 
-/// What a queue's thread shares with its handle. The fds are the queue's own: their numbers must not come to mean other files
-/// while a thread that was left behind still runs.
+/// What a queue's thread shares with its handle. The fds belong to the queue: their numbers must not be reused for
+/// other files while an abandoned thread still runs.
 struct Shared {
     config: QueueConfig,
-    /// Wakes the thread, to look whether it is to stop, or whether guest memory or its limits have changed.
+    /// Wakes the thread to check whether it must stop, or whether guest memory or its limits have changed.
     control: Arc<EventFd>,
     stop: AtomicBool,
-    /// What it is to serve the queue from, and whether that is another one than it has.
+    /// The memory to serve the queue from, and whether it differs from what the thread uses.
     memory: Mutex<Arc<GuestRam>>,
     memory_changed: AtomicBool,
     kick: OwnedFd,
@@ -83,12 +83,12 @@ struct Shared {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stopped {
     pub position: Position,
-    /// The chains that were taken and not returned, as in `QueueProgress`. They may have been executed in part, and can be executed
-    /// again.
+    /// The chains that were taken and not returned, as in `QueueProgress`. They may have been executed in part, and can
+    /// be executed again.
     pub unfinished: Vec<u8>,
 }
 
-/// What a queue thread gets of its VM.
+/// What a queue thread gets from its VM.
 #[derive(Clone)]
 pub struct Surroundings {
     pub ram: Arc<GuestRam>,
@@ -103,7 +103,7 @@ pub struct QueueThread {
     shared: Arc<Shared>,
     thread: Thread,
     stop_requested: OnceLock<Instant>,
-    /// Keeps its ring among those that get the files of a table.
+    /// Keeps its ring among those that receive the files of a table.
     _tenant: Option<Arc<Tenant>>,
 }
 
@@ -116,8 +116,8 @@ fn thread_name(kind: &str, counter_slot: u32) -> String {
 }
 
 impl QueueThread {
-    /// Starts the thread, with the chains in `unfinished`, which were taken and not returned before. It checks the queue once
-    /// without a kick.
+    /// Starts the thread, with the chains in `unfinished`, which were taken and not returned before. It checks the
+    /// queue once without a kick.
     pub fn start<W: Worker>(
         config: &QueueConfig,
         unfinished: &[u8],
@@ -126,7 +126,7 @@ impl QueueThread {
     ) -> Result<QueueThread> {
         let Surroundings { ram, counters, reactor, seccomp } = surroundings;
         let ram = config.with_own_memory(ram)?;
-        // Refuse invalid rings here; in the thread the same call succeeds.
+        // Refuse invalid rings here; the same call in the thread then succeeds.
         config.check(&ram, unfinished)?;
         let shared = Arc::new(Shared::new(config, ram)?);
         let needs = worker.needs();
@@ -150,7 +150,7 @@ impl QueueThread {
         Ok(queue)
     }
 
-    /// The same for a queue that is served by system calls.
+    /// The same for a queue served by system calls.
     pub fn start_server<S: Server>(
         config: &QueueConfig,
         unfinished: &[u8],
@@ -202,25 +202,25 @@ impl QueueThread {
         }
     }
 
-    /// Its disk errors.
+    /// The queue's disk errors.
     pub fn errors(&self) -> &ErrorLog {
         &self.shared.errors
     }
 
-    /// Asks the thread to end. No request begins a new step, and the kernel is asked to cancel those that it has.
+    /// Asks the thread to end. No request begins a new step, and the kernel is asked to cancel those in progress.
     pub fn request_stop(&self) {
         self.stop_requested.get_or_init(Instant::now);
         self.shared.stop.store(true, SeqCst);
         self.shared.control.signal();
     }
 
-    /// Whether the thread has been asked to end, and has reported that it does.
+    /// Whether the thread has been asked to end, and has reported its end.
     pub fn has_stopped(&self) -> bool {
         self.stop_requested.get().is_some() && self.has_ended()
     }
 
-    /// Has the thread serve the queue from other memory, from where it is: it leaves the old one between two steps of its
-    /// requests, as when it is asked to end, soon after this has returned.
+    /// Makes the thread continue with other memory: it leaves the old one between two steps of its requests, as when it
+    /// is asked to end, soon after this has returned.
     pub fn use_memory(&self, ram: Arc<GuestRam>) {
         self.shared.change_memory(ram);
         self.shared.control.signal();
@@ -232,7 +232,7 @@ impl QueueThread {
         self.shared.change_memory(ram);
     }
 
-    /// Whether it has left the memory that it had before the last `use_memory`.
+    /// Whether it has left the memory that it used before the last `use_memory`.
     #[cfg(test)]
     pub fn has_memory(&self) -> bool {
         !self.shared.has_memory_changed()
@@ -242,19 +242,19 @@ impl QueueThread {
         self.thread.life().ending().is_some()
     }
 
-    /// Asks the thread to end and waits for that, at most `limit`. Returns whether it has.
+    /// Asks the thread to end and waits for that, at most `limit`. Returns whether it has ended.
     pub fn end_within(&mut self, limit: Duration) -> bool {
         self.request_stop();
         let limit = if self.has_ended() { limit.max(EXIT_LIMIT) } else { limit };
         self.thread.join_within(limit)
     }
 
-    /// Asks the thread to end, and leaves it behind if it is stuck in a disk request: it touches nothing of the VM when it
-    /// continues. Until it has ended, the kernel may still write to the guest's memory, and uses the disk. Returns whether it
-    /// has ended instead.
+    /// Asks the thread to end, and abandons it if it is stuck in a disk request: when it continues, it touches nothing
+    /// of the VM. Until it has ended, the kernel may still write to the guest's memory, and uses the disk. Returns
+    /// whether it has ended instead.
     pub fn abandon(&mut self) -> bool {
         loop {
-            // One that has reported its end waits in the kernel, too.
+            // A thread that has reported its end waits in the kernel, too.
             let reported = self.has_ended();
             if self.end_within(if reported { EXIT_LIMIT } else { Duration::ZERO }) {
                 return true;
@@ -262,33 +262,33 @@ impl QueueThread {
             if reported || self.shared.gate.abandon() {
                 return false;
             }
-            // It is on its way into the kernel, or to its end.
+            // It is entering the kernel, or about to end.
             self.thread.join_within(STOP_CHECK);
         }
     }
 
-    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to, then leaves it behind. Returns whether it has
-    /// ended.
+    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to, then abandons it.
+    /// Returns whether it has ended.
     pub fn end(&mut self) -> bool {
         self.request_stop();
         let asked = self.stop_requested.get().map_or(Duration::ZERO, Instant::elapsed);
         self.end_within(STOP_LIMIT.saturating_sub(asked)) || self.abandon()
     }
 
-    /// Whether a thread that was left behind has ended meanwhile.
+    /// Whether an abandoned thread has ended by now.
     pub fn has_left(&mut self) -> bool {
-        // One that was trapped may have left requests to the kernel, which its exit waits for.
+        // A trapped thread may have left requests in the kernel, which its exit waits for.
         let returned =
             self.thread.life().ending().is_some_and(|ending| !matches!(ending, Ending::Trapped(_)));
         self.thread.join_within(if returned { EXIT_LIMIT } else { Duration::ZERO })
     }
 
-    /// Waits for a thread that was left behind to end.
+    /// Waits for an abandoned thread to end.
     pub fn join(&mut self) {
         self.thread.join();
     }
 
-    /// How far it got. For a thread that has ended.
+    /// Where it stopped. Only for a thread that has ended.
     pub fn stopped(&self) -> Stopped {
         Stopped {
             position: unpack(self.shared.position.load(Relaxed)),
@@ -303,7 +303,7 @@ impl Drop for QueueThread {
     }
 }
 
-/// Serves the queue until it is asked to stop, from the memory that the VM has at each time. Returns the unfinished chains.
+/// Serves the queue until it is asked to stop, always from the VM's current memory. Returns the unfinished chains.
 fn serve<W: Worker>(
     context: Context<'_, W>,
     ring: &mut IoUring,
@@ -354,7 +354,7 @@ impl Shared {
     }
 
     fn change_memory(&self, ram: Arc<GuestRam>) {
-        // Guest RAM never gets to where the queue's own memory is; if it did, the queue would find itself without its ring.
+        // Guest RAM never overlaps the queue's own memory; if it did, the queue would find itself without its ring.
         *lock(&self.memory) = self.config.with_own_memory(ram.clone()).unwrap_or(ram);
         self.memory_changed.store(true, SeqCst);
     }
@@ -363,21 +363,21 @@ impl Shared {
         self.memory_changed.load(SeqCst)
     }
 
-    /// The memory to serve the queue from now.
+    /// The memory to serve the queue from now on.
     fn take_memory(&self) -> Arc<GuestRam> {
-        // Before it is read: what is set later is noticed.
+        // Cleared before reading, so that a later change is noticed.
         self.memory_changed.store(false, SeqCst);
         lock(&self.memory).clone()
     }
 
-    /// The confinement of the thread of this queue.
+    /// The confinement of this queue's thread.
     fn confine(&self, config: &QueueConfig, needs: &Needs, wake: RawFd, seccomp: bool) -> Result<Confined> {
         let (kick, control, call) = (self.kick.as_raw_fd(), self.control.as_raw_fd(), self.call.as_raw_fd());
         let eventfds = Eventfds { kick, control, call, wake };
         Confined::new(kernel::ring_entries(config.size, needs.sources.len()), &eventfds, needs, seccomp)
     }
 
-    /// Gives the ring the files of the worker's table.
+    /// Registers the files of the worker's table with the ring.
     fn join_table(&self, needs: &Needs, confined: &Confined) -> Result<Option<Arc<Tenant>>> {
         let Some(table) = &needs.table else { return Ok(None) };
         let tenant = Arc::new(Tenant {
@@ -407,7 +407,7 @@ impl Shared {
 
 /// Another fd of the same open file.
 pub fn duplicate(fd: RawFd) -> Result<OwnedFd> {
-    // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+    // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
     unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 

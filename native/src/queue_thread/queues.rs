@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The longest wait for a thread with the table locked.
+/// The longest wait for a thread while holding the table's lock.
 const STOP_SLICE: Duration = Duration::from_millis(10);
 
 struct Entry {
@@ -59,8 +59,8 @@ impl Queues {
         Ok(handle)
     }
 
-    /// Asks the queue's thread to end, without waiting: a QUEUE_ENDED event follows. Returns whether it has ended before, so
-    /// that the caller must signal the event.
+    /// Asks the queue's thread to end, without waiting: a QUEUE_ENDED event follows. Returns whether it had already
+    /// ended, so that the caller must signal the event.
     pub fn request_stop(&self, handle: u32) -> Result<bool> {
         let table = lock(&self.0);
         if table.closed {
@@ -71,18 +71,18 @@ impl Queues {
         Ok(queue.has_ended())
     }
 
-    /// Has all threads serve their queues from other memory.
+    /// Makes all threads serve their queues from other memory.
     pub fn use_memory(&self, ram: &Arc<GuestRam>) {
         lock(&self.0).entries.values().for_each(|entry| entry.queue.use_memory(ram.clone()));
     }
 
-    /// Asks all threads to end, so that waiting for one after the other takes no longer than for one.
+    /// Asks all threads to end, so that waiting for them one by one takes no longer than for one.
     pub fn request_stop_of_all(&self) {
         lock(&self.0).entries.values().for_each(|entry| entry.queue.request_stop());
     }
 
-    /// Asks the thread to end and waits for that, at most `limit`. Returns how far it got and forgets the queue; None if it
-    /// hasn't ended, or `close` has come first.
+    /// Asks the thread to end and waits for that, at most `limit`. Returns where it stopped and forgets the queue; None
+    /// if it hasn't ended, or `close` has come first.
     pub fn stop(&self, handle: u32, limit: Duration) -> Result<Option<Stopped>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -104,8 +104,8 @@ impl Queues {
         }
     }
 
-    /// Forgets the queue, whose thread is left behind if it is stuck in a disk request. Returns how far it got if it has ended
-    /// instead.
+    /// Forgets the queue and abandons its thread if that is stuck in a disk request. Returns where it stopped if it has
+    /// ended instead.
     pub fn abandon(&self, handle: u32) -> Result<Option<Stopped>> {
         let mut table = lock(&self.0);
         if table.closed {
@@ -125,7 +125,7 @@ impl Queues {
         Ok(table.get(handle)?.queue.failure().map(|(_, text)| text).unwrap_or_default())
     }
 
-    /// Fills in its unreported kinds of disk errors, or, at the end of a period, those that have occurred again. Returns
+    /// Fills in its unreported kinds of disk errors, or, at the end of a period, those that have recurred. Returns
     /// their number.
     pub fn disk_errors(&self, handle: u32, end_period: bool, out: &mut [DiskErrors]) -> Result<usize> {
         let table = lock(&self.0);
@@ -136,7 +136,7 @@ impl Queues {
         Ok(if end_period { errors.end_period(out) } else { errors.take_new(out) })
     }
 
-    /// Ends all threads but those that are stuck in a disk request.
+    /// Ends all threads except those that are stuck in a disk request.
     pub fn close(&self) {
         let entries = {
             let mut table = lock(&self.0);
@@ -183,7 +183,7 @@ impl Table {
 impl QueueEvents for Queues {
     fn next_event(&self) -> Option<Event> {
         let mut table = lock(&self.0);
-        // So that the disk of a queue that was left behind is closed as soon as its thread has ended.
+        // So that an abandoned queue's disk is closed as soon as its thread has ended.
         table.forget_ended();
         table.entries.iter_mut().find_map(|(handle, entry)| {
             let event = |kind, data| Event { kind, index: *handle, data, aux: 0 };

@@ -1,9 +1,9 @@
-//! The loop of a queue thread: takes requests from the ring, lets the worker carry them out with io_uring, and returns them. Kicks
-//! are suppressed while there is work, or may soon be some.
+//! The loop of a queue thread: takes requests from the ring, lets the worker carry them out with io_uring, and returns
+//! them. Kicks are suppressed while there is work, or may be some soon.
 //!
-//! A request is carried out in steps of bounded size, and what the kernel has at a time is bounded too: a driver may ask for
-//! any amount of data, but the host works on a small part of it at once, and a stop waits for no more than that. What a limit
-//! doesn't allow yet stays in the driver's ring.
+//! A request is carried out in steps of bounded size, and the kernel's share at a time is bounded too: a driver may
+//! request any amount of data, but the host works on a small part of it at a time, and a stop waits for no more than
+//! that. What a limit doesn't allow yet stays in the driver's ring.
 
 use super::kernel::{Completion, Kernel, Served, Waited, slots};
 use super::needs::{self, Needs};
@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// The longest spin for the next request or completion before sleeping.
 const SPIN_NS: u64 = 50_000;
-/// After this long without a request, memory that large ones needed is given back.
+/// After this long without a request, memory that large ones needed is freed.
 const IDLE_NS: u64 = 1_000_000_000;
 /// Buffers for which an idle slot keeps memory.
 pub const KEPT_BUFFERS: usize = 8;
@@ -45,31 +45,31 @@ impl<W> Clone for Context<'_, W> {
 
 impl<W> Copy for Context<'_, W> {}
 
-/// How the loop has ended.
+/// How the loop ended.
 pub struct End {
     /// The chains that were taken and not given back.
     pub unfinished: Vec<u8>,
-    /// Another one serves the queue from here.
+    /// Another loop serves the queue from here.
     pub goes_on: bool,
 }
 
-/// A place for a request.
+/// A slot for a request.
 struct Slot<'m, W: Worker> {
     chain: Chain<'m>,
     request: W::Request<'m>,
     in_progress: bool,
     taken_ns: u64,
-    /// What its operation in the kernel costs.
+    /// Cost of its operation in the kernel.
     cost: u64,
 }
 
-/// A wait for a limit, as times.
+/// A wait for a limit: when it began and when it ends.
 struct Throttled {
     since: u64,
     until: u64,
 }
 
-/// A request that a limit holds up.
+/// A request delayed by a limit.
 struct Held {
     slot: u16,
     since: u64,
@@ -82,18 +82,18 @@ pub struct Loop<'m, 'r, R: Ring<'m>, W: Worker> {
     context: Context<'r, W>,
     slots: Vec<Slot<'m, W>>,
     free: Vec<u16>,
-    /// Requests whose next step awaits the end of others', because they cost enough.
+    /// Requests whose next step waits until others have ended, because of its cost.
     ready: VecDeque<u16>,
-    /// Requests that wait for a part of the pool, or for an event source.
+    /// Requests that wait for part of the pool, or for an event source.
     waiting: VecDeque<u16>,
     held: Vec<Held>,
     pool: W::Pool,
     throttled: Option<Throttled>,
     spin: Spin,
     stopping: bool,
-    /// After this one, another loop uses the io_uring.
+    /// Another loop uses the io_uring after this one.
     goes_on: bool,
-    /// There is memory to give back when idle.
+    /// There is memory to free when idle.
     bulky: bool,
     completions: Vec<Completion>,
 }
@@ -127,8 +127,9 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         }
     }
 
-    /// Serves the queue until it is asked to stop, or guest memory changes, beginning with the chains in `unfinished`, which were
-    /// taken before. Then no request begins a new step; once the kernel has none of them, returns the unfinished ones.
+    /// Serves the queue until it is asked to stop or guest memory changes, beginning with the chains in
+    /// `unfinished`, which were taken before. Then no request begins a new step; once none is in the kernel,
+    /// returns the unfinished ones.
     pub fn run(&mut self, unfinished: &[u8]) -> Served<End> {
         self.kernel.await_control();
         for (index, file) in (0..).zip(&self.context.needs.sources) {
@@ -139,7 +140,8 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         loop {
             self.collect();
             self.release_held();
-            // Makes room first: nothing is taken while requests are ready. What the kernel completed was completed by now.
+            // Makes room first: nothing is taken while requests are ready. What the kernel
+            // completed was complete by now.
             let now = if self.ready.is_empty() { None } else { Some(now_ns()) };
             self.begin_steps(now);
             self.take_requests()?;
@@ -157,7 +159,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         }
     }
 
-    /// Waits until what was begun outside of the ring has ended, too.
+    /// Waits until work begun outside the ring has ended, too.
     fn part(&mut self) -> Served<()> {
         for Parting { ticket, first_file } in self.context.worker.part(!self.goes_on) {
             while !ticket.has_ended() {
@@ -171,21 +173,21 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         Ok(())
     }
 
-    /// Returns whether there soon is something to do.
+    /// Returns whether there is something to do soon.
     fn spin(&mut self, can_take: bool) -> bool {
         let Loop { spin, kernel, queue, .. } = self;
-        // While a limit holds the queue up, only the kernel can have news.
+        // While the queue is throttled, only the kernel can have news.
         let worthwhile = self.throttled.is_none() || kernel.is_busy();
         worthwhile && spin.until(|| kernel.has_completions() || (can_take && queue.has_available()))
     }
 
-    /// Requests stay in the driver's ring while enough of them are waiting here.
+    /// Requests stay in the driver's ring while enough of them wait here.
     fn can_take(&self) -> bool {
         let room = !self.free.is_empty() && self.ready.is_empty() && !self.kernel.is_full();
         room && !self.stopping && self.throttled.is_none()
     }
 
-    /// Waits in the kernel for a completion, a kick, the end of a throttled time, or what the handle wants.
+    /// Waits in the kernel for a completion, a kick, the end of a throttled time, or the handle.
     fn sleep(&mut self, can_take: bool) -> Served<()> {
         if can_take {
             if self.queue.enable_kicks() {
@@ -206,7 +208,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         Ok(())
     }
 
-    /// Takes what was taken in an earlier life of the queue, which counts for no limit again.
+    /// Retakes what was taken in an earlier run of the queue, without charging limits again.
     fn retake_requests(&mut self, mut unfinished: &[u8]) -> Served<()> {
         while !unfinished.is_empty() {
             let retake =
@@ -250,8 +252,8 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         Ok(())
     }
 
-    /// Takes the next chain that the driver offers, if there is one, as `take_request`. One that it may have offered after guest memory
-    /// has changed is left to the loop that has the new memory.
+    /// Takes the next chain that the driver offers, if any, like `take_request`. A chain that may have been offered
+    /// after guest memory changed is left to the loop that has the new memory.
     fn take_offered(&mut self, now: u64) -> Served<Option<u64>> {
         let shared = self.context.shared;
         let bytes = self.take_request(now, |queue, chain| {
@@ -269,7 +271,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         Ok(bytes)
     }
 
-    /// Whether a limit makes the next chain, if there is one, wait in the ring.
+    /// Whether a limit makes the next chain, if any, wait in the ring.
     fn must_wait(&mut self, now: u64) -> bool {
         let wait = self.context.worker.limiter().map_or(0, |limiter| limiter.wait(now));
         if wait == 0 || !self.queue.has_available() {
@@ -290,13 +292,13 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         }
     }
 
-    /// A limit doesn't allow the next step of a request before `until`.
+    /// Delays a request whose next step a limit does not allow before `until`.
     fn hold(&mut self, slot: u16, until: u64) {
         self.context.counters.add(words::THROTTLED, 1);
         self.held.push(Held { slot, since: now_ns(), until });
     }
 
-    /// Looks again at the requests that a limit has held up for long enough.
+    /// Retries the requests that have been delayed long enough.
     fn release_held(&mut self) {
         if self.held.is_empty() {
             return;
@@ -313,7 +315,8 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         });
     }
 
-    /// Begins the request whose chain `take` puts into a free slot. Returns the bytes that it counts for, if there was one.
+    /// Begins the request whose chain `take` puts into a free slot. Returns the bytes that it counts for, or None if
+    /// there was none.
     fn take_request(
         &mut self,
         now: u64,
@@ -357,7 +360,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.completions = completions;
     }
 
-    /// The handle wants the thread to stop, or guest memory or the limits have changed.
+    /// Reacts to the handle: stops, or notices that guest memory or the limits have changed.
     fn controlled(&mut self) {
         self.context.shared.control.drain();
         if self.context.shared.stop.load(SeqCst) || self.context.shared.has_memory_changed() {
@@ -384,15 +387,15 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.ready.push_back(index);
     }
 
-    /// Begins the next step of the requests that are ready, in turn, as far as the costs allow it. What is finished has been so at
-    /// `now`, or is when it ends.
+    /// Begins the next steps of ready requests, in turn, as far as the costs allow. Requests that are finished count as
+    /// finished at `now`, or when they end if it is None.
     fn begin_steps(&mut self, now: Option<u64>) {
         while !self.kernel.is_full() || self.stopping {
             let Some(index) = self.ready.pop_front() else { break };
             let slot = &mut self.slots[usize::from(index)];
             match self.context.worker.next(&slot.chain, &mut slot.request, &mut self.pool) {
                 Next::Finished => self.finish(index, now),
-                // It stays unfinished.
+                // The request stays unfinished.
                 _ if self.stopping => {}
                 Next::Submit(entry, cost) => {
                     slot.cost = cost;
@@ -443,7 +446,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         saved
     }
 
-    /// Publishes the completed requests, and interrupts the driver if it asked for that.
+    /// Publishes the completed requests, and interrupts the driver if it asked for an interrupt.
     fn tell_driver(&mut self) {
         let Context { shared, counters, .. } = self.context;
         shared.position.store(pack(self.queue.position()), Relaxed);
@@ -465,7 +468,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.context.counters.raise(words::MAX_IN_FLIGHT, in_flight);
     }
 
-    /// Gives back the memory that large requests needed. No request is in flight.
+    /// Frees the memory that large requests needed. No request is in flight.
     fn shrink(&mut self) {
         self.bulky = false;
         self.context.worker.shrink_pool(&mut self.pool);

@@ -10,7 +10,7 @@ use crate::seccomp::Call;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-/// Each request gets the count of an eventfd, once that isn't 0.
+/// Each request gets the count of an eventfd, once it is nonzero.
 struct Counting(Arc<EventFd>);
 
 impl Worker for Counting {
@@ -61,7 +61,7 @@ fn requests_that_wait_are_asked_again_when_a_source_is_ready_and_survive_a_stop(
     }
     fixture.kick.signal();
     for expected in 1..3u16 {
-        // Not before the requests have been looked at in vain.
+        // Not before the requests have been tried in vain.
         fixture.await_counter(crate::counters::queue::IN_FLIGHT, u64::from(4 - expected));
         source.signal();
         fixture.await_used(expected);

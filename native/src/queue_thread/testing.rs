@@ -1,4 +1,4 @@
-//! What tests of the confinement need.
+//! Helpers for tests of the confinement.
 
 use super::needs;
 use super::uring::Confined;
@@ -10,21 +10,22 @@ pub use needs::{CONTROL, KICK, file};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
-/// The confinement of a queue thread, and what must outlive it: the filter goes by the numbers of fds.
+/// The confinement of a queue thread, and what must outlive it: the filter refers to fds by number.
 pub struct Setting<W> {
     confined: Confined,
     shared: Shared,
     _worker: W,
 }
 
-/// Sets up what a thread for `worker` would run under, which could wake the machine thread by `wake`.
+/// Sets up the confinement for a thread with `worker` that wakes the machine thread through `wake`.
 pub fn confine<W: Worker>(config: &QueueConfig, worker: W, wake: RawFd) -> Setting<W> {
     let shared = Shared::new(config, Arc::default()).unwrap();
     let confined = shared.confine(config, &worker.needs(), wake, true).unwrap();
     Setting { confined, shared, _worker: worker }
 }
 
-/// The filter of a thread that serves a queue by system calls, and the eventfds that it reads, and the one that interrupts the driver.
+/// The filter of a thread that serves a queue by system calls, the eventfds that it reads, and the
+/// one that interrupts the driver.
 pub(super) fn confine_direct<S: Server>(config: &QueueConfig, server: &S, wake: RawFd) -> (Filter, Shared) {
     let shared = Shared::new(config, Arc::default()).unwrap();
     (shared.direct_filter(server, wake).unwrap(), shared)

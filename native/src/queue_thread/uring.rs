@@ -1,5 +1,5 @@
-//! The io_uring of a queue thread. A seccomp filter can't see what a thread does through its ring, so the ring itself is
-//! restricted: to the operations that the loop and its worker submit, and to the files registered with it.
+//! The io_uring of a queue thread. A seccomp filter can't see what a thread does through its ring, so the ring itself
+//! is restricted: to the operations that the loop and its worker submit, and to the files registered with it.
 
 use super::needs::Needs;
 use crate::errno::{Result, errno_of};
@@ -19,23 +19,23 @@ pub const LOOP_OPERATIONS: [u8; 3] =
 /// Operations of io_uring_register(2), from linux/io_uring.h.
 const UNREGISTER_FILES: u8 = 3;
 pub const UPDATE_FILES: u8 = 6;
-/// The most kernel threads for operations that block, on files and on everything else. The ring uses nothing else.
+/// The most kernel threads for blocking operations, on files and on everything else. The ring uses nothing else.
 const KERNEL_THREADS: [u32; 2] = [16, 1];
 
 /// The eventfds of a queue.
 pub struct Eventfds {
-    /// Signaled by the driver, and by the handle of the thread.
+    /// Signaled by the driver, and by the thread's handle.
     pub kick: RawFd,
     pub control: RawFd,
-    /// The thread signals them: an interrupt for the driver, and waking the machine thread.
+    /// Signaled by the thread: an interrupt for the driver, and a wake-up for the machine thread.
     pub call: RawFd,
     pub wake: RawFd,
 }
 
-/// A disabled ring for `entries` requests. Only the thread that enables it may submit; before it ends, it must unregister the
-/// files: a ring is torn down some time after its fd is closed, and would keep a disk locked until then.
+/// A disabled ring for `entries` requests. Only the thread that enables it may submit; before it ends, it must
+/// unregister the files: a ring is torn down some time after its fd is closed, and would keep a disk locked until then.
 fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
-    // A ring with a single issuer takes files from nobody else.
+    // A single-issuer ring accepts files from its issuer only.
     let built = if needs.table.is_some() { build_shared(entries) } else { build_deferred(entries) };
     let ring = match built {
         // Before Linux 6.1, or 5.19 without a single issuer.
@@ -51,7 +51,7 @@ fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
 
 fn set_up(ring: &IoUring, eventfds: &Eventfds, needs: &Needs) -> io::Result<()> {
     let submitter = ring.submitter();
-    // As `needs::KICK`, `needs::CONTROL` and `needs::file` number them.
+    // Numbered as in `needs::KICK`, `needs::CONTROL` and `needs::file`.
     let mut files = [&[eventfds.kick, eventfds.control], needs.files.as_slice()].concat();
     if let Some(table) = &needs.table {
         files.resize(files.len() + table.len(), -1);
@@ -63,14 +63,14 @@ fn set_up(ring: &IoUring, eventfds: &Eventfds, needs: &Needs) -> io::Result<()> 
         Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
         Restriction::register_op(UNREGISTER_FILES),
     ];
-    // The thread itself can't: its filter allows it to unregister files, and nothing else.
+    // The thread itself can't: its filter allows it only to unregister files.
     let update = needs.table.iter().map(|_| Restriction::register_op(UPDATE_FILES));
     let others = others.into_iter().chain(update);
     submitter.register_restrictions(&mut operations.chain(others).collect::<Vec<_>>())
 }
 
-/// The kernel processes completions when the thread asks for them, not by interrupting it; a flag in the ring
-/// says when there are some.
+/// The kernel processes completions when the thread asks for them, instead of interrupting it; a flag in the ring
+/// indicates that there are some.
 fn build_deferred(entries: u32) -> io::Result<IoUring> {
     IoUring::builder()
         .setup_r_disabled()
@@ -80,7 +80,7 @@ fn build_deferred(entries: u32) -> io::Result<IoUring> {
         .build(entries)
 }
 
-/// The same for a ring whose files other threads change.
+/// The same for a ring whose files are changed by other threads.
 fn build_shared(entries: u32) -> io::Result<IoUring> {
     IoUring::builder().setup_r_disabled().setup_coop_taskrun().setup_taskrun_flag().build(entries)
 }
@@ -109,14 +109,14 @@ impl Confined {
         self.filter.as_ref().expect("a filter")
     }
 
-    /// Not while the thread runs, which has the ring.
+    /// Not while the thread runs: it holds the ring's lock.
     pub fn ring_fd(&self) -> RawFd {
         lock(&self.ring).as_raw_fd()
     }
 
-    /// Confines the calling thread for good, and runs `body` on it.
+    /// Confines the calling thread permanently, and runs `body` on it.
     pub fn run<T>(&self, body: impl FnOnce(&mut IoUring) -> Result<T>) -> Result<T> {
-        // Only this thread takes the lock, which allows borrowing the ring here and dropping it with the handle.
+        // Only this thread takes the lock, so the ring can be borrowed here and dropped with the handle.
         let mut ring = lock(&self.ring);
         ring.submitter().register_enable_rings().map_err(|error| errno_of(&error))?;
         if let Some(filter) = &self.filter {

@@ -1,5 +1,5 @@
-//! Guest memory whose pages aren't there yet: the kernel waits for them in the middle of a disk request, and nothing but their
-//! arrival ends that (userfaultfd(2)).
+//! Guest memory with missing pages: the kernel waits for them in the middle of a disk request, until they arrive
+//! (userfaultfd(2)).
 
 use crate::errno::{Result, check};
 use crate::memory::GuestRam;
@@ -12,14 +12,14 @@ const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
 const UFFD_API: u64 = 0xaa;
 const MODE_MISSING: u64 = 1;
 
-/// Dropping it lets the pages appear, as zeros, and whoever waits for them go on.
+/// Dropping it lets the pages appear as zeros, which ends all waits for them.
 pub struct MissingPages(OwnedFd);
 
 impl MissingPages {
-    /// Takes away `len` bytes of `ram`, whole pages. An error if this user may not do that.
+    /// Removes `len` bytes of `ram`, whole pages. An error if this user may not do that.
     pub fn new(ram: &GuestRam, address: u64, len: usize) -> Result<MissingPages> {
         let start = ram.get_host_address(GuestAddress(address)).unwrap();
-        // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+        // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
         let fd = unsafe {
             let fd = check(libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) as i32)?;
             OwnedFd::from_raw_fd(fd)
@@ -35,7 +35,7 @@ impl MissingPages {
         Ok(MissingPages(fd))
     }
 
-    /// Waits until someone waits for a page.
+    /// Waits until a thread waits for a page.
     pub fn await_access(&self) {
         let mut message = [0u64; 4];
         // SAFETY: a message has 32 bytes.

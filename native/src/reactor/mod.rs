@@ -1,6 +1,6 @@
 //! The machine thread waits here. vCPU and queue threads post events with atomics; the waiter checks those
-//! first, spins briefly if the next exit is probably near, and only then sleeps in epoll, where the first
-//! post wakes it through an eventfd.
+//! first, spins briefly if the next exit is probably near, and only then sleeps in epoll, where the first post
+//! wakes it through an eventfd.
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +49,7 @@ struct Watch {
     drain: bool,
 }
 
-/// Where queue threads report: that a queue is no longer served, and disk errors.
+/// The source of queue threads' events: that a queue is no longer served, and disk errors.
 pub trait QueueEvents: Send + Sync {
     /// An event that has not been reported yet.
     fn next_event(&self) -> Option<Event>;
@@ -64,7 +64,7 @@ pub struct Reactor {
     waiter: Mutex<Waiter>,
 }
 
-/// State of the waiting thread only.
+/// State used only by the waiting thread.
 struct Waiter {
     spin: Spin,
     /// The last wait returned an exit of a vCPU that had been in KVM only briefly.
@@ -111,8 +111,8 @@ impl Reactor {
         self.post_other(CLOSED);
     }
 
-    /// Reports `fd` while it is ready; with `drain` it is an eventfd that is emptied for the event. Again with the same token,
-    /// it changes what the fd is watched for.
+    /// Reports `fd` while it is ready; with `drain` it is an eventfd that is drained for the event. Calling it again
+    /// with the same token changes what the fd is watched for.
     pub fn watch(&self, fd: RawFd, token: u64, ready: Ready, drain: bool) -> Result<()> {
         let mut watches = lock(&self.watches);
         match self.epoll.add(fd, ready) {
@@ -132,12 +132,12 @@ impl Reactor {
         if known { Ok(()) } else { Err(Errno(libc::ENOENT)) }
     }
 
-    /// Wakes whoever waits, or has the machine thread leave the guest that it runs.
+    /// Wakes the waiting thread, or makes the machine thread leave the guest that it runs.
     pub fn interrupt(&self) {
         self.wake_sleeper();
     }
 
-    /// Makes the eventfd readable that everybody waits for.
+    /// Makes readable the eventfd that all waits include.
     pub fn wake(&self) {
         self.wake.signal();
     }
@@ -147,8 +147,8 @@ impl Reactor {
         self.epoll.wait(&mut [MaybeUninit::uninit()], timeout_ns).map(|_| ())
     }
 
-    /// Fills `out` with events, waiting at most until `deadline_ns` (None: forever; 0: not at all) for the first, and running
-    /// the vCPU `carried` meanwhile. Only one thread may wait at a time.
+    /// Fills `out` with events, waiting at most until `deadline_ns` (None for forever, 0 for not at all) for the first,
+    /// and running the vCPU `carried` in the meantime. Only one thread may wait at a time.
     pub fn wait(
         &self,
         out: &mut [Event],
@@ -205,7 +205,7 @@ impl Reactor {
     fn run(&self, carried: &Carried, deadline_ns: Option<u64>) -> Ran {
         self.posted.sleeping.store(true, SeqCst);
         let ran = if self.has_posted() { Ran::Interrupted } else { carried.run(deadline_ns) };
-        // A post that sees the old value only wakes somebody without need.
+        // A post that sees the old value causes a needless wake-up at worst.
         self.posted.sleeping.store(false, Release);
         ran
     }
@@ -219,7 +219,7 @@ impl Reactor {
         self.wake_sleeper();
     }
 
-    /// Pairs with `sleep` and `run`: either the sleeper sees the post before sleeping, or this sees that it sleeps.
+    /// Pairs with `sleep` and `run`: either the sleeper sees the post before it sleeps, or this sees that it sleeps.
     fn wake_sleeper(&self) {
         if self.posted.sleeping.load(SeqCst) && self.posted.sleeping.swap(false, SeqCst) {
             self.wake.signal();

@@ -105,7 +105,7 @@ fn a_watched_fd_may_be_watched_for_more() {
     let raw = fd.as_raw_fd();
     reactor.watch(raw, 1, Ready::Readable, false).unwrap();
     assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues, None), Ok(0));
-    // An eventfd that is not full can always be written.
+    // A non-full eventfd is always writable.
     reactor.watch(raw, 1, Ready::Either, false).unwrap();
     assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD]);
     reactor.watch(raw, 1, Ready::Readable, false).unwrap();

@@ -1,4 +1,4 @@
-//! virtio-rng request queues (virtio 1.3 §5.4): buffers filled from the host's cryptographic generator.
+//! virtio-rng request queues (virtio 1.3 §5.4): buffers filled from the host's cryptographic random number generator.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The most bytes that one request gets. A partial fill is allowed (§5.4.6.1), and the driver asks again.
 const MAX_BYTES: u64 = 64 * 1024;
-/// Bytes of the generator at a time.
+/// Bytes to generate at a time.
 const CHUNK: usize = 4096;
 
 crate::abi_struct! {
@@ -35,7 +35,7 @@ impl RngWorker {
 
 impl Worker for RngWorker {
     const NAME: &'static str = "rng";
-    /// Bytes that it gets.
+    /// Number of bytes that it gets.
     type Request<'m> = u64;
     type Pool = ();
 

@@ -1,4 +1,4 @@
-//! The part of the C ABI about SCSI controllers. `src/vmm/native/scsi.ts` binds it.
+//! The part of the C ABI for SCSI controllers. `src/vmm/native/scsi.ts` binds it.
 
 use super::controller::Controller;
 use super::unit::{Address, Identity, Kind, Modes, Unit, attention, media_event};
@@ -14,7 +14,7 @@ pub const REVISION_BYTES: usize = 4;
 pub const SERIAL_BYTES: usize = 36;
 
 crate::abi_struct! {
-    /// A logical unit, as passed by JavaScript. Texts are ASCII, padded with spaces; the serial number with zeros.
+    /// A logical unit, as passed by JavaScript. Strings are ASCII, padded with spaces; the serial number with zeros.
     pub struct ScsiUnitConfig {
         /// NAA identifiers of the unit and of its port; 0 for none.
         pub wwn: u64,
@@ -23,14 +23,15 @@ crate::abi_struct! {
         pub address: u32,
         /// `scsi_unit_flag` bits.
         pub flags: u32,
-        /// Bytes: of a logical block, a power of two from 512; of a physical one, at least as many; and for transfers, 0 if not known.
+        /// In bytes: a logical block, a power of two from 512; a physical block, at least as large; and preferred
+        /// transfer sizes, 0 if unknown.
         pub logical_block: u32,
         pub physical_block: u32,
         pub min_io: u32,
         pub optimal_io: u32,
-        /// 0: not reported; 1: does not rotate; else turns per minute.
+        /// 0 if not reported, 1 for non-rotating, else revolutions per minute.
         pub rotation_rate: u32,
-        /// The block of a queue in which its commands are counted; `NO_COUNTERS` for none.
+        /// The queue block in which its commands are counted; `NO_COUNTERS` for none.
         pub counter_slot: u32,
         pub vendor: [u8; VENDOR_BYTES],
         pub product: [u8; PRODUCT_BYTES],
@@ -42,10 +43,10 @@ crate::abi_struct! {
 crate::abi_constants! {
     /// Bits of `ScsiUnitConfig::flags`.
     pub mod scsi_unit_flag as SCSI_UNIT_FLAG: u32 {
-        /// A CD drive; else a disk.
+        /// A CD drive, not a disk.
         CD = 1,
         REMOVABLE = 2,
-        /// It says that it heeds the bits DPO and FUA.
+        /// It reports support for the DPO and FUA bits.
         DPOFUA = 4,
         /// Its write cache is on after a reset.
         WRITE_CACHE = 8,
@@ -53,11 +54,11 @@ crate::abi_constants! {
 }
 
 crate::abi_struct! {
-    /// What a logical unit has of state, as JavaScript reads and writes it.
+    /// A logical unit's state, as JavaScript reads and writes it.
     pub struct ScsiUnitState {
-        /// What the driver is to be told, as the unit's own bits.
+        /// Pending unit attentions, as the unit's own bits.
         pub attentions: u32,
-        /// A code of the unit's own.
+        /// The unit's code of a media event.
         pub media_event: u32,
         /// `scsi_unit_state` bits.
         pub flags: u32,
@@ -78,7 +79,7 @@ crate::abi_constants! {
 }
 
 crate::abi_constants! {
-    /// What kind of a controller's queues one is.
+    /// The kinds of a controller's queues.
     pub mod scsi_queue as SCSI_QUEUE: u32 {
         CONTROL = 0,
         EVENTS = 1,
@@ -139,8 +140,8 @@ fn on_unit(vm: i32, controller: u32, address: u32, action: impl FnOnce(&Unit) ->
     })
 }
 
-/// Makes a SCSI controller without units and returns its handle. `machine_fd` is an eventfd, which is duplicated: it is signaled when
-/// `vring_scsi_settle` is to be called, and the driver may have changed trays.
+/// Makes a SCSI controller without units and returns its handle. `machine_fd` is an eventfd, which is duplicated: it is
+/// signaled when `vring_scsi_settle` must be called, and the driver may have changed trays.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_create(vm: i32, machine_fd: i32) -> i32 {
     answer(|| {
@@ -155,7 +156,7 @@ pub extern "C" fn vring_scsi_destroy(vm: i32, controller: u32) -> i32 {
     on_vm(vm, |vm| vm.controllers().remove(controller).map(drop))
 }
 
-/// Closes media that no request has any more, and wakes queue threads that are to look at their requests.
+/// Closes removed media that no request uses any more, and wakes queue threads that must retry their requests.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_settle(vm: i32, controller: u32) -> i32 {
     on_controller(vm, controller, |controller| {
@@ -164,13 +165,13 @@ pub extern "C" fn vring_scsi_settle(vm: i32, controller: u32) -> i32 {
     })
 }
 
-/// Bytes of CDBs, at most 255, and of sense data, at most 65535, in requests that begin from now on.
+/// Sets the bytes of CDBs, at most 255, and of sense data, at most 65535, in requests that begin from now on.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_set_sizes(vm: i32, controller: u32, cdb: u32, sense: u32) -> i32 {
     on_controller(vm, controller, |controller| controller.set_sizes(cdb, sense))
 }
 
-/// Adds a unit without a medium. EEXIST if there is one at its address.
+/// Adds a unit without a medium. EEXIST if its address is taken.
 ///
 /// # Safety
 /// `unit` points to a valid config.
@@ -184,14 +185,14 @@ pub unsafe extern "C" fn vring_scsi_add_unit(vm: i32, controller: u32, unit: *co
     })
 }
 
-/// Removes a unit. What it has begun ends without its medium.
+/// Removes a unit. Commands in progress end without its medium.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_remove_unit(vm: i32, controller: u32, address: u32) -> i32 {
     on_controller(vm, controller, |controller| controller.remove(address_of(address)?))
 }
 
-/// Puts an image into a drive, in place of what it has, with the limiter that its requests share. With `first` the driver is not told of
-/// a new medium.
+/// Inserts an image into a drive, replacing its medium, with the limiter that its requests share. With `first` the
+/// driver is not notified of a new medium.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_insert(
     vm: i32,
@@ -208,13 +209,13 @@ pub extern "C" fn vring_scsi_insert(
     })
 }
 
-/// Takes the medium out of a drive.
+/// Removes the medium from a drive.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_eject(vm: i32, controller: u32, address: u32) -> i32 {
     on_controller(vm, controller, |controller| controller.eject(address_of(address)?))
 }
 
-/// Asks the driver to release the medium of a drive, as its button does.
+/// Asks the driver to release a drive's medium, as its eject button does.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_request_eject(vm: i32, controller: u32, address: u32) -> i32 {
     on_unit(vm, controller, address, |unit| {
@@ -223,7 +224,7 @@ pub extern "C" fn vring_scsi_request_eject(vm: i32, controller: u32, address: u3
     })
 }
 
-/// The medium of a unit has another size: the driver is told with its next command.
+/// Notes that a unit's medium has a new size: the driver learns it with its next command.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_capacity_changed(vm: i32, controller: u32, address: u32) -> i32 {
     on_unit(vm, controller, address, |unit| {
@@ -232,7 +233,7 @@ pub extern "C" fn vring_scsi_capacity_changed(vm: i32, controller: u32, address:
     })
 }
 
-/// Puts all units into the state after power on, and forgets events. Not while queues run.
+/// Resets all units to their power-on state, and drops events. Not while queues run.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_reset(vm: i32, controller: u32) -> i32 {
     on_controller(vm, controller, |controller| {
@@ -242,7 +243,7 @@ pub extern "C" fn vring_scsi_reset(vm: i32, controller: u32) -> i32 {
     })
 }
 
-/// Tells the driver of an event (`VIRTIO_SCSI_T_*`) of a unit.
+/// Notifies the driver of an event (`VIRTIO_SCSI_T_*`) of a unit.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_event(vm: i32, controller: u32, event: u32, address: u32, reason: u32) -> i32 {
     on_controller(vm, controller, |controller| {
@@ -251,13 +252,13 @@ pub extern "C" fn vring_scsi_event(vm: i32, controller: u32, event: u32, address
     })
 }
 
-/// Returns 1 if the driver has not been told of all events, else 0.
+/// Returns 1 if there are events that the driver has not received, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_has_events(vm: i32, controller: u32) -> i32 {
     answer(|| Ok(handles::get(vm)?.controllers().get(controller)?.events.has_any().into()))
 }
 
-/// The driver is told that it has missed events.
+/// Notifies the driver that it has missed events.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_scsi_miss_events(vm: i32, controller: u32) -> i32 {
     on_controller(vm, controller, |controller| {
@@ -267,7 +268,7 @@ pub extern "C" fn vring_scsi_miss_events(vm: i32, controller: u32) -> i32 {
 }
 
 /// # Safety
-/// `out` has room for a `ScsiUnitState`.
+/// `out` is large enough for a `ScsiUnitState`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_scsi_unit_state(
     vm: i32,

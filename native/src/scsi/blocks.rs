@@ -1,4 +1,4 @@
-//! Block commands (SBC-4): reading, writing, deallocating, and what a medium has of blocks.
+//! Block commands (SBC-4): reading, writing, deallocating, and the medium's capacity and allocation.
 
 use super::command::{Action, Answer, Command, DiskAction, Refusal, Transfer};
 use super::medium::Medium;
@@ -16,21 +16,21 @@ const UNMAP_DESCRIPTOR: usize = 16;
 /// Bits of byte 1 of a read or write.
 const PROTECT: u8 = 0xe0;
 const FUA: u8 = 0x08;
-/// Of a verify.
+/// Bits of byte 1 of a verify.
 const BYTE_CHECK: u8 = 0x06;
-/// Of WRITE SAME.
+/// Bits of byte 1 of WRITE SAME.
 const ANCHOR: u8 = 0x10;
 const UNMAP: u8 = 0x08;
 const NO_DATA_OUT: u8 = 0x01;
 
-/// Blocks that a command is about: their first one and their number.
+/// The blocks that a command addresses: the first one and their number.
 #[derive(Clone, Copy)]
 struct Extent {
     lba: u64,
     count: u64,
 }
 
-/// The blocks that fields of the CDB name, by its length.
+/// The blocks given by the CDB's fields, by CDB length.
 fn extent_6(command: &Command) -> Extent {
     let lba = command.u24_at(1) & 0x1f_ffff;
     let count = if command.cdb[4] == 0 { 256 } else { command.cdb[4].into() };
@@ -49,12 +49,12 @@ fn extent_16(command: &Command) -> Extent {
     Extent { lba: command.u64_at(2), count: command.u32_at(10).into() }
 }
 
-/// Blocks of a medium with this capacity.
+/// The number of blocks of a medium with this capacity.
 fn blocks(command: &Command, medium: &Medium) -> u64 {
     medium.image.state().capacity() / u64::from(command.unit.identity.block)
 }
 
-/// The bytes of an extent that is inside the medium.
+/// The byte range of an extent, if it is inside the medium.
 fn bytes_of(command: &Command, medium: &Medium, Extent { lba, count }: Extent) -> Result<(u64, u64), Sense> {
     let end = lba.checked_add(count).filter(|end| *end <= blocks(command, medium));
     end.ok_or(sense::OUT_OF_RANGE)?;
@@ -90,7 +90,7 @@ fn write(command: &Command, extent: Extent, durable: bool) -> Answer {
     Ok(Action::Disk(DiskAction { operation: DiskOperation::Write(transfer.start), transfer }))
 }
 
-/// Protection information is not offered.
+/// Protection information is not supported.
 fn unprotected(command: &Command) -> Result<(), Sense> {
     if command.cdb[1] & PROTECT != 0 { Err(sense::invalid_cdb(1)) } else { Ok(()) }
 }
@@ -158,7 +158,7 @@ pub fn write_16(command: &Command) -> Answer {
     write(command, extent_16(command), has_fua(command))
 }
 
-/// The commands that write and verify: what is written must have reached the medium.
+/// The commands that write and verify: written data must have reached the medium.
 fn write_and_verify(command: &Command, extent: Extent) -> Answer {
     unprotected(command)?;
     no_byte_check(command)?;
@@ -177,7 +177,7 @@ pub fn write_and_verify_16(command: &Command) -> Answer {
     write_and_verify(command, extent_16(command))
 }
 
-/// Comparing with data from the driver is not offered.
+/// Comparing with data from the driver is not supported.
 fn no_byte_check(command: &Command) -> Result<(), Sense> {
     if command.cdb[1] & BYTE_CHECK != 0 { Err(sense::invalid_cdb(1)) } else { Ok(()) }
 }
@@ -202,18 +202,18 @@ pub fn verify_16(command: &Command) -> Answer {
     verify(command, extent_16(command))
 }
 
-/// SEEK (10) of old drivers.
+/// SEEK (10), used by old drivers.
 pub fn seek_10(command: &Command) -> Answer {
     transfer(command, Extent { lba: command.u32_at(2).into(), count: 1 }, false)?;
     Ok(Action::Done)
 }
 
-/// SYNCHRONIZE CACHE (10) and (16): all of it is written, whichever blocks are named.
+/// SYNCHRONIZE CACHE (10) and (16): the whole medium is flushed, whichever blocks are given.
 pub fn synchronize_cache(command: &Command) -> Answer {
     flush(command)
 }
 
-/// What has been written is made durable.
+/// Makes written data durable.
 pub fn flush(command: &Command) -> Answer {
     let transfer = transfer(command, Extent { lba: 0, count: 0 }, true)?;
     Ok(Action::Disk(DiskAction { operation: DiskOperation::Flush, transfer }))
@@ -316,7 +316,8 @@ pub fn write_same_16(command: &Command) -> Answer {
     write_same(command, extent_16(command), 10, command.cdb[1] & NO_DATA_OUT != 0)
 }
 
-/// WRITE SAME (SBC-4 §5.50). `count_at` is where the CDB has the number of blocks. Without data, the blocks become zeros.
+/// WRITE SAME (SBC-4 §5.50). `count_at` is the offset of the number of blocks in the CDB. Without data, the blocks
+/// become zeros.
 fn write_same(command: &Command, extent: Extent, count_at: u16, without_data: bool) -> Answer {
     unprotected(command)?;
     let unmap = command.cdb[1] & UNMAP != 0;
@@ -325,7 +326,7 @@ fn write_same(command: &Command, extent: Extent, count_at: u16, without_data: bo
     }
     let durable = !command.unit.modes().write_cache;
     let transfer = transfer(command, extent, durable)?;
-    // The block limits say WSNZ: 0 does not stand for all blocks.
+    // The block limits page has WSNZ set: 0 does not stand for all blocks.
     if extent.count == 0 || transfer.len > MAX_RANGE_BYTES {
         return Err(sense::invalid_cdb(count_at).into());
     }

@@ -1,4 +1,4 @@
-//! A command: what its CDB asks of a unit, as something to do on the image, or as data to answer with.
+//! A command: what its CDB asks of a unit, either an operation on the image or data to answer with.
 
 use super::controller::Controller;
 use super::medium::Medium;
@@ -9,7 +9,7 @@ use crate::image::DiskOperation;
 use crate::queue::Buffers;
 use std::sync::Arc;
 
-/// What a CDB is read into, whatever its length: bytes that the driver does not give are 0.
+/// The size of the buffer for a CDB of any length: bytes that the driver does not provide are 0.
 pub const CDB_BYTES: usize = 32;
 
 /// A command as its handler sees it.
@@ -18,19 +18,19 @@ pub struct Command<'c, 'm> {
     pub unit: &'c Unit,
     pub cdb: [u8; CDB_BYTES],
     pub data_out: &'c Buffers<'m>,
-    /// Room for data to the driver.
+    /// Bytes that the driver's buffers have for its data.
     pub data_in: u64,
 }
 
-/// What a command comes to.
+/// The result of decoding a command.
 #[derive(Debug, PartialEq)]
 pub enum Action {
-    /// It is done.
+    /// The command is done.
     Done,
-    /// It is answered with data.
+    /// The answer is data.
     Reply(Vec<u8>),
     Disk(DiskAction),
-    /// A block of data is written to `blocks` of the image, again and again (WRITE SAME).
+    /// A block of data is written to `blocks` of the image repeatedly (WRITE SAME).
     Fill(Transfer),
 }
 
@@ -43,10 +43,10 @@ pub struct DiskAction {
 /// An access to a medium.
 pub struct Transfer {
     pub medium: Arc<Medium>,
-    /// Bytes of the image.
+    /// Byte offset in the image.
     pub start: u64,
     pub len: u64,
-    /// What is written must be durable when the command ends.
+    /// Written data must be durable when the command ends.
     pub durable: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct Transfer {
 #[derive(Debug, PartialEq)]
 pub enum Refusal {
     Sense(Sense),
-    /// It is about more data than there are buffers for (VIRTIO_SCSI_S_OVERRUN).
+    /// It transfers more data than the buffers can hold (VIRTIO_SCSI_S_OVERRUN).
     Overrun,
 }
 
@@ -79,17 +79,17 @@ impl PartialEq for Transfer {
 }
 
 impl Command<'_, '_> {
-    /// Carries the command out, or returns what is to be done for it.
+    /// Carries the command out, or returns what remains to be done.
     pub fn run(&self) -> Answer {
         let operation = operations::find(self.unit, &self.cdb);
-        // Without being asked, a driver is told of what has happened to the unit first.
+        // Before anything else, a driver is told what has happened to the unit.
         if operation.is_none_or(|operation| !operation.ignores_attention)
             && let Some(attention) = self.unit.take_attention()
         {
             return Err(attention.into());
         }
         let operation = operation.ok_or(match operations::is_known(self.unit, self.cdb[0]) {
-            // Its service action is not.
+            // The operation code is known, but not its service action.
             true => sense::invalid_cdb(1),
             false => sense::INVALID_OPERATION,
         })?;
@@ -122,7 +122,7 @@ impl Command<'_, '_> {
         Ok(Action::Reply(data))
     }
 
-    /// A copy of the first bytes of the data from the driver, of which it says that there are so many.
+    /// A copy of the first bytes of the driver's data, which it claims has this length.
     pub fn parameters(&self, len: u16) -> Result<Vec<u8>, Refusal> {
         if u64::from(len) > self.data_out.len() {
             return Err(Refusal::Overrun);
@@ -146,7 +146,7 @@ pub fn test_unit_ready(command: &Command) -> Answer {
     Ok(Action::Done)
 }
 
-/// A command that has nothing to do here.
+/// A command that needs no action here.
 pub fn nothing(_: &Command) -> Answer {
     Ok(Action::Done)
 }
@@ -157,7 +157,7 @@ pub fn request_sense(command: &Command) -> Answer {
     command.reply(sense.encode(command.cdb[1] & 1 != 0), command.cdb[4])
 }
 
-// The handlers by what they are about, for the table.
+// The handlers by subject, for the table.
 pub use super::blocks::*;
 pub use super::inquiry::{inquiry, report_luns};
 pub use super::mechanism::{prevent_allow_medium_removal, start_stop_unit};

@@ -46,13 +46,13 @@ pub struct Request {
 }
 
 impl ControlWorker {
-    /// Ends the commands of units early.
+    /// Ends commands of the units early.
     fn cut(&self, units: &[Arc<Unit>], tag: Option<u64>, cut: Cut, request: &mut Request) {
         for unit in units {
             let ids = unit.tasks.cut(tag, cut);
             request.awaited.extend(ids.into_iter().map(|id| (unit.clone(), id)));
         }
-        // Those that wait for a limit look again.
+        // Those that wait for a limit check again.
         self.0.wake_queues();
     }
 
@@ -81,7 +81,7 @@ impl ControlWorker {
         FUNCTION_COMPLETE
     }
 
-    /// The units that a function is about: all of a target, for a reset of the nexus to it.
+    /// The units that a function applies to: all of a target for a reset of the I_T nexus.
     fn addressed(&self, function: u32, address: Address) -> Option<Vec<Arc<Unit>>> {
         match function {
             function::I_T_NEXUS_RESET => {
@@ -157,7 +157,7 @@ impl Worker for ControlWorker {
                 request.answer = self.notification(kind, address(bytes, 4), word(bytes, 12));
                 5
             }
-            // Only what all answers have: a response, the last byte.
+            // Only what all answers share: a response, the last byte.
             _ => {
                 request.answer = vec![response::FAILURE];
                 1
@@ -173,7 +173,7 @@ impl Worker for ControlWorker {
         if request.awaited.is_empty() {
             return Next::Finished;
         }
-        // Before it is looked: what ends later signals again.
+        // Drained before checking, so that commands that end later signal again.
         self.0.task_ended.drain();
         request.awaited.retain(|(unit, id)| unit.tasks.has(*id));
         if request.awaited.is_empty() { Next::Finished } else { Next::Wait }

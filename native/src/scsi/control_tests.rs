@@ -46,7 +46,7 @@ fn manage(fixture: &mut Fixture, function: u32, address: Address, tag: u64) -> u
     fixture.read::<1>(ANSWER)[0]
 }
 
-/// Reads of the disk that its limit holds up, one for each tag.
+/// Starts disk reads that the limit delays, one for each tag.
 fn hold_reads(bus: &mut Bus, tags: &[u64]) {
     let read = [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0];
     bus.limiter.set(&RateLimits { operations: 1, operations_burst: 1, ..RateLimits::default() });
@@ -59,7 +59,7 @@ fn hold_reads(bus: &mut Bus, tags: &[u64]) {
     bus.fixture.await_counter(words::THROTTLED, tags.len() as u64);
 }
 
-/// Does for the machine thread what it is asked to, until the queue has used `count` more requests.
+/// Does the machine thread's work until the queue has used `count` more requests.
 fn settle_until(bus: &Bus, used: u16) {
     while (bus.fixture.driver.used_index().wrapping_sub(used) as i16) < 0 {
         bus.fixture.assert_served();
@@ -85,7 +85,7 @@ fn tasks_are_queried_and_aborted_by_tag() {
     assert_eq!(bus.outcome(5, index, 0, 512).response, 2);
     control.await_used(5);
     assert_eq!(control.read::<1>(ANSWER), [0]);
-    // The other one is still there.
+    // The other command is still there.
     assert_eq!(manage(&mut control, 6, DISK, 4), 10);
     bus.limiter.set(&RateLimits::default());
     bus.fixture.await_used(index.wrapping_add(2));
@@ -108,7 +108,7 @@ fn a_reset_ends_all_commands_and_is_told() {
     assert_eq!(control.read::<1>(ANSWER), [0]);
     assert_eq!(bus.disk(&[0; 6], &[], 0).sense(), (6, 0x29, 0));
     assert_eq!(bus.cd(&[0; 6], 0).good(), [], "the other unit was not reset");
-    // All of the target.
+    // All units of the target.
     assert_eq!(manage(&mut control, 4, Address { target: 0, lun: 77 }, 0), 0);
     assert_eq!(bus.cd(&[0; 6], 0).sense(), (6, 0x29, 0));
 }
@@ -134,7 +134,7 @@ fn functions_of_nobody_and_of_no_kind_are_refused() {
     assert!(control.await_failure().0);
 }
 
-/// Asks for notification of `events` (type 1 or 2). Returns what is offered, and the response.
+/// Subscribes to `events` or queries them (type 1 or 2). Returns what is supported, and the response.
 fn notify(control: &mut Fixture, kind: u32, address: Address, events: u32) -> ([u8; 4], u8) {
     let index = control.driver.used_index();
     let mut request = [0; 16];
@@ -160,7 +160,7 @@ fn events_reach_the_driver_when_it_has_buffers() {
     bus.controller.events.push(1, Address { target: 2, lun: 1 }, 2);
     events.await_used(1);
     assert_eq!(events.read::<16>(at(0)), [1, 0, 0, 0, 1, 2, 0x40, 1, 0, 0, 0, 0, 2, 0, 0, 0]);
-    // It has no buffer, and then there are too many.
+    // There is no buffer for them, and then there are too many.
     for _ in 0..70 {
         bus.controller.events.push(3, DISK, 0x092a);
     }
@@ -178,7 +178,7 @@ fn events_reach_the_driver_when_it_has_buffers() {
     events.await_used(33);
     assert_eq!(events.read::<16>(at(40)), [0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
-    // Of media, those who have subscribed.
+    // Media events go to units with a subscription.
     assert_eq!(notify(&mut control, 1, DRIVE, 0xff), ([16, 0, 0, 0], 0));
     assert_eq!(notify(&mut control, 1, DISK, 0xff), ([0; 4], 0));
     assert_eq!(notify(&mut control, 2, Address { target: 5, lun: 0 }, 16), ([0; 4], 3));

@@ -1,4 +1,4 @@
-//! The units of a SCSI controller, which come and go while its queues run, and what the controller tells its driver.
+//! The units of a SCSI controller, which come and go while its queues run, and the events that it sends to its driver.
 
 use super::event_queue::Events;
 use super::medium::Medium;
@@ -14,9 +14,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
-/// Files of all media together.
+/// The most files of all media together.
 const MAX_FILES: usize = 256;
-/// Of a driver that has not set them (virtio 1.3 §5.6.4).
+/// Sizes before a driver has set them (virtio 1.3 §5.6.4).
 pub const DEFAULT_CDB_SIZE: u32 = 32;
 pub const DEFAULT_SENSE_SIZE: u32 = 96;
 
@@ -24,13 +24,13 @@ pub struct Controller {
     units: RwLock<BTreeMap<Address, Arc<Unit>>>,
     pub files: Arc<FileTable>,
     pub events: Events,
-    /// Signaled when a command has ended that task management waits for.
+    /// Signaled when a command that task management waits for has ended.
     pub task_ended: EventFd,
-    /// Signaled when the machine thread is to `settle`, and look at trays again.
+    /// Signaled when the machine thread must `settle` and check the trays.
     machine: OwnedFd,
-    /// Media that were taken out while requests had them. They are closed by the machine thread: queue threads may not do that.
+    /// Media that were removed while requests used them. The machine thread closes them: queue threads may not do that.
     removed: Mutex<Vec<Arc<Medium>>>,
-    /// Queue threads are to look at their requests again.
+    /// Queue threads must retry their requests.
     wake: AtomicBool,
     cdb_size: AtomicU32,
     sense_size: AtomicU32,
@@ -59,7 +59,7 @@ impl Controller {
         (self.cdb_size.load(SeqCst), self.sense_size.load(SeqCst))
     }
 
-    /// Bytes of a CDB, at most 255, and of sense data, at most 65535, in requests that begin from now on.
+    /// Sets the bytes of a CDB, at most 255, and of sense data, at most 65535, in requests that begin from now on.
     pub fn set_sizes(&self, cdb: u32, sense: u32) -> Result<()> {
         if cdb > 255 || sense > 65535 {
             return Err(Errno(libc::EINVAL));
@@ -73,7 +73,7 @@ impl Controller {
         self.units.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&address).cloned()
     }
 
-    /// The units of a target, or all, in the order of their addresses.
+    /// The units of a target, or all, in order of their addresses.
     pub fn units(&self, target: Option<u8>) -> Vec<Arc<Unit>> {
         let units = self.units.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         let chosen = units.values().filter(|unit| target.is_none_or(|target| unit.address.target == target));
@@ -85,7 +85,7 @@ impl Controller {
         units.range(Address { target, lun: 0 }..).next().is_some_and(|(found, _)| found.target == target)
     }
 
-    /// EEXIST if there is a unit at its address.
+    /// EEXIST if its address is taken.
     pub fn add(&self, unit: Unit) -> Result<()> {
         let _changing = lock(&self.changing);
         let mut units = self.units.write().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -98,7 +98,7 @@ impl Controller {
         Ok(())
     }
 
-    /// What a unit has begun goes on, but not to its medium.
+    /// Commands of the unit that have begun continue, but not to its medium.
     pub fn remove(&self, address: Address) -> Result<()> {
         let _changing = lock(&self.changing);
         let mut units = self.units.write().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -110,13 +110,13 @@ impl Controller {
         Ok(())
     }
 
-    /// A thread is about to serve requests to the media.
+    /// Called when a thread is about to serve requests to the media.
     pub fn prepare(&self) -> Result<()> {
         let mut media = self.units(None).into_iter().filter_map(|unit| unit.loaded());
         media.try_for_each(|medium| medium.image.prepare())
     }
 
-    /// Puts a medium into a drive, in place of the one that it has. With `first` the driver is not told.
+    /// Inserts a medium into a drive, replacing the current one. With `first` the driver is not notified.
     pub fn insert(
         &self,
         address: Address,
@@ -137,7 +137,7 @@ impl Controller {
         Ok(())
     }
 
-    /// Takes the medium out of a drive.
+    /// Removes the medium from a drive.
     pub fn eject(&self, address: Address) -> Result<()> {
         let _changing = lock(&self.changing);
         let unit = self.unit(address).ok_or(Errno(libc::ENOENT))?;
@@ -157,8 +157,8 @@ impl Controller {
         self.settle();
     }
 
-    /// What the machine thread does for the queue threads: closes media that no request has any more, and wakes the threads if they are
-    /// to look at their requests again.
+    /// What the machine thread does for the queue threads: closes media that no request uses any more, and wakes the
+    /// threads if they must retry their requests.
     pub fn settle(&self) {
         lock(&self.removed).retain(|medium| Arc::strong_count(medium) > 1);
         if self.wake.swap(false, SeqCst) {
@@ -166,12 +166,12 @@ impl Controller {
         }
     }
 
-    /// Has the machine thread settle, and look at trays.
+    /// Asks the machine thread to settle and check the trays.
     pub fn tell_machine(&self) {
         epoll::signal(self.machine.as_raw_fd());
     }
 
-    /// Has the queue threads look at their requests again.
+    /// Makes the queue threads retry their requests.
     pub fn wake_queues(&self) {
         self.wake.store(true, SeqCst);
         self.tell_machine();

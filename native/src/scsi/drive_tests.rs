@@ -103,7 +103,7 @@ fn the_host_changes_media() {
     assert_eq!(bus.cd(&TEST_READY, 0).sense(), (6, 0x28, 0));
     assert_eq!(bus.cd(&[0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], 8).good(), [0, 0, 0, 9, 0, 0, 8, 0]);
     assert_eq!(bus.cd(&[0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], 2048).good(), [0x5a; 2048]);
-    // Of what is not offered, and without polling.
+    // Of an unsupported class, and without polling.
     assert_eq!(bus.cd(&[0x4a, 1, 0, 0, 2, 0, 0, 0, 8, 0], 8).good(), [0, 2, 0x80, 16]);
     assert_eq!(bus.cd(&[0x4a, 0, 0, 0, 16, 0, 0, 0, 8, 0], 8).sense(), INVALID_FIELD);
 }
@@ -123,7 +123,7 @@ fn the_driver_opens_and_locks_the_tray() {
     assert_eq!(bus.cd(&TEST_READY, 0).sense(), (2, 0x3a, 2));
     assert_eq!(bus.cd(&EVENTS, 8).good(), [0, 6, 4, 16, 3, 1, 0, 0]);
     assert_eq!(bus.cd(&[0xbd, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0], 8).good()[1], 0x10);
-    // What is in it comes back with the tray.
+    // The medium in the tray comes back with it.
     assert_eq!(bus.cd(&LOAD, 0).good(), []);
     assert_eq!(bus.cd(&EVENTS, 8).good(), [0, 6, 4, 16, 2, 2, 0, 0]);
     assert_eq!(bus.cd(&TEST_READY, 0).good(), []);
@@ -143,7 +143,7 @@ fn a_medium_is_closed_when_no_request_has_it_any_more() {
     bus.controller.insert(DRIVE, medium, limiter.clone(), true).unwrap();
     let read = [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0];
     bus.cd(&read, 2048).good();
-    // A limit keeps a request from ending, which has the medium when that is taken out.
+    // A limit delays a request, which uses the medium when that is removed.
     limiter.set(&crate::limiter::RateLimits { operations: 1, operations_burst: 1, ..Default::default() });
     for _ in 0..2 {
         bus.cd(&read, 2048).good();

@@ -1,4 +1,4 @@
-//! The event queue of virtio-scsi (virtio 1.3 §5.6.6.3): what the controller tells its driver without being asked.
+//! The event queue of virtio-scsi (virtio 1.3 §5.6.6.3): the controller's unsolicited notifications to its driver.
 
 use super::controller::Controller;
 use super::unit::{Address, Unit};
@@ -18,7 +18,7 @@ const EVENT_BYTES: usize = 16;
 const EVENTS_MISSED: u32 = 0x8000_0000;
 const NO_EVENT: u32 = 0;
 const ASYNC_NOTIFY: u32 = 2;
-/// A bit of the events that a driver can subscribe to (§5.6.6.2).
+/// The event bit that a driver can subscribe to (§5.6.6.2).
 pub const MEDIA_CHANGE: u32 = 16;
 /// The most events that await a buffer.
 const MAX_PENDING: usize = 64;
@@ -38,7 +38,7 @@ struct Pending {
 
 pub struct Events {
     pending: Mutex<Pending>,
-    /// Signaled when there is one.
+    /// Signaled when there is an event.
     ready: EventFd,
 }
 
@@ -51,7 +51,7 @@ impl Events {
         self.ready.as_raw_fd()
     }
 
-    /// Tells the driver of an event (`VIRTIO_SCSI_T_*`) as soon as it has a buffer for it.
+    /// Sends an event (`VIRTIO_SCSI_T_*`) to the driver as soon as it provides a buffer.
     pub fn push(&self, kind: u32, address: Address, reason: u32) {
         let mut pending = lock(&self.pending);
         if pending.events.len() < MAX_PENDING {
@@ -63,20 +63,20 @@ impl Events {
         self.ready.signal();
     }
 
-    /// The driver may have subscribed to that.
+    /// Notifies the driver of a medium change if it has subscribed to that.
     pub fn medium_changed(&self, unit: &Unit) {
         if unit.drive(|drive| drive.subscribed) {
             self.push(ASYNC_NOTIFY, unit.address, MEDIA_CHANGE);
         }
     }
 
-    /// Whether the driver has not been told of all.
+    /// Whether there are events that the driver has not received.
     pub fn has_any(&self) -> bool {
         let pending = lock(&self.pending);
         pending.missed || !pending.events.is_empty()
     }
 
-    /// Forgets them; with `missed`, the driver is told that it has missed some.
+    /// Drops pending events; with `missed`, the driver learns that it has missed some.
     pub fn reset(&self, missed: bool) {
         *lock(&self.pending) = Pending { events: VecDeque::new(), missed };
         if missed {
@@ -84,7 +84,7 @@ impl Events {
         }
     }
 
-    /// The next one as the driver gets it.
+    /// The next event in the driver's format.
     fn take(&self) -> Option<[u8; EVENT_BYTES]> {
         let mut pending = lock(&self.pending);
         let missed = std::mem::take(&mut pending.missed);
@@ -136,7 +136,7 @@ impl Worker for EventWorker {
 
     fn next<'m>(&self, _: &Chain<'m>, request: &mut Self::Request<'m>, _: &mut ()) -> Next {
         let events = &self.0.events;
-        // Before it is looked: what comes later signals again.
+        // Drained before checking, so that later events signal again.
         events.ready.drain();
         match events.take() {
             Some(event) => {

@@ -8,7 +8,7 @@ use super::unit::{Address, Identity, Kind, Unit, attention};
 /// Peripheral device types.
 const DIRECT_ACCESS: u8 = 0x00;
 const CD_DVD: u8 = 0x05;
-/// What is at an address without a unit.
+/// The peripheral qualifier and type of an address without a unit.
 const NO_UNIT: u8 = 0x7f;
 
 /// Version descriptors (SPC-4 table 142): SAM-4, SPC-4, and SBC-3 or MMC-6.
@@ -59,10 +59,10 @@ fn standard(identity: &Identity) -> Vec<u8> {
     data[1] = if identity.removable { 0x80 } else { 0 };
     // SPC-4.
     data[2] = 6;
-    // Hierarchical addressing, and this format.
+    // Hierarchical addressing, and response data format 2.
     data[3] = 0x12;
     data[4] = (STANDARD_BYTES - 5) as u8;
-    // It queues commands.
+    // Command queuing is supported.
     data[7] = 0x02;
     data[8..16].copy_from_slice(&identity.vendor);
     data[16..32].copy_from_slice(&identity.product);
@@ -74,7 +74,7 @@ fn standard(identity: &Identity) -> Vec<u8> {
     data
 }
 
-/// A page of vital product data; None for one that there is not.
+/// A page of vital product data; None for an unsupported one.
 fn vital_page(command: &Command, page: u8) -> Option<Vec<u8>> {
     let identity = &command.unit.identity;
     let content = match page {
@@ -102,13 +102,13 @@ fn supported(identity: &Identity) -> Vec<u8> {
     pages
 }
 
-/// SPC-4 §7.8.5: what identifies the unit, and the port that it is reached through.
+/// SPC-4 §7.8.5: identifiers of the unit, and of the port through which it is reached.
 fn designators(identity: &Identity) -> Vec<u8> {
     const BINARY: u8 = 1;
     const ASCII: u8 = 2;
     const T10_VENDOR: u8 = 1;
     const NAA: u8 = 3;
-    /// Of the target port, by the SAS protocol, as whose devices these show.
+    /// For the target port, with the SAS protocol, since the units present themselves as SAS devices.
     const PORT: u8 = 0x90;
     const SAS: u8 = 0x60;
     let mut data = Vec::new();
@@ -136,7 +136,7 @@ fn block_limits(command: &Command) -> Vec<u8> {
     let most = MAX_RANGE_BYTES / u64::from(identity.block);
     let in_blocks = |bytes: u32| bytes / identity.block;
     let mut data = vec![0; 60];
-    // WSNZ: WRITE SAME needs a number of blocks.
+    // WSNZ: WRITE SAME needs a nonzero number of blocks.
     data[0] = 1;
     let granularity = in_blocks(identity.min_io).min(u16::MAX.into()) as u16;
     data[2..4].copy_from_slice(&granularity.to_be_bytes());
@@ -169,7 +169,7 @@ fn provisioning(command: &Command) -> Vec<u8> {
 
 pub fn report_luns(command: &Command) -> Answer {
     let data = units_of(command, command.unit.address.target)?;
-    // The driver knows now.
+    // The driver has now learned of the change.
     let units = command.controller.units(Some(command.unit.address.target));
     units.iter().for_each(|unit: &std::sync::Arc<Unit>| unit.forget_attention(attention::UNITS_CHANGED));
     command.reply(data, command.u32_at(6))
@@ -177,7 +177,7 @@ pub fn report_luns(command: &Command) -> Answer {
 
 /// The list of a target's units.
 fn units_of(command: &Command, target: u8) -> Result<Vec<u8>, sense::Sense> {
-    /// Well-known logical units only: there are none.
+    /// Well-known logical units only, of which there are none.
     const WELL_KNOWN: u8 = 1;
     const MIN_ALLOCATION: u32 = 16;
     if command.u32_at(6) < MIN_ALLOCATION {

@@ -1,4 +1,4 @@
-//! What is in a drive.
+//! The medium in a drive.
 
 use crate::errno::Result;
 use crate::image::Image;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 pub struct Medium {
     pub image: Arc<dyn Image>,
     pub limiter: Arc<Limiter>,
-    /// The places of the image's files in the controller's table.
+    /// The index of the image's first file in the controller's table.
     pub first_file: u16,
     files: usize,
     _tenure: Tenure,
@@ -27,7 +27,7 @@ impl Medium {
         Ok(Medium { image, limiter, first_file, files: files.len(), _tenure: tenure, removed })
     }
 
-    /// It is no longer in its drive: requests to it take no further step.
+    /// Called when it leaves its drive: requests to it take no further step.
     pub fn remove(&self, table: &FileTable) {
         if !self.removed.swap(true, SeqCst) {
             table.remove(self.first_file, self.files);

@@ -5,7 +5,7 @@ use super::medium::Medium;
 use super::sense::{self, Sense};
 use super::unit::media_event;
 
-/// Sectors of the longest CD: 80 minutes of 60 seconds of 75.
+/// Sectors of the longest CD: 80 minutes of 60 seconds with 75 sectors each.
 const MAX_CD_SECTORS: u64 = 80 * 60 * 75;
 const SECTOR_BYTES: u64 = 2048;
 const PROFILE_CD: u16 = 0x0008;
@@ -13,7 +13,7 @@ const PROFILE_DVD: u16 = 0x0010;
 /// Minutes, seconds and frames of sector 0.
 const MSF_OFFSET: u64 = 150;
 const LEAD_OUT: u8 = 0xaa;
-/// A data track, of which the subchannel has the position.
+/// A data track; the subchannel holds the position.
 const DATA_TRACK: u8 = 0x14;
 
 fn sectors(medium: &Medium) -> u64 {
@@ -33,7 +33,7 @@ fn position(sector: u64, as_time: bool) -> [u8; 4] {
     [0, (frames / 75 / 60).min(255) as u8, (frames / 75 % 60) as u8, (frames % 75) as u8]
 }
 
-/// Data behind its length, which is 2 bytes and does not count itself.
+/// Data preceded by its 2-byte length, which does not count itself.
 fn with_length(content: &[u8]) -> Vec<u8> {
     [&(content.len() as u16).to_be_bytes()[..], content].concat()
 }
@@ -42,11 +42,11 @@ fn with_length(content: &[u8]) -> Vec<u8> {
 pub fn read_toc(command: &Command) -> Answer {
     let medium = command.medium()?;
     let as_time = command.cdb[1] & 2 != 0;
-    // Old drivers have the format in the control byte.
+    // Old drivers put the format in the control byte.
     let format = if command.cdb[2] & 0xf != 0 { command.cdb[2] & 0xf } else { command.cdb[9] >> 6 };
     let content = match format {
         0 => formatted_toc(&medium, command.cdb[6], as_time)?,
-        // Sessions: the first track of the last of one.
+        // Sessions: the first track of the last session.
         1 => [&[1, 1, 0, DATA_TRACK, 1, 0][..], &position(0, as_time)].concat(),
         2 => full_toc(&medium),
         _ => return Err(sense::invalid_cdb(2).into()),
@@ -123,7 +123,7 @@ impl Feature {
     }
 }
 
-/// In the order of their codes.
+/// In order of their codes.
 fn features(profile: Option<u16>) -> Vec<Feature> {
     let persistent = |code, version, content: &[u8]| Feature {
         code,
@@ -149,20 +149,20 @@ fn features(profile: Option<u16>) -> Vec<Feature> {
         persistent(0x0000, 0, &profiles),
         // Core: SCSI family, with DBE.
         persistent(0x0001, 2, &[0, 0, 0, 1, 1, 0, 0, 0]),
-        // Morphing: with operational change requests by polling.
+        // Morphing: operational change requests by polling.
         persistent(0x0002, 1, &[2, 0, 0, 0]),
         // Removable medium: a tray that loads, ejects and locks.
         persistent(0x0003, 2, &[0x39, 0, 0, 0]),
         of_medium(0x0010, 0, profile.is_some(), &[&block[..], &[0, 1, 0, 0]].concat()),
         of_medium(0x001e, 2, profile == Some(PROFILE_CD), &[0, 0, 0, 0]),
         of_medium(0x001f, 0, profile == Some(PROFILE_DVD), &[]),
-        // Power management, and timeouts.
+        // Power management and timeouts.
         persistent(0x0100, 0, &[]),
         persistent(0x0105, 0, &[]),
     ]
 }
 
-/// GET EVENT STATUS NOTIFICATION (MMC-6 §6.6), of media events.
+/// GET EVENT STATUS NOTIFICATION (MMC-6 §6.6), for media events.
 pub fn get_event_status_notification(command: &Command) -> Answer {
     const POLLED: u8 = 1;
     const MEDIA: u8 = 4;
@@ -177,7 +177,7 @@ pub fn get_event_status_notification(command: &Command) -> Answer {
     }
     let (event, status) = command.unit.drive(|drive| {
         let status = u8::from(drive.tray_open) | u8::from(drive.medium().is_some()) << 1;
-        // One that the driver has no room for stays.
+        // An event that does not fit the driver's buffer stays pending.
         let event =
             if allocation > 4 { std::mem::replace(&mut drive.event, media_event::NONE) } else { drive.event };
         (event, status)
@@ -195,7 +195,7 @@ pub fn read_disc_information(command: &Command) -> Answer {
     }
     let mut content = [0; 32];
     content[0..6].copy_from_slice(&[COMPLETE, 1, 1, 1, 1, UNRESTRICTED]);
-    // Where a next session would start: nowhere.
+    // Where a next session would start: not applicable.
     content[14..22].fill(0xff);
     command.reply(with_length(&content), command.u16_at(7))
 }
@@ -221,7 +221,7 @@ pub fn read_track_information(command: &Command) -> Answer {
     command.reply(with_length(&content), command.u16_at(7))
 }
 
-/// MECHANISM STATUS (MMC-6 §6.10): of a drive with one place.
+/// MECHANISM STATUS (MMC-6 §6.10), for a drive with one slot.
 pub fn mechanism_status(command: &Command) -> Answer {
     const DOOR_OPEN: u8 = 0x10;
     let open = command.unit.drive(|drive| drive.tray_open);
@@ -229,9 +229,9 @@ pub fn mechanism_status(command: &Command) -> Answer {
     command.reply(status, command.u16_at(8))
 }
 
-/// READ DISC STRUCTURE (MMC-6 §6.22), of a DVD.
+/// READ DISC STRUCTURE (MMC-6 §6.22), for a DVD.
 pub fn read_disc_structure(command: &Command) -> Answer {
-    /// That a format can be read, and the length of its structure.
+    /// Marks a readable format; its structure's length follows.
     const READABLE: u8 = 0x40;
     const LIST: u8 = 0xff;
     let format = command.cdb[7];
@@ -249,7 +249,7 @@ pub fn read_disc_structure(command: &Command) -> Answer {
                 0x00 => physical_format(&medium),
                 // No copy protection, all regions.
                 0x01 => vec![0; 4],
-                // No manufacturer's data.
+                // No manufacturer data.
                 _ => vec![0; 2048],
             }
         }

@@ -1,5 +1,5 @@
-//! virtio-scsi (virtio 1.3 §5.6): a controller with disks and CD drives, on images. Commands are carried out by the threads of its
-//! request queues, each of which serves all of its units.
+//! virtio-scsi (virtio 1.3 §5.6): a controller with disks and CD drives, backed by images. Commands are carried out by
+//! the threads of its request queues, each of which serves all of its units.
 
 pub mod abi;
 mod blocks;

@@ -1,4 +1,4 @@
-//! Mode parameters (SPC-4 §6.11, §6.13, §7.5): what a unit can be told about how it works.
+//! Mode parameters (SPC-4 §6.11, §6.13, §7.5): a unit's configurable behavior.
 
 use super::blocks::flush;
 use super::command::{Action, Answer, Command, Refusal};
@@ -14,7 +14,7 @@ const ALL_PAGES: u8 = 0x3f;
 const WRITE_CACHE: u8 = 0x04;
 const DESCRIPTOR_SENSE: u8 = 0x04;
 
-/// Which of the values of a page.
+/// Which values of a page are requested.
 #[derive(Clone, Copy, PartialEq)]
 enum Values {
     Current,
@@ -22,11 +22,11 @@ enum Values {
     Default,
 }
 
-/// The shape of a header, which MODE SENSE and MODE SELECT have in two sizes.
+/// The layout of a header, which MODE SENSE and MODE SELECT have in two sizes.
 #[derive(Clone, Copy)]
 struct Header {
     bytes: usize,
-    /// Where it has the low byte of the length of the block descriptors.
+    /// Offset of the low byte of the block descriptor length.
     descriptors_at: usize,
 }
 
@@ -57,7 +57,7 @@ fn mode_data(command: &Command, header: Header) -> Result<Vec<u8>, Sense> {
         Values::Current => command.unit.modes(),
         _ => command.unit.default_modes(),
     };
-    // All subpages are the page itself.
+    // Requesting all subpages returns the page itself.
     if subpage != 0 && subpage != 0xff {
         return Err(sense::invalid_cdb(3));
     }
@@ -89,7 +89,7 @@ fn mode_data(command: &Command, header: Header) -> Result<Vec<u8>, Sense> {
     Ok(data)
 }
 
-/// Whether the medium can be written, and whether DPO and FUA are heeded.
+/// Whether the medium is writable, and whether DPO and FUA are supported.
 fn device_specific(command: &Command) -> u8 {
     if command.unit.is_cd() {
         return 0;
@@ -98,7 +98,7 @@ fn device_specific(command: &Command) -> u8 {
     u8::from(readonly) << 7 | u8::from(command.unit.identity.dpofua) << 4
 }
 
-/// SBC-4 §6.5.2.2; without a medium, or for one with more blocks than fit, their number is 0.
+/// SBC-4 §6.5.2.2. The number of blocks is 0 without a medium, or if it does not fit.
 fn block_descriptor(command: &Command) -> [u8; DESCRIPTOR_BYTES] {
     let block = command.unit.identity.block;
     let capacity = command.medium().map_or(0, |medium| medium.image.state().capacity());
@@ -116,7 +116,7 @@ fn pages_of(command: &Command) -> &'static [u8] {
     }
 }
 
-/// A page with its header. Of the changeable values, the bits that a driver can change are set.
+/// A page with its header. In the changeable values, the bits that a driver can change are set.
 fn mode_page(command: &Command, page: u8, modes: Modes, values: Values) -> Option<Vec<u8>> {
     let changeable = values == Values::Changeable;
     let bit = |on: bool, bit: u8| if on || changeable { bit } else { 0 };
@@ -149,7 +149,7 @@ fn mode_page(command: &Command, page: u8, modes: Modes, values: Values) -> Optio
     Some([&[page, content.len() as u8], content.as_slice()].concat())
 }
 
-/// It reads CD-R, CD-RW and DVD-ROM, and has a tray with a lock.
+/// The drive reads CD-R, CD-RW and DVD-ROM, and has a tray with a lock.
 fn capabilities(command: &Command) -> [u8; 20] {
     const READS: u8 = 0x0b;
     /// Multiple sessions, and sectors of both forms of mode 2.
@@ -158,7 +158,7 @@ fn capabilities(command: &Command) -> [u8; 20] {
     const EJECTS: u8 = 0x08;
     const LOCKED: u8 = 0x02;
     const LOCKS: u8 = 0x01;
-    /// 50 times, and 2 MiB in KiB.
+    /// Speed 50x, and a buffer of 2 MiB, in KiB.
     const SPEED: [u8; 2] = (50u16 * 176).to_be_bytes();
     const BUFFER: [u8; 2] = 2048u16.to_be_bytes();
     let locked = if command.unit.drive(|drive| drive.locked) { LOCKED } else { 0 };
@@ -193,12 +193,12 @@ fn mode_select(command: &Command, header: Header, len: u16) -> Answer {
     let before = command.unit.modes();
     let after = selected(command, header, &list, before)?;
     command.unit.set_modes(after);
-    // From now on writes are durable when they complete, and what came before has to be as well.
+    // From now on writes are durable when they complete; earlier ones must become durable as well.
     let flushes = before.write_cache && !after.write_cache && command.medium().is_ok();
     if flushes { flush(command) } else { Ok(Action::Done) }
 }
 
-/// The modes after a parameter list, all of which has been checked.
+/// The modes after applying a parameter list, which is fully checked first.
 fn selected(command: &Command, header: Header, list: &[u8], before: Modes) -> Result<Modes, Refusal> {
     if list.len() < header.bytes {
         return Err(sense::PARAMETER_LIST_LENGTH.into());
@@ -229,7 +229,7 @@ fn selected(command: &Command, header: Header, list: &[u8], before: Modes) -> Re
     Ok(modes)
 }
 
-/// The modes after a page, which may only change what can be.
+/// The modes after applying a page, which may change only what is changeable.
 fn changed(command: &Command, page: &[u8], at: usize, modes: Modes) -> Result<Modes, Sense> {
     let code = page[0] & 0x7f;
     let known = pages_of(command).contains(&code);

@@ -1,4 +1,4 @@
-//! The commands of each kind of unit, in one table: by it they are found, and reported to a driver that asks.
+//! The commands of each kind of unit, in one table: used to look them up, and to report them to a driver.
 
 use super::command::{self as run, Answer, CDB_BYTES, Command, Handler};
 use super::sense;
@@ -6,12 +6,12 @@ use super::unit::{Kind, Unit};
 
 pub struct Operation {
     pub code: u8,
-    /// Of a code that several commands share: the low bits of byte 1.
+    /// For a code that several commands share: the low bits of byte 1.
     pub action: Option<u8>,
-    /// Bits of the CDB that are evaluated, byte by byte from the operation code on; the control byte comes last.
+    /// Bits of the CDB that are evaluated, byte by byte after the operation code; the control byte comes last.
     usage: &'static [u8],
     units: Units,
-    /// It is carried out though there is a unit attention to report first.
+    /// It is carried out even if there is a unit attention to report first.
     pub ignores_attention: bool,
     pub run: Handler,
 }
@@ -42,7 +42,7 @@ const X: u8 = 0xff;
 
 #[rustfmt::skip]
 static OPERATIONS: &[Operation] = &[
-    // The most frequent ones first.
+    // The most frequent ones come first.
     operation(0x28, Units::All, run::read_10, &[0x28, 0xf8, X, X, X, X, 0, X, X, 0]),
     operation(0x2a, Units::Disks, run::write_10, &[0x2a, 0xf8, X, X, X, X, 0, X, X, 0]),
     operation(0x88, Units::All, run::read_16, &[0x88, 0xf8, X, X, X, X, X, X, X, X, X, X, X, X, 0, 0]),
@@ -83,7 +83,7 @@ static OPERATIONS: &[Operation] = &[
     operation(0xad, Units::Cds, run::read_disc_structure, &[0xad, 0, 0, 0, 0, 0, 0, X, X, X, 0, 0]),
     operation(0xae, Units::Disks, run::write_and_verify_12, &[0xae, 0xe6, X, X, X, X, X, X, X, X, 0, 0]),
     operation(0xaf, Units::All, run::verify_12, &[0xaf, 0xe6, X, X, X, X, X, X, X, X, 0, 0]),
-    // SET CD SPEED: there is one speed.
+    // SET CD SPEED: there is only one speed.
     operation(0xbb, Units::Cds, run::nothing, &[0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
     operation(0xbd, Units::Cds, run::mechanism_status, &[0xbd, 0, 0, 0, 0, 0, 0, 0, X, X, 0, 0]),
     operation(0xbe, Units::Cds, run::read_cd, &[0xbe, 0x1c, X, X, X, X, X, X, X, 0xf8, 0x07, 0]),
@@ -105,7 +105,7 @@ pub fn find(unit: &Unit, cdb: &[u8; CDB_BYTES]) -> Option<&'static Operation> {
     })
 }
 
-/// Whether the unit has operations of this code.
+/// Whether the unit supports any operation with this code.
 pub fn is_known(unit: &Unit, code: u8) -> bool {
     OPERATIONS.iter().any(|operation| operation.code == code && serves(operation, unit))
 }

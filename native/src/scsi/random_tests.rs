@@ -1,5 +1,5 @@
-//! Commands full of random numbers: whatever a driver asks for, it is carried out inside the image, or refused, and the outcome fits its
-//! buffers.
+//! Commands full of random numbers: whatever a driver asks for is either carried out inside the image or refused, and
+//! the outcome fits its buffers.
 
 use super::testing::{
     CD_BLOCKS, COMMAND, DATA_IN, DATA_OUT, DISK, DISK_BLOCKS, DRIVE, OUTCOME, identity, no_limit,
@@ -19,7 +19,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use vm_memory::{Bytes, GuestAddress};
 
-/// An image that is only asked for what is in it.
+/// An image that checks that every request is inside it.
 struct Checked(RawImage);
 
 impl Image for Checked {
@@ -63,7 +63,7 @@ fn controller() -> Arc<Controller> {
     controller
 }
 
-/// A number near the boundaries that checks may get wrong.
+/// A number near the boundaries where checks are likely to be wrong.
 fn edge(random: &mut Random) -> u64 {
     match random.below(6) {
         0 => random.next(),
@@ -111,7 +111,7 @@ fn fill_command(random: &mut Random, memory: &GuestRam) {
     memory.write_slice(&list, GuestAddress(DATA_OUT)).unwrap();
 }
 
-/// Mostly as a driver builds a request.
+/// Usually built like a driver's request.
 fn chain_of(random: &mut Random) -> Vec<Buffer> {
     let len = |random: &mut Random| [0, 1, 16, 24, 255, 512, 2048, 4096, 65536][random.below(9) as usize];
     let mut buffers = vec![out(COMMAND, if random.below(100) == 0 { 50 } else { 51 })];
@@ -150,7 +150,7 @@ fn random_commands_do_no_harm() {
             continue;
         }
         asked += 1;
-        // What the disk answers is random, too. A request ends after a number of steps.
+        // The disk's answers are random, too. A request ends after a number of steps.
         for _ in 0..10_000 {
             match worker.next(&chain, &mut request, &mut pool) {
                 Next::Submit(..) => {

@@ -1,4 +1,4 @@
-//! Sense data (SPC-4 §4.5): why a command has failed, in fixed or in descriptor format.
+//! Sense data (SPC-4 §4.5): why a command failed, in fixed or descriptor format.
 
 /// Sense keys (SPC-4 table 43).
 pub mod key {
@@ -17,9 +17,9 @@ pub struct Sense {
     /// Additional sense code and its qualifier.
     pub asc: u8,
     pub ascq: u8,
-    /// The logical block that the command failed at.
+    /// The logical block at which the command failed.
     pub information: Option<u64>,
-    /// What of an illegal request was wrong.
+    /// The invalid field of an illegal request.
     pub field: Option<Field>,
 }
 
@@ -54,12 +54,12 @@ pub const WRITE_PROTECTED: Sense = sense(key::DATA_PROTECT, 0x27, 0x00);
 /// Space allocation failed.
 pub const NO_SPACE: Sense = sense(key::DATA_PROTECT, 0x27, 0x07);
 
-/// A field of the CDB is wrong; `byte` is the first one of it.
+/// A field of the CDB is invalid; `byte` is its first byte.
 pub fn invalid_cdb(byte: u16) -> Sense {
     Sense { field: Some(Field::Cdb(byte)), ..sense(key::ILLEGAL_REQUEST, 0x24, 0x00) }
 }
 
-/// A field of the parameter list is wrong.
+/// A field of the parameter list is invalid.
 pub fn invalid_parameter(byte: u16) -> Sense {
     Sense { field: Some(Field::Parameter(byte)), ..sense(key::ILLEGAL_REQUEST, 0x26, 0x00) }
 }
@@ -86,7 +86,7 @@ impl Sense {
         data[7] = 10;
         data[12] = self.asc;
         data[13] = self.ascq;
-        // It has 32 bits here; without the VALID bit, nothing is said.
+        // The field has 32 bits here; without the VALID bit, it is not reported.
         if let Some(block) = self.information.and_then(|block| u32::try_from(block).ok()) {
             data[0] |= 0x80;
             data[3..7].copy_from_slice(&block.to_be_bytes());

@@ -1,4 +1,4 @@
-//! The commands of a unit that have begun and not ended, for task management (SAM-5 §7).
+//! The unit's commands in progress, for task management (SAM-5 §7).
 
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -11,12 +11,12 @@ pub enum Cut {
     Reset,
 }
 
-/// A command by its number, which no other one of its unit has.
+/// A command's number, unique within its unit.
 pub type TaskId = u64;
 
 struct Task {
     id: TaskId,
-    /// The driver's name for it.
+    /// The driver's tag for it.
     tag: u64,
     cut: Option<Cut>,
 }
@@ -30,7 +30,7 @@ struct Inner {
 #[derive(Default)]
 pub struct Tasks {
     inner: Mutex<Inner>,
-    /// Commands that are to end early.
+    /// How many commands must end early.
     cut: AtomicUsize,
 }
 
@@ -43,7 +43,7 @@ impl Tasks {
         id
     }
 
-    /// Returns whether somebody waits for it to end.
+    /// Returns whether its end is awaited.
     pub fn end(&self, id: TaskId) -> bool {
         let mut inner = lock(&self.inner);
         let Some(at) = inner.tasks.iter().position(|task| task.id == id) else { return false };
@@ -52,7 +52,7 @@ impl Tasks {
         cut
     }
 
-    /// Whether a command is to end early.
+    /// Why a command must end early, if it must.
     pub fn cut_of(&self, id: TaskId) -> Option<Cut> {
         if self.cut.load(SeqCst) == 0 {
             return None;
@@ -60,7 +60,7 @@ impl Tasks {
         lock(&self.inner).tasks.iter().find(|task| task.id == id)?.cut
     }
 
-    /// Has commands end early: those with this tag, or all. Returns them.
+    /// Makes commands end early: those with this tag, or all. Returns them.
     pub fn cut(&self, tag: Option<u64>, cut: Cut) -> Vec<TaskId> {
         let mut inner = lock(&self.inner);
         let chosen = inner.tasks.iter_mut().filter(|task| tag.is_none_or(|tag| task.tag == tag));
@@ -72,7 +72,7 @@ impl Tasks {
         ids.collect()
     }
 
-    /// Whether there is a command with this tag, or any.
+    /// Whether there is a command with this tag, or any command.
     pub fn has_tag(&self, tag: Option<u64>) -> bool {
         lock(&self.inner).tasks.iter().any(|task| tag.is_none_or(|tag| task.tag == tag))
     }
@@ -93,7 +93,7 @@ mod tests {
         assert!(tasks.has_tag(Some(9)) && !tasks.has_tag(Some(8)));
         assert_eq!(tasks.cut(Some(9), Cut::Aborted), [second]);
         assert_eq!((tasks.cut_of(first), tasks.cut_of(second)), (None, Some(Cut::Aborted)));
-        // What has been aborted is not reset as well.
+        // An aborted command is not reset as well.
         assert_eq!(tasks.cut(None, Cut::Reset), [first, second]);
         assert_eq!((tasks.cut_of(first), tasks.cut_of(second)), (Some(Cut::Reset), Some(Cut::Aborted)));
         let third = tasks.begin(9);

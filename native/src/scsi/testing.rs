@@ -13,7 +13,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-/// Where the driver has commands, outcomes and data.
+/// Addresses of the driver's commands, outcomes and data.
 pub const COMMAND: u64 = 0x8000;
 pub const OUTCOME: u64 = 0x9000;
 pub const DATA_OUT: u64 = 0x1_0000;
@@ -31,34 +31,34 @@ pub const CD_BLOCKS: u64 = 400;
 pub struct Bus {
     pub fixture: Fixture,
     pub controller: Arc<Controller>,
-    /// What the controller signals the machine thread with.
+    /// The eventfd that signals the machine thread.
     pub machine: EventFd,
     pub disk: File,
     pub limiter: Arc<Limiter>,
 }
 
-/// How a command has ended.
+/// How a command ended.
 #[derive(Debug, PartialEq)]
 pub struct Outcome {
     pub response: u8,
     pub status: u8,
     pub residual: u32,
     pub sense: Vec<u8>,
-    /// The data to the driver, without what is left of its buffer.
+    /// The data to the driver, without the unused part of its buffer.
     pub data: Vec<u8>,
     /// The length in the used ring.
     pub written: u32,
 }
 
 impl Outcome {
-    /// Key, additional code and qualifier of fixed sense data.
+    /// Sense key, additional sense code and qualifier of fixed-format sense data.
     pub fn sense(&self) -> (u8, u8, u8) {
         assert_eq!((self.response, self.status), (0, 2), "{self:?}");
         assert_eq!((self.sense.len(), self.sense[0] & 0x7f), (18, 0x70));
         (self.sense[2], self.sense[12], self.sense[13])
     }
 
-    /// The data of a command that has succeeded.
+    /// The data of a successful command.
     pub fn good(self) -> Vec<u8> {
         assert_eq!((self.response, self.status, self.sense.len()), (0, 0, 0), "{self:?}");
         assert_eq!(self.written as usize, OUTCOME_BYTES as usize + self.data.len());
@@ -95,7 +95,7 @@ pub fn no_limit() -> Arc<Limiter> {
 }
 
 impl Bus {
-    /// A disk, and a CD drive with a CD, which have told the driver of their reset.
+    /// A disk, and a CD drive with a CD, whose reset attentions the driver has already received.
     pub fn new() -> Bus {
         let machine = EventFd::new().unwrap();
         let controller = Arc::new(Controller::new(duplicate(machine.as_raw_fd()).unwrap()).unwrap());
@@ -115,7 +115,7 @@ impl Bus {
         bus
     }
 
-    /// Serves the requests of the driver's queue.
+    /// Serves the driver's request queue.
     pub fn start(&mut self) {
         self.serve(ScsiWorker::new(self.controller.clone()));
     }
@@ -127,7 +127,7 @@ impl Bus {
         self.fixture.put_queue(queue.unwrap());
     }
 
-    /// Offers a command with this tag, whose data goes either way. Returns the buffers of its outcome.
+    /// Offers a command with this tag, whose data goes in either direction. Returns the buffers of its outcome.
     pub fn offer(&mut self, field: [u8; 8], tag: u64, cdb: &[u8], data_out: u32, data_in: u32) {
         let mut command = [0; COMMAND_BYTES as usize];
         command[0..8].copy_from_slice(&field);
@@ -147,7 +147,7 @@ impl Bus {
         self.fixture.kick.signal();
     }
 
-    /// What has become of the command with this tag, whose data buffers had so many bytes, by entry `index` of the used ring.
+    /// The outcome of the command with this tag and these data buffer sizes, from entry `index` of the used ring.
     pub fn outcome(&self, tag: u64, index: u16, data_out: u32, data_in: u32) -> Outcome {
         let at = OUTCOME + 128 * (tag % 16);
         let head: [u8; 12] = self.fixture.read(at);

@@ -1,4 +1,4 @@
-//! Commands and their answers, byte by byte as the standards have them.
+//! Commands and their answers, byte by byte as in the standards.
 
 use super::testing::*;
 use super::unit::{Address, Kind, Unit, attention};
@@ -54,7 +54,7 @@ fn a_unit_counts_its_commands_until_it_is_removed() {
     bus.command(address, &[0x2a, 0, 0, 0, 0, 9, 0, 0, 2, 0], &[7; 1024], 0).good();
     bus.command(address, &[0x28, 0, 0, 0, 0, 9, 0, 0, 1, 0], &[], 512).good();
     bus.disk(&[0x28, 0, 0, 0, 0, 9, 0, 0, 2, 0], &[], 1024).good();
-    // Beyond its end.
+    // Past its end.
     bus.command(address, &[0x28, 0, 0xff, 0, 0, 9, 0, 0, 1, 0], &[], 512).sense();
     let counted = |word| counters.get(word);
     assert_eq!(counted(words::REQUESTS), 4);
@@ -115,7 +115,7 @@ fn unknown_commands_fields_and_services_are_illegal_requests() {
     assert_eq!(bus.disk(&[0x2f, 0x02, 0, 0, 0, 0, 0, 0, 1, 0], &[], 0).sense(), INVALID_FIELD);
     let service = bus.disk(&[0x9e, 0x13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0], &[], 32);
     assert_eq!(service.sense(), INVALID_FIELD);
-    // Data both ways.
+    // Data in both directions.
     assert_eq!(bus.disk(&[0; 6], &[1], 1).response, 9);
 }
 
@@ -182,12 +182,12 @@ fn modes_are_shown_and_changed() {
     assert_eq!(all[..16], [0, 58, 0, 0x10, 0, 0, 0, 8, 0, 0, 0x10, 0, 0, 0, 2, 0]);
     assert_eq!((all[16], all[28], all[48], all.len()), (0x01, 0x08, 0x0a, 60));
 
-    // The write cache goes off, and comes back with a reset.
+    // The write cache is turned off, and a reset turns it back on.
     let mut list = vec![0, 0, 0, 0, 0x08, 18];
     list.resize(24, 0);
     assert_eq!(bus.disk(&[0x15, 0x10, 0, 0, 24, 0], &list, 0).good(), []);
     assert_eq!((caching(&mut bus, 0x08)[6], caching(&mut bus, 0x88)[6]), (0, 0x04));
-    // A bit that can't be changed, and a page of another length.
+    // An unchangeable bit, and a page with a different length.
     list[7] = 1;
     let refused = bus.disk(&[0x15, 0x10, 0, 0, 24, 0], &list, 0);
     assert_eq!((refused.sense(), &refused.sense[15..18]), ((5, 0x26, 0), &[0x80, 0, 7][..]));
@@ -239,7 +239,7 @@ fn blocks_are_deallocated_and_zeroed() {
     assert_eq!(bus.disk(&[0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[], 0).good(), []);
     assert_eq!(bus.disk(&[0x42, 1, 0, 0, 0, 0, 0, 0, 40, 0], &list, 0).sense(), INVALID_FIELD);
 
-    // WRITE SAME: zeros, without data, and a pattern of more than one request to the disk.
+    // WRITE SAME: zeros, without data, and a pattern that takes more than one disk request.
     assert_eq!(bus.disk(&[0x41, 8, 0, 0, 0, 40, 0, 0, 2, 0], &[0; 512], 0).good(), []);
     let without_data = [0x93, 1, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 1, 0, 0];
     assert_eq!(bus.disk(&without_data, &[], 0).good(), []);
@@ -275,13 +275,13 @@ fn the_units_of_a_target_are_listed_and_the_others_are_absent() {
     let far = Address { target: 0, lun: 0x123 };
     bus.controller.add(Unit::new(far, identity(Kind::Disk), true)).unwrap();
     bus.controller.add(Unit::new(Address { target: 9, lun: 1 }, identity(Kind::Disk), true)).unwrap();
-    // All others of the target are told.
+    // All other units of the target report the change.
     assert_eq!(bus.disk(&[0; 6], &[], 0).sense(), (6, 0x3f, 0x0e));
     let report = |select: u8, len: u8| [0xa0, 0, select, 0, 0, 0, 0, 0, 0, len, 0, 0];
     let mut list = vec![0, 0, 0, 24, 0, 0, 0, 0];
     list.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0x41, 0x23, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bus.disk(&report(0, 64), &[], 64).good(), list);
-    // The list tells it to those that have not been asked yet.
+    // Listing the units clears the attention of those that have not been asked yet.
     assert_eq!(bus.cd(&[0; 6], 0).good(), []);
     assert_eq!(bus.disk(&report(0, 16), &[], 16).good(), list[..16]);
     assert_eq!(bus.disk(&report(1, 16), &[], 16).good(), [0; 8]);
@@ -299,7 +299,7 @@ fn the_units_of_a_target_are_listed_and_the_others_are_absent() {
     assert_eq!(one, [0, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bus.command_at(absent(1, 0), &[0; 6], &[], 0).response, 3);
     assert_eq!(bus.command_at([0; 8], &[0; 6], &[], 0).response, 3);
-    // Peripheral addressing means the same.
+    // Peripheral addressing has the same effect.
     assert_eq!(bus.command_at([1, 0, 0, 3, 0, 0, 0, 0], &[0; 6], &[], 0).good(), []);
 }
 
@@ -340,7 +340,7 @@ fn a_limit_holds_up_the_requests_of_its_disk_alone() {
     for _ in 0..2 {
         bus.disk(&read, &[], 512).good();
     }
-    // The bucket is empty: for the next second nothing of the disk begins.
+    // The bucket is empty: no disk request begins for the next second.
     let index = bus.fixture.driver.used_index();
     bus.offer(DISK.encode(), 1, &read, 0, 512);
     bus.offer(DISK.encode(), 2, &read, 0, 512);
@@ -348,7 +348,7 @@ fn a_limit_holds_up_the_requests_of_its_disk_alone() {
     bus.offer(DRIVE.encode(), 3, &[0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], 0, 2048);
     bus.fixture.await_used(index.wrapping_add(1));
     assert_eq!(bus.outcome(3, index, 0, 2048).good().len(), 2048);
-    // A change wakes them.
+    // Changing the limits wakes them.
     bus.limiter.set(&RateLimits::default());
     bus.fixture.await_used(index.wrapping_add(3));
     assert!(bus.fixture.counters.get(words::THROTTLED_NS) > 0);

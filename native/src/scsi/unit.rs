@@ -9,7 +9,7 @@ use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-/// Where a unit is: its target, and its logical unit number there. There is one channel.
+/// A unit's address: its target, and its logical unit number there. There is one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     pub target: u8,
@@ -17,20 +17,20 @@ pub struct Address {
 }
 
 impl Address {
-    /// As REPORT LUNS has it (SAM-5 §4.7): peripheral addressing for the first 256 units
-    /// of a target, flat space addressing for the others.
+    /// As in REPORT LUNS (SAM-5 §4.7): peripheral addressing for the first 256 units of a target, flat space addressing
+    /// for the others.
     pub fn lun_field(&self) -> [u8; 2] {
         let [high, low] = self.lun.to_be_bytes();
         if self.lun < 256 { [0, low] } else { [0x40 | high, low] }
     }
 
-    /// As virtio's events have it: always in flat space addressing.
+    /// As in virtio's events: always flat space addressing.
     pub fn encode(&self) -> [u8; 8] {
         let [high, low] = self.lun.to_be_bytes();
         [1, self.target, 0x40 | high, low, 0, 0, 0, 0]
     }
 
-    /// From the LUN field of a request (virtio 1.3 §5.6.6.1). None for those that address nothing here.
+    /// From the LUN field of a request (virtio 1.3 §5.6.6.1). None for fields that address nothing here.
     pub fn decode(field: &[u8; 8]) -> Option<Address> {
         match field {
             [1, target, high, low, ..] if *high == 0 || high & 0xc0 == 0x40 => {
@@ -47,7 +47,7 @@ pub enum Kind {
     Cd,
 }
 
-/// What a unit says of itself. It stays the same.
+/// A unit's identity, which never changes.
 pub struct Identity {
     pub kind: Kind,
     /// ASCII, padded with spaces.
@@ -61,19 +61,19 @@ pub struct Identity {
     pub port_wwn: u64,
     /// Bytes of a logical block.
     pub block: u32,
-    /// Logical blocks of a physical one, as a power of two.
+    /// log2 of the logical blocks per physical block.
     pub physical_exponent: u8,
-    /// Bytes; 0: not known.
+    /// In bytes; 0 if unknown.
     pub min_io: u32,
     pub optimal_io: u32,
-    /// 0: not reported; 1: does not rotate; else turns per minute.
+    /// 0 if not reported, 1 for non-rotating, else revolutions per minute.
     pub rotation_rate: u16,
     pub removable: bool,
-    /// It says that it supports the bits DPO and FUA.
+    /// It reports support for the DPO and FUA bits.
     pub dpofua: bool,
 }
 
-/// What a driver is told with the next command (SAM-5 §5.14), one bit each. The lowest comes first.
+/// Unit attentions, reported with the next command (SAM-5 §5.14), one bit each. The lowest is reported first.
 pub mod attention {
     pub const RESET: u32 = 1 << 0;
     pub const MEDIUM_CHANGED: u32 = 1 << 1;
@@ -106,9 +106,9 @@ pub struct Drive {
     pub tray_open: bool,
     /// The driver prevents removal.
     pub locked: bool,
-    /// One of `media_event`, until the driver has asked for it.
+    /// A `media_event`, until the driver has polled it.
     pub event: u8,
-    /// The driver wants events about its medium (virtio 1.3 §5.6.6.2).
+    /// The driver has subscribed to events about its medium (virtio 1.3 §5.6.6.2).
     pub subscribed: bool,
 }
 
@@ -121,12 +121,12 @@ pub struct Unit {
     descriptor_sense: AtomicBool,
     attentions: AtomicU32,
     drive: Mutex<Drive>,
-    /// Counts its commands, which its controller's queues count too; None: nobody wants to know.
+    /// Counts its commands, which its controller's queues count too; None for no counters.
     counters: Mutex<Option<Block>>,
 }
 
 impl Drive {
-    /// The medium that the driver finds.
+    /// The medium that the driver sees.
     pub fn medium(&self) -> Option<&Arc<Medium>> {
         self.medium.as_ref().filter(|_| !self.tray_open)
     }
@@ -152,13 +152,13 @@ impl Unit {
         }
     }
 
-    /// With counters, which it has until `stop_counting`.
+    /// With counters, which it uses until `stop_counting`.
     pub fn counting_in(self, counters: Block) -> Unit {
         *lock(&self.counters) = Some(counters);
         self
     }
 
-    /// The counters are another's from then on: commands that have begun may end later.
+    /// Stops using its counters, which get another user: commands that have begun may end later.
     pub fn stop_counting(&self) {
         *lock(&self.counters) = None;
     }
@@ -184,7 +184,7 @@ impl Unit {
         self.identity.kind == Kind::Cd
     }
 
-    /// The number by which the machine thread knows it in reports of disk errors.
+    /// The number that identifies it to the machine thread in reports of disk errors.
     pub fn number(&self) -> u32 {
         u32::from(self.address.target) << 16 | u32::from(self.address.lun)
     }
@@ -203,12 +203,12 @@ impl Unit {
         self.descriptor_sense.store(modes.descriptor_sense, SeqCst);
     }
 
-    /// Runs `action` on the drive, whose lock it holds meanwhile.
+    /// Runs `action` on the drive while holding its lock.
     pub fn drive<T>(&self, action: impl FnOnce(&mut Drive) -> T) -> T {
         action(&mut lock(&self.drive))
     }
 
-    /// The medium that a command is to work on.
+    /// The medium that a command works on.
     pub fn medium(&self) -> Result<Arc<Medium>, Sense> {
         self.drive(|drive| match drive.medium() {
             Some(medium) => Ok(medium.clone()),
@@ -218,12 +218,12 @@ impl Unit {
         })
     }
 
-    /// The medium, whether the driver finds it or not.
+    /// The medium, whether or not the driver sees it.
     pub fn loaded(&self) -> Option<Arc<Medium>> {
         self.drive(|drive| drive.medium.clone())
     }
 
-    /// Replaces the medium, which closes the tray. Returns what was in it.
+    /// Inserts a medium, which closes the tray. Returns the previous medium.
     pub fn insert(&self, medium: Arc<Medium>) -> Option<Arc<Medium>> {
         self.attend(attention::MEDIUM_CHANGED);
         self.drive(|drive| {
@@ -233,7 +233,7 @@ impl Unit {
         })
     }
 
-    /// The first medium, which the driver need not be told of.
+    /// Inserts the first medium, of which the driver needs no notification.
     pub fn start_with(&self, medium: Arc<Medium>) -> Option<Arc<Medium>> {
         self.drive(|drive| drive.medium.replace(medium))
     }
@@ -250,7 +250,7 @@ impl Unit {
         })
     }
 
-    /// The driver is to be told.
+    /// Adds unit attentions for the driver.
     pub fn attend(&self, attention: u32) {
         self.attentions.fetch_or(attention, SeqCst);
     }
@@ -267,7 +267,7 @@ impl Unit {
         self.attentions.store(attentions & attention::ALL, SeqCst);
     }
 
-    /// The most important thing to tell, which then has been told.
+    /// Takes the most important pending attention, which is then considered reported.
     pub fn take_attention(&self) -> Option<Sense> {
         let mut pending = self.attentions();
         loop {
@@ -275,7 +275,7 @@ impl Unit {
                 return None;
             }
             let first = 1 << pending.trailing_zeros();
-            // A reset says it all.
+            // A reset covers all others.
             let rest = if first == attention::RESET { 0 } else { pending & !first };
             match self.attentions.compare_exchange(pending, rest, SeqCst, SeqCst) {
                 Ok(_) => return Some(sense_of(first)),
@@ -284,7 +284,7 @@ impl Unit {
         }
     }
 
-    /// As after power on. The medium stays.
+    /// Restores the power-on state. The medium stays.
     pub fn reset(&self) {
         self.set_modes(self.default_modes);
         self.attentions.store(attention::RESET, SeqCst);

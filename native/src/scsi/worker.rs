@@ -39,11 +39,11 @@ const INQUIRY: u8 = 0x12;
 const REPORT_LUNS: u8 = 0xa0;
 const REQUEST_SENSE: u8 = 0x03;
 
-/// The most that a driver may give as the size of CDBs.
+/// The largest CDB size that a driver may set.
 const MAX_CDB_BYTES: usize = 255;
 /// Slices for which an idle request keeps memory.
 const KEPT_BUFFERS: usize = 2;
-/// The most of a WRITE SAME that one request to the disk writes.
+/// The most bytes of a WRITE SAME that one disk request writes.
 const FILL_BYTES: u64 = 1 << 20;
 
 pub struct ScsiWorker {
@@ -53,18 +53,18 @@ pub struct ScsiWorker {
 /// A request in progress.
 #[derive(Default)]
 pub struct Request<'m> {
-    /// Where its outcome goes.
+    /// Buffers for its outcome.
     status_at: Buffers<'m>,
-    /// All of its data buffers.
+    /// Bytes of all its data buffers.
     data_bytes: u64,
     task: Option<(Arc<Unit>, TaskId)>,
     work: Work,
     disk: DiskRequest,
-    /// The block of a WRITE SAME, as often as one request to the disk writes it.
+    /// The block of a WRITE SAME, repeated as often as one disk request writes it.
     blocks: Buffers<'m>,
-    /// Its limit allows it.
+    /// Its rate limit allows it.
     allowed: bool,
-    /// When it began, by the monotonic clock.
+    /// Start time on the monotonic clock.
     began_ns: u64,
 }
 
@@ -81,13 +81,13 @@ enum Work {
     },
     /// Data for the driver.
     Reply(Vec<u8>),
-    /// The command is over.
+    /// The command has ended.
     Over(Verdict),
     #[default]
     None,
 }
 
-/// What the driver is told of a command that moves no data.
+/// The outcome reported to the driver for a command that moves no data.
 #[derive(Clone, Copy)]
 enum Verdict {
     Good,
@@ -96,7 +96,7 @@ enum Verdict {
     Response(u8),
 }
 
-/// What a CDB comes to, and what that asks of the disk.
+/// The decoded work of a CDB, and the disk operation that it needs.
 type Decoded = (Work, Option<DiskOperation>);
 
 impl ScsiWorker {
@@ -104,7 +104,7 @@ impl ScsiWorker {
         ScsiWorker { controller }
     }
 
-    /// Reads a command, whose data buffers are what is left of the chain.
+    /// Decodes a command, whose data buffers are the rest of the chain.
     fn decode<'m>(
         &self,
         header: &[u8; HEADER_BYTES],
@@ -112,7 +112,7 @@ impl ScsiWorker {
         chain: &Chain<'m>,
         request: &mut Request<'m>,
     ) -> Decoded {
-        // Both ways at once would need VIRTIO_SCSI_F_INOUT.
+        // Both directions at once would need VIRTIO_SCSI_F_INOUT.
         if chain.readable.len() > 0 && chain.writable.len() > 0 {
             return over(Verdict::Response(response::FAILURE));
         }
@@ -146,7 +146,7 @@ impl ScsiWorker {
         }
     }
 
-    /// A command to an address without a unit (SPC-4 §5.12): its target may have others, of which it can be asked.
+    /// A command to an address without a unit (SPC-4 §5.12): its target may have others, which the command may list.
     fn absent(&self, address: Address, cdb: [u8; CDB_BYTES], chain: &Chain) -> Decoded {
         let units = self.controller.units(Some(address.target));
         let Some(other) = units.first() else { return over(Verdict::Response(response::BAD_TARGET)) };
@@ -228,7 +228,7 @@ impl Worker for ScsiWorker {
         }
         request.work = work;
         request.disk.start(operation);
-        // Limits are those of the media, which `next` asks.
+        // The limits are the media's; `next` checks them.
         Ok(0)
     }
 
@@ -333,12 +333,12 @@ impl Worker for ScsiWorker {
 }
 
 impl ScsiWorker {
-    /// Ends a command that is not to take another step.
+    /// Ends a command that may not take another step.
     fn give_up(&self, work: &mut Work, verdict: Verdict) {
         self.release(std::mem::replace(work, Work::Over(verdict)));
     }
 
-    /// Gives back what a command had. The last one that has a removed medium says so.
+    /// Releases a command's resources. The last user of a removed medium signals that.
     fn release(&self, work: Work) {
         let removed = match &work {
             Work::Disk { transfer, .. } | Work::Fill { transfer, .. } => transfer.medium.is_removed(),
@@ -373,7 +373,8 @@ impl ScsiWorker {
     }
 }
 
-/// Fills `blocks` with the first `block` bytes of `data`, as often as they fit into `len` bytes, or into one request to the disk.
+/// Fills `blocks` with the first `block` bytes of `data`, repeated as often as they fit into `len` bytes or into one
+/// disk request.
 fn repeat<'m>(data: &Buffers<'m>, block: u64, len: u64, blocks: &mut Buffers<'m>) {
     blocks.clear();
     while blocks.len() < len.min(FILL_BYTES) {
@@ -395,7 +396,7 @@ fn data<'c, 'm>(direction: Direction, chain: &'c Chain<'m>) -> &'c Buffers<'m> {
     }
 }
 
-/// What a driver is told of a failed access.
+/// The outcome reported to the driver for a failed access.
 fn failure(error: Option<DiskError>, unit: &Unit) -> Verdict {
     let Some(DiskError { access, errno, sector, .. }) = error else {
         return Verdict::Sense(sense::NO_MEDIUM);
@@ -411,7 +412,7 @@ fn failure(error: Option<DiskError>, unit: &Unit) -> Verdict {
 }
 
 impl Verdict {
-    /// What is usual in the life of a drive is none.
+    /// Normal events in the life of a drive do not count.
     fn is_failure(&self) -> bool {
         match self {
             Verdict::Good => false,

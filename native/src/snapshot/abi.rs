@@ -1,13 +1,14 @@
-//! What JavaScript passes to a job, and what it is told of it.
+//! What JavaScript passes to a job, and the report that it gets.
 
-/// Memory ranges of one part.
+/// The most memory ranges of one part.
 pub const MAX_RANGES: usize = 32;
 
-/// What is done with a part.
+/// What to do with a part.
 pub mod action {
-    /// Copies a file, without what is zero.
+    /// Copies a file, skipping zeros.
     pub const COPY: u32 = 1;
-    /// Copies guest RAM that is private to this process, without what is zero: pages that it has written, and the file below the others.
+    /// Copies guest RAM that is private to this process, skipping zeros: the pages that it has written, and the
+    /// underlying file for the others.
     pub const COPY_PRIVATE: u32 = 2;
     /// Compares a file with its checksums.
     pub const VERIFY: u32 = 3;
@@ -15,32 +16,33 @@ pub mod action {
     pub const WRITE: u32 = 4;
 }
 
-/// Bits of `flags`: share the source's blocks, if the file system can (FICLONE), in place of copying.
+/// Bits of `flags`: share the source's blocks if the file system can (FICLONE), instead of copying.
 pub const MAY_CLONE: u32 = 1;
 
 crate::abi_struct! {
     /// MemoryRange.
     pub struct MemoryRange {
-        /// Where it is in this process.
+        /// Address in this process.
         pub host: u64,
-        /// Where it is in the file.
+        /// Offset in the file.
         pub offset: u64,
         pub size: u64,
     }
 }
 
 crate::abi_struct! {
-    /// One file to write or verify. Its fds are open when the job starts, and duplicated then; -1 where there is none.
+    /// One file to write or verify. Its fds are open when the job starts, which duplicates them; -1 for none.
     pub struct JobPart {
         pub action: u32,
         pub flags: u32,
         pub source_fd: i32,
         pub target_fd: i32,
-        /// The file of the checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian. Written by a copy, read by a verification.
+        /// The checksum file: a 32-bit little-endian CRC32C for each 1 MiB chunk. Written by a copy, read by a
+        /// verification.
         pub sums_fd: i32,
-        /// Of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE.
+        /// The pagemap of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE.
         pub pagemap_fd: i32,
-        /// Bytes of the whole.
+        /// Total size in bytes.
         pub size: u64,
         pub range_count: u32,
         pub ranges: [MemoryRange; MAX_RANGES],
@@ -52,26 +54,26 @@ pub mod failure {
     pub const NONE: u32 = 0;
     pub const READ: u32 = 1;
     pub const WRITE: u32 = 2;
-    /// A verification found other bytes than were written.
+    /// A verification found bytes other than those written.
     pub const DIFFERENT: u32 = 3;
-    /// The thread died of something else.
+    /// The thread died for another reason.
     pub const DIED: u32 = 4;
 }
 
 crate::abi_struct! {
-    /// How a job stands, or ended.
+    /// A job's progress, or how it ended.
     pub struct JobReport {
-        /// Bytes of all parts that it has got past, holes included.
+        /// Bytes of all parts that have been processed, holes included.
         pub done: u64,
-        /// Bytes that it has written.
+        /// Bytes written.
         pub written: u64,
-        /// Bit n: the blocks of part n are shared with its source, and it has no checksums.
+        /// Bit n: part n shares its source's blocks, and has no checksums.
         pub cloned: u64,
-        /// Where in the part it failed.
+        /// Offset in the part at which it failed.
         pub offset: u64,
         pub part: u32,
         pub failure: u32,
-        /// ECANCELED after a cancellation; 0 without a failure.
+        /// ECANCELED after a cancellation, 0 without a failure.
         pub errno: i32,
         pub ended: u32,
     }

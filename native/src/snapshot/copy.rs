@@ -1,4 +1,4 @@
-//! What a job does with its parts.
+//! How a job carries out its parts.
 
 use super::abi::{JobPart, MAY_CLONE, MemoryRange, action, failure};
 use super::crc32c::crc32c;
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// linux/fs.h.
 pub const FICLONE: u64 = 0x4004_9409;
 
-/// A part whose fds are its own.
+/// A part that owns its fds.
 pub struct Part {
     work: Work,
     size: u64,
@@ -25,7 +25,7 @@ enum Work {
     Write { bytes: Vec<u8>, target: OwnedFd },
 }
 
-/// What failed in a part, and where.
+/// What failed in a part, and at which offset.
 pub struct Failed {
     pub failure: u32,
     pub errno: Errno,
@@ -33,10 +33,10 @@ pub struct Failed {
 }
 
 impl Part {
-    /// `bytes` are those that a part may write.
+    /// `bytes` are what a part may write.
     ///
     /// # Safety
-    /// Private memory is readable for as long as the gate is open.
+    /// Private memory is readable while the gate is open.
     pub unsafe fn new(part: &JobPart, bytes: &[u8], gate: &Arc<Gate>) -> Result<Part> {
         let ranges = part.ranges.get(..part.range_count as usize).ok_or(Errno(libc::EINVAL))?;
         let size = part.size;
@@ -96,7 +96,7 @@ impl Part {
         (read.into_iter().flatten().collect(), written.into_iter().flatten().collect())
     }
 
-    /// Returns whether its blocks are shared with its source.
+    /// Returns whether it shares its source's blocks.
     pub fn run(&mut self, shared: &Shared) -> std::result::Result<bool, Failed> {
         let size = self.size;
         match &mut self.work {
@@ -131,7 +131,7 @@ fn failed(failure: u32, offset: u64) -> impl Fn(Errno) -> Failed {
     move |errno| Failed { failure, errno, offset }
 }
 
-/// Calls `each` with the chunks of a source: their offset, their bytes and the pages that may be other than zero.
+/// Calls `each` with the chunks of a source: their offset, their bytes and the pages that may be nonzero.
 fn chunks(
     source: &mut dyn Source,
     size: u64,
@@ -201,7 +201,7 @@ fn verify(
 
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// The checksum of a chunk, and which of its pages are not zero.
+/// The checksum of a chunk, and its nonzero pages.
 fn examine(chunk: &[u8], pages: Pages) -> (u32, Pages) {
     let mut filled = Pages::default();
     if pages.is_empty() && chunk.len() == CHUNK {
@@ -210,7 +210,7 @@ fn examine(chunk: &[u8], pages: Pages) -> (u32, Pages) {
     let mut crc = 0;
     for (page, bytes) in chunk.chunks(PAGE).enumerate() {
         let zeros = &ZEROS[..bytes.len()];
-        // As fast as memory is: it becomes a call of memcmp.
+        // Runs at memory speed: it becomes a call of memcmp.
         if pages.has(page) && bytes != zeros {
             filled.set(page);
             crc = crc32c(crc, bytes);
@@ -221,13 +221,13 @@ fn examine(chunk: &[u8], pages: Pages) -> (u32, Pages) {
     (crc, filled)
 }
 
-/// Of a whole chunk of zeros.
+/// The checksum of a chunk of zeros.
 fn zeros_crc() -> u32 {
     static CRC: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     *CRC.get_or_init(|| (0..CHUNK / PAGE).fold(0, |crc, _| crc32c(crc, &ZEROS)))
 }
 
-/// The byte ranges of pages that follow each other.
+/// The byte ranges of runs of adjacent pages.
 fn runs(length: usize, pages: Pages) -> impl Iterator<Item = std::ops::Range<usize>> {
     let count = length.div_ceil(PAGE);
     let mut page = 0;
@@ -244,7 +244,7 @@ fn write_fully(fd: RawFd, offset: u64, bytes: &[u8]) -> Result<()> {
     let mut done = 0;
     while done < bytes.len() {
         let rest = &bytes[done..];
-        // SAFETY: as long as the slice.
+        // SAFETY: the length is the slice's.
         let written =
             unsafe { libc::pwrite(fd, rest.as_ptr().cast(), rest.len(), (offset + done as u64) as i64) };
         match written {
@@ -257,7 +257,7 @@ fn write_fully(fd: RawFd, offset: u64, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A chunk's memory, aligned to pages.
+/// A chunk's memory, page-aligned.
 struct Buffer(Vec<Page>);
 
 #[derive(Clone, Copy)]
@@ -280,6 +280,6 @@ fn optional(fd: RawFd) -> Result<Option<OwnedFd>> {
 }
 
 pub fn duplicate(fd: RawFd) -> Result<OwnedFd> {
-    // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+    // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
     unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }

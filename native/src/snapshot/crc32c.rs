@@ -1,4 +1,4 @@
-//! CRC32C (Castagnoli, RFC 3720 appendix B.4), by the CPU's own instruction where it has one.
+//! CRC32C (Castagnoli, RFC 3720 appendix B.4), using the CPU's instruction if available.
 
 /// The polynomial, its bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -21,7 +21,7 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// The checksum of `bytes` after those that `crc` is of; 0 before the first.
+/// Extends the checksum `crc` of the preceding bytes, 0 at first, with `bytes`.
 pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
     if is_x86_feature_detected!("sse4.2") {
         // SAFETY: the CPU has the instruction.

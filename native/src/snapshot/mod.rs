@@ -1,6 +1,6 @@
-//! Jobs: threads that write a snapshot's files, or verify them. A machine gives one its RAM and its disks, which must stand still; a
-//! manager its files. Holes and zero pages are left out. A job never keeps its VM: once that closes the gate, it touches no guest
-//! memory, wherever the host's file system keeps it.
+//! Jobs: threads that write a snapshot's files, or verify them. A machine's job gets its RAM and its disks, which must
+//! not change; a manager's gets its files. Holes and zero pages are skipped. A job never delays its VM's end: once the
+//! VM closes the gate, the job touches no guest memory, even if the host's file system blocks it.
 
 pub mod abi;
 mod copy;
@@ -25,10 +25,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const PAGE: usize = 4096;
-/// What has a checksum of its own.
+/// The unit of checksums.
 const CHUNK: usize = 1 << 20;
 
-/// Whether a job may go on, and touch its VM's memory.
+/// Whether a job may continue, and touch its VM's memory.
 #[derive(Default)]
 pub struct Gate {
     closed: AtomicBool,
@@ -36,7 +36,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Cancels the job. When this returns, it touches no guest memory any more.
+    /// Cancels the job. When this returns, it no longer touches guest memory.
     pub fn close(&self) {
         self.closed.store(true, SeqCst);
         drop(lock(&self.touching));
@@ -52,7 +52,7 @@ impl Gate {
     }
 }
 
-/// What its thread and others know of a job.
+/// State shared between a job's thread and its users.
 pub struct Shared {
     gate: Arc<Gate>,
     done: AtomicU64,
@@ -67,7 +67,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// Starts a job. `bytes` are those that a part may write; `ended` is written to when it has ended, as an eventfd is: 8 bytes.
+    /// Starts a job. `bytes` are what a part may write; when it has ended, 8 bytes are written
+    /// to `ended`, as to an eventfd.
     ///
     /// # Safety
     /// As for `Part::new`.
@@ -151,7 +152,7 @@ impl Shared {
 /// The jobs of this process, by handle.
 struct Table {
     jobs: BTreeMap<i32, Job>,
-    /// Those that nobody waits for, and that the kernel has not let go of.
+    /// Jobs without a handle that are stuck in the kernel.
     left: Vec<Job>,
     next: i32,
 }
@@ -178,11 +179,11 @@ pub fn cancel(handle: i32) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a job. One that has not ended is canceled, and left to itself if its file system does not let go of it.
+/// Forgets a job. If it has not ended, it is canceled, and abandoned if the file system blocks it.
 pub fn forget(handle: i32) -> Result<()> {
     let mut job = lock(&TABLE).jobs.remove(&handle).ok_or(Errno(libc::ENOENT))?;
     job.shared.gate.close();
-    // One that has reported its end is about to leave its thread.
+    // A job that has reported its end is about to leave its thread.
     let limit = if job.thread.life().ending().is_some() { JOIN_LIMIT } else { Duration::ZERO };
     if !job.thread.join_within(limit) {
         lock(&TABLE).left.push(job);

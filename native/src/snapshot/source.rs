@@ -1,4 +1,4 @@
-//! Where the bytes of a copy come from, chunk by chunk, with which of their pages may hold something.
+//! Where the bytes of a copy come from, chunk by chunk, and which of their pages may be nonzero.
 
 use super::abi::MemoryRange;
 use super::{CHUNK, Gate, PAGE};
@@ -6,7 +6,7 @@ use crate::errno::{Errno, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-/// One bit for each page of a chunk.
+/// One bit per page of a chunk.
 #[derive(Clone, Copy, Default)]
 pub struct Pages([u64; CHUNK / PAGE / 64]);
 
@@ -25,15 +25,15 @@ impl Pages {
 }
 
 pub trait Source {
-    /// Reads the chunk at `offset` into `chunk`. Returns the pages that it has read; all others are zero, and their bytes in `chunk` are
-    /// not defined.
+    /// Reads the chunk at `offset` into `chunk`. Returns the pages that were read; all others are zero, and their bytes
+    /// in `chunk` are undefined.
     fn read(&mut self, offset: u64, chunk: &mut [u8]) -> Result<Pages>;
 }
 
-/// A file; what it has no blocks for is not read.
+/// A file; its holes are not read.
 pub struct FileSource {
     fd: OwnedFd,
-    /// The range with data that was found last, or where there is none: the file is a hole from the start of it on.
+    /// The range with data that was found last; it starts at `u64::MAX` if the rest of the file is a hole.
     known: Option<(u64, u64)>,
 }
 
@@ -55,7 +55,7 @@ impl FileSource {
         let found = match seek(fd, offset, libc::SEEK_DATA) {
             Ok(start) => (start, seek(fd, start, libc::SEEK_HOLE)?),
             Err(Errno(libc::ENXIO)) => (u64::MAX, u64::MAX),
-            // A block device, or a file system that does not know.
+            // A block device, or a file system that cannot report holes.
             Err(Errno(libc::EINVAL)) => (offset, u64::MAX - 1),
             Err(errno) => return Err(errno),
         };
@@ -63,7 +63,7 @@ impl FileSource {
         Ok((found.0 < u64::MAX).then_some(found))
     }
 
-    /// Reads what the file has of the pages that `wanted` chooses.
+    /// Reads the file's content of the pages in `wanted`.
     fn read_pages(
         &mut self,
         offset: u64,
@@ -74,7 +74,7 @@ impl FileSource {
         let end = offset + chunk.len() as u64;
         let mut at = offset;
         while let Some((start, stop)) = self.data_after(at)?.filter(|(start, _)| *start < end) {
-            // Whole pages: a disk that is read past the page cache takes nothing else.
+            // Whole pages: direct I/O on a disk accepts nothing else.
             let first = (start.max(at) - offset) as usize / PAGE;
             let last = ((stop.min(end) - offset) as usize).div_ceil(PAGE);
             let mut page = first;
@@ -104,8 +104,8 @@ impl Source for FileSource {
     }
 }
 
-/// Guest RAM that is mapped privately, of a file or of nothing: a page that has been written is this process's alone, all others are as
-/// they are in the file, which is read in their place. Mapped pages are touched only under the gate.
+/// Guest RAM that is mapped privately, from a file or anonymously: pages that have been written are private to this
+/// process, and all others are as in the file, which is read instead. Mapped pages are touched only under the gate.
 pub struct PrivateSource {
     pub file: Option<FileSource>,
     pub pagemap: Option<OwnedFd>,
@@ -113,13 +113,13 @@ pub struct PrivateSource {
     pub gate: Arc<Gate>,
 }
 
-/// Bits of an entry of pagemap: the page is in memory; swapped out; of a file (or shared).
+/// Bits of a pagemap entry: the page is in memory; is swapped out; belongs to a file (or is shared).
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
 const OF_FILE: u64 = 1 << 61;
 
 impl PrivateSource {
-    /// Which pages of the chunk at `offset` are this process's own.
+    /// Which pages of the chunk at `offset` are private to this process.
     fn own_pages(&self, offset: u64, pages: usize) -> Result<Pages> {
         let mut own = Pages::default();
         let mut entries = [0u8; CHUNK / PAGE * 8];
@@ -140,7 +140,7 @@ impl PrivateSource {
         Ok(own)
     }
 
-    /// The parts of the chunk that are next to each other in memory.
+    /// The parts of the chunk that are contiguous in memory.
     fn runs(&self, offset: u64, pages: usize) -> impl Iterator<Item = Run> + '_ {
         let end = offset + (pages * PAGE) as u64;
         self.ranges.iter().filter_map(move |range| {
@@ -177,8 +177,8 @@ impl Source for PrivateSource {
                 for page in run.pages().filter(|page| own.has(*page)) {
                     let from = run.host + ((page - run.first) * PAGE) as u64;
                     let to = &mut chunk[page * PAGE..][..PAGE];
-                    // SAFETY: mapped for as long as the gate is open; nothing writes to it meanwhile, and if a guest did, only its own
-                    // copy would be torn.
+                    // SAFETY: mapped while the gate is open; nothing writes to it during the copy, and if a guest did,
+                    // only its own copy would be torn.
                     unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to.as_mut_ptr(), PAGE) };
                 }
             }
@@ -199,12 +199,12 @@ fn seek(fd: RawFd, offset: u64, whence: i32) -> Result<u64> {
     u64::try_from(result).map_err(|_| Errno::last())
 }
 
-/// ENODATA if the file ends before.
+/// ENODATA if the file ends before the last byte.
 pub fn read_fully(fd: RawFd, offset: u64, bytes: &mut [u8]) -> Result<()> {
     let mut done = 0;
     while done < bytes.len() {
         let rest = &mut bytes[done..];
-        // SAFETY: as long as the slice.
+        // SAFETY: the length is the slice's.
         let read =
             unsafe { libc::pread(fd, rest.as_mut_ptr().cast(), rest.len(), (offset + done as u64) as i64) };
         match read {

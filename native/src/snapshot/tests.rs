@@ -21,9 +21,9 @@ fn part(action: u32, size: usize) -> JobPart {
     }
 }
 
-/// A file without a name, with `size` bytes of hole.
+/// An unnamed file that is a hole of `size` bytes.
 fn file(size: usize) -> File {
-    // SAFETY: a NUL-terminated name; the fd is nobody else's.
+    // SAFETY: a NUL-terminated name; nothing else owns the fd.
     let fd = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC)) };
     let file = File::from(fd);
     file.set_len(size as u64).unwrap();
@@ -83,7 +83,7 @@ fn a_copy_has_the_same_bytes_without_holes_and_zero_pages() {
     let source = file(size);
     source.write_all_at(b"first", 0).unwrap();
     source.write_all_at(&[7; 2 * PAGE], (CHUNK - PAGE) as u64).unwrap();
-    // Zero pages that are there.
+    // Allocated pages of zeros.
     source.write_all_at(&vec![0; CHUNK], 3 * CHUNK as u64).unwrap();
     source.write_all_at(b"last", size as u64 - 4).unwrap();
     let (target, sums, report) = copied(&source, size);
@@ -160,7 +160,7 @@ fn private_memory_is_what_was_written_over_the_file() {
     below.write_all_at(&[1; 3 * PAGE], 0).unwrap();
     below.write_all_at(&[2; PAGE], 3 * CHUNK as u64).unwrap();
     let memory = Mapping::new(size, Some(&below));
-    // Read only, written, emptied, written where the file has nothing.
+    // Only read; written; zeroed; and written where the file has nothing.
     assert_eq!(memory.read(0), 1);
     memory.write(PAGE + 5, 9);
     (0..PAGE).for_each(|at| memory.write(2 * PAGE + at, 0));
@@ -224,7 +224,7 @@ fn what_a_file_system_refuses_is_reported_with_its_place() {
     assert_eq!((report.failure, report.errno, report.part), (failure::WRITE, libc::ENOSPC, 1));
     assert_eq!(report.offset, CHUNK as u64);
     assert_eq!(bytes_of(&target), STATE);
-    // The source is shorter than it was said to be.
+    // The source is shorter than declared.
     let (_, _, report) = copied(&file(CHUNK), 2 * CHUNK);
     assert_eq!(report.failure, failure::NONE);
     let short = file(PAGE);

@@ -1,5 +1,5 @@
-//! The child's part, from clone to execve. It shares the parent's memory, whose thread waits: raw system calls on prepared
-//! data, and nothing else.
+//! The child's part, from clone to execve. It shares the memory of the parent, whose thread waits: only raw system
+//! calls on prepared data are allowed.
 
 use super::request::{Layer, Request, SpawnReport, Step, want};
 use super::sys::syscall;
@@ -10,11 +10,11 @@ use std::ffi::{CStr, c_void};
 pub struct Shared<'a, 'b> {
     pub request: &'b mut Request<'a>,
     pub report: &'b mut SpawnReport,
-    /// The namespaces that the clone made.
+    /// The namespaces that clone created.
     pub cloned: u32,
 }
 
-/// The exit status of a child that could not start its program, as a shell's.
+/// The exit status of a child that could not start its program, like a shell's.
 const FAILED: i32 = 127;
 const SIGNALS: i32 = 64;
 const FIRST_FD: usize = 3;
@@ -34,7 +34,7 @@ pub extern "C" fn main(shared: *mut c_void) -> ! {
     exit()
 }
 
-/// A child that only ends.
+/// A child that exits immediately.
 pub extern "C" fn end(_: *mut c_void) -> ! {
     exit()
 }
@@ -50,7 +50,7 @@ type Outcome = Result<(), (Step, isize)>;
 
 fn run(shared: &mut Shared) -> Outcome {
     default_signals();
-    // SAFETY: no pointers. It can only fail for the leader of a group, which a new process is not.
+    // SAFETY: no pointers. It can only fail for a group leader, which a new process is not.
     unsafe { syscall!(libc::SYS_setsid) };
     namespaces(shared);
     if shared.request.wants(want::NO_NEW_PRIVS) {
@@ -78,12 +78,12 @@ fn done(step: Step, result: isize) -> Outcome {
     if result < 0 { Err((step, result)) } else { Ok(()) }
 }
 
-/// Notes what became of a layer. A layer that cannot be had keeps no process from starting.
+/// Notes the outcome of a layer. An unavailable layer does not keep a process from starting.
 fn note(shared: &mut Shared, layer: Layer, result: isize) {
     shared.report.outcome[layer as usize] = if result < 0 { -result as i32 } else { 0 };
 }
 
-/// The parent's handlers are code that the program does not have; ignored signals would stay ignored.
+/// Resets signals: the parent's handlers do not exist in the program, and ignored signals would stay ignored.
 fn default_signals() {
     // The kernel's own struct sigaction: handler, flags, restorer, mask.
     let default = [0u64; 4];
@@ -114,7 +114,7 @@ fn namespaces(shared: &mut Shared) {
         if !shared.request.wants(wanted) {
             continue;
         }
-        // SAFETY: no pointers; all of these are this process's own, not its memory's.
+        // SAFETY: no pointers; all of these belong to this process, not to its memory.
         let mut result = unsafe { syscall!(libc::SYS_unshare, flag) };
         if result >= 0 && layer == Layer::Mount {
             result = make_mounts_private();
@@ -123,14 +123,14 @@ fn namespaces(shared: &mut Shared) {
     }
 }
 
-/// What is mounted in the namespace stays in it, and what is mounted outside does not come in.
+/// Mounts in the namespace stay there, and outside mounts do not propagate into it.
 fn make_mounts_private() -> isize {
     let flags = libc::MS_REC | libc::MS_PRIVATE;
     // SAFETY: NUL-terminated strings.
     unsafe { syscall!(libc::SYS_mount, c"none".as_ptr(), c"/".as_ptr(), 0, flags, 0) }
 }
 
-/// user_namespaces(7): the process keeps its own uid and gid, and no other exists in its namespace.
+/// user_namespaces(7): the process keeps its own uid and gid, the only ones in its namespace.
 fn map_ids(request: &Request) -> isize {
     for (path, text) in [
         (c"/proc/self/setgroups", c"deny"),
@@ -158,14 +158,14 @@ fn write_file(path: &CStr, text: &CStr) -> isize {
     }
 }
 
-/// Lets the program, which is not root, keep what it needs of its user namespace's capabilities until it confines itself.
-/// Without them it can do less to confine itself, and says so then.
+/// Lets the program, which is not root, keep the capabilities in its user namespace that it needs until it confines
+/// itself. Without them it can confine itself less, and reports that then.
 fn keep_capabilities() {
     // _LINUX_CAPABILITY_VERSION_3.
     let header = [0x2008_0522u32, 0];
     // Effective, permitted and inheritable, low words before high ones.
     let mut sets = [[0u32; 3]; 2];
-    // SAFETY: the header and room for both words of each set.
+    // SAFETY: the header and both words of each set.
     unsafe {
         if syscall!(libc::SYS_capget, &raw const header, &raw mut sets) < 0 {
             return;
@@ -183,7 +183,7 @@ fn keep_capabilities() {
 fn place_fds(shared: &mut Shared) -> Outcome {
     let Request { options, fds, moved, .. } = &mut *shared.request;
     let end = FIRST_FD + fds.len();
-    // First out of the way of each other.
+    // First move them out of each other's way.
     let mut stdio = options.stdio;
     for fd in &mut stdio {
         *fd = move_up(*fd, end)?;
@@ -192,7 +192,7 @@ fn place_fds(shared: &mut Shared) -> Outcome {
         *to = move_up(*from, end)?;
     }
     for (target, fd) in stdio.iter().chain(moved.iter()).enumerate() {
-        // SAFETY: no pointers; the table of fds is this process's own. Without O_CLOEXEC, which is dup3's flag.
+        // SAFETY: no pointers; this process has its own fd table. Without O_CLOEXEC, which is dup3's flag.
         done(Step::Fds, unsafe { syscall!(libc::SYS_dup3, *fd, target, 0) })?;
     }
     // SAFETY: no pointers.

@@ -1,5 +1,6 @@
-//! Starting a process that is confined before its program's first instruction. The caller may be a process of many threads
-//! and gigabytes: the child shares its memory until execve (as posix_spawn's does), so nothing is copied.
+//! Starting a process that is confined before its program's first instruction. The caller may be a process
+//! with many threads and gigabytes of memory: the child shares its memory until execve (as posix_spawn's
+//! does), so nothing is copied.
 
 mod child;
 pub mod reaper;
@@ -13,7 +14,7 @@ use std::ffi::c_void;
 use std::ptr;
 use sys::syscall;
 
-/// Of a child that calls no deep functions.
+/// For a child without deep calls.
 const STACK_BYTES: usize = 64 * 1024;
 const GUARD_BYTES: usize = 4096;
 /// linux/sched.h.
@@ -36,11 +37,11 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// The layers that clone itself makes.
+/// The layers that clone itself creates.
 const CLONED: [(u32, Layer); 3] =
     [(want::USER, Layer::User), (want::PID, Layer::Pid), (want::CGROUP, Layer::Cgroup)];
 
-/// Starts the process, or fails with `report` saying at what. Layers that cannot be had are noted there.
+/// Starts the process, or fails with the step in `report`. Unavailable layers are noted there.
 pub fn spawn(request: &mut Request, report: &mut SpawnReport) -> Result<()> {
     report.step = Step::Prepare as u32;
     let stack = Stack::new()?;
@@ -81,7 +82,7 @@ fn start(request: &mut Request, report: &mut SpawnReport, stack: &Stack) -> Resu
     }
 }
 
-/// Of processes, memory or files: not about a namespace or a group.
+/// A shortage of processes, memory or files, and not a problem with a namespace or cgroup.
 fn is_shortage(Errno(errno): Errno) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
 }
@@ -92,7 +93,7 @@ fn failed(report: &mut SpawnReport, step: Step, errno: Errno) -> Result<()> {
     Err(errno)
 }
 
-/// The child has executed its program, or failed and said why.
+/// Called once the child has executed its program, or failed and reported why.
 fn finish(report: &mut SpawnReport) -> Result<()> {
     if report.step == Step::None as u32 {
         return Ok(());
@@ -106,13 +107,13 @@ fn finish(report: &mut SpawnReport) -> Result<()> {
 fn clone_child(request: &mut Request, report: &mut SpawnReport, cloned: u32, stack: &Stack) -> Result<()> {
     let cgroup = request.options.cgroup_fd;
     let mut shared = Shared { request, report, cloned };
-    // SAFETY: `child::main` is given what it expects, which lives until it has executed its program or ended.
+    // SAFETY: `child::main` gets the argument that it expects, which lives until it has executed its program or ended.
     let (pid, pidfd) = unsafe { clone(cloned, cgroup, stack, child::main, (&raw mut shared).cast())? };
     (report.pid, report.pidfd) = (pid, pidfd);
     Ok(())
 }
 
-/// Whether a process with these layers can be made: it ends at once.
+/// Whether a process with these layers can be created; it exits immediately.
 fn probe(request: &Request, cloned: u32, stack: &Stack) -> Result<()> {
     // SAFETY: `child::end` needs nothing.
     let (pid, pidfd) =
@@ -121,19 +122,19 @@ fn probe(request: &Request, cloned: u32, stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Collects the exit of a process that ends.
+/// Reaps a process that is ending.
 fn collect(pid: i32, pidfd: i32) {
-    // SAFETY: the process is this one's child, and nobody else knows its fd.
+    // SAFETY: the process is a child of this one, and nothing else has its fd.
     unsafe {
         libc::waitpid(pid, ptr::null_mut(), 0);
         libc::close(pidfd);
     }
 }
 
-/// Makes a process, and waits until it has executed a program or ended. Returns its id and its pidfd.
+/// Creates a process, and waits until it has executed a program or ended. Returns its id and its pidfd.
 ///
 /// # Safety
-/// `child` may be given `argument`, which outlives this call.
+/// `child` accepts `argument`, which outlives this call.
 unsafe fn clone(
     layers: u32,
     cgroup_fd: i32,
@@ -159,10 +160,10 @@ unsafe fn clone(
         ..CloneArgs::default()
     };
     let by_clone3 = [(&raw const arguments) as usize, size_of::<CloneArgs>(), 0, 0, 0];
-    // SAFETY: a process of its own, with a stack that it has for itself while this thread waits.
+    // SAFETY: a separate process, with a stack of its own while this thread waits.
     let mut pid = unsafe { sys::clone(libc::SYS_clone3, by_clone3, child, argument) };
     if pid == -(libc::ENOSYS as isize) && !into_cgroup {
-        // Some sandboxes refuse clone3, whose flags they cannot see.
+        // Some sandboxes refuse clone3, whose flags they cannot inspect.
         let by_clone =
             [flags as usize | libc::SIGCHLD as usize, stack.top(), (&raw mut pidfd) as usize, 0, 0];
         // SAFETY: as above.
@@ -177,7 +178,7 @@ impl Stack {
     fn new() -> Result<Stack> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping, whose lowest page then becomes its guard.
+        // SAFETY: a new mapping, whose lowest page then becomes the guard page.
         unsafe {
             let address = libc::mmap(ptr::null_mut(), GUARD_BYTES + STACK_BYTES, protection, flags, -1, 0);
             if address == libc::MAP_FAILED {
@@ -200,12 +201,12 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this object's, and no process runs on it any more.
+        // SAFETY: this object owns the mapping, and no process runs on it any more.
         unsafe { libc::munmap(self.0, GUARD_BYTES + STACK_BYTES) };
     }
 }
 
-/// Blocks all signals, glibc's own too, so that no handler runs in the child. Returns the previous mask.
+/// Blocks all signals, including glibc's own, so that no handler runs in the child. Returns the previous mask.
 fn block_signals() -> u64 {
     let (all, mut previous) = (u64::MAX, 0u64);
     // SAFETY: reads and writes 8 bytes.

@@ -1,4 +1,4 @@
-//! Waiting for processes to end, on one thread for all of them: neither V8 nor libuv's pool waits.
+//! Waiting for processes to end, on one thread for all of them, so that neither V8 nor libuv's pool has to wait.
 
 use crate::epoll::{Epoll, Ready};
 use crate::errno::{Errno, Result, check};
@@ -10,8 +10,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// How a process ended, as 8 bytes: `si_code` (CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0 if it was another's child, of whose
-/// end nothing is known) and `si_status` (the exit status or the signal).
+/// How a process ended, as 8 bytes: `si_code` (CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0 for another process's child, whose
+/// end is unknown) and `si_status` (the exit status or the signal).
 type Ending = [i32; 2];
 
 struct Watch {
@@ -24,10 +24,10 @@ struct Reaper {
     watches: Mutex<BTreeMap<RawFd, Watch>>,
 }
 
-/// Returns the reading end of a new pipe, to which the ending of the process is written once it has ended.
+/// Returns the read end of a new pipe, to which the ending is written once the process has ended.
 pub fn watch(pidfd: RawFd) -> Result<RawFd> {
     let mut pipe = [-1; 2];
-    // SAFETY: room for two fds, which are nobody else's.
+    // SAFETY: an array of two fds, which nothing else owns.
     let (from, to, own) = unsafe {
         check(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK))?;
         let (from, to) = (OwnedFd::from_raw_fd(pipe[0]), OwnedFd::from_raw_fd(pipe[1]));
@@ -35,7 +35,7 @@ pub fn watch(pidfd: RawFd) -> Result<RawFd> {
     };
     let reaper = reaper()?;
     let number = own.as_raw_fd();
-    // Before it can be reported.
+    // Before its end can be reported.
     lock(&reaper.watches).insert(number, Watch { pidfd: own, to: to.into() });
     reaper.epoll.add(number, Ready::Readable).inspect_err(|_| drop(lock(&reaper.watches).remove(&number)))?;
     Ok(from.into_raw_fd())
@@ -74,12 +74,12 @@ impl Reaper {
         let mut bytes = [0; 8];
         bytes[..4].copy_from_slice(&code.to_ne_bytes());
         bytes[4..].copy_from_slice(&status.to_ne_bytes());
-        // A reader that has gone no longer wants to know.
+        // A closed reader no longer needs it.
         let _ = watch.to.write_all(&bytes);
     }
 }
 
-/// Of a process that has ended; collects it.
+/// How a process ended; reaps it.
 fn ending(pidfd: &OwnedFd) -> Ending {
     // SAFETY: plain data, for which zeros are valid.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };

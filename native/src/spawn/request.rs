@@ -1,4 +1,4 @@
-//! What a process is to be, prepared in the parent: the child only reads it.
+//! A process to start, prepared in the parent: the child only reads it.
 
 use crate::confine::rlimits::{MAX_RLIMITS, Rlimit};
 use crate::errno::{Errno, Result};
@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char};
 use std::os::fd::RawFd;
 use std::ptr;
 
-/// Bits of `SpawnOptions::flags`: the layers that are asked for.
+/// Bits of `SpawnOptions::flags`: the requested layers.
 pub mod want {
     pub const USER: u32 = 1;
     pub const MOUNT: u32 = 1 << 1;
@@ -18,7 +18,7 @@ pub mod want {
     pub const NO_NEW_PRIVS: u32 = 1 << 7;
 }
 
-/// The layers whose outcome a report has, in its order.
+/// The layers in a report, in its order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
     User,
@@ -33,12 +33,12 @@ pub enum Layer {
 }
 pub const LAYERS: usize = 9;
 
-/// What a spawn was doing when it failed.
+/// The step at which a spawn failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Step {
     None,
-    /// Before there was a process: arguments, stack.
+    /// Before there was a process: arguments and stack.
     Prepare,
     Clone,
     Fds,
@@ -48,7 +48,7 @@ pub enum Step {
 }
 
 crate::abi_struct! {
-    /// As JavaScript fills it in.
+    /// Filled in by JavaScript.
     pub struct SpawnOptions {
         pub flags: u32,
         pub argc: u32,
@@ -56,17 +56,17 @@ crate::abi_struct! {
         pub fds: u32,
         pub rlimit_count: u32,
         pub cgroup_fd: i32,
-        /// 0, 1 and 2 of the process.
+        /// Fds to become 0, 1 and 2 of the process.
         pub stdio: [i32; 3],
         pub rlimits: [Rlimit; MAX_RLIMITS],
     }
 }
 
-/// A layer was not asked for.
+/// The layer was not requested.
 pub const OFF: i32 = -1;
 
 crate::abi_struct! {
-    /// What became of it, for JavaScript.
+    /// The outcome, for JavaScript.
     pub struct SpawnReport {
         pub pid: i32,
         pub pidfd: i32,
@@ -93,12 +93,13 @@ pub struct Request<'a> {
     pub argv: Vec<*const c_char>,
     pub env: Vec<*const c_char>,
     pub fds: &'a [RawFd],
-    /// Room for the moved fds, made here because the child cannot.
+    /// Buffer for the moved fds, allocated here because the child cannot.
     pub moved: Vec<RawFd>,
 }
 
 impl<'a> Request<'a> {
-    /// `texts`: program, directory, uid map, gid map, then `argc` arguments and `envc` variables, each ended by a NUL.
+    /// `texts`: program, directory, uid map, gid map, then `argc` arguments and `envc`
+    /// variables, each terminated by a NUL.
     pub fn parse(options: SpawnOptions, texts: &'a [u8], fds: &'a [RawFd]) -> Result<Request<'a>> {
         let invalid = Errno(libc::EINVAL);
         if options.rlimit_count as usize > MAX_RLIMITS

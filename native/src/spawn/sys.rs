@@ -23,7 +23,7 @@ pub unsafe fn call(number: i64, arguments: [usize; 6]) -> isize {
     result
 }
 
-/// `syscall!(SYS_x, a, b)`: `call` with the arguments converted, the missing ones 0.
+/// `syscall!(SYS_x, a, b)`: `call` with converted arguments; missing ones are 0.
 macro_rules! syscall {
     ($number:expr $(, $argument:expr)* $(,)?) => {{
         let given: &[usize] = &[$($argument as usize),*];
@@ -36,8 +36,8 @@ macro_rules! syscall {
 }
 pub(crate) use syscall;
 
-/// Makes a process by `number` (clone or clone3) that runs `child(argument)` on a stack of its own, which the call's
-/// arguments name. Returns the process id, or a negative errno.
+/// Creates a process with `number` (clone or clone3) that runs `child(argument)` on its own stack, which the call's
+/// arguments specify. Returns the process id, or a negative errno.
 ///
 /// # Safety
 /// `call` describes a new process (no CLONE_THREAD) with a mapped stack that is large enough for `child`.
@@ -49,7 +49,7 @@ pub unsafe fn clone(
 ) -> isize {
     let [a, b, c, d, e] = call;
     let result: isize;
-    // SAFETY: the parent continues at 2: with all registers but these kept. The child has the new stack, which is
+    // SAFETY: the parent continues at 2 with all registers but these preserved. The child gets the new stack, which is
     // empty, and never returns from `child`.
     unsafe {
         asm!(

@@ -1,6 +1,6 @@
-//! A vCPU that the machine thread runs itself while it waits for events: an exit is then answered by the thread that had it,
-//! without a hand-over to another one and back. It suits a VM with one vCPU: an event for the machine thread, such as
-//! another vCPU's exit, has to interrupt the guest first.
+//! A vCPU that the machine thread runs itself while it waits for events: an exit is then handled by the thread that
+//! took it, without a handover to another one and back. It suits a VM with one vCPU: an event for the machine thread,
+//! such as another vCPU's exit, has to interrupt the guest first.
 
 use super::run::{Core, Entered};
 use super::watcher::Watcher;
@@ -13,12 +13,12 @@ use crate::signals;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
-/// What a turn in the guest ended with.
+/// How a turn in the guest ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ran {
-    /// An exit to answer.
+    /// An exit to handle.
     Exit(Event),
-    /// Something else than the guest may want the machine thread.
+    /// Something other than the guest may need the machine thread.
     Interrupted,
     /// There is nothing to run: it is parked, has an open exit, or has ended.
     Idle,
@@ -27,7 +27,7 @@ pub enum Ran {
 pub struct Carried {
     core: Core,
     watcher: Watcher,
-    /// The last exit: its reason, and when it came.
+    /// The last exit: its reason and its time.
     reason: AtomicU32,
     left: AtomicU64,
     /// When the vCPU could enter the guest again.
@@ -40,7 +40,7 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// To be called, parked, by the thread that will run it in `Reactor::wait`.
+    /// Call it, parked, on the thread that will run it in `Reactor::wait`.
     pub fn new(core: Core) -> Result<Carried> {
         signals::install()?;
         core.mailbox().reset();
@@ -93,7 +93,7 @@ impl Carried {
         self.complete_timed().map(|_| ())
     }
 
-    /// Returns how long the answer took, and what time it is.
+    /// Returns how long the answer took, and the current time.
     pub fn complete_timed(&self) -> Result<(u64, u64)> {
         if !self.open.load(Relaxed) {
             return Err(Errno(libc::EALREADY));
@@ -116,9 +116,9 @@ impl Carried {
         self.watcher.stop();
     }
 
-    /// Enters the guest, until it has an exit, or until `deadline_ns` or an event of the reactor.
-    /// On the machine thread, which has said that it sleeps: whoever posts an event signals the reactor's eventfd. On any other
-    /// thread, which could not be interrupted, the guest does not run.
+    /// Runs the guest until it exits, until `deadline_ns`, or until an event of the reactor. Must be called on the
+    /// machine thread, marked as sleeping: posting an event then signals the reactor's eventfd. On any other thread,
+    /// which could not be interrupted, the guest does not run.
     pub fn run(&self, deadline_ns: Option<u64>) -> Ran {
         if !self.watcher.watches_this_thread() {
             return Ran::Idle;
@@ -130,7 +130,7 @@ impl Carried {
         self.enter(deadline_ns)
     }
 
-    /// Anything but just running.
+    /// Handles every state but plain running.
     fn run_not(&self, word: u32) -> Ran {
         if self.has_ended() {
             return Ran::Idle;
@@ -162,7 +162,7 @@ impl Carried {
         if !self.watcher.enter(deadline_ns) {
             return Ran::Interrupted;
         }
-        // It has been parked or asleep since: that is not the guest's time.
+        // It has been parked or asleep since: that time is not the guest's.
         let entered = match self.incomplete.load(Relaxed) {
             true => self.now.load(Relaxed),
             false => now_ns(),

@@ -1,5 +1,4 @@
-//! The vCPUs of a VM. Each has a thread of its own, except that the machine thread runs the only vCPU of a VM itself
-//! (`carried`).
+//! The vCPUs of a VM. Each has its own thread, except that the machine thread runs a VM's only vCPU itself (`carried`).
 
 mod carried;
 mod run;
@@ -34,7 +33,7 @@ impl Vcpu {
         }
     }
 
-    /// Asks for a PARKED event. An open exit is answered and its instruction completed first.
+    /// Pauses it; a PARKED event follows. An open exit is answered and its instruction completed first.
     pub fn pause(&self) -> Result<()> {
         match self {
             Vcpu::Thread(thread) => thread.pause(),
@@ -50,7 +49,7 @@ impl Vcpu {
         }
     }
 
-    /// The open exit has been answered in the `kvm_run` page.
+    /// Continues after the open exit has been answered in the `kvm_run` page.
     pub fn complete(&self) -> Result<()> {
         match self {
             Vcpu::Thread(thread) => thread.complete(),

@@ -1,4 +1,4 @@
-//! What running a vCPU takes, on whichever thread: its `kvm_run` page, KVM_RUN and the counters of both.
+//! Running a vCPU, on any thread: its `kvm_run` page, KVM_RUN and the counters of both.
 
 use crate::counters::{Block, EXIT_REASONS, VcpuState, vcpu as words};
 use crate::errno::{Errno, Result};
@@ -63,7 +63,7 @@ pub struct Core {
 pub enum Entered {
     /// With an exit to answer.
     Exit,
-    /// By a signal, or a vCPU that waited for its SIPI was woken.
+    /// By a signal, or because a vCPU waiting for its SIPI was woken.
     Interrupted,
 }
 
@@ -76,7 +76,7 @@ impl Core {
         self.reactor.post_vcpu(self.index);
     }
 
-    /// One KVM_RUN.
+    /// Calls KVM_RUN once.
     pub fn enter(&self) -> Result<Entered> {
         self.set_state(VcpuState::Running);
         // SAFETY: KVM_RUN takes no argument; it writes into the `kvm_run` page and guest memory, which Rust code
@@ -108,7 +108,7 @@ impl Core {
         self.counters.set(words::STATE, state as u64);
     }
 
-    /// Notes which thread runs the vCPU from now on: the calling one.
+    /// Records that the calling thread runs the vCPU from now on.
     pub fn note_thread(&self) {
         // SAFETY: gettid has no arguments.
         self.counters.set(words::TID, unsafe { libc::gettid() } as u64);

@@ -1,4 +1,4 @@
-//! A vCPU on a thread of its own: KVM_RUN in a loop. An exit to user space is posted to the machine thread, which reads the
+//! A vCPU on its own thread: KVM_RUN in a loop. An exit to user space is posted to the machine thread, which reads the
 //! `kvm_run` page, writes the answer to it, and calls `complete`.
 
 use super::run::{Core, Entered};
@@ -56,7 +56,7 @@ impl VcpuThread {
         self.thread.life().cause_of_death()
     }
 
-    /// Asks for a PARKED event. An open exit is answered and its instruction completed first.
+    /// Pauses it; a PARKED event follows. An open exit is answered and its instruction completed first.
     pub fn pause(&self) -> Result<()> {
         self.alive()?;
         if self.core.mailbox().set(PAUSE) & PARKED != 0 {
@@ -74,7 +74,7 @@ impl VcpuThread {
         Ok(())
     }
 
-    /// The open exit has been answered in the `kvm_run` page.
+    /// Continues after the open exit has been answered in the `kvm_run` page.
     pub fn complete(&self) -> Result<()> {
         let before = self.core.mailbox().clear(OPEN);
         if before & OPEN == 0 { Err(Errno(libc::EALREADY)) } else { Ok(()) }
@@ -114,7 +114,7 @@ impl Core {
         // The next KVM_RUN completes the instruction of the last exit, so one must follow before parking.
         let mut incomplete = false;
         loop {
-            // `leave_kvm` comes after PAUSE or STOP has been set: with the other order here neither is missed.
+            // `leave_kvm` runs after PAUSE or STOP has been set; with the opposite order here, neither is missed.
             self.run_page.set_immediate_exit(false);
             fence(SeqCst);
             let word = self.mailbox().word();

@@ -1,9 +1,10 @@
-//! The thread that interrupts the guest of a machine thread that runs its vCPU itself. While the machine thread is in the guest, or
-//! answers one of its exits, this waits in its place: for the reactor's fds and for the next deadline.
+//! The thread that interrupts the guest when the machine thread runs the vCPU itself. While the machine
+//! thread is in the guest, or answers one of its exits, this thread waits in its place: for the reactor's
+//! fds and for the next deadline.
 //!
-//! The signal is sent only to a thread that has said that it is in KVM_RUN, and one that leaves it waits until the signal is on its
-//! way: it is never pending in another system call, which it would interrupt. That costs two atomic instructions an exit; having KVM change the
-//! signal mask for each KVM_RUN (KVM_SET_SIGNAL_MASK) costs 0.13 µs.
+//! The signal is sent only to a thread that has marked itself as in KVM_RUN, and a thread leaving it waits until the
+//! signal has been sent: it is never pending in another system call, which it would interrupt. That costs two atomic
+//! instructions per exit; having KVM change the signal mask for each KVM_RUN (KVM_SET_SIGNAL_MASK) costs 0.13 µs.
 
 use super::run::RunPage;
 use crate::clock::now_ns;
@@ -21,9 +22,9 @@ const OUTSIDE: u32 = 0;
 const INSIDE: u32 = 1;
 /// The signal is being sent.
 const KICKING: u32 = 2;
-/// Something has come that the machine thread has not looked at; the watcher sleeps.
+/// Something has happened that the machine thread has not looked at; the watcher sleeps.
 const DUE: u32 = 3;
-/// The machine thread has been told; the watcher sleeps.
+/// The machine thread has been notified; the watcher sleeps.
 const TOLD: u32 = 4;
 const STOPPED: u32 = 5;
 
@@ -66,25 +67,25 @@ impl Watcher {
         Ok(Watcher { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Whether the calling thread is the one that this interrupts.
+    /// Whether the calling thread is the one that it interrupts.
     pub fn watches_this_thread(&self) -> bool {
         THREAD_ID.with(|id| *id) == self.shared.target
     }
 
-    /// Before KVM_RUN, which is interrupted once an fd of the reactor is ready, or at the deadline; maybe without a reason. Returns
-    /// false if there may be something to look at before.
+    /// Called before KVM_RUN, which is interrupted once a reactor fd is ready, or at the deadline, or perhaps
+    /// spuriously. Returns false if there may be something to look at first.
     pub fn enter(&self, deadline_ns: Option<u64>) -> bool {
         let Shared { state, deadline, reactor, .. } = &*self.shared;
         let next = deadline_ns.unwrap_or(FOREVER);
         let last = deadline.load(Relaxed);
         if last != next {
-            // Ordered by the change of state.
+            // Ordered by the state change.
             deadline.store(next, Relaxed);
         }
         match state.compare_exchange(OUTSIDE, INSIDE, SeqCst, SeqCst) {
             Ok(_) => {
                 if next < last {
-                    // It waits already, until the deadline of then.
+                    // It already waits, until an earlier deadline.
                     reactor.wake();
                 }
                 true
@@ -101,12 +102,12 @@ impl Watcher {
         }
     }
 
-    /// The machine thread looks for the reason of an interruption, if there has been one.
+    /// Called when the machine thread looks for the reason of an interruption, if there was one.
     pub fn tell(&self) {
         let _ = self.shared.state.compare_exchange(DUE, TOLD, SeqCst, SeqCst);
     }
 
-    /// After KVM_RUN.
+    /// Called after KVM_RUN.
     pub fn leave(&self) {
         let Shared { state, run_page, .. } = &*self.shared;
         if state.compare_exchange(INSIDE, OUTSIDE, SeqCst, SeqCst).is_ok() {
@@ -115,7 +116,7 @@ impl Watcher {
         while state.load(SeqCst) == KICKING {
             std::thread::yield_now();
         }
-        // The signal is handled on the way back from the kernel, at the latest here.
+        // The signal is handled on return from the kernel, here at the latest.
         signals::take_kick();
         run_page.set_immediate_exit(false);
     }
@@ -157,7 +158,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Has the machine thread look. Returns false if it has entered or left the guest meanwhile.
+    /// Makes the machine thread check. Returns false if it has entered or left the guest in the meantime.
     fn report(&self) -> bool {
         let change = |from, to| self.state.compare_exchange(from, to, SeqCst, SeqCst).is_ok();
         match self.state.load(SeqCst) {

@@ -112,17 +112,17 @@ impl Vm {
         &self.reactor
     }
 
-    /// `deadline_ns`: on CLOCK_MONOTONIC, None: forever, 0: without waiting.
+    /// `deadline_ns` is on CLOCK_MONOTONIC; None for forever, 0 to return immediately.
     #[cfg(test)]
     pub fn wait(&self, out: &mut [Event], deadline_ns: Option<u64>) -> Result<usize> {
         let carried = self.carried_while_waiting()?;
         self.reactor.wait(out, deadline_ns, &self.queues, carried.as_deref())
     }
 
-    /// Completes the exit that has been answered, and waits, as the page says.
+    /// Completes the exit that has been answered, and waits, as the page specifies.
     ///
     /// # Safety
-    /// The page is valid until the VM has been shut down, and nobody else accesses it meanwhile.
+    /// The page is valid until the VM has been shut down, and nothing else accesses it during the call.
     pub unsafe fn wait_by_page(&self) -> Result<usize> {
         let carried = self.carried_while_waiting()?;
         // SAFETY: the caller's promise; a WaitPage is plain data, so any bytes will do.
@@ -189,14 +189,14 @@ impl Vm {
         Ok(())
     }
 
-    /// Sets what queue threads may access. Those that run leave what they had soon after this has returned.
+    /// Sets what queue threads may access. Running threads switch soon after this has returned.
     pub fn set_memory(&self, ram: GuestRam) {
         let ram = Arc::new(ram);
         *lock(&self.memory) = ram.clone();
         self.queues.use_memory(&ram);
     }
 
-    /// Starts a vCPU's thread, parked. May replace one that has ended.
+    /// Starts a vCPU's thread, parked. May replace a vCPU that has ended.
     pub fn start_vcpu(&self, index: usize, fd: RawFd, run_page: RunPage, cpu: Option<usize>) -> Result<()> {
         let filter = match self.seccomp.load(SeqCst) {
             true => Some(Filter::vcpu(fd, self.reactor.wake_fd())?),
@@ -208,7 +208,8 @@ impl Vm {
         })
     }
 
-    /// Has the calling thread run a vCPU, parked at first, whenever it waits for events. May replace one that has ended.
+    /// Makes the calling thread run a vCPU, which starts parked, whenever it waits for events. May
+    /// replace a vCPU that has ended.
     pub fn carry_vcpu(&self, index: usize, fd: RawFd, run_page: RunPage) -> Result<()> {
         self.add_vcpu(index, || {
             let carried = Arc::new(Carried::new(self.core(index, fd, run_page)?)?);
@@ -266,12 +267,12 @@ impl Vm {
         &self.hubs
     }
 
-    /// The block of a queue, or of what is counted as one.
+    /// The block of a queue, or of anything counted like one.
     pub fn queue_counters(&self, slot: u32) -> Result<Block> {
         self.counters.queue(slot as usize)
     }
 
-    /// Adds a port to a hub, which counts in the block of a queue. Returns its number.
+    /// Adds a port to a hub; it counts in a queue's block. Returns its number.
     pub fn add_hub_port(&self, hub: u32, fd: RawFd, counter_slot: u32) -> Result<u32> {
         self.hubs.get(hub)?.add(fd, self.queue_counters(counter_slot)?)
     }
@@ -327,7 +328,7 @@ impl Vm {
         self.start_queue(queue, unfinished, BalloonWorker::new(balloon, self.discards.clone())?)
     }
 
-    /// Whether pages of its RAM may be given back to the host.
+    /// Controls whether pages of its RAM may be given back to the host.
     pub fn discards(&self) -> &Discards {
         &self.discards
     }
@@ -352,7 +353,7 @@ impl Vm {
         })
     }
 
-    /// -1 is none.
+    /// None for -1.
     fn limiter(&self, handle: i32) -> Result<Option<Arc<Limiter>>> {
         u32::try_from(handle).ok().map(|handle| self.limiters.get(handle)).transpose()
     }
@@ -373,8 +374,8 @@ impl Vm {
         &self.queues
     }
 
-    /// Ends all threads and makes `wait` fail. From any thread, whatever the machine thread is doing. Does not wait
-    /// for queue threads that are stuck in a disk request.
+    /// Ends all threads and makes `wait` fail. May be called from any thread, whatever the machine thread is doing.
+    /// Does not wait for queue threads that are stuck in a disk request.
     pub fn shutdown(&self) {
         let _ending = lock(&self.ending);
         self.reactor.close();
@@ -396,13 +397,13 @@ impl Vm {
             std::mem::take(&mut jobs.gates)
         };
         gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.close());
-        // Their threads count in memory that is unmapped later.
+        // Their threads use counters in memory that is unmapped later.
         self.hubs.clear();
         self.queues.close();
     }
 
-    /// After `shutdown`: unmaps and closes what the VM owns. While a queue thread is stuck in a disk request, the kernel may
-    /// still write to guest memory: that is then unmapped later, when the request has ended.
+    /// Called after `shutdown`: unmaps and closes what the VM owns. While a queue thread is stuck in a disk request,
+    /// the kernel may still write to guest memory, which is then unmapped later, when the request has ended.
     pub fn release(&self) {
         let owned = std::mem::take(&mut *lock(&self.owned));
         self.controllers.clear();
@@ -420,7 +421,7 @@ impl Vm {
 
 /// Unmaps `maps` once the threads of `stuck` have ended, in the background.
 fn unmap_after(stuck: Vec<QueueThread>, maps: Vec<(usize, usize)>) {
-    // If there is no thread for it, all of it is kept for good.
+    // If no thread can be started for it, everything is leaked.
     let leaked = std::mem::ManuallyDrop::new((stuck, maps));
     let _ =
         std::thread::Builder::new().name("vring-stuck".into()).stack_size(REAPER_STACK).spawn(move || {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 struct Entries<T> {
     entries: BTreeMap<u32, T>,
-    /// Handles are never reused, so that of a closed object can't mean a later one.
+    /// Handles are never reused, so the handle of a closed object can't refer to a later one.
     next: u32,
 }
 

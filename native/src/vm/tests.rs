@@ -1,4 +1,4 @@
-//! A few bytes of machine code on real KVM. If /dev/kvm can't be opened, these tests do nothing and say so.
+//! A few bytes of machine code on real KVM. If /dev/kvm can't be opened, these tests are skipped with a message.
 
 use super::*;
 use crate::clock::now_ns;
@@ -53,7 +53,7 @@ enum On {
     WaitingThread,
 }
 
-/// Runs `test` with a vCPU on a thread of its own, and with one that the waiting thread carries.
+/// Runs `test` with a vCPU on its own thread, and with one carried by the waiting thread.
 fn on_each(code: &[u8], test: impl Fn(Guest)) {
     for on in [On::ThreadOfItsOwn, On::WaitingThread] {
         let Some(guest) = Guest::new(code, on) else { return };
@@ -83,7 +83,7 @@ impl Guest {
         let run = map(run_size, libc::MAP_SHARED, vcpu_fd);
         vm.own_map(ram as usize, PAGE).unwrap();
         vm.own_map(run as usize, run_size).unwrap();
-        // SAFETY: the page has room for the code.
+        // SAFETY: the page is large enough for the code.
         unsafe { ptr::copy_nonoverlapping(code.as_ptr(), ram.cast(), code.len()) };
         let mut region = kvm_userspace_memory_region {
             memory_size: PAGE as u64,
@@ -183,7 +183,7 @@ fn every_pause_is_reported_once_and_loses_no_exit() {
                 answer((round + exit) as u8);
             }
             guest.vcpu(Vcpu::pause);
-            // An exit in progress when the pause comes is answered first.
+            // An exit in progress at the time of the pause is answered first.
             loop {
                 match guest.next().kind {
                     kind::EXIT => answer(round as u8),
@@ -221,7 +221,7 @@ fn a_guest_that_never_exits_keeps_no_event_from_the_waiting_thread() {
         guest.vcpu(Vcpu::resume);
         for round in 0..200 {
             let signaling = fd.clone();
-            // Some signals come before the guest is entered, some after.
+            // Some signals arrive before the guest is entered, some after.
             let signal = std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_micros(round % 20 * 10));
                 signaling.signal();

@@ -24,13 +24,13 @@ export const EVENT = {
   queueEnded: 7,
 } as const;
 
-/** What the buffers of a balloon's queue are. */
+/** What the buffers of a balloon queue contain. */
 export const BALLOON_ROLE = {
-  /** Numbers of pages that the guest gives to the host. */
+  /** Page numbers that the guest gives to the host. */
   inflate: 0,
-  /** Numbers of pages that it takes back. */
+  /** Page numbers that the guest takes back. */
   deflate: 1,
-  /** Free pages themselves, which stay the guest's. */
+  /** The free pages themselves, which stay with the guest. */
   report: 2,
 } as const;
 
@@ -39,11 +39,11 @@ export const IMAGE_FLAG = {
   readonly: 1,
   /** The backing store can deallocate space. */
   discard: 2,
-  /** Nothing is made durable. */
+  /** Writes are never made durable. */
   volatile: 4,
   /** Every write is durable when it completes. */
   writeThrough: 8,
-  /** Zeros that are written are zeroed ranges. */
+  /** Writes of zeros become zeroed ranges. */
   detectZeroes: 16,
   /** And their space is deallocated. */
   unmapZeroes: 32,
@@ -60,10 +60,10 @@ export const DISK_ACCESS = {
 
 /** Bits of `ScsiUnitConfig::flags`. */
 export const SCSI_UNIT_FLAG = {
-  /** A CD drive; else a disk. */
+  /** A CD drive, not a disk. */
   cd: 1,
   removable: 2,
-  /** It says that it heeds the bits DPO and FUA. */
+  /** It reports support for the DPO and FUA bits. */
   dpofua: 4,
   /** Its write cache is on after a reset. */
   writeCache: 8,
@@ -80,7 +80,7 @@ export const SCSI_UNIT_STATE = {
   subscribed: 16,
 } as const;
 
-/** What kind of a controller's queues one is. */
+/** The kinds of a controller's queues. */
 export const SCSI_QUEUE = {
   control: 0,
   events: 1,
@@ -95,23 +95,23 @@ export const FILTER_FLAG = {
   noMulticast: 8,
   noUnicast: 16,
   noBroadcast: 32,
-  /** Frames of VLANs are passed on only if their number's bit is set. */
+  /** Frames of a VLAN are passed on only if its bit is set. */
   vlans: 64,
 } as const;
 
-/** What is made of a failed request. */
+/** How a failed request is handled. */
 export const ERROR_ACTION = {
-  /** The guest gets an error. */
+  /** The guest sees an error. */
   report: 0,
-  /** The guest gets no error. */
+  /** The guest sees success. */
   ignore: 1,
-  /** The VM is paused, and the request carried out again when it continues. */
+  /** The VM is paused, and the request carried out again when the VM continues. */
   stop: 2,
   /** Stop if the host has no space left, else report. */
   enospc: 3,
 } as const;
 
-/** What comes before the first vCPU block. */
+/** What precedes the first vCPU block. */
 export const COUNTERS_HEADER = {
   words: 8,
 } as const;
@@ -120,7 +120,7 @@ export const COUNTERS_HEADER = {
 export const VCPU = {
   /** 64 words: exits to user space by KVM_EXIT_* reason (linux/kvm.h). */
   exits: 0,
-  /** 64 words: nanoseconds from that exit until the vCPU entered KVM again. */
+  /** 64 words: nanoseconds from each kind of exit until the vCPU entered KVM again. */
   exitNs: 64,
   /** Nanoseconds inside KVM_RUN (the guest and KVM together). */
   runNs: 128,
@@ -132,9 +132,9 @@ export const VCPU = {
   tid: 131,
   /** A `VCPU_STATE` value. */
   state: 132,
-  /** KVM_RUN returns with EINTR: kicks. */
+  /** KVM_RUN calls that returned EINTR: kicks. */
   kicks: 133,
-  /** 32 words: exits by the time to their answer; word i counts [2^i, 2^(i+1)) ns. */
+  /** 32 words: exits by the time until they were answered; word i counts [2^i, 2^(i+1)) ns. */
   latency: 160,
   words: 256,
 } as const;
@@ -172,15 +172,18 @@ export const QUEUE = {
   kicksSuppressed: 9,
   /** The highest `inFlight` so far. */
   maxInFlight: 10,
-  /** Nanoseconds from taken to returned, summed over all requests; divided by elapsed nanoseconds, the mean number in flight. */
+  /**
+   * Nanoseconds from taken to returned, summed over all requests; per elapsed
+   * nanosecond, the mean number in flight.
+   */
   latencyNs: 11,
-  /** Requests that failed on the host's disk; `errors` counts them too, and what the device refuses. */
+  /** Requests that failed on the host's disk; `errors` includes them, and requests that the device refuses. */
   diskErrors: 12,
   /** Id of the queue that the block counts; 0 in a free block. */
   id: 13,
   /** Times that a rate limit made the queue wait. */
   throttled: 14,
-  /** Nanoseconds that requests waited in the ring because of one. */
+  /** Nanoseconds that requests waited in the ring because of a rate limit. */
   throttledNs: 15,
   /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
   latency: 16,
@@ -200,14 +203,14 @@ export const eventStruct = new Struct('Event', {
 
 /** What a machine thread and `vring_wait` pass each other: a wait is one call without arguments. */
 export const waitPageStruct = new Struct('WaitPage', {
-  /** How long it waits at most; all ones: forever. */
+  /** The longest it waits; all ones for forever. */
   timeoutNs: 'u64',
-  /** And until when, on CLOCK_MONOTONIC; all ones: forever. */
+  /** The latest time it waits until, on CLOCK_MONOTONIC; all ones for forever. */
   deadlineNs: 'u64',
-  /** One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0: of none. */
+  /** One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0 for none. */
   answered: 'u32',
   unused: 'u32',
-  /** Out: how long that answer took. */
+  /** Out: the time that answer took. */
   answerNs: 'u64',
   /** Out. */
   events: { array: eventStruct, length: 64 },
@@ -218,15 +221,15 @@ export const regionStruct = new Struct('Region', {
   /** Guest-physical start. */
   gpa: 'u64',
   size: 'u64',
-  /** Its address in this process. */
+  /** Host address in this process. */
   host: 'u64',
-  /** Where the log of its block is in this process; 0 if it has none. */
+  /** Address of its block's log in this process; 0 if it has none. */
   log: 'u64',
-  /** Where the region starts in its block, in bytes. */
+  /** Offset of the region in its block, in bytes. */
   offset: 'u64',
-  /** 1 if it can only be read; else 0. */
+  /** 1 if it is read-only, else 0. */
   readonly: 'u64',
-  /** What gives its pages back to the host: MADV_REMOVE or MADV_DONTNEED of madvise(2); 0: nothing does. */
+  /** How its pages are given back to the host: MADV_REMOVE or MADV_DONTNEED of madvise(2), or 0 if they are not. */
   discard: 'u64',
 });
 
@@ -242,15 +245,15 @@ export const queueConfigStruct = new Struct('QueueConfig', {
   callFd: 's32',
   /** Entries of the queue. */
   size: 'u32',
-  /** Of its counters; all ones: nobody reads them. */
+  /** Slot of its counters; all ones for unread counters. */
   counterSlot: 'u32',
-  /** Where it continues, as `QueueProgress` has it. */
+  /** Where it continues, as in `QueueProgress`. */
   lastAvail: 'u16',
   usedIndex: 'u16',
   reserved: 'u32',
   /**
-   * Memory that is no guest's, and that no other queue reaches: what a model on the machine thread has its ring in. Its size is 0 if
-   * there is none. It stays mapped at `own_host` until the thread has ended.
+   * Memory outside guest RAM that no other queue accesses: a model on the machine thread keeps its ring there.
+   * Size 0 for none. It stays mapped at `own_host` until the thread has ended.
    */
   ownGpa: 'u64',
   ownSize: 'u64',
@@ -258,19 +261,19 @@ export const queueConfigStruct = new Struct('QueueConfig', {
 });
 
 /**
- * How far a queue thread has got, as JavaScript reads it.
+ * How far a queue thread has got, as read by JavaScript.
  *
- * In a split ring both indices are free-running. In a packed one each has the index of a descriptor in bits 0 to 14 and the wrap
- * counter in bit 15, as vhost has it: 0x8000 at first.
+ * In a split ring both indices are free-running. In a packed one each has the index of a descriptor in bits 0 to
+ * 14 and the wrap counter in bit 15, as in vhost: initially 0x8000.
  *
- * The chains that were taken and not returned are bytes of their own. In a split ring: the 16-bit index of each one's head. In a
- * packed ring, in which used descriptors may have overwritten them: each one's descriptors, 16 bytes each as they were in the
- * ring; of an indirect one, that which points to its table.
+ * The chains that were taken and not returned are separate bytes. In a split ring: the 16-bit index of each one's
+ * head. In a packed ring, where used descriptors may have overwritten them: each one's descriptors, 16 bytes each,
+ * as they were in the ring; for an indirect chain, the descriptor that points to its table.
  */
 export const queueProgressStruct = new Struct('QueueProgress', {
   lastAvail: 'u16',
   usedIndex: 'u16',
-  /** Bytes that tell of unfinished chains. */
+  /** Bytes that describe unfinished chains. */
   unfinishedBytes: 'u32',
 });
 
@@ -297,7 +300,7 @@ export const rngConfigStruct = new Struct('RngConfig', {
   limiter: 's32',
 });
 
-/** A logical unit, as passed by JavaScript. Texts are ASCII, padded with spaces; the serial number with zeros. */
+/** A logical unit, as passed by JavaScript. Strings are ASCII, padded with spaces; the serial number with zeros. */
 export const scsiUnitConfigStruct = new Struct('ScsiUnitConfig', {
   /** NAA identifiers of the unit and of its port; 0 for none. */
   wwn: 'u64',
@@ -306,14 +309,17 @@ export const scsiUnitConfigStruct = new Struct('ScsiUnitConfig', {
   address: 'u32',
   /** `scsi_unit_flag` bits. */
   flags: 'u32',
-  /** Bytes: of a logical block, a power of two from 512; of a physical one, at least as many; and for transfers, 0 if not known. */
+  /**
+   * In bytes: a logical block, a power of two from 512; a physical block, at least as large; and preferred
+   * transfer sizes, 0 if unknown.
+   */
   logicalBlock: 'u32',
   physicalBlock: 'u32',
   minIo: 'u32',
   optimalIo: 'u32',
-  /** 0: not reported; 1: does not rotate; else turns per minute. */
+  /** 0 if not reported, 1 for non-rotating, else revolutions per minute. */
   rotationRate: 'u32',
-  /** The block of a queue in which its commands are counted; `NO_COUNTERS` for none. */
+  /** The queue block in which its commands are counted; `NO_COUNTERS` for none. */
   counterSlot: 'u32',
   vendor: { array: 'u8', length: 8 },
   product: { array: 'u8', length: 16 },
@@ -321,11 +327,11 @@ export const scsiUnitConfigStruct = new Struct('ScsiUnitConfig', {
   serial: { array: 'u8', length: 36 },
 });
 
-/** What a logical unit has of state, as JavaScript reads and writes it. */
+/** A logical unit's state, as JavaScript reads and writes it. */
 export const scsiUnitStateStruct = new Struct('ScsiUnitState', {
-  /** What the driver is to be told, as the unit's own bits. */
+  /** Pending unit attentions, as the unit's own bits. */
   attentions: 'u32',
-  /** A code of the unit's own. */
+  /** The unit's code of a media event. */
   mediaEvent: 'u32',
   /** `scsi_unit_state` bits. */
   flags: 'u32',
@@ -337,24 +343,27 @@ export const netConfigStruct = new Struct('NetConfig', {
   wire: 'u32',
   /** The number of its queue pair. */
   pair: 'u32',
-  /** 1: it transmits; 0: it receives. */
+  /** 1 if it transmits, 0 if it receives. */
   transmits: 'u32',
 });
 
-/** A wire, as passed by JavaScript; its fds are an array of their own. */
+/** A wire, as passed by JavaScript; its fds are a separate array. */
 export const wireConfigStruct = new Struct('WireConfig', {
   fds: 'u32',
   /** 1 if frames have a virtio_net_hdr in front; else 0. */
   header: 'u32',
-  /** The eventfd to signal when nobody is at the other end any more. */
+  /** The eventfd to signal when the other end is gone. */
   noticeFd: 's32',
-  /** Memory that carries the frames in place of the file, which then wakes (frame_ring.rs); -1: none. */
+  /**
+   * Memory that carries the frames in place of the file, which is then used for wake-ups
+   * (frame_ring.rs); -1 for none.
+   */
   memoryFd: 's32',
-  /** The eventfd that says that there is room in it. */
+  /** The eventfd that signals free space in that memory. */
   roomFd: 's32',
 });
 
-/** Which frames a card receives, as passed by JavaScript; its addresses are bytes of their own, 6 each, unicast first. */
+/** Which frames a card receives, as passed by JavaScript. Its addresses are separate bytes, 6 each, unicast first. */
 export const filterConfigStruct = new Struct('FilterConfig', {
   /** `filter_flag` bits. */
   flags: 'u32',
@@ -373,7 +382,7 @@ export const balloonConfigStruct = new Struct('BalloonConfig', {
 
 /** A disk image, as passed by JavaScript. */
 export const imageConfigStruct = new Struct('ImageConfig', {
-  /** Bytes. */
+  /** In bytes. */
   capacity: 'u64',
   fd: 's32',
   /** `image_flag` bits. */
@@ -389,13 +398,16 @@ export const chainFileStruct = new Struct('ChainFile', {
 
 /** How the image is allocated from some byte on. */
 export const allocationStruct = new Struct('Allocation', {
-  /** For so many bytes the answer is the same. */
+  /** The number of bytes for which the answer is the same. */
   bytes: 'u64',
   /** 1 if there is storage; 0 if they read as zeros because there is none. */
   allocated: 'u64',
 });
 
-/** Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth. */
+/**
+ * Rates per second, 0 for no limit, and bursts: what may be done immediately after a pause, 0 for a tenth of a
+ * second's worth.
+ */
 export const rateLimitsStruct = new Struct('RateLimits', {
   operations: 'u64',
   operationsBurst: 'u64',
@@ -405,13 +417,13 @@ export const rateLimitsStruct = new Struct('RateLimits', {
 
 /** Errors of one kind, as JavaScript reads them. */
 export const diskErrorsStruct = new Struct('DiskErrors', {
-  /** Of the first one. */
+  /** Sector of the first error. */
   sector: 'u64',
-  /** Requests. */
+  /** Number of failed requests. */
   count: 'u64',
   access: 'u32',
   errno: 's32',
-  /** Which of the queue's disks; 0 where it has one. */
+  /** Which of the queue's disks; 0 if it has only one. */
   disk: 'u32',
 });
 
@@ -423,7 +435,7 @@ export const rlimitStruct = new Struct('Rlimit', {
   hard: 'u64',
 });
 
-/** As JavaScript fills it in. */
+/** Filled in by JavaScript. */
 export const spawnOptionsStruct = new Struct('SpawnOptions', {
   flags: 'u32',
   argc: 'u32',
@@ -431,12 +443,12 @@ export const spawnOptionsStruct = new Struct('SpawnOptions', {
   fds: 'u32',
   rlimitCount: 'u32',
   cgroupFd: 's32',
-  /** 0, 1 and 2 of the process. */
+  /** Fds to become 0, 1 and 2 of the process. */
   stdio: { array: 's32', length: 3 },
   rlimits: { array: rlimitStruct, length: 8 },
 });
 
-/** What became of it, for JavaScript. */
+/** The outcome, for JavaScript. */
 export const spawnReportStruct = new Struct('SpawnReport', {
   pid: 's32',
   pidfd: 's32',
@@ -446,14 +458,14 @@ export const spawnReportStruct = new Struct('SpawnReport', {
   outcome: { array: 's32', length: 9 },
 });
 
-/** As JavaScript fills it in. */
+/** Filled in by JavaScript. */
 export const confineOptionsStruct = new Struct('ConfineOptions', {
   flags: 'u32',
   uid: 'u32',
   gid: 'u32',
-  /** Where a forbidden system call is reported before it ends the process; -1: nowhere. */
+  /** Where a forbidden system call is reported before it ends the process; -1 for nowhere. */
   reportFd: 's32',
-  /** How many paths stay open. */
+  /** How many paths stay accessible. */
   paths: 'u32',
   rlimitCount: 'u32',
   rlimits: { array: rlimitStruct, length: 8 },
@@ -461,7 +473,7 @@ export const confineOptionsStruct = new Struct('ConfineOptions', {
 
 /** ConfineReport. */
 export const confineReportStruct = new Struct('ConfineReport', {
-  /** By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with. */
+  /** By `Layer`: 0 if it is on, -1 if it was not requested, or the errno that it failed with. */
   outcome: { array: 's32', length: 7 },
   /** Landlock's ABI version; 0 without it. */
   landlockAbi: 's32',
@@ -469,42 +481,45 @@ export const confineReportStruct = new Struct('ConfineReport', {
 
 /** MemoryRange. */
 export const memoryRangeStruct = new Struct('MemoryRange', {
-  /** Where it is in this process. */
+  /** Address in this process. */
   host: 'u64',
-  /** Where it is in the file. */
+  /** Offset in the file. */
   offset: 'u64',
   size: 'u64',
 });
 
-/** One file to write or verify. Its fds are open when the job starts, and duplicated then; -1 where there is none. */
+/** One file to write or verify. Its fds are open when the job starts, which duplicates them; -1 for none. */
 export const jobPartStruct = new Struct('JobPart', {
   action: 'u32',
   flags: 'u32',
   sourceFd: 's32',
   targetFd: 's32',
-  /** The file of the checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian. Written by a copy, read by a verification. */
+  /**
+   * The checksum file: a 32-bit little-endian CRC32C for each 1 MiB chunk. Written by a copy, read by a
+   * verification.
+   */
   sumsFd: 's32',
-  /** Of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE. */
+  /** The pagemap of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE. */
   pagemapFd: 's32',
-  /** Bytes of the whole. */
+  /** Total size in bytes. */
   size: 'u64',
   rangeCount: 'u32',
   ranges: { array: memoryRangeStruct, length: 32 },
 });
 
-/** How a job stands, or ended. */
+/** A job's progress, or how it ended. */
 export const jobReportStruct = new Struct('JobReport', {
-  /** Bytes of all parts that it has got past, holes included. */
+  /** Bytes of all parts that have been processed, holes included. */
   done: 'u64',
-  /** Bytes that it has written. */
+  /** Bytes written. */
   written: 'u64',
-  /** Bit n: the blocks of part n are shared with its source, and it has no checksums. */
+  /** Bit n: part n shares its source's blocks, and has no checksums. */
   cloned: 'u64',
-  /** Where in the part it failed. */
+  /** Offset in the part at which it failed. */
   offset: 'u64',
   part: 'u32',
   failure: 'u32',
-  /** ECANCELED after a cancellation; 0 without a failure. */
+  /** ECANCELED after a cancellation, 0 without a failure. */
   errno: 's32',
   ended: 'u32',
 });

@@ -1,7 +1,7 @@
-//! What a machine's process may ask of the kernel once it runs its guest: what V8, libuv, the vCPU and the queue threads
-//! do with what is already open. Three answers to the rest: files and names that a library may look for are absent
-//! (EACCES), what a runtime asks for in passing is refused (EPERM), and what nothing here ever calls is an attack, which
-//! ends the process with a report.
+//! What a machine's process may ask of the kernel once it runs its guest: what V8, libuv, the vCPU and the queue
+//! threads do with what is already open. There are three answers to the rest: files and names that a library may look
+//! for are absent (EACCES), what a runtime tries without needing it is refused (EPERM), and a call that this code never
+//! makes is an attack, which ends the process with a report.
 
 use super::bpf::{Action, Condition, Rule};
 use libc::*;
@@ -11,12 +11,12 @@ const ANY: u32 = u32::MAX;
 /// Calls from this number on (Linux 5.17) that have no rule are newer than what vring was written for.
 pub const UNKNOWN_FROM: i64 = 450;
 
-/// Types of ioctls (linux/ioctl.h), the second byte of a request: everything about KVM and VFIO.
+/// Types of ioctls (linux/ioctl.h), the second byte of a request: all of KVM and VFIO.
 const IOCTL_TYPES: [u32; 2] = [0xae, 0x3b];
 
-/// Requests of other types: FIONBIO, FIOCLEX, FIONCLEX and FIONREAD, TCGETS (isatty); of taps TUNSETOFFLOAD,
-/// TUNSETTXFILTER, TUNSETVNETHDRSZ, TUNSETQUEUE, TUNSETVNETLE and TUNSETSTEERINGEBPF; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE,
-/// for snapshots.
+/// Requests of other types: FIONBIO, FIOCLEX, FIONCLEX, FIONREAD and TCGETS (isatty); for TAP interfaces TUNSETOFFLOAD,
+/// TUNSETTXFILTER, TUNSETVNETHDRSZ, TUNSETQUEUE, TUNSETVNETLE and TUNSETSTEERINGEBPF; for disks BLKGETSIZE64,
+/// BLKDISCARD and BLKZEROOUT; for files FICLONE, which snapshots use.
 const IOCTLS: [u32; 15] = [
     0x5421,
     0x5451,
@@ -35,8 +35,8 @@ const IOCTLS: [u32; 15] = [
     0x4004_9409,
 ];
 
-/// Of /dev/vhost-net (src/vmm/vhost/ioctls.ts), in its order: features, owner, memory and log; size, addresses and position of a
-/// queue, and its eventfds; the interface.
+/// Ioctls of /dev/vhost-net (src/vmm/vhost/ioctls.ts), in its order: features, owner, memory and log; size, addresses
+/// and position of a queue, and its eventfds; the interface.
 const VHOST_IOCTLS: [u32; 14] = [
     0x8008_af00,
     0x4008_af00,
@@ -54,7 +54,7 @@ const VHOST_IOCTLS: [u32; 14] = [
     0x4008_af30,
 ];
 
-/// Not F_SETOWN, F_SETSIG, F_SETLEASE and F_NOTIFY, which send signals.
+/// Without F_SETOWN, F_SETSIG, F_SETLEASE and F_NOTIFY, which send signals.
 const FCNTLS: [i32; 13] = [
     F_DUPFD,
     F_GETFD,
@@ -71,7 +71,8 @@ const FCNTLS: [i32; 13] = [
     F_SETPIPE_SZ,
 ];
 
-/// linux/prctl.h; PR_SET_SECCOMP and PR_SET_NO_NEW_PRIVS for the filters of VM threads, which can only take more away.
+/// linux/prctl.h. PR_SET_SECCOMP and PR_SET_NO_NEW_PRIVS are for the filters of VM threads,
+/// which can only restrict further.
 const PRCTLS: [i32; 8] = [
     PR_SET_NAME,
     PR_GET_NAME,
@@ -87,7 +88,7 @@ const FUTEX_WAKE2: i64 = 454;
 const FUTEX_WAIT2: i64 = 455;
 const FUTEX_REQUEUE2: i64 = 456;
 
-/// Without arguments that matter. The frequent ones are first.
+/// Allowed with any arguments. The frequent ones come first.
 #[rustfmt::skip]
 const ALLOWED: &[i64] = &[
     SYS_futex, SYS_read, SYS_write, SYS_io_uring_enter, SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2,
@@ -96,7 +97,7 @@ const ALLOWED: &[i64] = &[
     // Memory
     SYS_msync, SYS_mincore, SYS_mlock, SYS_mlock2, SYS_munlock, SYS_mbind, SYS_get_mempolicy,
     SYS_set_mempolicy, SYS_pkey_mprotect, SYS_pkey_alloc, SYS_pkey_free, SYS_membarrier, SYS_memfd_create,
-    // What is open
+    // Open files
     SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
     SYS_lseek, SYS_fstat, SYS_fsync, SYS_fdatasync, SYS_sync_file_range, SYS_ftruncate, SYS_fallocate,
     SYS_getdents64, SYS_fstatfs, SYS_fadvise64, SYS_copy_file_range, SYS_splice, SYS_close, SYS_close_range,
@@ -105,7 +106,7 @@ const ALLOWED: &[i64] = &[
     SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_epoll_create1, SYS_epoll_ctl, SYS_eventfd2,
     SYS_pipe2, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime, SYS_io_uring_setup,
     SYS_io_uring_register,
-    // Sockets that are connected
+    // Connected sockets
     SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg, SYS_sendmsg, SYS_sendmmsg, SYS_accept, SYS_accept4,
     SYS_shutdown, SYS_getsockopt, SYS_getsockname, SYS_getpeername,
     // Threads and signals
@@ -115,13 +116,13 @@ const ALLOWED: &[i64] = &[
     SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigpending, SYS_rt_sigtimedwait, SYS_rt_sigsuspend,
     SYS_sigaltstack, SYS_restart_syscall, SYS_pause, SYS_futex_waitv, FUTEX_WAKE2, FUTEX_WAIT2,
     FUTEX_REQUEUE2,
-    // About itself
+    // Own identity and state
     SYS_gettid, SYS_getpid, SYS_getppid, SYS_getpgrp, SYS_getpgid, SYS_getsid, SYS_getuid, SYS_geteuid,
     SYS_getgid, SYS_getegid, SYS_getresuid, SYS_getresgid, SYS_getgroups, SYS_getrusage, SYS_times,
     SYS_sysinfo, SYS_uname, SYS_getrandom, SYS_getrlimit, SYS_getcwd, SYS_capget,
 ];
 
-/// Names of files: there are none.
+/// Calls that name files: none exists.
 #[rustfmt::skip]
 const NO_FILES: &[i64] = &[
     SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_stat,
@@ -133,7 +134,7 @@ const NO_FILES: &[i64] = &[
     SYS_listxattr, SYS_llistxattr, SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_inotify_add_watch,
 ];
 
-/// What a runtime may try without needing it, or with others than itself as its object.
+/// Calls that a runtime may try without needing them, or that may target another process.
 #[rustfmt::skip]
 const REFUSED: &[i64] = &[
     SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen, SYS_tkill, SYS_rt_sigqueueinfo,
@@ -145,7 +146,7 @@ const REFUSED: &[i64] = &[
     SYS_setitimer, SYS_alarm, SYS_arch_prctl, SYS_personality, SYS_wait4, SYS_waitid, SYS_signalfd4,
 ];
 
-/// Of newer callers, which fall back: clone3's flags are behind a pointer that a filter cannot follow.
+/// Used by newer callers, which fall back: clone3's flags are behind a pointer that a filter cannot follow.
 const ABSENT: &[i64] = &[SYS_clone3, SYS_process_madvise];
 
 fn low(index: u32, value: i32) -> Condition {
@@ -160,8 +161,8 @@ fn any_of(alternatives: Vec<Vec<Condition>>, otherwise: Action) -> Rule {
     Rule::AnyOf { alternatives, otherwise }
 }
 
-/// The rules for the process `pid`, as its own namespace numbers it.
-/// `files`: it may name files, which Landlock restricts.
+/// The rules for the process `pid`, as numbered in its own namespace. `files`: it may name
+/// files, which Landlock restricts.
 pub fn rules(pid: i32, files: bool) -> Vec<(i64, Rule)> {
     let mut rules = vec![(SYS_ioctl, ioctls())];
     let mut always = |calls: &[i64], action| {
@@ -204,10 +205,10 @@ fn with_conditions(pid: i32, files: bool) -> Vec<(i64, Rule)> {
         (SYS_kill, any_of(vec![vec![low(0, pid)]], eperm)),
         // Reading its own limits.
         (SYS_prlimit64, any_of(vec![vec![low(0, 0), Condition::Zero { index: 2 }]], eperm)),
-        // fstat: of an fd, with an empty path.
+        // fstat: on an fd, with an empty path.
         (SYS_newfstatat, any_of(vec![vec![bits(3, empty_path, empty_path)]], stat)),
         (SYS_statx, any_of(vec![vec![bits(2, empty_path, empty_path)]], stat)),
-        // Without an address: to whom it is connected.
+        // Without an address: to the connected peer.
         (SYS_sendto, any_of(vec![vec![Condition::Zero { index: 4 }]], eperm)),
         (SYS_setsockopt, any_of(each(1, &[SOL_SOCKET, IPPROTO_TCP]), eperm)),
         // The filters of VM threads: SECCOMP_SET_MODE_FILTER without a listener; SECCOMP_GET_ACTION_AVAIL.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 const PID: i32 = 7;
 const X86_64: u32 = 0xc000_003e;
 
-/// What the program answers to a call, as the kernel runs it.
+/// What the program answers to a call, executed as the kernel does.
 fn answer_on(architecture: u32, number: i64, arguments: [u64; 6], files: bool) -> u32 {
     let mut data = vec![number as u32, architecture, 0, 0];
     data.extend(arguments.iter().flat_map(|argument| [*argument as u32, (argument >> 32) as u32]));
@@ -81,7 +81,7 @@ fn ioctls_are_those_of_kvm_and_what_is_open() {
     assert_eq!(answer(SYS_ioctl, &[5, vhost_get_vring_base]), ALLOW);
     assert_eq!(answer(SYS_ioctl, &[5, vhost_get_vring_endian]), errno(ENOTTY));
     assert_eq!(answer(SYS_ioctl, &[0, tiocsti]), errno(ENOTTY));
-    // The kernel takes the low half of the request.
+    // The kernel uses the low half of the request.
     assert_eq!(answer(SYS_ioctl, &[0, 0xae80_0000_0000 | tiocsti]), errno(ENOTTY));
 }
 

@@ -5,7 +5,7 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use std::io::Read;
 
-/// The cluster in `data`, or None if that is not what is in there.
+/// The decompressed cluster in `data`, or None if the data is invalid.
 pub fn expand(compression: Compression, data: &[u8], cluster_bytes: usize) -> Option<Vec<u8>> {
     let mut cluster = vec![0; cluster_bytes];
     let whole = match compression {
@@ -18,7 +18,7 @@ pub fn expand(compression: Compression, data: &[u8], cluster_bytes: usize) -> Op
 fn inflate(data: &[u8], cluster: &mut [u8]) -> bool {
     let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     let (status, _, written) = decompress(&mut DecompressorOxide::new(), data, cluster, 0, flags);
-    // A stream that goes on has more than a cluster: QEMU takes what it wants of it.
+    // The stream may continue past the cluster: like QEMU, ignore the rest.
     matches!(status, TINFLStatus::Done | TINFLStatus::HasMoreOutput) && written == cluster.len()
 }
 

@@ -1,5 +1,6 @@
-//! Making clusters writable, which allocates and copies, and deallocating them. What a guest had before stays readable until it writes: a
-//! new cluster has the old content before a table refers to it, and no request waits for another one's data.
+//! Making clusters writable, which allocates and copies, and deallocating them. The guest's old data stays
+//! readable until it writes: a new cluster has the old content before a table refers to it, and no request
+//! waits for another one's data.
 
 use super::entry::{self, COPIED, Cluster, ZERO};
 use super::layer::{Slot, Table};
@@ -9,13 +10,13 @@ use super::trouble::corrupt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// Entries in a sector of a table.
+/// Entries in one sector of a table.
 const PER_SECTOR: usize = SECTOR / 8;
-/// Dropped references that a flush gets rid of before a guest asks for one.
+/// Dropped references that trigger a flush even if the guest requests none.
 const MAX_DROPPED: usize = 4096;
 
 impl Editor {
-    /// Allocates what it takes to write the `len` bytes from `start` on in place.
+    /// Allocates what is needed to write the `len` bytes from `start` on in place.
     pub fn make_writable(&mut self, start: u64, len: u64) -> Result<()> {
         self.have_changes()?;
         let cluster_bytes = self.top().cluster_bytes();
@@ -63,7 +64,7 @@ impl Editor {
         Ok(())
     }
 
-    /// What is in a cluster that is to be copied; None for zeros.
+    /// The content of a cluster that is to be copied; None for zeros.
     fn content(&mut self, at: u64, old: Cluster) -> Result<Option<Vec<u8>>> {
         let from = match old {
             Cluster::Zero { .. } => return Ok(None),
@@ -76,14 +77,14 @@ impl Editor {
         Ok(has_data.then_some(content))
     }
 
-    /// The offset of a new cluster, and whether the file has zeros there.
+    /// The offset of a new cluster, and whether the file reads as zeros there.
     fn allocate_cluster(&mut self) -> Result<(u64, bool)> {
         let bits = self.top().cluster_bits;
         let layers = self.layers.clone();
         let end = self.changes().refcounts.end;
         let allocated = match self.changes().refcounts.allocate(&layers[0].file, 1) {
             Err(trouble) if trouble == libc::EAGAIN.into() => {
-                // The refcount table has to be in its new place first.
+                // The refcount table must reach its new place first.
                 self.write_tables()?;
                 self.changes().refcounts.allocate(&layers[0].file, 1)
             }
@@ -102,7 +103,7 @@ impl Editor {
         }
     }
 
-    /// The L2 table of an L1 entry, which no snapshot has, made if there is none.
+    /// The L2 table of an L1 entry, not shared with a snapshot; created if there is none.
     fn own_table(&mut self, l1_index: usize) -> Result<Arc<Table>> {
         let slot = self.load(0, l1_index)?;
         let entry = self.l1().get(l1_index).copied().ok_or(libc::EIO)?;
@@ -140,7 +141,7 @@ impl Editor {
         self.changes().l2_dirty.insert((l1_index, l2_index / PER_SECTOR));
     }
 
-    /// The table no longer refers to a cluster.
+    /// Drops the table's reference to a cluster.
     fn drop_cluster(&mut self, old: Cluster) {
         if let Cluster::Compressed { offset, .. } = old {
             self.forget_expanded(offset);
@@ -156,11 +157,11 @@ impl Editor {
         self.changes().dropped.push((first, count, now));
     }
 
-    /// The content of the bytes is no longer needed. Only whole clusters are deallocated.
+    /// Discards the bytes. Only whole clusters are deallocated.
     pub fn discard(&mut self, start: u64, len: u64) -> Result<()> {
         self.have_changes()?;
         let cluster_bytes = self.top().cluster_bytes();
-        // The last cluster of the disk may reach beyond it.
+        // The disk's last cluster may extend past its end.
         let size = self.layers[0].size();
         let end =
             if start + len >= size { (start + len).next_multiple_of(cluster_bytes) } else { start + len };
@@ -176,7 +177,7 @@ impl Editor {
         self.limit_dropped()
     }
 
-    /// Makes the bytes zeros. With `unmap` the space may be deallocated.
+    /// Zeroes the bytes. With `unmap` the space may be deallocated.
     pub fn write_zeroes(&mut self, start: u64, len: u64, unmap: bool) -> Result<()> {
         self.have_changes()?;
         let cluster_bytes = self.top().cluster_bytes();
@@ -196,7 +197,7 @@ impl Editor {
         self.limit_dropped()
     }
 
-    /// Writes zeros into a part of a cluster, unless it has zeros already.
+    /// Writes zeros into part of a cluster, unless it already reads as zeros.
     fn write_zeros_into(&mut self, at: u64, len: u64) -> Result<()> {
         let mut present = vec![0; len as usize];
         self.read(0, at, &mut present)?;
@@ -215,7 +216,7 @@ impl Editor {
         Ok(self.layers[0].file.write(offset + within, &present)?)
     }
 
-    /// Has the cluster at `at` read as zeros. Returns where to go on: there may be no table for what follows.
+    /// Makes the cluster at `at` read as zeros. Returns where to continue: the bytes after it may have no table.
     fn zero_cluster(&mut self, at: u64, unmap: bool) -> Result<u64> {
         let (l1_index, l2_index) = self.top().indices(at);
         let cluster_bytes = self.top().cluster_bytes();
@@ -226,7 +227,7 @@ impl Editor {
             return Ok((at / table_bytes + 1) * table_bytes);
         }
         let Slot::Table(present) = slot.clone() else {
-            // Nothing above a backing file: an entry has to say so.
+            // To hide a backing file, an entry must mark the cluster as zeros.
             let table = self.own_table(l1_index)?;
             self.set(l1_index, &table, l2_index, ZERO);
             return Ok(at + cluster_bytes);
@@ -269,13 +270,13 @@ impl Editor {
             self.move_l1(needed)?;
         }
         self.write_tables()?;
-        // What the backing file has there is not the disk's.
+        // The backing file's data past the old end is not part of the disk.
         let hidden = self.layers.get(1).map_or(old, |layer| layer.size().min(size)).saturating_sub(old);
         self.layers[0].size.store(size, std::sync::atomic::Ordering::SeqCst);
         if hidden > 0 {
             self.write_zeroes(old, hidden, true)?;
         }
-        // Nor what is behind its old end in its last cluster.
+        // Neither is what follows the old end in its last cluster.
         let rest = old.next_multiple_of(self.top().cluster_bytes()).min(size) - old;
         if rest > 0 {
             self.write_zeroes(old, rest, false)?;
@@ -288,7 +289,7 @@ impl Editor {
         Ok(())
     }
 
-    /// Writes the L1 table to clusters that have room for so many entries.
+    /// Writes the L1 table to clusters with room for that many entries.
     fn move_l1(&mut self, entries: usize) -> Result<()> {
         self.write_tables()?;
         let bits = self.top().cluster_bits;

@@ -7,15 +7,15 @@ const COMPRESSED: u64 = 1 << 62;
 pub const ZERO: u64 = 1;
 pub const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 
-/// Takes the place of an entry that cannot be right. No valid entry is both compressed and `COPIED`.
+/// Replaces an invalid entry. No valid entry is both compressed and `COPIED`.
 pub const DAMAGED: u64 = u64::MAX;
 
-/// What an L2 entry says of a cluster.
+/// What an L2 entry describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cluster {
-    /// Whatever the backing file has.
+    /// The backing file's content.
     Absent,
-    /// Zeros. `offset` of the cluster that is allocated for it nevertheless, or 0.
+    /// Zeros. `offset` of the cluster that is allocated anyway, or 0.
     Zero {
         offset: u64,
         copied: bool,
@@ -24,7 +24,7 @@ pub enum Cluster {
         offset: u64,
         copied: bool,
     },
-    /// `len` bytes from `offset` on have the compressed data in them.
+    /// The compressed data is in the `len` bytes from `offset` on.
     Compressed {
         offset: u64,
         len: u64,
@@ -32,7 +32,7 @@ pub enum Cluster {
     Damaged,
 }
 
-/// Reads an L2 entry of an image with clusters of 2^`cluster_bits` bytes, of a version with zero clusters or without.
+/// Parses an L2 entry of an image with clusters of 2^`cluster_bits` bytes, of a version with or without zero clusters.
 pub fn cluster(entry: u64, cluster_bits: u32, has_zero: bool) -> Cluster {
     if entry == DAMAGED {
         return Cluster::Damaged;
@@ -57,7 +57,7 @@ pub fn cluster(entry: u64, cluster_bits: u32, has_zero: bool) -> Cluster {
     }
 }
 
-/// The host clusters of which an entry holds references: their first index, and their number.
+/// The host clusters that an entry holds references to: the index of the first, and the count.
 pub fn references(cluster: Cluster, cluster_bits: u32) -> (u64, u64) {
     match cluster {
         Cluster::Data { offset, .. } | Cluster::Zero { offset, .. } if offset != 0 => {

@@ -1,5 +1,5 @@
-//! A file of an image chain, for accesses to metadata and for copies. It has the alignment that O_DIRECT asks for: what is not
-//! aligned goes through a buffer, in units of a sector, the smallest cluster.
+//! A file of an image chain, for metadata accesses and copies. It meets O_DIRECT's alignment: unaligned accesses go
+//! through a buffer, in units of a sector, the smallest cluster.
 
 use crate::errno::{Errno, Result, check};
 use crate::image::SECTOR;
@@ -15,7 +15,7 @@ pub struct ImageFile {
     direct: Option<usize>,
     /// A block device has a fixed size, and its unused clusters have old content.
     pub is_block_device: bool,
-    /// Nothing is made durable (cache=unsafe).
+    /// Writes are never made durable (cache=unsafe).
     volatile: bool,
 }
 
@@ -34,7 +34,7 @@ impl Aligned {
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: so many initialized bytes that this value owns.
+        // SAFETY: that many initialized bytes, which this value owns.
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.layout.size()) }
     }
 }
@@ -49,7 +49,7 @@ impl Drop for Aligned {
 impl ImageFile {
     /// The open file of `fd`, which is duplicated.
     pub fn open(fd: RawFd, volatile: bool) -> Result<ImageFile> {
-        // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+        // SAFETY: no pointers; a non-negative result is a new fd that nothing else owns.
         let fd =
             unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd))? };
         // SAFETY: all zeros is a valid stat, which fstat fills in.
@@ -70,22 +70,22 @@ impl ImageFile {
         self.direct
     }
 
-    /// Bytes.
+    /// Length in bytes.
     pub fn len(&self) -> Result<u64> {
-        // SAFETY: no pointers. All operations have offsets: the file's position means nothing.
+        // SAFETY: no pointers. All operations have offsets: the file's position is unused.
         let end = unsafe { libc::lseek(self.as_raw_fd(), 0, libc::SEEK_END) };
         u64::try_from(end).map_err(|_| Errno::last())
     }
 
-    /// Fills `bytes` from `offset` on. What is beyond the file's end is zeros, as an image's is that ends in a cluster which has not been
-    /// written to its end.
+    /// Fills `bytes` from `offset` on. Past the file's end it reads zeros, as for an image whose last cluster was not
+    /// fully written.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         let count = self.read_to_end(offset, bytes)?;
         bytes[count..].fill(0);
         Ok(())
     }
 
-    /// Fills `bytes` as far as the file goes. Returns how far.
+    /// Fills `bytes` up to the file's end. Returns the number of bytes read.
     pub fn read_to_end(&self, offset: u64, bytes: &mut [u8]) -> Result<usize> {
         if self.direct.is_none() {
             return self.read_plain(offset, bytes);
@@ -146,7 +146,7 @@ impl ImageFile {
         Ok(())
     }
 
-    /// Makes the bytes zeros, and deallocates them if that is possible.
+    /// Zeroes the bytes, deallocating them if possible.
     pub fn zero(&self, offset: u64, len: u64) -> Result<()> {
         if self.punch(offset, len).is_ok() {
             return Ok(());
@@ -161,14 +161,14 @@ impl ImageFile {
         Ok(())
     }
 
-    /// Deallocates the bytes, which read as zeros then.
+    /// Deallocates the bytes, which then read as zeros.
     pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
         let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         // SAFETY: no pointers.
         check(unsafe { libc::fallocate(self.as_raw_fd(), mode, offset as i64, len as i64) }).map(drop)
     }
 
-    /// Has the file end at `len`, beyond its end.
+    /// Extends the file so that it ends at `len`.
     pub fn extend(&self, len: u64) -> Result<()> {
         // SAFETY: no pointers.
         check(unsafe { libc::ftruncate(self.as_raw_fd(), len as i64) }).map(drop)

@@ -1,6 +1,6 @@
-//! Writing tables to the file, in an order in which it is a valid image at any moment, whatever ends the process or the host: data before
-//! the tables that refer to it, refcounts before the references that they count, and references are gone before they are no longer
-//! counted. What is interrupted leaves clusters counted that nothing uses, no more.
+//! Writing tables to the file, in an order that keeps the file a valid image even if the process or the host dies at
+//! any point: data before the tables that refer to it, refcounts before the references that they count, and references
+//! are removed before their refcounts drop. An interruption only leaks clusters.
 
 use super::header::{field, incompatible};
 use super::layer::Slot;
@@ -8,11 +8,11 @@ use super::refcounts::SECTOR;
 use super::tables::{Editor, Result};
 use std::sync::atomic::Ordering::Acquire;
 
-/// Entries in a sector of a table.
+/// Entries in one sector of a table.
 const PER_SECTOR: usize = SECTOR / 8;
 
 impl Editor {
-    /// Whether the file lacks something.
+    /// Whether memory has changes that the file lacks.
     pub fn is_dirty(&mut self) -> bool {
         if !self.is_loaded() {
             return false;
@@ -26,7 +26,7 @@ impl Editor {
             && changes.refcounts.moved_from.is_none())
     }
 
-    /// Has the file, durably, all that is in memory. After an error it can be done again.
+    /// Durably writes all changes in memory to the file. May be retried after an error.
     pub fn write_tables(&mut self) -> Result<()> {
         if self.corrupt.is_some() || !self.is_dirty() {
             return Ok(());
@@ -34,7 +34,7 @@ impl Editor {
         let layers = self.layers.clone();
         let file = &layers[0].file;
         self.extend_file()?;
-        // Data, which tables in memory refer to already.
+        // Data first, which tables in memory already refer to.
         file.sync()?;
         self.write_refcounts()?;
         let (new_tables, l2) = (!self.changes().l1_dirty.is_empty(), !self.changes().l2_dirty.is_empty());
@@ -52,7 +52,7 @@ impl Editor {
         self.write_refcounts()
     }
 
-    /// Nothing is written from now on, but that the image is corrupt (version 3 can say so).
+    /// Refuses all further writes, and marks the image as corrupt (version 3 has a flag for it).
     pub fn mark_corrupt(&mut self, reason: String) {
         if self.corrupt.is_some() {
             return;
@@ -70,7 +70,7 @@ impl Editor {
         }
     }
 
-    /// The file has every cluster that its tables refer to.
+    /// Extends the file over every cluster that its tables refer to.
     fn extend_file(&mut self) -> Result<()> {
         let layers = self.layers.clone();
         let (file, end) = (&layers[0].file, self.changes().refcounts.end);
@@ -148,7 +148,7 @@ impl Editor {
         Ok(())
     }
 
-    /// Takes back the references that nobody can have any more, and the space of clusters that have none left.
+    /// Releases the references that no request can still hold, and the space of clusters that have none left.
     fn release_dropped(&mut self) -> Result<()> {
         let now = self.pins.advance();
         let layers = self.layers.clone();
@@ -161,7 +161,7 @@ impl Editor {
         for (first, count, _) in free {
             for cluster in first..first + count {
                 if changes.refcounts.release(file, cluster)? {
-                    // To give the space back is a courtesy.
+                    // Freeing the space is optional.
                     let _ = file.punch(cluster << bits, 1 << bits);
                 }
             }
@@ -170,7 +170,7 @@ impl Editor {
     }
 }
 
-/// Sector `sector` of a table, as in the file.
+/// Sector `sector` of a table, in file format.
 fn sector_of(table: &[u64], sector: usize) -> Vec<u8> {
     let first = sector * PER_SECTOR;
     let entries = &table[first..(first + PER_SECTOR).min(table.len())];

@@ -1,4 +1,5 @@
-//! The header of a qcow2 image, versions 2 and 3 (QEMU's docs/interop/qcow2.rst). It may come from anywhere: everything is checked.
+//! The header of a qcow2 image, versions 2 and 3 (QEMU's docs/interop/qcow2.rst). It is
+//! untrusted: everything is checked.
 
 use super::file::ImageFile;
 
@@ -6,10 +7,10 @@ use super::file::ImageFile;
 const MAGIC: u32 = 0x5146_49fb;
 const V2_BYTES: usize = 72;
 const V3_BYTES: usize = 104;
-/// The smallest cluster: a header and its extensions are inside the first cluster.
+/// The smallest cluster: a header and its extensions fit in the first cluster.
 const MIN_CLUSTER_BITS: u32 = 9;
 const MAX_CLUSTER_BITS: u32 = 21;
-/// What QEMU's implementation takes at most.
+/// The most that QEMU's implementation accepts.
 const MAX_L1_BYTES: u64 = 32 << 20;
 const MAX_REFCOUNT_TABLE_BYTES: u64 = 8 << 20;
 const MAX_SNAPSHOTS: u32 = 65536;
@@ -34,12 +35,12 @@ pub enum Compression {
     Zstd,
 }
 
-/// Where the header's fields are that change while an image is in use, in bytes.
+/// Byte offsets of the header fields that change while an image is in use.
 pub mod field {
     pub const SIZE: u64 = 24;
-    /// `l1_size`, and `l1_table_offset` after it.
+    /// `l1_size`, followed by `l1_table_offset`.
     pub const L1: u64 = 36;
-    /// `refcount_table_offset`, and `refcount_table_clusters` after it.
+    /// `refcount_table_offset`, followed by `refcount_table_clusters`.
     pub const REFCOUNT_TABLE: u64 = 48;
     pub const INCOMPATIBLE: u64 = 72;
     pub const AUTOCLEAR: u64 = 88;
@@ -67,7 +68,7 @@ pub struct Header {
     /// A refcount has 2^order bits.
     pub refcount_order: u32,
     pub compression: Compression,
-    /// Names of incompatible features that this version of vring does not know.
+    /// Names of incompatible features that this version of vring does not support.
     pub unknown_features: Vec<String>,
 }
 
@@ -80,7 +81,7 @@ impl Header {
         let mut bytes = vec![0; 1 << MIN_CLUSTER_BITS];
         let count = file.read_to_end(0, &mut bytes).map_err(unreadable)?;
         let first = Header::parse(&bytes[..count]);
-        // The extensions and the backing file's name are inside the first cluster, which may be larger.
+        // The extensions and the backing file's name are in the first cluster, which may be larger.
         let bits = match &first {
             Ok(header) => header.cluster_bits,
             Err(_) if count >= V2_BYTES && be32(&bytes, 0) == MAGIC => be32(&bytes, 20),
@@ -94,7 +95,7 @@ impl Header {
         Header::parse(&bytes[..count])
     }
 
-    /// The header in the first cluster of an image, as far as the file has it.
+    /// Parses the header in the first cluster of an image, or as much of it as the file has.
     pub fn parse(bytes: &[u8]) -> Result<Header, Reason> {
         if bytes.len() < V2_BYTES || be32(bytes, 0) != MAGIC {
             return Err("it has no qcow2 header".into());
@@ -264,7 +265,7 @@ impl Header {
         Ok(())
     }
 
-    /// Why it can't be opened at all, or to be written.
+    /// Why it can't be opened at all, or not for writing.
     pub fn refusal(&self, readonly: bool) -> Option<Reason> {
         use incompatible::*;
         let has = |bit| self.incompatible & bit != 0;
@@ -297,12 +298,12 @@ impl Header {
         1 << self.cluster_bits
     }
 
-    /// Entries of an L2 table: it fills a cluster.
+    /// log2 of the entries of an L2 table, which fills a cluster.
     pub fn l2_bits(&self) -> u32 {
         self.cluster_bits - 3
     }
 
-    /// What a disk of `size` bytes needs.
+    /// L1 entries that a disk of `size` bytes needs.
     pub fn l1_entries_needed(&self, size: u64) -> u64 {
         size.div_ceil(1 << (self.cluster_bits + self.l2_bits()))
     }

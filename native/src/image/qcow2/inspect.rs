@@ -1,4 +1,4 @@
-//! What an image says of itself, as JSON: `{"error": "its version is 7, not 2 or 3"}`, or the fields of its header.
+//! What an image's header says, as JSON: `{"error": "its version is 7, not 2 or 3"}`, or its fields.
 
 use super::file::ImageFile;
 use super::header::{Compression, Header, be32, incompatible};

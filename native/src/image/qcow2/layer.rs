@@ -1,5 +1,5 @@
-//! One file of an image's chain, and what is known of its tables. Threads that serve requests look clusters up here, in memory; what is
-//! not known they ask the image's own threads for, which alone change the tables.
+//! One file of an image's chain, and its cached tables. Threads that serve requests look clusters up here, in memory;
+//! for what is not cached they ask the image's own threads, which alone change the tables.
 
 use super::entry::{self, Cluster};
 use super::file::ImageFile;
@@ -8,18 +8,18 @@ use crate::sync::{read, write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, RwLock};
 
-/// What the L2 tables of one file may take in memory; at least `MIN_TABLES` are kept.
+/// The most memory for the cached L2 tables of one file; at least `MIN_TABLES` are kept.
 const CACHE_BYTES: u64 = 64 << 20;
 const MIN_TABLES: u64 = 8;
 
 /// An L2 table in memory.
 pub struct Table {
-    /// In its file.
+    /// Offset in its file.
     pub offset: AtomicU64,
     pub entries: Box<[AtomicU64]>,
-    /// Those that can't be right as they are in the file, by their index. In memory they are `DAMAGED`.
+    /// The file's values of invalid entries, by index. In memory they are `DAMAGED`.
     damaged: Vec<(usize, u64)>,
-    /// Since it was last asked.
+    /// Used since the last check.
     used: AtomicBool,
 }
 
@@ -32,7 +32,7 @@ impl Table {
         Arc::new(Table { offset: AtomicU64::new(offset), entries, damaged, used: AtomicBool::new(true) })
     }
 
-    /// As the file is to have it.
+    /// The entry as the file should have it.
     pub fn raw(&self, index: usize) -> u64 {
         match self.entries[index].load(Acquire) {
             entry::DAMAGED => self.damaged.iter().find(|(at, _)| *at == index).map_or(0, |(_, entry)| *entry),
@@ -41,13 +41,13 @@ impl Table {
     }
 }
 
-/// What is known of an L1 entry.
+/// The cached state of an L1 entry.
 #[derive(Clone)]
 pub enum Slot {
     Unknown,
     Absent,
     Table(Arc<Table>),
-    /// There can't be a table where it points to.
+    /// It points to a place where no table can be.
     Damaged,
 }
 
@@ -60,28 +60,28 @@ pub struct Tables {
 }
 
 pub enum Kind {
-    /// Bytes of the file as it was when it was opened.
+    /// The file's bytes as of when it was opened.
     Raw,
     Qcow2(Tables),
 }
 
 pub struct Layer {
     pub file: ImageFile,
-    /// Of the disk in it.
+    /// Size of the disk in it.
     pub size: AtomicU64,
     pub kind: Kind,
 }
 
-/// What a layer has from some byte on, and for how many bytes that is so.
+/// What a layer has from some byte on. The number of bytes comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// At this offset of the file. `writable`: in place.
+    /// At this offset of the file. `writable` if it may be written in place.
     Data {
         offset: u64,
         writable: bool,
     },
     Zeros,
-    /// The next layer has it.
+    /// The next layer decides.
     Absent,
     /// In a compressed cluster.
     Compressed {
@@ -108,7 +108,7 @@ impl Tables {
         1 << self.cluster_bits
     }
 
-    /// The L1 entry and the L2 entry of a byte.
+    /// The L1 and L2 indices of a byte.
     pub fn indices(&self, start: u64) -> (usize, usize) {
         let cluster = start >> self.cluster_bits;
         ((cluster >> self.l2_bits) as usize, (cluster & ((1 << self.l2_bits) - 1)) as usize)
@@ -122,7 +122,7 @@ impl Tables {
         entry::cluster(entry, self.cluster_bits, self.has_zero)
     }
 
-    /// What is known from now on: for each L1 entry whether there is a table.
+    /// Starts caching: `l1` has for each L1 entry whether there is a table.
     pub fn begin(&self, l1: impl Iterator<Item = u64>) {
         let slot = |entry: u64| if entry & entry::OFFSET == 0 { Slot::Absent } else { Slot::Unknown };
         *write(&self.slots) = l1.map(slot).collect();
@@ -134,7 +134,7 @@ impl Tables {
         self.begin(std::iter::empty());
     }
 
-    /// Enters a table. Another one is forgotten if there are too many, unless `keeps` it.
+    /// Caches a table. If there are too many, others are evicted, except those that `keeps` accepts.
     pub fn set(&self, l1_index: usize, slot: Slot, keeps: impl Fn(usize) -> bool) {
         let mut slots = write(&self.slots);
         if slots.len() <= l1_index {
@@ -151,7 +151,7 @@ impl Tables {
         }
     }
 
-    /// Forgets tables that were not used since this was last done.
+    /// Evicts tables that were not used since the last eviction.
     fn evict(&self, slots: &mut [Slot], keeps: impl Fn(usize) -> bool) {
         let mut spared = None;
         for (index, slot) in slots.iter_mut().enumerate() {
@@ -173,7 +173,7 @@ impl Tables {
         }
     }
 
-    /// From `start` on, `len` bytes at most and 1 at least.
+    /// From `start` on, for at least 1 and at most `len` bytes.
     fn find(&self, start: u64, len: u64) -> (Found, u64) {
         let within = start & (self.cluster_bytes() - 1);
         let (l1_index, l2_index) = self.indices(start);
@@ -215,7 +215,7 @@ impl Tables {
     }
 }
 
-/// Whether a cluster `bytes` after one that is `first` continues it.
+/// Whether a cluster `bytes` after `first` continues it.
 fn follows(first: Found, bytes: u64, next: Found) -> bool {
     match (first, next) {
         (Found::Data { offset, writable }, Found::Data { offset: next, writable: next_writable }) => {
@@ -231,7 +231,7 @@ impl Layer {
         self.size.load(SeqCst)
     }
 
-    /// From `start` on, `len` bytes at most and 1 at least.
+    /// From `start` on, for at least 1 and at most `len` bytes.
     pub fn find(&self, start: u64, len: u64) -> (Found, u64) {
         let size = self.size();
         if start >= size {
@@ -245,7 +245,7 @@ impl Layer {
     }
 }
 
-/// What a chain has from `start` on: the layer that has it.
+/// What a chain has from `start` on, with the index of the layer that has it.
 pub fn find_in_chain(layers: &[Layer], start: u64, len: u64) -> (usize, Found, u64) {
     let mut len = len;
     for (index, layer) in layers.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! qcow2 images, with the images that back them (QEMU's docs/interop/qcow2.rst). Requests for clusters that are allocated find them in
-//! memory and are carried out as those of a raw image. Everything else, from loading a table to allocating a cluster, is a task for
-//! another thread (`port.rs`), one of which works on the tables at a time.
+//! qcow2 images, with their backing images (QEMU's docs/interop/qcow2.rst). Requests for allocated clusters find them
+//! in memory and proceed like those of a raw image. Everything else, from loading a table to allocating a cluster, is a
+//! task for another thread (`port.rs`), one of which works on the tables at a time.
 
 mod compressed;
 mod edit;
@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tables::Editor;
 use trouble::Trouble;
 
-/// The most files of an image: itself and those that back it.
+/// The most files of an image: the image and its backing files.
 pub const MAX_LAYERS: usize = 200;
 
 crate::abi_struct! {
@@ -53,21 +53,22 @@ pub struct Qcow2Image {
     port: Port,
 }
 
-/// What its users share with the thread that works on its tables.
+/// What the image's users share with the thread that works on its tables.
 pub struct Core {
     state: ImageState,
     layers: Arc<[Layer]>,
     pins: Arc<Pins>,
     editor: Mutex<Editor>,
-    /// Its tables turned out to be wrong: nothing is written any more.
-    /// Why nothing is written any more. Apart from the editor, whose lock is held while the file is written to.
+    /// Why writes are refused: its tables turned out to be wrong. Not in the editor, whose lock is
+    /// held while the file is written.
     corruption: OnceLock<String>,
-    /// The file lacks tables that are in memory.
+    /// Memory has tables that the file lacks.
     is_dirty: AtomicBool,
 }
 
 impl Qcow2Image {
-    /// An image whose files are open, itself first. Their fds are duplicated. EBADMSG for one that can't be used, as `inspect` says.
+    /// An image whose files are open, itself first. Their fds are duplicated. EBADMSG for an image that can't be used;
+    /// `inspect` has the reason.
     pub fn open(
         files: &[ChainFile],
         readonly: bool,
@@ -98,7 +99,7 @@ impl Core {
         })
     }
 
-    /// Changes what is in memory of the tables. Wrong tables are an I/O error.
+    /// Changes the tables in memory. Wrong tables are an I/O error.
     fn edit<T>(&self, change: impl FnOnce(&mut Editor) -> tables::Result<T>) -> Result<T> {
         let mut editor = lock(&self.editor);
         let result = change(&mut editor);
@@ -116,7 +117,7 @@ impl Core {
 
     /// Makes what has been written durable.
     fn flush(&self) -> Result<()> {
-        // Data first, without keeping others from the tables: what follows has less to wait for.
+        // Data first, without the lock on the tables: what follows then takes less time.
         self.layers[0].file.sync()?;
         match self.is_dirty.load(SeqCst) {
             true => self.edit(Editor::write_tables),
@@ -124,10 +125,10 @@ impl Core {
         }
     }
 
-    /// Has the file all that is in memory, and forgets that, since the next to use the file may be somebody else.
+    /// Writes everything to the file and forgets what is in memory, since another process may use the file next.
     fn settle(&self) -> Result<()> {
         self.edit(|editor| {
-            // References that requests of before kept are released by a second round.
+            // A second round releases the references that earlier requests held.
             for _ in 0..3 {
                 editor.write_tables()?;
             }

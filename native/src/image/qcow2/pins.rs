@@ -1,6 +1,6 @@
-//! Which requests may still use what they looked up. A cluster that the tables no longer refer to is used again only when no request
-//! can have it from before: requests are counted by the parity of the time at which they began, and time goes on only when those of the
-//! time before have ended.
+//! Tracks which requests may still use clusters that they looked up. A cluster that the tables no longer refer to is
+//! reused only when no request from before can still use it: requests are counted by the parity of the epoch (`time`)
+//! in which they began, and the epoch advances only when the requests of the previous one have ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -11,7 +11,7 @@ pub struct Pins {
     held: [AtomicU64; 2],
 }
 
-/// Keeps in place what is looked up while there is one.
+/// While it exists, what is looked up stays in place.
 pub struct Pin {
     pins: Arc<Pins>,
     parity: usize,
@@ -34,7 +34,7 @@ impl Pins {
         self.time.load(SeqCst)
     }
 
-    /// Lets time go on as far as it can. What was looked up two times ago has no user. For one thread at a time.
+    /// Advances the epoch as far as possible. Nothing uses lookups from two epochs ago. For one thread at a time.
     pub fn advance(&self) -> u64 {
         for _ in 0..2 {
             let time = self.now();
@@ -62,7 +62,7 @@ mod tests {
         let pins = Arc::new(Pins::default());
         let first = pins.pin();
         let dropped_at = pins.now();
-        // A new time may begin, but not a second one.
+        // A new epoch may begin, but not a second one.
         assert_eq!(pins.advance(), dropped_at + 1);
         let second = pins.pin();
         assert_eq!(pins.advance(), dropped_at + 1);

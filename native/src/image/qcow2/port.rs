@@ -1,6 +1,6 @@
-//! The thread that works on an image's tables for the threads that serve requests, which never wait for tables: what is not in memory is a
-//! task for it. Eventfds among the image's files tell the end of tasks; a serving thread polls one in its ring, as the operation of the
-//! request that waits.
+//! The thread that works on an image's tables for the threads that serve requests, which never wait for tables:
+//! anything not in memory is a task for it. Eventfds among the image's files signal the end of tasks; a serving thread
+//! polls one in its ring, as the operation of the waiting request.
 
 use super::{Core, Pin};
 use crate::epoll::EventFd;
@@ -14,20 +14,20 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What the thread does for a request. Bytes of the disk.
+/// What the thread does for a request. Positions are bytes of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Has in memory where they are.
+    /// Loads the tables that locate these bytes.
     Load {
         start: u64,
         len: u64,
     },
-    /// The same, so that they can be written.
+    /// The same, and makes the bytes writable.
     Allocate {
         start: u64,
         len: u64,
     },
-    /// Decompresses the cluster of a layer that the byte is in.
+    /// Decompresses a layer's cluster that contains the byte.
     Expand {
         layer: usize,
         start: u64,
@@ -43,9 +43,9 @@ pub enum Task {
         durable: bool,
     },
     Flush,
-    /// Nothing: what was asked before has been done.
+    /// Nothing: signals that earlier tasks have been done.
     Pass,
-    /// The file has everything, and memory nothing.
+    /// Writes everything to the file and forgets what is in memory.
     Settle,
 }
 
@@ -61,10 +61,10 @@ const RUNNING: u8 = 1;
 const ENDED: u8 = 2;
 const CANCELED: u8 = 3;
 
-/// Eventfds of an image. Tasks that are waited for at the same time share them if they are more: who waits is woken too often then.
+/// Eventfds of an image. If more tasks are awaited at the same time they share them, which causes spurious wake-ups.
 const SIGNALS: usize = 8;
 
-/// A task that has been asked for. Dropping it takes the task back if it has not begun.
+/// A task that has been requested. Dropping it withdraws the task if it has not begun.
 pub struct Ticket {
     asked: Arc<Asked>,
     shared: Arc<Shared>,
@@ -75,7 +75,7 @@ struct Asked {
     state: AtomicU8,
     answer: Mutex<Option<Result<Answer>>>,
     signal: usize,
-    /// Its signal may still be there from an earlier task.
+    /// Its signal may still be set from an earlier task.
     first: bool,
 }
 
@@ -86,7 +86,7 @@ impl Asked {
 }
 
 impl Ticket {
-    /// Once it has ended.
+    /// The answer, once the task has ended.
     pub fn answer(&self) -> Option<Result<Answer>> {
         match self.asked.state.load(SeqCst) {
             ENDED => lock(&self.asked.answer).clone(),
@@ -99,7 +99,7 @@ impl Ticket {
         self.answer().is_some()
     }
 
-    /// The place in `Image::files` of the file that is readable when it has ended, and perhaps before.
+    /// The index in `Image::files` of the file that becomes readable when it has ended, and perhaps before.
     pub fn file(&self) -> u16 {
         (self.shared.core.layers.len() + self.asked.signal) as u16
     }
@@ -115,23 +115,23 @@ impl Drop for Ticket {
 #[derive(Default)]
 struct Asking {
     tasks: VecDeque<Arc<Asked>>,
-    /// The thread is to end when there are no more.
+    /// The thread ends when there are no more tasks.
     closing: bool,
 }
 
 struct Signal {
     event: EventFd,
-    /// Tickets that may wait for it.
+    /// Number of tickets that may wait for it.
     users: AtomicUsize,
 }
 
 struct Shared {
     core: Arc<Core>,
     asking: Mutex<Asking>,
-    /// Something has been asked, or the thread is to end.
+    /// A task was requested, or the thread must end.
     news: Condvar,
     signals: Vec<Signal>,
-    /// There is no thread, or no longer.
+    /// There is no thread, or it has died.
     died: AtomicBool,
 }
 
@@ -141,7 +141,7 @@ pub struct Port {
     thread: Mutex<Option<Thread>>,
 }
 
-/// Threads of images that are closed, which the kernel has not let go of.
+/// Threads of closed images that are stuck in the kernel.
 static LEFT: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
 const JOIN_LIMIT: Duration = Duration::from_millis(100);
 
@@ -159,7 +159,8 @@ impl Port {
         Ok(Port { shared, seccomp, thread: Mutex::default() })
     }
 
-    /// Has a thread. Not before the process has been confined, which has all of its threads change their user: a filtered one can't.
+    /// Starts the thread. Not before the process has been confined, which changes the user of all of its threads: a
+    /// filtered thread can't do that.
     pub fn start(&self) -> Result<()> {
         let mut started = lock(&self.thread);
         if started.is_some() {
@@ -198,7 +199,7 @@ impl Port {
         Ticket { asked, shared: self.shared.clone() }
     }
 
-    /// Keeps what is looked up from now on where it is.
+    /// Keeps what is looked up from now on in place.
     pub fn pin(&self) -> Pin {
         self.shared.core.pins.pin()
     }
@@ -208,7 +209,7 @@ impl Port {
         self.shared.core.is_dirty.load(SeqCst)
     }
 
-    /// Those that the thread signals.
+    /// The eventfds that the thread signals.
     pub fn files(&self) -> impl Iterator<Item = RawFd> {
         self.shared.signals.iter().map(|signal| signal.event.as_raw_fd())
     }
@@ -247,7 +248,7 @@ impl Shared {
         self.died.load(SeqCst)
     }
 
-    /// One that few wait for.
+    /// The signal with the fewest waiters.
     fn free_signal(&self) -> usize {
         let users = |index: &usize| self.signals[*index].users.load(SeqCst);
         (0..SIGNALS).min_by_key(users).unwrap_or(0)
@@ -269,7 +270,7 @@ impl Shared {
         }
     }
 
-    /// None when the port is closed.
+    /// None once the port is closed.
     fn next(&self) -> Option<Arc<Asked>> {
         let mut asking = lock(&self.asking);
         loop {

@@ -1,5 +1,5 @@
-//! The reference counts of an image's clusters (qcow2, "Host cluster management"), in memory as far as they were needed, and the
-//! allocation of clusters. Changes reach the file when `flush.rs` writes them.
+//! The reference counts of an image's clusters (qcow2, "Host cluster management"), cached as needed, and the allocation
+//! of clusters. Changes reach the file when `flush.rs` writes them.
 
 use super::entry::OFFSET;
 use super::file::ImageFile;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Result<T> = std::result::Result<T, Trouble>;
 
-/// Of the file, so that an image can't be made to count clusters without end.
+/// The most clusters in a file, so that an image can't cause endless counting.
 const MAX_CLUSTERS: u64 = 1 << 47;
 pub const SECTOR: usize = 512;
 
@@ -17,17 +17,17 @@ pub struct Refcounts {
     order: u32,
     pub cluster_bits: u32,
     pub table_offset: u64,
-    /// Offsets of the blocks, 0 for those that there are not.
+    /// Offsets of the blocks, 0 for missing ones.
     pub table: Vec<u64>,
     pub blocks: BTreeMap<usize, Vec<u8>>,
-    /// Sectors of blocks that the file does not have yet, and entries of the table.
+    /// Sectors of blocks, and entries of the table, that the file lacks.
     pub dirty: BTreeSet<(usize, usize)>,
     pub table_dirty: BTreeSet<usize>,
-    /// The table is to move here first, with so many clusters; its old place.
+    /// The table must move first; its old offset and its number of clusters.
     pub moved_from: Option<(u64, u64)>,
     /// No cluster below this one is free.
     cursor: u64,
-    /// Clusters of tables, which no other entry may point to.
+    /// Clusters of tables, which no other entry may refer to.
     pub metadata: BTreeSet<u64>,
     /// Bytes of the file that tables may refer to.
     pub end: u64,
@@ -73,7 +73,7 @@ impl Refcounts {
         Err(corrupt(format!("a {what} is at {offset:#x}, which is no place for it")))
     }
 
-    /// Notes the clusters of `len` bytes of metadata, which nothing else may be in.
+    /// Reserves the clusters of `len` bytes of metadata, which nothing else may use.
     pub fn reserve(&mut self, what: &str, offset: u64, len: u64) -> Result<()> {
         let first = offset >> self.cluster_bits;
         let count = len.div_ceil(1 << self.cluster_bits);
@@ -85,7 +85,7 @@ impl Refcounts {
         Ok(())
     }
 
-    /// Entries of a block.
+    /// Refcounts per block.
     fn per_block(&self) -> u64 {
         1 << (self.cluster_bits + 3 - self.order)
     }
@@ -94,7 +94,7 @@ impl Refcounts {
         ((cluster / self.per_block()) as usize, cluster % self.per_block())
     }
 
-    /// Has the block in memory. Returns false if there is none.
+    /// Loads the block. Returns false if there is none.
     fn have_block(&mut self, file: &ImageFile, index: usize) -> Result<bool> {
         if self.blocks.contains_key(&index) {
             return Ok(true);
@@ -134,7 +134,7 @@ impl Refcounts {
         Ok(())
     }
 
-    /// Takes `count` free clusters in a row. Returns the first one.
+    /// Allocates `count` contiguous clusters. Returns the first one.
     pub fn allocate(&mut self, file: &ImageFile, count: u64) -> Result<u64> {
         let mut first = self.cursor;
         let mut run = 0;
@@ -170,7 +170,7 @@ impl Refcounts {
         Ok(first)
     }
 
-    /// Takes back one reference. Returns whether it was the last one.
+    /// Drops one reference. Returns whether it was the last one.
     pub fn release(&mut self, file: &ImageFile, cluster: u64) -> Result<bool> {
         let count = self.get(file, cluster)?;
         if count == 0 {
@@ -184,7 +184,7 @@ impl Refcounts {
         Ok(count == 1)
     }
 
-    /// Adds the block for clusters that have none, all of which are free: it is in the first of them.
+    /// Adds the block for clusters that have none, all of which are free; it goes into the first of them.
     fn add_block(&mut self, file: &ImageFile, index: usize) -> Result<()> {
         if index >= self.table.len() {
             return self.grow(file, index);
@@ -206,12 +206,12 @@ impl Refcounts {
         Ok(())
     }
 
-    /// Has a larger table, which begins with the clusters that the old one can't refer to.
+    /// Replaces the table with a larger one, at the start of the clusters that the old one can't refer to.
     fn grow(&mut self, file: &ImageFile, index: usize) -> Result<()> {
         let per_cluster = (1usize << self.cluster_bits) / 8;
         let old_clusters = (self.table.len() / per_cluster) as u64;
         if self.moved_from.is_some() {
-            // One move at a time: the next flush ends it.
+            // One move at a time: the next flush completes it.
             return Err(libc::EAGAIN.into());
         }
         let first = self.table.len() as u64 * self.per_block();
@@ -238,8 +238,8 @@ impl Refcounts {
     }
 }
 
-/// Refcount `at` of a block whose refcounts have 2^order bits: the first ones are in the least significant bits of a byte, larger ones
-/// are big-endian.
+/// Refcount `at` of a block whose refcounts have 2^order bits: those smaller than a byte start at its least significant
+/// bits, larger ones are big-endian.
 fn get(block: &[u8], order: u32, at: usize) -> u64 {
     if order < 3 {
         let (per_byte, bits) = (8 >> order, 1 << order);

@@ -1,4 +1,4 @@
-//! The tables of an image, for the threads that change them: one of them at a time. This part loads tables and reads content.
+//! The tables of an image, for the threads that change them, one at a time. This part loads tables and reads content.
 
 use super::compressed::expand;
 use super::entry::{self, Cluster, OFFSET};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub type Result<T> = std::result::Result<T, Trouble>;
 
-/// Clusters that are kept as they were decompressed: guests read them in small parts.
+/// Decompressed clusters to cache: guests read them in small parts.
 const KEPT_CLUSTERS: usize = 8;
 
 /// A file of the chain whose tables can be loaded.
@@ -27,10 +27,11 @@ pub struct Source {
 pub struct Changes {
     pub header: Header,
     pub refcounts: Refcounts,
-    /// L1 entries, and sectors of L2 tables, that the file does not have yet.
+    /// L1 entries, and sectors of L2 tables, that the file lacks.
     pub l1_dirty: BTreeSet<usize>,
     pub l2_dirty: BTreeSet<(usize, usize)>,
-    /// References that nothing needs any more once the tables are in the file: the first cluster, their number, and the time of it.
+    /// References that are no longer needed once the tables are in the file: the first cluster, the count, and the
+    /// epoch in which they were dropped.
     pub dropped: Vec<(u64, u64, u64)>,
 }
 
@@ -40,10 +41,10 @@ pub struct Editor {
     pub readonly: bool,
     /// By layer, once it has been used.
     sources: Vec<Option<Source>>,
-    /// Of the first one, if it can be written.
+    /// Changes to the first file, if it is writable.
     changes: Option<Changes>,
     expanded: VecDeque<(usize, u64, Arc<Vec<u8>>)>,
-    /// Why nothing is written any more.
+    /// Why writes are refused.
     pub corrupt: Option<String>,
 }
 
@@ -53,7 +54,7 @@ impl Editor {
         Editor { layers, pins, readonly, sources, changes: None, expanded: VecDeque::new(), corrupt: None }
     }
 
-    /// Forgets what is in memory, all of which the file has.
+    /// Forgets what is in memory, all of which is in the file.
     pub fn forget(&mut self) {
         self.sources.iter_mut().for_each(|source| *source = None);
         self.changes = None;
@@ -69,7 +70,7 @@ impl Editor {
         self.changes.is_some()
     }
 
-    /// The first file's tables, which this changes.
+    /// The first file's tables, the only ones that change.
     pub fn top(&self) -> &Tables {
         match &self.layers[0].kind {
             Kind::Qcow2(tables) => tables,
@@ -136,7 +137,7 @@ impl Editor {
         }
         reserve_snapshots(&self.layers[0], &header, &mut refcounts)?;
         if header.autoclear != 0 {
-            // What it stands for is not kept up to date here.
+            // This code does not maintain the features that the bits stand for.
             file.write(super::header::field::AUTOCLEAR, &0u64.to_be_bytes())?;
             file.sync()?;
             header.autoclear = 0;
@@ -183,14 +184,14 @@ impl Editor {
         Ok(slot)
     }
 
-    /// Has a table of the first file in memory that is not in it yet.
+    /// Caches a table of the first file that the file lacks.
     pub fn enter_table(&self, l1_index: usize, offset: u64, entries: Vec<u64>) -> Arc<Table> {
         let table = Table::new(offset, entries, |entry| self.checked(0, self.top(), entry));
         self.enter(0, self.top(), l1_index, Slot::Table(table.clone()));
         table
     }
 
-    /// Those that the file does not have yet stay in memory.
+    /// Tables that the file lacks stay in memory.
     fn enter(&self, index: usize, tables: &Tables, l1_index: usize, slot: Slot) {
         let dirty = self.changes.as_ref().filter(|_| index == 0).map(|changes| &changes.l2_dirty);
         tables.set(l1_index, slot, |at| {
@@ -206,7 +207,8 @@ impl Editor {
         }
     }
 
-    /// The entry, unless it can't be right: then the cluster reads as an error, and nothing is written to where it points.
+    /// The entry, or `DAMAGED` if it is invalid: the cluster then reads as an error, and nothing
+    /// is written to where it points.
     fn checked(&self, index: usize, tables: &Tables, entry: u64) -> u64 {
         let cluster = tables.cluster(entry);
         let (first, count) = entry::references(cluster, tables.cluster_bits);
@@ -218,7 +220,7 @@ impl Editor {
         if cluster == Cluster::Damaged || beyond || overlaps { entry::DAMAGED } else { entry }
     }
 
-    /// What the chain has from `start` on, with all tables that it takes to know it.
+    /// What the chain has from `start` on, after loading the tables needed to locate it.
     pub fn find(&mut self, from: usize, start: u64, len: u64) -> Result<(usize, Found, u64)> {
         loop {
             let layers = self.layers.clone();
@@ -231,7 +233,7 @@ impl Editor {
         }
     }
 
-    /// Reads what the layers from `from` on have.
+    /// Reads the content of the layers from `from` on.
     pub fn read(&mut self, from: usize, start: u64, bytes: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < bytes.len() {
@@ -253,7 +255,7 @@ impl Editor {
         Ok(())
     }
 
-    /// The compressed cluster of a layer that has the byte at `start`.
+    /// The decompressed cluster of a layer that contains the byte at `start`.
     pub fn expanded(&mut self, layer: usize, start: u64) -> Result<Arc<Vec<u8>>> {
         let layers = self.layers.clone();
         let Kind::Qcow2(tables) = &layers[layer].kind else { return Err(libc::EIO.into()) };
@@ -274,13 +276,13 @@ impl Editor {
         Ok(cluster)
     }
 
-    /// The compressed clusters at this place of the first file are gone.
+    /// Forgets the decompressed clusters at this offset of the first file, which are gone.
     pub fn forget_expanded(&mut self, offset: u64) {
         self.expanded.retain(|(layer, at, _)| (*layer, *at) != (0, offset));
     }
 }
 
-/// Notes the clusters of the table of snapshots, and of their L1 tables.
+/// Reserves the clusters of the snapshot table, and of the snapshots' L1 tables.
 fn reserve_snapshots(layer: &Layer, header: &Header, refcounts: &mut Refcounts) -> Result<()> {
     let mut at = header.snapshots_offset;
     let mut noted = Vec::new();

@@ -12,7 +12,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The files of a chain, the image itself first, and whether each is qcow2.
+    /// The files of a chain, the image itself first, each with whether it is qcow2.
     pub fn open(chain: Vec<(File, bool)>, readonly: bool) -> Result<Disk> {
         let qcow2 =
             |(file, is_qcow2): &(File, bool)| ChainFile { fd: file.as_raw_fd(), qcow2: u32::from(*is_qcow2) };

@@ -1,4 +1,4 @@
-//! Images that qemu-img made are changed at random and compared with a model, and checked and read by qemu-img.
+//! Images created by qemu-img are changed at random and compared with a model, then checked and read by qemu-img.
 
 use super::port::Task;
 use super::testing::Disk;
@@ -114,7 +114,7 @@ fn change(random: &mut Random, disk: &mut Disk, model: &mut Vec<u8>) {
     }
 }
 
-/// `code`: what `qemu-img check` may return besides 0: 3 for leaked clusters.
+/// `code`: what `qemu-img check` may return besides 0, such as 3 for leaked clusters.
 fn check(folder: &Folder, path: &Path, model: &[u8], code: i32) {
     let (found, text) = run("qemu-img", &["check", path.to_str().unwrap()]);
     assert!(found == 0 || found == code, "qemu-img check says {found}: {text}");
@@ -144,7 +144,7 @@ fn random_changes(
     }
     disk.carry_out(Task::Settle).unwrap();
     check(folder, chain[0].0, &model, 0);
-    // What is in the file is what was in memory.
+    // The file has what was in memory.
     let disk = open(chain, false).unwrap();
     assert!(disk.read(0, model.len()).unwrap() == model, "{name} ({options}) reads something else");
 }
@@ -319,7 +319,7 @@ fn overlapping_tables_make_an_image_corrupt_and_keep_it_as_it_is() {
     let mut bytes = std::fs::read(&path).unwrap();
     let header = Header::parse(&bytes).unwrap();
     let l1 = header.l1_offset as usize;
-    // The only L2 table is where the refcount table is.
+    // The only L2 table is placed where the refcount table is.
     bytes[l1..l1 + 8].copy_from_slice(&(header.refcount_table_offset | entry::COPIED).to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let disk = open(&[(&path, true)], false).unwrap();

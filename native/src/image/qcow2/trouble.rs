@@ -4,7 +4,7 @@ use crate::errno::Errno;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Of the host.
+    /// An error of the host.
     Errno(Errno),
     /// The image's own tables are wrong, as this clause says.
     Corrupt(String),

@@ -1,5 +1,5 @@
-//! A driver that keeps to the rules, at random: every chain is taken once, in order, with its buffers, and comes back once, across any
-//! number of rounds, restarts, and suppressed notifications.
+//! A random but conforming driver: every chain is taken once, in order, with its buffers, and comes back once, across
+//! any number of rounds, restarts, and suppressed notifications.
 
 use super::super::testing::packed::PackedDriver;
 use super::super::testing::{Buffer, Random, in_, out, ram};
@@ -30,7 +30,7 @@ fn offer(random: &mut Random, driver: &mut PackedDriver, tables: bool) -> Option
     let buffers: Vec<_> = (0..).zip(&lens).map(|(index, len)| buffer(index, *len)).collect();
     let id = match indirect {
         true => {
-            // A table for each ID that may be in use.
+            // One table for each ID that may be in use.
             let id = driver.free_id();
             let table = 0x8000 + 0x100 * u64::from(id);
             driver.write_table(table, &buffers);
@@ -80,7 +80,7 @@ fn run(seed: u64, size: u32, features: u64) {
                 finished.push_back((chain.id, len));
             }
             4 => {
-                // Asks for an interrupt some descriptors further on, publishes, and counts what came of it.
+                // Asks for an interrupt some descriptors ahead, publishes, and counts the interrupts.
                 let ahead = random.below(u64::from(size)) as u16;
                 let event = driver.forward(driver.next_used(), ahead);
                 driver.set_events(AT_DESCRIPTOR, event);

@@ -94,7 +94,7 @@ fn a_full_ring_is_taken_and_nothing_more() {
 fn an_indirect_table_has_its_buffers_in_order_and_takes_one_place() {
     let ram = ram();
     let mut driver = PackedDriver::new(&ram, SIZE);
-    // Links have no meaning in the table.
+    // Links are meaningless in the table.
     driver.write_table(0x4000, &[out(0x8000, 8), in_(0x9000, 100), in_(0xa000, 1)]);
     driver.offer(&[Buffer::indirect(0x4000, 48)]);
     let mut queue = queue(&driver, feature::INDIRECT_DESC);
@@ -349,7 +349,7 @@ fn with_event_idx_interrupts_are_sent_when_a_descriptor_is_passed() {
     driver.set_events(AT_DESCRIPTOR, 1);
     assert!(!use_chains(&mut driver, &[1, 1]), "5, 0");
     assert!(use_chains(&mut driver, &[3]), "1 to 3");
-    // The same index in the round before has been passed already.
+    // The same index in the previous round has already been passed.
     driver.set_events(AT_DESCRIPTOR, 0x8005);
     assert!(!use_chains(&mut driver, &[1]), "4");
     assert!(!use_chains(&mut driver, &[1]), "5 of this round");

@@ -13,7 +13,7 @@ fn queue<'m>(driver: &Driver<'m>, features: u64) -> SplitQueue<'m> {
     SplitQueue::new(driver.ram, &QueueLayout { features, ..driver.layout }).unwrap()
 }
 
-/// The error of taking the only chain, of `buffers`.
+/// The error of taking the only chain.
 fn broken<T>(features: u64, offer: impl FnOnce(&mut Driver) -> T) -> String {
     let ram = ram();
     let mut driver = Driver::new(&ram, SIZE);
@@ -227,7 +227,7 @@ fn a_kick_may_be_asked_for_when_more_than_one_chain_is_there() {
     assert!(!with_index.enable_kicks_after(3) && with_index.has_available());
     driver.offer(&[out(0x8000, 1)]);
     assert!(with_index.enable_kicks_after(3));
-    // Flags can't say how many.
+    // Flags can't express a number.
     let mut with_flags = queue(&driver, 0);
     assert!(with_flags.enable_kicks_after(16));
 }

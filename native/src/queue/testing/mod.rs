@@ -7,7 +7,7 @@ use super::{Position, QueueLayout};
 use crate::memory::GuestRam;
 use vm_memory::{Bytes, GuestAddress};
 
-/// RAM is two regions, which touch here.
+/// RAM is two adjacent regions with this border.
 pub const REGION_BORDER: u64 = 0x10_0000;
 const RAM_END: u64 = 0x20_0000;
 
@@ -48,12 +48,12 @@ impl Buffer {
     }
 }
 
-/// What the device reads.
+/// A buffer that the device reads.
 pub fn out(address: u64, len: u32) -> Buffer {
     Buffer { address, len, flags: 0 }
 }
 
-/// What the device writes.
+/// A buffer that the device writes.
 pub fn in_(address: u64, len: u32) -> Buffer {
     Buffer { address, len, flags: WRITE }
 }

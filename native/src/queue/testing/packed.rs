@@ -20,7 +20,7 @@ pub struct PackedDriver<'m> {
     /// Where the next chain goes, and where the next used descriptor is expected: index, and wrap counter in bit 15.
     next: u16,
     used: u16,
-    /// Descriptors of the chains that are not returned, by ID.
+    /// Descriptor counts of the chains that have not been returned, by ID.
     chains: BTreeMap<u16, u16>,
 }
 
@@ -39,12 +39,12 @@ impl<'m> PackedDriver<'m> {
         PackedDriver { ram, layout, next: WRAP, used: WRAP, chains: BTreeMap::new() }
     }
 
-    /// Descriptors that can be made available.
+    /// How many descriptors can be made available.
     pub fn room(&self) -> u16 {
         self.layout.size as u16 - self.chains.values().sum::<u16>()
     }
 
-    /// Makes a chain available. Returns its ID, the lowest that is free.
+    /// Makes a chain available. Returns its ID, the lowest free one.
     pub fn offer(&mut self, buffers: &[Buffer]) -> u16 {
         let id = self.free_id();
         assert!(buffers.len() <= usize::from(self.room()));
@@ -71,7 +71,7 @@ impl<'m> PackedDriver<'m> {
         (0..).find(|id| !self.chains.contains_key(id)).unwrap()
     }
 
-    /// Where the next chain goes.
+    /// Position of the next chain.
     pub fn next_available(&self) -> u16 {
         self.next
     }
@@ -92,7 +92,7 @@ impl<'m> PackedDriver<'m> {
         Some((id, len))
     }
 
-    /// The place of the next used descriptor, for `set_events`.
+    /// Position of the next used descriptor, for `set_events`.
     pub fn next_used(&self) -> u16 {
         self.used
     }
@@ -131,13 +131,13 @@ impl<'m> PackedDriver<'m> {
         }
     }
 
-    /// When the driver wants interrupts.
+    /// Sets when the driver wants interrupts.
     pub fn set_events(&self, flags: u16, place: u16) {
         let word = u32::from(place) | u32::from(flags) << 16;
         self.ram.store(word.to_le(), GuestAddress(self.layout.available), Release).unwrap();
     }
 
-    /// When the device wants kicks: flags and place.
+    /// When the device wants kicks: flags and position.
     pub fn device_events(&self) -> (u16, u16) {
         let word: u32 = self.ram.load(GuestAddress(self.layout.used), Acquire).unwrap();
         ((word >> 16) as u16, word as u16)
