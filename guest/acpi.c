@@ -132,8 +132,8 @@ uint64_t acpi_ecam(void)
     return load64(mcfg + MCFG_BASE);
 }
 
-/* SLP_TYP of a sleep state: the first element of its package, such as _S5_, in the DSDT (§7.4.2). Found by its name, without an AML
- * interpreter: "_S5_", PackageOp, PkgLength, number of elements, first element. -1: there is no such state. */
+/* SLP_TYP of a sleep state: the first element of its package, such as _S5_, in the DSDT (§7.4.2). It is found by name,
+ * without an AML interpreter: "_S5_", PackageOp, PkgLength, number of elements, first element. -1 if missing. */
 static int sleep_type(const uint8_t *fadt, const char *state)
 {
     uint64_t address = load32(fadt + FADT_DSDT);
@@ -155,7 +155,7 @@ static int sleep_type(const uint8_t *fadt, const char *state)
     return -1;
 }
 
-/* Port of the PM1a status register; the enable register is in the second half of the block. 0: there is none. */
+/* Port of the PM1a status register; the enable register is in the second half of the block. 0 if there is none. */
 static uint16_t pm1_status(uint16_t *enable)
 {
     const uint8_t *fadt = (const uint8_t *)find_table("FACP");

@@ -10,7 +10,7 @@
 /* §5.2.3, §5.2.6. */
 #define BLK_F_FLUSH (1ull << 9)
 enum { REQUEST_READ = 0, REQUEST_WRITE = 1, REQUEST_FLUSH = 4, STATUS_OK = 0, STATUS_UNSET = 0xff };
-/* Its SCSI command is there already. */
+/* Its SCSI command has already been prepared. */
 enum { REQUEST_PREPARED = 0x100 };
 enum { CONFIG_CAPACITY = 0, MAX_QUEUE = 256, DESCRIPTORS = 3 };
 enum { CHECK_EVERY_MS = 200, TIMEOUT_MS = 30000, SCSI_TRIES = 8 };
@@ -36,7 +36,7 @@ struct disk {
     struct slot *slots;
     bool ready, interrupts;
     bool scsi;
-    uint64_t scsi_sectors; /* once it has been asked for them */
+    uint64_t scsi_sectors; /* known after the first query */
 };
 
 static struct disk disks[BLK_MAX_DISKS];
@@ -176,7 +176,7 @@ static const char *scsi_ask(struct disk *disk, enum scsi_operation operation, ui
     return error;
 }
 
-/* After a reset, the disk tells of that before it does anything else. */
+/* After a reset, the disk reports that before it does anything else. */
 static const char *scsi_start(struct disk *disk)
 {
     for (unsigned tries = 0; tries < SCSI_TRIES; tries++) {

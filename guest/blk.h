@@ -1,4 +1,4 @@
-/* Disks on virtio-blk (virtio 1.3 §5.2) or virtio-scsi (§5.6): keeps a number of requests in flight and measures them. */
+/* Disks on virtio-blk (virtio 1.3 §5.2) or virtio-scsi (§5.6): keeps several requests in flight and measures them. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,11 +35,11 @@ struct blk_result {
 /* How many blocks of that size the disk has; 0 if there is no such disk. */
 uint64_t blk_blocks(unsigned disk, uint64_t block_bytes);
 
-/* Runs the job. NULL, or an error. */
+/* Runs the job. Returns NULL or an error. */
 const char *blk_run(const struct blk_job *job, struct blk_result *result);
 
-/* The device was used by something else: the next job resets it. */
+/* Notes that something else used the device: the next job resets it. */
 void blk_forget(unsigned disk);
 
-/* Flushes the disk's cache. NULL, or an error. */
+/* Flushes the disk's cache. Returns NULL or an error. */
 const char *blk_flush(unsigned disk);

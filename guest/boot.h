@@ -5,7 +5,7 @@
 #define BOOT_MULTIBOOT 2
 
 /* The first instructions of the guest: two port writes, to the POST code port and to the debug console, which show a
- * VMM or a benchmark that guest code runs. Clobbers eax and edx. */
+ * VMM or a benchmark that guest code is running. Clobbers eax and edx. */
 /* clang-format off */
 #define FIRST_INSTRUCTION_BYTE 0x0d /* carriage return: invisible on a console */
 #define FIRST_INSTRUCTION_MARK \
@@ -24,7 +24,7 @@ struct boot_info {
     const char *command_line; /* our copy */
     uint64_t memory_bytes;    /* all RAM */
     uint64_t low_ram_end;     /* end of the RAM that starts at 1 MiB */
-    uint64_t rsdp;            /* physical address of ACPI's root pointer, 0 if the loader gave none */
+    uint64_t rsdp;            /* physical address of ACPI's root pointer, 0 if the loader passed none */
 };
 
 extern struct boot_info boot;

@@ -20,7 +20,7 @@ static uint64_t khz_from_cpu(void)
     return r.eax && r.ebx && r.ecx ? (uint64_t)r.ecx * r.ebx / r.eax / 1000 : 0;
 }
 
-/* Leaf 0x40000010, which several hypervisors have: eax = TSC frequency in kHz. */
+/* Leaf 0x40000010, which several hypervisors provide: eax = TSC frequency in kHz. */
 static uint64_t khz_from_hypervisor(void)
 {
     if (!(cpuid(1).ecx & 1u << 31) || cpuid(0x40000000).eax < 0x40000010)
@@ -28,8 +28,8 @@ static uint64_t khz_from_hypervisor(void)
     return cpuid(0x40000010).eax;
 }
 
-/* The count of channel 0 and the TSC at the same moment: the best of several tries, with the least time between the two
- * TSC reads. */
+/* The count of channel 0 and the TSC at the same moment: the best of several tries, the one with the least time between
+ * the two TSC reads. */
 static uint16_t read_pit(uint64_t *tsc)
 {
     uint64_t shortest = UINT64_MAX;
@@ -74,7 +74,7 @@ uint64_t tsc_khz(void)
     return khz;
 }
 
-/* In two steps, so that hours don't overflow. */
+/* In two steps, so that large values don't overflow. */
 uint64_t ticks_to_ns(uint64_t ticks)
 {
     uint64_t khz = tsc_khz();

@@ -10,7 +10,7 @@
 #include "text.h"
 #include "virtio.h"
 
-/* As Linux has them: so many page numbers in a request. */
+/* As in Linux: the number of page numbers per request. */
 enum { PAGE = 4096, NUMBERS = 256, INFLATE = 0, QUEUE = 64, TIMEOUT_MS = 60000 };
 
 static struct virtqueue queue;
@@ -29,7 +29,8 @@ static const char *start(struct virtio_device *device)
     return 0;
 }
 
-/* The number of the n-th page: in their order; or every other one, and then those between them, of which no two are neighbors. */
+/* The number of the n-th page: in order; or every other page first and then the rest, so that no two in a row are
+ * adjacent. */
 static uint64_t page_number(uint64_t n, uint64_t pages, bool scattered)
 {
     if (!scattered)
@@ -54,7 +55,7 @@ static const char *inflate(struct virtio_device *device, uint64_t first, uint64_
         }
         virtqueue_kick(&queue);
         uint32_t head, length;
-        /* Balloons return requests in their order. */
+        /* Balloons return requests in order. */
         while (!virtqueue_take(&queue, &head, &length))
             if (virtio_needs_reset(device) || rdtsc() - begin > ms_to_ticks(TIMEOUT_MS))
                 return "the device does not take the pages";

@@ -1,4 +1,4 @@
-/* demo: a modest load of everything, to watch. */
+/* demo: a modest load on everything, to watch. */
 
 #include <stddef.h>
 
@@ -50,7 +50,7 @@ static const char *batch(struct places *places, bool write, struct totals *total
     totals->failed += result.errors;
     if (error || !write || result.errors)
         return error;
-    job.write = true; /* request n uses the buffer of request n of the read */
+    job.write = true; /* request n uses the buffer of the read's request n */
     error = blk_run(&job, &result);
     totals->written += result.done - result.errors;
     totals->failed += result.errors;

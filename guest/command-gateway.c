@@ -15,7 +15,7 @@ enum { TYPE = 12, ARP = 14, ARP_OPERATION = 20, ARP_TARGET = 38, ARP_FRAME = 60 
 enum { IP = 14, IP_BYTES = 20, IP_LENGTH = 16, IP_ID = 18, IP_TTL = 22, IP_PROTOCOL = 23, IP_SUM = 24, IP_SOURCE = 26 };
 enum { ICMP = IP + IP_BYTES, ICMP_SUM = ICMP + 2, ICMP_NUMBER = ICMP + 6, PATTERN = ICMP + 8 };
 enum { ECHO_REPLY = 0, ECHO_REQUEST = 8, MIN_SIZE = 60, MAX_SIZE = 1514, REPLY_MS = 5000 };
-/* Requests that wait for their replies; after so long, they are lost. */
+/* Requests awaiting replies; after LOST_MS they count as lost. */
 enum { WINDOW = 64, LOST_MS = 100 };
 
 static const uint8_t us[4] = {10, 0, 2, 15}, gateway[4] = {10, 0, 2, 2};
@@ -31,7 +31,7 @@ static void ethernet(uint8_t *frame, const uint8_t *to, uint16_t type)
     put16(frame + TYPE, type);
 }
 
-/* Asks for the gateway's address, which has it know ours. */
+/* Asks for the gateway's address, which also tells it ours. */
 static bool find_gateway(void)
 {
     static const uint8_t ethernet_for_ip[] = {0, 1, 8, 0, NET_ADDRESS, sizeof us};
@@ -58,7 +58,7 @@ static bool find_gateway(void)
     return false;
 }
 
-/* False if there is no room now. */
+/* False if the queue is full. */
 static bool request(uint32_t number, uint32_t size)
 {
     uint8_t *frame = net_buffer();
@@ -82,7 +82,7 @@ static bool request(uint32_t number, uint32_t size)
     return true;
 }
 
-/* Whether a frame is a reply; one of another size, or with a wrong sum, is counted as bad. */
+/* Whether a frame is a reply; a reply with a different size or a wrong sum counts as bad. */
 static bool is_reply(const uint8_t *frame, uint32_t length, uint32_t size, uint64_t *bad)
 {
     if (length < MIN_SIZE || frame[TYPE] != 8 || frame[TYPE + 1] != 0 || frame[IP_PROTOCOL] != 1 || frame[ICMP] != ECHO_REPLY)

@@ -91,7 +91,7 @@ static const char *transfer(bool write, unsigned count, char **words)
 /* The blocks that verify uses, and their contents: both depend on the seed. */
 struct pattern {
     uint64_t seed, first, step, blocks, bad;
-    uint64_t last, backwards; /* the TSC at the last call, and how often it was less than at the one before */
+    uint64_t last, backwards; /* the TSC at the last call, and how often it was less than the one before */
 };
 
 static void pattern_tick(struct pattern *p)
@@ -185,7 +185,7 @@ static const char *verify(unsigned count, char **words)
     return NULL;
 }
 
-/* Rounds of `verify`, each done another way, until they are done or Ctrl-C ends them. */
+/* Rounds of `verify`, each done in a different way, until they are done or Ctrl-C ends them. */
 static const char *soak(unsigned count, char **words)
 {
     static struct blk_result written, read;
@@ -209,7 +209,7 @@ static const char *soak(unsigned count, char **words)
         interrupted = written.interrupted || read.interrupted;
         if (!interrupted && written.done + read.done != 2 * job.count)
             return "requests were lost";
-        if (!interrupted) /* else blocks that were not written were read */
+        if (!interrupted) /* else blocks that were never written have been read */
             bad = pattern.bad;
         done++;
         blocks += read.done;

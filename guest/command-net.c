@@ -10,8 +10,9 @@
 #include "print.h"
 #include "text.h"
 
-/* Ethernet's header with the EtherType for experiments (IEEE 802), zeros as long as IP's header, before which Linux completes no checksum,
- * then what kind of frame it is, a sum, a number, and bytes that follow from that. The sum is RFC 1071's over everything from itself on. */
+/* An Ethernet header with the experimental EtherType (IEEE 802), zeros in place of an IP header, before which Linux
+ * completes no checksum, then the kind of frame, a sum, a number, and bytes derived from it. The sum is RFC 1071's over
+ * everything from itself on. */
 enum { TYPE_HIGH = 0x88, TYPE_LOW = 0xb5, IP = 14, KIND = 34, SUM = 36, NUMBER = 38, PATTERN = 42 };
 enum { REQUEST = 1, REPLY = 2, STREAM = 3 };
 enum { MIN_FRAME = 60, REPLY_MS = 5000, BATCH = 32 };
@@ -47,7 +48,7 @@ static bool parse_options(unsigned count, char **words, struct options *o)
     return true;
 }
 
-/* Sends a frame to `to`; false if there is no room now. */
+/* Sends a frame to `to`; false if the queue is full. */
 static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct options *o)
 {
     uint8_t *frame = net_buffer();
@@ -67,7 +68,8 @@ static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct 
         frame[SUM] = (uint8_t)(sum >> 8), frame[SUM + 1] = (uint8_t)sum;
         net_send(length, (struct net_offload){0});
     } else {
-        /* An offset of 0 means that there is nothing to complete: it begins two bytes earlier, which are 0. */
+        /* An offset of 0 would mean that there is nothing to complete, so the sum starts two bytes earlier; they are 0.
+         */
         frame[KIND] = 0, frame[KIND + 1] = 0;
         frame[NUMBER + 3] = kind;
         net_send(length, (struct net_offload){.checksum_start = KIND, .checksum_offset = SUM - KIND});
@@ -75,7 +77,7 @@ static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct 
     return true;
 }
 
-/* The kind of a frame of this command's, whose contents are as they were sent; 0 for others. */
+/* The kind of an intact frame of this command; 0 for other frames. */
 static uint8_t check(const uint8_t *frame, uint32_t length, uint32_t *number, uint64_t *bad)
 {
     if (length < MIN_FRAME || frame[12] != TYPE_HIGH || frame[13] != TYPE_LOW)
@@ -91,7 +93,7 @@ static uint8_t check(const uint8_t *frame, uint32_t length, uint32_t *number, ui
     return kind;
 }
 
-/* Answers requests, until a time has passed. */
+/* Answers requests for the given time. */
 static const char *echo(uint64_t ms)
 {
     struct options o = {0};
@@ -109,7 +111,7 @@ static const char *echo(uint64_t ms)
     return NULL;
 }
 
-/* Sends requests to everybody, one after the other, and awaits the replies. */
+/* Broadcasts requests one at a time, and waits for the replies. */
 static const char *ping(uint64_t count, const struct options *o)
 {
     static const uint8_t everybody[NET_ADDRESS] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -161,7 +163,7 @@ static const char *stream(uint64_t count, uint64_t ms, const struct options *o)
     return NULL;
 }
 
-/* Counts what comes, until there has been enough or a time has passed. */
+/* Counts received frames until there are enough or the time is over. */
 static const char *receive(uint64_t count, uint64_t ms, const struct options *o)
 {
     uint64_t begin = rdtsc(), limit = ms ? ms_to_ticks(ms) : UINT64_MAX, first = 0, last = 0;

@@ -1,4 +1,4 @@
-/* The nic command: how many frames a card of a PC sends and receives, and what they cost. */
+/* The nic command: how many frames a PC network card sends and receives, and what they cost. */
 
 #include <stddef.h>
 
@@ -20,7 +20,7 @@ static void report(const char *what, uint64_t frames, uint64_t ticks)
           frames * 1000000 / us, accesses, accesses * 1000 / (frames ? frames : 1));
 }
 
-/* Sends as many frames as it can, and tells the card after each `batch` of them. */
+/* Sends as many frames as it can, and notifies the card after each `batch` of them. */
 static const char *stream(uint64_t ms, uint32_t size, uint64_t batch)
 {
     static uint8_t frame[NIC_MAX_FRAME] __attribute__((aligned(64)));
@@ -41,7 +41,8 @@ static const char *stream(uint64_t ms, uint32_t size, uint64_t batch)
     return NULL;
 }
 
-/* Counts what comes, from the first frame to the end: a card that stops receiving has a low rate, not that of its last burst. */
+/* Counts received frames, from the first frame to the end: a card that stops receiving gets a low rate, not that of its
+ * last burst. */
 static const char *receive(uint64_t ms)
 {
     uint64_t begin = rdtsc(), limit = ms_to_ticks(ms), first = begin, frames = 0;

@@ -1,4 +1,4 @@
-/* serial: another serial port than the console's. */
+/* serial: a serial port other than the console's. */
 
 #include <stddef.h>
 
@@ -11,7 +11,7 @@
 enum { REG_DATA = 0, REG_LINE_STATUS = 5, STATUS_READY = 0x01, STATUS_EMPTY = 0x20, ABSENT = 0xff };
 enum { LINE_MAX = 80, WAIT_MS = 60000 };
 
-/* Reads up to a line feed or carriage return. False when none comes for a minute. */
+/* Reads up to a line feed or carriage return. False if none arrives within a minute. */
 static bool read_line(uint16_t port, char *line, unsigned size)
 {
     uint64_t start = rdtsc(), limit = ms_to_ticks(WAIT_MS);

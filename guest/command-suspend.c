@@ -1,4 +1,4 @@
-/* The command "suspend": ACPI S3, and what has woken the guest up. */
+/* The command "suspend": ACPI S3, and what woke the guest up. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void set_alarm(uint64_t seconds)
     rtc_write(RTC_B, rtc_read(RTC_B) | ALARM_ENABLE);
 }
 
-/* They have been reset: their drivers begin anew. */
+/* The devices have been reset: their drivers start over. */
 static void restart_devices(void)
 {
     for (unsigned i = 0; i < virtio_device_count; i++)

@@ -8,7 +8,7 @@ struct command {
     const char *name;
     const char *usage;
     const char *help;
-    /* words[0] is the name. Returns NULL, or an error. */
+    /* words[0] is the name. Returns NULL or an error. */
     const char *(*run)(unsigned count, char **words);
 };
 

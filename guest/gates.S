@@ -11,7 +11,7 @@ ring0_gate:
     call *%rax
     iretq
 
-/* Returns after an interrupt; at once if one is pending. STI takes effect after HLT has started, so none is missed. */
+/* Returns after an interrupt, immediately if one is pending. STI takes effect after HLT starts, so none is missed. */
     .globl wait_for_interrupt
 wait_for_interrupt:
     sti

@@ -15,7 +15,7 @@ enum { IDENTIFY = 0xec, READ_DMA_EXT = 0x25 };
 enum { BM_COMMAND = 0, BM_STATUS = 2, BM_TABLE = 4, BM_START = 1, BM_READ = 8, BM_ACTIVE = 1, BM_FAILED = 2 };
 enum { CLASS_IDE = 0x0101, TIMEOUT_MS = 10000, PART = 65536 };
 
-/* Of a table of regions (§1.2): 0 bytes stand for 64 KiB, which no region may cross a multiple of. */
+/* An entry of the region table (§1.2): 0 bytes means 64 KiB, and a region must not cross a multiple of that. */
 struct region {
     uint32_t address;
     uint16_t bytes, last;

@@ -5,14 +5,14 @@
 
 enum { IDE_SECTOR = 512, IDE_MAX_SECTORS = 256 };
 
-/* NULL, or an error. */
+/* Returns NULL or an error. */
 const char *ide_open(void);
 
 /* Sectors of the drive. */
 uint64_t ide_capacity(void);
 
-/* Reads `count` sectors, at most IDE_MAX_SECTORS, into memory of its own. NULL, or an error. */
+/* Reads `count` sectors, at most IDE_MAX_SECTORS, into its own memory. Returns NULL or an error. */
 const char *ide_read(uint64_t sector, uint32_t count);
 
-/* Accesses to ports so far: exits. */
+/* Port accesses so far, each of which is an exit. */
 uint64_t ide_accesses(void);

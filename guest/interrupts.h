@@ -13,7 +13,7 @@ void interrupts_init(void);
  * port write may be a VM exit, so this is deferred until interrupts are needed. */
 void interrupts_start(void);
 
-/* Initializes them again, whatever has been written to them since. */
+/* Initializes them again, whatever has been written to them in the meantime. */
 void interrupts_restart(void);
 
 /* Idles until an interrupt in `mask` arrives; returns and clears those that did. */

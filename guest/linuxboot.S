@@ -1,7 +1,7 @@
 /*
- * An option ROM with which a PC's firmware starts a Linux bzImage, or what looks like one (iPXE's ipxe.lkrn, memdisk), by its
- * real-mode entry point (Linux, Documentation/arch/x86/boot.rst). Image, initrd and command line are items of fw_cfg, with
- * the addresses that they belong at; DMA brings them there. The VMM completes the checksum.
+ * An option ROM with which a PC's firmware boots a Linux bzImage, or an image in that format (iPXE's ipxe.lkrn,
+ * memdisk), at its real-mode entry point (Linux, Documentation/arch/x86/boot.rst). Image, initrd and command line are
+ * items of fw_cfg, with the addresses where they belong; they are loaded by DMA. The VMM completes the checksum.
  */
 
 #define FW_CFG_DMA_HIGH 0x514
@@ -31,7 +31,7 @@
 rom:
     .word 0xaa55
     .byte (end - rom + 511) / 512
-    lret /* initialization: there is nothing to do yet */
+    lret /* initialization: nothing to do yet */
 
     .org 0x1a
     .word pnp
@@ -59,7 +59,7 @@ product:
 failure:
     .asciz "The kernel cannot be read.\r\n"
 
-/* Copies an item to the address that another one has. */
+/* Loads an item to the address in another item. */
 .macro load address, size, data
     movl $\size, %ebx
     call number
@@ -89,7 +89,7 @@ boot:
     jz enter
     movl %eax, %esi
 
-    /* As high as it may be, but below what firmware has taken of RAM. */
+    /* As high as allowed, but below the RAM that firmware has taken. */
     xorl %ecx, %ecx
     xorl %edx, %edx
     movw $0xe801, %ax
@@ -130,7 +130,7 @@ enter:
     movl %eax, %edi
     movl $SETUP_ADDRESS, %ebx
     call number
-    subl %eax, %edi /* where the heap of the setup code ends */
+    subl %eax, %edi /* the end of the setup code's heap */
     subl $16, %edi
     shrl $4, %eax
     cli
@@ -146,7 +146,7 @@ enter:
     xorl %ebx, %ebx
     lret
 
-/* The 32-bit number that the item %ebx is: in %eax. */
+/* Returns the value of the 32-bit item %ebx in %eax. */
 number:
     pushl %edi
     pushl $0
@@ -189,7 +189,7 @@ copy:
     addw $16, %sp
     ret
 
-/* The address of what the caller has pushed last: in %eax. */
+/* Returns the address of the value that the caller pushed last in %eax. */
 stack_address:
     xorl %eax, %eax
     movw %ss, %ax
@@ -197,7 +197,7 @@ stack_address:
     pushl %ecx
     movzwl %sp, %ecx
     addl %ecx, %eax
-    addl $6, %eax /* what has been pushed since */
+    addl $6, %eax /* pushed since then */
     popl %ecx
     ret
 
@@ -214,10 +214,10 @@ fail:
     int $0x10
     jmp 1b
 2:
-    int $0x18 /* firmware goes on with the next device */
+    int $0x18 /* firmware continues with the next device */
     jmp 2b
 
     .balign 4
-    .byte 0 /* room for the checksum */
+    .byte 0 /* space for the checksum */
 end:
     .section .note.GNU-stack, "", @progbits

@@ -1,4 +1,4 @@
-/* The guest, from the top: start up, say hello, run commands. */
+/* The guest, from the top: start up, print a greeting, run commands. */
 
 #include <stdint.h>
 

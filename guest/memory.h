@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* Zeroed memory that is never freed. Stops the guest with a message if none is left. */
+/* Returns zeroed memory that is never freed. Stops the guest with a message if none is left. */
 void *memory_alloc(uint64_t size, uint64_t align);
 
 /* The remaining memory, for buffers: the caller may use it exclusively until the command ends. */

@@ -15,7 +15,7 @@
 enum { STATUS_OFFSET = 4, STATUS_SHIFT = 16, LINK_UP = 1 };
 enum { NEEDS_CSUM = 1, GSO_TCPV4 = 1 };
 enum { RECEIVE = 0, TRANSMIT = 1, QUEUE = 256, RECEIVE_BUFFER = 2048, MAX_CARDS = 4 };
-/* A frame of the largest size has a few buffers, the others one each. */
+/* A frame of the largest size has several buffers, the others one each. */
 enum { SEND_BUFFERS = 128, SMALL_BUFFER = 2048, LARGE_BUFFERS = 4 };
 
 struct header {
@@ -45,8 +45,8 @@ uint8_t net_address[NET_ADDRESS];
 
 static struct card cards[MAX_CARDS];
 static struct card *card;
-static uint8_t *joined; /* a frame of several buffers */
-static int returned;    /* the buffer of the frame that net_receive gave last, or -1 */
+static uint8_t *joined; /* a frame that spans several buffers */
+static int returned;    /* the buffer of the frame that net_receive returned last, or -1 */
 
 static void offer_receive(struct card *c, uint16_t index)
 {
@@ -176,7 +176,7 @@ const uint8_t *net_receive(uint32_t *length)
     }
     memcpy(joined, buffer + sizeof(struct header), *length);
     offer_receive(card, (uint16_t)head);
-    /* The device shows all buffers of a frame at once. */
+    /* The device publishes all buffers of a frame at once. */
     while (--buffers && virtqueue_take(&card->receive, &head, &bytes)) {
         if (*length + bytes <= NET_MAX_FRAME)
             memcpy(joined + *length, card->received + (uint64_t)head * RECEIVE_BUFFER, bytes);

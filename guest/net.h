@@ -8,13 +8,13 @@ enum { NET_MAX_FRAME = 65536, NET_ADDRESS = 6 };
 
 struct net_mode {
     unsigned card; /* the n-th virtio-net device */
-    bool indirect; /* frames to send are in tables outside of the ring */
+    bool indirect; /* frames to send use tables outside the ring */
 };
 
-/* What the device is to complete, or divide (§5.1.6.2). All zero: nothing. */
+/* What the device must complete or segment (§5.1.6.2). All zero for nothing. */
 struct net_offload {
-    uint16_t checksum_start, checksum_offset; /* with an offset other than 0 */
-    uint16_t segment_bytes;                   /* of TCP over IPv4; 0: the frame is not divided */
+    uint16_t checksum_start, checksum_offset; /* with a nonzero offset */
+    uint16_t segment_bytes;                   /* for TCP over IPv4; 0 for no segmentation */
 };
 
 struct net_counts {
@@ -23,28 +23,28 @@ struct net_counts {
 
 extern uint8_t net_address[NET_ADDRESS];
 
-/* Initializes the device, unless it is in use in that mode. NULL, or an error. */
+/* Initializes the device, unless it is already in use in that mode. Returns NULL or an error. */
 const char *net_open(struct net_mode mode);
 
-/* The link is up; true for a device that does not say. */
+/* Whether the link is up; true for a device that does not report it. */
 bool net_link(void);
 
-/* Room for a frame to send, or NULL: none now. */
+/* A buffer for a frame to send, or NULL if the queue is full. */
 uint8_t *net_buffer(void);
 
-/* Sends the frame that is in the last buffer. The device sees it at the next net_flush. */
+/* Sends the frame in the last buffer. The device sees it at the next net_flush. */
 void net_send(uint32_t length, struct net_offload offload);
 void net_flush(void);
 
-/* Returns the buffers of frames that are sent. False while some are not. */
+/* Reclaims the buffers of sent frames. Returns false while some are outstanding. */
 bool net_all_sent(void);
 
-/* The next frame that was received, valid until the next call, or NULL. */
+/* The next received frame, valid until the next call, or NULL. */
 const uint8_t *net_receive(uint32_t *length);
 
 struct net_counts net_counts(void);
 
-/* The device needs a reset. */
+/* Whether the device needs a reset. */
 bool net_broken(void);
 
 /* The sum of the Internet checksum, in ones' complement (RFC 1071). */

@@ -22,11 +22,11 @@ struct model {
 
 static const struct model *model;
 static const struct pci_function *function;
-static uint64_t memory; /* registers in memory */
+static uint64_t memory; /* address of memory-mapped registers */
 static uint16_t ports;
 static uint64_t accesses;
 
-/* The e1000: Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual, §3.2, §3.3 and §13. */
+/* The e1000: Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual, §3.2, §3.3, §13. */
 enum {
     CTRL = 0x0000,
     STATUS = 0x0008,
@@ -50,7 +50,7 @@ enum { DONE = 1 };
 
 struct descriptor {
     uint64_t address;
-    uint32_t command; /* of received ones the length */
+    uint32_t command; /* the length, in receive descriptors */
     volatile uint32_t status;
 };
 
@@ -64,7 +64,7 @@ static void e1000_write(unsigned reg, uint32_t value)
     write32(memory + reg, value);
 }
 
-/* Writes may be kept back (KVM's coalesced MMIO, in QEMU) until something is read. */
+/* Writes may be delayed (KVM's coalesced MMIO, in QEMU) until something is read. */
 static void e1000_post(void)
 {
     accesses++;
@@ -143,11 +143,11 @@ static uint32_t e1000_receive(void)
     return length;
 }
 
-/* The RTL8139: Realtek, RTL8139C(L)+ data sheet, §5: four frames to send, one ring of bytes to receive. */
+/* The RTL8139: Realtek, RTL8139C(L)+ data sheet, §5: four transmit descriptors, and one receive ring of bytes. */
 enum { TSD = 0x10, TSAD = 0x20, RBSTART = 0x30, CR = 0x37, CAPR = 0x38, IMR = 0x3c, RCR = 0x44 };
 enum { CR_BUFE = 1, CR_TE = 4, CR_RE = 8, CR_RST = 16 };
 enum { TSD_OWN = 1 << 13, SLOTS = 4, BYTES = 65536, SLACK = 16 + 2048 };
-/* All frames, 64 KiB, and those at its end go on behind it (WRAP has no effect with 64 KiB). */
+/* All frames, a 64 KiB ring; frames at its end continue past it (WRAP has no effect with 64 KiB). */
 #define RCR_ALL 0x0000f80fu | 3u << 11
 
 static uint8_t *bytes;

@@ -35,7 +35,7 @@ uint32_t pci_read32(const struct pci_function *f, unsigned offset);
 void pci_write16(const struct pci_function *f, unsigned offset, uint16_t value);
 void pci_write32(const struct pci_function *f, unsigned offset, uint32_t value);
 
-/* Offset of the first capability with `id` after the one at `after` (0: from the start); 0 if there is none. */
+/* Offset of the first capability with `id` after the one at `after` (0 to start at the first); 0 if there is none. */
 unsigned pci_find_capability(const struct pci_function *f, uint8_t id, unsigned after);
 
 /* The address in memory BAR `index`; 0 if it is an I/O BAR, or has no address assigned. */
@@ -44,6 +44,5 @@ uint64_t pci_bar_address(const struct pci_function *f, unsigned index);
 /* Whether BAR `index` is 64 bits wide, so that the next one is its upper half. */
 bool pci_bar_is_64bit(const struct pci_function *f, unsigned index);
 
-/* The size of memory BAR `index`, up to 2 GiB; 0 if there is none. Briefly disables the function's decoding.
- */
+/* The size of memory BAR `index`, up to 2 GiB; 0 if there is none. Briefly disables the function's decoding. */
 uint32_t pci_bar_size(const struct pci_function *f, unsigned index);

@@ -31,7 +31,7 @@ const char *rng_read(void *buffer, uint32_t size)
     const char *error = ready ? 0 : start(device);
     if (error)
         return error;
-    ready = false; /* until this read has succeeded: after an error the next one reinitializes the device */
+    ready = false; /* until this read has succeeded: after an error, the next one reinitializes the device */
     for (uint32_t got = 0; got < size;) {
         queue.desc[0] = (struct virtq_desc){(uint64_t)buffer + got, size - got, VIRTQ_DESC_WRITE, 0};
         virtqueue_add(&queue, 0);

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-/* Fills `buffer` with random bytes from the device. NULL, or an error. */
+/* Fills `buffer` with random bytes from the device. Returns NULL or an error. */
 const char *rng_read(void *buffer, uint32_t size);
 
-/* The device was used by something else: the next read resets it. */
+/* Notes that something else used the device: the next read resets it. */
 void rng_forget(void);

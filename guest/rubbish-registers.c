@@ -1,4 +1,4 @@
-/* rubbish regs, rubbish ports: random accesses, the same for the same seed. */
+/* rubbish regs, rubbish ports: random accesses, identical for the same seed. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ struct region {
 static struct region regions[MAX_REGIONS];
 static unsigned region_count;
 
-/* Where the memory BARs are before the garbage moves them. */
+/* Records where the memory BARs are before garbage moves them. */
 static void find_regions(void)
 {
     region_count = 0;
@@ -43,7 +43,7 @@ static void find_regions(void)
 
 static bool chance(uint64_t *state, unsigned percent) { return random_below(state, 100) < percent; }
 
-/* Half of the values are random, the others are typical out-of-range indices. */
+/* Half of the values are random; the others are typical out-of-range indices. */
 static uint32_t random_value(uint64_t *state)
 {
     static const uint32_t special[] = {0,      1,      2,       0x7f,       0x80,       0xff,       0x100,     0x7fff,

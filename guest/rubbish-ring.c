@@ -31,7 +31,7 @@ static struct {
     struct virtq_desc *table;
 } ring;
 
-/* A correct read of sector 0 in descriptors 0, 1, 2 of `d`: which each case then corrupts. */
+/* A correct read of sector 0 in descriptors 0, 1, 2 of `d`, which each case then corrupts. */
 static void correct_request(struct virtq_desc *d)
 {
     *ring.request = (struct request){0};

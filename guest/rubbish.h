@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* Broken virtqueues on the first disk. NULL, or why it could not continue. */
+/* Broken virtqueues on the first disk. Returns NULL, or why it could not continue. */
 const char *rubbish_ring(void);
 
 /* `count` random reads and writes of device registers in memory BARs and of PCI configuration space. */

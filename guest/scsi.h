@@ -9,7 +9,7 @@
 enum { SCSI_REQUEST_QUEUE = 2, SCSI_DESCRIPTORS = 3 };
 enum scsi_operation { SCSI_TEST_READY, SCSI_READ_CAPACITY, SCSI_READ, SCSI_WRITE, SCSI_FLUSH };
 
-/* With the sizes that a device has after its reset: 32 bytes of command, 96 of sense data. */
+/* With the sizes that a device uses after its reset: 32 bytes of command, 96 of sense data. */
 struct scsi_command {
     uint8_t lun[8];
     uint64_t id;
@@ -34,9 +34,9 @@ struct scsi_exchange {
 void scsi_prepare(struct scsi_exchange *exchange, unsigned target, enum scsi_operation operation, uint64_t block,
                   uint32_t blocks);
 
-/* Describes it in `d`, whose first entry has the index `first` in its table. Returns the number of descriptors. */
+/* Describes the request in `d`, whose first entry has index `first` in its table. Returns the number of descriptors. */
 unsigned scsi_describe(struct scsi_exchange *exchange, struct virtq_desc *d, uint16_t first, void *data,
                        uint32_t bytes, bool device_writes);
 
-/* Whether it has succeeded. */
+/* Whether the command succeeded. */
 bool scsi_succeeded(const struct scsi_exchange *exchange);

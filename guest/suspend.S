@@ -1,5 +1,5 @@
-/* Back from S3: firmware calls the waking vector in real mode (ACPI 6.5 §16.3.1), where suspend.c has copied wake_trampoline
- * to, and the program goes on where it saved itself, as setjmp and longjmp do. */
+/* Resuming from S3: firmware calls the waking vector in real mode (ACPI 6.5 §16.3.1), where suspend.c has copied
+ * wake_trampoline, and the program continues where it saved its state, as with setjmp and longjmp. */
 
 #include "segments.h"
 
@@ -24,7 +24,7 @@ wake_trampoline_end:
 wake_protected:
     mov $SEL_DATA, %eax
     mov %eax, %ds
-    movb $0x89, gdt + SEL_TSS + 5           /* it is not busy any more */
+    movb $0x89, gdt + SEL_TSS + 5           /* clear the busy bit */
     mov $wake_long, %esi
     jmp enter_long_mode
 
@@ -44,7 +44,7 @@ wake_long:
     push $wake_ring3
     iretq
 
-wake_ring3:                                 /* with the registers that calls keep */
+wake_ring3:                                 /* with the registers that calls preserve */
     mov saved_rbx, %rbx
     mov saved_rbp, %rbp
     mov saved_r12, %r12
@@ -54,7 +54,7 @@ wake_ring3:                                 /* with the registers that calls kee
     mov $1, %eax
     jmp *saved_rip
 
-/* bool suspend_save(void): returns 0, and 1 once more after waking up */
+/* bool suspend_save(void): returns 0, and once more with 1 after waking up */
     .globl suspend_save
 suspend_save:
     mov (%rsp), %rax

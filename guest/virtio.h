@@ -68,18 +68,17 @@ struct virtio_device *virtio_get(uint16_t type, unsigned n);
 /* "blk", "rng", "net" ... */
 const char *virtio_type_name(uint16_t type);
 
-/* Resets the device and negotiates features: those of `wanted` that it offers, and VERSION_1. NULL, or an error.
- */
+/* Resets the device and negotiates VERSION_1 and those of `wanted` that it offers. Returns NULL or an error. */
 const char *virtio_start(struct virtio_device *device, uint64_t wanted);
 
-/* Gives the device queue `index` with at most `max_size` entries; with `interrupts`, through MSI-X entry 0. */
+/* Sets up queue `index` with at most `max_size` entries; with `interrupts`, through MSI-X entry 0. */
 const char *virtio_setup_queue(struct virtio_device *device, uint16_t index, uint16_t max_size, bool interrupts,
                                struct virtqueue *queue);
 
 /* After setting up the queues: sets DRIVER_OK. */
 void virtio_run(struct virtio_device *device);
 
-/* False if the device times out. */
+/* Returns false if the device times out. */
 bool virtio_reset(struct virtio_device *device);
 bool virtio_needs_reset(const struct virtio_device *device);
 uint64_t virtio_config64(const struct virtio_device *device, unsigned offset);
@@ -87,7 +86,7 @@ uint64_t virtio_config64(const struct virtio_device *device, unsigned offset);
 /* Adds a chain to the avail ring; the device sees it at the next virtqueue_kick. */
 void virtqueue_add(struct virtqueue *queue, uint16_t head);
 
-/* Publishes the added chains, and notifies the device if it asked for that. */
+/* Publishes the added chains, and notifies the device if it asked for notifications. */
 void virtqueue_kick(struct virtqueue *queue);
 
 /* Takes one completed chain; false if there is none. */
