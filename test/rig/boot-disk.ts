@@ -1,19 +1,19 @@
 const SECTOR = 512;
 const MiB = 2 ** 20;
-/** The first entry of the partition table, in the boot sector; code ends before that. */
+/** The first entry of the partition table, in the boot sector; code ends before it. */
 const TABLE = 446;
 const ENTRY = 16;
 const CODE = 440;
 const ACTIVE = 0x80;
 
-/** MBR types of partitions. */
+/** MBR partition types. */
 export const PARTITION = { linux: 0x83, efiSystem: 0xef } as const;
 
 export type Partition = { readonly type: number; readonly content: Uint8Array };
 
 /**
- * The image of a disk with GRUB for BIOS: its boot sector with the partition table, its core after it, and the partitions from the first mebibyte on, of
- * which the first one is active.
+ * The image of a disk with GRUB for BIOS: the boot sector with its partition table, GRUB's core after it, and the
+ * partitions from 1 MiB on, of which the first one is active.
  */
 export function bootDiskOf(sector: Uint8Array, core: Uint8Array, partitions: readonly Partition[]): Buffer {
   if (SECTOR + core.length > MiB) throw new Error(`GRUB has ${core.length} bytes: too many`);

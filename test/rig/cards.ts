@@ -3,7 +3,7 @@ import type { EmulatedHost } from './emulated-host.ts';
 import { DIGEST_PORT, dhcp } from './peer.ts';
 import type { SerialGuest } from './serial-guest.ts';
 
-/** The port at which the guest offers what it has. */
+/** The port on which the guest serves its file. */
 export const OFFER_PORT = 5003;
 export const FORWARDED_PORT = 2003;
 /** How long a transfer may take. */
@@ -14,7 +14,7 @@ export type Card = {
   readonly what: string;
   readonly mac: string;
   readonly host: string;
-  /** Takes an address in the guest, on the interface. */
+  /** Configures an address in the guest, on the interface. */
   readonly address: (name: string) => string;
   /** Where the host reaches the guest's port. */
   readonly guest: readonly [address: string, port: number];
@@ -34,10 +34,10 @@ export const user: Card = {
   ...{ what: 'user mode', mac: '52:54:00:00:00:03', host: '10.0.2.2' },
   ...{ address: dhcp, guest: ['127.0.0.1', FORWARDED_PORT] },
 };
-/** A card by which the machine is woken up. */
+/** The card whose magic packet wakes the machine. */
 export const WAKING_MAC = '52:54:00:00:00:05';
 
-/** Sends a magic packet to it, as a datagram to the network of the bridge. */
+/** Sends it a magic packet, as a datagram to the bridge's network. */
 export async function sendMagicPacket(host: EmulatedHost): Promise<void> {
   const bytes = `${'ff'.repeat(6)}${WAKING_MAC.replaceAll(':', '').repeat(16)}`;
   const network = bridged.host.replace(/\d+$/, '255');
@@ -54,7 +54,7 @@ export const nat: Card = {
   ...{ address: dhcp, guest: ['192.168.150.44', OFFER_PORT] },
 };
 
-/** Makes the host's ends of the networks that vring does not make, and a server of digests. */
+/** Creates the host's ends of the networks that vring does not create, and a digest server. */
 export async function prepareNetworks(host: EmulatedHost): Promise<void> {
   await host.check(`set -e
     ip() { /bin/ip "$@"; }
@@ -68,7 +68,7 @@ export async function prepareNetworks(host: EmulatedHost): Promise<void> {
 export const digest = async (on: Pick<EmulatedHost, 'check'> | SerialGuest, file: string) =>
   (await on.check(`sha256sum ${file} | cut -d ' ' -f 1`)).trim();
 
-/** Sends a file each way, and says that it arrived. */
+/** Sends a file in each direction, and reports that it arrived. */
 async function transfer(host: EmulatedHost, guest: SerialGuest, card: Card): Promise<void> {
   await guest.check('head -c 1000000 /dev/urandom >/tmp/data');
   const sent = await digest(guest, '/tmp/data');
@@ -82,7 +82,7 @@ async function transfer(host: EmulatedHost, guest: SerialGuest, card: Card): Pro
   expect(await host.check(`nc ${address} ${port} </dev/null | sha256sum`)).toContain(sent);
 }
 
-/** Brings a card of the guest up, pings the host, and sends a file each way. */
+/** Brings a card of the guest up, pings the host, and sends a file in each direction. */
 export async function pingAndTransfer(host: EmulatedHost, guest: SerialGuest, card: Card): Promise<void> {
   const name = (await guest.check(`grep -l ${card.mac} /sys/class/net/*/address | cut -d / -f 5`)).trim();
   expect(await guest.check(`basename $(readlink /sys/class/net/${name}/device/driver)`)).toContain(

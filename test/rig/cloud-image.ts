@@ -8,7 +8,10 @@ import { run } from './tools.ts';
 import { cacheDirectory } from './workspace.ts';
 
 const RELEASE = 'bookworm';
-/** What makes Debian's image for clouds: its kernel for virtual machines, systemd, cloud-init with netplan, an SSH server. */
+/**
+ * The contents of Debian's cloud image: its kernel for virtual machines, systemd, cloud-init
+ * with netplan, an SSH server.
+ */
 const PACKAGES = [
   ...['linux-image-cloud-amd64', 'initramfs-tools', 'systemd-sysv', 'systemd-resolved', 'dbus', 'udev'],
   ...[
@@ -22,21 +25,24 @@ const PACKAGES = [
     'iproute2',
   ],
 ];
-/** What nobody reads in a test. */
+/** Files that no test reads. */
 const LEFT_OUT = ['man', 'doc', 'locale'].map(name => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
 
 const SECTOR = 512;
 const MiB = 2 ** 20;
-/** In MiB: the partition of GRUB's core, as a GPT has one for it, and after it the root, which grows to the end of a larger disk. */
+/**
+ * In MiB: the partition for GRUB's core, as on any GPT disk, and the root after it, which grows
+ * to the end of a larger disk.
+ */
 const CORE = { start: 1, size: 3 };
 const ROOT = { start: 4, size: 1020 };
-/** Of the backup GPT, at the end. */
+/** The backup GPT at the end. */
 const BACKUP_MIB = 1;
 const PARTITIONS = `label: gpt
 14 : start=${CORE.start}MiB, size=${CORE.size}MiB, type=21686148-6449-6E6F-744E-656564454649
 1 : start=${ROOT.start}MiB, size=${ROOT.size}MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709
 `;
-/** Where boot.img has the first sector of the core, and that the second (GRUB's i386/pc/boot.h). */
+/** Offsets in boot.img of the core's first sector, and in that sector of the second (GRUB's i386/pc/boot.h). */
 const KERNEL_SECTOR = 0x5c;
 const FIRST_BLOCK_LIST = SECTOR - 12;
 /** The partition table that boot.img must not overwrite. */
@@ -56,13 +62,13 @@ menuentry 'Debian GNU/Linux' {
 }`,
   'etc/fstab': `LABEL=${LABEL} / ext4 rw,discard,errors=remount-ro 0 1\n`,
   'etc/hostname': 'localhost\n',
-  // Each machine makes its own at its first boot.
+  // Each machine generates its own at its first boot.
   'etc/machine-id': '',
 };
 
 /**
- * An image like Debian's own for clouds ("genericcloud"), made of its packages: a GPT, GRUB for BIOS, an ext4 root, cloud-init. It takes minutes
- * to make, and is kept. @returns its qcow2 file
+ * An image like Debian's own cloud image ("genericcloud"), built from its packages: a GPT, GRUB for BIOS, an ext4 root,
+ * cloud-init. Building it takes minutes, so it is cached. @returns its qcow2 file
  */
 export async function cloudImage(): Promise<string> {
   const recipe = JSON.stringify([RELEASE, PACKAGES, LEFT_OUT, PARTITIONS, FILES]);
@@ -85,7 +91,7 @@ export async function cloudImage(): Promise<string> {
 async function makeRoot(root: string): Promise<void> {
   await run('mmdebstrap', [
     ...['--quiet', '--variant=minbase', '--format=directory', `--include=${PACKAGES.join(',')}`, ...LEFT_OUT],
-    // Not by default, but in Debian's images.
+    // Not enabled by default, but in Debian's images.
     '--customize-hook=chroot "$1" systemctl enable systemd-networkd',
     ...[RELEASE, root],
   ]);
@@ -101,7 +107,7 @@ async function makeDisk(root: string, disk: string, work: string): Promise<void>
   const size = (ROOT.start + ROOT.size + BACKUP_MIB) * MiB;
   await writeFile(disk, '');
   await truncate(disk, size);
-  // Its offset is that of the root's partition.
+  // The offset is the root partition's.
   await run('mke2fs', [
     ...['-q', '-t', 'ext4', '-L', LABEL, '-O', '^metadata_csum_seed', '-d', root],
     ...['-E', `offset=${ROOT.start * MiB}`, disk, `${ROOT.size}M`],

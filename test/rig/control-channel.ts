@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What a script in the emulated host printed, and how it ended: 137 when it took too long and was killed. */
+/** What a script in the emulated host printed, and its exit status: 137 if it took too long and was killed. */
 export type ScriptResult = { readonly status: number; readonly stdout: string; readonly stderr: string };
 
 /** How long the emulated host may take to kill a script and respond, in milliseconds. */
 const GRACE_MS = 30_000;
 
 /**
- * Runs shell scripts in the emulated host over two virtio-serial ports, one at a time. A request is a line
- * `token seconds bytes` and then the script. Both ports stream its output, and each ends with an extra line break and a
+ * Runs shell scripts in the emulated host over two virtio-serial ports, one at a time. A request is a line `token
+ * seconds bytes` followed by the script. Both ports stream its output, and each ends with an extra line break and a
  * line `token status`.
  */
 export class ControlChannel {

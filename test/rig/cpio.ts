@@ -13,7 +13,8 @@ const S_IFLNK = 0o120000;
 const TRAILER = 'TRAILER!!!';
 
 /**
- * A "newc" archive, as Linux unpacks it into its initial root: Documentation/driver-api/early-userspace/buffer-format.rst.
+ * A "newc" archive, as Linux unpacks it into its initial root:
+ * Documentation/driver-api/early-userspace/buffer-format.rst.
  */
 export function cpio(entries: readonly CpioEntry[]): Buffer {
   const parts: Buffer[] = [];

@@ -18,7 +18,7 @@ export type Kernel = {
 
 const SERIES = '6.12';
 
-/** The newest kernel of Debian's 6.12 series: from the cache, or else from apt. */
+/** The newest kernel of Debian's 6.12 series, from the cache or from apt. */
 export async function debianKernel(): Promise<Kernel> {
   const kernels = join(cacheDirectory, 'linux');
   await mkdir(kernels, { recursive: true });

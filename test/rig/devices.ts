@@ -28,7 +28,7 @@ const parts: Readonly<Record<Exclude<PciDevice, 'iommu'>, DeviceParts>> = {
     args: slot => [...rootPort('rp-igb', slot), ...nic('igb', 'igb0', 'bus=rp-igb,mac=52:54:00:aa:00:01')],
     modules: ['igb'],
   },
-  /** An NVMe controller with SR-IOV, 4 VFs, and two namespaces of which one is attached to it. */
+  /** An NVMe controller with SR-IOV, 4 VFs, and two namespaces, one of which is attached to it. */
   nvme: {
     args: (slot, directory) => [
       ...rootPort('rp-nvme', slot),
@@ -73,7 +73,7 @@ const parts: Readonly<Record<Exclude<PciDevice, 'iommu'>, DeviceParts>> = {
   },
 };
 
-/** QEMU's arguments for these devices, whose files are in `directory`; order and slots do not depend on the selection. */
+/** QEMU's arguments for these devices, with files in `directory`; the selection does not affect order and slots. */
 export function deviceArgs(devices: readonly PciDevice[], directory: string): string[] {
   // The IOMMU must come before the devices behind it.
   const args = devices.includes('iommu') ? ['-device', 'intel-iommu,intremap=on,caching-mode=on'] : [];

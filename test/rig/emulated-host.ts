@@ -15,7 +15,7 @@ export type EmulatedHostOptions = RootDiskOptions & {
   readonly devices?: readonly PciDevice[];
   /** Modules to load at boot besides the devices' own, such as kvm-amd. */
   readonly modules?: readonly string[];
-  /** At most 2048 (the default): with more, igb's VFs lie above 4 GiB, and their PF hears nothing of them. */
+  /** At most 2048 (the default): with more, igb's VFs are above 4 GiB, and their PF does not receive their messages. */
   readonly memoryMebibytes?: number;
 };
 
@@ -61,7 +61,7 @@ export class EmulatedHost {
     }
   }
 
-  /** Runs a shell script as root. @throws if the machine is gone or does not respond, with the end of its console log. */
+  /** Runs a shell script as root. @throws if the machine is gone or hangs, with the end of its console log */
   async run(script: string, { seconds = 60 }: { seconds?: number } = {}): Promise<ScriptResult> {
     if (this.#channel === undefined) throw new Error('the emulated host is off');
     try {
@@ -80,13 +80,13 @@ export class EmulatedHost {
     return stdout;
   }
 
-  /** Writes a file of it. */
+  /** Writes a file in the emulated host. */
   async write(path: string, contents: Uint8Array): Promise<void> {
     const text = Buffer.from(contents).toString('base64');
     await this.check(`base64 -d >'${path}' <<'end'\n${text.replace(/.{1,4000}/g, '$&\n')}end\n`);
   }
 
-  /** @returns the process ID of a vring: of its manager (`vring serve`), or of a VM's machine (`vring: web`) */
+  /** @returns the process ID of a vring process: the manager (`vring serve`), or a VM's machine (`vring: web`) */
   async pid(commandLine: string): Promise<number> {
     const found = await this.check(`grep -l '^${commandLine}' /proc/[0-9]*/cmdline || true`);
     const pids = [...found.matchAll(/^\/proc\/(\d+)\//gm)].map(([, pid]) => Number(pid));
@@ -94,10 +94,10 @@ export class EmulatedHost {
     return pids[0]!;
   }
 
-  /** Starts vring's manager, which takes a while here. @param prefix of the command: limits and rights for it */
+  /** Starts vring's manager, which takes a while here. @param prefix of the command, for limits and privileges */
   async startManager(prefix = ''): Promise<void> {
     await this.check(
-      // One that was killed leaves its socket.
+      // A manager that was killed leaves its socket.
       `rm -f /run/vring/control.sock
        (${prefix} vring serve </dev/null >/root/manager.log 2>&1 &)
        until [ -S /run/vring/control.sock ]; do sleep 0.2; done`,
@@ -157,7 +157,7 @@ export class EmulatedHost {
   #qemuArgs(): string[] {
     const { devices = [], modules = [], memoryMebibytes = 2048 } = this.#options;
     const append = [
-      // A busy machine is too slow for the kernel's check of its timer.
+      // A busy machine is too slow for the kernel's timer check.
       'console=ttyS0 loglevel=5 panic=-1 nokaslr mitigations=off no_timer_check',
       devices.includes('iommu') ? 'intel_iommu=on' : '',
       `rig.modules=${[...deviceModules(devices), ...modules].join(',')}`,

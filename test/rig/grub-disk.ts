@@ -9,12 +9,12 @@ import { busyboxApplets, initramfs } from './initramfs.ts';
 import { resolveModules } from './kernel-modules.ts';
 import { BUSYBOX, run } from './tools.ts';
 
-/** Of the system's root, in MiB. */
+/** The size of the root, in MiB. */
 const ROOT_SIZE = 63;
 const LABEL = 'debian';
 export const GRUB_BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
 
-/** The drivers of every bus that the disk may be on, and of a screen. */
+/** Drivers for every bus that the disk may be on, and for a screen. */
 const MODULES = [
   ...['virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'crc32c_generic', 'ext4'],
   'virtio_gpu',
@@ -30,7 +30,7 @@ const GRUB_MODULES = [
   'configfile',
 ];
 
-/** Debian's GRUB for UEFI, with all modules in it, and the folder that it reads on the EFI system partition. */
+/** Debian's GRUB for UEFI, with all modules built in, and the folder that it reads on the EFI system partition. */
 const EFI_GRUB = 'usr/lib/grub/x86_64-efi/monolithic/grubx64.efi';
 const EFI_FOLDER = 'EFI/debian';
 /** MiB. */
@@ -50,9 +50,9 @@ terminal_output serial console
 ${ENTRY}`;
 
 /**
- * Prints where it was booted from, and how, to whoever logs in as root, who needs no password. They have commands that print the registers
- * of a TPM that are not zero, of those that have firmware, the programs that it starts, and what GRUB does; and that fill the screen with
- * the color 0x151515.
+ * On a passwordless root login, prints where and how the system was booted. Provides commands that print the nonzero
+ * registers of a TPM, those for firmware, for the programs that it starts, and for what GRUB does; and one that fills
+ * the screen with the color 0x151515.
  */
 const PROFILE = `
 disk=$(basename $(findfs LABEL=${LABEL}))
@@ -72,7 +72,9 @@ const SYSTEM: Readonly<Record<string, string>> = {
   'etc/profile': PROFILE,
 };
 
-/** Makes the image of a disk on which Debian's GRUB, for BIOS or UEFI, starts Debian's kernel up to a login prompt on COM1. */
+/**
+ * Makes the image of a disk on which Debian's GRUB, for BIOS or UEFI, boots Debian's kernel to a login prompt on COM1.
+ */
 export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), 'vring-grub-'));
   try {
@@ -107,11 +109,11 @@ export async function makeGrubDisk(kernel: Kernel, image: string): Promise<void>
   }
 }
 
-/** Makes the image of a partition where firmware finds GRUB by the path for removable media. @returns its file */
+/** Makes the image of a partition where firmware finds GRUB at the path for removable media. @returns its file */
 async function efiSystemPartition(work: string): Promise<string> {
   const [image, menu] = [join(work, 'efi'), join(work, 'grub.cfg')];
   const mtools = await debianProgram('mtools', 'mtools');
-  // UEFI's console is on COM1 already.
+  // UEFI's console is already on COM1.
   await writeFile(menu, ENTRY);
   await run(mtools, ['-c', 'mformat', '-i', image, '-C', '-T', String((EFI_SIZE * 2 ** 20) / 512), '::']);
   await run(mtools, ['-c', 'mmd', '-i', image, '::EFI', '::EFI/BOOT', `::${EFI_FOLDER}`]);
@@ -122,7 +124,7 @@ async function efiSystemPartition(work: string): Promise<string> {
 }
 
 /**
- * GRUB for BIOS behind its boot sector. @param work a folder for its file. @param prefix where its menu is.
+ * GRUB for BIOS, which follows its boot sector. @param work a folder for its files. @param prefix where its menu is.
  * @param partitions modules that read the partition table
  */
 export async function grubCore(work: string, prefix: string, partitions: readonly string[]): Promise<Buffer> {

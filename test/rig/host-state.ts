@@ -1,6 +1,6 @@
 /**
- * Prints what vring changes of a host's devices: drivers and overrides, the number of VFs and their settings, VFIO's nodes and modules. The
- * host is as before if it prints the same.
+ * Prints the host device state that vring changes: drivers and overrides, the number of VFs and their settings, VFIO's
+ * nodes and modules. If the output is the same, the host is unchanged.
  */
 export const HOST_STATE = `
   cd /sys/bus/pci/devices

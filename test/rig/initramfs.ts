@@ -4,9 +4,9 @@ import type { KernelModule } from './kernel-modules.ts';
 import { BUSYBOX, run } from './tools.ts';
 
 /**
- * An initial root with busybox, an /init script, and modules for that script to load in name order (`/modules/00-*.ko`,
- * ...), which is sorted by dependency.
- * @param files of this machine by their paths there
+ * An initial root with busybox, an /init script, and modules that the script loads in name order (`/modules/00-*.ko`,
+ * ...), which is dependency order.
+ * @param files of this machine, by their paths in the initial root
  */
 export async function initramfs(
   initScript: string,
@@ -35,13 +35,13 @@ export async function initramfs(
   return cpio(entries);
 }
 
-/** The folders that a file is in, the outermost first. */
+/** The parent folders of a file, outermost first. */
 function above(path: string): string[] {
   const names = path.split('/').slice(0, -1);
   return names.map((_, index) => names.slice(0, index + 1).join('/'));
 }
 
-/** The names of busybox's applets, without busybox itself. */
+/** The names of busybox's applets, except busybox itself. */
 export async function busyboxApplets(): Promise<string[]> {
   const { stdout } = await run(BUSYBOX, ['--list']);
   return stdout.split('\n').filter(applet => applet !== 'busybox');

@@ -6,7 +6,7 @@ import { run } from './tools.ts';
 
 const IMAGES = 'usr/lib/debian-installer/images/12/amd64/text';
 
-/** Makes the CD image of Debian 12's installer as it boots from the network: ISOLINUX, its menu, kernel and initial root. */
+/** Makes a CD image of Debian 12's network installer: ISOLINUX, its menu, kernel and initial root. */
 export async function makeInstallerCd(image: string): Promise<void> {
   const installer = await debianFile('debian-installer-12-netboot-amd64', IMAGES);
   const isolinux = await debianFile('isolinux', 'usr/lib/ISOLINUX/isolinux.bin');

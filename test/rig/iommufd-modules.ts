@@ -17,19 +17,19 @@ import type { KernelModule } from './kernel-modules.ts';
 import { run } from './tools.ts';
 
 /**
- * What Debian's kernels leave out: iommufd, VFIO devices as character devices of their own, and VFIO without an IOMMU. All of it is
- * modules, which can be built for a kernel that is otherwise as it is.
+ * Options that Debian's kernels leave out: iommufd, character devices for VFIO devices, and VFIO without an IOMMU. All
+ * of them are modules, which can be built for an otherwise unchanged kernel.
  */
 const OPTIONS = { IOMMUFD: 'm', VFIO_DEVICE_CDEV: 'y', VFIO_NOIOMMU: 'y', INTERVAL_TREE_SPAN_ITER: 'y' };
 
-/** The modules that these options change, by their folders below `drivers`. */
+/** The modules that these options affect, by their folders below `drivers`. */
 const BUILT = {
   'iommu/iommufd': ['iommufd'],
   vfio: ['vfio', 'vfio_iommu_type1'],
   'vfio/pci': ['vfio-pci-core', 'vfio-pci'],
 };
 
-/** Builds them from Debian's source of this kernel, in about a minute of CPU time, or takes them from the cache. */
+/** Builds them from Debian's source for this kernel, in about a minute of CPU time, or takes them from the cache. */
 export async function iommufdModules(kernel: Kernel): Promise<KernelModule[]> {
   const cache = join(kernel.modules, 'iommufd');
   if (!existsSync(cache)) await build(kernel, cache);
@@ -42,7 +42,7 @@ export async function iommufdModules(kernel: Kernel): Promise<KernelModule[]> {
   );
 }
 
-/** Builds in a folder next to the cache, and renames that. */
+/** Builds in a folder next to the cache, then renames it. */
 async function build(kernel: Kernel, cache: string): Promise<void> {
   const work = await mkdtemp(`${cache}-`);
   try {
@@ -53,7 +53,7 @@ async function build(kernel: Kernel, cache: string): Promise<void> {
     const options = Object.entries(OPTIONS);
     await run('make', [
       ...['-C', headers, `M=${drivers}`, `-j${availableParallelism()}`, 'modules'],
-      // Drivers of mediated devices are left as they are; type information would need pahole.
+      // Mediated device drivers are left as they are; type information would need pahole.
       ...['CONFIG_VFIO_MDEV=', 'CONFIG_DEBUG_INFO_BTF_MODULES='],
       ...options.map(([name, value]) => `CONFIG_${name}=${value}`),
       `KCFLAGS=${options.map(([name, value]) => `-DCONFIG_${name}${value === 'm' ? '_MODULE' : ''}=1`).join(' ')}`,
@@ -73,7 +73,7 @@ async function build(kernel: Kernel, cache: string): Promise<void> {
   }
 }
 
-/** @returns the folder to build modules with, which is made for / */
+/** @returns the folder to build modules in, prepared for / */
 async function unpackHeaders({ release }: Kernel, work: string): Promise<string> {
   const abi = release.replace(/-amd64$/, '');
   const root = join(work, 'headers');
@@ -88,7 +88,7 @@ async function unpackHeaders({ release }: Kernel, work: string): Promise<string>
   return headers;
 }
 
-/** @returns the folder with the parts of the kernel's source that are needed */
+/** @returns a folder with the required parts of the kernel's source */
 async function unpackSource({ release }: Kernel, work: string): Promise<string> {
   const { stdout } = await run('apt-cache', ['show', `linux-headers-${release}`]);
   const version = /^Version: (\S+)$/m.exec(stdout)![1]!;
@@ -111,7 +111,7 @@ async function downloadPackage(name: string, work: string): Promise<string> {
   return join(folder, (await readdir(folder))[0]!);
 }
 
-/** A part of the kernel itself that only iommufd uses, and so is missing: it becomes a part of iommufd. */
+/** Adds the part of the kernel itself that only iommufd uses, and that is therefore missing, to iommufd. */
 async function addSpanIterator(drivers: string): Promise<void> {
   const tree = await readFile(join(drivers, '../lib/interval_tree.c'), 'utf8');
   const part = tree.slice(tree.indexOf('#ifdef CONFIG_INTERVAL_TREE_SPAN_ITER'));

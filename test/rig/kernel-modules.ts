@@ -17,7 +17,7 @@ function moduleName(path: string): string {
   return basename(path, '.ko').replaceAll('-', '_');
 }
 
-/** The named modules of a kernel and their dependencies, dependencies first. */
+/** The named modules of a kernel with their dependencies, which come first. */
 export async function resolveModules(kernel: Kernel, names: readonly string[]): Promise<KernelModule[]> {
   const order = await readFile(join(kernel.modules, 'modules.order'), 'utf8');
   const paths = new Map(order.split('\n').map(path => [moduleName(path), path]));

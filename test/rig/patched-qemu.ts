@@ -5,16 +5,16 @@ import { run } from './tools.ts';
 import { cacheDirectory } from './workspace.ts';
 
 const PROGRAM = 'qemu-system-x86_64';
-/** test %al,%al; jne; which becomes a jmp. */
+/** test %al,%al; jne; patched to a jmp. */
 const CHECK = Buffer.from([0x84, 0xc0, 0x75]);
 const JUMP = 0xeb;
-/** The check is this close to the start of its function. */
+/** The check is within this distance of the start of its function. */
 const NEAR = 40;
 
 /**
- * A copy of this machine's QEMU whose emulated CPU survives UEFI firmware in a nested guest. Its TCG asserts a lock that it does not hold
- * when such a guest writes CR8 while an interrupt is pending (tcg_handle_interrupt, in 10.0 and 11.1), as edk2 does whenever
- * an interrupt returns.
+ * A copy of this machine's QEMU whose emulated CPU survives UEFI firmware in a nested guest. QEMU's TCG asserts a lock
+ * that it does not hold when such a guest writes CR8 while an interrupt is pending (tcg_handle_interrupt, in 10.0 and
+ * 11.1), which edk2 does whenever an interrupt returns.
  */
 export async function patchedQemu(): Promise<string> {
   const original = await installed();
@@ -49,7 +49,7 @@ async function installed(): Promise<string> {
   throw new Error(`${PROGRAM} is not installed`);
 }
 
-/** Where the code of an exported function is in an ELF file. */
+/** The offset of an exported function's code in an ELF file. */
 async function functionOffset(file: string, name: string): Promise<number> {
   const symbols = (await run('readelf', ['-W', '--dyn-syms', file])).stdout;
   const address = new RegExp(`^ *\\d+: ([0-9a-f]+) .* ${name}(@|$)`, 'm').exec(symbols)?.[1];

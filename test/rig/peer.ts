@@ -1,14 +1,17 @@
 import type { EmulatedHost } from './emulated-host.ts';
 
-/** The address of the peer on the Ethernet of the emulated host's network cards. */
+/** The peer's address on the Ethernet of the emulated host's network cards. */
 export const PEER = '10.9.0.1';
-/** It answers what it has received until the end of a connection's input with its SHA-256 digest. */
+/** Replies to a connection's complete input with its SHA-256 digest. */
 export const DIGEST_PORT = 5001;
-/** It sends this file to whoever connects. */
+/** Sends this file to every client. */
 export const FILE_PORT = 5002;
 export const PEER_FILE = '/root/peer-file';
 
-/** Makes the emulated host a peer of the guests on the Ethernet that its cards share, by its virtio-net card: a DHCP server, and TCP services. */
+/**
+ * Makes the emulated host a peer of the guests on the Ethernet that its cards share, through its virtio-net card: a
+ * DHCP server and TCP services.
+ */
 export async function startPeer(host: EmulatedHost): Promise<void> {
   await host.check(`
     interface=$(ls /sys/bus/virtio/drivers/virtio_net/*/net)
@@ -22,6 +25,6 @@ export async function startPeer(host: EmulatedHost): Promise<void> {
     nc -ll -p ${FILE_PORT} -e cat ${PEER_FILE} >/dev/null 2>&1 &`);
 }
 
-/** For a guest: takes an address by DHCP on an interface. */
+/** For a guest: obtains an address by DHCP on an interface. */
 export const dhcp = (networkInterface: string) =>
   `udhcpc -i ${networkInterface} -n -q -t 10 -T 1 -s /bin/udhcpc-script 2>&1`;

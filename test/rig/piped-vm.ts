@@ -1,15 +1,15 @@
 import type { EmulatedHost } from './emulated-host.ts';
 
-/** Control sequences that place characters on a terminal. */
+/** Control sequences that position characters on a terminal. */
 const CONTROL = /\u001b(\[[0-9;?=]*[A-Za-z]|c)/g;
 
 /**
- * A VM of the emulated host by `vring run`, without a manager: its COM1 is a pipe. What is awaited there is looked for in all of the output so far,
- * since firmware places characters as it likes.
+ * A VM of the emulated host run by `vring run`, without a manager: its COM1 is a pipe. Waits search all of the output
+ * so far, since firmware positions characters as it likes.
  */
 export class PipedVm {
   readonly #host: EmulatedHost;
-  /** In the emulated host: `in` is a FIFO to the serial port, `out` has all that came from it. */
+  /** In the emulated host: `in` is a FIFO to the serial port, `out` has all output of the port. */
   readonly #directory: string;
 
   private constructor(host: EmulatedHost, directory: string) {
@@ -27,13 +27,13 @@ export class PipedVm {
     return new PipedVm(host, directory);
   }
 
-  /** Waits until the text has come this many times. @returns all of the output */
+  /** Waits until the text has appeared this many times. @returns all of the output */
   async waitFor(text: string, seconds: number, times = 1): Promise<string> {
     await this.#wait(`[ "$(grep -aoF '${text}' out | wc -l)" -ge ${times} ]`, `"${text}"`, seconds);
     return this.printed();
   }
 
-  /** Types into COM1. @param text as printf has it */
+  /** Types into COM1. @param text in printf format */
   async type(text: string): Promise<void> {
     await this.#host.check(`printf '${text}' >${this.#directory}/in`);
   }
@@ -44,14 +44,14 @@ export class PipedVm {
     return Number(await this.#host.check(`cat ${this.#directory}/ended`));
   }
 
-  /** Ends it, if it has not ended. */
+  /** Kills it if it is still running. */
   async kill(): Promise<void> {
     await this.#host.check(
       `cd ${this.#directory}; until [ -e ended ]; do kill -9 $(cat pid) 2>/dev/null; sleep 0.2; done`,
     );
   }
 
-  /** All that has come from COM1, without what places it. */
+  /** All output of COM1, without control sequences. */
   async printed(): Promise<string> {
     return (await this.#host.check(`cat ${this.#directory}/out`)).replaceAll(CONTROL, '');
   }

@@ -24,45 +24,45 @@ const MODULES = [
   ...['nvme', 'igb', 'igbvf', 'e1000e', 'e1000', '8139cp', '8139too', 'virtio_net'],
   ...['vfio-pci', 'vfio_iommu_type1', 'pci-stub', 'kvm-amd', 'tun', 'bridge', 'loop'],
 ];
-/** Modules that the nested Linux guest needs besides the built-in drivers of Debian's kernel. */
+/** Modules that the nested Linux guest needs in addition to the built-in drivers of Debian's kernel. */
 const GUEST_MODULES = ['virtio_blk', 'virtio-rng'];
-/** And the one that takes scripts: drivers of what is passed through or plugged in. */
+/** Modules of the guest that runs scripts: drivers for devices that are passed through or plugged in. */
 const AGENT_MODULES = [...GUEST_MODULES, 'virtio_net', 'igbvf', 'e1000e', 'nvme'];
-/** And the one that has every device of a usual guest. */
+/** Modules of the guest with all common devices. */
 const DEVICES_MODULES = [
   ...[...AGENT_MODULES, 'virtio_scsi', 'sd_mod', 'sr_mod', 'isofs', 'crc32c_generic', 'ext4'],
   'virtio_balloon',
   ...['xhci-pci', 'usb-storage', 'usbhid', 'hid-generic', 'evdev'],
   ...['sdhci-pci', 'mmc_block', 'e1000'],
 ];
-/** Programs of this machine for it. */
+/** Programs of this machine for that guest. */
 const DEVICES_COMMANDS = ['/usr/sbin/mke2fs', '/usr/sbin/e2fsck', '/usr/bin/eject', '/usr/sbin/qemu-ga'];
 
-/** For networks of guests: modules, and the programs and libraries that vring runs for them. */
+/** For guest networks: modules, and the programs and libraries that vring runs for them. */
 const NETWORK_MODULES = [
   ...['vhost_net', 'veth', 'macvtap', 'nf_tables', 'nft_chain_nat', 'nft_masq', 'nft_ct', 'nft_reject_ipv4'],
 ];
 const NETWORK_COMMANDS = ['/usr/sbin/dnsmasq', '/usr/sbin/nft', '/usr/bin/passt'];
 const TPM_COMMAND = '/usr/bin/swtpm';
-/** Makes its CDs. */
+/** Creates its CDs. */
 const CD_COMMAND = '/usr/bin/genisoimage';
-/** Create disks from a cloud image, and log in to its guest. */
+/** For creating disks from a cloud image, and logging in to its guest. */
 const CLOUD_COMMANDS = ['/usr/bin/qemu-img', '/usr/bin/ssh', '/usr/bin/ssh-keygen'];
 const NETWORK_LIBRARY = '/usr/lib/x86_64-linux-gnu/libslirp.so.0';
 
 /** Commands of this machine that busybox can't fully replace. */
 const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux', '/usr/bin/setpriv'];
-/** Manages NVMe controllers, as vring advises for their VFs. */
+/** Manages NVMe controllers; vring recommends it for their VFs. */
 const NVME_COMMAND = '/usr/sbin/nvme';
 const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'];
 
 /** The parts of the checkout that the command needs at run time. */
 const CHECKOUT = ['package.json', 'bin', 'dist'];
 
-/** QEMU with what it reads at run time. */
+/** QEMU with the files that it reads at run time. */
 const QEMU = ['/usr/bin/qemu-system-x86_64', '/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu'];
 
-/** What VMs boot by: SeaBIOS, OVMF, and iPXE's ROMs. */
+/** Firmware that VMs boot with: SeaBIOS, OVMF, and iPXE's ROMs. */
 const FIRMWARE = [
   ...['bios-256k.bin', 'vgabios-stdvga.bin'].map(name => `/usr/share/seabios/${name}`),
   ...['OVMF_CODE_4M.fd', 'OVMF_VARS_4M.fd'].map(name => `/usr/share/OVMF/${name}`),
@@ -70,19 +70,28 @@ const FIRMWARE = [
 ];
 
 export type RootDiskOptions = {
-  /** With this machine's QEMU on its PATH, to compare vring with (default: without). */
+  /** With this machine's QEMU on its PATH, to compare with vring (default: without). */
   readonly qemu?: boolean;
-  /** With VFIO as Debian does not build it: iommufd, character devices, no-IOMMU mode (default: as Debian builds it). */
+  /**
+   * With VFIO features that Debian does not build: iommufd, character devices, no-IOMMU mode
+   * (default: as Debian builds it).
+   */
   readonly iommufd?: boolean;
   /** With nvme-cli (default: without). */
   readonly nvmeCli?: boolean;
-  /** With what connects guests to networks, and a Linux guest with drivers and programs for all of its devices (default: without). */
+  /**
+   * With support for connecting guests to networks, and a Linux guest with drivers and programs for all of its devices
+   * (default: without).
+   */
   readonly guestDevices?: boolean;
-  /** With firmware and what VMs boot by it (default: without). */
+  /** With firmware and media that VMs boot with it (default: without). */
   readonly firmware?: boolean;
-  /** With a disk, an installer's CD and memtest86+ to boot by firmware, and a QEMU that survives OVMF in a VM (default: without). */
+  /**
+   * With a disk, an installer CD and memtest86+ to boot by firmware, and a QEMU that survives
+   * OVMF in a VM (default: without).
+   */
   readonly bootMedia?: boolean;
-  /** With an image for clouds, and what makes VMs of it and logs in to them (default: without). */
+  /** With a cloud image, and the tools to create VMs from it and log in to them (default: without). */
   readonly cloudImage?: boolean;
 };
 
@@ -96,7 +105,7 @@ export async function makeRootDisk(kernel: Kernel, image: string, options: RootD
       kernel,
       options.guestDevices ? [...MODULES, ...NETWORK_MODULES] : MODULES,
     );
-    // Later ones replace earlier ones at the same path.
+    // Later modules replace earlier ones at the same path.
     if (options.iommufd) modules.push(...(await iommufdModules(kernel)));
     await installModules(kernel, modules, root);
     await addGuest(kernel, root);
@@ -160,7 +169,7 @@ async function addCheckout(root: string): Promise<void> {
     if (!existsSync(source)) throw new Error(`${path} is missing in the checkout: run npm ci`);
     await cp(source, join(installed, path), { recursive: true });
   }
-  // The same place as in a self-contained package.
+  // In the same place as in a self-contained package.
   await cp(process.execPath, join(installed, 'bin/node'), { dereference: true });
   await symlink(join(INSTALLED, 'bin/node'), join(root, 'bin/node'));
   await symlink(join(INSTALLED, 'bin/vring'), join(root, 'bin/vring'));
@@ -200,7 +209,7 @@ async function addGuestWithDevices(kernel: Kernel, root: string): Promise<void> 
 }
 
 async function addNetworkLibrary(root: string): Promise<void> {
-  // Its name is a link's; the root's /usr is the root itself.
+  // It is named by a link; the root's /usr is the root itself.
   await mkdir(join(root, dirname(NETWORK_LIBRARY.slice('/usr/'.length))), { recursive: true });
   await copyFile(await realpath(NETWORK_LIBRARY), join(root, NETWORK_LIBRARY.slice('/usr/'.length)));
   await addLibraries(NETWORK_LIBRARY, root);
@@ -240,7 +249,7 @@ async function addQemu(root: string): Promise<void> {
   await addLibraries(QEMU[0]!, root);
 }
 
-/** Copies programs of this machine to /bin, and the libraries that they load. */
+/** Copies programs of this machine to /bin, together with the libraries that they load. */
 async function addCommands(commands: readonly string[], root: string): Promise<void> {
   for (const command of commands) {
     await copyFile(command, join(root, 'bin', basename(command)));

@@ -5,33 +5,36 @@ import type { EmulatedHost } from './emulated-host.ts';
 const APPEND = 'console=ttyS0 loglevel=1 panic=-1 nokaslr mitigations=off random.trust_cpu=on';
 
 /**
- * QEMU's options for a guest with the agent, quiet since its console is the agent's. Debian's kernel starts fastest by PVH, which saves its
- * decompression.
+ * QEMU's options for a guest with the agent, with a quiet kernel since the agent uses its console. Debian's kernel
+ * starts fastest through PVH, which skips its decompression.
  */
 export const AGENT_GUEST = `-m 256 -kernel /boot/vmlinux -initrd /boot/agent-initrd -append '${APPEND}'`;
 
-/** QEMU's options for a guest without a Linux, of which nothing is asked: it runs. */
+/** QEMU's options for a guest without Linux that only runs, and serves no requests. */
 export const SPINNING_GUEST = `-m 64 -kernel /opt/vring/dist/guest.elf -append 'run="spin 600s"'`;
 
-/** The guest with the agent, in a definition, with drivers and programs for all devices of a usual guest: of an emulated host with `guestDevices`. */
+/**
+ * A definition of the guest with the agent, with drivers and programs for all common devices: for an emulated host with
+ * `guestDevices`.
+ */
 export const devicesGuest = `memory: 320M
 machine: {kernel: /boot/vmlinux, initrd: /boot/devices-initrd, append: ${APPEND}}`;
 
 /** How long a guest may take to boot, in seconds. */
 const BOOT_SECONDS = 400;
-/** How long a guest may take to kill a script and say so, in seconds. */
+/** How long a guest may take to kill a script and report it, in seconds. */
 const GRACE_SECONDS = 30;
 
 /**
- * A guest of the emulated host that runs shell scripts of a test over its serial port, one at a time (see `image/agent-init.sh`).
- * A request is a line `token seconds script`; its output comes between the lines `token begin` and `token status`. A guest that does not
- * answer is not asked again until it has booted again.
+ * A guest of the emulated host that runs a test's shell scripts over its serial port, one at a time (see
+ * `image/agent-init.sh`). A request is a line `token seconds script`; its output comes between the lines `token begin`
+ * and `token status`. A guest that does not answer gets no more requests until it has booted again.
  */
 export class SerialGuest {
   readonly #host: EmulatedHost;
-  /** In the emulated host: `in` is a FIFO to the serial port, `out` has all that came from it. */
+  /** In the emulated host: `in` is a FIFO to the serial port, `out` has all output of the port. */
   readonly #directory: string;
-  /** What it did not do in time. */
+  /** The request that it did not complete in time. */
   #overdue: string | null = null;
 
   private constructor(host: EmulatedHost, directory: string) {
@@ -40,12 +43,12 @@ export class SerialGuest {
   }
 
   /**
-   * Starts a program of the emulated host whose standard input and output are the serial port of a guest, and leaves it running:
-   * `vring vm console web`, or a VMM.
+   * Starts a program of the emulated host whose standard input and output are a guest's serial port, and leaves it
+   * running: `vring vm console web`, or a VMM.
    */
   static async connect(host: EmulatedHost, command: string): Promise<SerialGuest> {
     const directory = (await host.check('mktemp -d /tmp/serial-XXXXXX')).trim();
-    // Open for reading and writing, a FIFO never ends.
+    // A FIFO that is open for reading and writing never ends.
     await host.check(
       `cd ${directory} && mkfifo in && (${command} <>in >out 2>errors; echo $? >ended) >/dev/null 2>&1 &`,
     );
@@ -64,7 +67,10 @@ export class SerialGuest {
     return id;
   }
 
-  /** Runs a shell script as root, whose line breaks are spaces. One that takes longer is killed, with what it has started: its status is 137. */
+  /**
+   * Runs a shell script as root, with spaces for line breaks. A script that takes longer is killed with everything it
+   * has started: its status is 137.
+   */
   async run(
     script: string,
     { seconds = 300 }: { seconds?: number } = {},
@@ -74,7 +80,10 @@ export class SerialGuest {
     return await this.#answered(request, `${request.send}\n`);
   }
 
-  /** Sends a script. @returns waits for its result, so that something else may happen in the host meanwhile */
+  /**
+   * Sends a script. @returns a function that waits for its result, so that something else may
+   * happen in the host in the meantime
+   */
   async send(
     script: string,
     { seconds = 300 }: { seconds?: number } = {},
@@ -92,7 +101,7 @@ export class SerialGuest {
     return stdout;
   }
 
-  /** All that came from the serial port, and the program's messages. */
+  /** All output of the serial port, and the program's messages. */
   async log(): Promise<string> {
     return this.#host.check(`cd ${this.#directory}; cat out errors`);
   }
@@ -114,7 +123,7 @@ export class SerialGuest {
     return { status: Number(match[2]), stdout: match[1]! };
   }
 
-  /** Runs a script of the host in the folder: each takes the emulated CPU a while. @returns what it printed */
+  /** Runs a host script in the folder, which takes the emulated CPU a while. @returns what it printed */
   async #script(script: string, what: string, seconds: number): Promise<string> {
     const { status, stdout } = await this.#host.run(`cd ${this.#directory}; ${script}`, { seconds });
     if (status === 0) return stdout;
@@ -129,7 +138,7 @@ type Request = {
   /** The script, as sent. */
   readonly line: string;
   readonly seconds: number;
-  /** A script of the host that sends it. */
+  /** The host script that sends it. */
   readonly send: string;
 };
 

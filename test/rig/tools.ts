@@ -5,10 +5,10 @@ import { execa } from 'execa';
 /** Admin tools such as mke2fs and depmod are not on every user's PATH. */
 const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter);
 
-/** Runs a command of this machine. @throws when it fails, with what it printed. */
+/** Runs a command of this machine. @throws if it fails, with its output. */
 export const run = execa({ env: { PATH } });
 
-/** The shared libraries that an ELF file of this machine loads, by the paths at which it finds them. */
+/** The shared libraries that an ELF file of this machine loads, by the paths where it finds them. */
 export async function librariesOf(file: string): Promise<string[]> {
   const { stdout } = await run('ldd', [file]);
   return [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, library]) => library!);

@@ -12,13 +12,13 @@ export type FoundTable = {
   readonly view: DataView;
 };
 
-/** What the devices that every machine has add to the tables. */
+/** The additions to the tables by the devices that every machine has. */
 export function builtinParts(): AcpiOptions['parts'] {
   const { services } = new FakeMachine();
   return deviceTable.builtinBeside([]).flatMap(row => row.create(services).acpi ?? []);
 }
 
-/** The tables of a machine, placed from `start` on, in the order in which they lead to each other. */
+/** The tables of a machine, placed from `start` on, in the order in which they reference each other. */
 export function placeTables(options: AcpiOptions, start: number): FoundTable[] {
   const memory = new FakeMemory(2 ** 20);
   const placed = loadTables(buildAcpiTables(options), memory, { start, size: 2 ** 17 });

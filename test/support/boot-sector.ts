@@ -3,7 +3,7 @@
 const SECTOR = 512;
 const ORIGIN = 0x7c00;
 const BUFFER = 0x8000;
-/** Of ISA debug consoles where firmware writes to as well. */
+/** Port of an ISA debug console, which firmware also writes to. */
 const DEBUG_PORT = 0x402;
 /** ACPI: soft off. */
 const PM1_CONTROL = 0x604;
@@ -11,12 +11,12 @@ const SOFT_OFF = 0x2000;
 
 const u16 = (value: number) => [value & 0xff, value >>> 8];
 
-/** How the boot sector addresses the disk, `chs` as floppies need it, and by LBA which sector it reads. */
+/** How the boot sector addresses the disk: by `chs`, which floppies require, or by LBA, with the sector to read. */
 export type BootRead = { readonly by: 'lba'; readonly sector: number } | { readonly by: 'chs' };
 
 /**
- * Code that reads a sector by INT 13h, the one after the first if nothing else is said, prints its text up to a NUL on the debug port and by INT 10h, and turns the
- * machine off. When it cannot read it prints `E` and the BIOS's status in hexadecimal.
+ * Code that reads a sector by INT 13h, by default the second one, prints its text up to a NUL on the debug port and by
+ * INT 10h, and turns the machine off. If it cannot read, it prints `E` and the BIOS's status in hexadecimal.
  */
 export function bootCode(from: BootRead = { by: 'lba', sector: 1 }): number[] {
   const setUp = [
@@ -52,7 +52,10 @@ export function bootCode(from: BootRead = { by: 'lba', sector: 1 }): number[] {
   return [...code, ...new Array<number>(0xa0 - code.length).fill(0), ...packet];
 }
 
-/** The image of a disk whose boot sector prints `text` as a line, and another: SeaBIOS prints on COM1 what is followed by more. @param size bytes */
+/**
+ * The image of a disk whose boot sector prints `text` as a line, and one more: SeaBIOS prints a line on COM1 only when
+ * more follows. @param size in bytes
+ */
 export function bootDisk(text: string, size = 2 ** 20, read?: BootRead): Uint8Array {
   const image = Buffer.alloc(size);
   image.set(bootCode(read));

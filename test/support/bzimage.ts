@@ -5,11 +5,11 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 const SECTOR = 512;
 const PAGE = 4096;
-/** Those of the real-mode part: the boot sector, in which the header starts, and at least one more. */
+/** Sectors of the real-mode part: the boot sector, in which the header starts, and at least one more. */
 const SETUP_SECTORS = 1;
 const VERSION = 0x020c;
 const LOADED_HIGH = 1;
-/** Of the protected-mode part in headers, whatever its address becomes. */
+/** The protected-mode part's address in headers, whatever its actual address. */
 const NOMINAL_ADDRESS = 0x10_0000;
 const HEADER_END = 0x268;
 
@@ -33,8 +33,9 @@ const HEADER = {
 } as const;
 
 /**
- * A kernel as boot loaders want it, of a 64-bit one in an ELF file: it isn't compressed, but what is loaded is the kernel as it is in memory, with some
- * code behind it that changes to 64 bits. There is nothing to be relocated or copied, which takes long where KVM emulates the guest's kernel mode.
+ * Wraps a 64-bit ELF kernel for boot loaders without compressing it: the kernel is loaded as its memory image, followed
+ * by code that switches to 64 bits. Nothing has to be relocated or copied, which takes long where KVM emulates the
+ * guest's kernel mode.
  */
 export function bzImageOf(vmlinux: Buffer): Buffer {
   const { image, address, end, entry } = loaded(vmlinux);
@@ -48,7 +49,8 @@ export function bzImageOf(vmlinux: Buffer): Buffer {
 
 function header(address: number, size: number, start: number): Buffer {
   const setup = Buffer.alloc((1 + SETUP_SECTORS) * SECTOR);
-  // To the next sector's code for real mode, of which there is none: boot loaders that start in it are not for this image.
+  // Jumps to the next sector's real-mode code, which does not exist: boot loaders that start in real mode do not
+  // support this image.
   setup.set([0xeb, HEADER_END - HEADER.jump - 2], HEADER.jump);
   setup.writeUInt8(SETUP_SECTORS, HEADER.setupSectors);
   setup.writeUInt32LE(Math.ceil(size / 16), HEADER.systemSize);
@@ -58,7 +60,8 @@ function header(address: number, size: number, start: number): Buffer {
   setup.writeUInt8(LOADED_HIGH, HEADER.loadFlags);
   setup.writeUInt32LE(NOMINAL_ADDRESS + start, HEADER.code32Start);
   setup.writeUInt32LE(0x7fff_ffff, HEADER.initrdAddressMax);
-  // GRUB takes code32_start as the address of one that can't be relocated, so it is said that this one can, by as much as its address.
+  // GRUB uses code32_start as the address of a kernel that can't be relocated, so this one is declared relocatable, by
+  // multiples of its address.
   setup.writeUInt32LE(address, HEADER.kernelAlignment);
   setup.writeUInt8(1, HEADER.relocatable);
   setup.writeUInt8(Math.log2(address), HEADER.minAlignment);
@@ -69,12 +72,12 @@ function header(address: number, size: number, start: number): Buffer {
 }
 
 const PT_LOAD = 1;
-/** Of an ELF64 header and of its program headers (System V ABI). */
+/** Offsets in an ELF64 header and in its program headers (System V ABI). */
 const ELF = { entry: 24, programHeaders: 32, entrySize: 54, entries: 56 } as const;
 const SEGMENT = { type: 0, offset: 8, physical: 24, fileSize: 32, memorySize: 40 } as const;
 
 type Loaded = {
-  /** What is at `address` and behind it, up to what is zeros. */
+  /** The bytes from `address` up to the trailing zeros. */
   readonly image: Buffer;
   readonly address: number;
   readonly end: number;
@@ -102,7 +105,7 @@ function loaded(elf: Buffer): Loaded {
   return { image, address, end: Math.max(...segments.map(({ end }) => end)), entry: number(ELF.entry) };
 }
 
-/** kernel-entry.S for its address. */
+/** kernel-entry.S, linked for its address. */
 function kernelEntry(address: number, kernel: number): Buffer {
   const folder = temporaryFolder();
   const [object, binary] = [join(folder, 'entry.o'), join(folder, 'entry.bin')];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type AnyStruct, type FieldType, Struct } from '../../src/vmm/kvm/c-struct.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
-/** The C expressions that give a struct's layout, each with the value it should have. */
+/** The C expressions that yield a struct's layout, each with its expected value. */
 export function layoutOf(struct: AnyStruct): Map<string, number> {
   const type = `struct ${struct.name}`;
   const expected = new Map([[`sizeof(${type})`, struct.size]]);
@@ -17,8 +17,8 @@ export function layoutOf(struct: AnyStruct): Map<string, number> {
 }
 
 /**
- * What the C compiler makes of expressions.
- * @param includes header files: `linux/kvm.h` @param folders with them, before those that the compiler knows
+ * The values that the C compiler computes for expressions.
+ * @param includes header files: `linux/kvm.h` @param folders with them, searched before the compiler's own
  */
 export function evaluate(
   includes: readonly string[],

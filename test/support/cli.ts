@@ -33,7 +33,7 @@ export function vringProcess(...args: string[]) {
   return execa(node!, [...nodeArgs, CLI, ...args], { reject: false, stdin: 'ignore', timeout: 60_000 });
 }
 
-/** What such a command prints with --json, with its exit status and stderr. */
+/** The --json output of such a command, with its exit status and stderr. */
 export async function vringJson(...args: string[]) {
   const { stdout, stderr, exitCode } = await vringProcess(...args, '--json');
   return { exitCode, stderr, ...JSON.parse(stdout) };

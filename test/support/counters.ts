@@ -12,7 +12,7 @@ export function allocateCounters(shape: CounterShape): BigUint64Array<SharedArra
 /** Counters of a region that count nothing. */
 export const UNCOUNTED: RegionCounters = { read: () => {}, written: () => {}, release: () => {} };
 
-/** A region of `blocks` whose accesses are exits of their own, each of which takes as long as is said. */
+/** A region of `blocks` in which each access is a separate exit of the given duration. */
 export function timedRegion(blocks: CounterBlocks, label: RegionLabel) {
   const counters = blocks.region(label);
   return {

@@ -5,9 +5,9 @@ import { execa } from 'execa';
 import { cacheDirectory } from '../rig/workspace.ts';
 
 /**
- * A program of a Debian package: the installed one, or else that of the package as apt downloads it, unpacked in the
- * cache. A package that is only unpacked starts no service.
- * @throws when it is not installed and apt cannot download it
+ * A program of a Debian package: the installed one, or the package's as downloaded by apt and unpacked in the cache. A
+ * package that is only unpacked starts no service.
+ * @throws if it is not installed and apt cannot download it
  */
 export async function debianProgram(packageName: string, program: string): Promise<string> {
   const installed = (process.env.PATH ?? '')
@@ -17,12 +17,12 @@ export async function debianProgram(packageName: string, program: string): Promi
   return installed ?? join(await unpacked(packageName), 'usr/bin', program);
 }
 
-/** A file of a Debian package, which is only unpacked. @throws when apt cannot download it */
+/** A file of a Debian package, which is only unpacked. @throws if apt cannot download it */
 export async function debianFile(packageName: string, path: string): Promise<string> {
   return join(await unpacked(packageName), path);
 }
 
-/** Unpacks the package next to its final place, which it takes at the end in one step. */
+/** Unpacks the package next to its final place, then renames it. */
 async function unpacked(packageName: string): Promise<string> {
   const packages = join(cacheDirectory, 'packages');
   const root = join(packages, packageName);

@@ -2,7 +2,7 @@ import type { Cancel, Clock } from '../../src/devices/device.ts';
 
 const MS = 1_000_000n;
 
-/** A device's clock that moves only when a test says so; both of its scales move together. */
+/** A device's clock that only moves when the test moves it; both of its scales move together. */
 export class DeviceClock implements Clock {
   #now = 1_000_000_000n;
   #wall: number;
@@ -27,7 +27,7 @@ export class DeviceClock implements Clock {
     return this.#timers.length;
   }
 
-  /** Moves on by `ms`, a millisecond at a time, calling what is due on the way. */
+  /** Advances by `ms`, one millisecond at a time, calling timers as they become due. */
   advance(ms: number): void {
     for (let i = 0; i < ms; i++) {
       this.#now += MS;
@@ -38,7 +38,7 @@ export class DeviceClock implements Clock {
     }
   }
 
-  /** Moves on by `ns` at once; timers that became due fire afterwards. */
+  /** Jumps ahead by `ns`; timers that became due fire afterward. */
   jump(ns: bigint): void {
     this.#now += ns - MS;
     this.#wall += Number(ns / MS) - 1;

@@ -12,19 +12,22 @@ import type { Random } from './random.ts';
 const MiB = 2 ** 20;
 const SIZES = [1, 2, 4] as const;
 
-/** Starts a device as its driver would, now and then, in ways that garbage does not hit upon. */
+/** Occasionally starts a device as its driver would, in ways that garbage would not hit by chance. */
 export type Driver = (rig: DeviceRig, random: Random) => void;
 
-/** A device of a row in a machine without KVM, as a guest reaches it. */
+/** A device of a row in a machine without KVM, accessed as by a guest. */
 export class DeviceRig {
   readonly machine: FakeMachine;
   readonly disk = new FakeBlockBackend();
   readonly built: BuiltDevice;
-  /** The device whose bus it is on, if that is not of the machine's own; it does not run. */
+  /** The device whose bus it is on, if that is not the machine's own; it does not run. */
   readonly #provider: BuiltDevice | null;
   readonly #driver: Driver | undefined;
 
-  /** @param options of a configurable row, beyond its type. @param diskBytes of the disk that it opens, if it does not take any */
+  /**
+   * @param options of a configurable row, besides its type. @param diskBytes size of the disk that it opens, if it
+   * does not accept every size
+   */
   constructor(
     row: DeviceRow,
     options: Readonly<Record<string, unknown>> = {},
@@ -53,7 +56,7 @@ export class DeviceRig {
     return this.built.device;
   }
 
-  /** Stops the device, whose back ends all answer. */
+  /** Quiesces the device, whose back ends all answer. */
   quiesce(): void {
     let stopped = false;
     this.device.quiesce?.(() => {
@@ -65,27 +68,28 @@ export class DeviceRig {
     if (this.device.quiesce !== undefined && !stopped) throw new Error(`${this.device.name} does not stop`);
   }
 
-  /** As a machine does it. */
+  /** Resets it as a machine does. */
   reset(): void {
     this.#provider?.device.reset();
     this.device.reset();
     this.machine.pci.reset();
   }
 
-  /** As a machine does it when it ends. */
+  /** Closes it as an ending machine does. */
   close(): void {
     this.device.close?.();
     this.#provider?.device.close?.();
   }
 
-  /** The whole state, of its PCI function in its place too. */
+  /** The whole state, including that of its PCI function. */
   save(): DeviceState {
     return structuredClone(this.device.save());
   }
 
   /**
-   * A guest that writes garbage to everything that belongs to the device, and reads it, while time passes. @returns what it has read
-   * @throws when a read has more bits than it may
+   * Acts as a guest that writes garbage to everything that belongs to the device, and reads it, while time passes.
+   * @returns the values read
+   * @throws if a read has more bits than it may
    */
   garbage(random: Random, accesses: number): number[] {
     const seen: number[] = [];
@@ -102,7 +106,7 @@ export class DeviceRig {
     return seen;
   }
 
-  /** What happens on the host meanwhile: eventfds are read, back ends answer. */
+  /** Host activity in between: eventfds are read, back ends answer. */
   #turn(): void {
     this.disk.release();
     this.disk.port?.step();
@@ -110,7 +114,7 @@ export class DeviceRig {
     this.machine.eventFds.turn();
   }
 
-  /** Null for a device that a guest reaches through another one. */
+  /** Null for a device that a guest accesses through another one. */
   #place(random: Random, size: AccessSize): { read(): number; write(value: number): void } | null {
     const { ports: portBus, memoryBus, pci } = this.machine;
     const { ports = [], pci: fn } = this.built;
@@ -124,7 +128,7 @@ export class DeviceRig {
     const bar = random.pick([null, ...fn.bars, ...fn.bars, ...fn.bars]);
     if (bar !== null && bar.address !== null) {
       const bus = bar.space === 'port' ? portBus : memoryBus;
-      // Mostly where there is something.
+      // Usually where there are registers.
       const offset = random.below(bar.size >>> random.pick([0, 0, 3, 6])) & ~(size - 1);
       const address = bar.address + offset;
       return { read: () => bus.read(address, size), write: value => bus.write(address, size, value) };
@@ -163,7 +167,7 @@ function checked(value: number, size: AccessSize): number {
   throw new Error(`a read of ${size} bytes gave ${value}`);
 }
 
-/** The state with one value of it replaced, removed or added, wherever in it. */
+/** The state with one value, anywhere in it, replaced, removed or added. */
 export function damaged(state: DeviceState, random: Random): DeviceState {
   const copy = structuredClone(state);
   const places: { in: DeviceState | StateValue[]; key: string | number }[] = [];

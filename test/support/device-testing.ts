@@ -1,6 +1,6 @@
 /**
- * What the tests of a device module import as `vring/device/testing`: a machine without a CPU, into which a device is plugged and
- * which a test drives as a guest would.
+ * What the tests of a device module import as `vring/device/testing`: a machine without a CPU, into which a device is
+ * plugged and which a test drives as a guest would.
  */
 import type { AccessSize, Device } from '../../src/devices/device.ts';
 import type { DeviceModule } from '../../src/devices/modules/device-module.ts';
@@ -9,7 +9,7 @@ import type { OptionSpecs } from '../../src/devices/modules/options.ts';
 import type { PciFunction } from '../../src/devices/pci/pci-function.ts';
 import { FakeMachine } from './fake-machine.ts';
 
-/** A machine without a CPU. Its clock stands still until the test moves it: `clock.advance(ms)`. */
+/** A machine without a CPU. Its clock only moves when the test moves it: `clock.advance(ms)`. */
 export class TestMachine extends FakeMachine {
   #added = 0;
 

@@ -6,7 +6,7 @@ import { QueueThreads } from '../../src/vmm/native/queue-threads.ts';
 import { FakeMemory } from './fake-memory.ts';
 import { NativeEvents } from './native-events.ts';
 
-/** What opens the disks of a VM that a test has made. */
+/** Opens the disks of a VM that a test has made. */
 export function diskParts(
   native: NativeVm,
   {

@@ -6,7 +6,7 @@ import type { QueueProgress, VirtioQueue } from '../../src/devices/virtio/virtio
 import { FakeDiskPort, SparseContent } from './fake-disk-port.ts';
 import { FakeMemory } from './fake-memory.ts';
 
-/** A disk whose queues do nothing but remember how they were started; a port of it has what has been written. */
+/** A disk whose queues only record how they were started; its port stores what is written. */
 export class FakeBlockBackend implements BlockBackend {
   readonly file = 'fd00:1';
   size = 64 * 2 ** 20;
@@ -17,15 +17,15 @@ export class FakeBlockBackend implements BlockBackend {
   format: DiskFormat = 'raw';
   backing: readonly string[] = [];
   corruption: string | null = null;
-  /** Queues that run now, by index. */
+  /** Running queues, by index. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BlockQueueOptions }>();
-  /** What the next stopped queue says. */
+  /** The progress that the next stopped queue reports. */
   progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };
-  /** Whether the host holds up queues that are asked to stop. */
+  /** Whether the host delays queues that are asked to stop. */
   hangs = false;
-  /** Queues that were asked to stop and have not yet, by index: each stops when it is called. */
+  /** Queues that were asked to stop but have not yet, by index: calling the function stops the queue. */
   readonly held = new Map<number, () => void>();
-  /** Queues that were left behind. */
+  /** Abandoned queues. */
   readonly abandoned: number[] = [];
   /** Starting this queue fails. */
   refuse: number | null = null;
@@ -34,12 +34,12 @@ export class FakeBlockBackend implements BlockBackend {
   limits: DiskLimits = {};
   /** New kinds of disk errors, by queue. */
   readonly errors = new Map<number, DiskErrors[]>();
-  /** Those that have occurred again by the end of a period. */
+  /** Kinds that have recurred by the end of a period. */
   readonly errorsAgain = new Map<number, DiskErrors[]>();
   readonly content = new SparseContent();
-  /** What its ports transfer to and from. */
+  /** The memory that its ports transfer to and from. */
   memory: GuestMemory = new FakeMemory(0);
-  /** The one that was opened last. */
+  /** The port that was opened last. */
   port: FakeDiskPort | null = null;
 
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
@@ -83,7 +83,7 @@ export class FakeBlockBackend implements BlockBackend {
     return this.port;
   }
 
-  /** The host ends what holds up the queues. */
+  /** Lets the delayed queues stop. */
   release(): void {
     for (const end of [...this.held.values()]) end();
   }

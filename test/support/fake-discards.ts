@@ -2,12 +2,12 @@ import type { Cancel } from '../../src/devices/device.ts';
 import type { BalloonQueueOptions, PageDiscards } from '../../src/devices/virtio/balloon/page-discards.ts';
 import type { RunningQueue, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
 
-/** Discards whose queues do nothing but remember how they were started. */
+/** Discards whose queues only record how they were started. */
 export class FakeDiscards implements PageDiscards {
   obstacle: string | null = null;
   leavesZeros = true;
   readonly hooks = new Set<() => void>();
-  /** Queues that run now, by kick eventfd. */
+  /** Running queues, by kick eventfd. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BalloonQueueOptions }>();
 
   onChanged(hook: () => void): Cancel {

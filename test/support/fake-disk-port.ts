@@ -10,7 +10,7 @@ import type { GuestMemory } from '../../src/devices/guest-memory.ts';
 
 const SECTOR = 512;
 
-/** What has been written to a disk, sector by sector; the others read as zeros. */
+/** What has been written to a disk, sector by sector; other sectors read as zeros. */
 export class SparseContent {
   readonly #sectors = new Map<number, Uint8Array>();
 
@@ -36,7 +36,7 @@ export class SparseContent {
   }
 }
 
-/** What a fake port takes its properties from. */
+/** The disk that a fake port takes its properties from. */
 export type FakePortDisk = {
   readonly size: number;
   readonly readonly: boolean;
@@ -46,16 +46,16 @@ export type FakePortDisk = {
 
 type Request = { readonly text: string; readonly run: () => DiskPortError | null; readonly done: DiskDone };
 
-/** A disk port that carries out its requests when the test says so, in the order in which they came. */
+/** A disk port that carries out its requests when the test says so, in the order in which they arrived. */
 export class FakeDiskPort implements DiskPort {
   readonly options: DiskPortOptions;
-  /** Every request that was made: `read 0 512`. */
+  /** Every request made, such as `read 0 512`. */
   readonly log: string[] = [];
-  /** The next requests fail like this, one each. */
+  /** The errors of the next requests, one each. */
   readonly failures: DiskPortError[] = [];
-  /** Whether the host holds up `cancel` and `quiesce` until `release`. */
+  /** Whether the host delays `cancel` and `quiesce` until `release`. */
   hangs = false;
-  /** Whether the first request has been carried out, so that `poll` ends it. */
+  /** Whether the first request has been carried out, so that `poll` completes it. */
   isDone = false;
   errors: DiskErrors[] = [];
   closed = false;
@@ -161,7 +161,7 @@ export class FakeDiskPort implements DiskPort {
     this.#requests = [];
   }
 
-  /** Ends the first request. @returns whether there was one */
+  /** Completes the first request. @returns whether there was one */
   step(): boolean {
     if (this.#isQuiesced || this.#stopping.length > 0) return false;
     const request = this.#requests.shift();
@@ -170,14 +170,14 @@ export class FakeDiskPort implements DiskPort {
     return true;
   }
 
-  /** Ends requests until there are none. A model that never stops makes the test fail. */
+  /** Completes requests until there are none. Fails the test if a model never stops. */
   settle(): void {
     for (let steps = 0; this.step(); steps++) {
       if (steps > 100_000) throw new Error('the model does not stop making requests');
     }
   }
 
-  /** The host answers. */
+  /** Lets the host answer. */
   release(): void {
     for (const done of this.#stopping.splice(0)) done();
   }

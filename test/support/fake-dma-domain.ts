@@ -2,19 +2,19 @@ import { constants } from 'node:os';
 import { SystemError } from '../../src/vmm/native/libc.ts';
 import type { DmaDomain, DmaMapping, IovaRange } from '../../src/vmm/vfio/dma-domain.ts';
 
-/** An IOMMU that keeps to the rules of the kernel's: no overlaps, no address that is reserved, no mapping that is cut. */
+/** An IOMMU that enforces the kernel's rules: no overlaps, no reserved addresses, no partial unmapping. */
 export class FakeDmaDomain implements DmaDomain {
-  /** Ascending. */
+  /** In ascending order. */
   mappings: DmaMapping[] = [];
-  /** In the order of the calls: `map 0+1000 rw`, `unmap 0+1000`. */
+  /** In call order: `map 0+1000 rw`, `unmap 0+1000`. */
   readonly calls: string[] = [];
   reserved: readonly IovaRange[] = [{ start: 0xfee0_0000, end: 0xfef0_0000 }];
-  /** What the kernel answers; null: it does it. */
+  /** The kernel's error for a mapping; null if it succeeds. */
   refuse: (mapping: DmaMapping) => keyof typeof constants.errno | null = () => null;
 
   #isGone = false;
 
-  /** The host takes the last device away: nothing is mapped, and nothing can be. */
+  /** The host removes the last device: nothing is mapped, and nothing can be. */
   vanish(): void {
     this.#isGone = true;
     this.mappings = [];

@@ -68,9 +68,9 @@ export type Script = {
     readonly guest: number;
     readonly kvm: number;
     readonly state?: number;
-    /** Its thread's id. */
+    /** Its thread ID. */
     readonly thread?: number;
-    /** The host CPU that it is on. */
+    /** The host CPU that it runs on. */
     readonly hostCpu?: number;
     /** Exits are answered within [2^bucket, 2^(bucket+1)) ns. */
     readonly bucket?: number;
@@ -100,7 +100,7 @@ export type Script = {
     readonly space?: 'port' | 'memory';
   }[];
   readonly addresses?: readonly {
-    /** Index of the region that it is in. */
+    /** Index of its region. */
     readonly region: number;
     readonly address: number;
     readonly reads: number;
@@ -108,7 +108,7 @@ export type Script = {
     readonly nsEach: number;
   }[];
   readonly devices?: Topology['devices'];
-  /** Vectors of devices of the host. */
+  /** Interrupt vectors of host devices. */
   readonly hostInterrupts?: {
     readonly posted: boolean;
     readonly vectors: readonly (Omit<HostInterruptCounts['vectors'][number], 'count'> & {
@@ -131,32 +131,32 @@ type FakeVm = {
 type FakeConsole = { scrollback: Uint8Array; readonly consoles: Consoles };
 
 /**
- * An engine whose VMs are scripted: their counters are what the script says at the clock's time, so that each rate
- * comes out exactly, whenever it is sampled. Records what it was asked.
+ * An engine with scripted VMs: their counters have the values that the script gives for the clock's time, so that each
+ * rate is exact, whenever it is sampled. Records the calls that it gets.
  */
 export class FakeEngine implements Engine, CounterSource {
   readonly manager: ManagerInfo;
-  /** The definitions' texts. */
+  /** The text of each definition. */
   readonly texts = new Map<string, string>();
   readonly #log: LogEntry[] = [];
   readonly calls: string[] = [];
-  /** What its VMs show, whose topology has a device with a screen. */
+  /** The screens of its VMs whose topology has a device with a screen. */
   readonly screens = new FakeScreens();
-  /** The devices that were. */
+  /** The devices that were attached. */
   readonly attached: DeviceConfig[] = [];
   /** What was typed into each VM, as text. */
   readonly typed = new Map<string, string>();
-  /** Of the terminal that types into a console, as the guest knows it: `80 x 24`. By the keys of `typed`. */
+  /** The size of the terminal that types into a console, as the guest sees it: `80 x 24`. By the keys of `typed`. */
   readonly sizes = new Map<string, string>();
-  /** What the next action fails with. */
+  /** The error of the next action. */
   failure: Error | null = null;
-  /** The guests have turned their power buttons on. */
+  /** Whether the guests have enabled their power buttons. */
   noticesButton = true;
   readonly #clock: Clock;
   readonly #vms = new Map<string, FakeVm>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
 
-  /** @param remote the VMs are said to run in another process */
+  /** @param remote whether the VMs appear to run in another process */
   constructor(clock: Clock, { remote = false } = {}) {
     this.#clock = clock;
     this.manager = { pid: 1, version: '0.0.0', startedAt: 0, remote };
@@ -198,7 +198,7 @@ export class FakeEngine implements Engine, CounterSource {
     return id;
   }
 
-  /** A serial port of the VM prints this. */
+  /** Prints this on a serial port of the VM. */
   print(id: string, text: string, port = COM1): void {
     const console = this.#console(id, port);
     const bytes = new TextEncoder().encode(text);
@@ -244,7 +244,7 @@ export class FakeEngine implements Engine, CounterSource {
     this.#emit({ kind: 'vm', vm: vm.info });
   }
 
-  /** What the VM does from now on. Its counters start from zero again. */
+  /** Replaces the VM's script. Its counters start from zero again. */
   renew(id: string, script: Script): void {
     const vm = this.#vm(id);
     vm.script = script;
@@ -296,7 +296,7 @@ export class FakeEngine implements Engine, CounterSource {
     this.#act(`limit ${device}${persist ? ' for good' : ''} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits, { persist = false }: LimitOptions = {}) =>
     this.#act(`limit ${device}${persist ? ' for good' : ''} to ${JSON.stringify(limits)} of`, id, () => {});
-  /** What screens were asked to be, and what becomes of that. */
+  /** Requested screen sizes, and their outcomes. */
   readonly resized: (string | null | number)[][] = [];
   resizeAnswer: ScreenResize = 'told';
   resizeScreen = async (id: string, device: string | null, { width, height }: MonitorSize) => {
@@ -304,7 +304,7 @@ export class FakeEngine implements Engine, CounterSource {
     this.resized.push([device, width, height]);
     return this.resizeAnswer;
   };
-  /** What was done with keyboards and pointers. */
+  /** Keyboard and pointer input. */
   readonly inputs: InputEvent[] = [];
   input = async (id: string, events: readonly InputEvent[]) => {
     this.#vm(id);
@@ -436,7 +436,7 @@ export class FakeEngine implements Engine, CounterSource {
     return this.#log;
   }
 
-  /** Something happened. */
+  /** Logs an event. */
   note(level: LogEntry['level'], vm: string | null, text: string): void {
     const entry = { number: this.#log.length + 1, at: this.#clock.wall(), vm, level, text };
     this.#log.push(entry);
@@ -458,7 +458,7 @@ export class FakeEngine implements Engine, CounterSource {
     return text;
   }
 
-  /** The process that runs the VMs is out of reach; null: it is back. */
+  /** The process that runs the VMs becomes unreachable; null if it is back. */
   lose(loss: Loss | null): void {
     this.#emit({ kind: 'link', loss });
   }
@@ -544,7 +544,7 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
   };
 }
 
-/** Writes what the script says after so many seconds. */
+/** Writes the counters that the script gives after this many seconds. */
 function blockOf(shape: CounterShape): CounterBlock {
   return { words: allocateCounters(shape), layout: new CounterLayout(shape) };
 }

@@ -1,11 +1,11 @@
 import type { EntropyQueueOptions, EntropySource } from '../../src/devices/virtio/entropy-source.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
 
-/** A source whose queues do nothing but remember how they were started. */
+/** A source whose queues only record how they were started. */
 export class FakeEntropy implements EntropySource {
-  /** Queues that run now, by kick eventfd, which tells devices apart. */
+  /** Running queues, by kick eventfd, which tells devices apart. */
   readonly running = new Map<number, { queue: VirtioQueue; options: EntropyQueueOptions }>();
-  /** What the next stopped queue says. */
+  /** The progress that the next stopped queue reports. */
   progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };
 
   startQueue(queue: VirtioQueue, options: EntropyQueueOptions): RunningQueue {

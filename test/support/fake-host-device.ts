@@ -17,19 +17,19 @@ import type { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 import { PRIORITY } from '../../src/vmm/memory/memory-range.ts';
 import { fakeBlock } from './fake-block.ts';
 
-/** A PCI function as one was read on a host: its config space as VFIO shows it, and the sizes of its BARs. */
+/** A PCI function as read on a host: its config space as VFIO exposes it, and the sizes of its BARs. */
 export type RecordedDevice = {
   readonly address: string;
   readonly resetMethods: readonly string[];
-  /** Bytes; 0: there is none, or it is the upper half of a 64-bit BAR. */
+  /** In bytes; 0 if there is none, or it is the upper half of a 64-bit BAR. */
   readonly bars: readonly number[];
-  /** Bytes of the expansion ROM. */
+  /** Size of the expansion ROM, in bytes. */
   readonly rom: number;
-  /** Whether the host passes on the registers of a VGA adapter. */
+  /** Whether the host passes through the registers of a VGA adapter. */
   readonly vga?: boolean;
-  /** Vectors. */
+  /** Number of vectors of each kind. */
   readonly interrupts: { readonly intx: number; readonly msi: number; readonly msix: number };
-  /** Lines of 32 bytes, by their offset; the others are zero. All in hexadecimal. */
+  /** Lines of 32 bytes, by offset; missing lines are zero. All in hexadecimal. */
   readonly config: Readonly<Record<string, string>>;
 };
 
@@ -41,7 +41,7 @@ export function recordedDevice(name: RecordedName): RecordedDevice {
   return JSON.parse(readFileSync(path, 'utf8')) as RecordedDevice;
 }
 
-/** All 4096 bytes, or 256 of a conventional PCI function. */
+/** All 4096 bytes, or 256 for a conventional PCI function. */
 export function configOf({ config }: RecordedDevice): Uint8Array {
   const bytes = new Uint8Array(4096);
   for (const [offset, line] of Object.entries(config)) {
@@ -53,7 +53,7 @@ export function configOf({ config }: RecordedDevice): Uint8Array {
 const PAGE = 4096;
 /** VFIO_PCI_VGA_REGION_INDEX: up to the end of the VGA adapter's memory. */
 const VGA_BYTES = 0xc_0000;
-/** Bytes of a BAR that is not in memory as a whole. */
+/** Bytes of a BAR that is not fully allocated. */
 const LARGE = 2 ** 28;
 const COMMAND = 0x04;
 const BARS = 0x10;
@@ -64,33 +64,35 @@ const HEADER = 0x40;
 const COMMAND_WRITABLE = 0x0547;
 
 export type FakeOptions = {
-  /** Where its memory is shown. */
+  /** The address space that its memory is mapped into. */
   readonly space: AddressSpace;
   readonly signal: (fd: number) => void;
 };
 
-/** A host device in memory. What its model has done with it can be read. */
+/** An in-memory host device. What its model has done with it can be inspected. */
 export class FakeHostDevice implements HostDevice {
   readonly address: string;
   api: 'group' | 'iommufd' = 'group';
   resetMethods: readonly string[];
-  /** As the device has it now. */
+  /** The device's current config space. */
   readonly config: Uint8Array;
-  /** The contents of the BARs; of the ROM at 6, and of the VGA registers at 8. Of large ones only the first page exists. */
+  /**
+   * The contents of the BARs; of the ROM at 6, and of the VGA registers at 8. Large ones only have their first page.
+   */
   readonly contents: readonly Uint8Array[];
-  /** The connected eventfds of each interrupt; empty: it is disabled. */
+  /** The connected eventfds of each interrupt; empty if it is disabled. */
   readonly triggers: (number | null)[][] = [[], [], [], [], []];
-  /** Vectors cannot be added to MSI-X while it is enabled, as before Linux 6.5. */
+  /** Whether vectors cannot be added to MSI-X while it is enabled, as before Linux 6.5. */
   noresize = false;
-  /** It is gone: the kernel fails every access. */
+  /** Whether it is gone, so that the kernel fails every access. */
   fails = false;
   unmaskFd: number | null = null;
   intxMasked = false;
   resets = 0;
   closed = false;
-  /** What has been mapped and not released. */
+  /** Current mappings. */
   readonly mapped: { readonly region: number; readonly offset: number; readonly size: number }[] = [];
-  /** All that the kernel would have been asked for, in order: `msix 0 [100,101]`. */
+  /** All requests to the kernel, in order: `msix 0 [100,101]`. */
   readonly calls: string[] = [];
   mappings = { bytes: 0, count: 0 };
   readonly #recorded: RecordedDevice;
@@ -207,7 +209,7 @@ export class FakeHostDevice implements HostDevice {
     this.closed = true;
   }
 
-  /** What the device does when it interrupts. */
+  /** Raises an interrupt of the device. */
   interrupt(index: number, vector = 0): void {
     const fd = this.triggers[index]?.[vector] ?? null;
     if (fd === null || (index === IRQ.intx && this.intxMasked)) return;
@@ -215,13 +217,13 @@ export class FakeHostDevice implements HostDevice {
     this.#options.signal(fd);
   }
 
-  /** The guest's memory is mapped for it. */
+  /** Maps the guest's memory for it. */
   setMappings(bytes: number, count: number): void {
     this.mappings = { bytes, count };
     for (const hook of this.#hooks) hook();
   }
 
-  /** As VFIO answers: the header is its own, but for a few bits. */
+  /** The config space as VFIO presents it: the header is virtual, except for a few bits. */
   #configRegion(): HostRegion {
     const { config } = this;
     return {
@@ -308,12 +310,15 @@ export class FakeHostDevice implements HostDevice {
   }
 }
 
-/** The host devices of a machine: all recorded ones, at their addresses. Those that have been opened can be had by it. */
+/**
+ * The host devices of a machine: all recorded ones, at their addresses. Those that have been
+ * opened can be looked up here.
+ */
 export class FakeHostDevices implements HostDevices {
   readonly opened = new Map<string, FakeHostDevice>();
-  /** More of them, made by hand. */
+  /** Additional, handmade devices. */
   readonly added: RecordedDevice[] = [];
-  /** What is done to a device before its machine has it, by address. */
+  /** Changes to a device before its machine gets it, by address. */
   readonly prepare = new Map<string, (device: FakeHostDevice) => void>();
   readonly #options: FakeOptions;
 

@@ -1,10 +1,10 @@
 import type { InterruptLine } from '../../src/devices/device.ts';
 
-/** An interrupt line that remembers its level and its eventfds, and counts its rising edges. */
+/** An interrupt line that records its level and its eventfds, and counts its rising edges. */
 export class FakeLine implements InterruptLine {
   level = false;
   edges = 0;
-  /** Resample eventfd by eventfd; null without one. */
+  /** Resample eventfd by eventfd; null if there is none. */
   readonly fds = new Map<number, number | null>();
 
   set(level: boolean): void {

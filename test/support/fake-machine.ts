@@ -91,7 +91,7 @@ class FakeEventFds {
     return ready.length;
   }
 
-  /** Turns until nothing is signaled; a device that never stops makes the test fail. */
+  /** Turns until nothing is signaled. Fails the test if a device never stops. */
   settle(): number {
     for (let turns = 0; turns < 10_000; turns++) if (this.turn() === 0) return turns;
     throw new Error('the event loop does not come to rest');
@@ -103,7 +103,7 @@ class FakeEventFds {
   }
 }
 
-/** An MSI vector that remembers what it sent. */
+/** An MSI vector that records what it sent. */
 export class FakeMsi implements MsiVector {
   readonly sent: MsiMessage[] = [];
   readonly fds = new Set<number>();
@@ -144,7 +144,10 @@ export class FakeMsi implements MsiVector {
   }
 }
 
-/** A machine without KVM: buses, a PCI host where a real one is, and services that record. Its clock stands still until the test moves it. */
+/**
+ * A machine without KVM: buses, a PCI host where a real machine has one, and services that record calls. Its clock only
+ * moves when the test moves it.
+ */
 export class FakeMachine {
   readonly memory: FakeMemory;
   readonly eventFds = new FakeEventFds();
@@ -156,29 +159,29 @@ export class FakeMachine {
   readonly requests: MachineRequest[] = [];
   readonly broken: string[] = [];
   readonly tpm = new FakeTpm();
-  /** Devices that the host wants back, each with the reason. */
+  /** Devices that the host asked to unplug, each with the reason. */
   readonly unplugs: string[] = [];
-  /** Why a disk has paused it. */
+  /** Reasons for which a disk has paused it. */
   readonly pauses: string[] = [];
   readonly diskErrors: string[] = [];
-  /** Another timer has the interrupt of the 8254. */
+  /** Whether another timer has taken over the 8254's interrupt. */
   pitReplaced = false;
   readonly warnings: string[] = [];
-  /** Files of the host, by path. */
+  /** Host files, by path. */
   readonly files = new Map<string, Uint8Array>();
   readonly regions: RegionLabel[] = [];
   readonly queueCounters: FakeQueueCounters[] = [];
   /** By device and name: `blk0 resets`. */
   readonly statistics = new Map<string, number>();
-  /** Doorbells in the kernel: eventfd by guest-physical address. */
+  /** Doorbells handled in the kernel: eventfd by guest-physical address. */
   readonly doorbells = new Map<number, number>();
   readonly ports: PortBus;
   readonly memoryBus: AddressSpace;
   readonly chipset: Chipset;
   readonly services: MachineServices;
-  /** Those that were recorded (test/support/recorded-devices), at their addresses. */
+  /** The recorded devices (test/support/recorded-devices), at their addresses. */
   readonly hostDevices: FakeHostDevices;
-  /** What opening one gives. */
+  /** The back end that opening a disk returns. */
   disk: BlockBackend | null = null;
   readonly network = new FakeNetBackend();
 
@@ -264,7 +267,7 @@ export class FakeMachine {
     return this.chipset.pci;
   }
 
-  /** The vectors in the order of their allocation. */
+  /** The vectors in order of allocation. */
   get vectors(): FakeMsi[] {
     return this.eventFds.vectors;
   }

@@ -31,13 +31,13 @@ type Running = {
 export class FakeFramePort implements FramePort {
   onFrame: ((frame: Uint8Array) => boolean) | null = null;
   onReady: (() => void) | null = null;
-  /** What the card has sent. */
+  /** Frames sent by the card. */
   readonly sent: Uint8Array[] = [];
-  /** How many more frames the other end takes. */
+  /** How many more frames the other end accepts. */
   room = Number.POSITIVE_INFINITY;
   isReceiving = false;
   #waiting: Uint8Array[] = [];
-  /** Sent with the next flush. */
+  /** Frames to send with the next flush. */
   readonly #given: Uint8Array[] = [];
 
   send(frame: Uint8Array): boolean {
@@ -51,14 +51,14 @@ export class FakeFramePort implements FramePort {
     this.sent.push(...this.#given.splice(0));
   }
 
-  /** The other end sends frames, which wait while the card has no room. @returns how many wait */
+  /** Sends frames from the other end, which wait while the card has no buffers. @returns how many wait */
   receive(...frames: Uint8Array[]): number {
     this.#waiting.push(...frames);
     this.#deliver();
     return this.#waiting.length;
   }
 
-  /** The other end takes frames again. */
+  /** The other end accepts frames again. */
   drain(frames = Number.POSITIVE_INFINITY): void {
     this.room = frames;
     this.onReady?.();
@@ -91,7 +91,7 @@ export class FakeFramePort implements FramePort {
   }
 }
 
-/** A network whose queues do nothing but remember how they were started. */
+/** A network whose queues only record how they were started. */
 export class FakeNetBackend implements NetBackend {
   readonly label = 'fake0';
   readonly interface = null;
@@ -104,9 +104,9 @@ export class FakeNetBackend implements NetBackend {
   onConnected: ((connected: boolean) => void) | null = null;
   dataPath: DataPath = { kernel: false, why: null };
   onDataPath: (() => void) | null = null;
-  /** Queues that run now, by index. */
+  /** Running queues, by index. */
   readonly running = new Map<number, Running>();
-  /** Queues that were asked to stop and have not yet, by index: each stops when it is called. */
+  /** Queues that were asked to stop but have not yet, by index: calling the function stops the queue. */
   readonly held = new Map<number, () => void>();
   progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };
   offloads = NO_OFFLOADS;
@@ -150,12 +150,12 @@ export class FakeNetBackend implements NetBackend {
     this.limits = limits;
   }
 
-  /** The host ends what holds up the queues. */
+  /** Lets the delayed queues stop. */
   release(): void {
     for (const end of [...this.held.values()]) end();
   }
 
-  /** Of the card that opened it last, if its model has a port. */
+  /** The port of the card that opened it last, if its model has one. */
   port = new FakeFramePort();
 
   openPort(): FramePort {
@@ -163,7 +163,7 @@ export class FakeNetBackend implements NetBackend {
     return this.port;
   }
 
-  /** The other end goes, or comes back. */
+  /** Disconnects or reconnects the other end. */
   connect(connected: boolean): void {
     this.connected = connected;
     this.onConnected?.(connected);

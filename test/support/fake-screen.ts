@@ -46,7 +46,7 @@ export function graphicsFrame(
   return { kind: 'graphics', width, height, pixels };
 }
 
-/** The screens of an engine's VMs, which show what a test says. */
+/** The screens of an engine's VMs, with contents set by the test. */
 export class FakeScreens {
   readonly #screens = new Map<string, { readonly canvas: ScreenCanvas; waiting: (() => void)[] }>();
 
@@ -85,7 +85,7 @@ function drawOn(canvas: ScreenCanvas, { width, height, pixels }: GraphicsFrame):
   for (let y = 0; y < height; y++) canvas.line(0, y, colors.subarray(y * width, (y + 1) * width), width);
 }
 
-/** The screen of a VM that shows what a test says. */
+/** A VM's screen, with contents set by the test. */
 export class FakeScreen implements ScreenLink {
   #frame: ScreenFrame = { kind: 'off' };
   #seen: ScreenFrame | null = null;
@@ -93,7 +93,7 @@ export class FakeScreen implements ScreenLink {
   isClosed = false;
   problem: string | null = null;
 
-  /** Whether somebody waits for the next frame. */
+  /** Whether a client waits for the next frame. */
   get isWatched(): boolean {
     return this.#waiting !== null;
   }

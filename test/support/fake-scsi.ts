@@ -22,7 +22,7 @@ const AFTER_RESET = {
   subscribed: false,
 } as const;
 
-/** A unit that remembers what it was told. */
+/** A unit that records the calls that it gets. */
 export class FakeScsiUnit implements ScsiUnit {
   readonly address: ScsiAddress;
   readonly identity: ScsiIdentity;
@@ -70,14 +70,14 @@ export class FakeScsiUnit implements ScsiUnit {
     this.#removed();
   }
 
-  /** What the driver does with the tray. */
+  /** Changes the tray's state as a driver would. */
   drives(state: Partial<ScsiUnitState>): void {
     this.state = { ...this.state, ...state };
     this.onTrayChanged?.();
   }
 }
 
-/** A controller whose queues do nothing but remember how they were started. */
+/** A controller whose queues only record how they were started. */
 export class FakeScsiController implements ScsiController {
   readonly units: FakeScsiUnit[] = [];
   readonly running = new Map<number, { kind: ScsiQueueKind; options: ScsiQueueOptions }>();

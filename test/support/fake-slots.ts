@@ -43,7 +43,7 @@ export class FakeSlots implements SlotVm {
   /** Pages that a guest has written, by slot. */
   readonly dirty = new Map<number, Set<number>>();
 
-  /** The guest writes to an address. */
+  /** Writes to an address as a guest would. */
   write(address: number): void {
     for (const slot of this.slots.values()) {
       const isHere = address >= slot.address && address < slot.address + slot.size;
@@ -62,7 +62,7 @@ export class FakeSlots implements SlotVm {
     return words;
   }
 
-  /** What the guest reaches at a page: `host address` and whether it may write; null if it exits. */
+  /** What the guest accesses at a page: `host address` and whether it is writable; null if the access exits. */
   at(page: number): { readonly host: bigint; readonly writable: boolean } | null {
     for (const { address, size, host, readonly = false } of this.slots.values()) {
       if (page >= address && page < address + size) {

@@ -1,10 +1,10 @@
 import type { TpmBackend, TpmState } from '../../src/devices/backends/tpm.ts';
 
-/** A TPM that notes its commands, and answers at once unless it is told to wait. */
+/** A TPM that records its commands, and answers immediately unless it is told to wait. */
 export class FakeTpm implements TpmBackend {
   readonly label = 'fake';
   readonly commands: { readonly locality: number; readonly command: number[] }[] = [];
-  /** The next responses. */
+  /** The response to the next commands. */
   response = Uint8Array.of(0x80, 0x01, 0, 0, 0, 12, 0, 0, 0, 0, 0xab, 0xcd);
   waits = false;
   cancels = 0;

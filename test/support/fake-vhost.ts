@@ -28,7 +28,7 @@ const newVring = (): Vring => ({
   ...{ kick: -1, call: -1, error: -1, backend: -1 },
 });
 
-/** What Linux's vhost-net offers. */
+/** The features that Linux's vhost-net offers. */
 const OFFERED =
   FEATURE.version1 |
   FEATURE.ringIndirectDesc |
@@ -36,7 +36,10 @@ const OFFERED =
   NET_FEATURE.mergeableBuffers |
   (1n << BigInt(VHOST_F_LOG_ALL));
 
-/** A /dev/vhost-net that keeps what it is told, and refuses what the kernel does (drivers/vhost/vhost.c, net.c). It carries no frames. */
+/**
+ * A /dev/vhost-net that records its state, and refuses what the kernel refuses (drivers/vhost/vhost.c, net.c). It
+ * carries no frames.
+ */
 export class FakeVhost implements VhostFile {
   offered = OFFERED;
   owned = false;
@@ -154,7 +157,7 @@ export class FakeVhost implements VhostFile {
     }
   }
 
-  /** The ring has to be in memory that the kernel was told of. */
+  /** The ring must be in memory that was passed to the kernel. */
   #checkAccess(name: VhostIoctl, index: number): void {
     const { addresses } = this.vrings[index]!;
     const isThere = (address: bigint) =>

@@ -1,4 +1,7 @@
-/** A process that listens where a machine should: SOCKET JSON, with what it says to a manager that connects. Prints a line once it listens. */
+/**
+ * A process that listens in place of a machine: SOCKET JSON, with what it sends to a manager that connects. Prints a
+ * line once it listens.
+ */
 import { writeSync } from 'node:fs';
 import { CounterLayout } from '../../src/vmm/counters/counters.ts';
 import { createCounters } from '../../src/vmm/counters/shared-counters.ts';
@@ -7,7 +10,7 @@ import * as libc from '../../src/vmm/native/libc.ts';
 import { sendNow, unixAddress, waitForFds } from '../../src/vmm/native/unix-socket.ts';
 
 export type FalseMachine = {
-  /** A message, or bytes in hex; null: nothing. */
+  /** A message, or bytes in hex; null to send nothing. */
   readonly says: object | string | null;
   readonly counters: 'right' | 'short' | 'unsealed' | 'none' | 'many';
   readonly shape: { readonly vcpus: number; readonly queues: number; readonly regions: number };

@@ -1,7 +1,7 @@
 import type { FdLoop } from '../../src/vmm/backends/char/fd-char.ts';
 import { waitForFds } from '../../src/vmm/native/unix-socket.ts';
 
-/** A loop whose turns the test takes. */
+/** A loop that the test turns. */
 export class FdTestLoop implements FdLoop {
   readonly #watched = new Map<number, { writable: boolean; onReady: () => void }>();
   #timers: (() => void)[] = [];
@@ -29,7 +29,7 @@ export class FdTestLoop implements FdLoop {
     return this.#watched.size;
   }
 
-  /** Timers are due at once. */
+  /** Timers are due immediately. */
   turn(): void {
     for (const timer of this.#timers.splice(0)) timer();
     const awaited = [...this.#watched].map(([fd, { writable }]) => ({ fd, writable }));

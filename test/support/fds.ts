@@ -4,7 +4,7 @@ export function isOpen(fd: number): boolean {
   return existsSync(`/proc/self/fd/${fd}`);
 }
 
-/** How many file descriptors this process has, with the one that lists them. */
+/** The number of this process's file descriptors, including the one that lists them. */
 export function openFds(): number {
   return readdirSync('/proc/self/fd').length;
 }

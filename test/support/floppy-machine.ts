@@ -8,7 +8,7 @@ const PORT = { dor: 0x3f2, status: 0x3f4, fifo: 0x3f5, dir: 0x3f7 } as const;
 const IRQ = 6;
 const READY = 0x80;
 const TO_HOST = 0x40;
-/** The result phase begins within so many requests of the disk. */
+/** The result phase begins within this many disk requests. */
 const MAX_STEPS = 100;
 
 export type FloppyOptions = {
@@ -17,7 +17,7 @@ export type FloppyOptions = {
   readonly empty?: boolean;
 };
 
-/** A machine without KVM that has a floppy controller with one drive, driven as software does it. */
+/** A machine without KVM that has a floppy controller with one drive, driven as by software. */
 export class FloppyMachine {
   readonly machine = new FakeMachine();
   readonly disk = new FakeBlockBackend();
@@ -59,13 +59,13 @@ export class FloppyMachine {
     return (this.in(PORT.dir) & 0x80) !== 0;
   }
 
-  /** Turns the controller on, and acknowledges that it was reset. */
+  /** Enables the controller, and acknowledges its reset. */
   start(): void {
     this.out(PORT.dor, 0x1c);
     for (let drive = 0; drive < 4; drive++) this.command(0x08);
   }
 
-  /** Sends a command, without waiting for its end. */
+  /** Sends a command without waiting for its end. */
   send(...bytes: number[]): void {
     for (const byte of bytes) {
       if ((this.status & (READY | TO_HOST)) !== READY)
@@ -74,7 +74,7 @@ export class FloppyMachine {
     }
   }
 
-  /** Has the disk answer until the controller has a result, and reads it. */
+  /** Lets the disk answer until the controller has a result, and reads the result. */
   result(): number[] {
     for (let steps = 0; (this.status & READY) === 0; steps++) {
       if (steps === MAX_STEPS || !this.disk.port?.step()) throw new Error('the command does not end');
@@ -89,7 +89,7 @@ export class FloppyMachine {
     return this.result();
   }
 
-  /** Sets up DMA channel 2. @param mode 0x46: single transfers to memory; 0x4a: from memory */
+  /** Sets up DMA channel 2. @param mode 0x46 for single transfers to memory, 0x4a for transfers from memory */
   dma(address: number, bytes: number, mode: number): void {
     this.out(0x0a, 0x06);
     this.out(0x0c, 0);

@@ -6,7 +6,7 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 const MiB = 2 ** 20;
 
-/** A disk image on a file system that a test can freeze: writes then wait in the kernel, whatever is done about it. */
+/** A disk image on a file system that a test can freeze: writes then block in the kernel, uninterruptibly. */
 export type FrozenDisk = { readonly image: string; freeze(): void; thaw(): void };
 
 /** Makes an image of `size` bytes. Skips the test if this user may not mount file systems. */

@@ -6,12 +6,12 @@ import path from 'node:path';
 export const canFreeze =
   process.getuid!() === 0 && fs.existsSync('/dev/loop-control') && fs.existsSync('/usr/sbin/fsfreeze');
 
-/** A folder with a file system of its own that is frozen: writes to it sleep until it thaws, and signals do not end them. */
+/** A folder on its own frozen file system: writes to it sleep until it thaws, and signals do not interrupt them. */
 export class FrozenFolder {
   readonly #folder: string;
   readonly #image = path.join(os.tmpdir(), `vring-frozen-${process.pid}.img`);
 
-  /** @param fill puts files into it; `freeze` false: it is to be frozen later */
+  /** @param fill puts files into it. With `freeze` false, it is frozen later */
   constructor(folder: string, fill: () => void, { mib = 16, freeze = true } = {}) {
     this.#folder = folder;
     fs.writeFileSync(this.#image, '');
@@ -28,7 +28,7 @@ export class FrozenFolder {
 
   thaw(): void {
     execFileSync('fsfreeze', ['--unfreeze', this.#folder]);
-    // The process that slept may still have it open.
+    // The process that slept may still have the file system open.
     execFileSync('umount', ['--lazy', this.#folder]);
     fs.rmSync(this.#image);
   }

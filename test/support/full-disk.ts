@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { onTestFinished, type TestContext } from 'vitest';
 
 /**
- * A sparse disk image of `size` bytes on a tmpfs that has no room for its content: writes fail with ENOSPC. Skips the test if
- * this user may not mount one.
+ * A sparse disk image of `size` bytes on a tmpfs that is too small for its content: writes fail with ENOSPC. Skips the
+ * test if this user may not mount one.
  */
 export function imageOnFullDisk(context: TestContext, parent: string, size: number): string {
   const folder = join(parent, 'full');

@@ -67,14 +67,14 @@ export const busy: Script = {
   ],
 };
 
-/** A VM that does next to nothing. */
+/** A nearly idle VM. */
 export const idle: Script = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] };
 
 export function withVcpus(count: number): Script {
   return { ...busy, vcpus: Array.from({ length: count }, () => busy.vcpus[0]!) };
 }
 
-/** A VM of which there is something on every tab of its screen. */
+/** A VM with content on every tab of its screen. */
 export const complete: Script = {
   vcpus: [
     { ...busy.vcpus[0]!, thread: 4243, hostCpu: 2, bucket: 14 },

@@ -6,7 +6,7 @@ import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
 const MiB = 2 ** 20;
 const PROMPT = '> ';
 
-/** The embedded guest in a VM of an engine, driven over its serial port. Nothing waits longer than the test may. */
+/** The embedded guest in a VM of an engine, driven over its serial port. No wait outlasts the test's timeout. */
 export class GuestVm {
   readonly id: string;
   readonly #engine: LocalEngine;
@@ -43,7 +43,7 @@ export class GuestVm {
     return new GuestVm(engine, id);
   }
 
-  /** The guest of a VM that runs already, with what it has printed. */
+  /** The guest of a running VM, with its output so far. */
   static of(engine: LocalEngine, id: string): GuestVm {
     return new GuestVm(engine, id);
   }
@@ -57,7 +57,7 @@ export class GuestVm {
     return this.#engine.vms().find(vm => vm.id === this.id)!;
   }
 
-  /** Resolves when `pattern` is in what the guest printed. @throws when the VM ends before. */
+  /** Resolves once `pattern` appears in the guest's output. @throws if the VM ends before that. */
   async printed(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#until(() => {
       const match = pattern.exec(this.#output);
@@ -68,7 +68,7 @@ export class GuestVm {
     });
   }
 
-  /** Waits for the prompt, gives a command and resolves with what it printed, up to the next prompt. */
+  /** Waits for the prompt, types a command and resolves with its output, up to the next prompt. */
   async command(line: string): Promise<string> {
     await this.printed(/> $/);
     const before = this.#output.length;
@@ -80,12 +80,12 @@ export class GuestVm {
     });
   }
 
-  /** Types Ctrl-C, which ends a command that takes long. */
+  /** Types Ctrl-C, which ends a long-running command. */
   interrupt(): void {
     this.#engine.type(this.id, Uint8Array.of(3));
   }
 
-  /** Resolves when the VM is in `state`. */
+  /** Resolves once the VM is in `state`. */
   async reached(state: VmState): Promise<VmInfo> {
     return this.#until(() => (this.info.state === state ? this.info : null));
   }
@@ -113,7 +113,7 @@ function isOver(vm: VmInfo): boolean {
   return vm.state === 'off' || vm.state === 'crashed';
 }
 
-/** The fields of a guest's line `result NAME a=1 b=2`. */
+/** The fields of a guest's `result NAME a=1 b=2` line. */
 export function resultOf(output: string, name: string): Record<string, number> {
   const line = new RegExp(`^result ${name} (.*)$`, 'm').exec(output)?.[1];
   if (line === undefined) throw new Error(`no result of ${name} in:\n${output}`);

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** What a VM takes from its process and must give back. */
+/** What a VM takes from its process and must return. */
 export type Holdings = {
   readonly threads: readonly string[];
   readonly fds: readonly string[];
@@ -11,7 +11,7 @@ export type Holdings = {
 export function holdings(): Holdings {
   const threads = readdirSync('/proc/self/task').flatMap(tid => nameOf(tid) ?? []);
   const fds = readdirSync('/proc/self/fd').flatMap(fd => targetOf(fd) ?? []);
-  // Not those of io_uring, which Node's own threads have too, until some time after they have ended.
+  // Not those of io_uring: Node's own threads have them too, until some time after they have ended.
   const mappings = readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
     .flatMap(line => /(?:\/memfd:|anon_inode:.*kvm).*/.exec(line)?.[0] ?? []);

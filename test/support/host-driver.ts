@@ -11,10 +11,10 @@ import { inlineHost } from './inline-host.ts';
 import { ManualClock } from './manual-clock.ts';
 import { TerminalDriver } from './terminal-driver.ts';
 
-/** How often it is looked whether the picture stands, and how many times in a row it must. */
+/** How often to check whether the screen has settled, and how many times in a row it must be unchanged. */
 const TURN_MS = 20;
 const QUIET_TURNS = 6;
-/** What the UI says while it waits for files to be written. */
+/** What the UI shows while it waits for files to be written. */
 const BUSY = /^ (planning|under way|looking for the last change)$/m;
 
 type Options = Partial<UiOptions> & {
@@ -25,7 +25,7 @@ type Options = Partial<UiOptions> & {
   readonly recording?: string;
 };
 
-/** The UI on a simulated host, as a user sees and drives it. Both are gone when the test ends. */
+/** The UI on a simulated host, as a user sees and drives it. Both end with the test. */
 export class HostDriver {
   readonly clock = new ManualClock();
   readonly engine = new FakeEngine(this.clock);
@@ -44,7 +44,7 @@ export class HostDriver {
       ...(unchangeable !== undefined && { unchangeable }),
       ...(recording !== undefined && { recording }),
     });
-    // Vitest calls the last one first: the UI has left by then.
+    // Vitest calls the last one first: the UI has exited by then.
     onTestFinished(() => {
       this.host.dispose();
       fs.rmSync(this.#journal, { recursive: true, force: true });
@@ -66,19 +66,19 @@ export class HostDriver {
     );
   }
 
-  /** Types, each piece when the picture that the one before has led to stands. An Esc is a piece of its own. */
+  /** Types each piece once the screen has settled after the previous one. An Esc is its own piece. */
   async press(...pieces: string[]): Promise<void> {
     for (const piece of pieces) {
       this.terminal.type(piece);
-      // An Esc may be the start of something, for a while, and details are read when the cursor rests.
+      // An Esc may be the start of a sequence for a while, and details are loaded once the cursor rests.
       this.clock.advance(100);
       await this.still();
     }
   }
 
   /**
-   * Waits until the picture stands. What changes it is in this process, or said to be under way: turns of its event loop
-   * count, since a slow machine makes them long, not few.
+   * Waits until the screen has settled. Everything that changes it either runs in this process or is shown as in
+   * progress. Turns of the event loop count, not time: a slow machine makes turns long, not few.
    */
   async still(): Promise<void> {
     const { stdout } = this.terminal;

@@ -14,10 +14,13 @@ const BUSY = 0x80;
 const DATA_REQUEST = 0x08;
 const MAX_STEPS = 1000;
 
-/** Task file of a command, in the order of the registers: features, count, three bytes of LBA, device. */
+/** A command's task file, in register order: features, count, three bytes of LBA, device. */
 export type TaskFile = readonly [number, number, number, number, number, number];
 
-/** A machine without KVM that has an IDE controller, with a disk as the first drive of its first channel, driven as a driver does it. */
+/**
+ * A machine without KVM that has an IDE controller, with a disk as the first drive of its first
+ * channel, driven as by a driver.
+ */
 export class IdeMachine {
   readonly machine = new FakeMachine();
   readonly disk = new FakeBlockBackend();
@@ -68,12 +71,12 @@ export class IdeMachine {
     this.machine.ports.write(port, size, value);
   }
 
-  /** The alternate status: it does not acknowledge the interrupt. */
+  /** The alternate status: reading it does not acknowledge the interrupt. */
   get status(): number {
     return this.in(0x3f6);
   }
 
-  /** Writes the registers, those of a 48-bit command twice, and begins a command. */
+  /** Writes the registers, twice for a 48-bit command, and starts a command. */
   send(command: number, tasks: readonly TaskFile[]): void {
     for (const task of tasks)
       task.forEach((value, index) => {
@@ -82,14 +85,14 @@ export class IdeMachine {
     this.out(STATUS, command);
   }
 
-  /** Has the disk answer until the drive is not busy. */
+  /** Lets the disk answer until the drive is not busy. */
   settle(): number {
     for (let steps = 0; (this.status & BUSY) !== 0; steps++)
       if (steps === MAX_STEPS || !this.disk.port?.step()) throw new Error('the drive stays busy');
     return this.status;
   }
 
-  /** Reads the blocks that a command has, one interrupt each. @returns them */
+  /** Reads a command's blocks, one interrupt each. @returns them */
   read(blockBytes: number): Uint8Array {
     const parts: Uint8Array[] = [];
     while ((this.settle() & DATA_REQUEST) !== 0) {

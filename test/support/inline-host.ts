@@ -9,7 +9,7 @@ import type { HostSource } from '../../src/host-service/source.ts';
 
 type InlineOptions = PlansOptions & { readonly unchangeable?: string | null; readonly recording?: string };
 
-/** A host whose thread is this one: the same messages, on a clock of the test's. */
+/** A host on the test's own thread: the same messages, with the test's clock. */
 export function inlineHost(
   root: HostRoot,
   clock: Clock,

@@ -1,8 +1,7 @@
-/*
- * What a boot loader enters behind a kernel that isn't compressed: in 32 bits with flat segments, interrupts off, and the boot parameters at
- * ESI. It enters the kernel in 64 bits as Documentation/arch/x86/boot.rst wants it (the 64-bit boot protocol): with a page table
- * that maps 4 GiB to themselves, and RSI as ESI was. Linked to its address; `kernel` is where that starts.
- */
+/* Entry point for a boot loader, after a kernel that isn't compressed: in 32-bit mode with flat segments, interrupts
+ * off, and the boot parameters at ESI. It enters the kernel in 64-bit mode as Documentation/arch/x86/boot.rst requires
+ * (the 64-bit boot protocol): with an identity-mapped page table for 4 GiB, and RSI set to ESI. Linked for its address;
+ * `kernel` is the kernel's start. */
 #define PRESENT_WRITABLE 0x3
 #define LARGE 0x80
 #define CR0_PG (1 << 31)

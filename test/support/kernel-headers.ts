@@ -5,8 +5,8 @@ import { run } from '../rig/tools.ts';
 import { cacheDirectory } from '../rig/workspace.ts';
 
 /**
- * Folders with the newest headers of Linux that apt knows, for the C compiler: from the cache, or else from their package, which is not
- * installed. Debian 12's own are of Linux 6.1; its backports have newer ones.
+ * Folders with the newest Linux headers that apt offers, for the C compiler: from the cache, or from their package,
+ * which is not installed. Debian 12's own are of Linux 6.1; its backports have newer ones.
  */
 export async function kernelHeaders(): Promise<string[]> {
   const { stdout } = await run('apt-cache', ['madison', 'linux-libc-dev']);
@@ -34,7 +34,7 @@ async function download(version: string, root: string): Promise<void> {
   }
 }
 
-/** 6.12.95 after 6.1.187. */
+/** Sorts 6.12.95 after 6.1.187. */
 function byNumbers(a: string, b: string): number {
   return a.localeCompare(b, 'en', { numeric: true });
 }

@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 
-/** Why tests on /dev/kvm can't run here; null when they can. */
+/** Why tests on /dev/kvm can't run here; null if they can. */
 export const noKvm: string | null = (() => {
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);

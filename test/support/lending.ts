@@ -13,10 +13,10 @@ import type { TreeBuilder } from '../host/trees/builder.ts';
 import { serverTree } from '../host/trees/server.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
-/** A VF of the server's network card, which its driver iavf has, and the physical function. */
+/** A VF of the server's network card, bound to its driver iavf, and the physical function. */
 export const VF = '0000:3b:0a.2';
 export const PF = '0000:3b:00.2';
-/** Another one. */
+/** Another VF. */
 export const OTHER_VF = '0000:3b:0a.3';
 export const VF_GROUP = 86;
 
@@ -29,16 +29,16 @@ export function wanted(address: string, more: Partial<WantedHostDevice> = {}): W
 export const configOf = (name: string) =>
   parseMachineConfig({ name, boot: { kind: 'kernel', path: 'kernel' } });
 
-/** A simulated host, on which lenders take and give back devices: one after the other, as managers that follow each other. */
+/** A simulated host on which lenders borrow and return devices, one after the other, like consecutive managers. */
 export class LendingRig {
   readonly host: SimulatedHost;
   readonly records = new TakenDevices(temporaryFolder());
   readonly notes: string[] = [];
-  /** VMs that have a machine, or begin or end to have one. */
+  /** VMs that have a machine, or one that is starting or ending. */
   readonly alive = new Set<string>();
-  /** What stands for the files of all devices. */
+  /** Stands for the files of all devices. */
   readonly #file = join(temporaryFolder(), 'device');
-  /** What opening a device fails with. */
+  /** The error of opening a device. */
   openError: Error | null = null;
 
   constructor(tree: TreeBuilder = serverTree()) {
@@ -61,7 +61,7 @@ export class LendingRig {
     return lender;
   }
 
-  /** A process that has a group of the host open. */
+  /** Makes a process hold a host group open. */
   hold(group: number, pid = 9000, title = 'vring: web'): void {
     this.host.tree
       .file(`/proc/${pid}/comm`, `${title.slice(0, 15)}\n`)
@@ -73,7 +73,7 @@ export class LendingRig {
     this.host.tree.removePath(`/proc/${pid}`);
   }
 
-  /** Fds of opened devices that this process has open still. */
+  /** Fds of opened devices that are still open in this process. */
   get openFds(): number {
     return readdirSync('/proc/self/fd').filter(fd => this.isOpen(Number(fd))).length;
   }
@@ -97,7 +97,10 @@ export class LendingRig {
   };
 }
 
-/** Changes the host through `host`, until it dies like a process that is killed: before or after an operation of this number, from 0. */
+/**
+ * Changes the host through `host`, until it dies like a killed process: before or after the operation with this number,
+ * counted from 0.
+ */
 export function dyingWriter(
   host: SimulatedHost,
   at: number,

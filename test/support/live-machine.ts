@@ -19,8 +19,8 @@ const MiB = 2 ** 20;
 const SHAPE = { vcpus: 4, queues: 16, regions: 64, statistics: 16 };
 
 /**
- * The embedded guest in a machine on the test's own thread: its loop runs in `run`. Machines may run inside each other's
- * callbacks.
+ * The embedded guest in a machine on the test's own thread: its loop runs in `run`. Machines may run inside each
+ * other's callbacks.
  */
 export class LiveMachine {
   readonly native: NativeVm;
@@ -34,14 +34,17 @@ export class LiveMachine {
   output = '';
   /** The same, by console. */
   readonly printed: string[] = [];
-  /** Called when the guest has printed. */
+  /** Called after the guest has printed. */
   onPrinted = () => {};
   /** Why it has ended. */
   ended: string | null = null;
-  /** What its guest has asked for, other than its end. */
+  /** The guest's requests, other than to end. */
   readonly requests: string[] = [];
 
-  /** Builds it, and starts its vCPUs, parked. @param append the guest's command line. @param wires what its manager would open */
+  /**
+   * Builds it and starts its vCPUs, parked. @param append the guest's command line. @param
+   * wires what its manager would open
+   */
   constructor(append: string, options: Partial<MachineConfigInput> = {}, wires: readonly GivenWire[] = []) {
     const counters = allocateCounters(SHAPE);
     this.#counters = counters;
@@ -85,7 +88,7 @@ export class LiveMachine {
     this.machine.startThreads(config.pin ?? []);
   }
 
-  /** What all queues of a device have counted. @param word of `QUEUE` */
+  /** A counter's sum over all queues of a device. @param word of `QUEUE` */
   counted(device: string, word: number): number {
     const layout = new CounterLayout(SHAPE);
     const queues = this.#blocks.labels.queues.filter(queue => queue.device === device);
@@ -96,17 +99,17 @@ export class LiveMachine {
     return this.machine.parts.ram;
   }
 
-  /** What its guest has printed on the console of this name: others may print in the middle of a line of it. */
+  /** The guest's output on the console of this name: other output may appear in the middle of its lines. */
   printedOn(name: string): string {
     return this.printed[this.#port(name)] ?? '';
   }
 
-  /** Somebody types into the console of this name. */
+  /** Types into the console of this name. */
   type(name: string, text: string): void {
     this.#consoles.typed(this.#port(name), Buffer.from(text));
   }
 
-  /** Their terminal has this size from now on. */
+  /** Sets the size of its user's terminal. */
   resize(name: string, size: TerminalSize): void {
     this.#consoles.resize(this.#port(name), size);
   }
@@ -135,13 +138,13 @@ export class LiveMachine {
     this.#consoles.flush();
   }
 
-  /** Leaves its loop after the current event. The first reason stays. */
+  /** Leaves its loop after the current event. The first reason is kept. */
   end(reason: string): void {
     this.ended ??= reason;
     this.loop.stop();
   }
 
-  /** Calls back when it has run for that long. */
+  /** Calls back after it has run for `ms`. */
   after(ms: number, callback: () => void): void {
     this.loop.at(this.loop.now() + BigInt(Math.round(ms * 1e6)), callback);
   }

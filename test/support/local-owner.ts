@@ -20,7 +20,7 @@ export class LocalOwner implements ResourceOwner {
     close(fd);
   }
 
-  /** Views of the maps must not be used any more. */
+  /** Views of the mappings must not be used any more. */
   release(): void {
     for (const { address, length } of this.maps.splice(0)) munmap(address, length);
     for (const fd of [...this.fds].reverse()) this.closeFd(fd);

@@ -17,7 +17,7 @@ export function linkWith(inbox: Incoming[] = []) {
 
 export type Printed = { readonly kind: 'printed'; readonly port: number; readonly text: string };
 
-/** All that a machine has to say and has not said yet. */
+/** Everything that a machine has to report and has not yet. */
 export function saidBy(report: MachineReport): (FromMachine | Printed)[] {
   const reader = new FrameReader();
   const said: (FromMachine | Printed)[] = [];

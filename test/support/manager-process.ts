@@ -12,7 +12,7 @@ import { until } from './until.ts';
 export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 const MANAGER = join(import.meta.dirname, '../../src/cli.ts');
 
-/** Folders of its own for each test, in this process's environment and its children's. */
+/** Separate folders for each test, in the environment of this process and its children. */
 export function withOwnFolders(): void {
   beforeEach(() => {
     const folder = temporaryFolder();
@@ -47,7 +47,7 @@ export function startManager(args: readonly string[] = [], env: Readonly<Record<
   return manager;
 }
 
-/** Attaches to the manager that is to be there soon. */
+/** Attaches to the manager, which must be there soon. */
 export async function attached(options: { readOnly?: boolean } = {}): Promise<RemoteEngine> {
   for (let tries = 0; tries < 400; tries++) {
     const engine = await connect(options);
@@ -62,7 +62,7 @@ export function leftAtEnd(engine: RemoteEngine): RemoteEngine {
   return engine;
 }
 
-/** The process must be gone after the test, whatever the test finds. */
+/** Makes sure that the process is gone after the test, whatever its outcome. */
 export function killedAtEnd(pid: number): void {
   cleanUps.push(async () => {
     if (isRunning(pid)) process.kill(pid, 'SIGKILL');
@@ -72,7 +72,7 @@ export function killedAtEnd(pid: number): void {
 
 export function isRunning(pid: number): boolean {
   try {
-    // A process that has ended, and that nobody has waited for yet, is in state Z.
+    // A zombie is in state Z.
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
   } catch {
     return false;

@@ -2,7 +2,7 @@ import type { Clock } from '../../src/clock.ts';
 
 type Timer = { readonly due: number; readonly run: () => void };
 
-/** A clock that stands still until a test moves it. */
+/** A clock that only moves when a test moves it. */
 export class ManualClock implements Clock {
   #now = 0;
   #timers: Timer[] = [];
@@ -23,7 +23,7 @@ export class ManualClock implements Clock {
     };
   }
 
-  /** Moves on, running what becomes due, each at its time. */
+  /** Advances, calling timers as they become due, each at its time. */
   advance(ms: number): void {
     const end = this.#now + ms;
     for (;;) {

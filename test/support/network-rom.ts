@@ -1,4 +1,4 @@
-/** The smallest image: a header, and a PCI data structure, for 1af4:1000 if nothing else is said. */
+/** The smallest image: a header and a PCI data structure, by default for 1af4:1000. */
 export function networkRom(vendor = 0x1af4, device = 0x1000): Uint8Array {
   const bytes = Buffer.alloc(512);
   bytes.writeUInt16LE(0xaa55, 0);

@@ -12,7 +12,7 @@ export const MAC_BYTES = Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
 export const BROADCAST_BYTES = new Uint8Array(6).fill(0xff);
 const PEER = Uint8Array.of(0x52, 0x54, 0x00, 0x99, 0x88, 0x77);
 
-/** A frame of `length` bytes in all to `target`, whose payload counts up from `seed`. */
+/** A frame to `target`, `length` bytes in all, whose payload counts up from `seed`. */
 export function frameTo(target: Uint8Array, length = 64, seed = 0): Uint8Array {
   const frame = Uint8Array.from({ length }, (_, at) => (at + seed) & 0xff);
   frame.set(target);
@@ -21,7 +21,7 @@ export function frameTo(target: Uint8Array, length = 64, seed = 0): Uint8Array {
   return frame;
 }
 
-/** A frame with a TCP segment or a UDP datagram by IPv4, whose checksums are those that `checksums` says: zeros without. */
+/** An IPv4 frame with a TCP segment or a UDP datagram, with checksums as in `checksums`: zeros by default. */
 export function ipFrame(
   protocol: 'tcp' | 'udp',
   payload: number,
@@ -53,7 +53,10 @@ export function ipFrame(
   return frame;
 }
 
-/** The one's complement sum of an IPv4 frame's header, and of its transport with the pseudo header: 0xffff where they are right. */
+/**
+ * The ones' complement sums of an IPv4 frame's header, and of its transport with the
+ * pseudo-header: 0xffff if they are correct.
+ */
 export function ipSums(frame: Uint8Array): { header: number; transport: number } {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
   const end = 14 + view.getUint16(16);
@@ -67,7 +70,7 @@ export function ipSums(frame: Uint8Array): { header: number; transport: number }
   return { header: sum(14, 34), transport: sum(34, end, pseudo) };
 }
 
-/** A network card of a row in a machine without KVM, whose driver and whose network are the test. */
+/** A network card of a row in a machine without KVM; the test acts as its driver and its network. */
 export class NicRig {
   readonly machine: FakeMachine;
   readonly built: BuiltDevice;
@@ -92,7 +95,7 @@ export class NicRig {
     return this.machine.network.port;
   }
 
-  /** Whether the card interrupts. */
+  /** Whether the card asserts its interrupt. */
   get interrupts(): boolean {
     return this.machine.lines.some(line => line.level);
   }
@@ -105,7 +108,7 @@ export class NicRig {
     this.machine.ports.write(this.#base + offset, size, value);
   }
 
-  /** As a machine does before it saves or resets. */
+  /** Quiesces it, as a machine does before it saves or resets. */
   quiesce(): void {
     this.built.device.quiesce?.(() => {});
   }

@@ -3,8 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { enterOwnMounts, enterOwnNetwork } from './own-network.ts';
 
 /**
- * A network, and folders for the files of vring as root, of this process's own and its children's: plans can be applied to it, and
- * nothing of the machine changes. Takes root.
+ * A separate network, and folders for vring's files as root, for this process and its children: plans can be applied to
+ * it without changing the machine. Requires root.
  */
 export function enterOwnHost(): void {
   enterOwnNetwork();

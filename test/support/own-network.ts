@@ -6,26 +6,26 @@ const CLONE_NEWNET = 0x4000_0000;
 const CLONE_NEWNS = 0x0002_0000;
 
 /**
- * Puts this process's main thread, and the processes that it starts from here on, into a network of its own, in which there is only `lo`.
- * Each test file has a process of its own, so nothing is left of it. Takes root.
+ * Moves this process's main thread, and the processes that it starts from now on, to a network namespace with only
+ * `lo`. Each test file has its own process, so nothing is left behind. Requires root.
  */
 export function enterOwnNetwork(): void {
   unshare(CLONE_NEWNET);
   ip('link', 'set', 'lo', 'up');
 }
 
-/** Puts this process's main thread, and the processes that it starts from here on, into a mount namespace of its own. */
+/** Moves this process's main thread, and the processes that it starts from now on, to a separate mount namespace. */
 export function enterOwnMounts(): void {
   unshare(CLONE_NEWNS);
   execFileSync('mount', ['--make-rprivate', '/']);
 }
 
-/** In a mount namespace of its own: what `file` is for processes that are started from here on. */
+/** In such a mount namespace, replaces `file` for processes that are started from now on. */
 export function mountOver(file: string, by: string): void {
   execFileSync('mount', ['--bind', by, file]);
 }
 
-/** Runs ip(8) in it. @returns what it prints */
+/** Runs ip(8) in it. @returns its output */
 export function ip(...args: string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8' });
 }

@@ -4,7 +4,7 @@ import { PciFunction } from '../../src/devices/pci/pci-function.ts';
 import { ECAM } from '../../src/vmm/memory/layout.ts';
 import type { FakeMachine } from './fake-machine.ts';
 
-/** Reads give the offset, so that the bus shows which BAR answered where. */
+/** Reads return the offset, which shows which BAR answered where. */
 const echo = { read: (offset: number) => offset, write: () => {} };
 
 /** A function with one BAR and an interrupt pin. @param pin 0 for INTA# */
@@ -43,7 +43,7 @@ export class ConfigOf {
     return this.read(0, 4) !== 0xffff_ffff;
   }
 
-  /** The capability with this ID. @throws when there is none */
+  /** The capability with this ID. @throws if there is none */
   capability(id: number): number {
     for (let at = this.read(0x34, 1); at !== 0; at = this.read(at + 1, 1))
       if (this.read(at, 1) === id) return at;

@@ -13,14 +13,14 @@ type Image = {
 const TOKEN =
   /\x1b\[([<=>?]?)([\d;]*)([@-~])|\x1bP([\d;]*)q([^\x1b]*)\x1b\\|\x1b_G([^;\x1b]*);?([^\x1b]*)\x1b\\|\x1b([78])|\n|\r|[^\x1b\r\n]/gu;
 
-/** A terminal with sixels and kitty's graphics: all that matters is which pictures can be seen where. */
+/** A terminal with sixels and kitty graphics: it only tracks which pictures are visible where. */
 export class PictureTerminal {
   readonly columns: number;
   readonly rows: number;
   readonly cell: { readonly width: number; readonly height: number };
-  /** Bytes of pictures that were written. */
+  /** Bytes of pictures written. */
   pictureBytes = 0;
-  /** Pixels of sixels, 0xRRGGBB; -1: cells without any. */
+  /** Pixels of sixels, 0xRRGGBB; -1 in cells without any. */
   readonly #sixels: Int32Array;
   readonly #images = new Map<string, Image>();
   #row = 0;
@@ -54,7 +54,7 @@ export class PictureTerminal {
     }
   }
 
-  /** The color that a picture has there, 0xRRGGBB; null: there is no picture. */
+  /** The color of a picture at this pixel, 0xRRGGBB; null if there is no picture. */
   pixel(x: number, y: number): number | null {
     const { width, height } = this.cell;
     for (const image of this.#images.values()) {
@@ -68,7 +68,7 @@ export class PictureTerminal {
     return pixel < 0 ? null : pixel;
   }
 
-  /** The cells in which a picture can be seen, a line of text for each row: `#` for those. */
+  /** The cells in which a picture is visible, one line of text per row, with `#` for those. */
   get seen(): string[] {
     const { width, height } = this.cell;
     return Array.from({ length: this.rows }, (_, row) =>
@@ -108,7 +108,7 @@ export class PictureTerminal {
     this.#column = Math.min(this.columns, this.#column + 1);
   }
 
-  /** Cells that are written or erased lose their sixels; images stay, but when all of the terminal is erased. */
+  /** Cells that are written or erased lose their sixels; images stay unless the whole terminal is erased. */
   #erase(row: number, from: number, to: number): void {
     const { width, height } = this.cell;
     for (let y = row * height; y < (row + 1) * height; y++) {

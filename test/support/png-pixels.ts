@@ -1,6 +1,6 @@
 import { crc32, inflateSync } from 'node:zlib';
 
-/** Decodes what `png` of src/screen/picture writes. @throws when it is not valid */
+/** Decodes the output of `png` in src/screen/picture. @throws if it is not valid */
 export function pngPixels(file: Buffer): {
   readonly width: number;
   readonly height: number;

@@ -10,7 +10,7 @@ export type PtyOptions = {
   readonly env?: Readonly<Record<string, string>>;
 };
 
-/** A program on a terminal of its own: script(1) holds the other end, an emulator shows what a user would see. */
+/** A program on its own terminal: script(1) holds the other end, and an emulator shows what a user would see. */
 export class PtyProgram implements AsyncDisposable {
   readonly #script: ChildProcess;
   readonly #terminal: xterm.Terminal;
@@ -41,7 +41,7 @@ export class PtyProgram implements AsyncDisposable {
     this.#exited = new Promise(resolve => this.#script.once('close', () => resolve()));
   }
 
-  /** The program's process, which script(1) started by a shell that became it. */
+  /** The program's process: script(1) started a shell that exec'd it. */
   get pid(): number {
     const children = readFileSync(`/proc/${this.#script.pid}/task/${this.#script.pid}/children`, 'latin1');
     const [child] = children.trim().split(' ');
@@ -49,7 +49,7 @@ export class PtyProgram implements AsyncDisposable {
     return Number(child);
   }
 
-  /** What a user sees, without the blanks at the lines' ends. */
+  /** What a user sees, without blanks at line ends. */
   get screen(): string {
     const { active } = this.#terminal.buffer;
     return Array.from({ length: this.#terminal.rows }, (_, row) =>
@@ -66,7 +66,7 @@ export class PtyProgram implements AsyncDisposable {
     this.#script.stdin!.write(text);
   }
 
-  /** Resolves when the screen shows `what`. @throws with the screen when it does not in time */
+  /** Resolves once the screen shows `what`. @throws with the screen if it does not in time */
   async shows(what: string | RegExp, patience: number = PATIENCE_MS): Promise<void> {
     const shown = () => (typeof what === 'string' ? this.screen.includes(what) : what.test(this.screen));
     await new Promise<void>((resolve, reject) => {
@@ -89,13 +89,13 @@ export class PtyProgram implements AsyncDisposable {
     process.kill(this.pid, signal);
   }
 
-  /** Takes the terminal away, as a closed SSH connection does: the kernel sends SIGHUP. */
+  /** Hangs up the terminal, as a closed SSH connection does: the kernel sends SIGHUP. */
   async hangUp(): Promise<void> {
     this.#script.kill('SIGKILL');
     await this.#exited;
   }
 
-  /** Resolves when the program has ended by itself. */
+  /** Resolves when the program has ended on its own. */
   async ended(): Promise<void> {
     await this.#exited;
   }

@@ -5,7 +5,7 @@ type Offer = { readonly address: string; readonly file: string; readonly options
 const XID = 4;
 let lastTransaction = 0xdead_beee;
 
-/** RFC 2131, §4.1: a message without an answer is sent again. @param kind 1: discover, 3: request */
+/** RFC 2131, §4.1: an unanswered message is sent again. @param kind 1: discover, 3: request */
 export async function dhcp(guest: RawGuest, kind: number, wanted?: string): Promise<Offer> {
   const message = Buffer.alloc(240);
   Buffer.from('01010600', 'hex').copy(message);
@@ -18,7 +18,7 @@ export async function dhcp(guest: RawGuest, kind: number, wanted?: string): Prom
   const ask = () => guest.udp('255.255.255.255', 67, 68, Buffer.concat([message, options]), '0.0.0.0');
   const isOurs = (answer: Buffer) => answer.subarray(XID, XID + 4).equals(message.subarray(XID, XID + 4));
   let answer = await guest.datagram(68, ask);
-  // A second answer to an earlier question, which was asked twice.
+  // A second answer to an earlier message, which was sent twice.
   while (!isOurs(answer)) answer = await guest.datagram(68, ask);
   const found = new Map<number, Buffer>();
   for (let at = 240; at < answer.length && answer[at] !== 255; ) {

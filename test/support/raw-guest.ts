@@ -42,13 +42,15 @@ export type Segment = {
   readonly data: Buffer;
 };
 
-/** A guest with a static address that writes its frames itself. */
+/** A guest with a static address that builds its own frames. */
 export class RawGuest {
   readonly wire: RawWire;
   readonly mac = Buffer.from('525400123456', 'hex');
   readonly address: string;
   #gateway: Buffer = BROADCAST;
-  /** To what length it pads short frames, as most network cards do (IEEE 802.3 §4.2.3.3: 60 without the checksum). */
+  /**
+   * The length that it pads short frames to, as most network cards do (IEEE 802.3 §4.2.3.3: 60 without the checksum).
+   */
   padding = 0;
 
   constructor(wire: RawWire, itsAddress: string) {
@@ -65,7 +67,7 @@ export class RawGuest {
     this.wire.send(Buffer.concat([header, payload, rest]));
   }
 
-  /** Asks for the MAC of an address by ARP. */
+  /** Resolves an address to its MAC by ARP. */
   async arp(target: string): Promise<Buffer> {
     const request = Buffer.alloc(28);
     Buffer.from('0001080006040001', 'hex').copy(request);
@@ -104,7 +106,7 @@ export class RawGuest {
     this.ip(to, UDP, Buffer.concat([header, data]), from);
   }
 
-  /** The next datagram to a port of this guest, which answers `ask` if that is given. */
+  /** The next datagram to a port of this guest, in answer to `ask` if given. */
   datagram(port: number, ask?: () => void): Promise<Buffer> {
     return this.wire.wait(
       `datagram to port ${port}`,
@@ -156,14 +158,14 @@ export function readTcp(frame: Buffer): (Segment & { readonly ip: Ip }) | null {
   };
 }
 
-/** One connection of the guest's TCP: in order, without retransmission. */
+/** One TCP connection of the guest: in order, without retransmission. */
 export class RawConnection {
   readonly #guest: RawGuest;
   readonly #to: string;
   readonly #ports: { readonly from: number; readonly to: number };
   #seq = 1000;
   #ack = 0;
-  /** Bytes of the largest segment that was received. */
+  /** Bytes of the largest segment received. */
   largest = 0;
 
   private constructor(guest: RawGuest, to: string, ports: { from: number; to: number }) {
@@ -172,7 +174,7 @@ export class RawConnection {
     this.#ports = ports;
   }
 
-  /** @returns null: it was refused */
+  /** @returns null if it was refused */
   static async open(guest: RawGuest, to: string, port: number, from: number, mss = 1460) {
     const connection = new RawConnection(guest, to, { from, to: port });
     const option = Buffer.from([2, 4, 0, 0]);
@@ -186,7 +188,7 @@ export class RawConnection {
     return connection;
   }
 
-  /** Accepts a connection that the stack makes to a port of the guest. */
+  /** Accepts a connection from the stack to a port of the guest. */
   static async accept(guest: RawGuest, port: number): Promise<RawConnection> {
     const syn = await guest.wire.wait('SYN', frame => {
       const segment = readTcp(frame);
@@ -204,7 +206,7 @@ export class RawConnection {
     this.#seq += data.length;
   }
 
-  /** Reads until `length` bytes, or all when the other side closes. */
+  /** Reads until `length` bytes, or everything up to the other side's close. */
   async read(length: number): Promise<Buffer> {
     const parts: Buffer[] = [];
     let size = 0;

@@ -1,19 +1,19 @@
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How often a socket of packets, for which libuv has no events, is looked at. */
+/** Polling interval for a packet socket, for which libuv has no events. */
 const LOOK_AGAIN_MS = 2;
 const PATIENCE_MS = 10_000;
-/** A question without an answer is asked again this often: an interface whose carrier has just come drops its first frames. */
+/** Interval for repeating an unanswered request: an interface whose carrier has just come up drops its first frames. */
 const ASK_AGAIN_MS = 1000;
 
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
-/** A guest's end of a wire of bare frames: sends them, and waits for those that it is asked for. */
+/** A guest's end of a wire of bare frames: sends frames, and waits for expected ones. */
 export class RawWire {
-  /** Frames that nobody has asked for yet. */
+  /** Received frames that have not been consumed. */
   readonly #pending: Buffer[] = [];
-  /** Frames that came while something else was waited for. */
+  /** Frames that arrived during a wait for another one. */
   readonly passed: Buffer[] = [];
   readonly #fd: number;
   readonly #buffer = Buffer.alloc(1 << 17);
@@ -23,7 +23,7 @@ export class RawWire {
     this.#fd = fd;
   }
 
-  /** Waits while the other end takes no more. */
+  /** Blocks while the other end accepts no more. */
   send(frame: Uint8Array): void {
     const until = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -37,7 +37,7 @@ export class RawWire {
     }
   }
 
-  /** Takes what is there. */
+  /** Takes the frames that have arrived. */
   #poll(): void {
     for (;;) {
       try {
@@ -61,8 +61,8 @@ export class RawWire {
   }
 
   /**
-   * The next frame for which `find` gives something; those before it are dropped.
-   * @param ask sends the question, whose answer is waited for; again each second
+   * The next frame for which `find` returns a value; those before it are dropped.
+   * @param ask sends the request whose answer is expected; repeated each second
    * @throws after 10 s
    */
   async wait<T>(what: string, find: (frame: Buffer) => T | null, ask?: () => void): Promise<T> {

@@ -27,7 +27,7 @@ const STATUS: ManagerStatus = {
   stopping: false,
 };
 
-/** A server without a manager around it. */
+/** A server without a manager. */
 export const NO_MANAGER: ControlServerEvents = {
   note: () => {},
   clients: () => {},
@@ -40,7 +40,7 @@ export class Rig {
   readonly engine = new FakeEngine(systemClock);
   readonly path = join(temporaryFolder(), 'control.sock');
   readonly notes: string[] = [];
-  /** What clients asked the manager to do about its end. */
+  /** Requests from clients to stop the manager. */
   readonly stops: StopRequest[] = [];
   server!: ControlServer;
 
@@ -67,7 +67,7 @@ export class Rig {
     return engine;
   }
 
-  /** A client that is none of ours. */
+  /** A client that is not vring's own. */
   async raw(): Promise<RawClient> {
     const client = new RawClient(connect(this.path));
     cleanUps.push(() => client.socket.destroy());
@@ -76,7 +76,7 @@ export class Rig {
   }
 }
 
-/** Speaks bytes. */
+/** Sends and receives raw bytes. */
 export class RawClient {
   readonly socket: Socket;
   readonly connected: Promise<void>;
@@ -107,7 +107,7 @@ export class RawClient {
     this.send({ id: 0, method: 'hello', params });
   }
 
-  /** Resolves when `pattern` is in what was received. */
+  /** Resolves once `pattern` appears in what was received. */
   async hears(pattern: RegExp): Promise<RegExpExecArray> {
     return until(() => pattern.exec(this.received));
   }

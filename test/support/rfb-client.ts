@@ -5,16 +5,16 @@ import { constants, createInflate, type Inflate } from 'node:zlib';
 import { ByteReader } from '../../src/vnc/byte-reader.ts';
 import { encrypted } from '../../src/vnc/security.ts';
 
-/** A VNC client that keeps the picture: RFB 3.8, 32 bits a pixel, raw or ZRLE. */
+/** A VNC client that keeps the picture: RFB 3.8, 32 bits per pixel, raw or ZRLE. */
 export class RfbClient {
   width = 0;
   height = 0;
   name = '';
   /** 0xRRGGBB, row by row. */
   pixels = new Uint32Array(0);
-  /** The server takes QEMU's extended key events. */
+  /** Whether the server accepts QEMU's extended key events. */
   hasExtendedKeys = false;
-  /** What ExtendedDesktopSize rectangles said. */
+  /** The contents of ExtendedDesktopSize rectangles. */
   readonly sizes: { reason: number; status: number; width: number; height: number }[] = [];
   updates = 0;
   bytes = 0;
@@ -83,7 +83,7 @@ export class RfbClient {
     this.#stream.write(message);
   }
 
-  /** Asks for another size of the desktop. @param screens each [x, y, width, height] */
+  /** Requests a different desktop size. @param screens each [x, y, width, height] */
   setDesktopSize(
     width: number,
     height: number,
@@ -110,7 +110,7 @@ export class RfbClient {
     this.#stream.write(bytes);
   }
 
-  /** Asks for what changed, and waits for it. */
+  /** Requests changes, and waits for them. */
   async update({ incremental = true } = {}): Promise<void> {
     const request = Buffer.alloc(10);
     request.set([3, incremental ? 1 : 0]);
@@ -168,7 +168,7 @@ export class RfbClient {
     this.pixels = new Uint32Array(width * height);
   }
 
-  /** @returns whether it has told about keys only */
+  /** @returns whether it was only about keys */
   async #message(): Promise<boolean> {
     const head = await this.#reader.read(4);
     if (head[0] !== 0) throw new Error(`message ${head[0]}`);

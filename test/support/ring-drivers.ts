@@ -11,15 +11,18 @@ type Place = Pick<VirtioQueue, 'size' | 'descriptors' | 'available' | 'used'>;
 
 const FLAG = { next: 1, write: 2, indirect: 4, avail: 0x80, used: 0x8000 } as const;
 
-/** The driver's side of a virtqueue. Ids are of the driver's choice, unique among what is out. */
+/** The driver's side of a virtqueue. The driver chooses ids, unique among outstanding chains. */
 export interface RingDriver {
-  /** @param table where an indirect table goes; absent: the descriptors are in the ring. @returns whether there was room */
+  /**
+   * @param table where an indirect table goes; by default, the descriptors are in the ring.
+   * @returns whether there was room
+   */
   offer(buffers: readonly Offered[], table?: number): boolean;
-  /** What the device has returned since the last call. */
+  /** Chains that the device has returned since the last call. */
   collect(): Returned[];
-  /** Whether it needs a kick for what was offered last, by the event index or flag that the device wrote. */
+  /** Whether the last offer needs a kick, according to the event index or flag that the device wrote. */
   readonly wantsKick: boolean;
-  /** The id that the next offer gets; null: there is no room. */
+  /** The id of the next offer; null if there is no room. */
   readonly nextId: number | null;
 }
 

@@ -7,7 +7,7 @@ import { killMachinesIn } from './left-machines.ts';
 
 export const VRING = join(projectRoot(), 'bin/vring');
 
-/** Folders of its own for a manager process: whatever runs with its environment meets nobody else's VMs. */
+/** Separate folders for a manager process: whatever runs with its environment sees no other VMs. */
 export class Sandbox {
   readonly env: Readonly<Record<string, string>>;
   readonly #definitions: string;
@@ -30,7 +30,7 @@ export class Sandbox {
     writeFileSync(join(this.#definitions, `${name}.yaml`), text);
   }
 
-  /** Runs a vring command. @returns what it printed */
+  /** Runs a vring command. @returns its output */
   async vring(...args: string[]): Promise<string> {
     const { stdout } = await execa(VRING, args, { env: this.env, stdin: 'ignore', timeout: 60_000 });
     return stdout;
@@ -43,7 +43,7 @@ export class Sandbox {
   }
 }
 
-/** What a process holds: to be compared between two moments. */
+/** The resources of a process, for comparing two moments. */
 export function holdingsOf(pid: number): { threads: number; fds: number; residentMiB: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);

@@ -6,14 +6,14 @@ import {
 } from '../../src/devices/display/screen-frame.ts';
 import { applyUpdate } from '../../src/devices/display/screen-update.ts';
 
-/** Follows the screen of a device in the test's own process, for as long as its clock runs. */
+/** Follows the screen of a device in the test's own process, while its clock runs. */
 export class ScreenWatcher {
   readonly #screen: ScreenControl;
   readonly #changed: (frame: ScreenFrame) => void;
   #seen: ScreenSeen = NOTHING_SEEN;
   #isClosed = false;
   frame: ScreenFrame = { kind: 'off' };
-  /** Of all updates. */
+  /** Total bytes of all updates. */
   bytes = 0;
   updates = 0;
 
@@ -46,7 +46,7 @@ export class ScreenWatcher {
   }
 }
 
-/** The lines of a text screen, without spaces at their ends; of others, what it is. */
+/** The lines of a text screen, without trailing spaces; for other screens, what kind they are. */
 export function textOf(frame: ScreenFrame): string {
   if (frame.kind !== 'text') return `(${frame.kind})`;
   const { columns, rows, cells } = frame;

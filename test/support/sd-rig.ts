@@ -14,7 +14,7 @@ const MiB = 2 ** 20;
 const HIGH_CAPACITY = 0x4000_0000;
 const VOLTAGE_3_3 = 0x0010_0000;
 
-/** What a driver expects in response to a command. */
+/** The response that a driver expects to a command. */
 export const R0 = 0;
 export const R2 = COMMAND.longResponse;
 export const R1 = COMMAND.shortResponse;
@@ -27,7 +27,7 @@ export type SdTransfer = {
   readonly blocks?: number;
 };
 
-/** A machine without KVM that has an SD host controller with a card, driven as a driver does it. */
+/** A machine without KVM that has an SD host controller with a card, driven as by a driver. */
 export class SdRig {
   readonly machine: FakeMachine;
   readonly disk = new FakeBlockBackend();
@@ -36,7 +36,7 @@ export class SdRig {
   /** The card's relative address, once it has one. */
   address = 0;
 
-  /** @param size of the card, bytes; null: there is none */
+  /** @param size of the card in bytes; null for no card */
   constructor(size: number | null = 64 * MiB, options: Record<string, unknown> = {}) {
     this.machine = new FakeMachine(new FakeMemory(MiB));
     this.machine.disk = this.disk;
@@ -94,7 +94,7 @@ export class SdRig {
     return this;
   }
 
-  /** Gives a command. @returns the interrupts and errors that have come, which it acknowledges */
+  /** Issues a command. @returns the interrupts and errors that it raised, which are acknowledged */
   command(
     index: number,
     argument = 0,
@@ -115,7 +115,7 @@ export class SdRig {
     return this.acknowledge();
   }
 
-  /** Those of the buffer are for whoever reads and writes it. */
+  /** The buffer interrupts are left to the code that reads and writes it. */
   acknowledge(): { normal: number; errors: number } {
     const ofBuffer = INTERRUPT.bufferReadReady | INTERRUPT.bufferWriteReady;
     const normal = this.read(REG.status, 2) & ~ofBuffer;
@@ -149,18 +149,18 @@ export class SdRig {
     return this;
   }
 
-  /** What the card says of itself. */
+  /** The card's status. */
   status(): number {
     this.command(13, this.address << 16);
     return this.response;
   }
 
-  /** The host does what it has been asked for, and what follows from that. */
+  /** Lets the host do what was requested, and what follows from that. */
   settle(): void {
     this.disk.port!.settle();
   }
 
-  /** Reads blocks by the buffer data port. */
+  /** Reads blocks through the buffer data port. */
   readPort(blocks: number, blockSize = 512): Uint8Array {
     const bytes = new Uint8Array(blocks * blockSize);
     const view = new DataView(bytes.buffer);
@@ -184,16 +184,16 @@ export class SdRig {
     }
   }
 
-  /** Fills blocks with bytes that follow from where they are. */
+  /** Fills blocks with bytes derived from their positions. */
   fill(blocks: number): void {
     for (let block = 0; block < blocks; block++) this.disk.content.write(block * 512, pattern(block, 1));
   }
 }
 
-/** What `fill` fills blocks with. */
+/** The bytes that `fill` writes to blocks. */
 export function pattern(block: number, blocks: number): Uint8Array {
   return Uint8Array.from({ length: blocks * 512 }, (_, at) => (block * 31 + (at >>> 9) * 31 + at * 7) & 0xff);
 }
 
-/** Multiple blocks that are counted. */
+/** Multiple blocks, with a block count. */
 export const MANY = MODE.multiple | MODE.countsBlocks;

@@ -30,7 +30,7 @@ export class SmallVm {
   readonly memory: MachineMemory;
   readonly vcpus: VcpuFd[] = [];
 
-  /** @param queues for queue threads that reach its memory */
+  /** @param queues for queue threads that access its memory */
   constructor(owner: ResourceOwner, queues?: QueueMemory) {
     this.kvm = Kvm.open(owner);
     this.vm = this.kvm.createVm();
@@ -73,10 +73,10 @@ export function runOnce(vcpu: VcpuFd): number {
   return tryIoctl(vcpu.fd, IOCTLS.KVM_RUN, 0);
 }
 
-/** KVM_RUN until an exit. @returns it, as a line: `write 1 to port 0x80: 0x41`. */
+/** KVM_RUN until an exit. @returns the exit as a line: `write 1 to port 0x80: 0x41`. */
 export function run(vcpu: VcpuFd): string {
   let result: number;
-  // A vCPU that has just been started by another one says EAGAIN once.
+  // KVM_RUN of a vCPU that another one has just started returns EAGAIN once.
   do result = runOnce(vcpu);
   while (result === -constants.errno.EAGAIN);
   if (result < 0) throw new SystemError('ioctl KVM_RUN', -result);
@@ -94,7 +94,10 @@ export function run(vcpu: VcpuFd): string {
   return `exit ${page.exitReason}`;
 }
 
-/** Runs until the guest writes to a port, and has `space` answer its other accesses. @returns what it wrote, and what was answered */
+/**
+ * Runs until the guest writes to a port; `space` answers its other accesses. @returns the value written, and the exits
+ * that were answered
+ */
 export function runAnswered(vcpu: VcpuFd, space: AddressSpace): { wrote: number; answered: string[] } {
   const answered: string[] = [];
   for (;;) {

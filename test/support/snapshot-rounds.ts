@@ -17,8 +17,9 @@ export function emptyDisk(folder: string, name: string): string {
 }
 
 /**
- * A guest writes blocks to its disk, reads them back and compares them; in the middle of that, at another place each round, a snapshot with
- * the disk is taken. The guest must get to its end, and after a restore again, with the contents that the disk had.
+ * A guest writes blocks to its disk, reads them back and compares them. In the middle of that, at a different point
+ * each round, a snapshot with the disk is taken. The guest must complete, and complete again after a restore, with the
+ * disk's contents at the snapshot.
  */
 export async function snapshotRounds(engine: LocalEngine, disk: string, rounds: number): Promise<void> {
   const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path: disk, queues: 1 }] });
@@ -31,7 +32,7 @@ export async function snapshotRounds(engine: LocalEngine, disk: string, rounds: 
     expect(resultOf(await verified, 'blk-verify'), name).toMatchObject({ errors: 0 });
     await engine.kill(guest.id);
     await engine.restore(guest.id, name, {});
-    // What was on the console then, and what comes of the command that it was in the middle of.
+    // The console's output at that time, followed by that of the command in progress.
     const restored = GuestVm.of(engine, guest.id);
     await restored.printed(new RegExp(`> blk verify ${BLOCKS}[\\s\\S]*result blk-verify .*errors=0`));
     expect(resultOf(await restored.command('blk read 4k 8 100'), 'blk-read')).toMatchObject({ errors: 0 });
@@ -40,7 +41,7 @@ export async function snapshotRounds(engine: LocalEngine, disk: string, rounds: 
   await engine.kill(guest.id);
 }
 
-/** Resolves when the guest has made so many requests more. */
+/** Resolves once the guest has made this many more requests. */
 export async function requestsBegun(engine: LocalEngine, guest: GuestVm, count: number): Promise<void> {
   const wanted = requestsOf(engine, guest) + BigInt(count);
   while (requestsOf(engine, guest) < wanted) await new Promise(resolve => setImmediate(resolve));

@@ -3,8 +3,8 @@ import type { TerminalDriver } from './terminal-driver.ts';
 const COLORS: Readonly<Record<number, string>> = { 1: 'r', 2: 'g', 3: 'y', 4: 'b', 5: 'm', 6: 'c' };
 
 /**
- * How each cell of the screen is drawn, in one letter: the first of its color, a capital where it is bold; `i` inverse,
- * `b` bold, `d` dim, a blank for nothing of it.
+ * How each cell of the screen is drawn, in one letter: the first of its color, a capital if bold; `i` for inverse, `b`
+ * bold, `d` dim, and a blank for none of them.
  */
 export function styleMap(driver: TerminalDriver): string[] {
   const { active } = driver.stdout.terminal.buffer;
@@ -23,7 +23,7 @@ export function styleMap(driver: TerminalDriver): string[] {
   });
 }
 
-/** The screen with the style of each line below it, where it has one. */
+/** The screen with the style of each line below it, if it has any. */
 export function styledScreen(driver: TerminalDriver): string {
   const styles = styleMap(driver);
   return driver.lines.flatMap((line, row) => (styles[row] ? [line, `~${styles[row]}`] : [line])).join('\n');

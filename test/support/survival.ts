@@ -16,15 +16,15 @@ function serve(prefix: readonly string[]) {
   return execa(command!, args, { reject: false, stdin: 'ignore' });
 }
 
-/** What the test knows of a VM that is to survive. */
+/** What the test knows about a VM that must survive. */
 type Known = { readonly pid: number; readonly startedAt: number; exits: number };
 
-/** How long it took the next manager to show every VM again, in milliseconds. */
+/** How long the next manager took to show every VM again, in milliseconds. */
 export type Round = { readonly action: string; readonly listed: number; readonly ready: number };
 
 /**
- * A manager with VMs that is killed again and again, each time in the middle of something. In the folders of this process's
- * environment, with the built program.
+ * A manager with VMs that is killed repeatedly, each time in the middle of an action. Uses the folders in this
+ * process's environment and the built program.
  */
 export class Survival {
   #manager: ReturnType<typeof serve> | null = null;
@@ -76,7 +76,7 @@ export class Survival {
     return vm;
   }
 
-  /** Does one of `actions`, kills the manager in the middle of it, and starts the next one. */
+  /** Starts one of `actions`, kills the manager in the middle of it, and starts the next manager. */
   async round(actions: readonly (keyof typeof ACTIONS)[], longest = 120): Promise<Round> {
     const action = this.#random.pick(actions);
     await this.#noteExits();
@@ -112,7 +112,7 @@ export class Survival {
     await this.end();
   }
 
-  /** Ends all VMs and the manager: by SIGQUIT, which ends all VMs at once, or each VM before it. */
+  /** Ends all VMs and the manager: with SIGQUIT all at once, else each VM first. */
   async end(signal: 'SIGTERM' | 'SIGQUIT' = 'SIGTERM'): Promise<void> {
     this.#over = true;
     const engine = this.#engine;
@@ -123,7 +123,7 @@ export class Survival {
     await this.#manager;
   }
 
-  /** The machines' processes, and the one that is kept warm. */
+  /** The processes of machines, including the one that is kept warm. */
   #noteChildren(): void {
     const pid = this.managerPid;
     for (const task of readdirSync(`/proc/${pid}/task`)) {
@@ -157,14 +157,14 @@ export class Survival {
       if (topology === null) throw new Error(`${name} has lost its topology`);
       if (known.exits === 0) throw new Error(`${name} had no counters`);
       if ((exits.get(name) ?? 0) < known.exits) throw new Error(`${name} has lost counters`);
-      // Much may have been printed since it was started.
+      // Much may have been printed since the VM was started.
       await this.#printed(name, /result info |SIZE is bytes/);
       if (!this.engine.log().some(({ vm, text }) => vm === name && text === 'started'))
         throw new Error(`${name} has lost its log`);
     }
   }
 
-  /** What was in the middle of something is as it was before, or has ended; either way it starts again. */
+  /** The victim of an interrupted action is unchanged, or has ended; either way it starts again. */
   async #settle(victim: string, action: keyof typeof ACTIONS): Promise<void> {
     if (action === 'start') {
       const late = this.engine.vms().find(vm => vm.name === LATE);
@@ -172,7 +172,7 @@ export class Survival {
       if (this.engine.vms().some(vm => vm.name === LATE)) await this.engine.remove(LATE);
     }
     if (!MAY_END.has(action)) return;
-    // One that was off, and has no definition, is forgotten with its manager.
+    // A VM that was off, and has no definition, is forgotten with its manager.
     const vm = () => this.engine.vms().find(vm => vm.name === victim);
     await until(() => !['starting', 'stopping'].includes(vm()?.state ?? 'off'));
     const left = vm();
@@ -182,7 +182,7 @@ export class Survival {
     await this.startVm(victim);
   }
 
-  /** Nothing of machines that are gone is left: no process, no socket, no record, no lock. */
+  /** Machines that are gone leave nothing behind: no process, socket, record or lock. */
   async #cleanedUp(): Promise<void> {
     const { machines, runtime } = managerPaths();
     const pids = new Set([...this.#known.values()].map(({ pid }) => pid));
@@ -217,7 +217,7 @@ export class Survival {
 }
 
 const LATE = 'late';
-/** The VM that is the action's may be gone afterwards. */
+/** Actions whose VM may be gone afterward. */
 const MAY_END = new Set<string>(['kill', 'restart']);
 
 const ACTIONS = {

@@ -37,12 +37,12 @@ class FakeStdin extends EventEmitter {
   unref() {}
 }
 
-/** The terminal that the UI is on: an emulator, which says what a user would see. */
+/** The UI's terminal: an emulator that shows what a user would see. */
 class FakeStdout extends EventEmitter {
   readonly isTTY = true;
   readonly writable = true;
   readonly terminal: xterm.Terminal;
-  /** All that was ever written. */
+  /** Everything ever written. */
   written = '';
   #onPicture: () => void = () => {};
 
@@ -74,7 +74,10 @@ class FakeStdout extends EventEmitter {
   }
 }
 
-/** Drives the whole UI as a user does: types, and waits until the screen shows something. It leaves when the test ends, at the latest. */
+/**
+ * Drives the whole UI as a user does: types, and waits until the screen shows something. It exits
+ * with the test at the latest.
+ */
 export class TerminalDriver {
   readonly stdin = new FakeStdin();
   readonly stdout: FakeStdout;
@@ -120,36 +123,36 @@ export class TerminalDriver {
     onTestFinished(() => this.leave());
   }
 
-  /** Types, in one piece. */
+  /** Types the text in one piece. */
   type(text: string): void {
     this.stdin.emit('data', Buffer.from(text));
   }
 
-  /** Types Esc, and lets the time pass after which it is no longer the start of something. */
+  /** Types Esc, and lets the time pass after which it can no longer start a sequence. */
   escape(): void {
     this.type(KEY.esc);
     this.clock.advance(50);
   }
 
-  /** Leaves, whatever is on the screen, as when the terminal is gone. */
+  /** Exits from any screen, as when the terminal is gone. */
   async leave(): Promise<void> {
     this.stdin.emit('end');
     await this.done;
   }
 
-  /** Waits until the terminal has taken in all that was written. */
+  /** Waits until the terminal has processed everything written. */
   async settled(): Promise<void> {
     await new Promise<void>(resolve => this.stdout.terminal.write('', resolve));
   }
 
-  /** Changes the terminal's size, and lets the time pass after which that is done. */
+  /** Changes the terminal's size, and lets the time pass until that takes effect. */
   resize(columns: number, rows: number): void {
     this.stdout.terminal.resize(columns, rows);
     this.stdout.emit('resize');
     this.clock.advance(100);
   }
 
-  /** The lines that a user sees, without the blanks at their ends. */
+  /** The lines that a user sees, without trailing blanks. */
   get lines(): string[] {
     const { active } = this.stdout.terminal.buffer;
     return Array.from({ length: this.stdout.rows }, (_, row) =>
@@ -161,13 +164,13 @@ export class TerminalDriver {
     return this.lines.join('\n');
   }
 
-  /** Is any line the continuation of the one above, as when a terminal wraps? */
+  /** Whether any line continues the one above, as when a terminal wraps. */
   get wrapped(): boolean {
     const { active } = this.stdout.terminal.buffer;
     return Array.from({ length: active.length }, (_, row) => active.getLine(row)?.isWrapped).includes(true);
   }
 
-  /** Waits until the screen holds the text, or is as `expected` says. */
+  /** Waits until the screen contains the text, or satisfies `expected`. */
   async waitFor(expected: string | RegExp | ((driver: this) => boolean)): Promise<void> {
     const met = () => {
       if (typeof expected === 'function') return expected(this);

@@ -1,4 +1,4 @@
-/** Polls until `poll` has something. */
+/** Polls until `poll` returns a value. */
 export async function until<T>(poll: () => T | null | undefined | false): Promise<T> {
   for (let tries = 0; tries < 2000; tries++) {
     const value = poll();

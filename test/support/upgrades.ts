@@ -19,8 +19,8 @@ const LONGEST_MS = 150;
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
 
 /**
- * A guest that writes its disk and reads it back all the time, as it is told on its console, while its VM is upgraded: what it finds,
- * prints and is told has to be what it would be without.
+ * A guest that keeps writing its disk and reading it back, on commands from its console, while its VM is upgraded:
+ * everything that it reads, prints and receives must be the same as without upgrades.
  */
 export class UpgradedGuest {
   #engine: RemoteEngine;
@@ -28,13 +28,13 @@ export class UpgradedGuest {
   readonly #disk: string;
   #locks: readonly number[] = [];
   #console!: ConsoleLink;
-  /** All that it has printed, as a terminal has shown it. */
+  /** All of its output, as shown on a terminal. */
   #output = '';
   /** The commands that it was given, by their number of blocks. */
   #given: number[] = [];
   #working: Promise<void> | null = null;
   #stopped = false;
-  /** The first thing that was wrong while nobody waited for it. */
+  /** The first fault that occurred outside a wait. */
   #fault: Error | null = null;
 
   private constructor(engine: RemoteEngine, disk: string, random: Random) {
@@ -66,7 +66,7 @@ export class UpgradedGuest {
     return upgraded;
   }
 
-  /** A manager that has it now. */
+  /** Attaches a manager that has it now. */
   async attach(engine: RemoteEngine): Promise<void> {
     this.close();
     this.#engine = engine;
@@ -85,7 +85,7 @@ export class UpgradedGuest {
     return this.#engine;
   }
 
-  /** Starts it after its end. */
+  /** Starts it again after its end. */
   async startAgain(): Promise<void> {
     await this.rest().catch(() => {});
     this.#fault = null;
@@ -95,7 +95,7 @@ export class UpgradedGuest {
     await until(() => this.#output.endsWith('> '));
   }
 
-  /** It is told `command`, and prints this. */
+  /** Types `command` and waits for this output. */
   async says(command: string, pattern: RegExp): Promise<void> {
     const before = this.#output.length;
     this.#console.type(Buffer.from(`${command}\r`));
@@ -110,12 +110,12 @@ export class UpgradedGuest {
     return this.#output;
   }
 
-  /** How many commands it has carried out. */
+  /** How many commands it has completed. */
   get done(): number {
     return this.#output.match(/^result blk-verify /gm)?.length ?? 0;
   }
 
-  /** Gives it one command after the other, until `rest`; looks at its locks all the time. */
+  /** Gives it one command after the other, until `rest`; checks its locks throughout. */
   work(): void {
     this.#stopped = false;
     const work = async () => {
@@ -136,19 +136,19 @@ export class UpgradedGuest {
     });
   }
 
-  /** Lets it finish what it does. */
+  /** Lets it finish its current command. */
   async rest(): Promise<void> {
     this.#stopped = true;
     await this.#working;
     if (this.#fault !== null) throw this.#fault;
   }
 
-  /** After any time, in the middle of anything. */
+  /** Waits for a random time, so that the next step interrupts anything. */
   async soon(): Promise<void> {
     await pause(this.#random.below(LONGEST_MS));
   }
 
-  /** An upgrade, of which nobody but the log may notice anything. @returns how long the guest stood still, in milliseconds */
+  /** An upgrade, which must be visible only in the log. @returns how long the guest was paused, in milliseconds */
   async upgrade(): Promise<number> {
     const before = this.info;
     const counted = await this.counters();
@@ -169,14 +169,14 @@ export class UpgradedGuest {
     return stoodStillMs;
   }
 
-  /** Counters that only go up. */
+  /** Monotonic counters. */
   async counters(): Promise<Map<string, number>> {
     const text = await this.engine.metrics('prometheus');
     const lines = text.matchAll(/^(vring_\w+_total\{[^}]*vm="web"[^}]*\}) (\d+)$/gm);
     return new Map(Array.from(lines, ([, name, value]) => [name!, Number(value)]));
   }
 
-  /** Everything that it was told to do it has done, once, and with the right result. */
+  /** Checks that every command was carried out once, with the right result. */
   check(): void {
     const results = [...this.#output.matchAll(/^result blk-verify (.*?)\r?$/gm)].map(([, result]) => result);
     const expected = this.#given.map(blocks => `blocks=${blocks} bad=0 errors=0 complete=1`);
@@ -192,7 +192,7 @@ export class UpgradedGuest {
       throw new Error(`it was told ${this.#given}, and read ${echoes}`);
   }
 
-  /** A terminal that is opened now shows the end of what this one has shown, and nothing else. */
+  /** Checks that a terminal opened now shows exactly the end of what this one has shown. */
   async checkReplay(): Promise<void> {
     let replay = '';
     const link = this.engine.openConsole(NAME, {
@@ -205,7 +205,7 @@ export class UpgradedGuest {
     if (!this.#output.endsWith(replay)) throw new Error('what is replayed is not what was printed');
   }
 
-  /** What is in the log of it, without the times. */
+  /** Its log entries, without times. */
   log(): string[] {
     return this.engine
       .log()
@@ -217,7 +217,7 @@ export class UpgradedGuest {
     return this.log().filter(text => text.startsWith('moved to a new process')).length;
   }
 
-  /** One process of the VM is left, with its record, its socket and its lock. */
+  /** Checks that one process of the VM is left, with its record, its socket and its lock. */
   async checkLeftovers(): Promise<void> {
     const { machines } = managerPaths();
     await until(() => readdirSync(machines).length === 2);

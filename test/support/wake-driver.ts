@@ -6,12 +6,12 @@ import { BROADCAST_BYTES, frameTo, MAC_BYTES, NicRig } from './nic-rig.ts';
 export const [D0, D3] = [0, 3];
 export const PME_EN = 0x100;
 export const PME_STATUS = 0x8000;
-/** What the machine is asked for when PME# is asserted. */
+/** The request that the machine gets when PME# is asserted. */
 export const WOKEN = { kind: 'wake', by: 'network' };
 export const MULTICAST_BYTES = Uint8Array.of(1, 0, 0x5e, 0, 0, 1);
 export const OTHER_BYTES = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
 
-/** A driver that has a card wake its machine up. */
+/** A driver that arms a card to wake its machine. */
 export class WakeDriver {
   readonly rig: NicRig;
 
@@ -42,7 +42,7 @@ export class WakeDriver {
     this.rig.built.pci!.writeConfig(this.#capability + 4, 2, value);
   }
 
-  /** After the card's configuration space has been reset. */
+  /** Called after the card's configuration space has been reset. */
   place(): void {
     this.rig.machine.pci.assign();
     this.rig.built.pci!.writeConfig(REG.command, 2, COMMAND.io | COMMAND.memory | COMMAND.busMaster);
@@ -57,7 +57,7 @@ export class WakeDriver {
   }
 }
 
-/** A frame that has the sequence at this place of its payload. */
+/** A frame with the magic sequence at this offset of its payload. */
 export function magic(target: Uint8Array, at = 20, address: Uint8Array = MAC_BYTES): Uint8Array {
   const frame = frameTo(target, 14 + at + 102 + 10);
   frame.set(BROADCAST_BYTES, 14 + at);
@@ -65,7 +65,7 @@ export function magic(target: Uint8Array, at = 20, address: Uint8Array = MAC_BYT
   return frame;
 }
 
-/** An ARP request for an address, or something else with this operation. */
+/** An ARP request for an address, or a message with another operation. */
 export function arp(address: readonly number[], operation = 1): Uint8Array {
   const frame = frameTo(BROADCAST_BYTES, 64);
   frame.set([0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, operation], 12);

@@ -18,7 +18,7 @@ import { FakeBlockBackend } from './fake-block-backend.ts';
 import { FakeMachine } from './fake-machine.ts';
 import { FakeMemory } from './fake-memory.ts';
 
-/** Where the driver has its memory. */
+/** Addresses of the driver's memory. */
 export const COMMAND_RING = 0x1000;
 export const EVENT_TABLE = 0x2000;
 export const EVENT_RING = 0x3000;
@@ -30,7 +30,7 @@ export const DATA = 0x8_0000;
 const RING_TRBS = 64;
 const EVENT_TRBS = 32;
 
-/** An event as the driver finds it. */
+/** An event as the driver reads it. */
 export type SeenEvent = {
   readonly type: number;
   readonly pointer: number;
@@ -47,7 +47,7 @@ type TrbWords = {
   readonly control: number;
 };
 
-/** The driver's end of a ring: the last TRB is a link to the first. */
+/** The driver's end of a ring: the last TRB links to the first. */
 class DriverRing {
   readonly #memory: FakeMemory;
   readonly start: number;
@@ -60,7 +60,7 @@ class DriverRing {
     memory.writable(start, RING_TRBS * 16).fill(0);
   }
 
-  /** Where the next TRB comes. */
+  /** Address of the next TRB. */
   get next(): number {
     return this.start + this.#at * 16;
   }
@@ -69,7 +69,7 @@ class DriverRing {
     return this.#cycle;
   }
 
-  /** @returns where it is */
+  /** @returns its address */
   add({ low = 0, high = 0, status = 0, control }: TrbWords): number {
     const at = this.next;
     [low, high, status, (control & ~1) | this.#cycle].forEach((word, index) => {
@@ -88,7 +88,7 @@ class DriverRing {
 
 export type UsbInterface = { readonly endpoint: number; readonly type: number; readonly maxPacket: number };
 
-/** A machine with an xHCI controller, and what a driver does with it and the devices on its ports. */
+/** A machine with an xHCI controller, and the actions of a driver on it and the devices on its ports. */
 export class XhciRig {
   readonly machine = new FakeMachine(new FakeMemory(2 ** 20));
   readonly disk = new FakeBlockBackend();
@@ -96,7 +96,7 @@ export class XhciRig {
   readonly memory = this.machine.memory;
   commands = new DriverRing(this.memory, COMMAND_RING);
   readonly rings = new Map<string, DriverRing>();
-  /** What has been connected, in order. */
+  /** Connected devices, in order. */
   readonly plugged: BuiltDevice[] = [];
   #eventAt = 0;
   #eventCycle = 1;
@@ -162,7 +162,7 @@ export class XhciRig {
     this.write(SPACE.interrupters + index * INTERRUPTER_BYTES + INTERRUPTER[register], value);
   }
 
-  /** Gives the controller its memory, and starts it, with interrupts. */
+  /** Sets up the controller's memory, and starts it with interrupts. */
   start(): this {
     const { memory } = this;
     memory.writeU32(EVENT_TABLE, EVENT_RING);
@@ -183,7 +183,7 @@ export class XhciRig {
     return this;
   }
 
-  /** Another driver, which has all of the memory to itself. */
+  /** Another driver, with all of the memory to itself. */
   anew(): this {
     this.memory.writable(0, 2 ** 20).fill(0);
     this.commands = new DriverRing(this.memory, COMMAND_RING);
@@ -197,7 +197,7 @@ export class XhciRig {
     this.write(SPACE.doorbells + 4 * target, value);
   }
 
-  /** Takes the events that have come. */
+  /** Takes the pending events. */
   events(): SeenEvent[] {
     const seen: SeenEvent[] = [];
     for (;;) {
@@ -222,7 +222,7 @@ export class XhciRig {
     return seen;
   }
 
-  /** Has a command carried out. @returns its completion */
+  /** Runs a command. @returns its completion */
   command(type: number, words: Partial<TrbWords> = {}): SeenEvent {
     this.commands.add({ ...words, control: (type << 10) | (words.control ?? 0) });
     this.ringDoorbell(0);
@@ -270,7 +270,7 @@ export class XhciRig {
     }
   }
 
-  /** Resets a port, and gives its device a slot and an address. @returns the slot */
+  /** Resets a port, and assigns a slot and an address to its device. @returns the slot */
   address(port = 1): number {
     this.resetPort(port);
     const { slot } = this.command(TRB.enableSlot);
@@ -291,7 +291,7 @@ export class XhciRig {
     this.control(slot, { type: 0x00, request: 9, value: 1 });
   }
 
-  /** A control transfer with its data at DATA. @returns what has come, or the code of what has gone wrong */
+  /** A control transfer with its data at DATA. @returns the bytes received, or the error's completion code */
   control(
     slot: number,
     {
@@ -336,14 +336,14 @@ export class XhciRig {
     return this.memory.readable(DATA, toHost ? size - (short?.length ?? 0) : 0).slice();
   }
 
-  /** Has an endpoint that is halted go on behind what there is. */
+  /** Makes a halted endpoint continue after the pending TRBs. */
   recover(slot: number, dci: number): void {
     this.command(TRB.resetEndpoint, { control: (slot << 24) | (dci << 16) });
     const ring = this.ring(slot, dci);
     this.command(TRB.setDequeue, { low: ring.next | ring.cycle, control: (slot << 24) | (dci << 16) });
   }
 
-  /** Begins a transfer of an endpoint. @returns where its TRB is */
+  /** Starts a transfer on an endpoint. @returns the address of its TRB */
   begin(
     slot: number,
     dci: number,

@@ -9,7 +9,7 @@ mount -t tmpfs tmpfs /run
 hostname rig
 ip link set lo up
 ulimit -l unlimited
-# The command line lists the modules for this boot, to save the time for others.
+# The command line lists the modules for this boot, which saves the time for others.
 for word in $(cat /proc/cmdline); do
   case $word in
   rig.modules=*) for module in $(echo "${word#*=}" | tr , ' '); do modprobe "$module"; done ;;
@@ -22,7 +22,7 @@ port() {
   done
 }
 cd /root
-# One port carries requests and standard output, the other one standard error.
+# One port carries requests and standard output, the other standard error.
 exec 3<>"$(port output)" 4<>"$(port errors)"
 while true; do
   # Reads of a port return nothing until QEMU has opened its end.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the agent's DHCP client (busybox udhcpc) does with an answer.
+# Handles the replies that the agent's DHCP client (busybox udhcpc) gets.
 case $1 in
 deconfig) ip addr flush dev "$interface" && ip link set "$interface" up ;;
 bound | renew) ip addr add "$ip/$mask" dev "$interface" ;;

@@ -1,11 +1,11 @@
 import { TinyRing } from './io-uring.ts';
 import { addressOf, freeAll, syscall } from './raw-syscall.ts';
 
-/** What the attempts are made on: all of it exists, and is open to this user. */
+/** The targets of the attempts: all of them exist and are open to this user. */
 export type Targets = {
   readonly secret: string;
   readonly disk: string;
-  /** A new file's path in a folder that everybody may write to. */
+  /** A new file's path in a world-writable folder. */
   readonly newFile: string;
   readonly tcpPort: number;
   readonly unixPath: string;
@@ -13,11 +13,11 @@ export type Targets = {
   /** A process of the same user. */
   readonly victim: number;
   readonly folder: string;
-  /** A TCP socket that was open before. */
+  /** A TCP socket that was opened before. */
   readonly openSocket: number;
 };
 
-/** The exit status of a process that could execute another program, to which Node leaves no standard output. */
+/** The exit status of a process that managed to execute another program; Node leaves it no standard output. */
 export const EXECUTED = 42;
 
 const AT_FDCWD = -100;
@@ -59,7 +59,10 @@ function words(...values: readonly bigint[]): Uint8Array {
   return new Uint8Array(new BigUint64Array(values).buffer);
 }
 
-/** What a subverted process would try. Each returns the call's result, or -errno; nothing if it replaces the process. */
+/**
+ * What a subverted process would try. Each returns the call's result or -errno, or never
+ * returns if it replaces the process.
+ */
 export const ATTEMPTS = {
   'open a secret': ({ secret }) => syscall('openat', AT_FDCWD, secret, 0),
   "open another VM's disk": ({ disk }) => syscall('openat', AT_FDCWD, disk, O_RDWR),

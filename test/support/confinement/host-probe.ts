@@ -1,4 +1,4 @@
-/** What a manager does about cgroups and layers, on whatever host this runs on. Its argument is which; it prints JSON. */
+/** What a manager does about cgroups and layers, on the current host. The argument selects one; it prints JSON. */
 import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupLimits } from '../../../src/vmm/confinement/cgroup.ts';

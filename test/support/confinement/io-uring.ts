@@ -16,7 +16,7 @@ type Entry = {
   readonly length?: number;
 };
 
-/** A ring for one request at a time, by system calls of its own. */
+/** A ring for one request at a time, using raw system calls. */
 export class TinyRing {
   readonly #fd: number;
   readonly #rings: DataView;

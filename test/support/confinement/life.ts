@@ -1,6 +1,6 @@
 /**
- * A program that confines itself, and then does what a machine's process goes on to do. It prints "confined", and what came of it.
- * Its first argument is what to do; the disk of a guest is a path.
+ * A program that confines itself, and then does what a machine's process continues to do. It prints "confined" and the
+ * results. Its first argument selects what to do; a guest's disk is a path.
  */
 import { fstat, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ function confine(more: OwnConfinement = {}): void {
   say(missing.length === 0 ? 'confined' : JSON.stringify(missing));
 }
 
-/** A machine that was built before, is reset, and has its disk's queue thread started and filtered after. */
+/** A machine that was built before confinement, is reset, and starts and filters its disk's queue thread afterward. */
 function guest(disk: string, commands: string): void {
   const config = parseMachineConfig({
     name: 'guest',
@@ -61,7 +61,7 @@ function guest(disk: string, commands: string): void {
   say(`${printed.join('')}${JSON.stringify(end)}`);
 }
 
-/** JIT, garbage, timers, the thread pool, locales, and the end of a worker. */
+/** JIT, garbage collection, timers, the thread pool, locales, and the end of a worker. */
 async function v8(): Promise<void> {
   const worker = new Worker('setInterval(() => {}, 1000)', { eval: true });
   await new Promise(resolve => worker.once('online', resolve));
@@ -86,20 +86,20 @@ async function v8(): Promise<void> {
   say('workers end and start');
 }
 
-/** A vCPU's thread has its filter already. */
+/** A vCPU's thread already has its filter. */
 function tooLate(): void {
   const shape = { vcpus: 1, queues: 1, regions: 0 };
   const native = new NativeVm(allocateCounters(shape), shape);
   const vcpu = Kvm.open(native).createVm().createVcpu(0);
   native.startVcpu(0, vcpu.fd, vcpu.run);
-  // It has set its filter when it reports that it is parked.
+  // By the time it reports that it is parked, it has set its filter.
   native.pauseVcpu(0);
   native.wait(null);
   say(JSON.stringify(confineSelf().filter(({ state }) => state === 'unavailable')));
   native.destroy();
 }
 
-/** With paths that stay open: one to read, one to write. */
+/** With paths that stay accessible: one to read, one to write. */
 function keepPaths(readOnly: string, readWrite: string): void {
   const layers = confineSelf({ reportFd: REPORT_FD, readOnly: [readOnly], readWrite: [readWrite] });
   say(layers.map(({ name, state }) => `${name} ${state}`).join());
@@ -125,7 +125,7 @@ function keepPaths(readOnly: string, readWrite: string): void {
   );
 }
 
-/** Reads memory that is not there, or no longer in its file. */
+/** Accesses unmapped memory, or a mapping past the end of its file. */
 function fault(signal: string): void {
   const fd = memfdCreate('fault');
   ftruncate(fd, 4096);
@@ -153,6 +153,6 @@ if (what === 'wait for a signal') {
   endOnSignals();
   const uid = Number(disk);
   confine(uid > 0 ? { user: { uid, gid: uid }, rlimits: { nproc: 100, fsize: 'unlimited' } } : {});
-  // As a machine's thread does: no loop of libuv's.
+  // Like a machine's thread: without libuv's loop.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

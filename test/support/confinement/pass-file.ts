@@ -10,7 +10,7 @@ const SCM_RIGHTS = 1;
 const CONTROL = 24;
 const MESSAGE = 56;
 
-/** A struct msghdr with one byte and room for one fd. */
+/** A struct msghdr with one byte and space for one fd. */
 function message(control: Uint8Array): { readonly header: bigint; readonly control: bigint } {
   const vector = new Uint8Array(new BigUint64Array([addressOf('x'), 1n]).buffer);
   const header = Buffer.alloc(MESSAGE);
@@ -31,7 +31,7 @@ function rights(fd: number): Uint8Array {
   return control;
 }
 
-/** Accepts a connection on a socket that was open before, and passes a file over it in both directions. */
+/** Accepts a connection on a socket that was opened before, and passes a file over it in both directions. */
 export function passFile(confine: () => void, say: (text: string) => void): void {
   const address = Buffer.from(`\u0001\0\0pass-file-${process.pid}`, 'latin1');
   const [listener, client] = [

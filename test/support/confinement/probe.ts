@@ -1,6 +1,6 @@
 /**
- * A program that confines itself as a machine's process does, and then tries what a subverted one would. It prints a line of JSON for
- * each attempt.
+ * A program that confines itself like a machine's process, and then tries what a subverted one would. It prints a line
+ * of JSON per attempt.
  */
 import { writeSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -11,7 +11,7 @@ import { syscall } from './raw-syscall.ts';
 
 /** Its argument, as JSON. */
 export type ProbePlan = {
-  /** Null: it stays as it is. */
+  /** Null to stay unconfined. */
   readonly confinement: OwnConfinement | null;
   readonly thread: 'main' | 'worker';
   readonly attempts: readonly Attempt[];

@@ -38,7 +38,7 @@ export const SYS = {
 const PAGE = 4096;
 const SCRATCH = 64 * PAGE;
 
-/** Memory at an address of its own for what the kernel reads and writes: a thread's own. */
+/** The thread's own memory, at a fixed address, for what the kernel reads and writes. */
 const scratch = libc.mmap(
   SCRATCH,
   libc.PROT_READ | libc.PROT_WRITE,
@@ -61,13 +61,16 @@ export function freeAll(): void {
   used = 0;
 }
 
-/** What the kernel wrote at an address from `addressOf`. */
+/** The bytes that the kernel wrote at an address from `addressOf`. */
 export function readBack(address: bigint, length: number): Buffer {
   const at = Number(address - scratch);
   return Buffer.from(bytes.slice(at, at + length));
 }
 
-/** One system call by its number, past every wrapper. Texts and buffers are passed by address. @returns its result or -errno */
+/**
+ * One system call by its number, bypassing every wrapper. Strings and buffers are passed by address. @returns its
+ * result or -errno
+ */
 export function syscall(name: keyof typeof SYS, ...args: readonly Argument[]): number {
   const words = args.map(argument =>
     typeof argument === 'string' || argument instanceof Uint8Array

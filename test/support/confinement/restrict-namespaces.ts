@@ -16,7 +16,10 @@ const PR_SET_NO_NEW_PRIVS = 38;
 const PR_SET_SECCOMP = 22;
 const MODE_FILTER = 2;
 
-/** What systemd's RestrictNamespaces=yes installs: clone3 is absent, and the others make no namespace. */
+/**
+ * The filter that systemd's RestrictNamespaces=yes installs: clone3 is absent, and the
+ * other calls create no namespaces.
+ */
 const PROGRAM: readonly Instruction[] = [
   [LOAD, 0, 0, 0],
   [JUMP_EQUAL, 5, 0, CLONE3],
@@ -29,7 +32,7 @@ const PROGRAM: readonly Instruction[] = [
   [RETURN, 0, 0, FAIL | EPERM],
 ];
 
-/** Puts the calling thread, and what it starts, into such a sandbox. */
+/** Puts the calling thread and its children into such a sandbox. */
 export function forbidNamespaces(): void {
   const code = Buffer.alloc(PROGRAM.length * 8);
   for (const [index, [op, jt, jf, k]] of PROGRAM.entries()) {

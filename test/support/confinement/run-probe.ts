@@ -1,4 +1,4 @@
-/** Starts confined programs as a manager does, and prints what came of them as JSON. For any user. */
+/** Starts confined programs as a manager does, and prints their outcomes as JSON. Runs as any user. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type ExitStatus, signalProcess, watchExit } from '../../../src/vmm/confinement/exit-status.ts';
@@ -8,14 +8,14 @@ import { type Confinement, spawnConfined } from '../../../src/vmm/confinement/sp
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { forbidNamespaces } from './restrict-namespaces.ts';
 
-/** One of its argument, a JSON array. */
+/** An element of its argument, a JSON array. */
 export type ProbeRun = {
   readonly program: string;
   readonly args: readonly string[];
   readonly confinement: Confinement;
-  /** Files to open for reading and writing, for 4, 5, ...; 3 is for reports of forbidden calls. */
+  /** Files to open for reading and writing, as fds 4, 5, ...; 3 is for reports of forbidden calls. */
   readonly files?: readonly string[];
-  /** A signal to send as soon as it has printed a line, after a look at its threads. */
+  /** A signal to send once it has printed a line and its threads have been inspected. */
   readonly end?: NodeJS.Signals;
   /** Start it from a sandbox like that of a systemd unit with RestrictNamespaces=. */
   readonly restrictNamespaces?: boolean;
@@ -23,7 +23,7 @@ export type ProbeRun = {
   readonly limit?: readonly string[];
 };
 
-/** One of its output, a JSON array. */
+/** An element of its output, a JSON array. */
 export type ProbeOutcome = {
   readonly layers: readonly Layer[];
   readonly said: string;
@@ -35,7 +35,7 @@ export type ProbeOutcome = {
   readonly namespaces: Readonly<Record<string, string>>;
 };
 
-/** A start that failed. */
+/** A failed start. */
 export type ProbeFailure = { readonly error: string };
 
 const NAMESPACES = ['user', 'mnt', 'pid', 'ipc', 'uts', 'net'];
@@ -75,7 +75,7 @@ async function run({
   if (restrictNamespaces) forbidNamespaces();
   const { pid, pidfd, layers } = spawnConfined({
     path: process.execPath,
-    // With its thread for SIGUSR1, which blocks all signals.
+    // With its SIGUSR1 thread, which blocks all signals.
     args: [program, ...args],
     env: { TZ: 'Europe/Berlin' },
     fds: [report, ...opened],
@@ -84,7 +84,7 @@ async function run({
   });
   const read = (fd: number) => readFileSync(`/proc/self/fd/${fd}`);
   const ended = watchExit(pidfd);
-  // Before it confines itself: then it is nobody's to look at.
+  // Before it confines itself: no process can inspect it afterward.
   const namespace = (name: string) => readlinkSync(`/proc/${pid}/ns/${name}`);
   const namespaces = Object.fromEntries(NAMESPACES.map(name => [name, namespace(name)]));
   let threads: ProbeOutcome['threads'] = [];

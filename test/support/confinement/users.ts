@@ -9,19 +9,19 @@ import { layerTitle } from '../../../src/vmm/confinement/layer.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import type { ProbeFailure, ProbeOutcome, ProbeRun } from './run-probe.ts';
 
-/** Who starts confined processes. Root can also play a user without privileges. */
+/** A user who starts confined processes. Root can also act as an unprivileged user. */
 export type User = {
   readonly title: string;
   readonly uid: number;
   readonly drop: readonly string[];
-  /** Why the user cannot open /dev/kvm, beyond why nobody can; null otherwise. */
+  /** Why this user in particular cannot open /dev/kvm; null if there is no such reason. */
   readonly noKvm: string | null;
 };
 
 const NOBODY = 12_345;
 const isRoot = process.getuid!() === 0;
 
-/** Runs a command in a mount namespace in which every user can open /dev/kvm; null: that cannot be had here. */
+/** Runs a command in a mount namespace in which every user can open /dev/kvm; null if that is not possible here. */
 const withKvm = isRoot ? kvmForAll() : null;
 
 const USERS: readonly User[] = isRoot
@@ -54,7 +54,7 @@ function kvmForAll(): readonly string[] | null {
   }
 }
 
-/** Why this host, or the sandbox that the tests run in, cannot confine a process of the user wholly; null if it can. */
+/** Why this host, or the sandbox that the tests run in, cannot fully confine a process of the user; null if it can. */
 async function lackOf(user: User): Promise<string | null> {
   const [outcome] = await runAs(user, [
     { program: program(user, 'life.ts'), args: ['nothing'], confinement: {} },
@@ -64,7 +64,7 @@ async function lackOf(user: User): Promise<string | null> {
   return outcome!.said === 'confined\n' ? null : outcome!.said;
 }
 
-/** A suite for each user who can have every layer here; the others are skipped with the reason. */
+/** A suite for each user for whom every layer is available here; the others are skipped with the reason. */
 export async function describeUsers(what: string, suite: (user: User) => void): Promise<void> {
   for (const user of USERS) {
     const lack = await lackOf(user);
@@ -73,12 +73,12 @@ export async function describeUsers(what: string, suite: (user: User) => void): 
   }
 }
 
-/** A program of this folder's, where the user can read it. */
+/** A program in this folder, at a path that the user can read. */
 export function program(user: User, name: string): string {
   return join(checkoutFor(user), 'test/support/confinement', name);
 }
 
-/** Runs confined programs as this user. @throws when one could not be started */
+/** Runs confined programs as this user. @throws if one could not be started */
 export async function runAs(user: User, runs: readonly ProbeRun[]): Promise<readonly ProbeOutcome[]> {
   const outcomes = await tryAs(user, runs);
   return outcomes.map(outcome => {
@@ -87,7 +87,7 @@ export async function runAs(user: User, runs: readonly ProbeRun[]): Promise<read
   });
 }
 
-/** The same, with those that could not be started. */
+/** The same, including programs that could not be started. */
 export async function tryAs(
   user: User,
   runs: readonly ProbeRun[],
@@ -97,7 +97,7 @@ export async function tryAs(
   return JSON.parse(stdout);
 }
 
-/** A process of this user's that only waits. @returns its id */
+/** An idle process of this user. @returns its id */
 export function waiter(user: User): number {
   const command = [...user.drop, 'sleep', 'infinity'];
   const child = spawn(command[0]!, command.slice(1), { stdio: 'ignore' });
@@ -114,7 +114,7 @@ function nodeFor(user: User): string {
 
 const checkouts = new Map<number, string>();
 
-/** The checkout, or a copy of what the programs need if the user cannot read it. */
+/** The checkout, or a copy of the files that the programs need if the user cannot read it. */
 function checkoutFor(user: User): string {
   const known = checkouts.get(user.uid);
   if (known !== undefined) return known;
