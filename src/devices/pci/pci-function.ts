@@ -206,7 +206,7 @@ export class PciFunction implements Device {
     this.refresh();
   }
 
-  /** Called by the bus that it is unplugged from: afterwards, nothing of it can be reached. */
+  /** Called by the bus that it is unplugged from: afterward, nothing of it can be reached. */
   detach(): void {
     for (const bar of this.bars) bar.release();
     this.#wire?.release();

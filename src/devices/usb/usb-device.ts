@@ -27,7 +27,7 @@ export function parseSetup(bytes: Uint8Array): SetupPacket {
   };
 }
 
-/** How a transfer ends: with this many bytes, since the endpoint is halted, or since the device does not respond. */
+/** How a transfer ends: with this many bytes, with a halted endpoint, or without a response from the device. */
 export type TransferEnd =
   | { readonly kind: 'done'; readonly length: number }
   | { readonly kind: 'stall' }

@@ -97,7 +97,7 @@ export class VirtioPci implements Device, IoHandler {
       onMoved: () => this.#placeDoorbells(),
     });
     this.function.addInterruptPin();
-    // In S3 it has no power. Since 6.9, Linux sets a virtio device up again afterwards only if D3hot resets it as well.
+    // In S3 it has no power. Since 6.9, Linux sets a virtio device up again afterward only if D3hot resets it as well.
     new PowerManagement(this.function, { softReset: true });
     addEndpointCapability(this.function);
     addVirtioCapabilities(this.function, this.#layout(index), this);

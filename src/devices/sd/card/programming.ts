@@ -6,7 +6,7 @@ import { booleanOf, DeviceStateError, numberOf } from '../../state.ts';
 const STEP = 2 ** 20;
 
 /**
- * A part of the disk that is being erased: from byte `at` up to `end`. It reads as zeros afterwards unless it is
+ * A part of the disk that is being erased: from byte `at` up to `end`. It reads as zeros afterward unless it is
  * discarded.
  */
 export type Erased = { readonly at: number; readonly end: number; readonly isDiscarded: boolean };

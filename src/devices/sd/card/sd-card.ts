@@ -268,7 +268,7 @@ export class SdCard implements SdDevice {
     this.#eraseEnd = null;
   }
 
-  /** Cancels pending disk requests without continuing afterwards. */
+  /** Cancels pending disk requests without continuing afterward. */
   #stop(): void {
     this.#generation++;
     this.#programming.forget();

@@ -232,7 +232,7 @@ export class BulkOnlyDisk implements UsbDevice {
     this.#transfers[OUT] = null;
   }
 
-  /** Cancels the disk request without continuing afterwards. */
+  /** Cancels the disk request without continuing afterward. */
   #drop(ended: () => void): void {
     this.#generation++;
     this.#isBusy = false;

@@ -15,7 +15,7 @@ export type EndpointHost = {
   /** @throws HostSystemError */
   readonly put: (interrupter: number, event: Event) => void;
   /**
-   * A transfer has ended asynchronously: `finish` must be called where the guest's errors are handled; afterwards there
+   * A transfer has ended asynchronously: `finish` must be called where the guest's errors are handled; afterward there
    * may be more to do.
    */
   readonly ended: (endpoint: Endpoint, finish: () => void) => void;

@@ -4,7 +4,8 @@ import type { RunningQueue, VirtioQueue } from '../virtio-device.ts';
 /** Returns pages of guest RAM to the host, off the machine thread. */
 export interface PageDiscards {
   /**
-   * Why pages stay with the machine regardless of the guest, after "its memory"; null if they are returned to the host.
+   * Why pages stay with the machine regardless of the guest, to follow "its memory" in a sentence; null if they are
+   * returned to the host.
    */
   readonly obstacle: string | null;
   /**

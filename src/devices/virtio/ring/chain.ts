@@ -7,7 +7,7 @@ export const DESCRIPTOR_BYTES = 16;
 /** Chains must not be longer than the queue (§2.7.5.3.1), but drivers ignore that for indirect ones. */
 const MAX_INDIRECT = 1024;
 
-/** How the driver violated the rules of a ring; continues the sentence "the driver". */
+/** How the driver violated the rules of a ring; the message completes a sentence that begins with "the driver". */
 export class RingError extends Error {
   override readonly name = 'RingError';
 }
