@@ -116,7 +116,10 @@ export class ModelQueue implements RunningQueue {
     this.#guard(() => this.#publish());
   }
 
-  /** The driver violated the device's rules: ends the queue. @param problem completes a sentence that begins with "the driver" */
+  /**
+   * The driver violated the device's rules: ends the queue. @param problem completes a sentence that begins with "the
+   * driver"
+   */
   broken(problem: string): void {
     this.#guard(() => {
       throw new RingError(problem);
