@@ -50,9 +50,9 @@ terminal_output serial console
 ${ENTRY}`;
 
 /**
- * On a passwordless root login, prints where and how the system was booted. Provides commands that print the nonzero
- * registers of a TPM, those for firmware, for the programs that it starts, and for what GRUB does; and one that fills
- * the screen with the color 0x151515.
+ * On a passwordless root login, prints where and how the system was booted. Provides one command that prints which of a
+ * TPM's registers for firmware (0), for the programs that it starts (4), and for what GRUB does (8) are nonzero, and
+ * one that fills the screen with the color 0x151515.
  */
 const PROFILE = `
 disk=$(basename $(findfs LABEL=${LABEL}))

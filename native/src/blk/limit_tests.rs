@@ -108,7 +108,7 @@ fn a_capacity_that_changes_counts_for_the_next_requests() {
     assert_eq!(disk.request(OUT, 1, &[out(DATA, 512)]).0, STATUS_IOERR);
 }
 
-/// Whether a write is durable: whether the operation that the worker submits has RWF_DSYNC, and what follows it.
+/// Whether writes are durable when they complete, with these features and this cache setting.
 fn writes_through(features: u64, write_through: bool) -> bool {
     let mut disk = Fixture::new(memory_file(), features, 0);
     let worker = disk.worker(0);

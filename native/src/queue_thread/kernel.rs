@@ -155,7 +155,7 @@ impl<'r> Kernel<'r> {
         self.cost -= cost;
     }
 
-    /// Cancels the operations in the kernel, which ends those that wait for an event (Linux 5.19).
+    /// Asks the kernel to cancel its operations, which ends those that wait for an event (Linux 5.19).
     pub fn cancel(&mut self) {
         if self.submitted > 0 && !self.canceled {
             self.canceled = true;

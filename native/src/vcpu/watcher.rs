@@ -85,7 +85,7 @@ impl Watcher {
         match state.compare_exchange(OUTSIDE, INSIDE, SeqCst, SeqCst) {
             Ok(_) => {
                 if next < last {
-                    // It already waits, until an earlier deadline.
+                    // It is already waiting, until the previous deadline, which is later.
                     reactor.wake();
                 }
                 true
