@@ -61,7 +61,7 @@ import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts'
 import type { ServedVnc } from './served-vnc.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
-import { somebodyHere } from './this-terminal.ts';
+import { thisTerminalUser } from './this-terminal.ts';
 import { removeTpmState, renameTpmState, withTpmState } from './tpm/state-folder.ts';
 import type { Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
@@ -459,7 +459,7 @@ export class LocalEngine implements Engine, CounterSource {
   openConsole(
     id: string,
     listener: ConsoleListener,
-    { port = COM1, watcher = somebodyHere() }: ConsoleOptions = {},
+    { port = COM1, watcher = thisTerminalUser() }: ConsoleOptions = {},
   ): ConsoleLink {
     const vm = this.#vm(id);
     checkConsole(vm.info, port);

@@ -8,7 +8,7 @@ export function thisTerminal(): string {
 }
 
 /** This terminal as a watcher of a console. */
-export function somebodyHere(): ConsoleWatcher {
+export function thisTerminalUser(): ConsoleWatcher {
   return { name: thisTerminal(), answers: true };
 }
 

@@ -422,10 +422,11 @@ export class Vm {
 
   #madeOf(
     config: MachineConfig,
-    { atStart = null, pending = [] }: Partial<Omit<MachineDevicesOptions, 'tellLater'>> = {},
+    { atStart = null, pending = [] }: Partial<Omit<MachineDevicesOptions, 'recordLater'>> = {},
   ): MachineDevices {
-    const tellLater: MachineDevicesOptions['tellLater'] = (...devices) => this.#place?.follow?.(...devices);
-    return new MachineDevices(config, { atStart, pending, tellLater });
+    const recordLater: MachineDevicesOptions['recordLater'] = (...devices) =>
+      this.#place?.follow?.(...devices);
+    return new MachineDevices(config, { atStart, pending, recordLater });
   }
 
   /** @throws when there is no machine, or it does not respond */

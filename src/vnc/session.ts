@@ -201,7 +201,7 @@ export class VncSession {
     const hadExtendedSize = this.#hasExtendedSize;
     this.#hasExtendedSize = known.has(ENCODING.extendedDesktopSize);
     // By this the client knows that it may ask for another size.
-    if (this.#hasExtendedSize && !hadExtendedSize) this.#tellSize();
+    if (this.#hasExtendedSize && !hadExtendedSize) this.#sendSize();
     if (known.has(ENCODING.qemuExtendedKey)) {
       // An empty rectangle announces that this server accepts such events.
       this.#stream.write(Buffer.concat([updateHead(1), rectangleHead(NOWHERE, ENCODING.qemuExtendedKey)]));
@@ -221,10 +221,10 @@ export class VncSession {
 
   /** Every request is answered, whatever the size is now. */
   #answerResize(status: SizeStatus): void {
-    if (this.#hasExtendedSize) this.#tellSize(status);
+    if (this.#hasExtendedSize) this.#sendSize(status);
   }
 
-  #tellSize(status?: SizeStatus): void {
+  #sendSize(status?: SizeStatus): void {
     if (this.#isReady)
       this.#stream.write(Buffer.concat([updateHead(1), extendedDesktopSize(this.#size, status)]));
   }

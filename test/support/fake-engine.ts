@@ -32,7 +32,7 @@ import type {
   SnapshotInfo,
   SnapshotOptions,
 } from '../../src/engine/snapshots/snapshot-info.ts';
-import { somebodyHere } from '../../src/engine/this-terminal.ts';
+import { thisTerminalUser } from '../../src/engine/this-terminal.ts';
 import { COM1 } from '../../src/engine/vm-consoles.ts';
 import {
   type EngineEvent,
@@ -423,7 +423,7 @@ export class FakeEngine implements Engine, CounterSource {
   openConsole(
     id: string,
     listener: ConsoleListener,
-    { watcher = somebodyHere(), port = COM1 }: ConsoleOptions = {},
+    { watcher = thisTerminalUser(), port = COM1 }: ConsoleOptions = {},
   ): ConsoleLink {
     return this.#console(id, port).consoles.open(listener, watcher);
   }

@@ -113,7 +113,7 @@ export class FakeScsiController implements ScsiController {
     this.hasEvents = false;
   }
 
-  tell(event: number, { target, lun }: ScsiAddress, reason: number): void {
+  notify(event: number, { target, lun }: ScsiAddress, reason: number): void {
     this.told.push(`event ${event} of ${target}:${lun}, reason ${reason}`);
   }
 

@@ -45,14 +45,14 @@ export async function actOnEach<By extends Pick<Engine, 'vms'>>(
   const named = requireNames(names, options);
   const applying = () => engine.vms().filter(action.applies);
   const wanted = options.all ? applying().map(vm => vm.name) : named;
-  if (wanted.length === 0 && !options.json) tellNothing(action.nothingToDo?.(engine.vms()) ?? null);
+  if (wanted.length === 0 && !options.json) reportNothing(action.nothingToDo?.(engine.vms()) ?? null);
   const waiting = new Set(wanted);
   const progress = new Progress(() => `${action.doing} ${[...waiting].join(', ')}`);
   const outcomes = await inParallel(wanted, action.together ?? wanted.length, async name => {
     const outcome = await act(engine, name, action);
     waiting.delete(name);
     progress.clear();
-    if (!options.json) tell(outcome);
+    if (!options.json) report(outcome);
     return outcome;
   });
   progress.end();
@@ -74,12 +74,12 @@ async function act<By extends Pick<Engine, 'vms'>>(
   }
 }
 
-function tellNothing(result: string | null): void {
+function reportNothing(result: string | null): void {
   if (result === null) printError('vring: no matching VM');
   else printLines(result);
 }
 
-function tell({ name, result, error }: Outcome): void {
+function report({ name, result, error }: Outcome): void {
   if (error === null) printLines(`${name}: ${result}`);
   else printError(namesIt(error, name) ? `vring: ${error}` : `vring: ${name}: ${error}`);
 }

@@ -17,7 +17,7 @@ export type AcpiSlotsOptions = {
   /** Notifies the guest that PCIU or PCID has changed. */
   readonly notify: () => void;
   /** Whether the guest has enabled that notification. */
-  readonly isHeard: () => boolean;
+  readonly isEnabled: () => boolean;
 };
 
 /**
@@ -38,7 +38,7 @@ export class AcpiSlots implements IoHandler, PciHotplug {
   }
 
   driven(): boolean {
-    return this.#options.isHeard();
+    return this.#options.isEnabled();
   }
 
   announce(slot: number): void {

@@ -23,7 +23,7 @@ export interface ScsiController {
   /** Puts all units into the power-on state, and drops pending events. Not while queues run. */
   reset(): void;
   /** Reports an event of a unit to the driver (VIRTIO_SCSI_T_*, virtio 1.3 §5.6.6.3). */
-  tell(event: number, address: ScsiAddress, reason: number): void;
+  notify(event: number, address: ScsiAddress, reason: number): void;
   /** Whether there are events that have not been reported to the driver. */
   readonly hasEvents: boolean;
   /** Reports to the driver that it has missed events. */

@@ -118,12 +118,12 @@ class VirtioScsi implements VirtioDevice, ScsiNews {
 
   transportReset(address: ScsiAddress, reason: number): boolean {
     const wanted = (this.#agreed & SCSI_FEATURE.hotplug) !== 0n;
-    if (wanted) this.#controller.tell(EVENT.transportReset, address, reason);
+    if (wanted) this.#controller.notify(EVENT.transportReset, address, reason);
     return wanted;
   }
 
   parametersChanged(address: ScsiAddress, sense: number): void {
-    if (this.#agreed & SCSI_FEATURE.change) this.#controller.tell(EVENT.paramChange, address, sense);
+    if (this.#agreed & SCSI_FEATURE.change) this.#controller.notify(EVENT.paramChange, address, sense);
   }
 
   save(): DeviceState {

@@ -93,7 +93,7 @@ export class GuestAgent {
    * Sends a command that the agent does not answer on success: guest-shutdown. @returns once no error has come for
    * `patienceMs`. @throws AgentError
    */
-  async tell(command: string, args: Readonly<Record<string, unknown>>, patienceMs = 1000): Promise<void> {
+  async send(command: string, args: Readonly<Record<string, unknown>>, patienceMs = 1000): Promise<void> {
     try {
       await this.request(command, { arguments: args, returns: z.unknown(), timeoutMs: patienceMs });
     } catch (error) {

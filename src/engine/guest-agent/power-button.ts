@@ -16,7 +16,7 @@ export async function pressPowerButton(
     note('warning', 'the power button was pressed, but the guest has not enabled it');
     return { noticed: false };
   }
-  await agent.agent.tell('guest-shutdown', { mode: 'powerdown' });
+  await agent.agent.send('guest-shutdown', { mode: 'powerdown' });
   note('info', 'the guest does not notice its power button: its agent was asked to shut it down');
   return { noticed: true };
 }

@@ -9,7 +9,7 @@ export type MachineDevicesOptions = {
   /** Devices that the previous manager was about to plug in. */
   readonly pending: readonly DeviceConfig[];
   /** Records the devices for later managers. @throws when that cannot be written */
-  readonly tellLater: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
+  readonly recordLater: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
 };
 
 /** The devices of a VM's machine, which come and go, and its configuration, which follows them. */
@@ -76,7 +76,7 @@ export class MachineDevices {
     const config = this.#known.follow(topology.places, topology.pluggingIn);
     if (config === this.#config) return;
     this.#config = config;
-    this.#tellOfChange();
+    this.#recordChange();
   }
 
   /**
@@ -88,11 +88,11 @@ export class MachineDevices {
     if (known === null) throw new Error(`${this.#config.name} has not reported its devices yet: try again`);
     known.begin(name, device);
     try {
-      this.#tellLater();
+      this.#recordLater();
       return await plug();
     } finally {
       known.end(name);
-      if (this.#known === known) this.#tellOfChange();
+      if (this.#known === known) this.#recordChange();
     }
   }
 
@@ -100,18 +100,18 @@ export class MachineDevices {
   change(name: string, device: DeviceConfig): void {
     if (this.#known === null) return;
     this.#config = this.#known.change(name, device);
-    this.#tellOfChange();
+    this.#recordChange();
   }
 
-  #tellOfChange(): void {
+  #recordChange(): void {
     try {
-      this.#tellLater();
+      this.#recordLater();
     } catch {
       // A later manager asks the machine whether it has the device.
     }
   }
 
-  #tellLater(): void {
-    this.#options.tellLater(this.#config, this.#known?.pending ?? []);
+  #recordLater(): void {
+    this.#options.recordLater(this.#config, this.#known?.pending ?? []);
   }
 }

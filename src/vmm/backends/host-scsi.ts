@@ -62,7 +62,7 @@ export class HostScsiController implements ScsiController {
     this.#scsi.reset();
   }
 
-  tell(event: number, address: ScsiAddress, reason: number): void {
+  notify(event: number, address: ScsiAddress, reason: number): void {
     this.#scsi.event(event, address, reason);
   }
 

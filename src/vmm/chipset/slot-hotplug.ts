@@ -29,7 +29,7 @@ export class SlotHotplug {
       bus,
       removable,
       notify: () => events.raise(GPE.pciHotplug),
-      isHeard: () => events.enabled(GPE.pciHotplug),
+      isEnabled: () => events.enabled(GPE.pciHotplug),
     });
     this.eventPorts = ports.claim('acpi-gpe', gpe0, GpeBlock.size, events);
     ports.claim('acpi-hotplug', PORT.pciHotplug, AcpiSlots.size, this.slots);

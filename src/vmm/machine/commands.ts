@@ -19,7 +19,7 @@ import {
 } from './messages.ts';
 import { limitNic, setLink } from './nic-commands.ts';
 import type { Reply } from './reply.ts';
-import type { Tell } from './report.ts';
+import type { Notify } from './report.ts';
 import { resizeScreen, watchScreen } from './screen-commands.ts';
 import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
 import type { Suspension } from './suspension.ts';
@@ -178,13 +178,13 @@ function takeSnapshot(
 /** Carries out managers' commands to a machine. */
 export class Commands {
   readonly #on: Commanded;
-  readonly #tell: Tell;
+  readonly #notify: Notify;
   /** Commands without a reply so far, each with its id. */
   readonly #open = new Map<Reply<unknown>, number>();
 
-  constructor(on: Commanded, tell: Tell) {
+  constructor(on: Commanded, notify: Notify) {
     this.#on = on;
-    this.#tell = tell;
+    this.#notify = notify;
   }
 
   /** A manager of another version may send a command that this machine does not know. */
@@ -213,6 +213,6 @@ export class Commands {
     const id = this.#open.get(reply);
     if (id === undefined) return;
     this.#open.delete(reply);
-    this.#tell(report => report.reply(id, error, result));
+    this.#notify(report => report.reply(id, error, result));
   }
 }

@@ -23,12 +23,12 @@ export class HoldupReports {
       this.#timer?.();
       this.#timer = null;
     }
-    if (this.#isReported) this.#tell();
+    if (this.#isReported) this.#notify();
     else if (devices.length > 0)
-      this.#timer ??= this.#clock.at(this.#clock.now() + PATIENCE_NS, () => this.#tell());
+      this.#timer ??= this.#clock.at(this.#clock.now() + PATIENCE_NS, () => this.#notify());
   }
 
-  #tell(): void {
+  #notify(): void {
     this.#timer = null;
     this.#isReported = this.#devices.length > 0;
     this.#report(this.#devices);

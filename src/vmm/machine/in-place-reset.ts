@@ -2,13 +2,13 @@ import { reasonOf } from './device-modules.ts';
 import type { Ending } from './ending.ts';
 import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
-import type { Tell } from './report.ts';
+import type { Notify } from './report.ts';
 
 export type ResetParts = {
   readonly machine: Machine;
   readonly deviceModules: readonly string[];
   readonly ending: Ending;
-  readonly tell: Tell;
+  readonly notify: Notify;
   /** Called just before the state of the machine is lost. */
   readonly beforeReset: () => void;
 };
@@ -52,13 +52,13 @@ export class InPlaceReset {
 
   /** @returns whether the machine may continue */
   #done(failure: unknown, event: string): boolean {
-    const { deviceModules, ending, tell } = this.#parts;
+    const { deviceModules, ending, notify } = this.#parts;
     this.#isUnderWay = false;
     if (failure !== null) {
       ending.crash({ reason: `the machine cannot be reset: ${reasonOf(failure, deviceModules)}` });
       return false;
     }
-    tell(report => {
+    notify(report => {
       report.repaired();
       report.happened('info', event);
     });

@@ -12,7 +12,7 @@ import { InPlaceReset } from './in-place-reset.ts';
 import { MachineInput } from './input-commands.ts';
 import type { Machine } from './life-cycle.ts';
 import type { MachineLoop } from './loop.ts';
-import type { MachineReport, Tell } from './report.ts';
+import type { MachineReport, Notify } from './report.ts';
 import { encodeSaved } from './saved-machine.ts';
 import { type SnapshotSource, SnapshotWriter } from './snapshot-writer.ts';
 import { Suspension } from './suspension.ts';
@@ -29,7 +29,7 @@ export type ControlsParts = {
   readonly counters: () => CounterLabels;
   readonly ending: Ending;
   readonly report: MachineReport;
-  readonly tell: Tell;
+  readonly notify: Notify;
   /** The fds of this process that a hand-over passes on; null if the machine cannot be handed over. */
   readonly own: OwnFds | null;
   /** Call it after a change to anything that screens show of its devices. */
@@ -51,21 +51,21 @@ export class MachineControls {
   readonly commands: Commands;
 
   constructor(parts: ControlsParts) {
-    const { machine, config, native, loop, ending, tell } = parts;
+    const { machine, config, native, loop, ending, notify } = parts;
     const { deviceModules } = config;
     this.snapshots = new SnapshotWriter({
       ...{ native, loop },
       source: snapshotSource(parts),
-      progress: progress => tell(report => report.snapshotting(progress)),
+      progress: progress => notify(report => report.snapshotting(progress)),
     });
-    this.pause = new UserPause(machine, tell);
+    this.pause = new UserPause(machine, notify);
     this.reset = new InPlaceReset({
-      ...{ machine, deviceModules, ending, tell },
+      ...{ machine, deviceModules, ending, notify },
       // The data written so far would be a mix of two machines.
       beforeReset: () => this.snapshots.cancel('the machine was reset'),
     });
     this.suspension = new Suspension({
-      ...{ machine, deviceModules, ending, tell },
+      ...{ machine, deviceModules, ending, notify },
       changed: () => this.pause.update(),
     });
     const { snapshots, pause, reset, suspension } = this;
@@ -76,15 +76,15 @@ export class MachineControls {
       ...{ machine, deviceModules },
       files: parts.files,
       busy: () => handOver.busy ?? snapshots.busy,
-      changed: () => tell(parts.updateTopology),
-      happened: (level, text) => tell(report => report.happened(level, text)),
+      changed: () => notify(parts.updateTopology),
+      happened: (level, text) => notify(report => report.happened(level, text)),
     });
     const { hotPlug } = this;
     const finish = (reason: string) => ending.finish(reason);
     const input = new MachineInput();
     this.commands = new Commands(
       { ...parts, snapshots, pause, reset, suspension, handOver, hotPlug, input, finish },
-      tell,
+      notify,
     );
   }
 

@@ -87,7 +87,7 @@ export class Quiescence {
     const hold = { ...events };
     this.#holds.add(hold);
     if (this.#phase === 'running') this.#park();
-    else this.#tellQuiesced();
+    else this.#notifyQuiesced();
     return () => {
       if (this.#holds.delete(hold) && this.#holds.size === 0) this.#resume();
     };
@@ -103,7 +103,7 @@ export class Quiescence {
     return then => {
       this.#isOccupied = false;
       then();
-      this.#tellQuiesced();
+      this.#notifyQuiesced();
     };
   }
 
@@ -136,7 +136,7 @@ export class Quiescence {
   #stopped(): void {
     if (this.#draining.size === 0) this.#phase = 'quiesced';
     this.#options.onChange();
-    this.#tellQuiesced();
+    this.#notifyQuiesced();
   }
 
   #resume(): void {
@@ -154,7 +154,7 @@ export class Quiescence {
     onChange();
   }
 
-  #tellQuiesced(): void {
+  #notifyQuiesced(): void {
     for (const hold of [...this.#holds]) {
       if (!this.quiesced || !this.#holds.has(hold) || this.#told.has(hold)) continue;
       this.#told.add(hold);

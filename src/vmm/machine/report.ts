@@ -73,7 +73,7 @@ export type ReportState = {
 };
 
 /** Changes a machine's report, and sends the changes. */
-export type Tell = (change: (report: MachineReport) => void) => void;
+export type Notify = (change: (report: MachineReport) => void) => void;
 
 /**
  * A machine's report to its manager, kept as its present state, since the manager may be slow, or gone. If a part

@@ -22,7 +22,7 @@ import { MachineControls } from './machine-controls.ts';
 import type { ManagerLink } from './manager-link.ts';
 import type { MachineEnd, Restore } from './messages.ts';
 import { PatientConsole } from './patient-console.ts';
-import type { MachineReport, Tell } from './report.ts';
+import type { MachineReport, Notify } from './report.ts';
 import { readSaved, type SavedMachine } from './saved-machine.ts';
 import { SerialConsole } from './serial-console.ts';
 import { mark } from './start-trace.ts';
@@ -70,7 +70,7 @@ type Built = {
 export class MachineRunner {
   readonly #report: MachineReport;
   readonly #link: MachineLink;
-  readonly #tell: Tell;
+  readonly #notify: Notify;
   readonly #own: OwnFds | null;
   readonly #restore: RestoredFrom | null;
   readonly #hostDevices: readonly GivenDevice[];
@@ -92,14 +92,14 @@ export class MachineRunner {
   constructor(options: RunnerOptions) {
     const { counters, report, link, own = null, restore = null, hostDevices = [], wires = [] } = options;
     const shape = shapeOf(counters);
-    const tell: Tell = change => {
+    const notify: Notify = change => {
       change(report);
       this.#flush();
     };
     this.#report = report;
     this.#link = link;
     this.#manager = link.manager;
-    this.#tell = tell;
+    this.#notify = notify;
     this.#own = own;
     this.#restore = restore;
     this.#hostDevices = hostDevices;
@@ -111,9 +111,9 @@ export class MachineRunner {
     this.#consoles = new ConsolePorts(
       port =>
         new SerialConsole(
-          bytes => tell(() => report.printed(port, bytes)),
+          bytes => notify(() => report.printed(port, bytes)),
           loop,
-          bytes => tell(() => report.inputTaken(port, bytes)),
+          bytes => notify(() => report.inputTaken(port, bytes)),
         ),
       (port, console) => new PatientConsole({ console, unread: () => report.unread(port), clock: loop }),
     );
@@ -123,10 +123,10 @@ export class MachineRunner {
       consoles: this.#consoles,
       loop,
       report,
-      tell,
+      notify,
     });
     this.#holdups = new HoldupReports(loop, devices =>
-      tell(() => report.draining(devices, device => this.#whyDraining(device))),
+      notify(() => report.draining(devices, device => this.#whyDraining(device))),
     );
     this.#ending = new Ending(() => loop.stop());
   }
@@ -153,9 +153,9 @@ export class MachineRunner {
       hostDevices: this.#hostDevices,
       origin: takeOver?.origin ?? this.#restoredOrigin ?? { kind: 'boot' },
       request: request => this.#request(request, config.onReboot),
-      reportBroken: (device, reason) => this.#tell(report => report.broke(device, reason)),
-      warn: text => this.#tell(report => report.happened('warning', text)),
-      reportDiskErrors: (device, text) => this.#tell(report => report.diskFailed(device, text)),
+      reportBroken: (device, reason) => this.#notify(report => report.broke(device, reason)),
+      warn: text => this.#notify(report => report.happened('warning', text)),
+      reportDiskErrors: (device, text) => this.#notify(report => report.diskFailed(device, text)),
       pauseForDisk: (device, reason) => this.#built?.controls.pause.failed(`I/O error: ${device}: ${reason}`),
       requestUnplug: (device, reason) => this.#built?.controls.hotPlug.requested(device, reason),
     });
@@ -177,7 +177,7 @@ export class MachineRunner {
       counters: () => this.#blocks.labels,
       ending: this.#ending,
       report: this.#report,
-      tell: this.#tell,
+      notify: this.#notify,
       own: this.#own,
       updateTopology: () => this.#topology.update(),
       takeFd: () => this.#link.takeFd(),
@@ -199,7 +199,7 @@ export class MachineRunner {
     const state = takeOver.finish({ machine, words: this.#words, labels: () => this.#blocks.labels });
     if (state.paused) controls.pause.hold();
     machine.run();
-    takeOver.tell(this.#report, state);
+    takeOver.notify(this.#report, state);
     // Its devices have sizes and limits that were changed there.
     this.#topology.update();
     this.#machineChanged();
@@ -241,7 +241,7 @@ export class MachineRunner {
     const exits = new VcpuExits({
       machine: machine.parts,
       ending: this.#ending,
-      tell: this.#tell,
+      notify: this.#notify,
       times: this.#blocks.times,
     });
     machine.run();

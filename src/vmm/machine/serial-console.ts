@@ -52,7 +52,7 @@ export class SerialConsole implements CharBackend {
 
   inputTaken(count: number, waiting: number): void {
     this.#taken += count;
-    if (waiting === 0 || this.#taken >= TAKEN_STEP) this.#tellTaken();
+    if (waiting === 0 || this.#taken >= TAKEN_STEP) this.#flushTaken();
   }
 
   resize(size: TerminalSize): void {
@@ -63,10 +63,10 @@ export class SerialConsole implements CharBackend {
   /** Sends and reports everything that is held back. */
   settle(): void {
     this.flush();
-    if (this.#taken > 0) this.#tellTaken();
+    if (this.#taken > 0) this.#flushTaken();
   }
 
-  #tellTaken(): void {
+  #flushTaken(): void {
     this.#reportTaken(this.#taken);
     this.#taken = 0;
   }

@@ -3,7 +3,7 @@ import { reasonOf } from './device-modules.ts';
 import type { Ending } from './ending.ts';
 import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
-import type { Tell } from './report.ts';
+import type { Notify } from './report.ts';
 
 /** Texts for the log. */
 const WOKEN_BY: Readonly<Record<WakeSource, string>> = {
@@ -16,7 +16,7 @@ export type SuspensionParts = {
   readonly machine: Machine;
   readonly deviceModules: readonly string[];
   readonly ending: Ending;
-  readonly tell: Tell;
+  readonly notify: Notify;
   /** Called when it goes to sleep or runs again. */
   readonly changed: () => void;
 };
@@ -34,9 +34,9 @@ export class Suspension {
 
   /** The guest has put the machine to sleep. */
   begin(): void {
-    const { machine, tell, changed } = this.#parts;
+    const { machine, notify, changed } = this.#parts;
     machine.sleep();
-    tell(report => report.happened('info', 'suspended by the guest'));
+    notify(report => report.happened('info', 'suspended by the guest'));
     changed();
   }
 
@@ -63,7 +63,7 @@ export class Suspension {
 
   /** @returns whether the machine may continue */
   #wakeUp(by: WakeSource): boolean {
-    const { machine, deviceModules, ending, tell, changed } = this.#parts;
+    const { machine, deviceModules, ending, notify, changed } = this.#parts;
     this.#isWaking = false;
     // It may have been reset in the meantime.
     if (machine.asleep) {
@@ -73,7 +73,7 @@ export class Suspension {
         ending.crash({ reason: `the machine cannot be woken up: ${reasonOf(error, deviceModules)}` });
         return false;
       }
-      tell(report => {
+      notify(report => {
         report.repaired();
         report.happened('info', WOKEN_BY[by]);
       });

@@ -3,7 +3,7 @@ import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { ConsolePorts } from './console-ports.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineParts } from './machine-parts.ts';
-import type { MachineReport, Tell } from './report.ts';
+import type { MachineReport, Notify } from './report.ts';
 import type { DeviceLabel } from './topology.ts';
 
 /** Shortest interval between reports of devices' own changes: four times a second. */
@@ -24,7 +24,7 @@ export type TopologyParts = {
   readonly consoles: ConsolePorts;
   readonly loop: Pick<MachineLoop, 'at' | 'now'>;
   readonly report: MachineReport;
-  readonly tell: Tell;
+  readonly notify: Notify;
 };
 
 /** Reports what a machine consists of, once it has been built and whenever that changes. */
@@ -82,7 +82,7 @@ export class TopologyReport {
     this.#isDue = true;
     this.#parts.loop.at(0n, () => {
       this.#isDue = false;
-      this.#parts.tell(() => this.update());
+      this.#parts.notify(() => this.update());
     });
   }
 
@@ -93,10 +93,10 @@ export class TopologyReport {
     device.onChanged(() => {
       if (this.#deviceIsDue) return;
       this.#deviceIsDue = true;
-      const { loop, tell } = this.#parts;
+      const { loop, notify } = this.#parts;
       loop.at(loop.now() + DEVICE_INTERVAL_NS, () => {
         this.#deviceIsDue = false;
-        tell(() => this.update());
+        notify(() => this.update());
       });
     });
   }

@@ -1,11 +1,11 @@
 import type { Machine } from './life-cycle.ts';
 import type { Release } from './quiescence.ts';
-import type { Tell } from './report.ts';
+import type { Notify } from './report.ts';
 
 /** The pause that a user asks for, or that a failing disk causes. It lasts until the user ends it, across resets. */
 export class UserPause {
   readonly #machine: Machine;
-  readonly #tell: Tell;
+  readonly #notify: Notify;
   #release: Release | null = null;
   /** A pause because the host failed a disk's requests, which are retried when it ends. */
   #failure: {
@@ -17,9 +17,9 @@ export class UserPause {
   /** Called once the vCPUs have stopped. */
   readonly #callbacks = new Set<() => void>();
 
-  constructor(machine: Machine, tell: Tell) {
+  constructor(machine: Machine, notify: Notify) {
     this.#machine = machine;
-    this.#tell = tell;
+    this.#notify = notify;
   }
 
   /** Whether the user has asked for it, even if vCPUs still run. */
@@ -81,7 +81,7 @@ export class UserPause {
   /** The machine begins to run, or has stopped. */
   update(): void {
     const isPaused = this.isAsked && this.#machine.parked;
-    this.#tell(report =>
+    this.#notify(report =>
       isPaused
         ? report.entered('paused', this.#failure?.reason)
         : report.entered(this.#machine.asleep ? 'suspended' : 'running'),

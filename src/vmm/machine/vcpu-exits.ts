@@ -6,14 +6,14 @@ import { answerAccess } from './answer-exit.ts';
 import { describeExit } from './describe-exit.ts';
 import type { Ending } from './ending.ts';
 import type { MachineParts } from './machine-parts.ts';
-import type { Tell } from './report.ts';
+import type { Notify } from './report.ts';
 import { mark, takeMarks } from './start-trace.ts';
 import { TripleFaults } from './triple-faults.ts';
 
 export type VcpuExitsParts = {
   readonly machine: MachineParts;
   readonly ending: Ending;
-  readonly tell: Tell;
+  readonly notify: Notify;
   readonly times: AccessTimes;
 };
 
@@ -55,18 +55,18 @@ export class VcpuExits {
     this.#hasExited = true;
     mark('entry');
     const marks = takeMarks();
-    if (marks !== null) this.#parts.tell(report => report.happened('info', marks));
+    if (marks !== null) this.#parts.notify(report => report.happened('info', marks));
   }
 
   /** A triple fault resets a PC, but a machine that has booted a kernel directly is not one. */
   #tripleFault(vcpu: VcpuFd, index: number): void {
-    const { machine, ending, tell } = this.#parts;
+    const { machine, ending, notify } = this.#parts;
     if (!this.#tripleFaults.mayReset()) {
       const { reason, detail } = describeExit(vcpu, index);
       ending.crash({ reason: `the guest resets itself again and again: ${reason}`, detail });
       return;
     }
-    tell(report => report.happened('warning', `triple fault on vCPU ${index}: the machine is reset`));
+    notify(report => report.happened('warning', `triple fault on vCPU ${index}: the machine is reset`));
     machine.services.request({ kind: 'reset' });
   }
 

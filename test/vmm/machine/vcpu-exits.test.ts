@@ -29,7 +29,7 @@ function shutDown({ firmware }: { readonly firmware: boolean }) {
   const exits = new VcpuExits({
     machine,
     ending,
-    tell: say => say(report),
+    notify: say => say(report),
     times: new AccessTimes(new BigUint64Array()),
   });
   return { exits, requests, report, ending };

@@ -82,7 +82,7 @@ export class DescriptorFormat {
   }
 
   /** Whether it reports the kind of address that matched. */
-  get tellsAddressMatch(): boolean {
+  get reportsAddressMatch(): boolean {
     return this.#style !== 0;
   }
 

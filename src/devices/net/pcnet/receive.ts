@@ -111,7 +111,7 @@ export class Receiver {
       buffer.set(this.#message.subarray(at, at + part));
       const isLast = at + part === length;
       const state =
-        (at === 0 ? STATE.start : 0) | (isLast ? STATE.end | (format.tellsAddressMatch ? match : 0) : 0);
+        (at === 0 ? STATE.start : 0) | (isLast ? STATE.end | (format.reportsAddressMatch ? match : 0) : 0);
       if (!format.write(descriptor, state, isLast ? length : 0)) return this.#fail();
       advance(this.ring);
       at += part;

@@ -65,7 +65,7 @@ export class Transmitter {
     if (!this.#giveBack(0, 0)) return this.#fail();
     const last = chain.at(-1)!;
     if (size > MAX_FRAME + FCS_BYTES) this.#card.raise(STATUS.babble);
-    if (this.#tellsSuccess(last)) this.#card.raise(STATUS.transmitted);
+    if (this.#reportsSuccess(last)) this.#card.raise(STATUS.transmitted);
     return true;
   }
 
@@ -87,7 +87,7 @@ export class Transmitter {
   }
 
   /** Success may interrupt for every packet, for those that the driver has marked, or for none (CSR5). */
-  #tellsSuccess({ state }: Descriptor): boolean {
+  #reportsSuccess({ state }: Descriptor): boolean {
     const extended = this.#card.csr[CSR.extended]!;
     if ((extended & EXTENDED.noTransmitInterrupt) !== 0) return false;
     return (extended & EXTENDED.lastTransmitOnly) === 0 || (state & STATE.lastInterrupt) !== 0;

@@ -218,7 +218,7 @@ export class Fdc implements Device, ByteRegisters {
         this.#answer(this.#driveStatus(second));
         break;
       case 'senseInterruptStatus':
-        this.#answer(...this.#seeks.tell());
+        this.#answer(...this.#seeks.senseInterrupt());
         break;
       case 'recalibrate':
         this.#seek(second & DRIVE, 0);

@@ -40,7 +40,7 @@ export class Seeks {
   }
 
   /** The result of SENSE INTERRUPT STATUS. */
-  tell(): readonly number[] {
+  senseInterrupt(): readonly number[] {
     if (this.#polled > 0) {
       const drive = DRIVES - this.#polled--;
       this.#signal(false);

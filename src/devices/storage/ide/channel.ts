@@ -259,8 +259,8 @@ export class IdeChannel implements CommandChannel {
   ): void {
     const unit = this.#activeUnit;
     unit.status = STATUS.ready | STATUS.seekComplete | STATUS.dataRequest;
-    if (packet) unit.tellReason(REASON.command);
-    else if (this.#isPacket) unit.tellPacketData(direction === 'in' ? REASON.toHost : 0, bytes);
+    if (packet) unit.setReason(REASON.command);
+    else if (this.#isPacket) unit.setPacketData(direction === 'in' ? REASON.toHost : 0, bytes);
     if (interrupts) this.#raise();
   }
 
@@ -274,7 +274,7 @@ export class IdeChannel implements CommandChannel {
     this.#active = null;
     unit.accept(result);
     unit.status = result.status;
-    if (isPacket) unit.tellReason(REASON.command | REASON.toHost);
+    if (isPacket) unit.setReason(REASON.command | REASON.toHost);
     this.#raise();
   }
 

@@ -43,13 +43,13 @@ export class IdeUnit {
   }
 
   /** Sets the interrupt reason of PACKET. */
-  tellReason(reason: number): void {
+  setReason(reason: number): void {
     this.#current[REG.count] = reason;
   }
 
   /** The same, and the byte count of the block for the host to move. */
-  tellPacketData(reason: number, bytes: number): void {
-    this.tellReason(reason);
+  setPacketData(reason: number, bytes: number): void {
+    this.setReason(reason);
     this.#current[REG.lbaMid] = bytes & 0xff;
     this.#current[REG.lbaHigh] = (bytes >>> 8) & 0xff;
   }

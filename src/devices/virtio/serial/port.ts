@@ -57,9 +57,9 @@ export class SerialPort implements Device {
     this.#backend = backend;
     backend.onInput = bytes => this.#type(bytes);
     backend.onRoom = () => this.#transmit?.work();
-    backend.onConnected = () => this.#tellOpen();
+    backend.onConnected = () => this.#sendOpen();
     backend.onResized = size => {
-      this.#tellSize(size);
+      this.#sendSize(size);
       this.#owner?.resized(this.#number);
     };
   }
@@ -86,8 +86,8 @@ export class SerialPort implements Device {
     if (!ready) return;
     if (this.isConsole) this.#send(EVENT.consolePort, 1);
     if (this.#portName !== '') this.#send(EVENT.portName, 1, new TextEncoder().encode(this.#portName));
-    if (this.size !== null) this.#tellSize(this.size);
-    this.#tellOpen();
+    if (this.size !== null) this.#sendSize(this.size);
+    this.#sendOpen();
   }
 
   /** The guest has opened or closed it. */
@@ -163,7 +163,7 @@ export class SerialPort implements Device {
 
   /** The other end may differ from when the state was saved. */
   resume(): void {
-    this.#tellOpen();
+    this.#sendOpen();
   }
 
   save(): DeviceState {
@@ -203,14 +203,14 @@ export class SerialPort implements Device {
     this.#receive?.work();
   }
 
-  #tellOpen(): void {
+  #sendOpen(): void {
     const open = this.#backend.connected ?? true;
     if (!this.#ready || open === this.#toldOpen) return;
     this.#toldOpen = open;
     this.#send(EVENT.portOpen, Number(open));
   }
 
-  #tellSize(size: TerminalSize): void {
+  #sendSize(size: TerminalSize): void {
     if (this.#ready && this.isConsole) this.#send(EVENT.resize, 0, encodeSize(size));
   }
 

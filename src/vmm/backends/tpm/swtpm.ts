@@ -73,7 +73,7 @@ export class Swtpm implements TpmBackend {
     if (!this.#isOn) this.#turnOn();
     if (locality !== this.#locality) {
       this.#locality = locality;
-      this.#tell(CONTROL.setLocality, Uint8Array.of(locality, 0, 0, 0));
+      this.#send(CONTROL.setLocality, Uint8Array.of(locality, 0, 0, 0));
     }
     this.#add({
       channel: 'data',
@@ -139,14 +139,14 @@ export class Swtpm implements TpmBackend {
     this.#isOn = true;
     this.#locality = 0;
     // It may have been on for another machine, or before a reset.
-    this.#tell(CONTROL.stop);
+    this.#send(CONTROL.stop);
     const state = this.#state;
     this.#state = null;
     for (const [name, type] of Object.entries(STATE_TYPES)) {
       const bytes = state?.[name as keyof TpmState] ?? new Uint8Array();
-      if (bytes.length > 0) this.#tell(CONTROL.setState, concat(words(0, type, bytes.length), bytes));
+      if (bytes.length > 0) this.#send(CONTROL.setState, concat(words(0, type, bytes.length), bytes));
     }
-    this.#tell(CONTROL.init, words(state === null ? 0 : INIT_DELETE_VOLATILE));
+    this.#send(CONTROL.init, words(state === null ? 0 : INIT_DELETE_VOLATILE));
   }
 
   #addCancel(): void {
@@ -158,7 +158,7 @@ export class Swtpm implements TpmBackend {
   }
 
   /** Sends a command whose response is only a result code. */
-  #tell(command: number, body = new Uint8Array()): void {
+  #send(command: number, body = new Uint8Array()): void {
     this.#add({
       channel: 'control',
       request: concat(words(command), body),

@@ -5,7 +5,7 @@ import type { HostFiles } from '../host-files.ts';
 import type { InPlaceReset } from '../in-place-reset.ts';
 import type { Machine } from '../life-cycle.ts';
 import type { MachineLoop } from '../loop.ts';
-import type { MachineReport, Tell } from '../report.ts';
+import type { MachineReport, Notify } from '../report.ts';
 import type { SnapshotWriter } from '../snapshot-writer.ts';
 import type { CounterLabels } from '../topology.ts';
 import type { UserPause } from '../user-pause.ts';
@@ -24,7 +24,7 @@ export type HandOverParts = {
   readonly reset: InPlaceReset;
   readonly counters: () => CounterLabels;
   readonly report: MachineReport;
-  readonly tell: Tell;
+  readonly notify: Notify;
   /** The fds of this process that are passed on; null if the machine cannot be handed over. */
   readonly own: OwnFds | null;
   /** Whether its memory may be merged with that of others (KSM). */
@@ -97,13 +97,13 @@ export class HandOver {
   }
 
   #over(outcome: Outcome, failed: (reason: string) => void): void {
-    const { tell, gone } = this.#parts;
+    const { notify, gone } = this.#parts;
     if (outcome.kind === 'failed') {
-      tell(report => report.thaw());
+      notify(report => report.thaw());
       failed(outcome.reason);
       return;
     }
     gone();
-    tell(report => report.handedOver());
+    notify(report => report.handedOver());
   }
 }

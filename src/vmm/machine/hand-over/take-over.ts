@@ -82,7 +82,7 @@ export class TakeOver {
   }
 
   /** Reports that it now runs here, or is paused as it was there. */
-  tell(report: MachineReport, state: HandedState): void {
+  notify(report: MachineReport, state: HandedState): void {
     const from = this.#given.version;
     const stoodStillMs = Number(process.hrtime.bigint() - state.stoppedAt) / 1e6;
     report.takenOver(state.report, { from, stoodStillMs });
