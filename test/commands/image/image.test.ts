@@ -42,7 +42,7 @@ describe('vring image', () => {
     expect(json('info', 'clone.qcow2')).toMatchObject({
       details: { clusterSize: 4096, compression: 'zlib' },
     });
-    expect(vring(['create', 'clone.qcow2', '1G']).stderr).toContain('clone.qcow2 is there already');
+    expect(vring(['create', 'clone.qcow2', '1G']).stderr).toContain('clone.qcow2 already exists');
     expect(vring(['create', 'new.qcow2'])).toMatchObject({ status: 2 });
     expect(readdirSync(folder).sort()).toEqual(['base.img', 'clone.qcow2']);
   });

@@ -120,7 +120,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
   });
 
   test('has its loop go on while much memory is emptied, and is nobody else’s meanwhile', () => {
-    const machine = machineWith('run="blk soak 2; halt"', { memory: { bytes: 600 * MiB } });
+    const machine = machineWith('run="blk soak 20; halt"', { memory: { bytes: 600 * MiB } });
     const { machine: life } = machine;
     const log: string[] = [];
     machine.after(50, () => {

@@ -128,7 +128,7 @@ describe('a Unix socket', () => {
     const path = join(folder(), 'char.sock');
     const { char } = start({ type: 'unix', path, server: true });
     expect(() => openChar({ type: 'unix', path, server: true })).toThrow(
-      `another program listens at ${path}`,
+      `another program listens on ${path}`,
     );
     char.close();
     expect(existsSync(path)).toBe(true);
@@ -136,7 +136,7 @@ describe('a Unix socket', () => {
     expect(statSync(path).mode & 0o777).toBe(0o660);
     const file = join(folder(), 'file');
     writeFileSync(file, 'mine');
-    expect(() => openChar({ type: 'unix', path: file, server: true })).toThrow('is no socket');
+    expect(() => openChar({ type: 'unix', path: file, server: true })).toThrow('is not a socket');
     expect(readFileSync(file, 'utf8')).toBe('mine');
     expect(() => openChar({ type: 'unix', path: join(folder(), 'none'), server: false })).toThrow(
       'does not exist',
@@ -211,7 +211,7 @@ test('a file gets all output, and a log what goes elsewhere', () => {
   write({ type: 'null', logfile: log }, 'kept');
   write({ type: 'console', logfile: log }, ' too');
   expect(readFileSync(log, 'utf8')).toBe('kept too');
-  expect(() => openChar({ type: 'file', path: '/dev/null', append: true })).toThrow('is no file');
+  expect(() => openChar({ type: 'file', path: '/dev/null', append: true })).toThrow('is not a file');
   expect(() => openChar({ type: 'file', path: join(folder(), 'no/file'), append: true })).toThrow(
     'does not exist',
   );
