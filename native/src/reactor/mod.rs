@@ -164,7 +164,8 @@ impl Reactor {
         loop {
             self.take_posted(&mut batch, queues)?;
             if batch.filled == 0 && std::mem::take(&mut waiter.exit_near) {
-                waiter.spin.until(|| self.has_posted());
+                // With as many vCPUs as CPUs, one of them may be waiting for this CPU.
+                waiter.spin.until_yielding(|| self.has_posted());
                 self.take_posted(&mut batch, queues)?;
             }
             if batch.filled > 0 {

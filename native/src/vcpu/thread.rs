@@ -159,7 +159,8 @@ impl Core {
     fn wait_answered(&self, spin: &mut Spin) -> std::result::Result<(), Stopped> {
         let waits = |word: u32| word & (OPEN | STOP) == OPEN;
         let mailbox = self.mailbox();
-        let mut answered = spin.until(|| !waits(mailbox.word()));
+        // With as many vCPUs as CPUs, the machine thread may be waiting for this one.
+        let mut answered = spin.until_yielding(|| !waits(mailbox.word()));
         while !answered {
             mailbox.sleep(waits);
             answered = !waits(mailbox.word());
