@@ -37,7 +37,7 @@ export type AbiDescription = {
 };
 
 const HEADER = `/**
- * What crosses the C ABI of native/: made from native/src by \`npm run abi\`, and not to be edited. A test fails when it is not up to date.
+ * What crosses the C ABI of native/. Generated from native/src by \`npm run abi\`: do not edit. A test fails when it is stale.
  */
 import { Struct } from '../kvm/c-struct.ts';
 `;
