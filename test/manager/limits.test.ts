@@ -60,6 +60,8 @@ async function startUntilRefused(): Promise<{ reason: string; running: number }>
 /** The refused one took nothing along, those before it go on, and there is room again once one of them ends. */
 async function onlyOneIsRefused(running: number): Promise<void> {
   expect(running).toBeGreaterThan(1);
+  // The list follows the answer to a start.
+  await until(() => states().length === running);
   expect(states()).toEqual(Array.from({ length: running }, (_, index) => `vm${index} running`).sort());
   expect(await held()).toEqual({
     names: Array.from({ length: running }, (_, index) => `vm${index}.lock`).sort(),
