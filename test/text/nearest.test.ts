@@ -7,6 +7,13 @@ test('the nearest is the one with the fewest edits', () => {
   expect(nearest('x', [])).toBeNull();
 });
 
+test('none is farther than allowed', () => {
+  expect(nearest('flieX', ['format', 'file'], 2)).toEqual({ text: 'file', distance: 2 });
+  expect(nearest('flieX', ['format', 'file'], 1)).toBeNull();
+  expect(nearest('abcd', ['badc'], 2)).toEqual({ text: 'badc', distance: 2 });
+  expect(nearest('abcd', ['badc'], 1)).toBeNull();
+});
+
 test('a slip is likely, another word is not', () => {
   const keys = ['bus', 'file', 'format', 'readonly'];
   expect(likely('bsu', keys)).toBe('bus');
