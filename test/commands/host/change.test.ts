@@ -11,6 +11,7 @@ import { parseVfSettings } from '../../../src/host/sriov/vf-settings.ts';
 import { SimulatedHost } from '../../host/plan/simulated-host.ts';
 import { treeImage } from '../../host/plan/tree-image.ts';
 import { serverTree } from '../../host/trees/server.ts';
+import { DocumentedTypes } from '../../support/documented-types.ts';
 
 const spareNvme = '0000:b0:00.0';
 
@@ -127,10 +128,25 @@ describe('vring vfio bind and unbind', () => {
     expect(host.pci.driverOf('0000:3b:00.0')).toBe('vfio-pci');
   });
 
-  test('JSON output holds only the plan and its outcome', async () => {
+  test('JSON output holds only the documents of docs/host.md', async () => {
+    const documented = new DocumentedTypes('docs/host.md');
+    const printed = (command: string) => {
+      const { version, ...document } = JSON.parse(said.splice(0).join('\n'));
+      expect(version).toBe(1);
+      expect(documented.misfits(document, command)).toEqual([]);
+      return document;
+    };
     await bindDevices(host.root, [spareNvme], { json: true }, context);
-    const { version, plan, outcome } = JSON.parse(said.join('\n'));
-    expect([version, plan.kind, plan.steps.length, outcome.state]).toEqual([1, 'bind', 3, 'applied']);
+    const { plan, outcome } = printed('change');
+    expect([plan.kind, plan.steps.length, outcome.state]).toEqual(['bind', 3, 'applied']);
+    await undoLast(host.root, { json: true, list: true }, context);
+    expect(printed('undo --list').entries).toHaveLength(1);
+    await undoLast(host.root, { json: true }, context);
+    expect(printed('undo').outcome.changes).toHaveLength(3);
+    await setVfCount(host.root, '3b:00.0', '2', { json: true, persist: true, force: true }, context);
+    printed('change');
+    await restore(host.root, { json: true }, context);
+    expect(printed('host restore').items).not.toEqual([]);
   });
 
   test('a failed step is reported with what was undone', async () => {

@@ -9,6 +9,7 @@ import {
 } from '../../../src/host/networks/definition.ts';
 import { dnsmasqConfig } from '../../../src/host/networks/dnsmasq.ts';
 import { parseLeases } from '../../../src/host/networks/leases.ts';
+import { listNetworks } from '../../../src/host/networks/read.ts';
 import { rulesetText } from '../../../src/host/networks/ruleset.ts';
 import {
   freeSubnet,
@@ -18,6 +19,7 @@ import {
   subnetText,
 } from '../../../src/host/networks/subnet.ts';
 import { HostRoot } from '../../../src/host/root.ts';
+import { DocumentedTypes } from '../../support/documented-types.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const NETWORK = {
@@ -67,7 +69,7 @@ describe('a definition', () => {
     expect(() => checkNetwork({ ...NETWORK, ...wrong })).toThrow(message);
   });
 
-  test('is read back from its file; what is no definition is named', () => {
+  test('is read back from its file; what is no definition is named', async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'etc/vring/networks'), { recursive: true });
     const network = checkNetwork({ ...NETWORK, domain: 'lab.test', autostart: true });
@@ -78,6 +80,9 @@ describe('a definition', () => {
     expect(readNetworks(root).problems).toEqual([
       expect.stringMatching(/^\/etc\/vring\/networks\/bad\.yaml: network bad: /),
     ]);
+    const list = await listNetworks(root);
+    expect(list.networks).toMatchObject([{ name: 'lab', state: 'down' }]);
+    expect(new DocumentedTypes('docs/host.md').misfits(list, 'net list')).toEqual([]);
     expect(() => networkNamed(root, 'bad')).toThrow('bad.yaml');
     expect(() => networkNamed(root, 'web')).toThrow('there is no network web: there are lab');
   });
