@@ -34,7 +34,8 @@ export async function snapshotRounds(engine: LocalEngine, disk: string, rounds: 
     await engine.restore(guest.id, name, {});
     // The console's output at that time, followed by that of the command in progress.
     const restored = GuestVm.of(engine, guest.id);
-    await restored.printed(new RegExp(`> blk verify ${BLOCKS}[\\s\\S]*result blk-verify .*errors=0`));
+    const lastCommand = `> blk verify ${BLOCKS}(?![\\s\\S]*> blk verify)`;
+    await restored.printed(new RegExp(`${lastCommand}[\\s\\S]*result blk-verify .*errors=0`));
     expect(resultOf(await restored.command('blk read 4k 8 100'), 'blk-read')).toMatchObject({ errors: 0 });
     await engine.deleteSnapshot(guest.id, name);
   }

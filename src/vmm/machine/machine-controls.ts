@@ -103,13 +103,15 @@ export class MachineControls {
   }
 }
 
-function snapshotSource({ machine, files, report }: ControlsParts): SnapshotSource {
+function snapshotSource({ machine, files, report, consoles }: ControlsParts): SnapshotSource {
   const { ram, kvm } = machine.parts;
   return {
     hold: events => machine.hold(events),
     holdups: () => machine.holdups,
     save: () => {
       const state = machine.save();
+      // Consoles hold output back for milliseconds.
+      consoles.flush();
       return {
         state: encodeSaved({ machine: state, printed: report.printedSoFar }),
         cpu: neededFeatures(state.vcpus[0]!.cpuid, kvm),

@@ -58,6 +58,24 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     expect(third.bytes).toBeLessThan(4 * 2 ** 20);
   });
 
+  test('has all that the guest printed before it', async () => {
+    const { engine } = rig();
+    const guest = await GuestVm.start(engine);
+    void guest.command('flood');
+    await guest.printed(/flood 20 /);
+    await engine.snapshot(guest.id, { name: 'flooding', disks: false });
+    await engine.kill(guest.id);
+    await engine.restore(guest.id, 'flooding', {});
+    const restored = GuestVm.of(engine, guest.id);
+    const printedBefore = restored.output.length;
+    await restored.printed(new RegExp(`^[\\s\\S]{${printedBefore + 2000}}`));
+    restored.interrupt();
+    await restored.printed(/> $/);
+    const lines = [...restored.output.matchAll(/^flood (\d+) \.{55}\r$/gm)].map(([, line]) => Number(line));
+    expect(restored.output.match(/flood/g)).toHaveLength(lines.length + 1);
+    expect(lines).toEqual(lines.map((_, index) => lines[0]! + index));
+  });
+
   test('of a paused VM is paused again', async () => {
     const { engine } = rig();
     const guest = await GuestVm.start(engine);
