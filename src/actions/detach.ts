@@ -42,7 +42,7 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   const persist = vm.defined
     ? [{ label: 'Detach for good', run: () => detach(ui, vm, device, { persist: true }) }]
     : [];
-  const forGood = vm.defined ? ' For good: it is removed from the definition, too.' : '';
+  const forGood = vm.defined ? ' Permanently: it is removed from the definition, too.' : '';
   if (label?.removing === undefined) {
     ui.choose(
       `Detach ${device} from ${vm.name}?`,
@@ -53,7 +53,7 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   }
   ui.choose(
     `${vm.name} has not released ${device} yet`,
-    'The guest was asked to. To take the device by force is like pulling a card out of a running computer: ' +
+    'The guest was asked to. Removing the device by force is like pulling a card out of a running computer: ' +
       'what the guest was doing with it is lost.',
     [
       { label: 'Wait' },

@@ -50,7 +50,7 @@ export function openCreateForm(ui: Ui): void {
       {
         key: 'backing',
         label: 'Backing',
-        hint: 'the backing file (qcow2), which must not be written any more; empty: none',
+        hint: 'the backing file (qcow2), which must no longer be written; empty: none',
         path: true,
         mayBeEmpty: true,
       },

@@ -114,7 +114,7 @@ function cancelQuestion({ name, task }: VmInfo): Question | null {
   if (task === undefined) return null;
   return {
     title: `Cancel the ${task.kind} of ${name}?`,
-    body: `It is ${describeTask(task)}. The VM goes on as it was.`,
+    body: `It is ${describeTask(task)}. The VM continues as it was.`,
     verb: 'Cancel it',
   };
 }

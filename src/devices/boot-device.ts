@@ -29,7 +29,7 @@ export const bootFields = madeOnce((z: Zod) => ({
     .min(0, 'at least 0')
     .max(999_999_999, 'at most 999999999')
     .optional()
-    .describe('its place in the order in which firmware boots (default: after those with one)'),
+    .describe('its position in the boot order of the firmware (default: after those with one)'),
 }));
 
 /** `/pci@i0cf8/scsi@4`, an Open Firmware path as QEMU writes it, and SeaBIOS and OVMF read it. */

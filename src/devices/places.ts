@@ -182,7 +182,7 @@ function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null 
       return `slot 0 of ${names[0]} has the host bridge: choose another`;
     const range = [first, first + units - 1].map(number => number.toString(kind === 'pci' ? 16 : 10));
     return units === 1
-      ? `${names[0]} has one place only, ${range[0]}`
+      ? `${names[0]} has only one place, ${range[0]}`
       : `${names[0]} has the places ${range.join(' to ')}, not ${unit.toString(kind === 'pci' ? 16 : 10)}`;
   }
   const fn = Number(match[2] ?? 0);

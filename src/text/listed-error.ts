@@ -1,7 +1,7 @@
 /** Several problems at once: one sentence where only a line fits, else a list. */
 export class ListedError extends Error {
   override readonly name = 'ListedError';
-  /** `web cannot have its host devices` */
+  /** `web cannot get its host devices` */
   readonly heading: string;
   readonly problems: readonly string[];
 

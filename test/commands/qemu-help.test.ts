@@ -16,7 +16,7 @@ test('a device has its properties', () => {
   const lines = help('-device virtio-net-pci,help')!;
   expect(lines[0]).toBe('virtio-net-pci options:');
   expect(lines).toContainEqual(
-    expect.stringMatching(/^ {2}host_mtu=<number from \d+ to \d+> - the largest packet/),
+    expect.stringMatching(/^ {2}host_mtu=<number from \d+ to \d+> - the MTU reported/),
   );
   expect(help('-device nothing,help')).toBeNull();
 });

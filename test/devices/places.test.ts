@@ -92,7 +92,7 @@ describe('devices are placed', () => {
         { type: 'port', name: 'p' },
         { ...rng, bus: 'p', addr: '1' },
       ],
-      /^1 addr: p has one place only, 0$/,
+      /^1 addr: p has only one place, 0$/,
     ],
     [
       'a name that is taken',

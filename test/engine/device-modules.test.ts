@@ -140,7 +140,7 @@ export default defineDevice({
     ["throw new Error('no register ' + offset);", /^faulty\.ts:5: no register 8$/],
     [
       'throw null;',
-      /^a device module threw null, which is no Error: throw new Error\(\.\.\.\) tells in which line$/,
+      /^a device module threw null, which is not an Error: throw new Error\(\.\.\.\) records the line$/,
     ],
     ['throw { code: 7 };', /^a device module threw \{ code: 7 \}, which is no Error/],
     [

@@ -152,7 +152,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expect(resultOf(await guest.command('blk verify 10'), 'blk-verify').errors).not.toBe(0);
     await until(() => guest.info.diskErrors !== undefined);
     expect(guest.info.diskErrors!.blk0).toMatch(
-      /EIO .*; the image is corrupt \(.* counts as free\), and nothing is written to it any more: shut the VM down, and repair it with `vring image check --repair`/,
+      /EIO .*; the image is corrupt \(.* counts as free\), and nothing more is written to it: shut the VM down, and repair it with `vring image check --repair`/,
     );
   });
 

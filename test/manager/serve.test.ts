@@ -190,7 +190,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     await client;
     await until(() => engine.vms()[0]?.keyboardHolder === null);
     await until(() =>
-      engine.log().some(entry => /is not attached any more: it closed the connection/.test(entry.text)),
+      engine.log().some(entry => /is no longer attached: it closed the connection/.test(entry.text)),
     );
     expect(engine.vms()[0]?.state).toBe('running');
     manager.kill('SIGTERM');

@@ -27,7 +27,7 @@ export const tpm = z
   })
   .refine(({ socket, state }) => socket === undefined || state === undefined, {
     path: ['state'],
-    error: 'a swtpm that runs already has its state where it was told to: leave state out',
+    error: 'a running swtpm already has a state folder: leave state out',
   });
 
 export type Tpm = z.output<typeof tpm>;

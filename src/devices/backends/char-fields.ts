@@ -39,7 +39,7 @@ export function charSchema(z: Zod) {
       .refine(({ host, anywhere, server }) => anywhere || !server || LOOPBACK.test(host), {
         path: ['host'],
         message:
-          'whoever can reach this address could use the device: listen on 127.0.0.1, or say anywhere: true',
+          'whoever can reach this address could use the device: listen on 127.0.0.1, or set anywhere: true',
       }),
     z.strictObject({
       type: z.literal('file').describe('What it is.'),

@@ -28,7 +28,7 @@ export function rotationRate(z: Zod) {
     .min(0, 'a number from 0 to 65534')
     .max(65534, 'a number from 0 to 65534')
     .default(0)
-    .describe('turns per minute; 1 for a disk that does not rotate, 0 for one that does not say');
+    .describe('revolutions per minute; 1 for a disk that does not rotate, 0 for unknown');
 }
 
 /** The options of a drive whose medium is a CD, or that has none. */

@@ -40,7 +40,7 @@ export function hostForward(z: Zod) {
     'guest-address': z
       .union([z.ipv4(), z.ipv6()], 'an IP address')
       .optional()
-      .describe('its address (default: the first that DHCP gives)'),
+      .describe('its address (default: the first one that DHCP assigns)'),
   };
   return z.union([
     z.strictObject({
@@ -98,30 +98,30 @@ export function userArm(z: Zod) {
     type: z.literal('user'),
     net: z.cidrv4('a network, such as 10.0.2.0/24').optional().describe("the guest's network (10.0.2.0/24)"),
     host: ipv4.optional().describe('the address of the host in it (.2)'),
-    dhcpstart: ipv4.optional().describe('the first of 16 addresses that DHCP gives (.15)'),
+    dhcpstart: ipv4.optional().describe('the first of 16 addresses that DHCP assigns (.15)'),
     dns: ipv4.optional().describe('the address of the name server (.3)'),
     ipv4: z.boolean().default(true).describe('whether there is IPv4'),
     ipv6: z.boolean().default(true).describe('whether there is IPv6'),
     'ipv6-net': z.cidrv6('a network, such as fec0::/64').optional().describe('its prefix (fec0::/64)'),
     'ipv6-host': ipv6.optional().describe('the IPv6 address of the host (::2)'),
     'ipv6-dns': ipv6.optional().describe('the IPv6 address of the name server (::3)'),
-    hostname: word.optional().describe('the name that DHCP gives the guest'),
-    domainname: domain.optional().describe('the domain that DHCP gives the guest'),
-    dnssearch: z.array(domain).max(32).optional().describe('the domains that DHCP has it search'),
-    restrict: z.boolean().default(false).describe('the guest reaches forwards, and nothing else'),
+    hostname: word.optional().describe('the host name that DHCP sends to the guest'),
+    domainname: domain.optional().describe('the domain that DHCP sends to the guest'),
+    dnssearch: z.array(domain).max(32).optional().describe('search domains that DHCP sends to the guest'),
+    restrict: z.boolean().default(false).describe('only forwarded ports work'),
     tftp: z
       .string()
       .regex(FULL_PATH, 'the full path of a folder')
       .optional()
-      .describe('a folder that TFTP serves, to be read only'),
-    'tftp-server-name': word.optional().describe('the name of the server that DHCP gives'),
-    bootfile: word.optional().describe('the file to boot that DHCP gives'),
+      .describe('a folder that TFTP serves, read-only'),
+    'tftp-server-name': word.optional().describe('the TFTP server name that DHCP sends'),
+    bootfile: word.optional().describe('the boot file that DHCP sends'),
     hostfwd: z.array(hostForward(z)).max(MAX_FORWARDS).optional().describe('ports of the host for the guest'),
     guestfwd: z
       .array(guestForward(z))
       .max(MAX_FORWARDS)
       .optional()
-      .describe('addresses that lead to the host'),
+      .describe('addresses in the network that are forwarded to the host'),
   });
 }
 

@@ -23,19 +23,19 @@ export const netBackends = [
     kind: 'net',
     type: 'hub',
     title: 'hub',
-    description: 'cards of the VM, and networks of the host, on one wire: each frame goes to all others',
+    description: 'connects network cards of the VM and networks of the host: each frame goes to all others',
   },
   {
     kind: 'net',
     type: 'user',
     title: 'user-mode network',
-    description: "NAT through the host's connections, which takes no privileges: by libslirp",
+    description: "NAT through the host's connections, without privileges, by libslirp",
   },
   {
     kind: 'net',
     type: 'passt',
     title: 'passt',
-    description: "the host's own addresses and routes, without NAT or privileges: by passt",
+    description: "the host's own addresses and routes, without NAT or privileges, by passt",
   },
   {
     kind: 'net',
@@ -106,8 +106,8 @@ function netArms(z: Zod) {
       br: interfaceName.optional().describe('a bridge that the interface is attached to'),
       script: program
         .optional()
-        .describe('a program that is run with the name of the interface before it is used'),
-      downscript: program.optional().describe('a program that is run with that name when the VM has ended'),
+        .describe('a program run with the name of the interface before its first use'),
+      downscript: program.optional().describe('a program run with that name after the VM has ended'),
       queues: z
         .int()
         .min(1, 'at least 1 queue')
@@ -130,7 +130,7 @@ function netArms(z: Zod) {
       mode: z
         .enum(['bridge', 'vepa', 'private', 'passthru'])
         .default('bridge')
-        .describe('whom it reaches of the others that share the interface'),
+        .describe('which others on the same interface it reaches'),
     }),
     network: z.strictObject({
       type: z.literal('network'),
@@ -151,13 +151,10 @@ export const netFields = madeOnce((z: Zod) => ({
   mac: z
     .string()
     .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a MAC address, such as 52:54:00:12:34:56')
-    .refine(
-      mac => (Number.parseInt(mac, 16) & 1) === 0,
-      'the address of one card, not of a group: its first byte is even',
-    )
+    .refine(mac => (Number.parseInt(mac, 16) & 1) === 0, 'a unicast address: its first byte is even')
     .refine(mac => !/^[0:]*$/.test(mac), 'an address other than zero')
     .optional()
-    .describe("its address (default: made of the device's name)"),
+    .describe("its address (default: derived from the device's name)"),
   link: z.boolean().default(true).describe('whether its cable is plugged in'),
   limits: netLimits(z)
     .optional()

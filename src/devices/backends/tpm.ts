@@ -7,14 +7,13 @@ export const tpmBackends = [
     kind: 'tpm',
     type: 'emulator',
     title: 'TPM of the VM',
-    description:
-      'a TPM 2.0 of its own by the program swtpm, which vring starts, and whose state is kept with the VM',
+    description: 'a TPM 2.0 by swtpm, which vring starts and whose state is kept with the VM',
   },
   {
     kind: 'tpm',
     type: 'socket',
     title: 'swtpm that runs',
-    description: 'a TPM 2.0 by a program swtpm that somebody else has started, at its control socket',
+    description: 'a TPM 2.0 by a swtpm that is already running, through its control socket',
   },
 ] as const satisfies readonly BackendType[];
 

@@ -239,7 +239,7 @@ function readText(before: ScreenFrame, reader: Reader): UpdatedFrame {
   require(cursor === null || (cursor.column < columns && cursor.row < rows), 'a cursor');
   const known = before.kind === 'text' ? before : null;
   const looks = flags & FLAG.looks ? readLooks(reader, (flags & FLAG.second) !== 0) : known;
-  if (looks === null) throw new Error('a text screen has come without its colors');
+  if (looks === null) throw new Error('the update of a text screen lacks its colors');
   const isSameSize = known?.columns === columns && known.rows === rows;
   const cells = isSameSize ? known!.cells : new Uint16Array(columns * rows);
   const changed: ScreenArea[] = [];
@@ -336,7 +336,7 @@ export function isPossibleSize(width: number, height: number): boolean {
 
 /** @throws Error */
 function require(condition: boolean, what: string): void {
-  if (!condition) throw new Error(`${what} that has come is not valid`);
+  if (!condition) throw new Error(`${what} received is not valid`);
 }
 
 class Reader {

@@ -34,7 +34,7 @@ const options = (z: Zod) =>
 export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
   type: 'isa-serial',
   title: '16550A serial port',
-  description: 'a serial port beside COM1, with a console of its own',
+  description: 'another serial port besides COM1, with its own console',
   bus: 'isa',
   backend: 'char',
   prefix: 'serial',
@@ -63,7 +63,7 @@ const com1Options = (z: Zod) => z.strictObject({ ...deviceFields(z, 'com1'), ...
 export const configuredCom1: ConfigurableType<ReturnType<typeof com1Options>> = {
   type: 'com1',
   title: '16550A serial port',
-  description: 'COM1, connected to something else than the console of the VM',
+  description: 'COM1, connected to something other than the console of the VM',
   bus: 'isa',
   backend: 'char',
   replaces: com1.type,

@@ -149,7 +149,7 @@ const options = (z: Zod) =>
 export const isaParallel: ConfigurableType<ReturnType<typeof options>> = {
   type: 'isa-parallel',
   title: 'parallel port',
-  description: 'a parallel port with a printer that passes on all that it is sent',
+  description: 'a parallel port with a printer, which passes on everything it is sent',
   bus: 'isa',
   backend: 'char',
   prefix: 'parallel',

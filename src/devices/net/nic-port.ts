@@ -155,7 +155,7 @@ export class NicPort implements NicControl {
 
   get facts(): DeviceFact[] {
     const { backend } = this;
-    const link = !this.#link ? 'down' : backend.connected ? 'up' : 'down (nobody at the other end)';
+    const link = !this.#link ? 'down' : backend.connected ? 'up' : 'down (the other end is gone)';
     return [
       ...networkFacts(backend),
       { label: 'link', value: link },

@@ -29,11 +29,12 @@ export type ExpansionRom = { readonly bytes: Uint8Array; readonly warnings: read
  * @throws an error for the user if it is not an expansion ROM
  */
 export function checkRom(name: string, bytes: Uint8Array, ids: RomIds): ExpansionRom {
-  if (bytes.length > MAX_ROM) throw new Error(`${name} is larger than an expansion ROM may be: 16 MiB`);
+  if (bytes.length > MAX_ROM)
+    throw new Error(`${name} is larger than the 16 MiB allowed for an expansion ROM`);
   const image = firstImage(bytes);
   if (image === null) {
     throw new Error(
-      `${name} is no expansion ROM: it has no PCI data structure, with the signature 55 AA and PCIR`,
+      `${name} is not an expansion ROM: it has no PCI data structure (signatures 55 AA and PCIR)`,
     );
   }
   const warnings: string[] = [];
@@ -43,7 +44,7 @@ export function checkRom(name: string, bytes: Uint8Array, ids: RomIds): Expansio
       `${name} is the ROM of a ${text(image)}, and the guest sees a ${text(ids)}: its firmware will not run it`,
     );
   }
-  if (image.end > bytes.length) warnings.push(`${name} ends before its first image does: it may be cut off`);
+  if (image.end > bytes.length) warnings.push(`${name} is truncated: it ends before its first image does`);
   return { bytes, warnings };
 }
 

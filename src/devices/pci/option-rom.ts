@@ -58,7 +58,9 @@ export function addNetworkRom(
   if (firmware === null || (bootindex === undefined && !firmware.bootsFrom.includes('network'))) return;
   const rom = standardRom(services, standard[firmware.kind]);
   if (rom === null) {
-    services.warn(`${fn.name}: no booting from the network: install the package ipxe-qemu, or give romfile`);
+    services.warn(
+      `${fn.name}: it cannot boot from the network: install the package ipxe-qemu, or give romfile`,
+    );
     return;
   }
   // It may have the IDs of another card of the family, and Debian's for ne2k_pci has none.

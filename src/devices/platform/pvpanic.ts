@@ -111,7 +111,7 @@ export const pvpanic: ConfigurableType<ReturnType<typeof options>> = {
   type: 'pvpanic',
   title: 'panic device',
   description:
-    'a port by which the guest says that it has panicked: its VM has crashed then, and `on-crash` says what follows',
+    'a port through which the guest reports a panic: its VM counts as crashed, and `on-crash` applies',
   bus: 'isa',
   prefix: 'panic',
   libvirt: { element: 'panic', models: ['isa'] },

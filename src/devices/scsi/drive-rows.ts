@@ -79,7 +79,7 @@ const diskOptions = (z: Zod) =>
     ...unitFields(z),
     'rotation-rate': rotationRate(z),
     removable: z.boolean().default(false).describe('its medium can be changed'),
-    dpofua: z.boolean().default(true).describe('it says that it heeds DPO and FUA'),
+    dpofua: z.boolean().default(true).describe('it reports that it supports DPO and FUA'),
     'logical-block-size': block(z).default(512).describe('bytes of a block'),
     'physical-block-size': block(z)
       .optional()

@@ -186,7 +186,7 @@ export class Drive implements DiskControl {
     if (disk.size % this.#block !== 0) {
       disk.close();
       throw new Error(
-        `disk ${medium.path} of ${this.name} has ${disk.size} bytes, not a multiple of ${this.#block}: fill it up with \`truncate -s %${this.#block}\``,
+        `disk ${medium.path} of ${this.name} has ${disk.size} bytes, not a multiple of ${this.#block}: pad it with \`truncate -s %${this.#block}\``,
       );
     }
     try {

@@ -89,7 +89,7 @@ export class TpmUnit {
 
   save(): DeviceState {
     if (this.#state === null)
-      throw new Error('its TPM is gone, so that the VM cannot be saved, snapshotted or moved');
+      throw new Error('its TPM is gone, so the VM cannot be saved, snapshotted or moved');
     return { ...this.#state };
   }
 

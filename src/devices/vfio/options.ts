@@ -77,7 +77,7 @@ export function vfioOptions(z: Zod) {
         .min(0, 'at least 0')
         .max(2 ** 31 - 1, 'at most 2^31 - 1')
         .optional()
-        .describe('its place in the order in which firmware boots'),
+        .describe('its position in the boot order of the firmware'),
       'x-vga': flag("it answers at the VGA adapter's legacy addresses (default: off)"),
       'x-pci-vendor-id': id('vendor ID'),
       'x-pci-device-id': id('device ID'),

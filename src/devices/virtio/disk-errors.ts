@@ -94,7 +94,7 @@ export class DiskErrorReports {
 }
 
 function corruptionText(reason: string): string {
-  return `the image is corrupt (${reason}), and nothing is written to it any more: shut the VM down, and repair it with \`vring image check --repair\``;
+  return `the image is corrupt (${reason}), and nothing more is written to it: shut the VM down, and repair it with \`vring image check --repair\``;
 }
 
 function firstText({ access, errno, sector, count }: DiskErrors): string {

@@ -47,7 +47,7 @@ const options = (z: Zod) => {
       .min(MIN_MTU, `at least ${MIN_MTU}`)
       .max(MAX_MTU, `at most ${MAX_MTU}`)
       .optional()
-      .describe("the largest packet, in bytes, that the guest is told (default: the network's)"),
+      .describe("the MTU reported to the guest, in bytes (default: the network's)"),
     vectors: z
       .int()
       .min(0)
@@ -56,11 +56,13 @@ const options = (z: Zod) => {
       .describe('interrupt vectors; one for each queue and one more if absent, and 0 for none'),
     ...bootFields(z),
     ...romFields(z),
-    speed: z.int().min(0).max(0x7fff_ffff).optional().describe('megabits per second that the guest is told'),
-    duplex: z
-      .enum(['half', 'full'])
+    speed: z
+      .int()
+      .min(0)
+      .max(0x7fff_ffff)
       .optional()
-      .describe('whether it is told that it sends and receives at once'),
+      .describe('the link speed reported to the guest, in megabits per second'),
+    duplex: z.enum(['half', 'full']).optional().describe('whether the link is reported as full duplex'),
     vhost: z
       .boolean()
       .optional()
@@ -104,7 +106,7 @@ function unaskedPath(name: string, backend: NetBackend, warn: (text: string) => 
   const said = new Set<string>();
   return () => {
     const { kernel, why } = backend.dataPath;
-    const reason = why ?? `${backend.label} is no interface of the host`;
+    const reason = why ?? `${backend.label} is not an interface of the host`;
     if (kernel || said.has(reason)) return;
     said.add(reason);
     warn(`${name}: threads of the VM carry its frames, not vhost-net: ${reason}`);
@@ -203,7 +205,7 @@ export const virtioNet: ConfigurableType<ReturnType<typeof options>> = {
           { label: 'MAC', value: macText(net.mac) },
           {
             label: 'link',
-            value: !net.link ? 'down' : backend.connected ? 'up' : 'down (nobody at the other end)',
+            value: !net.link ? 'down' : backend.connected ? 'up' : 'down (the other end is gone)',
           },
           { label: 'MTU', value: mtu ?? backend.mtu ?? DEFAULT_MTU },
           { label: 'queues', value: pairs },

@@ -182,15 +182,18 @@ const options = (z: Zod) =>
       .min(1, 'at least 1 command')
       .max(1024, 'at most 1024 commands')
       .default(128)
-      .describe('commands of one disk at a time'),
+      .describe('most commands in flight for each disk'),
     'max-target': z
       .int()
       .min(0, 'a number from 0 to 255')
       .max(MAX_TARGET, 'a number from 0 to 255')
       .default(MAX_TARGET)
-      .describe('the highest target: a guest looks for disks up to there'),
-    hotplug: z.boolean().default(true).describe('the driver is told of disks that come and go'),
-    'param-change': z.boolean().default(true).describe('the driver is told of disks that change their size'),
+      .describe('the highest target number that guests scan for disks'),
+    hotplug: z.boolean().default(true).describe('the driver is notified when disks are added or removed'),
+    'param-change': z
+      .boolean()
+      .default(true)
+      .describe('the driver is notified when the size of a disk changes'),
   });
 
 export const virtioScsi: ConfigurableType<ReturnType<typeof options>> = {

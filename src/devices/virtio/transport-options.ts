@@ -11,7 +11,7 @@ export function transportFields(z: Zod) {
       .meta({ description: `${description} (default: ${byDefault ? 'on' : 'off'})`, examples: [!byDefault] });
   return {
     packed: option('packed virtqueues (virtio 1.3 §2.8)', false),
-    'event-idx': option('notifications by index, which save kicks and interrupts', true),
+    'event-idx': option('notifications by index, which avoid kicks and interrupts', true),
     'indirect-desc': option('tables of descriptors outside the ring', true),
     'queue-reset': option('resets of single queues', true),
     'iommu-platform': option("addresses of the platform's DMA interface", false),

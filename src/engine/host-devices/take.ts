@@ -125,7 +125,7 @@ function reasonText({ subject, reason, repair }: Reason): string {
 }
 
 function refusal(vm: string, problems: readonly string[]): ListedError {
-  return new ListedError(`${vm} cannot have its host devices`, problems);
+  return new ListedError(`${vm} cannot get its host devices`, problems);
 }
 
 type SettingsPlan = {

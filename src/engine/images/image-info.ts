@@ -103,7 +103,7 @@ function backingFiles(
     }
     const isKnown = files.some(({ path }) => path === next) || path.resolve(next) === path.resolve(file);
     if (isKnown || files.length === MAX_BACKING)
-      return { files, problem: `its chain of backing files comes back to ${next}` };
+      return { files, problem: `its chain of backing files has a loop: it returns to ${next}` };
     const format = above.header.backingFormat;
     files.push({ path: next, format });
     if (format !== 'qcow2') return { files, problem: whyNotThere(next) };

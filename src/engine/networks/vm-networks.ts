@@ -92,7 +92,7 @@ export class VmNetworks {
       const mac = device.mac.toLowerCase();
       const own = nics.find(nic => nic.mac === mac);
       if (own !== undefined)
-        throw new Error(`${own.device} of ${name} has the MAC address ${mac} already: give another`);
+        throw new Error(`${own.device} of ${name} has the MAC address ${mac} already: choose another`);
       this.refuseSameMac(name, [device], 'does not get the card');
       return mac;
     }

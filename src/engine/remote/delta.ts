@@ -85,7 +85,8 @@ function patched(before: readonly Json[], patch: Patch): Json[] {
 }
 
 function patchedObject(before: Json, patch: Patch): JsonObject {
-  if (!isTree(before) || isArray(before)) throw new DeltaError('a patch for an object met something else');
+  if (!isTree(before) || isArray(before))
+    throw new DeltaError('a patch for an object was applied to another value');
   const after = { ...before };
   const keys = Object.keys(before);
   for (const [position, delta] of pairs(patch, keys.length)) {

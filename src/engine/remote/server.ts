@@ -96,6 +96,6 @@ export class ControlServer {
     this.#events.clients(this.#sessions.size);
     if (reason === null) return;
     const who = session.hello?.terminal ?? `user ${peer.uid}`;
-    this.#events.note('info', `${who} (process ${peer.pid}) is not attached any more: ${reason}`);
+    this.#events.note('info', `${who} (process ${peer.pid}) is no longer attached: ${reason}`);
   }
 }

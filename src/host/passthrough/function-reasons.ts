@@ -114,7 +114,7 @@ function tokenReasons(survey: HostSurvey, fn: PciFunction, { options }: Passthro
     return [block('sriov', address, reason, repair, 'or have both use the same one: vf-token: UUID')];
   }
   if (!hasToken) return [];
-  const reason = `VFIO takes no token for it: its physical function ${physicalFunction} is not bound to vfio-pci`;
+  const reason = `VFIO accepts no token for it: its physical function ${physicalFunction} is not bound to vfio-pci`;
   return [block('sriov', address, reason, 'leave out vf-token')];
 }
 
@@ -127,7 +127,7 @@ function attributesOfOther(fn: PciFunction, { options }: PassthroughRequest): Re
     block(
       'mac',
       fn.address,
-      `its ${NAMES[key]} cannot be set: it is no virtual function`,
+      `its ${NAMES[key]} cannot be set: it is not a virtual function`,
       `leave out ${KEYS[key]}`,
     ),
   );

@@ -17,7 +17,7 @@ export function withRepair(survey: HostSurvey, check: Check): Reason {
 function repairsFor(survey: HostSurvey, fn: PciFunction, check: Check): string[] {
   const own = byCode[check.code]?.(survey, fn, check) ?? [];
   if (check.level !== 'block' || !check.forceable || check.code === 'response') return own;
-  return [...own, `to take it nevertheless: vring vfio bind ${fn.address} --group --force`];
+  return [...own, `to take it anyway: vring vfio bind ${fn.address} --group --force`];
 }
 
 type Repairs = (survey: HostSurvey, fn: PciFunction, check: Check) => string[];

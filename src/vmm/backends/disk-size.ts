@@ -70,7 +70,7 @@ function checkChange(path: string, from: number, to: number, shrink: boolean): v
 async function opened(path: string, write: boolean): Promise<FileHandle> {
   try {
     const found = await stat(path);
-    if (!found.isFile() && !found.isBlockDevice()) throw new DiskError(`disk ${path} is no file any more`);
+    if (!found.isFile() && !found.isBlockDevice()) throw new DiskError(`disk ${path} is no longer a file`);
     const flags = found.isFile() && write ? constants.O_RDWR : constants.O_RDONLY;
     return await open(path, flags | constants.O_NONBLOCK);
   } catch (error) {

@@ -61,7 +61,9 @@ export function openChain(options: ChainOptions, close: (fd: number) => void): I
       const next = openBacking(above.path, above.header, options);
       backing.push(next);
       if (files.includes(next.file)) {
-        throw new DiskError(`disk ${options.path}: its chain of backing files comes back to ${next.path}`);
+        throw new DiskError(
+          `disk ${options.path}: its chain of backing files has a loop: it returns to ${next.path}`,
+        );
       }
       files.push(next.file);
       if (files.length > MAX_CHAIN) {
@@ -128,8 +130,7 @@ export function openChain(options: ChainOptions, close: (fd: number) => void): I
 /** @throws DiskError */
 function headerOf(fd: number, path: string, readonly: boolean): Qcow2Header {
   const header = inspectQcow2(fd);
-  if ('error' in header)
-    throw new DiskError(`disk ${path} is no qcow2 image that can be used: ${header.error}`);
+  if ('error' in header) throw new DiskError(`disk ${path} is not a usable qcow2 image: ${header.error}`);
   const refusal = readonly ? header.refusedReadonly : header.refused;
   if (refusal !== null)
     throw new DiskError(`disk ${path} cannot be used: ${refusal}${adviceFor(header, path)}`);
@@ -156,6 +157,6 @@ export function backingPath(above: string, name: string): string {
   const path = name.startsWith('file:') ? name.slice('file:'.length) : name;
   // As QEMU parses names: a colon before the first slash ends a protocol.
   if (name.startsWith('json:') || PROTOCOL.test(path))
-    throw new DiskError(`${above} is backed by ${name}, which is no file of this host: copy it to a file`);
+    throw new DiskError(`${above} is backed by ${name}, which is not a file of this host: copy it to a file`);
   return isAbsolute(path) ? path : join(dirname(above), path);
 }

@@ -145,7 +145,7 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
   if (needsBios(head)) {
     throw new BootError(
       `${kernel.name} has only a real-mode entry point, which needs a BIOS: a kernel is booted ` +
-        'without firmware unless it is to have some: add --firmware bios, or machine.firmware: bios',
+        'without firmware unless told otherwise: add --firmware bios, or machine.firmware: bios',
     );
   }
   const end = Math.min(HEADER.magic + head.readUInt8(HEADER.length), HEADER.end);

@@ -98,7 +98,7 @@ export function variablesTemplate(
   if (variables === name) return null;
   if (exists(template)) return template;
   throw new BootError(
-    `${template} is missing, with the variables that go with ${code}: install its package again, or give another firmware`,
+    `${template} is missing, with the variables that go with ${code}: reinstall its package, or choose another firmware`,
   );
 }
 

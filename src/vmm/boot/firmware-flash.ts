@@ -35,7 +35,7 @@ export function addFlash(
   const { name, size } = file;
   if (size === 0 || size % FLASH_BLOCK !== 0 || romSize + size > FIRMWARE.maxSize)
     throw new BootError(
-      `${name} does not hold the variables of UEFI firmware: it has ${size} bytes, which is no multiple of ${PAGE}, or too much; remove it, and a new one is made`,
+      `${name} does not hold the variables of UEFI firmware: its size is ${size} bytes, which is not a multiple of ${PAGE}, or too large; remove it, and a new one is created`,
     );
   const block = allocateBlock(owner, 'flash', size);
   const bytes = new Uint8Array(block.buffer);

@@ -60,13 +60,14 @@ export function addKernelItems(
   const setup = isBzImage(head) ? setupOf(head) : null;
   if (setup === null && firmware === 'bios')
     throw new BootError(
-      `${path} is no kernel that a BIOS can start: give a bzImage, or leave out the firmware to boot it directly`,
+      `${path} is not a kernel that a BIOS can start: give a bzImage, or leave out the firmware to boot it directly`,
     );
   const initrdSize = initrd === undefined ? 0 : use(initrd, 'initrd', image => image.size);
   const commandLine = Buffer.from(`${append}\0`);
   const { place, initrdMax = INITRD_MAX, bytes = head.subarray(0, 0), size = 0 } = setup ?? { place: HIGH };
   const kernelSize = use(path, 'kernel', image => image.size) - size;
-  if (kernelSize <= 0) throw new BootError(`the kernel ${path} ends in its setup code: copy it again`);
+  if (kernelSize <= 0)
+    throw new BootError(`the kernel ${path} is truncated within its setup code: copy it again`);
   if (commandLine.length > LOW.commandLine - LOW.setup - SECTOR && place === LOW)
     throw new BootError(`the command line is too long for ${path}: shorten it`);
   if (commandLine.length > 64 * KiB) throw new BootError('the kernel command line is too long: shorten it');

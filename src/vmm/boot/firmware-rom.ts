@@ -26,7 +26,7 @@ export function showFirmware(
   const { name, size } = image;
   if (size === 0 || size % PAGE !== 0 || size > FIRMWARE.maxSize) {
     throw new BootError(
-      `${name} is not firmware: it has ${size} bytes, which is no multiple of 4 KiB up to ${FIRMWARE.maxSize / KiB / KiB} MiB`,
+      `${name} is not firmware: it has ${size} bytes, which is not a multiple of 4 KiB up to ${FIRMWARE.maxSize / KiB / KiB} MiB`,
     );
   }
   const block = allocateBlock(owner, 'firmware', size);

@@ -20,7 +20,7 @@ const bios = z.strictObject({
     .regex(/^(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])\.(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])$/, 'a release, such as 4.11')
     .optional()
     .meta({ description: 'Its release: two numbers separated by a dot.', examples: ['4.11'] }),
-  uefi: z.boolean().optional().meta({ description: 'Whether it is declared as UEFI.' }),
+  uefi: z.boolean().optional().meta({ description: 'Whether it is declared to be UEFI.' }),
 });
 const system = z.strictObject({
   manufacturer: text("The machine's manufacturer."),

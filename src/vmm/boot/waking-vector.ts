@@ -22,7 +22,7 @@ export function wakingVector(memory: GuestMemory): number {
     throw new BootError('the guest wants to be woken up in protected mode, by the X_Firmware_Waking_Vector');
   if (vector === 0 || vector >= REAL_MODE_END) {
     const text = `0x${vector.toString(16)}`;
-    throw new BootError(`the guest has set the waking vector ${text}, which is no address of real mode`);
+    throw new BootError(`the guest has set the waking vector ${text}, which is not a real-mode address`);
   }
   return vector;
 }

@@ -41,7 +41,7 @@ export class Interrupts {
 
   /** A wire to GSI 0-23: ISA interrupts 0-15 reach the 8259s and the IOAPIC, the others the IOAPIC alone. */
   line(gsi: number): InterruptLine {
-    if (!isPin(gsi)) throw new RangeError(`GSI ${gsi} is no pin of an interrupt controller`);
+    if (!isPin(gsi)) throw new RangeError(`GSI ${gsi} is not a pin of an interrupt controller`);
     return this.#lines.line(gsi);
   }
 

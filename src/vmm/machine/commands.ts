@@ -68,7 +68,7 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     reply.done({ noticed });
   },
   wake: ({ suspension }, _, reply) => {
-    if (!suspension.wake('user', () => reply.done(null))) reply.failed('its guest does not sleep');
+    if (!suspension.wake('user', () => reply.done(null))) reply.failed('its guest is not suspended');
   },
   'resize-disk': (on, given, reply) =>
     changeDevice(on, reply, () => resizeDisk(on.machine.parts.chipset.devices, given)),

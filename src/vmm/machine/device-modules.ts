@@ -106,7 +106,7 @@ export function thrownError(thrown: unknown): Error {
   return thrown instanceof Error
     ? thrown
     : new ModuleError(
-        `a device module threw ${inspect(thrown, { depth: 0, breakLength: Infinity }).slice(0, 100)}, which is no Error: throw new Error(...) tells in which line`,
+        `a device module threw ${inspect(thrown, { depth: 0, breakLength: Infinity }).slice(0, 100)}, which is not an Error: throw new Error(...) records the line`,
       );
 }
 

@@ -222,7 +222,7 @@ export class HostFiles {
 
   #takeGiven(options: DiskOptions): OpenDisk {
     const index = this.#given!.findIndex(disk => isSameDisk(disk, options));
-    if (index < 0) throw new Error(`the VM does not have the disk ${options.path} open that it is to have`);
+    if (index < 0) throw new Error(`the disk ${options.path} was not passed to the VM`);
     return this.#given!.splice(index, 1)[0]!;
   }
 }

@@ -90,7 +90,7 @@ export class LateParts {
     const buffer = Buffer.alloc(bytes);
     for (let done = 0; done < bytes; ) {
       const count = readSync(this.#fd, buffer, done, bytes - done, offset + done);
-      if (count === 0) throw new Error(`${this.#path} is cut off: reinstall vring`);
+      if (count === 0) throw new Error(`${this.#path} is truncated: reinstall vring`);
       done += count;
     }
     return buffer.toString('latin1');

@@ -31,7 +31,7 @@ export function readSaved(fd: number): SavedMachine {
   }
   const state = decodeState(bytes) as Partial<SavedMachine> | null;
   if (!isObject(state) || !isObject(state.machine) || !Array.isArray(state.printed))
-    throw new StateError('it is none of a machine');
+    throw new StateError('it is not the state of a machine');
   return { machine: state.machine, printed: state.printed.filter(isPrinted) };
 }
 

@@ -72,7 +72,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
   const wires = takeGivenWires(build.wires ?? [], () => link.takeFd(), libc.close);
   const listener = link.takeFd();
   const last = link.takeFd();
-  if (countersFd === null) throw new Error('the configuration came without counters');
+  if (countersFd === null) throw new Error('no counters were passed with the configuration');
   const counters = adoptCounters(countersFd);
   const strictly = config.confine === 'strict' && place.confine === undefined;
   if (listener !== null) {
@@ -128,7 +128,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
 }
 
 function takeOverFrom(socket: number | null): TakeOver | null {
-  if (socket === null) throw new Error('there is nobody to take the machine over from');
+  if (socket === null) throw new Error('no connection to the process that runs the VM was passed');
   try {
     return new TakeOver(socket);
   } catch {
@@ -141,7 +141,7 @@ function restoreOf({ restore }: Build, link: ManagerLink): RestoredFrom | null {
   if (restore === undefined) return null;
   const stateFd = link.takeFd();
   const ramFd = link.takeFd();
-  if (stateFd === null || ramFd === null) throw new Error('the configuration came without the snapshot');
+  if (stateFd === null || ramFd === null) throw new Error('no snapshot was passed with the configuration');
   return { stateFd, ramFd, paused: restore.paused };
 }
 

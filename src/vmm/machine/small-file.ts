@@ -26,7 +26,8 @@ export function readSmallFile(path: string, limit: number): Uint8Array {
 export function readOpenFile(fd: number, path: string, limit: number): Uint8Array {
   const status = fstatSync(fd);
   if (!status.isFile()) throw new Error(`${path} is not a regular file: give the path of one`);
-  if (status.size > limit) throw new Error(`${path} has ${status.size} bytes, and may have ${limit}`);
+  if (status.size > limit)
+    throw new Error(`${path} has ${status.size} bytes, and at most ${limit} are allowed`);
   const bytes = new Uint8Array(status.size);
   let done = 0;
   while (done < bytes.length) {

@@ -63,7 +63,7 @@ export class VcpuExits {
     const { machine, ending, notify } = this.#parts;
     if (!this.#tripleFaults.mayReset()) {
       const { reason, detail } = describeExit(vcpu, index);
-      ending.crash({ reason: `the guest resets itself again and again: ${reason}`, detail });
+      ending.crash({ reason: `the guest keeps resetting itself: ${reason}`, detail });
       return;
     }
     notify(report => report.happened('warning', `triple fault on vCPU ${index}: the machine is reset`));

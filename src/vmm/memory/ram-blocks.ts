@@ -185,8 +185,7 @@ function readBlock(fd: number, { size, offset, buffer }: RamBlock): void {
   const bytes = new Uint8Array(buffer);
   for (let done = 0; done < size; ) {
     const count = readSync(fd, bytes, done, Math.min(size - done, READ_MAX), offset + done);
-    if (count === 0)
-      throw new RamError('what was saved of the memory of the VM shrank while it was being read');
+    if (count === 0) throw new RamError('the saved memory of the VM shrank while it was being read');
     done += count;
   }
 }

@@ -91,7 +91,7 @@ function fromJson(value: unknown, where: string, depth: number): StateValue {
   // JSON.parse turns 1e999 into Infinity.
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return value;
-    throw new StateError(`${where} is no finite number`);
+    throw new StateError(`${where} is not a finite number`);
   }
   if (Array.isArray(value))
     return value.map((item, index) => fromJson(item, `${where}[${index}]`, depth + 1));

@@ -37,7 +37,7 @@ const ADVICE: { readonly [name in IoctlName]?: Advice } = {
       'its IOMMU group is in use: stop the process that has /dev/vfio/GROUP open, and bind all devices of the group to vfio-pci, or unbind them',
     EINVAL:
       'another process has it open, or its IOMMU does not keep caches coherent: stop that process, or use iommufd=off, which a VF token needs before Linux 6.17',
-    ENODEV: 'it is not bound to vfio-pci any more: bind it again',
+    ENODEV: 'it is no longer bound to vfio-pci: bind it again',
     EACCES: TOKEN,
   },
   VFIO_DEVICE_ATTACH_IOMMUFD_PT: {
@@ -94,7 +94,7 @@ export function explainMapping(error: SystemError, needed: number, limit: number
       }
       return `the host has too little free memory to lock ${mib(needed)}: stop other VMs, or give this one less`;
     case 'ENOSPC':
-      return 'the kernel takes no more mappings: raise dma_entry_limit of the module vfio_iommu_type1';
+      return 'the kernel accepts no more mappings: raise dma_entry_limit of the module vfio_iommu_type1';
     case 'EFAULT':
       return 'the kernel cannot map this kind of memory for devices';
     default:

@@ -18,7 +18,7 @@ export function takeGivenDevices(
     return devices.map(device => {
       const fds = device.fds.map(kind => {
         const fd = take();
-        if (fd === null) throw new Error(`the ${kind} of host device ${device.address} did not come with it`);
+        if (fd === null) throw new Error(`the ${kind} of host device ${device.address} was not passed`);
         taken.push(fd);
         return [kind, fd] as const;
       });

@@ -35,7 +35,7 @@ export class GroupConnections {
     const { address } = given;
     const containerFd = given.fds.get('container');
     if (this.#container === null) {
-      if (containerFd === undefined) throw new Error(`host device ${address} came without a container`);
+      if (containerFd === undefined) throw new Error(`no container was passed with host device ${address}`);
       const domain = new Container(containerFd);
       this.#container = { domain, dma: dmaMap(domain) };
     } else if (containerFd !== undefined) native.closeFd(containerFd);

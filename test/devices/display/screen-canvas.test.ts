@@ -187,7 +187,7 @@ test('rubbish is no update, and no exception but an Error', () => {
     try {
       applyUpdate({ kind: 'off' }, bytes);
     } catch (error) {
-      expect((error as Error).message).toMatch(/not valid|too early|not known|without its colors/);
+      expect((error as Error).message).toMatch(/not valid|too early|not known|lacks its colors/);
       refused++;
     }
   }

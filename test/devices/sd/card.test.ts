@@ -106,7 +106,7 @@ describe('identification', () => {
 
   test('a disk that no card can have the size of is refused', () => {
     expect(() => new SdRig(GiB + 512)).toThrow(
-      `disk card.img of card0 has ${GiB + 512} bytes, and an SD card of this size has a multiple of 524288: fill it up with \`truncate -s %524288\``,
+      `disk card.img of card0 has ${GiB + 512} bytes, and an SD card of this size has a multiple of 524288: pad it with \`truncate -s %524288\``,
     );
     expect(() => new SdRig(4096 * GiB)).toThrow(/an SD card at most 2 TiB: use another bus/);
     expect(() => new SdRig(MiB, { serial: 'no' })).toThrow(/hexadecimal/);

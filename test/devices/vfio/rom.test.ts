@@ -91,13 +91,13 @@ describe('a ROM file', () => {
     const machine = new FakeMachine();
     machine.files.set('/roms/bad.rom', bytes);
     expect(() => withRom({ romfile: '/roms/bad.rom' }, machine)).toThrow(
-      '/roms/bad.rom is no expansion ROM: it has no PCI data structure, with the signature 55 AA and PCIR',
+      '/roms/bad.rom is not an expansion ROM: it has no PCI data structure (signatures 55 AA and PCIR)',
     );
     expect(machine.hostDevices.opened.get('0000:03:00.0')!.closed).toBe(true);
   });
 
   test('that is cut off is shown with a warning', () => {
     const { warnings } = checkRom('cut.rom', rom(E1000E, 2048).subarray(0, 600), E1000E);
-    expect(warnings).toEqual(['cut.rom ends before its first image does: it may be cut off']);
+    expect(warnings).toEqual(['cut.rom is truncated: it ends before its first image does']);
   });
 });

@@ -94,7 +94,7 @@ test('what a queue has not reported when it is stopped is not lost', () => {
 test('an image that is corrupt is said to be, and stays so', () => {
   backend.corruption = 'a data cluster is at 0x7, which is no place for it';
   const said =
-    'the image is corrupt (a data cluster is at 0x7, which is no place for it), and nothing is written to it any more: ' +
+    'the image is corrupt (a data cluster is at 0x7, which is no place for it), and nothing more is written to it: ' +
     'shut the VM down, and repair it with `vring image check --repair`';
   fail(0, { access: 'write', errno: EIO, sector: 8, count: 1, disk: 0 });
   expect(reports()).toEqual([`blk0: write at sector 8 failed: EIO (I/O error); ${said}`]);

@@ -311,7 +311,7 @@ describe('virtio-net', () => {
     backend().connected = false;
     backend().onConnected!(false);
     expect([config(6, 2), generation()]).toEqual([0, 3]);
-    expect(built.facts).toContainEqual({ label: 'link', value: 'down (nobody at the other end)' });
+    expect(built.facts).toContainEqual({ label: 'link', value: 'down (the other end is gone)' });
     expect(machine.warnings).toEqual([expect.stringMatching(/^net0 has lost its network \(/)]);
   });
 

@@ -185,7 +185,7 @@ describe('a VM with a device of the host', () => {
     const setting = new Setting();
     const bad = [{ ...device, id: '8086:1520' }, { type: 'vfio-pci', host: '0000:3b:00.0' } as const];
     await expect(setting.engine.start({ ...web, devices: bad })).rejects.toThrow(
-      /^web cannot have its host devices: 0000:3b:0a\.2: .*not 8086:1520.*; 0000:3b:00\.0: .*SSH session/,
+      /^web cannot get its host devices: 0000:3b:0a\.2: .*not 8086:1520.*; 0000:3b:00\.0: .*SSH session/,
     );
     expect(setting.engine.vms()).toEqual([]);
     expect(setting.log.filter(line => line.includes('could not start'))).toHaveLength(1);
@@ -225,7 +225,7 @@ describe('a VM with a device of the host', () => {
   test('keeps it from another VM, which is told whose it is', async () => {
     const setting = new Setting();
     await setting.engine.start(web);
-    await expect(setting.engine.start({ ...web, name: 'db' })).rejects.toThrow(/db cannot have .*VM web/);
+    await expect(setting.engine.start({ ...web, name: 'db' })).rejects.toThrow(/db cannot get .*VM web/);
     expect(setting.vm.state).toBe('running');
   });
 

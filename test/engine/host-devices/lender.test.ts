@@ -221,7 +221,7 @@ describe('a start that fails', () => {
       () => new Error('it was started'),
       (error: Error) => error,
     );
-    expect(error.message).toMatch(/^web cannot have its host devices: /);
+    expect(error.message).toMatch(/^web cannot get its host devices: /);
     expect(error.message).toMatch(/0000:3b:00\.0: ens1f0 .*is part of bond0/);
     expect(error.message).toContain('0000:b0:00.0: vlan can only be set for VFs, and it is not one');
     expect(error.message).toMatch(/0000:3b:0a\.2: .*8086:1520/);
@@ -342,7 +342,7 @@ describe('a device that a VM has', () => {
     await take(lender);
     rig.alive.add('web');
     rig.hold(VF_GROUP);
-    await expect(take(lender, db, [wanted(VF)])).rejects.toThrow(/db cannot have .*0000:3b:0a\.2.*VM web/);
+    await expect(take(lender, db, [wanted(VF)])).rejects.toThrow(/db cannot get .*0000:3b:0a\.2.*VM web/);
     // One that is only being started does not have it open yet.
     rig.release();
     await expect(take(lender, db, [wanted(VF)])).rejects.toThrow(/VM web has it/);

@@ -314,7 +314,9 @@ describe('the socket', () => {
         `/usr/bin/python3 -c '${script}' ${rig.path}`,
       ]);
       expect(stdout).toMatch(/user \d+ may not control VMs that run as user 0.* b''/s);
-      expect(rig.notes).toContainEqual(expect.stringMatching(/^user \d+ \(process \d+\) is not attached/));
+      expect(rig.notes).toContainEqual(
+        expect.stringMatching(/^user \d+ \(process \d+\) is no longer attached/),
+      );
     },
   );
 });

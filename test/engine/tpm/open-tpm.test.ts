@@ -128,7 +128,7 @@ describe.skipIf(!isThere)('swtpm', () => {
         loop.turn();
         return warnings.length > 0;
       });
-      expect(warnings).toEqual(['the TPM does not work any more: its program has ended']);
+      expect(warnings).toEqual(['the TPM has failed: its program has ended']);
       expect(code(await execute(tpm, RANDOM))).toBe(0x101);
       expect(await stateOf(tpm)).toBeNull();
     } finally {

@@ -204,7 +204,7 @@ describe('a virtual function', () => {
       'ok: it is opened by the token of 0000:3b:00.2',
     ]);
     expect(said(await withToken(serverTree(), '0000:3b:0a.1'), 'sriov')).toEqual([
-      expect.stringMatching(/^block: VFIO takes no token for it: .* is not bound to vfio-pci/),
+      expect.stringMatching(/^block: VFIO accepts no token for it: .* is not bound to vfio-pci/),
     ]);
     expect(said(await withToken(serverTree(), '0000:b0:00.0'), 'sriov')).toEqual([
       'block: it has no virtual functions to share a token with',
@@ -263,9 +263,9 @@ describe('a virtual function', () => {
       options: { [disk]: { mac: '52:54:00:00:00:01', vlan: 3, spoofCheck: false } },
     });
     expect(said(other, 'mac')).toEqual([
-      'block: its MAC address cannot be set: it is no virtual function',
-      'block: its VLAN cannot be set: it is no virtual function',
-      'block: its check of MAC addresses cannot be set: it is no virtual function',
+      'block: its MAC address cannot be set: it is not a virtual function',
+      'block: its VLAN cannot be set: it is not a virtual function',
+      'block: its check of MAC addresses cannot be set: it is not a virtual function',
     ]);
   });
 

@@ -82,7 +82,7 @@ test.each<[string, () => void, { bytes: number | null; shrink: boolean }, RegExp
       path = temporaryFolder();
     },
     { bytes: null, shrink: false },
-    /is no file any more/,
+    /is no longer a file/,
   ],
   [
     'a pipe',
@@ -91,7 +91,7 @@ test.each<[string, () => void, { bytes: number | null; shrink: boolean }, RegExp
       execFileSync('mkfifo', [path]);
     },
     { bytes: null, shrink: false },
-    /is no file any more/,
+    /is no longer a file/,
   ],
   [
     'a size that the file system does not have',

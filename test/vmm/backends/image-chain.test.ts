@@ -120,7 +120,7 @@ describe('a qcow2 image', () => {
     execFileSync('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-b', 'two', '-F', 'qcow2', at('one')], {
       cwd: folder,
     });
-    expect(() => open(at('one'), { format: 'qcow2', readonly: true })).toThrow('comes back to');
+    expect(() => open(at('one'), { format: 'qcow2', readonly: true })).toThrow('has a loop: it returns to');
   });
 
   test('whose backing file is gone, or in use, says so', () => {
@@ -173,6 +173,8 @@ test.each([
 test.each(['nbd://host/disk', 'json:{"driver":"file"}', 'rbd:pool/image', 'https://host/disk', 'fat:/etc'])(
   'a backing file named %s is refused',
   name => {
-    expect(() => backingPath('/a/disk', name)).toThrow(`is backed by ${name}, which is no file of this host`);
+    expect(() => backingPath('/a/disk', name)).toThrow(
+      `is backed by ${name}, which is not a file of this host`,
+    );
   },
 );

@@ -111,7 +111,7 @@ describe('the files of a machine that another process had', () => {
 
   test('must have each disk that a device has', () => {
     const files = new HostFiles(owner, given({ readonly: true }));
-    expect(() => files.openDisk(options)).toThrow(`does not have the disk ${options.path} open`);
+    expect(() => files.openDisk(options)).toThrow(`the disk ${options.path} was not passed`);
     expect(() => files.checkGiven()).toThrow(`no device has the disk ${options.path}`);
   });
 
@@ -124,7 +124,7 @@ describe('the files of a machine that another process had', () => {
       owner.ownFd(disk.fd),
     );
     expect(fds).toEqual([one.disks[0]!.fd, two.disks[0]!.fd]);
-    expect(() => files.openDisk(shared)).toThrow('does not have the disk');
+    expect(() => files.openDisk(shared)).toThrow('was not passed');
     files.checkGiven();
   });
 });

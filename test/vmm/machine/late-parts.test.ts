@@ -78,6 +78,6 @@ test('the file of another version is refused, and one that is cut off', () => {
     `${path} belongs to another version of vring: reinstall vring, or start the VM again`,
   );
   truncateSync(path, DIGEST.length + 10);
-  expect(() => parts.load('one')).toThrow(`${path} is cut off: reinstall vring`);
+  expect(() => parts.load('one')).toThrow(`${path} is truncated: reinstall vring`);
   expect(() => parts.load('two')).toThrow(`${path} has no part two`);
 });

@@ -86,6 +86,8 @@ describe('a machine that is served', () => {
   });
 
   test('needs counters', () => {
-    expect(() => served([build()], { counters: false })).toThrow('the configuration came without counters');
+    expect(() => served([build()], { counters: false })).toThrow(
+      'no counters were passed with the configuration',
+    );
   });
 });

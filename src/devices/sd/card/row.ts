@@ -20,7 +20,7 @@ const options = (z: Zod) =>
       .regex(SERIAL, 'a number of up to 8 hexadecimal digits, such as 0x5a17')
       .optional()
       .describe(
-        "the serial number that the guest reads, in hexadecimal (default: made of the device's name)",
+        "the serial number that the guest reads, in hexadecimal (default: derived from the device's name)",
       ),
   });
 
@@ -67,7 +67,7 @@ function checkSize(bytes: number, path: string, name: string): void {
   throw new Error(
     bytes > MAX_CAPACITY
       ? `disk ${path} of ${name} has ${bytes} bytes, and an SD card at most 2 TiB: use another bus`
-      : `disk ${path} of ${name} has ${bytes} bytes, and an SD card of this size has a multiple of ${unit}: fill it up with \`truncate -s %${unit}\``,
+      : `disk ${path} of ${name} has ${bytes} bytes, and an SD card of this size has a multiple of ${unit}: pad it with \`truncate -s %${unit}\``,
   );
 }
 

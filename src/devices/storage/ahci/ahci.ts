@@ -8,7 +8,7 @@ const options = (z: Zod) =>
     'staggered-spin-up': z
       .boolean()
       .default(false)
-      .describe('drives appear one after the other, when their driver has them spin up'),
+      .describe('drives appear one by one, when their driver spins them up'),
   });
 
 export const ahci: ConfigurableType<ReturnType<typeof options>> = {

@@ -314,7 +314,7 @@ export class FloppyExecution {
   /** What `save` saved, with its command. @throws DeviceStateError */
   load(state: DeviceState, command: Uint8Array, name: TransferName, drive: FloppyUnit | null): void {
     const format = drive?.format;
-    if (!drive || !format) throw new DeviceStateError('execution', 'command that its drive can carry out');
+    if (!drive || !format) throw new DeviceStateError('execution', 'command that its drive can execute');
     const transfer = name === 'formatTrack' ? null : transferOf(name, command, format);
     const buffer = bytesOf(state, 'buffer');
     if (buffer.length === 0 || buffer.length !== bufferBytes(name, command, transfer))

@@ -84,7 +84,7 @@ const controllerOptions = (z: Zod) => z.strictObject({ ...deviceFields(z, 'isa-f
 export const isaFdc: ConfigurableType<ReturnType<typeof controllerOptions>> = {
   type: 'isa-fdc',
   title: 'floppy controller',
-  description: '82078 with its ports, interrupt and DMA channel where a PC has them, for two floppy drives',
+  description: '82078 at the usual ports, interrupt and DMA channel of a PC, for two floppy drives',
   bus: 'isa',
   provides: { kind: 'floppy', first: 0, units: UNITS },
   prefix: 'fdc',

@@ -22,7 +22,7 @@ export const usbKeyboard = inputRow({
   type: 'usb-kbd',
   prefix: 'kbd',
   title: 'USB keyboard',
-  description: 'a keyboard, which gets what is typed in place of the PS/2 one once the guest uses it',
+  description: 'a keyboard, which receives keys instead of the PS/2 keyboard once the guest uses it',
   word: 'keyboard',
   build: parts => {
     const reports = new KeyboardReports(() => device.changed());
@@ -51,7 +51,7 @@ export const usbTablet = inputRow({
   type: 'usb-tablet',
   prefix: 'tablet',
   title: 'USB tablet',
-  description: 'a pointer by position: in the guest it is exactly where it is on the screen of a VNC client',
+  description: 'an absolute pointer, which follows that of a VNC client exactly',
   word: 'tablet',
   build: parts => pointer('tablet', parts),
 });

@@ -19,7 +19,7 @@ const options = (z: Zod) => {
     serial: identityText(z, 36).describe(
       "the serial number that the guest reads (default: the device's name)",
     ),
-    removable: z.boolean().default(false).describe('its medium can be changed, as that of a card reader'),
+    removable: z.boolean().default(false).describe('its medium is removable, as in a card reader'),
   });
 };
 

@@ -10,7 +10,7 @@ export const QUIRKS: readonly Quirk[] = [
   RTL8168_QUIRK,
   {
     name: 'BCM57810 expansion ROM',
-    why: 'reading it stops the device, and with it whoever reads',
+    why: 'reading it stops the device, and blocks the reader',
     source: 'QEMU hw/vfio/pci-quirks.c (rom_denylist)',
     concerns: ({ vendor, device }) => vendor === 0x14e4 && device === 0x168e,
     unreadableRom: true,

@@ -252,22 +252,25 @@ const options = (z: Zod) =>
       .min(0, 'seconds, or 0 for never')
       .max(86_400, 'at most a day')
       .default(DEFAULT_STATS_SECONDS)
-      .describe('seconds between two questions for the statistics of the guest; 0: it is not asked'),
+      .describe('seconds between requests for the statistics of the guest; 0: never'),
     'deflate-on-oom': z
       .boolean()
       .default(true)
-      .describe('the guest takes memory back before it ends programs for lack of it'),
+      .describe('the guest takes memory back before it kills programs for lack of it'),
     'free-page-reporting': z
       .boolean()
       .default(false)
-      .describe('the guest also gives the host memory that it has free, until it uses that'),
-    'page-poison': z.boolean().default(true).describe('the guest may say what it fills free pages with'),
+      .describe('the guest also gives its free memory to the host until it needs it'),
+    'page-poison': z
+      .boolean()
+      .default(true)
+      .describe('the guest may report the value that it fills free pages with'),
   });
 
 export const virtioBalloon: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-balloon',
   title: 'virtio memory balloon',
-  description: 'takes memory that the guest does not need, and tells what it does with the rest',
+  description: 'reclaims memory that the guest does not need, and reports how it uses the rest',
   bus: 'pci',
   single: true,
   definition: { key: 'balloon' },

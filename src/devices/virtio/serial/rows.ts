@@ -81,14 +81,14 @@ const portOptions = (z: Zod) =>
       .string()
       .regex(PORT_NAME, 'a port name has 1 to 200 printable ASCII characters, and no blanks')
       .optional()
-      .describe('what the guest finds it by: /dev/virtio-ports/org.qemu.guest_agent.0'),
+      .describe('the name by which the guest finds it: /dev/virtio-ports/org.qemu.guest_agent.0'),
     ...charFields(z, 'null'),
   });
 
 export const virtSerialPort: ConfigurableType<ReturnType<typeof portOptions>> = {
   type: 'virtserialport',
   title: 'virtio serial port',
-  description: 'a named port of a virtio serial controller, for programs of guest and host to talk over',
+  description: 'a named port of a virtio serial controller, between programs of guest and host',
   bus: 'virtio-serial',
   backend: 'char',
   definition: { key: 'channels' },

@@ -66,7 +66,7 @@ export class VirtioSerial implements VirtioDevice, PortOwner {
   /** The bus of its ports: a console is at 0 if that is free, others from 1 on. */
   readonly bus: DeviceBus = {
     attach: ({ serialPort: port, device }, address) => {
-      if (port === undefined) throw new Error(`${device.name} is no port of a virtio-serial device`);
+      if (port === undefined) throw new Error(`${device.name} is not a port of a virtio-serial device`);
       const number = this.#placeOf(port, address);
       this.#ports[number] = port;
       port.connect(this, number);

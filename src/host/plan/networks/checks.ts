@@ -64,7 +64,7 @@ async function bridgeChecks(root: HostRoot, { name, bridge }: NetworkDefinition)
       block(
         'network',
         bridge,
-        'there is a bridge of this name, which vring did not make: choose another one (--bridge)',
+        'there is a bridge of this name that vring did not create: choose another one (--bridge)',
       ),
     ];
   return [];
@@ -94,7 +94,7 @@ async function forwardChecks(root: HostRoot, { bridge }: NetworkDefinition): Pro
       warn(
         'network',
         bridge,
-        `firewalld decides about its packets: put it into a zone that lets them pass (firewall-cmd --permanent --zone=trusted --add-interface=${bridge}, then firewall-cmd --reload)`,
+        `firewalld filters its packets: put it into a zone that accepts them (firewall-cmd --permanent --zone=trusted --add-interface=${bridge}, then firewall-cmd --reload)`,
       ),
     );
   }

@@ -73,7 +73,7 @@ export async function planNetworkDelete(root: HostRoot, network: NetworkDefiniti
         ? [
             {
               ...changes.removeFiles(leases),
-              reason: 'the addresses that DHCP gave',
+              reason: 'the addresses that DHCP assigned',
               risk: null,
               undo: noUndo,
             },
@@ -82,7 +82,7 @@ export async function planNetworkDelete(root: HostRoot, network: NetworkDefiniti
       ...fileSteps(root, {
         path: definitionPath(network.name),
         content: null,
-        reason: 'VMs with a card in it do not start any more',
+        reason: 'VMs with a card in it no longer start',
       }),
     ],
     assumes: [],
@@ -110,7 +110,7 @@ async function complete(
 
 async function chosenSubnet(root: HostRoot): Promise<string> {
   const free = freeSubnet((await takenSubnets(root)).map(({ subnet }) => subnet));
-  if (free === null) throw new Error('no private network is free: give one, such as --subnet 172.20.0.0/24');
+  if (free === null) throw new Error('no private network is free: name one, such as --subnet 172.20.0.0/24');
   return subnetText(free);
 }
 

@@ -46,7 +46,7 @@ export function startSteps(root: HostRoot, network: NetworkDefinition): Step[] {
     ),
     step(
       changes.loadRules(network),
-      `a table of nftables of its own, for ${bridge} alone`,
+      `its own nftables table, for ${bridge} alone`,
       changes.deleteRules(network),
     ),
     ...(wantsDnsmasq(network)
@@ -58,7 +58,12 @@ export function startSteps(root: HostRoot, network: NetworkDefinition): Step[] {
           ),
           ...(root.exists(files.leases)
             ? []
-            : [step(changes.writeFile(files.leases, ''), 'the addresses that DHCP has given are kept here')]),
+            : [
+                step(
+                  changes.writeFile(files.leases, ''),
+                  'the addresses that DHCP has assigned are kept here',
+                ),
+              ]),
           step(
             changes.startDnsmasq(network),
             'it serves DHCP and DNS',

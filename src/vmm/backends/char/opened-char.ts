@@ -18,7 +18,8 @@ export function charWire({ file, fd, log, label }: OpenedChar): Wire {
 /** @throws if the wire belongs to another kind of device */
 export function charOf({ fds, label, char }: Wire): OpenedChar {
   const count = (char?.file === 'none' ? 0 : 1) + (char?.log ? 1 : 0);
-  if (char === undefined || fds.length !== count) throw new Error('what was opened is no character back end');
+  if (char === undefined || fds.length !== count)
+    throw new Error('what was opened is not a character back end');
   const [fd = null] = char.file === 'none' ? [] : fds;
   return { file: char.file, fd, log: char.log ? fds.at(-1)! : null, label };
 }

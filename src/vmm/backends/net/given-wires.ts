@@ -18,7 +18,7 @@ export function takeGivenWires(
     return given.map(({ device, wire }) => {
       const fds = Array.from({ length: wireFdCount(wire) }, () => {
         const fd = take();
-        if (fd === null) throw new Error(`the network of ${device} did not come with it`);
+        if (fd === null) throw new Error(`the network of ${device} was not passed`);
         taken.push(fd);
         return fd;
       });

@@ -108,7 +108,7 @@ function asked(name: string, what: string, call: string, request: number, argume
 function adviceFor(errno: number): string {
   const { EPERM, EACCES, ENODEV, EOPNOTSUPP, EINVAL } = constants.errno;
   if (errno === EPERM || errno === EACCES)
-    return 'that takes root (CAP_NET_ADMIN): configure it as root beforehand';
+    return 'that requires root (CAP_NET_ADMIN): configure it as root beforehand';
   if (errno === ENODEV) return 'there is no such interface: ip link shows all';
   if (errno === EOPNOTSUPP) return 'it is not a bridge, or not one that takes ports';
   if (errno === EINVAL) return 'the kernel does not accept that for this kind of interface';

@@ -185,7 +185,7 @@ function adviceFor(name: string, { errno, code }: libc.SystemError): string {
   if (errno === EINVAL) return 'it is no TAP interface, or of another kind: ip -details link shows it';
   if (errno !== EPERM) return code;
   return name.includes('%')
-    ? 'creating one takes root (CAP_NET_ADMIN): have root create one for this user (`ip tuntap add dev tap0 mode tap user NAME`), and name it'
+    ? 'creating one requires root (CAP_NET_ADMIN): have root create one for this user (`ip tuntap add dev tap0 mode tap user NAME`), and name it'
     : `it is not this user's: have root create it (\`ip tuntap add dev ${name} mode tap user NAME\`), or use another one`;
 }
 

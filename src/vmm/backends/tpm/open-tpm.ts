@@ -16,7 +16,7 @@ export type TpmParts = {
 export function openTpm({ device }: TpmRequest, { opened, loop, warn }: TpmParts): TpmBackend {
   const { wire, owner } = opened(device);
   const [data, control] = wire.fds;
-  if (data === undefined || control === undefined) throw new Error('what was opened is no TPM');
+  if (data === undefined || control === undefined) throw new Error('what was opened is not a TPM');
   for (const fd of wire.fds) owner.ownFd(fd);
   const stream = (fd: number) =>
     new FdChar({ kind: 'stream', fd, label: wire.label, loop, closeFd: each => owner.closeFd(each) });

@@ -184,7 +184,7 @@ export class Swtpm implements TpmBackend {
     if (this.#isAsked || step === undefined) return;
     const channel = this.#parts[step.channel];
     if (step.request.length > (channel.room ?? Number.POSITIVE_INFINITY)) {
-      this.#gone(`it takes no ${step.request.length} bytes at once`);
+      this.#gone(`it does not accept ${step.request.length} bytes at once`);
       return;
     }
     this.#isAsked = true;
@@ -198,7 +198,7 @@ export class Swtpm implements TpmBackend {
       // The response to a cancel may arrive before that to the canceled command.
       const next = this.#steps[1];
       if (next?.request.length === 0 && next.channel === channel) this.#steps.splice(1, 1);
-      else this.#gone('it says what it was not asked for');
+      else this.#gone('it sent data without a request');
       return;
     }
     this.#answer = concat(this.#answer, bytes);
@@ -216,7 +216,7 @@ export class Swtpm implements TpmBackend {
   #gone(why: string): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#parts.warn(`the TPM does not work any more: ${why}`);
+    this.#parts.warn(`the TPM has failed: ${why}`);
     for (const { done } of this.#steps.splice(0)) done(null);
   }
 }

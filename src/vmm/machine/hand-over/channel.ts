@@ -105,7 +105,7 @@ export class HandOverChannel {
       for (const frame of this.#reader.push(bytes)) {
         if (frame.kind === FRAME.message) this.#message(messageOf(frame));
         else if (frame.kind === FRAME.bytes) this.#piece(frame.body);
-        else throw new HandOverError('the other process sent a frame of a kind that is not known');
+        else throw new HandOverError('the other process sent a frame of an unknown kind');
       }
     } catch (error) {
       if (error instanceof HandOverError) throw error;
@@ -114,7 +114,7 @@ export class HandOverChannel {
   }
 
   #message(message: unknown): void {
-    if (this.#state !== null) throw new HandOverError('the other process broke off its state');
+    if (this.#state !== null) throw new HandOverError('the other process stopped in the middle of its state');
     const { kind, bytes } = (message ?? {}) as { readonly kind?: unknown; readonly bytes?: unknown };
     if (kind !== 'state') {
       this.#incoming.push(message);

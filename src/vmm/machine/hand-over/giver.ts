@@ -90,7 +90,7 @@ export class Giver {
     if (message.kind === 'failed') this.#fail(message.reason);
     else if (message.kind === 'prepared' && this.#step === 'prepare') this.#stop();
     else if (message.kind === 'loaded' && this.#step === 'load') this.#go();
-    else this.#fail('the other process sent a message out of turn');
+    else this.#fail('the other process sent a message out of order');
   }
 
   #stop(): void {

@@ -74,7 +74,7 @@ export class Taker {
   #await<Kind extends FromGiver['kind']>(kind: Kind): Extract<FromGiver, { kind: Kind }> {
     const message = this.#next();
     if (message.kind === 'failed') throw new HandOverError(message.reason);
-    if (message.kind !== kind) throw new HandOverError('the other process sent a message out of turn');
+    if (message.kind !== kind) throw new HandOverError('the other process sent a message out of order');
     return message as Extract<FromGiver, { kind: Kind }>;
   }
 
@@ -82,7 +82,8 @@ export class Taker {
     for (;;) {
       const message = this.#messages.shift();
       if (message !== undefined) return isState(message) ? message : parseFromGiver(message);
-      if (this.#channel.isOver) throw new HandOverError('the process that runs the VM has ended, or goes on');
+      if (this.#channel.isOver)
+        throw new HandOverError('the process that runs the VM has ended, or continues to run it');
       const { fd, isWaiting } = this.#channel;
       waitForFds([{ fd, writable: isWaiting }]);
       this.#channel.flush();
@@ -95,7 +96,7 @@ export class Taker {
     const take = (check: (fd: number) => boolean, what: string) => {
       const fd = this.#channel.takeFd();
       taken.push(fd);
-      if (!check(fd)) throw new HandOverError(`what the other process passed as ${what} is none`);
+      if (!check(fd)) throw new HandOverError(`what the other process passed as ${what} is something else`);
       return fd;
     };
     try {

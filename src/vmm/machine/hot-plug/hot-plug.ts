@@ -152,7 +152,7 @@ export class HotPlug {
       if (type === undefined) throw new Error(`this VM has no devices of type "${config.type}"`);
       if (!isHotpluggable(type))
         throw new Error(
-          `${type.type} cannot be plugged in while the VM runs: add it to the definition, and start the VM anew`,
+          `${type.type} cannot be plugged in while the VM runs: add it to the definition, and start the VM again`,
         );
       if (chipset.part(name) !== undefined)
         throw new Error(`the VM has a device named "${name}" already: choose another name`);
@@ -336,7 +336,7 @@ export class HotPlug {
     const hotplug = this.#hotplugOf(part);
     if (!isHotpluggable(type) || hotplug === undefined)
       throw new Error(
-        `${name} (${type.type}) cannot be unplugged while the VM runs: remove it from the definition, and start the VM anew`,
+        `${name} (${type.type}) cannot be unplugged while the VM runs: remove it from the definition, and start the VM again`,
       );
     const fixed = this.#chipset.slotMates(part).find(mate => !isHotpluggable(mate.type));
     if (fixed !== undefined)

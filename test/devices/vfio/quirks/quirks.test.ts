@@ -38,7 +38,7 @@ describe('an expansion ROM that must not be read', () => {
     const rig = new PassedRig(broadcomNic(address), {}, withRom);
     expect(hasRom(rig)).toBe(false);
     expect(rig.machine.warnings).toEqual([
-      'device hostdev0: its expansion ROM is not shown to the guest (reading it stops the device, and with it whoever reads): give romfile to have one',
+      'device hostdev0: its expansion ROM is not shown to the guest (reading it stops the device, and blocks the reader): give romfile to have one',
     ]);
     expect(new PassedRig(broadcomNic(address), { rombar: false }, withRom).machine.warnings).toEqual([]);
   });

@@ -173,7 +173,7 @@ describe('what a network collides with', () => {
     ip('link', 'delete', 'vr-lab');
     ip('link', 'add', 'vr-lab', 'type', 'bridge');
     expect(await reasons()).toEqual([
-      'block: there is a bridge of this name, which vring did not make: choose another one (--bridge)',
+      'block: there is a bridge of this name that vring did not create: choose another one (--bridge)',
     ]);
     ip('link', 'delete', 'vr-lab');
     await create({ name: 'other', subnet: '10.50.7.0/24' });

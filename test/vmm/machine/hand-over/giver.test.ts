@@ -176,7 +176,7 @@ describe.each(Object.entries(STEPS))('it goes on as before when, after %s,', (st
   });
 
   test.each([
-    ['a message out of turn', { kind: step === 'it has been offered' ? 'loaded' : 'prepared' }],
+    ['a message out of order', { kind: step === 'it has been offered' ? 'loaded' : 'prepared' }],
     ['a message that is none', { kind: 'nonsense' }],
     ['a message of the wrong side', OFFER],
   ])('the other process sends %s', (_, message) => {

@@ -107,12 +107,16 @@ describe('who takes a machine over', () => {
     test('when the other process ends, or goes on itself', () => {
       const steps = prepare();
       giver.close();
-      expect(run(steps)).toThrow('the process that runs the VM has ended, or goes on');
+      expect(run(steps)).toThrow('the process that runs the VM has ended, or continues to run it');
     });
 
     test.each([
       ['says so', { kind: 'failed', reason: 'it was stopped' }, 'it was stopped'],
-      ['sends a message out of turn', step === 'an offer' ? { kind: 'go' } : OFFER, 'a message out of turn'],
+      [
+        'sends a message out of order',
+        step === 'an offer' ? { kind: 'go' } : OFFER,
+        'a message out of order',
+      ],
       ['sends a message that is none', { kind: 'nonsense' }, 'a message that is not valid'],
       ['sends no object', null, 'a message that is not valid'],
     ])('when it %s', (_, message, reason) => {
@@ -144,7 +148,7 @@ describe('an offer is refused', () => {
       const other = new Taker(theirs);
       const directory = openSync(folder, 'r');
       channel.send(OFFER, own.with(wrong, directory));
-      expect(() => other.awaitOffer()).toThrow('is none');
+      expect(() => other.awaitOffer()).toThrow('is something else');
       close(directory);
       channel.close();
       other.close();
@@ -187,12 +191,12 @@ describe('a state is refused', () => {
   test('that is broken off', () => {
     sendNow(raw, messageFrame({ kind: 'state', bytes: 3 }));
     sendNow(raw, messageFrame({ kind: 'go' }));
-    expect(() => taker.prepared()).toThrow('broke off its state');
+    expect(() => taker.prepared()).toThrow('stopped in the middle of its state');
   });
 
   test('in frames that are none of these', () => {
     sendNow(raw, portFrame(0, Buffer.from('x')));
-    expect(() => taker.prepared()).toThrow('a kind that is not known');
+    expect(() => taker.prepared()).toThrow('an unknown kind');
     sendNow(raw, Buffer.from([0, 0, 0, 0]));
   });
 });

@@ -118,7 +118,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
       /all cannot have snapshots taken, because it has disk \(0000:01:00\.0 of the host\), .*: their states are in the hardware.*detach them first/,
     );
     expect(await refusal(host, e1000e)).toMatch(
-      /refused cannot have .*: 0000:02:00\.0: the VM all has it \(vring vm stop all; vring vm detach all nic\)$/m,
+      /refused cannot get .*: 0000:02:00\.0: the VM all has it \(vring vm stop all; vring vm detach all nic\)$/m,
     );
   }, 600_000);
 
