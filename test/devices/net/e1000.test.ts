@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CAUSE, CTRL, EECD, RCTL, REG, STATUS, TCTL } from '../../../src/devices/net/e1000/registers.ts';
+import { EECD, REG } from '../../../src/devices/net/e1000/registers.ts';
 import { e1000 } from '../../../src/devices/net/e1000/row.ts';
-import { STATISTIC } from '../../../src/devices/net/e1000/statistics.ts';
 import { frameCheck } from '../../../src/devices/net/ethernet.ts';
+import { CAUSE, CTRL, RCTL, STATUS, TCTL } from '../../../src/devices/net/gigabit/registers.ts';
+import { STATISTIC } from '../../../src/devices/net/gigabit/statistics.ts';
 import { COMMAND, REG as PCI } from '../../../src/devices/pci/registers.ts';
 import { BROADCAST_BYTES, frameTo, ipFrame, ipSums, MAC_BYTES, NicRig } from '../../support/nic-rig.ts';
 import { Random } from '../../support/random.ts';

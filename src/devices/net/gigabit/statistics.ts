@@ -1,6 +1,5 @@
-import { isBroadcast, isMulticast } from '../ethernet.ts';
-
-const word = (offset: number) => offset >>> 2;
+import { FCS_BYTES, isBroadcast, isMulticast } from '../ethernet.ts';
+import { word } from './registers.ts';
 
 /**
  * Statistics registers (§13.7), which are cleared by a read and stop at their maximum. 64-bit registers are listed by
@@ -28,8 +27,7 @@ export const STATISTIC = {
   TSCTFC: word(0x40fc),
 } as const;
 
-export const FIRST_STATISTIC = word(0x4000);
-export const LAST_STATISTIC = word(0x40fc);
+const FIRST = word(0x4000);
 
 /** 64-bit registers are cleared when their upper half is read. */
 const LOWER_HALVES: ReadonlySet<number> = new Set([
@@ -39,7 +37,6 @@ const LOWER_HALVES: ReadonlySet<number> = new Set([
   STATISTIC.TOT,
 ]);
 
-const FCS_BYTES = 4;
 /**
  * Upper bounds of the length classes, with the FCS: each has a register, and the next register counts longer frames.
  */
@@ -48,12 +45,17 @@ const LENGTHS = [64, 127, 255, 511, 1023] as const;
 /** The statistics among the words of a card's registers. */
 export class Statistics {
   readonly #words: Uint32Array;
+  readonly #last: number;
 
-  constructor(words: Uint32Array) {
+  /** @param last the register of the last one */
+  constructor(words: Uint32Array, last: number) {
     this.#words = words;
+    this.#last = last;
   }
 
-  read(register: number): number {
+  /** Reads one of the registers, which may clear it; null for other registers. */
+  read(register: number): number | null {
+    if (register < FIRST || register > this.#last) return null;
     const words = this.#words;
     const value = words[register]!;
     if (LOWER_HALVES.has(register)) return value;

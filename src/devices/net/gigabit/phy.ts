@@ -2,9 +2,10 @@ import type { DeviceState } from '../../device.ts';
 import { bytesOf, DeviceStateError } from '../../state.ts';
 import { MII } from '../mii-phy.ts';
 
-/** Registers of the PHY, an 88E1011S (IEEE 802.3 clauses 22 and 40, and Marvell's own from 16 on). */
-const PHY = {
+/** Registers of Marvell's gigabit PHYs (IEEE 802.3 clauses 22 and 40, and Marvell's own from 16 on). */
+export const PHY = {
   ...MII,
+  nextPage: 7,
   control1000: 9,
   status1000: 10,
   extendedStatus: 15,
@@ -12,10 +13,22 @@ const PHY = {
   specificStatus: 17,
   interruptEnable: 18,
   extendedControl: 20,
-  pageSelect: 29,
-  pageData: 30,
 } as const;
 const REGISTERS = 32;
+/** Registers below exist once, on whatever page. */
+const FIRST_PAGED = 16;
+
+/** What distinguishes the PHYs of controllers. */
+export type PhyModel = {
+  /** Registers 2 and 3. */
+  readonly id: number;
+  /** Values of further registers after a reset. */
+  readonly initial: Readonly<Record<number, number>>;
+  /** Further registers that keep what is written to them. */
+  readonly stored: readonly number[];
+  /** Pages of registers from 16 on, and the register that selects one of them, if there are several. */
+  readonly pages?: { readonly count: number; readonly select: number };
+};
 
 const CONTROL = {
   reset: 0x8000,
@@ -30,13 +43,9 @@ const INITIAL: Readonly<Record<number, number>> = {
   [PHY.control]: 0x1140,
   // All modes of 10 and 100 Mbit/s, extended status and registers, preamble suppression.
   [PHY.status]: 0x7949,
-  [PHY.id1]: 0x0141,
-  [PHY.id2]: 0x0c20,
   [PHY.advertisement]: 0x0de1,
   [PHY.control1000]: 0x0e00,
   [PHY.extendedStatus]: 0x3000,
-  [PHY.specificControl]: 0x0078,
-  [PHY.extendedControl]: 0x0c60,
 };
 
 const STATUS_LINK = 0x0004;
@@ -58,17 +67,19 @@ const WRITABLE: Readonly<Record<number, number>> = {
   [PHY.specificControl]: 0xffff,
   [PHY.interruptEnable]: 0xffff,
   [PHY.extendedControl]: 0xffff,
-  [PHY.pageSelect]: 0xffff,
-  [PHY.pageData]: 0xffff,
 };
 
 /** The PHY of a gigabit card, whose partner supports the same modes: negotiation completes immediately. */
 export class GigabitPhy {
-  readonly #registers = new Uint16Array(REGISTERS);
+  readonly #model: PhyModel;
+  /** All pages; what exists once is on the first. */
+  readonly #registers: Uint16Array;
   readonly #isPluggedIn: () => boolean;
 
   /** @param isPluggedIn whether there is a link partner */
-  constructor(isPluggedIn: () => boolean) {
+  constructor(model: PhyModel, isPluggedIn: () => boolean) {
+    this.#model = model;
+    this.#registers = new Uint16Array(REGISTERS * (model.pages?.count ?? 1));
     this.#isPluggedIn = isPluggedIn;
     this.reset();
   }
@@ -88,8 +99,9 @@ export class GigabitPhy {
 
   /** @param register 0 to 31 */
   read(register: number): number {
-    const value = this.#registers[register]!;
-    if (!this.link) return value;
+    const page = this.#pageOf(register);
+    const value = this.#registers[REGISTERS * page + register] ?? 0;
+    if (!this.link || page !== 0) return value;
     switch (register) {
       case PHY.status:
         return value | STATUS_LINK | STATUS_NEGOTIATED;
@@ -111,15 +123,25 @@ export class GigabitPhy {
       this.reset();
       return;
     }
-    const mask = WRITABLE[register] ?? 0;
+    const page = this.#pageOf(register);
+    if (page !== 0) {
+      // No more than that of the first page has an effect.
+      if (page < this.#model.pages!.count) this.#registers[REGISTERS * page + register] = value;
+      return;
+    }
+    const mask = this.#model.stored.includes(register) ? 0xffff : (WRITABLE[register] ?? 0);
     const kept = this.#registers[register]! & ~mask;
     const restart = register === PHY.control ? CONTROL.restart : 0;
     this.#registers[register] = kept | (value & mask & ~restart);
   }
 
   reset(): void {
+    const { id, initial } = this.#model;
     this.#registers.fill(0);
-    for (const [register, value] of Object.entries(INITIAL)) this.#registers[Number(register)] = value;
+    this.#registers[PHY.id1] = id >>> 16;
+    this.#registers[PHY.id2] = id;
+    for (const [register, value] of Object.entries({ ...INITIAL, ...initial }))
+      this.#registers[Number(register)] = value;
   }
 
   save(): DeviceState {
@@ -130,8 +152,15 @@ export class GigabitPhy {
   load(state: DeviceState): void {
     const registers = bytesOf(state, 'registers');
     if (registers.length !== this.#registers.byteLength)
-      throw new DeviceStateError('registers', `${REGISTERS} registers of the PHY`);
+      throw new DeviceStateError('registers', `${this.#registers.length} registers of the PHY`);
     new Uint8Array(this.#registers.buffer).set(registers);
+  }
+
+  /** The page that an access reaches. */
+  #pageOf(register: number): number {
+    const { pages } = this.#model;
+    if (pages === undefined || register < FIRST_PAGED || register === pages.select) return 0;
+    return this.#registers[pages.select]!;
   }
 
   #has(bit: number): boolean {

@@ -22,6 +22,30 @@ export type Context = {
   readonly ip4: boolean;
 };
 
+/** TUCMD of a context. */
+const TUCMD = { TCP: 1 << 24, IP: 1 << 25 } as const;
+export const NO_CONTEXT: Context = {
+  ...{ ipcss: 0, ipcso: 0, ipcse: 0, tucss: 0, tucso: 0, tucse: 0 },
+  ...{ paylen: 0, hdrlen: 0, mss: 0, tcp: false, ip4: false },
+};
+
+/** The contents of a context descriptor. @param words its four words */
+export function contextOf([ip, transport, command, last]: Uint32Array): Context {
+  return {
+    ipcss: ip! & 0xff,
+    ipcso: (ip! >>> 8) & 0xff,
+    ipcse: ip! >>> 16,
+    tucss: transport! & 0xff,
+    tucso: (transport! >>> 8) & 0xff,
+    tucse: transport! >>> 16,
+    paylen: command! & 0xf_ffff,
+    hdrlen: (last! >>> 8) & 0xff,
+    mss: last! >>> 16,
+    tcp: (command! & TUCMD.TCP) !== 0,
+    ip4: (command! & TUCMD.IP) !== 0,
+  };
+}
+
 /** Which checksums are filled in. */
 export type Checksums = { readonly ip: boolean; readonly transport: boolean };
 

@@ -4,9 +4,8 @@ import type { BusMaster } from '../../pci/bus-master.ts';
 import { booleanOf, bytesOf, DeviceStateError, numberOf } from '../../state.ts';
 import { HEADER_BYTES, MIN_FRAME, VLAN_BYTES } from '../ethernet.ts';
 import type { NicPort } from '../nic-port.ts';
-import type { Interrupts } from './interrupts.ts';
-import { type Checksums, type Context, divide, fillChecksum, fillChecksums } from './offload.ts';
-import { CAUSE, CTRL, REG, TCTL } from './registers.ts';
+import { type Checksums, contextOf, divide, fillChecksum, fillChecksums, NO_CONTEXT } from './offload.ts';
+import { CAUSE, CTRL, REG, RING, TCTL } from './registers.ts';
 import { STATISTIC, type Statistics } from './statistics.ts';
 
 const DESCRIPTOR_BYTES = 16;
@@ -25,8 +24,6 @@ const COMMAND = {
 } as const;
 const TYPE_MASK = 0xf << 20;
 const TYPE_DATA = 1 << 20;
-/** TUCMD of a context. */
-const TUCMD = { TCP: 1 << 24, IP: 1 << 25 } as const;
 /** POPTS, in the last word of a data descriptor. */
 const POPTS = { IXSM: 1 << 8, TXSM: 1 << 9 } as const;
 const STATUS_DD = 1;
@@ -39,24 +36,29 @@ const BATCH_BYTES = 2 ** 20;
 /** The minimum cost of a segment, in the unit of a batch. */
 const SEGMENT_WORK = 1024;
 
-const NO_CONTEXT: Context = {
-  ...{ ipcss: 0, ipcso: 0, ipcse: 0, tucss: 0, tucso: 0, tucse: 0 },
-  ...{ paylen: 0, hdrlen: 0, mss: 0, tcp: false, ip4: false },
-};
-
 export type TransmitParts = {
   readonly words: Uint32Array;
   readonly memory: BusMaster;
   readonly port: NicPort;
   readonly clock: Clock;
-  readonly interrupts: Interrupts;
+  readonly interrupts: {
+    raise(causes: number): void;
+    /** A descriptor has been written back. @param delayed its cause may be delayed (IDE) */
+    sent(delayed: boolean): void;
+  };
   readonly statistics: Statistics;
+  /** Its TDBAL. */
+  readonly at: number;
+  /** Whether the ring is served. */
+  readonly enabled: () => boolean;
+  /** Whether descriptors are written back that do not ask for it. */
+  readonly reportsAll?: () => boolean;
   /** Whether transmitted frames are looped back, and where to. */
   readonly loopback: () => boolean;
   readonly deliver: (frame: Uint8Array) => void;
 };
 
-/** The transmit ring (§3.3-3.5): descriptors from TDH to TDT, and the packets that they describe. */
+/** A transmit ring (§3.3-3.5): descriptors from TDH to TDT, and the packets that they describe. */
 export class Transmit {
   readonly #parts: TransmitParts;
   /** The words of the last context descriptor. */
@@ -138,15 +140,14 @@ export class Transmit {
 
   /** @returns whether a batch is done, and the ring has more */
   #work(): boolean {
-    const { words, memory, port, interrupts } = this.#parts;
-    const count = words[REG.TDLEN]! / DESCRIPTOR_BYTES;
+    const { words, memory, port, interrupts, at: ring, enabled } = this.#parts;
+    const count = words[ring + RING.LEN]! / DESCRIPTOR_BYTES;
     let bytes = 0;
     for (let done = 0; ; done++) {
-      const head = words[REG.TDH]!;
-      const tail = words[REG.TDT]!;
+      const head = words[ring + RING.H]!;
+      const tail = words[ring + RING.T]!;
       // A tail outside the ring would never be reached.
-      const isEnabled = (words[REG.TCTL]! & TCTL.EN) !== 0;
-      if (!isEnabled || !memory.allowed || head >= count || tail >= count) return false;
+      if (!enabled() || !memory.allowed || head >= count || tail >= count) return false;
       if (head === tail) {
         if (done > 0) interrupts.raise(CAUSE.TXQE);
         return false;
@@ -154,28 +155,28 @@ export class Transmit {
       if (!port.ready) return false;
       if (done >= BATCH_DESCRIPTORS || bytes >= BATCH_BYTES) return true;
       bytes += this.#descriptor(this.#base + head * DESCRIPTOR_BYTES);
-      words[REG.TDH] = head + 1 < count ? head + 1 : 0;
+      words[ring + RING.H] = head + 1 < count ? head + 1 : 0;
       this.#signalLow(count);
     }
   }
 
   get #base(): number {
-    const { words } = this.#parts;
-    return words[REG.TDBAH]! * 2 ** 32 + words[REG.TDBAL]!;
+    const { words, at: ring } = this.#parts;
+    return words[ring + RING.BAH]! * 2 ** 32 + words[ring + RING.BAL]!;
   }
 
   /** LWTHRESH: few descriptors are left, in units of 8. */
   #signalLow(count: number): void {
-    const { words, interrupts } = this.#parts;
-    const threshold = 8 * (words[REG.TXDCTL]! >>> 25);
+    const { words, interrupts, at: ring } = this.#parts;
+    const threshold = 8 * (words[ring + RING.DCTL]! >>> 25);
     if (threshold === 0) return;
-    const left = (words[REG.TDT]! - words[REG.TDH]! + count) % count;
+    const left = (words[ring + RING.T]! - words[ring + RING.H]! + count) % count;
     if (left === threshold) interrupts.raise(CAUSE.TXD_LOW);
   }
 
   /** @returns its cost, in the unit of a batch */
   #descriptor(address: number): number {
-    const { memory, interrupts } = this.#parts;
+    const { memory, interrupts, reportsAll } = this.#parts;
     const low = memory.readU32(address);
     const high = memory.readU32(address + 4);
     const command = memory.readU32(address + 8);
@@ -186,7 +187,7 @@ export class Transmit {
       this.#contextWords.set([low, high, command, last]);
       this.#context = contextOf(this.#contextWords);
     } else bytes += this.#data(high * 2 ** 32 + low, command, last);
-    if ((command & (COMMAND.RS | COMMAND.RPS)) !== 0) {
+    if ((command & (COMMAND.RS | COMMAND.RPS)) !== 0 || reportsAll?.() === true) {
       memory.writeU32(address + 12, (last | STATUS_DD) >>> 0);
       interrupts.sent((command & COMMAND.IDE) !== 0);
     }
@@ -299,20 +300,4 @@ export class Transmit {
     if (loopback()) deliver(sent);
     else port.sendMore(sent);
   }
-}
-
-function contextOf([ip, transport, command, last]: Uint32Array): Context {
-  return {
-    ipcss: ip! & 0xff,
-    ipcso: (ip! >>> 8) & 0xff,
-    ipcse: ip! >>> 16,
-    tucss: transport! & 0xff,
-    tucso: (transport! >>> 8) & 0xff,
-    tucse: transport! >>> 16,
-    paylen: command! & 0xf_ffff,
-    hdrlen: (last! >>> 8) & 0xff,
-    mss: last! >>> 16,
-    tcp: (command! & TUCMD.TCP) !== 0,
-    ip4: (command! & TUCMD.IP) !== 0,
-  };
 }
