@@ -13,6 +13,9 @@ const JOBS = [
   ['e1000', 'sent, 60 bytes, 32 at once', `nic send ${SECONDS}s 60 batch=32`, false],
   ['e1000', 'sent, 1500 bytes, 32 at once', `nic send ${SECONDS}s 1500 batch=32`, false],
   ['e1000', 'received, 64 bytes', `nic receive ${SECONDS}s`, true],
+  ['e1000e', 'sent, 60 bytes', `nic send ${SECONDS}s 60`, false],
+  ['e1000e', 'sent, 1500 bytes, 32 at once', `nic send ${SECONDS}s 1500 batch=32`, false],
+  ['e1000e', 'received, 64 bytes', `nic receive ${SECONDS}s`, true],
   ['rtl8139', 'sent, 60 bytes', `nic send ${SECONDS}s 60`, false],
   ['rtl8139', 'received, 64 bytes', `nic receive ${SECONDS}s`, true],
 ] as const;

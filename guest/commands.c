@@ -20,7 +20,7 @@ static const struct command commands[] = {
     {"ide", "read SIZE TIME", "read a drive of an IDE controller from its start to its end, by DMA", command_ide},
     {"net", "info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [card=N]", "frames through virtio-net",
      command_net},
-    {"nic", "send|receive TIME [SIZE] [batch=N]", "frames through an e1000 or an RTL8139", command_nic},
+    {"nic", "send|receive TIME [SIZE] [batch=N]", "frames through an e1000, an e1000e or an RTL8139", command_nic},
     {"gateway", "TIME [SIZE]", "echo requests to the gateway of a user-mode network", command_gateway},
     {"balloon", "SIZE [scattered]", "touch memory, and give it to the host through virtio-balloon", command_balloon},
     {"rng", "N", "random bytes from virtio-rng", command_rng},

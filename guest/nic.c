@@ -219,6 +219,8 @@ static uint32_t rtl_receive(void)
 
 static const struct model models[] = {
     {"e1000", 0x8086, 0x100e, e1000_start, e1000_send, e1000_flush, e1000_all_sent, e1000_receive},
+    /* The 82574L has the same registers. */
+    {"e1000e", 0x8086, 0x10d3, e1000_start, e1000_send, e1000_flush, e1000_all_sent, e1000_receive},
     {"rtl8139", 0x10ec, 0x8139, rtl_start, rtl_send, rtl_flush, rtl_all_sent, rtl_receive},
 };
 
@@ -237,12 +239,13 @@ static bool find(void)
 const char *nic_open(void)
 {
     if (!find())
-        return "no network card of a kind that is known: e1000, rtl8139";
-    for (unsigned bar = 0; bar < 2; bar++) {
+        return "no network card of a kind that is known: e1000, e1000e, rtl8139";
+    memory = 0;
+    for (unsigned bar = 0; bar < 3; bar++) {
         uint32_t value = pci_read32(function, PCI_BAR0 + 4 * bar);
         if (value & 1)
             ports = (uint16_t)(value & ~3u);
-        else
+        else if (memory == 0)
             memory = value & ~15u;
     }
     pci_write16(function, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);

@@ -1,4 +1,4 @@
-/* Network cards of PCs: an 82540EM (e1000) and an RTL8139, which send and receive frames, polling. */
+/* Network cards of PCs: an 82540EM (e1000), an 82574L (e1000e) and an RTL8139, which send and receive frames, polling. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +13,7 @@ struct nic_counts {
 /* Initializes the first supported card. Returns NULL or an error. */
 const char *nic_open(void);
 
-/* `e1000` or `rtl8139`. */
+/* `e1000`, `e1000e` or `rtl8139`. */
 const char *nic_model(void);
 
 /* Sends the same frame again, of at most NIC_MAX_FRAME bytes. False if the queue is full. The card may see it at the

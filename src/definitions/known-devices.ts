@@ -35,26 +35,6 @@ function nic(value: string, devices: readonly string[], models: readonly string[
   };
 }
 
-/**
- * Substitutes for cards that the device table has no row for yet: a guest with a driver for one also has one for the
- * other.
- */
-const SUBSTITUTES: Readonly<Record<string, string>> = { e1000e: 'e1000' };
-
-/** The substitute for a card without a row; null if the card has a row, or no substitute. */
-export function substituteCard(
-  model: string,
-  rows: readonly NamedType[] = deviceTable.rows,
-): { readonly model: string; readonly reason: string } | null {
-  const instead = Object.hasOwn(SUBSTITUTES, model) ? SUBSTITUTES[model]! : null;
-  if (
-    instead === null ||
-    rows.some(({ definition }) => definition?.key === 'nics' && definition.value === model)
-  )
-    return null;
-  return { model: instead, reason: `the guest gets an ${instead} instead: vring has no ${model}` };
-}
-
 /** The devices that definitions have keys for: those of the table, then the others. */
 export function knownDevices(rows: readonly NamedType[] = deviceTable.rows): KnownDevice[] {
   const own = rows.flatMap(({ definition, qemu, libvirt }) =>

@@ -86,9 +86,10 @@ preceded by the name of the program. Nothing is ignored silently. Each option, a
 - is refused with an alternative, if the guest needs it and vring does not have it.
 
 If an option is repeated, the last one counts. A comma in a value is written \`,,\`; a value may also be JSON. As in
-QEMU, a guest that boots through firmware gets a standard VGA and, unless an option configures networks, an e1000 on a
-user network; \`-nodefaults\` disables both. The empty CD-ROM drive that QEMU adds is left out. A drive without
-\`format=\` is probed, and refused if it looks like anything but a raw disk.
+QEMU, a guest that boots through firmware gets a standard VGA and, unless an option configures networks, a network card
+on a user network; \`-nodefaults\` disables both. Cards without a model are e1000, or e1000e on a q35. The empty CD-ROM
+drive that QEMU adds is left out. A drive without \`format=\` is probed, and refused if it looks like anything but a raw
+disk.
 
 CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model,
 stepping and name, the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and
@@ -128,8 +129,8 @@ function deviceList(): string {
 const LIBVIRT = `## libvirt's domain XML
 
 \`vring vm import FILE.xml\` creates a definition from the output of \`virsh dumpxml NAME\`, and lists each element and
-attribute that was left out, with its lines and the reason. An e1000e becomes an e1000, and SCSI controllers become
-virtio-scsi; the list says so, too. These are used:
+attribute that was left out, with its lines and the reason. SCSI controllers become virtio-scsi; the list says so, too.
+These are used:
 
 | Element | Becomes |
 | --- | --- |

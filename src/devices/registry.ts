@@ -10,6 +10,7 @@ import { isaParallel } from './legacy/parallel.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { e1000 } from './net/e1000/row.ts';
+import { e1000e } from './net/e1000e/row.ts';
 import { i82551, i82557b, i82559er } from './net/i8255x/rows.ts';
 import { ne2kIsa, ne2kPci } from './net/ne2k/rows.ts';
 import { pcnet } from './net/pcnet/row.ts';
@@ -51,6 +52,7 @@ export const deviceTable = new DeviceTable([
   virtioBlk,
   virtioNet,
   e1000,
+  e1000e,
   ne2kIsa,
   ne2kPci,
   pcnet,

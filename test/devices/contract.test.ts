@@ -3,7 +3,7 @@ import tickCounter from '../../examples/device/tick-counter.ts';
 import type { DeviceState } from '../../src/devices/device.ts';
 import type { DeviceRow } from '../../src/devices/device-table.ts';
 import { moduleRow } from '../../src/devices/modules/module-row.ts';
-import { REG as E1000 } from '../../src/devices/net/e1000/registers.ts';
+import { REG as E1000 } from '../../src/devices/net/gigabit/registers.ts';
 import { REG as PCI } from '../../src/devices/pci/registers.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { DeviceStateError } from '../../src/devices/state.ts';
@@ -54,6 +54,7 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   'acpi-pm': ['timerStart'],
   com1: ['input', 'received'],
   e1000: ['port'],
+  e1000e: ['port'],
   i6300esb: ['timedOut'],
   ne2k_isa: ['port'],
   ne2k_pci: ['port'],
@@ -75,6 +76,7 @@ const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
 
 const DRIVERS: Readonly<Record<string, Driver>> = {
   e1000: driveE1000,
+  e1000e: driveE1000,
   i82551: driveI8255x,
   i82557b: driveI8255x,
   i82559er: driveI8255x,

@@ -27,11 +27,14 @@ if (missing !== null) console.warn(`skipped: ${missing}`);
 const CHUNKS = 2;
 const FOR_GUEST = Buffer.alloc(CHUNKS * CHUNK, 'from the host to the guest ');
 
-/** The cards by their models, each with a network of its own. */
-const CARDS = ['e1000', 'i82551', 'i82557b', 'i82559er', 'ne2k_isa', 'ne2k_pci', 'pcnet', 'rtl8139'] as const;
+/** The cards by their models, each with a network of its own. One e1000e has MSI-X, and one the pin. */
+const CARDS = [
+  ...(['e1000', 'e1000e', 'e1000e', 'i82551', 'i82557b', 'i82559er'] as const),
+  ...(['ne2k_isa', 'ne2k_pci', 'pcnet', 'rtl8139'] as const),
+];
 /** Where the ISA card is: an interrupt that no PCI device has. */
 const ISA = { iobase: 0x300, irq: 5 };
-const PARAMETERS = `ne.io=0x${ISA.iobase.toString(16)} ne.irq=${ISA.irq}`;
+const PARAMETERS = `ne.io=0x${ISA.iobase.toString(16)} ne.irq=${ISA.irq} e1000e.IntMode=2,0`;
 const macOf = (index: number) => `52:54:00:00:01:0${index}`;
 
 /** Of the frame buffer. */

@@ -90,7 +90,7 @@ export function registerActions(vm: Command): void {
     {
       text: [
         "A guest suspends itself, for instance by systemctl suspend. The power button, a key, the guest's own " +
-          'alarm, and a magic packet to an e1000, rtl8139 or i82551 card wake it up, too.',
+          'alarm, and a magic packet to an e1000, e1000e, rtl8139 or i82551 card wake it up, too.',
       ],
     },
   );

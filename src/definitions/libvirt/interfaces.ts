@@ -2,7 +2,7 @@ import type { XmlElement } from '@rgrove/parse-xml';
 import { sizeText } from '../../text/size.ts';
 import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
-import { libvirtDevice, substituteCard } from '../known-devices.ts';
+import { libvirtDevice } from '../known-devices.ts';
 import type { DomainDocument } from './document.ts';
 
 /** An <interface>; null if it is left out. @throws LibvirtError */
@@ -14,13 +14,9 @@ export function readInterface(document: DomainDocument, element: XmlElement): Ni
   const network = readNetwork(document, element);
   if (network === null) return leaveOut(`vring has no ${element.attributes.type} networks`);
   // libvirt's default model.
-  const modelElement = document.child(element, 'model');
-  const name = document.attribute(modelElement, 'type') ?? 'rtl8139';
-  const wanted = libvirtDevice('interface', name)?.definition.value;
-  if (wanted === undefined) return leaveOut(`vring has no network card ${name}`);
-  const substitute = substituteCard(wanted);
-  if (substitute !== null) document.leaveOut(modelElement!, substitute.reason);
-  const model = (substitute?.model ?? wanted) as NicInput['model'];
+  const name = document.attribute(document.child(element, 'model'), 'type') ?? 'rtl8139';
+  const model = libvirtDevice('interface', name)?.definition.value as NicInput['model'];
+  if (model === undefined) return leaveOut(`vring has no network card ${name}`);
   const mac = document.attribute(document.child(element, 'mac'), 'address');
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
   const order = document.attribute(document.child(element, 'boot'), 'order');

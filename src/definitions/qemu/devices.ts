@@ -7,7 +7,7 @@ import type { DiskInput } from '../fields/disks.ts';
 import type { Input } from '../fields/inputs.ts';
 import { network as networkField } from '../fields/networks.ts';
 import { type Nic, nicFeatures } from '../fields/nics.ts';
-import { knownDevices, qemuDevice, substituteCard } from '../known-devices.ts';
+import { knownDevices, qemuDevice } from '../known-devices.ts';
 import { type NetEntry, netOptions } from '../net-options.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
@@ -319,10 +319,8 @@ function readNic(
   const virtio = takeSwitches(settings, row?.qemu?.properties ?? {}, nicFeatures);
   settings.leaveOut(NIC_PROPERTIES);
   if (/^e1000-8254[45]/.test(driver)) draft.leaveOut(place, 'every e1000 is an 82540EM', driver);
-  const substitute = substituteCard(known.value!);
-  if (substitute !== null) draft.leaveOut(place, substitute.reason, driver);
   draft.addNic(place, {
-    model: (substitute?.model ?? known.value) as Nic['model'],
+    model: known.value as Nic['model'],
     ...connection,
     ...addr,
     ...(mac !== undefined && { mac }),

@@ -102,6 +102,8 @@ export class Draft {
   readonly accelerators: (Place & { readonly name: string })[] = [];
   /** The machine is a q35, whose IDE buses are the ports of a SATA controller. */
   isQ35 = false;
+  /** The model of network cards for which no option gives one. */
+  usualCard: NonNullable<NicInput['model']> = 'e1000';
   /** What watchdogs do; null for their default. */
   watchdogAction: string | null = null;
   /** -snapshot: writes to a drive are discarded at the end, unless the drive has another setting. */
@@ -337,7 +339,8 @@ export class Draft {
   /** The cards, in order; the first of each hub has the networks that are connected to it. */
   #connectedNics(): From<NicInput>[] {
     const left = new Set(this.#hubMembers);
-    return inOrder(this.#nics).map(nic => {
+    return inOrder(this.#nics).map(given => {
+      const nic = { ...given, entry: { model: this.usualCard, ...given.entry } };
       const { network } = nic.entry;
       if (typeof network !== 'object' || network.type !== 'hub') return nic;
       const members = [...left].filter(({ hub }) => hub === network.hub);

@@ -14,6 +14,9 @@ import type { LeftOutSettings } from './settings.ts';
 const PCS =
   /^(pc|q35|pc-(i440fx|q35)-[\w.-]+|pc-[\d.]+|rhel[\d.]+|ubuntu|ubuntu-q35|microvm|isapc)(\+pve\d+)?$/;
 
+/** Those of QEMU before 2.12, whose usual network card is another. */
+const OLD_Q35 = /^pc-q35-([01]\.\d+|2\.\d|2\.1[01])(?!\d)/;
+
 const ONE_MACHINE = 'vring has one machine type, a PC like q35';
 const NOT_THERE = 'this version has none';
 const OF_QEMU = 'it only concerns QEMU itself';
@@ -58,7 +61,10 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
     const advice = meant === null ? 'leave it out' : `did you mean "${meant}"?`;
     throw new OptionError(`${shown(type)} is not a PC, the only kind of machine that vring has: ${advice}`);
   }
-  if (type !== undefined) draft.isQ35 = /q35/.test(type);
+  if (type !== undefined) {
+    draft.isQ35 = /q35/.test(type);
+    draft.usualCard = draft.isQ35 && !OLD_Q35.test(type) ? 'e1000e' : 'e1000';
+  }
   if (type !== undefined && !/q35/.test(type)) draft.leaveOut(place, ONE_MACHINE, `type=${type}`);
   readAccelerators(settings.takeAll('accel'));
   settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");

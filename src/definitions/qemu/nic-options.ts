@@ -1,5 +1,4 @@
 import type { NicInput } from '../fields/nics.ts';
-import { substituteCard } from '../known-devices.ts';
 import type { Draft, LegacyNet, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { NO_NETWORK_SETTING, nicModel, parseNetwork } from './networks.ts';
@@ -12,7 +11,7 @@ export function readNic(draft: Draft, text: string, place: Place): void {
   const type = settings.require('type');
   if (type !== 'none') {
     settings.take('id');
-    const card = cardOf(draft, settings, place, 'mac');
+    const card = cardOf(settings, 'mac');
     draft.addNic(place, { ...card, ...parseNetwork(type, settings, draft.host) });
   }
   settings.end(NO_NETWORK_SETTING);
@@ -40,7 +39,7 @@ export function readNet(draft: Draft, text: string, place: Place): void {
   const type = settings.require('type');
   const hub = vlanOf(settings);
   if (type === 'nic') {
-    const card = cardOf(draft, settings, place, 'macaddr');
+    const card = cardOf(settings, 'macaddr');
     const netdev = settings.take('netdev');
     const vectors = settings.takeCount('vectors');
     settings.leaveOut(OF_A_CARD);
@@ -96,7 +95,7 @@ export function joinNets(draft: Draft): void {
  */
 export function addDefaultCard(draft: Draft): void {
   if (draft.saysNetwork || draft.noDefaults || draft.fields.machine?.kernel !== undefined) return;
-  draft.addNic({ at: Number.POSITIVE_INFINITY, option: '-nic user' }, { model: 'e1000', network: 'user' });
+  draft.addNic({ at: Number.POSITIVE_INFINITY, option: '-nic user' }, { network: 'user' });
 }
 
 type Nic = LegacyNet<NicInput>;
@@ -119,17 +118,12 @@ function joinHub(draft: Draft, hub: number, nics: readonly Nic[], networks: read
   for (const { entry, ...place } of networks) draft.addHubMember(place, hub, entry.network);
 }
 
-function cardOf(
-  draft: Draft,
-  settings: Settings,
-  place: Place,
-  address: string,
-): Pick<NicInput, 'model' | 'mac'> {
+/** Without a model, it is the machine's usual one. */
+function cardOf(settings: Settings, address: string): Pick<NicInput, 'model' | 'mac'> {
   const model = settings.take('model');
   const mac = settings.take(address);
-  // QEMU's own default is an e1000, or e1000e with q35.
-  const wanted = model === undefined ? 'e1000' : nicModel(model);
-  const substitute = substituteCard(wanted);
-  if (substitute !== null) draft.leaveOut(place, substitute.reason, `model=${model}`);
-  return { model: (substitute?.model ?? wanted) as NicInput['model'], ...(mac !== undefined && { mac }) };
+  return {
+    ...(model !== undefined && { model: nicModel(model) }),
+    ...(mac !== undefined && { mac }),
+  };
 }

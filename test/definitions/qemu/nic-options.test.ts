@@ -19,3 +19,17 @@ test.each([
 ])('%j: %i cards', (words, count) => {
   expect(nicsOf('-hda', 'a.img', ...words)).toHaveLength(count);
 });
+
+test.each([
+  ['pc', 'e1000'],
+  ['pc-i440fx-8.2', 'e1000'],
+  ['q35,accel=kvm', 'e1000e'],
+  ['pc-q35-2.12', 'e1000e'],
+  ['pc-q35-10.0', 'e1000e'],
+  ['pc-q35-2.11', 'e1000'],
+])('without a model, cards of machine %s are an %s', (machine, model) => {
+  const cards = ['-hda', 'a.img', '-nic', 'tap', '-M', machine, '-net', 'nic', '-net', 'user'];
+  expect(nicsOf(...cards)).toMatchObject([{ model }, { model }]);
+  expect(nicsOf('-hda', 'a.img', '-machine', machine)).toMatchObject([{ model }]);
+  expect(nicsOf('-M', machine, '-nic', 'user,model=pcnet')).toMatchObject([{ model: 'pcnet' }]);
+});

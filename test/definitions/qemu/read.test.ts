@@ -492,7 +492,7 @@ describe('each option', () => {
       '-netdev bridge,id=n0,br=br1 -device virtio-net-pci,netdev=n0,mac=52:54:00:00:00:02',
       { nics: [{ network: { type: 'bridge', bridge: 'br1' }, mac: '52:54:00:00:00:02' }] },
     ],
-    ['-netdev user,id=n0 -device e1000e,netdev=n0', { nics: [{ model: 'e1000', network: 'user' }] }],
+    ['-netdev user,id=n0 -device e1000e,netdev=n0', { nics: [{ model: 'e1000e', network: 'user' }] }],
     ['-netdev user,id=n0 -device i82551,netdev=n0', { nics: [{ model: 'i82551', network: 'user' }] }],
     ['-netdev user,id=n0 -device ne2k_isa,netdev=n0', { nics: [{ model: 'ne2k_isa', network: 'user' }] }],
     [
