@@ -94,7 +94,8 @@ import { LateParts } from './src/vmm/machine/late-parts.ts';
 const file = join(import.meta.dirname, '${PARTS_FILE}');
 export const core = {};
 const parts = new LateParts(file, '${digest}', ${JSON.stringify(index)}, core, require);
-${LOAD} = name => parts.load(name);`,
+${LOAD} = name => parts.load(name);
+process.once('exit', () => parts.close());`,
       'machine:core': `
 import { core } from 'machine:parts';
 ${paths.map((path, at) => `import * as module${at} from './${path}';`).join('\n')}

@@ -20,7 +20,12 @@ export class MachineThread {
   constructor() {
     const workerData = this.#gate.words;
     const path = machineProgram('machine-thread');
-    this.#worker = new Worker(path, { name: 'vring-machine', execArgv: [], workerData });
+    this.#worker = new Worker(path, {
+      ...{ name: 'vring-machine', execArgv: [], workerData },
+      // The machine closes its fds natively. Node would close those numbers again as the thread exits, when they are
+      // another's.
+      trackUnmanagedFds: false,
+    });
     MachineThread.#live.add(this);
     let failure: Error | null = null;
     this.#worker.on('error', error => {

@@ -1,4 +1,4 @@
-import { openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Script } from 'node:vm';
 
@@ -50,8 +50,10 @@ export class LateParts {
     this.#require = require;
     this.#fd = openSync(path, 'r');
     const line = `//${digest}\n`;
-    if (this.#read([0, line.length]) !== line)
+    if (this.#read([0, line.length]) !== line) {
+      this.close();
       throw new Error(`${path} belongs to another version of vring: reinstall vring, or start the VM again`);
+    }
   }
 
   /** The names of the parts that have been loaded. */
@@ -77,6 +79,11 @@ export class LateParts {
     const exports = plain(module.exports);
     this.#loaded.set(name, exports);
     return exports;
+  }
+
+  /** Closes the file: no other part can be loaded. */
+  close(): void {
+    closeSync(this.#fd);
   }
 
   readonly #import = (name: string): unknown => {

@@ -1,10 +1,16 @@
+import { closeSync, fstatSync, openSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import type { Launch } from '../../../src/engine/machines/machine.ts';
 import { threadMachines } from '../../../src/engine/machines/thread-machine.ts';
 import { counterShape } from '../../../src/vmm/counters/counter-shape.ts';
 import { createCounters } from '../../../src/vmm/counters/shared-counters.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { openFds } from '../../support/fds.ts';
+import { GuestVm } from '../../support/guest-vm.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { until } from '../../support/until.ts';
 
 const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/no/such' } });
@@ -41,5 +47,33 @@ describe('a machine on a thread', () => {
     expect(await ended).toContain('/no/such');
     machine.connection!.send({ kind: 'collected' });
     expect(await machine.gone).toBeNull();
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('a machine on a thread'), () => {
+  test('closes each of its fds once: the next file with that number stays open', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'disk.img');
+    writeFileSync(path, '');
+    truncateSync(path, 2 ** 20);
+    const engine = new LocalEngine();
+    const guest = await GuestVm.start(engine, {
+      devices: [
+        { type: 'virtio-scsi', name: 'scsi0' },
+        { type: 'scsi-hd', name: 'sd0', path, removable: true, transient: true },
+      ],
+    });
+    await guest.printed(/> $/);
+    // Its overlay is an fd that the machine opened, and closes now.
+    await engine.changeMedium(guest.id, 'sd0', { medium: null, force: false });
+    const files = Array.from({ length: 32 }, (_, index) => {
+      const file = join(folder, `${index}`);
+      writeFileSync(file, '');
+      const fd = openSync(file, 'r');
+      return { fd, inode: fstatSync(fd).ino };
+    });
+    await engine.close();
+    for (const { fd, inode } of files) expect(fstatSync(fd).ino).toBe(inode);
+    for (const { fd } of files) closeSync(fd);
   });
 });

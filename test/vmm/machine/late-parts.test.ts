@@ -2,6 +2,7 @@ import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { LateParts } from '../../../src/vmm/machine/late-parts.ts';
+import { openFds } from '../../support/fds.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const DIGEST = 'f'.repeat(64);
@@ -80,4 +81,13 @@ test('the file of another version is refused, and one that is cut off', () => {
   truncateSync(path, DIGEST.length + 10);
   expect(() => parts.load('one')).toThrow(`${path} is truncated: reinstall vring`);
   expect(() => parts.load('two')).toThrow(`${path} has no part two`);
+});
+
+test('the file is closed with the parts, and when it is refused', () => {
+  const fds = openFds();
+  const { path, index, parts } = partsOf({ one: 'exports.a = 1;' });
+  expect(openFds()).toBe(fds + 1);
+  expect(() => new LateParts(path, 'e'.repeat(64), index, {}, () => {})).toThrow('another version');
+  parts.close();
+  expect(openFds()).toBe(fds);
 });
