@@ -96,10 +96,10 @@ function textTraffic(): number {
   for (let frame = 0; frame < 100; frame++) {
     canvas.text(textFrame(lines.slice(frame, frame + 25)));
     canvas.finish();
-    const news = canvas.news(seen);
-    if (news === null) continue;
-    seen = news.seen;
-    bytes += Math.ceil(news.update.length / 3) * 4;
+    const update = canvas.updateSince(seen);
+    if (update === null) continue;
+    seen = update.seen;
+    bytes += Math.ceil(update.update.length / 3) * 4;
   }
   return bytes / 10;
 }

@@ -3,7 +3,7 @@ import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { MonitorSize, ScreenResize } from '../devices/display/monitor-size.ts';
-import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
+import type { ScreenSeen, ScreenUpdate } from '../devices/display/screen-frame.ts';
 import type { InputEvent } from '../devices/input/input-event.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
@@ -217,7 +217,7 @@ export interface Engine {
    * (screen/follow-screen.ts) builds frames from it.
    * @param device the name of the display device; null: the first
    */
-  screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null>;
+  screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenUpdate | null>;
   subscribe(listener: (event: EngineEvent) => void): () => void;
   /** Metrics of the manager's host and its VMs, for a monitoring system. */
   metrics(format: MetricsFormat): Promise<string>;

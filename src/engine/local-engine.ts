@@ -2,7 +2,7 @@ import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
 import { type NetLimits, netLimitsText } from '../devices/backends/net-limits.ts';
 import type { MonitorSize, ScreenResize } from '../devices/display/monitor-size.ts';
-import type { ScreenNews, ScreenSeen } from '../devices/display/screen-frame.ts';
+import type { ScreenSeen, ScreenUpdate } from '../devices/display/screen-frame.ts';
 import type { InputEvent } from '../devices/input/input-event.ts';
 import type { DeviceConfig } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
@@ -49,7 +49,7 @@ import {
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
-import { parseNews, parseScreenResize } from './machines/machine-messages.ts';
+import { parseScreenResize, parseScreenUpdate } from './machines/machine-messages.ts';
 import { threadMachines } from './machines/thread-machine.ts';
 import { takingAtStart } from './networks/open-wires.ts';
 import { VmNetworks } from './networks/vm-networks.ts';
@@ -294,8 +294,8 @@ export class LocalEngine implements Engine, CounterSource {
     this.note('info', `the link of ${device} is ${up ? 'up' : 'down'}`, id);
   }
 
-  async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null> {
-    return parseNews(await this.#vm(id).command('screen', { device, seen }));
+  async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenUpdate | null> {
+    return parseScreenUpdate(await this.#vm(id).command('screen', { device, seen }));
   }
 
   async resizeScreen(id: string, device: string | null, size: MonitorSize): Promise<ScreenResize> {

@@ -78,7 +78,7 @@ export class VmList {
     this.forget(vm);
     vm.rename(name);
     this.#vms.set(name, vm);
-    // A crash under the old name is no news.
+    // A crash under the old name is not reported again.
     this.#reported.set(name, vm.info);
     this.#log.rename(before, name);
     this.#emit({ kind: 'log-rewritten' });

@@ -84,8 +84,8 @@ export class HostFeed {
       this.connection().client.usage(usageMs);
     }
     const address = shown ? this.#functionAtCursor(state) : null;
-    const isNews = address !== state.hostDetails?.address || state.host !== before.host;
-    if (address !== null && state.host?.functions.has(address) && isNews) this.#lookAt(address);
+    const isNew = address !== state.hostDetails?.address || state.host !== before.host;
+    if (address !== null && state.host?.functions.has(address) && isNew) this.#lookAt(address);
   }
 
   /**

@@ -275,10 +275,10 @@ export class VncSession {
     if (isResized && (this.#hasExtendedSize || this.#hasDesktopSize)) {
       this.#size = { width, height };
       this.#dirty.all(framebuffer);
-      const told = this.#hasExtendedSize
+      const rectangle = this.#hasExtendedSize
         ? extendedDesktopSize(this.#size)
         : rectangleHead({ x: 0, y: 0, width, height }, ENCODING.desktopSize);
-      return Buffer.concat([updateHead(1), told]);
+      return Buffer.concat([updateHead(1), rectangle]);
     }
     // A client that cannot resize sees as much as fits its size.
     const areas = this.#dirty.take(framebuffer).flatMap(area => clipped(area, this.#size));

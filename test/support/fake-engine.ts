@@ -291,7 +291,7 @@ export class FakeEngine implements Engine, CounterSource {
   };
   setLink = (id: string, device: string, up: boolean) =>
     this.#act(`${device} link ${up ? 'up' : 'down'}`, id, () => {});
-  screen = (id: string, _: string | null, seen: ScreenSeen) => this.screens.news(id, seen);
+  screen = (id: string, _: string | null, seen: ScreenSeen) => this.screens.updateSince(id, seen);
   limitNic = (id: string, device: string, limits: NetLimits, { persist = false }: LimitOptions = {}) =>
     this.#act(`limit ${device}${persist ? ' for good' : ''} ${JSON.stringify(limits)}`, id, () => {});
   limitDisk = (id: string, device: string, limits: DiskLimits, { persist = false }: LimitOptions = {}) =>

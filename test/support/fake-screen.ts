@@ -4,8 +4,8 @@ import type {
   GraphicsFrame,
   ScreenArea,
   ScreenFrame,
-  ScreenNews,
   ScreenSeen,
+  ScreenUpdate,
   TextFrame,
 } from '../../src/devices/display/screen-frame.ts';
 import type { ScreenLink, ScreenView } from '../../src/engine/screen/screen-link.ts';
@@ -59,11 +59,11 @@ export class FakeScreens {
     for (const waiting of screen.waiting.splice(0)) waiting();
   }
 
-  async news(id: string, seen: ScreenSeen): Promise<ScreenNews> {
+  async updateSince(id: string, seen: ScreenSeen): Promise<ScreenUpdate> {
     const screen = this.#of(id);
     for (;;) {
-      const news = screen.canvas.news(seen);
-      if (news !== null) return news;
+      const update = screen.canvas.updateSince(seen);
+      if (update !== null) return update;
       await new Promise<void>(resolve => screen.waiting.push(resolve));
     }
   }

@@ -1,4 +1,4 @@
-import type { ScreenNews, ScreenSeen, TextFont } from './screen-frame.ts';
+import type { ScreenSeen, ScreenUpdate, TextFont } from './screen-frame.ts';
 import {
   isPossibleSize,
   MAX_CELLS,
@@ -145,7 +145,7 @@ export class ScreenCanvas {
   }
 
   /** What is not in `seen`; null if nothing is new. */
-  news(seen: ScreenSeen): ScreenNews | null {
+  updateSince(seen: ScreenSeen): ScreenUpdate | null {
     const since = seen.epoch === this.#epoch ? seen : { epoch: this.#epoch, version: 0, part: 0 };
     const last = this.#version - 1;
     if (since.version > last || (since.version === last && since.part === ALL_PARTS)) return null;
@@ -166,7 +166,7 @@ export class ScreenCanvas {
     }
   }
 
-  #newTiles(shown: Graphics, since: ScreenSeen, writer: UpdateWriter): ScreenNews {
+  #newTiles(shown: Graphics, since: ScreenSeen, writer: UpdateWriter): ScreenUpdate {
     const { width, height, pixels, versions } = shown;
     const isNew = this.#isBefore(since);
     const tiles: number[] = [];

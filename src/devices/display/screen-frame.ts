@@ -82,7 +82,7 @@ export const NOTHING_SEEN: ScreenSeen = { epoch: 0, version: 0, part: 0 };
  * What a watcher has not seen, encoded (screen-update.ts). A large update is split: this is its first part, and the
  * rest follows without waiting.
  */
-export type ScreenNews = { readonly seen: ScreenSeen; readonly update: Uint8Array };
+export type ScreenUpdate = { readonly seen: ScreenSeen; readonly update: Uint8Array };
 
 /** The screen of a device. */
 export interface ScreenControl {
@@ -95,7 +95,7 @@ export interface ScreenControl {
    * Calls back once with what is not in `seen`: immediately, or as soon as there is something, or with null after a few
    * seconds. While no call waits, nothing is drawn, and no writes are logged.
    */
-  next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel;
+  next(seen: ScreenSeen, done: (update: ScreenUpdate | null) => void): Cancel;
   /** Sets the size that its monitor prefers, within MONITOR_SIDE. Absent if its size is fixed. */
   resize?(size: MonitorSize): Exclude<ScreenResize, 'fixed'>;
 }

@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from '../device.ts';
 import { ScreenCanvas } from './screen-canvas.ts';
-import type { ScreenControl, ScreenNews, ScreenSeen } from './screen-frame.ts';
+import type { ScreenControl, ScreenSeen, ScreenUpdate } from './screen-frame.ts';
 
 /** The refresh interval of a watched screen: 30 times a second. */
 const INTERVAL_NS = 33_000_000n;
@@ -20,7 +20,7 @@ export interface ScreenPainter {
 type Watcher = {
   readonly seen: ScreenSeen;
   readonly until: bigint;
-  readonly done: (news: ScreenNews | null) => void;
+  readonly done: (update: ScreenUpdate | null) => void;
 };
 
 /** Serves the watchers of a screen. */
@@ -46,7 +46,7 @@ export class ScreenSource implements ScreenControl {
     return this.#canvas !== null;
   }
 
-  next(seen: ScreenSeen, done: (news: ScreenNews | null) => void): Cancel {
+  next(seen: ScreenSeen, done: (update: ScreenUpdate | null) => void): Cancel {
     if (this.#isClosed) return () => {};
     const now = this.#clock.now();
     const watcher = { seen, done, until: now + PATIENCE_NS };
@@ -87,10 +87,10 @@ export class ScreenSource implements ScreenControl {
   #serve(now: bigint): void {
     const canvas = this.#canvas!;
     for (const watcher of [...this.#watchers]) {
-      const news = canvas.news(watcher.seen);
-      if (news === null && now < watcher.until) continue;
+      const update = canvas.updateSince(watcher.seen);
+      if (update === null && now < watcher.until) continue;
       this.#watchers.delete(watcher);
-      watcher.done(news);
+      watcher.done(update);
     }
     this.#schedule();
   }

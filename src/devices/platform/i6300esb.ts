@@ -61,7 +61,7 @@ export class I6300esb implements Device, IoHandler {
   #stage: 0 | 1 = 0;
   #deadline: bigint | null = null;
   /** Whether the user has been notified since it was last restarted. */
-  #isTold = false;
+  #hasNotified = false;
   #cancel: Cancel | null = null;
   #isRunning = true;
 
@@ -129,7 +129,7 @@ export class I6300esb implements Device, IoHandler {
       timedOut: this.#timedOut,
       stage: this.#stage,
       deadline: this.#deadline,
-      told: this.#isTold,
+      told: this.#hasNotified,
     };
   }
 
@@ -140,7 +140,7 @@ export class I6300esb implements Device, IoHandler {
     const preloads = [numberOf(state, 'preload1', PRELOAD), numberOf(state, 'preload2', PRELOAD)] as const;
     const unlocked = numberOf(state, 'unlocked', UNLOCK.length);
     const [interrupt, timedOut] = [booleanOf(state, 'interrupt'), booleanOf(state, 'timedOut')];
-    const told = booleanOf(state, 'told');
+    const hasNotified = booleanOf(state, 'told');
     const stage = numberOf(state, 'stage', 1);
     // A state may contain what a driver has locked.
     this.#defineConfig(LOCK.locked | LOCK.enabled | LOCK.freeRunning);
@@ -150,7 +150,7 @@ export class I6300esb implements Device, IoHandler {
     this.#unlocked = unlocked;
     this.#interrupt = interrupt;
     this.#timedOut = timedOut;
-    this.#isTold = told;
+    this.#hasNotified = hasNotified;
     this.#stage = stage === 0 ? 0 : 1;
     this.#deadline = deadline as bigint | null;
     this.#applyLock();
@@ -214,7 +214,7 @@ export class I6300esb implements Device, IoHandler {
     const isFast = (this.function.config.u16(CONFIG.at) & CONFIG.fastClock) !== 0;
     const cycles = BigInt(this.#preloads[stage]!) * (isFast ? FAST_TICK : SLOW_TICK);
     const lasts = (cycles * NS) / CLOCK_HZ;
-    if (stage === 0) this.#isTold = false;
+    if (stage === 0) this.#hasNotified = false;
     this.#stage = stage;
     this.#deadline = this.#clock.now() + (lasts < LEAST_STAGE ? LEAST_STAGE : lasts);
     this.#startTimer();
@@ -249,13 +249,13 @@ export class I6300esb implements Device, IoHandler {
       this.#begin(1);
       return;
     }
-    const told = this.#isTold;
+    const hadNotified = this.#hasNotified;
     if ((this.#lock & LOCK.freeRunning) !== 0) this.#begin(0);
     else this.#end();
     if ((config & CONFIG.noOutput) !== 0) return;
     this.#timedOut = true;
-    this.#isTold = true;
-    if (!told || this.#action !== 'none') this.#act();
+    this.#hasNotified = true;
+    if (!hadNotified || this.#action !== 'none') this.#act();
   }
 
   #act(): void {
@@ -286,7 +286,7 @@ export class I6300esb implements Device, IoHandler {
     this.#preloads.fill(PRELOAD);
     this.#unlocked = 0;
     this.#stage = 0;
-    this.#isTold = false;
+    this.#hasNotified = false;
     this.#interrupt = false;
     this.function.setInterrupt(false);
   }

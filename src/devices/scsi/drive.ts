@@ -5,7 +5,7 @@ import type { DiskControl, DriveControl } from '../device-type.ts';
 import { booleanOf, DeviceStateError, numberOf, stateOf } from '../state.ts';
 import type { BlockBackend } from '../virtio/block-backend.ts';
 import type { QueueCounters } from '../virtio/queue-counters.ts';
-import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
+import type { ScsiDevice, ScsiEvents } from './scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiIdentity, ScsiUnit, ScsiUnitState } from './scsi-host.ts';
 
 /** CAPACITY DATA HAS CHANGED (SPC-4 annex F). */
@@ -44,8 +44,11 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
   #medium: DiskOptions | null;
   #disk: BlockBackend | null;
   #limits: DiskLimits;
-  #connection: { readonly unit: ScsiUnit; readonly address: ScsiAddress; readonly news: ScsiNews } | null =
-    null;
+  #connection: {
+    readonly unit: ScsiUnit;
+    readonly address: ScsiAddress;
+    readonly events: ScsiEvents;
+  } | null = null;
   /** The state of the tray that screens were last notified of. */
   #shown = '';
 
@@ -83,7 +86,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
     if (policy !== undefined && isHeld(policy, access, errno)) this.#pause(text);
   }
 
-  connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void {
+  connect(controller: ScsiController, address: ScsiAddress, events: ScsiEvents): void {
     const unit = controller.addUnit(address, this.#identity, this.#counters);
     try {
       if (this.#disk !== null) unit.insert(this.#disk, true);
@@ -91,7 +94,7 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
       unit.remove();
       throw error;
     }
-    this.#connection = { unit, address, news };
+    this.#connection = { unit, address, events };
     this.#shown = this.tray;
     unit.onTrayChanged = () => this.#trayChanged();
   }
@@ -132,9 +135,9 @@ export class ScsiDrive implements Device, ScsiDevice, DiskControl {
     if (this.#disk === null) throw new Error(`${this.name} is empty`);
     this.#disk.resize(bytes);
     if (this.#connection === null) return;
-    const { unit, address, news } = this.#connection;
+    const { unit, address, events } = this.#connection;
     unit.capacityChanged();
-    news.parametersChanged(address, CAPACITY_CHANGED);
+    events.parametersChanged(address, CAPACITY_CHANGED);
   }
 
   setLimits(limits: DiskLimits): void {

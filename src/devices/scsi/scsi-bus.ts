@@ -1,6 +1,6 @@
 import type { BootPath } from '../boot-device.ts';
 import type { BuiltDevice, BusAddress, DeviceBus } from '../device-type.ts';
-import type { ScsiDevice, ScsiNews } from './scsi-device.ts';
+import type { ScsiDevice, ScsiEvents } from './scsi-device.ts';
 import { type ScsiAddress, type ScsiController, unitNumber } from './scsi-host.ts';
 
 /** Reasons of VIRTIO_SCSI_T_TRANSPORT_RESET (virtio 1.3 §5.6.6.3). */
@@ -9,13 +9,13 @@ export const TRANSPORT_RESET = { rescan: 1, removed: 2 } as const;
 /** The bus that a SCSI controller provides. */
 export class ScsiBus implements DeviceBus {
   readonly #controller: ScsiController;
-  readonly #news: ScsiNews;
+  readonly #events: ScsiEvents;
   readonly #maxTarget: number;
   readonly #places = new Map<BuiltDevice, ScsiAddress>();
 
-  constructor(controller: ScsiController, news: ScsiNews, maxTarget: number) {
+  constructor(controller: ScsiController, events: ScsiEvents, maxTarget: number) {
     this.#controller = controller;
-    this.#news = news;
+    this.#events = events;
     this.#maxTarget = maxTarget;
   }
 
@@ -26,7 +26,7 @@ export class ScsiBus implements DeviceBus {
   readonly units = {
     free: (): BusAddress | null => this.#free(),
     announce: (built: BuiltDevice) =>
-      this.#news.transportReset(this.#places.get(built)!, TRANSPORT_RESET.rescan),
+      this.#events.transportReset(this.#places.get(built)!, TRANSPORT_RESET.rescan),
   };
 
   attach(built: BuiltDevice, given: BusAddress | null): void {
@@ -39,7 +39,7 @@ export class ScsiBus implements DeviceBus {
       throw new Error(
         `${device.name}: its SCSI bus has the targets 0 to ${this.#maxTarget}, not ${address.target}`,
       );
-    scsi.connect(this.#controller, address, this.#news);
+    scsi.connect(this.#controller, address, this.#events);
     this.#places.set(built, address);
   }
 
@@ -48,7 +48,7 @@ export class ScsiBus implements DeviceBus {
     if (address === undefined) return;
     this.#places.delete(built);
     built.scsi!.disconnect();
-    this.#news.transportReset(address, TRANSPORT_RESET.removed);
+    this.#events.transportReset(address, TRANSPORT_RESET.removed);
   }
 
   addressOf(built: BuiltDevice): BusAddress | null {

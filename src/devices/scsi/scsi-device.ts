@@ -2,7 +2,7 @@ import type { DiskErrors } from '../backends/disk.ts';
 import type { ScsiAddress, ScsiController } from './scsi-host.ts';
 
 /** What a controller reports to its driver about units, if the driver has asked for that. */
-export interface ScsiNews {
+export interface ScsiEvents {
   /** @returns whether the driver has asked for it */
   transportReset(address: ScsiAddress, reason: number): boolean;
   /** @param sense additional sense code in the low byte, its qualifier in the next */
@@ -12,7 +12,7 @@ export interface ScsiNews {
 /** A device that is a unit of a controller. */
 export interface ScsiDevice {
   /** @throws an error for the user */
-  connect(controller: ScsiController, address: ScsiAddress, news: ScsiNews): void;
+  connect(controller: ScsiController, address: ScsiAddress, events: ScsiEvents): void;
   disconnect(): void;
   /** The corruption of its medium's image, as `BlockBackend.corruption`. */
   readonly corruption: string | null;

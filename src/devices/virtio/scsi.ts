@@ -1,7 +1,7 @@
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import { ScsiBus } from '../scsi/scsi-bus.ts';
-import type { ScsiNews } from '../scsi/scsi-device.ts';
+import type { ScsiEvents } from '../scsi/scsi-device.ts';
 import type { ScsiAddress, ScsiController, ScsiQueueKind } from '../scsi/scsi-host.ts';
 import { MAX_TARGET } from '../scsi/scsi-host.ts';
 import { booleanOf, DeviceStateError, numberOf } from '../state.ts';
@@ -35,7 +35,7 @@ export type VirtioScsiOptions = ScsiConfigOptions & {
  * A SCSI host (virtio 1.3 §5.6). This is its control plane: features and config space. The host's controller serves its
  * queues off the machine thread.
  */
-class VirtioScsi implements VirtioDevice, ScsiNews {
+class VirtioScsi implements VirtioDevice, ScsiEvents {
   readonly name: string;
   readonly type = 'virtio-scsi';
   readonly deviceId = 8;

@@ -108,7 +108,7 @@ async function giveBackOne(
     return (error as Error).message;
   }
   records.remove(address);
-  if (place === 'theirs') {
+  if (place === 'rebound') {
     const driver = root.linkName(`${sysfsPath(taken)}/driver`);
     note('info', `${address} was taken back by the host: it is bound to ${driver}`, vm);
   } else if (isMoved(taken)) {

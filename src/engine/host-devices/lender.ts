@@ -220,8 +220,8 @@ export class HostDeviceLender {
     for (const { address } of devices) this.#outstanding.delete(address);
     for (const { taken, reason, isOpen } of outstanding) {
       this.#outstanding.set(taken.address, reason);
-      const isNews = before.get(taken.address) !== reason && (ours === 'yes' || !isOpen);
-      if (isNews)
+      const isNew = before.get(taken.address) !== reason && (ours === 'yes' || !isOpen);
+      if (isNew)
         tools.note(
           'warning',
           `could not give ${taken.address} back${to(taken)}: ${reason}; vring will try again`,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import type { ScreenResize } from '../../devices/display/monitor-size.ts';
-import type { ScreenNews } from '../../devices/display/screen-frame.ts';
+import type { ScreenUpdate } from '../../devices/display/screen-frame.ts';
 import { BALLOON_STATS } from '../../devices/virtio/balloon/facts.ts';
 import { MAX_CHAIN } from '../../vmm/backends/image-chain.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
@@ -185,7 +185,7 @@ const diskLabel = {
 const disks = z.array(z.object(diskLabel)).max(MAX_DEVICES);
 
 /** What changed on a screen. */
-export const news = z
+export const screenUpdate = z
   .object({
     seen: z.object({ epoch: count, version: count, part: count }),
     update: z.string().max(MAX_UPDATE_CHARACTERS),
@@ -269,8 +269,8 @@ const pluggedIn = z.object({ bus: short, addr: short, noticed: z.boolean() });
  * The answer to the command `screen`, checked likewise; the update's content is checked where it is applied. @throws
  * when it is invalid
  */
-export function parseNews(value: unknown): ScreenNews | null {
-  const parsed = news.safeParse(value);
+export function parseScreenUpdate(value: unknown): ScreenUpdate | null {
+  const parsed = screenUpdate.safeParse(value);
   if (!parsed.success) throw new Error(INVALID);
   if (parsed.data === null) return null;
   return { seen: parsed.data.seen, update: Buffer.from(parsed.data.update, 'base64') };

@@ -33,8 +33,8 @@ export class VmCards {
   /** The cards with their addresses: from the guest's agent, else from the host. */
   withAddresses(nics: readonly VmNic[], agent: Pick<VmAgent, 'addressesOf'>): readonly VmNic[] {
     return nics.map(nic => {
-      const told = agent.addressesOf(nic.mac);
-      const addresses = told.length > 0 ? told : this.#addresses.get(nic.device);
+      const reported = agent.addressesOf(nic.mac);
+      const addresses = reported.length > 0 ? reported : this.#addresses.get(nic.device);
       return addresses === undefined ? nic : { ...nic, addresses };
     });
   }

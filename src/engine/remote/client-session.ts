@@ -174,8 +174,8 @@ export class ClientSession implements Sink {
     'vm/guestFacts': ({ id }) => this.#engine.guestFacts(id),
     'vm/guestExec': ({ id, ...program }) => this.#engine.guestExec(id, program),
     'vm/screen': async ({ id, device, seen }) => {
-      const news = await this.#engine.screen(id, device, seen);
-      return news && { seen: news.seen, update: Buffer.from(news.update).toString('base64') };
+      const update = await this.#engine.screen(id, device, seen);
+      return update && { seen: update.seen, update: Buffer.from(update.update).toString('base64') };
     },
     'vm/resizeScreen': ({ id, device, ...size }) => this.#engine.resizeScreen(id, device, size),
     'vm/setBalloon': ({ id, bytes }) => this.#engine.setBalloon(id, bytes).then(done),

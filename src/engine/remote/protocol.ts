@@ -7,7 +7,7 @@ import type { ScreenSeen } from '../../devices/display/screen-frame.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type { EncodedNews } from '../../vmm/machine/messages.ts';
+import type { EncodedScreenUpdate } from '../../vmm/machine/messages.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
 import type { GuestProgram, GuestProgramEnd } from '../guest-agent/exec.ts';
 import type { GuestFacts } from '../guest-agent/guest-facts.ts';
@@ -116,7 +116,10 @@ export type Requests = {
   'vm/guestFacts': [ById, GuestFacts];
   'vm/guestExec': [ById & GuestProgram, GuestProgramEnd];
   /** Answers once something on the screen has changed, or with null after some seconds. */
-  'vm/screen': [ById & { readonly device: string | null; readonly seen: ScreenSeen }, EncodedNews | null];
+  'vm/screen': [
+    ById & { readonly device: string | null; readonly seen: ScreenSeen },
+    EncodedScreenUpdate | null,
+  ];
   'vm/resizeScreen': [ById & { readonly device: string | null } & MonitorSize, ScreenResize];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
   'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];

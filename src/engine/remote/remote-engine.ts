@@ -2,7 +2,7 @@ import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { MonitorSize } from '../../devices/display/monitor-size.ts';
-import type { ScreenNews, ScreenSeen } from '../../devices/display/screen-frame.ts';
+import type { ScreenSeen, ScreenUpdate } from '../../devices/display/screen-frame.ts';
 import type { InputEvent } from '../../devices/input/input-event.ts';
 import { version } from '../../project-root.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
@@ -157,7 +157,7 @@ export class RemoteEngine implements Engine {
   guestFacts = (id: string) => this.#requestOfLater('vm/guestFacts', { id });
   guestExec = (id: string, program: GuestProgram) => this.#requestOfLater('vm/guestExec', { id, ...program });
 
-  async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenNews | null> {
+  async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenUpdate | null> {
     const news = await this.#requestOfLater('vm/screen', { id, device, seen });
     return news && { seen: news.seen, update: Buffer.from(news.update, 'base64') };
   }

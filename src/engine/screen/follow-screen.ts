@@ -57,13 +57,13 @@ class FollowedScreen implements ScreenLink {
       return this.#blank() ?? (await this.#anything());
     }
     try {
-      const news = await this.#engine.screen(this.#id, this.#device, this.#seen);
-      if (news === null || this.#isClosed) return null;
+      const update = await this.#engine.screen(this.#id, this.#device, this.#seen);
+      if (update === null || this.#isClosed) return null;
       this.#problem = null;
       const isFirst = this.#frame === null;
-      const updated = applyUpdate(this.#frame ?? { kind: 'off' }, news.update);
+      const updated = applyUpdate(this.#frame ?? { kind: 'off' }, update.update);
       this.#frame = updated.frame;
-      this.#seen = news.seen;
+      this.#seen = update.seen;
       return isFirst ? { ...updated, changed: wholeOf(updated.frame), looksChanged: true } : updated;
     } catch (error) {
       if (!this.#isThere) return null;

@@ -60,7 +60,7 @@ function parse(word: string): Parsed {
 }
 
 /** Whether the command line already meets the request. */
-export function saysAlready(words: readonly string[], request: ParameterRequest): boolean {
+export function meetsRequest(words: readonly string[], request: ParameterRequest): boolean {
   const edits = wordEdits(words, request);
   return edits.changes.size === 0 && edits.append.length === 0;
 }

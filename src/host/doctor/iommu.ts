@@ -1,5 +1,5 @@
 import { isConfigured, kernelParameterEdits } from '../boot/kernel-parameters.ts';
-import { type ParameterRequest, saysAlready } from '../boot/kernel-words.ts';
+import { meetsRequest, type ParameterRequest } from '../boot/kernel-words.ts';
 import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import type { HostRoot } from '../root.ts';
 import { readModule } from '../vfio/modules.ts';
@@ -79,7 +79,7 @@ function enabledFinding(root: HostRoot, cpu: Cpu, table: FirmwareTable | null, a
 /** Why it is off, as far as the parameters show, and how to enable it. */
 function offFinding(root: HostRoot, request: ParameterRequest): Pick<Finding, 'title' | 'repair'> {
   const off = 'the IOMMU is off';
-  if (saysAlready(kernelParameters(root), request)) {
+  if (meetsRequest(kernelParameters(root), request)) {
     const title = `${off}, although the kernel was started with ${request.add.join(' ')}`;
     return { title, repair: ['dmesg | grep -e DMAR -e AMD-Vi -e IOMMU shows why'] };
   }

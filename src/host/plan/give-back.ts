@@ -14,9 +14,9 @@ const bindSeconds = 15;
 /**
  * - `here`: at its address
  * - `gone`: its address is empty, or has another device
- * - `theirs`: another program has bound another driver to it since
+ * - `rebound`: another program has bound another driver to it since
  */
-export type Whereabouts = 'here' | 'gone' | 'theirs';
+export type Whereabouts = 'here' | 'gone' | 'rebound';
 
 /** The state of a device that was taken. */
 export function whereabouts(root: HostRoot, { address, id, driver, before }: TakenDevice): Whereabouts {
@@ -24,7 +24,7 @@ export function whereabouts(root: HostRoot, { address, id, driver, before }: Tak
   const ids = keyValues(root.text(`${path}/uevent`) ?? '').get('PCI_ID');
   if (ids?.toLowerCase() !== id) return 'gone';
   const now = root.linkName(`${path}/driver`);
-  return now === null || now === driver || now === before.driver ? 'here' : 'theirs';
+  return now === null || now === driver || now === before.driver ? 'here' : 'rebound';
 }
 
 /**
@@ -53,7 +53,7 @@ function driverChanges(root: HostRoot, taken: TakenDevice, settings: readonly Ch
   const restore = ours ? [setOverride(path, before.override)] : [];
   const isBack = now === before.driver;
   const release = now === driver ? [unbind(path, address)] : [];
-  if (isBack || whereabouts(root, taken) === 'theirs') return [...settings, ...restore];
+  if (isBack || whereabouts(root, taken) === 'rebound') return [...settings, ...restore];
   if (before.driver === null) return [...release, ...settings, ...restore];
   return [
     ...moduleSteps(root, before.driver).map(changeOf),

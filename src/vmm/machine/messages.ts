@@ -87,7 +87,7 @@ export type MachineCommands = {
    */
   screen: {
     readonly arguments: { readonly device: string | null; readonly seen: ScreenSeen };
-    readonly result: EncodedNews | null;
+    readonly result: EncodedScreenUpdate | null;
   };
   /** Sets the preferred size of a screen's monitor, in pixels, which MONITOR_SIDE must allow. */
   'resize-screen': {
@@ -154,7 +154,7 @@ export type MachineCommands = {
 };
 
 /** `update`: in the format of screen-update.ts, in base64. */
-export type EncodedNews = { readonly seen: ScreenSeen; readonly update: string };
+export type EncodedScreenUpdate = { readonly seen: ScreenSeen; readonly update: string };
 
 /** The network of the device with this name, without its fds. */
 export type GivenWireFacts = { readonly device: string; readonly wire: WireFacts };

@@ -15,11 +15,11 @@ export function watchScreen(
     reply.failed(device === null ? NO_SCREEN : `the VM has no screen "${device}"`);
     return;
   }
-  screen.next(seen, news =>
+  screen.next(seen, update =>
     reply.done(
-      news && {
-        seen: news.seen,
-        update: Buffer.from(news.update.buffer, 0, news.update.length).toString('base64'),
+      update && {
+        seen: update.seen,
+        update: Buffer.from(update.update.buffer, 0, update.update.length).toString('base64'),
       },
     ),
   );

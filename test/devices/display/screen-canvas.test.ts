@@ -17,11 +17,11 @@ class Watcher {
 
   /** @returns whether there was something new */
   look(canvas: ScreenCanvas): boolean {
-    const news = canvas.news(this.seen);
-    if (news === null) return false;
-    this.bytes = news.update.length;
-    this.frame = applyUpdate(this.frame, news.update).frame;
-    this.seen = news.seen;
+    const update = canvas.updateSince(this.seen);
+    if (update === null) return false;
+    this.bytes = update.update.length;
+    this.frame = applyUpdate(this.frame, update.update).frame;
+    this.seen = update.seen;
     return true;
   }
 
@@ -42,7 +42,7 @@ function draw(canvas: ScreenCanvas, frame: ScreenFrame): void {
   canvas.finish();
 }
 
-test('a screen that is off is news once', () => {
+test('a screen that is off is update once', () => {
   const canvas = new ScreenCanvas();
   canvas.finish();
   const watcher = new Watcher();
@@ -68,7 +68,7 @@ test('of a text screen only the rows that have changed travel', () => {
   expect(watcher.look(canvas)).toBe(false);
 });
 
-test('cursor, palette and font are news', () => {
+test('cursor, palette and font are update', () => {
   const canvas = new ScreenCanvas();
   const watcher = new Watcher();
   const frame = textFrame(['login:']);
@@ -173,12 +173,12 @@ test('rubbish is no update, and no exception but an Error', () => {
   const random = new Random(3);
   const good = new ScreenCanvas();
   draw(good, textFrame(['x']));
-  const text = good.news(NOTHING_SEEN)!.update;
+  const text = good.updateSince(NOTHING_SEEN)!.update;
   draw(
     good,
     graphicsFrame(200, 100, (x, y) => x * y),
   );
-  const picture = good.news(NOTHING_SEEN)!.update;
+  const picture = good.updateSince(NOTHING_SEEN)!.update;
   let refused = 0;
   for (let round = 0; round < 2000; round++) {
     const bytes = (round % 2 ? text : picture).slice(0, 1 + (random.u32() % picture.length));

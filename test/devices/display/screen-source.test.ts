@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ScreenCanvas } from '../../../src/devices/display/screen-canvas.ts';
-import { NOTHING_SEEN, type ScreenNews } from '../../../src/devices/display/screen-frame.ts';
+import { NOTHING_SEEN, type ScreenUpdate } from '../../../src/devices/display/screen-frame.ts';
 import { ScreenSource } from '../../../src/devices/display/screen-source.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
 import { textFrame } from '../../support/fake-screen.ts';
@@ -38,10 +38,10 @@ test('nothing is drawn before somebody watches, and some time after nobody does 
   const { clock, log, source, frames } = rig();
   clock.advance(10_000);
   expect([log, source.isWatched]).toEqual([[], false]);
-  const news: (ScreenNews | null)[] = [];
-  source.next(NOTHING_SEEN, each => news.push(each));
+  const update: (ScreenUpdate | null)[] = [];
+  source.next(NOTHING_SEEN, each => update.push(each));
   expect(log).toEqual(['watched', 'all']);
-  expect(news).toHaveLength(1);
+  expect(update).toHaveLength(1);
   clock.advance(999);
   expect(source.isWatched).toBe(true);
   clock.advance(2);
@@ -50,11 +50,11 @@ test('nothing is drawn before somebody watches, and some time after nobody does 
 
 test('a watcher is answered when something has changed, at most 30 times a second', () => {
   const { clock, log, source, show, frames } = rig();
-  let news: ScreenNews | null = null;
+  let update: ScreenUpdate | null = null;
   let answers = 0;
   const ask = () =>
-    source.next(news?.seen ?? NOTHING_SEEN, each => {
-      news = each;
+    source.next(update?.seen ?? NOTHING_SEEN, each => {
+      update = each;
       answers++;
     });
   ask();
@@ -76,14 +76,14 @@ test('a watcher is answered when something has changed, at most 30 times a secon
   expect(frames() - before).toBeGreaterThanOrEqual(3);
 });
 
-test('a watcher without news is answered with nothing after two seconds', () => {
+test('a watcher without update is answered with nothing after two seconds', () => {
   const { clock, source } = rig();
-  let news: ScreenNews | null = null;
+  let update: ScreenUpdate | null = null;
   source.next(NOTHING_SEEN, each => {
-    news = each;
+    update = each;
   });
-  const answers: (ScreenNews | null)[] = [];
-  source.next(news!.seen, each => answers.push(each));
+  const answers: (ScreenUpdate | null)[] = [];
+  source.next(update!.seen, each => answers.push(each));
   clock.advance(1900);
   expect(answers).toEqual([]);
   clock.advance(200);
@@ -92,13 +92,13 @@ test('a watcher without news is answered with nothing after two seconds', () => 
 
 test('one that no longer waits, and one whose device is gone', () => {
   const { clock, source, show } = rig();
-  let news: ScreenNews | null = null;
+  let update: ScreenUpdate | null = null;
   source.next(NOTHING_SEEN, each => {
-    news = each;
+    update = each;
   });
   const answers: string[] = [];
-  const cancel = source.next(news!.seen, () => answers.push('canceled'));
-  source.next(news!.seen, each => answers.push(each === null ? 'nothing' : 'news'));
+  const cancel = source.next(update!.seen, () => answers.push('canceled'));
+  source.next(update!.seen, each => answers.push(each === null ? 'nothing' : 'update'));
   cancel();
   source.close();
   show('later');

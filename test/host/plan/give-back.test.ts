@@ -197,7 +197,7 @@ describe('a device that was taken', () => {
     host.pci.setOverride(vf, 'pci-stub');
     host.pci.register('pci-stub');
     host.pci.probe(vf);
-    expect(whereabouts(host.root, taken)).toBe('theirs');
+    expect(whereabouts(host.root, taken)).toBe('rebound');
     expect(whereabouts(host.root, { ...taken, id: '8086:10ca' })).toBe('gone');
     expect(whereabouts(host.root, { ...taken, address: '0000:3b:0b.0' })).toBe('gone');
   });

@@ -99,8 +99,8 @@ export class AhciController implements Device, DeviceBus {
       return unit < 0 ? null : { unit, function: 0 };
     },
     announce: built => {
-      const isTold = this.ports[this.#places.get(built)!]!.announce();
-      return isTold && (this.#control & GHC.interrupts) !== 0;
+      const isAnnounced = this.ports[this.#places.get(built)!]!.announce();
+      return isAnnounced && (this.#control & GHC.interrupts) !== 0;
     },
   };
 

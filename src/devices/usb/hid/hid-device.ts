@@ -230,8 +230,8 @@ export class HidDevice implements UsbDevice {
   #answer(): void {
     const transfer = this.#transfer;
     if (transfer === null || this.#isQuiesced) return;
-    const news = this.#reports.take();
-    if (news !== null) this.#send(transfer, news);
+    const report = this.#reports.take();
+    if (report !== null) this.#send(transfer, report);
     else if (this.#idle > 0) this.#repeat();
   }
 

@@ -138,8 +138,8 @@ export class PointerReports implements Reports, PointerControl {
       change.y -= step.y;
     }
     change.wheel -= step.wheel;
-    const isTold = change.wheel === 0 && (this.absolute || (change.x === 0 && change.y === 0));
-    if (isTold) this.#queue.shift();
+    const isReported = change.wheel === 0 && (this.absolute || (change.x === 0 && change.y === 0));
+    if (isReported) this.#queue.shift();
     return this.#report(step);
   }
 

@@ -139,7 +139,7 @@ export function eventsOf(
   /** Bytes since the last event data TRB. */
   let sum = 0;
   let isShort = false;
-  let isShortTold = false;
+  let isShortReported = false;
   for (const trb of trbs) {
     const ends = (trb.control & CONTROL.onCompletion) !== 0;
     const shown = isShort ? CODE.shortPacket : code;
@@ -156,11 +156,12 @@ export function eventsOf(
     const isFirstShort: boolean = !isFailure && moved < length && !isShort;
     isShort ||= isFirstShort;
     const isWhereItFailed = isFailure && left === 0;
-    const isTold = ends || isWhereItFailed || (isFirstShort && (trb.control & CONTROL.onShortPacket) !== 0);
-    if (isTold && !isShortTold) {
+    const isReported =
+      ends || isWhereItFailed || (isFirstShort && (trb.control & CONTROL.onShortPacket) !== 0);
+    if (isReported && !isShortReported) {
       const now = isShort ? CODE.shortPacket : isFailure && !isWhereItFailed ? CODE.success : code;
       add(trb, { pointer: trb.address, code: now, length: length - moved, control: source });
-      isShortTold = isShort;
+      isShortReported = isShort;
     }
     if (isWhereItFailed) break;
   }

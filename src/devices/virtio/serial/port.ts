@@ -43,7 +43,7 @@ export class SerialPort implements Device {
   /** The driver knows it, and accepts its messages. */
   #ready = false;
   /** The state of the other end as last reported to the driver. */
-  #toldOpen = false;
+  #reportedOpen = false;
   #receive: ModelQueue | null = null;
   #transmit: ModelQueue | null = null;
   /** Output that is being written, and the bytes written so far. */
@@ -82,7 +82,7 @@ export class SerialPort implements Device {
   /** The driver has detected the port, or failed to. */
   driverReady(ready: boolean): void {
     this.#ready = ready;
-    this.#toldOpen = false;
+    this.#reportedOpen = false;
     if (!ready) return;
     if (this.isConsole) this.#send(EVENT.consolePort, 1);
     if (this.#portName !== '') this.#send(EVENT.portName, 1, new TextEncoder().encode(this.#portName));
@@ -156,7 +156,7 @@ export class SerialPort implements Device {
   reset(): void {
     this.#guestOpen = false;
     this.#ready = false;
-    this.#toldOpen = false;
+    this.#reportedOpen = false;
     this.#chain = null;
     this.#written = 0;
   }
@@ -170,14 +170,14 @@ export class SerialPort implements Device {
     return {
       guestOpen: this.#guestOpen,
       ready: this.#ready,
-      toldOpen: this.#toldOpen,
+      toldOpen: this.#reportedOpen,
       written: this.#written,
       input: this.#input.toBytes(),
     };
   }
 
   load(state: DeviceState): void {
-    const [guestOpen, ready, toldOpen] = [
+    const [guestOpen, ready, reportedOpen] = [
       booleanOf(state, 'guestOpen'),
       booleanOf(state, 'ready'),
       booleanOf(state, 'toldOpen'),
@@ -186,7 +186,7 @@ export class SerialPort implements Device {
     this.#input.replace(bytesOf(state, 'input'));
     this.#guestOpen = guestOpen;
     this.#ready = ready;
-    this.#toldOpen = toldOpen;
+    this.#reportedOpen = reportedOpen;
     this.#chain = null;
     this.#written = written;
   }
@@ -205,8 +205,8 @@ export class SerialPort implements Device {
 
   #sendOpen(): void {
     const open = this.#backend.connected ?? true;
-    if (!this.#ready || open === this.#toldOpen) return;
-    this.#toldOpen = open;
+    if (!this.#ready || open === this.#reportedOpen) return;
+    this.#reportedOpen = open;
     this.#send(EVENT.portOpen, Number(open));
   }
 

@@ -1,6 +1,6 @@
 import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import type { HostRoot } from '../../root.ts';
-import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
+import { kernelWords, meetsRequest, type ParameterRequest } from '../kernel-words.ts';
 import { editPlain, type FileEdit, type PlainRange } from '../line-edit.ts';
 import type { BootEvidence } from './evidence.ts';
 import { editKernelCmdline } from './kernel-cmdline-file.ts';
@@ -70,7 +70,7 @@ export function entryWords(entry: BootEntry): string[] {
 
 /** An entry without options gets an options line. */
 export function editEntry(entry: BootEntry, request: ParameterRequest): FileEdit | null {
-  if (saysAlready(entryWords(entry), request)) return null;
+  if (meetsRequest(entryWords(entry), request)) return null;
   if (entry.options.length > 0) return editPlain(entry.path, entry.text, optionRanges, request);
   const gap = entry.text.endsWith('\n') ? '' : '\n';
   const after = `${entry.text}${gap}options ${request.add.join(' ')}\n`;

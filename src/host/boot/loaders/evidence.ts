@@ -1,6 +1,6 @@
 import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import { HostReadError, type HostRoot } from '../../root.ts';
-import { type ParameterRequest, saysAlready } from '../kernel-words.ts';
+import { meetsRequest, type ParameterRequest } from '../kernel-words.ts';
 
 /** Evidence of which boot loader booted this host. */
 export type BootEvidence = {
@@ -94,5 +94,5 @@ function variable(root: HostRoot, name: string): Buffer | null {
  * accessible.
  */
 export function runningSays(root: HostRoot, request: ParameterRequest): boolean {
-  return saysAlready(kernelParameters(root), request);
+  return meetsRequest(kernelParameters(root), request);
 }

@@ -1,5 +1,5 @@
 import type { HostRoot } from '../../root.ts';
-import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
+import { kernelWords, meetsRequest, type ParameterRequest } from '../kernel-words.ts';
 
 /** Longer than any kernel reads. */
 const maxLine = 65_536;
@@ -31,7 +31,7 @@ export function grubConfigSays(root: HostRoot, path: string, request: ParameterR
   const lines = grubKernelLines(text);
   if (lines.length === 0) return null;
   return lines.every(line =>
-    saysAlready(
+    meetsRequest(
       kernelWords(line).map(word => word.text),
       request,
     ),

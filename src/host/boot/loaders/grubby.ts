@@ -1,7 +1,7 @@
 import { findProgram } from '../../distribution.ts';
 import { kernelParameters } from '../../kernel-cmdline.ts';
 import type { HostRoot } from '../../root.ts';
-import { editedWords, kernelWords, type ParameterRequest, saysAlready, wordEdits } from '../kernel-words.ts';
+import { editedWords, kernelWords, meetsRequest, type ParameterRequest, wordEdits } from '../kernel-words.ts';
 import { isPlainWord, ManualStepError, requestText } from '../line-edit.ts';
 import { type BootEntry, bootEntries, entryLine } from './entries.ts';
 import type { BootEvidence } from './evidence.ts';
@@ -60,7 +60,7 @@ function entryLines(root: HostRoot, request: ParameterRequest): EntryLine[] {
   const generated = grubKernelLines(readable(() => root.text(grubConfig(root), 16 << 20)) ?? '');
   if (generated.length > 0) {
     // Without boot loader entries, all kernels are changed together: the first one that lacks a parameter decides.
-    const lacking = generated.find(line => !saysAlready(words(line), request));
+    const lacking = generated.find(line => !meetsRequest(words(line), request));
     return [{ entry: null, words: words(lacking ?? generated[0]!) }];
   }
   return [{ entry: null, words: kernelParameters(root) }];

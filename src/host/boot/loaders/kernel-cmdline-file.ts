@@ -1,6 +1,6 @@
 import type { HostRoot } from '../../root.ts';
 import { natural } from '../../text.ts';
-import { kernelWords, type ParameterRequest, saysAlready, wordEdits } from '../kernel-words.ts';
+import { kernelWords, meetsRequest, type ParameterRequest, wordEdits } from '../kernel-words.ts';
 import { editPlain, type FileEdit, ManualStepError, type PlainRange, requestText } from '../line-edit.ts';
 
 /**
@@ -32,7 +32,7 @@ export function editKernelCmdline(
   const first = files.at(0);
   if (first === undefined) return { path: null, edit: null };
   const words = kernelWords(files.map(file => file.line).join(' ')).map(word => word.text);
-  if (saysAlready(words, request)) return { path: first.path, edit: null };
+  if (meetsRequest(words, request)) return { path: first.path, edit: null };
   // Of several files, the first one that mentions a requested parameter, or else the first.
   const touched = files.find(file => {
     const own = kernelWords(file.line).map(word => word.text);

@@ -1,7 +1,7 @@
 import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import { keyValues } from '../../text.ts';
-import { type ParameterRequest, saysAlready } from '../kernel-words.ts';
+import { meetsRequest, type ParameterRequest } from '../kernel-words.ts';
 import { ManualStepError, requestText } from '../line-edit.ts';
 import { bootEntries, entryWords } from './entries.ts';
 import type { BootEvidence } from './evidence.ts';
@@ -27,7 +27,7 @@ export function sdbootutil(
     throw new ManualStepError(`${kernelCmdline} does not exist`, step);
   }
   const entries = bootEntries(root).filter(entry => !entry.rescue);
-  const generated = entries.length > 0 && entries.every(entry => saysAlready(entryWords(entry), request));
+  const generated = entries.length > 0 && entries.every(entry => meetsRequest(entryWords(entry), request));
   const nothing: ParameterEdits = { loader: 'sdbootutil', request, files: [], commands: [], notes: [] };
   if (edit === null && generated) return nothing;
   const reason =

@@ -4,7 +4,7 @@ import type { HostRoot } from '../../root.ts';
 import { keyValues } from '../../text.ts';
 import { configFiles } from '../config-files.ts';
 import { dracutDirectories } from '../early-modules.ts';
-import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
+import { kernelWords, meetsRequest, type ParameterRequest } from '../kernel-words.ts';
 import { ManualStepError, requestText } from '../line-edit.ts';
 import { bootEntries } from './entries.ts';
 import { type BootEvidence, runningSays } from './evidence.ts';
@@ -61,7 +61,7 @@ function rebuild(
   const lines = images.map(image => [image, readable(() => readUkiCommandLine(root, image))] as const);
   const known = lines.filter((each): each is [string, UkiCommandLine] => each[1] !== null);
   const says = ({ text }: UkiCommandLine): boolean =>
-    saysAlready(
+    meetsRequest(
       kernelWords(text).map(word => word.text),
       request,
     );
