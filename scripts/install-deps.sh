@@ -38,6 +38,8 @@ packages=(
   cloud-image-utils
   mmdebstrap # a cloud image, its partitions, and a login to its guest
   fdisk
+  dosfstools # checks FAT file systems, and mtools reads them
+  mtools
   openssh-client
   mandoc # lints the man page
   rpm    # rpmbuild, for packages

@@ -1,4 +1,10 @@
-import { diskCaches, diskErrorActions, limitsProblem, zeroDetections } from '../devices/backends/disk.ts';
+import {
+  diskCaches,
+  diskErrorActions,
+  diskFormats,
+  limitsProblem,
+  zeroDetections,
+} from '../devices/backends/disk.ts';
 import { splitCommas } from '../text/commas.ts';
 import { parseCount, parseSize } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
@@ -50,9 +56,9 @@ const LIMITS = /^(iops|bps)(-burst)?$/;
 function diskSetting(disk: string, key: string, value: string | undefined): unknown {
   switch (key) {
     case 'format':
-      if (value === 'raw' || value === 'qcow2') return value;
+      if (diskFormats.some(format => format === value)) return value;
       throw new UsageError(
-        `--disk ${disk}: format takes raw or qcow2, not ${value || 'nothing'}; \`vring image convert\` converts other formats`,
+        `--disk ${disk}: format takes ${diskFormats.join(', ')}, not ${value || 'nothing'}; \`vring image convert\` converts other image formats`,
       );
     case 'serial':
       if (value) return value;

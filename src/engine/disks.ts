@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { isFolder } from '../devices/backends/disk.ts';
 import { sizeText } from '../text/size.ts';
 import { DiskError } from '../vmm/backends/disk-error.ts';
 import { changeDiskSize, type SizeChange } from '../vmm/backends/disk-size.ts';
@@ -17,6 +18,8 @@ export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Pr
   const fact = (name: string) => label?.facts.find(({ label }) => label === name)?.value;
   if (fact('transient') === true)
     throw new DiskError(`disk ${path} is transient: resize it while ${vm.name} is shut off`);
+  if (isFolder(fact('format')))
+    throw new DiskError(`disk ${path} is made of a folder, and has the size that its files need`);
   if (fact('format') === 'qcow2') return growQcow2(vm, { device, path, size: Number(fact('size')) }, change);
   return changeDiskSize(path, change, async ({ bytes, file }) => {
     await vm.command('resize-disk', { device, bytes, file });

@@ -4,6 +4,7 @@ import { disksFolder } from '../definitions/create/plan.ts';
 import { listNames } from '../definitions/files.ts';
 import { disksOf } from '../definitions/same-disk.ts';
 import { DefinitionStore } from '../definitions/store.ts';
+import { isFolder } from '../devices/backends/disk.ts';
 import { type ImageFacts, imageFacts } from '../engine/images/image-info.ts';
 
 /** A disk image of the host. */
@@ -84,6 +85,7 @@ export class ImageReader {
         continue;
       }
       for (const { file, format } of disks) {
+        if (isFolder(format)) continue;
         const image = want(resolve(file));
         image.format ??= format;
         if (!image.definedIn.includes(name)) image.definedIn.push(name);

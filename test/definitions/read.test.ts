@@ -169,6 +169,14 @@ describe('a problem names its place and what was expected', () => {
       '3:36 devices[0].path: /a is already used by disks[0].file: remove one of the two disks, or make both read-only',
     ],
     [
+      'name: web\ndisks: [{file: /a, format: fat}]',
+      '2:28 disks[0].format: nothing that the guest writes returns to the folder: set readonly: true, or transient: true if what it writes may be lost',
+    ],
+    [
+      'name: web\ndisks: [{file: /a, format: fat, readonly: true, bus: floppy}]',
+      '2:28 disks[0].format: a floppy disk that is made of a folder has format fat-floppy',
+    ],
+    [
       'name: web\ndisks: [{file: /a, readonly: true, transient: true}]',
       '2:47 disks[0].transient: the guest cannot write to it: leave this out',
     ],

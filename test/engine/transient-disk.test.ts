@@ -66,4 +66,28 @@ describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
     );
     await verifies(guest);
   });
+
+  test('is made of a folder, which stays as it was', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'a.txt'), 'content');
+    const options = { type: 'virtio-blk', path: folder, format: 'fat' };
+    const written = await GuestVm.start(engine, { name: 'one', devices: [{ ...options, transient: true }] });
+    await verifies(written);
+    await engine.reset('one');
+    await expect(engine.snapshot('one', { name: 'now', disks: true })).rejects.toThrow(
+      `its disk ${folder} is transient: data written to it is lost`,
+    );
+    await engine.kill('one');
+    expect(readFileSync(join(folder, 'a.txt'), 'utf8')).toBe('content');
+
+    const read = await GuestVm.start(engine, { name: 'two', devices: [{ ...options, readonly: true }] });
+    const { facts } = read.info.topology!.devices.find(({ name }) => name === 'blk0')!;
+    expect(facts).toContainEqual({ label: 'format', value: 'fat' });
+    await expect(engine.snapshot('two', { name: 'now', disks: false })).rejects.toThrow(
+      `its disk ${folder} is made of a folder whenever the VM starts: the folder may have changed`,
+    );
+    await expect(engine.resizeDisk('two', 'blk0', { bytes: 16 * MiB, shrink: false })).rejects.toThrow(
+      `disk ${folder} is made of a folder, and has the size that its files need`,
+    );
+  });
 });

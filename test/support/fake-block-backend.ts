@@ -1,4 +1,4 @@
-import type { DiskErrors, DiskFormat, DiskLimits } from '../../src/devices/backends/disk.ts';
+import type { DiskErrors, DiskLimits, ImageFormat } from '../../src/devices/backends/disk.ts';
 import type { DiskPort, DiskPortOptions } from '../../src/devices/backends/disk-port.ts';
 import type { GuestMemory } from '../../src/devices/guest-memory.ts';
 import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../src/devices/virtio/block-backend.ts';
@@ -14,7 +14,7 @@ export class FakeBlockBackend implements BlockBackend {
   blockSize = 4096;
   canDiscard = true;
   readonly handles = { image: 0, limiter: 0 };
-  format: DiskFormat = 'raw';
+  format: ImageFormat = 'raw';
   backing: readonly string[] = [];
   corruption: string | null = null;
   /** Running queues, by index. */

@@ -1,12 +1,11 @@
 import { type Command, Option } from 'commander';
-import { diskBackends } from '../../devices/backends/disk.ts';
+import { diskFormats } from '../../devices/backends/disk.ts';
 import { parseCount, parseSize } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import type { ChangeOptions, EjectOptions, LimitOptions, ResizeOptions } from './disks.ts';
 import { leaving, managerFor, runningManager } from './manager.ts';
 
 const MOST = 2 ** 50;
-const FORMATS = diskBackends.map(({ type }) => type);
 
 /** The commands that change a disk of a running VM. */
 export function registerDisks(vm: Command): void {
@@ -104,7 +103,7 @@ function registerChange(vm: Command): void {
       new Option(
         '--format <format>',
         'format of the file; without it, the file must look like a raw disk',
-      ).choices(FORMATS),
+      ).choices(diskFormats),
     )
     .addOption(
       new Option('--cache <mode>', "use the host's page cache, or bypass it").choices(['writeback', 'none']),

@@ -3,6 +3,8 @@ import {
   defaultErrorPolicy,
   diskCaches,
   diskErrorActions,
+  diskFormats,
+  isFolder,
   zeroDetections,
 } from '../../devices/backends/disk.ts';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
@@ -11,11 +13,11 @@ import { asSentences, hostPath, place } from './text.ts';
 
 const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide', 'floppy', 'usb', 'sd'] as const;
 const CD_BUSES: readonly string[] = ['sata', 'ide', 'scsi'];
-const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
   file: hostPath.optional().meta({
-    description: 'The image file or block device on the host. A CD-ROM or floppy drive without one is empty.',
+    description:
+      'The image file, block device or folder (`format: fat`) on the host. A CD-ROM or floppy drive without one is empty.',
     examples: ['/var/lib/vring/disks/web.img'],
   }),
   bus: z
@@ -32,12 +34,13 @@ const settings = z.strictObject({
     examples: ['05.0'],
   }),
   format: z
-    .enum(DISK_FORMATS)
+    .enum(diskFormats)
     .optional()
     .meta({
       description:
         'The format of the file. By default, the file is probed: raw disks, and qcow2 images without a backing ' +
-        'file, are accepted; everything else is refused.',
+        'file, are accepted; everything else is refused. fat (FAT16, or FAT32 if needed), fat32 and fat-floppy make a ' +
+        'disk of the files that a folder has when the VM starts, readonly or transient.',
       examples: ['qcow2'],
     }),
   cdrom: z
@@ -137,6 +140,18 @@ const disk = settings.transform((value, context) => {
     );
   if (value.cdrom && !CD_BUSES.includes(bus))
     return problem('bus', 'a CD-ROM must be on bus sata, ide or scsi', bus);
+  if (isFolder(value.format)) {
+    if (value.cdrom) return problem('format', 'a CD-ROM cannot be made of a folder', value.format);
+    if (!value.readonly && !value.transient)
+      return problem(
+        'format',
+        'nothing that the guest writes returns to the folder: set readonly: true, or transient: true if what it ' +
+          'writes may be lost',
+        value.format,
+      );
+    if (bus === 'floppy' && value.format !== 'fat-floppy')
+      return problem('format', 'a floppy disk that is made of a folder has format fat-floppy', value.format);
+  }
   if (value.transient && (value.cdrom || value.readonly))
     return problem('transient', 'the guest cannot write to it: leave this out', true);
   if (value['detect-zeroes'] === 'unmap' && value.discard === 'ignore')

@@ -1,5 +1,10 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import { diskCaches, diskErrorActions, zeroDetections } from '../../devices/backends/disk.ts';
+import {
+  diskCaches,
+  diskErrorActions,
+  type ImageFormat,
+  zeroDetections,
+} from '../../devices/backends/disk.ts';
 import { own } from '../../text/own.ts';
 import { sizeText } from '../../text/size.ts';
 import type { DiskInput } from '../fields/disks.ts';
@@ -14,14 +19,16 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
     return null;
   };
   const type = document.attribute(element, 'type') ?? 'file';
-  if (type !== 'file' && type !== 'block')
-    return leaveOut(`a disk must be a file or a block device of this host${own(INSTEAD, type) ?? ''}`);
+  if (type !== 'file' && type !== 'block' && type !== 'dir')
+    return leaveOut(
+      `a disk must be a file, a block device or a folder of this host${own(INSTEAD, type) ?? ''}`,
+    );
   const kind = document.attribute(element, 'device') ?? 'disk';
   if (kind !== 'disk' && kind !== 'cdrom' && kind !== 'floppy')
     return leaveOut(`vring has no ${kind} devices`);
   const source = document.child(element, 'source');
   // An empty drive may have an empty source.
-  const file = document.attribute(source, type === 'file' ? 'file' : 'dev') || null;
+  const file = document.attribute(source, SOURCES[type]) || null;
   if (document.child(element, 'encryption') !== null || document.child(source, 'encryption') !== null)
     return leaveOut('its image is encrypted: decrypt it with qemu-img convert');
   document.skip(source, 'index');
@@ -30,13 +37,14 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   const targetBus = document.attribute(target, 'bus') ?? DEFAULT_BUS[kind];
   const name = document.attribute(target, 'dev');
   const bus = libvirtDevice('disk', targetBus)?.definition.value as DiskInput['bus'];
+  if (type === 'dir' && kind === 'cdrom') return leaveOut('a CD-ROM cannot be made of a folder');
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
   if ((bus === 'floppy') !== (kind === 'floppy'))
     return leaveOut(`no ${kind} is on a bus of type ${targetBus}`);
   if ((bus === 'usb' || bus === 'sd') && kind === 'cdrom')
     return leaveOut(`vring has no CD drives on ${bus === 'usb' ? 'USB' : bus}: use bus sata`);
   if (file === null && (kind === 'disk' || bus === 'virtio')) return leaveOut('it has no medium');
-  if (targetBus !== bus) document.leaveOut(target!, `${targetBus} becomes ${bus}`);
+  if (targetBus !== bus && bus !== 'floppy') document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
   const addr =
     bus === 'scsi' || bus === 'sata'
@@ -60,20 +68,24 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
     bus,
     ...addr,
     ...readDriver(document, element),
+    // libvirt has no other FAT disks than read-only ones.
+    ...(type === 'dir' && { format: kind === 'floppy' ? 'fat-floppy' : 'fat', readonly: true }),
     ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
-    ...(transient !== null && readonly === null && kind !== 'cdrom' && { transient: true }),
+    ...(transient !== null && readonly === null && type !== 'dir' && kind !== 'cdrom' && { transient: true }),
     ...(serial !== null && { serial: serial.slice(0, MAX_SERIAL) }),
     ...(place !== null && { bootindex: Number(place) }),
     ...readLimits(document, element),
   };
 }
 
+/** The attribute of <source> that names it. */
+const SOURCES = { file: 'file', block: 'dev', dir: 'dir' } as const;
+
 /** What to do with disks that libvirt reaches in other ways. */
 const INSTEAD: Readonly<Record<string, string>> = {
   volume: ': virsh vol-path says which file the volume is',
   network: ': attach it there first, with rbd map, iscsiadm or nbd-client for instance',
   nvme: ': pass its controller through',
-  dir: ': put its files on an image',
 };
 
 const DEFAULT_BUS = { disk: 'virtio', cdrom: 'ide', floppy: 'fdc' } as const;
@@ -140,7 +152,8 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
   const format = document.attribute(driver, 'type') ?? undefined;
   const cache = driver.attributes.cache;
   const queues = Number(document.attribute(driver, 'queues') ?? 1);
-  if (format !== undefined && format !== 'raw' && format !== 'qcow2') {
+  const isFolder = element.attributes.type === 'dir';
+  if (format !== undefined && !isFolder && format !== 'raw' && format !== 'qcow2') {
     throw document.error(
       driver,
       `expected a disk of format raw or qcow2, not ${format}: convert it with qemu-img`,
@@ -161,7 +174,7 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
   );
   const rerror = one('rerror_policy', ['report', 'ignore', 'stop']);
   return {
-    ...(format !== undefined && { format }),
+    ...(!isFolder && format !== undefined && { format: format as ImageFormat }),
     ...(mode !== undefined && mode !== 'writeback' && { cache: mode }),
     ...(discard === 'ignore' && { discard }),
     // libvirt: unmap is on where discards are ignored.

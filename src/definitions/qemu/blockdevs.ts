@@ -1,8 +1,10 @@
+import { isFolder } from '../../devices/backends/disk.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { shown } from '../words.ts';
 import type { Draft, Drive, Place } from './draft.ts';
 import { DRIVE_LEFT_OUT, imageFormat, parseCache, takeDiscard, takeErrorPolicy } from './drives.ts';
 import { OptionError } from './error.ts';
+import { folderDisk, takeFolder } from './folder-disk.ts';
 import { hostFile, insteadOf } from './host-file.ts';
 import type { Settings } from './settings.ts';
 
@@ -24,12 +26,13 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'driver');
   const id = settings.require('node-name');
   // -snapshot does not apply to these, unlike to drives.
-  const disk = { ...readNode(draft, settings), transient: false };
+  const node = readNode(draft, settings, place);
+  const disk = { ...node, transient: node.transient ?? false };
   draft.nameDrive(place, { id, bus: 'none', disk });
 }
 
 /** A node with all that is below it. @throws OptionError */
-function readNode(draft: Draft, settings: Settings): Disk {
+function readNode(draft: Draft, settings: Settings, place: Place): Disk {
   const driver = settings.require('driver');
   const readonly = settings.takeSwitch('read-only');
   const own = {
@@ -37,7 +40,11 @@ function readNode(draft: Draft, settings: Settings): Disk {
     ...takeDiscard(settings),
     ...takeGroup(draft, driver, settings),
   };
-  const below = PROTOCOLS.includes(driver) ? protocol(draft, settings) : readBelow(draft, driver, settings);
+  const below = PROTOCOLS.includes(driver)
+    ? protocol(draft, settings)
+    : driver === 'vvfat'
+      ? folder(draft, settings, place)
+      : readBelow(draft, driver, settings, place);
   const cache = parseCache(settings);
   settings.prefer('aio', ['io_uring'], 'vring chooses how data is transferred');
   settings.leaveOut({ ...DRIVE_LEFT_OUT, backing: OWN_BACKING, 'backing.*': OWN_BACKING });
@@ -48,7 +55,7 @@ function readNode(draft: Draft, settings: Settings): Disk {
     ...below,
     ...own,
     // A node without a format is the content of the file.
-    format: FILTERS.includes(driver) ? below.format : imageFormat(driver, below.file, draft.host),
+    format: keepsFormat(driver, below) ? below.format : imageFormat(driver, below.file, draft.host),
     readonly: readonly ?? below.readonly,
     cache: cache === 'writeback' ? below.cache : cache,
   };
@@ -59,10 +66,22 @@ function protocol(draft: Draft, settings: Settings): Disk {
   return { file: hostFile(settings.require('filename'), draft.host), readonly: false, cache: 'writeback' };
 }
 
+/** @throws OptionError */
+function folder(draft: Draft, settings: Settings, place: Place): Disk {
+  const folder = takeFolder(settings);
+  if (folder === null) throw new OptionError('dir is missing');
+  return { ...folderDisk(draft, place, folder, false), cache: 'writeback' };
+}
+
+/** A filter's node has the format below, and so does a raw disk that is made of a folder. */
+function keepsFormat(driver: string, below: Disk): boolean {
+  return FILTERS.includes(driver) || driver === 'vvfat' || (driver === 'raw' && isFolder(below.format));
+}
+
 /** The node below: by its name, or in place. @throws OptionError */
-function readBelow(draft: Draft, driver: string, settings: Settings): Disk {
+function readBelow(draft: Draft, driver: string, settings: Settings, place: Place): Disk {
   if (![...FORMATS, ...FILTERS].includes(driver)) {
-    const advice = insteadOf(driver) ?? `expected one of ${[...PROTOCOLS, ...FORMATS].join(', ')}`;
+    const advice = insteadOf(driver) ?? `expected one of ${[...PROTOCOLS, ...FORMATS, 'vvfat'].join(', ')}`;
     throw new OptionError(`vring has no block driver ${shown(driver)}: ${advice}`);
   }
   const node = settings.take('file');
@@ -70,7 +89,7 @@ function readBelow(draft: Draft, driver: string, settings: Settings): Disk {
     const nested = settings.nested('file');
     if (nested === null) throw new OptionError('file is missing');
     nested.take('node-name');
-    return readNode(draft, nested);
+    return readNode(draft, nested, place);
   }
   const { disk } = draft.claimDrive(node, 'file');
   if (disk === null) throw new OptionError(`file=${node}: it has no medium`);

@@ -12,6 +12,7 @@ import { shown } from '../words.ts';
 import type { Draft, Drive, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { readFlashDrive } from './firmware.ts';
+import { folderDisk, folderOfName, type QemuFolder, takeFolder } from './folder-disk.ts';
 import type { QemuHost } from './host.ts';
 import { hostFile } from './host-file.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
@@ -64,7 +65,7 @@ export function readDrive(draft: Draft, text: string, place: Place): void {
     readFlashDrive(draft, settings, place);
     return;
   }
-  const drive = parseDrive(settings, draft.host);
+  const drive = parseDrive(draft, settings, place);
   const { id } = drive;
   if (drive.bus !== 'none' && id !== undefined)
     draft.nameAttached({ ...drive, id }, given === undefined || given === 'sd' ? place : null);
@@ -75,14 +76,15 @@ export function readDrive(draft: Draft, text: string, place: Place): void {
 }
 
 /** @throws OptionError */
-export function parseDrive(settings: Settings, host: QemuHost): Drive {
+function parseDrive(draft: Draft, settings: Settings, place: Place): Drive {
   const bus = settings.takeOne('if', INTERFACES) ?? 'ide';
   if (bus === 'mtd' || bus === 'xen') throw new OptionError(`if=${bus}: ${NO_INTERFACE[bus]}`);
   if (bus === 'pflash') throw new OptionError('if=pflash: only -drive takes it');
   const media = settings.takeOne('media', ['disk', 'cdrom']);
   const cdrom = media === 'cdrom' && bus !== 'floppy' && bus !== 'sd';
   const name = settings.take('file') ?? settings.take('file.filename');
-  settings.prefer('file.driver', ['file', 'host_device', 'host_cdrom'], OWN_QUEUES);
+  settings.prefer('file.driver', ['file', 'host_device', 'host_cdrom', 'vvfat'], OWN_QUEUES);
+  const folder = takeFolder(settings, 'file.') ?? takeFolder(settings);
   const id = settings.take('id');
   const index = driveIndex(settings, bus);
   const format = settings.take('format') ?? settings.take('driver');
@@ -96,21 +98,21 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   settings.prefer('aio', ['io_uring'], OWN_QUEUES);
   settings.leaveOut(DRIVE_LEFT_OUT);
   settings.end();
-  if (!name) {
+  if (!name && folder === null) {
     if (cdrom || bus === 'floppy') return { id, bus, index, disk: null };
     throw new OptionError('file is missing');
   }
-  const file = hostFile(name, host);
+  const source = folder ?? name!;
+  const disk = { ...diskSource(draft, place, source, { bus, format, transient }), cdrom };
+  const isReadonly = readonly || disk.readonly === true;
   return {
     id,
     bus,
     index,
     disk: {
-      file,
-      cdrom,
-      format: imageFormat(format, file, host),
-      readonly,
-      ...(transient !== undefined && { transient: transient && !readonly && !cdrom }),
+      ...disk,
+      readonly: isReadonly,
+      ...(disk.transient !== undefined && { transient: disk.transient && !isReadonly && !cdrom }),
       cache,
       ...errors,
       ...discard,
@@ -182,22 +184,46 @@ function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
   return bus === 'ide' ? (number('bus') ?? 0) * 2 + unit : unit;
 }
 
-/** `-fda`. */
-export function floppyDisk(file: string, host: QemuHost): DiskInput {
-  const resolved = hostFile(file, host);
-  return { file: resolved, bus: 'floppy', format: imageFormat(undefined, resolved, host) };
+/** `-hda`, `-fda`, `-sd`, `-cdrom`, and a file without an option. @throws OptionError */
+export function addNamedDisk(
+  draft: Draft,
+  place: Place,
+  name: string,
+  {
+    bus,
+    cdrom = false,
+    index,
+  }: { readonly bus: 'ide' | 'floppy' | 'sd'; readonly cdrom?: boolean; readonly index?: number },
+): void {
+  draft.addDisk(place, { ...diskSource(draft, place, name, { bus }), bus, cdrom }, index);
 }
 
-/** `-sd`. */
-export function sdCardDisk(file: string, host: QemuHost): DiskInput {
-  const resolved = hostFile(file, host);
-  return { file: resolved, bus: 'sd', format: imageFormat(undefined, resolved, host) };
-}
+type SourceSettings = {
+  readonly bus: Drive['bus'];
+  readonly format?: string | undefined;
+  readonly transient?: boolean | undefined;
+};
 
-/** `-hda`, `-cdrom`, and a file without an option. */
-export function ideDisk(file: string, cdrom: boolean, host: QemuHost): DiskInput {
-  const resolved = hostFile(file, host);
-  return { file: resolved, bus: 'ide', cdrom, format: imageFormat(undefined, resolved, host) };
+/** What a disk consists of: a file of this host, or a folder. @throws OptionError */
+function diskSource(
+  draft: Draft,
+  place: Place,
+  source: string | QemuFolder,
+  { bus, format, transient }: SourceSettings,
+): Pick<DiskInput, 'format' | 'readonly' | 'transient'> & { readonly file: string } {
+  const folder = typeof source === 'string' ? folderOfName(source) : source;
+  if (folder !== null) {
+    if (format !== undefined && format !== 'raw' && format !== 'vvfat')
+      throw new OptionError(`format=${format}: a disk that is made of a folder has format=raw`);
+    // The writes of a transient disk go elsewhere in any case.
+    return folderDisk(draft, place, transient ? { ...folder, rw: true } : folder, bus === 'floppy');
+  }
+  const file = hostFile(String(source), draft.host);
+  return {
+    file,
+    format: imageFormat(format, file, draft.host),
+    ...(transient !== undefined && { transient }),
+  };
 }
 
 /** @throws OptionError */

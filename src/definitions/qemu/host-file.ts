@@ -6,9 +6,7 @@ import type { QemuHost } from './host.ts';
 
 /** What to do for disks that QEMU reaches by a protocol of its own. */
 const INSTEAD: Readonly<Record<string, string>> = {
-  fat: 'vring makes no disk of a folder: put its files on an image, with mformat and mcopy (package mtools) for instance',
-  vvfat:
-    'vring makes no disk of a folder: put its files on an image, with mformat and mcopy (package mtools) for instance',
+  fat: 'only a disk can be made of a folder',
   nbd: 'attach it to this host with nbd-client, and give its /dev/nbd',
   rbd: 'attach it to this host with rbd map, and give its /dev/rbd',
   iscsi: 'attach it to this host with iscsiadm, and give its path in /dev/disk',

@@ -9,7 +9,7 @@ import { readChardev } from './chardevs.ts';
 import { readCpu, readSmp } from './cpus.ts';
 import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
-import { floppyDisk, ideDisk, readDrive, sdCardDisk, TOTALS, takeLimits } from './drives.ts';
+import { addNamedDisk, readDrive, TOTALS, takeLimits } from './drives.ts';
 import { OptionError } from './error.ts';
 import { readBios, readFwCfg, readOptionRom, readPflash } from './firmware.ts';
 import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
@@ -45,13 +45,13 @@ function already(becomes: string): QemuOption {
 const hardDisk = (index: number): QemuOption => ({
   value: 'FILE',
   becomes: 'a disk with bus: ide',
-  read: (draft, file, place) => draft.addDisk(place, ideDisk(file, false, draft.host), index),
+  read: (draft, file, place) => addNamedDisk(draft, place, file, { bus: 'ide', index }),
 });
 
 const floppyDrive = (index: number): QemuOption => ({
   value: 'FILE',
   becomes: 'a disk with bus: floppy',
-  read: (draft, file, place) => draft.addDisk(place, floppyDisk(file, draft.host), index),
+  read: (draft, file, place) => addNamedDisk(draft, place, file, { bus: 'floppy', index }),
 });
 
 /** Why options for the host's display are left out. */
@@ -107,7 +107,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   drive: {
     value:
-      'file=FILE,if=virtio|scsi|ide|floppy|sd|none|pflash[,format=,media=,readonly=,snapshot=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
+      'file=FILE|fat:FOLDER,if=virtio|scsi|ide|floppy|sd|none|pflash[,format=,media=,readonly=,snapshot=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
     becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, as with -pflash',
     repeats: true,
     read: readDrive,
@@ -120,7 +120,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     },
   },
   blockdev: {
-    value: 'file|raw|qcow2|...,node-name=NODE[,filename=,file=,read-only=]',
+    value: 'file|raw|qcow2|vvfat|...,node-name=NODE[,filename=,file=,dir=,read-only=]',
     becomes: 'a disk, by the -device that names it',
     repeats: true,
     read: readBlockdev,
@@ -129,7 +129,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     value: 'FILE',
     becomes: 'an SD card',
     repeats: true,
-    read: (draft, file, place) => draft.addDisk(place, sdCardDisk(file, draft.host)),
+    read: (draft, file, place) => addNamedDisk(draft, place, file, { bus: 'sd' }),
   },
   fda: floppyDrive(0),
   fdb: floppyDrive(1),
@@ -140,7 +140,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   cdrom: {
     value: 'FILE',
     becomes: 'a disk with cdrom: true',
-    read: (draft, file, place) => draft.addDisk(place, ideDisk(file, true, draft.host), 2),
+    read: (draft, file, place) => addNamedDisk(draft, place, file, { bus: 'ide', cdrom: true, index: 2 }),
   },
   nic: {
     value: 'user|tap|bridge|passt|hubport|none[,model=,mac=,...]',

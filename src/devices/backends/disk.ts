@@ -5,7 +5,7 @@ import { DeviceStateError, numberOf } from '../state.ts';
 import type { Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 
-/** The image formats that a disk may have. */
+/** What a disk may be made of: an image in one of two formats, or a folder. */
 export const diskBackends = [
   {
     kind: 'disk',
@@ -21,9 +21,39 @@ export const diskBackends = [
       "QEMU's format: takes the space that its guest has written, and may have backing files, compressed " +
       'clusters and snapshots',
   },
+  {
+    kind: 'disk',
+    type: 'fat',
+    title: 'folder',
+    description:
+      'a FAT partition with the files that a folder has when the VM starts: FAT16 if they fit in 504 MiB, ' +
+      'else FAT32; read-only or transient',
+  },
+  { kind: 'disk', type: 'fat32', title: 'folder', description: 'the same, always as FAT32' },
+  {
+    kind: 'disk',
+    type: 'fat-floppy',
+    title: 'folder',
+    description: 'the same as a floppy disk of 1.44 or 2.88 MB, FAT12 without a partition table',
+  },
 ] as const satisfies readonly BackendType[];
 
+/** What a disk may be declared as. */
 export type DiskFormat = (typeof diskBackends)[number]['type'];
+/** The format of an image. */
+export type ImageFormat = Extract<DiskFormat, 'raw' | 'qcow2'>;
+/** The file system that a folder becomes. */
+export type FolderFormat = Exclude<DiskFormat, ImageFormat>;
+
+export const diskFormats = diskBackends.map(({ type }) => type) as [DiskFormat, ...DiskFormat[]];
+export const imageFormats = ['raw', 'qcow2'] as const satisfies readonly ImageFormat[];
+
+const folderFormats: readonly unknown[] = ['fat', 'fat32', 'fat-floppy'] satisfies readonly FolderFormat[];
+
+/** Whether a disk is made of a folder when it is opened, so that no file of the host has what its guest writes. */
+export function isFolder(format: unknown): format is FolderFormat {
+  return folderFormats.includes(format);
+}
 
 /**
  * As in QEMU: `writeback` uses the host's page cache, which a flush writes out; `none` bypasses it if possible
@@ -195,10 +225,11 @@ export function diskFields(z: Zod) {
   return {
     path: z.string().min(1, 'the path of the disk is empty').describe('the file or block device on the host'),
     format: z
-      .enum(diskBackends.map(({ type }) => type) as [DiskFormat, ...DiskFormat[]])
+      .enum(diskFormats)
       .optional()
       .describe(
-        'its format; if absent, the content must look like a raw disk, or like a qcow2 image without a backing file',
+        'its format; if absent, the content must look like a raw disk, or like a qcow2 image without a backing ' +
+          'file; fat, fat32 and fat-floppy make a disk of a folder, with readonly or transient',
       ),
     readonly: z.boolean().default(false).describe('the guest cannot write to it'),
     cache: z

@@ -1,4 +1,4 @@
-import type { DiskErrors, DiskFormat, DiskLimits } from '../backends/disk.ts';
+import type { DiskErrors, DiskLimits, ImageFormat } from '../backends/disk.ts';
 import type { DiskPort, DiskPortOptions } from '../backends/disk-port.ts';
 import type { RunningQueue, VirtioQueue } from './virtio-device.ts';
 
@@ -14,7 +14,7 @@ export interface BlockBackend {
   readonly canDiscard: boolean;
   /** Its handles for native threads other than virtio-blk's: those of a SCSI controller. */
   readonly handles: DiskHandles;
-  readonly format: DiskFormat;
+  readonly format: ImageFormat;
   /** Paths of the files that back its image, the next one first. */
   readonly backing: readonly string[];
   /** Why nothing is written to its image any more: its tables are corrupt; null if they are not known to be. */

@@ -1,7 +1,8 @@
 import { open, stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
 import { DiskError } from '../../vmm/backends/disk-error.ts';
-import { fdsOf, openDisk } from '../../vmm/backends/open-disk.ts';
+import { fdsOf, openInSteps } from '../../vmm/backends/open-disk.ts';
 import { type DiskFacts, diskFacts } from '../../vmm/machine/messages.ts';
 
 /** How long a file system may take to open a file. */
@@ -15,12 +16,15 @@ export async function openDiskFor(
   options: DiskOptions,
 ): Promise<{ readonly fds: readonly number[]; readonly facts: DiskFacts }> {
   await answers(options.path);
-  const disk = openDisk(options);
+  const steps = openInSteps(options);
+  let step = steps.next();
+  for (; !step.done; step = steps.next()) await setImmediate();
+  const disk = step.value;
   return { fds: fdsOf(disk), facts: diskFacts(disk) };
 }
 
 /**
- * Fails on a file system that hangs: this process serves all VMs and must not wait. `openDisk` finds all other errors.
+ * Fails on a file system that hangs: this process serves all VMs and must not wait. `openInSteps` finds all other errors.
  * @throws DiskError
  */
 async function answers(path: string): Promise<void> {

@@ -71,10 +71,11 @@ async function finish(
 /** @throws when guest data is in a file that could not be opened later */
 function refuseTransient(disks: readonly DiskLabel[]): void {
   const disk = disks.find(({ transient }) => transient);
-  if (disk !== undefined)
-    throw new Error(
-      `its disk ${disk.path} is transient: data written to it is lost when the VM ends, so a snapshot would lack it`,
-    );
+  if (disk === undefined) return;
+  const why = disk.readonly
+    ? 'made of a folder whenever the VM starts: the folder may have changed by the time a snapshot is restored'
+    : 'transient: data written to it is lost when the VM ends, so a snapshot would lack it';
+  throw new Error(`its disk ${disk.path} is ${why}`);
 }
 
 /** By index. @throws when one of them is not a file that can be copied */

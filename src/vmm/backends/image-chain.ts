@@ -1,5 +1,5 @@
 import { dirname, isAbsolute, join } from 'node:path';
-import type { DiskFormat } from '../../devices/backends/disk.ts';
+import type { ImageFormat } from '../../devices/backends/disk.ts';
 import { shellText } from '../../text/shell.ts';
 import { inspectQcow2, type Qcow2Header } from '../native/qcow2-header.ts';
 import { DiskError } from './disk-error.ts';
@@ -11,7 +11,7 @@ export const MAX_CHAIN = 200;
 export type BackingFile = {
   readonly fd: number;
   readonly path: string;
-  readonly format: DiskFormat;
+  readonly format: ImageFormat;
 };
 
 /** Names that QEMU takes for protocols rather than files. */

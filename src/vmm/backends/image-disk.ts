@@ -1,8 +1,8 @@
 import {
   type DiskErrorAction,
-  type DiskFormat,
   type DiskLimits,
   type DiskOptions,
+  type ImageFormat,
   isUncached,
 } from '../../devices/backends/disk.ts';
 import type { DiskPort, DiskPortOptions } from '../../devices/backends/disk-port.ts';
@@ -52,7 +52,7 @@ export class ImageDisk implements BlockBackend {
   readonly readonly: boolean;
   readonly blockSize: number;
   readonly canDiscard: boolean;
-  readonly format: DiskFormat;
+  readonly format: ImageFormat;
   readonly backing: readonly string[];
   readonly #disk: OpenDisk;
   readonly #image: number;

@@ -1,10 +1,17 @@
 import { fstatSync, readFileSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
-import { type DiskFormat, type DiskOptions, isUncached } from '../../devices/backends/disk.ts';
+import {
+  type DiskOptions,
+  type FolderFormat,
+  type ImageFormat,
+  isFolder,
+  isUncached,
+} from '../../devices/backends/disk.ts';
 import { shellText } from '../../text/shell.ts';
 import * as libc from '../native/libc.ts';
 import { DiskError } from './disk-error.ts';
 import { lockDisk } from './disk-lock.ts';
+import { folderImage } from './fat/folder-image.ts';
 import { deviceNumbers, type FileIdentity, fileIdentity } from './file-identity.ts';
 import { type BackingFile, openChain } from './image-chain.ts';
 import { probeFormat, toRaw } from './image-format.ts';
@@ -25,7 +32,7 @@ const PAGE = 4096;
 /** An open disk. Sizes in bytes. */
 export type OpenDisk = {
   readonly fd: number;
-  readonly imageFormat: DiskFormat;
+  readonly imageFormat: ImageFormat;
   /** Its backing files, the next one first. */
   readonly backing: readonly BackingFile[];
   /** Of the disk. Follows the file while it is in use. */
@@ -38,6 +45,8 @@ export type OpenDisk = {
   readonly file: FileIdentity;
 };
 
+type ImageOptions = DiskOptions & { readonly format: ImageFormat | undefined };
+
 /**
  * Opens an image file or a block device, bypassing the page cache if `cache` asks for it and it is possible, and locks
  * it against other writers (for `readonly`, shares it with other readers). Its backing files are opened and locked for
@@ -45,11 +54,40 @@ export type OpenDisk = {
  * @throws DiskError
  */
 export function openDisk(options: DiskOptions): OpenDisk {
-  return options.transient ? openTransient(options) : openImage(options);
+  const steps = openInSteps(options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same; the files of a folder are copied in steps, between which other work can be done. @throws DiskError */
+export function* openInSteps(options: DiskOptions): Generator<void, OpenDisk> {
+  const { format } = options;
+  if (isFolder(format)) return yield* openFolder(options, format);
+  const image = { ...options, format };
+  return options.transient ? openTransient(image) : openImage(image);
+}
+
+/** Makes a disk of a folder, in a temporary file. */
+function* openFolder(options: DiskOptions, format: FolderFormat): Generator<void, OpenDisk> {
+  const { path, readonly, transient } = options;
+  if (!readonly && !transient)
+    throw new DiskError(
+      `disk ${path} is a folder, to which nothing that the guest writes returns: set readonly, or transient if what it writes may be lost`,
+    );
+  const { fd, size } = yield* folderImage(path, format);
+  const stats = fstatSync(fd, { bigint: true });
+  return {
+    ...{ fd, size, imageFormat: 'raw', backing: [], isBlockDevice: false },
+    blockSize: Number(stats.blksize),
+    canDiscard: !readonly && fileDiscards(fd, size),
+    file: fileIdentity(stats),
+  };
 }
 
 /** Opens a private overlay over the disk, which itself is only read. @throws DiskError */
-function openTransient(options: DiskOptions): OpenDisk {
+function openTransient(options: ImageOptions): OpenDisk {
   const base = openImage({ ...options, readonly: true });
   try {
     const { path } = options;
@@ -81,7 +119,7 @@ function reopenUncached(fd: number): number {
   }
 }
 
-function openImage(options: DiskOptions): OpenDisk {
+function openImage(options: ImageOptions): OpenDisk {
   const { path, readonly, format } = options;
   const { fd, isBlockDevice } = openChecked(options);
   try {
@@ -149,7 +187,10 @@ function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean
     const stats = fstatSync(found);
     const isBlockDevice = stats.isBlockDevice();
     if (!stats.isFile() && !isBlockDevice) {
-      throw new DiskError(`disk ${path} is ${kindOf(stats)}: give an image file or a block device`);
+      const orFolder = stats.isDirectory() ? ', or add format=fat to make a disk of its files' : '';
+      throw new DiskError(
+        `disk ${path} is ${kindOf(stats)}: give an image file or a block device${orFolder}`,
+      );
     }
     const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly ? O_EXCL : 0);
     const again = `/proc/self/fd/${found}`;
@@ -184,7 +225,7 @@ function opened({ path, readonly }: DiskOptions, isBlockDevice: boolean, open: (
 /**
  * Refuses an image that looks like a format other than these: as a raw disk, the guest would overwrite its metadata.
  */
-function checkFormat(fd: number, path: string, size: number): DiskFormat {
+function checkFormat(fd: number, path: string, size: number): ImageFormat {
   const format = probeFormat((offset, length) => readPages(fd, offset, length), size);
   if (format === 'raw' || format === 'qcow2') return format;
   throw new DiskError(

@@ -1,12 +1,6 @@
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { DiskFormat } from '../../devices/backends/disk.ts';
-import { randomHex } from '../../text/digest.ts';
-import { DiskError } from './disk-error.ts';
-
-/** As in QEMU: temporary images may be large, and /tmp is often in memory. */
-const FOLDER = '/var/tmp';
+import { writeSync } from 'node:fs';
+import type { ImageFormat } from '../../devices/backends/disk.ts';
+import { openTemporary } from './temporary-file.ts';
 
 const CLUSTER_BITS = 16;
 const CLUSTER = 2 ** CLUSTER_BITS;
@@ -29,7 +23,7 @@ const L1_TABLE = 3;
  * An empty qcow2 image (version 3; QEMU's docs/interop/qcow2.rst) over a disk of this size, in bytes, and format: its
  * metadata, from the start of the file.
  */
-export function emptyOverlay(size: number, format: DiskFormat): Buffer {
+export function emptyOverlay(size: number, format: ImageFormat): Buffer {
   const entries = Math.ceil(size / L1_ENTRY_MAPS);
   const l1Clusters = Math.ceil((entries * 8) / CLUSTER);
   const clusters = L1_TABLE + l1Clusters;
@@ -62,25 +56,13 @@ export function emptyOverlay(size: number, format: DiskFormat): Buffer {
 }
 
 /**
- * Creates an empty overlay in an unlinked file, which is gone with its last fd. TMPDIR is its folder.
+ * Creates an empty overlay in a temporary file.
  * @param path of the disk, for errors
  * @throws DiskError
  */
-export function openOverlay(path: string, size: number, format: DiskFormat): number {
-  const folder = process.env.TMPDIR === undefined ? FOLDER : tmpdir();
-  const file = join(folder, `vring-${randomHex(8)}`);
+export function openOverlay(path: string, size: number, format: ImageFormat): number {
   const image = emptyOverlay(size, format);
-  let fd: number | null = null;
-  try {
-    fd = openSync(file, 'wx+', 0o600);
-    unlinkSync(file);
+  return openTemporary(`disk ${path} is transient, and a file for what its guest writes`, fd => {
     for (let done = 0; done < image.length; ) done += writeSync(fd, image, done, image.length - done, done);
-    return fd;
-  } catch (error) {
-    if (fd !== null) closeSync(fd);
-    const { code } = error as NodeJS.ErrnoException;
-    throw new DiskError(
-      `disk ${path} is transient, and a file for what its guest writes cannot be created in ${folder} (${code}): set TMPDIR to a folder with room`,
-    );
-  }
+  });
 }

@@ -1,5 +1,5 @@
 import type { TerminalSize } from '../../devices/backends/char.ts';
-import type { DiskFormat, DiskLimits, DiskOptions } from '../../devices/backends/disk.ts';
+import type { DiskLimits, DiskOptions, ImageFormat } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { ScreenResize } from '../../devices/display/monitor-size.ts';
@@ -161,7 +161,7 @@ export type GivenWireFacts = { readonly device: string; readonly wire: WireFacts
 
 /** An open disk, without its fds. Facts about other formats are absent from versions that only know raw images. */
 export type DiskFacts = Omit<OpenDisk, 'fd' | 'backing' | 'imageFormat'> & {
-  readonly imageFormat?: DiskFormat | undefined;
+  readonly imageFormat?: ImageFormat | undefined;
   readonly backing?: readonly Omit<BackingFile, 'fd'>[] | undefined;
 };
 

@@ -1,4 +1,5 @@
 import { openSync } from 'node:fs';
+import { isFolder } from '../../devices/backends/disk.ts';
 import type { CpuFeatures } from '../cpu/cpuid-features.ts';
 import type { GuestRam } from '../memory/guest-ram.ts';
 import * as libc from '../native/libc.ts';
@@ -240,10 +241,16 @@ export class SnapshotWriter {
 }
 
 /** A manager's facts about a disk. */
-export function labelOf({ path, readonly, transient, isBlockDevice, fd, size }: HeldDisk): DiskLabel {
+export function labelOf({ path, format, readonly, transient, isBlockDevice, fd, size }: HeldDisk): DiskLabel {
   // A file may have been resized since it was opened.
   const bytes = isBlockDevice ? size : identityOf(fd).size;
-  return { path, readonly, isBlockDevice, size: bytes, ...(transient && { transient }) };
+  return {
+    path,
+    readonly,
+    isBlockDevice,
+    size: bytes,
+    ...((transient || isFolder(format)) && { transient: true }),
+  };
 }
 
 function identityOf(fd: number): FileIdentity {

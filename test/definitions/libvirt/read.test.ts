@@ -85,7 +85,7 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/features/vmport: this version has none',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/devices/disk/iotune/read_bytes_sec: limits hold for reads and writes together: use total_iops_sec and total_bytes_sec',
-      'domain/devices/disk: a disk must be a file or a block device of this host: attach it there first, with rbd map, iscsiadm or nbd-client for instance',
+      'domain/devices/disk: a disk must be a file, a block device or a folder of this host: attach it there first, with rbd map, iscsiadm or nbd-client for instance',
       'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
       'domain/devices/interface: vring has no vhostuser networks',
       'domain/devices/hostdev: only PCI devices can be passed through',
@@ -112,6 +112,18 @@ describe('elements', () => {
         disks: [
           { file: '/a.img', 'detect-zeroes': 'unmap' },
           { file: '/b.img', discard: 'ignore', 'detect-zeroes': 'on' },
+        ],
+        leftOut: [],
+      },
+    ],
+    [
+      "<devices><disk type='dir' device='disk'><driver name='qemu' type='fat'/><source dir='/esp'/><target dev='vda' bus='virtio'/><readonly/></disk>" +
+        "<disk type='dir' device='floppy'><source dir='/dos'/><target dev='fda'/></disk></devices>",
+      {
+        ...base,
+        disks: [
+          { file: '/esp', format: 'fat', readonly: true },
+          { file: '/dos', format: 'fat-floppy', readonly: true, bus: 'floppy', addr: '0' },
         ],
         leftOut: [],
       },
@@ -191,7 +203,7 @@ describe('elements', () => {
       {
         ...base,
         leftOut: [
-          '3 domain/devices/disk: a disk must be a file or a block device of this host: virsh vol-path says which file the volume is',
+          '3 domain/devices/disk: a disk must be a file, a block device or a folder of this host: virsh vol-path says which file the volume is',
         ],
       },
     ],

@@ -98,7 +98,10 @@ test.each([
     'a disk is the whole file',
   ],
   [{ driver: 'qcow2', 'node-name': 'd', file: { driver: 'rbd', pool: 'p' } }, 'rbd map'],
-  [{ driver: 'quorum', 'node-name': 'd' }, 'expected one of file, host_device, host_cdrom, raw, qcow2'],
+  [
+    { driver: 'quorum', 'node-name': 'd' },
+    'expected one of file, host_device, host_cdrom, raw, qcow2, vvfat',
+  ],
   [{ driver: 'raw', 'node-name': 'd' }, 'file is missing'],
   [
     {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { plainDefinition } from '../../../src/definitions/plain.ts';
 import { deviceNames, rowEntry } from '../../../src/definitions/qemu/devices.ts';
 import { Draft } from '../../../src/definitions/qemu/draft.ts';
-import { parseDrive } from '../../../src/definitions/qemu/drives.ts';
+import { readDrive } from '../../../src/definitions/qemu/drives.ts';
 import { QemuError } from '../../../src/definitions/qemu/error.ts';
 import { noteText } from '../../../src/definitions/qemu/notes.ts';
 import { readQemuOptions } from '../../../src/definitions/qemu/read.ts';
@@ -1105,10 +1105,6 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-drive file=nbd:localhost:1',
       '-drive file=nbd:localhost:1: "nbd:localhost:1": vring only opens files and block devices of this host: attach it to this host with nbd-client, and give its /dev/nbd',
     ],
-    [
-      '-drive format=raw,file=fat:rw:esp',
-      '-drive format=raw,file=fat:rw:esp: "fat:rw:esp": vring only opens files and block devices of this host: vring makes no disk of a folder: put its files on an image, with mformat and mcopy (package mtools) for instance',
-    ],
     ['-serial file:', '-serial file:: the path is empty'],
     ['-smp 99999', '-smp 99999: expected at most 64 vCPUs, not 99999'],
     [
@@ -1300,8 +1296,7 @@ test('a bridge of a Q35 may be called pci.0', () => {
 
 test('a device that only the table has takes the options of its row', () => {
   const draft = new Draft(host);
-  const drive = parseDrive(new Settings('if=none,id=d,file=a,readonly=on'), host);
-  draft.nameDrive({ at: 0, option: '-drive' }, drive);
+  readDrive(draft, 'if=none,id=d,file=a,readonly=on', { at: 0, option: '-drive' });
   const properties = { drive: 'path', serial: 'serial', 'num-queues': 'queues' };
   const settings = new Settings('drive=d,serial=S,num-queues=2');
   expect(

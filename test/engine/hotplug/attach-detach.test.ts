@@ -64,9 +64,11 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     { cache: 'directsync' },
     { cache: 'unsafe', readonly: true },
     { transient: true },
+    { path: import.meta.dirname, format: 'fat', readonly: true },
   ])('have their disks opened by the manager, with %j', async options => {
     await engine.attach(guest.id, { ...disk('second.img'), ...options }, FOR_NOW);
     expect(label('blk1')?.facts).toContainEqual({ label: 'cache', value: options.cache ?? 'writeback' });
+    if (options.format) expect(label('blk1')?.facts).toContainEqual({ label: 'format', value: 'fat' });
   });
 
   test('of which a VM has at most one come once', async () => {

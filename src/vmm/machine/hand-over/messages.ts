@@ -11,12 +11,7 @@
  * Until `go`, either side may send `failed` or close the socket, and the old process continues.
  */
 import * as z from 'zod/mini';
-import {
-  type DiskFormat,
-  type DiskOptions,
-  diskBackends,
-  diskCaches,
-} from '../../../devices/backends/disk.ts';
+import { type DiskOptions, diskCaches, diskFormats, imageFormats } from '../../../devices/backends/disk.ts';
 import { MAX_CHAIN } from '../../backends/image-chain.ts';
 import { CHAR_FILES, MAX_WIRE_FDS } from '../../backends/net/wire.ts';
 import type { DiskFacts, GivenWireFacts } from '../messages.ts';
@@ -58,12 +53,12 @@ const path = text(4096);
 const count = z.int().check(z.minimum(0));
 const failed = z.object({ kind: z.literal('failed'), reason: text(16_384) });
 
-const imageFormat = z.enum(diskBackends.map(({ type }) => type) as [DiskFormat, ...DiskFormat[]]);
+const imageFormat = z.enum(imageFormats);
 
 const disk: z.ZodMiniType<OfferedDisk> = z.object({
   options: z.object({
     path,
-    format: z.optional(imageFormat),
+    format: z.optional(z.enum(diskFormats)),
     readonly: z.boolean(),
     cache: z.enum(diskCaches),
     transient: z.optional(z.boolean()),
