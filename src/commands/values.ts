@@ -2,6 +2,8 @@ import {
   diskCaches,
   diskErrorActions,
   diskFormats,
+  FAT_LABEL,
+  FAT_LABEL_RULE,
   limitsProblem,
   zeroDetections,
 } from '../devices/backends/disk.ts';
@@ -60,6 +62,9 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       throw new UsageError(
         `--disk ${disk}: format takes ${diskFormats.join(', ')}, not ${value || 'nothing'}; \`vring image convert\` converts other image formats`,
       );
+    case 'label':
+      if (FAT_LABEL.test(value ?? '')) return value;
+      throw new UsageError(`--disk ${disk}: label takes ${FAT_LABEL_RULE}`);
     case 'serial':
       if (value) return value;
       throw new UsageError(`--disk ${disk}: serial needs a value, as in serial=D1`);
@@ -88,7 +93,7 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       throw new UsageError(`--disk ${disk}: ${key} takes on or off, not ${value}`);
     default:
       throw new UsageError(
-        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, transient, cache, discard, detect-zeroes, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
+        `--disk ${disk}: unknown setting "${key}"; expected format, label, readonly, transient, cache, discard, detect-zeroes, rerror, werror, serial, queues, iops, iops-burst, bps or bps-burst`,
       );
   }
 }

@@ -4,6 +4,8 @@ import {
   diskCaches,
   diskErrorActions,
   diskFormats,
+  FAT_LABEL,
+  FAT_LABEL_RULE,
   isFolder,
   zeroDetections,
 } from '../../devices/backends/disk.ts';
@@ -42,6 +44,14 @@ const settings = z.strictObject({
         'file, are accepted; everything else is refused. fat (FAT16, or FAT32 if needed), fat32 and fat-floppy make a ' +
         'disk of the files that a folder has when the VM starts, readonly or transient.',
       examples: ['qcow2'],
+    }),
+  label: z
+    .string()
+    .regex(FAT_LABEL, FAT_LABEL_RULE)
+    .optional()
+    .meta({
+      description: 'The label of the file system that a folder becomes. Default: VRING.',
+      examples: ['CIDATA'],
     }),
   cdrom: z
     .boolean()
@@ -152,6 +162,8 @@ const disk = settings.transform((value, context) => {
     if (bus === 'floppy' && value.format !== 'fat-floppy')
       return problem('format', 'a floppy disk that is made of a folder has format fat-floppy', value.format);
   }
+  if (value.label !== undefined && !isFolder(value.format))
+    return problem('label', 'only a disk that is made of a folder has one (format: fat)', value.label);
   if (value.transient && (value.cdrom || value.readonly))
     return problem('transient', 'the guest cannot write to it: leave this out', true);
   if (value['detect-zeroes'] === 'unmap' && value.discard === 'ignore')

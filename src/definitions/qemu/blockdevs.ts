@@ -68,7 +68,7 @@ function protocol(draft: Draft, settings: Settings): Disk {
 
 /** @throws OptionError */
 function folder(draft: Draft, settings: Settings, place: Place): Disk {
-  const folder = takeFolder(settings);
+  const folder = takeFolder(settings, '');
   if (folder === null) throw new OptionError('dir is missing');
   return { ...folderDisk(draft, place, folder, false), cache: 'writeback' };
 }

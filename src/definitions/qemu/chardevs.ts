@@ -4,7 +4,7 @@ import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import type { QemuHost } from './host.ts';
-import type { Settings } from './settings.ts';
+import { alwaysOff, alwaysOn, type Settings } from './settings.ts';
 
 /** Why a file has no log. */
 export const IN_FILE = 'all output is in the file already';
@@ -88,6 +88,7 @@ function pathOf(file: string, { cwd }: QemuHost): string {
   return path.resolve(cwd, file);
 }
 
+const NEVER_WAITS = 'a VM never waits for somebody to connect';
 const RECONNECT = 'a client connects once, when the VM starts';
 const NO_TELNET =
   'its bytes are plain TCP, without the options of Telnet: use nc or socat, or telnet as it is';
@@ -97,8 +98,8 @@ function readSocket(settings: Settings, host: QemuHost): CharInput {
   const server = settings.takeSwitch('server') ?? false;
   const file = settings.take('path');
   settings.leaveOut({
-    wait: 'a VM never waits for somebody to connect',
-    nowait: 'a VM never waits for somebody to connect',
+    wait: alwaysOff(NEVER_WAITS),
+    nowait: alwaysOn(NEVER_WAITS),
     reconnect: RECONNECT,
     'reconnect-ms': RECONNECT,
     nodelay: 'bytes are sent as they come',
@@ -148,8 +149,8 @@ export function readSerial(draft: Draft, text: string, place: Place): CharInput 
       const settings = draft.settings(place, text.slice(whole.length + 1) || 'server=off');
       const server = settings.takeSwitch('server') ?? false;
       settings.leaveOut({
-        wait: 'a VM never waits for somebody to connect',
-        nowait: 'a VM never waits for somebody to connect',
+        wait: alwaysOff(NEVER_WAITS),
+        nowait: alwaysOn(NEVER_WAITS),
         nodelay: 'bytes are sent as they come',
         reconnect: RECONNECT,
       });

@@ -43,6 +43,20 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   setCpus(draft, { count, ...(all > count && { maxcpus: all }), ...topology });
 }
 
+/** The device of a vCPU: `host-x86_64-cpu`. */
+export const CPU_DEVICE = /^[\w.-]+-(x86_64|i386)-cpu$/;
+
+/** -device of a vCPU, which is there in addition to those of -smp from the start. @throws OptionError */
+export function readCpuDevice(draft: Draft, settings: Settings): void {
+  const { count = 1, maxcpus = count } = (draft.fields.cpus ?? {}) as CpuSettings;
+  for (const key of ['id', 'socket-id', 'die-id', 'core-id', 'thread-id', 'node-id', 'apic-id'])
+    settings.take(key);
+  settings.end();
+  if (count >= maxcpus) throw new OptionError(`there is no room for it: -smp needs maxcpus=${count + 1}`);
+  const { maxcpus: _, ...rest } = (draft.fields.cpus ?? {}) as CpuSettings;
+  draft.fields.cpus = { ...rest, count: count + 1, ...(maxcpus > count + 1 && { maxcpus }) };
+}
+
 function setCpus(draft: Draft, more: CpuSettings): void {
   draft.fields.cpus = { ...(draft.fields.cpus as CpuSettings | undefined), ...more };
 }

@@ -1,4 +1,4 @@
-import type { LeftOutSettings } from './settings.ts';
+import { always, alwaysOff, alwaysOn, type LeftOutSettings } from './settings.ts';
 
 const PLACE = 'vring has no such bus: the slot follows from the order of the devices';
 const OWN_QUEUES = 'vring chooses how data is transferred';
@@ -10,7 +10,7 @@ const AS_WRITTEN = 'disks are numbered in the order of their options';
 export const ANY_DEVICE: LeftOutSettings = {
   addr: PLACE,
   bus: PLACE,
-  multifunction: PLACE,
+  multifunction: alwaysOff(PLACE),
   'acpi-index': 'guests name interfaces after their slots',
   bootindex: 'the firmware boots from disks and network cards only',
   iothread: 'each queue has its own thread',
@@ -26,13 +26,13 @@ export const ANY_DEVICE: LeftOutSettings = {
   queue_reset: OWN_QUEUES,
   in_order: OWN_QUEUES,
   'modern-pio-notify': OWN_QUEUES,
-  'disable-legacy': 'devices are virtio 1.x only',
-  'disable-modern': 'devices are virtio 1.x only',
-  iommu_platform: 'this version has no virtual IOMMU',
-  ats: 'this version has no virtual IOMMU',
-  aer: OWN_FEATURES,
-  romfile: NO_ROM,
-  rombar: NO_ROM,
+  'disable-legacy': alwaysOn('devices are virtio 1.x only'),
+  'disable-modern': alwaysOff('devices are virtio 1.x only'),
+  iommu_platform: alwaysOff('this version has no virtual IOMMU'),
+  ats: alwaysOff('this version has no virtual IOMMU'),
+  aer: alwaysOff(OWN_FEATURES),
+  romfile: always(NO_ROM, ''),
+  rombar: always(NO_ROM, '0', 'off'),
   romsize: NO_ROM,
   failover_pair_id: OWN_FEATURES,
   'use-disabled-flag': OWN_FEATURES,
@@ -44,9 +44,9 @@ export const ANY_DEVICE: LeftOutSettings = {
 export const DISK_PROPERTIES: LeftOutSettings = {
   'write-cache': 'the guest flushes what must reach the disk',
   'config-wce': 'the guest flushes what must reach the disk',
-  'share-rw': 'disks are always locked against other users',
+  'share-rw': alwaysOff('disks are always locked against other users'),
   rotation_rate: OWN_FEATURES,
-  scsi: OWN_FEATURES,
+  scsi: alwaysOff(OWN_FEATURES),
   'request-merging': OWN_FEATURES,
   'seg-max-adjust': OWN_FEATURES,
   discard: OWN_FEATURES,

@@ -12,6 +12,7 @@ import { type NetEntry, netOptions } from '../net-options.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Connection } from './connection.ts';
+import { CPU_DEVICE, readCpuDevice } from './cpus.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { takeSerial } from './drives.ts';
@@ -46,6 +47,10 @@ export function readDevice(
 ): void {
   const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');
+  if (CPU_DEVICE.test(driver)) {
+    readCpuDevice(draft, settings);
+    return;
+  }
   const port = draft.sata.portOf(driver, settings.peek('bus'));
   const row = port === null ? rows.find(({ qemu }) => qemu?.devices.includes(driver)) : sataRow(rows, driver);
   if (row === undefined && draft.buses.read(driver, settings, place)) return;
@@ -474,6 +479,7 @@ export function rowEntry(
       Object.assign(entry, {
         [option]: disk.file,
         ...(disk.format !== undefined && { format: disk.format }),
+        ...(disk.label !== undefined && { label: disk.label }),
         readonly: disk.readonly === true || row.definition?.cdrom === true,
         ...(draft.isTransient(disk) && { transient: true }),
         cache: disk.cache,

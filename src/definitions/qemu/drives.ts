@@ -84,7 +84,7 @@ function parseDrive(draft: Draft, settings: Settings, place: Place): Drive {
   const cdrom = media === 'cdrom' && bus !== 'floppy' && bus !== 'sd';
   const name = settings.take('file') ?? settings.take('file.filename');
   settings.prefer('file.driver', ['file', 'host_device', 'host_cdrom', 'vvfat'], OWN_QUEUES);
-  const folder = takeFolder(settings, 'file.') ?? takeFolder(settings);
+  const folder = takeFolder(settings, 'file.', name) ?? takeFolder(settings, '');
   const id = settings.take('id');
   const index = driveIndex(settings, bus);
   const format = settings.take('format') ?? settings.take('driver');
@@ -99,7 +99,7 @@ function parseDrive(draft: Draft, settings: Settings, place: Place): Drive {
   settings.leaveOut(DRIVE_LEFT_OUT);
   settings.end();
   if (!name && folder === null) {
-    if (cdrom || bus === 'floppy') return { id, bus, index, disk: null };
+    if (cdrom || bus === 'floppy' || bus === 'none') return { id, bus, index, disk: null };
     throw new OptionError('file is missing');
   }
   const source = folder ?? name!;
@@ -210,7 +210,7 @@ function diskSource(
   place: Place,
   source: string | QemuFolder,
   { bus, format, transient }: SourceSettings,
-): Pick<DiskInput, 'format' | 'readonly' | 'transient'> & { readonly file: string } {
+): Pick<DiskInput, 'format' | 'label' | 'readonly' | 'transient'> & { readonly file: string } {
   const folder = typeof source === 'string' ? folderOfName(source) : source;
   if (folder !== null) {
     if (format !== undefined && format !== 'raw' && format !== 'vvfat')

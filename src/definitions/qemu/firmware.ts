@@ -21,7 +21,8 @@ const ONLY_KERNELS = /^(qboot\.(rom|bin)|bios-microvm\.bin)$/;
  */
 export function readBios(draft: Draft, file: string, place: Place): void {
   const kind = firmwareKind(file);
-  const isPath = file.includes('/');
+  // As in QEMU, a file in this folder comes before those that it brings along.
+  const isPath = file.includes('/') || draft.host.exists?.(path.resolve(draft.host.cwd, file)) === true;
   if (draft.fields.machine?.kernel !== undefined && ONLY_KERNELS.test(path.basename(file))) {
     draft.leaveOut(place, DIRECT);
     return;

@@ -37,15 +37,20 @@ export function folderOfName(name: string): QemuFolder | null {
   };
 }
 
-/** The settings of the block driver vvfat; null without a folder. @throws OptionError */
-export function takeFolder(settings: Settings, prefix: '' | 'file.' = ''): QemuFolder | null {
-  const path = settings.take(`${prefix}dir`);
+/**
+ * The settings of the block driver vvfat; null without a folder.
+ * @param name of the file, which may name the folder and have a part of the settings
+ * @throws OptionError
+ */
+export function takeFolder(settings: Settings, prefix: '' | 'file.', name = ''): QemuFolder | null {
+  const named = folderOfName(name);
+  const path = settings.take(`${prefix}dir`) ?? named?.path;
   if (path === undefined) return null;
   return {
     path,
-    fatType: settings.takeOne(`${prefix}fat-type`, ['0', ...FAT_TYPES]),
-    floppy: settings.takeSwitch(`${prefix}floppy`) ?? false,
-    rw: settings.takeSwitch(`${prefix}rw`) ?? false,
+    fatType: settings.takeOne(`${prefix}fat-type`, ['0', ...FAT_TYPES]) ?? named?.fatType,
+    floppy: settings.takeSwitch(`${prefix}floppy`) ?? named?.floppy ?? false,
+    rw: settings.takeSwitch(`${prefix}rw`) ?? named?.rw ?? false,
     label: settings.take(`${prefix}label`),
   };
 }
@@ -53,6 +58,7 @@ export function takeFolder(settings: Settings, prefix: '' | 'file.' = ''): QemuF
 export type FolderDisk = {
   readonly file: string;
   readonly format: FolderFormat;
+  readonly label?: string;
   readonly readonly: boolean;
   readonly transient?: boolean;
 };
@@ -67,13 +73,13 @@ export function folderDisk(draft: Draft, place: Place, folder: QemuFolder, onFlo
       'what the guest writes is lost when the VM ends: it does not return to the folder',
       'rw',
     );
-  if (label !== undefined) draft.leaveOut(place, 'the file system is called VRING', `label=${label}`);
   if (fatType === '12' && !floppy) draft.leaveOut(place, 'the file system is a FAT16 or FAT32', 'FAT12');
   if (fatType !== undefined && fatType !== '12' && floppy)
     draft.leaveOut(place, 'the file system of a floppy disk is a FAT12', `FAT${fatType}`);
   return {
     file: path.resolve(draft.host.cwd, folder.path),
     format: floppy ? 'fat-floppy' : fatType === '32' ? 'fat32' : 'fat',
+    ...(label !== undefined && { label }),
     readonly: !rw,
     ...(rw && { transient: true }),
   };

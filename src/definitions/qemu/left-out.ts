@@ -15,6 +15,13 @@ const OWN_USER = 'guests run as the user who started vring';
 const TAKEN_AS_TOUCHED =
   'guest RAM is allocated when the guest first uses it; huge pages are reserved at the start';
 
+/**
+ * The value of such an option asks for nothing but what vring does: no monitor, no sound, no locked memory.
+ */
+export function asksForNothing(value: string): boolean {
+  return /^((driver=)?none(,.*)?|(mem-lock|mlock|cpu-pm)=off)$/.test(value);
+}
+
 /** Options by the reason why they are left out. */
 const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] = [
   {
@@ -35,6 +42,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: OWN_LOG, withValue: 'd D trace msg dfilter' },
   { reason: OWN_USER, withValue: 'runas run-with chroot' },
   { reason: 'system calls are always filtered', withValue: 'sandbox' },
+  { reason: 'guests always have ACPI', alone: 'no-acpi' },
   { reason: TAKEN_AS_TOUCHED, alone: 'mem-prealloc', withValue: 'overcommit realtime' },
   { reason: USB_CONTROLLERS, alone: 'usb' },
   { reason: NO_SOUND, withValue: 'audio audiodev soundhw' },

@@ -8,7 +8,6 @@ import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { setMemory } from './memory.ts';
 import { USB_CONTROLLERS } from './other-devices.ts';
-import type { LeftOutSettings } from './settings.ts';
 
 /** QEMU's PC machines. */
 const PCS =
@@ -24,7 +23,7 @@ const OF_QEMU = 'it only concerns QEMU itself';
 /** What every guest has, even if it is switched off. */
 const ALWAYS = ['i8042', 'pit', 'pic', 'rtc', 'acpi', 'pcie', 'isa-serial', 'sata'];
 
-const LEFT_OUT: LeftOutSettings = {
+const LEFT_OUT: Readonly<Record<string, string>> = {
   usb: USB_CONTROLLERS,
   vmport: NOT_THERE,
   smm: 'it only concerns firmware',

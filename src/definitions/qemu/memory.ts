@@ -5,7 +5,7 @@ import { shown } from '../words.ts';
 import type { Draft, MemoryBackend, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import type { QemuHost } from './host.ts';
-import type { Settings } from './settings.ts';
+import { always, alwaysOff, type Settings } from './settings.ts';
 
 type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
 
@@ -50,12 +50,12 @@ export function readMemoryBackend(draft: Draft, type: string, settings: Settings
   const hugepage = settings.take('hugetlbsize');
   settings.leaveOut({
     share: 'vring chooses how guest RAM is mapped',
-    prealloc: AS_TOUCHED,
+    prealloc: alwaysOff(AS_TOUCHED),
     'prealloc-threads': AS_TOUCHED,
     'prealloc-context': AS_TOUCHED,
     reserve: AS_TOUCHED,
     'host-nodes*': PLACED_BY_HOST,
-    policy: PLACED_BY_HOST,
+    policy: always(PLACED_BY_HOST, 'default'),
     dump: 'core dumps never contain guest RAM',
     'discard-data': 'guest RAM is never kept',
     seal: 'it only concerns the host',

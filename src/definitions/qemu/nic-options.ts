@@ -12,6 +12,7 @@ export function readNic(draft: Draft, text: string, place: Place): void {
   if (type !== 'none') {
     settings.take('id');
     const card = cardOf(settings, 'mac');
+    settings.leaveOut(OF_A_CARD);
     draft.addNic(place, { ...card, ...parseNetwork(type, settings, draft.host) });
   }
   settings.end(NO_NETWORK_SETTING);

@@ -464,7 +464,10 @@ function readAction(draft: Draft, value: string, place: Place): void {
 /** -rtc. @throws OptionError */
 function readRtc(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
-  const base = settings.take('base');
+  const base = settings
+    .take('base')
+    ?.toUpperCase()
+    .replace(/^(UTC|LOCALTIME)$/, word => word.toLowerCase());
   if (base !== undefined && !isClockStart(base))
     throw new OptionError(
       `base=${shown(base)}: expected utc, localtime or a time, such as 2006-06-17T16:01:21`,

@@ -37,7 +37,8 @@ const LEFT_OUT: readonly Kind[] = [
   { names: /^vmcoreinfo$/, reason: 'it only concerns memory dumps' },
   { names: /^vmgenid$/, reason: 'this version has no generation ID' },
   { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: 'it is a test device of QEMU' },
-  { names: /^(loader|generic-sdhci)$/, reason: 'it only concerns firmware' },
+  { names: /^generic-sdhci$/, reason: 'it only concerns firmware' },
+  { names: /^i8254$/, reason: 'every guest has one' },
 ];
 
 /** Display adapters that guests get another one for: the value of `display`, and what the user is told. */
@@ -77,6 +78,10 @@ const REFUSED: readonly Kind[] = [
   {
     names: /^(virtio-9p|vhost-user-fs|virtio-fs).*$/,
     reason: 'shared folders are not supported yet: share files over the network, or on a disk',
+  },
+  {
+    names: /^(guest-)?loader$/,
+    reason: 'nothing but a kernel, its initrd and modules is put into guest memory: use -initrd or -fw_cfg',
   },
   { names: /^nvme.*$/, reason: 'NVMe disks are not supported yet: use -device virtio-blk-pci' },
   {

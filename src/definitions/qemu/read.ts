@@ -7,7 +7,7 @@ import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import { addFirmware, placeFlash } from './firmware.ts';
 import type { QemuHost } from './host.ts';
 import { hostFile } from './host-file.ts';
-import { LEFT_OUT_OPTIONS } from './left-out.ts';
+import { asksForNothing, LEFT_OUT_OPTIONS } from './left-out.ts';
 import { placeMemory } from './memory.ts';
 import { addDefaultCard, joinNets } from './nic-options.ts';
 import type { LeftOutNote } from './notes.ts';
@@ -132,8 +132,8 @@ function splitOptions(draft: Draft, words: readonly string[], problems: QemuProb
       problems.push({ option, message: `expected a value after it${what}` });
     } else if (row !== undefined) given.push({ name, row, value: value ?? '', place });
     else if (other === undefined) problems.push({ option, message: unknownOption(word).message });
-    else if ('reason' in other) draft.leaveOut(place, other.reason);
-    else problems.push({ option, message: other.instead });
+    else if ('instead' in other) problems.push({ option, message: other.instead });
+    else if (!asksForNothing(value ?? '')) draft.leaveOut(place, other.reason);
   }
   return given;
 }

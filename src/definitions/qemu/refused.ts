@@ -15,7 +15,6 @@ const NO_SNAPSHOT = "QEMU's snapshots cannot be loaded: use vring vm snapshot an
 /** The options that are refused. */
 export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   'no-kvm': alone('vring only runs on KVM: leave it out'),
-  'no-acpi': alone('guests always have ACPI: leave it out'),
   mtdblock: withValue(
     'no PC has flash memory that its guest finds as an MTD device: use -drive file=...,if=virtio',
   ),

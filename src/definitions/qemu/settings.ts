@@ -7,8 +7,20 @@ import { OptionError } from './error.ts';
 /** Called with the settings that were left out, and the reason. */
 export type OnLeftOut = (setting: string, reason: string) => void;
 
+/** Why a setting is left out; the values that are what vring does are not worth a note. */
+export type LeftOutReason = string | { readonly reason: string; readonly unless: readonly string[] };
+
 /** Why settings are left out, by name or by prefix (`x-*`). */
-export type LeftOutSettings = Readonly<Record<string, string>>;
+export type LeftOutSettings = Readonly<Record<string, LeftOutReason>>;
+
+/** A setting that vring has, with one of these values. */
+export function always(reason: string, ...unless: readonly string[]): LeftOutReason {
+  return { reason, unless };
+}
+
+/** A setting that vring has, switched off or on. */
+export const alwaysOff = (reason: string) => always(reason, 'off', 'no', 'false');
+export const alwaysOn = (reason: string) => always(reason, 'on', 'yes', 'true');
 
 const SWITCHES: Readonly<Record<string, boolean>> = {
   on: true,
@@ -150,7 +162,8 @@ export class Settings {
     for (const key of this.#values.keys()) {
       if (this.#taken.has(key)) continue;
       const reason = own(reasons, key) ?? reasonByStart(reasons, key);
-      if (reason !== undefined) this.prefer(key, [], reason);
+      if (typeof reason === 'string') this.prefer(key, [], reason);
+      else if (reason !== undefined) this.prefer(key, reason.unless, reason.reason);
     }
   }
 
@@ -175,7 +188,7 @@ export class Settings {
   }
 }
 
-function reasonByStart(reasons: LeftOutSettings, key: string): string | undefined {
+function reasonByStart(reasons: LeftOutSettings, key: string): LeftOutReason | undefined {
   const start = Object.keys(reasons).find(each => each.endsWith('*') && key.startsWith(each.slice(0, -1)));
   return start === undefined ? undefined : reasons[start];
 }

@@ -127,6 +127,8 @@ export type DiskOptions = {
   readonly format?: DiskFormat | undefined;
   readonly readonly: boolean;
   readonly cache: DiskCache;
+  /** The label of the file system that a folder becomes; default: VRING. */
+  readonly label?: string | undefined;
   /** Guest discards are ignored. */
   readonly keepsDiscarded?: boolean | undefined;
   readonly detectZeroes?: ZeroDetection | undefined;
@@ -214,6 +216,10 @@ export function limitsText(limits: DiskLimits): string {
   return parts.join(', ') || 'none';
 }
 
+/** The label of a FAT file system. */
+export const FAT_LABEL = /^[A-Za-z0-9_-][A-Za-z0-9 _-]{0,10}$/;
+export const FAT_LABEL_RULE = 'at most 11 letters, digits, spaces, "_" and "-"';
+
 /** The options of a medium that is put into a drive. */
 export function mediumFields(z: Zod) {
   const { path, format, cache } = diskFields(z);
@@ -231,6 +237,11 @@ export function diskFields(z: Zod) {
         'its format; if absent, the content must look like a raw disk, or like a qcow2 image without a backing ' +
           'file; fat, fat32 and fat-floppy make a disk of a folder, with readonly or transient',
       ),
+    label: z
+      .string()
+      .regex(FAT_LABEL, FAT_LABEL_RULE)
+      .optional()
+      .describe('the label of the file system that a folder becomes (default: VRING)'),
     readonly: z.boolean().default(false).describe('the guest cannot write to it'),
     cache: z
       .enum(diskCaches)
@@ -285,12 +296,13 @@ type DiskFieldOptions = Omit<DiskOptions, 'keepsDiscarded' | 'detectZeroes' | 'p
 
 /** How a device with these options opens its disk. */
 export function diskOptionsOf(options: DiskFieldOptions): DiskOptions {
-  const { path, format, readonly, cache, discard, transient, 'detect-zeroes': detectZeroes } = options;
+  const { path, format, label, readonly, cache, discard, transient, 'detect-zeroes': detectZeroes } = options;
   return {
     ...{ path, format, readonly, cache },
     keepsDiscarded: discard === 'ignore',
     policy: errorPolicyOf(options),
     ...(transient && { transient }),
+    ...(label !== undefined && { label }),
     ...(detectZeroes !== undefined && { detectZeroes }),
   };
 }

@@ -71,12 +71,12 @@ export function* openInSteps(options: DiskOptions): Generator<void, OpenDisk> {
 
 /** Makes a disk of a folder, in a temporary file. */
 function* openFolder(options: DiskOptions, format: FolderFormat): Generator<void, OpenDisk> {
-  const { path, readonly, transient } = options;
+  const { path, label, readonly, transient } = options;
   if (!readonly && !transient)
     throw new DiskError(
       `disk ${path} is a folder, to which nothing that the guest writes returns: set readonly, or transient if what it writes may be lost`,
     );
-  const { fd, size } = yield* folderImage(path, format);
+  const { fd, size } = yield* folderImage(path, format, label);
   const stats = fstatSync(fd, { bigint: true });
   return {
     ...{ fd, size, imageFormat: 'raw', backing: [], isBlockDevice: false },

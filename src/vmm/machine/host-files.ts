@@ -85,9 +85,9 @@ export class HostFiles {
   openDisk(options: DiskOptions): { readonly disk: OpenDisk; readonly owner: ResourceOwner } {
     const disk =
       this.#takePlugged(options) ?? (this.#given === null ? openDisk(options) : this.#takeGiven(options));
-    const { path, format, readonly, cache, transient } = options;
+    const { path, format, label, readonly, cache, transient } = options;
     // The same object, since its size may change.
-    this.#disks.push(Object.assign(disk, { path, format, readonly, cache, transient }));
+    this.#disks.push(Object.assign(disk, { path, format, label, readonly, cache, transient }));
     const owner = this.#owner;
     return {
       disk,
@@ -229,5 +229,7 @@ export class HostFiles {
 
 function isSameDisk(a: DiskOptions, b: DiskOptions): boolean {
   const isSame = a.path === b.path && a.format === b.format && a.readonly === b.readonly;
-  return isSame && a.cache === b.cache && (a.transient ?? false) === (b.transient ?? false);
+  return (
+    isSame && a.label === b.label && a.cache === b.cache && (a.transient ?? false) === (b.transient ?? false)
+  );
 }

@@ -11,7 +11,8 @@ import { notYet, toMachine } from '../../../src/definitions/to-machine.ts';
 
 const host = {
   cwd: '/vms',
-  exists: (file: string) => !file.startsWith('/usr/share/edk2'),
+  exists: (file: string) =>
+    !file.startsWith('/usr/share/edk2') && !/^\/vms\/(OVMF.fd|bios-256k.bin)$/.test(file),
   needsBios: (kernel: string) => kernel.endsWith('.lkrn'),
 };
 
@@ -825,7 +826,6 @@ describe('what a guest does not need is left out, and named', () => {
       [
         '-qmp unix:/run/qmp,server,nowait: VMs are controlled with vring vm, or by the API (docs/api.md)',
         '-qmp-pretty stdio: VMs are controlled with vring vm, or by the API (docs/api.md)',
-        '-monitor none: VMs are controlled with vring vm, or by the API (docs/api.md)',
         '-mon chardev=m: VMs are controlled with vring vm, or by the API (docs/api.md)',
       ],
     ],
@@ -970,10 +970,10 @@ describe('what a guest does not need is left out, and named', () => {
     ['-drive file=a,if=none,id=a', ['-drive file=a,if=none,id=a: no device uses a']],
     ['-device virtio-scsi-pci', ['-device virtio-scsi-pci: it has no disks']],
     [
-      '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pci.3,addr=5,disable-legacy=on',
+      '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pci.3,addr=5,disable-legacy=auto',
       [
         'bus=pci.3, addr=5 of -device virtio-blk-pci: vring has no such bus: the slot follows from the order of the devices',
-        'disable-legacy=on of -device virtio-blk-pci: devices are virtio 1.x only',
+        'disable-legacy=auto of -device virtio-blk-pci: devices are virtio 1.x only',
       ],
     ],
     ['-netdev user,id=n', ['-netdev user,id=n: no device uses n']],

@@ -13,6 +13,7 @@ import { layOut, writeImage } from './image.ts';
 export function* folderImage(
   path: string,
   format: FolderFormat,
+  label?: string,
 ): Generator<void, { readonly fd: number; readonly size: number }> {
   const root = yield* scanFolder(path);
   const layout = layOut(root, format, path);
@@ -20,7 +21,7 @@ export function* folderImage(
   const fd = openTemporary(what, () => {});
   try {
     // The same at each start: guests find disks by it.
-    yield* writeImage(fd, root, layout, sha256(path).readUInt32LE());
+    yield* writeImage(fd, root, layout, { id: sha256(path).readUInt32LE(), label });
     return { fd, size: layout.size };
   } catch (error) {
     closeSync(fd);

@@ -3,24 +3,27 @@ import type { FolderFormat } from '../../../devices/backends/disk.ts';
 import { sizeText } from '../../../text/size.ts';
 import { DiskError } from '../disk-error.ts';
 import type { FolderEntry } from './folder.ts';
-import { ENTRY, entryCount, longNameEntries } from './names.ts';
+import { ENTRY, entryCount, longNameEntries, SHORT_NAME } from './names.ts';
 import {
   clusterSector,
   FATS,
   FIRST_CLUSTER,
   headSectors,
+  labelOf,
   mediaByte,
   SECTOR,
-  VOLUME_LABEL,
   type Volume,
+  type VolumeName,
   volumesOf,
 } from './volume.ts';
 
 const COPY = 2 ** 20;
 
 const ATTRIBUTE = { volume: 0x08, folder: 0x10, file: 0x20 } as const;
-const DOT = Buffer.from('.          ', 'latin1');
-const DOT_DOT = Buffer.from('..         ', 'latin1');
+const [DOT, DOT_DOT] = ['.', '..'].map(name => Buffer.from(name.padEnd(SHORT_NAME), 'latin1')) as [
+  Buffer,
+  Buffer,
+];
 
 type Folder = readonly FolderEntry[];
 
@@ -93,21 +96,25 @@ function dataSectors(folder: Folder): number {
 
 /**
  * Writes the file system to an empty file, in steps between which other work can be done.
- * @param id of the volume
  * @throws DiskError, or what writing throws
  */
-export function* writeImage(fd: number, root: Folder, layout: FatLayout, id: number): Generator<void, void> {
+export function* writeImage(
+  fd: number,
+  root: Folder,
+  layout: FatLayout,
+  name: VolumeName,
+): Generator<void, void> {
   const { volume, size, runs, firstClusters } = layout;
   const { start, reserved, fatSectors, bits } = volume;
   const used = runs.reduce((sum, clusters) => sum + clusters, 0);
   ftruncateSync(fd, size);
-  for (const { sector, bytes } of headSectors(volume, id, used)) write(fd, bytes, sector);
+  for (const { sector, bytes } of headSectors(volume, name, used)) write(fd, bytes, sector);
   const fat = fatTable(volume, runs);
   for (let copy = 0; copy < FATS; copy++) write(fd, fat, start + reserved + copy * fatSectors);
 
   const rootAt = bits === 32 ? FIRST_CLUSTER : 0;
   const rootSector = bits === 32 ? clusterSector(volume, rootAt) : start + reserved + FATS * fatSectors;
-  write(fd, directory(root, [labelEntry()], firstClusters), rootSector);
+  write(fd, directory(root, [labelEntry(name)], firstClusters), rootSector);
 
   function* writeEntries(folder: Folder, self: number): Generator<void, void> {
     for (const entry of folder) {
@@ -164,8 +171,8 @@ function directory(
   return Buffer.concat([...own, ...parts]);
 }
 
-function labelEntry(): Buffer {
-  const short = Buffer.from(VOLUME_LABEL, 'latin1');
+function labelEntry(name: VolumeName): Buffer {
+  const short = Buffer.from(labelOf(name), 'latin1');
   return shortEntry({ short, attribute: ATTRIBUTE.volume, modified: new Date(), cluster: 0, size: 0 });
 }
 

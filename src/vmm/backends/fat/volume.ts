@@ -116,13 +116,12 @@ export type Placed = { readonly sector: number; readonly bytes: Buffer };
 
 /**
  * The sectors before the FATs.
- * @param id of the volume and of the disk
  * @param used clusters
  */
-export function headSectors(volume: Volume, id: number, used: number): Placed[] {
+export function headSectors(volume: Volume, name: VolumeName, used: number): Placed[] {
   const { start, bits } = volume;
-  const boot = { sector: start, bytes: bootSector(volume, id) };
-  const partitions = start === 0 ? [] : [{ sector: 0, bytes: partitionTable(volume, id) }];
+  const boot = { sector: start, bytes: bootSector(volume, name) };
+  const partitions = start === 0 ? [] : [{ sector: 0, bytes: partitionTable(volume, name) }];
   if (bits !== 32) return [...partitions, boot];
   const info = fsInfo(volume, used);
   const copies = [
@@ -136,13 +135,26 @@ export function headSectors(volume: Volume, id: number, used: number): Placed[] 
 /** Sectors from the start of a FAT32, and the first cluster of its root directory. */
 const FAT32 = { info: 1, backup: 6, root: FIRST_CLUSTER } as const;
 
-export const VOLUME_LABEL = 'VRING      ';
+/** How guests tell volumes apart. */
+export type VolumeName = {
+  /** Of the volume and of the disk. */
+  readonly id: number;
+  /** At most 11 characters. */
+  readonly label?: string | undefined;
+};
+
+const LABEL = 'VRING';
+
+/** A label as it is stored. */
+export function labelOf({ label = LABEL }: VolumeName): string {
+  return label.padEnd(11);
+}
 
 export function mediaByte({ start }: Volume): number {
   return start === 0 ? 0xf0 : 0xf8;
 }
 
-function bootSector(volume: Volume, id: number): Buffer {
+function bootSector(volume: Volume, name: VolumeName): Buffer {
   const { bits, sectors, start } = volume;
   const sector = Buffer.alloc(SECTOR);
   const code = bits === 32 ? 0x5a : 0x3e;
@@ -170,8 +182,8 @@ function bootSector(volume: Volume, id: number): Buffer {
   const at = bits === 32 ? 64 : 36;
   sector[at] = start === 0 ? 0 : 0x80;
   sector[at + 2] = 0x29;
-  sector.writeUInt32LE(id, at + 3);
-  sector.write(VOLUME_LABEL, at + 7, 'latin1');
+  sector.writeUInt32LE(name.id, at + 3);
+  sector.write(labelOf(name), at + 7, 'latin1');
   sector.write(`FAT${bits}   `, at + 18, 'latin1');
   NOT_BOOTABLE.copy(sector, code);
   sector.writeUInt16LE(BOOT_SIGNATURE, SECTOR - 2);
@@ -191,7 +203,7 @@ function fsInfo({ clusters }: Volume, used: number): Buffer {
 /** Partition types: FAT16 of 32 MiB and more, and FAT32, both addressed by block. */
 const PARTITION_TYPES = { 12: 0x01, 16: 0x0e, 32: 0x0c } as const;
 
-function partitionTable(volume: Volume, id: number): Buffer {
+function partitionTable(volume: Volume, { id }: VolumeName): Buffer {
   const { start, sectors, bits } = volume;
   const sector = Buffer.alloc(SECTOR);
   NOT_BOOTABLE.copy(sector, 0);

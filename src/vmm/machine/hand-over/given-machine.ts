@@ -60,8 +60,12 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
       if (first!.fd === null) copy = parts.copyRam();
       const ram = copy?.fd ?? first!.fd!;
       const disks = files.disks.map(
-        ({ path, format, readonly, cache, transient, ...disk }): OfferedDisk => ({
-          options: { path, format, readonly, cache, ...(transient && { transient }) },
+        ({ path, format, label, readonly, cache, transient, ...disk }): OfferedDisk => ({
+          options: {
+            ...{ path, format, readonly, cache },
+            ...(transient && { transient }),
+            ...(label !== undefined && { label }),
+          },
           facts: diskFacts(disk),
         }),
       );

@@ -62,6 +62,7 @@ const disk: z.ZodMiniType<OfferedDisk> = z.object({
     readonly: z.boolean(),
     cache: z.enum(diskCaches),
     transient: z.optional(z.boolean()),
+    label: z.optional(text(11)),
   }),
   facts: z.object({
     size: count,

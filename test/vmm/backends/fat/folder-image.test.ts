@@ -150,6 +150,19 @@ describe('the disk of a folder', () => {
     expect(listing(fileSystem)).not.toMatch(/dangling|pipe/);
   });
 
+  it('has the label that its guest looks for', () => {
+    const path = folderWith({ 'user-data': '#cloud-config' });
+    const options = { path, format: 'fat-floppy', readonly: true, cache: 'writeback' } as const;
+    const disk = openDisk({ ...options, label: 'cidata' });
+    fds.push(disk.fd);
+    const fileSystem = `/proc/${process.pid}/fd/${disk.fd}`;
+    check(fileSystem);
+    expect(execFileSync('blkid', ['-p', '-o', 'export', fileSystem], { encoding: 'utf8' })).toContain(
+      'LABEL=cidata',
+    );
+    expect(listing(fileSystem)).toContain('cidata');
+  });
+
   it('never changes the folder: it is read-only or transient', () => {
     const path = folderWith({ a: 'content' });
     const options = { path, format: 'fat', readonly: false, cache: 'writeback' } as const;
