@@ -127,6 +127,11 @@ function isHidden(document: DomainDocument, domain: XmlElement): boolean {
   const features = document.child(domain, 'features');
   document.skip(features);
   for (const name of ['acpi', 'apic', 'pae']) document.skip(document.child(features, name));
+  // What no guest of vring has may be switched off.
+  for (const name of ['vmport', 'smm']) {
+    const absent = document.child(features, name);
+    if (absent?.attributes.state === 'off') document.skipAll(absent);
+  }
   const kvm = document.child(features, 'kvm');
   document.skip(kvm);
   return document.attribute(document.child(kvm, 'hidden'), 'state') === 'on';

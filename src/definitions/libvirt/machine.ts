@@ -239,8 +239,12 @@ function readFirmware(
 
 /** Whether <os firmware='efi'> selects firmware with Secure Boot. */
 function wantsSecureBoot(document: DomainDocument, os: XmlElement | null): boolean {
-  const features = document.children(document.child(os, 'firmware'), 'feature');
-  return features
-    .map(feature => [document.attribute(feature, 'name'), document.attribute(feature, 'enabled')])
-    .some(([name, enabled]) => name === 'enrolled-keys' && enabled === 'yes');
+  const firmware = document.child(os, 'firmware');
+  const features = document.children(firmware, 'feature').map(feature => ({
+    name: document.attribute(feature, 'name'),
+    isWanted: document.attribute(feature, 'enabled') !== 'no',
+  }));
+  // Firmware without any of them is what vring has.
+  if (!features.some(({ isWanted }) => isWanted)) document.skipAll(firmware);
+  return features.some(({ name, isWanted }) => name === 'enrolled-keys' && isWanted);
 }

@@ -82,7 +82,6 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/metadata: it only concerns the programs that manage the domain',
       'domain/memoryBacking/locked: guest RAM is not locked, unless a device is passed through',
       'domain/cputune/emulatorpin: the host places vCPUs, threads and memory',
-      'domain/features/vmport: this version has none',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/devices/disk/iotune/read_bytes_sec: limits hold for reads and writes together: use total_iops_sec and total_bytes_sec',
       'domain/devices/disk: a disk must be a file, a block device or a folder of this host: attach it there first, with rbd map, iscsiadm or nbd-client for instance',
@@ -114,6 +113,23 @@ describe('elements', () => {
           { file: '/b.img', discard: 'ignore', 'detect-zeroes': 'on' },
         ],
         leftOut: [],
+      },
+    ],
+    [
+      "<os firmware='efi'><type>hvm</type><firmware><feature enabled='no' name='secure-boot'/></firmware></os>" +
+        "<features><vmport state='off'/><smm state='off'/></features>",
+      { ...base, machine: { firmware: 'uefi' }, leftOut: [] },
+    ],
+    [
+      "<os firmware='efi'><type>hvm</type><firmware><feature enabled='yes' name='secure-boot'/></firmware></os>" +
+        "<features><vmport state='on'/></features>",
+      {
+        ...base,
+        machine: { firmware: 'uefi' },
+        leftOut: [
+          '3 domain/os/firmware: vring chooses firmware that does without SMM',
+          '3 domain/features/vmport: this version has none',
+        ],
       },
     ],
     [
