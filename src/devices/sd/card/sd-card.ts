@@ -1,13 +1,12 @@
-import type { DiskPortError } from '../../backends/disk-port.ts';
 import type { DeviceState } from '../../device.ts';
-import { booleanOf, numberOf, stateOf } from '../../state.ts';
+import { numberOf, stateOf } from '../../state.ts';
 import type { Drive } from '../../storage/drive.ts';
 import type { SdData, SdDevice, SdResponse } from '../sd-device.ts';
+import { CardTransfer, failureOf, parseTransfer, UNLIMITED } from './card-transfer.ts';
 import { Programming } from './programming.ts';
 import {
   APPLICATION,
   type CardIdentity,
-  type CardState,
   COMMAND,
   capacityOf,
   cardIdentification,
@@ -24,14 +23,11 @@ import {
   switchFunctions,
   VOLTAGE_WINDOW,
 } from './registers.ts';
+import { initialState, parseVolatileState } from './volatile-state.ts';
 
-const MAX_32 = 2 ** 32 - 1;
 /** SEND_IF_COND: 2.7 V to 3.6 V. */
 const INTERFACE_VOLTAGE = 1;
 const WIDE = 2;
-
-/** The block count of a transfer that lasts until the host stops it. */
-const UNLIMITED = MAX_32;
 
 export type SdCardOptions = { readonly drive: Drive; readonly identity: CardIdentity };
 
@@ -48,30 +44,8 @@ export class SdCard implements SdDevice {
   readonly #programming: Programming;
   /** Bytes of the card, as of power-on. */
   #size = 0;
-  #state: CardState = STATE.idle;
-  /** Relative card address; 0 if none is assigned yet. */
-  #address = 0;
-  /** Whether the next command is an application command. */
-  #isApplication = false;
-  /** Errors that no response has reported. */
-  #errors = 0;
-  #hasInterface = false;
-  #isWide = false;
-  #isHighSpeed = false;
-  #blockLength = SECTOR;
-  /** SET_BLOCK_COUNT: the blocks of the next transfer; 0 if not set. */
-  #blockCount = 0;
-  /** The offset on the disk of a transfer's next byte. */
-  #offset = 0;
-  /** Blocks of the transfer that are left; `UNLIMITED`, or 0 if there is no transfer. */
-  #left = 0;
-  /** Register contents to be sent to the host, in place of disk contents. */
-  #bytes: Uint8Array | null = null;
-  /** The number of blocks of the last write. */
-  #written = 0;
-  #eraseStart: number | null = null;
-  #eraseEnd: number | null = null;
-  #generation = 0;
+  #now = initialState();
+  readonly #transfer: CardTransfer;
   onReady: (() => void) | null = null;
 
   constructor({ drive, identity }: SdCardOptions) {
@@ -82,9 +56,16 @@ export class SdCard implements SdDevice {
     this.#identity = identity;
     this.#programming = new Programming(() => drive.port, {
       failed: error => {
-        this.#errors |= failureOf(error);
+        this.#now.errors |= failureOf(error);
       },
       done: () => this.#programmed(),
+    });
+    this.#transfer = new CardTransfer(drive, {
+      size: () => this.#size,
+      failed: errors => {
+        this.#now.errors |= errors;
+      },
+      ended: () => this.#transferred(),
     });
   }
 
@@ -93,15 +74,15 @@ export class SdCard implements SdDevice {
   }
 
   get isBusy(): boolean {
-    return this.#state === STATE.program;
+    return this.#now.state === STATE.program;
   }
 
   get data(): SdData | null {
-    if (this.#state !== STATE.data && this.#state !== STATE.receive) return null;
+    if (this.#now.state !== STATE.data && this.#now.state !== STATE.receive) return null;
     return {
-      direction: this.#state === STATE.data ? 'in' : 'out',
-      blockLength: this.#bytes?.length ?? this.#blockLength,
-      blocks: this.#left === UNLIMITED ? null : this.#left,
+      direction: this.#now.state === STATE.data ? 'in' : 'out',
+      blockLength: this.#transfer.unit,
+      blocks: this.#transfer.left,
     };
   }
 
@@ -116,50 +97,23 @@ export class SdCard implements SdDevice {
   }
 
   command(index: number, argument: number): SdResponse | null {
-    if (this.#state === STATE.inactive) return null;
-    const isApplication = this.#isApplication;
-    this.#isApplication = false;
-    const count = this.#blockCount;
-    this.#blockCount = 0;
+    if (this.#now.state === STATE.inactive) return null;
+    const isApplication = this.#now.isApplication;
+    this.#now.isApplication = false;
+    const count = this.#now.blockCount;
+    this.#now.blockCount = 0;
     const answer = isApplication ? this.#applicationCommand(index, argument) : undefined;
     return answer === undefined ? this.#command(index, argument, count) : answer;
   }
 
   read(blocks: number, done: (bytes: Uint8Array | null) => void): void {
-    const bytes = this.#bytes;
-    if (this.#state !== STATE.data) done(null);
-    else if (bytes !== null) {
-      this.#endData();
-      done(bytes);
-    } else this.#readDisk(Math.min(blocks, this.#left), done);
+    if (this.#now.state === STATE.data) this.#transfer.read(blocks, done);
+    else done(null);
   }
 
   write(bytes: Uint8Array, done: (isTaken: boolean) => void): void {
-    const { port } = this.#drive;
-    const blocks = bytes.length / SECTOR;
-    if (this.#state !== STATE.receive || port === null || blocks > this.#left) {
-      done(false);
-      return;
-    }
-    if (this.#offset + bytes.length > this.#size) {
-      this.#errors |= STATUS.outOfRange;
-      done(false);
-      return;
-    }
-    const generation = this.#generation;
-    port.writeFrom(this.#offset, bytes, error => {
-      if (generation !== this.#generation) return;
-      if (error !== null) {
-        this.#errors |= failureOf(error);
-        done(false);
-        return;
-      }
-      this.#offset += bytes.length;
-      this.#written += blocks;
-      if (this.#left !== UNLIMITED) this.#left -= blocks;
-      if (this.#left === 0) this.#program(null);
-      done(true);
-    });
+    if (this.#now.state === STATE.receive) this.#transfer.write(bytes, done);
+    else done(false);
   }
 
   quiesce(done: () => void): void {
@@ -176,72 +130,28 @@ export class SdCard implements SdDevice {
       drive: this.#drive.save(),
       programming: this.#programming.save(),
       size: this.#size,
-      state: this.#state,
-      address: this.#address,
-      isApplication: this.#isApplication,
-      errors: this.#errors >>> 0,
-      hasInterface: this.#hasInterface,
-      isWide: this.#isWide,
-      isHighSpeed: this.#isHighSpeed,
-      blockLength: this.#blockLength,
-      blockCount: this.#blockCount,
-      offset: this.#offset,
-      left: this.#left,
-      bytes: this.#bytes?.slice() ?? null,
-      written: this.#written,
-      eraseStart: this.#eraseStart,
-      eraseEnd: this.#eraseEnd,
+      ...this.#now,
+      errors: this.#now.errors >>> 0,
+      ...this.#transfer.save(),
     };
   }
 
   load(saved: DeviceState): void {
     const size = numberOf(saved, 'size', this.#drive.disk?.size ?? 0);
-    const states: readonly number[] = Object.values(STATE);
-    const state = states.includes(numberOf(saved, 'state')) ? (saved.state as CardState) : STATE.idle;
-    const bytes =
-      saved.bytes instanceof Uint8Array && saved.bytes.length > 0 ? saved.bytes.slice(0, SECTOR) : null;
-    const numbers = {
-      address: numberOf(saved, 'address', 0xffff),
-      errors: numberOf(saved, 'errors', MAX_32),
-      blockLength: Math.max(1, numberOf(saved, 'blockLength', SECTOR)),
-      blockCount: numberOf(saved, 'blockCount', MAX_32),
-      offset: numberOf(saved, 'offset', size),
-      left: numberOf(saved, 'left', MAX_32),
-      written: numberOf(saved, 'written'),
-    };
-    const flags = {
-      isApplication: booleanOf(saved, 'isApplication'),
-      hasInterface: booleanOf(saved, 'hasInterface'),
-      isWide: booleanOf(saved, 'isWide'),
-      isHighSpeed: booleanOf(saved, 'isHighSpeed'),
-    };
-    const sector = (key: string) => (saved[key] === null ? null : numberOf(saved, key, size));
-    const [eraseStart, eraseEnd] = [sector('eraseStart'), sector('eraseEnd')];
+    const now = parseVolatileState(saved, size);
+    const transfer = parseTransfer(saved, size);
     const programming = stateOf(saved, 'programming');
-    this.#programming.check(programming, size, state === STATE.program || state === STATE.disconnect);
+    const isProgramming = now.state === STATE.program || now.state === STATE.disconnect;
+    this.#programming.check(programming, size, isProgramming);
     this.#drive.load(stateOf(saved, 'drive'));
-    this.#generation++;
     this.#programming.load(programming);
+    this.#transfer.load(transfer, now.state === STATE.data);
     this.#size = size;
-    this.#state = state;
-    this.#bytes = state === STATE.data ? bytes : null;
-    this.#address = numbers.address;
-    this.#errors = numbers.errors;
-    this.#blockLength = numbers.blockLength;
-    this.#blockCount = numbers.blockCount;
-    this.#offset = numbers.offset;
-    this.#left = numbers.left;
-    this.#written = numbers.written;
-    this.#isApplication = flags.isApplication;
-    this.#hasInterface = flags.hasInterface;
-    this.#isWide = flags.isWide;
-    this.#isHighSpeed = flags.isHighSpeed;
-    this.#eraseStart = eraseStart;
-    this.#eraseEnd = eraseEnd;
+    this.#now = now;
   }
 
   close(): void {
-    this.#generation++;
+    this.#transfer.forget();
     this.#programming.forget();
     this.#drive.close();
   }
@@ -251,46 +161,32 @@ export class SdCard implements SdDevice {
   }
 
   #goIdle(): void {
-    this.#state = STATE.idle;
-    this.#address = 0;
-    this.#isApplication = false;
-    this.#errors = 0;
-    this.#hasInterface = false;
-    this.#isWide = false;
-    this.#isHighSpeed = false;
-    this.#blockLength = SECTOR;
-    this.#blockCount = 0;
-    this.#offset = 0;
-    this.#left = 0;
-    this.#bytes = null;
-    this.#written = 0;
-    this.#eraseStart = null;
-    this.#eraseEnd = null;
+    this.#now = initialState();
+    this.#transfer.reset();
   }
 
   /** Cancels pending disk requests without continuing afterward. */
   #stop(): void {
-    this.#generation++;
     this.#programming.forget();
-    this.#drive.port?.cancel(() => {});
+    this.#transfer.cancel();
   }
 
   /** @param count the block count that SET_BLOCK_COUNT set right before; 0 if it did not */
   #command(index: number, argument: number, count: number): SdResponse | null {
-    const isMine = argument >>> 16 === this.#address;
+    const isMine = argument >>> 16 === this.#now.address;
     switch (index) {
       case COMMAND.goIdle:
         this.#stop();
         this.#goIdle();
         return null;
       case COMMAND.sendInterface:
-        if (this.#state !== STATE.idle) return this.#illegal();
+        if (this.#now.state !== STATE.idle) return this.#illegal();
         if (((argument >>> 8) & 0xf) !== INTERFACE_VOLTAGE) return null;
-        this.#hasInterface = true;
+        this.#now.hasInterface = true;
         return short(argument & 0xfff);
       case COMMAND.allSendCid:
-        if (this.#state !== STATE.ready) return this.#illegal();
-        this.#state = STATE.ident;
+        if (this.#now.state !== STATE.ready) return this.#illegal();
+        this.#now.state = STATE.ident;
         return this.#identification();
       case COMMAND.sendRelativeAddress:
         return this.#sendRelativeAddress();
@@ -298,29 +194,29 @@ export class SdCard implements SdDevice {
         return this.#select(isMine);
       case COMMAND.sendCsd:
       case COMMAND.sendCid:
-        if (this.#state !== STATE.standby) return this.#illegal();
+        if (this.#now.state !== STATE.standby) return this.#illegal();
         if (!isMine) return null;
         return index === COMMAND.sendCid
           ? this.#identification()
-          : long(cardSpecificData(this.#size, this.isWriteProtected, this.#isHighSpeed));
+          : long(cardSpecificData(this.#size, this.isWriteProtected, this.#now.isHighSpeed));
       case COMMAND.stop:
         return this.#stopTransmission();
       case COMMAND.sendStatus:
-        if (this.#state < STATE.standby) return this.#illegal();
+        if (this.#now.state < STATE.standby) return this.#illegal();
         return isMine ? this.#status() : null;
       case COMMAND.goInactive:
-        if (this.#state < STATE.standby) return this.#illegal();
+        if (this.#now.state < STATE.standby) return this.#illegal();
         if (!isMine) return null;
         this.#stop();
-        this.#state = STATE.inactive;
+        this.#now.state = STATE.inactive;
         return null;
       case COMMAND.application:
-        if (this.#state >= STATE.standby ? !isMine : argument >>> 16 !== 0) return null;
-        if (this.#state === STATE.ready || this.#state === STATE.ident) return this.#illegal();
-        this.#isApplication = true;
+        if (this.#now.state >= STATE.standby ? !isMine : argument >>> 16 !== 0) return null;
+        if (this.#now.state === STATE.ready || this.#now.state === STATE.ident) return this.#illegal();
+        this.#now.isApplication = true;
         return this.#status();
       default:
-        return this.#state === STATE.transfer
+        return this.#now.state === STATE.transfer
           ? this.#transferCommand(index, argument, count)
           : this.#illegal();
     }
@@ -330,17 +226,17 @@ export class SdCard implements SdDevice {
   #transferCommand(index: number, argument: number, count: number): SdResponse | null {
     switch (index) {
       case COMMAND.switchFunction: {
-        const { status, isHighSpeed } = switchFunctions(argument, this.#isHighSpeed);
-        this.#isHighSpeed = isHighSpeed;
+        const { status, isHighSpeed } = switchFunctions(argument, this.#now.isHighSpeed);
+        this.#now.isHighSpeed = isHighSpeed;
         return this.#sendBytes(status, 0);
       }
       case COMMAND.setBlockLength:
         if (argument === 0 || argument > SECTOR) return this.#status(STATUS.blockLengthError);
-        if (!this.#hasHighCapacity) this.#blockLength = argument;
+        if (!this.#hasHighCapacity) this.#transfer.blockLength = argument;
         return this.#status();
       case COMMAND.setBlockCount: {
         const response = this.#status();
-        this.#blockCount = argument;
+        this.#now.blockCount = argument;
         return response;
       }
       case COMMAND.readSingle:
@@ -353,14 +249,14 @@ export class SdCard implements SdDevice {
         return this.#begin(STATE.receive, argument, count || UNLIMITED);
       case COMMAND.eraseStart: {
         const at = this.#offsetOf(argument, SECTOR);
-        this.#eraseStart = at;
-        this.#eraseEnd = null;
+        this.#now.eraseStart = at;
+        this.#now.eraseEnd = null;
         return this.#status(at === null ? STATUS.outOfRange : 0);
       }
       case COMMAND.eraseEnd: {
-        if (this.#eraseStart === null) return this.#status(STATUS.eraseSequenceError);
+        if (this.#now.eraseStart === null) return this.#status(STATUS.eraseSequenceError);
         const at = this.#offsetOf(argument, SECTOR);
-        this.#eraseEnd = at;
+        this.#now.eraseEnd = at;
         return this.#status(at === null ? STATUS.outOfRange : 0);
       }
       case COMMAND.erase:
@@ -373,21 +269,21 @@ export class SdCard implements SdDevice {
   /** @returns undefined if it is not an application command, and is handled like any other */
   #applicationCommand(index: number, argument: number): SdResponse | null | undefined {
     if (index === APPLICATION.operatingConditions) {
-      if (this.#state !== STATE.idle && this.#state !== STATE.ready) return this.#illegal();
+      if (this.#now.state !== STATE.idle && this.#now.state !== STATE.ready) return this.#illegal();
       return this.#operatingConditions(argument);
     }
     const known: readonly number[] = Object.values(APPLICATION);
     if (!known.includes(index)) return undefined;
-    if (this.#state !== STATE.transfer) return this.#illegal();
+    if (this.#now.state !== STATE.transfer) return this.#illegal();
     switch (index) {
       case APPLICATION.setBusWidth:
-        this.#isWide = (argument & 3) === WIDE;
+        this.#now.isWide = (argument & 3) === WIDE;
         return this.#status(STATUS.applicationCommand);
       case APPLICATION.sdStatus:
-        return this.#sendBytes(sdStatus(this.#isWide, this.#canDiscard));
+        return this.#sendBytes(sdStatus(this.#now.isWide, this.#canDiscard));
       case APPLICATION.writtenBlocks: {
         const bytes = new Uint8Array(4);
-        new DataView(bytes.buffer).setUint32(0, this.#written);
+        new DataView(bytes.buffer).setUint32(0, this.#transfer.written);
         return this.#sendBytes(bytes);
       }
       case APPLICATION.sendScr:
@@ -410,65 +306,64 @@ export class SdCard implements SdDevice {
     const isHigh = this.#hasHighCapacity;
     if ((argument & VOLTAGE_WINDOW) === 0) return short(OCR.voltages);
     if ((argument & OCR.voltages) === 0) {
-      this.#state = STATE.inactive;
+      this.#now.state = STATE.inactive;
       return short(OCR.voltages);
     }
-    if (isHigh && !(this.#hasInterface && argument & HOST_HIGH_CAPACITY)) return short(OCR.voltages);
-    this.#state = STATE.ready;
+    if (isHigh && !(this.#now.hasInterface && argument & HOST_HIGH_CAPACITY)) return short(OCR.voltages);
+    this.#now.state = STATE.ready;
     return short((OCR.ready | (isHigh ? OCR.highCapacity : 0) | OCR.voltages) >>> 0);
   }
 
   /** R6 contains the upper status bits that fit (§4.9.5). */
   #sendRelativeAddress(): SdResponse | null {
-    if (this.#state !== STATE.ident && this.#state !== STATE.standby) return this.#illegal();
+    if (this.#now.state !== STATE.ident && this.#now.state !== STATE.standby) return this.#illegal();
     const { value } = this.#status();
-    this.#state = STATE.standby;
+    this.#now.state = STATE.standby;
     // Any address but 0 and the previous one.
-    this.#address = this.#address === 0xffff ? 1 : this.#address + 1;
+    this.#now.address = this.#now.address === 0xffff ? 1 : this.#now.address + 1;
     const errors = ((value >>> 8) & 0xc000) | ((value >>> 6) & 0x2000);
-    return short(((this.#address << 16) | errors | (value & 0x1fff)) >>> 0);
+    return short(((this.#now.address << 16) | errors | (value & 0x1fff)) >>> 0);
   }
 
   /** SELECT/DESELECT_CARD: any other address deselects. */
   #select(isMine: boolean): SdResponse | null {
-    if (isMine && this.#address !== 0) {
-      if (this.#state !== STATE.standby && this.#state !== STATE.disconnect) return this.#illegal();
+    if (isMine && this.#now.address !== 0) {
+      if (this.#now.state !== STATE.standby && this.#now.state !== STATE.disconnect) return this.#illegal();
       const response = this.#status();
-      this.#state = this.#state === STATE.standby ? STATE.transfer : STATE.program;
+      this.#now.state = this.#now.state === STATE.standby ? STATE.transfer : STATE.program;
       return response;
     }
-    if (this.#state === STATE.transfer || this.#state === STATE.data) {
+    if (this.#now.state === STATE.transfer || this.#now.state === STATE.data) {
       this.#endTransfer();
-      this.#state = STATE.standby;
-    } else if (this.#state === STATE.program) {
-      this.#state = STATE.disconnect;
+      this.#now.state = STATE.standby;
+    } else if (this.#now.state === STATE.program) {
+      this.#now.state = STATE.disconnect;
       this.onReady?.();
-    } else if (this.#state < STATE.standby) return this.#illegal();
+    } else if (this.#now.state < STATE.standby) return this.#illegal();
     return null;
   }
 
   #stopTransmission(): SdResponse | null {
-    if (this.#state !== STATE.data && this.#state !== STATE.receive) return this.#illegal();
+    if (this.#now.state !== STATE.data && this.#now.state !== STATE.receive) return this.#illegal();
     const response = this.#status();
-    const hasWritten = this.#state === STATE.receive;
+    const hasWritten = this.#now.state === STATE.receive;
     this.#endTransfer();
     if (hasWritten) this.#program(null);
-    else this.#state = STATE.transfer;
+    else this.#now.state = STATE.transfer;
     return response;
   }
 
   #begin(state: typeof STATE.data | typeof STATE.receive, argument: number, blocks: number): SdResponse {
     const isWrite = state === STATE.receive;
-    if (isWrite && this.#blockLength !== SECTOR) return this.#status(STATUS.blockLengthError);
-    const offset = this.#offsetOf(argument, this.#blockLength);
+    if (isWrite && this.#transfer.blockLength !== SECTOR) return this.#status(STATUS.blockLengthError);
+    const offset = this.#offsetOf(argument, this.#transfer.blockLength);
     if (offset === null) return this.#status(STATUS.outOfRange);
-    if ((offset % SECTOR) + this.#blockLength > SECTOR) return this.#status(STATUS.addressError);
+    if ((offset % SECTOR) + this.#transfer.blockLength > SECTOR) return this.#status(STATUS.addressError);
     if (isWrite && this.isWriteProtected) return this.#status(STATUS.writeProtectViolation);
     const response = this.#status();
-    this.#state = state;
-    this.#offset = offset;
-    this.#left = blocks;
-    if (isWrite) this.#written = 0;
+    this.#now.state = state;
+    if (isWrite) this.#transfer.beginWrite(offset, blocks);
+    else this.#transfer.beginRead(offset, blocks);
     return response;
   }
 
@@ -480,9 +375,9 @@ export class SdCard implements SdDevice {
 
   /** CMD38 (§4.3.5). */
   #erase(argument: number): SdResponse {
-    const [start, end] = [this.#eraseStart, this.#eraseEnd];
-    this.#eraseStart = null;
-    this.#eraseEnd = null;
+    const [start, end] = [this.#now.eraseStart, this.#now.eraseEnd];
+    this.#now.eraseStart = null;
+    this.#now.eraseEnd = null;
     if (start === null || end === null) return this.#status(STATUS.eraseSequenceError);
     if (start > end) return this.#status(STATUS.eraseParameter);
     if (this.isWriteProtected) return this.#status(STATUS.writeProtectViolation);
@@ -495,61 +390,32 @@ export class SdCard implements SdDevice {
 
   #sendBytes(bytes: Uint8Array, bits: number = STATUS.applicationCommand): SdResponse {
     const response = this.#status(bits);
-    this.#state = STATE.data;
-    this.#bytes = bytes;
-    this.#left = 1;
+    this.#now.state = STATE.data;
+    this.#transfer.beginRegister(bytes);
     return response;
-  }
-
-  #readDisk(blocks: number, done: (bytes: Uint8Array | null) => void): void {
-    const { port } = this.#drive;
-    const length = this.#blockLength;
-    const count = Math.min(blocks, Math.floor((this.#size - this.#offset) / length));
-    if (port === null || count <= 0) {
-      this.#errors |= STATUS.outOfRange;
-      done(null);
-      return;
-    }
-    const start = Math.floor(this.#offset / SECTOR) * SECTOR;
-    const skipped = this.#offset - start;
-    const bytes = new Uint8Array(Math.ceil((skipped + count * length) / SECTOR) * SECTOR);
-    const generation = this.#generation;
-    port.readInto(start, bytes, error => {
-      if (generation !== this.#generation) return;
-      if (error !== null) {
-        this.#errors |= failureOf(error);
-        done(null);
-        return;
-      }
-      this.#offset += count * length;
-      if (this.#left !== UNLIMITED) this.#left -= count;
-      if (this.#left === 0) this.#endData();
-      done(bytes.subarray(skipped, skipped + count * length));
-    });
-  }
-
-  #endData(): void {
-    this.#state = STATE.transfer;
-    this.#bytes = null;
-    this.#left = 0;
   }
 
   /** Ends the transfer. */
   #endTransfer(): void {
-    this.#bytes = null;
-    this.#left = 0;
+    this.#transfer.end();
     this.#stop();
   }
 
+  /** The host has sent or received all blocks. */
+  #transferred(): void {
+    if (this.#now.state === STATE.receive) this.#program(null);
+    else this.#now.state = STATE.transfer;
+  }
+
   #program(erased: Parameters<Programming['begin']>[0]): void {
-    this.#state = STATE.program;
-    this.#left = 0;
+    this.#now.state = STATE.program;
+    this.#transfer.end();
     this.#programming.begin(erased);
   }
 
   #programmed(): void {
-    const wasSelected = this.#state === STATE.program;
-    this.#state = wasSelected ? STATE.transfer : STATE.standby;
+    const wasSelected = this.#now.state === STATE.program;
+    this.#now.state = wasSelected ? STATE.transfer : STATE.standby;
     if (wasSelected) this.onReady?.();
   }
 
@@ -559,26 +425,18 @@ export class SdCard implements SdDevice {
 
   /** R1: the state before the command, and errors that have not been reported. */
   #status(bits = 0): SdResponse & { kind: 'short' } {
-    const application = this.#isApplication ? STATUS.applicationCommand : 0;
-    const ready = this.#state === STATE.program ? 0 : STATUS.readyForData;
-    const value = this.#errors | bits | application | ready | (this.#state << STATUS.stateShift);
-    this.#errors = 0;
+    const application = this.#now.isApplication ? STATUS.applicationCommand : 0;
+    const ready = this.#now.state === STATE.program ? 0 : STATUS.readyForData;
+    const value = this.#now.errors | bits | application | ready | (this.#now.state << STATUS.stateShift);
+    this.#now.errors = 0;
     return { kind: 'short', value: value >>> 0 };
   }
 
   /** The command is illegal, in this state or at all: there is no response, and the next one reports it. */
   #illegal(): null {
-    this.#errors |= STATUS.illegalCommand;
+    this.#now.errors |= STATUS.illegalCommand;
     return null;
   }
-}
-
-function failureOf(error: DiskPortError): number {
-  return error === 'readonly'
-    ? STATUS.writeProtectViolation
-    : error === 'range'
-      ? STATUS.outOfRange
-      : STATUS.error;
 }
 
 const short = (value: number): SdResponse => ({ kind: 'short', value: value >>> 0 });
