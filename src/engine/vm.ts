@@ -12,9 +12,8 @@ import type {
   SnapshotProgress,
   TakenOver,
 } from '../vmm/machine/messages.ts';
-import type { Topology } from '../vmm/machine/topology.ts';
 import type { DefinedVm } from './definitions.ts';
-import { endsWithin } from './ends-within.ts';
+import { describeVm, type StoredOfVm } from './describe-vm.ts';
 import { VmAgent } from './guest-agent/vm-agent.ts';
 import { notTaken, wantedHostDevices } from './host-devices/wanted.ts';
 import { MachineDevices, type MachineDevicesOptions } from './hotplug/machine-devices.ts';
@@ -36,21 +35,12 @@ import type { ServedVnc } from './served-vnc.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 import { closeTaken, NOTHING_TAKEN, type TakeAtStart, type TakenAtStart } from './taken-at-start.ts';
 import { VmConsoles } from './vm-consoles.ts';
+import { endsByForce, endsOnRequest, howItEnded, STOPPED } from './vm-end.ts';
 import { isUp, type VmHostDevice, type VmInfo, type VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
 
-/** How long a machine may take to end on its own before it is destroyed. */
-const STOP_TIMEOUT_MS = 1500;
-/** A machine that is visibly held up by its host gets only this long. */
-const HELD_TIMEOUT_MS = 250;
-/**
- * How long destroying it may take before it is reported as stuck: on a busy host, the kernel takes a second to tear
- * down a VM.
- */
-const DESTROY_TIMEOUT_MS = 1700;
 /** How long an earlier manager's machine may take to answer before it is reported as stuck. */
 const SILENCE_MS = 800;
-const STOPPED = 'it was stopped';
 
 export type VmListener = {
   changed(vm: Vm): void;
@@ -60,8 +50,6 @@ export type VmListener = {
   giveBack?(vm: Vm): Promise<void> | null;
 };
 
-/** A VM's states on disk: the one it was saved to, and the names of its snapshots, oldest first. */
-export type StoredOfVm = { readonly saved: SavedState | null; readonly snapshots: readonly string[] };
 const NOTHING_STORED: StoredOfVm = { saved: null, snapshots: [] };
 
 /** One VM in its manager: its machine, while it has one, and what outlives that. */
@@ -135,52 +123,27 @@ export class Vm {
   }
 
   get info(): VmInfo {
-    const run = this.#run;
-    const diskErrors = run?.diskErrors ?? {};
-    const holders = this.consoles.otherKeyboardHolders;
-    return {
-      id: this.name,
-      name: this.name,
+    return describeVm({
+      name: this.#name,
       state: this.#state,
-      ...this.#size,
-      reason: this.#stuck ?? this.#end?.reason ?? (this.#alive ? (run?.pausedBy ?? null) : null),
-      detail: this.#end?.detail ?? null,
-      exitCode: this.#end?.exitCode ?? null,
-      ...(this.#interrupted && { interrupted: true }),
+      stuck: this.#stuck,
+      end: this.#end,
+      interrupted: this.#interrupted,
       startedAt: this.#startedAt,
-      pid: this.#alive ? run!.machine.pid : null,
-      version: this.#alive ? run!.machine.version : null,
-      broken: run?.broken ?? {},
-      ...(Object.keys(diskErrors).length > 0 && { diskErrors }),
-      confinement: run?.confinement ?? null,
-      topology: withoutAgent(run?.topology ?? null),
-      ...(this.#alive && this.agent.facts !== null && { guest: this.agent.facts }),
-      defined: this.#defined !== null,
-      problem: this.#defined?.problem ?? null,
-      blockers: this.#defined?.blockers ?? [],
-      autostart: this.#defined?.autostart ?? false,
-      ...(this.#stored.saved !== null && { saved: this.#stored.saved }),
-      ...(this.#stored.snapshots.length > 0 && { snapshots: this.#stored.snapshots }),
-      ...(this.#task !== null && { task: this.#task }),
-      ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
-      ...(this.nics.length > 0 && {
-        nics: this.#alive ? this.#cards.withAddresses(this.nics, this.agent) : this.nics,
-      }),
-      ...(this.#alive && this.config?.vnc !== undefined && { vnc: this.config.vnc }),
-      ...(this.#servedVnc !== null && { servedVnc: this.#servedVnc }),
-      keyboardHolder: this.consoles.keyboardHolder,
-      ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
-    };
-  }
-
-  /** The size of its present machine, or at its next start. */
-  get #size(): { vcpus: number; memoryBytes: number } {
-    const next = this.alive ? null : this.#defined;
-    const now = this.config;
-    return {
-      vcpus: next?.vcpus ?? now?.cpus ?? 0,
-      memoryBytes: next?.memoryBytes ?? now?.memory.bytes ?? 0,
-    };
+      isInUse: this.alive,
+      run: this.#alive ? this.#run : null,
+      lastRun: this.#run,
+      config: this.config,
+      defined: this.#defined,
+      stored: this.#stored,
+      task: this.#task,
+      hostDevices: this.hostDevices,
+      nics: this.nics,
+      cards: this.#cards,
+      agent: this.agent,
+      servedVnc: this.#servedVnc,
+      consoles: this.consoles,
+    });
   }
 
   /** Those that it has, or takes at its next start. */
@@ -459,32 +422,17 @@ export class Vm {
       return;
     }
     const run = this.#run!;
-    if (this.#state !== 'stuck') {
-      this.#set('stopping');
-      this.#stop(run, reason);
-      if (await endsWithin(this.#gone.promise, HELD_TIMEOUT_MS)) return await this.#ended.promise;
-      // A machine that waits in the kernel, or was stopped by a signal, cannot respond.
-      const left = STOP_TIMEOUT_MS - HELD_TIMEOUT_MS;
-      if (!run.machine.isHeld() && (await endsWithin(this.#gone.promise, left)))
-        return await this.#ended.promise;
+    const gone = this.#gone.promise;
+    const isStuck = this.#state === 'stuck';
+    if (!isStuck) this.#set('stopping');
+    if (isStuck || !(await endsOnRequest(run, reason, gone))) {
+      this.#forced = true;
+      if (!(await endsByForce(run, gone))) {
+        this.#seize(run.machine.whyStuck());
+        throw new Error(`${this.name} is stuck: ${this.#stuck}`);
+      }
     }
-    this.#forced = true;
-    run.destroy();
-    if (await endsWithin(this.#gone.promise, DESTROY_TIMEOUT_MS)) return await this.#ended.promise;
-    this.#seize(run.machine.whyStuck());
-    throw new Error(`${this.name} is stuck: ${this.#stuck}`);
-  }
-
-  /**
-   * If the machine ends before it answers, that is no failure. If it was handed over first, its new process is asked
-   * again.
-   */
-  #stop(run: VmRun, reason: string): void {
-    const { machine } = run;
-    if (machine.connection === null) return;
-    run.command('stop', { reason }).catch(() => {
-      if (run.machine !== machine) this.#stop(run, reason);
-    });
+    await this.#ended.promise;
   }
 
   /**
@@ -613,7 +561,7 @@ export class Vm {
     this.#adopting = false;
     this.#stuck = null;
     this.#gone.resolve();
-    const end = this.#howItEnded(run, death);
+    const end = howItEnded(run, death, this.#forced);
     const returning = this.#listener.giveBack?.(this) ?? null;
     if (returning === null) {
       this.#over(end);
@@ -639,27 +587,8 @@ export class Vm {
     ended.resolve();
   }
 
-  #howItEnded({ end, ending, hasRun }: VmRun, death: Death | null): MachineEnd {
-    // It had stopped when it was killed, and was only slow to be torn down.
-    if (end === null && ending !== null) return ending;
-    if (this.#forced && (end === null || end.crashed)) {
-      // While it is being built, a machine does not respond to anything.
-      const reason = hasRun ? 'it was ended by force, because its machine did not respond' : STOPPED;
-      return { crashed: false, reason, detail: null, exitCode: null };
-    }
-    if (end !== null) return end;
-    const { reason, detail } = death ?? { reason: 'its machine ended without a reason', detail: null };
-    return { crashed: true, reason, detail, exitCode: null };
-  }
-
   #set(state: VmState): void {
     this.#state = state;
     this.#listener.changed(this);
   }
-}
-
-/** The port of the guest agent is only for the manager. */
-function withoutAgent(topology: Topology | null): Topology | null {
-  if (!topology?.consoles.some(({ agent }) => agent)) return topology;
-  return { ...topology, consoles: topology.consoles.filter(({ agent }) => !agent) };
 }
