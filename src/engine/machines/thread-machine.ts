@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
+import { uuidOf } from '../../vmm/machine/vm-uuid.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
 import { allowLocking } from '../host-devices/memlock.ts';
@@ -44,7 +45,10 @@ class ThreadMachine implements Machine {
     const networks = wiresOf(wires);
     const messages = { ...restored.message, ...given.message, ...networks.message };
     const fds = [countersFd, ...restored.fds, ...given.fds, ...networks.fds];
-    const build = { kind: 'build', config, token, layers: [], user: null, ...messages } as const;
+    // A thread that is just starting would load Node's crypto for this, while this one waits for it.
+    const uuid = config.uuid ?? uuidOf(config.name);
+    const own = { config: { ...config, uuid }, token, layers: [], user: null };
+    const build = { kind: 'build', ...own, ...messages } as const;
     try {
       this.connection = MachineConnection.open(ours, build, fds, () => thread.serve(theirs));
     } catch (error) {

@@ -1,10 +1,10 @@
 import { concat, little } from '../../devices/acpi/aml.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
-import { sha256 } from '../../text/digest.ts';
 import { checksum } from '../acpi/table.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import { coresOnly, maxCpus } from '../cpu/cpu-topology.ts';
 import type { MachineConfig } from '../machine/config.ts';
+import { uuidOf } from '../machine/vm-uuid.ts';
 import type { MapEntry } from './memory-map.ts';
 import type { SmbiosOptions } from './smbios-options.ts';
 import { structure, uuidBytes } from './smbios-structure.ts';
@@ -239,12 +239,4 @@ function memoryDevice(memory: number, given: Options<'memory'> = {}): Uint8Array
     [strings.add(manufacturer), strings.add(serial), strings.add(asset), strings.add(part), 0],
     ...[little(mib, 4), little(speed, 2), new Uint8Array(6)],
   ]);
-}
-
-/** A UUID of version 8 (RFC 9562 §5.8), always the same for a VM of this name. */
-export function uuidOf(name: string): string {
-  const bytes = sha256(`vring ${name}`).subarray(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
