@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +9,7 @@ import { lateModules } from './late-modules.mjs';
 import { divide } from './late-parts.mjs';
 import { thirdPartyLicenses } from './licenses.mjs';
 import { bundleMachines } from './machine-bundles.mjs';
+import { writeNew } from './replace-file.mjs';
 import { yogaAtOnce } from './yoga-at-once.mjs';
 import { zodParts } from './zod-parts.mjs';
 
@@ -56,6 +58,9 @@ const ONE_FILE = {
   },
 };
 
+/** Bundles that src/files/compiled-program.ts loads. */
+const COMPILED = ['run-here.cjs', 'ui-program.cjs', 'machine-thread-program.cjs'];
+
 /** What the first frame of the UI does not need: schemas, device models, the native library. */
 const LATE_IN_UI = [
   'src/actions/new-vm-form.ts',
@@ -68,6 +73,21 @@ const LATE_IN_UI = [
   'src/host/recorded-facts.ts',
   'src/host/vfio/taken.ts',
   'src/vmm/native/libc.ts',
+];
+
+/** What a VM of `vring run` needs only if it has devices of the host, a snapshot, a guest agent or such. */
+const LATE_IN_RUN = [
+  'src/devices/net/network-facts.ts',
+  'src/engine/guest-agent/',
+  'src/engine/hotplug/',
+  'src/engine/machines/machine-messages.ts',
+  'src/engine/snapshots/',
+  'src/host/live-facts.ts',
+  'src/host/networks/definition.ts',
+  'src/host/plan/journal-schema.ts',
+  'src/host/recorded-facts.ts',
+  'src/host/vfio/taken.ts',
+  'src/vmm/snapshot/manifest.ts',
 ];
 
 /**
@@ -111,7 +131,7 @@ export async function bundle() {
     esbuild.build({ ...ONE_FILE, entryPoints: { run: 'src/run.ts' } }),
     bundleWithoutModels(esbuild, {
       entryPoints: { 'run-here': 'src/commands/run-here-program.ts' },
-      plugins: [startedBy('run.cjs', 'src/engine/machines/machine-thread.ts')],
+      plugins: [lateModules(LATE_IN_RUN), startedBy('run.cjs', 'src/engine/machines/machine-thread.ts')],
     }),
     bundleWithoutModels(esbuild, { entryPoints: { serve: 'src/commands/serve-program.ts' }, plugins: [] }),
     esbuild.build({ ...ONE_FILE, entryPoints: { ui: 'src/ui.ts' } }),
@@ -124,9 +144,14 @@ export async function bundle() {
         startedBy('ui.cjs', 'src/manager/start-manager.ts'),
       ],
     }),
+    esbuild.build({
+      ...ONE_FILE,
+      entryPoints: { 'machine-thread': 'src/vmm/machine/machine-thread-start.ts' },
+    }),
     // A manager keeps copies of the output (src/engine/machines/machine-code.ts).
     bundleMachines(ONE_FILE),
   ]);
+  for (const name of COMPILED) addDigest(join(dist, name));
   declareDeviceApi();
   const { inputs, outputs } = program.metafile;
   const written = new Set(Object.keys(outputs).map(path => basename(path)));
@@ -135,6 +160,15 @@ export async function bundle() {
   }
   writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(importedLate(UI, outputs)));
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
+}
+
+/** Puts a digest in front of a bundle, by which its compiled code is found. */
+function addDigest(file) {
+  const content = readFileSync(file);
+  const place = content.findIndex(byte => byte > 0x7f);
+  if (place >= 0) throw new Error(`${file} is not in ASCII at byte ${place}: vring loads it as if it were`);
+  const digest = createHash('sha256').update(content).digest('hex');
+  writeNew(file, Buffer.concat([Buffer.from(`//${digest}\n`), content]));
 }
 
 /** A single-file bundle for a program that runs no machine: it evaluates no device models. */

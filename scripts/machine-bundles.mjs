@@ -8,7 +8,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const PARTS_FILE = 'machine-parts.js';
 
 const ENTRIES = {
-  'machine-thread': 'src/vmm/machine/machine-thread.ts',
+  'machine-thread-program': 'src/vmm/machine/machine-thread.ts',
   'machine-process': 'src/vmm/machine/machine-process.ts',
 };
 

@@ -3,10 +3,10 @@
  * possible, and ES modules take longer to load. It starts a machine thread first and loads the rest in the meantime,
  * which finds the thread in this file's exports (scripts/bundle.mjs).
  */
-import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { nameProcess, startsMachineHere } from './commands/machine-here.ts';
 import { warmThread } from './engine/machines/machine-thread.ts';
+import { runCompiled } from './files/compiled-program.ts';
 import { builtFile } from './project-root.ts';
 
 export * from './engine/machines/machine-thread.ts';
@@ -14,7 +14,7 @@ export * from './engine/machines/machine-thread.ts';
 if (startsMachineHere(process.argv.slice(2))) {
   nameProcess();
   warmThread();
-  createRequire(import.meta.url)(builtFile('run-here.cjs'));
+  runCompiled(builtFile('run-here.cjs'));
 } else {
   void import(pathToFileURL(builtFile('cli.js')).href);
 }

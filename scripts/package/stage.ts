@@ -111,6 +111,7 @@ const NEEDED = [
   'ui-program.cjs',
   'machine-process.cjs',
   'machine-thread.cjs',
+  'machine-thread-program.cjs',
   'machine-parts.js',
   'libvring_native.so',
   'vring-net-user',

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { announceStarted } from '../files/program-started.ts';
 import { loadAhead } from '../load-ahead.ts';
 import { printError } from '../text/output.ts';
 import { colorDepth } from '../theme/detect.ts';
@@ -50,7 +51,7 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
   } = options;
   const { path } = await openHost({ hostRoot });
   const [{ runUi }, { hostSource }] = await Promise.all([loadUi(), import('../host-service/worker.ts')]);
-  const later = setTimeout(loadRest, LOAD_REST_MS);
+  const later = setTimeout(goOnLoading, LOAD_REST_MS);
   await runUi({
     engine,
     host: hostSource(path),
@@ -65,6 +66,12 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
   const running = engine.manager.remote ? engine.vms().filter(isAlive) : [];
   await engine.close();
   if (running.length > 0) printError(`vring: ${goOn(running.map(vm => vm.name))}; run vring to reattach`);
+}
+
+/** The first frames have been drawn. */
+function goOnLoading(): void {
+  announceStarted();
+  void loadRest();
 }
 
 /** Loads everything, because an upgrade of vring removes files that an open UI has not loaded yet. */

@@ -1,6 +1,7 @@
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { announceStarted } from '../files/program-started.ts';
 import { hostDevices } from '../manager/host-devices.ts';
 import { managerPaths, variablesFolder } from '../manager/paths.ts';
 import { lockName } from '../manager/vm-lock.ts';
@@ -40,6 +41,7 @@ async function run(engine: LocalEngine, config: MachineConfigInput): Promise<num
   });
   mark('command');
   const id = await engine.start(config);
+  announceStarted();
   const vnc = config.vnc === undefined ? null : await vncBeside(engine, id, config.vnc);
   if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
   // Before the guest prints: a program that reads its output may send a signal immediately.

@@ -65,6 +65,7 @@ describe.skipIf(noKvm !== null)(onKvm('an upgrade under a manager with a VM'), (
       'ui.cjs',
       'ui-program.cjs',
       'machine-thread.cjs',
+      'machine-thread-program.cjs',
       'machine-process.cjs',
       'machine-parts.js',
       'host-thread.js',

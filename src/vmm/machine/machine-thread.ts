@@ -1,5 +1,6 @@
 /** A machine thread: a worker that waits for its manager's socket, serves one machine over it, and exits. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { announceStarted } from '../../files/program-started.ts';
 import { close, setViewGuard } from '../native/libc.ts';
 import type { MachineEnd } from './messages.ts';
 import { rehearseNative } from './rehearsal.ts';
@@ -30,6 +31,7 @@ port.once('message', (socket: number) => {
         gate.noteSocketClosed();
         close(connection);
       },
+      started: announceStarted,
       afterBuild: () => (gate.open().endRequested ? ENDED_EARLY : null),
     });
   }

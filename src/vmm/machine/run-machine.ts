@@ -19,6 +19,8 @@ export type MachineHosting = {
    * @throws the reason if it cannot be confined
    */
   readonly confine?: () => void;
+  /** Called once it is about to run. */
+  readonly started?: () => void;
   /** The machine to take over, in the process where it runs; default: a new one is started. */
   readonly takeOver?: TakeOver;
   /** The snapshot from which the machine continues; default: it boots. */
@@ -45,6 +47,7 @@ export function runMachine(
     created,
     afterBuild,
     confine,
+    started,
     takeOver,
     restore,
     own,
@@ -72,6 +75,7 @@ export function runMachine(
     // Nothing that could crash has run yet.
     if (failure !== null) takeOver?.fail(failure.reason);
     if (failure !== null) return { ...failure, crashed: takeOver?.isDone ?? false, exitCode: null };
+    started?.();
     const end = runner.run(idle);
     if (end !== null) report.ending(end);
     link.flush();

@@ -17,7 +17,7 @@ import { mark } from './start-trace.ts';
 export type Build = Extract<ToMachine, { kind: 'build' }>;
 
 /** Where a machine runs: on a thread of its manager, or in its own process. */
-export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'idle'> & {
+export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'started' | 'idle'> & {
   /** Its manager is in this process, and forces it to end with the native VM's handle. */
   readonly withManager?: boolean;
   readonly closeConnection?: (connection: number) => void;
