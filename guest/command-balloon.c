@@ -13,12 +13,15 @@
 /* As in Linux: the number of page numbers per request. */
 enum { PAGE = 4096, NUMBERS = 256, INFLATE = 0, QUEUE = 64, TIMEOUT_MS = 60000 };
 
+/* §5.5.3: the host may collect pages, since the driver tells before it uses them again. This one never does. */
+#define BALLOON_F_MUST_TELL_HOST (1ull << 0)
+
 static struct virtqueue queue;
 static uint32_t (*requests)[NUMBERS];
 
 static const char *start(struct virtio_device *device)
 {
-    const char *error = virtio_start(device, VIRTIO_F_EVENT_IDX);
+    const char *error = virtio_start(device, VIRTIO_F_EVENT_IDX | BALLOON_F_MUST_TELL_HOST);
     if (!error)
         error = virtio_setup_queue(device, INFLATE, QUEUE, false, &queue);
     if (error)

@@ -3,16 +3,21 @@
 //! A page number stands for 4 KiB of guest-physical memory, whatever the page size on either side. Numbers outside RAM,
 //! or in RAM that must be kept, are ignored: the driver may name them, to no effect.
 
+mod collection;
+#[cfg(test)]
+mod collection_tests;
 mod pages;
 #[cfg(test)]
 mod tests;
 
+use crate::clock::now_ns;
 use crate::errno::{Errno, Result as ErrnoResult};
 use crate::limiter::Limiter;
-use crate::memory::Discards;
+use crate::memory::{Discards, GuestRam};
 use crate::queue::{Broken, Chain};
 use crate::queue_thread::{Needs, Next, Outcome, Worker};
 use crate::seccomp::Call;
+pub use collection::Collection;
 use io_uring::opcode;
 use io_uring::squeue::Flags;
 use pages::{PAGE, Runs, discard};
@@ -25,6 +30,9 @@ const STEP_BYTES: u64 = 16 << 20;
 const NUMBER_BYTES: usize = 4;
 /// The full cost of a step, so that no other request begins during one.
 const STEP_COST: u64 = u64::MAX / 1024;
+
+/// Feature bit (§5.5.3): the driver must tell before it uses pages again, so they may be given back to the host later.
+pub const MUST_TELL_HOST: u64 = 1 << 0;
 
 crate::abi_struct! {
     /// What a virtio-balloon queue serves, as passed by JavaScript.
@@ -55,7 +63,9 @@ enum Role {
 
 pub struct BalloonWorker {
     role: Role,
+    must_tell: bool,
     discards: Arc<Discards>,
+    collection: Arc<Collection>,
 }
 
 /// A request's progress.
@@ -68,14 +78,24 @@ pub struct Request {
 }
 
 impl BalloonWorker {
-    pub fn new(config: &BalloonConfig, discards: Arc<Discards>) -> ErrnoResult<BalloonWorker> {
+    /// `features` have been negotiated; `collection` is that of the balloon.
+    pub fn new(
+        config: &BalloonConfig,
+        features: u64,
+        discards: Arc<Discards>,
+        collection: Arc<Collection>,
+    ) -> ErrnoResult<BalloonWorker> {
         let role = match config.role {
             balloon_role::INFLATE => Role::Inflate,
             balloon_role::DEFLATE => Role::Deflate,
             balloon_role::REPORT => Role::Report,
             _ => return Err(Errno(libc::EINVAL)),
         };
-        Ok(BalloonWorker { role, discards })
+        if role == Role::Inflate {
+            // What a broken queue has left: the driver has reset the balloon since, and has its pages back.
+            collection.clear();
+        }
+        Ok(BalloonWorker { role, must_tell: features & MUST_TELL_HOST != 0, discards, collection })
     }
 
     /// Bytes of the buffers that are to be handled.
@@ -87,7 +107,7 @@ impl BalloonWorker {
         }
     }
 
-    /// One step over page numbers: adjacent pages are discarded together.
+    /// One step over page numbers.
     fn step_numbers(&self, chain: &Chain, request: &mut Request) {
         let mut bytes = [0; STEP_NUMBERS * NUMBER_BYTES];
         let left = (self.len(chain) - request.done).min(bytes.len() as u64) as usize;
@@ -99,14 +119,27 @@ impl BalloonWorker {
             *number = u32::from_le_bytes(raw.try_into().expect("four bytes"));
         }
         if self.role == Role::Deflate {
+            self.collection.remove(numbers);
             request.moved += numbers.len() as u64 * PAGE;
             return;
         }
         let Some(ram) = chain.ram else { return };
+        request.moved += match self.must_tell {
+            true => self.collection.add(ram, numbers, now_ns(), &self.discards),
+            false => self.discard_now(ram, numbers),
+        };
+    }
+
+    /// Adjacent pages are discarded together.
+    fn discard_now(&self, ram: &GuestRam, numbers: &mut [u32]) -> u64 {
         numbers.sort_unstable();
-        for (first, pages) in Runs::new(numbers) {
-            request.moved += discard(ram, u64::from(first) * PAGE, pages * PAGE, &self.discards);
-        }
+        let runs = Runs::new(numbers);
+        runs.map(|(first, pages)| discard(ram, u64::from(first) * PAGE, pages * PAGE, &self.discards)).sum()
+    }
+
+    /// Whether its queue gives back what has been collected.
+    fn collects(&self) -> bool {
+        self.role == Role::Inflate && self.must_tell
     }
 
     /// One step over free pages, which are the buffers themselves.
@@ -173,6 +206,18 @@ impl Worker for BalloonWorker {
             _ => (0, request.moved),
         };
         Outcome { to_guest, from_guest, ..Outcome::default() }
+    }
+
+    fn due(&self) -> Option<u64> {
+        self.collects().then(|| self.collection.due())?
+    }
+
+    fn work(&self, ram: &GuestRam) -> u64 {
+        self.collection.give_back_block(ram, &self.discards)
+    }
+
+    fn settle(&self, ram: &GuestRam) -> u64 {
+        if self.collects() { self.collection.give_back_all(ram, &self.discards) } else { 0 }
     }
 
     fn shrink(&self, _: &mut Request) {}

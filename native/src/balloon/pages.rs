@@ -2,7 +2,7 @@
 
 use crate::memory::{Discards, GuestRam, RamSlice};
 use vm_memory::bitmap::Bitmap;
-use vm_memory::{GuestAddress, GuestMemoryBackend};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 /// The unit of page numbers (virtio 1.3 §5.5.6), and of the host's pages where it may take single ones.
 pub const PAGE: u64 = 4096;
@@ -33,6 +33,12 @@ impl Iterator for Runs<'_> {
         self.0 = &self.0[taken..];
         Some((first, u64::from(last - first) + 1))
     }
+}
+
+/// Whether a page is RAM that may be given back to the host.
+pub fn is_discardable(ram: &GuestRam, number: u32) -> bool {
+    let region = ram.find_region(GuestAddress(u64::from(number) * PAGE));
+    region.is_some_and(|region| region.bitmap().discarded_by().is_some())
 }
 
 /// Gives `len` bytes of memory at `address` back to the host, skipping what is not RAM or must be kept. Returns the

@@ -20,10 +20,17 @@ struct Balloon {
     file: File,
     ram: Arc<GuestRam>,
     discards: Arc<Discards>,
+    collection: Arc<Collection>,
+    features: u64,
 }
 
 /// A queue with this role. Memory below `REGION_BORDER` must not be given back, as if it were a device's.
 fn start(role: u32) -> Balloon {
+    start_with(role, 0)
+}
+
+/// The same, with these features.
+fn start_with(role: u32, features: u64) -> Balloon {
     let mut fixture = Fixture::new(memory_file(), 0, 0);
     fixture.stop();
     let file = memory_file();
@@ -47,14 +54,17 @@ fn start(role: u32) -> Balloon {
     let regions: Vec<_> = own.chain([shared]).collect();
     // SAFETY: the fixture's memory is leaked, as the file's mapping is.
     let ram = Arc::new(unsafe { guest_ram(&regions) }.unwrap());
-    let mut balloon = Balloon { fixture, file, ram, discards: Arc::default() };
+    let mut balloon =
+        Balloon { fixture, file, ram, discards: Arc::default(), collection: Arc::default(), features };
     balloon.resume(role);
     balloon
 }
 
 impl Balloon {
     fn resume(&mut self, role: u32) {
-        let worker = BalloonWorker::new(&BalloonConfig { role }, self.discards.clone()).unwrap();
+        let (discards, collection) = (self.discards.clone(), self.collection.clone());
+        let worker =
+            BalloonWorker::new(&BalloonConfig { role }, self.features, discards, collection).unwrap();
         let fixture = &mut self.fixture;
         let surroundings =
             crate::queue_thread::Surroundings { ram: self.ram.clone(), ..fixture.surroundings() };
@@ -182,6 +192,58 @@ fn nothing_is_given_back_while_that_is_not_allowed() {
     balloon.discards.allow(true);
     balloon.give(&[number(FILE_AT)]);
     assert_eq!(balloon.filled(FILE_AT, 2), [false, true]);
+}
+
+/// A driver that must tell before it uses pages again.
+#[test]
+fn pages_are_collected_and_given_back_soon_after() {
+    let mut balloon = start_with(balloon_role::INFLATE, MUST_TELL_HOST);
+    balloon.fill(FILE_AT, FILE_BYTES);
+    let first = number(FILE_AT);
+    balloon.give(&[first + 7, first + 3]);
+    balloon.fixture.await_counter(words::BYTES_FROM_GUEST, 2 * PAGE);
+    assert_eq!(balloon.filled(FILE_AT, 8), [true, true, true, false, true, true, true, false]);
+    balloon.fixture.assert_served();
+}
+
+#[test]
+fn a_queue_that_stops_gives_back_what_is_collected() {
+    let mut balloon = start_with(balloon_role::INFLATE, MUST_TELL_HOST);
+    balloon.fill(FILE_AT, 4 * PAGE);
+    let first = number(FILE_AT);
+    balloon.give(&[first + 1, first + 3]);
+    balloon.fixture.stop();
+    assert_eq!(balloon.filled(FILE_AT, 4), [true, false, true, false]);
+    assert_eq!(balloon.collection.due(), None);
+    // Also when it continues from other memory.
+    balloon.resume(balloon_role::INFLATE);
+    balloon.give(&[first]);
+    let ram = balloon.ram.clone();
+    balloon.fixture.queue().use_memory(ram);
+    balloon.fixture.await_counter(words::BYTES_FROM_GUEST, 3 * PAGE);
+    balloon.fixture.assert_served();
+}
+
+#[test]
+fn deflating_takes_pages_out_of_the_collection() {
+    let mut balloon = start_with(balloon_role::DEFLATE, MUST_TELL_HOST);
+    let first = number(FILE_AT);
+    balloon.fill(FILE_AT, 2 * PAGE);
+    balloon.collection.add(&balloon.ram, &[first, first + 1], 0, &balloon.discards);
+    balloon.give(&[first + 1]);
+    assert_eq!(balloon.collection.give_back_all(&balloon.ram, &balloon.discards), PAGE);
+    assert_eq!(balloon.filled(FILE_AT, 2), [false, true]);
+}
+
+#[test]
+fn a_balloon_that_starts_anew_forgets_what_a_broken_queue_collected() {
+    let mut balloon = start_with(balloon_role::INFLATE, MUST_TELL_HOST);
+    balloon.fixture.stop();
+    balloon.fill(FILE_AT, PAGE);
+    balloon.collection.add(&balloon.ram, &[number(FILE_AT)], 0, &balloon.discards);
+    balloon.resume(balloon_role::INFLATE);
+    balloon.fixture.stop();
+    assert_eq!(balloon.filled(FILE_AT, 1), [true]);
 }
 
 #[test]

@@ -132,6 +132,9 @@ fn run<'m, R: Ring<'m>, W: Worker>(
             5 => {
                 queue.publish();
                 queue.wants_interrupt();
+                if worker.due().is_some() {
+                    worker.work(ram);
+                }
             }
             6 => {
                 queue.forget_kick();
@@ -143,6 +146,8 @@ fn run<'m, R: Ring<'m>, W: Worker>(
             7 => {
                 // Another thread continues where this one stopped; its requests start over.
                 queue.publish();
+                worker.settle(ram);
+                assert!(worker.due().is_none(), "a queue that stopped has work left");
                 let mut saved = Vec::new();
                 taken.drain(..).for_each(|taken| {
                     let Taken { chain, mut request, .. } = taken;
@@ -216,8 +221,10 @@ pub fn rings(bytes: &[u8]) {
 pub fn balloon(bytes: &[u8]) {
     let (role, bytes) = bytes.split_first().unwrap_or((&0, &[]));
     let config = crate::balloon::BalloonConfig { role: u32::from(role % 3) };
+    let features = u64::from(role / 3 % 2) * crate::balloon::MUST_TELL_HOST;
     let discards = Arc::new(Discards::default());
     discards.allow(true);
-    let worker = crate::balloon::BalloonWorker::new(&config, discards).expect("a role");
+    let worker =
+        crate::balloon::BalloonWorker::new(&config, features, discards, Arc::default()).expect("a role");
     serve(bytes, &worker, |_| {});
 }

@@ -3,7 +3,7 @@
 use super::testing::{CONTROL, KICK, Setting, confine, confine_direct, eventfds_of, file};
 use super::uring::LOOP_OPERATIONS;
 use super::{Needs, Worker, duplicate};
-use crate::balloon::{BalloonConfig, BalloonWorker, balloon_role};
+use crate::balloon::{BalloonConfig, BalloonWorker, MUST_TELL_HOST, balloon_role};
 use crate::blk::testing::{FEATURES, Fixture, READONLY, memory_file};
 use crate::epoll::EventFd;
 use crate::errno::Errno;
@@ -209,7 +209,7 @@ fn an_entropy_thread_asks_for_random_bytes_without_flags() {
 }
 
 fn balloon(role: u32) -> BalloonWorker {
-    BalloonWorker::new(&BalloonConfig { role }, Arc::default()).unwrap()
+    BalloonWorker::new(&BalloonConfig { role }, MUST_TELL_HOST, Arc::default(), Arc::default()).unwrap()
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn serve_from<'m, R: Ring<'m>, W: Worker>(
     unfinished: &[u8],
 ) -> Served<End> {
     let queue = R::new(ram, &config.layout())?;
-    Loop::new(ring, queue, config.size, context).run(unfinished)
+    Loop::new(ring, queue, ram, config.size, context).run(unfinished)
 }
 
 impl Shared {

@@ -13,6 +13,7 @@ use crate::clock::now_ns;
 use crate::counters::{Block, queue as words};
 use crate::epoll;
 use crate::image::DiskError;
+use crate::memory::GuestRam;
 use crate::queue::{Broken, Chain, Ring};
 use crate::spin::Spin;
 use io_uring::{IoUring, types};
@@ -79,6 +80,7 @@ struct Held {
 pub struct Loop<'m, 'r, R: Ring<'m>, W: Worker> {
     kernel: Kernel<'r>,
     queue: R,
+    ram: &'m GuestRam,
     context: Context<'r, W>,
     slots: Vec<Slot<'m, W>>,
     free: Vec<u16>,
@@ -99,7 +101,14 @@ pub struct Loop<'m, 'r, R: Ring<'m>, W: Worker> {
 }
 
 impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
-    pub fn new(ring: &'r mut IoUring, queue: R, size: u32, context: Context<'r, W>) -> Self {
+    /// A queue of `size` in `ram`.
+    pub fn new(
+        ring: &'r mut IoUring,
+        queue: R,
+        ram: &'m GuestRam,
+        size: u32,
+        context: Context<'r, W>,
+    ) -> Self {
         let count = slots(size) as u16;
         let slot = |_| Slot {
             chain: Chain::default(),
@@ -111,6 +120,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         Loop {
             kernel: Kernel::new(ring, context.shared),
             queue,
+            ram,
             context,
             slots: (0..count).map(slot).collect(),
             free: (0..count).rev().collect(),
@@ -149,11 +159,12 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             self.kernel.submit()?;
             if self.stopping && !self.kernel.is_busy() {
                 self.goes_on = !self.context.shared.stop.load(SeqCst);
+                self.count_work(self.context.worker.settle(self.ram));
                 self.part()?;
                 return Ok(End { unfinished: self.unfinished(), goes_on: self.goes_on });
             }
             let can_take = self.can_take();
-            if !self.spin(can_take) {
+            if !self.work() && !self.spin(can_take) {
                 self.sleep(can_take)?;
             }
         }
@@ -173,6 +184,20 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         Ok(())
     }
 
+    /// Does a part of the worker's own work, if some is due. Returns whether it was.
+    fn work(&self) -> bool {
+        let Context { worker, .. } = self.context;
+        let is_due = !self.stopping && worker.due().is_some_and(|due| due <= now_ns());
+        if is_due {
+            self.count_work(worker.work(self.ram));
+        }
+        is_due
+    }
+
+    fn count_work(&self, from_guest: u64) {
+        self.context.counters.add(words::BYTES_FROM_GUEST, from_guest);
+    }
+
     /// Returns whether there is something to do soon.
     fn spin(&mut self, can_take: bool) -> bool {
         let Loop { spin, kernel, queue, .. } = self;
@@ -187,7 +212,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         room && !self.stopping && self.throttled.is_none()
     }
 
-    /// Waits in the kernel for a completion, a kick, the end of a throttled time, or the handle.
+    /// Waits in the kernel for a completion, a kick, the end of a throttled time, the worker's own work, or the handle.
     fn sleep(&mut self, can_take: bool) -> Served<()> {
         if can_take {
             if self.queue.enable_kicks() {
@@ -198,7 +223,9 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         }
         let idle = self.bulky && self.free.len() == self.slots.len();
         let held = self.held.iter().map(|held| held.until);
-        let limited = held.chain(self.throttled.as_ref().map(|throttled| throttled.until)).min();
+        let throttled = self.throttled.as_ref().map(|throttled| throttled.until);
+        let due = if self.stopping { None } else { self.context.worker.due() };
+        let limited = held.chain(throttled).chain(due).min();
         let limit = limited.map(|until| until.saturating_sub(now_ns())).or(idle.then_some(IDLE_NS));
         let waited = self.kernel.wait(limit.map(timespec).as_ref())?;
         if waited == Waited::TimedOut && limited.is_none() {

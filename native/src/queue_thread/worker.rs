@@ -3,6 +3,7 @@
 use super::needs::Needs;
 use crate::image::{DiskError, Ticket};
 use crate::limiter::Limiter;
+use crate::memory::GuestRam;
 use crate::queue::{Broken, Chain};
 use io_uring::squeue;
 use std::sync::Arc;
@@ -47,6 +48,22 @@ pub trait Worker: Send + Sync + 'static {
 
     /// Ends a finished request: the last chance to write to its buffers.
     fn end<'m>(&self, chain: &Chain<'m>, request: &mut Self::Request<'m>, pool: &mut Self::Pool) -> Outcome;
+
+    /// When it has work to do that is not part of a request, in nanoseconds of the monotonic clock; None if it has none.
+    fn due(&self) -> Option<u64> {
+        None
+    }
+
+    /// Does a bounded part of that work. Returns the bytes that it moved from the guest.
+    fn work(&self, _ram: &GuestRam) -> u64 {
+        0
+    }
+
+    /// The thread stops serving requests for now, or leaves `ram`: does all of that work. Returns the bytes that it
+    /// moved from the guest.
+    fn settle(&self, _ram: &GuestRam) -> u64 {
+        0
+    }
 
     /// Frees memory that small requests don't need. The request is not in progress.
     fn shrink(&self, request: &mut Self::Request<'_>);

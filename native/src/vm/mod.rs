@@ -4,7 +4,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::balloon::{BalloonConfig, BalloonWorker};
+use crate::balloon::{BalloonConfig, BalloonWorker, Collection};
 use crate::blk::{BlkConfig, BlkWorker};
 use crate::clock::now_ns;
 use crate::counters::{Block, Counters};
@@ -49,6 +49,8 @@ pub struct Vm {
     hubs: Table<Arc<Hub>>,
     memory: Mutex<Arc<GuestRam>>,
     discards: Arc<Discards>,
+    /// What its balloon's queues share.
+    collection: Arc<Collection>,
     owned: Mutex<Owned>,
     page: AtomicPtr<WaitPage>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
@@ -96,6 +98,7 @@ impl Vm {
             hubs: Table::default(),
             memory: Mutex::default(),
             discards: Arc::default(),
+            collection: Arc::default(),
             owned: Mutex::default(),
             page: AtomicPtr::default(),
             ending: Mutex::default(),
@@ -325,7 +328,9 @@ impl Vm {
         unfinished: &[u8],
         balloon: &BalloonConfig,
     ) -> Result<u32> {
-        self.start_queue(queue, unfinished, BalloonWorker::new(balloon, self.discards.clone())?)
+        let (discards, collection) = (self.discards.clone(), self.collection.clone());
+        let worker = BalloonWorker::new(balloon, queue.features, discards, collection)?;
+        self.start_queue(queue, unfinished, worker)
     }
 
     /// Controls whether pages of its RAM may be given back to the host.

@@ -8,6 +8,7 @@ import { type DriverQueue, GuestDriver, STATUS, VERSION_1 } from './guest-driver
 
 const MiB = 2 ** 20;
 const PAGE = 4096;
+const MUST_TELL_HOST = 1n << 0n;
 const STATS = 1n << 1n;
 const DEFLATE_ON_OOM = 1n << 2n;
 const POISON = 1n << 4n;
@@ -51,10 +52,10 @@ const roles = () =>
 describe('virtio-balloon', () => {
   test('offers what its options turn on', () => {
     plug();
-    expect(driver.offered & 0xffffffn).toBe(STATS | DEFLATE_ON_OOM | POISON);
+    expect(driver.offered & 0xffffffn).toBe(MUST_TELL_HOST | STATS | DEFLATE_ON_OOM | POISON);
     machine = new FakeMachine();
     plug({ 'deflate-on-oom': false, 'free-page-reporting': true, 'page-poison': false });
-    expect(driver.offered & 0xffffffn).toBe(STATS | REPORTING);
+    expect(driver.offered & 0xffffffn).toBe(MUST_TELL_HOST | STATS | REPORTING);
   });
 
   test('has its queues served, each for what its driver uses it for', () => {

@@ -13,6 +13,7 @@ import { startStatsQueue } from './stats-queue.ts';
 
 /** Virtio 1.3 §5.5.3. */
 const FEATURE = {
+  mustTellHost: 1n << 0n,
   statsQueue: 1n << 1n,
   deflateOnOom: 1n << 2n,
   pagePoison: 1n << 4n,
@@ -74,6 +75,8 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
     this.#statsMs = 1000 * statsSeconds;
     this.#target = Math.min(target ?? this.#memory, this.#memory);
     this.features =
+      // With it, the pages of an inflated balloon are returned to the host together, in any order.
+      FEATURE.mustTellHost |
       FEATURE.statsQueue |
       (deflateOnOom ? FEATURE.deflateOnOom : 0n) |
       (pagePoison ? FEATURE.pagePoison : 0n) |
