@@ -177,6 +177,11 @@ pub struct Putter {
 }
 
 impl Putter {
+    /// Continues at the ring's position: another process has put frames in since this side was made.
+    pub fn resume(&self) {
+        self.put.store(self.ring.word(Word::Put).load(Acquire), Relaxed);
+    }
+
     fn room(&self) -> u32 {
         let used = self.put.load(Relaxed).wrapping_sub(self.ring.word(Word::Taken).load(Acquire));
         (CAPACITY as u32).saturating_sub(used)
@@ -250,6 +255,11 @@ pub struct Taker {
 }
 
 impl Taker {
+    /// Continues at the ring's position: another process has taken frames out since this side was made.
+    pub fn resume(&self) {
+        self.taken.store(self.ring.word(Word::Taken).load(Acquire), Relaxed);
+    }
+
     fn filled(&self) -> usize {
         self.ring.word(Word::Put).load(Acquire).wrapping_sub(self.taken.load(Relaxed)) as usize
     }

@@ -84,6 +84,7 @@ impl Server for Receiver {
     }
 
     fn serve<'m, R: Ring<'m>>(&self, queue: &mut R, post: &mut Post<'_>) -> Served<()> {
+        self.wire.begin_reading();
         let mut receiving = Receiving::new(self);
         let served = receiving.run(queue, post);
         if let Some(first) = receiving.held.front() {

@@ -174,6 +174,36 @@ fn one_whose_other_end_is_gone_is_found_out_by_who_receives_and_who_waits_for_ro
     }
 }
 
+/// As when a machine is handed over: the new process maps the memory before the old one stops.
+#[test]
+fn a_thread_continues_where_another_process_stopped() {
+    for transmits in [false, true] {
+        let mut fixture = Fixture::sharing(transmits, feature::MRG_RXBUF);
+        fixture.stop();
+        let rings = fixture.shared.as_ref().unwrap().0.clone();
+        let direction = if transmits { Direction::ToNetwork } else { Direction::ToMachine };
+        let (putter, taker) = (rings.putter(direction), rings.taker(direction));
+        for len in [1000, 60_000, 100] {
+            assert!(putter.put_bytes(&frame(len)));
+            assert_eq!(taker.take_bytes(&mut [0; 70_000]), Some(len));
+        }
+        fixture.start();
+        let sent = frame(500);
+        if transmits {
+            fixture.write(DATA, &[&[0; HEADER_BYTES][..], &sent].concat());
+            fixture.driver.offer(&[out(DATA, (HEADER_BYTES + sent.len()) as u32)]);
+            fixture.kick.signal();
+            assert_eq!(fixture.take_from(&taker), sent);
+        } else {
+            fixture.driver.offer(&[in_(DATA, 2000)]);
+            fixture.kick.signal();
+            fixture.put_into(&putter, &sent);
+            fixture.await_used(1);
+            assert_eq!(fixture.read(DATA + HEADER_BYTES as u64, sent.len()), sent);
+        }
+    }
+}
+
 /// Whatever the other end writes to the memory, the queue keeps working.
 #[test]
 fn lies_in_it_stop_nothing() {

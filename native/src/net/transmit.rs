@@ -239,6 +239,7 @@ impl Server for Transmitter {
     }
 
     fn serve<'m, R: Ring<'m>>(&self, queue: &mut R, post: &mut Post<'_>) -> Served<()> {
+        self.wire.begin_writing();
         let mut chain = Chain::default();
         let mut scratch = Scratch::default();
         while !post.must_leave() {

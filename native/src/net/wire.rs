@@ -109,6 +109,21 @@ impl Wire {
         self.shared.is_some()
     }
 
+    /// Called when a thread begins to read. A machine that takes over from another process maps the memory while that
+    /// process still uses it, so the positions have changed since.
+    pub fn begin_reading(&self) {
+        if let Some(shared) = &self.shared {
+            shared.received.resume();
+        }
+    }
+
+    /// Like `begin_reading`, for a thread that writes.
+    pub fn begin_writing(&self) {
+        if let Some(shared) = &self.shared {
+            shared.sent.resume();
+        }
+    }
+
     /// Reads one frame of a queue pair that has a file.
     pub fn read(&self, pair: u32, to: &[libc::iovec]) -> Moved {
         match (&self.shared, self.file(pair)) {
