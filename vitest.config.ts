@@ -10,6 +10,16 @@ const soaks = process.env.VRING_SOAK_ROUNDS === undefined ? [] : ['test/soak/*.s
 /** Tests that take minutes: emulated hosts, Linux guests, managers in long use. */
 const LONG = /\/(rig|linux|soak)\//;
 
+const ALL = ['test/**/*.test.{ts,tsx}', 'examples/**/*.test.ts', ...soaks];
+
+/**
+ * Tests that change nothing in their process: no environment, no namespaces, no mocks. They share processes, which
+ * evaluate each module once instead of once per file.
+ */
+const SHARING = [
+  ...['definitions/qemu', 'devices/legacy', 'devices/pci', 'keys', 'store', 'text', 'theme', 'view'],
+].map(folder => `test/${folder}/**/*.test.{ts,tsx}`);
+
 /** Starts what takes minutes first, so that all workers end at about the same time. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -30,7 +40,10 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.{ts,tsx}', 'examples/**/*.test.ts', ...soaks],
+    projects: [
+      { extends: true, test: { name: 'own process', include: ALL, exclude: SHARING } },
+      { extends: true, test: { name: 'shared process', include: SHARING, isolate: false } },
+    ],
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },

@@ -8,11 +8,11 @@ scripts/install-deps.sh
 results=${VRING_TEST_RESULTS:-}
 status=0
 if [ -n "$results" ]; then
-  cargo test --release --locked --manifest-path native/Cargo.toml >"$results/cargo.txt" 2>&1 || status=1
+  cargo test --locked --manifest-path native/Cargo.toml >"$results/cargo.txt" 2>&1 || status=1
   cat "$results/cargo.txt"
   vitest run --reporter=default --reporter=json --outputFile.json="$results/vitest.json" "$@" || status=1
 else
-  cargo test --release --locked --manifest-path native/Cargo.toml || status=1
+  cargo test --locked --manifest-path native/Cargo.toml || status=1
   vitest run "$@" || status=1
 fi
 exit $status
