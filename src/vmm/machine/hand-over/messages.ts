@@ -13,7 +13,7 @@
 import * as z from 'zod/mini';
 import { type DiskOptions, diskCaches, diskFormats, imageFormats } from '../../../devices/backends/disk.ts';
 import { MAX_CHAIN } from '../../backends/image-chain.ts';
-import { CHAR_FILES, MAX_WIRE_FDS } from '../../backends/net/wire.ts';
+import { CHAR_FILES, MAX_WIRE_FDS, type WireFacts } from '../../backends/net/wire.ts';
 import type { DiskFacts, GivenWireFacts } from '../messages.ts';
 
 /** The version of these messages, and of the state without the machine's own. */
@@ -75,32 +75,33 @@ const disk: z.ZodMiniType<OfferedDisk> = z.object({
   }),
 });
 
-const wire: z.ZodMiniType<GivenWireFacts> = z.object({
-  device: text(64),
-  wire: z.object({
-    fds: count.check(z.maximum(MAX_WIRE_FDS)),
-    header: z.enum(['virtio', 'none']),
-    mtu: z.optional(count.check(z.maximum(0xffff))),
-    label: text(200),
-    program: z.optional(text(300)),
-    interface: z.optional(text(64)),
-    vhost: z.optional(
-      z.object({
-        devices: count.check(z.maximum(MAX_WIRE_FDS)),
-        counters: count.check(z.maximum(MAX_WIRE_FDS)),
-      }),
-    ),
-    withoutVhost: z.optional(text(300)),
-    steering: z.optional(z.boolean()),
-    hub: z.optional(
-      z.object({
-        number: count,
-        ports: z.array(z.object({ label: text(200) })).check(z.maxLength(MAX_WIRE_FDS)),
-      }),
-    ),
-    char: z.optional(z.object({ file: z.enum(CHAR_FILES), log: z.boolean() })),
-  }),
-});
+/** Of every fact: a wire without one of them would be another. */
+const wireFacts = {
+  fds: count.check(z.maximum(MAX_WIRE_FDS)),
+  header: z.enum(['virtio', 'none']),
+  mtu: z.optional(count.check(z.maximum(0xffff))),
+  label: text(200),
+  program: z.optional(text(300)),
+  interface: z.optional(text(64)),
+  vhost: z.optional(
+    z.object({
+      devices: count.check(z.maximum(MAX_WIRE_FDS)),
+      counters: count.check(z.maximum(MAX_WIRE_FDS)),
+    }),
+  ),
+  withoutVhost: z.optional(text(300)),
+  steering: z.optional(z.boolean()),
+  hub: z.optional(
+    z.object({
+      number: count,
+      ports: z.array(z.object({ label: text(200) })).check(z.maxLength(MAX_WIRE_FDS)),
+    }),
+  ),
+  shared: z.optional(z.boolean()),
+  char: z.optional(z.object({ file: z.enum(CHAR_FILES), log: z.boolean() })),
+} satisfies Record<keyof WireFacts, z.ZodMiniType>;
+
+const wire: z.ZodMiniType<GivenWireFacts> = z.object({ device: text(64), wire: z.object(wireFacts) });
 
 const fromGiver = z.discriminatedUnion('kind', [
   z.object({

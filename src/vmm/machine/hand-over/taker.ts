@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { type GivenWire, takeGivenWires } from '../../backends/net/given-wires.ts';
 import * as libc from '../../native/libc.ts';
 import { waitForFds } from '../../native/unix-socket.ts';
@@ -135,10 +135,14 @@ function isFile(fd: number): boolean {
   return fstatSync(fd).isFile();
 }
 
-/** A socket, or a character device: a TAP interface, a pseudoterminal; or a file to which output is appended. */
+/**
+ * A socket, or a character device: a TAP interface, a pseudoterminal; or a file: shared memory, or a log to which output
+ * is appended; or what has no file type: an eventfd, an eBPF program or table.
+ */
 function isWire(fd: number): boolean {
   const stats = fstatSync(fd);
-  return stats.isSocket() || stats.isCharacterDevice() || stats.isFile();
+  const hasNoType = (stats.mode & constants.S_IFMT) === 0;
+  return stats.isSocket() || stats.isCharacterDevice() || stats.isFile() || hasNoType;
 }
 
 function isAnyDisk(fd: number): boolean {

@@ -1,11 +1,12 @@
 import { mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { wireFds } from '../../../../src/vmm/backends/net/wire.ts';
 import { bytesFrame, messageFrame, portFrame } from '../../../../src/vmm/machine/frames.ts';
 import { HandOverChannel } from '../../../../src/vmm/machine/hand-over/channel.ts';
 import { FORMAT, type Offer } from '../../../../src/vmm/machine/hand-over/messages.ts';
 import { Taker } from '../../../../src/vmm/machine/hand-over/taker.ts';
-import { close, memfdCreate, socketPair } from '../../../../src/vmm/native/libc.ts';
+import { close, eventfd, memfdCreate, socketPair } from '../../../../src/vmm/native/libc.ts';
 import { sendNow } from '../../../../src/vmm/native/unix-socket.ts';
 import { MAX_STATE_BYTES } from '../../../../src/vmm/snapshot/state-codec.ts';
 import { openFds } from '../../../support/fds.ts';
@@ -57,6 +58,7 @@ function taken() {
     given.lock,
     ...given.disks.flatMap(({ fds }) => fds),
     ...given.images.map(({ fd }) => fd),
+    ...given.wires.flatMap(({ wire }) => wireFds(wire)),
   ])
     close(fd);
   return given;
@@ -76,6 +78,17 @@ describe('who takes a machine over', () => {
     expect(Buffer.from(taker.prepared())).toEqual(STATE);
     taker.loaded();
     expect(giver.receive()).toEqual([{ kind: 'prepared' }, { kind: 'loaded' }]);
+  });
+
+  test('gets a network with memory that it shares, and the event that goes with it', () => {
+    const wire = { fds: 1, header: 'none', label: 'user', shared: true } as const;
+    const [card, network] = socketPair();
+    own.push(card, memfdCreate('frames'), eventfd());
+    offered({ wires: [{ device: 'net0', wire }] });
+    const { wires } = taken();
+    const shared = { memory: expect.any(Number), room: expect.any(Number) };
+    expect(wires).toEqual([{ device: 'net0', wire: { ...wire, fds: [expect.any(Number)], shared } }]);
+    close(network);
   });
 
   test('tells the other process why it cannot', () => {
