@@ -50,7 +50,8 @@ export class ReceiveRing {
     for (let at = 0; at < length; ) {
       const part = Math.min(format.room(frame, at), length - at);
       if (!format.write(memory, base + head * UNIT_BYTES, frame, at, part)) arrival = 'dropped';
-      head = (head + units) % count;
+      head += units;
+      if (head >= count) head -= count;
       at += part;
     }
     words[ring + RING.H] = head;

@@ -48,7 +48,9 @@ export class Receive {
       bytes: this.#prepare(frame, strips, (control & RCTL.SECRC) === 0),
       status: IXSM | (strips ? VP : 0) | (match === 'inexact' ? PIF : 0),
       tag: strips ? tag : 0,
-      ...{ hashType: 0, hash: 0, queue: 0 },
+      hashType: 0,
+      hash: 0,
+      queue: 0,
     };
     const arrival = ringOf(received).store(received);
     if (arrival === 'full') statistics.count(STATISTIC.RNBC);
