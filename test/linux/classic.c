@@ -28,6 +28,35 @@ static int use_card(unsigned number)
 	return 1;
 }
 
+/* Those of the cards, by the names that their drivers give them. */
+static void say_interrupts(void)
+{
+	long file, count;
+
+	must("mkdir", call(__NR_mkdir, (long)"/proc", 0755, 0, 0, 0));
+	must("mount", call(__NR_mount, (long)"proc", (long)"/proc", (long)"proc", 0, 0));
+	file = must("open interrupts", call(__NR_open, (long)"/proc/interrupts", O_RDONLY, 0, 0, 0));
+	text("guest: interrupts");
+	while ((count = must("read interrupts", call(__NR_read, file, (long)buffer, CHUNK - 1, 0, 0))) > 0) {
+		buffer[count] = 0;
+		for (char *at = (char *)buffer; *at; at++) {
+			char *end = at;
+			if (at[0] != 'e' || at[1] != 't' || at[2] != 'h')
+				continue;
+			while (*end > ' ' && *end != ',')
+				end++;
+			char after = *end;
+			*end = 0;
+			text(" ");
+			text(at);
+			*end = after;
+			at = end - 1;
+		}
+	}
+	say();
+	call(__NR_close, file, 0, 0, 0, 0);
+}
+
 static char name[80];
 
 /* Its input device, once the driver has found out what it is. */
@@ -92,6 +121,7 @@ void start(void)
 
 	while (cards < 10 && use_card(cards))
 		cards++;
+	say_interrupts();
 	use_keyboard_and_mouse();
 	text("guest: done");
 	say();

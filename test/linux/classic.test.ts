@@ -122,6 +122,8 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
       const shown = [`card ${mac}`, `address ${address}`, `received ${checksum(FOR_GUEST)}`, 'sent'];
       expect(guest.output, model).toMatch(new RegExp(shown.map(line => `guest: ${line}\\r?\\n`).join('')));
     }
+    // Linux names vectors by what they are for.
+    expect(guest.output.match(/ eth\d-rx-0 eth\d-tx-0 /g)).toHaveLength(1);
     expect(received).toHaveLength(CARDS.length);
     for (const bytes of received) expect(bytes.equals(sentByGuest(CHUNKS))).toBe(true);
     expect((await guest.reached('off')).broken).toEqual({});
