@@ -109,6 +109,7 @@ crate::abi_constants! {
 #[derive(Clone, Copy)]
 pub struct Counters {
     words: *const AtomicU64,
+    len: usize,
     vcpus: usize,
     queues: usize,
 }
@@ -126,7 +127,7 @@ impl Counters {
         if words.is_null() || !words.cast::<AtomicU64>().is_aligned() || len < needed {
             return Err(Errno(libc::EINVAL));
         }
-        Ok(Counters { words: words.cast(), vcpus, queues })
+        Ok(Counters { words: words.cast(), len, vcpus, queues })
     }
 
     pub fn vcpu(&self, index: usize) -> Result<Block> {
@@ -147,8 +148,16 @@ impl Counters {
         Ok(self.block(HEADER_WORDS + self.vcpus * vcpu::WORDS + slot * queue::WORDS, queue::WORDS))
     }
 
+    /// Adds to a word of which the calling thread is the writer. Does nothing for one of the header, or beyond the end.
+    pub fn add(&self, word: usize, amount: u64) {
+        if word >= HEADER_WORDS && word < self.len {
+            self.block(word, 1).add(0, amount);
+        }
+    }
+
     fn block(&self, start: usize, words: usize) -> Block {
-        // SAFETY: `new` checked that every vCPU and queue block lies inside the words, which outlive the VM's threads.
+        // SAFETY: `new` checked that every vCPU and queue block lies inside the words, and `add` that its word does. They
+        // outlive the VM's threads.
         Block(unsafe { std::slice::from_raw_parts(self.words.add(start), words) })
     }
 }
@@ -232,6 +241,18 @@ mod tests {
         assert!(unsafe { Counters::new(words.as_ptr(), words.len(), 1, 1) }.is_err());
         // SAFETY: a null pointer is refused before any use.
         assert!(unsafe { Counters::new(std::ptr::null(), 1 << 20, 1, 1) }.is_err());
+    }
+
+    #[test]
+    fn single_words_are_checked_too() {
+        let words = vec![0u64; HEADER_WORDS + vcpu::WORDS + 1];
+        // SAFETY: the vector outlives its use here; its last word is beyond what the counters get.
+        let counters = unsafe { Counters::new(words.as_ptr(), words.len() - 1, 1, 0) }.unwrap();
+        for word in [0, HEADER_WORDS - 1, HEADER_WORDS, HEADER_WORDS + vcpu::WORDS, usize::MAX] {
+            counters.add(word, 7);
+        }
+        assert_eq!(words.iter().position(|word| *word != 0), Some(HEADER_WORDS));
+        assert_eq!(words.iter().sum::<u64>(), 7);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Events returned by `vring_wait`.
+//! Events returned by `wait`, and how it is called.
 
 crate::abi_struct! {
     /// One event, as JavaScript reads it (24 bytes).
@@ -15,17 +15,21 @@ crate::abi_struct! {
 pub const MAX_EVENTS: usize = 64;
 
 crate::abi_struct! {
-    /// What a machine thread and `vring_wait` pass each other: a wait is one call without arguments.
+    /// What a machine thread and its calls of `wait` and `complete` pass each other.
     pub struct WaitPage {
         /// The longest it waits; all ones for forever.
         pub timeout_ns: u64,
         /// The latest time it waits until, on CLOCK_MONOTONIC; all ones for forever.
         pub deadline_ns: u64,
-        /// One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0 for none.
+        /// One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page, and which is to
+        /// continue; 0 for none.
         pub answered: u32,
-        pub unused: u32,
-        /// Out: the time that answer took.
-        pub answer_ns: u64,
+        /// Out: the number of events of a wait, or a negative errno.
+        pub result: i32,
+        /// The words of the counters to which the time of that answer is added: of the range and of the address that the
+        /// vCPU has accessed. 0 for none.
+        pub range_ns: u32,
+        pub address_ns: u32,
         /// Out.
         pub events: [Event; MAX_EVENTS],
     }

@@ -29,24 +29,27 @@ pub fn get(handle: i32) -> Result<Arc<Vm>> {
 }
 
 thread_local! {
-    /// The VM that the thread last waited for.
-    static RECENT: RefCell<Option<(i32, Arc<Vm>)>> = const { RefCell::new(None) };
+    /// The VM that the thread's calls without a handle are for.
+    static SELECTED: RefCell<Option<(i32, Arc<Vm>)>> = const { RefCell::new(None) };
 }
 
-/// Like `get`, for a call so frequent that locking the table would show.
-pub fn with_recent<T>(handle: i32, action: impl FnOnce(&Vm) -> Result<T>) -> Result<T> {
-    RECENT.with_borrow_mut(|recent| {
-        let vm = match recent {
-            Some((of, vm)) if *of == handle => vm,
-            _ => &mut recent.insert((handle, get(handle)?)).1,
-        };
-        let result = action(vm);
-        if result.is_err() {
-            // It may have been destroyed by another thread.
-            *recent = None;
+/// Selects the VM for calls so frequent that looking up the handle would show.
+pub fn select(handle: i32) -> Result<()> {
+    let vm = get(handle)?;
+    SELECTED.set(Some((handle, vm)));
+    Ok(())
+}
+
+/// Does nothing if no VM is selected. One for which `action` returns false is no longer selected: it may have been
+/// destroyed by another thread.
+pub fn with_selected(action: impl FnOnce(&Vm) -> bool) {
+    SELECTED.with_borrow_mut(|selected| {
+        if let Some((_, vm)) = selected
+            && !action(vm)
+        {
+            *selected = None;
         }
-        result
-    })
+    });
 }
 
 pub fn all() -> Vec<Arc<Vm>> {
@@ -54,6 +57,6 @@ pub fn all() -> Vec<Arc<Vm>> {
 }
 
 pub fn remove(handle: i32) -> Result<Arc<Vm>> {
-    RECENT.with_borrow_mut(|recent| recent.take_if(|(of, _)| *of == handle));
+    SELECTED.with_borrow_mut(|selected| selected.take_if(|(of, _)| *of == handle));
     write(&TABLE).vms.remove(&handle).ok_or(Errno(libc::EBADF))
 }

@@ -1,8 +1,9 @@
 //! vring's data plane behind a C ABI: integers as handles, 0 or a positive number on success, a negative errno on
-//! failure, no callbacks. All functions may be called from any thread, but `vring_wait` from only one at a time.
+//! failure, no callbacks. All functions may be called from any thread, but `wait` (`addon.rs`) from only one at a time.
 //! `src/vmm/native/native.ts` binds it.
 
 mod abi;
+mod addon;
 mod balloon;
 mod blk;
 mod clock;
@@ -93,11 +94,11 @@ pub extern "C" fn vring_layout() -> *const c_char {
 }
 
 /// Creates a VM that counts in the `words` 64-bit words at `counters`, and returns its handle. `page` is for
-/// `vring_wait`.
+/// `wait` and `complete`.
 ///
 /// # Safety
-/// The words stay mapped until `vring_vm_destroy` has returned. So does the page, which nothing else accesses during a
-/// `vring_wait`.
+/// The words stay mapped until `vring_vm_destroy` has returned. So does the page, which nothing else accesses during
+/// these calls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_create(
     counters: *const u64,
@@ -213,7 +214,7 @@ pub extern "C" fn vring_vm_set_seccomp(vm: i32, on: i32) -> i32 {
     })
 }
 
-/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; the VM keeps what it owns. Queue
+/// Ends and joins all threads of the VM and makes `wait` fail with ECANCELED; the VM keeps what it owns. Queue
 /// threads that are stuck in a disk request are abandoned after a second. Returns their number.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
@@ -264,15 +265,14 @@ pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     })
 }
 
-/// Waits as the VM's WaitPage specifies, fills in events, and returns their number. In the meantime, the calling thread
-/// runs the vCPU that it carries.
+/// Makes the VM the one that the calling thread's `wait` and `complete` (`addon.rs`) are for, until one of them fails or
+/// the thread destroys the VM.
 #[unsafe(no_mangle)]
-pub extern "C" fn vring_wait(vm: i32) -> i32 {
-    // SAFETY: the promise made by `vring_vm_create`'s caller.
-    answer(|| handles::with_recent(vm, |vm| unsafe { vm.wait_by_page() }).map(|events| events as i32))
+pub extern "C" fn vring_vm_select(vm: i32) -> i32 {
+    answer(|| handles::select(vm).map(|()| 0))
 }
 
-/// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to
+/// Makes `wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to
 /// drain, 2 while it is readable or writable.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_watch(vm: i32, fd: i32, token: u64, flags: u32) -> i32 {
@@ -308,7 +308,7 @@ pub unsafe extern "C" fn vring_vcpu_start(
     })
 }
 
-/// Makes the calling thread run vCPU `index`, which starts parked, whenever it is in `vring_wait`.
+/// Makes the calling thread run vCPU `index`, which starts parked, whenever it is in `wait`.
 ///
 /// # Safety
 /// As for `vring_vcpu_start`.
@@ -337,12 +337,6 @@ pub extern "C" fn vring_vcpu_resume(vm: i32, index: u32) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vcpu_pause(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::pause)
-}
-
-/// Continues a vCPU whose exit has been answered in the `kvm_run` page. EALREADY if it has no open exit.
-#[unsafe(no_mangle)]
-pub extern "C" fn vring_vcpu_complete(vm: i32, index: u32) -> i32 {
-    on_vcpu(vm, index, Vcpu::complete)
 }
 
 /// Asks the thread to end. A VCPU_ENDED event follows.

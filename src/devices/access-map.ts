@@ -125,7 +125,11 @@ export class AccessMap<T extends AccessTarget> {
    * one.
    */
   readStringTo(address: number, size: AccessSize, count: number, into: DataView, at: number): void {
-    const segment = count > 1 ? this.#find(address, size) : UNMAPPED;
+    if (count === 1) {
+      this.readTo(address, size, into, at);
+      return;
+    }
+    const segment = this.#find(address, size);
     const target = segment >= 0 ? this.#targets[segment]! : null;
     if (target?.handler.readString === undefined) {
       for (let item = 0; item < count; item++) this.readTo(address, size, into, at + item * size);
@@ -137,7 +141,11 @@ export class AccessMap<T extends AccessTarget> {
   }
 
   writeStringFrom(address: number, size: AccessSize, count: number, from: DataView, at: number): void {
-    const segment = count > 1 ? this.#find(address, size) : UNMAPPED;
+    if (count === 1) {
+      this.writeFrom(address, size, from, at);
+      return;
+    }
+    const segment = this.#find(address, size);
     const target = segment >= 0 ? this.#targets[segment]! : null;
     if (target?.handler.writeString === undefined) {
       for (let item = 0; item < count; item++) this.writeFrom(address, size, from, at + item * size);

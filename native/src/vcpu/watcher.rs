@@ -30,17 +30,14 @@ const STOPPED: u32 = 5;
 
 const FOREVER: u64 = u64::MAX;
 
-thread_local! {
-    /// SAFETY: gettid has no arguments.
-    static THREAD_ID: libc::pid_t = unsafe { libc::gettid() };
-}
-
 struct Shared {
     state: AtomicU32,
     /// On CLOCK_MONOTONIC.
     deadline: AtomicU64,
     /// Thread id of the machine thread.
     target: libc::pid_t,
+    /// The same thread, by what it can ask for without a system call.
+    target_self: libc::pthread_t,
     run_page: RunPage,
     reactor: Arc<Reactor>,
 }
@@ -53,12 +50,14 @@ pub struct Watcher {
 impl Watcher {
     /// For the calling thread, which runs the vCPU of `run_page`.
     pub fn start(reactor: Arc<Reactor>, run_page: RunPage) -> Result<Watcher> {
-        let target = THREAD_ID.with(|id| *id);
+        // SAFETY: neither has arguments.
+        let (target, target_self) = unsafe { (libc::gettid(), libc::pthread_self()) };
         let shared = Arc::new(Shared {
             // Fds may have been ready for long, and come first.
             state: AtomicU32::new(DUE),
             deadline: AtomicU64::new(FOREVER),
             target,
+            target_self,
             run_page,
             reactor,
         });
@@ -69,7 +68,8 @@ impl Watcher {
 
     /// Whether the calling thread is the one that it interrupts.
     pub fn watches_this_thread(&self) -> bool {
-        THREAD_ID.with(|id| *id) == self.shared.target
+        // SAFETY: it has no arguments.
+        unsafe { libc::pthread_self() == self.shared.target_self }
     }
 
     /// Called before KVM_RUN, which is interrupted once a reactor fd is ready, or at the deadline, or perhaps

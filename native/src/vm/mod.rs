@@ -27,7 +27,7 @@ use crate::sync::lock;
 use crate::vcpu::{Carried, Core, RunPage, Vcpu, VcpuThread};
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use table::Table;
 
@@ -53,6 +53,8 @@ pub struct Vm {
     collection: Arc<Collection>,
     owned: Mutex<Owned>,
     page: AtomicPtr<WaitPage>,
+    /// Since when the waiting thread has been busy with what follows its last event, or answer to a vCPU's thread.
+    answering_since: AtomicU64,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
     ending: Mutex<()>,
 }
@@ -101,6 +103,7 @@ impl Vm {
             collection: Arc::default(),
             owned: Mutex::default(),
             page: AtomicPtr::default(),
+            answering_since: AtomicU64::default(),
             ending: Mutex::default(),
         })
     }
@@ -135,10 +138,10 @@ impl Vm {
             match &*carried {
                 Some(carried) if carried.index() == index as usize => {
                     let (took, at) = carried.complete_timed()?;
-                    page.answer_ns = took;
+                    self.count_answer(page, took);
                     now = Some(at);
                 }
-                _ => self.with_vcpu(index as usize, Vcpu::complete)?,
+                _ => self.complete(page, index as usize)?,
             }
         }
         let timeout = match page.timeout_ns {
@@ -148,7 +151,48 @@ impl Vm {
         };
         let deadline = timeout.min(page.deadline_ns);
         let deadline = (deadline != FOREVER).then_some(deadline);
-        self.reactor.wait(&mut page.events, deadline, &self.queues, carried.as_deref())
+        let events = self.reactor.wait(&mut page.events, deadline, &self.queues, carried.as_deref())?;
+        if carried.is_none() {
+            self.answering_since.store(now_ns(), Relaxed);
+        }
+        Ok(events)
+    }
+
+    /// Completes the exit that the page says has been answered.
+    ///
+    /// # Safety
+    /// As for `wait_by_page`.
+    pub unsafe fn complete_by_page(&self) -> Result<()> {
+        // SAFETY: the caller's promise; a WaitPage is plain data, so any bytes will do.
+        let page = unsafe { self.page.load(Relaxed).as_mut() }.ok_or(Errno(libc::EINVAL))?;
+        let index = std::mem::take(&mut page.answered).checked_sub(1).ok_or(Errno(libc::EINVAL))?;
+        self.complete(page, index as usize)
+    }
+
+    /// Completes an exit of a vCPU with its own thread. What that waited for the machine thread is not the device's time.
+    fn complete(&self, page: &mut WaitPage, index: usize) -> Result<()> {
+        self.with_vcpu(index, Vcpu::complete)?;
+        let now = now_ns();
+        self.count_answer(page, now - self.answering_since.swap(now, Relaxed));
+        Ok(())
+    }
+
+    /// Adds the time of an answer to the words that the page names.
+    fn count_answer(&self, page: &mut WaitPage, took_ns: u64) {
+        for word in [std::mem::take(&mut page.range_ns), std::mem::take(&mut page.address_ns)] {
+            self.counters.add(word as usize, took_ns);
+        }
+    }
+
+    /// Sets the result of the call for which the page is.
+    ///
+    /// # Safety
+    /// The page is valid, and nothing else accesses it during the call.
+    pub unsafe fn put_result(&self, result: i32) {
+        // SAFETY: the caller's promise.
+        if let Some(page) = unsafe { self.page.load(Relaxed).as_mut() } {
+            page.result = result;
+        }
     }
 
     /// Held by the waiting thread.

@@ -1,18 +1,14 @@
-import { addCount } from './counters.ts';
-
-const NOTHING = -1;
-
 /**
- * Counts how long accesses take, in the words of the last one's range and address. An exit has one access, or several
- * related ones, and its time is known once its vCPU continues.
+ * Names the words that count how long accesses take: those of the last one's range and address. An exit has one access,
+ * or several related ones, and its time is known once its vCPU continues: the native library adds it then, and clears
+ * these slots (`WaitPage`).
  */
 export class AccessTimes {
-  readonly #words: BigUint64Array;
-  #range = NOTHING;
-  #address = NOTHING;
+  readonly #slots: Uint32Array;
 
-  constructor(words: BigUint64Array) {
-    this.#words = words;
+  /** @param slots the index of the range's word and of the address's word, 0 for none */
+  constructor(slots: Uint32Array) {
+    this.#slots = slots;
   }
 
   /**
@@ -20,20 +16,12 @@ export class AccessTimes {
    * @param range @param address the words that count the nanoseconds of its range, and of its address
    */
   accessed(range: number, address: number): void {
-    this.#range = range;
-    this.#address = address;
-  }
-
-  /** Adds this time to what has been accessed since the last call. */
-  took(ns: number): void {
-    if (this.#range === NOTHING) return;
-    addCount(this.#words, this.#range, ns);
-    addCount(this.#words, this.#address, ns);
-    this.#range = NOTHING;
+    this.#slots[0] = range;
+    this.#slots[1] = address;
   }
 
   /** Forgets the words: they may be reassigned from now on. */
   forget(): void {
-    this.#range = NOTHING;
+    this.#slots.fill(0);
   }
 }

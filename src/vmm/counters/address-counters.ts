@@ -38,15 +38,6 @@ export class AddressCounters {
     this.#others = layout.otherAddresses;
   }
 
-  /** @returns the word that counts the nanoseconds of accesses to it */
-  read(region: number, address: number): number {
-    return this.#count(this.entry(region, address), ADDRESS.reads);
-  }
-
-  written(region: number, address: number): number {
-    return this.#count(this.entry(region, address), ADDRESS.writes);
-  }
-
   /** Drops the addresses of a region. */
   forget(region: number): void {
     const first = ((region + 1) << HIGH_BITS) >>> 0;
@@ -57,11 +48,6 @@ export class AddressCounters {
       this.#words[entry + ADDRESS.key] = FORGOTTEN;
       for (const word of [ADDRESS.reads, ADDRESS.writes, ADDRESS.ns]) this.#words[entry + word] = 0n;
     }
-  }
-
-  #count(entry: number, word: number): number {
-    this.#words[entry + word]! += 1n;
-    return entry + ADDRESS.ns;
   }
 
   /** The first word of an address's entry, which is added if there is room. */
@@ -81,6 +67,11 @@ export class AddressCounters {
       index = (index + 1) % ADDRESS_ENTRIES;
     }
     return forgotten < 0 ? this.#others : this.#add(forgotten, region, address);
+  }
+
+  /** Whether an entry is that of one address, which keeps it until its region is released. */
+  fits(entry: number): boolean {
+    return entry !== this.#others;
   }
 
   #add(entry: number, region: number, address: number): number {

@@ -22,8 +22,7 @@ import { SharedRegionCounters } from './region-counters.ts';
  * so a reader with an old label does not attribute the new owner's counts to the former one.
  */
 export class CounterBlocks {
-  /** How long accesses to the ranges take. */
-  readonly times: AccessTimes;
+  readonly #times: AccessTimes;
   readonly #words: BigUint64Array;
   readonly #layout: CounterLayout;
   readonly #addresses: AddressCounters;
@@ -34,12 +33,20 @@ export class CounterBlocks {
   #lastId = 0;
   #kept = false;
 
-  /** @param onChange called when `labels` has changed */
-  constructor(words: BigUint64Array, shape: CounterShape, onChange: () => void = () => {}) {
+  /**
+   * @param onChange called when `labels` has changed
+   * @param timed where the words are named that count the time of an access (access-times.ts)
+   */
+  constructor(
+    words: BigUint64Array,
+    shape: CounterShape,
+    onChange: () => void = () => {},
+    timed: Uint32Array = new Uint32Array(2),
+  ) {
     this.#words = words;
     this.#layout = new CounterLayout(shape);
     this.#addresses = new AddressCounters(words, this.#layout);
-    this.times = new AccessTimes(words);
+    this.#times = new AccessTimes(timed);
     this.#onChange = onChange;
     this.#queues = new Places(shape.queues, 'virtqueues');
     this.#regions = new Places(shape.regions, 'ranges of ports and memory');
@@ -69,12 +76,12 @@ export class CounterBlocks {
     const id = this.#assign(base + REGION.id);
     this.#regions.take(index, { id, index, ...label });
     this.#onChange();
-    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses, this.times, () => {
+    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses, this.#times, () => {
       if (this.#kept || this.#regions.at(index)?.id !== id) return;
       this.#regions.release(index);
       this.#clear(base + REGION.id, base, REGION.words);
       this.#addresses.forget(index);
-      this.times.forget();
+      this.#times.forget();
       this.#onChange();
     });
   }

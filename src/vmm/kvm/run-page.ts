@@ -10,20 +10,21 @@ import {
   kvmRunSystemEvent,
 } from './structs.ts';
 
-const EXIT_REASON = kvmRun.offset('exit_reason');
+/** Index of the word with the reason. */
+const EXIT_REASON = kvmRun.offset('exit_reason') / 4;
 const IMMEDIATE_EXIT = kvmRun.offset('immediate_exit');
 /** The union with the details of each exit reason. */
 const UNION = kvmRun.offset('exit');
 
-const IO_DIRECTION = UNION + kvmRunIo.offset('direction');
-const IO_SIZE = UNION + kvmRunIo.offset('size');
-const IO_PORT = UNION + kvmRunIo.offset('port');
-const IO_COUNT = UNION + kvmRunIo.offset('count');
-const IO_DATA_OFFSET = UNION + kvmRunIo.offset('data_offset');
+/** Indices of words; the first has the direction in its low byte, above it the size, and the port in its upper half. */
+const IO = (UNION + kvmRunIo.offset('direction')) / 4;
+const IO_COUNT = (UNION + kvmRunIo.offset('count')) / 4;
+const IO_DATA_OFFSET = (UNION + kvmRunIo.offset('data_offset')) / 4;
 
-const MMIO_ADDRESS = UNION + kvmRunMmio.offset('phys_addr');
+const MMIO_ADDRESS = (UNION + kvmRunMmio.offset('phys_addr')) / 4;
 const MMIO_DATA = UNION + kvmRunMmio.offset('data');
-const MMIO_LENGTH = UNION + kvmRunMmio.offset('len');
+const MMIO_LENGTH = (UNION + kvmRunMmio.offset('len')) / 4;
+/** Index of a byte. */
 const MMIO_IS_WRITE = UNION + kvmRunMmio.offset('is_write');
 
 /** KVM_EXIT_INTERNAL_ERROR: KVM could not continue. */
@@ -44,16 +45,19 @@ export class RunPage {
   readonly size: number;
   /** The whole mapping; port data is at `ioDataOffset`. */
   readonly data: DataView;
+  /** The same. The elements of typed arrays are read faster than those of a DataView by code that has run little. */
+  readonly #words: Uint32Array;
 
   constructor(address: bigint, pages: ArrayBuffer) {
     this.address = address;
     this.size = pages.byteLength;
     this.data = new DataView(pages);
+    this.#words = new Uint32Array(pages);
   }
 
   /** An EXIT value. */
   get exitReason(): number {
-    return this.data.getUint32(EXIT_REASON, true);
+    return this.#words[EXIT_REASON]!;
   }
 
   /** Makes KVM_RUN return EINTR before it enters the guest, after it has completed a pending IO or MMIO answer. */
@@ -64,25 +68,25 @@ export class RunPage {
   // KVM_EXIT_IO: `ioCount` accesses of `ioSize` bytes each to one port (a string instruction has many).
 
   get ioIsWrite(): boolean {
-    return this.data.getUint8(IO_DIRECTION) === EXIT_IO.OUT;
+    return (this.#words[IO]! & 0xff) === EXIT_IO.OUT;
   }
 
   /** 1, 2 or 4. */
   get ioSize(): number {
-    return this.data.getUint8(IO_SIZE);
+    return (this.#words[IO]! >>> 8) & 0xff;
   }
 
   get ioPort(): number {
-    return this.data.getUint16(IO_PORT, true);
+    return this.#words[IO]! >>> 16;
   }
 
   get ioCount(): number {
-    return this.data.getUint32(IO_COUNT, true);
+    return this.#words[IO_COUNT]!;
   }
 
   /** Offset in `data` of the first item; the others follow. For a read, the answers go there. */
   get ioDataOffset(): number {
-    return this.data.getUint32(IO_DATA_OFFSET, true);
+    return this.#words[IO_DATA_OFFSET]!;
   }
 
   // KVM_EXIT_MMIO: one access of 1 to 8 bytes.
@@ -93,12 +97,12 @@ export class RunPage {
 
   /** Guest-physical; exact up to 2^53. */
   get mmioAddress(): number {
-    return this.data.getUint32(MMIO_ADDRESS, true) + this.data.getUint32(MMIO_ADDRESS + 4, true) * 2 ** 32;
+    return this.#words[MMIO_ADDRESS]! + this.#words[MMIO_ADDRESS + 1]! * 2 ** 32;
   }
 
   /** 1 to 8. */
   get mmioLength(): number {
-    return this.data.getUint32(MMIO_LENGTH, true);
+    return this.#words[MMIO_LENGTH]!;
   }
 
   /** Offset in `data` of the 8 bytes of MMIO data. For a read, the answer goes there. */

@@ -90,7 +90,10 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
     for (let round = 1; this.#running; round++) {
       if (this.#soon.length > 0) this.#callSoon();
       const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#timers.next);
-      for (let i = 0; i < count && this.#running; i++) this.#dispatch(handlers, i);
+      for (let i = 0; i < count && this.#running; i++) {
+        if (this.#native.eventKind(i) === EVENT.exit) handlers.exit(this.#native.eventIndex(i));
+        else this.#dispatch(handlers, i);
+      }
       if (count === 0) this.#nothingHappened(handlers);
       else if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#timers.fire(this.now());
     }
@@ -121,9 +124,6 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   #dispatch(handlers: MachineHandlers, i: number): void {
     const native = this.#native;
     switch (native.eventKind(i)) {
-      case EVENT.exit:
-        handlers.exit(native.eventIndex(i));
-        break;
       case EVENT.fd:
         this.#watchers.get(native.eventToken(i))?.(native.eventAux(i));
         break;

@@ -117,7 +117,12 @@ export class MachineRunner {
         ),
       (port, console) => new PatientConsole({ console, unread: () => report.unread(port), clock: loop }),
     );
-    this.#blocks = new CounterBlocks(counters, shape, () => this.#topology.changed());
+    this.#blocks = new CounterBlocks(
+      counters,
+      shape,
+      () => this.#topology.changed(),
+      this.#native.timedWords,
+    );
     this.#topology = new TopologyReport({
       blocks: this.#blocks,
       consoles: this.#consoles,
@@ -242,7 +247,6 @@ export class MachineRunner {
       machine: machine.parts,
       ending: this.#ending,
       notify: this.#notify,
-      times: this.#blocks.times,
     });
     machine.run();
     if (controls.pause.isAsked) this.#machineChanged();

@@ -1,4 +1,3 @@
-import type { AccessTimes } from '../counters/access-times.ts';
 import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { errnoName } from '../native/libc.ts';
@@ -14,7 +13,6 @@ export type VcpuExitsParts = {
   readonly machine: MachineParts;
   readonly ending: Ending;
   readonly notify: Notify;
-  readonly times: AccessTimes;
 };
 
 /** Answers vCPUs' exits: accesses to devices, and any others, which end or reset the machine. */
@@ -29,17 +27,11 @@ export class VcpuExits {
 
   /** vCPU `index` has left the guest, and waits. */
   exit(index: number): void {
-    const { machine, ending, times } = this.#parts;
-    const { native } = machine;
+    const { machine, ending } = this.#parts;
     const vcpu = machine.vcpus[index]!;
-    // A vCPU that this thread runs itself is timed in the native library; that needs no clock here.
-    const isCarried = native.carries(index);
-    if (isCarried) times.took(native.lastAnswerNs);
-    const began = isCarried ? 0 : performance.now();
     if (!this.#hasExited) this.#firstExit();
     if (!answerAccess(vcpu.run, machine.buses)) this.#unhandled(vcpu, index);
-    if (!isCarried) times.took((performance.now() - began) * 1e6);
-    if (ending.end === null) native.completeVcpu(index);
+    if (ending.end === null) machine.native.completeVcpu(index);
   }
 
   /** The thread of vCPU `index` has ended. */

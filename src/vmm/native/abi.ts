@@ -201,17 +201,25 @@ export const eventStruct = new Struct('Event', {
   aux: 'u64',
 });
 
-/** What a machine thread and `vring_wait` pass each other: a wait is one call without arguments. */
+/** What a machine thread and its calls of `wait` and `complete` pass each other. */
 export const waitPageStruct = new Struct('WaitPage', {
   /** The longest it waits; all ones for forever. */
   timeoutNs: 'u64',
   /** The latest time it waits until, on CLOCK_MONOTONIC; all ones for forever. */
   deadlineNs: 'u64',
-  /** One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page; 0 for none. */
+  /**
+   * One more than the index of a vCPU whose open exit has been answered in its `kvm_run` page, and which is to
+   * continue; 0 for none.
+   */
   answered: 'u32',
-  unused: 'u32',
-  /** Out: the time that answer took. */
-  answerNs: 'u64',
+  /** Out: the number of events of a wait, or a negative errno. */
+  result: 's32',
+  /**
+   * The words of the counters to which the time of that answer is added: of the range and of the address that the
+   * vCPU has accessed. 0 for none.
+   */
+  rangeNs: 'u32',
+  addressNs: 'u32',
   /** Out. */
   events: { array: eventStruct, length: 64 },
 });

@@ -23,7 +23,7 @@ import {
   rngConfigStruct,
   waitPageStruct,
 } from './abi.ts';
-import { checked, nativeCalls } from './native-library.ts';
+import { checked, nativeAddon, nativeCalls } from './native-library.ts';
 import type { ResourceOwner } from './resource-owner.ts';
 
 export { EVENT } from './abi.ts';
@@ -95,7 +95,8 @@ const INDEX = EVENTS + eventStruct.offset('index') / 4;
 const DATA = EVENTS + eventStruct.offset('data') / 4;
 const AUX = EVENTS + eventStruct.offset('aux') / 4;
 const ANSWERED = waitPageStruct.offset('answered') / 4;
-const ANSWER_NS = waitPageStruct.offset('answerNs') / 4;
+const RESULT = waitPageStruct.offset('result') / 4;
+const RANGE_NS = waitPageStruct.offset('rangeNs') / 4;
 const TIMEOUT_NS = waitPageStruct.offset('timeoutNs') / 8;
 const DEADLINE_NS = waitPageStruct.offset('deadlineNs') / 8;
 /** All ones. */
@@ -106,12 +107,16 @@ const MAX_STUCK = 64;
 /** Flags of vring_watch. */
 const WATCH = { readable: 0, drain: 1, either: 2 } as const;
 
+/** The VM that the addon's functions of this thread are for. */
+let selected: NativeVm | null = null;
+
 /**
  * Ends the VM's threads, whatever the machine thread is doing, then unmaps and closes everything it owns. Callable from
  * any thread; does nothing if the VM is already destroyed. The machine thread must no longer touch guest memory: if it
  * still runs, call `shutDownVmLater` first.
  */
 export function destroyVm(handle: number): void {
+  if (selected?.handle === handle) selected = null;
   nativeCalls().vring_vm_destroy(handle);
 }
 
@@ -153,10 +158,12 @@ export class NativeVm implements ResourceOwner {
   /** Native threads write to the counters, so they must live as long as this object, and until the VM is destroyed. */
   readonly counters: BigUint64Array;
   readonly #calls = nativeCalls();
+  readonly #addon = nativeAddon();
   /**
    * The data that a wait and this exchange. Native code keeps its address, so it is shared memory, which does not move.
    */
   readonly #page = new Uint32Array(new SharedArrayBuffer(waitPageStruct.size));
+  readonly #results = new Int32Array(this.#page.buffer);
   /** The same, in whole words. */
   readonly #pageWords = new BigUint64Array(this.#page.buffer);
   /** The timeout in the page. */
@@ -268,8 +275,22 @@ export class NativeVm implements ResourceOwner {
       this.#deadline = deadline;
       this.#pageWords[DEADLINE_NS] = deadline ?? FOREVER;
     }
-    const events = this.#calls.vring_wait(this.handle);
-    return checked('vring_wait', events);
+    this.#select();
+    this.#addon.wait();
+    return this.#result('vring_wait');
+  }
+
+  #select(): void {
+    if (selected === this) return;
+    checked('vring_wait', this.#calls.vring_vm_select(this.handle));
+    selected = this;
+  }
+
+  #result(call: 'vring_wait' | 'vring_complete'): number {
+    const result = this.#results[RESULT]!;
+    if (result >= 0) return result;
+    selected = null;
+    return checked(call, result);
   }
 
   eventKind(event: number): number {
@@ -347,18 +368,16 @@ export class NativeVm implements ResourceOwner {
    * The open exit has been answered in the kvm_run page. A vCPU that runs only during a wait continues in the next one.
    */
   completeVcpu(index: number): void {
-    if (index === this.#carried) this.#page[ANSWERED] = index + 1;
-    else checked('vring_vcpu_complete', this.#calls.vring_vcpu_complete(this.handle, index));
+    this.#page[ANSWERED] = index + 1;
+    if (index === this.#carried) return;
+    this.#select();
+    this.#addon.complete();
+    this.#result('vring_complete');
   }
 
-  /** Whether the waiting thread runs this vCPU. */
-  carries(index: number): boolean {
-    return index === this.#carried;
-  }
-
-  /** Nanoseconds from the last answered exit of the carried vCPU to its answer. */
-  get lastAnswerNs(): number {
-    return this.#page[ANSWER_NS]! + this.#page[ANSWER_NS + 1]! * 2 ** 32;
+  /** The words of the counters to which the time of the next answer is added (access-times.ts). */
+  get timedWords(): Uint32Array {
+    return this.#page.subarray(RANGE_NS, RANGE_NS + 2);
   }
 
   /** A `vcpuEnded` event follows, even if an exit is open. */

@@ -3,10 +3,9 @@ import { UNCLAIMED } from '../../../src/devices/bus.ts';
 import { addressHeat } from '../../../src/engine/sampling/address-rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
-import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout } from '../../../src/vmm/counters/counters.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
-import { allocateCounters, timedRegion } from '../../support/counters.ts';
+import { allocateCounters, TimedBlocks, timedRegion } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 4 };
 const LAYOUT = new CounterLayout(SHAPE);
@@ -14,7 +13,7 @@ const LAYOUT = new CounterLayout(SHAPE);
 /** A VM's counters, and what they say a second later. */
 class Machine {
   readonly words = allocateCounters(SHAPE);
-  readonly #blocks = new CounterBlocks(this.words, SHAPE);
+  readonly #blocks = new TimedBlocks(this.words, SHAPE);
   readonly unclaimed = timedRegion(this.#blocks, { device: UNCLAIMED, space: 'port', start: 0, size: 65536 });
   readonly com1 = timedRegion(this.#blocks, { device: 'com1', space: 'port', start: 0x3f8, size: 8 });
   readonly blk0 = timedRegion(this.#blocks, {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { PortBus, type RegionCounters, type RegionLabel } from '../../../src/devices/bus.ts';
-import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import {
   ADDRESS,
   ADDRESS_ENTRIES,
@@ -12,7 +11,7 @@ import {
   REGION,
 } from '../../../src/vmm/counters/counters.ts';
 import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
-import { allocateCounters } from '../../support/counters.ts';
+import { allocateCounters, TimedBlocks } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 128 };
 
@@ -22,7 +21,7 @@ class Machine {
   readonly layout = new CounterLayout(SHAPE);
   /** What each access takes. */
   ns = 5;
-  blocks = new CounterBlocks(this.words, SHAPE);
+  blocks = new TimedBlocks(this.words, SHAPE);
 
   bus(space: 'port' | 'memory'): PortBus | AddressSpace {
     const options = { counters: (label: RegionLabel) => this.timed(this.blocks.region(label)) };
@@ -34,11 +33,11 @@ class Machine {
     return {
       read: address => {
         counters.read(address);
-        this.blocks.times.took(this.ns);
+        this.blocks.answered(this.ns);
       },
       written: address => {
         counters.written(address);
-        this.blocks.times.took(this.ns);
+        this.blocks.answered(this.ns);
       },
       release: counters.release,
     };
@@ -107,7 +106,7 @@ describe('the address table', () => {
   test('continues after a reset of the machine', () => {
     const machine = new Machine();
     machine.bus('port').read(0x80, 1);
-    machine.blocks = new CounterBlocks(machine.words, SHAPE);
+    machine.blocks = new TimedBlocks(machine.words, SHAPE);
     machine.bus('port').read(0x80, 1);
     expect(machine.entries).toEqual(['unclaimed port 0x80 2 0 10']);
   });
@@ -171,18 +170,17 @@ describe('the address table', () => {
 
   test('times an exit with several accesses by the last one, and none whose region is gone', () => {
     const machine = new Machine();
-    const { times } = machine.blocks;
     const region = (device: string) => machine.blocks.region({ device, space: 'port', start: 0, size: 4 });
     const [a, b] = [region('a'), region('b')];
     a.read(0);
     b.written(2);
-    times.took(7);
-    times.took(9);
+    machine.blocks.answered(7);
+    machine.blocks.answered(9);
     expect(machine.entries).toEqual(['a port 0x0 1 0 0', 'b port 0x2 0 1 7']);
     expect(machine.words[machine.layout.region(1) + REGION.ns]).toBe(7n);
     b.read(2);
     b.release();
-    times.took(11);
+    machine.blocks.answered(11);
     expect(machine.words.includes(11n)).toBe(false);
   });
 

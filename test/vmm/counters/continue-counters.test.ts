@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { continueCounters } from '../../../src/vmm/counters/continue-counters.ts';
-import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import {
   ADDRESS,
   ADDRESS_ENTRIES,
@@ -12,7 +11,7 @@ import {
   STATISTIC,
   VCPU,
 } from '../../../src/vmm/counters/counters.ts';
-import { timedRegion } from '../../support/counters.ts';
+import { TimedBlocks, timedRegion } from '../../support/counters.ts';
 import { Random } from '../../support/random.ts';
 
 const SHAPE: CounterShape = { vcpus: 2, queues: 4, regions: 8 };
@@ -21,7 +20,7 @@ const LARGER: CounterShape = { vcpus: 3, queues: 6, regions: 16 };
 function countersOf(shape: CounterShape) {
   const layout = new CounterLayout(shape);
   const words = new BigUint64Array(layout.words);
-  const blocks = new CounterBlocks(words, shape);
+  const blocks = new TimedBlocks(words, shape);
   return { layout, words, blocks, labeled: () => ({ words, labels: blocks.labels }) };
 }
 

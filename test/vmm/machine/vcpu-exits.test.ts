@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { AccessTimes } from '../../../src/vmm/counters/access-times.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import { Ending } from '../../../src/vmm/machine/ending.ts';
 import type { MachineParts } from '../../../src/vmm/machine/machine-parts.ts';
@@ -24,13 +23,12 @@ function shutDown({ firmware }: { readonly firmware: boolean }) {
     ],
     chipset: { q35: firmware ? {} : null },
     services: { request: ({ kind }: { kind: string }) => requests.push(kind) },
-    native: { completeVcpu: () => requests.push('complete'), carries: () => false },
+    native: { completeVcpu: () => requests.push('complete') },
   } as unknown as MachineParts;
   const exits = new VcpuExits({
     machine,
     ending,
     notify: say => say(report),
-    times: new AccessTimes(new BigUint64Array()),
   });
   return { exits, requests, report, ending };
 }

@@ -122,6 +122,26 @@ describe.each([
     expect(histogram.reduce((sum, count) => sum + count)).toBe(10);
   });
 
+  it('adds the time of an answer, once, to the words that are named for it', () => {
+    const tiny = guest(ECHO);
+    const [first, last] = [tiny.layout.address(0), tiny.layout.words - 1];
+    const answer = (...timed: number[]) => {
+      tiny.next();
+      tiny.native.timedWords.set(timed);
+      tiny.native.completeVcpu(0);
+    };
+    tiny.native.resumeVcpu(0);
+    answer(first, last);
+    answer();
+    answer(0, tiny.layout.words);
+    tiny.next();
+    const ns = tiny.counters[first]!;
+    expect(ns).toBeGreaterThan(0n);
+    expect(tiny.counters[last]).toBe(ns);
+    // The time includes no more than the exit itself.
+    if (carried) expect(ns).toBeLessThan(BigInt(tiny.vcpuCounter(VCPU.deviceNs)));
+  });
+
   it('pauses while in the guest, and resumes', () => {
     const { native, vcpus, ...tiny } = guest(SPIN);
     native.resumeVcpu(0);
