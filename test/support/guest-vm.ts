@@ -1,4 +1,4 @@
-import type { LocalEngine } from '../../src/engine/local-engine.ts';
+import type { ConsoleLink, Engine } from '../../src/engine/engine.ts';
 import type { VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import { builtFile } from '../../src/project-root.ts';
 import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
@@ -9,17 +9,18 @@ const PROMPT = '> ';
 /** The embedded guest in a VM of an engine, driven over its serial port. No wait outlasts the test's timeout. */
 export class GuestVm {
   readonly id: string;
-  readonly #engine: LocalEngine;
+  readonly #engine: Engine;
+  readonly #console: ConsoleLink;
   #output = '';
   readonly #waiting = new Set<() => void>();
 
-  private constructor(engine: LocalEngine, id: string) {
+  private constructor(engine: Engine, id: string) {
     this.#engine = engine;
     this.id = id;
     const check = () => {
       for (const check of this.#waiting) check();
     };
-    engine.openConsole(id, {
+    this.#console = engine.openConsole(id, {
       printed: bytes => {
         this.#output += Buffer.from(bytes).toString('latin1');
         check();
@@ -30,7 +31,7 @@ export class GuestVm {
 
   /** Starts the guest with `append` as its command line. */
   static async start(
-    engine: LocalEngine,
+    engine: Engine,
     options: Partial<MachineConfigInput> & { append?: string } = {},
   ): Promise<GuestVm> {
     const { append = '', ...config } = options;
@@ -44,7 +45,7 @@ export class GuestVm {
   }
 
   /** The guest of a running VM, with its output so far. */
-  static of(engine: LocalEngine, id: string): GuestVm {
+  static of(engine: Engine, id: string): GuestVm {
     return new GuestVm(engine, id);
   }
 
@@ -72,7 +73,7 @@ export class GuestVm {
   async command(line: string): Promise<string> {
     await this.printed(/> $/);
     const before = this.#output.length;
-    this.#engine.type(this.id, Buffer.from(`${line}\r`));
+    this.#console.type(Buffer.from(`${line}\r`));
     return this.#until(() => {
       const printed = this.#output.slice(before);
       if (isOver(this.info)) return printed;
@@ -82,7 +83,7 @@ export class GuestVm {
 
   /** Types Ctrl-C, which ends a long-running command. */
   interrupt(): void {
-    this.#engine.type(this.id, Uint8Array.of(3));
+    this.#console.type(Uint8Array.of(3));
   }
 
   /** Resolves once the VM is in `state`. */
