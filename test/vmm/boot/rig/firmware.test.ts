@@ -15,7 +15,6 @@ const TIMEOUT = { timeout: 2 * SECONDS * 1000 };
 const CARDS = {
   virtio: 'virtio-net',
   e1000: '82540em',
-  e1000e: '82574l',
   i82551: '82559er',
   ne2k_pci: 'rtl8029',
   pcnet: 'pcnet32',
