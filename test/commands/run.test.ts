@@ -141,7 +141,7 @@ describe('a usage error exits with 2 and names the problem', () => {
     [['run', GUEST, '--memory', '1M'], '--memory: at least 2M'],
     [
       ['run', GUEST, '--disk', 'a.img,format=vmdk'],
-      '--disk a.img,format=vmdk: format takes raw or qcow2, not vmdk; `vring image convert`',
+      '--disk a.img,format=vmdk: format takes raw, qcow2, fat, fat32, fat-floppy, not vmdk; `vring image convert`',
     ],
     [['run', GUEST, '--hugepages', '3M'], 'hugepages'],
     [['run', GUEST, '--kvm', 'perhaps'], '--kvm'],
