@@ -47,7 +47,7 @@ async function ping(from: GuestVm, to: GuestVm, count: number, ...options: (stri
   const echo = to.command('net echo 600s');
   await to.printed(/net echo 600s\r?\n$/);
   const sent = await from.command(`net ping ${count} ${options.join(' ')}`);
-  to.interrupt();
+  await to.interrupt();
   return { ...resultOf(sent, 'net-ping'), answered: resultOf(await echo, 'net-echo') };
 }
 

@@ -73,7 +73,7 @@ export class GuestVm {
   async command(line: string): Promise<string> {
     await this.printed(/> $/);
     const before = this.#output.length;
-    this.#console.type(Buffer.from(`${line}\r`));
+    await this.#type(Buffer.from(`${line}\r`));
     return this.#until(() => {
       const printed = this.#output.slice(before);
       if (isOver(this.info)) return printed;
@@ -82,8 +82,14 @@ export class GuestVm {
   }
 
   /** Types Ctrl-C, which ends a long-running command. */
-  interrupt(): void {
-    this.#console.type(Uint8Array.of(3));
+  async interrupt(): Promise<void> {
+    await this.#type(Uint8Array.of(3));
+  }
+
+  /** Takes the keyboard from any other object for the same VM. */
+  async #type(bytes: Uint8Array): Promise<void> {
+    await this.#console.takeKeyboard(true);
+    this.#console.type(bytes);
   }
 
   /** Resolves once the VM is in `state`. */

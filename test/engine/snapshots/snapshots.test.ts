@@ -69,7 +69,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     const restored = GuestVm.of(engine, guest.id);
     const printedBefore = restored.output.length;
     await restored.printed(new RegExp(`^[\\s\\S]{${printedBefore + 2000}}`));
-    restored.interrupt();
+    await restored.interrupt();
     await restored.printed(/> $/);
     const lines = [...restored.output.matchAll(/^flood (\d+) \.{55}\r$/gm)].map(([, line]) => Number(line));
     expect(restored.output.match(/flood/g)).toHaveLength(lines.length + 1);

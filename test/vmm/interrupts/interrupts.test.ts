@@ -77,7 +77,7 @@ describe('the pins', () => {
   });
 
   it('are only those of the IOAPIC', () => {
-    expect(() => interrupts.line(24)).toThrow('GSI 24 is no pin');
+    expect(() => interrupts.line(24)).toThrow('GSI 24 is not a pin');
   });
 
   it('take eventfds of several devices, beside the levels of others', () => {

@@ -177,7 +177,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
   });
 
   test.each([
-    ['has set none', [0, 0], 'the guest has set the waking vector 0x0, which is no address of real mode'],
+    ['has set none', [0, 0], 'the guest has set the waking vector 0x0, which is not a real-mode address'],
     ['asks for protected mode', [0x8000, 0x8000], 'the guest wants to be woken up in protected mode'],
     ['has overwritten its tables', null, 'the guest has overwritten its ACPI tables'],
   ])('does not wake up a guest that %s', (_, vectors, message) => {
