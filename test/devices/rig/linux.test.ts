@@ -5,16 +5,22 @@ import {
   FORWARDED_PORT,
   nat,
   OFFER_PORT,
+  PASST_OPTIONS,
+  passt,
+  ping,
   pingAndTransfer,
   prepareNetworks,
   sendMagicPacket,
   tap,
   user,
   WAKING_MAC,
+  withCard,
 } from '../../rig/cards.ts';
 import { EmulatedHost } from '../../rig/emulated-host.ts';
+import { dhcp } from '../../rig/peer.ts';
 import { devicesGuest, SerialGuest } from '../../rig/serial-guest.ts';
 import { missingForRig } from '../../rig/tools.ts';
+import { HALVES_PORT, SEND_REST, SENT_HALF, WORLD, WORLD_FILE } from '../../rig/world.ts';
 
 const missing = missingForRig();
 if (missing !== null) console.warn(`skipped: ${missing}`);
@@ -48,6 +54,14 @@ nics:
   - {mac: '${user.mac}', network: {type: user, forward: [{host: ${FORWARDED_PORT}, guest: ${OFFER_PORT}}]}}
 `;
 
+const OTHER_MAC = '52:54:00:00:00:07';
+const OTHER = `
+name: other
+${devicesGuest.replace('devices-initrd', 'agent-initrd')}
+nics:
+  - {mac: '${OTHER_MAC}', network: {type: network, name: lab}}
+`;
+
 describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () => {
   let host: EmulatedHost;
   let guest: SerialGuest;
@@ -68,13 +82,8 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     );
     await prepareNetworks(host);
     await host.startManager();
-    await host.check(
-      `mkdir -p /etc/vring/vms && cat >/etc/vring/vms/debian.yaml <<'end'\n${DEFINITION}\nend`,
-    );
-    // A busy machine may take longer than the command waits.
-    await host.check('vring vm start debian || until vring vm list | grep -q running; do sleep 1; done', {
-      seconds: 400,
-    });
+    await host.check('mkdir -p /etc/vring/vms');
+    await startVm('debian', DEFINITION);
     guest = await SerialGuest.connect(host, 'vring vm console debian --port com1');
     await guest.booted();
   }, 900_000);
@@ -82,6 +91,15 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
   afterAll(async () => {
     await host?.close();
   });
+
+  async function startVm(name: string, definition: string): Promise<void> {
+    await host.check(`cat >/etc/vring/vms/${name}.yaml <<'end'\n${definition}\nend`);
+    // A busy machine may take longer than the command waits.
+    await host.check(
+      `vring vm start ${name} || until vring vm list | grep '${name}.*running'; do sleep 1; done`,
+      { seconds: 400 },
+    );
+  }
 
   test.each([
     ['virtio-blk', 'vda', 'blk.img'],
@@ -127,6 +145,44 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     900_000,
   );
 
+  test('ping, names and TCP over a NAT network, with a card that is plugged in', async () => {
+    const [address] = nat.guest;
+    await host.check(
+      `vring net create lab --subnet 192.168.150.0/24 --reserve ${nat.mac}=${address},debian`,
+      { seconds: 300 },
+    );
+    await host.check(`vring vm attach debian --net network:lab,mac=${nat.mac}`, { seconds: 300 });
+    await guest.check(`until grep -q ${nat.mac} /sys/class/net/*/address; do sleep 0.2; done`);
+    await pingAndTransfer(host, guest, nat);
+    type Listed = { vms: { nics: { mac: string; addresses?: string[] }[] }[] };
+    const { vms } = JSON.parse(await host.check('vring vm list --json', { seconds: 300 })) as Listed;
+    expect(vms[0]!.nics.find(({ mac }) => mac === nat.mac)?.addresses).toEqual([address]);
+  }, 900_000);
+
+  test('a guest of a NAT network finds another by its name', async () => {
+    await startVm('other', OTHER);
+    const other = await SerialGuest.connect(host, 'vring vm console other');
+    await other.booted();
+    const lease = await other.check(dhcp('eth0', 'other'));
+    const [, address] = /lease of (192\.168\.150\.\d+) obtained/.exec(lease)!;
+    await withCard(guest, nat, async () => {
+      await ping(guest, 'other');
+      expect(await guest.check('ping -c 1 other')).toContain(`PING other (${address})`);
+    });
+    type Shown = { network: { leases: { mac: string; address: string; name: string | null }[] } };
+    const { network } = JSON.parse(await host.check('vring net show lab --json', { seconds: 300 })) as Shown;
+    const leases = network.leases.map(({ mac, address, name }) => ({ mac, address, name }));
+    expect(leases).toContainEqual({ mac: nat.mac, address: nat.guest[0], name: 'debian' });
+    expect(leases).toContainEqual({ mac: OTHER_MAC, address, name: 'other' });
+    await host.check('vring vm kill other', { seconds: 300 });
+  }, 900_000);
+
+  test('ping, names and TCP over passt, with a card that is plugged in', async () => {
+    await host.check(`vring vm attach debian --net ${PASST_OPTIONS}`, { seconds: 300 });
+    await guest.check(`until grep -q ${passt.mac} /sys/class/net/*/address; do sleep 0.2; done`);
+    await pingAndTransfer(host, guest, passt);
+  }, 900_000);
+
   type Shown = { vms: { devices: { all: { name: string; facts: Record<string, unknown> }[] } }[] };
   /** What carries the frames of a card, as `vring vm show` has it. */
   async function dataPathOf(card: string): Promise<unknown> {
@@ -159,11 +215,17 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect((await sentBy('net0')) - before).toBeGreaterThan(1_000_000);
   }, 900_000);
 
-  test('it goes on where it was in another process, and after a pause', async () => {
+  test('it goes on where it was in another process, in the middle of a transfer, and after a pause', async () => {
     const before = await host.pid('vring: debian');
-    // A busy machine may be too slow for it, and the VM goes on as before then.
-    await host.check('for _ in 1 2 3; do vring vm upgrade debian --force && exit; done; exit 1', {
-      seconds: 600,
+    await withCard(guest, user, async () => {
+      const receiving = await guest.send(`nc ${WORLD} ${HALVES_PORT} </dev/null | sha256sum`);
+      // A busy machine may be too slow for it, and the VM goes on as before then.
+      await host.check(
+        `until [ -e ${SENT_HALF} ]; do sleep 0.2; done
+         for _ in 1 2 3; do vring vm upgrade debian --force && touch ${SEND_REST} && exit; done; exit 1`,
+        { seconds: 600 },
+      );
+      expect((await receiving()).stdout).toContain(await digest(host, WORLD_FILE));
     });
     expect(await host.pid('vring: debian')).not.toBe(before);
     expect(await dataPathOf('net0')).toBe('vhost-net');
@@ -182,17 +244,6 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect((await back()).stdout).toContain('back');
     await guest.check('dd if=/dev/urandom of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null');
     await pingAndTransfer(host, guest, tap);
-  }, 900_000);
-
-  test('ping and TCP over a NAT network, with a card that is plugged in', async () => {
-    const [address] = nat.guest;
-    await host.check(
-      `vring net create lab --subnet 192.168.150.0/24 --reserve ${nat.mac}=${address},debian`,
-      { seconds: 300 },
-    );
-    await host.check(`vring vm attach debian --net network:lab,mac=${nat.mac}`, { seconds: 300 });
-    await guest.check(`until grep -q ${nat.mac} /sys/class/net/*/address; do sleep 0.2; done`);
-    await pingAndTransfer(host, guest, nat);
   }, 900_000);
 
   test("what the balloon takes is the host's again", async () => {
