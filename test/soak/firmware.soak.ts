@@ -38,6 +38,7 @@ const UEFI = [
 /** Network cards with what drives them before Linux does. */
 const CARDS = {
   'e1000 by the ROM of iPXE': 'e1000',
+  'e1000e by the ROM of iPXE': 'e1000e',
   'virtio-net by the ROM of iPXE': 'virtio-net-pci',
   'virtio-net by a driver of OVMF': 'virtio-net-pci,romfile=',
 } as const;
