@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import readline from 'node:readline';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { networkNamed } from '../../src/host/networks/definition.ts';
 import { applyPlan } from '../../src/host/plan/apply.ts';
 import { planNetworkCreate, planNetworkDelete } from '../../src/host/plan/networks/create.ts';
@@ -123,12 +123,14 @@ describe.skipIf(missing !== null)('Linux with DHCP', () => {
 
   test('transfers by TCP in both directions and meanwhile moves to other processes, through a user-mode network', async () => {
     ip('address', 'add', '203.0.113.9/32', 'dev', 'lo');
+    onTestFinished(() => {
+      ip('address', 'del', '203.0.113.9/32', 'dev', 'lo');
+    });
     server = new WorldServer([]);
     expect(await server.next()).toBe('ready');
     const guest = await boot({ type: 'user' });
     await guest.printed(/guest: address 0a00020f/);
     await transfers(guest, '203.0.113.9');
-    ip('address', 'del', '203.0.113.9/32', 'dev', 'lo');
   }, 240_000);
 
   test('transfers by TCP in both directions and meanwhile moves to other processes, through a NAT network, which came up with it', async () => {
