@@ -142,7 +142,7 @@ export default defineDevice({
       'throw null;',
       /^a device module threw null, which is not an Error: throw new Error\(\.\.\.\) records the line$/,
     ],
-    ['throw { code: 7 };', /^a device module threw \{ code: 7 \}, which is no Error/],
+    ['throw { code: 7 };', /^a device module threw \{ code: 7 \}, which is not an Error/],
     [
       'process.exit(3);',
       /^faulty\.ts:5: process\.exit\(3\) would end the machine's process: end the machine by/,
