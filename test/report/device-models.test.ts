@@ -15,6 +15,9 @@ describe('the device models', () => {
     expect(backends.map(({ kind, type }) => `${kind} ${type}`)).toEqual([
       'disk raw',
       'disk qcow2',
+      'disk fat',
+      'disk fat32',
+      'disk fat-floppy',
       'net none',
       'net tap',
       'net hub',
