@@ -242,7 +242,7 @@ function openFile(path: string): number {
   } catch (error) {
     throw new DiskError(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
   }
-  throw new DiskError(`${path} is no file any more: start the VM again`);
+  throw new DiskError(`${path} is no longer a regular file: start the VM again`);
 }
 
 function write(fd: number, bytes: Buffer, sector: number): void {
