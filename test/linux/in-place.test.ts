@@ -43,6 +43,7 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, writing and read
 
     const reset = (what: string) => {
       const release = life.quiesce(() => {
+        machine.flush();
         machine.output = '';
         life.reset(failure => {
           expect(failure).toBeNull();
@@ -59,6 +60,7 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, writing and read
         for (const { address, size } of machine.ram.blocks)
           other.ram.writable(address, size).set(machine.ram.readable(address, size));
         other.machine.load(state);
+        machine.flush();
         const before = rounds(machine);
         other.output = machine.output;
         other.onPrinted = () => {

@@ -30,7 +30,7 @@ export class LiveMachine {
   readonly #consoles: ConsolePorts;
   readonly #counters: BigUint64Array;
   readonly #blocks: CounterBlocks;
-  /** What the guest has printed. */
+  /** What the guest has printed, but for what its consoles still hold: see `flush`. */
   output = '';
   /** The same, by console. */
   readonly printed: string[] = [];
@@ -116,6 +116,11 @@ export class LiveMachine {
 
   #port(name: string): number {
     return this.#consoles.labels.find(label => label.name.startsWith(name))!.port;
+  }
+
+  /** Adds what its consoles hold back, for milliseconds, to `output`. A copy or a reset of the guest needs it. */
+  flush(): void {
+    this.#consoles.flush();
   }
 
   /** Runs its loop until `end`. */

@@ -98,6 +98,7 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
         }
         const to = copyOf(from, disk, cpus);
         expectNotBefore(load(to, state), state);
+        from.flush();
         to.output = from.output;
         to.machine.run();
         to.run();

@@ -81,6 +81,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
             );
             expect(same).toBe(0);
           }
+          machine.flush();
           machine.output = '';
           if (held.push(openFds()) < 8) machine.after(random.below(120), again);
         });
