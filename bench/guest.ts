@@ -149,6 +149,6 @@ export function bareLoop(): Promise<string> {
   return compiled;
 }
 
-function parseResult(text: string): GuestResult {
+export function parseResult(text: string): GuestResult {
   return new Map([...text.matchAll(/(\S+)=([\d.]+)/g)].map(match => [match[1]!, Number(match[2])]));
 }

@@ -1,5 +1,5 @@
 import { atLeast, type Measurement } from './measurement.ts';
-import { alternate } from './statistics.ts';
+import { alternate, median } from './statistics.ts';
 import { type Card, floodProgram, runOnTap, type TapVmm, withTap } from './tap-guest.ts';
 
 const ROUNDS = 3;
@@ -45,14 +45,14 @@ async function measured(
   const cpu: Record<TapVmm, number[]> = { vring: [], QEMU: [] };
   const contestant = (vmm: TapVmm) => async () => {
     const idle = await runOnTap(vmm, CARD, 'net info', null);
-    const { fields, cpuSeconds } = await runOnTap(vmm, CARD, commands, program);
+    const { results, cpuSeconds } = await runOnTap(vmm, CARD, commands, program);
+    const fields = results[0]!;
     const frames = fields.get('frames')!;
     cpu[vmm].push(((cpuSeconds - idle.cpuSeconds) * 1e6) / frames);
     return fields.get(field)!;
   };
   const values = await alternate(ROUNDS, { vring: contestant('vring'), QEMU: contestant('QEMU') });
   const unit = field === 'pps' ? 'packets/s' : 'Mbit/s';
-  const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
   return [
     { what: `frames ${what}`, unit, values, target: atLeast(1.2, 'x QEMU', values.vring / values.QEMU) },
     {

@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { GUEST, QEMU_BASE, VRING, workDirectory } from './guest.ts';
+import { GUEST, type GuestResult, parseResult, QEMU_BASE, VRING, workDirectory } from './guest.ts';
 
 const TIMEOUT_MS = 120_000;
 const NETWORK = `vring-bench-${process.pid}`;
 export const TAP = 'tap0';
 
 export type TapVmm = 'vring' | 'QEMU';
-export type TapRun = { readonly fields: ReadonlyMap<string, number>; readonly cpuSeconds: number };
+/** The result of each of the guest's commands, and the CPU time of the VMM. */
+export type TapRun = { readonly results: readonly GuestResult[]; readonly cpuSeconds: number };
 
 /** A network card, as in `-device` after its `netdev`, on both VMMs; `qemu` is what QEMU needs in addition. */
 export type Card = { readonly driver: string; readonly qemu?: string };
@@ -44,7 +45,6 @@ function inNetwork(command: string, args: readonly string[]) {
 /**
  * Runs the guest with a card on the TAP interface.
  * @param program runs beside the guest
- * @returns its result, and the CPU time of the VMM
  */
 export async function runOnTap(
   vmm: TapVmm,
@@ -74,11 +74,12 @@ export async function runOnTap(
     reject: false,
   });
   sender?.kill();
-  const result = /^result (?:net|nic)-\S+ (.*?)\r?$/m.exec(stdout)?.[1];
+  const results = [...stdout.matchAll(/^result (?:net|nic)-\S+ (.*?)\r?$/gm)].map(match =>
+    parseResult(match[1]!),
+  );
   const times = /^cpu ([\d.]+) ([\d.]+)$/m.exec(stderr);
-  if (result === undefined || times === null) {
+  if (results.length === 0 || times === null) {
     throw new Error(`the guest printed no result on ${vmm}:\n${stdout}\n${stderr}`);
   }
-  const fields = [...result.matchAll(/(\S+)=([\d.]+)/g)].map(match => [match[1]!, Number(match[2])] as const);
-  return { fields: new Map(fields), cpuSeconds: Number(times[1]) + Number(times[2]) };
+  return { results, cpuSeconds: Number(times[1]) + Number(times[2]) };
 }
