@@ -37,6 +37,13 @@ export class BusMaster {
     return this.#check(address, 4, 'read') ? this.#memory.readU32(address) : null;
   }
 
+  /** Reads 32-bit words into `words`. @returns false, and leaves them as they are, if not all can be read */
+  readWords(address: number, words: Uint32Array): boolean {
+    if (!this.#check(address, 4 * words.length, 'read')) return false;
+    for (let i = 0; i < words.length; i++) words[i] = this.#memory.readU32(address + 4 * i);
+    return true;
+  }
+
   writeU32(address: number, value: number): boolean {
     if (!this.#check(address, 4, 'write')) return false;
     this.#memory.writeU32(address, value);

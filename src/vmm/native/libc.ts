@@ -178,9 +178,9 @@ export function tryRead(fd: number, buffer: Uint8Array): number {
   return count < 0 ? -koffi.errno() : count;
 }
 
-/** write(2), once: @returns the bytes written, or the negative errno. */
-export function tryWrite(fd: number, buffer: Uint8Array): number {
-  const count = Number(calls.write(fd, buffer, buffer.byteLength));
+/** write(2), once, of the first `length` bytes: @returns the bytes written, or the negative errno. */
+export function tryWrite(fd: number, buffer: Uint8Array, length = buffer.byteLength): number {
+  const count = Number(calls.write(fd, buffer, length));
   return count < 0 ? -koffi.errno() : count;
 }
 

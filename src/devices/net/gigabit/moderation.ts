@@ -79,7 +79,7 @@ export class Moderation {
     const { words } = this.#parts;
     const delay = words[REG.RDTR]!;
     if (delay === 0) return false;
-    this.#receive.start(this.#now, delay, words[REG.RADV]!);
+    this.#receive.start(this.#now(), delay, words[REG.RADV]!);
     this.#setTimer();
     return true;
   }
@@ -95,7 +95,7 @@ export class Moderation {
       this.#transmit.stop();
       return false;
     }
-    this.#transmit.start(this.#now, delay, words[REG.TADV]!);
+    this.#transmit.start(this.#now(), delay, words[REG.TADV]!);
     this.#setTimer();
     return true;
   }
@@ -115,7 +115,7 @@ export class Moderation {
   opens(throttle: number, interval: number): boolean {
     if (!this.#isRunning) return false;
     if (interval > 0) {
-      const now = this.#now;
+      const now = this.#now();
       if (now < this.#quietUntil[throttle]!) {
         this.#isWaiting[throttle] = 1;
         this.#setTimer();
@@ -157,7 +157,7 @@ export class Moderation {
 
   /** @throws DeviceStateError */
   load(state: DeviceState): void {
-    const now = this.#now;
+    const now = this.#now();
     const quiet = Array.from(this.#quietUntil, (_, throttle) => deadlineOf(state, quietKey(throttle), now));
     this.#receive.load(stateOf(state, 'receive'), now);
     this.#transmit.load(stateOf(state, 'transmit'), now);
@@ -166,7 +166,7 @@ export class Moderation {
     this.#stopTimer();
   }
 
-  get #now(): number {
+  #now(): number {
     return Number(this.#parts.clock.now());
   }
 
@@ -192,7 +192,7 @@ export class Moderation {
 
   #expire(): void {
     this.#cancel = null;
-    const now = this.#now;
+    const now = this.#now();
     for (const [throttle, at] of this.#quietUntil.entries()) if (at <= now) this.#isWaiting[throttle] = 0;
     const [receive, transmit] = [this.#receive.ends(now), this.#transmit.ends(now)];
     this.#parts.expired(receive, transmit);

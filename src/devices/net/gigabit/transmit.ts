@@ -35,6 +35,7 @@ const BATCH_DESCRIPTORS = 512;
 const BATCH_BYTES = 2 ** 20;
 /** The minimum cost of a segment, in the unit of a batch. */
 const SEGMENT_WORK = 1024;
+const NO_CHECKSUMS: Checksums = { ip: false, transport: false };
 
 export type TransmitParts = {
   readonly words: Uint32Array;
@@ -61,6 +62,7 @@ export type TransmitParts = {
 /** A transmit ring (§3.3-3.5): descriptors from TDH to TDT, and the packets that they describe. */
 export class Transmit {
   readonly #parts: TransmitParts;
+  readonly #descriptor = new Uint32Array(DESCRIPTOR_BYTES / 4);
   /** The words of the last context descriptor. */
   #contextWords = new Uint32Array(4);
   #context = NO_CONTEXT;
@@ -70,7 +72,7 @@ export class Transmit {
   #isOpen = false;
   #tooLong = false;
   #divides = false;
-  #checksums: Checksums = { ip: false, transport: false };
+  #checksums = NO_CHECKSUMS;
   readonly #segment = new Uint8Array(MAX_PACKET);
   readonly #tagged = new Uint8Array(MAX_PACKET + VLAN_BYTES);
   readonly #padded = new Uint8Array(MIN_FRAME);
@@ -141,6 +143,7 @@ export class Transmit {
   /** @returns whether a batch is done, and the ring has more */
   #work(): boolean {
     const { words, memory, port, interrupts, at: ring, enabled } = this.#parts;
+    const base = words[ring + RING.BAH]! * 2 ** 32 + words[ring + RING.BAL]!;
     const count = words[ring + RING.LEN]! / DESCRIPTOR_BYTES;
     let bytes = 0;
     for (let done = 0; ; done++) {
@@ -154,15 +157,10 @@ export class Transmit {
       }
       if (!port.ready) return false;
       if (done >= BATCH_DESCRIPTORS || bytes >= BATCH_BYTES) return true;
-      bytes += this.#descriptor(this.#base + head * DESCRIPTOR_BYTES);
+      bytes += this.#serve(base + head * DESCRIPTOR_BYTES);
       words[ring + RING.H] = head + 1 < count ? head + 1 : 0;
       this.#signalLow(count);
     }
-  }
-
-  get #base(): number {
-    const { words, at: ring } = this.#parts;
-    return words[ring + RING.BAH]! * 2 ** 32 + words[ring + RING.BAL]!;
   }
 
   /** LWTHRESH: few descriptors are left, in units of 8. */
@@ -174,17 +172,14 @@ export class Transmit {
     if (left === threshold) interrupts.raise(CAUSE.TXD_LOW);
   }
 
-  /** @returns its cost, in the unit of a batch */
-  #descriptor(address: number): number {
+  /** Serves a descriptor. @returns its cost, in the unit of a batch */
+  #serve(address: number): number {
     const { memory, interrupts, reportsAll } = this.#parts;
-    const low = memory.readU32(address);
-    const high = memory.readU32(address + 4);
-    const command = memory.readU32(address + 8);
-    const last = memory.readU32(address + 12);
-    if (low === null || high === null || command === null || last === null) return DESCRIPTOR_BYTES;
+    if (!memory.readWords(address, this.#descriptor)) return DESCRIPTOR_BYTES;
+    const [low = 0, high = 0, command = 0, last = 0] = this.#descriptor;
     let bytes = DESCRIPTOR_BYTES;
     if ((command & (COMMAND.DEXT | TYPE_MASK)) === COMMAND.DEXT) {
-      this.#contextWords.set([low, high, command, last]);
+      this.#contextWords.set(this.#descriptor);
       this.#context = contextOf(this.#contextWords);
     } else bytes += this.#data(high * 2 ** 32 + low, command, last);
     if ((command & (COMMAND.RS | COMMAND.RPS)) !== 0 || reportsAll?.() === true) {
@@ -207,10 +202,9 @@ export class Transmit {
     if (!this.#isOpen) {
       this.#isOpen = true;
       this.#divides = isExtended && (command & COMMAND.TSE) !== 0;
-      this.#checksums = {
-        ip: isExtended && (last & POPTS.IXSM) !== 0,
-        transport: isExtended && (last & POPTS.TXSM) !== 0,
-      };
+      if (isExtended) {
+        this.#checksums = { ip: (last & POPTS.IXSM) !== 0, transport: (last & POPTS.TXSM) !== 0 };
+      }
     }
     const tooLong = this.#size + length > MAX_PACKET;
     const part = length === 0 || tooLong ? null : memory.readable(address, length);
@@ -247,7 +241,7 @@ export class Transmit {
     this.#isOpen = false;
     this.#tooLong = false;
     this.#divides = false;
-    this.#checksums = { ip: false, transport: false };
+    this.#checksums = NO_CHECKSUMS;
   }
 
   #complete(packet: Uint8Array, tag: number | null): number {

@@ -4,7 +4,7 @@ import { eventfd, signalEventfd } from '../../native/libc.ts';
 import { NO_COUNTERS } from '../../native/queue-threads.ts';
 import type { ResourceOwner } from '../../native/resource-owner.ts';
 import type { OwnMemory, PortMemory } from '../port-memory.ts';
-import { SEND_HEADER_BYTES, SendRing } from './send-ring.ts';
+import { type SEND_HEADER_BYTES, SendRing } from './send-ring.ts';
 
 /** Frames are published to the thread after this many, even if more follow. */
 const PUBLISHED_FRAMES = 16;
@@ -17,8 +17,10 @@ export type FrameSenderParts = {
   readonly memory: PortMemory;
   /** Starts the thread. @throws if it cannot */
   readonly start: (queue: VirtioQueue, own: OwnMemory, onBroken: () => void) => RunningQueue;
-  /** Writes a frame, with a header in front, to the wire. @returns false if it takes no more now */
-  readonly write: (frame: Uint8Array) => boolean;
+  /** The bytes of the header in front of the wire's frames. */
+  readonly headerBytes: 0 | typeof SEND_HEADER_BYTES;
+  /** Writes a frame, the first `length` bytes, to the wire. @returns false if it takes no more now */
+  readonly write: (frame: Uint8Array, length: number) => boolean;
   /** There is room again, after `put` had found none. */
   readonly onRoom: () => void;
 };
@@ -44,7 +46,7 @@ export class FrameSender {
     const { owner, events, memory } = parts;
     this.#parts = parts;
     this.#own = memory.take();
-    this.#ring = new SendRing(this.#own.buffer);
+    this.#ring = new SendRing(this.#own.buffer, parts.headerBytes);
     this.#kickFd = owner.ownFd(eventfd());
     this.#callFd = owner.ownFd(eventfd());
     this.#unwatch = events.watch(this.#callFd, () => this.#returned());
@@ -94,10 +96,8 @@ export class FrameSender {
   }
 
   #sendAtOnce(): void {
-    const [frame] = this.#ring.takeBack();
-    if (this.#parts.write(frame!)) return;
-    this.#ring.put(frame!.subarray(SEND_HEADER_BYTES));
-    this.#publish();
+    if (this.#parts.write(this.#ring.firstStaged, this.#ring.firstLength)) this.#ring.dropStaged();
+    else this.#publish();
   }
 
   #publish(): void {
@@ -149,6 +149,6 @@ export class FrameSender {
   }
 
   #sendLeft(all: boolean): void {
-    for (const frame of this.#ring.takeBack(all)) if (!this.#parts.write(frame)) return;
+    for (const frame of this.#ring.takeBack(all)) if (!this.#parts.write(frame, frame.length)) return;
   }
 }

@@ -19,12 +19,15 @@ export const SEND_RING_BYTES = FRAMES + SEND_SLOTS * SLOT_BYTES;
  */
 export class SendRing {
   readonly #bytes: Uint8Array;
+  readonly #skipped: number;
   readonly #words: Uint32Array;
   readonly #ring: DriverRing;
   /** Slots taken by the frame that begins at each slot, including any left free before it. */
   readonly #slots = new Uint8Array(SEND_SLOTS);
   /** Bytes of the frame that begins at each slot, including its header. */
   readonly #lengths = new Uint32Array(SEND_SLOTS);
+  /** The memory from each slot on. */
+  readonly #views: Uint8Array[] = [];
   /** The first slots of the frames, by their number modulo `SEND_SLOTS`. */
   readonly #order = new Uint8Array(SEND_SLOTS);
   #next = 0;
@@ -34,13 +37,19 @@ export class SendRing {
   #published = 0;
   #returned = 0;
 
-  /** @param memory of `SEND_RING_BYTES`, which the thread finds at `OWN_MEMORY` */
-  constructor(memory: ArrayBuffer) {
+  /**
+   * @param memory of `SEND_RING_BYTES`, which the thread finds at `OWN_MEMORY` @param headerBytes of the header with
+   * which frames are taken back: all or nothing
+   */
+  constructor(memory: ArrayBuffer, headerBytes: 0 | typeof SEND_HEADER_BYTES) {
+    this.#skipped = SEND_HEADER_BYTES - headerBytes;
     this.#bytes = new Uint8Array(memory);
     this.#words = new Uint32Array(memory);
     this.#ring = new DriverRing(memory, SEND_SLOTS);
     this.#ring.clear();
     this.#ring.wantInterrupts(false);
+    for (let slot = 0; slot < SEND_SLOTS; slot++)
+      this.#views.push(this.#bytes.subarray(FRAMES + slot * SLOT_BYTES + this.#skipped));
   }
 
   /** The addresses of the parts of the ring for the thread. */
@@ -93,9 +102,27 @@ export class SendRing {
     return this.isAsleep;
   }
 
+  /** The first frame that the thread does not see yet, with its header if it has one, and what follows in memory. */
+  get firstStaged(): Uint8Array {
+    return this.#views[this.#firstSlot()]!;
+  }
+
+  /** The bytes of that frame, including its header. */
+  get firstLength(): number {
+    return this.#lengths[this.#firstSlot()]! - this.#skipped;
+  }
+
+  /** Takes back that frame, the only one that the thread does not see yet. */
+  dropStaged(): void {
+    const slot = this.#firstSlot();
+    this.#next = slot;
+    this.#free += this.#slots[slot]!;
+    this.#put = this.#published;
+  }
+
   /**
    * Takes back the frames that the thread does not see yet, or, once it has ended, those that it has not returned.
-   * @returns them in order, each with a header in front, valid until the next `put`
+   * @returns them in order, valid until the next `put`
    */
   takeBack(all = false): Uint8Array[] {
     const frames: Uint8Array[] = [];
@@ -103,12 +130,10 @@ export class SendRing {
       this.#reclaim();
       this.#published = this.#returned;
     }
-    const first = this.#order[this.#published % SEND_SLOTS]!;
-    if (this.#published !== this.#put) this.#next = first;
+    if (this.#published !== this.#put) this.#next = this.#firstSlot();
     for (let at = this.#published; at !== this.#put; at = (at + 1) & 0xffff) {
       const slot = this.#order[at % SEND_SLOTS]!;
-      const start = FRAMES + slot * SLOT_BYTES;
-      frames.push(this.#bytes.subarray(start, start + this.#lengths[slot]!));
+      frames.push(this.#views[slot]!.subarray(0, this.#lengths[slot]! - this.#skipped));
       this.#free += this.#slots[slot]!;
     }
     this.#put = this.#published;
@@ -128,10 +153,14 @@ export class SendRing {
     this.#ring.wantInterrupts(false);
   }
 
+  #firstSlot(): number {
+    return this.#order[this.#published % SEND_SLOTS]!;
+  }
+
   #describe(slot: number, length: number): void {
     const at = FRAMES + slot * SLOT_BYTES;
     this.#ring.describe(slot * DESCRIPTOR_BYTES, { address: OWN_MEMORY + at, length }, 0, 0);
-    this.#words.fill(0, at / 4, (at + SEND_HEADER_BYTES) / 4);
+    for (let word = at / 4; word < (at + SEND_HEADER_BYTES) / 4; word++) this.#words[word] = 0;
   }
 
   /** Frees the slots of frames that the thread has returned, which it does in order. */

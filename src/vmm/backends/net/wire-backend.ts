@@ -190,11 +190,11 @@ export class WireBackend implements NetBackend {
   #sender(port: WirePort): FrameSender {
     const { owner, events, queues, sendMemory } = this.#parts;
     const net = { wire: this.#native, pair: 0, transmits: true };
-    const skipped = this.#wire.header === 'virtio' ? 0 : SEND_HEADER_BYTES;
+    const headerBytes = this.#wire.header === 'virtio' ? SEND_HEADER_BYTES : 0;
     return new FrameSender({
-      ...{ owner, events, memory: sendMemory },
+      ...{ owner, events, memory: sendMemory, headerBytes },
       start: (queue, own, onBroken) => queues.startNet(queue, FEATURE.version1, net, { onBroken }, own),
-      write: frame => port.write(frame.subarray(skipped)),
+      write: (frame, length) => port.write(frame, length),
       onRoom: () => port.roomAgain(),
     });
   }

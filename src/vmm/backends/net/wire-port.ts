@@ -20,6 +20,9 @@ const MAX_FRAME = 65_535 + 18;
 /** Frames handled before the thread turns to other work. */
 const BATCH = 64;
 
+/** A direction's limit, and the end of a wait for it. */
+type Flow = { rate: PortRate | null; cancelWait: Cancel | null };
+
 /** A wire on the machine thread, frame by frame. It receives nothing before `resume`. */
 export class WirePort implements FramePort {
   onFrame: ((frame: Uint8Array) => boolean) | null = null;
@@ -39,9 +42,8 @@ export class WirePort implements FramePort {
   /** The other end did not take the last frame. */
   #isFull = false;
   readonly #clock: Pick<Clock, 'now' | 'at'>;
-  /** Each direction's limit, and the end of a wait for it. */
-  readonly #rates: Record<(typeof DIRECTIONS)[number], PortRate | null> = { receive: null, transmit: null };
-  readonly #waits: Record<(typeof DIRECTIONS)[number], Cancel | null> = { receive: null, transmit: null };
+  readonly #receive: Flow = { rate: null, cancelWait: null };
+  readonly #transmit: Flow = { rate: null, cancelWait: null };
 
   /** @param hungUp called once the other end is closed */
   constructor(wire: Wire, events: FdEvents, clock: Pick<Clock, 'now' | 'at'>, hungUp: () => void) {
@@ -62,15 +64,15 @@ export class WirePort implements FramePort {
 
   send(frame: Uint8Array): boolean {
     if (this.#fd === null || !this.#link || !this.connected || frame.length > MAX_FRAME) return true;
-    if (this.#isFull || this.#mustWait('transmit')) return false;
+    if (this.#isFull || this.#mustWait(this.#transmit)) return false;
     const sender = this.#sender;
     // With a limit, one by one, but none before those that the thread has.
-    if (sender !== null && !sender.hasFailed && (this.#rates.transmit === null || !sender.isIdle)) {
+    if (sender !== null && !sender.hasFailed && (this.#transmit.rate === null || !sender.isIdle)) {
       return sender.put(frame);
     }
     this.#sent.set(frame, this.#headerBytes);
-    if (this.write(this.#sent.subarray(0, this.#headerBytes + frame.length))) {
-      this.#take('transmit', frame.length);
+    if (this.write(this.#sent, this.#headerBytes + frame.length)) {
+      this.#take(this.#transmit, frame.length);
       return true;
     }
     this.#isFull = true;
@@ -88,11 +90,11 @@ export class WirePort implements FramePort {
   }
 
   /**
-   * Sends a frame immediately; it has a header in front if the wire's frames do.
+   * Sends a frame immediately, the first `length` bytes; it has a header in front if the wire's frames do.
    * @returns false if the other end takes no more now
    */
-  write(bytes: Uint8Array): boolean {
-    const result = tryWrite(this.#fd!, bytes);
+  write(bytes: Uint8Array, length: number): boolean {
+    const result = tryWrite(this.#fd!, bytes, length);
     if (result === -constants.errno.EPIPE) this.#hangUp();
     return result !== -constants.errno.EAGAIN;
   }
@@ -117,10 +119,11 @@ export class WirePort implements FramePort {
     const now = Number(this.#clock.now());
     for (const direction of DIRECTIONS) {
       const rate = limits[direction];
-      this.#rates[direction] = rate === undefined ? null : new PortRate(rate, now);
-      if (this.#waits[direction] === null) continue;
-      this.#waits[direction]();
-      this.#waited(direction);
+      const flow = direction === 'receive' ? this.#receive : this.#transmit;
+      flow.rate = rate === undefined ? null : new PortRate(rate, now);
+      if (flow.cancelWait === null) continue;
+      flow.cancelWait();
+      this.#waited(flow);
     }
   }
 
@@ -128,7 +131,8 @@ export class WirePort implements FramePort {
     this.#isReceiving = false;
     this.#isFull = false;
     this.#kept = null;
-    for (const direction of DIRECTIONS) this.#waits[direction]?.();
+    this.#receive.cancelWait?.();
+    this.#transmit.cancelWait?.();
     this.#watch();
     // A card and its network both close it.
     this.#sender?.close();
@@ -137,7 +141,7 @@ export class WirePort implements FramePort {
 
   #watch(): void {
     if (this.#fd === null) return;
-    const waits = this.#waits.receive !== null;
+    const waits = this.#receive.cancelWait !== null;
     const reads = this.#isReceiving && this.#kept === null && this.connected && !waits;
     if (reads || this.#isFull) this.#events.watchFd(this.#fd, this.#isFull, () => this.#ready(reads));
     else this.#events.unwatchFd(this.#fd);
@@ -149,19 +153,19 @@ export class WirePort implements FramePort {
       this.onReady?.();
       this.#watch();
     }
-    if (reads) this.#receive(this.#fd!);
+    if (reads) this.#read(this.#fd!);
   }
 
-  #receive(fd: number): void {
+  #read(fd: number): void {
     for (let count = 0; count < BATCH && this.#isReceiving && this.#kept === null; count++) {
-      if (this.#mustWait('receive')) {
+      if (this.#mustWait(this.#receive)) {
         this.#watch();
         return;
       }
       const length = tryRead(fd, this.#received);
       if (length === 0 || length === -constants.errno.ECONNRESET) this.#hangUp();
       if (length <= 0) return;
-      this.#take('receive', length - this.#headerBytes);
+      this.#take(this.#receive, length - this.#headerBytes);
       if (this.#link) this.#deliver(this.#received.subarray(this.#headerBytes, length));
     }
   }
@@ -188,24 +192,24 @@ export class WirePort implements FramePort {
   }
 
   /** Whether the limit lets nothing pass now. A timer ends the wait. */
-  #mustWait(direction: (typeof DIRECTIONS)[number]): boolean {
-    if (this.#waits[direction] !== null) return true;
-    const rate = this.#rates[direction];
+  #mustWait(flow: Flow): boolean {
+    if (flow.cancelWait !== null) return true;
+    const { rate } = flow;
     if (rate === null) return false;
     const now = this.#clock.now();
     const wait = Math.ceil(rate.wait(Number(now)));
     if (wait === 0) return false;
-    this.#waits[direction] = this.#clock.at(now + BigInt(wait), () => this.#waited(direction));
+    flow.cancelWait = this.#clock.at(now + BigInt(wait), () => this.#waited(flow));
     return true;
   }
 
-  #take(direction: (typeof DIRECTIONS)[number], bytes: number): void {
-    this.#rates[direction]?.take(bytes, Number(this.#clock.now()));
+  #take({ rate }: Flow, bytes: number): void {
+    rate?.take(bytes, Number(this.#clock.now()));
   }
 
-  #waited(direction: (typeof DIRECTIONS)[number]): void {
-    this.#waits[direction] = null;
-    if (direction === 'receive') this.#watch();
+  #waited(flow: Flow): void {
+    flow.cancelWait = null;
+    if (flow === this.#receive) this.#watch();
     else if (!this.#isFull) this.onReady?.();
   }
 }

@@ -47,13 +47,14 @@ class Rig {
     );
     this.sender = new FrameSender({
       ...{ owner: this.native, events: this.events, memory: new PortMemory(this.native, SEND_RING_BYTES) },
+      headerBytes: HEADER,
       start: (queue, own, onBroken) => {
         this.starts++;
         if (start !== undefined) return start();
         const net = { wire, pair: 0, transmits: true };
         return queues.startNet(queue, FEATURE.version1, net, { onBroken }, own);
       },
-      write: bytes => libc.tryWrite(this.own, bytes) > 0,
+      write: (bytes, length) => libc.tryWrite(this.own, bytes, length) > 0,
       onRoom: () => this.room++,
     });
   }
