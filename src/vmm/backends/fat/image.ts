@@ -2,8 +2,8 @@ import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, wri
 import type { FolderFormat } from '../../../devices/backends/disk.ts';
 import { sizeText } from '../../../text/size.ts';
 import { DiskError } from '../disk-error.ts';
-import type { FolderEntry } from './folder.ts';
-import { ENTRY, entryCount, longNameEntries, SHORT_NAME } from './names.ts';
+import { directoryEntries, type FolderEntry, unreadable } from './folder.ts';
+import { ENTRY, longNameEntries, SHORT_NAME } from './names.ts';
 import {
   clusterSector,
   FATS,
@@ -17,7 +17,10 @@ import {
   volumesOf,
 } from './volume.ts';
 
+/** Bytes of a file that are copied, and clusters and directory entries that are written, per step. */
 const COPY = 2 ** 20;
+const STEP_CLUSTERS = 65536;
+const STEP_ENTRIES = 256;
 
 const ATTRIBUTE = { volume: 0x08, folder: 0x10, file: 0x20 } as const;
 const [DOT, DOT_DOT] = ['.', '..'].map(name => Buffer.from(name.padEnd(SHORT_NAME), 'latin1')) as [
@@ -63,8 +66,7 @@ export function layOut(root: Folder, format: FolderFormat, path: string): FatLay
     const place = (folder: Folder) => {
       for (const entry of folder) {
         const { entries, size } = entry;
-        const length = entries === null ? size : ENTRY * directoryEntries(entries, false);
-        if (length > 0) firstClusters.set(entry, take(length));
+        if (size > 0) firstClusters.set(entry, take(size));
         if (entries !== null) place(entries);
       }
     };
@@ -80,17 +82,11 @@ export function layOut(root: Folder, format: FolderFormat, path: string): FatLay
   );
 }
 
-/** Entries of a directory: its own label, or those for itself and its parent, and the names. */
-function directoryEntries(folder: Folder, isRoot: boolean): number {
-  return folder.reduce((sum, { name, short }) => sum + entryCount(name, short), isRoot ? 1 : 2);
-}
-
 /** The least that files and folders take, with clusters of 4 KiB. */
 function dataSectors(folder: Folder): number {
   const cluster = 8 * SECTOR;
   return folder.reduce((sum, { size, entries }) => {
-    const length = entries === null ? size : ENTRY * directoryEntries(entries, false);
-    return sum + 8 * Math.ceil(length / cluster) + (entries === null ? 0 : dataSectors(entries));
+    return sum + 8 * Math.ceil(size / cluster) + (entries === null ? 0 : dataSectors(entries));
   }, 0);
 }
 
@@ -109,12 +105,12 @@ export function* writeImage(
   const used = runs.reduce((sum, clusters) => sum + clusters, 0);
   ftruncateSync(fd, size);
   for (const { sector, bytes } of headSectors(volume, name, used)) write(fd, bytes, sector);
-  const fat = fatTable(volume, runs);
+  const fat = yield* fatTable(volume, runs);
   for (let copy = 0; copy < FATS; copy++) write(fd, fat, start + reserved + copy * fatSectors);
 
   const rootAt = bits === 32 ? FIRST_CLUSTER : 0;
   const rootSector = bits === 32 ? clusterSector(volume, rootAt) : start + reserved + FATS * fatSectors;
-  write(fd, directory(root, [labelEntry(name)], firstClusters), rootSector);
+  yield* writeDirectory(fd, rootSector, root, [labelEntry(name)], firstClusters);
 
   function* writeEntries(folder: Folder, self: number): Generator<void, void> {
     for (const entry of folder) {
@@ -124,8 +120,7 @@ export function* writeImage(
       if (entry.entries === null) yield* copyFile(fd, entry, sector);
       else {
         const own = dotEntries(entry, cluster, self);
-        write(fd, directory(entry.entries, own, firstClusters), sector);
-        yield;
+        yield* writeDirectory(fd, sector, entry.entries, own, firstClusters);
         yield* writeEntries(entry.entries, cluster);
       }
     }
@@ -135,16 +130,11 @@ export function* writeImage(
 }
 
 /** Each run is a chain: every cluster names the next, and the last one ends it. */
-function fatTable(volume: Volume, runs: readonly number[]): Buffer {
+function* fatTable(volume: Volume, runs: readonly number[]): Generator<void, Buffer> {
   const { bits } = volume;
-  const values = [0x0fff_ff00 | mediaByte(volume), 0x0fff_ffff];
-  for (const clusters of runs) {
-    const first = values.length;
-    for (let index = 1; index < clusters; index++) values.push(first + index);
-    values.push(0x0fff_ffff);
-  }
-  const table = Buffer.alloc(Math.ceil((values.length * bits) / 8 / SECTOR) * SECTOR);
-  for (const [index, value] of values.entries()) {
+  const count = runs.reduce((sum, clusters) => sum + clusters, FIRST_CLUSTER);
+  const table = Buffer.alloc(Math.ceil((count * bits) / 8 / SECTOR) * SECTOR);
+  const put = (index: number, value: number) => {
     if (bits === 32) table.writeUInt32LE(value, 4 * index);
     else if (bits === 16) table.writeUInt16LE(value & 0xffff, 2 * index);
     else {
@@ -153,22 +143,43 @@ function fatTable(volume: Volume, runs: readonly number[]): Buffer {
       const shift = (index % 2) * 4;
       table.writeUInt16LE(table.readUInt16LE(at) | ((value & 0xfff) << shift), at);
     }
+  };
+  put(0, 0x0fff_ff00 | mediaByte(volume));
+  put(1, 0x0fff_ffff);
+  let next = FIRST_CLUSTER;
+  for (const clusters of runs) {
+    for (const end = next + clusters; next < end; next++) {
+      put(next, next + 1 < end ? next + 1 : 0x0fff_ffff);
+      if (next % STEP_CLUSTERS === 0) yield;
+    }
   }
   return table;
 }
 
-function directory(
+/** @param own the entries before those of its files and folders */
+function* writeDirectory(
+  fd: number,
+  sector: number,
   folder: Folder,
   own: readonly Buffer[],
   firstClusters: FatLayout['firstClusters'],
-): Buffer {
-  const parts = folder.flatMap(entry => {
-    const { name, short, entries, modified, size } = entry;
-    const attribute = entries === null ? ATTRIBUTE.file : ATTRIBUTE.folder;
-    const cluster = firstClusters.get(entry) ?? 0;
-    return [longNameEntries(name, short), shortEntry({ short, attribute, modified, cluster, size })];
-  });
-  return Buffer.concat([...own, ...parts]);
+): Generator<void, void> {
+  let at = sector * SECTOR;
+  let parts = [...own];
+  for (let from = 0; from < folder.length || parts.length > 0; from += STEP_ENTRIES) {
+    for (const entry of folder.slice(from, from + STEP_ENTRIES)) {
+      const { name, short, entries, modified } = entry;
+      const attribute = entries === null ? ATTRIBUTE.file : ATTRIBUTE.folder;
+      const size = entries === null ? entry.size : 0;
+      const cluster = firstClusters.get(entry) ?? 0;
+      parts.push(longNameEntries(name, short), shortEntry({ short, attribute, modified, cluster, size }));
+    }
+    const bytes = Buffer.concat(parts);
+    writeAll(fd, bytes, at);
+    at += bytes.length;
+    parts = [];
+    yield;
+  }
 }
 
 function labelEntry(name: VolumeName): Buffer {
@@ -221,7 +232,7 @@ function* copyFile(fd: number, { path, size }: FolderEntry, sector: number): Gen
   try {
     const buffer = Buffer.allocUnsafe(Math.min(COPY, size));
     for (let done = 0; done < size; ) {
-      const read = readSync(from, buffer, 0, Math.min(buffer.length, size - done), done);
+      const read = readPart(path, from, buffer.subarray(0, size - done), done);
       if (read === 0) return;
       writeAll(fd, buffer.subarray(0, read), sector * SECTOR + done);
       done += read;
@@ -229,6 +240,15 @@ function* copyFile(fd: number, { path, size }: FolderEntry, sector: number): Gen
     }
   } finally {
     closeSync(from);
+  }
+}
+
+/** @throws DiskError */
+function readPart(path: string, from: number, buffer: Buffer, at: number): number {
+  try {
+    return readSync(from, buffer, 0, buffer.length, at);
+  } catch (error) {
+    throw new DiskError(unreadable(path, (error as NodeJS.ErrnoException).code));
   }
 }
 
@@ -240,7 +260,9 @@ function openFile(path: string): number {
     if (fstatSync(fd).isFile()) return fd;
     closeSync(fd);
   } catch (error) {
-    throw new DiskError(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ELOOP')
+      throw new DiskError(unreadable(path, code));
   }
   throw new DiskError(`${path} is no longer a regular file: start the VM again`);
 }

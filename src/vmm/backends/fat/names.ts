@@ -3,6 +3,8 @@ import { DiskError } from '../disk-error.ts';
 /** Bytes of a directory entry, and of the name in it (Microsoft, "FAT: General Overview of On-Disk Format", 1.03). */
 export const ENTRY = 32;
 export const SHORT_NAME = 11;
+/** Entries of a directory: 2 MiB. */
+export const MAX_DIRECTORY_ENTRIES = 65536;
 
 const LONG_NAME = 0x0f;
 const LAST_PART = 0x40;
@@ -16,32 +18,51 @@ const SHORT = /^([A-Z0-9!#$%&'()@^_`{}~-]{1,8})(?:\.([A-Z0-9!#$%&'()@^_`{}~-]{1,
 const NOT_SHORT = /[^A-Z0-9!#$%&'()@^_`{}~-]/g;
 const FORBIDDEN = /[\x00-\x1f\x7f"*/:<>?\\|]|[. ]$/;
 
+/** Names handled per step. */
+const STEP_NAMES = 256;
+
 /**
- * The 8.3 names of a folder's entries, in 11 bytes each, by their long names.
+ * The 8.3 names of a folder's entries, in 11 bytes each, by their long names, after short steps.
  * @param folder its path, for errors
  * @throws DiskError for names that FAT does not have, and for those that differ only in case
  */
-export function shortNames(names: readonly string[], folder: string): ReadonlyMap<string, Buffer> {
+export function* shortNames(
+  names: readonly string[],
+  folder: string,
+): Generator<void, ReadonlyMap<string, Buffer>> {
   const byUpper = new Map<string, string>();
   for (const name of names) {
+    if (byUpper.size % STEP_NAMES === 0) yield;
     if (FORBIDDEN.test(name) || name.length > MAX_NAME)
       throw new DiskError(`${folder}/${name}: a FAT file system cannot have this name: rename the file`);
-    const same = byUpper.get(name.toUpperCase());
+    const upper = upperCase(name);
+    const same = byUpper.get(upper);
     if (same !== undefined)
       throw new DiskError(
         `${folder}/${name} and ${same} differ only in case, which a FAT file system ignores: rename one of them`,
       );
-    byUpper.set(name.toUpperCase(), name);
+    byUpper.set(upper, name);
   }
   // Names that need no tail come first: another's tail must not make it equal to one of them.
   const taken = new Set([...byUpper.keys()].filter(upper => SHORT.test(upper)));
   const nextTail = new Map<string, number>();
-  return new Map(
-    Array.from(byUpper, ([upper, name]) => [
-      name,
-      padded(SHORT.test(upper) ? upper : tailed(upper, taken, nextTail)),
-    ]),
-  );
+  const shorts = new Map<string, Buffer>();
+  for (const [upper, name] of byUpper) {
+    shorts.set(name, padded(SHORT.test(upper) ? upper : tailed(upper, taken, nextTail)));
+    if (shorts.size % STEP_NAMES === 0) yield;
+  }
+  return shorts;
+}
+
+/**
+ * A name as it is compared: FAT has an upper-case letter for each lower-case one, and no others. That of `ß` would be
+ * two, and that of `ı` is the one of `i`.
+ */
+function upperCase(name: string): string {
+  return name.replace(/\P{Lu}/gu, letter => {
+    const upper = letter.toUpperCase();
+    return upper.toLowerCase() === letter ? upper : letter;
+  });
 }
 
 /** `A LONG NAME.HTML` becomes `ALONGN~1.HTM`. */

@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   mkdirSync,
+  openSync,
   readdirSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -13,7 +15,8 @@ import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FolderFormat } from '../../../../src/devices/backends/disk.ts';
 import { scanFolder } from '../../../../src/vmm/backends/fat/folder.ts';
-import { layOut } from '../../../../src/vmm/backends/fat/image.ts';
+import { folderImage } from '../../../../src/vmm/backends/fat/folder-image.ts';
+import { layOut, writeImage } from '../../../../src/vmm/backends/fat/image.ts';
 import { fdsOf, openDisk } from '../../../../src/vmm/backends/open-disk.ts';
 import { imageOnFullDisk } from '../../../support/full-disk.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -57,10 +60,14 @@ function fileSystemOf(path: string, format: FolderFormat): string {
 
 /** The layout of a file system, whose files are not copied. */
 function layoutOf(path: string, format: FolderFormat) {
-  const scan = scanFolder(path);
+  return layOut(last(scanFolder(path)), format, path);
+}
+
+/** What work in steps results in. */
+function last<Value>(work: Generator<void, Value>): Value {
   for (;;) {
-    const step = scan.next();
-    if (step.done) return layOut(step.value, format, path);
+    const step = work.next();
+    if (step.done) return step.value;
   }
 }
 
@@ -83,6 +90,8 @@ const FILES = {
   'ünïcödé 名前.txt': 'not in ASCII',
   '.dotfile': 'no base name',
   'a.b.c.tar.gz': 'dots',
+  straße: 'has an upper-case letter that FAT does not have',
+  strasse: 'is another file',
   empty: '',
   'empty folder/': '',
   'deep/er/and/deep/er/still/file': 'far down',
@@ -141,13 +150,15 @@ describe('the disk of a folder', () => {
     utimesSync(join(folder, 'a.txt'), new Date(2001, 1, 3, 4, 5, 6), new Date(2001, 1, 3, 4, 5, 6));
     symlinkSync('there/b.txt', join(folder, 'link.txt'));
     symlinkSync('nowhere', join(folder, 'dangling'));
+    symlinkSync('loop-1', join(folder, 'loop-2'));
+    symlinkSync('loop-2', join(folder, 'loop-1'));
     execFileSync('mkfifo', [join(folder, 'pipe')]);
     const fileSystem = fileSystemOf(folder, 'fat');
     writeFileSync(join(folder, 'a.txt'), 'after');
     expect(read(fileSystem, 'a.txt').toString()).toBe('before');
     expect(read(fileSystem, 'link.txt').toString()).toBe('linked');
     expect(listing(fileSystem)).toMatch(/2001-02-03 +4:05/);
-    expect(listing(fileSystem)).not.toMatch(/dangling|pipe/);
+    expect(listing(fileSystem)).not.toMatch(/dangling|loop|pipe/);
   });
 
   it('has the label that its guest looks for', () => {
@@ -175,6 +186,61 @@ describe('the disk of a folder', () => {
     expect(() => openDisk({ ...options, format: undefined })).toThrow(
       `disk ${path} is a directory: give an image file or a block device, or add format=fat to make a disk of its files`,
     );
+  });
+
+  it.each([
+    ['shrinks', (file: string) => truncateSync(file, 4), null],
+    ['grows', (file: string) => writeFileSync(file, 'content and more'), null],
+    ['is gone', (file: string) => rmSync(file), 'is no longer a regular file: start the VM again'],
+    [
+      'becomes a pipe',
+      (file: string) => {
+        rmSync(file);
+        execFileSync('mkfifo', [file]);
+      },
+      'is no longer a regular file: start the VM again',
+    ],
+    [
+      'becomes a link to itself',
+      (file: string) => {
+        rmSync(file);
+        symlinkSync('file', file);
+      },
+      'is no longer a regular file: start the VM again',
+    ],
+  ])('takes no harm if a file %s while it is made', (_, change, refusal) => {
+    const folder = folderWith({ file: 'content' });
+    const root = last(scanFolder(folder));
+    const layout = layOut(root, 'fat-floppy', folder);
+    change(join(folder, 'file'));
+    const image = join(temporaryFolder(), 'image');
+    const fd = openSync(image, 'wx');
+    fds.push(fd);
+    const write = () => last(writeImage(fd, root, layout, { id: 1 }));
+    if (refusal !== null) {
+      expect(write).toThrow(`${folder}/file ${refusal}`);
+      return;
+    }
+    write();
+    check(image);
+    const content = read(image, 'file');
+    expect(content).toHaveLength(7);
+    expect(content.subarray(0, 4).toString()).toBe('cont');
+  });
+
+  /** The manager does it for disks that are attached, and serves all VMs. */
+  it('is made in short steps, however many files a folder has', () => {
+    const count = 4096;
+    const files = Array.from({ length: count }, (_, index) => [`the file ${index}`, '']);
+    const making = folderImage(folderWith(Object.fromEntries(files)), 'fat');
+    let steps = 0;
+    for (let step = making.next(); ; step = making.next(), steps++) {
+      if (!step.done) continue;
+      fds.push(step.value.fd);
+      break;
+    }
+    // Names are read, looked up, checked, shortened, entered and written.
+    expect(steps).toBeGreaterThanOrEqual((6 * count) / 256);
   });
 
   it('leaves nothing open when there is no room for its files', context => {
@@ -215,7 +281,7 @@ describe('the disk of a folder', () => {
     );
     const large = folderWith({ a: '', b: '', c: '' });
     truncateSync(join(large, 'a'), 2 ** 32);
-    expect(refusal(large)).toBe(`disk ${large}: ${large}/a has 4 GiB or more, which FAT cannot store`);
+    expect(refusal(large)).toBe(`disk ${large}: ${large}/a has 4 GiB or nearly, which FAT cannot store`);
     for (const file of ['a', 'b', 'c']) truncateSync(join(large, file), 2 ** 31);
     expect(refusal(large)).toBe(
       `disk ${large} is a folder with more than 4G of files: name a smaller one, or put its files on an image`,
@@ -223,6 +289,23 @@ describe('the disk of a folder', () => {
     const loop = folderWith({ 'in/file': '' });
     symlinkSync('..', join(loop, 'in/up'));
     expect(refusal(loop)).toBe(`disk ${loop}: ${loop}/in/up is a link to a folder that it is in: remove it`);
+    const latin = folderWith({});
+    writeFileSync(Buffer.from(`${latin}/caf\xe9`, 'latin1'), '');
+    expect(refusal(latin)).toBe(
+      `disk ${latin}: the name of ${latin}/caf\ufffd is not UTF-8: rename the file`,
+    );
+    const many = folderWith({});
+    for (let index = 0; index < 65536 / 21; index++)
+      writeFileSync(join(many, `${index}`.padStart(255, '-')), '');
+    expect(refusal(many)).toBe(
+      `disk ${many}: ${many} has more names than a folder of a FAT file system, where long ones take the room of several: divide it`,
+    );
+    // Its size is a page, but a loopback interface has no speed.
+    const unreadable = folderWith({});
+    symlinkSync('/sys/class/net/lo/speed', join(unreadable, 'file'));
+    expect(refusal(unreadable)).toBe(
+      `${unreadable}/file cannot be read (EINVAL): make it readable, or move it out of the folder`,
+    );
     expect(refusal(join(loop, 'none'))).toBe(
       `disk ${loop}/none does not exist: create the folder, or correct the path`,
     );
