@@ -139,6 +139,27 @@ describe('the four transmit registers', () => {
     expect(rig.port.sent.length).toBe(2);
   });
 
+  it.each([
+    ['with four registers', classic, 0xffff_ffff, 0xffff_ffff],
+    ['in C+ mode', () => cplus(), 0xffff_ff00, 0xffff_ffff],
+  ])('read and keep the same by words and by bytes %s', (_, start, low, high) => {
+    const written = start();
+    const bytewise = start();
+    for (const [at, kept] of [
+      [TSAD0, low],
+      [TSAD0 + 4, high],
+    ] as const) {
+      written.out(at, 4, 0xffff_ffff);
+      for (let byte = 0; byte < 4; byte++) bytewise.out(at + byte, 1, 0xff);
+      for (const rig of [written, bytewise]) {
+        expect(rig.in(at, 4)).toBe(kept);
+        expect([0, 1, 2, 3].map(byte => rig.in(at + byte, 1))).toEqual(
+          [0, 8, 16, 24].map(shift => (kept >>> shift) & 0xff),
+        );
+      }
+    }
+  });
+
   it('hold a frame back while the wire is full', () => {
     const rig = classic();
     rig.port.room = 0;

@@ -23,6 +23,7 @@ const BYTES = CPLUS_BANK + CPLUS_BANKED.end;
 
 const writable = masks(WRITABLE);
 const locked = masks(LOCKED);
+const writableWords = new DataView(writable.buffer);
 
 function masks(registers: typeof WRITABLE): Uint8Array {
   const bits = new Uint8Array(BYTES);
@@ -68,6 +69,12 @@ export class RegisterFile {
     const isUnlocked = (this.#values[REG.cr9346]! & CR9346.mode) === MODE.configure;
     const mask = isUnlocked ? writable[index]! | locked[index]! : writable[index]!;
     this.#values[index] = (this.#values[index]! & ~mask) | (value & mask);
+  }
+
+  /** Handles the four bytes of a register of `CPLUS_BANKED`, which CR9346 does not protect, written together. */
+  writeBankedWord(index: number, value: number): void {
+    const mask = writableWords.getUint32(index, true);
+    this.setU32(index, ((this.u32(index) & ~mask) | (value & mask)) >>> 0);
   }
 
   u8(offset: number): number {

@@ -15,6 +15,7 @@ import { Receiver } from './receive.ts';
 import { RECEIVE_BITS, RegisterFile } from './register-file.ts';
 import {
   CPLUS_BANK,
+  CPLUS_BANKED,
   CR,
   CR9346,
   DTCCR,
@@ -44,6 +45,11 @@ const REVISION = 0x20;
  */
 const ROOM_DELAY = 250_000n;
 const MAX_ROOM_DELAY = 16_000_000n;
+
+/** Whether an access is to a whole word of the banked registers, whose bytes have one effect together, if any. */
+function isBankedWord(offset: number, size: AccessSize): boolean {
+  return size === 4 && (offset & 3) === 0 && offset >= CPLUS_BANKED.start && offset < CPLUS_BANKED.end;
+}
 
 /**
  * Realtek's RTL8139C+: a Fast Ethernet card with the four transmit registers and the ring buffer of its predecessors,
@@ -104,12 +110,20 @@ export class Rtl8139 implements Device, IoHandler, Card {
   }
 
   read(offset: number, size: AccessSize): number {
+    if (isBankedWord(offset, size)) return this.registers.u32(this.registers.indexOf(offset));
     let value = 0;
     for (let i = 0; i < size; i++) value |= this.#readByte(offset + i) << (8 * i);
     return value >>> 0;
   }
 
   write(offset: number, size: AccessSize, value: number): void {
+    if (isBankedWord(offset, size)) {
+      const index = this.registers.indexOf(offset);
+      this.registers.writeBankedWord(index, value);
+      const action = actionAt[index]!;
+      if (action !== null) this.#act(action, value, index);
+      return;
+    }
     let done: Action | null = null;
     for (let i = 0; i < size; i++) {
       const byte = (value >>> (8 * i)) & 0xff;
