@@ -9,14 +9,16 @@ import { readChardev } from './chardevs.ts';
 import { readCpu, readSmp } from './cpus.ts';
 import { readDevice } from './devices.ts';
 import type { Draft, Place } from './draft.ts';
-import { addNamedDisk, readDrive, TOTALS, takeLimits } from './drives.ts';
+import { addNamedDisk, readDrive } from './drives.ts';
 import { OptionError } from './error.ts';
 import { readBios, readFwCfg, readOptionRom, readPflash } from './firmware.ts';
-import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
+import { readGlobal } from './globals.ts';
+import { LEFT_OUT_OPTIONS } from './left-out.ts';
 import { readAccelerators, readBoot, readInitrd, readKernel, readMachine } from './machine.ts';
-import { readMemory, readMemoryBackend } from './memory.ts';
+import { readMemory } from './memory.ts';
 import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
+import { readObject } from './objects.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 import { readSmbios, readUuid } from './smbios.ts';
 import { readTpmdev } from './tpm.ts';
@@ -407,46 +409,6 @@ function readName(draft: Draft, value: string, place: Place): void {
   if (name !== given) draft.leaveOut(place, `${VM_NAME.rule}: it becomes ${name}`);
 }
 
-/** QEMU's internal objects, which no guest sees. */
-const HOST_OBJECTS =
-  /^(iothread|thread-context|secret|secret_keyring|tls-.*|authz-.*|filter-.*|main-loop|can-bus|input-.*|qtest|colo-.*|can-host-.*)$/;
-
-/** -object. @throws OptionError */
-function readObject(draft: Draft, value: string, place: Place): void {
-  const settings = draft.settings(place, value, 'qom-type');
-  const type = settings.require('qom-type');
-  if (/^memory-backend-(ram|memfd|file)$/.test(type)) {
-    readMemoryBackend(draft, type, settings, place);
-  } else if (type === 'rng-random' || type === 'rng-builtin') {
-    draft.nameRandomSource(place, settings.require('id'));
-    settings.prefer('filename', ['/dev/urandom', '/dev/random'], 'random bytes come from the host');
-    settings.end();
-  } else if (type === 'throttle-group') {
-    const limits = takeLimits(settings, ['limits.', 'x-']) ?? undefined;
-    draft.nameThrottleGroup(place, settings.require('id'), limits);
-    settings.leaveOut({ 'limits.*': TOTALS, 'x-*': TOTALS });
-    settings.end();
-  } else if (type === 'iommufd') {
-    draft.nameIommufd(place, settings.require('id'));
-    settings.leaveOut({ fd: 'vring opens /dev/iommu itself' });
-    settings.end();
-  } else if (HOST_OBJECTS.test(type)) {
-    draft.leaveOut(
-      place,
-      type === 'iothread' ? 'each queue has its own thread' : 'the guest does not see it',
-    );
-  } else {
-    const meant = likely(type, [
-      'memory-backend-ram',
-      'memory-backend-memfd',
-      'memory-backend-file',
-      'rng-random',
-    ]);
-    const advice = meant === null ? 'leave it out' : `did you mean "${meant}"?`;
-    throw new OptionError(`vring has no object type ${shown(type)}: ${advice}`);
-  }
-}
-
 /** -action. @throws OptionError */
 function readAction(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
@@ -476,41 +438,6 @@ function readRtc(draft: Draft, value: string, place: Place): void {
   settings.prefer('clock', ['host'], "a guest's clock follows the host's");
   settings.prefer('driftfix', ['none'], 'KVM reinjects lost ticks');
   settings.end();
-}
-
-/** -global. @throws OptionError */
-function readGlobal(draft: Draft, value: string, place: Place): void {
-  if (readSleepState(draft, value) || readDebugPort(draft, value)) return;
-  const match = /^(?:driver=([^,]+),property=.*|([^.=]+(?:\.pflash01)?)\..*)$/.exec(value);
-  const driver = match?.[1] ?? match?.[2];
-  if (driver === undefined) throw new OptionError('expected DRIVER.PROPERTY=VALUE');
-  if (!MACHINE_CHIPS.test(driver))
-    throw new OptionError(`set it in each -device instead: -device ${driver},PROPERTY=VALUE`);
-  draft.leaveOut(place, 'the chip has no such setting in vring');
-}
-
-/**
- * The chip with the ACPI registers, on both of QEMU's PCs, has properties for the sleep states.
- * @returns whether this is one of them
- */
-function readSleepState(draft: Draft, value: string): boolean {
-  const match =
-    /^(?:driver=)?(?:ICH9-LPC|PIIX4_PM)(?:\.|,property=)disable_s([34])(?:=|,value=)(0x)?([01])$/i.exec(
-      value,
-    );
-  if (match === null) return false;
-  const key = match[1] === '3' ? 'suspend' : 'hibernate';
-  draft.fields.machine = { ...draft.fields.machine, [key]: match[3] === '0' };
-  return true;
-}
-
-/** @returns whether this is the port of the debug console */
-function readDebugPort(draft: Draft, value: string): boolean {
-  const match =
-    /^(?:driver=)?isa-debugcon(?:\.|,property=)iobase(?:=|,value=)(0x[0-9a-f]{1,4}|\d{1,5})$/i.exec(value);
-  if (match === null) return false;
-  draft.debugPort = Number(match[1]);
-  return true;
 }
 
 /** Reads -accel, of which the first available accelerator counts. */

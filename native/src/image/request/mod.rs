@@ -1,66 +1,24 @@
 //! One request in progress to an image: what remains to be done, as io_uring operations.
 
+mod by_port;
+mod operation;
+mod transfer;
+
 use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::errors::{Access, DiskError};
 use super::policy::ErrorAction;
-use super::qcow2::Answer;
-use super::{Durability, Image, Location, Pin, Place, Port, SECTOR, Task, Ticket, WrittenZeros};
+use super::{Durability, Image, Location, Pin, Place, SECTOR, Task, Ticket, WrittenZeros};
 use crate::queue::Buffers;
 use crate::queue_thread;
 use io_uring::{opcode, squeue, types};
+pub use operation::{Direction, DiskOperation, Range};
 
-/// The most iovecs of one readv or writev (UIO_MAXIOV).
-const MAX_IOVECS: usize = 1024;
-
-/// The most bytes that one step of a request moves. A request of any size costs the host no more than this at a time.
-const STEP_BYTES: u64 = 2 << 20;
 /// The most bytes that one step deallocates or zeroes without writing them.
 const RANGE_STEP_BYTES: u64 = 64 << 20;
-/// The minimum cost of a buffer, and of an operation without buffers.
-const BUFFER_COST: u64 = 4096;
+/// The minimum cost of an operation without buffers.
 const CALL_COST: u64 = 1 << 20;
 /// Buffers for which an idle request keeps memory.
 const KEPT_BUFFERS: usize = 8;
-
-/// A request to an image. Bytes and ranges are inside it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum DiskOperation {
-    /// From this byte on, for the length of the data.
-    Read(u64),
-    Write(u64),
-    /// Makes what was written durable.
-    Flush,
-    /// Discards the content of the ranges.
-    Discard(Vec<Range>),
-    WriteZeroes(Vec<Range>),
-}
-
-/// A range of the image, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    pub start: u64,
-    pub len: u64,
-    /// The space may be deallocated.
-    pub unmap: bool,
-}
-
-/// The direction of an operation's data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    ToGuest,
-    FromGuest,
-    None,
-}
-
-impl DiskOperation {
-    pub fn direction(&self) -> Direction {
-        match self {
-            DiskOperation::Read(_) => Direction::ToGuest,
-            DiskOperation::Write(_) => Direction::FromGuest,
-            _ => Direction::None,
-        }
-    }
-}
 
 /// What a request needs next.
 pub enum Step {
@@ -245,74 +203,6 @@ impl DiskRequest {
         })
     }
 
-    /// Like `next_step`, for an image whose port handles its tables.
-    fn next_with_port(
-        &mut self,
-        image: &dyn Image,
-        port: &Port,
-        data: &Buffers,
-        durable: bool,
-        pool: &mut BouncePool,
-    ) -> Option<Step> {
-        match self.operation.as_ref()? {
-            DiskOperation::Flush if !flushes(image) || self.progress.synced => return Some(Step::Finished),
-            DiskOperation::Flush => self.ask(port, Task::Flush),
-            DiskOperation::Read(start) => {
-                let start = *start;
-                return self.next_transfer(start, None, image, data, pool);
-            }
-            DiskOperation::Write(start) => {
-                let start = *start;
-                let step = self.next_transfer(start, Some(durable), image, data, pool);
-                // The tables that refer to the data must be durable as well.
-                let lacks_tables = durable && !self.progress.synced && port.is_dirty();
-                match step {
-                    Some(Step::Finished) if lacks_tables && !self.failed => self.ask(port, Task::Flush),
-                    step => return step,
-                }
-            }
-            DiskOperation::Discard(ranges) => match ranges.get(self.progress.ranges) {
-                None => return Some(Step::Finished),
-                Some(&Range { start, len, .. }) => self.ask(port, Task::Discard { start, len }),
-            },
-            DiskOperation::WriteZeroes(ranges) => match ranges.get(self.progress.ranges) {
-                None => return Some(Step::Finished),
-                Some(&Range { start, len, unmap }) => {
-                    self.ask(port, Task::WriteZeroes { start, len, unmap, durable });
-                }
-            },
-        }
-        None
-    }
-
-    fn ask(&mut self, port: &Port, task: Task) {
-        self.ticket = Some((port.ask(task), task));
-    }
-
-    /// Continues with the port's answer. If there is none yet, returns the file that will become readable.
-    fn take_answer(&mut self, data: &Buffers) -> Option<u16> {
-        let (ticket, task) = self.ticket.as_ref()?;
-        let Some(answer) = ticket.answer() else { return Some(ticket.file()) };
-        let task = *task;
-        self.ticket = None;
-        match (answer, task) {
-            (Err(errno), _) => self.fail(-errno.0),
-            (Ok(Answer::Cluster(cluster)), Task::Expand { start, .. }) => {
-                let within = start as usize & (cluster.len() - 1);
-                let left = (data.len() - self.progress.done).min((cluster.len() - within) as u64);
-                let part = &cluster[within..within + left as usize];
-                self.progress.done += data.copy_from(self.progress.done, part) as u64;
-            }
-            (Ok(_), Task::Discard { .. } | Task::WriteZeroes { .. }) => {
-                self.progress.ranges += 1;
-                self.progress.done = 0;
-            }
-            (Ok(_), Task::Flush) => self.progress.synced = true,
-            (Ok(_), _) => {}
-        }
-        None
-    }
-
     /// Completes the request without an error for the guest.
     fn ignore(&mut self, data: &Buffers) {
         self.failed = false;
@@ -394,78 +284,6 @@ impl DiskRequest {
         Step::Submit(opcode::Fsync::new(self.file(0)).flags(types::FsyncFlags::DATASYNC).build(), CALL_COST)
     }
 
-    /// One step of a read or a write.
-    fn next_transfer(
-        &mut self,
-        start: u64,
-        write: Option<bool>,
-        image: &dyn Image,
-        data: &Buffers,
-        pool: &mut BouncePool,
-    ) -> Option<Step> {
-        let done = self.progress.done;
-        let left = data.len() - done;
-        if left == 0 {
-            return Some(Step::Finished);
-        }
-        let pin = image.port().map(Port::pin);
-        let at = match image.locate(start + done, left.min(STEP_BYTES), write.is_some()) {
-            Place::Bytes(at) => at,
-            Place::Zeros(len) => {
-                self.progress.done += data.zero(done, len);
-                return None;
-            }
-            Place::Task(task) => {
-                match image.port() {
-                    Some(port) => self.ask(port, task),
-                    None => self.fail(-libc::EIO),
-                }
-                return None;
-            }
-            Place::Failed(errno) => {
-                self.fail(-errno.0);
-                return None;
-            }
-        };
-        let alignment = image.direct_alignment();
-        if self.bounce.is_none() && !gather(data, done, at.len, alignment, &mut self.iovecs) {
-            self.bounce = pool.take();
-            if self.bounce.is_none() {
-                return Some(Step::AwaitBounce);
-            }
-        }
-        if let Some(bounce) = &mut self.bounce {
-            let len = at.len.min(BOUNCE_BYTES as u64) as usize;
-            if write.is_some() {
-                data.copy_to(done, &mut bounce.bytes()[..len]);
-            }
-            self.iovecs.clear();
-            self.iovecs.push(libc::iovec { iov_base: bounce.as_ptr().cast(), iov_len: len });
-        }
-        let entry = match write {
-            Some(durable) => self.writev(at.file, at.offset, durable),
-            None => self.readv(at.file, at.offset),
-        };
-        self.pin = pin;
-        Some(Step::Submit(entry, self.transfer_cost()))
-    }
-
-    /// Bytes, where each buffer counts as at least a page: the kernel works on both.
-    fn transfer_cost(&self) -> u64 {
-        self.iovecs.iter().map(|iovec| BUFFER_COST.max(iovec.iov_len as u64)).sum()
-    }
-
-    fn received(&mut self, data: &Buffers, count: u64) {
-        match &mut self.bounce {
-            Some(bounce) => {
-                let count = count.min(BOUNCE_BYTES as u64) as usize;
-                data.copy_from(self.progress.done, &bounce.bytes()[..count]);
-            }
-            None => data.written(self.progress.done, count),
-        }
-        self.progress.done += count;
-    }
-
     fn next_range(&mut self, range: Range, image: &dyn Image, durable: bool, pool: &mut BouncePool) -> Step {
         if self.progress.write_zeros {
             return self.next_zeros(range, image, durable, pool);
@@ -525,25 +343,6 @@ impl DiskRequest {
         self.progress.ranges = (self.progress.ranges + present + 1).min(self.ranges().len());
         self.progress.done = 0;
     }
-
-    fn readv(&self, index: u16, offset: u64) -> squeue::Entry {
-        match self.iovecs.as_slice() {
-            [one] => {
-                let (address, len) = (one.iov_base.cast(), one.iov_len as u32);
-                opcode::Read::new(self.file(index), address, len).offset(offset).build()
-            }
-            many => {
-                opcode::Readv::new(self.file(index), many.as_ptr(), many.len() as u32).offset(offset).build()
-            }
-        }
-    }
-
-    fn writev(&self, index: u16, offset: u64, durable: bool) -> squeue::Entry {
-        opcode::Writev::new(self.file(index), self.iovecs.as_ptr(), self.iovecs.len() as u32)
-            .offset(offset)
-            .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
-            .build()
-    }
 }
 
 /// Whether a flush has any effect.
@@ -557,33 +356,6 @@ fn raw_location(image: &dyn Image, start: u64, len: u64) -> Location {
         Place::Bytes(at) => at,
         _ => Location { file: 0, offset: start, len },
     }
-}
-
-/// Collects the data of one step, at most `len` bytes from byte `from` on. Returns false if
-/// it isn't aligned for O_DIRECT.
-fn gather(
-    data: &Buffers,
-    from: u64,
-    len: u64,
-    alignment: Option<usize>,
-    iovecs: &mut Vec<libc::iovec>,
-) -> bool {
-    iovecs.clear();
-    let mut left = len as usize;
-    for slice in data.from(from).take(MAX_IOVECS) {
-        if left == 0 {
-            break;
-        }
-        let (address, len) = (slice.ptr_guard_mut().as_ptr(), slice.len().min(left));
-        left -= len;
-        let aligned =
-            alignment.is_none_or(|alignment| address.addr() % alignment == 0 && len % SECTOR as usize == 0);
-        if !aligned {
-            return false;
-        }
-        iovecs.push(libc::iovec { iov_base: address.cast(), iov_len: len });
-    }
-    true
 }
 
 /// The backing store lacks the operation, or doesn't support it for a range of this granularity.
