@@ -30,7 +30,7 @@ export function statusOf(result: ScreenResize | null): SizeStatus {
   switch (result) {
     case null:
       return STATUS.prohibited;
-    case 'told':
+    case 'notified':
       return STATUS.forwarded;
     case 'fixed':
       return STATUS.invalidLayout;

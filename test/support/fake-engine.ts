@@ -298,7 +298,7 @@ export class FakeEngine implements Engine, CounterSource {
     this.#act(`limit ${device}${persist ? ' for good' : ''} to ${JSON.stringify(limits)} of`, id, () => {});
   /** Requested screen sizes, and their outcomes. */
   readonly resized: (string | null | number)[][] = [];
-  resizeAnswer: ScreenResize = 'told';
+  resizeAnswer: ScreenResize = 'notified';
   resizeScreen = async (id: string, device: string | null, { width, height }: MonitorSize) => {
     this.#vm(id);
     this.resized.push([device, width, height]);

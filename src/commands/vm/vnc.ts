@@ -49,8 +49,8 @@ export async function serveVnc(engine: Engine, name: string, options: VncOptions
   if (options.child) {
     // Everything is open: nothing needs to be opened, loaded or listened on from now on.
     const { confineSelf } = await import('../../vmm/confinement/confine-self.ts');
-    const told: ServedVnc = { address: server.address, confinement: confineSelf() };
-    writeOut(`${JSON.stringify(told)}\n`);
+    const served: ServedVnc = { address: server.address, confinement: confineSelf() };
+    writeOut(`${JSON.stringify(served)}\n`);
   } else writeOut(`${name}: VNC at ${server.address}; Ctrl-C ends it\n`);
   try {
     return await Promise.race([ended, signal.status]);

@@ -8,4 +8,4 @@ export type MonitorSize = { readonly width: number; readonly height: number };
  * The result of a resize request: the guest has been notified, and may follow in its own time; the screen sets its own
  * size, like a VGA's; or the adapter has too little memory for such a picture.
  */
-export type ScreenResize = 'told' | 'fixed' | 'memory';
+export type ScreenResize = 'notified' | 'fixed' | 'memory';

@@ -278,7 +278,7 @@ export function parseScreenUpdate(value: unknown): ScreenUpdate | null {
 
 /** The answer to the command `resize-screen`. @throws when it is invalid */
 export function parseScreenResize(value: unknown): ScreenResize {
-  const parsed = z.enum(['told', 'fixed', 'memory']).safeParse(value);
+  const parsed = z.enum(['notified', 'fixed', 'memory']).safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Error(INVALID);
 }

@@ -31,7 +31,7 @@ export class Quiescence {
   readonly #options: QuiescenceOptions;
   readonly #holds = new Set<HoldEvents>();
   /** Holds that have been notified that it is quiesced. */
-  readonly #told = new WeakSet<HoldEvents>();
+  readonly #notified = new WeakSet<HoldEvents>();
   /** Between `occupy` and its end. */
   #isOccupied = false;
   #phase: Phase = 'quiesced';
@@ -156,8 +156,8 @@ export class Quiescence {
 
   #notifyQuiesced(): void {
     for (const hold of [...this.#holds]) {
-      if (!this.quiesced || !this.#holds.has(hold) || this.#told.has(hold)) continue;
-      this.#told.add(hold);
+      if (!this.quiesced || !this.#holds.has(hold) || this.#notified.has(hold)) continue;
+      this.#notified.add(hold);
       hold.quiesced?.();
     }
   }

@@ -376,7 +376,7 @@ describe('a monitor that changes', () => {
 
   test('is an event for its driver, which asks for the size again', () => {
     expect([events(), preferred()]).toEqual([0, [1280, 800]]);
-    expect(resize(1024, 768)).toBe('told');
+    expect(resize(1024, 768)).toBe('notified');
     expect(events()).toBe(1);
     expect([preferred(), described()]).toEqual([
       [1024, 768],
@@ -385,14 +385,14 @@ describe('a monitor that changes', () => {
     gpu.driver.write(gpu.driver.device!.address + 4, 4, 1);
     expect(events()).toBe(0);
     // To the size that it has: nothing to tell.
-    expect([resize(1024, 768), events()]).toEqual(['told', 0]);
+    expect([resize(1024, 768), events()]).toEqual(['notified', 0]);
   });
 
   test('is not larger than the memory for its picture', () => {
     plug({ 'max-hostmem': 2 * MiB });
     expect(resize(8192, 8192)).toBe('memory');
     expect([events(), preferred()]).toEqual([0, [1280, 800]]);
-    expect(resize(64, 8192)).toBe('told');
+    expect(resize(64, 8192)).toBe('notified');
   });
 
   test('stays as it is when its driver starts anew, and in a saved state', () => {

@@ -5,7 +5,7 @@ import { Pcnet } from './pcnet.ts';
 export const pcnet = pciNic({
   type: 'pcnet',
   title: 'AMD PCnet',
-  description: 'a Fast Ethernet card of the 1990s, as its model FAST III (Am79C973)',
+  description: 'an AMD PCnet-FAST III (Am79C973), a Fast Ethernet card',
   rom: ipxeRom('pcnet'),
   build: parts => new Pcnet(parts),
 });

@@ -5,7 +5,7 @@ import { Rtl8139 } from './rtl8139.ts';
 export const rtl8139 = pciNic({
   type: 'rtl8139',
   title: 'Realtek RTL8139',
-  description: 'a Fast Ethernet card that nearly every system of the last 25 years knows, as its model C+',
+  description: 'a Realtek RTL8139C+, a Fast Ethernet card; most operating systems have a driver',
   rom: ipxeRom('rtl8139'),
   acpi: { assertsPme: true },
   build: parts => new Rtl8139(parts),

@@ -129,11 +129,11 @@ export class VirtioGpu implements VirtioDevice {
   /** The monitor prefers another size, and the driver is notified. Whether it follows is up to the guest. */
   resize(size: MonitorSize): Exclude<ScreenResize, 'fixed'> {
     if (PIXEL_BYTES * size.width * size.height > this.#hostMemory) return 'memory';
-    if (size.width === this.#monitor.width && size.height === this.#monitor.height) return 'told';
+    if (size.width === this.#monitor.width && size.height === this.#monitor.height) return 'notified';
     this.#monitor = { width: size.width, height: size.height };
     this.#events |= EVENT_DISPLAY;
     this.onConfigChanged?.();
-    return 'told';
+    return 'notified';
   }
 
   negotiated(features: bigint): void {
