@@ -3,6 +3,7 @@
 
 use crate::balloon::BalloonConfig;
 use crate::blk::BlkConfig;
+use crate::clock::now_ns;
 use crate::errno::{Errno, Result};
 use crate::image::{
     Allocation, ChainFile, DiskErrors, Durability, Image, MAX_LAYERS, Qcow2Image, RawImage, WrittenZeros,
@@ -345,6 +346,38 @@ pub unsafe extern "C" fn vring_balloon_queue_start(
         let (queue, unfinished, balloon) =
             unsafe { (read(queue)?, bytes(unfinished, unfinished_bytes)?, read(balloon)?) };
         Ok(handles::get(vm)?.start_balloon_queue(&queue, unfinished, &balloon)? as i32)
+    })
+}
+
+/// Saves the pages that a balloon has not given back to the host yet, while its queues are stopped. Returns the length of
+/// the state, of which `buffer` gets the first `len` bytes.
+///
+/// # Safety
+/// `buffer` is large enough for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_balloon_save(vm: i32, buffer: *mut u8, len: u32) -> i32 {
+    answer(|| {
+        let saved = handles::get(vm)?.collection().save();
+        // SAFETY: the caller's promise.
+        unsafe { buffer.copy_from_nonoverlapping(saved.as_ptr(), saved.len().min(len as usize)) };
+        i32::try_from(saved.len()).map_err(|_| Errno(libc::EOVERFLOW))
+    })
+}
+
+/// Replaces those pages by saved ones, or by none: `len` is 0. -EINVAL if that is no saved state.
+///
+/// # Safety
+/// `saved` points to `len` bytes, unless that is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_balloon_load(vm: i32, saved: *const u8, len: u32) -> i32 {
+    answer(|| {
+        let saved = match len {
+            0 => &[],
+            // SAFETY: the caller's promise.
+            _ => unsafe { std::slice::from_raw_parts(saved, len as usize) },
+        };
+        handles::get(vm)?.collection().load(saved, now_ns())?;
+        Ok(0)
     })
 }
 

@@ -6,6 +6,8 @@ import type { RunningQueue, VirtioQueue } from '../../src/devices/virtio/virtio-
 export class FakeDiscards implements PageDiscards {
   obstacle: string | null = null;
   leavesZeros = true;
+  /** The pages that wait. */
+  waiting = new Uint8Array();
   readonly hooks = new Set<() => void>();
   /** Running queues, by kick eventfd. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BalloonQueueOptions }>();
@@ -13,6 +15,16 @@ export class FakeDiscards implements PageDiscards {
   onChanged(hook: () => void): Cancel {
     this.hooks.add(hook);
     return () => this.hooks.delete(hook);
+  }
+
+  saveWaiting(): Uint8Array {
+    return this.waiting;
+  }
+
+  loadWaiting(saved: Uint8Array): boolean {
+    if (saved.length % 2 !== 0) return false;
+    this.waiting = saved.slice();
+    return true;
   }
 
   startQueue(queue: VirtioQueue, options: BalloonQueueOptions): RunningQueue {

@@ -2,11 +2,15 @@
 //! the cost of giving back is mostly that of the system call, in which KVM must also make every vCPU forget the pages.
 //! So pages wait for their neighbors. This requires VIRTIO_BALLOON_F_MUST_TELL_HOST: the driver must not use a page
 //! again before the device has acknowledged that it takes the page back (virtio 1.3 §5.5.6), which removes it here.
+//!
+//! Pages wait even while the queues are stopped: giving back all of them may take a second, and whoever stops a queue
+//! waits for its thread. They are a part of the balloon's state, until the driver resets it and has its pages back.
 
 use super::pages::{PAGE, Runs, discard, is_discardable};
+use crate::errno::{Errno, Result};
 use crate::memory::{Discards, GuestRam};
 use crate::sync::lock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 /// Pages in a block, which is given back at once as soon as it is complete: 2 MiB, the host's unit for huge pages.
@@ -15,7 +19,7 @@ pub const BLOCK_PAGES: u32 = 512;
 pub const IDLE_NS: u64 = 50_000_000;
 /// ... when the oldest has been waiting for this long, ...
 pub const AGE_NS: u64 = 1_000_000_000;
-/// ... or when this many are waiting, so that a queue can stop soon.
+/// ... or when this many are waiting.
 const MAX_PAGES: u64 = (1 << 30) / PAGE;
 
 /// Shared by the queues of a balloon.
@@ -26,8 +30,8 @@ pub struct Collection(Mutex<Pages>);
 struct Pages {
     /// By the number of their first page, divided by `BLOCK_PAGES`.
     blocks: BTreeMap<u32, Block>,
-    /// Blocks that have become complete. Pages may have been taken back since.
-    complete: Vec<u32>,
+    /// Those that are complete.
+    complete: BTreeSet<u32>,
     count: u64,
     /// When the first and the last page were added.
     first_ns: u64,
@@ -75,19 +79,35 @@ impl Collection {
         lock(&self.0).give_back_next(ram, discards)
     }
 
-    /// Gives back everything. Returns the number of bytes given back.
-    pub fn give_back_all(&self, ram: &GuestRam, discards: &Discards) -> u64 {
-        let mut pages = lock(&self.0);
-        let mut given = 0;
-        while pages.count > 0 {
-            given += pages.give_back_next(ram, discards);
-        }
-        given
+    /// The pages, for `load`.
+    pub fn save(&self) -> Vec<u8> {
+        let pages = lock(&self.0);
+        let entry = |(index, block): (&u32, &Block)| {
+            let words = block.0.iter().flat_map(|word| word.to_le_bytes());
+            index.to_le_bytes().into_iter().chain(words).collect::<Vec<_>>()
+        };
+        pages.blocks.iter().flat_map(entry).collect()
     }
 
-    /// Forgets all pages: the driver may use them.
-    pub fn clear(&self) {
-        *lock(&self.0) = Pages::default();
+    /// Replaces the pages by saved ones, as if they were added at the time `now`; none, if the driver may use all of
+    /// its pages. EINVAL if `saved` is no such state.
+    pub fn load(&self, saved: &[u8], now: u64) -> Result<()> {
+        let entries = saved.chunks_exact(ENTRY_BYTES);
+        if !entries.remainder().is_empty() {
+            return Err(Errno(libc::EINVAL));
+        }
+        let mut pages = Pages::default();
+        for entry in entries {
+            let (index, words) = entry.split_first_chunk().expect("an index and a block");
+            let first = u32::from_le_bytes(*index).checked_mul(BLOCK_PAGES).ok_or(Errno(libc::EINVAL))?;
+            let mut block = Block::default();
+            for (word, bytes) in block.0.iter_mut().zip(words.chunks_exact(8)) {
+                *word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+            }
+            block.numbers(first).into_iter().for_each(|number| pages.add(number, now));
+        }
+        *lock(&self.0) = pages;
+        Ok(())
     }
 }
 
@@ -100,7 +120,7 @@ impl Pages {
         }
         block.flip(page);
         if *block == COMPLETE {
-            self.complete.push(index);
+            self.complete.insert(index);
         }
         if self.count == 0 {
             self.first_ns = now;
@@ -115,6 +135,7 @@ impl Pages {
         if block.has(page) {
             block.flip(page);
             self.count -= 1;
+            self.complete.remove(&index);
             if *block == Block::default() {
                 self.blocks.remove(&index);
             }
@@ -137,10 +158,7 @@ impl Pages {
     /// Gives back a block: one that is complete, or the first. The lock is held, so that a driver that takes pages back
     /// waits until it is done.
     fn give_back_next(&mut self, ram: &GuestRam, discards: &Discards) -> u64 {
-        let complete = std::iter::from_fn(|| self.complete.pop()).find_map(|index| {
-            let is_complete = self.blocks.get(&index) == Some(&COMPLETE);
-            is_complete.then(|| self.blocks.remove_entry(&index))?
-        });
+        let complete = self.complete.pop_last().and_then(|index| self.blocks.remove_entry(&index));
         let Some((index, block)) = complete.or_else(|| self.blocks.pop_first()) else { return 0 };
         let numbers = block.numbers(index * BLOCK_PAGES);
         self.count -= numbers.len() as u64;
@@ -148,6 +166,9 @@ impl Pages {
         runs.map(|(first, pages)| discard(ram, u64::from(first) * PAGE, pages * PAGE, discards)).sum()
     }
 }
+
+/// A block in a saved state: its number and its bits.
+const ENTRY_BYTES: usize = 4 + BLOCK_PAGES as usize / 8;
 
 const COMPLETE: Block = Block([u64::MAX; BLOCK_PAGES as usize / 64]);
 

@@ -59,7 +59,12 @@ impl Memory {
     }
 
     fn give_back_all(&self) -> u64 {
-        self.collection.give_back_all(&self.ram, &self.discards)
+        let block = || self.collection.give_back_block(&self.ram, &self.discards);
+        let mut given = 0;
+        while self.collection.due().is_some() {
+            given += block();
+        }
+        given
     }
 }
 
@@ -128,6 +133,42 @@ fn pages_that_are_taken_back_stay() {
     memory.collection.remove(&[FIRST + BLOCK_PAGES + 7]);
     assert_eq!(memory.give_back_all(), u64::from(BLOCK_PAGES - 1) * PAGE);
     assert!(memory.has(FIRST + BLOCK_PAGES + 7));
+    assert_eq!(memory.collection.due(), None);
+}
+
+/// A driver that gives and takes the last pages of blocks must not make the list of complete ones grow.
+#[test]
+fn a_block_is_complete_only_while_it_has_all_its_pages() {
+    let memory = Memory::new();
+    let last = [0, 1, 2, 3].map(|index| FIRST + index * BLOCK_PAGES);
+    (0..BLOCKS).for_each(|index| assert_eq!(memory.add(block(index).skip(1), 0), 0));
+    let block_bytes = u64::from(BLOCK_PAGES) * PAGE;
+    assert_eq!(memory.add(last, 0), block_bytes);
+    memory.collection.remove(&last);
+    assert_eq!(memory.collection.due(), Some(IDLE_NS), "no block is complete");
+    assert_eq!(memory.give_back_all(), 3 * (block_bytes - PAGE));
+}
+
+#[test]
+fn saved_pages_are_collected_again() {
+    let memory = Memory::new();
+    memory.add([FIRST + 3, FIRST + 64, FIRST + BLOCK_PAGES], 0);
+    let saved = memory.collection.save();
+    memory.collection.load(&[], 0).unwrap();
+    assert_eq!((memory.collection.due(), memory.give_back_all()), (None, 0));
+    memory.collection.load(&saved, 7 * MS).unwrap();
+    assert_eq!(memory.collection.due(), Some(7 * MS + IDLE_NS));
+    memory.collection.remove(&[FIRST + 64]);
+    assert_eq!(memory.give_back_all(), 2 * PAGE);
+    let gone = [3, 64, BLOCK_PAGES].map(|page| !memory.has(FIRST + page));
+    assert_eq!(gone, [true, false, true]);
+    // Nor does a hostile state name more than a driver can.
+    assert!(memory.collection.load(&saved[1..], 0).is_err());
+    assert!(memory.collection.load(&[0xff; 68], 0).is_err());
+    let last = (u32::MAX / BLOCK_PAGES).to_le_bytes();
+    let all: Vec<u8> = last.into_iter().chain([0xff; 64]).collect();
+    memory.collection.load(&all, 0).unwrap();
+    assert_eq!((memory.collection.due(), memory.give_back_all()), (Some(0), 0));
     assert_eq!(memory.collection.due(), None);
 }
 

@@ -91,10 +91,6 @@ impl BalloonWorker {
             balloon_role::REPORT => Role::Report,
             _ => return Err(Errno(libc::EINVAL)),
         };
-        if role == Role::Inflate {
-            // What a broken queue has left: the driver has reset the balloon since, and has its pages back.
-            collection.clear();
-        }
         Ok(BalloonWorker { role, must_tell: features & MUST_TELL_HOST != 0, discards, collection })
     }
 
@@ -214,10 +210,6 @@ impl Worker for BalloonWorker {
 
     fn work(&self, ram: &GuestRam) -> u64 {
         self.collection.give_back_block(ram, &self.discards)
-    }
-
-    fn settle(&self, ram: &GuestRam) -> u64 {
-        if self.collects() { self.collection.give_back_all(ram, &self.discards) } else { 0 }
     }
 
     fn shrink(&self, _: &mut Request) {}

@@ -159,7 +159,6 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             self.kernel.submit()?;
             if self.stopping && !self.kernel.is_busy() {
                 self.goes_on = !self.context.shared.stop.load(SeqCst);
-                self.count_work(self.context.worker.settle(self.ram));
                 self.part()?;
                 return Ok(End { unfinished: self.unfinished(), goes_on: self.goes_on });
             }
@@ -189,13 +188,9 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         let Context { worker, .. } = self.context;
         let is_due = !self.stopping && worker.due().is_some_and(|due| due <= now_ns());
         if is_due {
-            self.count_work(worker.work(self.ram));
+            self.context.counters.add(words::BYTES_FROM_GUEST, worker.work(self.ram));
         }
         is_due
-    }
-
-    fn count_work(&self, from_guest: u64) {
-        self.context.counters.add(words::BYTES_FROM_GUEST, from_guest);
     }
 
     /// Returns whether there is something to do soon.

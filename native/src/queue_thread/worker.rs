@@ -59,12 +59,6 @@ pub trait Worker: Send + Sync + 'static {
         0
     }
 
-    /// The thread stops serving requests for now, or leaves `ram`: does all of that work. Returns the bytes that it
-    /// moved from the guest.
-    fn settle(&self, _ram: &GuestRam) -> u64 {
-        0
-    }
-
     /// Frees memory that small requests don't need. The request is not in progress.
     fn shrink(&self, request: &mut Self::Request<'_>);
 

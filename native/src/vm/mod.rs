@@ -377,6 +377,11 @@ impl Vm {
         self.start_queue(queue, unfinished, worker)
     }
 
+    /// The pages that its balloon has not given back to the host yet.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
     /// Controls whether pages of its RAM may be given back to the host.
     pub fn discards(&self) -> &Discards {
         &self.discards

@@ -15,11 +15,13 @@ type Parts = {
 /** Native threads return pages of the machine's RAM to the host, unless host devices access them. */
 export class RamDiscards implements PageDiscards {
   readonly #ram: GuestRam;
+  readonly #native: NativeVm;
   readonly #queues: QueueThreads;
   readonly #hooks = new Set<() => void>();
 
   constructor({ ram, native, queues }: Parts) {
     this.#ram = ram;
+    this.#native = native;
     this.#queues = queues;
     ram.onPinned = pinned => {
       // None is in progress when this returns: what the devices access from now on stays in place.
@@ -43,6 +45,14 @@ export class RamDiscards implements PageDiscards {
   onChanged(hook: () => void): Cancel {
     this.#hooks.add(hook);
     return () => this.#hooks.delete(hook);
+  }
+
+  saveWaiting(): Uint8Array {
+    return this.#native.saveBalloon();
+  }
+
+  loadWaiting(saved: Uint8Array): boolean {
+    return this.#native.loadBalloon(saved);
   }
 
   startQueue(queue: VirtioQueue, { features, role, onBroken }: BalloonQueueOptions): RunningQueue {

@@ -152,6 +152,8 @@ function bind(library: Library) {
     vring_balloon_queue_start: library.func(
       'int vring_balloon_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *balloon)',
     ),
+    vring_balloon_save: library.func('int vring_balloon_save(int vm, _Out_ void *buffer, uint32_t length)'),
+    vring_balloon_load: library.func('int vring_balloon_load(int vm, void *saved, uint32_t length)'),
     vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
     vring_queue_stop: library.func(
       'int vring_queue_stop(int vm, int queue, uint64_t limit_ns, void *progress, void *unfinished, uint32_t room)',

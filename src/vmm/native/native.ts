@@ -517,6 +517,23 @@ export class NativeVm implements ResourceOwner {
     );
   }
 
+  /** The pages that a balloon has not given back to the host yet. Its queues must be stopped. */
+  saveBalloon(): Uint8Array {
+    const save = (buffer: Uint8Array) =>
+      checked('vring_balloon_save', this.#calls.vring_balloon_save(this.handle, buffer, buffer.length));
+    const saved = new Uint8Array(save(new Uint8Array()));
+    save(saved);
+    return saved;
+  }
+
+  /** Replaces them. @param saved empty for none @returns false if that is no saved state */
+  loadBalloon(saved: Uint8Array): boolean {
+    const result = this.#calls.vring_balloon_load(this.handle, saved, saved.length);
+    if (result === -constants.errno.EINVAL) return false;
+    checked('vring_balloon_load', result);
+    return true;
+  }
+
   /** Asks the thread to end, without waiting. A `queueEnded` event follows. */
   requestQueueStop(queue: number): void {
     checked('vring_queue_request_stop', this.#calls.vring_queue_request_stop(this.handle, queue));

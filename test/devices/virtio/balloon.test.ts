@@ -190,4 +190,37 @@ describe('virtio-balloon', () => {
     const device = { ...(state.device as object), target: 2 * MiB };
     expect(() => built.device.load({ ...state, device })).toThrow('target');
   });
+
+  test('keeps pages that wait for their neighbors until its driver resets it', () => {
+    plug();
+    start(0n);
+    machine.discards.waiting = Uint8Array.of(1, 2);
+    // Queues stop and start again.
+    built.device.quiesce!(() => {});
+    const state = built.device.save();
+    built.device.resume!();
+    expect(machine.discards.waiting).toEqual(Uint8Array.of(1, 2));
+    // It has its pages back, and may use them.
+    driver.status = 0;
+    expect(machine.discards.waiting).toHaveLength(0);
+
+    machine = new FakeMachine();
+    plug();
+    built.device.quiesce!(() => {});
+    built.device.load(state);
+    expect(machine.discards.waiting).toEqual(Uint8Array.of(1, 2));
+    const saved = state.device as Record<string, unknown>;
+    const load = (changed: object) =>
+      built.device.load({ ...state, device: { ...saved, ...changed } } as typeof state);
+    expect(() => load({ waiting: Uint8Array.of(1, 2, 3) })).toThrow('set of pages "waiting"');
+    expect(() => load({ waiting: 7 })).toThrow('bytes "waiting"');
+    // Of a version that had none in its states.
+    const { waiting: _, ...older } = saved;
+    built.device.load({ ...state, device: older } as typeof state);
+    expect(machine.discards.waiting).toHaveLength(0);
+
+    machine.discards.waiting = Uint8Array.of(1, 2);
+    built.device.close!();
+    expect(machine.discards.waiting).toHaveLength(0);
+  });
 });

@@ -2,7 +2,7 @@ import { bytes } from '../../../text/units.ts';
 import type { AccessSize, Cancel, DeviceState } from '../../device.ts';
 import { type BalloonControl, type ConfigurableType, deviceFields, type Zod } from '../../device-type.ts';
 import type { MachineServices } from '../../machine-services.ts';
-import { DeviceStateError, numberOf } from '../../state.ts';
+import { bytesOf, DeviceStateError, numberOf } from '../../state.ts';
 import { ModelQueue } from '../model-queue.ts';
 import { virtioNames } from '../qemu-names.ts';
 import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from '../transport-options.ts';
@@ -28,6 +28,8 @@ const CONFIG = { pages: 0, actual: 4, hintCommand: 8, poison: 12, size: 16 } as 
 
 const QUEUE_SIZE = 128;
 const DEFAULT_STATS_SECONDS = 10;
+/** No pages wait to be returned to the host. */
+const NONE = new Uint8Array();
 
 type BalloonOptions = {
   readonly name: string;
@@ -106,6 +108,8 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
   negotiated(features: bigint): void {
     this.#agreed = features;
     if (features !== 0n) return;
+    // The driver has all of its pages back.
+    this.#services.discards.loadWaiting(NONE);
     this.#config.setUint32(CONFIG.actual, 0);
     this.#config.setUint32(CONFIG.poison, 0);
     this.#stats = null;
@@ -171,6 +175,7 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
       target: this.#target,
       actual: this.#config.getUint32(CONFIG.actual, true),
       poison: this.#config.getUint32(CONFIG.poison, true),
+      waiting: this.#services.discards.saveWaiting(),
     };
   }
 
@@ -179,6 +184,9 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
     if (target === 0) throw new DeviceStateError('target', 'target');
     const actual = numberOf(state, 'actual', 0xffff_ffff);
     const poison = numberOf(state, 'poison', 0xffff_ffff);
+    // Versions that gave back all pages before they saved a state had none.
+    const waiting = 'waiting' in state ? bytesOf(state, 'waiting') : NONE;
+    if (!this.#services.discards.loadWaiting(waiting)) throw new DeviceStateError('waiting', 'set of pages');
     this.#target = target;
     this.#showTarget();
     this.#config.setUint32(CONFIG.actual, actual, true);
@@ -188,6 +196,7 @@ class VirtioBalloon implements VirtioDevice, BalloonControl {
 
   close(): void {
     this.#unfollow();
+    this.#services.discards.loadWaiting(NONE);
   }
 
   #start(queue: VirtioQueue, driver: VirtioDriver): RunningQueue {

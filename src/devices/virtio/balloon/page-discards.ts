@@ -15,6 +15,10 @@ export interface PageDiscards {
   readonly leavesZeros: boolean;
   /** Calls back when `obstacle` may have changed. */
   onChanged(hook: () => void): Cancel;
+  /** The pages that the guest has given up, but that still wait for their neighbors. The queues must be stopped. */
+  saveWaiting(): Uint8Array;
+  /** Replaces those pages. @param saved empty if none wait @returns false if that was not saved by `saveWaiting` */
+  loadWaiting(saved: Uint8Array): boolean;
   /** Serves a queue of a balloon (virtio 1.3 §5.5.6) until stopped. @throws an error for the user */
   startQueue(queue: VirtioQueue, options: BalloonQueueOptions): RunningQueue;
 }
