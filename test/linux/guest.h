@@ -3,6 +3,7 @@
  * expensive if KVM emulates the guest's kernel.
  */
 #include <asm/unistd.h>
+#include <asm/ioctls.h>
 #include <fcntl.h>
 #include <linux/reboot.h>
 #include <stdint.h>
@@ -49,8 +50,10 @@ static void say(void)
 	length = 0;
 }
 
+/* What was printed may still be in the kernel, which does not wait for it before it powers off: TCSBRK waits for it, as tcdrain does. */
 static __attribute__((noreturn)) void power_off(void)
 {
+	call(__NR_ioctl, 1, TCSBRK, 1, 0, 0);
 	call(__NR_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_POWER_OFF, 0, 0);
 	for (;;)
 		call(__NR_pause, 0, 0, 0, 0, 0);
