@@ -30,14 +30,15 @@ const DRIVER = [
   ...[0xf4, 0xeb, 0xfd], // halt: hlt; jmp halt
 ];
 
-const kernel = join(folder, 'driver.elf');
-writeFileSync(
-  kernel,
-  elfImage({
-    entry: ENTRY,
-    segments: [{ physical: ENTRY, content: Uint8Array.from(DRIVER) }, pvhNote(ENTRY)],
-  }),
-);
+/** @returns its path */
+function writeKernel(name: string, program: readonly number[]): string {
+  const path = join(folder, name);
+  const segments = [{ physical: ENTRY, content: Uint8Array.from(program) }, pvhNote(ENTRY)];
+  writeFileSync(path, elfImage({ entry: ENTRY, segments }));
+  return path;
+}
+
+const driver = writeKernel('driver.elf', DRIVER);
 
 let engine: LocalEngine;
 afterEach(async () => {
@@ -48,6 +49,7 @@ const start = (
   deviceModules: readonly string[],
   options = {},
   others: { readonly type: string; readonly path: string }[] = [],
+  kernel = driver,
 ) => {
   engine = new LocalEngine({ machines: new ProcessMachines(), definitions: new DefinitionStore() });
   return GuestVm.start(engine, {
@@ -150,6 +152,14 @@ export default defineDevice({
   ])('is stopped by %s, and says where that was', async (action, reason) => {
     const guest = await start([faulty(action)], { type: 'faulty' });
     expect((await guest.reached('crashed')).reason).toMatch(reason);
+  });
+
+  test('shows all that the guest printed before a device stopped it', async () => {
+    const print = (text: string) => [...text].flatMap(letter => [0xb0, letter.charCodeAt(0), 0xee]);
+    const talker = writeKernel('talker.elf', [0x66, 0xba, 0xf8, 0x03, ...print('the last words'), ...DRIVER]);
+    const guest = await start([faulty("throw new Error('no');")], { type: 'faulty' }, [], talker);
+    await guest.reached('crashed');
+    expect(guest.output).toBe('the last words');
   });
 
   test('waits for a device that does not end quiesce(), and says so', async () => {

@@ -245,10 +245,11 @@ export class ClientSession implements Sink {
     else link?.answer(Buffer.from(given.bytes, 'base64'));
   }
 
+  /** Output first: a client that learns that its VM is off expects none any more. */
   #catchUp(): void {
+    this.#consoles.flush();
     this.#mirror.flush();
     this.#samplings.flush();
-    this.#consoles.flush();
   }
 
   #release(): void {

@@ -264,6 +264,11 @@ export class MachineRunner {
         diskErrors: handle => queues.diskErrors(handle),
         queueEnded: handle => queues.ended(handle),
       });
+    } catch (error) {
+      // An exception in a device model: what the guest has printed before may explain it.
+      this.#consoles.flush();
+      this.#link.flush();
+      throw error;
     } finally {
       detach();
     }
