@@ -87,6 +87,14 @@ const takesSameRoom = (node) => {
 `,
     ],
   ],
+  // Nothing has to be removed from most texts.
+  'sanitize-ansi.js': [
+    [
+      'const sanitizeAnsi = (text) => {',
+      `const sanitizeAnsi = (text) => {
+    if (/^[ -~]*(?:\\x1b\\[[\\d;]*m[ -~]*)*$/.test(text)) return text;`,
+    ],
+  ],
   'line-update.js': [['/^[ -~]*$/u', ONE_CELL]],
   'ink.js': [
     ['yogaNode.setWidth(terminalWidth);', 'dom.layOutChangedTexts(); yogaNode.setWidth(terminalWidth);'],

@@ -1,3 +1,5 @@
+import type { ScreenKind } from '../store/screens.ts';
+import { currentScreen } from '../store/ui-slice.ts';
 import { type Action, type ActionContext, existsHere } from './action.ts';
 import { attachActions } from './attach.ts';
 import { attachDiskActions } from './attach-disk.ts';
@@ -60,8 +62,13 @@ export function actionsHere(context: ActionContext): readonly Action[] {
 }
 
 const inBar = actions.filter(({ bar }) => bar !== undefined).sort((a, b) => a.bar! - b.bar!);
+/** Those that a screen may have, as the bar asks for them with each key. */
+const inBarOf = new Map<ScreenKind, readonly Action[]>();
 
 /** The actions for the key bar, in its order. */
 export function barActions(context: ActionContext): readonly Action[] {
-  return inBar.filter(action => existsHere(action, context));
+  const { kind } = currentScreen(context.state);
+  const ofScreen = inBarOf.get(kind) ?? inBar.filter(({ screens }) => screens?.includes(kind) ?? true);
+  inBarOf.set(kind, ofScreen);
+  return ofScreen.filter(({ here }) => here?.(context) ?? true);
 }

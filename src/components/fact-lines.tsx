@@ -13,22 +13,24 @@ type FactLinesProps = {
   readonly rows: number;
 };
 
-/** As many facts as fit; the last line shows how many more lines there are. */
+const BLANK: Line = { name: '', text: '', token: 'text.primary' };
+
+/**
+ * As many facts as fit, and blank lines: their number stays the same, so that other facts need no new layout. The last line shows how many more lines there are. */
 export function FactLines({ lines, offset = 0, columns, rows }: FactLinesProps) {
-  const { style, glyphs } = useTheme();
+  const { glyphs } = useTheme();
   const more = lines.length - offset - rows;
   const shown = lines.slice(offset, offset + (more > 0 ? rows - 1 : rows));
+  if (more > 0) {
+    const text = pad(`${glyphs.ellipsis} ${more + 1} more lines`, columns - 1, 'left', '');
+    shown.push({ name: '', text, token: 'text.secondary' });
+  }
   return (
     <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
-      {shown.map(({ name, text, token }, index) => (
+      {Array.from({ length: rows }, (_, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a line of the window is known by its place
-        <FactLine key={index} name={name} text={text} token={token} columns={columns} />
+        <FactLine key={index} {...(shown[index] ?? BLANK)} columns={columns} />
       ))}
-      {more > 0 && (
-        <Text wrap="truncate" {...style('text.secondary')}>
-          {pad(` ${glyphs.ellipsis} ${more + 1} more lines`, columns, 'left', '')}
-        </Text>
-      )}
     </Box>
   );
 }
@@ -42,12 +44,9 @@ type FactLineProps = {
 
 /** As wide as its column, whatever the text: a new text needs no new layout. */
 const FactLine = memo(function FactLine({ name, text, token, columns }: FactLineProps) {
-  const { style } = useTheme();
-  return (
-    <Text wrap="truncate">
-      <Text {...style('text.secondary')}> {name}</Text>
-      <Text {...style(token)}>{text}</Text>
-      {' '.repeat(Math.max(0, columns - 1 - width(name) - width(text)))}
-    </Text>
-  );
+  const { paint } = useTheme();
+  const fact =
+    name === '' ? paint(token, ` ${text}`) : paint('text.secondary', ` ${name}`) + paint(token, text);
+  const rest = ' '.repeat(Math.max(0, columns - 1 - width(name) - width(text)));
+  return <Text wrap="truncate">{fact + rest}</Text>;
 });

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { Text } from 'ink';
 import { memo, useState } from 'react';
 import { actionContext, disabledReason } from '../actions/action.ts';
@@ -27,20 +26,22 @@ const NONE: readonly Entry[] = [];
 /** Redrawn when the entries change, not with every key that is typed into a layer. */
 const Entries = memo(
   function Entries({ entries }: { entries: readonly Entry[] }) {
-    const { style } = useTheme();
-    return (
-      <Text wrap="truncate">
-        {entries.map(({ key, label, available }) => (
-          <Text key={key} {...(available ? {} : style('text.secondary'))}>
-            {' '}
-            <Text {...(available ? style('key') : {})}>{key}</Text> {label}{' '}
-          </Text>
-        ))}
-      </Text>
+    const { paint } = useTheme();
+    const texts = entries.map(({ key, label, available }) =>
+      available ? ` ${paint('key', key)} ${label} ` : paint('text.secondary', ` ${key} ${label} `),
     );
+    return <Text wrap="truncate">{texts.join('')}</Text>;
   },
-  (before, after) => isDeepStrictEqual(before.entries, after.entries),
+  (before, after) => areSame(before.entries, after.entries),
 );
+
+function areSame(some: readonly Entry[], others: readonly Entry[]): boolean {
+  if (some.length !== others.length) return false;
+  return some.every(({ key, label, available }, index) => {
+    const other = others[index]!;
+    return key === other.key && label === other.label && available === other.available;
+  });
+}
 
 /** Evaluates all actions once per state, and returns the same array while the entries are equal. */
 function screenEntriesOf(ui: Ui): (state: AppState) => readonly Entry[] {
@@ -50,7 +51,7 @@ function screenEntriesOf(ui: Ui): (state: AppState) => readonly Entry[] {
     if (state === last) return entries;
     last = state;
     const now = screenEntries(ui);
-    if (!isDeepStrictEqual(now, entries)) entries = now;
+    if (!areSame(now, entries)) entries = now;
     return entries;
   };
 }

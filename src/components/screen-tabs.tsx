@@ -1,4 +1,3 @@
-import { Text } from 'ink';
 import { SCREEN_NAMES, SHORT_SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../store/screens.ts';
 import { useTheme } from './contexts.ts';
 
@@ -15,27 +14,19 @@ type ScreenTabsProps = {
 
 /** The program's name, the screens that number keys open, and the current screen if no number opens it. */
 export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
-  const { style } = useTheme();
+  const { paint } = useTheme();
   const { program, names } = fitted(shown, room, columns < NAMES_COLUMNS ? 0 : TOP_SCREENS.length);
-  const unnumbered = !isNumbered(shown);
-  return (
-    <>
-      {program && <Text {...style('focus')}>{PROGRAM}</Text>}
-      {TOP_SCREENS.map((screen, index) => {
-        const name = names[index];
-        return screen === shown ? (
-          <Text key={screen} {...style('focus')}>{` [${index}${name}]`}</Text>
-        ) : (
-          <Text key={screen}>
-            {' '}
-            <Text {...style('key')}>{index}</Text>
-            <Text {...style('text.secondary')}>{name}</Text>
-          </Text>
-        );
-      })}
-      {unnumbered && <Text {...style('focus')}>{` [${SCREEN_NAMES[shown]}]`}</Text>}
-    </>
-  );
+  const tabs = TOP_SCREENS.map((screen, index) => {
+    const name = names[index]!;
+    return screen === shown
+      ? paint('focus', ` [${index}${name}]`)
+      : ` ${paint('key', String(index))}${paint('text.secondary', name)}`;
+  });
+  return [
+    ...(program ? [paint('focus', PROGRAM)] : []),
+    ...tabs,
+    ...(isNumbered(shown) ? [] : [paint('focus', ` [${SCREEN_NAMES[shown]}]`)]),
+  ].join('');
 }
 
 /** Other screens are only opened by name. */

@@ -13,7 +13,7 @@ type TextFieldProps = {
 
 /** A line being typed, in `columns` cells; of a longer line, the part around the cursor. */
 export function TextField({ prompt, edit, columns, isDefault = false }: TextFieldProps) {
-  const { style } = useTheme();
+  const { paint } = useTheme();
   const points = [...edit.text, ' '];
   const cursor = points[edit.cursor]!;
   const room = Math.max(1, columns - width(prompt));
@@ -22,13 +22,11 @@ export function TextField({ prompt, edit, columns, isDefault = false }: TextFiel
   while (start > 0 && used + width(points[start - 1]!) <= room) used += width(points[--start]!);
   const before = points.slice(start, edit.cursor).join('');
   const after = points.slice(edit.cursor + 1).join('');
-  const textStyle = isDefault ? style('text.secondary') : {};
+  const token = isDefault ? 'text.secondary' : 'text.primary';
+  const rest = pad(after, Math.max(0, room - used), 'left', '');
   return (
     <Text wrap="truncate">
-      <Text {...style('key')}>{prompt}</Text>
-      <Text {...textStyle}>{before}</Text>
-      <Text inverse>{cursor}</Text>
-      <Text {...textStyle}>{pad(after, Math.max(0, room - used), 'left', '')}</Text>
+      {paint('key', prompt) + paint(token, before) + paint('selection', cursor) + paint(token, rest)}
     </Text>
   );
 }

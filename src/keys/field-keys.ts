@@ -31,9 +31,9 @@ export function fieldKey(ui: Ui, layer: FieldLayer, key: ParsedKey): void {
 
 /** A filter applies while it is typed. */
 function change(ui: Ui, layer: FieldLayer, edit: TextEdit): void {
-  const state = ui.store.getState();
-  state.changeLayer({ ...layer, edit });
-  if (layer.purpose === 'filter') state.setFilter(edit.text);
+  const { changeLayer, filterTyped } = ui.store.getState();
+  if (layer.purpose === 'filter') filterTyped({ ...layer, edit });
+  else changeLayer({ ...layer, edit });
 }
 
 function submit(ui: Ui, { purpose, edit: { text } }: FieldLayer): void {

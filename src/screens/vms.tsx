@@ -3,7 +3,6 @@ import { useShallow } from 'zustand/react/shallow';
 import { useAppState, useTheme, useUi } from '../components/contexts.ts';
 import { sparkline } from '../components/sparkline.ts';
 import { Table, TableRow } from '../components/table/table.tsx';
-import { guestAddresses } from '../engine/networks/vm-nics.ts';
 import { filterOf } from '../store/list-slice.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { own } from '../text/own.ts';
@@ -21,9 +20,7 @@ export function VmsScreen({ size }: { size: Size }) {
   const filter = useAppState(state => filterOf(state, 'vms'));
   const sort = useAppState(state => state.sorts.vms);
   // Without addresses, the other columns get the space.
-  const addressed = useAppState(state =>
-    Object.values(state.infos).some(vm => guestAddresses(vm).length > 0),
-  );
+  const addressed = useAppState(select.addressed);
   const layout = useMemo(() => {
     const shown = addressed ? VM_COLUMNS : VM_COLUMNS.filter(({ key }) => key !== 'address');
     return layoutColumns(shown, size.columns);

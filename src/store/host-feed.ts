@@ -21,8 +21,11 @@ export class HostFeed {
   #usageMs: number | null = null;
   /** Allows one request at a time: rows that the cursor has passed in the meantime are skipped. */
   #asking = false;
-  /** The function whose details are to be read, and when the cursor reached it. */
-  #lookedAt: { readonly address: string; readonly since: number } | null = null;
+  /** What the cursor is on, null for what is not a function, and since when. */
+  #lookedAt: { readonly address: string | null; readonly since: number } = {
+    address: null,
+    since: Number.NEGATIVE_INFINITY,
+  };
   /** Cancels the delayed read at the cursor; null if none is pending. */
   #callOffRead: (() => void) | null = null;
 
@@ -83,24 +86,24 @@ export class HostFeed {
       this.#usageMs = usageMs;
       this.connection().client.usage(usageMs);
     }
-    const address = shown ? this.#functionAtCursor(state) : null;
+    if (!shown || state.host === null) return;
+    const address = this.#functionAtCursor(state);
+    if (address !== this.#lookedAt.address) this.#reached(address);
     const isNew = address !== state.hostDetails?.address || state.host !== before.host;
-    if (address !== null && state.host?.functions.has(address) && isNew) this.#lookAt(address);
+    const isKnown = address !== null && state.host.functions.has(address);
+    if (isKnown && isNew && this.#callOffRead === null) void this.#readDetails(address);
   }
 
   /**
-   * Reads the details of a function: immediately, or once the cursor rests if it moves quickly. Rows that it passes are
-   * neither read from the hardware nor drawn.
+   * The details of a function are read immediately, or once the cursor rests if it moves quickly: those of rows that it
+   * passes are neither read from the hardware nor drawn.
    */
-  #lookAt(address: string): void {
-    if (address !== this.#lookedAt?.address) {
-      const since = this.#clock.now();
-      const quick = this.#lookedAt !== null && since - this.#lookedAt.since < RESTS_MS;
-      this.#lookedAt = { address, since };
-      this.#callOffRead?.();
-      this.#callOffRead = quick ? this.#clock.after(RESTS_MS, () => this.#rested()) : null;
-    }
-    if (this.#callOffRead === null) void this.#readDetails(address);
+  #reached(address: string | null): void {
+    const since = this.#clock.now();
+    const quick = since - this.#lookedAt.since < RESTS_MS;
+    this.#lookedAt = { address, since };
+    this.#callOffRead?.();
+    this.#callOffRead = quick ? this.#clock.after(RESTS_MS, () => this.#rested()) : null;
   }
 
   #rested(): void {

@@ -1,3 +1,4 @@
+import type { FieldLayer } from './layers.ts';
 import { LISTS, type ListName } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 import type { Sort } from './sort.ts';
@@ -16,6 +17,8 @@ export type ListSlice = {
   setSort(list: ListName | 'overview', sort: Sort | null): void;
   /** For the list that is shown. */
   setFilter(filter: string): void;
+  /** Replaces the top layer, and sets the filter of the list that is shown to its text. */
+  filterTyped(layer: FieldLayer): void;
   /** @param last the one marked last */
   setMarkedVms(marked: ReadonlySet<string>, last?: string | null): void;
 };
@@ -30,13 +33,19 @@ export const createListSlice: SliceCreator<ListSlice, ListSlice & UiSlice> = set
     set(({ sorts: { [list]: _, ...others } }) => ({
       sorts: sort === null ? others : { ...others, [list]: sort },
     })),
-  setFilter: filter =>
-    set(state => {
-      const list = listOnScreen(state);
-      return list === null ? {} : { filters: { ...state.filters, [list]: filter } };
-    }),
+  setFilter: filter => set(state => withFilter(state, filter)),
+  filterTyped: layer =>
+    set(state => ({
+      layers: [...state.layers.slice(0, -1), layer],
+      ...withFilter(state, layer.edit.text),
+    })),
   setMarkedVms: (markedVms, last = null) => set({ markedVms, lastMarked: last }),
 });
+
+function withFilter(state: ListSlice & UiSlice, filter: string): Partial<ListSlice> {
+  const list = listOnScreen(state);
+  return list === null ? {} : { filters: { ...state.filters, [list]: filter } };
+}
 
 /** The list that is shown; null if the screen is not a list. */
 export function listOnScreen(state: UiSlice): ListName | null {

@@ -1,4 +1,5 @@
 import { type Glyphs, plainGlyphs, spokenGlyphs, unicodeGlyphs } from './glyphs.ts';
+import { painter } from './paint.ts';
 import { THEMES, type ThemeName } from './themes.ts';
 import type { Style, Styles, Token } from './tokens.ts';
 
@@ -10,6 +11,8 @@ export type Theme = {
   readonly linear: boolean;
   readonly glyphs: Glyphs;
   readonly style: (token: Token) => Style;
+  /** The text with the escape sequences of that style: cheaper than a Text of its own within another one. */
+  readonly paint: (token: Token, text: string) => string;
 };
 
 export type ThemeChoice = {
@@ -25,7 +28,17 @@ export function createTheme({ name = 'default', color, ascii, linear = false }: 
   const colored = color && name !== 'mono' && !linear;
   const styles = colored ? THEMES[name] : withoutColor(THEMES[name]);
   const glyphs = linear ? spokenGlyphs : ascii ? plainGlyphs : unicodeGlyphs;
-  return { color: colored, ascii: ascii || linear, linear, glyphs, style: token => styles[token] };
+  const painters = Object.fromEntries(
+    Object.entries(styles).map(([token, style]) => [token, painter(style)]),
+  ) as Record<Token, (text: string) => string>;
+  return {
+    color: colored,
+    ascii: ascii || linear,
+    linear,
+    glyphs,
+    style: token => styles[token],
+    paint: (token, text) => painters[token](text),
+  };
 }
 
 /** Without color, bold and dim remain. */

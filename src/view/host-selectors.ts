@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AppState } from '../store/app-store.ts';
 import { filterOf } from '../store/list-slice.ts';
-import type { HostList } from '../store/screens.ts';
+import type { HostList, ListCursor } from '../store/screens.ts';
 import { currentScreen, shownList } from '../store/ui-slice.ts';
 import { type DeviceOwners, deviceOwners, type HostView } from './device-owners.ts';
 import { DOCTOR_FINDINGS } from './host-doctor-rows.ts';
@@ -13,16 +13,31 @@ import { SRIOV_FUNCTIONS } from './host-sriov-rows.ts';
 import { VFIO_FUNCTIONS } from './host-vfio-rows.ts';
 import { memoized } from './memoized.ts';
 
+/** A number about the rows of a list, found once: a filter that is taken back has the same rows again. */
+function perRows<Row>(
+  rows: (state: AppState) => readonly Row[],
+  find: (rows: readonly Row[]) => number,
+): (state: AppState) => number {
+  const known = new WeakMap<readonly Row[], number>();
+  return state => {
+    const now = rows(state);
+    const found = known.get(now) ?? find(now);
+    known.set(now, found);
+    return found;
+  };
+}
+
 /** The first row that matches the filter itself, rather than because of one below it. */
-function firstMatch(rows: (state: AppState) => readonly HostRow[]): (state: AppState) => number {
-  return memoized(
-    state => [rows(state)] as const,
-    rows =>
-      Math.max(
-        0,
-        rows.findIndex(({ matches }) => matches !== false),
-      ),
+function firstMatch(rows: readonly HostRow[]): number {
+  return Math.max(
+    0,
+    rows.findIndex(({ matches }) => matches !== false),
   );
+}
+
+/** The row of a cursor; -1 if it is gone. */
+function placeOf({ key, index }: ListCursor, rows: readonly HostRow[]): number {
+  return rows[index]?.key === key ? index : rows.findIndex(row => row.key === key);
 }
 
 export type AddressStyle = { readonly withDomain: boolean; readonly cells: number };
@@ -66,10 +81,7 @@ export function createHostSelectors() {
     },
   );
   /** The lines of the PCI tree that match the filter themselves. */
-  const matches = memoized(
-    state => [pci(state)] as const,
-    rows => rows.filter(row => row.matches).length,
-  );
+  const matches = perRows(pci, rows => rows.reduce((sum, row) => sum + Number(row.matches), 0));
   const iommu = filtered(GROUP_MEMBERS, inGroups);
   const sriov = filtered(SRIOV_FUNCTIONS);
   const vfio = filtered(VFIO_FUNCTIONS);
@@ -94,27 +106,25 @@ export function createHostSelectors() {
     return list === 'vfio' ? prepareFilter(VFIO_FUNCTIONS, host, goOn) : true;
   };
 
-  const firstMatches = {
-    pci: firstMatch(pci),
-    iommu: firstMatch(iommu),
-    sriov: firstMatch(sriov),
-    vfio: firstMatch(vfio),
-    doctor: firstMatch(doctor),
-  } as const;
-
-  /** Row of the list's cursor: its old place if the row is gone, the first match if the filter hides it. */
-  const cursorRow = (state: AppState, list: HostList): number => {
-    const cursor = state.hostCursors[list];
-    const filtered = filterOf(state, list) !== '';
-    if (cursor === undefined && !filtered) return 0;
-    const rows = lists[list](state);
-    if (cursor !== undefined) {
-      if (rows[cursor.index]?.key === cursor.key) return cursor.index;
-      const at = rows.findIndex(row => row.key === cursor.key);
-      if (at >= 0) return at;
-    }
-    return filtered ? firstMatches[list](state) : Math.max(0, Math.min(cursor!.index, rows.length - 1));
+  const cursorRowOf = (list: HostList) =>
+    memoized(
+      state => [lists[list](state), state.hostCursors[list], filterOf(state, list) !== ''] as const,
+      (rows, cursor, filtered) => {
+        const at = cursor === undefined ? -1 : placeOf(cursor, rows);
+        if (at >= 0) return at;
+        if (filtered) return firstMatch(rows);
+        return cursor === undefined ? 0 : Math.max(0, Math.min(cursor.index, rows.length - 1));
+      },
+    );
+  const cursorRows: Readonly<Record<HostList, (state: AppState) => number>> = {
+    pci: cursorRowOf('pci'),
+    iommu: cursorRowOf('iommu'),
+    sriov: cursorRowOf('sriov'),
+    vfio: cursorRowOf('vfio'),
+    doctor: cursorRowOf('doctor'),
   };
+  /** Row of the list's cursor: its old place if the row is gone, the first match if the filter hides it. */
+  const cursorRow = (state: AppState, list: HostList): number => cursorRows[list](state);
 
   /** The row under the cursor of the list that is shown. */
   const rowAtCursor = (state: AppState): HostRow | null => {
@@ -146,10 +156,7 @@ export function createHostSelectors() {
     },
   );
   /** The depth of the visible PCI tree. */
-  const pciDepth = memoized(
-    state => [pci(state)] as const,
-    rows => rows.reduce((most, { depth }) => Math.max(most, depth), 0),
-  );
+  const pciDepth = perRows(pci, rows => rows.reduce((most, { depth }) => Math.max(most, depth), 0));
   /** The width of the longest name of a group member: an address, or a name on another bus. */
   const memberCells = memoized(
     state => [state.host?.groups, addresses(state)] as const,

@@ -1,3 +1,4 @@
+import { guestAddresses } from '../engine/networks/vm-nics.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
@@ -74,6 +75,12 @@ export function createSelectors() {
     return vm === null ? [] : [vm];
   };
 
+  /** Whether the address of any VM is known. */
+  const addressed = memoized(
+    state => [state.infos] as const,
+    infos => Object.values(infos).some(vm => guestAddresses(vm).length > 0),
+  );
+
   const aliveVms = memoized(
     state => [state.infos] as const,
     infos => Object.values(infos).filter(isAlive).length,
@@ -86,6 +93,7 @@ export function createSelectors() {
     cursorRow,
     targetVm,
     targetVms,
+    addressed,
     aliveVms,
     visibleLog: createLogSelector(),
     alarms,

@@ -3,6 +3,8 @@ import { expect, test } from 'vitest';
 import { moveCursor } from '../../src/actions/move.ts';
 import { Ui } from '../../src/actions/ui.ts';
 import { ThemeContext, UiContext } from '../../src/components/contexts.ts';
+import { inputSink } from '../../src/keys/handle-key.ts';
+import { TerminalInput } from '../../src/keys/terminal-input.ts';
 import { VmsScreen } from '../../src/screens/vms.tsx';
 import { createTheme } from '../../src/theme/theme.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
@@ -78,5 +80,17 @@ test('a list is sorted once for a sample, not for each key', async () => {
   engine.become('vm-3', 'running', { reason: 'nothing that it is sorted by' });
   clock.advance(1000);
   expect(ui.select.visibleVms(ui.store.getState())).toBe(sorted);
+  await ui.close();
+});
+
+test('a key typed into a filter changes the state once', async () => {
+  const { ui, clock } = listOf(3);
+  const input = new TerminalInput(inputSink(ui), clock);
+  input.push(Buffer.from('/vm-'));
+  let changes = 0;
+  ui.store.subscribe(() => changes++);
+  input.push(Buffer.from('1'));
+  expect(changes).toBe(1);
+  expect(ui.select.visibleVms(ui.store.getState())).toHaveLength(1);
   await ui.close();
 });

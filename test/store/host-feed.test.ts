@@ -36,7 +36,8 @@ function openFeed() {
     store.setState({ host: host() });
     await setImmediate();
   };
-  return { asked, clock, feed, moveTo, readAgain };
+  const moveToBus = () => store.setState({ device: null });
+  return { asked, clock, feed, moveTo, moveToBus, readAgain };
 }
 
 test('details are read at once, and when the host has changed', async () => {
@@ -64,6 +65,34 @@ test('of the functions that the cursor passes quickly, the one on which it rests
   await setImmediate();
   expect(asked).toEqual([ADDRESSES[0]]);
   clock.advance(1);
+  await setImmediate();
+  expect(asked).toEqual([ADDRESSES[0], ADDRESSES[2]]);
+  await feed.close();
+});
+
+test('a quick move past a row that is not a function is still one', async () => {
+  const { asked, clock, feed, moveTo, moveToBus } = openFeed();
+  await moveTo(0);
+  clock.advance(60);
+  moveToBus();
+  clock.advance(60);
+  await moveTo(1);
+  expect(asked).toEqual([ADDRESSES[0]]);
+  clock.advance(100);
+  await setImmediate();
+  expect(asked).toEqual([ADDRESSES[0], ADDRESSES[1]]);
+  await feed.close();
+});
+
+test('a quick move past the function whose details are shown is still one', async () => {
+  const { asked, clock, feed, moveTo } = openFeed();
+  await moveTo(0);
+  for (const index of [1, 0, 2]) {
+    clock.advance(60);
+    await moveTo(index);
+  }
+  expect(asked).toEqual([ADDRESSES[0]]);
+  clock.advance(100);
   await setImmediate();
   expect(asked).toEqual([ADDRESSES[0], ADDRESSES[2]]);
   await feed.close();

@@ -3,7 +3,7 @@ import { memo, type ReactNode } from 'react';
 import type { Sort } from '../../store/sort.ts';
 import { pad, wrap } from '../../text/width.ts';
 import type { Token } from '../../theme/tokens.ts';
-import type { Cells } from '../../view/list-columns.ts';
+import { type Cells, cellText } from '../../view/list-columns.ts';
 import type { ColumnLayout } from '../../view/table-columns.ts';
 import { useWindowStart } from '../../view/table-window.ts';
 import { useTheme } from '../contexts.ts';
@@ -55,22 +55,18 @@ type TableRowProps = {
   readonly token?: Token;
 };
 
-/** One row: one Text, with a nested one for each cell with its own token. */
+/** One row, as one text: nested ones would cost several times as much. */
 export const TableRow = memo(function TableRow({ layout, cells, selected, token }: TableRowProps) {
-  const { style, glyphs } = useTheme();
+  const { style, paint, glyphs } = useTheme();
+  const texts = layout.map(({ key, cells: width, align, cut }, index) => {
+    const cell = cells[key] ?? '';
+    const gap = index === layout.length - 1 ? '' : ' ';
+    const text = pad(cellText(cell), width, align, glyphs.ellipsis, cut) + gap;
+    return typeof cell === 'string' ? text : paint(cell.token, text);
+  });
   return (
     <Text wrap="truncate" {...(selected ? style('selection') : token ? style(token) : {})}>
-      {selected ? `${glyphs.cursor} ` : '  '}
-      {layout.map(({ key, cells: width, align, cut }, index) => {
-        const cell = cells[key] ?? '';
-        const gap = index === layout.length - 1 ? '' : ' ';
-        if (typeof cell === 'string') return pad(cell, width, align, glyphs.ellipsis, cut) + gap;
-        return (
-          <Text key={key} {...style(cell.token)}>
-            {pad(cell.text, width, align, glyphs.ellipsis, cut) + gap}
-          </Text>
-        );
-      })}
+      {(selected ? `${glyphs.cursor} ` : '  ') + texts.join('')}
     </Text>
   );
 });

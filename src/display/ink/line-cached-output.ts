@@ -84,14 +84,21 @@ export function cacheLines(
      */
     #writePlain(line: Cell[] | undefined, { x, text, transformers }: Write, clip: Clip | undefined): boolean {
       if (line === undefined || x < (clip?.x1 ?? 0) || !PLAIN_STYLED.test(text)) return false;
-      // Transformers expect a text's own styles as Ink writes them.
-      const own = PLAIN.test(text) ? text : styledCharsToString(this.caches.getStyledChars(text));
-      const styled = transformers.reduce((text, transform) => transform(text, 0), own);
+      const styled = this.#transformed(text, transformers);
       const characters = this.caches.getStyledChars(styled);
       const end = x + characters.length;
       if (end > (clip?.x2 ?? this.width) || isHalf(line[x]) || isHalf(line[end])) return false;
       for (const [index, character] of characters.entries()) line[x + index] = character;
       return true;
+    }
+
+    #transformed(text: string, transformers: readonly Transformer[]): string {
+      const transformed = (text: string) =>
+        transformers.reduce((text, transform) => transform(text, 0), text);
+      const result = transformed(text);
+      // Most leave it as it is; the others expect a text's own styles as Ink writes them.
+      if (result === text || PLAIN.test(text)) return result;
+      return transformed(styledCharsToString(this.caches.getStyledChars(text)));
     }
 
     #place(): Placed[] {

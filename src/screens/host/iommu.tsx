@@ -1,6 +1,5 @@
-import { memo, useMemo } from 'react';
-import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import { TableRow } from '../../components/table/table.tsx';
+import { useMemo } from 'react';
+import { useAppState, useUi } from '../../components/contexts.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import { IOMMU_COLUMNS } from '../../view/host-columns.ts';
@@ -9,7 +8,7 @@ import type { GroupRow } from '../../view/host-rows.ts';
 import { type Cells, cellsOf, withAddress } from '../../view/list-columns.ts';
 import type { ColumnLayout } from '../../view/table-columns.ts';
 import { markCell, shortAddress } from './cells.ts';
-import { ListView } from './list-view.tsx';
+import { ListView, type RowContext } from './list-view.tsx';
 
 /** The IOMMU groups with their members, which can only be assigned to a guest together. */
 export function IommuScreen({ size }: { size: Size }) {
@@ -32,37 +31,26 @@ export function IommuScreen({ size }: { size: Size }) {
       empty="No IOMMU groups: this machine has no IOMMU, or it is off; 6 shows what to do"
       title={row === null ? '' : `group ${row.group}`}
       facts={facts}
-      renderRow={(row, layout, selected) => (
-        <Row key={row.key} row={row} layout={layout} selected={selected} />
-      )}
+      cells={rowCells}
     />
   );
 }
 
-type RowProps = {
-  readonly row: GroupRow;
-  readonly layout: ColumnLayout<(typeof IOMMU_COLUMNS)[number]>;
-  readonly selected: boolean;
-};
-
-const Row = memo(function Row({ row, layout, selected }: RowProps) {
-  const { glyphs } = useTheme();
-  const { hostSelect } = useUi();
-  const host = useAppState(hostSelect.view);
-  const marked = useAppState(state => row.address !== null && state.marked.has(row.address));
-  const style = useAppState(hostSelect.addresses);
-  if (host === null) return null;
+function rowCells(
+  row: GroupRow,
+  layout: ColumnLayout<(typeof IOMMU_COLUMNS)[number]>,
+  { host, marked, addresses, glyphs }: RowContext,
+): Cells {
   const cells = cellsOf(layout, { host, row });
-  const shown: Cells = {
+  return {
     ...cells,
     mark: markCell(marked),
     group: groupText(row, glyphs),
-    address: shortAddress(row.name, style),
+    address: shortAddress(row.name, addresses),
     // Shown once per group.
     isolation: row.place === 'only' || row.place === 'first' ? (cells.isolation ?? '') : '',
   };
-  return <TableRow layout={layout} cells={shown} selected={selected} />;
-});
+}
 
 /** The number once, then a bracket down to the last member. */
 function groupText({ group, place }: GroupRow, { bracket }: Glyphs): string {

@@ -1,6 +1,5 @@
-import { memo, useMemo } from 'react';
-import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import { TableRow } from '../../components/table/table.tsx';
+import { useMemo } from 'react';
+import { useAppState, useUi } from '../../components/contexts.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import { PCI_COLUMNS } from '../../view/host-columns.ts';
@@ -9,7 +8,7 @@ import type { PciRow } from '../../view/host-rows.ts';
 import { type Cells, cellsOf, withAddress } from '../../view/list-columns.ts';
 import { markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
-import { type HostLayout, ListView } from './list-view.tsx';
+import { type HostLayout, ListView, type RowContext } from './list-view.tsx';
 
 /** Cells per level of the tree, and of the mark of a node with children. */
 const STEP_CELLS = 2;
@@ -28,7 +27,8 @@ export function PciScreen({ size }: { size: Size }) {
     return withAddress(PCI_COLUMNS, { min, ideal: min + depth * STEP_CELLS });
   }, [cells, depth]);
   const facts = useFunctionFacts(row?.address ?? null);
-  const isBus = row !== null && row.address === null;
+  const bus = row !== null && row.address === null ? row.name : null;
+  const ofBus = useMemo(() => (host === null || bus === null ? [] : busFacts(host, bus)), [host, bus]);
   return (
     <ListView
       list="pci"
@@ -36,34 +36,23 @@ export function PciScreen({ size }: { size: Size }) {
       columns={columns}
       rows={rows}
       empty="This machine has no PCI devices"
-      title={isBus ? `root bus ${row.name}` : (row?.name ?? '')}
-      facts={isBus && host !== null ? busFacts(host, row.name) : facts}
-      renderRow={(row, layout, selected) => (
-        <Row key={row.key} row={row} layout={layout} selected={selected} />
-      )}
+      title={bus === null ? (row?.name ?? '') : `root bus ${bus}`}
+      facts={bus === null ? facts : ofBus}
+      cells={rowCells}
     />
   );
 }
 
-type RowProps = { readonly row: PciRow; readonly layout: HostLayout; readonly selected: boolean };
-
-const Row = memo(function Row({ row, layout, selected }: RowProps) {
-  const { glyphs } = useTheme();
-  const { hostSelect } = useUi();
-  const host = useAppState(hostSelect.view);
-  const marked = useAppState(state => row.address !== null && state.marked.has(row.address));
-  const style = useAppState(hostSelect.addresses);
-  if (host === null) return null;
+function rowCells(row: PciRow, layout: HostLayout, { host, marked, addresses, glyphs }: RowContext): Cells {
   const room = layout.find(({ key }) => key === 'address')!.cells;
-  const name = treeName(row, shortAddress(row.name, style), room, glyphs);
-  const cells: Cells = {
+  const name = treeName(row, shortAddress(row.name, addresses), room, glyphs);
+  return {
     ...cellsOf(layout, { host, row }),
     ...(row.address === null && { device: { text: 'root bus', token: 'text.secondary' } }),
     mark: markCell(marked),
     address: row.matches ? name : { text: name, token: 'text.secondary' },
   };
-  return <TableRow layout={layout} cells={cells} selected={selected} />;
-});
+}
 
 /**
  * Its position in the tree and its name. If space is tight, deep nodes are indented less, and no address is truncated.

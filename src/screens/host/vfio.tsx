@@ -1,7 +1,6 @@
 import { Box, Text } from 'ink';
-import { memo, useMemo } from 'react';
+import { useMemo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import { TableRow } from '../../components/table/table.tsx';
 import type { HostGeneral } from '../../host-service/snapshot.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { pad } from '../../text/width.ts';
@@ -10,7 +9,7 @@ import type { VfioRow } from '../../view/host-rows.ts';
 import { type Cells, cellsOf, withAddress } from '../../view/list-columns.ts';
 import { markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
-import { type HostLayout, ListView } from './list-view.tsx';
+import { type HostLayout, ListView, type RowContext } from './list-view.tsx';
 
 /** The owner of each device: now, and at the next boot. */
 export function VfioScreen({ size }: { size: Size }) {
@@ -31,9 +30,7 @@ export function VfioScreen({ size }: { size: Size }) {
         empty="This machine has no PCI devices that a guest could have"
         title={address ?? ''}
         facts={facts}
-        renderRow={(row, layout, selected) => (
-          <Row key={row.key} row={row} layout={layout} selected={selected} />
-        )}
+        cells={rowCells}
       />
     </Box>
   );
@@ -66,18 +63,10 @@ function modulesText({ modules, container, iommufd }: NonNullable<HostGeneral['v
   ];
 }
 
-type RowProps = { readonly row: VfioRow; readonly layout: HostLayout; readonly selected: boolean };
-
-const Row = memo(function Row({ row, layout, selected }: RowProps) {
-  const { hostSelect } = useUi();
-  const host = useAppState(hostSelect.view);
-  const marked = useAppState(state => state.marked.has(row.address));
-  const style = useAppState(hostSelect.addresses);
-  if (host === null) return null;
-  const cells: Cells = {
+function rowCells(row: VfioRow, layout: HostLayout, { host, marked, addresses }: RowContext): Cells {
+  return {
     ...cellsOf(layout, { host, row }),
     mark: markCell(marked),
-    address: shortAddress(row.address, style),
+    address: shortAddress(row.address, addresses),
   };
-  return <TableRow layout={layout} cells={cells} selected={selected} />;
-});
+}
