@@ -22,6 +22,8 @@ export type PowerManagementOptions = {
   readonly softReset?: boolean;
   /** Called when the function asserts PME#. Absent if it never does. */
   readonly onPme?: () => void;
+  /** Called when the driver has changed the power state. */
+  readonly onState?: () => void;
 };
 
 /** Power management of a function with D0 and D3hot (PCI Bus Power Management Interface 1.2 §3.2), and its events. */
@@ -32,7 +34,7 @@ export class PowerManagement {
   /** PME_En and PME_Status, which are on auxiliary power: a reset of the bus keeps them. */
   #kept = 0;
 
-  constructor(fn: PciFunction, { softReset = false, onPme }: PowerManagementOptions = {}) {
+  constructor(fn: PciFunction, { softReset = false, onPme, onState }: PowerManagementOptions = {}) {
     this.#fn = fn;
     this.#onPme = onPme;
     const at = fn.addCapability(CAPABILITY.powerManagement, new Uint8Array(POWER.body));
@@ -53,6 +55,7 @@ export class PowerManagement {
       },
       afterWrite: () => {
         this.#changed();
+        if (before !== this.#state) onState?.();
         if (softReset && before === D3_HOT && this.#state === D0) fn.busReset();
       },
     });

@@ -111,6 +111,14 @@ describe.each([e1000, e1000e])('$type', row => {
       expect(driver.requests).toEqual([WOKEN, WOKEN]);
     });
 
+    test('a magic packet that comes after a frame for which there was no room', () => {
+      const driver = new Driver(row);
+      driver.write(REG.RCTL, RCTL.EN | RCTL.BAM);
+      expect(driver.rig.port.receive(frameTo(BROADCAST_BYTES))).toBe(1);
+      driver.sleep(WAKE.MAG).receive(magic(MAC_BYTES));
+      expect(driver.requests).toEqual([WOKEN]);
+    });
+
     test('APM, whatever the power state is', () => {
       const driver = new Driver(row);
       expect(driver.read(REG.WUC)).toBe(WUC.APME);

@@ -46,6 +46,17 @@ class Driver extends WakeDriver {
 }
 
 describe('what wakes a machine up', () => {
+  test('a magic packet that comes after a frame for which there was no room', () => {
+    const driver = new Driver();
+    // The only receive descriptor marks the end of the list.
+    driver.rig.memory.writeU32(BLOCK, (END_OF_LIST << 16) >>> 0);
+    driver.rig.out(CSR.scbPointer, 4, BLOCK);
+    driver.rig.out(CSR.scbCommand, 1, 0x01);
+    expect(driver.rig.port.receive(frameTo(MAC_BYTES))).toBe(1);
+    driver.sleep({ wake: 0 }).receive(magic(MAC_BYTES));
+    expect(driver.requests).toEqual([WOKEN]);
+  });
+
   test('an 82557B does not, the others say that they can', () => {
     expect(new Driver(i82557b).rig.built.acpi).toBeUndefined();
     for (const row of [i82551, i82559er]) {

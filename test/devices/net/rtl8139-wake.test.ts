@@ -44,6 +44,16 @@ class Driver extends WakeDriver {
 }
 
 describe('what wakes a machine up', () => {
+  test('a magic packet that comes after a frame for which there was no room', () => {
+    const driver = new Driver();
+    driver.rig.out(REG.rcr, 4, ALL);
+    driver.rig.out(REG.cr, 1, RECEIVE);
+    const frames = Array.from({ length: 100 }, () => frameTo(MAC_BYTES, 1500));
+    expect(driver.rig.port.receive(...frames)).toBeGreaterThan(0);
+    driver.sleep({ config3: CONFIG3.magic }).receive(magic(MAC_BYTES));
+    expect(driver.requests).toEqual([WOKEN]);
+  });
+
   test('the card says that it can', () => {
     const driver = new Driver();
     expect(driver.capabilities & 0xf800).toBe(0xc800);

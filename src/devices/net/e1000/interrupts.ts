@@ -89,6 +89,8 @@ export class Interrupts implements CardInterrupts {
   /** @throws DeviceStateError */
   load(state: DeviceState): void {
     const level = booleanOf(state, 'level');
+    this.#words[REG.ICR]! &= CAUSES;
+    this.#words[REG.IMS]! &= CAUSES;
     this.#moderation.load(state);
     this.#level = level;
     this.#setLine(level);

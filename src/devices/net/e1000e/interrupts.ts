@@ -203,6 +203,9 @@ export class Interrupts implements CardInterrupts {
     const signaled = numberOf(state, 'signaled', CAUSES);
     const receive = numberOf(state, 'delayedReceive', CAUSES);
     const transmit = numberOf(state, 'delayedTransmit', CAUSES);
+    const { words } = this.#parts;
+    words[REG.ICR]! &= CAUSES;
+    words[REG.IMS]! &= CAUSES;
     this.#moderation.load(state);
     this.#msi.load(stateOf(state, 'msi'));
     this.#msix.load(stateOf(state, 'msix'));

@@ -106,7 +106,8 @@ export class GigabitCard implements Device {
     this.function = fn;
     fn.addInterruptPin();
     const onPme = () => services.request({ kind: 'wake', by: 'network' });
-    const power = new PowerManagement(fn, { softReset: true, onPme });
+    // A frame that waits for room would keep out the one that wakes the machine.
+    const power = new PowerManagement(fn, { softReset: true, onPme, onState: () => port.roomAgain() });
     this.#power = power;
 
     const words = this.#words;
@@ -191,6 +192,7 @@ export class GigabitCard implements Device {
     this.function.load(stateOf(state, 'pci'));
     this.#power.loaded();
     new Uint8Array(this.#words.buffer).set(words);
+    this.#checkWords();
     this.#ioAddress = ioAddress;
     this.#parts.interrupts.load(stateOf(state, 'interrupts'));
   }
@@ -201,6 +203,14 @@ export class GigabitCard implements Device {
     this.#port.close();
     this.function.close();
     this.#parts.close?.();
+  }
+
+  /** Clears what no driver can have set: rings of impossible sizes, for instance. */
+  #checkWords(): void {
+    const words = this.#words;
+    const { masks, initial } = this.#model;
+    for (const [register, mask] of masks.entries()) if (mask !== 0) words[register]! &= mask;
+    words[REG.STATUS] = initial[REG.STATUS]!;
   }
 
   #resetDevice(): void {

@@ -69,7 +69,9 @@ export class I8255x implements Device {
     fn.addBar(1, { kind: 'io', size: CSR_BYTES, handler });
     fn.addInterruptPin();
     const onPme = () => services.request({ kind: 'wake', by: 'network' });
-    const power = wakesBy && new PowerManagement(fn, { softReset: true, onPme });
+    // A frame that waits for room would keep out the one that wakes the machine.
+    const onState = () => port.roomAgain();
+    const power = wakesBy && new PowerManagement(fn, { softReset: true, onPme, onState });
     this.#power = power;
 
     const memory = new BusMaster(fn, services.memory);

@@ -95,6 +95,8 @@ export class Rtl8139 implements Device, IoHandler, Card {
     this.function.config.define(REG_PCI.latencyTimer, 1, 0, { writable: 0xff });
     this.#power = new PowerManagement(this.function, {
       onPme: () => services.request({ kind: 'wake', by: 'network' }),
+      // A frame that waits for room would keep out the one that wakes the machine.
+      onState: () => port.roomAgain(),
     });
     this.#wakeUp = new WakeUp({
       ...{ registers: this.registers, power: this.#power },
