@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { isFolder } from '../devices/backends/disk.ts';
+import type { DeviceConfig } from '../devices/device-table.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
 import type { FormField } from '../store/layers.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
@@ -11,7 +13,7 @@ import type { Ui } from './ui.ts';
 const FILE: FormField = {
   key: 'path',
   label: 'File',
-  hint: 'a raw image or a block device of the host; Tab completes the path',
+  hint: 'a disk image, block device or folder; Tab completes the path',
   path: true,
 };
 const READ_ONLY: FormField = {
@@ -23,9 +25,11 @@ const READ_ONLY: FormField = {
 const FORMAT: FormField = {
   key: 'format',
   label: 'Format',
-  hint: 'detect only accepts what looks like a raw disk; raw accepts anything',
-  choices: ['detect', 'raw'],
+  hint: 'raw accepts any content; fat and fat32 make a FAT disk of a folder',
+  choices: ['detect', 'raw', 'fat', 'fat32'],
 };
+type Value = (key: string) => string;
+
 /** Why a VM cannot get a device now; null if it can. */
 export function hotplugRefusal(vm: VmInfo): string | null {
   const refusal = attachRefusal(vm, []);
@@ -33,10 +37,39 @@ export function hotplugRefusal(vm: VmInfo): string | null {
   return `${vm.name} was started by a version of vring without hot plug: V upgrades it`;
 }
 
-function pathProblem(text: string): string | null {
-  if (text === '') return 'expected the path of an image file or a block device';
+function pathProblem(value: Value): string | null {
+  const text = value('path');
+  if (text === '') return 'expected the path of an image file, a block device or a folder';
   const path = filePath(text);
-  return existsSync(path) ? null : `${path} does not exist`;
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return `${path} does not exist`;
+  const format = value('format');
+  if (found.isDirectory())
+    return format === 'raw' ? `${path} is a folder: choose fat, fat32 or detect as its format` : null;
+  return isFolder(format) ? `${path} is not a folder: choose detect or raw as its format` : null;
+}
+
+function isFolderDisk(value: Value): boolean {
+  const path = filePath(value('path'));
+  return value('path') !== '' && (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false);
+}
+
+function diskDevice(value: Value): DeviceConfig {
+  const [path, format] = [filePath(value('path')), value('format')];
+  const isReadOnly = value('readonly') === 'yes';
+  if (isFolderDisk(value))
+    return {
+      type: 'virtio-blk',
+      path,
+      format: isFolder(format) ? format : 'fat',
+      ...(isReadOnly ? { readonly: true } : { transient: true }),
+    };
+  return {
+    type: 'virtio-blk',
+    path,
+    ...(isReadOnly && { readonly: true }),
+    ...(format === 'raw' && { format }),
+  };
 }
 
 export function openDiskForm(ui: Ui, vm: VmInfo): void {
@@ -46,13 +79,12 @@ export function openDiskForm(ui: Ui, vm: VmInfo): void {
     defaults: { readonly: 'no', format: 'detect' },
     main: 'path',
     problem: (value, key) => (key === 'path' ? pathProblem(value) : null),
+    note: (value, key) =>
+      key === 'readonly' && value('readonly') === 'no' && isFolderDisk(value)
+        ? 'what the guest writes is lost with the disk: it does not return to the folder'
+        : null,
     title: value => filePath(value('path')),
-    device: value => ({
-      type: 'virtio-blk',
-      path: filePath(value('path')),
-      ...(value('readonly') === 'yes' && { readonly: true }),
-      ...(value('format') === 'raw' && { format: 'raw' }),
-    }),
+    device: diskDevice,
   });
 }
 

@@ -20,7 +20,7 @@ export type AttachForm = {
   /** The field at which failures are shown. */
   readonly main: string;
   /** What is wrong with a field, in a sentence; null if it is valid. */
-  problem(value: string, key: string): string | null;
+  problem(value: (key: string) => string, key: string): string | null;
   /** A note about a valid field; null if there is none. */
   note?(value: (key: string) => string, key: string): string | null;
   /** @throws an error for the user */
@@ -40,7 +40,7 @@ export function openAttachForm(ui: Ui, vm: VmInfo, asked: AttachForm): void {
     fields: [...asked.fields, ...(runs && vm.defined ? [PERSIST] : [])],
     defaults: () => ({ [PERSIST.key]: 'no', ...defaults }),
     main,
-    problem: (value, key) => asked.problem(value(key), key),
+    problem: (value, key) => asked.problem(value, key),
     note: (value, key) => asked.note?.(value, key) ?? null,
     run: async value => {
       ui.notify('info', `attaching ${asked.title(value)}`);

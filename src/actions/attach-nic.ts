@@ -38,8 +38,9 @@ export function openNicForm(ui: Ui, vm: VmInfo): void {
     defaults: { network: words.find(word => word.startsWith('network:')) ?? 'user', mac: 'derived' },
     main: 'network',
     problem: (value, key) => {
-      if (key === 'network') return networkProblem(value, choices);
-      if (key !== 'mac' || value === 'derived' || MAC.test(value)) return null;
+      const text = value(key);
+      if (key === 'network') return networkProblem(text, choices);
+      if (key !== 'mac' || text === 'derived' || MAC.test(text)) return null;
       return 'expected a MAC address, such as 52:54:00:12:34:56, or derived';
     },
     note: (_, key) => (key === 'network' ? `here: ${words.join(', ')}` : null),

@@ -8,6 +8,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 const CTRL_S = '\x13';
+const RIGHT = '\x1b[C';
 
 let clock: ManualClock;
 let engine: FakeEngine;
@@ -96,11 +97,52 @@ describe('a disk is attached', () => {
   });
 });
 
+describe('a folder is attached as a disk', () => {
+  test('to which the guest cannot write', async () => {
+    await start();
+    driver.type('a');
+    await driver.waitFor('Attach a disk to db');
+    driver.type(`${folder}/images${KEY.down} `);
+    await driver.waitFor(/Read-only +\[x\]/);
+    driver.type(CTRL_S);
+    await driver.waitFor('virtio-blk0 is in db, at 00:05.0');
+    expect(engine.attached).toEqual([
+      { type: 'virtio-blk', path: join(folder, 'images'), format: 'fat', readonly: true },
+    ]);
+  });
+
+  test('to whose copy the guest writes, as FAT32', async () => {
+    await start();
+    driver.type('a');
+    await driver.waitFor('Attach a disk to db');
+    driver.type(`${folder}/images${KEY.down}`);
+    await driver.waitFor('what the guest writes is lost with the disk');
+    driver.type(`${KEY.down}${RIGHT}${RIGHT}${RIGHT}`);
+    await driver.waitFor('[fat32]');
+    driver.type(CTRL_S);
+    await driver.waitFor('virtio-blk0 is in db, at 00:05.0');
+    expect(engine.attached).toEqual([
+      { type: 'virtio-blk', path: join(folder, 'images'), format: 'fat32', transient: true },
+    ]);
+  });
+
+  test('unless the format is that of something else', async () => {
+    await start();
+    driver.type('a');
+    await driver.waitFor('Attach a disk to db');
+    driver.type(`${folder}${KEY.down}${KEY.down}${RIGHT}${CTRL_S}`);
+    await driver.waitFor('is a folder: choose fat, fat32 or detect');
+    driver.type(`\x15${disk}${KEY.down}${KEY.down}${RIGHT}${CTRL_S}`);
+    await driver.waitFor('is not a folder: choose detect');
+    expect(engine.calls).toEqual([]);
+  });
+});
+
 describe('what is wrong is said', () => {
   test('next to the file, where it can be corrected', async () => {
     await start();
     driver.type(`a${CTRL_S}`);
-    await driver.waitFor('expected the path of an image file or a block device');
+    await driver.waitFor('expected the path of an image file, a block device or a folder');
     driver.type(`${folder}/none${CTRL_S}`);
     await driver.waitFor('none does not exist');
     driver.type(`\x15${disk}`);
