@@ -63,7 +63,7 @@ function withRoom<T>(action: () => T): T {
     const { runtime } = managerPaths();
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOSPC' || code === 'EDQUOT')
-      throw new Error(`the runtime folder ${runtime} is full: free some space there, and start the VM again`);
+      throw new Error(`the runtime folder ${runtime} is full: free some space there, and try again`);
     if (code === 'EROFS')
       throw new Error(`the runtime folder ${runtime} is read-only: set VRING_RUNTIME_DIR to another one`);
     throw explainShortage(error);
@@ -190,7 +190,11 @@ export function settleSuccession(folder: string, id: string, taken: boolean): vo
     removeRecord(folder, id);
     return;
   }
-  if (found.successor === undefined) return;
+  if (found.successor === undefined) {
+    // There was no room to record it.
+    rmSync(socketOf(folder, id, 1 - (found.slot ?? 0)), { force: true });
+    return;
+  }
   const left = taken ? promoted(found) : withoutSuccessor(found);
   try {
     writeRecord(folder, id, left);

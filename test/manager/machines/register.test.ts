@@ -53,6 +53,19 @@ describe('the place of a machine', () => {
     expect(isOpen(lock)).toBe(false);
   });
 
+  test('keeps nothing of a successor that could not be recorded', () => {
+    const place = take('web');
+    place.registration!.started(someProcess(), launch);
+    place.handedOver();
+    const before = held();
+    const { registration, settle } = place.succeed!();
+    expect(held()[0]).toHaveLength(3);
+    settle(false);
+    expect(held()).toEqual(before);
+    expect(isOpen(registration!.listener)).toBe(false);
+    place.release();
+  });
+
   test('is released whole when it cannot be taken whole', () => {
     const { machines } = managerPaths();
     take('first').release();
