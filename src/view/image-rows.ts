@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path';
+import { isFolder } from '../devices/backends/disk.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
 import type { HostImage, HostImages } from '../host-service/images.ts';
 import { filterOf } from '../store/list-slice.ts';
@@ -110,13 +111,14 @@ export const IMAGE_COLUMNS: readonly ImageColumn[] = [
   },
 ];
 
-/** The disk files that a running VM uses. */
+/** The disk files that a running VM uses; a disk made of a folder has none. */
 function filesOf({ topology }: VmInfo): string[] {
   return (topology?.devices ?? [])
     .filter(({ backend }) => backend === 'disk')
     .flatMap(({ facts }) => {
-      const path = facts.find(({ label }) => label === 'path')?.value;
-      return typeof path === 'string' && path.startsWith('/') ? [path] : [];
+      const value = (wanted: string) => facts.find(({ label }) => label === wanted)?.value;
+      const path = value('path');
+      return typeof path === 'string' && path.startsWith('/') && !isFolder(value('format')) ? [path] : [];
     });
 }
 

@@ -54,6 +54,15 @@ test('the files of VMs that run are read, definition or not; an empty drive has 
   ).toEqual(['/a', '/b']);
 });
 
+test('a folder of which a disk is made is no image', () => {
+  const facts = [
+    { label: 'path', value: '/files' },
+    { label: 'format', value: 'fat32' },
+  ];
+  const topology = { devices: [{ name: 'blk0', backend: 'disk', facts }] };
+  expect(imageFilesOf([{ name: 'web', state: 'running', topology } as unknown as VmInfo])).toEqual([]);
+});
+
 test('what is wrong comes first, and nothing is said of what could not be read', () => {
   const [row] = imageRows(
     {
