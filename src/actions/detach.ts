@@ -42,7 +42,7 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   const persist = vm.defined
     ? [{ label: 'Detach for good', run: () => detach(ui, vm, device, { persist: true }) }]
     : [];
-  const forGood = vm.defined ? ' Permanently: it is removed from the definition, too.' : '';
+  const forGood = vm.defined ? ' Detaching it for good also removes it from the definition.' : '';
   if (label?.removing === undefined) {
     ui.choose(
       `Detach ${device} from ${vm.name}?`,
