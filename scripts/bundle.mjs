@@ -131,7 +131,7 @@ export async function bundle() {
     esbuild.build({ ...ONE_FILE, entryPoints: { run: 'src/run.ts' } }),
     bundleWithoutModels(esbuild, {
       entryPoints: { 'run-here': 'src/commands/run-here-program.ts' },
-      plugins: [lateModules(LATE_IN_RUN), startedBy('run.cjs', 'src/engine/machines/machine-thread.ts')],
+      plugins: [lateModules(LATE_IN_RUN)],
     }),
     bundleWithoutModels(esbuild, { entryPoints: { serve: 'src/commands/serve-program.ts' }, plugins: [] }),
     esbuild.build({ ...ONE_FILE, entryPoints: { ui: 'src/ui.ts' } }),

@@ -11,7 +11,7 @@ if (bundled && words[0] === 'serve') {
 } else if (bundled && startsMachine && words[0] === 'run') {
   createRequire(import.meta.url)(builtFile('run.cjs'));
 } else {
-  if (startsMachine) {
+  if (startsMachine && words[0] === 'demo') {
     // Start the machine thread first: it takes longer to come up than the rest of vring takes to load.
     const { warmThread } = await import('./engine/machines/machine-thread.ts');
     warmThread();

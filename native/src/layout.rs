@@ -20,7 +20,7 @@ use crate::spawn::request::{SpawnOptions, SpawnReport};
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 19;
+pub const ABI_VERSION: u32 = 20;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =

@@ -87,3 +87,9 @@ pub unsafe extern "C" fn vring_confine(
 pub extern "C" fn vring_end_on_signals() -> i32 {
     answer(|| signals::end_on_signals().map(|()| 0))
 }
+
+/// Makes a repeated SIGTERM, SIGINT and the like end this process if it has not responded to the first one.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_insist_on_signals() -> i32 {
+    answer(|| signals::insist().map(|()| 0))
+}

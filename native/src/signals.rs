@@ -1,12 +1,14 @@
 //! The two signals of VM threads: the kick, which makes KVM_RUN return, and SIGSYS, raised by a seccomp filter. Both
 //! handlers are installed once per process; all other signals are blocked in VM threads.
 
+use crate::clock::now_ns;
 use crate::confine::trap;
 use crate::errno::{Result, check};
 use crate::thread;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, transmute};
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 /// `si_code` of a SIGSYS raised by SECCOMP_RET_TRAP (asm-generic/siginfo.h).
 const SYS_SECCOMP: i32 = 1;
@@ -84,6 +86,60 @@ extern "C" fn on_ending(signal: i32) {
     unsafe {
         libc::raise(signal);
         libc::_exit(128 + signal);
+    }
+}
+
+/// Signals by which people and service managers ask a process to end.
+const ASKING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+/// A signal that is repeated sooner may have come before the first one could be handled.
+const INSISTS_AFTER_NS: u64 = 1_000_000_000;
+
+/// The handlers that `insist` has found, by their place in `ASKING`.
+static HANDLERS: [AtomicUsize; ASKING.len()] = [const { AtomicUsize::new(0) }; ASKING.len()];
+/// When the first of these signals came; 0 if none has.
+static FIRST_ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// Makes a repeated signal of `ASKING` end this process immediately, a second after the first one. Call it when they have
+/// handlers, which get all signals before that: those of JavaScript cannot run while the thread of its event loop is busy.
+/// Replacing a handler ends this for its signal.
+pub fn insist() -> Result<()> {
+    for (signal, handler) in ASKING.into_iter().zip(&HANDLERS) {
+        // SAFETY: zeros are a valid sigaction, which the call fills in.
+        let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+        // SAFETY: as above.
+        check(unsafe { libc::sigaction(signal, ptr::null(), &mut action) })?;
+        let ours = on_asking as *const () as usize;
+        let found = action.sa_sigaction;
+        if found == ours
+            || found == libc::SIG_DFL
+            || found == libc::SIG_IGN
+            || action.sa_flags & libc::SA_SIGINFO != 0
+        {
+            continue;
+        }
+        handler.store(found, SeqCst);
+        action.sa_sigaction = ours;
+        // SAFETY: the struct is valid, and the handler is async-signal-safe.
+        check(unsafe { libc::sigaction(signal, &action, ptr::null_mut()) })?;
+    }
+    Ok(())
+}
+
+extern "C" fn on_asking(signal: i32) {
+    let now = now_ns();
+    let first = FIRST_ASKED.compare_exchange(0, now, SeqCst, SeqCst).unwrap_or_else(|first| first);
+    if first != 0 && now.saturating_sub(first) >= INSISTS_AFTER_NS {
+        // SAFETY: both are async-signal-safe. The signal is blocked until this handler returns, and then ends the process.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+        return;
+    }
+    let found = ASKING.iter().position(|each| *each == signal).map_or(0, |at| HANDLERS[at].load(SeqCst));
+    if found != 0 {
+        // SAFETY: it was this signal's handler, without SA_SIGINFO, under the same mask.
+        unsafe { transmute::<usize, extern "C" fn(i32)>(found)(signal) };
     }
 }
 

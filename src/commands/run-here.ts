@@ -1,4 +1,7 @@
 import { LocalEngine } from '../engine/local-engine.ts';
+import type { Machines } from '../engine/machines/machine.ts';
+import { mainThreadMachines } from '../engine/machines/main-thread-machine.ts';
+import { threadMachines } from '../engine/machines/thread-machine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { announceStarted } from '../files/program-started.ts';
@@ -9,6 +12,7 @@ import { outputFailure, printError } from '../text/output.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { mark, TRACE, takeMarks, tracing } from '../vmm/machine/start-trace.ts';
 import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
+import { insistOnSignals } from '../vmm/native/signals.ts';
 import type { VncServer } from '../vnc/server.ts';
 import { endingSignal } from './ending-signal.ts';
 import { reportEnd } from './report-end.ts';
@@ -29,8 +33,24 @@ export function runVm(
   const place = options.name === undefined ? {} : { takePlace: lockName };
   const variables = options.name === undefined ? {} : { variables: variablesFolder(managerPaths().state) };
   return withMachineOf(words, options, given, config =>
-    run(new LocalEngine({ ...place, ...variables, hostDevices: hostDevices() }), config),
+    run(
+      new LocalEngine({
+        ...place,
+        ...variables,
+        hostDevices: hostDevices(),
+        machines: machinesFor(config),
+      }),
+      config,
+    ),
   );
+}
+
+/**
+ * Where its machine runs. It starts sooner on this thread, but code of users may never return, and pictures for VNC clients
+ * take their time: neither should hold up the other.
+ */
+function machinesFor({ deviceModules = [], vnc }: MachineConfigInput): Machines {
+  return deviceModules.length > 0 || vnc !== undefined ? threadMachines : mainThreadMachines;
 }
 
 async function run(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
@@ -46,6 +66,7 @@ async function run(engine: LocalEngine, config: MachineConfigInput): Promise<num
   if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
   // Before the guest prints: a program that reads its output may send a signal immediately.
   const signal = endingSignal();
+  insistOnSignals();
   const joined = joinConsole(engine, id);
   const marks = takeMarks();
   if (marks !== null) printError(marks);

@@ -12,6 +12,7 @@ import { Machine } from '../../src/vmm/machine/life-cycle.ts';
 import { MachineLoop } from '../../src/vmm/machine/loop.ts';
 import { buildMachine } from '../../src/vmm/machine/machine.ts';
 import { SerialConsole } from '../../src/vmm/machine/serial-console.ts';
+import { atOnce } from '../../src/vmm/machine/turns.ts';
 import { NativeVm } from '../../src/vmm/native/native.ts';
 import { allocateCounters } from './counters.ts';
 
@@ -127,7 +128,7 @@ export class LiveMachine {
   run(): void {
     const { parts } = this.machine;
     const { queues } = parts;
-    this.loop.run({
+    const running = this.loop.run({
       exit: index => {
         const vcpu = parts.vcpus[index]!;
         if (!answerAccess(vcpu.run, parts.buses)) this.end(describeExit(vcpu, index).reason);
@@ -140,6 +141,7 @@ export class LiveMachine {
       diskErrors: handle => queues.diskErrors(handle),
       queueEnded: handle => queues.ended(handle),
     });
+    atOnce(running);
     this.#consoles.flush();
   }
 

@@ -1,18 +1,9 @@
 import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
-import { uuidOf } from '../../vmm/machine/vm-uuid.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
-import { allowLocking } from '../host-devices/memlock.ts';
-import {
-  type Death,
-  hostDevicesOf,
-  type Launch,
-  type Machine,
-  type Machines,
-  restoreOf,
-  wiresOf,
-} from './machine.ts';
+import { buildMessage } from './build-message.ts';
+import type { Death, Launch, Machine, Machines } from './machine.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { coolThread, type MachineThread, takeThread, warmThread } from './machine-thread.ts';
 
@@ -34,23 +25,12 @@ class ThreadMachine implements Machine {
   readonly #revoked = Promise.withResolvers<null>();
 
   constructor(thread: MachineThread, launch: Launch) {
-    const { config, countersFd, registration, restore, hostDevices, wires } = launch;
     const [ours, theirs] = socketPair();
     this.#thread = thread;
     this.#theirEnd = theirs;
-    const token = registration?.token ?? '';
-    const restored = restoreOf(restore);
-    const given = hostDevicesOf(hostDevices);
-    if (given.fds.length > 0) allowLocking(process.pid, config.memory.bytes);
-    const networks = wiresOf(wires);
-    const messages = { ...restored.message, ...given.message, ...networks.message };
-    const fds = [countersFd, ...restored.fds, ...given.fds, ...networks.fds];
-    // A thread that is just starting would load Node's crypto for this, while this one waits for it.
-    const uuid = config.uuid ?? uuidOf(config.name);
-    const own = { config: { ...config, uuid }, token, layers: [], user: null };
-    const build = { kind: 'build', ...own, ...messages } as const;
+    const { message, fds } = buildMessage(launch);
     try {
-      this.connection = MachineConnection.open(ours, build, fds, () => thread.serve(theirs));
+      this.connection = MachineConnection.open(ours, message, fds, () => thread.serve(theirs));
     } catch (error) {
       for (const fd of [ours, theirs]) closeSync(fd);
       void thread.terminate();

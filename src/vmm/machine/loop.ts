@@ -1,7 +1,9 @@
 import type { Cancel, Clock, EventLoop } from '../../devices/device.ts';
 import { EVENT, type NativeVm } from '../native/native.ts';
+import type { NodeLoop } from '../native/node-loop.ts';
 import type { FdWatcher } from './manager-link.ts';
 import { Timers } from './timers.ts';
+import type { Turns } from './turns.ts';
 
 /** Rounds (a few microseconds each) between timer checks while the loop is never idle. */
 const ROUNDS_PER_TIMER_CHECK = 64;
@@ -27,7 +29,10 @@ export type MachineHandlers = {
   idle(): void;
 };
 
-/** The machine thread's loop: it sleeps in the native reactor and dispatches each event to its handler. */
+/**
+ * The machine thread's loop: it sleeps in the native reactor and dispatches each event to its handler. On a thread with an
+ * event loop of Node's, it lets that have its turns.
+ */
 export class MachineLoop implements EventLoop, Clock, FdWatcher {
   readonly #native: NativeVm;
   readonly #timers = new Timers();
@@ -39,9 +44,13 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   #nextToken = 1;
   #running = true;
   #wasIdle = false;
+  readonly #node: NodeLoop | null;
+  #isNodesTurn = false;
 
-  constructor(native: NativeVm) {
+  /** @param node the event loop with which it shares its thread; default: it has a thread of its own */
+  constructor(native: NativeVm, node: NodeLoop | null = null) {
     this.#native = native;
+    this.#node = node;
   }
 
   watch(fd: number, onSignal: (count: number) => void): Cancel {
@@ -86,21 +95,57 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   }
 
   /** Runs until `stop`. */
-  run(handlers: MachineHandlers): void {
-    for (let round = 1; this.#running; round++) {
-      if (this.#soon.length > 0) this.#callSoon();
-      const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#timers.next);
-      for (let i = 0; i < count && this.#running; i++) {
-        if (this.#native.eventKind(i) === EVENT.exit) handlers.exit(this.#native.eventIndex(i));
-        else this.#dispatch(handlers, i);
+  *run(handlers: MachineHandlers): Turns<void> {
+    const node = this.#node;
+    if (node === null) {
+      this.#runRounds(handlers);
+      return;
+    }
+    const { fd } = node;
+    this.watchFd(fd, false, () => {
+      this.#isNodesTurn = true;
+    });
+    try {
+      while (this.#running) {
+        yield;
+        this.#isNodesTurn = !node.isQuiet();
+        this.#runRounds(handlers);
       }
-      if (count === 0) this.#nothingHappened(handlers);
-      else if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#timers.fire(this.now());
+    } finally {
+      this.unwatchFd(fd);
     }
   }
 
   stop(): void {
     this.#running = false;
+  }
+
+  /** Runs until `stop`, or until it is the turn of Node's event loop. */
+  #runRounds(handlers: MachineHandlers): void {
+    for (let round = 1; this.#running && !this.#isNodesTurn; round++) {
+      if (this.#soon.length > 0) this.#callSoon();
+      const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#deadline);
+      for (let i = 0; i < count && this.#running; i++) {
+        if (this.#native.eventKind(i) === EVENT.exit) handlers.exit(this.#native.eventIndex(i));
+        else this.#dispatch(handlers, i);
+      }
+      if (count === 0) this.#nothingHappened(handlers);
+      else if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#checkTimers(this.now());
+    }
+  }
+
+  /** When the next timer is due, its own or Node's. */
+  get #deadline(): bigint | null {
+    const own = this.#timers.next;
+    const nodes = this.#node === null ? null : this.#node.deadline;
+    if (own === null || nodes === null) return own ?? nodes;
+    return own < nodes ? own : nodes;
+  }
+
+  #checkTimers(now: bigint): void {
+    this.#timers.fire(now);
+    const nodes = this.#node === null ? null : this.#node.deadline;
+    if (nodes !== null && nodes <= now) this.#isNodesTurn = true;
   }
 
   #callSoon(): void {
@@ -112,9 +157,9 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   /** A timer is due, or there has been nothing to do for a while. */
   #nothingHappened(handlers: MachineHandlers): void {
     const now = this.now();
-    const { next } = this.#timers;
+    const next = this.#deadline;
     if (next !== null && next <= now) {
-      this.#timers.fire(now);
+      this.#checkTimers(now);
     } else if (!this.#wasIdle) {
       this.#wasIdle = true;
       handlers.idle();

@@ -118,15 +118,15 @@ export class ManagerLink {
     };
   }
 
-  /** Blocks until there may be a message, for a thread without a loop. */
-  wait(): void {
+  /** Blocks until there may be a message, for a thread without a loop, or for at most this many milliseconds. */
+  wait(timeoutMs?: number): void {
     const connection = this.#connection;
     const fds = [
       ...(connection === null ? [] : [{ fd: connection, writable: this.#sending !== null }]),
       ...(this.#readmission === null ? [] : [{ fd: this.#readmission.listener }]),
     ];
     if (fds.length === 0) return;
-    const ready = waitForFds(fds);
+    const ready = waitForFds(fds, timeoutMs);
     if (this.#readmission !== null && ready.includes(this.#readmission.listener)) this.#accept();
     else if (ready.length > 0) this.#receive();
   }

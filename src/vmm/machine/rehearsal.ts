@@ -9,6 +9,7 @@ import type { Incoming } from './manager-link.ts';
 import type { MachineEnd } from './messages.ts';
 import { MachineReport } from './report.ts';
 import { runMachine } from './run-machine.ts';
+import { atOnce } from './turns.ts';
 
 const MiB = 2 ** 20;
 /** The guest takes a few hundredths of that. */
@@ -39,7 +40,7 @@ const CONFIG: MachineConfig = {
 export function rehearse(managerFd: number): MachineEnd | null {
   const report = new MachineReport();
   const config = { ...CONFIG, boot: { ...CONFIG.boot, path: builtFile('guest.elf') } };
-  return runMachine(config, newCounters(), report, new RehearsalLink(managerFd, report), {});
+  return atOnce(runMachine(config, newCounters(), report, new RehearsalLink(managerFd, report), {}));
 }
 
 /** Same, for only the native side of a machine, which takes a hundredth of the time. */

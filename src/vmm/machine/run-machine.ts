@@ -1,4 +1,5 @@
 import type { GivenWire } from '../backends/net/given-wires.ts';
+import type { NodeLoop } from '../native/node-loop.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
 import { reasonOf, thrownError } from './device-modules.ts';
@@ -8,6 +9,7 @@ import type { MachineEnd } from './messages.ts';
 import type { MachineReport } from './report.ts';
 import { type MachineLink, MachineRunner, type RestoredFrom } from './runner.ts';
 import { mark } from './start-trace.ts';
+import type { Turns } from './turns.ts';
 
 export type MachineHosting = {
   /** Reports the native VM to the thread that may have to destroy it. */
@@ -33,16 +35,18 @@ export type MachineHosting = {
   readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
   readonly idle?: () => void;
+  /** The event loop with which it shares its thread; default: it has a thread of its own. */
+  readonly node?: NodeLoop;
 };
 
 /** Builds a machine and runs it, across resets, to its end. @returns null if it continues in another process */
-export function runMachine(
+export function* runMachine(
   config: MachineConfig,
   counters: BigUint64Array,
   report: MachineReport,
   link: MachineLink,
   hosting: MachineHosting,
-): MachineEnd | null {
+): Turns<MachineEnd | null> {
   const {
     created,
     afterBuild,
@@ -54,10 +58,12 @@ export function runMachine(
     idle,
     hostDevices = [],
     wires = [],
+    node,
   } = hosting;
   const runner = new MachineRunner({
     ...{ counters, report, link, hostDevices, wires },
     own: own ?? null,
+    node: node ?? null,
     restore: restore ?? null,
   });
   try {
@@ -76,7 +82,7 @@ export function runMachine(
     if (failure !== null) takeOver?.fail(failure.reason);
     if (failure !== null) return { ...failure, crashed: takeOver?.isDone ?? false, exitCode: null };
     started?.();
-    const end = runner.run(idle);
+    const end = yield* runner.run(idle);
     if (end !== null) report.ending(end);
     link.flush();
     return end;

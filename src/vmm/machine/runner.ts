@@ -5,6 +5,7 @@ import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { close } from '../native/libc.ts';
 import { NativeVm } from '../native/native.ts';
+import type { NodeLoop } from '../native/node-loop.ts';
 import { StateError } from '../snapshot/state-codec.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
@@ -27,6 +28,7 @@ import { readSaved, type SavedMachine } from './saved-machine.ts';
 import { SerialConsole } from './serial-console.ts';
 import { mark } from './start-trace.ts';
 import { TopologyReport } from './topology-report.ts';
+import type { Turns } from './turns.ts';
 import { VcpuExits } from './vcpu-exits.ts';
 
 /** The kernel doesn't return a queue's thread from a request. Its resources are released when it does. */
@@ -51,6 +53,8 @@ export type RunnerOptions = {
   readonly hostDevices?: readonly GivenDevice[];
   /** Networks that it has from the start; default: none. */
   readonly wires?: readonly GivenWire[];
+  /** The event loop with which it shares its thread; default: it has a thread of its own. */
+  readonly node?: NodeLoop | null;
 };
 
 /** What a machine needs from its connection to its manager. */
@@ -90,7 +94,16 @@ export class MachineRunner {
   #isGone = false;
 
   constructor(options: RunnerOptions) {
-    const { counters, report, link, own = null, restore = null, hostDevices = [], wires = [] } = options;
+    const {
+      counters,
+      report,
+      link,
+      own = null,
+      restore = null,
+      hostDevices = [],
+      wires = [],
+      node = null,
+    } = options;
     const shape = shapeOf(counters);
     const notify: Notify = change => {
       change(report);
@@ -106,7 +119,7 @@ export class MachineRunner {
     this.#wires = wires;
     this.#words = counters;
     this.#native = new NativeVm(counters, shape);
-    const loop = new MachineLoop(this.#native);
+    const loop = new MachineLoop(this.#native, node);
     this.#loop = loop;
     this.#consoles = new ConsolePorts(
       port =>
@@ -240,7 +253,7 @@ export class MachineRunner {
    * Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while
    * @returns null if it continues in another process
    */
-  run(idle = () => {}): MachineEnd | null {
+  *run(idle = () => {}): Turns<MachineEnd | null> {
     const { machine, controls } = this.#built!;
     const { queues } = machine.parts;
     const exits = new VcpuExits({
@@ -255,7 +268,7 @@ export class MachineRunner {
     try {
       // Messages that arrived while it was being built.
       handleMessages();
-      this.#loop.run({
+      yield* this.#loop.run({
         exit: index => exits.exit(index),
         parked: index => machine.vcpuParked(index),
         vcpuEnded: (index, errno, died) => exits.ended(index, errno, died),

@@ -13,11 +13,12 @@ import { MachineReport } from './report.ts';
 import { type MachineHosting, runMachine } from './run-machine.ts';
 import type { RestoredFrom } from './runner.ts';
 import { mark } from './start-trace.ts';
+import { atOnce, type Turns } from './turns.ts';
 
 export type Build = Extract<ToMachine, { kind: 'build' }>;
 
-/** Where a machine runs: on a thread of its manager, or in its own process. */
-export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'started' | 'idle'> & {
+/** Where a machine runs: on a thread of its manager's, alone or not, or in its own process. */
+export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'started' | 'idle' | 'node'> & {
   /** Its manager is in this process, and forces it to end with the native VM's handle. */
   readonly withManager?: boolean;
   readonly closeConnection?: (connection: number) => void;
@@ -32,20 +33,26 @@ export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'started' | 'idle
  * manager has learned how it ended. Also returns if there is no manager left that could ask.
  */
 export function serveMachine(connection: number, place: MachinePlace = {}): void {
+  atOnce(servingMachine(connection, place));
+}
+
+/** The same in turns, for a thread with an event loop: `place.node`. */
+export function* servingMachine(connection: number, place: MachinePlace): Turns<void> {
+  const sharesThread = place.node !== undefined;
   const report = new MachineReport();
   const link = new ManagerLink(connection, report, place.closeConnection);
   try {
-    const build = waitForBuild(link);
+    const build = yield* waitForBuild(link, sharesThread);
     if (build === null) return;
     mark('request');
     place.building?.(build);
-    const end = run(build, link, report, place);
+    const end = yield* run(build, link, report, place);
     if (end === null) {
       link.finish();
     } else if (end !== GOES_ON_THERE) {
       report.ended(end);
       link.flush();
-      waitUntilCollected(link, report);
+      yield* waitUntilCollected(link, report, sharesThread);
     }
   } finally {
     link.close();
@@ -64,7 +71,12 @@ const NOT_CONFINED: MachineEnd = {
 const GOES_ON_THERE: MachineEnd = { crashed: false, reason: '', detail: null, exitCode: null };
 
 /** @returns null if it continues in another process */
-function run(build: Build, link: ManagerLink, report: MachineReport, place: MachinePlace): MachineEnd | null {
+function* run(
+  build: Build,
+  link: ManagerLink,
+  report: MachineReport,
+  place: MachinePlace,
+): Turns<MachineEnd | null> {
   const { config, token } = build;
   const countersFd = link.takeFd();
   const restore = restoreOf(build, link);
@@ -99,7 +111,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
       if (takeOver === null) return GOES_ON_THERE;
       lock = takeOver.lock;
     }
-    const end = runMachine(config, counters.words, report, link, {
+    const end = yield* runMachine(config, counters.words, report, link, {
       ...hosting,
       ...(takeOver && { takeOver }),
       ...(restore && { restore }),
@@ -145,27 +157,31 @@ function restoreOf({ restore }: Build, link: ManagerLink): RestoredFrom | null {
   return { stateFd, ramFd, paused: restore.paused };
 }
 
-function waitForBuild(link: ManagerLink): Build | null {
-  for (let message = awaitNext(link); message !== null; message = awaitNext(link))
-    if (message.kind === 'build') return message;
-  return null;
+function* waitForBuild(link: ManagerLink, sharesThread: boolean): Turns<Build | null> {
+  for (;;) {
+    const message = yield* awaitNext(link, sharesThread);
+    if (message === null || message.kind === 'build') return message;
+  }
 }
 
 /** Rejects late commands of the manager, and lets one that connects now learn how the machine ended. */
-function waitUntilCollected(link: ManagerLink, report: MachineReport): void {
-  for (let message = awaitNext(link); message !== null; message = awaitNext(link)) {
-    if (message.kind === 'collected') return;
+function* waitUntilCollected(link: ManagerLink, report: MachineReport, sharesThread: boolean): Turns<void> {
+  for (;;) {
+    const message = yield* awaitNext(link, sharesThread);
+    if (message === null || message.kind === 'collected') return;
     if (message.kind === 'note') report.noted(message.event);
     if (message.kind === 'command') report.reply(message.id, 'it has ended');
     link.flush();
   }
 }
 
-/** Blocks until there is a message; null if there will never be another one. */
-function awaitNext(link: ManagerLink): Incoming | null {
-  for (;;) {
+/** Blocks until there is a message, or yields if its manager is on this thread; null if there will never be one. */
+function* awaitNext(link: ManagerLink, sharesThread: boolean): Turns<Incoming | null> {
+  for (let waited = false; ; waited = true) {
     const message = link.next();
     if (message !== null || !link.reachable) return message;
-    link.wait();
+    // It takes a turn or two: neither side waits for anything else.
+    if (sharesThread && waited) yield;
+    link.wait(sharesThread ? 0 : undefined);
   }
 }

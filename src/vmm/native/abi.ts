@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 19;
+export const ABI_VERSION = 20;
 
 /** Kinds of events. */
 export const EVENT = {

@@ -180,6 +180,7 @@ function bind(library: Library) {
       'int vring_confine(void *options, void *texts, uint32_t length, void *report)',
     ),
     vring_end_on_signals: library.func('int vring_end_on_signals()'),
+    vring_insist_on_signals: library.func('int vring_insist_on_signals()'),
   };
 }
 
@@ -194,6 +195,11 @@ export type NativeAddon = {
   wait(): void;
   /** Completes the exit that has been answered. */
   complete(): void;
+  /** Of this thread's event loop, for NodeLoop; absent if Node does not export libuv's functions. */
+  loopFd?(): number;
+  loopTimeout?(): number;
+  hurryLoop?(): number;
+  loopEvents?(): number;
 };
 
 let calls: NativeCalls | null = null;
@@ -226,7 +232,7 @@ export function nativeAddon(): NativeAddon {
 }
 
 /** @returns `result`, unless it is a negative errno. @throws SystemError */
-export function checked(call: keyof NativeCalls | `vring_${keyof NativeAddon}`, result: number): number {
+export function checked(call: keyof NativeCalls | 'vring_wait' | 'vring_complete', result: number): number {
   if (result < 0) throw new SystemError(call, -result);
   return result;
 }

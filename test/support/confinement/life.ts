@@ -12,6 +12,7 @@ import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
+import { atOnce } from '../../../src/vmm/machine/turns.ts';
 import {
   ftruncate,
   MAP_SHARED,
@@ -52,7 +53,7 @@ function guest(disk: string, commands: string): void {
   runner.build(config);
   confine();
   runner.start(config);
-  const end = runner.run();
+  const end = atOnce(runner.run());
   runner.close();
   const printed = saidBy(report).map(said => {
     if (said.kind === 'event') return `event: ${said.event.text}\n`;

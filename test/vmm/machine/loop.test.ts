@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { MachineLoop } from '../../../src/vmm/machine/loop.ts';
+import { atOnce } from '../../../src/vmm/machine/turns.ts';
 import { EVENT, type NativeVm } from '../../../src/vmm/native/native.ts';
 
 /** A native side with an exit pending at every wait. */
@@ -13,7 +14,7 @@ test('timers fire during a constant stream of exits', () => {
   const loop = new MachineLoop(neverIdle);
   let exits = 0;
   loop.at(loop.now() + 1_000_000n, () => loop.stop());
-  loop.run({
+  const running = loop.run({
     exit: () => {
       if (++exits === 10_000_000) throw new Error('the timer never fired');
     },
@@ -24,6 +25,7 @@ test('timers fire during a constant stream of exits', () => {
     queueEnded: () => {},
     idle: () => {},
   });
+  atOnce(running);
   expect(exits).toBeGreaterThan(0);
 });
 
@@ -44,7 +46,7 @@ test('it says once that it is idle, and not while there is something to do', () 
   const loop = new MachineLoop(native);
   const said: string[] = [];
   const say = (word: string) => () => void said.push(word);
-  loop.run({
+  const running = loop.run({
     exit: say('exit'),
     parked: say('parked'),
     vcpuEnded: say('vcpuEnded'),
@@ -53,6 +55,7 @@ test('it says once that it is idle, and not while there is something to do', () 
     queueEnded: say('queueEnded'),
     idle: say('idle'),
   });
+  atOnce(running);
   expect(said).toEqual(['exit', 'idle']);
   // Once it has said so, it sleeps for as long as nothing happens.
   expect(waits).toEqual([1_000_000_000n, 1_000_000_000n, null, null]);

@@ -6,6 +6,7 @@ import { type MachineConfig, parseMachineConfig } from '../../../src/vmm/machine
 import type { Incoming } from '../../../src/vmm/machine/manager-link.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
+import { atOnce } from '../../../src/vmm/machine/turns.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { linkWith, saidBy } from '../../support/machine-link.ts';
@@ -46,7 +47,7 @@ function machineWith(more: Partial<MachineConfig>, ...commands: Name[]) {
 describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once'), () => {
   test('is reset by its button, and goes on with the next command', () => {
     const { runner, report, inbox } = machine('reset', 'reset', 'pause', 'stop');
-    expect(runner.run()).toMatchObject({ crashed: false, reason: 'it was stopped' });
+    expect(atOnce(runner.run())).toMatchObject({ crashed: false, reason: 'it was stopped' });
     expect(inbox).toEqual([]);
     const said = saidBy(report);
     for (const id of [0, 1, 3]) expect(said).toContainEqual({ kind: 'reply', id, error: null, result: null });
@@ -54,7 +55,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once')
 
   test('leaves commands after a stop to whoever serves its end, and ends for the first reason', () => {
     const { runner, inbox } = machine('stop', 'reset');
-    expect(runner.run()).toMatchObject({ crashed: false, reason: 'it was stopped' });
+    expect(atOnce(runner.run())).toMatchObject({ crashed: false, reason: 'it was stopped' });
     expect(inbox).toMatchObject([{ command: 'reset' }]);
   });
 });
@@ -62,7 +63,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once')
 /** The end of a machine whose guest carries out `command`. */
 function endOf(command: string, more: Partial<MachineConfig>) {
   const boot = { ...config.boot, append: `run="${command}"` };
-  return machineWith({ boot, ...more }).runner.run();
+  return atOnce(machineWith({ boot, ...more }).runner.run());
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {
@@ -93,7 +94,7 @@ test.skipIf(noKvm !== null)(onKvm('a device that cannot be closed keeps no other
     { deviceModules: [file], devices: [{ type: 'tick-counter' }, { type: 'virtio-rng' }] },
     'stop',
   );
-  expect(runner.run()).toMatchObject({ crashed: false, reason: 'it was stopped' });
+  expect(atOnce(runner.run())).toMatchObject({ crashed: false, reason: 'it was stopped' });
   expect(openFds()).toBeGreaterThan(fds);
   runners.splice(0);
   runner.close();
