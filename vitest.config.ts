@@ -51,6 +51,10 @@ export default defineConfig({
     // Every machine thread that runs from source strips its types in WebAssembly. With hundreds of such threads, V8 crashes now and
     // then as it frees the code that it compiled for their hot calls out of WebAssembly; so no call becomes hot.
     execArgv: ['--wasm-wrapper-tiering-budget=1000000000'],
-    env: { NODE_ENV: 'production', FORCE_COLOR: '0', TZ: 'UTC' },
+    env: {
+      ...{ NODE_ENV: 'production', FORCE_COLOR: '0', TZ: 'UTC' },
+      // Programs that tests start strip and compile their sources: two thirds of the CPU time of a test of a manager and its VMs.
+      NODE_COMPILE_CACHE: path('node_modules/.cache/vring-tests'),
+    },
   },
 });
