@@ -104,7 +104,7 @@ class TracedStarts {
   }
 }
 
-/** Starts by `vring run`, whose threads run concurrently. */
+/** Starts by `vring run`, which has one thread. */
 class TracedRuns {
   readonly #times = new Map<string, number[]>();
 

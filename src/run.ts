@@ -7,9 +7,12 @@ import { nameProcess, startsMachineHere } from './commands/machine-here.ts';
 import { runCompiled } from './files/compiled-program.ts';
 import { builtFile } from './project-root.ts';
 
-if (startsMachineHere(process.argv.slice(2))) {
+const words = process.argv.slice(2);
+if (startsMachineHere(words)) {
   nameProcess();
-  runCompiled(builtFile('run-here.cjs'));
+  // Such a machine runs on another thread (src/commands/run-here.ts), and this one calls other functions.
+  const hasThread = words.some(word => /^--device-module|vnc/.test(word));
+  runCompiled(builtFile('run-here.cjs'), hasThread ? 'thread' : '');
 } else {
   void import(pathToFileURL(builtFile('cli.js')).href);
 }

@@ -16,11 +16,12 @@ const KEEP_AFTER_MS = 2000;
  * that takes a third of the time of a start. The code is kept beside what Node keeps, if it keeps any, once the program
  * has announced that it has started: one that ends with an error has called little.
  * @param path the bundle, in ASCII, whose first line is a comment with a digest of the rest
+ * @param use what it is started for, if not always the same: a word for file names; each use has its own code
  */
-export function runCompiled(path: string): void {
+export function runCompiled(path: string, use = ''): void {
   // A string of one byte per character, which is not decoded.
   const text = readFileSync(path, 'latin1');
-  const kept = keptFile(path, text);
+  const kept = keptFile(path, text, use);
   const cachedData = kept === null ? undefined : readIfThere(kept);
   const script = new Script(`(function(exports,require,module,__filename,__dirname){${text}\n})`, {
     filename: path,
@@ -33,11 +34,12 @@ export function runCompiled(path: string): void {
   script.runInThisContext()(module.exports, createRequire(path), module, path, dirname(path));
 }
 
-/** The file with a bundle's code; null if none is kept. */
-function keptFile(path: string, text: string): string | null {
+/** The file with a bundle's code for this use; null if none is kept. */
+function keptFile(path: string, text: string, use: string): string | null {
   const folder = getCompileCacheDir();
   const digest = DIGEST_LINE.exec(text)?.[1];
-  return folder === undefined || digest === undefined ? null : join(folder, `${basename(path)}-${digest}`);
+  if (folder === undefined || digest === undefined) return null;
+  return join(folder, [basename(path), digest, ...(use === '' ? [] : [use])].join('-'));
 }
 
 function readIfThere(file: string): Buffer | undefined {

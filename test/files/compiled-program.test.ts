@@ -22,8 +22,8 @@ console.log(${prints}, typeof notCalled, require('node:path').basename(__filenam
 }
 
 /** Runs a bundle in a new process. @param cache where Node keeps compiled code */
-async function run(file: string, cache: string): Promise<string> {
-  const code = `import { runCompiled } from ${JSON.stringify(loader)}; runCompiled(${JSON.stringify(file)});`;
+async function run(file: string, cache: string, use = ''): Promise<string> {
+  const code = `import { runCompiled } from ${JSON.stringify(loader)}; runCompiled(${JSON.stringify(file)}, '${use}');`;
   const { stdout } = await execa(process.execPath, ['--input-type=module', '--eval', code], {
     env: { NODE_COMPILE_CACHE: cache },
   });
@@ -46,6 +46,17 @@ describe('a bundle that is loaded with its compiled code', () => {
     const [code = ''] = keptOf('first.cjs', cache).values();
     expect(code).toContain('literal-of-called');
     expect(code).not.toContain('literal-of-not-called');
+  });
+
+  test('has other code for each use', async () => {
+    const cache = join(folder, 'uses');
+    const file = bundle('uses.cjs', '1');
+    await run(file, cache);
+    await run(file, cache, 'thread');
+    expect([...keptOf('uses.cjs', cache).keys()].map(path => path.endsWith('-thread')).sort()).toEqual([
+      false,
+      true,
+    ]);
   });
 
   test('runs with that code the next time, and leaves it as it is', async () => {
