@@ -124,7 +124,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   #runRounds(handlers: MachineHandlers): void {
     for (let round = 1; this.#running && !this.#isNodesTurn; round++) {
       if (this.#soon.length > 0) this.#callSoon();
-      const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#deadline);
+      const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#nextDeadline());
       for (let i = 0; i < count && this.#running; i++) {
         if (this.#native.eventKind(i) === EVENT.exit) handlers.exit(this.#native.eventIndex(i));
         else this.#dispatch(handlers, i);
@@ -135,7 +135,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   }
 
   /** When the next timer is due, its own or Node's. */
-  get #deadline(): bigint | null {
+  #nextDeadline(): bigint | null {
     const own = this.#timers.next;
     const nodes = this.#node === null ? null : this.#node.deadline;
     if (own === null || nodes === null) return own ?? nodes;
@@ -157,7 +157,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   /** A timer is due, or there has been nothing to do for a while. */
   #nothingHappened(handlers: MachineHandlers): void {
     const now = this.now();
-    const next = this.#deadline;
+    const next = this.#nextDeadline();
     if (next !== null && next <= now) {
       this.#checkTimers(now);
     } else if (!this.#wasIdle) {
