@@ -1,6 +1,6 @@
 import { isUp } from '../engine/vm-info.ts';
+import { suggestedText } from '../store/layers.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
-import { textEdit } from '../text/text-edit.ts';
 import { balloonOf } from '../view/balloon-facts.ts';
 import { type Action, type ActionContext, NO_VM } from './action.ts';
 
@@ -27,7 +27,7 @@ export const balloonActions: readonly Action[] = [
       ui.store.getState().pushLayer({
         kind: 'prompt',
         prompt: `Memory for ${vm!.name} to keep, of ${sizeText(memory)}`,
-        edit: textEdit(sizeText(target)),
+        ...suggestedText(sizeText(target)),
         inRowOf: null,
         range: null,
         submit: text => {

@@ -14,6 +14,7 @@ export function editCount(ui: Ui, { address, current, total }: PhysicalFunction)
     kind: 'prompt',
     prompt: `VFs of ${address}: a number from 0 to ${total}, ${current} now`,
     edit: textEdit(),
+    fresh: false,
     inRowOf: shownList(state) === 'sriov' ? address : null,
     range: { least: 0, most: total, now: current },
     submit: text => {
@@ -34,6 +35,7 @@ export function editSettings(
     kind: 'prompt',
     prompt: `VF ${index}`,
     edit: textEdit(settingWords(attributes).join(' ')),
+    fresh: false,
     inRowOf: null,
     range: null,
     submit: text => {

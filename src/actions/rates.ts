@@ -15,6 +15,7 @@ export function askForText(
     kind: 'prompt',
     prompt,
     edit: textEdit(suggestion),
+    fresh: false,
     inRowOf: null,
     range: null,
     submit: text => void ui.attempt(submit(text)),

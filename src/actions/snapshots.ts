@@ -1,8 +1,7 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive, isUp } from '../engine/vm-info.ts';
-import type { Choice, Question } from '../store/layers.ts';
+import { type Choice, type Question, suggestedText } from '../store/layers.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
-import { textEdit } from '../text/text-edit.ts';
 import { bytes } from '../text/units.ts';
 import { snapshotAtCursor, titleOf } from '../view/snapshot-rows.ts';
 import { describeTask } from '../view/vm-task.ts';
@@ -49,7 +48,7 @@ function askForSnapshotName(ui: Ui, vm: VmInfo): void {
   ui.store.getState().pushLayer({
     kind: 'prompt',
     prompt: `Snapshot of ${vm.name}, name`,
-    edit: textEdit(suggestion(vm)),
+    ...suggestedText(suggestion(vm)),
     inRowOf: null,
     range: null,
     submit: name => {
@@ -81,7 +80,7 @@ function restore(ui: Ui, { state, vm }: ActionContext): void {
     ui.store.getState().pushLayer({
       kind: 'prompt',
       prompt: `New VM from ${name}, name`,
-      edit: textEdit(`${vm!.name}-2`),
+      ...suggestedText(`${vm!.name}-2`),
       inRowOf: null,
       range: null,
       submit: as => {

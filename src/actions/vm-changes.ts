@@ -1,7 +1,7 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { suggestedText } from '../store/layers.ts';
 import { currentScreen } from '../store/ui-slice.ts';
-import { textEdit } from '../text/text-edit.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type Action, type ActionContext, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
@@ -18,7 +18,7 @@ function askForName(ui: Ui, prompt: string, suggestion: string, submit: (name: s
   ui.store.getState().pushLayer({
     kind: 'prompt',
     prompt,
-    edit: textEdit(suggestion),
+    ...suggestedText(suggestion),
     inRowOf: null,
     range: null,
     submit: name => {

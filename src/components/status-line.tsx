@@ -60,9 +60,16 @@ function hostTrouble(state: AppState): string {
 }
 
 /** The text being typed; if it is typed in a row, the prompt only. */
-function Prompt({ layer: { prompt, edit, inRowOf }, columns }: { layer: PromptLayer; columns: number }) {
+function Prompt({
+  layer: { prompt, edit, fresh, inRowOf },
+  columns,
+}: {
+  layer: PromptLayer;
+  columns: number;
+}) {
   const { style, glyphs } = useTheme();
-  if (inRowOf === null) return <TextField prompt={` ${prompt}: `} edit={edit} columns={columns} />;
+  if (inRowOf === null)
+    return <TextField prompt={` ${prompt}: `} edit={edit} columns={columns} isDefault={fresh} />;
   return (
     <Text wrap="truncate" {...style('key')}>
       {pad(` ${prompt}`, columns, 'left', glyphs.ellipsis)}

@@ -1,7 +1,8 @@
 import { completePath, completeWord, type PathCompletion } from '../actions/complete-path.ts';
 import type { Ui } from '../actions/ui.ts';
 import { type FormField, type FormLayer, formLayer } from '../store/layers.ts';
-import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import { type TextEdit, textEdit } from '../text/text-edit.ts';
+import { editedText } from './edited-text.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 /** Handles a key in a form: letters are text. */
@@ -42,26 +43,13 @@ export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
   } else if (field.checkbox) {
     if (key.name === 'space') change(ui, layer, textEdit(layer.edit.text === 'yes' ? 'no' : 'yes'));
   } else if (field.choices !== undefined) choose(ui, layer, field.choices, key.name);
-  else type(ui, layer, field, edited(layer, key));
+  else type(ui, layer, field, editedText(layer, key));
 }
 
 function goTo(ui: Ui, layer: FormLayer, to: number): void {
   const { form, values, submitted } = layer;
   const stops = form.fields(values).length + 1;
   ui.store.getState().changeLayer(formLayer(form, values, (to + stops) % stops, submitted));
-}
-
-const ERASE = new Set(['backspace', 'delete', 'ctrl+u', 'ctrl+k', 'ctrl+w']);
-
-/** Typing replaces a default; once the cursor was moved in it, it is edited. */
-function edited({ edit, fresh }: FormLayer, key: ParsedKey): TextEdit {
-  const start = fresh && (isText(key) || ERASE.has(key.name)) ? textEdit() : edit;
-  if (key.name === 'paste') return insertText(start, pastedText(key.text ?? ''));
-  return fresh && key.name === 'right' ? textEdit(edit.text) : editText(start, key.name);
-}
-
-function isText({ name }: ParsedKey): boolean {
-  return name === 'paste' || name === 'space' || [...name].length === 1;
 }
 
 function type(ui: Ui, layer: FormLayer, field: FormField, edit: TextEdit): void {

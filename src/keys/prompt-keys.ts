@@ -1,6 +1,7 @@
 import type { Ui } from '../actions/ui.ts';
 import type { PromptLayer } from '../store/layers.ts';
-import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import { type TextEdit, textEdit } from '../text/text-edit.ts';
+import { editedText } from './edited-text.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 const STEPS: Readonly<Record<string, number>> = { up: 1, '+': 1, k: 1, down: -1, '-': -1, j: -1 };
@@ -20,12 +21,14 @@ export function promptKey(ui: Ui, layer: PromptLayer, key: ParsedKey): void {
       ui.notify('error', (error as Error).message);
     }
   } else {
-    changeLayer({ ...layer, edit: edited(layer, key) });
+    const edit = edited(layer, key);
+    if (edit !== layer.edit) changeLayer({ ...layer, edit, fresh: false });
   }
 }
 
-function edited({ edit, range }: PromptLayer, key: ParsedKey): TextEdit {
-  const next = key.name === 'paste' ? insertText(edit, pastedText(key.text ?? '')) : editText(edit, key.name);
+function edited(layer: PromptLayer, key: ParsedKey): TextEdit {
+  const { edit, range } = layer;
+  const next = editedText(layer, key);
   if (range === null) return next;
   const step = STEPS[key.name];
   if (step !== undefined) {

@@ -91,13 +91,18 @@ export type FormLayer = {
   readonly submitted: boolean;
 };
 
+/** A text that the first character typed replaces. */
+export function suggestedText(text: string): { readonly edit: TextEdit; readonly fresh: boolean } {
+  return { edit: { text, cursor: 0 }, fresh: true };
+}
+
 /** A form with earlier input, and the focus on one of its fields. */
 export function formLayer(form: Form, values: FormValues, focus = 0, submitted = false): FormLayer {
   const field = form.fields(values)[focus];
   const text = field === undefined ? '' : form.value(values, field);
-  const fresh = field !== undefined && values[field.key] === undefined && text !== '';
-  const edit = fresh ? { text, cursor: 0 } : textEdit(text);
-  return { kind: 'form', form, values, focus, edit, fresh, candidates: [], submitted };
+  const isDefault = field !== undefined && values[field.key] === undefined && text !== '';
+  const typed = isDefault ? suggestedText(text) : { edit: textEdit(text), fresh: false };
+  return { kind: 'form', form, values, focus, ...typed, candidates: [], submitted };
 }
 
 /** What is wrong with a field, once the user has had a chance to get it right. */
@@ -120,6 +125,8 @@ export type PromptLayer = {
   /** What it is, and what may be typed. */
   readonly prompt: string;
   readonly edit: TextEdit;
+  /** The text is a suggestion, which the first character typed replaces. */
+  readonly fresh: boolean;
   /** The function in whose row it is typed; null for the status line. */
   readonly inRowOf: string | null;
   /** For a number: only digits are accepted, and up and down count, starting from `now`. */

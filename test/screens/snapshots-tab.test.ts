@@ -43,6 +43,24 @@ describe('the tab of snapshots', () => {
     expect(engine.calls).toContain('delete first of demo');
   });
 
+  test('suggests a name, which typing replaces', async () => {
+    const driver = await start();
+    await driver.waitFor('No snapshots; W takes one');
+    driver.type('W');
+    await driver.waitFor('Snapshot of demo, name: snapshot-1');
+    driver.type('before');
+    await driver.waitFor('Snapshot of demo, name: before');
+    driver.type('\r');
+    await driver.waitFor('Snapshot before of demo: copy its disks?');
+    driver.type('\r');
+    // With the cursor moved to its end, the suggestion is edited.
+    driver.type('W');
+    await driver.waitFor('Snapshot of demo, name: snapshot-1');
+    driver.type('\x1b[C');
+    driver.type('0\r');
+    await driver.waitFor('Snapshot snapshot-10 of demo: copy its disks?');
+  });
+
   test('takes one by its name, and says how far it is', async () => {
     const driver = await start();
     await driver.waitFor('No snapshots; W takes one');
