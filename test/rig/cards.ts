@@ -106,10 +106,15 @@ async function transferOut(
   }
 }
 
+/** A port as /proc/net/tcp has it. */
+const hexPort = (port: number) => port.toString(16).toUpperCase().padStart(4, '0');
+
 /** Has the guest send a file over a connection from the host. */
 async function transferIn(host: EmulatedHost, guest: SerialGuest, card: Card): Promise<void> {
+  // State 0A is LISTEN. Before that, the connection would be refused.
   await guest.check(
-    `(timeout ${TRANSFER_SECONDS} nc -l -p ${OFFER_PORT} -e cat /tmp/data >/dev/null 2>&1 &) ; true`,
+    `(timeout ${TRANSFER_SECONDS} nc -l -p ${OFFER_PORT} -e cat /tmp/data >/dev/null 2>&1 &);
+    until grep -q ':${hexPort(OFFER_PORT)} [^ ]* 0A' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done`,
   );
   const [address, port] = card.guest;
   expect(await host.check(`nc ${address} ${port} </dev/null | sha256sum`)).toContain(
