@@ -8,11 +8,11 @@ const MODULE = join(import.meta.dirname, '../../../src/vmm/native/signals.ts');
 
 /** A process that prints a line for each SIGTERM that JavaScript handles. */
 async function started(then: string): Promise<ChildProcess & { said: () => string }> {
-  const code = `import { insistOnSignals } from '${MODULE}';
+  const code = `import { writeSync } from 'node:fs';
+    import { insistOnSignals } from '${MODULE}';
     process.on('SIGTERM', () => console.log('handled'));
     insistOnSignals();
-    console.log('ready');
-    setTimeout(() => { ${then} }, 0);`;
+    setTimeout(() => { writeSync(1, 'ready\\n'); ${then} }, 0);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
