@@ -129,8 +129,12 @@ export async function withCard(guest: SerialGuest, card: Card, use: () => Promis
     'virtio_net',
   );
   await guest.check(`ip link set ${name} up; ${card.address(name)}`);
-  await use();
-  await guest.check(`ip link set ${name} down; ip addr flush dev ${name}`);
+  try {
+    await use();
+  } finally {
+    // Even after a failure, or every later test fails, too.
+    await guest.run(`ip link set ${name} down; ip addr flush dev ${name}`);
+  }
 }
 
 export async function ping(guest: SerialGuest, to: string): Promise<void> {
