@@ -1,8 +1,9 @@
 import type { AccessSize, Device, DeviceState, IoHandler } from '../../device.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
 import { PciFunction, type PciIdentity } from '../../pci/pci-function.ts';
-import { PowerManagement } from '../../pci/power-management.ts';
+import type { PowerManagement } from '../../pci/power-management.ts';
 import { bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
+import { cardPower } from '../card-power.ts';
 import type { NicPort } from '../nic-port.ts';
 import type { CardParts } from '../nic-rows.ts';
 import { FrameFilter } from './frame-filter.ts';
@@ -105,9 +106,7 @@ export class GigabitCard implements Device {
     const fn = new PciFunction(name, model.identity);
     this.function = fn;
     fn.addInterruptPin();
-    const onPme = () => services.request({ kind: 'wake', by: 'network' });
-    // A frame that waits for room would keep out the one that wakes the machine.
-    const power = new PowerManagement(fn, { softReset: true, onPme, onState: () => port.roomAgain() });
+    const power = cardPower(fn, port, services, true);
     this.#power = power;
 
     const words = this.#words;

@@ -1,8 +1,9 @@
 import type { AccessSize, Device, DeviceState, IoHandler } from '../../device.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
 import { PciFunction, type PciIdentity } from '../../pci/pci-function.ts';
-import { PowerManagement } from '../../pci/power-management.ts';
+import type { PowerManagement } from '../../pci/power-management.ts';
 import { bytesOf, DeviceStateError, numberOf, stateOf } from '../../state.ts';
+import { cardPower } from '../card-power.ts';
 import { MiiPhy } from '../mii-phy.ts';
 import type { CardParts } from '../nic-rows.ts';
 import { SerialEeprom } from '../serial-eeprom.ts';
@@ -68,10 +69,7 @@ export class I8255x implements Device {
     fn.addBar(0, { kind: 'memory32', size: MEMORY_BAR_BYTES, prefetchable: true, handler });
     fn.addBar(1, { kind: 'io', size: CSR_BYTES, handler });
     fn.addInterruptPin();
-    const onPme = () => services.request({ kind: 'wake', by: 'network' });
-    // A frame that waits for room would keep out the one that wakes the machine.
-    const onState = () => port.roomAgain();
-    const power = wakesBy && new PowerManagement(fn, { softReset: true, onPme, onState });
+    const power = wakesBy && cardPower(fn, port, services, true);
     this.#power = power;
 
     const memory = new BusMaster(fn, services.memory);

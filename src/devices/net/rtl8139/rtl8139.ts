@@ -1,9 +1,10 @@
 import type { AccessSize, Cancel, Clock, Device, DeviceState, IoHandler } from '../../device.ts';
 import { BusMaster } from '../../pci/bus-master.ts';
 import { PciFunction } from '../../pci/pci-function.ts';
-import { PowerManagement } from '../../pci/power-management.ts';
+import type { PowerManagement } from '../../pci/power-management.ts';
 import { REG as REG_PCI } from '../../pci/registers.ts';
 import { stateOf } from '../../state.ts';
+import { cardPower } from '../card-power.ts';
 import type { Arrival, NicPort } from '../nic-port.ts';
 import type { CardParts } from '../nic-rows.ts';
 import { SerialEeprom } from '../serial-eeprom.ts';
@@ -93,11 +94,7 @@ export class Rtl8139 implements Device, IoHandler, Card {
     // Linux accepts only a card on which it can set both.
     this.function.config.define(REG_PCI.cacheLineSize, 1, 0, { writable: 0xff });
     this.function.config.define(REG_PCI.latencyTimer, 1, 0, { writable: 0xff });
-    this.#power = new PowerManagement(this.function, {
-      onPme: () => services.request({ kind: 'wake', by: 'network' }),
-      // A frame that waits for room would keep out the one that wakes the machine.
-      onState: () => port.roomAgain(),
-    });
+    this.#power = cardPower(this.function, port, services, false);
     this.#wakeUp = new WakeUp({
       ...{ registers: this.registers, power: this.#power },
       addressee: frame => this.#receiver.addressee(frame),
