@@ -1,5 +1,5 @@
 import { atLeast, type Measurement } from './measurement.ts';
-import { alternate, median } from './statistics.ts';
+import { alternate, medians } from './statistics.ts';
 import { type Card, floodProgram, runOnTap, type TapVmm, withTap } from './tap-guest.ts';
 
 const ROUNDS = 3;
@@ -64,7 +64,6 @@ async function measured(
     return fields.get('pps')!;
   };
   const values = await alternate(ROUNDS, { vring: contestant('vring'), QEMU: contestant('QEMU') });
-  const medians = (of: Record<TapVmm, number[]>) => ({ vring: median(of.vring), QEMU: median(of.QEMU) });
   return [
     { what, unit: 'packets/s', values, target: atLeast(1, 'x QEMU', values.vring / values.QEMU) },
     { what: `exits of ${what}`, unit: 'per frame', values: medians(exits) },

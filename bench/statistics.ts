@@ -15,14 +15,22 @@ export async function alternate<Name extends string>(
   contestants: Readonly<Record<Name, () => Promise<number>>>,
 ): Promise<Record<Name, number>> {
   const entries = Object.entries(contestants) as [Name, () => Promise<number>][];
-  const values = new Map(entries.map(([name]) => [name, [] as number[]]));
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, measure] of entries) values.get(name)!.push(await measure());
-  }
-  return Object.fromEntries(entries.map(([name]) => [name, median(values.get(name)!)])) as Record<
+  const values = Object.fromEntries(entries.map(([name]) => [name, [] as number[]])) as Record<
     Name,
-    number
+    number[]
   >;
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, measure] of entries) values[name].push(await measure());
+  }
+  return medians(values);
+}
+
+/** The median of each contestant's values. */
+export function medians<Name extends string>(
+  values: Readonly<Record<Name, readonly number[]>>,
+): Record<Name, number> {
+  const entries = Object.entries<readonly number[]>(values);
+  return Object.fromEntries(entries.map(([name, each]) => [name, median(each)])) as Record<Name, number>;
 }
 
 /** The 95th percentile. */
