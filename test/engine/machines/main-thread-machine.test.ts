@@ -55,8 +55,8 @@ describe.skipIf(noKvm !== null)(onKvm('a machine on the main thread'), () => {
   test.each([1, 2])('with %i vCPUs lets timers and sockets have their turns', async cpus => {
     const engine = new LocalEngine({ machines: mainThreadMachines });
     const guest = await GuestVm.start(engine, { cpus, append: 'run="spin 600s"' });
-    // The guest is busy from now on, and the machine has nothing to do.
     await guest.printed(/MiB memory/);
+    // A timer has its turn: the guest is busy meanwhile, and the machine has nothing to do.
     await sleep(50);
     const server = createServer(socket => socket.pipe(socket)).listen(join(temporaryFolder(), 'socket'));
     await once(server, 'listening');
