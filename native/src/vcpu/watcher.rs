@@ -29,11 +29,15 @@ const TOLD: u32 = 4;
 const STOPPED: u32 = 5;
 
 const FOREVER: u64 = u64::MAX;
+/// In `Shared::waits_until`: it does not wait, and reads the deadline before it does.
+const AWAKE: u64 = 0;
 
 struct Shared {
     state: AtomicU32,
     /// On CLOCK_MONOTONIC.
     deadline: AtomicU64,
+    /// The deadline that the watcher read before it began to wait.
+    waits_until: AtomicU64,
     /// Thread id of the machine thread.
     target: libc::pid_t,
     /// The same thread, by what it can ask for without a system call.
@@ -50,17 +54,7 @@ pub struct Watcher {
 impl Watcher {
     /// For the calling thread, which runs the vCPU of `run_page`.
     pub fn start(reactor: Arc<Reactor>, run_page: RunPage) -> Result<Watcher> {
-        // SAFETY: neither has arguments.
-        let (target, target_self) = unsafe { (libc::gettid(), libc::pthread_self()) };
-        let shared = Arc::new(Shared {
-            // Fds may have been ready for long, and come first.
-            state: AtomicU32::new(DUE),
-            deadline: AtomicU64::new(FOREVER),
-            target,
-            target_self,
-            run_page,
-            reactor,
-        });
+        let shared = Arc::new(Shared::new(reactor, run_page));
         let watching = shared.clone();
         let thread = Thread::spawn("vring-watch", None, move || watching.run(), |_| {})?;
         Ok(Watcher { shared, thread: Mutex::new(Some(thread)) })
@@ -75,17 +69,17 @@ impl Watcher {
     /// Called before KVM_RUN, which is interrupted once a reactor fd is ready, or at the deadline, or perhaps
     /// spuriously. Returns false if there may be something to look at first.
     pub fn enter(&self, deadline_ns: Option<u64>) -> bool {
-        let Shared { state, deadline, reactor, .. } = &*self.shared;
+        let Shared { state, deadline, waits_until, reactor, .. } = &*self.shared;
         let next = deadline_ns.unwrap_or(FOREVER);
-        let last = deadline.load(Relaxed);
-        if last != next {
+        if deadline.load(Relaxed) != next {
             // Ordered by the state change.
             deadline.store(next, Relaxed);
         }
         match state.compare_exchange(OUTSIDE, INSIDE, SeqCst, SeqCst) {
             Ok(_) => {
-                if next < last {
-                    // It is already waiting, until the previous deadline, which is later.
+                // Whatever the last deadline was: the machine thread drains the reactor's eventfd, too, perhaps before the
+                // watcher has had a CPU to see it.
+                if next < waits_until.load(SeqCst) {
                     reactor.wake();
                 }
                 true
@@ -137,6 +131,22 @@ impl Drop for Watcher {
 }
 
 impl Shared {
+    /// For the calling thread.
+    fn new(reactor: Arc<Reactor>, run_page: RunPage) -> Shared {
+        // SAFETY: neither has arguments.
+        let (target, target_self) = unsafe { (libc::gettid(), libc::pthread_self()) };
+        Shared {
+            // Fds may have been ready for long, and come first.
+            state: AtomicU32::new(DUE),
+            deadline: AtomicU64::new(FOREVER),
+            waits_until: AtomicU64::new(AWAKE),
+            target,
+            target_self,
+            run_page,
+            reactor,
+        }
+    }
+
     fn run(&self) -> Result<()> {
         loop {
             match self.state.load(SeqCst) {
@@ -148,14 +158,28 @@ impl Shared {
     }
 
     fn watch(&self) -> Result<()> {
-        let deadline = self.deadline.load(SeqCst);
+        let deadline = self.settle_deadline();
         let timeout = (deadline != FOREVER).then(|| deadline.saturating_sub(now_ns()));
-        match self.reactor.await_fds(timeout) {
+        let waited = self.reactor.await_fds(timeout);
+        self.waits_until.store(AWAKE, SeqCst);
+        match waited {
             Ok(()) | Err(Errno(libc::EINTR)) => {}
             Err(errno) => return Err(errno),
         }
         while !self.report() {}
         Ok(())
+    }
+
+    /// Returns the deadline to wait for. Either it is the current one, or the machine thread knows that it has to wake
+    /// this thread for an earlier one.
+    fn settle_deadline(&self) -> u64 {
+        loop {
+            let deadline = self.deadline.load(SeqCst);
+            self.waits_until.store(deadline, SeqCst);
+            if self.deadline.load(SeqCst) == deadline {
+                return deadline;
+            }
+        }
     }
 
     /// Makes the machine thread check. Returns false if it has entered or left the guest in the meantime.
@@ -174,5 +198,60 @@ impl Shared {
             INSIDE => false,
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epoll::drain;
+
+    #[repr(align(4096))]
+    #[expect(dead_code, reason = "it is used by its address")]
+    struct Page([u8; 4096]);
+
+    /// A watcher without its thread: the test says what that does, and when it has a CPU.
+    struct Alone {
+        watcher: Watcher,
+        _page: Box<Page>,
+    }
+
+    impl Alone {
+        fn new() -> Alone {
+            let page = Box::new(Page([0; 4096]));
+            let address = std::ptr::from_ref(&*page).addr();
+            // SAFETY: the page lives as long as the watcher.
+            let run_page = unsafe { RunPage::new(address, 4096) }.unwrap();
+            let reactor = Arc::new(Reactor::new().unwrap());
+            let shared = Shared { state: AtomicU32::new(OUTSIDE), ..Shared::new(reactor, run_page) };
+            Alone { watcher: Watcher { shared: Arc::new(shared), thread: Mutex::default() }, _page: page }
+        }
+
+        fn shared(&self) -> &Shared {
+            &self.watcher.shared
+        }
+
+        /// The guest runs until an exit that needs no event. Returns whether the watcher was woken, and leaves nothing
+        /// of that: the machine thread looked for events.
+        fn run_guest(&self, deadline_ns: u64) -> bool {
+            assert!(self.watcher.enter(Some(deadline_ns)));
+            self.watcher.leave();
+            drain(self.shared().reactor.wake_fd()) > 0
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_not_lost_with_the_signal_that_announces_it() {
+        let alone = Alone::new();
+        assert_eq!(alone.shared().settle_deadline(), FOREVER);
+        assert!(alone.run_guest(5_000));
+        assert!(alone.run_guest(5_000), "the watcher still waits forever");
+        // Now it has a CPU.
+        alone.shared().waits_until.store(AWAKE, SeqCst);
+        assert!(!alone.run_guest(4_000), "it will read the deadline");
+        assert_eq!(alone.shared().settle_deadline(), 4_000);
+        assert!(!alone.run_guest(4_000));
+        assert!(!alone.run_guest(6_000), "too early does no harm");
+        assert!(alone.run_guest(3_000));
     }
 }
