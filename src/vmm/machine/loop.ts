@@ -124,12 +124,15 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   #runRounds(handlers: MachineHandlers): void {
     for (let round = 1; this.#running && !this.#isNodesTurn; round++) {
       if (this.#soon.length > 0) this.#callSoon();
-      const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#nextDeadline());
+      // Those callbacks may have added more, which are no event to wake up for.
+      const isBusy = this.#soon.length > 0;
+      const timeout = isBusy ? 0n : this.#wasIdle ? null : IDLE_NS;
+      const count = this.#native.wait(timeout, this.#nextDeadline());
       for (let i = 0; i < count && this.#running; i++) {
         if (this.#native.eventKind(i) === EVENT.exit) handlers.exit(this.#native.eventIndex(i));
         else this.#dispatch(handlers, i);
       }
-      if (count === 0) this.#nothingHappened(handlers);
+      if (count === 0 && !isBusy) this.#nothingHappened(handlers);
       else if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#checkTimers(this.now());
     }
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MachineLoop } from '../../../src/vmm/machine/loop.ts';
+import { type MachineHandlers, MachineLoop } from '../../../src/vmm/machine/loop.ts';
 import { atOnce } from '../../../src/vmm/machine/turns.ts';
 import { EVENT, type NativeVm } from '../../../src/vmm/native/native.ts';
 
@@ -10,20 +10,25 @@ const neverIdle = {
   eventIndex: () => 0,
 } as unknown as NativeVm;
 
+const NO_HANDLERS: MachineHandlers = {
+  exit: () => {},
+  parked: () => {},
+  vcpuEnded: () => {},
+  queueBroken: () => {},
+  diskErrors: () => {},
+  queueEnded: () => {},
+  idle: () => {},
+};
+
 test('timers fire during a constant stream of exits', () => {
   const loop = new MachineLoop(neverIdle);
   let exits = 0;
   loop.at(loop.now() + 1_000_000n, () => loop.stop());
   const running = loop.run({
+    ...NO_HANDLERS,
     exit: () => {
       if (++exits === 10_000_000) throw new Error('the timer never fired');
     },
-    parked: () => {},
-    vcpuEnded: () => {},
-    queueBroken: () => {},
-    diskErrors: () => {},
-    queueEnded: () => {},
-    idle: () => {},
   });
   atOnce(running);
   expect(exits).toBeGreaterThan(0);
@@ -59,6 +64,31 @@ test('it says once that it is idle, and not while there is something to do', () 
   expect(said).toEqual(['exit', 'idle']);
   // Once it has said so, it sleeps for as long as nothing happens.
   expect(waits).toEqual([1_000_000_000n, 1_000_000_000n, null, null]);
+});
+
+test('what a callback leaves for soon is not left until something happens', () => {
+  const waits: (bigint | null)[] = [];
+  const native = {
+    wait: (timeout: bigint | null) => {
+      waits.push(timeout);
+      if (waits.length === 5) loop.stop();
+      return 0;
+    },
+  } as unknown as NativeVm;
+  const loop = new MachineLoop(native);
+  const called: string[] = [];
+  loop.soon(() => {
+    called.push('first');
+    loop.soon(() => {
+      called.push('second');
+      loop.soon(() => called.push(`third, after ${waits.length} waits`));
+    });
+  });
+  let idle = 0;
+  atOnce(loop.run({ ...NO_HANDLERS, idle: () => idle++ }));
+  expect(called).toEqual(['first', 'second', 'third, after 2 waits']);
+  expect(waits).toEqual([0n, 0n, 1_000_000_000n, null, null]);
+  expect(idle).toBe(1);
 });
 
 test('a watch may be canceled twice, and then leaves a later one of the same fd alone', () => {
