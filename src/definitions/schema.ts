@@ -24,6 +24,7 @@ import { tpm } from './fields/tpm.ts';
 import { sameMac } from './mac-addresses.ts';
 import { samePassthrough } from './passed-functions.ts';
 import { sameDisk } from './same-disk.ts';
+import { sameDeviceName } from './same-name.ts';
 
 const fields = z.strictObject({
   name: z
@@ -177,6 +178,8 @@ export const definition = fields.superRefine(
     if (same !== null) context.addIssue({ code: 'custom', ...same, input: disks });
     const twice = samePassthrough({ passthrough: passed, devices });
     if (twice !== null) context.addIssue({ code: 'custom', ...twice, input: passed });
+    const named = sameDeviceName({ passthrough: passed, devices });
+    if (named !== null) context.addIssue({ code: 'custom', ...named, input: devices });
     const mac = sameMac({ name, nics, devices, passthrough: passed });
     if (mac !== null) context.addIssue({ code: 'custom', ...mac, input: nics });
   },

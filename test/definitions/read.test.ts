@@ -169,6 +169,18 @@ describe('a problem names its place and what was expected', () => {
       '3:36 devices[0].path: /a is already used by disks[0].file: remove one of the two disks, or make both read-only',
     ],
     [
+      'name: web\ndevices: [{type: virtio-rng, name: a}, {type: virtio-rng, name: a}]',
+      '2:65 devices[1].name: devices[0] is named "a" already: choose another name',
+    ],
+    [
+      'name: web\npassthrough: [{host: 02:00.0, name: a}]\ndevices: [{type: virtio-rng, name: a}]',
+      '3:36 devices[0].name: passthrough[0] is named "a" already: choose another name',
+    ],
+    [
+      'name: web\ndevices: [{type: virtio-rng, name: rtc}]',
+      '2:36 devices[0].name: every machine has a device named "rtc": choose another name',
+    ],
+    [
       'name: web\ndisks: [{file: /a, format: fat}]',
       '2:28 disks[0].format: nothing that the guest writes returns to the folder: set readonly: true, or transient: true if what it writes may be lost',
     ],
