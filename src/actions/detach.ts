@@ -1,10 +1,11 @@
+import { definedAs } from '../engine/hotplug/defined-device.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
-import { isUp } from '../engine/vm-info.ts';
+import { isAlive, isUp } from '../engine/vm-info.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { own } from '../text/own.ts';
 import type { DeviceOwner } from '../view/device-owners.ts';
-import { deviceRows } from '../view/device-rows.ts';
+import { type DeviceRow, deviceRows } from '../view/device-rows.ts';
 import type { DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Action, type ActionContext, NO_VM } from './action.ts';
 import { FUNCTION_SCREENS, NO_FUNCTION } from './host-targets.ts';
@@ -19,15 +20,19 @@ function deviceTab({ state, vm }: ActionContext): keyof typeof BACKENDS | null {
   return tab === 'devices' || tab === 'disks' || tab === 'networks' ? tab : null;
 }
 
+/** A device of a machine, or of the definition of a VM that is off. */
+type Device = DeviceLabel & Pick<DeviceRow, 'host'>;
+
 /** The device at the cursor of a tab, or why it cannot be detached. */
-function deviceAtCursor(context: ActionContext): DeviceLabel | string {
+function deviceAtCursor(context: ActionContext): Device | string {
   const { state, vm } = context;
   const tab = deviceTab(context);
   if (vm === null || tab === null) return NO_VM;
-  if (!isUp(vm)) return `${vm.name} is ${vm.state}${vm.defined ? ': e edits its definition' : ''}`;
+  if (!isUp(vm) && (isAlive(vm) || !vm.defined || vm.problem !== null)) return `${vm.name} is ${vm.state}`;
   const rows = deviceRows(vm, null, BACKENDS[tab]);
   const row = rows[Math.min(vmViewOf(state, vm.id).cursors[tab], rows.length - 1)];
   if (row === undefined) return `${vm.name} has no device here`;
+  if (!isUp(vm)) return inDefinition(vm, row) ? row : `${row.name} is not in the definition of ${vm.name}`;
   const { places } = vm.topology!;
   if (places === undefined)
     return `${vm.name} was started by a version of vring without hot plug: V upgrades it`;
@@ -36,13 +41,29 @@ function deviceAtCursor(context: ActionContext): DeviceLabel | string {
     : `${row.name} is a part of every machine`;
 }
 
+/** Whether the definition has the device, too. */
+function inDefinition(
+  { definedDevices = [] }: VmInfo,
+  { name, type, facts, hostDevice, ...row }: Device,
+): boolean {
+  const path = facts.find(({ label }) => label === 'path')?.value;
+  const host = hostDevice?.address ?? row.host;
+  const device = {
+    ...{ name, type },
+    ...(typeof path === 'string' && { path }),
+    ...(host !== undefined && { host }),
+  };
+  return definedAs(definedDevices, device) !== undefined;
+}
+
 /** Asks how to detach a device, or what to do about one that has been asked for and has not left yet. */
 function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   const label = vm.topology?.devices.find(({ name }) => name === device);
-  const persist = vm.defined
+  const isDefined = label !== undefined && inDefinition(vm, label);
+  const persist = isDefined
     ? [{ label: 'Detach for good', run: () => detach(ui, vm, device, { persist: true }) }]
     : [];
-  const forGood = vm.defined ? ' Detaching it for good also removes it from the definition.' : '';
+  const forGood = isDefined ? ' Detaching it for good also removes it from the definition.' : '';
   if (label?.removing === undefined) {
     ui.choose(
       `Detach ${device} from ${vm.name}?`,
@@ -85,22 +106,37 @@ function detachFunction(ui: Ui, vm: VmInfo, { has, device, address }: DeviceOwne
     askToDetach(ui, vm, device);
     return;
   }
-  ui.choose(
-    `Remove ${address} from the definition of ${vm.name}?`,
-    `${vm.name} is off; it will no longer take the device at its next start.`,
-    [
-      { label: 'Cancel' },
-      {
-        label: 'Remove',
-        run: () => {
-          const done = ui.engine
-            .detach(vm.id, device, { force: false, persist: true })
-            .then(() => ui.notify('info', `${vm.name} no longer takes ${address}`));
-          void ui.attempt(done);
-        },
-      },
-    ],
-  );
+  askToRemove(ui, vm, {
+    ...{ device, what: address, effect: 'it will no longer take the device at its next start' },
+    done: `${vm.name} no longer takes ${address}`,
+  });
+}
+
+type Removal = {
+  readonly device: string;
+  readonly what: string;
+  readonly effect: string;
+  readonly done: string;
+};
+
+/** Asks whether to remove a device from the definition of a VM that is off. */
+function askToRemove(ui: Ui, vm: VmInfo, { device, what, effect, done }: Removal): void {
+  const remove = () =>
+    ui.attempt(
+      ui.engine.detach(vm.id, device, { force: false, persist: true }).then(() => ui.notify('info', done)),
+    );
+  ui.choose(`Remove ${what} from the definition of ${vm.name}?`, `${vm.name} is ${vm.state}; ${effect}.`, [
+    { label: 'Cancel' },
+    { label: 'Remove', run: () => void remove() },
+  ]);
+}
+
+function removeFromDefinition(ui: Ui, vm: VmInfo, { name, backend }: DeviceLabel): void {
+  const kept = backend === 'disk' ? '; the file of the disk is kept' : '';
+  askToRemove(ui, vm, {
+    ...{ device: name, what: name, effect: `it will not have the device at its next start${kept}` },
+    done: `${name} was removed from the definition of ${vm.name}`,
+  });
 }
 
 export const detachActions: readonly Action[] = [
@@ -128,9 +164,11 @@ export const detachActions: readonly Action[] = [
     },
     run: context => {
       const { ui, state, vm } = context;
-      if (currentScreen(state).kind === 'vm')
-        askToDetach(ui, vm!, (deviceAtCursor(context) as DeviceLabel).name);
-      else {
+      if (currentScreen(state).kind === 'vm') {
+        const device = deviceAtCursor(context) as Device;
+        if (isUp(vm!)) askToDetach(ui, vm!, device.name);
+        else removeFromDefinition(ui, vm!, device);
+      } else {
         const owner = ownerAtCursor(context)!;
         detachFunction(ui, state.infos[owner.vm]!, owner);
       }

@@ -14,7 +14,7 @@ import { DefinitionError } from './problem.ts';
 import { readDefinition } from './read.ts';
 import type { Definition } from './schema.ts';
 import { FilePresence, type SourceFile, sourceFiles } from './source-files.ts';
-import { hostDevicesOf, nicsOf, notYet, toMachine, unsupported } from './to-machine.ts';
+import { askedFor, toMachine, unsupported } from './to-machine.ts';
 import { watchFolder } from './watch.ts';
 import { shown } from './words.ts';
 import { removeFile, writeFile } from './write-file.ts';
@@ -165,14 +165,13 @@ export class DefinitionStore implements Definitions {
       const definition = this.definition(name);
       const { cpus, memory, autostart, 'on-crash': onCrash } = definition;
       const size = { vcpus: cpus.count, memoryBytes: memory.size };
-      const hostDevices = hostDevicesOf(definition);
-      const nics = nicsOf(definition);
+      const { devices, hostDevices, nics, missing } = askedFor(definition);
       const vm = {
         ...{ name, problem: null, blockers: [], ...size, autostart, onCrash },
         ...(hostDevices.length > 0 && { hostDevices }),
         ...(nics.length > 0 && { nics }),
+        devices,
       };
-      const missing = notYet(definition);
       return {
         stamp,
         vm,

@@ -1,6 +1,8 @@
 import type { DeviceTable } from '../devices/device-table.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { type WantedHostDevice, wantedHostDevices } from '../engine/host-devices/wanted.ts';
+import type { DefinedDevice } from '../engine/hotplug/defined-device.ts';
+import { definedDevices } from '../engine/hotplug/defined-devices.ts';
 import { type VmNic, vmNics } from '../engine/networks/vm-nics.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
@@ -152,20 +154,37 @@ function cpuOf({ model, features, enforce }: Definition['cpus']) {
   };
 }
 
-/** The host functions that a definition passes through, with the settings that only the host needs. */
-export function hostDevicesOf(definition: Definition, table = deviceTable): WantedHostDevice[] {
+/** What a definition asks for: devices that this version supports, and what it lacks. */
+export type AskedFor = {
+  readonly devices: readonly DefinedDevice[];
+  /** The host functions that it passes through, with the settings that only the host needs. */
+  readonly hostDevices: readonly WantedHostDevice[];
+  readonly nics: readonly VmNic[];
+  readonly missing: readonly NotYet[];
+};
+
+export function askedFor(definition: Definition, table = deviceTable): AskedFor {
+  const { devices, missing } = fromTable(definition, table);
+  return {
+    devices: definedDevices(devices, table),
+    hostDevices: hostDevicesOf(definition, devices, table),
+    nics: vmNics(devices, table),
+    missing,
+  };
+}
+
+function hostDevicesOf(
+  definition: Definition,
+  devices: readonly DeviceConfig[],
+  table: DeviceTable,
+): WantedHostDevice[] {
   const options = passedFunctions(definition.passthrough, hostFunctionsOfSlot).map(({ device }) => ({
     address: device.host,
     keep: device.keep === true,
     settings: vfSettings(device),
     unsafeNoIommu: device['unsafe-no-iommu'] === true,
   }));
-  return wantedHostDevices(fromTable(definition, table).devices, options, table);
-}
-
-/** The network cards of a definition that this version supports. */
-export function nicsOf(definition: Definition, table = deviceTable): VmNic[] {
-  return vmNics(fromTable(definition, table).devices, table);
+  return wantedHostDevices(devices, options, table);
 }
 
 /** What a definition asks for that this version does not support. */

@@ -26,6 +26,8 @@ export type WantedDevice = {
   /** Its common name, as a plural or a mass noun: `e1000 network cards`. */
   readonly what: string;
   readonly entry: WantedEntry;
+  /** The definition does not list it: another device needs it, or several together. */
+  readonly implied?: true;
 };
 
 /** `type`: null if the table has no device for the key. */
@@ -85,7 +87,7 @@ export function wantedDevices(
       ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]
       : []),
     ...channelsOf(definition).map(({ name: port, chardev }, index) => ({
-      key: `channels[${index}]`,
+      key: index < definition.channels.length ? `channels[${index}]` : 'agent',
       what: 'channels',
       entry: { type: type('channels'), port, chardev },
     })),
@@ -134,7 +136,7 @@ function portController(definition: Definition, table: DeviceTable): WantedDevic
   const controller = table.configurable.find(({ provides }) => provides?.kind === bus);
   if (ports <= ROOM_FOR_PORTS || controller === undefined) return [];
   const entry = { type: controller.type, name: 'ports', 'max-ports': ports };
-  return [{ key: 'channels', what: 'channels', entry }];
+  return [{ key: 'channels', what: 'channels', entry, implied: true }];
 }
 
 /** Controllers for the buses that devices need, of kinds that no device of the definition provides. */
@@ -148,7 +150,8 @@ function impliedControllers(wanted: readonly WantedDevice[], table: DeviceTable)
     const controller = table.configurable.find(({ provides }) => provides?.kind === row.bus);
     if (controller === undefined) return [];
     const { key, what } = wanted[index]!;
-    return [{ key, what, entry: { type: controller.type, name: table.freeName(controller.type, taken) } }];
+    const name = table.freeName(controller.type, taken);
+    return [{ key, what, entry: { type: controller.type, name }, implied: true }];
   });
 }
 

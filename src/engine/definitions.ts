@@ -3,6 +3,7 @@ import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { WantedHostDevice } from './host-devices/wanted.ts';
+import type { DefinedDevice } from './hotplug/defined-device.ts';
 import type { VmNic } from './networks/vm-nics.ts';
 
 /** A VM, as far as its definition can be read. */
@@ -23,6 +24,8 @@ export type DefinedVm = {
   readonly hostDevices?: readonly WantedHostDevice[];
   /** Its network cards; default: none. */
   readonly nics?: readonly VmNic[];
+  /** All devices that it lists or needs; default: none. */
+  readonly devices?: readonly DefinedDevice[];
 };
 
 /** The definitions on disk, as an engine uses them. */

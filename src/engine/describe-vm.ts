@@ -72,6 +72,7 @@ export function describeVm(vm: VmParts): VmInfo {
     ...(vm.task !== null && { task: vm.task }),
     ...(hostDevices.length > 0 && { hostDevices }),
     ...(nics.length > 0 && { nics: run === null ? nics : vm.cards.withAddresses(nics, agent) }),
+    ...((defined?.devices?.length ?? 0) > 0 && { definedDevices: defined!.devices! }),
     ...(run !== null && config?.vnc !== undefined && { vnc: config.vnc }),
     ...(vm.servedVnc !== null && { servedVnc: vm.servedVnc }),
     keyboardHolder: consoles.keyboardHolder,

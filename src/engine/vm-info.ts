@@ -2,6 +2,7 @@ import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 import type { VncSettings } from '../vmm/machine/vnc-settings.ts';
 import type { GuestFacts } from './guest-agent/guest-facts.ts';
+import type { DefinedDevice } from './hotplug/defined-device.ts';
 import type { VmNic } from './networks/vm-nics.ts';
 import type { ServedVnc } from './served-vnc.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
@@ -91,6 +92,8 @@ export type VmInfo = {
   readonly guest?: GuestFacts;
   /** Its network cards while it runs, or at its next start; default: none. */
   readonly nics?: readonly VmNic[];
+  /** The devices that its definition lists or needs, for its next start; default: none. */
+  readonly definedDevices?: readonly DefinedDevice[];
   /** The VNC server of its screen while it runs; default: none was requested. */
   readonly vnc?: VncSettings;
   /** The process of that server, once it listens. */

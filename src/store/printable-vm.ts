@@ -18,6 +18,7 @@ export function printableVm(vm: VmInfo): VmInfo {
     broken: printableRecord(vm.broken),
     ...(vm.hostDevices !== undefined && { hostDevices: printableDeep(vm.hostDevices) }),
     ...(vm.nics !== undefined && { nics: printableDeep(vm.nics) }),
+    ...(vm.definedDevices !== undefined && { definedDevices: printableDeep(vm.definedDevices) }),
     ...(vm.servedVnc !== undefined && { servedVnc: printableDeep(vm.servedVnc) }),
     ...(vm.guest !== undefined && { guest: printableDeep(vm.guest) }),
     ...(vm.diskErrors !== undefined && { diskErrors: printableRecord(vm.diskErrors) }),

@@ -1,7 +1,7 @@
 import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
 import type { HostInterrupts } from '../engine/sampling/host-interrupts.ts';
 import type { StatisticRates, VmDetail } from '../engine/sampling/rates.ts';
-import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive, type VmInfo } from '../engine/vm-info.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { logTime } from '../text/time.ts';
 import { bytes, count, percent, rate } from '../text/units.ts';
@@ -11,6 +11,10 @@ import { passedDeviceFacts } from './passed-device-facts.ts';
 
 /** A device, with the rates of all its queues and of its ports and memory. */
 export type DeviceRow = DeviceLabel & {
+  /** Default: the machine has it, or had it when it last ran. Else it is in the definition of a VM that is off. */
+  readonly onlyDefined?: true;
+  /** The host's PCI function that the definition passes through as this device. */
+  readonly host?: string;
   /** Why it no longer serves its driver; null while it does. */
   readonly broken: string | null;
   /** The last request that failed on the host's disk. */
@@ -41,20 +45,63 @@ export type DeviceRow = DeviceLabel & {
   readonly interrupts: number;
 };
 
-/** The devices of a VM, optionally only those with one kind of back end, in the machine's order. */
+/**
+ * The devices of a VM, optionally only those with one kind of back end, in the machine's order. A VM that is off has
+ * those that it gets at its next start.
+ */
 export function deviceRows(
   vm: VmInfo,
   rates: VmDetail | null,
   backend?: DeviceLabel['backend'],
 ): DeviceRow[] {
-  return (vm.topology?.devices ?? [])
+  return devicesOf(vm)
     .filter(device => backend === undefined || device.backend === backend)
     .map(device => ({
       ...device,
       broken: vm.broken[device.name] ?? null,
       diskErrors: vm.diskErrors?.[device.name] ?? null,
-      ...ratesOf(device.name, rates),
+      ...ratesOf(device.name, device.onlyDefined ? null : rates),
     }));
+}
+
+/** Whether the devices of a VM are those of its definition: it is off, and does not continue from a saved state. */
+export function isAsDefined(vm: VmInfo): boolean {
+  return (
+    !isAlive(vm) && vm.defined && vm.problem === null && (vm.saved === undefined || vm.topology === null)
+  );
+}
+
+function devicesOf(vm: VmInfo): readonly (DeviceLabel & Pick<DeviceRow, 'onlyDefined' | 'host'>)[] {
+  const { topology, definedDevices = [] } = vm;
+  const last = topology?.devices ?? [];
+  if (!isAsDefined(vm)) return last;
+  const ofConfiguration = new Set((topology?.places?.devices ?? []).map(({ name }) => name));
+  const ofEveryMachine =
+    topology?.places === undefined ? [] : last.filter(({ name }) => !ofConfiguration.has(name));
+  return [
+    ...ofEveryMachine,
+    ...definedDevices.map(({ path: _, drive: __, ...device }) => ({
+      ...device,
+      facts: [
+        ...device.facts,
+        ...lastFacts(
+          device.facts,
+          last.find(({ name }) => name === device.name),
+        ),
+      ],
+      address: null,
+      onlyDefined: true as const,
+    })),
+  ];
+}
+
+/** What the last run has shown about the file of a disk, if the disk is still the same. */
+function lastFacts(facts: readonly DeviceFact[], last: DeviceLabel | undefined): readonly DeviceFact[] {
+  const has = (label: string) => facts.some(fact => fact.label === label);
+  const path = facts.find(({ label }) => label === 'path')?.value;
+  if (path === undefined || !last?.facts.some(({ label, value }) => label === 'path' && value === path))
+    return [];
+  return last.facts.filter(({ label }) => (label === 'size' || label === 'format') && !has(label));
 }
 
 /**
@@ -107,8 +154,9 @@ export function deviceFacts(
   device: DeviceRow,
   host: HostSnapshot | null = null,
 ): Fact[] {
-  const regions = topology?.regions.filter(region => region.device === device.name) ?? [];
-  const queues = topology?.queues.filter(queue => queue.device === device.name && queue.size > 0) ?? [];
+  const last = device.onlyDefined ? null : topology;
+  const regions = last?.regions.filter(region => region.device === device.name) ?? [];
+  const queues = last?.queues.filter(queue => queue.device === device.name && queue.size > 0) ?? [];
   const taken = hostDevices.find(({ address }) => address === device.hostDevice?.address);
   return [
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
@@ -125,6 +173,7 @@ export function deviceFacts(
     ...(device.hostDevice === undefined
       ? []
       : passedDeviceFacts(device.hostDevice, { taken, host, counted: device.hostInterrupts })),
+    ...(device.onlyDefined ? [fact('State', 'not running: as in the definition, for the next start')] : []),
     fact('Type', device.title),
     fact('Bus', device.address === null ? device.bus : `${device.bus}, at ${device.address}`),
     ...otherFacts(device).map(({ label, value, unit }) => fact(capitalized(label), factText(value, unit))),

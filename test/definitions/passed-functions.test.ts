@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { passedFunctions } from '../../src/definitions/passed-functions.ts';
 import { requestOf } from '../../src/definitions/passthrough-request.ts';
 import { readDefinition } from '../../src/definitions/read.ts';
-import { hostDevicesOf, toMachine } from '../../src/definitions/to-machine.ts';
+import { askedFor, toMachine } from '../../src/definitions/to-machine.ts';
 import { functionsOfHostSlot } from '../../src/host/pci/slot-functions.ts';
 import { desktopTree } from '../host/trees/desktop.ts';
 import { serverTree } from '../host/trees/server.ts';
@@ -50,7 +50,7 @@ test('settings of a virtual function are for the host, and nothing for the machi
   );
   const settings = { vlan: 42, qos: 3, trust: true, spoofCheck: false };
   expect(requestOf(definition).options).toEqual({ '0000:01:10.0': settings });
-  const [wanted] = hostDevicesOf(definition);
+  const [wanted] = askedFor(definition).hostDevices;
   expect(wanted).toMatchObject({ address: '0000:01:10.0', settings });
   const passed = toMachine(definition).devices!.find(({ type }) => type === 'vfio-pci');
   for (const key of ['mac', 'vlan', 'qos', 'trust', 'spoof-check']) expect(passed).not.toHaveProperty(key);

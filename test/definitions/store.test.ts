@@ -54,9 +54,10 @@ describe('the list', () => {
     put('web.yaml', `name: web\nmemory: 1G\ncpus: 2\nautostart: true\non-crash: restart\n${bootable()}`);
     put('db.yaml', `name: db\n${bootable()}`);
     for (const file of ['web.yaml~', '.web.yaml.1.new', 'README', '.hidden.yaml']) put(file, 'name: web');
+    const devices = [expect.objectContaining({ name: 'rng0', type: 'virtio-rng' })];
     expect(store.list()).toEqual([
-      { name: 'db', ...fine, vcpus: 1, memoryBytes: 2 ** 28, autostart: false, onCrash: 'keep' },
-      { name: 'web', ...fine, vcpus: 2, memoryBytes: 2 ** 30, autostart: true, onCrash: 'restart' },
+      { name: 'db', ...fine, vcpus: 1, memoryBytes: 2 ** 28, autostart: false, onCrash: 'keep', devices },
+      { name: 'web', ...fine, vcpus: 2, memoryBytes: 2 ** 30, autostart: true, onCrash: 'restart', devices },
     ]);
   });
 

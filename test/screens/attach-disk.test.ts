@@ -92,7 +92,7 @@ describe('a disk is attached', () => {
     driver.type(`${disk}${CTRL_S}`);
     await driver.waitFor('virtio-blk0 is in the definition of db, for its next start');
     driver.type('6');
-    await driver.waitFor('None when it last ran');
+    await driver.waitFor('No network cards; a attaches one');
     expect(engine.calls).toEqual(['attach virtio-blk to db']);
   });
 });

@@ -66,7 +66,8 @@ function registerShow(vm: Command): void {
       [
         'vms',
         `${VM_FACTS}, and \`devices\`: \`all\`: { \`name\`, \`type\`, \`bus\`, \`addr\` (its place there, or null), \`address\` (as the guest sees it, or null), \`facts\` }[], \`queues\`: { \`device\`, \`type\`, \`queue\`, \`size\` }[], \`regions\`: { \`device\`, \`space\`, ` +
-          '`start`, `size` }[], of the machine as of the last start; null before the first one',
+          '`start`, `size` }[], of the machine as of the last start; null before the first one; and ' +
+          '`definedDevices`: { `name`, `type`, `bus`, `facts` }[], those of the next start',
       ],
     ],
   });

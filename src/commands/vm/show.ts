@@ -7,6 +7,7 @@ import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { balloonOf, balloonText } from '../../view/balloon-facts.ts';
 import { layerLines, processText, vncText } from '../../view/confinement-facts.ts';
+import { isAsDefined } from '../../view/device-rows.ts';
 import { guestText, pinningText, vcpusText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -33,7 +34,12 @@ export function showVms(
     }
   });
   if (vms.length > 0 || options.json) {
-    print(options, { vms: vms.map(vm => ({ ...vmFacts(vm), devices: devices(vm.topology) })) }, () =>
+    const json = (vm: VmInfo) => ({
+      ...vmFacts(vm),
+      devices: devices(vm.topology),
+      definedDevices: definedDevices(vm),
+    });
+    print(options, { vms: vms.map(json) }, () =>
       vms.flatMap((vm, index) => [...(index > 0 ? [''] : []), ...vmLines(vm, outputWidth())]),
     );
   }
@@ -52,6 +58,14 @@ function devices(topology: Topology | null): object | null {
     queues: queues.map(({ device, type, queue, size }) => ({ device, type, queue, size })),
     regions: regions.map(({ device, space, start, size }) => ({ device, space, start, size })),
   };
+}
+
+/** The devices that it gets at its next start. */
+function definedDevices({ definedDevices = [] }: VmInfo): object[] {
+  return definedDevices.map(({ name, type, bus, facts }) => ({
+    ...{ name, type, bus },
+    facts: Object.fromEntries(facts.map(({ label, value }) => [label, value])),
+  }));
 }
 
 export function vmLines(vm: VmInfo, cells: number): string[] {
@@ -88,11 +102,11 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...Object.entries(vm.broken).flatMap(([device, reason]) => fact(device, `broken: ${reason}`)),
     ...Object.entries(vm.diskErrors ?? {}).flatMap(([device, text]) => fact(device, text)),
     ...(vm.detail === null ? [] : ['', ...printableLines(vm.detail)]),
-    ...(vm.topology === null ? [] : deviceTables(vm.topology, cells)),
+    ...(vm.topology === null || isAsDefined(vm) ? definedTable(vm, cells) : deviceTables(vm.topology, cells)),
   ];
 }
 
-function factsText({ facts }: Topology['devices'][number]): string {
+function factsText({ facts }: Pick<Topology['devices'][number], 'facts'>): string {
   const text = ({ value, unit }: (typeof facts)[number]) =>
     unit === 'bytes' ? bytes(Number(value)) : String(value);
   return facts.map(fact => `${fact.label} ${text(fact)}`).join(', ');
@@ -108,6 +122,24 @@ function definitionText({ defined, problem, blockers }: VmInfo): string {
 function placed({ devices, places }: Topology) {
   const addrs = new Map(places?.devices.map(({ name, addr }) => [name, addr]));
   return devices.map(device => ({ ...device, addr: addrs.get(device.name) ?? null }));
+}
+
+/** The devices of a VM that is off, as in its definition. */
+function definedTable({ definedDevices = [] }: VmInfo, cells: number): string[] {
+  if (definedDevices.length === 0) return [];
+  return [
+    '',
+    ...tableLines(
+      definedDevices,
+      [
+        { title: 'DEVICE', text: device => device.name },
+        { title: 'TYPE', text: device => device.type },
+        { title: 'BUS', text: device => device.bus },
+        { title: 'FACTS', text: factsText, rank: 1, least: 20 },
+      ],
+      cells,
+    ),
+  ];
 }
 
 function deviceTables(topology: Topology, cells: number): string[] {

@@ -1,9 +1,9 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
 
 /** One VM in a JSON document. The keys are stable. */
-export type VmFacts = Omit<VmInfo, 'id' | 'topology'>;
+export type VmFacts = Omit<VmInfo, 'id' | 'topology' | 'definedDevices'>;
 
-export function vmFacts({ id: _, topology: __, ...facts }: VmInfo): VmFacts {
+export function vmFacts({ id: _, topology: __, definedDevices: ___, ...facts }: VmInfo): VmFacts {
   return facts;
 }
 

@@ -1,6 +1,8 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { definedAs } from '../../engine/hotplug/defined-device.ts';
+import { identityOf } from '../../engine/hotplug/defined-devices.ts';
 import { DefinitionFileError } from '../files.ts';
 import { plainLimits, plainNicLimits } from '../plain.ts';
 import { readDefinition } from '../read.ts';
@@ -9,12 +11,14 @@ import { wantedDevices } from '../wanted-devices.ts';
 import { YamlText } from '../yaml-text.ts';
 import { changeKeys, type KeyChange } from './change-text.ts';
 
-/** A device of a definition: its name in the VM, and where it is written. */
+/** A device of a definition: its name in the VM, and where it is written; null if other devices imply it. */
 type WrittenDevice = {
   readonly name: string;
-  readonly path: KeyChange['path'];
+  readonly path: KeyChange['path'] | null;
   readonly entry: Readonly<Record<string, unknown>>;
 };
+
+type ListedDevice = WrittenDevice & { readonly path: KeyChange['path'] };
 
 /**
  * The text of a definition with another device at the end, where it does not move any other. Comments are kept. A
@@ -41,15 +45,15 @@ export function withDevice(
   const at = present?.items?.length ?? 0;
   const change = at === 0 ? { path: [list], value: [entry] } : { path: [list, at], value: entry };
   const changed = changeKeys(text, file, [change]);
-  const added = writtenDevices(readDefinition(changed, { file, name: definition.name }));
+  const added = listedDevices(readDefinition(changed, { file, name: definition.name }));
   const name = added.find(({ path }) => path[0] === list && path[1] === at)?.name;
   return { text: changed, name: name ?? device.name ?? '' };
 }
 
 /**
  * The text of a definition without a device.
- * @param device its name in the VM, with its disk or its host device if known: the definition may use another name by
- * now
+ * @param device its name in the VM, with its type, its disk or its host device if known: the definition may use
+ * another name by now, or use the name for another device
  * @throws DefinitionFileError if there is no such device
  */
 export function withoutDevice(
@@ -58,14 +62,16 @@ export function withoutDevice(
   definition: Definition,
   device: Partial<DeviceConfig>,
 ): string {
-  const written = writtenDevices(definition);
+  const written = listedDevices(definition);
   const found = findDevice(written, file, device);
-  const [list] = found.path;
+  const [list, index] = found.path;
   const others = written.filter(({ path }) => path[0] === list && path.length > 1);
-  const path = others.length === 1 ? [list!] : found.path;
-  // The random number device exists unless it is turned off.
-  return changeKeys(text, file, [{ path, value: list === 'rng' ? false : undefined }]);
+  const path = typeof index === 'number' && others.length === 1 ? [list!] : found.path;
+  return changeKeys(text, file, [{ path, value: TURNED_OFF[list!] }]);
 }
+
+/** Devices that a VM may have unless they are turned off. */
+const TURNED_OFF: Readonly<Record<string, unknown>> = { rng: false, display: 'none' };
 
 /**
  * The text of a definition in which a disk or network card has these limits, and no others.
@@ -79,7 +85,7 @@ export function withLimits(
   device: Partial<DeviceConfig>,
   limits: DiskLimits | NetLimits,
 ): string {
-  const { path } = findDevice(writtenDevices(definition), file, device);
+  const { path } = findDevice(listedDevices(definition), file, device);
   const value = Object.keys(limits).length === 0 ? undefined : limitsIn(path[0]!, limits);
   return changeKeys(text, file, [{ path: [...path, 'limits'], value }]);
 }
@@ -92,13 +98,14 @@ function limitsIn(list: string | number, limits: DiskLimits | NetLimits): object
 
 /** @throws DefinitionFileError if there is no such device */
 function findDevice(
-  written: readonly WrittenDevice[],
+  written: readonly ListedDevice[],
   file: string,
   device: Partial<DeviceConfig>,
-): WrittenDevice {
-  const same = (key: 'path' | 'host') =>
-    device[key] === undefined ? undefined : written.find(({ entry }) => entry[key] === device[key]);
-  const found = same('path') ?? same('host') ?? written.find(({ name }) => name === device.name);
+): ListedDevice {
+  const found = definedAs(
+    written.map(found => ({ ...identityOf(found.entry), name: found.name, found })),
+    identityOf(device),
+  )?.found;
   if (found !== undefined) return found;
   const names = written.map(({ name }) => name).join(', ');
   throw new DefinitionFileError(
@@ -115,16 +122,26 @@ function entryOf({ type, ...options }: DeviceConfig, name: string) {
   return { list: 'passthrough', entry };
 }
 
+/** Those that the definition lists. */
+function listedDevices(definition: Definition): ListedDevice[] {
+  return writtenDevices(definition).filter((device): device is ListedDevice => device.path !== null);
+}
+
 function writtenDevices(definition: Definition): WrittenDevice[] {
   const wanted = wantedDevices(definition).filter(
     ({ entry: { type } }) => type !== null && deviceTable.find(type) !== undefined,
   );
   const names = deviceTable.names(wanted.map(({ entry }) => entry as DeviceConfig));
-  return wanted.map(({ key, entry }, index) => ({ name: names[index]!, path: pathOf(key), entry }));
+  return wanted.map(({ key, entry, implied }, index) => ({
+    name: names[index]!,
+    path: implied ? null : pathOf(key),
+    entry,
+  }));
 }
 
-/** `disks[0].bus` is in `disks`, at 0. */
+/** `disks[0].bus` is in `disks`, at 0; `machine.hpet` is in `machine`. */
 function pathOf(key: string): KeyChange['path'] {
-  const [, list, index] = /^([a-z]+)(?:\[(\d+)\])?/.exec(key)!;
-  return index === undefined ? [list!] : [list!, Number(index)];
+  const [, list, index, below] = /^([a-z]+)(?:\[(\d+)\]|\.([a-z]+))?/.exec(key)!;
+  if (index !== undefined) return [list!, Number(index)];
+  return below === undefined ? [list!] : [list!, below];
 }

@@ -7,6 +7,8 @@ import type { KnownNetworks } from '../networks/open-wire.ts';
 import type { Vm } from '../vm.ts';
 import { isAlive } from '../vm-info.ts';
 import { attachDevice, checkedDevice } from './attach.ts';
+import { definedAs } from './defined-device.ts';
+import { identityOf } from './defined-devices.ts';
 import { detachDevice } from './detach.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug-info.ts';
 
@@ -55,14 +57,15 @@ export class VmDevices {
       this.#changeDefinition(vm, () => definitions.detach(vm.name, { name: device }));
       return;
     }
-    if (persist) requireDefinition(vm);
     const known = vm.devices?.get(device);
+    if (persist) requireDefinition(vm);
     const remove = () => definitions.detach(vm.name, { ...known, name: device });
     // It may have left the VM before.
     if (persist && vm.info.topology?.devices.every(({ name }) => name !== device)) {
       this.#changeDefinition(vm, remove);
       return;
     }
+    if (persist) requireDefined(vm, { ...known, name: device });
     await detachDevice(vm, device, force);
     const address = known && deviceTable.hostDevice(known)?.address;
     if (address !== undefined) await hostDevices.returned(address);
@@ -123,6 +126,13 @@ export class VmDevices {
     this.#host.note('info', 'its definition was changed', name);
     return result;
   }
+}
+
+/** @throws unless the definition has the device: nothing is detached for a change that cannot be made */
+function requireDefined(vm: Vm, device: Partial<DeviceConfig>): void {
+  const devices = vm.defined?.devices;
+  if (devices === undefined || definedAs(devices, identityOf(device)) !== undefined) return;
+  throw new Error(`${device.name} is not in the definition of ${vm.name}: leave out --persist`);
 }
 
 function requireDefinition({ name, defined, info }: Vm): void {

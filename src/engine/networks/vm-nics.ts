@@ -62,7 +62,8 @@ export function withMacAddresses(
 /** The options that name a host resource, in order of preference for display. */
 const NAMES = ['ifname', 'bridge', 'br', 'interface', 'name', 'hub'] as const;
 
-function networkName(options: NetOptions): string | null {
+/** The host resource that a network names; null if none. */
+export function networkName(options: NetOptions): string | null {
   const given = options as Readonly<Record<string, unknown>>;
   const key = NAMES.find(each => given[each] !== undefined);
   return key === undefined ? null : String(given[key]);

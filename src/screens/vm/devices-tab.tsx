@@ -108,9 +108,15 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
         height={list.rows}
         cursor={cursor}
         focused
-        empty={vm.topology === null ? unbuilt : noneText(vm, empty)}
+        empty={noneText(vm, empty, unbuilt)}
         renderRow={(row, selected) => (
-          <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row, vm, host)} />
+          <TableRow
+            key={row.name}
+            layout={layout}
+            selected={selected}
+            cells={cellsOf(row, vm, host)}
+            {...(!isAlive(vm) && { token: 'text.secondary' })}
+          />
         )}
       />
       {details && row && <DeviceDetails row={row} facts={deviceFacts(vm, row, host)} size={details} />}
@@ -118,15 +124,17 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
   );
 }
 
-/** A VM that is off shows the devices of its last run; its definition may have others. */
-function noneText(vm: VmInfo, empty: string): string {
+/** A VM that is off shows the devices of its definition; without one, those of its last run. */
+function noneText(vm: VmInfo, empty: string, unbuilt: string): string {
+  if (!isAlive(vm) && vm.defined && vm.problem === null) return empty;
+  if (vm.topology === null) return unbuilt;
   return isAlive(vm) ? empty : 'None when it last ran';
 }
 
 /** A host device is best known by its name on the host. */
-function titleOf({ title, hostDevice }: DeviceRow, host: HostSnapshot | null): string {
-  if (hostDevice === undefined) return title;
-  const { address } = hostDevice;
+function titleOf({ title, hostDevice, ...row }: DeviceRow, host: HostSnapshot | null): string {
+  const address = hostDevice?.address ?? row.host;
+  if (address === undefined) return title;
   return [address.replace(/^0000:/, ''), hostName(address, host) || title].join(' ');
 }
 
@@ -155,8 +163,8 @@ function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
     type: row.type,
     address: row.address ?? '-',
     title: titleOf(row, host),
-    accesses: rate(row.accesses),
-    share: percent(row.share),
+    accesses: row.onlyDefined ? '-' : rate(row.accesses),
+    share: row.onlyDefined ? '-' : percent(row.share),
     requests: ofQueues(rate(row.requests)),
     interrupts: row.hostInterrupts === null ? ofQueues(rate(row.interrupts)) : rate(row.interrupts),
     toGuest: ofQueues(bytes(row.bytesToGuest)),

@@ -40,6 +40,16 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
     expect((await detach('extra', '--force', '--wait', '0')).stdout).toBe('web: extra is detached');
   });
 
+  test('detaches nothing for good that the definition does not have', async () => {
+    const engine = await startWeb();
+    await attach('--device', 'virtio-rng,id=extra');
+    expect(await detach('extra', '--force', '--persist')).toMatchObject({
+      status: 1,
+      stderr: 'vring: extra is not in the definition of web: leave out --persist',
+    });
+    expect(engine.vms()[0]!.topology!.devices.some(({ name }) => name === 'extra')).toBe(true);
+  });
+
   test('removes a device from the definition also when it has left the VM before', async () => {
     await startWeb();
     const before = definition();

@@ -47,6 +47,26 @@ describe('a device in a definition', () => {
     );
   });
 
+  test('is not removed for another one of its name', () => {
+    expect(() => remove(TEXT, { name: 'blk0', type: 'virtio-blk', path: '/other.img' })).toThrow(
+      'blk0, blk1',
+    );
+    expect(() => remove(TEXT, { name: 'rng0', type: 'virtio-blk' })).toThrow('rng0');
+  });
+
+  test('is removed without what is beside it', () => {
+    const machine = TEXT.replace('machine:\n', 'machine:\n  hpet: true\n');
+    expect(remove(machine, { name: 'hpet0' })).toBe(TEXT);
+    expect(remove(`${TEXT}agent: true\n`, { name: 'vport0' })).toBe(TEXT);
+    expect(remove(`${TEXT}display: vga\n`, { name: 'vga0' })).toBe(`${TEXT}display: none\n`);
+  });
+
+  test('that others need is not removed with one of them', () => {
+    const text = TEXT.replace('/data.img\n', '/data.img\n    bus: scsi\n');
+    expect(() => remove(text, { name: 'scsi0' })).toThrow(/has no device "scsi0": it has/);
+    expect(add(text, { type: 'scsi-hd', path: '/more.img' }).name).toMatch(/^(?!scsi)/);
+  });
+
   test('gets limits, which replace those that it has', () => {
     const text = TEXT.replace('memory: 64M\n', '').concat('nics:\n  - network: user # the only one\n');
     const limit = (text: string, device: object, limits: object) =>
