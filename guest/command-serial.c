@@ -1,4 +1,4 @@
-/* serial: a serial port other than the console's. */
+/* serial, echo: a serial port other than the console's. */
 
 #include <stddef.h>
 
@@ -31,21 +31,56 @@ static bool read_line(uint16_t port, char *line, unsigned size)
     return false;
 }
 
+static void write_byte(uint16_t port, uint8_t byte)
+{
+    while (!(in8(port + REG_LINE_STATUS) & STATUS_EMPTY))
+        cpu_pause();
+    out8(port + REG_DATA, byte);
+}
+
+static const char *parse_port(const char *word, uint64_t *port)
+{
+    if (!parse_number(word, port) || *port > 0xfff8)
+        return "PORT is the first of 8 ports";
+    return in8(*port + REG_LINE_STATUS) == ABSENT ? "there is no serial port" : NULL;
+}
+
 const char *command_serial(unsigned count, char **words)
 {
     uint64_t port;
     char line[LINE_MAX];
-    if (count != 3 || !parse_number(words[1], &port) || port > 0xfff8)
+    if (count != 3)
         return "usage: serial PORT WORD";
-    if (in8(port + REG_LINE_STATUS) == ABSENT)
-        return "there is no serial port";
-    for (const char *c = words[2]; *c; c++) {
-        while (!(in8(port + REG_LINE_STATUS) & STATUS_EMPTY))
-            cpu_pause();
-        out8(port + REG_DATA, *c);
-    }
+    const char *error = parse_port(words[1], &port);
+    if (error)
+        return error;
+    for (const char *c = words[2]; *c; c++)
+        write_byte(port, *c);
     if (!read_line(port, line, sizeof line))
         return "nothing was typed";
     print("result serial line=%s\n", line);
+    return NULL;
+}
+
+/* Ends early if nothing arrives for a minute. */
+const char *command_echo(unsigned count, char **words)
+{
+    uint64_t port, wanted, done = 0;
+    if (count != 3 || !parse_number(words[2], &wanted))
+        return "usage: echo PORT N";
+    const char *error = parse_port(words[1], &port);
+    if (error)
+        return error;
+    uint64_t limit = ms_to_ticks(WAIT_MS);
+    for (uint64_t since = rdtsc(); done < wanted && rdtsc() - since < limit;) {
+        if (!(in8(port + REG_LINE_STATUS) & STATUS_READY)) {
+            sleep_ms(1, 0);
+            continue;
+        }
+        write_byte(port, in8(port + REG_DATA));
+        done++;
+        since = rdtsc();
+    }
+    print("result echo bytes=%u\n", (unsigned)done);
     return NULL;
 }

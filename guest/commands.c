@@ -31,6 +31,7 @@ static const struct command commands[] = {
     {"rubbish", "ring | regs|ports [SEED [COUNT]]", "a hostile guest: broken rings, random register accesses",
      command_rubbish},
     {"serial", "PORT WORD", "print to another serial port, read a line from it", command_serial},
+    {"echo", "PORT N", "return N bytes that another serial port receives", command_echo},
     {"halt", "", "ACPI power off", command_halt},
     {"suspend", "[SECONDS]", "ACPI S3, until something wakes the machine up, or its clock does", command_suspend},
     {"reboot", "", "reset by port 0xcf9", command_reboot},

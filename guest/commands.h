@@ -36,6 +36,7 @@ const char *command_gateway(unsigned count, char **words);
 const char *command_balloon(unsigned count, char **words);
 const char *command_rng(unsigned count, char **words);
 const char *command_serial(unsigned count, char **words);
+const char *command_echo(unsigned count, char **words);
 const char *command_info(unsigned count, char **words);
 const char *command_halt(unsigned count, char **words);
 const char *command_reboot(unsigned count, char **words);
