@@ -12,6 +12,7 @@ import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { acrossHandOvers } from './across-hand-overs.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
 import { resizeDisk } from './disks.ts';
 import type {
@@ -295,7 +296,14 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async screen(id: string, device: string | null, seen: ScreenSeen): Promise<ScreenUpdate | null> {
-    return parseScreenUpdate(await this.#vm(id).command('screen', { device, seen }));
+    const vm = this.#vm(id);
+    // The screen is drawn anew there: its watchers get all of it.
+    return parseScreenUpdate(
+      await acrossHandOvers(
+        () => vm.command('screen', { device, seen }),
+        () => vm.alive,
+      ),
+    );
   }
 
   async resizeScreen(id: string, device: string | null, size: MonitorSize): Promise<ScreenResize> {

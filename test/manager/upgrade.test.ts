@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { followScreen } from '../../src/engine/screen/follow-screen.ts';
 import { readRecords } from '../../src/manager/machines/machine-record.ts';
 import { managerPaths } from '../../src/manager/paths.ts';
 import { projectRoot } from '../../src/project-root.ts';
@@ -259,6 +260,28 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
       size: bytes,
       limits: '7 requests/s',
     });
+  });
+
+  test('shows its screen to those who watch it, before and after', async () => {
+    const { survival } = await inManager(17);
+    const { engine } = survival;
+    await engine.start({ ...guest('seen', 'quiet'), devices: [{ type: 'vga' }] });
+    const screen = followScreen(engine, 'seen');
+    onTestFinished(() => screen.close());
+    const kinds: string[] = [];
+    const watching = async () => {
+      for (let view = await screen.next(); view !== null; view = await screen.next())
+        kinds.push(view.frame.kind);
+    };
+    void watching();
+    await until(() => kinds.length > 0);
+    for (let upgrade = 0; upgrade < 3; upgrade++) {
+      const before = kinds.length;
+      await engine.upgrade('seen');
+      await until(() => kinds.length > before);
+    }
+    expect(new Set(kinds)).toEqual(new Set(['text']));
+    expect(screen.problem).toBeNull();
   });
 
   test('may have been restored from a snapshot, which has part of its memory', {

@@ -1,5 +1,5 @@
+import { acrossHandOvers } from '../across-hand-overs.ts';
 import type { Vm } from '../vm.ts';
-import { HandedOverError } from '../vm-run.ts';
 
 /**
  * Asks the guest of a running VM to release a device, or removes it without asking. Resolves once the device is out,
@@ -7,14 +7,12 @@ import { HandedOverError } from '../vm-run.ts';
  * @throws an error for the user
  */
 export async function detachDevice(vm: Vm, device: string, force: boolean): Promise<void> {
-  for (;;) {
-    try {
-      await vm.command('unplug', { device, force });
-      return;
-    } catch (error) {
-      // The machine continues in another process, which does not know of this request.
-      if (!(error instanceof HandedOverError) || !vm.alive) throw error;
-      if (vm.info.topology?.devices.every(({ name }) => name !== device)) return;
-    }
-  }
+  let isRepeated = false;
+  const unplug = async () => {
+    // The machine continues in another process, which does not know of the request.
+    if (isRepeated && vm.info.topology?.devices.every(({ name }) => name !== device)) return;
+    isRepeated = true;
+    await vm.command('unplug', { device, force });
+  };
+  await acrossHandOvers(unplug, () => vm.alive);
 }
