@@ -40,6 +40,7 @@ export class Machine {
 
   /** Runs from here on, unless something holds it. */
   run(): void {
+    this.parts.chars.begin();
     this.#start();
   }
 
@@ -98,9 +99,22 @@ export class Machine {
     return this.#quiescence.hold(events);
   }
 
-  /** Same; `done` is called once `save`, `load` and `reset` are possible. */
+  /**
+   * Same; `done` is called once `save`, `load` and `reset` are possible. From then on its character back ends are held,
+   * too: what they read or write would be missing from its state, or be repeated.
+   */
   quiesce(done: () => void): Release {
-    return this.hold({ quiesced: done });
+    let releaseChars = () => {};
+    const release = this.hold({
+      quiesced: () => {
+        releaseChars = this.parts.chars.hold();
+        done();
+      },
+    });
+    return () => {
+      releaseChars();
+      release();
+    };
   }
 
   /** It has ended: no release lets it run again. Nothing more is written to its disks. */

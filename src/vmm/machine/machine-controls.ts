@@ -106,7 +106,7 @@ export class MachineControls {
 function snapshotSource({ machine, files, report, consoles }: ControlsParts): SnapshotSource {
   const { ram, kvm } = machine.parts;
   return {
-    hold: events => machine.hold(events),
+    quiesce: done => machine.quiesce(done),
     holdups: () => machine.holdups,
     save: () => {
       const state = machine.save();

@@ -1,5 +1,6 @@
 import type { DeviceTable } from '../../devices/device-table.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import type { MachineChars } from '../backends/char/machine-chars.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import type { Chipset } from '../chipset/chipset.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -27,6 +28,7 @@ export type MachineParts = {
   readonly buses: Buses;
   readonly chipset: Chipset;
   readonly queues: QueueThreads;
+  readonly chars: MachineChars;
   /** The device models that it may have, including those of its device modules. */
   readonly table: DeviceTable;
   readonly hostDevices: HostDevicesWhenNeeded;

@@ -24,6 +24,8 @@ export type MachineState = {
   chipset?: DeviceState;
   /** By the devices' names. */
   devices: { [name: string]: DeviceState };
+  /** State of their character back ends, by the same names. Absent from the states of versions without it. */
+  chars?: { [name: string]: DeviceState };
 };
 
 /** The state does not fit the machine, or this host; the message says where. */
@@ -33,7 +35,7 @@ export class MachineStateError extends Error {
 
 /** The state of a quiesced machine. */
 export function saveMachine(parts: MachineParts): MachineState {
-  const { kvm, vm, vcpus, clock, interrupts, chipset } = parts;
+  const { kvm, vm, vcpus, clock, interrupts, chipset, chars } = parts;
   const now = clock.now();
   const msrs = stateMsrs(kvm.msrIndices());
   // All of them before any other state is read: a vCPU that takes a pending INIT or SIPI may have got it from another
@@ -48,6 +50,7 @@ export function saveMachine(parts: MachineParts): MachineState {
     pci: chipset.pci.save(),
     chipset: chipset.save(),
     devices: Object.fromEntries(chipset.devices.map(({ device }) => [device.name, device.save()])),
+    chars: chars.save(),
   };
 }
 
@@ -58,7 +61,7 @@ export function saveMachine(parts: MachineParts): MachineState {
  * @throws MachineStateError; the machine must not run then
  */
 export function loadMachine(parts: MachineParts, state: MachineState): void {
-  const { vm, vcpus, clock, interrupts, chipset } = parts;
+  const { vm, vcpus, clock, interrupts, chipset, chars } = parts;
   if (state.version !== VERSION)
     throw new MachineStateError(
       `the state has version ${state.version}, but this vring reads ${VERSION}: use the vring that saved it`,
@@ -80,6 +83,7 @@ export function loadMachine(parts: MachineParts, state: MachineState): void {
   if (ofChipset !== undefined) fitting('chipset', () => chipset.load(ofChipset));
   for (const { device } of chipset.devices)
     fitting(device.name, () => device.load(state.devices[device.name]!));
+  fitting('output', () => chars.load(state.chars ?? {}));
   fitting('interrupt controllers', () => loadChips(vm, state.chips, clock));
   interrupts.settle();
   fitting('kvmclock', () => vm.setClock(BigInt.asUintN(63, state.clock.kvmclock)));

@@ -10,6 +10,7 @@ import { deviceTable } from '../../devices/registry.ts';
 import { builtFile } from '../../project-root.ts';
 import { RSDP_FILE } from '../acpi/acpi-tables.ts';
 import { loadTables, type TableFiles } from '../acpi/table-loader.ts';
+import { MachineChars } from '../backends/char/machine-chars.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import { addFlash } from '../boot/firmware-flash.ts';
 import { addFirmwareItems } from '../boot/firmware-items.ts';
@@ -96,6 +97,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);
   const queues = new QueueThreads(native);
   const clock = new MachineClock(base.loop);
+  const chars = new MachineChars();
   const { hugepages, mergeable } = config.memory;
   const hostDevices = new HostDevicesWhenNeeded(
     () =>
@@ -114,6 +116,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
       interrupts,
       queues,
       clock,
+      chars,
       clockOffsetMs: clockOffset(config.clock ?? 'utc', Date.now()),
       sleepStates: config.sleepStates ?? ALL_SLEEP_STATES,
       hostDevices,
@@ -164,7 +167,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   mark('vCPUs');
   return {
     ...{ native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues },
-    ...{ table, hostDevices, services, boot },
+    ...{ table, hostDevices, services, boot, chars },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices, SleepStates } from '../../devices/machine-services.ts';
 import type { HostDevices } from '../../devices/vfio/host-device.ts';
+import type { MachineChars } from '../backends/char/machine-chars.ts';
 import { openChar } from '../backends/char/open-chars.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
 import { HostScsiController } from '../backends/host-scsi.ts';
@@ -53,6 +54,7 @@ type Parts = {
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
+  readonly chars: MachineChars;
   /** Default: 0. */
   readonly clockOffsetMs?: number;
   /** Default: all. */
@@ -74,6 +76,7 @@ export function machineServices(
     interrupts,
     queues,
     clock,
+    chars,
     clockOffsetMs = 0,
     sleepStates = ALL_SLEEP_STATES,
     hostDevices,
@@ -147,6 +150,7 @@ export function machineServices(
           agent: name => consoles.open(name, true),
           opened: device => files.openWire(device),
           loop,
+          chars,
           warn: base.warn,
         }),
       tpm: request => openTpm(request, { opened: device => files.openWire(device), loop, warn: base.warn }),

@@ -25,8 +25,8 @@ export type SavedBySource = {
 
 /** The machine of which a snapshot is taken. */
 export type SnapshotSource = {
-  /** Stops the machine until the returned function is called. */
-  hold(events: { readonly quiesced: () => void }): () => void;
+  /** Stops the machine until the returned function is called. `done` is called once all of it has stopped. */
+  quiesce(done: () => void): () => void;
   /** Devices that have not stopped. */
   holdups(): readonly string[];
   /** The whole state of the stopped machine, and what it takes to build it again. */
@@ -96,14 +96,12 @@ export class SnapshotWriter {
     };
     this.#taking = taking;
     this.#report(taking);
-    // The machine may already be stopped: `quiesced` then comes before `hold` returns.
+    // The machine may already be stopped: `done` is then called before `quiesce` returns.
     let isHeld = false;
     let isQuiesced = false;
-    taking.release = this.#options.source.hold({
-      quiesced: () => {
-        isQuiesced = true;
-        if (isHeld) this.#copy(taking);
-      },
+    taking.release = this.#options.source.quiesce(() => {
+      isQuiesced = true;
+      if (isHeld) this.#copy(taking);
     });
     isHeld = true;
     if (isQuiesced) this.#copy(taking);

@@ -24,9 +24,9 @@ function rig() {
   const block = { name: 'ram-low', address: 0, size: RAM_BYTES, host: 0n, fd: ramFd, offset: 0 };
   const writer = new SnapshotWriter({
     source: {
-      hold: ({ quiesced }) => {
+      quiesce: done => {
         holds++;
-        stop = quiesced;
+        stop = done;
         return () => holds--;
       },
       holdups: () => ['blk0'],

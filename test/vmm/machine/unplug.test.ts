@@ -6,6 +6,7 @@ import type { EventLoop } from '../../../src/devices/device.ts';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import { RootPort } from '../../../src/devices/pci/root-port.ts';
 import { deviceTable } from '../../../src/devices/registry.ts';
+import { MachineChars } from '../../../src/vmm/backends/char/machine-chars.ts';
 import { Chipset } from '../../../src/vmm/chipset/chipset.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { Interrupts } from '../../../src/vmm/interrupts/interrupts.ts';
@@ -111,6 +112,7 @@ function rig() {
     vhost: new VhostMemory(nativeLogs(native)),
     queues: new QueueThreads(native),
     clock: new MachineClock(loop),
+    chars: new MachineChars(),
     hostDevices: { open: never },
     firmware: null,
   };

@@ -1,6 +1,7 @@
 import type { CharBackend } from '../../../devices/backends/char.ts';
-import type { Cancel, Clock } from '../../../devices/device.ts';
+import type { Cancel, Clock, DeviceState } from '../../../devices/device.ts';
 import { ByteQueue } from '../../../devices/legacy/byte-queue.ts';
+import { bytesOf, DeviceStateError, numberOf } from '../../../devices/state.ts';
 import * as libc from '../../native/libc.ts';
 
 /** Limit of output that waits for a reader. */
@@ -28,9 +29,17 @@ export type FdCharOptions = {
   readonly label: string;
   readonly loop: FdLoop;
   readonly closeFd: (fd: number) => void;
+  /** Whether it is held at first. Default: not. */
+  readonly isHeld?: boolean;
 };
 
-/** Characters over a socket or a pseudoterminal. Nothing here blocks: a stuck reader costs the device its output. */
+/** The other end: none, the back end's own fd, or a client of a listening socket. */
+export type Connection = 'none' | 'own' | { readonly client: number };
+
+/**
+ * Characters over a socket or a pseudoterminal. Nothing here blocks: a stuck reader costs the device its output. While
+ * it is held, it neither reads nor writes: its state and its connection can be saved, and another process may have them.
+ */
 export class FdChar implements CharBackend {
   readonly label: string;
   onInput: ((bytes: Uint8Array) => void) | null = null;
@@ -44,15 +53,21 @@ export class FdChar implements CharBackend {
   #waiting = 0;
   /** The device has run out of room. */
   #wasFull = false;
+  /** The other end takes no more output for now. */
+  #isStuck = false;
+  /** For what its fd is watched. */
+  #watched: 'nothing' | 'reading' | 'writing' = 'nothing';
   #cancelLook: Cancel = () => {};
+  #isHeld: boolean;
   #closed = false;
 
   constructor(options: FdCharOptions) {
+    const { kind, fd, label, isHeld = false } = options;
     this.#options = options;
-    this.label = options.label;
-    if (options.kind === 'stream') this.#connect(options.fd);
-    else if (options.kind === 'listener') options.loop.watchFd(options.fd, false, () => this.#accept());
-    else this.#look();
+    this.label = label;
+    this.#isHeld = isHeld;
+    if (kind === 'stream') this.#peer = fd;
+    if (!isHeld) this.#begin();
   }
 
   get connected(): boolean {
@@ -67,14 +82,60 @@ export class FdChar implements CharBackend {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#peer === null) return;
+    // Output from before it was restored goes to the next reader, with what follows.
+    if (this.#peer === null && this.#output.length === 0) return;
     this.#output.push(bytes);
-    this.#flush();
+    // A device that prints byte by byte must not try again each time.
+    if (!this.#isHeld && !this.#isStuck) this.#flush();
   }
 
   inputTaken(_count: number, waiting: number): void {
     this.#waiting = waiting;
     this.#watch();
+  }
+
+  /** From now on, until `release`, it does not touch its fds. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#cancelLook();
+    if (this.#peer !== null) this.#watchFor('nothing');
+    else this.#options.loop.unwatchFd(this.#options.fd);
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.#begin();
+  }
+
+  /** While it is held: the output that its reader has not taken, and the amount of input that the guest has not. */
+  save(): DeviceState {
+    return { output: this.#output.toBytes(), waiting: this.#waiting };
+  }
+
+  /** While it is held. @throws DeviceStateError */
+  load(state: DeviceState): void {
+    const output = bytesOf(state, 'output');
+    const waiting = numberOf(state, 'waiting');
+    if (output.length > OUTPUT_MAX) throw new DeviceStateError('output', `output of at most ${OUTPUT_MAX}`);
+    this.#output.replace(output);
+    this.#waiting = waiting;
+  }
+
+  get connection(): Connection {
+    if (this.#peer === null) return 'none';
+    return this.#options.kind === 'listener' ? { client: this.#peer } : 'own';
+  }
+
+  /**
+   * Continues with the other end that another process had, while it is held. Takes over the client's fd.
+   * @throws if it cannot have such a one
+   */
+  continueWith(connection: Connection): void {
+    const { kind, fd } = this.#options;
+    if (connection !== 'none' && (connection === 'own') === (kind === 'listener'))
+      throw new Error(`the connection of ${this.label} does not fit it`);
+    if (connection === 'none') this.#peer = null;
+    else this.#peer = connection === 'own' ? fd : connection.client;
   }
 
   close(): void {
@@ -85,6 +146,13 @@ export class FdChar implements CharBackend {
     const { kind, fd, loop, closeFd } = this.#options;
     if (kind === 'listener') loop.unwatchFd(fd);
     closeFd(fd);
+  }
+
+  #begin(): void {
+    const { kind, fd, loop } = this.#options;
+    if (this.#peer !== null) this.#watch();
+    else if (kind === 'listener') loop.watchFd(fd, false, () => this.#accept());
+    else if (kind === 'pty') this.#lookIn(0n);
   }
 
   #accept(): void {
@@ -106,13 +174,14 @@ export class FdChar implements CharBackend {
     const peer = this.#peer;
     if (peer === null) return;
     const { kind, fd, loop } = this.#options;
-    loop.unwatchFd(peer);
+    this.#watchFor('nothing');
     this.#peer = null;
+    this.#isStuck = false;
     this.#output.clear();
     if (kind === 'listener') {
       libc.close(peer);
       if (!this.#closed) loop.watchFd(fd, false, () => this.#accept());
-    } else if (kind === 'pty') this.#lookLater();
+    } else if (kind === 'pty') this.#lookIn(PTY_LOOK_NS);
     this.onConnected?.(false);
     this.#madeRoom();
   }
@@ -123,29 +192,35 @@ export class FdChar implements CharBackend {
     const { fd } = this.#options;
     const bytes = this.#read(fd);
     if (bytes === 'gone') {
-      this.#lookLater();
+      this.#lookIn(PTY_LOOK_NS);
       return;
     }
     this.#connect(fd);
     if (bytes !== null) this.#take(bytes);
   }
 
-  #lookLater(): void {
+  #lookIn(ns: bigint): void {
     const { loop } = this.#options;
     this.#cancelLook();
-    this.#cancelLook = loop.at(loop.now() + PTY_LOOK_NS, () => this.#look());
+    this.#cancelLook = loop.at(loop.now() + ns, () => this.#look());
   }
 
   /** Reads while the guest takes input, and writes while there is output. */
   #watch(): void {
     const peer = this.#peer;
-    if (peer === null) return;
-    const { loop } = this.#options;
+    if (peer === null || this.#isHeld) return;
     const reads = this.#waiting < INPUT_WINDOW;
     const writes = this.#output.length > 0;
     // Do not watch an fd that is not read: it would stay ready the whole time.
-    if (reads || writes) loop.watchFd(peer, writes, () => this.#ready());
-    else loop.unwatchFd(peer);
+    this.#watchFor(writes ? 'writing' : reads ? 'reading' : 'nothing');
+  }
+
+  #watchFor(what: 'nothing' | 'reading' | 'writing'): void {
+    if (what === this.#watched) return;
+    this.#watched = what;
+    const { loop } = this.#options;
+    if (what === 'nothing') loop.unwatchFd(this.#peer!);
+    else loop.watchFd(this.#peer!, what === 'writing', () => this.#ready());
   }
 
   #ready(): void {
@@ -158,21 +233,24 @@ export class FdChar implements CharBackend {
   }
 
   #take(bytes: Uint8Array): void {
-    this.#waiting += bytes.length;
+    // A device without a receiver takes everything.
+    if (this.onInput !== null) this.#waiting += bytes.length;
     this.onInput?.(bytes);
     this.#watch();
   }
 
   #flush(): void {
-    while (this.#peer !== null && this.#output.length > 0) {
+    this.#isStuck = false;
+    while (this.#peer !== null && this.#output.length > 0 && !this.#isStuck) {
       const bytes = this.#output.toBytes();
       const written = this.#write(this.#peer, bytes);
       if (written === null) {
         this.#disconnect();
         return;
       }
-      this.#output.take(written);
-      if (written < bytes.length) break;
+      this.#isStuck = written < bytes.length;
+      // As one piece: it may have been many.
+      this.#output.replace(bytes.subarray(written));
     }
     this.#watch();
     this.#madeRoom();

@@ -9,6 +9,7 @@ import type { ResourceOwner } from '../../native/resource-owner.ts';
 import type { Wire } from '../net/wire.ts';
 import { FdChar, type FdLoop } from './fd-char.ts';
 import { appender, fileChar } from './file-char.ts';
+import type { MachineChars } from './machine-chars.ts';
 import { charOf, type OpenedChar } from './opened-char.ts';
 
 export type CharParts = {
@@ -19,6 +20,8 @@ export type CharParts = {
   /** What the manager opened for a device. */
   readonly opened: (device: string) => { readonly wire: Wire; readonly owner: ResourceOwner };
   readonly loop: FdLoop;
+  /** Gets those with a socket or a pseudoterminal. */
+  readonly chars: MachineChars;
   /** Warns the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
 };
@@ -44,9 +47,9 @@ const OPENERS: { readonly [Type in CharType]: Opener } = {
   console: ({ device }, _, { console }) => console(device),
   agent: ({ device }, _, { agent }) => agent(device),
   null: noCharacters,
-  pty: (_, opened, parts) => fdChar(opened, parts),
-  unix: ({ options }, opened, parts) => fdChar(opened, parts, charText(options)),
-  tcp: ({ options }, opened, parts) => fdChar(opened, parts, charText(options)),
+  pty: ({ device }, opened, parts) => fdChar(device, opened, parts),
+  unix: ({ device, options }, opened, parts) => fdChar(device, opened, parts, charText(options)),
+  tcp: ({ device, options }, opened, parts) => fdChar(device, opened, parts, charText(options)),
   file: ({ device }, opened, { warn }) =>
     fileChar(opened!.fd!, opened!.closeFd, code => warn(`${device}: its file cannot be written: ${code}`)),
 };
@@ -56,10 +59,23 @@ export function noCharacters(): CharBackend {
   return { write: () => {}, onInput: null };
 }
 
-function fdChar(opened: Opened | null, { loop }: CharParts, label?: string): CharBackend {
+function fdChar(
+  device: string,
+  opened: Opened | null,
+  { loop, chars }: CharParts,
+  label?: string,
+): CharBackend {
   const { file, fd, closeFd } = opened!;
   if (file === 'none' || file === 'file' || fd === null) throw new Error(`a ${file} is no stream`);
-  return new FdChar({ kind: file, fd, label: label ?? opened!.label, loop, closeFd });
+  const char = new FdChar({
+    ...{ kind: file, fd, label: label ?? opened!.label, loop, isHeld: chars.isHeld },
+    closeFd: each => {
+      chars.remove(device);
+      closeFd(each);
+    },
+  });
+  chars.add(device, char);
+  return char;
 }
 
 /** The same back end, with its output also written to a log. */

@@ -42,19 +42,24 @@ export class HandOverChannel {
    * @param fds the caller keeps them, and must keep them open until it is sent
    */
   send(message: object, fds: readonly number[] = []): void {
-    // They come first, so that all of them have arrived when the message is read.
-    for (let from = 0; from < fds.length; from += MAX_FDS)
-      this.#outgoing.push({ frame: bytesFrame(new Uint8Array()), fds: fds.slice(from, from + MAX_FDS) });
+    this.#add(fds);
     this.#outgoing.push({ frame: messageFrame(message), fds: [] });
     this.flush();
   }
 
-  /** Sends a message of kind `state`, with its bytes in separate frames. */
-  sendState(bytes: Uint8Array): void {
+  /** Sends a message of kind `state`, with its bytes in separate frames. @param fds as for `send` */
+  sendState(bytes: Uint8Array, fds: readonly number[] = []): void {
+    this.#add(fds);
     this.#outgoing.push({ frame: messageFrame({ kind: 'state', bytes: bytes.length }), fds: [] });
     for (let from = 0; from < bytes.length; from += PIECE_BYTES)
       this.#outgoing.push({ frame: bytesFrame(bytes.subarray(from, from + PIECE_BYTES)), fds: [] });
     this.flush();
+  }
+
+  /** The fds come first, so that all of them have arrived when the message is read. */
+  #add(fds: readonly number[]): void {
+    for (let from = 0; from < fds.length; from += MAX_FDS)
+      this.#outgoing.push({ frame: bytesFrame(new Uint8Array()), fds: fds.slice(from, from + MAX_FDS) });
   }
 
   /** Sends what is waiting, as far as the socket takes it. */

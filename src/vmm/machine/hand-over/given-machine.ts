@@ -7,6 +7,7 @@ import type { Machine } from '../life-cycle.ts';
 import { diskFacts } from '../messages.ts';
 import type { MachineReport } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
+import { clientsOf, handedConnections } from './connections.ts';
 import type { GivenMachine } from './giver.ts';
 import { FORMAT, type OfferedDisk } from './messages.ts';
 import type { PrivateRamCopy } from './private-ram.ts';
@@ -107,13 +108,16 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
     },
     state: () => {
       parts.settlePorts();
-      return encodeHandedState({
+      const { connections } = machine.parts.chars;
+      const bytes = encodeHandedState({
         machine: saved(),
         paused: parts.isPaused(),
         stoppedAt,
         counters: parts.counters(),
         report: report.freeze(),
+        connections: handedConnections(connections),
       });
+      return { bytes, fds: clientsOf(connections) };
     },
   };
 }

@@ -16,8 +16,8 @@ export type GivenMachine = {
   readonly extraStopNs: bigint;
   /** Names of the devices that have not stopped. */
   readonly holdups: readonly string[];
-  /** Everything that the other process has to know, while it is quiesced. */
-  state(): Uint8Array;
+  /** Everything that the other process has to know, while it is quiesced, with fds, which the giver keeps. */
+  state(): { readonly bytes: Uint8Array; readonly fds: readonly number[] };
 };
 
 export type Outcome =
@@ -112,7 +112,8 @@ export class Giver {
     if (this.#isOver || this.#step !== 'stop') return;
     this.#step = 'load';
     this.#expect(LOAD_NS, 'the other process has not loaded the state in time');
-    this.#channel.sendState(this.#machine.state());
+    const { bytes, fds } = this.#machine.state();
+    this.#channel.sendState(bytes, fds);
     this.#proceed();
   }
 

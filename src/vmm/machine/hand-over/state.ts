@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { decodeState, encodeState } from '../../snapshot/state-codec.ts';
 import { KEPT_EVENTS, type ReportState, SCROLLBACK_BYTES } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
+import type { HandedConnection } from './connections.ts';
 import { HandOverError } from './messages.ts';
 
 /** Everything that a machine's next process has to know, besides its memory and files. */
@@ -15,6 +16,8 @@ export type HandedState = {
   /** What its counters count. */
   readonly counters: CounterLabels;
   readonly report: ReportState;
+  /** Of its character back ends. Absent if sent by a vring that does not hand them over. */
+  readonly connections?: readonly HandedConnection[];
 };
 
 /** Limit of blocks of each kind, and of entries of each list. */
@@ -71,6 +74,7 @@ const schema = z.object({
     broken: byDevice,
     diskErrors: byDevice,
   }),
+  connections: z.optional(list(z.object({ device: name, hasClient: z.boolean() }))),
 });
 
 /** @throws StateError */

@@ -9,6 +9,7 @@ import type { MachineState } from '../machine-state.ts';
 import { diskOfFacts } from '../messages.ts';
 import { MachineReport } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
+import { connectionsOf } from './connections.ts';
 import { decodeHandedState, encodeHandedState, type HandedState } from './state.ts';
 import { type Given, Taker } from './taker.ts';
 
@@ -72,6 +73,9 @@ export class TakeOver {
     const { machine, words, labels } = continued;
     const state = decodeHandedState(this.#taker.prepared());
     machine.load(state.machine as MachineState);
+    const { connections } = state;
+    if (connections !== undefined)
+      machine.parts.chars.continueWith(connectionsOf(connections, () => this.#taker.takeClient()));
     const theirs = adoptCounters(this.#given.counters);
     continueCounters({ words: theirs.words, labels: state.counters }, { words, labels: labels() });
     theirs.unmap();

@@ -56,6 +56,14 @@ export class Taker {
     return this.#await('state').bytes;
   }
 
+  /** The next fd that came with the state, a socket; the caller takes it over. @throws HandOverError */
+  takeClient(): number {
+    const fd = this.#channel.takeFd();
+    if (fstatSync(fd).isSocket()) return fd;
+    libc.close(fd);
+    throw new HandOverError('what the other process passed as a connection is something else');
+  }
+
   /** Reports that the state is loaded. When this returns, the machine belongs to this process. @throws HandOverError */
   loaded(): void {
     this.#channel.send({ kind: 'loaded' });

@@ -16,10 +16,12 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { CharOptions } from '../../../../src/devices/backends/char.ts';
 import { openChar } from '../../../../src/engine/chars/open-char.ts';
-import { FdChar } from '../../../../src/vmm/backends/char/fd-char.ts';
+import { FdChar, type FdCharOptions } from '../../../../src/vmm/backends/char/fd-char.ts';
+import { MachineChars } from '../../../../src/vmm/backends/char/machine-chars.ts';
 import { openChar as openInMachine } from '../../../../src/vmm/backends/char/open-chars.ts';
 import { charWire } from '../../../../src/vmm/backends/char/opened-char.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';
+import { unixAddress } from '../../../../src/vmm/native/unix-socket.ts';
 import { FdTestLoop } from '../../../support/fd-test-loop.ts';
 import { until } from '../../../support/until.ts';
 
@@ -39,12 +41,19 @@ function folder(): string {
   return path;
 }
 
+/** More than a reader takes at once, in small pieces, and less than a back end keeps. */
+const BURST = 32 * 1024;
+
 /** A back end as a machine has it, and what it has read. */
 function start(options: CharOptions) {
+  const { file, fd, label } = openChar(options)!;
+  return rig({ kind: file as 'listener' | 'stream' | 'pty', fd: fd!, label });
+}
+
+function rig(opened: Pick<FdCharOptions, 'kind' | 'fd' | 'label' | 'isHeld'>) {
   const loop = new FdTestLoop();
-  const opened = openChar(options)!;
-  const kind = opened.file as 'listener' | 'stream' | 'pty';
-  const char = new FdChar({ kind, fd: opened.fd!, label: opened.label, loop, closeFd: libc.close });
+  const options: FdCharOptions = { ...opened, loop, closeFd: libc.close };
+  const char = new FdChar(options);
   open.push(char);
   const seen = { input: '', connections: [] as boolean[] };
   char.onInput = bytes => {
@@ -56,7 +65,64 @@ function start(options: CharOptions) {
       loop.turn();
       return condition();
     });
-  return { loop, char, seen, settled };
+  return { loop, char, options, seen, settled };
+}
+
+/** The other end of a back end, which reads only in `take`. */
+class Peer {
+  readonly #fd: number;
+  received = '';
+  #isClosed = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+    libc.setNonblocking(fd);
+    peers.push(this);
+  }
+
+  /** Sends what there is room for. */
+  send(bytes: Uint8Array): void {
+    libc.tryWrite(this.#fd, bytes);
+  }
+
+  take(): void {
+    const bytes = Buffer.alloc(1024);
+    for (let count = 1; count > 0; ) {
+      count = libc.tryRead(this.#fd, bytes);
+      if (count > 0) this.received += bytes.toString('latin1', 0, count);
+    }
+  }
+
+  close(): void {
+    if (!this.#isClosed) libc.close(this.#fd);
+    this.#isClosed = true;
+  }
+}
+
+const peers: Peer[] = [];
+afterEach(() => {
+  for (const peer of peers.splice(0)) peer.close();
+});
+
+/** A back end of this kind, and its other end. */
+async function connectedTo(kind: FdCharOptions['kind']) {
+  if (kind === 'stream') {
+    const [ours, theirs] = libc.socketPair();
+    libc.setNonblocking(theirs);
+    const before = rig({ kind, fd: theirs, label: 'stream' });
+    return { before, peer: new Peer(ours), path: '' };
+  }
+  const path = join(folder(), 'char.sock');
+  const before = start(kind === 'pty' ? { type: 'pty' } : { type: 'unix', path, server: true });
+  let fd: number;
+  if (kind === 'pty') fd = openSync(before.char.label, libc.O_RDWR);
+  else {
+    fd = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
+    libc.connect(fd, path, unixAddress(path));
+  }
+  const peer = new Peer(fd);
+  await before.settled(() => before.char.connected);
+  return { before, peer, path };
 }
 
 function client(to: string | number): { socket: Socket; received: () => string } {
@@ -184,6 +250,142 @@ test('a pseudoterminal stays when programs open and close it', async () => {
   expect(seen.connections).toEqual([true, false, true, false]);
 });
 
+/** The same back end in another process, which has got its fds, and its state if it is to continue. */
+function successorOf({ char, options }: ReturnType<typeof start>) {
+  const fd = libc.duplicate(options.fd);
+  const { connection } = char;
+  const next = rig({ ...options, fd, isHeld: true });
+  next.char.load(char.save());
+  next.char.continueWith(
+    typeof connection === 'string' ? connection : { client: libc.duplicate(connection.client) },
+  );
+  return next;
+}
+
+/** Writes `BURST` bytes, of which the reader has not taken all, and others than `seed` would give. */
+function burst(char: FdChar, seed: number): string {
+  const bytes = Buffer.from(Array.from({ length: BURST }, (_, index) => 0x20 + ((seed + index) % 89)));
+  for (let at = 0; at < bytes.length; at += 100) char.write(bytes.subarray(at, at + 100));
+  return bytes.toString('latin1');
+}
+
+describe('a connection that is handed to another process', () => {
+  test.each(['listener', 'stream', 'pty'] as const)('of a %s has every byte', async kind => {
+    const { before, peer } = await connectedTo(kind);
+    const first = burst(before.char, 1);
+    before.char.hold();
+    const after = successorOf(before);
+    expect(after.char.connected).toBe(true);
+    // The other process is about to leave: it must neither read nor write.
+    peer.send(Buffer.from('for the next'));
+    for (let turns = 0; turns < 5; turns++) before.loop.turn();
+    expect(before.seen.input).toBe('');
+    expect(before.loop.watched).toBe(0);
+    after.char.release();
+    const second = burst(after.char, 50);
+    const all = first + second;
+    await after.settled(() => {
+      peer.take();
+      return peer.received.length === all.length && after.seen.input === 'for the next';
+    });
+    expect(peer.received).toBe(all);
+    expect(after.seen.connections).toEqual([]);
+  });
+
+  test.each(['listener', 'stream', 'pty'] as const)('of a %s goes on as before if that fails', async kind => {
+    const { before, peer } = await connectedTo(kind);
+    const first = burst(before.char, 1);
+    before.char.hold();
+    const after = successorOf(before);
+    after.char.close();
+    peer.send(Buffer.from('still here'));
+    before.char.release();
+    const all = first + burst(before.char, 50);
+    await before.settled(() => {
+      peer.take();
+      return peer.received.length === all.length && before.seen.input === 'still here';
+    });
+    expect(peer.received).toBe(all);
+    expect(before.seen.connections).toEqual(kind === 'stream' ? [] : [true]);
+  });
+
+  test('reads no more than before of what the guest does not take', async () => {
+    const { before, peer } = await connectedTo('stream');
+    await before.settled(() => {
+      peer.send(Buffer.alloc(4096, 0x62));
+      return before.seen.input.length >= 64 * 1024;
+    });
+    peer.send(Buffer.from('more'));
+    before.char.hold();
+    const after = successorOf(before);
+    after.char.release();
+    for (let turns = 0; turns < 20; turns++) after.loop.turn();
+    expect(after.seen.input).toBe('');
+    after.char.inputTaken(before.seen.input.length, 0);
+    await after.settled(() => after.seen.input.length > 0);
+  });
+
+  test('that is gone is gone there, too', async () => {
+    const { before, peer } = await connectedTo('stream');
+    peer.close();
+    await before.settled(() => !before.char.connected);
+    before.char.hold();
+    const after = successorOf(before);
+    after.char.release();
+    for (let turns = 0; turns < 5; turns++) after.loop.turn();
+    expect([after.char.connected, after.seen.connections]).toEqual([false, []]);
+  });
+
+  test('has to fit', async () => {
+    const { before } = await connectedTo('listener');
+    before.char.hold();
+    expect(() => before.char.continueWith('own')).toThrow('does not fit');
+  });
+
+  test('leaves those who wait for it in the queue', async () => {
+    const { before, peer, path } = await connectedTo('listener');
+    const waiting = client(path);
+    waiting.socket.write('next in line');
+    before.char.hold();
+    const after = successorOf(before);
+    before.loop.turn();
+    after.char.release();
+    peer.close();
+    await after.settled(() => after.seen.input === 'next in line');
+    expect(before.seen.input).toBe('');
+  });
+});
+
+test('output from before a restore goes to the next client, with what follows', async () => {
+  const { before, peer } = await connectedTo('listener');
+  const first = burst(before.char, 1);
+  peer.take();
+  before.char.hold();
+  const saved = before.char.save();
+  const path = join(folder(), 'new.sock');
+  const { char, settled } = start({ type: 'unix', path, server: true });
+  char.hold();
+  char.load(saved);
+  char.release();
+  char.write(Buffer.from('and more'));
+  const { received } = client(path);
+  const rest = first.length - peer.received.length;
+  expect(rest).toBeGreaterThan(0);
+  await settled(() => received().length === rest + 8);
+  expect(peer.received + received()).toBe(`${first}and more`);
+  expect(() => char.load({ ...saved, output: new Uint8Array(64 * 1024 + 1) })).toThrow('output');
+});
+
+test('input for a device that has none is dropped', async () => {
+  const path = join(folder(), 'char.sock');
+  const { char, settled } = start({ type: 'unix', path, server: true });
+  char.onInput = null;
+  const { socket } = client(path);
+  await settled(() => char.connected);
+  socket.end(Buffer.alloc(1 << 20));
+  await settled(() => !char.connected);
+});
+
 test('a file gets all output, and a log what goes elsewhere', () => {
   const [file, log] = [join(folder(), 'out.txt'), join(folder(), 'log.txt')];
   writeFileSync(file, 'before ');
@@ -196,6 +398,7 @@ test('a file gets all output, and a log what goes elsewhere', () => {
       console: none,
       agent: none,
       loop: new FdTestLoop(),
+      chars: new MachineChars(),
       warn: () => {},
     };
   };

@@ -61,7 +61,7 @@ function giverOf(change: Partial<GivenMachine> = {}): Giver {
     },
     holdups: [],
     extraStopNs: 0n,
-    state: () => STATE,
+    state: () => ({ bytes: STATE, fds: [] }),
     ...change,
   };
   return new Giver(ours, machine, loop, outcome => outcomes.push(outcome));
@@ -138,6 +138,17 @@ describe('a machine that is handed over', () => {
     for (const fd of [...fds, ...taken]) close(fd);
     taker.close();
     exchange();
+  });
+
+  test('passes files with its state', () => {
+    const fds = [memfdCreate('one'), memfdCreate('two')];
+    giverOf({ state: () => ({ bytes: STATE, fds }) });
+    STEPS['it has stopped']!();
+    expect(heard).toHaveLength(2);
+    for (const fd of [...fds, taker.takeFd(), taker.takeFd()]) close(fd);
+    expect(() => taker.takeFd()).toThrow('did not pass all of its files');
+    say({ kind: 'loaded' });
+    expect(outcomes).toEqual([{ kind: 'gone' }]);
   });
 
   test('that stops at once is handed over in the same way', () => {

@@ -91,6 +91,18 @@ describe('who takes a machine over', () => {
     close(network);
   });
 
+  test('gets the clients of sockets with the state, and nothing else for them', () => {
+    offered();
+    const [client, other] = socketPair();
+    giver.sendState(STATE, [client, own[0]!]);
+    taken();
+    taker.prepared();
+    const got = taker.takeClient();
+    expect(() => taker.takeClient()).toThrow('as a connection is something else');
+    expect(() => taker.takeClient()).toThrow('did not pass all of its files');
+    for (const fd of [client, other, got]) close(fd);
+  });
+
   test('tells the other process why it cannot', () => {
     taker.fail('there is no memory');
     expect(giver.receive()).toEqual([{ kind: 'failed', reason: 'there is no memory' }]);
