@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { randomHex } from '../text/digest.ts';
+import { randomHex } from '../text/random-hex.ts';
 
 export type ReplaceOptions = {
   /** Permission bits of a new file. A replaced file keeps its owner, permissions, ACLs and security label. */

@@ -1,4 +1,4 @@
-import { sha256 } from '../../text/digest.ts';
+import { sha256 } from '../../text/sha256.ts';
 
 /** QEMU's prefix, by which people and DHCP servers recognize virtual machines: unicast, locally administered. */
 const PREFIX = [0x52, 0x54, 0x00];

@@ -1,7 +1,7 @@
 import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomHex } from '../../text/digest.ts';
+import { randomHex } from '../../text/random-hex.ts';
 import { DiskError } from './disk-error.ts';
 
 /** As in QEMU: temporary images may be large, and /tmp is often in memory. */

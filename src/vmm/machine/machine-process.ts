@@ -1,7 +1,6 @@
 /**
  * A machine process: it waits for the configuration of its machine, serves it, and exits. Its manager's socket is fd 3.
  */
-import { sha256 } from '../../text/digest.ts';
 import { confineSelf, endOnSignals, readTimeZone } from '../confinement/confine-self.ts';
 import { type Layer, layerTitle, mergeLayers } from '../confinement/layer.ts';
 import { nativeCalls } from '../native/native-library.ts';
@@ -42,8 +41,6 @@ function prepare(): void {
   } catch {
     // A host that cannot run machines reports that when one is started.
   }
-  // Network cards and firmware need it, and the rehearsed machine has neither.
-  sha256('');
   // The start should find the young generation empty. If the whole heap were shrunk, it would have to grow again then.
   globalThis.gc?.({ type: 'minor', execution: 'sync' });
   takeMarks();

@@ -1,4 +1,4 @@
-import { sha256 } from '../../text/digest.ts';
+import { sha256 } from '../../text/sha256.ts';
 
 /** A UUID of version 8 (RFC 9562 §5.8), always the same for a VM of this name. */
 export function uuidOf(name: string): string {

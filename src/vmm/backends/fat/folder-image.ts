@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import type { FolderFormat } from '../../../devices/backends/disk.ts';
-import { sha256 } from '../../../text/digest.ts';
+import { sha256 } from '../../../text/sha256.ts';
 import { openTemporary, temporaryError } from '../temporary-file.ts';
 import { scanFolder } from './folder.ts';
 import { layOut, writeImage } from './image.ts';
