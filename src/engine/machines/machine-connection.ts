@@ -17,14 +17,22 @@ export type MachineListener = {
   printed(port: number, bytes: Uint8Array): void;
 };
 
+export type ConnectionOptions = {
+  /** Called as soon as the first message is on its way. */
+  readonly onSent?: () => void;
+  /** The machine is in this process, on the thread of its manager: there is nobody to check it for. Default: false. */
+  readonly isTrusted?: boolean;
+};
+
 /**
  * A manager's end of the connection to a machine. The guest may have compromised the machine: everything it sends is
- * checked.
+ * checked, unless its manager is in the same process.
  */
 export class MachineConnection {
   readonly #fd: number;
   readonly #socket: Socket;
   readonly #reader: FrameReader;
+  readonly #isTrusted: boolean;
   readonly #closed = Promise.withResolvers<string | null>();
   #listener: MachineListener | null = null;
   readonly #early: Frame[];
@@ -35,8 +43,14 @@ export class MachineConnection {
    * @param reader the reader that has read from it so far
    * @param early frames already read but not yet handled
    */
-  constructor(fd: number, reader = new FrameReader(), early: readonly Frame[] = []) {
+  constructor(
+    fd: number,
+    reader = new FrameReader(),
+    early: readonly Frame[] = [],
+    { isTrusted = false }: Pick<ConnectionOptions, 'isTrusted'> = {},
+  ) {
     this.#reader = reader;
+    this.#isTrusted = isTrusted;
     this.#early = [...early];
     this.#fd = fd;
     this.#socket = new Socket({ fd });
@@ -48,21 +62,20 @@ export class MachineConnection {
 
   /**
    * Sends a message with fds as the first one on a new socket.
-   * @param onSent called as soon as the message is on its way
    * @throws when the socket does not take it; the caller then keeps ownership
    */
   static open(
     fd: number,
     message: ToMachine,
     fds: readonly number[],
-    onSent: () => void = () => {},
+    { onSent = () => {}, isTrusted = false }: ConnectionOptions = {},
   ): MachineConnection {
     const frame = messageFrame(message);
     const sent = sendNow(fd, frame, fds);
     if (sent === null || sent === 0)
       throw new Error("the machine's process does not accept its configuration: try again");
     onSent();
-    const connection = new MachineConnection(fd);
+    const connection = new MachineConnection(fd, new FrameReader(), [], { isTrusted });
     if (sent < frame.length) connection.#socket.write(frame.subarray(sent));
     return connection;
   }
@@ -130,7 +143,8 @@ export class MachineConnection {
       const { port, bytes } = portOf(frame);
       this.#listener.printed(port, bytes);
     } else if (frame.kind === FRAME.message) {
-      this.#listener.message(parseFromMachine(messageOf(frame)));
+      const message = messageOf(frame);
+      this.#listener.message(this.#isTrusted ? (message as FromMachine) : parseFromMachine(message));
     }
   }
 }

@@ -30,7 +30,7 @@ class ThreadMachine implements Machine {
     this.#theirEnd = theirs;
     const { message, fds } = buildMessage(launch);
     try {
-      this.connection = MachineConnection.open(ours, message, fds, () => thread.serve(theirs));
+      this.connection = MachineConnection.open(ours, message, fds, { onSent: () => thread.serve(theirs) });
     } catch (error) {
       for (const fd of [ours, theirs]) closeSync(fd);
       void thread.terminate();

@@ -44,6 +44,20 @@ function unreadBytes(fd: number): number {
 }
 
 describe('a connection to a machine', () => {
+  test('does not check a machine on the thread of its manager', async () => {
+    const [ours, machine] = socketPair();
+    const connection = MachineConnection.open(ours, { kind: 'collected' }, [machine], { isTrusted: true });
+    onTestFinished(() => {
+      connection.close();
+      closeSync(machine);
+    });
+    const { messages } = heardBy(connection);
+    const unknown = { kind: 'state', state: 'humming' } as unknown as FromMachine;
+    sendNow(machine, messageFrame(unknown));
+    await until(() => messages.length > 0);
+    expect(messages).toEqual([unknown]);
+  });
+
   test('delivers what came before anybody listened', async () => {
     const { connection, machine } = connected();
     sendNow(
