@@ -1,4 +1,5 @@
-import { config } from 'zod';
+import '../text/jitless-schemas.ts';
+
 import { mark, markThread } from '../vmm/machine/start-trace.ts';
 import { commandLine } from './command-line.ts';
 import { registerRun } from './run.ts';
@@ -13,6 +14,4 @@ const program = () => commandLine([run => registerRun(run, async () => here)]);
 
 markThread('node');
 mark('program');
-// Compiling a schema takes longer than checking one configuration without.
-config({ jitless: true });
 void runProgram(program, process.argv);
