@@ -95,7 +95,8 @@ const NO_DEFINITION = {
 
 /** @param reason why it was interrupted, if it was */
 function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
-  const { name, problem, blockers, vcpus, memoryBytes, autostart, hostDevices = [] } = defined;
+  const { name, problem, blockers, vcpus, memoryBytes, autostart } = defined;
+  const { hostDevices = [], nics = [], devices = [] } = defined;
   return {
     id: name,
     name,
@@ -117,6 +118,8 @@ function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
     blockers,
     autostart,
     ...(hostDevices.length > 0 && { hostDevices: hostDevices.map(notTaken) }),
+    ...(nics.length > 0 && { nics }),
+    ...(devices.length > 0 && { definedDevices: devices }),
     keyboardHolder: null,
   };
 }

@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
@@ -57,6 +66,22 @@ describe('without a manager', () => {
     expect(readFileSync(definitionFile('copy'), 'utf8')).toContain(disk);
     expect((await vring('vm', 'clone', 'web', 'copy')).stderr).toContain('VM copy already exists');
     expect((await vring('vm', 'clone', 'web', 'c2', '--disks', 'steal')).status).toBe(2);
+  });
+
+  test('shows the devices of a definition', async () => {
+    defineGuest('web');
+    appendFileSync(
+      definitionFile('web'),
+      `disks: [{file: ${builtFile('guest.elf')}}]\nnics: [{network: user}]\n`,
+    );
+    const [web] = JSON.parse((await vring('vm', 'show', 'web', '--json')).stdout).vms;
+    expect(web.nics).toMatchObject([{ device: 'net0', network: { type: 'user' } }]);
+    expect(web.definedDevices).toMatchObject([
+      { name: 'blk0', type: 'virtio-blk', bus: 'pci.0', facts: { path: builtFile('guest.elf') } },
+      { name: 'net0', facts: { network: 'user' } },
+      { name: 'rng0' },
+    ]);
+    expect((await vring('vm', 'show', 'web')).stdout).toMatch(/^blk0 +virtio-blk +pci.0 +path .*guest.elf/m);
   });
 
   test('lists and shows definitions, with the reason for an invalid one', async () => {
