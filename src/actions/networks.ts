@@ -1,3 +1,4 @@
+import { isSubnet } from '../host/networks/subnet.ts';
 import type { NetworkRequest } from '../host/plan/networks/create.ts';
 import type { PlanRequest } from '../host-service/requests.ts';
 import { type Form, type FormField, type FormValues, formLayer } from '../store/layers.ts';
@@ -44,7 +45,7 @@ function problemOf(value: string, key: string, taken: readonly string[]): string
     if (taken.includes(value)) return `there is a network ${value} already`;
     return NAME.test(value) ? null : 'expected a name of letters, digits, ".", "_" and "-"';
   }
-  if (key === 'subnet' && value !== 'free' && !/^\d+(\.\d+){3}\/\d+$/.test(value))
+  if (key === 'subnet' && value !== 'free' && !isSubnet(value))
     return 'expected a network such as 192.168.150.0/24, or free';
   return null;
 }

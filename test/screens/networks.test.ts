@@ -134,6 +134,15 @@ describe('networks', () => {
     await driver.waitFor('1/4 match');
   });
 
+  test('are not created with an address that is none', async () => {
+    await start();
+    driver.type('n');
+    await driver.waitFor('New network');
+    driver.type(`lan${KEY.down}${KEY.down}\x1510.300.0.0/24${CTRL_S}`);
+    await driver.waitFor('expected a network such as 192.168.150.0/24, or free');
+    expect(asked).toEqual([]);
+  });
+
   test('are started, stopped and deleted by plans', async () => {
     await start();
     for (const [key, kind] of [

@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+
 /** An IPv4 network, `192.168.200.0/24`. */
 export type Subnet = {
   /** The first address, as a number. */
@@ -11,6 +13,12 @@ export function addressNumber(text: string): number {
 
 export function addressText(number: number): string {
   return [24, 16, 8, 0].map(shift => (number >>> shift) & 255).join('.');
+}
+
+/** Whether a text is an IPv4 address with a prefix length. */
+export function isSubnet(text: string): boolean {
+  const [, address = '', bits = ''] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
+  return isIPv4(address) && Number(bits) <= 32;
 }
 
 /** The network of an address with a prefix length. */

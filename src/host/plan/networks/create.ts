@@ -8,7 +8,7 @@ import {
 } from '../../networks/definition.ts';
 import { dnsmasqFiles } from '../../networks/dnsmasq.ts';
 import { listNetworks } from '../../networks/read.ts';
-import { freeSubnet, guestRange, parseSubnet, subnetText } from '../../networks/subnet.ts';
+import { freeSubnet, guestRange, isSubnet, parseSubnet, subnetText } from '../../networks/subnet.ts';
 import type { HostRoot } from '../../root.ts';
 import { fileSteps } from '../file-step.ts';
 import { noUndo, type Plan, planVersion } from '../plan.ts';
@@ -98,7 +98,7 @@ async function complete(
   const { name } = wanted;
   const subnet = wanted.subnet ?? (await chosenSubnet(root));
   // An invalid subnet is reported by checkNetwork.
-  const range = /^\d+(\.\d+){3}\/\d+$/.test(subnet) ? guestRange(parseSubnet(subnet)) : false;
+  const range = isSubnet(subnet) ? guestRange(parseSubnet(subnet)) : false;
   return checkNetwork({
     ...wanted,
     name,
