@@ -52,7 +52,7 @@ export function Header({ screen, columns }: HeaderProps) {
 
 function HeaderLine({ columns, left, right }: { columns: number; left: ReactNode; right: ReactNode }) {
   return (
-    <Box width={columns} height={1} justifyContent="space-between" overflow="hidden">
+    <Box width={columns} height={1} justifyContent="space-between" columnGap={GAP} overflow="hidden">
       <Text wrap="truncate">{left}</Text>
       <Text wrap="truncate">{right}</Text>
     </Box>

@@ -10,8 +10,8 @@ export type Column = {
   readonly ideal?: number;
   readonly align?: Align;
   /**
-   * Columns are dropped from the highest priority to the lowest, those with the same together; 0, the default, is never
-   * dropped.
+   * Columns are dropped from the highest priority to the lowest, those with the same together; those with 0, the
+   * default, last and one by one, from the right.
    */
   readonly priority?: number;
   /** Its share of the cells left over when every column has its ideal width. */
@@ -36,8 +36,9 @@ export function layoutColumns<Of extends Column>(columns: readonly Of[], cells: 
   let kept: ColumnLayout<Of> = columns.map(column => ({ ...column, cells: column.min }));
   while (usedBy(kept) > room) {
     const highest = Math.max(...kept.map(priorityOf));
-    if (highest === 0) break;
-    kept = kept.filter(column => priorityOf(column) < highest);
+    if (highest > 0) kept = kept.filter(column => priorityOf(column) < highest);
+    else if (kept.length > 1) kept = kept.slice(0, -1);
+    else return kept.map(column => ({ ...column, cells: Math.max(1, room) }));
   }
   return grown(widened(kept, room), room);
 }

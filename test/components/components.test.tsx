@@ -35,8 +35,10 @@ describe('columns', () => {
     expect(layoutColumns(pair, 31).map(({ key }) => key)).toEqual(['name', 'state']);
   });
 
-  test('of priority 0 stay, however narrow it gets', () => {
-    expect(widths(5)).toEqual(['name 6', 'state 5']);
+  test('of priority 0 go last, from the right, and the first stays', () => {
+    expect(widths(14)).toEqual(['name 6', 'state 5']);
+    expect(widths(13)).toEqual(['name 11']);
+    expect(widths(5)).toEqual(['name 3']);
   });
 
   test('get their ideal width before any of them grows, those that matter most first', () => {

@@ -18,6 +18,21 @@ test.each([
   expect(driver.terminal.lines[0]).toMatch(/\/200 match \[RO\].* 1 s$/);
 });
 
+test('the header of a tiny terminal names the screen, apart from what it holds', async () => {
+  driver = new HostDriver(serverTree(), { columns: 36, rows: 12 });
+  driver.engine.add('web', idle);
+  for (const [key, name] of [
+    ['1', '[1 VMs]'],
+    ['2', '[2 PCI]'],
+    ['4', '[4 SR-IOV]'],
+    ['8', '[8 Queues]'],
+  ] as const) {
+    await driver.press(key);
+    expect(driver.terminal.lines[0]).toContain(`${name} `);
+    expect(driver.terminal.screen).not.toContain('\u2026\n');
+  }
+});
+
 test.each([
   [120, '[REC nvidia-in-use-of-a-custo'],
   [80, '[REC nvidia-in'],
