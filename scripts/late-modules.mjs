@@ -19,6 +19,7 @@ const PACKAGES = [
   'node:timers/promises',
   'node:tls',
   'node:tty',
+  'node:worker_threads',
   'node:zlib',
 ];
 

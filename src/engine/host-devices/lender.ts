@@ -48,7 +48,8 @@ const RETRY_MOST_MS = 300_000;
  * earlier state is recorded before it is changed, so that the next process can give back what this one has not.
  */
 export class HostDeviceLender {
-  readonly #records: TakenDevices;
+  /** Few VMs have any, and their schemas take milliseconds to load. */
+  readonly #records: () => TakenDevices;
   readonly #lock: ChangeLock;
   readonly #root: () => HostRoot;
   readonly #writer: (root: HostRoot) => Promise<() => HostWriter>;
@@ -62,8 +63,12 @@ export class HostDeviceLender {
   #retryMs = RETRY_MS;
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor({ lock, open, records = new TakenDevices(), root, writer }: LenderOptions, host: LenderHost) {
-    this.#records = records;
+  constructor({ lock, open, records, root, writer }: LenderOptions, host: LenderHost) {
+    let known = records;
+    this.#records = () => {
+      known ??= new TakenDevices();
+      return known;
+    };
     this.#lock = lock;
     this.#open = open;
     this.#host = host;
@@ -164,7 +169,7 @@ export class HostDeviceLender {
   async recover(): Promise<void> {
     let found: TakenDevice[];
     try {
-      found = this.#records.list(text => this.#host.note('warning', text, null));
+      found = this.#records().list(text => this.#host.note('warning', text, null));
     } catch (error) {
       this.#host.note(
         'error',
@@ -194,7 +199,9 @@ export class HostDeviceLender {
 
   /** What an earlier process has taken, or this one could not give back. Another running process may be using it. */
   #left(): TakenDevice[] {
-    return this.#records.list().filter(({ address }) => !this.#taken.has(address));
+    return this.#records()
+      .list()
+      .filter(({ address }) => !this.#taken.has(address));
   }
 
   async #giveBackLeft(): Promise<void> {
@@ -243,7 +250,7 @@ export class HostDeviceLender {
     const root = this.#root();
     const tools = {
       root,
-      records: this.#records,
+      records: this.#records(),
       writer: await this.#writer(root),
       open: this.#open ?? (await import('./open.ts')).openHostDevices,
       note: this.#host.note,
