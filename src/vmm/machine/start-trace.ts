@@ -3,18 +3,23 @@
  * machine logs it.
  */
 export const tracing = process.env.VRING_TRACE_START !== undefined;
-let marks: string[] = [];
+let marks: { readonly step: string; readonly at: () => bigint }[] = [];
 
 /** Records that a step of a start is done. @param at nanoseconds of CLOCK_MONOTONIC; default: now */
 export function mark(step: string, at: bigint | null = null): void {
-  if (tracing) marks.push(`${step}=${(at ?? process.hrtime.bigint()) / 1000n}`);
+  if (!tracing) return;
+  const time = at ?? process.hrtime.bigint();
+  marks.push({ step, at: () => time });
 }
 
-/** Records when Node started this thread. */
+/** Records when Node started this thread. That is looked up later: loading `performance` takes milliseconds. */
 export function markThread(step: string): void {
-  if (!tracing) return;
+  if (tracing) marks.push({ step, at: threadStart });
+}
+
+function threadStart(): bigint {
   const ago = performance.now() - performance.nodeTiming.bootstrapComplete;
-  mark(step, process.hrtime.bigint() - BigInt(Math.round(ago * 1e6)));
+  return process.hrtime.bigint() - BigInt(Math.round(ago * 1e6));
 }
 
 /**
@@ -24,7 +29,7 @@ export function markThread(step: string): void {
  */
 export function takeMarks(): string | null {
   if (marks.length === 0) return null;
-  const text = `${TRACE}${marks.join(' ')}`;
+  const text = `${TRACE}${marks.map(({ step, at }) => `${step}=${at() / 1000n}`).join(' ')}`;
   marks = [];
   return text;
 }
