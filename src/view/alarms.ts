@@ -28,7 +28,7 @@ export function createAlarmsSelector() {
       const manager =
         managerLost === null
           ? []
-          : [error('manager', null, lossText(managerLost, Object.values(infos), false))];
+          : [error('manager', null, lossText(managerLost, Object.values(infos), { key: null }))];
       const all = [
         ...manager,
         ...interruptedAlarm(order.map(id => infos[id]!).filter(vm => vm.interrupted)),

@@ -1,10 +1,18 @@
 import { isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
+import { width } from '../text/width.ts';
 
 /** The key of the action that starts a manager and the interrupted VMs (src/actions/start-again.ts). */
 export const START_AGAIN_KEY = 'A';
 
+export type LossTextOptions = {
+  /** The key that starts another manager; null if none does. */
+  readonly key: string | null;
+  /** The cells that there are: names are left out for what the user can do; default: any number. */
+  readonly cells?: number;
+};
+
 /** One line on why the manager cannot be reached, and what the user can do. */
-export function lossText({ kind, text }: Loss, vms: readonly VmInfo[], canStart: boolean): string {
+export function lossText({ kind, text }: Loss, vms: readonly VmInfo[], options: LossTextOptions): string {
   const left = vms.filter(isAlive);
   switch (kind) {
     case 'slow':
@@ -13,17 +21,26 @@ export function lossText({ kind, text }: Loss, vms: readonly VmInfo[], canStart:
     case 'refused':
       return `no connection to the manager: ${text}; reconnecting`;
     case 'ended':
-      return withoutManager(`the manager ended: ${text}`, left, canStart);
+      return withoutManager(`the manager ended: ${text}`, left, options);
     case 'died':
-      return withoutManager('the manager died', left, canStart);
+      return withoutManager('the manager died', left, options);
   }
 }
 
 /** @param left VMs that run without it */
-function withoutManager(what: string, left: readonly VmInfo[], canStart: boolean): string {
+function withoutManager(
+  what: string,
+  left: readonly VmInfo[],
+  { key, cells = Number.POSITIVE_INFINITY }: LossTextOptions,
+): string {
   const keep = left.length === 1 ? 'keeps' : 'keep';
-  const running = left.length === 0 ? what : `${what}; ${names(left)} ${keep} running`;
-  return canStart ? `${running}; ${START_AGAIN_KEY} starts another manager` : running;
+  const count = left.length === 1 ? '1 VM' : `${left.length} VMs`;
+  const next = key === null ? [] : [`${key} starts another manager`];
+  const texts = [
+    ...(left.length === 0 ? [] : [names(left), count].map(vms => [what, `${vms} ${keep} running`, ...next])),
+    [what, ...next],
+  ].map(parts => parts.join('; '));
+  return texts.find(text => width(text) <= cells) ?? texts.at(-1)!;
 }
 
 /** `web`, `web and db`, or `web, db and 3 more`. */

@@ -152,6 +152,17 @@ describe('a manager that is out of reach', () => {
     expect(driver.screen).not.toMatch(/start again|died/);
   });
 
+  test('has died: long names leave room for the key, which follows the one that leaves the console', async () => {
+    for (const end of ['one', 'two']) engine.add(`a-virtual-machine-with-a-long-name-${end}`, busy);
+    const driver = await start();
+    engine.lose({ kind: 'died', text: 'the manager (process 7) died; the VMs keep running' });
+    await driver.waitFor('the manager died; 2 VMs keep running; A starts another manager');
+    driver.type('?');
+    await driver.waitFor('; Esc and A starts another manager');
+    driver.escape();
+    await driver.waitFor('; A starts another manager');
+  });
+
   test('has died, and some VMs too meanwhile: the key starts these as well', async () => {
     const reason = 'it ended unexpectedly: its process and its manager (process 7) died';
     engine.add('web', busy);
