@@ -24,7 +24,8 @@ const PACKAGES = [
 ];
 
 /**
- * An esbuild plugin for bundles in CommonJS format: these modules are loaded on first use.
+ * An esbuild plugin for bundles in CommonJS format: these modules are loaded on first use. The text of a package is a
+ * string until then: V8 keeps track of every function of a program, called or not.
  * @param files further late modules of this bundle: paths of files and folders in the project. Modules that import them
  * must not use them while being loaded
  */
@@ -40,13 +41,16 @@ export const lateModules = (files = []) => ({
       return namespace !== 'late' && isLate(file) ? { path: `./${file}`, namespace: 'late' } : undefined;
     });
     bundle.onLoad({ filter: /.*/, namespace: 'late' }, async ({ path }) => {
-      const load = isBuiltin(path) ? `process.getBuiltinModule('${path}')` : `require('${path}')`;
-      const names = path.startsWith('./')
-        ? await exportsOf(bundle.esbuild, path)
-        : namesIn(await import(path));
+      const isOwn = path.startsWith('./');
+      const names = isOwn ? await exportsOf(bundle.esbuild, path) : namesIn(await import(path));
       const getters = names
         .filter(name => /^\w+$/.test(name) && name !== 'default')
         .map(name => `get ${name}() { return load().${name}; }`);
+      const load = isBuiltin(path)
+        ? `process.getBuiltinModule('${path}')`
+        : isOwn
+          ? `require('${path}')`
+          : evaluating(path, await textOf(bundle, path));
       return {
         resolveDir: root,
         contents: `
@@ -57,6 +61,32 @@ module.exports = { ${getters.join(', ')} };`,
     });
   },
 });
+
+/** A package in one file in CommonJS format. */
+async function textOf({ esbuild, initialOptions }, path) {
+  const { platform, target, minifyWhitespace, minifySyntax, legalComments, define } = initialOptions;
+  const { outputFiles } = await esbuild.build({
+    ...{ platform, target, minifyWhitespace, minifySyntax, legalComments, define },
+    absWorkingDir: root,
+    stdin: { contents: `module.exports = require('${path}');`, resolveDir: root },
+    bundle: true,
+    format: 'cjs',
+    write: false,
+    logLevel: 'warning',
+  });
+  return outputFiles[0].text;
+}
+
+/** An expression that evaluates the text of a module. */
+function evaluating(path, text) {
+  const wrapped = JSON.stringify(`(function(require,module,exports,__filename){${text}})`);
+  return `(module => {
+  const { Script } = process.getBuiltinModule('node:vm');
+  new Script(${wrapped}, { filename: '${path}' }).runInThisContext()(
+    process.getBuiltinModule('node:module').createRequire(__filename), module, module.exports, __filename);
+  return module.exports;
+})({ exports: {} })`;
+}
 
 /** The names that a package exports, those of a CommonJS module included. */
 function namesIn(module) {
