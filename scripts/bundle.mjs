@@ -181,9 +181,13 @@ function shareShapes(file) {
   writeNew(file, Buffer.from(shared, 'latin1'));
 }
 
-/** Puts a digest in front of a bundle, by which its compiled code is found. */
+/** Makes a bundle a function with a digest in front, by which its compiled code is found. */
 function addDigest(file) {
-  const content = readFileSync(file);
+  const content = Buffer.concat([
+    Buffer.from('(function(exports,require,module,__filename,__dirname){'),
+    readFileSync(file),
+    Buffer.from('})\n'),
+  ]);
   const place = content.findIndex(byte => byte > 0x7f);
   if (place >= 0) throw new Error(`${file} is not in ASCII at byte ${place}: vring loads it as if it were`);
   const digest = createHash('sha256').update(content).digest('hex');

@@ -15,7 +15,8 @@ const KEEP_AFTER_MS = 2000;
  * Node's own cache is filled when a module is loaded. By then, hardly any function has been called, and so compiled:
  * that takes a third of the time of a start. The code is kept beside what Node keeps, if it keeps any, once the program
  * has announced that it has started: one that ends with an error has called little.
- * @param path the bundle, in ASCII, whose first line is a comment with a digest of the rest
+ * @param path the bundle, in ASCII: a comment with a digest of the rest, and on the next lines a function of what Node passes to
+ * modules in CommonJS format. V8 takes the text as it is; any change here would copy its megabytes
  * @param use what it is started for, if not always the same: a word for file names; each use has its own code
  */
 export function runCompiled(path: string, use = ''): void {
@@ -23,7 +24,7 @@ export function runCompiled(path: string, use = ''): void {
   const text = readFileSync(path, 'latin1');
   const kept = keptFile(path, text, use);
   const cachedData = kept === null ? undefined : readIfThere(kept);
-  const script = new Script(`(function(exports,require,module,__filename,__dirname){${text}\n})`, {
+  const script = new Script(text, {
     filename: path,
     cachedData,
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,

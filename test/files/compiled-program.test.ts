@@ -10,12 +10,13 @@ const loader = join(import.meta.dirname, '../../src/files/compiled-program.ts');
 
 /** A bundle that prints what it is given, with a function that it calls and one that it doesn't. @param isStarted whether it gets so far */
 function bundle(name: string, prints: string, isStarted = true): string {
-  const text = `
+  const text = `(function(exports, require, module, __filename, __dirname) {
 function called() { return 'literal-of-called'; }
 function notCalled() { return 'literal-of-not-called'; }
 called();
 if (${isStarted}) process.emit(Symbol.for('vring.program-started'));
-console.log(${prints}, typeof notCalled, require('node:path').basename(__filename), typeof module.exports);`;
+console.log(${prints}, typeof notCalled, require('node:path').basename(__filename), typeof module.exports);
+})`;
   const file = join(folder, name);
   writeFileSync(file, `//${createHash('sha256').update(text).digest('hex')}\n${text}`);
   return file;
