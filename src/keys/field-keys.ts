@@ -16,6 +16,8 @@ export function fieldKey(ui: Ui, layer: FieldLayer, key: ParsedKey): void {
     popLayer();
     if (purpose === 'filter') ui.store.getState().setFilter('');
   } else if (key.name === 'enter') {
+    // The match stays under the cursor when the field is closed, and when the filter is cleared.
+    if (purpose === 'filter') pinCursor(ui);
     popLayer();
     submit(ui, layer);
   } else if (purpose === 'command' && key.name === 'tab') {
@@ -40,9 +42,6 @@ function submit(ui: Ui, { purpose, edit: { text } }: FieldLayer): void {
   if (purpose === 'command') {
     ui.history.add(text);
     runCommandLine(ui, text);
-  } else if (purpose === 'filter') {
-    // The match stays under the cursor when the filter is cleared.
-    pinCursor(ui);
   } else if (purpose === 'search') {
     ui.store.getState().setConsoleSearch(text);
     findNext(ui, 'older');

@@ -35,6 +35,12 @@ function firstMatch(rows: readonly HostRow[]): number {
   );
 }
 
+/** Whether a filter is being typed. */
+function isTyped({ layers }: AppState): boolean {
+  const layer = layers.at(-1);
+  return layer?.kind === 'field' && layer.purpose === 'filter';
+}
+
 /** The row of a cursor; -1 if it is gone. */
 function placeOf({ key, index }: ListCursor, rows: readonly HostRow[]): number {
   return rows[index]?.key === key ? index : rows.findIndex(row => row.key === key);
@@ -108,10 +114,12 @@ export function createHostSelectors() {
 
   const cursorRowOf = (list: HostList) =>
     memoized(
-      state => [lists[list](state), state.hostCursors[list], filterOf(state, list) !== ''] as const,
-      (rows, cursor, filtered) => {
+      state =>
+        [lists[list](state), state.hostCursors[list], filterOf(state, list) !== '', isTyped(state)] as const,
+      (rows, cursor, filtered, typed) => {
         const at = cursor === undefined ? -1 : placeOf(cursor, rows);
-        if (at >= 0) return at;
+        // A row above those that match is where the cursor was, not what is looked for.
+        if (at >= 0 && !(typed && filtered && rows[at]!.matches === false)) return at;
         if (filtered) return firstMatch(rows);
         return cursor === undefined ? 0 : Math.max(0, Math.min(cursor.index, rows.length - 1));
       },

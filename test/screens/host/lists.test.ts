@@ -84,6 +84,19 @@ describe('a filter', () => {
     expect(driver.screen).toContain('19 functions');
   });
 
+  test('puts the cursor on what matches, not on a bridge above it', async () => {
+    const cursor = () => driver.terminal.lines.find(line => line.startsWith('>')) ?? '';
+    expect(cursor()).toContain('root bus');
+    await driver.press('/graphics');
+    expect(cursor()).toContain('02:00.0');
+    await driver.press('\r');
+    expect(cursor()).toContain('02:00.0');
+    await driver.press('k');
+    expect(cursor()).toContain('01:00.0');
+    await driver.press('j', KEY.esc);
+    expect(cursor()).toContain('02:00.0');
+  });
+
   test.each([
     ['!bridge|port|x710|virtual|nvme|lpc|dmi3', ['02:00.0', '00:1f.4']],
     ['-f smbsxyz', []],
