@@ -1,6 +1,6 @@
 //! vring's data plane behind a C ABI: integers as handles, 0 or a positive number on success, a negative errno on
 //! failure, no callbacks. All functions may be called from any thread, but `wait` (`addon.rs`) from only one at a time.
-//! `src/vmm/native/native.ts` binds it.
+//! `src/vmm/native/native-library.ts` binds it.
 
 mod abi;
 mod addon;

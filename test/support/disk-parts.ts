@@ -1,7 +1,7 @@
 import type { GuestMemory } from '../../src/devices/guest-memory.ts';
 import { PortMemory } from '../../src/vmm/backends/port-memory.ts';
 import { RING_BYTES } from '../../src/vmm/backends/port-ring.ts';
-import type { NativeVm } from '../../src/vmm/native/native.ts';
+import type { NativeVm } from '../../src/vmm/native/native-vm.ts';
 import { QueueThreads } from '../../src/vmm/native/queue-threads.ts';
 import { FakeMemory } from './fake-memory.ts';
 import { NativeEvents } from './native-events.ts';

@@ -13,7 +13,8 @@ import { MachineLoop } from '../../src/vmm/machine/loop.ts';
 import { buildMachine } from '../../src/vmm/machine/machine.ts';
 import { SerialConsole } from '../../src/vmm/machine/serial-console.ts';
 import { atOnce } from '../../src/vmm/machine/turns.ts';
-import { NativeVm } from '../../src/vmm/native/native.ts';
+import { NativeVm } from '../../src/vmm/native/native-vm.ts';
+import { requestStopOfAllQueues } from '../../src/vmm/native/queues.ts';
 import { allocateCounters } from './counters.ts';
 
 const MiB = 2 ** 20;
@@ -157,7 +158,7 @@ export class LiveMachine {
   }
 
   close(): void {
-    this.native.requestStopOfAllQueues();
+    requestStopOfAllQueues(this.native.handle);
     for (const { device } of this.machine.parts.chipset.devices) device.close?.();
     this.native.destroy();
   }

@@ -1,5 +1,6 @@
 import type { Cancel, EventLoop } from '../../src/devices/device.ts';
-import { EVENT, type NativeVm } from '../../src/vmm/native/native.ts';
+import { EVENT } from '../../src/vmm/native/abi.ts';
+import type { NativeVm } from '../../src/vmm/native/native-vm.ts';
 import type { QueueThreads } from '../../src/vmm/native/queue-threads.ts';
 
 /** The events of a VM without vCPUs, which a test waits for. */

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
+import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/end-vms.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
-import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
 import { buildMessage } from './build-message.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
 import { MachineConnection } from './machine-connection.ts';

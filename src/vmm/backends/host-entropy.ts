@@ -5,7 +5,8 @@ import type {
 } from '../../devices/virtio/entropy-source.ts';
 import type { RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { SystemError } from '../native/libc.ts';
-import type { NativeVm, RateLimits } from '../native/native.ts';
+import { createLimiter, destroyLimiter, type RateLimits } from '../native/limiters.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 
 /** The host's generator (getrandom(2)), by native threads. */
@@ -19,7 +20,7 @@ export class HostEntropy implements EntropySource {
   }
 
   startQueue(queue: VirtioQueue, { features, limit, onBroken }: EntropyQueueOptions): RunningQueue {
-    const limiter = limit === null ? null : this.#native.createLimiter(rateOf(limit));
+    const limiter = limit === null ? null : createLimiter(this.#native.handle, rateOf(limit));
     try {
       return this.#queues.startRng(queue, features, limiter ?? -1, { onBroken });
     } catch (error) {
@@ -27,7 +28,7 @@ export class HostEntropy implements EntropySource {
       throw new Error(`the thread for random bytes cannot be started: ${error.code}`);
     } finally {
       // The queue holds its own reference.
-      if (limiter !== null) this.#native.destroyLimiter(limiter);
+      if (limiter !== null) destroyLimiter(this.#native.handle, limiter);
     }
   }
 }

@@ -13,7 +13,7 @@ import type { BlockBackend, BlockQueue } from '../../devices/virtio/block-backen
 import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { eventfd, SystemError } from '../native/libc.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import { NativeScsi } from '../native/scsi.ts';
 import { DiskError } from './disk-error.ts';

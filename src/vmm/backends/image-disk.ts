@@ -14,8 +14,19 @@ import type {
 } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { ERROR_ACTION } from '../native/abi.ts';
+import {
+  closeImage,
+  type ImageOptions,
+  imageCorruption,
+  openImage,
+  openQcow2Image,
+  resizeImage,
+  setErrorPolicy,
+  setWriteThrough,
+} from '../native/images.ts';
 import { SystemError } from '../native/libc.ts';
-import type { ImageOptions, NativeVm } from '../native/native.ts';
+import { createLimiter, destroyLimiter, setLimits } from '../native/limiters.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import { readCached } from '../native/read-cached.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
@@ -81,9 +92,9 @@ export class ImageDisk implements BlockBackend {
     this.#owner = owner;
     this.#ports = ports;
     this.#isCached = disk.imageFormat === 'raw' && !isUncached(options.cache);
-    this.#image = openImage(disk, this.canDiscard, options, native);
-    native.setErrorPolicy(this.#image, ACTIONS[policy.rerror], ACTIONS[policy.werror]);
-    this.#limiter = native.createLimiter(UNLIMITED);
+    this.#image = openDiskImage(disk, this.canDiscard, options, native);
+    setErrorPolicy(native.handle, this.#image, ACTIONS[policy.rerror], ACTIONS[policy.werror]);
+    this.#limiter = createLimiter(native.handle, UNLIMITED);
   }
 
   get handles(): DiskHandles {
@@ -95,7 +106,7 @@ export class ImageDisk implements BlockBackend {
   }
 
   get corruption(): string | null {
-    return this.#native.imageCorruption(this.#image) || null;
+    return imageCorruption(this.#native.handle, this.#image) || null;
   }
 
   /** @param own memory of the queue's driver, if the driver is a port */
@@ -131,17 +142,17 @@ export class ImageDisk implements BlockBackend {
   }
 
   setWriteThrough(on: boolean): void {
-    this.#native.setWriteThrough(this.#image, on);
+    setWriteThrough(this.#native.handle, this.#image, on);
   }
 
   resize(bytes: number): void {
-    this.#native.resizeImage(this.#image, bytes);
+    resizeImage(this.#native.handle, this.#image, bytes);
     this.#disk.size = bytes;
   }
 
   setLimits(limits: DiskLimits): void {
     this.#isLimited = limits.iops !== undefined || limits.bps !== undefined;
-    this.#native.setLimits(this.#limiter, {
+    setLimits(this.#native.handle, this.#limiter, {
       operations: limits.iops ?? 0,
       operationsBurst: limits['iops-burst'] ?? 0,
       bytes: limits.bps ?? 0,
@@ -150,8 +161,8 @@ export class ImageDisk implements BlockBackend {
   }
 
   close(): void {
-    this.#native.closeImage(this.#image);
-    this.#native.destroyLimiter(this.#limiter);
+    closeImage(this.#native.handle, this.#image);
+    destroyLimiter(this.#native.handle, this.#limiter);
     for (const fd of fdsOf(this.#disk)) this.#owner.closeFd(fd);
   }
 }
@@ -163,7 +174,7 @@ export function openImageDisk(disk: OpenDisk, options: ImageDiskOptions, parts: 
 }
 
 /** @returns its handle. @throws DiskError */
-function openImage(
+function openDiskImage(
   disk: OpenDisk,
   canDiscard: boolean,
   { readonly, cache, transient = false, detectZeroes = 'off' }: ImageDiskOptions,
@@ -173,10 +184,10 @@ function openImage(
   const isDurable = cache === 'writethrough' || cache === 'directsync';
   const durability = transient || cache === 'unsafe' ? 'never' : isDurable ? 'always' : 'asked';
   const options: ImageOptions = { readonly, canDiscard, durability, detectZeroes };
-  if (imageFormat === 'raw') return native.openImage(fd, size, options);
+  if (imageFormat === 'raw') return openImage(native.handle, fd, size, options);
   try {
     const chain = backing.map(({ fd, format }) => ({ fd, isQcow2: format === 'qcow2' }));
-    return native.openQcow2Image([{ fd, isQcow2: true }, ...chain], options);
+    return openQcow2Image(native.handle, [{ fd, isQcow2: true }, ...chain], options);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw new DiskError(`the image cannot be used: ${error.code}`);

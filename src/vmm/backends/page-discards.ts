@@ -2,8 +2,10 @@ import type { Cancel } from '../../devices/device.ts';
 import type { BalloonQueueOptions, PageDiscards } from '../../devices/virtio/balloon/page-discards.ts';
 import type { RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import type { GuestRam } from '../memory/guest-ram.ts';
+import { loadBalloon, saveBalloon } from '../native/balloon-state.ts';
 import { SystemError } from '../native/libc.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
+import { allowDiscards } from '../native/queue-regions.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 
 type Parts = {
@@ -25,7 +27,7 @@ export class RamDiscards implements PageDiscards {
     this.#queues = queues;
     ram.onPinned = pinned => {
       // None is in progress when this returns: what the devices access from now on stays in place.
-      native.allowDiscards(!pinned);
+      allowDiscards(native.handle, !pinned);
       for (const hook of this.#hooks) hook();
     };
   }
@@ -48,11 +50,11 @@ export class RamDiscards implements PageDiscards {
   }
 
   saveWaiting(): Uint8Array {
-    return this.#native.saveBalloon();
+    return saveBalloon(this.#native.handle);
   }
 
   loadWaiting(saved: Uint8Array): boolean {
-    return this.#native.loadBalloon(saved);
+    return loadBalloon(this.#native.handle, saved);
   }
 
   startQueue(queue: VirtioQueue, { features, role, onBroken }: BalloonQueueOptions): RunningQueue {

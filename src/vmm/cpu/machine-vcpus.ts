@@ -3,7 +3,7 @@ import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { SystemError } from '../native/libc.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import { apicIdsOf, type CpuTopology, coresOnly, maxCpus } from './cpu-topology.ts';
 import { guestCpuid, hostCpuid } from './cpuid.ts';
 import { missingFeatures } from './model-cpuid.ts';

@@ -1,4 +1,4 @@
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 
 type Threads = Pick<NativeVm, 'pauseVcpu' | 'resumeVcpu'>;
 

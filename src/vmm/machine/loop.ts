@@ -1,5 +1,6 @@
 import type { Cancel, Clock, EventLoop } from '../../devices/device.ts';
-import { EVENT, type NativeVm } from '../native/native.ts';
+import { EVENT } from '../native/abi.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import type { NodeLoop } from '../native/node-loop.ts';
 import type { FdWatcher } from './manager-link.ts';
 import { Timers } from './timers.ts';

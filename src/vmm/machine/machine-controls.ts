@@ -1,5 +1,5 @@
 import { neededFeatures } from '../cpu/host-cpu.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import { Commands } from './commands.ts';
 import type { MachineConfig } from './config.ts';
 import type { ConsolePorts } from './console-ports.ts';

@@ -9,7 +9,7 @@ import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import type { GuestRam } from '../memory/guest-ram.ts';
 import type { MachineMemory } from '../memory/machine-memory.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { HostDevicesWhenNeeded } from '../vfio/host-devices-when-needed.ts';
 import type { Buses } from './answer-exit.ts';

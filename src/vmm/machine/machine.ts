@@ -37,7 +37,7 @@ import { type MachineMemory, machineMemory } from '../memory/machine-memory.ts';
 import { QueueMemory } from '../memory/queue-memory.ts';
 import type { RamSource } from '../memory/ram-blocks.ts';
 import { SHADOW_RAM, SHADOW_ROM } from '../memory/shadow.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import { HostDevicesWhenNeeded } from '../vfio/host-devices-when-needed.ts';

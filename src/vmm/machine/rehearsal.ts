@@ -2,7 +2,7 @@ import type { Cancel } from '../../devices/device.ts';
 import { builtFile } from '../../project-root.ts';
 import { counterShape } from '../counters/counter-shape.ts';
 import { CounterLayout, writeHeader } from '../counters/counters.ts';
-import { NativeVm } from '../native/native.ts';
+import { NativeVm } from '../native/native-vm.ts';
 import type { MachineConfig } from './config.ts';
 import type { MachineLoop } from './loop.ts';
 import type { Incoming } from './manager-link.ts';

@@ -4,8 +4,9 @@ import type { GivenWire } from '../backends/net/given-wires.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { close } from '../native/libc.ts';
-import { NativeVm } from '../native/native.ts';
+import { NativeVm } from '../native/native-vm.ts';
 import type { NodeLoop } from '../native/node-loop.ts';
+import { requestStopOfAllQueues, stuckQueues } from '../native/queues.ts';
 import { StateError } from '../snapshot/state-codec.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
@@ -298,14 +299,14 @@ export class MachineRunner {
   close(): void {
     // The last counts stay on screens.
     this.#blocks.keep();
-    this.#native.requestStopOfAllQueues();
+    requestStopOfAllQueues(this.#native.handle);
     // If it continues elsewhere, none of it may be touched.
     if (this.#built !== null && !this.#isGone) {
       const { machine, controls, deviceModules } = this.#built;
       for (const { device } of machine.parts.chipset.devices) this.#closeDevice(device, deviceModules);
       controls.hotPlug.close();
     }
-    for (const slot of this.#native.stuckQueues) {
+    for (const slot of stuckQueues(this.#native.handle)) {
       const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);
       if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
     }

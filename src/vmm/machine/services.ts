@@ -20,7 +20,7 @@ import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
 import { allocateBlock, DeviceBlock, freeBlock } from '../memory/device-block.ts';
 import type { MachineMemory } from '../memory/machine-memory.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { VhostMemory } from '../vhost/vhost-memory.ts';
 import type { ConsolePorts } from './console-ports.ts';

@@ -3,7 +3,7 @@ import { isFolder } from '../../devices/backends/disk.ts';
 import type { CpuFeatures } from '../cpu/cpuid-features.ts';
 import type { GuestRam } from '../memory/guest-ram.ts';
 import * as libc from '../native/libc.ts';
-import type { NativeVm } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
 import { type FileIdentity, identify } from '../snapshot/file-identity.ts';
 import { FILES } from '../snapshot/files.ts';
 import { describeFailure, Job, type JobPart } from '../snapshot/job.ts';

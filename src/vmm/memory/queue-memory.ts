@@ -1,6 +1,8 @@
 import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 import * as libc from '../native/libc.ts';
-import type { NativeVm, QueueRegion } from '../native/native.ts';
+import type { NativeVm } from '../native/native-vm.ts';
+import { type QueueRegion, setMemory } from '../native/queue-regions.ts';
+import { setWriteLog, takeWritten } from '../native/write-logs.ts';
 import type { MapListener } from './address-space.ts';
 import type { MapChanges } from './direct-map.ts';
 import type { DirtySource } from './dirty-log.ts';
@@ -33,28 +35,28 @@ export class QueueMemory implements MapListener, DirtySource {
     // A change would stop the running threads.
     if (areSame(regions, this.#regions)) return;
     this.#regions = regions;
-    this.#native.setMemory(regions);
+    setMemory(this.#native.handle, regions);
   }
 
   setLogging(blocks: ReadonlySet<HostBlock>): void {
     const before = this.#logging;
     this.#logging = blocks;
     for (const block of before) {
-      if (!blocks.has(block)) this.#native.setWriteLog(this.#logOf(block).address, false);
+      if (!blocks.has(block)) setWriteLog(this.#logOf(block).address, false);
     }
     for (const block of blocks) {
       if (before.has(block)) continue;
       const { address, pages } = this.#logOf(block);
       // Discards leftovers of earlier logging.
-      this.#native.takeWritten(address, pages);
-      this.#native.setWriteLog(address, true);
+      takeWritten(address, pages);
+      setWriteLog(address, true);
     }
   }
 
   collect(block: HostBlock, into: PageSet): void {
     if (!this.#logging.has(block)) return;
     const { address, pages } = this.#logOf(block);
-    const bits = this.#native.takeWritten(address, pages);
+    const bits = takeWritten(address, pages);
     if (bits !== null) into.addBits(bits, 0, pages);
   }
 

@@ -7,8 +7,9 @@ import {
   queueConfigStruct,
   wireConfigStruct,
 } from './abi.ts';
-import { encodeLimits, type QueueConfig, type RateLimits } from './native.ts';
+import { encodeLimits, type RateLimits } from './limiters.ts';
 import { checked, nativeCalls } from './native-library.ts';
+import type { QueueConfig } from './queues.ts';
 
 const VLANS = 4096;
 

@@ -4,8 +4,21 @@ import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
 import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
-import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.ts';
+import type { NativeVm } from './native-vm.ts';
 import { type NetQueue, startNetQueue } from './native-wire.ts';
+import {
+  abandonQueue,
+  type BlkConfig,
+  diskErrors,
+  type NativeProgress,
+  type QueueConfig,
+  queueError,
+  requestQueueStop,
+  startBalloonQueue,
+  startBlkQueue,
+  startRngQueue,
+  stopQueue,
+} from './queues.ts';
 import type { NativeScsi } from './scsi.ts';
 
 /**
@@ -50,17 +63,22 @@ export class QueueThreads {
     own: OwnQueueMemory | null = null,
   ): BlockQueue {
     const config = configOf(queue, features, own);
-    const handle = this.#native.startBlkQueue(config, unfinishedBytes(queue.progress, features), blk);
+    const handle = startBlkQueue(this.#native.handle, config, unfinishedBytes(queue.progress, features), blk);
     return {
       ...this.#running(handle, queue.size, features, events),
-      diskErrors: endPeriod => this.#native.diskErrors(handle, endPeriod),
+      diskErrors: endPeriod => diskErrors(this.#native.handle, handle, endPeriod),
     };
   }
 
   /** Same, for a virtio-rng queue; `limiter` is -1 for none. */
   startRng(queue: VirtioQueue, features: bigint, limiter: number, events: QueueThreadEvents): RunningQueue {
     const config = configOf(queue, features);
-    const handle = this.#native.startRngQueue(config, unfinishedBytes(queue.progress, features), limiter);
+    const handle = startRngQueue(
+      this.#native.handle,
+      config,
+      unfinishedBytes(queue.progress, features),
+      limiter,
+    );
     return this.#running(handle, queue.size, features, events);
   }
 
@@ -76,7 +94,7 @@ export class QueueThreads {
     const handle = scsi.startQueue(kind, configOf(queue, features), unfinished);
     return {
       ...this.#running(handle, queue.size, features, events),
-      diskErrors: endPeriod => this.#native.diskErrors(handle, endPeriod),
+      diskErrors: endPeriod => diskErrors(this.#native.handle, handle, endPeriod),
     };
   }
 
@@ -102,7 +120,12 @@ export class QueueThreads {
     events: QueueThreadEvents,
   ): RunningQueue {
     const config = configOf(queue, features);
-    const handle = this.#native.startBalloonQueue(config, unfinishedBytes(queue.progress, features), role);
+    const handle = startBalloonQueue(
+      this.#native.handle,
+      config,
+      unfinishedBytes(queue.progress, features),
+      role,
+    );
     return this.#running(handle, queue.size, features, events);
   }
 
@@ -112,17 +135,17 @@ export class QueueThreads {
     return {
       requestStop: onEnded => {
         if (onEnded !== undefined) this.#onEnded.set(handle, onEnded);
-        native.requestQueueStop(handle);
+        requestQueueStop(native.handle, handle);
       },
       stop: limitMs => {
-        const progress = native.stopQueue(handle, size, limitMs);
+        const progress = stopQueue(native.handle, handle, size, limitMs);
         if (progress === null) return null;
         this.#forget(handle);
         return progressOf(progress, features);
       },
       abandon: () => {
         this.#forget(handle);
-        const progress = native.abandonQueue(handle, size);
+        const progress = abandonQueue(native.handle, handle, size);
         return progress && progressOf(progress, features);
       },
     };
@@ -130,7 +153,7 @@ export class QueueThreads {
 
   /** The reactor reports that the queue with this handle is no longer served. */
   broken(handle: number): void {
-    this.#events.get(handle)?.onBroken(this.#native.queueError(handle));
+    this.#events.get(handle)?.onBroken(queueError(this.#native.handle, handle));
   }
 
   /** The reactor reports that the queue with this handle has new kinds of disk errors. */

@@ -12,8 +12,8 @@ import {
   scsiUnitConfigStruct,
   scsiUnitStateStruct,
 } from './abi.ts';
-import type { QueueConfig } from './native.ts';
 import { checked, nativeCalls } from './native-library.ts';
+import type { QueueConfig } from './queues.ts';
 
 /** A SCSI controller of a VM: its units, and the threads of its queues. Its calls throw SystemError. */
 export class NativeScsi {

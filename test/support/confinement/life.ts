@@ -22,7 +22,7 @@ import {
   PROT_READ,
   viewOf,
 } from '../../../src/vmm/native/libc.ts';
-import { NativeVm } from '../../../src/vmm/native/native.ts';
+import { NativeVm } from '../../../src/vmm/native/native-vm.ts';
 import { allocateCounters } from '../counters.ts';
 import { linkWith, saidBy } from '../machine-link.ts';
 import { passFile } from './pass-file.ts';

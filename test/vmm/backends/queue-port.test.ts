@@ -8,7 +8,8 @@ import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
-import { NativeVm } from '../../../src/vmm/native/native.ts';
+import { NativeVm } from '../../../src/vmm/native/native-vm.ts';
+import { setMemory } from '../../../src/vmm/native/queue-regions.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { diskParts } from '../../support/disk-parts.ts';
@@ -39,7 +40,7 @@ class Machine {
 
   constructor(path: string, options: Partial<DiskOptions> = {}) {
     owners.push(this.native);
-    this.native.setMemory(this.ram.regions);
+    setMemory(this.native.handle, this.ram.regions);
     const given = { path, readonly: false, cache: 'writeback', ...options } as const;
     this.disk = openImageDisk(openDisk({ format: 'raw', ...given }), given, this.#parts);
     // With a limit, no read passes its thread by.
@@ -332,10 +333,10 @@ describe('a disk port whose host fails', () => {
     const machine = new Machine(image(new Uint8Array(8192)));
     const segment = { address: 0x1_0000, length: 512 };
     expect(machine.transfer('read', 0, [segment])).toBeNull();
-    machine.native.setMemory([]);
+    setMemory(machine.native.handle, []);
     expect(machine.transfer('read', 0, [segment])).toBe('host');
     expect(machine.broken).toEqual([expect.stringContaining('not all RAM')]);
-    machine.native.setMemory(machine.ram.regions);
+    setMemory(machine.native.handle, machine.ram.regions);
     expect(machine.transfer('read', 0, [segment])).toBeNull();
   });
 });

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { type MachineHandlers, MachineLoop } from '../../../src/vmm/machine/loop.ts';
 import { atOnce } from '../../../src/vmm/machine/turns.ts';
-import { EVENT, type NativeVm } from '../../../src/vmm/native/native.ts';
+import { EVENT } from '../../../src/vmm/native/abi.ts';
+import type { NativeVm } from '../../../src/vmm/native/native-vm.ts';
 
 /** A native side with an exit pending at every wait. */
 const neverIdle = {

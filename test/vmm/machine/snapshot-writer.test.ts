@@ -5,7 +5,7 @@ import type { SnapshotProgress, WrittenSnapshot } from '../../../src/vmm/machine
 import { SnapshotWriter } from '../../../src/vmm/machine/snapshot-writer.ts';
 import type { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
-import type { NativeVm } from '../../../src/vmm/native/native.ts';
+import type { NativeVm } from '../../../src/vmm/native/native-vm.ts';
 import { waitForFds } from '../../../src/vmm/native/unix-socket.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 

@@ -6,7 +6,7 @@ import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { QueueMemory } from '../../../src/vmm/memory/queue-memory.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
-import { NativeVm } from '../../../src/vmm/native/native.ts';
+import { NativeVm } from '../../../src/vmm/native/native-vm.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { diskParts } from '../../support/disk-parts.ts';
 import { outAl, storeEax } from '../../support/guest-code.ts';

@@ -3,7 +3,8 @@ import { CounterLayout } from '../../../src/vmm/counters/counters.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../../src/vmm/kvm/vcpu-fd.ts';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
-import { NativeVm } from '../../../src/vmm/native/native.ts';
+import { NativeVm } from '../../../src/vmm/native/native-vm.ts';
+import { setMemory } from '../../../src/vmm/native/queue-regions.ts';
 import { allocateCounters } from '../../support/counters.ts';
 
 const CODE = 0x1000;
@@ -30,7 +31,7 @@ export class TinyGuest {
     const region = this.ram.regions[0]!;
     this.ram.writable(CODE, code.length).set(code);
     vm.setMemory({ slot: 0, ...region });
-    this.native.setMemory(this.ram.regions);
+    setMemory(this.native.handle, this.ram.regions);
     this.vcpus = Array.from({ length: vcpus }, (_, index) => vm.createVcpu(index));
     for (const [index, vcpu] of this.vcpus.entries()) {
       const sregs = vcpu.getSregs();

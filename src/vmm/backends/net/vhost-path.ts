@@ -5,7 +5,7 @@ import type { GuestMemory } from '../../../devices/guest-memory.ts';
 import { FEATURE } from '../../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { eventfd } from '../../native/libc.ts';
-import type { NativeVm } from '../../native/native.ts';
+import type { NativeVm } from '../../native/native-vm.ts';
 import { type VhostFile, vhostFile } from '../../vhost/vhost-file.ts';
 import type { VhostMemory } from '../../vhost/vhost-memory.ts';
 import { VhostError, VhostNet, VRING } from '../../vhost/vhost-net.ts';

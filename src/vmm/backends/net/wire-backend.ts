@@ -13,7 +13,7 @@ import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
 import { FEATURE } from '../../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
 import { eventfd, SystemError } from '../../native/libc.ts';
-import type { NativeVm } from '../../native/native.ts';
+import type { NativeVm } from '../../native/native-vm.ts';
 import { NativeWire } from '../../native/native-wire.ts';
 import type { QueueThreads } from '../../native/queue-threads.ts';
 import type { ResourceOwner } from '../../native/resource-owner.ts';

@@ -1,5 +1,5 @@
 import { close } from '../../native/libc.ts';
-import type { NativeVm } from '../../native/native.ts';
+import type { NativeVm } from '../../native/native-vm.ts';
 import type { ConsolePorts } from '../console-ports.ts';
 import type { HostFiles } from '../host-files.ts';
 import type { InPlaceReset } from '../in-place-reset.ts';

@@ -6,8 +6,9 @@ import { SEND_RING_BYTES, SEND_SLOTS } from '../../../../src/vmm/backends/net/se
 import { PortMemory } from '../../../../src/vmm/backends/port-memory.ts';
 import { GuestRam } from '../../../../src/vmm/memory/guest-ram.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';
-import { NativeVm } from '../../../../src/vmm/native/native.ts';
+import { NativeVm } from '../../../../src/vmm/native/native-vm.ts';
 import { NativeWire } from '../../../../src/vmm/native/native-wire.ts';
+import { setMemory } from '../../../../src/vmm/native/queue-regions.ts';
 import { QueueThreads } from '../../../../src/vmm/native/queue-threads.ts';
 import { waitForFds } from '../../../../src/vmm/native/unix-socket.ts';
 import { allocateCounters } from '../../../support/counters.ts';
@@ -35,7 +36,7 @@ class Rig {
 
   constructor(start?: () => RunningQueue) {
     owners.push(this.native);
-    this.native.setMemory(new GuestRam(this.native, { bytes: 2 ** 20 }).regions);
+    setMemory(this.native.handle, new GuestRam(this.native, { bytes: 2 ** 20 }).regions);
     const queues = new QueueThreads(this.native);
     this.events = new NativeEvents(this.native, queues);
     [this.own, this.peer] = libc.socketPair(libc.SOCK_SEQPACKET);
