@@ -61,9 +61,6 @@ const ONE_FILE = {
 /** Bundles that src/files/compiled-program.ts loads. */
 const COMPILED = ['run-here.cjs', 'ui-program.cjs', 'machine-thread-program.cjs'];
 
-/** Bundles of one file whose start somebody waits for. */
-const QUICK = [...COMPILED, 'serve.cjs', 'machine-process.cjs'];
-
 /** What the first frame of the UI does not need: schemas, device models, the native library. */
 const LATE_IN_UI = [
   'src/actions/new-vm-form.ts',
@@ -90,7 +87,6 @@ const LATE_IN_RUN = [
   'src/host/plan/journal-schema.ts',
   'src/host/recorded-facts.ts',
   'src/host/vfio/taken.ts',
-  'src/vmm/boot/smbios-options.ts',
   'src/vmm/snapshot/manifest.ts',
 ];
 
@@ -155,7 +151,6 @@ export async function bundle() {
     // A manager keeps copies of the output (src/engine/machines/machine-code.ts).
     bundleMachines(ONE_FILE),
   ]);
-  for (const name of QUICK) shareShapes(join(dist, name));
   for (const name of COMPILED) addDigest(join(dist, name));
   declareDeviceApi();
   const { inputs, outputs } = program.metafile;
@@ -165,20 +160,6 @@ export async function bundle() {
   }
   writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(importedLate(UI, outputs)));
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
-}
-
-/**
- * esbuild makes an object per module, with a property named like its file, and another one with a property per exported name.
- * V8 makes a hidden class for each of these thousand sets of names, which takes a twentieth of a start. With one name for all
- * modules, and dictionaries for exports, it makes none.
- */
-function shareShapes(file) {
-  const text = readFileSync(file, 'latin1');
-  const shared = text
-    .replace(/\b(__esm|__commonJS)\(\{"[^"\n]*"\(/g, '$1({module(')
-    .replace(/\b__export\(\w+,\{/g, '$&__proto__:null,');
-  if (shared === text) throw new Error(`${file} has no modules in the form that esbuild gave them`);
-  writeNew(file, Buffer.from(shared, 'latin1'));
 }
 
 /** Makes a bundle a function with a digest in front, by which its compiled code is found. */
