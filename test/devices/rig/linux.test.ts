@@ -103,7 +103,8 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
 
   test.each([
     ['virtio-blk', 'vda', 'blk.img'],
-    ['virtio-scsi', 'sda', 'scsi.img'],
+    // Linux names disks in the order in which it happens to find them: this is the one at 0:0.
+    ['virtio-scsi', '$(basename /sys/bus/virtio/devices/*/host*/target*:0:0/*/block/sd*)', 'scsi.img'],
     ['USB', '$(basename /sys/bus/usb/devices/*/*/host*/target*/*/block/sd*)', 'stick.img'],
     ['an SD card', 'mmcblk0', 'card.img'],
   ])(
