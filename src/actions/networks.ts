@@ -81,6 +81,7 @@ function openNetworkForm(ui: Ui): void {
       void ui.attempt(askForChange(ui, { kind: 'network-create', ...requestOf(valueIn(values)) })),
     leave: () => {},
   };
+  ui.clearNotice();
   ui.store.getState().pushLayer(formLayer(form, {}));
 }
 

@@ -51,6 +51,7 @@ export function openNewVmForm(ui: Ui, { devices, planned }: NewVmFormOptions = {
       if (Object.keys(values).length > 0) ui.notify('info', 'your input is kept: press n to continue');
     },
   };
+  ui.clearNotice();
   ui.store.getState().pushLayer(formLayer(form, values));
 }
 

@@ -73,5 +73,6 @@ export function openWorkingForm(ui: Ui, asked: WorkingForm): void {
       isBusy = false;
     }
   };
+  ui.clearNotice();
   ui.store.getState().pushLayer(formLayer(form, {}));
 }

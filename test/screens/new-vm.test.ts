@@ -62,6 +62,17 @@ const shows = (label: string, value: string) => (driver: TerminalDriver) =>
   );
 
 describe('the form for a new VM', () => {
+  test('does not show what was said of other matters', async () => {
+    const driver = await open();
+    driver.escape();
+    await driver.waitFor('q quit');
+    driver.type('P');
+    await driver.waitFor('cannot pause: web is off');
+    driver.type('n');
+    await driver.waitFor('Start from');
+    expect(driver.screen).not.toContain('web is off');
+  });
+
   test.each([
     [60, 20],
     [80, 24],
