@@ -154,7 +154,7 @@ const fields = z.strictObject({
   /** Host CPUs for each vCPU thread, by vCPU index. */
   pin: z.array(z.int().min(0)).optional(),
   /** Overrides of the SMBIOS tables' defaults. */
-  smbios: z.lazy(() => smbiosOptions).optional(),
+  smbios: smbiosOptions.optional(),
   /** When the guest resets the machine: rebuild it, or stop it. The reset button always resets. */
   onReboot: z.enum(['restart', 'stop']).default('restart'),
   /** A VNC server for its screen, which its manager runs alongside it; default: none. */
