@@ -73,6 +73,8 @@ export class MachineProcess {
           // What a start compiled is dropped when the machine is idle first, unless it has been used since: by default after six collections.
           '--bytecode-old-age=1',
           '--flush-baseline-code',
+          // What the spare process rehearses is called once, and V8 would learn from its second call on: the VM's start.
+          '--no-lazy-feedback-allocation',
           // A start allocates 10 MiB that stay: by default V8 would look for garbage among them, for as long as the start takes.
           '--initial-old-space-size=32',
           machineProgram('machine-process'),
