@@ -5,7 +5,7 @@ import type { Screen, TopScreen } from '../store/screens.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { own } from '../text/own.ts';
 import { bytes, uptime } from '../text/units.ts';
-import { truncate, truncateMiddle } from '../text/width.ts';
+import { truncate, truncateMiddle, width } from '../text/width.ts';
 import { stateToken } from '../theme/state-token.ts';
 import type { Token } from '../theme/tokens.ts';
 import { uptimeOf } from '../view/vm-columns.ts';
@@ -52,9 +52,11 @@ export function Header({ screen, columns }: HeaderProps) {
 
 function HeaderLine({ columns, left, right }: { columns: number; left: ReactNode; right: ReactNode }) {
   return (
-    <Box width={columns} height={1} justifyContent="space-between" columnGap={GAP} overflow="hidden">
+    <Box width={columns} height={1} justifyContent="space-between" overflow="hidden">
       <Text wrap="truncate">{left}</Text>
-      <Text wrap="truncate">{right}</Text>
+      <Box flexShrink={0} marginLeft={GAP}>
+        <Text wrap="truncate">{right}</Text>
+      </Box>
     </Box>
   );
 }
@@ -105,6 +107,7 @@ function VmTitle({ id, columns }: { id: string; columns: number }) {
   const { style, glyphs } = useTheme();
   const vm = useAppState(state => own(state.infos, id));
   const now = useAppState(state => state.sampledAt);
+  const right = useBadges(columns).length + useFreshness(columns).text.length;
   if (vm === undefined) return null;
   const state = stateWord(vm);
   const up = uptimeOf({ vm, now });
@@ -117,12 +120,20 @@ function VmTitle({ id, columns }: { id: string; columns: number }) {
   ];
   // The name is truncated last, in its middle.
   const room = columns - PROGRAM_CELLS - state.length - MARGIN_CELLS;
+  const name = `  ${truncateMiddle(vm.name, room, glyphs.ellipsis)} `;
+  const unsafe = isUnsafe(vm) ? ' UNSAFE' : '';
+  const left = PROGRAM_CELLS + width(name) + state.length + unsafe.length;
+  const text = () => `  ${facts.join(` ${glyphs.separator} `)}`;
+  // What it is doing stays, and is cut if it must be.
+  const least = vm.task === undefined ? 0 : 1;
+  while (facts.length > least && left + width(text()) + GAP + right > columns)
+    facts.splice(facts.length - 1 - least, 1);
   return (
     <>
-      <Text {...style('text.heading')}>{`  ${truncateMiddle(vm.name, room, glyphs.ellipsis)} `}</Text>
+      <Text {...style('text.heading')}>{name}</Text>
       <Text {...style(stateToken(state))}>{state}</Text>
-      {isUnsafe(vm) && <Text {...style('status.error')}> UNSAFE</Text>}
-      {`  ${facts.join(` ${glyphs.separator} `)}`}
+      {unsafe !== '' && <Text {...style('status.error')}>{unsafe}</Text>}
+      {text()}
     </>
   );
 }

@@ -33,6 +33,18 @@ test('the header of a tiny terminal names the screen, apart from what it holds',
   }
 });
 
+test('the header of a VM has no halves of facts, and what it is doing before others', async () => {
+  driver = new HostDriver(serverTree(), { columns: 80 });
+  const id = 'a-virtual-machine-with-a-long-name-for-a-header';
+  driver.engine.add(id, idle);
+  await driver.press('1', '\r');
+  expect(driver.terminal.lines[0]).toMatch(/ running {2}\d vCPUs? +1 s$/);
+  const task = { kind: 'snapshot', name: 'x', phase: 'writing', done: 1, total: 2 } as const;
+  driver.engine.become(id, 'running', { task: { ...task, waitingFor: [] } });
+  await driver.press('1');
+  expect(driver.terminal.lines[0]).toMatch(/ running {2}snapshot.* 1 s$/);
+});
+
 test.each([
   [120, '[REC nvidia-in-use-of-a-custo'],
   [80, '[REC nvidia-in'],
