@@ -9,6 +9,8 @@ import { makeLinux, whyNoLinux } from './linux-guest.ts';
 
 const MiB = 2 ** 20;
 const MEMORY = 160 * MiB;
+/** Of what the guest has used and freed by the time that its balloon is inflated. */
+const MOST_OF_IT = 40 * MiB;
 
 const missing = whyNoLinux();
 if (missing !== null) console.warn(`skipped: ${missing}`);
@@ -73,16 +75,18 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     let received = '';
     machine.loop.watchFd(ours, false, () => {
       const bytes = Buffer.alloc(256);
-      // Nothing: an event may be reported twice.
-      received += bytes.toString('latin1', 0, Math.max(0, tryRead(ours, bytes)));
+      const count = tryRead(ours, bytes);
+      // An event may be reported twice.
+      if (count <= 0) return;
+      received += bytes.toString('latin1', 0, count);
       if (received === 'port is open\n') writeSync(ours, 'ping over the port\n');
     });
     balloon.onChanged(() => {
       const { current, target, stats } = balloon.facts;
       if (seen.before === undefined || current !== target) return;
-      if (seen.inflated === undefined) {
-        if (stats?.free === undefined) return;
-        seen.inflated = used();
+      if (seen.total === undefined) {
+        // Pages wait for their neighbors for a while before the host has them again; then statistics come, every second.
+        if (stats?.free === undefined || seen.before - used() <= MOST_OF_IT) return;
         seen.total = stats.total ?? 0;
         balloon.setTarget(MEMORY);
       } else if (target === MEMORY) machine.end('deflated');
@@ -96,8 +100,6 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM, with its own dri
     expect(machine.printedOn('hvc0')).toContain('hvc0 got root');
     expect(received).toBe('port is open\nport got ping over the port\n');
     expect(machine.ended).toBe('deflated');
-    // Of what it used and freed, the host has most.
-    expect(seen.before! - seen.inflated!).toBeGreaterThan(40 * MiB);
     expect(seen.total).toBeGreaterThan(64 * MiB);
   }, 600_000);
 });
