@@ -53,7 +53,7 @@ function devices(topology: Topology | null): object | null {
   return {
     all: placed(topology).map(({ name, type, bus, addr, address, facts }) => ({
       ...{ name, type, bus, addr, address },
-      facts: Object.fromEntries(facts.map(({ label, value }) => [label, value])),
+      facts: factsByLabel(facts),
     })),
     queues: queues.map(({ device, type, queue, size }) => ({ device, type, queue, size })),
     regions: regions.map(({ device, space, start, size }) => ({ device, space, start, size })),
@@ -64,8 +64,12 @@ function devices(topology: Topology | null): object | null {
 function definedDevices({ definedDevices = [] }: VmInfo): object[] {
   return definedDevices.map(({ name, type, bus, facts }) => ({
     ...{ name, type, bus },
-    facts: Object.fromEntries(facts.map(({ label, value }) => [label, value])),
+    facts: factsByLabel(facts),
   }));
+}
+
+function factsByLabel(facts: Topology['devices'][number]['facts']): object {
+  return Object.fromEntries(facts.map(({ label, value }) => [label, value]));
 }
 
 export function vmLines(vm: VmInfo, cells: number): string[] {

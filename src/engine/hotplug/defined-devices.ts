@@ -10,14 +10,14 @@ export function definedDevices(devices: readonly DeviceConfig[], table = deviceT
   const names = table.names(known);
   return known.map((config, index) => {
     const { type, title, backend = null, bus } = table.rowOf(config);
-    const { host, ...identity } = identityOf(config, table);
+    const identity = identityOf(config, table);
     return {
-      ...{ ...identity, ...(host !== undefined && { host }), name: names[index]!, type, title, backend },
+      ...{ ...identity, name: names[index]!, type, title, backend },
       bus: config.bus ?? (bus === 'pci' || bus === 'isa' ? `${bus}.0` : bus),
       facts: [
         ...(backend === 'disk' ? diskFacts(config) : []),
         ...(backend === 'net' ? netFacts(config) : []),
-        ...(host === undefined ? [] : [{ label: 'host device', value: host }]),
+        ...(identity.host === undefined ? [] : [{ label: 'host device', value: identity.host }]),
       ],
     };
   });
