@@ -90,9 +90,9 @@ const fields = z.strictObject({
     }),
   inputs: inputs.meta({
     description:
-      'USB keyboards and pointers, besides the PS/2 ones that every VM has. A `tablet` is an absolute pointer, ' +
-      'which follows that of a VNC client.',
-    examples: [['tablet', 'keyboard']],
+      'Keyboards and pointers, besides the PS/2 ones that every VM has: on USB, or virtio devices. A `tablet` is an ' +
+      'absolute pointer, which follows that of a VNC client.',
+    examples: [['tablet', 'keyboard'], ['virtio-tablet']],
   }),
   tpm: tpm.optional().meta({
     description: 'A Trusted Platform Module, by the program swtpm (docs/firmware.md). Default: none.',

@@ -70,7 +70,7 @@ export function wantedDevices(
     ...ofDisplay(definition, table),
     ...inputs.map((input, index) => ({
       key: `inputs[${index}]`,
-      what: 'USB input devices',
+      what: 'input devices',
       entry: { type: type('inputs', input) },
     })),
     ...(tpm

@@ -209,7 +209,7 @@ export type QemuNames = {
   readonly properties: Readonly<Record<string, string>>;
 };
 
-/** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
+/** How libvirt names a device: an element of <devices>, by the value of its model or bus, or an input's bus and type. */
 export type LibvirtNames = {
   readonly element:
     | 'disk'

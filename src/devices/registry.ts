@@ -33,6 +33,7 @@ import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBalloon } from './virtio/balloon/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioGpu, virtioVga } from './virtio/gpu/rows.ts';
+import { virtioKeyboard, virtioMouse, virtioTablet } from './virtio/input/rows.ts';
 import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
 import { virtioScsi } from './virtio/scsi.ts';
@@ -83,6 +84,9 @@ export const deviceTable = new DeviceTable([
   virtioSerial,
   virtConsole,
   virtSerialPort,
+  virtioKeyboard,
+  virtioMouse,
+  virtioTablet,
   vfioPci,
   i6300esb,
   pvpanic,

@@ -178,10 +178,18 @@ test('USB devices bring their controller along, and there is one for all of them
   expect(types(`${given}\ndevices: [{type: qemu-xhci}]`)).toEqual([
     ...['usb-storage', 'usb-tablet', 'usb-kbd', 'qemu-xhci'],
   ]);
-  expect(() => read('inputs: [tablet, joystick]')).toThrow(/inputs\[1\]: expected keyboard, mouse or tablet/);
+  expect(() => read('inputs: [tablet, joystick]')).toThrow(
+    /inputs\[1\]: expected keyboard, mouse, tablet, virtio-keyboard, virtio-mouse or virtio-tablet/,
+  );
   expect(() => read('disks: [{file: /a, bus: usb, cdrom: true}]')).toThrow(
     'a CD-ROM must be on bus sata, ide or scsi',
   );
+});
+
+test('virtio input devices need no controller', () => {
+  const given = 'rng: false\ndisplay: none\ninputs: [virtio-tablet, virtio-keyboard, virtio-mouse]';
+  const types = toMachine(read(given)).devices?.map(({ type }) => type);
+  expect(types).toEqual(['virtio-tablet', 'virtio-keyboard', 'virtio-mouse']);
 });
 
 test('SD cards bring a controller along, and take the slots that there are', () => {

@@ -85,6 +85,9 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-rng': startVirtio,
   'virtio-balloon': startVirtio,
   'virtio-serial': startVirtio,
+  'virtio-keyboard': driveVirtioInput,
+  'virtio-mouse': driveVirtioInput,
+  'virtio-tablet': driveVirtioInput,
   'virtio-scsi': startVirtio,
   'virtio-gpu': driveGpu,
   'tpm-tis': commandTpm,
@@ -338,19 +341,9 @@ function useUsbDevice({ machine, built }: DeviceRig, random: Random): void {
         usb.submit(2, transfer(random.pick([31, 31, 31, 512, 100]), wrapper));
         break;
       case 3:
-        built.capabilities?.keyboard?.key(random.below(128), random.below(2) === 0);
+      case 4:
+        giveInput(built, random);
         break;
-      case 4: {
-        const motion = { kind: 'motion', dx: random.below(600) - 300, dy: byte() } as const;
-        const button = {
-          kind: 'button',
-          code: 0x110 + random.below(5),
-          down: random.below(2) === 0,
-        } as const;
-        const position = { kind: 'position', x: random.below(0x8000), y: byte() } as const;
-        built.capabilities?.pointer?.point(random.pick([motion, button, position, { kind: 'wheel', dy: 1 }]));
-        break;
-      }
       case 5:
         (machine.disk as FakeBlockBackend).port?.step();
         break;
@@ -358,6 +351,34 @@ function useUsbDevice({ machine, built }: DeviceRig, random: Random): void {
   }
   // What its controller has begun it begins anew, as it does with a loaded state.
   for (const endpoint of [0x81, 2]) usb.cancel(endpoint, () => {});
+}
+
+/** What users do on a keyboard or a pointer. */
+function giveInput({ capabilities }: DeviceRig['built'], random: Random): void {
+  capabilities?.keyboard?.key(random.below(128), random.below(2) === 0);
+  const motion = { kind: 'motion', dx: random.below(600) - 300, dy: random.below(256) } as const;
+  const button = { kind: 'button', code: 0x110 + random.below(5), down: random.below(2) === 0 } as const;
+  const position = { kind: 'position', x: random.below(0x8000), y: random.below(256) } as const;
+  capabilities?.pointer?.point(random.pick([motion, button, position, { kind: 'wheel', dy: 1 }]));
+}
+
+/** Starts a driver with buffers of all kinds, and has input come. */
+function driveVirtioInput(rig: DeviceRig, random: Random): void {
+  const { memory, eventFds } = rig.machine;
+  for (const queue of [0x1000, 0x2000]) {
+    for (let descriptor = queue; descriptor < queue + 0x100; descriptor += 16) {
+      memory.writeU64(descriptor, BigInt(0x8000 + 8 * random.below(64)));
+      memory.writeU32(descriptor + 8, random.below(8) > 0 ? 8 : random.below(16));
+      memory.writeU32(descriptor + 12, random.pick([2, 2, 2, 0, 1, 3, 4, random.u32()]));
+    }
+    for (let entry = 0; entry < 16; entry++) memory.writeU16(queue + 0x104 + 2 * entry, entry);
+    memory.writeU16(queue + 0x102, random.below(17));
+  }
+  startVirtio(rig, random);
+  for (let count = 0; count < 20; count++) {
+    giveInput(rig.built, random);
+    if (random.below(4) === 0) eventFds.turn();
+  }
 }
 
 /** Negotiates, enables some queues and writes DRIVER_OK. */

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { typeText } from '../../src/commands/vm/send-key.ts';
+import { BUTTON } from '../../src/devices/input/input-event.ts';
+import { KEY } from '../../src/devices/input/key-codes.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
 import { followScreen } from '../../src/engine/screen/follow-screen.ts';
@@ -129,7 +131,7 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     expect((await guest.reached('off')).broken).toEqual({});
   }, 600_000);
 
-  test('its own drivers use its IDE and floppy drives, its TPM, and its screen', async () => {
+  test('its own drivers use its IDE and floppy drives, its TPM, its screen, and virtio input devices', async () => {
     const folder = join(directory, 'drives');
     await mkdir(folder);
     const linux = await makeLinux(folder, 'drives.c', DEVICES_KERNEL);
@@ -159,6 +161,9 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
         { type: 'isa-fdc', name: 'fdc0' },
         { type: 'floppy', path: fd, format: 'raw' },
         { type: 'tpm-tis' },
+        { type: 'virtio-keyboard' },
+        { type: 'virtio-tablet' },
+        { type: 'virtio-mouse' },
         { type: 'vga', xres: WIDTH, yres: HEIGHT },
       ],
     });
@@ -170,7 +175,41 @@ describe.skipIf(missing !== null)('Linux with the devices of a PC', () => {
     };
     while (!isDrawn((await screen.next())!));
     screen.close();
+    await guest.printed(/guest: axis 0000-7fff/);
+    const press = (code: number) => [true, false].map(down => ({ kind: 'key', code, down }) as const);
+    const click = (code: number) => [true, false].map(down => ({ kind: 'button', code, down }) as const);
+    const { id } = guest;
+    expect(await engine.input(id, [...press(KEY.a), ...press(KEY.capslock)])).toBe(4);
+    // The kernel's console lights it.
+    const litLeds = () =>
+      guest.info
+        .topology!.devices.find(({ name }) => name === 'vkbd0')!
+        .facts.find(({ label }) => label === 'lit LEDs')!.value;
+    await expect.poll(litLeds, { timeout: 120_000 }).toBe('Caps Lock');
+    await engine.input(id, [
+      { kind: 'motion', dx: 5, dy: -3 },
+      { kind: 'wheel', dy: 1 },
+      ...click(BUTTON.left),
+    ]);
+    await guest.printed(/guest: no mouse/);
+    await engine.input(id, [{ kind: 'position', x: 0x1234, y: 0x7fff }, ...click(BUTTON.right)]);
     await guest.printed(/guest: (ejected|failed)/);
+    const said = [...guest.output.matchAll(/guest: ((?:keyboard|mouse|tablet) .*?)\r?\n/g)].map(
+      match => match[1],
+    );
+    expect(said).toEqual([
+      'keyboard 01:01e=00000001 00:000=00000000',
+      'keyboard 01:01e=00000000 00:000=00000000',
+      'keyboard 01:03a=00000001 00:000=00000000',
+      'keyboard 01:03a=00000000 00:000=00000000',
+      'mouse 02:000=00000005 02:001=fffffffd 00:000=00000000',
+      'mouse 02:008=ffffffff 00:000=00000000',
+      'mouse 01:110=00000001 00:000=00000000',
+      'mouse 01:110=00000000 00:000=00000000',
+      'tablet 03:000=00001234 03:001=00007fff 00:000=00000000',
+      'tablet 01:111=00000001 00:000=00000000',
+      'tablet 01:111=00000000 00:000=00000000',
+    ]);
     expect(guest.output).toContain(`guest: ide ${checksum(content('disk'))}`);
     expect(guest.output).toContain(`guest: cd ${checksum(content('CD'))}`);
     expect(guest.output).toContain(`guest: floppy ${checksum(content('floppy'))}`);

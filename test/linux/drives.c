@@ -1,10 +1,12 @@
 /*
  * First program of a Linux guest with an IDE disk, an IDE CD drive and a floppy drive: it reads all of them, writes to those that can be written, and
- * opens the tray. It asks its TPM for random numbers. Before all that it draws on its screen. Then it powers off.
+ * opens the tray. It asks its TPM for random numbers. Before all that it draws on its screen, and says what its virtio input devices report. Then
+ * it powers off.
  */
 #include "guest.h"
 #include <linux/cdrom.h>
 #include <linux/fb.h>
+#include <linux/input.h>
 #include <linux/kd.h>
 #include <sys/mman.h>
 
@@ -73,12 +75,85 @@ static void draw(void)
 	say();
 }
 
+/* The input device of this name; its driver has found it before this program starts. */
+static long open_input(const char *wanted)
+{
+	static char path[] = "/dev/input/event0";
+	char name[80];
+
+	for (path[sizeof(path) - 2] = '0'; path[sizeof(path) - 2] <= '9'; path[sizeof(path) - 2]++) {
+		long fd = call(__NR_open, (long)path, O_RDONLY, 0, 0, 0);
+		const char *a = name, *b = wanted;
+
+		if (fd < 0)
+			continue;
+		must("read its name", call(__NR_ioctl, fd, EVIOCGNAME(sizeof(name)), (long)name, 0, 0));
+		while (*a && *a == *b)
+			a++, b++;
+		if (*a == *b)
+			return fd;
+		call(__NR_close, fd, 0, 0, 0, 0);
+	}
+	return must(wanted, -19); /* ENODEV */
+}
+
+/* What it reports, up to the release of a key or a button: one line for each update. */
+static void say_events(const char *what, long fd, uint16_t last)
+{
+	struct input_event event;
+	int done = 0;
+
+	do {
+		text("guest: ");
+		text(what);
+		do {
+			must("read input", call(__NR_read, fd, (long)&event, sizeof(event), 0, 0));
+			text(" ");
+			hex(event.type, 2);
+			text(":");
+			hex(event.code, 3);
+			text("=");
+			hex(event.value, 8);
+			done |= event.type == EV_KEY && event.code == last && event.value == 0;
+		} while (event.type != EV_SYN);
+		say();
+	} while (!done);
+}
+
+/* Pointer events come from the mouse until its driver gives it up, and then from the tablet. */
+static void use_input(void)
+{
+	static const char device[] = "virtio2";
+	struct input_absinfo axis;
+	long keyboard = open_input("vring virtio keyboard");
+	long tablet = open_input("vring virtio tablet");
+	long mouse = open_input("vring virtio mouse");
+	long unbind;
+
+	must("read an axis", call(__NR_ioctl, tablet, EVIOCGABS(ABS_Y), (long)&axis, 0, 0));
+	text("guest: axis ");
+	hex(axis.minimum, 4);
+	text("-");
+	hex(axis.maximum, 4);
+	say();
+	say_events("keyboard", keyboard, KEY_CAPSLOCK);
+	say_events("mouse", mouse, BTN_LEFT);
+	must("mkdir", call(__NR_mkdir, (long)"/sys", 0755, 0, 0, 0));
+	must("mount", call(__NR_mount, (long)"sys", (long)"/sys", (long)"sysfs", 0, 0));
+	unbind = must("open unbind", call(__NR_open, (long)"/sys/bus/virtio/drivers/virtio_input/unbind", O_WRONLY, 0, 0, 0));
+	must("unbind", call(__NR_write, unbind, (long)device, sizeof(device) - 1, 0, 0));
+	text("guest: no mouse");
+	say();
+	say_events("tablet", tablet, BTN_RIGHT);
+}
+
 void start(void)
 {
 	long drive;
 
 	mount_dev();
 	draw();
+	use_input();
 	say_chunk("ide", "/dev/sda", O_RDONLY | O_DIRECT, 0);
 	write_chunk("/dev/sda", O_RDWR | O_DIRECT, 1, CHUNK);
 	say_chunk("cd", "/dev/sr0", O_RDONLY, CHUNK);

@@ -4,6 +4,7 @@ import { virtConsole } from '../../devices/virtio/serial/rows.ts';
 import { own } from '../../text/own.ts';
 import type { BalloonInput } from '../fields/balloon.ts';
 import { AGENT_PORT, type ChannelInput } from '../fields/char.ts';
+import { USB_INPUTS } from '../fields/inputs.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import { MAX_PARALLEL_PORTS } from '../parallel-ports.ts';
@@ -48,7 +49,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
   const serial = readSerialPorts(document, devices);
   const consoles = readConsoles(document, devices);
   const inputs = readInputs(document, devices);
-  const hasUsb = inputs.length > 0 || disks.some(({ bus }) => bus === 'usb');
+  const hasUsb = USB_INPUTS.some(input => inputs.includes(input)) || disks.some(({ bus }) => bus === 'usb');
   return {
     disks,
     nics,

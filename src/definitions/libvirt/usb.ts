@@ -11,15 +11,11 @@ const ALWAYS = ['keyboard', 'mouse'];
 export function readInputs(document: DomainDocument, devices: XmlElement | null): Input[] {
   return document.children(devices, 'input').flatMap((element): Input[] => {
     const { type = '', bus = type === 'tablet' ? 'usb' : 'ps2' } = element.attributes;
-    const input = libvirtDevice('input', type)?.definition.value as Input | undefined;
-    const isVirtioTablet = bus === 'virtio' && type === 'tablet';
+    const input = libvirtDevice('input', `${bus} ${type}`)?.definition.value as Input | undefined;
     if (bus === 'ps2' && ALWAYS.includes(type)) document.skipAll(element);
-    else if (bus === 'usb' && input !== undefined) {
+    else if (input !== undefined) {
       document.skipAll(element);
       return [input];
-    } else if (isVirtioTablet) {
-      document.leaveOut(element, 'the guest gets a USB tablet instead');
-      return ['tablet'];
     } else
       document.leaveOut(element, `vring has no ${type} on ${bus}: the guest has a PS/2 keyboard and mouse`);
     return [];

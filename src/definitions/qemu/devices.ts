@@ -22,7 +22,7 @@ import { isOtherTablet, leftOutDevice, otherAdapter, refusedDevice } from './oth
 import { readPassthrough } from './passthrough.ts';
 import { addChannel, addConsoleDevice } from './ports.ts';
 import { SataControllers, type SataPort } from './sata.ts';
-import { type LeftOutSettings, type Settings, switchValue } from './settings.ts';
+import { alwaysOn, type LeftOutSettings, type Settings, switchValue } from './settings.ts';
 import { tpmSocket } from './tpm.ts';
 
 /** The part of a device table row that -device needs. */
@@ -419,23 +419,32 @@ function readChannel(draft: Draft, settings: Settings, { place }: KnownOption): 
   addChannel(draft, place, name, chardev === undefined ? null : draft.claimChardev(chardev));
 }
 
-/** With an address, or with properties, it becomes a device of its own, which the key cannot express. */
-function readDisplay(draft: Draft, settings: Settings, { place, known, row, id, addr }: KnownOption): void {
+function readDisplay(draft: Draft, settings: Settings, option: KnownOption): void {
   settings.leaveOut({
     big_endian_framebuffer: 'frame buffers are little endian',
     'global-vmstate': 'the guest does not see it',
   });
-  const { type, name: _, ...options } = rowEntry(draft, settings, row!, id);
-  if (addr.addr === undefined && Object.keys(options).length === 0)
-    draft.fields.display = known.value as NonNullable<DefinitionInput['display']>;
-  else draft.addDevice(place, { type, ...addr, ...options });
+  const device = ownDevice(draft, settings, option);
+  if (device === null) draft.fields.display = option.known.value as NonNullable<DefinitionInput['display']>;
+  else draft.addDevice(option.place, device);
 }
+
+/**
+ * With an address, or with properties, it becomes a device of its own, which the key cannot express; null for all
+ * others.
+ */
+function ownDevice(draft: Draft, settings: Settings, { row, id, addr }: KnownOption): DeviceConfig | null {
+  const { type, name: _, ...options } = rowEntry(draft, settings, row!, id);
+  return addr.addr === undefined && Object.keys(options).length === 0 ? null : { type, ...addr, ...options };
+}
+
+const OF_SCREEN = 'a guest has one screen';
 
 const USB_PLACE = {
   bus: 'it is on the first USB controller',
   port: 'it is on any port that is free',
   usb_version: 'it is a device of full speed',
-  display: 'a guest has one screen',
+  display: OF_SCREEN,
   pcap: 'what is sent is not recorded',
   'full-path': 'it only concerns migration',
   serial: 'such devices are not told apart by serial numbers',
@@ -443,9 +452,17 @@ const USB_PLACE = {
 };
 
 /** The place of a USB device, and QEMU's settings for it, do not matter to a guest. */
-function readInput(draft: Draft, settings: Settings, { place, known }: KnownOption): void {
-  settings.leaveOut(USB_PLACE);
-  draft.addInput(place, known.value as Input);
+function readInput(draft: Draft, settings: Settings, option: KnownOption): void {
+  const { place, known, row } = option;
+  const isUsb = row?.bus === 'usb';
+  settings.leaveOut(
+    isUsb
+      ? USB_PLACE
+      : { display: OF_SCREEN, head: OF_SCREEN, 'wheel-axis': alwaysOn('such a pointer has a wheel') },
+  );
+  const device = isUsb ? null : ownDevice(draft, settings, option);
+  if (device === null) draft.addInput(place, known.value as Input);
+  else draft.addDevice(place, device);
 }
 
 function readTpm(draft: Draft, settings: Settings, { known }: KnownOption): void {

@@ -1,7 +1,7 @@
 import { likely } from '../../text/nearest.ts';
 import { isClockStart } from '../../vmm/machine/clock-start.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
-import { INPUTS } from '../fields/inputs.ts';
+import { USB_INPUTS } from '../fields/inputs.ts';
 import { plainName } from '../plain-name.ts';
 import { shown } from '../words.ts';
 import { readBlockdev } from './blockdevs.ts';
@@ -301,7 +301,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     becomes: 'inputs',
     repeats: true,
     read: (draft, value, place) => {
-      const input = INPUTS.find(each => each === value);
+      const input = USB_INPUTS.find(each => each === value);
       if (input === undefined)
         throw new OptionError(
           `expected tablet, mouse or keyboard, not ${shown(value)}: disks are -device usb-storage`,

@@ -24,7 +24,7 @@ const LEFT_OUT: readonly Kind[] = [
     reason: USB_CONTROLLERS,
   },
   {
-    names: /^(virtio-(keyboard|mouse)(-pci|-device)?|virtio-input-host(-pci)?|vmmouse|i8042|isa-vmmouse)$/,
+    names: /^(virtio-input-host(-pci)?|vmmouse|i8042|isa-vmmouse)$/,
     reason: NO_INPUT,
   },
   { names: /^virtio-serial(-pci|-pci-non-transitional|-pci-transitional|-device)?$/, reason: OWN_BUSES },
@@ -57,7 +57,7 @@ const OTHER_ADAPTERS = [
 ] as const;
 
 /** Absolute pointing devices, which QEMU's USB tablet replaces. */
-const OTHER_TABLETS = /^(usb-wacom-tablet|virtio-tablet(-pci|-device)?)$/;
+const OTHER_TABLETS = /^usb-wacom-tablet$/;
 
 /** Guests need them. */
 const REFUSED: readonly Kind[] = [

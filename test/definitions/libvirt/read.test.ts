@@ -239,11 +239,27 @@ describe('elements', () => {
       },
     ],
     [
-      "<devices><input type='tablet' bus='virtio'/></devices>",
+      // As virt-manager and KubeVirt write them.
+      "<devices><input type='tablet' bus='virtio'><address type='pci' slot='0x07'/></input>" +
+        "<input type='keyboard' bus='virtio'><alias name='input1'/></input>" +
+        "<input type='mouse' bus='virtio' model='virtio'/><input type='keyboard' bus='ps2'/></devices>",
       {
         ...base,
-        inputs: ['tablet'],
-        leftOut: ['3 domain/devices/input: the guest gets a USB tablet instead'],
+        inputs: ['virtio-tablet', 'virtio-keyboard', 'virtio-mouse'],
+        leftOut: [],
+      },
+    ],
+    [
+      "<devices><input type='tablet' bus='virtio'/><controller type='usb' model='qemu-xhci'/></devices>",
+      { ...base, inputs: ['virtio-tablet'], devices: [{ type: 'qemu-xhci' }], leftOut: [] },
+    ],
+    [
+      "<devices><input type='passthrough' bus='virtio'><source evdev='/dev/input/event1'/></input></devices>",
+      {
+        ...base,
+        leftOut: [
+          '3 domain/devices/input: vring has no passthrough on virtio: the guest has a PS/2 keyboard and mouse',
+        ],
       },
     ],
     [

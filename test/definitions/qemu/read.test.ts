@@ -127,6 +127,19 @@ describe('command lines as administrators write them', () => {
     ],
     ['-usbdevice tablet -device usb-kbd -device usb-mouse', { inputs: ['tablet', 'keyboard', 'mouse'] }],
     [
+      '-device virtio-keyboard-pci -device virtio-mouse -device virtio-tablet-device',
+      { inputs: ['virtio-keyboard', 'virtio-mouse', 'virtio-tablet'] },
+    ],
+    [
+      // As libvirt starts QEMU.
+      `-device {"driver":"virtio-tablet-pci","id":"input0","bus":"pcie.0","addr":"0x3"} -device virtio-tablet-pci,wheel-axis=true`,
+      { inputs: ['virtio-tablet'], devices: [{ type: 'virtio-tablet', addr: '03.0' }] },
+    ],
+    [
+      '-device virtio-keyboard-pci,serial=desk,packed=on,id=kbd',
+      { devices: [{ type: 'virtio-keyboard', serial: 'desk', packed: true }] },
+    ],
+    [
       '-device nec-usb-xhci,id=xhci,addr=0x7',
       { devices: [{ type: 'qemu-xhci', name: 'xhci', addr: '07.0' }] },
     ],
@@ -662,7 +675,10 @@ test.each([
   ['-spice port=5930,disable-ticketing=on', { display: 'vga', graphics: { type: 'vnc', listen: 'auto' } }],
   ['-spice unix=on,addr=/s -vga qxl', { display: 'vga', graphics: { type: 'vnc', listen: 'unix:/s' } }],
   ['-vnc :1 -spice port=5930', { display: 'vga', graphics: { type: 'vnc', listen: '127.0.0.1:1' } }],
-  ['-device virtio-tablet-pci', { inputs: ['tablet'] }],
+  ['-device usb-wacom-tablet', { inputs: ['tablet'] }],
+  ['-device virtio-input-host-pci,evdev=/dev/input/event1', {}],
+  ['-device virtio-tablet-pci,display=video0,head=0', { inputs: ['virtio-tablet'] }],
+  ['-device virtio-mouse-pci,wheel-axis=off', { inputs: ['virtio-mouse'] }],
   ['-serial telnet::4444,server,nowait', { serial: [{ type: 'tcp', host: '127.0.0.1', port: 4444 }] }],
   [
     '-chardev socket,id=t,telnet=on,port=4444,host=::1,server=on -serial chardev:t',
@@ -1148,6 +1164,10 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     [
       '-device virtoi-rng-pci',
       '-device virtoi-rng-pci: vring has no device "virtoi-rng-pci" yet: did you mean "virtio-rng-pci"?',
+    ],
+    [
+      '-usbdevice virtio-tablet',
+      '-usbdevice virtio-tablet: expected tablet, mouse or keyboard, not "virtio-tablet": disks are -device usb-storage',
     ],
     ['-device vfio-pci', '-device vfio-pci: host is missing'],
     [

@@ -72,7 +72,7 @@ function inputRow({ type, prefix, title, description, word, build }: Input) {
     ...{ type, prefix, title, description },
     bus: 'usb',
     definition: { key: 'inputs', value: word },
-    libvirt: { element: 'input', models: [word] },
+    libvirt: { element: 'input', models: [`usb ${word}`] },
     qemu: { devices: [type], properties: {} },
     config: options,
     create: (services: MachineServices, _options, name) =>
