@@ -7,7 +7,7 @@ use crate::confine::rlimits::Rlimit;
 use crate::confine::{ConfineOptions, ConfineReport};
 use crate::counters::{header, queue, vcpu, vcpu_state};
 use crate::event::{Event, WaitPage, kind};
-use crate::image::{Allocation, ChainFile, DiskErrors, access, error_action};
+use crate::image::{ChainFile, DiskErrors, access, error_action};
 use crate::limiter::RateLimits;
 use crate::memory::Region;
 use crate::net::{FilterConfig, NetConfig, WireConfig, filter_flag};
@@ -20,7 +20,7 @@ use crate::spawn::request::{SpawnOptions, SpawnReport};
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 20;
+pub const ABI_VERSION: u32 = 21;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -53,7 +53,6 @@ fn text() -> String {
         BalloonConfig::json(),
         ImageConfig::json(),
         ChainFile::json(),
-        Allocation::json(),
         RateLimits::json(),
         DiskErrors::json(),
         Rlimit::json(),

@@ -6,8 +6,7 @@ use crate::blk::BlkConfig;
 use crate::clock::now_ns;
 use crate::errno::{Errno, Result};
 use crate::image::{
-    Allocation, ChainFile, DiskErrors, Durability, Image, MAX_LAYERS, Qcow2Image, RawImage, WrittenZeros,
-    error_action,
+    ChainFile, DiskErrors, Durability, Image, MAX_LAYERS, Qcow2Image, RawImage, WrittenZeros, error_action,
 };
 use crate::limiter::{Limiter, RateLimits};
 use crate::queue_thread::{QueueConfig, QueueProgress, Stopped};
@@ -142,20 +141,6 @@ fn add_image(vm: i32, image: Arc<dyn Image>, flags: u32) -> Result<i32> {
     Ok(handles::get(vm)?.images().add(image)? as i32)
 }
 
-/// Writes the disk size of an image, in bytes, to `out`.
-///
-/// # Safety
-/// `out` is large enough for a `u64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_image_capacity(vm: i32, image: u32, out: *mut u64) -> i32 {
-    on_vm(vm, |vm| {
-        let capacity = vm.images().get(image)?.state().capacity();
-        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-        unsafe { out.write_unaligned(capacity) };
-        Ok(())
-    })
-}
-
 /// Sets how failed requests are handled, as `error_action`: reads, and everything else.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_image_set_policy(vm: i32, image: u32, reads: u32, writes: u32) -> i32 {
@@ -228,26 +213,6 @@ pub extern "C" fn vring_image_resize(vm: i32, image: u32, capacity: u64) -> i32 
 pub extern "C" fn vring_image_set_write_through(vm: i32, image: u32, on: i32) -> i32 {
     on_vm(vm, |vm| {
         vm.images().get(image)?.state().set_write_through(on != 0);
-        Ok(())
-    })
-}
-
-/// Fills `out` with whether the image has storage for the byte at `start`, and for how many bytes that holds. Waits for
-/// the file system.
-///
-/// # Safety
-/// `out` is large enough for an `Allocation`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_image_allocation(
-    vm: i32,
-    image: u32,
-    start: u64,
-    out: *mut Allocation,
-) -> i32 {
-    on_vm(vm, |vm| {
-        let allocation = vm.images().get(image)?.allocation(start)?;
-        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-        unsafe { out.write_unaligned(allocation) };
         Ok(())
     })
 }

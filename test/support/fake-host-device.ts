@@ -94,12 +94,11 @@ export class FakeHostDevice implements HostDevice {
   readonly mapped: { readonly region: number; readonly offset: number; readonly size: number }[] = [];
   /** All requests to the kernel, in order: `msix 0 [100,101]`. */
   readonly calls: string[] = [];
-  mappings = { bytes: 0, count: 0 };
+  readonly mappings = { bytes: 0, count: 0 };
   readonly #recorded: RecordedDevice;
   readonly #options: FakeOptions;
   readonly #sizes: readonly number[];
   readonly #blocks: readonly HostBlock[];
-  readonly #hooks = new Set<() => void>();
 
   constructor(recorded: RecordedDevice, options: FakeOptions) {
     this.#recorded = recorded;
@@ -198,9 +197,9 @@ export class FakeHostDevice implements HostDevice {
     return true;
   }
 
-  onMappings(hook: () => void): Cancel {
-    this.#hooks.add(hook);
-    return () => this.#hooks.delete(hook);
+  /** They stay as they are. */
+  onMappings(): Cancel {
+    return () => {};
   }
 
   close(): void {
@@ -215,12 +214,6 @@ export class FakeHostDevice implements HostDevice {
     if (fd === null || (index === IRQ.intx && this.intxMasked)) return;
     if (index === IRQ.intx) this.intxMasked = true;
     this.#options.signal(fd);
-  }
-
-  /** Maps the guest's memory for it. */
-  setMappings(bytes: number, count: number): void {
-    this.mappings = { bytes, count };
-    for (const hook of this.#hooks) hook();
   }
 
   /** The config space as VFIO presents it: the header is virtual, except for a few bits. */

@@ -1,5 +1,5 @@
 import { ScreenCanvas } from '../../src/devices/display/screen-canvas.ts';
-import { isAlike, looksDifferent, wholeOf } from '../../src/devices/display/screen-changes.ts';
+import { isAlike, wholeOf } from '../../src/devices/display/screen-changes.ts';
 import type {
   GraphicsFrame,
   ScreenArea,
@@ -147,4 +147,23 @@ function changedRows(rows: number, length: number, a: ArrayLike<number>, b: Arra
     for (let at = row * length; at < (row + 1) * length; at++) if (a[at] !== b[at]) return true;
     return false;
   });
+}
+
+/** Whether all of a text frame looks different, even with the same characters. */
+function looksDifferent(a: TextFrame, b: TextFrame): boolean {
+  return (
+    a.blinks !== b.blinks ||
+    !isSame(a.palette, b.palette) ||
+    a.font.width !== b.font.width ||
+    a.font.height !== b.font.height ||
+    !isSame(a.font.glyphs, b.font.glyphs) ||
+    (a.font.second === null) !== (b.font.second === null) ||
+    (a.font.second !== null && !isSame(a.font.second, b.font.second!))
+  );
+}
+
+function isSame(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }

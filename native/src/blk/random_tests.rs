@@ -4,10 +4,7 @@
 use super::request::{Operation, parse};
 use super::testing::{LIMITS, memory_file};
 use super::{BlkConfig, BlkWorker, Request, SERIAL_BYTES, feature};
-use crate::errno::Result;
-use crate::image::{
-    Allocation, BouncePool, DiskOperation, Image, ImageState, Place, Range, RawImage, SECTOR,
-};
+use crate::image::{BouncePool, DiskOperation, Image, ImageState, Place, Range, RawImage, SECTOR};
 use crate::memory::GuestRam;
 use crate::queue::testing::{Random, ram};
 use crate::queue::{Chain, PackedQueue, Position, QueueLayout, Ring, SplitQueue};
@@ -113,10 +110,6 @@ impl Image for Aligned {
     fn locate(&self, start: u64, len: u64, write: bool) -> Place {
         assert!(len > 0 && start.checked_add(len).unwrap() <= DISK_BYTES);
         self.0.locate(start, len, write)
-    }
-
-    fn allocation(&self, start: u64) -> Result<Allocation> {
-        self.0.allocation(start)
     }
 }
 

@@ -5,8 +5,7 @@ use super::kernel::Operation;
 use super::rings::serve;
 use crate::blk::{BlkConfig, BlkWorker, SERIAL_BYTES, feature};
 use crate::epoll::EventFd;
-use crate::errno::Result;
-use crate::image::{Allocation, Image, ImageState, Place, RawImage, WrittenZeros};
+use crate::image::{Image, ImageState, Place, RawImage, WrittenZeros};
 use crate::limiter::{Limiter, RateLimits};
 use crate::queue_thread::duplicate;
 use crate::scsi::{Address, ControlWorker, Controller, EventWorker, Identity, Kind, ScsiWorker, Unit};
@@ -57,10 +56,6 @@ impl Image for Checked {
         let end = start.checked_add(len).expect("an end");
         assert!(len > 0 && end <= DISK_BYTES, "bytes outside of the disk");
         self.image.locate(start, len, write)
-    }
-
-    fn allocation(&self, start: u64) -> Result<Allocation> {
-        self.image.allocation(start)
     }
 }
 

@@ -78,9 +78,6 @@ pub trait Image: Send + Sync {
     fn corruption(&self) -> Option<String> {
         None
     }
-
-    /// Whether the byte at `start` has storage behind it. Waits for the file system.
-    fn allocation(&self, start: u64) -> Result<Allocation>;
 }
 
 /// Where bytes of an image are.
@@ -101,16 +98,6 @@ pub struct Location {
     pub file: u16,
     pub offset: u64,
     pub len: u64,
-}
-
-crate::abi_struct! {
-    /// How the image is allocated from some byte on.
-    pub struct Allocation {
-        /// The number of bytes for which the answer is the same.
-        pub bytes: u64,
-        /// 1 if there is storage; 0 if they read as zeros because there is none.
-        pub allocated: u64,
-    }
 }
 
 /// When written data is made durable.

@@ -1,7 +1,7 @@
 //! A raw image: a file or a block device whose bytes are the disk's.
 
-use super::{Allocation, Image, ImageState, Location, OPERATIONS, Place, READ_OPERATIONS};
-use crate::errno::{Errno, Result, check};
+use super::{Image, ImageState, Location, OPERATIONS, Place, READ_OPERATIONS};
+use crate::errno::{Result, check};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -26,13 +26,6 @@ impl RawImage {
             file,
         })
     }
-
-    /// lseek(2). The file's position is unused: all operations have offsets.
-    fn seek(&self, start: u64, whence: i32) -> Result<u64> {
-        // SAFETY: no pointers.
-        let found = unsafe { libc::lseek(self.file.as_raw_fd(), start as i64, whence) };
-        u64::try_from(found).map_err(|_| Errno::last())
-    }
 }
 
 impl Image for RawImage {
@@ -54,25 +47,6 @@ impl Image for RawImage {
 
     fn locate(&self, start: u64, len: u64, _write: bool) -> Place {
         Place::Bytes(Location { file: 0, offset: start, len })
-    }
-
-    fn allocation(&self, start: u64) -> Result<Allocation> {
-        let capacity = self.state.capacity();
-        if start >= capacity {
-            return Err(Errno(libc::EINVAL));
-        }
-        let data = match self.seek(start, libc::SEEK_DATA) {
-            // No data up to the end of the file.
-            Err(Errno(libc::ENXIO)) => capacity,
-            // A block device that cannot report holes.
-            Err(Errno(libc::EINVAL)) => return Ok(Allocation { bytes: capacity - start, allocated: 1 }),
-            found => found?,
-        };
-        if data > start {
-            return Ok(Allocation { bytes: data.min(capacity) - start, allocated: 0 });
-        }
-        let hole = self.seek(start, libc::SEEK_HOLE)?;
-        Ok(Allocation { bytes: hole.clamp(start + 1, capacity) - start, allocated: 1 })
     }
 }
 
@@ -101,8 +75,8 @@ pub fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errno::Errno;
     use std::fs::File;
-    use std::os::unix::fs::FileExt;
 
     const MIB: u64 = 1 << 20;
 
@@ -112,20 +86,6 @@ mod tests {
         file.set_len(capacity).unwrap();
         let image = RawImage::open(file.as_raw_fd(), capacity, false, true).unwrap();
         (file, image)
-    }
-
-    #[test]
-    fn holes_and_data_are_told_apart() {
-        let (file, image) = image(4 * MIB);
-        file.write_all_at(&[1; 4096], MIB).unwrap();
-        let at = |start| image.allocation(start).unwrap();
-        assert_eq!(at(0), Allocation { bytes: MIB, allocated: 0 });
-        assert_eq!(at(MIB), Allocation { bytes: 4096, allocated: 1 });
-        assert_eq!(at(MIB + 4096), Allocation { bytes: 3 * MIB - 4096, allocated: 0 });
-        assert_eq!(image.allocation(4 * MIB), Err(Errno(libc::EINVAL)));
-        // The disk ends there, but not the file.
-        image.state().resize(MIB + 512).unwrap();
-        assert_eq!(at(MIB), Allocation { bytes: 512, allocated: 1 });
     }
 
     #[test]

@@ -9,8 +9,7 @@ use super::worker::ScsiWorker;
 use super::{ControlWorker, Controller, EventWorker};
 use crate::blk::testing::memory_file;
 use crate::epoll::EventFd;
-use crate::errno::Result;
-use crate::image::{Allocation, Image, ImageState, Place, RawImage};
+use crate::image::{Image, ImageState, Place, RawImage};
 use crate::memory::GuestRam;
 use crate::queue::testing::{Buffer, Driver, Random, in_, out, ram};
 use crate::queue::{Chain, Ring, SplitQueue};
@@ -42,10 +41,6 @@ impl Image for Checked {
     fn locate(&self, start: u64, len: u64, write: bool) -> Place {
         assert!(len > 0 && start.checked_add(len).unwrap() <= self.state().capacity());
         self.0.locate(start, len, write)
-    }
-
-    fn allocation(&self, start: u64) -> Result<Allocation> {
-        self.0.allocation(start)
     }
 }
 

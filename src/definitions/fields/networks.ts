@@ -241,4 +241,3 @@ export type NicNetwork = z.output<typeof network>;
 export type NicNetworkInput = z.input<typeof network>;
 export type NicForward = z.output<typeof forward>;
 export type NicGuestForward = z.output<typeof guestForward>;
-export type HubMember = Exclude<NicNetwork, { readonly type: 'hub' }>;

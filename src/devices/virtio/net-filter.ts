@@ -107,16 +107,6 @@ export class NetFilter {
     this.#vlans.set(vlans);
   }
 
-  /** In words: `all`, `its own, 3 more, 2 groups`. */
-  get text(): string {
-    if (this.#modes.has('promiscuous')) return 'all frames';
-    const parts = ['its own'];
-    if (this.#unicast.length > 0) parts.push(`${this.#unicast.length / MAC_BYTES} more addresses`);
-    if (this.#modes.has('allMulticast') || this.#manyMulticast) parts.push('all groups');
-    else if (this.#multicast.length > 0) parts.push(`${this.#multicast.length / MAC_BYTES} groups`);
-    return parts.join(', ');
-  }
-
   #vlanNumbers(): number[] {
     return Array.from({ length: VLANS }, (_, vlan) => vlan).filter(
       vlan => (this.#vlans[vlan >> 3]! >> (vlan & 7)) & 1,

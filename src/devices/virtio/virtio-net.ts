@@ -178,11 +178,6 @@ export class VirtioNet implements VirtioDevice, NetControl {
     return this.#scaling;
   }
 
-  /** The frames that the guest receives, in words. */
-  get filterText(): string {
-    return this.#filter.text;
-  }
-
   setMode(mode: ReceiveMode, on: boolean): void {
     this.#filter.setMode(mode, on);
     this.#filterChanged();

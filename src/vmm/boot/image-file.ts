@@ -59,19 +59,6 @@ export function imageOfFd(path: string, fd: number): ImageFile {
   };
 }
 
-/** An image that is already in memory. */
-export function imageOfBytes(name: string, bytes: Uint8Array): ImageFile {
-  return {
-    name,
-    size: bytes.length,
-    readInto: (target, offset, part) => {
-      checkInside({ name, size: bytes.length }, offset, target.length, part);
-      target.set(bytes.subarray(offset, offset + target.length));
-    },
-    close: () => {},
-  };
-}
-
 /** A copy of `length` bytes at `offset`. */
 export function readBytes(image: ImageFile, offset: number, length: number, part: string): Buffer {
   checkInside(image, offset, length, part);

@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 20;
+export const ABI_VERSION = 21;
 
 /** Kinds of events. */
 export const EVENT = {
@@ -402,14 +402,6 @@ export const chainFileStruct = new Struct('ChainFile', {
   fd: 's32',
   /** 1 for qcow2, 0 for raw. */
   qcow2: 'u32',
-});
-
-/** How the image is allocated from some byte on. */
-export const allocationStruct = new Struct('Allocation', {
-  /** The number of bytes for which the answer is the same. */
-  bytes: 'u64',
-  /** 1 if there is storage; 0 if they read as zeros because there is none. */
-  allocated: 'u64',
 });
 
 /**

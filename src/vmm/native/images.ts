@@ -1,4 +1,4 @@
-import { allocationStruct, chainFileStruct, IMAGE_FLAG, imageConfigStruct } from './abi.ts';
+import { chainFileStruct, IMAGE_FLAG, imageConfigStruct } from './abi.ts';
 import { checked, nativeCalls } from './native-library.ts';
 import { readText } from './native-text.ts';
 
@@ -37,14 +37,6 @@ export function openQcow2Image(vm: number, chain: readonly ChainFile[], options:
   return checked('vring_image_open_qcow2', result);
 }
 
-/** Bytes of the disk in an image. */
-export function imageCapacity(vm: number, image: number): number {
-  const out = new BigUint64Array(1);
-  const result = nativeCalls().vring_image_capacity(vm, image, new Uint8Array(out.buffer));
-  checked('vring_image_capacity', result);
-  return Number(out[0]);
-}
-
 /** Sets how requests that fail on the host are handled: `ERROR_ACTION`s. */
 export function setErrorPolicy(vm: number, image: number, reads: number, writes: number): void {
   const result = nativeCalls().vring_image_set_policy(vm, image, reads, writes);
@@ -77,21 +69,6 @@ export function resizeImage(vm: number, image: number, size: number): void {
 export function setWriteThrough(vm: number, image: number, on: boolean): void {
   const result = nativeCalls().vring_image_set_write_through(vm, image, Number(on));
   checked('vring_image_set_write_through', result);
-}
-
-/**
- * Whether an image has storage for the byte at `start`, and for how many bytes that holds. Blocks on the file system.
- */
-export function imageAllocation(
-  vm: number,
-  image: number,
-  start: number,
-): { readonly allocated: boolean; readonly bytes: number } {
-  const out = new Uint8Array(allocationStruct.size);
-  const result = nativeCalls().vring_image_allocation(vm, image, BigInt(start), out);
-  checked('vring_image_allocation', result);
-  const { bytes, allocated } = allocationStruct.read(out);
-  return { allocated: allocated !== 0n, bytes: Number(bytes) };
 }
 
 function imageFlags({ readonly, canDiscard, durability, detectZeroes }: ImageOptions): number {

@@ -69,7 +69,6 @@ function bind(library: Library) {
     vring_image_open_qcow2: library.func(
       'int vring_image_open_qcow2(int vm, void *config, void *chain, uint32_t count)',
     ),
-    vring_image_capacity: library.func('int vring_image_capacity(int vm, uint32_t image, void *capacity)'),
     vring_image_set_policy: library.func(
       'int vring_image_set_policy(int vm, uint32_t image, uint32_t reads, uint32_t writes)',
     ),
@@ -84,9 +83,6 @@ function bind(library: Library) {
     vring_image_resize: library.func('int vring_image_resize(int vm, uint32_t image, uint64_t capacity)'),
     vring_image_set_write_through: library.func(
       'int vring_image_set_write_through(int vm, uint32_t image, int on)',
-    ),
-    vring_image_allocation: library.func(
-      'int vring_image_allocation(int vm, uint32_t image, uint64_t start, void *allocation)',
     ),
     vring_limiter_create: library.func('int vring_limiter_create(int vm, void *limits)'),
     vring_limiter_set: library.func('int vring_limiter_set(int vm, uint32_t limiter, void *limits)'),

@@ -34,10 +34,8 @@ export const VFIO_IRQ_SET_ACTION_TRIGGER = 32;
 export const VFIO_PCI_HOT_RESET_FLAG_DEV_ID = 1;
 export const VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED = 2;
 
-export const VFIO_IOMMU_INFO_PGSIZES = 1;
 export const VFIO_IOMMU_INFO_CAPS = 2;
 export const VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE = 1;
-export const VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL = 3;
 
 export const VFIO_DMA_MAP_FLAG_READ = 1;
 export const VFIO_DMA_MAP_FLAG_WRITE = 2;

@@ -5,7 +5,6 @@ import {
   VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_IOMMU_INFO_CAPS,
   VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
-  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
   VFIO_TYPE1v2_IOMMU,
 } from './constants.ts';
 import { type DmaDomain, type DmaMapping, type IovaRange, iovaRange } from './dma-domain.ts';
@@ -53,15 +52,6 @@ export class Container implements DmaDomain {
       const { start, end } = structs.vfioIovaRange.read(bytes, first + index * structs.vfioIovaRange.size);
       return iovaRange(start, end);
     });
-  }
-
-  /**
-   * Mappings that the kernel still accepts (vfio_iommu_type1's dma_entry_limit); null if unknown, before Linux 5.10.
-   */
-  get availableMappings(): number | null {
-    const { value, bytes } = this.#info();
-    const at = capabilityOf(value, bytes, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
-    return at === null ? null : structs.vfioIommuType1InfoDmaAvail.read(bytes, at).avail;
   }
 
   map({ iova, size, host, writable }: DmaMapping): void {

@@ -117,12 +117,6 @@ export const vfioIommuType1InfoCapIovaRange = new Struct('vfio_iommu_type1_info_
 /** `end` is the last byte. */
 export const vfioIovaRange = new Struct('vfio_iova_range', { start: 'u64', end: 'u64' });
 
-/** Number of mappings that the container still accepts. */
-export const vfioIommuType1InfoDmaAvail = new Struct('vfio_iommu_type1_info_dma_avail', {
-  header: vfioInfoCapHeader,
-  avail: 'u32',
-});
-
 export const vfioIommuType1DmaMap = new Struct('vfio_iommu_type1_dma_map', {
   argsz: 'u32',
   flags: 'u32',

@@ -59,5 +59,3 @@ export type VhostIoctl = keyof typeof IOCTLS;
 export const VHOST_F_LOG_ALL = 26;
 /** In `vhost_vring_addr`: writes to the used ring are logged at `log_guest_addr`. */
 export const VHOST_VRING_F_LOG = 0;
-/** Bytes of guest memory for each bit of the log. */
-export const VHOST_PAGE_SIZE = 0x1000;

@@ -1,4 +1,5 @@
 /** Minimal kernel images for the loaders' tests. */
+import { checkInside, type ImageFile } from '../../../src/vmm/boot/image-file.ts';
 
 export type SegmentSpec = {
   type?: number;
@@ -120,4 +121,17 @@ export function bzImage(spec: BzImageSpec = {}): Buffer {
   setup.writeBigUInt64LE(BigInt(spec.prefAddress ?? 0x20_0000), 0x258);
   setup.writeUInt32LE(spec.initSize ?? 0x10_0000, 0x260);
   return Buffer.concat([setup, code]);
+}
+
+/** An image that is already in memory. */
+export function imageOfBytes(name: string, bytes: Uint8Array): ImageFile {
+  return {
+    name,
+    size: bytes.length,
+    readInto: (target, offset, part) => {
+      checkInside({ name, size: bytes.length }, offset, target.length, part);
+      target.set(bytes.subarray(offset, offset + target.length));
+    },
+    close: () => {},
+  };
 }

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { GuestMemory } from '../../../src/devices/guest-memory.ts';
-import { imageOfBytes } from '../../../src/vmm/boot/image-file.ts';
 import { isMultiboot, loadKernel } from '../../../src/vmm/boot/load-kernel.ts';
 import { FakeMemory } from '../../support/fake-memory.ts';
-import { bzImage, elfImage, multibootHeader, note, pvhNote } from './images.ts';
+import { bzImage, elfImage, imageOfBytes, multibootHeader, note, pvhNote } from './images.ts';
 
 const MiB = 2 ** 20;
 const RSDP = 0xe_0000;

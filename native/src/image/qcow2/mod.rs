@@ -20,7 +20,7 @@ pub mod testing;
 mod tests;
 mod trouble;
 
-use super::{Allocation, Image, ImageState, Location, Place};
+use super::{Image, ImageState, Location, Place};
 use crate::errno::{Errno, Result};
 use crate::sync::lock;
 use file::ImageFile;
@@ -244,15 +244,5 @@ impl Image for Qcow2Image {
 
     fn corruption(&self) -> Option<String> {
         self.core.corruption.get().cloned()
-    }
-
-    fn allocation(&self, start: u64) -> Result<Allocation> {
-        let capacity = self.core.state.capacity();
-        if start >= capacity {
-            return Err(Errno(libc::EINVAL));
-        }
-        let (_, found, len) = self.core.edit(|editor| editor.find(0, start, capacity - start))?;
-        let allocated = !matches!(found, Found::Zeros | Found::Absent);
-        Ok(Allocation { bytes: len, allocated: allocated.into() })
     }
 }

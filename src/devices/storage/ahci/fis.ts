@@ -10,8 +10,6 @@ export const FIS = {
 
 /** The size of the longest FIS in a command table. */
 export const COMMAND_FIS = 64;
-/** The size of a register FIS. */
-export const REGISTER_FIS = 20;
 
 const INTERRUPT = 0x40;
 const TO_HOST = 0x20;

@@ -71,11 +71,6 @@ export class IdeCommand implements CommandHost {
     this.drive.execute(this.registers, this);
   }
 
-  /** Whether the host moves data through the data register now. */
-  get wantsData(): boolean {
-    return this.#takePacket !== null || this.#passed < this.#blockEnd;
-  }
-
   takePacket(then: (packet: Uint8Array) => void): void {
     if (this.#packet !== null && this.#packetBytes === PACKET_BYTES) {
       // Loaded with the state: the host has written it already.

@@ -5,7 +5,6 @@ import { pread, SystemError } from '../../native/libc.ts';
 /** The kernel's counters of an interface, in the order of the files that a wire has open. */
 export const TRAFFIC = ['bytes', 'packets', 'dropped'] as const;
 export const DIRECTIONS_OF_TRAFFIC = ['toGuest', 'fromGuest'] as const;
-export const TRAFFIC_FILES = TRAFFIC.length * DIRECTIONS_OF_TRAFFIC.length;
 
 /** The sampling interval while there is traffic, and otherwise: screens show rates over a second or more. */
 const BUSY_NS = 200_000_000n;

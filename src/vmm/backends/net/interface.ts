@@ -6,7 +6,6 @@ import { NetworkError } from './network-error.ts';
 const SIOCGIFFLAGS = 0x8913;
 const SIOCSIFFLAGS = 0x8914;
 const SIOCGIFMTU = 0x8921;
-const SIOCSIFMTU = 0x8922;
 const SIOCGIFINDEX = 0x8933;
 const SIOCBRADDIF = 0x89a2;
 const IFF_UP = 1;
@@ -61,13 +60,6 @@ export function mtuOf(name: string): number {
   const request = ifreq(name);
   asked(name, 'be asked for its MTU', 'SIOCGIFMTU', SIOCGIFMTU, request);
   return ifreqValue(request).getInt32(0, true);
-}
-
-/** @throws NetworkError */
-export function setMtu(name: string, mtu: number): void {
-  const request = ifreq(name);
-  ifreqValue(request).setInt32(0, mtu, true);
-  asked(name, `have an MTU of ${mtu}`, 'SIOCSIFMTU', SIOCSIFMTU, request);
 }
 
 /** The kernel's index of an interface. @throws NetworkError */
