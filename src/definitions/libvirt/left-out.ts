@@ -76,7 +76,8 @@ const REASONS: Readonly<Record<string, string>> = {
   'devices/sound': NO_SOUND,
   'devices/audio': NO_SOUND,
   'devices/filesystem': NO_SHARE,
-  'devices/vsock': 'vsock is not supported yet: use the network',
+  'devices/vsock':
+    'sockets between guest and host (vsock) are not supported yet: use the network, or a <channel>',
   'devices/iommu': 'virtual IOMMUs are not supported yet',
   'devices/shmem': 'memory shared between guests is not supported',
   'devices/crypto': 'there are no virtio crypto devices',

@@ -89,10 +89,14 @@ const REFUSED: readonly Kind[] = [
     reason: 'this SCSI controller is not supported: use -device virtio-scsi-pci',
   },
   {
-    names: /^(scsi-(block|generic)|vhost-scsi.*|vhost-user-(blk|scsi|vsock).*)$/,
+    names: /^(scsi-(block|generic)|vhost-scsi.*|vhost-user-(blk|scsi).*)$/,
     reason: 'such disks are not supported: use -device virtio-blk-pci',
   },
-  { names: /^(vhost-vsock|vhost-user-vsock).*$/, reason: 'vsock is not supported yet: use the network' },
+  {
+    names: /^(vhost-vsock|vhost-user-vsock).*$/,
+    reason:
+      'sockets between guest and host (vsock) are not supported yet: use the network, or -device virtserialport',
+  },
   { names: /^pci-serial.*$/, reason: 'serial ports are on the ISA bus: use -serial' },
   { names: /^(cxl-.*|pxb-cxl)$/, reason: 'CXL is not supported: leave it out' },
   {
@@ -114,7 +118,7 @@ const REFUSED: readonly Kind[] = [
   { names: /^virtio-multitouch.*$/, reason: 'touch screens are not supported: use -device usb-tablet' },
   { names: /^ivshmem.*$/, reason: 'memory shared between guests is not supported: leave it out' },
   {
-    names: /^(virtio-crypto|virtio-iommu|vhost-vdpa|sgx-epc).*$/,
+    names: /^(virtio-crypto|vhost-vdpa|sgx-epc).*$/,
     reason: 'this version has no such device: leave it out',
   },
 ];

@@ -263,6 +263,15 @@ describe('elements', () => {
       },
     ],
     [
+      "<devices><vsock model='virtio'><cid auto='no' address='3'/></vsock></devices>",
+      {
+        ...base,
+        leftOut: [
+          '3 domain/devices/vsock: sockets between guest and host (vsock) are not supported yet: use the network, or a <channel>',
+        ],
+      },
+    ],
+    [
       "<devices><graphics type='vnc' port='-1' autoport='yes' keymap='de'/></devices>",
       { ...base, graphics: { type: 'vnc', listen: 'auto', layout: 'de' }, leftOut: [] },
     ],

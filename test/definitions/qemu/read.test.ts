@@ -1169,6 +1169,18 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-usbdevice virtio-tablet',
       '-usbdevice virtio-tablet: expected tablet, mouse or keyboard, not "virtio-tablet": disks are -device usb-storage',
     ],
+    [
+      '-device vhost-vsock-pci,guest-cid=3',
+      '-device vhost-vsock-pci,guest-cid=3: sockets between guest and host (vsock) are not supported yet: use the network, or -device virtserialport',
+    ],
+    [
+      '-device vhost-user-vsock-pci,chardev=c',
+      '-device vhost-user-vsock-pci,chardev=c: sockets between guest and host (vsock) are not supported yet: use the network, or -device virtserialport',
+    ],
+    [
+      '-device vhost-user-blk-pci',
+      '-device vhost-user-blk-pci: such disks are not supported: use -device virtio-blk-pci',
+    ],
     ['-device vfio-pci', '-device vfio-pci: host is missing'],
     [
       '-device vfio-pci,host=2',
