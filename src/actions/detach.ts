@@ -1,4 +1,4 @@
-import { definedAs } from '../engine/hotplug/defined-device.ts';
+import { definedAs, whyNeeded } from '../engine/hotplug/defined-device.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive, isUp } from '../engine/vm-info.ts';
 import { currentScreen } from '../store/ui-slice.ts';
@@ -32,13 +32,24 @@ function deviceAtCursor(context: ActionContext): Device | string {
   const rows = deviceRows(vm, null, BACKENDS[tab]);
   const row = rows[Math.min(vmViewOf(state, vm.id).cursors[tab], rows.length - 1)];
   if (row === undefined) return `${vm.name} has no device here`;
-  if (!isUp(vm)) return inDefinition(vm, row) ? row : `${row.name} is not in the definition of ${vm.name}`;
+  if (!isUp(vm)) return whyInDefinition(vm, row) ?? row;
   const { places } = vm.topology!;
   if (places === undefined)
     return `${vm.name} was started by a version of vring without hot plug: V upgrades it`;
-  return places.devices.some(({ name }) => name === row.name)
-    ? row
-    : `${row.name} is a part of every machine`;
+  if (places.devices.every(({ name }) => name !== row.name)) return `${row.name} is a part of every machine`;
+  return row.fixed
+    ? `${row.name} (${row.type}) cannot be unplugged while ${vm.name} runs: remove it from the definition, and start the VM again`
+    : row;
+}
+
+/** Why a device cannot be removed from the definition of a VM that is off; null if it can. */
+function whyInDefinition(vm: VmInfo, row: DeviceRow): string | null {
+  if (!inDefinition(vm, row)) return `${row.name} is not in the definition of ${vm.name}`;
+  if (row.neededBy !== undefined) return whyNeeded(row.name, row.neededBy);
+  const onIt = (vm.definedDevices ?? []).filter(({ bus }) => bus === row.name).map(({ name }) => name);
+  return onIt.length === 0
+    ? null
+    : `${onIt.join(', ')} ${onIt.length === 1 ? 'is' : 'are'} on its bus: remove ${onIt.length === 1 ? 'it' : 'them'} first`;
 }
 
 /** Whether the definition has the device, too. */

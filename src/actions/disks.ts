@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type DiskLimits, limitsProblem, limitsText } from '../devices/backends/disk.ts';
+import { resizeRefusal } from '../engine/resize-refusal.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isUp } from '../engine/vm-info.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
@@ -25,6 +26,11 @@ function diskAtCursor({ state, vm }: ActionContext): DeviceLabel | string {
 function noDisk(context: ActionContext): string | null {
   const disk = diskAtCursor(context);
   return typeof disk === 'string' ? disk : null;
+}
+
+function notResizable(context: ActionContext): string | null {
+  const disk = diskAtCursor(context);
+  return typeof disk === 'string' ? disk : resizeRefusal(context.vm!.name, disk);
 }
 
 function factOf({ facts }: DeviceLabel, label: string) {
@@ -85,7 +91,7 @@ export const diskActions: readonly Action[] = [
     description: 'Resize a disk, or use the new size of its file or device, and notify the guest',
     screens: ['vm'],
     changes: 'vm',
-    unavailable: noDisk,
+    unavailable: notResizable,
     run: context => {
       const { ui, vm } = context;
       const disk = diskAtCursor(context) as DeviceLabel;

@@ -18,6 +18,26 @@ function noImage(context: ActionContext): string | null {
   return rowAtCursor(context) === undefined ? 'there is no image here' : null;
 }
 
+/** Why the image at the cursor cannot be changed; null if it can. */
+function notChangeable(context: ActionContext): string | null {
+  const row = rowAtCursor(context);
+  if (row === undefined) return 'there is no image here';
+  const name = basename(row.image.path);
+  if (row.image.format === null) return row.image.problems[0] ?? `${name} cannot be read`;
+  const [first, ...more] = row.runningVms;
+  if (first === undefined) return null;
+  const use = more.length === 0 ? `${first} uses` : `${row.runningVms.join(', ')} use`;
+  return `${use} ${name}: stop ${more.length === 0 ? 'it' : 'them'} first`;
+}
+
+/** Why the tables of the image at the cursor cannot be checked; null if they can, as while VMs only read it. */
+function notCheckable(context: ActionContext): string | null {
+  const image = rowAtCursor(context)?.image;
+  return image?.format === 'raw'
+    ? `${basename(image.path)} is a raw image, which has no tables to check`
+    : noImage(context);
+}
+
 /** Why the image at the cursor cannot have snapshots, or has too few; null if it is fine. */
 function noSnapshots(least: number): (context: ActionContext) => string | null {
   return context => {
@@ -25,7 +45,8 @@ function noSnapshots(least: number): (context: ActionContext) => string | null {
     if (image === undefined) return 'there is no image here';
     if (image.format !== 'qcow2')
       return `${basename(image.path)} is not a qcow2 image: only those have snapshots`;
-    return image.snapshots.length < least ? `${basename(image.path)} has no snapshots` : null;
+    if (image.snapshots.length < least) return `${basename(image.path)} has no snapshots`;
+    return notChangeable(context);
   };
 }
 
@@ -55,7 +76,7 @@ export const imageActions: readonly Action[] = [
     description: 'Check the tables of an image that no VM uses for errors; offers to repair them',
     screens: ['images'],
     bar: 38,
-    unavailable: noImage,
+    unavailable: notCheckable,
     run: async context => {
       const { check } = await import('./image-work.ts');
       await check(context.ui, rowAtCursor(context)!.image);
@@ -77,7 +98,7 @@ export const imageActions: readonly Action[] = [
     phrase: 'resize the image',
     description: 'Resize an image that no VM uses',
     bar: 32,
-    unavailable: noImage,
+    unavailable: notChangeable,
     run: context => openResizeForm(context.ui, rowAtCursor(context)!.image),
   },
   {

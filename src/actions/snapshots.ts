@@ -1,5 +1,5 @@
 import type { VmInfo } from '../engine/vm-info.ts';
-import { isAlive, isUp } from '../engine/vm-info.ts';
+import { isAlive, isUp, notSavable } from '../engine/vm-info.ts';
 import { type Choice, type Question, suggestedText } from '../store/layers.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { bytes } from '../text/units.ts';
@@ -13,7 +13,7 @@ import { actionOnVms } from './vm-action.ts';
 /** Why a VM's state cannot be saved now; null if it can. */
 function notKept(vm: VmInfo): string | null {
   if (vm.task !== undefined) return `${vm.name} is busy with another snapshot; W cancels that`;
-  return isUp(vm) ? null : `${vm.name} is ${vm.state}`;
+  return isUp(vm) ? notSavable(vm) : `${vm.name} is ${vm.state}`;
 }
 
 /** Reports the outcome of a long operation. */

@@ -1,6 +1,6 @@
 import { BUTTON_OFF, type Engine } from '../engine/engine.ts';
 import type { VmInfo, VmState } from '../engine/vm-info.ts';
-import { cannotStart, isAlive, otherVersion } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, notSavable, otherVersion } from '../engine/vm-info.ts';
 import { version } from '../project-root.ts';
 import { actionOnVms, type VmAction } from './vm-action.ts';
 
@@ -58,7 +58,7 @@ const vmSpecs: readonly VmAction[] = [
     verb: 'Upgrade',
     refusal: vm =>
       onlyWhile('running', 'paused', 'suspended')(vm) ??
-      (otherVersion(vm, version()) === null ? `${vm.name} runs vring ${version()} already` : null),
+      (otherVersion(vm, version()) === null ? `${vm.name} runs vring ${version()} already` : notSavable(vm)),
     act: async (engine, id) => {
       await engine.upgrade(id);
     },

@@ -164,9 +164,9 @@ export type AskedFor = {
 };
 
 export function askedFor(definition: Definition, table = deviceTable): AskedFor {
-  const { devices, missing } = fromTable(definition, table);
+  const { devices, missing, implied } = fromTable(definition, table);
   return {
-    devices: definedDevices(devices, table),
+    devices: definedDevices(devices, table, implied),
     hostDevices: hostDevicesOf(definition, devices, table),
     nics: vmNics(devices, table),
     missing,
@@ -201,18 +201,21 @@ function ofModule({ devices, deviceModules }: Definition, entry: WantedEntry): D
 function fromTable(
   definition: Definition,
   table: DeviceTable,
-): { devices: DeviceConfig[]; missing: NotYet[] } {
+): { devices: DeviceConfig[]; missing: NotYet[]; implied: ReadonlySet<DeviceConfig> } {
   const devices: DeviceConfig[] = [];
   const missing: NotYet[] = [];
-  for (const { key, what, entry } of wantedDevices(definition, table)) {
+  const unlisted = new Set<DeviceConfig>();
+  for (const { key, what, entry, implied } of wantedDevices(definition, table)) {
     const checked = checkDevice(entry, table);
     // The machine knows the types of its device modules.
     const module = ofModule(definition, entry);
-    if ('device' in checked) devices.push(checked.device);
-    else if (checked.missing === 'type' && module !== undefined) devices.push(module);
+    if ('device' in checked) {
+      devices.push(checked.device);
+      if (implied) unlisted.add(checked.device);
+    } else if (checked.missing === 'type' && module !== undefined) devices.push(module);
     else if (checked.missing === 'type') missing.push({ key, what });
     else
       missing.push({ key: key.replace(/\.[a-z]+$/, ''), what: `${what} with ${andList(checked.options)}` });
   }
-  return { devices, missing };
+  return { devices, missing, implied: unlisted };
 }

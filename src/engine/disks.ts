@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
-import { isFolder } from '../devices/backends/disk.ts';
 import { sizeText } from '../text/size.ts';
 import { DiskError } from '../vmm/backends/disk-error.ts';
 import { changeDiskSize, type SizeChange } from '../vmm/backends/disk-size.ts';
 import { fileIdentity } from '../vmm/backends/file-identity.ts';
+import { resizeRefusal } from './resize-refusal.ts';
 import type { Vm } from './vm.ts';
 
 /** Resizes a disk of a running VM and notifies its guest. @returns bytes. @throws an error for the user */
@@ -13,13 +13,7 @@ export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Pr
       `${vm.name} is ${vm.info.state}: it finds the size of its disks when it starts, so only resize the file`,
     );
   }
-  const path = diskPath(vm, device);
-  const label = vm.info.topology?.devices.find(({ name }) => name === device);
-  const fact = (name: string) => label?.facts.find(({ label }) => label === name)?.value;
-  if (fact('transient') === true)
-    throw new DiskError(`disk ${path} is transient: resize it while ${vm.name} is shut off`);
-  if (isFolder(fact('format')))
-    throw new DiskError(`disk ${path} is made of a folder, and has the size that its files need`);
+  const { path, fact } = diskOf(vm, device);
   if (fact('format') === 'qcow2') return growQcow2(vm, { device, path, size: Number(fact('size')) }, change);
   return changeDiskSize(path, change, async ({ bytes, file }) => {
     await vm.command('resize-disk', { device, bytes, file });
@@ -46,18 +40,19 @@ async function growQcow2(
 }
 
 /**
- * The path of a disk's file, by its device name. Only the machine knows the names, as they depend on its device
- * modules.
+ * The path of a disk that can be resized, and its other facts, by its device name. Only the machine knows the names, as
+ * they depend on its device modules.
  * @throws an error for the user
  */
-function diskPath({ name, info }: Vm, device: string): string {
+function diskOf({ name, info }: Vm, device: string) {
   const disks = info.topology?.devices.filter(({ backend }) => backend === 'disk') ?? [];
   const disk = disks.find(label => label.name === device);
   if (disk === undefined) {
     const choice = disks.length === 0 ? 'it has none' : `it has ${disks.map(label => label.name).join(', ')}`;
     throw new Error(`${name} has no disk "${device}": ${choice}`);
   }
+  const refusal = resizeRefusal(name, disk);
+  if (refusal !== null) throw new DiskError(refusal);
   const fact = (wanted: string) => disk.facts.find(({ label }) => label === wanted)?.value;
-  if (fact('size') === undefined) throw new Error(`${device} of ${name} is empty`);
-  return String(fact('path'));
+  return { path: String(fact('path')), fact };
 }

@@ -178,6 +178,14 @@ export function otherVersion({ version }: Pick<VmInfo, 'version'>, installed: st
   return version === installed ? null : version;
 }
 
+/** Why its state cannot be saved, snapshotted or moved while it has the devices that it has; null if it can. */
+export function notSavable({ topology }: Pick<VmInfo, 'topology'>): string | null {
+  const passed = topology?.devices.find(({ hostDevice }) => hostDevice !== undefined);
+  return passed === undefined
+    ? null
+    : `${passed.name} is ${passed.hostDevice!.address} of the host, whose state is in the hardware: detach it first`;
+}
+
 /** Whether it has a guest, running or not. */
 export function isUp({ state }: Pick<VmInfo, 'state'>): boolean {
   return state === 'running' || state === 'paused' || state === 'suspended';

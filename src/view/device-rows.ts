@@ -15,6 +15,8 @@ export type DeviceRow = DeviceLabel & {
   readonly onlyDefined?: true;
   /** The host's PCI function that the definition passes through as this device. */
   readonly host?: string;
+  /** The definition does not list it: these devices need it. */
+  readonly neededBy?: readonly string[];
   /** Why it no longer serves its driver; null while it does. */
   readonly broken: string | null;
   /** The last request that failed on the host's disk. */
@@ -71,7 +73,9 @@ export function isAsDefined(vm: VmInfo): boolean {
   );
 }
 
-function devicesOf(vm: VmInfo): readonly (DeviceLabel & Pick<DeviceRow, 'onlyDefined' | 'host'>)[] {
+function devicesOf(
+  vm: VmInfo,
+): readonly (DeviceLabel & Pick<DeviceRow, 'onlyDefined' | 'host' | 'neededBy'>)[] {
   const { topology, definedDevices = [] } = vm;
   const last = topology?.devices ?? [];
   if (!isAsDefined(vm)) return last;

@@ -16,6 +16,8 @@ export type ImageRow = {
   readonly image: HostImage;
   /** VMs that use it, or an image that it backs; `(off)` after those that will. */
   readonly vms: readonly string[];
+  /** Of these, the ones that run. */
+  readonly runningVms: readonly string[];
   /** The images that it backs. */
   readonly backs: readonly string[];
 };
@@ -145,6 +147,7 @@ export function imageRows({ images }: HostImages, vms: readonly VmInfo[]): Image
       key: path,
       image,
       vms: [...has, ...[...new Set(off)].map(name => `${name} (off)`)],
+      runningVms: has,
       backs: above,
     };
   });

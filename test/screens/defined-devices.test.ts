@@ -75,6 +75,38 @@ test('a device is removed from the definition of a VM that is off', async () => 
   expect(engine.calls).toEqual(['detach blk0 for good from db']);
 });
 
+test('a controller stays while devices need it, or are on its bus, and its user is told so at once', async () => {
+  const controller: DefinedDevice = {
+    ...{ name: 'scsi0', type: 'virtio-scsi', title: 'SCSI controller', backend: null, bus: 'pci.0' },
+    facts: [],
+  };
+  await start({ state: 'off', topology: null, definedDevices: [{ ...controller, neededBy: ['sd0'] }] });
+  driver.type('7');
+  await driver.waitFor('> scsi0');
+  driver.type('D');
+  await driver.waitFor('cannot detach the device: scsi0 goes with sd0, which needs it');
+  const onIt: DefinedDevice = { ...DISK, name: 'sd0', bus: 'scsi0' };
+  engine.become('db', 'off', { definedDevices: [controller, onIt] });
+  driver.type('D');
+  await driver.waitFor('sd0 is on its bus: remove it first');
+  engine.become('db', 'off', { definedDevices: [controller] });
+  driver.type('D');
+  await driver.waitFor('Remove scsi0 from the definition of db?');
+});
+
+test('a device that cannot be unplugged while the VM runs is not asked about', async () => {
+  await start({ state: 'running', definedDevices: [CARD] });
+  const { topology } = engine.vms()[0]!;
+  const places = { rootPorts: [], devices: [{ name: 'blk0', bus: 'pci.0', addr: null }] };
+  const devices = topology!.devices.map(device =>
+    device.name === 'blk0' ? { ...device, fixed: true as const } : device,
+  );
+  engine.become('db', 'running', { topology: { ...topology!, devices, places } });
+  driver.type('D');
+  await driver.waitFor('blk0 (virtio-blk) cannot be unplugged while db runs');
+  expect(driver.screen).not.toContain('Detach blk0');
+});
+
 test('only a device that the definition has is detached for good', async () => {
   await start({ state: 'running', definedDevices: [CARD] });
   const { topology } = engine.vms()[0]!;

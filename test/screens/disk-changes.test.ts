@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import type { HostDeviceFacts } from '../../src/devices/vfio/host-device-facts.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { complete } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -57,4 +58,31 @@ test('only a disk is', async () => {
   await driver.waitFor('cannot resize the disk: choose a disk first, in the list of disks or devices');
   driver.type('7L');
   await driver.waitFor('cannot limit the disk: com1 is not a disk');
+});
+
+test('a disk that cannot be resized while its VM runs is not asked for a size', async () => {
+  const { topology } = engine.vms()[0]!;
+  const devices = topology!.devices.map(device =>
+    device.name === 'blk0'
+      ? { ...device, facts: [...device.facts, { label: 'transient', value: true }] }
+      : device,
+  );
+  engine.become('db', 'running', { topology: { ...topology!, devices } });
+  driver.type('Z');
+  await driver.waitFor(/cannot resize the disk: disk .* is transient: resize it while/);
+  expect(driver.screen).not.toContain('Size of blk0');
+});
+
+test('a VM with a device of the host is not asked for the name of a snapshot', async () => {
+  const { topology } = engine.vms()[0]!;
+  const hostDevice = { address: '0000:01:10.0' } as HostDeviceFacts;
+  const devices = topology!.devices.map(device =>
+    device.name === 'blk0' ? { ...device, hostDevice } : device,
+  );
+  driver.type('W');
+  await driver.waitFor('Snapshot of db, name');
+  driver.escape();
+  engine.become('db', 'running', { topology: { ...topology!, devices } });
+  driver.type('W');
+  await driver.waitFor('cannot take a snapshot: blk0 is 0000:01:10.0 of the host');
 });

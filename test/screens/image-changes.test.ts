@@ -22,6 +22,7 @@ import { ImageReader } from '../../src/host-service/images.ts';
 import type { HostSource } from '../../src/host-service/source.ts';
 import { lockDisk } from '../../src/vmm/backends/disk-lock.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
+import { complete } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
@@ -32,6 +33,7 @@ const MiB = 2 ** 20;
 let root: string;
 let disks: string;
 let driver: TerminalDriver;
+let engine: FakeEngine;
 let searched: string | undefined;
 
 beforeEach(() => {
@@ -63,7 +65,9 @@ async function start(readOnly = false): Promise<void> {
     }),
   };
   const clock = new ManualClock();
-  driver = new TerminalDriver(new FakeEngine(clock), clock, 120, 40, { host, readOnly });
+  engine = new FakeEngine(clock);
+  engine.add('web', complete, { state: 'off' });
+  driver = new TerminalDriver(engine, clock, 120, 40, { host, readOnly });
   await driver.waitFor('q quit');
   driver.type(':images\r');
   await driver.waitFor(/No disk images|Path /);
@@ -125,6 +129,19 @@ test('an image is resized, and shrinks only after a question', async () => {
   driver.type(`${KEY.tab}${KEY.enter}`);
   await driver.waitFor(`${path} has 2M now`);
   expect(statSync(path).size).toBe(2 * MiB);
+});
+
+test('an image that a running VM uses is refused before a form opens', async () => {
+  const path = raw('used.img', MiB);
+  await start();
+  await driver.waitFor('> used.img');
+  const { devices, ...topology } = engine.vms()[0]!.topology!;
+  const disk = devices.find(({ name }) => name === 'blk0')!;
+  const facts = [{ label: 'path', value: path }];
+  engine.become('web', 'running', { topology: { ...topology, devices: [{ ...disk, facts }] } });
+  await driver.waitFor(/> used.img .*web/);
+  driver.type('Z');
+  await driver.waitFor('cannot resize the image: web uses used.img: stop it first');
 });
 
 test('an image that is in use is refused with the reason, which the form shows', async () => {

@@ -1,8 +1,8 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { NetLimits } from '../../devices/backends/net-limits.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
-import { definedAs } from '../../engine/hotplug/defined-device.ts';
-import { identityOf } from '../../engine/hotplug/defined-devices.ts';
+import { definedAs, whyNeeded } from '../../engine/hotplug/defined-device.ts';
+import { identityOf, isOnBusOf } from '../../engine/hotplug/defined-devices.ts';
 import { DefinitionFileError } from '../files.ts';
 import { plainLimits, plainNicLimits } from '../plain.ts';
 import { readDefinition } from '../read.ts';
@@ -62,12 +62,23 @@ export function withoutDevice(
   definition: Definition,
   device: Partial<DeviceConfig>,
 ): string {
+  refuseImplied(definition, file, device);
   const written = listedDevices(definition);
   const found = findDevice(written, file, device);
   const [list, index] = found.path;
   const others = written.filter(({ path }) => path[0] === list && path.length > 1);
   const path = typeof index === 'number' && others.length === 1 ? [list!] : found.path;
   return changeKeys(text, file, [{ path, value: TURNED_OFF[list!] }]);
+}
+
+/** @throws DefinitionFileError for a controller that is there because other devices need it */
+function refuseImplied(definition: Definition, file: string, { name }: Partial<DeviceConfig>): void {
+  const written = writtenDevices(definition);
+  const found = written.find(device => device.name === name && device.path === null);
+  if (found === undefined) return;
+  const controller = { ...found.entry, name: found.name } as Partial<DeviceConfig>;
+  const needing = written.filter(({ entry }) => isOnBusOf(controller, entry)).map(device => device.name);
+  throw new DefinitionFileError(`${file} does not list ${found.name}: ${whyNeeded('it', needing)}`);
 }
 
 /** Devices that a VM may have unless they are turned off. */

@@ -8,10 +8,19 @@ export type DefinedDevice = Pick<DeviceLabel, 'name' | 'type' | 'title' | 'backe
   readonly host?: string;
   /** Another medium may be in it while the VM runs; default: it keeps its disk. */
   readonly drive?: true;
+  /** The definition does not list it: these devices need it, by name. Absent if it is listed. */
+  readonly neededBy?: readonly string[];
 };
 
 /** What identifies a device: its name, and as far as known, its type, its disk, and its host device. */
 export type DeviceIdentity = Partial<Pick<DefinedDevice, 'name' | 'type' | 'path' | 'host' | 'drive'>>;
+
+/** When a definition that does not list a device has it no longer, in a clause. */
+export function whyNeeded(device: string, names: readonly string[]): string {
+  return names.length === 1
+    ? `${device} goes with ${names[0]}, which needs it`
+    : `${device} goes with the last of ${names.join(', ')}, which need it`;
+}
 
 /**
  * The device of a definition that a device of the VM is, if any: the one with its disk or its host device, else the one

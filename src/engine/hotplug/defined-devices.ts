@@ -4,15 +4,25 @@ import { deviceTable } from '../../devices/registry.ts';
 import { networkName, networkText } from '../networks/vm-nics.ts';
 import type { DefinedDevice, DeviceIdentity } from './defined-device.ts';
 
-/** The devices of a definition. Types that only its device modules know are left out. */
-export function definedDevices(devices: readonly DeviceConfig[], table = deviceTable): DefinedDevice[] {
+/**
+ * The devices of a definition. Types that only its device modules know are left out.
+ * @param implied those that the definition does not list
+ */
+export function definedDevices(
+  devices: readonly DeviceConfig[],
+  table = deviceTable,
+  implied: ReadonlySet<DeviceConfig> = new Set(),
+): DefinedDevice[] {
   const known = devices.filter(({ type }) => table.find(type) !== undefined);
   const names = table.names(known);
   return known.map((config, index) => {
     const { type, title, backend = null, bus } = table.rowOf(config);
     const identity = identityOf(config, table);
+    const name = names[index]!;
+    const isNeeding = (other: DeviceConfig) => isOnBusOf({ ...config, name }, other, table);
     return {
-      ...{ ...identity, name: names[index]!, type, title, backend },
+      ...{ ...identity, name, type, title, backend },
+      ...(implied.has(config) && { neededBy: names.filter((_, other) => isNeeding(known[other]!)) }),
       bus: config.bus ?? (bus === 'pci' || bus === 'isa' ? `${bus}.0` : bus),
       facts: [
         ...(backend === 'disk' ? diskFacts(config) : []),
@@ -21,6 +31,17 @@ export function definedDevices(devices: readonly DeviceConfig[], table = deviceT
       ],
     };
   });
+}
+
+/** Whether a device is on the bus of a controller, given or by default. */
+export function isOnBusOf(
+  controller: Partial<DeviceConfig>,
+  { type, bus }: Partial<DeviceConfig>,
+  table = deviceTable,
+): boolean {
+  if (bus !== undefined) return bus === controller.name;
+  const provided = controller.type === undefined ? undefined : table.find(controller.type)?.provides?.kind;
+  return type !== undefined && provided !== undefined && table.find(type)?.bus === provided;
 }
 
 /** What identifies the device that a configuration describes, which may be incomplete. */

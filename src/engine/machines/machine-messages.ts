@@ -123,6 +123,7 @@ const topology = z.object({
         drive: z.literal(true).exactOptional(),
         screen: z.literal(true).exactOptional(),
         removing: z.int().min(0).max(MAX_TIME).exactOptional(),
+        fixed: z.literal(true).exactOptional(),
       }),
     )
     .max(MAX_DEVICES),

@@ -59,6 +59,8 @@ export type DeviceLabel = {
   readonly screen?: true;
   /** When the guest was asked to release it, in milliseconds since 1970. Absent if it has not been. */
   readonly removing?: number;
+  /** It cannot be unplugged while the machine runs; default: it can, unless every machine has it. */
+  readonly fixed?: true;
 };
 
 /** The owners of the counters. */

@@ -250,11 +250,15 @@ export class HotPlug {
     }
   }
 
-  /** The machine's devices as screens show them, with pending removals marked. */
+  /** The machine's devices as screens show them, with pending removals and those that must stay marked. */
   get labels(): readonly DeviceLabel[] {
     return this.#chipset.labels.map(label => {
       const since = this.#removingSince(label.name);
-      return since === null ? label : { ...label, removing: since };
+      return {
+        ...label,
+        ...(since !== null && { removing: since }),
+        ...(this.#isFixed(label.name) && { fixed: true as const }),
+      };
     });
   }
 
@@ -331,19 +335,29 @@ export class HotPlug {
   #removable(name: string): { part: ChipsetPart; hotplug: PciHotplug; slot: number } {
     const part = this.#chipset.part(name);
     if (part === undefined) throw new Error(this.#unknown(name));
+    const failure = this.#whyFixed(part);
+    if (failure !== null) throw new Error(failure);
+    return { part, hotplug: this.#hotplugOf(part)!, slot: part.built.pci!.place.slot };
+  }
+
+  /** Why a device with a slot cannot be unplugged while the VM runs; null if it can. */
+  #whyFixed(part: ChipsetPart): string | null {
     const { type, built } = part;
-    if (type.builtin) throw new Error(`every VM has a ${type.title}: it cannot be unplugged`);
-    const hotplug = this.#hotplugOf(part);
-    if (!isHotpluggable(type) || hotplug === undefined)
-      throw new Error(
-        `${name} (${type.type}) cannot be unplugged while the VM runs: remove it from the definition, and start the VM again`,
-      );
+    if (type.builtin) return `every VM has a ${type.title}: it cannot be unplugged`;
+    const { name } = built.device;
+    if (!isHotpluggable(type) || this.#hotplugOf(part) === undefined)
+      return `${name} (${type.type}) cannot be unplugged while the VM runs: remove it from the definition, and start the VM again`;
     const fixed = this.#chipset.slotMates(part).find(mate => !isHotpluggable(mate.type));
-    if (fixed !== undefined)
-      throw new Error(
-        `${name} shares its slot with ${fixed.built.device.name} (${fixed.type.type}), which cannot be unplugged while the VM runs`,
-      );
-    return { part, hotplug, slot: built.pci!.place.slot };
+    return fixed === undefined
+      ? null
+      : `${name} shares its slot with ${fixed.built.device.name} (${fixed.type.type}), which cannot be unplugged while the VM runs`;
+  }
+
+  /** A part of every machine is not marked. */
+  #isFixed(name: string): boolean {
+    const part = this.#chipset.part(name);
+    if (part === undefined || part.type.builtin || this.#removableUnit(name) !== null) return false;
+    return this.#whyFixed(part) !== null;
   }
 
   #unknown(name: string): string {

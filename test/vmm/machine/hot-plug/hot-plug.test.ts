@@ -285,6 +285,16 @@ describe('a device that is to go', () => {
     expect(fake.chipset.pci.root.functionsOf(0)).toHaveLength(1);
   });
 
+  test('is marked if it has to stay', () => {
+    const built = deviceTable.create(fake.services, deviceConfig.parse({ type: 'virtio-scsi' }), 'scsi0');
+    fake.chipset.attach({ type: deviceTable.find('virtio-scsi')!, built });
+    fake.chipset.attach(
+      ...deviceTable.builtinBeside([]).map(type => ({ type, built: type.create(fake.services) })),
+    );
+    expect(['scsi0', 'rng1', 'com1'].map(name => label(name)!.fixed)).toEqual([true, undefined, undefined]);
+    expect(() => unplug('scsi0')).toThrow('cannot be unplugged while the VM runs');
+  });
+
   test('is closed when its back end has finished, however long that takes', () => {
     const { device } = fake.chipset.part('rng1')!.built;
     let finish = () => {};
