@@ -85,8 +85,8 @@ export class Ps2Keyboard implements KeyboardControl {
   /** The repeating key: the one pressed last. */
   #repeating: number | null = null;
   #cancelRepeat: Cancel = () => {};
-  /** Keys were held in a loaded state; the user who held them is not here. */
-  #abandoned = false;
+  /** Those that were held in a loaded state, whose user is not here: they are released as the guest has room. */
+  readonly #abandoned = new Set<number>();
 
   constructor({ clock, sent }: Ps2KeyboardOptions) {
     this.#clock = clock;
@@ -112,7 +112,9 @@ export class Ps2Keyboard implements KeyboardControl {
 
   /** The next byte for the controller. */
   take(): number | undefined {
-    return this.#output.take();
+    const byte = this.#output.take();
+    this.#releaseAbandoned();
+    return byte;
   }
 
   reset(): void {
@@ -120,7 +122,7 @@ export class Ps2Keyboard implements KeyboardControl {
     this.#output.reset();
     this.#pending = 0;
     this.#held.clear();
-    this.#abandoned = false;
+    this.#abandoned.clear();
     this.#setLeds(0);
     this.#setDefaults();
     this.#setScanning(true);
@@ -133,10 +135,7 @@ export class Ps2Keyboard implements KeyboardControl {
   }
 
   resume(): void {
-    if (!this.#abandoned) return;
-    this.#abandoned = false;
-    for (const key of [...this.#held]) this.key(key, false);
-    this.#held.clear();
+    this.#releaseAbandoned();
   }
 
   key(code: number, down: boolean): boolean {
@@ -145,6 +144,7 @@ export class Ps2Keyboard implements KeyboardControl {
     if (bytes.length > this.#output.room) return false;
     if (down) this.#held.add(code);
     else this.#held.delete(code);
+    this.#abandoned.delete(code);
     this.#output.input(bytes);
     if (down && this.#typeOf(code) & REPEATS) this.#repeat(code, this.#delay);
     else if (down || code === this.#repeating) this.quiesce();
@@ -254,8 +254,12 @@ export class Ps2Keyboard implements KeyboardControl {
   #setScanning(on: boolean): void {
     if (on === this.#scanning) return;
     this.#scanning = on;
-    if (!on) this.#held.clear();
+    if (!on) for (const keys of [this.#held, this.#abandoned]) keys.clear();
     for (const hook of this.#hooks) hook();
+  }
+
+  #releaseAbandoned(): void {
+    for (const key of this.#abandoned) if (!this.key(key, false)) return;
   }
 
   #typeOf(key: number): number {
@@ -319,11 +323,13 @@ export class Ps2Keyboard implements KeyboardControl {
     this.#typematic = numberOf(state, 'typematic', TYPEMATIC_BITS);
     this.#types = types.slice();
     this.#set = set;
-    this.#held.clear();
+    for (const keys of [this.#held, this.#abandoned]) keys.clear();
     this.#setLeds(numberOf(state, 'leds', LED_BITS));
     this.#setScanning(booleanOf(state, 'scanning'));
-    for (const key of held) this.#held.add(key);
-    this.#abandoned = held.length > 0;
+    for (const key of held) {
+      this.#held.add(key);
+      this.#abandoned.add(key);
+    }
   }
 }
 

@@ -68,6 +68,8 @@ export class Ps2Mouse implements PointerControl {
   #wrap = false;
   #enabled = false;
   #buttons = 0;
+  /** Buttons that were held in a loaded state, whose user is not here: they are released once the guest has room. */
+  #abandoned = 0;
   /** Motion that has not been reported yet. */
   #dx = 0;
   #dy = 0;
@@ -89,6 +91,7 @@ export class Ps2Mouse implements PointerControl {
   take(): number | undefined {
     const byte = this.#output.take();
     if (!this.#output.hasInput) this.#stream();
+    this.#releaseAbandoned();
     return byte;
   }
 
@@ -98,6 +101,10 @@ export class Ps2Mouse implements PointerControl {
     this.#type = TYPE.standard;
     this.#wrap = false;
     this.#setDefaults();
+  }
+
+  resume(): void {
+    this.#releaseAbandoned();
   }
 
   point(event: Exclude<InputEvent, { kind: 'key' }>): boolean {
@@ -125,8 +132,13 @@ export class Ps2Mouse implements PointerControl {
     if (this.#streams && this.#output.room < 2 * this.#packetSize) return false;
     this.#stream();
     this.#buttons = buttons;
+    this.#abandoned &= ~bit;
     if (this.#streams) this.#output.input(this.#packet());
     return true;
+  }
+
+  #releaseAbandoned(): void {
+    if (this.#abandoned !== 0) this.#press(this.#abandoned, false);
   }
 
   get #streams(): boolean {
@@ -265,6 +277,7 @@ export class Ps2Mouse implements PointerControl {
     this.#remote = false;
     this.#enabled = false;
     this.#buttons = 0;
+    this.#abandoned = 0;
     this.#forgetMotion();
   }
 
@@ -309,6 +322,7 @@ export class Ps2Mouse implements PointerControl {
     this.#wrap = booleanOf(state, 'wrap');
     this.#enabled = booleanOf(state, 'enabled');
     this.#buttons = numberOf(state, 'buttons', 0xff) & ALL_BUTTONS;
+    this.#abandoned = this.#buttons;
     this.#dx = dx!;
     this.#dy = dy!;
     this.#dz = dz!;

@@ -154,6 +154,7 @@ export class I8042 implements Device {
 
   resume(): void {
     this.keyboard.resume();
+    this.mouse.resume();
   }
 
   get #status(): number {

@@ -126,6 +126,20 @@ describe('a PS/2 keyboard', () => {
     other.keyboard.resume();
     expect(other.sent()).toEqual([0xf0, 0x14]);
   });
+
+  it('lets go of them once the guest has made room', () => {
+    const one = rig();
+    one.keyboard.key(KEY.leftctrl, true);
+    let count = 0;
+    while (one.keyboard.key(KEY.a, count % 2 === 0)) count++;
+    const other = rig();
+    other.keyboard.load(one.keyboard.save());
+    other.keyboard.resume();
+    // Its buffer is full, with "a" pressed last.
+    expect(other.keyboard.save().held).toEqual([KEY.leftctrl, KEY.a]);
+    expect(other.sent().slice(-5)).toEqual([0x1c, 0xf0, 0x14, 0xf0, 0x1c]);
+    expect(other.keyboard.save().held).toEqual([]);
+  });
 });
 
 describe('scan codes', () => {

@@ -38,6 +38,27 @@ describe('a PS/2 mouse', () => {
     expect(ask(0xea, 0xf5)).toEqual([ACK, ACK]);
   });
 
+  it('lets go of buttons that were held when its state was saved, once the guest has made room', () => {
+    const one = rig();
+    one.ask(0xf4);
+    one.mouse.point(press);
+    for (const buttons of [1, 0]) {
+      const other = rig();
+      other.mouse.load(one.mouse.save());
+      other.mouse.resume();
+      expect(other.sent()).toEqual([...(buttons === 1 ? [0x09, 0, 0] : []), 0x08, 0, 0]);
+      expect(other.mouse.save().buttons).toBe(0);
+      one.sent();
+    }
+    let count = 0;
+    while (one.mouse.point(count % 2 === 0 ? release : press)) count++;
+    const full = rig();
+    full.mouse.load(one.mouse.save());
+    full.mouse.resume();
+    expect(full.mouse.save().buttons).toBe(1);
+    expect(full.sent().slice(-3)).toEqual([0x08, 0, 0]);
+  });
+
   it('reports motion and buttons once it is enabled', () => {
     const { mouse, sent, ask } = rig();
     mouse.point({ kind: 'motion', dx: 5, dy: 5 });
@@ -110,6 +131,7 @@ describe('a PS/2 mouse', () => {
     const other = rig();
     other.mouse.load(one.mouse.save());
     expect(other.mouse.save()).toEqual(one.mouse.save());
+    one.mouse.load(one.mouse.save());
     expect(other.sent()).toEqual(one.sent());
   });
 });

@@ -160,6 +160,28 @@ describe('a keyboard', () => {
       [0, 0, 0, 0, 0, 0, 0, 0],
     ]);
   });
+
+  test('whose keys were held releases them as the guest leaves room', () => {
+    const { built, keys } = keyboard();
+    for (let count = 0; count < 30; count++) keys.key(KEY.a, count % 2 === 0);
+    keys.key(KEY.leftalt, true);
+    keys.key(KEY.f4, true);
+    expect(keys.key(KEY.b, true)).toBe(false);
+    const one = used('usb-kbd');
+    one.built.device.load(structuredClone(built.device.save()));
+    one.built.device.resume!();
+    // It may be saved again, before the guest has taken any.
+    const other = used('usb-kbd');
+    other.built.device.load(structuredClone(one.built.device.save()));
+    other.built.device.resume!();
+    const reports = Array.from({ length: 35 }, () => other.report());
+    expect(reports.slice(31)).toEqual([
+      [4, 0, 0x3d, 0, 0, 0, 0, 0],
+      [0, 0, 0x3d, 0, 0, 0, 0, 0],
+      [0, 0, 0, 0, 0, 0, 0, 0],
+      null,
+    ]);
+  });
 });
 
 describe('a mouse', () => {
@@ -221,6 +243,26 @@ describe('a tablet', () => {
       [1, 16, 0, 16, 0, 0],
       [1, 32, 0, 32, 0, 0],
     ]);
+  });
+
+  test('whose buttons were held in a saved machine releases them, where it is', () => {
+    const { built, pointer } = tablet();
+    pointer.point({ kind: 'position', x: 16, y: 16 });
+    pointer.point({ kind: 'button', code: BUTTON.left, down: true });
+    pointer.point({ kind: 'button', code: BUTTON.right, down: true });
+    const other = tablet();
+    other.built.device.load(structuredClone(built.device.save()));
+    other.built.device.resume!();
+    const reports = Array.from({ length: 5 }, () => other.report());
+    expect(reports).toEqual([
+      [0, 16, 0, 16, 0, 0],
+      [1, 16, 0, 16, 0, 0],
+      [3, 16, 0, 16, 0, 0],
+      [0, 16, 0, 16, 0, 0],
+      null,
+    ]);
+    other.pointer.point({ kind: 'button', code: BUTTON.left, down: true });
+    expect([other.report(), other.report()]).toEqual([[1, 16, 0, 16, 0, 0], null]);
   });
 
   test('what a guest has not taken is bounded', () => {

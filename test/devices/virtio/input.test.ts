@@ -335,6 +335,13 @@ describe('a saved device', () => {
     expect(rig.received()).toEqual([[1, 62, 1], SYN, [1, 56, 0], SYN, [1, 62, 0], SYN]);
   });
 
+  test('releases buttons, too', () => {
+    const rig = new Rig('virtio-mouse').start().offer(2);
+    rig.pointer.point({ kind: 'button', code: BUTTON.left, down: true });
+    continued(rig).offer(2);
+    expect(rig.received()).toEqual([[1, 0x110, 1], SYN, [1, 0x110, 0], SYN]);
+  });
+
   test('that was only paused keeps what is held', () => {
     const rig = new Rig('virtio-keyboard').start().offer(8);
     rig.keyboard.key(KEY.a, true);

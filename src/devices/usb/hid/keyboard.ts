@@ -40,8 +40,8 @@ export class KeyboardReports implements Reports, KeyboardControl {
   readonly #queue: Uint8Array[] = [];
   #leds = 0;
   #isUsed = false;
-  /** Keys were held in a loaded state; the user who held them is not here. */
-  #abandoned = false;
+  /** Those that were held in a loaded state, whose user is not here: they are released as the guest has room. */
+  readonly #abandoned = new Set<number>();
 
   /** @param happened called when there is a report to take */
   constructor(happened: () => void) {
@@ -64,8 +64,8 @@ export class KeyboardReports implements Reports, KeyboardControl {
   key(code: number, down: boolean): boolean {
     const usage = USAGES.get(code);
     if (usage === undefined || !this.#isUsed || this.#held.has(usage) === down) return true;
-    if (this.#queue.length >= MAX_QUEUE) return false;
-    this.#set(usage, down);
+    if (!this.#set(usage, down)) return false;
+    this.#happened();
     return true;
   }
 
@@ -82,7 +82,9 @@ export class KeyboardReports implements Reports, KeyboardControl {
   }
 
   take(): Uint8Array | null {
-    return this.#queue.shift() ?? null;
+    const report = this.#queue.shift() ?? null;
+    this.#releaseAbandoned();
+    return report;
   }
 
   output(report: Uint8Array): void {
@@ -92,7 +94,7 @@ export class KeyboardReports implements Reports, KeyboardControl {
   clear(): void {
     this.#held.clear();
     this.#queue.length = 0;
-    this.#abandoned = false;
+    this.#abandoned.clear();
     this.#setLeds(0);
   }
 
@@ -103,9 +105,7 @@ export class KeyboardReports implements Reports, KeyboardControl {
   }
 
   resume(): void {
-    if (!this.#abandoned) return;
-    this.#abandoned = false;
-    for (const usage of [...this.#held]) this.#set(usage, false);
+    this.#releaseAbandoned();
   }
 
   save(): DeviceState {
@@ -124,20 +124,27 @@ export class KeyboardReports implements Reports, KeyboardControl {
       throw new DeviceStateError('queue', 'list of reports');
     if (new Set(held).size !== held.length || held.some(usage => usage < FIRST_USAGE || usage > LAST_USAGE))
       throw new DeviceStateError('held', 'list of keys');
-    this.#held.clear();
-    for (const usage of held) this.#held.add(usage);
+    for (const usages of [this.#held, this.#abandoned]) {
+      usages.clear();
+      for (const usage of held) usages.add(usage);
+    }
     this.#queue.length = 0;
     for (let at = 0; at < queue.length; at += REPORT.bytes)
       this.#queue.push(queue.slice(at, at + REPORT.bytes));
-    this.#abandoned = held.length > 0;
     this.#setLeds(leds);
   }
 
-  #set(usage: number, down: boolean): void {
+  #set(usage: number, down: boolean): boolean {
+    if (this.#queue.length >= MAX_QUEUE) return false;
     if (down) this.#held.add(usage);
     else this.#held.delete(usage);
+    this.#abandoned.delete(usage);
     this.#queue.push(this.current);
-    this.#happened();
+    return true;
+  }
+
+  #releaseAbandoned(): void {
+    for (const usage of this.#abandoned) if (!this.#set(usage, false)) return;
   }
 
   #setLeds(leds: number): void {

@@ -84,6 +84,8 @@ export class PointerReports implements Reports, PointerControl {
   #x = 0;
   #y = 0;
   readonly #queue: Change[] = [];
+  /** Buttons that were held in a loaded state, whose user is not here: they are released once the guest has room. */
+  #abandoned = 0;
   #isUsed = false;
 
   /** @param happened called when there is a report to take */
@@ -100,7 +102,11 @@ export class PointerReports implements Reports, PointerControl {
 
   point(event: Exclude<InputEvent, { kind: 'key' }>): boolean {
     if (!this.#isUsed) return true;
-    if (event.kind === 'button') return this.#press(BUTTON_BITS.get(event.code) ?? 0, event.down);
+    if (event.kind === 'button') {
+      const isTaken = this.#press(BUTTON_BITS.get(event.code) ?? 0, event.down);
+      this.#happened();
+      return isTaken;
+    }
     if (event.kind === (this.absolute ? 'motion' : 'position')) return true;
     const change = this.#moving();
     switch (event.kind) {
@@ -126,6 +132,12 @@ export class PointerReports implements Reports, PointerControl {
   }
 
   take(): Uint8Array | null {
+    const report = this.#take();
+    this.#releaseAbandoned();
+    return report;
+  }
+
+  #take(): Uint8Array | null {
     const change = this.#queue[0];
     if (change === undefined) return null;
     const step = {
@@ -148,6 +160,7 @@ export class PointerReports implements Reports, PointerControl {
   clear(): void {
     this.#queue.length = 0;
     this.#buttons = 0;
+    this.#abandoned = 0;
     this.#x = 0;
     this.#y = 0;
   }
@@ -156,7 +169,9 @@ export class PointerReports implements Reports, PointerControl {
     this.#isUsed = isUsed;
   }
 
-  resume(): void {}
+  resume(): void {
+    this.#releaseAbandoned();
+  }
 
   save(): DeviceState {
     return {
@@ -187,6 +202,7 @@ export class PointerReports implements Reports, PointerControl {
     if (queue.length > 0 && queue.at(-1)!.buttons !== buttons)
       throw new DeviceStateError('buttons', 'state of buttons');
     this.#buttons = buttons;
+    this.#abandoned = buttons;
     this.#x = x;
     this.#y = y;
     this.#queue.splice(0, this.#queue.length, ...queue);
@@ -197,9 +213,13 @@ export class PointerReports implements Reports, PointerControl {
     if (buttons === this.#buttons) return true;
     if (this.#queue.length >= MAX_QUEUE) return false;
     this.#buttons = buttons;
+    this.#abandoned &= ~bit;
     this.#queue.push(this.#change());
-    this.#happened();
     return true;
+  }
+
+  #releaseAbandoned(): void {
+    if (this.#abandoned !== 0) this.#press(this.#abandoned, false);
   }
 
   #change(): Change {

@@ -182,14 +182,12 @@ export class VirtioInput implements VirtioDevice {
     if (!this.#pending.press(code, down)) return false;
     if (down) this.#held.add(code);
     else this.#held.delete(code);
+    this.#abandoned.delete(code);
     return true;
   }
 
   #releaseAbandoned(): void {
-    for (const code of this.#abandoned) {
-      if (this.#held.has(code) && !this.#set(code, false)) return;
-      this.#abandoned.delete(code);
-    }
+    for (const code of this.#abandoned) if (!this.#set(code, false)) return;
   }
 
   /** Fills the driver's buffers, each with one event. @param size of the queue */
