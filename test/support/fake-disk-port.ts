@@ -130,6 +130,14 @@ export class FakeDiskPort implements DiskPort {
     });
   }
 
+  writeZeroes(offset: number, length: number, unmaps: boolean, done: DiskDone): void {
+    this.#add(`zero ${offset} ${length}${unmaps ? ' unmap' : ''}`, done, () => {
+      const error = this.#check('write', offset, length);
+      if (error === null) this.#disk.content.discard(offset, length);
+      return error;
+    });
+  }
+
   poll(): void {
     if (this.isDone) this.step();
   }

@@ -35,6 +35,10 @@ export interface DiskPort {
   /** The content of a range is no longer needed. Does nothing if the disk cannot free space. */
   discard(offset: number, length: number, done: DiskDone): void;
   /**
+   * Zeroes a range. @param unmaps its space may be freed, where discards do that
+   */
+  writeZeroes(offset: number, length: number, unmaps: boolean, done: DiskDone): void;
+  /**
    * Completes requests that have been carried out, before the machine thread is notified: for a driver that polls for
    * completion.
    */

@@ -24,7 +24,9 @@ const BUFFERS = TABLES + RING_SLOTS * TABLE;
 export const RING_BYTES = BUFFERS + RING_BUFFERS * RING_BUFFER_BYTES;
 
 /** Types of virtio-blk requests (virtio 1.3 §5.2.6). */
-export const BLK_TYPE = { in: 0, out: 1, flush: 4, discard: 11 } as const;
+export const BLK_TYPE = { in: 0, out: 1, flush: 4, discard: 11, writeZeroes: 13 } as const;
+/** Flag of a range that is zeroed. */
+const UNMAP = 1;
 
 export type BlkRequest = {
   readonly type: (typeof BLK_TYPE)[keyof typeof BLK_TYPE];
@@ -99,12 +101,12 @@ export class PortRing {
     ring.publish(this.#offered);
   }
 
-  /** The range of a discard, as data of the request in `slot`. */
-  range(slot: number, sector: number, sectors: number): Segment {
+  /** The range of a discard, or of one that is zeroed, as data of the request in `slot`. */
+  range(slot: number, sector: number, sectors: number, unmaps: boolean): Segment {
     const at = SLOTS + slot * SLOT + RANGE_AT;
     this.#view.setBigUint64(at, BigInt(sector), true);
     this.#view.setUint32(at + 8, sectors, true);
-    this.#view.setUint32(at + 12, 0, true);
+    this.#view.setUint32(at + 12, unmaps ? UNMAP : 0, true);
     return { address: OWN_MEMORY + at, length: 16 };
   }
 

@@ -26,8 +26,8 @@ import {
 } from './port-ring.ts';
 import { cutIntoRequests, isReachable } from './port-segments.ts';
 
-/** Most that one request discards: 1 GiB. */
-const DISCARD_SECTORS = 2 ** 21;
+/** Most that one request discards or zeroes: 1 GiB. */
+const RANGE_SECTORS = 2 ** 21;
 /** Most that the machine thread reads itself: what it copies in less time than it takes to wake another thread. */
 const CACHED_BYTES = 256 * 1024;
 const CACHED_SEGMENTS = 32;
@@ -39,7 +39,8 @@ const FEATURES =
   FEATURE.ringIndirectDesc |
   BLK_FEATURE.flush |
   BLK_FEATURE.configWce |
-  BLK_FEATURE.discard;
+  BLK_FEATURE.discard |
+  BLK_FEATURE.writeZeroes;
 
 /** The disk behind a port. */
 export type PortDisk = {
@@ -70,8 +71,9 @@ type Part = {
   readonly request: Request;
   readonly type: BlkRequest['type'];
   readonly sector: number;
-  /** For a discard. */
+  /** For a range, which is discarded or zeroed; and whether its space is freed if it is zeroed. */
   readonly sectors: number;
+  readonly unmaps: boolean;
   /** In guest memory. */
   readonly segments: readonly Segment[];
   /** Data in the model's own memory. */
@@ -169,17 +171,13 @@ export class QueuePort implements DiskPort {
   }
 
   discard(offset: number, length: number, done: DiskDone): void {
-    const error = this.#problem('write', offset, length);
-    const [first, end] = [offset / SECTOR, (offset + length) / SECTOR];
-    const starts = [];
-    if (error === null && this.#disk.canDiscard) {
-      for (let sector = first; sector < end; sector += DISCARD_SECTORS) starts.push(sector);
-    }
-    this.#add(error, done, starts, (request, sector) => ({
-      ...this.#access(request, 'write', sector * SECTOR),
-      type: BLK_TYPE.discard,
-      sectors: Math.min(DISCARD_SECTORS, end - sector),
-    }));
+    const given = this.#disk.canDiscard ? length : 0;
+    this.#addRange(this.#problem('write', offset, length), { offset, length: given, unmaps: false }, done);
+  }
+
+  writeZeroes(offset: number, length: number, unmaps: boolean, done: DiskDone): void {
+    const range = { offset, length, unmaps: unmaps && this.#disk.canDiscard };
+    this.#addRange(this.#problem('write', offset, length), range, done, BLK_TYPE.writeZeroes);
   }
 
   poll(): void {
@@ -246,6 +244,26 @@ export class QueuePort implements DiskPort {
     this.#parts.owner.closeFd(this.#callFd);
   }
 
+  #addRange(
+    error: DiskPortError | null,
+    {
+      offset,
+      length,
+      unmaps,
+    }: { readonly offset: number; readonly length: number; readonly unmaps: boolean },
+    done: DiskDone,
+    type: Part['type'] = BLK_TYPE.discard,
+  ): void {
+    const end = (offset + length) / SECTOR;
+    const starts = [];
+    if (error === null)
+      for (let sector = offset / SECTOR; sector < end; sector += RANGE_SECTORS) starts.push(sector);
+    this.#add(error, done, starts, (request, sector) => ({
+      ...this.#access(request, 'write', sector * SECTOR),
+      ...{ type, unmaps, sectors: Math.min(RANGE_SECTORS, end - sector) },
+    }));
+  }
+
   #transferBytes(access: 'read' | 'write', offset: number, bytes: Uint8Array, done: DiskDone): void {
     const error = this.#problem(access, offset, bytes.length);
     const starts = [];
@@ -258,7 +276,8 @@ export class QueuePort implements DiskPort {
 
   #access(request: Request, access: 'read' | 'write', offset: number): Part {
     const type = access === 'read' ? BLK_TYPE.in : BLK_TYPE.out;
-    return { request, type, sector: offset / SECTOR, sectors: 0, segments: [], bytes: null, buffer: null };
+    const none = { sectors: 0, unmaps: false, segments: [], bytes: null, buffer: null };
+    return { request, type, sector: offset / SECTOR, ...none };
   }
 
   #problem(access: 'read' | 'write', offset: number, length: number): DiskPortError | null {
@@ -343,7 +362,7 @@ export class QueuePort implements DiskPort {
       if (type === BLK_TYPE.out) this.#ring.buffer(buffer).set(bytes);
       data = [this.#ring.bufferSegment(buffer, bytes.length)];
     }
-    if (type === BLK_TYPE.discard) data = [this.#ring.range(slot, sector, part.sectors)];
+    if (part.sectors > 0) data = [this.#ring.range(slot, sector, part.sectors, part.unmaps)];
     this.#slots[slot] = part;
     this.#ring.offer(slot, { type, sector, data });
   }
@@ -362,7 +381,7 @@ export class QueuePort implements DiskPort {
     const options = {
       features: FEATURES,
       serial: '',
-      limits: { segments: RING_SEGMENTS, ranges: 1, rangeSectors: DISCARD_SECTORS },
+      limits: { segments: RING_SEGMENTS, ranges: 1, rangeSectors: RANGE_SECTORS },
       onBroken: (reason: string) => this.#broken(reason),
       onDiskErrors: () => this.#options.onDiskErrors(),
     };

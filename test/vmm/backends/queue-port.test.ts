@@ -257,6 +257,30 @@ describe('a disk port', () => {
     expect(kept.ask((port, done) => port.discard(0, 4096, done))).toBeNull();
   });
 
+  it('zeroes a range, whose space it frees if it may', () => {
+    const path = image(noise(MiB, 5));
+    const machine = new Machine(path);
+    const before = statSync(path).blocks;
+    expect(machine.ask((port, done) => port.writeZeroes(65_536, 65_536, false, done))).toBeNull();
+    expect(statSync(path).blocks).toBe(before);
+    expect(machine.ask((port, done) => port.writeZeroes(262_144, 524_288, true, done))).toBeNull();
+    expect(statSync(path).blocks).toBe(before - 1024);
+    const expected = noise(MiB, 5);
+    expected.fill(0, 65_536, 131_072).fill(0, 262_144, 786_432);
+    expect(Buffer.compare(readFileSync(path), expected)).toBe(0);
+    const keptPath = image(noise(64 * 1024, 6));
+    const kept = new Machine(keptPath, { keepsDiscarded: true });
+    const all = statSync(keptPath).blocks;
+    expect(kept.ask((port, done) => port.writeZeroes(0, 65_536, true, done))).toBeNull();
+    expect([statSync(keptPath).blocks, readFileSync(keptPath).every(byte => byte === 0)]).toEqual([
+      all,
+      true,
+    ]);
+    expect(machine.ask((port, done) => port.writeZeroes(MiB - 512, 1024, false, done))).toBe('range');
+    const readonly = new Machine(image(new Uint8Array(8192)), { readonly: true });
+    expect(readonly.ask((port, done) => port.writeZeroes(0, 512, false, done))).toBe('readonly');
+  });
+
   it.each([
     ['off', false, true],
     ['on', false, true],
