@@ -145,7 +145,8 @@ These are used:
 | \`sysinfo\` (smbios), with \`os/smbios\` (sysinfo) | \`machine.smbios\` |
 | \`pm\` (suspend-to-mem, suspend-to-disk) | \`machine.suspend\`, \`machine.hibernate\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
-| \`devices/disk\` (file or block; disk, cdrom or floppy; virtio, scsi, ide, sata, usb, sd, fdc) | \`disks\`, with \`cache\`, \`discard\`, \`detect_zeroes\` and the error policies of \`driver\`; the totals of \`iotune\` become \`limits\` |
+| \`devices/disk\` (file or block; disk, cdrom or floppy; virtio, scsi, ide, sata, nvme, usb, sd, fdc) | \`disks\`, with \`cache\`, \`discard\`, \`detect_zeroes\` and the error policies of \`driver\`; the totals of \`iotune\` become \`limits\` |
+| \`devices/controller\` (nvme) with \`serial\` | the serial number of its disk; if it has several, \`devices\`, with each disk as a namespace |
 | \`devices/controller\` (scsi) with \`driver\`: \`queues\`, \`cmd_per_lun\`, \`max_sectors\` | \`devices\`, if it has any of these; all SCSI disks are on the first one |
 | \`devices/interface\` (user with or without passt, network, bridge, ethernet, direct, null) with \`mac\`, \`mtu\`, \`link\`, \`driver\`, \`bandwidth\` | \`nics\`; a network is one of vring's with the same name (\`vring net\`) |
 | \`devices/hostdev\` (pci), \`devices/interface\` (hostdev) with MAC address and VLAN | \`passthrough\`, and the \`root-port\` or bridge that it is behind as \`devices\` |

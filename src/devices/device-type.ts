@@ -14,6 +14,7 @@ import type { ScsiDevice } from './scsi/scsi-device.ts';
 import type { SdDevice } from './sd/sd-device.ts';
 import type { AtaDrive } from './storage/ata/ata-drive.ts';
 import type { FloppyUnit } from './storage/floppy/unit.ts';
+import type { NvmeNamespace } from './storage/nvme/namespace.ts';
 import type { UsbDevice } from './usb/usb-device.ts';
 import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { BalloonFacts } from './virtio/balloon/facts.ts';
@@ -137,6 +138,8 @@ export type BuiltDevice = {
   readonly ata?: AtaDrive;
   /** The device as seen by its floppy controller. */
   readonly floppy?: FloppyUnit;
+  /** The device as seen by its NVMe controller. */
+  readonly nvme?: NvmeNamespace;
   /** The device as seen by its USB port. */
   readonly usb?: UsbDevice;
   /** The device as seen by its SD slot. */
@@ -160,7 +163,18 @@ export type BuiltDevice = {
 };
 
 /** The buses that a device may sit on. */
-export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'sata', 'floppy', 'usb', 'sd', 'virtio-serial'] as const;
+export const BUSES = [
+  'pci',
+  'isa',
+  'scsi',
+  'ide',
+  'sata',
+  'nvme',
+  'floppy',
+  'usb',
+  'sd',
+  'virtio-serial',
+] as const;
 
 export type BusKind = (typeof BUSES)[number];
 
@@ -307,7 +321,7 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
 
-const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata', 'usb', 'sd']);
+const HOTPLUG_BUSES: ReadonlySet<BusKind> = new Set(['pci', 'scsi', 'sata', 'nvme', 'usb', 'sd']);
 
 /** Whether devices of a row may be plugged in and unplugged while their machine runs. */
 export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {

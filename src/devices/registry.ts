@@ -25,6 +25,7 @@ import { ahci } from './storage/ahci/ahci.ts';
 import { ideCd, ideHd, sataCd, sataHd } from './storage/ata/rows.ts';
 import { floppyDrive, isaFdc } from './storage/floppy/rows.ts';
 import { piix3Ide } from './storage/ide/rows.ts';
+import { nvme, nvmeController, nvmeNamespace } from './storage/nvme/rows.ts';
 import { tpmCrb, tpmTis } from './tpm/rows.ts';
 import { usbKeyboard, usbMouse, usbTablet } from './usb/hid/rows.ts';
 import { usbStorage } from './usb/storage/row.ts';
@@ -68,6 +69,9 @@ export const deviceTable = new DeviceTable([
   ahci,
   sataHd,
   sataCd,
+  nvme,
+  nvmeController,
+  nvmeNamespace,
   piix3Ide,
   ideHd,
   ideCd,

@@ -13,5 +13,10 @@ test('a disk is of the type that its bus takes', () => {
     path: 'a.img',
     bus: 'pci.0',
   });
+  // A disk on bus nvme is a controller; a bus of that kind is one that there is already.
+  expect(deviceOf({ disk: 'a.img', bus: 'nvme' })).toEqual({ type: 'nvme', path: 'a.img' });
+  expect(deviceOf({ disk: 'a.img', bus: 'fast', addr: '2' }, () => 'nvme')).toEqual({
+    ...{ type: 'nvme-ns', path: 'a.img', bus: 'fast', addr: '2' },
+  });
   expect(() => deviceOf({ disk: 'a.img', bus: 'isa' })).toThrow(/no disks for isa buses/);
 });

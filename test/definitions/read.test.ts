@@ -254,8 +254,8 @@ describe('a problem names its place and what was expected', () => {
       '3:9 disks[0].file: expected an absolute path, such as /var/lib/vring/disk.img, not "disk.img"',
     ],
     [
-      'disks:\n- file: /a\n  bus: nvme',
-      '4:8 disks[0].bus: expected virtio, scsi, sata, ide, floppy, usb or sd, not "nvme"',
+      'disks:\n- file: /a\n  bus: mmc',
+      '4:8 disks[0].bus: expected virtio, scsi, sata, nvme, ide, floppy, usb or sd, not "mmc"',
     ],
     ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
     [

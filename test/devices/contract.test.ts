@@ -28,6 +28,8 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'scsi-cd': { path: 'cd.iso' },
   'sata-hd': { path: 'disk.img' },
   'sata-cd': { path: 'cd.iso' },
+  nvme: { path: 'disk.img', queues: 4 },
+  'nvme-ns': { path: 'disk.img' },
   'ide-hd': { path: 'disk.img' },
   'ide-cd': { path: 'cd.iso' },
   floppy: { path: 'a.img' },
@@ -97,6 +99,8 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'scsi-cd': useDrive,
   'sata-hd': commandDrive,
   'sata-cd': commandDrive,
+  nvme: driveNvme,
+  'nvme-controller': driveNvme,
   'ide-hd': commandDrive,
   'ide-cd': commandDrive,
   floppy: seek,
@@ -204,6 +208,50 @@ function commandDrive({ built, machine }: DeviceRig, random: Random): void {
     });
   }
   (machine.disk as FakeBlockBackend).port?.settle();
+}
+
+/** Sets queues up, in which there is garbage, and rings doorbells. */
+function driveNvme({ machine: { pci, memory, memoryBus }, built }: DeviceRig, random: Random): void {
+  pci.assign();
+  built.pci!.writeConfig(PCI.command, 2, 6);
+  const base = built.pci!.bars[0]!.address;
+  if (base === null) return;
+  const write = (offset: number, value: number) => memoryBus.write(base + offset, 4, value);
+  const number = () => random.pick([0, 1, 7, 1 << 16, 0x1_0001, random.below(300), random.u32()]);
+  for (let at = 0x1_0000; at < 0x1_4000; at += 64) {
+    const opcode = random.pick([0, 1, 2, 5, 6, 8, 9, 10, 12, random.below(256)]);
+    memory.writeU32(at, opcode | (random.below(4) << 16));
+    memory.writeU32(at + 4, random.pick([0, 1, 1, 2, 0xffff_ffff]));
+    for (const prp of [24, 32]) {
+      memory.writeU32(at + prp, random.pick([0x2_0000, 0x1_2000, 0x1_3000, random.u32()]));
+      memory.writeU32(at + prp + 4, random.below(20) === 0 ? random.u32() : 0);
+    }
+    for (let dword = 40; dword < 64; dword += 4) memory.writeU32(at + dword, number());
+  }
+  // Queues for I/O at once.
+  for (const [index, opcode] of [5, 1].entries()) {
+    const at = 0x1_0000 + 64 * index;
+    memory.writeU32(at, opcode);
+    memory.writeU32(at + 24, opcode === 5 ? 0x1_3000 : 0x1_2000);
+    memory.writeU32(at + 28, 0);
+    memory.writeU32(at + 40, 0xf_0001);
+    memory.writeU32(at + 44, 0x1_0001);
+  }
+  if (random.below(2) === 0)
+    for (const [offset, value] of [
+      [0x14, 0],
+      [0x24, 0x1f_001f],
+      [0x28, 0x1_0000],
+      [0x2c, 0],
+      [0x30, 0x1_1000],
+      [0x34, 0],
+      [0x14, 0x46_0001],
+    ] as const)
+      write(offset, value);
+  write(0x1000, 2 + random.below(8));
+  write(0x1004, random.below(4));
+  write(0x1008, random.below(16));
+  write(0x100c, random.below(4));
 }
 
 /** Has the controller of a floppy drive move its heads. */

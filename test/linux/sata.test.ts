@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { deviceOf } from '../../src/commands/vm/device-option.ts';
@@ -72,8 +72,8 @@ class Guest {
 const attach = (engine: RemoteEngine, id: string, path: string) =>
   engine.attach(id, deviceOf({ disk: `${path},format=raw`, bus: 'sata' }), { persist: false });
 
-describe.skipIf(missing !== null)('Linux with a SATA disk and a CD drive', () => {
-  test('uses both by AHCI, and a disk that comes and goes, and goes on in another process and from a snapshot', async () => {
+describe.skipIf(missing !== null)('Linux with a SATA disk, a CD drive and an NVMe disk', () => {
+  test('uses them by its own drivers, and a disk that comes and goes, and goes on in another process and from a snapshot', async () => {
     const folder = temporaryFolder();
     const { kernel, initrd } = await makeLinux(folder, 'sata.c', DEVICES_KERNEL);
     const makeCd = async (name: string) => {
@@ -87,6 +87,10 @@ describe.skipIf(missing !== null)('Linux with a SATA disk and a CD drive', () =>
     const disk = join(folder, 'disk.img');
     const content = Buffer.alloc(CHUNK, 'content of the disk ');
     writeFileSync(disk, Buffer.concat([content, Buffer.alloc(15 * CHUNK)]));
+    const nvme = join(folder, 'nvme.img');
+    const nvmeContent = Buffer.alloc(CHUNK, 'content of the NVMe disk ');
+    writeFileSync(nvme, Buffer.concat([nvmeContent, Buffer.alloc(15 * CHUNK, 'old ')]));
+    const space = statSync(nvme).blocks;
 
     const survival = new Survival(1);
     onTestFinished(() => survival[Symbol.asyncDispose]());
@@ -94,12 +98,15 @@ describe.skipIf(missing !== null)('Linux with a SATA disk and a CD drive', () =>
     const { engine } = survival;
     const guest = await Guest.start(engine, {
       name: 'linux',
+      // For each of them, the NVMe driver has a queue.
+      cpus: 2,
       memory: { bytes: 128 * 2 ** 20 },
       boot: { kind: 'kernel', path: kernel, initrd, append: 'console=ttyS0 quiet rodata=off' },
       devices: [
         { type: 'ahci', name: 'ahci0' },
         { type: 'sata-hd', name: 'sata0', addr: '1', path: disk, format: 'raw', serial: 'SERIAL-1' },
         { type: 'sata-cd', name: 'cd0', addr: '4', path: first },
+        { type: 'nvme', name: 'nvme0', path: nvme, format: 'raw', serial: 'SERIAL-2' },
       ],
     });
     const line = (text: string) => guest.printed(new RegExp(`guest: ${text}\\r?\\n`));
@@ -116,6 +123,16 @@ describe.skipIf(missing !== null)('Linux with a SATA disk and a CD drive', () =>
     await line('ejected');
     await engine.changeMedium(guest.id, 'cd0', { medium, force: false });
     await line('cd second');
+
+    await line(`nvme read ${checksum(nvmeContent)}`);
+    await line('nvme used 00100000');
+    for (let index = 1; index < 8; index++) expect(chunkOf(nvme, index)).toEqual(filled(100 + index));
+    expect(space - statSync(nvme).blocks).toBeGreaterThanOrEqual((4 * CHUNK) / 512);
+    const rest = readFileSync(nvme).subarray(8 * CHUNK);
+    expect(rest.subarray(0, 5 * CHUNK).every(byte => byte === 0)).toBe(true);
+    expect(rest.subarray(5 * CHUNK)).toEqual(Buffer.alloc(3 * CHUNK, 'old '));
+    await engine.resizeDisk(guest.id, 'nvme0', { bytes: 32 * CHUNK, shrink: false });
+    await line('nvme resized 00200000');
 
     await line('no disk');
     const added = join(folder, 'added.img');

@@ -17,6 +17,7 @@ const CONTROLLERS = `devices:
   - { type: qemu-xhci, name: usb }
   - { type: virtio-scsi, name: scsi }
   - { type: sdhci-pci, name: sd }
+  - { type: nvme-controller, name: fast }
 `;
 
 const MODELS = deviceTable.configurable.filter(

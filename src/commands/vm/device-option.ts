@@ -34,15 +34,29 @@ export function deviceOf(
   const { id, bus, addr } = options;
   // A kind stands for the first bus of that kind.
   const kind = BUSES.find(kind => kind === bus);
-  const device = onBus(given(options), options, kind ?? (bus === undefined ? undefined : kindOf(bus)));
+  const named = kind !== undefined || bus === undefined ? undefined : kindOf(bus);
+  const device = onBus(given(options), options, kind ?? named, named !== undefined);
   const own = { ...(id !== undefined && { name: id }), ...(bus !== undefined && !kind && { bus }) };
   return { ...device, ...own, ...(addr !== undefined && { addr }) };
 }
 
-/** A disk gets the type that its bus takes. */
-function onBus(device: DeviceConfig, { disk }: DeviceOptions, kind: BusKind | undefined): DeviceConfig {
+/** The first type of disk on a bus of this kind; null if there is none. */
+function typeOn(kind: BusKind): string | null {
+  return deviceTable.configurable.find(row => row.backend === 'disk' && row.bus === kind)?.type ?? null;
+}
+
+/**
+ * A disk gets the type that its bus takes. @param isNamed the bus is that of a certain device, rather than any of its
+ * kind: of kind nvme, that is a controller, which a disk on bus nvme of a definition includes
+ */
+function onBus(
+  device: DeviceConfig,
+  { disk }: DeviceOptions,
+  kind: BusKind | undefined,
+  isNamed: boolean,
+): DeviceConfig {
   if (disk === undefined || kind === undefined || kind === 'pci') return device;
-  const type = deviceTable.typeOfKey('disks', kind);
+  const type = isNamed ? typeOn(kind) : deviceTable.typeOfKey('disks', kind);
   if (type === null) throw new UsageError(`--bus: this version of vring has no disks for ${kind} buses`);
   return { ...device, type };
 }

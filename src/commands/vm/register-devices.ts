@@ -35,8 +35,8 @@ function registerAttach(vm: Command): void {
     .option('--id <name>', "the device's name in the VM (default: the next numbered one)")
     .option(
       '--bus <bus>',
-      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, or scsi, sata, usb ' +
-        'or sd for the first such controller',
+      'the bus to plug it into: pci.0, root-port.1, the name of a root port or controller, scsi, sata, usb or ' +
+        'sd for the first such controller, or nvme for a controller of its own',
     )
     .option(
       '--addr <address>',

@@ -13,7 +13,7 @@ import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
 import { asSentences, hostPath, place } from './text.ts';
 
-const DISK_BUSES = ['virtio', 'scsi', 'sata', 'ide', 'floppy', 'usb', 'sd'] as const;
+const DISK_BUSES = ['virtio', 'scsi', 'sata', 'nvme', 'ide', 'floppy', 'usb', 'sd'] as const;
 const CD_BUSES: readonly string[] = ['sata', 'ide', 'scsi'];
 
 const settings = z.strictObject({

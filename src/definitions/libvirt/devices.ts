@@ -18,6 +18,7 @@ import { readGuards } from './guards.ts';
 import { readHostDevice, readHostInterface } from './host-devices.ts';
 import { readInterface } from './interfaces.ts';
 import { readTarget } from './machine.ts';
+import { readNvmeControllers } from './nvme-controllers.ts';
 import { PciControllers } from './pci-controllers.ts';
 import { readScsiControllers } from './scsi-controllers.ts';
 import { readTpm } from './tpm.ts';
@@ -39,7 +40,15 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
       .children(devices, name)
       .map(read)
       .filter(entry => entry !== null);
-  const disks = each('disk', element => readDisk(document, element));
+  const read = each('disk', element => {
+    const disk = readDisk(document, element);
+    return disk && { element, disk };
+  });
+  const onNvme = read.filter(({ disk }) => disk.bus === 'nvme');
+  const nvme = readNvmeControllers(document, devices, onNvme);
+  const disks = read.flatMap(({ element, disk }) =>
+    disk.bus === 'nvme' ? (nvme.disks.get(element) ?? []) : disk,
+  );
   const controllers = new PciControllers(document, devices);
   const passthrough = readPassthrough(document, devices, controllers);
   const nics = each('interface', element =>
@@ -67,6 +76,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     devices: [
       ...controllers.devices(),
       ...readScsiControllers(document, devices),
+      ...nvme.devices,
       ...readUsbControllers(document, devices, hasUsb),
       ...readGuards(document, devices),
       ...consoles.others,

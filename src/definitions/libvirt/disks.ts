@@ -41,15 +41,15 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
   if ((bus === 'floppy') !== (kind === 'floppy'))
     return leaveOut(`no ${kind} is on a bus of type ${targetBus}`);
-  if ((bus === 'usb' || bus === 'sd') && kind === 'cdrom')
-    return leaveOut(`vring has no CD drives on ${bus === 'usb' ? 'USB' : bus}: use bus sata`);
+  if (NO_CD_DRIVES[bus] !== undefined && kind === 'cdrom')
+    return leaveOut(`vring has no CD drives on ${NO_CD_DRIVES[bus]}: use bus sata`);
   if (file === null && (kind === 'disk' || bus === 'virtio')) return leaveOut('it has no medium');
   if (targetBus !== bus && bus !== 'floppy') document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
   const addr =
     bus === 'scsi' || bus === 'sata'
       ? readAddress(document, element, bus)
-      : bus === 'virtio' || bus === 'usb' || bus === 'sd'
+      : bus === 'virtio' || NO_CD_DRIVES[bus] !== undefined
         ? {}
         : readUnit(document, element, name);
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
@@ -77,6 +77,9 @@ export function readDisk(document: DomainDocument, element: XmlElement): DiskInp
     ...readLimits(document, element),
   };
 }
+
+/** Buses whose disks get any free place, by their names. */
+const NO_CD_DRIVES: Readonly<Record<string, string>> = { usb: 'USB', sd: 'sd', nvme: 'NVMe' };
 
 /** The attribute of <source> that names it. */
 const SOURCES = { file: 'file', block: 'dev', dir: 'dir' } as const;

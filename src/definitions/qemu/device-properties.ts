@@ -79,6 +79,43 @@ export const DISK_PROPERTIES: LeftOutSettings = {
   secs: 'disks are addressed by block',
 };
 
+const OWN_LIMITS = 'vring chooses the limits of its controllers';
+const PLAIN_NAMESPACES = 'namespaces have blocks and nothing else';
+
+/** Properties of NVMe controllers and their namespaces. */
+export const NVME_PROPERTIES: LeftOutSettings = {
+  aerl: OWN_LIMITS,
+  aer_max_queued: OWN_LIMITS,
+  mdts: OWN_LIMITS,
+  vsl: OWN_LIMITS,
+  zasl: OWN_LIMITS,
+  num_queues: OWN_LIMITS,
+  msix_qsize: OWN_LIMITS,
+  'msix-exclusive-bar': OWN_LIMITS,
+  oncs: OWN_FEATURES,
+  dbcs: OWN_FEATURES,
+  'use-intel-id': alwaysOff(OWN_FEATURES),
+  'legacy-cmb': OWN_FEATURES,
+  cmb_size_mb: always('there is no controller memory buffer', '0'),
+  pmrdev: 'there is no persistent memory region',
+  subsys: 'each controller is a subsystem of its own',
+  shared: 'a namespace belongs to one controller',
+  detached: alwaysOff(PLAIN_NAMESPACES),
+  'sriov_*': always('the controller has no virtual functions', '0'),
+  'zoned*': alwaysOff('vring has no zoned namespaces'),
+  'fdp*': PLAIN_NAMESPACES,
+  'atomic*': PLAIN_NAMESPACES,
+  'eui64-default': alwaysOff('a namespace has a UUID'),
+  ms: always(PLAIN_NAMESPACES, '0'),
+  mset: PLAIN_NAMESPACES,
+  pi: always(PLAIN_NAMESPACES, '0'),
+  pif: always(PLAIN_NAMESPACES, '0'),
+  pil: PLAIN_NAMESPACES,
+  mssrl: OWN_LIMITS,
+  mcl: OWN_LIMITS,
+  msrc: OWN_LIMITS,
+};
+
 /** Properties of network cards. */
 export const NIC_PROPERTIES: LeftOutSettings = {
   mq: OWN_QUEUES,

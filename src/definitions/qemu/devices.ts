@@ -13,8 +13,8 @@ import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Connection } from './connection.ts';
 import { CPU_DEVICE, readCpuDevice } from './cpus.ts';
-import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
-import type { Draft, Place } from './draft.ts';
+import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES, NVME_PROPERTIES } from './device-properties.ts';
+import type { Draft, Drive, Place } from './draft.ts';
 import { takeSerial } from './drives.ts';
 import { OptionError } from './error.ts';
 import { hostFile } from './host-file.ts';
@@ -78,7 +78,9 @@ export function readDevice(
   else if (row?.provides?.kind === 'sata') {
     const name = draft.sata.add(id);
     draft.addDevice(place, { ...rowEntry(draft, settings, row, undefined), name, ...addr });
-  } else if (row?.provides?.kind === 'usb') {
+  } else if (row?.bus === 'nvme' || known?.value === 'nvme')
+    readNvme(draft, settings, { place, id, addr, row: row! });
+  else if (row?.provides?.kind === 'usb') {
     settings.leaveOut({ p2: USB_PORTS, p3: USB_PORTS, streams: USB_PORTS, msi: USB_PORTS, msix: USB_PORTS });
     draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
   } else if (driver === COM1) readConsole(draft, settings, { place, driver });
@@ -203,6 +205,37 @@ function readDisk(draft: Draft, settings: Settings, option: KnownOption): void {
     ...(queues !== undefined && { queues }),
     ...(Object.keys(virtio).length > 0 && { virtio }),
   });
+}
+
+/** An NVMe controller, which may have a drive, or a namespace of one. @throws OptionError */
+function readNvme(
+  draft: Draft,
+  settings: Settings,
+  { place, id, addr, row }: Pick<KnownOption, 'place' | 'id' | 'addr'> & { readonly row: QemuRow },
+): void {
+  const name = row.bus === 'nvme' ? settings.require('drive') : settings.take('drive');
+  const disk = name === undefined ? null : draft.claimDrive(name).disk;
+  if (name !== undefined && disk === null) throw new OptionError(`drive=${name}: it has no medium`);
+  const medium = disk && { disk, options: diskOptions(draft, row, disk) };
+  const bus = row.bus === 'nvme' ? settings.take('bus') : undefined;
+  const serial = takeSerial(settings);
+  const bootindex = takeBootIndex(settings);
+  settings.leaveOut(NVME_PROPERTIES);
+  settings.leaveOut(withoutOwn(row));
+  const { drive: _, serial: __, bootindex: ___, ...properties } = row.qemu!.properties;
+  const rest = { ...row, qemu: { devices: [], properties } };
+  const { type: ____, ...options } = rowEntry(draft, settings, rest, undefined);
+  const given = {
+    place,
+    id,
+    options: {
+      ...options,
+      ...(serial !== undefined && { serial }),
+      ...(bootindex !== undefined && { bootindex }),
+    },
+  };
+  if (row.bus !== 'nvme') draft.nvme.add(given, addr, medium);
+  else if (medium !== null) draft.nvme.addNamespace(given, bus, medium);
 }
 
 /** The disk properties that the device's row does not map. */
@@ -493,23 +526,28 @@ export function rowEntry(
       const { disk } = draft.claimDrive(value);
       if (disk === null && row.definition?.cdrom === true) continue;
       if (disk === null) throw new OptionError(`drive=${value}: it has no medium`);
-      Object.assign(entry, {
-        [option]: disk.file,
-        ...(disk.format !== undefined && { format: disk.format }),
-        ...(disk.label !== undefined && { label: disk.label }),
-        readonly: disk.readonly === true || row.definition?.cdrom === true,
-        ...(draft.isTransient(disk) && { transient: true }),
-        cache: disk.cache,
-        // A USB disk ignores discards.
-        ...(disk.discard !== undefined && row.bus !== 'usb' && { discard: disk.discard }),
-        ...(disk['detect-zeroes'] !== undefined && { 'detect-zeroes': disk['detect-zeroes'] }),
-        ...(disk.rerror !== undefined && { rerror: disk.rerror }),
-        ...(disk.werror !== undefined && { werror: disk.werror }),
-      });
+      Object.assign(entry, diskOptions(draft, row, disk));
     } else if (property === 'netdev') entry[option] = networkEntry(draft.claimNetwork(value));
     else entry[option] = property === 'chardev' ? draft.claimChardev(value) : value;
   }
   return typedEntry(entry);
+}
+
+/** The options of a device for its medium. */
+function diskOptions(draft: Draft, row: QemuRow, disk: NonNullable<Drive['disk']>): Record<string, unknown> {
+  return {
+    path: disk.file,
+    ...(disk.format !== undefined && { format: disk.format }),
+    ...(disk.label !== undefined && { label: disk.label }),
+    readonly: disk.readonly === true || row.definition?.cdrom === true,
+    ...(draft.isTransient(disk) && { transient: true }),
+    cache: disk.cache,
+    // A USB disk ignores discards.
+    ...(disk.discard !== undefined && row.bus !== 'usb' && { discard: disk.discard }),
+    ...(disk['detect-zeroes'] !== undefined && { 'detect-zeroes': disk['detect-zeroes'] }),
+    ...(disk.rerror !== undefined && { rerror: disk.rerror }),
+    ...(disk.werror !== undefined && { werror: disk.werror }),
+  };
 }
 
 /** The network options of a row without a key of its own. */

@@ -13,6 +13,7 @@ import type { Connection } from './connection.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import type { QemuHost } from './host.ts';
 import type { LeftOutNote, Place } from './notes.ts';
+import { NvmeControllers } from './nvme.ts';
 import { OWN_BUSES } from './other-devices.ts';
 import { SataControllers } from './sata.ts';
 import { ScsiControllers } from './scsi.ts';
@@ -81,6 +82,7 @@ export class Draft {
   readonly #refused = new Set<string>();
   readonly scsi = new ScsiControllers();
   readonly sata = new SataControllers();
+  readonly nvme = new NvmeControllers();
   /** -net's cards and connections, which share hubs. */
   readonly legacyNics: LegacyNet<NicInput>[] = [];
   readonly legacyNetworks: LegacyNet<Connection>[] = [];
@@ -322,6 +324,11 @@ export class Draft {
     }
     for (const { place, entry } of this.buses.used()) this.addDevice(place, entry);
     for (const place of this.buses.unused()) this.leaveOut(place, OWN_BUSES);
+    for (const result of this.nvme.result()) {
+      if ('disk' in result) this.addDisk(result.place, result.disk);
+      else this.addDevice(result.place, result.device);
+    }
+    for (const place of this.nvme.unused) this.leaveOut(place, 'it has no namespaces');
     for (const { place, entry } of this.scsi.listed()) this.addDevice(place, entry);
     if (this.disksOn('scsi') > 0) return;
     for (const place of this.scsi.unused()) this.leaveOut(place, 'it has no disks');

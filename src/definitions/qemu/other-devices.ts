@@ -34,6 +34,7 @@ const LEFT_OUT: readonly Kind[] = [
       /^(intel-hda|ich9-intel-hda|hda-.*|AC97|ES1370|sb16|adlib|gus|cs4231a|usb-audio|virtio-sound(-pci|-device)?)$/i,
     reason: NO_SOUND,
   },
+  { names: /^nvme-subsys$/, reason: 'each NVMe controller is a subsystem of its own' },
   { names: /^vmcoreinfo$/, reason: 'it only concerns memory dumps' },
   { names: /^vmgenid$/, reason: 'this version has no generation ID' },
   { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: 'it is a test device of QEMU' },
@@ -83,7 +84,6 @@ const REFUSED: readonly Kind[] = [
     names: /^(guest-)?loader$/,
     reason: 'nothing but a kernel, its initrd and modules is put into guest memory: use -initrd or -fw_cfg',
   },
-  { names: /^nvme.*$/, reason: 'NVMe disks are not supported yet: use -device virtio-blk-pci' },
   {
     names: /^(lsi.*|am53c974|dc390|megasas.*|mptsas.*|pvscsi)$/,
     reason: 'this SCSI controller is not supported: use -device virtio-scsi-pci',

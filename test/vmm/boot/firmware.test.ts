@@ -131,6 +131,19 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).not.toContain('FIRST');
   });
 
+  test('boots from NVMe disks, by their index', { timeout: TIMEOUT }, () => {
+    const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
+    const output = run(
+      machineWith([
+        { type: 'nvme', format: 'raw', path: first },
+        { type: 'nvme-controller' },
+        { type: 'nvme-ns', format: 'raw', path: second, addr: '2', bootindex: 1 },
+      ]),
+    );
+    expect(output).toContain('SECOND');
+    expect(output).not.toContain('FIRST');
+  });
+
   test('boots from IDE disks, by their index', { timeout: TIMEOUT }, () => {
     const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
     const disk = { type: 'ide-hd', format: 'raw' };
