@@ -9,6 +9,9 @@ const POSITIONS = 0x8000;
 export class MachineInput {
   /** The last position that was turned into motion, in counts. */
   #at: { readonly x: number; readonly y: number } | null = null;
+  /** Where keys and buttons are held, by code. */
+  readonly #keys = new Map<number, KeyboardControl>();
+  readonly #buttons = new Map<number, PointerControl>();
 
   /**
    * Passes on events, in order. @returns how many; the guest has not consumed enough of the earlier ones for the rest
@@ -21,15 +24,20 @@ export class MachineInput {
 
   #passOne(devices: readonly BuiltDevice[], event: InputEvent): boolean {
     if (event.kind === 'key') {
-      const keyboard = preferred(devices.flatMap(({ capabilities }) => capabilities?.keyboard ?? []));
+      const keyboards = devices.flatMap(({ capabilities }) => capabilities?.keyboard ?? []);
+      const keyboard = holder(this.#keys, event.code, keyboards) ?? preferred(keyboards);
       if (keyboard === null) throw new Error('the VM has no keyboard');
-      return keyboard.key(event.code, event.down);
+      return hold(this.#keys, keyboard, event, keyboard.key(event.code, event.down));
     }
     const pointers = devices.flatMap(({ capabilities }) => capabilities?.pointer ?? []);
     const pointer = preferred(pointers);
     if (pointer === null) throw new Error('the VM has no mouse');
+    if (event.kind === 'button') {
+      const owner = holder(this.#buttons, event.code, pointers) ?? pointer;
+      return hold(this.#buttons, owner, event, owner.point(event));
+    }
     if (event.kind === 'position' && !pointer.absolute) return this.#move(pointer, event);
-    this.#at = null;
+    if (event.kind !== 'wheel') this.#at = null;
     return pointer.point(event);
   }
 
@@ -41,6 +49,31 @@ export class MachineInput {
     this.#at = to;
     return pointer.point({ kind: 'motion', dx: to.x - from.x, dy: to.y - from.y });
   }
+}
+
+/**
+ * Where a key or a button is held: its release must get there, even if the guest has started the driver of another
+ * device in the meantime. Null if it is not held, or if the device is gone.
+ */
+function holder<Control>(
+  held: ReadonlyMap<number, Control>,
+  code: number,
+  controls: readonly Control[],
+): Control | null {
+  const control = held.get(code);
+  return control !== undefined && controls.includes(control) ? control : null;
+}
+
+/** Notes where it is held now. @returns `isTaken` */
+function hold<Control>(
+  held: Map<number, Control>,
+  control: Control,
+  { code, down }: { readonly code: number; readonly down: boolean },
+  isTaken: boolean,
+): boolean {
+  if (isTaken && down) held.set(code, control);
+  else if (isTaken) held.delete(code);
+  return isTaken;
 }
 
 /** The last one for which the guest has a driver: a device that was added is meant to be used. */
