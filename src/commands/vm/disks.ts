@@ -43,7 +43,7 @@ export function limitsLine(vm: VmInfo, device: string, text: string): string {
 
 export const NOTHING_TO_PERSIST = '--persist: give the limits to set, or --none for no limits';
 
-type Disks = Pick<Engine, 'vms' | 'resizeDisk' | 'limitDisk' | 'changeMedium'>;
+type Disks = Pick<Engine, 'vms' | 'resizeDisk' | 'changeMedium'>;
 
 /** @param file relative to this process's folder */
 export async function changeMedium(
@@ -82,7 +82,7 @@ export async function resizeDisk(
 }
 
 export async function limitDisk(
-  engine: Disks,
+  engine: Pick<Engine, 'vms' | 'limitDisk'>,
   name: string,
   disk: string,
   options: LimitOptions,
@@ -100,6 +100,12 @@ export function persisting({ persist }: { readonly persist?: boolean }): { reado
   return persist ? { persist } : {};
 }
 
+/** The devices with a back end of this kind, of a VM that is off those of its definition. */
+export function devicesWith({ topology, definedDevices = [], ...vm }: VmInfo, backend: 'disk' | 'net') {
+  const devices = isAlive(vm) ? (topology?.devices ?? []) : definedDevices;
+  return devices.filter(device => device.backend === backend);
+}
+
 /** Null to only show them. @throws UsageError */
 function limitsOf({ iops, iopsBurst, bps, bpsBurst, none }: LimitOptions): DiskLimits | null {
   const limits = { iops, 'iops-burst': iopsBurst, bps, 'bps-burst': bpsBurst };
@@ -110,8 +116,9 @@ function limitsOf({ iops, iopsBurst, bps, bpsBurst, none }: LimitOptions): DiskL
   return Object.fromEntries(given);
 }
 
-function presentLimits({ name, topology }: VmInfo, disk: string): string {
-  const disks = topology?.devices.filter(({ backend }) => backend === 'disk') ?? [];
+function presentLimits(vm: VmInfo, disk: string): string {
+  const { name } = vm;
+  const disks = devicesWith(vm, 'disk');
   const found = disks.find(device => device.name === disk);
   if (found === undefined) {
     const choice = disks.length === 0 ? 'it has none' : `it has ${disks.map(each => each.name).join(', ')}`;

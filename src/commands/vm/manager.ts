@@ -22,15 +22,10 @@ export async function managerOrNew(options: ConnectOptions = {}): Promise<Engine
   return await connectOrStart(options);
 }
 
-/** For a change that `--persist` also makes in a definition, for which no VM needs to run. */
-export async function managerFor({ persist }: { readonly persist?: boolean }): Promise<Engine> {
-  return await (persist ? managerOrNew() : runningManager());
-}
-
 /** Runs a function with an engine, then closes the engine. */
-export async function leaving<Result>(
-  engine: Engine,
-  run: (engine: Engine) => Promise<Result>,
+export async function leaving<By extends Pick<Engine, 'close'>, Result>(
+  engine: By,
+  run: (engine: By) => Promise<Result>,
 ): Promise<Result> {
   try {
     return await run(engine);

@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { print } from '../host/host-options.ts';
-import { limitsLine, NOTHING_TO_PERSIST, persisting } from './disks.ts';
+import { devicesWith, limitsLine, NOTHING_TO_PERSIST, persisting } from './disks.ts';
 import { findVm } from './find.ts';
 
 export type NicLimitOptions = {
@@ -20,7 +20,7 @@ export type NicLimitOptions = {
   readonly persist?: boolean;
 };
 
-type Nics = Pick<Engine, 'vms' | 'setLink' | 'limitNic'>;
+type Nics = Pick<Engine, 'vms' | 'setLink'>;
 
 /** Plugs in or unplugs the cable of a network card; null only shows its state. */
 export async function linkNic(
@@ -37,7 +37,7 @@ export async function linkNic(
 }
 
 export async function limitNic(
-  engine: Nics,
+  engine: Pick<Engine, 'vms' | 'limitNic'>,
   name: string,
   nic: string,
   options: NicLimitOptions,
@@ -66,8 +66,9 @@ function limitsOf(options: NicLimitOptions): NetLimits | null {
   return !none && given.length === 0 ? null : Object.fromEntries(given);
 }
 
-function factOf({ name, topology }: VmInfo, nic: string, label: string) {
-  const nics = topology?.devices.filter(({ backend }) => backend === 'net') ?? [];
+function factOf(vm: VmInfo, nic: string, label: string) {
+  const { name } = vm;
+  const nics = devicesWith(vm, 'net');
   const found = nics.find(device => device.name === nic);
   if (found !== undefined) return found.facts.find(fact => fact.label === label)?.value ?? 'none';
   const choice = nics.length === 0 ? 'it has none' : `it has ${nics.map(each => each.name).join(', ')}`;

@@ -3,7 +3,7 @@ import { parseCount } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import type { AttachOptions, DetachOptions } from './attach-device.ts';
 import { WAIT_SECONDS } from './detach-wait.ts';
-import { leaving, managerOrNew, runningManager } from './manager.ts';
+import { leaving } from './manager.ts';
 
 const A_DAY = 86_400;
 
@@ -47,7 +47,8 @@ function registerAttach(vm: Command): void {
     .option('--json', 'print JSON')
     .action(async (name: string, options: AttachOptions) => {
       const { attachDevice } = await import('./attach-device.ts');
-      await leaving(await managerOrNew(), engine => attachDevice(engine, name, options));
+      const { devicesOfVm } = await import('./vm-devices.ts');
+      await leaving(await devicesOfVm(name), devices => attachDevice(devices, name, options));
     });
   withManual(command, {
     text: [
@@ -103,8 +104,9 @@ function registerDetach(vm: Command): void {
     .option('--json', 'print JSON')
     .action(async (name: string, device: string, options: DetachOptions) => {
       const { detachDevice } = await import('./attach-device.ts');
-      process.exitCode = await leaving(await runningManager(), engine =>
-        detachDevice(engine, name, device, options),
+      const { devicesOfVm } = await import('./vm-devices.ts');
+      process.exitCode = await leaving(await devicesOfVm(name), devices =>
+        detachDevice(devices, name, device, options),
       );
     });
   withManual(command, {

@@ -3,7 +3,7 @@ import { diskFormats } from '../../devices/backends/disk.ts';
 import { parseCount, parseSize } from '../../text/option-values.ts';
 import { withManual } from '../manual.ts';
 import type { ChangeOptions, EjectOptions, LimitOptions, ResizeOptions } from './disks.ts';
-import { leaving, managerFor, runningManager } from './manager.ts';
+import { leaving, runningManager } from './manager.ts';
 
 const MOST = 2 ** 50;
 
@@ -65,7 +65,8 @@ function registerLimit(vm: Command): void {
     .option('--json', 'print JSON')
     .action(async (name: string, disk: string, options: LimitOptions) => {
       const { limitDisk } = await import('./disks.ts');
-      await leaving(await managerFor(options), engine => limitDisk(engine, name, disk, options));
+      const { devicesOfVm } = await import('./vm-devices.ts');
+      await leaving(await devicesOfVm(name), devices => limitDisk(devices, name, disk, options));
     });
   withManual(command, {
     text: [

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { parseCount, parseSize } from '../../text/option-values.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { withManual } from '../manual.ts';
-import { leaving, managerFor, runningManager } from './manager.ts';
+import { leaving, runningManager } from './manager.ts';
 import type { NicLimitOptions } from './nics.ts';
 
 const MOST = 2 ** 50;
@@ -72,7 +72,8 @@ function registerLimit(vm: Command): void {
     .option('--json', 'print JSON')
     .action(async (name: string, nic: string, options: NicLimitOptions) => {
       const { limitNic } = await import('./nics.ts');
-      await leaving(await managerFor(options), engine => limitNic(engine, name, nic, options));
+      const { devicesOfVm } = await import('./vm-devices.ts');
+      await leaving(await devicesOfVm(name), devices => limitNic(devices, name, nic, options));
     });
   withManual(command, {
     text: [

@@ -14,8 +14,11 @@ export type VmList = Pick<Engine, 'vms' | 'define' | 'definition' | 'rename' | '
  * last manager died, but do not any more, are marked as interrupted.
  */
 export async function openVmList(): Promise<VmList> {
-  const engine = await managerIfAny();
-  if (engine !== null) return engine;
+  return (await managerIfAny()) ?? (await vmListOnDisk());
+}
+
+/** The definitions on disk and the VMs that run without a manager, as no manager runs. */
+export async function vmListOnDisk(): Promise<VmList> {
   const { DefinitionStore } = await import('../../definitions/store.ts');
   const { readLastRun } = await import('../../manager/running-record.ts');
   const { managerPaths } = await import('../../manager/paths.ts');

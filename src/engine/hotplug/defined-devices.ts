@@ -1,3 +1,5 @@
+import { type DiskLimits, limitsText } from '../../devices/backends/disk.ts';
+import { type NetLimits, netLimitsText } from '../../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { DeviceFact } from '../../devices/device-type.ts';
 import { deviceTable } from '../../devices/registry.ts';
@@ -68,6 +70,9 @@ function diskFacts(config: DeviceConfig): DeviceFact[] {
     { label: 'cache', value: disk.cache },
     { label: 'read-only', value: disk.readonly },
     ...(disk.transient ? [{ label: 'transient', value: true }] : []),
+    ...(config.limits === undefined
+      ? []
+      : [{ label: 'limits', value: limitsText(config.limits as DiskLimits) }]),
   ];
 }
 
@@ -78,5 +83,8 @@ function netFacts(config: DeviceConfig): DeviceFact[] {
     ...(mac === null ? [] : [{ label: 'MAC', value: mac.toLowerCase() }]),
     ...(config.link === false ? [{ label: 'link', value: 'down' }] : []),
     { label: 'queues', value: queuePairs },
+    ...(config.limits === undefined
+      ? []
+      : [{ label: 'limits', value: netLimitsText(config.limits as NetLimits) }]),
   ];
 }

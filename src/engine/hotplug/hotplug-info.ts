@@ -1,4 +1,6 @@
 import type { DiskOptions } from '../../devices/backends/disk.ts';
+import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { VmInfo } from '../vm-info.ts';
 
 /** A device that has been attached to a VM. */
 export type AttachedDevice = {
@@ -13,6 +15,19 @@ export type AttachedDevice = {
   /** Whether the guest has been notified; if not, it finds the device on its next scan. */
   readonly noticed: boolean;
 };
+
+/** A device that a definition has got, as `name`. */
+export function inDefinitionOnly(
+  { bus, addr }: Pick<DeviceConfig, 'bus' | 'addr'>,
+  name: string,
+): AttachedDevice {
+  return { name, bus: bus ?? null, addr: addr ?? null, address: null, running: false, noticed: false };
+}
+
+/** Why the limits of a device of a VM that is off cannot be set for now, and what can be done. */
+export function limitsNeedPersist({ name, state }: Pick<VmInfo, 'name' | 'state'>): string {
+  return `${name} is ${state}: with --persist, its definition gets the limits, for its next start`;
+}
 
 export type AttachOptions = {
   /**

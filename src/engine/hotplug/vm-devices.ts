@@ -10,7 +10,13 @@ import { attachDevice, checkedDevice } from './attach.ts';
 import { definedAs } from './defined-device.ts';
 import { identityOf } from './defined-devices.ts';
 import { detachDevice } from './detach.ts';
-import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug-info.ts';
+import {
+  type AttachedDevice,
+  type AttachOptions,
+  type DetachOptions,
+  inDefinitionOnly,
+  limitsNeedPersist,
+} from './hotplug-info.ts';
 
 /** The callbacks of `VmDevices` to its engine. */
 export type VmDevicesHost = {
@@ -85,6 +91,7 @@ export class VmDevices {
   ): Promise<void> {
     const { definitions } = this.#host;
     if (persist) requireDefinition(vm);
+    else if (!vm.alive) throw new Error(limitsNeedPersist(vm.info));
     const known = vm.alive ? vm.devices?.get(device) : undefined;
     const change = () => definitions.limit(vm.name, { ...known, name: device }, limits);
     if (persist && !vm.alive) {
@@ -98,14 +105,7 @@ export class VmDevices {
   #attachToDefinition(vm: Vm, device: DeviceConfig): AttachedDevice {
     requireDefinition(vm);
     const name = this.#changeDefinition(vm, () => this.#host.definitions.attach(vm.name, device));
-    return {
-      name,
-      bus: device.bus ?? null,
-      addr: device.addr ?? null,
-      address: null,
-      running: false,
-      noticed: false,
-    };
+    return inDefinitionOnly(device, name);
   }
 
   /**

@@ -91,3 +91,35 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm attach'), () => {
     );
   });
 });
+
+test('a VM that is off needs no manager to get devices in its definition, and to lose them', async () => {
+  defineGuest('web');
+  const before = definition();
+  expect(await attach('--device', 'virtio-rng,id=extra')).toEqual({
+    ...{ status: 0, stderr: '' },
+    stdout: 'web is off: extra is in its definition, for its next start',
+  });
+  expect(definition()).toContain('name: extra');
+  const disk = join(temporaryFolder(), 'disk.img');
+  writeFileSync(disk, Buffer.alloc(4096));
+  expect((await attach('--disk', `${disk},format=raw`)).status).toBe(0);
+  expect(await vring('vm', 'limit', 'web', 'blk0', '--iops', '500')).toMatchObject({
+    status: 1,
+    stderr: 'vring: web is off: with --persist, its definition gets the limits, for its next start',
+  });
+  expect((await vring('vm', 'limit', 'web', 'blk0', '--iops', '500', '--persist')).status).toBe(0);
+  expect(definition()).toMatch(/limits:\n +iops: 500/);
+  expect((await vring('vm', 'limit', 'web', 'blk0')).stdout).toBe(
+    'web is off: limits of blk0 at its next start: 500 requests/s',
+  );
+  expect(await detach('blk0')).toEqual({
+    ...{ status: 0, stderr: '' },
+    stdout: 'web is off: blk0 is no longer in its definition',
+  });
+  expect((await detach('extra', '--cancel')).stderr).toContain('web is off: its guest has not been asked');
+  expect((await detach('extra')).status).toBe(0);
+  expect(definition()).toBe(before);
+  expect((await detach('extra')).stderr).toContain('has no device "extra"');
+  expect((await vring('vm', 'detach', 'wbe', 'extra')).stderr).toContain('there is no VM wbe');
+  expect((await vring('manager')).stdout).toBe('no manager is running');
+});
