@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { useAppState, useUi } from '../components/contexts.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { fact } from '../view/facts.ts';
-import { IMAGE_COLUMNS, imageFacts } from '../view/image-rows.ts';
+import { IMAGE_COLUMNS, imageFacts, noImagesText } from '../view/image-rows.ts';
 import { ListWithDetails } from './list-with-details.tsx';
 
 const NO_PROBLEMS: readonly string[] = [];
@@ -15,7 +15,7 @@ export function ImagesScreen({ size }: { size: Size }) {
   const empty = useAppState(({ images, imagesProblem }) => {
     if (imagesProblem !== null) return imagesProblem;
     if (images === null) return 'Reading the host';
-    return [`No disk images: no VM has one, nor does ${images.folder}`, ...images.problems].join('; ');
+    return noImagesText(images);
   });
   const problems = useAppState(state => state.images?.problems ?? NO_PROBLEMS);
   return (

@@ -129,6 +129,11 @@ export function imageFilesOf(vms: readonly VmInfo[]): string[] {
   return [...new Set(vms.filter(isAlive).flatMap(filesOf))];
 }
 
+/** What to show in place of a list without images. */
+export function noImagesText({ folder, problems }: HostImages): string {
+  return [`No disk images: no VM has one, nor does ${folder}`, ...problems].join('; ');
+}
+
 /** All rows, unfiltered. */
 export function imageRows({ images }: HostImages, vms: readonly VmInfo[]): ImageRow[] {
   const backs = new Map<string, string[]>();

@@ -1,7 +1,16 @@
 import { type Command, Option } from 'commander';
 import { IMAGE_FORMATS, PREALLOCATIONS } from '../../engine/images/formats.ts';
+import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
-import type { CheckOptions, ConvertOptions, CreateOptions, RebaseOptions, ResizeOptions } from './run.ts';
+import { withVmList } from '../vm/with-vm-list.ts';
+import type {
+  CheckOptions,
+  ConvertOptions,
+  CreateOptions,
+  Json,
+  RebaseOptions,
+  ResizeOptions,
+} from './run.ts';
 
 const json = (command: Command) => command.option('--json', 'print JSON');
 const format = (command: Command) =>
@@ -11,10 +20,40 @@ const format = (command: Command) =>
 
 /** The commands about image files. Their code is loaded when they run. */
 export function registerImageCommands(program: Command): void {
-  const image = program.command('image').description('Create, convert, resize and check disk images');
+  const image = program.command('image').description('List, create, convert, resize and check disk images');
+  registerList(image);
   registerMaking(image);
   registerChanging(image);
   registerChains(image);
+}
+
+function registerList(image: Command): void {
+  withManual(
+    json(
+      listCommand(image).description('List the disk images of VMs, and others in the same folders'),
+    ).action(async (options: Json) => {
+      const { listImages } = await import('./list.ts');
+      await withVmList(vmList => listImages(vmList, options));
+    }),
+    {
+      text: [
+        'Files of other folders are listed if their names end like those of images. `(off)` follows a VM that ' +
+          'gets the image, or one that it backs, at its next start.',
+      ],
+      json: [
+        ['images', 'each image, as `vring image info --json` prints it, and:'],
+        ['format', 'null if it cannot be read: then `problems` says why'],
+        [
+          'definedFormat, definedIn',
+          'the format that a definition gives (or null), and the VMs that have it in theirs',
+        ],
+        ['vms', 'the VMs that use it or an image that it backs; `(off)` after those that will'],
+        ['backs', 'the images that it backs'],
+        ['folder', 'the folder of new disks'],
+        ['problems', 'other files and folders that cannot be read'],
+      ],
+    },
+  );
 }
 
 function registerMaking(image: Command): void {
