@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { NetLimits } from '../devices/backends/net-limits.ts';
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { DefinedVm, Definitions } from '../engine/definitions.ts';
+import type { DefinedDevice } from '../engine/hotplug/defined-device.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
@@ -13,6 +15,7 @@ import { definitionsFolder } from './folder.ts';
 import { DefinitionError } from './problem.ts';
 import { readDefinition } from './read.ts';
 import type { Definition } from './schema.ts';
+import { withSize } from './seen-disk.ts';
 import { FilePresence, type SourceFile, sourceFiles } from './source-files.ts';
 import { askedFor, toMachine, unsupported } from './to-machine.ts';
 import { watchFolder } from './watch.ts';
@@ -26,6 +29,8 @@ type Known = {
   /** What it asks for that this version lacks. */
   readonly lacks: readonly string[];
   readonly files: readonly SourceFile[];
+  /** Its devices, as far as the definition describes them. */
+  readonly devices: readonly DefinedDevice[];
 };
 
 /** The definitions in a folder, one file each. */
@@ -177,12 +182,13 @@ export class DefinitionStore implements Definitions {
         vm,
         lacks: missing.length === 0 ? [] : [unsupported(missing)],
         files: sourceFiles(definition),
+        devices,
       };
     } catch (error) {
       if (!(error instanceof DefinitionError || error instanceof DefinitionFileError)) throw error;
       const nothing = { blockers: [], vcpus: 0, memoryBytes: 0, autostart: false, onCrash: 'keep' } as const;
       const vm = { name: printable(name), problem: printable(error.message), ...nothing };
-      return { stamp, vm, lacks: [], files: [] };
+      return { stamp, vm, lacks: [], files: [], devices: [] };
     }
   }
 
@@ -192,8 +198,15 @@ export class DefinitionStore implements Definitions {
       .filter(({ file }) => !this.#presence.has(file))
       .map(({ key, file }) => `${printable(file)} does not exist (${key})`);
     const blockers = [...known.lacks, ...absent];
-    const same = blockers.join('\n') === known.vm.blockers.join('\n');
-    return same ? known : { ...known, vm: { ...known.vm, blockers } };
+    const devices = known.devices.map(device => this.#withSize(device));
+    const vm = { ...known.vm, blockers, ...(known.vm.devices !== undefined && { devices }) };
+    return isDeepStrictEqual(vm, known.vm) ? known : { ...known, vm };
+  }
+
+  /** The file of a disk has been queried as one of the source files. */
+  #withSize(device: DefinedDevice): DefinedDevice {
+    const { path, backend } = device;
+    return path === undefined || backend !== 'disk' ? device : withSize(device, this.#presence.disk(path));
   }
 
   #isReadable(): boolean {

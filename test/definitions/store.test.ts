@@ -61,6 +61,49 @@ describe('the list', () => {
     ]);
   });
 
+  /** The sizes of the disks of `web`, by the names of their files. */
+  const sizes = () => {
+    const { devices = [] } = store.list()[0]!;
+    return Object.fromEntries(
+      devices.flatMap(({ path: file, facts }) =>
+        file === undefined
+          ? []
+          : [[path.basename(file), facts.find(({ label }) => label === 'size')?.value ?? null]],
+      ),
+    );
+  };
+
+  test('has the size of each disk that can be seen, without any VM having opened it', () => {
+    const file = (name: string, content = '') => {
+      fs.writeFileSync(path.join(root, name), content);
+      return path.join(root, name);
+    };
+    const header = Buffer.alloc(104);
+    header.write('QFI\xfb\0\0\0\x03', 'latin1');
+    header.writeBigUInt64BE(5n << 30n, 24);
+    const raw = file('raw.img');
+    fs.truncateSync(raw, 1_000_000);
+    fs.writeFileSync(file('top.qcow2'), header);
+    fs.writeFileSync(file('as-raw.img'), header);
+    const disks = [
+      ...[raw, `${root}/top.qcow2`, file('old.vmdk', 'KDMV'), `${root}/gone.img`].map(
+        path => `  - {file: ${path}}`,
+      ),
+      `  - {file: ${root}/as-raw.img, format: raw}`,
+      `  - {file: ${file('cut.qcow2', 'QFI\xfb')}, format: qcow2}`,
+      `  - {file: ${root}, format: fat, readonly: true}`,
+    ];
+    put('web.yaml', `name: web\n${bootable()}\ndisks:\n${disks.join('\n')}\n`);
+    expect(sizes()).toEqual({
+      ...{ 'raw.img': 999_936, 'top.qcow2': 5 * 2 ** 30, 'old.vmdk': null, 'gone.img': null },
+      ...{ 'as-raw.img': 0, 'cut.qcow2': null, [path.basename(root)]: null },
+    });
+    const before = store.list()[0];
+    expect(store.list()[0]).toBe(before);
+    fs.truncateSync(raw, 2_000_384);
+    expect(sizes()).toMatchObject({ 'raw.img': 2_000_384 });
+  });
+
   test('a broken file is listed with its problem, and hides no other', () => {
     put('a.yaml', 'name: a\nmemroy: 1G');
     put('b.yaml', 'name: b');
@@ -319,6 +362,25 @@ describe('what prevents a VM from starting', () => {
       await vi.waitFor(() => expect(blockers()).toEqual([]), 10_000);
       fs.rmSync(kernel);
       await vi.waitFor(() => expect(blockers()).toEqual(missing), 10_000);
+    } finally {
+      stop();
+    }
+  });
+
+  test('has the sizes of disks as they are now while the store is watched', async () => {
+    const disk = path.join(root, 'disk.img');
+    fs.writeFileSync(disk, Buffer.alloc(512));
+    put('a.yaml', `name: a\n${bootable()}\ndisks: [{file: ${disk}}]`);
+    const size = () =>
+      store
+        .list()[0]!
+        .devices?.flatMap(({ facts }) => facts)
+        .find(({ label }) => label === 'size')?.value;
+    const stop = store.watch(() => store.list());
+    try {
+      await vi.waitFor(() => expect(size()).toBe(512), 10_000);
+      fs.truncateSync(disk, 4096);
+      await vi.waitFor(() => expect(size()).toBe(4096), 10_000);
     } finally {
       stop();
     }
