@@ -28,6 +28,14 @@ const FORMAT: FormField = {
   hint: 'raw accepts any content; fat and fat32 make a FAT disk of a folder',
   choices: ['detect', 'raw', 'fat', 'fat32'],
 };
+/** Those that need no controller of the VM, and the types of disks on them. */
+const TYPES: Readonly<Record<string, string>> = { virtio: 'virtio-blk', nvme: 'nvme' };
+const BUS: FormField = {
+  key: 'bus',
+  label: 'Bus',
+  hint: 'virtio is faster; nvme is for guests without virtio drivers',
+  choices: Object.keys(TYPES),
+};
 type Value = (key: string) => string;
 
 /** Why a VM cannot get a device now; null if it can. */
@@ -57,15 +65,16 @@ function isFolderDisk(value: Value): boolean {
 function diskDevice(value: Value): DeviceConfig {
   const [path, format] = [filePath(value('path')), value('format')];
   const isReadOnly = value('readonly') === 'yes';
+  const type = TYPES[value('bus')]!;
   if (isFolderDisk(value))
     return {
-      type: 'virtio-blk',
+      type,
       path,
       format: isFolder(format) ? format : 'fat',
       ...(isReadOnly ? { readonly: true } : { transient: true }),
     };
   return {
-    type: 'virtio-blk',
+    type,
     path,
     ...(isReadOnly && { readonly: true }),
     ...(format === 'raw' && { format }),
@@ -75,8 +84,8 @@ function diskDevice(value: Value): DeviceConfig {
 export function openDiskForm(ui: Ui, vm: VmInfo): void {
   openAttachForm(ui, vm, {
     what: 'a disk',
-    fields: [FILE, READ_ONLY, FORMAT],
-    defaults: { readonly: 'no', format: 'detect' },
+    fields: [FILE, READ_ONLY, FORMAT, BUS],
+    defaults: { readonly: 'no', format: 'detect', bus: 'virtio' },
     main: 'path',
     problem: (value, key) => (key === 'path' ? pathProblem(value) : null),
     note: (value, key) =>

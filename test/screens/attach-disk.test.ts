@@ -71,7 +71,7 @@ describe('a disk is attached', () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a disk to db');
-    driver.type(`${disk}${KEY.down} ${KEY.down} ${KEY.down} `);
+    driver.type(`${disk}${KEY.down} ${KEY.down} ${KEY.down}${KEY.down} `);
     await driver.waitFor(/In definition +\[x\]/);
     expect(driver.screen).toMatch(/Read-only +\[x\]/);
     expect(driver.screen).toMatch(/Format +detect +\[raw\]/);
@@ -79,6 +79,17 @@ describe('a disk is attached', () => {
     await driver.waitFor('virtio-blk0 is in db and its definition, at 00:05.0');
     expect(engine.calls).toEqual(['attach virtio-blk for good to db']);
     expect(engine.attached).toEqual([{ type: 'virtio-blk', path: disk, readonly: true, format: 'raw' }]);
+  });
+
+  test('as an NVMe disk', async () => {
+    await start();
+    driver.type('a');
+    await driver.waitFor('Attach a disk to db');
+    driver.type(`${disk}${KEY.down}${KEY.down}${KEY.down}${RIGHT}`);
+    await driver.waitFor(/Bus +virtio +\[nvme\]/);
+    driver.type(CTRL_S);
+    await driver.waitFor('nvme0 is in db, at 00:05.0');
+    expect(engine.attached).toEqual([{ type: 'nvme', path: disk }]);
   });
 
   test('of a VM that is off, to its definition', async () => {
