@@ -55,7 +55,7 @@ function list({ devices, backends }: DeviceModels): string[] {
       devices.map(({ type, bus, backend, title, description, builtin, provides }) => {
         const more = [
           ...(builtin ? ['in every machine'] : []),
-          ...(provides === null ? [] : [`provides a ${provides.kind} bus`]),
+          ...(provides === null ? [] : [`provides a bus for ${provides.kind} devices`]),
         ];
         const after = more.length === 0 ? '' : ` (${more.join('; ')})`;
         return [type, bus, backend ?? '-', `${title}: ${description}${after}`];
@@ -77,7 +77,7 @@ function details(model: DeviceModel): string[] {
     ['bus', bus],
     [
       'provides',
-      provides && `a ${provides.kind} bus for ${provides.units} device${provides.units === 1 ? '' : 's'}`,
+      provides && `a bus for ${provides.units} ${provides.kind} device${provides.units === 1 ? '' : 's'}`,
     ],
     ['back end', backend],
     ['definition', definition],

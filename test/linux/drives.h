@@ -106,18 +106,18 @@ static long use_drives(void)
 	return disk;
 }
 
-/* Waits for another disk, sdb, and uses it until it is gone. */
-static void use_added_disk(void)
+/* Waits for another disk, and uses it until it is gone. */
+static void use_added_disk(const char *path)
 {
 	long added;
 
 	say_only("no disk");
-	added = await_disk("/dev/sdb", O_RDWR | O_DIRECT);
+	added = await_disk(path, O_RDWR | O_DIRECT);
 	exact("read", call(__NR_pread64, added, (long)buffer, CHUNK, 0, 0));
 	say_checksum("added");
 	while (call(__NR_pread64, added, (long)buffer, CHUNK, 0, 0) == CHUNK)
 		;
 	call(__NR_close, added, 0, 0, 0, 0);
-	while (open_file("/dev/sdb", O_RDONLY) >= 0)
+	while (open_file(path, O_RDONLY) >= 0)
 		wait_a_little();
 }

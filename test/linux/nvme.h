@@ -1,5 +1,5 @@
 /*
- * What a Linux guest does with an NVMe disk, nvme0n1, of two CPUs, each of which has its own queue: writes by one are read by the other. It
+ * What a Linux guest does with an NVMe disk on two CPUs, each of which has its own queue: writes by one are read by the other. It
  * discards a range, zeroes another, and sees the disk get another size.
  */
 #include <linux/fs.h>
@@ -28,10 +28,27 @@ static void say_number(const char *what, uint64_t number)
 	say();
 }
 
+/* The first namespace of the other controller: which is the first depends on which of them starts sooner. */
+static const char *other_nvme;
+
+static long await_nvme(void)
+{
+	static const char *const paths[] = { "/dev/nvme0n1", "/dev/nvme1n1" };
+
+	for (int i = 0;; i = !i) {
+		long disk = open_file(paths[i], O_RDWR | O_DIRECT);
+
+		other_nvme = paths[!i];
+		if (disk >= 0)
+			return disk;
+		wait_a_little();
+	}
+}
+
 /* Returns the disk. */
 static long use_nvme(void)
 {
-	long disk = await_disk("/dev/nvme0n1", O_RDWR | O_DIRECT);
+	long disk = await_nvme();
 	uint64_t range[2];
 	uint64_t size = size_of(disk);
 

@@ -106,6 +106,7 @@ describe.skipIf(missing !== null)('Linux with a SATA disk, a CD drive and an NVM
         { type: 'ahci', name: 'ahci0' },
         { type: 'sata-hd', name: 'sata0', addr: '1', path: disk, format: 'raw', serial: 'SERIAL-1' },
         { type: 'sata-cd', name: 'cd0', addr: '4', path: first },
+        { type: 'nvme-controller', name: 'fast' },
         { type: 'nvme', name: 'nvme0', path: nvme, format: 'raw', serial: 'SERIAL-2' },
       ],
     });
@@ -135,6 +136,20 @@ describe.skipIf(missing !== null)('Linux with a SATA disk, a CD drive and an NVM
     await line('nvme resized 00200000');
 
     await line('no disk');
+    const namespace = join(folder, 'namespace.img');
+    writeFileSync(namespace, Buffer.alloc(4 * CHUNK, 'a namespace '));
+    const bus = { disk: `${namespace},format=raw`, bus: 'fast' };
+    expect(
+      await engine.attach(
+        guest.id,
+        deviceOf(bus, () => 'nvme'),
+        { persist: false },
+      ),
+    ).toMatchObject({ name: 'ns0', bus: 'fast', addr: '1', noticed: true });
+    await line(`added ${checksum(Buffer.alloc(CHUNK, 'a namespace '))}`);
+    await engine.detach(guest.id, 'ns0', { force: false, persist: false });
+    await line('removed namespace');
+
     const added = join(folder, 'added.img');
     writeFileSync(added, Buffer.alloc(4 * CHUNK, 'another disk '));
     const attached = await attach(engine, guest.id, added);

@@ -8,5 +8,5 @@ void start(void)
 {
 	use_drives();
 	for (;;)
-		use_added_disk();
+		use_added_disk("/dev/sdb");
 }

@@ -7,6 +7,7 @@ import { MAX_TRANSFER } from './registers.ts';
 import { type Complete, STATUS } from './status.ts';
 import type { SubmittedCommand } from './submitted-command.ts';
 
+const OPCODES: ReadonlySet<number> = new Set(Object.values(NVM));
 const FORCE_UNIT_ACCESS = 1 << 30;
 /** DEAC of Write Zeroes. */
 const DEALLOCATE_ZEROES = 1 << 25;
@@ -31,7 +32,7 @@ type Target = { readonly namespace: NvmeNamespace; readonly port: DiskPort };
 
 /** Carries out a command of the NVM command set (NVMe base 1.4 §6). */
 export function executeNvm(command: SubmittedCommand, host: NvmHost, complete: Complete): void {
-  if (!(Object.values(NVM) as number[]).includes(command.opcode)) {
+  if (!OPCODES.has(command.opcode)) {
     complete(STATUS.invalidOpcode);
     return;
   }
