@@ -109,6 +109,7 @@ function snapshotSource({ machine, files, report, consoles }: ControlsParts): Sn
     quiesce: done => machine.quiesce(done),
     holdups: () => machine.holdups,
     save: () => {
+      machine.parts.chars.readAhead();
       const state = machine.save();
       // Consoles hold output back for milliseconds.
       consoles.flush();

@@ -9,6 +9,8 @@ const OUTPUT_MAX = 64 * 1024;
 /** Limit of input that the guest has not taken; no more is read beyond it. */
 const INPUT_WINDOW = 64 * 1024;
 const READ_BYTES = 16 * 1024;
+/** Limit of input that is read ahead of a guest, so that its state has it: more than a Unix socket holds by default. */
+const AHEAD_MAX = 256 * 1024;
 /** Interval for checking whether a program has opened a pseudoterminal: the kernel does not report it. */
 const PTY_LOOK_NS = 500_000_000n;
 
@@ -31,6 +33,8 @@ export type FdCharOptions = {
   readonly closeFd: (fd: number) => void;
   /** Whether it is held at first. Default: not. */
   readonly isHeld?: boolean;
+  /** Warns the user about something that does not stop the device, in a clause about it. Default: nobody is told. */
+  readonly warn?: (text: string) => void;
 };
 
 /** The other end: none, the back end's own fd, or a client of a listening socket. */
@@ -47,6 +51,11 @@ export class FdChar implements CharBackend {
   onConnected: ((connected: boolean) => void) | null = null;
   readonly #options: FdCharOptions;
   readonly #output = new ByteQueue(OUTPUT_MAX);
+  /** Output that was dropped since the other end took some. */
+  #dropped = 0;
+  /** Input that was read to be saved, and that the device has not got. */
+  readonly #ahead = new ByteQueue(AHEAD_MAX + READ_BYTES);
+  #cancelPass: Cancel = () => {};
   /** The fd that is read and written; null if there is no peer. */
   #peer: number | null = null;
   /** Input that the guest has not taken. */
@@ -84,20 +93,23 @@ export class FdChar implements CharBackend {
   write(bytes: Uint8Array): void {
     // Output from before it was restored goes to the next reader, with what follows.
     if (this.#peer === null && this.#output.length === 0) return;
-    this.#output.push(bytes);
+    const room = OUTPUT_MAX - this.#output.length;
+    if (!this.#output.push(bytes)) this.#drop(bytes.length - room);
     // A device that prints byte by byte must not try again each time.
     if (!this.#isHeld && !this.#isStuck) this.#flush();
   }
 
   inputTaken(_count: number, waiting: number): void {
     this.#waiting = waiting;
-    this.#watch();
+    if (this.#ahead.length > 0) this.#passSoon();
+    else this.#watch();
   }
 
   /** From now on, until `release`, it does not touch its fds. */
   hold(): void {
     this.#isHeld = true;
     this.#cancelLook();
+    this.#cancelPass();
     if (this.#peer !== null) this.#watchFor('nothing');
     else this.#options.loop.unwatchFd(this.#options.fd);
   }
@@ -107,17 +119,38 @@ export class FdChar implements CharBackend {
     this.#begin();
   }
 
-  /** While it is held: the output that its reader has not taken, and the amount of input that the guest has not. */
+  /**
+   * While it is held: takes what the other end has sent so far, at most `AHEAD_MAX` bytes, so that it is a part of the
+   * state. The device gets it before anything else.
+   */
+  readAhead(): void {
+    while (this.#peer !== null && this.#ahead.length < AHEAD_MAX) {
+      const bytes = this.#read(this.#peer);
+      // That it is gone is found again by whoever has its connection.
+      if (bytes === null || bytes === 'gone') return;
+      this.#ahead.push(bytes);
+    }
+  }
+
+  /**
+   * While it is held: the output that its reader has not taken, the amount of input that the guest has not, and the
+   * input that was read ahead.
+   */
   save(): DeviceState {
-    return { output: this.#output.toBytes(), waiting: this.#waiting };
+    return { output: this.#output.toBytes(), waiting: this.#waiting, input: this.#ahead.toBytes() };
   }
 
   /** While it is held. @throws DeviceStateError */
   load(state: DeviceState): void {
     const output = bytesOf(state, 'output');
     const waiting = numberOf(state, 'waiting');
+    // Versions before had none.
+    const input = 'input' in state ? bytesOf(state, 'input') : new Uint8Array(0);
     if (output.length > OUTPUT_MAX) throw new DeviceStateError('output', `output of at most ${OUTPUT_MAX}`);
+    if (input.length > AHEAD_MAX + READ_BYTES)
+      throw new DeviceStateError('input', `input of at most ${AHEAD_MAX + READ_BYTES}`);
     this.#output.replace(output);
+    this.#ahead.replace(input);
     this.#waiting = waiting;
   }
 
@@ -143,6 +176,7 @@ export class FdChar implements CharBackend {
     this.#disconnect();
     this.#closed = true;
     this.#cancelLook();
+    this.#cancelPass();
     const { kind, fd, loop, closeFd } = this.#options;
     if (kind === 'listener') loop.unwatchFd(fd);
     closeFd(fd);
@@ -150,6 +184,7 @@ export class FdChar implements CharBackend {
 
   #begin(): void {
     const { kind, fd, loop } = this.#options;
+    if (this.#ahead.length > 0) this.#passSoon();
     if (this.#peer !== null) this.#watch();
     else if (kind === 'listener') loop.watchFd(fd, false, () => this.#accept());
     else if (kind === 'pty') this.#lookIn(0n);
@@ -178,6 +213,7 @@ export class FdChar implements CharBackend {
     this.#peer = null;
     this.#isStuck = false;
     this.#output.clear();
+    this.#reportDropped();
     if (kind === 'listener') {
       libc.close(peer);
       if (!this.#closed) loop.watchFd(fd, false, () => this.#accept());
@@ -196,7 +232,9 @@ export class FdChar implements CharBackend {
       return;
     }
     this.#connect(fd);
-    if (bytes !== null) this.#take(bytes);
+    if (bytes === null) return;
+    if (this.#ahead.length > 0) this.#ahead.push(bytes);
+    else this.#take(bytes);
   }
 
   #lookIn(ns: bigint): void {
@@ -209,7 +247,7 @@ export class FdChar implements CharBackend {
   #watch(): void {
     const peer = this.#peer;
     if (peer === null || this.#isHeld) return;
-    const reads = this.#waiting < INPUT_WINDOW;
+    const reads = this.#mayRead;
     const writes = this.#output.length > 0;
     // Do not watch an fd that is not read: it would stay ready the whole time.
     this.#watchFor(writes ? 'writing' : reads ? 'reading' : 'nothing');
@@ -226,10 +264,41 @@ export class FdChar implements CharBackend {
   #ready(): void {
     this.#flush();
     const peer = this.#peer;
-    if (peer === null || this.#waiting >= INPUT_WINDOW) return;
+    if (peer === null || !this.#mayRead) return;
     const bytes = this.#read(peer);
     if (bytes === 'gone') this.#disconnect();
     else if (bytes !== null) this.#take(bytes);
+  }
+
+  /** The guest takes input, and has what was read ahead. */
+  get #mayRead(): boolean {
+    return this.#waiting < INPUT_WINDOW && this.#ahead.length === 0;
+  }
+
+  /** Gives the device what was read ahead, as far as the guest takes it; not in the middle of its own call. */
+  #passSoon(): void {
+    const { loop } = this.#options;
+    this.#cancelPass();
+    if (this.#isHeld || this.#waiting >= INPUT_WINDOW) return;
+    this.#cancelPass = loop.at(loop.now(), () => {
+      if (this.#closed) return;
+      this.#take(this.#ahead.take(READ_BYTES));
+      if (this.#ahead.length > 0) this.#passSoon();
+    });
+  }
+
+  #drop(count: number): void {
+    if (this.#dropped === 0)
+      this.#options.warn?.(
+        `nobody has read the last ${OUTPUT_MAX / 1024} KiB of its output: more is dropped until someone does`,
+      );
+    this.#dropped += count;
+  }
+
+  #reportDropped(): void {
+    if (this.#dropped === 0) return;
+    this.#options.warn?.(`${this.#dropped} bytes of its output were dropped`);
+    this.#dropped = 0;
   }
 
   #take(bytes: Uint8Array): void {
@@ -251,6 +320,7 @@ export class FdChar implements CharBackend {
       this.#isStuck = written < bytes.length;
       // As one piece: it may have been many.
       this.#output.replace(bytes.subarray(written));
+      if (written > 0) this.#reportDropped();
     }
     this.#watch();
     this.#madeRoom();

@@ -45,6 +45,11 @@ export class MachineChars {
     };
   }
 
+  /** While they are held: what their other ends have sent becomes a part of their states, since the machine may end. */
+  readAhead(): void {
+    for (const char of this.#chars.values()) char.readAhead();
+  }
+
   /** By device, while they are held. */
   save(): { [device: string]: DeviceState } {
     return Object.fromEntries(Array.from(this.#chars, ([device, char]) => [device, char.save()]));

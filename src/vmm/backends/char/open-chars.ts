@@ -62,13 +62,14 @@ export function noCharacters(): CharBackend {
 function fdChar(
   device: string,
   opened: Opened | null,
-  { loop, chars }: CharParts,
+  { loop, chars, warn }: CharParts,
   label?: string,
 ): CharBackend {
   const { file, fd, closeFd } = opened!;
   if (file === 'none' || file === 'file' || fd === null) throw new Error(`a ${file} is no stream`);
   const char = new FdChar({
     ...{ kind: file, fd, label: label ?? opened!.label, loop, isHeld: chars.isHeld },
+    warn: text => warn(`${device}: ${text}`),
     closeFd: each => {
       chars.remove(device);
       closeFd(each);

@@ -50,7 +50,7 @@ function start(options: CharOptions) {
   return rig({ kind: file as 'listener' | 'stream' | 'pty', fd: fd!, label });
 }
 
-function rig(opened: Pick<FdCharOptions, 'kind' | 'fd' | 'label' | 'isHeld'>) {
+function rig(opened: Pick<FdCharOptions, 'kind' | 'fd' | 'label' | 'isHeld' | 'warn'>) {
   const loop = new FdTestLoop();
   const options: FdCharOptions = { ...opened, loop, closeFd: libc.close };
   const char = new FdChar(options);
@@ -374,6 +374,82 @@ test('output from before a restore goes to the next client, with what follows', 
   await settled(() => received().length === rest + 8);
   expect(peer.received + received()).toBe(`${first}and more`);
   expect(() => char.load({ ...saved, output: new Uint8Array(64 * 1024 + 1) })).toThrow('output');
+});
+
+test.each(['listener', 'stream', 'pty'] as const)(
+  'input that the other end of a %s has sent is a part of the state that is saved with the machine',
+  async kind => {
+    const { before, peer } = await connectedTo(kind);
+    before.char.hold();
+    peer.send(Buffer.from('typed ahead'));
+    // A pseudoterminal passes it on a little later.
+    await until(() => {
+      before.char.readAhead();
+      return (before.char.save().input as Uint8Array).length === 11;
+    });
+    const saved = before.char.save();
+    expect(before.seen.input).toBe('');
+    const path = join(folder(), 'new.sock');
+    const { char, seen, settled } = start({ type: 'unix', path, server: true });
+    char.hold();
+    char.load(saved);
+    expect(char.save()).toEqual(saved);
+    char.release();
+    const { socket } = client(path);
+    socket.write(', then this');
+    await settled(() => seen.input === 'typed ahead, then this');
+    // A machine that continues after a snapshot has it once, too.
+    before.char.release();
+    peer.send(Buffer.from(', then that'));
+    await before.settled(() => before.seen.input === 'typed ahead, then that');
+  },
+);
+
+test('input that was read ahead waits until the guest takes some, and has a limit', async () => {
+  const { before, peer } = await connectedTo('stream');
+  before.char.hold();
+  let sent = 0;
+  for (let round = 0; round < 100; round++) {
+    peer.send(Buffer.alloc(8192, 0x61 + (round % 26)));
+    sent += 8192;
+    before.char.readAhead();
+  }
+  const saved = before.char.save();
+  const { length } = saved.input as Uint8Array;
+  expect([length >= 256 * 1024, length < 280 * 1024, sent > length]).toEqual([true, true, true]);
+  before.char.release();
+  await before.settled(() => before.seen.input.length >= 64 * 1024);
+  for (let turns = 0; turns < 20; turns++) before.loop.turn();
+  expect(before.seen.input.length).toBeLessThan(96 * 1024);
+  await before.settled(() => {
+    before.char.inputTaken(0, 0);
+    return before.seen.input.length > length;
+  });
+  expect(before.seen.input.slice(0, length)).toBe(Buffer.from(saved.input as Uint8Array).toString('latin1'));
+  expect(() => before.char.load({ ...saved, input: new Uint8Array(2 ** 20) })).toThrow('input');
+  const { input: _, ...older } = saved;
+  before.char.load(older);
+  expect(before.char.save().input).toEqual(new Uint8Array(0));
+});
+
+test('output that nobody reads is dropped beyond 64 KiB, and counted', async () => {
+  const warnings: string[] = [];
+  const path = join(folder(), 'char.sock');
+  const { fd } = openChar({ type: 'unix', path, server: true })!;
+  const { char, settled } = rig({ kind: 'listener', fd: fd!, label: '', warn: text => warnings.push(text) });
+  char.hold();
+  char.load({ output: Buffer.from('saved'), waiting: 0 });
+  char.release();
+  char.write(new Uint8Array(64 * 1024 - 5));
+  expect(warnings).toEqual([]);
+  char.write(new Uint8Array(7));
+  char.write(new Uint8Array(3));
+  expect(warnings).toEqual([
+    'nobody has read the last 64 KiB of its output: more is dropped until someone does',
+  ]);
+  const { received } = client(path);
+  await settled(() => received().length === 64 * 1024);
+  expect(warnings.slice(1)).toEqual(['10 bytes of its output were dropped']);
 });
 
 test('input for a device that has none is dropped', async () => {
