@@ -28,7 +28,10 @@ import { cutIntoRequests, isReachable } from './port-segments.ts';
 
 /** Most that one request discards or zeroes: 1 GiB. */
 const RANGE_SECTORS = 2 ** 21;
-/** Most that the machine thread reads itself: what it copies in less time than it takes to wake another thread. */
+/**
+ * Most that the machine thread reads itself between two events: what it copies in less time than it takes to wake
+ * another thread.
+ */
 const CACHED_BYTES = 256 * 1024;
 const CACHED_SEGMENTS = 32;
 /** How long `close` waits for a request that the host is about to complete. */
@@ -105,6 +108,8 @@ export class QueuePort implements DiskPort {
   #pending = 0;
   /** Requests without a part for the ring, which complete after the present event. */
   #soon: Request[] = [];
+  /** Bytes that the machine thread has read since the last event. */
+  #readBytes = 0;
   /** The thread could not be started: waiting requests fail at the next event. */
   #hasFailed = false;
   /** Parts that do not fit in the ring yet. */
@@ -289,7 +294,7 @@ export class QueuePort implements DiskPort {
 
   /** Whether this thread may read now: not while the queue's thread has requests, since the counters are its then. */
   #mayReadAtOnce(bytes: number): boolean {
-    if (bytes === 0 || bytes > CACHED_BYTES) return false;
+    if (bytes === 0 || this.#readBytes + bytes > CACHED_BYTES) return false;
     return !this.#isQuiesced && !this.#isStopping && !this.#closed && this.#freeSlots.length === RING_SLOTS;
   }
 
@@ -308,6 +313,7 @@ export class QueuePort implements DiskPort {
   }
 
   #countRead(bytes: number): void {
+    this.#readBytes += bytes;
     const { counters } = this.#options;
     counters.add('requests', 1);
     counters.add('bytesToGuest', bytes);
@@ -397,6 +403,7 @@ export class QueuePort implements DiskPort {
   }
 
   #endSoon(): void {
+    this.#readBytes = 0;
     for (const request of this.#soon.splice(0)) this.#end(request);
   }
 

@@ -419,6 +419,21 @@ describe('a disk port whose host has the data at hand', () => {
     expect(Buffer.compare(machine.gathered([segment]), content.subarray(0, length))).toBe(0);
   });
 
+  it('leaves the rest to the thread if much is asked for at a time', () => {
+    const machine = cached(noise(MiB, 25));
+    const read = (length: number) => {
+      let ended = 0;
+      for (let at = 0; at < length; at += 4096)
+        machine.port.transfer('read', at, [{ address: 0x1_0000 + at, length: 4096 }], () => ended++);
+      machine.until(() => ended === length / 4096);
+    };
+    // As often as it is not at a time.
+    for (let round = 0; round < 3; round++) read(256 * 1024);
+    expect(isStarted()).toBe(false);
+    read(512 * 1024);
+    expect(isStarted()).toBe(true);
+  });
+
   it('leaves to the thread what is not there: it knows what becomes of an error', () => {
     const path = image(noise(8192, 24));
     const machine = new Machine(path);
