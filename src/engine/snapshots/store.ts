@@ -43,12 +43,15 @@ export class SnapshotStore {
 
   /** Of one VM, or of all, oldest first; without saved states. */
   list(vm?: string): Stored[] {
-    const vms = vm === undefined ? namesIn(this.root).filter(name => VM_NAME.pattern.test(name)) : [vm];
-    return vms.flatMap(vm => {
-      const names = namesIn(this.#vmFolder(vm)).filter(name => SNAPSHOT_NAME.pattern.test(name));
-      const stored = names.map(name => ({ vm, name, folder: join(this.#vmFolder(vm), name) }));
-      return stored.sort((a, b) => bornAt(a.folder) - bornAt(b.folder));
-    });
+    const vms = vm === undefined ? namesIn(this.root) : [vm];
+    // Files of definitions may have names that no VM can have.
+    return vms
+      .filter(name => VM_NAME.pattern.test(name))
+      .flatMap(vm => {
+        const names = namesIn(this.#vmFolder(vm)).filter(name => SNAPSHOT_NAME.pattern.test(name));
+        const stored = names.map(name => ({ vm, name, folder: join(this.#vmFolder(vm), name) }));
+        return stored.sort((a, b) => bornAt(a.folder) - bornAt(b.folder));
+      });
   }
 
   /** @throws when there is none of this name */
@@ -64,6 +67,7 @@ export class SnapshotStore {
 
   /** The state from which a VM resumes at its next start; null if it boots. */
   saved(vm: string): Stored | null {
+    if (!VM_NAME.pattern.test(vm)) return null;
     const folder = join(this.#vmFolder(vm), SAVED);
     return fs.existsSync(folder) ? { vm, name: null, folder } : null;
   }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { DefinitionStore } from '../../../src/definitions/store.ts';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { SnapshotStore } from '../../../src/engine/snapshots/store.ts';
 import { GuestVm, resultOf } from '../../support/guest-vm.ts';
@@ -308,4 +310,20 @@ describe.skipIf(noKvm !== null)(onKvm('a saved VM'), ENV, () => {
     await engine.restart(guest.id);
     await guest.printed(/vring guest[\s\S]*vring guest/);
   });
+});
+
+test('a file among the definitions whose name no VM can have keeps nothing else from starting', () => {
+  const { folder, store } = rig();
+  const definitions = join(folder, 'vms');
+  mkdirSync(definitions);
+  for (const name of ['with space', 'web']) writeFileSync(join(definitions, `${name}.yaml`), 'name: web\n');
+  const engine = new LocalEngine({
+    definitions: new DefinitionStore(definitions),
+    snapshots: { store, disks: join(folder, 'disks') },
+  });
+  engines.push(engine);
+  expect(engine.vms().map(({ name, problem }) => [name, problem === null])).toEqual([
+    ['web', true],
+    ['with space', false],
+  ]);
 });
