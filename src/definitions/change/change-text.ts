@@ -23,7 +23,8 @@ export function changeKeys(text: string, file: string, changes: readonly KeyChan
     else document.setIn(path, value);
   }
   if (inPlace !== null && means(inPlace, file, document.toJS())) return inPlace;
-  return document.toString(STYLE);
+  const written = document.toString(STYLE);
+  return text.includes('\r\n') ? written.replaceAll(/\r?\n/g, '\r\n') : written;
 }
 
 /** Null if the change is more than one word. */
@@ -39,15 +40,15 @@ function changedInPlace(text: string, document: Document.Parsed, { path, value }
   if (below.length > 0) return null;
   if (value === undefined) return withoutList(text, document, key);
   const pair = contents.items.find(item => isScalar(item.key) && item.key.value === key);
+  const newline = text.includes('\r\n') ? '\r\n' : '\n';
   if (Array.isArray(value) && pair === undefined) {
-    const newline = text.includes('\r\n') ? '\r\n' : '\n';
     const list = stringify({ [key]: value }, STYLE).replaceAll('\n', newline);
     return `${text}${text === '' || text.endsWith('\n') ? '' : newline}${list}`;
   }
   if (typeof value !== 'string' && typeof value !== 'boolean') return null;
   const written = stringify(value, STYLE).trimEnd();
   if (pair === undefined)
-    return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${key}: ${written}\n`;
+    return `${text}${text === '' || text.endsWith('\n') ? '' : newline}${key}: ${written}${newline}`;
   if (!isScalar(pair.value) || !pair.value.range) return null;
   const [start, end] = pair.value.range;
   return text.slice(0, start) + written + text.slice(end);

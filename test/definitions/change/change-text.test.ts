@@ -38,6 +38,17 @@ test.each([
   });
 });
 
+test('lines end as they did before', () => {
+  const text = COMMENTED.replaceAll('\n', '\r\n');
+  expect(autostart(text, true)).toBe(`${text}autostart: true\r\n`);
+  const changed = changeKeys(text, 'web.yaml', [
+    { path: ['autostart'], value: true },
+    { path: ['nics', 0, 'mac'], value: '52:54:00:00:00:01' },
+  ]);
+  expect(changed).toContain('mac: 52:54:00:00:00:01\r\n');
+  expect(changed.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
+});
+
 test('a name that YAML would read as something else is quoted', () => {
   for (const name of ['no', '1e3', '0x10', 'null', 'true'])
     expect(
