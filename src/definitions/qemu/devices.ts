@@ -3,6 +3,7 @@ import { DEVICE_NAME, type DefinitionKey, type DeviceType } from '../../devices/
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
 import { likely } from '../../text/nearest.ts';
+import { diskLimits } from '../fields/disk-limits.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { Input } from '../fields/inputs.ts';
 import { network as networkField } from '../fields/networks.ts';
@@ -547,6 +548,7 @@ function diskOptions(draft: Draft, row: QemuRow, disk: NonNullable<Drive['disk']
     ...(disk['detect-zeroes'] !== undefined && { 'detect-zeroes': disk['detect-zeroes'] }),
     ...(disk.rerror !== undefined && { rerror: disk.rerror }),
     ...(disk.werror !== undefined && { werror: disk.werror }),
+    ...(disk.limits !== undefined && { limits: diskLimits.parse(disk.limits) }),
   };
 }
 

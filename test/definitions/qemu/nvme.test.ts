@@ -65,6 +65,17 @@ test('what a disk cannot express, and several namespaces, become devices', () =>
   ]);
 });
 
+test('a drive keeps its limits when it becomes a device', () => {
+  const limited = '-drive file=a,if=none,id=a,throttling.iops-total=100,throttling.bps-total=2097152';
+  for (const device of [
+    '-device nvme,serial=S,drive=a,max_ioqpairs=2',
+    '-device virtio-scsi-pci -device scsi-hd,drive=a,vendor=ACME',
+  ])
+    expect(read(`${limited} ${device}`).definition.devices.at(-1)).toMatchObject({
+      limits: { iops: 100, bps: 2 ** 21 },
+    });
+});
+
 test.each([
   ['-drive file=a,if=none,id=a -device nvme-ns,drive=a', /it has no controller: give -device nvme,serial=/],
   [
