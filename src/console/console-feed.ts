@@ -22,15 +22,16 @@ export function hasScreen(info: VmInfo | undefined): boolean {
 }
 
 /**
- * The selected console: the chosen one, else the screen, else the first serial port. The VM may have a new machine by
- * now, without the chosen one.
+ * The selected console: the chosen one, else the screen, else the first serial port; the latter comes first if firmware
+ * uses it. The VM may have a new machine by now, without the chosen one.
  */
 export function shownPort(state: AppState, id: string): number {
   const { port } = vmViewOf(state, id);
   const info = own(state.infos, id);
   const consoles = info?.topology?.consoles ?? [];
   if (port !== null && consoles.some(console => console.port === port)) return port;
-  return port !== COM1 && hasScreen(info) ? SCREEN_PORT : COM1;
+  const serialFirst = info?.topology?.serialFirst === true && port !== SCREEN_PORT;
+  return hasScreen(info) && !serialFirst && port !== COM1 ? SCREEN_PORT : COM1;
 }
 
 type Shown = {

@@ -114,7 +114,7 @@ function firmwareBoot({ machine, boot = {} }: Definition): MachineConfigInput['b
   const { firmware = 'bios', kernel, initrd, append } = machine;
   const { 'firmware-file': path, 'firmware-variables': variables, 'secure-boot': secureBoot } = machine;
   const { 'fw-cfg': settings = [] } = machine;
-  const { order, once, menu, 'menu-wait': waitMs } = boot;
+  const { order, once, menu, 'menu-wait': waitMs, 'retry-wait': retryMs, serial } = boot;
   return {
     kind: 'firmware',
     ...(firmware !== 'bios' && { firmware }),
@@ -140,6 +140,8 @@ function firmwareBoot({ machine, boot = {} }: Definition): MachineConfigInput['b
     ...((menu !== undefined || waitMs !== undefined) && {
       menu: { show: menu ?? false, ...(waitMs !== undefined && { waitMs }) },
     }),
+    ...(retryMs !== undefined && { retryMs }),
+    ...(serial && { serialConsole: true }),
   };
 }
 

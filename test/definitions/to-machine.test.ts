@@ -151,13 +151,15 @@ describe('without a kernel firmware boots', () => {
   test.each([
     ['', { kind: 'firmware' }],
     [
-      'machine: {firmware-file: /srv/bios.bin}\nboot: {order: [cdrom, disk], once: [network], menu: true, menu-wait: 5000}',
+      'machine: {firmware-file: /srv/bios.bin}\nboot: {order: [cdrom, disk], once: [network], menu: true, menu-wait: 5000, retry-wait: 0, serial: true}',
       {
         kind: 'firmware',
         path: '/srv/bios.bin',
         order: ['cdrom', 'disk'],
         once: ['network'],
         menu: { show: true, waitMs: 5000 },
+        retryMs: 0,
+        serialConsole: true,
       },
     ],
   ])('%s', (text, boot) => expect(toMachine(read(text)).boot).toEqual(boot));

@@ -23,6 +23,18 @@ beforeEach(() => {
   id = engine.add('demo', { ...busy, devices: [VGA], consoles });
 });
 
+test('the serial port of a VM whose firmware uses it comes before its screen', async () => {
+  const consoles = [{ port: 0, name: 'com1', title: 'serial port' }];
+  engine.screens.show(id, MENU);
+  const serial = engine.add('serial', { ...busy, devices: [VGA], consoles, serialFirst: true });
+  const driver = new TerminalDriver(engine, clock, 80, 24, { open: serial });
+  await driver.waitFor('q quit');
+  driver.type('8');
+  await driver.waitFor('com1 (1 of 2, t)');
+  driver.type('t');
+  await driver.waitFor('SCREEN vga0 (2 of 2, t)');
+});
+
 /** The screen in the console's tab. */
 async function start(columns: number, rows: number, options = {}) {
   const driver = new TerminalDriver(engine, clock, columns, rows, { open: id, ...options });

@@ -116,6 +116,7 @@ export type Script = {
     })[];
   };
   readonly consoles?: Topology['consoles'];
+  readonly serialFirst?: true;
   readonly pinning?: readonly number[];
 };
 
@@ -522,6 +523,7 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
   return {
     shape,
     devices: script.devices ?? [],
+    ...(script.serialFirst && { serialFirst: true }),
     consoles: script.consoles ?? (script.devices === undefined ? [] : [{ port: COM1, name: 'com1' }]),
     pinning: script.pinning ?? [],
     vcpus: script.vcpus.length,

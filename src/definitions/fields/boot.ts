@@ -34,6 +34,24 @@ export const boot = z.strictObject({
     .max(65_535, 'at most 65535 ms')
     .optional()
     .meta({ description: 'How long the menu waits for the key, in milliseconds.', examples: [3000] }),
+  'retry-wait': z
+    .int()
+    .min(0, 'at least 0 ms')
+    .max(65_535, 'at most 65535 ms')
+    .optional()
+    .meta({
+      description:
+        'How long the BIOS waits, in milliseconds, before it starts over when it has found nothing to boot. Default: it stops there.',
+      examples: [5000],
+    }),
+  serial: z
+    .boolean()
+    .optional()
+    .meta({
+      description:
+        'Whether the firmware also uses COM1 as its console if the VM has a screen. Without a screen, it always does.',
+      examples: [true],
+    }),
 });
 
 export type Boot = z.output<typeof boot>;

@@ -120,7 +120,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'os/shim': 'the kernel is not checked by Secure Boot',
   'os/dtb': 'a PC has no device tree',
   'os/acpi': 'vring creates the ACPI tables itself',
-  'os/bios': 'it only concerns firmware',
   'os/firmware': 'vring chooses firmware that does without SMM',
   'os/loader@*': 'vring chooses firmware that does without SMM',
   'os/bootmenu@*': 'it only concerns firmware',

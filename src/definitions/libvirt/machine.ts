@@ -188,10 +188,15 @@ function readBoot(document: DomainDocument, os: XmlElement | null): { readonly b
   const menu = document.child(os, 'bootmenu');
   const shows = document.attribute(menu, 'enable') === 'yes';
   const wait = Number(document.attribute(menu, 'timeout') ?? Number.NaN);
+  const bios = document.child(os, 'bios');
+  // -1, the default: never.
+  const retry = Number(document.attribute(bios, 'rebootTimeout') ?? Number.NaN);
   const boot = {
     ...(order.length > 0 && { order }),
     ...(shows && { menu: true }),
     ...(shows && wait >= 0 && { 'menu-wait': Math.min(wait, 0xffff) }),
+    ...(retry >= 0 && { 'retry-wait': Math.min(retry, 0xffff) }),
+    ...(document.attribute(bios, 'useserial') === 'yes' && { serial: true }),
   };
   return Object.keys(boot).length === 0 ? {} : { boot };
 }

@@ -112,6 +112,8 @@ export class Draft {
   allTransient = false;
   /** -nodefaults: no serial port and no network card unless requested. */
   noDefaults = false;
+  /** -nographic, -machine graphics=off: COM1 is the console of a machine that may have a screen. */
+  onSerial = false;
   /** Whether an option configures the guest's networks. */
   saysNetwork = false;
   /** Where -machine, -numa and -mem-path put guest RAM. */

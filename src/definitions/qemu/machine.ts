@@ -28,12 +28,11 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   vmport: NOT_THERE,
   smm: 'it only concerns firmware',
   nvdimm: NOT_THERE,
-  graphics: 'a screen is that of -vga, or display',
   'pcspk-audiodev': NOT_THERE,
   pcspk: NOT_THERE,
   smbus: NOT_THERE,
   'fd-bootchk': 'it only concerns firmware',
-  'x-option-roms': 'devices have no option ROMs',
+  'x-option-roms': OF_QEMU,
   'dump-guest-core': 'core dumps never contain guest RAM',
   'suppress-vmdesc': OF_QEMU,
   'igd-passthru': NOT_THERE,
@@ -69,6 +68,7 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");
   const hpet = settings.takeSwitch('hpet');
   if (hpet !== undefined) draft.fields.machine = { ...draft.fields.machine, hpet };
+  if (settings.takeSwitch('graphics') === false) draft.onSerial = true;
   const mergeable = settings.takeSwitch('mem-merge');
   const backend = settings.take('memory-backend');
   for (const unit of ['0', '1']) {
@@ -92,6 +92,16 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   // It is QEMU's default, which few choose; in vring the host only merges pages on request.
   if (mergeable) setMemory(draft, { mergeable });
   if (backend !== undefined) draft.memoryPlaces.push({ ...place, backend });
+}
+
+/**
+ * Has the firmware use COM1 if the line asks for that. The machine keeps its VGA, which some guests need (QEMU,
+ * system/vl.c); one that boots a kernel directly has none unless requested.
+ */
+export function setConsole(draft: Draft): void {
+  if (!draft.onSerial) return;
+  if (draft.fields.machine?.kernel !== undefined) draft.fields.display ??= 'none';
+  if (draft.fields.display !== 'none') draft.fields.boot = { ...draft.fields.boot, serial: true };
 }
 
 /**
@@ -129,6 +139,9 @@ export function readInitrd(draft: Draft, text: string): void {
   draft.fields.machine = { ...draft.fields.machine, modules };
 }
 
+/** Of splash-time and reboot-timeout. */
+const MAX_WAIT_MS = 65_535;
+
 const SOURCES: Readonly<Record<string, BootSource>> = {
   a: 'floppy',
   b: 'floppy',
@@ -145,12 +158,11 @@ export function readBoot(draft: Draft, text: string, place: Place): void {
   const order = settings.take('order');
   const once = settings.take('once');
   const menu = settings.takeSwitch('menu');
-  const wait = settings.takeCount('splash-time');
+  const wait = milliseconds('splash-time', settings.take('splash-time'), 0);
+  // -1, the default: never.
+  const retry = milliseconds('reboot-timeout', settings.take('reboot-timeout'), -1);
   settings.prefer('strict', ['off', 'on'], 'a guest only boots from its own devices');
-  settings.leaveOut({
-    splash: 'firmware shows no picture',
-    'reboot-timeout': 'it only concerns firmware',
-  });
+  settings.leaveOut({ splash: 'firmware shows no picture' });
   settings.end();
   const sources = (letters: string | undefined) => letters && bootSources(letters);
   const [first, then] = [sources(once), sources(order)];
@@ -159,8 +171,17 @@ export function readBoot(draft: Draft, text: string, place: Place): void {
     ...(then && then.length > 0 && { order: then }),
     ...(first && first.length > 0 && { once: first }),
     ...(menu !== undefined && { menu }),
-    ...(wait !== undefined && { 'menu-wait': Math.min(wait, 0xffff) }),
+    ...(wait !== undefined && { 'menu-wait': wait }),
+    ...(retry !== undefined && retry >= 0 && { 'retry-wait': retry }),
   };
+}
+
+/** @throws OptionError */
+function milliseconds(key: string, text: string | undefined, least: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^-?\d{1,8}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= MAX_WAIT_MS) return value;
+  throw new OptionError(`${key} takes milliseconds from ${least} to ${MAX_WAIT_MS}, not ${shown(text)}`);
 }
 
 function bootSources(letters: string): BootSource[] {

@@ -360,10 +360,10 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   'enable-kvm': already('nothing: vring uses KVM'),
   nographic: {
-    becomes: 'display: none, unless -vga or -device says otherwise; the console is COM1',
+    becomes: 'boot.serial: the firmware uses COM1, too, and the guest keeps its VGA, as in QEMU',
     repeats: true,
     read: draft => {
-      draft.fields.display ??= 'none';
+      draft.onSerial = true;
     },
   },
   nodefaults: {

@@ -8,6 +8,7 @@ import { addFirmware, placeFlash } from './firmware.ts';
 import type { QemuHost } from './host.ts';
 import { hostFile } from './host-file.ts';
 import { asksForNothing, LEFT_OUT_OPTIONS } from './left-out.ts';
+import { setConsole } from './machine.ts';
 import { placeMemory } from './memory.ts';
 import { addDefaultCard, joinNets } from './nic-options.ts';
 import type { LeftOutNote } from './notes.ts';
@@ -80,6 +81,7 @@ export function readQemuOptions(
   addFirmware(draft);
   collect(problems, '-netdev hubport', () => joinNets(draft));
   addDefaultCard(draft);
+  setConsole(draft);
   if (problems.length > 0) throw new QemuError(problems);
   draft.leaveOutUnused();
   return { definition: draft.finish(draft.fields.name ?? name, OPTION_OF), leftOut: draft.notes };

@@ -130,6 +130,7 @@ const topology = z.object({
   consoles: z
     .array(z.object({ port: count, name, agent: z.literal(true).exactOptional() }))
     .max(MAX_CONSOLES),
+  serialFirst: z.literal(true).exactOptional(),
   vcpus: count,
   pinning: z.array(count).max(64),
   places: places.exactOptional(),

@@ -25,11 +25,14 @@ const E820 = { ram: 1, reserved: 2 } as const;
 /** Flag of a sleep state: the guest may enter it. */
 const ENTERABLE = 0x80;
 
+/** For `etc/boot-fail-wait`: SeaBIOS, which by default starts over after a minute, stops when it has found nothing to boot. */
+const NEVER_RETRIES = 0xffff_ffff;
+
 /** What firmware learns about its machine, evaluated when it asks. */
 export type FirmwareFacts = {
   readonly tables: () => TableFiles;
   readonly bootCandidates: () => readonly BootCandidate[];
-  /** Whether firmware has a screen to show text on; without one, it uses COM1. */
+  /** Whether firmware has a screen to show text on. */
   readonly hasScreen: boolean;
 };
 
@@ -41,13 +44,14 @@ export function addFirmwareItems(
   { tables, bootCandidates, hasScreen }: FirmwareFacts,
 ): void {
   items.set(KEY.ramSize, u64(config.memory.bytes));
-  items.set(KEY.noGraphic, u16(hasScreen ? 0 : 1));
+  const onSerial = !hasScreen || (config.boot.kind === 'firmware' && config.boot.serialConsole);
+  items.set(KEY.noGraphic, u16(onSerial ? 1 : 0));
   items.set(KEY.cpus, u16(config.cpus));
   items.set(KEY.maxCpus, u16(maxCpus(config)));
   items.setFile('etc/e820', e820(memory));
   items.setFile('etc/max-cpus', u16(maxCpus(config)));
   items.setFile('etc/system-states', systemStates(config.sleepStates ?? ALL_SLEEP_STATES));
-  if (!hasScreen) items.setFile('etc/sercon-port', u16(PORT.com1));
+  if (onSerial) items.setFile('etc/sercon-port', u16(PORT.com1));
   addAcpiFiles(items, tables);
   addSmbios(items, config, memory);
   if (config.boot.kind === 'firmware') addBootItems(items, config.boot, bootCandidates);
@@ -66,11 +70,12 @@ function addSmbios(items: FwCfgItems, config: MachineConfig, memory: GuestMemory
 
 function addBootItems(
   items: FwCfgItems,
-  { firmware, order, once, menu, kernel }: FirmwareBoot,
+  { firmware, order, once, menu, kernel, retryMs = NEVER_RETRIES }: FirmwareBoot,
   candidates: () => readonly BootCandidate[],
 ): void {
   items.set(KEY.bootMenu, u16(menu.show ? 1 : 0));
   if (menu.waitMs !== undefined) items.setFile('etc/boot-menu-wait', u16(menu.waitMs));
+  items.setFile('etc/boot-fail-wait', u32(retryMs));
   const first = kernel !== undefined && firmware === 'bios' ? [LINUXBOOT.path] : [];
   items.setFile('bootorder', bootOrderFile(first, order, once, candidates));
 }

@@ -70,6 +70,10 @@ const firmwareBoot = z.strictObject({
   menu: z
     .strictObject({ show: z.boolean().default(false), waitMs: z.int().min(0).max(0xffff).optional() })
     .prefault({}),
+  /** How long the BIOS waits before it starts over when it has found nothing to boot; default: it stops there. */
+  retryMs: z.int().min(0).max(0xffff).optional(),
+  /** Its console is COM1, too, if the machine has a screen. Without one, it always is. */
+  serialConsole: z.boolean().default(false),
 });
 
 const fields = z.strictObject({

@@ -184,7 +184,7 @@ export class MachineRunner {
       ...{ machine, controls },
       deviceModules: config.deviceModules,
     };
-    this.#topology.built(parts, config.pin ?? [], controls.hotPlug);
+    this.#topology.built(parts, config, controls.hotPlug);
   }
 
   #controls(machine: Machine, files: HostFiles, config: MachineConfig): MachineControls {

@@ -1,5 +1,6 @@
 import type { HostDeviceControl } from '../../devices/device-type.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
+import type { MachineConfig } from './config.ts';
 import type { ConsolePorts } from './console-ports.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -34,6 +35,7 @@ export class TopologyReport {
   /** Host CPUs, by vCPU. */
   #pinning: readonly number[] = [];
   #hotPlug: ReportedDevices | null = null;
+  #serialFirst = false;
   #isDue = false;
   /**
    * Devices that report changes on their own: host devices, drives that the guest opens, cards that lose their network.
@@ -45,11 +47,12 @@ export class TopologyReport {
     this.#parts = parts;
   }
 
-  /** The machine has been built. @param pinning host CPUs, by vCPU */
-  built(machine: MachineParts, pinning: readonly number[], hotPlug: ReportedDevices): void {
+  /** The machine has been built. */
+  built(machine: MachineParts, { pin = [], boot }: MachineConfig, hotPlug: ReportedDevices): void {
     this.#hotPlug = hotPlug;
     this.#machine = machine;
-    this.#pinning = pinning;
+    this.#pinning = pin;
+    this.#serialFirst = boot.kind === 'firmware' && boot.serialConsole;
     this.update();
   }
 
@@ -71,6 +74,7 @@ export class TopologyReport {
       places: chipset.places,
       ...(pluggingIn.length > 0 && { pluggingIn }),
       consoles: consoles.labels,
+      ...(this.#serialFirst && { serialFirst: true }),
       vcpus: vcpus.length,
       pinning: this.#pinning,
     });

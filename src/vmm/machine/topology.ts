@@ -19,6 +19,8 @@ export type Topology = CounterLabels & {
   readonly vcpus: number;
   /** Screens show the first one as the VM's console. */
   readonly consoles: readonly ConsoleLabel[];
+  /** The firmware's console is the first of them, so it comes before the machine's screen; default: it does not. */
+  readonly serialFirst?: true;
   /** The host CPU of each pinned vCPU, by vCPU index. */
   readonly pinning: readonly number[];
   /** Absent from a machine of a version without hot plug. */

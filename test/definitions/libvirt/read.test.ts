@@ -352,11 +352,11 @@ describe('elements', () => {
       },
     ],
     [
-      "<os><type>hvm</type><loader type='rom'>/srv/bios.bin</loader><boot dev='fd'/><boot dev='hd'/><bootmenu enable='yes' timeout='3000'/></os>",
+      "<os><type>hvm</type><loader type='rom'>/srv/bios.bin</loader><boot dev='fd'/><boot dev='hd'/><bootmenu enable='yes' timeout='3000'/><bios useserial='yes' rebootTimeout='0'/></os>",
       {
         ...base,
         machine: { firmware: 'bios', 'firmware-file': '/srv/bios.bin' },
-        boot: { order: ['floppy', 'disk'], menu: true, 'menu-wait': 3000 },
+        boot: { order: ['floppy', 'disk'], menu: true, 'menu-wait': 3000, 'retry-wait': 0, serial: true },
         leftOut: [],
       },
     ],

@@ -7,7 +7,10 @@ import { FakeMemory } from '../../support/fake-memory.ts';
 const MiB = 2 ** 20;
 
 /** The items of a machine with a disk, a CD and a network card; and how many bytes its ACPI tables have. */
-function itemsOf(boot: Omit<Extract<MachineConfigInput['boot'], { kind: 'firmware' }>, 'kind'> = {}) {
+function itemsOf(
+  boot: Omit<Extract<MachineConfigInput['boot'], { kind: 'firmware' }>, 'kind'> = {},
+  { hasScreen = false } = {},
+) {
   const items = new FwCfgItems();
   const tables = { length: 100 };
   const config = parseMachineConfig({
@@ -18,7 +21,7 @@ function itemsOf(boot: Omit<Extract<MachineConfigInput['boot'], { kind: 'firmwar
     boot: { kind: 'firmware', ...boot },
   });
   addFirmwareItems(items, config, new FakeMemory(64 * MiB), {
-    hasScreen: false,
+    hasScreen,
     bootCandidates: () => [
       { kind: 'disk', path: '/disk' },
       { kind: 'cdrom', path: '/cd' },
@@ -85,6 +88,20 @@ describe('firmware is told', () => {
     expect(shown(itemsOf())).toEqual([0, undefined]);
     expect(shown(itemsOf({ menu: { show: true, waitMs: 3000 } }))).toEqual([1, 3000]);
   });
+
+  test('how long to wait before it starts over, which by default it never does', () => {
+    const wait = (boot?: Parameters<typeof itemsOf>[0]) =>
+      itemsOf(boot).read('etc/boot-fail-wait')!.readUInt32LE();
+    expect([wait(), wait({ retryMs: 0 }), wait({ retryMs: 5000 })]).toEqual([0xffff_ffff, 0, 5000]);
+  });
+
+  test.each([
+    ['without a screen', false, {}, 0x3f8],
+    ['with a screen', true, {}, undefined],
+    ['with a screen, and a console on COM1', true, { serialConsole: true }, 0x3f8],
+  ])('whether COM1 is its console: %s', (_, hasScreen, boot, port) =>
+    expect(itemsOf(boot, { hasScreen }).read('etc/sercon-port')?.readUInt16LE()).toBe(port),
+  );
 
   test('of ACPI tables that may grow after it has seen their size', () => {
     const { items, tables, read } = itemsOf();
