@@ -16,8 +16,8 @@ export const GRUB_BOOT_SECTOR = '/usr/lib/grub/i386-pc/boot.img';
 
 /** Drivers for every bus that the disk may be on, and for a screen. */
 const MODULES = [
-  ...['virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'crc32c_generic', 'ext4'],
-  'virtio_gpu',
+  ...['virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'nvme', 'crc32c_generic'],
+  ...['ext4', 'virtio_gpu'],
 ];
 const GRUB_MODULES = [
   'biosdisk',

@@ -25,6 +25,10 @@ const DISKS = {
     options: `-device ahci,id=sata -drive ${DISK},if=none,id=d -device ide-hd,drive=d,bus=sata.0`,
     place: 'sda1 of ahci',
   },
+  NVMe: {
+    options: `-drive ${DISK},if=none,id=d -device nvme,drive=d,serial=NVME,bootindex=1`,
+    place: 'nvme0n1p1 of nvme',
+  },
 } as const;
 
 /** A vendor's GUID: firmware refuses variables of its own that it does not know. */
@@ -99,6 +103,7 @@ describe.skipIf(missing !== null)('VMs in the emulated host', () => {
   test.each([
     ['virtio-blk', 'none'],
     ['AHCI', 'tpm-tis'],
+    ['NVMe', 'none'],
   ] as const)('start Debian by OVMF and GRUB from a disk on %s, TPM: %s', TIMEOUT, async (bus, tpm) => {
     await newVariables();
     const { options, place } = DISKS[bus];
