@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   changeSnapshot,
@@ -10,6 +9,7 @@ import {
   resizeImage,
 } from '../engine/images/change-image.ts';
 import type { QemuImgOptions } from '../engine/images/qemu-img.ts';
+import { makeFolders } from '../files/make-folders.ts';
 import type { HostImage } from '../host-service/images.ts';
 import { sizeText } from '../text/size.ts';
 import { percent } from '../text/units.ts';
@@ -25,7 +25,7 @@ export async function create(
 ): Promise<string> {
   const { path } = image;
   const folder = ui.store.getState().images?.folder;
-  if (dirname(path) === folder) await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (dirname(path) === folder) makeFolders(folder, 0o700);
   const below = backing === null ? undefined : await namedBacking(path, backing);
   await withProgress(ui, `Creating ${path}`, options => createImage({ ...image, backing: below }, options));
   return `${path} is created`;

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { randomHex } from '../text/random-hex.ts';
+import { makeFolders } from './make-folders.ts';
 
 export type ReplaceOptions = {
   /** Permission bits of a new file. A replaced file keeps its owner, permissions, ACLs and security label. */
@@ -74,7 +75,7 @@ export function syncFolder(folder: string): void {
 
 /** Each new folder is an entry in its parent, which must be synced. */
 function makeFolder(folder: string): void {
-  const first = fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const first = makeFolders(folder, 0o755);
   if (first !== undefined) syncFolder(path.dirname(first));
 }
 

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
+import { makeFolders } from '../files/make-folders.ts';
 import { kernelParameterEdits } from './boot/kernel-parameters.ts';
 import { readNextBoot } from './boot/next-boot.ts';
 import { findProgram } from './distribution.ts';
@@ -121,8 +122,8 @@ function write(root: RecordingRoot, directory: string): Recording {
   let bytes = 0;
   for (const [hostPath, entry] of [...root.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const target = path.join(directory, hostPath);
-    fs.mkdirSync(path.dirname(target), { recursive: true });
-    if (entry.kind === 'directory') fs.mkdirSync(target, { recursive: true });
+    makeFolders(path.dirname(target));
+    if (entry.kind === 'directory') makeFolders(target);
     if (entry.kind === 'link') fs.symlinkSync(entry.target, target);
     if (entry.kind === 'file') {
       fs.writeFileSync(target, entry.content);
@@ -130,7 +131,7 @@ function write(root: RecordingRoot, directory: string): Recording {
     }
   }
   const facts = path.join(directory, factsPath);
-  fs.mkdirSync(path.dirname(facts), { recursive: true });
+  makeFolders(path.dirname(facts));
   fs.writeFileSync(facts, `${JSON.stringify(root.recorded, null, 1)}\n`);
   return { target: directory, files: root.entries.size, bytes };
 }

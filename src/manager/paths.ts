@@ -1,6 +1,7 @@
-import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { chmodSync, lstatSync, type Stats } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { variablesFile } from '../engine/firmware/variables.ts';
+import { makeFolders } from '../files/make-folders.ts';
 import { stateFolder } from '../files/state-folder.ts';
 
 /** The most bytes of a socket's path: sun_path in unix(7), without the terminating zero. */
@@ -69,7 +70,7 @@ function runtimeFolder(env: Env, uid: number): string {
  */
 export function ensurePrivateFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolders(path, 0o700);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EEXIST')

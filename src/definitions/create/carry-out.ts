@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { makeFolders } from '../../files/make-folders.ts';
 import { sizeText } from '../../text/size.ts';
 import { copyFile, createQcow2, fillDisk } from './fill-disk.ts';
 import { CreateError } from './image-info.ts';
@@ -89,7 +90,7 @@ async function perform(step: CreateStep, { progress, signal }: CarryOutOptions):
 /** Creates an empty file and its folder; never replaces a file that another program has created in the meantime. */
 function reserve(file: string, made: string[]): void {
   const folder = path.dirname(file);
-  const first = fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const first = makeFolders(folder, 0o700);
   if (first !== undefined) made.push(...foldersFrom(first, folder));
   fs.closeSync(fs.openSync(file, 'wx', 0o600));
   made.push(file);

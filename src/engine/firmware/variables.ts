@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolders } from '../../files/make-folders.ts';
 import { replaceFile } from '../../files/replace-file.ts';
 import { firmwareFile, variablesTemplate } from '../../vmm/boot/firmware-files.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
@@ -45,7 +46,7 @@ function provide(file: string, template: string | null, firmware: string): void 
   if (template === null)
     throw new Error(`${file} does not exist, and ${firmware} comes with no variables to copy it from`);
   try {
-    fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(file), 0o700);
     replaceFile(file, fs.readFileSync(template), { mode: 0o600, fresh: true });
   } catch (error) {
     throw new Error(`the UEFI variables cannot be written to ${file}: ${(error as Error).message}`);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
+import { makeFolders } from '../../files/make-folders.ts';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
 import { backingPath } from '../../vmm/backends/image-chain.ts';
 import { inspectQcow2 } from '../../vmm/native/qcow2-header.ts';
@@ -50,7 +51,7 @@ export async function restoreDisks(
     const temporary = join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.restore`);
     plans.push({ from: join(folder, copy.file), path, to, temporary, size });
   }
-  if (target !== null && plans.length > 0) fs.mkdirSync(target.folder, { recursive: true, mode: 0o700 });
+  if (target !== null && plans.length > 0) makeFolders(target.folder, 0o700);
   const discard = async () => {
     for (const { temporary } of plans) await fsp.rm(temporary, { force: true });
   };

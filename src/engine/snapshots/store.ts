@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolders } from '../../files/make-folders.ts';
 import { printable } from '../../text/printable.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { FILES } from '../../vmm/snapshot/files.ts';
@@ -146,7 +147,7 @@ export class SnapshotStore {
           ? `${vm} has a saved state already: start it, or discard that with vring vm start --discard-saved`
           : `${vm} has a snapshot ${name} already: choose another name, or delete that one`,
       );
-    fs.mkdirSync(parent, { recursive: true, mode: 0o700 });
+    makeFolders(parent, 0o700);
     const temporary = join(parent, `${NEW}${randomBytes(6).toString('hex')}`);
     return NewSnapshot.open(temporary, folder, copies, ramBytes);
   }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { TpmOptions } from '../../devices/backends/tpm.ts';
+import { makeFolders } from '../../files/make-folders.ts';
 import { commandEnvironment } from '../../host/live-facts.ts';
 import type { Wire } from '../../vmm/backends/net/wire.ts';
 import { watchExit } from '../../vmm/confinement/exit-status.ts';
@@ -61,7 +62,7 @@ function start(given: string | undefined): Wire {
 function stateFolder(given: string | undefined): string {
   try {
     if (given === undefined) return fs.mkdtempSync(join(tmpdir(), 'vring-tpm-'));
-    fs.mkdirSync(given, { recursive: true, mode: 0o700 });
+    makeFolders(given, 0o700);
     return given;
   } catch (error) {
     throw new TpmError(`the state of the TPM cannot be kept in ${given}: ${(error as Error).message}`);

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { makeFolders } from '../../files/make-folders.ts';
 import { replaceFile } from '../../files/replace-file.ts';
 import { stateFolder } from '../../files/state-folder.ts';
 import { errnoText } from './errors.ts';
@@ -46,7 +47,7 @@ export class Journal {
   /** Creates an entry. @throws if it cannot be stored; the host must not be changed then */
   begin(plan: Plan, bootId: string): JournalEntry {
     try {
-      fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      makeFolders(this.directory, 0o700);
       const entry = this.#create(plan, bootId);
       this.#prune();
       return entry;

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
+import { makeFolders } from '../../files/make-folders.ts';
 import { Cgroup } from './cgroup.ts';
 
 /** The controllers that the limits of VMs need. */
@@ -67,7 +68,7 @@ export class CgroupParent {
   create(): Cgroup {
     const path = join(this.#path, `${PREFIX}${process.pid}-${++this.#made}`);
     try {
-      mkdirSync(path, { recursive: true });
+      makeFolders(path);
     } catch (error) {
       throw new NoCgroups(`cgroup ${path} cannot be made: ${(error as NodeJS.ErrnoException).code}`);
     }
