@@ -35,7 +35,7 @@ static void ethernet(uint8_t *frame, const uint8_t *to, uint16_t type)
 static bool find_gateway(void)
 {
     static const uint8_t ethernet_for_ip[] = {0, 1, 8, 0, NET_ADDRESS, sizeof us};
-    uint8_t *frame = net_buffer();
+    uint8_t *frame = net_buffer(ARP_FRAME);
     if (!frame)
         return false;
     memset(frame, 0, ARP_FRAME);
@@ -61,7 +61,7 @@ static bool find_gateway(void)
 /* False if the queue is full. */
 static bool request(uint32_t number, uint32_t size)
 {
-    uint8_t *frame = net_buffer();
+    uint8_t *frame = net_buffer(size);
     if (!frame)
         return false;
     memset(frame, 0, PATTERN);

@@ -21,6 +21,7 @@ struct options {
     struct net_mode mode;
     uint64_t size;
     bool checksum; /* the device completes the sum */
+    bool repeat;   /* `send` does not change frames, so the device's speed counts, not the guest's */
 };
 
 static void print_address(const uint8_t *address)
@@ -38,6 +39,8 @@ static bool parse_options(unsigned count, char **words, struct options *o)
         uint64_t card;
         if (text_equal(words[i], "csum"))
             o->checksum = true;
+        else if (text_equal(words[i], "repeat"))
+            o->repeat = true;
         else if (text_equal(words[i], "indirect"))
             o->mode.indirect = true;
         else if (text_starts(words[i], "card=") && parse_number(words[i] + 5, &card))
@@ -48,12 +51,8 @@ static bool parse_options(unsigned count, char **words, struct options *o)
     return true;
 }
 
-/* Sends a frame to `to`; false if the queue is full. */
-static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct options *o)
+static void fill(uint8_t *frame, const uint8_t *to, uint8_t kind, uint32_t number, const struct options *o)
 {
-    uint8_t *frame = net_buffer();
-    if (!frame)
-        return false;
     uint32_t length = (uint32_t)o->size;
     memcpy(frame, to, NET_ADDRESS);
     memcpy(frame + NET_ADDRESS, net_address, NET_ADDRESS);
@@ -63,17 +62,30 @@ static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct 
     memcpy(frame + NUMBER, &number, sizeof number);
     for (uint32_t i = PATTERN; i < length; i++)
         frame[i] = (uint8_t)(number + i);
-    if (!o->checksum) {
+    if (o->checksum) {
+        frame[KIND] = 0;
+        frame[NUMBER + 3] = kind;
+    } else {
         uint16_t sum = (uint16_t)~net_sum(frame + SUM, length - SUM);
         frame[SUM] = (uint8_t)(sum >> 8), frame[SUM + 1] = (uint8_t)sum;
-        net_send(length, (struct net_offload){0});
-    } else {
-        /* An offset of 0 would mean that there is nothing to complete, so the sum starts two bytes earlier; they are 0.
-         */
-        frame[KIND] = 0, frame[KIND + 1] = 0;
-        frame[NUMBER + 3] = kind;
-        net_send(length, (struct net_offload){.checksum_start = KIND, .checksum_offset = SUM - KIND});
     }
+}
+
+static void send_filled(const struct options *o)
+{
+    /* An offset of 0 would mean that there is nothing to complete, so the sum starts two bytes earlier; they are 0. */
+    struct net_offload offload = {.checksum_start = KIND, .checksum_offset = SUM - KIND};
+    net_send((uint32_t)o->size, o->checksum ? offload : (struct net_offload){0});
+}
+
+/* Sends a frame to `to`; false if the queue is full. */
+static bool send(const uint8_t *to, uint8_t kind, uint32_t number, const struct options *o)
+{
+    uint8_t *frame = net_buffer((uint32_t)o->size);
+    if (!frame)
+        return false;
+    fill(frame, to, kind, number, o);
+    send_filled(o);
     return true;
 }
 
@@ -140,6 +152,15 @@ static const char *ping(uint64_t count, const struct options *o)
     return NULL;
 }
 
+/* Sends the same frame as before, when it is in all buffers; false if the queue is full. */
+static bool send_again(const struct options *o)
+{
+    if (!net_buffer((uint32_t)o->size))
+        return false;
+    send_filled(o);
+    return true;
+}
+
 /* Sends as many frames as it can. */
 static const char *stream(uint64_t count, uint64_t ms, const struct options *o)
 {
@@ -147,7 +168,8 @@ static const char *stream(uint64_t count, uint64_t ms, const struct options *o)
     uint64_t begin = rdtsc(), limit = ms ? ms_to_ticks(ms) : UINT64_MAX, waits = 0;
     uint32_t number = 0;
     while (number < count && rdtsc() - begin < limit) {
-        bool sent = send(everybody, STREAM, number, o);
+        bool again = o->repeat && number >= NET_SEND_BUFFERS;
+        bool sent = again ? send_again(o) : send(everybody, STREAM, o->repeat ? 0 : number, o);
         number += sent;
         if (!sent || number % BATCH == 0)
             net_flush();
@@ -196,7 +218,7 @@ const char *command_net(unsigned count, char **words)
     unsigned from = info ? 2 : 3;
     bool timed = count >= 3 && (parse_time_ms(words[2], &ms) || parse_number(words[2], &number));
     if (count < from || (!info && !timed) || !parse_options(count - from, words + from, &o))
-        return "usage: net info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [card=N]";
+        return "usage: net info | ping N | send|receive|echo TIME|N [SIZE] [csum] [indirect] [repeat] [card=N]";
     const char *error = net_open(o.mode);
     if (error)
         return error;

@@ -15,8 +15,8 @@
 enum { STATUS_OFFSET = 4, STATUS_SHIFT = 16, LINK_UP = 1 };
 enum { NEEDS_CSUM = 1, GSO_TCPV4 = 1 };
 enum { RECEIVE = 0, TRANSMIT = 1, QUEUE = 256, RECEIVE_BUFFER = 2048, MAX_CARDS = 4 };
-/* A frame of the largest size has several buffers, the others one each. */
-enum { SEND_BUFFERS = 128, SMALL_BUFFER = 2048, LARGE_BUFFERS = 4 };
+/* Of the buffers to send from, the first few hold the largest frames. */
+enum { SEND_BUFFERS = NET_SEND_BUFFERS, SMALL_BUFFER = 2048, LARGE_BUFFERS = 16 };
 
 struct header {
     uint8_t flags, gso_type;
@@ -26,7 +26,13 @@ struct header {
 struct send_buffer {
     struct virtq_desc table[2];
     struct header header;
-    uint8_t *data;
+    uint8_t *data; /* allocated when first used */
+};
+
+/* Buffers of one size that no frame is in. */
+struct pool {
+    uint16_t free[SEND_BUFFERS];
+    unsigned count;
 };
 
 struct card {
@@ -34,8 +40,8 @@ struct card {
     struct virtqueue receive, transmit;
     uint8_t *received; /* QUEUE buffers */
     struct send_buffer *sends;
-    uint16_t free[SEND_BUFFERS];
-    unsigned free_count;
+    struct pool small, large;
+    struct pool *chosen; /* where net_buffer found a buffer */
     bool ready;
     struct net_mode mode;
     struct net_counts counts;
@@ -55,6 +61,12 @@ static void offer_receive(struct card *c, uint16_t index)
     virtqueue_add(&c->receive, index);
 }
 
+static void release(struct card *c, uint16_t index)
+{
+    struct pool *pool = index < LARGE_BUFFERS ? &c->large : &c->small;
+    pool->free[pool->count++] = index;
+}
+
 static const char *start(struct card *c)
 {
     const uint64_t features = NET_F_CSUM | NET_F_MAC | NET_F_HOST_TSO4 | NET_F_MRG_RXBUF | NET_F_STATUS |
@@ -70,12 +82,10 @@ static const char *start(struct card *c)
     if (!c->received) {
         c->received = memory_alloc(QUEUE * RECEIVE_BUFFER, 4096);
         c->sends = memory_alloc(SEND_BUFFERS * sizeof *c->sends, 64);
-        for (unsigned i = 0; i < SEND_BUFFERS; i++)
-            c->sends[i].data = memory_alloc(i < LARGE_BUFFERS ? NET_MAX_FRAME : SMALL_BUFFER, 64);
     }
-    for (unsigned i = 0; i < SEND_BUFFERS; i++)
-        c->free[i] = (uint16_t)i;
-    c->free_count = SEND_BUFFERS;
+    c->small.count = c->large.count = 0;
+    for (uint16_t i = 0; i < SEND_BUFFERS; i++)
+        release(c, i);
     for (uint16_t i = 0; i < c->receive.size; i++)
         offer_receive(c, i);
     virtqueue_kick(&c->receive);
@@ -115,21 +125,27 @@ bool net_all_sent(void)
 {
     uint32_t head, length;
     while (virtqueue_take(&card->transmit, &head, &length))
-        card->free[card->free_count++] = (uint16_t)(card->mode.indirect ? head : head / 2);
-    return card->free_count == SEND_BUFFERS;
+        release(card, (uint16_t)(card->mode.indirect ? head : head / 2));
+    return card->small.count + card->large.count == SEND_BUFFERS;
 }
 
-/* Buffers are used in turn; the large ones are the first to come back when all have been sent. */
-uint8_t *net_buffer(void)
+uint8_t *net_buffer(uint32_t length)
 {
-    if (card->free_count == 0)
+    struct pool *pool = length > SMALL_BUFFER ? &card->large : &card->small;
+    card->chosen = pool;
+    if (pool->count == 0)
         net_all_sent();
-    return card->free_count ? card->sends[card->free[card->free_count - 1]].data : 0;
+    if (pool->count == 0)
+        return 0;
+    struct send_buffer *buffer = &card->sends[pool->free[pool->count - 1]];
+    if (!buffer->data)
+        buffer->data = memory_alloc(length > SMALL_BUFFER ? NET_MAX_FRAME : SMALL_BUFFER, 64);
+    return buffer->data;
 }
 
 void net_send(uint32_t length, struct net_offload offload)
 {
-    uint16_t index = card->free[--card->free_count];
+    uint16_t index = card->chosen->free[--card->chosen->count];
     struct send_buffer *buffer = &card->sends[index];
     buffer->header = (struct header){0};
     if (offload.checksum_offset) {

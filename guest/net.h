@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NET_MAX_FRAME = 65536, NET_ADDRESS = 6 };
+enum { NET_MAX_FRAME = 65536, NET_ADDRESS = 6, NET_SEND_BUFFERS = 128 };
 
 struct net_mode {
     unsigned card; /* the n-th virtio-net device */
@@ -29,8 +29,9 @@ const char *net_open(struct net_mode mode);
 /* Whether the link is up; true for a device that does not report it. */
 bool net_link(void);
 
-/* A buffer for a frame to send, or NULL if the queue is full. */
-uint8_t *net_buffer(void);
+/* A buffer for a frame of `length` bytes to send, or NULL if all that are large enough are in use. When none is in use,
+ * the first NET_SEND_BUFFERS calls that are each followed by net_send return every buffer of that size. */
+uint8_t *net_buffer(uint32_t length);
 
 /* Sends the frame in the last buffer. The device sees it at the next net_flush. */
 void net_send(uint32_t length, struct net_offload offload);

@@ -70,6 +70,24 @@ describe.skipIf(noKvm !== null)(onKvm('frames between two guests'), { timeout: 1
     }
   });
 
+  test('many of them under way, of all sizes, new ones and the same one again', async () => {
+    const [a, b] = await pair();
+    for (const [count, size, options] of [
+      [300, 1500, ''],
+      [300, 1500, 'csum repeat'],
+      [300, 2048, 'indirect'],
+      [300, 2049, 'repeat'],
+      [300, 60_000, ''],
+      [300, 60_000, 'repeat indirect'],
+    ]) {
+      const received = b.command(`net receive ${count}`);
+      await b.printed(/net receive \d+\r?\n$/);
+      expect(await a.command(`net send ${count} ${size} ${options}`)).toContain(`frames=${count}`);
+      const result = resultOf(await received, 'net-receive');
+      expect(result, `${size} ${options}`).toMatchObject({ frames: count, bad: 0 });
+    }
+  });
+
   test('through two TAP interfaces and a bridge, of machines in confined processes', async () => {
     // Else a new port carries nothing for 15 s.
     ip('link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0');
