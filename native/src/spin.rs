@@ -13,6 +13,10 @@ const MAX_MISSES: u32 = 4;
 const SKIPPED_WAITS: u32 = 32;
 /// Checks between two reads of the clock.
 const LOOKS: u32 = 16;
+/// A yield of this length has given the CPU to a thread that uses up its time slice.
+const SLICE_NS: u64 = 500_000;
+/// How often the number of skipped waits doubles at most.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// How many threads are spinning, and how many may.
 struct Turns {
@@ -60,11 +64,13 @@ pub struct Spin {
     limit_ns: u64,
     misses: u32,
     skip: u32,
+    /// How often the number of waits skipped for lost time slices has doubled.
+    doublings: u32,
 }
 
 impl Spin {
     pub fn new(limit_ns: u64) -> Spin {
-        Spin { turns: &TURNS, limit_ns, misses: 0, skip: 0 }
+        Spin { turns: &TURNS, limit_ns, misses: 0, skip: 0, doublings: 0 }
     }
 
     /// Spins until `ready` returns true or the limit passes. Returns whether it became true.
@@ -76,6 +82,49 @@ impl Spin {
     /// the CPU, so that thread runs in the meantime and has produced many events when it stops.
     pub fn until_yielding(&mut self, ready: impl FnMut() -> bool) -> bool {
         self.run(ready, 1, std::thread::yield_now)
+    }
+
+    /// The same, for an event that comes from a thread that does not stop for an answer, such as a vCPU that polls. When
+    /// all CPUs are in use, a yield costs a time slice, in which that thread soon has nothing left to do, whereas a
+    /// thread that sleeps runs as soon as it is woken. So after such a yield it skips waits, twice as many each time.
+    pub fn until_crowded(&mut self, ready: impl FnMut() -> bool) -> bool {
+        self.run_until_crowded(ready, std::thread::yield_now)
+    }
+
+    fn run_until_crowded(&mut self, mut ready: impl FnMut() -> bool, pause: fn()) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return ready();
+        }
+        if ready() {
+            self.misses = 0;
+            return true;
+        }
+        let Some(_turn) = self.turns.take() else {
+            return false;
+        };
+        let start = now_ns();
+        let mut before = start;
+        loop {
+            pause();
+            let now = now_ns();
+            let is_ready = ready();
+            if now - before >= SLICE_NS {
+                self.doublings = u32::min(self.doublings + 1, MAX_DOUBLINGS);
+                self.skip = SKIPPED_WAITS << self.doublings;
+                return is_ready;
+            }
+            if is_ready {
+                self.misses = 0;
+                self.doublings = self.doublings.saturating_sub(1);
+                return true;
+            }
+            if now - start >= self.limit_ns {
+                self.missed();
+                return false;
+            }
+            before = now;
+        }
     }
 
     /// `looks` is how often it pauses between two reads of the clock.
@@ -159,6 +208,48 @@ mod tests {
             assert!(spin.until(|| true));
         }
     }
+
+    /// As long as a yield to a thread that uses up its time slice.
+    fn slice() {
+        let start = now_ns();
+        while now_ns() - start < SLICE_NS {}
+    }
+
+    /// How often `ready` is called in one wait for an event that comes during the pause.
+    fn looks_until_crowded(spin: &mut Spin, pause: fn()) -> u32 {
+        let mut looks = 0;
+        spin.run_until_crowded(
+            || {
+                looks += 1;
+                looks > 1
+            },
+            pause,
+        );
+        looks
+    }
+
+    #[test]
+    fn a_yield_that_costs_a_time_slice_stops_it_for_a_while_longer_each_time() {
+        let mut spin = alone(u64::MAX);
+        for doublings in [1, 2, 3] {
+            assert_eq!(looks_until_crowded(&mut spin, slice), 2);
+            for _ in 0..SKIPPED_WAITS << doublings {
+                assert_eq!(looks_until_crowded(&mut spin, slice), 1);
+            }
+        }
+        assert_eq!(looks_until_crowded(&mut spin, slice), 2);
+    }
+
+    #[test]
+    fn the_longest_while_is_limited() {
+        let mut spin = alone(u64::MAX);
+        for _ in 0..2 * MAX_DOUBLINGS {
+            spin.skip = 0;
+            looks_until_crowded(&mut spin, slice);
+        }
+        assert_eq!(spin.skip, SKIPPED_WAITS << MAX_DOUBLINGS);
+    }
+
     #[test]
     fn no_more_threads_spin_than_may() {
         let mut spin = alone(u64::MAX);

@@ -101,7 +101,7 @@ impl Post<'_> {
 
     fn spin_for(&mut self, ready: impl Fn() -> bool) -> bool {
         let shared = self.shared;
-        self.spin.until_yielding(|| ready() || shared.stop.load(Relaxed)) && !self.must_leave()
+        self.spin.until_crowded(|| ready() || shared.stop.load(Relaxed)) && !self.must_leave()
     }
 
     /// Sleeps until the handle needs attention, or until one of these: a kick, with `kick`; an event of one of at most
