@@ -7,7 +7,17 @@ export function cpuMs(pid: number): number {
   return threads.reduce((sum, tid) => sum + threadMs(`/proc/${pid}/task/${tid}`), 0);
 }
 
-/** The same for only the main thread. */
+/** The same, in seconds and including threads that have ended; the clock ticks 100 times a second. */
+export function processCpuSeconds(pid: number): number {
+  // The name, in parentheses, may contain spaces.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  const [user, system] = [fields[11], fields[12]];
+  return (Number(user) + Number(system)) / 100;
+}
+
+/** CPU time so far, in milliseconds, of a process's main thread. */
 export function mainThreadMs(pid: number): number {
   return threadMs(`/proc/${pid}/task/${pid}`);
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { processCpuSeconds } from './cpu-time.ts';
 import { GUEST, type GuestResult, parseResult, QEMU_BASE, VRING, workDirectory } from './guest.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -8,8 +9,11 @@ const NETWORK = `vring-bench-${process.pid}`;
 export const TAP = 'tap0';
 
 export type TapVmm = 'vring' | 'QEMU';
-/** The result of each of the guest's commands, and the CPU time of the VMM. */
-export type TapRun = { readonly results: readonly GuestResult[]; readonly cpuSeconds: number };
+/** The result of each of the guest's commands, and the CPU time of the VMM until it was printed. */
+export type TapRun = {
+  readonly results: readonly GuestResult[];
+  readonly cpuSeconds: readonly number[];
+};
 
 /** A network card, as in `-device` after its `netdev`, on both VMMs; `qemu` is what QEMU needs in addition. */
 export type Card = { readonly driver: string; readonly qemu?: string };
@@ -52,7 +56,8 @@ export async function runOnTap(
   commands: string,
   program: readonly string[] | null,
 ): Promise<TapRun> {
-  const append = `quiet run="${commands}; exit 0"`;
+  // The VMM lives on for a while after the last result, for its CPU time to be read.
+  const append = `quiet run="${commands}; spin 1s; exit 0"`;
   const tap = `tap,id=n0,ifname=${TAP},script=no,downscript=no`;
   const command =
     vmm === 'vring'
@@ -67,19 +72,24 @@ export async function runOnTap(
         ];
   const sender = program && spawn('ip', ['netns', 'exec', NETWORK, ...program], { stdio: 'ignore' });
   // The exit status is the guest's.
-  const timed = ['-c', 'TIMEFORMAT="cpu %U %S"; time "$@"', 'bash', ...command];
-  const { stdout, stderr } = await execa('ip', ['netns', 'exec', NETWORK, 'bash', ...timed], {
+  const run = execa('ip', ['netns', 'exec', NETWORK, ...command], {
     timeout: TIMEOUT_MS,
     stdin: 'ignore',
     reject: false,
   });
+  const results: GuestResult[] = [];
+  const cpuSeconds: number[] = [];
+  // `ip netns exec` becomes the VMM.
+  for await (const line of run.iterable()) {
+    const result = /^\r?result (?:net|nic)-\S+ (.*?)\r?$/.exec(line);
+    if (result === null) continue;
+    cpuSeconds.push(processCpuSeconds(run.pid!));
+    results.push(parseResult(result[1]!));
+  }
+  const { stdout, stderr } = await run;
   sender?.kill();
-  const results = [...stdout.matchAll(/^result (?:net|nic)-\S+ (.*?)\r?$/gm)].map(match =>
-    parseResult(match[1]!),
-  );
-  const times = /^cpu ([\d.]+) ([\d.]+)$/m.exec(stderr);
-  if (results.length === 0 || times === null) {
+  if (results.length === 0) {
     throw new Error(`the guest printed no result on ${vmm}:\n${stdout}\n${stderr}`);
   }
-  return { results, cpuSeconds: Number(times[1]) + Number(times[2]) };
+  return { results, cpuSeconds };
 }
