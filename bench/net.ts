@@ -21,7 +21,7 @@ export async function measureNet(): Promise<Measurement[]> {
       measurements.push(
         ...(await measured(`sent, ${size} bytes`, `net send ${SECONDS}s ${size} repeat`, 'pps', null)),
       );
-      const program = await floodProgram(size, SECONDS + 4);
+      const program = await floodProgram(size);
       measurements.push(
         ...(await measured(`received, ${size} bytes`, `net receive ${SECONDS}s`, 'pps', program)),
       );

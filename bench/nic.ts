@@ -6,8 +6,6 @@ const ROUNDS = 3;
 const SECONDS = 2;
 /** V8 compiles the card's model meanwhile. */
 const WARM_UP_SECONDS = 1;
-/** Long enough for the guest to end, however long its VMM takes to start. */
-const FLOOD_SECONDS = 60;
 
 /** The guest's job: to announce each frame on its own, or many at once if the card supports that. */
 const JOBS = [
@@ -31,7 +29,7 @@ export async function measureNics(): Promise<Measurement[]> {
   return await withTap(async () => {
     const measurements: Measurement[] = [];
     for (const [driver, what, verb, options, floods] of JOBS) {
-      const program = floods ? await floodProgram(64, FLOOD_SECONDS) : null;
+      const program = floods ? await floodProgram(64) : null;
       const during = (seconds: number) => `nic ${verb} ${seconds}s ${options}`;
       const commands = `${during(WARM_UP_SECONDS)}; ${during(SECONDS)}`;
       measurements.push(...(await measured({ driver }, `${driver} frames ${what}`, commands, program)));

@@ -5,6 +5,8 @@ import { processCpuSeconds } from './cpu-time.ts';
 import { GUEST, type GuestResult, parseResult, QEMU_BASE, VRING, workDirectory } from './guest.ts';
 
 const TIMEOUT_MS = 120_000;
+/** Long enough for the guest to end, however long its VMM takes to start. */
+const FLOOD_SECONDS = 60;
 const NETWORK = `vring-bench-${process.pid}`;
 export const TAP = 'tap0';
 
@@ -32,14 +34,14 @@ export async function withTap<T>(what: () => Promise<T>): Promise<T> {
 
 let flood: Promise<string> | undefined;
 
-/** A program that sends frames of this size to the TAP interface for this many seconds. */
-export async function floodProgram(size: number, seconds: number): Promise<string[]> {
+/** A program that sends frames of this size to the TAP interface. */
+export async function floodProgram(size: number): Promise<string[]> {
   flood ??= (async () => {
     const program = join(workDirectory, 'net-flood');
     await execa('cc', ['-O2', '-o', program, join(import.meta.dirname, 'net-flood.c')]);
     return program;
   })();
-  return [await flood, TAP, String(size), String(seconds)];
+  return [await flood, TAP, String(size), String(FLOOD_SECONDS)];
 }
 
 function inNetwork(command: string, args: readonly string[]) {
