@@ -91,17 +91,15 @@ impl Post<'_> {
 
     /// Spins for the driver's next chain. Returns whether there is one.
     pub fn spin<'m, R: Ring<'m>>(&mut self, queue: &R) -> bool {
-        self.spin_for(|| queue.has_available())
-    }
-
-    /// Spins until a file can be read. Returns whether it can.
-    pub fn spin_for_file(&mut self, file: RawFd) -> bool {
-        self.spin_for(|| is_readable(file))
-    }
-
-    fn spin_for(&mut self, ready: impl Fn() -> bool) -> bool {
         let shared = self.shared;
-        self.spin.until_crowded(|| ready() || shared.stop.load(Relaxed)) && !self.must_leave()
+        self.spin.until_crowded(|| queue.has_available() || shared.stop.load(Relaxed)) && !self.must_leave()
+    }
+
+    /// Spins until a file can be read. Returns whether it can. The file's queue is longer than a ring: a yield that costs
+    /// a time slice brings many frames.
+    pub fn spin_for_file(&mut self, file: RawFd) -> bool {
+        let shared = self.shared;
+        self.spin.until_yielding(|| is_readable(file) || shared.stop.load(Relaxed)) && !self.must_leave()
     }
 
     /// Sleeps until the handle needs attention, or until one of these: a kick, with `kick`; an event of one of at most
