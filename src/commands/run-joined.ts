@@ -16,6 +16,8 @@ export async function runJoined(config: MachineConfigInput): Promise<number> {
     const id = await engine.start(config);
     const vm = (): VmInfo | undefined => engine.vms().find(vm => vm.id === id);
     let status = 0;
+    if (hidesScreen(vm()!))
+      printError(`vring: ${id} has a screen, too: vring vm screen ${id} shows it, also after Ctrl-] here`);
     // It may have ended before its console could be attached.
     if (isAlive(vm()!)) status = await watchConsole(engine, id, {});
     const left = vm();
@@ -29,4 +31,9 @@ export async function runJoined(config: MachineConfigInput): Promise<number> {
     await engine.remove(id);
     return reportEnd(left);
   });
+}
+
+/** Whether the guest may print on its screen only, which the terminal does not show. */
+function hidesScreen({ topology }: VmInfo): boolean {
+  return topology !== null && !topology.serialFirst && topology.devices.some(({ screen }) => screen);
 }

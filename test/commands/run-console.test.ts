@@ -57,7 +57,8 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
 
 describe.skipIf(noKvm !== null)(onKvm('vring run on a terminal'), () => {
   const sandbox = new Sandbox(temporaryFolder());
-  const run = (...args: string[]) => new PtyProgram([VRING, 'run', builtFile('guest.elf'), ...args], sandbox);
+  const started = (...args: string[]) => new PtyProgram([VRING, 'run', ...args], sandbox);
+  const run = (...args: string[]) => started(builtFile('guest.elf'), ...args);
   const state = async () => JSON.parse(await sandbox.vring('vm', 'list', '--json')).vms[0]?.state;
 
   test('leaves the VM running after Ctrl-] or a lost connection', async () => {
@@ -79,6 +80,17 @@ describe.skipIf(noKvm !== null)(onKvm('vring run on a terminal'), () => {
     await third.shows('the guest powered off');
     await third.ended();
     expect(await state()).toBe('off');
+  });
+
+  test.each([
+    ['-vga', 'std', /screen has a screen, too: vring vm screen screen shows it.*^>$/ms],
+    ['-vga', 'none', /^>$/m],
+  ])('says where the screen of the VM is, if it has one: %s %s', async (option, value, shown) => {
+    await using ui = started('--name', 'screen', '-kernel', builtFile('guest.elf'), option, value);
+    await ui.shows(shown);
+    expect(ui.screen.includes('has a screen')).toBe(value === 'std');
+    ui.type('halt\r');
+    await ui.ended();
   });
 
   test('ends with the guest and removes the VM from the list', async () => {

@@ -95,13 +95,15 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
 }
 
 /**
- * Has the firmware use COM1 if the line asks for that. The machine keeps its VGA, which some guests need (QEMU,
- * system/vl.c); one that boots a kernel directly has none unless requested.
+ * Sets where the guest has its console. With -nographic, firmware uses COM1; the machine keeps its VGA, which some guests
+ * need (QEMU, system/vl.c). Of the kernels that boot directly, those by multiboot have one: many print nowhere else.
  */
 export function setConsole(draft: Draft): void {
-  if (!draft.onSerial) return;
-  if (draft.fields.machine?.kernel !== undefined) draft.fields.display ??= 'none';
-  if (draft.fields.display !== 'none') draft.fields.boot = { ...draft.fields.boot, serial: true };
+  const { fields, host } = draft;
+  const kernel = fields.machine?.kernel;
+  if (kernel !== undefined && host.isMultiboot?.(kernel)) fields.display ??= 'vga';
+  else if (kernel !== undefined && draft.onSerial) fields.display ??= 'none';
+  else if (draft.onSerial && fields.display !== 'none') fields.boot = { ...fields.boot, serial: true };
 }
 
 /**

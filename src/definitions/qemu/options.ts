@@ -79,7 +79,11 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     repeats: true,
     read: readMachine,
   },
-  kernel: { value: 'FILE', becomes: 'machine.kernel', read: readKernel },
+  kernel: {
+    value: 'FILE',
+    becomes: 'machine.kernel; a multiboot kernel has a VGA, as in QEMU',
+    read: readKernel,
+  },
   initrd: {
     value: 'FILE',
     becomes: 'machine.initrd; for a multiboot kernel, machine.modules: `FILE ARGUMENTS,FILE ARGUMENTS`',

@@ -97,3 +97,14 @@ test('modules of a multiboot kernel have command lines', () => {
   ]);
   expect(definition['on-reboot']).toBe('stop');
 });
+
+test.each([
+  ['-kernel os.elf', 'vga'],
+  ['-kernel os.elf -nographic', 'vga'],
+  ['-kernel os.elf -vga none', 'none'],
+  ['-kernel os.elf -nodefaults', 'none'],
+  ['-kernel vmlinuz', undefined],
+  ['-kernel vmlinuz -nographic', 'none'],
+])('a multiboot kernel has a VGA unless it is left out: %s', (line, display) =>
+  expect(readQemuOptions(shellWords(line), 'os', host).definition.display).toBe(display),
+);
