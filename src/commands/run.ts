@@ -15,7 +15,7 @@ export type RunModule = {
 export function registerRun(program: Command, load: () => Promise<RunModule>): void {
   const run = program
     .command('run')
-    .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
+    .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot kernel')
     .argument('[qemu...]', 'QEMU options instead of a kernel: `-m 1024 -smp 2 -kernel vmlinuz`')
     .usage('[options] [kernel | qemu options]')
     .description('Boot a kernel, or a disk through firmware, with the serial port on this terminal')

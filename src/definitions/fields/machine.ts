@@ -69,7 +69,7 @@ const settings = z
       }),
     kernel: hostPath.optional().meta({
       description:
-        'The kernel to boot: directly, a bzImage, an ELF with a PVH note, or a multiboot ELF; through ' +
+        'The kernel to boot: directly, a bzImage, an ELF with a PVH note, or a multiboot kernel; through ' +
         '`firmware`, a bzImage, or with uefi an application.',
       examples: ['/boot/vmlinuz'],
     }),

@@ -1,3 +1,4 @@
+import { KERNEL_START } from '../memory/layout.ts';
 import { BootError } from './boot-error.ts';
 import { checkInside, type ImageFile, readBytes } from './image-file.ts';
 import { checkKernelPlace, type KernelLoad } from './kernel-load.ts';
@@ -6,6 +7,8 @@ import { checkKernelPlace, type KernelLoad } from './kernel-load.ts';
 export type Elf = {
   readonly class: 32 | 64;
   readonly entry: number;
+  /** The end of the headers in the file. */
+  readonly headersEnd: number;
   readonly segments: readonly ElfSegment[];
 };
 
@@ -61,7 +64,8 @@ export function readElf(image: ImageFile): Elf {
 function readElf64(image: ImageFile): Elf {
   const header = readBytes(image, 0, 64, 'ELF header');
   const table = Number(header.readBigUInt64LE(32));
-  const segments = readSegments(image, table, header.readUInt16LE(54), header.readUInt16LE(56), 56, raw => ({
+  const count = header.readUInt16LE(56);
+  const segments = readSegments(image, table, header.readUInt16LE(54), count, 56, raw => ({
     type: raw.readUInt32LE(0),
     offset: Number(raw.readBigUInt64LE(8)),
     virtual: Number(raw.readBigUInt64LE(16)),
@@ -70,13 +74,14 @@ function readElf64(image: ImageFile): Elf {
     memorySize: Number(raw.readBigUInt64LE(40)),
     alignment: Number(raw.readBigUInt64LE(48)),
   }));
-  return { class: 64, entry: Number(header.readBigUInt64LE(24)), segments };
+  return { class: 64, entry: Number(header.readBigUInt64LE(24)), headersEnd: table + 56 * count, segments };
 }
 
 function readElf32(image: ImageFile): Elf {
   const header = readBytes(image, 0, 52, 'ELF header');
   const table = header.readUInt32LE(28);
-  const segments = readSegments(image, table, header.readUInt16LE(42), header.readUInt16LE(44), 32, raw => ({
+  const count = header.readUInt16LE(44);
+  const segments = readSegments(image, table, header.readUInt16LE(42), count, 32, raw => ({
     type: raw.readUInt32LE(0),
     offset: raw.readUInt32LE(4),
     virtual: raw.readUInt32LE(8),
@@ -85,7 +90,7 @@ function readElf32(image: ImageFile): Elf {
     memorySize: raw.readUInt32LE(20),
     alignment: raw.readUInt32LE(28),
   }));
-  return { class: 32, entry: header.readUInt32LE(24), segments };
+  return { class: 32, entry: header.readUInt32LE(24), headersEnd: table + 32 * count, segments };
 }
 
 function readSegments(
@@ -109,7 +114,9 @@ function readSegments(
  */
 export function loadSegments(load: KernelLoad, elf: Elf): number {
   const { kernel, memory } = load;
-  const loadable = elf.segments.filter(segment => segment.type === PT_LOAD && segment.memorySize > 0);
+  const loadable = elf.segments.filter(
+    segment => segment.type === PT_LOAD && segment.memorySize > 0 && !isOfHeaders(elf, segment),
+  );
   if (loadable.length === 0) throw damaged(kernel, 'it has no loadable segment');
   loadable.sort((a, b) => a.physical - b.physical);
   let end = 0;
@@ -127,6 +134,11 @@ export function loadSegments(load: KernelLoad, elf: Elf): number {
     target.fill(0, fileSize);
   }
   return end;
+}
+
+/** Whether a segment has nothing but the file's headers, below the kernel, where linkers put them unless prevented. */
+function isOfHeaders({ headersEnd }: Elf, { offset, physical, fileSize, memorySize }: ElfSegment): boolean {
+  return physical < KERNEL_START && offset === 0 && fileSize <= headersEnd && memorySize === fileSize;
 }
 
 /** The physical address of `entry`, which may be virtual; null if it is in no loadable segment. */

@@ -24,7 +24,7 @@ const SIGNATURES: readonly Signature[] = [
 ];
 
 const ACCEPTED =
-  'use a Linux bzImage (vmlinuz), an ELF file with a PVH note (vmlinux), or a multiboot ELF file';
+  'use a Linux bzImage (vmlinuz), an ELF file with a PVH note (vmlinux), or a multiboot kernel';
 
 /** @param head the file's first bytes, up to 1 KiB. */
 export function unknownKernel(image: ImageFile, head: Buffer): BootError {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { GuestMemory } from '../../../src/devices/guest-memory.ts';
+import type { KernelLoad } from '../../../src/vmm/boot/kernel-load.ts';
 import { isMultiboot, loadKernel } from '../../../src/vmm/boot/load-kernel.ts';
 import { FakeMemory } from '../../support/fake-memory.ts';
-import { bzImage, elfImage, imageOfBytes, multibootHeader, note, pvhNote } from './images.ts';
+import { bzImage, elfImage, imageOfBytes, multibootHeader, note, pvhNote, u32 } from './images.ts';
 
 const MiB = 2 ** 20;
 const RSDP = 0xe_0000;
@@ -12,6 +13,7 @@ type Options = {
   initrd?: Uint8Array;
   modules?: readonly (readonly [content: string, commandLine: string])[];
   commandLine?: string;
+  textMode?: KernelLoad['textMode'];
 };
 
 function boot(kernel: Uint8Array, options: Options = {}) {
@@ -26,7 +28,7 @@ function boot(kernel: Uint8Array, options: Options = {}) {
     commandLine: options.commandLine ?? '',
     memory,
     rsdp: RSDP,
-    textMode: null,
+    textMode: options.textMode ?? null,
   });
   return { memory, entry };
 }
@@ -303,8 +305,33 @@ describe('multiboot ELF', () => {
     expect(boot(kernel).entry.rip).toBe(0x10_000c);
   });
 
-  it('that requires a video mode is refused', () => {
-    expect(() => boot(image(7))).toThrow('requires multiboot features that vring lacks (flags 0x4');
+  it('finds the text mode of the screen, whatever video mode it prefers', () => {
+    const { memory, entry } = boot(image(7), { textMode: { columns: 80, rows: 25, fontHeight: 16 } });
+    const info = entry.registers.rbx!;
+    expect(memory.readU32(info) & (1 << 12)).not.toBe(0);
+    expect(memory.readU64(info + 88)).toBe(0xb8000n);
+    expect([96, 100, 104].map(at => memory.readU32(info + at))).toEqual([160, 80, 25]);
+    expect([...memory.readable(info + 108, 2)]).toEqual([16, 2]);
+    const without = boot(image(7));
+    expect(without.memory.readU32(without.entry.registers.rbx!) & (1 << 12)).toBe(0);
+  });
+
+  it('that requires what no loader has is refused', () => {
+    expect(() => boot(image(0x8003))).toThrow('requires multiboot features that vring lacks (flags 0x8000');
+  });
+
+  it('need not fit with a segment of its own headers', () => {
+    const content = Buffer.concat([multibootHeader(3), CODE]);
+    const headers = 52 + 2 * 32;
+    const kernel = (fileSize: number) =>
+      elfImage({
+        ...{ bits: 32, machine: 3 },
+        segments: [{ physical: 0xf_f000, offset: 0, fileSize, memorySize: fileSize }, { content }],
+      });
+    const { memory, entry } = boot(kernel(headers));
+    expect(entry.rip).toBe(0x10_0000);
+    expect(text(memory, 0x10_000c, CODE.length)).toBe(CODE.toString());
+    expect(() => boot(kernel(headers + 1))).toThrow('a kernel must be above the first MiB');
   });
 
   it('with a wrong checksum has no multiboot header', () => {
@@ -313,6 +340,54 @@ describe('multiboot ELF', () => {
     expect(() => boot(elfImage({ segments: [{ content }] }))).toThrow(
       'without a PVH note or a multiboot header',
     );
+  });
+});
+
+describe('a multiboot kernel that is no ELF file', () => {
+  const flags = 0x1_0003;
+  const START = 0x20_0000;
+  /** Eight bytes before the header, then code. */
+  const flat = ({ header = START + 8, load = START, loadEnd = 0, bssEnd = 0, entry = START + 40 } = {}) =>
+    Buffer.concat([
+      Buffer.alloc(8, 0x90),
+      multibootHeader(flags),
+      ...[header, load, loadEnd, bssEnd, entry].map(u32),
+      CODE,
+    ]);
+  const SIZE = 40 + CODE.length;
+
+  it('goes where its header says, as it is', () => {
+    const memory = new FakeMemory(16 * MiB);
+    memory.writable(START, 64).fill(0xff);
+    const { entry } = boot(flat({ bssEnd: START + SIZE + 2 }), { memory });
+    expect(entry).toMatchObject({ protocol: 'multiboot', mode: 'protected32', rip: START + 40 });
+    expect(text(memory, START + 40, CODE.length)).toBe(CODE.toString());
+    expect([...memory.readable(START + SIZE, 3)]).toEqual([0, 0, 0xff]);
+    expect(isMultiboot(imageOfBytes('k', flat()))).toBe(true);
+  });
+
+  it('can begin and end within the file', () => {
+    const memory = new FakeMemory(16 * MiB);
+    boot(flat({ load: START + 8, loadEnd: START + 44 }), { memory });
+    expect([...memory.readable(START + 7, 2)]).toEqual([0, 0x02]);
+    expect(text(memory, START + 40, 5)).toBe('kern\0');
+  });
+
+  it.each([
+    ['before the file', { load: START - 1 }, 'are not those of its content'],
+    ['after the header', { load: START + 9 }, 'are not those of its content'],
+    ['beyond the file', { loadEnd: START + SIZE + 1 }, 'is truncated'],
+    ['nowhere', { loadEnd: START }, 'its entry point 0x200028 is outside'],
+    ['without its entry point', { entry: START + SIZE }, 'is outside of what its header has loaded'],
+    ['below 1 MiB', { header: 8, load: 0, entry: 40 }, 'a kernel must be above the first MiB'],
+    ['beyond RAM', { bssEnd: 17 * MiB }, 'but RAM ends at 16 MiB'],
+  ])('is refused with an address %s', (_, addresses, message) => {
+    expect(() => boot(flat(addresses))).toThrow(message);
+  });
+
+  it('is refused without addresses', () => {
+    const kernel = Buffer.concat([multibootHeader(3), CODE]);
+    expect(() => boot(kernel)).toThrow('has a multiboot header without addresses, but is no ELF file');
   });
 });
 
