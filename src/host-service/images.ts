@@ -6,6 +6,7 @@ import { disksOf } from '../definitions/same-disk.ts';
 import { DefinitionStore } from '../definitions/store.ts';
 import { isFolder } from '../devices/backends/disk.ts';
 import { type ImageFacts, imageFacts } from '../engine/images/image-info.ts';
+import { codeText } from '../text/errno.ts';
 
 /** A disk image of the host. */
 export type HostImage = Omit<ImageFacts, 'format'> & {
@@ -107,7 +108,7 @@ export class ImageReader {
       return files.slice(0, MOST_IN_FOLDER).map(({ name }) => join(folder, name));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT') problems.push(`the folder ${folder} cannot be read: ${code}`);
+      if (code !== 'ENOENT') problems.push(`the folder ${folder} cannot be read: ${codeText(code)}`);
       return [];
     }
   }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { variablesFile } from '../engine/firmware/variables.ts';
 import { makeFolders } from '../files/make-folders.ts';
 import { stateFolder } from '../files/state-folder.ts';
+import { codeText } from '../text/errno.ts';
 
 /** The most bytes of a socket's path: sun_path in unix(7), without the terminating zero. */
 export const LONGEST_SOCKET_PATH = 107;
@@ -74,7 +75,7 @@ export function ensurePrivateFolder(path: string): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EEXIST')
-      throw new Error(`the folder ${path} cannot be created: ${code}; ${CHOOSE_ANOTHER}`);
+      throw new Error(`the folder ${path} cannot be created: ${codeText(code)}; ${CHOOSE_ANOTHER}`);
   }
   const { mode } = checkPrivateFolder(path)!;
   if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
@@ -100,6 +101,6 @@ function statOf(path: string): Stats | null {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return null;
-    throw new Error(`the folder ${path} cannot be examined: ${code}; ${CHOOSE_ANOTHER}`);
+    throw new Error(`the folder ${path} cannot be examined: ${codeText(code)}; ${CHOOSE_ANOTHER}`);
   }
 }

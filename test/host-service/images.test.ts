@@ -52,7 +52,7 @@ test('images are those of definitions, those beside them, and those of the folde
   expect(of(beside)).toMatchObject({ size: 1 << 20, definedIn: [], problems: [] });
   expect(of(join(folder, 'srv/gone.img'))).toMatchObject({
     ...{ format: null, size: null, definedIn: ['web-2'] },
-    problems: [`${join(folder, 'srv/gone.img')} cannot be opened: ENOENT`],
+    problems: [`${join(folder, 'srv/gone.img')} cannot be opened: no such file or directory (ENOENT)`],
   });
   expect(problems).toEqual([]);
 });

@@ -62,7 +62,9 @@ describe('the folders of a manager', () => {
     writeFileSync(join(folder, 'file'), '');
     expect(() => ensurePrivateFolder(join(folder, 'link'))).toThrow('is not a folder');
     expect(() => ensurePrivateFolder(join(folder, 'file'))).toThrow('is not a folder');
-    expect(() => ensurePrivateFolder(join(folder, 'file/below'))).toThrow('cannot be created: ENOTDIR');
+    expect(() => ensurePrivateFolder(join(folder, 'file/below'))).toThrow(
+      'cannot be created: not a directory (ENOTDIR)',
+    );
   });
 
   test.skipIf(uid !== 0)("are refused when they are another user's (skipped: needs root)", () => {

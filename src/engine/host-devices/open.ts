@@ -4,6 +4,7 @@ import { sentenceList } from '../../host/text.ts';
 import { type Holder, holdersOf, uniqueHolders } from '../../host/use/holders.ts';
 import { readOpenFiles } from '../../host/use/open-files.ts';
 import { isVfioDriver } from '../../host/vfio/read.ts';
+import { codeText } from '../../text/errno.ts';
 import type { HostDeviceFd } from '../../vmm/machine/messages.ts';
 import { O_RDWR, open, SystemError } from '../../vmm/native/libc.ts';
 import { deviceName, tryVfioIoctl, vfioIoctl } from '../../vmm/vfio/call.ts';
@@ -254,7 +255,7 @@ class Opener {
       case 'ENXIO':
         return `there is no ${path}: run \`modprobe vfio-pci\`, and bind the device to it again`;
       default:
-        return `${path} cannot be opened: ${code}`;
+        return `${path} cannot be opened: ${codeText(code)}`;
     }
   }
 

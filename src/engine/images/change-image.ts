@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import fsp from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { codeText } from '../../text/errno.ts';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
 import type { ImageFormat, Preallocation } from './formats.ts';
 import { imageFacts } from './image-info.ts';
@@ -192,7 +193,7 @@ function checkUnused(path: string, readonly: boolean): void {
   try {
     fd = openSync(path, (readonly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NONBLOCK);
   } catch (error) {
-    throw new ImageError(`${path} cannot be opened: ${(error as NodeJS.ErrnoException).code}`);
+    throw new ImageError(`${path} cannot be opened: ${codeText((error as NodeJS.ErrnoException).code)}`);
   }
   try {
     lockDisk(fd, path, readonly);
@@ -213,7 +214,7 @@ async function written(
   try {
     await (await fsp.open(temporary, 'wx', 0o600)).close();
   } catch (error) {
-    throw new ImageError(`${path} cannot be created: ${(error as NodeJS.ErrnoException).code}`);
+    throw new ImageError(`${path} cannot be created: ${codeText((error as NodeJS.ErrnoException).code)}`);
   }
   try {
     await write(temporary);

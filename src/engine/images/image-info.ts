@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
+import { codeText } from '../../text/errno.ts';
 import { backingPath } from '../../vmm/backends/image-chain.ts';
 import { probeFormat } from '../../vmm/backends/image-format.ts';
 import { inspectQcow2, type Qcow2Header } from '../../vmm/native/qcow2-header.ts';
@@ -51,7 +52,7 @@ function opened(file: string): number {
     if (stats.isFile() || stats.isBlockDevice()) return fd;
     closeSync(fd);
   } catch (error) {
-    throw new ImageError(`${file} cannot be opened: ${(error as NodeJS.ErrnoException).code}`);
+    throw new ImageError(`${file} cannot be opened: ${codeText((error as NodeJS.ErrnoException).code)}`);
   }
   throw new ImageError(`${file} is neither a file nor a block device`);
 }

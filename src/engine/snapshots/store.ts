@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolders } from '../../files/make-folders.ts';
+import { codeText } from '../../text/errno.ts';
 import { printable } from '../../text/printable.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { FILES } from '../../vmm/snapshot/files.ts';
@@ -88,7 +89,7 @@ export class SnapshotStore {
       throw new ManifestError(
         (error as NodeJS.ErrnoException).code === 'ENOENT'
           ? `${FILES.manifest} is missing`
-          : `${FILES.manifest} cannot be read: ${(error as NodeJS.ErrnoException).code}`,
+          : `${FILES.manifest} cannot be read: ${codeText((error as NodeJS.ErrnoException).code)}`,
       );
     }
     if (size > MAX_MANIFEST_BYTES) throw new ManifestError(`${FILES.manifest} is not valid: it is too large`);

@@ -1,4 +1,5 @@
 import fs from 'node:fs/promises';
+import { codeText } from '../../text/errno.ts';
 
 /**
  * Syncs a file or folder to disk, asynchronously: on a busy disk that takes seconds, and this process must keep serving
@@ -18,5 +19,5 @@ export async function synced(path: string): Promise<void> {
 export function explained({ code }: NodeJS.ErrnoException, path: string): Error {
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new Error(`there is no space left for ${path}: free some, or delete snapshots`);
-  return new Error(`${path} cannot be written: ${code}`);
+  return new Error(`${path} cannot be written: ${codeText(code)}`);
 }

@@ -4,6 +4,7 @@ import type {
   EntropySource,
 } from '../../devices/virtio/entropy-source.ts';
 import type { RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { codeText } from '../../text/errno.ts';
 import { SystemError } from '../native/libc.ts';
 import { createLimiter, destroyLimiter, type RateLimits } from '../native/limiters.ts';
 import type { NativeVm } from '../native/native-vm.ts';
@@ -25,7 +26,7 @@ export class HostEntropy implements EntropySource {
       return this.#queues.startRng(queue, features, limiter ?? -1, { onBroken });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      throw new Error(`the thread for random bytes cannot be started: ${error.code}`);
+      throw new Error(`the thread for random bytes cannot be started: ${codeText(error.code)}`);
     } finally {
       // The queue holds its own reference.
       if (limiter !== null) destroyLimiter(this.#native.handle, limiter);

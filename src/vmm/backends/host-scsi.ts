@@ -12,6 +12,7 @@ import {
 import type { BlockBackend, BlockQueue } from '../../devices/virtio/block-backend.ts';
 import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { codeText } from '../../text/errno.ts';
 import { eventfd, SystemError } from '../native/libc.ts';
 import type { NativeVm } from '../native/native-vm.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
@@ -113,7 +114,7 @@ class HostUnit implements ScsiUnit {
       throw new DiskError(
         error.code === 'ENFILE'
           ? 'the SCSI controller has as many files open as it can: give the VM another one'
-          : `the SCSI controller cannot use the disk: ${error.code}`,
+          : `the SCSI controller cannot use the disk: ${codeText(error.code)}`,
       );
     }
   }

@@ -13,6 +13,7 @@ import type {
   DiskHandles,
 } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { codeText } from '../../text/errno.ts';
 import { ERROR_ACTION } from '../native/abi.ts';
 import {
   closeImage,
@@ -190,6 +191,6 @@ function openDiskImage(
     return openQcow2Image(native.handle, [{ fd, isQcow2: true }, ...chain], options);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new DiskError(`the image cannot be used: ${error.code}`);
+    throw new DiskError(`the image cannot be used: ${codeText(error.code)}`);
   }
 }

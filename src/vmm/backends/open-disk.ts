@@ -7,6 +7,7 @@ import {
   isFolder,
   isUncached,
 } from '../../devices/backends/disk.ts';
+import { codeText } from '../../text/errno.ts';
 import { shellText } from '../../text/shell.ts';
 import * as libc from '../native/libc.ts';
 import { DiskError } from './disk-error.ts';
@@ -244,7 +245,7 @@ function readPages(fd: number, offset: number, length: number): Buffer {
     const read = readSync(fd, view, 0, span, start);
     return Buffer.from(view.slice(offset - start, Math.min(read, offset - start + length)));
   } catch (error) {
-    throw new DiskError(`the disk cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    throw new DiskError(`the disk cannot be read: ${codeText((error as NodeJS.ErrnoException).code)}`);
   } finally {
     libc.munmap(memory, span);
   }
@@ -322,7 +323,7 @@ function openAdvice(path: string, readonly: boolean, code: string): string {
     case 'ETXTBSY':
       return `disk ${path} is in use as swap space or as a running program: release it first`;
     default:
-      return `disk ${path} cannot be opened: ${code}`;
+      return `disk ${path} cannot be opened: ${codeText(code)}`;
   }
 }
 

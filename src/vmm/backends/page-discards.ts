@@ -1,6 +1,7 @@
 import type { Cancel } from '../../devices/device.ts';
 import type { BalloonQueueOptions, PageDiscards } from '../../devices/virtio/balloon/page-discards.ts';
 import type { RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { codeText } from '../../text/errno.ts';
 import type { GuestRam } from '../memory/guest-ram.ts';
 import { loadBalloon, saveBalloon } from '../native/balloon-state.ts';
 import { SystemError } from '../native/libc.ts';
@@ -62,7 +63,7 @@ export class RamDiscards implements PageDiscards {
       return this.#queues.startBalloon(queue, features, role, { onBroken });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      throw new Error(`the thread for the balloon cannot be started: ${error.code}`);
+      throw new Error(`the thread for the balloon cannot be started: ${codeText(error.code)}`);
     }
   }
 }

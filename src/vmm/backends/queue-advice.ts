@@ -1,3 +1,5 @@
+import { codeText } from '../../text/errno.ts';
+
 /** Why a queue's thread could not be started, and the next step. */
 export function queueAdvice(code: string): string {
   switch (code) {
@@ -9,6 +11,6 @@ export function queueAdvice(code: string): string {
     case 'EINPROGRESS':
       return 'a request from before the last reset is still in progress on the host: reset the device again when the disk answers';
     default:
-      return `the thread for a disk queue cannot be started: ${code}`;
+      return `the thread for a disk queue cannot be started: ${codeText(code)}`;
   }
 }

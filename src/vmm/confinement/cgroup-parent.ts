@@ -11,6 +11,7 @@ import {
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { makeFolders } from '../../files/make-folders.ts';
+import { codeText } from '../../text/errno.ts';
 import { Cgroup } from './cgroup.ts';
 
 /** The controllers that the limits of VMs need. */
@@ -70,7 +71,9 @@ export class CgroupParent {
     try {
       makeFolders(path);
     } catch (error) {
-      throw new NoCgroups(`cgroup ${path} cannot be made: ${(error as NodeJS.ErrnoException).code}`);
+      throw new NoCgroups(
+        `cgroup ${path} cannot be made: ${codeText((error as NodeJS.ErrnoException).code)}`,
+      );
     }
     return new Cgroup(path);
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { codeText } from '../../text/errno.ts';
 import { close, O_RDWR, open, SystemError } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { getCpuid, kvmIoctl } from './call.ts';
@@ -129,7 +130,7 @@ export function openAdvice(path: string, code: string, flags: ReadonlySet<string
       );
     }
     default:
-      return `${path} cannot be opened: ${code}`;
+      return `${path} cannot be opened: ${codeText(code)}`;
   }
 }
 

@@ -5,6 +5,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -80,6 +81,11 @@ describe('opening a disk', () => {
       `disk ${missing} does not exist: create it with \`truncate -s 10G '${missing}'\``,
     );
     expect(() => open(missing, true)).toThrow(`disk ${missing} does not exist: correct the path`);
+    const loop = join(folder, 'loop.img');
+    symlinkSync(loop, loop);
+    expect(() => open(loop)).toThrow(
+      `disk ${loop} cannot be opened: too many symbolic links encountered (ELOOP)`,
+    );
     expect(() => open(folder)).toThrow('is a directory: give an image file or a block device');
     expect(() => open('/dev/null')).toThrow('is a character device: give an image file');
     const pipe = join(folder, 'pipe');
@@ -451,9 +457,13 @@ describe('a queue of a raw disk', () => {
   it('cannot be started twice, or with rings outside RAM', () => {
     const driver = new Driver(image());
     driver.start();
-    expect(() => driver.start()).toThrow('the thread for a disk queue cannot be started: EBUSY');
+    expect(() => driver.start()).toThrow(
+      'the thread for a disk queue cannot be started: resource busy or locked (EBUSY)',
+    );
     driver.stop();
     setMemory(driver.native.handle, []);
-    expect(() => driver.start()).toThrow('the thread for a disk queue cannot be started: EINVAL');
+    expect(() => driver.start()).toThrow(
+      'the thread for a disk queue cannot be started: invalid argument (EINVAL)',
+    );
   });
 });

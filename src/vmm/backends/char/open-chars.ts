@@ -5,6 +5,7 @@ import {
   needsFiles,
 } from '../../../devices/backends/char.ts';
 import { charText } from '../../../devices/backends/char-fields.ts';
+import { codeText } from '../../../text/errno.ts';
 import type { ResourceOwner } from '../../native/resource-owner.ts';
 import type { Wire } from '../net/wire.ts';
 import { FdChar, type FdLoop } from './fd-char.ts';
@@ -37,7 +38,9 @@ export function openChar(request: CharRequest, parts: CharParts): CharBackend {
   for (const fd of wire.fds) owner.ownFd(fd);
   const backend = OPENERS[options.type](request, { ...opened, closeFd: fd => owner.closeFd(fd) }, parts);
   if (opened.log === null) return backend;
-  const log = appender(opened.log, code => parts.warn(`${device}: its log cannot be written: ${code}`));
+  const log = appender(opened.log, code =>
+    parts.warn(`${device}: its log cannot be written: ${codeText(code)}`),
+  );
   return logged(backend, log, () => owner.closeFd(opened.log!));
 }
 
@@ -51,7 +54,9 @@ const OPENERS: { readonly [Type in CharType]: Opener } = {
   unix: ({ device, options }, opened, parts) => fdChar(device, opened, parts, charText(options)),
   tcp: ({ device, options }, opened, parts) => fdChar(device, opened, parts, charText(options)),
   file: ({ device }, opened, { warn }) =>
-    fileChar(opened!.fd!, opened!.closeFd, code => warn(`${device}: its file cannot be written: ${code}`)),
+    fileChar(opened!.fd!, opened!.closeFd, code =>
+      warn(`${device}: its file cannot be written: ${codeText(code)}`),
+    ),
 };
 
 /** The `null` back end. */

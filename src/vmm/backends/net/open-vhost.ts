@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { codeText } from '../../../text/errno.ts';
 import * as libc from '../../native/libc.ts';
 import type { Wire } from './wire.ts';
 
@@ -38,8 +39,8 @@ export function withVhost(wire: Wire, kind: 'tap' | 'macvtap', wanted: boolean):
 
 function reason({ call, errno, code }: libc.SystemError, name: string): string {
   const { ENOENT, ENODEV, ENXIO, EACCES, EPERM } = constants.errno;
-  if (!call.includes(NODE)) return `the counters of ${name} cannot be read: ${code}`;
+  if (!call.includes(NODE)) return `the counters of ${name} cannot be read: ${codeText(code)}`;
   if ([ENOENT, ENODEV, ENXIO].includes(errno)) return `this host has no ${NODE}: modprobe vhost_net`;
   if ([EACCES, EPERM].includes(errno)) return `${NODE} may not be opened by this user`;
-  return `${NODE} cannot be opened: ${code}`;
+  return `${NODE} cannot be opened: ${codeText(code)}`;
 }

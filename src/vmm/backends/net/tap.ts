@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import type { NetOptions } from '../../../devices/backends/net.ts';
+import { codeText } from '../../../text/errno.ts';
 import * as libc from '../../native/libc.ts';
 import {
   attachToBridge,
@@ -81,7 +82,7 @@ export async function runScript(script: string, name: string): Promise<void> {
         ? `ended with status ${code}`
         : signal != null
           ? `did not end within ${SCRIPT_LIMIT_MS / 1000} s`
-          : `cannot be run: ${code}`;
+          : `cannot be run: ${codeText(code)}`;
     const [said = ''] = stderr.trim().split('\n').slice(-1);
     throw new NetworkError(`script ${script} for interface ${name} ${how}${said && `: ${said}`}`);
   }
@@ -165,7 +166,7 @@ function openNode(node: string, what: string): number {
     const advice =
       isMissing && node === '/dev/net/tun'
         ? 'this host has no /dev/net/tun: load it with `modprobe tun`'
-        : `${node}: ${(error as libc.SystemError).code}`;
+        : `${node}: ${codeText((error as libc.SystemError).code)}`;
     throw new NetworkError(`${what} cannot be opened: ${advice}`, { cause: error });
   }
 }

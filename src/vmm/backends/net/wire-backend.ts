@@ -12,6 +12,7 @@ import { DIRECTIONS, type NetLimits } from '../../../devices/backends/net-limits
 import type { Cancel, Clock, EventLoop } from '../../../devices/device.ts';
 import { FEATURE } from '../../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../../devices/virtio/virtio-device.ts';
+import { codeText } from '../../../text/errno.ts';
 import { eventfd, SystemError } from '../../native/libc.ts';
 import type { NativeVm } from '../../native/native-vm.ts';
 import { NativeWire } from '../../native/native-wire.ts';
@@ -278,7 +279,7 @@ export class WireBackend implements NetBackend {
       return this.#parts.queues.startNet(queue, features, net, { onBroken });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      throw new Error(`the thread for a queue of ${this.label} cannot be started: ${error.code}`);
+      throw new Error(`the thread for a queue of ${this.label} cannot be started: ${codeText(error.code)}`);
     }
   }
 }

@@ -87,7 +87,7 @@ describe('a TAP interface', () => {
       /up for interface tap\d ended with status 3: no bridge today$/,
     );
     await expect(open({ type: 'tap', script: '/no/such' })).rejects.toThrow(
-      '/no/such for interface tap0 cannot be run: ENOENT',
+      '/no/such for interface tap0 cannot be run: no such file or directory (ENOENT)',
     );
   });
 });

@@ -230,7 +230,7 @@ describe('a card that the kernel can serve', () => {
     ram.remove();
     expect(kernel.owned).toBe(false);
     loop.runTimers();
-    expect(broken).toEqual(['the thread for a queue of tap0 cannot be started: EINVAL']);
+    expect(broken).toEqual(['the thread for a queue of tap0 cannot be started: invalid argument (EINVAL)']);
     expect(backend.dataPath.why).toContain('does not take the memory of the VM');
     stop(receive);
   });
