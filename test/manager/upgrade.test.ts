@@ -255,11 +255,12 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await engine.resizeDisk('web', 'blk0', { bytes, shrink: false });
     await engine.limitDisk('web', 'blk0', { iops: 7 });
     await guest.upgrade();
-    const blk = guest.info.topology!.devices.find(({ name }) => name === 'blk0')!;
-    expect(Object.fromEntries(blk.facts.map(({ label, value }) => [label, value]))).toMatchObject({
-      size: bytes,
-      limits: '7 requests/s',
-    });
+    // The new process reports them after it has taken the VM over.
+    const facts = () => {
+      const blk = guest.info.topology!.devices.find(({ name }) => name === 'blk0')!;
+      return Object.fromEntries(blk.facts.map(({ label, value }) => [label, value]));
+    };
+    await expect.poll(facts).toMatchObject({ size: bytes, limits: '7 requests/s' });
   });
 
   test('shows its screen to those who watch it, before and after', async () => {
