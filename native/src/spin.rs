@@ -91,17 +91,24 @@ impl Spin {
         self.run_until_crowded(ready, std::thread::yield_now)
     }
 
-    fn run_until_crowded(&mut self, mut ready: impl FnMut() -> bool, pause: fn()) -> bool {
+    /// A turn to spin in; else what the wait returns without spinning.
+    fn begin(&mut self, ready: &mut impl FnMut() -> bool) -> Result<Turn<'static>, bool> {
         if self.skip > 0 {
             self.skip -= 1;
-            return ready();
+            return Err(ready());
         }
         if ready() {
             self.misses = 0;
-            return true;
+            return Err(true);
         }
-        let Some(_turn) = self.turns.take() else {
-            return false;
+        let turns = self.turns;
+        turns.take().ok_or(false)
+    }
+
+    fn run_until_crowded(&mut self, mut ready: impl FnMut() -> bool, pause: fn()) -> bool {
+        let _turn = match self.begin(&mut ready) {
+            Ok(turn) => turn,
+            Err(is_ready) => return is_ready,
         };
         let start = now_ns();
         let mut before = start;
@@ -129,16 +136,9 @@ impl Spin {
 
     /// `looks` is how often it pauses between two reads of the clock.
     fn run(&mut self, mut ready: impl FnMut() -> bool, looks: u32, pause: fn()) -> bool {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return ready();
-        }
-        if ready() {
-            self.misses = 0;
-            return true;
-        }
-        let Some(_turn) = self.turns.take() else {
-            return false;
+        let _turn = match self.begin(&mut ready) {
+            Ok(turn) => turn,
+            Err(is_ready) => return is_ready,
         };
         let mut start = None;
         loop {

@@ -14,14 +14,16 @@ function rowAtCursor({ ui, state }: ActionContext): ImageRow | undefined {
   return ui.select.visibleImages(state)[ui.select.imageRow(state)];
 }
 
+const NO_IMAGE = 'there is no image here';
+
 function noImage(context: ActionContext): string | null {
-  return rowAtCursor(context) === undefined ? 'there is no image here' : null;
+  return rowAtCursor(context) === undefined ? NO_IMAGE : null;
 }
 
 /** Why the image at the cursor cannot be changed; null if it can. */
 function notChangeable(context: ActionContext): string | null {
   const row = rowAtCursor(context);
-  if (row === undefined) return 'there is no image here';
+  if (row === undefined) return NO_IMAGE;
   const name = basename(row.image.path);
   if (row.image.format === null) return row.image.problems[0] ?? `${name} cannot be read`;
   const [first, ...more] = row.runningVms;
@@ -42,7 +44,7 @@ function notCheckable(context: ActionContext): string | null {
 function noSnapshots(least: number): (context: ActionContext) => string | null {
   return context => {
     const image = rowAtCursor(context)?.image;
-    if (image === undefined) return 'there is no image here';
+    if (image === undefined) return NO_IMAGE;
     if (image.format !== 'qcow2')
       return `${basename(image.path)} is not a qcow2 image: only those have snapshots`;
     if (image.snapshots.length < least) return `${basename(image.path)} has no snapshots`;
