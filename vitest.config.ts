@@ -48,6 +48,8 @@ export default defineConfig({
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,
+    // On a busy disk, removing the images of a test can take longer than the default of 10 s.
+    hookTimeout: 60_000,
     // Every machine thread that runs from source strips its types in WebAssembly. With hundreds of such threads, V8 crashes now and
     // then as it frees the code that it compiled for their hot calls out of WebAssembly; so no call becomes hot.
     execArgv: ['--wasm-wrapper-tiering-budget=1000000000'],

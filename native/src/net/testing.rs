@@ -49,6 +49,14 @@ pub fn send(fd: RawFd, frame: &[u8]) -> bool {
     unsafe { libc::send(fd, frame.as_ptr().cast(), frame.len(), libc::MSG_NOSIGNAL) == frame.len() as isize }
 }
 
+/// The bytes, with the kernel's overhead, that the other end of a socket has not read yet.
+fn unread(fd: RawFd) -> i32 {
+    let mut bytes = 0;
+    // SAFETY: writes one int.
+    assert_eq!(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) }, 0);
+    bytes
+}
+
 impl Fixture {
     pub fn new(transmits: bool, features: u64, has_header: bool) -> Fixture {
         Fixture::of(transmits, features, has_header, false)
@@ -157,6 +165,20 @@ impl Fixture {
                 return failure;
             }
             assert!(Instant::now() < deadline, "the queue is still served");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the queue has processed all that the driver offered and the peer sent, or has failed. The driver
+    /// must have kicked. Frames that come out of the wire are dropped.
+    pub fn await_rest(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // A queue takes a kick only when it has nothing left to do; a receive queue with buffers waits for frames.
+        let rests =
+            || self.counters.get(words::KICKS) > 0 || !self.transmits && unread(self.peer.as_raw_fd()) == 0;
+        while !rests() && self.queue.as_ref().and_then(QueueThread::failure).is_none() {
+            assert!(Instant::now() < deadline, "the queue is still busy");
+            while self.try_take().is_some() {}
             std::thread::yield_now();
         }
     }

@@ -375,6 +375,7 @@ fn random_rings_do_no_harm() {
             std::thread::yield_now();
             let _ = fixture.try_take();
         }
+        fixture.await_rest();
         let queue = fixture.queue.as_mut().unwrap();
         assert!(queue.end(), "seed {seed}");
         if let Some((by_guest, text)) = queue.failure() {
