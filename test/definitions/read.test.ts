@@ -304,6 +304,10 @@ describe('a problem names its place and what was expected', () => {
       '2:47 nics[0].limits.receive.pps-burst: a burst of less than pps: give at least as much',
     ],
     [
+      'nics: [{network: {type: user, forward: [{host: 53, guest: 53}, {host: 53, guest: 53, protocol: udp}, {host: 53, guest: 5, address: 0.0.0.0}]}}]',
+      '2:109 nics[0].network.forward[2].host: tcp port 53 of 0.0.0.0 is forwarded twice: choose another port',
+    ],
+    [
       'nics: [{network: {type: user, guest-forward: [{address: 10.0.2.9, port: 1}]}}]',
       '2:47 nics[0].network.guest-forward[0].to: a guest-forward has either `to` or `command`',
     ],

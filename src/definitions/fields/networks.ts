@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { eachPortOnce } from '../../devices/backends/each-port-once.ts';
 import { hostPath } from './text.ts';
 
 const INTERFACE = 'the name of a network interface, such as tap0';
@@ -44,7 +45,7 @@ const forward = z.strictObject({
   'guest-address': ipv4("The guest's address. Default: the one that DHCP assigns.", '10.0.2.15'),
 });
 
-const forwards = z.array(forward).max(64, 'at most 64 ports').default([]);
+const forwards = z.array(forward).max(64, 'at most 64 ports').superRefine(eachPortOnce).default([]);
 
 const guestForward = z
   .strictObject({

@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import type { Zod } from '../zod.ts';
+import { eachPortOnce } from './each-port-once.ts';
 
 /**
  * A folder, socket or program of the host, by its absolute path: the process that uses it has its own working
@@ -28,7 +29,12 @@ export function passtArm(z: Zod) {
       .union([z.ipv4(), z.ipv6()], 'an IP address')
       .optional()
       .describe("the guest's address (default: the interface's)"),
-    hostfwd: z.array(portForward(z)).max(MAX_FORWARDS).optional().describe('ports of the host for the guest'),
+    hostfwd: z
+      .array(portForward(z))
+      .max(MAX_FORWARDS)
+      .superRefine(eachPortOnce)
+      .optional()
+      .describe('ports of the host for the guest'),
   });
 }
 
@@ -116,7 +122,12 @@ export function userArm(z: Zod) {
       .describe('a folder that TFTP serves, read-only'),
     'tftp-server-name': word.optional().describe('the TFTP server name that DHCP sends'),
     bootfile: word.optional().describe('the boot file that DHCP sends'),
-    hostfwd: z.array(hostForward(z)).max(MAX_FORWARDS).optional().describe('ports of the host for the guest'),
+    hostfwd: z
+      .array(hostForward(z))
+      .max(MAX_FORWARDS)
+      .superRefine(eachPortOnce)
+      .optional()
+      .describe('ports of the host for the guest'),
     guestfwd: z
       .array(guestForward(z))
       .max(MAX_FORWARDS)

@@ -1,13 +1,17 @@
 import { chmodSync, constants, lstatSync, openSync, readlinkSync, unlinkSync } from 'node:fs';
-import { isIPv4, isIPv6 } from 'node:net';
 import { type CharOptions, needsFiles } from '../../devices/backends/char.ts';
+import { codeText } from '../../text/errno.ts';
+import { own } from '../../text/own.ts';
 import type { OpenedChar } from '../../vmm/backends/char/opened-char.ts';
+import { connectSocket } from '../../vmm/native/connect-socket.ts';
 import * as libc from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
+import { portFailure } from '../networks/port-failure.ts';
+import { socketAddress } from './socket-address.ts';
 
 const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_RDWR, O_TRUNC, O_WRONLY } = constants;
-const AF_INET = 2;
-const AF_INET6 = 10;
+/** sun_family, 107 bytes and a zero byte (unix(7)). */
+const LONGEST_UNIX_ADDRESS = 110;
 /** ioctl requests of pseudoterminals (asm-generic/ioctls.h). */
 const TIOCSPTLCK = 0x4004_5431;
 const TIOCGPTN = 0x8004_5430;
@@ -26,25 +30,25 @@ export class CharError extends Error {
 }
 
 /** Opens a character device's back end, in a process that has the host's files and network. @throws CharError */
-export function openChar(options: CharOptions): OpenedChar | null {
+export async function openChar(options: CharOptions): Promise<OpenedChar | null> {
   if (!needsFiles(options)) return null;
   const log = 'logfile' in options && options.logfile !== undefined ? openFile(options.logfile, true) : null;
   try {
-    return { ...openEnd(options), log };
+    return { ...(await openEnd(options)), log };
   } catch (error) {
     if (log !== null) libc.close(log);
     throw error;
   }
 }
 
-function openEnd(options: CharOptions): Omit<OpenedChar, 'log'> {
+async function openEnd(options: CharOptions): Promise<Omit<OpenedChar, 'log'>> {
   switch (options.type) {
     case 'pty':
       return openPty();
     case 'unix':
-      return { ...openUnix(options), label: '' };
+      return { ...(await openUnix(options)), label: '' };
     case 'tcp':
-      return { ...openTcp(options), label: '' };
+      return { ...(await openTcp(options)), label: '' };
     case 'file':
       return { file: 'file', fd: openFile(options.path, options.append), label: '' };
     default:
@@ -54,7 +58,7 @@ function openEnd(options: CharOptions): Omit<OpenedChar, 'log'> {
 
 /** The master of a new pseudoterminal in raw mode. */
 function openPty(): Omit<OpenedChar, 'log'> {
-  const fd = tried('/dev/ptmx', () => openSync('/dev/ptmx', O_RDWR | O_NOCTTY | O_NONBLOCK));
+  const fd = tried('no pseudoterminal', {}, () => openSync('/dev/ptmx', O_RDWR | O_NOCTTY | O_NONBLOCK));
   try {
     const number = new Uint8Array(4);
     libc.ioctl(fd, 'TIOCSPTLCK', TIOCSPTLCK, number);
@@ -75,24 +79,26 @@ function openPty(): Omit<OpenedChar, 'log'> {
   }
 }
 
-function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { type: 'unix' }>) {
+async function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { type: 'unix' }>) {
+  const address = unixAddress(path);
+  if (address.length > LONGEST_UNIX_ADDRESS)
+    throw new CharError(`the path of the socket ${path} is longer than 107 bytes: choose a shorter one`);
   const fd = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
   try {
-    const address = unixAddress(path);
     if (!server) {
-      tried(path, () => libc.connect(fd, path, address), 'start the program that listens there first');
-      libc.setNonblocking(fd);
+      await connectSocket(fd, path, address).catch(failed(`no connection to the socket ${path}`, CONNECTING));
       return { file: 'stream', fd } as const;
     }
-    removeStale(path, address);
+    const what = `the socket ${path} cannot be created`;
+    tried(what, CREATING, () => removeStale(path, address));
     // No other user may connect before the permissions are set.
     const umask = process.umask(0o177);
     try {
-      tried(path, () => libc.bind(fd, path, address));
+      tried(what, CREATING, () => libc.bind(fd, path, address));
     } finally {
       process.umask(umask);
     }
-    chmodSync(path, Number.parseInt(mode, 8));
+    if (!path.startsWith('@')) chmodSync(path, Number.parseInt(mode, 8));
     libc.listen(fd, 1);
     libc.setNonblocking(fd);
     return { file: 'listener', fd } as const;
@@ -104,39 +110,47 @@ function openUnix({ path, server, mode = OWNER_ONLY }: Extract<CharOptions, { ty
 
 /** Removes a stale socket that no process listens on. @throws CharError when something else is there */
 function removeStale(path: string, address: Uint8Array): void {
+  if (path.startsWith('@')) return; // its name is gone with its process
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return;
   if (!stats.isSocket()) throw new CharError(`${path} exists and is not a socket: choose another path`);
   const fd = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
   try {
+    // A listener with a full queue must not make this process wait.
+    libc.setNonblocking(fd);
     libc.connect(fd, path, address);
   } catch (error) {
-    if (!(error instanceof libc.SystemError) || error.code !== 'ECONNREFUSED') throw error;
-    unlinkSync(path);
-    return;
+    const code = error instanceof libc.SystemError ? error.code : null;
+    if (code === 'ECONNREFUSED') {
+      unlinkSync(path);
+      return;
+    }
+    if (code !== 'EAGAIN' && code !== 'EPROTOTYPE') throw error;
   } finally {
     libc.close(fd);
   }
   throw new CharError(`another program listens on ${path}: choose another path`);
 }
 
-function openTcp({ host, port, server }: Extract<CharOptions, { type: 'tcp' }>) {
-  const address = tcpAddress(host, port);
+async function openTcp({ host, port, server }: Extract<CharOptions, { type: 'tcp' }>) {
+  const address = socketAddress(host === 'localhost' ? '127.0.0.1' : host, port);
+  if (typeof address === 'string') throw new CharError(address);
   const fd = libc.socket(address.domain, libc.SOCK_STREAM);
-  const where = `${host}:${port}`;
+  const where = `TCP port ${port} of ${host}`;
   try {
     if (!server) {
-      tried(
-        where,
-        () => libc.connect(fd, where, address.bytes),
-        'start the program that listens there first',
-      );
-      libc.setNonblocking(fd);
+      await connectSocket(fd, where, address.bytes).catch(failed(`no connection to ${where}`, CONNECTING));
       return { file: 'stream', fd } as const;
     }
     libc.reuseAddress(fd);
-    tried(where, () => libc.bind(fd, where, address.bytes), 'choose another port');
-    libc.listen(fd, 1);
+    try {
+      libc.bind(fd, where, address.bytes);
+      libc.listen(fd, 1);
+    } catch (error) {
+      const code = error instanceof libc.SystemError ? error.code : undefined;
+      const why = await portFailure({ protocol: 'tcp', address: host, number: port }, code);
+      throw new CharError(`${where} cannot be opened: ${why}`);
+    }
     libc.setNonblocking(fd);
     return { file: 'listener', fd } as const;
   } catch (error) {
@@ -145,55 +159,55 @@ function openTcp({ host, port, server }: Extract<CharOptions, { type: 'tcp' }>) 
   }
 }
 
-/** struct sockaddr_in or sockaddr_in6. @throws CharError */
-function tcpAddress(given: string, port: number): { readonly domain: number; readonly bytes: Uint8Array } {
-  const host = given === 'localhost' ? '127.0.0.1' : given;
-  if (isIPv4(host)) {
-    const bytes = new Uint8Array(16);
-    const view = new DataView(bytes.buffer);
-    view.setUint16(0, AF_INET, true);
-    view.setUint16(2, port);
-    bytes.set(host.split('.').map(Number), 4);
-    return { domain: AF_INET, bytes };
-  }
-  if (host !== '::1' && host !== '::') {
-    const known = isIPv6(host)
-      ? 'of IPv6 addresses, ::1 and :: are supported'
-      : 'give an address, such as 127.0.0.1';
-    throw new CharError(`${host}: ${known}`);
-  }
-  const bytes = new Uint8Array(28);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, AF_INET6, true);
-  view.setUint16(2, port);
-  if (host === '::1') bytes[23] = 1;
-  return { domain: AF_INET6, bytes };
-}
-
 function openFile(path: string, append: boolean): number {
   const flags = O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | (append ? O_APPEND : O_TRUNC);
-  const fd = tried(path, () => openSync(path, flags, 0o600), 'choose another file');
+  const fd = tried(`no output to ${path}`, WRITING, () => openSync(path, flags, 0o600));
   if (lstatSync(readlinkSync(`/proc/self/fd/${fd}`), { throwIfNoEntry: false })?.isFile()) return fd;
   libc.close(fd);
-  throw new CharError(`${path} is not a file: choose another path`);
+  throw new CharError(`no output to ${path}: it is not a regular file: choose another path`);
 }
 
+/** What the code of a failed call means for the user, and what to do. */
+type Reasons = Readonly<Record<string, string>>;
+
+const FOLDER: Reasons = {
+  ENOENT: 'its folder does not exist: create it',
+  ENOTDIR: 'what would be its folder is a file: choose another path',
+  EACCES: 'this user may not create it there: choose another path',
+  EROFS: 'its file system is read-only: choose another path',
+};
+const CREATING: Reasons = { ...FOLDER, EADDRINUSE: 'a file of this name was just created: try again' };
+const WRITING: Reasons = {
+  ...FOLDER,
+  EACCES: 'this user may not write to it: choose another file',
+  EISDIR: 'it is a folder: choose another file',
+  ENXIO: 'it is not a regular file: choose another path',
+  ETXTBSY: 'it is a program that is running: choose another file',
+};
+const CONNECTING: Reasons = {
+  ENOENT: 'it does not exist: start the program that listens there first',
+  EACCES: 'this user may not connect to it: choose another path',
+  ECONNREFUSED: 'no program listens there: start the program that listens there first',
+  EPROTOTYPE: 'its program does not accept stream connections: choose another path',
+  ETIMEDOUT:
+    'it was not accepted within 5 s: check whether its program or host is running, and firewalls between',
+  ENETUNREACH: 'the host has no route to it: ip route shows its routes',
+  EHOSTUNREACH: 'its host does not answer: check the address',
+};
+
 /** @throws CharError with the thing and the reason */
-function tried<Result>(what: string, action: () => Result, advice?: string): Result {
+function tried<Result>(what: string, reasons: Reasons, action: () => Result): Result {
   try {
     return action();
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = REASONS[code ?? ''] ?? message;
-    throw new CharError(`${what}: ${reason}${advice === undefined ? '' : `; ${advice}`}`);
+    return failed(what, reasons)(error);
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'it does not exist',
-  EACCES: 'permission denied',
-  ECONNREFUSED: 'no program listens there',
-  EADDRINUSE: 'another program uses it',
-  EADDRNOTAVAIL: 'the host has no such address',
-  EISDIR: 'it is a folder',
-};
+function failed(what: string, reasons: Reasons): (error: unknown) => never {
+  return error => {
+    if (error instanceof CharError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CharError(`${what}: ${own(reasons, code ?? '') ?? codeText(code)}`);
+  };
+}

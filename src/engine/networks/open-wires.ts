@@ -28,10 +28,10 @@ export async function openWires(
   try {
     for (const config of devices) {
       const chardev = deviceTable.chardev(config);
-      const char = chardev === null ? null : openChar(chardev);
+      const char = chardev === null ? null : await openChar(chardev);
       if (char !== null) opened.push({ device: config.name!, wire: charWire(char) });
       const tpm = deviceTable.tpm(config);
-      if (tpm !== null) opened.push({ device: config.name!, wire: openTpm(tpm) });
+      if (tpm !== null) opened.push({ device: config.name!, wire: await openTpm(tpm) });
       const network = deviceTable.network(config);
       if (network === null) continue;
       const { options, ...card } = network;

@@ -1,12 +1,15 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { TpmOptions } from '../../devices/backends/tpm.ts';
 import { makeFolders } from '../../files/make-folders.ts';
 import { commandEnvironment } from '../../host/live-facts.ts';
+import { codeText } from '../../text/errno.ts';
 import type { Wire } from '../../vmm/backends/net/wire.ts';
 import { watchExit } from '../../vmm/confinement/exit-status.ts';
 import { spawnConfined } from '../../vmm/confinement/spawn-confined.ts';
+import { connectSocket } from '../../vmm/native/connect-socket.ts';
 import * as libc from '../../vmm/native/libc.ts';
 import { receiveNow, sendNow, unixAddress, waitForFds } from '../../vmm/native/unix-socket.ts';
 
@@ -20,12 +23,13 @@ const SET_DATA_FD = Uint8Array.of(0, 0, 0, 16);
 const RESULT_BYTES = 4;
 /** How long swtpm may take to answer. */
 const WITHIN_MS = 5000;
+const LOOK_EVERY_MS = 10;
 /** swtpm writes its state, of some 10 KiB, and its log. */
 const LIMITS = { core: 0, nofile: 64, fsize: 1 << 24 } as const;
 
 /** Opens the TPM of a VM. The caller closes the fds, for commands and for control. @throws TpmError */
-export function openTpm(options: TpmOptions): Wire {
-  return options.type === 'socket' ? connectTo(options.path) : start(options.state);
+export async function openTpm(options: TpmOptions): Promise<Wire> {
+  return options.type === 'socket' ? await connectTo(options.path) : start(options.state);
 }
 
 /** Starts swtpm, which ends with the wire. It filters its own system calls. */
@@ -65,7 +69,12 @@ function stateFolder(given: string | undefined): string {
     makeFolders(given, 0o700);
     return given;
   } catch (error) {
-    throw new TpmError(`the state of the TPM cannot be kept in ${given}: ${(error as Error).message}`);
+    const why = codeText((error as NodeJS.ErrnoException).code);
+    throw new TpmError(
+      given === undefined
+        ? `there is no room for the temporary state of the TPM in ${tmpdir()} (TMPDIR): ${why}`
+        : `the state of the TPM cannot be kept in ${given}: ${why}`,
+    );
   }
 }
 
@@ -78,15 +87,15 @@ function findSwtpm(): string {
 }
 
 /** Gives a running swtpm a socket for commands. */
-function connectTo(path: string): Wire {
+async function connectTo(path: string): Promise<Wire> {
   const control = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM);
   const [data, swtpmData] = libc.socketPair();
   try {
-    libc.connect(control, path, unixAddress(path));
-    for (const fd of [data, control]) libc.setNonblocking(fd);
+    await connectSocket(control, path, unixAddress(path));
+    libc.setNonblocking(data);
     if (sendNow(control, SET_DATA_FD, [swtpmData]) !== SET_DATA_FD.length)
       throw new Error('it accepts no commands');
-    if (waitForFds([{ fd: control }], WITHIN_MS).length === 0) throw new Error('it does not answer');
+    if (!(await answers(control))) throw new Error('it does not answer');
     const answer = receiveNow(control);
     const bytes = answer.kind === 'data' ? answer.bytes : new Uint8Array();
     if (bytes.length !== RESULT_BYTES || bytes.some(byte => byte !== 0))
@@ -94,10 +103,20 @@ function connectTo(path: string): Wire {
     return { fds: [data, control], header: 'none', label: path };
   } catch (error) {
     for (const fd of [data, control]) libc.close(fd);
+    const why = error instanceof libc.SystemError ? codeText(error.code) : (error as Error).message;
     throw new TpmError(
-      `no TPM at ${path}: ${(error as Error).message}; start swtpm socket --tpm2 --ctrl type=unixio,path=${path} first`,
+      `no TPM at ${path}: ${why}; start swtpm socket --tpm2 --ctrl type=unixio,path=${path} first`,
     );
   } finally {
     libc.close(swtpmData);
   }
+}
+
+/** Whether there is an answer in time. */
+async function answers(fd: number): Promise<boolean> {
+  for (const until = performance.now() + WITHIN_MS; performance.now() < until; ) {
+    if (waitForFds([{ fd }], 0).length > 0) return true;
+    await setTimeout(LOOK_EVERY_MS);
+  }
+  return false;
 }

@@ -88,7 +88,7 @@ export function holderText(holder: Holder): string {
 
 /** Whether it is the process of one of vring's VMs. */
 export function isOfVring({ command, vm }: Pick<Holder, 'command' | 'vm'>): boolean {
-  return vm !== undefined && command.startsWith(MACHINE.trim());
+  return vm !== undefined && (command.startsWith(MACHINE.trim()) || command === 'vring-net-user');
 }
 
 /** `qemu-system-x86 (pid 812) of user alice`. */

@@ -40,8 +40,10 @@ describe.skipIf(!isThere)('swtpm', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  function open(options: TpmOptions = { type: 'emulator', state: join(folder, 'state') }): TpmBackend {
-    const { fds, label } = openTpm(options);
+  async function open(
+    options: TpmOptions = { type: 'emulator', state: join(folder, 'state') },
+  ): Promise<TpmBackend> {
+    const { fds, label } = await openTpm(options);
     const char = (fd: number) =>
       new FdChar({ kind: 'stream', fd, label, loop, closeFd: each => libc.close(each) });
     const parts = { label, data: char(fds[0]!), control: char(fds[1]!) };
@@ -66,7 +68,7 @@ describe.skipIf(!isThere)('swtpm', () => {
   const stateOf = (tpm: TpmBackend) => answer<TpmState | null>(done => tpm.readState(done));
 
   test('gives random numbers, and has PCRs that end with its power', async () => {
-    const tpm = open();
+    const tpm = await open();
     expect(code(await execute(tpm, STARTUP))).toBe(0);
     const [first, second] = [await execute(tpm, RANDOM), await execute(tpm, RANDOM)];
     expect([code(first), first.length, second.length]).toEqual([0, 20, 20]);
@@ -84,30 +86,30 @@ describe.skipIf(!isThere)('swtpm', () => {
   });
 
   test('has its state read, and goes on in another one', async () => {
-    const tpm = open();
+    const tpm = await open();
     await execute(tpm, STARTUP);
     await execute(tpm, EXTEND);
     const pcr = (await execute(tpm, READ)).slice(-32);
     const state = (await stateOf(tpm))!;
     expect(state.permanent.length).toBeGreaterThan(500);
     expect(state.volatile.length).toBeGreaterThan(500);
-    const other = open({ type: 'emulator', state: join(folder, 'other') });
+    const other = await open({ type: 'emulator', state: join(folder, 'other') });
     other.writeState(state);
     expect((await execute(other, READ)).slice(-32)).toEqual(pcr);
     // That of one that has not been on since is the same.
-    const third = open({ type: 'emulator', state: join(folder, 'third') });
+    const third = await open({ type: 'emulator', state: join(folder, 'third') });
     third.writeState(state);
     expect(await stateOf(third)).toEqual(state);
   });
 
   test('keeps what it keeps without power, and ends with the VM', async () => {
-    const tpm = open();
+    const tpm = await open();
     await execute(tpm, STARTUP);
     const { permanent } = (await stateOf(tpm))!;
     tpm.close();
     await until(() => !isRunning(join(folder, 'state')));
     expect(existsSync(join(folder, 'state/tpm2-00.permall'))).toBe(true);
-    const again = open();
+    const again = await open();
     await execute(again, STARTUP);
     // The seeds that all of its keys come from.
     expect((await stateOf(again))!.permanent.slice(40, 200)).toEqual(permanent.slice(40, 200));
@@ -120,7 +122,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     ]);
     try {
       await until(() => existsSync(path));
-      const tpm = open({ type: 'socket', path });
+      const tpm = await open({ type: 'socket', path });
       expect(code(await execute(tpm, STARTUP))).toBe(0);
       expect(code(await execute(tpm, RANDOM))).toBe(0);
       program.kill('SIGKILL');
@@ -136,9 +138,11 @@ describe.skipIf(!isThere)('swtpm', () => {
     }
   });
 
-  test('that does not run is said to', () => {
+  test('that does not run is said to', async () => {
     const path = join(folder, 'none.sock');
-    expect(() => open({ type: 'socket', path })).toThrow(/^no TPM at .*none\.sock: .*; start swtpm socket/);
+    await expect(open({ type: 'socket', path })).rejects.toThrow(
+      /^no TPM at .*none\.sock: .*; start swtpm socket/,
+    );
   });
 });
 

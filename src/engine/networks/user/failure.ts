@@ -1,10 +1,11 @@
+import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { HostForward, UserOptions } from '../../../devices/backends/net-user.ts';
 import { HostRoot } from '../../../host/root.ts';
-import { holderText } from '../../../host/use/holders.ts';
-import { readPortUsers } from '../../../host/use/port-users.ts';
+import { codeText } from '../../../text/errno.ts';
 import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
 import { errnoName } from '../../../vmm/native/libc.ts';
+import { portFailure } from '../port-failure.ts';
 
 /** What vring-net-user reports when it cannot start (native/src/net_user/main.rs), as an error for the user. */
 export async function userFailure(
@@ -44,47 +45,42 @@ async function sentence(
 }
 
 async function hostForwardFailure(forward: HostForward, errno: number, root: HostRoot): Promise<string> {
-  const { EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT, ENAMETOOLONG } = constants.errno;
+  const { EADDRINUSE, EACCES, ENOENT, ENOTDIR, ENAMETOOLONG, EROFS } = constants.errno;
   const to = `to port ${forward.guest} of the guest`;
   if (forward.protocol === 'unix') {
     const because = {
       [EADDRINUSE]: 'there is a file of this name: remove it, if nothing uses it',
       [EACCES]: 'this user may not create files in its folder: choose another one',
       [ENOENT]: 'its folder does not exist: create it',
+      [ENOTDIR]: 'what would be its folder is a file: choose another path',
+      [EROFS]: 'its file system is read-only: choose another path',
       [ENAMETOOLONG]: 'its path is longer than 107 bytes: choose a shorter one',
     }[errno];
-    return `socket ${forward.path} cannot be forwarded ${to}: ${because ?? errnoName(errno)}`;
+    return `socket ${forward.path} cannot be forwarded ${to}: ${because ?? codeText(errnoName(errno))}`;
   }
   const { protocol, address, host } = forward;
-  const port = `${protocol} port ${host} of ${address} cannot be forwarded ${to}:`;
-  switch (errno) {
-    case EADDRINUSE: {
-      const users = await readPortUsers(root, { protocol, number: host });
-      const who = users.map(holderText).join(', ') || 'another program';
-      return `${port} it is in use by ${who}: stop that, or choose another port`;
-    }
-    case EACCES:
-      return `${port} a port below ${unprivileged(root)} requires root: choose a higher one`;
-    case EADDRNOTAVAIL:
-      return `${port} the host does not have this address: ip address shows its addresses`;
-    default:
-      return `${port} ${errnoName(errno)}`;
-  }
-}
-
-function unprivileged(root: HostRoot): string {
-  return root.attribute('/proc/sys/net/ipv4/ip_unprivileged_port_start') ?? '1024';
+  const why = await portFailure({ protocol, address, number: host }, errnoName(errno), root);
+  return `${protocol} port ${host} of ${address} cannot be forwarded ${to}: ${why}`;
 }
 
 function rootFailure(errno: number, { tftp }: UserOptions): string {
-  const { ENOENT, EACCES, EPERM, ENOSYS, EINVAL } = constants.errno;
-  if (tftp !== undefined && (errno === ENOENT || errno === EACCES)) {
-    const why = errno === ENOENT ? 'it does not exist' : 'this user may not read it';
-    return `folder ${tftp} cannot be served by TFTP: ${why}`;
+  const { ENOENT, ENOTDIR, EACCES, ELOOP, EPERM, ENOSYS, EINVAL } = constants.errno;
+  if (tftp !== undefined) {
+    const notFolder = 'it is not a folder: give one';
+    // Linux reports a file as an invalid argument, in the last step.
+    if (errno === EINVAL && statSync(tftp, { throwIfNoEntry: false })?.isDirectory() === false)
+      return `folder ${tftp} cannot be served by TFTP: ${notFolder}`;
+    const why = {
+      [ENOENT]: 'it does not exist: create it',
+      [ENOTDIR]: notFolder,
+      [EACCES]: 'this user may not read it: choose another one',
+      [ELOOP]: 'its symbolic links lead in a circle: give another path',
+    }[errno];
+    if (why !== undefined) return `folder ${tftp} cannot be served by TFTP: ${why}`;
   }
   const needs = tftp === undefined ? 'guestfwd' : 'tftp';
   if (errno === EPERM)
     return `${needs} requires root, or user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces): enable them, or leave it out`;
   if (errno === ENOSYS || errno === EINVAL) return `${needs} requires Linux 5.12 or newer: leave it out`;
-  return `${needs} is not possible: ${errnoName(errno)}`;
+  return `${needs} is not possible: ${codeText(errnoName(errno))}`;
 }

@@ -200,7 +200,7 @@ describe('a user-mode network', () => {
   test('names the process that has a port already', async () => {
     await open({ hostfwd: [{ host: 2223, guest: 22 }] });
     await expect(open({ hostfwd: [{ host: 2223, guest: 22 }] })).rejects.toThrow(
-      /^tcp port 2223 of 127\.0\.0\.1 cannot be forwarded to port 22 of the guest: it is in use by VM web of vring-net-user \(pid \d+\): stop that, or choose another port$/,
+      /^tcp port 2223 of 127\.0\.0\.1 cannot be forwarded to port 22 of the guest: it is in use by VM web \(pid \d+\): stop that, or choose another port$/,
     );
     await expect(open({ hostfwd: [{ address: '192.0.2.1', host: 2224, guest: 22 }] })).rejects.toThrow(
       'the host does not have this address',
@@ -208,6 +208,23 @@ describe('a user-mode network', () => {
     await expect(
       open({ hostfwd: [{ protocol: 'unix', path: join(folder, 'none/a.sock'), guest: 22 }] }),
     ).rejects.toThrow('its folder does not exist');
+    await expect(
+      open({ hostfwd: [{ protocol: 'unix', path: '/proc/version/a.sock', guest: 22 }] }),
+    ).rejects.toThrow('what would be its folder is a file');
+    await expect(open({ hostfwd: [{ address: 'fe80::1', host: 2224, guest: 22 }] })).rejects.toThrow(
+      'it is a link-local address',
+    );
+  });
+
+  test('says why a folder cannot be served by TFTP', async () => {
+    const file = join(folder, 'kernel');
+    writeFileSync(file, '');
+    for (const [tftp, why] of [
+      [join(folder, 'none'), 'it does not exist: create it'],
+      [file, 'it is not a folder: give one'],
+      [join(file, 'sub'), 'it is not a folder: give one'],
+    ] as const)
+      await expect(open({ tftp })).rejects.toThrow(`folder ${tftp} cannot be served by TFTP: ${why}`);
   });
 
   test('forwards addresses of its own to the host: to a port, a socket, a command', async () => {

@@ -22,6 +22,7 @@ import { openChar as openInMachine } from '../../../../src/vmm/backends/char/ope
 import { charWire } from '../../../../src/vmm/backends/char/opened-char.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';
 import { unixAddress } from '../../../../src/vmm/native/unix-socket.ts';
+import { BusyListener } from '../../../support/busy-listener.ts';
 import { FdTestLoop } from '../../../support/fd-test-loop.ts';
 import { until } from '../../../support/until.ts';
 
@@ -45,8 +46,8 @@ function folder(): string {
 const BURST = 32 * 1024;
 
 /** A back end as a machine has it, and what it has read. */
-function start(options: CharOptions) {
-  const { file, fd, label } = openChar(options)!;
+async function start(options: CharOptions) {
+  const { file, fd, label } = (await openChar(options))!;
   return rig({ kind: file as 'listener' | 'stream' | 'pty', fd: fd!, label });
 }
 
@@ -113,7 +114,7 @@ async function connectedTo(kind: FdCharOptions['kind']) {
     return { before, peer: new Peer(ours), path: '' };
   }
   const path = join(folder(), 'char.sock');
-  const before = start(kind === 'pty' ? { type: 'pty' } : { type: 'unix', path, server: true });
+  const before = await start(kind === 'pty' ? { type: 'pty' } : { type: 'unix', path, server: true });
   let fd: number;
   if (kind === 'pty') fd = openSync(before.char.label, libc.O_RDWR);
   else {
@@ -138,7 +139,7 @@ function client(to: string | number): { socket: Socket; received: () => string }
 describe('a Unix socket', () => {
   test('serves one client after the other', async () => {
     const path = join(folder(), 'char.sock');
-    const { char, seen, settled } = start({ type: 'unix', path, server: true });
+    const { char, seen, settled } = await start({ type: 'unix', path, server: true });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     char.write(Buffer.from('nobody hears this'));
     const first = client(path);
@@ -158,7 +159,7 @@ describe('a Unix socket', () => {
 
   test('takes no more than there is room for from a guest whose reader is stuck, and goes on', async () => {
     const path = join(folder(), 'char.sock');
-    const { char, settled } = start({ type: 'unix', path, server: true });
+    const { char, settled } = await start({ type: 'unix', path, server: true });
     const { socket, received } = client(path);
     socket.pause();
     await settled(() => char.connected);
@@ -178,7 +179,7 @@ describe('a Unix socket', () => {
 
   test('reads no more than the guest takes', async () => {
     const path = join(folder(), 'char.sock');
-    const { char, seen, settled, loop } = start({ type: 'unix', path, server: true });
+    const { char, seen, settled, loop } = await start({ type: 'unix', path, server: true });
     const { socket } = client(path);
     await settled(() => char.connected);
     socket.write(Buffer.alloc(1 << 20, 0x62));
@@ -190,23 +191,40 @@ describe('a Unix socket', () => {
     await settled(() => seen.input.length > before);
   });
 
-  test('replaces one that nobody listens at any more, and nothing else', () => {
+  test('replaces one that nobody listens at any more, and nothing else', async () => {
     const path = join(folder(), 'char.sock');
-    const { char } = start({ type: 'unix', path, server: true });
-    expect(() => openChar({ type: 'unix', path, server: true })).toThrow(
+    const { char } = await start({ type: 'unix', path, server: true });
+    await expect(openChar({ type: 'unix', path, server: true })).rejects.toThrow(
       `another program listens on ${path}`,
     );
     char.close();
     expect(existsSync(path)).toBe(true);
-    start({ type: 'unix', path, server: true, mode: '660' });
+    await start({ type: 'unix', path, server: true, mode: '660' });
     expect(statSync(path).mode & 0o777).toBe(0o660);
     const file = join(folder(), 'file');
     writeFileSync(file, 'mine');
-    expect(() => openChar({ type: 'unix', path: file, server: true })).toThrow('is not a socket');
+    await expect(openChar({ type: 'unix', path: file, server: true })).rejects.toThrow('is not a socket');
     expect(readFileSync(file, 'utf8')).toBe('mine');
-    expect(() => openChar({ type: 'unix', path: join(folder(), 'none'), server: false })).toThrow(
-      'does not exist',
+    await expect(openChar({ type: 'unix', path: join(folder(), 'none'), server: false })).rejects.toThrow(
+      'does not exist: start the program',
     );
+    await expect(openChar({ type: 'unix', path: join(file, 'x'), server: true })).rejects.toThrow(
+      `the socket ${join(file, 'x')} cannot be created: what would be its folder is a file`,
+    );
+    const long = `/tmp/${'x'.repeat(110)}`;
+    await expect(openChar({ type: 'unix', path: long, server: true })).rejects.toThrow(
+      'longer than 107 bytes',
+    );
+  });
+
+  test('whose program accepts no connections is left to it, without waiting', async () => {
+    const path = join(folder(), 'busy.sock');
+    const listener = new BusyListener(path);
+    await expect(openChar({ type: 'unix', path, server: true })).rejects.toThrow(
+      `another program listens on ${path}`,
+    );
+    listener.close();
+    await start({ type: 'unix', path, server: true });
   });
 });
 
@@ -215,10 +233,12 @@ test('a TCP socket listens on the address that it is given', async () => {
   await new Promise(resolve => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
   const options = { type: 'tcp', host: '127.0.0.1', port, server: true, anywhere: false } as const;
-  expect(() => openChar(options)).toThrow(`127.0.0.1:${port}: another program uses it; choose another port`);
+  await expect(openChar(options)).rejects.toThrow(
+    `TCP port ${port} of 127.0.0.1 cannot be opened: it is in use by `,
+  );
   // As a client of it.
   const accepted = new Promise<Socket>(resolve => server.once('connection', resolve));
-  const as = start({ ...options, server: false });
+  const as = await start({ ...options, server: false });
   const peer = await accepted;
   sockets.push(peer);
   peer.write('from the server');
@@ -226,15 +246,15 @@ test('a TCP socket listens on the address that it is given', async () => {
   peer.destroy();
   await as.settled(() => !as.char.connected);
   await new Promise(resolve => server.close(resolve));
-  const { char, seen, settled } = start(options);
+  const { char, seen, settled } = await start(options);
   const { socket } = client(port);
   socket.write('x');
   await settled(() => char.connected && seen.input === 'x');
-  expect(() => openChar({ ...options, host: 'example.org' })).toThrow('give an address');
+  await expect(openChar({ ...options, host: 'example.org' })).rejects.toThrow('is not an address: give one');
 });
 
 test('a pseudoterminal stays when programs open and close it', async () => {
-  const { char, seen, settled } = start({ type: 'pty' });
+  const { char, seen, settled } = await start({ type: 'pty' });
   expect(char.label).toMatch(/^\/dev\/pts\/\d+$/);
   for (const text of ['one', 'two']) {
     const terminal = openSync(char.label, libc.O_RDWR | libc.O_NONBLOCK);
@@ -251,7 +271,7 @@ test('a pseudoterminal stays when programs open and close it', async () => {
 });
 
 /** The same back end in another process, which has got its fds, and its state if it is to continue. */
-function successorOf({ char, options }: ReturnType<typeof start>) {
+function successorOf({ char, options }: ReturnType<typeof rig>) {
   const fd = libc.duplicate(options.fd);
   const { connection } = char;
   const next = rig({ ...options, fd, isHeld: true });
@@ -363,7 +383,7 @@ test('output from before a restore goes to the next client, with what follows', 
   before.char.hold();
   const saved = before.char.save();
   const path = join(folder(), 'new.sock');
-  const { char, settled } = start({ type: 'unix', path, server: true });
+  const { char, settled } = await start({ type: 'unix', path, server: true });
   char.hold();
   char.load(saved);
   char.release();
@@ -390,7 +410,7 @@ test.each(['listener', 'stream', 'pty'] as const)(
     const saved = before.char.save();
     expect(before.seen.input).toBe('');
     const path = join(folder(), 'new.sock');
-    const { char, seen, settled } = start({ type: 'unix', path, server: true });
+    const { char, seen, settled } = await start({ type: 'unix', path, server: true });
     char.hold();
     char.load(saved);
     expect(char.save()).toEqual(saved);
@@ -435,7 +455,7 @@ test('input that was read ahead waits until the guest takes some, and has a limi
 test('output that nobody reads is dropped beyond 64 KiB, and counted', async () => {
   const warnings: string[] = [];
   const path = join(folder(), 'char.sock');
-  const { fd } = openChar({ type: 'unix', path, server: true })!;
+  const { fd } = (await openChar({ type: 'unix', path, server: true }))!;
   const { char, settled } = rig({ kind: 'listener', fd: fd!, label: '', warn: text => warnings.push(text) });
   char.hold();
   char.load({ output: Buffer.from('saved'), waiting: 0 });
@@ -454,7 +474,7 @@ test('output that nobody reads is dropped beyond 64 KiB, and counted', async () 
 
 test('input for a device that has none is dropped', async () => {
   const path = join(folder(), 'char.sock');
-  const { char, settled } = start({ type: 'unix', path, server: true });
+  const { char, settled } = await start({ type: 'unix', path, server: true });
   char.onInput = null;
   const { socket } = client(path);
   await settled(() => char.connected);
@@ -462,11 +482,11 @@ test('input for a device that has none is dropped', async () => {
   await settled(() => !char.connected);
 });
 
-test('a file gets all output, and a log what goes elsewhere', () => {
+test('a file gets all output, and a log what goes elsewhere', async () => {
   const [file, log] = [join(folder(), 'out.txt'), join(folder(), 'log.txt')];
   writeFileSync(file, 'before ');
-  const parts = (options: CharOptions) => {
-    const wire = charWire(openChar(options)!);
+  const parts = async (options: CharOptions) => {
+    const wire = charWire((await openChar(options))!);
     const owner = { ownFd: (fd: number) => fd, ownMap: () => {}, closeFd: libc.close };
     const none = () => ({ write: () => {}, onInput: null });
     return {
@@ -478,20 +498,22 @@ test('a file gets all output, and a log what goes elsewhere', () => {
       warn: () => {},
     };
   };
-  const write = (options: CharOptions, text: string) => {
-    const backend = openInMachine({ options, device: 'port' }, parts(options));
+  const write = async (options: CharOptions, text: string) => {
+    const backend = openInMachine({ options, device: 'port' }, await parts(options));
     backend.write(Buffer.from(text));
     backend.close?.();
   };
-  write({ type: 'file', path: file, append: true }, 'and after');
+  await write({ type: 'file', path: file, append: true }, 'and after');
   expect(readFileSync(file, 'utf8')).toBe('before and after');
-  write({ type: 'file', path: file, append: false }, 'anew');
+  await write({ type: 'file', path: file, append: false }, 'anew');
   expect(readFileSync(file, 'utf8')).toBe('anew');
-  write({ type: 'null', logfile: log }, 'kept');
-  write({ type: 'console', logfile: log }, ' too');
+  await write({ type: 'null', logfile: log }, 'kept');
+  await write({ type: 'console', logfile: log }, ' too');
   expect(readFileSync(log, 'utf8')).toBe('kept too');
-  expect(() => openChar({ type: 'file', path: '/dev/null', append: true })).toThrow('is not a file');
-  expect(() => openChar({ type: 'file', path: join(folder(), 'no/file'), append: true })).toThrow(
+  await expect(openChar({ type: 'file', path: '/dev/null', append: true })).rejects.toThrow(
+    'it is not a regular file',
+  );
+  await expect(openChar({ type: 'file', path: join(folder(), 'no/file'), append: true })).rejects.toThrow(
     'does not exist',
   );
 });
