@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { printable } from '../text/printable.ts';
 import { MAX_BYTES } from './yaml-text.ts';
 
 const EXTENSION = '.yaml';
@@ -59,9 +60,17 @@ export function readFile(folder: string, name: string): Buffer {
     }
   } catch (error) {
     if (error instanceof DefinitionFileError) throw error;
-    if (codeOf(error) === 'ENOENT')
-      throw new DefinitionFileError(`there is no definition of ${name}: ${file} does not exist`);
+    if (codeOf(error) === 'ENOENT') throw new DefinitionFileError(missing(name, file));
     throw new DefinitionFileError(`${file} cannot be read: ${reason(error, folder)}`);
+  }
+}
+
+/** A link to nowhere is listed like a file. */
+function missing(name: string, file: string): string {
+  try {
+    return `${file} is a link to ${printable(fs.readlinkSync(file))}, which does not exist: remove it, or replace it with the file itself`;
+  } catch {
+    return `there is no definition of ${name}: ${file} does not exist`;
   }
 }
 

@@ -68,7 +68,7 @@ export class DefinitionStore implements Definitions {
 
   /** @throws DefinitionFileError, DefinitionError */
   definition(name: string): Definition {
-    checkName(name);
+    this.#checkFileName(name);
     return readDefinition(readFile(this.folder, name), { file: this.file(name), name });
   }
 
@@ -82,7 +82,7 @@ export class DefinitionStore implements Definitions {
 
   /** Also reads a file that is not valid, so that it can be fixed. @throws DefinitionFileError */
   text(name: string): string {
-    checkName(name);
+    this.#checkFileName(name);
     return readFile(this.folder, name).toString('utf8');
   }
 
@@ -207,6 +207,15 @@ export class DefinitionStore implements Definitions {
   #withSize(device: DefinedDevice): DefinedDevice {
     const { path, backend } = device;
     return path === undefined || backend !== 'disk' ? device : withSize(device, this.#presence.disk(path));
+  }
+
+  /** Like `checkName`, and names the file that is in the folder. @throws DefinitionFileError */
+  #checkFileName(name: string): void {
+    if (!VM_NAME.pattern.test(name) && listNames(this.folder).includes(name))
+      throw new DefinitionFileError(
+        `rename ${printable(this.file(name))}: ${shown(name)} cannot be the name of a VM: expected ${VM_NAME.rule}`,
+      );
+    checkName(name);
   }
 
   #isReadable(): boolean {

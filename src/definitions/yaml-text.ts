@@ -18,6 +18,10 @@ import { shown } from './words.ts';
 /** The size limit of a definition. */
 export const MAX_BYTES = 256 * 1024;
 
+/** How deeply keys and lists may be nested: more than any definition needs, and less than recursive functions bear. */
+const MAX_DEPTH = 64;
+const TOO_DEEP = `keys and lists are nested more than ${MAX_DEPTH} deep`;
+
 /** The text of a definition, parsed, and where its keys are. */
 export class YamlText {
   readonly file: string;
@@ -43,6 +47,7 @@ export class YamlText {
       // The library knows more tags than those of YAML 1.2, with values that are not plain data: a !!binary is a
       // Buffer.
       Node: (_key, node, above) => {
+        if (above.length > 2 * MAX_DEPTH) throw this.#refused(node.range?.[0] ?? 0, TOO_DEEP);
         const { tag, range } = node as Node & { readonly tag?: string };
         if (tag === undefined) return;
         const short = tag.replace(/^tag:yaml\.org,2002:/, '!!');
@@ -113,6 +118,8 @@ function syntaxMessage({ code, message, pos }: Document.Parsed['errors'][number]
     case 'TAG_RESOLVE_FAILED':
       return 'tags (!name) are not allowed';
     default:
+      // The parser is recursive, and reports where it gave up like an error of the text.
+      if (message.includes('call stack')) return TOO_DEEP;
       return `not YAML: ${message}`;
   }
 }

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { followVms } from './follow-vms.ts';
 import type { StopReason } from './signals.ts';
 
 /** Detects when a background manager is no longer needed. */
@@ -16,7 +17,7 @@ export function whenIdle(engine: Engine, idleMs: number): Idleness {
   let attached = 0;
   let timer: NodeJS.Timeout | undefined;
   const check = () => {
-    const busy = attached > 0 || engine.vms().some(isAlive);
+    const busy = attached > 0 || up.vms.size > 0;
     if (busy) {
       clearTimeout(timer);
       timer = undefined;
@@ -28,9 +29,7 @@ export function whenIdle(engine: Engine, idleMs: number): Idleness {
       );
     }
   };
-  engine.subscribe(event => {
-    if (event.kind === 'vm' || event.kind === 'removed') check();
-  });
+  const up = followVms(engine, isAlive, check);
   check();
   return {
     reached,

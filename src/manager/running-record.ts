@@ -7,6 +7,7 @@ import { replaceFile } from '../files/replace-file.ts';
 import { currentBootId } from '../host/process-identity.ts';
 import { type MachineConfig, machineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { type FollowedVms, followVms } from './follow-vms.ts';
 
 /** A VM that has just started needs the manager first. */
 const WRITE_AFTER_MS = 100;
@@ -111,7 +112,7 @@ export class RunningRecord {
   readonly #path: string;
   readonly #engine: LocalEngine;
   readonly #failed: (error: Error) => void;
-  readonly #unsubscribe: () => void;
+  readonly #followed: FollowedVms;
   #written = '';
   #isFailing = false;
   #resume: RecordFile['resume'];
@@ -122,10 +123,14 @@ export class RunningRecord {
     this.#path = pathIn(folder);
     this.#engine = engine;
     this.#failed = failed;
-    this.#unsubscribe = engine.subscribe(event => {
-      if (event.kind === 'vm' && isAlive(event.vm)) this.#writeSoon();
-      else if (event.kind === 'vm' || event.kind === 'removed') this.#write();
-    });
+    this.#followed = followVms(
+      engine,
+      vm => isAlive(vm) || vm.interrupted === true,
+      vm => {
+        if (vm !== null && isAlive(vm)) this.#writeSoon();
+        else this.#write();
+      },
+    );
     this.#write();
   }
 
@@ -139,14 +144,14 @@ export class RunningRecord {
   /** The VMs keep running without this manager: they stay in the record. */
   detach(): void {
     if (this.#soon !== null) this.#write();
-    this.#unsubscribe();
+    this.#followed.stop();
   }
 
   /** Called during an orderly shutdown, once all VMs are off. */
   close(): void {
     if (this.#resume !== undefined) this.#resume = { ...this.#resume, at: Date.now() };
     this.#write();
-    this.#unsubscribe();
+    this.#followed.stop();
   }
 
   #writeSoon(): void {
@@ -156,9 +161,8 @@ export class RunningRecord {
   #write(): void {
     if (this.#soon !== null) clearTimeout(this.#soon);
     this.#soon = null;
-    const vms = this.#engine
-      .vms()
-      .filter(vm => isAlive(vm) || vm.interrupted)
+    const vms = [...this.#followed.vms.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map(({ id, name, interrupted, reason }) => ({
         name,
         ...this.#config(id),

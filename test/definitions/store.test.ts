@@ -119,10 +119,9 @@ describe('the list', () => {
       a: `${folder}/a.yaml:2:1: memroy: unknown key "memroy": did you mean "memory"?`,
       b: null,
       big: `${folder}/big.yaml:1:1: a definition may have at most 256 KiB`,
-      broken: `there is no definition of broken: ${folder}/broken.yaml does not exist`,
+      broken: `${folder}/broken.yaml is a link to nowhere, which does not exist: remove it, or replace it with the file itself`,
       dir: `${folder}/dir.yaml is not a regular file: move it away`,
-      'not good':
-        '"not good" cannot be the name of a VM: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
+      'not good': `rename ${folder}/not good.yaml: "not good" cannot be the name of a VM: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit`,
       out: `${folder}/out.yaml is a link to ${root}/out.yaml, outside its folder: replace it with the file itself`,
       twin: `${folder}/twin.yaml:1:7: name: expected "twin", the name of the file, not "b"`,
     });

@@ -1,0 +1,32 @@
+import { expect, test, vi } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { isAlive } from '../../src/engine/vm-info.ts';
+import { followVms } from '../../src/manager/follow-vms.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
+
+test('VMs that meet a condition are known from events alone', async () => {
+  const engine = new FakeEngine(systemClock);
+  for (const name of ['db', 'web', 'spare']) engine.add(name, idle, { state: 'off' });
+  engine.become('db', 'running');
+  const all = vi.spyOn(engine, 'vms');
+  const changes: (string | null)[] = [];
+  const followed = followVms(engine, isAlive, vm => changes.push(vm && `${vm.name} ${vm.state}`));
+  const names = () => [...followed.vms.keys()];
+  expect(names()).toEqual(['db']);
+  engine.become('web', 'running');
+  engine.become('db', 'off');
+  expect(names()).toEqual(['web']);
+  engine.become('db', 'crashed');
+  await engine.remove('spare');
+  expect(changes).toEqual(['web running', 'db off']);
+  engine.become('db', 'running');
+  engine.become('db', 'paused');
+  await engine.rename('db', 'sql');
+  expect(names()).toEqual(['web', 'sql']);
+  expect(changes.slice(2)).toEqual(['db running', 'db paused', null, 'sql paused']);
+  followed.stop();
+  engine.become('web', 'off');
+  expect(names()).toEqual(['web', 'sql']);
+  expect(all).toHaveBeenCalledTimes(1);
+});
