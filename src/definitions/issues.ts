@@ -101,7 +101,8 @@ function isUnknownType(issue: Issue): boolean {
 function isOfAnotherType(issue: Issue): boolean {
   if (issue.path.length > 0) return false;
   if (issue.code === 'invalid_type') return true;
-  if (issue.code === 'invalid_value') return typeof issue.input === 'object';
+  // An alternative that is one empty text says nothing of what else was expected.
+  if (issue.code === 'invalid_value') return typeof issue.input === 'object' || issue.values.join() === '';
   return (
     issue.code === 'invalid_union' &&
     issue.errors.length > 0 &&

@@ -164,11 +164,14 @@ export const definition = fields.superRefine(
     },
     context,
   ) => {
+    // Parts with problems of their own have not been expanded.
+    const isExpanded = context.issues.length === 0;
     const unknown = unknownType({ devices, deviceModules });
     if (unknown !== null) {
       const path = ['devices', unknown.index, 'type'];
       context.addIssue({ code: 'custom', path, message: unknown.message, input: devices });
     }
+    if (!isExpanded) return;
     const problem = numaProblem(nodes, { memory: size, cpus: maxcpus });
     if (problem !== null) {
       const path = ['numa', ...problem.path];

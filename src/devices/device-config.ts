@@ -25,7 +25,11 @@ export const moduleDeviceConfig = z
     type: z
       .string()
       .max(64, 'at most 64 characters')
-      .refine(type => deviceTable.find(type) === undefined, 'a type of a device module'),
+      .refine(type => deviceTable.find(type) === undefined, {
+        message: 'a type of a device module',
+        // Else a union that has this alternative would report its issues instead of those of the row.
+        abort: true,
+      }),
     ...commonFields(z),
   })
   .catchall(z.union([z.string(), z.number(), z.boolean()], 'text, a number, true or false'));

@@ -97,7 +97,7 @@ const nic = z.strictObject({
     .optional()
     .meta({ description: "Its position in the firmware's boot order.", examples: [1] }),
   romfile: z
-    .union([z.literal(''), hostPath], 'expected an absolute path, or nothing for no ROM')
+    .union([z.literal(''), hostPath], 'an absolute path, or nothing for no ROM')
     .optional()
     .meta({
       description:

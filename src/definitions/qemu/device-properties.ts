@@ -4,6 +4,9 @@ const PLACE = 'vring has no such bus: the slot follows from the order of the dev
 const OWN_QUEUES = 'vring chooses how data is transferred';
 const NO_ROM = 'network cards have option ROMs, other devices have none';
 const OWN_FEATURES = 'vring chooses the features of its devices';
+const OLDER_QEMU = 'it only concerns older versions of QEMU';
+const BY_BLOCK = 'disks are addressed by block';
+const BY_MEDIUM = 'the type of a floppy drive follows from its disk';
 const AS_WRITTEN = 'disks are numbered in the order of their options';
 
 /** Properties of any device that a guest does not need. */
@@ -37,6 +40,13 @@ export const ANY_DEVICE: LeftOutSettings = {
   failover_pair_id: OWN_FEATURES,
   'use-disabled-flag': OWN_FEATURES,
   'use-started': OWN_FEATURES,
+  any_layout: OWN_FEATURES,
+  seg_max_adjust: OWN_FEATURES,
+  notify_on_empty: OWN_FEATURES,
+  'virtio-*': OWN_FEATURES,
+  'migrate-*': OLDER_QEMU,
+  'migrate_*': OLDER_QEMU,
+  busnr: PLACE,
   'x-*': OWN_FEATURES,
 };
 
@@ -74,9 +84,25 @@ export const DISK_PROPERTIES: LeftOutSettings = {
   product: 'the disk model is fixed',
   model: 'the disk model is fixed',
   ver: 'the disk model is fixed',
-  cyls: 'disks are addressed by block',
-  heads: 'disks are addressed by block',
-  secs: 'disks are addressed by block',
+  cyls: BY_BLOCK,
+  heads: BY_BLOCK,
+  secs: BY_BLOCK,
+  lcyls: BY_BLOCK,
+  lheads: BY_BLOCK,
+  lsecs: BY_BLOCK,
+  'bios-chs-trans': BY_BLOCK,
+  backend_defaults: OWN_FEATURES,
+  class: OWN_FEATURES,
+  'max-discard-sectors': OWN_FEATURES,
+  'max-write-zeroes-sectors': OWN_FEATURES,
+  'report-discard-granularity': OWN_FEATURES,
+  max_io_size: OWN_FEATURES,
+  max_unmap_size: OWN_FEATURES,
+  port_index: 'disks are identified by their serial numbers',
+  'quirk_*': OLDER_QEMU,
+  scsi_version: always('SCSI disks follow SPC-3', '5'),
+  'win2k-install-hack': alwaysOff('it only concerns the installer of Windows 2000'),
+  'drive-type': BY_MEDIUM,
 };
 
 const OWN_LIMITS = 'vring chooses the limits of its controllers';
@@ -94,6 +120,11 @@ export const NVME_PROPERTIES: LeftOutSettings = {
   'msix-exclusive-bar': OWN_LIMITS,
   oncs: OWN_FEATURES,
   dbcs: OWN_FEATURES,
+  'ctratt.mem': OWN_FEATURES,
+  mqes: OWN_LIMITS,
+  ocp: OWN_FEATURES,
+  smart_critical_warning: always('the controller is healthy', '0'),
+  spdm_port: OWN_FEATURES,
   'use-intel-id': alwaysOff(OWN_FEATURES),
   'legacy-cmb': OWN_FEATURES,
   cmb_size_mb: always('there is no controller memory buffer', '0'),
@@ -135,4 +166,81 @@ export const NIC_PROPERTIES: LeftOutSettings = {
   hash: OWN_FEATURES,
   failover: OWN_FEATURES,
   mitigation: OWN_FEATURES,
+  extra_mac_registers: OWN_FEATURES,
+  'init-vet': OWN_FEATURES,
+  disable_vnet_hdr: OWN_FEATURES,
+  subsys: OWN_FEATURES,
+  subsys_ven: OWN_FEATURES,
+  rsc_interval: OWN_FEATURES,
+  'ebpf-*': OWN_FEATURES,
+};
+
+const OWN_CONTROLLER = 'vring chooses the features of its controllers';
+const BY_ORDER = 'the order of -boot says when the firmware tries floppies';
+const OF_A_PC = 'the floppy controller is where every PC has it';
+const NO_BLOBS = 'the screen has no memory that guest and host share';
+
+const SCREEN: LeftOutSettings = {
+  blob: alwaysOff(NO_BLOBS),
+  hostmem: always(NO_BLOBS, '0'),
+  max_outputs: always('a guest has one screen', '1'),
+  refresh_rate: OWN_FEATURES,
+  xmax: OWN_FEATURES,
+  ymax: OWN_FEATURES,
+  mmio: OWN_FEATURES,
+  'qemu-extended-regs': OWN_FEATURES,
+  'big-endian-framebuffer': alwaysOff('frame buffers are little endian'),
+};
+
+const USB_CONTROLLER: LeftOutSettings = {
+  intrs: OWN_CONTROLLER,
+  slots: OWN_CONTROLLER,
+  'conditional-intr-mapping': OWN_CONTROLLER,
+  'xhci-core': OWN_CONTROLLER,
+  host: OWN_CONTROLLER,
+};
+
+const USB_DEVICE: LeftOutSettings = {
+  attached: alwaysOn('a device is there from the start'),
+  head: 'a guest has one screen',
+  commandlog: 'what is sent is not recorded',
+  pcap: 'what is sent is not recorded',
+  'msos-desc': 'it is a device of full speed',
+};
+
+/** Properties of single devices, by the type of their row. */
+export const OWN_PROPERTIES: Readonly<Record<string, LeftOutSettings>> = {
+  vga: SCREEN,
+  'virtio-vga': SCREEN,
+  'virtio-gpu': SCREEN,
+  'qemu-xhci': USB_CONTROLLER,
+  'usb-kbd': USB_DEVICE,
+  'usb-mouse': USB_DEVICE,
+  'usb-tablet': USB_DEVICE,
+  'usb-storage': USB_DEVICE,
+  'sdhci-pci': {
+    capareg: OWN_CONTROLLER,
+    endianness: OWN_CONTROLLER,
+    maxcurr: OWN_CONTROLLER,
+    'sd-spec-version': OWN_CONTROLLER,
+    uhs: OWN_CONTROLLER,
+    vendor: OWN_CONTROLLER,
+  },
+  'virtio-balloon': { 'guest-stats': OWN_FEATURES, 'qemu-4-0-config-size': OLDER_QEMU },
+  'vfio-pci': { xres: 'its display is not shown', yres: 'its display is not shown' },
+  pvpanic: { events: 'it reports every kind of event' },
+  'pvpanic-pci': { events: 'it reports every kind of event' },
+  'isa-serial': { baudbase: OWN_FEATURES, wakeup: alwaysOff(OWN_FEATURES) },
+  'isa-fdc': {
+    bootindexA: BY_ORDER,
+    bootindexB: BY_ORDER,
+    fdtypeA: BY_MEDIUM,
+    fdtypeB: BY_MEDIUM,
+    fallback: BY_MEDIUM,
+    iobase: always(OF_A_PC, '0x3f0', '1008'),
+    irq: always(OF_A_PC, '6'),
+    dma: always(OF_A_PC, '2'),
+  },
+  'isa-debugcon': { readback: always('a read returns 0xe9', '0xe9', '233') },
+  'isa-parallel': { index: 'parallel ports are numbered in their order' },
 };

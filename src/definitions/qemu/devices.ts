@@ -3,6 +3,7 @@ import { DEVICE_NAME, type DefinitionKey, type DeviceType } from '../../devices/
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
 import { likely } from '../../text/nearest.ts';
+import { own } from '../../text/own.ts';
 import { diskLimits } from '../fields/disk-limits.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { Input } from '../fields/inputs.ts';
@@ -14,7 +15,13 @@ import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Connection } from './connection.ts';
 import { CPU_DEVICE, readCpuDevice } from './cpus.ts';
-import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES, NVME_PROPERTIES } from './device-properties.ts';
+import {
+  ANY_DEVICE,
+  DISK_PROPERTIES,
+  NIC_PROPERTIES,
+  NVME_PROPERTIES,
+  OWN_PROPERTIES,
+} from './device-properties.ts';
 import type { Draft, Drive, Place } from './draft.ts';
 import { takeSerial } from './drives.ts';
 import { OptionError } from './error.ts';
@@ -90,6 +97,7 @@ export function readDevice(
   else if (row !== undefined) draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
   else if (draft.fields.deviceModules === undefined) throw unknownDevice(driver, deviceNames(rows));
   else draft.addDevice(place, { ...moduleEntry(settings, driver, id), ...addr });
+  if (row !== undefined) settings.leaveOut(own(OWN_PROPERTIES, row.type) ?? {});
   settings.leaveOut(ANY_DEVICE);
   settings.end();
 }
@@ -560,6 +568,11 @@ function networkEntry({ network, queues = 1 }: Connection): NetEntry {
 /** Suffixes of QEMU's sizes. */
 const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
 
+/** QEMU's rombar is a number, of which 0 is off. */
+function bit(value: string): boolean | undefined {
+  return value === '0' || value === '1' ? value === '1' : undefined;
+}
+
 /** Options are text; those that the row wants as a number or a switch are converted. */
 export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
   const issues = deviceConfigOf(String(entry.type)).safeParse(entry).error?.issues ?? [];
@@ -567,7 +580,7 @@ export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
     const key = String(issue.path[0]);
     const value = entry[key];
     if (issue.code !== 'invalid_type' || typeof value !== 'string') continue;
-    const on = issue.expected === 'boolean' ? switchValue(value) : undefined;
+    const on = issue.expected === 'boolean' ? (switchValue(value) ?? bit(value)) : undefined;
     if (on !== undefined) entry[key] = on;
     if (!/^(int|number)$/.test(issue.expected)) continue;
     if (/^(\d{1,15}|0x[0-9a-f]{1,12})$/i.test(value)) entry[key] = Number(value);

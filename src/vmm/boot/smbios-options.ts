@@ -3,7 +3,7 @@ import * as z from 'zod';
 /** Strings of a structure end at a NUL. */
 const plainText = z
   .string()
-  .min(1, 'the text is empty')
+  .min(1, 'text that is not empty')
   .max(1024, 'at most 1024 characters')
   .regex(/^[^\u0000]*$/, 'text without NUL characters');
 
