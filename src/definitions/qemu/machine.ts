@@ -46,6 +46,11 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   'aux-ram-share': OF_QEMU,
   'phandle-start': OF_QEMU,
   'enforce-config-section': OF_QEMU,
+  'bus-lock-ratelimit': OF_QEMU,
+  'max-fw-size': 'firmware may have the size of any that there is',
+  dumpdtb: 'PCs have no device tree',
+  dtb: 'PCs have no device tree',
+  'dt-compatible': 'PCs have no device tree',
   'x-*': OF_QEMU,
 };
 
@@ -66,6 +71,7 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   if (type !== undefined && !/q35/.test(type)) draft.leaveOut(place, ONE_MACHINE, `type=${type}`);
   readAccelerators(settings.takeAll('accel'));
   settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");
+  settings.prefer('smbios-entry-point-type', ['32', 'auto'], 'SMBIOS has the 32-bit entry point');
   const hpet = settings.takeSwitch('hpet');
   if (hpet !== undefined) draft.fields.machine = { ...draft.fields.machine, hpet };
   if (settings.takeSwitch('graphics') === false) draft.onSerial = true;

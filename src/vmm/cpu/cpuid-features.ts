@@ -48,7 +48,7 @@ const WORDS: readonly FeatureWord[] = [
     'ebx',
     `fsgsbase tsc_adjust sgx bmi1 hle avx2 - smep
      bmi2 erms invpcid rtm cqm - mpx rdt_a
-     avx512f avx512dq rdseed adx smap avx512ifma - clflushopt
+     avx512f avx512dq rdseed adx smap avx512ifma pcommit clflushopt
      clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw avx512vl`,
   ),
   word(
@@ -58,7 +58,7 @@ const WORDS: readonly FeatureWord[] = [
     `- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 user_shstk
      gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme avx512_vpopcntdq -
      la57 - - - - - rdpid -
-     bus_lock_detect cldemote - movdiri movdir64b enqcmd sgx_lc -`,
+     bus_lock_detect cldemote - movdiri movdir64b enqcmd sgx_lc pks`,
   ),
   word(
     0x7,
@@ -75,7 +75,7 @@ const WORDS: readonly FeatureWord[] = [
     'eax',
     `sha512 sm3 sm4 - avx_vnni avx512_bf16 lass cmpccxadd
      - - fzrm fsrs fsrc - - -
-     - - - - - amx_fp16 - avx_ifma
+     - fred lkgs wrmsrns - amx_fp16 - avx_ifma
      - - lam`,
   ),
   word(
@@ -83,9 +83,18 @@ const WORDS: readonly FeatureWord[] = [
     1,
     'edx',
     `- - - - avx_vnni_int8 avx_ne_convert - -
-     amx_complex - - - - - prefetchit -`,
+     amx_complex - avx_vnni_int16 - - - prefetchit -
+     - - - avx10`,
   ),
   word(0xd, 1, 'eax', 'xsaveopt xsavec xgetbv1 xsaves'),
+  word(
+    0x24,
+    0,
+    'ebx',
+    `- - - - - - - -
+     - - - - - - - -
+     avx10_128 avx10_256 avx10_512`,
+  ),
   word(
     0x8000_0001,
     0,
@@ -114,6 +123,14 @@ const WORDS: readonly FeatureWord[] = [
      - - - - - - - -
      ssbd virt_ssbd`,
   ),
+  // VIA's and Zhaoxin's.
+  word(
+    0xc000_0001,
+    0,
+    'edx',
+    `- - rng rng_en - - ace ace_en
+     ace2 ace2_en phe phe_en pmm pmm_en`,
+  ),
 ];
 
 /** Features that depend on another one, and are removed with it. */
@@ -127,6 +144,7 @@ const NEED: readonly { readonly feature: string; readonly without: readonly stri
     feature: 'avx512f',
     without: knownFeatures().filter(name => /^avx512./.test(name) && name !== 'avx512f'),
   },
+  { feature: 'avx10', without: ['avx10_128', 'avx10_256', 'avx10_512'] },
   { feature: 'amx_tile', without: ['amx_bf16', 'amx_int8', 'amx_fp16'] },
 ];
 

@@ -24,6 +24,10 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   sgxlc: 'sgx_lc',
   tsx_ldtrk: 'tsxldtrk',
   prefetchiti: 'prefetchit',
+  xstore: 'rng',
+  xstore_en: 'rng_en',
+  xcrypt: 'ace',
+  xcrypt_en: 'ace_en',
 };
 
 /** The /proc/cpuinfo name of a QEMU or libvirt feature. */

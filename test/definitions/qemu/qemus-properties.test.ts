@@ -62,6 +62,16 @@ function problem(device: string, name: string, type: string): string | null {
   }
 }
 
+/** The names on QEMU's list of CPU features, less those that are no bit of CPUID. */
+function cpuFeatures(): string[] {
+  const help = execFileSync('qemu-system-x86_64', ['-cpu', 'help'], { encoding: 'utf8' });
+  return help
+    .split('Recognized CPUID flags:')[1]!
+    .trim()
+    .split(/\s+/)
+    .filter(name => name !== 'full-width-write' && name !== 'intel-pt-lip');
+}
+
 const DEVICES = deviceTable.rows.flatMap(({ qemu }) => qemu?.devices.slice(0, 1) ?? []);
 
 test('every property that QEMU has for a device is known', () => {
@@ -78,4 +88,15 @@ test('every property that QEMU has for a device is known', () => {
   expect(unknown).toEqual([]);
   expect(known).toBeGreaterThan(800);
   expect(problem('virtio-blk-pci', 'nonsense', 'str')).toContain('does not support "nonsense"');
+});
+
+test('every CPU feature that QEMU has can be removed', () => {
+  const names = cpuFeatures();
+  expect(names.length).toBeGreaterThan(300);
+  for (const name of names) {
+    const words = ['-kernel', '/k', '-cpu', `host,${name}=off`];
+    expect(() => readQemuOptions(words, 'web', { cwd: '/', exists: () => true }), name).not.toThrow();
+  }
+  const words = ['-kernel', '/k', '-cpu', 'host,nonsense=off'];
+  expect(() => readQemuOptions(words, 'web', { cwd: '/', exists: () => true })).toThrow('no CPU feature');
 });
