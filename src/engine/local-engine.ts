@@ -573,7 +573,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   #afterCrash(vm: Vm): void {
     if (vm.defined?.onCrash !== 'restart' || this.#ending) return;
-    if (!this.#restarts.allow(vm.name, Date.now())) {
+    if (!this.#restarts.allow(vm.name, performance.now())) {
       this.note('error', 'crashed too many times in a row: not restarted', vm.name);
       return;
     }

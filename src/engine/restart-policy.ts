@@ -7,7 +7,7 @@ const GOOD_RUN_MS = 60_000;
 export class RestartPolicy {
   readonly #crashes = new Map<string, { count: number; last: number }>();
 
-  /** Records a crash at `now`, in milliseconds. @returns whether the VM may be restarted */
+  /** Records a crash at `now`, in milliseconds of a clock that is never set. @returns whether the VM may be restarted */
   allow(name: string, now: number): boolean {
     const before = this.#crashes.get(name);
     const inRow = before !== undefined && now - before.last < GOOD_RUN_MS ? before.count : 0;

@@ -104,7 +104,9 @@ function removeLeftovers(folder: string): void {
       const file = path.join(folder, name);
       ignoring(HARMLESS, () => {
         const stats = fs.lstatSync(file);
-        if (stats.isFile() && Date.now() - stats.mtimeMs > LEFT_AFTER_MS) fs.rmSync(file, { force: true });
+        // A time in the future is from before the clock was set back.
+        const age = Math.abs(Date.now() - stats.mtimeMs);
+        if (stats.isFile() && age > LEFT_AFTER_MS) fs.rmSync(file, { force: true });
       });
     }
   });

@@ -82,7 +82,7 @@ export async function connectOrStart(options: ConnectOptions = {}): Promise<Remo
 async function start(options: ConnectOptions, starting: StartedManager | null = null): Promise<RemoteEngine> {
   const paths = managerPaths();
   let started = starting ?? startManager(paths);
-  const begun = Date.now();
+  const begun = performance.now();
   for (;;) {
     // While there is no socket, finding out why is only worth the time once that manager has ended.
     const engine = existsSync(paths.socket) || started.ended() ? await connect(options) : null;
@@ -94,7 +94,7 @@ async function start(options: ConnectOptions, starting: StartedManager | null = 
       await new Promise(resolve => setTimeout(resolve, START_AGAIN_MS));
       started = startManager(paths);
     }
-    const waited = Date.now() - begun;
+    const waited = performance.now() - begun;
     if (waited > START_TIMEOUT_MS) {
       const seconds = START_TIMEOUT_MS / 1000;
       throw new Error(`the manager was started, but does not listen after ${seconds} s: see ${paths.log}`);

@@ -47,8 +47,8 @@ function pathReader(fd: number, silenceMs: number): (into: Uint8Array) => number
   /** A pipe also reads as ended until the first process opens it for writing. */
   let hadWriter = !isPipe;
   return into => {
-    const deadline = Date.now() + silenceMs;
-    while (Date.now() < deadline) {
+    const deadline = performance.now() + silenceMs;
+    while (performance.now() < deadline) {
       const count = tryRead(fd, into);
       hadWriter ||= count !== 0;
       if (count !== null && hadWriter) return count;

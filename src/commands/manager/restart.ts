@@ -72,8 +72,8 @@ async function startUnit(unit: NonNullable<ManagerStatus['unit']>): Promise<Remo
   const { failed, stderr } = await execa('systemctl', args, { reject: false });
   if (failed) throw new Error(`${systemctlText(unit, 'start')} failed: ${stderr || 'no reason given'}`);
   // Never start another manager instead: the unit would find the runtime folder taken, and fail.
-  const deadline = Date.now() + UNIT_TIMEOUT_MS;
-  while (Date.now() < deadline) {
+  const deadline = performance.now() + UNIT_TIMEOUT_MS;
+  while (performance.now() < deadline) {
     const engine = await connect();
     if (engine !== null) return engine;
     await setTimeout(LOOK_EVERY_MS);

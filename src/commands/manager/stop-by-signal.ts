@@ -51,13 +51,13 @@ export async function stopBySignal(
     return up.length === 0 ? 'stopping the manager' : `shutting down ${up.join(', ')}`;
   });
   let killed: string[] = [];
-  const begun = Date.now();
+  const begun = performance.now();
   let signaled = begun;
   try {
     signal(pid, 'SIGTERM');
     while (isRunning(pid)) {
       await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
-      const now = Date.now();
+      const now = performance.now();
       if (now - begun < timeoutMs || now - signaled < SIGNAL_AGAIN_MS) continue;
       if (killed.length === 0) killed = running();
       signaled = now;

@@ -124,9 +124,9 @@ async function killManager(pid: number, fate: Fate): Promise<Stopped> {
 }
 
 async function gone(pid: number): Promise<void> {
-  const deadline = Date.now() + EXIT_TIMEOUT_MS;
+  const deadline = performance.now() + EXIT_TIMEOUT_MS;
   while (isRunning(pid)) {
-    if (Date.now() > deadline)
+    if (performance.now() > deadline)
       throw new Error(`the manager (process ${pid}) has ended its work but did not exit; see its log`);
     await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
   }

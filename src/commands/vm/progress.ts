@@ -4,7 +4,7 @@ const ERASE_LINE = '\r\x1b[K';
 /** A progress line on stderr for operations that take longer than a second; on a terminal only. */
 export class Progress {
   readonly #text: () => string;
-  readonly #startedAt = Date.now();
+  readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout | undefined;
   #shown = false;
 
@@ -26,7 +26,7 @@ export class Progress {
   }
 
   #show(stream: NodeJS.WriteStream): void {
-    const seconds = Math.round((Date.now() - this.#startedAt) / 1000);
+    const seconds = Math.round((performance.now() - this.#startedAt) / 1000);
     const line = `${this.#text()} (${seconds} s)`;
     stream.write(ERASE_LINE + line.slice(0, Math.max(1, (stream.columns || 80) - 1)));
     this.#shown = true;

@@ -37,7 +37,8 @@ function inDefinition(vm: VmInfo, vms: readonly VmInfo[], definitions: Definitio
     subscribe: () => () => {},
     attach: async (_, input) => {
       const { checkedDevice } = await import('../../engine/hotplug/attach.ts');
-      checkedDevice(input);
+      const { checkDiskOf } = await import('../../engine/hotplug/open-disk.ts');
+      await checkDiskOf(checkedDevice(input));
       return inDefinitionOnly(input, await whileOff(name, () => definitions.attach(name, input)));
     },
     detach: (_, device) => whileOff(name, () => definitions.detach(name, { name: device })),

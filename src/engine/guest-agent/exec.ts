@@ -50,7 +50,7 @@ export async function execInGuest(
   agent: GuestAgent,
   { path, args, env, input, timeoutMs }: GuestProgram,
 ): Promise<GuestProgramEnd> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   const { pid } = await agent.request('guest-exec', {
     arguments: {
       path,
@@ -77,7 +77,7 @@ export async function execInGuest(
         truncated: (end['out-truncated'] ?? false) || (end['err-truncated'] ?? false),
       };
     }
-    if (Date.now() + wait > deadline) {
+    if (performance.now() + wait > deadline) {
       throw new AgentError(`${path} did not end in time: it keeps running in the guest, as process ${pid}`);
     }
     await new Promise(resolve => setTimeout(resolve, wait));

@@ -1,8 +1,9 @@
 import { open, stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { DiskError } from '../../vmm/backends/disk-error.ts';
-import { fdsOf, openInSteps } from '../../vmm/backends/open-disk.ts';
+import { checkDisk, fdsOf, openInSteps } from '../../vmm/backends/open-disk.ts';
 import { type DiskFacts, diskFacts } from '../../vmm/machine/messages.ts';
 
 /** How long a file system may take to open a file. */
@@ -21,6 +22,14 @@ export async function openDiskFor(
   for (; !step.done; step = steps.next()) await setImmediate();
   const disk = step.value;
   return { fds: fdsOf(disk), facts: diskFacts(disk) };
+}
+
+/** Checks the disk of a device that only a definition gets. @throws DiskError */
+export async function checkDiskOf(device: DeviceConfig): Promise<void> {
+  const options = deviceTable.disk(device);
+  if (options === null) return;
+  await answers(options.path);
+  checkDisk(options);
 }
 
 /**

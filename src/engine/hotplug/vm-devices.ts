@@ -17,6 +17,7 @@ import {
   inDefinitionOnly,
   limitsNeedPersist,
 } from './hotplug-info.ts';
+import { checkDiskOf } from './open-disk.ts';
 
 /** The callbacks of `VmDevices` to its engine. */
 export type VmDevicesHost = {
@@ -44,7 +45,11 @@ export class VmDevices {
       throw new Error(
         `${vm.name} is ${vm.info.state} now: nothing was attached, and its definition is unchanged`,
       );
-    if (!vm.alive) return this.#attachToDefinition(vm, input);
+    if (!vm.alive) {
+      await checkDiskOf(device);
+      // It may have been started in the meantime.
+      if (!vm.alive) return this.#attachToDefinition(vm, input);
+    }
     if (persist) requireDefinition(vm);
     const attached = await attachDevice(vm, device, named => hostDevices.takeToAttach(vm, named), networks);
     const { name } = attached;

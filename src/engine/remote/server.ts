@@ -67,8 +67,8 @@ export class ControlServer {
   async close(reason: string): Promise<void> {
     this.stopListening();
     for (const session of this.#sessions) session.dismiss(reason);
-    const deadline = Date.now() + 2000;
-    while (this.#sessions.size > 0 && Date.now() < deadline)
+    const deadline = performance.now() + 2000;
+    while (this.#sessions.size > 0 && performance.now() < deadline)
       await new Promise(resolve => setTimeout(resolve, 10));
   }
 

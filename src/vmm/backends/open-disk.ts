@@ -1,4 +1,4 @@
-import { fstatSync, readFileSync, readSync } from 'node:fs';
+import { fstatSync, readFileSync, readSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import {
   type DiskOptions,
@@ -62,7 +62,28 @@ export function openDisk(options: DiskOptions): OpenDisk {
   }
 }
 
-/** The same; the files of a folder are copied in steps, between which other work can be done. @throws DiskError */
+/**
+ * Checks that a disk can be opened, whoever uses it at the moment: for a definition, which is for later.
+ * @throws DiskError
+ */
+export function checkDisk(options: DiskOptions): void {
+  const { path, format } = options;
+  if (isFolder(format)) {
+    const isFolderThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    if (!isFolderThere) throw new DiskError(`disk ${path} is not a folder: give one, or another format`);
+    return;
+  }
+  const readonly = options.readonly || options.transient === true;
+  const { fd, isBlockDevice } = openChecked({ ...options, readonly }, { exclusively: false });
+  try {
+    const bytes = sizeOfFile(fd, isBlockDevice);
+    if ((format ?? checkFormat(fd, path, bytes)) === 'raw') checkSize(path, bytes, isBlockDevice);
+  } finally {
+    libc.close(fd);
+  }
+}
+
+/** Like `openDisk`; the files of a folder are copied in steps, between which other work can be done. @throws DiskError */
 export function* openInSteps(options: DiskOptions): Generator<void, OpenDisk> {
   const { format } = options;
   if (isFolder(format)) return yield* openFolder(options, format);
@@ -181,7 +202,10 @@ function probeFile(fd: number): string {
 }
 
 /** Checks what the path leads to, and opens that same file: it can't be swapped between the check and the open. */
-function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean } {
+function openChecked(
+  options: DiskOptions,
+  { exclusively = true } = {},
+): { fd: number; isBlockDevice: boolean } {
   const { path, readonly } = options;
   const found = opened(options, false, () => libc.open(path, O_PATH));
   try {
@@ -193,7 +217,8 @@ function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean
         `disk ${path} is ${kindOf(stats)}: give an image file or a block device${orFolder}`,
       );
     }
-    const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly ? O_EXCL : 0);
+    const flags =
+      (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly && exclusively ? O_EXCL : 0);
     const again = `/proc/self/fd/${found}`;
     const open = () => (isUncached(options.cache) ? openUncached(again, flags) : libc.open(again, flags));
     return { fd: opened(options, isBlockDevice, open), isBlockDevice };
@@ -209,7 +234,7 @@ function kindOf(stats: ReturnType<typeof fstatSync>): string {
   return 'a character device';
 }
 
-function opened({ path, readonly }: DiskOptions, isBlockDevice: boolean, open: () => number): number {
+function opened<Result>({ path, readonly }: DiskOptions, isBlockDevice: boolean, open: () => Result): Result {
   try {
     return open();
   } catch (error) {

@@ -92,6 +92,33 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm attach'), () => {
   });
 });
 
+test('a disk that cannot be opened does not get into the definition of a VM that is off', async () => {
+  defineGuest('web');
+  const before = definition();
+  const folder = temporaryFolder();
+  const missing = join(folder, 'missing.img');
+  const odd = join(folder, 'odd.img');
+  writeFileSync(odd, 'x');
+  const refused = {
+    [missing]: `disk ${missing} does not exist: create it with`,
+    [odd]: `disk ${odd} has 1 bytes, not a multiple of 512`,
+    [folder]: `disk ${folder} is a directory: give an image file`,
+    '/dev/zero': 'disk /dev/zero is a character device: give an image file',
+  };
+  const eachIsRefused = async () => {
+    for (const [disk, why] of Object.entries(refused))
+      expect(await attach('--disk', `${disk},format=raw`)).toMatchObject({
+        ...{ status: 1, stdout: '' },
+        stderr: expect.stringContaining(why),
+      });
+    expect(definition()).toBe(before);
+  };
+  await eachIsRefused();
+  startManager();
+  await attached();
+  await eachIsRefused();
+});
+
 test('a VM that is off needs no manager to get devices in its definition, and to lose them', async () => {
   defineGuest('web');
   const before = definition();
