@@ -22,6 +22,7 @@ static const struct command commands[] = {
      "frames through virtio-net", command_net},
     {"nic", "send|receive TIME [SIZE] [batch=N]", "frames through an e1000, an e1000e or an RTL8139", command_nic},
     {"gateway", "TIME [SIZE]", "echo requests to the gateway of a user-mode network", command_gateway},
+    {"memory", "SIZE [ROUNDS]", "write memory again and again, and check what was written before", command_memory},
     {"balloon", "SIZE [scattered]", "touch memory, and give it to the host through virtio-balloon", command_balloon},
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},

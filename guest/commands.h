@@ -33,6 +33,7 @@ const char *command_ide(unsigned count, char **words);
 const char *command_net(unsigned count, char **words);
 const char *command_nic(unsigned count, char **words);
 const char *command_gateway(unsigned count, char **words);
+const char *command_memory(unsigned count, char **words);
 const char *command_balloon(unsigned count, char **words);
 const char *command_rng(unsigned count, char **words);
 const char *command_serial(unsigned count, char **words);

@@ -36,6 +36,9 @@ const LATE = [
   'src/vmm/machine/hand-over/giver.ts',
   'src/vmm/machine/hand-over/private-ram.ts',
   'src/vmm/machine/hand-over/take-over.ts',
+  'src/vmm/machine/migration/arrival.ts',
+  'src/vmm/machine/migration/facts.ts',
+  'src/vmm/machine/migration/outgoing.ts',
   'src/vmm/vfio/machine-host-devices.ts',
 ];
 

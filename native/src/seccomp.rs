@@ -2,7 +2,7 @@
 //! ends only that thread (see thread.rs). Filters apply to one thread; Node's own threads are never filtered.
 
 use crate::errno::{Errno, Result};
-use crate::snapshot::FICLONE;
+use crate::snapshot::{FICLONE, JobFiles};
 use crate::vcpu::KVM_RUN;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -132,9 +132,10 @@ impl Filter {
         list.compile()
     }
 
-    /// For a job: reading and writing its own files, and signaling that it has ended.
-    pub fn job(read: &[RawFd], written: &[RawFd], ended_fd: RawFd) -> Result<Filter> {
+    /// For a job: its own files and sockets, and signaling that it has ended.
+    pub fn job(files: &JobFiles, ended_fd: RawFd) -> Result<Filter> {
         let mut list = AllowList::common();
+        let JobFiles { read, written, sent_to, synced } = files;
         for file in read {
             list.when(libc::SYS_pread64, vec![fd(*file)]);
             list.when(libc::SYS_lseek, vec![fd(*file)]);
@@ -142,6 +143,15 @@ impl Filter {
         for file in written {
             list.when(libc::SYS_pwrite64, vec![fd(*file)]);
             list.when(libc::SYS_ioctl, vec![fd(*file), equal(1, FICLONE)]);
+        }
+        for stream in sent_to {
+            list.when(libc::SYS_sendto, vec![fd(*stream)]);
+        }
+        if !sent_to.is_empty() {
+            list.always(libc::SYS_ppoll);
+        }
+        for file in synced {
+            list.when(libc::SYS_fdatasync, vec![fd(*file)]);
         }
         list.when(libc::SYS_write, vec![fd(ended_fd), eventfd_count()]);
         list.compile()

@@ -86,6 +86,19 @@ export class DefinitionStore implements Definitions {
     return readFile(this.folder, name).toString('utf8');
   }
 
+  /** @throws DefinitionFileError, DefinitionError */
+  check(name: string, yaml: string): void {
+    checkName(name);
+    readDefinition(yaml, { file: `${name}.yaml`, name });
+    if (stampOf(this.file(name)) !== null) throw new Error(`${this.file(name)} exists already`);
+  }
+
+  /** @throws DefinitionError */
+  renamed(yaml: string, from: string, to: string): string {
+    const file = this.file(from);
+    return renamedText(yaml, file, readDefinition(yaml, { file, name: from }), to);
+  }
+
   /**
    * Checks a definition and saves it; an old file is kept as `NAME.yaml~`.
    * @throws DefinitionFileError, DefinitionError
@@ -124,7 +137,7 @@ export class DefinitionStore implements Definitions {
    * @throws DefinitionFileError, DefinitionError
    */
   rename(from: string, to: string): void {
-    const text = renamedText(this.text(from), this.file(from), this.definition(from), to);
+    const text = this.renamed(this.text(from), from, to);
     this.save(to, text, { replace: false });
     this.remove(from);
   }

@@ -36,6 +36,10 @@ export interface Definitions {
   machine(name: string): MachineConfigInput;
   /** @throws when there is no such definition */
   text(name: string): string;
+  /** @throws with what is wrong in it, or when it exists */
+  check(name: string, yaml: string): void;
+  /** The text of a definition, for the same VM under another name. @throws with what is wrong in it */
+  renamed(yaml: string, from: string, to: string): string;
   /** @throws with what is wrong in it, or when it exists and `replace` is false */
   save(name: string, yaml: string, options: { readonly replace: boolean }): void;
   /**
@@ -71,6 +75,8 @@ export const NO_DEFINITIONS: Definitions = {
   text: name => {
     throw new Error(`there is no definition of ${name}`);
   },
+  check: () => {},
+  renamed: yaml => yaml,
   save: () => {
     throw new Error('this vring keeps no definitions: start its VMs from vring or vring vm');
   },

@@ -16,6 +16,7 @@ import type {
   LimitOptions,
   MediumChange,
 } from './hotplug/hotplug-info.ts';
+import type { Arrival, Migrated, MigrateOptions, Offer } from './migration/migration-info.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
@@ -187,7 +188,15 @@ export interface Engine {
   snapshot(id: string, options: SnapshotOptions): Promise<SnapshotInfo>;
   /** Saves the VM's state and ends it; its next start resumes from there. */
   save(id: string): Promise<void>;
-  /** Cancels the snapshot, save or restore in progress; the VM goes on as it was. */
+  /**
+   * Moves a running or paused VM to another host; it is then off, and its definition is there. Progress is shown as the
+   * VM's `task`.
+   * @throws why it goes on here; or that it stays stopped, because the other host may have it
+   */
+  migrate(id: string, options: MigrateOptions): Promise<Migrated>;
+  /** Prepares for a VM that another host wants to send. @throws with every reason why it cannot run here */
+  receive(offer: Offer): Promise<Arrival>;
+  /** Cancels the snapshot, save, restore or migration in progress; the VM goes on as it was. */
   cancelTask(id: string): Promise<void>;
   /**
    * The snapshots and saved states of a VM, or with null of all VMs, deleted ones too. @param options compare all

@@ -52,6 +52,8 @@ import {
 } from './machines/machine.ts';
 import { parseScreenResize, parseScreenUpdate } from './machines/machine-messages.ts';
 import { threadMachines } from './machines/thread-machine.ts';
+import type { Arrival, Migrated, MigrateOptions, Offer } from './migration/migration-info.ts';
+import { VmMigrations } from './migration/vm-migrations.ts';
 import { takingAtStart } from './networks/open-wires.ts';
 import { VmNetworks } from './networks/vm-networks.ts';
 import { withMacAddresses } from './networks/vm-nics.ts';
@@ -69,6 +71,7 @@ import { COM1, checkConsole } from './vm-consoles.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 import { VmList } from './vm-list.ts';
 import { logChanges } from './vm-log.ts';
+import { VmTasks } from './vm-tasks.ts';
 
 const WARM_AFTER_MS = 1000;
 const ADOPT_MS = 1000;
@@ -115,7 +118,9 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #metrics: ((engine: LocalEngine, format: MetricsFormat) => Promise<string>) | undefined;
   readonly #list: VmList;
   readonly #restarts = new RestartPolicy();
+  readonly #tasks = new VmTasks();
   readonly #snapshots: VmSnapshots;
+  readonly #migrations: VmMigrations;
   readonly #variables: string | null;
   readonly #tpms: string | null;
   readonly #hostDevices: VmHostDevices;
@@ -159,7 +164,18 @@ export class LocalEngine implements Engine, CounterSource {
       followDefinitions,
       note,
     });
+    this.#migrations = new VmMigrations({
+      ...{ definitions, note, followDefinitions },
+      tasks: this.#tasks,
+      variables: this.#variables,
+      vm: name => this.#list.get(name),
+      add: name => this.#list.addUndefined(name),
+      forget: vm => this.#list.forget(vm),
+      remove: vm => this.remove(vm.name),
+      run: (vm, config, restore) => this.#run(vm, config, restore),
+    });
     this.#snapshots = new VmSnapshots(snapshots ?? null, {
+      tasks: this.#tasks,
       definitions,
       vm: name => this.#list.get(name),
       place: name => this.#list.getOrAdd(name),
@@ -421,7 +437,16 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async cancelTask(id: string): Promise<void> {
-    this.#snapshots.cancel(this.#vm(id));
+    this.#tasks.cancel(this.#vm(id));
+  }
+
+  async migrate(id: string, options: MigrateOptions): Promise<Migrated> {
+    return await this.#migrations.send(this.#vm(id), options);
+  }
+
+  async receive(offer: Offer): Promise<Arrival> {
+    if (this.#ending) throw new Error(`${offer.as} is not received: the manager there is ending`);
+    return this.#migrations.receive(offer);
   }
 
   async snapshots(

@@ -12,10 +12,13 @@ function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
   switch (now.state) {
     case 'running':
       if (before?.state === 'stuck') log('info', 'responds again');
+      // The migration is logged instead.
+      else if (before?.state === 'paused' && isMoving(before)) break;
       // The machine itself logs what woke it.
       else if (before?.state !== 'suspended') log('info', before?.state === 'paused' ? 'resumed' : 'started');
       break;
     case 'paused':
+      if (isMoving(now)) break;
       log('info', before?.state === 'stuck' ? 'responds again: paused' : 'paused');
       break;
     case 'suspended':
@@ -38,6 +41,11 @@ function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
     case 'stopping':
       break;
   }
+}
+
+/** It is stopped for its way to or from another host. */
+function isMoving({ task }: VmInfo): boolean {
+  return task?.kind === 'migrate' || task?.kind === 'receive';
 }
 
 function withDetail(what: string, { reason, detail }: VmInfo): string {

@@ -525,8 +525,11 @@ export class Vm {
   #snapshotting(progress: SnapshotProgress | null): void {
     const task = this.#task;
     if (task === null || progress === null) return;
-    const { done, total, waitingFor } = progress;
-    this.task = { ...task, phase: total === 0 ? 'stopping' : 'writing', done, total, waitingFor };
+    const { done, total, waitingFor, migration } = progress;
+    if (task.kind === 'migrate') {
+      const phase = migration?.isStopped ? 'switching' : 'sending';
+      this.task = { ...task, phase, done, total, waitingFor, ...(migration && { migration }) };
+    } else this.task = { ...task, phase: total === 0 ? 'stopping' : 'writing', done, total, waitingFor };
   }
 
   /** The machine exists, but can only be ended. */

@@ -33,6 +33,8 @@ class Defined implements Definitions {
   detach = () => {};
   limit = () => {};
   derive = (yaml: string) => yaml;
+  check = () => {};
+  renamed = (yaml: string) => yaml;
   save = (name: string) => void this.add(name);
   remove = (name: string) => void this.vms.delete(name);
   rename = (from: string, to: string) => {

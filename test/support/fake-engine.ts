@@ -20,6 +20,7 @@ import type {
   LimitOptions,
   MediumChange,
 } from '../../src/engine/hotplug/hotplug-info.ts';
+import type { Migrated, MigrateOptions } from '../../src/engine/migration/migration-info.ts';
 import type {
   CounterSource,
   HostInterruptCounts,
@@ -364,6 +365,14 @@ export class FakeEngine implements Engine, CounterSource {
   };
   save = (id: string) =>
     this.#act('save', id, () => this.become(id, 'off', { saved: { at: 0, automatic: false } }));
+  migrate = async (id: string, options: MigrateOptions): Promise<Migrated> => {
+    const { as: name = id, destination } = options;
+    await this.#act(`migrate to ${destination}`, id, () => {});
+    return { name, destination, totalMs: 1500, downtimeMs: 40, rounds: 3, sent: 2 ** 30 };
+  };
+  receive = async (): Promise<never> => {
+    throw new Error('a fake engine receives no VMs');
+  };
   cancelTask = (id: string) => this.#act('cancel task of', id, () => {});
   snapshots = async (vm: string | null): Promise<SnapshotInfo[]> =>
     this.stored.filter(info => vm === null || info.vm === vm);

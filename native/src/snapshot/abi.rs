@@ -14,6 +14,15 @@ pub mod action {
     pub const VERIFY: u32 = 3;
     /// Writes the bytes that the job was started with.
     pub const WRITE: u32 = 4;
+    /// Sends pages of a file with guest RAM to another host: those in the bitmap that the job was started with, one bit
+    /// per page, or without one all that are not zero. The guest may be running.
+    pub const SEND: u32 = 5;
+    /// The same of RAM that is private to this process.
+    pub const SEND_PRIVATE: u32 = 6;
+    /// Sends the bytes that the job was started with, as a machine's state.
+    pub const SEND_STATE: u32 = 7;
+    /// Waits until what was written to a file has reached the disk.
+    pub const SYNC: u32 = 8;
 }
 
 /// Bits of `flags`: share the source's blocks if the file system can (FICLONE), instead of copying.
@@ -40,10 +49,12 @@ crate::abi_struct! {
         /// The checksum file: a 32-bit little-endian CRC32C for each 1 MiB chunk. Written by a copy, read by a
         /// verification.
         pub sums_fd: i32,
-        /// The pagemap of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE.
+        /// The pagemap of this process (proc(5), /proc/PID/pagemap), for private memory.
         pub pagemap_fd: i32,
         /// Total size in bytes.
         pub size: u64,
+        /// The most bytes per second to send; 0 for no limit.
+        pub rate: u64,
         pub range_count: u32,
         pub ranges: [MemoryRange; MAX_RANGES],
     }

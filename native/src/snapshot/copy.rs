@@ -2,8 +2,9 @@
 
 use super::abi::{JobPart, MAY_CLONE, MemoryRange, action, failure};
 use super::crc32c::crc32c;
+use super::send::{Stream, Wanted, send_pages, send_state};
 use super::source::{FileSource, Pages, PrivateSource, Source, read_fully};
-use super::{CHUNK, Gate, PAGE, Shared};
+use super::{CHUNK, Gate, JobFiles, PAGE, Shared};
 use crate::errno::{Errno, Result, check};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -23,6 +24,10 @@ enum Work {
     CopyPrivate { source: PrivateSource, target: OwnedFd, sums: Option<OwnedFd> },
     Verify { source: FileSource, sums: OwnedFd },
     Write { bytes: Vec<u8>, target: OwnedFd },
+    Send { source: FileSource, stream: Stream, wanted: Wanted },
+    SendPrivate { source: PrivateSource, stream: Stream, wanted: Wanted },
+    SendState { bytes: Vec<u8>, stream: Stream },
+    Sync { file: OwnedFd },
 }
 
 /// What failed in a part, and at which offset.
@@ -41,6 +46,21 @@ impl Part {
         let ranges = part.ranges.get(..part.range_count as usize).ok_or(Errno(libc::EINVAL))?;
         let size = part.size;
         let source = || duplicate(part.source_fd).map(FileSource::new);
+        let private = || {
+            let whole = |range: &MemoryRange| {
+                [range.host, range.offset, range.size].iter().all(|value| value % PAGE as u64 == 0)
+                    && range.offset.checked_add(range.size).is_some_and(|end| end <= size)
+                    && range.host.checked_add(range.size).is_some()
+            };
+            if size % PAGE as u64 != 0 || !ranges.iter().all(whole) {
+                return Err(Errno(libc::EINVAL));
+            }
+            let file = optional(part.source_fd)?.map(FileSource::new);
+            let pagemap = optional(part.pagemap_fd)?;
+            Ok(PrivateSource { file, pagemap, ranges: ranges.to_vec(), gate: gate.clone() })
+        };
+        let stream = || Ok(Stream { target: duplicate(part.target_fd)?, rate: part.rate });
+        let wanted = || (!bytes.is_empty()).then(|| bytes.to_vec());
         let work = match part.action {
             action::COPY => Work::Copy {
                 source: source()?,
@@ -48,24 +68,11 @@ impl Part {
                 sums: optional(part.sums_fd)?,
                 may_clone: part.flags & MAY_CLONE != 0,
             },
-            action::COPY_PRIVATE => {
-                let whole = |range: &MemoryRange| {
-                    [range.host, range.offset, range.size].iter().all(|value| value % PAGE as u64 == 0)
-                        && range.offset.checked_add(range.size).is_some_and(|end| end <= size)
-                        && range.host.checked_add(range.size).is_some()
-                };
-                if size % PAGE as u64 != 0 || !ranges.iter().all(whole) {
-                    return Err(Errno(libc::EINVAL));
-                }
-                let file = optional(part.source_fd)?.map(FileSource::new);
-                let pagemap = optional(part.pagemap_fd)?;
-                let source = PrivateSource { file, pagemap, ranges: ranges.to_vec(), gate: gate.clone() };
-                Work::CopyPrivate {
-                    source,
-                    target: duplicate(part.target_fd)?,
-                    sums: optional(part.sums_fd)?,
-                }
-            }
+            action::COPY_PRIVATE => Work::CopyPrivate {
+                source: private()?,
+                target: duplicate(part.target_fd)?,
+                sums: optional(part.sums_fd)?,
+            },
             action::VERIFY => Work::Verify { source: source()?, sums: duplicate(part.sums_fd)? },
             action::WRITE => {
                 let bytes = bytes.to_vec();
@@ -74,26 +81,41 @@ impl Part {
                 }
                 Work::Write { bytes, target: duplicate(part.target_fd)? }
             }
+            action::SEND => Work::Send { source: source()?, stream: stream()?, wanted: wanted() },
+            action::SEND_PRIVATE => {
+                Work::SendPrivate { source: private()?, stream: stream()?, wanted: wanted() }
+            }
+            action::SEND_STATE => Work::SendState { bytes: bytes.to_vec(), stream: stream()? },
+            action::SYNC => Work::Sync { file: duplicate(part.source_fd)? },
             _ => return Err(Errno(libc::EINVAL)),
         };
         Ok(Part { work, size })
     }
 
-    /// The files that the thread reads, and those that it writes.
-    pub fn files(&self) -> (Vec<RawFd>, Vec<RawFd>) {
+    pub fn files(&self) -> JobFiles {
         let raw = |fd: &Option<OwnedFd>| fd.as_ref().map(OwnedFd::as_raw_fd);
-        let (read, written) = match &self.work {
+        let some = |fds: [Option<RawFd>; 2]| fds.into_iter().flatten().collect();
+        let of = |read, written| JobFiles { read: some(read), written: some(written), ..JobFiles::default() };
+        let private =
+            |source: &PrivateSource| [source.file.as_ref().map(FileSource::fd), raw(&source.pagemap)];
+        let sending = |read, stream: &Stream| JobFiles {
+            sent_to: vec![stream.target.as_raw_fd()],
+            ..of(read, [None; 2])
+        };
+        match &self.work {
             Work::Copy { source, target, sums, .. } => {
-                ([Some(source.fd()), None], [Some(target.as_raw_fd()), raw(sums)])
+                of([Some(source.fd()), None], [Some(target.as_raw_fd()), raw(sums)])
             }
             Work::CopyPrivate { source, target, sums } => {
-                let file = source.file.as_ref().map(FileSource::fd);
-                ([file, raw(&source.pagemap)], [Some(target.as_raw_fd()), raw(sums)])
+                of(private(source), [Some(target.as_raw_fd()), raw(sums)])
             }
-            Work::Verify { source, sums } => ([Some(source.fd()), Some(sums.as_raw_fd())], [None; 2]),
-            Work::Write { target, .. } => ([None; 2], [Some(target.as_raw_fd()), None]),
-        };
-        (read.into_iter().flatten().collect(), written.into_iter().flatten().collect())
+            Work::Verify { source, sums } => of([Some(source.fd()), Some(sums.as_raw_fd())], [None; 2]),
+            Work::Write { target, .. } => of([None; 2], [Some(target.as_raw_fd()), None]),
+            Work::Send { source, stream, .. } => sending([Some(source.fd()), None], stream),
+            Work::SendPrivate { source, stream, .. } => sending(private(source), stream),
+            Work::SendState { stream, .. } => sending([None; 2], stream),
+            Work::Sync { file } => JobFiles { synced: vec![file.as_raw_fd()], ..JobFiles::default() },
+        }
     }
 
     /// Returns whether it shares its source's blocks.
@@ -111,6 +133,10 @@ impl Part {
                 copy(source, size, target, sums.as_ref(), shared)?;
             }
             Work::Verify { source, sums } => verify(source, size, sums, shared)?,
+            Work::Send { source, stream, wanted } => send_pages(stream, source, size, wanted, shared)?,
+            Work::SendPrivate { source, stream, wanted } => send_pages(stream, source, size, wanted, shared)?,
+            Work::SendState { bytes, stream } => send_state(stream, bytes, shared)?,
+            Work::Sync { file } => sync(file).map_err(failed(failure::WRITE, 0))?,
             Work::Write { bytes, target } => {
                 write_fully(target.as_raw_fd(), 0, bytes).map_err(failed(failure::WRITE, 0))?;
                 shared.done.fetch_add(size, Relaxed);
@@ -127,7 +153,17 @@ fn clone(source: RawFd, target: RawFd) -> bool {
     unsafe { libc::ioctl(target, FICLONE, source) == 0 }
 }
 
-fn failed(failure: u32, offset: u64) -> impl Fn(Errno) -> Failed {
+/// A file system that cannot sync has nothing to wait for.
+fn sync(file: &OwnedFd) -> Result<()> {
+    // SAFETY: no pointers.
+    match unsafe { libc::fdatasync(file.as_raw_fd()) } {
+        0 => Ok(()),
+        _ if Errno::last() == Errno(libc::EINVAL) => Ok(()),
+        _ => Err(Errno::last()),
+    }
+}
+
+pub fn failed(failure: u32, offset: u64) -> impl Fn(Errno) -> Failed {
     move |errno| Failed { failure, errno, offset }
 }
 

@@ -1,10 +1,13 @@
-//! Jobs: threads that write a snapshot's files, or verify them. A machine's job gets its RAM and its disks, which must
-//! not change; a manager's gets its files. Holes and zero pages are skipped. A job never delays its VM's end: once the
+//! Jobs: threads that write a snapshot's files, verify them, or send RAM to another host. A job that writes files of a
+//! machine gets its RAM and its disks, which must not change; a manager's gets its files. Holes and zero pages are skipped. A job never delays its VM's end: once the
 //! VM closes the gate, the job touches no guest memory, even if the host's file system blocks it.
 
 pub mod abi;
 mod copy;
 mod crc32c;
+mod send;
+#[cfg(test)]
+mod send_tests;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -52,6 +55,26 @@ impl Gate {
     }
 }
 
+/// The files of a job, by what its thread does with them.
+#[derive(Default)]
+pub struct JobFiles {
+    pub read: Vec<RawFd>,
+    pub written: Vec<RawFd>,
+    /// Sockets.
+    pub sent_to: Vec<RawFd>,
+    pub synced: Vec<RawFd>,
+}
+
+impl JobFiles {
+    fn and(mut self, other: JobFiles) -> JobFiles {
+        self.read.extend(other.read);
+        self.written.extend(other.written);
+        self.sent_to.extend(other.sent_to);
+        self.synced.extend(other.synced);
+        self
+    }
+}
+
 /// State shared between a job's thread and its users.
 pub struct Shared {
     gate: Arc<Gate>,
@@ -78,9 +101,9 @@ impl Job {
         let new = |part| unsafe { Part::new(part, bytes, &gate) };
         let parts = parts.iter().map(new).collect::<Result<Vec<_>>>()?;
         let ended: OwnedFd = duplicate(ended)?;
-        let (read, written): (Vec<_>, Vec<_>) = parts.iter().map(Part::files).unzip();
+        let files = parts.iter().map(Part::files).fold(JobFiles::default(), JobFiles::and);
         let filter = match seccomp {
-            true => Some(Filter::job(&read.concat(), &written.concat(), ended.as_raw_fd())?),
+            true => Some(Filter::job(&files, ended.as_raw_fd())?),
             false => None,
         };
         let shared = Arc::new(Shared {

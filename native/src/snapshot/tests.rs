@@ -16,6 +16,7 @@ fn part(action: u32, size: usize) -> JobPart {
         sums_fd: -1,
         pagemap_fd: -1,
         size: size as u64,
+        rate: 0,
         range_count: 0,
         ranges: [NONE; MAX_RANGES],
     }

@@ -11,6 +11,7 @@ import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import { registerDevices } from './register-devices.ts';
 import { registerDisks } from './register-disks.ts';
+import { registerMigration } from './register-migration.ts';
 import { registerNics } from './register-nics.ts';
 import { registerScreen } from './register-screen.ts';
 import { registerSnapshots } from './register-snapshots.ts';
@@ -27,6 +28,7 @@ export function registerVmCommands(program: Command): void {
   registerShow(vm);
   registerActions(vm);
   registerSnapshots(vm);
+  registerMigration(vm);
   registerConsole(vm);
   registerStats(vm);
   registerEvents(vm);

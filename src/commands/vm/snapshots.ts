@@ -1,16 +1,15 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { SnapshotInfo } from '../../engine/snapshots/snapshot-info.ts';
-import type { VmInfo } from '../../engine/vm-info.ts';
 import { printError } from '../../text/output.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { UsageError } from '../../text/usage-error.ts';
-import { describeTask } from '../../view/vm-task.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { type Column, tableLines } from '../host/table.ts';
 import { confirm, requireSomebody } from './ask.ts';
 import { findVm } from './find.ts';
 import { Progress } from './progress.ts';
+import { withTask } from './with-task.ts';
 
 type JsonOption = { readonly json?: boolean };
 export type SnapshotOptions = JsonOption & { readonly disks?: boolean; readonly quiesce?: boolean };
@@ -131,29 +130,4 @@ export async function deleteSnapshots(
   for (const each of wanted) await engine.deleteSnapshot(name, each);
   print(options, { deleted: wanted }, () => titles.map(each => `${name}: deleted ${each}`));
   return 0;
-}
-
-/** Shows progress. Ctrl-C cancels the operation; a second one leaves without waiting. */
-export async function withTask<Result>(
-  engine: Pick<Engine, 'vms' | 'cancelTask'>,
-  id: string,
-  doing: string,
-  run: () => Promise<Result>,
-): Promise<Result> {
-  const vm = (): VmInfo | undefined => engine.vms().find(vm => vm.id === id);
-  const progress = new Progress(() => {
-    const task = vm()?.task;
-    return task === undefined ? `${doing} ${id}` : `${doing} ${id}: ${describeTask(task)}`;
-  });
-  const cancel = () => {
-    process.off('SIGINT', cancel);
-    engine.cancelTask(id).catch((error: Error) => printError(`vring: ${error.message}`));
-  };
-  process.on('SIGINT', cancel);
-  try {
-    return await run();
-  } finally {
-    process.off('SIGINT', cancel);
-    progress.end();
-  }
 }

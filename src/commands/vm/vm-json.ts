@@ -18,7 +18,7 @@ export const VM_FACTS =
   '(null without a process; else the layers around it: `name`, `state` (`on`, `off`, `unavailable`) and ' +
   '`reason`), `saved` (if its next start continues from a saved state: `at`, `automatic`), `snapshots` (names, ' +
   'if it has any), `task` (an operation in progress, if any: `kind`, `name`, `phase`, `done`, `total`, ' +
-  '`waitingFor`), `hostDevices` (PCI functions of the host that it has, or takes at its next start: `address`, ' +
+  '`waitingFor`, `migration`), `hostDevices` (PCI functions of the host that it has, or takes at its next start: `address`, ' +
   '`device`, `api`, `keep`, `before`, `noIommu`; absent without any), `nics` (its network cards: `device`, ' +
   '`type`, `mac`, `network` (`type`, `name`), `addresses` known to the host from DHCP or ARP; absent without ' +
   'any), `guest` (what the guest agent reports, once it has answered: as `vring vm agent info`), `servedVnc` ' +

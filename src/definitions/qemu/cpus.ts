@@ -103,7 +103,8 @@ const LEFT_OUT: readonly { names: RegExp; reason: string }[] = [
   { names: /^kvm(-.*|clock.*)$/, reason: "KVM's paravirtual interfaces are offered as KVM has them" },
   {
     names: /^(migratable|tsc-freq(uency)?|tcg-cpuid|tsc-scale|tsc-adjust-scale)$/,
-    reason: 'migration is not supported yet',
+    reason:
+      'the guest gets what this host has, and a migration is refused if the other host lacks some of it',
   },
   {
     names: /^((host-|guest-)?phys-bits(-limit)?|(min-)?x?level.*|full-cpuid-auto-level|ucode-rev)$/,

@@ -421,9 +421,9 @@ function readRng(draft: Draft, settings: Settings, { place, row, addr }: KnownOp
 /** With an address, or with properties of its queues, it becomes a device of its own, which the key cannot express. */
 function readBalloon(draft: Draft, settings: Settings, { place, row, id, addr }: KnownOption): void {
   settings.leaveOut({
-    'free-page-hint': 'it speeds up migration, which this version does not have',
+    'free-page-hint': 'a migration sends all pages that are not zero',
     iothread: 'each queue has its own thread',
-    'page-hint': 'it speeds up migration, which this version does not have',
+    'page-hint': 'a migration sends all pages that are not zero',
   });
   const { type, name: _, ...options } = rowEntry(draft, settings, row!, id);
   const { 'guest-stats-polling-interval': stats, ...others } = options as Record<string, never>;

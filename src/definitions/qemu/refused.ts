@@ -20,7 +20,7 @@ export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   ),
   virtfs: withValue(NO_SHARE),
   fsdev: withValue(NO_SHARE),
-  incoming: withValue('migration is not supported yet: leave it out'),
+  incoming: withValue('a VM arrives by vring vm migrate on its present host: leave it out'),
   loadvm: withValue(NO_SNAPSHOT),
   icount: withValue('guests run on KVM, at the speed of the CPU: leave it out'),
   acpitable: withValue('vring creates the ACPI tables itself: leave it out'),

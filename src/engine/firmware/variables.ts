@@ -63,3 +63,15 @@ export function renameVariables(folder: string | null, from: string, to: string)
   if (folder === null || !fs.existsSync(variablesFile(folder, from))) return;
   fs.renameSync(variablesFile(folder, from), variablesFile(folder, to));
 }
+
+/** Of a VM that has stopped. */
+export function readVariables(file: string): Buffer {
+  return fs.readFileSync(file);
+}
+
+/** Keeps the variables of a VM that comes from another host. */
+export function saveVariables(folder: string | null, vm: string, content: Buffer): void {
+  if (folder === null) throw new Error('this manager keeps no UEFI variables');
+  makeFolders(folder, 0o700);
+  replaceFile(variablesFile(folder, vm), content, { mode: 0o600, fresh: true });
+}

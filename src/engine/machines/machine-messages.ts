@@ -12,7 +12,9 @@ import type {
   DiskLabel,
   FromMachine,
   MachineIdentity,
+  MigrationFacts,
   PluggedIn,
+  SentMachine,
   WrittenSnapshot,
 } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
@@ -170,11 +172,23 @@ const identity = z.object({
   token: name,
 });
 
+const rate = z.number().min(0);
+const migration = z.object({
+  round: count,
+  left: bytes,
+  bytesPerSecond: rate.optional(),
+  dirtyBytesPerSecond: rate.optional(),
+  downtimeMs: rate.optional(),
+  isFutile: z.boolean().optional(),
+  isStopped: z.boolean().optional(),
+});
+
 const progress = z.object({
   done: bytes,
   total: bytes,
   written: bytes,
   waitingFor: z.array(name).max(MAX_DEVICES),
+  migration: migration.optional(),
 });
 
 const diskLabel = {
@@ -196,23 +210,25 @@ export const screenUpdate = z
 
 const digits = z.string().regex(/^\d{1,20}$/);
 const fileIdentity = z.object({ size: z.int().min(0), ino: digits, mtime: digits, ctime: digits });
+const cpu = z.object({ vendor: name, features: z.array(name).max(1000) });
+const identifiedDisks = z
+  .array(
+    z.object({
+      ...diskLabel,
+      identity: fileIdentity,
+      backing: z
+        .array(z.object({ path: z.string().max(4096), identity: fileIdentity }))
+        .max(MAX_CHAIN)
+        .exactOptional(),
+    }),
+  )
+  .max(MAX_DEVICES);
 const written = z.object({
   stateBytes: z.int().min(1),
   written: z.int().min(0),
-  cpu: z.object({ vendor: name, features: z.array(name).max(1000) }),
+  cpu,
   places: places.exactOptional(),
-  disks: z
-    .array(
-      z.object({
-        ...diskLabel,
-        identity: fileIdentity,
-        backing: z
-          .array(z.object({ path: z.string().max(4096), identity: fileIdentity }))
-          .max(MAX_CHAIN)
-          .exactOptional(),
-      }),
-    )
-    .max(MAX_DEVICES),
+  disks: identifiedDisks,
   cloned: z.array(z.boolean()).max(MAX_DEVICES),
 });
 
@@ -261,6 +277,30 @@ export function parseDisks(value: unknown): readonly DiskLabel[] {
 /** The answer to the command `snapshot`. @throws when it is invalid */
 export function parseWritten(value: unknown): WrittenSnapshot {
   const parsed = written.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
+}
+
+/** What another host is told of a machine, for its own check of it, too. */
+export const migrationFacts = z.object({ cpu, tscKhz: count, places, disks: identifiedDisks });
+const sentMachine = z.object({
+  places,
+  stateBytes: z.int().min(1),
+  rounds: count,
+  sent: bytes,
+  stoppedForMs: z.number().min(0),
+});
+
+/** The answer to the command `migration-facts`. @throws when it is invalid */
+export function parseMigrationFacts(value: unknown): MigrationFacts {
+  const parsed = migrationFacts.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
+}
+
+/** The answer to the command `migrate`. @throws when it is invalid */
+export function parseSentMachine(value: unknown): SentMachine {
+  const parsed = sentMachine.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Error(INVALID);
 }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { ConsoleWatcher, Engine } from '../engine.ts';
 import { COM1 } from '../vm-consoles.ts';
 import type { EngineEvent } from '../vm-info.ts';
+import { ClientArrival } from './client-arrival.ts';
 import { ClientConsoles } from './client-consoles.ts';
 import { ClientMirror } from './client-mirror.ts';
 import { ClientSamplings } from './client-samplings.ts';
@@ -55,6 +56,7 @@ export class ClientSession implements Sink {
   readonly #mirror: ClientMirror;
   readonly #samplings: ClientSamplings;
   readonly #consoles: ClientConsoles;
+  readonly #arrival: ClientArrival;
   readonly #unsubscribe: () => void;
   readonly #helloTimer: NodeJS.Timeout;
   #hello: Hello | null = null;
@@ -68,6 +70,7 @@ export class ClientSession implements Sink {
     this.#mirror = new ClientMirror(engine, this);
     this.#samplings = new ClientSamplings(engine, this);
     this.#consoles = new ClientConsoles(engine, this);
+    this.#arrival = new ClientArrival(engine);
     this.#wire = new Wire(
       socket,
       { maxBytes: MAX_REQUEST_BYTES, holdsUnread: true },
@@ -189,6 +192,11 @@ export class ClientSession implements Sink {
     'vm/rename': ({ id, name }) => this.#engine.rename(id, name).then(done),
     'vm/snapshot': ({ id, ...options }) => this.#engine.snapshot(id, options),
     'vm/save': ({ id }) => this.#engine.save(id).then(done),
+    'vm/migrate': ({ id, ...options }) => this.#engine.migrate(id, options),
+    'arrival/prepare': offer => this.#arrival.prepare(offer),
+    'arrival/load': load => this.#arrival.load(load).then(done),
+    'arrival/go': () => this.#arrival.go(),
+    'arrival/close': ({ reason }) => this.#arrival.giveUp(reason).then(done),
     'vm/cancelTask': ({ id }) => this.#engine.cancelTask(id).then(done),
     'snapshot/list': ({ vm, check }) => this.#engine.snapshots(vm, { check }),
     'snapshot/restore': ({ vm, name, ...options }) => this.#engine.restore(vm, name, options),
@@ -257,6 +265,7 @@ export class ClientSession implements Sink {
     this.#unsubscribe();
     this.#samplings.closeAll();
     this.#consoles.closeAll();
+    this.#arrival.close();
   }
 }
 

@@ -18,6 +18,7 @@ import type {
   LimitOptions,
   MediumChange,
 } from '../hotplug/hotplug-info.ts';
+import type { Load, Migrated, MigrateOptions, Offer, ReceivingMemory } from '../migration/migration-info.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import type { LogEntry, VmInfo } from '../vm-info.ts';
@@ -132,8 +133,20 @@ export type Requests = {
   'vm/rename': [ById & { readonly name: string }, null];
   'vm/snapshot': [ById & SnapshotOptions, SnapshotInfo];
   'vm/save': [ById, null];
-  /** Cancels the snapshot, save or restore in progress. */
+  'vm/migrate': [ById & MigrateOptions, Migrated];
+  /** Cancels the snapshot, save, restore or migration in progress. */
   'vm/cancelTask': [ById, null];
+  /**
+   * For a VM that another host wants to send; the client writes its memory and state to the manager's /proc/PID/fd/FD.
+   * It is given up when the client leaves.
+   */
+  'arrival/prepare': [Offer, ReceivingMemory];
+  /** All of it is there: builds its machine. */
+  'arrival/load': [Load, null];
+  /** Runs it. The result is null, or why it has never run and never will; after an error that is not known. */
+  'arrival/go': [Nothing, string | null];
+  /** Gives it up, unless it was told to run. */
+  'arrival/close': [{ readonly reason: string }, null];
   'snapshot/list': [{ readonly vm: string | null; readonly check: boolean }, readonly SnapshotInfo[]];
   /** The result is the id of the VM. */
   'snapshot/restore': [{ readonly vm: string; readonly name: string } & RestoreOptions, string];

@@ -17,6 +17,7 @@ import type {
 } from '../engine.ts';
 import type { GuestProgram } from '../guest-agent/exec.ts';
 import type { AttachOptions, DetachOptions, LimitOptions, MediumChange } from '../hotplug/hotplug-info.ts';
+import type { Arrival, MigrateOptions, Offer } from '../migration/migration-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import { COM1, checkConsole } from '../vm-consoles.ts';
@@ -55,6 +56,7 @@ type ActionOnOne = Exclude<
   | 'vm/detach'
   | 'vm/cancelDetach'
   | 'vm/snapshot'
+  | 'vm/migrate'
 >;
 
 export type RemoteEngineOptions = {
@@ -187,6 +189,23 @@ export class RemoteEngine implements Engine {
   save = (id: string) => this.#act('vm/save', id);
   cancelTask = (id: string) => this.#act('vm/cancelTask', id);
   snapshot = (id: string, options: SnapshotOptions) => this.#request('vm/snapshot', { id, ...options });
+  migrate = (id: string, options: MigrateOptions) => this.#requestOfLater('vm/migrate', { id, ...options });
+
+  /** There is one at a time. */
+  async receive(offer: Offer): Promise<Arrival> {
+    const memory = await this.#requestOfLater('arrival/prepare', offer);
+    return {
+      memory,
+      load: async load => {
+        await this.#request('arrival/load', load);
+      },
+      go: () => this.#request('arrival/go', {}),
+      close: async reason => {
+        await this.#request('arrival/close', { reason });
+      },
+    };
+  }
+
   snapshots = (vm: string | null, { check }: { readonly check: boolean }) =>
     this.#request('snapshot/list', { vm, check });
   restore = (vm: string, name: string, options: RestoreOptions) =>

@@ -6,6 +6,7 @@ import { MONITOR_SIDE } from '../../devices/display/monitor-size.ts';
 import { BUTTON, MOTION_MAX, POSITION_MAX } from '../../devices/input/input-event.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { MAX_INPUT_BYTES } from '../guest-agent/exec.ts';
+import { loadFields, offerFields } from '../migration/messages.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
 
 /** The engine checks names before they reach files and messages; here only their length is bounded. */
@@ -130,7 +131,23 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
     quiesce: z.boolean().exactOptional(),
   }),
   'vm/save': byId,
+  'vm/migrate': z.strictObject({
+    id,
+    destination: z.string().min(1).max(256),
+    command: z.string().min(1).max(65_536).exactOptional(),
+    sshAgent: z.string().max(4096).exactOptional(),
+    as: id.exactOptional(),
+    keep: z.boolean().exactOptional(),
+    bandwidth: z.int().min(1).max(Number.MAX_SAFE_INTEGER).exactOptional(),
+    maxDowntimeMs: z.int().min(0).max(3_600_000).exactOptional(),
+    timeoutMs: z.int().min(1).max(604_800_000).exactOptional(),
+    thenPause: z.boolean().exactOptional(),
+  }),
   'vm/cancelTask': byId,
+  'arrival/prepare': z.strictObject(offerFields),
+  'arrival/load': z.strictObject(loadFields),
+  'arrival/go': nothing,
+  'arrival/close': z.strictObject({ reason: z.string().max(16_384) }),
   'snapshot/list': z.strictObject({ vm: id.nullable(), check: z.boolean() }),
   'snapshot/restore': z.strictObject({
     vm: id,
@@ -195,7 +212,12 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/rename',
   'vm/snapshot',
   'vm/save',
+  'vm/migrate',
   'vm/cancelTask',
+  'arrival/prepare',
+  'arrival/load',
+  'arrival/go',
+  'arrival/close',
   'snapshot/restore',
   'snapshot/delete',
   'definition/write',

@@ -1,3 +1,5 @@
+import type { MigrationProgress } from '../../vmm/machine/messages.ts';
+
 /** One snapshot, for all screens and commands. */
 export type SnapshotInfo = {
   readonly vm: string;
@@ -26,8 +28,8 @@ export type SnapshotInfo = {
 
 /** A long operation on a VM, which can be canceled. */
 export type VmTask = {
-  readonly kind: 'snapshot' | 'save' | 'restore';
-  /** The snapshot's name. */
+  readonly kind: 'snapshot' | 'save' | 'restore' | 'migrate' | 'receive';
+  /** The snapshot's name, or that of the other host. */
   readonly name: string | null;
   /**
    * - `stopping`: the machine is being stopped
@@ -36,13 +38,29 @@ export type VmTask = {
    * - `verifying`: checksums are being verified
    * - `copying`: disks are being copied back
    * - `starting`
+   * - `connecting`: to the other host, which checks whether it can run the VM
+   * - `sending`: memory is being sent while the guest runs
+   * - `switching`: the guest is stopped, and the other host gets the rest
+   * - `arriving`: memory arrives from the other host
    */
-  readonly phase: 'stopping' | 'writing' | 'syncing' | 'verifying' | 'copying' | 'starting';
+  readonly phase:
+    | 'stopping'
+    | 'writing'
+    | 'syncing'
+    | 'verifying'
+    | 'copying'
+    | 'starting'
+    | 'connecting'
+    | 'sending'
+    | 'switching'
+    | 'arriving';
   /** Bytes; `total` is 0 if not known. */
   readonly done: number;
   readonly total: number;
   /** Devices whose back ends still have requests in flight. */
   readonly waitingFor: readonly string[];
+  /** Of a VM that is being sent, once it is. */
+  readonly migration?: MigrationProgress;
 };
 
 /** The state from which a VM resumes at its next start. */

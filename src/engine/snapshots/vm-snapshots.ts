@@ -11,6 +11,7 @@ import { refuseHostDevices } from '../host-devices/refusal.ts';
 import type { RestoreFiles } from '../machines/machine.ts';
 import type { Vm } from '../vm.ts';
 import { isUp } from '../vm-info.ts';
+import type { VmTasks } from '../vm-tasks.ts';
 import { checkSnapshot, describeSnapshot, inspect, readState, verify } from './inspect.ts';
 import { restoreDisks } from './restore-disks.ts';
 import type { RestoreOptions, SavedState, SnapshotInfo, SnapshotOptions, VmTask } from './snapshot-info.ts';
@@ -20,6 +21,7 @@ import { takeSnapshot } from './take.ts';
 /** The callbacks of snapshots to their engine. */
 export type SnapshotHost = {
   readonly definitions: Definitions;
+  readonly tasks: VmTasks;
   /** Undefined if there is no VM of this name. */
   vm(name: string): Vm | undefined;
   /** The VM of this name, which may be new. */
@@ -37,8 +39,6 @@ export type SnapshotFolders = { readonly store: SnapshotStore; readonly disks: s
 export class VmSnapshots {
   readonly #folders: SnapshotFolders | null;
   readonly #host: SnapshotHost;
-  /** Operations in progress, by the VM's name. */
-  readonly #tasks = new Map<string, AbortController>();
 
   /** @param folders null: this engine keeps none */
   constructor(folders: SnapshotFolders | null, host: SnapshotHost) {
@@ -97,13 +97,6 @@ export class VmSnapshots {
     this.refresh(vm.name);
   }
 
-  /** Cancels the VM's operation in progress; the VM goes on as it was. */
-  cancel(vm: Vm): void {
-    const task = this.#tasks.get(vm.name);
-    if (task === undefined) throw new Error(`no snapshot of ${vm.name} is being taken or restored`);
-    task.abort(new Error('it was canceled'));
-  }
-
   /** @param name of a VM, which may have been deleted; null for all */
   async list(name: string | null, check: boolean): Promise<readonly SnapshotInfo[]> {
     if (this.#folders === null) return [];
@@ -124,7 +117,8 @@ export class VmSnapshots {
     const store = this.#store;
     const stored = name === null ? store.saved(vm) : store.find(vm, name);
     if (stored === null) throw new Error(`${vm} has no saved state`);
-    if (this.#tasks.has(vm)) throw new Error(`${vm} is busy with a snapshot: wait for it, or cancel it`);
+    const present = this.#host.vm(vm);
+    if (present !== undefined) this.#host.tasks.refuseOther(present);
     await store.remove(stored);
     this.refresh(vm);
     this.#host.note('info', name === null ? 'saved state discarded' : `snapshot ${name} deleted`, vm);
@@ -299,24 +293,13 @@ export class VmSnapshots {
     return vm.defined === null ? null : this.#host.definitions.text(vm.name);
   }
 
-  /** Runs an operation on a VM, which can be canceled; one at a time per VM. */
   async #during(
     vm: Vm,
     { kind, name }: Pick<VmTask, 'kind' | 'name'>,
     run: (signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
-    if (this.#tasks.has(vm.name))
-      throw new Error(`${vm.name} is busy with another snapshot: wait for it, or cancel it`);
-    const controller = new AbortController();
-    this.#tasks.set(vm.name, controller);
     const phase = kind === 'restore' ? 'verifying' : 'stopping';
-    vm.task = { kind, name, phase, done: 0, total: 0, waitingFor: [] };
-    try {
-      await run(controller.signal);
-    } finally {
-      this.#tasks.delete(vm.name);
-      vm.task = null;
-    }
+    await this.#host.tasks.during(vm, { kind, name, phase }, run);
   }
 }
 

@@ -15,8 +15,10 @@ import {
   fdCount,
   type MachineCommand,
   type MachineCommands,
+  type MigrationFacts,
   type SnapshotArguments,
 } from './messages.ts';
+import type { Migration } from './migration/migration.ts';
 import { limitNic, setLink } from './nic-commands.ts';
 import type { Reply } from './reply.ts';
 import type { Notify } from './report.ts';
@@ -34,6 +36,10 @@ export type Commanded = {
   readonly reset: InPlaceReset;
   readonly suspension: Suspension;
   readonly handOver: HandOver;
+  readonly migration: Migration;
+  readonly migrationFacts: (reply: Reply<MigrationFacts>) => void;
+  /** Why an operation that needs the machine as it is has to wait; null if it does not. */
+  readonly busy: () => string | null;
   readonly hotPlug: HotPlug;
   readonly input: MachineInput;
   readonly consoles: Pick<ConsolePorts, 'resize'>;
@@ -53,11 +59,13 @@ type Handler<Name extends CommandName> = (
 
 const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   pause: ({ pause }, _, reply) => pause.begin(() => reply.done(null)),
-  resume: ({ pause }, _, reply) => {
-    pause.end();
-    reply.done(null);
-  },
-  reset: ({ reset }, _, reply) => {
+  resume: ({ pause, migration }, _, reply) => migration.resume(reply, () => pause.end()),
+  reset: ({ reset, migration }, _, reply) => {
+    const { notReset } = migration;
+    if (notReset !== null) {
+      reply.failed(notReset);
+      return;
+    }
     reset.begin('reset');
     reply.done(null);
   },
@@ -101,9 +109,9 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     }
   },
   'change-medium': (on, given, reply) => {
-    const { machine, files, handOver, snapshots, takeFd } = on;
+    const { machine, files, takeFd } = on;
     const fds = given.disk === null ? null : takeAll(fdCount(given.disk.facts), takeFd);
-    const busy = handOver.busy ?? snapshots.busy;
+    const busy = on.busy();
     if (busy !== null) {
       for (const fd of fds ?? []) close(fd);
       reply.failed(busy);
@@ -118,6 +126,20 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     snapshots.cancel('it was canceled');
     reply.done(null);
   },
+  'migration-facts': ({ migrationFacts }, _, reply) => migrationFacts(reply),
+  migrate: ({ migration, busy, takeFd }, request, reply) => {
+    const fd = takeFd();
+    const obstacle = busy() ?? (fd === null ? 'no connection came with it' : null);
+    if (obstacle === null) {
+      migration.begin(request, fd!, reply);
+      return;
+    }
+    if (fd !== null) close(fd);
+    reply.failed(obstacle);
+  },
+  'commit-migration': ({ migration }, { reason }, reply) => attempt(reply, () => migration.commit(reason)),
+  'end-migration': ({ migration }, _, reply) => migration.end(reply),
+  arrive: ({ migration }, _, reply) => attempt(reply, () => migration.arrive()),
   ping: (_on, _, reply) => reply.done(null),
   'resize-console': ({ consoles }, { port, columns, rows }, reply) => {
     consoles.resize(port, { columns, rows });
@@ -153,8 +175,18 @@ function changeDevice({ updateTopology }: Commanded, reply: Reply<null>, change:
   reply.done(null);
 }
 
+function attempt(reply: Reply<null>, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    reply.failed((error as Error).message);
+    return;
+  }
+  reply.done(null);
+}
+
 function takeSnapshot(
-  { snapshots, handOver, takeFd }: Commanded,
+  { snapshots, handOver, migration, takeFd }: Commanded,
   request: SnapshotArguments,
   reply: Reply<MachineCommands['snapshot']['result']>,
 ): void {
@@ -163,7 +195,7 @@ function takeSnapshot(
     const fd = takeFd();
     if (fd !== null) fds.push(fd);
   }
-  const { busy } = handOver;
+  const busy = handOver.busy ?? migration.busy;
   if (busy !== null) {
     for (const fd of fds) close(fd);
     reply.failed(busy);

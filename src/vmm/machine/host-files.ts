@@ -8,6 +8,7 @@ import { firmwareFile } from '../boot/firmware-files.ts';
 import type { FlashFile } from '../boot/firmware-flash.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
 import { close, duplicate, pwrite } from '../native/libc.ts';
+import { unlock } from '../native/ofd-lock.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import type { BootConfig, FirmwareBoot } from './config.ts';
 import { readOpenFile, readSmallFile } from './small-file.ts';
@@ -32,6 +33,8 @@ export class HostFiles {
   readonly #owner: ResourceOwner;
   readonly #disks: HeldDisk[] = [];
   readonly #images: HeldImage[];
+  /** Paths of those that the machine writes. */
+  readonly #flashes = new Set<string>();
   /** Disks that no device has taken yet; null if they are opened. */
   readonly #given: HeldDisk[] | null;
   /** Networks of devices. */
@@ -173,6 +176,7 @@ export class HostFiles {
       held = { path, fd };
       this.#images.push(held);
     }
+    this.#flashes.add(path);
     const { fd } = held;
     return {
       ...imageOfFd(path, fd),
@@ -200,6 +204,39 @@ export class HostFiles {
 
   get images(): readonly HeldImage[] {
     return this.#images;
+  }
+
+  /** fds of the files that the machine writes. */
+  get written(): readonly number[] {
+    return this.#locked.flatMap(({ fd, readonly }) => (readonly ? [] : [fd]));
+  }
+
+  /** Releases the locks of all disks, so that another host may use them. */
+  unlock(): void {
+    for (const { fd } of this.#locked) unlock(fd);
+  }
+
+  /** Takes the locks again, or none of them. @throws DiskError naming the file that is in use */
+  lock(): void {
+    try {
+      for (const { fd, path, readonly } of this.#locked) lockDisk(fd, path, readonly);
+    } catch (error) {
+      this.unlock();
+      throw error;
+    }
+  }
+
+  /** The files with locks: disks, their backing files, and flash memory. */
+  get #locked(): { readonly fd: number; readonly path: string; readonly readonly: boolean }[] {
+    return [
+      ...this.#disks.flatMap(({ fd, path, readonly, backing }) => [
+        { fd, path, readonly },
+        ...backing.map(file => ({ ...file, readonly: true })),
+      ]),
+      ...this.#images
+        .filter(({ path }) => this.#flashes.has(path))
+        .map(image => ({ ...image, readonly: false })),
+    ];
   }
 
   /** All devices have their disks and networks. @throws if some given ones have not been taken */

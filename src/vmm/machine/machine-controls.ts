@@ -12,6 +12,10 @@ import { InPlaceReset } from './in-place-reset.ts';
 import { MachineInput } from './input-commands.ts';
 import type { Machine } from './life-cycle.ts';
 import type { MachineLoop } from './loop.ts';
+import { arrivingState } from './migration/arrival.ts';
+import { migrationFacts } from './migration/facts.ts';
+import { Migration } from './migration/migration.ts';
+import type { OutgoingSource } from './migration/outgoing.ts';
 import type { MachineReport, Notify } from './report.ts';
 import { encodeSaved } from './saved-machine.ts';
 import { type SnapshotSource, SnapshotWriter } from './snapshot-writer.ts';
@@ -27,6 +31,8 @@ export type ControlsParts = {
   readonly loop: MachineLoop;
   readonly consoles: ConsolePorts;
   readonly counters: () => CounterLabels;
+  /** The counters themselves. */
+  readonly words: BigUint64Array;
   readonly ending: Ending;
   readonly report: MachineReport;
   readonly notify: Notify;
@@ -47,6 +53,7 @@ export class MachineControls {
   readonly reset: InPlaceReset;
   readonly suspension: Suspension;
   readonly handOver: HandOver;
+  readonly migration: Migration;
   readonly hotPlug: HotPlug;
   readonly commands: Commands;
 
@@ -62,7 +69,10 @@ export class MachineControls {
     this.reset = new InPlaceReset({
       ...{ machine, deviceModules, ending, notify },
       // The data written so far would be a mix of two machines.
-      beforeReset: () => this.snapshots.cancel('the machine was reset'),
+      beforeReset: () => {
+        this.snapshots.cancel('the machine was reset');
+        this.migration.beforeReset();
+      },
     });
     this.suspension = new Suspension({
       ...{ machine, deviceModules, ending, notify },
@@ -70,20 +80,51 @@ export class MachineControls {
     });
     const { snapshots, pause, reset, suspension } = this;
     const isMergeable = config.memory.mergeable;
-    this.handOver = new HandOver({ ...parts, snapshots, pause, reset, deviceModules, isMergeable });
+    const finish = (reason: string) => ending.finish(reason);
+    this.migration = new Migration({
+      ...{ native, loop, pause, finish },
+      source: outgoingSource(parts, reset),
+      pagemap: () => snapshots.pagemap,
+      progress: progress => notify(report => report.snapshotting(progress)),
+      warn: text => notify(report => report.happened('warning', text)),
+    });
+    const { migration } = this;
+    this.handOver = new HandOver({
+      ...parts,
+      snapshots,
+      migration,
+      pause,
+      reset,
+      deviceModules,
+      isMergeable,
+    });
     const { handOver } = this;
+    const busy = () => handOver.busy ?? snapshots.busy ?? migration.busy;
     this.hotPlug = new HotPlug({
-      ...{ machine, deviceModules },
+      ...{ machine, deviceModules, busy },
       files: parts.files,
-      busy: () => handOver.busy ?? snapshots.busy,
       changed: () => notify(parts.updateTopology),
       happened: (level, text) => notify(report => report.happened(level, text)),
     });
     const { hotPlug } = this;
-    const finish = (reason: string) => ending.finish(reason);
     const input = new MachineInput();
     this.commands = new Commands(
-      { ...parts, snapshots, pause, reset, suspension, handOver, hotPlug, input, finish },
+      {
+        ...{
+          ...parts,
+          snapshots,
+          pause,
+          reset,
+          suspension,
+          handOver,
+          migration,
+          hotPlug,
+          input,
+          finish,
+          busy,
+        },
+        migrationFacts: reply => migrationFacts(parts, reply),
+      },
       notify,
     );
   }
@@ -93,12 +134,14 @@ export class MachineControls {
     this.commands.forget();
     // No client would end a snapshot that keeps the machine stopped.
     this.snapshots.cancel('its manager is gone');
+    this.migration.managerGone();
   }
 
   /** The machine has ended. */
   end(reason: string): void {
     this.handOver.cancel(reason);
     this.snapshots.cancel('the machine has ended');
+    this.migration.close();
     this.commands.end('the machine has ended');
   }
 }
@@ -121,5 +164,31 @@ function snapshotSource({ machine, files, report, consoles }: ControlsParts): Sn
     },
     ram,
     disks: () => files.disks,
+  };
+}
+
+function outgoingSource(
+  { machine, files, report, consoles, counters, words }: ControlsParts,
+  reset: InPlaceReset,
+): OutgoingSource {
+  const { ram, memory, chars, chipset } = machine.parts;
+  return {
+    // What resets the machine changes all of it, in several turns.
+    quiesce: done => machine.quiesce(() => reset.afterwards(done)),
+    holdups: () => machine.holdups,
+    save: () => {
+      chars.readAhead();
+      const state = machine.save();
+      consoles.settle();
+      return {
+        state: arrivingState({ machine: state, report: report.kept, counters: counters(), words }),
+        places: chipset.places,
+      };
+    },
+    ram,
+    dirtyLog: memory.dirtyLog,
+    written: () => files.written,
+    unlock: () => files.unlock(),
+    lock: () => files.lock(),
   };
 }

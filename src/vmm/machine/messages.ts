@@ -135,6 +135,19 @@ export type MachineCommands = {
    * and for each of `disks` those of its copy and of the copy's checksums.
    */
   snapshot: { readonly arguments: SnapshotArguments; readonly result: WrittenSnapshot };
+  /** What another host needs to know to judge whether it can run the machine. */
+  'migration-facts': { readonly arguments: Nothing; readonly result: MigrationFacts };
+  /**
+   * Sends the machine to another host over the socket that comes with it. Replies once all of it has been sent: the
+   * machine is then stopped, and has released its files, until `end-migration`.
+   */
+  migrate: { readonly arguments: MigrateArguments; readonly result: SentMachine };
+  /** The other host is about to get it: the machine stays stopped, with the reason, even without a manager. */
+  'commit-migration': { readonly arguments: { readonly reason: string }; readonly result: null };
+  /** Gives the migration up: the machine continues here. */
+  'end-migration': { readonly arguments: Nothing; readonly result: null };
+  /** The machine has come from another host, which has given it up: it runs from here on. */
+  arrive: { readonly arguments: Nothing; readonly result: null };
   /** Gives the snapshot up, or lets a machine continue that is stopped after one. */
   'end-snapshot': { readonly arguments: Nothing; readonly result: null };
   /** Only asks for a reply, which a blocked machine does not send. */
@@ -242,7 +255,49 @@ export type WrittenSnapshot = {
   readonly cloned: readonly boolean[];
 };
 
-/** Bytes. */
+/** All disks have their files as they are now. */
+export type MigrationFacts = Pick<WrittenSnapshot, 'cpu' | 'disks'> & {
+  readonly places: MachinePlaces;
+  readonly tscKhz: number;
+};
+
+export type MigrateArguments = {
+  /** How long the guest may stand still, in milliseconds. */
+  readonly maxDowntimeMs: number;
+  /** The most bytes per second to send while the guest runs; null for no limit. */
+  readonly bandwidth: number | null;
+  /** After how long to give up, or to stop the guest anyway; null for never. */
+  readonly timeoutMs: number | null;
+  readonly thenPause: boolean;
+};
+
+export type SentMachine = {
+  readonly places: MachinePlaces;
+  readonly stateBytes: number;
+  readonly rounds: number;
+  /** Bytes. */
+  readonly sent: number;
+  /** Since it was asked to stop. */
+  readonly stoppedForMs: number;
+};
+
+/** How far the sending of a machine is. */
+export type MigrationProgress = {
+  /** From 1: all memory; then what was written in the meantime. */
+  readonly round: number;
+  /** Bytes that are still to be sent in this round. */
+  readonly left: number;
+  readonly bytesPerSecond?: number | undefined;
+  readonly dirtyBytesPerSecond?: number | undefined;
+  /** How long the guest would stand still if it were stopped after this round. */
+  readonly downtimeMs?: number | undefined;
+  /** The guest writes memory faster than it can be sent. */
+  readonly isFutile?: boolean | undefined;
+  /** The guest is stopped for the rest. */
+  readonly isStopped?: boolean | undefined;
+};
+
+/** Of a snapshot or a migration. Bytes. */
 export type SnapshotProgress = {
   readonly done: number;
   /** 0 while it waits for the machine to stop. */
@@ -250,11 +305,14 @@ export type SnapshotProgress = {
   readonly written: number;
   /** Devices whose back ends have not finished their requests. */
   readonly waitingFor: readonly string[];
+  readonly migration?: MigrationProgress | undefined;
 };
 
 export type Restore = {
   /** Whether the machine should be paused. */
   readonly paused: boolean;
+  /** It comes from another host: its RAM is in a memfd that is its own, and it waits for `arrive`. */
+  readonly arrives?: boolean;
 };
 
 /**
@@ -307,7 +365,7 @@ export type FromMachine =
   | { readonly kind: 'broken'; readonly broken: Readonly<Record<string, string>> }
   /** Devices whose requests the host's disk has failed in the last minute or two, each with the latest failure. */
   | { readonly kind: 'disk-errors'; readonly diskErrors: Readonly<Record<string, string>> }
-  /** The snapshot that is being taken; null if none is. */
+  /** The progress of the snapshot or migration; null if there is none. */
   | { readonly kind: 'snapshot'; readonly progress: SnapshotProgress | null }
   | { readonly kind: 'event'; readonly event: MachineEvent }
   /** How many typed bytes the guest has taken from a port since the last such message. */

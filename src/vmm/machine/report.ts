@@ -225,6 +225,11 @@ export class MachineReport {
   /** From here on only replies are sent, until `thaw`. @returns what another process needs to continue */
   freeze(): ReportState {
     this.#isFrozen = true;
+    return this.kept;
+  }
+
+  /** What is kept of it. */
+  get kept(): ReportState {
     return {
       ports: Array.from(this.#ports, ([port, { printed, sent, taken }]) => ({
         port,
@@ -250,6 +255,21 @@ export class MachineReport {
 
   /** Continues the report of another process: what has been sent to the manager is not sent again. */
   takenOver({ ports, events, broken, diskErrors }: ReportState, how: TakenOver): void {
+    this.#continue({ ports, events, broken, diskErrors });
+    this.#takenOver = how;
+    this.#unsent.add('taken-over');
+  }
+
+  /** Continues the report of a machine on another host: this manager knows nothing of it. */
+  arrived({ ports, events, ...rest }: ReportState): void {
+    this.#continue({
+      ...rest,
+      ports: ports.map(port => ({ ...port, sent: 0, taken: 0 })),
+      events: events.map(({ event }) => ({ event, known: false })),
+    });
+  }
+
+  #continue({ ports, events, broken, diskErrors }: ReportState): void {
     for (const { port: number, total, bytes, sent, taken } of ports) {
       const port = this.#port(number);
       port.printed.continueAt(total, bytes);
@@ -262,8 +282,7 @@ export class MachineReport {
     for (const event of [...events, ...own]) this.#keep(event);
     this.#broken = broken;
     this.#diskErrors = diskErrors;
-    this.#takenOver = how;
-    for (const part of ['broken', 'disk-errors', 'taken-over'] as const) this.#unsent.add(part);
+    for (const part of ['broken', 'disk-errors'] as const) this.#unsent.add(part);
   }
 
   /** Another manager has connected: everything must be sent. @returns the first frame */

@@ -1,6 +1,7 @@
 import type { Device, MachineRequest } from '../../devices/device.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import type { GivenWire } from '../backends/net/given-wires.ts';
+import { continueCounters } from '../counters/continue-counters.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { close } from '../native/libc.ts';
@@ -14,6 +15,7 @@ import { ConsolePorts } from './console-ports.ts';
 import { reasonOf } from './device-modules.ts';
 import { Ending } from './ending.ts';
 import type { OwnFds } from './hand-over/given-machine.ts';
+import { HandOverError } from './hand-over/messages.ts';
 import type { TakeOver } from './hand-over/take-over.ts';
 import { HoldupReports } from './holdup-reports.ts';
 import { HostFiles } from './host-files.ts';
@@ -21,11 +23,13 @@ import { Machine } from './life-cycle.ts';
 import { MachineLoop } from './loop.ts';
 import { buildMachine, type MachineOrigin } from './machine.ts';
 import { MachineControls } from './machine-controls.ts';
+import type { MachineState } from './machine-state.ts';
 import type { ManagerLink } from './manager-link.ts';
 import type { MachineEnd, Restore } from './messages.ts';
+import { decodeArrival } from './migration/arrival.ts';
 import { PatientConsole } from './patient-console.ts';
 import type { MachineReport, Notify } from './report.ts';
-import { readSaved, type SavedMachine } from './saved-machine.ts';
+import { readSaved, readStateFile, type SavedMachine } from './saved-machine.ts';
 import { SerialConsole } from './serial-console.ts';
 import { mark } from './start-trace.ts';
 import { TopologyReport } from './topology-report.ts';
@@ -170,7 +174,7 @@ export class MachineRunner {
       consoles: this.#consoles,
       files,
       hostDevices: this.#hostDevices,
-      origin: takeOver?.origin ?? this.#restoredOrigin ?? { kind: 'boot' },
+      origin: takeOver?.origin ?? this.#restoredOrigin(config) ?? { kind: 'boot' },
       request: request => this.#request(request, config.onReboot),
       reportBroken: (device, reason) => this.#notify(report => report.broke(device, reason)),
       warn: text => this.#notify(report => report.happened('warning', text)),
@@ -194,6 +198,7 @@ export class MachineRunner {
       loop: this.#loop,
       consoles: this.#consoles,
       counters: () => this.#blocks.labels,
+      words: this.#words,
       ending: this.#ending,
       report: this.#report,
       notify: this.#notify,
@@ -229,7 +234,13 @@ export class MachineRunner {
     const restore = this.#restore;
     if (restore === null) return;
     const { machine, controls } = this.#built!;
-    const { stateFd, paused } = restore;
+    const { stateFd, paused, arrives } = restore;
+    if (arrives) {
+      this.#loadArrival(stateFd);
+      if (paused) controls.pause.hold();
+      controls.migration.arrives();
+      return;
+    }
     let saved: SavedMachine;
     try {
       saved = readSaved(stateFd);
@@ -245,9 +256,30 @@ export class MachineRunner {
     mark('state');
   }
 
-  /** Its memory, and its boot files for after a reset. */
-  get #restoredOrigin(): MachineOrigin | null {
-    return this.#restore && { kind: 'state', ram: { kind: 'file', fd: this.#restore.ramFd } };
+  /** Loads what another host has sent. @throws an error for the user */
+  #loadArrival(stateFd: number): void {
+    const { machine } = this.#built!;
+    try {
+      const { machine: state, report, counters, words } = decodeArrival(readStateFile(stateFd));
+      machine.load(state as MachineState);
+      continueCounters({ words, labels: counters }, { words: this.#words, labels: this.#blocks.labels });
+      this.#report.arrived(report);
+    } catch (error) {
+      if (!(error instanceof StateError || error instanceof HandOverError)) throw error;
+      throw new Error(`the state that arrived is not valid: ${error.message}`);
+    } finally {
+      close(stateFd);
+    }
+    this.#topology.update();
+  }
+
+  /** Its memory. */
+  #restoredOrigin({ memory }: MachineConfig): MachineOrigin | null {
+    if (this.#restore === null) return null;
+    const { ramFd, arrives = false } = this.#restore;
+    // Mergeable memory is private, and takes what it has not written from the file.
+    const kind = arrives && !memory.mergeable ? 'memfd' : 'file';
+    return { kind: 'state', ram: { kind, fd: ramFd } };
   }
 
   /**

@@ -18,8 +18,8 @@ export function encodeSaved(saved: SavedMachine): Uint8Array {
   return encodeState(saved);
 }
 
-/** Reads the file of a state, which is untrusted. @throws StateError */
-export function readSaved(fd: number): SavedMachine {
+/** Reads the file of a state. @throws StateError */
+export function readStateFile(fd: number): Uint8Array {
   const { size } = fstatSync(fd);
   if (size > MAX_STATE_BYTES) throw new StateError(`it has ${size} bytes`);
   const bytes = new Uint8Array(size);
@@ -29,7 +29,12 @@ export function readSaved(fd: number): SavedMachine {
     if (count === 0) throw new StateError('it is truncated');
     done += count;
   }
-  const state = decodeState(bytes) as Partial<SavedMachine> | null;
+  return bytes;
+}
+
+/** Reads the file of a snapshot's state, which is untrusted. @throws StateError */
+export function readSaved(fd: number): SavedMachine {
+  const state = decodeState(readStateFile(fd)) as Partial<SavedMachine> | null;
   if (!isObject(state) || !isObject(state.machine) || !Array.isArray(state.printed))
     throw new StateError('it is not the state of a machine');
   return { machine: state.machine, printed: state.printed.filter(isPrinted) };

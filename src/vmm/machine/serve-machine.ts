@@ -154,7 +154,7 @@ function restoreOf({ restore }: Build, link: ManagerLink): RestoredFrom | null {
   const stateFd = link.takeFd();
   const ramFd = link.takeFd();
   if (stateFd === null || ramFd === null) throw new Error('no snapshot was passed with the configuration');
-  return { stateFd, ramFd, paused: restore.paused };
+  return { ...restore, stateFd, ramFd };
 }
 
 function* waitForBuild(link: ManagerLink, sharesThread: boolean): Turns<Build | null> {

@@ -7,7 +7,7 @@ export class UserPause {
   readonly #machine: Machine;
   readonly #notify: Notify;
   #release: Release | null = null;
-  /** A pause because the host failed a disk's requests, which are retried when it ends. */
+  /** A pause because of something that its user has to look at: failed requests of a disk are retried when it ends. */
   #failure: {
     readonly reason: string;
     readonly release: Release;
@@ -27,7 +27,7 @@ export class UserPause {
     return this.#release !== null || this.#failure !== null;
   }
 
-  /** Pauses the machine because of a disk error. */
+  /** Pauses the machine for a reason: a disk error, or a migration. */
   failed(reason: string): void {
     if (this.#failure !== null) return;
     let isQuiesced = false;
@@ -62,13 +62,17 @@ export class UserPause {
   end(): void {
     this.#release?.();
     this.#release = null;
-    if (this.#failure !== null) {
-      // The waiting request is retried by its queue, which has to stop first.
-      if (this.#failure.isQuiesced) this.#endFailure();
-      else this.#failure.ends = true;
-    }
+    // The waiting request is retried by its queue, which has to stop first.
+    this.recover();
     this.#callBack();
     this.update();
+  }
+
+  /** Ends the pause for a reason, but not one that the user has asked for. */
+  recover(): void {
+    if (this.#failure === null) return;
+    if (this.#failure.isQuiesced) this.#endFailure();
+    else this.#failure.ends = true;
   }
 
   #endFailure(): void {

@@ -499,10 +499,12 @@ export const jobPartStruct = new Struct('JobPart', {
    * verification.
    */
   sumsFd: 's32',
-  /** The pagemap of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE. */
+  /** The pagemap of this process (proc(5), /proc/PID/pagemap), for private memory. */
   pagemapFd: 's32',
   /** Total size in bytes. */
   size: 'u64',
+  /** The most bytes per second to send; 0 for no limit. */
+  rate: 'u64',
   rangeCount: 'u32',
   ranges: { array: memoryRangeStruct, length: 32 },
 });

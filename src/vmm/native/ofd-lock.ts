@@ -37,6 +37,11 @@ export function tryLock(fd: number, kind: 'read' | 'write', range: LockRange = W
   }
 }
 
+/** Releases all locks of an open file. @throws SystemError */
+export function unlock(fd: number): void {
+  fcntl(fd, 'F_OFD_SETLK', F_OFD_SETLK, encode('none', WHOLE));
+}
+
 /** Whether another open file has any lock, for reading or writing, on these bytes. @throws SystemError */
 export function isLockedElsewhere(fd: number, range: LockRange): boolean {
   const lock = encode('write', range);
@@ -44,9 +49,11 @@ export function isLockedElsewhere(fd: number, range: LockRange): boolean {
   return flock.read(lock).l_type !== F_UNLCK;
 }
 
-function encode(kind: 'read' | 'write', { start, length }: LockRange): Uint8Array {
+const TYPES = { read: F_RDLCK, write: F_WRLCK, none: F_UNLCK } as const;
+
+function encode(kind: keyof typeof TYPES, { start, length }: LockRange): Uint8Array {
   return flock.encode({
-    l_type: kind === 'read' ? F_RDLCK : F_WRLCK,
+    l_type: TYPES[kind],
     l_whence: 0,
     l_start: BigInt(start),
     l_len: BigInt(length),

@@ -61,7 +61,8 @@ export function fitOf(manifest: Manifest, here: Surroundings, copies = true): Fi
   return { problems, doubtful };
 }
 
-function filesOfBoot(boot: Manifest['config']['boot']): string[] {
+/** The files that a guest boots from, also after a reset. */
+export function filesOfBoot(boot: Manifest['config']['boot']): string[] {
   if (boot.kind === 'firmware') {
     const { path, kernel } = boot;
     return [path, kernel?.path, kernel?.initrd].filter(file => file !== undefined);

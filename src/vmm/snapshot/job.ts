@@ -8,7 +8,16 @@ export const CHUNK_BYTES = 2 ** 20;
 /** Memory ranges of one part (native/src/snapshot/abi.rs). */
 export const MAX_RANGES = jobPartStruct.fields.ranges.length;
 
-const ACTION = { copy: 1, 'copy-private': 2, verify: 3, write: 4 } as const;
+const ACTION = {
+  copy: 1,
+  'copy-private': 2,
+  verify: 3,
+  write: 4,
+  send: 5,
+  'send-private': 6,
+  'send-state': 7,
+  sync: 8,
+} as const;
 const MAY_CLONE = 1;
 /** By the number in native/src/snapshot/abi.rs. */
 const FAILURES = ['none', 'read', 'write', 'different', 'died'] as const;
@@ -17,7 +26,7 @@ const FAILURES = ['none', 'read', 'write', 'different', 'died'] as const;
 export type MemoryRange = { readonly host: bigint; readonly offset: number; readonly size: number };
 
 /**
- * One file to write or to verify; its fds are duplicated. A copy leaves out holes and zero pages. `sumsFd` is a file of
+ * One file to write, to verify or to send; its fds are duplicated. A copy leaves out holes and zero pages. `sumsFd` is a file of
  * checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian.
  */
 export type JobPart =
@@ -50,7 +59,33 @@ export type JobPart =
       readonly size: number;
     }
   /** The bytes passed to the job at its start. */
-  | { readonly action: 'write'; readonly targetFd: number; readonly size: number };
+  | { readonly action: 'write'; readonly targetFd: number; readonly size: number }
+  /**
+   * Sends guest RAM to a socket, as frames of a migration (migration/stream.ts): the pages in the bitmap that was passed
+   * to the job, or without one those that are not zero. The guest may be running.
+   */
+  | {
+      readonly action: 'send';
+      readonly sourceFd: number;
+      readonly targetFd: number;
+      readonly size: number;
+      /** Bytes per second; 0 for no limit. */
+      readonly rate: number;
+    }
+  /** The same of privately mapped memory. */
+  | {
+      readonly action: 'send-private';
+      readonly sourceFd: number | null;
+      readonly pagemapFd: number | null;
+      readonly targetFd: number;
+      readonly size: number;
+      readonly rate: number;
+      readonly ranges: readonly MemoryRange[];
+    }
+  /** Sends the bytes passed to the job as a machine's state. */
+  | { readonly action: 'send-state'; readonly targetFd: number; readonly size: number }
+  /** Waits until what was written to the file has reached the disk. */
+  | { readonly action: 'sync'; readonly sourceFd: number; readonly size: 0 };
 
 /** The progress of a job, and how it ended. Bytes. */
 export type JobReport = {
@@ -74,7 +109,7 @@ export type JobFailure = {
   readonly code: string;
 };
 
-/** A thread that writes a snapshot's files, or verifies them. @see native/src/snapshot/mod.rs */
+/** A thread that writes a snapshot's files, verifies them, or sends RAM to another host. @see native/src/snapshot/mod.rs */
 export class Job {
   readonly #handle: number;
   /** Bytes of all its parts. */
@@ -84,7 +119,7 @@ export class Job {
    * Starts it.
    * @param endedFd an eventfd, or a socket, that receives 8 bytes once it has ended
    * @param vm native handle of the VM whose memory it copies, 0 for none
-   * @param bytes the content of a part with the action `write`
+   * @param bytes the content of a part that writes or sends bytes, or the bitmap of the pages to send
    * @throws SystemError
    */
   constructor(parts: readonly JobPart[], endedFd: number, vm = 0, bytes: Uint8Array = new Uint8Array()) {
@@ -154,7 +189,7 @@ export function describeFailure({ kind, code, offset }: JobFailure, file: string
 }
 
 function encodePart(part: JobPart): Parameters<typeof jobPartStruct.write>[1] {
-  const ranges = part.action === 'copy-private' ? part.ranges : [];
+  const ranges = 'ranges' in part ? part.ranges : [];
   if (ranges.length > MAX_RANGES) throw new SystemError('vring_job_start', 7);
   const none = { host: 0n, offset: 0n, size: 0n };
   return {
@@ -163,8 +198,9 @@ function encodePart(part: JobPart): Parameters<typeof jobPartStruct.write>[1] {
     sourceFd: 'sourceFd' in part ? (part.sourceFd ?? -1) : -1,
     targetFd: 'targetFd' in part ? part.targetFd : -1,
     sumsFd: 'sumsFd' in part ? (part.sumsFd ?? -1) : -1,
-    pagemapFd: part.action === 'copy-private' ? (part.pagemapFd ?? -1) : -1,
+    pagemapFd: 'pagemapFd' in part ? (part.pagemapFd ?? -1) : -1,
     size: BigInt(part.size),
+    rate: BigInt('rate' in part ? part.rate : 0),
     rangeCount: ranges.length,
     ranges: Array.from({ length: MAX_RANGES }, (_, index) => {
       const range = ranges[index];

@@ -970,7 +970,7 @@ describe('what a guest does not need is left out, and named', () => {
       '-cpu host,hv_relaxed,hv-time,migratable=off',
       [
         'hv_relaxed, hv-time of -cpu host: vring offers no Hyper-V enlightenments; Windows runs without them',
-        'migratable=off of -cpu host: migration is not supported yet',
+        'migratable=off of -cpu host: the guest gets what this host has, and a migration is refused if the other host lacks some of it',
       ],
     ],
     ['-cpu host,phys-bits=40', ["phys-bits=40 of -cpu host: the guest sees the host CPU's value"]],

@@ -224,7 +224,7 @@ describe.skipIf(noKvm !== null)(onKvm('a snapshot'), ENV, () => {
     const taken = engine.snapshot(guest.id, { name: 'never', disks: true });
     const refused = expect(taken).rejects.toThrow('it was canceled');
     await expect(engine.snapshot(guest.id, { name: 'two', disks: false })).rejects.toThrow(
-      'is busy with another',
+      'is busy: wait for its snapshot',
     );
     await new Promise<void>(resolve => {
       const unsubscribe = engine.subscribe(() => {

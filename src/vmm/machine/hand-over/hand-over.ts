@@ -5,6 +5,7 @@ import type { HostFiles } from '../host-files.ts';
 import type { InPlaceReset } from '../in-place-reset.ts';
 import type { Machine } from '../life-cycle.ts';
 import type { MachineLoop } from '../loop.ts';
+import type { Migration } from '../migration/migration.ts';
 import type { MachineReport, Notify } from '../report.ts';
 import type { SnapshotWriter } from '../snapshot-writer.ts';
 import type { CounterLabels } from '../topology.ts';
@@ -20,6 +21,7 @@ export type HandOverParts = {
   readonly files: HostFiles;
   readonly consoles: ConsolePorts;
   readonly snapshots: SnapshotWriter;
+  readonly migration: Migration;
   readonly pause: UserPause;
   readonly reset: InPlaceReset;
   readonly counters: () => CounterLabels;
@@ -53,12 +55,13 @@ export class HandOver {
    * @param failed called with the reason if the machine continues here
    */
   begin(fd: number | null, failed: (reason: string) => void): void {
-    const { snapshots, loop } = this.#parts;
+    const { snapshots, migration, loop } = this.#parts;
     if (fd === null) {
       failed('no socket came with it');
       return;
     }
-    const busy = this.#giver !== null ? 'it is being handed over already' : snapshots.busy;
+    const busy =
+      this.#giver !== null ? 'it is being handed over already' : (snapshots.busy ?? migration.busy);
     if (busy !== null) {
       close(fd);
       failed(busy);

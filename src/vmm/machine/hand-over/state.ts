@@ -84,7 +84,12 @@ export function encodeHandedState(state: HandedState): Uint8Array {
 
 /** @throws HandOverError, StateError if it is not one */
 export function decodeHandedState(bytes: Uint8Array): HandedState {
-  const parsed = schema.safeParse(decodeState(bytes));
+  return parseHandedState(decodeState(bytes));
+}
+
+/** @throws HandOverError if it is not one */
+export function parseHandedState(value: unknown): HandedState {
+  const parsed = schema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new HandOverError(`the state of the VM is not valid: ${issue!.path.join('.')}: ${issue!.message}`);
