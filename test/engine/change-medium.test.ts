@@ -43,7 +43,7 @@ const change = (device: string, name: string | null) =>
 const verify = async () => resultOf(await guest.command('blk verify 100 scsi=0'), 'blk-verify');
 
 describe.skipIf(noKvm !== null)(onKvm('a drive of a running VM'), () => {
-  test('gets another medium, and is emptied', async () => {
+  test('changes its medium, and ejects it', async () => {
     expect(await verify()).toMatchObject({ complete: 1 });
     expect(isWritten('a.img')).toBe(true);
     await change('sd0', 'b.img');
@@ -61,7 +61,7 @@ describe.skipIf(noKvm !== null)(onKvm('a drive of a running VM'), () => {
     await expect(change('cd0', null)).rejects.toThrow('cd0 is empty');
   });
 
-  test('is refused what cannot be opened, and what has no drive', async () => {
+  test('rejects a medium that cannot be opened, and a device that is not a drive', async () => {
     await expect(change('sd0', 'missing.img')).rejects.toThrow(/missing\.img does not exist/);
     await expect(change('scsi0', 'b.img')).rejects.toThrow(/has no drive "scsi0".*: it has sd0, cd0/);
     await expect(change('nothing', 'b.img')).rejects.toThrow(/has no drive "nothing"/);

@@ -44,7 +44,7 @@ describe('the consoles of a VM', () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a guest with two serial ports'), () => {
-  test('has a console for each, which is typed into and watched by its number', async () => {
+  test('has a console for each, addressed by its number', async () => {
     const engine = new LocalEngine();
     onTestFinished(() => engine.close());
     const guest = await GuestVm.start(engine, {

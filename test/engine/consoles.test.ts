@@ -20,7 +20,7 @@ function rig() {
   return { consoles, heard, sizes, watch };
 }
 
-test('of many terminals that answer the guest, it hears the first, or the one that types', async () => {
+test('the guest receives replies from the first terminal only, or from the keyboard holder', async () => {
   const { heard, watch } = rig();
   const [anna, ben] = [watch('anna'), watch('ben')];
   anna.answer();
@@ -33,7 +33,7 @@ test('of many terminals that answer the guest, it hears the first, or the one th
   expect(heard).toEqual(['anna', 'ben', 'anna']);
 });
 
-test('one that may only look does not keep the others from answering', () => {
+test('a read-only client does not keep the others from replying', () => {
   const { heard, watch } = rig();
   const [looking, anna] = [watch('looking', false), watch('anna')];
   looking.answer();
@@ -41,7 +41,7 @@ test('one that may only look does not keep the others from answering', () => {
   expect(heard).toEqual(['anna']);
 });
 
-test('the keyboard is one watcher’s at a time, and free when that one goes', async () => {
+test('the keyboard has one holder at a time, and is released when the holder leaves', async () => {
   const { consoles, watch } = rig();
   const [anna, ben] = [watch('anna'), watch('ben')];
   await anna.takeKeyboard();
@@ -52,7 +52,7 @@ test('the keyboard is one watcher’s at a time, and free when that one goes', a
   expect(consoles.keyboardHolder).toBeNull();
 });
 
-test('the guest learns the size of the terminal that types, whatever the others are', async () => {
+test('the guest receives the terminal size of the keyboard holder only', async () => {
   const { sizes, watch } = rig();
   const [anna, ben] = [watch('anna'), watch('ben')];
   anna.setSize({ columns: 80, rows: 24 });

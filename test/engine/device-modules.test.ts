@@ -94,13 +94,13 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
   test.each([
     ['create()', 'const device = new', 'const device = null.x ?? new', /^faulty-\d\.ts:\d+: Cannot read/],
     ['an option', "'number', min", "'float', min", /"kind" of option "interval" must be one of number/],
-  ])('cannot start with a fault in %s, and says in which file', async (_what, right, wrong, reason) => {
+  ])('fails to start with an error in %s, and names the file', async (_what, right, wrong, reason) => {
     const module = join(folder, `faulty-${wrong.length % 10}.ts`);
     writeFileSync(module, readFileSync(EXAMPLE, 'utf8').replace(right, wrong));
     await expect(start([module])).rejects.toThrow(reason);
   });
 
-  test('has its disks resized by the names that the machine has given them', async () => {
+  test('resizes disks by the names that the machine assigned', async () => {
     const module = join(folder, 'named-blk.ts');
     writeFileSync(module, readFileSync(EXAMPLE, 'utf8').replace("prefix: 'tick'", "prefix: 'blk'"));
     const path = join(folder, 'disk.img');
@@ -149,12 +149,12 @@ export default defineDevice({
       'process.exit(3);',
       /^faulty\.ts:5: process\.exit\(3\) would end the machine's process: end the machine by/,
     ],
-  ])('is stopped by %s, and says where that was', async (action, reason) => {
+  ])('is stopped by %s, and reports the location', async (action, reason) => {
     const guest = await start([faulty(action)], { type: 'faulty' });
     expect((await guest.reached('crashed')).reason).toMatch(reason);
   });
 
-  test('shows all that the guest printed before a device stopped it', async () => {
+  test('shows all guest output from before a device stopped it', async () => {
     const print = (text: string) => [...text].flatMap(letter => [0xb0, letter.charCodeAt(0), 0xee]);
     const talker = writeKernel('talker.elf', [0x66, 0xba, 0xf8, 0x03, ...print('the last words'), ...DRIVER]);
     const guest = await start([faulty("throw new Error('no');")], { type: 'faulty' }, [], talker);
@@ -162,7 +162,7 @@ export default defineDevice({
     expect(guest.output).toBe('the last words');
   });
 
-  test('waits for a device that does not end quiesce(), and says so', async () => {
+  test('waits for a device whose quiesce() does not return, and reports it', async () => {
     const module = join(folder, 'endless.ts');
     const example = readFileSync(EXAMPLE, 'utf8');
     writeFileSync(

@@ -37,7 +37,7 @@ function throttled(): number {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
-  test('grows with its image, and the guest uses what is new', async () => {
+  test('grows with its image, and the guest can use the new space', async () => {
     await start();
     expect(await guest.command('info')).toContain('virtio-blk 1 MiB');
     expect(await engine.resizeDisk(guest.id, 'blk0', { bytes: 4 * MiB, shrink: false })).toBe(4 * MiB);
@@ -49,7 +49,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
     expect(engine.log().map(({ text }) => text)).toContain('disk blk0 has 4M now');
   });
 
-  test('takes over the size that its image has got, also while it is paused', async () => {
+  test('adopts the new size of its image, even while the VM is paused', async () => {
     await start();
     await engine.pause(guest.id);
     writeFileSync(image, Buffer.alloc(3 * MiB));
@@ -58,7 +58,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
     expect(await guest.command('info')).toContain('virtio-blk 3 MiB');
   });
 
-  test('shrinks only if that is asked for', async () => {
+  test('shrinks only on request', async () => {
     await start();
     const change = { bytes: MiB / 2, shrink: false };
     await expect(engine.resizeDisk(guest.id, 'blk0', change)).rejects.toThrow(
@@ -95,14 +95,14 @@ describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
       () => engine.limitDisk(guest.id, 'com1', { iops: 1 }),
       'no disk is named "com1": it is one of blk0',
     ],
-  ])('is not changed: %s', async (_what, change, reason) => {
+  ])('rejects a change: %s', async (_what, change, reason) => {
     await start();
     await expect(change()).rejects.toThrow(reason);
     expect(fact('size')).toBe(MiB);
     expect(fact('limits')).toBe('none');
   });
 
-  test('holds requests back beyond its limits, until these are changed', async () => {
+  test('throttles requests to its limits until they are changed', async () => {
     await start({ limits: { iops: 1, 'iops-burst': 2 } });
     expect(fact('limits')).toBe('1 requests/s in bursts of 2');
     await guest.printed(/> $/);
@@ -113,7 +113,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
     await guest.printed(/^result blk-read .* requests=1000 .* errors=0$/m);
   });
 
-  test('keeps new limits over a reset of the guest', async () => {
+  test('keeps new limits across a guest reset', async () => {
     await start();
     await guest.printed(/> $/);
     await engine.limitDisk(guest.id, 'blk0', { iops: 1 });
@@ -125,7 +125,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
     await guest.printed(/^result blk-read .* errors=0$/m);
   });
 
-  test('serves its guest whatever rings it offers', async () => {
+  test('serves its guest with any layout of the rings', async () => {
     for (const choice of [
       { packed: true },
       { packed: true, 'event-idx': false },
@@ -139,7 +139,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {
   });
 });
 
-test('a VM that is off has its disks resized without it', async () => {
+test('resizes the disks of a VM that is off', async () => {
   await start();
   await engine.kill(guest.id);
   const resized = engine.resizeDisk(guest.id, 'blk0', { bytes: null, shrink: false });

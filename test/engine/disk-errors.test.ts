@@ -18,7 +18,7 @@ afterEach(() => engine.close());
 const MiB = 2 ** 20;
 
 describe.skipIf(noKvm !== null)(onKvm('a disk on a full file system'), () => {
-  test('fails its requests, which is logged once and shown until the VM ends', async context => {
+  test('fails requests, which is logged once and shown until the VM ends', async context => {
     const path = imageOnFullDisk(context, temporaryFolder(), MiB);
     const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path, werror: 'report' }] });
     const result = await guest.command('blk write 4k 4 100');
@@ -43,7 +43,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk on a full file system'), () => {
     ['raw', 'enospc'],
     ['raw', 'stop'],
     ['qcow2', 'enospc'],
-  ])('pauses its VM until there is space and it is resumed (%s, werror=%s)', async (format, werror) => {
+  ])('pauses its VM until there is space and the VM is resumed (%s, werror=%s)', async (format, werror) => {
     const context = { skip: (reason: string) => expect.fail(reason) } as never;
     const raw = imageOnFullDisk(context, temporaryFolder(), MiB);
     const [folder, filler] = [dirname(raw), join(dirname(raw), 'filler')];
@@ -72,7 +72,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk on a full file system'), () => {
     if (format === 'qcow2') execFileSync('qemu-img', ['check', path]);
   });
 
-  test('gives its guest no errors with werror=ignore', async context => {
+  test('reports no errors to the guest with werror=ignore', async context => {
     const path = imageOnFullDisk(context, temporaryFolder(), MiB);
     const guest = await GuestVm.start(engine, { devices: [{ type: 'virtio-blk', path, werror: 'ignore' }] });
     expect(await guest.command('blk write 4k 4 100')).toMatch(/errors=0\b/);

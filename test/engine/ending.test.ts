@@ -23,7 +23,7 @@ afterEach(async () => {
 const STOPPED = { state: 'off', reason: 'it was stopped' };
 
 describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
-  test('starts although the thread that was kept warm for it has died', async () => {
+  test('starts although the spare thread has died', async () => {
     const warm = Promise.withResolvers<Worker>();
     process.once('worker', warm.resolve);
     const engine = newEngine();
@@ -31,7 +31,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
     await (await GuestVm.start(engine)).printed(/vring guest/);
   });
 
-  test('hears of its end while it is being built', async () => {
+  test('receives a kill while it is being built', async () => {
     const engine = newEngine();
     const seen: VmInfo[] = [];
     engine.subscribe(event => {
@@ -43,7 +43,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
     expect(seen.at(-1)).toMatchObject(STOPPED);
   });
 
-  test('hears what is typed while it is being reset', async () => {
+  test('receives console input while it is being reset', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -61,14 +61,14 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
     ['pause', 'powerButton', 'reset', 'pause', 'kill'],
   ] as const;
 
-  test.each(orders)('answers %s, %s, %s, %s and %s at once', async (...actions) => {
+  test.each(orders)('handles %s, %s, %s, %s and %s issued at once', async (...actions) => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine, { append: 'run="demo"' });
     await Promise.allSettled(actions.map(action => engine[action](guest.id)));
     expect(guest.info).toMatchObject(STOPPED);
   });
 
-  test.each(orders)('answers %s, %s, %s, %s and %s while it starts', async (...actions) => {
+  test.each(orders)('handles %s, %s, %s, %s and %s while it starts', async (...actions) => {
     const engine = newEngine();
     const started = engine.start({ name: 'guest', boot: { kind: 'kernel', path: builtFile('guest.elf') } });
     await Promise.allSettled([started, ...actions.map(action => engine[action]('guest'))]);
@@ -112,7 +112,7 @@ async function withFaults(program: string) {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a machine thread'), () => {
-  test('that hangs is ended by force', async () => {
+  test('that hangs is terminated', async () => {
     const { vms, before, after } = await withFaults(`
       const id = await start('hung');
       engine.type(id, Uint8Array.of(255));
@@ -128,7 +128,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine thread'), () => {
     );
   });
 
-  test('that dies takes its own VM along, and nothing else; and that one starts again', async () => {
+  test('that dies ends only its own VM, which can be started again', async () => {
     const { vms, before, after } = await withFaults(`
       const id = await start('victim');
       engine.type(id, Uint8Array.of(254));

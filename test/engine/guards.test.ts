@@ -49,12 +49,12 @@ function start(
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
-  test('that says that it has panicked has crashed', async () => {
+  test('that reports a panic has crashed', async () => {
     const guest = await start(PANIC, { type: 'pvpanic' });
     expect((await guest.reached('crashed')).reason).toBe('the guest has panicked');
   });
 
-  test('that hangs is paused, if its watchdog is to do that', async () => {
+  test('that hangs is paused if its watchdog action is pause', async () => {
     const guest = await start(HANG, { type: 'i6300esb', action: 'pause' });
     const { reason } = await guest.reached('paused');
     expect(reason).toBe('the guest has not restarted its watchdog (watchdog0)');

@@ -20,21 +20,21 @@ afterEach(async () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
-  test('boots, answers on its serial port, and powers off', async () => {
+  test('boots, responds on its serial port, and powers off', async () => {
     const guest = await GuestVm.start(newEngine());
     expect(await guest.command('info')).toMatch(/result info .*pci=1/);
     void guest.command('halt');
     expect(await guest.reached('off')).toMatchObject({ reason: 'the guest powered off', exitCode: null });
   });
 
-  test('is entered by multiboot as well as by PVH', async () => {
+  test('boots by multiboot and by PVH', async () => {
     const boot = { kind: 'kernel', path: 'dist/guest-multiboot.elf', append: 'run="exit 3"' } as const;
     const guest = await GuestVm.start(newEngine(), { boot });
     expect(await guest.reached('off')).toMatchObject({ exitCode: 3 });
     expect(guest.output).toContain('started by multiboot');
   });
 
-  test('has its exits counted by reason and by address', async () => {
+  test('has its VM exits counted by reason and by address', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -54,14 +54,14 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     expect(resultOf(await guest.command('smp 50ms'), 'smp')).toMatchObject({ cpus: 3, online: 3 });
   });
 
-  test('that crashes says why, with its registers', async () => {
+  test('that crashes reports the reason and its registers', async () => {
     const guest = await GuestVm.start(newEngine(), { append: 'run="crash"' });
     const { reason, detail } = await guest.reached('crashed');
     expect(reason).toContain('triple fault');
     expect(detail).toMatch(/RIP=[0-9a-f]{16}/);
   });
 
-  test('stops while it is paused, and goes on after', async () => {
+  test('does not run while it is paused, and continues when it is resumed', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -77,7 +77,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     await guest.printed(/result info /);
   });
 
-  test('starts again after a reset, its own or the user’s', async () => {
+  test('reboots after a reset by the guest or by the user', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.command('reboot');
@@ -87,7 +87,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     expect(guest.info.state).toBe('running');
   });
 
-  test('stays paused when it is reset, and starts again when it goes on', async () => {
+  test('stays paused when it is reset, and reboots when it is resumed', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
@@ -98,7 +98,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     await guest.printed(/vring guest .*vring guest .*> $/s);
   });
 
-  test('can be ended in the middle of anything, and started again', async () => {
+  test('can be killed at any point, and started again', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine, { append: 'run="exits io 100000"' });
     await engine.kill(guest.id);
@@ -108,7 +108,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     expect(guest.info.state).toBe('running');
   });
 
-  test('writes rubbish to every register and port, and harms neither vring nor its neighbor', async () => {
+  test('writes garbage to every register and port, and harms neither vring nor another VM', async () => {
     const engine = newEngine();
     const devices = [{ type: 'virtio-rng' as const }];
     const neighbor = await GuestVm.start(engine, { name: 'neighbor', devices });
@@ -151,11 +151,11 @@ describe.skipIf(noKvm !== null)(onKvm('many guests'), () => {
   }, 300_000);
 });
 
-describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
+describe.skipIf(noKvm !== null)(onKvm('a VM that cannot start'), () => {
   const bad = async (config: object) =>
     newEngine().start({ name: 'bad', boot: { kind: 'kernel', path: 'dist/guest.elf' }, ...config });
 
-  test('is said in a sentence, and leaves nothing in the list', async () => {
+  test('reports the reason in a sentence, and leaves nothing in the list', async () => {
     const engine = newEngine();
     await expect(engine.start({ name: 'x', boot: { kind: 'kernel', path: '/no/such' } })).rejects.toThrow(
       'cannot open the kernel /no/such: there is no such file',
@@ -163,10 +163,10 @@ describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
     expect(engine.vms()).toEqual([]);
   });
 
-  test('an unknown CPU feature', () =>
+  test('names an unknown CPU feature', () =>
     expect(bad({ cpuFeatures: { remove: ['nosuch'] } })).rejects.toThrow('there is no CPU feature "nosuch"'));
 
-  test('a kernel that ends before its time', async () => {
+  test('names a truncated kernel', async () => {
     const path = join(temporaryFolder(), 'short.elf');
     writeFileSync(path, readFileSync('dist/guest.elf').subarray(0, 8192));
     await expect(bad({ boot: { kind: 'kernel', path } })).rejects.toThrow(
@@ -174,7 +174,7 @@ describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
     );
   });
 
-  test('a name that is taken', async () => {
+  test('names a name that is taken', async () => {
     const engine = newEngine();
     await GuestVm.start(engine);
     await expect(GuestVm.start(engine)).rejects.toThrow('a VM named guest is running already');

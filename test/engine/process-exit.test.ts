@@ -28,7 +28,7 @@ describe.skipIf(noKvm !== null)(onKvm('a process with a running VM'), () => {
 
 describe.skipIf(noKvm !== null)(onKvm('a process whose machine threads still load or build'), () => {
   // Each time somewhere else on their way.
-  test.each([0, 50, 100, 150, 200, 250, 300, 400])('exits after %i ms as it was told to', async delay => {
+  test.each([0, 50, 100, 150, 200, 250, 300, 400])('exits as requested after %i ms', async delay => {
     const program = `
       const engine = new LocalEngine();
       for (const name of ['a', 'b']) engine.start({ name, boot: { kind: 'kernel', path: 'dist/guest.elf' } });

@@ -76,7 +76,7 @@ const facts = (label: string) =>
 
 describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
   test.each(['writeback', 'none', 'writethrough', 'directsync', 'unsafe'])(
-    'is written and read by its guest with cache=%s, and right for qemu-img when the VM has ended',
+    'is written and read by its guest with cache=%s, and passes qemu-img check after the VM has ended',
     async cache => {
       qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
       await start({ cache, queues: 2 });
@@ -104,7 +104,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expect(blocks.filter(word => word === 0n)).toEqual([]);
   });
 
-  test('is sound when its process is killed between any two requests', async () => {
+  test('is consistent when its process is killed between any two requests', async () => {
     qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', image, '64M');
     for (let round = 0; round < 3; round++) {
       await start();
@@ -119,7 +119,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     }
   });
 
-  test('reads from its backing files, which stay as they are', async () => {
+  test('reads from its backing files, which stay unchanged', async () => {
     const [base, middle] = [join(folder, 'base.raw'), join(folder, 'middle.qcow2')];
     writeFileSync(base, Buffer.alloc(8 * MiB, 'base'));
     qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', middle);
@@ -139,7 +139,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expect(kept.filter(word => word === 'base').length).toBeGreaterThan(1000);
   });
 
-  test('whose tables are wrong is said to be corrupt, for as long as its VM runs', async () => {
+  test('with invalid tables is reported as corrupt for as long as its VM runs', async () => {
     qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
     // Its first refcount block (qcow2 specification, "Refcount blocks") says that all clusters are free.
     const bytes = readFileSync(image);
@@ -156,7 +156,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     );
   });
 
-  test('outlives pauses and resets in place', async () => {
+  test('survives pauses and resets', async () => {
     qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
     await start();
     await verifies();
@@ -186,7 +186,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expect(content().length).toBe(8 * MiB);
   });
 
-  test('is attached and detached with the files that back it', async () => {
+  test('is attached and detached with its backing files', async () => {
     await start({ path: rawImage('first.img') });
     writeFileSync(join(folder, 'base.raw'), Buffer.alloc(4 * MiB, 'base'));
     qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.raw', '-F', 'raw', image);
@@ -200,7 +200,7 @@ describe.skipIf(noKvm !== null)(onKvm('a qcow2 disk'), () => {
     expectSound();
   });
 
-  test('may be on a SCSI controller', async () => {
+  test('works on a SCSI controller', async () => {
     qemuImg('create', '-q', '-f', 'qcow2', image, '16M');
     guest = await GuestVm.start(engine, {
       devices: [{ type: 'virtio-scsi' }, { type: 'scsi-hd', path: image }],

@@ -44,7 +44,7 @@ afterEach(async () => {
 const define = (name: string, more = '') => engine.define(name, `name: ${name}\n${more}`, { replace: false });
 const files = () => fs.readdirSync(folder).sort();
 
-test('the definition, its autostart and the log go along, under both locks', async () => {
+test('renames the definition, its autostart and its log, under both locks', async () => {
   await define('web', 'autostart: true\n');
   engine.note('warning', 'something happened', 'web');
   engine.note('info', 'something else', 'other');
@@ -70,7 +70,7 @@ test.each([
   ['db', 'there is already a VM named db'],
   ['../x', 'cannot be the name of a VM'],
   ['locked', 'locked is run by another process'],
-])('to %s is refused, and changes nothing', async (name, message) => {
+])('renaming to %s is refused, and changes nothing', async (name, message) => {
   await define('web');
   await define('db');
   held.add('locked');
@@ -80,7 +80,7 @@ test.each([
   expect(held).toEqual(new Set(['locked']));
 });
 
-test('a definition that is not valid is not renamed', async () => {
+test('an invalid definition is not renamed', async () => {
   fs.writeFileSync(path.join(folder, 'web.yaml'), 'name: web\nmemroy: 1G\n');
   await define('other');
   await expect(engine.rename('web', 'db')).rejects.toThrow(/memroy/);

@@ -46,8 +46,8 @@ async function heldUp(context: TestContext): Promise<{ guest: GuestVm; disk: Fro
   return { guest, disk };
 }
 
-describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), () => {
-  test('ends, says so, and keeps its memory and its disk until the disk answers', async context => {
+describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not respond'), () => {
+  test('ends, reports it, and keeps its memory and its disk until the disk responds', async context => {
     const { guest, disk } = await heldUp(context);
     await engine.kill(guest.id);
 
@@ -63,7 +63,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), 
     await GuestVm.start(engine, other);
   });
 
-  test('has that disk reset by its guest when it answers, and everything else before', async context => {
+  test('lets its guest reset that disk when it responds, and everything else before', async context => {
     const { guest, disk } = await heldUp(context);
     // The guest gives up: it resets the disk, and polls its status in vain.
     engine.type(guest.id, Buffer.from('\x03'));
@@ -77,7 +77,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), 
     expect(resultOf(await guest.command('blk verify 8'), 'blk-verify')).toMatchObject({ errors: 0 });
   });
 
-  test('goes on where it was after a pause, when it answers', async context => {
+  test('continues after a pause when the disk responds', async context => {
     const { guest, disk } = await heldUp(context);
     await engine.pause(guest.id);
     await engine.resume(guest.id);
@@ -86,7 +86,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), 
     expect(resultOf(await guest.command('blk verify 8'), 'blk-verify')).toMatchObject({ errors: 0 });
   });
 
-  test('is reset when the disk answers, and responds to everything else until then', async context => {
+  test('is reset when the disk responds, and handles everything else until then', async context => {
     const { guest, disk } = await heldUp(context);
     await engine.reset(guest.id);
     await until(() => guest.info.diskErrors !== undefined);
@@ -107,7 +107,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), 
     expect(guest.info.broken).toEqual({});
   });
 
-  test('is ended at once while it is to be reset', async context => {
+  test('is killed at once while a reset is pending', async context => {
     const { guest } = await heldUp(context);
     await engine.reset(guest.id);
     await engine.kill(guest.id);

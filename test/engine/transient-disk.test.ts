@@ -37,7 +37,7 @@ async function verifies(guest: GuestVm): Promise<void> {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
-  test('is written by several guests at once, and its file is as it was', async () => {
+  test('is written by several guests at once, and its file stays unchanged', async () => {
     const before = digest();
     const guests = [await start('one', true), await start('two', true)];
     await Promise.all(guests.map(verifies));
@@ -55,7 +55,7 @@ describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
     expect(digest()).not.toBe(before);
   });
 
-  test('is in no snapshot, and has the size of its file', async () => {
+  test('is excluded from snapshots, and has the size of its file', async () => {
     const guest = await start('one', true);
     await verifies(guest);
     await expect(engine.snapshot(guest.id, { name: 'now', disks: true })).rejects.toThrow(
@@ -67,7 +67,7 @@ describe.skipIf(noKvm !== null)(onKvm('a transient disk'), () => {
     await verifies(guest);
   });
 
-  test('is made of a folder, which stays as it was', async () => {
+  test('can be created from a folder, which stays unchanged', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'a.txt'), 'content');
     const options = { type: 'virtio-blk', path: folder, format: 'fat' };

@@ -16,7 +16,7 @@ async function isDone(something: Promise<void>): Promise<boolean> {
   return done;
 }
 
-test('there is room until 64 KiB wait for the guest, and again when it has taken some', async () => {
+test('accepts input until 64 KiB are pending, and again when the guest has read some', async () => {
   const ahead = new TypedAhead();
   ahead.typed(63 * KiB);
   expect(await isDone(ahead.room())).toBe(true);
@@ -28,7 +28,7 @@ test('there is room until 64 KiB wait for the guest, and again when it has taken
   expect(await isDone(room)).toBe(true);
 });
 
-test('nobody waits for a machine that is gone', async () => {
+test('does not wait for a machine that is gone', async () => {
   const ahead = new TypedAhead();
   ahead.typed(KiB * KiB);
   const room = ahead.room();
@@ -40,7 +40,7 @@ test('nobody waits for a machine that is gone', async () => {
   expect(await isDone(ahead.room())).toBe(false);
 });
 
-test.skipIf(noKvm !== null)(onKvm('a paused guest takes nothing, and a running one all of it'), async () => {
+test.skipIf(noKvm !== null)(onKvm('a paused guest reads nothing, and a running one everything'), async () => {
   const engine = new LocalEngine();
   const guest = await GuestVm.start(engine);
   await guest.printed(/> /);

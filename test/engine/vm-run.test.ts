@@ -63,7 +63,7 @@ function played() {
 }
 
 describe('a run', () => {
-  test('of a machine that a guest has taken over does not flood the log', async () => {
+  test('of a subverted machine does not flood the log', async () => {
     const { say, events, run, states } = played();
     const at = Date.now();
     for (let index = 0; index < 20_000; index++)
@@ -79,7 +79,7 @@ describe('a run', () => {
     );
   });
 
-  test('takes replies to what it asked, once, and no others', async () => {
+  test('accepts replies to its own requests, once, and no others', async () => {
     const { say, run, heard } = played();
     const paused = run.command('pause', {});
     const pressed = run.command('power-button', {});
@@ -92,7 +92,7 @@ describe('a run', () => {
     expect(await pressed).toEqual({ noticed: false });
   });
 
-  test('keeps nobody waiting for a machine that does not respond, or is gone', async () => {
+  test('rejects pending requests to a machine that does not respond, or is gone', async () => {
     const { run, gone } = played();
     const paused = run.command('pause', {});
     run.giveUp('it was stopped');

@@ -35,7 +35,7 @@ async function running({ isHeld }: { isHeld: boolean }) {
 }
 
 describe('a machine that is killed', () => {
-  test.each([true, false])('and does not respond is ended by force (held up: %s)', async isHeld => {
+  test.each([true, false])('and does not respond is terminated (blocked: %s)', async isHeld => {
     const { vm, asked } = await running({ isHeld });
     await vm.kill();
     expect(asked()).toMatchObject({ kind: 'data' });
@@ -45,7 +45,7 @@ describe('a machine that is killed', () => {
     });
   });
 
-  test('while it is being taken apart has ended as it said', async () => {
+  test('while it is shutting down ends with the reason it reported', async () => {
     const { vm, say } = await running({ isHeld: true });
     const end: MachineEnd = { crashed: false, reason: 'the guest powered off', detail: null, exitCode: null };
     say({ kind: 'ending', end });
@@ -53,7 +53,7 @@ describe('a machine that is killed', () => {
     expect(vm.info).toMatchObject({ state: 'off', reason: 'the guest powered off' });
   });
 
-  test('by its host has crashed', async () => {
+  test('by the host has crashed', async () => {
     const { vm, gone } = await running({ isHeld: false });
     gone.resolve(KILLED);
     await expect.poll(() => vm.info).toMatchObject({ state: 'crashed', reason: KILLED.reason });

@@ -25,7 +25,7 @@ function host() {
   return { root, code, template, folder, boot };
 }
 
-test('a VM has variables of its own, from its first start on', () => {
+test('a VM has its own variables from its first start', () => {
   const { boot, folder, code } = host();
   const file = variablesFile(folder, 'web');
   expect(boot({})).toMatchObject({ path: code, variables: { file } });
@@ -36,7 +36,7 @@ test('a VM has variables of its own, from its first start on', () => {
   expect(boot({}, 'db')).toMatchObject({ variables: { file: variablesFile(folder, 'db') } });
 });
 
-test('they follow its name, and go with it', () => {
+test('the variables are renamed and deleted with the VM', () => {
   const { boot, folder } = host();
   boot({});
   writeFileSync(variablesFile(folder, 'web'), 'of guest');
@@ -51,26 +51,26 @@ test('they follow its name, and go with it', () => {
   removeVariables(folder, 'site');
 });
 
-test('they are where the definition says, and made if they are not there', () => {
+test('the variables are at the path in the definition, and created if missing', () => {
   const { boot, root } = host();
   const file = join(root, 'mine.fd');
   expect(boot({ variables: { file } })).toMatchObject({ variables: { file } });
   expect(readFileSync(file, 'utf8')).toBe('template');
 });
 
-test('without a place for them they end with the machine', () => {
+test('variables without a path are discarded with the machine', () => {
   const { boot, template } = host();
   expect(boot({}, 'web', null).variables).toEqual({ template });
 });
 
-test('firmware that is one image has none', () => {
+test('firmware in a single image has no variables file', () => {
   const { boot, root } = host();
   const path = join(root, 'OVMF.fd');
   writeFileSync(path, 'both');
   expect(boot({ path }).variables).toEqual({});
 });
 
-test('what does not go together is refused', () => {
+test('rejects conflicting options', () => {
   const { boot, folder, template, root } = host();
   mkdirSync(folder, { recursive: true });
   writeFileSync(variablesFile(folder, 'web'), 'of other firmware');

@@ -38,15 +38,15 @@ async function realAgent(): Promise<GuestAgent> {
   return agent;
 }
 
-describe.skipIf(!existsSync(QEMU_GA))('the agent of Debian', () => {
-  test('says what it knows of its machine', async () => {
+describe.skipIf(!existsSync(QEMU_GA))("Debian's guest agent", () => {
+  test('reports facts about its machine', async () => {
     const facts = await readGuestFacts(await realAgent());
     expect(facts).toMatchObject({ hostname: hostname(), version: expect.stringMatching(/^\d+\.\d+/) });
     expect(facts.os).not.toBeNull();
     expect(facts.interfaces.flatMap(({ addresses }) => addresses)).not.toContain('127.0.0.1');
   });
 
-  test('runs programs, with what they read, print and end with', async () => {
+  test('runs programs with input, output and exit status', async () => {
     const agent = await realAgent();
     const run = (args: string[], more = {}) =>
       execInGuest(agent, { path: '/bin/sh', args, timeoutMs: 20_000, ...more });
@@ -68,7 +68,7 @@ describe.skipIf(!existsSync(QEMU_GA))('the agent of Debian', () => {
     expect(decode((await run(['-c', 'echo on'])).stdout)).toBe('on\n');
   });
 
-  test('is passed over to where it is in step, whatever came before', async () => {
+  test('is synchronized, whatever bytes came before', async () => {
     const agent = await realAgent();
     agent.received(Buffer.from('garbage\n{"return": 5}\nmore'));
     await agent.request('guest-ping', { returns: z.object({}) });
@@ -98,19 +98,19 @@ function falseAgent(answerTo: (command: string, id: number) => string | null) {
 
 const inStep = (id: number) => `\xff{"return": ${id}}\n`;
 
-describe('an agent that lies', () => {
+describe('a hostile agent', () => {
   test.each([
     ['nothing that is JSON', 'no JSON\n', 'is not JSON'],
     ['an answer of another kind', '{"return": "text"}\n', 'not valid'],
     ['neither a result nor an error', '{"hello": 1}\n', 'malformed'],
     ['a line without an end', `{"return": "${'x'.repeat(2 ** 20)}`, 'more than 1048576 bytes'],
     ['errors of any length', `{"error": {"class": "a", "desc": "${'y'.repeat(5000)}"}}\n`, 'malformed'],
-  ])('is refused: %s', async (_what, answer, reason) => {
+  ])('is rejected: %s', async (_what, answer, reason) => {
     const { agent } = falseAgent((command, id) => (command.startsWith('guest-sync') ? inStep(id) : answer));
     await expect(agent.request('guest-ping', { returns: z.object({}) })).rejects.toThrow(reason);
   });
 
-  test('is silent: the next command begins anew', async () => {
+  test('is silent: the next command synchronizes again', async () => {
     let silent = true;
     const { agent, sent } = falseAgent((command, id) => {
       if (command.startsWith('guest-sync')) return inStep(id);
@@ -126,7 +126,7 @@ describe('an agent that lies', () => {
     ]);
   });
 
-  test('ends with its machine', async () => {
+  test('is closed with its machine', async () => {
     const { agent } = falseAgent(() => null);
     const waiting = agent.request('guest-ping', { returns: z.object({}) });
     setImmediate(() => agent.close('the VM is off'));
@@ -135,7 +135,7 @@ describe('an agent that lies', () => {
   });
 });
 
-describe('file systems that are held still', () => {
+describe('frozen file systems', () => {
   const answers = (thaws: { tries: number; works: number }) =>
     falseAgent((command, id) => {
       if (command.startsWith('guest-sync')) return inStep(id);
@@ -144,7 +144,7 @@ describe('file systems that are held still', () => {
       return thaws.tries >= thaws.works ? '{"return": 2}\n' : '{"error": {"class": "G", "desc": "busy"}}\n';
     });
 
-  test('go on, also when what was done meanwhile failed', async () => {
+  test('are thawed even if the operation in between failed', async () => {
     for (const works of [1, 3]) {
       const thaws = { tries: 0, works };
       const { agent, sent } = answers(thaws);
@@ -160,7 +160,7 @@ describe('file systems that are held still', () => {
     }
   });
 
-  test('that may not go on are reported', async () => {
+  test('that cannot be thawed are reported', async () => {
     const warnings: string[] = [];
     const { agent } = answers({ tries: 0, works: 100 });
     expect(
@@ -174,7 +174,7 @@ describe('file systems that are held still', () => {
   });
 });
 
-test('a stream of any bytes gives whole lines of JSON, and no more than its limit is kept', () => {
+test('any byte stream is split into complete lines of JSON, and no more than the limit is buffered', () => {
   const messages: unknown[] = [];
   const garbage: string[] = [];
   const stream = new AgentStream(

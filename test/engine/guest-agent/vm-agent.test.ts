@@ -49,7 +49,7 @@ beforeEach(() => {
 
 afterEach(() => vi.useRealTimers());
 
-test('a guest is asked until its agent runs, and what it says is kept until its machine is gone', async () => {
+test('a guest is polled until its agent runs, and the replies are kept until its machine is gone', async () => {
   expect(() => vm.agent).toThrow('add `agent: true`');
   expect(vm.received(15, Buffer.from('x'))).toBe(false);
   vm.follow(

@@ -119,8 +119,8 @@ class Setting {
   }
 }
 
-describe('a VM with a device of the host', () => {
-  test('is starting while that is taken, has it, and is stopping until the host has it back', async () => {
+describe('a VM with a host device', () => {
+  test('is starting while the device is taken, and stopping until the host has it back', async () => {
     const setting = new Setting();
     const states: string[] = [];
     setting.engine.subscribe(event => {
@@ -147,7 +147,7 @@ describe('a VM with a device of the host', () => {
     ]);
   });
 
-  test('that is killed from outside gives it back, and is crashed then', async () => {
+  test('that is killed from outside gives the device back, and is then crashed', async () => {
     const setting = new Setting();
     await setting.engine.start(web);
     const atCrash = new Promise(resolve => {
@@ -160,7 +160,7 @@ describe('a VM with a device of the host', () => {
     setting.expectHostAsBefore();
   });
 
-  test('is restarted after a crash if its definition says so, with the device', async () => {
+  test('is restarted with the device after a crash if its definition says so', async () => {
     const defined: DefinedVm = {
       ...{ name: 'web', problem: null, blockers: [], vcpus: 1, memoryBytes: 2 ** 28, autostart: false },
       onCrash: 'restart',
@@ -181,7 +181,7 @@ describe('a VM with a device of the host', () => {
     expect(setting.machines).toHaveLength(2);
   });
 
-  test('that cannot have it says every reason, once, and is off', async () => {
+  test('that cannot have the device reports every reason, once, and is off', async () => {
     const setting = new Setting();
     const bad = [{ ...device, id: '8086:1520' }, { type: 'vfio-pci', host: '0000:3b:00.0' } as const];
     await expect(setting.engine.start({ ...web, devices: bad })).rejects.toThrow(
@@ -192,7 +192,7 @@ describe('a VM with a device of the host', () => {
     setting.expectHostAsBefore();
   });
 
-  test('that is not launched leaves nothing behind', async () => {
+  test('that fails to launch leaves nothing behind', async () => {
     const setting = new Setting();
     setting.launchError = new Error('no room');
     await expect(setting.engine.start(web)).rejects.toThrow('no room');
@@ -222,14 +222,14 @@ describe('a VM with a device of the host', () => {
     expect(setting.vm.state).toBe('running');
   });
 
-  test('keeps it from another VM, which is told whose it is', async () => {
+  test('keeps the device from another VM, whose error names its user', async () => {
     const setting = new Setting();
     await setting.engine.start(web);
     await expect(setting.engine.start({ ...web, name: 'db' })).rejects.toThrow(/db cannot get .*VM web/);
     expect(setting.vm.state).toBe('running');
   });
 
-  test('is not saved, copied or handed over', async () => {
+  test('cannot be saved, copied or handed over', async () => {
     const setting = new Setting({
       snapshots: { store: new SnapshotStore(temporaryFolder()), disks: temporaryFolder() },
     });
@@ -244,7 +244,7 @@ describe('a VM with a device of the host', () => {
     expect(setting.vm.state).toBe('running');
   });
 
-  test('needs an engine that has any', async () => {
+  test('needs an engine with host devices', async () => {
     const setting = new Setting({ hostDevices: undefined as never });
     await expect(setting.engine.start(web)).rejects.toThrow(
       `web cannot have ${VF} of the host in this process: start it in the manager`,
@@ -252,7 +252,7 @@ describe('a VM with a device of the host', () => {
   });
 });
 
-describe('a manager that takes a running VM over', () => {
+describe('a manager that takes over a running VM', () => {
   /** @returns the engine of the next manager, which has found the VM's machine */
   async function takeOver(
     { rig, machines }: Setting,
@@ -276,7 +276,7 @@ describe('a manager that takes a running VM over', () => {
     return next;
   }
 
-  test('knows its device, and gives it back in the end', async () => {
+  test('knows its device, and gives it back when the VM ends', async () => {
     const first = new Setting();
     await first.engine.start(web);
     const machine = first.machines[0]!;
@@ -290,7 +290,7 @@ describe('a manager that takes a running VM over', () => {
     first.expectHostAsBefore();
   });
 
-  test('leaves it one that it is still being given, and takes that back if nothing comes of it', async () => {
+  test('does not release a device that is still being attached, and takes it back if attaching fails', async () => {
     const first = new Setting();
     await first.engine.start(web);
     await first.engine.leaveRunning();

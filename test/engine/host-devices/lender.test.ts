@@ -30,7 +30,7 @@ function take(
 }
 
 describe('a VM that starts', () => {
-  test('takes its VF with its settings, and gives it back as it was', async () => {
+  test('takes its VF with its settings, and restores it afterwards', async () => {
     const rig = new LendingRig();
     const before = treeImage(rig.host.root);
     const lender = rig.lender();
@@ -58,7 +58,7 @@ describe('a VM that starts', () => {
     ]);
   });
 
-  test('is on record before anything is changed', async () => {
+  test('is recorded before anything is changed', async () => {
     const rig = new LendingRig();
     const { writer, died } = dyingWriter(rig.host, 0, 'before');
     void take(rig.lender({ writer: () => writer }));
@@ -83,7 +83,7 @@ describe('a VM that starts', () => {
     expect(rig.host.log).toEqual([]);
   });
 
-  test('leaves one alone that is bound to vfio-pci already', async () => {
+  test('leaves a device alone that is already bound to vfio-pci', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     rig.host.pci.unbind(VF);
@@ -99,7 +99,7 @@ describe('a VM that starts', () => {
     expect(rig.notes).toEqual([]);
   });
 
-  test('leaves it bound when it ends, if its definition says so', async () => {
+  test('leaves the device bound when it ends if its definition says so', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     await take(lender, web, [wanted(VF, { keep: true })]);
@@ -113,7 +113,7 @@ describe('a VM that starts', () => {
     expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
   });
 
-  test('has the rest of the IOMMU group come along, and go back', async () => {
+  test('takes the rest of the IOMMU group along, and gives it back', async () => {
     const rig = new LendingRig(desktopTree());
     const gpu = '0000:01:00.0';
     const card = [0, 1, 2, 3].map(fn => `0000:01:00.${fn}`);
@@ -133,7 +133,7 @@ describe('a VM that starts', () => {
 });
 
 describe('a start that fails', () => {
-  test('at any operation, in any way, leaves the host as it was', async () => {
+  test('at any operation, in any way, leaves the host unchanged', async () => {
     const whole = new LendingRig();
     await take(whole.lender());
     const operations = whole.host.log.length;
@@ -158,7 +158,7 @@ describe('a start that fails', () => {
     }
   });
 
-  test('because the device cannot be opened leaves the host as it was, without modules that were loaded for it', async () => {
+  test('because the device cannot be opened leaves the host unchanged, and unloads the modules it loaded', async () => {
     const rig = new LendingRig(desktopTree());
     const before = treeImage(rig.host.root);
     rig.openError = new Error('/dev/vfio/1 cannot be opened: it is in use (EBUSY)');
@@ -168,7 +168,7 @@ describe('a start that fails', () => {
     expect(rig.records.list()).toEqual([]);
   });
 
-  test('because it was called off leaves the host as it was', async () => {
+  test('because it was canceled leaves the host unchanged', async () => {
     for (let at = 0; at < 7; at++) {
       const rig = new LendingRig();
       const before = treeImage(rig.host.root);
@@ -188,7 +188,7 @@ describe('a start that fails', () => {
     }
   });
 
-  test('because it was called off waits for nobody who is changing the host', async () => {
+  test('because it was canceled does not wait for another change of the host', async () => {
     const rig = new LendingRig();
     const others = Promise.withResolvers<void>();
     const waiting = Promise.withResolvers<void>();
@@ -210,7 +210,7 @@ describe('a start that fails', () => {
     expect(rig.records.list()).toMatchObject([{ vm: 'db' }]);
   });
 
-  test('says every reason, of all its devices, and changes nothing', async () => {
+  test('reports every reason for all of its devices, and changes nothing', async () => {
     const rig = new LendingRig();
     const devices = [
       wanted('0000:3b:00.0'),
@@ -242,7 +242,7 @@ describe('a start that fails', () => {
     expect(rig.host.log).toEqual([]);
   });
 
-  test('in a process that may not change the host says so', async () => {
+  test('in a process that may not change the host is refused', async () => {
     const rig = new LendingRig();
     const writer = () => {
       throw new Error('changing the host needs root');
@@ -254,7 +254,7 @@ describe('a start that fails', () => {
 
 describe('a manager that was killed', () => {
   test.each(['before', 'after'] as const)(
-    '%s any operation of a start: the next one restores the host',
+    '%s any operation of a start: the next manager restores the host',
     async when => {
       for (let at = 0; at < 7; at++) {
         const rig = new LendingRig();
@@ -270,7 +270,7 @@ describe('a manager that was killed', () => {
   );
 
   test.each(['before', 'after'] as const)(
-    '%s any operation of a return: the next one completes it',
+    '%s any operation of a return: the next manager completes it',
     async when => {
       for (let at = 0; at < 8; at++) {
         const rig = new LendingRig();
@@ -287,7 +287,7 @@ describe('a manager that was killed', () => {
     },
   );
 
-  test('before its machine ended: the next one gives back what no VM has any more', async () => {
+  test('before its machine ended: the next manager gives back devices without a VM', async () => {
     const rig = new LendingRig();
     const before = treeImage(rig.host.root);
     await take(rig.lender());
@@ -296,7 +296,7 @@ describe('a manager that was killed', () => {
     expect(rig.notes.at(-1)).toBe(`info web: gave ${VF} back to iavf`);
   });
 
-  test('while its machine goes on: the next one knows what the VM has, and gives it back in the end', async () => {
+  test('while its machine keeps running: the next manager knows its devices, and gives them back when it ends', async () => {
     const rig = new LendingRig();
     const before = treeImage(rig.host.root);
     await take(rig.lender());
@@ -323,7 +323,7 @@ describe('a manager that was killed', () => {
     expect(readdirSync(rig.records.folder)).toEqual([]);
   });
 
-  test('and another VM starts with the device, which in the end goes back to what it was at first', async () => {
+  test('and another VM starts with the device, which is finally restored to its original state', async () => {
     const rig = new LendingRig();
     const before = treeImage(rig.host.root);
     await take(rig.lender());
@@ -336,7 +336,7 @@ describe('a manager that was killed', () => {
 });
 
 describe('a device that a VM has', () => {
-  test('is refused to another one, which is told whose it is', async () => {
+  test('is refused to another VM, and the error names its user', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     await take(lender);
@@ -351,7 +351,7 @@ describe('a device that a VM has', () => {
     expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
   });
 
-  test('of two VMs that start at once goes to the first', async () => {
+  test('goes to the first of two VMs that start at once', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     rig.alive.add('web').add('db');
@@ -360,7 +360,7 @@ describe('a device that a VM has', () => {
     expect((results[1] as PromiseRejectedResult).reason.message).toMatch(/VM web has it/);
   });
 
-  test('is not given back while a process has it open, and is once it has not', async () => {
+  test('is given back only when no process has it open', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const rig = new LendingRig();
@@ -385,7 +385,7 @@ describe('a device that a VM has', () => {
     }
   });
 
-  test('is given back later if the host cannot be changed now', async () => {
+  test('is given back later if the host cannot be changed yet', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const rig = new LendingRig();
@@ -412,7 +412,7 @@ describe('a device that a VM has', () => {
     }
   });
 
-  test('and that vanishes is forgotten', async () => {
+  test('is forgotten if it vanishes', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     await take(lender);
@@ -424,7 +424,7 @@ describe('a device that a VM has', () => {
     expect(rig.notes.at(-1)).toBe(`warning web: ${VF} no longer exists: it is not given back`);
   });
 
-  test('and that the host has taken back meanwhile stays with it', async () => {
+  test('stays with the host if the host has taken it back in the meantime', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     await take(lender, web, [wanted(VF)]);
@@ -437,7 +437,7 @@ describe('a device that a VM has', () => {
     expect(rig.notes.at(-1)).toBe(`info web: ${VF} was taken back by the host: it is bound to pci-stub`);
   });
 
-  test('comes and goes while the VM runs, the others stay', async () => {
+  test('is plugged and unplugged while the VM runs, and the others stay', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     await take(lender);
@@ -450,7 +450,7 @@ describe('a device that a VM has', () => {
     expect(lender.of('web').map(({ device }) => device)).toEqual(['hostdev0']);
   });
 
-  test('is not taken for the same VM again, and goes back to what it was', async () => {
+  test('is not taken twice for the same VM, and is restored to its original state', async () => {
     const rig = new LendingRig();
     const lender = rig.lender();
     await take(lender);
@@ -464,7 +464,7 @@ describe('a device that a VM has', () => {
     expect(rig.host.pci.driverOf(VF)).toBe('iavf');
   });
 
-  test('that came along with its group goes back to what it was also when the VM gets it itself', async () => {
+  test('that was taken with its group is also restored if the VM is later assigned it', async () => {
     const rig = new LendingRig(desktopTree());
     const lender = rig.lender();
     const [gpu, sound] = ['0000:01:00.0', '0000:01:00.1'];

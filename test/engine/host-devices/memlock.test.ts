@@ -27,7 +27,7 @@ async function limited(): Promise<{ pid: number; hard: number }> {
 
 const limits = (pid: number) => prlimit(pid, RLIMIT_MEMLOCK).map(Number);
 
-test('a process may lock what its VM needs and some more, as far as this one may allow that', async () => {
+test('the limit covers the memory of the VM and a margin, as far as this process may raise it', async () => {
   const { pid, hard } = await limited();
   allowLocking(pid, 4 * GiB);
   const [soft, after] = limits(pid);
@@ -35,7 +35,7 @@ test('a process may lock what its VM needs and some more, as far as this one may
   expect(after).toBe(soft);
 });
 
-test('no limit stays none', async () => {
+test('no limit stays unlimited', async () => {
   const pid = await sleeper();
   if (prlimit(pid, RLIMIT_MEMLOCK)[1] !== UNLIMITED) return;
   prlimit(pid, RLIMIT_MEMLOCK, [UNLIMITED, UNLIMITED]);
@@ -43,6 +43,6 @@ test('no limit stays none', async () => {
   expect(prlimit(pid, RLIMIT_MEMLOCK)).toEqual([UNLIMITED, UNLIMITED]);
 });
 
-test('a process that is gone is no error', () => {
+test('ignores a process that is gone', () => {
   expect(() => allowLocking(2 ** 22 + 1, GiB)).not.toThrow();
 });

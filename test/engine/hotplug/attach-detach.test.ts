@@ -39,7 +39,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     guest = await GuestVm.start(engine, { devices: [disk('first.img'), { type: 'virtio-rng' }] });
   });
 
-  test('come to free slots of bus 0, and leave by force', async () => {
+  test('are plugged into free slots of bus 0, and can be removed by force', async () => {
     const attached = await engine.attach(guest.id, disk('second.img'), FOR_NOW);
     expect(attached).toEqual({
       ...{ name: 'blk1', bus: 'pci.0', addr: '03.0', address: '00:03.0' },
@@ -65,13 +65,13 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     { cache: 'unsafe', readonly: true },
     { transient: true },
     { path: import.meta.dirname, format: 'fat', readonly: true },
-  ])('have their disks opened by the manager, with %j', async options => {
+  ])('have their disk images opened by the manager, with %j', async options => {
     await engine.attach(guest.id, { ...disk('second.img'), ...options }, FOR_NOW);
     expect(label('blk1')?.facts).toContainEqual({ label: 'cache', value: options.cache ?? 'writeback' });
     if (options.format) expect(label('blk1')?.facts).toContainEqual({ label: 'format', value: 'fat' });
   });
 
-  test('of which a VM has at most one come once', async () => {
+  test('that are limited to one per VM are plugged in once', async () => {
     const attach = () => engine.attach(guest.id, { type: 'virtio-balloon' }, FOR_NOW);
     expect((await attach()).name).toBe('balloon0');
     await expect(attach()).rejects.toThrow(
@@ -80,7 +80,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect(names()).not.toContain('balloon1');
   });
 
-  test('have what they need of what was not given, and are refused for what was', async () => {
+  test('get defaults for options that are not given, and are rejected for wrong options', async () => {
     const { name } = await engine.attach(guest.id, { type: 'virtio-net' }, FOR_NOW);
     expect(label(name)?.facts).toContainEqual({ label: 'network', value: 'none' });
     expect(guest.info.nics?.[0]?.mac).toMatch(/^52:54:00:/);
@@ -89,7 +89,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     await expect(engine.attach(guest.id, { type: 'virtio-nic' }, FOR_NOW)).rejects.toThrow('virtio-nic');
   });
 
-  test('have the ROM that their manager opens, since their machine has no files', async () => {
+  test('use the ROM that the manager opens, since the machine has no access to files', async () => {
     const romfile = join(folder, 'card.rom');
     const card = { type: 'virtio-net', network: { type: 'none' }, romfile };
     await expect(engine.attach(guest.id, card, FOR_NOW)).rejects.toThrow(
@@ -102,7 +102,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect((await engine.attach(guest.id, card, FOR_NOW)).name).toBe('net0');
   });
 
-  test('that were to be plugged in go nowhere when the VM has ended meanwhile', async () => {
+  test('are not plugged in if the VM has ended in the meantime', async () => {
     const running = { persist: false, running: true };
     expect((await engine.attach(guest.id, disk('second.img'), running)).running).toBe(true);
     await engine.kill(guest.id);
@@ -111,7 +111,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     );
   });
 
-  test('wait for a guest that does not answer, until its machine is reset', async () => {
+  test('wait for a guest that does not respond, until its machine is reset', async () => {
     await engine.attach(guest.id, { ...disk('second.img'), name: 'data' }, FOR_NOW);
     const before = Date.now();
     const detached = engine.detach(guest.id, 'data', ASKING);
@@ -122,7 +122,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect(names()).not.toContain('data');
   });
 
-  test('stay when unplugging them is canceled', async () => {
+  test('stay if their removal is canceled', async () => {
     const detached = engine.detach(guest.id, 'blk0', ASKING);
     const failed = expect(detached).rejects.toThrow('blk0 stays: unplugging it was canceled');
     await until(() => label('blk0')?.removing !== undefined);

@@ -9,7 +9,7 @@ const DEVICES = [
   { type: 'vfio-pci', host: '01:10.0' },
 ];
 
-test('the devices of a definition have the names, the buses and the facts that screens show', () => {
+test('the devices of a definition have the names, buses and facts that screens show', () => {
   expect(definedDevices(DEVICES)).toMatchObject([
     {
       ...{ name: 'blk0', title: 'virtio block device', backend: 'disk', bus: 'pci.0', path: '/root.img' },
@@ -37,16 +37,16 @@ test('the devices of a definition have the names, the buses and the facts that s
   ]);
 });
 
-describe('a device of a VM is in its definition', () => {
+describe('a device of a VM is found in its definition', () => {
   const defined = definedDevices(DEVICES);
   const nameOf = (device: object) => definedAs(defined, device)?.name;
 
-  test('by its disk or its host device, whatever it is called there', () => {
+  test('by its disk or its host device, whatever its name there', () => {
     expect(nameOf({ name: 'blk7', type: 'virtio-blk', path: '/root.img' })).toBe('blk0');
     expect(nameOf({ name: 'other', type: 'vfio-pci', host: '0000:01:10.0' })).toBe('hostdev0');
   });
 
-  test('by its name, unless that is another device by now', () => {
+  test('by its name, unless that now names another device', () => {
     expect(nameOf({ name: 'net0' })).toBe('net0');
     expect(nameOf({ name: 'net0', type: 'virtio-net' })).toBe('net0');
     expect(nameOf({ name: 'net0', type: 'e1000' })).toBeUndefined();

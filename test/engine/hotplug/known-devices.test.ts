@@ -17,11 +17,11 @@ const ports = ['18.0'];
 const known = () => new KnownDevices(config, [], []);
 
 describe('the configuration of a running machine', () => {
-  test('stays what it was while its devices do', () => {
+  test('stays the same while its devices do', () => {
     expect(known().follow({ rootPorts: [], devices: first })).toBe(config);
   });
 
-  test('has a device that was plugged in, and each in its place', () => {
+  test('has a device that was plugged in, with every device in its slot', () => {
     const devices = known();
     devices.begin('blk1', disk);
     expect(devices.pending).toEqual([{ ...disk, name: 'blk1' }]);
@@ -38,7 +38,7 @@ describe('the configuration of a running machine', () => {
     expect(parseMachineConfig(now)).toEqual(now);
   });
 
-  test('loses one that has left, and knows what it was for a state that had it', () => {
+  test('loses a device that was unplugged, and still knows it for an earlier state', () => {
     const devices = known();
     const now = devices.follow({ rootPorts: [], devices: [first[1]!] });
     expect(now.devices).toMatchObject([{ name: 'rng0', addr: '02.0' }]);
@@ -46,14 +46,14 @@ describe('the configuration of a running machine', () => {
     expect(devices.get('blk0')).toMatchObject({ path: '/a.img' });
   });
 
-  test('has one that the manager before was about to plug in, if it is there', () => {
+  test('has a device that the previous manager was about to plug in, if it is present', () => {
     const pending = [{ ...disk, name: 'blk1' }];
     const there = { rootPorts: ports, devices: [...first, blk1] };
     expect(new KnownDevices(config, pending, []).follow(there).devices).toHaveLength(3);
     expect(new KnownDevices(config, pending, []).follow({ rootPorts: [], devices: first })).toBe(config);
   });
 
-  test('is about to have one that the manager before was plugging in, while the machine says so', () => {
+  test('lists a device that the previous manager was plugging in as pending while the machine does', () => {
     const devices = new KnownDevices(config, [{ ...disk, name: 'blk1' }], []);
     const without = { rootPorts: ports, devices: first };
     expect(devices.follow(without, ['blk1', 'unheard-of'])).toBe(config);
@@ -64,7 +64,7 @@ describe('the configuration of a running machine', () => {
     expect(devices.follow(without).devices).toHaveLength(2);
   });
 
-  test('has nothing that only the machine says', () => {
+  test('has no device that only the machine reports', () => {
     const liar = { name: 'blk9', bus: 'pci.0', addr: '09.0' };
     expect(known().follow({ rootPorts: [], devices: [...first, liar] })).toBe(config);
     const nowhere = { name: 'rng0', bus: '../etc', addr: 'zz' };
@@ -72,7 +72,7 @@ describe('the configuration of a running machine', () => {
     expect(devices).toEqual([{ type: 'virtio-rng', name: 'rng0' }]);
   });
 
-  test('knows the devices of a device module by the names that the machine gives them', () => {
+  test('knows the devices of a device module by the names that the machine assigns', () => {
     const module = { type: 'my-timer', period: 5 };
     const base = { ...config, devices: [module], deviceModules: ['/timer.ts'] };
     const labels = [

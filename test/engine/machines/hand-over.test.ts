@@ -149,7 +149,7 @@ afterEach(async () => {
 });
 
 describe('a machine that is handed to another process', () => {
-  test('goes on there: what it prints is not mixed up, and what is typed and asked meanwhile reaches it there', async () => {
+  test('continues there: output stays in order, and input and requests from the meantime reach it', async () => {
     const upgraded = upgrade();
     await old.asked();
     run.type(0, Buffer.from('typed'));
@@ -187,7 +187,7 @@ describe('a machine that is handed to another process', () => {
     expect(ended).toEqual([KILLED(2)]);
   });
 
-  test('is over once both processes are gone: the old one may still have its files', async () => {
+  test('ends once both processes are gone: the old one may still have its files open', async () => {
     const upgraded = upgrade();
     await old.asked();
     next.say(TAKEN);
@@ -201,7 +201,7 @@ describe('a machine that is handed to another process', () => {
     await until(() => ended.length === 1);
   });
 
-  test('may be handed over again', async () => {
+  test('can be handed over again', async () => {
     const first = upgrade();
     await old.asked();
     next.say(TAKEN);
@@ -218,20 +218,20 @@ describe('a machine that is handed to another process', () => {
   });
 });
 
-describe('a machine that is not handed over goes on', () => {
+describe('a machine whose hand-over fails continues', () => {
   afterEach(() => {
     expect(run.machine.pid).toBe(1);
     expect(ended).toEqual([]);
     expect(place.at(-1)).toBe('the old one’s');
   });
 
-  test('when there is no room for another process', async () => {
+  test('when no other process can be started', async () => {
     launchFails = new Error('no room');
     await expect(upgrade()).rejects.toThrow('no room');
     expect(place).toEqual(['the old one’s']);
   });
 
-  test('when it refuses, and gets what was held back; the other process is ended', async () => {
+  test('when it refuses, and receives the messages that were held back; the other process is killed', async () => {
     const upgraded = upgrade();
     const id = await old.asked();
     run.type(0, Buffer.from('typed'));
@@ -242,7 +242,7 @@ describe('a machine that is not handed over goes on', () => {
     expect(old.heard[1]).toBe('types typed');
   });
 
-  test('when the other process dies: the old one says so', async () => {
+  test('when the other process dies: the old one reports it', async () => {
     const upgraded = upgrade();
     const id = await old.asked();
     next.end(KILLED(2));
@@ -252,7 +252,7 @@ describe('a machine that is not handed over goes on', () => {
     await expect(upgraded).rejects.toThrow('the other process has ended');
   });
 
-  test('when it is stuck meanwhile, as soon as it says so; until then nobody ends the other one, which may have it', async () => {
+  test('when it is stuck in the meantime, as soon as it reports so; until then the other process, which may have the machine, is not killed', async () => {
     const upgraded = upgrade();
     const id = await old.asked();
     run.giveUp('it was stopped');
@@ -263,8 +263,8 @@ describe('a machine that is not handed over goes on', () => {
   });
 });
 
-describe('the end of a process in the middle of it', () => {
-  test('when the old one has handed the machine over before it died, the new one goes on', async () => {
+describe('a process that ends during a hand-over', () => {
+  test('when the old one dies after handing the machine over, the new one continues', async () => {
     const upgraded = upgrade();
     await old.asked();
     old.end(KILLED(1));
@@ -275,7 +275,7 @@ describe('the end of a process in the middle of it', () => {
     expect(place).toEqual(['given', 'the new one’s']);
   });
 
-  test('when it had not, the VM has died of what ended the old one', async () => {
+  test('when the old one dies before that, the VM ends for the same reason', async () => {
     const upgraded = upgrade();
     await old.asked();
     old.end(KILLED(1));
@@ -287,7 +287,7 @@ describe('the end of a process in the middle of it', () => {
     expect(ended).toEqual([KILLED(1)]);
   });
 
-  test('when the new one dies with the machine, so does the VM', async () => {
+  test('when the new one dies with the machine, the VM ends', async () => {
     const upgraded = upgrade();
     await old.asked();
     old.say({ kind: 'handed-over' });
@@ -299,7 +299,7 @@ describe('the end of a process in the middle of it', () => {
     expect(ended).toEqual([KILLED(2)]);
   });
 
-  test('when its guest powers off, the VM is off, and the other process is ended', async () => {
+  test('when the guest powers off, the VM is off, and the other process is killed', async () => {
     const upgraded = upgrade();
     await old.asked();
     const end = { crashed: false, reason: 'the guest powered off', detail: null, exitCode: null };
@@ -312,7 +312,7 @@ describe('the end of a process in the middle of it', () => {
     expect(place).toEqual(['given', 'the old one’s']);
   });
 
-  test('when it is killed, both processes are ended', async () => {
+  test('when the VM is killed, both processes are killed', async () => {
     const upgraded = upgrade();
     await old.asked();
     run.destroy();
@@ -322,7 +322,7 @@ describe('the end of a process in the middle of it', () => {
   });
 });
 
-test('the socket of a hand-over has no other ends than those of the two processes', async () => {
+test('the socket of a hand-over is open in no other process than these two', async () => {
   const upgraded = upgrade();
   const id = await old.asked();
   expect(launched[0]).toMatchObject({ ...start, takeOver: expect.any(Number) });

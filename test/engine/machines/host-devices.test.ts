@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { hostDevicesOf } from '../../../src/engine/machines/machine.ts';
 
-test('a message names the fds of host devices in the order in which they come', () => {
+test('a message names the fds of host devices in the order in which they are sent', () => {
   const device = { api: 'group', resetMethods: ['flr'], noIommu: false } as const;
   const { message, fds } = hostDevicesOf([
     {
@@ -24,6 +24,6 @@ test('a message names the fds of host devices in the order in which they come', 
   expect(fds).toEqual([20, 21, 22]);
 });
 
-test('a machine without host devices has nothing of that in its message', () => {
+test('the message for a machine without host devices names none', () => {
   expect(hostDevicesOf()).toEqual({ message: {}, fds: [] });
 });

@@ -30,7 +30,7 @@ function watched(change: { isHeld?: () => boolean; isBuilding?: () => boolean } 
   return { said, asked, liveness, ticks: (count: number) => vi.advanceTimersByTimeAsync(count * TICK) };
 }
 
-test('a machine that answers is asked again and again', async () => {
+test('a machine that responds is pinged again and again', async () => {
   const { said, asked, ticks, liveness } = watched();
   for (let round = 1; round <= 5; round++) {
     await ticks(1);
@@ -44,7 +44,7 @@ test('a machine that answers is asked again and again', async () => {
   expect(said).toEqual([]);
 });
 
-test('one that does not answer is silent after a while, said once, until it answers', async () => {
+test('a machine that does not respond is reported as silent after a while, once, until it responds', async () => {
   const { said, asked, ticks } = watched();
   await ticks(3);
   expect(said).toEqual([]);
@@ -57,7 +57,7 @@ test('one that does not answer is silent after a while, said once, until it answ
   expect(asked).toHaveLength(2);
 });
 
-test('one that is visibly held up is silent sooner, unless it was only for a moment', async () => {
+test('a machine that is visibly blocked is silent sooner, unless it is blocked only for a moment', async () => {
   let held = true;
   const { said, ticks } = watched({ isHeld: () => held, isBuilding: () => true });
   await ticks(2);
@@ -70,7 +70,7 @@ test('one that is visibly held up is silent sooner, unless it was only for a mom
   expect(said).toEqual(['silent']);
 });
 
-test('one that is being built may take its time, but not if it is held up', async () => {
+test('a machine that is being built has more time, unless it is blocked', async () => {
   let held = false;
   const { said, ticks } = watched({ isBuilding: () => true, isHeld: () => held });
   await ticks(50);

@@ -3,7 +3,7 @@ import { MachineCgroups } from '../../../src/engine/machines/machine-cgroups.ts'
 import { NoCgroups } from '../../../src/vmm/confinement/cgroup-parent.ts';
 import { layerOf } from '../../../src/vmm/confinement/layer.ts';
 
-test('where there can be no cgroups, the layer says why, and nothing is tried again', () => {
+test('without cgroups, the layer reports the reason, and does not try again', () => {
   let asked = 0;
   const cgroups = new MachineCgroups(() => {
     asked++;
@@ -18,7 +18,7 @@ test('where there can be no cgroups, the layer says why, and nothing is tried ag
   ]);
 });
 
-test('an error of another kind is not taken for that', () => {
+test('an unrelated error is not mistaken for missing cgroups', () => {
   const cgroups = new MachineCgroups(() => {
     throw new TypeError('a mistake');
   });

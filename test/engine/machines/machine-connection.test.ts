@@ -58,7 +58,7 @@ describe('a connection to a machine', () => {
     expect(messages).toEqual([unknown]);
   });
 
-  test('delivers what came before anybody listened', async () => {
+  test('delivers messages that arrived before there was a listener', async () => {
     const { connection, machine } = connected();
     sendNow(
       machine,
@@ -81,7 +81,7 @@ describe('a connection to a machine', () => {
       Buffer.from(messageFrame({ kind: 'event', event: { at: 9e99, level: 'info', text: '' } })),
       /is not valid/,
     ],
-  ])('is closed on %s, which is the reason', async (_, garbage, reason) => {
+  ])('is closed on %s, and gives it as the reason', async (_, garbage, reason) => {
     const { connection, machine } = connected();
     heardBy(connection);
     sendNow(machine, garbage);
@@ -89,7 +89,7 @@ describe('a connection to a machine', () => {
     await until(() => receiveNow(machine).kind === 'closed');
   });
 
-  test('takes no notice of frames that only a later version knows', async () => {
+  test('ignores frames that only a later version knows', async () => {
     const { connection, machine } = connected();
     const { messages } = heardBy(connection);
     sendNow(machine, Buffer.from([2, 0, 0, 0, 77, 1]));
@@ -97,7 +97,7 @@ describe('a connection to a machine', () => {
     await until(() => messages.length === 1);
   });
 
-  test('has no reason to be closed when the machine hangs up', async () => {
+  test('reports no reason when the machine hangs up', async () => {
     const { connection, hangUp } = connected();
     heardBy(connection);
     hangUp();
@@ -119,7 +119,7 @@ describe('a connection to a machine', () => {
     expect(new FrameReader().push(got.bytes).map(messageOf)).toEqual([{ kind: 'collected' }]);
   });
 
-  test("is not opened to a process that has ended; the socket stays its owner's", () => {
+  test('is not opened to a process that has ended; the caller keeps the socket', () => {
     const [ours, machine] = socketPair();
     closeSync(machine);
     expect(() => MachineConnection.open(ours, { kind: 'collected' }, [])).toThrow(

@@ -56,7 +56,7 @@ const end = (change: object) => ({
 });
 const devices = (count: number) => Object.fromEntries(times(count, 0).map((_, i) => [`disk${i}`, 'broken']));
 
-describe('what a machine sends', () => {
+describe('a message from a machine', () => {
   test.each([
     topology({}),
     topology({ queues: times(MAX_QUEUES, QUEUE), regions: times(MAX_REGIONS, REGION) }),
@@ -68,7 +68,7 @@ describe('what a machine sends', () => {
     { kind: 'input-taken', port: 0, bytes: 12 },
     { kind: 'reply', id: 1, error: null, result: { noticed: true } },
     end({ exitCode: -1 }),
-  ])('is taken as it is: $kind', message => {
+  ])('is accepted unchanged: $kind', message => {
     expect(parseFromMachine(message)).toEqual(message);
   });
 
@@ -100,11 +100,11 @@ describe('what a machine sends', () => {
     ['an end without a reason', end({ reason: null })],
     ['an exit code that is none', end({ exitCode: 'rm' })],
     ['an introduction out of turn', { kind: 'hello', protocol: 1, version: '1', token: 'x' }],
-  ])('is refused if it is %s', (_, message) => {
+  ])('is rejected if it is %s', (_, message) => {
     expect(() => parseFromMachine(message)).toThrow('the machine sent a message that is not valid');
   });
 
-  test('leaves out what a message does not have, and does not touch prototypes', () => {
+  test('loses fields that its kind does not have, and does not touch prototypes', () => {
     const message = JSON.parse('{"kind":"broken","broken":{"__proto__":"x","disk0":"y"},"more":1}');
     const parsed = parseFromMachine(message);
     expect(parsed).toEqual({ kind: 'broken', broken: { disk0: 'y' } });
@@ -112,7 +112,7 @@ describe('what a machine sends', () => {
   });
 });
 
-test('a machine introduces itself first', () => {
+test('a machine sends its introduction first', () => {
   const hello = { kind: 'hello', protocol: 1, version: '1.0.0', token: 'secret' };
   expect(parseHello(hello)).toEqual({ protocol: 1, version: '1.0.0', token: 'secret' });
   for (const wrong of [

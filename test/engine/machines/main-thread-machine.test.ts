@@ -27,7 +27,7 @@ function launched() {
 }
 
 describe('a machine on the main thread', () => {
-  test('that has not begun is gone as soon as it is ended, with its fds', async () => {
+  test('that has not begun is gone as soon as it is killed, with its fds', async () => {
     const fds = openFds();
     const machine = launched();
     machine.destroy();
@@ -35,7 +35,7 @@ describe('a machine on the main thread', () => {
     await until(() => openFds() === fds);
   });
 
-  test('that is under way ends before it is gone', async () => {
+  test('that is running ends before it is gone', async () => {
     const machine = launched();
     const ended = new Promise<string>(resolve => {
       machine.connection!.listen({
@@ -52,7 +52,7 @@ describe('a machine on the main thread', () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a machine on the main thread'), () => {
-  test.each([1, 2])('with %i vCPUs lets timers and sockets have their turns', async cpus => {
+  test.each([1, 2])('with %i vCPUs lets timers and sockets run', async cpus => {
     const engine = new LocalEngine({ machines: mainThreadMachines });
     const guest = await GuestVm.start(engine, { cpus, append: 'run="spin 600s"' });
     await guest.printed(/MiB memory/);
@@ -75,7 +75,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine on the main thread'), () => {
     await engine.close();
   });
 
-  test('is driven over its console, and ends by itself', async () => {
+  test('is controlled over its console, and powers off', async () => {
     const engine = new LocalEngine({ machines: mainThreadMachines });
     const guest = await GuestVm.start(engine);
     await guest.command('exit 5');
@@ -83,7 +83,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine on the main thread'), () => {
     await engine.close();
   });
 
-  test('is killed while its guest is busy, with all that it has opened', async () => {
+  test('is killed while its guest is busy, and closes all that it has opened', async () => {
     const engine = new LocalEngine({ machines: mainThreadMachines });
     const fds = openFds();
     const guest = await GuestVm.start(engine, { append: 'run="spin 600s"' });

@@ -45,7 +45,7 @@ async function neighborGoesOn(): Promise<void> {
 
 describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
   test.each(['SIGKILL', 'SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGTERM', 'SIGHUP'] as const)(
-    'that is ended by %s is felt by its VM alone, which says so',
+    'that is killed by %s ends only its own VM, which reports it',
     async signal => {
       const victim = await GuestVm.start(engine, { name: 'victim' });
       await victim.printed(/> $/);
@@ -62,7 +62,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
     },
   );
 
-  test('names the threads that it starts once it is confined', async () => {
+  test('names the threads that it starts after it is confined', async () => {
     const several = await GuestVm.start(engine, { name: 'several', cpus: 2 });
     const names = (vm: GuestVm) =>
       readdirSync(`/proc/${pidOf(vm)}/task`).map(tid =>
@@ -75,7 +75,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
     expect(names(neighbor)).not.toContain('vring-vcpu0');
   });
 
-  test('that later managers cannot find ends with its manager', async () => {
+  test('that later managers could not find ends with its manager', async () => {
     const config = parseMachineConfig({
       name: 'unregistered',
       boot: { kind: 'kernel', path: builtFile('guest.elf') },
@@ -108,7 +108,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
     await neighborGoesOn();
   });
 
-  test('that dies with commands on their way fails each of them', async () => {
+  test('that dies fails every pending command', async () => {
     const victim = await GuestVm.start(engine, { name: 'victim' });
     const pid = pidOf(victim);
     process.kill(pid, 'SIGSTOP');
@@ -122,7 +122,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
     await neighborGoesOn();
   });
 
-  test('that dies is started again if its definition says so, until it dies too often', async () => {
+  test('that dies is restarted if its definition says so, until it dies too often', async () => {
     const folder = process.env.VRING_DEFINITIONS_DIR!;
     const text = `name: phoenix\nmemory: 32M\non-crash: restart\nmachine:\n  kernel: ${builtFile('guest.elf')}\n  append: quiet\n`;
     writeFileSync(join(folder, 'phoenix.yaml'), text);
@@ -140,7 +140,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
     await neighborGoesOn();
   });
 
-  test('that is stopped is stuck, and says what lets it go on', { timeout: 60_000 }, async () => {
+  test('that is stopped is stuck, and the message says how to resume it', { timeout: 60_000 }, async () => {
     const victim = await GuestVm.start(engine, { name: 'victim', append: 'run="flood"' });
     const pid = pidOf(victim);
     process.kill(pid, 'SIGSTOP');
@@ -167,7 +167,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
   });
 
   test.skipIf(!canFreeze)(
-    'that waits for a disk which does not respond is stuck, and holds up nobody (needs root and a loop device)',
+    'that waits for a disk that does not respond is stuck, and blocks no other (needs root and a loop device)',
     { timeout: 60_000 },
     async () => {
       const folder = join(temporaryFolder(), 'frozen');

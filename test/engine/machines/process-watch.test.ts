@@ -23,8 +23,8 @@ function sleeping(): ChildProcess & { readonly pid: number } {
 
 const GONE = 2 ** 22 - 1;
 
-describe('a process that is watched', () => {
-  test('is known to have ended, and no signal reaches another one then', async () => {
+describe('a watched process', () => {
+  test('is known to have ended, and signals no longer reach any process', async () => {
     const { pid } = sleeping();
     const watch = new ProcessWatch(pid);
     expect(watch.hasExited).toBe(false);
@@ -35,7 +35,7 @@ describe('a process that is watched', () => {
     expect(() => new ProcessWatch(GONE)).toThrow('ESRCH');
   });
 
-  test('has a start time as long as it is there', async () => {
+  test('has a start time as long as it exists', async () => {
     const child = sleeping();
     const time = startTicksOf(child.pid)!;
     expect(time).toBeGreaterThan(0);
@@ -46,7 +46,7 @@ describe('a process that is watched', () => {
     expect(startTicksOf(GONE)).toBeNull();
   });
 
-  test('is held when it is stopped or gone', async () => {
+  test('is blocked when it is stopped or gone', async () => {
     const { pid } = sleeping();
     // It may still be on its way to its sleep, and read a disk.
     await until(() => whyStuck(pid) === `its process ${pid} does not respond (state S)`);
@@ -57,7 +57,7 @@ describe('a process that is watched', () => {
     expect(isHeld(GONE)).toBe(true);
   });
 
-  test('is killed if it sends what no machine sends', async () => {
+  test('is killed if it violates the protocol', async () => {
     const { pid } = sleeping();
     const [ours, theirs] = socketPair();
     const watch = new ProcessWatch(pid);

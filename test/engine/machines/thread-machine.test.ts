@@ -25,7 +25,7 @@ function launched() {
 }
 
 describe('a machine on a thread', () => {
-  test('that has not come up is gone as soon as it is ended, with its fds', async () => {
+  test('that has not come up is gone as soon as it is killed, with its fds', async () => {
     const fds = openFds();
     const machine = launched();
     // On the thread itself nothing has run yet.
@@ -34,7 +34,7 @@ describe('a machine on a thread', () => {
     await until(() => openFds() === fds);
   });
 
-  test('that is under way ends before it is gone', async () => {
+  test('that is running ends before it is gone', async () => {
     const machine = launched();
     const ended = new Promise<string>(resolve => {
       machine.connection!.listen({
@@ -51,7 +51,7 @@ describe('a machine on a thread', () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a machine on a thread'), () => {
-  test('closes each of its fds once: the next file with that number stays open', async () => {
+  test('closes each of its fds once: the next file with the same number stays open', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'disk.img');
     writeFileSync(path, '');

@@ -63,8 +63,8 @@ async function stateOf(name: string) {
   return (await listNetworks(root)).networks.find(network => network.name === name)?.state;
 }
 
-describe('networks of vring', () => {
-  test('come up with the first card that is in them, and know the address of its guest', async () => {
+describe("vring's networks", () => {
+  test('come up with their first network card, and know the address of its guest', async () => {
     define('lab', false);
     expect(await stateOf('lab')).toBe('down');
     const wire = await openWire({ type: 'network', name: 'lab' }, USER, networks);
@@ -81,13 +81,13 @@ describe('networks of vring', () => {
     new RawWire(again.fds[0]!).close();
   });
 
-  test('that are to be up come up with the manager', async () => {
+  test('with autostart come up with the manager', async () => {
     define('auto', true);
     await networks.bringAllUp();
     expect(await stateOf('auto')).toBe('up');
   });
 
-  test('have DHCP and DNS again when dnsmasq has ended', async () => {
+  test('restart dnsmasq when it has ended', async () => {
     networks.watch();
     const { networks: list } = await listNetworks(root);
     const { dnsmasq } = list.find(({ name }) => name === 'auto')!;
@@ -98,7 +98,7 @@ describe('networks of vring', () => {
     expect(await stateOf('auto')).toBe('up');
   }, 30_000);
 
-  test('that cannot be had are named', async () => {
+  test('that cannot come up are named', async () => {
     const open = (name: string, known: HostNetworks | null) =>
       openWire({ type: 'network', name }, USER, known);
     await expect(open('web', networks)).rejects.toThrow('there is no network web: there are auto, lab');
@@ -116,8 +116,8 @@ describe('networks of vring', () => {
   });
 });
 
-describe('interfaces of the host', () => {
-  test('a bridge gets a new port', async () => {
+describe('host interfaces', () => {
+  test('a bridge gets a port for a new card', async () => {
     ip('link', 'add', 'br7', 'type', 'bridge');
     const wire = await openWire({ type: 'bridge', bridge: 'br7' }, USER);
     expect(ip('-oneline', 'link', 'show', 'master', 'br7')).toContain(`${wire.interface}:`);

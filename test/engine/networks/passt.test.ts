@@ -26,11 +26,11 @@ async function open(options: Omit<z.input<ReturnType<typeof passtArm>>, 'type'> 
   return wire;
 }
 
-test('without a way out, passt says what it lacks', async () => {
+test('passt reports what is missing without a route', async () => {
   await expect(open()).rejects.toThrow(/^passt did not start: /);
 });
 
-test("a guest has the host's address by passt, reaches it, and is reached through forwarded ports", async () => {
+test("a guest behind passt has the host's address, reaches the host, and is reachable through forwarded ports", async () => {
   ip('link', 'add', 'eth7', 'type', 'veth', 'peer', 'name', 'eth8');
   ip('address', 'add', '10.40.0.5/24', 'dev', 'eth7');
   ip('link', 'set', 'eth7', 'up');

@@ -10,7 +10,7 @@ test.each([
   ['EAFNOSUPPORT', 'IPv6 is disabled on this host: choose an IPv4 address'],
   ['EINVAL', 'invalid argument (EINVAL)'],
   ['ENOBUFS', 'no buffer space available (ENOBUFS)'],
-])('%s has a reason', async (code, text) => {
+])('%s has an explanation', async (code, text) => {
   expect(await portFailure(port, code)).toMatch(text);
 });
 

@@ -17,7 +17,7 @@ const card: ConfigurableType = {
 const table = deviceTable.with(card);
 const nic = (options: object) => ({ type: 'my-nic', ...options });
 
-test('the cards among the devices of a machine, by their names in it', () => {
+test("finds the network cards among a machine's devices by name", () => {
   const devices = [
     nic({ network: { type: 'tap', ifname: 'tap0' }, mac: '52:54:00:00:00:AA' }),
     { type: 'virtio-rng' },
@@ -35,15 +35,15 @@ test('the cards among the devices of a machine, by their names in it', () => {
   expect(vmNics([{ type: 'virtio-rng' }], table)).toEqual([]);
 });
 
-describe('addresses', () => {
-  test('of cards without one are the same at each start, and no other card of the VM has them', () => {
+describe('MAC addresses', () => {
+  test('of cards without one are the same at every start, and unique in the VM', () => {
     const devices = [nic({ mac: macAddress('web', 1) }), nic({}), { type: 'virtio-rng' }, nic({})];
     const macs = withMacAddresses('web', devices, table).map(({ mac }) => mac);
     expect(macs).toEqual([macAddress('web', 1), macAddress('web', 2), undefined, macAddress('web', 3)]);
     expect(withMacAddresses('web', devices, table)).toEqual(withMacAddresses('web', devices, table));
   });
 
-  test('that others have are passed over', () => {
+  test('that are in use are skipped', () => {
     const taken = new Set([macAddress('web', 0), macAddress('web', 1)]);
     expect(freeMacAddress('web', 0, taken)).toBe(macAddress('web', 2));
     expect(freeMacAddress('web', 0, new Set())).toBe(macAddress('web', 0));
@@ -58,7 +58,7 @@ describe('addresses', () => {
   });
   const [a, b] = ['52:54:00:00:00:0a', '52:54:00:00:00:0b'] as const;
 
-  test('are not shared with a VM that runs', () => {
+  test('are not shared with a running VM', () => {
     expect(() => refuseSameMac(owner('web', b, a), [owner('idle'), owner('db', a)])).toThrow(
       `web cannot start: its card1 has the MAC address ${a}, and so has card0 of db, which runs: ` +
         'give one of them another (mac: in its definition), or shut that VM down first',

@@ -35,7 +35,7 @@ function namesIn(schema: unknown): string[] {
 }
 
 test.each(Object.entries({ ...requestSchemas, ...notificationSchemas }))(
-  'docs/api.md has %s with its parameters',
+  'docs/api.md documents %s with its parameters',
   (method, schema) => {
     const cells = rows.get(method);
     expect(cells).toBeDefined();
@@ -49,7 +49,7 @@ test.each(Object.entries({ ...requestSchemas, ...notificationSchemas }))(
   },
 );
 
-test('docs/api.md has no other requests, and every error', () => {
+test('docs/api.md documents no other requests, and every error', () => {
   const methods = new Set(Object.keys({ ...requestSchemas, ...notificationSchemas }));
   for (const method of notifications.keys()) methods.add(method);
   const documented = [...rows.keys()].filter(word => word.includes('/'));
@@ -94,25 +94,25 @@ const results = [...bodyOf('Requests').matchAll(/^ {2}'?([\w/]+)'?: \[.*, (\w+)(
 );
 
 test.each([...notifications])(
-  "docs/api.md has the manager's %s with its parameters",
+  "docs/api.md documents the manager's %s with its parameters",
   (method, parameters) => {
     expect(codes(rows.get(method)![0]!)).toEqual(expect.arrayContaining(parameters));
   },
 );
 
-test.each(results)('docs/api.md has the result of %s: %s', (method, type, fields) => {
+test.each(results)('docs/api.md documents the result of %s: %s', (method, type, fields) => {
   const text = type === 'SnapshotInfo' ? paragraph('A **snapshot** has') : rows.get(method)![1]!;
   expect(codes(text)).toEqual(expect.arrayContaining(fields));
 });
 
-test('docs/api.md has the fields of a VM, and no others, and those of a log entry', () => {
+test('docs/api.md documents exactly the fields of a VM, and those of a log entry', () => {
   const table = PAGE.slice(PAGE.indexOf('A **VM** has'), PAGE.indexOf('A **snapshot** has'));
   const documented = [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell]) => codes(cell!));
   expect(documented.toSorted()).toEqual(fieldsOf('VmInfo')!.toSorted());
   expect(codes(paragraph('A **log entry** has'))).toEqual(expect.arrayContaining(fieldsOf('LogEntry')!));
 });
 
-test("the page's Python lists the VMs", async () => {
+test('the Python example lists the VMs', async () => {
   const rig = await Rig.start();
   rig.engine.add('web', IDLE);
   rig.engine.add('db', IDLE, { state: 'paused' });
@@ -121,7 +121,7 @@ test("the page's Python lists the VMs", async () => {
   expect(stdout).toMatch(/^\d+\.\d+\.\d+\nweb running\ndb paused$/);
 });
 
-test("the page's shell does, where there is socat", async context => {
+test('the shell example lists the VMs (needs socat)', async context => {
   const { failed } = await execa('socat', ['-V'], { reject: false });
   context.skip(failed, 'socat is not installed');
   const rig = await Rig.start();

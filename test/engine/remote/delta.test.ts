@@ -21,7 +21,7 @@ describe('the difference between two values', () => {
     if (delta !== undefined) expect(applyDelta(before, delta)).toEqual(after);
   });
 
-  test('leads from any value to any other, over JSON, time after time', () => {
+  test('leads from any value to any other, over JSON, repeatedly', () => {
     const random = seeded(1);
     let sent: Json = randomValue(random, 4);
     let received = sent;
@@ -38,7 +38,7 @@ describe('the difference between two values', () => {
     }
   });
 
-  test('shares what is the same with the value before', () => {
+  test('shares unchanged parts with the previous value', () => {
     const before = { a: { big: [1, 2, 3] }, b: 1 };
     const after = applyDelta(before, [1, 2]) as typeof before;
     expect(after.a).toBe(before.a);
@@ -52,7 +52,7 @@ describe('the difference between two values', () => {
     [[1], [0]],
     [1, [0, 1]],
     [[1], { '~': [0, 1] }],
-  ])('is refused when it does not fit: %j and %j', (before, delta) => {
+  ])('is rejected when it does not apply: %j and %j', (before, delta) => {
     expect(() => applyDelta(before, delta as Delta)).toThrow(DeltaError);
   });
 });

@@ -4,7 +4,7 @@ import { FrameError, FrameParser } from '../../../src/engine/remote/frame-parser
 const frame = (body: string) => `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 
 describe('the frame parser', () => {
-  test('finds messages wherever the stream is cut', () => {
+  test('finds messages wherever the stream is split', () => {
     const bodies = ['{"a":1}', '', '{"ä":"ö"}'];
     const stream = Buffer.from(
       `${frame(bodies[0]!)}${frame('')}content-type: x\r\ncontent-length:11 \r\n\r\n{"ä":"ö"}`,
@@ -27,7 +27,7 @@ describe('the frame parser', () => {
     ['JSON without a header', '{"jsonrpc":"2.0"}', /starts with "Content-Length: N"/],
     ['binary garbage', '\x00\x01\x02', /starts with "Content-Length: N"/],
     ['a header without an end', `A: ${'x'.repeat(600)}`, /starts with "Content-Length: N"/],
-  ])('refuses %s', (_, text, message) => {
+  ])('rejects %s', (_, text, message) => {
     const parser = new FrameParser(100);
     expect(() => parser.push(Buffer.from(text, 'latin1'))).toThrow(FrameError);
     expect(() => new FrameParser(100).push(Buffer.from(text, 'latin1'))).toThrow(message);

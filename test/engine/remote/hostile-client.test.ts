@@ -10,7 +10,7 @@ async function expectAlive(rig: Rig): Promise<void> {
   expect(engine.vms()).toEqual(rig.engine.vms());
 }
 
-test('a manager and a client that have much to say do not wait for each other for ever', async () => {
+test('a manager and a client that both send much data do not deadlock', async () => {
   const rig = await Rig.start();
   rig.engine.add('web', IDLE);
   const engine = await rig.attach();
@@ -30,7 +30,7 @@ test('a manager and a client that have much to say do not wait for each other fo
   await until(() => printed > 0);
 });
 
-describe('a client that does not keep to the protocol', () => {
+describe('a client that violates the protocol', () => {
   test.each([
     ['garbage', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /the header of a message has no Content-Length/],
     ['binary garbage', '\x16\x03\x01\x02\x00', /a message starts with/],
@@ -40,7 +40,7 @@ describe('a client that does not keep to the protocol', () => {
     ['nothing', 'Content-Length: 0\r\n\r\n', /not valid JSON/],
     ['null', 'Content-Length: 4\r\n\r\nnull', /not a JSON-RPC 2.0 request/],
     ['a deep array', `Content-Length: 200000\r\n\r\n${'['.repeat(200_000)}`, /not valid JSON/],
-  ])('is told and dismissed for %s', async (_, text, message) => {
+  ])('gets an error and is disconnected for %s', async (_, text, message) => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.write(text);
@@ -49,7 +49,7 @@ describe('a client that does not keep to the protocol', () => {
     await expectAlive(rig);
   });
 
-  test('is dismissed for a message over the limit without it being read', async () => {
+  test('is disconnected for a message over the limit, which is not read', async () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.hello();
@@ -62,7 +62,7 @@ describe('a client that does not keep to the protocol', () => {
     await expectAlive(rig);
   });
 
-  test('has to say hello first, once, and in a protocol that both speak', async () => {
+  test('has to send hello first, once, and with a supported protocol version', async () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.send({ id: 1, method: 'vms', params: {} });
@@ -109,7 +109,7 @@ describe('a client that does not keep to the protocol', () => {
     ['console/resize', { console: 1, columns: 0, rows: 24 }],
     ['console/resize', { console: 1, columns: 65_536, rows: 24 }],
     ['no/such', {}],
-  ])('is dismissed for a notification %s that cannot be', async (method, params) => {
+  ])('is disconnected for an invalid notification %s', async (method, params) => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.hello();
@@ -119,7 +119,7 @@ describe('a client that does not keep to the protocol', () => {
     await until(() => rig.notes.join().includes('raw@pts/9'));
   });
 
-  test('is not waited for when it goes in the middle of a message', async () => {
+  test('is not waited for when it leaves in the middle of a message', async () => {
     const rig = await Rig.start();
     for (const text of ['Content-', 'Content-Length: 100\r\n\r\n{"json', '']) {
       const client = await rig.raw();
@@ -130,7 +130,7 @@ describe('a client that does not keep to the protocol', () => {
     await expectAlive(rig);
   });
 
-  test('survives cancellations, responses to nothing, and ids used twice', async () => {
+  test('may send stray cancellations, stray responses, and duplicate ids', async () => {
     const rig = await Rig.start();
     const client = await rig.raw();
     client.hello();
@@ -143,7 +143,7 @@ describe('a client that does not keep to the protocol', () => {
     await expectAlive(rig);
   });
 
-  test('that asks and never reads is not read either, and costs no more than its share', async () => {
+  test('that sends requests and never reads is no longer read, and uses bounded memory', async () => {
     const rig = await Rig.start();
     for (let index = 0; index < 200; index++) rig.engine.add(`vm${index}`, IDLE);
     const answer = JSON.stringify(rig.engine.vms()).length;
@@ -177,7 +177,7 @@ describe('a client that does not keep to the protocol', () => {
     await client.hears(/"id":100,"result"/);
   });
 
-  test('that does not read is told the whole once it does, and not all that it missed', async () => {
+  test('that stops reading gets the current state once it reads again, not everything it missed', async () => {
     const rig = await Rig.start();
     const topology = {
       shape: { vcpus: 1, queues: 0, regions: 0 },

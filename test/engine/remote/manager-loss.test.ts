@@ -47,7 +47,7 @@ describe('a manager', () => {
     return { path, manager, engine, losses };
   }
 
-  test('that is killed is said to have died; its VMs are as they were', async () => {
+  test('that is killed is reported as dead; its VMs keep running', async () => {
     const { manager, engine, losses } = await attachedTo();
     expect(engine.vms().map(vm => vm.state)).toEqual(['off', 'running']);
     manager.kill('SIGKILL');
@@ -61,7 +61,7 @@ describe('a manager', () => {
     await expect(engine.restart('web')).rejects.toThrow(reason);
   });
 
-  test('can be started by a client whose last one died', async () => {
+  test('can be restarted by a client after it died', async () => {
     const starts: ChildProcess[] = [];
     const attaching = attachedTo({
       startManager: async () => {
@@ -80,7 +80,7 @@ describe('a manager', () => {
     expect(starts).toHaveLength(1);
   });
 
-  test('that does not answer is said to be slow, not dead, until it answers', async () => {
+  test('that does not respond is reported as slow, not dead, until it responds', async () => {
     const { manager, engine, losses } = await attachedTo({ patienceMs: 2000 });
     manager.kill('SIGSTOP');
     await until(() => losses.some(loss => loss?.text.includes('kill -CONT')));
@@ -98,18 +98,21 @@ describe('a manager', () => {
   test.each([
     ['soon', 100],
     ['long before patience ends, where it was stopped', 2 ** 30],
-  ])('that does not answer a new client is named %s, with what resumes it', async (_, patienceMs) => {
-    const { path, manager } = await attachedTo();
-    manager.kill('SIGSTOP');
-    const attaching = RemoteEngine.attach({ path, terminal: 'me@pts/2', patienceMs });
-    const error = await attaching.catch(error => error);
-    expect(error).toBeInstanceOf(SlowManagerError);
-    expect(error.pid).toBe(manager.pid);
-    expect(error.message).toContain(`kill -CONT ${manager.pid}`);
-    manager.kill('SIGCONT');
-  });
+  ])(
+    'that does not respond to a new client is reported as %s, with the command that resumes it',
+    async (_, patienceMs) => {
+      const { path, manager } = await attachedTo();
+      manager.kill('SIGSTOP');
+      const attaching = RemoteEngine.attach({ path, terminal: 'me@pts/2', patienceMs });
+      const error = await attaching.catch(error => error);
+      expect(error).toBeInstanceOf(SlowManagerError);
+      expect(error.pid).toBe(manager.pid);
+      expect(error.message).toContain(`kill -CONT ${manager.pid}`);
+      manager.kill('SIGCONT');
+    },
+  );
 
-  test('that has too many clients says so', async () => {
+  test('that has too many clients reports so', async () => {
     const rig = await Rig.start();
     const others = await Promise.all(Array.from({ length: 128 }, () => rig.raw()));
     await expect(rig.attach()).rejects.toThrow('128 terminals are attached already: close one first');
@@ -118,7 +121,7 @@ describe('a manager', () => {
     await rig.attach();
   });
 
-  test('tells its status, and is stopped by clients that may change things', async () => {
+  test('reports its status, and is stopped by clients that may make changes', async () => {
     const rig = await Rig.start();
     const engine = await rig.attach();
     expect(await engine.managerStatus()).toMatchObject({ pid: process.pid, clients: 1, stopping: false });

@@ -30,7 +30,7 @@ test.each([
   if (state !== 'T') expect(said).toContain('has not answered for 12 s');
 });
 
-test('one that was stopped answers nobody', () => {
+test('a stopped manager does not respond', () => {
   expect(isStopped(7, proc('T'))).toBe(true);
   expect(isStopped(7, proc('R'))).toBe(false);
   expect(isStopped(8, proc('T'))).toBe(false);

@@ -10,7 +10,7 @@ function client() {
 const bytes = (text: string) => Buffer.from(text);
 const base64 = (text: string) => bytes(text).toString('base64');
 
-test('what was printed before the console was opened is replayed, also to a client that is behind', () => {
+test('output from before the console was opened is replayed, even to a client that lags behind', () => {
   const sink = client();
   const feed = new PrintedFeed(1, sink);
   sink.congested = true;
@@ -25,7 +25,7 @@ test('what was printed before the console was opened is replayed, also to a clie
   ]);
 });
 
-test('a client that missed too much begins anew with the end of it', () => {
+test('a client that missed too much starts over with the last part of the output', () => {
   const sink = client();
   const feed = new PrintedFeed(1, sink);
   sink.congested = true;

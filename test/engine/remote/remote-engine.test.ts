@@ -16,7 +16,7 @@ const BUSY = {
 } as const;
 
 describe('a remote engine', () => {
-  test('knows the VMs and the log when it is attached, and hears of changes', async () => {
+  test('knows the VMs and the log when it is attached, and is notified of changes', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     rig.engine.note('info', 'web', 'started');
@@ -38,7 +38,7 @@ describe('a remote engine', () => {
     expect(events.at(-1)).toEqual({ kind: 'removed', id: 'db' });
   });
 
-  test('hears that a VM is gone, also when there is another one of its name at once', async () => {
+  test('is notified that a VM is gone, even if another VM takes its name at once', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const engine = await rig.attach();
@@ -54,7 +54,7 @@ describe('a remote engine', () => {
     expect(heard).toEqual(['web is gone', 'web is off']);
   });
 
-  test('carries out actions, and knows what they changed when they are done', async () => {
+  test('performs actions, and knows their effects when they are done', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const engine = await rig.attach();
@@ -68,7 +68,7 @@ describe('a remote engine', () => {
     expect(rig.engine.calls).toEqual(['pause web', 'define new', 'kill web', 'remove web']);
   });
 
-  test("passes on the engine's sentences, and errors in a configuration as such", async () => {
+  test("passes on the engine's error messages, and configuration errors as such", async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const engine = await rig.attach();
@@ -80,7 +80,7 @@ describe('a remote engine', () => {
     expect(() => engine.openConsole('db', { printed: () => {} })).toThrow('there is no VM db');
   });
 
-  test('read-only, may look and not touch', async () => {
+  test('can read but not change anything when read-only', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const engine = await rig.attach({ readOnly: true });
@@ -101,7 +101,7 @@ describe('a remote engine', () => {
     expect(rig.engine.typed.size).toBe(0);
   });
 
-  test('samples with settings of its own', async () => {
+  test('samples with its own settings', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const [one, other] = [await rig.attach(), await rig.attach()];
@@ -127,7 +127,7 @@ describe('a remote engine', () => {
     expect(samples.length).toBeLessThanOrEqual(length + 1);
   });
 
-  test('shows one console to many, and lets one type', async () => {
+  test('shows a console to many clients, and lets one type', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     rig.engine.print('web', 'login: ');
@@ -165,7 +165,7 @@ describe('a remote engine', () => {
     expect(rig.engine.sizes.get('web')).toBe('120 x 40');
   });
 
-  test('types long texts in order', async () => {
+  test('types long text in order', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const engine = await rig.attach();
@@ -177,7 +177,7 @@ describe('a remote engine', () => {
     expect(rig.engine.typed.get('web')).toBe(text);
   });
 
-  test('says that the manager is gone, finds the next one, and goes on', async () => {
+  test('reports that the manager is gone, finds the next one, and continues', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     rig.engine.add('db', BUSY);
@@ -220,7 +220,7 @@ describe('a remote engine', () => {
     await until(() => samples.length > length);
   });
 
-  test('rejects what was asked when the connection breaks', async () => {
+  test('rejects pending requests when the connection breaks', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const received = Promise.withResolvers<void>();
@@ -266,12 +266,12 @@ describe('attaching', () => {
       /it sent what this vring does not understand: a message starts/,
     ],
     ['ends', '', /it closed the connection without giving a reason/],
-  ])('fails with a sentence when the other end %s', async (_, answer, message) => {
+  ])('fails with an explanation when the other end %s', async (_, answer, message) => {
     const path = await impostor(answer);
     await expect(RemoteEngine.attach({ path, terminal: 'me@pts/1' })).rejects.toThrow(message);
   });
 
-  test('again, to a manager that refuses, says so and goes on trying', async () => {
+  test('again, to a manager that refuses, reports it and keeps trying', async () => {
     const rig = await Rig.start();
     const engine = await rig.attach();
     const lost: (string | null)[] = [];
@@ -292,14 +292,14 @@ describe('attaching', () => {
 });
 
 describe('the socket', () => {
-  test('is for its user alone', async () => {
+  test('is accessible to its user alone', async () => {
     const rig = await Rig.start();
     const { stdout } = await execa('stat', ['-c', '%a', rig.path]);
     expect(stdout).toBe('600');
   });
 
   test.skipIf(process.getuid?.() !== 0)(
-    'refuses another user that can reach it (skipped: needs root)',
+    'rejects another user that can reach it (skipped: needs root)',
     async () => {
       const rig = await Rig.start();
       chmodSync(dirname(rig.path), 0o755);

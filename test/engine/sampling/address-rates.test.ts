@@ -39,7 +39,7 @@ class Machine {
 }
 
 describe('the addresses of a VM', () => {
-  test('say what each costs and whose it is, the costliest first', () => {
+  test('have their cost and their device, the most expensive first', () => {
     const machine = new Machine();
     machine.com1.read(0x3fd, 999);
     const { addresses, otherAddresses } = machine.heat(() => {
@@ -59,7 +59,7 @@ describe('the addresses of a VM', () => {
     expect(otherAddresses).toEqual({ reads: 0, writes: 0, share: 0, meanNs: null, total: 0 });
   });
 
-  test('stay when they are not used any more, and go with the baseline', () => {
+  test('stay listed when they are no longer used, until the baseline is reset', () => {
     const machine = new Machine();
     machine.com1.read(0x3fd, 999);
     const idle = new Window(machine.snapshot(0), machine.snapshot(1000));
@@ -69,7 +69,7 @@ describe('the addresses of a VM', () => {
     expect(machine.heat(() => {}).addresses).toEqual([]);
   });
 
-  test('are told one by one as far as a screen goes, the others together', () => {
+  test('are listed one by one up to a screenful, and the rest as a sum', () => {
     const machine = new Machine();
     const { addresses, otherAddresses } = machine.heat(() => {
       for (let i = 0; i < 2000; i++) machine.unclaimed.read(i, 0);
@@ -83,7 +83,7 @@ describe('the addresses of a VM', () => {
     expect(otherAddresses.meanNs).toBeCloseTo((otherAddresses.share * 1e9) / otherAddresses.reads);
   });
 
-  test('are none before the machine has told what it is made of', () => {
+  test('are empty before the machine has sent its topology', () => {
     const machine = new Machine();
     expect(machine.heat(() => machine.com1.read(0x3fd, 1), null).addresses).toEqual([]);
   });

@@ -5,7 +5,7 @@ function histogram(counts: Readonly<Record<number, number>>) {
   return Array.from({ length: HISTOGRAM_BUCKETS }, (_, bucket) => counts[bucket] ?? 0);
 }
 
-test('bands go from the shortest time that was counted to the longest, those between without a count among them', () => {
+test('bands range from the shortest to the longest time counted, including empty ones in between', () => {
   expect(histogramBands(histogram({ 10: 3, 12: 1 }), 8)).toEqual([
     { fromNs: 1024, toNs: 2048, count: 3 },
     { fromNs: 2048, toNs: 4096, count: 0 },
@@ -13,7 +13,7 @@ test('bands go from the shortest time that was counted to the longest, those bet
   ]);
 });
 
-test('where there is no room for all, the shortest times are one band, and nothing is left out', () => {
+test('the shortest times share one band if there is no room for all, and nothing is omitted', () => {
   const bands = histogramBands(histogram({ 2: 5, 10: 3, 12: 1 }), 2);
   expect(bands).toEqual([
     { fromNs: 4, toNs: 4096, count: 8 },
@@ -21,7 +21,7 @@ test('where there is no room for all, the shortest times are one band, and nothi
   ]);
 });
 
-test('nothing counted is no band and has no percentiles', () => {
+test('an empty histogram has no bands and no percentiles', () => {
   expect(histogramBands(histogram({}), 8)).toEqual([]);
   expect(histogramBands(histogram({ 3: 1 }), 0)).toEqual([]);
   expect(percentiles(histogram({}))).toBeNull();

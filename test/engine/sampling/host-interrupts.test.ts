@@ -32,7 +32,7 @@ test('vectors have rates, and totals since the baseline', () => {
   expect(rates(new Window(after, snapshot(4000, counts(vector(1, 30)))))).toEqual([[1, 30, 30]]);
 });
 
-test('a VM without devices of the host has none, and one that has just been looked at no rates', () => {
+test('a VM without host devices has no vectors, and there are no rates after the first sample', () => {
   expect(hostInterrupts(new Window(snapshot(0, null), snapshot(1000, null)))).toBeNull();
   const first = new Window(snapshot(0, null), snapshot(1000, { posted: true, vectors: [vector(0, 10)] }));
   expect(hostInterrupts(first)).toMatchObject({ posted: true, vectors: [{ total: 10, perSecond: 0 }] });

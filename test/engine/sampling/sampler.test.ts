@@ -23,7 +23,7 @@ test('has rates soon, then each second', () => {
   expect(samples.at(-1)!.totals.web!.exits).toBeCloseTo(1544);
 });
 
-test('has rates of a VM that begins to run soon', () => {
+test('has rates soon after a VM starts to run', () => {
   const { clock, engine, samples } = rig();
   clock.advance(300);
   engine.add('db', busy);
@@ -31,7 +31,7 @@ test('has rates of a VM that begins to run soon', () => {
   expect(Object.keys(samples.at(-1)!.totals)).toEqual(['web', 'db']);
 });
 
-test('goes on while a VM starts again and again', () => {
+test('continues while a VM restarts again and again', () => {
   const { clock, engine, samples } = rig();
   for (let start = 0; start < 20; start++) {
     engine.become('web', 'off');
@@ -58,7 +58,7 @@ describe('the queues of all VMs', () => {
     return { clock, engine, samples, sampling };
   }
 
-  test('are sampled for as long as they are asked for', () => {
+  test('are sampled for as long as they are requested', () => {
     const { clock, samples, sampling } = sampled({});
     expect(samples.at(-1)!.queues).toBeNull();
     sampling.configure({ queues: true });
@@ -71,7 +71,7 @@ describe('the queues of all VMs', () => {
     expect(samples.at(-1)!.queues).toBeNull();
   });
 
-  test('come with their rates and latencies, those of each VM in the order of its topology', () => {
+  test("have their rates and latencies, in the order of each VM's topology", () => {
     const { samples } = sampled({ queues: true });
     const [disk, entropy] = samples.at(-1)!.queues!.byVm.web!;
     expect(disk!.requests).toBeCloseTo(20_000);
@@ -85,7 +85,7 @@ describe('the queues of all VMs', () => {
     expect(entropy!.requests).toBeCloseTo(4);
   });
 
-  test('of a queue that returned nothing have no latency', () => {
+  test('that completed nothing have no latency', () => {
     const { clock, engine, samples } = sampled({ queues: true });
     const none = { requests: 0, kicks: 0, interrupts: 0, bytesToGuest: 0, bytesFromGuest: 0, inFlight: 0 };
     engine.renew('web', { ...busy, queues: busy.queues!.map(queue => ({ ...queue, ...none })) });
@@ -93,7 +93,7 @@ describe('the queues of all VMs', () => {
     expect(samples.at(-1)!.queues!.byVm.web![0]).toMatchObject({ requests: 0, p50Ns: null, p99Ns: null });
   });
 
-  test('are bounded: VMs beyond the limit are left out, and counted', () => {
+  test('are bounded: VMs beyond the limit are omitted, and counted', () => {
     const { clock, engine, samples } = sampled({ queues: true });
     const web = engine.vms().find(({ id }) => id === 'web')!;
     const label = web.topology!.queues[0]!;

@@ -16,7 +16,7 @@ test('a thread of this process has its CPU time, CPU and id', () => {
 });
 
 test.skipIf(process.getuid!() !== 0)(
-  'a thread in a PID namespace is known by its id there, and has its own here (needs root)',
+  'a thread in a PID namespace is found by its id in the namespace (needs root)',
   async () => {
     const child = spawn('unshare', ['--pid', '--fork', 'sh', '-c', 'echo up; exec cat'], {
       stdio: ['pipe', 'pipe', 'inherit'],

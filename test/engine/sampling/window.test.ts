@@ -64,7 +64,7 @@ function snapshot(at: number, words: Record<number, number>, times: Partial<Thre
 const exits = layout.vcpu(0) + VCPU.exits;
 const exitNs = layout.vcpu(0) + VCPU.exitNs;
 
-test('what a device counts by a name of its own has a rate and a total', () => {
+test('a device statistic has a rate and a total', () => {
   const base = layout.statistic(1);
   const labeled: Topology = {
     ...topology,
@@ -85,7 +85,7 @@ test('what a device counts by a name of its own has a rate and a total', () => {
   expect(vmDetail(window, topology).statistics).toEqual([]);
 });
 
-describe('a block that another queue has got', () => {
+describe('a block that was reassigned to another queue', () => {
   const slot = layout.queue(0);
   const old = { [slot + QUEUE.requests]: 5000, [slot + QUEUE.latency + 10]: 5000 };
   const next = {
@@ -99,7 +99,7 @@ describe('a block that another queue has got', () => {
     queues: [{ ...topology.queues[0]!, id: 9, device: 'blk1' }, topology.queues[1]!],
   };
 
-  test('counts what that one did, from zero', () => {
+  test("counts the new queue's requests, from zero", () => {
     const window = new Window(snapshot(0, old), snapshot(1000, changed(next)), {
       baseline: snapshot(0, old),
     });
@@ -109,7 +109,7 @@ describe('a block that another queue has got', () => {
     expect(vmTotals(window, relabeled).requests).toBe(7000);
   });
 
-  test('shows neither queue while the label is still that of the other', () => {
+  test("shows neither queue while the label is still the old queue's", () => {
     const late = new Window(snapshot(0, old), snapshot(1000, changed(next)));
     expect(vmDetail(late, topology).queues.map(({ device }) => device)).toEqual(['rng0']);
     expect(queueLoads(late, topology).map(({ id }) => id)).toEqual([2]);
@@ -121,7 +121,7 @@ describe('a block that another queue has got', () => {
 });
 
 describe('rates', () => {
-  test('are what moved, by the seconds between', () => {
+  test('are the differences divided by the elapsed seconds', () => {
     const window = new Window(
       snapshot(1000, { [exits + EXIT.IO]: 100, [exitNs + EXIT.IO]: 1_000_000 }),
       snapshot(3000, { [exits + EXIT.IO]: 700, [exitNs + EXIT.IO]: 501_000_000 }),
@@ -131,7 +131,7 @@ describe('rates', () => {
     expect(vcpu!.exits).toEqual([{ reason: EXIT.IO, total: 700, perSecond: 300, share: 0.25 }]);
   });
 
-  test('count a counter that went back from zero', () => {
+  test('treat a counter that decreased as restarted from zero', () => {
     const window = new Window(
       snapshot(0, { [exits + EXIT.MMIO]: 5000 }),
       snapshot(1000, { [exits + EXIT.MMIO]: 40 }),
@@ -139,7 +139,7 @@ describe('rates', () => {
     expect(window.perSecond(exits + EXIT.MMIO)).toBe(40);
   });
 
-  test('list the reasons that ever occurred, the most frequent first', () => {
+  test('list all exit reasons that occurred, the most frequent first', () => {
     const before = snapshot(0, { [exits + EXIT.IO]: 10, [exits + EXIT.MMIO]: 20 });
     const window = new Window(before, snapshot(1000, { [exits + EXIT.IO]: 30, [exits + EXIT.MMIO]: 20 }));
     const [vcpu] = vmDetail(window, topology).vcpus;
@@ -157,7 +157,7 @@ describe('rates', () => {
     expect(vcpu!.exits[0]).toMatchObject({ total: 600, perSecond: 100 });
   });
 
-  test('of a VM add up its queues, and the bytes of its disks alone', () => {
+  test('of a VM sum its queues, and the bytes of its disks only', () => {
     const [blk, rng] = [layout.queue(0), layout.queue(1)];
     const words = {
       [blk + QUEUE.requests]: 10,
@@ -187,7 +187,7 @@ describe('rates', () => {
     expect(totals).toMatchObject({ requests: 0, diskReadBytes: 4096 });
   });
 
-  test('of regions and queues carry their names', () => {
+  test('of regions and queues have their names', () => {
     const words = {
       [layout.region(0) + REGION.reads]: 3,
       [layout.region(0) + REGION.writes]: 4,
@@ -226,7 +226,7 @@ describe('time', () => {
     expect(vmTotals(window, topology).cpu).toBeCloseTo(0.6);
   });
 
-  test('never adds up to more than there was, however coarse the ticks', () => {
+  test('never sums to more than the elapsed time, however coarse the ticks', () => {
     const times = { guestNs: 60_000_000, systemNs: 60_000_000 };
     const { time } = vmDetail(
       new Window(snapshot(0, {}), snapshot(100, { [deviceNs]: 30_000_000 }, times)),
@@ -237,7 +237,7 @@ describe('time', () => {
     expect(time.guest + time.kvm + time.devices).toBeCloseTo(1);
   });
 
-  test('on a CPU is compared over the longer window that it is given', () => {
+  test('on a CPU is compared over the longer window', () => {
     const cpuBefore = snapshot(0, {}, { guestNs: 0 });
     const before = snapshot(900, {}, { guestNs: 500_000_000 });
     const after = snapshot(1000, {}, { guestNs: 500_000_000 });
@@ -247,7 +247,7 @@ describe('time', () => {
 });
 
 describe('percentiles', () => {
-  test('lie in the bucket that holds their rank', () => {
+  test('lie in the bucket that contains their rank', () => {
     const counts = Array<number>(32).fill(0);
     counts[10] = 98;
     counts[20] = 2;
@@ -258,11 +258,11 @@ describe('percentiles', () => {
     expect(p99Ns).toBeLessThan(2 ** 21);
   });
 
-  test('of nothing are none', () => {
+  test('of an empty histogram are null', () => {
     expect(percentiles(Array<number>(32).fill(0))).toBeNull();
   });
 
-  test('of several histograms are those of their sum', () => {
+  test('of several histograms are those of the sum', () => {
     const fast = Array<number>(32).fill(0).with(4, 10);
     const slow = Array<number>(32).fill(0).with(24, 10);
     expect(percentiles(sumOfHistograms([fast, slow]))!.p99Ns).toBeGreaterThan(2 ** 24);

@@ -22,7 +22,7 @@ function rig(devices: readonly (typeof VGA)[] = [VGA]) {
   return { engine, link: followScreen(engine, 'web') };
 }
 
-test('follows what is shown, with what has changed', async () => {
+test('follows the picture by its changes', async () => {
   const { engine, link } = rig();
   const first = textFrame(['SeaBIOS']);
   engine.screens.show('web', first);
@@ -44,7 +44,7 @@ test('follows what is shown, with what has changed', async () => {
   expect(await link.next()).toMatchObject({ frame: picture });
 });
 
-test('is off while the VM is, and goes on when it is started again', async () => {
+test('is off while the VM is, and continues when the VM is started again', async () => {
   const { engine, link } = rig();
   const frame = textFrame(['login:']);
   engine.screens.show('web', frame);
@@ -63,7 +63,7 @@ test('is off while the VM is, and goes on when it is started again', async () =>
   expect(view?.frame).toEqual(frame);
 });
 
-test('closing it ends a wait', async () => {
+test('ends a wait when it is closed', async () => {
   const { engine, link } = rig();
   engine.screens.show('web', textFrame([]));
   await link.next();
@@ -73,14 +73,14 @@ test('closing it ends a wait', async () => {
   expect(await link.next()).toBeNull();
 });
 
-test('a VM without a screen is off', async () => {
+test('is off for a VM without a screen', async () => {
   const { link } = rig([]);
   const view = await link.next();
   expect(view?.frame satisfies ScreenFrame | undefined).toEqual({ kind: 'off' });
   expect(link.problem).toBeNull();
 });
 
-test('says what keeps a screen from being shown, and tries again', async () => {
+test('reports why the screen cannot be shown, and tries again', async () => {
   const { engine, link } = rig();
   const { screen } = engine;
   engine.screen = async () => {

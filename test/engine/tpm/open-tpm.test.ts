@@ -67,7 +67,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     answer<Uint8Array>(done => tpm.execute(locality, command, done));
   const stateOf = (tpm: TpmBackend) => answer<TpmState | null>(done => tpm.readState(done));
 
-  test('gives random numbers, and has PCRs that end with its power', async () => {
+  test('returns random numbers, and loses its PCRs at power-off', async () => {
     const tpm = await open();
     expect(code(await execute(tpm, STARTUP))).toBe(0);
     const [first, second] = [await execute(tpm, RANDOM), await execute(tpm, RANDOM)];
@@ -85,7 +85,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('has its state read, and goes on in another one', async () => {
+  test('has its state saved, and loaded into another instance', async () => {
     const tpm = await open();
     await execute(tpm, STARTUP);
     await execute(tpm, EXTEND);
@@ -102,7 +102,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     expect(await stateOf(third)).toEqual(state);
   });
 
-  test('keeps what it keeps without power, and ends with the VM', async () => {
+  test('keeps its nonvolatile state, and ends with the VM', async () => {
     const tpm = await open();
     await execute(tpm, STARTUP);
     const { permanent } = (await stateOf(tpm))!;
@@ -115,7 +115,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     expect((await stateOf(again))!.permanent.slice(40, 200)).toEqual(permanent.slice(40, 200));
   });
 
-  test('is one that runs already, by its control socket', async () => {
+  test('may be an instance that is already running, by its control socket', async () => {
     const path = join(folder, 'control.sock');
     const program = spawn('swtpm', [
       ...['socket', '--tpm2', '--tpmstate', `dir=${folder}`, '--ctrl', `type=unixio,path=${path}`],
@@ -138,7 +138,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     }
   });
 
-  test('that does not run is said to', async () => {
+  test('that is not running is reported', async () => {
     const path = join(folder, 'none.sock');
     await expect(open({ type: 'socket', path })).rejects.toThrow(
       /^no TPM at .*none\.sock: .*; start swtpm socket/,

@@ -9,8 +9,8 @@ const STARTED: readonly Layer[] = [
   layerOf('no-new-privs', 0),
 ];
 
-describe('how the program of a network is confined', () => {
-  test('by all layers: those of its start, and those that its report says nothing about', () => {
+describe("the confinement of a network's program", () => {
+  test('consists of all layers: those of its start, and those that its report omits', () => {
     const layers = programLayers(STARTED, 'ready\n');
     expect(layers.filter(({ state }) => state === 'unavailable')).toEqual([]);
     expect(layers.map(({ name }) => name)).toEqual(
@@ -26,14 +26,14 @@ describe('how the program of a network is confined', () => {
       'empty root, seccomp',
       /root/,
     ],
-  ])('%j: what it lacks is said, and strict confinement refuses it', (said, lacks, reason) => {
+  ])('%j: a missing layer is reported, and strict confinement rejects it', (said, lacks, reason) => {
     const layers = programLayers(STARTED, said);
     expect(programText(layers, false)).toBe(`vring-net-user, confined, without ${lacks}`);
     expect(() => programText(layers, true)).toThrow(/^strict confinement needs .* for vring-net-user/);
     expect(() => programText(layers, true)).toThrow(reason);
   });
 
-  test('what failed at its start is not made up for', () => {
+  test('is still incomplete if a layer failed at its start', () => {
     const failed = layerOf('mount-namespace', constants.errno.EPERM);
     const layers = programLayers([failed], 'ready\n');
     expect(programText(layers, false)).toContain('without mount namespace');

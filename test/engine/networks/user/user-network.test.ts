@@ -79,7 +79,7 @@ function bytes(length: number): Buffer {
   return Buffer.from(Uint8Array.from({ length }, () => random.below(256)));
 }
 
-test('its program is confined by every layer, as strict confinement demands', async () => {
+test('the program of a network is confined by every layer, as strict confinement requires', async () => {
   const parsed = userArm(z).parse({ type: 'user' });
   const { fds, program } = await openUserNetwork(parsed, { vm: 'web', largeFrames: false, strictly: true });
   openWires.push(new RawWire(fds[0]!));
@@ -87,7 +87,7 @@ test('its program is confined by every layer, as strict confinement demands', as
 });
 
 describe('a user-mode network', () => {
-  test('answers ARP for its host and its name server, and ICMP', async () => {
+  test('responds to ARP for its host and its name server, and to ICMP', async () => {
     const guest = await guestOf();
     expect((await guest.arp(HOST)).toString('hex')).toBe('52550a000202');
     expect((await guest.arp('10.0.2.3')).toString('hex')).toBe('52550a000203');
@@ -102,7 +102,7 @@ describe('a user-mode network', () => {
     expect(answer.subarray(8).toString()).toBe('are you there');
   });
 
-  test('gives an address by DHCP, with what was configured', async () => {
+  test('assigns an address by DHCP, with the configured options', async () => {
     const guest = new RawGuest(
       await open({
         net: '192.168.76.0/24',
@@ -132,7 +132,7 @@ describe('a user-mode network', () => {
     expect((await dhcp(guest, 3, '192.168.76.20')).address).toBe('192.168.76.20');
   });
 
-  test('passes questions for names to the server of the host', async () => {
+  test("forwards DNS queries to the host's name server", async () => {
     const server = createSocket('udp4').bind(53, '127.0.0.1');
     server.unref();
     await once(server, 'listening');
@@ -197,7 +197,7 @@ describe('a user-mode network', () => {
     client.close();
   });
 
-  test('names the process that has a port already', async () => {
+  test('names the process that already listens on a port', async () => {
     await open({ hostfwd: [{ host: 2223, guest: 22 }] });
     await expect(open({ hostfwd: [{ host: 2223, guest: 22 }] })).rejects.toThrow(
       /^tcp port 2223 of 127\.0\.0\.1 cannot be forwarded to port 22 of the guest: it is in use by VM web \(pid \d+\): stop that, or choose another port$/,
@@ -227,7 +227,7 @@ describe('a user-mode network', () => {
       await expect(open({ tftp })).rejects.toThrow(`folder ${tftp} cannot be served by TFTP: ${why}`);
   });
 
-  test('forwards addresses of its own to the host: to a port, a socket, a command', async () => {
+  test('forwards its own addresses to the host: to a port, a socket, a command', async () => {
     const path = join(folder, 'server.sock');
     const server = createServer(socket => socket.end('from a socket')).listen(path);
     await once(server, 'listening');
@@ -258,7 +258,7 @@ describe('a user-mode network', () => {
     );
   });
 
-  test('restricts a guest to what is forwarded', async () => {
+  test('restricts a guest to the forwarded ports', async () => {
     const port = await serve(echo);
     const free = await guestOf();
     expect(await RawConnection.open(free, HOST, port, 7000)).not.toBeNull();
@@ -266,7 +266,7 @@ describe('a user-mode network', () => {
     expect(await RawConnection.open(guest, HOST, port, 7001)).toBeNull();
   });
 
-  test('serves a folder by TFTP, and nothing outside of it', async () => {
+  test('serves a folder by TFTP, and nothing outside it', async () => {
     const tftp = join(folder, 'tftp');
     mkdirSync(join(tftp, 'sub'), { recursive: true });
     const content = bytes(3000);
@@ -283,7 +283,7 @@ describe('a user-mode network', () => {
     );
   });
 
-  test('has IPv6, unless it is off', async () => {
+  test('has IPv6 unless it is turned off', async () => {
     const solicit = Buffer.concat([
       Buffer.from('6000000000083aff', 'hex'),
       Buffer.alloc(16),
@@ -303,7 +303,7 @@ describe('a user-mode network', () => {
     expect(without.wire.passed.some(advertised)).toBe(false);
   });
 
-  test('is not impressed by hostile frames', async () => {
+  test('withstands hostile frames', async () => {
     const wire = await open({ hostfwd: [{ host: 2225, guest: 22 }], tftp: folder });
     const guest = new RawGuest(wire, '10.0.2.15');
     await guest.arp(HOST);
@@ -333,7 +333,7 @@ describe('a user-mode network', () => {
     expect((await guest.arp(HOST)).length).toBe(6);
   });
 
-  test('is confined: no file, no right, no other process', async () => {
+  test('is confined: no files, no capabilities, no other processes', async () => {
     await open();
     const [pid] = readdirSync('/proc').filter(
       name => /^\d+$/.test(name) && commandLine(name).endsWith('/dist/vring-net-user'),
