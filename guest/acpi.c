@@ -34,7 +34,9 @@ enum {
     FADT_DSDT = 40,
     FADT_PM1A_EVENT = 56,
     FADT_PM1A_CONTROL = 64,
+    FADT_GPE0 = 80,
     FADT_PM1_EVENT_LENGTH = 88,
+    FADT_GPE0_LENGTH = 92,
     FADT_FLAGS = 112,
     FADT_X_DSDT = 140,
     FADT_SLEEP_CONTROL = 244
@@ -184,6 +186,16 @@ bool acpi_power_button_pressed(void)
     out16(status, events); /* writing ones clears them */
     interrupts_unmask_sci();
     return events & PM1_POWER_BUTTON;
+}
+
+void acpi_enable_event(unsigned event)
+{
+    const uint8_t *fadt = (const uint8_t *)find_table("FACP");
+    uint16_t enable = fadt ? (uint16_t)(load32(fadt + FADT_GPE0) + fadt[FADT_GPE0_LENGTH] / 2) : 0;
+    if (!enable)
+        return;
+    enable = (uint16_t)(enable + event / 8);
+    out8(enable, in8(enable) | (uint8_t)(1 << event % 8));
 }
 
 static void store32(void *at, uint32_t value) { memcpy(at, &value, sizeof value); }

@@ -16,6 +16,9 @@ void acpi_enable_power_button(void);
 /* After IRQ_SCI: whether the power button was pressed. Clears the status, and unmasks IRQ_SCI. */
 bool acpi_power_button_pressed(void);
 
+/* Enables a general-purpose event. */
+void acpi_enable_event(unsigned event);
+
 /* Enters S3, suspend to RAM, to resume in real mode at `vector`. With `alarm` the real-time clock may wake the machine.
  * Returns; the machine may stop at any time after that, or not at all. */
 void acpi_suspend(uint32_t vector, bool alarm);

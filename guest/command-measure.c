@@ -105,17 +105,6 @@ const char *command_spin(unsigned count, char **words)
     return NULL;
 }
 
-static uint64_t compute_until(uint64_t end)
-{
-    uint64_t iterations = 0;
-    while (rdtsc() < end) {
-        for (unsigned i = 0; i < 1000; i++)
-            compiler_barrier();
-        iterations += 1000;
-    }
-    return iterations;
-}
-
 static uint64_t exit_until(uint64_t end)
 {
     uint64_t exits = 0;
@@ -139,7 +128,7 @@ const char *command_smp(unsigned count, char **words)
         else
             online++;
     }
-    smp_run(cpus, found, exits ? exit_until : compute_until, ms_to_ticks(ms));
+    smp_run(cpus, found, exits ? exit_until : smp_compute, ms_to_ticks(ms));
     for (unsigned i = 0; i < found; i++) {
         if (cpus[i].iterations)
             print("  CPU %u, APIC ID %u: started in %lu us, %lu %s\n", i, cpus[i].apic_id,

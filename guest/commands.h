@@ -25,6 +25,7 @@ void exits_mixture(unsigned n);
 const char *command_exits(unsigned count, char **words);
 const char *command_spin(unsigned count, char **words);
 const char *command_smp(unsigned count, char **words);
+const char *command_cpus(unsigned count, char **words);
 const char *command_demo(unsigned count, char **words);
 const char *command_flood(unsigned count, char **words);
 const char *command_rubbish(unsigned count, char **words);

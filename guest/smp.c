@@ -38,9 +38,11 @@ void ap_main(struct cpu *cpu) __attribute__((noreturn));
 static smp_job *volatile job;
 static volatile uint64_t job_end;
 
+uint32_t smp_own_apic_id(void) { return read32(LAPIC + LAPIC_ID) >> 24; }
+
 unsigned smp_find(struct cpu *cpus)
 {
-    uint32_t ids[MAX_CPUS], own = read32(LAPIC + LAPIC_ID) >> 24;
+    uint32_t ids[MAX_CPUS], own = smp_own_apic_id();
     unsigned found = acpi_cpus(ids, MAX_CPUS), count = 1;
     cpus[0] = (struct cpu){.apic_id = own};
     for (unsigned i = 0; i < found && i < MAX_CPUS && count < MAX_CPUS; i++)
@@ -122,4 +124,15 @@ void smp_run(struct cpu *cpus, unsigned count, smp_job *requested, uint64_t tick
     for (unsigned i = 1; i < count; i++)
         while (cpus[i].state == RUNNING)
             cpu_pause();
+}
+
+uint64_t smp_compute(uint64_t until)
+{
+    uint64_t iterations = 0;
+    while (rdtsc() < until) {
+        for (unsigned i = 0; i < 1000; i++)
+            compiler_barrier();
+        iterations += 1000;
+    }
+    return iterations;
 }

@@ -14,6 +14,9 @@ struct cpu {
  * the APIC IDs are 0. */
 unsigned smp_find(struct cpu *cpus);
 
+/* The local APIC ID of the CPU that calls it. */
+uint32_t smp_own_apic_id(void);
+
 /* A job that all CPUs run at the same time, until the time stamp counter has reached `until`. Returns the amount of
  * work done. */
 typedef uint64_t smp_job(uint64_t until);
@@ -23,3 +26,6 @@ const char *smp_start(struct cpu *cpus, unsigned index);
 
 /* Runs a job for `ticks` on this CPU and every started one; returns when all are done. */
 void smp_run(struct cpu *cpus, unsigned count, smp_job *job, uint64_t ticks);
+
+/* A job: computes, and counts its iterations. */
+uint64_t smp_compute(uint64_t until);

@@ -7,6 +7,7 @@ import type { DefinedDevice } from '../engine/hotplug/defined-device.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { withVcpus } from './change/cpus.ts';
 import { derivedText } from './change/derive.ts';
 import { withDevice, withLimits, withoutDevice } from './change/devices.ts';
 import { renamedText } from './change/rename.ts';
@@ -132,6 +133,12 @@ export class DefinitionStore implements Definitions {
     this.save(name, text, { replace: true });
   }
 
+  /** Sets the number of vCPUs; comments stay. @throws DefinitionFileError, DefinitionError */
+  setVcpus(name: string, count: number): void {
+    const text = withVcpus(this.text(name), this.file(name), this.definition(name), count);
+    this.save(name, text, { replace: true });
+  }
+
   /**
    * Gives a definition another name; the old file is kept as `NAME.yaml~`.
    * @throws DefinitionFileError, DefinitionError
@@ -182,7 +189,8 @@ export class DefinitionStore implements Definitions {
     try {
       const definition = this.definition(name);
       const { cpus, memory, autostart, 'on-crash': onCrash } = definition;
-      const size = { vcpus: cpus.count, memoryBytes: memory.size };
+      const room = cpus.maxcpus !== undefined && { maxVcpus: cpus.maxcpus };
+      const size = { vcpus: cpus.count, ...room, memoryBytes: memory.size };
       const { devices, hostDevices, nics, missing } = askedFor(definition);
       const vm = {
         ...{ name, problem: null, blockers: [], ...size, autostart, onCrash },

@@ -17,6 +17,8 @@ export type DefinedVm = {
    */
   readonly blockers: readonly string[];
   readonly vcpus: number;
+  /** The most that it has room for; default: as many. */
+  readonly maxVcpus?: number;
   readonly memoryBytes: number;
   readonly autostart: boolean;
   readonly onCrash: 'keep' | 'restart';
@@ -58,6 +60,8 @@ export interface Definitions {
   detach(name: string, device: Partial<DeviceConfig>): void;
   /** Replaces all limits of a disk or network card; `device` as for `detach`. @throws when there is none */
   limit(name: string, device: Partial<DeviceConfig>, limits: DiskLimits | NetLimits): void;
+  /** Sets the number of vCPUs. @throws when there is no room for that many */
+  setVcpus(name: string, count: number): void;
   /** Renames a definition. @throws when the new name is taken */
   rename(from: string, to: string): void;
   /** Keeps the file as `NAME.yaml~`. */
@@ -87,6 +91,9 @@ export const NO_DEFINITIONS: Definitions = {
     throw new Error(`there is no definition of ${name}`);
   },
   limit: name => {
+    throw new Error(`there is no definition of ${name}`);
+  },
+  setVcpus: name => {
     throw new Error(`there is no definition of ${name}`);
   },
   derive: yaml => yaml,

@@ -81,10 +81,18 @@ export function describeVm(vm: VmParts): VmInfo {
 }
 
 /** The size of its present machine, or at its next start. */
-function sizeOf({ isInUse, defined, config }: VmParts): { vcpus: number; memoryBytes: number } {
+function sizeOf({
+  isInUse,
+  run,
+  defined,
+  config,
+}: VmParts): Pick<VmInfo, 'vcpus' | 'maxVcpus' | 'memoryBytes'> {
   const next = isInUse ? null : defined;
+  const vcpus = next?.vcpus ?? run?.topology?.vcpus ?? config?.cpus ?? 0;
+  const most = next === null ? config?.maxCpus : next.maxVcpus;
   return {
-    vcpus: next?.vcpus ?? config?.cpus ?? 0,
+    vcpus,
+    ...(most !== undefined && most > vcpus && { maxVcpus: most }),
     memoryBytes: next?.memoryBytes ?? config?.memory.bytes ?? 0,
   };
 }

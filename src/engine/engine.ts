@@ -15,6 +15,8 @@ import type {
   DetachOptions,
   LimitOptions,
   MediumChange,
+  SetVcpusOptions,
+  VcpusChanged,
 } from './hotplug/hotplug-info.ts';
 import type { Arrival, Migrated, MigrateOptions, Offer } from './migration/migration-info.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
@@ -148,6 +150,12 @@ export interface Engine {
   guestExec(id: string, program: GuestProgram): Promise<GuestProgramEnd>;
   /** Shrinks or grows the guest's memory to this many bytes: its balloon takes the rest, as far as the guest allows. */
   setBalloon(id: string, bytes: number): Promise<void>;
+  /**
+   * Adds vCPUs to a running or paused VM until there are `count`, or has its guest release the last ones; resolves once
+   * the guest has done its part. It may take any time and may never do so: the topology shows what it has been asked.
+   * For a VM that is off, changes the definition. @throws with a sentence, such as the guest's refusal
+   */
+  setVcpus(id: string, count: number, options?: SetVcpusOptions): Promise<VcpusChanged>;
   /**
    * Inserts a medium into a drive of a running VM, or ejects it, until the VM ends. A guest that has locked the drive
    * is asked to release it; if it does not, the change fails unless forced.

@@ -41,6 +41,8 @@ import type {
   DetachOptions,
   LimitOptions,
   MediumChange,
+  SetVcpusOptions,
+  VcpusChanged,
 } from './hotplug/hotplug-info.ts';
 import { VmDevices } from './hotplug/vm-devices.ts';
 import {
@@ -360,6 +362,10 @@ export class LocalEngine implements Engine, CounterSource {
   async setBalloon(id: string, target: number): Promise<void> {
     await this.#vm(id).command('set-balloon', { bytes: target });
     this.note('info', `the guest should keep ${sizeText(target)} of its memory`, id);
+  }
+
+  async setVcpus(id: string, count: number, options: SetVcpusOptions = {}): Promise<VcpusChanged> {
+    return await this.#devices.setVcpus(this.#vm(id), count, options);
   }
 
   async changeMedium(id: string, device: string, change: MediumChange): Promise<void> {

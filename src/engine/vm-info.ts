@@ -44,6 +44,8 @@ export type VmInfo = {
   readonly name: string;
   readonly state: VmState;
   readonly vcpus: number;
+  /** The most vCPUs that it has room for; absent if it has as many. */
+  readonly maxVcpus?: number;
   readonly memoryBytes: number;
   /** Why it is off, crashed or stuck, in one sentence; with a register dump in `detail` after a KVM error. */
   readonly reason: string | null;

@@ -4,7 +4,7 @@ import { cannotStart, isAlive, isUnsafe, otherVersion, UNSAFE, type VmInfo } fro
 import { version } from '../project-root.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
-import type { Topology } from '../vmm/machine/topology.ts';
+import type { Topology, VcpuLabel } from '../vmm/machine/topology.ts';
 import { balloonOf, balloonText } from './balloon-facts.ts';
 
 /** A VM in one line: how long it has run or why it does not, its definition, and its keyboard holder. */
@@ -50,10 +50,34 @@ export function guestText({ hostname, os, interfaces }: GuestFacts): string {
 }
 
 /** The number of vCPUs, and the most it can have if that is larger. */
-export function vcpusText({ vcpus, topology }: VmInfo): string {
+export function vcpusText(vm: VmInfo): string {
+  const { vcpus } = vm;
   if (vcpus === 0) return '-';
-  const most = topology?.shape.vcpus ?? vcpus;
-  return most > vcpus ? `${vcpus}, with room for ${most}` : String(vcpus);
+  const most = mostVcpus(vm);
+  const { adding, removing } = pendingVcpus(vm.topology);
+  return [
+    most > vcpus ? `${vcpus}, with room for ${most}` : String(vcpus),
+    ...(adding.length > 0 ? [`not taken up by the guest: ${adding.join(', ')}`] : []),
+    ...(removing.length > 0 ? [`to be released: ${removing.join(', ')}`] : []),
+  ].join('; ');
+}
+
+/** The most vCPUs that it has room for. */
+export function mostVcpus({ vcpus, maxVcpus, topology }: VmInfo): number {
+  return maxVcpus ?? Math.max(vcpus, topology?.shape.vcpus ?? 0);
+}
+
+/** The vCPUs that its guest has not taken up, and those that it has been asked to release and has not. */
+export function pendingVcpus(topology: Topology | null): {
+  readonly adding: number[];
+  readonly removing: number[];
+} {
+  const labels = topology?.vcpuLabels ?? [];
+  const indicesOf = (some: (label: VcpuLabel) => boolean) => labels.filter(some).map(({ index }) => index);
+  return {
+    adding: indicesOf(({ adding, removing }) => adding === true && removing === undefined),
+    removing: indicesOf(({ removing }) => removing !== undefined),
+  };
 }
 
 /** The host CPUs that a VM's vCPUs are pinned to: `vCPU 0 to CPU 2, 1 to 3`; empty if they may run anywhere. */

@@ -32,6 +32,7 @@ class Defined implements Definitions {
   attach = () => '';
   detach = () => {};
   limit = () => {};
+  setVcpus = () => {};
   derive = (yaml: string) => yaml;
   check = () => {};
   renamed = (yaml: string) => yaml;

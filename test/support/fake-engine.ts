@@ -320,6 +320,10 @@ export class FakeEngine implements Engine, CounterSource {
   };
   guestExec = async () => ({ exitCode: 0, signal: null, stdout: '', stderr: '', truncated: false });
   setBalloon = (id: string, bytes: number) => this.#act(`set the balloon to ${bytes} of`, id, () => {});
+  setVcpus = async (id: string, count: number) => {
+    await this.#act(`set ${count} vCPUs of`, id, () => {});
+    return { vcpus: count, running: isAlive(this.#vm(id).info), noticed: true };
+  };
   attach = async (id: string, device: DeviceConfig, { persist }: AttachOptions) => {
     const { type, name = `${type}0` } = device;
     await this.#act(`attach ${device.name ?? type}${persist ? ' for good' : ''} to`, id, () => {

@@ -131,7 +131,7 @@ export class LiveMachine {
     const { queues } = parts;
     const running = this.loop.run({
       exit: index => {
-        const vcpu = parts.vcpus[index]!;
+        const vcpu = parts.vcpus.at(index);
         if (!answerAccess(vcpu.run, parts.buses)) this.end(describeExit(vcpu, index).reason);
         else if (this.ended === null) this.native.completeVcpu(index);
       },

@@ -8,6 +8,7 @@ import { registerActions } from './register-actions.ts';
 import { registerAgent } from './register-agent.ts';
 import { registerBalloon } from './register-balloon.ts';
 import { registerChanges } from './register-changes.ts';
+import { registerCpus } from './register-cpus.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import { registerDevices } from './register-devices.ts';
 import { registerDisks } from './register-disks.ts';
@@ -37,6 +38,7 @@ export function registerVmCommands(program: Command): void {
   registerDisks(vm);
   registerNics(vm);
   registerDevices(vm);
+  registerCpus(vm);
   registerBalloon(vm);
   registerAgent(vm);
   registerScreen(vm);

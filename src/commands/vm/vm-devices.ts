@@ -6,14 +6,14 @@ import { findVm } from './find.ts';
 import { managerIfAny, managerOrNew } from './manager.ts';
 import { vmListOnDisk } from './vm-list.ts';
 
-/** Changes of the devices of VMs. */
+/** Changes of the devices and vCPUs of VMs. */
 export type VmDevices = Pick<
   Engine,
-  'vms' | 'subscribe' | 'attach' | 'detach' | 'cancelDetach' | 'limitDisk' | 'limitNic' | 'close'
+  'vms' | 'subscribe' | 'attach' | 'detach' | 'cancelDetach' | 'limitDisk' | 'limitNic' | 'setVcpus' | 'close'
 >;
 
 /**
- * What changes the devices of a VM: the manager, which is started if the VM runs without one. A VM that is off has only
+ * What changes the devices and vCPUs of a VM: the manager, which is started if the VM runs without one. A VM that is off has only
  * its definition, for which no manager is needed. @throws if there is no such VM
  */
 export async function devicesOfVm(name: string): Promise<VmDevices> {
@@ -47,6 +47,10 @@ function inDefinition(vm: VmInfo, vms: readonly VmInfo[], definitions: Definitio
     },
     limitDisk: limit,
     limitNic: limit,
+    setVcpus: async (_, count) => {
+      await whileOff(name, () => definitions.setVcpus(name, count));
+      return { vcpus: count, running: false, noticed: false };
+    },
     close: async () => {},
   };
 }

@@ -10,7 +10,7 @@ export function vmFacts({ id: _, topology: __, definedDevices: ___, ...facts }: 
 /** The keys of `VmFacts` for docs/cli.md. */
 export const VM_FACTS =
   '`name`, `state` (`starting`, `running`, `paused`, `suspended`, `stopping`, `stuck`, `off`, `crashed`), ' +
-  '`vcpus`, `memoryBytes`, `startedAt` (milliseconds since 1970), `reason` (why it is stuck, off or crashed), ' +
+  '`vcpus`, `maxVcpus` (if it has room for more), `memoryBytes`, `startedAt` (milliseconds since 1970), `reason` (why it is stuck, off or crashed), ' +
   '`detail` (registers after a crash), `exitCode` (of the guest), `broken` (by device, why it stopped serving ' +
   'its driver), `diskErrors` (by device, its last error on the host’s disk; absent without errors in the last ' +
   'minute or two), `defined`, `problem` (why its definition is not valid), `blockers` (why a valid one cannot ' +

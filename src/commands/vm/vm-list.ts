@@ -98,7 +98,7 @@ const NO_DEFINITION = {
 
 /** @param reason why it was interrupted, if it was */
 function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
-  const { name, problem, blockers, vcpus, memoryBytes, autostart } = defined;
+  const { name, problem, blockers, vcpus, maxVcpus, memoryBytes, autostart } = defined;
   const { hostDevices = [], nics = [], devices = [] } = defined;
   return {
     id: name,
@@ -106,6 +106,7 @@ function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
     state: reason === undefined ? 'off' : 'crashed',
     ...(reason !== undefined && { interrupted: true }),
     vcpus,
+    ...(maxVcpus !== undefined && { maxVcpus }),
     memoryBytes,
     reason: reason ?? null,
     detail: null,

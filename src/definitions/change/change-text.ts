@@ -45,7 +45,7 @@ function changedInPlace(text: string, document: Document.Parsed, { path, value }
     const list = stringify({ [key]: value }, STYLE).replaceAll('\n', newline);
     return `${text}${text === '' || text.endsWith('\n') ? '' : newline}${list}`;
   }
-  if (typeof value !== 'string' && typeof value !== 'boolean') return null;
+  if (!['string', 'boolean', 'number'].includes(typeof value)) return null;
   const written = stringify(value, STYLE).trimEnd();
   if (pair === undefined)
     return `${text}${text === '' || text.endsWith('\n') ? '' : newline}${key}: ${written}${newline}`;

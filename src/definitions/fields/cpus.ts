@@ -48,7 +48,8 @@ const settings = z
     }),
     maxcpus: count.optional().meta({
       description:
-        'The maximum number of vCPUs (default: count). Adding vCPUs while the guest runs is not supported yet.',
+        'The maximum number of vCPUs (default: count). Up to that many can be added while the guest runs, with vring ' +
+        'vm cpus.',
       examples: [8],
     }),
     topology: topology.optional().meta({

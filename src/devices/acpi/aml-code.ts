@@ -14,8 +14,12 @@ const OP = {
   equal: 0x93,
   if: 0xa0,
   else: 0xa1,
+  while: 0xa2,
   return: 0xa4,
   extended: 0x5b,
+  mutex: 0x01,
+  acquire: 0x23,
+  release: 0x27,
   operationRegion: 0x80,
   field: 0x81,
 } as const;
@@ -80,13 +84,29 @@ export function otherwise(...terms: Aml[]): Aml {
   return withLength([OP.else], concat(...terms));
 }
 
+export function whileTrue(condition: Aml, ...terms: Aml[]): Aml {
+  return withLength([OP.while], concat(condition, ...terms));
+}
+
 export function giveBack(value: Aml): Aml {
   return concat([OP.return], value);
 }
 
-/** Runs a method without arguments. */
-export function callMethod(path: string): Aml {
-  return nameString(path);
+/** Runs a method. */
+export function callMethod(path: string, ...args: Aml[]): Aml {
+  return concat(nameString(path), ...args);
+}
+
+/** Declares a mutex. */
+export function mutex(path: string): Aml {
+  return concat([OP.extended, OP.mutex], nameString(path), [0]);
+}
+
+/** Runs terms while holding a mutex, for which it waits. They must not return. */
+export function holding(path: string, ...terms: Aml[]): Aml {
+  const FOREVER = 0xffff;
+  const acquired = concat([OP.extended, OP.acquire], nameString(path), [FOREVER & 0xff, FOREVER >> 8]);
+  return concat(acquired, ...terms, [OP.extended, OP.release], nameString(path));
 }
 
 /** Notifies the driver of a device of an event (ACPI 6.5 §5.6.6). */
@@ -108,12 +128,26 @@ export function portRegion(path: string, start: number, size: number): Aml {
 
 /** Names the double words of a region, one after the other. Each is read and written whole. */
 export function fields(region: string, paths: readonly string[]): Aml {
-  /** DWordAcc, NoLock, Preserve (§20.2.5.2). */
-  const FLAGS = 3;
-  // 32 bits each, as a PkgLength of one byte.
-  const BITS = 32;
-  const elements = paths.map(path => concat(nameString(path), [BITS]));
-  return withLength([OP.extended, OP.field], concat(nameString(region), [FLAGS], ...elements));
+  return fieldList(
+    region,
+    'double words',
+    paths.map(path => [path, 32]),
+  );
+}
+
+/** How fields are accessed (§20.2.5.2): double words as they are; or bytes, whose other bits are written as zeros. */
+const ACCESS = { 'double words': 0x03, bytes: 0x41 } as const;
+
+/** Names parts of a region, one after the other: name and number of bits, below 64; null skips them. */
+export function fieldList(
+  region: string,
+  access: keyof typeof ACCESS,
+  parts: readonly (readonly [path: string | null, bits: number])[],
+): Aml {
+  const SKIPPED = [0];
+  // Numbers of bits are encoded as a PkgLength of one byte.
+  const elements = parts.map(([path, bits]) => concat(path === null ? SKIPPED : nameString(path), [bits]));
+  return withLength([OP.extended, OP.field], concat(nameString(region), [ACCESS[access]], ...elements));
 }
 
 /** `ToUUID`: the first three parts are little endian (§19.6.143). */

@@ -26,6 +26,8 @@ export const PORT = {
   gpe0: 0x610,
   /** ACPI hot plug of the slots of PCI bus 0, at QEMU's address. */
   pciHotplug: 0xae00,
+  /** ACPI hot plug of CPUs (12 ports), where a q35 of QEMU has it. */
+  cpuHotplug: 0xcd8,
   pciConfigAddress: 0xcf8,
   /** Reset control register, inside the 0xcf8 range (written as a byte). */
   reset: 0xcf9,

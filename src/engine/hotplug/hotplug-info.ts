@@ -56,6 +56,21 @@ export type MediumChange = {
   readonly force: boolean;
 };
 
+export type SetVcpusOptions = {
+  /** Change the definition too; for a VM that is off, only that changes. */
+  readonly persist?: boolean | undefined;
+};
+
+/** What has become of a change of the number of vCPUs. */
+export type VcpusChanged = {
+  /** How many the VM has, or will have at its next start. */
+  readonly vcpus: number;
+  /** True if the running VM has them; false if they are only in its definition. */
+  readonly running: boolean;
+  /** Whether the guest has a driver that acts on it now. */
+  readonly noticed: boolean;
+};
+
 export type LimitOptions = {
   /** Change the definition too; for a VM that is off, only that changes. */
   readonly persist?: boolean | undefined;

@@ -16,8 +16,11 @@ import {
   type DetachOptions,
   inDefinitionOnly,
   limitsNeedPersist,
+  type SetVcpusOptions,
+  type VcpusChanged,
 } from './hotplug-info.ts';
 import { checkDiskOf } from './open-disk.ts';
+import { setVcpus } from './set-vcpus.ts';
 
 /** The callbacks of `VmDevices` to its engine. */
 export type VmDevicesHost = {
@@ -105,6 +108,25 @@ export class VmDevices {
     }
     await set();
     if (persist) this.#followInDefinition(vm, `the limits of ${device} are set`, change);
+  }
+
+  /**
+   * Changes the number of vCPUs: now, if the VM runs, and with `persist` at every start. Resolves once the guest has
+   * done its part, which may be never.
+   * @throws an error for the user
+   */
+  async setVcpus(vm: Vm, count: number, { persist = false }: SetVcpusOptions): Promise<VcpusChanged> {
+    const { definitions } = this.#host;
+    const change = () => definitions.setVcpus(vm.name, count);
+    if (!vm.alive) {
+      requireDefinition(vm);
+      this.#changeDefinition(vm, change);
+      return { vcpus: count, running: false, noticed: false };
+    }
+    if (persist) requireDefinition(vm);
+    const changed = await setVcpus(vm, count);
+    if (persist) this.#followInDefinition(vm, 'the running VM is changed', change);
+    return changed;
   }
 
   #attachToDefinition(vm: Vm, device: DeviceConfig): AttachedDevice {

@@ -15,6 +15,7 @@ import type {
   MigrationFacts,
   PluggedIn,
   SentMachine,
+  VcpusSet,
   WrittenSnapshot,
 } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
@@ -34,6 +35,9 @@ const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 const MAX_TIME = 8.64e15;
 /** The most devices of a machine. */
 const MAX_DEVICES = 256;
+
+/** The most vCPUs of a machine. */
+const MAX_VCPUS = 64;
 
 /** BARs 0 to 5 and the expansion ROM. */
 const MAX_BARS = 7;
@@ -134,7 +138,17 @@ const topology = z.object({
     .max(MAX_CONSOLES),
   serialFirst: z.literal(true).exactOptional(),
   vcpus: count,
-  pinning: z.array(count).max(64),
+  vcpuLabels: z
+    .array(
+      z.object({
+        index: count.max(MAX_VCPUS - 1),
+        adding: z.literal(true).exactOptional(),
+        removing: z.int().min(0).max(MAX_TIME).exactOptional(),
+      }),
+    )
+    .max(MAX_VCPUS)
+    .exactOptional(),
+  pinning: z.array(count).max(MAX_VCPUS),
   places: places.exactOptional(),
   pluggingIn: z.array(short).max(MAX_DEVICES).exactOptional(),
 }) as unknown as z.ZodType<Topology>;
@@ -328,6 +342,13 @@ export function parseScreenResize(value: unknown): ScreenResize {
 /** The answer to the command `plug`. @throws when it is invalid */
 export function parsePluggedIn(value: unknown): PluggedIn {
   const parsed = pluggedIn.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
+}
+
+/** The answer to the command `set-vcpus`. @throws when it is invalid */
+export function parseVcpusSet(value: unknown): VcpusSet {
+  const parsed = z.object({ vcpus: count.max(MAX_VCPUS), noticed: z.boolean() }).safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Error(INVALID);
 }

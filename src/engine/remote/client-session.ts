@@ -182,6 +182,7 @@ export class ClientSession implements Sink {
     },
     'vm/resizeScreen': ({ id, device, ...size }) => this.#engine.resizeScreen(id, device, size),
     'vm/setBalloon': ({ id, bytes }) => this.#engine.setBalloon(id, bytes).then(done),
+    'vm/setVcpus': ({ id, count, ...options }) => this.#engine.setVcpus(id, count, options),
     'vm/changeMedium': ({ id, device, ...change }) =>
       this.#engine.changeMedium(id, device, change).then(done),
     'vm/attach': ({ id, device, ...options }) => this.#engine.attach(id, device, options),

@@ -17,6 +17,8 @@ import type {
   DetachOptions,
   LimitOptions,
   MediumChange,
+  SetVcpusOptions,
+  VcpusChanged,
 } from '../hotplug/hotplug-info.ts';
 import type { Load, Migrated, MigrateOptions, Offer, ReceivingMemory } from '../migration/migration-info.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
@@ -123,6 +125,8 @@ export type Requests = {
   ];
   'vm/resizeScreen': [ById & { readonly device: string | null } & MonitorSize, ScreenResize];
   'vm/setBalloon': [ById & { readonly bytes: number }, null];
+  /** Answers once the guest has done its part. */
+  'vm/setVcpus': [ById & { readonly count: number } & SetVcpusOptions, VcpusChanged];
   'vm/changeMedium': [ById & { readonly device: string } & MediumChange, null];
   'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];
   'vm/detach': [ById & { readonly device: string } & DetachOptions, null];

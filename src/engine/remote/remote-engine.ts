@@ -16,7 +16,13 @@ import type {
   MetricsFormat,
 } from '../engine.ts';
 import type { GuestProgram } from '../guest-agent/exec.ts';
-import type { AttachOptions, DetachOptions, LimitOptions, MediumChange } from '../hotplug/hotplug-info.ts';
+import type {
+  AttachOptions,
+  DetachOptions,
+  LimitOptions,
+  MediumChange,
+  SetVcpusOptions,
+} from '../hotplug/hotplug-info.ts';
 import type { Arrival, MigrateOptions, Offer } from '../migration/migration-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
@@ -51,6 +57,7 @@ type ActionOnOne = Exclude<
   | 'vm/screen'
   | 'vm/resizeScreen'
   | 'vm/setBalloon'
+  | 'vm/setVcpus'
   | 'vm/changeMedium'
   | 'vm/attach'
   | 'vm/detach'
@@ -170,6 +177,9 @@ export class RemoteEngine implements Engine {
   async setBalloon(id: string, bytes: number): Promise<void> {
     await this.#request('vm/setBalloon', { id, bytes });
   }
+
+  setVcpus = (id: string, count: number, options: SetVcpusOptions = {}) =>
+    this.#requestOfLater('vm/setVcpus', { id, count, ...options });
 
   attach = (id: string, device: DeviceConfig, options: AttachOptions) =>
     this.#requestOfLater('vm/attach', { id, device: withAbsolutePath(device), ...options });

@@ -106,6 +106,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
     height: monitorSide,
   }),
   'vm/setBalloon': z.strictObject({ id, bytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER) }),
+  'vm/setVcpus': z.strictObject({ id, count: z.int().min(1).max(64), persist: z.boolean().optional() }),
   'vm/changeMedium': z.strictObject({
     id,
     device,
@@ -202,6 +203,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/resizeScreen',
   'vm/setBalloon',
   'vm/input',
+  'vm/setVcpus',
   'vm/changeMedium',
   'vm/guestExec',
   'vm/attach',

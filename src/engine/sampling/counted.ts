@@ -26,8 +26,10 @@ export function countedStatistics({ words, layout }: Snapshot, topology: Topolog
   );
 }
 
-/** The number of vCPUs. The counters may have room for more. */
-export function countedVcpus({ layout }: Snapshot, topology: Topology | null): number {
+/** The indices of the present vCPUs. The counters may have room for more. */
+export function countedVcpus({ layout }: Snapshot, topology: Topology | null): number[] {
   const { vcpus } = layout.shape;
-  return Math.min(vcpus, topology?.vcpus ?? vcpus);
+  const labels = topology?.vcpuLabels;
+  if (labels !== undefined) return labels.map(({ index }) => index).filter(index => index < vcpus);
+  return Array.from({ length: Math.min(vcpus, topology?.vcpus ?? vcpus) }, (_, index) => index);
 }

@@ -135,7 +135,7 @@ export function vmTotals(window: Window, topology: Topology | null): VmTotals {
     kicks: 0,
     interrupts: 0,
   };
-  for (let vcpu = 0; vcpu < countedVcpus(window.after, topology); vcpu++) {
+  for (const vcpu of countedVcpus(window.after, topology)) {
     const base = layout.vcpu(vcpu) + VCPU.exits;
     for (let reason = 0; reason < EXIT_REASONS; reason++) totals.exits += window.perSecond(base + reason);
   }
@@ -162,9 +162,7 @@ export function vmDetail(window: Window, topology: Topology | null): VmDetail {
   const interrupts = hostInterrupts(window);
   return {
     seconds: window.seconds,
-    vcpus: Array.from({ length: countedVcpus(window.after, topology) }, (_, index) =>
-      vcpuRates(window, index),
-    ),
+    vcpus: countedVcpus(window.after, topology).map(index => vcpuRates(window, index)),
     queues: countedQueues(window.after, topology).map(label => ({
       ...label,
       ...queueRates(window, label.slot),

@@ -75,9 +75,9 @@ function eachVcpu<Item>(
   points: (vm: CountedVm, vcpu: number, labels: Labels) => Item[],
 ): Item[] {
   return countedVms(facts).flatMap(vm =>
-    Array.from({ length: countedVcpus(vm.snapshot, vm.topology) }, (_, vcpu) =>
+    countedVcpus(vm.snapshot, vm.topology).flatMap(vcpu =>
       points(vm, vcpu, { vm: vm.name, vcpu: String(vcpu) }),
-    ).flat(),
+    ),
   );
 }
 

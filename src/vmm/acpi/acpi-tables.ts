@@ -1,5 +1,6 @@
 import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
 import { concat, little } from '../../devices/acpi/aml.ts';
+import { cpuContainer } from './cpu-hotplug.ts';
 import { type DsdtOptions, dsdt } from './dsdt.ts';
 import { FADT_POINTERS, facs, fadt } from './fadt.ts';
 import { hpetTable } from './hpet.ts';
@@ -15,8 +16,10 @@ export type AcpiOptions = DsdtOptions & {
   readonly parts: readonly AcpiParts[];
   /** By vCPU; vCPUs that may be added later come last. */
   readonly apicIds: readonly number[];
-  /** Number of vCPUs present. */
-  readonly presentCpus: number;
+  /** Whether a vCPU is present. */
+  readonly isPresent: (cpu: number) => boolean;
+  /** Whether vCPUs come and go; default: they do not. */
+  readonly cpuHotplug?: boolean;
   /** NUMA nodes, if there are several, and the ranges of guest RAM. */
   readonly numa?: { readonly nodes: readonly NumaNode[]; readonly ram: Parameters<typeof srat>[2] };
 };
@@ -33,9 +36,11 @@ const HEADER = 36;
 
 /** The machine's ACPI tables. */
 export function buildAcpiTables(options: AcpiOptions): TableFiles {
-  const { numa, parts, apicIds, presentCpus, placed } = options;
+  const { numa, parts, apicIds, isPresent, placed } = options;
   const tables = new TablesFile();
-  const dsdtAt = tables.add(dsdt(options));
+  const nodeOf = numa ? (cpu: number) => numa.nodes.findIndex(({ cpus }) => cpus.includes(cpu)) : null;
+  const cpus = options.cpuHotplug ? cpuContainer(apicIds, nodeOf) : null;
+  const dsdtAt = tables.add(dsdt(options, cpus));
   const facsAt = tables.add(facs());
   const has8042 = parts.some(part => part.is8042);
   const rtcWakes = parts.some(part => part.rtcWakes);
@@ -44,7 +49,7 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
   tables.relocate(fadtAt, FADT_POINTERS);
   const roots = [
     fadtAt,
-    tables.add(madt(apicIds, presentCpus)),
+    tables.add(madt(apicIds, isPresent)),
     ...(placed?.ecam === null ? [] : [tables.add(mcfg(placed?.ecam))]),
     ...parts.flatMap(({ hpet }) => (hpet ? [tables.add(hpetTable(hpet))] : [])),
     ...(numa ? [tables.add(srat(numa.nodes, apicIds, numa.ram)), tables.add(slit(numa.nodes))] : []),

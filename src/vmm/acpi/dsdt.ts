@@ -12,6 +12,7 @@ import {
 } from '../../devices/acpi/resources.ts';
 import type { PciPlace } from '../../devices/pci/pci-function.ts';
 import { ECAM, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
+import { cpuHotplugEvent } from './cpu-hotplug.ts';
 import { hostBridgeControl } from './host-bridge-control.ts';
 import { pmeEvent, pmeWakes } from './pme.ts';
 import { ejectableSlot, functionDevice, hotplugEvent, hotplugMethods } from './slot-hotplug.ts';
@@ -52,12 +53,16 @@ export type DsdtOptions = {
   readonly parts: readonly (AcpiParts & { readonly at?: PciPlace })[];
 };
 
-/** Differentiated System Description Table: the parts of the machine that a guest can't discover. */
-export function dsdt(options: DsdtOptions): Uint8Array {
+/**
+ * Differentiated System Description Table: the parts of the machine that a guest can't discover.
+ * @param cpus the devices of its processors; null if they need none
+ */
+export function dsdt(options: DsdtOptions, cpus: Aml | null = null): Uint8Array {
   const { parts, hotplugSlots } = options;
   const systemBus = scope(
     '_SB',
     hostBridge(options),
+    ...(cpus === null ? [] : [cpus]),
     ...parts.flatMap(({ systemBus }) => systemBus ?? []),
     isaDevice('MBRD', 'PNP0C02', ...taken(options).map(({ start, size }) => memory32(start, size))),
   );
@@ -68,6 +73,7 @@ export function dsdt(options: DsdtOptions): Uint8Array {
       ...parts.flatMap(({ root }) => root ?? []),
       systemBus,
       ...(hotplugSlots.length > 0 ? [hotplugEvent()] : []),
+      ...(cpus === null ? [] : [cpuHotplugEvent()]),
       ...(hasPme(options) ? [pmeEvent()] : []),
     ),
   );

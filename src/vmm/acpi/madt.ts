@@ -24,11 +24,11 @@ const NMI_LINT = 1;
 
 /**
  * Multiple APIC Description Table.
- * @param apicIds by vCPU @param present number of vCPUs present; the others may be added later
+ * @param apicIds by vCPU @param isPresent whether a vCPU is present; the others may be added later
  */
-export function madt(apicIds: readonly number[], present: number): Uint8Array {
+export function madt(apicIds: readonly number[], isPresent: (index: number) => boolean): Uint8Array {
   const processors = apicIds.map((id, index) =>
-    entry(LOCAL_APIC, [index, id], little(index < present ? ENABLED : ONLINE_CAPABLE, 4)),
+    isPresent(index) ? presentProcessor(index, id) : localApic(index, id, ONLINE_CAPABLE),
   );
   const body = concat(
     little(LAPIC, 4),
@@ -40,6 +40,15 @@ export function madt(apicIds: readonly number[], present: number): Uint8Array {
     entry(LOCAL_APIC_NMI, [ALL_PROCESSORS], little(AS_THE_BUS, 2), [NMI_LINT]),
   );
   return systemTable('APIC', 5, body);
+}
+
+/** The entry of a present processor, which its device repeats (ACPI 6.5 §6.2.10). */
+export function presentProcessor(index: number, apicId: number): Uint8Array {
+  return localApic(index, apicId, ENABLED);
+}
+
+function localApic(index: number, apicId: number, flags: number): Uint8Array {
+  return entry(LOCAL_APIC, [index, apicId], little(flags, 4));
 }
 
 function sourceOverride(irq: number, gsi: number, flags: number): Uint8Array {

@@ -32,6 +32,8 @@ const NEVER_RETRIES = 0xffff_ffff;
 export type FirmwareFacts = {
   readonly tables: () => TableFiles;
   readonly bootCandidates: () => readonly BootCandidate[];
+  /** Number of vCPUs that are present. */
+  readonly presentCpus: () => number;
   /** Whether firmware has a screen to show text on. */
   readonly hasScreen: boolean;
 };
@@ -41,12 +43,15 @@ export function addFirmwareItems(
   items: FwCfgItems,
   config: MachineConfig,
   memory: GuestMemory,
-  { tables, bootCandidates, hasScreen }: FirmwareFacts,
+  { tables, presentCpus, bootCandidates, hasScreen }: FirmwareFacts,
 ): void {
   items.set(KEY.ramSize, u64(config.memory.bytes));
   const onSerial = !hasScreen || (config.boot.kind === 'firmware' && config.boot.serialConsole);
   items.set(KEY.noGraphic, u16(onSerial ? 1 : 0));
-  items.set(KEY.cpus, u16(config.cpus));
+  items.set(KEY.cpus, {
+    size: 2,
+    read: (offset, target) => target.set(u16(presentCpus()).subarray(offset, offset + target.length)),
+  });
   items.set(KEY.maxCpus, u16(maxCpus(config)));
   items.setFile('etc/e820', e820(memory));
   items.setFile('etc/max-cpus', u16(maxCpus(config)));

@@ -1,3 +1,4 @@
+import { CpuHotplug, type CpuHotplugOptions } from '../../devices/acpi/cpu-hotplug.ts';
 import { firmwarePath } from '../../devices/boot-device.ts';
 import type { Bus, BusRange, PortBus } from '../../devices/bus.ts';
 import { LPC_PLACE } from '../../devices/chipset/lpc-bridge.ts';
@@ -47,6 +48,8 @@ export type ChipsetOptions = {
   };
   /** For a machine with firmware: what firmware needs to find. Default: a kernel is booted directly. */
   readonly firmware?: Pick<Q35Options, 'space' | 'shadow' | 'flash'>;
+  /** vCPUs that may come and go; default: they stay as they are. */
+  readonly cpus?: Pick<CpuHotplugOptions, 'apicIds' | 'isPresent'>;
   /** Physical address bits of the guest's CPUs; default: 40. */
   readonly addressBits?: number;
 };
@@ -67,6 +70,8 @@ export class Chipset {
   readonly pci: PciHost;
   /** ACPI hotplug of the slots of bus 0. */
   readonly slots: SlotHotplug;
+  /** ACPI hotplug of vCPUs; null if they stay as they are. */
+  readonly cpus: CpuHotplug | null;
   /** What firmware expects to find; null without firmware. */
   readonly q35: Q35 | null;
   readonly #ports: PortBus;
@@ -88,6 +93,7 @@ export class Chipset {
     addressBits = 40,
     rootPorts = { at: [], spare: 0 },
     firmware,
+    cpus,
   }: ChipsetOptions) {
     this.#ports = ports;
     this.#memory = memory;
@@ -120,6 +126,16 @@ export class Chipset {
       removable: slot => this.#isRemovable(slot),
       gpe0: q35 === null ? layout.PORT.gpe0 : layout.PORT.pm1Event + layout.GPE0_OFFSET,
     });
+    const { events } = this.slots;
+    this.cpus = cpus
+      ? new CpuHotplug({
+          ...cpus,
+          notify: () => events.raise(layout.GPE.cpuHotplug),
+          isEnabled: () => events.enabled(layout.GPE.cpuHotplug),
+        })
+      : null;
+    if (this.cpus !== null)
+      ports.claim('acpi-cpu-hotplug', layout.PORT.cpuHotplug, CpuHotplug.size, this.cpus);
     if (q35 !== null) {
       this.pci.root.plug(q35.lpc, LPC_PLACE);
       q35.movesWithPm(this.slots.eventPorts, layout.GPE0_OFFSET);
@@ -343,6 +359,7 @@ export class Chipset {
   reset(): void {
     // First remove what is leaving, then assign addresses to what stays.
     this.slots.reset();
+    this.cpus?.reset();
     this.pci.reset();
     this.q35?.reset();
   }
@@ -369,6 +386,7 @@ export class Chipset {
    */
   wake(by: WakeSource): void {
     this.slots.reset();
+    this.cpus?.wake();
     this.pci.wake();
     this.q35?.wake();
     this.#setCmos(WOKEN_UP);
@@ -382,12 +400,18 @@ export class Chipset {
 
   /** The state of everything that is not a device. */
   save(): DeviceState {
-    return { slots: this.slots.save(), ...(this.q35 && { q35: this.q35.save() }) };
+    return {
+      slots: this.slots.save(),
+      ...(this.cpus && { cpus: this.cpus.save() }),
+      ...(this.q35 && { q35: this.q35.save() }),
+    };
   }
 
   /** @throws DeviceStateError */
   load(state: DeviceState): void {
     this.slots.load(stateOf(state, 'slots'));
+    // Absent from the states of versions that could not add vCPUs.
+    if (state.cpus !== undefined) this.cpus?.load(stateOf(state, 'cpus'));
     this.q35?.load(stateOf(state, 'q35'));
   }
 
@@ -419,10 +443,11 @@ export class Chipset {
   }
 
   /** The ACPI tables of the machine in its present state. */
-  acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'presentCpus' | 'numa'>): TableFiles {
+  acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'isPresent' | 'numa'>): TableFiles {
     const hotplugSlots = this.#hotplugSlots;
     return buildAcpiTables({
       ...cpus,
+      cpuHotplug: this.cpus !== null,
       mmio64: this.#memory64,
       ...(this.q35 && { placed: this.q35.placed(this.pci.ecam, this.#lowRamEnd) }),
       intxSlots: [...new Set([...this.pci.interruptSlots, ...hotplugSlots])].sort((a, b) => a - b),

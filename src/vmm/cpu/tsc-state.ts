@@ -38,6 +38,15 @@ export function loadTscs(vcpus: readonly VcpuFd[], states: readonly TscState[]):
   for (const [i, vcpu] of vcpus.entries()) vcpu.setTscOffset(base + states[i]!.offset! - states[0]!.offset!);
 }
 
+/**
+ * Gives a vCPU that is being added the TSC of the others. If KVM does not expose offsets, it keeps the one that KVM has
+ * given it: that of the last write to any of them.
+ */
+export function joinTsc(vcpu: VcpuFd, others: TscState): void {
+  setFrequency(vcpu, others.khz);
+  if (others.offset !== null) vcpu.setTscOffset(others.offset);
+}
+
 function setFrequency(vcpu: VcpuFd, khz: number): void {
   const current = vcpu.getTscKhz();
   if (Math.abs(current - khz) * 1e6 <= TOLERANCE * khz) return;

@@ -7,6 +7,7 @@ import type { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
 import { cancelUnplug, plug, takeAll, unplug } from './hot-plug/commands.ts';
 import type { HotPlug } from './hot-plug/hot-plug.ts';
+import type { VcpuPlug } from './hot-plug/vcpus.ts';
 import type { InPlaceReset } from './in-place-reset.ts';
 import type { MachineInput } from './input-commands.ts';
 import type { Machine } from './life-cycle.ts';
@@ -41,6 +42,7 @@ export type Commanded = {
   /** Why an operation that needs the machine as it is has to wait; null if it does not. */
   readonly busy: () => string | null;
   readonly hotPlug: HotPlug;
+  readonly vcpuPlug: VcpuPlug;
   readonly input: MachineInput;
   readonly consoles: Pick<ConsolePorts, 'resize'>;
   /** Call it after a change to anything that screens show of its devices. */
@@ -96,6 +98,11 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   },
   'set-balloon': (on, { bytes }, reply) =>
     changeDevice(on, reply, () => balloonOf(on.machine.parts.chipset.devices).setTarget(bytes)),
+  'set-vcpus': ({ vcpuPlug }, { count }, reply) =>
+    vcpuPlug.set(count, outcome => {
+      if (outcome instanceof Error) reply.failed(outcome.message);
+      else reply.done(outcome);
+    }),
   input: ({ machine, input, suspension }, { events }, reply) => {
     // The key that wakes it up is not passed on as input: its driver may not be ready yet.
     if (events.some(isPress) && suspension.wake('user')) {

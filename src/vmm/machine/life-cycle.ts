@@ -1,10 +1,11 @@
 import type { Device, WakeSource } from '../../devices/device.ts';
-import { startVcpus } from '../cpu/machine-vcpus.ts';
+import { startVcpu, startVcpus } from '../cpu/machine-vcpus.ts';
+import { joinTsc, type TscState, tscState } from '../cpu/tsc-state.ts';
 import { VcpuGroup } from '../cpu/vcpu-group.ts';
 import type { MachineParts } from './machine-parts.ts';
-import { loadMachine, type MachineState, saveMachine } from './machine-state.ts';
+import { loadMachine, type MachineState, savedVcpus, saveMachine } from './machine-state.ts';
 import { type HoldEvents, Quiescence, type Release } from './quiescence.ts';
-import { type PowerOnState, powerOnState, resetSteps, wakeUp } from './reset.ts';
+import { notePowerOn, type PowerOnState, powerOnState, resetSteps, resetVcpu, wakeUp } from './reset.ts';
 
 /**
  * A machine that has been built: its vCPUs are at the kernel's first instruction. It runs from `run` on, while nothing
@@ -16,26 +17,64 @@ export class Machine {
   readonly #quiescence: Quiescence;
   readonly #powerOn: PowerOnState;
   readonly #start: Release;
+  /** vCPUs that have a thread. */
+  readonly #started = new Set<number>();
+  /** Host CPUs, by vCPU; null until threads are started. */
+  #pin: readonly number[] | null = null;
+  #isResetting = false;
+  /** The TSC of the vCPUs, as far as the guest has not changed it. */
+  #tsc: TscState;
 
   /** @param onChange it begins to run, or what it waits for has changed */
   constructor(parts: MachineParts, onChange: () => void = () => {}) {
     this.parts = parts;
-    this.#vcpus = new VcpuGroup(parts.native, parts.vcpus.length);
+    this.#vcpus = new VcpuGroup(parts.native, parts.vcpus.indices);
     this.#quiescence = new Quiescence({
       vcpus: this.#vcpus,
       devices: () => parts.chipset.devices.map(({ device }) => device),
       beforeResume: () => {
-        for (const vcpu of parts.vcpus) vcpu.notePause();
+        for (const vcpu of parts.vcpus.present) vcpu.notePause();
       },
       onChange,
     });
     this.#powerOn = powerOnState(parts);
+    this.#tsc = this.#powerOn.vcpus.get(0)!.tsc;
     this.#start = this.#quiescence.hold({});
   }
 
   /** Starts the threads of its vCPUs, parked. @param pin host CPUs, by vCPU. @throws an error for the user */
   startThreads(pin: readonly number[]): void {
-    startVcpus(this.parts.native, this.parts.vcpus, pin);
+    const { native, vcpus } = this.parts;
+    startVcpus(native, vcpus, pin);
+    for (const index of vcpus.indices) this.#started.add(index);
+    this.#pin = pin;
+  }
+
+  /**
+   * Adds an absent vCPU, which waits for the guest's INIT and SIPI. If the others have threads, it has one, parked or not as
+   * they are.
+   * @throws an error for the user; it is absent then
+   */
+  addVcpu(index: number): void {
+    const { native, vcpus } = this.parts;
+    if (this.#isResetting) throw new Error('the machine is being reset: try again');
+    if (this.#vcpus.isLeaving(index))
+      throw new Error(`vCPU ${index} has not stopped since it was removed: try again`);
+    const { vcpu, isNew } = vcpus.prepare(index);
+    if (isNew) notePowerOn(this.parts, this.#powerOn, index);
+    joinTsc(vcpu, this.#tsc);
+    if (this.#pin !== null && !this.#started.has(index)) {
+      startVcpu(native, index, vcpu, this.#pin[index]);
+      this.#started.add(index);
+    }
+    vcpus.add(index);
+    this.#vcpus.add(index);
+  }
+
+  /** Removes a vCPU: it no longer belongs to the machine. Its thread parks. */
+  removeVcpu(index: number): void {
+    this.parts.vcpus.remove(index);
+    this.#vcpus.remove(index, () => resetVcpu(this.parts, this.#powerOn, index));
   }
 
   /** Runs from here on, unless something holds it. */
@@ -81,6 +120,7 @@ export class Machine {
   wake(by: WakeSource): void {
     this.#checkQuiesced();
     wakeUp(this.parts, this.#powerOn, by);
+    this.#noteTsc();
     this.#vcpus.wake();
   }
 
@@ -129,12 +169,14 @@ export class Machine {
   }
 
   /**
-   * Replaces its state, while it is quiesced or before its first run.
+   * Replaces its state, while it is quiesced or before its first run. vCPUs are added and removed as the state has them.
    * @throws MachineStateError; it must not run then
    */
   load(state: MachineState): void {
     this.#checkQuiesced();
+    this.#matchVcpus(savedVcpus(state, this.parts.vcpus.most));
     loadMachine(this.parts, state);
+    this.#noteTsc();
     if (this.parts.chipset.asleep) this.#vcpus.sleep();
     else this.#vcpus.wake();
   }
@@ -147,6 +189,7 @@ export class Machine {
   reset(done: (failure: unknown) => void): void {
     this.#checkQuiesced();
     const finish = this.#quiescence.occupy();
+    this.#isResetting = true;
     const steps = resetSteps(this.parts, this.#powerOn);
     const step = () => {
       try {
@@ -158,10 +201,22 @@ export class Machine {
         done(error);
         return;
       }
+      this.#isResetting = false;
+      this.#noteTsc();
       this.#vcpus.wake();
       finish(() => done(null));
     };
     step();
+  }
+
+  #matchVcpus(wanted: readonly number[]): void {
+    const { vcpus } = this.parts;
+    for (const index of vcpus.indices) if (!wanted.includes(index)) this.removeVcpu(index);
+    for (const index of wanted) if (!vcpus.isPresent(index)) this.addVcpu(index);
+  }
+
+  #noteTsc(): void {
+    this.#tsc = tscState(this.parts.vcpus.first);
   }
 
   #checkQuiesced(): void {

@@ -8,6 +8,7 @@ import type { OwnFds } from './hand-over/given-machine.ts';
 import { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
 import { HotPlug } from './hot-plug/hot-plug.ts';
+import { VcpuPlug } from './hot-plug/vcpus.ts';
 import { InPlaceReset } from './in-place-reset.ts';
 import { MachineInput } from './input-commands.ts';
 import type { Machine } from './life-cycle.ts';
@@ -55,6 +56,7 @@ export class MachineControls {
   readonly handOver: HandOver;
   readonly migration: Migration;
   readonly hotPlug: HotPlug;
+  readonly vcpuPlug: VcpuPlug;
   readonly commands: Commands;
 
   constructor(parts: ControlsParts) {
@@ -100,13 +102,14 @@ export class MachineControls {
     });
     const { handOver } = this;
     const busy = () => handOver.busy ?? snapshots.busy ?? migration.busy;
-    this.hotPlug = new HotPlug({
-      ...{ machine, deviceModules, busy },
-      files: parts.files,
+    const plugging = {
+      ...{ machine, busy },
       changed: () => notify(parts.updateTopology),
-      happened: (level, text) => notify(report => report.happened(level, text)),
-    });
-    const { hotPlug } = this;
+      happened: (level: 'info' | 'warning', text: string) => notify(report => report.happened(level, text)),
+    };
+    this.hotPlug = new HotPlug({ ...plugging, deviceModules, files: parts.files });
+    this.vcpuPlug = new VcpuPlug(plugging);
+    const { hotPlug, vcpuPlug } = this;
     const input = new MachineInput();
     this.commands = new Commands(
       {
@@ -119,6 +122,7 @@ export class MachineControls {
           handOver,
           migration,
           hotPlug,
+          vcpuPlug,
           input,
           finish,
           busy,

@@ -13,7 +13,10 @@ const VERSION = 1;
 /** The whole state of a machine except its RAM and its disks, as plain data. */
 export type MachineState = {
   version: number;
+  /** Of the present ones. */
   vcpus: VcpuState[];
+  /** Their indices, ascending. Absent from the states of versions that could not add any: they are the first ones. */
+  vcpuIndices?: number[];
   chips: ChipState;
   /** Times in nanoseconds: the devices' (MachineClock) and kvmclock's. The times in the states refer to the former. */
   clock: { machine: bigint; kvmclock: bigint };
@@ -40,10 +43,11 @@ export function saveMachine(parts: MachineParts): MachineState {
   const msrs = stateMsrs(kvm.msrIndices());
   // All of them before any other state is read: a vCPU that takes a pending INIT or SIPI may have got it from another
   // one.
-  for (const vcpu of vcpus) vcpu.getMpState();
+  for (const vcpu of vcpus.present) vcpu.getMpState();
   return {
     version: VERSION,
-    vcpus: vcpus.map(vcpu => saveVcpu(vcpu, msrs)),
+    vcpus: vcpus.present.map(vcpu => saveVcpu(vcpu, msrs)),
+    vcpuIndices: [...vcpus.indices],
     chips: saveChips(vm, clock),
     clock: { machine: now, kvmclock: vm.getClock() },
     interrupts: interrupts.save(),
@@ -55,27 +59,50 @@ export function saveMachine(parts: MachineParts): MachineState {
 }
 
 /**
- * Loads a state into a machine with the same configuration that is quiesced or has not run. The guest sees no time pass
+ * The indices of the vCPUs that a saved machine had, which the one that it is loaded into must have, too.
+ * @param most that it can have. @throws MachineStateError
+ */
+export function savedVcpus(state: MachineState, most: number): readonly number[] {
+  if (state.version !== VERSION)
+    throw new MachineStateError(
+      `the state has version ${state.version}, but this vring reads ${VERSION}: use the vring that saved it`,
+    );
+  const count = Array.isArray(state.vcpus) ? state.vcpus.length : 0;
+  if (count === 0 || count > most)
+    throw new MachineStateError(`the saved machine had ${count} vCPUs, this one has room for ${most}`);
+  const { vcpuIndices = Array.from({ length: count }, (_, index) => index) } = state;
+  const isValid =
+    Array.isArray(vcpuIndices) &&
+    vcpuIndices.length === count &&
+    vcpuIndices[0] === 0 &&
+    [...vcpuIndices].every(
+      (index, i) =>
+        Number.isInteger(index) && index < most && (i === 0 || index > (vcpuIndices[i - 1] as number)),
+    );
+  if (!isValid)
+    throw new MachineStateError('the saved vCPUs do not fit this machine: their numbers are not valid');
+  return vcpuIndices;
+}
+
+/**
+ * Loads a state into a machine with the same configuration and the `savedVcpus` that is quiesced or has not run. The guest sees no time pass
  * between save and load, on any of its clocks but the RTC. RAM must have its contents already: KVM writes the guest's
  * clocks to it.
  * @throws MachineStateError; the machine must not run then
  */
 export function loadMachine(parts: MachineParts, state: MachineState): void {
   const { vm, vcpus, clock, interrupts, chipset, chars } = parts;
-  if (state.version !== VERSION)
-    throw new MachineStateError(
-      `the state has version ${state.version}, but this vring reads ${VERSION}: use the vring that saved it`,
-    );
   checkParts(parts, state);
   fitting('clock', () => clock.set(BigInt.asUintN(63, state.clock.machine)));
   // The TSC deadline timers refer to them.
   fitting('TSC', () =>
     loadTscs(
-      vcpus,
+      vcpus.present,
       state.vcpus.map(({ tsc }) => tsc),
     ),
   );
-  for (const [i, vcpu] of vcpus.entries()) fitting(`vCPU ${i}`, () => loadVcpu(vcpu, state.vcpus[i]!));
+  for (const [i, index] of vcpus.indices.entries())
+    fitting(`vCPU ${index}`, () => loadVcpu(vcpus.at(index), state.vcpus[i]!));
   fitting('interrupt lines', () => interrupts.load(state.interrupts));
   // Bridges before the devices behind them.
   fitting('PCI host', () => chipset.pci.load(state.pci));
@@ -87,13 +114,10 @@ export function loadMachine(parts: MachineParts, state: MachineState): void {
   fitting('interrupt controllers', () => loadChips(vm, state.chips, clock));
   interrupts.settle();
   fitting('kvmclock', () => vm.setClock(BigInt.asUintN(63, state.clock.kvmclock)));
-  for (const vcpu of vcpus) vcpu.notePause();
+  for (const vcpu of vcpus.present) vcpu.notePause();
 }
 
-function checkParts({ vcpus, chipset }: MachineParts, state: MachineState): void {
-  const count = Array.isArray(state.vcpus) ? state.vcpus.length : 0;
-  if (count !== vcpus.length)
-    throw new MachineStateError(`the saved machine had ${count} vCPUs, this one has ${vcpus.length}`);
+function checkParts({ chipset }: MachineParts, state: MachineState): void {
   const saved = new Set(Object.keys(state.devices ?? {}));
   for (const { device } of chipset.devices) {
     if (!saved.delete(device.name))

@@ -24,7 +24,7 @@ import { Chipset } from '../chipset/chipset.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import { physicalAddressBits } from '../cpu/address-bits.ts';
 import { apicIdsOf } from '../cpu/cpu-topology.ts';
-import { cpuTopology, createVcpus } from '../cpu/machine-vcpus.ts';
+import { cpuTopology, MachineVcpus } from '../cpu/machine-vcpus.ts';
 import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
@@ -126,6 +126,9 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
         ? { kind: config.boot.firmware, bootsFrom: [...config.boot.order, ...config.boot.once] }
         : null,
   });
+  const vcpus = new MachineVcpus(config, kvm, vm);
+  const isPresent = (index: number) => vcpus.isPresent(index);
+  const apicIds = apicIdsOf(cpuTopology(config));
   const buses: Buses = { ports: new PortBus(bus), memory: space };
   const last = ram.regions.at(-1)!;
   const chipset = new Chipset({
@@ -134,6 +137,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     ramEnd: last.address + last.size,
     addressBits: physicalAddressBits(kvm.supportedCpuid()),
     rootPorts: rootPortsOf(config),
+    ...(vcpus.most > config.cpus && { cpus: { apicIds, isPresent } }),
     ...(firmware && { firmware: { ...memory, flash } }),
   });
   const { deviceModules } = config;
@@ -146,7 +150,8 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   mark('devices');
   if (chipset.q35 !== null)
     addFirmwareItems(chipset.q35.items, config, ram, {
-      tables: () => tablesOf(config, ram, chipset),
+      tables: () => tablesOf(config, ram, chipset, vcpus),
+      presentCpus: () => vcpus.indices.length,
       bootCandidates: () => chipset.bootCandidates,
       hasScreen: chipset.screens.length > 0,
     });
@@ -160,10 +165,10 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
       addKernelItems(items, firmware, kernel, { ...sources, memory: space.memory, rom });
     addFirmwareSettings(items, settings, sources);
   }
-  const boot = () => loadBoot(config, files, space.memory, chipset);
+  const boot = () => loadBoot(config, files, space.memory, chipset, vcpus);
   const entry = origin.kind === 'boot' ? boot() : null;
   mark('kernel');
-  const vcpus = createVcpus(config, kvm, vm, entry);
+  vcpus.create(entry);
   mark('vCPUs');
   return {
     ...{ native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues },
@@ -252,11 +257,16 @@ function addFirmware(
   }
 }
 
-function tablesOf(config: MachineConfig, memory: GuestMemory, chipset: Chipset): TableFiles {
+function tablesOf(
+  config: MachineConfig,
+  memory: GuestMemory,
+  chipset: Chipset,
+  vcpus: MachineVcpus,
+): TableFiles {
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
   return chipset.acpiTables({
     apicIds: apicIdsOf(cpuTopology(config)),
-    presentCpus: config.cpus,
+    isPresent: cpu => vcpus.isPresent(cpu),
     ...(numa && { numa }),
   });
 }
@@ -267,10 +277,11 @@ function loadBoot(
   files: HostFiles,
   memory: GuestMemory,
   chipset: Chipset,
+  vcpus: MachineVcpus,
 ): BootEntry | 'firmware' {
   if (config.boot.kind === 'firmware') return 'firmware';
   const { start, size } = layout.ACPI_TABLES;
-  const tables = tablesOf(config, memory, chipset);
+  const tables = tablesOf(config, memory, chipset, vcpus);
   const placed = loadTables(tables, memory, layout.ACPI_TABLES);
   const ends = [...placed].map(([file, address]) => address + tables.files.get(file)!.length);
   const smbiosStart = Math.max(layout.SMBIOS_SEARCH, ...ends);

@@ -97,6 +97,11 @@ export type MachineCommands = {
   /** Leaves the guest this many bytes of its memory: the balloon takes the rest. */
   'set-balloon': { readonly arguments: { readonly bytes: number }; readonly result: null };
   /**
+   * Adds vCPUs until there are `count`, or has the guest release the last ones. Replies once it has taken up and released
+   * all of them, which a guest may never do.
+   */
+  'set-vcpus': { readonly arguments: { readonly count: number }; readonly result: VcpusSet };
+  /**
    * Keys and the pointer. The guest may not have consumed enough of the earlier ones for all `events`: `taken` is how
    * many it got, from the first.
    */
@@ -215,6 +220,13 @@ export type PluggedIn = {
   /** On the bus, as in a configuration: `05.0`. */
   readonly addr: string;
   /** Whether the guest has a driver that examines it now; otherwise it finds the device the next time it scans. */
+  readonly noticed: boolean;
+};
+
+export type VcpusSet = {
+  /** How many are present. */
+  readonly vcpus: number;
+  /** Whether the guest has a driver that acts on it now; otherwise it may do so later, or at its next start. */
   readonly noticed: boolean;
 };
 

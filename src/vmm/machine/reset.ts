@@ -7,12 +7,37 @@ import { type ChipState, loadChips, saveChips } from '../interrupts/chip-state.t
 import type { MachineParts } from './machine-parts.ts';
 
 /** What KVM cannot reset itself: the state of a machine that has not run. */
-export type PowerOnState = { readonly vcpus: readonly VcpuRegisters[]; readonly chips: ChipState };
+export type PowerOnState = {
+  /** By index; those that are added later have their own. */
+  readonly vcpus: Map<number, VcpuRegisters>;
+  readonly chips: ChipState;
+};
 
 /** Call it before the vCPUs' first run. */
 export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnState {
   const msrs = stateMsrs(kvm.msrIndices());
-  return { vcpus: vcpus.map(vcpu => saveRegisters(vcpu, msrs)), chips: saveChips(vm, clock) };
+  return {
+    vcpus: new Map(vcpus.indices.map(index => [index, saveRegisters(vcpus.at(index), msrs)])),
+    chips: saveChips(vm, clock),
+  };
+}
+
+/** Notes the state of a vCPU that has been created later, and has not run. A reset gives it the TSC of the others. */
+export function notePowerOn({ kvm, vcpus }: MachineParts, powerOn: PowerOnState, index: number): void {
+  const registers = saveRegisters(vcpus.at(index), stateMsrs(kvm.msrIndices()));
+  powerOn.vcpus.set(index, { ...registers, tsc: powerOn.vcpus.get(0)!.tsc });
+}
+
+/** Puts a parked vCPU into its state after power-on, except for its TSC. */
+export function resetVcpu(
+  { vcpus }: Pick<MachineParts, 'vcpus'>,
+  powerOn: PowerOnState,
+  index: number,
+): void {
+  const vcpu = vcpus.at(index);
+  // Takes a pending INIT or SIPI.
+  vcpu.getMpState();
+  loadRegisters(vcpu, powerOn.vcpus.get(index)!);
 }
 
 /**
@@ -28,8 +53,8 @@ export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generat
   // From here on KVM writes no clock or counter into it.
   yield* ram.clearing();
   const entry = boot();
-  if (entry === 'firmware') enterFirmware(vcpus[0]!);
-  else enterKernel(vcpus[0]!, entry);
+  if (entry === 'firmware') enterFirmware(vcpus.first);
+  else enterKernel(vcpus.first, entry);
 }
 
 /**
@@ -49,8 +74,8 @@ export function wakeUp(parts: MachineParts, powerOn: PowerOnState, by: WakeSourc
       else device.reset();
     },
   );
-  if (vector === null) enterFirmware(vcpus[0]!);
-  else enterRealMode(vcpus[0]!, vector);
+  if (vector === null) enterFirmware(vcpus.first);
+  else enterRealMode(vcpus.first, vector);
 }
 
 function resetHardware(
@@ -63,13 +88,9 @@ function resetHardware(
   for (const { device } of chipset.devices) resetDevice(device);
   resetChipset();
   loadTscs(
-    vcpus,
-    powerOn.vcpus.map(({ tsc }) => tsc),
+    vcpus.present,
+    vcpus.indices.map(index => powerOn.vcpus.get(index)!.tsc),
   );
-  for (const [i, vcpu] of vcpus.entries()) {
-    // Takes a pending INIT or SIPI.
-    vcpu.getMpState();
-    loadRegisters(vcpu, powerOn.vcpus[i]!);
-  }
+  for (const index of vcpus.indices) resetVcpu({ vcpus }, powerOn, index);
   loadChips(vm, powerOn.chips, clock);
 }

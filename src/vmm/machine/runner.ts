@@ -188,7 +188,7 @@ export class MachineRunner {
       ...{ machine, controls },
       deviceModules: config.deviceModules,
     };
-    this.#topology.built(parts, config, controls.hotPlug);
+    this.#topology.built(parts, config, controls.hotPlug, controls.vcpuPlug);
   }
 
   #controls(machine: Machine, files: HostFiles, config: MachineConfig): MachineControls {
@@ -251,6 +251,8 @@ export class MachineRunner {
       close(stateFd);
     }
     machine.load(saved.machine);
+    // vCPUs may have been added before it was saved.
+    this.#topology.update();
     for (const { port, bytes } of saved.printed) this.#report.printed(port, bytes);
     if (paused) controls.pause.hold();
     mark('state');

@@ -5,7 +5,7 @@ import type { ConsolePorts } from './console-ports.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineParts } from './machine-parts.ts';
 import type { MachineReport, Notify } from './report.ts';
-import type { DeviceLabel } from './topology.ts';
+import type { DeviceLabel, VcpuLabel } from './topology.ts';
 
 /** Shortest interval between reports of devices' own changes: four times a second. */
 const DEVICE_INTERVAL_NS = 250_000_000n;
@@ -17,6 +17,9 @@ export type ReportedDevices = {
   /** Names of devices that are being plugged in. */
   readonly pluggingIn: readonly string[];
 };
+
+/** The machine's vCPUs, which may come and go. */
+export type ReportedVcpus = { readonly labels: readonly VcpuLabel[] | undefined };
 
 type Changing = Partial<Pick<HostDeviceControl, 'onChanged'>>;
 
@@ -35,6 +38,7 @@ export class TopologyReport {
   /** Host CPUs, by vCPU. */
   #pinning: readonly number[] = [];
   #hotPlug: ReportedDevices | null = null;
+  #vcpus: ReportedVcpus | null = null;
   #serialFirst = false;
   #isDue = false;
   /**
@@ -48,8 +52,14 @@ export class TopologyReport {
   }
 
   /** The machine has been built. */
-  built(machine: MachineParts, { pin = [], boot }: MachineConfig, hotPlug: ReportedDevices): void {
+  built(
+    machine: MachineParts,
+    { pin = [], boot }: MachineConfig,
+    hotPlug: ReportedDevices,
+    vcpus: ReportedVcpus,
+  ): void {
     this.#hotPlug = hotPlug;
+    this.#vcpus = vcpus;
     this.#machine = machine;
     this.#pinning = pin;
     this.#serialFirst = boot.kind === 'firmware' && boot.serialConsole;
@@ -68,6 +78,7 @@ export class TopologyReport {
     }
     const { blocks, consoles, report } = this.#parts;
     const { labels, pluggingIn } = this.#hotPlug!;
+    const vcpuLabels = this.#vcpus!.labels;
     report.built({
       ...blocks.labels,
       devices: labels,
@@ -75,7 +86,8 @@ export class TopologyReport {
       ...(pluggingIn.length > 0 && { pluggingIn }),
       consoles: consoles.labels,
       ...(this.#serialFirst && { serialFirst: true }),
-      vcpus: vcpus.length,
+      vcpus: vcpus.indices.length,
+      ...(vcpuLabels && { vcpuLabels }),
       pinning: this.#pinning,
     });
   }

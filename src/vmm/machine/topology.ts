@@ -17,6 +17,8 @@ export type Topology = CounterLabels & {
   readonly devices: readonly DeviceLabel[];
   /** Present vCPUs; its counters may have room for more. */
   readonly vcpus: number;
+  /** The present vCPUs, if the machine has room for more; default: they are the first ones, and stay. */
+  readonly vcpuLabels?: readonly VcpuLabel[];
   /** Screens show the first one as the VM's console. */
   readonly consoles: readonly ConsoleLabel[];
   /** The firmware's console is the first of them, so it comes before the machine's screen; default: it does not. */
@@ -27,6 +29,14 @@ export type Topology = CounterLabels & {
   readonly places?: MachinePlaces;
   /** Names of devices that are being plugged in: guest memory is mapped for them. Default: none. */
   readonly pluggingIn?: readonly string[];
+};
+
+export type VcpuLabel = {
+  readonly index: number;
+  /** It was added, and the guest has not taken it up; default: it has. */
+  readonly adding?: true;
+  /** When the guest was asked to release it, in milliseconds since 1970. Absent if it has not been. */
+  readonly removing?: number;
 };
 
 /** Addresses of devices, independent of the guest's bus numbers: what it takes to build the same machine again. */

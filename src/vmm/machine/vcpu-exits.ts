@@ -28,7 +28,7 @@ export class VcpuExits {
   /** vCPU `index` has left the guest, and waits. */
   exit(index: number): void {
     const { machine, ending } = this.#parts;
-    const vcpu = machine.vcpus[index]!;
+    const vcpu = machine.vcpus.at(index);
     if (!this.#hasExited) this.#firstExit();
     if (!answerAccess(vcpu.run, machine.buses)) this.#unhandled(vcpu, index);
     if (ending.end === null) machine.native.completeVcpu(index);

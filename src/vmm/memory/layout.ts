@@ -49,9 +49,10 @@ export const GPE0_OFFSET = 0x20;
 export { IRQ, PORT } from '../../devices/legacy/pc-ports.ts';
 
 /**
- * General-purpose events, by number: QEMU's for PCI hotplug, and ICH9's for power management events of bus 0 (PME_B0).
+ * General-purpose events, by number: QEMU's for hotplug of PCI devices and CPUs, and ICH9's for power management events
+ * of bus 0 (PME_B0).
  */
-export const GPE = { pciHotplug: 1, pme: 13 } as const;
+export const GPE = { pciHotplug: 1, cpuHotplug: 2, pme: 13 } as const;
 
 /** INTx pins reach IOAPIC inputs 16-19: input = 16 + (slot + pin) % 4, pin A = 0. */
 export const PCI_INTX_GSI = 16;

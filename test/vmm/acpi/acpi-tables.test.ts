@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 const options = {
   parts: [...builtinParts(), { at: { slot: 3, function: 1 }, pciFunction: name('_SUN', integer(3)) }],
   apicIds: Array.from({ length: 64 }, (_, index) => index),
-  presentCpus: 64,
+  isPresent: () => true,
   mmio64: { start: 2 ** 33, size: 2 ** 35 },
   intxSlots: [1, 2, 3, 31],
   rootPorts: true,
@@ -96,7 +96,10 @@ describe('ACPI tables', () => {
   });
 
   it('show vCPUs that may come later as not enabled but online-capable', () => {
-    const { view } = find('APIC', placeTables({ ...options, apicIds: [0, 1, 2, 4], presentCpus: 2 }, START));
+    const { view } = find(
+      'APIC',
+      placeTables({ ...options, apicIds: [0, 1, 2, 4], isPresent: (cpu: number) => cpu < 2 }, START),
+    );
     const processors: (readonly [number, number])[] = [];
     for (let at = 44; at < view.byteLength; at += view.getUint8(at + 1)) {
       if (view.getUint8(at) === 0) processors.push([view.getUint8(at + 3), view.getUint32(at + 4, true)]);
@@ -255,7 +258,7 @@ describe('NUMA nodes', () => {
     { address: 4 * GiB, size: 2 * GiB },
   ];
   const placed = placeTables(
-    { ...options, apicIds: [0, 1, 4, 5], presentCpus: 2, numa: { nodes, ram } },
+    { ...options, apicIds: [0, 1, 4, 5], isPresent: (cpu: number) => cpu < 2, numa: { nodes, ram } },
     START,
   );
   const table = (signature: string) => find(signature, placed);

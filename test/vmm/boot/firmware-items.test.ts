@@ -22,6 +22,7 @@ function itemsOf(
   });
   addFirmwareItems(items, config, new FakeMemory(64 * MiB), {
     hasScreen,
+    presentCpus: () => 2,
     bootCandidates: () => [
       { kind: 'disk', path: '/disk' },
       { kind: 'cdrom', path: '/cd' },

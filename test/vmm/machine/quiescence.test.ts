@@ -37,7 +37,7 @@ function rig(names = ['blk0', 'blk1']) {
   const devices = names.map(name => new FakeDevice(name, log));
   const vcpus = new VcpuGroup(
     { pauseVcpu: index => log.push(`pause ${index}`), resumeVcpu: index => log.push(`run ${index}`) },
-    2,
+    [0, 1],
   );
   const quiescence = new Quiescence({
     vcpus,

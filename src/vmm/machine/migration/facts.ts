@@ -45,10 +45,10 @@ export function migrationFacts({ machine, files, loop }: FactsParts, reply: Repl
 }
 
 function factsOf({ parts: { vcpus, kvm, chipset } }: Machine, files: HostFiles): MigrationFacts {
-  const [first] = vcpus;
+  const { first } = vcpus;
   return {
-    cpu: neededFeatures(first!.getCpuid(), kvm),
-    tscKhz: first!.getTscKhz(),
+    cpu: neededFeatures(first.getCpuid(), kvm),
+    tscKhz: first.getTscKhz(),
     places: chipset.places,
     disks: files.disks.map(disk => ({
       ...labelOf(disk),
