@@ -626,6 +626,26 @@ export class LocalEngine implements Engine, CounterSource {
     await Promise.race([Promise.all(adopted), new Promise(resolve => setTimeout(resolve, ADOPT_MS))]);
   }
 
+  /**
+   * Creates again what later managers need to find the machines, where it was removed.
+   * @param failed called for each machine that no later manager will find
+   */
+  async renewPlaces(failed: (vm: string, reason: string) => void): Promise<void> {
+    const renewed = [...this.#list].map(async vm => {
+      try {
+        if (!(await vm.renewPlace())) return;
+        this.note(
+          'warning',
+          'its files in the runtime folder were removed; they have been created again',
+          vm.name,
+        );
+      } catch (error) {
+        failed(vm.name, (error as Error).message);
+      }
+    });
+    await Promise.all(renewed);
+  }
+
   #takeInterrupted({ name, reason, config }: InterruptedVm): void {
     const vm = config === null ? this.#list.get(name) : this.#list.getOrAdd(name);
     if (vm === undefined) this.note('error', `${reason}; its definition is gone`, name);

@@ -345,7 +345,12 @@ export class Vm {
     this.#devices = this.#madeOf(config, { atStart: isAsStarted ? config : null, pending });
     this.#startedAt = found.startedAt;
     this.#adopting = true;
-    const place = { ...unregistered(found.release), succeed: found.succeed, follow: found.follow };
+    const place = {
+      ...unregistered(found.release),
+      succeed: found.succeed,
+      follow: found.follow,
+      renew: found.renew,
+    };
     this.#begin(found.silent, null, place);
     const silence = setTimeout(() => this.#seize(found.silent.whyStuck()), SILENCE_MS);
     found.answered
@@ -456,6 +461,25 @@ export class Vm {
     } finally {
       this.#isUpgrading = false;
     }
+  }
+
+  /**
+   * Creates again what later managers need to find its machine, if some of it was removed from the runtime folder.
+   * @returns whether it was. @throws when that is not possible
+   */
+  async renewPlace(): Promise<boolean> {
+    if (!isUp({ state: this.#state }) || this.#isUpgrading) return false;
+    const renewal = this.#place?.renew?.() ?? null;
+    if (renewal === null) return false;
+    let taken = false;
+    try {
+      const { fds, lock } = renewal;
+      if (fds.length > 0) await this.commandWithFds('listen', { lock }, fds);
+      taken = true;
+    } finally {
+      renewal.settle(taken);
+    }
+    return true;
   }
 
   /** For another machine of this name: the old output is not replayed; watchers see the new one's. */

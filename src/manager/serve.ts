@@ -15,6 +15,7 @@ import { codeCache, pruneCodeCache } from './code-cache.ts';
 import { LockHeldError } from './file-lock.ts';
 import { hostDevices } from './host-devices.ts';
 import { whenIdle } from './idle.ts';
+import { KeptReachable } from './kept-reachable.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { cgroupsUnder } from './machines/cgroups.ts';
 import { findMachines } from './machines/find.ts';
@@ -152,7 +153,8 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   await listen(server, paths);
   // They are clients of this manager.
   const vncPrograms = new VncPrograms(engine);
-  const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
+  const reachable = new KeptReachable(server, engine, paths, () => listen(server, paths));
+  const socketCheck = setInterval(() => void reachable.check(), SOCKET_CHECK_MS);
   engine.note('info', `vring ${version()} (process ${process.pid}) listening at ${paths.socket}`);
   if (metricsServer !== null) engine.note('info', `serving metrics at ${metricsServer.url}`);
   const warning = background ? logoutWarning() : null;
@@ -172,6 +174,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(timeoutMs + 15_000) * 1000}`);
   if (reason.keepVms) {
     running.detach();
+    await reachable.check();
     await engine.leaveRunning();
   } else {
     if (options.saves) await saveGuests(engine, { timeoutMs, hurry: stop.second });
@@ -200,21 +203,6 @@ function readDefinitions(engine: LocalEngine): void {
   } catch (error) {
     // Definitions can wait: the folder is watched, and read again when it changes.
     if (!(error instanceof DefinitionFileError)) throw error;
-  }
-}
-
-/** A user's runtime folder is removed with the last session, and /tmp is cleaned up, while the manager stays. */
-async function keepReachable(server: ControlServer, paths: ManagerPaths, engine: LocalEngine): Promise<void> {
-  if (server.reachable) return;
-  try {
-    server.stopListening();
-    await listen(server, paths);
-    engine.note('warning', `the socket ${paths.socket} was removed; it has been created again`);
-  } catch (error) {
-    engine.note(
-      'error',
-      `the socket ${paths.socket} was removed, and cannot be created again: ${(error as Error).message}`,
-    );
   }
 }
 

@@ -26,6 +26,11 @@ export function lockVm(name: string): FileLock {
   }
 }
 
+/** Whether a process runs a VM of this name, as far as the files in the runtime folder say. */
+export function isNameLocked(name: string): boolean {
+  return lockHolder(join(managerPaths().runtime, 'vms', `${name}.lock`)) !== null;
+}
+
 /** Records another process as the holder; it has the lock of this name through the same open file. */
 export function renameHolder(name: string, pid: number, what: string): void {
   nameHolderAt(join(managerPaths().runtime, 'vms', `${name}.lock`), pid, what);

@@ -10,6 +10,7 @@ export function linkWith(inbox: Incoming[] = []) {
     reachable: true,
     next: () => inbox.shift() ?? null,
     takeFd: () => null,
+    listenAt: () => {},
     flush: () => {},
     attach: () => () => {},
   };

@@ -49,6 +49,8 @@ export type FoundMachine = {
   succeed(): Succession;
   /** As in `VmPlace`. */
   follow: NonNullable<VmPlace['follow']>;
+  /** As in `VmPlace`. */
+  renew: NonNullable<VmPlace['renew']>;
   /** Called once the machine is gone. */
   release(): void;
 };
@@ -156,7 +158,21 @@ export type VmPlace = {
    * @throws when that cannot be written
    */
   readonly follow?: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
+  /**
+   * Prepares again what later managers need to find the machine, if some of it was removed. @throws when that is not
+   * possible
+   */
+  readonly renew?: () => Renewal | null;
   release(): void;
+};
+
+/** What was removed from a machine's place, created again. */
+export type Renewal = {
+  /** For the machine: a socket to listen on, and with `lock` the lock of its name; empty if it needs neither. */
+  readonly fds: readonly number[];
+  readonly lock: boolean;
+  /** The machine has them, or did not take them. */
+  settle(taken: boolean): void;
 };
 
 /** The place of a process that takes over a machine from the one that has it. */

@@ -13,6 +13,7 @@ import { PROTOCOL } from '../../vmm/machine/messages.ts';
 import { AF_UNIX, connect, SOCK_STREAM, setNonblocking, socket } from '../../vmm/native/libc.ts';
 import { credentialsOfPeer, receiveNow, unixAddress } from '../../vmm/native/unix-socket.ts';
 import {
+  keepRecord,
   type MachineRecord,
   promoted,
   readRecords,
@@ -21,6 +22,7 @@ import {
   withoutSuccessor,
 } from './machine-record.ts';
 import { followDevices, leavePlace, settleSuccession, succession, tidyPlace } from './register.ts';
+import { renewPlace } from './renew-place.ts';
 
 /** How long a process may take to exit after it has closed its connection. */
 const EXIT_MS = 500;
@@ -62,6 +64,7 @@ function findRunning(folder: string, id: string, record: MachineRecord): FoundMa
 
 function find(folder: string, id: string, record: MachineRecord): FoundMachine {
   const { name, config, startedAt } = record;
+  keepRecord(folder, id, record);
   return {
     config,
     isAsStarted: record.changed !== true,
@@ -70,6 +73,7 @@ function find(folder: string, id: string, record: MachineRecord): FoundMachine {
     ...(record.successor === undefined ? findOne(folder, id, record) : findEither(folder, id, record)),
     succeed: () => succession(folder, id),
     follow: (config, pending) => followDevices(folder, id, config, pending),
+    renew: () => renewPlace(folder, id),
     release: () => leavePlace(folder, id, name),
   };
 }
@@ -159,9 +163,9 @@ function pause(round: number): Promise<void> {
 }
 
 /** The kernel recorded the listening process when it called listen(2). */
-function checkPeer(fd: number, { pid }: MachineRecord): void {
+function checkPeer(fd: number, { pid, listener = pid }: MachineRecord): void {
   const peer = credentialsOfPeer(fd);
-  if (peer.pid !== pid) throw new Error(`process ${peer.pid} listens at its socket`);
+  if (peer.pid !== listener) throw new Error(`process ${peer.pid} listens at its socket`);
   if (peer.uid !== process.geteuid!()) throw new Error(`user ${peer.uid} listens at its socket`);
 }
 

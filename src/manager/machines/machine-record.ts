@@ -16,6 +16,8 @@ const process = z.object({
   token: z.string().min(16),
   /** Which of this record's two sockets it listens on; default: the first. */
   slot: z.int().min(0).max(1).optional(),
+  /** The manager that called listen(2) for it, after the file of its first socket was removed; default: itself. */
+  listener: z.int().positive().optional(),
   /** The shape of its counters; default: derived from the configuration. */
   counters: z.object({ vcpus: z.int(), queues: z.int(), regions: z.int() }).optional(),
 });
@@ -51,14 +53,24 @@ function socketsOf(folder: string, id: string): string[] {
   return [0, 1].map(slot => socketOf(folder, id, slot));
 }
 
+/** The last record of each machine that this process has written or read: its file may be removed at any time. */
+const known = new Map<string, MachineRecord>();
+
+/** The record as it was last seen; null if its machine has never had one, or is gone. */
+export function knownRecord(folder: string, id: string): MachineRecord | null {
+  return readRecord(folder, id) ?? known.get(pathOf(folder, id)) ?? null;
+}
+
 export function writeRecord(folder: string, id: string, value: MachineRecord): void {
   const options = { mode: 0o600, fresh: true, synced: false };
   // Need not be synced: after a power loss, its machine is gone, too.
   replaceFile(pathOf(folder, id), `${JSON.stringify(value)}\n`, options);
+  known.set(pathOf(folder, id), value);
 }
 
 /** A record that cannot be removed is left to the next manager, which finds that its machine is gone. */
 export function removeRecord(folder: string, id: string): void {
+  known.delete(pathOf(folder, id));
   for (const path of [pathOf(folder, id), ...socketsOf(folder, id)]) {
     try {
       rmSync(path, { force: true });
@@ -67,7 +79,7 @@ export function removeRecord(folder: string, id: string): void {
 }
 
 /** The record of a machine that has been handed to its successor. */
-export function promoted({ successor, slot: _, ...record }: MachineRecord): MachineRecord {
+export function promoted({ successor, slot: _, listener: __, ...record }: MachineRecord): MachineRecord {
   if (successor === undefined) throw new Error('the record has no successor');
   return { ...record, ...successor };
 }
@@ -99,6 +111,11 @@ export function runningRecord(
 ): MachineRecord | null {
   const found = readRecord(folder, id, problem);
   return found && asRunning(found);
+}
+
+/** Keeps a record of a machine that this manager has found. */
+export function keepRecord(folder: string, id: string, value: MachineRecord): void {
+  known.set(pathOf(folder, id), value);
 }
 
 /** Removes records that a manager did not finish writing. No other process may be writing one. */
@@ -141,7 +158,9 @@ export function readRecord(
 ): MachineRecord | null {
   const path = pathOf(folder, id);
   try {
-    return record.parse(JSON.parse(readFileSync(path, 'utf8')));
+    const found = record.parse(JSON.parse(readFileSync(path, 'utf8')));
+    if (known.has(path)) known.set(path, found);
+    return found;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT')

@@ -6,11 +6,10 @@ import { currentBootId, startTicksOf } from '../../host/process-identity.ts';
 import { explainShortage } from '../../vmm/confinement/shortage.ts';
 import { counterShape } from '../../vmm/counters/counter-shape.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
-import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
-import { unixAddress } from '../../vmm/native/unix-socket.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.ts';
 import { abandonedLocks, lockVm, renameHolder } from '../vm-lock.ts';
 import {
+  knownRecord,
   leftovers,
   type MachineRecord,
   promoted,
@@ -22,6 +21,7 @@ import {
   withoutSuccessor,
   writeRecord,
 } from './machine-record.ts';
+import { boundSocket, renewPlace } from './renew-place.ts';
 import { freeUid, type UidRange } from './uids.ts';
 
 /** Removes the leftovers of an earlier manager's machine that is gone. */
@@ -84,7 +84,7 @@ function takePlace(name: string, uids: UidRange): VmPlace {
   try {
     ensurePrivateFolder(machines);
     const uid = uids && freeUid(uids, uidsIn(machines));
-    listener = bound(socketOf(machines, id));
+    listener = boundSocket(socketOf(machines, id));
     const open = listener;
     let isOpen = true;
     const closeListener = () => {
@@ -108,10 +108,13 @@ function takePlace(name: string, uids: UidRange): VmPlace {
       handedOver: closeListener,
       succeed: () => withRoom(() => succession(machines, id)),
       follow: (config, pending) => followDevices(machines, id, config, pending),
+      renew: () => withRoom(() => renewPlace(machines, id)),
       release: () => {
         closeListener();
         removeRecord(machines, id);
         lock.release();
+        // The place may have been renewed: the machine had another lock, which has ended with it.
+        releaseName(name);
       },
     };
   } catch (error) {
@@ -127,12 +130,12 @@ function takePlace(name: string, uids: UidRange): VmPlace {
  * @throws when the machine has no record, or the runtime folder is full
  */
 export function succession(folder: string, id: string): Succession {
-  const present = readRecord(folder, id);
+  const present = knownRecord(folder, id);
   if (present === null) throw new Error('its record is gone: shut it down and start it again');
   const token = randomBytes(16).toString('hex');
   const slot = 1 - (present.slot ?? 0);
   const path = socketOf(folder, id, slot);
-  const listener = bound(path);
+  const listener = boundSocket(path);
   let isOpen = true;
   const closeListener = () => {
     if (isOpen) closeSync(listener);
@@ -146,7 +149,7 @@ export function succession(folder: string, id: string): Succession {
       started: (pid, { config }) => {
         const counters = counterShape(config);
         const successor = { pid, startTime: startTicksOf(pid) ?? 0, token, slot, counters };
-        const now = readRecord(folder, id) ?? present;
+        const now = knownRecord(folder, id) ?? present;
         withRoom(() => writeRecord(folder, id, { ...withoutSuccessor(now), successor }));
       },
     },
@@ -168,7 +171,7 @@ export function followDevices(
   config: MachineConfig,
   pending: readonly DeviceConfig[],
 ): void {
-  const found = readRecord(folder, id);
+  const found = knownRecord(folder, id);
   if (found === null) return;
   const changed =
     found.changed === true || JSON.stringify(config.devices) !== JSON.stringify(found.config.devices);
@@ -184,7 +187,7 @@ export function tidyPlace(folder: string, id: string, running: MachineRecord): v
 
 /** Reduces a record with two processes to the one that remains. @param taken whether it is the successor */
 export function settleSuccession(folder: string, id: string, taken: boolean): void {
-  const found = readRecord(folder, id);
+  const found = knownRecord(folder, id);
   if (found === null) {
     // The VM has ended in the meantime.
     removeRecord(folder, id);
@@ -207,16 +210,4 @@ export function settleSuccession(folder: string, id: string, taken: boolean): vo
 
 function uidsIn(folder: string): Set<number> {
   return new Set(readRecords(folder, () => {}).flatMap(({ record }) => record.uid ?? []));
-}
-
-function bound(path: string): number {
-  const fd = socket(AF_UNIX, SOCK_STREAM);
-  try {
-    rmSync(path, { force: true });
-    bind(fd, path, unixAddress(path));
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
 }

@@ -49,6 +49,8 @@ export type Commanded = {
   readonly updateTopology: () => void;
   /** Ends the machine. */
   readonly finish: (reason: string) => void;
+  /** Accepts later managers at a listening socket, and holds another lock of the VM's name. Takes over the fds. */
+  readonly listenAt: (listener: number, lock: number | null) => void;
   /** Returns an fd that came with the command and hands it to the caller; null if none is left. */
   readonly takeFd: () => number | null;
 };
@@ -147,6 +149,17 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
   'commit-migration': ({ migration }, { reason }, reply) => attempt(reply, () => migration.commit(reason)),
   'end-migration': ({ migration }, _, reply) => migration.end(reply),
   arrive: ({ migration }, _, reply) => attempt(reply, () => migration.arrive()),
+  listen: ({ listenAt, takeFd }, { lock }, reply) => {
+    const listener = takeFd();
+    const nameLock = lock ? takeFd() : null;
+    if (listener === null || (lock && nameLock === null)) {
+      if (listener !== null) close(listener);
+      reply.failed('no socket was passed');
+      return;
+    }
+    listenAt(listener, nameLock);
+    reply.done(null);
+  },
   ping: (_on, _, reply) => reply.done(null),
   'resize-console': ({ consoles }, { port, columns, rows }, reply) => {
     consoles.resize(port, { columns, rows });

@@ -43,6 +43,8 @@ export type ControlsParts = {
   readonly updateTopology: () => void;
   /** Returns an fd that came with a command and hands it to the caller; null if none is left. */
   readonly takeFd: () => number | null;
+  /** As in `Commanded`. */
+  readonly listenAt: (listener: number, lock: number | null) => void;
   /** The machine belongs to another process: none of it may be touched any more. */
   readonly gone: () => void;
 };

@@ -5,6 +5,9 @@ import { FRAME, type Frame, FrameReader, messageOf, portOf } from './frames.ts';
 import type { MachineIdentity, ToMachine } from './messages.ts';
 import type { MachineReport } from './report.ts';
 
+/** Managers that connect at the same time. */
+export const BACKLOG = 4;
+
 /** What a manager sends: a message, or input for a port. */
 export type Incoming =
   | ToMachine
@@ -72,7 +75,19 @@ export class ManagerLink {
     this.#readmission = readmission;
     // A peer may be gone, or accepted already, by the time its connection is examined.
     libc.setNonblocking(readmission.listener);
-    libc.listen(readmission.listener, 4);
+    libc.listen(readmission.listener, BACKLOG);
+    this.#watchListener();
+  }
+
+  /** Accepts other managers at another socket from here on, which is non-blocking and listens already. */
+  listenAt(listener: number): void {
+    const readmission = this.#readmission;
+    if (readmission === null) {
+      libc.close(listener);
+      return;
+    }
+    this.#closeListener();
+    this.#readmission = { ...readmission, listener };
     this.#watchListener();
   }
 

@@ -155,6 +155,11 @@ export type MachineCommands = {
   arrive: { readonly arguments: Nothing; readonly result: null };
   /** Gives the snapshot up, or lets a machine continue that is stopped after one. */
   'end-snapshot': { readonly arguments: Nothing; readonly result: null };
+  /**
+   * Lets later managers connect to another socket, which comes with it, and is listening: the file of the one before is
+   * gone. With `lock`, so does another lock of the VM's name.
+   */
+  listen: { readonly arguments: { readonly lock: boolean }; readonly result: null };
   /** Only asks for a reply, which a blocked machine does not send. */
   ping: { readonly arguments: Nothing; readonly result: null };
   /**

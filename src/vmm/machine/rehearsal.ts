@@ -78,6 +78,8 @@ class RehearsalLink {
     return { kind: 'command', id: 0, command: 'stop', arguments: { reason: 'the rehearsal is over' } };
   }
 
+  listenAt(): void {}
+
   takeFd(): null {
     return null;
   }

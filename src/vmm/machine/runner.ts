@@ -4,7 +4,7 @@ import type { GivenWire } from '../backends/net/given-wires.ts';
 import { continueCounters } from '../counters/continue-counters.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
-import { close } from '../native/libc.ts';
+import { close, replaceFd } from '../native/libc.ts';
 import { NativeVm } from '../native/native-vm.ts';
 import type { NodeLoop } from '../native/node-loop.ts';
 import { requestStopOfAllQueues, stuckQueues } from '../native/queues.ts';
@@ -63,7 +63,10 @@ export type RunnerOptions = {
 };
 
 /** What a machine needs from its connection to its manager. */
-export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach' | 'manager' | 'reachable'>;
+export type MachineLink = Pick<
+  ManagerLink,
+  'next' | 'takeFd' | 'flush' | 'attach' | 'manager' | 'reachable' | 'listenAt'
+>;
 
 /** A machine that has been built, and the operations on it. */
 type Built = {
@@ -205,11 +208,20 @@ export class MachineRunner {
       own: this.#own,
       updateTopology: () => this.#topology.update(),
       takeFd: () => this.#link.takeFd(),
+      listenAt: (listener, lock) => this.#listenAt(listener, lock),
       gone: () => {
         this.#isGone = true;
         this.#loop.stop();
       },
     });
+  }
+
+  /** The lock takes the number of the one before, which nobody can see any more: a hand-over passes that number on. */
+  #listenAt(listener: number, lock: number | null): void {
+    this.#link.listenAt(listener);
+    if (lock === null) return;
+    if (this.#own !== null) replaceFd(this.#own.lock, lock);
+    close(lock);
   }
 
   /** Starts the threads of its vCPUs, parked. A process is confined before that. @throws an error for the user */

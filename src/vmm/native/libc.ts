@@ -12,6 +12,7 @@ const libc = koffi.load(null);
 const calls = {
   open: libc.func('int open(const char *path, int flags, unsigned int mode)'),
   close: libc.func('int close(int fd)'),
+  dup3: libc.func('int dup3(int from, int to, int flags)'),
   read: libc.func('int64_t read(int fd, void *buffer, size_t length)'),
   write: libc.func('int64_t write(int fd, void *buffer, size_t length)'),
   pread: libc.func('int64_t pread(int fd, void *buffer, size_t length, int64_t offset)'),
@@ -391,6 +392,11 @@ export function pidfdOpen(pid: number): number {
 /** Another descriptor of the same open file, close-on-exec: it shares its position and its OFD locks. */
 export function duplicate(fd: number): number {
   return fcntl(fd, 'F_DUPFD_CLOEXEC', F_DUPFD_CLOEXEC);
+}
+
+/** Makes `fd`, which is open, refer to what `source` refers to; close-on-exec. */
+export function replaceFd(fd: number, source: number): void {
+  checked('dup3', () => calls.dup3(source, fd, O_CLOEXEC));
 }
 
 /** Sends one datagram to a struct sockaddr. */

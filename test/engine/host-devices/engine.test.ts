@@ -269,6 +269,7 @@ describe('a manager that takes over a running VM', () => {
       answered: Promise.resolve({ machine: machines[0]!.machine, counters }),
       succeed: () => unregistered() as never,
       follow: () => {},
+      renew: () => null,
       release: () => {},
     };
     await next.adopt([found]);

@@ -1,4 +1,4 @@
-import { openSync, readFileSync } from 'node:fs';
+import { openSync, readFileSync, unlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -17,7 +17,9 @@ import {
   bind,
   close,
   connect,
+  listen,
   SOCK_STREAM,
+  setNonblocking,
   socket,
   socketPair,
 } from '../../../src/vmm/native/libc.ts';
@@ -179,6 +181,15 @@ describe('a link to a manager', () => {
     expect(link.connected).toBe(false);
     expect(receiveNow(stranger)).toEqual({ kind: 'closed' });
     close(stranger);
+
+    // The file of its socket was removed: the manager has created another one.
+    unlinkSync(path);
+    const renewed = socket(AF_UNIX, SOCK_STREAM);
+    bind(renewed, path, unixAddress(path));
+    setNonblocking(renewed);
+    listen(renewed, 1);
+    link.listenAt(renewed);
+    expect(isOpen(listener)).toBe(false);
 
     welcome = true;
     const next = socket(AF_UNIX, SOCK_STREAM);
