@@ -48,12 +48,12 @@ describe.skipIf(noKvm !== null)(onKvm('a drive of a running VM'), () => {
     expect(isWritten('a.img')).toBe(true);
     await change('sd0', 'b.img');
     expect([fact('sd0', 'path'), fact('sd0', 'tray')]).toEqual([disk('b.img'), 'closed']);
-    // The first command is answered with the news.
+    // The first command's reply has the new medium.
     await guest.command('blk flush scsi=0');
     expect(isWritten('b.img')).toBe(false);
     expect(await verify()).toMatchObject({ complete: 1 });
     expect(isWritten('b.img')).toBe(true);
-    // The first file is free again: another drive can have it.
+    // The first file is unlocked again: another drive can open it.
     await change('cd0', 'a.img');
     expect(fact('cd0', 'path')).toBe(disk('a.img'));
     await change('cd0', null);

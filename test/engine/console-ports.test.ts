@@ -25,7 +25,7 @@ describe('the consoles of a VM', () => {
     const [first, second] = [open(COM1, 'anna'), open(1, 'ben')];
     consoles.printed(COM1, Buffer.from('a'));
     consoles.printed(1, Buffer.from('b'));
-    // No machine has as many.
+    // No machine has that many.
     consoles.printed(2 ** 31, Buffer.from('c'));
     expect(seen).toEqual(['0: ', '1: before', '0: a', '1: b']);
     await first.takeKeyboard();

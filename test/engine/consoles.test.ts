@@ -2,13 +2,13 @@ import { expect, test } from 'vitest';
 import type { TerminalSize } from '../../src/devices/backends/char.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 
-/** A console whose guest hears `heard`, and knows of `sizes`. */
+/** A console whose guest received `received`, and was notified of `sizes`. */
 function rig() {
-  const heard: string[] = [];
+  const received: string[] = [];
   const sizes: TerminalSize[] = [];
   const consoles = new Consoles({
     scrollback: () => new Uint8Array(),
-    type: bytes => heard.push(Buffer.from(bytes).toString()),
+    type: bytes => received.push(Buffer.from(bytes).toString()),
     room: () => Promise.resolve(),
     keyboardChanged: () => {},
     resized: size => sizes.push(size),
@@ -17,11 +17,11 @@ function rig() {
     const link = consoles.open({ printed: () => {} }, { name, answers });
     return { ...link, answer: () => link.answer(Buffer.from(name)) };
   };
-  return { consoles, heard, sizes, watch };
+  return { consoles, received, sizes, watch };
 }
 
 test('the guest receives replies from the first terminal only, or from the keyboard holder', async () => {
-  const { heard, watch } = rig();
+  const { received, watch } = rig();
   const [anna, ben] = [watch('anna'), watch('ben')];
   anna.answer();
   ben.answer();
@@ -30,15 +30,15 @@ test('the guest receives replies from the first terminal only, or from the keybo
   ben.answer();
   ben.close();
   anna.answer();
-  expect(heard).toEqual(['anna', 'ben', 'anna']);
+  expect(received).toEqual(['anna', 'ben', 'anna']);
 });
 
 test('a read-only client does not keep the others from replying', () => {
-  const { heard, watch } = rig();
+  const { received, watch } = rig();
   const [looking, anna] = [watch('looking', false), watch('anna')];
   looking.answer();
   anna.answer();
-  expect(heard).toEqual(['anna']);
+  expect(received).toEqual(['anna']);
 });
 
 test('the keyboard has one holder at a time, and is released when the holder leaves', async () => {

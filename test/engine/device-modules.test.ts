@@ -113,7 +113,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
     expect(await engine.resizeDisk(id, 'blk1', change)).toBe(2 ** 21);
   });
 
-  /** A module whose device does this when the guest writes to it, in its fifth line. */
+  /** A module whose device runs this, in its fifth line, when the guest writes to it. */
   function faulty(action: string): string {
     const path = join(folder, 'faulty.ts');
     writeFileSync(

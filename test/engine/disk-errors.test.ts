@@ -33,7 +33,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk on a full file system'), () => {
       expect.objectContaining({ level: 'error', vm: guest.id, text: expect.stringMatching(trouble) }),
     ]);
 
-    // Reads go on as before.
+    // Reads still succeed.
     expect(await guest.command('blk read 4k 4 100')).toMatch(/errors=0\b/);
     await engine.kill(guest.id);
     expect(guest.info.diskErrors).toBeUndefined();
@@ -61,7 +61,7 @@ describe.skipIf(noKvm !== null)(onKvm('a disk on a full file system'), () => {
     const { reason } = await guest.reached('paused');
     expect(reason).toMatch(/^I\/O error: blk0: (write|flush)( at sector \d+)? failed: ENOSPC/);
 
-    // It is resumed in vain while there is no space.
+    // Resuming it has no effect while there is no space.
     await engine.resume(guest.id);
     await until(() => guest.info.state === 'paused');
     execFileSync('mount', ['-o', 'remount,size=8m', folder]);

@@ -48,7 +48,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
     await engine.reset(guest.id);
-    // The guest clears its receiver as it starts: the first keys go to waste.
+    // The guest clears its receiver as it starts: the first keys are lost.
     engine.type(guest.id, Buffer.from(`${' '.repeat(32)}info\r`));
     await guest.printed(/result info /);
   });
@@ -86,7 +86,7 @@ const FAULTS = `
     return slice.apply(this, range);
   };`;
 
-/** What a program prints, as JSON, that has an engine with a VM named "neighbor". */
+/** The JSON output of a program that has an engine with a VM named "neighbor". */
 async function withFaults(program: string) {
   const source = `
     import { LocalEngine } from './src/engine/local-engine.ts';
@@ -122,7 +122,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine thread'), () => {
       { name: 'hung', state: 'off', reason: expect.stringContaining('by force') },
       { name: 'neighbor', state: 'paused' },
     ]);
-    // Its own mapping of the counters remains, for want of anyone who knows of it.
+    // Its own mapping of the counters remains, because nothing else refers to it.
     expect(after.filter((name: string) => !name.includes('counters'))).toEqual(
       before.filter((name: string) => !name.includes('counters')),
     );

@@ -2,7 +2,7 @@ import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { noKvm, onKvm } from '../support/kvm.ts';
 
-/** Runs a program in a process of its own. */
+/** Runs a program in a separate process. */
 async function run(program: string) {
   const source = `import { LocalEngine } from './src/engine/local-engine.ts';\n${program}`;
   const args = ['--input-type=module-typescript', '--eval', source];
@@ -27,7 +27,7 @@ describe.skipIf(noKvm !== null)(onKvm('a process with a running VM'), () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a process whose machine threads still load or build'), () => {
-  // Each time somewhere else on their way.
+  // Each delay interrupts them at a different point.
   test.each([0, 50, 100, 150, 200, 250, 300, 400])('exits as requested after %i ms', async delay => {
     const program = `
       const engine = new LocalEngine();

@@ -28,7 +28,7 @@ function rawImage(name: string): string {
   return path;
 }
 
-/** Clusters that nothing uses are all that `qemu-img check` may find. */
+/** `qemu-img check` may find leaked clusters, but nothing else. */
 function expectSound(path = image): void {
   const { status, stdout, stderr } = spawnSync('qemu-img', ['check', path], { encoding: 'utf8' });
   expect([0, 3], stdout + stderr).toContain(status);
@@ -60,7 +60,7 @@ async function start(options = {}): Promise<void> {
   guest = await GuestVm.start(engine, { devices: [disk] });
 }
 
-/** The guest writes a pattern to so many random places and reads it back. */
+/** The guest writes a pattern to that many random places and reads it back. */
 async function verifies(count = 300): Promise<void> {
   expect(resultOf(await guest.command(`blk verify ${count}`), 'blk-verify')).toMatchObject({
     errors: 0,

@@ -9,7 +9,7 @@ import { noKvm, onKvm } from '../support/kvm.ts';
 import { until } from '../support/until.ts';
 
 const MiB = 2 ** 20;
-/** So much guest memory that its mapping is recognized in this process. */
+/** Enough guest memory for its mapping to be recognizable in this process. */
 const MEMORY = 77 * MiB;
 
 let engine: LocalEngine;
@@ -31,7 +31,7 @@ function inFlight(id: string): number {
   return Number(words[layout.queue(0) + QUEUE.inFlight]);
 }
 
-/** A guest with four writes in flight, which its frozen disk holds up, and what it wrote before. */
+/** A guest with four writes in flight, blocked by its frozen disk, and what it wrote before. */
 async function heldUp(context: TestContext): Promise<{ guest: GuestVm; disk: FrozenDisk }> {
   const disk = freezableImage(context, MiB);
   const devices: MachineConfigInput['devices'] = [
@@ -65,7 +65,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not respond'),
 
   test('lets its guest reset that disk when it responds, and everything else before', async context => {
     const { guest, disk } = await heldUp(context);
-    // The guest gives up: it resets the disk, and polls its status in vain.
+    // The guest gives up: it resets the disk, and polls its status without success.
     engine.type(guest.id, Buffer.from('\x03'));
     await guest.printed(/^error blk: interrupted.*> $/ms);
     expect(await guest.command('blk flush')).toContain('the device did not finish its reset');

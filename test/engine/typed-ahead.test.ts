@@ -6,7 +6,7 @@ import { noKvm, onKvm } from '../support/kvm.ts';
 
 const KiB = 1024;
 
-/** Whether something has been resolved, when all that waited has had its turn. */
+/** Whether a promise is resolved once all pending callbacks have run. */
 async function isDone(something: Promise<void>): Promise<boolean> {
   let done = false;
   void something.then(() => {
@@ -34,7 +34,7 @@ test('does not wait for a machine that is gone', async () => {
   const room = ahead.room();
   ahead.clear();
   expect(await isDone(room)).toBe(true);
-  // What it had taken is told late.
+  // Its acknowledgment arrives late.
   ahead.taken(KiB * KiB);
   ahead.typed(64 * KiB);
   expect(await isDone(ahead.room())).toBe(false);
@@ -49,12 +49,12 @@ test.skipIf(noKvm !== null)(onKvm('a paused guest reads nothing, and a running o
   await link.takeKeyboard();
   const comments = `${'\r'.repeat(66 * KiB)}`;
   const fed = link.feed(Buffer.from(comments));
-  // The machine thread answers this one after it has had the text.
+  // The machine thread answers this one after it has received the text.
   await engine.pause(guest.id);
   expect(await isDone(fed)).toBe(false);
   await engine.resume(guest.id);
   await fed;
-  // And who waits for one that ends is let go.
+  // A caller that waits for a machine that ends is released.
   await engine.pause(guest.id);
   const last = link.feed(Buffer.from(comments));
   await engine.kill(guest.id);

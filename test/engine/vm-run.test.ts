@@ -8,7 +8,7 @@ import { close, socketPair } from '../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../src/vmm/native/unix-socket.ts';
 import { until } from '../support/until.ts';
 
-/** A run of a machine that the test plays. */
+/** A run of a machine played by the test. */
 function played() {
   const [ours, theirs] = socketPair();
   const gone = Promise.withResolvers<Death | null>();

@@ -11,7 +11,7 @@ import { receiveNow, sendNow, waitForFds } from '../../src/vmm/native/unix-socke
 const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: 'kernel' } });
 const KILLED = { reason: 'its process was ended by SIGKILL', detail: null };
 
-/** A VM whose machine runs, never ends by itself, and is gone once it is destroyed. */
+/** A VM whose machine runs, never ends on its own, and is gone once it is destroyed. */
 async function running({ isHeld }: { isHeld: boolean }) {
   const [ours, theirs] = socketPair();
   const gone = Promise.withResolvers<Death | null>();

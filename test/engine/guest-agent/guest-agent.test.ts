@@ -20,7 +20,7 @@ afterEach(() => {
   for (const end of left.splice(0)) end();
 });
 
-/** The agent of Debian, for this machine itself. */
+/** Debian's guest agent, run for this host. */
 async function realAgent(): Promise<GuestAgent> {
   const folder = mkdtempSync(join(tmpdir(), 'vring-agent-'));
   const path = join(folder, 'agent.sock');
@@ -64,7 +64,7 @@ describe.skipIf(!existsSync(QEMU_GA))("Debian's guest agent", () => {
     await expect(execInGuest(agent, { path: '/no/program', args: [], timeoutMs: 1000 })).rejects.toThrow(
       'the guest agent refuses guest-exec',
     );
-    // It is still in step.
+    // It is still synchronized.
     expect(decode((await run(['-c', 'echo on'])).stdout)).toBe('on\n');
   });
 
@@ -79,7 +79,7 @@ describe.skipIf(!existsSync(QEMU_GA))("Debian's guest agent", () => {
   });
 });
 
-/** An agent that answers as the test says. */
+/** An agent whose replies the test chooses. */
 function falseAgent(answerTo: (command: string, id: number) => string | null) {
   const sent: string[] = [];
   const agent: GuestAgent = new GuestAgent({

@@ -79,7 +79,7 @@ test('a guest is polled until its agent runs, and the replies are kept until its
   });
   expect(vm.addressesOf('52:54:00:AA:BB:01')).toEqual(['192.168.122.7']);
   expect([vm.addressesOf('52:54:00:aa:bb:02'), vm.addressesOf(null)]).toEqual([[], []]);
-  // What it says again is no news.
+  // An unchanged reply is not reported again.
   expect(changes).toBe(1);
   vm.end('the VM is off');
   expect(vm.facts).toBeNull();

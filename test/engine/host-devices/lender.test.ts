@@ -107,7 +107,7 @@ describe('a VM that starts', () => {
     expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
     expect(rig.records.list()).toEqual([]);
     expect(rig.notes.at(-1)).toBe(`info web: left ${VF} bound to vfio-pci (keep)`);
-    // From then on it is as it was before.
+    // From then on it is in its original state.
     await take(lender, web, [wanted(VF)]);
     await lender.giveBack('web');
     expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
@@ -205,7 +205,7 @@ describe('a start that fails', () => {
     stop.abort(new Error('it was stopped'));
     await expect(taken).rejects.toThrow('it was stopped');
     others.resolve();
-    // Its turn comes, and leaves everything as it is.
+    // It gets the lock, and changes nothing.
     expect(await take(lender, db)).toHaveLength(1);
     expect(rig.records.list()).toMatchObject([{ vm: 'db' }]);
   });

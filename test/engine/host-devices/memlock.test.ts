@@ -16,7 +16,7 @@ async function sleeper(): Promise<number> {
   return child.pid!;
 }
 
-/** A process whose soft limit is half of its hard one, and that. */
+/** A process whose soft limit is half its hard limit, and that hard limit. */
 async function limited(): Promise<{ pid: number; hard: number }> {
   const pid = await sleeper();
   const [, most] = prlimit(pid, RLIMIT_MEMLOCK);

@@ -54,7 +54,7 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     await engine.detach(guest.id, 'blk1', BY_FORCE);
     expect(names()).not.toContain('blk1');
     expect(log()).toContain('blk1 was unplugged');
-    // Nobody holds its disk any more.
+    // Its disk is unlocked again.
     expect((await engine.attach(guest.id, disk('second.img'), FOR_NOW)).name).toBe('blk1');
   });
 

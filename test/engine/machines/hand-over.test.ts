@@ -23,7 +23,7 @@ const start = { config, startedAt: 1000 };
 const KILLED = (pid: number): Death => ({ reason: `its process ${pid} was ended by SIGKILL`, detail: null });
 const TAKEN: FromMachine = { kind: 'taken-over', from: '1.0.0', stoodStillMs: 12 };
 
-/** A machine's process that the test plays. */
+/** A machine's process, played by the test. */
 class PlayedProcess {
   readonly machine: Machine;
   readonly heard: (ToMachine | string)[] = [];
@@ -64,7 +64,7 @@ class PlayedProcess {
     sendNow(this.#theirs, portFrame(0, Buffer.from(text)));
   }
 
-  /** What it has been sent. */
+  /** The messages that were sent to it. */
   listen(): this {
     while (this.alive) {
       const received = receiveNow(this.#theirs);
@@ -80,7 +80,7 @@ class PlayedProcess {
     return this;
   }
 
-  /** The number of the command to hand itself over, once it has come with its socket. */
+  /** The number of the hand-over command, once it has arrived with its socket. */
   async asked(): Promise<number> {
     const command = await until(() =>
       this.listen().heard.find(message => typeof message === 'object' && message.kind === 'command'),
@@ -96,7 +96,7 @@ let old: PlayedProcess;
 let next: PlayedProcess;
 let run: VmRun;
 let launched: Launch[];
-/** What has become of the place. */
+/** What happened to the place. */
 let place: string[];
 let ended: (Death | null)[];
 let printed: string;
@@ -144,7 +144,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const process of [old, next]) process.end();
   await until(() => ended.length === 1);
-  // No fd, and no end of a socket whose other end waits for it.
+  // No fd, and no socket end whose other end waits for it.
   await until(() => openFds() <= fds);
 });
 
@@ -178,7 +178,7 @@ describe('a machine that is handed to another process', () => {
     const [, pause] = next.heard as { id: number }[];
     next.say({ kind: 'reply', id: pause!.id, error: null, result: null });
     await paused;
-    // What the old one does is nobody's business any more.
+    // What the old one does no longer matters.
     old.end(KILLED(1));
     await old.machine.gone;
     expect(ended).toEqual([]);

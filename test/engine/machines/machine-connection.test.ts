@@ -102,7 +102,7 @@ describe('a connection to a machine', () => {
     heardBy(connection);
     hangUp();
     expect(await connection.closed).toBeNull();
-    // Nobody is harmed by what comes too late.
+    // What arrives too late does no harm.
     connection.send({ kind: 'collected' });
     connection.type(0, Buffer.from('x'));
   });

@@ -56,7 +56,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine on the main thread'), () => {
     const engine = new LocalEngine({ machines: mainThreadMachines });
     const guest = await GuestVm.start(engine, { cpus, append: 'run="spin 600s"' });
     await guest.printed(/MiB memory/);
-    // A timer has its turn: the guest is busy meanwhile, and the machine has nothing to do.
+    // A timer fires while the guest is busy and the machine is idle.
     await sleep(50);
     const server = createServer(socket => socket.pipe(socket)).listen(join(temporaryFolder(), 'socket'));
     await once(server, 'listening');

@@ -34,7 +34,7 @@ const exits = () => {
   return words[layout.vcpu(0) + VCPU.entries]!;
 };
 
-/** The other VM prints and counts on, and answers. */
+/** The other VM keeps printing and counting, and responds. */
 async function neighborGoesOn(): Promise<void> {
   const [printed, counted] = [neighbor.output.length, exits()];
   await until(() => neighbor.output.length > printed + 1000 && exits() > counted);
@@ -70,7 +70,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
       );
     const vcpus = ['vring-vcpu0', 'vring-vcpu1'];
     await until(() => vcpus.every(name => names(several).includes(name)));
-    // The only vCPU of a machine has no thread of its own.
+    // The only vCPU of a machine has no separate thread.
     await until(() => names(neighbor).includes('vring-watch'));
     expect(names(neighbor)).not.toContain('vring-vcpu0');
   });

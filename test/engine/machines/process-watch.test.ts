@@ -48,7 +48,7 @@ describe('a watched process', () => {
 
   test('is blocked when it is stopped or gone', async () => {
     const { pid } = sleeping();
-    // It may still be on its way to its sleep, and read a disk.
+    // It may not be asleep yet, and read from a disk.
     await until(() => whyStuck(pid) === `its process ${pid} does not respond (state S)`);
     expect(isHeld(pid)).toBe(false);
     process.kill(pid, 'SIGSTOP');

@@ -139,7 +139,7 @@ describe('host interfaces', () => {
     expect((await guest.arp('10.30.0.1')).length).toBe(6);
     await expect.poll(() => readGuestAddresses(root).get(USER.mac) ?? []).toContain('10.30.0.9');
     guest.wire.close();
-    // Left over from a VM whose end nobody saw.
+    // Left over from a VM that ended unnoticed.
     const again = await openWire(options, USER);
     new RawWire(again.fds[0]!).close();
     await Promise.all([removeMacvtap(name), removeMacvtap(name)]);

@@ -50,7 +50,7 @@ test("a guest behind passt has the host's address, reaches the host, and is reac
   echo!.write(Buffer.from('hello host'));
   expect((await echo!.read(10)).toString()).toBe('hello host');
 
-  // All of this is in frames shorter than Ethernet has them.
+  // All of this is in frames shorter than Ethernet's minimum.
   guest.padding = 60;
   const padded = await RawConnection.open(guest, '10.40.0.1', (server.address() as AddressInfo).port, 5001);
   padded!.write(Buffer.from('short'));

@@ -10,7 +10,7 @@ import { Rig } from '../../support/remote-rig.ts';
 const PAGE = readFileSync('docs/api.md', 'utf8');
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
 
-/** The paragraph of the page that begins so. */
+/** The paragraph of the page that begins with this text. */
 const paragraph = (start: string) => PAGE.slice(PAGE.indexOf(start)).split('\n\n')[0]!;
 
 /** The first block of code in that language. */
@@ -73,7 +73,7 @@ function fieldsOf(type: string): string[] | null {
   return fields === undefined ? null : Array.from(fields, ([, name]) => name!);
 }
 
-/** What stands in a type of the protocol. */
+/** The body of a protocol type. */
 const bodyOf = (type: string) =>
   new RegExp(`export type ${type} = \\{\n(.*?)\n\\};`, 's').exec(protocol)![1]!;
 

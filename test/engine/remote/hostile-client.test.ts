@@ -4,7 +4,7 @@ import { until } from '../../support/until.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
 
-/** After all that, the manager serves others as if nothing had happened. */
+/** After all that, the manager still serves other clients. */
 async function expectAlive(rig: Rig): Promise<void> {
   const engine = await rig.attach();
   expect(engine.vms()).toEqual(rig.engine.vms());
@@ -157,22 +157,22 @@ describe('a client that violates the protocol', () => {
     client.hello();
     await client.hears(/"startedAt"/);
     client.socket.pause();
-    // All at once: they are in the manager's hands before it has answered the first.
+    // All at once: the manager has received them all before it answers the first.
     for (let id = 1; id < 20_000; id++) client.send({ id, method: id % 2 === 0 ? 'vms' : 'subscribe' });
     await until(() => asked > 0);
-    // Another client gets its answers meanwhile: the manager reads one request of each in each turn of its loop.
+    // Another client still gets its responses: the manager reads one request of each client per iteration of its loop.
     const other = await rig.attach();
     let before: number;
     do {
       before = asked;
       for (let turn = 0; turn < 50; turn++) await other.managerStatus();
     } while (asked > before);
-    // What the manager holds for it, what the kernel does, and the answer that was one too many.
+    // What the manager buffers for it, what the kernel buffers, and the response that exceeded the limit.
     expect(asked * answer).toBeLessThan(2 * 2 ** 20);
     expect(client.socket.writableLength).toBeGreaterThan(0);
     await expectAlive(rig);
 
-    // It isn't forgotten: once it reads, it gets its answers.
+    // Once it reads again, it gets its responses.
     client.socket.resume();
     await client.hears(/"id":100,"result"/);
   });
@@ -207,7 +207,7 @@ describe('a client that violates the protocol', () => {
     client.socket.resume();
     await client.hears(/the last/);
     await client.hears(/"again":true/);
-    // What it printed comes before its end, after which nobody expects more.
+    // Its output precedes its end, after which no more is expected.
     const printed = client.received.indexOf(Buffer.from('the end').toString('base64'));
     expect(printed).toBeGreaterThan(0);
     expect(printed).toBeLessThan(client.received.indexOf('the last'));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { PrintedFeed } from '../../../src/engine/remote/printed-feed.ts';
 
-/** A client that reads now and then, and what it was sent. */
+/** A client that reads occasionally, and what was sent to it. */
 function client() {
   const sent: object[] = [];
   return { congested: false, sent, send: (_: string, params: object) => void sent.push(params) };

@@ -42,16 +42,16 @@ describe('a remote engine', () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     const engine = await rig.attach();
-    const heard: string[] = [];
+    const changes: string[] = [];
     engine.subscribe(event => {
-      if (event.kind === 'vm') heard.push(`${event.vm.id} is ${event.vm.state}`);
-      if (event.kind === 'removed') heard.push(`${event.id} is gone`);
+      if (event.kind === 'vm') changes.push(`${event.vm.id} is ${event.vm.state}`);
+      if (event.kind === 'removed') changes.push(`${event.id} is gone`);
     });
     const removed = rig.engine.remove('web');
     rig.engine.add('web', BUSY, { state: 'off' });
     await removed;
-    await until(() => heard.length === 2);
-    expect(heard).toEqual(['web is gone', 'web is off']);
+    await until(() => changes.length === 2);
+    expect(changes).toEqual(['web is gone', 'web is off']);
   });
 
   test('performs actions, and knows their effects when they are done', async () => {
@@ -120,7 +120,7 @@ describe('a remote engine', () => {
     await until(() => others.at(-1)?.detail === null);
     sampling.close();
     const { length } = samples;
-    // Of one that is open, samples arrive meanwhile.
+    // Samples of an open sampler keep arriving.
     const open: Sample[] = [];
     one.sampling({ intervalMs: 100, paused: false, detailOf: null }, sample => open.push(sample));
     await until(() => open.length >= 3);
@@ -157,7 +157,7 @@ describe('a remote engine', () => {
     rig.engine.print('web', 'root\r\n');
     await until(() => seen.every(text => text === 'login: root\r\n'));
 
-    // Whoever goes gives the keyboard free.
+    // A client that leaves releases the keyboard.
     await anna.close();
     await until(() => ben.vms()[0]?.keyboardHolder === null);
     await bens!.takeKeyboard();
@@ -237,7 +237,7 @@ describe('a remote engine', () => {
 });
 
 describe('attaching', () => {
-  /** Something at the other end that is no manager of ours: answers the first message with `answer`. */
+  /** A server that is not a manager: it answers the first message with `answer`. */
   async function impostor(answer: string): Promise<string> {
     const path = join(temporaryFolder(), 'control.sock');
     const server = createServer(socket => {

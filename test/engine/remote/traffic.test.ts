@@ -33,7 +33,7 @@ async function bytesPerSample(
   return (client.received.length - before) / (samples() - first);
 }
 
-/** A server at work: no two of its numbers are the same, and none stays what it was. */
+/** A busy server: no two of its numbers are equal, and all of them change. */
 function busy(index: number) {
   const rate = (base: number) => base * (1 + index / 7.3);
   return {
@@ -74,10 +74,10 @@ describe(`${VMS} VMs watched once a second`, () => {
     );
     expect(list).toBeLessThanOrEqual(BUDGET_PER_SECOND);
     expect(detail).toBeLessThanOrEqual(BUDGET_PER_SECOND);
-    // Twenty queues, of which each number changes.
+    // Twenty queues whose numbers all change.
     expect(queues).toBeLessThanOrEqual(BUDGET_PER_SECOND);
     expect(queues).toBeGreaterThan(list + VMS * 2 * 20);
-    // It is the numbers that came, not their absence.
+    // The samples had numbers; they were not empty.
     expect(list).toBeGreaterThan(VMS * 20);
   });
 

@@ -10,7 +10,7 @@ import { allocateCounters, TimedBlocks, timedRegion } from '../../support/counte
 const SHAPE = { vcpus: 1, queues: 1, regions: 4 };
 const LAYOUT = new CounterLayout(SHAPE);
 
-/** A VM's counters, and what they say a second later. */
+/** A VM's counters, and their values a second later. */
 class Machine {
   readonly words = allocateCounters(SHAPE);
   readonly #blocks = new TimedBlocks(this.words, SHAPE);
@@ -76,8 +76,8 @@ describe('the addresses of a VM', () => {
       for (let i = 0; i < 100; i++) machine.blk0.read(0x1_0000_0000 + 4 * i, 100);
     });
     expect(addresses).toHaveLength(50);
-    const told = addresses.reduce((sum, { total }) => sum + total, 0);
-    expect(told + otherAddresses.total).toBe(2100);
+    const listed = addresses.reduce((sum, { total }) => sum + total, 0);
+    expect(listed + otherAddresses.total).toBe(2100);
     const shares = addresses.reduce((sum, { share }) => sum + share, otherAddresses.share);
     expect(shares).toBeCloseTo(1e-5);
     expect(otherAddresses.meanNs).toBeCloseTo((otherAddresses.share * 1e9) / otherAddresses.reads);

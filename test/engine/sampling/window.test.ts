@@ -48,7 +48,7 @@ const topology: Topology = {
   regions: [{ id: 3, index: 0, device: 'com1', space: 'port', start: 0x3f8, size: 8 }],
 };
 
-/** A snapshot `at` so many milliseconds, with these counters by word and the others zero. */
+/** A snapshot taken `at` (in milliseconds), with these counters by word and the others zero. */
 function snapshot(at: number, words: Record<number, number>, times: Partial<ThreadTimes> = {}): Snapshot {
   const copy = source.slice();
   for (const [word, value] of Object.entries(words)) copy[Number(word)] = BigInt(value);
@@ -70,7 +70,7 @@ test('a device statistic has a rate and a total', () => {
     ...topology,
     statistics: [
       { id: 7, index: 1, device: 'tick0', name: 'ticks' },
-      // Released meanwhile.
+      // Released in the meantime.
       { id: 8, index: 2, device: 'tick0', name: 'drops' },
     ],
   };

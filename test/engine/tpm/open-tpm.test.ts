@@ -52,7 +52,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     return tpm;
   }
 
-  /** Turns the loop until the TPM has answered. */
+  /** Runs the loop until the TPM has responded. */
   async function answer<What>(ask: (done: (what: What) => void) => void): Promise<What> {
     const answers: What[] = [];
     ask(what => answers.push(what));
@@ -96,7 +96,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     const other = await open({ type: 'emulator', state: join(folder, 'other') });
     other.writeState(state);
     expect((await execute(other, READ)).slice(-32)).toEqual(pcr);
-    // That of one that has not been on since is the same.
+    // The state of an instance that has not been on since is the same.
     const third = await open({ type: 'emulator', state: join(folder, 'third') });
     third.writeState(state);
     expect(await stateOf(third)).toEqual(state);
@@ -111,7 +111,7 @@ describe.skipIf(!isThere)('swtpm', () => {
     expect(existsSync(join(folder, 'state/tpm2-00.permall'))).toBe(true);
     const again = await open();
     await execute(again, STARTUP);
-    // The seeds that all of its keys come from.
+    // The seeds from which all of its keys are derived.
     expect((await stateOf(again))!.permanent.slice(40, 200)).toEqual(permanent.slice(40, 200));
   });
 

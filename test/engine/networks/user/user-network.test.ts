@@ -44,7 +44,7 @@ afterEach(async () => {
   openWires = [];
   const statuses = await Promise.all(ends);
   ends = [];
-  // Whatever the guest sent: the program ends as it should, with its wire.
+  // Whatever the guest sent, the program exits normally when its wire is closed.
   for (const status of statuses) expect(status).toEqual({ code: 0, signal: null });
 });
 
@@ -243,7 +243,7 @@ describe('a user-mode network', () => {
     const first = await RawConnection.open(guest, '10.0.2.100', 80, 6000);
     first!.write(Buffer.from('echo'));
     expect((await first!.read(4)).toString()).toBe('echo');
-    // Each connection is one of its own.
+    // Every connection is a separate one.
     const second = await RawConnection.open(guest, '10.0.2.100', 80, 6001);
     second!.write(Buffer.from('again'));
     expect((await second!.read(5)).toString()).toBe('again');
@@ -314,7 +314,7 @@ describe('a user-mode network', () => {
       if (frame.length >= 14) {
         frame.writeUInt16BE(random.pick(types), 12);
         if (frame.length > 40 && random.below(2) === 0) {
-          // Plausible beyond the first check: versions, lengths and protocols that exist.
+          // Frames that pass the first checks: valid versions, lengths and protocols.
           frame[14] = random.pick([0x45, 0x46, 0x4f, 0x60, 0x40]);
           frame[23] = random.pick([1, 6, 17, 41, 58]);
           if (random.below(2) === 0) frame.writeUInt16BE(frame.length - 14, 16);
