@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder();
 
-/** A cache with files of 100 bytes. @param files by their folders, with when they were used and when they were written, in seconds */
+/** A cache with files of 100 bytes. @param files by folder, with their access and modification times in seconds */
 function cacheOf(name: string, files: Record<string, readonly [number, number]>): string {
   const cache = join(folder, name);
   for (const [file, [used, written]] of Object.entries(files)) {
@@ -20,14 +20,14 @@ function cacheOf(name: string, files: Record<string, readonly [number, number]>)
   return cache;
 }
 
-describe('compiled code that Node keeps', () => {
-  test('stays as long as there is not too much', async () => {
+describe("Node's compile cache", () => {
+  test('is kept while it is within the limit', async () => {
     const cache = cacheOf('small', { 'v24.1.0-x64-0/a': [1, 1], 'v24.1.0-x64-0/b': [2, 2] });
     expect(await pruneCodeCache(cache, 200, 100)).toBe(0);
     expect(readdirSync(join(cache, 'v24.1.0-x64-0'))).toEqual(['a', 'b']);
   });
 
-  test('is removed from what was used longest ago on, until there is little', async () => {
+  test('is removed, least recently used first, until it is small', async () => {
     const cache = cacheOf('large', {
       'v24.1.0-x64-0/old': [10, 10],
       'v24.1.0-x64-0/older': [9, 9],
@@ -43,7 +43,7 @@ describe('compiled code that Node keeps', () => {
     ]);
   });
 
-  test('is all that is removed', async () => {
+  test('is the only thing removed', async () => {
     const cache = cacheOf('others', { 'v24.1.0-x64-0/a': [1, 1], 'notes/b': [1, 1] });
     const outside = cacheOf('outside', { 'v1/precious': [1, 1] });
     symlinkSync(join(outside, 'v1/precious'), join(cache, 'v24.1.0-x64-0/link'));
@@ -52,7 +52,7 @@ describe('compiled code that Node keeps', () => {
     expect(existsSync(join(outside, 'v1/precious')) && existsSync(join(cache, 'notes/b'))).toBe(true);
   });
 
-  test('may not be there', async () => {
+  test('may be missing', async () => {
     expect(await pruneCodeCache(join(folder, 'missing'), 0, 0)).toBe(0);
   });
 
@@ -60,13 +60,13 @@ describe('compiled code that Node keeps', () => {
     ['in the folder of caches', { XDG_CACHE_HOME: '/c' }, '/c/vring'],
     ['at home', { HOME: '/h' }, '/h/.cache/vring'],
     ['at home, with an empty name for caches', { HOME: '/h', XDG_CACHE_HOME: '' }, '/h/.cache/vring'],
-  ])('is %s, where bin/vring says', (_, env, path) => {
+  ])('is %s, as in bin/vring', (_, env, path) => {
     expect(codeCache({ ...env, NODE_COMPILE_CACHE: path })).toBe(path);
     expect(codeCache({ ...env, NODE_COMPILE_CACHE: '/of/the/user' })).toBe(null);
     expect(codeCache(env)).toBe(null);
   });
 
-  test('is where this finds it', async () => {
+  test('is found where Node stores it', async () => {
     const caches = join(folder, 'caches');
     const vring = join(projectRoot(), 'bin/vring');
     await execa(vring, ['--version'], { env: { XDG_CACHE_HOME: caches, NODE_COMPILE_CACHE: '' } });

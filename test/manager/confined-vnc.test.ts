@@ -19,14 +19,14 @@ function statusOf(name: string): string {
       const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
       if (words.includes(`vm vnc ${name} --child`)) return readFileSync(`/proc/${pid}/status`, 'utf8');
     } catch {
-      // It has ended meanwhile.
+      // It has ended in the meantime.
     }
   }
   throw new Error(`no process is the VNC server of ${name}`);
 }
 
 test.skipIf(noKvm !== null)(
-  onKvm("a VM's VNC server serves encrypted clients while it is confined, and leaves no socket"),
+  onKvm('a confined VNC server serves encrypted clients, and leaves no socket behind'),
   async () => {
     const folder = temporaryFolder();
     const [cert, key, password] = ['cert.pem', 'key.pem', 'password'].map(name => join(folder, name));
@@ -59,7 +59,7 @@ test.skipIf(noKvm !== null)(
     expect(status).toMatch(/^CapEff:\s+0+$/m);
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
     expect(status).toMatch(/^Seccomp:\s+2$/m);
-    // The second finds all that the first has used.
+    // The second client finds everything that the first one used.
     for (let round = 0; round < 2; round++) {
       const client = await RfbClient.connect({ path: socket }, { password: 'secret' });
       while (client.width !== 720) await client.update();

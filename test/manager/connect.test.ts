@@ -20,7 +20,7 @@ import { until } from '../support/until.ts';
 
 withOwnFolders();
 
-/** A process that starts a manager, if there is none, and says which one it got. */
+/** A process that starts a manager if there is none, and prints which one it attached to. */
 function client(): Promise<{ stdout: string }> {
   const [node, ...args] = NODE;
   const script = `import { connectOrStart } from './src/manager/connect.ts';
@@ -31,11 +31,11 @@ function client(): Promise<{ stdout: string }> {
 }
 
 describe('connect', () => {
-  test('finds nobody where nobody is', async () => {
+  test('finds no manager where none runs', async () => {
     expect(await connect()).toBeNull();
   });
 
-  test('finds nobody where one was killed', async () => {
+  test('finds no manager where one was killed', async () => {
     const manager = startManager();
     await attached();
     manager.kill('SIGKILL');
@@ -43,7 +43,7 @@ describe('connect', () => {
     expect(await connect()).toBeNull();
   });
 
-  test('does not take VMs for off that a manager with another socket holds', async () => {
+  test('does not report VMs as off that a manager with another socket runs', async () => {
     const { runtime, state } = managerPaths();
     const elsewhere = `${runtime}-elsewhere`;
     for (const folder of [elsewhere, runtime, state]) ensurePrivateFolder(folder);
@@ -56,13 +56,13 @@ describe('connect', () => {
     other.release();
     rmSync(elsewhere, { recursive: true });
     ensurePrivateFolder(runtime);
-    // One that is starting or ending holds both.
+    // A manager that is starting or ending holds both.
     const own = lockOwnership({ runtime, state });
     expect(await connect()).toBeNull();
     own.release();
   });
 
-  test('attaches any number of clients to the one that runs', async () => {
+  test('attaches any number of clients to the running manager', async () => {
     const manager = startManager();
     const first = await attached();
     const second = leftAtEnd((await connect())!);
@@ -78,11 +78,11 @@ describe('connect', () => {
 });
 
 describe('connectOrStart', () => {
-  test('starts a manager that outlives who started it', async () => {
+  test('starts a manager that outlives the process that started it', async () => {
     const pid = Number((await client()).stdout);
     killedAtEnd(pid);
     expect(isRunning(pid)).toBe(true);
-    // A session of its own, without a terminal, away from folders that somebody may want to unmount.
+    // A separate session, without a terminal, and outside folders that may be unmounted.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
     const [, , , session, terminal] = stat;
     expect([Number(session), Number(terminal)]).toEqual([pid, 0]);
@@ -93,7 +93,7 @@ describe('connectOrStart', () => {
     expect(managerLog()).toContain('listening at');
   });
 
-  test('attaches to the manager that was started before anything else', async () => {
+  test('attaches to the new manager before it does anything else', async () => {
     startFirstManager();
     const engine = leftAtEnd(await connectOrStart());
     killedAtEnd(engine.manager.pid);
@@ -104,7 +104,7 @@ describe('connectOrStart', () => {
   });
 
   test.each(['socket', 'runtime', 'state'] as const)(
-    'starts none before it has looked for one where the %s has traces of it',
+    'starts no manager before it has looked for one where the %s has traces of it',
     key => {
       const paths = managerPaths();
       const trace = key === 'socket' ? paths.socket : managerLock(paths[key]);
@@ -115,14 +115,14 @@ describe('connectOrStart', () => {
     },
   );
 
-  test('makes one manager for two that start at once', async () => {
+  test('starts one manager for two clients that start at once', async () => {
     const [one, other] = await Promise.all([client(), client()]);
     killedAtEnd(Number(one.stdout));
     killedAtEnd(Number(other.stdout));
     expect(one.stdout).toBe(other.stdout);
   });
 
-  test('starts one also while the last one is still ending', async () => {
+  test('starts a manager while the last one is still ending', async () => {
     const paths = managerPaths();
     ensurePrivateFolder(paths.runtime);
     ensurePrivateFolder(paths.state);
@@ -136,7 +136,7 @@ describe('connectOrStart', () => {
     expect(engine.manager.pid).not.toBe(Number(refused[1]));
   });
 
-  test('says what a new manager had to say that could not start', async () => {
+  test('reports the error of a new manager that could not start', async () => {
     rmSync(process.env.VRING_DEFINITIONS_DIR!, { recursive: true });
     writeFileSync(process.env.VRING_DEFINITIONS_DIR!, 'not a folder');
     mkdirSync(process.env.VRING_STATE_DIR!);

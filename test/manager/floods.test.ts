@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 
 withOwnFolders();
 
-/** What heaps and buffers may grow by, whatever a guest does: a flood that is kept anywhere is far more. */
+/** How much heaps and buffers may grow, whatever a guest does: a flood that is buffered anywhere is far more. */
 const ROOM_MIB = 48;
 /** A VM's log may have a burst, and a line a second after that. */
 const BURST = 20;
@@ -29,7 +29,7 @@ const about = (name: string, from = 0): LogEntry[] =>
   survival.engine.log().filter(({ vm, number }) => vm === name && number >= from);
 const dropped = (name: string) => about(name).some(({ text }) => /more events were not logged/.test(text));
 
-/** A neighbor that answers, before and after. */
+/** Another VM that responds before and after. */
 async function neighborAnswers(): Promise<void> {
   await survival.engine.pause('neighbor');
   await survival.engine.resume('neighbor');
@@ -39,7 +39,7 @@ async function start(name: string, append: string, more: object = {}): Promise<v
   await survival.engine.start({ ...guest(name, `quiet run="${append}"`), ...more });
 }
 
-/** Until a process has run for so long. */
+/** Until a process has used that much CPU time. */
 async function runs(pid: number, seconds: number): Promise<void> {
   const from = cpuSeconds(pid);
   await until(() => cpuSeconds(pid) - from > seconds);
@@ -61,7 +61,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     await runs(pidOf('loop'), 3);
     const lines = about('loop', number + 1);
     const seconds = (Date.now() - at) / 1000;
-    // Each with the count of those before it.
+    // Each has the count of those before it.
     expect(lines.length).toBeLessThanOrEqual(BURST + 2 * (seconds + 1));
     expect(ownMemoryMiB(pidOf('loop')) - before[0]!).toBeLessThan(ROOM_MIB);
     expect(ownMemoryMiB(survival.managerPid) - before[1]!).toBeLessThan(ROOM_MIB);
@@ -71,7 +71,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     await neighborAnswers();
   });
 
-  test('that floods its serial port is watched, and can be killed', async () => {
+  test('that floods its serial port can be observed and killed', async () => {
     await start('neighbor', 'demo');
     await start('flood', 'flood');
     let printed = 0;
@@ -90,7 +90,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     await neighborAnswers();
   });
 
-  test('that does not read keeps 100 MB that are typed from nobody but whoever types them', async () => {
+  test('that does not read 100 MB of input blocks only the client that types it', async () => {
     await start('neighbor', 'demo');
     await start('deaf', 'spin 600s');
     const before = [ownMemoryMiB(pidOf('deaf')), ownMemoryMiB(survival.managerPid)];
@@ -99,7 +99,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     const piece = Buffer.alloc(64 * 1024, 'x');
     for (let sent = 0; sent < 100e6; sent += piece.length) {
       link.type(piece);
-      // Lets the socket take it.
+      // Gives the socket time to take it.
       if (sent % (16 * piece.length) === 0) await neighborAnswers();
     }
     await neighborAnswers();
@@ -109,7 +109,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     await neighborAnswers();
   });
 
-  test('fills no memory while its manager is stopped, and is as it is afterwards', async () => {
+  test('fills no memory while its manager is stopped, and is up to date afterwards', async () => {
     await start('flood', 'flood');
     await start('loop', 'rubbish ring; reboot', disk());
     await until(() => dropped('loop'));
@@ -133,7 +133,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     await until(() => numbers().length > 100);
     const last = numbers().at(-1)!;
     await until(() => numbers().at(-1)! > last);
-    // In order, whatever was lost in between.
+    // In order, even if some were lost.
     expect(numbers()).toEqual(numbers().toSorted((a, b) => a - b));
     expect(survival.vm('flood').state).toBe('running');
     for (const name of ['flood', 'loop']) await survival.engine.kill(name);

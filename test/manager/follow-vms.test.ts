@@ -5,7 +5,7 @@ import { followVms } from '../../src/manager/follow-vms.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { idle } from '../support/guest-scripts.ts';
 
-test('VMs that meet a condition are known from events alone', async () => {
+test('follows the VMs that meet a condition from events alone', async () => {
   const engine = new FakeEngine(systemClock);
   for (const name of ['db', 'web', 'spare']) engine.add(name, idle, { state: 'off' });
   engine.become('db', 'running');

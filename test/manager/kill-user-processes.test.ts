@@ -21,7 +21,7 @@ test.each([
   ['0::/user.slice/user-1000.slice/session-c2.scope/sub', { uid: 1000, name: 'anna' }],
   ['1:name=systemd:/user.slice/user-1000.slice/session-3.scope\n2:cpu:/\n', { uid: 1000, name: 'anna' }],
   ['0::/user.slice/user-77.slice/session-3.scope', { uid: 77, name: '77' }],
-  // The user's own manager: a logout leaves it alone when the user lingers.
+  // The user's own manager: it survives a logout if lingering is enabled for the user.
   ['0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope', null],
   ['0::/system.slice/vring.service', null],
   ['0::/', null],
@@ -83,12 +83,12 @@ test.each([
   ['KillOnlyUsers=ben anna', true],
   ['KillOnlyUsers=anna\nKillOnlyUsers=ben', true],
   ['KillOnlyUsers=anna\nKillOnlyUsers=\nKillOnlyUsers=ben', false],
-])('with %j anna is warned: %s', (setting, warned) => {
+])('with %j, user anna is warned: %s', (setting, warned) => {
   const folder = root({ 'etc/systemd/logind.conf': `[Login]\nKillUserProcesses=yes\n${setting}\n` });
   expect(logoutWarning(folder, SESSION) !== null).toBe(warned);
 });
 
-test('the warning names the user and the remedies; root is left alone by logind', () => {
+test("the warning names the user and the remedies; logind does not kill root's processes", () => {
   const folder = root({ 'etc/systemd/logind.conf': '[Login]\nKillUserProcesses=yes\n' });
   const warning = logoutWarning(folder, SESSION);
   for (const part of ['when anna logs out', 'systemctl enable --now vring', 'loginctl enable-linger'])

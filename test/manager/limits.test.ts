@@ -38,14 +38,14 @@ const pids = ['/sys/fs/cgroup/pids', '/sys/fs/cgroup'].find(folder => {
 const start = (name: string) => survival.engine.start(guest(name, 'quiet'));
 const states = () => survival.engine.vms().map(({ name, state }) => `${name} ${state}`);
 
-/** What the manager and its folders hold of machines. */
+/** The machines that the manager and its folders know. */
 async function held() {
   const { machines, runtime } = managerPaths();
   const names = readdirSync(join(runtime, 'vms')).sort();
   return { names, files: readdirSync(machines).length };
 }
 
-/** Starts VMs until one is refused. @returns why, and how many run */
+/** Starts VMs until one is refused. @returns the reason, and how many run */
 async function startUntilRefused(): Promise<{ reason: string; running: number }> {
   for (let index = 0; index < TOO_MANY; index++) {
     try {
@@ -57,10 +57,10 @@ async function startUntilRefused(): Promise<{ reason: string; running: number }>
   throw new Error(`all of ${TOO_MANY} VMs were started`);
 }
 
-/** The refused one took nothing along, those before it go on, and there is room again once one of them ends. */
+/** The refused VM left nothing behind, the others keep running, and another VM can start once one of them ends. */
 async function onlyOneIsRefused(running: number): Promise<void> {
   expect(running).toBeGreaterThan(1);
-  // The list follows the answer to a start.
+  // The list is updated after the response to a start.
   await until(() => states().length === running);
   expect(states()).toEqual(Array.from({ length: running }, (_, index) => `vm${index} running`).sort());
   expect(await held()).toEqual({
@@ -80,8 +80,8 @@ async function onlyOneIsRefused(running: number): Promise<void> {
   await start('again');
 }
 
-describe.skipIf(noKvm !== null)(onKvm('a VM is refused alone'), () => {
-  test('where its manager has no fds left', { timeout: 60_000 }, async () => {
+describe.skipIf(noKvm !== null)(onKvm('refuses one VM and runs the others'), () => {
+  test('when the manager has no fds left', { timeout: 60_000 }, async () => {
     await survival.startManager(['prlimit', '--nofile=80:80']);
     const { reason, running } = await startUntilRefused();
     expect(reason).toMatch(/too many files are open: raise LimitNOFILE/);
@@ -89,7 +89,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM is refused alone'), () => {
   });
 
   test.skipIf(!isRoot || pids === undefined)(
-    'where its cgroup has no processes left (needs root and the pids controller)',
+    'when the cgroup has reached its process limit (needs root and the pids controller)',
     { timeout: 60_000 },
     async () => {
       const folder = join(pids!, `vring-test-${process.pid}`);
@@ -129,7 +129,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM is refused alone'), () => {
     },
   );
 
-  test.skipIf(!isRoot)('where the runtime folder is full (needs root)', async () => {
+  test.skipIf(!isRoot)('when the runtime folder is full (needs root)', async () => {
     const { runtime } = managerPaths();
     mkdirSync(runtime, { mode: 0o700 });
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k,mode=700', 'tmpfs', runtime]);
@@ -160,7 +160,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM is refused alone'), () => {
     await survival.end();
   });
 
-  test.skipIf(!isRoot)('never, where the state folder is full: that is said once (needs root)', async () => {
+  test.skipIf(!isRoot)('not when the state folder is full, which is reported once (needs root)', async () => {
     const { state } = managerPaths();
     mkdirSync(state, { mode: 0o700 });
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', state]);

@@ -11,7 +11,7 @@ beforeEach(() => {
   process.env.VRING_STATE_DIR = join(temporaryFolder(), 'state');
 });
 
-/** A process that takes the lock of a VM, says so, and stays. */
+/** A process that takes the lock of a VM, reports it, and keeps running. */
 function holder(name: string) {
   const script = `import { lockVm } from './src/manager/vm-lock.ts'; lockVm('${name}'); console.log('has it'); setInterval(() => {}, 1000);`;
   const child = execa(process.execPath, ['--input-type=module', '-e', script], {
@@ -23,7 +23,7 @@ function holder(name: string) {
 }
 
 describe('the lock of a VM', () => {
-  test('is one at a time, and says who has it', () => {
+  test('has one holder at a time, and names it', () => {
     const lock = lockVm('web');
     expect(() => lockVm('web')).toThrow(
       new RegExp(`^the VM web is run by process ${process.pid} of \\w+: vring.*; stop it there first`),
@@ -33,7 +33,7 @@ describe('the lock of a VM', () => {
     lockVm('web').release();
   });
 
-  test('keeps other processes out, and goes when its holder is killed', async () => {
+  test('keeps other processes out, and is released when its holder is killed', async () => {
     const { child, ready } = holder('web');
     await ready;
     expect(() => lockVm('web')).toThrow(`by process ${child.pid} of`);
@@ -55,12 +55,12 @@ describe('the lock of a VM', () => {
     await child;
   });
 
-  test.each(['../x', '', '.', 'a/b', 'a\0b'])('is not taken for what is no name: %j', name => {
+  test.each(['../x', '', '.', 'a/b', 'a\0b'])('rejects the invalid name %j', name => {
     expect(() => lockVm(name)).toThrow('cannot be the name of a VM');
   });
 });
 
-test('a lock is taken where one was removed in between', () => {
+test('takes a lock whose file was removed in the meantime', () => {
   const path = join(temporaryFolder(), 'lock');
   for (let round = 0; round < 100; round++) lockFile(path, 'it is had').release();
   const lock = lockFile(path, 'it is had');
@@ -68,14 +68,14 @@ test('a lock is taken where one was removed in between', () => {
   lock.release();
 });
 
-test('two managers with the same state keep out of each other, wherever their sockets are', () => {
+test('two managers with the same state folder exclude each other, wherever their sockets are', () => {
   const [one, other, state] = [temporaryFolder(), temporaryFolder(), temporaryFolder()];
   const first = lockOwnership({ runtime: one, state });
   expect(() => lockOwnership({ runtime: one, state: other })).toThrow(
     `the runtime folder ${one} is held by process`,
   );
   expect(() => lockOwnership({ runtime: other, state })).toThrow(`the state folder ${state} is held by`);
-  // What was refused holds nothing.
+  // A manager that was refused holds no lock.
   lockOwnership({ runtime: other, state: temporaryFolder() }).release();
   first.release();
   lockOwnership({ runtime: one, state }).release();

@@ -15,7 +15,7 @@ const entry = (text: string, level: LogEntry['level'] = 'info', vm: string | nul
 });
 
 describe('the log of a background manager', () => {
-  test('has a line for each line, that nothing in it can break', () => {
+  test('has one line per entry, whatever its text', () => {
     const path = join(temporaryFolder(), 'manager.log');
     const write = fileLog(path);
     write(entry('started', 'info', 'web'));
@@ -30,7 +30,7 @@ describe('the log of a background manager', () => {
     expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
   });
 
-  test('is cut when it is long, and the one before is kept', () => {
+  test('is rotated when it is long, and the previous one is kept', () => {
     const path = join(temporaryFolder(), 'manager.log');
     const write = fileLog(path);
     const line = 'x'.repeat(1000);
@@ -40,7 +40,7 @@ describe('the log of a background manager', () => {
     expect(existsSync(`${path}.2`)).toBe(false);
   });
 
-  test('costs nothing but lines when the disk is full, and says how many', () => {
+  test('loses only lines when the disk is full, and reports how many', () => {
     const path = join(temporaryFolder(), 'manager.log');
     symlinkSync('/dev/full', path);
     const write = fileLog(path);
@@ -52,7 +52,7 @@ describe('the log of a background manager', () => {
   });
 });
 
-describe('on stderr', () => {
+describe('the log on stderr', () => {
   const SCRIPT = `
     import { fstatSync } from 'node:fs';
     import { stderrLog } from './src/manager/manager-log.ts';
@@ -67,7 +67,7 @@ describe('on stderr', () => {
     ['journal', '<3>web: crashed\n<3>web: RIP=1\n<6>ready'],
     ['other', 'vring: error: web: crashed\nvring: error: web: RIP=1\nvring: ready'],
     ['none', 'vring: error: web: crashed\nvring: error: web: RIP=1\nvring: ready'],
-  ])('it is for who reads there: %s', async (reader, text) => {
+  ])('suits its reader: %s', async (reader, text) => {
     const { stderr } = await execa(process.execPath, [
       '--disable-warning=ExperimentalWarning',
       '--input-type=module',

@@ -13,7 +13,7 @@ describe('the folders of a manager', () => {
     [{ XDG_RUNTIME_DIR: '/tmp', XDG_STATE_HOME: '/s', HOME: '/root' }, 0, '/run/vring', '/var/lib/vring'],
     [{ HOME: '/home/anna' }, 1000, '/tmp/vring-1000', '/home/anna/.local/state/vring'],
     [{ HOME: '/home/anna', XDG_STATE_HOME: '/s' }, 1000, '/tmp/vring-1000', '/s/vring'],
-    // Of another user, as su leaves it behind; or gone.
+    // Of another user, as su leaves it; or gone.
     [{ XDG_RUNTIME_DIR: '/proc', HOME: '/h' }, 1000, '/tmp/vring-1000', '/h/.local/state/vring'],
     [{ XDG_RUNTIME_DIR: '/nonexistent', HOME: '/h' }, 1000, '/tmp/vring-1000', '/h/.local/state/vring'],
   ])('with %j for user %i', (env, user, runtime, state) => {
@@ -26,21 +26,21 @@ describe('the folders of a manager', () => {
     });
   });
 
-  test("are in the user's session where there is one", () => {
+  test("are in the user's session folder if there is one", () => {
     const session = temporaryFolder();
-    // For root it is the system's folder.
+    // For root, it is the system's folder.
     const user = uid === 0 ? 1000 : uid;
     if (uid === 0) chownSync(session, user, user);
     expect(managerPaths({ XDG_RUNTIME_DIR: session }, user).runtime).toBe(join(session, 'vring'));
   });
 
-  test('are refused when the socket would not fit into its address', () => {
+  test("are rejected if the socket's path is too long for its address", () => {
     expect(() => managerPaths({ VRING_RUNTIME_DIR: `/${'x'.repeat(100)}` }, 0)).toThrow(
       'too long for a socket',
     );
   });
 
-  test("are made, and this user's alone", () => {
+  test('are created for this user alone', () => {
     const path = join(temporaryFolder(), 'a/b');
     ensurePrivateFolder(path);
     expect(mode(path)).toBe('700');
@@ -49,13 +49,13 @@ describe('the folders of a manager', () => {
     expect(mode(path)).toBe('700');
   });
 
-  test('are refused when others can write there', () => {
+  test('are rejected if others can write to them', () => {
     const path = temporaryFolder();
     chmodSync(path, 0o770);
     expect(() => ensurePrivateFolder(path)).toThrow('others can write to the folder');
   });
 
-  test('are refused when they are links or files', () => {
+  test('are rejected if they are links or files', () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'real'));
     symlinkSync(join(folder, 'real'), join(folder, 'link'));
@@ -67,7 +67,7 @@ describe('the folders of a manager', () => {
     );
   });
 
-  test.skipIf(uid !== 0)("are refused when they are another user's (skipped: needs root)", () => {
+  test.skipIf(uid !== 0)('are rejected if another user owns them (skipped: needs root)', () => {
     const path = temporaryFolder();
     chownSync(path, 65534, 65534);
     expect(() => ensurePrivateFolder(path)).toThrow(/belongs to user 65534: choose another/);

@@ -44,7 +44,7 @@ beforeEach(() => {
 
 const namesIn = (folder: string) => readLastRun(folder).interrupted.map(vm => vm.name);
 
-test('VMs that are up are in the file, and nothing is left of an orderly stop', () => {
+test('the file lists the running VMs, and is empty after an orderly stop', () => {
   const { folder, file, engine, record } = setUp();
   expect(existsSync(file)).toBe(false);
   engine.become('web', 'starting');
@@ -60,7 +60,7 @@ test('VMs that are up are in the file, and nothing is left of an orderly stop', 
   expect(existsSync(file)).toBe(false);
 });
 
-test('the next manager learns what ended, why, and what it was made of', () => {
+test('the next manager learns which VMs ended, why, and their configurations', () => {
   const { folder, engine } = setUp();
   engine.become('web', 'running');
   engine.become('adhoc', 'running');
@@ -79,7 +79,7 @@ test('the next manager learns what ended, why, and what it was made of', () => {
   );
 });
 
-test('what was interrupted stays in the file until it is started, with its first reason', () => {
+test('an interrupted VM stays in the file, with its first reason, until it is started', () => {
   const { folder, engine, record } = setUp();
   engine.become('web', 'crashed', { interrupted: true, reason: 'it ended unexpectedly: the power failed' });
   record.close();
@@ -88,7 +88,7 @@ test('what was interrupted stays in the file until it is started, with its first
   ]);
 });
 
-test('a restart leaves the VMs to resume, for a while', () => {
+test('a restart leaves the VMs to resume, for a limited time', () => {
   const { folder, file, engine, record } = setUp();
   engine.become('web', 'running');
   engine.become('adhoc', 'running');
@@ -113,23 +113,23 @@ test.each([
   ['empty', ''],
   ['of another version', '{"version": 2}'],
   ['with names that are paths', '{"version":1,"pid":1,"bootId":"","vms":[{"name":"../../etc/passwd"}]}'],
-])('a file that is %s is named, and nothing of it is used', (_, text) => {
+])('a file that is %s is named and ignored', (_, text) => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, 'running.json'), text);
   expect(readLastRun(folder)).toMatchObject({ interrupted: [], resume: [] });
   expect(readLastRun(folder).problem).toContain(`${folder}/running.json is damaged`);
 });
 
-test('a configuration that this version refuses is left out', () => {
+test('a configuration that this version rejects is omitted', () => {
   const folder = temporaryFolder();
   const vms = [{ name: 'web', config: { name: 'web', turbo: true } }];
   writeFileSync(join(folder, 'running.json'), JSON.stringify({ version: 1, pid: 1, bootId: BOOT, vms }));
   expect(readLastRun(folder).interrupted).toMatchObject([{ name: 'web', config: null }]);
 });
 
-test('a file that cannot be written is reported, and written when it can be again', () => {
+test('a file that cannot be written is reported, and written once that is possible', () => {
   const { folder, file, engine, failures } = setUp();
-  // Something in the way that a rename does not replace.
+  // A folder in the way, which a rename does not replace.
   mkdirSync(file);
   engine.become('web', 'running');
   vi.runAllTimers();

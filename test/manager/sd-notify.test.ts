@@ -14,7 +14,7 @@ print(s.recv(999).decode(), flush=True)`;
 test.each([
   ['a path', () => join(temporaryFolder(), 'notify')],
   ['an abstract address', () => `@vring-test-${process.pid}`],
-])('systemd is told at %s', async (_, address) => {
+])('notifies systemd at %s', async (_, address) => {
   const path = address();
   const receiver = execa('python3', ['-c', RECEIVER, path], { timeout: 20_000 });
   await new Promise(resolve => receiver.stdout.once('data', resolve));
@@ -22,7 +22,7 @@ test.each([
   expect((await receiver).stdout).toBe('ready\nREADY=1\nSTATUS=fine');
 });
 
-test('nothing happens where there is no systemd', () => {
+test('does nothing without systemd', () => {
   notifySystemd('READY=1', undefined);
   notifySystemd('READY=1', join(temporaryFolder(), 'nobody'));
   notifySystemd('READY=1', 'vsock:2:1234');

@@ -19,7 +19,7 @@ withOwnFolders();
 const socket = () => join(process.env.VRING_RUNTIME_DIR!, 'control.sock');
 
 describe('vring serve', () => {
-  test('listens for its user alone, and leaves nothing behind when it is told to end', async () => {
+  test('listens for its user alone, and leaves nothing behind when it is stopped', async () => {
     const manager = startManager();
     const engine = await attached();
     expect(engine.manager).toMatchObject({ pid: manager.pid, remote: true });
@@ -37,7 +37,7 @@ describe('vring serve', () => {
     await until(() => lost.includes('stopped by SIGTERM'));
   });
 
-  test('is the only one: a second says who is there, and does not harm the first', async () => {
+  test('is the only one: a second one names the first, and does not harm it', async () => {
     const manager = startManager();
     const engine = await attached();
     const second = await startManager();
@@ -45,13 +45,13 @@ describe('vring serve', () => {
     expect(second.stderr).toMatch(
       new RegExp(`^vring: the runtime folder .* is held by process ${manager.pid} of \\w+: vring serve`),
     );
-    // In the background it is content with the one that is there.
+    // In the background, it exits successfully if there already is one.
     expect((await startManager(['--background'])).exitCode).toBe(0);
     expect(await attached()).toMatchObject({ manager: { pid: manager.pid } });
     expect(engine.vms()).toEqual([]);
   });
 
-  test('knows a definition that was written right before a client came', async () => {
+  test('knows a definition that was written just before a client attached', async () => {
     startManager();
     await attached();
     const folder = process.env.VRING_DEFINITIONS_DIR!;
@@ -62,7 +62,7 @@ describe('vring serve', () => {
     }
   });
 
-  test('takes the place of one that was killed', async () => {
+  test('replaces one that was killed', async () => {
     const dead = startManager();
     await attached();
     dead.kill('SIGKILL');
@@ -74,7 +74,7 @@ describe('vring serve', () => {
     await until(() => engine.manager.pid === manager.pid);
   });
 
-  test('ignores a terminal that closes', async () => {
+  test('survives the closing of its terminal', async () => {
     const manager = startManager();
     const engine = await attached();
     manager.kill('SIGHUP');
@@ -90,7 +90,7 @@ describe('vring serve', () => {
     expect(stderr).toMatch(/^vring: others can write to the folder .*: chmod 700 it, or choose another/);
   });
 
-  test('tells systemd when it is ready and when it ends', async () => {
+  test('notifies systemd when it is ready and when it ends', async () => {
     const path = join(process.env.VRING_DEFINITIONS_DIR!, 'notify');
     const receiver = execa(
       'python3',
@@ -116,7 +116,7 @@ describe('vring serve', () => {
     await receiver;
   });
 
-  test('is reachable again after its folder was cleaned up', async () => {
+  test('is reachable again after its folder was deleted', async () => {
     const manager = startManager();
     await attached();
     rmSync(process.env.VRING_RUNTIME_DIR!, { recursive: true });
@@ -125,7 +125,7 @@ describe('vring serve', () => {
     expect(engine.log().at(-1)?.text).toMatch(/was removed; it has been created again/);
   });
 
-  test('serves on after an exception that nobody expected', async () => {
+  test('keeps serving after an unexpected exception', async () => {
     const manager = startManager([], {
       NODE_OPTIONS: `--import=data:text/javascript,process.on('SIGWINCH',()=>{throw(new(Error)('injected'))})`,
     });
@@ -138,11 +138,11 @@ describe('vring serve', () => {
   });
 });
 
-describe('a manager in the background', () => {
-  test('ends when nobody is attached and nothing runs', async () => {
+describe('a background manager', () => {
+  test('ends when no client is attached and no VM runs', async () => {
     const manager = startManager(['--background', '--idle-timeout', '1']);
     const engine = await attached();
-    // Another one, to which nobody attaches, is started later and ends.
+    // Another one, to which no client attaches, is started later and ends.
     const other = join(process.env.VRING_DEFINITIONS_DIR!, 'other');
     const idle = await startManager(['--background', '--idle-timeout', '1'], {
       VRING_RUNTIME_DIR: join(other, 'run'),
@@ -155,7 +155,7 @@ describe('a manager in the background', () => {
     expect(managerLog()).toMatch(/ending: no VM has run and no terminal was attached for 1 s/);
   });
 
-  test('goes on when its log can not be written', async () => {
+  test('keeps running when its log cannot be written', async () => {
     mkdirSync(process.env.VRING_STATE_DIR!);
     symlinkSync('/dev/full', join(process.env.VRING_STATE_DIR!, 'manager.log'));
     const manager = startManager(['--background']);
@@ -166,7 +166,7 @@ describe('a manager in the background', () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
-  test('outlive clients that are killed, and are shut down by their power button', async () => {
+  test('outlive clients that are killed, and are shut down by the power button', async () => {
     const manager = startManager();
     const engine = await attached();
     await engine.start(guest('web', 'run="demo"'));
@@ -199,7 +199,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(stderr).not.toContain('killed');
   });
 
-  test('that do not listen to their button are killed, and named', async () => {
+  test('that ignore the power button are killed and named', async () => {
     const manager = startManager(['--shutdown-timeout', '1']);
     const engine = await attached();
     await engine.start(guest('deaf', 'run="spin 100s"'));
@@ -209,7 +209,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(exitCode).toBe(0);
   });
 
-  test('are killed at once when it is asked twice', async () => {
+  test('are killed at once when the manager is asked to stop twice', async () => {
     const manager = startManager(['--shutdown-timeout', '3600']);
     const engine = await attached();
     await engine.start(guest('deaf', 'run="spin 100s"'));
@@ -219,7 +219,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect((await manager).exitCode).toBe(0);
   });
 
-  test('start with it when their definitions say so, unless it is a client that starts it', async () => {
+  test('with autostart start with the manager, unless a client started it', async () => {
     const definition = (name: string, autostart: boolean) =>
       writeFileSync(
         join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`),
@@ -231,7 +231,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     writeFileSync(join(process.env.VRING_DEFINITIONS_DIR!, 'broken.yaml'), 'memory: [');
     const background = startManager(['--background']);
     const first = await attached();
-    // One that is asked for runs; what would have been started by itself came before it.
+    // The VM that was started runs; autostart would have been earlier.
     await first.restart('b');
     expect(first.vms().map(vm => [vm.id, vm.state])).toEqual([
       ['a', 'off'],
@@ -256,7 +256,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(started.map(entry => entry.vm)).toEqual(['a', 'c']);
   });
 
-  test('are one of a name, whichever process runs them', async () => {
+  test('have unique names, whichever process runs them', async () => {
     startManager();
     const engine = await attached();
     await engine.start(guest('web'));
@@ -274,7 +274,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
 });
 
 describe('metrics', () => {
-  test('are served where it is asked to, and no longer than it runs', async () => {
+  test('are served at the given address as long as the manager runs', async () => {
     const manager = startManager(['--metrics', '127.0.0.1:0']);
     const engine = await attached();
     const url = engine
@@ -287,7 +287,7 @@ describe('metrics', () => {
     await expect(fetch(url)).rejects.toThrow();
   });
 
-  test('that cannot be served keep it from starting', async () => {
+  test('that cannot be served keep the manager from starting', async () => {
     const first = startManager(['--metrics', `unix:${process.env.VRING_DEFINITIONS_DIR}/metrics.sock`]);
     await attached();
     const second = await startManager(

@@ -12,7 +12,7 @@ function engineWith(...names: string[]): FakeEngine {
   return engine;
 }
 
-test('guests that switch off in time are not killed', async () => {
+test('guests that power off in time are not killed', async () => {
   const engine = engineWith('web', 'db');
   const button = engine.powerButton;
   engine.powerButton = async id => {
@@ -23,7 +23,7 @@ test('guests that switch off in time are not killed', async () => {
   expect(engine.calls).toEqual(['powerButton web', 'powerButton db']);
 });
 
-test('a paused guest goes on first, one that still starts is waited for, one that is off is left alone', async () => {
+test('resumes a paused guest first, waits for one that is starting, and skips one that is off', async () => {
   const engine = engineWith('paused', 'starting', 'off');
   engine.become('paused', 'paused');
   engine.become('starting', 'starting');
@@ -38,7 +38,7 @@ test('a paused guest goes on first, one that still starts is waited for, one tha
   expect(engine.calls).toEqual(['resume paused', 'powerButton paused', 'powerButton starting']);
 });
 
-test('a suspended guest is woken up, and its button pressed until its driver is there', async () => {
+test('wakes a suspended guest, and presses the power button until its driver is ready', async () => {
   const engine = engineWith('asleep');
   engine.become('asleep', 'suspended');
   let pressed = 0;
@@ -51,7 +51,7 @@ test('a suspended guest is woken up, and its button pressed until its driver is 
   expect([engine.calls, pressed]).toEqual([['wake asleep'], 2]);
 });
 
-test('those that do not are named: at the end of the time, or when it is cut short', async () => {
+test('names guests that do not power off, when the time is over or cut short', async () => {
   const engine = engineWith('deaf', 'web');
   engine.powerButton = async id => {
     if (id === 'deaf') throw new Error('it has no button');

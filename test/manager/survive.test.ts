@@ -8,7 +8,7 @@ withOwnFolders();
 const VMS = 8;
 
 describe.skipIf(noKvm !== null)(onKvm('VMs'), () => {
-  test(`survive managers that are killed in the middle of anything, ${VMS} at once`, {
+  test(`survive managers that are killed at any point, ${VMS} at once`, {
     timeout: 120_000,
   }, async () => {
     await using survival = new Survival(7);

@@ -13,7 +13,7 @@ describe.each(UNITS)('the unit for %s', (_, path, manager) => {
   const unit = readFileSync(path, 'utf8');
   const value = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1];
 
-  test('gives guests the time that vring gives them, and vring some more to kill the rest', () => {
+  test('gives guests as much time as vring does, and vring some more to kill the rest', () => {
     const guests = Number(/--shutdown-timeout (\d+)/.exec(value('ExecStart')!)?.[1]);
     expect(Number(value('TimeoutStopSec'))).toBeGreaterThanOrEqual(guests + 20);
     expect(value('Type')).toBe('notify');
@@ -28,12 +28,12 @@ describe.each(UNITS)('the unit for %s', (_, path, manager) => {
     expect(value('RuntimeDirectoryPreserve')).toBe('yes');
   });
 
-  test('has no limit that VMs would reach', () => {
+  test('sets no limit that VMs would reach', () => {
     expect(value('TasksMax')).toBe('infinity');
     expect(Number(value('LimitNOFILE'))).toBeGreaterThanOrEqual(65536);
   });
 
-  test('takes no device away', () => {
+  test('denies no device', () => {
     for (const key of [
       'PrivateDevices',
       'DeviceAllow',
@@ -44,19 +44,19 @@ describe.each(UNITS)('the unit for %s', (_, path, manager) => {
       expect(value(key)).toBeUndefined();
   });
 
-  test('lets VMs have namespaces and cgroups', () => {
+  test('allows namespaces and cgroups for VMs', () => {
     expect(value('Delegate')).toBe('cpu memory pids');
     expect(value('DelegateSubgroup')).toBe('manager');
     for (const key of ['RestrictNamespaces', 'ProtectControlGroups', 'PrivateUsers'])
       expect(value(key)).toBeUndefined();
   });
 
-  test('is one that systemd takes', async context => {
+  test('is accepted by systemd', async context => {
     const { failed } = await execa('systemd-analyze', ['--version'], { reject: false });
     context.skip(failed, 'systemd-analyze is not installed');
     const folder = temporaryFolder();
     const copy = join(folder, 'vring.service');
-    // It is verified that the program is there, too.
+    // This also verifies that the program exists.
     writeFileSync(copy, unit.replace('/usr/bin/vring', process.execPath));
     mkdirSync(join(folder, 'run'));
     const { all, exitCode } = await execa('systemd-analyze', [...manager, 'verify', '--man=no', copy], {

@@ -15,14 +15,14 @@ import { until } from '../support/until.ts';
 
 withOwnFolders();
 
-/** In transit at once. Less than a back end keeps for a reader that is stuck, and more than a socket takes of it. */
+/** Bytes in transit at once: less than a back end buffers for a stuck reader, and more than a socket buffers. */
 const BURST = 4 * 1024;
 const ROUNDS = 2;
 
 /** A guest that returns what its second serial port receives. */
 class EchoingGuest {
   readonly engine: RemoteEngine;
-  /** Everything that the guest has printed on the port. */
+  /** All guest output on the port. */
   readonly #log: string;
   #sent = 0;
 
@@ -58,7 +58,7 @@ class EchoingGuest {
     return bytesFrom(0, this.#sent);
   }
 
-  /** The guest has returned so many bytes, whether or not the client has read them. */
+  /** The guest has returned that many bytes, whether or not the client has read them. */
   async returned(count: number): Promise<void> {
     await until(() => statSync(this.#log).size >= count);
   }
@@ -68,7 +68,7 @@ class EchoingGuest {
   }
 }
 
-/** Every one differs from those before it. */
+/** All bytes sent differ from those sent before. */
 function bytesFrom(start: number, count: number): Buffer {
   const bytes = Buffer.alloc(count);
   for (let at = 0; at < count; at++) bytes[at] = ((start + at) >> (8 * ((start + at) % 3))) & 0xff;
@@ -115,9 +115,9 @@ const BACK_ENDS: Readonly<Record<string, () => Promise<CharOptions>>> = {
   'a pseudoterminal': async () => ({ type: 'pty' }),
 };
 
-describe.skipIf(noKvm !== null)(onKvm('the serial port of a VM that is upgraded'), () => {
+describe.skipIf(noKvm !== null)(onKvm('the serial port of an upgraded VM'), () => {
   test.each(Object.entries(BACK_ENDS))(
-    'on %s keeps its client, and every byte of both directions',
+    'on %s keeps its client, and every byte in both directions',
     { timeout: 120_000 },
     async (_, options) => {
       const engine = await managed();
@@ -135,12 +135,12 @@ describe.skipIf(noKvm !== null)(onKvm('the serial port of a VM that is upgraded'
       await client.read(BURST);
       for (let round = 0; round < ROUNDS; round++) {
         sent = echo.send(client, BURST);
-        // Halfway: the guest has output that nobody has read, and input that it has not read.
+        // Halfway: the guest has output that the client has not read, and input that it has not read itself.
         await echo.returned(sent.length - BURST / 2);
         const { pid } = echo;
         await engine.upgrade('echo');
         expect(echo.pid).not.toBe(pid);
-        // In the next one, all of it waits for the reader.
+        // In the next process, all of it waits for the reader.
         sent = echo.send(client, BURST);
         await echo.returned(sent.length);
         await engine.upgrade('echo');
@@ -152,7 +152,7 @@ describe.skipIf(noKvm !== null)(onKvm('the serial port of a VM that is upgraded'
     },
   );
 
-  test('goes on with its client where it is when the upgrade fails', { timeout: 60_000 }, async () => {
+  test('keeps its client in the old process when the upgrade fails', { timeout: 60_000 }, async () => {
     const engine = await managed();
     const path = join(temporaryFolder(), 'echo.sock');
     const echo = await EchoingGuest.start(engine, { type: 'unix', path, server: true }, 2 ** 20);
@@ -170,7 +170,9 @@ describe.skipIf(noKvm !== null)(onKvm('the serial port of a VM that is upgraded'
     expect(client.isOver).toBe(false);
   });
 
-  test('that is saved gives what its client has not read to the next one', { timeout: 60_000 }, async () => {
+  test('that is saved sends its next client what the previous one has not read', {
+    timeout: 60_000,
+  }, async () => {
     const engine = await managed();
     const path = join(temporaryFolder(), 'echo.sock');
     const echo = await EchoingGuest.start(engine, { type: 'unix', path, server: true }, 2 ** 20);

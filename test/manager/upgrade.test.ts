@@ -16,7 +16,7 @@ import { UpgradedGuest } from '../support/upgrades.ts';
 
 withOwnFolders();
 
-/** Of a test that hits both sides of a moment by chance: how fast the processes are depends on what else runs. */
+/** Of a test that hits both sides of a moment by chance: the speed of the processes depends on the load. */
 const MOST_ROUNDS = 40;
 const UPGRADES = 20;
 
@@ -35,17 +35,17 @@ async function inManager(
   return { survival, guest };
 }
 
-/** The process that a VM is being handed to, once there is one. */
+/** The process that a VM is being handed over to, once there is one. */
 async function successor(): Promise<number> {
   const found = await until(() => readRecords(managerPaths().machines, () => {})[0]?.record.successor);
   return found.pid;
 }
 
-describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
+describe.skipIf(noKvm !== null)(onKvm('an upgraded VM'), () => {
   test.each([
     ['a qcow2 image', { qcow2: true }],
     ['a transient disk', { transient: true }],
-  ])('at work on %s does not notice it', { timeout: 120_000 }, async (_, disk) => {
+  ])('is not disturbed while it works on %s', { timeout: 120_000 }, async (_, disk) => {
     const { guest } = await inManager(5, disk);
     guest.work();
     for (let upgrade = 0; upgrade < 5; upgrade++) {
@@ -57,7 +57,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
   });
 
   test.each([1, 2])(
-    `at work does not notice ${UPGRADES} of them, with %i vCPUs`,
+    `is not disturbed by ${UPGRADES} upgrades, with %i vCPUs`,
     { timeout: 120_000 },
     async cpus => {
       const { survival, guest } = await inManager(3, { cpus });
@@ -74,7 +74,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
       await guest.checkReplay();
       await guest.checkLeftovers();
       expect(guest.log().filter(text => !text.startsWith('moved to'))).toEqual(['started']);
-      // Of a process that is kept warm, or has just ended, there are some; a leak would be one of each upgrade.
+      // Some belong to the spare process, or to one that has just ended; a leak would add one per upgrade.
       await until(() => survival.managerFds() < fds + UPGRADES - 1);
     },
   );
@@ -103,7 +103,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await until(() => guest.info.state === 'running');
   });
 
-  test('goes on where it is when the process that was to take it dies, or it is gone with a word about it', {
+  test('stays in its process if the new one dies, or ends with a reason', {
     timeout: 120_000,
   }, async () => {
     const { survival, guest } = await inManager(5);
@@ -139,7 +139,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     expect(kept).toBeGreaterThan(0);
   });
 
-  test('goes on in the new process when the old one dies after that, else it has crashed', {
+  test('continues in the new process if the old one dies after the hand-over, and has crashed if before', {
     timeout: 120_000,
   }, async () => {
     const { survival, guest } = await inManager(7);
@@ -170,7 +170,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     }
   });
 
-  test('survives managers that are killed in the middle of it', { timeout: 120_000 }, async () => {
+  test('survives managers that are killed during the upgrade', { timeout: 120_000 }, async () => {
     const { survival, guest } = await inManager(9);
     const random = new Random(10);
     const begun = performance.now();
@@ -196,7 +196,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     expect(guest.log().filter(text => text === 'started')).toHaveLength(1);
   });
 
-  test('can be killed in the middle of it', { timeout: 60_000 }, async () => {
+  test('can be killed during the upgrade', { timeout: 60_000 }, async () => {
     const { survival, guest } = await inManager(11);
     const { engine } = survival;
     const random = new Random(12);
@@ -213,7 +213,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     }
   });
 
-  test('goes on as before while one of its disks does not answer, and says which', {
+  test('keeps its process while one of its disks does not respond, and names the disk', {
     timeout: 60_000,
   }, async context => {
     const disk = freezableImage(context, 2 ** 20);
@@ -248,7 +248,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await until(() => output.includes('result blk-verify blocks=20 bad=0 errors=0 complete=1'));
   });
 
-  test('shows the size and the limits that its disk was given before', async () => {
+  test('shows the size and the limits that its disk was given before the upgrade', async () => {
     const { survival, guest } = await inManager(9);
     const { engine } = survival;
     const bytes = 128 * 2 ** 20;
@@ -263,7 +263,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await expect.poll(facts).toMatchObject({ size: bytes, limits: '7 requests/s' });
   });
 
-  test('shows its screen to those who watch it, before and after', async () => {
+  test('shows its screen to its viewers before and after', async () => {
     const { survival } = await inManager(17);
     const { engine } = survival;
     await engine.start({ ...guest('seen', 'quiet'), devices: [{ type: 'vga' }] });
@@ -285,7 +285,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     expect(screen.problem).toBeNull();
   });
 
-  test('may have been restored from a snapshot, which has part of its memory', {
+  test('may have been restored from a snapshot that holds part of its memory', {
     timeout: 60_000,
   }, async () => {
     const { survival, guest } = await inManager(16);
@@ -308,7 +308,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await guest.checkLeftovers();
   });
 
-  test('goes on as before with a device module that cannot be saved, and says in which line', async () => {
+  test('keeps its process with a device module that cannot be saved, and names the line', async () => {
     const survival = new Survival(10);
     onTestFinished(() => survival[Symbol.asyncDispose]());
     await survival.startManager();
@@ -322,7 +322,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     expect(engine.vms()[0]!.state).toBe('running');
   });
 
-  test('goes on as before if its memory may be merged with that of others', async () => {
+  test('keeps its process if its memory may be merged with that of other VMs', async () => {
     const { survival } = await inManager(14);
     const { engine } = survival;
     const memory = { bytes: 32 * 2 ** 20, mergeable: true };
@@ -331,7 +331,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     expect(engine.vms().find(vm => vm.name === 'merged')!.state).toBe('running');
   });
 
-  test('has to run', async () => {
+  test('has to be running', async () => {
     const { survival } = await inManager(15);
     const { engine } = survival;
     await engine.kill('web');

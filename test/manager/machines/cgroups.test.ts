@@ -3,11 +3,11 @@ import { cgroupsUnder } from '../../../src/manager/machines/cgroups.ts';
 
 const unit = { name: 'vring.service', user: false };
 
-test('the cgroup of a unit is not divided where systemd could not restart it then', () => {
+test('does not divide the cgroup of a unit if systemd could not restart it afterwards', () => {
   expect(() => cgroupsUnder(unit, '0::/system.slice/vring.service\n')).toThrow(
     'systemd could not restart vring.service with its cgroup divided: that requires systemd 254',
   );
-  // By a newer systemd it is, as far as this host has a cgroup v2 that may be divided.
+  // With a newer systemd it is divided, if this host has a cgroup v2 that allows it.
   const outcome = (divide: () => unknown) => {
     try {
       divide();

@@ -27,7 +27,7 @@ const HELLO = { kind: 'hello', protocol: PROTOCOL, version: '9.9.9', token: TOKE
 const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } });
 const program = join(import.meta.dirname, '../../support/false-machine.ts');
 
-/** Processes that end in the moment in which somebody is about to watch them. */
+/** Processes that end just before they are watched. */
 const endingWhenWatched = new Set<number>();
 vi.mock('../../../src/engine/machines/process-watch.ts', async original => {
   const module = await original<typeof import('../../../src/engine/machines/process-watch.ts')>();
@@ -88,7 +88,7 @@ function record(pid: number, next?: { pid: number; token: string }): void {
   });
 }
 
-/** Takes over what there is. */
+/** Takes over the machines that exist. */
 async function taken() {
   const problems: string[] = [];
   const found = findMachines(folder, (vm, text) => problems.push(`${vm}: ${text}`));
@@ -99,7 +99,7 @@ async function taken() {
 const web = () => engine.vms().find(({ name }) => name === 'web');
 
 describe('a machine of an earlier manager', () => {
-  test('is taken over, with its uptime, once it has introduced itself', async () => {
+  test('is taken over, with its uptime, once it has sent its introduction', async () => {
     const pid = await listening();
     record(pid);
     const { problems } = await taken();
@@ -108,7 +108,7 @@ describe('a machine of an earlier manager', () => {
     await until(() => engine.counters('web') !== null);
     await engine.kill('web');
     expect(web()).toMatchObject({ state: 'off', pid: null });
-    // Its record went with it.
+    // Its record was removed, too.
     expect(readdirSync(folder)).toEqual([]);
   });
 
@@ -133,7 +133,7 @@ describe('a machine of an earlier manager', () => {
     ['counters that may shrink', { counters: 'unsealed' }, 'the counters are not sealed'],
     ['short counters', { counters: 'short' }, 'the counters do not have the size of this machine'],
     ['counters of another shape', { shape: anyShape }, 'the counters do not have the size of this machine'],
-  ])('that offers %s is stuck, says why, and can be killed', async (_, change, reason) => {
+  ])('that offers %s is stuck, with the reason, and can be killed', async (_, change, reason) => {
     const pid = await listening(change);
     record(pid);
     const fds = openFds();
@@ -146,7 +146,7 @@ describe('a machine of an earlier manager', () => {
     await until(() => openFds() <= fds);
   });
 
-  test('that says nothing is stuck, and is there once it speaks', async () => {
+  test('that is silent is stuck, and is taken over once it responds', async () => {
     const pid = await listening();
     record(pid);
     process.kill(pid, 'SIGSTOP');
@@ -157,7 +157,7 @@ describe('a machine of an earlier manager', () => {
   });
 
   test('that does not listen yet is waited for', async () => {
-    // As after a manager's death in the middle of a start: the socket is bound, and its machine is about to listen.
+    // As after a manager died during a start: the socket is bound, and its machine is about to listen.
     const pid = sleeping();
     record(pid);
     const path = socketOf(folder, ID);
@@ -171,7 +171,7 @@ describe('a machine of an earlier manager', () => {
     expect(web()!.pid).toBeNull();
   });
 
-  test('that hangs up without a word, and lives on, is stuck', async () => {
+  test('that closes the connection without a message, and keeps running, is stuck', async () => {
     const pid = await listening({ says: null, hangsUp: true });
     record(pid);
     await taken();
@@ -183,7 +183,7 @@ describe('a machine of an earlier manager', () => {
     await engine.kill('web');
   });
 
-  test('is not taken for the process that squats at its socket', async () => {
+  test('is not confused with another process that listens on its socket', async () => {
     const squatter = await listening();
     const pid = sleeping();
     record(pid);
@@ -195,7 +195,7 @@ describe('a machine of an earlier manager', () => {
     expect(web()).toBeUndefined();
   });
 
-  test('that is gone is not there', async () => {
+  test('that is gone is not found', async () => {
     const pid = sleeping();
     record(pid);
     const child = processes.at(-1)!;
@@ -211,33 +211,36 @@ describe('a machine that an earlier manager had handed over', () => {
   const kill = (pid: number) => process.kill(pid, 'SIGKILL');
   const one = () => readRecords(folder, () => {})[0]!.record;
 
-  /** Its two processes, each of which would be a good machine. */
+  /** Its two processes, each of which would be a valid machine. */
   async function both() {
     const [old, next] = [await listening(), await listening({ says: HELLO_NEXT }, 1)];
     record(old, { pid: next, token: NEXT });
     return { old, next };
   }
 
-  test.each(['old', 'next'] as const)('is in the %s process, once the other one is gone', async left => {
-    const { old, next } = await both();
-    const [stays, goes] = left === 'old' ? [old, next] : [next, old];
-    const taking = taken();
-    await new Promise(setImmediate);
-    expect(engine.counters('web')).toBeNull();
-    kill(goes);
-    expect((await taking).problems).toEqual([]);
-    await until(() => engine.counters('web') !== null);
-    expect(web()).toMatchObject({ pid: stays, startedAt: 1000 });
-    expect(one()).toMatchObject({ pid: stays, startedAt: 1000 });
-    expect(one().successor).toBeUndefined();
-    // The socket of the other one is gone too.
-    expect(readdirSync(folder)).toHaveLength(2);
-    await engine.kill('web');
-    expect(readdirSync(folder)).toEqual([]);
-  });
+  test.each(['old', 'next'] as const)(
+    'is taken over from the %s process once the other one is gone',
+    async left => {
+      const { old, next } = await both();
+      const [stays, goes] = left === 'old' ? [old, next] : [next, old];
+      const taking = taken();
+      await new Promise(setImmediate);
+      expect(engine.counters('web')).toBeNull();
+      kill(goes);
+      expect((await taking).problems).toEqual([]);
+      await until(() => engine.counters('web') !== null);
+      expect(web()).toMatchObject({ pid: stays, startedAt: 1000 });
+      expect(one()).toMatchObject({ pid: stays, startedAt: 1000 });
+      expect(one().successor).toBeUndefined();
+      // The socket of the other process is gone, too.
+      expect(readdirSync(folder)).toHaveLength(2);
+      await engine.kill('web');
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
 
   test.each(['old', 'next'] as const)(
-    'is in the %s process, if the other one was gone before',
+    'is taken over from the %s process if the other one was already gone',
     async left => {
       const { old, next } = await both();
       const [stays, goes] = left === 'old' ? [old, next] : [next, old];
@@ -259,7 +262,7 @@ describe('a machine that an earlier manager had handed over', () => {
     { left: 'next', ends: ['old'] },
     { left: null, ends: ['old', 'next'] },
   ] as const)(
-    'is in the $left process, if $ends ended just before they were watched',
+    'is taken over from the $left process if $ends ended just before they were watched',
     async ({ left, ends }) => {
       const pids = await both();
       for (const name of ends) endingWhenWatched.add(pids[name]);
@@ -276,7 +279,7 @@ describe('a machine that an earlier manager had handed over', () => {
     },
   );
 
-  test('is stuck while both are there and nothing happens, and killed with both', async () => {
+  test('is stuck while both processes exist and nothing happens, and is killed with both', async () => {
     const { old, next } = await both();
     process.kill(next, 'SIGSTOP');
     await taken();
@@ -290,7 +293,7 @@ describe('a machine that an earlier manager had handed over', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('is crashed if neither is there any more', async () => {
+  test('is crashed if both processes are gone', async () => {
     const { old, next } = await both();
     for (const pid of [old, next]) kill(pid);
     await until(() => readRecords(folder, () => {}).length === 0);

@@ -50,7 +50,7 @@ const read = () => {
 };
 
 describe('the record of a machine', () => {
-  test('is read as it was written, and removed with its socket', () => {
+  test('is read back as written, and removed with its socket', () => {
     writeRecord(folder, ID, recordOf());
     bound(socketOf(folder, ID));
     expect(read()).toEqual([{ id: ID, record: recordOf() }]);
@@ -79,7 +79,7 @@ describe('the record of a machine', () => {
     ['has a short token', JSON.stringify(recordOf({ token: 'x' }))],
     ['runs as root after all', JSON.stringify(recordOf({ uid: 0 }))],
     ['has no machine', JSON.stringify({ ...recordOf(), config: {} })],
-  ])('that %s is a problem while something is at its socket, and else left over', (_, text) => {
+  ])('that %s is a problem while a process listens on its socket, and otherwise left over', (_, text) => {
     writeFileSync(join(folder, `${ID}.json`), text);
     expect(read()).toEqual([]);
     expect(problems).toEqual([expect.stringContaining(`${ID}.json is damaged`)]);
@@ -88,12 +88,12 @@ describe('the record of a machine', () => {
     expect(leftovers(folder)).toEqual([]);
   });
 
-  test('that was never written leaves a socket over, whoever has it', () => {
+  test('that was never written leaves the socket over, whoever listens on it', () => {
     bound(socketOf(folder, ID));
     expect(leftovers(folder)).toEqual([{ id: ID, name: null }]);
   });
 
-  test('is nothing else that lies there', () => {
+  test('is not confused with other files in the folder', () => {
     for (const name of ['notes.txt', '0123abcd.json.bak', '0123ABCD.json', 'ab.json', '0123abcd0.sock'])
       writeFileSync(join(folder, name), '');
     expect([read(), leftovers(folder), problems]).toEqual([[], [], []]);

@@ -26,7 +26,7 @@ function someProcess(): number {
 }
 
 describe('the place of a machine', () => {
-  test('is its name, a socket, and a record once its process is known', () => {
+  test('has its name, a socket, and a record once its process is known', () => {
     const place = take('web');
     const { listener, token, started } = place.registration!;
     const lock = place.registration!.lock!;
@@ -66,7 +66,7 @@ describe('the place of a machine', () => {
     place.release();
   });
 
-  test('is released whole when it cannot be taken whole', () => {
+  test('is released completely if it cannot be taken completely', () => {
     const { machines } = managerPaths();
     take('first').release();
     rmSync(machines, { recursive: true });
@@ -78,7 +78,7 @@ describe('the place of a machine', () => {
     take('web').release();
   });
 
-  test('of a machine that is gone is left, but not the name that somebody else has by now', () => {
+  test('is released when its machine is gone, except for a name that another machine has taken', () => {
     const { machines } = managerPaths();
     const place = take('web');
     onTestFinished(() => place.release());
@@ -87,7 +87,7 @@ describe('the place of a machine', () => {
     expect(held()).toEqual([[], ['web.lock']]);
   });
 
-  test('is swept when neither its machine nor its manager is there any more', () => {
+  test('is cleaned up when both its machine and its manager are gone', () => {
     const paths = managerPaths();
     const live = take('live');
     onTestFinished(() => live.release());
@@ -106,7 +106,7 @@ describe('the place of a machine', () => {
     expect(held()).toEqual(kept);
   });
 
-  test('is nowhere yet when there is no folder', () => {
+  test('is absent while there is no folder', () => {
     mkdirSync(managerPaths().runtime, { mode: 0o700 });
     sweepPlaces(managerPaths());
     expect(held()).toEqual([[], []]);

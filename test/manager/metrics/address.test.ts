@@ -18,7 +18,7 @@ test.each([
 });
 
 test.each([['0.0.0.0:9177'], ['[::]:9177'], ['192.0.2.1:9177'], ['[2001:db8::1]:9177'], ['128.0.0.1:9177']])(
-  '%s is for other hosts, which has to be asked for',
+  '%s is reachable from other hosts, which requires an option',
   text => {
     expect(() => parseMetricsAddress(text, local)).toThrow(/other hosts could read .* --metrics-remote/);
     expect(metricsUrl(parseMetricsAddress(text, { remote: true }))).toBe(`http://${text}/metrics`);
@@ -43,6 +43,6 @@ test.each([
   ['unix:'],
   ['unix:/a\0b'],
   [`unix:/${'x'.repeat(107)}`],
-])('%j is no address', text => {
+])('%j is not an address', text => {
   expect(() => parseMetricsAddress(text, { remote: true })).toThrow(UsageError);
 });

@@ -14,7 +14,7 @@ test.each([
   [FIREFOX, 'prometheus'],
   [PROMETHEUS_2, 'openmetrics'],
   [PROMETHEUS_3, 'openmetrics'],
-  // As Prometheus 2.4 and older ask, and those that are configured for the text format.
+  // The header of Prometheus 2.4 and older, and of any version that is configured for the text format.
   ['text/plain;version=0.0.4;q=1,*/*;q=0.1', 'prometheus'],
   ['application/openmetrics-text', 'openmetrics'],
   ['Application/OpenMetrics-Text ; Version="1.0.0" ; charset=utf-8', 'openmetrics'],
@@ -40,6 +40,6 @@ test.each([
   ['openmetrics', 'prometheus'],
   [',;,/;=,', 'prometheus'],
   [`application/openmetrics-text,${' '.repeat(5000)}`, 'prometheus'],
-])('for Accept: %s it is %s', (accept, format) => {
+])('Accept: %s selects %s', (accept, format) => {
   expect(negotiate(accept)).toBe(format);
 });

@@ -20,7 +20,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves with the text of a page that has what is looked for. */
+/** Resolves with the text of a page once it matches. */
 async function page(url: string, pattern: RegExp): Promise<string> {
   let text = '';
   await expect
@@ -38,7 +38,7 @@ async function page(url: string, pattern: RegExp): Promise<string> {
   return text;
 }
 
-/** An engine with a guest that uses its devices, where there is /dev/kvm; without it the host's metrics are all there is. */
+/** An engine with a guest that uses its devices if there is /dev/kvm; without it, there are only the host's metrics. */
 async function engineWithGuest() {
   const engine = new LocalEngine({ metrics: metricsNow });
   if (noKvm === null) {
@@ -52,7 +52,7 @@ async function engineWithGuest() {
   return { engine, [Symbol.asyncDispose]: () => engine.close() };
 }
 
-describe('what Debian has reads the metrics', () => {
+describe("Debian's monitoring tools read the metrics", () => {
   let prometheus: string;
   let promtool: string;
   let nodeExporter: string;
@@ -63,12 +63,12 @@ describe('what Debian has reads the metrics', () => {
     nodeExporter = await debianProgram('prometheus-node-exporter', 'prometheus-node-exporter');
   }, 120_000);
 
-  test('promtool finds nothing wrong with the text format', async () => {
+  test('promtool accepts the text format', async () => {
     await using running = await engineWithGuest();
     const input = await running.engine.metrics('prometheus');
     const { stdout, stderr } = await execa(promtool, ['check', 'metrics'], { input });
     expect(stdout + stderr).toBe('');
-    // It does find faults.
+    // Positive control: it does report errors.
     const wrong = await execa(promtool, ['check', 'metrics'], {
       input: await running.engine.metrics('openmetrics'),
       reject: false,
@@ -76,7 +76,7 @@ describe('what Debian has reads the metrics', () => {
     expect(wrong.stderr).toContain('unknown metric type "info"');
   });
 
-  test('Prometheus scrapes them over HTTP, and can answer what the dashboard asks', async () => {
+  test("Prometheus scrapes them over HTTP, and answers the dashboard's queries", async () => {
     await using running = await engineWithGuest();
     const { engine } = running;
     const formats = new Set<string>();
@@ -136,7 +136,7 @@ scrape_configs:
     }
   }, 90_000);
 
-  test("node_exporter's textfile collector takes the text format", async () => {
+  test("node_exporter's textfile collector accepts the text format", async () => {
     await using running = await engineWithGuest();
     const folder = join(temporaryFolder(), 'textfiles');
     mkdirSync(folder);
@@ -158,7 +158,7 @@ scrape_configs:
       expect(text).toMatch(/^node_textfile_scrape_error 0$/m);
       expect(text).toMatch(/^vring_build_info\{version="[^"]+"\} 1$/m);
       if (noKvm === null) expect(text).toMatch(/^vring_vm_state\{vm="web",vring_vm_state="running"\} 1$/m);
-      // It does find faults.
+      // Positive control: it does report errors.
       writeFileSync(join(folder, 'vring.prom'), await running.engine.metrics('openmetrics'));
       await page(url, /^node_textfile_scrape_error 1$/m);
     } finally {

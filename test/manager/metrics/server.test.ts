@@ -28,7 +28,7 @@ async function serve(
 
 const base = ({ url }: MetricsServer) => url.replace('/metrics', '');
 
-/** A client that speaks bytes. */
+/** A client that sends raw bytes. */
 function rawClient(server: MetricsServer): { socket: Socket; received: () => string; closed: Promise<void> } {
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   cleanUps.push(() => socket.destroy());
@@ -55,7 +55,7 @@ describe('over TCP', () => {
     expect(await open.text()).toBe('# openmetrics\n');
   });
 
-  test('answers a client that would rather speak HTTP/2', async () => {
+  test('answers a client that prefers HTTP/2', async () => {
     const server = await serve();
     const upgrading = rawClient(server);
     upgrading.socket.end(
@@ -65,7 +65,7 @@ describe('over TCP', () => {
     expect(upgrading.received()).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*# prometheus\n/);
   });
 
-  test('answers HEAD with the headers alone', async () => {
+  test('answers HEAD with the headers only', async () => {
     const response = await fetch((await serve()).url, { method: 'HEAD' });
     expect([response.status, response.headers.get('content-length')]).toEqual([200, '13']);
     expect(await response.text()).toBe('');
@@ -88,7 +88,7 @@ describe('over TCP', () => {
     expect((await fetch(server.url)).status).toBe(200);
   });
 
-  test('takes no body', async () => {
+  test('rejects a request body', async () => {
     const server = await serve();
     const client = rawClient(server);
     client.socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nxxxx');
@@ -96,7 +96,7 @@ describe('over TCP', () => {
     expect(client.received()).toMatch(/^HTTP\/1.1 400 /);
   });
 
-  test('ends connections with headers that are too long, or that are none', async () => {
+  test('closes connections with headers that are too long or invalid', async () => {
     const server = await serve();
     const long = rawClient(server);
     long.socket.write(`GET /metrics HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
@@ -120,16 +120,16 @@ describe('over TCP', () => {
     expect(client.received()).toMatch(/^(HTTP\/1.1 408 |$)/);
   });
 
-  test('does not let clients take all connections', async () => {
+  test('does not let clients exhaust the connections', async () => {
     const server = await serve();
     const idle = Array.from({ length: 40 }, () => rawClient(server));
     for (const { socket } of idle) socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
-    // The last ones made those that wait for a next request leave.
+    // The last connections closed those that were idle between requests.
     await Promise.race(idle.map(({ closed }) => closed));
     await expect.poll(async () => (await fetch(server.url).catch(() => null))?.status).toBe(200);
   });
 
-  test('collects once for scrapes at the same time, and again after a failure', async () => {
+  test('collects once for concurrent scrapes, and again after a failure', async () => {
     let collected = 0;
     const collecting = Promise.withResolvers<string>();
     const server = await serve(() => {
@@ -147,7 +147,7 @@ describe('over TCP', () => {
     expect(collected).toBeLessThanOrEqual(3);
   });
 
-  test('says when something else listens there', async () => {
+  test('reports that another process listens on the address', async () => {
     const first = await serve();
     const address = parseMetricsAddress(new URL(first.url).host, { remote: false });
     await expect(serve(undefined, address)).rejects.toThrow(
@@ -155,7 +155,7 @@ describe('over TCP', () => {
     );
   });
 
-  test('says when the host has no such address', async () => {
+  test('reports that the host does not have the address', async () => {
     const address = parseMetricsAddress('192.0.2.1:0', { remote: true });
     await expect(serve(undefined, address)).rejects.toThrow(/this host has no such address/);
   });
@@ -188,7 +188,7 @@ describe('over a Unix socket', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('takes the place of a socket that a killed process left', async () => {
+  test('replaces a socket that a killed process left', async () => {
     const path = join(temporaryFolder(), 'metrics.sock');
     const script = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
     await execa(process.execPath, ['-e', script, path], { reject: false });
@@ -197,7 +197,7 @@ describe('over a Unix socket', () => {
     expect(await scrape(path)).toBe('# prometheus\n');
   });
 
-  test('does not take the place of a process that listens, nor of a file', async () => {
+  test('replaces neither the socket of a listening process nor a file', async () => {
     const folder = temporaryFolder();
     const taken = join(folder, 'taken.sock');
     const other = createServer().listen(taken);
@@ -210,7 +210,7 @@ describe('over a Unix socket', () => {
     expect(existsSync(file)).toBe(true);
   });
 
-  test('says that its folder does not exist', async () => {
+  test('reports that its folder does not exist', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'later/x.sock');
     await expect(serve(undefined, at(path))).rejects.toThrow(/its folder does not exist/);
