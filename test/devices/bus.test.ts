@@ -115,7 +115,7 @@ describe.each(buses)('the %s bus', (space, create) => {
     expect(data.getBigUint64(0, true)).toBe(0x44aa_aaaa_aaaa_aaaan);
   });
 
-  test('of overlapping ranges the one mapped first answers, and a later one elsewhere', () => {
+  test('the range mapped first wins where ranges overlap', () => {
     const first = bus.claim('first', 0x1000, 0x100, new Register(1));
     const second = bus.claim('second', 0x0f80, 0x200, new Register(2));
     const at = () => [0xf80, 0xfff, 0x1000, 0x10ff, 0x1100, 0x117f, 0x1180].map(a => bus.read(a, 1));
@@ -142,7 +142,7 @@ describe.each(buses)('the %s bus', (space, create) => {
     expect(bus.read(0x4000, 1)).toBe(7);
   });
 
-  test('gives a string instruction to a handler as a whole, or else item by item', () => {
+  test('passes a string instruction to a handler at once, or otherwise item by item', () => {
     const whole: IoHandler = {
       read: () => 0,
       write: () => {},

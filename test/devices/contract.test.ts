@@ -509,7 +509,7 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
     return one;
   };
 
-  test.each(SEEDS)('is after a reset as after power-on (%i)', seed => {
+  test.each(SEEDS)('has the same state after a reset as after power-on (%i)', seed => {
     const random = new Random(seed);
     const fresh = rig();
     fresh.quiesce();
@@ -524,7 +524,7 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
     }
   });
 
-  test.each(SEEDS)('has one state in two devices that behave alike (%i)', seed => {
+  test.each(SEEDS)('has the same state in two devices that behave alike (%i)', seed => {
     const random = new Random(seed);
     const one = used(random);
     const state = one.save();
@@ -546,7 +546,7 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
     expect(other.save()).toEqual(one.save());
   });
 
-  test.each(SEEDS)('refuses a damaged state, or works with it (%i)', seed => {
+  test.each(SEEDS)('rejects a damaged state, or works with it (%i)', seed => {
     const random = new Random(seed);
     const states = [rig(), used(random)].map(each => {
       each.quiesce();
@@ -577,7 +577,7 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
     if (Object.keys(states[0]!).length > 0) expect(refused).toBeGreaterThan(0);
   });
 
-  test('does nothing of its own accord while it is quiesced, nor before it runs', () => {
+  test('initiates nothing while it is quiesced, or before it runs', () => {
     const one = used(new Random(6));
     const { clock, eventFds, doorbells } = one.machine;
     expect(clock.timers).toBe(0);
@@ -592,7 +592,7 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
 });
 
 describe.each(ROWS.filter(({ type }) => UNSAVED.includes(type)))('$type', row => {
-  test.each(SEEDS)('is after a reset as after power-on (%i)', seed => {
+  test.each(SEEDS)('has the same state after a reset as after power-on (%i)', seed => {
     const random = new Random(seed);
     const expected = rigOf(row).garbage(new Random(seed), ACCESSES);
     const one = rigOf(row);
@@ -606,14 +606,14 @@ describe.each(ROWS.filter(({ type }) => UNSAVED.includes(type)))('$type', row =>
     }
   });
 
-  test('refuses to be saved, and says how to go on', () => {
+  test('refuses to be saved, and names the next step', () => {
     const one = rigOf(row);
     one.quiesce();
     expect(() => one.save()).toThrow(/cannot be saved, snapshotted or moved; detach it first$/);
     expect(() => one.device.load({})).toThrow(DeviceStateError);
   });
 
-  test('does nothing of its own accord while it is quiesced', () => {
+  test('initiates nothing while it is quiesced', () => {
     const one = rigOf(row);
     one.garbage(new Random(6), ACCESSES);
     one.quiesce();
@@ -623,7 +623,7 @@ describe.each(ROWS.filter(({ type }) => UNSAVED.includes(type)))('$type', row =>
 });
 
 describe.each(ROWS)('$type', row => {
-  test('leaves nothing of itself behind', () => {
+  test('leaves nothing behind', () => {
     const one = rigOf(row);
     one.garbage(new Random(7), ACCESSES);
     one.close();

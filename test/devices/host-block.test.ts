@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { withoutPages } from '../../src/devices/host-block.ts';
 
-test('the pages that some bytes are on are left out', () => {
+test('omits pages that contain any of the given bytes', () => {
   const whole = [{ offset: 0, size: 0x4000 }];
   expect(withoutPages(whole, { offset: 0x1800, size: 0x30 })).toEqual([
     { offset: 0, size: 0x1000 },

@@ -31,7 +31,7 @@ function problems(...configs: readonly DeviceConfig[]): string[] {
 }
 
 describe('devices are placed', () => {
-  test('on the buses that they name, or on the first that suits them', () => {
+  test('on the buses that they name, or on the first suitable one', () => {
     const configs = [
       rng,
       { ...rng, addr: '1f.7', bus: 'pcie.0' },

@@ -17,7 +17,7 @@ describe('the registration table', () => {
     }
   });
 
-  test('a configuration gets its defaults', () => {
+  test('a configuration has its defaults', () => {
     expect(deviceConfig.parse({ type: 'virtio-blk', path: '/disk' })).toEqual({
       type: 'virtio-blk',
       path: '/disk',
@@ -38,11 +38,11 @@ describe('the registration table', () => {
     ['a serial that is no ASCII', { type: 'virtio-blk', path: '/disk', serial: 'größe' }],
     ['an unknown option', { type: 'virtio-rng', speed: 1 }],
     ['a bad name', { type: 'virtio-rng', name: 'Rng 0' }],
-  ])('%s is refused', (_what, config) => {
+  ])('%s is rejected', (_what, config) => {
     expect(deviceConfig.safeParse(config).success).toBe(false);
   });
 
-  test('names are numbered by type, skipping configured names', () => {
+  test('names are numbered by type, and skip configured names', () => {
     const configs = [
       { type: 'virtio-blk', path: '/a' },
       { type: 'virtio-rng' },
@@ -55,7 +55,7 @@ describe('the registration table', () => {
   });
 });
 
-test('no device has the name of one that every machine has', () => {
+test('no device has the name of a built-in one', () => {
   const { services } = new FakeMachine();
   const names = deviceTable.builtinBeside([]).map(row => row.create(services).device.name);
   expect(deviceTable.builtinNames([])).toEqual(names);
@@ -67,7 +67,7 @@ test('no device has the name of one that every machine has', () => {
   ]);
 });
 
-test('of some types, a machine has at most one', () => {
+test('some types are limited to one per machine', () => {
   expect(deviceTable.secondOfSingle([{ type: 'virtio-balloon' }, { type: 'virtio-rng' }])).toBeNull();
   expect(
     deviceTable.secondOfSingle([
@@ -93,7 +93,7 @@ describe('a table', () => {
     },
   };
 
-  test('with more rows is another table, which builds, names and checks them like its own', () => {
+  test('with more rows builds, names and checks them like its own', () => {
     const table = deviceTable.with(row);
     expect(deviceTable.find('my-device')).toBeUndefined();
     expect(table.find('my-device')).toBe(row);
@@ -109,7 +109,7 @@ describe('a table', () => {
     expect(deviceTable.schema(z).safeParse({ type: 'my-device' }).success).toBe(false);
   });
 
-  test('has no type twice', () => {
+  test('rejects a duplicate type', () => {
     expect(() => deviceTable.with(row, row)).toThrow('two devices of type "my-device"');
     expect(() => deviceTable.with({ ...row, type: 'serial' })).toThrow('two devices of type "serial"');
   });

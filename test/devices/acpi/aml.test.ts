@@ -15,7 +15,7 @@ describe('AML', () => {
     expect(hex(integer(value))).toBe(encoded);
   });
 
-  it('refuses what is no 64-bit number, name or id', () => {
+  it('rejects invalid 64-bit numbers, names and ids', () => {
     expect(() => integer(-1)).toThrow(RangeError);
     expect(() => integer(2n ** 64n)).toThrow(RangeError);
     expect(() => name('TOOLONG', integer(0))).toThrow('"TOOLONG" is not an ACPI name');
@@ -35,7 +35,7 @@ describe('AML', () => {
     expect(hex(eisaId('PNP0A03'))).toBe('0c41d00a03');
   });
 
-  it('counts a package length in itself, in one to three bytes', () => {
+  it("includes the package length's own one to three bytes in it", () => {
     expect(hex(buffer(new Uint8Array(59)).subarray(0, 2))).toBe('113e');
     expect(hex(buffer(new Uint8Array(61)).subarray(0, 3))).toBe('114104');
     expect(hex(buffer(new Uint8Array(0x1000)).subarray(0, 4))).toBe('11860001');

@@ -18,13 +18,13 @@ function bridge() {
 const NEITHER = { read: false, write: false };
 
 describe('the host bridge of a machine with firmware', () => {
-  test('is the one that SeaBIOS and OVMF know', () => {
+  test('has the IDs that SeaBIOS and OVMF know', () => {
     const { made } = bridge();
     expect(made.readConfig(0x00, 4)).toBe(0x29c0_8086);
     expect(made.readConfig(0x2c, 4)).toBe(0x1100_1af4);
   });
 
-  test('says by its PAM registers which areas are RAM', () => {
+  test('reports in its PAM registers which areas are RAM', () => {
     const { made, seen } = bridge();
     made.writeConfig(0x90, 1, 0xff);
     expect(made.readConfig(0x90, 1)).toBe(0x30);
@@ -42,7 +42,7 @@ describe('the host bridge of a machine with firmware', () => {
     expect(seen.pam).toEqual(new Array(13).fill(NEITHER));
   });
 
-  test('has SMRAM closed, and nobody opens it', () => {
+  test('has SMRAM closed, and cannot open it', () => {
     const { made } = bridge();
     made.writeConfig(0x9d, 1, 0x4a);
     expect(made.readConfig(0x9d, 1)).toBe(0x12);
@@ -65,7 +65,7 @@ describe('the host bridge of a machine with firmware', () => {
     expect(seen.ecam).toEqual(place);
   });
 
-  test('does again what a loaded state says', () => {
+  test('applies a loaded state', () => {
     const { made } = bridge();
     made.writeConfig(0x60, 4, 0xb000_0001);
     made.writeConfig(0x90, 4, 0x3333_3330);

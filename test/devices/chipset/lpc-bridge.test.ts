@@ -20,7 +20,7 @@ function bridge() {
 }
 
 describe('the LPC bridge', () => {
-  test('has power management ports where firmware puts them, once it enables them', () => {
+  test('maps the power management ports where firmware puts them, once it enables them', () => {
     const { made, seen } = bridge();
     expect(made.readConfig(0x00, 4)).toBe(0x2918_8086);
     made.writeConfig(0x40, 4, 0xffff_0600);
@@ -34,7 +34,7 @@ describe('the LPC bridge', () => {
     expect(seen.pm).toBeNull();
   });
 
-  test('has the root complex registers where firmware puts them', () => {
+  test('maps the root complex registers where firmware puts them', () => {
     const { made, seen } = bridge();
     made.writeConfig(0xf0, 4, 0xfed1_ffff);
     expect(seen.rcba).toBe(0xfed1_c000);
@@ -42,7 +42,7 @@ describe('the LPC bridge', () => {
     expect(seen.rcba).toBeNull();
   });
 
-  test('routes interrupts to those of ISA that may be shared', () => {
+  test('routes interrupts to ISA interrupts that can be shared', () => {
     const { made, seen } = bridge();
     expect(made.readConfig(0x60, 4)).toBe(0x8080_8080);
     made.writeConfig(0x60, 4, 0x0d8b_0b0a);
@@ -50,7 +50,7 @@ describe('the LPC bridge', () => {
     expect(seen.routes).toEqual([10, 11, null, null]);
   });
 
-  test('says that SMIs are set up, and that there is no watchdog timer', () => {
+  test('reports that SMIs are set up, and that there is no watchdog timer', () => {
     smiRegisters.write(0, 4, 0);
     expect(smiRegisters.read(0, 4)).toBe(0x20);
     expect(smiRegisters.read(4, 4)).toBe(0);
@@ -61,7 +61,7 @@ describe('the LPC bridge', () => {
 });
 
 describe('the PIRQ router', () => {
-  test('drives the IOAPIC, and the ISA interrupt that a wire is routed to', () => {
+  test('asserts the IOAPIC pin, and the ISA interrupt that a pin is routed to', () => {
     const wires = Array.from({ length: 24 }, () => new FakeWire());
     const levels = () => wires.flatMap(({ level }, gsi) => (level ? [gsi] : []));
     const router = new PirqRouter(16, gsi => wires[gsi]!.end());

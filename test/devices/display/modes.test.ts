@@ -29,7 +29,7 @@ function modesDisk(): string {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a VGA under SeaBIOS'), () => {
-  test('shows what a boot sector draws in text, planar, packed and true color modes', {
+  test('shows text, planar, packed and true color modes set by a boot sector', {
     timeout: TIMEOUT,
   }, () => {
     const disk = { type: 'virtio-blk', path: modesDisk(), format: 'raw' };

@@ -42,7 +42,7 @@ function draw(canvas: ScreenCanvas, frame: ScreenFrame): void {
   canvas.finish();
 }
 
-test('a screen that is off is update once', () => {
+test('a screen that is off is one update', () => {
   const canvas = new ScreenCanvas();
   canvas.finish();
   const watcher = new Watcher();
@@ -51,7 +51,7 @@ test('a screen that is off is update once', () => {
   expect(watcher.look(canvas)).toBe(false);
 });
 
-test('of a text screen only the rows that have changed travel', () => {
+test('only the changed rows of a text screen are sent', () => {
   const canvas = new ScreenCanvas();
   const watcher = new Watcher();
   const before = textFrame(['SeaBIOS', 'Booting from Hard Disk...']);
@@ -68,7 +68,7 @@ test('of a text screen only the rows that have changed travel', () => {
   expect(watcher.look(canvas)).toBe(false);
 });
 
-test('cursor, palette and font are update', () => {
+test('changes of cursor, palette and font are sent', () => {
   const canvas = new ScreenCanvas();
   const watcher = new Watcher();
   const frame = textFrame(['login:']);
@@ -88,7 +88,7 @@ test('cursor, palette and font are update', () => {
   }
 });
 
-test('of a picture only the tiles that have changed travel, with few bytes for few colors', () => {
+test('only the changed tiles of a picture are sent, with few bytes for few colors', () => {
   const canvas = new ScreenCanvas();
   const watcher = new Watcher();
   draw(
@@ -104,7 +104,7 @@ test('of a picture only the tiles that have changed travel, with few bytes for f
   expect(watcher.bytes).toBe(5 + 4 + 2 + 6 + (TILE.width * TILE.height) / 8);
 });
 
-test('tiles keep 1, 2, 4, 16 and more colors', () => {
+test('tiles preserve 1, 2, 4, 16 and more colors', () => {
   for (const colors of [1, 2, 3, 4, 5, 16, 17, 1000]) {
     const canvas = new ScreenCanvas();
     const watcher = new Watcher();
@@ -115,7 +115,7 @@ test('tiles keep 1, 2, 4, 16 and more colors', () => {
   }
 });
 
-test('a large picture comes in parts, also while it changes', () => {
+test('a large picture is sent in parts, even while it changes', () => {
   const random = new Random(1);
   const canvas = new ScreenCanvas();
   const noise = () => graphicsFrame(960, 768, () => random.u32() & 0xff_ffff);
@@ -131,7 +131,7 @@ test('a large picture comes in parts, also while it changes', () => {
   expect(watcher.frame).toEqual(last);
 });
 
-test('watchers with different pasts end with the same frame', () => {
+test('viewers with different histories end with the same frame', () => {
   const random = new Random(7);
   const canvas = new ScreenCanvas();
   const watchers = [new Watcher(), new Watcher(), new Watcher()];
@@ -169,7 +169,7 @@ test('a picture that is too large is off', () => {
   expect(watcher.frame.kind).toBe('off');
 });
 
-test('rubbish is no update, and no exception but an Error', () => {
+test('garbage is rejected with an Error', () => {
   const random = new Random(3);
   const good = new ScreenCanvas();
   draw(good, textFrame(['x']));

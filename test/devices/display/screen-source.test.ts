@@ -34,7 +34,7 @@ function rig() {
   };
 }
 
-test('nothing is drawn before somebody watches, and some time after nobody does any more', () => {
+test('draws only while it has a viewer, and for some time after', () => {
   const { clock, log, source, frames } = rig();
   clock.advance(10_000);
   expect([log, source.isWatched]).toEqual([[], false]);
@@ -48,7 +48,7 @@ test('nothing is drawn before somebody watches, and some time after nobody does 
   expect([source.isWatched, log.at(-1), frames()]).toEqual([false, 'unwatched', 1]);
 });
 
-test('a watcher is answered when something has changed, at most 30 times a second', () => {
+test('updates a viewer when something has changed, at most 30 times a second', () => {
   const { clock, log, source, show, frames } = rig();
   let update: ScreenUpdate | null = null;
   let answers = 0;
@@ -76,7 +76,7 @@ test('a watcher is answered when something has changed, at most 30 times a secon
   expect(frames() - before).toBeGreaterThanOrEqual(3);
 });
 
-test('a watcher without update is answered with nothing after two seconds', () => {
+test('sends an empty update to a viewer after two seconds without a change', () => {
   const { clock, source } = rig();
   let update: ScreenUpdate | null = null;
   source.next(NOTHING_SEEN, each => {
@@ -90,7 +90,7 @@ test('a watcher without update is answered with nothing after two seconds', () =
   expect(answers).toEqual([null]);
 });
 
-test('one that no longer waits, and one whose device is gone', () => {
+test('handles a viewer that no longer waits, and one whose device is gone', () => {
   const { clock, source, show } = rig();
   let update: ScreenUpdate | null = null;
   source.next(NOTHING_SEEN, each => {

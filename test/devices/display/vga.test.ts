@@ -91,7 +91,7 @@ class Rig {
   }
 }
 
-test("has the registers of QEMU's, and its monitor describes itself", () => {
+test("has the registers of QEMU's VGA, and an EDID", () => {
   const { fn, machine } = new Rig();
   expect(fn.config.u32(0)).toBe(0x1111_1234);
   expect(fn.config.u32(REG.revision)).toBe(0x0300_0002);
@@ -107,7 +107,7 @@ test("has the registers of QEMU's, and its monitor describes itself", () => {
   expect([0x600, 0x604].map(at => machine.memoryBus.read(registers + at, 4))).toEqual([8, 0x1e1e_1e1e]);
 });
 
-test('answers only while it decodes ports and memory', () => {
+test('responds only while it decodes ports and memory', () => {
   const rig = new Rig();
   rig.set(0x3c4, 2, 0x0a);
   expect(rig.in(0x3c5)).toBe(0x0a);
@@ -131,7 +131,7 @@ describe('the registers', () => {
     expect(rig.in(0x3c1)).toBe(0xef);
   });
 
-  test('of the DAC take a color as three writes, and count on', () => {
+  test('of the DAC take a color as three writes, and increment the index', () => {
     const rig = new Rig();
     rig.out(0x3c8, 255);
     for (const part of [1, 2, 3, 4, 5, 6]) rig.out(0x3c9, part);
@@ -141,7 +141,7 @@ describe('the registers', () => {
     expect(rig.in(0x3c7)).toBe(3);
   });
 
-  test('of the CRTC from 0 to 7 can be protected, but for a bit of line compare', () => {
+  test('0 to 7 of the CRTC can be protected, except for a line compare bit', () => {
     const rig = new Rig();
     rig.set(0x3d4, 0x11, 0);
     rig.set(0x3d4, 0x07, 0x2f);
@@ -161,14 +161,14 @@ describe('the registers', () => {
     expect([rig.in(0x3b5), rig.in(0x3d5)]).toEqual([0x12, 0xff]);
   });
 
-  test('of the status tell of a beam that moves', () => {
+  test('of the status report a moving beam', () => {
     const rig = new Rig();
     const [first, second] = [rig.in(0x3da), rig.in(0x3da)];
     expect(first ^ second).toBe(0x09);
   });
 });
 
-describe('memory in planes', () => {
+describe('planar memory', () => {
   test('write mode 0 rotates, sets and resets, combines with the latches and masks', () => {
     const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     rig.planar();
@@ -242,7 +242,7 @@ describe('memory in planes', () => {
 });
 
 describe('the legacy window', () => {
-  test('shows text memory once it is used, and keeps what was written either way', () => {
+  test('maps text memory once it is used, and keeps what was written either way', () => {
     const rig = new Rig();
     const text = 0x1_8000;
     for (let cell = 0; cell < 100; cell++) {
@@ -267,7 +267,7 @@ describe('the legacy window', () => {
     expect([rig.plane(0, 99), rig.plane(1, 99)]).toEqual([0x41 + (99 % 26), 99]);
   });
 
-  test('shows linear memory in modes with chained planes, by banks', () => {
+  test('maps linear memory in modes with chained planes, by banks', () => {
     const rig = new Rig({ kind: 'bios', bootsFrom: [] });
     for (const [index, value] of [
       [1, 640],
@@ -289,7 +289,7 @@ describe('the legacy window', () => {
     expect(rig.read(5)).toBe(0xff);
   });
 
-  test('a guest cannot tell memory that is shown from memory that it exits for', () => {
+  test('a guest cannot distinguish mapped memory from memory that causes exits', () => {
     const random = new Random(11);
     const [shown, other] = [new Rig(), new Rig()];
     for (let round = 0; round < 3000; round++) {
@@ -312,7 +312,7 @@ describe('the legacy window', () => {
 });
 
 describe('the display interface', () => {
-  test('gives registers values that are possible', () => {
+  test('limits registers to valid values', () => {
     const rig = new Rig();
     for (const [index, value] of [
       [1, 1021],
@@ -354,7 +354,7 @@ describe('the display interface', () => {
     expect([pixelOf(frame, 5, 7), pixelOf(frame, 6, 7)]).toEqual([color, 0]);
   });
 
-  test('scrolls by its offsets', () => {
+  test('scrolls by its offset registers', () => {
     const rig = new Rig();
     for (const [index, each] of [
       [1, 320],
@@ -381,7 +381,7 @@ function isSame(a: ScreenFrame, b: ScreenFrame): void {
   expect(Buffer.from(one!.buffer).equals(Buffer.from(other!.buffer))).toBe(true);
 }
 
-test('a restored one shows the same picture', () => {
+test('a restored VGA shows the same picture', () => {
   const rig = new Rig();
   for (const [index, each] of [
     [1, 320],

@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 
 describe('a flash memory chip', () => {
-  test('is recognized as OVMF does it', () => {
+  test("is detected by OVMF's probe", () => {
     const flash = chip();
     expect(flash.read(0, 1)).toBe(0x11);
     flash.write(0, 1, 0x50);
@@ -40,22 +40,25 @@ describe('a flash memory chip', () => {
     expect(changes).toEqual([]);
   });
 
-  test.each([0x10, 0x40])('programs bytes with 0x%s, and has a status until it is read again', command => {
-    const flash = chip();
-    for (const [at, value] of [0xab, 0xcd].entries()) {
-      flash.write(5 + at, 1, command);
-      flash.write(5 + at, 1, value);
-      expect([flash.read(0, 1), isArray]).toEqual([0x80, false]);
-    }
-    flash.write(0, 1, 0xff);
-    expect(flash.read(4, 4)).toBe(0x11cdab11);
-    expect(changes).toEqual([
-      [5, 1],
-      [6, 1],
-    ]);
-  });
+  test.each([0x10, 0x40])(
+    'programs bytes with 0x%s, and shows the status until it returns to read mode',
+    command => {
+      const flash = chip();
+      for (const [at, value] of [0xab, 0xcd].entries()) {
+        flash.write(5 + at, 1, command);
+        flash.write(5 + at, 1, value);
+        expect([flash.read(0, 1), isArray]).toEqual([0x80, false]);
+      }
+      flash.write(0, 1, 0xff);
+      expect(flash.read(4, 4)).toBe(0x11cdab11);
+      expect(changes).toEqual([
+        [5, 1],
+        [6, 1],
+      ]);
+    },
+  );
 
-  test('erases the block that a confirmation names, and nothing without one', () => {
+  test('erases the confirmed block, and nothing without a confirmation', () => {
     const flash = chip();
     flash.write(FLASH_BLOCK, 1, 0x20);
     flash.write(FLASH_BLOCK, 1, 0xff);
@@ -81,7 +84,7 @@ describe('a flash memory chip', () => {
     expect(changes).toEqual([[0x100, 4]]);
   });
 
-  test('programs a buffer wherever its bytes are', () => {
+  test('programs a buffer at any offset', () => {
     const flash = chip();
     flash.write(0, 1, 0xe8);
     flash.write(0, 1, 4);
@@ -102,7 +105,7 @@ describe('a flash memory chip', () => {
     ]);
   });
 
-  test('answers what it is: identifier and CFI query', () => {
+  test('reports its identifier and CFI query data', () => {
     const flash = chip();
     flash.write(0, 1, 0x90);
     expect([flash.read(0, 1), flash.read(1, 1)]).toEqual([0x89, 0x18]);
@@ -114,7 +117,7 @@ describe('a flash memory chip', () => {
     expect(blocks * 256 * (byte(0x2f) + 256 * byte(0x30))).toBe(SIZE);
   });
 
-  test('reads its contents after a reset, which it keeps', () => {
+  test('is in read mode after a reset, and keeps its contents', () => {
     const flash = chip();
     flash.write(7, 1, 0x40);
     flash.write(7, 1, 0x22);
@@ -122,7 +125,7 @@ describe('a flash memory chip', () => {
     expect([flash.read(7, 1), isArray]).toEqual([0x22, true]);
   });
 
-  test('takes over a state: contents too, and writes what differs', () => {
+  test('loads a state with its contents, and writes what differs', () => {
     const from = chip();
     from.write(FLASH_BLOCK, 1, 0x40);
     from.write(FLASH_BLOCK, 1, 0x22);
@@ -142,7 +145,7 @@ describe('a flash memory chip', () => {
     expect([to.read(8, 2), to.read(FLASH_BLOCK, 1)]).toEqual([0x4433, 0x22]);
   });
 
-  test('refuses a state that none could have saved', () => {
+  test('rejects a state that no device could have saved', () => {
     const flash = chip();
     const state = flash.save();
     for (const [key, value] of Object.entries({
@@ -155,7 +158,7 @@ describe('a flash memory chip', () => {
       expect(() => flash.load({ ...state, [key]: value }), key).toThrow(DeviceStateError);
   });
 
-  test('survives rubbish', () => {
+  test('survives garbage', () => {
     const flash = chip();
     const random = new Random(1);
     for (let i = 0; i < 20_000; i++) {

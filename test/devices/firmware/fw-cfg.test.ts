@@ -44,7 +44,7 @@ function directory({ select, bytes }: ReturnType<typeof device>) {
 }
 
 describe('fw_cfg', () => {
-  test('is found by its signature, and has DMA', () => {
+  test('reports its signature and DMA', () => {
     const { select, bytes, made } = device();
     select(KEY.signature);
     expect(text(bytes(6))).toBe('QEMU\0\0');
@@ -56,7 +56,7 @@ describe('fw_cfg', () => {
     expect(signature.join('')).toBe('QEMU CFG');
   });
 
-  test('lists its files, by their names, with sizes and keys', () => {
+  test('lists its files by name, with sizes and keys', () => {
     const rig = device();
     rig.items.setFile('etc/second', Buffer.from('two'));
     rig.items.setFile('bootorder', Buffer.from('one'));
@@ -67,7 +67,7 @@ describe('fw_cfg', () => {
     expect(() => rig.items.setFile('x'.repeat(56), new Uint8Array())).toThrow(/too long/);
   });
 
-  test('copies an item into memory, from where it was read to, and zeros behind it', () => {
+  test('copies the rest of an item into memory, and zeros after its end', () => {
     const { items, dma, memory, bytes } = device();
     items.set(0x15, Buffer.from('a command line'));
     memory.writable(0x1000, 32).fill(0xff);
@@ -81,7 +81,7 @@ describe('fw_cfg', () => {
     expect(text(memory.readable(0x1000, 1))).toBe('a');
   });
 
-  test('refuses writes, memory that there is none of, and absurd lengths', () => {
+  test('rejects writes, missing memory and huge lengths', () => {
     const { items, dma, memory, made } = device();
     items.set(0x15, Buffer.from('text'));
     expect(dma((0x15 << 16) | SELECT | WRITE, 4, 0x1000)).toBe(ERROR);
@@ -95,7 +95,7 @@ describe('fw_cfg', () => {
     expect(Buffer.from(before).equals(memory.readable(0, 2 ** 16))).toBe(true);
   });
 
-  test('goes on after save and load where it was', () => {
+  test('continues after save and load where it stopped', () => {
     const { items, select, bytes, made } = device();
     items.set(0x15, Buffer.from('text'));
     select(0x15);
@@ -108,7 +108,7 @@ describe('fw_cfg', () => {
     expect(text(bytes(1))).toBe('Q');
   });
 
-  test.each([1, 2, 3])('takes any access (seed %i)', seed => {
+  test.each([1, 2, 3])('survives any access (seed %i)', seed => {
     const { items, made, memory } = device();
     items.setFile('etc/file', Buffer.alloc(70_000, 7));
     const random = new Random(seed);

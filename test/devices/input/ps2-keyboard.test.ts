@@ -56,7 +56,7 @@ describe('a PS/2 keyboard', () => {
     expect(sent()).toEqual([0x1c]);
   });
 
-  it('repeats the key that was pressed last, at the rate that was set', () => {
+  it('repeats the last key pressed, at the rate that was set', () => {
     const { keyboard, ask, sent, clock } = rig();
     keyboard.key(KEY.a, true);
     keyboard.key(KEY.b, true);
@@ -91,7 +91,7 @@ describe('a PS/2 keyboard', () => {
     expect(sent()).toEqual([0x1c, 0xf0, 0x1c]);
   });
 
-  it('refuses more than a guest has taken, whole keys at a time', () => {
+  it('refuses keys that exceed its buffer, never part of a key', () => {
     const { keyboard, sent } = rig();
     let typed = 0;
     while (keyboard.key(KEY.a, typed % 2 === 0)) typed++;
@@ -99,7 +99,7 @@ describe('a PS/2 keyboard', () => {
     expect(keyboard.key(KEY.a, typed % 2 === 0)).toBe(true);
   });
 
-  it('has keys of scan code set 3 repeat and report their release as they are told', () => {
+  it('applies the repeat and release settings of keys in scan code set 3', () => {
     const { keyboard, ask, sent, clock } = rig();
     ask(0xf0, 0x03);
     const strike = (key: number) => {
@@ -116,7 +116,7 @@ describe('a PS/2 keyboard', () => {
     expect(strike(KEY.a)).toEqual([0x1c]);
   });
 
-  it('lets go of keys that were held when its state was saved', () => {
+  it('releases keys that were held when its state was saved', () => {
     const one = rig();
     one.keyboard.key(KEY.leftctrl, true);
     one.sent();
@@ -127,7 +127,7 @@ describe('a PS/2 keyboard', () => {
     expect(other.sent()).toEqual([0xf0, 0x14]);
   });
 
-  it('lets go of them once the guest has made room', () => {
+  it('releases them once its buffer has room', () => {
     const one = rig();
     one.keyboard.key(KEY.leftctrl, true);
     let count = 0;
@@ -143,7 +143,7 @@ describe('a PS/2 keyboard', () => {
 });
 
 describe('scan codes', () => {
-  it('of set 1 are those that the controller makes of set 2', () => {
+  it("of set 1 are the controller's translations of set 2", () => {
     for (const key of SCAN_CODES.keys()) {
       for (const down of [true, false]) {
         const set2 = scanCodes(2, key, down, NONE);
@@ -161,7 +161,7 @@ describe('scan codes', () => {
     }
   });
 
-  it('are those of the AT keyboard in set 1, by the numbers of linux/input-event-codes.h', () => {
+  it('are those of the AT keyboard in set 1, by key code of linux/input-event-codes.h', () => {
     // KEY_ESC (1) to KEY_KPDOT (83) have the numbers of their codes.
     for (let key = 1; key <= 83; key++) expect(scanCodes(1, key, true, NONE)).toEqual([key]);
     expect(scanCodes(1, KEY.f11, true, NONE)).toEqual([0x57]);

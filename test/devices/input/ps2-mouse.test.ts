@@ -38,7 +38,7 @@ describe('a PS/2 mouse', () => {
     expect(ask(0xea, 0xf5)).toEqual([ACK, ACK]);
   });
 
-  it('lets go of buttons that were held when its state was saved, once the guest has made room', () => {
+  it('releases buttons that were held when its state was saved, once its buffer has room', () => {
     const one = rig();
     one.ask(0xf4);
     one.mouse.point(press);
@@ -79,7 +79,7 @@ describe('a PS/2 mouse', () => {
     expect(sent().slice(1)).toEqual([0, 0]);
   });
 
-  it('adds up motion that the guest does not take, and keeps all clicks or refuses them', () => {
+  it('accumulates motion that the guest does not read, and keeps or refuses clicks', () => {
     const { mouse, sent, ask } = rig();
     ask(0xf4);
     for (let i = 0; i < 100; i++) mouse.point({ kind: 'motion', dx: 1, dy: 0 });
@@ -94,7 +94,7 @@ describe('a PS/2 mouse', () => {
     expect(clicks).toBeGreaterThan(3);
   });
 
-  it('becomes one with a wheel, and one with five buttons', () => {
+  it('switches to a wheel mouse, and to five buttons', () => {
     const { mouse, sent, ask } = rig();
     const rates = (...values: number[]) => values.map(value => ask(0xf3, value));
     rates(200, 100, 80);
@@ -112,7 +112,7 @@ describe('a PS/2 mouse', () => {
     expect(ask(0xf2)).toEqual([ACK, 0]);
   });
 
-  it('is read in remote mode', () => {
+  it('can be polled in remote mode', () => {
     const { mouse, sent, ask } = rig();
     ask(0xf4, 0xf0);
     mouse.point({ kind: 'motion', dx: 7, dy: -2 });

@@ -33,7 +33,7 @@ function echoDisk(): string {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a PS/2 keyboard under SeaBIOS'), () => {
-  test('opens the boot menu, and types into what is booted', { timeout: TIMEOUT }, () => {
+  test('opens the boot menu, and types into the boot sector', { timeout: TIMEOUT }, () => {
     machine = new LiveMachine('', {
       boot: { kind: 'firmware', menu: { show: true, waitMs: 60_000 } },
       memory: { bytes: 64 * MiB },

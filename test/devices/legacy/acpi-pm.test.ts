@@ -45,7 +45,7 @@ describe('ACPI fixed hardware', () => {
     expect(bus.read(CONTROL, 2)).toBe((2 << 10) | 1);
   });
 
-  it('sleeps until it is reset, and says what has woken the guest up', () => {
+  it('sleeps until it is reset, and reports the wake-up source', () => {
     const { device, bus, requests, clock } = rig();
     bus.write(ENABLE, 2, RTC_ALARM);
     expect([device.wakesBy('user'), device.wakesBy('rtc')]).toEqual([true, true]);
@@ -106,7 +106,7 @@ describe('ACPI fixed hardware', () => {
     expect(sci.level).toBe(true);
   });
 
-  it('has no timer while it is quiesced, and notices afterwards what it would have', () => {
+  it('sets no timer while it is quiesced, and catches up afterward', () => {
     const { bus, clock, sci, device } = rig();
     bus.write(ENABLE, 2, 1);
     expect(clock.timers).toBe(1);

@@ -40,7 +40,7 @@ function rig(clock = new DeviceClock()) {
 }
 
 describe('High Precision Event Timers', () => {
-  it('says what it is, and counts 100 MHz while it is on', () => {
+  it('has its capabilities, and counts at 100 MHz while it is enabled', () => {
     const { clock, read, write, write64 } = rig();
     expect([read(0), read(4)]).toEqual([0x8086_a201, 10_000_000]);
     write64(COUNTER, 0xffff_ff00n);
@@ -57,7 +57,7 @@ describe('High Precision Event Timers', () => {
     expect(read(COUNTER + 4)).toBe(2);
   });
 
-  it('interrupts once at its time, by an edge or until the guest has cleared the status', () => {
+  it('interrupts once when a comparator matches, by an edge or until the status is cleared', () => {
     const { clock, read, write, write64, edges, lines } = rig();
     const [edge, level] = [timer(0), timer(2)];
     write(edge.config, INTERRUPTS | route(20));
@@ -75,7 +75,7 @@ describe('High Precision Event Timers', () => {
     expect([lines.get(21)!.level, read(STATUS)]).toEqual([false, 0]);
   });
 
-  it('takes the interrupts of the 8254 and the clock, if the guest wants that', () => {
+  it('replaces the interrupts of the 8254 and the RTC if the guest enables that', () => {
     const { clock, device, write, write64, edges, pit } = rig();
     for (const index of [0, 1]) {
       write(timer(index).config, INTERRUPTS | route(20));
@@ -92,7 +92,7 @@ describe('High Precision Event Timers', () => {
     expect(pit).toEqual([true, false]);
   });
 
-  it.each([MODE32, 0])('interrupts in periods, as Linux sets them (mode %i)', mode => {
+  it.each([MODE32, 0])('interrupts periodically, as Linux sets it up (mode %i)', mode => {
     const { clock, read, write, write64, edges } = rig();
     const { config, comparator } = timer(0);
     const set = (ticks: number) =>
@@ -112,7 +112,7 @@ describe('High Precision Event Timers', () => {
     expect(edges.get(22)).toBe(7);
   });
 
-  it('takes both halves of a comparator that is set at once', () => {
+  it('accepts both halves of a comparator in one access', () => {
     const { read, write, write64 } = rig();
     const { config, comparator } = timer(1);
     write(config, PERIODIC | SET);
@@ -122,7 +122,7 @@ describe('High Precision Event Timers', () => {
     expect([read(comparator), read(comparator + 4)]).toEqual([0x2345_6789, 1]);
   });
 
-  it('does not spend its time on periods that are too short', () => {
+  it('limits the rate of periods that are too short', () => {
     const { clock, write, edges } = rig();
     const { config, comparator } = timer(0);
     write(config, INTERRUPTS | PERIODIC | SET | MODE32 | route(20));
@@ -133,7 +133,7 @@ describe('High Precision Event Timers', () => {
     expect(edges.get(20)).toBeGreaterThan(90);
   });
 
-  it('goes on in another machine, and has no timers while it is quiesced', () => {
+  it('continues in another machine, and sets no timers while it is quiesced', () => {
     const { clock, device, write, write64, edges } = rig();
     write(timer(0).config, INTERRUPTS | route(20));
     write64(timer(0).comparator, BigInt(5 * TICKS_PER_MS));

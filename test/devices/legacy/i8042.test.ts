@@ -59,7 +59,7 @@ describe('i8042', () => {
     expect(controller.requests.all).toEqual([{ kind: 'reset' }, { kind: 'reset' }]);
   });
 
-  it('passes its self test, and those of both ports', () => {
+  it('passes its self-test and those of both ports', () => {
     const controller = rig();
     for (const command of [0xaa, 0xab, 0xa9]) controller.command(command);
     expect(controller.answers()).toEqual([0x55, 0x00, 0x00]);
@@ -93,7 +93,7 @@ describe('i8042', () => {
     expect(ask(0xf2)).toEqual([0xfa, 0xab, 0x83]);
   });
 
-  it('gives an interrupt for each byte, when they are enabled', () => {
+  it('interrupts for each byte if interrupts are enabled', () => {
     const controller = rig();
     controller.data(0xff);
     expect(controller.line.edges).toBe(1);
@@ -119,7 +119,7 @@ describe('i8042', () => {
     expect(other.device.keyboard.leds).toEqual({ scrollLock: true, numLock: true, capsLock: true });
   });
 
-  it('takes over the state of a version without a mouse', () => {
+  it('loads the state of a version without a mouse', () => {
     const controller = rig();
     const old = {
       keyboardCommand: 0,
@@ -132,7 +132,7 @@ describe('i8042', () => {
     expect(controller.answers()).toEqual([0xfa, 0xaa]);
   });
 
-  it('translates what the keyboard sends to scan code set 1, or passes it on', () => {
+  it('translates keyboard data to scan code set 1, or passes it through', () => {
     const controller = rig();
     const { keyboard } = controller.device;
     const strike = (...keys: number[]) => {
@@ -157,7 +157,7 @@ describe('i8042', () => {
     expect(strike(KEY.rightctrl)).toEqual([0xe0, 0x1d, 0xe0, 0x9d]);
   });
 
-  it('answers a command before it passes on what was typed, and loses no key', () => {
+  it('answers a command before pending keys, and loses no key', () => {
     const controller = rig();
     controller.device.keyboard.key(KEY.a, true);
     controller.command(0x20);
@@ -170,7 +170,7 @@ describe('i8042', () => {
     expect(controller.answers()).toEqual([0x9e]);
   });
 
-  it('has the mouse interrupt by its own line', () => {
+  it('raises IRQ 12 for the mouse', () => {
     const controller = rig();
     controller.command(0x60);
     controller.data(0x47);

@@ -26,7 +26,7 @@ function rig() {
   return { device, bus, line, print, printed, edges: () => edges };
 }
 
-test('prints each byte once, when it is strobed', () => {
+test('prints each byte once per strobe', () => {
   const { bus, print, printed, edges } = rig();
   // Selected, not busy, with paper and without an error.
   expect(bus.read(STATUS, 1) & 0xf8).toBe(0xd8);
@@ -41,7 +41,7 @@ test('prints each byte once, when it is strobed', () => {
   expect([printed.length, edges()]).toEqual([4, 0]);
 });
 
-test('interrupts when a byte has been taken, if the guest wants that', () => {
+test('interrupts on the acknowledge if enabled', () => {
   const { print, line, edges } = rig();
   print(0x41, INTERRUPTS);
   print(0x42, INTERRUPTS);
@@ -58,7 +58,7 @@ test('prints nothing while the printer is being reset', () => {
   expect(printed).toEqual([0x41]);
 });
 
-test('goes on in another machine, and works after garbage and a reset', () => {
+test('continues in another machine, and works after garbage and a reset', () => {
   const { device, bus, print } = rig();
   print(0x55, INTERRUPTS);
   const other = rig();

@@ -56,7 +56,7 @@ describe('MC146818', () => {
     expect(rtc.time()).toBe('20 24 02 29 00 59 59 05');
   });
 
-  it('shows it in binary and in 12-hour format when register B says so', () => {
+  it('shows the time in binary and in 12-hour format as register B selects', () => {
     const rtc = rig();
     rtc.write(0x0b, 0x06);
     expect(rtc.time()).toBe('14 18 02 1c 17 3b 3a 04');
@@ -66,7 +66,7 @@ describe('MC146818', () => {
     expect(rtc.read(4)).toBe(0x12);
   });
 
-  it('is set by the guest, and keeps its own time from then on', () => {
+  it('keeps its own time once the guest has set it', () => {
     const rtc = rig();
     setTime(rtc, { 50: 0x19, 9: 0x99, 8: 0x12, 7: 0x31, 4: 0x23, 2: 0x59, 0: 0x59 });
     expect(rtc.time()).toBe('19 99 12 31 23 59 59 06');
@@ -95,7 +95,7 @@ describe('MC146818', () => {
     expect(rtc.read(0)).toBe(0x59);
   });
 
-  it('announces each update', () => {
+  it('sets UIP before each update', () => {
     const rtc = rig();
     expect(rtc.read(0x0a)).toBe(0x26);
     rtc.clock.advance(998);
@@ -131,7 +131,7 @@ describe('MC146818', () => {
     expect([rtc.line.level, rtc.clock.timers]).toEqual([true, 0]);
   });
 
-  it('raises the alarm, with wildcards, even if a pause has skipped it', () => {
+  it('raises the alarm, with wildcards, even if a pause skipped it', () => {
     const rtc = rig();
     rtc.write(5, 0xff);
     rtc.write(3, 0x00);
@@ -159,7 +159,7 @@ describe('MC146818', () => {
     expect(rtc.read(0x0d)).toBe(0x80);
   });
 
-  it('has no timer while it is quiesced', () => {
+  it('sets no timer while it is quiesced', () => {
     const rtc = rig();
     rtc.write(0x0b, 0x72);
     expect(rtc.clock.timers).toBe(2);

@@ -86,7 +86,7 @@ describe('16550A', () => {
     expect(port.read(IIR)).toBe(0xc1);
   });
 
-  it('interrupts when the transmitter is empty: on enabling, and after each byte; reading IIR takes it back', () => {
+  it('interrupts when the transmitter is empty: on enabling, and after each byte, until IIR is read', () => {
     const port = rig();
     port.write(IER, 0x02);
     expect([port.line.level, port.read(IIR), port.line.level]).toEqual([true, 0x02, false]);
@@ -139,7 +139,7 @@ describe('16550A', () => {
     expect(port.read(LSR)).toBe(0x63);
   });
 
-  it("passes the probes with which Linux's 8250 driver detects a 16550A", () => {
+  it("passes the probes by which Linux's 8250 driver detects a 16550A", () => {
     const port = rig();
     // Interrupt enable: only the low four bits stay.
     port.write(IER, 0xff);

@@ -5,7 +5,7 @@ import { projectRoot } from '../../../src/project-root.ts';
 
 const read = (file: string) => readFileSync(join(projectRoot(), file), 'utf8');
 
-test.each(['tick-counter.ts', 'tick-counter.test.ts'])('docs/devices.md shows %s as it is', file => {
+test.each(['tick-counter.ts', 'tick-counter.test.ts'])('docs/devices.md has the current text of %s', file => {
   const blocks = [...read('docs/devices.md').matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code);
   expect(blocks).toContain(read(`examples/device/${file}`));
 });

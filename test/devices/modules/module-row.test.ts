@@ -19,7 +19,7 @@ const ECHO = {
 const create = (module: unknown, entry: Record<string, unknown> = {}) =>
   moduleRow(module, FILE).create(new FakeMachine().services, { type: 'echo', ...entry }, 'echo0');
 
-test('a module becomes a row of the table, whose options QEMU syntax reaches', () => {
+test('a module becomes a row of the table, with options in QEMU syntax', () => {
   const row = moduleRow(ECHO, FILE);
   expect(row).toMatchObject({ type: 'echo', prefix: 'echo', bus: 'pci' });
   expect(row.qemu).toEqual({ devices: ['echo'], properties: { delay: 'delay' } });
@@ -27,7 +27,7 @@ test('a module becomes a row of the table, whose options QEMU syntax reaches', (
   expect(() => deviceTable.with(row, row)).toThrow('there are two devices of type "echo"');
 });
 
-test('its options are checked before it is created, and say whose they are', () => {
+test('options are checked before the device is created, and errors name the module', () => {
   let got: unknown;
   const module = {
     ...ECHO,
@@ -54,7 +54,7 @@ test.each([
   [{ ...ECHO, options: { a: { kind: 'choice' } } }, '"values" of option "a" must list its choices'],
   [{ ...ECHO, options: { bus: { kind: 'text' } } }, 'option "bus" is one of every device: rename it'],
   [{ ...ECHO, create: null }, '"create" must be a function'],
-])('%j is no module', (module, problem) => {
+])('rejects %j as a module', (module, problem) => {
   expect(() => moduleRow(module, FILE)).toThrow(`${FILE} is not a device module: ${problem}`);
 });
 
@@ -62,7 +62,7 @@ test.each([
   [{}, 'must return { device, ... }'],
   [{ device: { ...device, load: undefined }, pci: pci() }, 'returned a device without save() or load()'],
   [{ device }, 'must return its PCI function as "pci"'],
-])('what create() returns is checked', (built, problem) => {
+])('the return value of create() is checked', (built, problem) => {
   expect(() => create({ ...ECHO, create: () => built })).toThrow(`${FILE}: create() of echo ${problem}`);
   expect(() => create({ ...ECHO, bus: 'isa', create: () => ({ device }) })).toThrow(
     'must return its port ranges as "ports"',

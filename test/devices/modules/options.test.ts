@@ -36,10 +36,10 @@ test.each([
   [{ mode: 'pulse' }, 'option "mode" takes edge or level, not "pulse"'],
   [{ label: undefined }, 'option "label" is missing: what it is called'],
   [{ speed: 1 }, 'there is no option "speed": it has count, room, fast, label, mode'],
-])('%j is refused', (entry, message) => {
+])('%j is rejected', (entry, message) => {
   expect(() => read(entry)).toThrow(message);
 });
 
-test('names that objects inherit are no options', () => {
+test('inherited property names are not options', () => {
   expect(() => readOptions({}, { constructor: 1 })).toThrow('there is no option "constructor": it has none');
 });

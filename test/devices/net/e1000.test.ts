@@ -156,7 +156,7 @@ describe('registers', () => {
     expect([driver.read(REG.TIPG), rig.in(0, 4)]).toEqual([0x1234, 4 * REG.TIPG]);
   });
 
-  test('the address comes from the EEPROM, whose words add up to BABA', () => {
+  test('the address is in the EEPROM, whose words sum to 0xBABA', () => {
     expect(driver.read(REG.RAL)).toBe(0x1200_5452);
     expect(driver.read(REG.RAL + 1)).toBe(0x8000_5634);
     let sum = 0;
@@ -168,7 +168,7 @@ describe('registers', () => {
     expect(sum & 0xffff).toBe(0xbaba);
   });
 
-  test('the EEPROM is read by its pins as well', () => {
+  test('the EEPROM can also be read by its pins', () => {
     driver.write(REG.EECD, EECD.REQ);
     expect(driver.read(REG.EECD) & (EECD.GNT | EECD.PRES)).toBe(EECD.GNT | EECD.PRES);
     const clock = (bit: number) => {
@@ -182,7 +182,7 @@ describe('registers', () => {
     expect(word).toBe(0x1200);
   });
 
-  test('the PHY has a link while the cable is plugged in, and says when that changes', () => {
+  test('the PHY has a link while the cable is plugged in, and reports changes', () => {
     const phy = (register: number) => {
       driver.write(REG.MDIC, (2 << 26) | (1 << 21) | (register << 16));
       return driver.read(REG.MDIC);
@@ -216,7 +216,7 @@ describe('registers', () => {
     expect(driver.take()).toEqual([]);
   });
 
-  test('registers without an effect keep what they are given', () => {
+  test('registers without an effect keep their values', () => {
     for (const register of [REG.IPAV, REG.IP4AT + 3, REG.WUPM + 31, REG.MANC]) {
       driver.write(register, 0x5a5a_1234);
       expect(driver.read(register)).toBe(0x5a5a_1234);
@@ -225,7 +225,7 @@ describe('registers', () => {
 });
 
 describe('received frames', () => {
-  test('go to the buffers of descriptors, with their check sequence unless it is stripped', () => {
+  test('are written to the buffers of descriptors, with their FCS unless it is stripped', () => {
     driver.startReceive();
     driver.write(REG.IMS, CAUSE.RXT0);
     const frame = frameTo(MAC_BYTES, 100);
@@ -241,7 +241,7 @@ describe('received frames', () => {
   test.each([
     ['of 256 bytes', 3 << 16, 256],
     ['of 4096 bytes', RCTL.BSEX | (3 << 16), 4096],
-  ])('take as many buffers %s as they need', (_, size, bytes) => {
+  ])('use as many buffers %s as they need', (_, size, bytes) => {
     driver.startReceive(RCTL.BAM | RCTL.LPE | RCTL.SECRC | size);
     const frame = frameTo(MAC_BYTES, 1500);
     rig.port.receive(frame);
@@ -253,7 +253,7 @@ describe('received frames', () => {
     expect(Buffer.concat(parts.map(part => part.bytes)).equals(frame)).toBe(true);
   });
 
-  test('wait while there are no descriptors, and the driver is told that there are few', () => {
+  test('wait while there are no descriptors, and the driver is notified when few are left', () => {
     driver.startReceive(RCTL.BAM, 2);
     const frames = [1, 2, 3, 4].map(seed => frameTo(MAC_BYTES, 60, seed));
     expect(rig.port.receive(...frames)).toBe(2);
@@ -267,7 +267,7 @@ describe('received frames', () => {
     expect(driver.read(REG.ICR) & CAUSE.RXDMT0).toBe(CAUSE.RXDMT0);
   });
 
-  test('that are longer than LPE allows, or than the whole ring, are dropped', () => {
+  test("that exceed LPE's limit or the entire ring are dropped", () => {
     driver.startReceive();
     expect(rig.port.receive(frameTo(MAC_BYTES, 1518), frameTo(MAC_BYTES, 1519))).toBe(0);
     expect([driver.take().length, driver.read(STATISTIC.ROC)]).toEqual([1, 1]);
@@ -276,7 +276,7 @@ describe('received frames', () => {
     expect(driver.take().length).toBe(1);
   });
 
-  test('pass the filters that are on', () => {
+  test('are filtered by the enabled filters', () => {
     const other = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
     const group = Uint8Array.of(1, 0, 0x5e, 0, 0, 0xfb);
     const passed = (control: number) => {
@@ -305,7 +305,7 @@ describe('received frames', () => {
     expect(passed(1 << RCTL.offsetShift)).toEqual([own, second]);
   });
 
-  test('of a VLAN are filtered, and stripped of their tag', () => {
+  test('of a VLAN are filtered, and their tag is stripped', () => {
     const tagged = (vlan: number, type = 0x8100) => {
       const frame = frameTo(MAC_BYTES, 100);
       frame.set([type >> 8, type & 0xff, vlan >> 8, vlan & 0xff, 8, 0], 12);
@@ -322,7 +322,7 @@ describe('received frames', () => {
     expect([...bytes.subarray(0, 14)]).toEqual([...tagged(0).subarray(0, 12), 8, 0]);
   });
 
-  test('reach nothing without bus mastering, and a bad buffer loses only its own', () => {
+  test('are not written without bus mastering, and a bad buffer loses only its own frame', () => {
     driver.startReceive();
     rig.built.pci!.writeConfig(PCI.command, 2, COMMAND.memory);
     expect(rig.port.receive(frameTo(MAC_BYTES))).toBe(0);
@@ -369,7 +369,7 @@ describe('received frames', () => {
 });
 
 describe('sent frames', () => {
-  test('come from one descriptor or several, and are reported', () => {
+  test('are read from one or several descriptors, and reported', () => {
     driver.startTransmit();
     driver.write(REG.IMS, CAUSE.TXDW);
     const frame = frameTo(BROADCAST_BYTES, 700);
@@ -387,7 +387,7 @@ describe('sent frames', () => {
     expect(driver.read(REG.TDH)).toBe(5);
   });
 
-  test('have a checksum where a legacy descriptor says', () => {
+  test('get a checksum where a legacy descriptor says', () => {
     driver.startTransmit();
     const frame = ipFrame('udp', 100);
     // What Linux leaves in the field: the sum of the pseudo header.
@@ -398,7 +398,7 @@ describe('sent frames', () => {
     expect(ipSums(rig.port.sent[0]!).transport).toBe(0xffff);
   });
 
-  test('have the checksums that a context describes', () => {
+  test('get the checksums that a context descriptor defines', () => {
     driver.startTransmit();
     const frame = ipFrame('tcp', 500);
     new DataView(frame.buffer).setUint16(50, 0x0a00 + 0x020f + 0x0a00 + 0x0202 + 6 + 520);
@@ -409,7 +409,7 @@ describe('sent frames', () => {
     expect(ipSums(rig.port.sent[0]!)).toEqual({ header: 0xffff, transport: 0xffff });
   });
 
-  test('are segments of a packet that is to be divided', () => {
+  test('are the segments of a TSO packet', () => {
     driver.startTransmit();
     const packet = ipFrame('tcp', 5000, { id: 0xfffe, sequence: 0xffff_f000, flags: 0x19 });
     new DataView(packet.buffer).setUint16(50, 0x0a00 + 0x020f + 0x0a00 + 0x0202 + 6);
@@ -435,7 +435,7 @@ describe('sent frames', () => {
     expect(driver.read(STATISTIC.TSCTC)).toBe(1);
   });
 
-  test('that cannot be divided so, or whose parts are not memory, are dropped, and the ring goes on', () => {
+  test('that cannot be segmented, or are not in memory, are dropped, and the ring continues', () => {
     driver.startTransmit();
     const packet = ipFrame('tcp', 3000);
     driver.context({ headers: 54, mss: 3 }, 0x07);
@@ -448,7 +448,7 @@ describe('sent frames', () => {
     expect(rig.machine.queueCounters[1]!.counts.get('errors')).toBe(3);
   });
 
-  test('wait while the network takes no more', () => {
+  test('wait while the network accepts no more', () => {
     driver.startTransmit();
     rig.port.room = 1;
     for (let seed = 0; seed < 4; seed++) driver.legacy([frameTo(BROADCAST_BYTES, 60, seed)], CMD.RS);
@@ -474,7 +474,7 @@ describe('sent frames', () => {
     expect(rig.interrupts).toBe(true);
   });
 
-  test('come back in loopback', () => {
+  test('are received again in loopback mode', () => {
     driver.startReceive(RCTL.BAM | RCTL.LBM);
     driver.startTransmit();
     driver.legacy([frameTo(MAC_BYTES, 200)], CMD.RS);
@@ -499,7 +499,7 @@ describe('sent frames', () => {
     expect(rig.port.sent.length).toBe(entries - 1);
   });
 
-  test('a tail outside of the ring is never reached', () => {
+  test('a tail outside the ring is never reached', () => {
     driver.startTransmit();
     driver.write(REG.TDT, 9);
     driver.write(REG.TDLEN, 0);
@@ -510,7 +510,7 @@ describe('sent frames', () => {
   });
 });
 
-test('statistics are counted, and cleared by being read', () => {
+test('statistics are counted, and cleared on read', () => {
   driver.startReceive();
   driver.startTransmit();
   rig.port.receive(
@@ -527,7 +527,7 @@ test('statistics are counted, and cleared by being read', () => {
   expect([driver.read(GORC + 1), driver.read(GORC), driver.read(GPRC)]).toEqual([0, 0, 0]);
 });
 
-test('a card in the middle of a packet, with timers, goes on after it was saved and loaded', () => {
+test('a card in the middle of a packet, with timers, continues after save and load', () => {
   driver.startReceive();
   driver.startTransmit();
   driver.write(REG.IMS, CAUSE.RXT0);

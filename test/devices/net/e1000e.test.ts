@@ -158,7 +158,7 @@ beforeEach(() => {
 });
 
 describe('registers', () => {
-  test('the function is an 82574L with the BARs of one without flash memory', () => {
+  test('the function is an 82574L with the BARs of a card without flash memory', () => {
     const fn = rig.built.pci!;
     expect([fn.config.u16(PCI.vendor), fn.config.u16(PCI.device)]).toEqual([0x8086, 0x10d3]);
     expect(
@@ -170,7 +170,7 @@ describe('registers', () => {
     ]);
   });
 
-  test('are also at the offsets of older controllers', () => {
+  test('are aliased at the offsets of older controllers', () => {
     driver.write(0x110 / 4, 0x1230);
     driver.write(0x438 / 4, 5);
     driver.write(0x604 / 4, 7);
@@ -178,12 +178,12 @@ describe('registers', () => {
     expect(driver.read(0x40 / 4)).toBe(0x1200_5452);
   });
 
-  test('ports reach them', () => {
+  test('can be accessed by ports', () => {
     rig.out(0, 4, 4 * REG.TIPG);
     expect(rig.in(4, 4)).toBe(0x0060_2008);
   });
 
-  test('the EEPROM has the address and adds up to BABA, and a word is written until the reset', () => {
+  test('the EEPROM has the address and sums to 0xBABA, and a written word lasts until the reset', () => {
     expect([driver.read(REG.RAL), driver.read(REG.RAL + 1)]).toEqual([0x1200_5452, 0x8000_5634]);
     expect(driver.read(REG.EECD) & (EECD.PRES | EECD.AUTO_RD | EECD.GNT)).toBe(EECD.PRES | EECD.AUTO_RD);
     driver.write(REG.EECD, EECD.REQ);
@@ -201,7 +201,7 @@ describe('registers', () => {
     expect(word(5)).not.toBe(0xbeef);
   });
 
-  test('the PHY has pages, and says that there is a link', () => {
+  test('the PHY has pages, and reports a link', () => {
     const read = (register: number) => {
       driver.write(REG.MDIC, (2 << 26) | (1 << 21) | (register << 16));
       return driver.read(REG.MDIC) & 0xffff;
@@ -219,7 +219,7 @@ describe('registers', () => {
     expect(read(16)).toBe(0x3360);
   });
 
-  test('semaphores are taken and given back', () => {
+  test('semaphores are acquired and released', () => {
     expect(driver.read(REG.SWSM) & SWSM.SMBI).toBe(0);
     expect(driver.read(REG.SWSM) & SWSM.SMBI).toBe(SWSM.SMBI);
     driver.write(REG.SWSM, 0);
@@ -228,7 +228,7 @@ describe('registers', () => {
     expect(driver.read(REG.EXTCNF_CTRL)).toBe(1 << 5);
   });
 
-  test('requests of the function are off when the driver says so', () => {
+  test("the driver can disable the function's requests", () => {
     expect(driver.read(REG.STATUS) & (STATUS.LU | STATUS.GIO_MASTER_ENABLE)).toBe(
       STATUS.LU | STATUS.GIO_MASTER_ENABLE,
     );
@@ -236,7 +236,7 @@ describe('registers', () => {
     expect(driver.read(REG.STATUS) & STATUS.GIO_MASTER_ENABLE).toBe(0);
   });
 
-  test('the time is as fast as its increment says', () => {
+  test('the system time advances by its increment', () => {
     // 40 units each cycle of 40 ns, so that they are nanoseconds.
     driver.write(REG.TIMINCA, (1 << 24) | 40);
     driver.write(REG.SYSTIML, 0xffff_fff0);
@@ -294,7 +294,7 @@ describe('received frames', () => {
     expect(driver.read(REG.RDH)).toBe(2);
   });
 
-  test('fill the buffers in order if there are no headers, or no room for them', () => {
+  test('fill the buffers in order if they have no headers, or headers that do not fit', () => {
     driver.startReceive('split');
     const other = frameTo(MAC_BYTES, 600);
     rig.port.receive(other);
@@ -307,7 +307,7 @@ describe('received frames', () => {
     expect(driver.read(REG.RDH)).toBe(2);
   });
 
-  test('that need several split descriptors have their headers in the first', () => {
+  test('that need several split descriptors have their headers in the first one', () => {
     driver.startReceive('split', RCTL.BAM | RCTL.LPE);
     // 256 bytes, and three times 1 KiB.
     driver.write(REG.PSRCTL, 0x0101_0102);
@@ -322,14 +322,14 @@ describe('received frames', () => {
     expect(Buffer.concat([...first.bytes, ...second.bytes]).equals(long)).toBe(true);
   });
 
-  test('go to buffers of the size of FLXBUF', () => {
+  test("go to buffers of FLXBUF's size", () => {
     driver.startReceive('extended', RCTL.BAM | RCTL.LPE | (1 << RCTL.flexShift));
     rig.port.receive(frameTo(MAC_BYTES, 1500));
     const lengths = [0, 1].map(index => driver.written('extended', 0, index).words[3]);
     expect(lengths).toEqual([1024, 476]);
   });
 
-  test('go to the queue that their hash selects', () => {
+  test('go to the queue selected by their hash', () => {
     driver.startReceive('extended');
     const key = Buffer.from(
       '6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa',
@@ -353,7 +353,7 @@ describe('received frames', () => {
     expect([driver.read(REG.RDH), driver.read(REG.RDH1)]).toEqual([2, 1]);
   });
 
-  test('of a queue without room wait for it', () => {
+  test('wait for room in their queue', () => {
     driver.startReceive('extended');
     driver.write(REG.RDT, 1);
     expect(rig.port.receive(frame, frame)).toBe(1);
@@ -362,7 +362,7 @@ describe('received frames', () => {
   });
 });
 
-test('the hash is that of the verification suite of RSS', () => {
+test('the hash matches the RSS verification suite', () => {
   const key = Buffer.from(
     '6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa',
     'hex',
@@ -377,7 +377,7 @@ test('the hash is that of the verification suite of RSS', () => {
 });
 
 describe('sent frames', () => {
-  test('come from either queue, while it is enabled', () => {
+  test('are sent from either queue while it is enabled', () => {
     driver.startTransmit();
     driver.send(0, frameTo(BROADCAST_BYTES, 60, 1));
     driver.write(REG.TARC1, 0);
@@ -388,7 +388,7 @@ describe('sent frames', () => {
     expect([driver.read(REG.TDH), driver.read(REG.TDH1)]).toEqual([1, 1]);
   });
 
-  test('are reported without RS if IVAR says so', () => {
+  test('are reported without RS if IVAR requests it', () => {
     driver.startTransmit();
     driver.send(0, frameTo(BROADCAST_BYTES), EOP);
     driver.write(REG.IVAR, IVAR.INT_ON_ALL_WB);
@@ -415,7 +415,7 @@ describe('interrupts', () => {
     expect([driver.read(REG.IAC), driver.read(REG.IAC)]).toEqual([2, 0]);
   });
 
-  test('send a message of MSI for each cause that is new', () => {
+  test('send an MSI for each new cause', () => {
     driver.startReceive();
     driver.enableMsi();
     driver.write(REG.IMS, CAUSE.RXT0 | CAUSE.LSC);
@@ -428,7 +428,7 @@ describe('interrupts', () => {
     expect(driver.messages(MSI)).toEqual([0x50]);
   });
 
-  test('send the message of MSI-X that IVAR gives a cause, which clears and masks it', () => {
+  test('send the MSI-X message that IVAR assigns to a cause, which clears and masks it', () => {
     driver.startReceive('extended');
     driver.startTransmit();
     driver.enableMsix();
@@ -454,7 +454,7 @@ describe('interrupts', () => {
     expect([0, 2].map(vector => driver.messages(MSIX + vector))).toEqual([[], []]);
   });
 
-  test('are not lost by a read of ICR that had none, with MSI-X', () => {
+  test('are not lost with MSI-X by a read of ICR', () => {
     driver.startReceive('extended');
     driver.enableMsix();
     driver.write(REG.IVAR, 0x8);
@@ -465,7 +465,7 @@ describe('interrupts', () => {
     expect(driver.messages(MSIX)).toEqual([0x40]);
   });
 
-  test('with the cause OTHER, clear what that stands for', () => {
+  test('with the cause OTHER clear the causes that it covers', () => {
     driver.enableMsix();
     driver.write(REG.IMS, CAUSE.OTHER);
     driver.write(REG.ICS, CAUSE.RXO);
@@ -474,7 +474,7 @@ describe('interrupts', () => {
     expect(driver.read(REG.ICS)).toBe(0);
   });
 
-  test('come no more often than EITR allows, and after RDTR', () => {
+  test('are limited by EITR, and delayed by RDTR', () => {
     const { clock } = rig.machine;
     driver.startReceive('extended', RCTL.BAM | (2 << RCTL.thresholdShift));
     driver.startTransmit();
@@ -503,7 +503,7 @@ describe('interrupts', () => {
   });
 });
 
-test('a card with interrupts that wait goes on after it was saved and loaded', () => {
+test('a card with pending interrupts continues after save and load', () => {
   driver.startReceive('extended');
   driver.enableMsix();
   driver.write(REG.IVAR, 0x8);

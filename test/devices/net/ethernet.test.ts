@@ -10,7 +10,7 @@ import {
 
 const address = (text: string) => Uint8Array.from(text.split(':'), byte => Number.parseInt(byte, 16));
 
-test('frames are for one receiver, for a group, or for everybody', () => {
+test('frames are unicast, multicast or broadcast', () => {
   expect(isMulticast(address('01:00:5e:00:00:01'))).toBe(true);
   expect(isMulticast(address('52:54:00:12:34:56'))).toBe(false);
   expect(isBroadcast(address('ff:ff:ff:ff:ff:ff'))).toBe(true);
@@ -34,7 +34,7 @@ function shiftedCrc(bytes: Uint8Array): number {
   return crc;
 }
 
-test('hashes of addresses', () => {
+test('address hashes match the definition', () => {
   for (const text of ['01:00:5e:00:00:01', '33:33:ff:12:34:56', '01:80:c2:00:00:00']) {
     const bytes = address(text);
     const msb = shiftedCrc(bytes);

@@ -45,8 +45,8 @@ class Driver extends WakeDriver {
 }
 
 describe.each([e1000, e1000e])('$type', row => {
-  describe('what wakes a machine up', () => {
-    test('the card says that it can, in D0 and D3', () => {
+  describe('wake-up', () => {
+    test('the card reports that it supports it, in D0 and D3', () => {
       const driver = new Driver(row);
       expect(driver.capabilities).toBe(0xc822);
       expect(driver.control).toBe(D0);
@@ -85,14 +85,14 @@ describe.each([e1000, e1000e])('$type', row => {
       expect([driver.control, driver.read(REG.WUS)]).toEqual([D0, 0]);
     });
 
-    test('the link', () => {
+    test('a link change wakes the machine up', () => {
       const driver = new Driver(row).sleep(WAKE.LNKC);
       driver.receive(magic(MAC_BYTES));
       driver.setLink(false);
       expect([driver.requests, driver.read(REG.WUS)]).toEqual([[WOKEN], WAKE.LNKC]);
     });
 
-    test('nothing in D0, nothing that is not enabled, and only while events are', () => {
+    test('nothing wakes the machine up in D0, if disabled, or while events are disabled', () => {
       const driver = new Driver(row);
       driver.write(REG.WUFC, WAKE.MAG | WAKE.EX);
       driver.write(REG.WUC, WUC.PME_EN);
@@ -111,7 +111,7 @@ describe.each([e1000, e1000e])('$type', row => {
       expect(driver.requests).toEqual([WOKEN, WOKEN]);
     });
 
-    test('a magic packet that comes after a frame for which there was no room', () => {
+    test('a magic packet after a frame that did not fit wakes the machine up', () => {
       const driver = new Driver(row);
       driver.write(REG.RCTL, RCTL.EN | RCTL.BAM);
       expect(driver.rig.port.receive(frameTo(BROADCAST_BYTES))).toBe(1);
@@ -119,7 +119,7 @@ describe.each([e1000, e1000e])('$type', row => {
       expect(driver.requests).toEqual([WOKEN]);
     });
 
-    test('APM, whatever the power state is', () => {
+    test('APM wake-up works in any power state', () => {
       const driver = new Driver(row);
       expect(driver.read(REG.WUC)).toBe(WUC.APME);
       driver.receive(magic(MAC_BYTES));
@@ -129,7 +129,7 @@ describe.each([e1000, e1000e])('$type', row => {
       expect(driver.requests).toEqual([WOKEN]);
     });
 
-    test('frames that come meanwhile are not received, and the driver begins anew', () => {
+    test('frames that arrive in the meantime are not received, and the driver starts over', () => {
       const driver = new Driver(row);
       driver.write(REG.RDLEN, 128);
       driver.write(REG.RDT, 7);
@@ -141,7 +141,7 @@ describe.each([e1000, e1000e])('$type', row => {
     });
   });
 
-  test('what has auxiliary power survives all but the loss of that', () => {
+  test('state on auxiliary power survives everything except its loss', () => {
     const driver = new Driver(row).sleep(WAKE.MAG);
     const { device, pci } = driver.rig.built;
     driver.receive(magic(MAC_BYTES));

@@ -53,7 +53,7 @@ function drive(rig: NicRig, random: Random): void {
 }
 
 describe.each([e1000, e1000e, i82551, rtl8139, pcnet, ne2kPci])('$type', row => {
-  test.each([1, 2])('takes a hostile state like one that its driver has made, or refuses it (%i)', seed => {
+  test.each([1, 2])('rejects a hostile state, or treats it like one caused by a driver (%i)', seed => {
     const random = new Random(seed);
     const rig = new NicRig(row, {}, 0x4_0000);
     for (let at = 0; at < 0x4_0000; at += 4) rig.memory.writeU32(at, random.below(0x4_0000));

@@ -41,7 +41,7 @@ function fillMemory(rig: NicRig, random: Random): void {
 }
 
 describe.each(CARDS)('$row.type', ({ row, offsets, likely }) => {
-  test.each([1, 2, 3, 4])('survives a driver that does whatever it likes (%i)', seed => {
+  test.each([1, 2, 3, 4])('survives a hostile driver (%i)', seed => {
     const random = new Random(seed);
     const rig = new NicRig(row, {}, RAM);
     fillMemory(rig, random);
@@ -69,7 +69,7 @@ describe.each(CARDS)('$row.type', ({ row, offsets, likely }) => {
     expect(rig.port.sent.every(({ length }) => length <= 65_557 + 4)).toBe(true);
   });
 
-  test('interrupts or sends in such a walk', () => {
+  test('interrupts or sends for such a driver', () => {
     const random = new Random(9);
     const rig = new NicRig(row, {}, RAM);
     let interrupts = 0;

@@ -45,8 +45,8 @@ class Driver extends WakeDriver {
   }
 }
 
-describe('what wakes a machine up', () => {
-  test('a magic packet that comes after a frame for which there was no room', () => {
+describe('wake-up', () => {
+  test('a magic packet after a frame that did not fit wakes the machine up', () => {
     const driver = new Driver();
     // The only receive descriptor marks the end of the list.
     driver.rig.memory.writeU32(BLOCK, (END_OF_LIST << 16) >>> 0);
@@ -57,7 +57,7 @@ describe('what wakes a machine up', () => {
     expect(driver.requests).toEqual([WOKEN]);
   });
 
-  test('an 82557B does not, the others say that they can', () => {
+  test('the 82557B does not support it, the others report that they do', () => {
     expect(new Driver(i82557b).rig.built.acpi).toBeUndefined();
     for (const row of [i82551, i82559er]) {
       const driver = new Driver(row);
@@ -99,7 +99,7 @@ describe('what wakes a machine up', () => {
     expect([driver.pmdr, driver.control]).toEqual([0, D0 | PME_EN]);
   });
 
-  test('a change of the link, in D0 too', () => {
+  test('a link change wakes the machine up, in D0 too', () => {
     const driver = new Driver().sleep({ fixed: LINK });
     driver.setLink(false);
     expect(driver.requests).toEqual([WOKEN]);
@@ -114,7 +114,7 @@ describe('what wakes a machine up', () => {
     expect([again.requests, again.pmdr]).toEqual([[], 0]);
   });
 
-  test('no magic packet wakes up an 82559ER', () => {
+  test('a magic packet does not wake up an 82559ER', () => {
     const driver = new Driver(i82559er).sleep({ wake: 0, fixed: LINK });
     driver.receive(magic(MAC_BYTES));
     expect(driver.requests).toEqual([]);
@@ -122,7 +122,7 @@ describe('what wakes a machine up', () => {
     expect(driver.requests).toEqual([WOKEN]);
   });
 
-  test('magic packets are on after a reset, and nothing happens unless events are enabled', () => {
+  test('magic packets are enabled after a reset, and have no effect unless events are enabled', () => {
     const driver = new Driver();
     driver.control = D0 | PME_EN;
     driver.receive(magic(MAC_BYTES));
@@ -135,7 +135,7 @@ describe('what wakes a machine up', () => {
   });
 });
 
-test('the event and its cause survive all but the loss of power', () => {
+test('the event and its cause survive everything except the loss of power', () => {
   const driver = new Driver().sleep({ wake: 0 });
   const { device, pci } = driver.rig.built;
   driver.receive(magic(MAC_BYTES));

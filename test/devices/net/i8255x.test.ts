@@ -158,20 +158,20 @@ test.each([
   [i82551, 0x1209, 0x10],
   [i82557b, 0x1229, 0x02],
   [i82559er, 0x1209, 0x09],
-])('the IDs of $0.type', (row, device, revision) => {
+])('$0.type has its IDs', (row, device, revision) => {
   const { config } = new NicRig(row).built.pci!;
   expect([config.u16(PCI.vendor), config.u16(PCI.device), config.u8(PCI.revision)]).toEqual([
     ...[0x8086, device, revision],
   ]);
 });
 
-test('the registers are in memory as well', () => {
+test('the registers are also in memory space', () => {
   const base = rig.built.pci!.bars[0]!.address!;
   rig.out(CSR.scbPointer, 4, 0x1234_5678);
   expect(rig.machine.memoryBus.read(base + CSR.scbPointer, 4)).toBe(0x1234_5678);
 });
 
-test('the EEPROM has the address, and its words add up to BABA', () => {
+test('the EEPROM has the address, and its words sum to 0xBABA', () => {
   const clock = (bit: number) => {
     rig.out(CSR.eepromControl, 2, 0x2 | (bit << 2));
     rig.out(CSR.eepromControl, 2, 0x3 | (bit << 2));
@@ -212,7 +212,7 @@ test('the PHY is an 82555, with a link while the cable is plugged in', () => {
 });
 
 describe('PORT', () => {
-  test('a self-test finds nothing, and a reset stops both units', () => {
+  test('a self-test passes, and a reset stops both units', () => {
     driver.startReceive(2);
     driver.configure({ 15: 0xc9 });
     driver.memory.writeU32(0x500, 0);
@@ -227,7 +227,7 @@ describe('PORT', () => {
     expect(driver.states.ru).toBe(RU.idle);
   });
 
-  test('a dump has configuration and address', () => {
+  test('a dump contains the configuration and the address', () => {
     rig.out(CSR.port, 4, 0x3000 | PORT.dump);
     expect(driver.memory.readable(0x3000, 22)).toEqual(DEFAULT_CONFIG);
     expect(driver.memory.readable(0x3000 + 39, 6)).toEqual(MAC_BYTES);
@@ -235,7 +235,7 @@ describe('PORT', () => {
 });
 
 describe('action commands', () => {
-  test('are carried out to the end of the list, and report', () => {
+  test('are executed to the end of the list, and report their status', () => {
     const first = driver.add(ACTION.nop | COMMAND.interrupt);
     const second = driver.add(ACTION.diagnose);
     const last = driver.add(ACTION.loadMicrocode | COMMAND.endOfList, new Uint8Array(256));
@@ -247,7 +247,7 @@ describe('action commands', () => {
     expect(rig.interrupts).toBe(false);
   });
 
-  test('suspend, and go on with the next when they are resumed', () => {
+  test('suspend the unit, and continue with the next when resumed', () => {
     const first = driver.add(ACTION.nop | COMMAND.suspend);
     const second = driver.add(ACTION.nop | COMMAND.suspend);
     driver.scb(CU_COMMAND.start << 4, first);
@@ -256,14 +256,14 @@ describe('action commands', () => {
     expect([driver.states.cu, driver.memory.readU16(second)]).toEqual([CU.suspended, COMPLETE | OK]);
   });
 
-  test('are at offsets from the base', () => {
+  test('are located at offsets from the base', () => {
     const at = driver.add(ACTION.nop | COMMAND.endOfList);
     driver.scb(CU_COMMAND.loadBase << 4, 0x400);
     driver.scb(CU_COMMAND.start << 4, at - 0x400);
     expect(driver.memory.readU16(at)).toBe(COMPLETE | OK);
   });
 
-  test('interrupt unless that is masked; software can ask for one', () => {
+  test('interrupt unless masked; software can request an interrupt', () => {
     rig.out(CSR.interruptMask, 1, STAT.cx | STAT.cna);
     driver.run(ACTION.nop | COMMAND.interrupt);
     expect([rig.interrupts, rig.in(CSR.statAck, 1)]).toEqual([false, STAT.cx | STAT.cna]);
@@ -274,7 +274,7 @@ describe('action commands', () => {
     expect(driver.causes()).toBe(STAT.cx | STAT.cna | STAT.swi);
   });
 
-  test('a list in a circle does not hold the machine up, and one that leads out of memory ends', () => {
+  test('a circular list does not block the machine, and one that leads out of memory ends', () => {
     const at = driver.add(ACTION.nop);
     driver.memory.writeU32(at + BLOCK.link, at);
     driver.scb(CU_COMMAND.start << 4, at);
@@ -289,7 +289,7 @@ describe('action commands', () => {
 describe('transmit commands', () => {
   const frame = frameTo(BROADCAST_BYTES, 1200);
 
-  test('have their frame behind them, in buffers, or some of each', () => {
+  test('have their frame after them, in buffers, or both', () => {
     const first = driver.simplified(frame);
     driver.flexible([frame.subarray(0, 14), frame.subarray(14, 500), frame.subarray(500)]);
     driver.simplified(frame.subarray(0, 30), COMMAND.endOfList);
@@ -298,7 +298,7 @@ describe('transmit commands', () => {
     expect(rig.port.sent[2]!.length).toBe(60);
   });
 
-  test('that are extended have two buffers in themselves', () => {
+  test('that are extended contain two buffer descriptors', () => {
     driver.configure({ 6: 0x22 });
     const parts = [frame.subarray(0, 14), frame.subarray(14, 500), frame.subarray(500)];
     driver.scb(CU_COMMAND.start << 4, driver.flexible(parts, COMMAND.endOfList, 2));
@@ -310,7 +310,7 @@ describe('transmit commands', () => {
     expect(old.rig.port.sent).toEqual([frame]);
   });
 
-  test('wait while the network takes no more', () => {
+  test('wait while the network accepts no more', () => {
     rig.port.room = 1;
     const list = [1, 2, 3].map(() => driver.simplified(frame));
     driver.add(ACTION.nop | COMMAND.endOfList);
@@ -326,7 +326,7 @@ describe('transmit commands', () => {
     ]);
   });
 
-  test('of impossible frames send nothing, and are complete', () => {
+  test('with invalid frames send nothing, and complete', () => {
     const first = driver.simplified(new Uint8Array(5));
     driver.flexible([new Uint8Array(10_000), new Uint8Array(10_000)]);
     const bad = driver.flexible([frame], COMMAND.endOfList);
@@ -336,7 +336,7 @@ describe('transmit commands', () => {
     expect(rig.machine.queueCounters[1]!.counts.get('errors')).toBe(3);
   });
 
-  test('come back in loopback', () => {
+  test('are received again in loopback mode', () => {
     driver.configure({ 10: 0x6e });
     driver.startReceive(2);
     driver.scb(CU_COMMAND.start << 4, driver.simplified(frame, COMMAND.endOfList));
@@ -345,7 +345,7 @@ describe('transmit commands', () => {
 });
 
 describe('received frames', () => {
-  test('are put behind their descriptors, with their check sequence if it is wanted', () => {
+  test('are written after their descriptors, with their FCS if configured', () => {
     driver.startReceive(3);
     rig.port.receive(frameTo(MAC_BYTES, 300), frameTo(BROADCAST_BYTES, 20));
     expect(driver.received(0)).toEqual({ status: COMPLETE | OK | 0x20, bytes: frameTo(MAC_BYTES, 300) });
@@ -358,7 +358,7 @@ describe('received frames', () => {
     expect([driver.causes() & STAT.rnr, driver.states.ru]).toEqual([STAT.rnr, RU.noResources]);
   });
 
-  test('wait at the end of the list, and at an empty descriptor there', () => {
+  test('wait at the end of the list, and at an empty descriptor', () => {
     driver.startReceive(2, { lastRoom: 0 });
     expect(rig.port.receive(frameTo(MAC_BYTES, 60, 1), frameTo(MAC_BYTES, 60, 2))).toBe(1);
     expect([driver.received(1), driver.states.ru]).toEqual([null, RU.noResources]);
@@ -367,7 +367,7 @@ describe('received frames', () => {
     expect([driver.received(0)!.bytes, rig.port.receive()]).toEqual([frameTo(MAC_BYTES, 60, 2), 0]);
   });
 
-  test('suspend the unit where a descriptor says, until it is resumed', () => {
+  test('suspend the unit at a descriptor with S, until it is resumed', () => {
     driver.startReceive(1, { last: COMMAND.suspend });
     driver.memory.writeU32(driver.rfd(1) + RFD.actualCount, FRAME_ROOM << 16);
     expect(rig.port.receive(frameTo(MAC_BYTES), frameTo(MAC_BYTES, 64, 5))).toBe(1);
@@ -376,7 +376,7 @@ describe('received frames', () => {
     expect(driver.received(1)!.bytes).toEqual(frameTo(MAC_BYTES, 64, 5));
   });
 
-  test('that are larger than the descriptor are cut off, and say so', () => {
+  test('that exceed the descriptor are truncated, and marked', () => {
     driver.startReceive(2, { room: 100 });
     rig.port.receive(frameTo(MAC_BYTES, 300));
     expect(driver.received(0)).toEqual({
@@ -385,7 +385,7 @@ describe('received frames', () => {
     });
   });
 
-  test('pass the filters that are on', () => {
+  test('are filtered by the enabled filters', () => {
     const groups = [Uint8Array.of(1, 0, 0x5e, 0, 0, 0xfb), Uint8Array.of(0x33, 0x33, 0, 0, 0, 1)];
     const other = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
     const passed = (changes: Readonly<Record<number, number>>, list: readonly Uint8Array[] = []) => {
@@ -411,7 +411,7 @@ describe('received frames', () => {
     expect(passed({}, [groups[1]!])).toEqual([0, 3, 4]);
   });
 
-  test('are for the address that the driver has set', () => {
+  test('are matched against the address that the driver set', () => {
     const own = Uint8Array.of(2, 2, 2, 3, 3, 3);
     driver.run(ACTION.individualAddress, own);
     driver.startReceive(3);
@@ -425,7 +425,7 @@ test.each([
   ['82559', i82559er, 0x12, 76],
   ['82559 with those of management', i82559er, 0x16, 80],
   ['82559 in the old format', i82559er, 0x32, 64],
-] as const)('statistics of an %s are dumped, and cleared on request', (_, row, options, size) => {
+] as const)('the %s dumps its statistics, and clears them on request', (_, row, options, size) => {
   const one = new Driver(row);
   one.configure({ 6: options });
   one.startReceive(4);

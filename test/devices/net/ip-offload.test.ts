@@ -27,7 +27,7 @@ function ipv6Frame(payload: number): Uint8Array {
 }
 
 describe('checksums', () => {
-  it('are those of RFC 1071: its own example', () => {
+  it('match the example of RFC 1071', () => {
     const bytes = Uint8Array.of(0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7);
     expect(folded(sumOf(bytes, 0, 8))).toBe(0xddf2);
     expect(folded(sumOf(bytes, 0, 7))).toBe(0xddf2 - 0xf7);
@@ -38,7 +38,7 @@ describe('checksums', () => {
     ['tcp', 33],
     ['udp', 0],
     ['udp', 1471],
-  ] as const)('of %s with %i bytes are set, and recognized', (protocol, payload) => {
+  ] as const)('of %s with %i bytes are set, and verified', (protocol, payload) => {
     const frame = ipFrame(protocol, payload);
     const packet = findIp(frame)!;
     expect(isHeaderRight(frame, packet)).toBe(false);
@@ -50,7 +50,7 @@ describe('checksums', () => {
     expect(isTransportRight(frame, packet)).toBe(false);
   });
 
-  it('cover a packet with a VLAN tag, and one by IPv6', () => {
+  it('cover packets with a VLAN tag, and IPv6', () => {
     const plain = ipFrame('tcp', 10);
     const tagged = Uint8Array.of(...plain.subarray(0, 12), 0x81, 0, 0, 5, ...plain.subarray(12));
     expect(findIp(tagged)).toEqual({ version: 4, ip: 18, transport: 38, end: 68, protocol: 6 });
@@ -62,7 +62,7 @@ describe('checksums', () => {
   });
 });
 
-describe('what is no packet', () => {
+describe('an invalid packet', () => {
   it('is left alone', () => {
     const short = ipFrame('tcp', 0).subarray(0, 30);
     const long = ipFrame('udp', 4);
@@ -76,7 +76,7 @@ describe('what is no packet', () => {
     expect([packet.protocol, setTransportChecksum(fragment, packet)]).toEqual([null, false]);
   });
 
-  it('is found in garbage without harm', () => {
+  it('is parsed from garbage without harm', () => {
     const random = new Random(1);
     const scratch = new Uint8Array(2000);
     let found = 0;
@@ -96,8 +96,8 @@ describe('what is no packet', () => {
   });
 });
 
-describe('dividing', () => {
-  it('a segment by IPv6 keeps its headers and all of its data', () => {
+describe('segmentation', () => {
+  it('of an IPv6 packet keeps the headers and all data', () => {
     const frame = ipv6Frame(3000);
     const parts: Uint8Array[] = [];
     expect(divideTcp(frame, 1000, new Uint8Array(2000), each => parts.push(each.slice()))).toBe(true);
@@ -107,7 +107,7 @@ describe('dividing', () => {
     expect(parts[2]!.subarray(74)).toEqual(frame.subarray(2074));
   });
 
-  it('takes neither tiny segments nor more than there is room for', () => {
+  it('rejects tiny segments, and packets that are too large', () => {
     const frame = ipFrame('tcp', 3000);
     const none = () => expect.unreachable();
     expect(divideTcp(frame, 47, new Uint8Array(2000), none)).toBe(false);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { MII, MiiPhy } from '../../../src/devices/net/mii-phy.ts';
 
-it('has negotiated 100 Mbit/s and full duplex at once', () => {
+it('negotiates 100 Mbit/s and full duplex immediately', () => {
   const phy = new MiiPhy(0x0141_0cc2);
   expect([MII.id1, MII.id2].map(register => phy.read(register))).toEqual([0x0141, 0x0cc2]);
   expect([MII.control, MII.status].map(register => phy.read(register))).toEqual([0x3100, 0x782d]);
@@ -9,7 +9,7 @@ it('has negotiated 100 Mbit/s and full duplex at once', () => {
   expect([phy.is100, phy.isFullDuplex]).toEqual([true, true]);
 });
 
-it('does what the driver says when that does not let it negotiate, or advertises less', () => {
+it('follows the driver when it turns negotiation off, or advertises less', () => {
   const phy = new MiiPhy(0);
   phy.write(MII.control, 0x0000);
   expect([phy.is100, phy.isFullDuplex, phy.read(MII.status) & 0x20]).toEqual([false, false, 0]);
@@ -21,7 +21,7 @@ it('does what the driver says when that does not let it negotiate, or advertises
   expect([phy.read(MII.control), phy.read(MII.advertisement)]).toEqual([0x3100, 0x01e1]);
 });
 
-it('says that the link is down', () => {
+it('reports that the link is down', () => {
   const phy = new MiiPhy(0);
   phy.link = false;
   expect([MII.status, MII.linkPartner].map(register => phy.read(register))).toEqual([0x7809, 0]);

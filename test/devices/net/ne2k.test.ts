@@ -74,7 +74,7 @@ const curr = (rig: NicRig) => {
 };
 
 describe.each(ROWS)('%s', (_, row) => {
-  it('is found by its reset, and has its address in the PROM, each byte twice', () => {
+  it('is detected by its reset, and has its address in the PROM, each byte twice', () => {
     const rig = new NicRig(row);
     rig.out(ISR, 1, 0xff);
     rig.out(RESET, 1, rig.in(RESET, 1));
@@ -101,7 +101,7 @@ describe.each(ROWS)('%s', (_, row) => {
     expect(rig.in(DATA, 2)).toBe(0xffff);
   });
 
-  it('interrupts for remote DMA of nothing, by which drivers look for its interrupt', () => {
+  it('interrupts for empty remote DMA, by which drivers probe for its interrupt', () => {
     const rig = new NicRig(row);
     rig.out(IMR, 1, 0x50);
     startRemote(rig, 0, 0, 0x0a);
@@ -158,7 +158,7 @@ describe('the DP8390', () => {
     expect(rig.in(ISR, 1) & OVW).toBe(0);
   });
 
-  it('tells a driver again that has acknowledged a packet and left it, while another one waits', () => {
+  it('notifies a driver again that acknowledged a packet without reading it, while another one waits', () => {
     const rig = started();
     const frame = frameTo(MAC_BYTES, 1500);
     expect(rig.port.receive(...Array.from({ length: 12 }, () => frame))).toBeGreaterThan(0);
@@ -170,7 +170,7 @@ describe('the DP8390', () => {
     expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([0, false]);
   });
 
-  it('tells a driver that has left packets in the ring of one that finds no room', () => {
+  it('notifies a driver that left packets in the ring of one that does not fit', () => {
     const rig = started();
     const frame = frameTo(MAC_BYTES, 1500);
     expect(rig.port.receive(...Array.from({ length: 9 }, () => frame))).toBe(0);
@@ -180,7 +180,7 @@ describe('the DP8390', () => {
     expect([rig.in(ISR, 1) & PRX, rig.interrupts]).toEqual([PRX, true]);
   });
 
-  it('has an overwrite when the ring is too small for a frame', () => {
+  it('reports an overwrite when the ring is too small for a frame', () => {
     const rig = started();
     rig.out(PSTOP, 1, FIRST + 4);
     rig.out(BNRY, 1, FIRST + 3);
@@ -188,7 +188,7 @@ describe('the DP8390', () => {
     expect([rig.in(ISR, 1) & OVW, rig.in(CNTR2, 1), rig.in(CNTR2, 1)]).toEqual([OVW, 1, 0]);
   });
 
-  it('filters by address, and groups by their hash', () => {
+  it('filters by address, and multicast by hash', () => {
     const group = Uint8Array.of(0x01, 0x00, 0x5e, 0x00, 0x00, 0x01);
     const other = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
     const taken = (rcr: number, target: Uint8Array, mar: readonly [number, number] = [0, 0]) => {
@@ -213,7 +213,7 @@ describe('the DP8390', () => {
     expect([rig.in(ISR, 1) & PRX, rig.in(CNTR2, 1)]).toEqual([0, 1]);
   });
 
-  it('keeps what it sends to itself in loopback mode, with the end of it in its FIFO', () => {
+  it('receives its own packets in loopback mode, with the end in its FIFO', () => {
     const rig = started();
     rig.out(TCR, 1, 0x02);
     writeRemote(rig, 0x4000, frameTo(MAC_BYTES, 64));
@@ -225,7 +225,7 @@ describe('the DP8390', () => {
     expect([fifo[0], ...fifo.slice(5)]).toEqual([63, 68, 0, 0]);
   });
 
-  it('moves the boundary when it has sent a packet by remote DMA', () => {
+  it('advances the boundary after sending a packet by remote DMA', () => {
     const rig = started();
     rig.port.receive(frameTo(MAC_BYTES, 60));
     rig.out(BNRY, 1, FIRST);
@@ -244,7 +244,7 @@ describe('the DP8390', () => {
     expect(rig.in(ISR, 1)).toBe(0);
   });
 
-  it('refuses a packet that is longer than a frame', () => {
+  it('rejects a packet that exceeds a frame', () => {
     const rig = started();
     rig.out(TBCR + 1, 1, 0x7f);
     rig.out(CR, 1, 0x26);
@@ -253,7 +253,7 @@ describe('the DP8390', () => {
 });
 
 describe("Realtek's chip", () => {
-  it('has its ID, and a page of its own', () => {
+  it('has its ID and its own register page', () => {
     const rig = new NicRig(ne2kPci);
     expect([rig.in(10, 1), rig.in(11, 1)]).toEqual([0x50, 0x43]);
     rig.out(CR, 1, 0xe1);

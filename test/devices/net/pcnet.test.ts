@@ -97,7 +97,7 @@ function started(style = 2, mode = 0): Card {
 }
 
 describe('registers', () => {
-  it('are found by words after a reset, and by double words after a write of 32 bits', () => {
+  it('are accessed by words after a reset, and by double words after a 32-bit write', () => {
     const rig = new NicRig(pcnet);
     rig.in(0x14, 2);
     rig.out(0x12, 2, 0);
@@ -128,7 +128,7 @@ describe('registers', () => {
     expect(prom[12]! | (prom[13]! << 8)).toBe(0x52 + 0x54 + 0x12 + 0x34 + 0x56 + 2 * 0x57);
   });
 
-  it('can be changed only while the card is stopped, if they say where things are', () => {
+  it('with addresses can be changed only while the card is stopped', () => {
     const card = started();
     card.csr(15, 0x8000);
     expect(card.csr(15)).toBe(0);
@@ -165,7 +165,7 @@ describe.each([0, 1, 2, 3])('software style %i', style => {
     expect(card.interrupts).toBe(false);
   });
 
-  it('sends, also from several buffers', () => {
+  it('sends from one or several buffers', () => {
     const card = started(style);
     for (let index = 0; index < 5; index++) {
       card.send(index % 4, frameTo(BROADCAST_BYTES, 100, index));
@@ -185,7 +185,7 @@ describe.each([0, 1, 2, 3])('software style %i', style => {
     expect([1, 2, 3].map(index => card.state(TX_RING, index))).toEqual([STP, 0, ENP]);
   });
 
-  it('receives, also into several buffers', () => {
+  it('receives into one or several buffers', () => {
     const card = started(style);
     card.receiveBuffers(256);
     card.port.receive(frameTo(MAC_BYTES, 100), frameTo(BROADCAST_BYTES, 600));
@@ -200,7 +200,7 @@ describe.each([0, 1, 2, 3])('software style %i', style => {
 });
 
 describe('the transmitter', () => {
-  it('finds packets without being told, and sends when the wire takes them', () => {
+  it('polls for packets, and sends when the wire accepts them', () => {
     const card = started();
     card.port.room = 0;
     card.memory.writable(DATA, 60).set(frameTo(BROADCAST_BYTES, 60));
@@ -222,7 +222,7 @@ describe('the transmitter', () => {
     expect(card.port.sent.length).toBe(3);
   });
 
-  it('pads short packets if it may, and says that one is too long', () => {
+  it('pads short packets if enabled, and reports one that is too long', () => {
     const card = started();
     card.send(0, frameTo(BROADCAST_BYTES, 20));
     card.csr(4, 0x0915);
@@ -232,7 +232,7 @@ describe('the transmitter', () => {
     expect(card.csr(0) & (BABL | ERR)).toBe(BABL | ERR);
   });
 
-  it('interrupts only for packets that are marked, if it is told so', () => {
+  it('interrupts only for marked packets if configured', () => {
     const card = started();
     card.csr(5, 0x4000);
     card.send(0, frameTo(BROADCAST_BYTES));
@@ -242,7 +242,7 @@ describe('the transmitter', () => {
     expect(card.csr(0) & TINT).toBe(TINT);
   });
 
-  it('stops at a packet without an end, and at one that is not in memory', () => {
+  it('stops at a packet without an end, and at one outside memory', () => {
     const card = started();
     for (let index = 0; index < 4; index++) card.put(TX_RING, index, OWN | STP, DATA, 60);
     card.csr(0, IENA | TDMD);
@@ -265,7 +265,7 @@ describe('the transmitter', () => {
 });
 
 describe('the receiver', () => {
-  it('keeps frames until there are buffers, and misses what none has room for', () => {
+  it('holds frames until there are buffers, and counts missed frames', () => {
     const card = started();
     card.receiveBuffers(1536);
     const frames = [1, 2, 3, 4, 5].map(seed => frameTo(MAC_BYTES, 60, seed));
@@ -280,7 +280,7 @@ describe('the receiver', () => {
     expect([card.csr(0) & (MISS | ERR), card.csr(112)]).toEqual([MISS | ERR, 1]);
   });
 
-  it('filters by its address, for everybody, and for groups by their hash', () => {
+  it('filters by address, broadcast, and multicast hash', () => {
     const group = Uint8Array.of(0x01, 0x00, 0x5e, 0x00, 0x00, 0x01);
     const other = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
     const taken = (mode: number, target: Uint8Array, hash: readonly [number, number] = [8, 0]) => {
@@ -308,7 +308,7 @@ describe('the receiver', () => {
     expect(hits.length).toBe(1);
   });
 
-  it('takes padding off if it may', () => {
+  it('strips padding if enabled', () => {
     const card = new Card(2);
     card.csr(4, 0x0515);
     card.csr(0, STRT | IENA);

@@ -43,8 +43,8 @@ class Driver extends WakeDriver {
   }
 }
 
-describe('what wakes a machine up', () => {
-  test('a magic packet that comes after a frame for which there was no room', () => {
+describe('wake-up', () => {
+  test('a magic packet after a frame that did not fit wakes the machine up', () => {
     const driver = new Driver();
     driver.rig.out(REG.rcr, 4, ALL);
     driver.rig.out(REG.cr, 1, RECEIVE);
@@ -54,7 +54,7 @@ describe('what wakes a machine up', () => {
     expect(driver.requests).toEqual([WOKEN]);
   });
 
-  test('the card says that it can', () => {
+  test('the card reports that it supports it', () => {
     const driver = new Driver();
     expect(driver.capabilities & 0xf800).toBe(0xc800);
     expect(driver.control).toBe(D0 | 0x8);
@@ -85,7 +85,7 @@ describe('what wakes a machine up', () => {
     expect(driver.control & ~0x8).toBe(D0);
   });
 
-  test('a link that is there again, and not its loss', () => {
+  test('a restored link wakes the machine up, its loss does not', () => {
     const driver = new Driver().sleep({ config3: CONFIG3.linkUp });
     driver.setLink(false);
     expect(driver.requests).toEqual([]);
@@ -97,7 +97,7 @@ describe('what wakes a machine up', () => {
     ['nothing is enabled', {}],
     ['power management is off', { config1: 0, config3: CONFIG3.magic }],
     ['the filter lets no broadcasts pass', { config3: CONFIG3.magic, filter: RCR.physicalMatch }],
-  ])('nothing while %s', (_, enabled) => {
+  ])('nothing wakes the machine up while %s', (_, enabled) => {
     const driver = new Driver().sleep(enabled);
     driver.receive(magic(BROADCAST_BYTES));
     driver.setLink(false);
@@ -105,7 +105,7 @@ describe('what wakes a machine up', () => {
     expect([driver.control & ~0x8, driver.requests]).toEqual([D3 | PME_EN, []]);
   });
 
-  test('nothing in D0, and only when events are enabled', () => {
+  test('nothing wakes the machine up in D0, or while events are disabled', () => {
     const driver = new Driver().sleep({ config3: CONFIG3.magic, enable: 0 });
     driver.control = D0 | PME_EN;
     driver.receive(magic(MAC_BYTES));
@@ -118,7 +118,7 @@ describe('what wakes a machine up', () => {
     expect(driver.requests).toEqual([WOKEN]);
   });
 
-  test('frames that come meanwhile are not received', () => {
+  test('frames that arrive in the meantime are not received', () => {
     const driver = new Driver();
     driver.rig.out(REG.cr, 1, RECEIVE);
     driver.sleep({});
@@ -130,7 +130,7 @@ describe('what wakes a machine up', () => {
   });
 });
 
-test('the event survives all but the loss of power', () => {
+test('the event survives everything except the loss of power', () => {
   const driver = new Driver().sleep({ config3: CONFIG3.magic });
   const { device, pci } = driver.rig.built;
   driver.receive(magic(MAC_BYTES));

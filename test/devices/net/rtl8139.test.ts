@@ -94,7 +94,7 @@ describe('identity', () => {
     expect(rig.built.pci!.readConfig(8, 1)).toBe(0x20);
   });
 
-  it('lets its configuration be changed only while it is unlocked', () => {
+  it('allows changes of its configuration only while it is unlocked', () => {
     const rig = new NicRig(rtl8139);
     const before = rig.in(CONFIG1, 1);
     rig.out(CONFIG1, 1, 0xff);
@@ -104,7 +104,7 @@ describe('identity', () => {
     expect(rig.in(CONFIG1, 1)).toBe(0x2d);
   });
 
-  it('keeps its address and configuration across a reset by the driver, and nothing else', () => {
+  it('keeps only its address and configuration across a reset by the driver', () => {
     const rig = classic();
     rig.out(0, 4, 0x1234_5678);
     rig.out(CR, 1, 0x10);
@@ -114,7 +114,7 @@ describe('identity', () => {
 });
 
 describe('the four transmit registers', () => {
-  it('send in their order, and say so', () => {
+  it('send in order, and report it', () => {
     const rig = classic();
     for (let index = 0; index < 6; index++) {
       rig.memory.writable(DATA, 100).set(frameTo(BROADCAST_BYTES, 100, index));
@@ -129,7 +129,7 @@ describe('the four transmit registers', () => {
     expect([rig.in(ISR, 2), rig.interrupts]).toEqual([0, false]);
   });
 
-  it('wait for the one whose turn it is', () => {
+  it('are used in turn', () => {
     const rig = classic();
     rig.out(TSAD0 + 4, 4, DATA);
     rig.out(TSD0 + 4, 4, 60);
@@ -142,7 +142,7 @@ describe('the four transmit registers', () => {
   it.each([
     ['with four registers', classic, 0xffff_ffff, 0xffff_ffff],
     ['in C+ mode', () => cplus(), 0xffff_ff00, 0xffff_ffff],
-  ])('read and keep the same by words and by bytes %s', (_, start, low, high) => {
+  ])('have the same contents by words and by bytes %s', (_, start, low, high) => {
     const written = start();
     const bytewise = start();
     for (const [at, kept] of [
@@ -172,7 +172,7 @@ describe('the four transmit registers', () => {
     expect([rig.port.sent.length, rig.in(TSD0 + 4, 4) & 0x2000]).toEqual([2, 0x2000]);
   });
 
-  it('abort a frame that is too long, and stop at one that is not in memory', () => {
+  it('abort a frame that is too long, and stop at one outside memory', () => {
     const rig = classic();
     rig.out(TSAD0, 4, DATA);
     rig.out(TSD0, 4, 1793);
@@ -194,7 +194,7 @@ describe('the four transmit registers', () => {
 });
 
 describe('the ring buffer', () => {
-  it('gets frames with a header and their check sequence', () => {
+  it('receives frames with a header and their FCS', () => {
     const rig = classic();
     expect(rig.in(CR, 1) & 1).toBe(1);
     rig.port.receive(frameTo(MAC_BYTES, 61), frameTo(BROADCAST_BYTES, 20));
@@ -229,7 +229,7 @@ describe('the ring buffer', () => {
     expect(rig.in(CBR, 2)).toBe(6 * 1508 - 8192);
   });
 
-  it('takes frames again only when a quarter of a full buffer is free', () => {
+  it('resumes after being full only when a quarter of it is free', () => {
     const rig = classic();
     const frame = frameTo(MAC_BYTES, 64);
     const bytes = 4 + frame.length + 4;
@@ -247,7 +247,7 @@ describe('the ring buffer', () => {
     expect(rig.in(CBR, 2)).toBe(((count + 1) * bytes) % 8192);
   });
 
-  it('says that it is full once, and takes the frame when there is room', () => {
+  it('reports once that it is full, and receives the frame when it fits', () => {
     const rig = classic();
     const frame = frameTo(MAC_BYTES, 1500);
     const frames = Array.from({ length: 7 }, () => frame);
@@ -281,7 +281,7 @@ describe('the filters', () => {
     return (rig.in(ISR, 2) & ROK) !== 0 ? rig.memory.readU32(BUFFER) & 0xe000 : null;
   };
 
-  it('are for its address, for everybody, and for groups by their hash', () => {
+  it('match its address, broadcast, and multicast by hash', () => {
     const none = [0, 0] as const;
     expect(taken(0x02, none, MAC_BYTES)).toBe(0x4000);
     expect(taken(0x08, none, MAC_BYTES)).toBe(null);
@@ -298,7 +298,7 @@ describe('the filters', () => {
 });
 
 describe('C+ transmit descriptors', () => {
-  it('make a packet of several buffers', () => {
+  it('form a packet from several buffers', () => {
     const rig = cplus();
     const frame = frameTo(BROADCAST_BYTES, 300);
     rig.memory.writable(DATA, 300).set(frame);
@@ -317,7 +317,7 @@ describe('C+ transmit descriptors', () => {
     expect(rig.port.sent.length).toBe(2);
   });
 
-  it('have checksums computed', () => {
+  it('request checksums', () => {
     const rig = cplus();
     send(rig, ipFrame('tcp', 33), 0x0005_0000);
     send(rig, ipFrame('udp', 34), 0x0006_0000);
@@ -329,7 +329,7 @@ describe('C+ transmit descriptors', () => {
     expect(rig.port.sent[2]).toEqual(ipFrame('tcp', 33));
   });
 
-  it('have a large segment divided', () => {
+  it('request segmentation', () => {
     const rig = cplus();
     const large = ipFrame('tcp', 4000, { flags: 0x19 });
     send(rig, large, 0x0800_0000 | (1460 << 16));
@@ -345,7 +345,7 @@ describe('C+ transmit descriptors', () => {
     expect(Buffer.concat(sent.map(frame => frame.subarray(54)))).toEqual(Buffer.from(large.subarray(54)));
   });
 
-  it('put a VLAN tag in', () => {
+  it('insert a VLAN tag', () => {
     const rig = cplus();
     const frame = frameTo(BROADCAST_BYTES, 60);
     send(rig, frame, 0, 0x0002_0000 | 0x0520);
@@ -354,7 +354,7 @@ describe('C+ transmit descriptors', () => {
     ]);
   });
 
-  it('are refused when they have no beginning, are too long, or say nonsense', () => {
+  it('are rejected without a first segment, if too long, or if invalid', () => {
     const rig = cplus();
     put(rig, TX_RING, 0, OWN | LS | 60, DATA);
     for (let index = 1; index < 4; index++) put(rig, TX_RING, index, OWN | FS | 0xffff, DATA);
@@ -366,7 +366,7 @@ describe('C+ transmit descriptors', () => {
     expect(rig.memory.readU32(TX_RING + 80) & 0x8080_0000).toBe(0x0080_0000);
   });
 
-  it('do not hold the machine up, whatever the ring is', () => {
+  it('do not block the machine, whatever the ring contains', () => {
     const rig = cplus();
     // 64 descriptors, each with as many segments as there may be.
     const large = ipFrame('tcp', 60_000);
@@ -386,7 +386,7 @@ describe('C+ transmit descriptors', () => {
 });
 
 describe('C+ receive descriptors', () => {
-  it('get frames, and say whom they are for', () => {
+  it('receive frames, and report the kind of address', () => {
     const rig = cplus();
     receiveBuffers(rig, 1536);
     rig.port.receive(frameTo(MAC_BYTES, 100), frameTo(BROADCAST_BYTES, 60));
@@ -396,7 +396,7 @@ describe('C+ receive descriptors', () => {
     expect([rig.in(ISR, 2), rig.interrupts]).toEqual([ROK, true]);
   });
 
-  it('share a frame that is longer than each', () => {
+  it('share a frame that exceeds each of them', () => {
     const rig = cplus();
     receiveBuffers(rig, 256);
     rig.port.receive(frameTo(MAC_BYTES, 600));
@@ -414,7 +414,7 @@ describe('C+ receive descriptors', () => {
     expect([rig.port.receive(), rig.in(MPC, 4)]).toEqual([0, 1]);
   });
 
-  it('that are missing keep a frame until there are some, without a word from the driver', () => {
+  it('hold a frame until there are any, without a kick', () => {
     const rig = cplus();
     receiveBuffers(rig, 1536);
     const frames = [1, 2, 3, 4, 5].map(seed => frameTo(MAC_BYTES, 60, seed));
@@ -428,7 +428,7 @@ describe('C+ receive descriptors', () => {
     expect(rig.memory.readable(BUFFER, 60)).toEqual(frames[4]);
   });
 
-  it('have checksums checked, and a tag taken out', () => {
+  it('report checksums, and strip a tag', () => {
     const rig = cplus(0x63);
     receiveBuffers(rig, 1536);
     const wrong = ipFrame('tcp', 33);
@@ -444,7 +444,7 @@ describe('C+ receive descriptors', () => {
     expect(rig.memory.readable(BUFFER + 0x3000, 60)).toEqual(frame);
   });
 
-  it('outside of memory stop the card', () => {
+  it('outside memory stop the card', () => {
     const rig = cplus();
     put(rig, RX_RING, 0, OWN | 1536, 2 ** 40);
     rig.port.receive(frameTo(MAC_BYTES));
@@ -453,8 +453,8 @@ describe('C+ receive descriptors', () => {
   });
 });
 
-describe('the rest', () => {
-  it('counts for the driver', () => {
+describe('statistics, timer and link', () => {
+  it('dumps the counters for the driver', () => {
     const rig = cplus();
     receiveBuffers(rig, 1536);
     send(rig, frameTo(BROADCAST_BYTES), 0);
@@ -465,7 +465,7 @@ describe('the rest', () => {
     expect([0, 8, 40, 48].map(at => rig.memory.readU64(DATA + at))).toEqual([1n, 2n, 1n, 1n]);
   });
 
-  it('interrupts when its timer has counted to the interval', () => {
+  it('interrupts when the timer reaches its interval', () => {
     const rig = classic();
     rig.out(TIMER_INT, 4, 33_000 * 5);
     rig.out(TCTR, 4, 0);
@@ -478,7 +478,7 @@ describe('the rest', () => {
     expect(rig.in(ISR, 2)).toBe(0);
   });
 
-  it('says that the link has gone, and come', () => {
+  it('reports that the link goes down and up', () => {
     const rig = classic();
     expect([rig.in(MSR, 1) & 4, rig.in(BMSR, 2) & 0x24, rig.in(BMCR, 2)]).toEqual([0, 0x24, 0x3100]);
     rig.built.capabilities!.nic!.setLink(false);

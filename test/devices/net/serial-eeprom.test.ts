@@ -61,7 +61,7 @@ class Pins {
 }
 
 describe.each([64, 128, 256])('of %i words', words => {
-  test('a read gives a zero, the word, and those after it', () => {
+  test('a read returns a zero, the word, and the words after it', () => {
     const pins = new Pins(words);
     expect(pins.eeprom.output).toBe(true);
     pins.command(0b10, words - 1);
@@ -72,7 +72,7 @@ describe.each([64, 128, 256])('of %i words', words => {
     expect(pins.read(5)).toBe(0x1005);
   });
 
-  test('it is written and erased only while it has been enabled', () => {
+  test('writes and erasures have an effect only while enabled', () => {
     const pins = new Pins(words);
     pins.write(3, 0xbeef);
     expect(pins.read(3)).toBe(0x1003);
@@ -97,7 +97,7 @@ describe.each([64, 128, 256])('of %i words', words => {
   });
 });
 
-test('zeros before the start bit are passed over, and a command that is cut off is forgotten', () => {
+test('zeros before the start bit are skipped, and an incomplete command is discarded', () => {
   const pins = new Pins(64);
   pins.eeprom.setPins(true, false, false);
   pins.send(0, 9);
@@ -111,7 +111,7 @@ test('zeros before the start bit are passed over, and a command that is cut off 
   expect(pins.read(9)).toBe(0x1009);
 });
 
-test('it goes on in the middle of a read after it has been saved and loaded', () => {
+test('a read continues after save and load', () => {
   const pins = new Pins(256);
   pins.extended(0b11);
   pins.end();

@@ -28,7 +28,7 @@ describe('the functions of a slot', () => {
     machine.pci.assign();
   });
 
-  test('are found beside each other, each with its BAR and pin', () => {
+  test('are found side by side, each with its BAR and pin', () => {
     const at = (fn: number) => new ConfigOf(machine, 0, 3, fn);
     expect([0, 1, 2, 3, 4, 5, 6, 7].filter(fn => at(fn).exists)).toEqual([0, 1, 5]);
     expect([0, 1, 5].map(fn => at(fn).read(HEADER_TYPE, 1))).toEqual([0x80, 0x80, 0x80]);
@@ -44,7 +44,7 @@ describe('the functions of a slot', () => {
     expect(asserted(machine)).toEqual([16, 19]);
   });
 
-  test('are a single one when the others are gone', () => {
+  test('become a single function when the others are removed', () => {
     functions[0]!.setInterrupt(true);
     for (const fn of functions.slice(1)) machine.pci.root.unplug(fn);
     expect(new ConfigOf(machine, 0, 3, 0).read(HEADER_TYPE, 1)).toBe(0);
@@ -83,7 +83,7 @@ describe('nested bridges', () => {
     machine.pci.assign();
   });
 
-  test('have bus numbers in depth-first order, and windows inside each other', () => {
+  test('have bus numbers in depth-first order, and nested windows', () => {
     expect(['near', 'far'].map((_, i) => machine.pci.addressOf([near, far][i]!))).toEqual([
       '02:01.0',
       '03:05.0',
@@ -98,7 +98,7 @@ describe('nested bridges', () => {
     expect(new ConfigOf(machine, 0, 4).read(0x10, 4)).toBe(0x0200_000c);
   });
 
-  test('forward only what every one of them does', () => {
+  test('forward only what all of them forward', () => {
     new ConfigOf(machine, 2, 7).write(COMMAND, 2, 0);
     expect(machine.memoryBus.read(0xc000_0008, 4)).toBe(0xffff_ffff);
     expect(machine.ports.read(0xc008, 4)).toBe(8);
@@ -146,7 +146,7 @@ describe('nested bridges', () => {
     expect(bridge.read(bridge.capability(EXPRESS) + 2, 2)).toBe(0x0072);
   });
 
-  test('stop the requests of what is behind them', () => {
+  test('block DMA and interrupts of devices behind them', () => {
     const changes: boolean[] = [];
     far.onBusMaster(allowed => changes.push(allowed));
     new ConfigOf(machine, 3, 5).write(COMMAND, 2, BUS_MASTER);
@@ -157,7 +157,7 @@ describe('nested bridges', () => {
     expect(changes).toEqual([true, false, true]);
   });
 
-  test('reset what is behind them, when the guest says so', () => {
+  test('reset devices behind them on a secondary bus reset', () => {
     const resets: string[] = [];
     for (const fn of [near, far]) fn.onBusReset(() => resets.push(fn.name));
     const config = new ConfigOf(machine, 1);
@@ -193,7 +193,7 @@ describe('nested bridges', () => {
     expect(() => machine.pci.load({ ...state, version: 1 })).toThrow('"version"');
   });
 
-  test('take everything behind them along when they are unplugged', () => {
+  test('are unplugged with everything behind them', () => {
     far.setInterrupt(true);
     port.secondary.unplug(outer);
     expect(asserted(machine)).toEqual([]);
@@ -230,8 +230,8 @@ describe('an INTx pin that eventfds drive', () => {
   });
 });
 
-describe('places', () => {
-  test('follow from the order: bus 0 first, then a root port for each device, eight to a slot', () => {
+describe('slot assignment', () => {
+  test('follows the order: bus 0 first, then a root port per device, eight per slot', () => {
     const placesOf = (count: number) => {
       const machine = new FakeMachine();
       const devices = Array.from({ length: count }, (_, i) => deviceWithBar(`dev${i}`, 'memory32', 0x1000));
@@ -249,7 +249,7 @@ describe('places', () => {
     expect(() => placesOf(88)).toThrow('no free PCI slot for "dev87": remove a device');
   });
 
-  test('keep clear of those that were chosen', () => {
+  test('avoids slots that were chosen', () => {
     const machine = new FakeMachine();
     machine.pci.root.plug(deviceWithBar('mine', 'memory32', 0x1000), { slot: 24, function: 0 });
     for (let i = 0; i < 32; i++) machine.pci.plug(deviceWithBar(`dev${i}`, 'memory32', 0x1000));
@@ -259,7 +259,7 @@ describe('places', () => {
     expect(machine.pci.interruptSlots).toEqual([...Array.from({ length: 26 }, (_, i) => i + 1)]);
   });
 
-  test('are freed for others', () => {
+  test('reuses freed slots', () => {
     const machine = new FakeMachine();
     const devices = Array.from({ length: 30 }, (_, i) => deviceWithBar(`dev${i}`, 'memory32', 0x1000));
     for (const fn of devices) machine.pci.plug(fn);
@@ -271,7 +271,7 @@ describe('places', () => {
     expect([first!, second!].map(fn => machine.pci.addressOf(fn))).toEqual(['00:05.0', '05:00.0']);
   });
 
-  test('run out of bus numbers with an error', () => {
+  test('reports an error when bus numbers run out', () => {
     const machine = new FakeMachine();
     let bus = machine.pci.root;
     for (let depth = 0; depth < 256; depth++) {

@@ -47,7 +47,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(behind().exists).toBe(true);
   });
 
-  test('announces a device that comes, which the guest powers and finds', () => {
+  test('announces a device that is plugged in, which the guest powers and finds', () => {
     rig(false);
     const driver = start();
     expect(driver).toMatchObject({ state: 'off', present: false, linkActive: false, powered: false });
@@ -64,7 +64,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(driver.log).toHaveLength(2);
   });
 
-  test('has the guest release a device that is to go', () => {
+  test('has the guest release a device that is to be unplugged', () => {
     rig(true);
     const driver = start();
     configure();
@@ -86,7 +86,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(port.requestRemoval()).toBe(false);
   });
 
-  test('loses a device that is pulled out', () => {
+  test('handles a surprise removal', () => {
     rig(true);
     const driver = start();
     configure();
@@ -97,7 +97,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(driver).toMatchObject({ state: 'off', present: false, powered: false });
   });
 
-  test('keeps a device that the guest powers off of its own accord, without its state', () => {
+  test('keeps a device that the guest powers off itself, without its state', () => {
     rig(true);
     const driver = start();
     configure();
@@ -117,7 +117,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(ejected).toBe(1);
   });
 
-  test('takes the next device as soon as the last one is out', () => {
+  test('accepts the next device as soon as the last one is removed', () => {
     rig(true);
     const driver = start();
     port.onReleased = () => port.insert([device('dev1')]);
@@ -130,7 +130,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(port.secondary.functions.map(({ fn }) => fn.name)).toEqual(['dev1']);
   });
 
-  test('takes a device with several functions', () => {
+  test('accepts a device with several functions', () => {
     rig(false);
     const driver = start();
     port.insert([device('fn0'), device('fn1'), device('fn2')]);
@@ -144,7 +144,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect([0, 1, 2].map(fn => behind(fn).exists)).toEqual([false, false, false]);
   });
 
-  test('has devices come and go many times', () => {
+  test('survives plugging and unplugging devices many times', () => {
     rig(false);
     const driver = start();
     for (let round = 0; round < 50; round++) {
@@ -165,7 +165,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
 describe('a root port', () => {
   beforeEach(() => rig(true));
 
-  test('sends one MSI when an event begins to wait, and none while it is masked', () => {
+  test('sends one MSI when an event becomes pending, and none while it is masked', () => {
     const driver = new PciehpDriver(config, vectorOf(machine));
     const vector = vectorOf(machine);
     const sent = vector.sent.length;
@@ -183,13 +183,13 @@ describe('a root port', () => {
     expect(vector.sent.at(-1)).toEqual({ address: 0xfee0_0000n, data: 0x41 });
   });
 
-  test('does not interrupt a guest that has not asked for it', () => {
+  test('does not interrupt a guest that has not enabled it', () => {
     port.remove();
     expect(vectorOf(machine).sent).toEqual([]);
     expect(machine.lines.some(({ level }) => level)).toBe(false);
   });
 
-  test('is saved with what has been announced and not been looked at', () => {
+  test('is saved with pending events', () => {
     const driver = new PciehpDriver(config, vectorOf(machine));
     port.requestRemoval();
     const state = machine.pci.save();
@@ -201,7 +201,7 @@ describe('a root port', () => {
     expect(driver.present).toBe(false);
   });
 
-  test('loads a slot that is powered off with its device in it', () => {
+  test('loads a slot that is powered off and has a device', () => {
     const driver = new PciehpDriver(config, null);
     driver.setPower(false);
     const state = machine.pci.save();
@@ -211,7 +211,7 @@ describe('a root port', () => {
     expect(behind().exists).toBe(false);
   });
 
-  test('is powered with its device after a reset, and without one that was to go', () => {
+  test('powers its device on after a reset, and removes one that was to be unplugged', () => {
     new PciehpDriver(config, null).setPower(false);
     port.secondary.functions[0]!.fn.reset();
     machine.pci.reset();
@@ -225,28 +225,31 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(0xc000_0004, 4)).toBe(0xffff_ffff);
   });
 
-  test.each([1, 2, 3])('survives garbage in its registers while devices come and go (seed %i)', seed => {
-    const random = new Random(seed);
-    let ejected = 0;
-    port.onReleased = () => ejected++;
-    for (let i = 0; i < 20_000; i++) {
-      const size = random.pick([1, 2, 4] as const) as AccessSize;
-      const at = random.below(0x100) & ~(size - 1);
-      const target = random.pick([config, behind()]);
-      if (random.below(3) > 0) target.write(at, size, random.u32());
-      else target.read(at, size);
-      if (random.below(50) === 0) port.requestRemoval();
-      if (random.below(50) === 0 && port.secondary.functions.length === 0) port.insert([device(`d${i}`)]);
-      if (random.below(500) === 0) port.remove();
-    }
-    expect(ejected).toBeGreaterThan(0);
-    // A reset would remove one that was to go.
-    port.remove();
-    port.insert([device()]);
-    for (const { fn } of port.secondary.functions) fn.reset();
-    machine.pci.reset();
-    const driver = new PciehpDriver(config, vectorOf(machine));
-    expect(driver).toMatchObject({ state: 'on', linkActive: true });
-    expect(behind().exists).toBe(true);
-  });
+  test.each([1, 2, 3])(
+    'survives garbage in its registers while devices are plugged and unplugged (seed %i)',
+    seed => {
+      const random = new Random(seed);
+      let ejected = 0;
+      port.onReleased = () => ejected++;
+      for (let i = 0; i < 20_000; i++) {
+        const size = random.pick([1, 2, 4] as const) as AccessSize;
+        const at = random.below(0x100) & ~(size - 1);
+        const target = random.pick([config, behind()]);
+        if (random.below(3) > 0) target.write(at, size, random.u32());
+        else target.read(at, size);
+        if (random.below(50) === 0) port.requestRemoval();
+        if (random.below(50) === 0 && port.secondary.functions.length === 0) port.insert([device(`d${i}`)]);
+        if (random.below(500) === 0) port.remove();
+      }
+      expect(ejected).toBeGreaterThan(0);
+      // A reset would remove one that was to go.
+      port.remove();
+      port.insert([device()]);
+      for (const { fn } of port.secondary.functions) fn.reset();
+      machine.pci.reset();
+      const driver = new PciehpDriver(config, vectorOf(machine));
+      expect(driver).toMatchObject({ state: 'on', linkActive: true });
+      expect(behind().exists).toBe(true);
+    },
+  );
 });

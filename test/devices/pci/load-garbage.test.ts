@@ -41,7 +41,7 @@ function damaged(state: StateValue, random: Random): StateValue {
 }
 
 test.each([1, 2, 3])(
-  'a damaged state of the tree is refused, or like one that a guest made (seed %i)',
+  'a damaged state of the tree is rejected, or like one caused by a guest (seed %i)',
   seed => {
     const random = new Random(seed);
     const machine = machineWithTree();

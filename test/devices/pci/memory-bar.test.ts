@@ -33,7 +33,7 @@ const slots = () =>
   [...kvm.slots.values()].map(({ address, size, readonly }) => [address, size, readonly]).sort();
 
 describe('a BAR with memory', () => {
-  test('is a slot of KVM where the guest puts it', () => {
+  test('is a KVM memory slot where the guest maps it', () => {
     expect(slots()).toEqual([[0xc000_0000, 16 * PAGE, false]]);
     fn.writeConfig(BAR0, 4, 0xd000_0000);
     expect(slots()).toEqual([[0xd000_0000, 16 * PAGE, false]]);
@@ -44,12 +44,12 @@ describe('a BAR with memory', () => {
     expect(video.bytes[0]).toBe(0);
   });
 
-  test('is reached by the DMA of other devices', () => {
+  test('is reachable by the DMA of other devices', () => {
     machine.memoryBus.memory.writeU32(0xc000_0004, 0x1234_5678);
     expect([...video.bytes.subarray(4, 8)]).toEqual([0x78, 0x56, 0x34, 0x12]);
   });
 
-  test('tells its device what was written to it', () => {
+  test('notifies its device of writes', () => {
     const watch = video.watch();
     const other = video.watch();
     machine.memoryBus.memory.writeU32(0xc000_5000, 1);
@@ -70,7 +70,7 @@ describe('a BAR with memory', () => {
     );
   });
 
-  test('is gone once its memory has been released', () => {
+  test('is unmapped once its memory is released', () => {
     video.release();
     expect(slots()).toEqual([]);
     expect(machine.memoryBus.owner(0xc000_0000)).toBeNull();
@@ -92,7 +92,7 @@ describe('an expansion ROM', () => {
     expect(slots()).toEqual([]);
   });
 
-  test('comes back from a saved state, and is off after a reset', () => {
+  test('is restored from a saved state, and disabled after a reset', () => {
     fn.writeConfig(ROM, 4, 0xd100_0001);
     const state = fn.save();
     fn.reset();

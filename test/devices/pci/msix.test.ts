@@ -40,7 +40,7 @@ function unmask(vector: number): void {
   msix.writeTable(16 * vector + 12, 4, 0);
 }
 
-test('the capability has the size and places of the table', () => {
+test('the capability has the size and location of the table', () => {
   expect(fn.readConfig(CONTROL, 2)).toBe(69);
   expect(fn.readConfig(0x44, 4)).toBe(0x1002);
   expect(fn.readConfig(0x48, 4)).toBe(0x2002);
@@ -61,7 +61,7 @@ test('a vector sends its message only while MSI-X is on and nothing masks it', (
   expect(vectors[1]!.sent).toHaveLength(2);
 });
 
-test('a function that is no bus master sends nothing, and what is pending later', () => {
+test('a function that is not a bus master sends nothing, and pending messages later', () => {
   unmask(1);
   fn.writeConfig(CONTROL, 2, ENABLE);
   fn.writeConfig(COMMAND, 2, 0);
@@ -72,7 +72,7 @@ test('a function that is no bus master sends nothing, and what is pending later'
   expect(vectors[1]!.sent).toEqual([{ address: 0xfee0_1000n, data: 0x31 }]);
 });
 
-test('silent vectors cost nothing', () => {
+test('unused vectors have no routes', () => {
   unmask(0);
   fn.writeConfig(CONTROL, 2, ENABLE);
   fn.writeConfig(CONTROL, 2, ENABLE | MASK_ALL);
@@ -82,7 +82,7 @@ test('silent vectors cost nothing', () => {
   expect(vectors[1]!.configured).toBe(0);
 });
 
-test('narrow and misplaced accesses to the table change their bytes at most', () => {
+test('narrow and misaligned accesses to the table change at most their own bytes', () => {
   msix.writeTable(16, 4, 0x4433_2211);
   msix.writeTable(17, 1, 0xaa);
   msix.writeTable(18, 2, 0xbbbb);
@@ -102,7 +102,7 @@ test('pending bits of all vectors are readable with any size', () => {
   expect([msix.readPending(8, 1), msix.readPending(12, 4), msix.readPending(0xffc, 4)]).toEqual([0x20, 0, 0]);
 });
 
-test('a reset masks everything and drops what is pending', () => {
+test('a reset masks everything and clears what is pending', () => {
   unmask(0);
   vectors[0]!.signal();
   fn.reset();

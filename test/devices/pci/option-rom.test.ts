@@ -32,7 +32,7 @@ function card(
 }
 
 describe('a network card', () => {
-  test('has the ROM of iPXE, with its own IDs, when firmware is to boot from it', () => {
+  test('has the iPXE ROM, with its own IDs, if firmware boots from it', () => {
     for (const { shown } of [card(['disk', 'network']), card([], { bootindex: 3 })]) {
       const bytes = Buffer.from(shown()!);
       expect(bytes.readUInt32LE(0x44)).toBe(0x1041_1af4);
@@ -40,35 +40,35 @@ describe('a network card', () => {
     }
   });
 
-  test('has it with its own IDs as well where the file has none, as the one for ne2k_pci of Debian', () => {
+  test("has its own IDs even if the file has none, like Debian's for ne2k_pci", () => {
     const { shown } = card(['network'], {}, DEBIAN, 'bios', networkRom(0, 0));
     const bytes = Buffer.from(shown()!);
     expect(bytes.readUInt32LE(0x44)).toBe(0x1041_1af4);
     expect(bytes.reduce((sum, byte) => sum + byte, 0) & 0xff).toBe(0);
   });
 
-  test('has the image for UEFI where that boots', () => {
+  test('has the UEFI image if UEFI boots', () => {
     const uefi = DEBIAN.replace('pxe-', 'efi-');
     expect(card(['network'], {}, uefi, 'uefi').shown()).not.toBeNull();
     expect(card(['network'], {}, uefi).shown()).not.toBeNull();
     expect(card(['network'], {}, DEBIAN, 'uefi').shown()).toBeNull();
   });
 
-  test('has none otherwise', () => {
+  test('has no ROM otherwise', () => {
     expect(card(null, { bootindex: 1 }).shown()).toBeNull();
     expect(card(['disk']).shown()).toBeNull();
     expect(card(['network'], { rombar: false }).shown()).toBeNull();
     expect(card(['network'], { romfile: '' }).shown()).toBeNull();
   });
 
-  test('has the one of its options, whatever boots', () => {
+  test('has the ROM of its options, whatever boots', () => {
     const { machine, shown } = card(null, { romfile: '/srv/my.rom' }, '/srv/my.rom');
     expect(shown()).toEqual(new Uint8Array(networkRom()));
     expect(machine.warnings).toEqual([expect.stringMatching(/net0: .*ROM of a 1af4:1000.*1af4:1041/)]);
     expect(() => card(null, { romfile: '/srv/other.rom' })).toThrow(/other.rom/);
   });
 
-  test('says which package is missing', () => {
+  test('names the missing package', () => {
     const { machine, shown } = card(['network'], {}, null);
     expect(shown()).toBeNull();
     expect(machine.warnings).toEqual([expect.stringMatching(/net0: .*package ipxe-qemu/)]);

@@ -33,7 +33,7 @@ describe('PciFunction', () => {
     machine.pci.assign();
   });
 
-  test('shows its identity, which cannot be written', () => {
+  test('has read-only IDs', () => {
     for (let offset = 0; offset < 16; offset += 4) {
       if (offset !== COMMAND) fn.writeConfig(offset, 4, 0xffff_ffff);
     }
@@ -67,7 +67,7 @@ describe('PciFunction', () => {
     expect(moves).toEqual([0xc000_0000, null, 0xc000_0000]);
   });
 
-  test('follows a BAR that the guest moves, and decodes nothing while it is sized', () => {
+  test('follows a BAR that the guest moves, and decodes nothing while the BAR is sized', () => {
     fn.writeConfig(BAR0, 4, 0xd000_0000);
     expect(machine.memoryBus.read(0xd000_0008, 4)).toBe(8);
     expect(machine.memoryBus.read(0xc000_0008, 4)).toBe(0xffff_ffff);
@@ -80,14 +80,14 @@ describe('PciFunction', () => {
     expect(moves).toEqual([0xc000_0000, 0xd000_0000, null]);
   });
 
-  test('a BAR on top of another function or the ECAM window takes over nothing', () => {
+  test('a BAR that overlaps another function or the ECAM window claims nothing', () => {
     fn.writeConfig(BAR0, 4, 0xe000_0000);
     expect(machine.memoryBus.read(0xe000_8000, 4)).toBe(0x5678_1234);
     fn.writeConfig(BAR0, 4, 0xc000_0000);
     expect(machine.memoryBus.read(0xc000_0010, 4)).toBe(0x10);
   });
 
-  test('asserts its wire unless the command register disables interrupts, and shows that in the status', () => {
+  test('asserts its pin unless the command register disables interrupts, and shows it in the status', () => {
     const line = machine.lines[17]!;
     fn.setInterrupt(true);
     expect([line.level, fn.readConfig(STATUS, 2) & 8]).toEqual([true, 8]);
@@ -99,7 +99,7 @@ describe('PciFunction', () => {
     expect([line.level, fn.readConfig(STATUS, 2) & 8]).toEqual([false, 0]);
   });
 
-  test('functions share a wire', () => {
+  test('functions share an interrupt line', () => {
     const others = Array.from({ length: 4 }, (_, i) => {
       const other = new PciFunction(`dev${i + 1}`, { vendor: 1, device: 1, revision: 0, classCode: 0 });
       machine.pci.plug(other);

@@ -30,7 +30,7 @@ describe('configuration mechanism #1', () => {
     machine.pci.assign();
   });
 
-  test('reads and writes registers of any size behind the address register', () => {
+  test('reads and writes the addressed register in any size', () => {
     machine.ports.write(0xcf8, 4, 0x8000_0800);
     expect(machine.ports.read(0xcf8, 4)).toBe(0x8000_0800);
     expect(machine.ports.read(0xcfc, 4)).toBe(0x0001_abcd);
@@ -49,7 +49,7 @@ describe('configuration mechanism #1', () => {
     }
   });
 
-  test('the address register takes only dwords', () => {
+  test('the address register accepts only dwords', () => {
     machine.ports.write(0xcf8, 4, 0x8000_0800);
     machine.ports.write(0xcf8, 2, 0x1111);
     machine.ports.write(0xcfb, 1, 0);
@@ -94,7 +94,7 @@ describe('ECAM', () => {
 });
 
 describe('slots', () => {
-  test('report when none is free', () => {
+  test('report an error when none is free', () => {
     const machine = new FakeMachine();
     const { root } = machine.pci;
     for (let i = 0; i < 31; i++) root.plug(deviceWithBar(`dev${i}`, 'memory32', 0x1000));
@@ -108,7 +108,7 @@ describe('slots', () => {
     );
   });
 
-  test('BARs that do not fit are refused', () => {
+  test('BARs that do not fit are rejected', () => {
     const machine = new FakeMachine();
     machine.pci.plug(deviceWithBar('gpu0', 'memory32', 2 ** 29));
     machine.pci.plug(deviceWithBar('gpu1', 'memory32', 0x1000));
@@ -169,7 +169,7 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(0xd000_0004, 4)).toBe(0xffff_ffff);
   });
 
-  test('makes its device an endpoint with a link, while one on bus 0 is part of the root complex', () => {
+  test('makes its device an endpoint with a link, while one on bus 0 is integrated into the root complex', () => {
     const capability = (base: number) => base + machine.memoryBus.read(base + 0x34, 1);
     const onBus0 = capability(ECAM + 0x8000);
     expect(machine.memoryBus.read(onBus0 + 2, 2)).toBe(0x92);
@@ -179,7 +179,7 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(onLink + 12, 4)).toBe(0x11);
   });
 
-  test('forwards interrupts to its own wire', () => {
+  test('forwards interrupts to its own pin', () => {
     behind.setInterrupt(true);
     expect(machine.lines.map((line, i) => (line.level ? i : 0)).filter(i => i > 0)).toEqual([18]);
   });

@@ -52,7 +52,7 @@ function drive(machine: FakeMachine, config: ConfigOf, msix: boolean): void {
 }
 
 test.each([{ type: 'virtio-blk', path: '/disk' }, { type: 'virtio-rng' }])(
-  'a $type that is plugged in, used and unplugged a thousand times leaves nothing behind',
+  'leaves nothing behind after a $type is plugged in, used and unplugged a thousand times',
   options => {
     const machine = new FakeMachine();
     machine.disk = new FakeBlockBackend();

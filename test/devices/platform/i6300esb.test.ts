@@ -47,7 +47,7 @@ describe('the watchdog', () => {
     ['poweroff', { kind: 'power-off', reason: REASON }],
     ['pause', { kind: 'pause', reason: REASON }],
     ['shutdown', { kind: 'power-button' }],
-  ])('does what its user has chosen when it is not restarted in both stages: %s', (action, request) => {
+  ])('performs the configured action when both stages expire: %s', (action, request) => {
     const { machine, start, restart, read } = rig(action);
     start();
     for (let round = 0; round < 3; round++) {
@@ -65,7 +65,7 @@ describe('the watchdog', () => {
     expect(machine.requests).toHaveLength(1);
   });
 
-  it('only says so if that is what its user wants, once', () => {
+  it('only reports it, once, if so configured', () => {
     const { machine, start } = rig('none');
     start(0x03, 0x06);
     machine.clock.advance(20_000);
@@ -81,7 +81,7 @@ describe('the watchdog', () => {
     expect([read(INTERRUPT, 1), machine.lines.some(line => line.level)]).toEqual([0, false]);
   });
 
-  it('changes nothing that is not unlocked', () => {
+  it('ignores writes that are not unlocked', () => {
     const { machine, start, write } = rig();
     start();
     write(PRELOAD1, 4, 0xf_ffff);
@@ -92,7 +92,7 @@ describe('the watchdog', () => {
     expect(machine.requests).toHaveLength(1);
   });
 
-  it('is stopped by its driver, unless that has locked it', () => {
+  it('is stopped by its driver unless the driver has locked it', () => {
     const stopped = rig();
     stopped.start();
     stopped.fn.writeConfig(LOCK, 1, 0);
@@ -112,7 +112,7 @@ describe('the watchdog', () => {
     expect(locked.fn.readConfig(LOCK, 1)).toBe(0x02);
   });
 
-  it('does not count while the machine stands still, and goes on where it was', () => {
+  it('does not count while the machine is paused, and continues afterward', () => {
     const { machine, built, start } = rig();
     start();
     built.device.quiesce!(() => {});
@@ -122,7 +122,7 @@ describe('the watchdog', () => {
     expect(machine.requests).toHaveLength(1);
   });
 
-  it('has no effect if its driver has turned its output off', () => {
+  it('has no effect if its driver has disabled its output', () => {
     const { machine, start } = rig();
     start(0x23);
     machine.clock.advance(5000);

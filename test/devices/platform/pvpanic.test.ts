@@ -6,7 +6,7 @@ import { FakeMachine } from '../../support/fake-machine.ts';
 
 const CRASH = { kind: 'crash', reason: 'the guest has panicked' };
 
-it('says that the guest has panicked, on ISA', () => {
+it('reports a guest panic, on ISA', () => {
   const machine = new FakeMachine();
   const options = pvpanic.config(zod).parse({ type: 'pvpanic' });
   const built = pvpanic.create(machine.services, options, 'panic0');
@@ -24,7 +24,7 @@ it('says that the guest has panicked, on ISA', () => {
   expect(Buffer.from(built.acpi!.systemBus!).toString('latin1')).toContain('QEMU0001');
 });
 
-it('says so on PCI', () => {
+it('reports a guest panic, on PCI', () => {
   const machine = new FakeMachine();
   const options = pvpanicPci.config(zod).parse({ type: 'pvpanic-pci' });
   const built = pvpanicPci.create(machine.services, options, 'panic0');

@@ -108,7 +108,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     ['USB', '$(basename /sys/bus/usb/devices/*/*/host*/target*/*/block/sd*)', 'stick.img'],
     ['an SD card', 'mmcblk0', 'card.img'],
   ])(
-    'a file system on %s takes a file, is sound, and is the same on the host',
+    'a file system on %s stores a file, is consistent, and is the same on the host',
     async (_, device, image) => {
       await guest.check(
         `/bin/mke2fs -q -t ext4 /dev/${device} && mkdir -p /mnt && mount /dev/${device} /mnt`,
@@ -200,7 +200,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     return Number(/queue="transmit".* (\d+)/.exec(line)![1]);
   }
 
-  test('the kernel carries the frames of a tap, counts them, and leaves them to threads where it cannot', async () => {
+  test('the kernel forwards the frames of a tap and counts them, and threads do where it cannot', async () => {
     expect(await dataPathOf('net0')).toBe('vhost-net');
     expect(await dataPathOf('net1')).toBe('threads of the VM (vhost-net: switched off)');
     const pid = await host.pid('vring: debian');
@@ -216,7 +216,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect((await sentBy('net0')) - before).toBeGreaterThan(1_000_000);
   }, 900_000);
 
-  test('it goes on where it was in another process, in the middle of a transfer, and after a pause', async () => {
+  test('it continues in another process, in the middle of a transfer, and after a pause', async () => {
     const before = await host.pid('vring: debian');
     await withCard(guest, user, async () => {
       const receiving = await guest.send(`nc ${WORLD} ${HALVES_PORT} </dev/null | sha256sum`);
@@ -234,7 +234,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await pingAndTransfer(host, guest, tap);
   }, 900_000);
 
-  test('it suspends to RAM, is woken up by a magic packet, and goes on with its devices', async () => {
+  test('it suspends to RAM, is woken up by a magic packet, and keeps its devices', async () => {
     expect(await guest.check('cat /sys/power/mem_sleep')).toContain('deep');
     await guest.check('echo deep >/sys/power/mem_sleep');
     const back = await guest.send('echo mem >/sys/power/state; echo back');
@@ -247,7 +247,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     await pingAndTransfer(host, guest, tap);
   }, 900_000);
 
-  test("what the balloon takes is the host's again", async () => {
+  test('the balloon returns memory to the host', async () => {
     await guest.check(`dd if=/dev/zero of=/tmp/fill bs=1M count=80 2>/dev/null; rm /tmp/fill`);
     const pid = await host.pid('vring: debian');
     const resident = async () =>
@@ -283,7 +283,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect(failed).toMatchObject({ status: 3, stderr: expect.stringContaining('no') });
   }, 600_000);
 
-  test('a write that finds no space left pauses the VM, and is done once there is some', async () => {
+  test('a write without space left pauses the VM, and completes once there is space', async () => {
     await guest.check(`dd if=/dev/urandom of=/tmp/data bs=1M count=${FILE_MIB} 2>/dev/null`);
     const written = await digest(guest, '/tmp/data');
     const name = '$(basename $(dirname $(grep -l 131072 /sys/block/sd*/size)))';
@@ -296,7 +296,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect(await guest.check(`head -c ${FILE_MIB * MiB} /dev/${name} | sha256sum`)).toContain(written);
   }, 900_000);
 
-  test('keys reach a USB keyboard, and Linux finds a tablet by its positions', async () => {
+  test('keys reach a USB keyboard, and Linux receives the positions of a tablet', async () => {
     const input = (name: string) =>
       `$(grep -lx 'vring USB ${name}' /sys/class/input/event*/device/name | head -n 1)`;
     // ABS_X and ABS_Y.
@@ -311,7 +311,7 @@ describe.skipIf(missing !== null)("Debian's kernel with disks and networks", () 
     expect(event.trim().split(/\s+/).slice(16).join(' ')).toBe('04 00 04 00 04 00 07 00');
   }, 600_000);
 
-  test('there are random numbers of the host', async () => {
+  test('random numbers come from the host', async () => {
     expect(await guest.check('cat /sys/class/misc/hw_random/rng_current')).toMatch(/^virtio_rng/);
     const bytes = 'head -c 16 /dev/hwrng | od -An -tx1';
     const first = await guest.check(bytes);

@@ -37,7 +37,7 @@ describe('drives on a SCSI bus', () => {
     machine.pci.assign();
   });
 
-  test('are placed where they are to be, or at the first free target', () => {
+  test('are placed at their configured address, or at the first free target', () => {
     attach({ type: 'scsi-hd', path: '/a', addr: '1:3' }, 'sd0');
     attach({ type: 'scsi-hd', path: '/b' }, 'sd1');
     attach({ type: 'scsi-cd' }, 'cd0');
@@ -54,7 +54,7 @@ describe('drives on a SCSI bus', () => {
     expect(() => attach({ type: 'scsi-hd', path: '/c' }, 'sd2')).toThrow(/sd2: all targets .* are taken/);
   });
 
-  test('are counted by themselves for as long as they are there', () => {
+  test('have their own counters for as long as they exist', () => {
     const before = machine.queueCounters.length;
     const built = attach({ type: 'scsi-hd', path: '/a' }, 'sd0');
     expect(machine.queueCounters.length).toBe(before + 1);
@@ -68,7 +68,7 @@ describe('drives on a SCSI bus', () => {
     expect(counters.released).toBe(true);
   });
 
-  test('say what their options do, and the rest as the disk has it', () => {
+  test('have the values of their options, and otherwise those of the disk', () => {
     attach({ type: 'scsi-hd', path: '/a', wwn: '0x5000c500', vendor: 'ACME', 'rotation-rate': 7200 }, 'sd0');
     expect(controller().units[0]!.identity).toMatchObject({
       ...{ kind: 'disk', vendor: 'ACME', product: 'VRING HARDDISK', serial: 'sd0', wwn: 0x5000c500n },
@@ -80,7 +80,7 @@ describe('drives on a SCSI bus', () => {
     );
   });
 
-  test('change their media, but not from under a guest that has locked them', () => {
+  test('change their media, but not while the guest has locked them', () => {
     const built = attach({ type: 'scsi-cd', path: '/cd' }, 'cd0');
     const { drive } = built.capabilities!.disk!;
     const [unit] = controller().units;
@@ -99,7 +99,7 @@ describe('drives on a SCSI bus', () => {
     expect(attach({ type: 'scsi-hd', path: '/a' }, 'sd0').capabilities!.disk!.drive).toBeNull();
   });
 
-  test('tell a driver of their size and of their leaving, if it wants to know', () => {
+  test('notify a driver of a new size and of their removal, if it has enabled that', () => {
     const built = attach({ type: 'scsi-hd', path: '/a' }, 'sd0');
     built.capabilities!.disk!.resize(2 ** 20);
     expect(controller().told).toEqual([]);

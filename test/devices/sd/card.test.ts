@@ -37,7 +37,7 @@ function csdOf(rig: SdRig): Uint8Array {
 }
 
 describe('identification', () => {
-  test('a card goes from idle to its selection, and each command answers in its state', () => {
+  test('a card goes from idle to selected, and each command is answered in its state', () => {
     const rig = new SdRig().start();
     const { commandComplete } = INTERRUPT;
     expect(rig.command(0, 0, R0)).toEqual({ normal: commandComplete, errors: 0 });
@@ -76,7 +76,7 @@ describe('identification', () => {
     rig.select();
   });
 
-  test('a card of high capacity waits for a host that knows it', () => {
+  test('a high-capacity card waits for a host that supports it', () => {
     const rig = new SdRig(4 * GiB).start();
     rig.command(0, 0, R0);
     rig.application(41, 0x4010_0000);
@@ -104,7 +104,7 @@ describe('identification', () => {
     expect(sizeOf(csd)).toBe(bytes);
   });
 
-  test('a disk that no card can have the size of is refused', () => {
+  test('a disk with a size that no card can have is rejected', () => {
     expect(() => new SdRig(GiB + 512)).toThrow(
       `disk card.img of card0 has ${GiB + 512} bytes, and an SD card of this size has a multiple of 524288: pad it with \`truncate -s %524288\``,
     );
@@ -112,7 +112,7 @@ describe('identification', () => {
     expect(() => new SdRig(MiB, { serial: 'no' })).toThrow(/hexadecimal/);
   });
 
-  test('the serial number is the one that is given', () => {
+  test('the serial number is the configured one', () => {
     const csd = new SdRig(MiB, { serial: '0x5a17' });
     csd.select();
     csd.command(7, 0, R0);
@@ -122,8 +122,8 @@ describe('identification', () => {
   });
 });
 
-describe('registers that travel as data', () => {
-  test('SCR, SD status, written blocks, and functions to switch', () => {
+describe('registers that are read as data', () => {
+  test('SCR, SD status, number of written blocks, and switch functions', () => {
     const rig = new SdRig().select();
     const get = (command: () => void, bytes: number) => {
       command();
@@ -158,7 +158,7 @@ describe('registers that travel as data', () => {
     expect([...get(() => rig.application(22, 0, R1, of(4)), 4)]).toEqual([0, 0, 0, 0]);
   });
 
-  test('an application command that there is not is an ordinary one', () => {
+  test('an unknown application command is an ordinary command', () => {
     const rig = new SdRig().select();
     rig.command(55, rig.address << 16);
     expect(rig.response & 0x20).toBe(0x20);
@@ -170,8 +170,8 @@ describe('registers that travel as data', () => {
   });
 });
 
-describe('what a card refuses', () => {
-  test('commands of another state, whose error the next response reports once', () => {
+describe('a card rejects', () => {
+  test('commands of another state, which the next response reports once', () => {
     const rig = new SdRig().select();
     expect(rig.command(2, 0, R2).errors).toBe(ERROR.commandTimeout);
     expect(rig.status() & ILLEGAL).toBe(ILLEGAL);
@@ -208,7 +208,7 @@ describe('what a card refuses', () => {
     expect(rig.disk.port!.log).toEqual([]);
   });
 
-  test('writes and erasures of a card that is protected', () => {
+  test('writes and erasures when it is write-protected', () => {
     const rig = new SdRig(MiB, { readonly: true }).select();
     expect(rig.read(REG.presentState) & 0x0008_0000).toBe(0);
     rig.command(24, 0, R1, {});
@@ -226,7 +226,7 @@ describe('erasing', () => {
   test.each([
     [64 * MiB, 512],
     [4 * GiB, 1],
-  ])('what is erased reads as zeros, and the card is busy until then (%i bytes)', (size, unit) => {
+  ])('erased blocks read as zeros, and the card is busy until then (%i bytes)', (size, unit) => {
     const rig = new SdRig(size).select();
     rig.fill(8);
     rig.command(32, 2 * unit);
@@ -241,7 +241,7 @@ describe('erasing', () => {
     expect(rig.disk.content.read(512, 512).some(byte => byte !== 0)).toBe(true);
   });
 
-  test('what is discarded is given back to the host', () => {
+  test('discarded blocks are returned to the host', () => {
     const rig = new SdRig().select();
     rig.command(32, 0);
     rig.command(33, 32 * MiB - 512);

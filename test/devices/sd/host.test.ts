@@ -9,7 +9,7 @@ const { commandComplete, transferComplete, dma } = INTERRUPT;
 const PRESENT = { dataInhibit: 2, inserted: 0x0007_0000, writable: 0x0008_0000 };
 const stateOf = (status: number) => (status >>> 9) & 0xf;
 
-describe('what a driver finds', () => {
+describe('a driver finds', () => {
   test('a controller by its class, with one slot in BAR 0, of version 3', () => {
     const rig = new SdRig();
     const { config } = rig.host.pci!;
@@ -21,7 +21,7 @@ describe('what a driver finds', () => {
     expect(rig.host.facts).toEqual([{ label: 'slot', value: 'VRING' }]);
   });
 
-  test('registers keep what can be written, at any width', () => {
+  test('registers that keep their writable bits, at any width', () => {
     const rig = new SdRig(null);
     rig.write(REG.blockSize, 0xffff_ffff);
     expect(rig.read(REG.blockSize)).toBe(0xffff_7fff);
@@ -33,7 +33,7 @@ describe('what a driver finds', () => {
     expect([rig.read(REG.blockSize), rig.read(REG.clockControl)]).toEqual([0, 0]);
   });
 
-  test('a card that comes and goes', () => {
+  test('a card that is inserted and removed', () => {
     const rig = new SdRig(null).start();
     expect(rig.read(REG.presentState) & PRESENT.inserted).toBe(0x0002_0000);
     expect(rig.command(8, 0x1aa).errors).toBe(ERROR.commandTimeout);
@@ -56,7 +56,7 @@ describe('what a driver finds', () => {
     expect(() => rig.insert(MiB)).toThrow('there is a card in the slot of sdhci0');
   });
 
-  test('a card without power or clock does not respond', () => {
+  test('no response from a card without power or clock', () => {
     const rig = new SdRig().select();
     rig.write(REG.clockControl, 1, 2);
     expect(rig.command(13, rig.address << 16).errors).toBe(ERROR.commandTimeout);
@@ -69,7 +69,7 @@ describe('what a driver finds', () => {
 });
 
 describe('interrupts', () => {
-  test('are reported where enabled, signaled where enabled, and cleared by ones', () => {
+  test('are reported where enabled, signaled where enabled, and cleared by writing ones', () => {
     const rig = new SdRig().select();
     rig.write(REG.signalEnable, 0, 2);
     rig.write(REG.argument, rig.address << 16);
@@ -99,8 +99,8 @@ describe('interrupts', () => {
 describe.each([
   ['standard', 64 * MiB, 512],
   ['high', 4 * GiB, 1],
-])('data of a card of %s capacity', (_, size, unit) => {
-  test('a block is read by the port', () => {
+])('data transfer with a card of %s capacity', (_, size, unit) => {
+  test('a block is read by PIO', () => {
     const rig = new SdRig(size).select();
     rig.fill(4);
     expect(rig.command(17, 2 * unit, R1, { mode: READ })).toEqual({ normal: commandComplete, errors: 0 });
@@ -111,7 +111,7 @@ describe.each([
     expect(stateOf(rig.status())).toBe(4);
   });
 
-  test('blocks are written by the port, and are durable when the transfer is complete', () => {
+  test('blocks are written by PIO, and are durable when the transfer is complete', () => {
     const rig = new SdRig(size).select();
     rig.command(25, 5 * unit, R1, { mode: MANY | MODE.autoCommand12, blocks: 3 });
     rig.writePort(pattern(9, 3));
@@ -126,7 +126,7 @@ describe.each([
     expect([...rig.readPort(1, 4)]).toEqual([0, 0, 0, 3]);
   });
 
-  test('SDMA waits at its boundary until the driver gives an address', () => {
+  test('SDMA waits at its boundary until the driver sets an address', () => {
     const rig = new SdRig(size).select();
     rig.fill(24);
     rig.write(REG.systemAddress, 0x1_0e00);
@@ -210,7 +210,7 @@ describe.each([
     expect(rig.command(12, 0, R1B).errors).toBe(0);
   });
 
-  test('a transfer without an end goes on until it is stopped', () => {
+  test('an open-ended transfer continues until it is stopped', () => {
     const rig = new SdRig(size).select();
     rig.fill(8);
     rig.command(18, 0, R1, { mode: READ | MODE.multiple });
@@ -230,8 +230,8 @@ describe.each([
   });
 });
 
-describe('what goes wrong', () => {
-  test('the host fails a read, a write and a flush', () => {
+describe('errors', () => {
+  test('reports failed reads, writes and flushes of the host', () => {
     const rig = new SdRig().select();
     rig.disk.port!.failures.push('host');
     rig.command(17, 0, R1, { mode: READ });
@@ -258,7 +258,7 @@ describe('what goes wrong', () => {
     expect(rig.status() & 0x0008_0000).toBe(0x0008_0000);
   });
 
-  test('a transfer past the end of the card', () => {
+  test('reports a transfer past the end of the card', () => {
     const rig = new SdRig(MiB).select();
     rig.write(REG.systemAddress, 0x1_0000);
     rig.command(18, MiB - 1024, R1, { mode: READ | MANY | MODE.dma, blocks: 4, blockSize: 0x7200 });
@@ -267,7 +267,7 @@ describe('what goes wrong', () => {
     expect(rig.status() >>> 31).toBe(1);
   });
 
-  test('blocks of another length, and another direction', () => {
+  test('reports blocks of a wrong length, and a wrong direction', () => {
     const rig = new SdRig().select();
     expect(rig.command(17, 0, R1, { mode: READ, blockSize: 256 }).errors).toBe(ERROR.dataCrc);
     rig.command(12, 0, R1);
@@ -282,7 +282,7 @@ describe('what goes wrong', () => {
     ['a descriptor that is not valid', [0x20, 0], 1],
     ['memory that is none', [0x23, 0x7000_0000], 3],
     ['a table that is too short', [0x23, 0x2000], 7],
-  ])('ADMA2 with %s', (_, [attributes, address], error) => {
+  ])('reports ADMA2 with %s', (_, [attributes, address], error) => {
     const rig = new SdRig().select();
     rig.write(REG.hostControl, 0x10, 1);
     rig.memory.writeU32(0x1000, attributes! | (512 << 16));
@@ -297,7 +297,7 @@ describe('what goes wrong', () => {
     expect(stateOf(rig.status())).toBe(4);
   });
 
-  test('a driver that does not wait, and resets of the lines', () => {
+  test('handles a driver that does not wait, and resets of the lines', () => {
     const rig = new SdRig().select();
     rig.command(17, 0, R1, { mode: READ });
     expect(rig.command(17, 0, R1, { mode: READ })).toEqual({ normal: 0, errors: 0 });
@@ -309,7 +309,7 @@ describe('what goes wrong', () => {
     rig.select();
   });
 
-  test('a transfer that is stopped at a gap continues there', () => {
+  test('continues a transfer that is stopped at a block gap', () => {
     const rig = new SdRig().select();
     rig.fill(4);
     rig.command(18, 0, R1, { mode: READ | MANY, blocks: 3 });
@@ -324,7 +324,7 @@ describe('what goes wrong', () => {
   });
 });
 
-describe('a machine that stops', () => {
+describe('a restored machine', () => {
   /** Continues in another machine what this one has in the middle of a transfer. */
   function continued(rig: SdRig, size: number): SdRig {
     rig.card!.device.quiesce!(() => {});
@@ -342,7 +342,7 @@ describe('a machine that stops', () => {
     return next;
   }
 
-  test.each([0, 1])('goes on with a read by DMA where it was, after %i steps', steps => {
+  test.each([0, 1])('continues a read by DMA after %i steps', steps => {
     const rig = new SdRig().select();
     rig.fill(8);
     rig.write(REG.systemAddress, 0x1_0000);
@@ -358,7 +358,7 @@ describe('a machine that stops', () => {
     expect(next.memory.readable(0x1_0000, 2048)).toEqual(pattern(1, 4));
   });
 
-  test('goes on with a block that the driver is reading, and one that it is writing', () => {
+  test('continues a block that the driver is reading, and one that it is writing', () => {
     const rig = new SdRig().select();
     rig.fill(8);
     rig.command(18, 0, R1, { mode: READ | MANY | MODE.autoCommand12, blocks: 2 });
@@ -380,7 +380,7 @@ describe('a machine that stops', () => {
     expect(next.acknowledge().normal).toBe(transferComplete);
   });
 
-  test('goes on to erase', () => {
+  test('continues an erasure', () => {
     const rig = new SdRig().select();
     rig.command(32, 0);
     rig.command(33, 3 * MiB - 512);
@@ -392,7 +392,7 @@ describe('a machine that stops', () => {
     expect(next.acknowledge().normal).toBe(transferComplete);
   });
 
-  test('a machine that goes on by itself does not ask twice', () => {
+  test('a resumed machine does not request anything twice', () => {
     const rig = new SdRig().select();
     rig.command(17, 0, R1, { mode: READ });
     rig.card!.device.quiesce!(() => {});

@@ -67,7 +67,7 @@ function disturb(rig: SdRig, random: Random): void {
   }
 }
 
-test.each(SEEDS)('drivers of garbage do no harm, and the next one finds everything in order (%i)', seed => {
+test.each(SEEDS)('drivers that write garbage do no harm, and the next one works (%i)', seed => {
   const random = new Random(seed);
   const rig = new SdRig(random.pick([2 ** 26, 4 * GiB]));
   let useful = 0;

@@ -18,7 +18,7 @@ const text = (of: Uint16Array, from: number, to: number) =>
     .trim();
 
 describe('the registers of an AHCI controller', () => {
-  test('say what it can, and what is on its ports', () => {
+  test('report its capabilities, and the drives on its ports', () => {
     const rig = new AhciRig();
     expect(rig.controller.pci!.readConfig(0, 4)).toBe(0x2922_8086);
     expect(rig.read(0x00)).toBe(0xc134_9f05);
@@ -29,7 +29,7 @@ describe('the registers of an AHCI controller', () => {
     expect(new AhciRig('sata-cd').port('sig')).toBe(0xeb14_0101);
   });
 
-  test('are reached by an index and data as well', () => {
+  test('can be accessed by an index and data register', () => {
     const rig = new AhciRig();
     const io = rig.controller.pci!.bars.find(({ index }) => index === 4)!.address!;
     rig.machine.ports.write(io + 0x10, 4, 0x10);
@@ -39,7 +39,7 @@ describe('the registers of an AHCI controller', () => {
     expect(rig.read(0x04)).toBe(0x8000_0002);
   });
 
-  test('let drives spin up one by one', () => {
+  test('spin drives up one by one', () => {
     const rig = new AhciRig('sata-hd', { 'staggered-spin-up': true });
     expect(rig.read(0x00) & (1 << 27)).not.toBe(0);
     expect([rig.port('ssts'), rig.port('cmd') & PORT_CMD.spinUp]).toEqual([0, 0]);
@@ -67,7 +67,7 @@ describe('a command of an AHCI port', () => {
     ]);
   });
 
-  test('reads and writes scattered memory, and says how much', () => {
+  test('reads and writes scattered memory, and reports the count', () => {
     const rig = new AhciRig();
     rig.start();
     rig.disk.content.write(8 * 512, new Uint8Array(1024).fill(0x5a));
@@ -89,7 +89,7 @@ describe('a command of an AHCI port', () => {
     expect(rig.disk.port!.log).toEqual(['read 4096 1536', `write ${2 ** 25} 512`, 'flush']);
   });
 
-  test('interrupts by a wire until it is cleared, or by messages', () => {
+  test('interrupts by its pin until cleared, or by messages', () => {
     const rig = new AhciRig();
     const level = () => rig.machine.lines.some(line => line.level);
     rig.start();
@@ -102,7 +102,7 @@ describe('a command of an AHCI port', () => {
     expect([level(), rig.read(0x08)]).toEqual([false, 0]);
   });
 
-  test('that is queued ends in any order, and the others stay active', () => {
+  test('that is queued completes in any order, and the others stay active', () => {
     const rig = new AhciRig();
     rig.start();
     for (const slot of [0, 3, 31]) {
@@ -120,7 +120,7 @@ describe('a command of an AHCI port', () => {
     expect([rig.port('sact'), rig.port('is')]).toEqual([0, PORT_IRQ.setDeviceBits]);
   });
 
-  test('that is not queued waits for those that are', () => {
+  test('that is not queued waits for queued ones', () => {
     const rig = new AhciRig();
     rig.start();
     rig.fill(0, { command: WRITE_FPDMA, features: 8, count: 0 });
@@ -135,7 +135,7 @@ describe('a command of an AHCI port', () => {
 });
 
 describe('errors of an AHCI port', () => {
-  test('stop the list until it is started again', () => {
+  test('stop the command list until it is restarted', () => {
     const rig = new AhciRig();
     rig.start();
     expect(rig.run({ command: READ_DMA_EXT, lba: 2 ** 40, count: 1 })).toEqual({ status: 0x51, error: 0x10 });
@@ -150,7 +150,7 @@ describe('errors of an AHCI port', () => {
     expect(rig.run({ command: READ_DMA_EXT, count: 1 })).toEqual({ status: 0x50, error: 0 });
   });
 
-  test('of a queued command are in the log, and the others are dropped', () => {
+  test('of a queued command are logged, and the others are aborted', () => {
     const rig = new AhciRig();
     rig.start();
     for (const slot of [2, 5])
@@ -168,7 +168,7 @@ describe('errors of an AHCI port', () => {
     expect([...rig.data(5)]).toEqual([2, 0, 0x51, 0x40, 64]);
   });
 
-  test('of memory are fatal, wherever it is missing', () => {
+  test('of memory are fatal, wherever they occur', () => {
     const bad = 2 ** 40;
     const outcomes = [
       (rig: AhciRig) => rig.setPort('clb', 0xffff_fc00),
@@ -188,7 +188,7 @@ describe('errors of an AHCI port', () => {
     expect(outcomes).toEqual(outcomes.map(() => PORT_IRQ.hostBusFatal));
   });
 
-  test('tell of too little room', () => {
+  test('report an overflow', () => {
     const rig = new AhciRig();
     rig.start();
     const data = [{ address: DATA, length: 512 }];
@@ -199,7 +199,7 @@ describe('errors of an AHCI port', () => {
 });
 
 describe('resets', () => {
-  test('by the port drop its commands, when the host has them no more', () => {
+  test('of the port abort its commands once the host has finished them', () => {
     const rig = new AhciRig();
     rig.start();
     rig.fill(0, { command: READ_DMA_EXT, count: 1 });
@@ -220,7 +220,7 @@ describe('resets', () => {
     expect(rig.port('is') & PORT_IRQ.connectChange).toBe(0);
   });
 
-  test('by software are two frames', () => {
+  test('by software consist of two FISes', () => {
     const rig = new AhciRig('sata-cd');
     rig.start();
     const control = (value: number) => {
@@ -239,7 +239,7 @@ describe('resets', () => {
     expect([rig.port('tfd'), rig.port('sig'), rig.port('ci')]).toEqual([0x0100, 0xeb14_0101, 0]);
   });
 
-  test('of the controller bring all ports back', () => {
+  test('of the controller reset all ports', () => {
     const rig = new AhciRig();
     rig.start();
     rig.fill(0, { command: READ_DMA_EXT, count: 1 });
@@ -254,7 +254,7 @@ describe('resets', () => {
 });
 
 describe('packets', () => {
-  test('read the CD, and fail with sense data', () => {
+  test('read a CD, and fail with sense data', () => {
     const rig = new AhciRig('sata-cd');
     rig.start();
     rig.disk.content.write(16 * 2048, new TextEncoder().encode('\x01CD001'));
@@ -275,7 +275,7 @@ describe('packets', () => {
   });
 });
 
-test('a medium that is taken out in the middle of a command fails it', () => {
+test('a medium that is removed during a command fails it', () => {
   const rig = new AhciRig('sata-cd');
   rig.start();
   const read = { command: 0xa0, features: 1, packet: [0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0] };
@@ -289,7 +289,7 @@ test('a medium that is taken out in the middle of a command fails it', () => {
   expect(rig.port('tfd')).toBe(0x3451);
 });
 
-describe('a drive that comes or goes while its driver runs', () => {
+describe('a drive that is plugged or unplugged while its driver runs', () => {
   const CONNECT = 1 << 6;
   const PHY_READY = 1 << 22;
   const EXCHANGED = 1 << 26;
@@ -303,7 +303,7 @@ describe('a drive that comes or goes while its driver runs', () => {
     return rig;
   };
 
-  test('is found by a link that comes up, with an interrupt', () => {
+  test('brings the link up, with an interrupt', () => {
     const rig = pulledOut();
     const status = { ssts: rig.port('ssts'), tfd: rig.port('tfd'), sig: rig.port('sig') };
     expect(status).toEqual({ ssts: 0, tfd: 0x7f, sig: 0xffff_ffff });
@@ -332,7 +332,7 @@ describe('a drive that comes or goes while its driver runs', () => {
     expect(rig.run({ command: IDENTIFY })).toEqual({ status: 0x50, error: 0 });
   });
 
-  test('is not told to a driver that has its interrupts off', () => {
+  test('is not signaled to a driver that has interrupts disabled', () => {
     const rig = pulledOut();
     rig.setPort('ie', 0);
     rig.controller.bus!.attach(rig.drive, { unit: 0, function: 0 });
@@ -340,7 +340,7 @@ describe('a drive that comes or goes while its driver runs', () => {
     expect(rig.port('ssts')).toBe(0x133);
   });
 
-  test('is found later on a port that is off', () => {
+  test('is found later if its port is stopped', () => {
     const rig = pulledOut();
     rig.setPort('sctl', 4);
     rig.controller.bus!.attach(rig.drive, { unit: 0, function: 0 });
@@ -350,7 +350,7 @@ describe('a drive that comes or goes while its driver runs', () => {
     expect([rig.port('ssts'), rig.port('sig')]).toEqual([0x133, 0x101]);
   });
 
-  test('takes its commands along, and lets a reset of the controller end', () => {
+  test('aborts its commands, and does not block a reset of the controller', () => {
     const rig = new AhciRig();
     rig.start();
     rig.fill(0, { command: READ_FPDMA, lba: 8, features: 8, count: 0 });
@@ -372,7 +372,7 @@ describe('a drive that comes or goes while its driver runs', () => {
     expect(rig.run({ command: IDENTIFY })).toEqual({ status: 0x50, error: 0 });
   });
 
-  test('lets the list stop that it was busy with', () => {
+  test('does not keep its command list from stopping', () => {
     const rig = new AhciRig();
     rig.start();
     rig.fill(0, { command: READ_FPDMA, lba: 8, features: 8, count: 0 });
@@ -387,7 +387,7 @@ describe('a drive that comes or goes while its driver runs', () => {
 });
 
 describe('a state with commands in progress', () => {
-  test('goes on in another controller', () => {
+  test('continues in another controller', () => {
     const rig = new AhciRig();
     rig.start();
     rig.fill(0, { command: READ_FPDMA, lba: 8, features: 8, count: 0 });
@@ -415,7 +415,7 @@ describe('a state with commands in progress', () => {
 });
 
 describe('a hostile guest', () => {
-  test.each([1, 2, 3, 4, 5, 6])('does nothing to the model by registers and tables at random (%i)', seed => {
+  test.each([1, 2, 3, 4, 5, 6])('does no harm with random registers and tables (%i)', seed => {
     const random = new Random(seed);
     const rig = new AhciRig(seed % 2 === 0 ? 'sata-hd' : 'sata-cd');
     rig.start();

@@ -105,7 +105,7 @@ describe('a disk addresses sectors', () => {
     expect(offsetOf(registers)).toEqual(expected);
   });
 
-  test('as the host has set its geometry', () => {
+  test('with the geometry that the host has set', () => {
     const drive = new Drive();
     expect(outcome(drive.run({ command: 0x91, count: 32, device: 0x07 }))).toEqual([READY, 0]);
     drive.run({ command: 0x20, device: 0x01, lba: 0x0001_01, count: 1 });
@@ -128,7 +128,7 @@ describe('a disk', () => {
     expect([words[169], words[105], words[217]]).toEqual([1, 8, 7200]);
   });
 
-  test('moves blocks of several sectors, unless that is switched off', () => {
+  test('transfers blocks of several sectors unless disabled', () => {
     const drive = new Drive();
     drive.run({ command: 0xc4, count: 16 });
     expect(drive.phases[0]).toMatchObject({ protocol: 'pio', block: 16 * 512 });
@@ -140,7 +140,7 @@ describe('a disk', () => {
     expect(outcome(drive.run({ command: 0xc5, count: 1 }))).toEqual([FAILED, 0x04]);
   });
 
-  test('writes through its cache if it is switched off, or the command says so', () => {
+  test('writes through its cache if it is disabled, or for FUA commands', () => {
     const drive = new Drive();
     expect(drive.disk.writeThrough).toBe(false);
     drive.run({ command: 0xef, features: 0x82 });
@@ -160,7 +160,7 @@ describe('a disk', () => {
     ]);
   });
 
-  test('discards ranges, all of which must be on it', () => {
+  test('discards ranges, and rejects ranges beyond its end', () => {
     const drive = new Drive();
     const ranges = (...list: [number, number][]) => {
       const bytes = new Uint8Array(512);
@@ -180,7 +180,7 @@ describe('a disk', () => {
     expect(outcome(drive.run(trim, ranges([8, 16])))).toEqual([FAILED, 0x04]);
   });
 
-  test('says what went wrong', () => {
+  test('reports errors', () => {
     const drive = new Drive();
     drive.disk.port!.failures.push('host', 'host');
     expect(outcome(drive.run({ command: 0x25, count: 1 }))).toEqual([FAILED, 0x40]);
@@ -192,7 +192,7 @@ describe('a disk', () => {
     expect(outcome(drive.run({ command: 0xef, features: 3, count: 0x30 }))).toEqual([FAILED, 0x04]);
   });
 
-  test('is well, says SMART', () => {
+  test('reports good health by SMART', () => {
     const drive = new Drive();
     const smart = (features: number, lba = 0xc2_4f00) => drive.run({ command: 0xb0, features, lba });
     expect(smart(0xda)).toMatchObject({ status: READY, lba: 0xc2_4f00 });
@@ -204,7 +204,7 @@ describe('a disk', () => {
     expect(outcome(smart(0xd8))).toEqual([READY, 0]);
   });
 
-  test('takes another size', () => {
+  test('changes its size', () => {
     const drive = new Drive();
     drive.built.capabilities!.disk!.resize(2 ** 27);
     expect(drive.run({ command: 0x27 }).lba).toBe(2 ** 18 - 1);
@@ -224,7 +224,7 @@ describe('a CD drive', () => {
     return [bytes[2], bytes[12], bytes[13]];
   };
 
-  test('identifies itself, and says that it is no disk', () => {
+  test('identifies itself, and reports that it is not a disk', () => {
     const drive = ready();
     expect(drive.identity()[0]).toBe(0x85c0);
     expect(drive.run({ command: 0xec })).toMatchObject({
@@ -238,7 +238,7 @@ describe('a CD drive', () => {
     expect(drive.packet(0x12, 0, 0, 0, 5).bytes).toHaveLength(5);
   });
 
-  test('reads blocks, their number and the table of contents', () => {
+  test('reads blocks, its capacity and the table of contents', () => {
     const drive = ready();
     drive.packet(0x28, 0, 0, 0, 0, 16, 0, 0, 2);
     expect(drive.phases[0]).toMatchObject({ offset: 16 * 2048, length: 4096, block: 0xfffe });
@@ -255,7 +255,7 @@ describe('a CD drive', () => {
     expect(senseOf(drive)).toEqual([5, 0x20, 0]);
   });
 
-  test('keeps a medium that is locked, and says when it was changed', () => {
+  test('keeps a locked medium, and reports a medium change', () => {
     const drive = ready();
     const control = drive.built.capabilities!.disk!.drive!;
     const trays: unknown[] = [];

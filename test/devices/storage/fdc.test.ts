@@ -28,7 +28,7 @@ function started(options?: ConstructorParameters<typeof FloppyMachine>[0]): Flop
 const content = (lba: number) => 1 + (lba % 251);
 
 describe('a floppy controller', () => {
-  test('is held in reset until its driver lets it go, and asks to sense the interrupts of four drives', () => {
+  test('is held in reset until its driver releases it, and then has interrupts of four drives to sense', () => {
     const floppy = new FloppyMachine();
     expect(floppy.status).toBe(0);
     floppy.out(0x3f2, 0x0c);
@@ -43,7 +43,7 @@ describe('a floppy controller', () => {
     expect(floppy.interrupt).toBe(false);
   });
 
-  test('says what it is, as drivers look for it', () => {
+  test('identifies itself as drivers expect', () => {
     const floppy = started();
     expect(floppy.command(0x10)).toEqual([0x90]);
     expect(floppy.command(0x18)).toEqual([0x41]);
@@ -74,7 +74,7 @@ describe('a floppy controller', () => {
     expect([floppy.in(0x08) & 0x04, floppy.in(0x0f) & 0x04]).toEqual([0x04, 0x04]);
   });
 
-  test('interrupts when a command ends, until its result is read', () => {
+  test('interrupts at the end of a command until its result is read', () => {
     const floppy = started();
     floppy.dma(0x2_0000, 512, TO_MEMORY);
     floppy.send(...transfer(READ, 0, 0, 1, 1));
@@ -133,7 +133,7 @@ describe('a floppy controller', () => {
     expect(floppy.command(...command).slice(0, 3)).toEqual([0x40 | (command[1]! & 4), 0x04, 0]);
   });
 
-  test('finds no medium, none at another data rate, and none in a drive that is not there', () => {
+  test('finds no medium without one, at another data rate, or in a missing drive', () => {
     const empty = started({ empty: true });
     expect(empty.command(...transfer(READ, 0, 0, 1, 1)).slice(0, 2)).toEqual([0x40, 0x01]);
     expect(empty.command(0x4a, 0x00).slice(0, 2)).toEqual([0x40, 0x01]);
@@ -165,7 +165,7 @@ describe('a floppy controller', () => {
     expect(floppy.command(0x04, 0x00)).toEqual([0x38]);
   });
 
-  test('writes to no medium that is protected', () => {
+  test('does not write to a protected medium', () => {
     const floppy = started({ readonly: true });
     expect(floppy.command(0x04, 0x00)).toEqual([0x78]);
     floppy.dma(0x2_0000, 512, FROM_MEMORY);
@@ -215,7 +215,7 @@ describe('a floppy controller', () => {
     expect(floppy.machine.memory.readable(0x2_0000, 1)[0]).toBe(0);
   });
 
-  test('ends its command when the medium is taken out, and says that it was changed', () => {
+  test('ends its command when the medium is removed, and reports the change', () => {
     const floppy = started();
     floppy.send(0x0f, 0x00, 1);
     floppy.command(0x08);
@@ -235,7 +235,7 @@ describe('a floppy controller', () => {
     expect(floppy.isChanged).toBe(false);
   });
 
-  test('goes on with a command that another controller has begun', () => {
+  test('continues a command that another controller has started', () => {
     for (const at of ['before the disk answers', 'in its data']) {
       const [one, other] = [started(), started()];
       one.command(0x03, 0xaf, 0x03);
@@ -267,7 +267,7 @@ describe('a floppy controller', () => {
     [1_720_320, 0x40, 0],
     [2_949_120, 0x50, 3],
     [80 * KiB, 0x40, 0],
-  ])('tells firmware of the drive for %i bytes, whose medium has one data rate', (bytes, cmos, rate) => {
+  ])('reports the drive type for %i bytes to firmware, with one data rate', (bytes, cmos, rate) => {
     const floppy = new FloppyMachine({ bytes });
     floppy.fill();
     floppy.start();
@@ -282,13 +282,13 @@ describe('a floppy controller', () => {
     ]);
   });
 
-  test('takes no medium that is no floppy', () => {
+  test('rejects a medium that is not a floppy', () => {
     expect(() => new FloppyMachine({ bytes: 10 * KiB * KiB })).toThrow(
       /the disk of fd0 has 10M.*at most .*: attach it as another kind of disk/,
     );
   });
 
-  test.each([1, 2, 3, 4])('survives whatever a guest writes (%i)', seed => {
+  test.each([1, 2, 3, 4])('survives any guest writes (%i)', seed => {
     const random = new Random(seed);
     const floppy = started();
     const ports = [

@@ -88,7 +88,7 @@ class EchoDrive implements AtaDrive {
 }
 
 describe('an IDE channel', () => {
-  test('shows the signature of its disk after power-on and a software reset, and nothing of a second drive', () => {
+  test('shows the signature of its disk after power-on and a software reset, and no second drive', () => {
     const ide = filled();
     const registers = () => [1, 2, 3, 4, 5, 7].map(offset => ide.in(0x1f0 + offset));
     expect(registers()).toEqual([1, 1, 1, 0, 0, 0x50]);
@@ -119,7 +119,7 @@ describe('an IDE channel', () => {
     expect([ide.status, ide.interrupt]).toEqual([0x50, true]);
   });
 
-  test('reads many sectors by string instructions, of which the disk is asked in few requests', () => {
+  test('reads many sectors by string instructions, with few disk requests', () => {
     const ide = filled();
     ide.send(READ, [at(0, 256)]);
     const bytes = ide.read(512);
@@ -128,7 +128,7 @@ describe('an IDE channel', () => {
     expect(ide.status).toBe(0x50);
   });
 
-  test('reads blocks of several sectors, the last of which is shorter', () => {
+  test('reads blocks of several sectors, with a shorter last one', () => {
     const ide = filled();
     ide.send(0xc6, [at(0, 4)]);
     ide.settle();
@@ -144,7 +144,7 @@ describe('an IDE channel', () => {
     expect(seen).toEqual([10, 11, 12, 13, 14, 15].map(content));
   });
 
-  test('takes addresses of 48 bits from registers that are written twice', () => {
+  test('accepts 48-bit addresses in registers that are written twice', () => {
     const ide = filled();
     ide.send(READ_EXT, [[0, 0, 0, 0, 0, 0x40], at(20, 2)]);
     expect(firstBytes(ide.read(512))).toEqual([20, 21].map(content));
@@ -176,7 +176,7 @@ describe('an IDE channel', () => {
     expect(firstBytes(ide.disk.content.read(339 * 512, 2 * 512))).toEqual([0xcc, 0xdd]);
   });
 
-  test('transfers by its bus master, before or after that is started', () => {
+  test('transfers by its bus master, whichever is started first', () => {
     for (const order of ['bus master first', 'command first']) {
       const ide = filled();
       const start = () =>
@@ -201,7 +201,7 @@ describe('an IDE channel', () => {
     }
   });
 
-  test('has ended a transfer when a driver that polls looks, by whichever register', () => {
+  test('has completed a transfer when a driver polls any register', () => {
     const registers: Record<string, (ide: IdeMachine) => boolean> = {
       'bus master': ide => (ide.in(ide.busMaster + 2) & 0x05) === 0x04,
       'alternate status': ide => ide.status === 0x50,
@@ -267,7 +267,7 @@ describe('an IDE channel', () => {
     expect(ide.in(ide.busMaster + 2) & 0x07).toBe(0x06);
   });
 
-  test('gives up a transfer whose bus master is stopped, until it is reset', () => {
+  test('abandons a transfer when its bus master is stopped, until it is reset', () => {
     const ide = filled();
     ide.dma([[0x8000, 512]], true);
     ide.send(READ_DMA, [at(0, 1)]);
@@ -280,7 +280,7 @@ describe('an IDE channel', () => {
     expect(ide.settle()).toBe(0x50);
   });
 
-  test('interrupts nobody while the driver has disabled that', () => {
+  test('does not interrupt while the driver has disabled interrupts', () => {
     const ide = filled();
     ide.out(0x3f6, 0x02);
     ide.send(IDENTIFY, [at(0, 0)]);
@@ -289,7 +289,7 @@ describe('an IDE channel', () => {
     expect(ide.interrupt).toBe(true);
   });
 
-  test('answers at its ports only while they are decoded', () => {
+  test('responds at its ports only while they are decoded', () => {
     const ide = filled();
     const { slot } = ide.controller.pci!.place;
     ide.machine.pci.writeConfig(0, slot * 8, 0x40, 2, 0);
@@ -312,7 +312,7 @@ describe('an IDE channel', () => {
     expect([ide.interrupt, ide.in(0x1f6) & 0x10, ide.in(STATUS)]).toEqual([true, 0, 0x50]);
   });
 
-  test('carries packet commands, and tells the driver of their data', () => {
+  test('transfers packet commands, and reports their data to the driver', () => {
     const ide = filled();
     const cd = new EchoDrive();
     ide.connect(cd, 1);
@@ -351,7 +351,7 @@ describe('an IDE channel', () => {
   });
 
   test.each(['before the disk answers', 'in the middle of a block', 'in its DMA', 'while it writes'])(
-    'goes on in another machine with a command %s',
+    'continues in another machine with a command %s',
     when => {
       const [one, other] = [filled(), filled()];
       if (when === 'in its DMA') {
@@ -398,7 +398,7 @@ describe('an IDE channel', () => {
     },
   );
 
-  test.each([1, 2, 3, 4])('survives whatever a guest writes (%i)', seed => {
+  test.each([1, 2, 3, 4])('survives any guest writes (%i)', seed => {
     const random = new Random(seed);
     const ide = filled();
     ide.connect(new EchoDrive(), 1);

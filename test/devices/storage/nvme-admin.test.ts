@@ -11,7 +11,7 @@ const ascii = (view: DataView, at: number, length: number) =>
   Buffer.from(view.buffer, at, length).toString('latin1').trimEnd();
 
 describe('the registers of an NVMe controller', () => {
-  test('say what it is and what it can', () => {
+  test('report its version and capabilities', () => {
     const rig = new NvmeRig();
     const fn = rig.built.pci!;
     expect([fn.readConfig(0, 4), fn.readConfig(8, 4)]).toEqual([0x0010_1b36, 0x0108_0202]);
@@ -22,7 +22,7 @@ describe('the registers of an NVMe controller', () => {
     expect(rig.read(SPACE.doorbells)).toBe(0);
   });
 
-  test('enable it with admin queues, and keep their places while it is', () => {
+  test('enable it with admin queues, whose addresses are locked while it is enabled', () => {
     const rig = new NvmeRig();
     rig.enable();
     expect(rig.status).toBe(CSTS.ready);
@@ -60,7 +60,7 @@ describe('the registers of an NVMe controller', () => {
     expect(rig.status).toBe(CSTS.ready);
   });
 
-  test('report a fatal status for a queue that is not memory', () => {
+  test('report a fatal status for a queue outside memory', () => {
     const rig = new NvmeRig();
     rig.enable();
     rig.write(REG.cc, 0);
@@ -118,14 +118,14 @@ describe('Identify', () => {
     );
   });
 
-  test('shows blocks of the medium, and a disk that cannot be written', () => {
+  test('reports the block size of the medium, and a read-only disk', () => {
     const rig = new NvmeRig('nvme', {}, { readonly: true, blockSize: 4096 });
     rig.enable();
     const view = rig.identify(CNS.namespace, 1);
     expect([view.getUint8(130), view.getUint8(99), view.getUint16(64, true)]).toEqual([9, 1, 7]);
   });
 
-  test('gives namespaces without an identifier one that follows from their names', () => {
+  test('derives identifiers of namespaces without one from their names', () => {
     const uuidOf = (rig: NvmeRig, id: number) => {
       const bytes = Buffer.from(rig.identify(CNS.descriptors, id).buffer);
       return bytes.toString('hex', 4, 20);
@@ -151,13 +151,13 @@ describe('Identify', () => {
     ['all namespaces', [CNS.namespace], ALL_NAMESPACES, STATUS.invalidNamespace],
     ['descriptors of one that cannot be', [CNS.descriptors], 2, STATUS.invalidNamespace],
     ['namespaces after the last number', [CNS.activeNamespaces], ALL_NAMESPACES, STATUS.invalidNamespace],
-  ])('refuses %s', (_, dwords, namespace, status) => {
+  ])('rejects %s', (_, dwords, namespace, status) => {
     const rig = new NvmeRig();
     rig.enable();
     expect(rig.admin(ADMIN.identify, dwords, { namespace })).toMatchObject({ status, doNotRetry: true });
   });
 
-  test('writes to two pages, and to memory only', () => {
+  test('writes to two pages, and only to memory', () => {
     const rig = new NvmeRig();
     rig.enable();
     const twoPages = { prp1: DATA + 0x800, prp2: DATA + 0x4000 };
@@ -227,7 +227,7 @@ describe('commands that create and delete queues', () => {
     ['no completions', ADMIN.deleteCompletionQueue, [1], 0, STATUS.invalidQueueIdentifier],
     ['the admin completions', ADMIN.deleteCompletionQueue, [0], 0, STATUS.invalidQueueIdentifier],
     ['a queue in use', ADMIN.deleteCompletionQueue, [2], 0, STATUS.invalidQueueDeletion],
-  ])('refuse %s', (_, opcode, dwords, prp1, status) => {
+  ])('reject %s', (_, opcode, dwords, prp1, status) => {
     const rig = new NvmeRig('nvme', { queues: 4 });
     rig.enableMsix(5);
     rig.enable();
@@ -235,14 +235,14 @@ describe('commands that create and delete queues', () => {
     expect(rig.admin(opcode, dwords, { prp1 })).toMatchObject({ status, doNotRetry: true });
   });
 
-  test('need sizes of entries in CC', () => {
+  test('require the entry sizes in CC', () => {
     const rig = new NvmeRig();
     rig.enable(CC.enable);
     const refused = rig.admin(ADMIN.createCompletionQueue, [(15 << 16) | 1, 1], { prp1: base });
     expect(refused.status).toBe(STATUS.invalidQueueSize);
   });
 
-  test('wait for the commands of a queue that is deleted, and drop those not begun', () => {
+  test('wait for the commands of a deleted queue, and drop those not started', () => {
     const rig = new NvmeRig();
     rig.enable();
     rig.createPair(1);
@@ -267,7 +267,7 @@ describe('features', () => {
     rig.admin(ADMIN.getFeatures, [feature | (select << 8), value]);
   const set = (feature: number, value: number) => rig.admin(ADMIN.setFeatures, [feature, value]);
 
-  test('say how many queues there are, before there are any', () => {
+  test('report the number of queues, before there are any', () => {
     expect(set(FEATURE.numberOfQueues, 0x3_0003)).toMatchObject({ status: 0, result: 0x7_0007 });
     expect(set(FEATURE.numberOfQueues, 0xffff).status).toBe(STATUS.invalidField);
     expect(get(FEATURE.numberOfQueues).result).toBe(0x7_0007);
@@ -275,7 +275,7 @@ describe('features', () => {
     expect(set(FEATURE.numberOfQueues, 0x3_0003).status).toBe(STATUS.commandSequenceError);
   });
 
-  test('turn the write cache off, after a flush, and on', () => {
+  test('turn the write cache off after a flush, and on', () => {
     expect([get(FEATURE.writeCache).result, rig.disk.writeThrough]).toEqual([1, false]);
     rig.disk.port!.log.length = 0;
     expect(set(FEATURE.writeCache, 0).status).toBe(0);
@@ -301,7 +301,7 @@ describe('features', () => {
     rig.admin(ADMIN.setFeatures, [feature, feature === FEATURE.temperatureThreshold ? value : 3]);
   });
 
-  test('refuse what there is not', () => {
+  test('reject what is not supported', () => {
     expect(get(0x7f).status).toBe(STATUS.invalidField);
     expect(get(FEATURE.interruptVector, 9).status).toBe(STATUS.invalidField);
     expect(get(FEATURE.temperatureThreshold, 1 << 16).status).toBe(STATUS.invalidField);
@@ -320,7 +320,7 @@ describe('log pages', () => {
     return rig.admin(ADMIN.getLogPage, dwords, { namespace });
   };
 
-  test('count commands, and keep errors', () => {
+  test('count commands, and record errors', () => {
     const rig = new NvmeRig();
     rig.enable();
     rig.createPair(1);
@@ -351,7 +351,7 @@ describe('log pages', () => {
     ]).toEqual([1, '1.0']);
   });
 
-  test('are given in part, and no further than they go', () => {
+  test('are read in part, and not beyond their end', () => {
     const rig = new NvmeRig();
     rig.enable();
     rig.data(8192).fill(0xee);
@@ -365,7 +365,7 @@ describe('log pages', () => {
     expect(rig.admin(ADMIN.getLogPage, [LOG.smart | 0xffff_0000, 0xffff]).status).toBe(0);
   });
 
-  test('list namespaces that have changed, once, after an event', () => {
+  test('list changed namespaces once, after an event', () => {
     const rig = new NvmeRig();
     rig.enable();
     rig.admin(ADMIN.setFeatures, [FEATURE.eventConfiguration, 1 << 8]);
@@ -387,7 +387,7 @@ describe('log pages', () => {
     expect(rig.identify(CNS.namespace, 1).getBigUint64(0, true)).toBe(8192n);
   });
 
-  test('say that it is too hot, if a threshold says so', () => {
+  test('report that a temperature threshold is exceeded', () => {
     const rig = new NvmeRig();
     rig.enable();
     const id = rig.send(0, { opcode: ADMIN.eventRequest });
@@ -400,7 +400,7 @@ describe('log pages', () => {
 });
 
 describe('events', () => {
-  test('are asked for four at a time', () => {
+  test('are limited to four outstanding requests', () => {
     const rig = new NvmeRig();
     rig.enable();
     for (let count = 0; count < 4; count++) rig.send(0, { opcode: ADMIN.eventRequest });
@@ -408,7 +408,7 @@ describe('events', () => {
     expect(rig.run(0, { opcode: ADMIN.eventRequest }).status).toBe(STATUS.tooManyEventRequests);
   });
 
-  test('report doorbells that do not exist, and values that cannot be', () => {
+  test('report invalid doorbells and doorbell values', () => {
     const rig = new NvmeRig();
     rig.enable();
     rig.createPair(1);
@@ -429,7 +429,7 @@ describe('events', () => {
   });
 });
 
-test('commands that it does not have are refused', () => {
+test('unsupported commands are rejected', () => {
   const rig = new NvmeRig();
   rig.enable();
   rig.createPair(1);

@@ -25,7 +25,7 @@ const noise = (length: number, seed: number) => {
 };
 
 describe('reads and writes', () => {
-  test('move data by two entries, and by lists of pages', () => {
+  test('transfer data by two entries, and by PRP lists', () => {
     const rig = started();
     const content = noise(160 * PAGE, 1);
     rig.disk.content.write(0, content);
@@ -50,7 +50,7 @@ describe('reads and writes', () => {
       expect(rig.disk.content.read((1 + index) * PAGE, 1)[0]).toBe((page / PAGE) & 0xff);
   });
 
-  test('join pages that follow each other', () => {
+  test('merge adjacent pages', () => {
     const rig = started();
     let segments = 0;
     const port = rig.disk.port!;
@@ -94,7 +94,7 @@ describe('reads and writes', () => {
     ['no namespace', { namespace: 0 }, STATUS.invalidNamespace],
     ['another namespace', { namespace: 2 }, STATUS.invalidNamespace],
     ['all namespaces', { namespace: ALL_NAMESPACES }, STATUS.invalidNamespace],
-  ])('are refused with %s', (_, given, status) => {
+  ])('are rejected with %s', (_, given, status) => {
     const rig = started();
     const { first = 0, count = 16, list, ...rest } = given as Record<string, number> & { list?: number[] };
     if (list !== undefined) rig.list(list);
@@ -108,7 +108,7 @@ describe('reads and writes', () => {
     expect(rig.status).toBe(CSTS.ready);
   });
 
-  test('end a chain of lists that leads nowhere', () => {
+  test('end at an invalid chain of lists', () => {
     const rig = started();
     // A list whose last entry is the list itself: more pages than the command has.
     rig.list([LIST + PAGE - 8], LIST + PAGE - 8);
@@ -116,7 +116,7 @@ describe('reads and writes', () => {
     expect(rig.run(1, sent).status).toBe(STATUS.invalidPrpOffset);
   });
 
-  test('fail as the host does, and go on', () => {
+  test('fail with the host, and continue', () => {
     const rig = started();
     const port = rig.disk.port!;
     const run = (opcode: number) => rig.run(1, { opcode, dwords: blocks(0, 8) });
@@ -141,7 +141,7 @@ describe('reads and writes', () => {
     expect(rig.receive(2)).toMatchObject([{ id: other, queue: 2 }]);
   });
 
-  test('go round their queues many times', () => {
+  test('wrap around their queues many times', () => {
     const rig = started();
     rig.createPair(2, 3);
     for (let round = 0; round < 50; round++) {
@@ -154,7 +154,7 @@ describe('reads and writes', () => {
 });
 
 describe('a write', () => {
-  test('is refused by a disk that cannot be written', () => {
+  test('is rejected by a read-only disk', () => {
     const rig = started({}, { readonly: true });
     for (const opcode of [NVM.write, NVM.writeZeroes])
       expect(rig.run(1, { opcode, dwords: blocks(0, 1) }).status).toBe(STATUS.writeProtected);
@@ -164,14 +164,14 @@ describe('a write', () => {
     expect(rig.run(1, { opcode: NVM.read, dwords: blocks(0, 1) }).status).toBe(0);
   });
 
-  test('is durable when it says so', () => {
+  test('is durable with FUA', () => {
     const rig = started();
     rig.run(1, { opcode: NVM.write, dwords: blocks(8, 8, 0x4000_0000) });
     rig.run(1, { opcode: NVM.writeZeroes, dwords: blocks(8, 8, 0x4000_0000) });
     expect(rig.disk.port!.log).toEqual(['write 4096 4096', 'flush', 'zero 4096 4096', 'flush']);
   });
 
-  test('of zeros needs no data, and may free space', () => {
+  test('of zeros needs no data, and can free space', () => {
     const rig = started();
     rig.run(1, { opcode: NVM.writeZeroes, dwords: blocks(0, 65_536) });
     rig.run(1, { opcode: NVM.writeZeroes, dwords: blocks(8, 8, 1 << 25) });
@@ -192,7 +192,7 @@ describe('Dataset Management', () => {
     return { opcode: NVM.datasetManagement, dwords: [given.length - 1, 4] };
   };
 
-  test('discards ranges, one after the other', () => {
+  test('discards ranges one by one', () => {
     const rig = started();
     const port = rig.disk.port!;
     const id = rig.send(
@@ -210,7 +210,7 @@ describe('Dataset Management', () => {
     expect(rig.receive(1)).toMatchObject([{ id, status: 0 }]);
   });
 
-  test('does nothing if a range is wrong, or for hints', () => {
+  test('does nothing if a range is invalid, or for hints', () => {
     const rig = started();
     const wrong = ranges(rig, [
       [0, 8],
@@ -237,7 +237,7 @@ describe('Dataset Management', () => {
 describe('interrupts', () => {
   const soon = () => Promise.resolve();
 
-  test('are messages of the vectors of the queues, one for what completes together', async () => {
+  test("are messages of the queues' vectors, one per batch of completions", async () => {
     const rig = new NvmeRig('nvme', { queues: 2 });
     const sent = () => rig.machine.vectors.map(vector => vector.sent.length);
     rig.enableMsix(3);
@@ -257,7 +257,7 @@ describe('interrupts', () => {
     expect(rig.machine.lines.some(({ level }) => level)).toBe(false);
   });
 
-  test('are the level of a pin without MSI-X, which can be masked', () => {
+  test("are a pin's level without MSI-X, which can be masked", () => {
     const rig = started();
     const level = () => rig.machine.lines.some(({ level }) => level);
     rig.send(1, { opcode: NVM.flush });
@@ -276,7 +276,7 @@ describe('interrupts', () => {
     expect(level()).toBe(false);
   });
 
-  test('do not occur for a queue without them', async () => {
+  test('do not occur for a queue that disables them', async () => {
     const rig = started();
     const size = (15 << 16) | 2;
     rig.admin(ADMIN.createCompletionQueue, [size, 1], { prp1: completionBase(2) });
@@ -291,7 +291,7 @@ describe('interrupts', () => {
   });
 });
 
-test('completions wait for room in their queue, and commands for that', () => {
+test('completions wait for room in their queue, and commands wait for them', () => {
   const rig = started();
   rig.createPair(2, 2);
   // Its submission queue has more entries than the completion queue.
@@ -315,7 +315,7 @@ test('completions wait for room in their queue, and commands for that', () => {
   expect(ids).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
-test('no more than 128 commands are in progress, taken 64 at a time, and admin commands go on beside them', () => {
+test('at most 128 commands are in progress, fetched 64 at a time, and admin commands continue meanwhile', () => {
   const rig = started();
   for (const id of [2, 3]) {
     rig.createPair(id, 1024);

@@ -18,7 +18,7 @@ function started(type: 'nvme' | 'nvme-controller' = 'nvme'): NvmeRig {
 }
 
 describe('a reset of the controller', () => {
-  test('ends once no request reaches memory, and starts with new queues after that', () => {
+  test('completes once no request can reach memory, and allows new queues after that', () => {
     const rig = started();
     rig.disk.port!.hangs = true;
     rig.send(1, { opcode: NVM.read, dwords: [0, 0, 7] });
@@ -42,7 +42,7 @@ describe('a reset of the controller', () => {
     expect(rig.run(1, { opcode: NVM.flush }).status).toBe(0);
   });
 
-  test('reverts features, and drops requests for events', () => {
+  test('resets features, and drops event requests', () => {
     const rig = started();
     rig.admin(ADMIN.setFeatures, [FEATURE.writeCache, 0]);
     rig.admin(ADMIN.setFeatures, [FEATURE.eventConfiguration, 0x100]);
@@ -70,7 +70,7 @@ describe('a reset of the controller', () => {
   });
 });
 
-test('a shutdown ends when what was written is durable', () => {
+test('a shutdown completes when all writes are durable', () => {
   const rig = started();
   rig.run(1, { opcode: NVM.write, dwords: [0, 0, 7] });
   rig.write(REG.cc, ENABLE | (1 << 14));
@@ -84,7 +84,7 @@ test('a shutdown ends when what was written is durable', () => {
   expect(rig.status).toBe(CSTS.ready);
 });
 
-test('memory is reached only by a bus master in D0', () => {
+test('memory is accessed only as a bus master in D0', () => {
   const rig = started();
   const fn = rig.built.pci!;
   let power = fn.config.u8(PCI.capabilities);
@@ -110,7 +110,7 @@ test('memory is reached only by a bus master in D0', () => {
 });
 
 describe('namespaces', () => {
-  test('are disks of their own', () => {
+  test('are separate disks', () => {
     const rig = new NvmeRig('nvme-controller');
     const [one, two] = [rig.attach(null), rig.attach(9)];
     two.disk.size = 2 ** 20;
@@ -135,7 +135,7 @@ describe('namespaces', () => {
     expect(below({ unit: 9, function: 0 })).toBe('/namespace@9,0');
   });
 
-  test('come and go while the guest runs, which is told', () => {
+  test('are attached and detached while the guest runs, with an event', () => {
     const rig = started('nvme-controller');
     rig.attach(1);
     const two = rig.attach(2);
@@ -179,7 +179,7 @@ describe('a state with commands in progress', () => {
     return other;
   };
 
-  test('goes on in another controller', () => {
+  test('continues in another controller', () => {
     const rig = started();
     rig.admin(ADMIN.setFeatures, [FEATURE.eventConfiguration, 0x100]);
     rig.admin(ADMIN.setFeatures, [FEATURE.writeCache, 0]);
@@ -204,7 +204,7 @@ describe('a state with commands in progress', () => {
     ]);
   });
 
-  test('keeps completions that wait, and a shutdown', () => {
+  test('keeps waiting completions, and a shutdown', () => {
     const rig = started();
     rig.createPair(2, 2);
     for (let count = 0; count < 3; count++) {
@@ -224,7 +224,7 @@ describe('a state with commands in progress', () => {
     expect(all).toHaveLength(3);
   });
 
-  test('is not that of a disk of another size', () => {
+  test('is rejected for a disk of another size', () => {
     const rig = started();
     rig.built.device.quiesce!(() => {});
     const other = new NvmeRig('nvme', {}, { size: 2 ** 20 });
@@ -235,7 +235,7 @@ describe('a state with commands in progress', () => {
 });
 
 describe('a hostile guest', () => {
-  test.each([1, 2, 3, 4, 5, 6])('does nothing to the model by registers and queues at random (%i)', seed => {
+  test.each([1, 2, 3, 4, 5, 6])('does no harm with random registers and queues (%i)', seed => {
     const random = new Random(seed);
     const rig = started();
     rig.createPair(2);

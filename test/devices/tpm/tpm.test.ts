@@ -42,7 +42,7 @@ describe('tpm-tis', () => {
 
   beforeEach(() => plug('tpm-tis'));
 
-  test('says what it is', () => {
+  test('identifies itself', () => {
     expect([access(), read(REG.deviceId), read(REG.interfaceId) & 0xf]).toEqual([
       ACCESS.valid | ACCESS.establishment,
       0x0001_1014,
@@ -53,7 +53,7 @@ describe('tpm-tis', () => {
     expect(status() & STATUS.family2).toBe(STATUS.family2);
   });
 
-  test('carries out a command that goes in and out byte by byte, or word by word', () => {
+  test('executes a command that is transferred byte by byte, or word by word', () => {
     request();
     expect(access()).toBe(ACCESS.valid | ACCESS.establishment | ACCESS.active);
     send(COMMAND.slice(0, -1));
@@ -74,7 +74,7 @@ describe('tpm-tis', () => {
     expect(machine.statistics.get('tpm0 commands')).toBe(1);
   });
 
-  test('shows that it is busy, and can be told to end a command', () => {
+  test('shows that it is busy, and can cancel a command', () => {
     machine.tpm.waits = true;
     request();
     send(COMMAND);
@@ -113,7 +113,7 @@ describe('tpm-tis', () => {
     expect(machine.tpm.commands.at(-1)?.locality).toBe(4);
   });
 
-  test('takes no command that is longer than its buffer, or shorter than a header', () => {
+  test('rejects a command that exceeds its buffer, or is shorter than a header', () => {
     request();
     send([0x80, 0x01, 0, 0, 0, 5]);
     go();
@@ -125,7 +125,7 @@ describe('tpm-tis', () => {
     expect(machine.tpm.commands).toHaveLength(1);
   });
 
-  test('is quiesced when its TPM has answered', () => {
+  test('is quiesced once its TPM has responded', () => {
     machine.tpm.waits = true;
     request();
     send(COMMAND);
@@ -155,13 +155,13 @@ describe('tpm-crb', () => {
     write(CRB.start, 1);
   };
 
-  test('says what it is, and where its buffer is', () => {
+  test('identifies itself and its buffer', () => {
     expect(read(CRB.interfaceId) & 0x40ff).toBe(0x4011);
     expect([read(CRB.commandAddress), read(CRB.responseAddress)]).toEqual([BASE + 0x80, BASE + 0x80]);
     expect([read(CRB.commandSize), read(CRB.status)]).toEqual([0xf80, 2]);
   });
 
-  test('carries out the command in its buffer, for who has asked for it', () => {
+  test('executes the command in its buffer for the requesting locality', () => {
     machine.tpm.waits = true;
     write(CRB.start, 1);
     expect(machine.tpm.commands).toEqual([]);
@@ -184,7 +184,7 @@ describe('tpm-crb', () => {
     [0x80, 1, 0, 0, 0, 9],
     [0x80, 1, 0, 0, 0x0f, 0x81],
     [0x80, 1, 0xff, 0xff, 0xff, 0xff],
-  ])('refuses a command of an impossible size', (...bytes) => {
+  ])('rejects a command of an invalid size', (...bytes) => {
     start(bytes);
     expect([machine.tpm.commands.length, read(CRB.start), read(CRB.status)]).toEqual([0, 0, 1]);
   });

@@ -36,7 +36,7 @@ describe('a keyboard', () => {
     return { ...rest, built, keys: built.capabilities!.keyboard! };
   };
 
-  test('says what it is', () => {
+  test('identifies itself', () => {
     const { rig, slot } = keyboard();
     const configuration = rig.control(slot, {
       type: 0x80,
@@ -81,7 +81,7 @@ describe('a keyboard', () => {
     expect(report()).toBeNull();
   });
 
-  test('says that too many keys are held', () => {
+  test('reports a rollover error when too many keys are held', () => {
     const { keys, report } = keyboard();
     for (const key of [KEY.a, KEY.b, KEY.c, KEY.d, KEY.e, KEY.f, KEY.g]) keys.key(key, true);
     let last: number[] | null = null;
@@ -90,7 +90,7 @@ describe('a keyboard', () => {
     expect(report()).toEqual([0, 0, 1, 1, 1, 1, 1, 1]);
   });
 
-  test('takes no more keys than the guest leaves room for', () => {
+  test('refuses keys that exceed its buffer', () => {
     const { keys, report } = keyboard();
     const press = (count: number) => keys.key(KEY.a, count % 2 === 0);
     let taken = 0;
@@ -117,7 +117,7 @@ describe('a keyboard', () => {
     expect([keys.active, keys.leds.numLock, changes]).toEqual([false, false, 3]);
   });
 
-  test('tells again how things are, as often as it is to', () => {
+  test('repeats its report at the idle rate', () => {
     const { rig, slot, keys, report } = keyboard();
     rig.control(slot, { type: CLASS_OUT, request: 10, value: 10 << 8 });
     expect(rig.control(slot, { type: CLASS_IN, request: 2, length: 1 })).toEqual(Uint8Array.of(10));
@@ -131,7 +131,7 @@ describe('a keyboard', () => {
     expect([...rig.memory.readable(DATA, 8)]).toEqual([0, 0, 5, 0, 0, 0, 0, 0]);
   });
 
-  test('has a boot protocol, and answers what its class asks', () => {
+  test('has a boot protocol, and answers class requests', () => {
     const { rig, slot, keys } = keyboard();
     expect(rig.control(slot, { type: CLASS_IN, request: 3, length: 1 })).toEqual(Uint8Array.of(1));
     rig.control(slot, { type: CLASS_OUT, request: 11, value: 0 });
@@ -145,7 +145,7 @@ describe('a keyboard', () => {
     expect(rig.control(slot, { type: CLASS_OUT, request: 11, value: 2 })).toBe(CODE.stall);
   });
 
-  test('whose keys were held in a saved machine releases them', () => {
+  test('releases keys that were held in a saved machine', () => {
     const { built, keys } = keyboard();
     keys.key(KEY.leftalt, true);
     keys.key(KEY.f4, true);
@@ -161,7 +161,7 @@ describe('a keyboard', () => {
     ]);
   });
 
-  test('whose keys were held releases them as the guest leaves room', () => {
+  test('releases held keys as its buffer has room', () => {
     const { built, keys } = keyboard();
     for (let count = 0; count < 30; count++) keys.key(KEY.a, count % 2 === 0);
     keys.key(KEY.leftalt, true);
@@ -202,7 +202,7 @@ describe('a mouse', () => {
     expect(report()).toBeNull();
   });
 
-  test('reports buttons one by one, with what moves between them', () => {
+  test('reports buttons one by one, with the motion between them', () => {
     const { pointer, report } = mouse();
     pointer.point({ kind: 'button', code: BUTTON.left, down: true });
     pointer.point({ kind: 'motion', dx: 5, dy: 6 });
@@ -223,7 +223,7 @@ describe('a tablet', () => {
     return { built, pointer: built.capabilities!.pointer!, report };
   };
 
-  test('reports where the pointer is', () => {
+  test('reports the position of the pointer', () => {
     const { pointer, report } = tablet();
     expect(pointer.absolute).toBe(true);
     pointer.point({ kind: 'position', x: 0x1234, y: 0x7fff });
@@ -233,7 +233,7 @@ describe('a tablet', () => {
     expect(report()).toBeNull();
   });
 
-  test('a button is pressed where the pointer was then', () => {
+  test('reports a button at the position where it was pressed', () => {
     const { pointer, report } = tablet();
     pointer.point({ kind: 'position', x: 16, y: 16 });
     pointer.point({ kind: 'button', code: BUTTON.left, down: true });
@@ -245,7 +245,7 @@ describe('a tablet', () => {
     ]);
   });
 
-  test('whose buttons were held in a saved machine releases them, where it is', () => {
+  test('releases buttons that were held in a saved machine, at its position', () => {
     const { built, pointer } = tablet();
     pointer.point({ kind: 'position', x: 16, y: 16 });
     pointer.point({ kind: 'button', code: BUTTON.left, down: true });
@@ -265,7 +265,7 @@ describe('a tablet', () => {
     expect([other.report(), other.report()]).toEqual([[1, 16, 0, 16, 0, 0], null]);
   });
 
-  test('what a guest has not taken is bounded', () => {
+  test('limits the reports that the guest has not read', () => {
     const { built, pointer } = tablet();
     let taken = 0;
     while (pointer.point({ kind: 'button', code: BUTTON.right, down: taken % 2 === 0 })) {

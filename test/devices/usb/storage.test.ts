@@ -89,8 +89,8 @@ const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
 const pattern = (length: number, seed = 0) =>
   Uint8Array.from({ length }, (_, at) => (at * 7 + (at >> 9) + seed) & 0xff);
 
-describe('what a stick says', () => {
-  test('it is a disk of high speed with a name, a serial number and a capacity', () => {
+describe('identification', () => {
+  test('a stick is a high-speed disk with a name, a serial number and a capacity', () => {
     const rig = new StickRig({ serial: 'S-17' });
     expect((rig.port() >>> 10) & 0xf).toBe(3);
     const inquiry = rig.run({ command: [0x12, 0, 0, 0, 36, 0], length: 36 });
@@ -106,7 +106,7 @@ describe('what a stick says', () => {
     expect(rig.control(rig.slot, { type: 0xa1, request: 0xfe, length: 1 })).toEqual(Uint8Array.of(0));
   });
 
-  test('it has descriptors for both speeds', () => {
+  test('a stick has descriptors for both speeds', () => {
     const rig = new StickRig();
     const of = (value: number) =>
       rig.control(rig.slot, { type: 0x80, request: 6, value, length: 255 }) as Uint8Array;
@@ -119,7 +119,7 @@ describe('what a stick says', () => {
     expect(of(0x600).length).toBe(10);
   });
 
-  test('commands that it does not have, and blocks that it does not have, give sense data', () => {
+  test('unknown commands, and blocks beyond the end, return sense data', () => {
     const rig = new StickRig().ready();
     expect(rig.run({ command: [0xff, 0, 0, 0, 0, 0] }).status).toBe(1);
     expect(rig.sense()).toEqual([5, 0x20, 0]);
@@ -131,7 +131,7 @@ describe('what a stick says', () => {
 });
 
 describe('data', () => {
-  test('is written and read, in transfers of any division', () => {
+  test('is written and read in transfers of any size', () => {
     const rig = new StickRig().ready();
     const data = pattern(8 * 512);
     expect(rig.run({ command: rw10(0x2a, 100, 8), length: 4096, toHost: false, data }).status).toBe(0);
@@ -147,7 +147,7 @@ describe('data', () => {
     expect(rig.disk.content.read(51_200, 512)).toEqual(data.subarray(0, 512));
   });
 
-  test('commands of 6, 12 and 16 bytes transfer, too', () => {
+  test('is transferred by commands of 6, 12 and 16 bytes, too', () => {
     const rig = new StickRig().ready();
     const data = pattern(512);
     rig.run({ command: [0x0a, 0, 0, 7, 1, 0], length: 512, toHost: false, data });
@@ -156,7 +156,7 @@ describe('data', () => {
     expect(rig.run({ command: long, length: 512 }).data).toEqual(data);
   });
 
-  test('is durable when it was asked to be', () => {
+  test('is durable when requested', () => {
     const rig = new StickRig().ready();
     const { log } = rig.disk.port!;
     rig.run({ command: rw10(0x2a, 1, 1), length: 512, toHost: false });
@@ -167,7 +167,7 @@ describe('data', () => {
     expect(log.filter(text => text === 'flush').length).toBe(2);
   });
 
-  test('that the host expects and there is not, are zeros', () => {
+  test('that the host expects beyond the end is zeros', () => {
     const rig = new StickRig().ready();
     const long = rig.run({ command: rw10(0x28, 0, 1), length: 1024, pieces: [2048] });
     expect([long.status, long.residue]).toEqual([0, 512]);
@@ -180,13 +180,13 @@ describe('data', () => {
     ['more than the host expects', { command: rw10(0x28, 0, 2), length: 512 }],
     ['the other way', { command: rw10(0x28, 0, 1), length: 512, toHost: false }],
     ['none at all', { command: rw10(0x28, 0, 1) }],
-  ])('of a command that needs %s is a phase error', (_, command) => {
+  ])('of a command that needs %s causes a phase error', (_, command) => {
     const rig = new StickRig().ready();
     expect(rig.run(command).status).toBe(2);
     expect(rig.run({ command: [0, 0, 0, 0, 0, 0] }).status).toBe(0);
   });
 
-  test('that the host of the VM fails to read or write gives sense data', () => {
+  test("that the VM's host fails to read or write returns sense data", () => {
     const rig = new StickRig().ready();
     rig.disk.port!.failures.push('host');
     expect(rig.run({ command: rw10(0x28, 0, 2), length: 1024, pieces: [512, 512] })).toMatchObject({
@@ -198,7 +198,7 @@ describe('data', () => {
     expect(rig.sense()).toEqual([3, 0x0c, 0]);
   });
 
-  test('is not written to a stick that is read-only', () => {
+  test('is not written to a read-only stick', () => {
     const rig = new StickRig({ readonly: true }).ready();
     expect(rig.run({ command: rw10(0x2a, 0, 1), length: 512, toHost: false }).status).toBe(1);
     expect(rig.sense()).toEqual([7, 0x27, 0]);
@@ -207,7 +207,7 @@ describe('data', () => {
 });
 
 describe('the transport', () => {
-  test('halts when what comes is no command, until it is reset', () => {
+  test('halts on an invalid command until it is reset', () => {
     const rig = new StickRig().ready();
     rig.send({ command: [0] }, 0x1234_5678);
     expect(rig.events()).toMatchObject([{ code: CODE.stall, dci: 4 }]);
@@ -227,7 +227,7 @@ describe('the transport', () => {
     expect(rig.run({ command: [0, 0, 0, 0, 0, 0] }).status).toBe(0);
   });
 
-  test('a transfer that is stopped begins anew', () => {
+  test('restarts a transfer that was stopped', () => {
     const rig = new StickRig().ready();
     rig.disk.content.write(0, pattern(512));
     rig.send({ command: rw10(0x28, 0, 1), length: 512 });
@@ -240,7 +240,7 @@ describe('the transport', () => {
     expect(rig.memory.readable(DATA, 512).slice()).toEqual(pattern(512));
   });
 
-  test('the driver gets its memory back only when the host has let go of it', () => {
+  test('returns memory to the driver only when the host no longer uses it', () => {
     const rig = new StickRig().ready();
     rig.send({ command: rw10(0x28, 0, 1), length: 512 });
     rig.begin(rig.slot, 3, 512);
@@ -253,7 +253,7 @@ describe('the transport', () => {
     expect(rig.events().map(({ code }) => code)).toEqual([CODE.stopped, CODE.success]);
   });
 
-  test('a machine that is saved in the middle of a command goes on with it in another', () => {
+  test('continues a command that was in progress in a saved machine', () => {
     const rig = new StickRig().ready();
     const data = pattern(2048);
     rig.disk.content.write(0, data);
@@ -278,7 +278,7 @@ describe('the transport', () => {
     expect(other.memory.readable(DATA, 2048).slice()).toEqual(data);
   });
 
-  test('another medium is a unit attention; one that is locked is kept', () => {
+  test('reports another medium as a unit attention; keeps a locked one', () => {
     const rig = new StickRig({ removable: true }).ready();
     const { drive } = rig.built.capabilities!.disk!;
     const medium = { path: 'other.img', readonly: false, cache: 'writeback' } as const;

@@ -15,7 +15,7 @@ const STOPPED = 3;
 const ERROR = 4;
 
 describe('registers', () => {
-  test('say what the controller can', () => {
+  test("report the controller's capabilities", () => {
     const rig = new XhciRig();
     expect(rig.capability('lengthAndVersion')).toBe(0x0110_0040);
     expect(rig.capability('structural1')).toBe(0x0f00_0420);
@@ -35,7 +35,7 @@ describe('registers', () => {
     expect(machine.memoryBus.read(base + SPACE.operational, 4)).toBe(0);
   });
 
-  test('it runs and halts, and a reset has it begin anew', () => {
+  test('run and halt the controller, and a reset reinitializes it', () => {
     const rig = new XhciRig().start();
     expect(rig.operational('usbStatus') & USB_STATUS.halted).toBe(0);
     rig.setOperational('usbCommand', 0);
@@ -47,7 +47,7 @@ describe('registers', () => {
     expect(rig.operational('configure')).toBe(0);
   });
 
-  test('a state that a driver restores is refused, so that it begins anew', () => {
+  test('reject a restore by the driver, so that it reinitializes', () => {
     const rig = new XhciRig();
     rig.setOperational('usbCommand', USB_COMMAND.restore);
     expect(rig.operational('usbStatus') & USB_STATUS.restoreError).toBe(USB_STATUS.restoreError);
@@ -55,7 +55,7 @@ describe('registers', () => {
     expect(rig.operational('usbStatus') & USB_STATUS.restoreError).toBe(0);
   });
 
-  test('the microframe index counts with time', () => {
+  test('count microframes', () => {
     const rig = new XhciRig();
     const before = rig.read(SPACE.runtime);
     rig.machine.clock.advance(10);
@@ -64,7 +64,7 @@ describe('registers', () => {
 });
 
 describe('ports', () => {
-  test('show what is connected, enable it by a reset, and tell of both', () => {
+  test('show what is connected, enable it by a reset, and report both', () => {
     const rig = new XhciRig().start();
     expect(rig.port() & PORT_STATUS.connected).toBe(0);
     const built = rig.plug('usb-kbd');
@@ -88,7 +88,7 @@ describe('ports', () => {
     expect(rig.events().map(({ type }) => type)).toEqual([TRB.portStatusChange, TRB.portStatusChange]);
   });
 
-  test('a port that is suspended goes on when it is told to', () => {
+  test('resume after a suspension on request', () => {
     const rig = new XhciRig().start();
     rig.plug('usb-tablet');
     rig.resetPort();
@@ -102,7 +102,7 @@ describe('ports', () => {
     expect(rig.port() & PORT_STATUS.linkChange).toBe(PORT_STATUS.linkChange);
   });
 
-  test('a disabled port reaches no device', () => {
+  test('reach no device while disabled', () => {
     const rig = new XhciRig().start();
     rig.plug('usb-kbd');
     const slot = rig.address();
@@ -113,7 +113,7 @@ describe('ports', () => {
     );
   });
 
-  test('there are fifteen, each for one device', () => {
+  test('number fifteen, each for one device', () => {
     const rig = new XhciRig();
     for (let port = 1; port <= 15; port++) rig.plug('usb-mouse', {}, port);
     expect(() => rig.plug('usb-mouse', {}, 3)).toThrow('mouse0: port 3 of usb0 is taken');
@@ -123,7 +123,7 @@ describe('ports', () => {
 });
 
 describe('commands', () => {
-  test('a slot is enabled, addressed, configured, reset and disabled', () => {
+  test('enable, address, configure, reset and disable a slot', () => {
     const rig = new XhciRig().start();
     rig.plug('usb-kbd');
     const slot = rig.address();
@@ -138,7 +138,7 @@ describe('commands', () => {
     expect(rig.command(TRB.disableSlot, { control: slot << 24 }).code).toBe(CODE.slotNotEnabled);
   });
 
-  test('there are as many slots as the driver wants', () => {
+  test('provide as many slots as the driver enables', () => {
     const rig = new XhciRig().start();
     const slots = Array.from({ length: 8 }, () => rig.command(TRB.enableSlot).slot);
     expect(slots).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
@@ -149,7 +149,7 @@ describe('commands', () => {
     ['a port that has nothing', 2, CODE.transactionError],
     ['a port that there is not', 16, CODE.parameterError],
     ['no port', 0, CODE.parameterError],
-  ])('a device is not addressed on %s', (_, port, code) => {
+  ])('do not address a device on %s', (_, port, code) => {
     const rig = new XhciRig().start();
     rig.plug('usb-kbd');
     const { slot } = rig.command(TRB.enableSlot);
@@ -158,7 +158,7 @@ describe('commands', () => {
     expect(rig.command(TRB.addressDevice, { low: INPUT_CONTEXT, control: slot << 24 }).code).toBe(code);
   });
 
-  test('a device has one slot', () => {
+  test('address a device in one slot only', () => {
     const rig = new XhciRig().start();
     rig.plug('usb-kbd');
     rig.address();
@@ -171,14 +171,14 @@ describe('commands', () => {
     ['an isochronous endpoint', { endpoint: 3, type: 5, maxPacket: 64 }],
     ['packets of no bytes', { endpoint: 3, type: 7, maxPacket: 0 }],
     ['packets of more bytes than there are', { endpoint: 3, type: 7, maxPacket: 1025 }],
-  ])('a context is refused with %s', (_, endpoint) => {
+  ])('reject a context with %s', (_, endpoint) => {
     const rig = new XhciRig().start();
     rig.plug('usb-kbd');
     const slot = rig.address();
     expect(() => rig.configure(slot, [endpoint])).toThrow(`configuring gave ${CODE.parameterError}`);
   });
 
-  test('commands that the state of an endpoint does not allow are refused', () => {
+  test("are rejected if the endpoint's state does not allow them", () => {
     const rig = new XhciRig().start();
     rig.plug('usb-kbd');
     const slot = rig.address();
@@ -191,7 +191,7 @@ describe('commands', () => {
     expect(rig.endpointState(slot, 1)).toBe(STOPPED);
   });
 
-  test('unknown commands, and those for slots that are not enabled, are refused', () => {
+  test('are rejected if unknown, or for slots that are not enabled', () => {
     const rig = new XhciRig().start();
     expect(rig.command(TRB.noOpCommand).code).toBe(CODE.success);
     expect(rig.command(40).code).toBe(CODE.trbError);
@@ -199,7 +199,7 @@ describe('commands', () => {
     expect(rig.command(TRB.addressDevice, { control: 200 << 24 }).code).toBe(CODE.slotNotEnabled);
   });
 
-  test('the ring goes round, and stops when it is told to', () => {
+  test('wrap around the ring, which stops on request', () => {
     const rig = new XhciRig().start();
     for (let count = 0; count < 200; count++) expect(rig.command(TRB.noOpCommand).code).toBe(CODE.success);
     expect(rig.operational('commandRing')).toBe(8);
@@ -208,7 +208,7 @@ describe('commands', () => {
     expect(rig.events()).toMatchObject([{ code: CODE.commandStopped, pointer: rig.commands.next }]);
   });
 
-  test('an endless ring of links ends with an error', () => {
+  test('in an endless ring of links end with an error', () => {
     const rig = new XhciRig().start();
     rig.memory.writeU32(COMMAND_RING, COMMAND_RING);
     rig.memory.writeU32(COMMAND_RING + 12, (TRB.link << 10) | 1);
@@ -226,7 +226,7 @@ describe('transfers', () => {
     return { rig, built, slot };
   };
 
-  test('descriptors come by control transfers, as long as they are wanted', () => {
+  test('return descriptors by control transfers, up to the requested length', () => {
     const { rig, slot } = keyboard();
     const device = rig.control(slot, { type: 0x80, request: 6, value: 0x100, length: 64 });
     expect(device).toEqual(Uint8Array.of(18, 1, 0, 2, 0, 0, 0, 8, 0x27, 6, 1, 0, 0, 1, 1, 2, 3, 1));
@@ -238,13 +238,13 @@ describe('transfers', () => {
     expect(rig.control(slot, { type: 0x80, request: 8, length: 1 })).toEqual(Uint8Array.of(1));
   });
 
-  test('a driver does not address devices by requests', () => {
+  test('reject SET_ADDRESS requests by the driver', () => {
     const { rig, slot } = keyboard();
     expect(rig.control(slot, { type: 0, request: 5, value: 9 })).toBe(CODE.trbError);
     expect(rig.endpointState(slot, 1)).not.toBe(HALTED);
   });
 
-  test('a transfer waits for the device, and is taken back when the endpoint is stopped', () => {
+  test('wait for the device, and are returned when the endpoint is stopped', () => {
     const { rig, built, slot } = keyboard();
     const trb = rig.begin(slot, 3, 8);
     expect(rig.events()).toEqual([]);
@@ -260,7 +260,7 @@ describe('transfers', () => {
     expect(rig.events()).toMatchObject([{ pointer: trb, code: CODE.success }]);
   });
 
-  test('a transfer whose device is unplugged has no answer', () => {
+  test('of an unplugged device do not complete', () => {
     const { rig, built, slot } = keyboard();
     const trb = rig.begin(slot, 3, 8);
     rig.setPort(PORT_STATUS.power | PORT_STATUS.connectChange);
@@ -272,7 +272,7 @@ describe('transfers', () => {
     expect(rig.endpointState(slot, 3)).toBe(HALTED);
   });
 
-  test('data that is not in memory, and links without end, put the endpoint into error', () => {
+  test('outside memory, and endless links, put the endpoint into the error state', () => {
     for (const words of [
       { low: 0xfff_ff00, status: 8, control: TRB.normal << 10 },
       { low: 0xf_fffc, status: 8, control: TRB.normal << 10 },
@@ -293,7 +293,7 @@ describe('transfers', () => {
     expect(rig.events()).toMatchObject([{ code: CODE.trbError }]);
   });
 
-  test('a descriptor without end is none', () => {
+  test('without an end are invalid', () => {
     const { rig, slot } = keyboard();
     const { start } = rig.ring(slot, 3);
     for (let trb = 0; trb < 63; trb++) {
@@ -307,7 +307,7 @@ describe('transfers', () => {
     expect(rig.events()).toMatchObject([{ code: CODE.trbError, dci: 3 }]);
   });
 
-  test('work without end lets others have the machine thread', () => {
+  test('without an end do not block the machine thread', () => {
     const { rig, slot } = keyboard();
     const { start } = rig.ring(slot, 3);
     rig.memory.writeU32(start + 12, (TRB.noOp << 10) | 1);
@@ -325,7 +325,7 @@ describe('transfers', () => {
     expect(rig.machine.clock.timers).toBe(0);
   });
 
-  test('a ring that is not in memory stops the controller', () => {
+  test('in a ring outside memory stop the controller', () => {
     const { rig, slot } = keyboard();
     rig.command(TRB.stopEndpoint, { control: (slot << 24) | (3 << 16) });
     rig.command(TRB.setDequeue, { low: 0xf000_0001, control: (slot << 24) | (3 << 16) });
@@ -339,7 +339,7 @@ describe('transfers', () => {
     ]);
   });
 
-  test('a controller that is no bus master stops at its first access', () => {
+  test('stop the controller at its first access if it is not a bus master', () => {
     const { rig } = keyboard();
     rig.controller.pci!.writeConfig(4, 2, 2);
     rig.ringDoorbell(0);
@@ -348,7 +348,7 @@ describe('transfers', () => {
 });
 
 describe('events', () => {
-  test('a driver that makes no room is told once, and misses none', () => {
+  test('report a full ring once, and lose none', () => {
     const rig = new XhciRig().start();
     const wanted = Array.from({ length: 50 }, () => rig.commands.add({ control: TRB.noOpCommand << 10 }));
     rig.ringDoorbell(0);
@@ -359,7 +359,7 @@ describe('events', () => {
     expect(seen.map(({ pointer }) => pointer)).toEqual(wanted);
   });
 
-  test('interrupts are asserted until they are acknowledged, and again for events that are left', () => {
+  test('assert interrupts until acknowledged, and again for remaining events', () => {
     const rig = new XhciRig().start();
     const isAsserted = () => rig.machine.lines.some(({ level }) => level);
     rig.commands.add({ control: TRB.noOpCommand << 10 });
@@ -379,7 +379,7 @@ describe('events', () => {
     expect(isAsserted()).toBe(false);
   });
 
-  test('by MSI-X a message is sent for each interrupt', () => {
+  test('send a message for each interrupt by MSI-X', () => {
     const rig = new XhciRig();
     const capability = rig.controller.pci!.readConfig(0x34, 1);
     expect(rig.controller.pci!.readConfig(capability, 1)).toBe(0x11);

@@ -10,7 +10,7 @@ const GiB = 2 ** 30;
 const BAR = (index: number) => 0x10 + 4 * index;
 
 describe('a BAR', () => {
-  test('tells its size and kind like the one of the device', () => {
+  test("has the size and type of the device's BAR", () => {
     const { fn } = new PassedRig(graphicsCard('0000:41:00.0'));
     for (const index of [0, 1, 2, 3, 4, 5]) fn.writeConfig(BAR(index), 4, 0xffff_ffff);
     const sizes = [0, 1, 2, 3, 4, 5].map(index => fn.readConfig(BAR(index), 4));
@@ -26,7 +26,7 @@ describe('a BAR', () => {
     expect(rig.machine.ports.read(0xc004, 2)).toBe(0xffff);
   });
 
-  test('is memory of the device where the guest puts it, but for the pages of the MSI-X table', () => {
+  test('is device memory where the guest maps it, except for the pages of the MSI-X table', () => {
     const rig = new PassedRig('nvme');
     expect(rig.mapped(0)).toEqual([[0, 0x2000]]);
     rig.fn.writeConfig(BAR(0), 4, 0xd000_0000);
@@ -52,7 +52,7 @@ describe('a BAR', () => {
     });
   });
 
-  test('whose table shares pages with registers maps what is left, and splits accesses at the border', () => {
+  test('whose table shares pages with registers maps the rest, and splits accesses at the boundary', () => {
     const device = graphicsCard('0000:41:00.0');
     // The table of six vectors from 0x1ff0 on, the pending bits at 0x5008.
     const config = { ...device.config, '0c0': `${'00'.repeat(8)}11000500f01f00000850${'00'.repeat(14)}` };
@@ -71,7 +71,7 @@ describe('a BAR', () => {
     expect(rig.read(0, 0x5008)).toBe(0);
   });
 
-  test('is not mapped if it is told to, and every access reaches the device', () => {
+  test('is not mapped if so configured, and every access reaches the device', () => {
     const rig = new PassedRig('nvme', { 'x-no-mmap': true });
     expect(rig.mapped(0)).toEqual([]);
     rig.write(0, 0x14, 0x0046_0001);
@@ -79,7 +79,7 @@ describe('a BAR', () => {
     expect(rig.host.mapped).toEqual([]);
   });
 
-  test('smaller than a page is mapped while it is at the start of one', () => {
+  test('smaller than a page is mapped while it is at a page boundary', () => {
     const rig = new PassedRig(manyMessages('0000:05:00.0'));
     const page = [[0, 0x1000]];
     const { memoryBus } = rig.machine;
@@ -101,7 +101,7 @@ describe('a BAR', () => {
     expect(memoryBus.owner(0xd000_2000)).toBeNull();
   });
 
-  test('smaller than a page leaves others in its page theirs, and is then read and written', () => {
+  test('smaller than a page that shares its page with others is read and written instead', () => {
     const machine = new FakeMachine();
     const [first, second] = ['0000:05:00.0', '0000:06:00.0'].map(
       (address, index) => new PassedRig(manyMessages(address), {}, { machine, name: `hostdev${index}` }),
@@ -131,7 +131,7 @@ describe('a BAR', () => {
     expect(rig.machine.memoryBus.owner(rig.bar(0).address! + 0x100)).toBeNull();
   });
 
-  test('reads all ones where the device does not answer, and says so', () => {
+  test('reads all ones where the device does not respond, and reports it', () => {
     const rig = new PassedRig(manyMessages('0000:05:00.0'), { 'x-no-mmap': true });
     rig.host.fails = true;
     expect(rig.read(0, 0)).toBe(0xffff_ffff);
@@ -155,7 +155,7 @@ describe('the 64-bit window', () => {
       return new PassedRig(graphicsCard(`0000:4${index}:00.0`, bytes), {}, { machine, name });
     });
 
-  test('has room for several graphics cards, and as much again', () => {
+  test('has twice the space for several graphics cards', () => {
     const machine = new FakeMachine();
     const rigs = cards(machine, 4, 64 * GiB);
     for (const rig of rigs) {
@@ -168,21 +168,21 @@ describe('the 64-bit window', () => {
     expect(start + size).toBeLessThanOrEqual(2 ** 40);
   });
 
-  test('has an eighth of the addresses without them', () => {
+  test('has an eighth of the address space without them', () => {
     expect(machineOf(6 * GiB, 39).pci.memory64).toMatchObject({ start: 8 * GiB, size: 64 * GiB });
     expect(machineOf(6 * GiB, 36).pci.memory64).toMatchObject({ start: 8 * GiB, size: 32 * GiB });
     expect(machineOf(48 * GiB, 36).pci.memory64).toMatchObject({ start: 48 * GiB, size: 16 * GiB });
     expect(machineOf(6 * GiB, 46).pci.memory64).toMatchObject({ start: 8 * GiB, size: 1024 * GiB });
   });
 
-  test('ends where the addresses of the CPU do, and says what to do', () => {
+  test("ends at the CPU's address limit, and the error names the next step", () => {
     expect(() => cards(machineOf(6 * GiB, 36), 1, 64 * GiB)).toThrow(
       'has no room for 68719476736 bytes of "gpu0": the guest\'s CPU has 36 bits of physical addresses, and the window comes ' +
         'after its RAM: give the VM less memory, or remove a device',
     );
   });
 
-  test('reaches behind root ports', () => {
+  test('reaches devices behind root ports', () => {
     const machine = new FakeMachine();
     const port = new RootPort('port0', { slot: 1, allocateMsi: machine.services.allocateMsi });
     machine.pci.plug(port);
@@ -209,7 +209,7 @@ describe('functions of one device', () => {
     expect(pair({})).toEqual(['00:01.0', '00:03.0']);
   });
 
-  test('show it', () => {
+  test('report that they do', () => {
     const machine = new FakeMachine();
     const card = new PassedRig(
       graphicsCard('0000:41:00.0'),
@@ -223,7 +223,7 @@ describe('functions of one device', () => {
 });
 
 describe('a graphics card as the VGA adapter', () => {
-  test('answers at the legacy addresses while it decodes them', () => {
+  test('responds at the legacy addresses while it decodes them', () => {
     const vga = { ...graphicsCard('0000:41:00.0'), vga: true };
     const rig = new PassedRig(vga, { 'x-vga': true });
     const { ports, memoryBus } = rig.machine;
@@ -236,7 +236,7 @@ describe('a graphics card as the VGA adapter', () => {
     expect([ports.read(0x3c4, 1), memoryBus.read(0xb_8000, 2)]).toEqual([0xff, 0xffff]);
   });
 
-  test('is refused without such registers', () => {
+  test('is rejected without such registers', () => {
     const machine = new FakeMachine();
     expect(() => new PassedRig(graphicsCard('0000:41:00.0'), { 'x-vga': true }, { machine })).toThrow(
       '0000:41:00.0 has no VGA registers that the host passes on (VFIO_PCI_VGA_REGION_INDEX): leave out x-vga',

@@ -18,7 +18,7 @@ describe('the tables of capabilities', () => {
     expect(why).toMatch(/^[a-zA-Z].{10,}[^.]$/);
   });
 
-  test('have no capability twice', () => {
+  test('list no capability twice', () => {
     for (const rules of [CAPABILITY_RULES, EXTENDED_RULES]) {
       expect(new Set(rules.map(({ id }) => id)).size).toBe(rules.length);
     }
@@ -33,7 +33,7 @@ describe('the IDs that a guest sees', () => {
     expect(fn.readConfig(0x2c, 4)).toBe(0x1100_1af4);
   });
 
-  test('can be others', () => {
+  test('can be overridden', () => {
     const { fn } = new PassedRig('nvme', {
       'x-pci-vendor-id': 0x8086,
       'x-pci-device-id': 0x0953,
@@ -46,20 +46,20 @@ describe('the IDs that a guest sees', () => {
     expect(fn.readConfig(0, 4)).toBe(0x0953_8086);
   });
 
-  test('must be those that the definition expects', () => {
+  test('must match the definition', () => {
     expect(() => new PassedRig('nvme', { id: '8086:0953' })).toThrow(
       '0000:02:00.0 is a 1b36:0010, not a 8086:0953: devices of the host have moved; give the address that it has now',
     );
     expect(new PassedRig('nvme', { id: '1B36:0010' }).fn.readConfig(0, 2)).toBe(0x1b36);
   });
 
-  test('of a virtual function that shows none are those that the definition gives', () => {
+  test('of a virtual function that has none are taken from the definition', () => {
     const silent = { prepare: ({ config }: { config: Uint8Array }) => config.fill(0xff, 0, 4) };
     expect(new PassedRig('igb-vf', { id: '8086:10ca' }, silent).fn.readConfig(0, 4)).toBe(0x10ca_8086);
     expect(() => new PassedRig('igb-vf', {}, silent)).toThrow('0000:01:10.0 does not answer');
   });
 
-  test('of a bridge are refused, and the device is given back', () => {
+  test('of a bridge are rejected, and the device is given back', () => {
     const machine = new FakeMachine();
     const prepare = ({ config }: { config: Uint8Array }) => config.fill(1, 0x0e, 0x0f);
     expect(() => new PassedRig('nvme', {}, { machine, prepare })).toThrow('0000:02:00.0 is a bridge');
@@ -68,7 +68,7 @@ describe('the IDs that a guest sees', () => {
 });
 
 describe('capabilities', () => {
-  test('of an Ethernet function are linked without those of the host', () => {
+  test("of an Ethernet function are linked without the host's", () => {
     const rig = new PassedRig('igb');
     expect(names(CAPABILITY_RULES, rig.capabilities)).toEqual([
       'power management',
@@ -81,7 +81,7 @@ describe('capabilities', () => {
     for (let at = 0x140; at < 0x1a0; at += 4) expect(rig.fn.readConfig(at, 4)).toBe(0);
   });
 
-  test('of a graphics card: what is of the host is not there', () => {
+  test("of a graphics card omit the host's", () => {
     const rig = new PassedRig(GPU);
     expect(names(CAPABILITY_RULES, rig.capabilities)).toEqual([
       'power management',
@@ -99,7 +99,7 @@ describe('capabilities', () => {
     expect(rig.host.calls.filter(call => /^config 0x[1-9a-f]..\b/.test(call))).toEqual([]);
   });
 
-  test("that are the vendor's are read and written in the device", () => {
+  test('of the vendor are read and written in the device', () => {
     const { fn, host } = new PassedRig(GPU);
     expect(fn.readConfig(0xb4, 4)).toBe(0x0114_c809);
     fn.writeConfig(0xb8, 4, 0x1234_5678);
@@ -115,7 +115,7 @@ describe('capabilities', () => {
     expect([...host.config.subarray(0xb4, 0xb6)]).toEqual([0x09, 0xc8]);
   });
 
-  test('that can only be read are not written', () => {
+  test('that are read-only are not written', () => {
     const { fn, host } = new PassedRig('igb');
     const before = host.config.slice(0x104, 0x140);
     expect(fn.readConfig(0x10c, 4)).toBe(0x0046_2030);
@@ -123,7 +123,7 @@ describe('capabilities', () => {
     expect(host.config.slice(0x104, 0x140)).toEqual(before);
   });
 
-  test('in a circle end where they began', () => {
+  test('in a loop end where they began', () => {
     const bytes = new Uint8Array(4096);
     bytes.set([0x10], 0x06);
     bytes.set([0x40], 0x34);
@@ -185,7 +185,7 @@ describe('PCI Express', () => {
     expect(rig.extendedCapabilities).not.toEqual([]);
   });
 
-  test('is not there behind a conventional bridge, nor are extended capabilities', () => {
+  test('is hidden behind a conventional bridge, like extended capabilities', () => {
     const rig = behind(conventional);
     expect(rig.capability(EXPRESS)).toBeNull();
     expect(rig.capabilities.map(({ at }) => at)).toEqual([0x60, 0x68, 0x78, 0xb4, 0xc8]);
@@ -194,7 +194,7 @@ describe('PCI Express', () => {
     expect(rig.host.config[0x608]).toBe(0xef);
   });
 
-  test('has the read request size and ordering of the guest, and the rest of the host', () => {
+  test("has the guest's read request size and ordering, and otherwise the host's", () => {
     const rig = new PassedRig(GPU);
     const control = rig.capability(EXPRESS)! + 8;
     rig.fn.writeConfig(control, 2, 0x5fef & ~0x8000);
@@ -206,7 +206,7 @@ describe('PCI Express', () => {
 });
 
 describe('the command register', () => {
-  test('is followed: the device decodes before the guest reaches it, and masters the bus while it may', () => {
+  test('is followed: the device decodes before the guest accesses it, and masters the bus while allowed', () => {
     const rig = new PassedRig('nvme');
     const device = () => rig.host.config[4]!;
     expect(device()).toBe(COMMAND.memory);
@@ -220,7 +220,7 @@ describe('the command register', () => {
     expect(rig.host.config[5]).toBe(0x04);
   });
 
-  test('gives no bus mastering behind a bridge that does not forward requests', () => {
+  test('does not enable bus mastering behind a bridge that does not forward requests', () => {
     const machine = new FakeMachine();
     const bridge = pciBridge('bridge0');
     machine.pci.plug(bridge);
@@ -233,7 +233,7 @@ describe('the command register', () => {
     expect(rig.host.config[4]! & COMMAND.busMaster).toBe(COMMAND.busMaster);
   });
 
-  test('status bits are those of the device, and the list of capabilities is always there', () => {
+  test("has the device's status bits, and always a capability list", () => {
     const rig = new PassedRig(manyMessages('0000:05:00.0'));
     rig.host.config.set([0x08, 0x20], 6);
     expect(rig.fn.readConfig(6, 2)).toBe(0x2018);

@@ -42,7 +42,7 @@ function attack(rig: PassedRig, random: Random): void {
 }
 
 describe.each(DEVICES)('a hostile guest of $address', recorded => {
-  test.each(SEEDS)('changes nothing but what it may (%i)', seed => {
+  test.each(SEEDS)('changes only what it may (%i)', seed => {
     const random = new Random(seed);
     const machine = new FakeMachine();
     const kvm = new FakeSlots();

@@ -54,7 +54,7 @@ class MsixDriver {
 const sent = (rig: PassedRig) => rig.machine.vectors.map(vector => vector.sent.map(({ data }) => data));
 
 describe('MSI-X', () => {
-  test('connects vectors to the device as the guest lets them send', () => {
+  test('connects vectors to the device as the guest unmasks them', () => {
     const driver = new MsixDriver(new PassedRig('igb-vf'));
     const { rig } = driver;
     driver.enable();
@@ -97,7 +97,7 @@ describe('MSI-X', () => {
     expect(rig.host.calls.length).toBe(calls);
   });
 
-  test('is silent while the function is masked, or may not master the bus', () => {
+  test('is silent while the function is masked, or is not a bus master', () => {
     const driver = new MsixDriver(new PassedRig('igb-vf'));
     const { rig } = driver;
     driver.enable();
@@ -112,7 +112,7 @@ describe('MSI-X', () => {
     expect(sent(rig)[0]).toEqual([0x41]);
   });
 
-  test('is disconnected when the guest disables it, and what was pending is gone', () => {
+  test('is disconnected when the guest disables it, and pending interrupts are dropped', () => {
     const driver = new MsixDriver(new PassedRig('igb'));
     const { rig } = driver;
     expect(rig.device.facts.interrupts.kind).toBe('intx');
@@ -127,7 +127,7 @@ describe('MSI-X', () => {
     expect(rig.device.facts.interrupts).toEqual({ kind: 'intx', vectors: 1, enabled: 1 });
   });
 
-  test('where vectors cannot be added: disables all and connects them again, and loses no interrupt', () => {
+  test('disables and reconnects all vectors where none can be added, and loses no interrupt', () => {
     const driver = new MsixDriver(new PassedRig('igb', {}, { prepare: noresize }));
     const { rig } = driver;
     driver.enable();
@@ -143,7 +143,7 @@ describe('MSI-X', () => {
     expect(rig.machine.broken).toEqual([]);
   });
 
-  test('takes no more vectors than the host gives, and no table of the device', () => {
+  test("uses no more vectors than the host provides, and not the device's table", () => {
     const rig = new PassedRig({ ...graphicsCard('0000:41:00.0'), interrupts: { intx: 1, msi: 1, msix: 4 } });
     const driver = new MsixDriver(rig);
     expect(driver.control & 0x7ff).toBe(3);
@@ -152,7 +152,7 @@ describe('MSI-X', () => {
     expect(rig.read(0, 0xb90000 + 16 * 3)).toBe(Number(MESSAGE.address));
   });
 
-  test('goes through the machine thread if it is told to', () => {
+  test('goes through the machine thread if so configured', () => {
     const driver = new MsixDriver(new PassedRig('igb-vf', { 'x-no-kvm-msix': true }));
     const { rig } = driver;
     driver.enable();
@@ -163,7 +163,7 @@ describe('MSI-X', () => {
     expect(sent(rig)[0]).toEqual([0x41]);
   });
 
-  test('that the kernel refuses is reported, and the machine goes on', () => {
+  test('that the kernel rejects is reported, and the machine continues', () => {
     const rig = new PassedRig('igb-vf');
     rig.host.triggers[IRQ.intx]!.push(7);
     new MsixDriver(rig).enable();
@@ -194,7 +194,7 @@ describe('MSI', () => {
     expect([rig.host.triggers[IRQ.msi], rig.host.triggers[IRQ.intx]!.length]).toEqual([[], 1]);
   });
 
-  test('keeps interrupts of masked vectors, and shows which', () => {
+  test('keeps interrupts of masked vectors pending, and shows them', () => {
     const rig = made();
     rig.fn.writeConfig(at + 0x0c, 4, 0b1001);
     rig.fn.writeConfig(at + 2, 2, 0x0051);
@@ -207,7 +207,7 @@ describe('MSI', () => {
   });
 
   test.each([0x71, 0x61, 0xffff])(
-    'with a reserved number of vectors takes those that there are (0x%s)',
+    'with a reserved number of vectors uses the available ones (0x%s)',
     value => {
       const rig = made();
       rig.fn.writeConfig(at + 2, 2, value);
@@ -215,7 +215,7 @@ describe('MSI', () => {
     },
   );
 
-  test('goes through the machine thread if it is told to', () => {
+  test('goes through the machine thread if so configured', () => {
     const rig = made({ 'x-no-kvm-msi': true });
     rig.fn.writeConfig(at + 2, 2, 0x0001);
     rig.host.interrupt(IRQ.msi, 0);
@@ -228,7 +228,7 @@ describe('INTx', () => {
   const wire = (rig: PassedRig) =>
     [...rig.machine.lines.flatMap(line => [...line.ends])].find(end => end.fds.size > 0);
 
-  test('is a pair of eventfds between the device and the wire', () => {
+  test('is a pair of eventfds between the device and the pin', () => {
     const rig = new PassedRig('e1000e');
     const [[trigger, resample]] = [...wire(rig)!.fds] as [[number, number]];
     expect(rig.host.triggers[IRQ.intx]).toEqual([trigger]);
@@ -236,7 +236,7 @@ describe('INTx', () => {
     expect(rig.fn.readConfig(0x3d, 1)).toBe(1);
   });
 
-  test('is disconnected while the guest disables the pin; what came meanwhile is unmasked', () => {
+  test('is disconnected while the guest disables the pin, and unmasked afterward', () => {
     const rig = new PassedRig('e1000e');
     rig.command |= COMMAND.interruptDisable;
     expect(wire(rig)).toBeUndefined();
@@ -251,7 +251,7 @@ describe('INTx', () => {
     expect([rig.fn.readConfig(0x3d, 1), wire(rig), rig.host.triggers[IRQ.intx]]).toEqual([0, undefined, []]);
   });
 
-  test('without the kernel is asserted by the machine thread until the guest looks at its device', () => {
+  test('without the kernel is asserted by the machine thread until the guest accesses its device', () => {
     const rig = new PassedRig('e1000e', { 'x-no-kvm-intx': true, 'x-intx-mmap-timeout-ms': 50 });
     const asserted = () => rig.machine.lines.some(line => line.level);
     rig.start();
@@ -270,8 +270,8 @@ describe('INTx', () => {
   });
 });
 
-describe('what the host tells', () => {
-  test('an uncorrectable error ends the machine, once, with the reason', () => {
+describe('host events', () => {
+  test('an uncorrectable error stops the machine once, with the reason', () => {
     const rig = new PassedRig('igb-vf');
     for (let times = 0; times < 2; times++) {
       rig.host.interrupt(IRQ.error);
@@ -285,7 +285,7 @@ describe('what the host tells', () => {
     ]);
   });
 
-  test('that it wants the device back: the guest is asked, and loses it when it does not release it', () => {
+  test('a request to release the device is passed to the guest, which loses it if it does not comply', () => {
     const rig = new PassedRig('igb');
     rig.start();
     const request = () => {
@@ -313,7 +313,7 @@ describe('what the host tells', () => {
     expect([rig.host.calls.length, rig.machine.eventFds.counts.size]).toEqual([calls, 0]);
   });
 
-  test('is not asked for where the definition says so', () => {
+  test('are not requested if the definition says so', () => {
     const rig = new PassedRig('igb-vf', { 'x-req': false });
     expect([rig.host.triggers[IRQ.error]!.length, rig.host.triggers[IRQ.request]]).toEqual([1, []]);
   });

@@ -12,7 +12,7 @@ const FLR = { express: 0xa0, control: 8, bit: 0x8000 } as const;
 const config = ({ fn }: PassedRig) => Array.from({ length: 64 }, (_, index) => fn.readConfig(4 * index, 4));
 
 describe('a device', () => {
-  test('is reset in D0 as it is opened, before the guest has anything of it', () => {
+  test('is reset in D0 when it is opened, before the guest can access it', () => {
     const rig = new PassedRig('e1000e');
     const [wake, reset] = rig.host.calls;
     // It was in D3hot when it was recorded.
@@ -20,7 +20,7 @@ describe('a device', () => {
     expect(rig.host.triggers[IRQ.intx]).toHaveLength(1);
   });
 
-  test('is reset with its machine, without interrupts and DMA, and is as after power-on then', () => {
+  test('is reset with its machine, without interrupts and DMA, to its power-on state', () => {
     const rig = new PassedRig('igb-vf');
     const fresh = config(rig);
     rig.start();
@@ -42,7 +42,7 @@ describe('a device', () => {
     expect(rig.machine.eventFds.counts.size).toBe(2);
   });
 
-  test('goes on mastering the bus after a pause that was none of its guest', () => {
+  test('is a bus master again after a pause', () => {
     const rig = new PassedRig('nvme');
     rig.start();
     let quiesced = false;
@@ -55,7 +55,7 @@ describe('a device', () => {
     expect(rig.host.config[4]! & COMMAND.busMaster).toBe(COMMAND.busMaster);
   });
 
-  test('is reset as it is closed, and nothing of it is left', () => {
+  test('is reset when it is closed, and leaves nothing behind', () => {
     const rig = new PassedRig('e1000e');
     rig.start();
     rig.device.close();
@@ -65,7 +65,7 @@ describe('a device', () => {
     expect(rig.machine.memoryBus.owner(0xc000_0000)).toBeNull();
   });
 
-  test('of which functions can only be reset together is reset with the last of them', () => {
+  test('whose functions can only be reset together is reset with the last one', () => {
     const machine = new FakeMachine();
     const card = new PassedRig(
       { ...graphicsCard('0000:41:00.0'), resetMethods: [] },
@@ -85,7 +85,7 @@ describe('a device', () => {
 });
 
 describe("the guest's reset", () => {
-  test('of the function is one of the device, and leaves nothing of its configuration', () => {
+  test('of the function resets the device, and clears its configuration', () => {
     const rig = new PassedRig('igb');
     rig.start();
     rig.fn.writeConfig(FLR.express + FLR.control, 2, FLR.bit);
@@ -99,14 +99,14 @@ describe("the guest's reset", () => {
     expect(rig.mapped(0)).toEqual([[0, 131072]]);
   });
 
-  test('of a conventional function, too', () => {
+  test('of a conventional function resets the device, too', () => {
     const rig = new PassedRig(manyMessages('0000:05:00.0'));
     rig.start();
     rig.fn.writeConfig(0x64, 1, 1);
     expect([rig.host.resets, rig.command, rig.fn.readConfig(0x64, 1)]).toEqual([2, 0, 0]);
   });
 
-  test('is nothing where the device has none', () => {
+  test('has no effect if the device does not support it', () => {
     const rig = new PassedRig('e1000e');
     rig.fn.writeConfig(rig.capability(0x10)! + FLR.control, 2, FLR.bit);
     expect(rig.host.resets).toBe(1);
@@ -124,7 +124,7 @@ describe("the guest's reset", () => {
 });
 
 describe('power management', () => {
-  test('takes the BARs from the guest before the device sleeps, and gives them back once it is awake', () => {
+  test('unmaps the BARs before the device sleeps, and maps them once it is awake', () => {
     const rig = new PassedRig('e1000e');
     rig.start();
     rig.host.calls.length = 0;
@@ -137,7 +137,7 @@ describe('power management', () => {
     expect(rig.host.config[4]! & COMMAND.busMaster).toBe(COMMAND.busMaster);
   });
 
-  test('has no states that the device lacks, and wakes nobody', () => {
+  test("has only the device's states, and no PME", () => {
     const rig = new PassedRig('e1000e');
     rig.fn.writeConfig(POWER.e1000e + POWER.state, 2, 0x8101);
     expect(rig.fn.readConfig(POWER.e1000e + POWER.state, 2) & 0x8103).toBe(0);

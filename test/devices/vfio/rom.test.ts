@@ -47,7 +47,7 @@ describe('the ROM of a device', () => {
     expect(rig.host.config[4]! & 2).toBe(2);
   });
 
-  test('is not shown if it is none, or if the definition says so', () => {
+  test('is hidden if it is invalid, or if the definition says so', () => {
     for (const rig of [new PassedRig('e1000e'), withRom({ rombar: false })]) {
       rig.fn.writeConfig(ROM, 4, 0xffff_ffff);
       expect(rig.fn.readConfig(ROM, 4)).toBe(0);
@@ -64,7 +64,7 @@ describe('the ROM of a device', () => {
 });
 
 describe('a ROM file', () => {
-  test('is shown instead', () => {
+  test("replaces the device's ROM", () => {
     const machine = new FakeMachine();
     machine.files.set('/roms/pxe.rom', rom(E1000E, 2048));
     const rig = withRom({ romfile: '/roms/pxe.rom' }, machine);
@@ -87,7 +87,7 @@ describe('a ROM file', () => {
     ['a text', new TextEncoder().encode('#!/bin/sh\n'.repeat(100))],
     ['a ROM without a data structure', Uint8Array.of(0x55, 0xaa, 1, ...new Array(509).fill(0))],
     ['a data structure behind its end', rom().fill(0xff, 0x18, 0x1a)],
-  ])('that is %s is refused, and the device given back', (_what, bytes) => {
+  ])('that is %s is rejected, and the device given back', (_what, bytes) => {
     const machine = new FakeMachine();
     machine.files.set('/roms/bad.rom', bytes);
     expect(() => withRom({ romfile: '/roms/bad.rom' }, machine)).toThrow(
@@ -96,7 +96,7 @@ describe('a ROM file', () => {
     expect(machine.hostDevices.opened.get('0000:03:00.0')!.closed).toBe(true);
   });
 
-  test('that is cut off is shown with a warning', () => {
+  test('that is truncated is shown with a warning', () => {
     const { warnings } = checkRom('cut.rom', rom(E1000E, 2048).subarray(0, 600), E1000E);
     expect(warnings).toEqual(['cut.rom is truncated: it ends before its first image does']);
   });

@@ -58,7 +58,7 @@ describe('virtio-balloon', () => {
     expect(driver.offered & 0xffffffn).toBe(MUST_TELL_HOST | STATS | REPORTING);
   });
 
-  test('has its queues served, each for what its driver uses it for', () => {
+  test('serves each queue for the purpose that its driver uses it for', () => {
     plug({ 'free-page-reporting': true });
     start(STATS | REPORTING);
     expect(roles()).toEqual([
@@ -75,7 +75,7 @@ describe('virtio-balloon', () => {
     ]);
   });
 
-  test('shows the driver its target, and its user how far that is', () => {
+  test('shows the target to the driver, and its progress to the user', () => {
     plug({ target: MiB });
     expect(readConfig(0)).toBe(0);
     start(STATS);
@@ -102,7 +102,7 @@ describe('virtio-balloon', () => {
     expect(control().facts).toMatchObject({ target: MiB - 10 * PAGE, current: MiB, active: false });
   });
 
-  test('refuses more memory than there is, and less where the host would get none', () => {
+  test('rejects more memory than the VM has, and less if the host could not reclaim any', () => {
     plug();
     expect(() => control().setTarget(2 * MiB)).toThrow('the VM has 1M of memory');
     machine.discards.obstacle = 'has huge pages, which stay reserved for it';
@@ -111,7 +111,7 @@ describe('virtio-balloon', () => {
     control().setTarget(MiB);
   });
 
-  test('asks for statistics now and then', () => {
+  test('requests statistics periodically', () => {
     plug({ 'guest-stats-polling-interval': 5 });
     const stats = start(STATS)[2]!;
     const offer = (free: number) => {
@@ -143,7 +143,7 @@ describe('virtio-balloon', () => {
     expect(stats.collect()).toHaveLength(1);
   });
 
-  test('reads statistics as far as they make sense', () => {
+  test('reads statistics as far as they are valid', () => {
     const bytes = new Uint8Array(10 * 3 + 4);
     const view = new DataView(bytes.buffer);
     view.setUint16(0, 6, true);
@@ -157,7 +157,7 @@ describe('virtio-balloon', () => {
   test.each([
     ['fills free pages', 0xaa, true],
     ['has memory of a snapshot behind it', 0, false],
-  ])('takes no reported page from a guest that %s', (_what, poison, leavesZeros) => {
+  ])('discards no reported page of a guest that %s', (_what, poison, leavesZeros) => {
     machine.discards.leavesZeros = leavesZeros;
     plug({ 'free-page-reporting': true });
     const report = start(STATS | REPORTING | POISON, poison)[3]!;
@@ -175,7 +175,7 @@ describe('virtio-balloon', () => {
     expect(driver.status & STATUS.needsReset).toBe(0);
   });
 
-  test('keeps its target in a state, and refuses one of more memory', () => {
+  test('keeps its target in a saved state, and rejects a state with more memory', () => {
     plug();
     start(STATS);
     control().setTarget(MiB / 2);
@@ -191,7 +191,7 @@ describe('virtio-balloon', () => {
     expect(() => built.device.load({ ...state, device })).toThrow('target');
   });
 
-  test('keeps pages that wait for their neighbors until its driver resets it', () => {
+  test('keeps pages that wait for adjacent ones until its driver resets it', () => {
     plug();
     start(0n);
     machine.discards.waiting = Uint8Array.of(1, 2);

@@ -78,7 +78,7 @@ describe('virtio-blk', () => {
     expect([config(36, 4), config(48, 4)]).toEqual([0, 0]);
   });
 
-  test('the config space cannot be written but for the cache mode', () => {
+  test('the config space is read-only except for the cache mode', () => {
     plug();
     driver.negotiate(VERSION_1 | (driver.offered & 0xff_ffffn));
     const before = Array.from({ length: 60 }, (_, offset) => config(offset, 1));
@@ -95,7 +95,7 @@ describe('virtio-blk', () => {
   describe('the cache mode', () => {
     const write = (value: number) => driver.write(driver.device!.address + WRITEBACK, 1, value);
 
-    test('is the choice of a driver with CONFIG_WCE, also while its queues run', () => {
+    test('can be changed by a driver with CONFIG_WCE, even while its queues run', () => {
       plug();
       start(1);
       expect([config(WRITEBACK, 1), backend.writeThrough]).toEqual([1, false]);
@@ -138,7 +138,7 @@ describe('virtio-blk', () => {
     });
   });
 
-  test('tells its driver of a new size', () => {
+  test('notifies its driver of a new size', () => {
     plug();
     start(1);
     const generation = driver.read(driver.common.address + COMMON.generation, 1);
@@ -150,7 +150,7 @@ describe('virtio-blk', () => {
     expect(built.facts).toContainEqual({ label: 'size', value: 3 * 2 ** 40, unit: 'bytes' });
   });
 
-  test('has a new size for its next driver, too', () => {
+  test('keeps a new size for its next driver', () => {
     plug();
     built.capabilities!.disk!.resize(2 ** 20);
     expect(driver.read(driver.isr.address, 1)).toBe(0);
@@ -189,7 +189,7 @@ describe('virtio-blk', () => {
     [{ 'iops-burst': 5 }, 'a burst needs a limit: give iops, too'],
     [{ bps: 100, 'bps-burst': 99 }, 'a burst of less than bps: give at least as much'],
     [{ ops: 5 }, 'ops'],
-  ])('refuses limits %j', (limits, reason) => {
+  ])('rejects limits %j', (limits, reason) => {
     expect(() => plug({ limits })).toThrow(reason);
   });
 
@@ -231,7 +231,7 @@ describe('virtio-blk', () => {
     expect(driver.status & STATUS.needsReset).toBe(STATUS.needsReset);
   });
 
-  test('continues after a pause where its queues stopped', () => {
+  test('continues where its queues stopped after a pause', () => {
     plug();
     start(1);
     backend.progress = { lastAvail: 12, usedIndex: 11, unfinished: [5] };
@@ -247,7 +247,7 @@ describe('virtio-blk', () => {
     expect(backend.running.size).toBe(0);
   });
 
-  test('is reset only when the host has ended its requests', () => {
+  test('is reset only when the host has completed its requests', () => {
     plug();
     start(1);
     backend.hangs = true;
@@ -261,7 +261,7 @@ describe('virtio-blk', () => {
     expect(machine.broken).toEqual([]);
   });
 
-  test('ends with its machine even if the host does not end a request', () => {
+  test('ends with its machine even if the host does not complete a request', () => {
     plug();
     start(1);
     backend.hangs = true;

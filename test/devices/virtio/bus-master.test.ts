@@ -17,7 +17,7 @@ beforeEach(() => {
   probe.start();
 });
 
-test('a device that is no bus master any more stops its queues, and goes on later where they stopped', () => {
+test('a device that loses bus mastering stops its queues, and later continues where they stopped', () => {
   device.progress = [{ lastAvail: 3, usedIndex: 3 }];
   const status = driver.status;
   driver.busMaster = false;
@@ -28,7 +28,7 @@ test('a device that is no bus master any more stops its queues, and goes on late
   expect(device.queue(0).progress).toEqual({ lastAvail: 3, usedIndex: 3 });
 });
 
-test('one whose queues still drain when it is allowed again starts them when they have', () => {
+test('a device that regains bus mastering while its queues drain starts them afterward', () => {
   device.hangs = true;
   driver.busMaster = false;
   driver.busMaster = true;
@@ -37,7 +37,7 @@ test('one whose queues still drain when it is allowed again starts them when the
   expect(device.running.size).toBe(2);
 });
 
-test('no bus master, no queues: not at DRIVER_OK, nor after a resume or a load', () => {
+test('without bus mastering, no queues start at DRIVER_OK, after a resume, or after a load', () => {
   driver.busMaster = false;
   probe.transport.quiesce(() => {});
   const state = probe.transport.save();

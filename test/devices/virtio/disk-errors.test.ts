@@ -45,7 +45,7 @@ function reports(): string[] {
   return machine.diskErrors.splice(0);
 }
 
-test('the first error of each kind is reported with its place and reason', () => {
+test('the first error of each kind is reported with its offset and reason', () => {
   fail(0, full(123), { access: 'read', errno: EIO, sector: 7, count: 3, disk: 0 });
   fail(1, { access: 'flush', errno: EIO, sector: 0, count: 1, disk: 0 });
   fail(1, { access: 'read', errno: 0, sector: 2047, count: 1, disk: 0 });
@@ -57,7 +57,7 @@ test('the first error of each kind is reported with its place and reason', () =>
   ]);
 });
 
-test('those that follow are counted until the period ends, in whatever queue', () => {
+test('further errors are counted until the period ends, in any queue', () => {
   fail(0, full(1));
   fail(1, full(2, 4));
   expect(reports()).toEqual(['blk0: write at sector 1 failed: ENOSPC (No space left on device)']);
@@ -73,7 +73,7 @@ test('those that follow are counted until the period ends, in whatever queue', (
   ]);
 });
 
-test('a period without errors ends them, and the next one is the first again', () => {
+test('after a period without errors, the next one is reported again', () => {
   fail(0, full(1));
   machine.clock.jump(DISK_ERROR_PERIOD);
   machine.clock.jump(DISK_ERROR_PERIOD);
@@ -85,13 +85,13 @@ test('a period without errors ends them, and the next one is the first again', (
   expect(reports()).toEqual(['blk0: write at sector 5 failed: ENOSPC (No space left on device)']);
 });
 
-test('what a queue has not reported when it is stopped is not lost', () => {
+test('errors that a queue has not reported when it stops are not lost', () => {
   backend.errors.set(1, [full(8)]);
   driver.status = 0;
   expect(reports()).toEqual(['blk0: write at sector 8 failed: ENOSPC (No space left on device)']);
 });
 
-test('an image that is corrupt is said to be, and stays so', () => {
+test('a corrupt image is reported, and stays corrupt', () => {
   backend.corruption = 'a data cluster is at 0x7, which is no place for it';
   const said =
     'the image is corrupt (a data cluster is at 0x7, which is no place for it), and nothing more is written to it: ' +

@@ -31,7 +31,7 @@ function quiesce(): { done: boolean } {
 }
 
 describe('a reset by the driver', () => {
-  test('is finished when the back end is: until then the status reads as before', () => {
+  test('completes when the back end has finished: until then the status reads as before', () => {
     driver.status = 0;
     expect(driver.status).toBe(RUNNING);
     expect(machine.doorbells.size).toBe(0);
@@ -43,7 +43,7 @@ describe('a reset by the driver', () => {
     expect(device.queue(0).progress).toEqual({ lastAvail: 0, usedIndex: 0 });
   });
 
-  test('waits once, for all queues together no longer than a driver that does not wait would notice', () => {
+  test('waits once for all queues together, briefly enough for drivers that do not wait', () => {
     driver.status = 0;
     const waits = device.waits.filter(wait => wait > 0);
     expect(waits.length).toBeGreaterThan(0);
@@ -54,7 +54,7 @@ describe('a reset by the driver', () => {
     expect(device.waits).toEqual([]);
   });
 
-  test('is not finished by the first of its queues', () => {
+  test('does not complete with the first of its queues', () => {
     driver.status = 0;
     device.stopping.get(1)!();
     expect(driver.status).toBe(RUNNING);
@@ -62,7 +62,7 @@ describe('a reset by the driver', () => {
     expect(driver.status).toBe(0);
   });
 
-  test('keeps the driver from setting the device up before it is finished', () => {
+  test('keeps the driver from setting the device up before it completes', () => {
     driver.status = 0;
     driver.status = acknowledge;
     driver.status = acknowledge | DRIVER;
@@ -83,7 +83,7 @@ describe('a reset by the driver', () => {
     expect(driver.read(driver.common.address + COMMON.descriptors, 4)).toBe(0);
   });
 
-  test('lets the driver read everything meanwhile', () => {
+  test('lets the driver read everything in the meantime', () => {
     device.config[3] = 9;
     driver.status = 0;
     expect(driver.read(driver.device!.address + 3, 1)).toBe(9);
@@ -92,7 +92,7 @@ describe('a reset by the driver', () => {
     expect(driver.get16(COMMON.queueEnable)).toBe(1);
   });
 
-  test('drops what goes wrong with the old queues', () => {
+  test('ignores errors of the old queues', () => {
     const { broken } = device.driver(0);
     driver.status = 0;
     broken('its thread died');
@@ -103,7 +103,7 @@ describe('a reset by the driver', () => {
     expect(machine.lines[17]!.level).toBe(false);
   });
 
-  test('of a broken device waits for it, too', () => {
+  test('of a broken device waits, too', () => {
     device.driver(0).broken('bad ring');
     expect(driver.status).toBe(RUNNING | needsReset);
     driver.driverOk();
@@ -125,7 +125,7 @@ describe('a reset by the driver', () => {
 });
 
 describe('a quiesce', () => {
-  test('is finished when the back end is, without waiting for it', () => {
+  test('completes when the back end has finished, without blocking', () => {
     device.waits.length = 0;
     const asked = quiesce();
     expect(asked.done).toBe(false);
@@ -153,7 +153,7 @@ describe('a quiesce', () => {
     expect((probe.transport.save().lifecycle as DeviceState).status).toBe(0);
   });
 
-  test('that a resume overtakes is never finished: its queues go on when they have stopped', () => {
+  test('that a resume overtakes never completes: its queues continue once they have stopped', () => {
     const asked = quiesce();
     probe.transport.resume();
     expect(device.starts).toEqual([1, 1]);
@@ -169,13 +169,13 @@ describe('a quiesce', () => {
     expect(asked.done).toBe(false);
   });
 
-  test('asked for twice is finished twice', () => {
+  test('requested twice completes twice', () => {
     const asked = [quiesce(), quiesce()];
     device.release();
     expect(asked.map(({ done }) => done)).toEqual([true, true]);
   });
 
-  test('of a device that is being reset is finished after the reset', () => {
+  test('of a device that is being reset completes after the reset', () => {
     driver.status = 0;
     let status = -1;
     probe.transport.quiesce(() => {
@@ -187,7 +187,7 @@ describe('a quiesce', () => {
     expect(() => probe.transport.save()).not.toThrow();
   });
 
-  test('during which the driver resets the device is finished after the reset', () => {
+  test('during which the driver resets the device completes after the reset', () => {
     const asked = quiesce();
     driver.status = 0;
     expect(driver.status).toBe(RUNNING);
@@ -196,7 +196,7 @@ describe('a quiesce', () => {
     expect(driver.status).toBe(0);
   });
 
-  test('keeps a device stopped that its driver starts meanwhile', () => {
+  test('keeps a device stopped that its driver starts in the meantime', () => {
     quiesce();
     device.release();
     probe.start();
@@ -206,7 +206,7 @@ describe('a quiesce', () => {
     expect(device.running.size).toBe(2);
   });
 
-  test('reports what breaks while the device drains', () => {
+  test('reports errors while the device drains', () => {
     const { broken } = device.driver(0);
     const asked = quiesce();
     broken('its thread died');
@@ -218,14 +218,14 @@ describe('a quiesce', () => {
     expect(device.running.size).toBe(0);
   });
 
-  test('leaves the doorbells: what the driver signals is found when the queue goes on', () => {
+  test('keeps the doorbells: kicks are handled when the queue continues', () => {
     quiesce();
     device.release();
     expect(machine.doorbells.size).toBe(2);
   });
 });
 
-test('the end of the machine leaves behind what the host holds up', () => {
+test('the end of the machine does not wait for requests that the host blocks', () => {
   driver.status = 0;
   device.waits.length = 0;
   probe.transport.close();

@@ -67,7 +67,7 @@ function nextDriverStarts(machine: FakeMachine, devices: readonly Device[]): num
 const REASON = /^virtio-(blk|rng): queue \d: /;
 
 describe('a guest that writes garbage', () => {
-  test.each([1, 2, 3, 4, 5, 6])('to configuration space and every BAR (seed %i) harms nobody', seed => {
+  test.each([1, 2, 3, 4, 5, 6])('to configuration space and every BAR (seed %i) does no harm', seed => {
     const random = new Random(seed);
     const { machine, devices, disk } = hostileMachine(random);
     for (let i = 0; i < 15_000; i++) {
@@ -94,7 +94,7 @@ describe('a guest that writes garbage', () => {
   });
 
   test.each([1, 2, 3, 4, 5, 6])(
-    'as a driver that resets and pauses at any time (seed %i) is served in the end',
+    'as a driver that resets and pauses at any time (seed %i) is eventually served',
     seed => {
       const random = new Random(seed);
       const { machine, devices, disk } = hostileMachine(random);

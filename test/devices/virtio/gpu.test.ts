@@ -66,7 +66,7 @@ function show(color: (x: number, y: number) => number = () => 0x12_3456, format 
 const ALL: Words = [0, 0, 64, 32];
 
 describe('the display', () => {
-  test('is one, of the size that its monitor prefers', () => {
+  test('has the size that its monitor prefers', () => {
     plug({ xres: 1920, yres: 1080 });
     const info = gpu.send(TYPE.displayInfo);
     expect(info.byteLength).toBe(HEADER + 16 * 24);
@@ -75,7 +75,7 @@ describe('the display', () => {
     expect(gpu.driver.read(gpu.driver.device!.address + 8, 4)).toBe(1);
   });
 
-  test('describes itself, unless it is told not to', () => {
+  test('has an EDID unless disabled', () => {
     const response = gpu.send(TYPE.edid, [0, 0]);
     expect([response.getUint32(0, true), response.getUint32(HEADER, true)]).toEqual([0x1104, 128]);
     const edid = new Uint8Array(response.buffer, HEADER + 8, 128);
@@ -88,7 +88,7 @@ describe('the display', () => {
     expect(gpu.ask(TYPE.edid, [0, 0])).toBe(ERROR.unspecified);
   });
 
-  test('shows nothing, then the part of a picture that is scanned out, and nothing again', () => {
+  test('shows only the part of a resource that is scanned out', () => {
     expect(look().frame.kind).toBe('off');
     show((x, y) => (y << 8) | x);
     expect(look().frame).toMatchObject({ kind: 'graphics', width: 64, height: 32 });
@@ -103,7 +103,7 @@ describe('the display', () => {
     expect(look().frame.kind).toBe('off');
   });
 
-  test('shows what was flushed, and of the picture no more than that', () => {
+  test('shows only what was flushed', () => {
     show();
     const watcher = new ScreenWatcher(built.capabilities!.screen!);
     paint(64, 32, () => 0xff_0000);
@@ -133,14 +133,14 @@ describe('the display', () => {
     ['X8B8G8R8', 68, 0x1122_3300, 0x11_2233],
     ['A8B8G8R8', 121, 0x1122_337f, 0x11_2233],
     ['R8G8B8X8', 134, 0x0033_2211, 0x11_2233],
-  ])('has pixels of %s', (_, format, word, color) => {
+  ])('supports pixels of %s', (_, format, word, color) => {
     show(() => word, format);
     expect(pixelOf(look().frame, 5, 5)).toBe(color);
   });
 });
 
 describe('resources', () => {
-  test('are filled from memory in parts, wherever these end', () => {
+  test('are filled from memory in parts of any size', () => {
     paint(64, 32, (x, y) => (y << 8) | x);
     gpu.create(1, 64, 32);
     const bytes = 64 * 32 * 4;
@@ -161,7 +161,7 @@ describe('resources', () => {
     expect(gpu.transfer(1, ALL, 0xffff_ffff)).toBe(OK);
   });
 
-  test('are refused where a driver asks for what cannot be', () => {
+  test('are rejected with invalid parameters', () => {
     expect(gpu.create(0, 64, 64)).toBe(ERROR.resource);
     expect(gpu.create(1, 64, 64, 5)).toBe(ERROR.parameter);
     expect(gpu.create(1, 0, 64)).toBe(ERROR.parameter);
@@ -199,7 +199,7 @@ describe('resources', () => {
     expect(gpu.driver.status & STATUS.needsReset).toBe(0);
   });
 
-  test('take no more of the memory of the host than they may', () => {
+  test('are limited in host memory', () => {
     plug({ 'max-hostmem': MiB });
     expect(gpu.create(1, 512, 512)).toBe(ERROR.outOfMemory);
     expect(gpu.create(1, 512, 256)).toBe(OK);
@@ -214,7 +214,7 @@ describe('resources', () => {
     expect(gpu.ask(TYPE.unref, [10, 0])).toBe(OK);
   });
 
-  test('are gone when the driver resets the device', () => {
+  test('are destroyed when the driver resets the device', () => {
     show();
     gpu.driver.status = 0;
     expect(look().frame.kind).toBe('off');
@@ -223,7 +223,7 @@ describe('resources', () => {
   });
 });
 
-test('responses have the fence of their command', () => {
+test('responses carry the fence of their command', () => {
   const response = gpu.send(TYPE.create, [1, 1, 8, 8], { fence: 77 });
   expect(response.byteLength).toBe(HEADER);
   expect([response.getUint32(4, true), response.getBigUint64(8, true)]).toEqual([1, 77n]);
@@ -231,7 +231,7 @@ test('responses have the fence of their command', () => {
   expect(gpu.send(TYPE.displayInfo).getUint32(4, true)).toBe(0);
 });
 
-test('a command without a header ends the device until its driver resets it', () => {
+test('a command without a header breaks the device until its driver resets it', () => {
   expect(gpu.ask(TYPE.displayInfo, [], { bytes: HEADER - 1 })).toBe(0);
   expect(gpu.driver.status & STATUS.needsReset).toBe(STATUS.needsReset);
   expect(machine.broken.at(-1)).toMatch(/made a command of 23 bytes/);
@@ -246,7 +246,7 @@ describe('the cursor', () => {
     gpu.transfer(2, [0, 0, 64, 64]);
   }
 
-  test('is drawn over the picture, where it is moved to', () => {
+  test('is drawn over the picture at its position', () => {
     show(() => 0x00_0040);
     makeCursor();
     const watcher = new ScreenWatcher(built.capabilities!.screen!);
@@ -284,7 +284,7 @@ describe('a state', () => {
     return structuredClone(built.device.save());
   }
 
-  test('has the pictures, without what guest memory has anyway', () => {
+  test('contains the resources, except data that is in guest memory', () => {
     show((x, y) => (y << 8) | x);
     const whole = save();
     const pixels = (state: typeof whole) =>
@@ -303,7 +303,7 @@ describe('a state', () => {
     expect(save()).toEqual(state);
   });
 
-  test('is refused when it has more than the device may', () => {
+  test("is rejected if it exceeds the device's limits", () => {
     show();
     const state = save();
     const inside = state.device as typeof state;
@@ -327,7 +327,7 @@ describe('virtio-vga', () => {
 
   beforeEach(() => plug({ vgamem: 1 }, 'virtio-vga'));
 
-  test('is a VGA until its driver sets a picture, and after a reset', () => {
+  test('is a VGA until its driver sets a scanout, and after a reset', () => {
     const fn = built.pci!;
     expect([fn.config.u32(0), fn.config.u32(REG.revision)]).toEqual([0x1050_1af4, 0x0300_0001]);
     expect(look().frame.kind).toBe('text');
@@ -374,7 +374,7 @@ describe('a monitor that changes', () => {
     ];
   };
 
-  test('is an event for its driver, which asks for the size again', () => {
+  test('raises an event for its driver, which reads the size again', () => {
     expect([events(), preferred()]).toEqual([0, [1280, 800]]);
     expect(resize(1024, 768)).toBe('notified');
     expect(events()).toBe(1);
@@ -388,14 +388,14 @@ describe('a monitor that changes', () => {
     expect([resize(1024, 768), events()]).toEqual(['notified', 0]);
   });
 
-  test('is not larger than the memory for its picture', () => {
+  test('is limited by the memory for its picture', () => {
     plug({ 'max-hostmem': 2 * MiB });
     expect(resize(8192, 8192)).toBe('memory');
     expect([events(), preferred()]).toEqual([0, [1280, 800]]);
     expect(resize(64, 8192)).toBe('notified');
   });
 
-  test('stays as it is when its driver starts anew, and in a saved state', () => {
+  test('stays the same when its driver restarts, and in a saved state', () => {
     resize(800, 600);
     built.device.quiesce!(() => {});
     const state = structuredClone(built.device.save());

@@ -131,7 +131,7 @@ function continued(rig: Rig, change: DeviceState = {}): Rig {
 }
 
 describe('the config space', () => {
-  test('says what a keyboard is', () => {
+  test('describes a keyboard', () => {
     const rig = new Rig('virtio-keyboard', { serial: 'desk 1' });
     expect(rig.driver.read(rig.driver.config + 2, 2)).toBe(0x1040 + 18);
     expect(rig.driver.read(rig.driver.config + 8, 4) >>> 8).toBe(0x090000);
@@ -148,7 +148,7 @@ describe('the config space', () => {
     expect(rig.item(SELECT.axis, 0)).toEqual([]);
   });
 
-  test('says what pointers are', () => {
+  test('describes pointers', () => {
     const mouse = new Rig('virtio-mouse');
     expect(mouse.driver.read(mouse.driver.config + 8, 4) >>> 8).toBe(0x090200);
     expect(mouse.text(SELECT.serial)).toBe('');
@@ -164,7 +164,7 @@ describe('the config space', () => {
     expect(tablet.item(SELECT.axis, 2)).toEqual([]);
   });
 
-  test('keeps nothing but the selection, until a reset', () => {
+  test('keeps only the selection, until a reset', () => {
     const { driver } = new Rig('virtio-keyboard');
     const at = driver.device!.address;
     driver.write(at, 4, 0xffff_0011);
@@ -180,7 +180,7 @@ describe('the config space', () => {
 });
 
 describe('a keyboard', () => {
-  test('is used from DRIVER_OK to a reset', () => {
+  test('is in use from DRIVER_OK to a reset', () => {
     const rig = new Rig('virtio-keyboard');
     let changes = 0;
     rig.keyboard.onChanged(() => changes++);
@@ -194,7 +194,7 @@ describe('a keyboard', () => {
     expect([rig.keyboard.active, changes]).toEqual([false, 2]);
   });
 
-  test('sends each press and release with its end', () => {
+  test('sends each press and release with a SYN_REPORT', () => {
     const rig = new Rig('virtio-keyboard').start().offer(8);
     for (const [code, down] of [
       [KEY.leftshift, true],
@@ -209,7 +209,7 @@ describe('a keyboard', () => {
     expect(rig.received()).toEqual([[1, 42, 1], SYN, [1, 143, 1], SYN, [1, 143, 0], SYN]);
   });
 
-  test('sends an event and its end together, once there are buffers for both', () => {
+  test('sends an event and its SYN_REPORT together, once there are buffers for both', () => {
     const rig = new Rig('virtio-keyboard').start().offer(3);
     rig.keyboard.key(KEY.a, true);
     rig.keyboard.key(KEY.a, false);
@@ -218,7 +218,7 @@ describe('a keyboard', () => {
     expect(rig.received()).toEqual([[1, 30, 0], SYN]);
   });
 
-  test('takes no more keys than the guest leaves room for', () => {
+  test('refuses keys that exceed its buffer', () => {
     const rig = new Rig('virtio-keyboard').start();
     const press = (count: number) => rig.keyboard.key(KEY.a, count % 2 === 0);
     let taken = 0;
@@ -247,7 +247,7 @@ describe('a keyboard', () => {
     expect(rig.keyboard.leds.numLock).toBe(false);
   });
 
-  test('whose event queue is reset goes on with the next one', () => {
+  test('continues with the next event queue after a queue reset', () => {
     const rig = new Rig('virtio-keyboard').start().offer(1);
     rig.keyboard.key(KEY.a, true);
     rig.driver.set16(COMMON.queueSelect, 0);
@@ -272,7 +272,7 @@ describe('pointers', () => {
     expect(rig.received()).toEqual([[2, 0, 5], [2, 1, -3], SYN, [2, 8, -1], SYN, [2, 1, 2], SYN]);
   });
 
-  test('a tablet sends where the pointer is', () => {
+  test('a tablet sends the position of the pointer', () => {
     const rig = new Rig('virtio-tablet').start().offer(5);
     expect(rig.pointer.absolute).toBe(true);
     rig.pointer.point({ kind: 'motion', dx: 5, dy: 5 });
@@ -281,7 +281,7 @@ describe('pointers', () => {
     expect(rig.received()).toEqual([[3, 0, 0x1234], [3, 1, 0x7fff], SYN, [1, 0x114, 1], SYN]);
   });
 
-  test('motion adds up while the guest takes none, between buttons', () => {
+  test('motion accumulates while the guest reads none, between buttons', () => {
     const rig = new Rig('virtio-mouse').start().offer(3);
     // Too few for all of it, so that none is sent.
     rig.pointer.point({ kind: 'motion', dx: 5, dy: 6 });
@@ -299,7 +299,7 @@ describe('pointers', () => {
     expect(rig.received()).toEqual([[1, 0x110, 1], SYN, [2, 0, 1], SYN]);
   });
 
-  test('a tablet keeps only the last position, and what a guest has not taken is bounded', () => {
+  test('a tablet keeps only the last position, and pending events are limited', () => {
     const rig = new Rig('virtio-tablet').start();
     let taken = 0;
     while (rig.pointer.point({ kind: 'button', code: BUTTON.right, down: taken % 2 === 0 })) {
@@ -314,7 +314,7 @@ describe('pointers', () => {
     expect(rig.offer(2).received()).toEqual([[1, 0x111, 0], SYN]);
   });
 
-  test('an update for which a queue is too small is dropped as a whole', () => {
+  test('an update that does not fit in the queue is dropped entirely', () => {
     const rig = new Rig('virtio-mouse').start(2).offer(2);
     rig.pointer.point({ kind: 'motion', dx: 5, dy: 6 });
     rig.pointer.point({ kind: 'button', code: BUTTON.left, down: true });
@@ -323,7 +323,7 @@ describe('pointers', () => {
 });
 
 describe('a saved device', () => {
-  test('goes on with what it has not sent, in a buffer that it had taken, and releases what was held', () => {
+  test('continues with unsent events, in a buffer that it had taken, and releases held keys', () => {
     const rig = new Rig('virtio-keyboard').start().offer(3);
     rig.keyboard.key(KEY.leftalt, true);
     rig.keyboard.key(KEY.f4, true);
@@ -342,7 +342,7 @@ describe('a saved device', () => {
     expect(rig.received()).toEqual([[1, 0x110, 1], SYN, [1, 0x110, 0], SYN]);
   });
 
-  test('that was only paused keeps what is held', () => {
+  test('that was only paused keeps held keys', () => {
     const rig = new Rig('virtio-keyboard').start().offer(8);
     rig.keyboard.key(KEY.a, true);
     rig.quiesce();
@@ -352,7 +352,7 @@ describe('a saved device', () => {
     expect(rig.received()).toEqual([[1, 30, 1], SYN, [1, 48, 1], SYN]);
   });
 
-  test('releases more keys than wait at once', () => {
+  test('releases more keys than fit at once', () => {
     const codes = Object.values(KEY);
     const rig = continued(new Rig('virtio-keyboard').start(), { held: codes });
     const released = Array.from({ length: 20 }, () => rig.offer(16).received()).flat();
@@ -387,13 +387,13 @@ describe('a saved device', () => {
       { pending: Uint8Array.from(new Array(34).fill([...event(1, 30, 1), ...event(0, 0, 0)]).flat()) },
     ],
     ['a selection that is none', { config: { select: 256, subselect: 0 } }],
-  ])('with %s is refused', (_what, change) => {
+  ])('with %s is rejected', (_what, change) => {
     const rig = new Rig('virtio-keyboard').start();
     expect(() => continued(rig, change)).toThrow(DeviceStateError);
   });
 });
 
-describe('a driver that breaks the rules ends the device', () => {
+describe('a driver that violates the specification breaks the device', () => {
   test.each([
     ['a short buffer', (rig: Rig) => rig.offer(1, 7), 'put a buffer of 7 bytes into the event queue'],
     [
@@ -436,7 +436,7 @@ describe('a driver that breaks the rules ends the device', () => {
     expect(rig.received()).toEqual([[1, 48, 1], SYN]);
   });
 
-  test('nothing is taken from a queue before there is something to put into it', () => {
+  test('no buffer is taken from a queue before there is data for it', () => {
     const rig = new Rig('virtio-keyboard').start();
     rig.offer(1, 7);
     expect(rig.machine.broken).toEqual([]);
@@ -445,7 +445,7 @@ describe('a driver that breaks the rules ends the device', () => {
   });
 });
 
-test('a packed ring has the same', () => {
+test('a packed ring behaves the same', () => {
   const rig = new Rig('virtio-mouse', { packed: true });
   const { driver, machine } = rig;
   expect(driver.offered & PACKED).toBe(PACKED);

@@ -85,7 +85,7 @@ class Rig {
 const kinds = [0n, EVENT_IDX, PACKED, PACKED | EVENT_IDX].map(bits => [bits | INDIRECT | VERSION_1] as const);
 
 describe.each(kinds)('a queue with features %d', features => {
-  test('answers everything, whatever the chains look like, across stops', () => {
+  test('answers every chain of any shape, across stops', () => {
     const random = new Random(Number(features & 0xff_ffff_ffffn));
     const rig = new Rig(features).start();
     const { machine, driver } = rig;
@@ -143,7 +143,7 @@ describe.each(kinds)('a queue with features %d', features => {
     expect(machine.queueCounters[0]!.counts.get('requests')).toBe(answered);
   });
 
-  test('a driver that waits for interrupts never waits in vain', () => {
+  test('a driver that waits for interrupts never misses one', () => {
     const random = new Random(7);
     const rig = new Rig(features).start();
     const { machine, driver } = rig;
@@ -169,7 +169,7 @@ describe.each(kinds)('a queue with features %d', features => {
     }
   });
 
-  test('garbage in its rings ends it, or nothing', () => {
+  test('garbage in its rings breaks it or has no effect', () => {
     const random = new Random(11);
     let broken = 0;
     for (let round = 0; round < 300; round++) {
@@ -189,7 +189,7 @@ describe.each(kinds)('a queue with features %d', features => {
   });
 });
 
-test('a driver that offers without end does not keep the thread', () => {
+test('a driver that adds buffers endlessly does not block the thread', () => {
   const rig = new Rig(VERSION_1).start();
   const { machine, driver } = rig;
   let work = 0;
@@ -209,7 +209,7 @@ test('a driver that offers without end does not keep the thread', () => {
   expect(driver.collect()).toHaveLength(SIZE);
 });
 
-test('a queue whose memory is gone ends', () => {
+test('a queue whose memory is removed breaks', () => {
   const rig = new Rig(VERSION_1).start();
   rig.machine.eventFds.settle();
   const { memory } = rig.machine;

@@ -31,7 +31,7 @@ describe('negotiation', () => {
     ['a bit that was not offered', VERSION_1 | 0b10n],
     ['a transport bit that was not offered', VERSION_1 | (1n << 40n)],
     ['no VERSION_1', 0b1n],
-  ])('refuses FEATURES_OK with %s', (_what, features) => {
+  ])('rejects FEATURES_OK with %s', (_what, features) => {
     expect(driver.negotiate(features)).toBe(acknowledge | DRIVER);
     driver.driverOk();
     expect(driver.status).toBe(acknowledge | DRIVER);
@@ -41,7 +41,7 @@ describe('negotiation', () => {
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
   });
 
-  test('takes DRIVER_OK only after the features, and only loses bits by a reset', () => {
+  test('accepts DRIVER_OK only after FEATURES_OK, and clears bits only by a reset', () => {
     driver.status = driverOk;
     expect(driver.status).toBe(0);
     driver.accept(VERSION_1);
@@ -52,7 +52,7 @@ describe('negotiation', () => {
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
   });
 
-  test('takes a driver that does not say that it is one', () => {
+  test('accepts a driver that does not set DRIVER', () => {
     probe.start();
     driver.status = 0;
     driver.accept(VERSION_1);
@@ -102,7 +102,7 @@ describe('negotiation', () => {
     expect(machine.broken).toEqual([]);
   });
 
-  test('a broken device shows that in the status and interrupts once', () => {
+  test('a broken device sets DEVICE_NEEDS_RESET and interrupts once', () => {
     driver.negotiate(VERSION_1);
     driver.enableMsix(3);
     driver.set16(COMMON.configVector, 2);
@@ -121,7 +121,7 @@ describe('negotiation', () => {
 });
 
 describe('queues', () => {
-  test('reach the device as the driver set them up', () => {
+  test('are passed to the device as the driver set them up', () => {
     const [, second] = probe.start();
     expect(device.queue(1)).toMatchObject({
       index: 1,

@@ -89,7 +89,7 @@ function rss({
 const config = (offset: number, size: 1 | 2 | 4) => driver.read(driver.device!.address + offset, size);
 
 describe('virtio-net', () => {
-  test('says what it is: address, link, queue pairs, MTU, speed', () => {
+  test('reports its address, link, queue pairs, MTU and speed', () => {
     plug({ queues: 2, mtu: 9000, speed: 25_000, duplex: 'full' });
     expect([0, 1, 2, 3, 4, 5].map(at => config(at, 1))).toEqual(OWN);
     expect([config(6, 2), config(8, 2), config(10, 2), config(12, 4), config(16, 1)]).toEqual([
@@ -101,7 +101,7 @@ describe('virtio-net', () => {
     );
   });
 
-  test('offers what the network can, and options leave on', () => {
+  test('offers the features that the network supports and options leave enabled', () => {
     plug();
     const offloads =
       NET_FEATURE.hostTso4 | NET_FEATURE.guestTso6 | NET_FEATURE.hostUso | NET_FEATURE.checksum;
@@ -119,7 +119,7 @@ describe('virtio-net', () => {
     expect(driver.offered & (sent | received | NET_FEATURE.checksum)).toBe(NET_FEATURE.checksum);
   });
 
-  test('hands its queues to the back end, in pairs', () => {
+  test('passes its queues to the back end in pairs', () => {
     plug({ queues: 2 });
     start(MQ, 5);
     expect(
@@ -143,7 +143,7 @@ describe('virtio-net', () => {
     expect(backend().running.size).toBe(0);
   });
 
-  test('has the back end spread received frames as the driver says, until that sets pairs or is reset', () => {
+  test('configures RSS in the back end until the driver sets pairs or resets the device', () => {
     plug({ queues: 4 });
     expect(driver.offered & NET_FEATURE.rss).toBe(NET_FEATURE.rss);
     expect([config(17, 1), config(18, 2), config(20, 4)]).toEqual([40, 128, 0x3f]);
@@ -184,7 +184,7 @@ describe('virtio-net', () => {
     expect(backend()).toMatchObject({ pairs: 2, scaling: null });
   });
 
-  test('offers that only with several pairs, on a network that can do it', () => {
+  test('offers RSS only with several pairs, on a network that supports it', () => {
     plug();
     expect(driver.offered & NET_FEATURE.rss).toBe(0n);
     expect([config(17, 1), config(20, 4)]).toEqual([0, 0]);
@@ -199,7 +199,7 @@ describe('virtio-net', () => {
     expect(driver.offered & NET_FEATURE.rss).toBe(0n);
   });
 
-  test('has its control queue after the first pair if the driver uses only one', () => {
+  test('has its control queue after the first pair if the driver does not negotiate MQ', () => {
     plug({ queues: 2 });
     start(CONTROL, 5);
     expect([...backend().running.keys()]).toEqual([0, 1]);
@@ -209,7 +209,7 @@ describe('virtio-net', () => {
     expect(command(2, [4, 0, 2, 0])).toBe(1);
   });
 
-  test('receives what its driver asks for', () => {
+  test('sets the filters that its driver requests', () => {
     plug();
     start(CONTROL);
     expect(backend().filter).toMatchObject({ promiscuous: true, vlans: [], unicast: [Uint8Array.from(OWN)] });
@@ -244,7 +244,7 @@ describe('virtio-net', () => {
     expect([config(0, 1), config(5, 1)]).toEqual([OWN[0], OWN[5]]);
   });
 
-  test('receives all of a kind where there are more addresses than it remembers', () => {
+  test('receives all of a kind if there are too many addresses', () => {
     plug();
     start(CONTROL);
     const count = 300;
@@ -253,7 +253,7 @@ describe('virtio-net', () => {
     expect(backend().filter).toMatchObject({ allUnicast: true, allMulticast: false });
   });
 
-  test('answers what it does not know, was not negotiated or is cut off with an error', () => {
+  test('answers unknown, not negotiated or truncated commands with an error', () => {
     plug();
     start(NET_FEATURE.ctrlQueue | NET_FEATURE.ctrlRx);
     const refused = [
@@ -277,7 +277,7 @@ describe('virtio-net', () => {
     expect(command(2, [0, 0, 1])).toBe(0);
   });
 
-  test('is broken by a command without room for an answer', () => {
+  test('is broken by a command without room for a response', () => {
     plug();
     start(CONTROL);
     queues[2]!.add({ address: COMMAND, length: 3 });
@@ -287,7 +287,7 @@ describe('virtio-net', () => {
     expect(machine.broken).toEqual(['net0: the driver gave no room for the answer to a command']);
   });
 
-  test('passes on which incomplete frames its driver takes', () => {
+  test('passes on which offloads its driver accepts', () => {
     plug();
     const taken = NET_FEATURE.guestChecksum | NET_FEATURE.guestTso4;
     start(NET_FEATURE.ctrlQueue | NET_FEATURE.ctrlGuestOffloads | taken);
@@ -299,7 +299,7 @@ describe('virtio-net', () => {
     expect(backend().offloads).toEqual(NO_OFFLOADS);
   });
 
-  test('tells its driver when the cable is plugged in or out, or nobody is at its other end', () => {
+  test('notifies its driver when the cable is plugged or unplugged, or its peer is gone', () => {
     plug();
     start(NET_FEATURE.status, 2);
     const generation = () => driver.read(driver.common.address + COMMON.generation, 1);
@@ -315,7 +315,7 @@ describe('virtio-net', () => {
     expect(machine.warnings).toEqual([expect.stringMatching(/^net0 has lost its network \(/)]);
   });
 
-  test('asks its driver to announce itself once it goes on from a state', () => {
+  test('asks its driver to announce itself once it continues from a saved state', () => {
     plug();
     start(CONTROL | NET_FEATURE.status | NET_FEATURE.guestAnnounce);
     device.quiesce!(() => {});
@@ -334,7 +334,7 @@ describe('virtio-net', () => {
     expect(config(6, 2)).toBe(1);
   });
 
-  test('goes on from a state with what its driver and its user have set', () => {
+  test('continues from a saved state with the settings of its driver and its user', () => {
     plug({ queues: 2 });
     start(CONTROL | MQ | NET_FEATURE.rss, 5);
     for (const bytes of [
@@ -367,7 +367,7 @@ describe('virtio-net', () => {
     expect(structuredClone(device.save())).toEqual(state);
   });
 
-  test('has as many interrupt vectors as it is given, or none', () => {
+  test('has the configured number of interrupt vectors, or none', () => {
     plug({ vectors: 2 });
     expect(machine.vectors).toHaveLength(2);
     machine = new FakeMachine();
@@ -377,14 +377,14 @@ describe('virtio-net', () => {
     expect(backend().running.size).toBe(2);
   });
 
-  test('has an address of a single card of its own, and refuses others', () => {
+  test('has a unicast address of its own, and rejects others', () => {
     plug({ mac: undefined });
     expect(config(0, 1)).toBe(0x52);
     for (const mac of ['01:00:00:00:00:00', 'ff:ff:ff:ff:ff:ff', '00:00:00:00:00:00', '52:54:00:1:2:3'])
       expect(() => plug({ mac })).toThrow();
   });
 
-  test('does what a command says, or nothing, whatever it is made of', () => {
+  test('executes a command completely or not at all, whatever its buffers', () => {
     plug({ queues: 2 });
     start(CONTROL | MQ | NET_FEATURE.rss | NET_FEATURE.ctrlGuestOffloads | NET_FEATURE.guestChecksum, 5);
     const random = new Random(7);

@@ -72,7 +72,7 @@ describe('a packed queue', () => {
     expect(device.starts).toEqual([0, 0]);
   });
 
-  test('may end where RAM ends', () => {
+  test('may end at the end of RAM', () => {
     start({ ring: 0x10_0000 - 16 * 48, driverArea: 0x10_0000 - 16 * 48 - 4 });
     expect(machine.broken).toEqual([]);
     expect(device.starts).toEqual([1, 0]);

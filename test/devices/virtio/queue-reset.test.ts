@@ -54,7 +54,7 @@ describe('a reset of a single queue', () => {
     expect(device.starts).toEqual([1, 2]);
   });
 
-  test('is finished when the back end is: until then both registers say so', () => {
+  test('completes when the back end has finished: until then both registers show it', () => {
     probe.start(VERSION_1 | RING_RESET);
     device.hangs = true;
     resetQueue(0);
@@ -108,7 +108,7 @@ describe('a reset of a single queue', () => {
     expect([...device.running.keys()]).toEqual([1]);
   });
 
-  test('drops what goes wrong with the old queue', () => {
+  test('ignores errors of the old queue', () => {
     probe.start(VERSION_1 | RING_RESET);
     device.hangs = true;
     const { broken } = device.driver(0);
@@ -129,7 +129,7 @@ describe('a reset of a single queue', () => {
     expect(device.running.size).toBe(0);
   });
 
-  test('is not possible without RING_RESET, nor of a queue that is not enabled', () => {
+  test('is not possible without RING_RESET, or for a queue that is not enabled', () => {
     probe.start(VERSION_1);
     resetQueue(0);
     expect(registers()).toEqual([0, 1]);

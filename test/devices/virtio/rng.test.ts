@@ -33,7 +33,7 @@ function start(features = 0n): void {
 const running = () => [...machine.entropy.running.values()];
 
 describe('virtio-rng', () => {
-  test('hands its queue to the source, with what was negotiated', () => {
+  test('passes its queue to the source, with what was negotiated', () => {
     plug();
     start(EVENT_IDX);
     expect(running()).toMatchObject([
@@ -46,13 +46,13 @@ describe('virtio-rng', () => {
     expect(running()).toEqual([]);
   });
 
-  test('limits how much the guest gets', () => {
+  test('limits the rate of the guest', () => {
     plug({ 'max-bytes': 1024, period: 1000 });
     start();
     expect(running()[0]!.options.limit).toEqual({ bytes: 1024, periodMs: 1000 });
   });
 
-  test('offers what its options leave on', () => {
+  test('offers the features that its options leave enabled', () => {
     plug();
     expect(driver.offered).toBe(VERSION_1 | EVENT_IDX | INDIRECT | RING_RESET);
     machine = new FakeMachine();
@@ -61,7 +61,7 @@ describe('virtio-rng', () => {
     expect(driver.offered).toBe(VERSION_1 | PACKED | (1n << 33n));
   });
 
-  test('is broken by a driver that breaks its ring, until a reset', () => {
+  test('is broken by an invalid ring, until a reset', () => {
     plug();
     start();
     running()[0]!.options.onBroken('the driver offered descriptor 99 of 8');

@@ -95,7 +95,7 @@ describe('pause and saved state', () => {
     ['another number of queues', state => put(state, 'lifecycle', 'queues', [])],
     ['another number of vectors', state => put(state, 'msix', 'table', new Uint8Array(16))],
     ['no interrupts', state => put(state, 'interrupts', null)],
-  ])('a state with %s is refused', (_what, damage) => {
+  ])('a state with %s is rejected', (_what, damage) => {
     probe.start();
     probe.transport.quiesce(() => {});
     const state = structuredClone(probe.transport.save());

@@ -141,7 +141,7 @@ beforeEach(() => {
 });
 
 describe('virtio-serial', () => {
-  test('tells a driver of its ports', () => {
+  test('announces its ports to a driver', () => {
     rig.console.size = { columns: 132, rows: 43 };
     rig.start();
     rig.offer(2, 12);
@@ -158,7 +158,7 @@ describe('virtio-serial', () => {
     expect(rig.messages()).toEqual([`1 ${EVENT.name} 1 org.test.0`, `1 ${EVENT.open} 1`]);
   });
 
-  test('moves characters both ways, for each port on its own', () => {
+  test('transfers data both ways, for each port separately', () => {
     rig.open();
     rig.send(1, Buffer.from('login: '));
     rig.send(5, Buffer.from('{"return": {}}'));
@@ -173,7 +173,7 @@ describe('virtio-serial', () => {
     expect(Buffer.from(rig.received(4)[0]!).toString()).toBe('ping');
   });
 
-  test('keeps what is typed until the guest has the port open', () => {
+  test('keeps input until the guest has opened the port', () => {
     rig.start();
     rig.offer(4, 2);
     rig.agent.type('early');
@@ -188,7 +188,7 @@ describe('virtio-serial', () => {
     expect(rig.received(4)).toEqual([]);
   });
 
-  test('leaves output in the ring while the other end takes none, and never loses or repeats any', () => {
+  test('leaves output in the ring while the other end accepts none, and never loses or repeats any', () => {
     rig.open();
     rig.agent.room = 5;
     rig.send(5, Buffer.from('hello, world'));
@@ -218,7 +218,7 @@ describe('virtio-serial', () => {
     expect(used).toBe(1);
   });
 
-  test('tells the guest when somebody comes or goes, and of a new size, once it takes messages', () => {
+  test('notifies the guest of connects, disconnects and a new size, once it accepts messages', () => {
     rig.open();
     rig.agent.connected = false;
     rig.agent.onConnected?.(false);
@@ -235,7 +235,7 @@ describe('virtio-serial', () => {
     expect(rig.messages().slice(-2)).toEqual([`1 ${EVENT.open} 1`, `0 ${EVENT.resize} 0 c\0\x18\0`]);
   });
 
-  test('serves the first port to a driver that knows no others', () => {
+  test('serves the first port to a driver without MULTIPORT', () => {
     rig.start(0n);
     rig.send(1, Buffer.from('boot'));
     rig.console.type('x');
@@ -247,7 +247,7 @@ describe('virtio-serial', () => {
     expect(rig.driver.read(rig.driver.device!.address + 4, 4)).toBe(3);
   });
 
-  test('shows the size of the first port to such a driver, which it is notified of if it wants to know', () => {
+  test('shows the size of the first port to such a driver, and notifies it if enabled', () => {
     let notified = 0;
     const { onConfigChanged } = rig.serial;
     rig.serial.onConfigChanged = () => {
@@ -268,7 +268,7 @@ describe('virtio-serial', () => {
     expect([notified, shown()]).toEqual([1, 0x2b_0084]);
   });
 
-  test('is not put off by messages about ports that it does not have, or by none', () => {
+  test('ignores messages about missing ports, and empty ones', () => {
     rig.open();
     for (const id of [2, 3, 31, 0xffff_ffff]) for (const event of [0, 3, 6, 99]) rig.message(id, event, 1);
     rig.send(3, new Uint8Array(3));
@@ -285,7 +285,7 @@ describe('virtio-serial', () => {
     expect(rig.ports.map(port => port.guestOpen)).toEqual([true, true]);
   });
 
-  test('tells a driver that has slept of the ports which it knows already', () => {
+  test('announces its known ports again to a driver after S3', () => {
     rig.open();
     rig.driver.status = 0;
     rig.start();
@@ -299,7 +299,7 @@ describe('virtio-serial', () => {
     expect(rig.received(4).map(bytes => Buffer.from(bytes).toString())).toEqual(['ping']);
   });
 
-  test('has no place for more ports than it has room for, nor for others than consoles at 0', () => {
+  test('rejects more ports than its maximum, and anything but consoles at port 0', () => {
     const port = (isConsole: boolean) =>
       new SerialPort({ name: 'more', isConsole, portName: '', backend: new TestChar() });
     const attach = (isConsole: boolean, unit: number | null) => {

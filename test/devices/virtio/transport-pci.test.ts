@@ -57,7 +57,7 @@ describe('notifications', () => {
     expect(machine.eventFds.counts.get(kickFd)).toBe(1);
   });
 
-  test('of a BAR hidden behind another device have no doorbells', () => {
+  test('of a BAR hidden by another device have no doorbells', () => {
     const hidden = new Probe(machine);
     hidden.start();
     expect(machine.doorbells.size).toBe(2);
@@ -91,11 +91,11 @@ describe('power management', () => {
     probe.start();
   });
 
-  test('says that D3hot resets the device, so that drivers set it up again after S3', () => {
+  test('reports that D3hot resets the device, so that drivers set it up again after S3', () => {
     expect(driver.read(control, 2) & NO_SOFT_RESET).toBe(0);
   });
 
-  test('keeps its state until it is back, and resets it then', () => {
+  test('keeps the state until D0, and resets it then', () => {
     driver.write(control, 2, D0);
     driver.write(control, 2, D3_HOT);
     expect(ready()).not.toBe(0);
@@ -163,7 +163,7 @@ describe('interrupts', () => {
     expect(machine.vectors[1]!.sent).toHaveLength(2);
   });
 
-  test('a reset of the device drops what is pending', () => {
+  test('a reset of the device drops pending interrupts', () => {
     probe.start();
     driver.enableMsix(3);
     driver.set16(COMMON.queueSelect, 0);
@@ -205,7 +205,7 @@ describe('interrupts', () => {
 });
 
 describe('config space', () => {
-  test('of the device is readable and writable inside its size only', () => {
+  test('of the device is readable and writable only inside its size', () => {
     driver.write(driver.device!.address + 6, 4, 0x4433_2211);
     expect(driver.read(driver.device!.address + 6, 4)).toBe(0x4433_2211);
     expect(driver.read(driver.device!.address + 8, 4)).toBe(0);

@@ -55,7 +55,7 @@ describe('the code in the ROM of an ATI card', () => {
     expect(rig.machine.ports.read(0x3c2, 2)).toBe(0x22 | ((address! >>> 8) << 8));
   });
 
-  test('does not run without x-vga, nor do these registers cost anything then', () => {
+  test('has no quirk registers without x-vga', () => {
     const rig = started({ 'x-vga': false });
     expect(rig.read(2, MIRROR)).toBe(0);
     expect(rig.mapped(2)).toEqual([[0, 0x2_0000]]);
@@ -63,7 +63,7 @@ describe('the code in the ROM of an ATI card', () => {
     expect(rig.read(4, 4)).toBe(0);
   });
 
-  test('of a card whose BAR 2 has 32 bits has other registers there', () => {
+  test('of a card with a 32-bit BAR 2 finds other registers there', () => {
     const card = atiCard('0000:42:00.0');
     const line = Buffer.from(card.config['000']!, 'hex');
     line[0x18] = 0;

@@ -28,7 +28,7 @@ describe('registers in BAR 0 of an NVIDIA card', () => {
     expect(rig.read(0, MIRROR + 0xbb0, 2)).not.toBe(0x0015);
   });
 
-  test('change it, and nothing of the host', () => {
+  test('change it, and nothing on the host', () => {
     const rig = started();
     rig.write(0, MIRROR + 0x3c, 0x5a, 1);
     expect(rig.fn.readConfig(0x3c, 1)).toBe(0x5a);
@@ -49,13 +49,13 @@ describe('registers in BAR 0 of an NVIDIA card', () => {
     expect(bytes(rig, 0, MIRROR + MSI, 4)).toEqual([0xff, 0, 0, 0]);
   });
 
-  test('are reached directly but for their page', () => {
+  test('are accessed directly except for their page', () => {
     const [before, after] = started().mapped(0);
     expect(before).toEqual([0, MIRROR]);
     expect(after![0]).toBe(MIRROR + PAGE);
   });
 
-  test('are those of the device in its sound function, and in cards of others', () => {
+  test("are the device's own in its sound function, and in other vendors' cards", () => {
     const sound = new PassedRig({ ...soundOfCard(ADDRESS), bars: [2 ** 24, 0, 0, 0, 0, 0] });
     sound.start();
     expect(sound.read(0, MIRROR)).toBe(0);
@@ -73,7 +73,7 @@ describe('the code in the ROM of an NVIDIA card', () => {
     return rig;
   };
 
-  test('finds the configuration space at the older place, with x-vga', () => {
+  test('finds the configuration space at its older location, with x-vga', () => {
     const rig = started();
     expect(rig.read(0, LEGACY_MIRROR)).toBe(0x13c2_10de);
     expect(rig.read(0, LEGACY_MIRROR + 0x100)).toBe(0);
@@ -128,7 +128,7 @@ describe('the code in the ROM of an NVIDIA card', () => {
     expect(ports.read(argument, 4)).toBe(0x100);
   });
 
-  test('is given nothing by a host that has no such registers', () => {
+  test('finds nothing on a host without such registers', () => {
     expect(() => new PassedRig(graphicsCard(ADDRESS), { 'x-vga': true })).toThrow('leave out x-vga');
   });
 });

@@ -11,7 +11,7 @@ describe('the table of quirks', () => {
     expect(apply !== undefined || unreadableRom === true).toBe(true);
   });
 
-  test('concerns few devices', () => {
+  test('affects few devices', () => {
     expect(quirksOf({ vendor: 0x8086, device: 0x10ca, classCode: 0x020000 })).toEqual([]);
     expect(quirksOf({ vendor: 0x10ec, device: 0x8168, classCode: 0x020000 })).toHaveLength(1);
     // A 3D controller is one without connectors.
@@ -34,7 +34,7 @@ describe('an expansion ROM that must not be read', () => {
   const withRom = { prepare: ({ contents }: { contents: readonly Uint8Array[] }) => contents[6]!.set(rom) };
   const hasRom = (rig: PassedRig) => rig.fn.bars.some(({ index }) => index === 6);
 
-  test('is not there, and the log says why', () => {
+  test('is hidden, and the log says why', () => {
     const rig = new PassedRig(broadcomNic(address), {}, withRom);
     expect(hasRom(rig)).toBe(false);
     expect(rig.machine.warnings).toEqual([
@@ -43,7 +43,7 @@ describe('an expansion ROM that must not be read', () => {
     expect(new PassedRig(broadcomNic(address), { rombar: false }, withRom).machine.warnings).toEqual([]);
   });
 
-  test('may come from a file; that of another device is read', () => {
+  test("may come from a file; another device's ROM is read", () => {
     const romfile = '/boot.rom';
     const machine = new FakeMachine();
     machine.files.set(romfile, rom);

@@ -22,7 +22,7 @@ function started() {
 }
 
 describe('the MSI-X table of an RTL8168', () => {
-  test('by registers of BAR 2 is the one of the guest', () => {
+  test("accessed by registers of BAR 2 is the guest's", () => {
     const { rig, write, read } = started();
     rig.write(4, 0x10, 0xfee0_2000);
     expect(read(0x10)).toBe(0xfee0_2000);
@@ -46,7 +46,7 @@ describe('the MSI-X table of an RTL8168', () => {
     expect(rig.machine.vectors.map(({ sent }) => sent.map(({ data }) => data))[1]).toEqual([0x41]);
   });
 
-  test('says that an access is done', () => {
+  test('reports that an access is done', () => {
     const { rig } = started();
     rig.write(2, ADDRESS, TABLE | 0x10);
     expect(rig.read(2, ADDRESS)).toBe((WRITE | TABLE | 0x10) >>> 0);
@@ -54,7 +54,7 @@ describe('the MSI-X table of an RTL8168', () => {
     expect(rig.read(2, ADDRESS)).toBe(TABLE | 0x10);
   });
 
-  test('is not in the way of other accesses', () => {
+  test('does not interfere with other accesses', () => {
     const { rig } = started();
     rig.write(2, DATA, 0x1122_3344);
     rig.write(2, ADDRESS, 0x8000_0123);
