@@ -1,30 +1,29 @@
 import type { LocalEngine } from '../engine/local-engine.ts';
 import type { ControlServer } from '../engine/remote/server.ts';
-import type { ManagerPaths } from './paths.ts';
+import type { Ownership } from './vm-lock.ts';
+
+type KeptParts = {
+  readonly server: Pick<ControlServer, 'reachable' | 'stopListening'>;
+  readonly engine: Pick<LocalEngine, 'note' | 'renewPlaces'>;
+  readonly ownership: Pick<Ownership, 'renew'>;
+  /** The path of the server's socket. */
+  readonly socket: string;
+  /** Creates the socket again. */
+  readonly listen: () => Promise<void>;
+};
 
 /**
  * Keeps the manager reachable for its clients, and its machines for later managers: a user's runtime folder is removed
  * with the last session, and /tmp is cleaned up, while the manager stays.
  */
 export class KeptReachable {
-  readonly #server: Pick<ControlServer, 'reachable' | 'stopListening'>;
-  readonly #engine: Pick<LocalEngine, 'note' | 'renewPlaces'>;
-  readonly #socket: string;
-  readonly #listen: () => Promise<void>;
+  readonly #parts: KeptParts;
   /** What fails, each with its reason: it is logged once, not at each check. */
   readonly #failing = new Map<string | null, string>();
   #isChecking = false;
 
-  constructor(
-    server: Pick<ControlServer, 'reachable' | 'stopListening'>,
-    engine: Pick<LocalEngine, 'note' | 'renewPlaces'>,
-    { socket }: Pick<ManagerPaths, 'socket'>,
-    listen: () => Promise<void>,
-  ) {
-    this.#server = server;
-    this.#engine = engine;
-    this.#socket = socket;
-    this.#listen = listen;
+  constructor(parts: KeptParts) {
+    this.#parts = parts;
   }
 
   /** Does nothing while an earlier check is going on. */
@@ -34,7 +33,7 @@ export class KeptReachable {
     try {
       await this.#keepSocket();
       const failed = new Set<string>();
-      await this.#engine.renewPlaces((vm, reason) => {
+      await this.#parts.engine.renewPlaces((vm, reason) => {
         failed.add(vm);
         this.#note(
           vm,
@@ -48,21 +47,27 @@ export class KeptReachable {
   }
 
   async #keepSocket(): Promise<void> {
-    if (this.#server.reachable) return;
+    const { server, ownership, listen, engine, socket } = this.#parts;
     try {
-      this.#server.stopListening();
-      await this.#listen();
+      ownership.renew();
+      if (!server.reachable) {
+        server.stopListening();
+        await listen();
+        engine.note('warning', `the socket ${socket} was removed; it has been created again`);
+      }
       this.#failing.delete(null);
-      this.#engine.note('warning', `the socket ${this.#socket} was removed; it has been created again`);
     } catch (error) {
       const { message } = error as Error;
-      this.#note(null, `the socket ${this.#socket} was removed, and cannot be created again: ${message}`);
+      this.#note(
+        null,
+        `the socket ${socket} or the locks of this manager were removed, and cannot be created again: ${message}`,
+      );
     }
   }
 
   #note(vm: string | null, text: string): void {
     if (this.#failing.get(vm) === text) return;
     this.#failing.set(vm, text);
-    this.#engine.note('error', text, vm);
+    this.#parts.engine.note('error', text, vm);
   }
 }

@@ -37,7 +37,7 @@ import { notifySystemd } from './sd-notify.ts';
 import { shutDownGuests } from './shut-down-guests.ts';
 import { stopRequests, surviveExceptions } from './signals.ts';
 import { thisUnit } from './unit.ts';
-import { lockOwnership } from './vm-lock.ts';
+import { lockOwnership, type Ownership } from './vm-lock.ts';
 import { VncPrograms } from './vnc-programs.ts';
 
 /** How often the manager checks that its socket is still where clients look for it. */
@@ -66,7 +66,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const paths = managerPaths();
   ensurePrivateFolder(paths.runtime);
   ensurePrivateFolder(paths.state);
-  let ownership: ReturnType<typeof lockOwnership>;
+  let ownership: Ownership;
   try {
     ownership = lockOwnership(paths);
   } catch (error) {
@@ -80,13 +80,13 @@ export async function serve(options: ServeOptions): Promise<number> {
     throw new Error(`${error.message}: attach to it with vring, or stop it with vring manager stop`);
   }
   try {
-    return await manage(paths, options);
+    return await manage(paths, options, ownership);
   } finally {
     ownership.release();
   }
 }
 
-async function manage(paths: ManagerPaths, options: ServeOptions): Promise<number> {
+async function manage(paths: ManagerPaths, options: ServeOptions, ownership: Ownership): Promise<number> {
   const { background, idleMs, metrics } = options;
   const lastRun = readLastRun(paths.state);
   const problems: { readonly vm: string | null; readonly text: string }[] = [];
@@ -153,7 +153,11 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   await listen(server, paths);
   // They are clients of this manager.
   const vncPrograms = new VncPrograms(engine);
-  const reachable = new KeptReachable(server, engine, paths, () => listen(server, paths));
+  const reachable = new KeptReachable({
+    ...{ server, engine, ownership },
+    socket: paths.socket,
+    listen: () => listen(server, paths),
+  });
   const socketCheck = setInterval(() => void reachable.check(), SOCKET_CHECK_MS);
   engine.note('info', `vring ${version()} (process ${process.pid}) listening at ${paths.socket}`);
   if (metricsServer !== null) engine.note('info', `serving metrics at ${metricsServer.url}`);

@@ -71,6 +71,13 @@ function lockedNames(folder: string): string[] {
   }
 }
 
+/** What a manager holds: its socket's folder, and that of its definitions' state. */
+export type Ownership = {
+  /** Takes the locks again whose files were removed. @throws LockHeldError when another process has one now */
+  renew(): void;
+  release(): void;
+};
+
 /**
  * Makes this process the only manager of the socket and of the definitions: another manager of the same definitions may
  * use another socket, if its XDG_RUNTIME_DIR differs.
@@ -82,20 +89,38 @@ export function lockOwnership({
 }: {
   readonly runtime: string;
   readonly state: string;
-}): Pick<FileLock, 'release'> {
-  const socket = lockFile(managerLock(runtime), `the runtime folder ${runtime} is held`);
+}): Ownership {
+  const lockSocket = () => lockFile(managerLock(runtime), `the runtime folder ${runtime} is held`);
+  const lockDefinitions = () => lockFile(managerLock(state), `the state folder ${state} is held`);
+  let socket = lockSocket();
+  let definitions: FileLock;
   try {
-    const definitions = lockFile(managerLock(state), `the state folder ${state} is held`);
-    return {
-      release: () => {
-        definitions.release();
-        socket.release();
-      },
-    };
+    definitions = lockDefinitions();
   } catch (error) {
     socket.release();
     throw error;
   }
+  const isLost = (folder: string) => {
+    if (lockHolder(managerLock(folder)) !== null) return false;
+    ensurePrivateFolder(folder);
+    return true;
+  };
+  return {
+    renew: () => {
+      if (isLost(runtime)) socket = replaced(socket, lockSocket);
+      if (isLost(state)) definitions = replaced(definitions, lockDefinitions);
+    },
+    release: () => {
+      definitions.release();
+      socket.release();
+    },
+  };
+}
+
+function replaced(lost: FileLock, lock: () => FileLock): FileLock {
+  const found = lock();
+  lost.release();
+  return found;
 }
 
 /** A process outside the manager that holds these folders; null if there is none. */

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { lockHolder } from '../../src/manager/file-lock.ts';
 import { KeptReachable } from '../../src/manager/kept-reachable.ts';
 import { lockVm } from '../../src/manager/vm-lock.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
@@ -46,6 +47,7 @@ describe.skipIf(noKvm !== null)(onKvm('the files of a running VM in the runtime 
       remove();
       await until(() => renewals().length > known);
       expect(machines()).toEqual(before);
+      expect(lockHolder(join(runtime(), 'manager.lock'))).toContain(`process ${engine.manager.pid} of`);
       expect(() => lockVm('web')).toThrow(`the VM web is run by process ${pid} of`);
       const { pid: manages } = engine.manager;
       await engine.close();
@@ -58,6 +60,14 @@ describe.skipIf(noKvm !== null)(onKvm('the files of a running VM in the runtime 
     await engine.kill('web');
     expect(machines()).toEqual([]);
     expect(readdirSync(join(runtime(), 'vms'))).toEqual([]);
+  });
+
+  test('and the lock of the state folder, if that is removed', { timeout: 60_000 }, async () => {
+    startManager();
+    const engine = await attached();
+    const lock = join(process.env.VRING_STATE_DIR!, 'manager.lock');
+    rmSync(process.env.VRING_STATE_DIR!, { recursive: true });
+    await until(() => lockHolder(lock)?.startsWith(`process ${engine.manager.pid} of`));
   });
 
   test('are created again before a manager leaves the VM to the next one', async () => {
@@ -88,12 +98,15 @@ test('what cannot be created again is logged once, and again after a success', a
   };
   const server = { reachable: false, stopListening: () => {} };
   Object.defineProperty(server, 'reachable', { get: () => isReachable });
-  const reachable = new KeptReachable(server, engine, { socket: '/run/x.sock' }, async () => {
-    if (problem !== null) throw new Error(problem);
+  const reachable = new KeptReachable({
+    ...{ server, engine, socket: '/run/x.sock', ownership: { renew: () => {} } },
+    listen: async () => {
+      if (problem !== null) throw new Error(problem);
+    },
   });
   for (let checks = 0; checks < 3; checks++) await reachable.check();
   const both = [
-    'null: the socket /run/x.sock was removed, and cannot be created again: the folder is read-only',
+    'null: the socket /run/x.sock or the locks of this manager were removed, and cannot be created again: the folder is read-only',
     'web: its files in the runtime folder were removed, so no later manager will find it: the folder is read-only; shut it down and start it again',
   ];
   expect(notes).toEqual(both);
