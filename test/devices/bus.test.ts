@@ -3,7 +3,7 @@ import { type BusOptions, PortBus, type RegionLabel } from '../../src/devices/bu
 import type { AccessSize, IoHandler } from '../../src/devices/device.ts';
 import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 
-/** Reads return its own byte everywhere; writes are recorded. */
+/** Every read returns its byte; writes are recorded. */
 class Register implements IoHandler {
   readonly writes: [offset: number, size: number, value: number][] = [];
   readonly #byte: number;
@@ -170,7 +170,7 @@ describe.each(buses)('the %s bus', (space, create) => {
       [0, 2, 0x2222],
       [0, 2, 0x2222],
     ]);
-    // One access is one, however a guest makes it.
+    // One access counts once, however a guest makes it.
     expect(counts.get('whole')).toMatchObject({ reads: 1, writes: 1 });
     expect(counts.get('register')).toMatchObject({ reads: 3, writes: 2 });
   });

@@ -42,13 +42,13 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'sd-card': { path: 'disk.img' },
 };
 
-/** The size of a disk, of devices that do not take any. */
+/** The size of a disk, of devices that do not accept any. */
 const DISK_BYTES: Readonly<Record<string, number>> = { floppy: 1_474_560 };
 
 /** Devices whose state is in hardware. */
 const UNSAVED: readonly string[] = ['vfio-pci'];
 
-/** What outlives a reset: what a battery keeps, what is on a line, what the user sets, and times since when something counts. */
+/** What survives a reset: state on a battery, on a line, or set by the user, and the times at which something started to count. */
 const KEPT: Readonly<Record<string, readonly string[]>> = {
   serial: ['input', 'received'],
   'isa-serial': ['input', 'received'],
@@ -68,7 +68,7 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   virtconsole: ['input'],
   virtserialport: ['input'],
 };
-/** The same of what a device has behind its transport. */
+/** The same for a device behind its transport. */
 const KEPT_BEHIND: Readonly<Record<string, readonly string[]>> = {
   'virtio-net': ['link', 'linkUp', 'limits'],
   'virtio-balloon': ['target'],
@@ -112,7 +112,7 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   'sd-card': useSdCard,
 };
 
-/** Sets rings up, in which there is garbage, and has frames come. */
+/** Sets rings up that contain garbage, and delivers frames. */
 function driveE1000({ machine, built }: DeviceRig, random: Random): void {
   machine.pci.assign();
   built.pci!.writeConfig(PCI.command, 2, 7);
@@ -137,7 +137,7 @@ function driveE1000({ machine, built }: DeviceRig, random: Random): void {
   bringFrames(machine, random);
 }
 
-/** Has a list of commands carried out in which there is garbage, and frames received into garbage. */
+/** Runs a command list that contains garbage, and receives frames into garbage. */
 function driveI8255x({ machine, built }: DeviceRig, random: Random): void {
   machine.pci.assign();
   built.pci!.writeConfig(PCI.command, 2, 7);
@@ -153,7 +153,7 @@ function driveI8255x({ machine, built }: DeviceRig, random: Random): void {
   machine.ports.write(base + 2, 1, random.pick([0x10, 0x20, 0x01, 0x02, 0x40, 0x50]));
 }
 
-/** Frames come, and the network has no room now and then. */
+/** Delivers frames, and lets the network be full occasionally. */
 function bringFrames({ network }: DeviceRig['machine'], random: Random): void {
   const frame = new Uint8Array(14 + random.below(3000)).fill(random.pick([0xff, 0x01, 0x52]));
   network.port.sent.length = 0;
@@ -161,7 +161,7 @@ function bringFrames({ network }: DeviceRig['machine'], random: Random): void {
   network.port.drain(random.pick([0, 1, 100]));
 }
 
-/** What commands do to a drive, which its controller carries out. */
+/** Drives a drive by commands to its controller. */
 function useDrive({ machine }: DeviceRig, random: Random): void {
   const flag = () => random.below(2) === 0;
   machine.scsi.controllers[0]!.units[0]!.drives({
@@ -171,7 +171,7 @@ function useDrive({ machine }: DeviceRig, random: Random): void {
   });
 }
 
-/** Gives a drive commands, of which some go to the disk. */
+/** Sends a drive commands, some of which reach the disk. */
 function commandDrive({ built, machine }: DeviceRig, random: Random): void {
   for (let count = 0; count < 20; count++) {
     const byte = () => random.below(256);
@@ -210,7 +210,7 @@ function commandDrive({ built, machine }: DeviceRig, random: Random): void {
   (machine.disk as FakeBlockBackend).port?.settle();
 }
 
-/** Sets queues up, in which there is garbage, and rings doorbells. */
+/** Sets queues up that contain garbage, and rings doorbells. */
 function driveNvme({ machine: { pci, memory, memoryBus }, built }: DeviceRig, random: Random): void {
   pci.assign();
   built.pci!.writeConfig(PCI.command, 2, 6);
@@ -254,14 +254,14 @@ function driveNvme({ machine: { pci, memory, memoryBus }, built }: DeviceRig, ra
   write(0x100c, random.below(4));
 }
 
-/** Has the controller of a floppy drive move its heads. */
+/** Makes a floppy controller move the heads of its drives. */
 function seek({ machine: { ports } }: DeviceRig, random: Random): void {
   for (const value of [0x00, 0x1c]) ports.write(0x3f2, 1, value);
   for (const value of [0x0f, 0x00, random.below(82), 0x08]) ports.write(0x3f5, 1, value);
   for (let byte = 0; byte < 2; byte++) ports.read(0x3f5, 1);
 }
 
-/** Sets rings up, in which there is garbage, and rings doorbells. */
+/** Sets rings up that contain garbage, and rings doorbells. */
 function driveXhci({ machine: { pci, memory, memoryBus }, built }: DeviceRig, random: Random): void {
   pci.assign();
   built.pci!.writeConfig(PCI.command, 2, 6);
@@ -297,7 +297,7 @@ function driveXhci({ machine: { pci, memory, memoryBus }, built }: DeviceRig, ra
     write(offset, value);
 }
 
-/** What a controller has a card do: often in an order that comes to something. */
+/** Sends a card commands, often in a valid order. */
 function useSdCard({ machine, built }: DeviceRig, random: Random): void {
   const card = built.sd!;
   const port = () => (machine.disk as FakeBlockBackend).port;
@@ -333,7 +333,7 @@ function useSdCard({ machine, built }: DeviceRig, random: Random): void {
   }
 }
 
-/** What requests and transfers do to a device, of which its controller has checked where they are in memory. */
+/** Sends a device requests and transfers whose addresses its controller has checked. */
 function useUsbDevice({ machine, built }: DeviceRig, random: Random): void {
   const usb = built.usb!;
   const byte = () => random.below(256);
@@ -397,11 +397,11 @@ function useUsbDevice({ machine, built }: DeviceRig, random: Random): void {
         break;
     }
   }
-  // What its controller has begun it begins anew, as it does with a loaded state.
+  // Its controller restarts pending transfers, as it does after loading a state.
   for (const endpoint of [0x81, 2]) usb.cancel(endpoint, () => {});
 }
 
-/** What users do on a keyboard or a pointer. */
+/** Produces input on a keyboard or pointer. */
 function giveInput({ capabilities }: DeviceRig['built'], random: Random): void {
   capabilities?.keyboard?.key(random.below(128), random.below(2) === 0);
   const motion = { kind: 'motion', dx: random.below(600) - 300, dy: random.below(256) } as const;
@@ -410,7 +410,7 @@ function giveInput({ capabilities }: DeviceRig['built'], random: Random): void {
   capabilities?.pointer?.point(random.pick([motion, button, position, { kind: 'wheel', dy: 1 }]));
 }
 
-/** Starts a driver with buffers of all kinds, and has input come. */
+/** Starts a driver with buffers of all kinds, and produces input. */
 function driveVirtioInput(rig: DeviceRig, random: Random): void {
   const { memory, eventFds } = rig.machine;
   for (const queue of [0x1000, 0x2000]) {
@@ -444,7 +444,7 @@ function startVirtio({ machine, built }: DeviceRig, random: Random): void {
   driver.driverOk();
 }
 
-/** Gives the TPM commands, some of which are none, by either interface. */
+/** Sends the TPM commands, some of them invalid, by either interface. */
 function commandTpm({ machine }: DeviceRig, random: Random): void {
   const at = (register: number) => 0xfed4_0000 + register;
   const write = (register: number, size: 1 | 4, value: number) =>
@@ -462,7 +462,7 @@ function commandTpm({ machine }: DeviceRig, random: Random): void {
   write(0x4c, 1, 1);
 }
 
-/** Has pictures made, filled and shown, and commands carried out in which there is garbage. */
+/** Creates, fills and shows resources, and sends commands that contain garbage. */
 function driveGpu({ machine, built }: DeviceRig, random: Random): void {
   machine.pci.assign();
   built.pci!.writeConfig(PCI.command, 2, 7);
@@ -485,7 +485,7 @@ const ACCESSES = 2000;
 /** Of the rig. */
 const RAM = 2 ** 20;
 
-/** A device of a user's own is held to the same. */
+/** The same contract applies to a user's device. */
 const ROWS = [...deviceTable.rows, moduleRow(tickCounter, 'tick-counter.ts')];
 
 const rigOf = (row: DeviceRow) =>
@@ -538,7 +538,7 @@ describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row =
     expect(levels(other)).toEqual(levels(one));
     expect(one.save()).toEqual(state);
 
-    // A guest can't tell one from the other, whatever it does.
+    // A guest can't distinguish the two, whatever it does.
     one.device.load(structuredClone(state));
     for (const { device } of [one, other]) device.resume?.();
     expect(other.garbage(new Random(seed), ACCESSES)).toEqual(one.garbage(new Random(seed), ACCESSES));

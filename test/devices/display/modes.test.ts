@@ -11,7 +11,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const MiB = 2 ** 20;
 const TIMEOUT = 240_000;
-/** Of a look at a screen, longer than the time between two of them. */
+/** Longer than the interval between two updates of a screen. */
 const LOOK_MS = 100;
 
 const source = join(import.meta.dirname, 'modes.S');
@@ -46,7 +46,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VGA under SeaBIOS'), () => {
     });
     let seen = 0;
     live.onPrinted = () => {
-      // What the VGA BIOS says there comes in lines of their own.
+      // Messages of the VGA BIOS are separate lines.
       const [, said = ''] = live.printed[1]?.split('Booting from 0000:7c00\n') ?? [];
       const letters = said.replaceAll(/set VGA mode .*\n|VBE .*\n/g, '');
       if (letters.length <= seen || !/^[tcpive]+$/.test(letters)) return;
@@ -62,7 +62,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VGA under SeaBIOS'), () => {
     expect(live.ended).toBe('power-off');
 
     expect(banner).toMatch(/^SeaBIOS \(version /);
-    // There is a screen, so COM1 is the guest's own.
+    // There is a screen, so firmware leaves COM1 to the guest.
     expect(live.printed[0] ?? '').toBe('');
     const text = frames.get('t')!;
     expect(textOf(text).trimEnd()).toBe('Text by INT 10h');

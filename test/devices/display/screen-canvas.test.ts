@@ -9,13 +9,13 @@ import { applyUpdate, TILE } from '../../../src/devices/display/screen-update.ts
 import { graphicsFrame, textFrame } from '../../support/fake-screen.ts';
 import { Random } from '../../support/random.ts';
 
-/** Somebody who follows a canvas. */
+/** A viewer of a canvas. */
 class Watcher {
   frame: ScreenFrame = { kind: 'off' };
   seen: ScreenSeen = NOTHING_SEEN;
   bytes = 0;
 
-  /** @returns whether there was something new */
+  /** @returns whether there was an update */
   look(canvas: ScreenCanvas): boolean {
     const update = canvas.updateSince(this.seen);
     if (update === null) return false;

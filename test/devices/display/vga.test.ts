@@ -72,7 +72,7 @@ class Rig {
     return [0, 1, 2, 3].map(plane => this.plane(plane, offset));
   }
 
-  /** 640x480 in 16 colors, as far as memory sees it, and all planes. */
+  /** 640x480 in 16 colors, as far as it affects memory, and all planes. */
   planar(): void {
     this.out(0x3c2, 0x63);
     this.set(0x3ce, 6, 0x05);
@@ -83,7 +83,7 @@ class Rig {
   }
 
   look(): ScreenWatcher {
-    // Longer than the time between two looks.
+    // Longer than the interval between two updates.
     this.machine.clock.advance(50);
     const watcher = new ScreenWatcher(this.vga.screen);
     watcher.close();
@@ -298,7 +298,7 @@ describe('the legacy window', () => {
       const both = (action: (rig: Rig) => unknown) => {
         const first = action(shown);
         expect(action(other)).toBe(first);
-        // Of this one the count of exits begins again, after which memory is shown.
+        // For this one, the count of exits until memory is mapped starts again.
         other.fn.writeConfig(REG.command, 2, COMMAND.io | COMMAND.memory);
       };
       if (what === 0) both(rig => rig.set(0x3c4, [2, 4][a & 1]!, [0x03, 0x0f, 0x02, 0x0e][b & 3]!));
@@ -372,7 +372,7 @@ describe('the display interface', () => {
   });
 });
 
-/** Without comparing each of many pixels by an assertion. */
+/** Compares many pixels without an assertion for each. */
 function isSame(a: ScreenFrame, b: ScreenFrame): void {
   expect(a.kind).toBe(b.kind);
   const [one, other] = [a, b].map(frame =>
@@ -396,7 +396,7 @@ test('a restored VGA shows the same picture', () => {
   other.look();
   other.vga.load(structuredClone(rig.vga.save()));
   isSame(other.look().frame, rig.look().frame);
-  // And a text mode, while its memory is shown.
+  // And a text mode, while its memory is mapped.
   const text = new Rig();
   for (let at = 0; at < 200; at++) text.write(0x1_8000 + at, at);
   expect(text.vga.core.shown).toBe('text');

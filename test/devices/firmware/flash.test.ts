@@ -31,7 +31,7 @@ describe('a flash memory chip', () => {
     const flash = chip();
     expect(flash.read(0, 1)).toBe(0x11);
     flash.write(0, 1, 0x50);
-    // RAM would have taken it.
+    // RAM would have stored it.
     expect([flash.read(0, 1), isArray]).toEqual([0x11, true]);
     flash.write(0, 1, 0x70);
     expect([flash.read(0, 1), isArray]).toEqual([0x00, false]);

@@ -65,7 +65,7 @@ describe('a PS/2 keyboard', () => {
     expect(sent()).toEqual([]);
     clock.advance(1);
     expect(sent()).toEqual([0x32]);
-    // A guest that does not read gets one, not all of them.
+    // A guest that does not read gets one repeat, not all of them.
     clock.advance(1000);
     expect(sent()).toEqual([0x32]);
     keyboard.key(KEY.b, false);

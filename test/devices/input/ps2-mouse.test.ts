@@ -71,7 +71,7 @@ describe('a PS/2 mouse', () => {
     mouse.point(press);
     mouse.point(release);
     expect(sent()).toEqual([0x09, 0, 0, 0x08, 0, 0]);
-    // In as many packets as it takes.
+    // In as many packets as necessary.
     mouse.point({ kind: 'motion', dx: 600, dy: 0 });
     expect(sent()).toEqual([0x08, 255, 0, 0x08, 255, 0, 0x08, 90, 0]);
     // Without a wheel.

@@ -48,7 +48,7 @@ describe.skipIf(noKvm !== null)(onKvm('a PS/2 keyboard under SeaBIOS'), () => {
     };
     const type = (text: string) =>
       send(Array.from(text).flatMap(character => chordsOf('us', character)!.flatMap(struck)));
-    /** What is typed once the screen says something, in this order. */
+    /** Input that is typed once the screen shows a text, in this order. */
     const steps: [seen: string, typed: string][] = [
       ['Press ESC for boot menu', '\x1b'],
       ['Virtio disk', '1'],

@@ -48,7 +48,7 @@ describe('High Precision Event Timers', () => {
     expect(read(COUNTER)).toBe(0xffff_ff00);
     write(CONFIG, 1);
     clock.jump(MS);
-    // The halves that are read one after the other are of the same moment.
+    // Halves that are read one after the other belong to the same count.
     const low = read(COUNTER);
     clock.jump(50_000n * MS);
     expect([low, read(COUNTER + 4)]).toEqual([TICKS_PER_MS - 0x100, 1]);
@@ -107,7 +107,7 @@ describe('High Precision Event Timers', () => {
     expect(edges.get(22)).toBe(1);
     for (let i = 0; i < 5; i++) clock.jump(2n * MS);
     expect(edges.get(22)).toBe(6);
-    // All that were missed are one.
+    // Missed periods are one interrupt.
     clock.jump(20n * MS);
     expect(edges.get(22)).toBe(7);
   });

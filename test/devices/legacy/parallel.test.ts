@@ -36,7 +36,7 @@ test('prints each byte once per strobe', () => {
   expect(Buffer.from(printed).toString()).toBe('AA\f');
   // The printer acknowledges it.
   expect([bus.read(STATUS, 1) & 0xf8, bus.read(STATUS, 1) & 0xf8]).toEqual([0x98, 0xd8]);
-  // A strobe that stays on is one.
+  // A strobe that stays on counts once.
   for (let i = 0; i < 3; i++) bus.write(CONTROL, 1, INIT | SELECT | STROBE);
   expect([printed.length, edges()]).toEqual([4, 0]);
 });

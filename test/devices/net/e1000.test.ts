@@ -453,7 +453,7 @@ describe('sent frames', () => {
     rig.port.room = 1;
     for (let seed = 0; seed < 4; seed++) driver.legacy([frameTo(BROADCAST_BYTES, 60, seed)], CMD.RS);
     driver.kick();
-    // One is out, and one is in the card.
+    // One is sent, and one is in the card.
     expect([rig.port.sent.length, driver.read(REG.TDH)]).toEqual([1, 2]);
     rig.port.drain();
     expect(rig.port.sent.map(frame => frame[14]! - 14)).toEqual([0, 1, 2, 3]);

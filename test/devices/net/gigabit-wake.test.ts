@@ -72,7 +72,7 @@ describe.each([e1000, e1000e])('$type', row => {
       expect([driver.control, driver.requests]).toEqual([D3 | PME_EN, []]);
       driver.receive(wanted);
       expect([driver.control, driver.requests]).toEqual([D3 | PME_EN | PME_STATUS, [WOKEN]]);
-      // What came later is not kept.
+      // Later frames are not kept.
       driver.receive(wanted, wanted);
       expect(driver.requests.length).toBe(1);
       driver.awake(PME_EN);
@@ -102,7 +102,7 @@ describe.each([e1000, e1000e])('$type', row => {
       expect(driver.requests).toEqual([]);
       driver.sleep(WAKE.MAG, 0).receive(magic(MAC_BYTES));
       expect([driver.requests, driver.control]).toEqual([[], D3 | PME_STATUS]);
-      // The event is there, and PME# follows as soon as it may.
+      // The event is pending, and PME# follows as soon as it is enabled.
       driver.control = D3 | PME_EN;
       expect(driver.requests).toEqual([WOKEN]);
       driver.control = D3 | PME_EN | PME_STATUS;

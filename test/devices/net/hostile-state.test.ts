@@ -73,7 +73,7 @@ describe.each([e1000, e1000e, i82551, rtl8139, pcnet, ne2kPci])('$type', row => 
       loaded++;
       other.built.device.resume?.();
       drive(other, random);
-      // What it has become can be saved and loaded again.
+      // Its resulting state can be saved and loaded again.
       other.quiesce();
       const last = new NicRig(row, {}, 0x4_0000);
       last.quiesce();

@@ -8,7 +8,7 @@ import { Random } from '../../support/random.ts';
 const RAM = 0x4_0000;
 const ROUNDS = 6000;
 
-/** Offsets of what starts or places rings, and values that start them: garbage alone seldom does. */
+/** Registers that start or place rings, and values that start them: garbage alone rarely does. */
 const CARDS = [
   {
     row: rtl8139,
@@ -32,7 +32,7 @@ const CARDS = [
   },
 ] as const;
 
-/** Memory in which everything may be a descriptor: its own, its neighbor's, or of nothing. */
+/** Memory in which anything may be a valid or invalid descriptor. */
 function fillMemory(rig: NicRig, random: Random): void {
   for (let at = 0; at < RAM; at += 4) {
     const word = random.pick([0, 0x8000_0000, 0xf000_0000, 0xffff_ffff, random.below(RAM), random.u32()]);

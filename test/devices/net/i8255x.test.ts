@@ -303,7 +303,7 @@ describe('transmit commands', () => {
     const parts = [frame.subarray(0, 14), frame.subarray(14, 500), frame.subarray(500)];
     driver.scb(CU_COMMAND.start << 4, driver.flexible(parts, COMMAND.endOfList, 2));
     expect(rig.port.sent).toEqual([frame]);
-    // The 82557 knows nothing of it.
+    // The 82557 does not support it.
     const old = new Driver(i82557b);
     old.configure({ 6: 0x22 });
     old.scb(CU_COMMAND.start << 4, old.flexible(parts, COMMAND.endOfList));

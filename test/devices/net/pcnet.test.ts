@@ -211,7 +211,7 @@ describe('the transmitter', () => {
     expect([card.state(TX_RING, 0), card.state(TX_RING, 1)]).toEqual([STP | ENP, OWN | STP | ENP]);
     card.port.drain();
     expect([card.port.sent.length, card.state(TX_RING, 1)]).toEqual([2, STP | ENP]);
-    // It does not look when it is told not to.
+    // It does not poll when polling is disabled.
     card.csr(4, 0x1915);
     card.csr(0, STOP);
     card.csr(0, STRT | IENA);

@@ -113,7 +113,7 @@ describe('wake-up', () => {
     driver.control = D3;
     driver.receive(magic(MAC_BYTES));
     expect([driver.control & ~0x8, driver.requests]).toEqual([D3 | PME_STATUS, []]);
-    // The event is there, and PME# follows as soon as it may.
+    // The event is pending, and PME# follows as soon as it is enabled.
     driver.control = D3 | PME_EN;
     expect(driver.requests).toEqual([WOKEN]);
   });

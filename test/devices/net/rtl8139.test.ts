@@ -208,7 +208,7 @@ describe('the ring buffer', () => {
     expect(rig.in(CR, 1) & 1).toBe(1);
   });
 
-  /** Reads what is there, and goes on behind it. */
+  /** Reads the frames in the ring, and advances the read pointer. */
   const consume = (rig: NicRig) => rig.out(CAPR, 2, (rig.in(CBR, 2) - 16) & 0xffff);
 
   it.each([

@@ -65,7 +65,7 @@ describe.each([64, 128, 256])('of %i words', words => {
     const pins = new Pins(words);
     expect(pins.eeprom.output).toBe(true);
     pins.command(0b10, words - 1);
-    // By this zero Linux tells how many bits an address has.
+    // From this zero, Linux determines the width of an address.
     expect(pins.eeprom.output).toBe(false);
     expect([pins.receive(), pins.receive(), pins.receive()]).toEqual([0x1000 + words - 1, 0x1000, 0x1001]);
     pins.end();

@@ -124,7 +124,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     port.requestRemoval();
     driver.interrupts();
     driver.elapse();
-    // The guest had still to look at the presence when the next one came, and its button waits.
+    // The guest had not handled the presence change when the next one arrived, and its button event is pending.
     driver.elapse();
     expect(driver).toMatchObject({ state: 'on', present: true, linkActive: true });
     expect(port.secondary.functions.map(({ fn }) => fn.name)).toEqual(['dev1']);
@@ -242,7 +242,7 @@ describe('a root port', () => {
         if (random.below(500) === 0) port.remove();
       }
       expect(ejected).toBeGreaterThan(0);
-      // A reset would remove one that was to go.
+      // A reset would complete a pending removal.
       port.remove();
       port.insert([device()]);
       for (const { fn } of port.secondary.functions) fn.reset();

@@ -146,7 +146,7 @@ describe('a root port', () => {
     );
     expect(machine.memoryBus.read(ECAM + 2 ** 20 + 0x10, 4)).toBe(0xc010_0000);
     expect(machine.memoryBus.read(0xc010_0004, 4)).toBe(4);
-    // Behind the room that the first port keeps.
+    // After the space that the first port reserves.
     expect(machine.memoryBus.read(0x1_0200_0008, 4)).toBe(8);
     expect(machine.memoryBus.read(ECAM + 3 * 2 ** 20 + 0x10, 4)).toBe(0x0200_000c);
     expect(machine.memoryBus.read(ECAM + 3 * 2 ** 20 + 0x14, 4)).toBe(1);

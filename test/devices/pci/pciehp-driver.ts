@@ -161,7 +161,7 @@ export class PciehpDriver {
     this.log.push('enabled');
   }
 
-  /** pciehp_disable_slot, remove_board: the drivers have let go of the device before. */
+  /** pciehp_disable_slot, remove_board: the drivers have released the device before. */
   #disable(): void {
     this.log.push('disabled');
     this.#powerOff();

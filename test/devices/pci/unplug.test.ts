@@ -67,7 +67,7 @@ test.each([{ type: 'virtio-blk', path: '/disk' }, { type: 'virtio-rng' }])(
       driver.interrupts();
       drive(machine, new ConfigOf(machine, 1), round % 2 === 0);
       if (round === 0) expect(holdings(machine)).not.toEqual(before);
-      // Every third is pulled out under its driver.
+      // Every third one is removed while its driver uses it.
       if (round % 3 === 0) port.remove();
       else {
         port.requestRemoval();
@@ -77,7 +77,7 @@ test.each([{ type: 'virtio-blk', path: '/disk' }, { type: 'virtio-rng' }])(
       device.close!();
       driver.interrupts();
       expect(new ConfigOf(machine, 1).exists).toBe(false);
-      // The fakes remember all that they ever gave.
+      // The fakes remember everything that they ever handed out.
       machine.vectors.splice(1, Infinity, ...machine.vectors.slice(1).filter(({ released }) => !released));
     }
     expect(holdings(machine)).toEqual(before);

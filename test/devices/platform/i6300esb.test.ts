@@ -104,7 +104,7 @@ describe('the watchdog', () => {
     expect(locked.fn.readConfig(LOCK, 1)).toBe(0x03);
     locked.machine.clock.advance(2010);
     expect(locked.machine.requests).toHaveLength(1);
-    // A reset unlocks it, and it tells why.
+    // A reset unlocks it, and it reports the reason.
     locked.built.device.quiesce!(() => {});
     locked.built.device.reset();
     expect(locked.fn.readConfig(LOCK, 1)).toBe(0);

@@ -28,7 +28,7 @@ function sizeOf(csd: Uint8Array): number {
   return (bitsOf(csd, 73, 62) + 1) * 2 ** (bitsOf(csd, 49, 47) + 2 + bitsOf(csd, 83, 80));
 }
 
-/** As far as a card says its size. */
+/** The size that a card reports. */
 function csdOf(rig: SdRig): Uint8Array {
   rig.select();
   rig.command(7, 0, R0);
@@ -41,7 +41,7 @@ describe('identification', () => {
     const rig = new SdRig().start();
     const { commandComplete } = INTERRUPT;
     expect(rig.command(0, 0, R0)).toEqual({ normal: commandComplete, errors: 0 });
-    // The echo, but not of a voltage that it does not have.
+    // It echoes, but not a voltage that it does not support.
     rig.command(8, 0x15a);
     expect(rig.response).toBe(0x15a);
     expect(rig.command(8, 0x2aa).errors).toBe(ERROR.commandTimeout);
@@ -150,7 +150,7 @@ describe('registers that are read as data', () => {
       return bitsOf(csd, 103, 96);
     };
     expect(speed()).toBe(0x32);
-    // A function that is not there leaves all as it is.
+    // A missing function changes nothing.
     expect(get(() => rig.command(6, 0x80ff_ff21, R1, of(64)), 64)[16]).toBe(0xf1);
     expect(speed()).toBe(0x32);
     get(() => rig.command(6, 0x80ff_fff1, R1, of(64)), 64);
@@ -202,7 +202,7 @@ describe('a card rejects', () => {
       isData ? { mode: command === 17 ? READ : 0 } : null,
     );
     expect(rig.response & 0xffff_0000).toBe(error | 0);
-    // No data comes, and none is taken.
+    // No data is sent, and none accepted.
     expect(errors).toBe(isData ? ERROR.dataTimeout : 0);
     expect(stateOf(rig.status())).toBe(TRANSFER);
     expect(rig.disk.port!.log).toEqual([]);

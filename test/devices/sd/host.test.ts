@@ -181,7 +181,7 @@ describe.each([
     expect(rig.memory.readable(0x2000, 100)).toEqual(expected.subarray(0, 100));
     expect(rig.memory.readable(0x3_0000, 65_536)).toEqual(expected.subarray(100, 65_636));
     expect(rig.memory.readable(0x5_0000, 102_400 - 65_636)).toEqual(expected.subarray(65_636));
-    // Writing takes the same way, and without a count the table has the end.
+    // Writes work the same way, and without a count the table defines the end.
     rig.memory.writable(0x2000, 1024).set(pattern(77, 2));
     table([[0x23, 1024, 0x2000]]);
     rig.command(25, 0, R1, { mode: MODE.multiple | MODE.dma | autoCommand12 });
@@ -325,7 +325,7 @@ describe('errors', () => {
 });
 
 describe('a restored machine', () => {
-  /** Continues in another machine what this one has in the middle of a transfer. */
+  /** Continues a transfer that is in progress in another machine. */
   function continued(rig: SdRig, size: number): SdRig {
     rig.card!.device.quiesce!(() => {});
     const states = structuredClone([rig.host.device.save(), rig.card!.device.save()]);

@@ -9,7 +9,7 @@ import { FakeMemory } from '../../support/fake-memory.ts';
 
 const MiB = 2 ** 20;
 
-/** Where the driver has its memory. */
+/** Addresses of the driver's memory. */
 export const LIST = 0x1_0000;
 export const RECEIVED = 0x1_1000;
 export const TABLES = 0x1_2000;
@@ -23,13 +23,13 @@ export type Issued = {
   readonly lba?: number;
   readonly device?: number;
   readonly packet?: readonly number[];
-  /** Pieces of memory; DATA with 4096 bytes if absent. */
+  /** Memory ranges; DATA with 4096 bytes if absent. */
   readonly data?: readonly { readonly address: number; readonly length: number }[];
   /** Bits of the command header besides its lengths. */
   readonly flags?: number;
 };
 
-/** A machine with an AHCI controller that has a drive on port 0, and what a driver does with it. */
+/** A machine with an AHCI controller that has a drive on port 0, and its driver. */
 export class AhciRig {
   readonly machine = new FakeMachine(new FakeMemory(MiB));
   readonly disk = new FakeBlockBackend();
@@ -108,7 +108,7 @@ export class AhciRig {
     memory.writeU32(header + 12, 0);
   }
 
-  /** Has a command carried out in slot 0. @returns status and error */
+  /** Executes a command in slot 0. @returns status and error */
   run(issued: Issued): { readonly status: number; readonly error: number } {
     this.fill(0, issued);
     this.setPort('ci', 1);

@@ -260,7 +260,7 @@ describe('packets', () => {
     rig.disk.content.write(16 * 2048, new TextEncoder().encode('\x01CD001'));
     const packet = (...bytes: number[]) =>
       rig.run({ command: 0xa0, features: 1, packet: [...bytes, ...new Array(12 - bytes.length).fill(0)] });
-    // It says that it has been switched on.
+    // It reports that it has been powered on.
     expect(packet(0)).toEqual({ status: 0x51, error: 0x64 });
     const restart = () => {
       rig.setPort('cmd', PORT_CMD.fisReceive);
@@ -366,7 +366,7 @@ describe('a drive that is plugged or unplugged while its driver runs', () => {
     rig.disk.port!.hangs = false;
     rig.settle();
     expect([rig.port('ssts'), rig.port('sact'), rig.port('is') & 0x8]).toEqual([0, 0, 0]);
-    // Another drive is none of that.
+    // A different drive is rejected.
     rig.controller.bus!.attach(rig.drive, { unit: 0, function: 0 });
     rig.start();
     expect(rig.run({ command: IDENTIFY })).toEqual({ status: 0x50, error: 0 });
@@ -406,7 +406,7 @@ describe('a state with commands in progress', () => {
     expect(other.port('sact')).toBe(1);
     other.settle();
     expect([other.port('sact'), other.data(4096)[4095]]).toEqual([0, 3]);
-    // The first one goes on as well, without doing anything twice.
+    // The first one continues as well, without doing anything twice.
     rig.controller.device.resume!();
     rig.drive.device.resume!();
     rig.settle();
@@ -487,7 +487,7 @@ describe('a hostile guest', () => {
       }
       requests = Math.max(requests, rig.disk.port!.log.length);
     }
-    // The control: what it did reached the disk, and a driver that begins anew finds all as it should be.
+    // Positive control: its commands reached the disk, and a new driver finds everything in order.
     expect(requests).toBeGreaterThan(seed % 2 === 0 ? 20 : 3);
     rig.settle();
     rig.controller.pci!.writeConfig(4, 2, 6);

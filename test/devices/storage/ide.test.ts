@@ -43,7 +43,7 @@ function firstBytes(bytes: Uint8Array): number[] {
   return Array.from({ length: bytes.length / 512 }, (_, index) => bytes[index * 512]!);
 }
 
-/** A drive of packet commands, which answers with the bytes of the packet, in reverse, or takes as many. */
+/** A packet drive that returns the bytes of the packet in reverse, or accepts as many. */
 class EchoDrive implements AtaDrive {
   readonly kind = 'packet';
   readonly name = 'cd0';
@@ -149,7 +149,7 @@ describe('an IDE channel', () => {
     ide.send(READ_EXT, [[0, 0, 0, 0, 0, 0x40], at(20, 2)]);
     expect(firstBytes(ide.read(512))).toEqual([20, 21].map(content));
     ide.send(READ_EXT, [[0, 0, 1, 0, 0, 0x40], at(0, 1)]);
-    // 2^24 is behind its end.
+    // 2^24 is beyond its end.
     expect([ide.settle(), ide.in(0x1f1)]).toEqual([0x51, 0x10]);
     expect(ide.in(0x1f3)).toBe(0);
     ide.out(0x3f6, 0x80);

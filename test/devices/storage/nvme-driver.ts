@@ -11,7 +11,7 @@ import { FakeMemory } from '../../support/fake-memory.ts';
 const MiB = 2 ** 20;
 const PAGE = 4096;
 
-/** Where the driver has its queues: a submission and a completion queue, each in 64 KiB. */
+/** Addresses of the driver's queues: a submission and a completion queue, 64 KiB each. */
 const QUEUES = 0x10_0000;
 const QUEUE_BYTES = 0x1_0000;
 export const DATA = 0x1_0000;
@@ -48,7 +48,7 @@ type Pair = { entries: number; tail: number; head: number; phase: number; comple
 export const submissionBase = (id: number) => QUEUES + 2 * id * QUEUE_BYTES;
 export const completionBase = (id: number) => submissionBase(id) + QUEUE_BYTES;
 
-/** A machine with an NVMe controller that has one disk, and what a driver does with it. */
+/** A machine with an NVMe controller that has one disk, and its driver. */
 export class NvmeRig {
   readonly machine = new FakeMachine(new FakeMemory(4 * MiB));
   readonly disk = new FakeBlockBackend();
@@ -128,7 +128,7 @@ export class NvmeRig {
       if (fn.config.u8(at) === 0x11) fn.writeConfig(at + 2, 2, 0x8000);
   }
 
-  /** Puts a command into a queue, without telling the controller. @returns its identifier */
+  /** Puts a command into a queue, without ringing the doorbell. @returns its identifier */
   fill(queue: number, sent: Sent): number {
     const { memory } = this.machine;
     const pair = this.pairs.get(queue)!;
@@ -178,7 +178,7 @@ export class NvmeRig {
     };
   }
 
-  /** Takes all new entries, and tells the controller. */
+  /** Takes all new entries, and rings the doorbell. */
   receive(queue: number): Received[] {
     const pair = this.pairs.get(queue)!;
     const all: Received[] = [];
@@ -191,7 +191,7 @@ export class NvmeRig {
     return all;
   }
 
-  /** Has a command carried out. */
+  /** Executes a command. */
   run(queue: number, sent: Sent): Received {
     const id = this.send(queue, sent);
     this.settle();
@@ -217,7 +217,7 @@ export class NvmeRig {
     if (one.status !== 0 || two.status !== 0) throw new Error(`queues ${one.status} ${two.status}`);
   }
 
-  /** Lets the host carry out all requests. */
+  /** Lets the host complete all requests. */
   settle(): void {
     for (let round = 0; round < 1000; round++) {
       for (const disk of this.#disks) if (disk.port?.closed === false) disk.port.settle();

@@ -196,7 +196,7 @@ describe('a state with commands in progress', () => {
     expect(other.data(4096)[4095]).toBe(3);
     other.built.capabilities!.disk!.resize(2 ** 20);
     expect(other.receive(0)).toMatchObject([{ id: deletion }, { id: event, result: 0x04_00_02 }]);
-    // The first one goes on as well, without doing anything twice.
+    // The first one continues as well, without doing anything twice.
     rig.built.device.resume!();
     rig.settle();
     expect([rig.receive(1).length, rig.disk.port!.log.filter(text => text !== 'flush')]).toEqual([

@@ -16,7 +16,7 @@ type Command = {
   readonly data?: Uint8Array;
 };
 
-/** A stick that its driver uses, and what the driver does. */
+/** A stick and its driver. */
 class StickRig extends XhciRig {
   readonly built;
   readonly slot: number;
@@ -172,7 +172,7 @@ describe('data', () => {
     const long = rig.run({ command: rw10(0x28, 0, 1), length: 1024, pieces: [2048] });
     expect([long.status, long.residue]).toEqual([0, 512]);
     expect(long.data.subarray(512).every(byte => byte === 0)).toBe(true);
-    // The transfer was longer than what travels.
+    // The transfer was longer than the data sent.
     expect(long.codes).toContain(CODE.shortPacket);
   });
 

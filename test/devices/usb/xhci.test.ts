@@ -234,7 +234,7 @@ describe('transfers', () => {
       (device as Uint8Array).slice(0, 8),
     );
     expect(rig.control(slot, { type: 0x80, request: 6, value: 0x0600, length: 10 })).toBe(CODE.stall);
-    // And it goes on.
+    // And it continues.
     expect(rig.control(slot, { type: 0x80, request: 8, length: 1 })).toEqual(Uint8Array.of(1));
   });
 
@@ -368,7 +368,7 @@ describe('events', () => {
     rig.setOperational('usbStatus', USB_STATUS.event);
     rig.setInterrupter('management', 3);
     expect(isAsserted()).toBe(false);
-    // The driver is at work: no interrupt, until it says that it has ended.
+    // The driver is busy: no interrupt until it clears EHB.
     rig.commands.add({ control: TRB.noOpCommand << 10 });
     rig.ringDoorbell(0);
     expect(isAsserted()).toBe(false);

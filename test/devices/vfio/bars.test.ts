@@ -142,7 +142,7 @@ describe('a BAR', () => {
 });
 
 describe('the 64-bit window', () => {
-  /** A machine with so much RAM and so many address bits. */
+  /** A machine with the given RAM and address bits. */
   const machineOf = (ramEnd: number, addressBits: number) => {
     const machine = new FakeMachine();
     const { ports, memoryBus: memory, services } = machine;

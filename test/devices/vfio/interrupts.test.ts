@@ -89,7 +89,7 @@ describe('MSI-X', () => {
     expect(rig.read(TABLE_BAR, 0x2000)).toBe(1);
     driver.mask(0, false);
     expect(sent(rig)[0]).toEqual([0x41]);
-    // A message that is changed goes on from there, without the device.
+    // A changed message is used from then on, without accessing the device.
     const calls = rig.host.calls.length;
     driver.use(0, 0x77);
     rig.host.interrupt(IRQ.msix, 0);
@@ -259,7 +259,7 @@ describe('INTx', () => {
     rig.host.interrupt(IRQ.intx);
     rig.machine.eventFds.settle();
     expect([asserted(), rig.mapped(0), rig.host.intxMasked]).toEqual([true, [], true]);
-    // Not before it has been served.
+    // Not before it has been handled.
     rig.machine.clock.advance(200);
     expect(rig.mapped(0)).toEqual([]);
     rig.read(0, 0xc0);
@@ -301,7 +301,7 @@ describe('host events', () => {
     ]);
     expect(rig.host.calls.slice(-2)).toEqual(['reset', 'close']);
     expect([rig.host.mapped, rig.host.triggers.flat()]).toEqual([[], []]);
-    // The guest goes on, without it, whatever it does.
+    // The guest continues without it, whatever it does.
     const calls = rig.host.calls.length;
     expect([rig.fn.readConfig(0, 4), rig.bar(0).address]).toEqual([0xffff_ffff, null]);
     rig.fn.writeConfig(4, 2, 7);

@@ -3,7 +3,7 @@ import type { RecordedDevice } from '../../support/fake-host-device.ts';
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-/** Registers of a device that is made by hand, from the specifications. */
+/** Registers of a synthetic device, written from the specifications. */
 class Registers {
   readonly bytes = new Uint8Array(4096);
   readonly #view = new DataView(this.bytes.buffer);
@@ -68,7 +68,7 @@ function graphicsHeader(device: number): Registers {
     .u32(0xd0, 0x00ba_0000);
 }
 
-/** A graphics card with a 64-bit BAR of `bytes`, and the extended capabilities that such have. */
+/** A graphics card with a 64-bit BAR of `bytes`, and typical extended capabilities. */
 export function graphicsCard(address: string, bytes = 32 * GiB): RecordedDevice {
   const registers = graphicsHeader(0x2330)
     .u32(0x100, 0x2581_0002) // virtual channel
@@ -197,7 +197,7 @@ export function soundOfCard(address: string): RecordedDevice {
   };
 }
 
-/** A conventional card with 32 MSI vectors that can be masked, a 32-bit address, and a function level reset of its own. */
+/** A conventional card with 32 maskable MSI vectors, a 32-bit address, and its own function level reset. */
 export function manyMessages(address: string): RecordedDevice {
   const registers = new Registers()
     .u16(0x00, 0x1234)

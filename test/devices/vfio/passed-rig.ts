@@ -19,7 +19,7 @@ export const COMMAND = {
   interruptDisable: 0x400,
 } as const;
 
-/** A recorded device in a machine without KVM, as its guest and the host see it. */
+/** A recorded device in a machine without KVM, as seen by its guest and the host. */
 export class PassedRig {
   readonly machine: FakeMachine;
   readonly built: BuiltDevice;
@@ -71,7 +71,7 @@ export class PassedRig {
     this.fn.writeConfig(COMMAND.register, 2, value);
   }
 
-  /** Makes the guest a user of its memory and DMA. */
+  /** Enables memory decoding and bus mastering, like a guest's driver. */
   start(): void {
     this.command |= COMMAND.memory | COMMAND.busMaster;
   }

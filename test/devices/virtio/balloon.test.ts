@@ -92,11 +92,11 @@ describe('virtio-balloon', () => {
     });
     writeConfig(4, 3);
     expect(control().facts.current).toBe(MiB - 3 * PAGE);
-    // A driver may say anything.
+    // A driver may report anything.
     writeConfig(4, 0xffff_ffff);
     expect(control().facts.current).toBe(0);
     expect(changes).toBeGreaterThan(1);
-    // The target is the host's; what the driver gave up, it has back.
+    // The target is the host's; the driver has its pages back.
     driver.status = 0;
     expect([readConfig(0), readConfig(4)]).toEqual([10, 0]);
     expect(control().facts).toMatchObject({ target: MiB - 10 * PAGE, current: MiB, active: false });
@@ -169,7 +169,7 @@ describe('virtio-balloon', () => {
     report.kick();
     machine.eventFds.settle();
     expect(report.collect()).toEqual([{ head: 0, written: 0 }]);
-    // What it fills them with cannot change under the device.
+    // The poison value cannot change while the device uses it.
     writeConfig(12, 0);
     expect(readConfig(12)).toBe(poison);
     expect(driver.status & STATUS.needsReset).toBe(0);
@@ -200,7 +200,7 @@ describe('virtio-balloon', () => {
     const state = built.device.save();
     built.device.resume!();
     expect(machine.discards.waiting).toEqual(Uint8Array.of(1, 2));
-    // It has its pages back, and may use them.
+    // It has its pages back, and can use them.
     driver.status = 0;
     expect(machine.discards.waiting).toHaveLength(0);
 

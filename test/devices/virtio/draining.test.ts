@@ -13,7 +13,7 @@ let machine: FakeMachine;
 let device: ProbeDevice;
 let driver: GuestDriver;
 
-/** A device in use, whose back end does not end a request. */
+/** A device in use whose back end does not complete a request. */
 beforeEach(() => {
   probe = new Probe();
   ({ machine, device, driver } = probe);
@@ -21,7 +21,7 @@ beforeEach(() => {
   device.hangs = true;
 });
 
-/** Quiesces the device. @returns whether it has said that it is */
+/** Quiesces the device. @returns whether it has reported completion */
 function quiesce(): { done: boolean } {
   const asked = { done: false };
   probe.transport.quiesce(() => {

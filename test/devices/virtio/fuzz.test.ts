@@ -44,7 +44,7 @@ function value(random: Random): number {
   ]);
 }
 
-/** Resets the machine, and has the next driver start each device. @returns how many it could */
+/** Resets the machine, and starts each device with a new driver. @returns how many started */
 function nextDriverStarts(machine: FakeMachine, devices: readonly Device[]): number {
   for (const device of devices) {
     device.quiesce?.(() => {});
@@ -63,7 +63,7 @@ function nextDriverStarts(machine: FakeMachine, devices: readonly Device[]): num
   return started.length;
 }
 
-/** What devices may say of a guest that sets up its queues badly. */
+/** Errors that devices may report for a guest that sets up its queues badly. */
 const REASON = /^virtio-(blk|rng): queue \d: /;
 
 describe('a guest that writes garbage', () => {
@@ -81,7 +81,7 @@ describe('a guest that writes garbage', () => {
       const address = random.below(4) === 0 ? config : register;
       if (random.below(3) === 0) machine.memoryBus.read(address, size);
       else machine.memoryBus.write(address, size, value(random) % 2 ** (8 * size));
-      // The host holds up the disk now and then.
+      // The host blocks the disk occasionally.
       if (random.below(64) === 0) disk.hangs = !disk.hangs;
       if (random.below(64) === 0) disk.release();
       if (random.below(512) === 0) machine.pci.assign();

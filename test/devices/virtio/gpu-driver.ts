@@ -4,7 +4,7 @@ import { type DriverQueue, type GuestDriver, VERSION_1 } from './guest-driver.ts
 export const EDID = 1n << 1n;
 export const HEADER = 24;
 
-/** Where the driver has its queues, a command and its response. */
+/** Addresses of the driver's queues, a command and its response. */
 const PLACES = { queues: 0x1000, command: 0x8000, response: 0xc000 } as const;
 const ROOM = 0x2000;
 
@@ -92,6 +92,6 @@ export class GpuDriver {
 type SendOptions = {
   readonly fence?: number;
   readonly queue?: DriverQueue;
-  /** Of the command, where it is not all there. */
+  /** The length of the command, if truncated. */
   readonly bytes?: number;
 };

@@ -40,7 +40,7 @@ function plug(options = {}, type = 'virtio-gpu'): void {
 }
 
 function look(): ScreenWatcher {
-  // Longer than the time between two looks.
+  // Longer than the interval between two updates.
   machine.clock.advance(50);
   const watcher = new ScreenWatcher(built.capabilities!.screen!);
   watcher.close();
@@ -54,7 +54,7 @@ function paint(width: number, height: number, color: (x: number, y: number) => n
   }
 }
 
-/** Has a picture of 64x32 shown. */
+/** Shows a picture of 64x32. */
 function show(color: (x: number, y: number) => number = () => 0x12_3456, format = 1): void {
   paint(64, 32, color);
   expect(gpu.create(1, 64, 32, format)).toBe(OK);
@@ -144,7 +144,7 @@ describe('resources', () => {
     paint(64, 32, (x, y) => (y << 8) | x);
     gpu.create(1, 64, 32);
     const bytes = 64 * 32 * 4;
-    // The second part first, so that the order of the list counts, and one that is empty.
+    // The second part first, so that the order of the list matters, and an empty one.
     const copy = machine.memory.readable(PICTURE, bytes).slice();
     machine.memory.writable(0x20_0000, bytes - 1000).set(copy.subarray(1000));
     expect(gpu.attach(1, [PICTURE, 1000], [0, 0], [0x20_0000, bytes - 1000])).toBe(OK);
@@ -154,7 +154,7 @@ describe('resources', () => {
     expect([pixelOf(frame, 3, 2), pixelOf(frame, 22, 11), pixelOf(frame, 23, 11)]).toEqual([
       0x0203, 0x0b16, 0,
     ]);
-    // What the memory does not have stays.
+    // Pixels beyond the memory stay the same.
     expect(gpu.transfer(1, [0, 31, 64, 1], bytes - 8)).toBe(OK);
     gpu.flush(1, [0, 31, 64, 1]);
     expect([pixelOf(look().frame, 1, 31), pixelOf(look().frame, 2, 31)]).toEqual([0x1f3f, 0]);
@@ -260,7 +260,7 @@ describe('the cursor', () => {
     expect(colors(3, 4, 40)).toEqual([0x80_80a0, 0x40, 0x40]);
     expect(gpu.moveCursor(0x7fff_ffff, 0x7fff_ffff)).toBe(OK);
     expect(colors(3)).toEqual([0x40]);
-    // It is the picture as it was.
+    // The picture is unchanged.
     gpu.ask(TYPE.unref, [2, 0]);
     gpu.moveCursor(0, 0);
     expect(colors(3)).toEqual([0x80_80a0]);
@@ -384,7 +384,7 @@ describe('a monitor that changes', () => {
     ]);
     gpu.driver.write(gpu.driver.device!.address + 4, 4, 1);
     expect(events()).toBe(0);
-    // To the size that it has: nothing to tell.
+    // The same size again: no notification.
     expect([resize(1024, 768), events()]).toEqual(['notified', 0]);
   });
 

@@ -87,7 +87,7 @@ class Rig {
     this.machine.eventFds.settle();
   }
 
-  /** What the config space has of an item. */
+  /** The config space of an item. */
   item(select: number, subselect = 0): number[] {
     const { driver } = this;
     const at = driver.device!.address;
@@ -117,7 +117,7 @@ class Rig {
   }
 }
 
-/** A device in the place of another one, whose state it has. */
+/** A device that replaces another one, with its state. */
 function continued(rig: Rig, change: DeviceState = {}): Rig {
   const { device } = rig.quiesce().built;
   const saved = structuredClone(device.save());
@@ -187,7 +187,7 @@ describe('a keyboard', () => {
     expect(rig.keyboard.key(KEY.a, true)).toBe(true);
     expect([rig.keyboard.active, changes]).toEqual([false, 0]);
     rig.start().offer(4);
-    // What was pressed before is not made up for.
+    // Earlier key presses are not sent.
     expect(rig.received()).toEqual([]);
     expect([rig.keyboard.active, changes]).toEqual([true, 1]);
     rig.driver.status = 0;
@@ -283,7 +283,7 @@ describe('pointers', () => {
 
   test('motion accumulates while the guest reads none, between buttons', () => {
     const rig = new Rig('virtio-mouse').start().offer(3);
-    // Too few for all of it, so that none is sent.
+    // Not enough buffers for all events, so none is sent.
     rig.pointer.point({ kind: 'motion', dx: 5, dy: 6 });
     expect(rig.received()).toHaveLength(3);
     rig.pointer.point({ kind: 'motion', dx: 30_000, dy: 1 });

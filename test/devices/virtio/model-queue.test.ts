@@ -19,7 +19,7 @@ const PLACE = { size: SIZE, descriptors: 0x1000, available: 0x2000, used: 0x3000
 const dataOf = (id: number) => 0x1_0000 + 0x100 * id;
 const tableOf = (id: number) => 0x8_0000 + 0x100 * id;
 
-/** A queue whose model answers each chain with what is in it, one more in every byte. */
+/** A queue whose model returns each chain's data with every byte incremented. */
 class Rig {
   readonly machine = new FakeMachine();
   readonly driver: RingDriver;
@@ -28,7 +28,7 @@ class Rig {
   readonly counters = this.machine.services.allocateQueueCounters({
     ...{ device: 'test0', type: 'test', queue: 'requests', size: SIZE },
   });
-  /** Chains that the model has and does not answer yet. */
+  /** Chains that the model has taken and not returned yet. */
   readonly held: Chain[] = [];
   holds = false;
   broken: string | null = null;

@@ -37,7 +37,7 @@ function plug(options: Readonly<Record<string, unknown>> = {}): void {
   driver = new GuestDriver(machine, 1);
 }
 
-/** Negotiates these and starts so many queues. */
+/** Negotiates these features and starts that many queues. */
 function start(features: bigint, count = 3): void {
   driver.negotiate(VERSION_1 | features);
   queues = Array.from({ length: count }, (_, index) => driver.queue(index, 16, RINGS + index * 0x1000));

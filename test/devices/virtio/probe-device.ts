@@ -27,11 +27,11 @@ export class ProbeDevice implements VirtioDevice {
   agreed = 0n;
   /** The queues that it serves, by index. */
   readonly running = new Map<number, Started>();
-  /** Those that the host holds up: each stops when it is called. */
+  /** The queues that the host blocks: each stops when its function is called. */
   readonly stopping = new Map<number, () => void>();
   /** How often each queue was started. */
   readonly starts = [0, 0];
-  /** Whether the host holds up queues that are asked to stop. */
+  /** Whether the host blocks queues that are asked to stop. */
   hangs = false;
   /** How long, in milliseconds, each wait for a queue was to take at most. */
   readonly waits: number[] = [];
@@ -99,7 +99,7 @@ export class ProbeDevice implements VirtioDevice {
     return this.running.get(index)!.driver;
   }
 
-  /** The host ends what holds up the queues. */
+  /** The host unblocks the queues. */
   release(): void {
     for (const end of [...this.stopping.values()]) end();
   }

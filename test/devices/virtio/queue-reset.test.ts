@@ -59,7 +59,7 @@ describe('a reset of a single queue', () => {
     device.hangs = true;
     resetQueue(0);
     expect(registers()).toEqual([1, 1]);
-    // Nothing else happens to it meanwhile.
+    // Nothing else happens to it in the meantime.
     resetQueue(0);
     driver.set16(COMMON.queueSize, 8);
     driver.set16(COMMON.queueEnable, 1);

@@ -13,7 +13,7 @@ const EVENT = { ready: 0, add: 1, portReady: 3, console: 4, resize: 5, open: 6, 
 const OUT = 0x8_0000;
 const IN = 0x9_0000;
 
-/** A back end that keeps what it gets, and takes as much as the test says. */
+/** A back end that records what it gets, and accepts as much as the test allows. */
 class TestChar implements CharBackend {
   written = '';
   room = 1 << 20;
@@ -77,7 +77,7 @@ class Rig {
     return this;
   }
 
-  /** Offers buffers for what the device sends in a queue. */
+  /** Offers buffers for the device to send in a queue. */
   offer(queue: number, count: number, length = 64): void {
     for (let i = 0; i < count; i++) {
       this.queues[queue]!.add({ address: IN + 0x100 * this.#buffers++, length, write: true });
@@ -195,7 +195,7 @@ describe('virtio-serial', () => {
     rig.send(1, Buffer.from('still here'));
     expect([rig.agent.written, rig.console.written]).toEqual(['hello', 'still here']);
     expect(rig.queues[5]!.collect()).toEqual([]);
-    // A pause in the middle: the machine goes on in another process.
+    // A pause in the middle: the machine continues in another process.
     rig.device.quiesce(() => {});
     const states = [rig.device.save(), ...rig.ports.map(port => port.save())];
     const { memory } = rig.machine;
@@ -223,7 +223,7 @@ describe('virtio-serial', () => {
     rig.agent.connected = false;
     rig.agent.onConnected?.(false);
     expect(rig.messages()).toEqual([`1 ${EVENT.open} 0`]);
-    // Of what changes while the driver has no buffers, the last counts.
+    // Of the changes while the driver has no buffers, only the last is sent.
     for (const columns of [80, 81, 82]) rig.console.onResized?.({ columns, rows: 24 });
     while (rig.messages().length > 0) rig.message(9, 9, 9);
     for (const connected of [true, false, true]) {

@@ -43,7 +43,7 @@ describe('registers in BAR 0 of an NVIDIA card', () => {
     rig.write(0, MIRROR + MSI, 0xff, 1);
     expect(bytes(rig, 0, MIRROR + MSI, 4)).toEqual([0xff, 0, 0, 0]);
     expect(rig.fn.readConfig(MSI, 1)).toBe(0x05);
-    // Enabling MSI is no such write.
+    // Enabling MSI is not such a write.
     rig.write(0, MIRROR + MSI + 2, 0x0081, 2);
     rig.write(0, MIRROR + MSI, 0x0081_7805, 4);
     expect(bytes(rig, 0, MIRROR + MSI, 4)).toEqual([0xff, 0, 0, 0]);
@@ -92,7 +92,7 @@ describe('the code in the ROM of an NVIDIA card', () => {
     rig.write(5, address, MIRROR + 0x3c);
     rig.write(5, data, 0x0b, 1);
     expect(rig.fn.readConfig(0x3c, 1)).toBe(0x0b);
-    // The device gets what is not for the configuration space.
+    // Other accesses reach the device.
     rig.write(5, address, 0x100);
     rig.write(5, data, 0x1234_5678);
     expect(bytes(rig, 5, 0, 16)).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0x78, 0x56, 0x34, 0x12]);

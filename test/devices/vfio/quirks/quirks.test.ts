@@ -14,7 +14,7 @@ describe('the table of quirks', () => {
   test('affects few devices', () => {
     expect(quirksOf({ vendor: 0x8086, device: 0x10ca, classCode: 0x020000 })).toEqual([]);
     expect(quirksOf({ vendor: 0x10ec, device: 0x8168, classCode: 0x020000 })).toHaveLength(1);
-    // A 3D controller is one without connectors.
+    // A 3D controller has no connectors.
     expect(quirksOf({ vendor: 0x10de, device: 0x2330, classCode: 0x030200 })).toHaveLength(1);
     expect(quirksOf({ vendor: 0x10de, device: 0x22ba, classCode: 0x040300 })).toEqual([]);
     expect(quirksOf({ vendor: 0x1002, device: 0x731f, classCode: 0x030000 })).toHaveLength(2);

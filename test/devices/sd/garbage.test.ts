@@ -8,7 +8,7 @@ const DRIVERS = 40;
 const DISTURBANCES = 80;
 const GiB = 2 ** 30;
 
-/** One thing that a driver gets wrong, or the host does meanwhile. */
+/** One error of a driver, or one action of the host. */
 function disturb(rig: SdRig, random: Random): void {
   const size = random.pick([1, 2, 4] as const);
   const address = () => random.pick([0x1000, 0x1008, 0x2000 + random.below(0x8000), random.u32()]);
@@ -76,7 +76,7 @@ test.each(SEEDS)('drivers that write garbage do no harm, and the next one works 
     const before = rig.disk.port!.log.length;
     for (let done = 0; done < DISTURBANCES; done++) disturb(rig, random);
     if (rig.disk.port!.log.length > before) useful++;
-    // What a machine would save now, another takes over.
+    // The state that a machine would save now can be loaded in another one.
     rig.card!.device.quiesce!(() => {});
     for (const { device } of [rig.card!, rig.host]) {
       const state = structuredClone(device.save());
@@ -88,7 +88,7 @@ test.each(SEEDS)('drivers that write garbage do no harm, and the next one works 
     rig.disk.port!.failures.length = 0;
     rig.settle();
   }
-  // Most come to something before they break it.
+  // Most do some I/O before they break it.
   expect(useful).toBeGreaterThan(DRIVERS / 2);
   rig.select();
   rig.fill(2);

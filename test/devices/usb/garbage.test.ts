@@ -15,7 +15,7 @@ import {
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
 const DRIVERS = 40;
 const DISTURBANCES = 60;
-/** Where rings and contexts are. */
+/** Addresses of rings and contexts. */
 const SHARED = { start: 0x1000, end: 0x3_0000 };
 const DEVICES = ['usb-kbd', 'usb-tablet', 'usb-storage'];
 
@@ -28,7 +28,7 @@ function machineWithDevices(): XhciRig {
   return rig;
 }
 
-/** A driver begins anew, and takes all devices into use. @returns their slots */
+/** Starts a new driver that configures all devices. @returns their slots */
 function takeOver(rig: XhciRig): number[] {
   rig.disk.port!.settle();
   rig.setOperational('usbCommand', USB_COMMAND.reset);
@@ -41,7 +41,7 @@ function takeOver(rig: XhciRig): number[] {
   });
 }
 
-/** One thing that a driver gets wrong, or a user or the host does meanwhile. */
+/** One error of a driver, or one action of a user or the host. */
 function disturb(rig: XhciRig, random: Random): void {
   const { memory } = rig;
   const address = () =>
@@ -117,7 +117,7 @@ test.each(SEEDS)('drivers that write garbage do no harm, and the next one works 
     for (let done = 0; done < DISTURBANCES; done++) disturb(rig, random);
     if (count() > before) useful++;
   }
-  // Most come to something before they break it.
+  // Most do some I/O before they break it.
   expect(useful).toBeGreaterThan(DRIVERS / 2);
   const [slot] = takeOver(rig);
   rig.events();
