@@ -38,7 +38,7 @@ function reasonWithoutKvm(): string | null {
 const UNUSED = 0xd000_0000;
 
 describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
-  it('exits for port accesses and memory outside RAM, and uses the answers', () => {
+  it('exits for port accesses and memory outside RAM, and uses the responses', () => {
     const small = new SmallVm(owner);
     const vcpu = small.boot('protected32', [
       ...movAl(0x41),
@@ -77,7 +77,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     expect(vcpu.getRegs().rip).toBe(BigInt(CODE));
   });
 
-  it('has the CPUID that it was given', () => {
+  it('has its configured CPUID', () => {
     const small = new SmallVm(owner);
     small.boot('protected32', [], 2);
     const cpuid = small.vcpus[1]!.getCpuid();
@@ -85,7 +85,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     expect(hasFeature(cpuid, 'hypervisor')).toBe(true);
   });
 
-  it('starts another one by INIT and SIPI', () => {
+  it('starts another vCPU by INIT and SIPI', () => {
     const small = new SmallVm(owner);
     const icr = (value: number) => [...movEax(value), ...storeEax(0xfee0_0300)];
     const toOthers = 0xc_0000;
@@ -183,7 +183,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     return (bits & (1 << (VECTOR & 31))) !== 0;
   }
 
-  it('reach an APIC as messages; one that is not there is no error', () => {
+  it('reach an APIC as messages; a missing APIC is not an error', () => {
     const { vm, vcpu } = withApic();
     expect(vm.signalMsi(message)).toBe(true);
     expect(takeRequest(vcpu)).toBe(true);
@@ -211,7 +211,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     expect(vector.pending).toBe(false);
   });
 
-  it('may have any content: the guest chooses it', () => {
+  it('may have any content that the guest chooses', () => {
     const { vm } = withApic();
     const loop = new ManualLoop();
     const interrupts = new Interrupts(vm, loop, owner);
@@ -230,7 +230,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     }
   });
 
-  it('that come before the irqfd are not lost', async () => {
+  it('that arrive before the irqfd are not lost', async () => {
     const { vm, vcpu } = withApic();
     const loop = new ManualLoop();
     const vector = new Interrupts(vm, loop, owner).allocateMsi();
@@ -242,7 +242,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     await expect.poll(() => takeRequest(vcpu)).toBe(true);
   });
 
-  it('of a shared level-triggered pin stay until the guest ends them, which every device on it hears', async () => {
+  it('of a shared level-triggered pin stay asserted until EOI, of which every device is notified', async () => {
     const small = new SmallVm(owner);
     const LEVEL = 1 << 15;
     const ioapic = (register: number, value: number) => [
@@ -308,7 +308,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     expect(asserted()).toBe(false);
   });
 
-  it('reach the pins of the IOAPIC, the timer its pin 2', () => {
+  it("reach the pins of the IOAPIC, the timer's is pin 2", () => {
     const { vm } = withApic();
     const interrupts = new Interrupts(vm, new ManualLoop(), owner);
     const requests = () => new DataView(vm.getIrqchip(IRQCHIP.IOAPIC).buffer).getUint32(16, true);

@@ -45,7 +45,7 @@ function run(commands: string, devices: readonly object[], during: (live: LiveMa
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest that drives a SCSI controller in ring 3'), () => {
-  test('has the commands of each disk counted, and those of the controller', () => {
+  test('has the commands of each disk and of the controller counted', () => {
     const words = [QUEUE.requests, QUEUE.bytesToGuest, QUEUE.bytesFromGuest, QUEUE.errors];
     const counts: number[][] = [];
     const live = new LiveMachine('quiet run="blk verify 500 scsi=0; blk verify 300 scsi=5; halt"', {
@@ -110,7 +110,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest that drives a SCSI controller in 
     }
   });
 
-  test('soaks an uncached disk, each way', () => {
+  test('exercises an uncached disk, each way', () => {
     const path = makeDisk('soak.img');
     const { results } = run('blk soak 24 scsi=0', [
       { type: 'virtio-scsi', name: 'scsi0' },
@@ -120,7 +120,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest that drives a SCSI controller in 
     expect(results[0]).toMatch(/^blk-soak rounds=24 blocks=\d+ bad=0 errors=0$/);
   });
 
-  test('finds a disk that was plugged in while it ran, and not one that is gone', () => {
+  test('finds a disk that was hot-plugged, and not one that was unplugged', () => {
     const path = makeDisk('plugged.img');
     const outcomes: unknown[] = [];
     const { results: lines, devices } = run(

@@ -26,7 +26,7 @@ const hasIasl = spawnSync('iasl', ['-v']).status === 0;
 const hasAcpiexec = spawnSync('acpiexec', ['-v']).status === 0;
 
 describe('ACPI tables', () => {
-  it.each([START, 0x1_2340])('have right checksums, and lead from the RSDP to each other, at 0x%s', start => {
+  it.each([START, 0x1_2340])('have valid checksums, and are linked from the RSDP, at 0x%s', start => {
     const placed = placeTables(options, start);
     expect(placed.map(({ signature }) => signature)).toEqual([
       ...['RSD ', 'XSDT', 'FACP', 'APIC', 'MCFG', 'FACS', 'DSDT'],
@@ -42,7 +42,7 @@ describe('ACPI tables', () => {
     expect(find('FACS', placed).address % 64).toBe(0);
   });
 
-  it('leave each checksum to its loader, which sets or adjusts it once', () => {
+  it('leave each checksum to the loader, which sets or adjusts it once', () => {
     const parts = [...options.parts, { tpm2: { startMethod: 7, controlArea: 0xfed4_0040 } }];
     const placed = {
       ...{ ecam: null, io: [], mmio32: [], reserved: [], pmBase: 0x600, gpe0: 0x620 },
@@ -56,7 +56,7 @@ describe('ACPI tables', () => {
     expect(new Set(checksums.map(({ file, offset }) => `${file} ${offset}`)).size).toBe(6);
   });
 
-  it('say that the host bridge passes on the fixed ports of PCI functions', () => {
+  it('describe the fixed ports of PCI functions that the host bridge forwards', () => {
     const window = Buffer.from(portWindow(0x1f0, 8));
     const has = (from: FoundTable[]) => Buffer.from(find('DSDT', from).bytes).includes(window);
     const ide = { fixedPorts: [{ start: 0x1f0, size: 8 }] };
@@ -64,7 +64,7 @@ describe('ACPI tables', () => {
     expect(has(tables)).toBe(false);
   });
 
-  it('say how commands of a TPM are started, and where firmware has its log', () => {
+  it('describe the start method of a TPM, and the location of its log', () => {
     const parts = [...options.parts, { tpm2: { startMethod: 7, controlArea: 0xfed4_0040 } }];
     const { view } = find('TPM2', placeTables({ ...options, parts }, START));
     expect([view.byteLength, view.getBigUint64(40, true), view.getUint32(48, true)]).toEqual([
@@ -112,7 +112,7 @@ describe('ACPI tables', () => {
     ]);
   });
 
-  it('say that there is a keyboard controller only if there is one', () => {
+  it('describe a keyboard controller only if there is one', () => {
     const has8042 = 1 << 1;
     expect(find('FACP').view.getUint16(109, true) & has8042).toBe(has8042);
     const without = placeTables({ ...options, parts: [] }, START);
@@ -156,13 +156,13 @@ describe('ACPI tables', () => {
 describe('power management events', () => {
   const withCard = () => placeTables({ ...options, parts: [...options.parts, { assertsPme: true }] }, START);
 
-  it.skipIf(!hasIasl)('wake the machine up from S3, and are told to the host bridge', () => {
+  it.skipIf(!hasIasl)('wake the machine up from S3, and notify the host bridge', () => {
     const source = disassemble(temporaryFolder(), find('DSDT', withCard()));
     expect(source).toMatch(/Name \(_PRW, Package \(0x02\)[^}]*0x0D,\s*0x03/);
     expect(source).toMatch(/Method \(_L0D, 0, Serialized\)[^}]*Notify \(\\_SB\.PCI0, 0x02\)/);
   });
 
-  it('are nowhere in the tables of a machine whose devices have none', () => {
+  it('are absent from the tables of a machine whose devices have none', () => {
     const has = (tables?: ReturnType<typeof withCard>) => {
       const dsdt = Buffer.from(find('DSDT', tables).bytes);
       return ['_PRW', '_L0D'].map(name => dsdt.includes(name));
@@ -197,7 +197,7 @@ describe('the host bridge', () => {
     },
   );
 
-  it('has nothing to hand over without root ports', () => {
+  it('grants nothing without root ports', () => {
     const without = placeTables({ ...options, rootPorts: false }, START);
     expect(Buffer.from(find('DSDT', without).bytes).includes('_OSC')).toBe(false);
     expect(Buffer.from(find('DSDT').bytes).includes('_OSC')).toBe(true);
@@ -212,7 +212,7 @@ function disassemble(folder: string, { signature, bytes }: FoundTable): string {
   return readFileSync(join(folder, `${signature}.dsl`), 'utf8');
 }
 
-describe('a slot whose devices come and go', () => {
+describe('a hot-pluggable slot', () => {
   /** What the interpreter does with a register: `acpiexec` has memory in place of the ports. */
   const execute = (...commands: string[]) => {
     const folder = temporaryFolder();
@@ -224,12 +224,12 @@ describe('a slot whose devices come and go', () => {
     return stdout;
   };
 
-  it.skipIf(!hasAcpiexec)('has the number that its address has (needs acpiexec of acpica-tools)', () => {
+  it.skipIf(!hasAcpiexec)('has the number of its address (needs acpiexec of acpica-tools)', () => {
     expect(execute('evaluate \\_SB.PCI0.SF00._SUN')).toMatch(/\[Integer\] = 0*1E\b/i);
     expect(execute('evaluate \\_SB.PCI0.SF00._ADR')).toMatch(/\[Integer\] = 0*1E0000\b/i);
   });
 
-  it.skipIf(!hasAcpiexec)('is ejected by its bit, and the event looks at all slots', () => {
+  it.skipIf(!hasAcpiexec)('is ejected by its bit, and the event scans all slots', () => {
     expect(execute('evaluate \\_SB.PCI0.SF00._EJ0 1')).not.toMatch(/error|AE_/i);
     const ejected = execute('evaluate \\_SB.PCI0.S100._EJ0 1', 'evaluate \\_SB.PCI0.B0EJ');
     expect(ejected).toMatch(/\[Integer\] = 0*4\b/);
@@ -240,7 +240,7 @@ describe('a slot whose devices come and go', () => {
     expect(told).not.toMatch(/AE_(?!OK)/);
   });
 
-  it('is nowhere in the tables of a machine without one', () => {
+  it('is absent from the tables of a machine without one', () => {
     const without = placeTables({ ...options, hotplugSlots: [] }, START);
     const dsdt = Buffer.from(find('DSDT', without).bytes);
     expect(['_EJ0', '_E01', 'PCST'].some(name => dsdt.includes(name))).toBe(false);
@@ -263,7 +263,7 @@ describe('NUMA nodes', () => {
   );
   const table = (signature: string) => find(signature, placed);
 
-  it('have their memory, which may go across the hole below 4 GiB', () =>
+  it('have their memory, which may span the hole below 4 GiB', () =>
     expect(nodeRanges(nodes, ram)).toEqual([
       { node: 0, address: 0, size: 2 * GiB },
       { node: 1, address: 2 * GiB, size: GiB },
@@ -306,6 +306,6 @@ describe('NUMA nodes', () => {
     expect(sum(table('SLIT').bytes)).toBe(0);
   });
 
-  it('are in no table where there are none', () =>
+  it('are absent from the tables if there are none', () =>
     expect(tables.some(({ signature }) => /SRAT|SLIT/.test(signature))).toBe(false));
 });

@@ -38,8 +38,8 @@ function execute(dsdt: Uint8Array, ...commands: string[]): string {
   return executeOn(0, dsdt, ...commands);
 }
 
-describe('the processors of a machine with room for more', () => {
-  it.skipIf(!hasIasl)('disassemble, and compile to the same again (needs iasl of acpica-tools)', () => {
+describe('the processors of a machine with hot-pluggable vCPUs', () => {
+  it.skipIf(!hasIasl)('disassemble, and recompile to the same code (needs iasl of acpica-tools)', () => {
     for (const dsdt of [dsdtOf(), dsdtOf({ numa: true }), dsdtOf({ apicIds: [...Array(64).keys()] })]) {
       const folder = temporaryFolder();
       const options = { cwd: folder, encoding: 'utf8' } as const;
@@ -89,13 +89,13 @@ describe('the processors of a machine with room for more', () => {
     expect(reported).toMatch(/= 0*1\b[\s\S]*= 0*2\b[\s\S]*= 0*82\b/);
   });
 
-  it.skipIf(!hasAcpiexec)('are looked at by their event, which ends without any (needs acpiexec)', () => {
+  it.skipIf(!hasAcpiexec)('are scanned by their event, which ends without any (needs acpiexec)', () => {
     const scanned = execute(dsdtOf(), 'evaluate \\_GPE._E02', 'evaluate \\_SB.CPUS.CCMD');
     expect(scanned).not.toMatch(/AE_/);
     expect(scanned).toMatch(/\[Integer\] = 0*0\b/);
   });
 
-  it('are not in the tables of a machine whose vCPUs stay', () => {
+  it('are absent from the tables of a machine without vCPU hotplug', () => {
     const has = (dsdt: Uint8Array) => ['CPUS', '_E02'].map(name => Buffer.from(dsdt).includes(name));
     expect([has(dsdtOf()), has(dsdtOf({ cpuHotplug: false }))]).toEqual([
       [true, true],

@@ -25,7 +25,7 @@ const pointer: LoaderCommand = { kind: 'add-pointer', file: 'a', to: 'b', offset
 const sum: LoaderCommand = { kind: 'add-checksum', file: 'a', offset: 7, start: 0, length: 8 };
 
 describe('the table loader', () => {
-  it.each([0, 0x1000, 0x8010])('places files from 0x%s on, their pointers and checksums right', start => {
+  it.each([0, 0x1000, 0x8010])('places files from 0x%s on, with valid pointers and checksums', start => {
     const memory = new FakeMemory(64 * KiB);
     const placed = loadTables(files(pointer, sum), memory, { start, size: 4 * KiB });
     const b = Math.ceil((start + 10) / 64) * 64;
@@ -40,7 +40,7 @@ describe('the table loader', () => {
     expect([...bytes.subarray(8)]).toEqual([0xff, 0xff]);
   });
 
-  it('leaves the files as they are, to be placed again', () => {
+  it('leaves the files unchanged, to be placed again', () => {
     const tables = files(pointer, sum);
     const before = structuredClone(tables);
     loadTables(tables, new FakeMemory(64 * KiB), { start: 0x1000, size: KiB });
@@ -58,7 +58,7 @@ describe('the table loader', () => {
     ],
     ['a pointer beyond the file', files({ ...pointer, offset: 7 }), undefined, 'a has no 4 bytes at 7'],
     ['a checksum beyond the file', files({ ...sum, length: 11 }), undefined, 'a has no 11 bytes at 0'],
-  ] as const)('refuses %s', (_what, tables, zone, message) => {
+  ] as const)('rejects %s', (_what, tables, zone, message) => {
     const free = zone ?? { start: 0, size: KiB };
     expect(() => loadTables(tables, new FakeMemory(64 * KiB), free)).toThrow(message);
   });

@@ -19,7 +19,7 @@ function disk(name: string, bytes = 1 << 20): string {
   return path;
 }
 
-test('a disk passes that another process uses now', () => {
+test('a disk passes that another process is using', () => {
   const path = disk('used.img');
   const { fd } = openDisk(options(path));
   try {
@@ -31,7 +31,7 @@ test('a disk passes that another process uses now', () => {
   }
 });
 
-test('what can be no disk is refused like at a start', () => {
+test('an invalid disk is rejected like at a start', () => {
   const link = join(folder, 'link.img');
   symlinkSync(join(folder, 'nowhere'), link);
   const qed = join(folder, 'qed.img');
@@ -51,7 +51,7 @@ test('what can be no disk is refused like at a start', () => {
   }
 });
 
-test('a folder passes as one, and nothing else does', () => {
+test('only a folder passes as a folder', () => {
   const files = join(folder, 'files');
   mkdirSync(files);
   checkDisk(options(files, { format: 'fat', readonly: true }));

@@ -71,7 +71,7 @@ async function qemuRefused(readonly: boolean): Promise<string | null> {
 }
 
 describe.skipIf(!hasQemu)('a disk that QEMU has open (needs qemu-system-x86 and qemu-utils)', () => {
-  test('for writing is nobody else’s', async () => {
+  test('for writing cannot be opened', async () => {
     const pid = await qemu(false);
     expect(() => open(false)).toThrow(
       new RegExp(
@@ -81,7 +81,7 @@ describe.skipIf(!hasQemu)('a disk that QEMU has open (needs qemu-system-x86 and 
     expect(() => open(true)).toThrow(/\(process \d+\), which writes it: stop it first$/);
   });
 
-  test('for reading can be read', async () => {
+  test('for reading can be opened read-only', async () => {
     const pid = await qemu(true);
     expect(() => open(false)).toThrow(
       new RegExp(`\\(process ${pid}\\), which reads it: stop it first, or attach the disk read-only$`),
@@ -89,7 +89,7 @@ describe.skipIf(!hasQemu)('a disk that QEMU has open (needs qemu-system-x86 and 
     open(true);
   });
 
-  test('in qemu-io is in use as well', async () => {
+  test('in qemu-io is in use, too', async () => {
     await hold('qemu-io>', 'qemu-io', '-f', 'raw', file);
     expect(() => open(false)).toThrow(/is in use by "qemu-io .*which writes it/);
     expect(() => open(true)).toThrow('which writes it');
@@ -97,7 +97,7 @@ describe.skipIf(!hasQemu)('a disk that QEMU has open (needs qemu-system-x86 and 
 });
 
 describe.skipIf(!hasQemu)('a disk that we have open (needs qemu-system-x86 and qemu-utils)', () => {
-  test('for writing is not QEMU’s', async () => {
+  test('for writing cannot be opened by QEMU', async () => {
     open(false);
     expect(await qemuRefused(false)).toContain('Failed to get "write" lock');
     expect(await qemuRefused(true)).toContain('Failed to get shared "write" lock');
@@ -108,14 +108,14 @@ describe.skipIf(!hasQemu)('a disk that we have open (needs qemu-system-x86 and q
     execFileSync('qemu-img', ['info', '-U', '-f', 'raw', file]);
   });
 
-  test('for reading can be read by QEMU, and not written', async () => {
+  test('for reading can be opened by QEMU read-only', async () => {
     open(true);
     expect(await qemuRefused(true)).toBe(null);
     expect(await qemuRefused(false)).toContain('lock');
     execFileSync('qemu-img', ['info', '-f', 'raw', file]);
   });
 
-  test('is let go with its descriptor', async () => {
+  test('is unlocked when its fd is closed', async () => {
     open(false);
     libc.close(fds.pop()!);
     expect(await qemuRefused(false)).toBe(null);
@@ -132,20 +132,20 @@ sys.stdin.read()
 `;
 const hasPython = spawnSync('python3', ['--version']).status === 0;
 
-describe.skipIf(!hasPython)('a lock as virtlockd takes it (needs python3)', () => {
-  test('for writing keeps both out', async () => {
+describe.skipIf(!hasPython)("a lock like virtlockd's (needs python3)", () => {
+  test('for writing excludes readers and writers', async () => {
     const pid = await hold('locked', 'python3', '-c', LOCKER, file, 'write');
     expect(() => open(false)).toThrow(`(process ${pid}), which writes it`);
     expect(() => open(true)).toThrow(`(process ${pid}), which writes it`);
   });
 
-  test('for reading keeps a writer out', async () => {
+  test('for reading excludes writers', async () => {
     await hold('locked', 'python3', '-c', LOCKER, file, 'read');
     open(true);
     expect(() => open(false)).toThrow('which reads it');
   });
 
-  test('is not to be had where we write', async () => {
+  test('cannot be taken while we write', async () => {
     open(false);
     const locker = LOCKER.replaceAll('LOCK_EX', 'LOCK_EX | fcntl.LOCK_NB');
     await expect(hold('locked', 'python3', '-c', locker, file, 'write')).rejects.toThrow('BlockingIOError');
@@ -164,7 +164,7 @@ test('a lock of the whole file is respected', () => {
   open(false);
 });
 
-test('several read, and each lock is a single byte', () => {
+test('several readers share it, and each lock is a single byte', () => {
   open(true);
   open(true);
   const ino = statSync(file).ino;

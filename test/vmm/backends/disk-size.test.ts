@@ -34,7 +34,7 @@ test('a file grows before that is announced, and shrinks afterward', async () =>
   expect(statSync(path).size).toBe(32 * KiB);
 });
 
-test.each([32, 128])('a file that its user refuses to have with %i KiB stays as it is', async kib => {
+test.each([32, 128])('a file whose user rejects %i KiB keeps its size', async kib => {
   const refused = changeDiskSize(path, { bytes: kib * KiB, shrink: true }, async () => {
     throw new Error('no');
   });
@@ -42,13 +42,13 @@ test.each([32, 128])('a file that its user refuses to have with %i KiB stays as 
   expect(statSync(path).size).toBe(64 * KiB);
 });
 
-test('without a size, the one that the file has is announced, smaller or not', async () => {
+test('without a size, the size of the file is announced, even if smaller', async () => {
   truncateSync(path, 16 * KiB);
   expect(await changeDiskSize(path, { bytes: null, shrink: false }, announce)).toBe(16 * KiB);
   expect(announced).toMatchObject([{ bytes: 16 * KiB }]);
 });
 
-test('the file is identified as its user did when it opened it, and not by its name', async () => {
+test('the file is identified as when its user opened it, and not by its name', async () => {
   const disk = openDisk({ path, format: 'raw', readonly: true, cache: 'writeback' });
   libc.close(disk.fd);
   await changeDiskSize(path, { bytes: null, shrink: false }, announce);
@@ -99,14 +99,14 @@ test.each<[string, () => void, { bytes: number | null; shrink: boolean }, RegExp
     { bytes: 2 ** 52, shrink: false },
     /cannot be resized to 4096T: EFBIG/,
   ],
-])('refused: %s', async (_what, prepare, change, reason) => {
+])('rejects %s', async (_what, prepare, change, reason) => {
   prepare();
   await expect(changeDiskSize(path, change, announce)).rejects.toThrow(reason);
   // Nothing but the size that it has.
   expect(announced.filter(({ bytes, found }) => bytes !== found)).toEqual([]);
 });
 
-test('a block device has the size that it has', async context => {
+test('a block device keeps its size', async context => {
   let device: string;
   try {
     device = execFileSync('losetup', ['--find', '--show', path], { stdio: 'pipe' }).toString().trim();

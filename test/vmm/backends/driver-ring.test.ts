@@ -17,7 +17,7 @@ function made() {
 }
 
 describe('the driver side of a split ring', () => {
-  test.each([1, 2, 8, 64, 256, 1024, 32_768])('has room for all parts of one of %i', size => {
+  test.each([1, 2, 8, 64, 256, 1024, 32_768])('has room for all parts of a ring of %i', size => {
     const { available, used, end } = ringParts(size);
     // virtio 1.3 §2.7: alignments, and sizes with the fields of EVENT_IDX.
     expect([available % 2, used % 4, end % 4096]).toEqual([0, 0, 0]);
@@ -26,7 +26,7 @@ describe('the driver side of a split ring', () => {
     expect(end).toBeGreaterThanOrEqual(used + 6 + 8 * size);
   });
 
-  test('is where the thread finds it', () => {
+  test('has the layout that the thread expects', () => {
     const { ring, available, used } = made();
     expect(ring.place).toEqual({
       ...{ size: SIZE, descriptors: OWN_MEMORY },
@@ -49,7 +49,7 @@ describe('the driver side of a split ring', () => {
     }
   });
 
-  test('offers chains around its end, and sees those that came back', () => {
+  test('offers chains around its end, and sees those that were returned', () => {
     const { ring, view, available, used } = made();
     ring.stage(0xffff, 2);
     ring.stage(0x1_0000 & 0xffff, 6);
@@ -66,7 +66,7 @@ describe('the driver side of a split ring', () => {
     expect([ring.returned, ring.returnedAt(0xffff), ring.returnedAt(0)]).toEqual([1, 2, SIZE - 1]);
   });
 
-  test('says whether interrupts are wanted, and hears whether kicks are', () => {
+  test('requests interrupts, and reads whether kicks are requested', () => {
     const { ring, view, available, used } = made();
     ring.wantInterrupts(false);
     expect(view.getUint16(available, true)).toBe(1);

@@ -54,12 +54,12 @@ function patch(path: string, offset: number, bytes: readonly number[]): void {
 }
 
 describe('a qcow2 image', () => {
-  test('is recognized, and has the size that its header says', () => {
+  test('is recognized, and has the size in its header', () => {
     const disk = open(create('disk', '3M', '-o', 'compat=0.10'));
     expect(disk).toMatchObject({ imageFormat: 'qcow2', size: 3 * MiB, backing: [], canDiscard: true });
   });
 
-  test('has the files that back it, wherever it is opened from', () => {
+  test('has its backing files, wherever it is opened from', () => {
     raw('base.img');
     create('middle', null, ...backedBy('base.img', 'raw'));
     create('top', '4M', ...backedBy('middle', 'qcow2'));
@@ -77,7 +77,7 @@ describe('a qcow2 image', () => {
     expect(() => open(at('middle'))).toThrow(`disk ${at('middle')} is in use by another VM of this manager`);
   });
 
-  test('is not one with a backing file unless that is said: its guest may have written it', () => {
+  test('has a backing file only if configured: the guest may have written the header', () => {
     raw('secret');
     create('disk', null, ...backedBy('secret', 'raw'));
     expect(() => open(at('disk'))).toThrow(
@@ -87,7 +87,7 @@ describe('a qcow2 image', () => {
     expect(open(at('disk'), { format: 'raw' })).toMatchObject({ imageFormat: 'raw', backing: [] });
   });
 
-  test('may leave out the format of its backing file, which then has none itself', () => {
+  test('may omit the format of its backing file, which then has no backing file itself', () => {
     raw('base.img');
     create('middle', null, ...backedBy('base.img', 'raw'));
     create('top', null, ...backedBy('middle', 'qcow2'));
@@ -114,7 +114,7 @@ describe('a qcow2 image', () => {
     );
   });
 
-  test('that backs itself is refused', () => {
+  test('that backs itself is rejected', () => {
     create('one', '1M');
     create('two', null, ...backedBy('one', 'qcow2'));
     execFileSync('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-b', 'two', '-F', 'qcow2', at('one')], {
@@ -123,7 +123,7 @@ describe('a qcow2 image', () => {
     expect(() => open(at('one'), { format: 'qcow2', readonly: true })).toThrow('has a loop: it returns to');
   });
 
-  test('whose backing file is gone, or in use, says so', () => {
+  test('whose backing file is gone, or in use, names it', () => {
     const base = create('base', '1M');
     create('top', null, ...backedBy('base', 'qcow2'));
     open(base);
@@ -140,13 +140,13 @@ describe('a qcow2 image', () => {
     ['of another version', 7, [9], 'its version is 9, not 2 or 3'],
     ['encrypted', 35, [2], 'it is encrypted (LUKS); convert it with'],
     ['with unknown features', 78, [4], 'features that this version of vring does not know (bit 10)'],
-  ] as const)('%s is refused with a reason', (_, offset, bytes, reason) => {
+  ] as const)('%s is rejected with a reason', (_, offset, bytes, reason) => {
     const path = create('disk', '1M');
     patch(path, offset, bytes);
     expect(() => open(path)).toThrow(reason);
   });
 
-  test('that is marked as corrupt can be read', () => {
+  test('that is marked corrupt can be read', () => {
     const path = create('disk', '1M');
     patch(path, 79, [2]);
     expect(open(path, { readonly: true })).toMatchObject({ imageFormat: 'qcow2', canDiscard: false });
@@ -154,7 +154,7 @@ describe('a qcow2 image', () => {
 });
 
 describe('the image of a real case', () => {
-  test('is opened', () => {
+  test('can be opened', () => {
     const path = at('q.qcow2');
     create('q.qcow2', '16M', '-o', 'preallocation=metadata');
     expect(open(path).size).toBe(16 * MiB);
@@ -171,7 +171,7 @@ test.each([
 });
 
 test.each(['nbd://host/disk', 'json:{"driver":"file"}', 'rbd:pool/image', 'https://host/disk', 'fat:/etc'])(
-  'a backing file named %s is refused',
+  'a backing file named %s is rejected',
   name => {
     expect(() => backingPath('/a/disk', name)).toThrow(
       `is backed by ${name}, which is not a file of this host`,

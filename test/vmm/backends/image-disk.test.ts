@@ -75,7 +75,7 @@ describe('opening a disk', () => {
     expect(disk.canDiscard).toBe(true);
   });
 
-  it('reports what is wrong and what to do', () => {
+  it('reports the error and the next step', () => {
     const missing = join(folder, 'no such disk.img');
     expect(() => open(missing)).toThrow(
       `disk ${missing} does not exist: create it with \`truncate -s 10G '${missing}'\``,
@@ -328,7 +328,7 @@ describe('a queue of a raw disk', () => {
     expect(driver.stop()).toEqual({ lastAvail: 2, usedIndex: 2 });
   });
 
-  it('says when it has ended after it was asked to, whether or not the driver had broken it', () => {
+  it('reports its end after a stop, whether or not the driver had broken it', () => {
     const driver = new Driver(image());
     driver.start();
     expect(driver.request(TYPE.flush, 0)).toBe(0);
@@ -356,7 +356,7 @@ describe('a queue of a raw disk', () => {
     expect(driver.request(TYPE.flush, 0)).toBe(0);
   });
 
-  it('counts and reports what the host refuses', context => {
+  it('counts and reports requests that the host fails', context => {
     const driver = new Driver(imageOnFullDisk(context, folder, MiB));
     driver.start();
     const data = { address: DATA, length: 4096, write: false };
@@ -375,7 +375,7 @@ describe('a queue of a raw disk', () => {
     expect(later.reduce((sum, { count }) => sum + count, driver.diskErrors[0]!.count)).toBe(3);
   });
 
-  it('finishes after a restart what it had begun', () => {
+  it('finishes pending requests after a restart', () => {
     const path = image();
     const driver = new Driver(path);
     driver.start();
@@ -427,7 +427,7 @@ describe('a queue of a raw disk', () => {
     expect(() => driver.start(wrong, FEATURES | RING_PACKED)).toThrow('EINVAL');
   });
 
-  it('sees a new size, and is limited and unlimited while it runs', () => {
+  it('applies a new size and new limits while it runs', () => {
     const path = image();
     const driver = new Driver(path);
     driver.start();

@@ -52,7 +52,7 @@ const open = (path: string, more: { format?: 'raw'; readonly?: boolean; cache?: 
   libc.close(opened.fd);
 };
 
-describe.skipIf(!hasQemuImg)('what qemu-img makes (needs qemu-utils)', () => {
+describe.skipIf(!hasQemuImg)('images made by qemu-img (needs qemu-utils)', () => {
   test.each([
     ['qcow2', 'qcow2', []],
     ['qcow2', 'qcow2', ['-o', 'compat=0.10']],
@@ -68,7 +68,7 @@ describe.skipIf(!hasQemuImg)('what qemu-img makes (needs qemu-utils)', () => {
     ['parallels', 'parallels', []],
     ['luks', 'luks', ['--object', 'secret,id=s,data=x', '-o', 'key-secret=s,iter-time=10']],
     ['raw', 'raw', []],
-  ])('%s is %s (%j)', (format, seen, options) => {
+  ])('%s is detected as %s (%j)', (format, seen, options) => {
     const file = join(folder, `disk.${format}`);
     const rest = [file, '4M'];
     execFileSync('qemu-img', ['create', '-q', '-f', format, ...options, ...rest]);
@@ -86,7 +86,7 @@ describe.skipIf(!hasQemuImg)('what qemu-img makes (needs qemu-utils)', () => {
     ['disk', 'disk.raw'],
     ['misnamed.raw', 'misnamed.raw.raw'],
     ["the guest's disk.vhd", "the guest's disk.raw"],
-  ])('the advice for the format of %s is a command that works', (name, made) => {
+  ])('the suggested command for the format of %s works', (name, made) => {
     const file = join(folder, name);
     execFileSync('qemu-img', ['create', '-q', '-f', 'vpc', file, '4M']);
     const command = /`(.*)`/.exec(toRaw('vhd', file))![1]!;
@@ -107,7 +107,7 @@ test.each([
   ['xz', '\xfd7zXZ\0\0', 0],
   ['bzip2', 'BZh91AY&SY', 0],
   ['zip', 'PK\x03\x04', 0],
-] as const)('%s is known by its bytes', (format, bytes, at) => {
+] as const)('%s is detected by its bytes', (format, bytes, at) => {
   const file = disk('image', bytes, at);
   expect(probe(file)).toBe(format);
   expect(() => open(file)).toThrow(`looks like ${format}`);
@@ -129,7 +129,7 @@ test.each([
   open(file);
 });
 
-test('a header that a guest has written to its raw disk is refused at the next start', () => {
+test('a header that a guest has written to its raw disk is rejected at the next start', () => {
   const file = disk('guest.img');
   open(file);
   writeFileSync(file, Buffer.concat([Buffer.from('QED\0', 'latin1'), Buffer.alloc(MiB - 4)]));

@@ -139,7 +139,7 @@ describe('a disk port', () => {
     expect(machine.port.pending).toBe(0);
   });
 
-  it('ends what has been carried out when it is polled, without an event', () => {
+  it('completes finished requests when polled, without an event', () => {
     const machine = new Machine(image(noise(MiB, 9)));
     let ended = 0;
     for (let round = 1; round <= 20; round++) {
@@ -152,7 +152,7 @@ describe('a disk port', () => {
     expect(ended).toBe(20);
   });
 
-  it('has data in memory of the model, however much', () => {
+  it("transfers any amount of data in the model's memory", () => {
     const content = noise(MiB, 2);
     const path = image(content);
     const machine = new Machine(path);
@@ -171,7 +171,7 @@ describe('a disk port', () => {
     expect(Buffer.compare(readFileSync(path).subarray(512, 512 + bytes.length), expected)).toBe(0);
   });
 
-  it.each(['none', 'writeback'] as const)('carries out random requests, many at a time (cache %s)', cache => {
+  it.each(['none', 'writeback'] as const)('executes random requests, many at a time (cache %s)', cache => {
     const size = 256 * 1024;
     const content = noise(size, 4);
     const path = image(content);
@@ -210,7 +210,7 @@ describe('a disk port', () => {
     expect(machine.errors).toEqual([]);
   });
 
-  it('divides what has more segments than a request, at whole sectors', () => {
+  it('splits requests with too many segments at sector boundaries', () => {
     const content = noise(64 * 1024, 6);
     const machine = new Machine(image(content));
     const segments = Array.from({ length: 600 }, (_, index) => ({
@@ -224,7 +224,7 @@ describe('a disk port', () => {
     expect(machine.transfer('read', 0, tiny)).toBe('memory');
   });
 
-  it('refuses what is not on the disk, not in memory, or must not be written', () => {
+  it('rejects requests beyond the disk, outside memory, or that must not write', () => {
     const machine = new Machine(image(new Uint8Array(8192)));
     const segment = { address: 0x1_0000, length: 512 };
     expect(machine.transfer('read', 8192, [segment])).toBe('range');
@@ -244,7 +244,7 @@ describe('a disk port', () => {
     expect(readonly.transfer('read', 0, [segment])).toBeNull();
   });
 
-  it('gives back what is discarded', () => {
+  it('frees discarded blocks', () => {
     const path = image(new Uint8Array(MiB).fill(9));
     const machine = new Machine(path);
     const before = statSync(path).blocks;
@@ -257,7 +257,7 @@ describe('a disk port', () => {
     expect(kept.ask((port, done) => port.discard(0, 4096, done))).toBeNull();
   });
 
-  it('zeroes a range, whose space it frees if it may', () => {
+  it('zeroes a range, and frees its space if allowed', () => {
     const path = image(noise(MiB, 5));
     const machine = new Machine(path);
     const before = statSync(path).blocks;
@@ -301,7 +301,7 @@ describe('a disk port', () => {
     },
   );
 
-  it('has the size that the disk is given', () => {
+  it('has the new size of the disk', () => {
     const path = image(new Uint8Array(4096));
     const machine = new Machine(path);
     const segment = { address: 0x1_0000, length: 512 };
@@ -313,7 +313,7 @@ describe('a disk port', () => {
 });
 
 describe('a disk port whose host fails', () => {
-  it('reports errors of a file that has become shorter, and goes on', () => {
+  it('reports errors of a file that was truncated, and continues', () => {
     const path = image(noise(64 * 1024, 7));
     const machine = new Machine(path);
     truncateSync(path, 8192);
@@ -353,7 +353,7 @@ describe('a disk port whose host fails', () => {
     expect(readFileSync(path)[4095]).toBe(0x42);
   });
 
-  it('fails when its thread cannot reach the memory any more, and goes on when it can', () => {
+  it('fails when its thread cannot access the memory, and continues when it can', () => {
     const machine = new Machine(image(new Uint8Array(8192)));
     const segment = { address: 0x1_0000, length: 512 };
     expect(machine.transfer('read', 0, [segment])).toBeNull();
@@ -365,7 +365,7 @@ describe('a disk port whose host fails', () => {
   });
 });
 
-describe('a disk port whose host has the data at hand', () => {
+describe('a disk port whose host has the data cached', () => {
   const isStarted = () => threadNames().some(name => name.startsWith('vring-blk'));
   const cached = (content: Uint8Array, options: Partial<DiskOptions> = {}) => {
     const machine = new Machine(image(content), options);
@@ -390,7 +390,7 @@ describe('a disk port whose host has the data at hand', () => {
     expect(machine.count(QUEUE.bytesToGuest)).toBe(1536 + 2048);
   });
 
-  it('ends a read when it is polled, and none after it was cancelled', () => {
+  it('completes a read when polled, and none after it was canceled', () => {
     const machine = cached(noise(4096, 22));
     const segment = { address: 0x1000, length: 512 };
     let ended = 0;
@@ -409,7 +409,7 @@ describe('a disk port whose host has the data at hand', () => {
     ['past the cache that the user does not want', { cache: 'none' }, () => {}, 4096],
     ['while a thread has requests', {}, ({ port }) => port.flush(() => {}), 512],
     ['of more than is copied in a moment', {}, () => {}, MiB],
-  ])('reads none %s', (_, options, prepare, length) => {
+  ])('reads none without a thread %s', (_, options, prepare, length) => {
     const content = noise(2 * MiB, 23);
     const machine = cached(content, options);
     prepare(machine);
@@ -419,7 +419,7 @@ describe('a disk port whose host has the data at hand', () => {
     expect(Buffer.compare(machine.gathered([segment]), content.subarray(0, length))).toBe(0);
   });
 
-  it('leaves the rest to the thread if much is asked for at a time', () => {
+  it('leaves the rest to the thread if many requests are made at once', () => {
     const machine = cached(noise(MiB, 25));
     const read = (length: number) => {
       let ended = 0;
@@ -434,7 +434,7 @@ describe('a disk port whose host has the data at hand', () => {
     expect(isStarted()).toBe(true);
   });
 
-  it('leaves to the thread what is not there: it knows what becomes of an error', () => {
+  it('leaves uncached data to the thread, which handles errors', () => {
     const path = image(noise(8192, 24));
     const machine = new Machine(path);
     machine.disk.setLimits({});
@@ -445,7 +445,7 @@ describe('a disk port whose host has the data at hand', () => {
 });
 
 describe('a disk port that is stopped', () => {
-  it('carries out what is asked meanwhile when it resumes', () => {
+  it('executes requests from the meantime when it resumes', () => {
     const content = noise(64 * 1024, 8);
     const machine = new Machine(image(content));
     machine.quiesce();
@@ -461,7 +461,7 @@ describe('a disk port that is stopped', () => {
     expect(Buffer.compare(bytes, content.subarray(512, 1536))).toBe(0);
   });
 
-  it('forgets what is cancelled, and carries out what follows', () => {
+  it('drops canceled requests, and executes later ones', () => {
     const content = noise(MiB, 9);
     const machine = new Machine(image(content));
     let cancelled = 0;
@@ -483,7 +483,7 @@ describe('a disk port that is stopped', () => {
     expect(machine.port.pending).toBe(0);
   });
 
-  it('closes with requests, and the next one uses its memory', () => {
+  it('closes with pending requests, and the next one uses its memory', () => {
     const content = noise(MiB, 10);
     const path = image(content);
     const machine = new Machine(path);

@@ -33,7 +33,7 @@ function image(): string {
 const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8' });
 
 describe('an empty overlay', () => {
-  it.each([512, 64 * 1024, GiB + 512, 100 * GiB, 8 * TiB])('of %i bytes is sound for qemu-img', size => {
+  it.each([512, 64 * 1024, GiB + 512, 100 * GiB, 8 * TiB])('of %i bytes passes qemu-img check', size => {
     const folder = temporaryFolder();
     const file = join(folder, 'overlay.qcow2');
     qemuImg('create', '-q', '-f', 'qcow2', join(folder, 'base'), String(size));
@@ -85,7 +85,7 @@ describe('a transient disk', () => {
     expect(head.toString('latin1')).toBe('QFI\xfb');
   });
 
-  it('leaves nothing open when there is no room for what is written', context => {
+  it('leaves nothing open when its data does not fit', context => {
     const path = image();
     process.env.TMPDIR = dirname(imageOnFullDisk(context, temporaryFolder(), 4096));
     const open = readdirSync('/proc/self/fd').length;
@@ -95,7 +95,7 @@ describe('a transient disk', () => {
     expect(readdirSync('/proc/self/fd')).toHaveLength(open);
   });
 
-  it('needs a folder for what is written', () => {
+  it('needs a folder for its data', () => {
     const path = image();
     process.env.TMPDIR = join(temporaryFolder(), 'gone');
     expect(existsSync(process.env.TMPDIR)).toBe(false);

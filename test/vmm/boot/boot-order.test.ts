@@ -17,6 +17,6 @@ test.each([
     ['/passed', '/b', '/nic', '/a'],
   ],
   [['floppy'], ['/passed', '/b']],
-] as const)('firmware boots by index, then by the kinds %j', (order, paths) =>
+] as const)('firmware boots by index, then by kind: %j', (order, paths) =>
   expect(bootOrder(candidates, order)).toEqual(paths),
 );

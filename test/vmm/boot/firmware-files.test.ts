@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { firmwareFile, namedFirmware, variablesTemplate } from '../../../src/vmm/boot/firmware-files.ts';
 
-test('firmware is where distributions put it, or where the user says', () => {
+test('finds firmware where distributions install it, or where the user says', () => {
   const fedora = '/usr/share/qemu/bios-256k.bin';
   expect(firmwareFile({ firmware: 'bios' }, path => path === fedora)).toBe(fedora);
   expect(firmwareFile({ firmware: 'bios' }, () => true)).toBe('/usr/share/seabios/bios-256k.bin');
@@ -9,7 +9,7 @@ test('firmware is where distributions put it, or where the user says', () => {
   expect(() => firmwareFile({ firmware: 'bios' }, () => false)).toThrow(/no SeaBIOS.*package seabios/);
 });
 
-test('firmware is named by its kind, its project or its file', () => {
+test('accepts firmware by kind, project or file name', () => {
   for (const name of ['bios', 'seabios', 'SeaBIOS'])
     expect(namedFirmware(name)).toEqual({ firmware: 'bios' });
   for (const name of ['uefi', 'ovmf', 'OVMF']) expect(namedFirmware(name)).toEqual({ firmware: 'uefi' });
@@ -17,7 +17,7 @@ test('firmware is named by its kind, its project or its file', () => {
   expect(namedFirmware('./rom')).toEqual({ firmware: 'bios', path: './rom' });
 });
 
-test('UEFI firmware comes with a template of its variables', () => {
+test('finds the variables template of UEFI firmware', () => {
   const debian = ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'];
   const exists = (path: string) => debian.includes(path);
   const code = firmwareFile({ firmware: 'uefi' }, exists);
@@ -29,7 +29,7 @@ test('UEFI firmware comes with a template of its variables', () => {
   );
 });
 
-test('Secure Boot takes firmware that has it without SMM, and variables with its keys', () => {
+test('selects firmware with Secure Boot without SMM, and variables with its keys', () => {
   const wanted = { firmware: 'uefi', secureBoot: true } as const;
   const keys = '/usr/share/OVMF/OVMF_VARS_4M.ms.fd';
   const exists = (path: string) => [keys, '/usr/share/OVMF/OVMF_CODE_4M.fd'].includes(path);

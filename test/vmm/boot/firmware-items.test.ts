@@ -47,8 +47,8 @@ function itemsOf(
   return { items, tables, read };
 }
 
-describe('firmware is told', () => {
-  test('where RAM is, and what KVM needs of the addresses', () => {
+describe('firmware items describe', () => {
+  test('RAM, and the addresses that KVM needs', () => {
     const entries = itemsOf().read('etc/e820')!;
     const at = (index: number) => [
       entries.readBigUInt64LE(20 * index),
@@ -62,14 +62,14 @@ describe('firmware is told', () => {
     ]);
   });
 
-  test('how many vCPUs there are, and may be', () => {
+  test('the number and the maximum of vCPUs', () => {
     const { items, read } = itemsOf();
     const cpus = Buffer.alloc(2);
     items.at(KEY.cpus)!.read(0, cpus);
     expect([cpus.readUInt16LE(), read('etc/max-cpus')!.readUInt16LE()]).toEqual([2, 4]);
   });
 
-  test('what to boot from: once, and from the first reset on', () => {
+  test('the boot devices: for once, and from the first reset on', () => {
     const { items, read } = itemsOf({ order: ['disk'], once: ['network', 'cdrom'] });
     const lines = () => read('bootorder')!.toString();
     expect(lines()).toBe('/nic\n/cd\0');
@@ -80,7 +80,7 @@ describe('firmware is told', () => {
     expect(itemsOf().read('bootorder')!.toString()).toBe('/disk\n/cd\n/nic\0');
   });
 
-  test('whether to show its menu, and for how long', () => {
+  test('whether and how long to show the boot menu', () => {
     const shown = (rig: ReturnType<typeof itemsOf>) => {
       const flag = Buffer.alloc(2);
       rig.items.at(KEY.bootMenu)!.read(0, flag);
@@ -90,7 +90,7 @@ describe('firmware is told', () => {
     expect(shown(itemsOf({ menu: { show: true, waitMs: 3000 } }))).toEqual([1, 3000]);
   });
 
-  test('how long to wait before it starts over, which by default it never does', () => {
+  test('the delay before a reboot after a failed boot, which is off by default', () => {
     const wait = (boot?: Parameters<typeof itemsOf>[0]) =>
       itemsOf(boot).read('etc/boot-fail-wait')!.readUInt32LE();
     expect([wait(), wait({ retryMs: 0 }), wait({ retryMs: 5000 })]).toEqual([0xffff_ffff, 0, 5000]);
@@ -104,7 +104,7 @@ describe('firmware is told', () => {
     expect(itemsOf(boot, { hasScreen }).read('etc/sercon-port')?.readUInt16LE()).toBe(port),
   );
 
-  test('of ACPI tables that may grow after it has seen their size', () => {
+  test('ACPI tables with room to grow', () => {
     const { items, tables, read } = itemsOf();
     const before = read('etc/acpi/tables')!;
     expect(before.subarray(0, 101)).toEqual(Buffer.from([...new Array(100).fill(1), 0]));

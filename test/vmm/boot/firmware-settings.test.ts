@@ -33,7 +33,7 @@ function readByName(name: string): string {
   throw new Error(`no file ${name}`);
 }
 
-describe('files of fw_cfg that a user gives', () => {
+describe('fw_cfg files of the user', () => {
   test('have a text, or the content of a file', () => {
     writeFileSync(file, '{"ignition": {}}');
     add({ name: 'opt/com.coreos/config', path: file }, { name: 'opt/a', text: '65536' }, { name: 'opt/b' });
@@ -43,7 +43,7 @@ describe('files of fw_cfg that a user gives', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('do not replace what the machine has for its firmware, or each other', () => {
+  test("replace neither the machine's own items nor each other", () => {
     items.setFile('etc/e820', Buffer.from('RAM'));
     expect(() => add({ name: 'etc/e820', text: '' })).toThrow(
       'there is a fw_cfg file etc/e820 already, of another entry or of vring for the firmware: choose another name',
@@ -52,7 +52,7 @@ describe('files of fw_cfg that a user gives', () => {
     expect(readByName('etc/e820')).toBe('RAM');
   });
 
-  test('must be there when the machine starts, and are zeros where they have become shorter', () => {
+  test('must exist when the machine starts, and read as zeros where they were truncated', () => {
     expect(() => add({ name: 'opt/a', path: file })).toThrow(
       `cannot open the fw_cfg file ${file}: there is no such file`,
     );

@@ -90,7 +90,7 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(machine.printed[2]).toBe(text);
   });
 
-  test('boots from the disk that is the first in the order', { timeout: TIMEOUT }, () => {
+  test('boots from the first disk in the boot order', { timeout: TIMEOUT }, () => {
     const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
     const blk = { type: 'virtio-blk', format: 'raw' };
     const output = run(
@@ -103,7 +103,7 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).not.toContain('FIRST');
   });
 
-  test('boots from disks of virtio-scsi, by their index', { timeout: TIMEOUT }, () => {
+  test('boots from virtio-scsi disks, by their index', { timeout: TIMEOUT }, () => {
     const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
     const disk = { type: 'scsi-hd', format: 'raw' };
     const output = run(
@@ -177,7 +177,7 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).not.toContain('FIRST');
   });
 
-  test('boots from USB disks, by their index, and its menu takes the keys of a USB keyboard', {
+  test('boots from USB disks, by their index, and its menu accepts a USB keyboard', {
     timeout: TIMEOUT,
   }, () => {
     const [first, second] = [diskWith('FIRST', 'first.img'), diskWith('SECOND', 'second.img')];
@@ -259,7 +259,7 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     expect(output).not.toContain('DISK\r\n');
   });
 
-  test('places PCI devices itself, and RAM of 3 GiB beside them', { timeout: TIMEOUT }, () => {
+  test('assigns PCI addresses itself, with 3 GiB of RAM below them', { timeout: TIMEOUT }, () => {
     const path = diskWith('WITH 3 GIB');
     const machine = machineWith(
       [
@@ -281,7 +281,7 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
     ]);
   });
 
-  test('boots again after a reset in place', { timeout: TIMEOUT }, () => {
+  test('reboots after a reset in place', { timeout: TIMEOUT }, () => {
     const path = diskWith('TWICE');
     const machine = machineWith([{ type: 'virtio-blk', path, format: 'raw' }]);
     const { machine: life, loop } = machine;
@@ -304,7 +304,7 @@ describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
   });
 });
 
-test.skipIf(noKvm !== null)(onKvm('a file that is no firmware is refused'), () => {
+test.skipIf(noKvm !== null)(onKvm('a file that is not firmware is rejected'), () => {
   const path = join(temporaryFolder(), 'bios.bin');
   writeFileSync(path, new Uint8Array(1000));
   expect(() => machineWith([], { boot: { kind: 'firmware', path } })).toThrow(/bios.bin is not firmware/);

@@ -23,7 +23,7 @@ it('reads any part of a file', () => {
   image.close();
 });
 
-it('says why a file cannot be used', () => {
+it('reports why a file cannot be used', () => {
   mkdirSync(path('folder'));
   expect(() => openImage(path('none'), 'initrd')).toThrow(
     `cannot open the initrd ${path('none')}: there is no such file`,

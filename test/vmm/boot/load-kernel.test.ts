@@ -113,11 +113,11 @@ describe('Linux bzImage', () => {
     ['no code', { code: Buffer.alloc(0) }, {}, /damaged setup header/],
     ['an old protocol', { version: 0x203 }, {}, /too old \(boot protocol 2\.3\)/],
     ['a zImage', { loadflags: 0 }, {}, /too old/],
-  ])('with %s is refused', (_, spec, options, message) => {
+  ])('with %s is rejected', (_, spec, options, message) => {
     expect(() => boot(bzImage(spec), options)).toThrow(message);
   });
 
-  it.each([1, 8, 15])('may lack %i bytes of its last paragraph, which are zero then', missing => {
+  it.each([1, 8, 15])('may lack %i bytes of its last paragraph, which are then zero', missing => {
     const whole = Buffer.alloc(4096, 0xc0);
     const memory = new FakeMemory(16 * MiB);
     memory.writable(0x20_0000, 8192).fill(0xff);
@@ -128,11 +128,11 @@ describe('Linux bzImage', () => {
     expect(loaded[4096]).toBe(0xff);
   });
 
-  it('that lacks a whole paragraph is truncated', () => {
+  it('that lacks a complete paragraph is truncated', () => {
     expect(() => boot(bzImage().subarray(0, -16))).toThrow('(16 missing)');
   });
 
-  it('with only a real-mode entry is refused with the reason', () => {
+  it('with only a real-mode entry is rejected with the reason', () => {
     const realMode = { version: 0x207, has64BitEntry: false, code32Start: 0 };
     expect(() => boot(bzImage(realMode))).toThrow(
       '/boot/kernel has only a real-mode entry point, which needs a BIOS',
@@ -192,7 +192,7 @@ describe('ELF with a PVH note', () => {
     ['a size beyond RAM', { memorySize: 2n ** 64n - 1n }, /does not fit in the guest's memory/],
     ['a size in the file beyond it', { fileSize: 5000, memorySize: 5000 }, /truncated.*missing/],
     ['a place below 1 MiB', { physical: 0x7000 }, /above the first MiB/],
-  ])('with a segment that has %s is refused', (_, segment, message) => {
+  ])('with a segment that has %s is rejected', (_, segment, message) => {
     const image = elfImage({
       segments: [
         { physical: 0x20_0000, content: CODE, memorySize: 64 },
@@ -203,7 +203,7 @@ describe('ELF with a PVH note', () => {
     expect(() => boot(image)).toThrow(message);
   });
 
-  it('with overlapping segments, or an entry outside of them, is refused', () => {
+  it('with overlapping segments, or an entry outside them, is rejected', () => {
     const overlapping = [
       { content: CODE, memorySize: 4096 },
       { physical: 0x10_0800, content: CODE },
@@ -256,7 +256,7 @@ describe('multiboot ELF', () => {
     expect(memory.readU32(info + 44) % 24).toBe(0);
   });
 
-  it('gets several modules in their order, each with its command line', () => {
+  it('gets several modules in order, each with its command line', () => {
     const modules = [
       ['first', '/boot/a x y'],
       ['second'.repeat(1000), '/boot/b'],
@@ -293,7 +293,7 @@ describe('multiboot ELF', () => {
   it.each([
     ['a bzImage', bzImage()],
     ['a PVH kernel', pvhKernel()],
-  ])('alone takes modules, and not %s', (_, kernel) => {
+  ])('is the only format with modules, and rejects %s', (_, kernel) => {
     expect(() => boot(kernel, { modules: [['m', '']] })).toThrow('/boot/kernel is not a multiboot kernel');
     expect(isMultiboot(imageOfBytes('k', kernel))).toBe(false);
     expect(isMultiboot(imageOfBytes('k', image(3)))).toBe(true);
@@ -305,7 +305,7 @@ describe('multiboot ELF', () => {
     expect(boot(kernel).entry.rip).toBe(0x10_000c);
   });
 
-  it('finds the text mode of the screen, whatever video mode it prefers', () => {
+  it('gets the text mode of the screen, whatever video mode it prefers', () => {
     const { memory, entry } = boot(image(7), { textMode: { columns: 80, rows: 25, fontHeight: 16 } });
     const info = entry.registers.rbx!;
     expect(memory.readU32(info) & (1 << 12)).not.toBe(0);
@@ -316,11 +316,11 @@ describe('multiboot ELF', () => {
     expect(without.memory.readU32(without.entry.registers.rbx!) & (1 << 12)).toBe(0);
   });
 
-  it('that requires what no loader has is refused', () => {
+  it('that requires an unsupported feature is rejected', () => {
     expect(() => boot(image(0x8003))).toThrow('requires multiboot features that vring lacks (flags 0x8000');
   });
 
-  it('need not fit with a segment of its own headers', () => {
+  it('need not have room for a segment of its own headers', () => {
     const content = Buffer.concat([multibootHeader(3), CODE]);
     const headers = 52 + 2 * 32;
     const kernel = (fileSize: number) =>
@@ -343,7 +343,7 @@ describe('multiboot ELF', () => {
   });
 });
 
-describe('a multiboot kernel that is no ELF file', () => {
+describe('a multiboot kernel that is not an ELF file', () => {
   const flags = 0x1_0003;
   const START = 0x20_0000;
   /** Eight bytes before the header, then code. */
@@ -356,7 +356,7 @@ describe('a multiboot kernel that is no ELF file', () => {
     ]);
   const SIZE = 40 + CODE.length;
 
-  it('goes where its header says, as it is', () => {
+  it('is loaded unchanged at the address in its header', () => {
     const memory = new FakeMemory(16 * MiB);
     memory.writable(START, 64).fill(0xff);
     const { entry } = boot(flat({ bssEnd: START + SIZE + 2 }), { memory });
@@ -381,11 +381,11 @@ describe('a multiboot kernel that is no ELF file', () => {
     ['without its entry point', { entry: START + SIZE }, 'is outside of what its header has loaded'],
     ['below 1 MiB', { header: 8, load: 0, entry: 40 }, 'a kernel must be above the first MiB'],
     ['beyond RAM', { bssEnd: 17 * MiB }, 'but RAM ends at 16 MiB'],
-  ])('is refused with an address %s', (_, addresses, message) => {
+  ])('is rejected with an address %s', (_, addresses, message) => {
     expect(() => boot(flat(addresses))).toThrow(message);
   });
 
-  it('is refused without addresses', () => {
+  it('is rejected without addresses', () => {
     const kernel = Buffer.concat([multibootHeader(3), CODE]);
     expect(() => boot(kernel)).toThrow('has a multiboot header without addresses, but is no ELF file');
   });
@@ -404,11 +404,11 @@ describe('other files', () => {
     ['an arm64 ELF', elfImage({ machine: 183, segments: [] }), 'for another processor (arm64)'],
     ['an object file', elfImage({ type: 1, segments: [] }), 'not an executable (ELF type 1)'],
     ['an ELF header alone', elfImage({ segments: [] }).subarray(0, 40), 'truncated: its ELF header'],
-  ])('are named for what they look like: %s', (_, bytes, message) => {
+  ])('are identified by their content: %s', (_, bytes, message) => {
     expect(() => boot(bytes)).toThrow(message);
   });
 
-  it('only ever cause a BootError, whatever bytes are damaged', () => {
+  it('cause nothing but a BootError, whatever bytes are damaged', () => {
     const images = [bzImage(), pvhKernel(), elfImage({ segments: [{ content: multibootHeader(3) }] })];
     const memory = new FakeMemory(16 * MiB);
     for (const image of images) {

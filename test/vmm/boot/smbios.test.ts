@@ -39,7 +39,7 @@ function decoded(facts: SmbiosFacts): string {
 }
 
 describe('the SMBIOS tables, as dmidecode reads them', () => {
-  test('say who the VM is and what it has', () => {
+  test('identify the VM and describe its hardware', () => {
     const text = decoded(FACTS);
     expect(text).toContain('SMBIOS 2.8 present.');
     expect(text).not.toMatch(/TRUNCATED|BAD INDEX|<OUT OF SPEC>|Invalid|Wrong|bogus/);
@@ -55,7 +55,7 @@ describe('the SMBIOS tables, as dmidecode reads them', () => {
     expect(text).toMatch(/Starting Address: 0x0000000100000000k?\n\tEnding Address: 0x000000013FFFFFFFk?/);
   });
 
-  test('say what they are told to', () => {
+  test('have the configured values', () => {
     const text = decoded({
       ...FACTS,
       options: {
@@ -130,7 +130,7 @@ describe('the SMBIOS tables, as dmidecode reads them', () => {
       expect(text).toContain(`\t${line}\n`);
   });
 
-  test('describe a terabyte', () => {
+  test('describe a terabyte of RAM', () => {
     const memory = 1024 * GiB;
     expect(decoded({ ...FACTS, memory, ram: [{ address: 0, size: memory }] })).toContain('Size: 1 TB');
   });

@@ -32,7 +32,7 @@ const blk = { type: 'virtio-blk', path: '/a' };
 const rng = { type: 'virtio-rng' };
 
 describe('a chipset', () => {
-  test('connects ports and PCI functions, and says where each device is', () => {
+  test('connects ports and PCI functions, and reports the location of each device', () => {
     const { chipset, regions } = machineWith(blk, rng);
     const ofDevices = regions.map(({ device, space, start }) => `${device} ${space} ${start.toString(16)}`);
     expect(ofDevices).toEqual(
@@ -46,7 +46,7 @@ describe('a chipset', () => {
     });
   });
 
-  test('puts devices where their options say, and the others around them', () => {
+  test('places devices where their options say, and the others around them', () => {
     const { chipset, pci } = machineWith(
       rng,
       { ...blk, addr: '1' },
@@ -59,7 +59,7 @@ describe('a chipset', () => {
     expect(pci.readConfig(0, (1 << 3) | 2, 0, 4)).toBe(0x1044_1af4);
   });
 
-  test('has buses behind bridges, whichever comes first', () => {
+  test('has buses behind bridges, in any order of devices', () => {
     const { chipset, pci } = machineWith(
       { ...blk, bus: 'far', addr: '4' },
       { ...rng, bus: 'port' },
@@ -81,7 +81,7 @@ describe('a chipset', () => {
     expect(pci.readConfig(3, 0, 0, 4)).toBe(0x1044_1af4);
   });
 
-  test('gives no port to two devices', () => {
+  test('rejects a port conflict between devices', () => {
     const second = { type: 'isa-serial', name: 'second', chardev: 'null' };
     expect(() => machineWith({ ...second, iobase: 0x3f8 })).toThrow(
       'device second cannot have the ports 0x3f8 to 0x3ff: com1 has some of them; choose others',
@@ -95,7 +95,7 @@ describe('a chipset', () => {
     expect(lines[5]!.level).toBe(true);
   });
 
-  test('presses the power button of whichever device has one', () => {
+  test('presses the power button of the device that has one', () => {
     const { chipset, lines, ports } = machineWith();
     expect(chipset.powerButton.enabled).toBe(false);
     ports.write(0x602, 2, 1 << 8);
@@ -108,7 +108,7 @@ describe('a chipset', () => {
     expect(none.enabled).toBe(false);
   });
 
-  test('disconnects a device: its ports, its BARs and its place are free', () => {
+  test('disconnects a device, and frees its ports, its BARs and its slot', () => {
     const machine = machineWith(blk, rng);
     const { chipset, ports, memoryBus } = machine;
     expect(memoryBus.read(0xc000_0014, 1)).toBe(0);
@@ -125,7 +125,7 @@ describe('a chipset', () => {
     expect(chipset.labels.at(-1)).toMatchObject({ name: 'rng1', address: '00:01.0' });
   });
 
-  test('describes the devices that it has', () => {
+  test('describes its devices', () => {
     const dsdt = ({ chipset }: FakeMachine) =>
       Buffer.from(
         chipset.acpiTables({ apicIds: [0], isPresent: () => true }).files.get(TABLES_FILE)!,

@@ -26,7 +26,7 @@ function cgroupFolder(path: string): void {
 }
 
 describe('the parent of the cgroups of VMs', () => {
-  it('is the cgroup of the process, from which it moves into a child, with the controllers that it lacks', () => {
+  it('is the cgroup of the process, which moves into a child, with the missing controllers enabled', () => {
     const mount = temporaryFolder();
     const own = join(mount, 'vring.service');
     cgroupFolder(own);
@@ -46,7 +46,7 @@ describe('the parent of the cgroups of VMs', () => {
     expect(existsSync(join(own, 'manager/manager'))).toBe(false);
   });
 
-  it('is missing where cgroup v2 is, or where the process may not write', () => {
+  it('is missing without cgroup v2, or if the process may not write', () => {
     expect(() => CgroupParent.prepare(procWith('/', null))).toThrow(
       new NoCgroups('cgroup v2 is not mounted on this host'),
     );
@@ -56,7 +56,7 @@ describe('the parent of the cgroups of VMs', () => {
   });
 });
 
-it('the memory limit leaves room beside the RAM', () => {
+it('the memory limit leaves room for more than the RAM', () => {
   const GiB = 2 ** 30;
   expect(memoryLimitFor(GiB)).toBeGreaterThan(GiB + GiB / 512 + 256 * 2 ** 20);
   expect(memoryLimitFor(64 * GiB) - 64 * GiB).toBeLessThan(2 * GiB);
@@ -75,7 +75,7 @@ const title = 'the cgroup of a VM';
 describe.skipIf(unavailable !== null)(
   unavailable === null ? title : `${title} (skipped: ${unavailable})`,
   () => {
-    it('has the process from its start, and ends it when it is removed', async () => {
+    it('contains the process from its start, and kills it when removed', async () => {
       const parent = CgroupParent.prepare();
       const cgroup = parent.create();
       cgroup.limit({ pidsMax: 40 });

@@ -104,7 +104,7 @@ await describeUsers('a process', user => {
   const one = async (plan: Omit<ProbePlan, 'targets'>, spawn?: ProbeRun['confinement']) =>
     (await runAs(user, [run(plan, spawn)]))[0]!;
 
-  it('that is not confined can do all of it', async () => {
+  it('that is not confined can do everything', async () => {
     const attempts = [...ATTEMPTS, ...FATAL]
       .filter(name => user.uid === 0 || name !== 'open /dev/kvm again')
       .filter(name => !PRIVILEGED.includes(name));
@@ -121,7 +121,7 @@ await describeUsers('a process', user => {
   });
 
   it.each(['main', 'worker'] as const)(
-    'that is confined can do none of it, on its %s thread',
+    'that is confined can do nothing of that on its %s thread',
     async thread => {
       const confinement: OwnConfinement = { reportFd: REPORT_FD };
       const outcome = await one({ confinement, thread, attempts: ATTEMPTS });
@@ -135,7 +135,7 @@ await describeUsers('a process', user => {
   );
 
   it.each(['main', 'worker'] as const)(
-    'is ended, with a report, by a call that is an attack, on its %s thread',
+    'is killed, with a report, by a forbidden call on its %s thread',
     async thread => {
       const confinement: OwnConfinement = { reportFd: REPORT_FD };
       const outcomes = await runAs(
@@ -148,7 +148,7 @@ await describeUsers('a process', user => {
     },
   );
 
-  it('that cannot be started is not, for a reason that says what to do', async () => {
+  it('that cannot be started is reported with the reason and the next step', async () => {
     const failing = async (...limit: string[]) => {
       const [outcome] = await tryAs(user, [{ ...run(plan), limit }]);
       return outcome;
@@ -166,7 +166,7 @@ await describeUsers('a process', user => {
     });
   });
 
-  it('that is started from a sandbox without namespaces lacks what needs them, and is told why', async () => {
+  it('that is started in a sandbox without namespaces lacks the layers that need them, and reports why', async () => {
     const confinement: OwnConfinement = { reportFd: REPORT_FD };
     const probe = run({ confinement, thread: 'worker', attempts: ['open a secret', 'connect by TCP'] });
     const [outcome] = await runAs(user, [{ ...probe, restrictNamespaces: true }]);
@@ -181,7 +181,7 @@ await describeUsers('a process', user => {
       if (name !== 'empty-root') expect(reason).toContain('RestrictNamespaces= ');
   });
 
-  describe('without the filter', () => {
+  describe('without the seccomp filter', () => {
     type Case = readonly [
       own: OwnConfinement['off'],
       spawn: ProbeRun['confinement'],
@@ -200,7 +200,7 @@ await describeUsers('a process', user => {
       expect(answers).toEqual(cases.map(([, , expected]) => expected));
     }
 
-    it('is kept from files by Landlock and by its empty root, each for itself', async () => {
+    it('is kept from files by Landlock and by its empty root, each on its own', async () => {
       await check(
         ['open a secret', 'make a file', 'open a secret by io_uring'],
         [
@@ -221,7 +221,7 @@ await describeUsers('a process', user => {
       );
     });
 
-    it('is kept from the network by Landlock and by its namespace, each for itself', async () => {
+    it('is kept from the network by Landlock and by its namespace, each on its own', async () => {
       const off = { off: ['network'] } as const;
       await check(
         [
@@ -238,7 +238,7 @@ await describeUsers('a process', user => {
       );
     });
 
-    it('is kept from other processes by its PID namespace and by Landlock, each for itself', async () => {
+    it('is kept from other processes by its PID namespace and by Landlock, each on its own', async () => {
       const off = { off: ['pid-namespace'] } as const;
       await check(
         ['signal another process'],
@@ -250,7 +250,7 @@ await describeUsers('a process', user => {
       );
     });
 
-    it('has no capability to mount or to make a namespace', async () => {
+    it('has no capability to mount or to create a namespace', async () => {
       await check(
         ['mount', 'unshare'],
         [

@@ -5,14 +5,14 @@ import { SYSCALL_NAMES } from '../../../src/vmm/confinement/syscall-names.ts';
 
 const report = (...words: number[]) => new Uint8Array(new Uint32Array(words).buffer);
 
-it('reads a report, and nothing else', () => {
+it('parses a report, and nothing else', () => {
   expect(readForbiddenCall(report(0x7663_6e66, 59, 7, 0))).toEqual({ number: 59, name: 'execve', thread: 7 });
   expect(readForbiddenCall(report(0x7663_6e66, 999, 1, 0))?.name).toBe('system call 999');
   expect(readForbiddenCall(report(1, 59, 7, 0))).toBeNull();
   expect(readForbiddenCall(new Uint8Array(15))).toBeNull();
 });
 
-it('the names are those of the header', () => {
+it('system call names match the header', () => {
   const header = readFileSync('/usr/include/x86_64-linux-gnu/asm/unistd_64.h', 'utf8');
   const defined = Array.from(header.matchAll(/^#define __NR_(\w+) (\d+)$/gm), ([, name, number]) => [
     Number(number),

@@ -20,7 +20,7 @@ it('a layer is on, off, or unavailable for a reason', () => {
   expect(reasons('rlimits', errno.EIO)).toEqual(['EIO (i/o error)']);
 });
 
-it('the layers of a start and of the process itself become one list', () => {
+it('the layers of a start and of the process itself are combined', () => {
   const merged = mergeLayers(
     [layerOf('network', 0), layerOf('rlimits', 0), layerOf('no-new-privs', errno.EINVAL)],
     [layerOf('rlimits', -1), layerOf('no-new-privs', 0), layerOf('uid', -1)],

@@ -17,7 +17,7 @@ await describeUsers('a confined process', user => {
   };
   const well = { end: { code: 0, signal: null }, forbidden: null };
 
-  it('goes on to run JavaScript', async () => {
+  it('can still run JavaScript', async () => {
     expect(await life('v8')).toEqual({
       ...well,
       said: [
@@ -35,7 +35,7 @@ await describeUsers('a confined process', user => {
     });
   });
 
-  it('keeps the paths that it asks for, and makes no file beside them', async () => {
+  it('keeps its requested paths, and can create no other file', async () => {
     const [read, write] = ['read', 'write'].map(name => join(folder, `${name}-${user.uid}`));
     for (const path of [read!, write!]) {
       mkdirSync(path);
@@ -65,7 +65,7 @@ await describeUsers('a confined process', user => {
     ['SIGABRT', 134],
     ['SIGHUP', 129],
   ] as const)(
-    'is ended by %s as the first of its namespace, while its thread waits outside of the loop',
+    'is killed by %s as the first of its namespace, while its thread waits outside the loop',
     async (signal, code) => {
       expect(await waiting(0, signal)).toMatchObject({ said: 'confined\n', end: { code, signal: null } });
     },
@@ -75,7 +75,7 @@ await describeUsers('a confined process', user => {
     ['SIGSEGV', 139],
     ['SIGBUS', 135],
     ['SIGABRT', 134],
-  ] as const)('ends by a fault of its own, %s', async (signal, code) => {
+  ] as const)('ends by its own fault, %s', async (signal, code) => {
     const { said, ...rest } = await life('fault', signal);
     expect(rest).toEqual({ end: { code, signal: null }, forbidden: null });
     expect(said[0]).toBe('confined');
@@ -105,7 +105,7 @@ await describeUsers('a confined process', user => {
   });
 
   if (user.uid === 0) {
-    it('takes a uid of its own, with all of its threads', async () => {
+    it('switches to its own uid on all of its threads', async () => {
       const { said, threads, end } = await waiting(54_321);
       expect({ said, end }).toEqual({ said: 'confined\n', end: { code: 143, signal: null } });
       const ids = '54321\t54321\t54321\t54321';

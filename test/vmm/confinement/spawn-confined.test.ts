@@ -54,7 +54,7 @@ describe('a confined process', () => {
     expect(await ran(options)).toEqual({ said: 'one,two words b=c /proc', end: { code: 7, signal: null } });
   });
 
-  it('leads a session of its own, as the first process of its PID namespace', async () => {
+  it('leads its own session, as the first process of its PID namespace', async () => {
     const { said } = await runNode(
       `const [id, session] = fs.readFileSync('/proc/self/stat', 'utf8').split(' ').flatMap((x, i) => i === 0 || i === 5 ? [x] : []);
        console.log(process.pid, id === session)`,
@@ -62,7 +62,7 @@ describe('a confined process', () => {
     expect(said).toBe('1 true');
   });
 
-  it('has the given fds from 3 on, in their order, and no others', async () => {
+  it('has the given fds from 3 on, in order, and no others', async () => {
     const names = ['first', 'second', 'third'];
     const fds = names.map(name => {
       const path = join(folder, name);
@@ -92,7 +92,7 @@ describe('a confined process', () => {
     }
   });
 
-  it('can be ended by SIGKILL, and by SIGTERM with a handler', async () => {
+  it('can be killed by SIGKILL, and by SIGTERM with a handler', async () => {
     const forever = 'setInterval(() => {}, 1e6); fs.writeSync(1, "up")';
     const ready = async (script: string) => {
       const path = join(folder, 'ready');
@@ -113,7 +113,7 @@ describe('a confined process', () => {
     expect(await asked.end).toEqual({ code: 5, signal: null });
   });
 
-  it('that crashes ends with its signal, although it is the first of its namespace', async () => {
+  it('that crashes ends by its signal, although it is the first of its namespace', async () => {
     const koffi = JSON.stringify(join(projectRoot(), 'node_modules/koffi'));
     const fault = `require(${koffi}).load(null).func('size_t strlen(void *)')(8n)`;
     expect(await runNode(fault)).toEqual({ said: '', end: { code: null, signal: 'SIGSEGV' } });
@@ -127,7 +127,7 @@ describe('a confined process', () => {
   });
 });
 
-it('the end of another process than a child can be waited for, but not how it ended', async () => {
+it('a process that is not a child can be waited for, but not its exit status', async () => {
   const { stdout } = await execa('sh', ['-c', 'sleep infinity >/dev/null 2>&1 & echo $!']);
   const pidfd = pidfdOpen(Number(stdout));
   opened.push(pidfd);

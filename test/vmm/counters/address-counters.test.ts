@@ -69,7 +69,7 @@ class Machine {
 const silent = { read: () => 0, write: () => {} };
 
 describe('the address table', () => {
-  test('counts each address by itself, with its space, its owner and the time it took', () => {
+  test('counts each address separately, with its space, its owner and its time', () => {
     const machine = new Machine();
     const [ports, memory] = [machine.bus('port'), machine.bus('memory')];
     ports.claim('com1', 0x3f8, 8, silent);
@@ -88,7 +88,7 @@ describe('the address table', () => {
     expect(machine.others).toBe('0 0 0');
   });
 
-  test('distinguishes a moved device from the one there before', () => {
+  test('distinguishes a moved device from the previous one', () => {
     const machine = new Machine();
     const memory = machine.bus('memory');
     const bar = memory.claim('blk0', 0x1000, 0x1000, silent);
@@ -125,7 +125,7 @@ describe('the address table', () => {
     ['one after the other', (i: number) => 4 * i],
     ['that all have the same low half', (i: number) => i * 2 ** 32],
     ['at random', (i: number) => (Math.imul(i, 0x9e37_79b1) >>> 0) * 2 ** 20],
-  ])('that is full counts the rest together: addresses %s', (_, addressOf) => {
+  ])('that is full sums the rest: addresses %s', (_, addressOf) => {
     const machine = new Machine();
     const memory = machine.bus('memory');
     memory.claim('known', 0xfee0_0000, 4, silent);
@@ -142,7 +142,7 @@ describe('the address table', () => {
     expect(machine.words.length).toBe(machine.layout.words);
   });
 
-  test('forgets those of a region that is released, finds the others, and uses the room again', () => {
+  test('drops the entries of a released region, finds the others, and reuses the space', () => {
     const machine = new Machine();
     const region = (device: string) =>
       machine.timed(machine.blocks.region({ device, space: 'memory', start: 0, size: 4 }));
@@ -168,7 +168,7 @@ describe('the address table', () => {
     expect(found.every(line => line.endsWith(' 1 0 5'))).toBe(true);
   });
 
-  test('times an exit with several accesses by the last one, and none whose region is gone', () => {
+  test('attributes an exit with several accesses to the last one, and none to a released region', () => {
     const machine = new Machine();
     const region = (device: string) => machine.blocks.region({ device, space: 'port', start: 0, size: 4 });
     const [a, b] = [region('a'), region('b')];

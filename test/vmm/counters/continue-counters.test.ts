@@ -38,8 +38,8 @@ function reads({ words, layout }: ReturnType<typeof countersOf>, index: number):
   return found;
 }
 
-describe('counters go on', () => {
-  test('by the names of what they count, wherever that has its blocks', () => {
+describe('counters continue', () => {
+  test('by name, wherever their blocks are', () => {
     const [old, next] = [countersOf(SHAPE), countersOf(LARGER)];
     const com1 = timedRegion(old.blocks, region('com1', 0x3f8));
     old.blocks.queue(queue('blk0'));
@@ -91,7 +91,7 @@ describe('counters go on', () => {
     for (const [word, id] of ids) expect(word).toBe(id);
   });
 
-  test('whatever is in those of a process that its guest has taken over', () => {
+  test('whatever the counters of a subverted process contain', () => {
     const random = new Random(1);
     for (let round = 0; round < 20; round++) {
       const next = countersOf(SHAPE);

@@ -72,7 +72,7 @@ test('regions are released like queues', () => {
   ]);
 });
 
-test('when the machine ends, the last counts stay', () => {
+test('the last counts stay when the machine ends', () => {
   const { blocks, block, words } = rig();
   const counters = blocks.queue(queue('disk0'));
   kick(words, counters, 7);
@@ -82,7 +82,7 @@ test('when the machine ends, the last counts stay', () => {
   expect(blocks.labels.queues).toHaveLength(1);
 });
 
-test('a thousand devices that come and go leave no block behind', () => {
+test('a thousand plugged and unplugged devices leave no block behind', () => {
   const { blocks, words } = rig();
   const before = words.slice();
   for (let round = 0; round < 1000; round++) {
@@ -97,7 +97,7 @@ test('a thousand devices that come and go leave no block behind', () => {
   expect(counts(words)).toEqual(counts(before));
 });
 
-test('the shape has room for every queue of the configuration, and for devices to come', () => {
+test('the shape has room for every queue of the configuration, and for hot-plugged devices', () => {
   const devices = (count: number, queues: number) =>
     Array.from({ length: count }, () => deviceConfig.parse({ type: 'virtio-blk', path: '/d', queues }));
   const none = counterShape({ cpus: 2, devices: [] });

@@ -18,7 +18,7 @@ function memfd(bytes: number, seals: number): number {
 }
 
 describe('shared counters', () => {
-  test('are the same memory for whoever maps them, with the shape in their header', () => {
+  test('are the same memory in every mapping, with the shape in their header', () => {
     const made = createCounters(SHAPE);
     const [machine, manager] = [adoptCounters(made.fd), mapCounters(made.fd, SHAPE)];
     made.closeFd();
@@ -46,7 +46,7 @@ describe('shared counters', () => {
     ['a page too little', bytes - 4096],
     ['a byte too much', bytes + 1],
     ['4 GiB', 2 ** 32],
-  ])('of a machine that passes %s are refused', (_, size) => {
+  ])('of a machine that passes %s are rejected', (_, size) => {
     expect(() => mapCounters(memfd(size, SEALS), SHAPE)).toThrow('do not have the size of this machine');
   });
 
@@ -54,11 +54,11 @@ describe('shared counters', () => {
     ['without seals', 0],
     ['that may be shrunk', libc.F_SEAL_SEAL | libc.F_SEAL_GROW],
     ['whose seals may change', libc.F_SEAL_SHRINK | libc.F_SEAL_GROW],
-  ])('%s are refused', (_, seals) => {
+  ])('%s are rejected', (_, seals) => {
     expect(() => mapCounters(memfd(bytes, seals), SHAPE)).toThrow('the counters are not sealed');
   });
 
-  test('in a file, whose owner could shrink it, are refused', () => {
+  test('in a file, whose owner could shrink it, are rejected', () => {
     const path = join(temporaryFolder(), 'counters');
     writeFileSync(path, new Uint8Array(bytes));
     const fd = openSync(path, 'r+');

@@ -119,7 +119,7 @@ describe('a topology of sockets, cores and threads', () => {
     expect(apicIdsOf(coresOnly(6))).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
-  it('has APIC IDs below the broadcast, whatever 64 vCPUs are made of', () => {
+  it('has APIC IDs below the broadcast ID for any topology of 64 vCPUs', () => {
     for (let cores = 1; cores <= 64; cores++) {
       for (let threads = 1; cores * threads <= 64; threads++) {
         const sockets = Math.floor(64 / (cores * threads));
@@ -153,7 +153,7 @@ describe('a topology of sockets, cores and threads', () => {
     expect(hasFeature(entries, 'cmp_legacy')).toBe(true);
   });
 
-  it('of sockets alone has no hyper-threading bit', () => {
+  it('with sockets only has no hyper-threading bit', () => {
     const entries = guestCpuid(intel, options, {
       topology: { sockets: 4, cores: 1, threads: 1 },
       apicId: 3,
@@ -164,7 +164,7 @@ describe('a topology of sockets, cores and threads', () => {
 });
 
 describe('the hypervisor', () => {
-  it('is shown by default and leaves no trace when hidden', () => {
+  it('is shown by default, and leaves no trace when hidden', () => {
     const shown = guestCpuid(intel, options, alone);
     expect(find(shown, 0x4000_0000).ebx).toBe(0x4b4d_564b);
     expect(hasFeature(shown, 'hypervisor')).toBe(true);
@@ -173,7 +173,7 @@ describe('the hypervisor', () => {
     expect(hasFeature(hidden, 'hypervisor')).toBe(false);
   });
 
-  it('offers the TSC deadline timer where KVM has it', () => {
+  it('offers the TSC deadline timer if KVM supports it', () => {
     expect(hasFeature(guestCpuid(intel, options, alone), 'tsc_deadline_timer')).toBe(true);
     const without = intel.map(entry =>
       entry.function === 1 ? { ...entry, ecx: (entry.ecx & ~(1 << 24)) >>> 0 } : entry,
@@ -186,7 +186,7 @@ describe('the hypervisor', () => {
 describe('removing features', () => {
   const without = (...remove: string[]) => guestCpuid(intel, { ...options, remove }, alone);
 
-  it('clears the bit and nothing else', () => {
+  it('clears only their bit', () => {
     const changed = find(without('cx16'), 1);
     expect(changed.ecx).toBe((find(without(), 1).ecx & ~(1 << 13)) >>> 0);
     expect(changed.edx).toBe(find(without(), 1).edx);
@@ -234,7 +234,7 @@ describe('removing features', () => {
     expect(() => without('-')).toThrow(CpuFeatureError);
   });
 
-  it('has feature names at the bits in the manuals', () => {
+  it('has feature names at the bits defined in the manuals', () => {
     const bit = (number: number, index: number, register: keyof CpuidEntry, name: string) => {
       const all = leaf(number, index, [0xffff_ffff, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]);
       const [changed] = removeFeatures([all], [name]);
@@ -299,7 +299,7 @@ describe('a named CPU model', () => {
     expect(hasFeature(changed, 'avx')).toBe(false);
   });
 
-  it('lists what the host lacks', () => {
+  it('lists the features that the host lacks', () => {
     expect(missingFeatures(intel, { model: 'Haswell', add: ['avx512f'], remove: ['hle'] })).not.toContain(
       'hle',
     );

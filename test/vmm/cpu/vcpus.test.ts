@@ -66,7 +66,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
   test.each([
     [1, 4],
     [2, 8],
-  ])('are %i of %i that there is room for, which the guest does not wait for', async (cpus, maxCpus) => {
+  ])('are %i of at most %i, and the guest does not wait for the others', async (cpus, maxCpus) => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine, { cpus, maxCpus });
     expect(resultOf(await guest.command('smp 50ms'), 'smp')).toMatchObject({ cpus, online: cpus });
@@ -93,7 +93,7 @@ describe('a configuration', () => {
     }
   };
 
-  test('must have as many vCPUs as its topology', () => {
+  test('must match its topology in vCPUs', () => {
     const topology = { sockets: 2, cores: 2, threads: 2 };
     expect(problems({ cpus: 8, topology })).toBeNull();
     expect(problems({ cpus: 6, topology })).toBe(
@@ -101,7 +101,7 @@ describe('a configuration', () => {
     );
   });
 
-  test('pins no more vCPUs than there are', () => {
+  test('pins no more vCPUs than it has', () => {
     expect(problems({ cpus: 1, pin: [0, 1] })).toBe('pin: 2 host CPUs for 1 vCPU');
   });
 

@@ -64,7 +64,7 @@ describe('the pins', () => {
     expect(of(23)).toEqual([{ gsi: 23, irqchip: 2, pin: 23 }]);
   });
 
-  it('are asserted while any of their wires is', () => {
+  it('are asserted while any of their lines is', () => {
     vm.take();
     const [first, second] = [interrupts.line(17), interrupts.line(17)];
     first.set(true);
@@ -76,11 +76,11 @@ describe('the pins', () => {
     expect(vm.take()).toEqual(['line 17 down']);
   });
 
-  it('are only those of the IOAPIC', () => {
+  it("are limited to the IOAPIC's", () => {
     expect(() => interrupts.line(24)).toThrow('GSI 24 is not a pin');
   });
 
-  it('take eventfds of several devices, beside the levels of others', () => {
+  it('accept eventfds of several devices, besides the levels of others', () => {
     vm.take();
     const [first, second] = [interrupts.line(18), interrupts.line(18)];
     const [trigger, resample, edge] = [newEventfd(), newEventfd(), newEventfd()];
@@ -118,7 +118,7 @@ describe('the pins', () => {
     expect(interrupts.save()).toEqual(state);
   });
 
-  it('that nothing asserts after a load fall', () => {
+  it('that nothing asserts are deasserted after a load', () => {
     interrupts.load({ lines: Uint8Array.of(9, 20) });
     vm.take();
     interrupts.settle();
@@ -269,7 +269,7 @@ describe('GSIs', () => {
     expect(vm.take()).toEqual(['routes', 'assign 24']);
   });
 
-  it('run out: then the machine thread sends the messages, and the user is told once', () => {
+  it('run out: then the machine thread sends the messages, which is reported once', () => {
     const fd = newEventfd();
     const vectors = Array.from({ length: MAX_MSI_ROUTES }, () => {
       const vector = interrupts.allocateMsi();

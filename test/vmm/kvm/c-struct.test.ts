@@ -39,7 +39,7 @@ describe('Struct', () => {
     expect(bytes[5 + shape.size]).toBe(0xaa);
   });
 
-  it('says which field of the value is wrong', () => {
+  it('names the invalid field', () => {
     const good = shape.read(new Uint8Array(shape.size));
     const write = (change: object) => shape.encode({ ...good, ...change } as typeof good);
     expect(() => write({ id: 5 })).toThrow('shape.id must be a bigint');

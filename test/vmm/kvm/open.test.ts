@@ -6,7 +6,7 @@ const owner = new LocalOwner();
 afterEach(() => owner.release());
 
 describe('opening KVM', () => {
-  it('tells users without permission which group to join', () => {
+  it('names the group to join for users without permission', () => {
     expect(openAdvice('/dev/kvm', 'EACCES', new Set())).toBe(
       'no permission for /dev/kvm: run `sudo usermod -aG kvm $USER`, then log in again',
     );
@@ -20,7 +20,7 @@ describe('opening KVM', () => {
     expect(() => Kvm.open(owner, '/dev/no-such-device')).toThrow(KvmError);
   });
 
-  it('refuses a device that is not KVM, and closes it', () => {
+  it('rejects a device that is not KVM, and closes it', () => {
     expect(() => Kvm.open(owner, '/dev/null')).toThrow('/dev/null is not KVM');
     expect(owner.fds.size).toBe(0);
   });

@@ -20,7 +20,7 @@ function pageWith(fill: (bytes: Uint8Array) => void): RunPage {
 const words = (...values: bigint[]) => [...values, ...Array(16 - values.length).fill(0n)];
 
 describe('a kvm_run page', () => {
-  it('reports an emulation failure with the instruction', () => {
+  it('reports an emulation failure with its instruction', () => {
     const page = pageWith(bytes => {
       const insn_bytes = new Uint8Array(15).fill(0x90);
       insn_bytes.set([0x0f, 0x01, 0xca]);
@@ -43,7 +43,7 @@ describe('a kvm_run page', () => {
     expect(without(3, 1n).internalError).toEqual({ suberror: 3, data: [1n, 0xffn], instruction: null });
   });
 
-  it('stays inside its fields when the counts are too large', () => {
+  it('stays within its fields when the counts are too large', () => {
     const internal = pageWith(bytes =>
       kvmRunInternal.write(bytes, { suberror: 2, ndata: 2 ** 32 - 1, data: words(1n) }, UNION),
     );

@@ -47,7 +47,7 @@ function memoryExit(isWrite: boolean, length: number, data = new Uint8Array(8)):
 }
 
 describe('an exit for a port', () => {
-  test('of a string instruction reaches the device once for each item', () => {
+  test('of a string instruction reaches the device once per item', () => {
     const { buses, ports } = machine();
     const run = portExit(EXIT_IO.OUT, 2, 3);
     [0x1111, 0x2222, 0x3333].forEach((value, i) => {
@@ -61,7 +61,7 @@ describe('an exit for a port', () => {
     ]);
   });
 
-  test('of a string instruction that reads gets an answer for each item, and no more', () => {
+  test('of a string instruction that reads gets one value per item, and no more', () => {
     const { buses } = machine();
     const run = portExit(EXIT_IO.IN, 4, 3);
     answerAccess(run, buses);
@@ -70,7 +70,7 @@ describe('an exit for a port', () => {
 });
 
 describe('an exit for memory', () => {
-  test('of 8 bytes reaches the device as two of 4, low half first', () => {
+  test('of 8 bytes reaches the device as two accesses of 4, low half first', () => {
     const { buses, memory } = machine();
     answerAccess(memoryExit(true, 8, Uint8Array.of(1, 0, 0, 0, 2, 0, 0, 0)), buses);
     expect(memory.written).toEqual([
@@ -79,7 +79,7 @@ describe('an exit for memory', () => {
     ]);
   });
 
-  test('that reads gets its answer in the page', () => {
+  test('that reads gets its value in the run page', () => {
     const { buses } = machine();
     const run = memoryExit(false, 4);
     answerAccess(run, buses);
@@ -87,7 +87,7 @@ describe('an exit for memory', () => {
   });
 });
 
-test('an exit of another kind is not answered', () => {
+test('an exit of another kind is not handled', () => {
   const run = new RunPage(0n, new ArrayBuffer(3 * 4096));
   run.data.setUint32(kvmRun.offset('exit_reason'), EXIT.SHUTDOWN, true);
   expect(answerAccess(run, machine().buses)).toBe(false);

@@ -9,6 +9,6 @@ test('a clock starts at UTC, local time or a time', () => {
   expect(now + clockOffset('2006-06-17', now)).toBe(Date.UTC(2006, 5, 17));
 });
 
-test.each(['', 'UTC', '2006-13-01', '2006-06-17 16:01', 'tomorrow'])('"%s" is none', text => {
+test.each(['', 'UTC', '2006-13-01', '2006-06-17 16:01', 'tomorrow'])('rejects "%s"', text => {
   expect(isClockStart(text)).toBe(false);
 });

@@ -27,7 +27,7 @@ const PAUSE = { command: 'pause', arguments: {} } as const;
 const PING = { command: 'ping', arguments: {} } as const;
 const done = { kind: 'reply', error: null, result: null };
 
-test('a command is replied to when it has been carried out, once', () => {
+test('a command is replied to once, when it has been executed', () => {
   const { send, stopVcpus, replies, commands } = commandsOf();
   send(1, PAUSE);
   send(2, PING);
@@ -45,14 +45,14 @@ test('a command gets its arguments', () => {
   expect(replies()).toEqual([{ ...done, id: 7 }]);
 });
 
-test.each(['frobnicate', 'toString', '__proto__'])('an unknown command is refused: %s', command => {
+test.each(['frobnicate', 'toString', '__proto__'])('an unknown command is rejected: %s', command => {
   const { send, replies } = commandsOf();
   send(3, { command, arguments: {} } as unknown as MachineCommand);
   const error = 'this machine does not know that command: restart it';
   expect(replies()).toEqual([{ kind: 'reply', id: 3, error, result: null }]);
 });
 
-test('commands that the end of the machine leaves open are replied to then', () => {
+test('commands that are pending at the end of the machine are replied to', () => {
   const { send, replies, commands } = commandsOf();
   send(1, PAUSE);
   send(2, PAUSE);
@@ -63,7 +63,7 @@ test('commands that the end of the machine leaves open are replied to then', () 
   ]);
 });
 
-test('a manager gets no reply to the commands of the one before it', () => {
+test('a manager gets no reply to the commands of the previous one', () => {
   const { send, stopVcpus, replies, commands } = commandsOf();
   send(1, PAUSE);
   commands.forget();

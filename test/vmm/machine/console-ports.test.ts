@@ -5,7 +5,7 @@ import { SerialConsole } from '../../../src/vmm/machine/serial-console.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
 
 describe('console ports', () => {
-  test('are numbered as they are opened; devices that name the same one share it', () => {
+  test('are numbered as they are opened, and shared by devices that name the same one', () => {
     const printed: string[] = [];
     const clock = new DeviceClock();
     const ports = new ConsolePorts(

@@ -20,7 +20,7 @@ const BODY = `title: 't', description: 'd', bus: 'pci'`;
 const CREATE = `const pci = new PciFunction(name, { vendor: 1, device: ID, revision: 0, classCode: 0 });
   return { device: { name, reset() {}, save: () => ({}), load() {} }, pci };`;
 
-test('a TypeScript file is loaded with what it imports, and uses the classes of this program', () => {
+test('a TypeScript file is loaded with its imports, and uses the classes of this program', () => {
   file('ids.ts', 'export const ID: number = 0x77;');
   const path = file(
     'one.ts',
@@ -33,7 +33,7 @@ export default defineDevice({ type: 'one', ${BODY}, create(services: MachineServ
   expect(pci!.config.u16(2)).toBe(0x77);
 });
 
-test('so is the example, and a JavaScript file', () => {
+test('the example and a JavaScript file are loaded', () => {
   const example = join(projectRoot(), 'examples/device/tick-counter.ts');
   const script = file(
     'two.mjs',
@@ -48,14 +48,14 @@ test.each([
   ['enum.ts', 'enum Color { red }\nexport default {};', /enum/i],
   ['import.ts', `import './nowhere.ts';`, /Cannot find module .*nowhere\.ts/],
   ['throws.ts', `const none: any = null;\nexport default none.type;`, /reading 'type'.* \(throws\.ts:2\)/],
-])('%s cannot be loaded, and the reason is given', (name, text, reason) => {
+])('%s cannot be loaded, with the reason', (name, text, reason) => {
   const path = text === null ? join(folder, name) : file(name, text);
   const load = () => loadDeviceModules([path]);
   expect(load).toThrow(`device module ${path} cannot be loaded: `);
   expect(load).toThrow(reason);
 });
 
-test('types are unique, and files listed once', () => {
+test('types are unique, and files are listed once', () => {
   const of = (name: string, type: string) =>
     file(name, `${HEAD}\nexport default defineDevice({ type: '${type}', ${BODY}, create() {} });`);
   const [a, b, own] = [of('a.ts', 'same'), of('b.ts', 'same'), of('own.ts', 'virtio-blk')];
@@ -65,11 +65,11 @@ test('types are unique, and files listed once', () => {
   expect(() => loadDeviceModules([folder])).toThrow('cannot be loaded: it is no file');
 });
 
-test('a file that exports something else says what is missing', () => {
+test('a file without the right export is rejected with what is missing', () => {
   expect(() => loadDeviceModules([file('other.ts', 'export default 7;')])).toThrow('is not a device module');
 });
 
-test('the place of an error is the innermost line in one of the files', () => {
+test('the location of an error is the innermost line in one of the files', () => {
   const path = file(
     'late.ts',
     `${HEAD}\nfunction inner(): never {\n  throw new Error('late');\n}

@@ -4,7 +4,7 @@ import { EventLimit } from '../../../src/vmm/machine/event-limit.ts';
 const event = (text: string) => ({ at: 5, level: 'error', text }) as const;
 const texts = (events: readonly { readonly text: string }[]) => events.map(({ text }) => text);
 
-test('a burst is admitted, then one event a second, each after the number of those that were dropped', () => {
+test('admits a burst, then one event a second, with the number of dropped ones', () => {
   const limit = new EventLimit();
   const admitted = Array.from({ length: 1000 }, (_, index) => limit.admit(event(`${index}`), 0)).flat();
   expect(texts(admitted)).toEqual(Array.from({ length: 20 }, (_, index) => `${index}`));
@@ -20,7 +20,7 @@ test('a burst is admitted, then one event a second, each after the number of tho
   ]);
 });
 
-test('what was dropped last can be asked for', () => {
+test('reports the number dropped last on request', () => {
   const limit = new EventLimit({ burst: 1, everyMs: 10 });
   expect(limit.rest(7)).toEqual([]);
   for (let index = 0; index < 4; index++) limit.admit(event('x'), 0);
@@ -30,7 +30,7 @@ test('what was dropped last can be asked for', () => {
   expect(limit.rest(8)).toEqual([]);
 });
 
-test('a long silence earns no more than one burst', () => {
+test('allows no more than one burst after a long pause', () => {
   const limit = new EventLimit({ burst: 3, everyMs: 10 });
   const admitted = Array.from({ length: 10 }, () => limit.admit(event('x'), 1_000_000));
   expect(admitted.flat()).toHaveLength(3);

@@ -17,7 +17,7 @@ const header = (length: number, kind: number = FRAME.message) => {
 };
 
 describe('frames', () => {
-  test('come out as they went in, however the stream is cut', () => {
+  test('arrive unchanged, however the stream is split', () => {
     const sent = [
       messageFrame({ kind: 'state', state: 'running' }),
       portFrame(7, Buffer.from('hello')),
@@ -44,7 +44,7 @@ describe('frames', () => {
     }
   });
 
-  test('do not change with the buffer that they came in', () => {
+  test('do not change with the buffer that they arrived in', () => {
     const reader = new FrameReader();
     const buffer = Buffer.from(portFrame(1, Buffer.from('abcdef')));
     expect(reader.push(buffer.subarray(0, 7))).toEqual([]);
@@ -55,11 +55,11 @@ describe('frames', () => {
     expect(Buffer.from(portOf(frame!).bytes).toString()).toBe('abcdef');
   });
 
-  test.each([0, 2 ** 22 + 1, 2 ** 31, 2 ** 32 - 1])('of %i bytes are refused by their header', length => {
+  test.each([0, 2 ** 22 + 1, 2 ** 31, 2 ** 32 - 1])('of %i bytes are rejected by their header', length => {
     expect(() => new FrameReader().push(header(length))).toThrow(`a frame of ${length} bytes is not valid`);
   });
 
-  test('of the largest size that come byte by byte are not copied for each byte', () => {
+  test('of the largest size that arrive byte by byte are not copied for each byte', () => {
     const reader = new FrameReader();
     const bytes = 2 ** 22 - 1;
     reader.push(header(bytes + 1, FRAME.port));
@@ -82,7 +82,7 @@ describe('frames', () => {
     expect(copied).toBeLessThan(4 * bytes);
   });
 
-  test('with a message that is no JSON throw', () => {
+  test('with a message that is not JSON throw', () => {
     const [frame] = new FrameReader().push(Buffer.concat([header(4), Buffer.from('{"a')]));
     expect(() => messageOf(frame!)).toThrow(SyntaxError);
   });

@@ -61,7 +61,7 @@ describe('the files of a machine', () => {
     expect([files.disks, isLocked()]).toEqual([[], false]);
   });
 
-  test('are what it boots from, whatever its path leads to later', () => {
+  test('are its boot files, whatever their paths refer to later', () => {
     const path = join(folder, 'kernel');
     writeFileSync(path, 'first');
     const files = new HostFiles(owner);
@@ -75,7 +75,7 @@ describe('the files of a machine', () => {
   });
 });
 
-describe('the files of a machine that another process had', () => {
+describe('the files of a machine from another process', () => {
   /** As they are received from it. */
   const given = (change: Partial<DiskOptions> = {}) => ({
     disks: [
@@ -95,7 +95,7 @@ describe('the files of a machine that another process had', () => {
     images: [{ path: '/boot/vmlinux', fd: openSync(options.path, 'r') }],
   });
 
-  test('are not opened again', () => {
+  test('are not reopened', () => {
     const passed = given();
     const files = new HostFiles(owner, passed);
     const { disk, owner: own } = files.openDisk(options);
@@ -109,13 +109,13 @@ describe('the files of a machine that another process had', () => {
     expect(files.disks).toMatchObject([{ path: options.path, size: 2 * SIZE }]);
   });
 
-  test('must have each disk that a device has', () => {
+  test('must include every disk of a device', () => {
     const files = new HostFiles(owner, given({ readonly: true }));
     expect(() => files.openDisk(options)).toThrow(`the disk ${options.path} was not passed`);
     expect(() => files.checkGiven()).toThrow(`no device has the disk ${options.path}`);
   });
 
-  test('may have the same disk twice, for two devices', () => {
+  test('may include the same disk twice, for two devices', () => {
     const [one, two] = [given({ readonly: true }), given({ readonly: true })];
     closeSync(two.images[0]!.fd);
     const files = new HostFiles(owner, { ...one, disks: [...one.disks, ...two.disks] });

@@ -49,7 +49,7 @@ const left = (down: boolean) => ({ kind: 'button', code: BUTTON.left, down }) as
 const at = (x: number, y: number) => ({ kind: 'position', x, y }) as const;
 
 describe('keys', () => {
-  test('go to the last keyboard that the guest uses, and to the first one if it uses none', () => {
+  test('go to the last keyboard that the guest uses, or to the first one if it uses none', () => {
     const [first, second, third] = [new Keyboard(), new Keyboard(), new Keyboard()];
     const devices = built(...[first, second, third].map(keyboard => ({ keyboard })));
     const input = new MachineInput();
@@ -82,7 +82,7 @@ describe('keys', () => {
     expect([first.got, second.got]).toEqual([[-KEY.a, KEY.a], [KEY.a]]);
   });
 
-  test('that a keyboard has no room for are left, and not held', () => {
+  test('that a keyboard has no room for are rejected, and not held', () => {
     const [first, second] = [new Keyboard(), new Keyboard()];
     const devices = built({ keyboard: first }, { keyboard: second });
     const input = new MachineInput();
@@ -95,7 +95,7 @@ describe('keys', () => {
 });
 
 describe('a pointer', () => {
-  test('gets positions as they are, or as motion', () => {
+  test('receives positions unchanged, or as motion', () => {
     const [mouse, tablet] = [new Pointer(false), new Pointer(true)];
     const devices = built({ pointer: mouse }, { pointer: tablet });
     const input = new MachineInput();
@@ -110,7 +110,7 @@ describe('a pointer', () => {
     expect(() => input.pass([], [left(true)])).toThrow('the VM has no mouse');
   });
 
-  test('moves as far as a client does that clicks and turns the wheel', () => {
+  test('moves as far as a client that clicks and turns the wheel', () => {
     const mouse = new Pointer(false);
     const devices = built({ pointer: mouse });
     const input = new MachineInput();

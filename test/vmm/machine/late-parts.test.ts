@@ -26,7 +26,7 @@ function partsOf(texts: Readonly<Record<string, string>>, core = {}) {
   return { path, index, required, parts: new LateParts(path, DIGEST, index, core, require) };
 }
 
-test('a part is evaluated when it is loaded first, and once', () => {
+test('a part is evaluated once, when it is first loaded', () => {
   const { parts } = partsOf({
     first: 'module.exports = { at: Symbol("first") };',
     second: 'throw new Error("it is evaluated")',
@@ -38,7 +38,7 @@ test('a part is evaluated when it is loaded first, and once', () => {
   expect(() => parts.load('second')).toThrow('it is evaluated');
 });
 
-test('a part imports other parts, modules of the program and what Node has', () => {
+test("a part imports other parts, modules of the program and Node's modules", () => {
   class Model {}
   const { parts, required } = partsOf(
     {
@@ -55,25 +55,25 @@ test('a part imports other parts, modules of the program and what Node has', () 
   expect(required).toEqual(['node:path']);
 });
 
-test('a part knows where it is, as modules in CommonJS format do', () => {
+test('a part knows its location, like CommonJS modules', () => {
   const { parts, path } = partsOf({ one: 'module.exports = { __filename, __dirname };' });
   expect(parts.load('one')).toEqual({ __filename: path, __dirname: dirname(path) });
 });
 
-test('exports that the bundler has made getters become values', () => {
+test('exports that the bundler turned into getters become values', () => {
   const { parts } = partsOf({
     one: 'Object.defineProperty(exports, "a", { get: () => 1, enumerable: true })',
   });
   expect(Object.getOwnPropertyDescriptor(parts.load('one'), 'a')).toMatchObject({ value: 1 });
 });
 
-test('parts can be loaded when an upgrade has removed their file', () => {
+test('parts can be loaded after an upgrade has removed their file', () => {
   const { parts, path } = partsOf({ one: 'exports.a = 1;' });
   rmSync(path);
   expect(parts.load('one')).toEqual({ a: 1 });
 });
 
-test('the file of another version is refused, and one that is cut off', () => {
+test('the file of another version is rejected, and a truncated one', () => {
   const { path, index, parts } = partsOf({ one: 'exports.a = 1;' });
   expect(() => new LateParts(path, 'e'.repeat(64), index, {}, () => {})).toThrow(
     `${path} belongs to another version of vring: reinstall vring, or start the VM again`,
@@ -83,7 +83,7 @@ test('the file of another version is refused, and one that is cut off', () => {
   expect(() => parts.load('two')).toThrow(`${path} has no part two`);
 });
 
-test('the file is closed with the parts, and when it is refused', () => {
+test('the file is closed with the parts, and when it is rejected', () => {
   const fds = openFds();
   const { path, index, parts } = partsOf({ one: 'exports.a = 1;' });
   expect(openFds()).toBe(fds + 1);

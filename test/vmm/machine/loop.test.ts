@@ -35,7 +35,7 @@ test('timers fire during a constant stream of exits', () => {
   expect(exits).toBeGreaterThan(0);
 });
 
-test('it says once that it is idle, and not while there is something to do', () => {
+test('reports once that it is idle, and not while there is work', () => {
   // An exit, then nothing any more.
   const counts = [1, 0, 0, 0];
   const waits: (bigint | null)[] = [];
@@ -67,7 +67,7 @@ test('it says once that it is idle, and not while there is something to do', () 
   expect(waits).toEqual([1_000_000_000n, 1_000_000_000n, null, null]);
 });
 
-test('what a callback leaves for soon is not left until something happens', () => {
+test("a callback's deferred work does not wait for an event", () => {
   const waits: (bigint | null)[] = [];
   const native = {
     wait: (timeout: bigint | null) => {
@@ -92,7 +92,7 @@ test('what a callback leaves for soon is not left until something happens', () =
   expect(idle).toBe(1);
 });
 
-test('a watch may be canceled twice, and then leaves a later one of the same fd alone', () => {
+test('a watch may be canceled twice without affecting a later one of the same fd', () => {
   const watched = new Set<number>();
   const native = {
     watchEventFd: (fd: number) => {

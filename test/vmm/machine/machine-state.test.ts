@@ -81,7 +81,7 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
     [4, 2],
     [5, 1],
     [6, 1],
-  ])('is the same once loaded, and both go on from it (%i, %i vCPUs)', (seed, cpus) => {
+  ])('is the same once loaded, and both machines continue from it (%i, %i vCPUs)', (seed, cpus) => {
     const random = new Random(seed);
     const disk = newDisk();
     const command = 'blk soak 60; rng 64; halt';
@@ -119,7 +119,7 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
     expect(resultOf(from.output, 'blk-soak')).toMatchObject({ rounds: 60, ...SOUND });
   });
 
-  test('can be loaded into the machine that it came from, and back again', () => {
+  test('can be loaded into the machine that saved it, and back again', () => {
     const disk = newDisk();
     const machine = machineWith('run="blk soak 30; halt"', disk);
     let loads = 0;
@@ -164,7 +164,7 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
     ['without chips', /interrupt controllers/, state => Object.assign(state, { chips: {} })],
     ['without clocks', /clock/, state => Object.assign(state, { clock: {} })],
     ['without vCPUs', /had 0 vCPUs/, state => Object.assign(state, { vcpus: null })],
-  ])('%s is refused', (_what, message, damage) => {
+  ])('%s is rejected', (_what, message, damage) => {
     const { machine } = machineWith('', newDisk());
     const state = structuredClone(machine.save());
     machine.load(structuredClone(state));

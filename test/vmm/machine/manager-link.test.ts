@@ -86,7 +86,7 @@ function arrived(fd: number, reader: FrameReader): unknown[] {
 }
 
 describe('a link to a manager', () => {
-  test('delivers messages, keys and fds in the order in which they were sent', () => {
+  test('delivers messages, keys and fds in order', () => {
     const { link, manager } = linked();
     const frames = [messageFrame({ kind: 'collected' }), portFrame(0, Buffer.from('abc'))];
     sendNow(manager, Buffer.concat(frames), [manager]);
@@ -102,7 +102,7 @@ describe('a link to a manager', () => {
     ['a frame of 4 GiB', Buffer.from([255, 255, 255, 255, 1])],
     ['a message that is no JSON', Buffer.from([3, 0, 0, 0, 1, 0x7b, 0x22])],
     ['an empty frame', Buffer.from([0, 0, 0, 0, 1])],
-  ])('closes on %s, with the fds that came along', (_, garbage) => {
+  ])('closes on %s, with the fds received', (_, garbage) => {
     const { link, manager } = linked();
     const before = openFds();
     sendNow(manager, messageFrame({ kind: 'collected' }));
@@ -116,7 +116,7 @@ describe('a link to a manager', () => {
     expect(openFds()).toBe(before - 1);
   });
 
-  test('carries out what its manager sent before it died, with the fds that came along', () => {
+  test('executes what its manager sent before it died, with the fds received', () => {
     const { link, manager } = linked();
     const before = openFds();
     const nowhere = openSync('/dev/null', 'r');
@@ -131,7 +131,7 @@ describe('a link to a manager', () => {
     expect(openFds()).toBe(before - 2);
   });
 
-  test('sends what a full socket did not take once there is room, up to date by then', () => {
+  test('sends what did not fit in a full socket once there is room, up to date by then', () => {
     const { link, report, manager } = linked();
     const flood = () => {
       for (let round = 0; round < 5000; round++) {
@@ -159,7 +159,7 @@ describe('a link to a manager', () => {
     expect(frames.at(-1)).toEqual({ kind: 'state', state: 'running' });
   });
 
-  test('has a manager after its own is gone, and tells that one everything', () => {
+  test('accepts another manager after its own is gone, and sends it everything', () => {
     const { link, report, manager } = linked();
     const path = join(temporaryFolder(), 'machine.sock');
     const listener = socket(AF_UNIX, SOCK_STREAM);

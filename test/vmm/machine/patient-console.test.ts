@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { PatientConsole } from '../../../src/vmm/machine/patient-console.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
 
-test('has room for what its reader has read, and says when there is some again', () => {
+test('has room for as much as its reader has read, and notifies when there is room again', () => {
   const clock = new DeviceClock();
   let unread = 0;
   let written = 0;

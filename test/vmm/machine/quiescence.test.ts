@@ -60,7 +60,7 @@ function running(names?: string[]) {
 }
 
 describe('quiescence', () => {
-  test('runs from its start on, without a note to the guest that it was stopped', () => {
+  test('runs from its start on, without notifying the guest of a stop', () => {
     const { start, taken, quiescence } = rig();
     expect(quiescence).toMatchObject({ running: false, quiesced: true });
     start();
@@ -69,7 +69,7 @@ describe('quiescence', () => {
     expect(quiescence).toMatchObject({ running: true, quiesced: false });
   });
 
-  test('stops vCPUs before devices, and says when each of them has', () => {
+  test('stops vCPUs before devices, and reports when each has stopped', () => {
     const { hold, vcpus, devices, taken, quiescence } = running();
     const release = hold('reset');
     expect(taken()).toEqual(['pause 0', 'pause 1']);
@@ -87,7 +87,7 @@ describe('quiescence', () => {
     expect(taken()).toEqual(['blk0 resumes', 'blk1 resumes', 'note', 'run 0', 'run 1']);
   });
 
-  test('a machine that something else holds stays stopped', () => {
+  test('keeps a machine stopped that has another hold', () => {
     const { hold, vcpus, devices, taken, quiescence } = running(['blk0']);
     const unpause = hold('pause');
     for (const index of [0, 1]) vcpus.parked(index);
@@ -104,7 +104,7 @@ describe('quiescence', () => {
     expect(quiescence.running).toBe(true);
   });
 
-  test('a hold that ends early is not told, and what comes too late is not heard', () => {
+  test('does not notify a hold that ended early, and ignores late completions', () => {
     const { hold, vcpus, devices, taken, quiescence } = running(['blk0']);
     hold('first')();
     expect(taken()).toEqual(['pause 0', 'pause 1', 'run 0', 'run 1']);
@@ -123,7 +123,7 @@ describe('quiescence', () => {
     expect(quiescence.quiesced).toBe(true);
   });
 
-  test('nobody is told that it is quiesced while somebody is at work on it', () => {
+  test('does not report the quiesced state while a holder is using it', () => {
     const { hold, vcpus, devices, taken, quiescence, log } = running(['blk0']);
     let finish = (_then: () => void) => {};
     const release = quiescence.hold({
@@ -145,7 +145,7 @@ describe('quiescence', () => {
     expect(quiescence.running).toBe(true);
   });
 
-  test('a hold may end in its own event', () => {
+  test('allows a hold to end in its own callback', () => {
     const { quiescence, vcpus, devices } = running(['blk0']);
     const release = quiescence.hold({ quiesced: () => release() });
     for (const index of [0, 1]) vcpus.parked(index);
@@ -155,7 +155,7 @@ describe('quiescence', () => {
   });
 });
 
-test('a machine that has ended does not run again, whoever lets go of it', () => {
+test('a machine that has ended does not run again when its holds end', () => {
   const { devices, vcpus, quiescence, taken, hold } = running(['blk0']);
   const release = hold('snapshot');
   for (const index of [0, 1]) vcpus.parked(index);

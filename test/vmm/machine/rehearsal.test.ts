@@ -14,7 +14,7 @@ describe.skipIf(noKvm !== null)(onKvm('a rehearsal'), () => {
     for (const fd of [manager, machine]) close(fd);
   });
 
-  test('ends at once when the manager wants a machine', () => {
+  test('ends at once when the manager needs a machine', () => {
     const [manager, machine] = socketPair();
     write(manager, new Uint8Array(1));
     expect(rehearse(machine)).toMatchObject({ crashed: false, reason: 'the rehearsal is over' });

@@ -17,7 +17,7 @@ const kinds = (report: MachineReport) => saidBy(report).map(({ kind }) => kind);
 const said = (report: MachineReport, kind: string) => saidBy(report).filter(message => message.kind === kind);
 
 describe('a report', () => {
-  test('says what changed last, first things first, and the end at the end', () => {
+  test('sends the latest changes, the most important first and the end last', () => {
     const report = new MachineReport();
     report.ended(END);
     report.ending(END);
@@ -44,7 +44,7 @@ describe('a report', () => {
     expect(report.next()).toBeNull();
   });
 
-  test('says nothing of what stays the same', () => {
+  test('sends nothing that has not changed', () => {
     const report = new MachineReport();
     report.built(TOPOLOGY);
     report.entered('running');
@@ -57,7 +57,7 @@ describe('a report', () => {
     expect(kinds(report)).toEqual(['topology']);
   });
 
-  test('tells another manager everything again, but not what was meant for the one before', () => {
+  test('sends everything to another manager again, but not replies to the previous one', () => {
     const report = new MachineReport();
     report.built(TOPOLOGY);
     report.entered('running');
@@ -79,7 +79,7 @@ describe('a report', () => {
     ]);
   });
 
-  test('keeps the end of what was printed while nobody listened', () => {
+  test('keeps the last output from while no manager was connected', () => {
     const report = new MachineReport();
     for (let line = 0; line < 100_000; line++) report.printed(0, Buffer.from(`${line}\n`));
     const text = saidBy(report)
@@ -90,7 +90,7 @@ describe('a report', () => {
     expect(kinds(report)).toEqual([]);
   });
 
-  test('skips what was overwritten while its first part was on its way', () => {
+  test('skips output that was overwritten while its first part was being sent', () => {
     const report = new MachineReport();
     report.printed(0, Buffer.alloc(60_000, 'a'));
     report.next();
@@ -101,7 +101,7 @@ describe('a report', () => {
     expect(text).toBe('b'.repeat(65_536));
   });
 
-  test('takes no more memory however much happens while nobody listens', () => {
+  test('uses bounded memory however much happens without a manager', () => {
     const report = new MachineReport();
     const flood = () => {
       for (let round = 0; round < 20_000; round++) {
@@ -130,7 +130,7 @@ describe('a report', () => {
     });
   });
 
-  test('disk errors are events, and a state that ends with them', () => {
+  test('reports disk errors as events, and as a state that ends with them', () => {
     const report = new MachineReport();
     report.diskFailed('blk0', 'write at sector 8 failed: ENOSPC (No space left on device)');
     report.diskFailed('blk1', 'flush failed: EIO (I/O error)');
@@ -157,7 +157,7 @@ describe('a report', () => {
     expect(saidBy(report)).toEqual([]);
   });
 
-  test('devices that the machine waits for are shown until they answer', () => {
+  test('lists devices that the machine waits for until they respond', () => {
     const report = new MachineReport();
     report.draining([]);
     expect(saidBy(report)).toEqual([]);
@@ -180,7 +180,7 @@ describe('a report', () => {
   });
 });
 
-test('devices that the machine waits for have a reason each', () => {
+test('devices that the machine waits for have their own reason each', () => {
   const report = new MachineReport();
   report.draining(['blk0', 'tick0', 'blk1'], device =>
     device === 'tick0' ? 'it has not stopped' : undefined,
@@ -199,7 +199,7 @@ test('devices that the machine waits for have a reason each', () => {
   ]);
 });
 
-describe('a report that another process goes on with', () => {
+describe('a report that another process continues', () => {
   const TAKEN = { from: '1.0.0', stoodStillMs: 12 };
 
   /** What the one after `report` has to say first. */
@@ -209,7 +209,7 @@ describe('a report that another process goes on with', () => {
     return next;
   }
 
-  test('says nothing twice, and leaves nothing out', () => {
+  test('sends nothing twice, and omits nothing', () => {
     const report = new MachineReport();
     report.printed(0, Buffer.from('known '));
     report.happened('info', 'known');
@@ -248,7 +248,7 @@ describe('a report that another process goes on with', () => {
     expect(again.map(({ kind }) => kind)).not.toContain('taken-over');
   });
 
-  test('keeps the end of what was printed, by its number', () => {
+  test('keeps the last output, by its number', () => {
     const report = new MachineReport();
     for (let line = 0; line < 20_000; line++) report.printed(0, Buffer.from(`line ${line}\n`));
     saidBy(report);
@@ -264,7 +264,7 @@ describe('a report that another process goes on with', () => {
     expect(replay).toMatch(/line 19998\nline 19999\nend$/);
   });
 
-  test('only gives answers meanwhile, and says at last that the other one goes on', () => {
+  test('only sends replies in the meantime, and finally reports that the other process continues', () => {
     const report = new MachineReport();
     report.freeze();
     report.printed(0, Buffer.from('text'));
@@ -276,7 +276,7 @@ describe('a report that another process goes on with', () => {
     expect(saidBy(report)).toMatchObject([{ kind: 'reply', id: 4 }, { kind: 'handed-over' }]);
   });
 
-  test('goes on itself after all', () => {
+  test('continues itself if the hand-over fails', () => {
     const report = new MachineReport();
     report.printed(0, Buffer.from('one '));
     report.freeze();

@@ -58,7 +58,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
     [3, 4, true],
     [4, 1, true],
   ])(
-    'is as after power-on, whatever its guest was at (%i, %i vCPUs, mergeable: %s)',
+    'has its power-on state, whatever its guest did (%i, %i vCPUs, mergeable: %s)',
     (seed, cpus, mergeable) => {
       const random = new Random(seed);
       const options = { cpus, memory: { bytes: 32 * MiB, mergeable } };
@@ -120,7 +120,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
     expect(seen).toEqual([...seen].sort((a, b) => (a < b ? -1 : 1)));
   });
 
-  test('has its loop go on while much memory is emptied, and is nobody else’s meanwhile', () => {
+  test('keeps its loop running while much memory is cleared, and is exclusive in the meantime', () => {
     const machine = machineWith('run="blk soak 20; halt"', { memory: { bytes: 600 * MiB } });
     const { machine: life } = machine;
     const log: string[] = [];
@@ -145,7 +145,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
     expect(machine.ended).toBe('power-off');
   });
 
-  test('does not run when its kernel is gone', () => {
+  test('does not run if its kernel is gone', () => {
     const kernel = join(temporaryFolder(), 'kernel');
     copyFileSync(builtFile('guest.elf'), kernel);
     const machine = machineWith('', { boot: { kind: 'kernel', path: kernel, append: 'run="blk soak"' } });

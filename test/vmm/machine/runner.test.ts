@@ -45,7 +45,7 @@ function machineWith(more: Partial<MachineConfig>, ...commands: Name[]) {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once'), () => {
-  test('is reset by its button, and goes on with the next command', () => {
+  test('is reset by its button, and continues with the next command', () => {
     const { runner, report, inbox } = machine('reset', 'reset', 'pause', 'stop');
     expect(atOnce(runner.run())).toMatchObject({ crashed: false, reason: 'it was stopped' });
     expect(inbox).toEqual([]);
@@ -53,7 +53,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once')
     for (const id of [0, 1, 3]) expect(said).toContainEqual({ kind: 'reply', id, error: null, result: null });
   });
 
-  test('leaves commands after a stop to whoever serves its end, and ends for the first reason', () => {
+  test('leaves commands after a stop to the handler of its end, and ends for the first reason', () => {
     const { runner, inbox } = machine('stop', 'reset');
     expect(atOnce(runner.run())).toMatchObject({ crashed: false, reason: 'it was stopped' });
     expect(inbox).toMatchObject([{ command: 'reset' }]);
@@ -79,13 +79,13 @@ describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {
     expect(() => endOf('halt', { ...impossible, cpuEnforce: true })).toThrow(/lacks .*avx512_4fmaps/);
   });
 
-  test("by the debug exit port, or by QEMU's in its place", () => {
+  test("by the debug exit port, or by QEMU's instead", () => {
     expect(endOf('exit 3', {})).toMatchObject({ exitCode: 3 });
     expect(endOf('exit 3', { devices })).toMatchObject({ exitCode: 7 });
   });
 });
 
-test.skipIf(noKvm !== null)(onKvm('a device that cannot be closed keeps no other open'), () => {
+test.skipIf(noKvm !== null)(onKvm('a device that cannot be closed does not keep others open'), () => {
   const file = join(temporaryFolder(), 'unclosed.ts');
   const example = readFileSync(join(projectRoot(), 'examples/device/tick-counter.ts'), 'utf8');
   writeFileSync(file, example.replace('close(): void {', "close(): void { throw new Error('no');"));

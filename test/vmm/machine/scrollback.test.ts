@@ -14,7 +14,7 @@ test('keeps the last bytes, oldest first', () => {
   expect(text(scrollback)).toBe('cdefghij');
 });
 
-test('a piece larger than all of it leaves its end', () => {
+test('keeps the end of a chunk that exceeds its size', () => {
   const scrollback = new Scrollback(4);
   scrollback.append(Buffer.from('xy'));
   scrollback.append(Buffer.from('0123456789'));

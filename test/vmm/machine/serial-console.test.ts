@@ -40,7 +40,7 @@ test('a flood is sent in chunks, and nothing is lost', () => {
   expect(Buffer.concat(sent)).toEqual(Buffer.from(flood));
 });
 
-test('what is left over from a full chunk is sent, too', () => {
+test('the rest after a full chunk is sent, too', () => {
   const { console, sent, timers } = setUp();
   console.write(Buffer.from('the first'));
   console.write(Buffer.from('wait'));

@@ -51,7 +51,7 @@ function served(messages: readonly ToMachine[], { counters = true, hangUp = fals
 }
 
 describe('a machine that is served', () => {
-  test('says why it could not be built, and stays until its manager knows', () => {
+  test('reports why it could not be built, and stays until its manager knows', () => {
     const said = served([build(), COMMAND, { kind: 'collected' }], { typed: true });
     expect(said).toEqual([
       {
@@ -67,12 +67,12 @@ describe('a machine that is served', () => {
     ]);
   });
 
-  test('waits for its configuration through whatever else comes', () => {
+  test('waits for its configuration, whatever else arrives', () => {
     const said = served([COMMAND, { kind: 'collected' }, build(), { kind: 'collected' }]);
     expect(said.map(({ kind }) => kind)).toEqual(['ended']);
   });
 
-  test('is not, when there is no manager, or none any more', () => {
+  test('does not start without a manager, or when the manager is gone', () => {
     expect(served([], { hangUp: true })).toEqual([]);
     expect(served([build()], { hangUp: true })).toEqual([]);
   });

@@ -83,7 +83,7 @@ const isOpen = (fd: number) => {
 };
 
 describe('a writer of snapshots', () => {
-  it('holds the machine until all is copied, and lets it go on', () => {
+  it('holds the machine until everything is copied, and resumes it', () => {
     const { take, stop, holds, finish, answers, progress, files } = rig();
     take();
     expect(progress).toEqual([{ done: 0, total: 0, written: 0, waitingFor: ['blk0'] }]);
@@ -98,7 +98,7 @@ describe('a writer of snapshots', () => {
     expect(files.some(isOpen)).toBe(false);
   });
 
-  it('lets the machine go on when it is canceled, whether it has stopped or not', () => {
+  it('resumes the machine when it is canceled, whether it has stopped or not', () => {
     for (const stopped of [false, true]) {
       const { writer, take, stop, holds, answers, files } = rig();
       take();
@@ -113,7 +113,7 @@ describe('a writer of snapshots', () => {
     }
   });
 
-  it('leaves the machine standing still if asked to, until it is told or its manager is gone', () => {
+  it('leaves the machine stopped if requested, until it is released or its manager is gone', () => {
     const { writer, take, stop, holds, finish, answers } = rig();
     take(true);
     stop();
@@ -124,7 +124,7 @@ describe('a writer of snapshots', () => {
     expect([holds(), writer.busy]).toEqual([0, null]);
   });
 
-  it('takes one at a time, with all files that belong to it', () => {
+  it('takes one at a time, with all its files', () => {
     const { writer, take, holds, answers, files } = rig();
     writer.take({ disks: [3], hold: false }, [], (...answer) => answers.push(answer));
     expect(answers.pop()![0]).toContain('did not reach the machine');

@@ -69,7 +69,7 @@ const wokenBy = (machine: LiveMachine) =>
   Number.parseInt(`${resultOf(machine.output, 'suspend').status}`, 16);
 
 describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), () => {
-  test.each([1, 2])('wakes it up with its memory (%i vCPUs)', cpus => {
+  test.each([1, 2])('wakes up with its memory (%i vCPUs)', cpus => {
     const machine = machineWith(`${cpus > 1 ? 'smp 1ms; ' : ''}suspend; info; halt`, { cpus });
     whenRequested(machine, 'sleep', () => {
       expect(machine.machine.asleep).toBe(true);
@@ -87,7 +87,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     expect(machine.output).toContain('result info');
   });
 
-  test('has devices that work for drivers that begin anew', () => {
+  test('has working devices for drivers that reinitialize them', () => {
     const path = join(temporaryFolder(), 'disk.img');
     writeFileSync(path, '');
     truncateSync(path, 8 * MiB);
@@ -102,7 +102,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     expect(machine.output).not.toContain('error ');
   });
 
-  test('is woken up by the alarm of its clock, if the guest wants that', () => {
+  test('is woken up by the alarm of its RTC if enabled', () => {
     const machine = machineWith('suspend 2; halt');
     whenRequested(machine, 'wake', () => quiesced(machine, () => machine.machine.wake('rtc')));
     run(machine);
@@ -110,7 +110,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     expect(wokenBy(machine)).toBe(ALARM);
   });
 
-  test('is woken up by its card, if the guest wants that', () => {
+  test('is woken up by its network card if enabled', () => {
     const [end, network] = socketPair(SOCK_SEQPACKET);
     setNonblocking(end);
     const wire = { fds: [end], header: 'none', label: 'the network' } as const;
@@ -135,7 +135,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     closeSync(network);
   });
 
-  test('sleeps on in another machine that takes over its state', () => {
+  test('stays suspended in another machine that loads its state', () => {
     const machine = machineWith('suspend; halt');
     const next = machineWith('');
     whenRequested(machine, 'sleep', () =>
@@ -158,7 +158,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     expect(next.output).toContain('memory=kept');
   });
 
-  test('boots again after a reset', () => {
+  test('reboots after a reset', () => {
     const machine = machineWith('suspend; halt');
     whenRequested(machine, 'sleep', () => {
       const release = machine.machine.quiesce(() =>
@@ -199,7 +199,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine whose guest suspends to RAM'), 
     expect(machine.ended).toBe('refused');
   });
 
-  test('has no such state when that is turned off', () => {
+  test('has no S3 when it is disabled', () => {
     const machine = machineWith('suspend', { sleepStates: { s3: false } });
     machine.onPrinted = () => {
       if (machine.output.includes('does not sleep')) machine.end('awake');

@@ -31,7 +31,7 @@ function message(worker: Worker): Promise<unknown> {
   return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
 }
 
-test('ending a thread waits until it opens its gate, where it is asked to end', async () => {
+test('termination waits until the thread opens its gate, where it is asked to end', async () => {
   const gate = new ThreadGate();
   const worker = new Worker(thread, { workerData: { words: gate.words } });
   await message(worker);
@@ -49,7 +49,7 @@ test('ending a thread waits until it opens its gate, where it is asked to end', 
   await worker.terminate();
 });
 
-test('waiting has a timeout, and an open gate needs none', async () => {
+test('waiting has a timeout, and does not wait for an open gate', async () => {
   const gate = new ThreadGate();
   await gate.opened(10);
   gate.awaitOpened(10);
@@ -118,7 +118,7 @@ test('a thread may be terminated while it makes views of memory', async () => {
   expect([stdout, signal]).toEqual(['survived', undefined]);
 });
 
-test('code that is run closed opens the gate only if it has closed it', () => {
+test('code that runs with the gate closed opens it only if it closed it', () => {
   const gate = new ThreadGate();
   const isOpen = () => gate.words[0] === 1;
   expect(gate.runClosed(isOpen)).toBe(false);

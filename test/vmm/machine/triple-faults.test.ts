@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { TripleFaults } from '../../../src/vmm/machine/triple-faults.ts';
 
-test('ten triple faults in a minute reset a machine, and one more stops it', () => {
+test('ten triple faults in a minute reset a machine, and another one stops it', () => {
   let now = 0;
   const faults = new TripleFaults(() => now);
   const take = (count: number, everyMs: number) =>

@@ -189,7 +189,7 @@ describe.skipIf(noKvm !== null)(
     test.each([
       ['virtio-blk', disk],
       ['virtio-rng', () => ({ type: 'virtio-rng' })],
-    ])('leaves nothing of it behind: %s', { timeout: 180_000 }, (_, options) => {
+    ])('leaves nothing behind: %s', { timeout: 180_000 }, (_, options) => {
       const machine = rig();
       const config = deviceConfig.parse(options());
       const before = held(machine);

@@ -33,7 +33,7 @@ function shutDown({ firmware }: { readonly firmware: boolean }) {
   return { exits, requests, report, ending };
 }
 
-test('a triple fault resets a machine with firmware, and ends one that does nothing else', () => {
+test('a triple fault resets a machine with firmware, and stops one that only faults', () => {
   const { exits, requests, report, ending } = shutDown({ firmware: true });
   exits.exit(0);
   // The vCPU goes on, to be parked.

@@ -283,7 +283,7 @@ class Model {
   }
 }
 
-test.each([1, 2, 3, 4])('ranges that overlap in any way are as in a byte-by-byte model, seed %i', seed => {
+test.each([1, 2, 3, 4])('ranges with any overlap match a byte-by-byte model, seed %i', seed => {
   const model = new Model(seed);
   for (let step = 0; step < 400; step++) {
     model.step();

@@ -47,7 +47,7 @@ const places = (pieces: MapChanges['added']) =>
   pieces.map(({ address, size }) => `${address.toString(16)}+${size.toString(16)}`);
 
 describe('a change of the address space', () => {
-  test('reaches listeners as the difference, once for a batch', () => {
+  test('is passed to listeners as a difference, once per batch', () => {
     const { range } = ram(0, 16);
     const rom = fakeBlock('rom', PAGE);
     expect(batches.map(({ removed, added }) => [places(removed), places(added)])).toEqual([
@@ -72,7 +72,7 @@ describe('a change of the address space', () => {
     ]);
   });
 
-  test('that changes nothing is not heard', () => {
+  test('that changes nothing does not notify listeners', () => {
     const { range } = ram(0, 16);
     const below = fakeBlock('below', PAGE);
     const hidden = space.add({
@@ -96,7 +96,7 @@ describe('a change of the address space', () => {
     expect(batches.map(({ added }) => places(added))).toEqual([['2000+1000']]);
   });
 
-  test('is made as far as it went when a batch fails', () => {
+  test('is applied as far as it went when a batch fails', () => {
     expect(() =>
       space.batch(() => {
         ram(0, 1);
@@ -106,7 +106,7 @@ describe('a change of the address space', () => {
     expect(space.memory.contains(0, PAGE)).toBe(true);
   });
 
-  test('is not for a listener to make', () => {
+  test('cannot be made by a listener', () => {
     const { range } = ram(0, 1);
     space.listen({
       commit: ({ removed }) => {
@@ -118,7 +118,7 @@ describe('a change of the address space', () => {
 });
 
 describe('BARs', () => {
-  test('moved onto RAM stay below it, and no slot of it changes', () => {
+  test('moved onto RAM stay below it, and change none of its slots', () => {
     const { block } = ram(0, 16);
     const kvm = new FakeSlots();
     space.listen(new KvmSlots(kvm, 16));
@@ -132,7 +132,7 @@ describe('BARs', () => {
     expect(kvm.calls).toHaveLength(1);
   });
 
-  test('moved onto each other answer in the order in which they were mapped', () => {
+  test('moved onto each other have priority in the order of mapping', () => {
     const a = space.claim('a', 0x1000, 0x100, { read: () => 0xa, write: () => {} });
     const b = space.claim('b', 0x1000, 0x100, { read: () => 0xb, write: () => {} });
     expect([space.read(0x1000, 1), space.owner(0x1000)]).toEqual([0xa, a]);
@@ -159,7 +159,7 @@ describe('a ROM', () => {
   const bytes = fakeBlock('rom', 2 * PAGE);
   new Uint8Array(bytes.buffer).fill(0x5a);
 
-  test('ignores writes, from devices too, and they count as unclaimed', () => {
+  test('ignores writes, even from devices, and counts them as unclaimed', () => {
     space.add({ kind: 'rom', name: 'rom', start: 0x1000, size: PAGE, block: bytes });
     space.write(0x1000, 4, 0);
     expect(space.read(0x1000, 4)).toBe(0x5a5a_5a5a);
@@ -171,7 +171,7 @@ describe('a ROM', () => {
     expect(labels.map(({ device }) => device)).toEqual(['unclaimed']);
   });
 
-  test('gives writes to its handler, at offsets from its start', () => {
+  test('passes writes to its handler, at offsets from its start', () => {
     const writes: number[][] = [];
     const rom = space.add({
       ...{ kind: 'rom', name: 'flash', start: 0x1000, size: PAGE, block: bytes, offset: PAGE },
@@ -189,7 +189,7 @@ describe('a ROM', () => {
 });
 
 describe('an alias', () => {
-  test('shows its original, wherever that is, until it is removed', () => {
+  test('maps its original, wherever that is, until it is removed', () => {
     const { block, range } = ram(0x10_0000, 4, { mapped: false });
     const alias = space.add({
       kind: 'alias',
@@ -210,7 +210,7 @@ describe('an alias', () => {
     expect(space.memory.contains(0x8000, 1)).toBe(false);
   });
 
-  test('shows no more than there is', () => {
+  test('maps no more than exists', () => {
     const { range } = ram(0, 4);
     const place = { kind: 'alias', name: 'alias', start: 0x10_0000, of: range } as const;
     for (const [size, offset] of [
@@ -224,7 +224,7 @@ describe('an alias', () => {
   });
 });
 
-test('memory ranges are whole pages inside their block', () => {
+test('memory ranges are full pages inside their block', () => {
   const block = fakeBlock('block', 4 * PAGE);
   const place = { kind: 'device', name: 'fb', start: 0, size: PAGE, block } as const;
   expect(() => space.add({ ...place, start: 8 })).toThrow('cannot be at 0x8');
@@ -235,7 +235,7 @@ test('memory ranges are whole pages inside their block', () => {
   expect(() => space.add({ ...place, size: 0 })).toThrow('has 0 bytes');
 });
 
-test('memory that is contiguous for guest and host is one piece for devices', () => {
+test('memory that is contiguous for guest and host is one range for devices', () => {
   const block = fakeBlock('ram', 4 * PAGE);
   const half = { kind: 'ram', name: 'ram', size: 2 * PAGE, block } as const;
   space.add({ ...half, start: 0 });
@@ -249,7 +249,7 @@ test('memory that is contiguous for guest and host is one piece for devices', ()
   ]);
 });
 
-test('slots are reused; what has none is answered by the address space, and gets the next free one', () => {
+test('slots are reused; ranges without one are emulated, and get the next free one', () => {
   const kvm = new FakeSlots(2);
   space.listen(new KvmSlots(kvm, 2));
   const ranges = [0, 2, 4].map(page => ram(page * PAGE, 1));

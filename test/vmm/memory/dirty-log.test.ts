@@ -37,7 +37,7 @@ const numbers = (pages: DirtyPages) =>
 const collect = (user: string) => numbers(log.collect(user));
 
 describe('each user', () => {
-  test('learns what the guest and device models wrote since it last asked', () => {
+  test('gets what the guest and device models wrote since its last query', () => {
     log.start('migration', [ram, video]);
     kvm.write(3 * PAGE);
     log.start('display', [video]);
@@ -51,7 +51,7 @@ describe('each user', () => {
     expect(collect('display')).toEqual({ video: [] });
   });
 
-  test('learns nothing from before it started, and stops no other', () => {
+  test('gets nothing from before it started, and does not stop others', () => {
     log.start('migration', [ram]);
     kvm.write(0);
     space.memory.writeU16(PAGE, 1);
@@ -64,7 +64,7 @@ describe('each user', () => {
     expect(() => log.start('backup', [])).toThrow('backup has started a dirty log already');
   });
 
-  test('learns of writes to memory that shares a page with a device model', () => {
+  test('gets writes to memory that shares a page with a device model', () => {
     space.add({
       ...{ kind: 'mmio', name: 'mmio', start: 0, size: 16, priority: 1 },
       handler: { read: () => 0, write: () => {} },
@@ -77,7 +77,7 @@ describe('each user', () => {
   });
 });
 
-test('a log costs nothing when nobody wants it', () => {
+test('a log without users costs nothing', () => {
   const logged = () => [...kvm.slots.values()].filter(slot => slot.logDirty).map(({ address }) => address);
   expect([logged(), space.memory.writeLog]).toEqual([[], null]);
   log.start('display', [video]);
@@ -97,7 +97,7 @@ test('a ROM has no log', () => {
   expect(collect('display')).toEqual({ video: [] });
 });
 
-test('a slot that changes loses no write: all of what is removed counts as written', () => {
+test('a slot that changes loses no write: all removed memory counts as written', () => {
   log.start('display', [video]);
   const cover = space.add({
     ...{ kind: 'mmio', name: 'cover', start: VIDEO + 4 * PAGE, size: PAGE, priority: 1 },

@@ -82,8 +82,8 @@ afterEach(() => {
   vm = null;
 });
 
-describe.skipIf(noKvm !== null)(onKvm('what is written to the memory of a VM'), () => {
-  test('is logged for each user, whoever wrote it', () => {
+describe.skipIf(noKvm !== null)(onKvm('a write to VM memory'), () => {
+  test('is logged for each user, whoever made it', () => {
     const machine = new VmWithDisk(join(temporaryFolder(), 'disk'));
     vm = machine;
     const { small } = machine;

@@ -42,7 +42,7 @@ describe('guest RAM', () => {
     }
   });
 
-  it('shows the high region where the host has mapped it', () => {
+  it('has the high region where the host has mapped it', () => {
     const [low, high] = ram.regions;
     expect(low).toMatchObject({ name: 'ram-low', address: 0, size: 3 * GiB, offset: 0 });
     expect(high).toMatchObject({ name: 'ram-high', address: 4 * GiB, size: 16 * MiB, offset: 3 * GiB });
@@ -66,7 +66,7 @@ describe('guest RAM', () => {
     ['with a negative length', 4096, -1],
     ['with a length that is not a number', 4096, Number.NaN],
   ];
-  it.each(outside)('refuses an address that is %s', (_, address, length) => {
+  it.each(outside)('rejects an address that is %s', (_, address, length) => {
     expect(ram.contains(address, length)).toBe(false);
     expect(() => ram.readable(address, length)).toThrow(GuestMemoryError);
   });
@@ -86,7 +86,7 @@ describe('guest RAM', () => {
     expect(ram.readable(4096, 0)).toHaveLength(0);
   });
 
-  it('refuses a size that is not a multiple of the page size', () => {
+  it('rejects a size that is not a multiple of the page size', () => {
     expect(() => new GuestRam(owner, { bytes: MiB + 1 })).toThrow(RamError);
     expect(() => new GuestRam(owner, { bytes: 0 })).toThrow(RamError);
     expect(() => new GuestRam(owner, { bytes: 3 * MiB, hugepages: '2M' })).toThrow(
@@ -115,8 +115,8 @@ describe('guest RAM', () => {
   });
 });
 
-describe('RAM that devices of the host reach', () => {
-  it('keeps its pages when it is cleared, which devices would go on to use', () => {
+describe('RAM accessible to host devices', () => {
+  it('keeps its pages when it is cleared, because devices would continue to use them', () => {
     const small = new GuestRam(owner, { bytes: 2 * MiB });
     const stored = () => fstatSync(small.blocks[0]!.fd!).blocks * 512;
     small.writable(0, 2 * MiB).fill(0xa5);

@@ -29,7 +29,7 @@ function guest(code: readonly number[]) {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
-  test('finds no RAM where a VGA adapter belongs, also with half of an access', () => {
+  test('finds no RAM in the VGA window, even with half of an access', () => {
     const { next } = guest([
       ...movEax(0x1122_3344),
       ...storeEax(0x9_fffe),
@@ -50,7 +50,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     expect(next()).toEqual({ wrote: 0xffff_ffff, answered: ['read 4 from memory 0xbfffc'] });
   });
 
-  test('reads a ROM without an exit, and writes to it reach its handler', () => {
+  test('reads a ROM without an exit, and its writes reach the handler', () => {
     const { small, next } = guest([
       ...loadEax(BAR + 8),
       ...storeEax(BAR + 0x10),
@@ -72,7 +72,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     expect(next()).toEqual({ wrote: 0x1234_5678, answered: [] });
   });
 
-  test('reaches memory of a device directly, where its BAR is at that moment', () => {
+  test('accesses device memory directly where its BAR currently is', () => {
     const writeBoth = [
       ...movEax(0x5a),
       ...storeEax(BAR + PAGE),
@@ -110,7 +110,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     expect(registers).toEqual([[0, 4, 0x5a]]);
   });
 
-  test('runs code in a shadowed ROM while its RAM is switched on', () => {
+  test('runs code in a shadowed ROM while its RAM is enabled', () => {
     // The same code in both, except for what it says.
     const says = (value: number) => [...movAl(value), ...outAl(0x80), ...jumpTo(0xf_0000)];
     const { small, next } = guest(jumpTo(0xf_0000));
@@ -127,7 +127,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     expect(next().wrote).toBe(3);
   });
 
-  test('starts in firmware that ends at 4 GiB, and finds its end below 1 MiB too', () => {
+  test('starts in firmware that ends at 4 GiB, and finds its end below 1 MiB, too', () => {
     const small = new SmallVm(owner);
     const { space, shadow } = small.memory;
     const size = FIRMWARE.maxSize;
@@ -147,7 +147,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     ]);
   });
 
-  test('leaves a log of what it writes, for each user since it last asked', () => {
+  test('has its writes logged for each user since the last query', () => {
     const write = (address: number) => [...storeEax(address), ...outAl(0x80)];
     const at = [0x20_0000, 0xf_0000, BAR + 2 * PAGE, 0x20_0000, 0x9_f000, 0x3f_f000];
     const { small, next } = guest(at.flatMap(write));

@@ -24,7 +24,7 @@ describe('a set of pages', () => {
     expect([set.has(-1), set.has(70)]).toEqual([false, false]);
   });
 
-  test('grows as a set of numbers does', () => {
+  test('matches a set of numbers', () => {
     const random = new Random(3);
     for (let round = 0; round < 200; round++) {
       const pages = 1 + random.below(200);

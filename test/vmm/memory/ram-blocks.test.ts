@@ -29,7 +29,7 @@ function byteAt(fd: number, at: number): number {
 }
 
 describe('new RAM', () => {
-  it('is in a file, where each block has its place', () => {
+  it('is in a file with an offset for each block', () => {
     const ram = new GuestRam(owner, { bytes: 3 * GiB + MiB });
     const { fd, offset } = ram.blocks[1]!;
     ram.writable(4 * GiB + 5, 1)[0] = 0x5a;
@@ -37,7 +37,7 @@ describe('new RAM', () => {
     expect(byteAt(fd!, offset + 5)).toBe(0x5a);
   });
 
-  it('is the same where it is seen without a view of all of it', () => {
+  it('is the same where it is accessed without a view of all of it', () => {
     const ram = new GuestRam(owner, { bytes: 64 * MiB });
     // Across the end of the low block's head (16 MiB), and in it before and after the block has a view of all of it.
     ram.writeU32(15 * MiB, 0x0403_0201);
@@ -53,7 +53,7 @@ describe('new RAM', () => {
     expect(() => ram.readU32(64 * MiB - 2)).toThrow(GuestMemoryError);
   });
 
-  it('is zero again after it has been cleared, and costs the host nothing', () => {
+  it('is zero again after it has been cleared, and uses no host memory', () => {
     const ram = new GuestRam(owner, { bytes: 4 * MiB });
     ram.writable(0, 4 * MiB).fill(0xff);
     const file = `/proc/self/fd/${ram.blocks[0]!.fd}`;
@@ -99,8 +99,8 @@ describe('RAM from a file', () => {
   });
 });
 
-describe('RAM that is taken over', () => {
-  it('is the same memory, to both', () => {
+describe('RAM from another process', () => {
+  it('is the same memory in both', () => {
     const before = new GuestRam(owner, { bytes: 3 * GiB + MiB });
     before.writeU32(4 * GiB, 0x1234_5678);
     const fd = duplicate(before.blocks[0]!.fd!);
@@ -119,7 +119,7 @@ describe('RAM that is taken over', () => {
     );
   });
 
-  it('belongs to the owner, whatever comes of it', () => {
+  it('belongs to the new owner, whatever the result', () => {
     const fd = savedFile(MiB);
     expect(() => new GuestRam(owner, { bytes: 2 * MiB }, { kind: 'memfd', fd })).toThrow();
     expect(owner.fds).toContain(fd);

@@ -17,7 +17,7 @@ describe('the layout of guest RAM', () => {
     ]);
   });
 
-  it('leaves more room below 4 GiB to firmware, where RAM would reach it', () => {
+  it('leaves more room below 4 GiB for firmware if RAM would overlap it', () => {
     expect(ramLayout(2816 * MiB, true)).toEqual([
       { name: 'ram-low', address: 0, size: 2816 * MiB, offset: 0 },
     ]);

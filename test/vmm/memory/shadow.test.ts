@@ -50,7 +50,7 @@ const kvmAt = (address: number) => {
   return found.writable ? memory : `read-only ${memory}`;
 };
 
-test('all areas together are 768 KiB to 1 MiB', () => {
+test('all areas together cover 768 KiB to 1 MiB', () => {
   let end = 0xc_0000;
   for (const { start, size } of SHADOW_AREAS) {
     expect(start).toBe(end);
@@ -60,7 +60,7 @@ test('all areas together are 768 KiB to 1 MiB', () => {
 });
 
 describe('an area', () => {
-  test('is one slot of RAM with its neighbors at first', () => {
+  test('initially shares a slot of RAM with its neighbors', () => {
     expect([...kvm.slots.values()].map(({ address, size }) => [address, size])).toEqual([
       [0xc_0000, 256 * KiB],
     ]);
@@ -68,7 +68,7 @@ describe('an area', () => {
     expect(ramAt(0xf_fffc)).toBe(7);
   });
 
-  test('is ROM, or nothing, when it is not RAM', () => {
+  test('is ROM or unmapped when it is not RAM', () => {
     placeRom();
     shadow.setAll(SHADOW_ROM);
     expect([space.read(0xf_0000, 1), space.read(0xe_ffff, 2)]).toEqual([ROM, 0xaaff]);
@@ -77,7 +77,7 @@ describe('an area', () => {
     expect([kvmAt(0xf_0000), kvmAt(0xe_f000)]).toEqual(['read-only rom', 'exit']);
   });
 
-  test('may let writes through to RAM while ROM is read', () => {
+  test('may pass writes to RAM while ROM is read', () => {
     placeRom();
     shadow.setAll(FILLING);
     for (let at = 0xf_0000; at < 0x10_0000; at += 4) space.write(at, 4, space.read(at, 4));
@@ -92,7 +92,7 @@ describe('an area', () => {
     ]);
   });
 
-  test('may protect its RAM from writes', () => {
+  test('may write-protect its RAM', () => {
     placeRom();
     shadow.set(12, PROTECTED);
     space.write(0xf_0000, 1, 1);
@@ -102,7 +102,7 @@ describe('an area', () => {
     expect(kvmAt(0xe_c000)).toBe('ram');
   });
 
-  test('changes without its neighbors being touched', () => {
+  test('changes without affecting its neighbors', () => {
     const rest = {
       kind: 'ram',
       name: 'rest',
@@ -124,7 +124,7 @@ describe('an area', () => {
     expect(shadow.mode(1)).toEqual(SHADOW_RAM);
   });
 
-  test('shows no ROM that has been removed', () => {
+  test('does not map a ROM that has been removed', () => {
     const remove = placeRom();
     shadow.setAll(SHADOW_ROM);
     remove();
@@ -133,7 +133,7 @@ describe('an area', () => {
   });
 });
 
-test('any sequence of modes reads and writes as each area says', () => {
+test('reads and writes follow the mode of each area in any sequence of modes', () => {
   const random = new Random(7);
   placeRom();
   const modes = SHADOW_AREAS.map(() => SHADOW_RAM);

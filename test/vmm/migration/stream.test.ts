@@ -48,7 +48,7 @@ function read(stream: Uint8Array, sizes: () => number): { items: StreamItem[]; r
 }
 
 describe('the stream of a migration', () => {
-  test('is the same in whatever chunks it arrives', () => {
+  test('is the same in any chunks', () => {
     const random = new Random(1);
     const ram = Buffer.from(Array.from({ length: 100 }, () => random.below(256)));
     const stream = Buffer.concat([
@@ -80,7 +80,7 @@ describe('the stream of a migration', () => {
     ['a long message', frame(KIND.message, 0, MAX_MESSAGE_BYTES + 1), /a frame of 4194305 bytes/],
     ['an offset beyond all memory', frame(KIND.zeros, 2n ** 63n, 1), /at the offset 9223372036854775808/],
     ['no JSON', frame(KIND.message, 0, 1, Buffer.from('{')), /a message that is not JSON/],
-  ])('is refused with %s', (_, stream, reason) => {
+  ])('is rejected with %s', (_, stream, reason) => {
     expect(() => [...new StreamReader().push(stream)]).toThrow(reason);
   });
 

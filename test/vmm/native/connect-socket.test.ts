@@ -21,7 +21,7 @@ function socket(domain: number): number {
   return fd;
 }
 
-test('a program that accepts no connections is waited for while other work goes on', async () => {
+test('waiting for a program that accepts no connections does not block other work', async () => {
   const folder = temporaryFolder();
   const path = join(folder, 'busy.sock');
   const listener = new BusyListener(path);
@@ -39,7 +39,7 @@ test('a program that accepts no connections is waited for while other work goes 
   }
 });
 
-test('TCP connections are made, or refused', async () => {
+test('TCP connections are established, or refused', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise(resolve => server.once('listening', resolve));
   const { port } = server.address() as { port: number };

@@ -21,7 +21,7 @@ describe('libc calls', () => {
     expect(libc.errnoName(9999)).toBe('errno 9999');
   });
 
-  it('give eventfds that count signals', () => {
+  it('create eventfds that count signals', () => {
     const fd = owner.ownFd(libc.eventfd());
     expect(libc.drainEventfd(fd)).toBe(0n);
     libc.signalEventfd(fd);
@@ -30,7 +30,7 @@ describe('libc calls', () => {
     expect(libc.drainEventfd(fd)).toBe(0n);
   });
 
-  it('map a memfd so that a view sees what is written through another mapping', () => {
+  it('map a memfd so that a view sees writes through another mapping', () => {
     const fd = owner.ownFd(libc.memfdCreate('test'));
     libc.ftruncate(fd, 8192);
     const map = () => {

@@ -35,7 +35,7 @@ test.each([
   ['another ABI', abi(999) + built(version()), `vring ${version()} (ABI 999)`],
   ['no version', abi(ABI_VERSION), 'an unknown version'],
   ['nothing', 'int unrelated;', 'an unknown version'],
-])('a library of %s is refused', async (name, source, found) => {
+])('a library of %s is rejected', async (name, source, found) => {
   const path = await library(name.replaceAll(' ', '-'), source);
   expect(() => bindNative(path)).toThrow(
     `${path} belongs to ${found}, but this is vring ${version()} (ABI ${ABI_VERSION}): run npm ci or npm run build`,

@@ -35,7 +35,7 @@ function guest(code: readonly number[], vcpus = 1): TinyGuest {
 }
 
 describe('the reactor', () => {
-  it('reports an fd for as long as it is ready to be read, or written if that is asked for', () => {
+  it('reports an fd for as long as it is readable, or writable if requested', () => {
     const vm = bareVm();
     const fd = vm.ownFd(libc.eventfd(0));
     vm.watchFd(fd, 7);
@@ -88,7 +88,7 @@ describe.each([
     return guest;
   };
 
-  it('posts its exits, and continues with the answers', () => {
+  it('posts its exits, and continues with the responses', () => {
     const { native, vcpus } = guest(ECHO);
     const run = vcpus[0]!.run;
     native.resumeVcpu(0);
@@ -124,7 +124,7 @@ describe.each([
     expect(histogram.reduce((sum, count) => sum + count)).toBe(10);
   });
 
-  it('adds the time of an answer, once, to the words that are named for it', () => {
+  it('adds the time of a response, once, to the given words', () => {
     const tiny = guest(ECHO);
     const [first, last] = [tiny.layout.address(0), tiny.layout.words - 1];
     const answer = (...timed: number[]) => {
@@ -161,7 +161,7 @@ describe.each([
     expect(tiny.counters[tiny.layout.vcpu(0) + VCPU.state]).toBe(BigInt(VCPU_STATE.running));
   });
 
-  it('completes the instruction of an open exit before it parks', () => {
+  it('completes the instruction of a pending exit before it parks', () => {
     const tiny = guest(ECHO);
     const { run } = tiny.vcpus[0]!;
     tiny.native.resumeVcpu(0);
@@ -175,7 +175,7 @@ describe.each([
     expect([regs.rip, regs.rax & 0xffn]).toEqual([0x1002n, 0x5an]);
   });
 
-  it('ends when asked to: running, waiting or parked', () => {
+  it('ends on request: running, waiting or parked', () => {
     const ended = { kind: EVENT.vcpuEnded, index: 0, data: 0, aux: 0 };
     const parked = guest(ECHO);
     parked.native.stopVcpu(0);
@@ -248,7 +248,7 @@ describe('destroying a VM', () => {
     await until(() => ['vring-vcpu0', 'vring-vcpu1'].every(name => threadNames().includes(name)));
   });
 
-  it('frees a machine thread that sleeps in wait, on another thread', async () => {
+  it('wakes a machine thread that sleeps in wait on another thread', async () => {
     const machine = new Worker(new URL('./native-waiter.ts', import.meta.url));
     const messages: unknown[] = [];
     await new Promise<void>((resolve, reject) => {

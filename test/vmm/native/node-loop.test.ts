@@ -19,14 +19,14 @@ async function turnsUntilQuiet(node: NodeLoop, busy = () => {}): Promise<number>
 }
 
 describe("Node's event loop", () => {
-  test('is quiet once it has polled and nothing has happened', async () => {
+  test('is idle once it has polled and nothing has happened', async () => {
     const node = new NodeLoop();
     const turns = await turnsUntilQuiet(node);
     expect(turns).toBeGreaterThan(1);
     expect(turns).toBeLessThan(MANY);
   });
 
-  test('is not quiet while a callback is due', async () => {
+  test('is not idle while a callback is due', async () => {
     const node = new NodeLoop();
     let called = 0;
     const again = () => {
@@ -38,7 +38,7 @@ describe("Node's event loop", () => {
     called = 2 * MANY;
   });
 
-  test('has the deadline of its next timer, and its fd tells of events', async () => {
+  test('has the deadline of its next timer, and its fd signals events', async () => {
     const node = new NodeLoop();
     const timer = setTimeout(() => {}, 100_000);
     const soon = setTimeout(() => {}, 30_000);

@@ -39,7 +39,7 @@ test('a repeated signal ends a process whose thread is busy, a second after the 
   expect(child.said()).toBe('ready\n');
 });
 
-test('a process that is not busy handles the first one', async () => {
+test('a process that is not busy handles the first signal', async () => {
   const child = await started('setInterval(() => {}, 1000);');
   child.kill('SIGTERM');
   while (!child.said().includes('handled')) await once(child.stdout!, 'data');

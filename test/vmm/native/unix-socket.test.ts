@@ -48,7 +48,7 @@ describe('a Unix socket', () => {
     expect(Number.parseInt(/^flags:\s*(\d+)/m.exec(flags)![1]!, 8) & libc.O_CLOEXEC).toBe(libc.O_CLOEXEC);
   });
 
-  test('says that there is nothing, that it is full, and that it is closed', () => {
+  test('reports that it is empty, full, or closed', () => {
     const [a, b] = pair();
     expect(receiveNow(b)).toEqual({ kind: 'empty' });
     let sent = 0;
@@ -66,7 +66,7 @@ describe('a Unix socket', () => {
     expect(sendNow(a, Buffer.from('x'))).toBeNull();
   });
 
-  test(`takes ${MAX_FDS} fds, and none of more than that`, () => {
+  test(`accepts ${MAX_FDS} fds, and none if there are more`, () => {
     const [a, b] = pair();
     const one = nowhere();
     sendNow(a, Buffer.from('x'), new Array(MAX_FDS).fill(one));
@@ -80,7 +80,7 @@ describe('a Unix socket', () => {
     expect(openFds()).toBe(before);
   });
 
-  test('knows who is at its other end', () => {
+  test('knows its peer process', () => {
     const [a] = pair();
     expect(credentialsOfPeer(a)).toEqual({
       pid: process.pid,
@@ -89,7 +89,7 @@ describe('a Unix socket', () => {
     });
   });
 
-  test('accepts nobody while this process has no fds left, and lets them wait', async () => {
+  test('accepts no connection while this process has no fds left, and lets them wait', async () => {
     const path = join(temporaryFolder(), 'socket');
     const program = `
       import { openSync, closeSync } from 'node:fs';
@@ -111,7 +111,7 @@ describe('a Unix socket', () => {
     expect(stdout).toBe('null true');
   });
 
-  test('is waited for until it can be read or written, or its peer is gone', () => {
+  test('can be waited for until it is readable or writable, or its peer is gone', () => {
     const [a, b] = pair();
     expect(waitForFds([{ fd: a }], 0)).toEqual([]);
     expect(waitForFds([{ fd: a, writable: true }])).toEqual([a]);

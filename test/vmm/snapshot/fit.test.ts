@@ -5,7 +5,7 @@ import { identityWith, manifestWith, surroundingsWith } from './manifests.ts';
 const RAM_BYTES = 64 * 2 ** 20;
 
 describe('the fit of a snapshot', () => {
-  it('is good where everything is as it was', () => {
+  it('is accepted if nothing has changed', () => {
     expect(fitOf(manifestWith(), surroundingsWith())).toEqual({ problems: [], doubtful: [] });
   });
 
@@ -57,7 +57,7 @@ describe('the fit of a snapshot', () => {
     expect(fitOf(manifestWith(), surroundingsWith(change)).problems).toEqual([problem]);
   });
 
-  it('names a file that is gone or written since and backs a disk, or the copy of one', () => {
+  it('names a missing or modified backing file of a disk or its copy', () => {
     const backing = [
       { path: '/images/top.qcow2', identity: identityWith() },
       { path: '/images/base.img', identity: identityWith({ size: 50 }) },
@@ -91,18 +91,18 @@ describe('the fit of a snapshot', () => {
     }
   });
 
-  it('does not ask a host without KVM for its CPU', () => {
+  it('does not check the CPU on a host without KVM', () => {
     expect(fitOf(manifestWith(), surroundingsWith({ cpu: null })).problems).toEqual([]);
   });
 
-  it('doubts RAM that was copied or touched, and leaves it to its checksums', () => {
+  it('verifies the checksums of RAM that was copied or touched', () => {
     for (const change of [{ ino: '8' }, { ctime: '1700000000000000002' }]) {
       const here = surroundingsWith({ ram: identityWith({ size: RAM_BYTES, ...change }) });
       expect(fitOf(manifestWith(), here)).toEqual({ problems: [], doubtful: ['ram'] });
     }
   });
 
-  it('does not look at when a read-only disk or a block device was written', () => {
+  it('ignores modification times of read-only disks and block devices', () => {
     const [disk] = manifestWith().disks;
     const here = surroundingsWith({ disk: () => identityWith({ mtime: '0', ino: '9' }) });
     for (const change of [{ readonly: true }, { isBlockDevice: true }])
@@ -118,7 +118,7 @@ describe('the fit of a snapshot', () => {
       });
     const copied = { copy: () => identityWith({ ino: '8' }) };
 
-    it('needs no disk outside', () => {
+    it('needs no original disk', () => {
       const here = surroundingsWith({ disk: () => null });
       expect(fitOf(withCopy(null), here)).toEqual({ problems: [], doubtful: [] });
       expect(fitOf(withCopy(null), here, false).problems).toEqual([
@@ -126,14 +126,14 @@ describe('the fit of a snapshot', () => {
       ]);
     });
 
-    it('leaves a copy that was moved to its checksums, or refuses it without', () => {
+    it('verifies the checksums of a copy that was moved, or rejects it without checksums', () => {
       expect(fitOf(withCopy('c'.repeat(64)), surroundingsWith(copied)).doubtful).toEqual(['disks/blk0.img']);
       const { problems, doubtful } = fitOf(withCopy(null), surroundingsWith(copied));
       expect(doubtful).toEqual([]);
       expect(problems[0]).toContain('disks/blk0.img was changed or copied since, and has no checksums');
     });
 
-    it('names one that is truncated', () => {
+    it('names a truncated copy', () => {
       const here = surroundingsWith({ copy: () => identityWith({ size: 1 }) });
       expect(fitOf(withCopy(null), here).problems).toEqual([
         'disks/blk0.img is truncated: it has 1 of 100 bytes',

@@ -41,7 +41,7 @@ function run(parts: readonly JobPart[], bytes?: Uint8Array): JobReport {
 }
 
 describe('a job', () => {
-  it('copies a file sparsely, with checksums that a verification then finds right', () => {
+  it('copies a file sparsely, with checksums that pass verification', () => {
     const size = 3 * CHUNK_BYTES + PAGE;
     const source = file('source', size, {
       0: new Uint8Array([1, 2, 3]),
@@ -73,7 +73,7 @@ describe('a job', () => {
     expect(describeFailure(failure!, 'ram')).toContain('damaged or was edited');
   });
 
-  it('says what the file system refused, in words for the user', () => {
+  it('reports errors of the file system in words for the user', () => {
     const source = file('some', CHUNK_BYTES, { 0: new Uint8Array([1]) });
     const full = openSync('/dev/full', 'w');
     const { failure } = run([{ action: 'copy', sourceFd: source, targetFd: full, size: CHUNK_BYTES }]);
@@ -102,7 +102,7 @@ describe('a job', () => {
     expect(waitForFds([{ fd: ended }], 10_000)).toEqual([ended]);
   });
 
-  it('refuses fds that are not open, and too many ranges', () => {
+  it('rejects fds that are not open, and too many ranges', () => {
     const ended = libc.eventfd(0);
     const target = file('target-2', 0);
     expect(() => new Job([{ action: 'copy', sourceFd: 9999, targetFd: target, size: 1 }], ended)).toThrow(

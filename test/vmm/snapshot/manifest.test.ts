@@ -3,12 +3,12 @@ import { ManifestError, manifestText, parseManifest } from '../../../src/vmm/sna
 import { manifestWith } from './manifests.ts';
 
 describe('a manifest', () => {
-  it('comes back as it was written', () => {
+  it('is read back as written', () => {
     const manifest = manifestWith({ definition: 'name: web\n', parent: 'zero' });
     expect(parseManifest(manifestText(manifest))).toEqual(manifest);
   });
 
-  it('is refused when a byte of it was changed or is missing', () => {
+  it('is rejected if a byte was changed or is missing', () => {
     const text = manifestText(manifestWith());
     for (let at = 0; at < text.length; at += 7) {
       const digit = text[at] === '3' ? '4' : '3';
@@ -22,7 +22,7 @@ describe('a manifest', () => {
     expect(() => parseManifest(text.replace('"web"', '"db"'))).toThrow('was edited or is damaged');
   });
 
-  it('names the version that reads another format, before anything else is looked at', () => {
+  it('names the version that reads another format before checking anything else', () => {
     const other = JSON.stringify({ format: 2, vring: '9.0', what: 'ever' });
     expect(() => parseManifest(other)).toThrow(
       'written by vring 9.0 in format 2, and this vring reads format 1',
@@ -37,7 +37,7 @@ describe('a manifest', () => {
     expect(() => parseManifest(text)).toThrow(/cannot build its machine: devices\.0/);
   });
 
-  it('is refused with keys that are missing, wrong or unknown, although its checksum is right', () => {
+  it('is rejected with missing, wrong or unknown keys, even with a valid checksum', () => {
     const manifest = manifestWith();
     const wrong = [
       { ...manifest, more: 1 },

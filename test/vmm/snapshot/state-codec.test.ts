@@ -9,7 +9,7 @@ import {
 const text = (json: string) => new TextEncoder().encode(json);
 
 describe('state codec', () => {
-  it('brings back everything that a state may have', () => {
+  it('decodes everything that a state may contain', () => {
     const state = {
       version: 1,
       name: 'blk0 "quoted" \u2028 é',
@@ -27,12 +27,12 @@ describe('state codec', () => {
     expect(decodeState(encodeState(state))).toEqual(state);
   });
 
-  it('encodes a part of a larger buffer as that part', () => {
+  it('encodes a view of a larger buffer as that view', () => {
     const whole = new Uint8Array([1, 2, 3, 4]);
     expect(decodeState(encodeState(whole.subarray(1, 3)))).toEqual(new Uint8Array([2, 3]));
   });
 
-  it('writes large parts as it does small ones, in their places, whatever else looks like one', () => {
+  it('writes large parts like small ones, in place, whatever else looks like one', () => {
     const large = (fill: number, length = 2 ** 16 + fill) => new Uint8Array(length).fill(fill);
     const state = {
       first: large(1),
@@ -49,7 +49,7 @@ describe('state codec', () => {
     });
   });
 
-  it('refuses to encode what would not come back', () => {
+  it('refuses to encode values that it could not decode', () => {
     for (const value of [
       undefined,
       Number.NaN,
@@ -64,7 +64,7 @@ describe('state codec', () => {
     expect(() => encodeState(JSON.parse('{"__proto__":1}'))).toThrow(StateError);
   });
 
-  it('refuses texts that no encoder has written', () => {
+  it('rejects text that no encoder has written', () => {
     const deep = `${'['.repeat(40)}${']'.repeat(40)}`;
     const wrong = [
       '',

@@ -55,7 +55,7 @@ describe('a machine that starts with devices', () => {
     expect(domain.mappings.every(({ writable }) => writable)).toBe(true);
   });
 
-  test('does not start with memory where the platform reserves addresses, and leaves nothing mapped', () => {
+  test('does not start with memory at reserved addresses, and leaves nothing mapped', () => {
     domain.reserved = [{ start: 0xfd_0000_0000, end: 0x100_0000_0000 }];
     addRam(0, 3 * GiB);
     addRam(4 * GiB, 0xfd_0000_0000, 'ram-high');
@@ -69,7 +69,7 @@ describe('a machine that starts with devices', () => {
     expect(map.mappings.count).toBe(2);
   });
 
-  test('says how much memory it must lock when it may not', () => {
+  test('reports how much memory it must be able to lock', () => {
     domain.refuse = ({ iova }) => (iova >= 4 * GiB ? 'ENOMEM' : null);
     addRam(0, 3 * GiB);
     addRam(4 * GiB, GiB, 'ram-high');
@@ -77,7 +77,7 @@ describe('a machine that starts with devices', () => {
     expect(domain.places).toEqual([]);
   });
 
-  test('names the limit of mappings', () => {
+  test('names the limit on mappings', () => {
     domain.refuse = () => 'ENOSPC';
     addRam(0, MiB);
     expect(() => map.start(space)).toThrow(/dma_entry_limit/);
@@ -85,7 +85,7 @@ describe('a machine that starts with devices', () => {
 });
 
 describe('changes of memory', () => {
-  test('are followed: what moves is unmapped before it is mapped', () => {
+  test('are followed: moved memory is unmapped before it is mapped', () => {
     addRam(0, GiB);
     map.start(space);
     const video = space.add({
@@ -105,7 +105,7 @@ describe('changes of memory', () => {
     expect(seen).toEqual([GiB + MiB, GiB]);
   });
 
-  test('follow what a chipset shows from 768 KiB on', () => {
+  test("follow the chipset's shadow areas from 768 KiB on", () => {
     const low = block('ram-low', 16 * MiB, { buffer: new ArrayBuffer(16 * MiB) });
     space.add({ kind: 'ram', name: 'ram', start: 0, size: 0xa_0000, block: low });
     space.add({ kind: 'ram', name: 'ram', start: MiB, size: 15 * MiB, block: low, offset: MiB });
@@ -150,7 +150,7 @@ describe('changes of memory', () => {
     expect([domain.places, map.mappings.count]).toEqual([[], 0]);
   });
 
-  test('are gone when the host has taken the last device away, which ends nothing', () => {
+  test('stop when the host has removed the last device, which is not an error', () => {
     const ram = addRam(0, GiB);
     addRam(4 * GiB, GiB, 'ram-high');
     map.start(space);
@@ -165,7 +165,7 @@ describe('changes of memory', () => {
 });
 
 describe('registers of host devices', () => {
-  test('are mapped once there is another device that could reach them', () => {
+  test('are mapped once another device could access them', () => {
     addRam(0, GiB);
     addRegisters(2 * GiB);
     map.start(space);
@@ -176,7 +176,7 @@ describe('registers of host devices', () => {
     expect(domain.places).toHaveLength(3);
   });
 
-  test('that cannot be mapped are one warning, also at the start', () => {
+  test('that cannot be mapped cause one warning, even at the start', () => {
     domain.refuse = ({ size }) => (size < MiB ? 'EFAULT' : null);
     addRam(0, GiB);
     map.meetPeers();
@@ -189,7 +189,7 @@ describe('registers of host devices', () => {
 });
 
 describe('a machine that runs while its memory is mapped', () => {
-  test('is mapped in steps that end where large pages do', () => {
+  test('is mapped in steps that end at large page boundaries', () => {
     addRam(0, 3 * GiB);
     map = newMap(GiB);
     const ends: unknown[] = [];
@@ -200,7 +200,7 @@ describe('a machine that runs while its memory is mapped', () => {
     expect(ends).toEqual([null]);
   });
 
-  test('may change meanwhile', () => {
+  test('may change in the meantime', () => {
     addRam(0, 256 * MiB);
     const other = addRam(4 * GiB, 256 * MiB, 'ram-high');
     const ends: unknown[] = [];
@@ -226,7 +226,7 @@ describe('a machine that runs while its memory is mapped', () => {
     expect([domain.places, map.active]).toEqual([[], false]);
   });
 
-  test('has several callers that wait for the same, or for nothing', () => {
+  test('may have several callers waiting for the same mapping, or for none', () => {
     addRam(0, 256 * MiB);
     const ends: string[] = [];
     map.startInSteps(space, later, () => ends.push('first'));
@@ -237,7 +237,7 @@ describe('a machine that runs while its memory is mapped', () => {
     expect(domain.places).toHaveLength(4);
   });
 
-  test('hears when the devices are taken away meanwhile', () => {
+  test('is notified when the devices are removed in the meantime', () => {
     addRam(0, 256 * MiB);
     const ends: (Error | null)[] = [];
     map.startInSteps(space, later, failure => ends.push(failure));
@@ -250,7 +250,7 @@ describe('a machine that runs while its memory is mapped', () => {
   });
 });
 
-test('a device that joins later, with addresses reserved where the machine has memory, is refused', () => {
+test("a device that joins later, with reserved addresses in the machine's memory, is rejected", () => {
   addRam(0, GiB);
   map.start(space);
   domain.reserved = [{ start: 0x1000_0000, end: 0x1000_1000 }];

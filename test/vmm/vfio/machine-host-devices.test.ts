@@ -49,7 +49,7 @@ const openNow = () => fds.map(isOpen);
 test.each([
   ['group', ['container', 'group']],
   ['iommufd', ['iommufd', 'device']],
-] as const)('of a device that cannot be opened by its %s nothing is left', (api, kinds) => {
+] as const)('a device that cannot be opened because of its %s leaves nothing behind', (api, kinds) => {
   const devices = newDevices();
   devices.give([given(api, kinds)]);
   expect(openNow()).toEqual([true, true]);
@@ -60,7 +60,7 @@ test.each([
 test.each([
   ['group', ['container', 'group']],
   ['iommufd', ['iommufd', 'device']],
-] as const)('nor of one by its %s that is plugged in', (api, kinds) => {
+] as const)('a hot-plugged device that fails because of its %s leaves nothing behind', (api, kinds) => {
   const devices = newDevices();
   devices.give([given(api, kinds)]);
   const failures: (Error | null)[] = [];
@@ -71,7 +71,7 @@ test.each([
   expect(openNow()).toEqual([false, false]);
 });
 
-test('a device that was not given is named, and one that no model wants is closed', () => {
+test('a missing device is named, and an unused one is closed', () => {
   const devices = newDevices();
   expect(() => devices.open(ADDRESS)).toThrow(`the machine was not given the host device ${ADDRESS}`);
   devices.give([given('group', ['container', 'group'])]);
@@ -80,14 +80,14 @@ test('a device that was not given is named, and one that no model wants is close
   expect(() => devices.checkGiven()).not.toThrow();
 });
 
-test('memory that may be merged is refused, with what to do', () => {
+test('mergeable memory is rejected, with the next step', () => {
   const devices = newDevices(true);
   devices.give([]);
   expect(() => devices.give([given('group', ['container', 'group'])])).toThrow(/KSM.*remove mergeable/);
   expect(openNow()).toEqual([false, false]);
 });
 
-test('fds are taken in the order of the message, and closed when one is missing', () => {
+test('fds are assigned in the order of the message, and closed if one is missing', () => {
   const message = {
     address: ADDRESS,
     api: 'group',

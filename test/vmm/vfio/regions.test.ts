@@ -43,7 +43,7 @@ function infoWith(
   return parseRegion(value, bytes);
 }
 
-test('a region is mapped whole, with its MSI-X table if the kernel says so', () => {
+test('a region is mapped completely, with its MSI-X table if the kernel allows it', () => {
   expect(infoWith(0x4000, READ_WRITE_MMAP | CAPS, [{ id: 3 }])).toEqual({
     size: 0x4000,
     readable: true,
@@ -54,7 +54,7 @@ test('a region is mapped whole, with its MSI-X table if the kernel says so', () 
   });
 });
 
-test('sparse areas are mapped by whole pages', () => {
+test('sparse areas are mapped by full pages', () => {
   const areas: [number, number][] = [
     [0x3000, 0x1000],
     [0, 0x1800],
@@ -67,13 +67,13 @@ test('sparse areas are mapped by whole pages', () => {
   ]);
 });
 
-test('a region that is smaller than a page has its page mapped, and one that cannot be mapped nothing', () => {
+test('a region that is smaller than a page has its page mapped, and an unmappable one nothing', () => {
   expect(infoWith(0x100, READ_WRITE_MMAP, []).mappable).toEqual([{ offset: 0, size: 0x1000 }]);
   expect(infoWith(0x4000, 3, []).mappable).toEqual([]);
   expect(infoWith(0, READ_WRITE_MMAP, []).mappable).toEqual([]);
 });
 
-test('capabilities that lead in a circle end', () => {
+test('capabilities in a loop end', () => {
   const bytes = new Uint8Array(structs.vfioRegionInfo.size + 16);
   const at = structs.vfioRegionInfo.size;
   structs.vfioInfoCapHeader.write(bytes, { id: 9, version: 1, next: at }, at);
@@ -81,7 +81,7 @@ test('capabilities that lead in a circle end', () => {
   expect(parseRegion(value, bytes).mappable).toEqual([{ offset: 0, size: 0x1000 }]);
 });
 
-test('the MSI-X table of a recorded device is found, and of one without there is none', () => {
+test('the MSI-X table of a recorded device is found, if it has one', () => {
   const read = (config: Uint8Array) => ({
     size: config.length,
     read: (offset: number, bytes: Uint8Array) => bytes.set(config.subarray(offset, offset + bytes.length)),

@@ -62,8 +62,8 @@ function regions() {
   return kernel.regions;
 }
 
-describe('the table', () => {
-  test('has RAM where it is in guest and process, and what goes on as one region', () => {
+describe('the memory table', () => {
+  test('has RAM at its guest and process addresses, and contiguous ranges as one region', () => {
     space.add({ kind: 'ram', name: 'high', start: HIGH, size: high.size, block: high });
     expect(regions()).toEqual([
       { guest: 0, size: 32 * PAGE, host: low.host },
@@ -71,7 +71,7 @@ describe('the table', () => {
     ]);
   });
 
-  test('follows the address space, and has nothing that the kernel must not write to', () => {
+  test('follows the address space, and omits what the kernel must not write', () => {
     const range = space.add({ kind: 'ram', name: 'high', start: HIGH, size: high.size, block: high });
     space.add({ kind: 'rom', name: 'rom', start: 512 * PAGE, size: PAGE, block: fakeBlock('rom', PAGE) });
     expect(changes).toBe(1);
@@ -80,7 +80,7 @@ describe('the table', () => {
     expect(regions()).toEqual([{ guest: 0, size: 32 * PAGE, host: low.host }]);
   });
 
-  test('says where memory is, if it is in one piece', () => {
+  test('translates addresses of contiguous memory', () => {
     space.add({ kind: 'ram', name: 'high', start: 32 * PAGE, size: high.size, block: high });
     expect(memory.hostAddress(17 * PAGE + 5, 100)).toBe(low.host + BigInt(17 * PAGE + 5));
     expect(memory.hostAddress(32 * PAGE, 8 * PAGE)).toBe(high.host);
@@ -92,7 +92,7 @@ describe('the table', () => {
 describe('the dirty log', () => {
   const pagesOf = (log: DirtyLog, block: HostBlock) => [...log.collect('migration').get(block)!.runs()];
 
-  test("has the kernel's writes by block, each once", () => {
+  test("returns the kernel's writes by block, each once", () => {
     space.add({ kind: 'ram', name: 'high', start: HIGH, size: high.size, block: high });
     const log = new DirtyLog([memory], [space.memory]);
     expect(memory.logAddress).toBeNull();
@@ -128,7 +128,7 @@ describe('the dirty log', () => {
     expect(pagesOf(log, low)).toEqual([{ first: 3, end: 6 }]);
   });
 
-  test('forgets what was written before it was on', () => {
+  test('ignores writes from before it was enabled', () => {
     const log = new DirtyLog([memory], [space.memory]);
     log.start('migration', [low]);
     logs[0]!.wrote(3);

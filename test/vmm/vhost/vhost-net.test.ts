@@ -45,7 +45,7 @@ const queue = (at: number, more: Partial<VirtioQueue> = {}): VirtioQueue => ({
 });
 
 describe('a queue', () => {
-  test('is set up where it was left, and served at once', () => {
+  test('is set up at its last position, and served at once', () => {
     net.start(VRING.receive, queue(0), FEATURES, TAP);
     expect(kernel.features).toBe(FEATURES & ~NET_FEATURE.mac);
     expect(kernel.vrings[0]).toMatchObject({
@@ -60,7 +60,7 @@ describe('a queue', () => {
     expect(drainEventfd(kickFd)).toBe(1n);
   });
 
-  test('gives back its position, and the memory with the last one', () => {
+  test('returns its position, and releases memory with the last one', () => {
     const receive = net.start(VRING.receive, queue(0), FEATURES, TAP);
     const transmit = net.start(VRING.transmit, queue(8 * PAGE), FEATURES, TAP);
     kernel.vrings[VRING.transmit]!.base = 7;
@@ -75,7 +75,7 @@ describe('a queue', () => {
     expect([kernel.owned, kernel.regions.length]).toEqual([true, 1]);
   });
 
-  test('has both positions with their wrap counters if it is packed, and is not served where the kernel has no such', () => {
+  test('has both positions with their wrap counters if packed, and is rejected without kernel support', () => {
     expect(net.missing(FEATURES)).toBeNull();
     expect(net.missing(FEATURES | FEATURE.ringPacked)).toBe(
       "the kernel's vhost-net has no packed virtqueues",
@@ -105,7 +105,7 @@ describe('a queue', () => {
     expect(kernel.serves(VRING.receive)).toBe(true);
   });
 
-  test('that is not in one piece of RAM is refused', () => {
+  test('that is not in contiguous RAM is rejected', () => {
     expect(() => net.start(VRING.receive, queue(62 * PAGE), FEATURES, TAP)).toThrow(
       'is not in one piece of RAM',
     );
@@ -114,7 +114,7 @@ describe('a queue', () => {
 });
 
 describe('memory that changes while a queue runs', () => {
-  test('is passed on', () => {
+  test('is passed on to the kernel', () => {
     net.start(VRING.receive, queue(0), FEATURES, TAP);
     const block = { ...fakeBlock('more', PAGE), host: 0x90_0000n };
     space.add({ kind: 'ram', name: 'more', start: 100 * PAGE, size: PAGE, block });
@@ -122,7 +122,7 @@ describe('memory that changes while a queue runs', () => {
     expect(refused).toEqual([]);
   });
 
-  test('stops the queues if the kernel does not take it, with their positions', () => {
+  test('stops the queues, with their positions, if the kernel rejects it', () => {
     const running = net.start(VRING.receive, queue(0), FEATURES, TAP);
     kernel.vrings[0]!.base = 99;
     ram.remove();
@@ -131,7 +131,7 @@ describe('memory that changes while a queue runs', () => {
     expect(running.stop(0)).toEqual({ lastAvail: 99, usedIndex: 99 });
   });
 
-  test('is logged by addresses of the guest, the used rings too', () => {
+  test('is logged by guest addresses, including the used rings', () => {
     net.start(VRING.receive, queue(0), FEATURES, TAP);
     memory.setLogging(new Set([{ ...fakeBlock('ram', 64 * PAGE), host: HOST }]));
     expect(kernel.log).toBe(0x7000n);

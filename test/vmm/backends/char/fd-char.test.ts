@@ -157,7 +157,7 @@ describe('a Unix socket', () => {
     expect([first.received(), seen.connections]).toEqual(['for the first', [true, false, true]]);
   });
 
-  test('takes no more than there is room for from a guest whose reader is stuck, and goes on', async () => {
+  test('accepts no more than fits from a guest whose reader is stuck, and continues', async () => {
     const path = join(folder(), 'char.sock');
     const { char, settled } = await start({ type: 'unix', path, server: true });
     const { socket, received } = client(path);
@@ -177,7 +177,7 @@ describe('a Unix socket', () => {
     await settled(() => received().length === sent && rooms > 0);
   });
 
-  test('reads no more than the guest takes', async () => {
+  test('reads no more than the guest accepts', async () => {
     const path = join(folder(), 'char.sock');
     const { char, seen, settled, loop } = await start({ type: 'unix', path, server: true });
     const { socket } = client(path);
@@ -191,7 +191,7 @@ describe('a Unix socket', () => {
     await settled(() => seen.input.length > before);
   });
 
-  test('replaces one that nobody listens at any more, and nothing else', async () => {
+  test('replaces a stale socket, and nothing else', async () => {
     const path = join(folder(), 'char.sock');
     const { char } = await start({ type: 'unix', path, server: true });
     await expect(openChar({ type: 'unix', path, server: true })).rejects.toThrow(
@@ -217,7 +217,7 @@ describe('a Unix socket', () => {
     );
   });
 
-  test('whose program accepts no connections is left to it, without waiting', async () => {
+  test('whose program accepts no connections is not waited for', async () => {
     const path = join(folder(), 'busy.sock');
     const listener = new BusyListener(path);
     await expect(openChar({ type: 'unix', path, server: true })).rejects.toThrow(
@@ -228,7 +228,7 @@ describe('a Unix socket', () => {
   });
 });
 
-test('a TCP socket listens on the address that it is given', async () => {
+test('a TCP socket listens on its configured address', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise(resolve => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
@@ -289,8 +289,8 @@ function burst(char: FdChar, seed: number): string {
   return bytes.toString('latin1');
 }
 
-describe('a connection that is handed to another process', () => {
-  test.each(['listener', 'stream', 'pty'] as const)('of a %s has every byte', async kind => {
+describe('a connection that is handed over to another process', () => {
+  test.each(['listener', 'stream', 'pty'] as const)('of a %s loses no byte', async kind => {
     const { before, peer } = await connectedTo(kind);
     const first = burst(before.char, 1);
     before.char.hold();
@@ -312,24 +312,27 @@ describe('a connection that is handed to another process', () => {
     expect(after.seen.connections).toEqual([]);
   });
 
-  test.each(['listener', 'stream', 'pty'] as const)('of a %s goes on as before if that fails', async kind => {
-    const { before, peer } = await connectedTo(kind);
-    const first = burst(before.char, 1);
-    before.char.hold();
-    const after = successorOf(before);
-    after.char.close();
-    peer.send(Buffer.from('still here'));
-    before.char.release();
-    const all = first + burst(before.char, 50);
-    await before.settled(() => {
-      peer.take();
-      return peer.received.length === all.length && before.seen.input === 'still here';
-    });
-    expect(peer.received).toBe(all);
-    expect(before.seen.connections).toEqual(kind === 'stream' ? [] : [true]);
-  });
+  test.each(['listener', 'stream', 'pty'] as const)(
+    'of a %s continues in the old process if that fails',
+    async kind => {
+      const { before, peer } = await connectedTo(kind);
+      const first = burst(before.char, 1);
+      before.char.hold();
+      const after = successorOf(before);
+      after.char.close();
+      peer.send(Buffer.from('still here'));
+      before.char.release();
+      const all = first + burst(before.char, 50);
+      await before.settled(() => {
+        peer.take();
+        return peer.received.length === all.length && before.seen.input === 'still here';
+      });
+      expect(peer.received).toBe(all);
+      expect(before.seen.connections).toEqual(kind === 'stream' ? [] : [true]);
+    },
+  );
 
-  test('reads no more than before of what the guest does not take', async () => {
+  test('reads no more than before while the guest reads nothing', async () => {
     const { before, peer } = await connectedTo('stream');
     await before.settled(() => {
       peer.send(Buffer.alloc(4096, 0x62));
@@ -345,7 +348,7 @@ describe('a connection that is handed to another process', () => {
     await after.settled(() => after.seen.input.length > 0);
   });
 
-  test('that is gone is gone there, too', async () => {
+  test('that is closed is closed there, too', async () => {
     const { before, peer } = await connectedTo('stream');
     peer.close();
     await before.settled(() => !before.char.connected);
@@ -356,13 +359,13 @@ describe('a connection that is handed to another process', () => {
     expect([after.char.connected, after.seen.connections]).toEqual([false, []]);
   });
 
-  test('has to fit', async () => {
+  test('must be of the same kind', async () => {
     const { before } = await connectedTo('listener');
     before.char.hold();
     expect(() => before.char.continueWith('own')).toThrow('does not fit');
   });
 
-  test('leaves those who wait for it in the queue', async () => {
+  test('leaves waiting clients in the listen queue', async () => {
     const { before, peer, path } = await connectedTo('listener');
     const waiting = client(path);
     waiting.socket.write('next in line');
@@ -376,7 +379,7 @@ describe('a connection that is handed to another process', () => {
   });
 });
 
-test('output from before a restore goes to the next client, with what follows', async () => {
+test('output from before a restore goes to the next client, followed by new output', async () => {
   const { before, peer } = await connectedTo('listener');
   const first = burst(before.char, 1);
   peer.take();
@@ -397,7 +400,7 @@ test('output from before a restore goes to the next client, with what follows', 
 });
 
 test.each(['listener', 'stream', 'pty'] as const)(
-  'input that the other end of a %s has sent is a part of the state that is saved with the machine',
+  'input received from a %s is part of the saved state',
   async kind => {
     const { before, peer } = await connectedTo(kind);
     before.char.hold();
@@ -425,7 +428,7 @@ test.each(['listener', 'stream', 'pty'] as const)(
   },
 );
 
-test('input that was read ahead waits until the guest takes some, and has a limit', async () => {
+test('input that was read ahead waits until the guest reads it, and is limited', async () => {
   const { before, peer } = await connectedTo('stream');
   before.char.hold();
   let sent = 0;
@@ -452,7 +455,7 @@ test('input that was read ahead waits until the guest takes some, and has a limi
   expect(before.char.save().input).toEqual(new Uint8Array(0));
 });
 
-test('output that nobody reads is dropped beyond 64 KiB, and counted', async () => {
+test('unread output is dropped beyond 64 KiB, and counted', async () => {
   const warnings: string[] = [];
   const path = join(folder(), 'char.sock');
   const { fd } = (await openChar({ type: 'unix', path, server: true }))!;
@@ -472,7 +475,7 @@ test('output that nobody reads is dropped beyond 64 KiB, and counted', async () 
   expect(warnings.slice(1)).toEqual(['10 bytes of its output were dropped']);
 });
 
-test('input for a device that has none is dropped', async () => {
+test('input for a device without input is dropped', async () => {
   const path = join(folder(), 'char.sock');
   const { char, settled } = await start({ type: 'unix', path, server: true });
   char.onInput = null;
@@ -482,7 +485,7 @@ test('input for a device that has none is dropped', async () => {
   await settled(() => !char.connected);
 });
 
-test('a file gets all output, and a log what goes elsewhere', async () => {
+test('a file gets all output, and a log a copy of it', async () => {
   const [file, log] = [join(folder(), 'out.txt'), join(folder(), 'log.txt')];
   writeFileSync(file, 'before ');
   const parts = async (options: CharOptions) => {

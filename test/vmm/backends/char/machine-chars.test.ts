@@ -27,7 +27,7 @@ function rig() {
   return { chars, char, loop, received, end };
 }
 
-test('those of a machine are held until it runs, and while anything holds them', () => {
+test('the back ends of a machine are held until it runs, and while there is a hold', () => {
   const { chars, char, loop, received, end } = rig();
   char.write(Buffer.from('early '));
   loop.turn();
@@ -47,7 +47,7 @@ test('those of a machine are held until it runs, and while anything holds them',
   end();
 });
 
-test('their state goes to those of the same devices', () => {
+test('their state is loaded by device', () => {
   const [from, to] = [rig(), rig()];
   from.char.write(Buffer.from('unread'));
   const saved = from.chars.save();
@@ -61,7 +61,7 @@ test('their state goes to those of the same devices', () => {
   for (const { end } of [from, to, other]) end();
 });
 
-test('connections go to those of the same devices; who has none has none there', () => {
+test('connections are passed by device, and missing ones stay missing', () => {
   const { chars, char, end } = rig();
   expect(chars.connections).toEqual([{ device: 'serial0', connection: 'own' }]);
   expect(() => chars.continueWith([{ device: 'serial1', connection: 'own' }])).toThrow('no device "serial1"');

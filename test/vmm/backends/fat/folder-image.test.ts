@@ -98,7 +98,7 @@ const FILES = {
 };
 
 describe.each(['fat', 'fat32', 'fat-floppy'] as const)('a folder as %s', format => {
-  it('is a file system without faults, with all names and contents', () => {
+  it('is a consistent file system with all names and contents', () => {
     const fileSystem = fileSystemOf(folderWith(FILES), format);
     expect(check(fileSystem)).toMatch(/\d+ files, \d+\/\d+ clusters/);
     for (const [name, content] of Object.entries(FILES)) {
@@ -110,7 +110,7 @@ describe.each(['fat', 'fat32', 'fat-floppy'] as const)('a folder as %s', format 
     expect(new Set(shortNames).size).toBe(shortNames.length);
   });
 
-  it('has a directory of any length', () => {
+  it('supports a directory of any length', () => {
     const many = Array.from({ length: 600 }, (_, index) => [`in/file number ${index}`, `${index}`]);
     const fileSystem = fileSystemOf(folderWith(Object.fromEntries(many)), format);
     check(fileSystem);
@@ -118,7 +118,7 @@ describe.each(['fat', 'fat32', 'fat-floppy'] as const)('a folder as %s', format 
     expect(read(fileSystem, 'in/file number 599').toString()).toBe('599');
   });
 
-  it('has as many files in its root', () => {
+  it('supports as many files in its root', () => {
     const many = Array.from({ length: 600 }, (_, index) => [`file number ${index}`, '']);
     const fileSystem = fileSystemOf(folderWith(Object.fromEntries(many)), format);
     check(fileSystem);
@@ -127,7 +127,7 @@ describe.each(['fat', 'fat32', 'fat-floppy'] as const)('a folder as %s', format 
 });
 
 describe('the disk of a folder', () => {
-  it('has one partition, in 504 MiB, most of which take no space', () => {
+  it('has one partition in a sparse image of 504 MiB', () => {
     const { fd, size, imageFormat } = opened(folderWith(FILES), 'fat');
     expect({ size, imageFormat }).toEqual({ size: 504 * MiB, imageFormat: 'raw' });
     expect(statSync(`/proc/self/fd/${fd}`).blocks * SECTOR).toBeLessThan(2 * MiB);
@@ -135,7 +135,7 @@ describe('the disk of a folder', () => {
     expect(table).toMatch(/start= +63, size= +1032129, type=e, bootable/);
   });
 
-  it('is a FAT32 if its files need one, and a floppy disk of 2.88 MB', () => {
+  it('is FAT32 if its files need it, and a floppy disk of 2.88 MB', () => {
     const large = folderWith({ file: '' });
     truncateSync(join(large, 'file'), 600 * MiB);
     const layout = layoutOf(large, 'fat');
@@ -145,7 +145,7 @@ describe('the disk of a folder', () => {
     expect(opened(folderWith({ a: Buffer.alloc(2 * MiB) }), 'fat-floppy').size).toBe(5760 * SECTOR);
   });
 
-  it('is the folder as it was, with the times of its files and what links lead to', () => {
+  it('is a copy of the folder with the times of its files and the targets of links', () => {
     const folder = folderWith({ 'a.txt': 'before', 'there/b.txt': 'linked' });
     utimesSync(join(folder, 'a.txt'), new Date(2001, 1, 3, 4, 5, 6), new Date(2001, 1, 3, 4, 5, 6));
     symlinkSync('there/b.txt', join(folder, 'link.txt'));
@@ -161,7 +161,7 @@ describe('the disk of a folder', () => {
     expect(listing(fileSystem)).not.toMatch(/dangling|loop|pipe/);
   });
 
-  it('has the label that its guest looks for', () => {
+  it('has the label that its guest expects', () => {
     const path = folderWith({ 'user-data': '#cloud-config' });
     const options = { path, format: 'fat-floppy', readonly: true, cache: 'writeback' } as const;
     const disk = openDisk({ ...options, label: 'cidata' });
@@ -208,7 +208,7 @@ describe('the disk of a folder', () => {
       },
       'is no longer a regular file: start the VM again',
     ],
-  ])('takes no harm if a file %s while it is made', (_, change, refusal) => {
+  ])('is still created if a file %s in the meantime', (_, change, refusal) => {
     const folder = folderWith({ file: 'content' });
     const root = last(scanFolder(folder));
     const layout = layOut(root, 'fat-floppy', folder);
@@ -229,7 +229,7 @@ describe('the disk of a folder', () => {
   });
 
   /** The manager does it for disks that are attached, and serves all VMs. */
-  it('is made in short steps, however many files a folder has', () => {
+  it('is created in short steps, however many files a folder has', () => {
     const count = 4096;
     const files = Array.from({ length: count }, (_, index) => [`the file ${index}`, '']);
     const making = folderImage(folderWith(Object.fromEntries(files)), 'fat');
@@ -243,7 +243,7 @@ describe('the disk of a folder', () => {
     expect(steps).toBeGreaterThanOrEqual((6 * count) / 256);
   });
 
-  it('leaves nothing open when there is no room for its files', context => {
+  it('leaves nothing open when its files do not fit', context => {
     const path = folderWith({ a: Buffer.alloc(MiB, 'content') });
     const { TMPDIR } = process.env;
     const full = dirname(imageOnFullDisk(context, temporaryFolder(), 4096));
@@ -260,7 +260,7 @@ describe('the disk of a folder', () => {
     expect(readdirSync('/proc/self/fd')).toHaveLength(before);
   });
 
-  it('is refused with what is wrong, and leaves no fd behind', () => {
+  it('is rejected with the reason, and leaves no fd behind', () => {
     const before = readdirSync('/proc/self/fd').length;
     const refusal = (path: string, format: FolderFormat = 'fat') => {
       try {

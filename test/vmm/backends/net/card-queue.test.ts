@@ -55,7 +55,7 @@ beforeEach(() => {
 
 const positions = () => servers.map(({ from }) => from.lastAvail);
 
-test('another one goes on where the first has stopped', () => {
+test('the next thread continues where the first has stopped', () => {
   isThread = false;
   queue.restart();
   expect(positions()).toEqual([0]);
@@ -68,7 +68,7 @@ test('another one goes on where the first has stopped', () => {
   expect([queue.stop(0), said]).toEqual([{ lastAvail: 30, usedIndex: 30 }, ['ended']]);
 });
 
-test('a device that stops it meanwhile gets its position', () => {
+test('a device that stops the queue in the meantime gets its position', () => {
   let ended = 0;
   queue.restart();
   queue.restart();
@@ -80,7 +80,7 @@ test('a device that stops it meanwhile gets its position', () => {
   expect(positions()).toEqual([0]);
 });
 
-test('one that cannot be started again is broken, and has its position', () => {
+test('a queue that cannot be restarted is broken, and keeps its position', () => {
   failure = 'no thread';
   queue.restart();
   servers[0]!.end();

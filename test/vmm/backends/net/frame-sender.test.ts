@@ -76,7 +76,7 @@ class Rig {
 
 const frame = (length: number, first: number) => Uint8Array.from({ length }, (_, at) => (first + at) & 0xff);
 
-test('a frame that comes alone is sent at once, without a thread', () => {
+test('a single frame is sent at once, without a thread', () => {
   const rig = new Rig();
   const { sender } = rig;
   expect([sender.put(frame(60, 1)), sender.isIdle, rig.isEmpty]).toEqual([true, false, true]);
@@ -85,8 +85,8 @@ test('a frame that comes alone is sent at once, without a thread', () => {
   expect(rig.take()).toEqual(frame(60, 1));
 });
 
-describe('frames that come together', () => {
-  test('are sent by a thread, in their order, whatever their sizes are', () => {
+describe('a batch of frames', () => {
+  test('is sent by a thread in order, whatever the sizes', () => {
     const rig = new Rig();
     const random = new Random(7);
     for (let round = 0; round < 200; round++) {
@@ -102,7 +102,7 @@ describe('frames that come together', () => {
     expect(rig.starts).toBe(1);
   });
 
-  test('wait while the other end takes none, and go on when it does', () => {
+  test('waits while the peer accepts none, and continues when it does', () => {
     const rig = new Rig();
     let count = 0;
     while (rig.sender.put(frame(1514, count))) count++;
@@ -116,7 +116,7 @@ describe('frames that come together', () => {
     expect(rig.isEmpty).toBe(true);
   });
 
-  test('are sent at the end, as far as the other end takes them', () => {
+  test('is sent at the end, as far as the peer accepts it', () => {
     const rig = new Rig();
     for (let at = 0; at < 40; at++) rig.sender.put(frame(60, at));
     rig.sender.close();
@@ -124,7 +124,7 @@ describe('frames that come together', () => {
     expect(rig.isEmpty).toBe(true);
   });
 
-  test('are sent one by one when there can be no thread', () => {
+  test('is sent frame by frame if no thread can be started', () => {
     const rig = new Rig(() => {
       throw new Error('no more threads');
     });

@@ -40,7 +40,7 @@ afterEach(() => {
   for (const fd of files) closeSync(fd);
 });
 
-test('a queue has what came while the kernel served it', () => {
+test('a queue counts the traffic while the kernel served it', () => {
   const [receive, transmit] = [queue(false), queue(true)];
   const end = [traffic.count(receive), traffic.count(transmit)];
   write(1100, 3, 4, 700, 7, 0);
@@ -56,7 +56,7 @@ test('a queue has what came while the kernel served it', () => {
   expect(receive.counts).toEqual({ bytesToGuest: 1000, requests: 2, dropped: 4 });
 });
 
-test('several queues have shares of it, by the chains that they have given back', () => {
+test('several queues share it in proportion to their returned chains', () => {
   const [first, second] = [queue(true), queue(true)];
   traffic.count(first);
   traffic.count(second);
@@ -70,7 +70,7 @@ test('several queues have shares of it, by the chains that they have given back'
   ]);
 });
 
-test('an interface that is gone is told of', () => {
+test('an interface that is gone is reported', () => {
   traffic.count(queue(true));
   closeSync(files[0]!);
   clock.advance(SECOND_MS);

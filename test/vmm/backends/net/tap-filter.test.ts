@@ -17,7 +17,7 @@ function usual(change: (filter: NetFilter) => void = () => {}): string | null {
 const addresses = (filter: NetFilter, unicast: string[], multicast: string[]) =>
   filter.setAddresses(Buffer.from(unicast.join(''), 'hex'), Buffer.from(multicast.join(''), 'hex'));
 
-test('a TAP interface passes what the driver wants: its own address and broadcasts first, then groups', () => {
+test("a TAP interface passes the driver's own address and broadcasts first, then groups", () => {
   expect(usual()).toBe('00000200525400000001ffffffffffff');
   expect(usual(filter => addresses(filter, [OTHER], [GROUP]))).toBe(
     `00000400525400000001${OTHER}ffffffffffff${GROUP}`,
@@ -25,11 +25,11 @@ test('a TAP interface passes what the driver wants: its own address and broadcas
   expect(usual(filter => filter.setMode('allMulticast', true))).toBe('01000200525400000001ffffffffffff');
 });
 
-test('without a filter everything passes', () => {
+test('everything passes without a filter', () => {
   expect(usual(filter => filter.setMode('promiscuous', true))).toBe('00000000');
 });
 
-test('what the kernel cannot do is left to threads', () => {
+test('filters that the kernel does not support are left to threads', () => {
   for (const mode of ['allUnicast', 'noMulticast', 'noUnicast', 'noBroadcast'] as const)
     expect(usual(filter => filter.setMode(mode, true))).toBeNull();
   const many = Array.from({ length: 7 }, (_, index) => `5254000001${index.toString().padStart(2, '0')}`);

@@ -39,7 +39,7 @@ describe('a TAP interface', () => {
     expect(ip('link', 'show', 'tap0')).toContain('UP');
   });
 
-  test('has as many queues as the card, and bare frames for a card that takes no headers', async () => {
+  test('has as many queues as the card, and bare frames for a card without headers', async () => {
     const several = await open({ type: 'tap', ifname: 'many' }, { queuePairs: 3 });
     expect(several.fds).toHaveLength(3);
     expect(ip('-d', 'link', 'show', 'many')).toContain('multi_queue');
@@ -47,7 +47,7 @@ describe('a TAP interface', () => {
     expect(ip('-d', 'link', 'show', 'bare')).not.toContain('vnet_hdr on');
   });
 
-  test('is used as it is where it exists, with several queues too', async () => {
+  test('is used unchanged if it exists, even with several queues', async () => {
     ip('tuntap', 'add', 'dev', 'one', 'mode', 'tap');
     ip('tuntap', 'add', 'dev', 'multi', 'mode', 'tap', 'multi_queue');
     expect((await open({ type: 'tap', ifname: 'one' })).interface).toBe('one');
@@ -76,7 +76,7 @@ describe('a TAP interface', () => {
     expect(() => ip('link', 'show', 'port2')).toThrow();
   });
 
-  test('is given to a script, whose failure says what it said', async () => {
+  test('is passed to a script, whose error output is reported', async () => {
     const script = join(folder, 'up');
     writeFileSync(script, `#!/bin/sh\necho "$1" > ${folder}/name\nip link set "$1" mtu 1400 up\n`);
     chmodSync(script, 0o755);
@@ -93,7 +93,7 @@ describe('a TAP interface', () => {
 });
 
 describe('given fds', () => {
-  test('are those of a TAP interface, or of sockets that keep frames apart', async () => {
+  test('may be a TAP interface, or sockets that preserve frame boundaries', async () => {
     const { fds } = await open({ type: 'tap', ifname: 'given' }, { queuePairs: 2 });
     expect(await open({ type: 'tap', fds: [...fds] })).toMatchObject({
       interface: 'given',

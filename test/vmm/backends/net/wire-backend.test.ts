@@ -147,7 +147,7 @@ const stop = (running: RunningQueue) => {
 };
 
 describe('a card that the kernel can serve', () => {
-  test('is served by it from its first queue on', () => {
+  test('is served by the kernel from its first queue on', () => {
     const receive = backend.startReceive(queue(0), options());
     const transmit = backend.startTransmit(queue(8 * PAGE), options());
     expect([kernel.serves(0), kernel.serves(1)]).toEqual([true, true]);
@@ -207,7 +207,7 @@ describe('a card that the kernel can serve', () => {
     expect(stop(receive)).not.toBeNull();
   });
 
-  test('is served by threads for good once the kernel has refused', () => {
+  test('is served by threads permanently once the kernel has refused', () => {
     kernel.failing.set('VHOST_NET_SET_BACKEND', 'ENOTSOCK');
     const receive = backend.startReceive(queue(0), options());
     const why =
@@ -225,7 +225,7 @@ describe('a card that the kernel can serve', () => {
     stop(transmit);
   });
 
-  test('does not reach memory that the guest has no more', () => {
+  test('does not access memory that the guest no longer has', () => {
     const receive = backend.startReceive(queue(0), options());
     ram.remove();
     expect(kernel.owned).toBe(false);

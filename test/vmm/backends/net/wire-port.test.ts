@@ -67,7 +67,7 @@ describe.each([
   ['bare frames', 'none', 0],
   ['frames with a header', 'virtio', 12],
 ] as const)('a wire of %s', (_, header, bytes) => {
-  test('carries frames of all sizes in both directions', () => {
+  test('transfers frames of all sizes in both directions', () => {
     const { port: one, received } = port(header);
     one.resume();
     for (const length of [14, 60, 1514, 65_553]) {
@@ -96,7 +96,7 @@ test('nothing is received before a resume, after a pause, or after it is closed'
   expect([loop.turn(), received.length, loop.watched.size]).toEqual([false, 2, 0]);
 });
 
-test('a frame for which the card has no room is kept, and those after it wait', () => {
+test('a frame that the card has no room for is kept, and the next ones wait', () => {
   const { port: one } = port();
   const received: number[] = [];
   let room = 1;
@@ -120,7 +120,7 @@ test('a frame for which the card has no room is kept, and those after it wait', 
   expect(received).toEqual([60, 61, 62]);
 });
 
-test('a full wire says so, and when it takes frames again', () => {
+test('a full wire is reported, and so is when it accepts frames again', () => {
   const { port: one } = port();
   let ready = 0;
   one.onReady = () => ready++;
@@ -148,7 +148,7 @@ test('without a link, frames are dropped in both directions', () => {
   expect(received).toEqual([frame(61)]);
 });
 
-test('it is told once when nobody is at the other end any more', () => {
+test('a closed peer is reported once', () => {
   const { port: one } = port();
   one.resume();
   libc.close(peer);
@@ -159,7 +159,7 @@ test('it is told once when nobody is at the other end any more', () => {
   expect(hungUp).toBe(1);
 });
 
-test('limits hold frames back in both directions, until there is time for them', () => {
+test('limits delay frames in both directions', () => {
   const { port: one, received } = port();
   let ready = 0;
   one.onReady = () => ready++;

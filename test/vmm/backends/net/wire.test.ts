@@ -15,7 +15,7 @@ const WIRES: Record<string, Wire> = {
   },
 };
 
-test.each(Object.entries(WIRES))('a wire %s is the same on the other side of a message', (_, wire) => {
+test.each(Object.entries(WIRES))('a wire %s survives a message unchanged', (_, wire) => {
   const facts = JSON.parse(JSON.stringify(wireFacts(wire)));
   const fds = wireFds(wire);
   expect(wireFdCount(facts)).toBe(fds.length);

@@ -49,7 +49,7 @@ describe.skipIf(missing !== null)('foreign firmware in VMs', () => {
   };
 
   test(
-    'iPXE in the ROM of each model of card boots by DHCP, TFTP and HTTP, and fetches a mebibyte unharmed',
+    'iPXE in the ROM of each card model boots by DHCP, TFTP and HTTP, and fetches a mebibyte intact',
     TIMEOUT,
     async () => {
       const cards = Object.keys(CARDS).map(model => `-net nic,model=${model}`);

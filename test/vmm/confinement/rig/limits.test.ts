@@ -32,7 +32,7 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
     return JSON.parse(await host.check(`sh -c '${script.replaceAll("'", `'"'"'`)}'`, { seconds: 120 }));
   }
 
-  test('a VM that grows over its limit is killed for it, alone', async () => {
+  test('only a VM that exceeds its limit is killed', async () => {
     const { set, own, layer, end, outOfMemory } = await probe('memory');
     expect(set).toEqual({
       'memory.max': String(128 * 2 ** 20),
@@ -46,18 +46,18 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
     expect(await host.check('cd /sys/fs/cgroup/vring1.service && ls -d */')).toBe('manager/\n');
   }, 180_000);
 
-  test('one that does not is not', async () => {
+  test('a VM within its limit is not killed', async () => {
     expect(await probe('enough memory')).toMatchObject({ end: { code: 0, signal: null }, outOfMemory: null });
   }, 180_000);
 
-  test('a limit on processes is named where it stops the start', async () => {
+  test('a process limit is named if it prevents the start', async () => {
     const { error } = await probe('too many processes');
     expect(error).toMatch(
       /^no process can be started for \S+node: the limit on processes is reached: raise TasksMax=/,
     );
   }, 180_000);
 
-  test("a machine's process has the limits of its VM, and says so when it is killed for its memory", async () => {
+  test("a machine's process has its VM's limits, and the VM reports when it is killed for its memory", async () => {
     await host.check(
       `vring run /opt/vring/dist/guest.elf --detach --name web --memory 64M --append 'run="spin 600s"'`,
     );
@@ -91,7 +91,7 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
     expect(await unavailableTo()).toEqual({});
   }, 180_000);
 
-  test('a user without user namespaces lacks what needs them, and is told why', async () => {
+  test('a user without user namespaces lacks the layers that need them, and sees why', async () => {
     await host.check('sysctl -w user.max_user_namespaces=0');
     const none =
       'it needs root or a user namespace, and no sandbox around vring that forbids it (RestrictNamespaces= of a systemd unit)';

@@ -112,7 +112,7 @@ afterEach(() => {
 });
 
 describe('a machine that is handed over', () => {
-  test('runs until the other process is prepared, and is that one’s once it has loaded the state', () => {
+  test('runs until the other process is prepared, and belongs to it once it has loaded the state', () => {
     giverOf();
     exchange();
     expect([state, heard]).toEqual(['runs', [OFFER]]);
@@ -151,7 +151,7 @@ describe('a machine that is handed over', () => {
     expect(outcomes).toEqual([{ kind: 'gone' }]);
   });
 
-  test('that stops at once is handed over in the same way', () => {
+  test('that stops at once is handed over the same way', () => {
     giverOf({
       quiesce: done => {
         state = 'stopped';
@@ -168,10 +168,10 @@ describe('a machine that is handed over', () => {
   });
 });
 
-describe.each(Object.entries(STEPS))('it goes on as before when, after %s,', (step, reach) => {
+describe.each(Object.entries(STEPS))('continues when, after %s,', (step, reach) => {
   const failed = (reason: string) => [{ kind: 'failed', reason }];
 
-  test('the other process says that it cannot take it', () => {
+  test('the other process reports that it cannot take the machine over', () => {
     giverOf();
     reach();
     say({ kind: 'failed', reason: 'there is no memory' });
@@ -197,7 +197,7 @@ describe.each(Object.entries(STEPS))('it goes on as before when, after %s,', (st
     expect([state, outcomes]).toEqual(['runs', failed(expect.stringContaining('the other process sent'))]);
   });
 
-  test('its manager does not want it any more', () => {
+  test('its manager cancels it', () => {
     const giver = giverOf();
     reach();
     giver.cancel('it was stopped');
@@ -208,7 +208,7 @@ describe.each(Object.entries(STEPS))('it goes on as before when, after %s,', (st
     expect(outcomes).toHaveLength(1);
   });
 
-  test('the time is over', () => {
+  test('the time limit expires', () => {
     const [limit, reason] = {
       'it has been offered': [PREPARE_NS, 'the other process has not built the machine in time'] as const,
       'it is to stop': [STOP_NS, 'the VM could not be stopped: blk0, blk1 does not respond'] as const,
@@ -227,8 +227,8 @@ describe.each(Object.entries(STEPS))('it goes on as before when, after %s,', (st
   });
 });
 
-describe('it goes on as before', () => {
-  test('when it cannot be handed over at all', () => {
+describe('continues', () => {
+  test('when it does not support a hand-over', () => {
     giverOf({
       offer: () => {
         throw new Error('its memory is not a file');

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { WireFacts } from '../../../../src/vmm/backends/net/wire.ts';
 import { FORMAT, type Offer, parseFromGiver } from '../../../../src/vmm/machine/hand-over/messages.ts';
 
-test('an offer arrives with every fact of a wire', () => {
+test('an offer arrives with every property of a wire', () => {
   const facts: Required<WireFacts> = {
     fds: 1,
     header: 'none',

@@ -58,7 +58,7 @@ test('private memory is copied into a file that another process can map', async 
   owner.release();
 });
 
-test('a copy that is not wanted any more says nothing', () => {
+test('a canceled copy reports nothing', () => {
   const owner = new LocalOwner();
   const ram = restored(owner);
   const loop = new ManualLoop();

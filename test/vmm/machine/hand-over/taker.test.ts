@@ -64,8 +64,8 @@ function taken() {
   return given;
 }
 
-describe('who takes a machine over', () => {
-  test('gets what to build it of, its state, and then the machine', () => {
+describe('a process that takes a machine over', () => {
+  test('receives the configuration, the state, and then the machine', () => {
     offered();
     giver.sendState(STATE);
     giver.send({ kind: 'go' });
@@ -80,7 +80,7 @@ describe('who takes a machine over', () => {
     expect(giver.receive()).toEqual([{ kind: 'prepared' }, { kind: 'loaded' }]);
   });
 
-  test('gets a network with memory that it shares, and the event that goes with it', () => {
+  test('receives a network with shared memory and its eventfd', () => {
     const wire = { fds: 1, header: 'none', label: 'user', shared: true } as const;
     const [card, network] = socketPair();
     own.push(card, memfdCreate('frames'), eventfd());
@@ -91,7 +91,7 @@ describe('who takes a machine over', () => {
     close(network);
   });
 
-  test('gets the clients of sockets with the state, and nothing else for them', () => {
+  test('receives the clients of sockets with the state, and nothing else for them', () => {
     offered();
     const [client, other] = socketPair();
     giver.sendState(STATE, [client, own[0]!]);
@@ -103,7 +103,7 @@ describe('who takes a machine over', () => {
     for (const fd of [client, other, got]) close(fd);
   });
 
-  test('tells the other process why it cannot', () => {
+  test('reports to the other process why it cannot', () => {
     taker.fail('there is no memory');
     expect(giver.receive()).toEqual([{ kind: 'failed', reason: 'there is no memory' }]);
   });
@@ -124,12 +124,12 @@ describe('who takes a machine over', () => {
     },
   };
 
-  describe.each(Object.entries(STEPS))('and waits for %s gives up', (step, prepare) => {
+  describe.each(Object.entries(STEPS))('that waits for %s gives up', (step, prepare) => {
     const run = (steps: readonly (() => void)[]) => () => {
       for (const step of steps) step();
     };
 
-    test('when the other process ends, or goes on itself', () => {
+    test('when the other process ends, or continues itself', () => {
       const steps = prepare();
       giver.close();
       expect(run(steps)).toThrow('the process that runs the VM has ended, or continues to run it');
@@ -152,8 +152,8 @@ describe('who takes a machine over', () => {
   });
 });
 
-describe('an offer is refused', () => {
-  test('in a format that is not known', () => {
+describe('an offer is rejected', () => {
+  test('in an unknown format', () => {
     offered({ format: FORMAT + 1, version: '9.9.9' });
     expect(() => taker.awaitOffer()).toThrow('vring 9.9.9 hands VMs over in format');
   });
@@ -163,7 +163,7 @@ describe('an offer is refused', () => {
     expect(() => taker.awaitOffer()).toThrow('did not pass all of its files');
   });
 
-  test('with something else than files', () => {
+  test('with fds other than files', () => {
     const folder = join(temporaryFolder(), 'folder');
     mkdirSync(folder);
     writeFileSync(join(folder, 'file'), '');
@@ -191,7 +191,7 @@ describe('an offer is refused', () => {
   });
 });
 
-describe('a state is refused', () => {
+describe('a state is rejected', () => {
   test.each([
     ['of no bytes', 0],
     ['of half a byte', 1.5],
@@ -202,24 +202,24 @@ describe('a state is refused', () => {
     expect(() => taker.prepared()).toThrow('a length that is not valid');
   });
 
-  test('that has more bytes than it says', () => {
+  test('that has more bytes than announced', () => {
     sendNow(raw, messageFrame({ kind: 'state', bytes: 3 }));
     sendNow(raw, bytesFrame(Buffer.from('four')));
     expect(() => taker.prepared()).toThrow('more than its state');
   });
 
-  test('that nobody has announced', () => {
+  test('that was not announced', () => {
     sendNow(raw, bytesFrame(Buffer.from('four')));
     expect(() => taker.prepared()).toThrow('more than its state');
   });
 
-  test('that is broken off', () => {
+  test('that is truncated', () => {
     sendNow(raw, messageFrame({ kind: 'state', bytes: 3 }));
     sendNow(raw, messageFrame({ kind: 'go' }));
     expect(() => taker.prepared()).toThrow('stopped in the middle of its state');
   });
 
-  test('in frames that are none of these', () => {
+  test('in unknown frames', () => {
     sendNow(raw, portFrame(0, Buffer.from('x')));
     expect(() => taker.prepared()).toThrow('an unknown kind');
     sendNow(raw, Buffer.from([0, 0, 0, 0]));

@@ -101,7 +101,7 @@ function holdings() {
 }
 
 describe('a device that is plugged in', () => {
-  test('is announced to a guest that has turned the event on', () => {
+  test('is announced to a guest that has enabled the event', () => {
     expect(plug('rng1')).toEqual({ bus: 'pci.0', addr: '01.0', noticed: false });
     enableEvent();
     expect(sci()).toBe(true);
@@ -113,7 +113,7 @@ describe('a device that is plugged in', () => {
     expect(changes).toBe(2);
   });
 
-  test('has to wait while a snapshot is taken, also one that has begun while memory was mapped for it', () => {
+  test('waits while a snapshot is taken, even one that began while memory was mapped for it', () => {
     const before = holdings();
     busy = 'a snapshot is being taken: try again';
     expect(() => plug('rng1')).toThrow(busy);
@@ -153,7 +153,7 @@ describe('a device that is plugged in', () => {
     expect(() => plug('rng2', { bus: 'isa.0' })).toThrow('isa.0 is a bus for isa devices');
   });
 
-  test('is announced with all its functions, of which 0 comes last', () => {
+  test('is announced with all its functions, 0 last', () => {
     enableEvent();
     expect(plug('fn1', { addr: '05.1' }).noticed).toBe(false);
     expect(read(0)).toBe(0);
@@ -165,7 +165,7 @@ describe('a device that is plugged in', () => {
     expect([waiting.result, names().includes('fn0')]).toEqual([null, false]);
   });
 
-  test('goes to a root port that the guest drives, before any slot', () => {
+  test('goes to a root port with a guest driver before any slot', () => {
     const { pci } = fake.chipset;
     pci.addRootPort({ slot: 24, function: 0 });
     fake.chipset.attach({ type: deviceTable.rowOf({ type: 'virtio-rng' }), built: rng('rng0') });
@@ -188,7 +188,7 @@ describe('a device that is plugged in', () => {
     ['a name that another device has', { name: 'com1' }, {}, 'a device named "com1" already'],
     ['a type that cannot', { name: 'port0' }, { type: 'root-port' }, 'root-port cannot be plugged in'],
     ['a disk that did not come', { name: 'blk0' }, { type: 'virtio-blk', path: '/disk' }, 'did not reach'],
-  ])('leaves nothing with %s', (_, { name }, options, message) => {
+  ])('leaves nothing behind with %s', (_, { name }, options, message) => {
     fake.chipset.attach(
       ...deviceTable.builtinBeside([]).map(type => ({ type, built: type.create(fake.services) })),
     );
@@ -197,7 +197,7 @@ describe('a device that is plugged in', () => {
     expect(holdings()).toEqual(before);
   });
 
-  test('leaves nothing when there is no counter for one of its queues', () => {
+  test('leaves nothing behind when there is no counter for one of its queues', () => {
     const before = holdings();
     const { services } = fake;
     const { allocateQueueCounters } = services;
@@ -212,7 +212,7 @@ describe('a device that is plugged in', () => {
     plug('rng1');
   });
 
-  test('finds no place when all are taken', () => {
+  test('is rejected when all slots are taken', () => {
     for (let slot = 1; slot < 24; slot++) plug(`rng${slot}`);
     expect(() => plug('rng24')).toThrow('the machine has no free slot for it: unplug a device');
     unplug('rng7', true);
@@ -220,14 +220,14 @@ describe('a device that is plugged in', () => {
   });
 });
 
-describe('a device that is to go', () => {
+describe('a device that is to be unplugged', () => {
   beforeEach(() => {
     plug('rng1');
     enableEvent();
     read(0);
   });
 
-  test('leaves when the guest ejects its slot', () => {
+  test('is unplugged when the guest ejects its slot', () => {
     const waiting = unplug('rng1');
     expect(label('rng1')!.removing).toBeGreaterThan(0);
     expect([read(4), sci(), waiting.result]).toEqual([2, true, undefined]);
@@ -239,13 +239,13 @@ describe('a device that is to go', () => {
     expect(plugged).toEqual(['+rng1', '-rng1']);
   });
 
-  test('leaves at the latest with a reset', () => {
+  test('is unplugged at the latest by a reset', () => {
     const waiting = unplug('rng1');
     fake.chipset.reset();
     expect([waiting.result, names().includes('rng1')]).toEqual([null, false]);
   });
 
-  test('stays when that is canceled', () => {
+  test('stays when the request is canceled', () => {
     const waiting = unplug('rng1');
     hotPlug.cancel('rng1');
     expect(waiting.result).toBe('rng1 stays: unplugging it was canceled');
@@ -253,7 +253,7 @@ describe('a device that is to go', () => {
     expect(() => hotPlug.cancel('rng1')).toThrow('the guest has not been asked to release rng1');
   });
 
-  test('is still to go in a machine that goes on from its state', () => {
+  test('is still to be unplugged in a machine that continues from its state', () => {
     unplug('rng1');
     const state = fake.chipset.save();
     hotPlug.cancel('rng1');
@@ -263,18 +263,18 @@ describe('a device that is to go', () => {
     expect(names()).not.toContain('rng1');
   });
 
-  test('may be ejected by a guest that was not asked', () => {
+  test('may be ejected by a guest without a request', () => {
     eject(1);
     expect(happened.at(-1)).toBe('the guest has ejected rng1');
   });
 
-  test('is asked for by its host', () => {
+  test('can be requested by the host', () => {
     hotPlug.requested('rng1', 'the host takes it back');
     expect(happened).toContain('rng1 is to be released: the host takes it back');
     expect(read(4)).toBe(2);
   });
 
-  test('cannot be one that every machine has, or a guess', () => {
+  test('cannot be a built-in device, or an unknown one', () => {
     fake.chipset.attach(
       ...deviceTable.builtinBeside([]).map(type => ({ type, built: type.create(fake.services) })),
     );
@@ -285,7 +285,7 @@ describe('a device that is to go', () => {
     expect(fake.chipset.pci.root.functionsOf(0)).toHaveLength(1);
   });
 
-  test('is marked if it has to stay', () => {
+  test('is marked if it is not hot-pluggable', () => {
     const built = deviceTable.create(fake.services, deviceConfig.parse({ type: 'virtio-scsi' }), 'scsi0');
     fake.chipset.attach({ type: deviceTable.find('virtio-scsi')!, built });
     fake.chipset.attach(
@@ -309,7 +309,7 @@ describe('a device that is to go', () => {
     expect(waiting.result).toBeNull();
   });
 
-  test('leaves nothing behind, a thousand times', () => {
+  test('leaves nothing behind after a thousand times', () => {
     unplug('rng1', true);
     const before = holdings();
     for (let round = 0; round < 1000; round++) {

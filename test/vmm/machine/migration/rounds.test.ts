@@ -4,7 +4,7 @@ import { FUTILE_ROUNDS, Rounds } from '../../../../src/vmm/machine/migration/rou
 const MB = 1e6;
 
 describe('the rounds of a migration', () => {
-  test('end when the rest takes no longer than the guest may stand still', () => {
+  test('end when the rest fits in the allowed downtime', () => {
     const rounds = new Rounds({ maxDowntimeMs: 300 });
     expect(rounds.over({ sent: 1000 * MB, seconds: 10, dirtied: 100 * MB })).toBe(false);
     expect(rounds.forecast).toEqual({
@@ -15,18 +15,18 @@ describe('the rounds of a migration', () => {
     expect(rounds.over({ sent: 100 * MB, seconds: 1, dirtied: 10 * MB })).toBe(true);
   });
 
-  test('end when nothing is left', () => {
+  test('end when no pages are left', () => {
     expect(new Rounds({ maxDowntimeMs: 1 }).over({ sent: 10, seconds: 1, dirtied: 0 })).toBe(true);
   });
 
-  test('do not judge the connection by a few bytes', () => {
+  test('do not estimate the bandwidth from a few bytes', () => {
     const rounds = new Rounds({ maxDowntimeMs: 100 });
     rounds.over({ sent: 1000 * MB, seconds: 10, dirtied: 50 * MB });
     rounds.over({ sent: 4096, seconds: 0.01, dirtied: 50 * MB });
     expect(rounds.forecast!.bytesPerSecond).toBe(100 * MB);
   });
 
-  test('are futile when the guest writes as fast as they carry, until it no longer does', () => {
+  test('do not converge while the guest writes as fast as they send', () => {
     const rounds = new Rounds({ maxDowntimeMs: 100 });
     const round = (dirtied: number) => rounds.over({ sent: 200 * MB, seconds: 2, dirtied });
     round(200 * MB);

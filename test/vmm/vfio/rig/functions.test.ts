@@ -15,7 +15,7 @@ const e1000e = '0000:02:00.0';
 const pair = ['0000:03:00.0', '0000:03:00.1'] as const;
 const MIB = 64;
 
-describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', () => {
+describe.skipIf(missing !== null)('host devices in a Linux guest', () => {
   let host: EmulatedHost;
   let guest: SerialGuest;
   let before = '';
@@ -65,7 +65,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     await guest.check(`ip addr flush dev ${name}; ip link set ${name} down`);
   };
 
-  test('an NVMe device takes 64 MiB, and gives them back', async () => {
+  test('an NVMe device stores 64 MiB, and returns them', async () => {
     // Each MiB is another one, at the cost of one.
     const content =
       'head -c 1048568 /dev/urandom >/tmp/block; ' +
@@ -82,7 +82,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     expect(io!.count).toBeGreaterThan(0);
   }, 1_500_000);
 
-  test('a network card works by MSI-X, and by INTx if its driver wants that', async () => {
+  test('a network card works with MSI-X, and with INTx if its driver selects it', async () => {
     const [name] = (await guest.check('ls /sys/class/net | grep eth')).trim().split('\n');
     const address = (await guest.check(`basename $(readlink -f /sys/class/net/${name}/device)`)).trim();
     expect(address).not.toMatch(/05\.\d$/);
@@ -111,7 +111,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     for (const fn of ['05.0', '05.1']) await checkNetwork(await interfaceAt(fn));
   }, 900_000);
 
-  test('no snapshot can be taken, and no other VM can have one', async () => {
+  test('no snapshot can be taken, and no other VM can use one', async () => {
     const { status, stderr } = await host.run('vring vm snapshot all', { seconds: 120 });
     expect(status).toBe(1);
     expect(stderr).toMatch(
@@ -122,7 +122,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     );
   }, 600_000);
 
-  test('one that is removed from the host leaves the guest first', async () => {
+  test('a device that is removed from the host is unplugged from the guest first', async () => {
     await host.check(`echo 1 >/sys/bus/pci/devices/${e1000e}/remove`, { seconds: 300 });
     expect(await guest.check('ls /sys/bus/pci/devices')).toMatch(/0000:00:05\.1/);
     expect((await guest.check('ls /sys/class/net | grep -c eth')).trim()).toBe('2');
@@ -135,7 +135,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     expect(await driver(e1000e)).toBe('e1000e');
   }, 600_000);
 
-  test('the host has all of them back once the guest has powered off, with what it wrote', async () => {
+  test('the host has all devices back once the guest has powered off, with its data', async () => {
     await guest.send('poweroff -f');
     await host.check("until vring vm list | grep -q '^all *off'; do sleep 0.5; done", { seconds: 300 });
     expect([await driver(nvme), await driver(pair[1])]).toEqual(['nvme', 'e1000e']);
@@ -143,7 +143,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     expect(await host.check(`head -c ${MIB * 2 ** 20} /dev/nvme0n1 | md5sum`)).toContain(written);
   }, 600_000);
 
-  test('one that a process has open is refused, by the name of that', async () => {
+  test('a device that a process has open is refused, and the process is named', async () => {
     const reason = await refusal(host, e1000e, {
       before: `
         cd /sys/bus/pci/devices/${e1000e}
@@ -160,7 +160,7 @@ describe.skipIf(missing !== null)('whole devices of the host in a Linux guest', 
     expect(await host.check(HOST_STATE)).toBe(before);
   }, 900_000);
 
-  test('one is refused whose group the host needs, by what it does with it', async () => {
+  test('a device whose group the host uses is refused, and the use is named', async () => {
     const ip = '/bin/ip';
     const reason = await refusal(host, pair[0], {
       before: `

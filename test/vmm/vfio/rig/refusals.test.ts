@@ -6,7 +6,7 @@ import { refusal } from './refusal.ts';
 const missing = missingForRig();
 if (missing !== null) console.warn(`skipped: ${missing}`);
 
-describe.skipIf(missing !== null)('a VM that is to have a device, on a host that lacks what it takes', () => {
+describe.skipIf(missing !== null)('a VM with a device on a host without the prerequisites', () => {
   let host: EmulatedHost;
 
   beforeAll(async () => {
@@ -23,7 +23,7 @@ describe.skipIf(missing !== null)('a VM that is to have a device, on a host that
     await host?.close();
   });
 
-  test('does not start, and says all of it: an IOMMU, and memory that its manager may lock', async () => {
+  test('does not start, and reports everything missing: an IOMMU, and lockable memory', async () => {
     const reasons = await refusal(host, '0000:01:00.0');
     expect(reasons).toMatch(/0000:01:00\.0: .*IOMMU/);
     expect(reasons).toMatch(

@@ -19,7 +19,7 @@ const [PLUGS, REBOOTS] = isSoak ? [5, 10] : [3, 4];
 /** To and from NVMe. A MiB takes about half a second. */
 const MIB = isSoak ? 64 : 16;
 
-describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
+describe.skipIf(missing !== null)('host VFs in a Linux guest', () => {
   let host: EmulatedHost;
   let guest: SerialGuest;
   let before = '';
@@ -70,7 +70,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(printed).toContain('1 packets received');
   };
 
-  test('igbvf drives it, with its three MSI-X vectors, and the MAC address that the host gave it', async () => {
+  test('igbvf drives a VF with its three MSI-X vectors and the MAC address set by the host', async () => {
     expect(await guest.check('ls /sys/bus/pci/drivers/igbvf | grep :')).toMatch(/^0000:\S+\n?$/);
     expect(await guest.check('cat /sys/class/net/eth0/address')).toContain(mac);
     const { vms } = JSON.parse(await vring('vm show net --json'));
@@ -84,7 +84,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(await hostInterrupts()).toHaveLength(3);
   }, 600_000);
 
-  test('the guest gets an address by DHCP, and reaches the peer, by the interrupts of the VF', async () => {
+  test('the guest gets an address by DHCP, and reaches the peer, with the interrupts of the VF', async () => {
     expect(await guest.check(dhcp('eth0'))).toContain(`obtained from ${PEER}`);
     const [counted, there] = [sum(await hostInterrupts()), await interrupts()];
     expect(await guest.check(`ping -c 5 -W 5 ${PEER}`)).toContain('5 packets received');
@@ -92,7 +92,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(await interrupts()).not.toBe(there);
   }, 600_000);
 
-  test('TCP carries a mebibyte in each direction, unharmed', async () => {
+  test('TCP transfers a mebibyte in each direction intact', async () => {
     // One script: the MiB's digest here and there, and that of what the peer offers.
     const printed = await guest.check(`
       head -c 1048576 /dev/urandom >/tmp/data; sha256sum </tmp/data; nc ${PEER} ${DIGEST_PORT} </tmp/data;
@@ -107,7 +107,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(received).not.toBe(sent);
   }, 600_000);
 
-  test('it is unplugged under traffic and plugged in again, several times', async () => {
+  test('a VF is unplugged under traffic and plugged in again, several times', async () => {
     const received = '/sys/class/net/eth0/statistics/rx_bytes';
     for (let round = 1; round <= PLUGS; round++) {
       await guest.check(`
@@ -122,7 +122,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     }
   }, 3_600_000);
 
-  test('it works after each of several reboots of the guest', async () => {
+  test('a VF works after each of several guest reboots', async () => {
     const boots = new Set<string>();
     for (let boot = 2; boot <= 1 + REBOOTS; boot++) {
       await guest.send('reboot -f');
@@ -132,7 +132,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(boots.size).toBe(REBOOTS);
   }, 3_600_000);
 
-  test('a VF of an NVMe controller is refused until it has queues, by the commands that give it some', async () => {
+  test('a VF of an NVMe controller is refused until it has queues, with the commands that assign them', async () => {
     const { status, stderr } = await host.run(`vring vm attach net --pci ${nvmeVf} --id disk`, {
       seconds: 300,
     });
@@ -143,7 +143,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     await host.check(commands.join(' && '));
   }, 600_000);
 
-  test('then the guest writes to it, and reads what it has written', async () => {
+  test('the guest then writes to it, and reads the data back', async () => {
     await vring(`vm attach net --pci ${nvmeVf} --id disk`);
     // Each MiB is another one, at the cost of one.
     const content =
@@ -160,7 +160,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(await host.check(`grep -c '(${nvmeVf})' /proc/interrupts`)).toBe('1\n');
   }, 1_500_000);
 
-  test('a manager that is killed takes nothing from the guest', async () => {
+  test('killing the manager takes nothing from the guest', async () => {
     const address = (
       await guest.check("ip -o -4 addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
     ).trim();
@@ -171,7 +171,7 @@ describe.skipIf(missing !== null)('VFs of the host in a Linux guest', () => {
     expect(await host.check(`ping -c 3 -W 5 ${address}`)).toContain('3 packets received');
   }, 600_000);
 
-  test('the machine is killed, too: the next manager gives its VFs back, and they can be used again', async () => {
+  test('the next manager gives back the VFs of a machine that is killed, too, and they can be used again', async () => {
     // The manager was killed before, and the machine has gone on without one.
     await host.check(`kill -9 ${await host.pid('vring: net')}`);
     await host.startManager();

@@ -118,7 +118,7 @@ function ipv6(
 }
 
 describe('a steering table', () => {
-  test('has what each byte adds to a Toeplitz hash', () => {
+  test('has the contribution of each byte to a Toeplitz hash', () => {
     const table = new ArrayBuffer(STEERING_TABLE.bytes);
     writeSteering(table, { hashTypes: RSS_HASHES, key: KEY, queues: [0], unclassified: 0 });
     const view = new DataView(table);
@@ -141,7 +141,7 @@ describe('a steering table', () => {
   });
 });
 
-test('a program whose jump leads nowhere is refused', () => {
+test('a program with an invalid jump is rejected', () => {
   const code = new BpfCode();
   code.jump('nowhere');
   expect(() => code.bytes()).toThrow('no label "nowhere"');
@@ -222,7 +222,7 @@ describe('a TAP interface with several queues', () => {
     expect(hashOf(frame(0x86dd, ipv6(flow, UDP)), RSS_HASH.tcp6 | RSS_HASH.ipv4)).toBeNull();
   });
 
-  test('finds the ports behind options, extension headers and VLAN tags, and those of fragments not at all', () => {
+  test('finds ports after options, extension headers and VLAN tags, and ignores those of fragments', () => {
     const [four] = IPV4;
     const [six] = IPV6;
     expect(hashOf(frame(0x0800, ipv4(four, TCP, { options: 10 })))).toBe(low(four.all));
@@ -236,7 +236,7 @@ describe('a TAP interface with several queues', () => {
     expect(hashOf(frame(0x86dd, ipv6(six, TCP, [[44]])))).toBe(low(six.addresses));
   });
 
-  test('has a queue for what has no hash, and for what is cut short', () => {
+  test('has a queue for frames without a hash, and truncated ones', () => {
     const [four] = IPV4;
     const [six] = IPV6;
     expect(hashOf(frame(0x0806, Array(46).fill(0)))).toBeNull();
@@ -245,7 +245,7 @@ describe('a TAP interface with several queues', () => {
     expect(hashOf(frame(0x86dd, ipv6(six, TCP, [[0, 255]]).slice(0, 60)))).toBe(low(six.addresses));
   });
 
-  test('is spread by the kernel again when the driver wants no more of it', () => {
+  test('is spread by the kernel again when the driver turns RSS off', () => {
     const flow = frame(0x0800, ipv4(IPV4[0], TCP));
     steering.set({ hashTypes: 0, key: KEY, queues: [0], unclassified: 2 });
     expect(queueOf(flow)).toBe(2);
