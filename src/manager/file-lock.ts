@@ -14,6 +14,7 @@ import { printable } from '../text/printable.ts';
 import { isLockedElsewhere, tryLock } from '../vmm/native/ofd-lock.ts';
 
 const HOLDER_MAX = 200;
+const CHOOSE_ANOTHER = 'choose other folders with VRING_RUNTIME_DIR and VRING_STATE_DIR';
 const NOT_A_FILE = 'it is not a regular file: remove it';
 
 /** A lock file that names the process holding the lock. */
@@ -58,9 +59,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory: remove it',
   ELOOP: 'it is a symbolic link: remove it',
   ENXIO: NOT_A_FILE,
-  EACCES: 'permission denied',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
+  EACCES: `permission denied: ${CHOOSE_ANOTHER}`,
+  EROFS: `the file system is read-only: ${CHOOSE_ANOTHER}`,
+  ENOSPC: 'the disk is full: free some space',
 };
 
 function openLockFile(path: string): number {

@@ -1,5 +1,5 @@
 import { chmodSync, lstatSync, type Stats } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { variablesFile } from '../engine/firmware/variables.ts';
 import { makeFolders } from '../files/make-folders.ts';
 import { stateFolder } from '../files/state-folder.ts';
@@ -61,7 +61,7 @@ function runtimeFolder(env: Env, uid: number): string {
   if (uid === 0) return '/run/vring';
   // After su, it may belong to another user.
   const session = env.XDG_RUNTIME_DIR;
-  if (session && statOf(session)?.uid === uid) return join(session, 'vring');
+  if (session && isAbsolute(session) && statOf(session)?.uid === uid) return join(session, 'vring');
   return `/tmp/vring-${uid}`;
 }
 

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { bundled, projectRoot } from '../project-root.ts';
+import { codeText } from '../text/errno.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerLock, managerPaths } from './paths.ts';
 
 const LAST_LINES = 5;
@@ -43,14 +44,14 @@ export function takeFirstManager(): StartedManager | null {
 export function startManager(paths: ManagerPaths): StartedManager {
   ensurePrivateFolder(paths.runtime);
   ensurePrivateFolder(paths.state);
-  const log = openSync(paths.log, 'a', 0o600);
+  const log = openLog(paths.log);
   const { size: logBefore } = fstatSync(log);
   // In its own session, no terminal can send it SIGHUP or Ctrl-C.
   const child = spawn(process.execPath, [...managerProgram(), 'serve', '--background'], {
     cwd: '/',
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...process.env, ...FEW_ARENAS },
+    env: { ...process.env, ...FEW_ARENAS, ...absoluteFolders() },
   });
   closeSync(log);
   child.unref();
@@ -70,6 +71,23 @@ export function startManager(paths: ManagerPaths): StartedManager {
   };
 }
 
+/** The folders that were chosen for this process, for one with another working folder. */
+function absoluteFolders(env = process.env): Record<string, string> {
+  const chosen = ['VRING_RUNTIME_DIR', 'VRING_STATE_DIR', 'VRING_DEFINITIONS_DIR'].filter(name => env[name]);
+  return Object.fromEntries(chosen.map(name => [name, resolve(env[name]!)]));
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(
+      `the manager's log ${path} cannot be written: ${codeText(code)}; choose another folder with VRING_STATE_DIR`,
+    );
+  }
+}
+
 /** Node's arguments to run this same program, from the bundles or from the sources. */
 export function vringProgram(): string[] {
   return nodeWords(bundled ? 'dist/cli.js' : 'src/cli.ts');
@@ -85,5 +103,6 @@ function nodeWords(program: string): string[] {
 
 function lastLines(path: string, from: number): string {
   const said = readFileSync(path).subarray(from).toString().trim();
-  return said.split('\n').slice(-LAST_LINES).join('\n');
+  const lines = said.split('\n').slice(-LAST_LINES);
+  return lines.map(line => line.replace(/^vring: /, '')).join('\n');
 }

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { definitionsFolder } from '../../src/definitions/folder.ts';
@@ -41,6 +42,9 @@ describe('where definitions are', () => {
     [{ HOME: '/root' }, 0, '/etc/vring/vms'],
     [{ HOME: '/home/ada' }, 1000, '/home/ada/.config/vring/vms'],
     [{ HOME: '/home/ada', XDG_CONFIG_HOME: '/cfg' }, 1000, '/cfg/vring/vms'],
+    [{ HOME: '/home/ada', XDG_CONFIG_HOME: 'relative' }, 1000, '/home/ada/.config/vring/vms'],
+    [{ HOME: 'relative' }, 1000, `${os.userInfo().homedir}/.config/vring/vms`],
+    [{}, 1000, `${os.userInfo().homedir}/.config/vring/vms`],
     [
       { HOME: '/home/ada', XDG_CONFIG_HOME: '', VRING_DEFINITIONS_DIR: '' },
       1000,

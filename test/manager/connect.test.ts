@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { connect, connectOrStart } from '../../src/manager/connect.ts';
@@ -78,6 +78,29 @@ describe('connect', () => {
 });
 
 describe('connectOrStart', () => {
+  test('starts one with the same folders, given by relative paths', async () => {
+    const before = managerPaths();
+    for (const name of ['VRING_RUNTIME_DIR', 'VRING_STATE_DIR', 'VRING_DEFINITIONS_DIR'])
+      process.env[name] = relative('.', process.env[name]!);
+    const engine = leftAtEnd(await connectOrStart());
+    killedAtEnd(engine.manager.pid);
+    expect((await engine.managerStatus()).socket).toBe(before.socket);
+  });
+
+  test('says why one cannot keep its log or its locks', async () => {
+    const { state, log } = managerPaths();
+    mkdirSync(log, { recursive: true });
+    chmodSync(state, 0o700);
+    await expect(connectOrStart()).rejects.toThrow(
+      `the manager's log ${log} cannot be written: illegal operation on a directory (EISDIR); choose another folder`,
+    );
+    rmdirSync(log);
+    mkdirSync(managerLock(state));
+    await expect(connectOrStart()).rejects.toThrow(
+      `the manager could not start: cannot open the lock file ${managerLock(state)}: it is a directory: remove it`,
+    );
+  });
+
   test('starts a manager that outlives the process that started it', async () => {
     const pid = Number((await client()).stdout);
     killedAtEnd(pid);
@@ -143,7 +166,7 @@ describe('connectOrStart', () => {
     writeFileSync(join(process.env.VRING_STATE_DIR!, 'manager.log'), 'what the one before said\n');
     const failed = connectOrStart();
     await expect(failed).rejects.toThrow(
-      /could not start: vring: .*ENOTDIR|could not start: vring: .*folder/,
+      /could not start: the definitions in .*: \/.* is not a folder: move that file away/,
     );
     await expect(failed).rejects.not.toThrow('the one before');
   });

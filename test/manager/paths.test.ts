@@ -13,6 +13,12 @@ describe('the folders of a manager', () => {
     [{ XDG_RUNTIME_DIR: '/tmp', XDG_STATE_HOME: '/s', HOME: '/root' }, 0, '/run/vring', '/var/lib/vring'],
     [{ HOME: '/home/anna' }, 1000, '/tmp/vring-1000', '/home/anna/.local/state/vring'],
     [{ HOME: '/home/anna', XDG_STATE_HOME: '/s' }, 1000, '/tmp/vring-1000', '/s/vring'],
+    [
+      { HOME: '/home/anna', XDG_STATE_HOME: 's', XDG_RUNTIME_DIR: '.' },
+      1000,
+      '/tmp/vring-1000',
+      '/home/anna/.local/state/vring',
+    ],
     // Of another user, as su leaves it; or gone.
     [{ XDG_RUNTIME_DIR: '/proc', HOME: '/h' }, 1000, '/tmp/vring-1000', '/h/.local/state/vring'],
     [{ XDG_RUNTIME_DIR: '/nonexistent', HOME: '/h' }, 1000, '/tmp/vring-1000', '/h/.local/state/vring'],
