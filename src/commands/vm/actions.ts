@@ -77,12 +77,15 @@ export function save({ timeout }: ActionOptions): Action<Engine> {
     run: async (engine, vm) => {
       if (!isAlive(vm)) return vm.saved === undefined ? `is already ${vm.state}` : 'is saved already';
       const saved = engine.save(vm.id);
-      saved.catch(() => {});
+      let hasFailed = false;
+      saved.catch(() => {
+        hasFailed = true;
+      });
       try {
         await within(saved, timeout, `it was not saved within ${seconds(timeout)}, and keeps running`);
       } catch (error) {
-        // It is too late, or has failed already.
-        await engine.cancelTask(vm.id).catch(() => {});
+        // A save that was refused must not cancel the operation that the VM is busy with.
+        if (!hasFailed) await engine.cancelTask(vm.id).catch(() => {});
         throw error;
       }
       return 'saved';

@@ -11,6 +11,7 @@ import {
 import { version } from '../../project-root.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
+import { describeTask } from '../../view/vm-task.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { type Column, tableLines } from '../host/table.ts';
 import { vmFacts } from './vm-json.ts';
@@ -46,9 +47,18 @@ function addresses({ nics = [] }: VmInfo): string {
   return nics.flatMap(({ addresses: [first] = [] }) => first ?? []).join(' ');
 }
 
+const TASKS: Readonly<Record<NonNullable<VmInfo['task']>['kind'], string>> = {
+  snapshot: 'snapshot',
+  save: 'save',
+  restore: 'restore',
+  migrate: 'migration to another host',
+  receive: 'migration to this host',
+};
+
 /** The most important thing to know about a VM. */
 function note(vm: VmInfo): string {
   if (isUnsafe(vm)) return UNSAFE;
+  if (vm.task !== undefined) return printable(`${TASKS[vm.task.kind]}: ${describeTask(vm.task)}`);
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return printable(`cannot start: ${obstacle}`);
   const [trouble] = deviceTroubles(vm);

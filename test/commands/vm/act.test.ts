@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { actOnEach } from '../../../src/commands/vm/act.ts';
-import { kill, pause, start, stop, upgrade } from '../../../src/commands/vm/actions.ts';
+import { kill, pause, save, start, stop, upgrade } from '../../../src/commands/vm/actions.ts';
 import { version } from '../../../src/project-root.ts';
 import { FakeEngine } from '../../support/fake-engine.ts';
 
@@ -144,4 +144,15 @@ test('a request to an unresponsive engine times out', async () => {
   engine.pause = () => new Promise(() => {});
   expect(await actOnEach(engine, ['web'], {}, pause(SHORT))).toBe(1);
   expect(stderr).toEqual([expect.stringContaining('no answer within 0.05 s')]);
+});
+
+test('a save that takes too long is canceled; one that is refused cancels nothing', async () => {
+  engine.save = () => new Promise(() => {});
+  expect(await actOnEach(engine, ['web'], {}, save(SHORT))).toBe(1);
+  expect(stderr).toEqual(['vring: web: it was not saved within 0.05 s, and keeps running']);
+  expect(engine.calls).toEqual(['cancel task of web']);
+  engine.save = () => Promise.reject(new Error('web is busy'));
+  expect(await actOnEach(engine, ['web'], {}, save(SECOND))).toBe(1);
+  expect(stderr.slice(1)).toEqual(['vring: web is busy']);
+  expect(engine.calls).toEqual(['cancel task of web']);
 });
