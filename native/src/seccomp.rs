@@ -147,6 +147,9 @@ impl Filter {
         for stream in sent_to {
             list.when(libc::SYS_sendto, vec![fd(*stream)]);
         }
+        for own in read.iter().chain(written).chain(sent_to).chain(synced) {
+            list.when(libc::SYS_close, vec![fd(*own)]);
+        }
         if !sent_to.is_empty() {
             list.always(libc::SYS_ppoll);
         }

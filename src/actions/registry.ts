@@ -14,6 +14,7 @@ import { hostViewActions } from './host-view.ts';
 import { imageActions } from './images.ts';
 import { logActions } from './log.ts';
 import { markActions } from './marks.ts';
+import { migrationActions } from './migrate.ts';
 import { networkActions } from './networks.ts';
 import { nicActions } from './nics.ts';
 import { overviewActions } from './overview.ts';
@@ -44,6 +45,7 @@ export const actions: readonly Action[] = [
   ...attachActions,
   ...vmActions,
   ...snapshotActions,
+  ...migrationActions,
   startAgain,
   ...vmChangeActions,
   ...diskActions,

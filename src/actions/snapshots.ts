@@ -4,7 +4,7 @@ import { type Choice, type Question, suggestedText } from '../store/layers.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { bytes } from '../text/units.ts';
 import { snapshotAtCursor, titleOf } from '../view/snapshot-rows.ts';
-import { describeTask } from '../view/vm-task.ts';
+import { describeTask, TASK_TITLES } from '../view/vm-task.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type Action, type ActionContext, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
@@ -12,7 +12,7 @@ import { actionOnVms } from './vm-action.ts';
 
 /** Why a VM's state cannot be saved now; null if it can. */
 function notKept(vm: VmInfo): string | null {
-  if (vm.task !== undefined) return `${vm.name} is busy with another snapshot; W cancels that`;
+  if (vm.task !== undefined) return `${vm.name} is busy; W cancels that`;
   return isUp(vm) ? notSavable(vm) : `${vm.name} is ${vm.state}`;
 }
 
@@ -112,7 +112,7 @@ function restore(ui: Ui, { state, vm }: ActionContext): void {
 function cancelQuestion({ name, task }: VmInfo): Question | null {
   if (task === undefined) return null;
   return {
-    title: `Cancel the ${task.kind} of ${name}?`,
+    title: `Cancel the ${TASK_TITLES[task.kind]} of ${name}?`,
     body: `It is ${describeTask(task)}. The VM continues as it was.`,
     verb: 'Cancel it',
   };
@@ -167,7 +167,7 @@ export const snapshotActions: readonly Action[] = [
       const info = snapshotAtCursor(state, vm!.id);
       if (info === null) return 'there is no snapshot here';
       if (info.name === null) return `${vm!.name} resumes from its saved state when it is started`;
-      if (vm!.task !== undefined) return `${vm!.name} is busy with another snapshot; W cancels that`;
+      if (vm!.task !== undefined) return `${vm!.name} is busy; W cancels that`;
       return info.problems.length === 0 ? null : `it does not fit: ${info.problems.join('; ')}`;
     },
     run: context => restore(context.ui, context),

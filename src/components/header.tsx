@@ -9,7 +9,7 @@ import { truncate, truncateMiddle, width } from '../text/width.ts';
 import { stateToken } from '../theme/state-token.ts';
 import type { Token } from '../theme/tokens.ts';
 import { uptimeOf } from '../view/vm-columns.ts';
-import { describeTask } from '../view/vm-task.ts';
+import { describeTask, TASK_TITLES } from '../view/vm-task.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 import { useListSummary } from './list-summary.ts';
 import { ScreenTabs } from './screen-tabs.tsx';
@@ -116,7 +116,7 @@ function VmTitle({ id, columns }: { id: string; columns: number }) {
     ...(vm.vcpus === 0 ? [] : [`${vm.vcpus} vCPU${vm.vcpus === 1 ? '' : 's'}`]),
     ...(vm.memoryBytes === 0 ? [] : [bytes(vm.memoryBytes)]),
     ...(up === null ? [] : [`up ${uptime(up)}`]),
-    ...(vm.task === undefined ? [] : [`${vm.task.kind}: ${describeTask(vm.task)}`]),
+    ...(vm.task === undefined ? [] : [`${TASK_TITLES[vm.task.kind]}: ${describeTask(vm.task)}`]),
   ];
   // The name is truncated last, in its middle.
   const room = columns - PROGRAM_CELLS - state.length - MARGIN_CELLS;

@@ -111,6 +111,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   balloon: ['Q'],
   snapshot: ['W'],
   save: ['J'],
+  migrate: ['H'],
   restore: ['Y'],
   // D deletes the item under the cursor.
   'delete-snapshot': ['D'],

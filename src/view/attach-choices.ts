@@ -1,6 +1,7 @@
 import { isAlive, stateWord, type VmInfo } from '../engine/vm-info.ts';
 import type { PickColumn, PickRow } from '../store/pick-layer.ts';
 import { bytes } from '../text/units.ts';
+import { TASK_TITLES } from './vm-task.ts';
 
 /** The key of the row that creates a VM; no VM has such a name. */
 export const NEW_VM = '+';
@@ -47,7 +48,7 @@ export function attachRefusal(vm: VmInfo, addresses: readonly string[]): string 
   const has = new Set((vm.hostDevices ?? []).map(({ address }) => address));
   if (addresses.length > 0 && addresses.every(address => has.has(address)))
     return isAlive(vm) ? `${name} has it already` : `${name} takes it at its next start already: S starts it`;
-  if (task !== undefined) return `${name} is busy: wait for its ${task.kind}, or cancel it`;
+  if (task !== undefined) return `${name} is busy: wait for its ${TASK_TITLES[task.kind]}, or cancel it`;
   if (state === 'starting' || state === 'stopping' || state === 'stuck')
     return `${name} is ${state}: wait until it runs or is off`;
   if (isAlive(vm)) return null;

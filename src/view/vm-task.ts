@@ -32,19 +32,29 @@ export function describeTask(task: VmTask): string {
   }
 }
 
-/** `round 2, 12M left at 110M/s, dirtied at 4.0M/s, downtime 180 ms`. */
+/** `round 2, 12M left, 110M/s, dirty 4M/s, downtime 180 ms`. */
 function describeSending({ done, total, migration }: VmTask): string {
   if (migration === undefined) return 'sending memory';
   const { round, left, bytesPerSecond, dirtyBytesPerSecond = 0, downtimeMs = 0, isFutile } = migration;
   if (bytesPerSecond === undefined) return `sending memory ${amount(done, total)}`;
   const facts = [
-    `round ${round}`,
-    `${bytes(left)} left at ${bytes(bytesPerSecond)}/s`,
-    `dirtied at ${bytes(dirtyBytesPerSecond)}/s`,
+    `round ${round}${isFutile ? ' does not converge' : ''}`,
+    `${bytes(left)} left`,
+    `${bytes(bytesPerSecond)}/s`,
+    `dirty ${bytes(dirtyBytesPerSecond)}/s`,
     `downtime ${Math.round(downtimeMs)} ms`,
   ];
-  return `${facts.join(', ')}${isFutile ? '; does not converge' : ''}`;
+  return facts.join(', ');
 }
+
+/** What a task is called. */
+export const TASK_TITLES: Readonly<Record<VmTask['kind'], string>> = {
+  snapshot: 'snapshot',
+  save: 'save',
+  restore: 'restore',
+  migrate: 'migration',
+  receive: 'arrival',
+};
 
 const WORDS: Readonly<Record<VmTask['kind'], string>> = {
   snapshot: 'snap',

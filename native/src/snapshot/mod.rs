@@ -121,7 +121,9 @@ impl Job {
                 if let Some(filter) = &filter {
                     filter.apply()?;
                 }
-                running.run(&mut lock(&parts));
+                // Its files are closed with its end: a job without a handle may be kept for long.
+                let mut parts = std::mem::take(&mut *lock(&parts));
+                running.run(&mut parts);
                 Ok(())
             },
             move |_| signal(ended.as_raw_fd()),

@@ -189,3 +189,23 @@ fn syncs_a_file() {
     std::fs::remove_file(&folder).unwrap();
     assert_eq!((job.report().failure, job.report().errno), (failure::NONE, 0));
 }
+
+/// A reader notices the end of a canceled job, although its handle is gone and nobody has joined its thread.
+#[test]
+fn closes_the_connection_with_its_end() {
+    let size = 4 * CHUNK;
+    let file = memory(size);
+    file.write_all_at(&vec![1; size], 0).unwrap();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let ended = EventFd::new().unwrap();
+    let send = JobPart { source_fd: file.as_raw_fd(), ..part(action::SEND, &ours, size) };
+    // SAFETY: no memory of this process.
+    let job = unsafe { Job::start(&[send], &[], ended.as_raw_fd(), true) }.unwrap();
+    drop(ours);
+    theirs.read_exact(&mut [0; 1000]).unwrap();
+    super::forget(super::insert(job).unwrap()).unwrap();
+    let mut rest = Vec::new();
+    theirs.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    theirs.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() < size);
+}

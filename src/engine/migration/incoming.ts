@@ -36,6 +36,8 @@ export type IncomingHost = {
  */
 type Phase = 'waiting' | 'loading' | 'loaded' | 'here' | 'closed';
 
+const GONE = 'its machine has ended';
+
 /** A VM that is arriving from another host. */
 export class Incoming implements Arrival {
   readonly #offer: Offer;
@@ -104,6 +106,11 @@ export class Incoming implements Arrival {
       return 'it is not loaded';
     }
     const { name } = this.#vm;
+    if (!this.#vm.alive) {
+      const { reason } = this.#vm.info;
+      await this.close(reason ?? GONE);
+      return reason ?? GONE;
+    }
     // From here on, only its machine knows whether it runs.
     this.#phase = 'here';
     try {

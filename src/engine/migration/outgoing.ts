@@ -84,6 +84,7 @@ export async function sendVm(vm: Vm, options: MigrateOptions, host: OutgoingHost
   } catch (error) {
     if (error instanceof UnknownOutcomeError) throw error;
     transport.close();
+    if (!vm.alive) throw new Error(`${vm.name} has ended: ${vm.info.reason}`);
     await goOn(vm, signal.aborted ? (signal.reason as Error) : (error as Error));
     signal.throwIfAborted();
     throw error;

@@ -10,7 +10,7 @@ import { factLines } from '../../view/facts.ts';
 import { cellsOf } from '../../view/list-columns.ts';
 import { SNAPSHOT_COLUMNS, shownSnapshots, snapshotFacts, titleOf } from '../../view/snapshot-rows.ts';
 import { layoutColumns } from '../../view/table-columns.ts';
-import { describeTask } from '../../view/vm-task.ts';
+import { describeTask, TASK_TITLES } from '../../view/vm-task.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
@@ -35,7 +35,7 @@ export function SnapshotsTab({ id, size }: PaneProps) {
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
       {task !== undefined && (
         <Section
-          title={`${task.kind}${task.name === null ? '' : ` ${task.name}`}: ${describeTask(task)}; W cancels`}
+          title={`${TASK_TITLES[task.kind]}${task.name === null ? '' : ` ${task.name}`}: ${describeTask(task)}; W cancels`}
           columns={size.columns}
         />
       )}
