@@ -16,7 +16,7 @@ const qemu = (...words: string[]) => {
   };
 };
 
-test("QEMU's -vnc becomes a VNC server, on loopback if it was for others", () => {
+test("QEMU's -vnc becomes a VNC server, on loopback if it was public", () => {
   expect(qemu('-vnc', ':1')).toMatchObject({
     graphics: { type: 'vnc', listen: '127.0.0.1:1' },
     display: 'vga',
@@ -44,7 +44,7 @@ const libvirt = (graphics: string) => {
   return { graphics: plainDefinition(definition).graphics, reasons: leftOut.map(({ reason }) => reason) };
 };
 
-test("libvirt's <graphics> becomes a VNC server, SPICE too", () => {
+test("libvirt's <graphics>, even SPICE, becomes a VNC server", () => {
   expect(libvirt("<graphics type='vnc' port='5903' autoport='no' listen='127.0.0.1'/>")).toEqual({
     graphics: { type: 'vnc', listen: '127.0.0.1::5903' },
     reasons: [],

@@ -10,7 +10,7 @@ import { serverTree } from '../host/trees/server.ts';
 const entries = (text: string) =>
   readDefinition(`name: web\npassthrough: [${text}]`, { file: 'web.yaml' }).passthrough;
 
-test('a whole device becomes its functions, in one slot; what concerns one function is for the first', () => {
+test('a device becomes its functions, in one slot; options of a single function apply to the first', () => {
   const tree = desktopTree();
   const root = tree.root();
   const [gpu, ...others] = passedFunctions(
@@ -28,7 +28,7 @@ test('a whole device becomes its functions, in one slot; what concerns one funct
   );
 });
 
-test('virtual functions are no part of a device, even where their numbers are', () => {
+test('virtual functions are not part of a device, even in its slot', () => {
   const tree = serverTree();
   const root = tree.root();
   expect(functionsOfHostSlot(root, '0000:3b:00')).toEqual([0, 1, 2, 3].map(fn => `0000:3b:00.${fn}`));
@@ -36,14 +36,14 @@ test('virtual functions are no part of a device, even where their numbers are', 
   tree.remove();
 });
 
-test('a device that the host does not have stands for its first function, which the start looks for', () => {
+test('a missing device is treated as its first function, which the start checks', () => {
   expect(passedFunctions(entries('{host: 7f:00}, {host: 02:00.1}'), () => [])).toEqual([
     { index: 0, device: { host: '0000:7f:00.0', multifunction: true } },
     { index: 1, device: { host: '0000:02:00.1' } },
   ]);
 });
 
-test('settings of a virtual function are for the host, and nothing for the machine', () => {
+test('settings of a virtual function are for the host, not the machine', () => {
   const definition = readDefinition(
     'name: web\npassthrough: [{host: 01:10.0, vlan: 42, qos: 3, trust: true, spoof-check: false}]',
     { file: 'web.yaml' },

@@ -123,7 +123,7 @@ describe('short forms are expanded', () => {
   ])('%s', (text, expected) => expect(readDefinition(`name: web\n${text}`, source)).toMatchObject(expected));
 });
 
-describe('a problem names its place and what was expected', () => {
+describe('a problem has its location and what was expected', () => {
   test.each([
     ['', '1:1 : expected a mapping of keys, not nothing'],
     ['- web', '1:1 : expected a mapping of keys, not a list'],

@@ -31,12 +31,12 @@ const bootable = () => {
   return `machine: {kernel: ${kernel}}`;
 };
 
-test('is what an engine needs', () => {
+test('implements what an engine needs', () => {
   const definitions: Definitions = store;
   expect(definitions.list()).toEqual([]);
 });
 
-describe('where definitions are', () => {
+describe('the folder of definitions', () => {
   test.each([
     [{ VRING_DEFINITIONS_DIR: '/srv/vms', HOME: '/home/ada' }, 0, '/srv/vms'],
     [{ HOME: '/root' }, 0, '/etc/vring/vms'],
@@ -50,7 +50,7 @@ describe('where definitions are', () => {
       1000,
       '/home/ada/.config/vring/vms',
     ],
-  ])('%j as %i', (env, uid, expected) => expect(definitionsFolder(env, uid)).toBe(expected));
+  ])('is %j for user %i', (env, uid, expected) => expect(definitionsFolder(env, uid)).toBe(expected));
 });
 
 describe('the list', () => {
@@ -77,7 +77,7 @@ describe('the list', () => {
     );
   };
 
-  test('has the size of each disk that can be seen, without any VM having opened it', () => {
+  test('has the size of each accessible disk, before any VM has opened it', () => {
     const file = (name: string, content = '') => {
       fs.writeFileSync(path.join(root, name), content);
       return path.join(root, name);
@@ -108,7 +108,7 @@ describe('the list', () => {
     expect(sizes()).toMatchObject({ 'raw.img': 2_000_384 });
   });
 
-  test('a broken file is listed with its problem, and hides no other', () => {
+  test('lists a broken file with its problem, and hides no other', () => {
     put('a.yaml', 'name: a\nmemroy: 1G');
     put('b.yaml', 'name: b');
     put('not good.yaml', 'name: x');
@@ -197,7 +197,7 @@ describe('saving', () => {
   });
 
   test.each(['../x', 'a/b', '', '.', '..', 'a\0', '-x', 'x'.repeat(64)])(
-    'nothing is outside of the folder: %j',
+    'rejects names outside the folder: %j',
     name => {
       const text = `name: ${JSON.stringify(name)}`;
       expect(() => store.save(name, text, { replace: true })).toThrow('cannot be the name of a VM');
@@ -207,7 +207,7 @@ describe('saving', () => {
     },
   );
 
-  test('does not write through a link that leads out', () => {
+  test('does not write through a link out of the folder', () => {
     put('x.yaml', 'name: x');
     fs.writeFileSync(path.join(root, 'out.yaml'), 'secret');
     fs.symlinkSync(path.join(root, 'out.yaml'), path.join(folder, 'out.yaml'));
@@ -220,7 +220,7 @@ describe('saving', () => {
     ['ENOSPC', 'its file system is full: free some space; nothing was changed'],
     ['EACCES', `permission denied: run as root or as the owner of`],
     ['EROFS', 'its file system is read-only: set VRING_DEFINITIONS_DIR to another folder'],
-  ])('%s leaves the old file, and nothing half written', (code, reason) => {
+  ])('%s leaves the old file, and no partial one', (code, reason) => {
     store.save('web', 'name: web\n', { replace: false });
     const failing = vi.spyOn(fs, 'fsyncSync').mockImplementation(() => {
       throw Object.assign(new Error(code), { code });
@@ -253,7 +253,7 @@ describe('removing', () => {
     expect(fs.readFileSync(`${store.file('web')}~`, 'utf8')).toBe('name: web\n');
   });
 
-  test('a missing definition can be neither removed nor read', () => {
+  test('fails for a missing definition', () => {
     const message = `there is no definition of web: ${folder}/web.yaml does not exist`;
     expect(() => store.remove('web')).toThrow(message);
     expect(() => store.text('web')).toThrow(message);
@@ -320,10 +320,10 @@ describe('watching', () => {
   });
 });
 
-describe('what prevents a VM from starting', () => {
+describe('the list of reasons that prevent a start', () => {
   const blockers = () => store.list()[0]!.blockers;
 
-  test('is every unsupported feature and every missing file', () => {
+  test('has every unsupported feature and every missing file', () => {
     put(
       'a.yaml',
       'name: a\nnics: [{model: igb}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true, bus: ide}]',

@@ -75,7 +75,7 @@ test('topology and mergeable memory', () => {
   });
 });
 
-test('room for more vCPUs', () => {
+test('hot-pluggable vCPUs', () => {
   const machine = parseMachineConfig(toMachine(read(`${kernel}\ncpus: {count: 2, maxcpus: 8}`)));
   expect(machine).toMatchObject({ cpus: 2, maxCpus: 8 });
   expect(() => parseMachineConfig({ ...machine, maxCpus: 1 })).toThrow(
@@ -147,7 +147,7 @@ on-reboot: stop
   });
 });
 
-describe('without a kernel firmware boots', () => {
+describe('without a kernel, firmware boots', () => {
   test.each([
     ['', { kind: 'firmware' }],
     [
@@ -172,7 +172,7 @@ describe('without a kernel firmware boots', () => {
     ]));
 });
 
-test('USB devices bring their controller along, and there is one for all of them', () => {
+test('USB devices add one controller for all of them', () => {
   const types = (text: string) => toMachine(read(text)).devices?.map(({ type }) => type);
   const given =
     'rng: false\ndisplay: none\ninputs: [tablet, keyboard]\ndisks: [{file: /a, bus: usb, discard: ignore}]';
@@ -194,7 +194,7 @@ test('virtio input devices need no controller', () => {
   expect(types).toEqual(['virtio-tablet', 'virtio-keyboard', 'virtio-mouse']);
 });
 
-test('SD cards bring a controller along, and take the slots that there are', () => {
+test('SD cards add a controller, and use its slots', () => {
   const given = 'rng: false\ndisplay: none\ndisks: [{file: /a, bus: sd}, {file: /b, bus: sd, serial: 5a17}]';
   const typesOf = (text: string) => toMachine(read(text)).devices?.map(({ type }) => type);
   expect(typesOf(given)).toEqual(['sdhci-pci', 'sd-card', 'sd-card']);
@@ -225,7 +225,8 @@ describe('a screen', () => {
   ])('%s', (text, count) => expect(screens(text)).toHaveLength(count));
 });
 
-test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
+test('without rng, there is none', () =>
+  expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
 
 test('a balloon is a device with the options of its key', () => {
   const { devices } = toMachine(read(`${kernel}\nrng: false\nballoon: {target: 128M, stats: 0}`));
@@ -234,7 +235,7 @@ test('a balloon is a device with the options of its key', () => {
   ]);
 });
 
-test('ports have a controller, which has room for all of them', () => {
+test('ports have a controller with room for all of them', () => {
   const text = `${kernel}\nrng: false\nconsole: virtio\nagent: true\nserial: [pty, null, stdio]`;
   expect(toMachine(read(text)).devices).toMatchObject([
     { type: 'virtio-serial' },
@@ -249,7 +250,7 @@ test('ports have a controller, which has room for all of them', () => {
   expect(devices![0]).toMatchObject({ type: 'virtio-serial', 'max-ports': 10 });
 });
 
-test('drives on IDE and floppy buses bring their controllers, which no other machine has', () => {
+test('drives on IDE and floppy buses add their controllers', () => {
   const types = (yaml: string) =>
     toMachine(read(`${kernel}\nrng: false\n${yaml}`)).devices!.map(({ type }) => type);
   expect(types('disks: [{file: /a, bus: ide}, {cdrom: true, bus: ide}, {bus: floppy}]')).toEqual([
@@ -258,7 +259,7 @@ test('drives on IDE and floppy buses bring their controllers, which no other mac
   expect(types('disks: [{file: /a}]')).toEqual(['virtio-blk']);
 });
 
-describe('what this version does not support is named', () => {
+describe('unsupported settings are named', () => {
   test.each([
     ['', []],
     ['machine: {firmware: uefi}', []],
@@ -299,7 +300,7 @@ test('a new row of the device table needs no change here', () => {
   expect(() => toMachine(definition)).toThrow('igb network cards (nics[0].model)');
 });
 
-test('a network card becomes the options of its device, as far as they differ from the defaults', () => {
+test('a network card becomes options of its device that differ from the defaults', () => {
   const options = (nic: string) => wantedDevices(read(`nics: [${nic}]`))[0]!.entry;
   const mac = macAddress('web', 0);
   expect(options('{network: tap}')).toEqual({
@@ -383,7 +384,7 @@ test('a device of a device module is left to the machine', () => {
   );
 });
 
-test('a second balloon is refused', () => {
+test('a second balloon is rejected', () => {
   const machine = toMachine(read(`${kernel}\nballoon: true\ndevices: [{type: virtio-balloon}]`));
   expect(() => parseMachineConfig(machine)).toThrow(
     /^devices\.\d: a VM has at most one virtio memory balloon: remove this one$/,

@@ -202,7 +202,7 @@ describe('a new file', () => {
       /^# Made by hand\.\n# Twice\.\nname: web\n/,
     ));
 
-  test('texts that YAML would read as something else are quoted', () => {
+  test('text that YAML would not read as a string is quoted', () => {
     const definition: Definition = { ...read('name: web'), name: '1e3', description: 'yes: # "no"' };
     expect(read(writeDefinition(definition))).toEqual(definition);
   });

@@ -39,7 +39,7 @@ function atPath(path: Path, value: unknown): object {
   return nested as object;
 }
 
-test('whatever is wrong at a key, the problem says what was expected', () => {
+test('the problem at a key says what was expected', () => {
   const paths = keysOf(definitionJsonSchema() as Node).filter(([key]) => key !== 'devices');
   let found = 0;
   for (const path of paths) {
@@ -60,7 +60,7 @@ describe.each(deviceTable.configurable.map(row => ({ type: row.type, row })))(
     const { properties } = z.toJSONSchema(row.config(z), { io: 'input', unrepresentable: 'any' });
     const options = Object.keys(properties!).filter(key => key !== 'type');
 
-    test.each(options)('with a wrong %s has the problem there', option => {
+    test.each(options)('with a wrong %s has the problem at that key', option => {
       const found = WRONG.flatMap(value => problems({ devices: [{ type, [option]: value }] })).filter(
         ({ path }) => path.startsWith(`devices.0.${option}`),
       );

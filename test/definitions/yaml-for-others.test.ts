@@ -117,7 +117,7 @@ disks: [{ file: "/a: b #c.img", serial: "0123" }]
   });
 });
 
-test('what both versions of YAML read alike stays plain in a definition', () =>
+test('text that both YAML versions read alike stays unquoted in a definition', () =>
   expect(definitionYaml({ name: 'web', disks: [{ file: '/srv/web.img' }], cpus: 2 })).toBe(
     'name: web\ndisks:\n  - file: /srv/web.img\ncpus: 2\n',
   ));

@@ -30,7 +30,7 @@ test.each([
   '---\nname: web\n',
   'name: web\nautostart: &a false\n',
   'name: web\ndescription: >-\n  autostart: true\n',
-])('whatever the form of the text, it means what it was to mean: %j', text => {
+])('the new text has the intended meaning, whatever its form: %j', text => {
   const changed = autostart(text, true);
   expect(readDefinition(changed, { file: 'web.yaml' })).toEqual({
     ...readDefinition(text, { file: 'web.yaml' }),
@@ -38,7 +38,7 @@ test.each([
   });
 });
 
-test('lines end as they did before', () => {
+test('line endings stay the same', () => {
   const text = COMMENTED.replaceAll('\n', '\r\n');
   expect(autostart(text, true)).toBe(`${text}autostart: true\r\n`);
   const changed = changeKeys(text, 'web.yaml', [
@@ -49,14 +49,14 @@ test('lines end as they did before', () => {
   expect(changed.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
 });
 
-test('a name that YAML would read as something else is quoted', () => {
+test('a name that YAML would not read as a string is quoted', () => {
   for (const name of ['no', '1e3', '0x10', 'null', 'true'])
     expect(
       readDefinition(changeKeys('name: web', 'f', [{ path: ['name'], value: name }]), { file: 'f' }).name,
     ).toBe(name);
 });
 
-test('under another name, network cards keep their addresses', () => {
+test('network cards keep their addresses under another name', () => {
   const text = 'name: web # public\nnics: [{}, {mac: "52:54:00:00:00:01"}]\n';
   const renamed = readDefinition(renamedText(text, 'web.yaml', readDefinition(text, { file: 'f' }), 'db'), {
     file: 'db.yaml',

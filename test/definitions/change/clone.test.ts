@@ -95,7 +95,7 @@ describe('the definition of a clone', () => {
   test.each([
     ['../x', 'cannot be the name of a VM'],
     ['', 'cannot be the name of a VM'],
-  ])('is not made under the name %j', (name, message) => {
+  ])('is rejected with the name %j', (name, message) => {
     expect(() => clone(definition(), 'copy', name)).toThrow(message);
   });
 
@@ -108,7 +108,7 @@ describe('the definition of a clone', () => {
   });
 });
 
-describe('carrying it out', () => {
+describe('making a clone', () => {
   test('copies the content of a disk, and its holes', async () => {
     const saved: string[] = [];
     await carryOut(clone(definition()), { save: (name, text) => void saved.push(name, text) });
@@ -126,7 +126,7 @@ describe('carrying it out', () => {
     expect(fs.existsSync(path.join(root, 'disks'))).toBe(false);
   });
 
-  test('is refused while a disk is in use by a writer', () => {
+  test('fails while a disk is in use by a writer', () => {
     const plan = clone(definition());
     lockCopied(plan).release();
     const fd = fs.openSync(disk, 'r+');

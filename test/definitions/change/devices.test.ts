@@ -29,7 +29,7 @@ describe('a device in a definition', () => {
     );
   });
 
-  test('is passed through by a key of its own', () => {
+  test('is passed through by its own key', () => {
     const { text, name } = add(TEXT, { type: 'vfio-pci', host: '0000:01:10.0', rombar: false });
     expect(name).toBe('hostdev0');
     expect(text).toContain('passthrough:\n  - host: 0000:01:10.0\n');
@@ -68,14 +68,14 @@ describe('a device in a definition', () => {
     expect(() => remove(TEXT, { name: 'rng0', type: 'virtio-blk' })).toThrow('rng0');
   });
 
-  test('is removed without what is beside it', () => {
+  test('is removed without its neighbors in the file', () => {
     const machine = TEXT.replace('machine:\n', 'machine:\n  hpet: true\n');
     expect(remove(machine, { name: 'hpet0' })).toBe(TEXT);
     expect(remove(`${TEXT}agent: true\n`, { name: 'vport0' })).toBe(TEXT);
     expect(remove(`${TEXT}display: vga\n`, { name: 'vga0' })).toBe(`${TEXT}display: none\n`);
   });
 
-  test('that others need is not removed with one of them', () => {
+  test('is kept with one of its users if it has others', () => {
     const text = TEXT.replace('/data.img\n', '/data.img\n    bus: scsi\n');
     expect(add(text, { type: 'scsi-hd', path: '/more.img' }).name).toMatch(/^(?!scsi)/);
   });
@@ -100,7 +100,7 @@ describe('a device in a definition', () => {
     expect(() => limit(text, { name: 'blk7' }, {})).toThrow('web.yaml has no device "blk7"');
   });
 
-  test('that does not fit in is refused', () => {
+  test('that does not fit in is rejected', () => {
     expect(() => add(TEXT, { type: 'virtio-blk', path: '/root.img' })).toThrow('/root.img');
     expect(() => add(TEXT, { type: 'virtio-rng', wrong: 1 })).toThrow('wrong');
   });

@@ -11,19 +11,19 @@ const add = (text: string, ...entries: Parameters<typeof withPassthrough>[3]) =>
   withPassthrough(text, 'web.yaml', 'web', entries);
 
 describe('a definition gets devices', () => {
-  test('with its comments as they were', () => {
+  test('and keeps its comments', () => {
     expect(add(TEXT, VF)).toBe(`${TEXT}passthrough:
   - host: "0000:02:10.0"
     id: 8086:1520
 `);
   });
 
-  test('after those that it has, in the style that they have', () => {
+  test('after its existing ones, in their style', () => {
     const text = `${TEXT}passthrough:\n  - host: 01:00.0 # the GPU\n`;
     expect(add(text, VF)).toBe(`${text}  - host: "0000:02:10.0"\n    id: 8086:1520\n`);
   });
 
-  test('in an empty list too', () => {
+  test('in an empty list, too', () => {
     expect(add(`${TEXT}passthrough: []\n`, VF)).toContain('host: "0000:02:10.0"');
   });
 
@@ -34,11 +34,11 @@ describe('a definition gets devices', () => {
     expect(add(changed, VF)).toBe(changed);
   });
 
-  test('unless it is not valid', () => {
+  test('unless it is invalid', () => {
     expect(() => add('name: web\ncolor: red\n', VF)).toThrow('web.yaml:2');
   });
 
-  test.runIf(hasYaml11)('that a reader of YAML 1.1 does not take for numbers', () => {
+  test.runIf(hasYaml11)('that a YAML 1.1 parser does not read as numbers', () => {
     expect(readYaml11(add(TEXT, VF))).toMatchObject({ passthrough: [VF] });
   });
 });

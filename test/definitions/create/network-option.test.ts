@@ -62,9 +62,9 @@ describe('a network card in an option', () => {
       'user,mac=1',
       '--net user,mac=1: mac: expected a unicast MAC address, such as 52:54:00:12:34:56, not "1"',
     ],
-  ])('%s is refused', (text, message) => expect(() => parse(text)).toThrow(message));
+  ])('%s is rejected', (text, message) => expect(() => parse(text)).toThrow(message));
 
-  test('of a new VM there may be none', () => {
+  test('may be omitted for a new VM', () => {
     expect(parseNetwork('none')).toEqual([]);
     expect(parseNetwork('bridge:br0')).toEqual([{ network: { type: 'bridge', bridge: 'br0' } }]);
   });

@@ -129,7 +129,7 @@ ethernets:
 `);
 });
 
-test('with a host name of its own, and without a network card', () => {
+test('with its own host name, and without a network card', () => {
   const { definition, steps } = plan({
     source: { kind: 'cloud', image: qcow2, hostname: 'db.example.org', user, network: dhcp },
     more: { nics: [] },
@@ -143,7 +143,7 @@ test('with a host name of its own, and without a network card', () => {
 test.each([
   ['--gateway', () => cloudNetwork(undefined, '192.0.2.1', [])],
   ['--dns', () => cloudNetwork(undefined, undefined, ['192.0.2.53'])],
-])('%s without an address is refused, as DHCP has its own', (option, read) =>
+])('%s without an address is rejected, because DHCP provides it', (option, read) =>
   expect(read).toThrow(`${option} is only valid with --address`),
 );
 
@@ -153,7 +153,7 @@ test.each([
   ['a_.-b..c-', 'a.b.c'],
 ])('VM %s is the host %s', (vm, host) => expect(hostnameOf(vm)).toBe(host));
 
-test('from a kernel, which can start', () => {
+test('from a kernel', () => {
   const source = { kind: 'kernel', kernel: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' } as const;
   const withDisk = plan({ source });
   expect(withDisk.notYet).toEqual([]);

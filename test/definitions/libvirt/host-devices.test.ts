@@ -60,7 +60,7 @@ describe('<hostdev>', () => {
     });
   });
 
-  test('through iommufd, or not', () => {
+  test('with or without iommufd', () => {
     const hostdev = (driver: string, fn: number) =>
       `<hostdev mode='subsystem' type='pci'><driver name='vfio' ${driver}/>
          <source><address domain='0' bus='1' slot='16' function='${fn}'/></source></hostdev>`;
@@ -70,7 +70,7 @@ describe('<hostdev>', () => {
     ]);
   });
 
-  test('what has no meaning for vring is left out by name', () => {
+  test('settings without a meaning for vring are ignored by name', () => {
     const { passthrough, leftOut } = read(`
       <hostdev mode='subsystem' type='pci' managed='no'>
         <driver name='kvm'/>
@@ -106,7 +106,7 @@ describe("<interface type='hostdev'>", () => {
     expect(leftOut).toEqual([]);
   });
 
-  test('in the order of the file, beside <hostdev>', () => {
+  test('in the order of the file, mixed with <hostdev>', () => {
     const hostdev = `<hostdev mode='subsystem' type='pci'>
       <source><address domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></source></hostdev>`;
     expect(read(vf('') + hostdev).passthrough?.map(({ host }) => host)).toEqual([
@@ -125,9 +125,9 @@ describe("<interface type='hostdev'>", () => {
       /port profile 802\.1Qbh of a switch/,
     ],
     ["<vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan>", /a virtual function has one VLAN/],
-  ])('%s is refused', (more, reason) => expect(() => read(vf(more))).toThrow(reason));
+  ])('%s is rejected', (more, reason) => expect(() => read(vf(more))).toThrow(reason));
 
-  test('a second card of a team is passed alone', () => {
+  test('a second card of a failover pair is passed through alone', () => {
     const { passthrough, leftOut } = read(
       vf("<teaming type='transient' persistent='ua-1'/><model type='virtio'/>"),
     );

@@ -92,7 +92,7 @@ describe('an <interface> becomes a network card', () => {
       "<backend type='passt'/><portForward proto='tcp'><range start='1' end='65535'/></portForward>",
       ['/portForward/range'],
     ],
-  ])('what vring lacks is listed: %s %s', (attributes, inner, paths) =>
+  ])('unsupported settings are listed: %s %s', (attributes, inner, paths) =>
     expect(read(attributes, inner).leftOut.map(({ path }) => path)).toEqual(paths.map(where)),
   );
 });

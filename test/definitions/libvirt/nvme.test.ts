@@ -11,7 +11,7 @@ const disk = (file: string, dev: string, more = '') =>
   `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/images/${file}'/>` +
   `<target dev='${dev}' bus='nvme'/>${more}</disk>`;
 
-test('a disk on a controller of its own is on bus nvme', () => {
+test('a disk on its own controller is on bus nvme', () => {
   const { definition, leftOut } = read(
     `${disk('a', 'nvme0n1', "<boot order='1'/><address type='drive' controller='0' bus='0' target='0' unit='0'/>")}
     <controller type='nvme' index='0'><serial>SERIAL-0</serial><alias name='nvme0'/>

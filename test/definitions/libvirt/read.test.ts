@@ -73,7 +73,7 @@ describe('a domain as written by virsh dumpxml', () => {
       'on-reboot': 'stop',
     }));
 
-  test('and the rest is listed, each with its line', () => {
+  test('and lists the rest, with line numbers', () => {
     const lines = xml.split('\n');
     for (const { path: where, line } of leftOut) {
       expect(lines[line - 1]).toContain(`<${where.split('/').at(-1)!.split('@')[0]}`);
@@ -453,7 +453,7 @@ describe('elements', () => {
     expect(definition.memory.size).toBe(Math.ceil((amount * factor) / 2 ** 20) * 2 ** 20);
   });
 
-  test.each(['kbit', 'ib', 'mibs', 'z', 'constructor'])('there is no unit %s', unit => {
+  test.each(['kbit', 'ib', 'mibs', 'z', 'constructor'])('rejects the unit %s', unit => {
     const xml = domain(`<memory unit='${unit}'>1</memory>`);
     expect(() => readDomain(xml, 'web.xml')).toThrow(
       `expected a number and a unit such as MiB, not 1 ${unit}`,
@@ -477,7 +477,7 @@ describe('elements', () => {
     [consoles('sclp'), 'serial', 0, ['vring has no sclp consoles']],
     ["<console type='pty'/>", 'serial', 0, []],
   ])(
-    'of several consoles one is the console, and virtio ones are devices: %s',
+    'one of several consoles is the console, and virtio ones are devices: %s',
     (inner, console, others, reasons) => {
       const { definition, leftOut } = readDomain(domain(`<devices>${inner}</devices>`), 'web.xml');
       expect(definition.console).toBe(console);
@@ -496,7 +496,7 @@ describe('elements', () => {
     expect(devices).toContainEqual(expect.objectContaining({ type: 'virtio-serial', 'max-ports': 6 }));
   });
 
-  test('another virtio console is connected to what it says, and a machine has both', () => {
+  test('another virtio console keeps its connection, and a machine has both', () => {
     const socket =
       "<console type='unix'><source mode='bind' path='/run/hvc1'/><target type='virtio'/></console>";
     const { definition, leftOut } = readDomain(
@@ -513,7 +513,7 @@ describe('elements', () => {
     ]);
   });
 
-  test('serial ports and channels are connected as they are there', () => {
+  test('serial ports and channels keep their connections', () => {
     const { definition, leftOut } = readDomain(
       domain(
         `<devices>${serial}<serial type='file'><source path='/log'/></serial>` +
@@ -540,7 +540,7 @@ describe('elements', () => {
     ]);
   });
 
-  test('a CPU model, its features, and those that are left out', () => {
+  test('a CPU model, its features, and ignored ones', () => {
     const { cpus, leftOut } = read(
       "<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>Cascadelake-Server</model>" +
         "<feature policy='require' name='ibpb'/><feature policy='disable' name='hle'/>" +
@@ -577,7 +577,7 @@ describe('elements', () => {
       kernel: '/k',
     }));
 
-  test('names that every object inherits are ordinary names', () => {
+  test('inherited property names are ordinary names', () => {
     const found = read(
       "<os><type>hvm</type><kernel>/k</kernel><boot dev='toString'/></os>" +
         "<devices><disk type='file'><source file='/a'/><target bus='constructor'/></disk></devices>",
@@ -588,7 +588,7 @@ describe('elements', () => {
     ]);
   });
 
-  test('the VM can have another name', () =>
+  test('the VM can be renamed', () =>
     expect(readDomain(domain(''), 'web.xml', 'db').definition.name).toBe('db'));
 });
 
@@ -651,7 +651,7 @@ describe('an error names the file, the line and the reason', () => {
   });
 });
 
-test('characters that no name of a VM has are replaced, and that is said', () => {
+test('characters that are invalid in VM names are replaced and reported', () => {
   const { definition, leftOut } = readDomain('<domain><name>Windows 10 (test)</name></domain>', 'w.xml');
   expect(definition.name).toBe('Windows-10-test');
   expect(leftOut).toMatchObject([
@@ -661,7 +661,7 @@ test('characters that no name of a VM has are replaced, and that is said', () =>
   expect(named.definition.name).toBe('other');
 });
 
-test('of ten thousand elements, each has its line', () => {
+test('each of ten thousand elements has its line', () => {
   const sounds = "<sound model='ac97'/>\n".repeat(10_000);
   const { leftOut } = readDomain(`<domain><name>a</name>\n<devices>\n${sounds}</devices></domain>`, 'a.xml');
   expect(leftOut).toHaveLength(10_000);

@@ -60,14 +60,14 @@ describe.each(Object.entries(NICS))('%s', (name, nics) => {
     expect(plainDefinition(definition).nics ?? []).toMatchObject(nics);
   });
 
-  test('nothing of its disks and networks is lost', () => {
+  test('keeps all of its disks and networks', () => {
     const lost = imported(name).leftOut.map(({ path }) => path);
     const kept = name === 'bandwidth' ? ['domain/devices/interface/bandwidth/inbound@peak'] : [];
     const noted = name === 'default-network' ? ['domain/devices/interface/source'] : [];
     expect(lost.filter(path => /devices.(disk|interface|rng)/.test(path))).toEqual([...noted, ...kept]);
   });
 
-  test('what it needs is here, but for what is on its way', () => {
+  test('needs only supported features, except for planned ones', () => {
     const missing = notYet(imported(name).definition).map(({ key }) => key);
     expect(missing.filter(key => !AWAITED.includes(key))).toEqual([]);
   });

@@ -34,7 +34,7 @@ const group = (limits: object) => [
   JSON.stringify({ 'qom-type': 'throttle-group', id: 'limits0', limits }),
 ];
 
-test('a node in a node in a node is one disk', () => {
+test('nested nodes are one disk', () => {
   const { definition, leftOut } = read(
     ...group({ 'iops-total': 500, 'bps-total': 2 ** 20 }),
     ...blockdev(NODE),
@@ -55,7 +55,7 @@ test('a node in a node in a node is one disk', () => {
   expect(leftOut.map(noteText)).toEqual([]);
 });
 
-test('a group of limits that says nothing limits nothing, and several disks may have one', () => {
+test('an empty throttle group limits nothing, and may be shared by several disks', () => {
   const disks = disksOf(
     ...group({}),
     ...blockdev(NODE),
@@ -67,7 +67,7 @@ test('a group of limits that says nothing limits nothing, and several disks may 
   expect(disks.map(({ limits }) => limits)).toEqual([undefined, undefined]);
 });
 
-test('limits of one direction are left out, and named', () => {
+test('limits of one direction are ignored and named', () => {
   const { leftOut } = read(
     ...group({ 'iops-read': 5 }),
     ...blockdev(NODE),
@@ -79,7 +79,7 @@ test('limits of one direction are left out, and named', () => {
   ]);
 });
 
-test('the backing file of an image is what the image says', () => {
+test('the backing file of an image is taken from its header', () => {
   const { definition, leftOut } = read(
     ...blockdev({ driver: 'file', filename: '/base', 'node-name': 'base' }),
     ...['-blockdev', 'qcow2,node-name=d,file.driver=file,file.filename=/top,backing=base'],
@@ -112,12 +112,12 @@ test.each([
     },
     'none',
   ],
-])('%j is refused', (node, why) => {
+])('%j is rejected', (node, why) => {
   expect(() => read(...blockdev(node))).toThrow(QemuError);
   expect(() => read(...blockdev(node))).toThrow(why);
 });
 
-test('a size that is that of the file says nothing', () => {
+test("a size that equals the file's is ignored", () => {
   const node = { driver: 'raw', 'node-name': 'd', size: 540_672, file: { driver: 'file', filename: '/a' } };
   const words = ['-kernel', '/k', ...blockdev(node), '-device', 'virtio-blk-pci,drive=d'];
   const read = (size: number) => readQemuOptions(words, 'web', { cwd: '/vms', fileSize: () => size });
@@ -125,7 +125,7 @@ test('a size that is that of the file says nothing', () => {
   expect(() => read(2 ** 22)).toThrow('a disk is the whole file');
 });
 
-test('a CD drive of the host, and what a qcow2 image keeps, are no settings of a guest', () => {
+test('a host CD drive, and settings stored in a qcow2 image, are not guest settings', () => {
   const disks = disksOf(
     ...['-blockdev', 'host_cdrom,node-name=c,filename=/dev/cdrom'],
     ...['-blockdev', 'qcow2,node-name=d,discard-no-unref=on,file.driver=file,file.filename=/a'],

@@ -52,11 +52,11 @@ test.each([
   ['[device "a"\n', 1],
 
   ['\u0000', 1],
-])('%j names the line that is wrong', (text, line) => {
+])('%j is rejected with its line', (text, line) => {
   expect(() => configWords(text, '/a.cfg')).toThrow(`/a.cfg:${line}: expected a group such as`);
 });
 
-test('a file does not name another one', () => {
+test('a file cannot include another one', () => {
   expect(() => configWords('# x\n[readconfig]\n', '/a.cfg')).toThrow(
     '/a.cfg:2: a file cannot name another one',
   );

@@ -41,11 +41,11 @@ test.each([
     '-blockdev raw,node-name=d,file.driver=vvfat,file.dir=esp,file.rw=on -device virtio-blk-pci,drive=d',
     transient,
   ],
-])('%s is a disk that is made of a folder', (line, disk) => {
+])('%s is a disk with the content of a folder', (line, disk) => {
   expect(read(line).disks).toEqual([disk]);
 });
 
-test('what cannot be as in QEMU is named', () => {
+test('differences from QEMU are named', () => {
   const notes = (line: string) => read(line).leftOut;
   expect(notes('-drive file=fat:esp,if=virtio')).toEqual([]);
   expect(notes('-drive file=fat:rw:esp,if=virtio')).toEqual([`rw of -drive file=fat:rw:esp: ${LOST}`]);
@@ -64,6 +64,6 @@ test.each([
   ['-cdrom fat:esp', 'disks[0].format: a CD-ROM cannot be made of a folder'],
   ['-blockdev vvfat,node-name=d -device virtio-blk-pci,drive=d', 'dir is missing'],
   ['-pflash fat:esp', 'only a disk can be made of a folder'],
-])('%s is refused', (line, why) => {
+])('%s is rejected', (line, why) => {
   expect(() => read(line)).toThrow(why);
 });

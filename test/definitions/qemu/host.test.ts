@@ -7,7 +7,7 @@ import { elfImage, multibootHeader, pvhNote } from '../../vmm/boot/images.ts';
 
 const { isMultiboot, hugepageSize } = thisHost();
 
-test('a kernel takes modules if it uses the multiboot protocol', () => {
+test('a kernel accepts modules if it uses the multiboot protocol', () => {
   const folder = temporaryFolder();
   const file = (name: string, bytes: Uint8Array) => {
     writeFileSync(join(folder, name), bytes);

@@ -3,7 +3,7 @@ import { readQemuOptions } from '../../../src/definitions/qemu/read.ts';
 
 const nicsOf = (...words: string[]) => readQemuOptions(words, 'web', { cwd: '/vms' }).definition.nics;
 
-test('a guest that firmware boots has a card unless an option says something of networks', () => {
+test('a guest booted by firmware has a network card unless a network option is given', () => {
   expect(nicsOf('-hda', 'a.img')).toMatchObject([{ model: 'e1000', network: { type: 'user' } }]);
   expect(nicsOf('-drive', 'file=a,if=virtio', '-vga', 'std')).toHaveLength(1);
 });
@@ -27,7 +27,7 @@ test.each([
   ['pc-q35-2.12', 'e1000e'],
   ['pc-q35-10.0', 'e1000e'],
   ['pc-q35-2.11', 'e1000'],
-])('without a model, cards of machine %s are an %s', (machine, model) => {
+])('the default card model of machine %s is %s', (machine, model) => {
   const cards = ['-hda', 'a.img', '-nic', 'tap', '-M', machine, '-net', 'nic', '-net', 'user'];
   expect(nicsOf(...cards)).toMatchObject([{ model }, { model }]);
   expect(nicsOf('-hda', 'a.img', '-machine', machine)).toMatchObject([{ model }]);

@@ -14,7 +14,7 @@ test.each([
   '-serial unix:/s,server=on,wait=off -chardev socket,id=c,path=/c,server,nowait -serial chardev:c',
   '-drive if=none,id=d,file=d -device virtio-blk-pci,drive=d,scsi=off,disable-legacy=on,romfile=,share-rw=off',
   '-object memory-backend-ram,id=m,size=1G,prealloc=no,policy=default -m 1G -machine memory-backend=m',
-])('%s says what vring does, so that nothing is left out', line => {
+])('%s matches what vring does, so nothing is ignored', line => {
   expect(read(`-kernel /k ${line}`).leftOut).toEqual([]);
 });
 
@@ -23,11 +23,11 @@ test.each([
   ['-device i8254', ['-device i8254: every guest has one']],
   ['-nic user,addr=5', ['addr=5 of -nic user: PCI slots are assigned in the order of the devices']],
   ['-drive if=none,id=d,readonly=on', ['-drive if=none,id=d,readonly=on: no device uses d']],
-])('%s is left out, and named', (line, notes) => {
+])('%s is ignored and named', (line, notes) => {
   expect(read(`-kernel /k ${line}`).leftOut).toEqual(notes);
 });
 
-test('a drive without a medium is an empty CD drive, and no disk', () => {
+test('a drive without a medium is an empty CD drive, not a disk', () => {
   const drive = '-kernel /k -drive if=none,id=d';
   expect(read(`${drive} -device ide-cd,drive=d`).definition.disks).toEqual([
     { bus: 'ide', addr: '0', cdrom: true },
@@ -37,7 +37,7 @@ test('a drive without a medium is an empty CD drive, and no disk', () => {
   expect(leftOut).toEqual(['-device virtio-blk-pci,drive=d: it has no medium']);
 });
 
-test('-device of a vCPU is one more from the start', () => {
+test('-device with a vCPU adds one from the start', () => {
   const cpu = (id: number) => ` -device kvm64-x86_64-cpu,id=cpu${id},socket-id=0,core-id=${id},thread-id=0`;
   const smp = '-kernel /k -smp 1,sockets=1,cores=4,maxcpus=4';
   const topology = { sockets: 1, cores: 4, threads: 1 };
@@ -46,7 +46,7 @@ test('-device of a vCPU is one more from the start', () => {
   expect(() => read(`-kernel /k -smp 2${cpu(2)}`)).toThrow('there is no room for it: -smp needs maxcpus=3');
 });
 
-test('-bios names a file of this folder, else one that QEMU brings along', () => {
+test("-bios names a file in this folder, or otherwise one of QEMU's", () => {
   expect(read('-bios my.bin', ['/vms/my.bin']).definition.machine).toEqual({
     firmware: 'bios',
     'firmware-file': '/vms/my.bin',
@@ -62,7 +62,7 @@ test('a time may be written in lower case', () => {
   expect(read('-kernel /k -rtc base=localtime').definition.machine).toMatchObject({ clock: 'localtime' });
 });
 
-test('what a guest finds in its memory is not left out', () => {
+test('settings that a guest finds in its memory are not ignored', () => {
   expect(() => read('-kernel /k -device loader,file=a.bin,addr=0x100000')).toThrow(
     'nothing but a kernel, its initrd and modules is put into guest memory: use -initrd or -fw_cfg',
   );

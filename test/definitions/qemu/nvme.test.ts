@@ -26,7 +26,7 @@ test('a controller with a drive is a disk on bus nvme', () => {
   ]);
 });
 
-test('so is a controller with one namespace', () => {
+test('a controller with one namespace is a disk on bus nvme', () => {
   const { definition, leftOut } = read(
     '-device nvme,id=nvme0,serial=SAMSUNG-FAST -drive file=a.qcow2,if=none,id=drv0,format=qcow2 -device nvme-ns,drive=drv0,bus=nvme0 ' +
       '-blockdev driver=raw,node-name=b,file.driver=file,file.filename=b.img -device nvme,id=nvme1,serial=INTEL-STD ' +
@@ -39,7 +39,7 @@ test('so is a controller with one namespace', () => {
   expect([definition.devices, leftOut]).toEqual([[], []]);
 });
 
-test('what a disk cannot express, and several namespaces, become devices', () => {
+test('settings that a disk cannot express, and several namespaces, become devices', () => {
   const drives = ['a', 'b', 'c', 'd'].map(id => `-drive file=${id},if=none,id=${id}`).join(' ');
   const { definition, leftOut } = read(
     `${drives} -device nvme-subsys,id=sub -device nvme,id=one,serial=S1,drive=a,logical_block_size=4096,max_ioqpairs=4,subsys=sub ` +
@@ -85,6 +85,6 @@ test.each([
   ['-device nvme,serial=S -device nvme-ns', /drive is missing/],
   ['-device nvme,serial=S,drive=a', /drive=a: it does not exist/],
   ['-drive if=none,id=a -device nvme,serial=S,drive=a', /drive=a: it has no medium/],
-])('%s is refused', (line, message) => {
+])('%s is rejected', (line, message) => {
   expect(() => read(line)).toThrow(message);
 });

@@ -63,7 +63,7 @@ describe('-device vfio-pci', () => {
     ['host=01:00.0,multifunction=on', { host: '0000:01:00.0', multifunction: true }],
   ])('%s', (properties, entry) => expect(passed(`-device vfio-pci,${properties}`)).toEqual([entry]));
 
-  test('through iommufd, of which several devices share one', () => {
+  test('through iommufd, which several devices share', () => {
     const line =
       '-object iommufd,id=iommufd0 -device vfio-pci,host=01:00.0,iommufd=iommufd0 ' +
       '-device vfio-pci,host=02:00.0,iommufd=iommufd0 -device vfio-pci,host=03:00.0';
@@ -84,11 +84,11 @@ describe('-device vfio-pci', () => {
     ['host=01:00.0,x-pci-vendor-id=0x1ffff', /^x-pci-vendor-id takes a number up to 65535/],
     ['host=01:00.0,x-vga=maybe', /^x-vga takes on or off/],
     ['host=01:00.0,frob=1', /does not support "frob" here/],
-  ])('%s is refused', (properties, reason) =>
+  ])('%s is rejected', (properties, reason) =>
     expect(refused(`-kernel /k -device vfio-pci,${properties}`)).toMatch(reason),
   );
 
-  test('what a guest does not need is left out by name', () => {
+  test('settings that a guest does not need are ignored by name', () => {
     const line =
       '-kernel /k -device vfio-pci,host=00:02.0,x-igd-opregion=on,display=auto,enable-migration=off';
     expect(read(line).leftOut).toEqual([
@@ -100,7 +100,7 @@ describe('-device vfio-pci', () => {
 });
 
 describe('buses', () => {
-  test('a root port with a passed-through device behind it is kept, others are left out', () => {
+  test('a root port with a passed-through device behind it is kept, others are ignored', () => {
     const { definition, leftOut } = read(
       '-kernel /k -device pcie-root-port,id=rp1,bus=pcie.0,addr=0x1c,chassis=1,slot=3 ' +
         '-device pcie-root-port,id=rp2,bus=pcie.0,chassis=2 -device vfio-pci,host=01:00.0,bus=rp1',
@@ -131,7 +131,7 @@ describe('buses', () => {
   });
 });
 
-test('a graphics card in Proxmox, whose ports are in a file of its own', () => {
+test('a graphics card in Proxmox, whose ports are in a separate file', () => {
   const { definition, leftOut } = read(
     `/usr/bin/kvm -id 100 -name 'gaming,debug-threads=on' -smp '8,sockets=1,cores=8,maxcpus=8' -nodefaults
      -cpu 'host,hv_ipi,hv_relaxed,kvm=off,+kvm_pv_eoi' -m 16384 -kernel /k
@@ -162,7 +162,7 @@ test('a graphics card in Proxmox, whose ports are in a file of its own', () => {
   expect(notYet(definition)).toEqual([]);
 });
 
-test('a virtual function as libvirt starts it, in JSON', () => {
+test('a virtual function as started by libvirt, in JSON', () => {
   const { definition } = read(
     `-kernel /k -device '{"driver":"pcie-root-port","port":8,"chassis":1,"id":"pci.1","bus":"pcie.0","multifunction":true,"addr":"0x1"}'
      -device '{"driver":"pcie-root-port","port":9,"chassis":2,"id":"pci.2","bus":"pcie.0","addr":"0x1.0x1"}'

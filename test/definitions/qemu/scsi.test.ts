@@ -9,7 +9,7 @@ const read = (line: string) =>
     imageFormat: () => 'raw',
   } as Parameters<typeof readQemuOptions>[2]);
 
-test('what the key disks does not have, and several controllers, become devices', () => {
+test('settings without a counterpart in disks, and several controllers, become devices', () => {
   const { definition, leftOut } = read(
     '-device virtio-scsi-pci,id=one,num_queues=4 -device virtio-scsi-pci,id=two -drive if=none,id=a,file=a ' +
       '-drive if=none,id=b,file=b -device scsi-hd,drive=a,bus=one.0,scsi-id=3 -device scsi-hd,drive=b,bus=two.0,vendor=ACME',
@@ -30,7 +30,7 @@ test('what the key disks does not have, and several controllers, become devices'
   ]);
 });
 
-test('a controller as every other is made for the disks that need one', () => {
+test('a default controller is created for the disks that need one', () => {
   const { definition } = read('-drive if=scsi,file=a -device virtio-scsi-pci -device scsi-cd');
   expect(definition.devices).toEqual([]);
   const { devices } = toMachine(definition);

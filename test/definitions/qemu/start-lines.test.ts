@@ -61,7 +61,7 @@ describe('every option of a command line is used or reported', () => {
 
 const definitionOf = (name: string) => readQemuOptions(shellWords(START_LINES[name]!), 'vm', host).definition;
 
-test('a command line of libvirt becomes disks, memory and boot order', () => {
+test('a libvirt command line becomes disks, memory and boot order', () => {
   const { memory, disks, boot } = definitionOf('libvirt with huge pages and one node');
   expect(memory).toEqual({ size: 2 ** 30, hugepages: '2M', mergeable: false });
   expect(disks).toMatchObject([{ file: '/dev/vg0/db', bus: 'virtio', format: 'raw', queues: 4 }]);
@@ -69,7 +69,7 @@ test('a command line of libvirt becomes disks, memory and boot order', () => {
   expect(boot).toBeUndefined();
 });
 
-test('a command line of Proxmox becomes a CPU model, disks and a network', () => {
+test('a Proxmox command line becomes a CPU model, disks and a network', () => {
   const { cpus, disks, nics } = definitionOf('Proxmox qm showcmd');
   expect(cpus).toMatchObject({ count: 4, model: 'qemu64', enforce: true, topology: { cores: 4 } });
   expect(cpus.features).toEqual(['+aes', '+pni', '+popcnt', '+sse4_1', '+sse4_2', '+ssse3']);
