@@ -5,7 +5,7 @@ import { startTicksOf } from '../../src/host/process-identity.ts';
 import { isRunning } from '../support/manager-process.ts';
 import { until } from '../support/until.ts';
 
-test('a process that ended, but that its parent never waits for, no longer writes', async () => {
+test('a zombie process no longer writes', async () => {
   // sleep, which the shell becomes, does not wait for the shell's child.
   const parent = spawn('sh', ['-c', 'read line <&3 & echo $!; exec sleep 60'], {
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],

@@ -120,7 +120,7 @@ test('files that no reader uses are not recorded, and neither are secrets', asyn
   expect(all.map(text).join()).not.toMatch(/hunter2|PRIVATE|hash/);
 });
 
-test('network configuration is recorded as far as it creates VFs, without keys and passwords', async () => {
+test('network configuration is recorded only as far as it creates VFs, without keys and passwords', async () => {
   const tree = serverTree();
   const connections = '/etc/NetworkManager/system-connections';
   tree.files({

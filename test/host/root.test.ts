@@ -55,7 +55,7 @@ test('a loop of links is an error that names the path', () => {
   expect(live.node(path.join(directory, 'etc/a'))).toBeNull();
 });
 
-test('a FIFO is an error, and nothing waits for its writer', () => {
+test('a FIFO is an error, and is not waited for', () => {
   execFileSync('mkfifo', [path.join(directory, 'etc/fifo')]);
   link('etc/to-fifo', 'fifo');
   for (const name of ['/etc/fifo', '/etc/to-fifo']) {

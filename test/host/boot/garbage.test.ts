@@ -37,7 +37,7 @@ function next(address: string) {
   return readNextBoot(root, readPci(root)).get(address);
 }
 
-describe('a file that cannot be read leaves the rest as it is, and is named:', () => {
+describe('an unreadable file is named, and does not affect the rest:', () => {
   test.each(files.flatMap(file => ['EACCES', 'EIO'].map(code => [file, code] as const)))(
     '%s: %s',
     (file, code) => {
@@ -55,7 +55,7 @@ describe('a file that cannot be read leaves the rest as it is, and is named:', (
     expect(() => next(vf)).not.toThrow();
   });
 
-  test('a directory, too: only root may list cron jobs on many hosts', () => {
+  test('a directory: only root may list cron jobs on many hosts', () => {
     tree.file('/etc/cron.d/x', '').facts.unreadable['/etc/cron.d'] = 'EACCES';
     expect(next('0000:3b:00.2')).toMatchObject({
       drift: '4 VFs now, not known after a boot',
@@ -65,7 +65,7 @@ describe('a file that cannot be read leaves the rest as it is, and is named:', (
   });
 });
 
-describe('a megabyte of anything is read to its end:', () => {
+describe('a megabyte of garbage is read to its end:', () => {
   const size = 1 << 20;
   const fillers: readonly (readonly [string, string])[] = [
     ['line breaks', '\n'.repeat(size)],
@@ -102,13 +102,13 @@ describe('a megabyte of anything is read to its end:', () => {
   });
 });
 
-test('a device whose config space fails to be read is listed, and not taken for one that responds', () => {
+test('a device whose config space cannot be read is listed, and not assumed to respond', () => {
   tree.facts.unreadable[`${tree.pathOf('0000:b0:00.0')}/config`] = 'EIO';
   const fn = readPci(tree.root()).find(each => each.address === '0000:b0:00.0');
   expect(fn).toMatchObject({ driver: 'nvme', configAccess: 'none', capabilities: [] });
 });
 
-test('names are not worth an error', () => {
+test('missing names are not an error', () => {
   tree.facts.unreadable['/usr/share/misc/pci.ids'] = 'EIO';
   expect(readPci(tree.root())[0]?.names.vendor).toBeNull();
 });

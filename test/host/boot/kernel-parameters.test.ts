@@ -37,7 +37,7 @@ describe('GRUB', () => {
     expect(plan(debianGrub(text, { '/boot/grub/grub.cfg': both }))).toEqual(nothing);
   });
 
-  test('grub2-mkconfig writes the file that this host boots from', () => {
+  test('has grub2-mkconfig write the file that this host boots from', () => {
     const files = {
       '/etc/default/grub': 'GRUB_CMDLINE_LINUX_DEFAULT="splash=silent quiet"\nGRUB_CMDLINE_LINUX=""\n',
       '/usr/sbin/grub2-mkconfig': '',
@@ -50,7 +50,7 @@ describe('GRUB', () => {
     });
   });
 
-  test('0.97: each kernel line except rescue entries', () => {
+  test('0.97: edits each kernel line except rescue entries', () => {
     expect(plan(noIommuTree()).files['/boot/grub/grub.conf']).toBe(
       'default=0\ntimeout=5\ntitle CentOS (2.6.32)\n\troot (hd0,0)\n' +
         `\tkernel /vmlinuz-2.6.32 ro root=/dev/sda1 crashkernel=auto ${wanted}\n\tinitrd /initramfs-2.6.32.img\n`,
@@ -335,7 +335,7 @@ describe('unified kernel images', () => {
     );
   });
 
-  test('kernel-install: drop-ins of its files count, and ukify may be told to read the same file', () => {
+  test('kernel-install: drop-ins of its files count, and ukify may be configured to read the same file', () => {
     const files = {
       [image]: ukiImage('root=/dev/sda2'),
       '/usr/bin/kernel-install': '',
@@ -466,7 +466,7 @@ test('MicroOS: transactional-update makes the snapshot whose configuration is re
   expect(run('rw')).toEqual(['/usr/sbin/grub2-mkconfig -o /boot/grub2/grub.cfg']);
 });
 
-describe('a file that would not be there after the boot is refused:', () => {
+describe('a file that would be missing after the boot is refused:', () => {
   const tree = (mounts: string) => debianGrub('GRUB_CMDLINE_LINUX=""\n', { '/proc/self/mountinfo': mounts });
   const disk = '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n';
 
@@ -483,7 +483,7 @@ describe('a file that would not be there after the boot is refused:', () => {
     );
   });
 
-  test('a writable mount on top of a read-only one is none', () => {
+  test('a writable mount on top of a read-only one is not such a file', () => {
     const above = '22 1 8:1 / / ro - ext4 /dev/sda1 ro\n31 22 8:2 / /etc rw - ext4 /dev/sda2 rw\n';
     expect(plan(tree(above)).commands).toEqual(['/usr/sbin/update-grub']);
     expect(plan(tree(disk)).commands).toEqual(['/usr/sbin/update-grub']);

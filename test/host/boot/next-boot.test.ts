@@ -106,7 +106,7 @@ test('an invalid host.json is an error, not an empty desired state', () => {
   expect(() => next('0000:3b:00.0')).toThrow('/etc/vring/host.json is not valid');
 });
 
-describe('what makes vfio-pci load before the driver of the host', () => {
+describe('vfio-pci is loaded before the host driver by', () => {
   const gpu = '0000:01:00.0';
   const vfio = '/etc/modprobe.d/vfio.conf';
   const ids = 'options vfio-pci ids=10de:1e87,10de:10f8\n';
@@ -117,7 +117,7 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     tree.file(vfio, ids);
   });
 
-  test('is nothing by default', () => {
+  test('nothing by default', () => {
     expect(next(gpu)?.problems).toEqual([
       'nothing makes vfio-pci load before nouveau: whichever is loaded first gets the device',
     ]);
@@ -215,7 +215,7 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       { '/etc/modprobe.d/a.conf': 'install nouveau /bin/false\n', '/etc/modules': 'vfio_pci\n' },
       ['/etc/modprobe.d/a.conf', '/etc/modules'],
     ],
-  ])('is %s', (_, files, sources) => {
+  ])('%s', (_, files, sources) => {
     tree.files(files);
     expect(next(gpu)).toMatchObject({ driver: 'vfio-pci', problems: [] });
     expect(next(gpu)?.sources).toEqual([...new Set([vfio, ...sources])]);
@@ -276,12 +276,12 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       },
       /^nothing makes/,
     ],
-  ])('is not: %s', (_, files, problem) => {
+  ])('not by: %s', (_, files, problem) => {
     tree.files(files);
     expect(next(gpu)?.problems).toEqual([expect.stringMatching(problem)]);
   }); // prettier-ignore
 
-  test('of several ids= only the last takes effect, the command line after all files', () => {
+  test('the last of several ids= only, with the command line after all files', () => {
     tree.file('/proc/cmdline', 'root=/dev/sda2 vfio-pci.ids=10de:10f8\n');
     expect(next(gpu)).toMatchObject({
       driver: null,
@@ -290,13 +290,13 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     expect(next('0000:01:00.1')?.driver).toBe('vfio-pci');
   });
 
-  test('the blacklist is enough if another function of the card loads vfio-pci', () => {
+  test('the blacklist alone if another function of the card loads vfio-pci', () => {
     const file = '/etc/modprobe.d/a.conf';
     tree.file(file, 'blacklist nouveau\nsoftdep snd_hda_intel pre: vfio-pci\n');
     expect(next(gpu)).toMatchObject({ problems: [], sources: [vfio, file] });
   });
 
-  test('a device without a host driver still needs something that loads vfio-pci', () => {
+  test('something that loads vfio-pci, even for a device without a host driver', () => {
     tree.file(vfio, 'options vfio-pci ids=8086:3ec2\n');
     const problem = 'nothing loads vfio-pci at boot: the device is left without a driver';
     expect(next('0000:00:00.0')?.problems).toEqual([problem]);
@@ -304,7 +304,7 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     expect(next('0000:00:00.0')?.problems).toEqual([]);
   });
 
-  test('arguments in the initramfs-tools list may be ids', () => {
+  test('ids in arguments of the initramfs-tools list', () => {
     tree.file(vfio, '').file('/etc/initramfs-tools/modules', 'vfio\nvfio_pci ids=10de:1e87,10de:10f8\n');
     expect(next(gpu)).toMatchObject({
       driver: 'vfio-pci',
@@ -313,14 +313,14 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     });
   });
 
-  test('is not known if the whole configuration is generated', () => {
+  test('an unknown setting if the entire configuration is generated', () => {
     tree.file('/etc/os-release', 'ID=nixos\n');
     expect(next(gpu)?.problems).toEqual([
       expect.stringMatching(/^not known whether vfio-pci .*: NixOS generates/),
     ]);
   });
 
-  test('dependencies are read from modules.dep', () => {
+  test('dependencies in modules.dep', () => {
     tree.file(
       `/usr/lib/modules/${release}/modules.dep`,
       'kernel/a/snd-hda-intel.ko.zst: kernel/b/snd-hda-core.ko.zst\n',
@@ -421,7 +421,7 @@ describe('the number of VFs', () => {
     expect(next(pf)).toMatchObject({ vfs: null, drift: '4 VFs now, 0 after a boot' });
   });
 
-  test('of a udev rule that others jump over', () => {
+  test('of a udev rule that other rules skip', () => {
     const file = '/etc/udev/rules.d/40-x.rules';
     const rules = (jump: string) =>
       tree.file(

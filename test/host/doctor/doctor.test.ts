@@ -28,7 +28,7 @@ function withoutIommu(tree: TreeBuilder): TreeBuilder {
   return tree;
 }
 
-test('a host that has everything needs no fix', () => {
+test('a complete host needs no fix', () => {
   const finding = doctor(serverTree());
   for (const id of ['processor.virtualization', 'kvm.device', 'iommu.enabled', 'iommu.interrupt-remapping']) {
     expect(finding(id)).toMatchObject({ state: 'ok', repair: [] });
@@ -162,7 +162,7 @@ test('only what vring runs or reads is recommended', () => {
     expect(source(text)).not.toEqual([]);
 });
 
-test('the limit that counts is the hard one, up to which any process may raise its own', () => {
+test('the hard limit counts, because any process may raise its own up to it', () => {
   const tree = serverTree().files({
     '/proc/self/status': 'Name:\tvring\nCapEff:\t0000000000000000\n',
     '/proc/self/limits': 'Max locked memory         8388608              unlimited            bytes     \n',
@@ -181,7 +181,7 @@ test('files of bound devices that this user may not open are named', () => {
   expect(doctor(noIommuTree())('vfio.nodes')).toBeUndefined();
 });
 
-test("the firmware's table decides which IOMMU is enabled: a virtual machine may have that of another vendor", () => {
+test("the firmware's table decides which IOMMU is enabled: a virtual machine may have another vendor's", () => {
   const parameters = (table: string | null, vendor: 'intel' | 'amd' | 'other') => {
     const tree = new TreeBuilder();
     trees.push(tree);

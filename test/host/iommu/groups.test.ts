@@ -16,7 +16,7 @@ function groupsOf(tree: TreeBuilder) {
   return { functions, groups: new Map(groups.map(group => [group.id, group])) };
 }
 
-test('a graphics card below a port without ACS: names the port and the device', () => {
+test('names the port and the device for a graphics card below a port without ACS', () => {
   const group = groupsOf(desktopTree()).groups.get(1)!;
   expect(group.members).toEqual(['0000:00:01.0', ...[0, 1, 2, 3].map(fn => `0000:01:00.${fn}`)]);
   expect(group.type).toBe('DMA-FQ');
@@ -28,7 +28,7 @@ test('a graphics card below a port without ACS: names the port and the device', 
   expect(group.override).toBeNull();
 });
 
-test('a conventional bus: its bridge is the reason', () => {
+test('names the bridge of a conventional bus', () => {
   const group = groupsOf(serverTree()).groups.get(2)!;
   expect(group.reasons).toMatchObject([
     { kind: 'conventional-bus', at: '0000:01:00.0', members: ['0000:01:00.0', '0000:02:00.0'] },
@@ -48,7 +48,7 @@ test('groups split by pcie_acs_override are marked, others are not', () => {
   expect(groups.get(4)?.override).toBeNull();
 });
 
-test('without root the reason is that config space is not readable', () => {
+test('without root, the reason is that config space is not readable', () => {
   const tree = desktopTree();
   for (const address of ['0000:00:01.0', '0000:01:00.0', '0000:01:00.1', '0000:01:00.2', '0000:01:00.3']) {
     const config = `${tree.pathOf(address)}/config`;

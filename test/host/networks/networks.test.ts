@@ -37,7 +37,7 @@ describe('subnets', () => {
     expect(guestRange(parseSubnet('10.9.0.0/29'))).toEqual({ start: '10.9.0.2', end: '10.9.0.6' });
   });
 
-  test('that are free are found until there is none', () => {
+  test('that are free are found until there are none left', () => {
     expect(subnetText(freeSubnet([])!)).toBe('192.168.150.0/24');
     expect(subnetText(freeSubnet([parseSubnet('192.168.150.128/25')])!)).toBe('192.168.151.0/24');
     expect(subnetText(freeSubnet([parseSubnet('192.168.0.0/16')])!)).toBe('10.77.0.0/24');
@@ -65,11 +65,11 @@ describe('a definition', () => {
       },
       '52:54:00:00:00:01 is there twice',
     ],
-  ])('with %j is refused', (wrong, message) => {
+  ])('with %j is rejected', (wrong, message) => {
     expect(() => checkNetwork({ ...NETWORK, ...wrong })).toThrow(message);
   });
 
-  test('is read back from its file; what is no definition is named', async () => {
+  test('is read back from its file; an invalid file is named', async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'etc/vring/networks'), { recursive: true });
     const network = checkNetwork({ ...NETWORK, domain: 'lab.test', autostart: true });
@@ -100,7 +100,7 @@ test('dnsmasq serves the bridge of the network, and nothing else', () => {
   expect(dnsmasqConfig(checkNetwork({ ...NETWORK, dns: false }))).toContain('port=0\n');
 });
 
-test('only NAT changes addresses, and only an isolated network lets nothing out', () => {
+test('only NAT translates addresses, and only an isolated network blocks outgoing traffic', () => {
   const rules = (form: 'nat' | 'routed' | 'isolated') => rulesetText(checkNetwork({ ...NETWORK, form }));
   expect(rules('nat')).toContain('masquerade');
   expect(rules('nat')).toContain('ct state established,related');

@@ -36,7 +36,7 @@ function repairOf(assessment: Assessed, code: ReasonCode): readonly string[] {
     .flatMap(({ repair }) => repair);
 }
 
-describe('a device that can be passed', () => {
+describe('a device that can be assigned', () => {
   test('is bound by the plan', async () => {
     const found = await assessed(serverTree(), ['0000:b0:00.0'], { vm });
     expect(found).toMatchObject({ possible: true, unsafe: false });
@@ -53,7 +53,7 @@ describe('a device that can be passed', () => {
     expect(found.memory).toMatchObject({ bytes: GiB });
   });
 
-  test('that is bound already needs no step', async () => {
+  test('that is already bound needs no step', async () => {
     const tree = serverTree();
     tree.removePath('/proc/4211');
     const found = await assessed(tree, ['0000:3b:0a.0'], { vm });
@@ -102,7 +102,7 @@ describe('a device in use', () => {
     expect(said(found, 'held')).toEqual([expect.stringMatching(/^block: qemu-system-x86 \(pid 4211\)/)]);
   });
 
-  test('by a VM that has a name', async () => {
+  test('by a named VM', async () => {
     const qemu = serverTree().file(
       '/proc/4211/cmdline',
       '/usr/bin/qemu-system-x86_64\0-name\0guest=db,debug-threads=on\0',
@@ -164,7 +164,7 @@ describe('a graphics card', () => {
     expect(repairOf(found, 'audio')).toEqual(['pass 0000:01:00.1 too']);
   });
 
-  test('of which only a part comes along is not reset', async () => {
+  test('that is only partly included is not reset', async () => {
     const found = await assessed(amdTree(), ['0000:01:00.0']);
     expect(said(found, 'reset')).toEqual([expect.stringMatching(/^warn: it can be reset only with its bus/)]);
     expect(said(found, 'card')).toEqual([expect.stringMatching(/0000:01:00\.1 \(audio device\)/)]);
@@ -309,7 +309,7 @@ describe('memory', () => {
     expect(said(await assessed(tree, ['0000:b0:00.0']), 'mappings')).toHaveLength(1);
   });
 
-  test('that the firmware keeps for itself', async () => {
+  test('that the firmware reserves', async () => {
     const tree = serverTree().file(
       '/sys/kernel/iommu_groups/63/reserved_regions',
       '0x00000000bdf6f000 0x00000000bdf7efff direct\n0x00000000fee00000 0x00000000feefffff msi\n',

@@ -33,7 +33,7 @@ async function said(
   return devices[0]!.reasons.filter(reason => reason.code === code);
 }
 
-describe('a card of NVIDIA', () => {
+describe('an NVIDIA card', () => {
   test('with connectors: older drivers want the hypervisor hidden', async () => {
     expect(await said('graphics', '10de:13c2')).toEqual([
       {
@@ -56,14 +56,14 @@ describe('a card of NVIDIA', () => {
     );
   });
 
-  test('without connectors, its sound, and a card of AMD ask for nothing', async () => {
+  test('without connectors, its sound function, and an AMD card need nothing', async () => {
     expect(await said('graphics', '10de:2330', { class: '030200' })).toEqual([]);
     expect(await said('graphics', '10de:22ba', { class: '040300' })).toEqual([]);
     expect(await said('graphics', '1002:73ff')).toEqual([]);
   });
 });
 
-describe("a processor's own graphics", () => {
+describe('integrated graphics', () => {
   const igpu = '0000:00:02.0';
 
   test('has no connectors in a guest', async () => {
@@ -90,18 +90,18 @@ describe("a processor's own graphics", () => {
     expect(devices[0]!.reasons.find(({ code }) => code === 'graphics')!.reason).toMatch(text);
   });
 
-  test('is not a card of Intel', async () => {
+  test('does not include discrete Intel cards', async () => {
     expect(await said('graphics', '8086:56a0')).toEqual([]);
   });
 });
 
-describe('a card of AMD that hangs in resets', () => {
+describe('an AMD card that hangs in resets', () => {
   test.each([
     ['1002:67df', 'Polaris'],
     ['1002:699f', 'Polaris'],
     ['1002:687f', 'Vega'],
     ['1002:731f', 'Navi 1x'],
-  ])('%s is said to, whatever the kernel would try', async (id, family) => {
+  ])('%s is reported, whatever the kernel would try', async (id, family) => {
     const [reason, ...others] = await said('reset', id, { methods: 'pm bus' });
     expect(others).toEqual([]);
     expect(reason!.level).toBe('warn');
@@ -109,13 +109,13 @@ describe('a card of AMD that hangs in resets', () => {
     expect(reason!.repair.join()).toContain('vendor-reset');
   });
 
-  test('is well with a module that knows its reset', async () => {
+  test('is not reported with a module for its reset', async () => {
     expect(await said('reset', '1002:67df', { methods: 'device_specific bus' })).toMatchObject([
       { level: 'ok', reason: 'the kernel can reset it by device_specific' },
     ]);
   });
 
-  test('is no newer one, nor a card of others', async () => {
+  test("is not a newer one, or another vendor's", async () => {
     expect(await said('reset', '1002:744c', { methods: 'pm' })).toMatchObject([{ level: 'ok' }]);
     expect(await said('reset', '10de:67df', { methods: 'pm' })).toMatchObject([{ level: 'ok' }]);
   });

@@ -33,7 +33,7 @@ test('decodes MSI-X, PCI Express with its link, and SR-IOV', () => {
   expect(capability(found, 'sriov')).toMatchObject({ totalVfs: 7, numVfs: 2, offset: 128, vfDevice: '10ca' });
 });
 
-test('tells ACS controls that are absent from those that are off', () => {
+test('distinguishes absent ACS controls from disabled ones', () => {
   const acs = capability(
     decode({ kind: 'pcie', type: 4 }, { kind: 'acs', capability: 0x1d, control: 0x04 }),
     'acs',
@@ -71,7 +71,7 @@ test('pointers into the header or past the end lead nowhere', () => {
   expect(readCapabilities(space(bytes))).toEqual([]);
 });
 
-test('without privilege only the header is there, and nothing is made up', () => {
+test('without privileges, only the header is decoded', () => {
   const bytes = configBytes({
     vendor: '8086',
     device: '1',
@@ -84,7 +84,7 @@ test('without privilege only the header is there, and nothing is made up', () =>
   expect(readCapabilities(config)).toEqual([]);
 });
 
-test('every byte of noise decodes to something or nothing, never to an exception', () => {
+test('noise never causes an exception', () => {
   for (let seed = 1; seed < 200; seed++) {
     const bytes = Buffer.from(
       Array.from({ length: 4096 }, (_, index) => (index * index * seed + seed * 7919) >> 3),

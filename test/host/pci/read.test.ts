@@ -11,7 +11,7 @@ const functions = readPci(root);
 const byAddress = new Map(functions.map(fn => [fn.address, fn]));
 afterAll(() => tree.remove());
 
-test('reads a physical function whole', () => {
+test('reads a physical function completely', () => {
   const pf = byAddress.get('0000:3b:00.2')!;
   expect(pf).toMatchObject({
     parent: '0000:3a:00.0',
@@ -53,7 +53,7 @@ test('a virtual function has its ids from sysfs, its number from ARI, its overri
   });
 });
 
-test('modules come from class patterns too, and what fits every device is not among them', () => {
+test('modules come from class patterns, too, except those that match every device', () => {
   expect(byAddress.get('0000:af:00.0')?.modules).toEqual(['nvme']);
   expect(byAddress.get('0000:00:00.0')?.modules).toEqual([]);
 });

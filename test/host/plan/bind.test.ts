@@ -28,7 +28,7 @@ describe('binding on the server', () => {
     expect(host.root.node('/dev/vfio/63')).not.toBeNull();
   });
 
-  test('a function that is already bound is a success without steps', async () => {
+  test('a function that is already bound succeeds without steps', async () => {
     const bound = '0000:3b:0a.0';
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [bound] });
     expect(plan.steps).toEqual([]);
@@ -46,7 +46,7 @@ describe('binding on the server', () => {
     );
   });
 
-  test('a host that has changed since is left alone', async () => {
+  test('a host that has changed since the plan is left alone', async () => {
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [spareNvme] });
     host.pci.unbind(spareNvme);
     const outcome = await applyPlan(host, plan);

@@ -65,7 +65,7 @@ async function giveBack(host: SimulatedHost, record = taken) {
 }
 
 describe('giving a device back', () => {
-  test('restores driver, override and VF settings, wherever vring had come to when it died', async () => {
+  test('restores driver, override and VF settings, wherever vring was when it died', async () => {
     const total = (await takingSteps(newHost())).length;
     expect(total).toBe(7);
     for (let count = 0; count <= total; count++) {
@@ -79,7 +79,7 @@ describe('giving a device back', () => {
     }
   });
 
-  test('goes on where an earlier attempt has ended, at any of its changes', async () => {
+  test('continues where an earlier attempt has ended, at any of its changes', async () => {
     const whole = newHost();
     const before = treeImage(whole.root);
     await takeUpTo(whole, 7);
@@ -116,7 +116,7 @@ describe('giving a device back', () => {
     ]);
   });
 
-  test('leaves settings alone that somebody has changed since', async () => {
+  test('leaves settings alone that were changed since', async () => {
     const host = newHost();
     await takeUpTo(host, 7);
     await host.run(['ip', 'link', 'set', 'dev', 'ens1f2', 'vf', '2', 'vlan', '9']);
@@ -125,7 +125,7 @@ describe('giving a device back', () => {
     expect(attributes).toMatchObject({ mac: '02:00:00:00:00:02', vlan: 9, trust: false, spoofCheck: true });
   });
 
-  test('finds the driver although new VFs get none, or vfio-pci knows its ids', async () => {
+  test('finds the driver even if new VFs get none, or vfio-pci has its ids', async () => {
     for (const prepare of [
       (host: SimulatedHost) => host.tree.file(`${host.tree.pathOf(pf)}/sriov_drivers_autoprobe`, '0\n'),
       (host: SimulatedHost) => host.pci.know(vf, 'vfio-pci'),
@@ -138,7 +138,7 @@ describe('giving a device back', () => {
     }
   });
 
-  test('leaves one without a driver that had none, with the override that it had', async () => {
+  test('leaves a device without a driver that had none, with its original override', async () => {
     const host = newHost();
     host.pci.unbind(vf);
     host.pci.setOverride(vf, 'mlx5_vfio_pci');
@@ -149,7 +149,7 @@ describe('giving a device back', () => {
     expect(treeImage(host.root)).toEqual(before);
   });
 
-  test('changes the settings only, of one that was bound to vfio-pci before', async () => {
+  test('changes only the settings of a device that was bound to vfio-pci before', async () => {
     const host = newHost();
     const bound = { driver: 'vfio-pci', override: 'vfio-pci' };
     host.pci.unbind(vf);
@@ -163,7 +163,7 @@ describe('giving a device back', () => {
     expect(host.log.every(line => line.startsWith('ip '))).toBe(true);
   });
 
-  test('loads the driver, if it was unloaded meanwhile', async () => {
+  test('loads the driver if it was unloaded in the meantime', async () => {
     const host = newHost();
     const nvme = '0000:b0:00.0';
     const plan = planBind(await readSurvey(host.root), {
@@ -187,7 +187,7 @@ describe('giving a device back', () => {
 });
 
 describe('a device that was taken', () => {
-  test('is known by its ids, and by who has bound what to it', async () => {
+  test('is identified by its ids, and by its binding', async () => {
     const host = newHost();
     expect(whereabouts(host.root, taken)).toBe('here');
     await takeUpTo(host, 7);
@@ -202,7 +202,7 @@ describe('a device that was taken', () => {
     expect(whereabouts(host.root, { ...taken, address: '0000:3b:0b.0' })).toBe('gone');
   });
 
-  test('and that somebody else has bound meanwhile stays with that driver', async () => {
+  test('that was bound by someone else in the meantime keeps that driver', async () => {
     const host = newHost();
     await takeUpTo(host, 7);
     host.pci.unbind(vf);

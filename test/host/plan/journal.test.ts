@@ -214,7 +214,7 @@ describe('stored plans', () => {
   test.each<[string, (path: string) => void, string]>([
     ['a file', path => fs.writeFileSync(path, ''), 'is not a directory: move it away'],
     ['a link loop', path => fs.symlinkSync('plans', path), 'its symbolic links form a loop (ELOOP)'],
-  ])('in a place that is %s are an error that names it', (_, make, reason) => {
+  ])('in a folder that is %s cause an error that names it', (_, make, reason) => {
     const place = path.join(temporaryFolder(), 'plans');
     make(place);
     expect(() => new Journal(place).read()).toThrow(place);

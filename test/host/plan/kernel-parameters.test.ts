@@ -41,7 +41,7 @@ describe.each(loaders)('kernel parameters with %s', (_, makeTree, pattern, file)
   });
 });
 
-test('a file not written by vring is backed up as it was before the first change', async () => {
+test('a file not written by vring is backed up before the first change', async () => {
   const host = new SimulatedHost(desktopTree());
   const before = host.root.text('/etc/default/grub');
   await applyPlan(host, planKernelParameters(host.root, { add: ['a=1'], remove: [] }));

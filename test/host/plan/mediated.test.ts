@@ -65,7 +65,7 @@ describe('a card that is divided into mediated devices', () => {
   });
 });
 
-test('a VF that its own driver offers to VMs is held by the VM that has its group open', async () => {
+test('a VF that its own driver offers to VMs is used by the VM that has its group open', async () => {
   const tree = serverTree();
   trees.push(tree);
   tree

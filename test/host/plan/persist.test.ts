@@ -74,7 +74,7 @@ describe('a persistent binding', () => {
     expect(nextBoot(gpu)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
   });
 
-  test('keeps soft dependencies that its own would mask, and heeds one that masks its own', async () => {
+  test('keeps soft dependencies that its own would mask, and handles one that masks its own', async () => {
     host = new SimulatedHost(desktopTree());
     await withSystemd(host);
     host.tree
@@ -132,7 +132,7 @@ describe('a persistent binding', () => {
   });
 });
 
-describe('what is stored', () => {
+describe('the stored configuration', () => {
   const trees: TreeBuilder[] = [];
   afterEach(() => {
     for (const tree of trees.splice(0)) tree.remove();
@@ -171,7 +171,7 @@ describe('what is stored', () => {
     expect((await planned({ '/proc/self/mountinfo': disk })).checks).toEqual([]);
   });
 
-  test('comes too late for a graphics driver that mkinitcpio puts into the initramfs', async () => {
+  test('takes effect too late for a graphics driver that mkinitcpio puts into the initramfs', async () => {
     const config = (modules: string) => ({
       '/etc/mkinitcpio.conf': `MODULES=(${modules})\nHOOKS=(base udev modconf kms)\n`,
     });
@@ -242,7 +242,7 @@ describe('a failure of any step', () => {
     await expectRollback(serverTree, survey => bind(survey, spareNvme), withUdev);
   });
 
-  test('of removing it, too', async () => {
+  test('of its removal leaves both unchanged, too', async () => {
     await expectRollback(
       desktopTree,
       survey => planUnbind(survey, { addresses: [gpu], wholeGroup: true, driver: null, persist: true }),

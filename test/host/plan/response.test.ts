@@ -24,13 +24,13 @@ function attributes(address: string, values: Readonly<Record<string, string>>): 
     tree.file(`${tree.pathOf(address)}/${name}`, `${value}\n`);
 }
 
-test('a function that responds gets no check', async () => {
+test('a function that responds has no finding', async () => {
   tree = desktopTree();
   attributes(gpu, { enable: '1', 'power/runtime_status': 'active' });
   expect(await response(gpu)).toEqual([]);
 });
 
-test('all ones: it is gone from the bus; so is everything below a bridge that is gone', async () => {
+test('all ones mean that a function is gone from the bus; so is everything below a missing bridge', async () => {
   tree = desktopTree();
   tree.file(`${tree.pathOf(gpu)}/config`, Buffer.alloc(4096, 0xff));
   expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not respond/)]);
@@ -42,7 +42,7 @@ test('all ones: it is gone from the bus; so is everything below a bridge that is
   ]);
 });
 
-test('an invalid header type, as of a device that vanished during the read', async () => {
+test('an invalid header type means that a device vanished during the read', async () => {
   tree = desktopTree();
   const config = Buffer.alloc(4096, 0xff);
   config.writeUInt32LE(0x1e8710de, 0);
@@ -81,7 +81,7 @@ test.each([
   expect(await response(gpu)).toEqual(text === null ? [] : [expect.stringContaining(text)]);
 });
 
-test('without config space it is not known', async () => {
+test('without config space, it is unknown', async () => {
   tree = desktopTree();
   tree.removePath(`${tree.pathOf(gpu)}/config`);
   expect(await response(gpu)).toEqual([expect.stringMatching(/^warn: cannot tell whether it responds/)]);

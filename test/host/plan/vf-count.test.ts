@@ -34,7 +34,7 @@ describe('the number of VFs', () => {
     expect([same.steps, same.checks, same.notes]).toEqual([[], [], [`${busy} already has 4 VFs`]]);
   });
 
-  test('of the card that carries the SSH session: its link may go down meanwhile', async () => {
+  test('of the card that carries the SSH session: its link may go down temporarily', async () => {
     const { checks } = await plan('0000:3b:00.0', 2);
     expect(checks.filter(check => check.level !== 'ok')).toMatchObject([
       {

@@ -5,7 +5,7 @@ import { HostRoot } from '../../../src/host/root.ts';
 import { networkObstacle, networkWords, readNetworkChoices } from '../../../src/host/use/network-choices.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
-test('a host says what network cards can be connected to', () => {
+test('lists what network cards can be connected to', () => {
   const folder = temporaryFolder();
   const make = (file: string) => {
     fs.mkdirSync(path.join(folder, path.dirname(file)), { recursive: true });

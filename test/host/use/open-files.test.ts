@@ -78,7 +78,7 @@ test('the files of thousands of processes are read a few at a time', async () =>
   expect(byKey.get('/dev/vfio/84')?.map(({ pid }) => pid)).toEqual([4211, Number(LAST)]);
 });
 
-test('who has a device open is searched for once, before a VM is refused it', async () => {
+test('processes with a device open are searched for once, before the device is refused to a VM', async () => {
   const root = busyRoot();
   const surveying = readSurvey(root);
   expect(await mostAtOnce(root, surveying)).toBeLessThanOrEqual(450);

@@ -70,7 +70,7 @@ describe('a card that reaches the storage of the host is needed, even without a 
     expect(await checks(tree, management)).toEqual(['block: eth0 carries the default route to 192.0.2.1']);
   });
 
-  test('one that is connected, but not used, is a warning', async () => {
+  test('connected but unused storage is a warning', async () => {
     const tree = host();
     const session = '/sys/devices/platform/host3/session2';
     tree

@@ -45,7 +45,7 @@ describe('WireGuard', () => {
   const session = `${client} 50122 10.9.0.1 22`;
   const inside = routeLine('wg0', '10.9.0.0', '0.0.0.0', '255.255.255.0');
 
-  test('the session goes through the card with the route to the other end', () => {
+  test('the session goes through the card with the route to the peer', () => {
     const tree = host(
       session,
       inside,
@@ -82,7 +82,7 @@ test('Open vSwitch: nothing in sysfs connects the internal port of the host with
   expect(roles(tree, spare)).toEqual([]);
 });
 
-test('an address on an interface without packets, and the end of a pair, are no tunnels', () => {
+test('an address on an interface without packets, and the end of a pair, are not tunnels', () => {
   const tree = host(
     `${client} 50122 10.1.1.1 22`,
     routeLine('eth0', '0.0.0.0', '192.0.2.1', '0.0.0.0'),

@@ -209,7 +209,7 @@ test('without udev any idle disk may be part of an imported pool', () => {
   expect(use('0000:02:00.0').disks[0]?.roles.some(role => role.kind === 'zfs')).toBe(false);
 });
 
-test('the console is on the display that shows it', () => {
+test('the console uses the display that shows it', () => {
   const use = useOf(serverTree());
   expect(use('0000:02:00.0').display).toEqual({
     cards: [{ name: 'card0', connected: ['VGA-1'] }],

@@ -27,7 +27,7 @@ const taken: TakenDevice = {
 };
 
 describe('records of devices that were taken from the host', () => {
-  test('are read as they were written, by address, until they are removed', () => {
+  test('are read back as written, by address, until they are removed', () => {
     const records = new TakenDevices(join(temporaryFolder(), 'taken-devices'));
     expect(records.list()).toEqual([]);
     const other: TakenDevice = { ...taken, address: '0000:00:1f.6', device: null, vf: null, noIommu: true };
@@ -48,7 +48,7 @@ describe('records of devices that were taken from the host', () => {
     expect(readdirSync(records.folder)).toEqual(['0000:01:10.2.json']);
   });
 
-  test("that are damaged, or another device's, are named and stay", () => {
+  test("that are damaged, or another device's, are named and kept", () => {
     const records = new TakenDevices(temporaryFolder());
     const text = JSON.stringify(taken);
     const files = {
@@ -68,7 +68,7 @@ describe('records of devices that were taken from the host', () => {
     expect(readdirSync(records.folder)).toHaveLength(4);
   });
 
-  test('say which VM has a device', () => {
+  test('name the VM that has a device', () => {
     const state = temporaryFolder();
     const env = process.env.VRING_STATE_DIR;
     process.env.VRING_STATE_DIR = state;

@@ -5,7 +5,7 @@ import { edits, notGrub, nothing, plan, refusal, wanted } from '../parameter-pla
 
 const systemdBoot = loaderVariable('LoaderInfo', 'systemd-boot 255');
 
-test('Pop!_OS: kernelstub writes the entries, from its own list', () => {
+test('Pop!_OS: kernelstub writes the entries from its own list', () => {
   const entry = '/boot/efi/loader/entries/Pop_OS-current.conf';
   const host = (options: string) =>
     bootTree(

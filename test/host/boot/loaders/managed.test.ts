@@ -29,7 +29,7 @@ test.each<[string, Record<string, string>, string]>([
     { '/proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=live:CDLABEL=F rd.live.image\n' },
     'boot menu',
   ],
-])('%s is not edited, although /etc/default/grub is there', (_, files, step) => {
+])('%s is not edited, although /etc/default/grub exists', (_, files, step) => {
   const message = refusal(debianGrub(defaults, files));
   expect(message).toContain('; manual step: ');
   expect(message).toContain(step);

@@ -43,7 +43,7 @@ test.each<[string, string]>([
   ['case x in\n  y) GRUB_B=1 ;;\n  *) ;;\nesac\nGRUB_A=1', '1'],
   ['add() { GRUB_A=2; }\nGRUB_A=1', '1'],
   ['GRUB_A=1\r\n', '1\r'],
-])('%j is %j', (text, value) => {
+])('%j evaluates to %j', (text, value) => {
   expect(known(text)).toBe(value);
 });
 
@@ -68,7 +68,7 @@ test.each([
   ['cat <<X\nGRUB_A=1\nX\n', 'here-documents'],
   ['GRUB_A=1\nif true; then\n', 'fi is missing'],
   ['. /missing\nGRUB_A=1', '/missing does not exist'],
-])('%j is not known without running it: %s', (text, why) => {
+])('%j is unknown without running it: %s', (text, why) => {
   expect(read(text).value('GRUB_A').unknown).toContain(why);
 });
 
@@ -157,10 +157,10 @@ function randomFile(random: Random): string {
 describe.each<[Dialect, string]>([
   ['posix', 'dash'],
   ['bash', 'bash'],
-])('against the real thing, %s', (dialect, shell) => {
+])('compared with a real shell, %s', (dialect, shell) => {
   const installed = spawnSync(shell, ['-c', ':']).status === 0;
 
-  test.runIf(installed)('known values are those of the shell', () => {
+  test.runIf(installed)("known values match the shell's", () => {
     const folder = temporaryFolder();
     const random = new Random(dialect === 'bash' ? 7 : 3);
     const texts = Array.from({ length: 700 }, () => randomFile(random));

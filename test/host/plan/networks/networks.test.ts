@@ -91,7 +91,7 @@ describe('a network', () => {
     expect(await info('default')).toMatchObject({ state: 'up' });
   });
 
-  test('is made whole by a second start', async () => {
+  test('is completed by a second start', async () => {
     const { dnsmasq } = await create({ name: 'default' });
     process.kill(dnsmasq!);
     await expect.poll(async () => (await info('default'))?.state).toBe('broken');
@@ -105,7 +105,7 @@ describe('a network', () => {
     expect(await info('default')).toMatchObject({ state: 'up' });
   });
 
-  test('that cannot come up leaves nothing, and undo takes one back', async () => {
+  test('that cannot come up leaves nothing behind, and undo removes one', async () => {
     const server = createSocket('udp4').bind(53, '0.0.0.0');
     await once(server, 'listening');
     const plan = await planNetworkCreate(root, { name: 'default' });
@@ -126,7 +126,7 @@ describe('a network', () => {
     execFileSync('rm', ['-rf', '/var/lib/vring/networks']);
   });
 
-  test('shares forwarding with others, until the last of them goes', async () => {
+  test('shares forwarding with others until the last one is removed', async () => {
     await create({ name: 'a' });
     const b = await create({ name: 'b' });
     expect(b.subnet).toBe('192.168.151.0/24');
@@ -149,7 +149,7 @@ describe('a network', () => {
   });
 });
 
-describe('what a network collides with', () => {
+describe('conflicts of a network are', () => {
   const request = { name: 'lab', bridge: 'vr-lab', subnet: '10.50.0.0/16' } as const;
   const reasons = async () =>
     (await planNetworkCreate(root, request)).checks

@@ -14,7 +14,7 @@ test('the emulated host: every kind of device with its driver', () => {
   }
 });
 
-test("a kernel's real groups are all explained", () => {
+test('all groups of a real kernel are explained', () => {
   const shared = host.groups.filter(group => group.members.length > 1);
   expect(shared.map(group => group.members.length).sort()).toEqual([2, 3, 3]);
   expect(
