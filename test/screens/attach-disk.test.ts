@@ -50,7 +50,7 @@ describe('a disk is attached', () => {
     expect(driver.wrapped).toBe(false);
   });
 
-  test('that runs, its path completed', async () => {
+  test('to a running VM, with path completion', async () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a disk to db');
@@ -67,7 +67,7 @@ describe('a disk is attached', () => {
     expect(driver.screen).not.toContain('Attach a disk');
   });
 
-  test('read-only, as it is, and for good', async () => {
+  test('read-only, as a raw image, and persistently', async () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a disk to db');
@@ -92,7 +92,7 @@ describe('a disk is attached', () => {
     expect(engine.attached).toEqual([{ type: 'nvme', path: disk }]);
   });
 
-  test('of a VM that is off, to its definition', async () => {
+  test('to the definition of a VM that is off', async () => {
     await start();
     engine.become('db', 'off', {});
     driver.type('7a');
@@ -109,7 +109,7 @@ describe('a disk is attached', () => {
 });
 
 describe('a folder is attached as a disk', () => {
-  test('to which the guest cannot write', async () => {
+  test('read-only', async () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a disk to db');
@@ -122,7 +122,7 @@ describe('a folder is attached as a disk', () => {
     ]);
   });
 
-  test('to whose copy the guest writes, as FAT32', async () => {
+  test('as a writable copy, as FAT32', async () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a disk to db');
@@ -137,7 +137,7 @@ describe('a folder is attached as a disk', () => {
     ]);
   });
 
-  test('unless the format is that of something else', async () => {
+  test('unless its format is of another kind', async () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a disk to db');
@@ -149,7 +149,7 @@ describe('a folder is attached as a disk', () => {
   });
 });
 
-describe('what is wrong is said', () => {
+describe('errors are shown', () => {
   test('next to the file, where it can be corrected', async () => {
     await start();
     driver.type(`a${CTRL_S}`);
@@ -166,7 +166,7 @@ describe('what is wrong is said', () => {
     await driver.waitFor('virtio-blk0 is in db,');
   });
 
-  test('of a VM without a definition that is off', async () => {
+  test('for a VM without a definition that is off', async () => {
     await start({ defined: false });
     driver.type('a');
     await driver.waitFor('Attach a disk to db');

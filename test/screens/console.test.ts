@@ -33,7 +33,7 @@ const copied = (driver: TerminalDriver) =>
   );
 
 describe('copying', () => {
-  test('takes the lines in sight, and says how many', async () => {
+  test('copies the visible lines, and reports how many', async () => {
     engine.print(id, lines(100));
     const driver = await start();
     await driver.waitFor('line 99');
@@ -42,7 +42,7 @@ describe('copying', () => {
     expect(copied(driver)).toEqual([Array.from({ length: 19 }, (_, line) => `line ${line + 81}`).join('\n')]);
   });
 
-  test('takes the lines from the mark to the one that is looked at', async () => {
+  test('copies the lines from the mark to the current one', async () => {
     engine.print(id, lines(100));
     const driver = await start();
     await driver.waitFor('line 99');
@@ -60,7 +60,7 @@ describe('copying', () => {
     await driver.waitFor(driver => !driver.screen.includes('marked'));
   });
 
-  test('takes no more than terminals take, the last of it', async () => {
+  test('copies no more than terminals accept, from the end', async () => {
     const line = 'x'.repeat(79);
     engine.print(id, Array.from({ length: 1500 }, () => line).join('\r\n'));
     const driver = await start();
@@ -72,7 +72,7 @@ describe('copying', () => {
     expect(copied(driver)[0]!.length).toBeLessThanOrEqual(MAX_COPIED_BYTES);
   });
 
-  test('carries nothing of what a guest printed but its text', async () => {
+  test('copies only the text of what a guest printed', async () => {
     engine.print(id, 'a\x1b]52;c;ZXZpbA==\x07b \u202eright\x1b[31m red\x9b5n');
     const driver = await start();
     await driver.waitFor('ab');
@@ -83,7 +83,7 @@ describe('copying', () => {
 });
 
 describe('searching', () => {
-  test('goes to older lines, and back, and says when there is none', async () => {
+  test('finds older lines, and back, and reports when there is none', async () => {
     engine.print(id, 'an ERROR here\r\n');
     engine.print(id, `${lines(50)}\r\nan error there\r\n`);
     engine.print(id, lines(50));
@@ -102,7 +102,7 @@ describe('searching', () => {
 });
 
 describe('several terminals', () => {
-  test('see who types', async () => {
+  test('see the keyboard holder', async () => {
     const driver = await start();
     const other = engine.openConsole(
       id,
@@ -117,7 +117,7 @@ describe('several terminals', () => {
     await driver.waitFor('what bob types');
   });
 
-  test('ask before they take the keyboard, and are told when it is taken from them', async () => {
+  test('ask before they take the keyboard, and are notified when it is taken from them', async () => {
     const driver = await start();
     const other = engine.openConsole(
       id,
@@ -140,7 +140,7 @@ describe('several terminals', () => {
   });
 });
 
-test('reading further up stays where it is while more is printed', async () => {
+test('the scroll position stays the same while more is printed', async () => {
   engine.print(id, lines(100));
   const driver = await start();
   await driver.waitFor('line 99');
@@ -184,7 +184,7 @@ describe('a hostile guest', () => {
     return text;
   }
 
-  test('reaches the terminal with no more than text and colors', async () => {
+  test('sends the terminal only text and colors', async () => {
     for (const sequence of ESCAPES) engine.print(id, `${sequence}\r\n`);
     const driver = await start();
     engine.print(id, garbage(20_000));
@@ -209,7 +209,7 @@ describe('a hostile guest', () => {
 describe('a paste into the console', () => {
   const paste = '\x1b[200~ls\r\x1b[201~';
 
-  test('is marked only for a guest that has asked for it', async () => {
+  test('is bracketed only for a guest that has enabled it', async () => {
     engine.print(id, '# ');
     const driver = await start();
     driver.type('c');
@@ -239,7 +239,7 @@ describe('a VM with several consoles', () => {
     });
   });
 
-  test('shows one after the other, and types into the one that is shown', async () => {
+  test('shows one after another, and types into the one shown', async () => {
     const driver = await start();
     await driver.waitFor('SERIAL CONSOLE com1 (1 of 3, t)');
     await driver.waitFor('this is com1');
@@ -261,7 +261,7 @@ describe('a VM with several consoles', () => {
     await driver.waitFor('this is com1');
   });
 
-  test('says who else types into the one that is shown', async () => {
+  test('shows who else types into the one shown', async () => {
     const driver = await start();
     driver.type('t');
     await driver.waitFor('com2 (2 of 3');
@@ -280,7 +280,7 @@ describe('a VM with several consoles', () => {
     expect(driver.lines.find(line => line.includes('debugcon0'))).not.toContain('keyboard');
   });
 
-  test('shows the first one when another machine does not have the one that was shown', async () => {
+  test('shows the first one if another machine does not have the one shown', async () => {
     const driver = await start();
     driver.type('tt');
     await driver.waitFor('debugcon0 (3 of 3, t)');
@@ -292,7 +292,7 @@ describe('a VM with several consoles', () => {
   });
 });
 
-test('a VM with one console has no next one', async () => {
+test('a VM with one console has no next console', async () => {
   const driver = await start();
   driver.type('t');
   await driver.waitFor('the VM has one console');

@@ -39,7 +39,7 @@ async function start(info: Partial<VmInfo>): Promise<void> {
 
 const line = (text: string) => driver.lines.find(each => each.includes(text)) ?? '';
 
-test('a VM that has never run shows the devices of its definition, as not running', async () => {
+test('a VM that has never run shows the devices of its definition as not running', async () => {
   await start({ state: 'off', topology: null, startedAt: null });
   await driver.waitFor(/> blk0 .* - .*\/srv\/root.img/);
   await driver.waitFor(/State +not running: as in the definition, for the next start/);
@@ -50,7 +50,7 @@ test('a VM that has never run shows the devices of its definition, as not runnin
   expect(line('blk0')).toContain('virtio block device');
 });
 
-test('a VM that is off shows the devices of its definition, not those that left it', async () => {
+test('a VM that is off shows the devices of its definition, not unplugged ones', async () => {
   await start({ state: 'off', definedDevices: [{ ...DISK, name: 'data' }] });
   await driver.waitFor('> data');
   expect(driver.screen).not.toContain('blk0');
@@ -75,7 +75,7 @@ test('a device is removed from the definition of a VM that is off', async () => 
   expect(engine.calls).toEqual(['detach blk0 for good from db']);
 });
 
-test('a controller stays while devices need it, or are on its bus, and its user is told so at once', async () => {
+test('a controller with devices on its bus, or required by others, is not removed, with an immediate message', async () => {
   const controller: DefinedDevice = {
     ...{ name: 'scsi0', type: 'virtio-scsi', title: 'SCSI controller', backend: null, bus: 'pci.0' },
     facts: [],
@@ -94,7 +94,7 @@ test('a controller stays while devices need it, or are on its bus, and its user 
   await driver.waitFor('Remove scsi0 from the definition of db?');
 });
 
-test('a device that cannot be unplugged while the VM runs is not asked about', async () => {
+test('a device that cannot be unplugged while the VM runs is rejected without a question', async () => {
   await start({ state: 'running', definedDevices: [CARD] });
   const { topology } = engine.vms()[0]!;
   const places = { rootPorts: [], devices: [{ name: 'blk0', bus: 'pci.0', addr: null }] };
@@ -107,7 +107,7 @@ test('a device that cannot be unplugged while the VM runs is not asked about', a
   expect(driver.screen).not.toContain('Detach blk0');
 });
 
-test('only a device that the definition has is detached for good', async () => {
+test('only a device in the definition is detached persistently', async () => {
   await start({ state: 'running', definedDevices: [CARD] });
   const { topology } = engine.vms()[0]!;
   const places = { rootPorts: [], devices: [{ name: 'blk0', bus: 'pci.0', addr: null }] };

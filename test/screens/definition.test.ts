@@ -62,14 +62,14 @@ describe('the definition', () => {
     await driver.waitFor('q quit');
   });
 
-  test('of a VM that has none is missed', async () => {
+  test('that is missing is reported', async () => {
     engine.add('demo', busy);
     const driver = await start();
     driver.type('je');
     await driver.waitFor('cannot edit the definition: demo has no definition');
   });
 
-  test('is edited in $VISUAL, which has the terminal meanwhile, and saved', async () => {
+  test('is edited in $VISUAL, which owns the terminal in the meantime, and saved', async () => {
     editor('sed -i s/1G/2G/ "$1"');
     const driver = await start();
     driver.type('e');
@@ -85,7 +85,7 @@ describe('the definition', () => {
     await driver.waitFor('Move');
   });
 
-  test('that was not changed is not saved', async () => {
+  test('is not saved without a change', async () => {
     editor('true');
     const driver = await start();
     driver.type('e');
@@ -93,7 +93,7 @@ describe('the definition', () => {
     expect(engine.calls).toEqual([]);
   });
 
-  test('that is wrong is edited again; its text is never lost', async () => {
+  test('that is invalid is edited again; its text is never lost', async () => {
     editor('echo "more: $(date +%N)" >> "$1"');
     const driver = await start();
     engine.failure = new Error('web.yaml, line 3, more: there is no such key; did you mean memory?');
@@ -113,7 +113,7 @@ describe('the definition', () => {
     expect(engine.texts.get('web')).toBe('name: web\nmemory: 1G\n');
   });
 
-  test('that somebody else has changed meanwhile is not overwritten', async () => {
+  test('that someone else has changed in the meantime is not overwritten', async () => {
     editor(`sed -i s/1G/2G/ "$1"; while [ ! -e ${folder}/go ]; do sleep 0.01; done`);
     const driver = await start();
     driver.type('e');
@@ -126,7 +126,7 @@ describe('the definition', () => {
     rmSync(dirname(draft()), { recursive: true });
   });
 
-  test('says so when there is no editor', async () => {
+  test('reports a missing editor', async () => {
     process.env.VISUAL = 'no-such-editor';
     const driver = await start();
     driver.type('e');

@@ -18,7 +18,7 @@ beforeEach(async () => {
   await driver.waitFor('DISK');
 });
 
-test('a disk is given the size that is typed, or that of its file', async () => {
+test('a disk gets the size that is typed, or that of its file', async () => {
   driver.type('Z');
   await driver.waitFor(/Size of blk0 .*: 10G/);
   driver.type(`\x1520x${KEY.enter}`);
@@ -53,14 +53,14 @@ test('a disk is limited', async () => {
   ]);
 });
 
-test('only a disk is', async () => {
+test('only a disk is resized or limited', async () => {
   driver.type('1Z');
   await driver.waitFor('cannot resize the disk: choose a disk first, in the list of disks or devices');
   driver.type('7L');
   await driver.waitFor('cannot limit the disk: com1 is not a disk');
 });
 
-test('a disk that cannot be resized while its VM runs is not asked for a size', async () => {
+test('a disk that cannot be resized while its VM runs is rejected without a form', async () => {
   const { topology } = engine.vms()[0]!;
   const devices = topology!.devices.map(device =>
     device.name === 'blk0'
@@ -73,7 +73,7 @@ test('a disk that cannot be resized while its VM runs is not asked for a size', 
   expect(driver.screen).not.toContain('Size of blk0');
 });
 
-test('a VM with a device of the host is not asked for the name of a snapshot', async () => {
+test('a snapshot of a VM with a host device is rejected without a form', async () => {
   const { topology } = engine.vms()[0]!;
   const hostDevice = { address: '0000:01:10.0' } as HostDeviceFacts;
   const devices = topology!.devices.map(device =>

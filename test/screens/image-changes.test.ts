@@ -88,7 +88,7 @@ async function qcow2(name: string): Promise<string> {
   return path;
 }
 
-test('an image is created by a form, in a folder that is made for it', async () => {
+test('an image is created by a form, in a new folder', async () => {
   await start();
   driver.type('n');
   await driver.waitFor('New disk image');
@@ -188,7 +188,7 @@ function slowQemuImg(): void {
 test.each([
   ['its button', 'stopped'],
   ['the end of the UI', null],
-])('a conversion shows how far it is; %s stops it, and nothing is left', async (_, said) => {
+])('a conversion shows its progress; %s stops it, and nothing is left behind', async (_, said) => {
   const path = raw('a.img', 4 * MiB);
   slowQemuImg();
   await start();
@@ -239,7 +239,7 @@ function leak(path: string): void {
   truncateSync(path, 11 * 65536);
 }
 
-test('an image is checked, and repaired if wanted', async () => {
+test('an image is checked, and repaired on request', async () => {
   const path = await qcow2('a.qcow2');
   await start();
   driver.type('c');

@@ -120,7 +120,7 @@ describe('disk images', () => {
     expect(driver.wrapped).toBe(false);
   });
 
-  test('have the VMs that use them, and the images that they back', async () => {
+  test('show the VMs that use them, and the images that they back', async () => {
     await start();
     expect(asked).toEqual([[`${DISKS}/web.qcow2`]]);
     await driver.waitFor(/Backs +\/var\/lib\/vring\/disks\/web.qcow2/);
@@ -140,7 +140,7 @@ describe('disk images', () => {
     await driver.waitFor('[0 Overview]');
   });
 
-  test('are read again while they are shown, and why they cannot be', async () => {
+  test('are reread while they are shown, with the reason if that fails', async () => {
     await start();
     answer = () => ({ ...found, images: found.images.slice(0, 1) });
     clock.advance(5000);

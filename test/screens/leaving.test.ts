@@ -18,12 +18,12 @@ async function start(columns = 80, rows = 24, options = {}) {
   return driver;
 }
 
-describe('leaving VMs that another process runs', () => {
+describe('quitting while VMs run', () => {
   test.each([
     [60, 20],
     [80, 24],
     [120, 40],
-  ])('asks, with what loses nothing at hand, at %i x %i', async (columns, rows) => {
+  ])('asks, with a safe default, at %i x %i', async (columns, rows) => {
     engine.add('web', busy);
     engine.add('db', busy);
     const driver = await start(columns, rows);
@@ -36,7 +36,7 @@ describe('leaving VMs that another process runs', () => {
     expect(engine.calls).toEqual([]);
   });
 
-  test('can be called off', async () => {
+  test('can be canceled', async () => {
     engine.add('web', busy);
     const driver = await start();
     driver.type('q');
@@ -45,7 +45,7 @@ describe('leaving VMs that another process runs', () => {
     await driver.waitFor('q quit');
   });
 
-  test('asks nothing when none runs, or where nothing may be changed', async () => {
+  test('does not ask if no VM runs, or in a read-only session', async () => {
     engine.add('web', busy, { state: 'off' });
     const driver = await start();
     driver.type('q');
@@ -63,7 +63,7 @@ describe('leaving VMs that another process runs', () => {
     return driver;
   };
 
-  test('shuts them down, shows how far it is, and leaves when all are off', async () => {
+  test('shuts them down, shows its progress, and quits when all are off', async () => {
     engine.add('web', busy);
     engine.add('db', busy);
     engine.add('old', busy, { state: 'off' });
@@ -79,7 +79,7 @@ describe('leaving VMs that another process runs', () => {
     await driver.done;
   });
 
-  test('offers to kill those that do not go', async () => {
+  test('offers to kill those that do not shut down', async () => {
     engine.add('web', busy);
     engine.add('db', busy);
     const driver = await shutDown();
@@ -92,7 +92,7 @@ describe('leaving VMs that another process runs', () => {
     expect(engine.calls.at(-1)).toBe('kill db');
   });
 
-  test('says whose guest has not enabled the power button, and offers to kill it', async () => {
+  test('names a VM whose guest has not enabled the power button, and offers to kill it', async () => {
     engine.add('web', busy);
     engine.add('db', busy);
     engine.noticesButton = false;
@@ -101,7 +101,7 @@ describe('leaving VMs that another process runs', () => {
     expect(driver.screen).toContain('Kill the rest');
   });
 
-  test('says who can not hear the power button, and may stop to wait', async () => {
+  test('names VMs that cannot receive the power button, and can stop waiting', async () => {
     engine.add('web', busy, { state: 'paused' });
     engine.add('db', busy);
     const driver = await shutDown();
@@ -115,8 +115,8 @@ describe('leaving VMs that another process runs', () => {
   });
 });
 
-describe('a manager that is out of reach', () => {
-  test('is said on every screen, which stays; actions are refused until it is back', async () => {
+describe('an unreachable manager', () => {
+  test('is reported on every screen; actions are refused until it is back', async () => {
     engine.add('web', busy);
     const driver = await start();
     engine.lose({ kind: 'disconnected', text: 'the socket was closed' });
@@ -163,7 +163,7 @@ describe('a manager that is out of reach', () => {
     await driver.waitFor('; A starts another manager');
   });
 
-  test('has died, and some VMs too meanwhile: the key starts these as well', async () => {
+  test('has died, and some VMs with it: the key starts these as well', async () => {
     const reason = 'it ended unexpectedly: its process and its manager (process 7) died';
     engine.add('web', busy);
     const driver = await start();
@@ -178,7 +178,7 @@ describe('a manager that is out of reach', () => {
     expect(engine.calls).toEqual(['restart web']);
   });
 
-  test('is slow: that is said, and nothing is offered to start', async () => {
+  test('is slow: it is reported, and no manager is offered to be started', async () => {
     engine.add('web', busy);
     const driver = await start();
     engine.lose({ kind: 'slow', text: 'the manager (process 7) has not answered for 10 s: it is busy' });
@@ -192,7 +192,7 @@ describe('a manager that is out of reach', () => {
     await driver.waitFor('reattached to the manager');
   });
 
-  test('can be left at once', async () => {
+  test('allows quitting at once', async () => {
     engine.add('web', busy);
     const driver = await start();
     engine.lose({ kind: 'disconnected', text: 'the socket was closed' });

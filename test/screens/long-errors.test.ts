@@ -22,7 +22,7 @@ test.each([
   [60, 20],
   [80, 24],
 ])(
-  'an error that does not fit says that the log has it, and the log has all of it, at %i x %i',
+  'an error that does not fit refers to the log, which has the full text, at %i x %i',
   async (columns, rows) => {
     engine.add('web', busy);
     await start(columns, rows);
@@ -38,7 +38,7 @@ test.each([
   },
 );
 
-test('a short error is in the status line alone', async () => {
+test('a short error is only in the status line', async () => {
   engine.add('web', idle);
   await start(80, 24);
   engine.failure = new Error('no');

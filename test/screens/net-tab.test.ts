@@ -82,7 +82,7 @@ describe('network cards', () => {
     }
   });
 
-  test('are attached to what this host has', async () => {
+  test('are attached to networks and interfaces of this host', async () => {
     await start();
     driver.type('a');
     await driver.waitFor('Attach a network card to web');

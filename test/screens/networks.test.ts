@@ -117,7 +117,7 @@ describe('networks', () => {
     expect(driver.wrapped).toBe(false);
   });
 
-  test('have VMs, and leases that belong to them', async () => {
+  test('show VMs, and their leases', async () => {
     await start();
     expect(driver.screen).toContain(`192.168.150.7 ${MAC} web`);
     driver.type(KEY.enter);
@@ -134,7 +134,7 @@ describe('networks', () => {
     await driver.waitFor('1/4 match');
   });
 
-  test('are not created with an address that is none', async () => {
+  test('are not created with an invalid address', async () => {
     await start();
     driver.type('n');
     await driver.waitFor('New network');

@@ -62,7 +62,7 @@ const shows = (label: string, value: string) => (driver: TerminalDriver) =>
   );
 
 describe('the form for a new VM', () => {
-  test('does not show what was said of other matters', async () => {
+  test('does not show earlier messages', async () => {
     const driver = await open();
     driver.escape();
     await driver.waitFor('q quit');
@@ -77,7 +77,7 @@ describe('the form for a new VM', () => {
     [60, 20],
     [80, 24],
     [120, 40],
-  ])('says what is wrong next to the field, at %i x %i', async (columns, rows) => {
+  ])('shows errors next to the field, at %i x %i', async (columns, rows) => {
     const driver = await start(columns, rows);
     driver.type('web');
     await driver.waitFor('there is already a VM named web');
@@ -100,7 +100,7 @@ describe('the form for a new VM', () => {
     expect(driver.screen).toMatch(/\[kernel\]/);
   });
 
-  test('typing replaces a default, erasing brings it back', async () => {
+  test('replaces a default by typing, and restores it by erasing', async () => {
     const driver = await start();
     driver.type(KEY.up.repeat(6));
     await driver.waitFor('Memory: a size');
@@ -114,7 +114,7 @@ describe('the form for a new VM', () => {
     await driver.waitFor(shows('Memory', '250M'));
   });
 
-  test('an autostart box is toggled by Space', async () => {
+  test('toggles the autostart box by Space', async () => {
     const driver = await start();
     driver.type(`${KEY.up}${KEY.up}`);
     await driver.waitFor('Autostart: Space turns');
@@ -125,7 +125,7 @@ describe('the form for a new VM', () => {
     await driver.waitFor(shows('Autostart', '[ ]'));
   });
 
-  test('does not lose what was typed when it is left, or when the terminal changes its size', async () => {
+  test('keeps its values when it is left, or when the terminal is resized', async () => {
     const driver = await start();
     driver.type(`db\t\t/long/${'path/'.repeat(30)}end`);
     await driver.waitFor(/path\/end/);
@@ -141,7 +141,7 @@ describe('the form for a new VM', () => {
     expect(driver.screen).toMatch(/Kernel +\/long\/path/);
   });
 
-  test('goes to what is wrong instead of showing a plan', async () => {
+  test('moves to the invalid field instead of showing a plan', async () => {
     const driver = await start();
     driver.type(`db${CTRL_S}`);
     await driver.waitFor('Kernel: a file');
@@ -149,7 +149,7 @@ describe('the form for a new VM', () => {
     expect(driver.screen).toContain('expected the path of a file');
   });
 
-  test('says what of a value this version does not support', async () => {
+  test('reports which part of a value this version does not support', async () => {
     const driver = await start();
     driver.type(`db\t\t~/vmlinuz${KEY.down.repeat(3)}`);
     await driver.waitFor('Network: Tab completes it');
@@ -161,7 +161,7 @@ describe('the form for a new VM', () => {
     expect(driver.screen).not.toContain('Create and start');
   });
 
-  test('a pasted line end submits nothing', async () => {
+  test('does not submit on a pasted line end', async () => {
     const driver = await start();
     driver.type('\x1b[200~db\r\n\x1b[201~');
     await driver.waitFor(shows('Name', 'db'));
@@ -180,7 +180,7 @@ describe('a path', () => {
     return driver;
   };
 
-  test('is completed as far as it is certain, and then its candidates are listed', async () => {
+  test('is completed as far as it is unambiguous, and then the candidates are listed', async () => {
     const driver = await atKernel();
     driver.type('~/bo\t');
     await driver.waitFor(shows('Kernel', '~/boot/'));
@@ -194,7 +194,7 @@ describe('a path', () => {
     expect(shows('Kernel', '~/boot/vmlinuz-2')(driver)).toBe(true);
   });
 
-  test('lists a folder, without hidden files and names that cannot be shown', async () => {
+  test('lists a folder without hidden files and unprintable names', async () => {
     const driver = await atKernel();
     driver.type(`${folder}/boot/\t`);
     await driver.waitFor('vmlinuz-1');
@@ -208,7 +208,7 @@ describe('a path', () => {
 });
 
 describe('a network', () => {
-  test('is one of those here, which Tab completes', async () => {
+  test("is one of this host's, which Tab completes", async () => {
     const driver = await start();
     driver.type(`db\t\t~/vmlinuz${KEY.down.repeat(3)}`);
     await driver.waitFor('here: user, network:default, network:lab, bridge:br0, tap, none');
@@ -230,7 +230,7 @@ describe('a new VM', () => {
     await driver.waitFor('Create db?');
   };
 
-  test('is planned, word for word, and created when the user agrees', async () => {
+  test('is shown as a plan, and created after confirmation', async () => {
     const driver = await start();
     await fill(driver);
     expect(driver.screen).toContain('>[ Back ]');
@@ -256,7 +256,7 @@ describe('a new VM', () => {
     expect(engine.calls).toContain('restart db');
   });
 
-  test('can still be changed after its plan was seen', async () => {
+  test('can still be changed after its plan was shown', async () => {
     const driver = await start();
     await fill(driver);
     driver.type(KEY.enter);
@@ -265,7 +265,7 @@ describe('a new VM', () => {
     await driver.waitFor('Create db2?');
   });
 
-  test('that cannot be saved leaves nothing behind, and says why', async () => {
+  test('that cannot be saved leaves nothing behind, and shows the reason', async () => {
     const driver = await start();
     await fill(driver);
     engine.failure = new Error('the definition can not be written: no space left');
@@ -284,7 +284,7 @@ describe('a new VM', () => {
     await driver.waitFor(/db\.img already exists/);
   });
 
-  test('from a kernel needs no disk; the button does what Ctrl-S does', async () => {
+  test('from a kernel needs no disk; the button does the same as Ctrl-S', async () => {
     const driver = await start();
     driver.type(`db\t\t~/vmlinuz${KEY.down.repeat(9)}`);
     await driver.waitFor('Review and create: Enter');
@@ -296,7 +296,7 @@ describe('a new VM', () => {
   });
 });
 
-test('boots an installer by UEFI if that is chosen', async () => {
+test('an installer boots by UEFI if selected', async () => {
   // The identifier of ISO 9660, at sector 16.
   const image = Buffer.alloc(17 * 2048);
   image.write('\x01CD001', 16 * 2048);

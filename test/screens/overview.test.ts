@@ -33,7 +33,7 @@ function stat(busy: number, idleTicks: number): string {
 }
 
 describe('the overview of the host', () => {
-  test('says what the CPUs did and what tasks waited for since the look before', async () => {
+  test('shows CPU use and pressure since the previous sample', async () => {
     tree.file('/proc/stat', stat(100, 900));
     const driver = await start();
     expect(driver.screen).toContain('Reading the host');
@@ -46,7 +46,7 @@ describe('the overview of the host', () => {
     expect(line(driver, 'Pressure')).toContain('I/O 50%');
   });
 
-  test('is not looked at while it is not shown, nor while the numbers are held still', async () => {
+  test('is not sampled while hidden, or while the numbers are frozen', async () => {
     const driver = await start();
     await pass(driver, 250);
     await driver.press('p');
@@ -65,7 +65,7 @@ describe('the overview of the host', () => {
   });
 });
 
-test('the host is looked at once where the numbers stand still before it has been', async () => {
+test('the host is sampled once if the numbers are frozen before the first sample', async () => {
   const driver = new HostDriver(tree);
   await driver.press('p');
   await driver.press('0');
@@ -77,7 +77,7 @@ test('the host is looked at once where the numbers stand still before it has bee
 });
 
 describe('alarms', () => {
-  test('come and go with what they are about, and Enter opens the VM', async () => {
+  test('appear and disappear with their cause, and Enter opens the VM', async () => {
     const driver = await start();
     driver.engine.add('web', idle);
     driver.engine.add('db', complete);
@@ -110,7 +110,7 @@ describe('alarms', () => {
 });
 
 describe('the busiest VMs and the latest events', () => {
-  test('are in the order that is chosen, and Enter opens the VM of the row', async () => {
+  test('are in the chosen order, and Enter opens the VM of the row', async () => {
     const driver = await start();
     driver.engine.add('lazy', idle);
     driver.engine.add('busy', complete);
@@ -136,7 +136,7 @@ describe('the busiest VMs and the latest events', () => {
   });
 });
 
-test('graphs say what their height stands for', async () => {
+test('graphs have a label for their scale', async () => {
   const driver = await start();
   await pass(driver, 250);
   expect(line(driver, 'Memory')).toContain('0-100%');

@@ -36,7 +36,7 @@ const queues = (driver: TerminalDriver) =>
 const current = (driver: TerminalDriver) => rowsOf(driver).find(row => row.startsWith('>')) ?? '';
 
 describe('the list of queues', () => {
-  test('has those of all VMs that run', async () => {
+  test('has the queues of all running VMs', async () => {
     const driver = await start();
     expect(queues(driver)).toEqual(
       ['cache blk0', 'db blk0', 'web blk0', 'web rng0'].toSorted(byOrder(engine)),

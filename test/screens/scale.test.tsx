@@ -69,7 +69,7 @@ test('a key costs the same with 32 VMs as with 1024', async () => {
   expect(costs[1]).toBe(costs[0]);
 });
 
-test('a list is sorted once for a sample, not for each key', async () => {
+test('a list is sorted once per sample, not for each key', async () => {
   const { ui, engine, clock } = listOf(256);
   ui.store.getState().setSort('vms', { column: 'cpu', descending: true });
   const sorted = ui.select.visibleVms(ui.store.getState());

@@ -93,7 +93,7 @@ async function start(answer: string, env: NodeJS.ProcessEnv = {}) {
 }
 
 describe.each(['sixel', 'kitty'] as const)('by %s, graphics are a picture', protocol => {
-  test('over the cells of the pane, and nowhere else', async () => {
+  test('that covers only the cells of the pane', async () => {
     engine.screens.show(id, halves(RED, BLUE));
     const { terminal, driver } = await start(ANSWERS[protocol]);
     const rows = terminal.seen.flatMap((line, row) => (line.includes('#') ? [row] : []));
@@ -113,7 +113,7 @@ describe.each(['sixel', 'kitty'] as const)('by %s, graphics are a picture', prot
     expect(driver.screen).not.toContain('▀');
   });
 
-  test('of which only lines are sent that change', async () => {
+  test('that is updated by changed lines only', async () => {
     engine.screens.show(id, halves(RED, BLUE));
     const { terminal, settle } = await start(ANSWERS[protocol]);
     const whole = terminal.pictureBytes;
@@ -132,7 +132,7 @@ describe.each(['sixel', 'kitty'] as const)('by %s, graphics are a picture', prot
     expect(terminal.pictureBytes - whole).toBeLessThan(whole / 5);
   });
 
-  test('that makes way for a dialog, and comes back', async () => {
+  test('that is hidden by a dialog, and shown again', async () => {
     engine.screens.show(id, halves(RED, BLUE));
     const { terminal, driver, settle, shows } = await start(ANSWERS[protocol]);
     const seen = terminal.seen;
@@ -148,7 +148,7 @@ describe.each(['sixel', 'kitty'] as const)('by %s, graphics are a picture', prot
     await shows(seen);
   });
 
-  test('that is gone with the pane, and with the UI', async () => {
+  test('that is removed with the pane, and with the UI', async () => {
     engine.screens.show(id, halves(RED, BLUE));
     const { terminal, driver, settle, shows } = await start(ANSWERS[protocol]);
     const seen = terminal.seen;
@@ -166,7 +166,7 @@ describe.each(['sixel', 'kitty'] as const)('by %s, graphics are a picture', prot
     expect(terminal.images).toBe(0);
   });
 
-  test('until the guest shows a text', async () => {
+  test('until the guest switches to text mode', async () => {
     engine.screens.show(id, halves(RED, BLUE));
     const { terminal, driver, settle } = await start(ANSWERS[protocol]);
     engine.screens.show(id, textFrame(['login:']));
@@ -212,7 +212,7 @@ test.each([
   expect(terminal.pictureBytes).toBe(0);
 });
 
-test('a terminal is asked only when there are graphics to show', async () => {
+test('a terminal is queried only when there are graphics to show', async () => {
   engine.screens.show(id, textFrame(['login:']));
   const { driver } = await start('');
   expect(driver.stdout.written).not.toContain('\x1b[16t');

@@ -43,18 +43,18 @@ const state = () => ui.store.getState();
 describe('the list of VMs', () => {
   const list = () => draw(<VmsScreen size={{ columns: 100, rows: 8 }} />);
 
-  test('without any says how to start one', () => {
+  test('without any VM shows how to start one', () => {
     expect(list()).toContain('vring run KERNEL --ui');
   });
 
-  test('without a match says how to get them back', () => {
+  test('without a match shows how to clear the filter', () => {
     engine.add('demo', idle);
     state().setFilter('web');
     expect(list()).toContain('Esc clears it');
     expect(list()).not.toContain('demo');
   });
 
-  test('has states of every kind, and no rates where nothing runs', () => {
+  test('has states of every kind, and no rates for VMs that do not run', () => {
     for (const vmState of ['starting', 'paused', 'stopping', 'off', 'crashed', 'running'] as const) {
       engine.add(vmState, busy, { state: vmState });
     }
@@ -62,7 +62,7 @@ describe('the list of VMs', () => {
     expect(list()).toMatchSnapshot();
   });
 
-  test('cuts a long name, and shows none of its control characters', () => {
+  test('truncates a long name, and shows none of its control characters', () => {
     engine.add(`a\x1b[2J\u202eb${'long'.repeat(10)}`, idle);
     expect(list()).toMatch(/a\?\[2J\?blong.*…/);
   });
@@ -116,7 +116,7 @@ describe('the screen of a VM', () => {
     expect(vm(id)).toMatch(/blk0 !/);
   });
 
-  test('of one that never ran is empty, not wrong', () => {
+  test('is empty for a VM that never ran', () => {
     const id = engine.add('demo', idle, { state: 'off', topology: null });
     state().openScreen({ kind: 'vm', id });
     expect(vm(id)).toMatch(/The VM is off: S starts it/);

@@ -21,8 +21,8 @@ async function start() {
   return driver;
 }
 
-describe('the tab of snapshots', () => {
-  test('lists them with what does not fit, and restores or deletes the one under the cursor', async () => {
+describe('the snapshots tab', () => {
+  test('lists them with what does not match, and restores or deletes the one under the cursor', async () => {
     engine.stored = [
       snapshotInfo({ vm: 'demo', name: 'first', disks: 'copied' }),
       snapshotInfo({ vm: 'demo', name: 'second', parent: 'first', problems: ['its disk was written since'] }),
@@ -61,7 +61,7 @@ describe('the tab of snapshots', () => {
     await driver.waitFor('Snapshot snapshot-10 of demo: copy its disks?');
   });
 
-  test('takes one by its name, and says how far it is', async () => {
+  test('takes a named one, and shows its progress', async () => {
     const driver = await start();
     await driver.waitFor('No snapshots; W takes one');
     driver.type('W');

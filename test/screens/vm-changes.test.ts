@@ -28,7 +28,7 @@ afterEach(() => {
   else process.env.VRING_STATE_DIR = VRING_STATE_DIR;
 });
 
-test('a VM is renamed once its new name can be one; the cursor stays on it', async () => {
+test('a VM is renamed once its new name is valid; the cursor stays on it', async () => {
   driver.type('M');
   await driver.waitFor('Rename web to: web');
   driver.type(`\x15db${KEY.enter}`);
@@ -41,7 +41,7 @@ test('a VM is renamed once its new name can be one; the cursor stays on it', asy
   expect(driver.screen).toMatch(/^> +site/m);
 });
 
-test('a VM that runs cannot be renamed', async () => {
+test('a running VM cannot be renamed', async () => {
   driver.type('kM');
   await driver.waitFor('cannot rename the VM: db is running: shut it down first');
 });

@@ -39,7 +39,7 @@ describe('sorting', () => {
     }
   });
 
-  test('goes by the column that is chosen, and says which', async () => {
+  test('uses the chosen column, and shows which', async () => {
     const driver = await start();
     await driver.waitFor('270%');
     expect(names(driver)).toEqual(['web-10', 'web-9', 'db', 'old']);
@@ -55,14 +55,14 @@ describe('sorting', () => {
     expect(driver.wrapped).toBe(false);
   });
 
-  test('numbers as numbers, with nothing at the end in either order', async () => {
+  test('sorts numbers numerically, with missing ones last in either order', async () => {
     const driver = await start();
     driver.type('>>>>>>oo');
     await driver.waitFor('▲EXITS/s');
     await driver.waitFor(driver => names(driver).join() === 'web-10,db,web-9,old');
   });
 
-  test('goes round, through the order in which the VMs came', async () => {
+  test('cycles through the columns and the original order', async () => {
     const driver = await start();
     driver.type('<');
     await driver.waitFor('▼REQ/s');
@@ -71,7 +71,7 @@ describe('sorting', () => {
     expect(names(driver)).toEqual(['web-10', 'web-9', 'db', 'old']);
   });
 
-  test('leaves the cursor on its VM, also when the numbers change', async () => {
+  test('leaves the cursor on its VM, even when the numbers change', async () => {
     const driver = await start();
     driver.type('>>>>>');
     await driver.waitFor('▼CPU%');
@@ -92,7 +92,7 @@ describe('marks', () => {
     for (const name of ['a', 'b', 'c', 'd', 'e']) engine.add(`vm-${name}1`, busy);
   });
 
-  test('are set one by one, as a range, and turned round', async () => {
+  test('are set one by one, as a range, and inverted', async () => {
     const driver = await start();
     driver.type(' ');
     await driver.waitFor('1/5 marked');
@@ -108,7 +108,7 @@ describe('marks', () => {
     await driver.waitFor('3/5 marked');
   });
 
-  test('vanish with their VM, and the cursor goes to the next one', async () => {
+  test('vanish with their VM, and the cursor moves to the next one', async () => {
     const driver = await start();
     driver.type('  ');
     await driver.waitFor('2/5 marked');
@@ -119,7 +119,7 @@ describe('marks', () => {
     await driver.waitFor(driver => rowsOf(driver)[cursor(driver)]!.includes('vm-c1'));
   });
 
-  test('make an action one for all of them, who are named', async () => {
+  test('apply an action to all of them, with their names', async () => {
     engine.become('vm-c1', 'off');
     const driver = await start();
     driver.type(`   K`);
@@ -133,20 +133,20 @@ describe('marks', () => {
     expect(marked(driver)).toEqual([]);
   });
 
-  test('that the filter hides are named, too', async () => {
+  test('that the filter hides are included, with their names', async () => {
     const driver = await start();
     driver.type(` /e1${KEY.enter} P`);
     await driver.waitFor('Pause 2 VMs?');
     expect(driver.screen).toContain('vm-a1, vm-e1');
   });
 
-  test('that nothing can be done with say why', async () => {
+  test('that an action does not apply to show why', async () => {
     const driver = await start();
     driver.type('  S');
     await driver.waitFor('cannot start: none of the 2 marked VMs is ready for it: vm-a1 is running');
   });
 
-  test('name those with which it failed', async () => {
+  test('of VMs for which an action failed are named', async () => {
     const driver = await start();
     driver.type('  P');
     await driver.waitFor('Pause 2 VMs?');
@@ -158,7 +158,7 @@ describe('marks', () => {
   });
 });
 
-test('defined VMs are there while they are off, with what is wrong with their definitions', async () => {
+test('defined VMs are listed while they are off, with errors in their definitions', async () => {
   engine.add('web', idle, { state: 'off', defined: true, autostart: true });
   engine.add('db', idle, {
     state: 'off',
@@ -177,7 +177,7 @@ test('defined VMs are there while they are off, with what is wrong with their de
   await driver.waitFor('cannot start: db.yaml, line 3');
 });
 
-test('the filter is told where it filters, and not on the screen of a VM', async () => {
+test('the filter is shown in lists, and not on the screen of a VM', async () => {
   engine.add('web', busy);
   engine.add('db', busy);
   const driver = await start();
@@ -212,7 +212,7 @@ describe('a column to sort by', () => {
     await driver.waitFor(driver => !/[▲▼]/.test(driver.screen));
   });
 
-  test('is chosen by a capital letter that means nothing else, and by none that does', async () => {
+  test('is chosen by a capital letter that is not otherwise bound', async () => {
     const driver = await start();
     driver.type('N');
     await driver.waitFor('NAME▲');
@@ -241,7 +241,7 @@ describe('a column to sort by', () => {
   });
 });
 
-test('a filter sees each column, and the cursor stays on what it found', async () => {
+test('a filter matches every column, and the cursor stays on the match', async () => {
   engine.add('web', busy);
   engine.add('db', idle, { state: 'paused' });
   engine.add('old', idle, { state: 'off' });
@@ -256,7 +256,7 @@ test('a filter sees each column, and the cursor stays on what it found', async (
   await driver.waitFor(driver => names(driver).join() === 'web');
 });
 
-test('addresses of guests have a column once one is known', async () => {
+test('guest addresses have a column once one is known', async () => {
   const nic = { device: 'net0', type: 'virtio-net', mac: null, network: { type: 'user', name: null } };
   engine.add('web', idle, { nics: [nic] });
   const driver = await start(120, 40);

@@ -56,7 +56,7 @@ test.each([
   expect(driver.screen).toMatchSnapshot();
 });
 
-test('a VM with a screen opens on that, and stays on the console that is chosen', async () => {
+test('a VM with a screen opens on it, and stays on the chosen console', async () => {
   engine.screens.show(id, MENU);
   const driver = await start(80, 24);
   driver.type('t');
@@ -81,7 +81,7 @@ test('graphics in half blocks, and without color', async () => {
   expect(plain.screen).toMatchSnapshot();
 });
 
-test('what is typed goes to the keyboard of the VM until Ctrl-]', async () => {
+test('keys go to the keyboard of the VM until Ctrl-]', async () => {
   engine.screens.show(id, MENU);
   const driver = await start(80, 24);
   driver.type('c');
@@ -96,7 +96,7 @@ test('what is typed goes to the keyboard of the VM until Ctrl-]', async () => {
   await driver.waitFor('z: on the whole terminal');
 });
 
-test('keys that terminals do not send are chosen from a list', async () => {
+test('keys that terminals cannot send are chosen from a list', async () => {
   const driver = await start(80, 24);
   driver.type('f');
   await driver.waitFor('Ctrl-Alt-Delete');

@@ -25,7 +25,7 @@ async function start(columns = 80, rows = 24, options = {}) {
 const cursor = (driver: TerminalDriver) => driver.lines.find(line => line.startsWith('>')) ?? '';
 
 describe('the tabs of a VM', () => {
-  test('have a digit each, and Tab, h and l go round', async () => {
+  test('have a digit each, and Tab, h and l cycle through them', async () => {
     const driver = await start();
     driver.type('4');
     await driver.waitFor('[4 Queues]');
@@ -43,7 +43,7 @@ describe('the tabs of a VM', () => {
     await driver.waitFor('[1 Summary]');
   });
 
-  test('are remembered with their cursors while the screen is open, and no longer', async () => {
+  test('are remembered with their cursors as long as the screen is open', async () => {
     const driver = await start();
     driver.type('3jj');
     await driver.waitFor(driver => cursor(driver).includes('port 3f8'));
@@ -58,7 +58,7 @@ describe('the tabs of a VM', () => {
     await driver.waitFor('[1 Summary]');
   });
 
-  test('say that the numbers are held still, and hold them', async () => {
+  test('freeze the numbers, and show it', async () => {
     const driver = await start();
     driver.type('3p');
     await driver.waitFor('FROZEN');
@@ -73,7 +73,7 @@ describe('the tabs of a VM', () => {
     expect(driver.lines.slice(1)).toEqual(held);
   });
 
-  test('count from now on after r: addresses that are not used any more leave', async () => {
+  test('count from zero after r: unused addresses disappear', async () => {
     const driver = await start();
     driver.type('3');
     await driver.waitFor(/port 3fd .* 6\d\.\dk/);
@@ -83,7 +83,7 @@ describe('the tabs of a VM', () => {
     await driver.waitFor(/port 3fd .* 1\.0k/);
   });
 
-  test('sort the exits, and say so on other tabs when asked to', async () => {
+  test('sort the exits, and report on other tabs that there is nothing to sort', async () => {
     const driver = await start();
     driver.type('3>');
     await driver.waitFor('▼RATE/s');
@@ -94,7 +94,7 @@ describe('the tabs of a VM', () => {
     await driver.waitFor('cannot sort the exits: only the exits (3) can be sorted');
   });
 
-  test('show the queue under the cursor, and how long its requests take', async () => {
+  test('show the queue under the cursor, and the latency of its requests', async () => {
     const driver = await start();
     driver.type('4');
     await driver.waitFor(/─ blk0 requests:[\s\S]*66us-131us +100%/);
@@ -122,7 +122,7 @@ describe('the events of a VM', () => {
     expect(driver.screen).not.toContain('another matter');
   });
 
-  test('open from the log, where Enter goes to the VM that an entry is about', async () => {
+  test('open from the log, where Enter goes to the VM of an entry', async () => {
     engine.add('demo', complete);
     engine.add('web', idle);
     engine.note('error', 'web', 'it broke');
@@ -139,7 +139,7 @@ describe('the events of a VM', () => {
 });
 
 describe('typing into the console', () => {
-  test('stays at a glance where the console is there, and else takes the whole screen', async () => {
+  test('stays in the console pane if there is one, and otherwise opens it full screen', async () => {
     const driver = await start();
     driver.type('c');
     await driver.waitFor('you type to the guest');
@@ -150,7 +150,7 @@ describe('typing into the console', () => {
     await driver.waitFor('you type to the guest');
   });
 
-  test('is on its own tab where the glance has no room for it', async () => {
+  test('uses the console tab if the pane does not fit', async () => {
     const driver = await start(60, 20);
     driver.type('c');
     await driver.waitFor('[8 Console]');
@@ -158,7 +158,7 @@ describe('typing into the console', () => {
   });
 });
 
-test('a row more costs few bytes', async () => {
+test('an additional row costs few bytes', async () => {
   engine.add('demo', complete);
   engine.note('info', 'demo', 'one');
   engine.note('info', 'demo', 'two');

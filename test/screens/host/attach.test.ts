@@ -66,7 +66,7 @@ test.each([
   [80, 24],
   [120, 40],
   [60, 20],
-])('at %i x %i each screen on the way fits', async (columns, rows) => {
+])('at %i x %i every screen on the way fits', async (columns, rows) => {
   await start(serverTree(), { columns, rows }).press('4', 'jjjj', 'a');
   expect(driver.screen).toMatchSnapshot('the VM');
   await driver.press(enter);
@@ -79,7 +79,7 @@ test.each([
 });
 
 describe('the VM', () => {
-  test('is picked from a list that what is typed narrows', async () => {
+  test('is picked from a list that typing filters', async () => {
     start(serverTree());
     driver.engine.add('db', idle, { state: 'off', defined: true, topology: null });
     await driver.press('5', 'G', 'a');
@@ -93,7 +93,7 @@ describe('the VM', () => {
     expect(driver.screen).toContain('Attach 0000:b0:00.0 to web');
   });
 
-  test('that cannot have it says why', async () => {
+  test('that cannot have the device shows the reason', async () => {
     start(serverTree());
     driver.engine.become('web', 'off', { saved: { at: 0, automatic: false } });
     await driver.press('5', 'G', 'a', KEY.up);
@@ -104,7 +104,7 @@ describe('the VM', () => {
     expect(driver.screen).toContain('[5 vfio]');
   });
 
-  test('may be a new one: the form comes with the devices, and one plan shows both', async () => {
+  test('may be a new one: the form includes the devices, and one plan shows both', async () => {
     await start(serverTree()).press('5', 'G', 'a', 'no such name', enter);
     expect(driver.screen).toMatch(/PCI devices +0000:b0:00\.0/);
     await driver.press('db', tab, 'h', tab, kernel, CTRL_S);
@@ -117,7 +117,7 @@ describe('the VM', () => {
     expect(driver.screen).toContain('[5 vfio]');
   });
 
-  test('may be made anew after its plan was seen', async () => {
+  test('may be changed after its plan was shown', async () => {
     await start(serverTree()).press('5', 'G', 'a', 'new', enter, 'db', tab, 'h', tab, kernel, CTRL_S);
     await driver.press(enter);
     expect(driver.screen).toMatch(/Name +db/);
@@ -125,10 +125,10 @@ describe('the VM', () => {
   });
 });
 
-describe('a VM that runs', () => {
+describe('a running VM', () => {
   const running = () => driver.engine.become('web', 'running', { topology: null });
 
-  test('has devices plugged in, one after the other', async () => {
+  test('gets devices plugged in one by one', async () => {
     start(serverTree());
     running();
     await driver.press('4', 'jjjj', '  ', 'a', enter);
@@ -143,7 +143,7 @@ describe('a VM that runs', () => {
     expect(driver.screen).toContain('0000:3b:0a.1 is vfio-pci0 of web, at 00:05.0');
   });
 
-  test('keeps those before the one that fails', async () => {
+  test('keeps the devices before the one that fails', async () => {
     start(serverTree());
     running();
     await driver.press('4', 'jjjj', '  ', 'a', enter, tab);
@@ -186,7 +186,7 @@ describe('the plan', () => {
       expect(driver.screen).toMatch(text);
   });
 
-  test('has choices: to stay with vfio-pci, another interface, no start', async () => {
+  test('has options: to stay with vfio-pci, another interface, no start', async () => {
     await start(serverTree()).press('5', 'G', 'a', enter, 'r');
     expect(driver.screen).toContain('r [ ] returns');
     await driver.press('i', 'i');
@@ -201,12 +201,12 @@ describe('the plan', () => {
     expect(definition()).toContain('# built by hand');
   });
 
-  test('of a group takes its members along, to the guest if wanted', async () => {
+  test('of a group includes its members, for the guest if selected', async () => {
     await start(desktopTree()).press('3', 'jj', 'a', enter);
     expect(driver.screen).toContain('w [x] whole group');
   });
 
-  test('gives a VF that has none a MAC address that stays', async () => {
+  test('gives a VF without a MAC address a permanent one', async () => {
     const tree = serverTree();
     const links = tree.facts.commands['ip -j -d link']!;
     // As the kernel reports it of a VF that nobody has set up.
@@ -220,14 +220,14 @@ describe('the plan', () => {
     expect(definition()).toMatch(/mac: "?52:54:00:[0-9a-f:]{8}/);
   });
 
-  test('that is impossible says why, and has no button', async () => {
+  test('that is impossible shows the reason, and has no button', async () => {
     await start(noIommuTree()).press('5', 'a', enter);
     expect(driver.screen).toContain('BLOCK');
     expect(driver.screen).toMatch(/cannot attach: /);
     expect(driver.screen).toContain('>[ Close ]');
   });
 
-  test('without an IOMMU is made only if that is chosen, and the address typed', async () => {
+  test('without an IOMMU requires the option, and the typed address', async () => {
     const tree = noIommuTree().module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
     await start(tree, { columns: 120, rows: 40 }).press('5', '/01:00.0\r', 'a', enter);
     expect(driver.screen).toContain('x [ ] UNSAFE without IOMMU');
@@ -239,7 +239,7 @@ describe('the plan', () => {
     expect(definition()).toContain('unsafe-no-iommu: true');
   });
 
-  test('that fails at the start leaves the definition as it was meant, with the reason', async () => {
+  test('that fails at the start keeps the new definition, and shows the reason', async () => {
     await start(serverTree()).press('5', 'G', 'a', enter, tab);
     const { engine } = driver;
     const define = engine.define;
@@ -257,7 +257,7 @@ describe('the plan', () => {
   test.each([
     ['a read-only session', { readOnly: true }],
     ['a recording', { unchangeable: 'this is a recorded host (/srv/web-01)', recording: 'web-01' }],
-  ])('in %s can be read alone', async (_, options) => {
+  ])('in %s is read-only', async (_, options) => {
     await start(serverTree(), options).press('5', 'G', 'a', enter);
     expect(driver.screen).toContain('cannot apply: this is a re');
     await driver.press(tab, tab, enter);

@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 
 describe('the device under the cursor', () => {
-  test('is under the cursor of each list that has it', async () => {
+  test('is under the cursor in each list that contains it', async () => {
     await driver.press('5', `/${NVME}\r`);
     for (const list of ['2', '3', '5']) {
       await driver.press(list);
@@ -21,26 +21,26 @@ describe('the device under the cursor', () => {
     }
   });
 
-  test('is unfolded in the PCI tree, where it is hidden at first', async () => {
+  test('is expanded in the PCI tree, where it is initially hidden', async () => {
     await driver.press('2');
     expect(driver.screen).not.toContain(VF);
     await driver.press('4', `/${VF}\r`, '2');
     expect(driver.current).toContain(VF);
   });
 
-  test('is not lost on a screen that does not have it', async () => {
+  test('is kept on a screen that does not contain it', async () => {
     await driver.press('5', `/${NVME}\r`, '4', '6', '1', '3');
     expect(driver.current).toContain(NVME);
   });
 
-  test('is also the one whose own screen was open', async () => {
+  test('is also the one whose details were open', async () => {
     await driver.press('2', `:pci ${NVME}\r`);
     expect(driver.terminal.lines[0]).toContain(NVME);
     await driver.press('3');
     expect(driver.current).toContain(NVME);
   });
 
-  test('goes along back, too', async () => {
+  test('is kept on the way back, too', async () => {
     await driver.press('2', '5', `/${NVME}\r`, esc, esc);
     expect(driver.screen).toContain('[2 PCI]');
     expect(driver.current).toContain(NVME);
@@ -48,13 +48,13 @@ describe('the device under the cursor', () => {
 });
 
 describe('a filter', () => {
-  test('leaves the cursor on what was found when it is cleared', async () => {
+  test('leaves the cursor on the match when it is cleared', async () => {
     await driver.press('5', `/${NVME}\r`, esc);
     expect(driver.screen).not.toContain('match');
     expect(driver.current).toContain(NVME);
   });
 
-  test('that is given up leaves it where it was', async () => {
+  test('that is canceled leaves the cursor where it was', async () => {
     await driver.press('5', 'jjj');
     const before = driver.current;
     await driver.press(`/${NVME}`);
@@ -63,7 +63,7 @@ describe('a filter', () => {
     expect(driver.current).toBe(before);
   });
 
-  test('keeps the cursor on its row where that matches', async () => {
+  test('keeps the cursor on its row if that matches', async () => {
     await driver.press('5', 'G');
     const [address] = driver.current.split(' ');
     await driver.press('/.\r');
@@ -71,7 +71,7 @@ describe('a filter', () => {
   });
 });
 
-test('Enter opens the function, Esc comes back to it', async () => {
+test('Enter opens the function, Esc returns to it', async () => {
   await driver.press('3', `/${NVME}\r`, enter, esc);
   expect(driver.current).toContain(NVME);
 });

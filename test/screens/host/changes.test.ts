@@ -39,14 +39,14 @@ describe('a number of VFs', () => {
     expect(written()).toEqual([]);
   });
 
-  test('is asked for again when none was typed', async () => {
+  test('is prompted for again when none was typed', async () => {
     await start(serverTree()).press('4', 'E', enter);
     expect(driver.screen).toContain('how many VFs? A number from 0 to 32');
     await driver.press('2');
     expect(driver.current).toMatch(/^3b:00\.0 +2_\/32/);
   });
 
-  test('can not be changed while a VM holds a VF, whatever is typed', async () => {
+  test('cannot be changed while a VM uses a VF, whatever is typed', async () => {
     await start(serverTree()).press('4', 'jj', 'E', '8', enter);
     expect(driver.screen).toContain('qemu-system-x86 (pid 4211): stop this VM first');
     await driver.press(tab, '0000:3b:00.2', enter, enter);
@@ -64,14 +64,14 @@ describe('the plan', () => {
     expect(written()).toEqual([]);
   });
 
-  test('is applied by Tab and Enter; each step is shown with what became of it', async () => {
+  test('is applied by Tab and Enter; each step is shown with its result', async () => {
     await start(serverTree()).press('5', 'G', 'B', tab, enter);
     expect(driver.screen.match(/^ \[x\] /gm)).toHaveLength(3);
     expect(driver.screen).toContain('every step was verified; u undoes it');
     expect(driver.host.pci.driverOf('0000:b0:00.0')).toBe('vfio-pci');
   });
 
-  test('that fails says which step did, and that the earlier ones were undone', async () => {
+  test('that fails names the failed step, and reports that the earlier ones were undone', async () => {
     start(serverTree()).host.failAt(2, 'refused');
     await driver.press('5', 'G', 'B', tab, enter);
     expect(driver.screen).toMatch(/^ \[!\] write 0000:b0:00\.0 to \/sys\/bus\/pci\/drivers_probe$/m);
@@ -89,7 +89,7 @@ describe('the plan', () => {
     expect(driver.screen).toContain('nothing was changed: the host has changed since the plan was made');
   });
 
-  test('for what is marked is one plan for all of it', async () => {
+  test('for marked functions is a single plan', async () => {
     await start(serverTree()).press('4', 'jjjj', '  ', 'B');
     expect(driver.screen).toContain('Bind 0000:3b:0a.1 and 0000:3b:0a.2 to vfio-pci');
     await driver.press(tab, enter, enter);
@@ -109,7 +109,7 @@ describe('the plan', () => {
 describe('a plan that is blocked', () => {
   const ssh = ['4', 'B'];
 
-  test('needs the address typed', async () => {
+  test('requires typing the address', async () => {
     await start(serverTree()).press(...ssh, tab, '0000:3b:00.1', tab);
     expect(driver.screen).toContain('>[ Cancel ]');
     await driver.press(enter);
@@ -118,7 +118,7 @@ describe('a plan that is blocked', () => {
     expect(driver.screen).toContain('done: Bind 0000:3b:00.0 to vfio-pci');
   });
 
-  test('that no force helps has no button for it', async () => {
+  test('that cannot be forced has no button for it', async () => {
     await start(noIommuTree()).press('5', 'B');
     expect(driver.screen).toContain('it is impossible: see the checks');
     expect(driver.screen).not.toContain('[ Apply ]');
@@ -128,8 +128,8 @@ describe('a plan that is blocked', () => {
   });
 });
 
-describe('the choices', () => {
-  test('w takes the whole group, and starts at Cancel again', async () => {
+describe('options of a plan', () => {
+  test('w selects the entire group, and moves to Cancel again', async () => {
     await start(desktopTree()).press('2', '/01:00.0\r', 'j', 'B', tab);
     expect(driver.screen).toContain('w [ ] whole group');
     await driver.press('w');
@@ -141,12 +141,12 @@ describe('the choices', () => {
     expect(driver.host.pci.driverOf('0000:01:00.3')).toBe('vfio-pci');
   });
 
-  test('the whole group is the first choice where groups are shown', async () => {
+  test('the entire group is the default in the list of groups', async () => {
     await start(desktopTree()).press('3', 'jj', 'B');
     expect(driver.screen).toContain('w [x] whole group');
   });
 
-  test('p has it made at each boot too', async () => {
+  test('p applies it at each boot, too', async () => {
     await start(serverTree()).press('5', 'G', 'B', 'p');
     expect(driver.screen).toContain('p [x] each boot');
     await driver.press(tab, enter, enter);
@@ -156,7 +156,7 @@ describe('the choices', () => {
 });
 
 describe('undo', () => {
-  test('shows what it will do, and puts back what was', async () => {
+  test('shows its steps, and restores the previous state', async () => {
     await start(serverTree()).press('5', 'G', 'B', tab, enter, enter, 'u');
     expect(driver.screen).toContain('Undo: Bind 0000:b0:00.0 to vfio-pci');
     expect(driver.screen).toContain('1.  write 0000:b0:00.0 to');
@@ -165,7 +165,7 @@ describe('undo', () => {
     expect(driver.host.pci.driverOf('0000:b0:00.0')).toBe('nvme');
   });
 
-  test('of nothing says so', async () => {
+  test('reports when there is nothing to undo', async () => {
     await start(serverTree()).press('5', 'u');
     expect(driver.screen).toContain('there is nothing to undo');
   });
@@ -174,7 +174,7 @@ describe('undo', () => {
 describe('settings of a VF', () => {
   const edit = ['4', 'jjjj', 'E'];
 
-  test('are edited as words, and only what is different is set', async () => {
+  test('are edited as words, and only differences are set', async () => {
     await start(serverTree()).press(...edit);
     expect(driver.screen).toContain('VF 1: mac=02:00:00:00:00:01 vlan=0 trust=off spoofchk=on');
     await driver.press('\x15', 'mac=02:00:00:00:00:01 vlan=7 trust=on', enter);
@@ -183,7 +183,7 @@ describe('settings of a VF', () => {
     expect(driver.current).toMatch(/^3b:0a\.1 .* 7 on +on$/);
   });
 
-  test('p keeps them for each boot; undo puts back what was, there too', async () => {
+  test('p keeps them for each boot; undo restores the previous ones, there too', async () => {
     await start(serverTree()).press(...edit, '\x15', 'vlan=7 spoofchk=off', enter, 'p');
     expect(driver.screen).toContain('p [x] each boot');
     await driver.press(tab, enter, enter);
@@ -202,7 +202,7 @@ describe('settings of a VF', () => {
     ['color=red', 'unknown setting "color"'],
     ['mac=03:00:00:00:00:01', 'this is a multicast address'],
     ['vlan=0', 'these settings are in effect already'],
-  ])('%s is refused, and can be mended', async (words, message) => {
+  ])('%s is rejected, and can be corrected', async (words, message) => {
     await start(serverTree()).press(...edit, '\x15', words, enter);
     expect(driver.screen).toContain(message);
     expect(written()).toEqual([]);
@@ -211,8 +211,8 @@ describe('settings of a VF', () => {
   });
 });
 
-describe('what can not be done', () => {
-  test('stays in the help, with the reason', async () => {
+describe('an unavailable action', () => {
+  test('stays in the help with its reason', async () => {
     await start(serverTree()).press('2', 'jj', '?', 'G');
     expect(driver.screen).toMatch(/not now: 0000:00:1c\.0 is a\s+bridge, which stays with the host/);
     await driver.press(esc, 'B');
@@ -238,14 +238,14 @@ describe('what can not be done', () => {
     expect(written()).toEqual([]);
   });
 
-  test('a plan that is blocked is not offered for a typed word either', async () => {
+  test('for a blocked plan is not offered even with a typed word', async () => {
     await start(serverTree(), { readOnly: true }).press('2', '/3b:00.0\r', 'G', 'B');
     expect(driver.screen).toContain('BLOCK');
     expect(driver.screen).toContain('cannot apply: this is a read-only session');
     expect(driver.screen).not.toContain('type 0000:3b:00.0');
   });
 
-  test('a read-only session shows that it is one, and leaves VMs alone, too', async () => {
+  test('is shown in a read-only session, for VMs, too', async () => {
     start(serverTree(), { readOnly: true });
     driver.engine.add('demo', { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] });
     await driver.press('K');
@@ -254,7 +254,7 @@ describe('what can not be done', () => {
   });
 });
 
-test('the doctor switches the IOMMU on for the next boot', async () => {
+test('the doctor enables the IOMMU for the next boot', async () => {
   await start(noIommuTree()).press('6', '/iommu.enabled\r', 'F');
   expect(driver.screen).toContain('Add intel_iommu=on iommu=pt to the kernel command line');
   await driver.press(tab, enter);

@@ -18,7 +18,7 @@ test.each([
   expect(driver.terminal.lines[0]).toMatch(/\/200 match \[RO\].* 1 s$/);
 });
 
-test('the header of a tiny terminal names the screen, apart from what it holds', async () => {
+test('the header of a tiny terminal names the screen, separate from its content', async () => {
   driver = new HostDriver(serverTree(), { columns: 36, rows: 12 });
   driver.engine.add('web', idle);
   for (const [key, name] of [
@@ -33,7 +33,7 @@ test('the header of a tiny terminal names the screen, apart from what it holds',
   }
 });
 
-test('the header of a VM has no halves of facts, and what it is doing before others', async () => {
+test('the header of a VM never truncates a fact, and puts the current task first', async () => {
   driver = new HostDriver(serverTree(), { columns: 80 });
   const id = 'a-virtual-machine-with-a-long-name-for-a-header';
   driver.engine.add(id, idle);

@@ -10,7 +10,7 @@ let driver: HostDriver;
 /** What a picture is drawn with, which is Ink's and ours: cursor movement, colors, modes. */
 const OURS = /\x1b(?:\[[?>]?[\d;]*[A-Za-z]|[78])|[\r\n\t]/g;
 
-test('nothing that a host is named reaches the terminal but as text', async () => {
+test('names on a host reach the terminal only as text', async () => {
   driver = new HostDriver(hostileTree(), { columns: 140, rows: 50 });
   await driver.press('2');
   expect(driver.screen).toContain('[1337h');

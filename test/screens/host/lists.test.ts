@@ -20,7 +20,7 @@ function addresses(): string[] {
 describe('the PCI tree', () => {
   beforeEach(() => driver.press('2'));
 
-  test('folds a bridge away and back, and has its VFs folded away at first', async () => {
+  test('collapses and expands a bridge, with VFs initially collapsed', async () => {
     await driver.press('jj');
     expect(driver.current).toMatch(/^▾ 00:1c\.0/);
     await driver.press('h');
@@ -32,7 +32,7 @@ describe('the PCI tree', () => {
     expect(addresses()).not.toContain('3b:0a.0');
   });
 
-  test('h goes to what is above, l to what is below', async () => {
+  test('h goes to the parent, l to the first child', async () => {
     await driver.press('jjjj');
     expect(driver.current).toContain('02:00.0');
     await driver.press('h');
@@ -41,7 +41,7 @@ describe('the PCI tree', () => {
     expect(driver.current).toContain('02:00.0');
   });
 
-  test('folding the one that the cursor is below keeps the cursor in the list', async () => {
+  test('keeps the cursor in the list when its parent is collapsed', async () => {
     await driver.press('jj', 'h', 'j');
     expect(driver.current).toContain('00:1f.0');
   });
@@ -50,7 +50,7 @@ describe('the PCI tree', () => {
 describe('sorting', () => {
   beforeEach(() => driver.press('2'));
 
-  test('has functions without their tree, by what is chosen; the cursor stays with its function', async () => {
+  test('shows functions without the tree, by the chosen column; the cursor stays on its function', async () => {
     await driver.press('jjjj');
     expect(driver.current).toContain('02:00.0');
     await driver.press('>>>>');
@@ -65,7 +65,7 @@ describe('sorting', () => {
     expect(driver.screen).toMatch(/▾ 00:1c\.0/);
   });
 
-  test('is each list’s own', async () => {
+  test('is separate for each list', async () => {
     await driver.press('>', '5');
     expect(driver.screen).not.toMatch(/[▲▼]/);
     await driver.press('>>>');
@@ -76,7 +76,7 @@ describe('sorting', () => {
 describe('a filter', () => {
   beforeEach(() => driver.press('2'));
 
-  test('keeps the bridges above what matches, and opens what is folded', async () => {
+  test('keeps the bridges above matches, and expands collapsed ones', async () => {
     await driver.press('/virtual\r');
     expect(addresses()).toEqual(['3a:00.0', '3b:00.2', '3b:0a.0', '3b:0a.1', '3b:0a.2', '3b:0a.3']);
     expect(driver.screen).toContain('4 match');
@@ -84,7 +84,7 @@ describe('a filter', () => {
     expect(driver.screen).toContain('19 functions');
   });
 
-  test('puts the cursor on what matches, not on a bridge above it', async () => {
+  test('puts the cursor on a match, not on a bridge above it', async () => {
     const cursor = () => driver.terminal.lines.find(line => line.startsWith('>')) ?? '';
     expect(cursor()).toContain('root bus');
     await driver.press('/graphics');
@@ -121,8 +121,8 @@ describe('a filter', () => {
   });
 });
 
-describe('going about', () => {
-  test('number keys open the lists, Esc goes back the way it came', async () => {
+describe('navigation', () => {
+  test('number keys open the lists, Esc goes back', async () => {
     for (const [key, title] of [
       ['2', '[2 PCI]'],
       ['3', '[3 IOMMU]'],
@@ -152,7 +152,7 @@ describe('going about', () => {
     expect(driver.screen).toContain(expected);
   });
 
-  test('an address opens its function, a short one too; a wrong one says so', async () => {
+  test('an address, even a short one, opens its function; an unknown one is reported', async () => {
     await driver.press('2', ':pci b0:00.0\r');
     expect(driver.terminal.lines[0]).toBe(' vring  0000:b0:00.0 Non-Volatile memory controller');
     await driver.press(KEY.esc);
@@ -161,7 +161,7 @@ describe('going about', () => {
     expect(driver.screen).toContain('no PCI function 99:00.0 on this host');
   });
 
-  test('Enter shows all of a function, j scrolls as far as there is something', async () => {
+  test('Enter shows the details of a function, j scrolls to their end', async () => {
     await driver.press('4', KEY.enter);
     expect(driver.terminal.lines[0]).toContain('0000:3b:00.0 Ethernet controller');
     expect(driver.screen).toContain('more lines');
@@ -173,7 +173,7 @@ describe('going about', () => {
     expect(driver.screen).toBe(last);
   });
 
-  test('keys of VMs are no keys here', async () => {
+  test('keys for VMs have no effect here', async () => {
     driver.engine.add('demo', { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] });
     await driver.press('3', 'K', 'P', 'c', 'd', 'S');
     expect(driver.engine.calls).toEqual([]);
@@ -190,7 +190,7 @@ test('Enter folds a root bus, which has no screen', async () => {
 });
 
 describe('marks', () => {
-  test('are for functions, and are the same in every list', async () => {
+  test('are set on functions, and are the same in every list', async () => {
     await driver.press('5', '  ');
     expect(driver.screen).toContain('2 marked');
     await driver.press('3', 'G');
@@ -199,7 +199,7 @@ describe('marks', () => {
     expect(driver.screen).not.toContain('marked');
   });
 
-  test('Esc takes them away before it clears a filter, and clears that before it leaves', async () => {
+  test('Esc clears marks first, then the filter, and then leaves', async () => {
     await driver.press('5', '/nvme\r', ' ');
     await driver.press(KEY.esc);
     expect(driver.screen).not.toContain('marked');

@@ -23,7 +23,7 @@ async function look() {
   await driver.still();
 }
 
-test('a driver that changes by other hands is seen at the next look, without any uevent', async () => {
+test('an external change of a driver is noticed at the next read, without a uevent', async () => {
   await start().press('5', '/b0:\r');
   expect(driver.current).toMatch(/ nvme /);
   await driver.host.writeAttribute('/sys/bus/pci/devices/0000:b0:00.0/driver/unbind', '0000:b0:00.0');
@@ -31,7 +31,7 @@ test('a driver that changes by other hands is seen at the next look, without any
   expect(driver.current).toMatch(/ -( |$)/);
 });
 
-test('VFs that go by other hands are seen', async () => {
+test('VFs that are removed externally are noticed', async () => {
   await start().press('4');
   expect(driver.screen).toContain('4 PFs, 4 VFs');
   await driver.host.writeAttribute('/sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs', '0');
@@ -51,7 +51,7 @@ test('nothing is read while no screen shows the host', async () => {
   expect(driver.current).not.toMatch(/ nvme /);
 });
 
-test('r reads what nothing tells of', async () => {
+test('r reads what no event reports', async () => {
   await start().press('4', 'jj');
   const path = driver.host.tree.at(`${driver.host.tree.pathOf('0000:3b:00.2')}/sriov_drivers_autoprobe`);
   fs.writeFileSync(path, '0\n');
@@ -61,7 +61,7 @@ test('r reads what nothing tells of', async () => {
   expect(driver.screen).toContain(', host drivers');
 });
 
-test('the cursor stays where it was when its function goes', async () => {
+test('the cursor keeps its position when its function is removed', async () => {
   await start().press('4', 'jjjj');
   expect(driver.current).toContain('3b:0a.1');
   await driver.host.writeAttribute('/sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs', '0');
@@ -69,7 +69,7 @@ test('the cursor stays where it was when its function goes', async () => {
   expect(driver.current).toContain('3b:00.3');
 });
 
-test('the screen of a function that has gone says so, and can be left', async () => {
+test('the screen of a removed function reports it, and can be left', async () => {
   await start().press('4', 'jjjj', '\r');
   await driver.host.writeAttribute('/sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs', '0');
   await look();
@@ -88,7 +88,7 @@ test('text from hardware reaches the terminal without its control characters', a
   expect(driver.terminal.stdout.written).not.toContain('Evil\x1b');
 });
 
-test('what could not be read is said, and the rest is shown', async () => {
+test('unreadable parts are reported, and the rest is shown', async () => {
   const tree = serverTree();
   tree.file('/etc/vring/host.json', '{');
   await start(tree).press('5');
@@ -96,14 +96,14 @@ test('what could not be read is said, and the rest is shown', async () => {
   expect(driver.screen).toContain('/etc/vring/host.json is not valid');
 });
 
-test('a plan that is being applied when the terminal goes is finished', async () => {
+test('a plan that is being applied when the terminal disappears is finished', async () => {
   await start().press('5', 'G', 'B', '\t');
   driver.terminal.type('\r');
   await driver.terminal.leave();
   expect(driver.host.pci.driverOf('0000:b0:00.0')).toBe('vfio-pci');
 });
 
-test('a thread that dies is said to have died; r reads the host with another one', async () => {
+test('a dead thread is reported; r reads the host with another one', async () => {
   const clock = new ManualClock();
   const folder = fs.mkdtempSync('/tmp/vring-gone-');
   const host = hostSource(folder);
@@ -120,7 +120,7 @@ test('a thread that dies is said to have died; r reads the host with another one
   fs.unlinkSync(folder);
 });
 
-test('the host is read on a thread of its own', async () => {
+test('the host is read on a separate thread', async () => {
   start();
   const tree = serverTree();
   tree.root();

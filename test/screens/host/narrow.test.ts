@@ -18,7 +18,7 @@ const LISTS = { 2: 'pci', 3: 'iommu', 4: 'sriov', 5: 'vfio' } as const;
 const VF = '10000:e3:01.2';
 
 describe.each(SIZES)('at %i x %i', (columns, rows) => {
-  test('no address is cut in any list, however long it is', async () => {
+  test('no address is truncated in any list, however long it is', async () => {
     const driver = start(columns, rows);
     for (const [key, addresses] of [
       ['2', [DISK]],
@@ -37,14 +37,14 @@ describe.each(SIZES)('at %i x %i', (columns, rows) => {
     }
   });
 
-  test('nor in the header of its own screen', async () => {
+  test('no address is truncated in the header of its own screen', async () => {
     const driver = start(columns, rows);
     await driver.press('5', `:vfio ${VF}\r`);
     expect(driver.terminal.lines[0]).toContain(` ${VF} `);
   });
 });
 
-test('deep branches of the PCI tree are indented less where there is little room', async () => {
+test('deep branches of the PCI tree are indented less in narrow terminals', async () => {
   const indent = async (columns: number, rows: number) => {
     const driver = start(columns, rows);
     await driver.press('2', `/${DISK}\r`);

@@ -95,12 +95,12 @@ describe('the host screens name the VM', () => {
     expect(driver.terminal.wrapped).toBe(false);
   });
 
-  test('with how it has it, among the details', async () => {
+  test('in the details, with how the device is used', async () => {
     await start({ columns: 120, rows: 40 }).press('4', '/vm:web\r', KEY.enter);
     expect(driver.screen).toContain('web has it as hostdev0 through its VFIO group; it goes back to iavf');
   });
 
-  test('and no longer once it has released it', async () => {
+  test('until it has released the device', async () => {
     await start().press('4');
     driver.engine.become('web', 'running', { hostDevices: [] });
     await driver.still();
@@ -113,14 +113,14 @@ describe('the tab of devices', () => {
     [80, 24],
     [120, 40],
     [60, 20],
-  ])('at %i x %i shows a device as the host and as the guest have it', async (columns, rows) => {
+  ])("at %i x %i shows a device from the host's and the guest's point of view", async (columns, rows) => {
     await start({ columns, rows }).press(KEY.enter, '7', 'G');
     await sampledTwice();
     expect(driver.screen).toMatchSnapshot();
     expect(driver.terminal.wrapped).toBe(false);
   });
 
-  test('says all of it where there is room', async () => {
+  test('shows everything if there is room', async () => {
     await start({ columns: 120, rows: 60 }).press(KEY.enter, '7', 'G');
     await sampledTwice();
     for (const text of [
@@ -140,7 +140,7 @@ describe('the tab of devices', () => {
   });
 });
 
-test('where interrupts are posted, their counts are said to stand still', async () => {
+test('counts of posted interrupts are marked as not advancing', async () => {
   await start({ posted: true }).press(KEY.enter, '7', 'G');
   expect(driver.screen).toContain('counts may stand still: posted interrupts bypass the host');
   await driver.leave();
@@ -157,7 +157,7 @@ describe('a device is detached', () => {
     expect(driver.screen).toContain('hostdev0 was detached from web');
   });
 
-  test('or by force, once the guest does not release it', async () => {
+  test('by force, if the guest does not release it', async () => {
     await start({ removing: 0 }).press(KEY.enter, '7', 'G');
     expect(driver.current).toContain('hostdev0 leaving');
     expect(driver.screen).toContain('the guest has not released it yet');
@@ -170,12 +170,12 @@ describe('a device is detached', () => {
     expect(driver.engine.calls).toEqual(['detach hostdev0 from web']);
   });
 
-  test('which says where no VM has one', async () => {
+  test('with a message if no VM has one', async () => {
     await start().press('4', 'D');
     expect(driver.screen).toContain('cannot detach the device: no VM has it');
   });
 
-  test('of a VM that is off by taking it out of the definition', async () => {
+  test('from a VM that is off by removing it from the definition', async () => {
     start();
     driver.engine.become('web', 'off', { defined: true });
     await driver.press('4', '/vm:web\r', 'D');
@@ -184,13 +184,13 @@ describe('a device is detached', () => {
     expect(driver.engine.calls).toEqual(['detach hostdev0 for good from web']);
   });
 
-  test('a part of every machine cannot be', async () => {
+  test('unless it is a built-in device', async () => {
     await start().press(KEY.enter, '7', 'D');
     expect(driver.screen).toContain('com1 is a part of every machine');
   });
 });
 
-test('from the tab of devices, a goes to where devices are marked for the VM', async () => {
+test('in the devices tab, a opens the list where devices are marked for the VM', async () => {
   await start().press(KEY.enter, '7', 'a');
   expect(driver.screen).toContain('Attach what to web?');
   await driver.press(KEY.tab, KEY.tab, KEY.tab, KEY.enter);
@@ -216,7 +216,7 @@ describe('without an IOMMU', () => {
     expect(driver.current).toContain('! web');
   });
 
-  test('the overview has an alarm', async () => {
+  test('the overview shows an alarm', async () => {
     await start({ taken }).press('0');
     expect(driver.screen).toContain('web is UNSAFE');
   });

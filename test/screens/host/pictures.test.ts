@@ -81,21 +81,21 @@ test('no terminal is too small for any screen', async () => {
   }
 });
 
-test('a wide terminal has the details beside the list', async () => {
+test('a wide terminal shows the details beside the list', async () => {
   const driver = start(serverTree(), { columns: 170, rows: 24 });
   await driver.press('3', 'jjj');
   expect(driver.screen).toMatchSnapshot();
   expect(driver.terminal.wrapped).toBe(false);
 });
 
-describe('what is special about a host is in sight', () => {
+describe('special conditions of a host are visible', () => {
   test('a group of functions that share a port without ACS', async () => {
     const driver = start(desktopTree());
     await driver.press('3', 'jj');
     expect(driver.screen).toMatchSnapshot();
   });
 
-  test('isolation that pcie_acs_override only pretends', async () => {
+  test('isolation faked by pcie_acs_override', async () => {
     const driver = start(desktopTree({ acsOverride: true }));
     await driver.press('3', 'G');
     expect(driver.screen).toMatchSnapshot();

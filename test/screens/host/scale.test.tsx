@@ -73,7 +73,7 @@ describe.each(['pci', 'iommu', 'vfio'] as const)('with 4,096 functions, the list
     );
   }
 
-  test('has rows for the window alone, wherever the cursor goes', () => {
+  test('renders only visible rows, wherever the cursor is', () => {
     const listeners = countListeners();
     ui.store.getState().openScreen({ kind: list });
     const picture = draw();
@@ -89,7 +89,7 @@ describe.each(['pci', 'iommu', 'vfio'] as const)('with 4,096 functions, the list
     expect(listeners()).toBe(0);
   });
 
-  test('is put together once, not for each key', () => {
+  test('is built once, not for each key', () => {
     ui.store.getState().openScreen({ kind: list });
     const rows = ui.hostSelect.lists[list](ui.store.getState());
     moveCursor(ui, 100);
@@ -97,7 +97,7 @@ describe.each(['pci', 'iommu', 'vfio'] as const)('with 4,096 functions, the list
   });
 });
 
-test('4,096 functions are all there', () => {
+test('all 4,096 functions are listed', () => {
   expect(host.functions.size).toBe(4096);
   expect(ui.hostSelect.iommu(ui.store.getState())).toHaveLength(4096);
 });
