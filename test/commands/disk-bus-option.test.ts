@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { deviceOf } from '../../src/commands/vm/device-option.ts';
 
-test('a disk is of the type that its bus takes', () => {
+test('a disk has the type of its bus', () => {
   expect(deviceOf({ disk: 'a.img' })).toMatchObject({ type: 'virtio-blk' });
   expect(deviceOf({ disk: 'a.img', bus: 'scsi' })).toEqual({ type: 'scsi-hd', path: 'a.img' });
   expect(deviceOf({ disk: 'a.img', bus: 'sata' })).toEqual({ type: 'sata-hd', path: 'a.img' });

@@ -20,7 +20,7 @@ describe('vring help', () => {
   });
 });
 
-test('no command has a help text of the library', () => {
+test("no command has the library's default help text", () => {
   const visit = (command: Command): string[] => [
     command.helpInformation(),
     ...command.commands.flatMap(below => visit(below)),

@@ -47,7 +47,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     ]);
   }, 60_000);
 
-  test('that was killed are shown, protected and taken over; none of them is said to have ended', async () => {
+  test('that was killed are shown, protected and taken over; none is reported as ended', async () => {
     const { manager, pids } = await managerWithVms();
     manager.kill('SIGKILL');
     await manager;
@@ -85,7 +85,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     await until(() => !isRunning(pids.web!) && !isRunning(pids.adhoc!));
   }, 60_000);
 
-  test('keep running when one that does not respond is replaced; stop --force kills them with it', async () => {
+  test('keep running when an unresponsive manager is replaced; stop --force kills them with it', async () => {
     const { manager, pids } = await managerWithVms();
     manager.kill('SIGSTOP');
     const restarted = await vringJson('manager', 'restart', '--force');
@@ -115,7 +115,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     ]);
   }, 60_000);
 
-  describe('that is a systemd unit', () => {
+  describe('of a manager that is a systemd unit', () => {
     /** systemctl, as far as it is used: it shows KillMode= and starts the service. */
     async function restartWith(killMode: string) {
       const folder = process.env.VRING_DEFINITIONS_DIR!;

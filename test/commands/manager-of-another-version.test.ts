@@ -85,14 +85,14 @@ describe('a manager of another version', () => {
     expect((await manager.ended).exitCode).toBe(0);
   });
 
-  test('gets a second signal when its guests take too long', async () => {
+  test('gets a second signal if its guests take too long', async () => {
     const manager = await fakeManager(PROTOCOL_1, ['deaf'], 2);
     const { stdout, stderr, exitCode } = await vringManager('stop', '--force');
     expect([stdout, exitCode]).toEqual([`stopped the manager (process ${manager.pid}), and its VM deaf`, 0]);
     expect(stderr).toContain('killed, because they did not shut down in time: deaf');
   });
 
-  test('keeps running where restart could not start its VMs again', async () => {
+  test('keeps running if restart could not start its VMs again', async () => {
     const manager = await fakeManager(PROTOCOL_1, ['adhoc']);
     const { stderr, exitCode } = await vringManager('restart');
     expect(exitCode).toBe(1);
@@ -100,7 +100,7 @@ describe('a manager of another version', () => {
     expect(isRunning(manager.pid)).toBe(true);
   });
 
-  test('cannot be stopped without the VMs that are part of it', async () => {
+  test('cannot be stopped without the VMs in its process', async () => {
     const manager = await fakeManager(PROTOCOL_1, ['web']);
     const { stderr, exitCode } = await vringManager('stop', '--keep-vms');
     expect([stderr, exitCode]).toEqual([
@@ -110,7 +110,7 @@ describe('a manager of another version', () => {
     expect(isRunning(manager.pid)).toBe(true);
   });
 
-  test('keeps running when another failure is its answer', async () => {
+  test('keeps running if it answers with another error', async () => {
     const manager = await fakeManager({ error: { code: -32000, message: 'it is full' } });
     const { stderr, exitCode } = await vringManager('stop');
     expect([stderr, exitCode]).toEqual(['vring: it is full', 1]);

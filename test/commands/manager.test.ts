@@ -21,13 +21,13 @@ const vringManager = (...args: string[]) => vringProcess('manager', ...args);
 const json = (...args: string[]) => vringJson('manager', ...args);
 
 describe('without a manager', () => {
-  test('status exits with 3; stop has nothing to do', async () => {
+  test('status exits with 3; stop does nothing', async () => {
     expect(await vringManager()).toMatchObject({ stdout: 'no manager is running', exitCode: 3 });
     expect(await json('status')).toMatchObject({ exitCode: 3, state: 'none', manager: null });
     expect(await vringManager('stop')).toMatchObject({ stdout: 'no manager is running', exitCode: 0 });
   });
 
-  test('restart starts one', async () => {
+  test('restart starts a manager', async () => {
     const { exitCode, manager } = await json('restart');
     killedAtEnd(manager.pid);
     expect(exitCode).toBe(0);
@@ -36,7 +36,7 @@ describe('without a manager', () => {
 });
 
 describe('a manager', () => {
-  test('is shown in detail, and stopped', async () => {
+  test('is shown in detail and stopped', async () => {
     const process_ = startManager(['--metrics', '127.0.0.1:0']);
     await attached();
     const { exitCode, state, manager } = await json('status');

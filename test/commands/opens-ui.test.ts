@@ -23,11 +23,11 @@ test.each([
   [['--host-root', '/recorded', 'host']],
   [['--read-only=yes']],
   [['--no-such-option']],
-])('%j is for the whole program', words => {
+])('%j is a global option', words => {
   expect(opensUi(words)).toBe(false);
 });
 
-test('every option of the UI is known, but the one that does without a manager', () => {
+test('every option of the UI is accepted, except the one for running without a manager', () => {
   const { options } = commandLine([registerUi]);
   const unknown = options.filter(({ long, required }) => !opensUi(required ? [long!, 'x'] : [long!]));
   expect(unknown.map(({ long }) => long)).toEqual(['--version', '--in-process']);

@@ -92,7 +92,7 @@ describe('a full disk', () => {
     }
   });
 
-  test('a device given as a file is written to, and stays', () => {
+  test('a device given as a file is written to, and kept', () => {
     const { status, stderr } = run('metrics --output /dev/full', '', ['ignore', 'pipe', 'pipe']);
     expect(stderr).toContain('vring: --output /dev/full cannot be written: ENOSPC: no space left on device');
     expect(status).toBe(1);
@@ -101,7 +101,7 @@ describe('a full disk', () => {
     expect(fs.statSync('/dev/null').isCharacterDevice()).toBe(true);
   });
 
-  describe.skipIf(noKvm !== null)(onKvm('where a VM runs'), () => {
+  describe.skipIf(noKvm !== null)(onKvm('with a running VM'), () => {
     beforeAll(async () => void (await sandbox.vring('vm', 'start', 'web')));
     afterAll(async () => process.kill(await sandbox.managerPid(), 'SIGKILL'));
 
@@ -141,7 +141,7 @@ describe('a full disk', () => {
     fs.closeSync(full);
   });
 
-  test('that fills up after part of the output is noticed', () => {
+  test('that fills up after part of the output is reported', () => {
     const file = path.join(folder, 'cut');
     const { status, stderr } = spawnSync(
       'sh',
@@ -183,7 +183,7 @@ describe('a hostile host', () => {
     if (command.includes('--json')) JSON.parse(stdout);
   });
 
-  test('is shown with them escaped', () => {
+  test('is shown with control characters escaped', () => {
     const { stdout } = run('pci --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
     expect(stdout).toContain('i40e?[1337h?[8m?]52;c;aGk=');
     const json = run('pci list --json --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);

@@ -3,7 +3,7 @@ import { qemuHelp } from '../../src/commands/qemu-help.ts';
 
 const help = (line: string) => qemuHelp(line.split(' '));
 
-test('-device help lists the models of the table by the names of QEMU', () => {
+test("-device help lists the models of the table by QEMU's names", () => {
   for (const line of ['-device help', '-m 1G -device ?']) {
     expect(help(line)).toContainEqual(
       expect.stringMatching(/^name "virtio-net-pci", bus PCI, alias .*, desc "/),
@@ -12,7 +12,7 @@ test('-device help lists the models of the table by the names of QEMU', () => {
   }
 });
 
-test('a device has its properties', () => {
+test('-device TYPE,help lists the properties', () => {
   const lines = help('-device virtio-net-pci,help')!;
   expect(lines[0]).toBe('virtio-net-pci options:');
   expect(lines).toContainEqual(
@@ -27,7 +27,7 @@ test('network cards and networks are listed', () => {
   expect(help('-netdev help')).toContain('user');
 });
 
-test('other options ask for nothing', () => {
+test('other options print no help', () => {
   for (const line of [
     '-device virtio-net-pci,netdev=n',
     '-net nic,model=virtio',

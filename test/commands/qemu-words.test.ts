@@ -14,7 +14,7 @@ test.each([
   ['run qemu-system-x86_64 --kernel K --no-reboot', 'run -- qemu-system-x86_64 --kernel K --no-reboot'],
   ['run --ui -- -m 64', 'run --ui -- -m 64'],
   ['vm create web -m 64 --dry-run -kernel K', 'vm create --dry-run -- web -m 64 -kernel K'],
-])("QEMU's options go to the end: %s", (line, expected) => {
+])("QEMU's options are moved to the end: %s", (line, expected) => {
   expect(sorted(line)).toBe(expected);
 });
 
@@ -27,6 +27,6 @@ test.each([
   'vm create web -- -m 64',
   'pci show -m',
   '-V',
-])('everything else stays as it is: %s', line => {
+])('everything else stays unchanged: %s', line => {
   expect(sorted(line)).toBe(line);
 });

@@ -36,7 +36,7 @@ describe('the report of a VM', () => {
     expect(JSON.parse(await watched(id, true))).toMatchSnapshot();
   });
 
-  test('says why it ended', async () => {
+  test('has the reason of its end', async () => {
     const id = engine.add('demo', busy, { broken: { rng0: 'the ring is not in RAM' } });
     const text = report(engine, id, { afterMs: 2000, json: false, clock });
     engine.become(id, 'crashed', { reason: 'triple fault', exitCode: null });
@@ -44,7 +44,7 @@ describe('the report of a VM', () => {
     expect(await text).toMatch(/^demo: crashed, .*\ntriple fault\nrng0 is broken: the ring is not in RAM\n/);
   });
 
-  test('is refused without two comparable samples', async () => {
+  test('is rejected without two comparable samples', async () => {
     const id = engine.add('demo', busy);
     const text = report(engine, id, { afterMs: 2000, json: false, clock });
     engine.renew(id, busy);

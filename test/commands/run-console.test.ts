@@ -16,7 +16,7 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
-  ] as const)('ends the VM on %s, with the exit status of that', async (signal, exitCode) => {
+  ] as const)('ends the VM on %s, with the matching exit status', async (signal, exitCode) => {
     const run = execa(NODE, RUN, { reject: false, stdin: 'ignore', timeout: TIMEOUT });
     for await (const line of run.iterable()) if (line.includes('virtio-rng')) run.kill(signal);
     const ended = await run;
@@ -24,7 +24,7 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
     expect(ended.exitCode).toBe(exitCode);
   });
 
-  test('gives a slow reader everything that the guest printed', async () => {
+  test('sends a slow reader all guest output', async () => {
     // More than a pipe holds, all of it printed before anything is read.
     const input = `${'help\r'.repeat(90)}halt\r`;
     const command = `${[NODE, ...RUN].join(' ')} | { sleep 9; cat; }`;
@@ -85,7 +85,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run on a terminal'), () => {
   test.each([
     ['-vga', 'std', /screen has a screen, too: vring vm screen screen shows it.*^>$/ms],
     ['-vga', 'none', /^>$/m],
-  ])('says where the screen of the VM is, if it has one: %s %s', async (option, value, shown) => {
+  ])('reports where the screen of the VM is, if it has one: %s %s', async (option, value, shown) => {
     await using ui = started('--name', 'screen', '-kernel', builtFile('guest.elf'), option, value);
     await ui.shows(shown);
     expect(ui.screen.includes('has a screen')).toBe(value === 'std');

@@ -19,17 +19,17 @@ function vring(...args: string[]) {
 const runs = (commands: string) => ['--append', `run="${commands}"`];
 
 describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
-  test('prints what the guest prints, and ends with 0 when it powers off', async () => {
+  test("prints the guest's output, and exits with 0 when it powers off", async () => {
     const { exitCode, stdout } = await vring('run', GUEST, ...runs('info; halt'));
     expect(stdout).toMatch(/vring guest .*result info /s);
     expect(exitCode).toBe(0);
   });
 
-  test('ends with the code of the debug exit port', async () => {
+  test('exits with the code of the debug exit port', async () => {
     expect((await vring('run', GUEST, ...runs('exit 42'))).exitCode).toBe(42);
   });
 
-  test('ends with 1, the reason and the registers when the guest crashes', async () => {
+  test('exits with 1, the reason and the registers when the guest crashes', async () => {
     const { exitCode, stderr } = await vring('run', GUEST, ...runs('crash'), '--name', 'web');
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/vring: web crashed: triple fault.*vCPU 0, .*RIP=/s);
@@ -67,7 +67,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(0);
   });
 
-  test('names QEMU options that it leaves out, and exits like QEMU', async () => {
+  test('names QEMU options that it ignores, and exits like QEMU', async () => {
     const { stderr, exitCode } = await vring(
       ...['run', 'qemu-system-x86_64', '-accel', 'tcg', '-accel', 'kvm', '-m', '64', '-cpu', 'qemu64'],
       ...['--no-reboot', '-spice', 'port=1', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],

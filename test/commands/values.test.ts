@@ -12,7 +12,7 @@ describe('sizes', () => {
     ['300', 300 * 2 ** 20],
   ])('%s', (text, bytes) => expect(parseSize(text, '--memory')).toBe(bytes));
 
-  test.each(['', '0', '-1', '12X', 'M', '1e9', '1.0000001K', '99999999T'])('%j is refused by name', text =>
+  test.each(['', '0', '-1', '12X', 'M', '1e9', '1.0000001K', '99999999T'])('%j is rejected by name', text =>
     expect(() => parseSize(text, '--memory')).toThrow(`--memory ${text}: expected a size`),
   );
 });
@@ -60,5 +60,5 @@ describe('disks', () => {
     ['a.img,detect-zeroes=yes', 'detect-zeroes takes off, on, unmap, not yes'],
     ['a.img,toString=1', 'unknown setting "toString"'],
     ['a.img,serial=a,serial=b', 'serial is given twice'],
-  ])('%s is refused', (text, message) => expect(() => parseDisk(text)).toThrow(message));
+  ])('%s is rejected', (text, message) => expect(() => parseDisk(text)).toThrow(message));
 });

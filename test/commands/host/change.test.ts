@@ -114,7 +114,7 @@ describe('vring vfio bind and unbind', () => {
     expect(JSON.parse(said.join('\n')).outcome).toBeNull();
   });
 
-  test('a block needs --force, which cannot override what the kernel refuses', async () => {
+  test('a blocked plan needs --force, which cannot override what the kernel rejects', async () => {
     const nic = bindDevices(host.root, ['3b:00.0'], {}, context);
     await expect(nic).rejects.toThrow(
       /^refused: Bind 0000:3b:00\.0 to vfio-pci\n {2}0000:3b:00\.0: ens1f0 carries the SSH session .*\nuse --force to apply it anyway/,
@@ -190,7 +190,7 @@ describe('vring sriov', () => {
     ['color=red', 'unknown setting "color"'],
     ['constructor=1', 'unknown setting "constructor"'],
     ['mac', 'expected a value'],
-  ])('%s is wrong usage', (word, message) => {
+  ])('%s is a usage error', (word, message) => {
     expect(() => parseVfSettings([word])).toThrow(message);
     expect(() => parseVfSettings([word])).toThrow(expect.objectContaining({ name: 'UsageError' }));
   });
@@ -206,7 +206,7 @@ describe('vring sriov', () => {
 });
 
 describe('vring undo', () => {
-  test('undoes the last change; then there is nothing to undo', async () => {
+  test('undoes the last change; after that there is nothing to undo', async () => {
     await bindDevices(host.root, [spareNvme], {}, context);
     said.length = 0;
     expect(await undoLast(host.root, { dryRun: true }, context)).toBe(0);

@@ -35,8 +35,8 @@ const vms: KnownVms = {
 const checked = (root: typeof serverRoot, texts: string[], options: CheckOptions = {}) =>
   assessmentOf(root, texts, options, vms);
 
-describe('what is checked', () => {
-  test('functions, and all functions of a device by its slot', async () => {
+describe('vring passthrough check accepts', () => {
+  test('functions, and all functions of a device by slot', async () => {
     const addresses = async (text: string) =>
       (await checked(desktopRoot, [text])).devices.map(({ address }) => address);
     expect(await addresses('1:0.1')).toEqual(['0000:01:00.1']);
@@ -45,7 +45,7 @@ describe('what is checked', () => {
     expect(await addresses('0000:01:00')).toEqual(card);
   });
 
-  test("a VM's devices, for its memory and vCPUs", async () => {
+  test('the devices of a VM, with its memory and vCPUs', async () => {
     const found = await checked(serverRoot, [], { vm: 'web' });
     expect(found).toMatchObject({ possible: false, memory: { bytes: 2 ** 31 } });
     const said = found.devices[0]!.reasons.map(({ level, code, reason }) => `${level} ${code}: ${reason}`);
@@ -57,14 +57,14 @@ describe('what is checked', () => {
     );
   });
 
-  test('other functions for a VM', async () => {
+  test('other functions for a given VM', async () => {
     const found = await checked(serverRoot, ['b0:00.0'], { vm: 'idle' });
     expect(found.possible).toBe(true);
     await expect(checked(serverRoot, [], { vm: 'idle' })).rejects.toThrow('idle passes no device: name one');
     await expect(checked(serverRoot, [], { vm: 'none' })).rejects.toThrow('no VM none');
   });
 
-  test('a function that is not there', async () => {
+  test('a missing function', async () => {
     const found = await checked(serverRoot, ['7f:00.0', '7e:00', 'b0:00.0']);
     expect(found.devices.map(({ address, possible }) => [address, possible])).toEqual([
       ['0000:7f:00.0', false],
@@ -73,7 +73,7 @@ describe('what is checked', () => {
     ]);
   });
 
-  test('iommufd, where the kernel has it or not', async () => {
+  test('iommufd, with or without kernel support', async () => {
     const found = await checked(serverRoot, ['b0:00.0'], { iommufd: 'on' });
     expect(found.possible).toBe(false);
     expect(found.reasons.find(({ code }) => code === 'api')).toMatchObject({
@@ -83,7 +83,7 @@ describe('what is checked', () => {
   });
 });
 
-test('a page of text', async () => {
+test('prints the assessment as text', async () => {
   const found = await checked(desktopRoot, ['01:00.0'], { vm: 'idle' });
   expect(assessmentLines(found, 100).join('\n')).toMatchInlineSnapshot(`
     "0000:01:00.0  NVIDIA Corporation TU104 [GeForce RTX 2080 Rev. A]

@@ -22,7 +22,7 @@ afterAll(() => {
   for (const tree of Object.values(trees)) tree.remove();
 });
 
-describe('the VMs that have functions', () => {
+describe('the VMs that use functions', () => {
   const owners = deviceOwners([
     {
       name: 'web',
@@ -38,7 +38,7 @@ describe('the VMs that have functions', () => {
     },
   ]);
 
-  test('are in every list, and nowhere while there are none', async () => {
+  test('are in every list, and omitted while there are none', async () => {
     const lists = async (owners?: DeviceOwners) => [
       functionTable(listFunctions(server, owners), 120),
       groupLines(listGroups(server, owners), 120),
@@ -54,7 +54,7 @@ describe('the VMs that have functions', () => {
     expect(functions!.find(line => line.startsWith('b0:00.0'))).toContain('db (off)');
   });
 
-  test('are in the details, with what becomes of the function', async () => {
+  test('are in the details, with what happens to the function', async () => {
     const lines = async (address: string) =>
       functionLines(await showPci(server, address, owners), 120).join('\n');
     expect(await lines('3b:0a.1')).toContain('web has it as hostdev0; it returns to iavf when the VM ends');
@@ -73,7 +73,7 @@ describe('the VMs that have functions', () => {
     });
   });
 
-  test('are not asked for on a recording', async () => {
+  test('are not queried for a recording', async () => {
     expect((await readOwners(server)).size).toBe(0);
   });
 });
@@ -221,7 +221,7 @@ describe('tables at 80 columns', () => {
     `);
   });
 
-  test('no output line is longer', async () => {
+  test('no output line exceeds 80 columns', async () => {
     for (const tree of Object.values(trees)) {
       const root = tree.root();
       const functions = listFunctions(root);

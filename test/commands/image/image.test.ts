@@ -58,7 +58,7 @@ describe('vring image', () => {
     expect(readFileSync(join(folder, 'out.raw')).subarray(0, content.length).equals(content)).toBe(true);
   });
 
-  test('leaves nothing of a conversion that is called off', async () => {
+  test('leaves nothing behind when a conversion is canceled', async () => {
     writeFileSync(join(folder, 'in.raw'), '');
     truncateSync(join(folder, 'in.raw'), 2 ** 40);
     execFileSync('fallocate', ['-l', '2G', 'in.raw'], { cwd: folder });
@@ -74,7 +74,7 @@ describe('vring image', () => {
     expect(readdirSync(folder)).toEqual(['in.raw']);
   });
 
-  test('resizes, and shrinks only if that is said', () => {
+  test('resizes, and shrinks only on request', () => {
     qemuImg('create', '-q', '-f', 'qcow2', 'disk.qcow2', '4M');
     expect(json('resize', 'disk.qcow2', '8M')).toMatchObject({ image: { size: 8 * MiB } });
     expect(json('resize', 'disk.qcow2', '+1M')).toMatchObject({ image: { size: 9 * MiB } });
@@ -126,7 +126,7 @@ describe('vring image', () => {
     expect(json('info', 'top.qcow2')).toMatchObject({ backing: [] });
   });
 
-  test('does not touch what a VM uses', () => {
+  test('does not change an image that a VM uses', () => {
     qemuImg('create', '-q', '-f', 'qcow2', 'disk.qcow2', '4M');
     const { fd } = openDisk({ path: join(folder, 'disk.qcow2'), readonly: false, cache: 'writeback' });
     try {
@@ -147,7 +147,7 @@ describe('vring image', () => {
     }
   });
 
-  test('says what is missing without qemu-img', () => {
+  test('reports the missing package without qemu-img', () => {
     const { status, stderr } = vring(['create', 'disk.qcow2', '1M'], { ...process.env, PATH: '/nowhere' });
     expect([status, stderr]).toEqual([
       1,

@@ -10,7 +10,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 withOwnFolders();
 
-test('images are listed without a manager: those of definitions, and others beside them', async () => {
+test('images are listed without a manager: those of definitions, and others in the same folders', async () => {
   const folder = temporaryFolder();
   const paths = ['disk.img', 'other.raw'].map(name => join(folder, name));
   for (const path of paths) {
@@ -40,7 +40,7 @@ test('images are listed without a manager: those of definitions, and others besi
   });
 });
 
-test('columns are dropped where a terminal has no room for them, as in the UI', () => {
+test('columns that do not fit the terminal are dropped, as in the UI', () => {
   const image: HostImage = {
     ...{ path: `/srv/${'long'.repeat(20)}.img`, format: 'raw', size: 512, allocated: 512 },
     ...{ isBlockDevice: false, backing: [], snapshots: [], problems: [], details: {} },

@@ -60,7 +60,7 @@ test('--all selects the VMs that the action applies to', async () => {
   expect(engine.calls.slice(2)).toEqual(['restart old']);
 });
 
-test('upgrade --all says that all VMs run this version, if any runs', async () => {
+test('upgrade --all reports that all VMs run this version, if any runs', async () => {
   const all = () => actOnEach(engine, [], { all: true }, upgrade(SECOND));
   expect(await all()).toBe(0);
   expect([stdout, stderr]).toEqual([[`all running VMs have vring ${version()}`], []]);
@@ -109,7 +109,7 @@ test('stop leaves an unresponsive guest running, or kills it with --force', asyn
   expect(stdout).toEqual(['web: killed: its guest did not answer the power button within 0.05 s']);
 });
 
-test('stop says at once that the guest has not turned its power button on, and waits all the same', async () => {
+test('stop reports at once that the guest has not enabled its power button, and still waits', async () => {
   engine.noticesButton = false;
   const stopped = actOnEach(engine, ['web'], {}, stop(SECOND));
   await vi.waitFor(() =>
@@ -125,7 +125,7 @@ test('stop says at once that the guest has not turned its power button on, and w
   expect(stderr.at(-1)).toMatch(/^vring: db: it is still on after 0.05 s, and its guest has not .*--force/);
 });
 
-test('a paused guest cannot answer its power button', async () => {
+test('a paused guest cannot respond to its power button', async () => {
   engine.become('web', 'paused');
   expect(await actOnEach(engine, ['web'], {}, stop(SHORT))).toBe(1);
   expect(stderr).toEqual([expect.stringContaining('it is paused')]);

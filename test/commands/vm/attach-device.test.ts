@@ -21,7 +21,7 @@ async function startWeb() {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
-  test('that only asks fails when it cannot', async () => {
+  test('fails if the guest cannot be asked', async () => {
     await startWeb();
     await attach('--device', 'virtio-rng,id=extra');
     expect(await detach('extra', '--wait', '0')).toMatchObject({
@@ -40,7 +40,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
     expect((await detach('extra', '--force', '--wait', '0')).stdout).toBe('web: extra is detached');
   });
 
-  test('detaches nothing for good that the definition does not have', async () => {
+  test('--persist detaches nothing that is not in the definition', async () => {
     const engine = await startWeb();
     await attach('--device', 'virtio-rng,id=extra');
     expect(await detach('extra', '--force', '--persist')).toMatchObject({
@@ -50,7 +50,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
     expect(engine.vms()[0]!.topology!.devices.some(({ name }) => name === 'extra')).toBe(true);
   });
 
-  test('removes a device from the definition also when it has left the VM before', async () => {
+  test('removes a device from the definition even if it has already left the VM', async () => {
     await startWeb();
     const before = definition();
     await attach('--device', 'virtio-rng,id=extra', '--persist');
@@ -63,7 +63,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('vring vm attach'), () => {
-  test('says that a device is attached when only the definition does not take it', async () => {
+  test('reports that a device is attached if only the definition rejects it', async () => {
     await startWeb();
     const disk = join(temporaryFolder(), 'disk.img');
     writeFileSync(disk, Buffer.alloc(4096));
@@ -76,7 +76,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring vm attach'), () => {
     expect((await detach('data', '--force')).status).toBe(0);
   });
 
-  test('says when the guest will see it', async () => {
+  test('reports when the guest will see it', async () => {
     const engine = await startWeb();
     const place = ['--bus', 'pci.0', '--addr'];
     expect((await attach('--device', 'virtio-rng', ...place, '10.1')).stdout).toContain(
@@ -119,7 +119,7 @@ test('a disk that cannot be opened does not get into the definition of a VM that
   await eachIsRefused();
 });
 
-test('a VM that is off needs no manager to get devices in its definition, and to lose them', async () => {
+test('devices are added to and removed from the definition of a VM that is off without a manager', async () => {
   defineGuest('web');
   const before = definition();
   expect(await attach('--device', 'virtio-rng,id=extra')).toEqual({

@@ -262,7 +262,7 @@ describe('without a manager', () => {
   });
 });
 
-describe('editing', () => {
+describe('vring vm edit', () => {
   const editor = (script: string) => {
     const path = join(process.env.VRING_STATE_DIR!, '..', 'editor');
     writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });

@@ -21,7 +21,7 @@ describe('the options of vring vm attach', () => {
       { type: 'virtio-rng', addr: '5' },
     ],
     [{ device: 'my-timer,period=5' }, { type: 'my-timer', period: '5' }],
-  ])('%j are a device', (options, device) => expect(deviceOf(options)).toMatchObject(device));
+  ])('%j describe a device', (options, device) => expect(deviceOf(options)).toMatchObject(device));
 
   test.each([
     [{}, 'expected one of --disk, --pci, --net and --device'],
@@ -35,5 +35,5 @@ describe('the options of vring vm attach', () => {
     [{ device: 'virtio-blk' }, '--device virtio-blk: path: missing: expected text'],
     [{ device: ',id=a' }, '--device: expected a type first'],
     [{ device: 'virtio-blk-pci,drive=d0' }, 'there are no drives to refer to: write path=FILE'],
-  ])('%j are refused', (options, message) => expect(() => deviceOf(options)).toThrow(message));
+  ])('%j are rejected', (options, message) => expect(() => deviceOf(options)).toThrow(message));
 });

@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-test('resizes a disk, and says which size it has', async () => {
+test('resizes a disk, and reports its size', async () => {
   await resizeDisk(engine, 'web', 'blk0', { bytes: 20 * 2 ** 30 });
   await resizeDisk(engine, 'web', 'blk0', { bytes: null, shrink: true, json: true });
   expect(engine.calls).toEqual([
@@ -63,7 +63,7 @@ test('shows the limits without an option', async () => {
 test.each([
   [{ iopsBurst: 5 }, '--iops-burst: a burst needs a limit: give iops, too'],
   [{ bps: 10, bpsBurst: 5 }, '--bps-burst: a burst of less than bps: give at least as much'],
-])('refuses %j', async (options, reason) => {
+])('rejects %j', async (options, reason) => {
   await expect(limitDisk(engine, 'web', 'blk0', options)).rejects.toThrow(reason);
   expect(engine.calls).toEqual([]);
 });

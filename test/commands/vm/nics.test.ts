@@ -38,7 +38,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-test('a cable is plugged in or out, or looked at', async () => {
+test('a cable is plugged in, unplugged, or shown', async () => {
   await linkNic(engine, 'web', 'net0', 'down', {});
   await linkNic(engine, 'web', 'net0', null, {});
   expect(done).toEqual([['web', 'net0', false]]);
@@ -62,6 +62,6 @@ test('limits are set in either direction, removed, or shown', async () => {
 test.each([
   [{ rxPpsBurst: 5 }, '--rx-pps-burst: a burst needs a limit: give pps, too'],
   [{ txBps: 10, txBpsBurst: 5 }, '--tx-bps-burst: a burst of less than bps: give at least as much'],
-] as [NicLimitOptions, string][])('%j is refused', async (options, reason) => {
+] as [NicLimitOptions, string][])('%j is rejected', async (options, reason) => {
   await expect(limitNic(engine, 'web', 'net0', options)).rejects.toThrow(reason);
 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { sharedDevices } from '../../../src/commands/vm/shared-devices.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
 
-test('a device of the host that another VM takes too is named', () => {
+test('a host device that another VM also uses is named', () => {
   const definition = readDefinition(
     'name: web\npassthrough: [{host: 02:00.0}]\ndevices: [{type: vfio-pci, host: 03:00.0}]',
     {
@@ -21,7 +21,7 @@ test('a device of the host that another VM takes too is named', () => {
   ]);
 });
 
-test('so is a MAC address', () => {
+test('a MAC address that another VM also uses is named', () => {
   const mac = '52:54:00:00:00:01';
   const definition = readDefinition(`name: web\nnics: [{mac: "${mac}"}]`, { file: 'web.yaml' });
   const nic = { device: 'net0', type: 'virtio-net', mac, network: { type: 'user', name: null } };

@@ -4,7 +4,7 @@ import { FakeEngine } from '../../support/fake-engine.ts';
 import { idle } from '../../support/guest-scripts.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
-test('vm show has each device with its bus, its place there and what the guest sees', () => {
+test('vm show lists each device with its bus, its address and what the guest sees', () => {
   const engine = new FakeEngine(new ManualClock());
   engine.add('web', idle);
   const vm = engine.vms()[0]!;

@@ -75,7 +75,7 @@ test('canceling the prompts changes nothing', async () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
-  test('one client holds the keyboard, and the others see who', async () => {
+  test('one client holds the keyboard, and the others see which one', async () => {
     startManager();
     const engine = await attached();
     await engine.start(guest('web'));
